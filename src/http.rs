@@ -1,0 +1,1 @@
+//! HTTP: webhook, REST API, server-sent events, health.

@@ -1,0 +1,20 @@
+//! rtmsd: a daemon for Zoom Realtime Media Streams. This is the map.
+
+/// The wall clock.
+pub mod clock;
+/// HTTP: webhook, REST API, server-sent events, health.
+pub mod http;
+/// Entries and frames from streams to whoever wants them.
+pub mod hub;
+/// The values that everything speaks of (pure).
+pub mod model;
+/// One RTMS stream: messages, state machine, driver.
+pub mod rtms;
+/// Values that must not be printed.
+pub mod secret;
+/// Zoom's side, to develop and test against.
+pub mod simulator;
+/// Everything that outlives the process.
+pub mod store;
+/// What Zoom's cloud looks like from outside a stream.
+pub mod zoom;

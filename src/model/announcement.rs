@@ -1,0 +1,53 @@
+use super::{Instance, StreamId};
+
+/// One webhook request received from Zoom, proven and parsed.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Lower-case hex SHA-256 of the raw body: the same bytes again are the same delivery.
+    pub digest: String,
+    /// Zoom's event name, e.g. `meeting.rtms_started`.
+    pub event: String,
+    /// When the event happened, Unix milliseconds (not when it was delivered).
+    pub event_ts_ms: i64,
+    pub received_at_ms: i64,
+    /// The body as it came.
+    pub body: String,
+    pub announcement: Announcement,
+}
+
+/// What a webhook means for streams (rtms-protocol.md section 13.6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Announcement {
+    Started(StreamStarted),
+    Stopped(StreamStopped),
+    Interrupted(StreamInterrupted),
+    /// Stored and counted; changes no stream.
+    Other,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamStarted {
+    pub stream_id: StreamId,
+    pub instance: Instance,
+    /// As Zoom sent it: one URL, or several separated by commas. Checked against the policy before it is dialled.
+    pub server_urls: String,
+    pub account_id: Option<String>,
+    /// The meeting number that the REST API takes.
+    pub meeting_id: Option<String>,
+    /// The Zoom user whose app started the stream.
+    pub operator_id: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamStopped {
+    pub stream_id: StreamId,
+    pub instance: Instance,
+    /// Section 10.6; absent when Zoom sent none.
+    pub stop_reason: Option<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StreamInterrupted {
+    pub stream_id: StreamId,
+    pub instance: Instance,
+}

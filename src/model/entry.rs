@@ -1,0 +1,200 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{SessionId, StreamId, UserId};
+
+/// One numbered row of a stream's log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    pub session_id: SessionId,
+    pub stream_id: StreamId,
+    /// Which stream of its session this is, from 1.
+    pub stream_ordinal: u32,
+    /// The number inside the stream, from 1, without holes.
+    pub seq: u64,
+    /// When it happened: Zoom's time where Zoom gave one, else ours. Unix milliseconds.
+    pub at_ms: i64,
+    pub body: EntryBody,
+}
+
+/// What an entry says. In JSON an object whose `kind` is [`EntryKind`]'s name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum EntryBody {
+    Transcript(TranscriptLine),
+    Chat(ChatMessage),
+    ParticipantJoined(Participant),
+    ParticipantLeft(Participant),
+    ActiveSpeaker(Participant),
+    SharingStarted(Participant),
+    SharingStopped {},
+    VideoOn(Participant),
+    VideoOff(Participant),
+    /// Zoom's time of the stream's first packet: the origin of the stream's clock.
+    FirstPacket {},
+    /// Zoom's state of the stream (rtms-protocol.md section 10.5) and, where it gave one, the reason (10.6).
+    StreamState { state: Cow<'static, str>, reason: Option<i64> },
+    /// Zoom's state of one session inside the stream (section 10.4).
+    SessionState { rtms_session_id: String, state: Cow<'static, str>, reason: Option<i64> },
+    /// A link became usable: `signaling`, `all`, `audio`, …
+    LinkUp { link: Cow<'static, str> },
+    /// A link was lost and is being rebuilt.
+    LinkDown { link: Cow<'static, str>, cause: String },
+    /// Zoom's server failed over and announced the stream again.
+    Moved {},
+    /// A daemon took the stream up (again): after a start, a restart, or from another replica.
+    PickedUp {},
+    /// Entries that could not be kept because the store was away longer than the buffer lasts.
+    EntriesLost { count: u64 },
+    /// The last entry of a stream.
+    Ended { outcome: Cow<'static, str>, reason: Option<i64> },
+}
+
+/// The kinds of [`EntryBody`], for filters and columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    Transcript,
+    Chat,
+    ParticipantJoined,
+    ParticipantLeft,
+    ActiveSpeaker,
+    SharingStarted,
+    SharingStopped,
+    VideoOn,
+    VideoOff,
+    FirstPacket,
+    StreamState,
+    SessionState,
+    LinkUp,
+    LinkDown,
+    Moved,
+    PickedUp,
+    EntriesLost,
+    Ended,
+}
+
+/// One phrase that somebody said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TranscriptLine {
+    pub user_id: UserId,
+    pub user_name: Option<String>,
+    pub text: String,
+    /// Unix milliseconds.
+    pub start_ms: i64,
+    pub end_ms: i64,
+    /// Zoom's language number (section 10.15).
+    pub language: Option<i64>,
+    /// 1 new, 2 update, 3 delete (section 10.14); absent in most streams.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub attribute: Option<i64>,
+}
+
+/// One chat message or an operation on one (section 6.16).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    pub user_id: Option<UserId>,
+    pub user_name: Option<String>,
+    pub text: String,
+    /// 1 new, 2 delete, 3 update, 4 reaction added, 5 reaction removed.
+    pub operation: Option<i64>,
+    pub message_id: Option<String>,
+    pub parent_message_id: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Participant {
+    pub user_id: UserId,
+    /// From the message, else from the stream's roster.
+    pub user_name: Option<String>,
+}
+
+impl EntryBody {
+    pub fn kind(&self) -> EntryKind {
+        match self {
+            EntryBody::Transcript(_) => EntryKind::Transcript,
+            EntryBody::Chat(_) => EntryKind::Chat,
+            EntryBody::ParticipantJoined(_) => EntryKind::ParticipantJoined,
+            EntryBody::ParticipantLeft(_) => EntryKind::ParticipantLeft,
+            EntryBody::ActiveSpeaker(_) => EntryKind::ActiveSpeaker,
+            EntryBody::SharingStarted(_) => EntryKind::SharingStarted,
+            EntryBody::SharingStopped {} => EntryKind::SharingStopped,
+            EntryBody::VideoOn(_) => EntryKind::VideoOn,
+            EntryBody::VideoOff(_) => EntryKind::VideoOff,
+            EntryBody::FirstPacket {} => EntryKind::FirstPacket,
+            EntryBody::StreamState { .. } => EntryKind::StreamState,
+            EntryBody::SessionState { .. } => EntryKind::SessionState,
+            EntryBody::LinkUp { .. } => EntryKind::LinkUp,
+            EntryBody::LinkDown { .. } => EntryKind::LinkDown,
+            EntryBody::Moved {} => EntryKind::Moved,
+            EntryBody::PickedUp {} => EntryKind::PickedUp,
+            EntryBody::EntriesLost { .. } => EntryKind::EntriesLost,
+            EntryBody::Ended { .. } => EntryKind::Ended,
+        }
+    }
+}
+
+impl EntryKind {
+    /// The name in JSON, in the store and as the `event` of a server-sent event.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EntryKind::Transcript => "transcript",
+            EntryKind::Chat => "chat",
+            EntryKind::ParticipantJoined => "participant_joined",
+            EntryKind::ParticipantLeft => "participant_left",
+            EntryKind::ActiveSpeaker => "active_speaker",
+            EntryKind::SharingStarted => "sharing_started",
+            EntryKind::SharingStopped => "sharing_stopped",
+            EntryKind::VideoOn => "video_on",
+            EntryKind::VideoOff => "video_off",
+            EntryKind::FirstPacket => "first_packet",
+            EntryKind::StreamState => "stream_state",
+            EntryKind::SessionState => "session_state",
+            EntryKind::LinkUp => "link_up",
+            EntryKind::LinkDown => "link_down",
+            EntryKind::Moved => "moved",
+            EntryKind::PickedUp => "picked_up",
+            EntryKind::EntriesLost => "entries_lost",
+            EntryKind::Ended => "ended",
+        }
+    }
+
+    /// What people said or did, which goes when a stream is revoked (section 12.3, reason 8).
+    pub fn is_personal(self) -> bool {
+        matches!(
+            self,
+            EntryKind::Transcript
+                | EntryKind::Chat
+                | EntryKind::ParticipantJoined
+                | EntryKind::ParticipantLeft
+                | EntryKind::ActiveSpeaker
+                | EntryKind::SharingStarted
+                | EntryKind::VideoOn
+                | EntryKind::VideoOff
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_in_json_is_the_kind_of_the_column() {
+        let person = Participant { user_id: UserId(7), user_name: Some("Ana".into()) };
+        let bodies = [
+            EntryBody::ParticipantJoined(person.clone()),
+            EntryBody::ActiveSpeaker(person),
+            EntryBody::SharingStopped {},
+            EntryBody::FirstPacket {},
+            EntryBody::StreamState { state: "active".into(), reason: None },
+            EntryBody::LinkDown { link: "signaling".into(), cause: "closed".into() },
+            EntryBody::Ended { outcome: "stopped".into(), reason: Some(6) },
+        ];
+        for body in bodies {
+            let json = serde_json::to_value(&body).unwrap();
+            assert_eq!(json["kind"], body.kind().as_str());
+            assert_eq!(serde_json::from_value::<EntryBody>(json).unwrap(), body);
+        }
+    }
+}

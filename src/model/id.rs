@@ -1,0 +1,221 @@
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
+use uuid::Uuid;
+
+/// The longest identifier of Zoom's that we accept, in bytes. Real ones have about 40.
+const MAX_ID_BYTES: usize = 256;
+
+/// Why a text is not an identifier.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum IdError {
+    #[error("must not be empty")]
+    Empty,
+    #[error("is longer than {MAX_ID_BYTES} bytes")]
+    TooLong,
+    #[error("contains a space or a control character")]
+    Unprintable,
+}
+
+fn checked(text: &str) -> Result<&str, IdError> {
+    if text.is_empty() {
+        Err(IdError::Empty)
+    } else if text.len() > MAX_ID_BYTES {
+        Err(IdError::TooLong)
+    } else if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        Err(IdError::Unprintable)
+    } else {
+        Ok(text)
+    }
+}
+
+/// Zoom's `rtms_stream_id`: opaque, never re-encoded (rtms-protocol.md section 4).
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamId(Arc<str>);
+
+impl StreamId {
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        checked(text).map(|text| Self(text.into()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for StreamId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Our own id of a session: a UUID v7, so that ids sort by creation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(pub Uuid);
+
+impl SessionId {
+    pub fn parse(text: &str) -> Option<Self> {
+        Uuid::try_parse(text).ok().map(Self)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One run of one daemon process: the owner of stream leases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeId(pub Uuid);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A participant's number inside one meeting; not the Zoom account's user id.
+/// Zoom sends numbers, its examples also strings: both are read (section 7, conflict 19.23).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct UserId(pub u64);
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for UserId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = UserId;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a user id (a number, or a string of digits)")
+            }
+            fn visit_u64<E: serde::de::Error>(self, id: u64) -> Result<UserId, E> {
+                Ok(UserId(id))
+            }
+            fn visit_i64<E: serde::de::Error>(self, id: i64) -> Result<UserId, E> {
+                u64::try_from(id).map(UserId).map_err(E::custom)
+            }
+            fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<UserId, E> {
+                id.parse().map(UserId).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// What kind of Zoom conversation a session is (rtms-protocol.md section 16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Product {
+    Meeting,
+    Webinar,
+    VideoSdk,
+    ContactCenter,
+}
+
+impl Product {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Product::Meeting => "meeting",
+            Product::Webinar => "webinar",
+            Product::VideoSdk => "video_sdk",
+            Product::ContactCenter => "contact_center",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Meeting, Self::Webinar, Self::VideoSdk, Self::ContactCenter]
+            .into_iter()
+            .find(|product| product.as_str() == text)
+    }
+}
+
+/// The JSON key under which Zoom names a conversation, in webhooks and in handshakes (sections 13.6, 16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum IdKey {
+    MeetingUuid,
+    WebinarUuid,
+    SessionId,
+    EngagementId,
+}
+
+impl IdKey {
+    /// In the order in which Zoom's SDK prefers them when several are given.
+    pub const ALL: [IdKey; 4] =
+        [IdKey::MeetingUuid, IdKey::WebinarUuid, IdKey::SessionId, IdKey::EngagementId];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IdKey::MeetingUuid => "meeting_uuid",
+            IdKey::WebinarUuid => "webinar_uuid",
+            IdKey::SessionId => "session_id",
+            IdKey::EngagementId => "engagement_id",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.as_str() == text)
+    }
+}
+
+/// One Zoom conversation as Zoom names it: the product, the key the id came under, and the id itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Instance {
+    pub product: Product,
+    pub key: IdKey,
+    id: String,
+}
+
+impl Instance {
+    pub fn new(product: Product, key: IdKey, id: &str) -> Result<Self, IdError> {
+        Ok(Self { product, key, id: checked(id)?.to_owned() })
+    }
+
+    /// The id as Zoom sent it (base64-like for meetings, may contain `/`, `+`, `=`).
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_id_is_read_from_a_number_and_from_a_string() {
+        assert_eq!(serde_json::from_str::<UserId>("16778240").unwrap(), UserId(16_778_240));
+        assert_eq!(serde_json::from_str::<UserId>("\"16778240\"").unwrap(), UserId(16_778_240));
+        assert!(serde_json::from_str::<UserId>("-1").is_err());
+        assert!(serde_json::from_str::<UserId>("\"ana\"").is_err());
+    }
+
+    #[test]
+    fn an_identifier_is_printable_and_short() {
+        assert_eq!(StreamId::parse(""), Err(IdError::Empty));
+        assert_eq!(StreamId::parse("a b"), Err(IdError::Unprintable));
+        assert_eq!(StreamId::parse("a\u{0}"), Err(IdError::Unprintable));
+        assert_eq!(StreamId::parse(&"x".repeat(257)), Err(IdError::TooLong));
+        assert_eq!(StreamId::parse("/abc//def+gh==").unwrap().as_str(), "/abc//def+gh==");
+    }
+}

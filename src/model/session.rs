@@ -1,0 +1,178 @@
+use serde::{Deserialize, Serialize};
+
+use super::{Instance, SessionId, StreamId};
+
+/// One live or past Zoom conversation, as our API shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    pub id: SessionId,
+    pub instance: Instance,
+    pub account_id: Option<String>,
+    pub meeting_id: Option<String>,
+    pub operator_id: Option<String>,
+    pub status: SessionStatus,
+    pub created_at_ms: i64,
+    pub updated_at_ms: i64,
+    pub ended_at_ms: Option<i64>,
+}
+
+/// Where a session stands, from its streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStatus {
+    /// A stream was announced and is not live yet.
+    Connecting,
+    Live,
+    /// No stream now; another may come.
+    Stopped,
+    /// Zoom said that the conversation is over (stop reason 6).
+    Ended,
+}
+
+impl SessionStatus {
+    pub const ALL: [Self; 4] = [Self::Connecting, Self::Live, Self::Stopped, Self::Ended];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Live => "live",
+            Self::Stopped => "stopped",
+            Self::Ended => "ended",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// One RTMS stream of a session, as the store knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamRecord {
+    pub stream_id: StreamId,
+    pub session_id: SessionId,
+    /// Which stream of its session this is, from 1.
+    pub ordinal: u32,
+    pub instance: Instance,
+    /// From the newest start webhook.
+    pub server_urls: String,
+    /// `event_ts` of that webhook.
+    pub event_ts_ms: i64,
+    /// Counts the moves: 1 at the first start webhook, one more for each failover.
+    pub generation: i64,
+    /// Counts the `rtms_interrupted` webhooks.
+    pub interrupts: i64,
+    pub status: StreamStatus,
+    /// Set by the stop webhook: Zoom has ended the stream, whatever we know of it.
+    pub stop_seen_at_ms: Option<i64>,
+    /// Zoom's stop reason (rtms-protocol.md section 10.6), from the webhook or the socket.
+    pub stop_reason: Option<i64>,
+    /// How it ended; none while it lives.
+    pub outcome: Option<Outcome>,
+    /// Zoom's time of the first packet.
+    pub first_packet_ms: Option<i64>,
+    pub tally: Tally,
+    pub created_at_ms: i64,
+    pub ended_at_ms: Option<i64>,
+}
+
+/// Where a stream stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamStatus {
+    /// Known from a webhook; not joined yet.
+    Announced,
+    Live,
+    /// A link was lost and is being rebuilt.
+    Interrupted,
+    Paused,
+    Ended,
+}
+
+impl StreamStatus {
+    pub const ALL: [Self; 5] = [Self::Announced, Self::Live, Self::Interrupted, Self::Paused, Self::Ended];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Announced => "announced",
+            Self::Live => "live",
+            Self::Interrupted => "interrupted",
+            Self::Paused => "paused",
+            Self::Ended => "ended",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Zoom ended it: by webhook, by stream state 4, or both.
+    Stopped,
+    /// We ended it (messages 21 and 22).
+    Closed,
+    /// Zoom does not know the stream any more.
+    Gone,
+    /// Zoom refused a handshake for good: signature, scope or parameters.
+    Refused,
+    /// A link could not be rebuilt inside its window.
+    WindowExpired,
+    /// The URLs that Zoom announced are not allowed by `RTMS_ALLOWED_HOSTS`.
+    UrlRefused,
+    /// Our own fault: the stream's task panicked.
+    Failed,
+}
+
+impl Outcome {
+    pub const ALL: [Self; 7] = [
+        Self::Stopped,
+        Self::Closed,
+        Self::Gone,
+        Self::Refused,
+        Self::WindowExpired,
+        Self::UrlRefused,
+        Self::Failed,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Closed => "closed",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
+            Self::WindowExpired => "window_expired",
+            Self::UrlRefused => "url_refused",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+    }
+}
+
+/// What was received of each medium.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tally {
+    pub audio: MediumTally,
+    pub video: MediumTally,
+    pub share: MediumTally,
+    pub transcript: MediumTally,
+    pub chat: MediumTally,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MediumTally {
+    pub frames: u64,
+    /// Payload bytes, before base64.
+    pub bytes: u64,
+    /// Zoom's time of the first and the last frame, Unix milliseconds.
+    pub first_ms: Option<i64>,
+    pub last_ms: Option<i64>,
+}

@@ -1,0 +1,3 @@
+//! One RTMS stream.
+
+pub mod message;

@@ -1,0 +1,1 @@
+//! Zoom's side of RTMS, to develop and test against.

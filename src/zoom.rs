@@ -1,0 +1,1 @@
+//! What Zoom's cloud looks like from outside a stream.
