@@ -10,4 +10,6 @@ pub use announcement::{Announcement, Delivery, StreamInterrupted, StreamStarted,
 pub use cursor::Cursor;
 pub use entry::{ChatMessage, Entry, EntryBody, EntryKind, Participant, TranscriptLine};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
-pub use session::{MediumTally, Outcome, Session, SessionStatus, StreamRecord, StreamStatus, Tally};
+pub use session::{
+    MediumTally, Outcome, Session, SessionStatus, StreamRecord, StreamStatus, Tally,
+};

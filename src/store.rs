@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::model::{
-    Cursor, Delivery, Entry, EntryKind, NodeId, Outcome, Session, SessionId, SessionStatus, StreamId,
-    StreamRecord, StreamStatus, Tally,
+    Cursor, Delivery, Entry, EntryKind, NodeId, Outcome, Session, SessionId, SessionStatus,
+    StreamId, StreamRecord, StreamStatus, Tally,
 };
 
 /// Where the store is.

@@ -34,21 +34,38 @@ pub enum EntryBody {
     /// Zoom's time of the stream's first packet: the origin of the stream's clock.
     FirstPacket {},
     /// Zoom's state of the stream (rtms-protocol.md section 10.5) and, where it gave one, the reason (10.6).
-    StreamState { state: Cow<'static, str>, reason: Option<i64> },
+    StreamState {
+        state: Cow<'static, str>,
+        reason: Option<i64>,
+    },
     /// Zoom's state of one session inside the stream (section 10.4).
-    SessionState { rtms_session_id: String, state: Cow<'static, str>, reason: Option<i64> },
+    SessionState {
+        rtms_session_id: String,
+        state: Cow<'static, str>,
+        reason: Option<i64>,
+    },
     /// A link became usable: `signaling`, `all`, `audio`, …
-    LinkUp { link: Cow<'static, str> },
+    LinkUp {
+        link: Cow<'static, str>,
+    },
     /// A link was lost and is being rebuilt.
-    LinkDown { link: Cow<'static, str>, cause: String },
+    LinkDown {
+        link: Cow<'static, str>,
+        cause: String,
+    },
     /// Zoom's server failed over and announced the stream again.
     Moved {},
     /// A daemon took the stream up (again): after a start, a restart, or from another replica.
     PickedUp {},
     /// Entries that could not be kept because the store was away longer than the buffer lasts.
-    EntriesLost { count: u64 },
+    EntriesLost {
+        count: u64,
+    },
     /// The last entry of a stream.
-    Ended { outcome: Cow<'static, str>, reason: Option<i64> },
+    Ended {
+        outcome: Cow<'static, str>,
+        reason: Option<i64>,
+    },
 }
 
 /// The kinds of [`EntryBody`], for filters and columns.

@@ -90,7 +90,8 @@ pub enum StreamStatus {
 }
 
 impl StreamStatus {
-    pub const ALL: [Self; 5] = [Self::Announced, Self::Live, Self::Interrupted, Self::Paused, Self::Ended];
+    pub const ALL: [Self; 5] =
+        [Self::Announced, Self::Live, Self::Interrupted, Self::Paused, Self::Ended];
 
     pub fn as_str(self) -> &'static str {
         match self {
