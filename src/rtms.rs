@@ -2,6 +2,7 @@
 //! what it decides ([`stream`]), and the sockets under it ([`driver`]).
 
 pub mod backoff;
+pub mod driver;
 pub mod endpoint;
 pub mod message;
 pub mod params;
