@@ -1,1 +1,77 @@
 //! HTTP: webhook, REST API, server-sent events, health.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::hub::Hub;
+use crate::model::StreamId;
+use crate::store::Store;
+use crate::zoom::signature::WebhookKey;
+
+/// Bearer tokens of the API.
+pub mod auth;
+mod body;
+mod counters;
+mod error;
+mod events;
+mod ops;
+mod request;
+/// The accept loop and its limits.
+pub mod server;
+mod sessions;
+mod stall;
+mod transcript;
+mod webhook;
+
+pub use counters::Counters;
+use error::ApiError;
+pub use webhook::check_path as check_webhook_path;
+
+/// What the handlers work with.
+pub struct AppState {
+    pub store: Store,
+    pub hub: Arc<Hub>,
+    pub api_tokens: auth::ApiTokens,
+    /// Where Zoom sends webhooks; must pass [`check_webhook_path`].
+    pub webhook_path: String,
+    pub webhook_key: WebhookKey,
+    /// How far a webhook's timestamp may be from our clock, either way, in seconds.
+    pub webhook_tolerance_s: u32,
+    /// How long a request body may take.
+    pub body_timeout: Duration,
+    /// The wall clock, Unix milliseconds.
+    pub now_ms: fn() -> i64,
+    /// Streams that a webhook has changed, for whoever runs streams. Never waited for.
+    pub on_change: mpsc::Sender<StreamId>,
+    /// Cancelled when the daemon is told to stop: not ready any more, event streams end.
+    pub draining: CancellationToken,
+    pub counters: Counters,
+}
+
+/// Every path of the daemon.
+///
+/// # Panics
+/// When `webhook_path` did not pass [`check_webhook_path`].
+pub fn router(state: Arc<AppState>) -> Router {
+    let api = Router::new()
+        .route("/sessions", get(sessions::list))
+        .route("/sessions/{id}", get(sessions::show))
+        .route("/sessions/{id}/transcript", get(transcript::download))
+        .route("/sessions/{id}/events", get(events::subscribe))
+        .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_read));
+    Router::new()
+        .nest("/api/v1/sdk", api)
+        .route("/health/live", get(ops::live))
+        .route("/health/ready", get(ops::ready))
+        .route(&state.webhook_path, post(webhook::receive))
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .fallback(|| async { ApiError::UnknownRoute })
+        .layer(from_fn_with_state(Arc::clone(&state), request::observe))
+        .with_state(state)
+}

@@ -1,0 +1,209 @@
+//! Bearer tokens of the API: who may call what.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use thiserror::Error;
+
+use super::AppState;
+use super::error::ApiError;
+
+/// More tokens than this are a mistake.
+const MAX_TOKENS: usize = 256;
+const MAX_TOKEN_BYTES: usize = 512;
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Read,
+    Control,
+    /// Everything.
+    Admin,
+}
+
+impl Scope {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Control => "control",
+            Self::Admin => "admin",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Read, Self::Control, Self::Admin].into_iter().find(|scope| scope.as_str() == text)
+    }
+}
+
+/// One mistake in `API_TOKENS`, by position: a name may be a token whose colon was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("token {position}: {problem}")]
+pub struct TokenMistake {
+    pub position: usize,
+    pub problem: &'static str,
+}
+
+/// The tokens of `API_TOKENS`. Only their hashes are kept.
+#[derive(Debug, Default)]
+pub struct ApiTokens(Vec<ApiToken>);
+
+#[derive(Debug)]
+struct ApiToken {
+    name: String,
+    hash: [u8; 32],
+    scopes: Vec<Scope>,
+}
+
+impl ApiTokens {
+    /// Reads `name:token` or `name:token:scope+scope`, separated by commas; without scopes a token may read and control.
+    /// Every mistake is reported, none with a value.
+    pub fn parse(text: &str) -> Result<Self, Vec<TokenMistake>> {
+        let mut tokens: Vec<ApiToken> = Vec::new();
+        let mut mistakes = Vec::new();
+        let parts = text.split(',').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty());
+        for (index, part) in parts {
+            match ApiToken::parse(part).and_then(|token| token.beside(&tokens)) {
+                Ok(token) => tokens.push(token),
+                Err(problem) => mistakes.push(TokenMistake { position: index + 1, problem }),
+            }
+        }
+        if mistakes.is_empty() { Ok(Self(tokens)) } else { Err(mistakes) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The token that these bytes are. Compares with all of them, in the same time whichever it is.
+    fn find(&self, token: &[u8]) -> Option<&ApiToken> {
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        let same = |known: &&ApiToken| -> Choice { known.hash.ct_eq(&hash) };
+        self.0
+            .iter()
+            .fold(None, |found, known| if same(&known).into() { Some(known) } else { found })
+    }
+}
+
+impl ApiToken {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let mut parts = text.splitn(3, ':');
+        let name = parts.next().unwrap_or_default();
+        let token = parts.next().ok_or("has no colon: write name:token")?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err("needs a name of A-Z a-z 0-9 _ - . before the colon");
+        }
+        let fits = (1..=MAX_TOKEN_BYTES).contains(&token.len());
+        if !fits || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("needs a token of printable ASCII without spaces after the colon");
+        }
+        let scopes = match parts.next() {
+            None => vec![Scope::Read, Scope::Control],
+            Some(scopes) => scopes
+                .split('+')
+                .map(|scope| {
+                    Scope::parse(scope).ok_or("has a scope that is none of read, control, admin")
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(Self { name: name.to_owned(), hash: Sha256::digest(token).into(), scopes })
+    }
+
+    fn beside(self, others: &[ApiToken]) -> Result<Self, &'static str> {
+        if others.len() >= MAX_TOKENS {
+            Err("is one too many")
+        } else if others.iter().any(|other| other.name == self.name) {
+            Err("has the name of an earlier one")
+        } else if others.iter().any(|other| other.hash == self.hash) {
+            Err("is the same as an earlier one")
+        } else {
+            Ok(self)
+        }
+    }
+
+    fn may(&self, scope: Scope) -> bool {
+        self.scopes.iter().any(|own| *own == scope || *own == Scope::Admin)
+    }
+}
+
+/// Lets a request through whose token may read.
+pub async fn require_read(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    authorize(&state.api_tokens, request.headers(), Scope::Read)?;
+    Ok(next.run(request).await)
+}
+
+fn authorize(tokens: &ApiTokens, headers: &HeaderMap, scope: Scope) -> Result<(), ApiError> {
+    let token = bearer(headers).and_then(|token| tokens.find(token));
+    let token = token.ok_or(ApiError::Unauthenticated)?;
+    if token.may(scope) { Ok(()) } else { Err(ApiError::Forbidden(scope.as_str())) }
+}
+
+/// Tokens are taken from the header only: a URL ends up in logs and histories.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn outcome(tokens: &ApiTokens, authorization: &str, scope: Scope) -> Result<(), &'static str> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
+        authorize(tokens, &headers, scope).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn a_token_may_do_what_its_scopes_say() {
+        let tokens = ApiTokens::parse("a:tokenA, b:tokenB:read,c:tokenC:admin").unwrap();
+        assert_eq!(outcome(&tokens, "Bearer tokenA", Scope::Read), Ok(()));
+        assert_eq!(outcome(&tokens, "Bearer tokenA", Scope::Control), Ok(()));
+        assert_eq!(outcome(&tokens, "Bearer tokenA", Scope::Admin), Err("forbidden"));
+        assert_eq!(outcome(&tokens, "bearer tokenB", Scope::Read), Ok(()));
+        assert_eq!(outcome(&tokens, "Bearer tokenB", Scope::Control), Err("forbidden"));
+        assert_eq!(outcome(&tokens, "Bearer tokenC", Scope::Control), Ok(()));
+    }
+
+    #[test]
+    fn whoever_has_no_token_is_not_let_in() {
+        let tokens = ApiTokens::parse("a:tokenA").unwrap();
+        for bad in
+            ["", "Bearer", "Bearer ", "Bearer tokenB", "Basic tokenA", "tokenA", "Bearer a:tokenA"]
+        {
+            assert_eq!(outcome(&tokens, bad, Scope::Read), Err("unauthenticated"), "{bad:?}");
+        }
+        let refused = authorize(&tokens, &HeaderMap::new(), Scope::Read).unwrap_err();
+        assert_eq!(refused.code(), "unauthenticated");
+        let nobody = ApiTokens::parse("").unwrap();
+        assert!(nobody.is_empty());
+        assert_eq!(outcome(&nobody, "Bearer ", Scope::Read), Err("unauthenticated"));
+    }
+
+    #[test]
+    fn every_mistake_is_reported_and_no_value() {
+        let text = "s3cret,ok:s3cret1,ok:s3cret2,two:s3cret1,:s3cret3,x:,y:s3 cret,z:s3cret4:root";
+        let mistakes = ApiTokens::parse(text).unwrap_err();
+        let positions: Vec<_> = mistakes.iter().map(|mistake| mistake.position).collect();
+        assert_eq!(positions, [1, 3, 4, 5, 6, 7, 8]);
+        assert!(mistakes.iter().all(|mistake| !mistake.to_string().contains("s3")));
+    }
+
+    #[test]
+    fn tokens_are_not_kept() {
+        let tokens = ApiTokens::parse("a:s3cret").unwrap();
+        assert!(!format!("{tokens:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,76 @@
+//! What happens to every request: an id, a log line, security headers, and no panic that kills the connection.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use uuid::Uuid;
+
+use super::AppState;
+use super::counters::count;
+use super::error::ApiError;
+
+const REQUEST_ID_HEADER: &str = "x-request-id";
+
+/// Wraps every route, the fallbacks too.
+pub async fn observe(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    let request_id = Uuid::now_v7().to_string();
+    let started = Instant::now();
+    let method = request.method().clone();
+    // The raw path may hold anything; the route is ours.
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response =
+        AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+            count(&state.counters.panics);
+            ApiError::Panicked.into_response()
+        });
+    let error = response.extensions_mut().remove::<ApiError>();
+    if let Some(error) = &error {
+        response = rendered(error, response, &request_id);
+    }
+    secure(response.headers_mut(), &request_id);
+    tracing::info!(
+        request_id,
+        %method,
+        route = route.as_ref().map_or("none", MatchedPath::as_str),
+        status = response.status().as_u16(),
+        ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        error = error.as_ref().map(log_text),
+        "request"
+    );
+    response
+}
+
+/// Headers that were set on the way, such as `allow`, stay.
+fn rendered(error: &ApiError, response: Response, request_id: &str) -> Response {
+    let (mut parts, body) = error.render(request_id).into_parts();
+    let mut headers = std::mem::take(&mut parts.headers);
+    for (name, value) in response.headers() {
+        if !headers.contains_key(name) && name != header::CONTENT_LENGTH {
+            headers.insert(name, value.clone());
+        }
+    }
+    parts.headers = headers;
+    Response::from_parts(parts, body)
+}
+
+/// What the log gets to read: more than the client where the cause is ours.
+fn log_text(error: &ApiError) -> String {
+    match error {
+        ApiError::Store(cause) => cause.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn secure(headers: &mut HeaderMap, request_id: &str) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(request_id) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID_HEADER, request_id);
+    }
+}

@@ -1,0 +1,2 @@
+pub async fn list() {}
+pub async fn show() {}

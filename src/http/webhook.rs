@@ -1,0 +1,105 @@
+//! `POST /webhook`: Zoom announces streams here (rtms-protocol.md section 13).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::counters::count;
+use super::error::ApiError;
+use super::{AppState, body};
+use crate::model::{Announcement, Delivery, StreamId};
+use crate::store::Recorded;
+use crate::zoom::event::{self, Event};
+use crate::zoom::signature::{
+    PlainToken, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, WebhookKey,
+};
+
+/// Real webhooks have less than 2 KiB.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// Paths of ours that a webhook cannot have.
+const TAKEN: [&str; 2] = ["/health/", "/api/"];
+
+/// What is wrong with a webhook path, if anything: it starts with `/`, is plain text and none of our own paths.
+pub fn check_path(path: &str) -> Result<(), &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.~".contains(&byte);
+    if !path.starts_with('/') {
+        Err("must start with /")
+    } else if !path.bytes().all(plain) {
+        Err("may hold only A-Z a-z 0-9 / _ - . ~")
+    } else if TAKEN.iter().any(|taken| path.starts_with(taken)) {
+        Err("must not be under /api or /health")
+    } else {
+        Ok(())
+    }
+}
+
+/// Answers after the delivery and its effect are stored, and before any socket is dialled. Zoom tries again only after
+/// 5xx, so that is the answer when the store cannot be used, and never the answer to what Zoom or a stranger sent.
+pub async fn receive(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let outcome = answer(&state, request).await;
+    if outcome.as_ref().is_err_and(|error| error.status().is_client_error()) {
+        count(&state.counters.webhooks_refused);
+    }
+    outcome
+}
+
+async fn answer(state: &AppState, request: Request) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let raw = body::read(body, MAX_BODY_BYTES, state.body_timeout).await?;
+    let now_ms = (state.now_ms)();
+    let headers = signature_headers(&parts.headers);
+    let tolerance_s = state.webhook_tolerance_s;
+    state.webhook_key.check(headers, &raw, now_ms, tolerance_s).map_err(ApiError::Signature)?;
+    match event::parse(&raw, now_ms).map_err(ApiError::Event)? {
+        Event::UrlValidation { plain_token } => Ok(validation(&state.webhook_key, &plain_token)),
+        Event::Delivery(delivery) => record(state, &delivery).await,
+    }
+}
+
+/// A header that is there twice counts as its first value.
+fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
+    let value = |name| headers.get(name).map(|value| value.as_bytes());
+    SignatureHeaders { timestamp: value(TIMESTAMP_HEADER), signature: value(SIGNATURE_HEADER) }
+}
+
+fn validation(key: &WebhookKey, plain_token: &PlainToken) -> Response {
+    tracing::info!("Zoom validated the webhook URL");
+    Json(json!({
+        "plainToken": plain_token.as_str(),
+        "encryptedToken": key.encrypted_token(plain_token),
+    }))
+    .into_response()
+}
+
+async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiError> {
+    let recorded = state.store.record_delivery(delivery).await?;
+    let (counter, outcome) = match &recorded {
+        Recorded::Repeat => (&state.counters.webhooks_repeated, "repeat"),
+        Recorded::NoChange => (&state.counters.webhooks_recorded, "no change"),
+        Recorded::Changed(_) => (&state.counters.webhooks_recorded, "changed"),
+    };
+    count(counter);
+    tracing::info!(event = delivery.event, stream = ?stream_of(delivery), outcome, "webhook");
+    if let Recorded::Changed(stream_id) = recorded {
+        // Full is fine: whoever runs streams also looks at the store regularly.
+        let _ = state.on_change.try_send(stream_id);
+    }
+    Ok(Json(json!({ "status": true, "message": "recorded" })).into_response())
+}
+
+fn stream_of(delivery: &Delivery) -> Option<&StreamId> {
+    match &delivery.announcement {
+        Announcement::Started(started) => Some(&started.stream_id),
+        Announcement::Stopped(stopped) => Some(&stopped.stream_id),
+        Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
+        Announcement::Other => None,
+    }
+}
