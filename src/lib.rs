@@ -12,9 +12,13 @@ pub mod model;
 pub mod rtms;
 /// Values that must not be printed.
 pub mod secret;
+/// What is live: one owned task per stream.
+pub mod sessions;
 /// Zoom's side, to develop and test against.
 pub mod simulator;
 /// Everything that outlives the process.
 pub mod store;
+/// The TLS client side.
+pub mod tls;
 /// What Zoom's cloud looks like from outside a stream.
 pub mod zoom;

@@ -1,3 +1,9 @@
-//! One RTMS stream.
+//! One RTMS stream: what it says ([`message`]), what it asks for ([`params`]), where it may go ([`endpoint`]),
+//! what it decides ([`stream`]), and the sockets under it ([`driver`]).
 
+pub mod backoff;
+pub mod driver;
+pub mod endpoint;
 pub mod message;
+pub mod params;
+pub mod stream;

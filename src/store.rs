@@ -1,38 +1,31 @@
 //! Everything that outlives the process: deliveries, sessions, streams, entries. Postgres or SQLite, one SQL text.
 
+mod database;
+mod deliveries;
+mod entries;
+mod error;
+mod leases;
+mod open;
+mod rows;
+mod schema;
+mod sessions;
+pub mod sql;
+mod streams;
+
 use std::path::PathBuf;
 
-use thiserror::Error;
-
-use crate::model::{
-    Cursor, Delivery, Entry, EntryKind, NodeId, Outcome, Session, SessionId, SessionStatus,
-    StreamId, StreamRecord, StreamStatus, Tally,
-};
+use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally};
+use crate::secret::Secret;
+use database::{Database, binds};
+pub use error::StoreError;
 
 /// Where the store is.
 #[derive(Debug, Clone)]
 pub enum Location {
     /// `postgres://…`; may hold a password: never printed.
-    Postgres(crate::secret::Secret<String>),
+    Postgres(Secret<String>),
     /// A SQLite file; its folder is made.
     Sqlite(PathBuf),
-}
-
-/// What the store could not do. The text is for the log, never for a client.
-#[derive(Debug, Error)]
-pub enum StoreError {
-    #[error("the store cannot be reached: {0}")]
-    Unavailable(#[source] sqlx::Error),
-    #[error("the store refused a statement: {0}")]
-    Statement(#[source] sqlx::Error),
-    #[error("the store holds a row that this version cannot read: {0}")]
-    Row(String),
-    #[error("the store's schema is newer than this rtmsd ({0}): run the newer binary")]
-    SchemaTooNew(i64),
-    #[error("the store's schema could not be brought up to date: {0}")]
-    Migrate(#[source] sqlx::migrate::MigrateError),
-    #[error("another rtmsd uses this data folder")]
-    Locked,
 }
 
 /// What a delivery turned out to be.
@@ -56,6 +49,7 @@ pub struct Claim {
 /// The news about a stream since it was last written. `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct StreamUpdate {
+    /// Not [`StreamStatus::Ended`]: only [`Store::finish_stream`] ends a stream.
     pub status: Option<StreamStatus>,
     pub first_packet_ms: Option<i64>,
     pub tally: Option<Tally>,
@@ -70,125 +64,33 @@ pub struct SessionPage {
     pub status: Option<SessionStatus>,
 }
 
+/// The store: cheap to clone, shared by all. Its verbs are in `store/`, one file per subject.
+///
+/// Every verb that changes several rows is one transaction that may be called again after an error:
+/// [`StoreError::Unavailable`] can mean that the change was committed and the answer lost.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    database: Database,
+}
 
-#[allow(unused_variables)]
 impl Store {
     /// Connects, brings the schema up to date under a lock, refuses a schema newer than this binary.
     pub async fn open(location: &Location) -> Result<Self, StoreError> {
-        todo!()
+        Ok(Self { database: Database::open(location).await? })
     }
 
     /// Reachable and migrated?
     pub async fn ping(&self) -> Result<(), StoreError> {
-        todo!()
+        let version: (Option<i64>,) =
+            self.database.read(async |tx| tx.one(sql::SCHEMA_VERSION, binds![]).await).await?;
+        match version.0 {
+            Some(version) if version >= schema::NEWEST => Ok(()),
+            other => Err(StoreError::Row(format!("schema version {other:?}"))),
+        }
     }
 
-    /// Records a delivery and its effect on sessions and streams in one transaction.
-    pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
-        todo!()
-    }
-
-    /// Leases one stream for `node`: none when it is unknown, ended, or another node's lease is still good.
-    pub async fn claim_stream(
-        &self,
-        node: NodeId,
-        stream: &StreamId,
-        now_ms: i64,
-        lease_ms: i64,
-    ) -> Result<Option<Claim>, StoreError> {
-        todo!()
-    }
-
-    /// Leases up to `limit` streams that have not ended and that nobody has a good lease of.
-    pub async fn claim_orphans(
-        &self,
-        node: NodeId,
-        now_ms: i64,
-        lease_ms: i64,
-        limit: u32,
-    ) -> Result<Vec<Claim>, StoreError> {
-        todo!()
-    }
-
-    /// Prolongs every lease of `node` and returns its streams that have not ended, as they now are.
-    pub async fn renew_leases(
-        &self,
-        node: NodeId,
-        now_ms: i64,
-        lease_ms: i64,
-    ) -> Result<Vec<StreamRecord>, StoreError> {
-        todo!()
-    }
-
-    /// Gives every lease of `node` back, so that the next start takes the streams at once.
-    pub async fn release_leases(&self, node: NodeId) -> Result<u64, StoreError> {
-        todo!()
-    }
-
-    pub async fn stream(&self, stream: &StreamId) -> Result<Option<StreamRecord>, StoreError> {
-        todo!()
-    }
-
-    /// Writes entries in multi-row statements, in one transaction. An entry that is there already is left alone.
-    pub async fn write_entries(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Writes what is new about a stream, and its session's status with it.
-    pub async fn update_stream(
-        &self,
-        stream: &StreamId,
-        update: &StreamUpdate,
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Ends a stream once: the first outcome stays. With stop reason 8 (revoked) its personal entries are deleted.
-    pub async fn finish_stream(
-        &self,
-        stream: &StreamId,
-        outcome: Outcome,
-        stop_reason: Option<i64>,
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    pub async fn sessions(&self, page: &SessionPage) -> Result<Vec<Session>, StoreError> {
-        todo!()
-    }
-
-    pub async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
-        todo!()
-    }
-
-    /// A session's streams, by ordinal.
-    pub async fn streams_of(&self, id: SessionId) -> Result<Vec<StreamRecord>, StoreError> {
-        todo!()
-    }
-
-    /// Up to `limit` entries of a session's streams after `cursor`, each stream's in order of their numbers.
-    /// `kinds` empty: all of them.
-    pub async fn entries_after(
-        &self,
-        id: SessionId,
-        cursor: &Cursor,
-        kinds: &[EntryKind],
-        limit: u32,
-    ) -> Result<Vec<Entry>, StoreError> {
-        todo!()
-    }
-
-    /// Forgets deliveries received before `before_ms`. Returns how many.
-    pub async fn prune_deliveries(&self, before_ms: i64) -> Result<u64, StoreError> {
-        todo!()
-    }
-
-    /// Waits for running statements and closes the pools.
+    /// Waits for running statements and closes the pools. A SQLite folder may then be opened again.
     pub async fn close(&self) {
-        todo!()
+        self.database.close().await;
     }
 }

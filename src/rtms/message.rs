@@ -1,86 +1,17 @@
-//! Wire types: the enumerations of rtms-protocol.md section 10 and the messages of section 6 (pure).
+//! Wire types: what arrives, what we send, and the enumerations (rtms-protocol.md sections 6, 7 and 10; pure).
+//!
+//! The encoding of frames is known here and nowhere else.
 
-/// `msg_type` (section 6).
-pub mod msg_type {
-    pub const SIGNALING_HAND_SHAKE_REQ: u16 = 1;
-    pub const SIGNALING_HAND_SHAKE_RESP: u16 = 2;
-    pub const DATA_HAND_SHAKE_REQ: u16 = 3;
-    pub const DATA_HAND_SHAKE_RESP: u16 = 4;
-    pub const EVENT_SUBSCRIPTION: u16 = 5;
-    pub const EVENT_UPDATE: u16 = 6;
-    pub const CLIENT_READY_ACK: u16 = 7;
-    pub const STREAM_STATE_UPDATE: u16 = 8;
-    pub const SESSION_STATE_UPDATE: u16 = 9;
-    pub const SESSION_STATE_REQ: u16 = 10;
-    pub const SESSION_STATE_RESP: u16 = 11;
-    pub const KEEP_ALIVE_REQ: u16 = 12;
-    pub const KEEP_ALIVE_RESP: u16 = 13;
-    pub const MEDIA_DATA_AUDIO: u16 = 14;
-    pub const MEDIA_DATA_VIDEO: u16 = 15;
-    pub const MEDIA_DATA_SHARE: u16 = 16;
-    pub const MEDIA_DATA_TRANSCRIPT: u16 = 17;
-    pub const MEDIA_DATA_CHAT: u16 = 18;
-    pub const STREAM_STATE_REQ: u16 = 19;
-    pub const STREAM_STATE_RESP: u16 = 20;
-    pub const STREAM_CLOSE_REQ: u16 = 21;
-    pub const STREAM_CLOSE_RESP: u16 = 22;
-    pub const VIDEO_SUBSCRIPTION_REQ: u16 = 28;
-    pub const VIDEO_SUBSCRIPTION_RESP: u16 = 29;
-}
+mod codes;
+mod content;
+mod incoming;
+mod outgoing;
+mod time;
 
-/// A kind of media (section 10.8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Medium {
-    Audio,
-    Video,
-    Share,
-    Transcript,
-    Chat,
-}
-
-impl Medium {
-    pub const ALL: [Medium; 5] =
-        [Medium::Audio, Medium::Video, Medium::Share, Medium::Transcript, Medium::Chat];
-
-    /// Our name, in settings, API and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Medium::Audio => "audio",
-            Medium::Video => "video",
-            Medium::Share => "share",
-            Medium::Transcript => "transcript",
-            Medium::Chat => "chat",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|medium| medium.as_str() == text)
-    }
-
-    /// The bit in `media_type` (section 10.8); "all" is 32.
-    pub fn bit(self) -> u32 {
-        match self {
-            Medium::Audio => 1,
-            Medium::Video => 2,
-            Medium::Share => 4,
-            Medium::Transcript => 8,
-            Medium::Chat => 16,
-        }
-    }
-}
-
-/// `media_type` of a socket that carries every medium (section 10.8).
-pub const MEDIA_TYPE_ALL: u32 = 32;
-
-/// `status_code` of the answers 2, 4, 22, 29 (section 10.3, current numbering).
-pub mod status {
-    pub const OK: i64 = 0;
-    pub const INVALID_MESSAGE_TYPE: i64 = 1;
-    pub const INVALID_RTMS_STREAM_ID: i64 = 2;
-    pub const INVALID_SIGNATURE: i64 = 3;
-    pub const INVALID_PAYLOAD: i64 = 4;
-    pub const DUPLICATE_SIGNAL_REQUEST: i64 = 8;
-    pub const MEDIA_DATA_ALL_CONNECTION_EXIST: i64 = 15;
-    pub const DUPLICATE_MEDIA_DATA_CONNECTION: i64 = 16;
-    pub const INTERNAL_EXCEPTION: i64 = 45;
-}
+pub use codes::{
+    MEDIA_TYPE_ALL, Medium, event_type, msg_type, session_state, status, stop_reason, stream_state,
+};
+pub use content::FrameInfo;
+pub use incoming::{Event, HandshakeAnswer, KeepAlive, Malformed, Message, parse};
+pub use outgoing::Outgoing;
+pub use time::normalize_ms;

@@ -1,0 +1,112 @@
+//! How long to wait before the next dial (pure).
+
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+
+/// The upper bound of the second wait; it doubles from there.
+const BASE: Duration = Duration::from_millis(500);
+/// No wait is longer, so that several tries fit into Zoom's 60 s window (section 3.6).
+const CAP: Duration = Duration::from_secs(8);
+/// Zoom may still hold the connection we lost (section 3.4): samples wait 1.5 s and double.
+const DUPLICATE_BASE: Duration = Duration::from_millis(1500);
+
+/// Waits between dials of one link. The first is none; then full jitter, so that a fleet does not dial in step.
+#[derive(Debug, Clone, Default)]
+pub struct Backoff {
+    attempts: u32,
+}
+
+impl Backoff {
+    /// The wait after a loss or a failed dial.
+    pub fn after_loss(&mut self, rng: &mut SmallRng) -> Duration {
+        let attempt = self.count();
+        match attempt {
+            0 => Duration::ZERO,
+            n => jitter(rng, Duration::ZERO, doubled(BASE, n - 1)),
+        }
+    }
+
+    /// The wait after Zoom said that our old connection is still there.
+    pub fn after_duplicate(&mut self, rng: &mut SmallRng) -> Duration {
+        let longest = doubled(DUPLICATE_BASE, self.count());
+        jitter(rng, longest / 2, longest)
+    }
+
+    /// The link has been stable: the next loss is a first one again.
+    pub fn clear(&mut self) {
+        self.attempts = 0;
+    }
+
+    fn count(&mut self) -> u32 {
+        let attempt = self.attempts;
+        self.attempts = attempt.saturating_add(1);
+        attempt
+    }
+}
+
+/// A stream's own randomness, from its seed.
+pub fn rng(seed: u64) -> SmallRng {
+    SmallRng::seed_from_u64(seed)
+}
+
+fn doubled(base: Duration, times: u32) -> Duration {
+    base.saturating_mul(1 << times.min(10)).min(CAP)
+}
+
+fn jitter(rng: &mut SmallRng, from: Duration, to: Duration) -> Duration {
+    rng.random_range(from..=to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_redial_is_at_once_and_later_ones_are_spread_under_a_cap() {
+        for seed in 0..200 {
+            let mut rng = rng(seed);
+            let mut backoff = Backoff::default();
+            assert_eq!(backoff.after_loss(&mut rng), Duration::ZERO);
+            for attempt in 1..30 {
+                let wait = backoff.after_loss(&mut rng);
+                assert!(wait <= doubled(BASE, attempt - 1), "seed {seed}, attempt {attempt}");
+                assert!(wait <= CAP);
+            }
+        }
+    }
+
+    #[test]
+    fn two_streams_do_not_redial_in_step() {
+        let waits = |seed| {
+            let mut rng = rng(seed);
+            let mut backoff = Backoff::default();
+            (0..6).map(|_| backoff.after_loss(&mut rng)).collect::<Vec<_>>()
+        };
+        assert_ne!(waits(1), waits(2));
+        assert_eq!(waits(1), waits(1));
+    }
+
+    #[test]
+    fn a_duplicate_is_given_time_to_go() {
+        let mut rng = rng(7);
+        let mut backoff = Backoff::default();
+        let first = backoff.after_duplicate(&mut rng);
+        assert!(first >= DUPLICATE_BASE / 2 && first <= DUPLICATE_BASE);
+        for _ in 0..30 {
+            assert!(backoff.after_duplicate(&mut rng) <= CAP);
+        }
+    }
+
+    #[test]
+    fn a_stable_link_starts_over() {
+        let mut rng = rng(7);
+        let mut backoff = Backoff::default();
+        for _ in 0..5 {
+            backoff.after_loss(&mut rng);
+        }
+        backoff.clear();
+        assert_eq!(backoff.after_loss(&mut rng), Duration::ZERO);
+    }
+}

@@ -1,0 +1,125 @@
+//! The sockets of one stream: bytes in, bytes out. Decides nothing; the state machine does.
+
+mod links;
+mod socket;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustls::ClientConfig;
+use tokio::sync::mpsc;
+use tokio::time::Sleep;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use self::links::Links;
+use super::endpoint::Endpoint;
+use super::stream::{End, Input, Output, Setup, Stream};
+use crate::hub::Feed;
+
+/// What the owner of a stream tells it.
+#[derive(Debug)]
+pub enum Command {
+    Moved(Endpoint),
+    Interrupted,
+    Stopped {
+        reason: Option<i64>,
+    },
+    /// End the stream at Zoom's, too.
+    Close,
+    /// Drop the sockets without a word: Zoom waits, and somebody picks the stream up.
+    Leave,
+}
+
+/// How a drive was over.
+#[derive(Debug)]
+pub enum Drive {
+    Finished(End),
+    Left,
+}
+
+/// Everything a drive needs.
+pub struct Job {
+    pub setup: Setup,
+    pub endpoint: Endpoint,
+    pub seed: u64,
+    pub tls: Arc<ClientConfig>,
+    pub feed: Feed,
+}
+
+/// Runs a stream to its end, or until it is told to leave it. All its sockets live and die in here.
+pub async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Drive {
+    let stream = Stream::new(Instant::now(), job.seed, job.setup.clone(), job.endpoint.clone());
+    let links = Links::new(Arc::clone(&job.tls));
+    let alarm = Box::pin(tokio::time::sleep(std::time::Duration::ZERO));
+    Driver { stream, links, alarm, feed: &mut job.feed }.run(commands).await
+}
+
+struct Driver<'a> {
+    stream: Stream<Utf8Bytes>,
+    links: Links,
+    alarm: Pin<Box<Sleep>>,
+    feed: &'a mut Feed,
+}
+
+impl Driver<'_> {
+    async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Drive {
+        loop {
+            if let Some(end) = self.perform() {
+                return Drive::Finished(end);
+            }
+            self.feed.status(self.stream.status());
+            self.set_alarm();
+            // Sockets last: a busy link must not hide a command or another link's silence.
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command.and_then(input) {
+                    Some(input) => self.stream.handle(Instant::now(), input),
+                    None => return Drive::Left,
+                },
+                () = &mut self.alarm => self.stream.handle_timeout(Instant::now()),
+                input = self.links.next() => self.stream.handle(Instant::now(), input),
+            }
+        }
+    }
+
+    /// Does what the state machine asks for, until it asks for nothing.
+    fn perform(&mut self) -> Option<End> {
+        while let Some(output) = self.stream.poll() {
+            match output {
+                Output::Dial(id, endpoint) => self.links.dial(id, endpoint),
+                Output::HangUp(id, how) => self.links.hang_up(id, how),
+                Output::Send(id, message) => {
+                    if let Err(loss) = self.links.send(id, message.to_json()) {
+                        self.stream.handle(Instant::now(), Input::Lost(id, loss));
+                    }
+                }
+                Output::Frame(medium, info, text) => self.feed.frame(medium, info, &text),
+                Output::Note { at_ms, body } => self.feed.note(at_ms, body),
+                Output::Finished(end) => return Some(end),
+            }
+        }
+        None
+    }
+
+    /// Moves the alarm only when it would ring too late: an early ring is harmless, and every frame moves
+    /// the deadline on.
+    fn set_alarm(&mut self) {
+        let Some(deadline) = self.stream.deadline() else { return };
+        let deadline = tokio::time::Instant::from_std(deadline);
+        if self.alarm.is_elapsed() || deadline < self.alarm.deadline() {
+            self.alarm.as_mut().reset(deadline);
+        }
+    }
+}
+
+/// `None` means to leave; so does an owner who is gone.
+fn input(command: Command) -> Option<Input<Utf8Bytes>> {
+    match command {
+        Command::Moved(endpoint) => Some(Input::Moved(endpoint)),
+        Command::Interrupted => Some(Input::Interrupted),
+        Command::Stopped { reason } => Some(Input::Stopped { reason }),
+        Command::Close => Some(Input::Close),
+        Command::Leave => None,
+    }
+}

@@ -1,0 +1,146 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::{FutureExt, Sink, Stream};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
+use tokio_util::either::Either;
+
+use crate::rtms::endpoint::Endpoint;
+use crate::rtms::message::Medium;
+use crate::rtms::stream::{Lane, LinkId, Loss};
+
+const USER_AGENT: &str = concat!("rtmsd/", env!("CARGO_PKG_VERSION"));
+
+/// What we send is small and rare; a peer that takes none of it is cut.
+const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024;
+/// Signaling, text and audio.
+const MAX_SMALL_MESSAGE_BYTES: usize = 1024 * 1024;
+/// A QHD picture in base64 has several MB (rtms-protocol.md section 4).
+const MAX_PICTURE_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// tungstenite clears its whole read buffer before every read and keeps it for the connection's life: larger
+/// than a frame costs time and memory on every stream.
+const SMALL_READ_BUFFER_BYTES: usize = 4 * 1024;
+const PICTURE_READ_BUFFER_BYTES: usize = 16 * 1024;
+
+/// One open WebSocket.
+pub(super) struct Socket {
+    websocket: WebSocketStream<Either<TcpStream, Box<TlsStream<TcpStream>>>>,
+    unflushed: bool,
+}
+
+/// Connects, with TLS and upgrade. The error is for the log and names no path.
+pub(super) async fn dial(
+    id: LinkId,
+    endpoint: Endpoint,
+    tls: Arc<ClientConfig>,
+) -> Result<Socket, String> {
+    let tcp = TcpStream::connect((endpoint.host(), endpoint.port()))
+        .await
+        .map_err(|error| error.to_string())?;
+    // A keep-alive answer must not wait for more data to send.
+    tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+    let stream = if endpoint.is_tls() {
+        let name = ServerName::try_from(endpoint.host().to_owned())
+            .map_err(|_| "its host is no name for TLS".to_owned())?;
+        let tls = TlsConnector::from(tls).connect(name, tcp).await;
+        Either::Right(Box::new(tls.map_err(|error| error.to_string())?))
+    } else {
+        Either::Left(tcp)
+    };
+    upgrade(id, &endpoint, stream).await
+}
+
+async fn upgrade(
+    id: LinkId,
+    endpoint: &Endpoint,
+    stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+) -> Result<Socket, String> {
+    let mut request = endpoint.url().into_client_request().map_err(|error| said(&error))?;
+    request.headers_mut().insert("user-agent", HeaderValue::from_static(USER_AGENT));
+    let (websocket, _) =
+        tokio_tungstenite::client_async_with_config(request, stream, Some(config(id)))
+            .await
+            .map_err(|error| said(&error))?;
+    Ok(Socket { websocket, unflushed: false })
+}
+
+fn config(id: LinkId) -> WebSocketConfig {
+    let (read_buffer, max_message) = match id {
+        LinkId::Media(Lane::All | Lane::Only(Medium::Video | Medium::Share)) => {
+            (PICTURE_READ_BUFFER_BYTES, MAX_PICTURE_MESSAGE_BYTES)
+        }
+        _ => (SMALL_READ_BUFFER_BYTES, MAX_SMALL_MESSAGE_BYTES),
+    };
+    WebSocketConfig::default()
+        .read_buffer_size(read_buffer)
+        .write_buffer_size(0)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .max_message_size(Some(max_message))
+        .max_frame_size(Some(max_message))
+}
+
+/// A WebSocket error in words that quote nothing a server sent.
+fn said(error: &tungstenite::Error) -> String {
+    match error {
+        tungstenite::Error::Http(response) => format!("HTTP status {}", response.status().as_u16()),
+        tungstenite::Error::Io(error) => error.to_string(),
+        tungstenite::Error::Capacity(_) => "a message is too large".to_owned(),
+        tungstenite::Error::Utf8(_) => "a text is not UTF-8".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+impl Socket {
+    /// Queues a message; it leaves at the next poll. False when the peer has stopped reading.
+    pub fn send(&mut self, text: String) -> bool {
+        self.unflushed = true;
+        Pin::new(&mut self.websocket).start_send(Message::Text(text.into())).is_ok()
+    }
+
+    /// The next text, or why there is none any more. Flushes what was queued on the way.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Utf8Bytes, Loss>> {
+        if self.unflushed {
+            match Pin::new(&mut self.websocket).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Loss::Dropped(said(&error)))),
+                Poll::Pending => {}
+            }
+        }
+        loop {
+            let message = match ready!(Pin::new(&mut self.websocket).poll_next(cx)) {
+                None => return Poll::Ready(Err(Loss::Dropped("end of stream".into()))),
+                Some(Err(error)) => return Poll::Ready(Err(Loss::Dropped(said(&error)))),
+                Some(Ok(message)) => message,
+            };
+            match message {
+                Message::Text(text) => return Poll::Ready(Ok(text)),
+                // Zoom's own client sends its JSON in binary frames, so a server may do it too (section 22).
+                Message::Binary(bytes) => {
+                    let text = Utf8Bytes::try_from(bytes);
+                    return Poll::Ready(text.map_err(|_| Loss::Dropped("not UTF-8".into())));
+                }
+                Message::Close(frame) => {
+                    let code = frame.map(|frame| frame.code.into());
+                    return Poll::Ready(Err(Loss::Closed(code)));
+                }
+                Message::Ping(_) => self.unflushed = true,
+                Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+    }
+
+    /// Sends a Close frame if the peer takes it at once, and drops the socket.
+    pub fn close(mut self) {
+        let _ = self.websocket.close(None).now_or_never();
+    }
+}

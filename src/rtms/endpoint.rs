@@ -1,0 +1,218 @@
+//! Where a stream may connect to (pure). The signaling URL comes from a webhook and the media URLs from a
+//! server's message, so an [`Endpoint`] can only be made from a URL that the policy allows.
+
+use std::fmt;
+
+use thiserror::Error;
+use url::{Host, Url};
+
+/// Hosts of Zoom's own clouds (section 4).
+pub const ZOOM_HOSTS: [&str; 2] = [".zoom.us", ".zoom.com"];
+
+/// No URL of Zoom's is nearly as long.
+const MAX_URL_BYTES: usize = 2048;
+
+/// Which URLs may be dialled.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Exact host names, or suffixes that begin with a dot. Lower case.
+    allowed_hosts: Vec<String>,
+    /// Plain `ws://`, and then only to a loopback host.
+    allow_ws: bool,
+}
+
+/// Why a URL is not dialled. Never quotes the URL: it comes from outside.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum EndpointError {
+    #[error("is not a URL")]
+    NotAUrl,
+    #[error("is not wss:// (ws:// needs RTMS_ALLOW_WS and a loopback host)")]
+    Scheme,
+    #[error("names a host that RTMS_ALLOWED_HOSTS does not list")]
+    Host,
+    #[error("carries a user name or password")]
+    Credentials,
+}
+
+/// A URL that may be dialled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    url: String,
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+impl Policy {
+    pub fn new(allowed_hosts: Vec<String>, allow_ws: bool) -> Self {
+        let allowed_hosts = allowed_hosts.into_iter().map(|host| host.to_ascii_lowercase());
+        Self { allowed_hosts: allowed_hosts.collect(), allow_ws }
+    }
+
+    /// The first allowed URL of a webhook's `server_urls`: one, or several separated by commas (section 4).
+    pub fn first_allowed(&self, server_urls: &str) -> Result<Endpoint, EndpointError> {
+        let mut refused = EndpointError::NotAUrl;
+        for url in server_urls.split(',').map(str::trim).filter(|url| !url.is_empty()) {
+            match self.endpoint(url) {
+                Ok(endpoint) => return Ok(endpoint),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+
+    /// The endpoint behind one URL, if it is allowed.
+    pub fn endpoint(&self, url: &str) -> Result<Endpoint, EndpointError> {
+        if url.len() > MAX_URL_BYTES {
+            return Err(EndpointError::NotAUrl);
+        }
+        let url = Url::parse(url).map_err(|_| EndpointError::NotAUrl)?;
+        let host = url.host().ok_or(EndpointError::NotAUrl)?;
+        let tls = match url.scheme() {
+            "wss" => true,
+            "ws" if self.allow_ws && is_loopback(&host) => false,
+            _ => return Err(EndpointError::Scheme),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointError::Credentials);
+        }
+        let host = plain_host(&host);
+        if !self.allows(&host) {
+            return Err(EndpointError::Host);
+        }
+        let port = url.port_or_known_default().ok_or(EndpointError::NotAUrl)?;
+        Ok(Endpoint { host, port, tls, url: without_fragment(url) })
+    }
+
+    fn allows(&self, host: &str) -> bool {
+        self.allowed_hosts.iter().any(|allowed| match allowed.strip_prefix('.') {
+            Some(_) => host.ends_with(allowed.as_str()),
+            None => host == allowed,
+        })
+    }
+}
+
+fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => name.eq_ignore_ascii_case("localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// As a name to resolve: an IPv6 address without its brackets, a domain without a closing dot.
+fn plain_host(host: &Host<&str>) -> String {
+    match host {
+        Host::Domain(name) => name.trim_end_matches('.').to_ascii_lowercase(),
+        Host::Ipv4(address) => address.to_string(),
+        Host::Ipv6(address) => address.to_string(),
+    }
+}
+
+fn without_fragment(mut url: Url) -> String {
+    url.set_fragment(None);
+    url.into()
+}
+
+impl Endpoint {
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// The whole URL, for the upgrade request.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// Host and port: a URL's path or query may name a meeting.
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zoom() -> Policy {
+        Policy::new(ZOOM_HOSTS.map(String::from).to_vec(), false)
+    }
+
+    fn loopback() -> Policy {
+        Policy::new(vec!["localhost".into(), "127.0.0.1".into(), "::1".into()], true)
+    }
+
+    #[test]
+    fn zooms_hosts_are_allowed_over_wss() {
+        let endpoint = zoom().endpoint("wss://RTMS-sjc1.Zoom.us/signaling?x=1").unwrap();
+        assert_eq!((endpoint.host(), endpoint.port()), ("rtms-sjc1.zoom.us", 443));
+        assert!(endpoint.is_tls());
+        assert_eq!(endpoint.url(), "wss://rtms-sjc1.zoom.us/signaling?x=1");
+        assert_eq!(zoom().endpoint("wss://a.zoom.us.:8443").unwrap().port(), 8443);
+    }
+
+    #[test]
+    fn a_host_that_only_looks_like_zooms_is_refused() {
+        for url in [
+            "wss://zoom.us.evil.example",
+            "wss://evilzoom.us",
+            "wss://evil.example/.zoom.us",
+            "wss://evil.example?.zoom.us",
+            "wss://evil.example#.zoom.us",
+            "wss://127.0.0.1",
+            "wss://[::1]",
+        ] {
+            assert_eq!(zoom().endpoint(url), Err(EndpointError::Host), "{url}");
+        }
+        assert_eq!(
+            zoom().endpoint("wss://a.zoom.us@evil.example"),
+            Err(EndpointError::Credentials)
+        );
+        assert_eq!(zoom().endpoint("wss://u:p@a.zoom.us"), Err(EndpointError::Credentials));
+    }
+
+    #[test]
+    fn a_scheme_without_tls_is_refused() {
+        for url in ["ws://a.zoom.us", "http://a.zoom.us", "https://a.zoom.us", "file:///etc/passwd"]
+        {
+            assert!(zoom().endpoint(url).is_err(), "{url}");
+        }
+        assert_eq!(zoom().endpoint("not a url"), Err(EndpointError::NotAUrl));
+        let long = format!("wss://a.zoom.us/{}", "x".repeat(MAX_URL_BYTES));
+        assert_eq!(zoom().endpoint(&long), Err(EndpointError::NotAUrl));
+    }
+
+    #[test]
+    fn plain_ws_goes_to_loopback_only_even_when_allowed() {
+        assert!(!loopback().endpoint("ws://127.0.0.1:9/signaling").unwrap().is_tls());
+        assert_eq!(loopback().endpoint("ws://[::1]:9").unwrap().host(), "::1");
+        let loose = Policy::new(vec![".example".into()], true);
+        assert_eq!(loose.endpoint("ws://a.example"), Err(EndpointError::Scheme));
+        let strict = Policy::new(vec!["localhost".into()], false);
+        assert_eq!(strict.endpoint("ws://localhost"), Err(EndpointError::Scheme));
+    }
+
+    #[test]
+    fn of_several_urls_the_first_allowed_one_is_taken() {
+        let urls = " ws://a.zoom.us , wss://evil.example, wss://b.zoom.us:443 ,wss://c.zoom.us";
+        assert_eq!(zoom().first_allowed(urls).unwrap().host(), "b.zoom.us");
+        assert_eq!(zoom().first_allowed(""), Err(EndpointError::NotAUrl));
+        assert_eq!(zoom().first_allowed("wss://x.example"), Err(EndpointError::Host));
+    }
+
+    #[test]
+    fn what_is_printed_of_an_endpoint_names_no_path() {
+        let endpoint = zoom().endpoint("wss://a.zoom.us/secret?token=1").unwrap();
+        assert_eq!(endpoint.to_string(), "a.zoom.us:443");
+    }
+}

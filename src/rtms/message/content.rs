@@ -1,0 +1,156 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::time::Lenient;
+use crate::model::UserId;
+
+/// What is known of an audio, video or share frame without decoding it (sections 6.12 to 6.14).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameInfo {
+    /// 0 or absent for the mixed stream.
+    pub user_id: Option<UserId>,
+    /// When Zoom made it, Unix milliseconds.
+    pub at_ms: Option<i64>,
+    /// Payload bytes, before base64.
+    pub bytes: u32,
+}
+
+/// The `content` of messages 14 to 16, borrowed from the frame. It is read in the same pass as `msg_type`,
+/// since these are nearly all messages there are; whatever it does not know it skips.
+#[derive(Debug, Default)]
+pub(super) struct Content<'a> {
+    user_id: Option<UserId>,
+    at_ms: Option<i64>,
+    data: Option<Cow<'a, str>>,
+}
+
+impl Content<'_> {
+    /// `None` when there is no payload text.
+    pub fn frame_info(&self) -> Option<FrameInfo> {
+        let bytes = decoded_len(self.data.as_deref()?);
+        Some(FrameInfo { user_id: self.user_id, at_ms: self.at_ms, bytes })
+    }
+}
+
+/// The number of bytes behind a base64 text with padding.
+fn decoded_len(base64: &str) -> u32 {
+    let padding = base64.bytes().rev().take(2).take_while(|byte| *byte == b'=').count();
+    u32::try_from((base64.len() / 4 * 3).saturating_sub(padding)).unwrap_or(u32::MAX)
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor)
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a content object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content<'de>, A::Error> {
+        let mut content = Content::default();
+        while let Some(KeyText(key)) = map.next_key()? {
+            match &*key {
+                "user_id" => content.user_id = map.next_value::<Option<UserId>>()?,
+                "timestamp" => {
+                    content.at_ms = map.next_value::<Option<Lenient>>()?.map(Lenient::as_ms);
+                }
+                "data" => content.data = map.next_value::<Payload<'de>>()?.0,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(content)
+    }
+
+    /// Old texts show the payload as the content itself (conflict 19.20).
+    fn visit_borrowed_str<E: Error>(self, data: &'de str) -> Result<Content<'de>, E> {
+        Ok(Content { data: Some(Cow::Borrowed(data)), ..Content::default() })
+    }
+
+    fn visit_str<E: Error>(self, data: &str) -> Result<Content<'de>, E> {
+        Ok(Content { data: Some(Cow::Owned(data.to_owned())), ..Content::default() })
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Content<'de>, E> {
+        Ok(Content::default())
+    }
+}
+
+struct KeyText<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for KeyText<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Payload::deserialize(deserializer).map(|payload| KeyText(payload.0.unwrap_or_default()))
+    }
+}
+
+/// A text, borrowed where it has no escapes; anything else (chat's objects) is skipped.
+struct Payload<'a>(Option<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Payload<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PayloadVisitor)
+    }
+}
+
+struct PayloadVisitor;
+
+impl<'de> Visitor<'de> for PayloadVisitor {
+    type Value = Payload<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a payload")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Payload(Some(Cow::Borrowed(text))))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Payload(Some(Cow::Owned(text.to_owned()))))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Payload(None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Payload(None))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Payload(None))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_length_of_a_payload_is_told_without_decoding_it() {
+        for (text, bytes) in [("", 0), ("AA==", 1), ("AAA=", 2), ("AAAA", 3), ("AAAAAA==", 4)] {
+            assert_eq!(decoded_len(text), bytes, "{text}");
+        }
+        assert_eq!(decoded_len("=="), 0);
+    }
+
+    #[test]
+    fn a_payload_without_escapes_is_borrowed() {
+        let text = r#"{"user_id":7,"timestamp":1732313190020,"data":"AAAB","later":{"x":[1]}}"#;
+        let content: Content = serde_json::from_str(text).unwrap();
+        assert!(matches!(content.data, Some(Cow::Borrowed("AAAB"))));
+        assert_eq!(content.user_id, Some(UserId(7)));
+        assert_eq!(content.at_ms, Some(1_732_313_190_020));
+    }
+}

@@ -1,0 +1,123 @@
+use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::codes::msg_type;
+use crate::model::{IdKey, StreamId};
+
+/// `protocol_version` of every handshake (section 17: keep sending 1).
+const PROTOCOL_VERSION: u32 = 1;
+/// Docs: `sequence` starts at 1; what comes back is ignored (section 4).
+const SEQUENCE: u32 = 1;
+
+/// A message to Zoom.
+#[derive(Debug, Clone)]
+pub enum Outgoing {
+    /// 1 (section 6.1)
+    SignalingHandshake {
+        key: IdKey,
+        instance_id: String,
+        stream_id: StreamId,
+        signature: String,
+        buffer_data: bool,
+    },
+    /// 3 (section 6.3)
+    MediaHandshake {
+        key: IdKey,
+        instance_id: String,
+        stream_id: StreamId,
+        signature: String,
+        media_type: u32,
+        media_params: Value,
+    },
+    /// 5 (section 6.5)
+    Subscribe(Vec<u16>),
+    /// 7 (section 6.7)
+    Ready(StreamId),
+    /// 13 (section 6.11)
+    KeepAlive { timestamp: Box<RawValue>, sequence: Option<Box<RawValue>> },
+    /// 21 (section 6.18)
+    Close(StreamId),
+}
+
+impl Outgoing {
+    /// The text of the frame.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("string keys and plain values always serialize")
+    }
+}
+
+impl Serialize for Outgoing {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("msg_type", &self.number())?;
+        match self {
+            Outgoing::SignalingHandshake {
+                key,
+                instance_id,
+                stream_id,
+                signature,
+                buffer_data,
+            } => {
+                handshake(&mut map, *key, instance_id, stream_id, signature)?;
+                map.serialize_entry("buffer_data", buffer_data)?;
+            }
+            Outgoing::MediaHandshake {
+                key,
+                instance_id,
+                stream_id,
+                signature,
+                media_type,
+                media_params,
+            } => {
+                handshake(&mut map, *key, instance_id, stream_id, signature)?;
+                map.serialize_entry("media_type", media_type)?;
+                map.serialize_entry("payload_encryption", &false)?;
+                map.serialize_entry("media_params", media_params)?;
+            }
+            Outgoing::Subscribe(events) => {
+                let subscribe = |number| json!({ "event_type": number, "subscribe": true });
+                let events: Vec<Value> = events.iter().map(subscribe).collect();
+                map.serialize_entry("events", &events)?;
+            }
+            Outgoing::Ready(stream_id) | Outgoing::Close(stream_id) => {
+                map.serialize_entry("rtms_stream_id", stream_id)?;
+            }
+            Outgoing::KeepAlive { timestamp, sequence } => {
+                map.serialize_entry("timestamp", timestamp)?;
+                if let Some(sequence) = sequence {
+                    map.serialize_entry("sequence", sequence)?;
+                }
+            }
+        }
+        map.end()
+    }
+}
+
+impl Outgoing {
+    fn number(&self) -> u16 {
+        match self {
+            Outgoing::SignalingHandshake { .. } => msg_type::SIGNALING_HAND_SHAKE_REQ,
+            Outgoing::MediaHandshake { .. } => msg_type::DATA_HAND_SHAKE_REQ,
+            Outgoing::Subscribe(_) => msg_type::EVENT_SUBSCRIPTION,
+            Outgoing::Ready(_) => msg_type::CLIENT_READY_ACK,
+            Outgoing::KeepAlive { .. } => msg_type::KEEP_ALIVE_RESP,
+            Outgoing::Close(_) => msg_type::STREAM_CLOSE_REQ,
+        }
+    }
+}
+
+fn handshake<M: SerializeMap>(
+    map: &mut M,
+    key: IdKey,
+    instance_id: &str,
+    stream_id: &StreamId,
+    signature: &str,
+) -> Result<(), M::Error> {
+    map.serialize_entry("protocol_version", &PROTOCOL_VERSION)?;
+    map.serialize_entry("sequence", &SEQUENCE)?;
+    map.serialize_entry(key.as_str(), instance_id)?;
+    map.serialize_entry("rtms_stream_id", stream_id)?;
+    map.serialize_entry("signature", signature)
+}

@@ -1,0 +1,499 @@
+//! The state machine of one stream, without sockets, clock or dice (pure): an input with the time it happened
+//! goes in through [`Stream::handle`], outputs come out of [`Stream::poll`] until there are none, and the driver
+//! sleeps until [`Stream::deadline`]. Calls that nothing is due for are harmless.
+
+mod link;
+mod media;
+mod signaling;
+mod verdict;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+
+pub use link::{Lane, LinkId, Loss};
+
+use self::link::{Due, Link};
+use super::backoff;
+use super::endpoint::{Endpoint, Policy};
+use super::message::{FrameInfo, Medium, Message, Outgoing, parse};
+use super::params::Params;
+use crate::model::{EntryBody, Instance, Outcome, Participant, StreamId, StreamStatus, UserId};
+
+/// How many participants' names a stream remembers.
+const MAX_ROSTER: usize = 2048;
+/// How many numbers of unknown messages are told apart.
+const MAX_UNKNOWN: usize = 64;
+
+/// What a stream needs to know from the start.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    pub stream_id: StreamId,
+    pub instance: Instance,
+    /// Section 5.1; the same on every link.
+    pub signature: String,
+    pub params: Params,
+    pub policy: Policy,
+    pub timings: Timings,
+}
+
+/// How long we wait (section 11). The defaults are Zoom's windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timings {
+    /// Until a connection, with TLS and upgrade, must stand.
+    pub dial: Duration,
+    /// Until a handshake must be answered.
+    pub handshake: Duration,
+    /// A link on which nothing came for so long is dead.
+    pub silence: Duration,
+    /// A link that lived for so long has no past.
+    pub stable: Duration,
+    /// Zoom waits so long for signaling to come back.
+    pub signaling_window: Duration,
+    /// Zoom waits so long for a media link to come back.
+    pub media_window: Duration,
+    /// After our own close request: how long we wait for Zoom's end.
+    pub close: Duration,
+    /// After Zoom's end: how long we read what is still on its way.
+    pub drain: Duration,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            dial: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
+            silence: Duration::from_secs(65),
+            stable: Duration::from_secs(10),
+            signaling_window: Duration::from_secs(60),
+            media_window: Duration::from_secs(65),
+            close: Duration::from_secs(3),
+            drain: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What happened. `T` is the text of a frame: a reference-counted buffer in the driver, `&str` in tests.
+#[derive(Debug)]
+pub enum Input<T> {
+    Opened(LinkId),
+    Text(LinkId, T),
+    Lost(LinkId, Loss),
+    /// Zoom announced the stream again, at another server or anew (section 3.6, case A).
+    Moved(Endpoint),
+    /// Zoom's webhook says that it lost our signaling (case B).
+    Interrupted,
+    /// Zoom's webhook says that the stream is over.
+    Stopped {
+        reason: Option<i64>,
+    },
+    /// We want it to be over.
+    Close,
+}
+
+/// What to do about it.
+#[derive(Debug)]
+pub enum Output<T> {
+    /// Connect; an older socket of this link is gone by then.
+    Dial(LinkId, Endpoint),
+    Send(LinkId, Outgoing),
+    /// Drop the socket, or the dial. Nothing more is wanted of it.
+    HangUp(LinkId, HangUp),
+    /// A media message, for whoever wants it.
+    Frame(Medium, FrameInfo, T),
+    /// The next entry. `at_ms` is Zoom's time; without it the driver takes its own.
+    Note {
+        at_ms: Option<i64>,
+        body: EntryBody,
+    },
+    /// The last output.
+    Finished(End),
+}
+
+/// Whether Zoom is told that a socket ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HangUp {
+    /// A Close frame: Zoom takes it as leaving (section 22).
+    Politely,
+    /// None: Zoom takes it as an interruption, and the link may come back.
+    Silently,
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    pub outcome: Outcome,
+    /// Zoom's reason (section 10.6), where it gave one.
+    pub stop_reason: Option<i64>,
+    /// For the log: what was last seen to go wrong. Empty for a normal end.
+    pub detail: String,
+}
+
+/// One stream, from its announcement to its end.
+pub struct Stream<T> {
+    setup: Setup,
+    endpoint: Endpoint,
+    signaling: Link,
+    media: Vec<MediaLink>,
+    phase: Phase,
+    paused: bool,
+    was_live: bool,
+    /// Names by id, since a leave may come without one (section 7).
+    roster: HashMap<UserId, String>,
+    unknown: BTreeMap<u16, u64>,
+    outputs: VecDeque<Output<T>>,
+    rng: SmallRng,
+}
+
+struct MediaLink {
+    lane: Lane,
+    endpoint: Endpoint,
+    link: Link,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Running,
+    /// We asked Zoom to close (message 21); nothing is redialled any more.
+    Closing {
+        until: Instant,
+    },
+    /// Zoom ended the stream; what is still on its way is read.
+    Draining {
+        until: Instant,
+        end: End,
+    },
+    Finished,
+}
+
+impl<T: AsRef<str>> Stream<T> {
+    /// A stream that dials its signaling endpoint at once. `seed` spreads its redials.
+    pub fn new(now: Instant, seed: u64, setup: Setup, endpoint: Endpoint) -> Self {
+        let signaling = Link::dialing(now, setup.timings.signaling_window, &setup.timings);
+        let dial = Output::Dial(LinkId::Signaling, endpoint.clone());
+        Self {
+            setup,
+            endpoint,
+            signaling,
+            media: Vec::new(),
+            phase: Phase::Running,
+            paused: false,
+            was_live: false,
+            roster: HashMap::new(),
+            unknown: BTreeMap::new(),
+            outputs: VecDeque::from([dial]),
+            rng: backoff::rng(seed),
+        }
+    }
+
+    /// Takes one input into account. After the end nothing is.
+    pub fn handle(&mut self, now: Instant, input: Input<T>) {
+        if matches!(self.phase, Phase::Finished) {
+            return;
+        }
+        match input {
+            Input::Opened(id) => self.opened(now, id),
+            Input::Text(id, text) => self.received(now, id, text),
+            Input::Lost(id, loss) => self.lost(now, id, loss, Socket::Gone),
+            Input::Moved(endpoint) => self.moved(now, endpoint),
+            Input::Interrupted => self.signaling_reported_lost(now),
+            Input::Stopped { reason } => self.ended_by_zoom(now, reason),
+            Input::Close => self.close(now),
+        }
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match &self.phase {
+            Phase::Finished => return,
+            Phase::Closing { until } if now >= *until => {
+                return self.finish(end(
+                    Outcome::Closed,
+                    None,
+                    "Zoom did not end the stream in time",
+                ));
+            }
+            Phase::Draining { until, end } if now >= *until => {
+                let end = end.clone();
+                return self.finish(end);
+            }
+            _ => {}
+        }
+        for id in self.link_ids() {
+            self.link_due(now, id);
+        }
+    }
+
+    /// The next thing to do, until there is none.
+    pub fn poll(&mut self) -> Option<Output<T>> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Stream::handle_timeout`] wants to be called; `None` only after the end.
+    pub fn deadline(&self) -> Option<Instant> {
+        let phase = match &self.phase {
+            Phase::Finished => return None,
+            Phase::Running => None,
+            Phase::Closing { until } | Phase::Draining { until, .. } => Some(*until),
+        };
+        let media = self.media.iter().filter_map(|media| media.link.deadline());
+        media.chain(self.signaling.deadline()).chain(phase).min()
+    }
+
+    pub fn status(&self) -> StreamStatus {
+        let wanted = || self.media.iter().filter(|media| !media.link.is_down());
+        match self.phase {
+            Phase::Finished => StreamStatus::Ended,
+            _ if self.paused => StreamStatus::Paused,
+            _ if self.signaling.is_live()
+                && wanted().count() > 0
+                && wanted().all(|media| media.link.is_live()) =>
+            {
+                StreamStatus::Live
+            }
+            _ if self.was_live => StreamStatus::Interrupted,
+            _ => StreamStatus::Announced,
+        }
+    }
+
+    /// How many messages came that this version does not know, by `msg_type`.
+    pub fn unknown(&self) -> &BTreeMap<u16, u64> {
+        &self.unknown
+    }
+
+    fn opened(&mut self, now: Instant, id: LinkId) {
+        let link = find(&mut self.signaling, &mut self.media, id);
+        if link.is_some_and(|link| link.opened(now, &self.setup.timings)) {
+            let handshake = self.handshake(id);
+            self.send(id, handshake);
+        }
+    }
+
+    fn received(&mut self, now: Instant, id: LinkId, text: T) {
+        if let Some(link) = find(&mut self.signaling, &mut self.media, id) {
+            link.heard(now, &self.setup.timings);
+        }
+        let frame = match parse(text.as_ref()) {
+            Ok(Message::Frame(medium, info)) => Some((medium, info)),
+            Ok(message) => {
+                self.message(now, id, message);
+                None
+            }
+            Err(malformed) => return self.lost(now, id, Loss::Malformed(malformed), Socket::Open),
+        };
+        if let Some((medium, info)) = frame {
+            self.frame(id, medium, info, text);
+        }
+    }
+
+    fn message(&mut self, now: Instant, id: LinkId, message: Message<'_>) {
+        match (id, message) {
+            (_, Message::KeepAlive(request)) => {
+                let timestamp = request.timestamp.to_owned();
+                let sequence = request.sequence.map(ToOwned::to_owned);
+                self.send(id, Outgoing::KeepAlive { timestamp, sequence });
+            }
+            (_, Message::Unknown(number)) => self.count_unknown(number),
+            (LinkId::Signaling, message) => self.signaling_message(now, message),
+            (LinkId::Media(lane), message) => self.media_message(now, lane, message),
+        }
+    }
+
+    /// A link is gone, or has to go. Signaling starts over; a medium is rebuilt alone.
+    fn lost(&mut self, now: Instant, id: LinkId, loss: Loss, socket: Socket) {
+        let Some(link) = self.link_mut(id).filter(|link| link.has_socket()) else { return };
+        let was_live = link.is_live();
+        if socket == Socket::Open {
+            self.outputs.push_back(Output::HangUp(id, HangUp::Silently));
+        }
+        if !matches!(self.phase, Phase::Running) {
+            return self.lost_while_ending(id);
+        }
+        if id == LinkId::Signaling {
+            self.hang_up_media(HangUp::Silently);
+        }
+        if was_live {
+            let (link, cause) = (id.as_str().into(), loss.to_string());
+            self.note(None, EntryBody::LinkDown { link, cause });
+        }
+        let link = find(&mut self.signaling, &mut self.media, id);
+        if link.map(|link| link.lost(now, &loss, &mut self.rng)) == Some(Due::WindowExpired) {
+            let detail = format!("{}: {loss}", id.as_str());
+            self.finish(End { outcome: Outcome::WindowExpired, stop_reason: None, detail });
+        }
+    }
+
+    fn lost_while_ending(&mut self, id: LinkId) {
+        if let Some(link) = self.link_mut(id) {
+            link.take_down();
+        }
+        let is_over =
+            !self.signaling.has_socket() && self.media.iter().all(|m| !m.link.has_socket());
+        match &self.phase {
+            Phase::Draining { end, .. } if is_over => {
+                let end = end.clone();
+                self.finish(end);
+            }
+            Phase::Closing { .. } if is_over => self.finish(end(Outcome::Closed, None, "")),
+            _ => {}
+        }
+    }
+
+    fn moved(&mut self, now: Instant, endpoint: Endpoint) {
+        if !matches!(self.phase, Phase::Running) {
+            return;
+        }
+        self.note(None, EntryBody::Moved {});
+        self.hang_up_media(HangUp::Silently);
+        if self.signaling.has_socket() {
+            self.outputs.push_back(Output::HangUp(LinkId::Signaling, HangUp::Silently));
+        }
+        let timings = &self.setup.timings;
+        self.signaling = Link::dialing(now, timings.signaling_window, timings);
+        self.endpoint = endpoint.clone();
+        self.outputs.push_back(Output::Dial(LinkId::Signaling, endpoint));
+    }
+
+    /// Zoom's webhook or state 4: the stream is over, and its last words may still be on their way.
+    fn ended_by_zoom(&mut self, now: Instant, reason: Option<i64>) {
+        let outcome = match self.phase {
+            Phase::Closing { .. } => Outcome::Closed,
+            _ => Outcome::Stopped,
+        };
+        if let Phase::Draining { end, .. } = &mut self.phase {
+            end.stop_reason = end.stop_reason.or(reason);
+            return;
+        }
+        let until = now + self.setup.timings.drain;
+        let end = End { outcome, stop_reason: reason, detail: String::new() };
+        self.phase = Phase::Draining { until, end };
+        self.stop_redialling();
+    }
+
+    fn close(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Running) {
+            return;
+        }
+        if !self.signaling.is_live() {
+            return self.finish(end(Outcome::Closed, None, "signaling was not connected"));
+        }
+        let until = now + self.setup.timings.close;
+        self.phase = Phase::Closing { until };
+        self.send(LinkId::Signaling, Outgoing::Close(self.setup.stream_id.clone()));
+        self.stop_redialling();
+    }
+
+    /// Links without a socket stay down; if none has one, there is nothing to wait for.
+    fn stop_redialling(&mut self) {
+        for id in self.link_ids() {
+            if self.link_mut(id).is_some_and(|link| !link.has_socket()) {
+                self.lost_while_ending(id);
+            }
+        }
+    }
+
+    fn finish(&mut self, end: End) {
+        if matches!(self.phase, Phase::Finished) {
+            return;
+        }
+        self.hang_up_media(HangUp::Politely);
+        if self.signaling.has_socket() {
+            self.outputs.push_back(Output::HangUp(LinkId::Signaling, HangUp::Politely));
+            self.signaling.take_down();
+        }
+        let (outcome, reason) = (end.outcome.as_str().into(), end.stop_reason);
+        self.note(None, EntryBody::Ended { outcome, reason });
+        self.outputs.push_back(Output::Finished(end));
+        self.phase = Phase::Finished;
+    }
+
+    fn link_due(&mut self, now: Instant, id: LinkId) {
+        let due = self.link_mut(id).map_or(Due::Nothing, |link| link.due(now));
+        match due {
+            Due::Nothing | Due::WindowExpired => {}
+            Due::Lost(loss) => self.lost(now, id, loss, Socket::Open),
+            Due::Redial => self.redial(now, id),
+        }
+    }
+
+    fn redial(&mut self, now: Instant, id: LinkId) {
+        let Some(endpoint) = self.endpoint_of(id) else { return };
+        if let Some(link) = find(&mut self.signaling, &mut self.media, id) {
+            link.redial(now, &self.setup.timings);
+        }
+        self.outputs.push_back(Output::Dial(id, endpoint));
+    }
+
+    fn endpoint_of(&self, id: LinkId) -> Option<Endpoint> {
+        match id {
+            LinkId::Signaling => Some(self.endpoint.clone()),
+            LinkId::Media(lane) => {
+                let media = self.media.iter().find(|media| media.lane == lane)?;
+                Some(media.endpoint.clone())
+            }
+        }
+    }
+
+    fn link_ids(&self) -> Vec<LinkId> {
+        let media = self.media.iter().map(|media| LinkId::Media(media.lane));
+        std::iter::once(LinkId::Signaling).chain(media).collect()
+    }
+
+    fn link_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        find(&mut self.signaling, &mut self.media, id)
+    }
+
+    fn send(&mut self, id: LinkId, message: Outgoing) {
+        self.outputs.push_back(Output::Send(id, message));
+    }
+
+    fn note(&mut self, at_ms: Option<i64>, body: EntryBody) {
+        self.outputs.push_back(Output::Note { at_ms, body });
+    }
+
+    fn count_unknown(&mut self, number: u16) {
+        if self.unknown.len() < MAX_UNKNOWN || self.unknown.contains_key(&number) {
+            *self.unknown.entry(number).or_default() += 1;
+        }
+    }
+
+    /// Remembers the name that came, or gives the one that is remembered.
+    fn named(&mut self, person: Participant) -> Participant {
+        let Participant { user_id, user_name } = person;
+        match user_name {
+            Some(name) => {
+                if self.roster.len() < MAX_ROSTER || self.roster.contains_key(&user_id) {
+                    self.roster.insert(user_id, name.clone());
+                }
+                Participant { user_id, user_name: Some(name) }
+            }
+            None => Participant { user_id, user_name: self.roster.get(&user_id).cloned() },
+        }
+    }
+}
+
+/// A link by its id, borrowing no more of the stream than its links.
+fn find<'a>(
+    signaling: &'a mut Link,
+    media: &'a mut [MediaLink],
+    id: LinkId,
+) -> Option<&'a mut Link> {
+    match id {
+        LinkId::Signaling => Some(signaling),
+        LinkId::Media(lane) => {
+            media.iter_mut().find(|media| media.lane == lane).map(|media| &mut media.link)
+        }
+    }
+}
+
+/// Whether a lost link's socket must still be dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Socket {
+    Open,
+    Gone,
+}
+
+fn end(outcome: Outcome, stop_reason: Option<i64>, detail: &str) -> End {
+    End { outcome, stop_reason, detail: detail.to_owned() }
+}

@@ -1,0 +1,227 @@
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+
+use super::{Timings, verdict};
+use crate::rtms::backoff::Backoff;
+use crate::rtms::message::{Malformed, Medium};
+
+/// One WebSocket of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum LinkId {
+    Signaling,
+    Media(Lane),
+}
+
+/// What a media link carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    All,
+    Only(Medium),
+}
+
+impl LinkId {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LinkId::Signaling => "signaling",
+            LinkId::Media(Lane::All) => "all",
+            LinkId::Media(Lane::Only(medium)) => medium.as_str(),
+        }
+    }
+}
+
+/// Why a link was lost or could not be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loss {
+    /// The dial failed, or took too long: the system's words.
+    Dial(String),
+    /// A Close frame, with its code.
+    Closed(Option<u16>),
+    /// The connection ended without one.
+    Dropped(String),
+    /// Nothing came for longer than [`Timings::silence`].
+    Silent,
+    /// No answer to our handshake.
+    Unanswered,
+    /// A message that cannot be read.
+    Malformed(Malformed),
+    /// Zoom refused the handshake with this status, and may think better of it.
+    Refused(i64),
+    /// Zoom reported the link as interrupted.
+    Reported,
+    /// Signaling was lost, and media with it.
+    WithSignaling,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Loss::Dial(cause) => write!(f, "cannot connect: {cause}"),
+            Loss::Closed(Some(code)) => write!(f, "closed by Zoom with code {code}"),
+            Loss::Closed(None) => f.write_str("closed by Zoom"),
+            Loss::Dropped(cause) => write!(f, "connection lost: {cause}"),
+            Loss::Silent => f.write_str("silent for too long"),
+            Loss::Unanswered => f.write_str("no answer to the handshake"),
+            Loss::Malformed(malformed) => write!(f, "malformed message: {malformed}"),
+            Loss::Refused(status) => write!(f, "handshake refused with status {status}"),
+            Loss::Reported => f.write_str("reported as interrupted by Zoom"),
+            Loss::WithSignaling => f.write_str("signaling was lost"),
+        }
+    }
+}
+
+/// The life of one link: where it stands, and the window in which it must come back.
+#[derive(Debug)]
+pub(super) struct Link {
+    state: State,
+    /// When Zoom gives the stream up, from the first loss on (section 3.6). Cleared when the link has been
+    /// stable, not when it connects: a peer that accepts and drops for ever runs out of it.
+    window_ends_at: Option<Instant>,
+    window: Duration,
+    backoff: Backoff,
+}
+
+/// Each state owns its one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Dialing {
+        give_up_at: Instant,
+    },
+    Handshaking {
+        give_up_at: Instant,
+    },
+    Live {
+        silent_at: Instant,
+        stable_at: Option<Instant>,
+    },
+    Waiting {
+        redial_at: Instant,
+    },
+    /// Not there and not wanted: refused for good, not offered, or the stream is ending.
+    Down,
+}
+
+/// What a link's time asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Nothing,
+    /// The link is lost for this reason.
+    Lost(Loss),
+    Redial,
+    /// It could not be rebuilt in time.
+    WindowExpired,
+}
+
+impl Link {
+    pub fn dialing(now: Instant, window: Duration, timings: &Timings) -> Self {
+        Self {
+            state: State::Dialing { give_up_at: now + timings.dial },
+            window_ends_at: Some(now + window),
+            window,
+            backoff: Backoff::default(),
+        }
+    }
+
+    pub fn is_live(&self) -> bool {
+        matches!(self.state, State::Live { .. })
+    }
+
+    /// Live for so long that its losses are forgotten.
+    pub fn is_stable(&self) -> bool {
+        matches!(self.state, State::Live { stable_at: None, .. })
+    }
+
+    pub fn is_down(&self) -> bool {
+        self.state == State::Down
+    }
+
+    /// A socket exists or is being made.
+    pub fn has_socket(&self) -> bool {
+        !matches!(self.state, State::Down | State::Waiting { .. })
+    }
+
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self.state, State::Handshaking { .. })
+    }
+
+    /// The socket is open. False when no dial was under way.
+    pub fn opened(&mut self, now: Instant, timings: &Timings) -> bool {
+        let was_dialing = matches!(self.state, State::Dialing { .. });
+        if was_dialing {
+            self.state = State::Handshaking { give_up_at: now + timings.handshake };
+        }
+        was_dialing
+    }
+
+    /// The handshake was good.
+    pub fn accepted(&mut self, now: Instant, timings: &Timings) {
+        let stable_at = Some(now + timings.stable);
+        self.state = State::Live { silent_at: now + timings.silence, stable_at };
+    }
+
+    /// Any frame is life.
+    pub fn heard(&mut self, now: Instant, timings: &Timings) {
+        if let State::Live { silent_at, .. } = &mut self.state {
+            *silent_at = now + timings.silence;
+        }
+    }
+
+    /// Lost: wait for the next dial, or give up when it would come after the window's end.
+    pub fn lost(&mut self, now: Instant, loss: &Loss, rng: &mut SmallRng) -> Due {
+        let ends_at = *self.window_ends_at.get_or_insert(now + self.window);
+        let wait = match loss {
+            Loss::Refused(status) if verdict::is_duplicate(*status) => {
+                self.backoff.after_duplicate(rng)
+            }
+            _ => self.backoff.after_loss(rng),
+        };
+        if now + wait >= ends_at {
+            self.state = State::Down;
+            return Due::WindowExpired;
+        }
+        self.state = State::Waiting { redial_at: now + wait };
+        Due::Nothing
+    }
+
+    pub fn redial(&mut self, now: Instant, timings: &Timings) {
+        let give_up_at = self
+            .window_ends_at
+            .map_or(now + timings.dial, |ends_at| (now + timings.dial).min(ends_at));
+        self.state = State::Dialing { give_up_at };
+    }
+
+    pub fn take_down(&mut self) {
+        self.state = State::Down;
+    }
+
+    /// What is due now; also forgets the losses of a link that has become stable.
+    pub fn due(&mut self, now: Instant) -> Due {
+        match &mut self.state {
+            State::Dialing { give_up_at } if now >= *give_up_at => {
+                Due::Lost(Loss::Dial("timed out".into()))
+            }
+            State::Handshaking { give_up_at } if now >= *give_up_at => Due::Lost(Loss::Unanswered),
+            State::Live { silent_at, .. } if now >= *silent_at => Due::Lost(Loss::Silent),
+            State::Live { stable_at, .. } if stable_at.is_some_and(|at| now >= at) => {
+                *stable_at = None;
+                self.window_ends_at = None;
+                self.backoff.clear();
+                Due::Nothing
+            }
+            State::Waiting { redial_at } if now >= *redial_at => Due::Redial,
+            _ => Due::Nothing,
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Dialing { give_up_at } | State::Handshaking { give_up_at } => Some(give_up_at),
+            State::Live { silent_at, stable_at } => {
+                Some(stable_at.map_or(silent_at, |stable_at| stable_at.min(silent_at)))
+            }
+            State::Waiting { redial_at } => Some(redial_at),
+            State::Down => None,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+use std::time::Instant;
+
+use super::verdict::{Verdict, verdict};
+use super::{End, LinkId, Loss, Output, Phase, Socket, Stream};
+use crate::model::{EntryBody, Outcome, Participant, Product, StreamStatus};
+use crate::rtms::message::{
+    Event, HandshakeAnswer, Message, Outgoing, event_type, msg_type, session_state, stop_reason,
+    stream_state,
+};
+
+/// What is asked for right after a good handshake. 1 and 7 come by themselves (section 6.5).
+const MEETING_EVENTS: [u16; 7] = [
+    event_type::ACTIVE_SPEAKER_CHANGE,
+    event_type::PARTICIPANT_JOIN,
+    event_type::PARTICIPANT_LEAVE,
+    event_type::SHARING_START,
+    event_type::SHARING_STOP,
+    event_type::PARTICIPANT_VIDEO_ON,
+    event_type::PARTICIPANT_VIDEO_OFF,
+];
+/// Contact Center gives the numbers from 8 on another meaning (section 10.2).
+const FIRST_CONTACT_CENTER_EVENT: u16 = 8;
+
+impl<T: AsRef<str>> Stream<T> {
+    pub(super) fn signaling_message(&mut self, now: Instant, message: Message<'_>) {
+        match message {
+            Message::SignalingAnswer(answer) => self.signaling_answer(now, &answer),
+            Message::Event { at_ms, event } => self.event(now, at_ms, event),
+            Message::StreamState { state, reason, at_ms } => {
+                self.stream_state(now, state, reason, at_ms);
+            }
+            Message::SessionState { rtms_session_id, state, reason, at_ms } => {
+                let state = session_state::name(state).into();
+                self.note(at_ms, EntryBody::SessionState { rtms_session_id, state, reason });
+            }
+            Message::CloseAnswer { .. } | Message::Noted => {}
+            Message::MediaAnswer(_)
+            | Message::Frame(..)
+            | Message::Transcript(..)
+            | Message::Chat(..)
+            | Message::KeepAlive(_)
+            | Message::Unknown(_) => self.count_unknown(msg_type::UNDEFINED),
+        }
+    }
+
+    fn signaling_answer(&mut self, now: Instant, answer: &HandshakeAnswer) {
+        if !self.signaling.is_handshaking() {
+            return;
+        }
+        match verdict(answer.status_code, &answer.reason) {
+            Verdict::Accepted => self.joined(now, answer),
+            Verdict::Retry => {
+                self.lost(now, LinkId::Signaling, Loss::Refused(answer.status_code), Socket::Open);
+            }
+            Verdict::WithoutMedium => self.refused(Outcome::Refused, "signaling", answer),
+            Verdict::Final(outcome) => self.refused(outcome, "signaling", answer),
+        }
+    }
+
+    pub(super) fn refused(&mut self, outcome: Outcome, link: &str, answer: &HandshakeAnswer) {
+        let detail = format!(
+            "{link}: handshake refused with status {}: {}",
+            answer.status_code, answer.reason
+        );
+        self.finish(End { outcome, stop_reason: None, detail });
+    }
+
+    /// Signaling stands: say again what must be said, and dial the media links of this answer.
+    fn joined(&mut self, now: Instant, answer: &HandshakeAnswer) {
+        self.signaling.accepted(now, &self.setup.timings);
+        self.note(None, EntryBody::LinkUp { link: LinkId::Signaling.as_str().into() });
+        if !matches!(self.phase, Phase::Running) {
+            return;
+        }
+        self.send(LinkId::Signaling, Outgoing::Subscribe(self.wanted_events()));
+        self.dial_media(now, answer);
+    }
+
+    fn wanted_events(&self) -> Vec<u16> {
+        let is_contact_center = self.setup.instance.product == Product::ContactCenter;
+        let is_ours = |event: &u16| !is_contact_center || *event < FIRST_CONTACT_CENTER_EVENT;
+        MEETING_EVENTS.into_iter().filter(is_ours).collect()
+    }
+
+    fn stream_state(&mut self, now: Instant, state: i64, reason: Option<i64>, at_ms: Option<i64>) {
+        let name = stream_state::name(state).into();
+        self.note(at_ms, EntryBody::StreamState { state: name, reason });
+        match state {
+            stream_state::ACTIVE | stream_state::RESUMED => self.paused = false,
+            stream_state::PAUSED => self.paused = true,
+            stream_state::TERMINATED => self.ended_by_zoom(now, reason),
+            stream_state::INTERRUPTED => match reason {
+                Some(
+                    stop_reason::SIGNAL_CONNECTION_INTERRUPTED
+                    | stop_reason::SIGNAL_CONNECTION_CLOSED_ABNORMALLY,
+                ) => self.signaling_reported_lost(now),
+                _ => self.media_reported_lost(now),
+            },
+            _ => {}
+        }
+    }
+
+    /// Zoom says that it lost our signaling. A report about a link that is new, or being rebuilt, is about
+    /// its predecessor.
+    pub(super) fn signaling_reported_lost(&mut self, now: Instant) {
+        if self.signaling.is_stable() {
+            self.lost(now, LinkId::Signaling, Loss::Reported, Socket::Open);
+        }
+    }
+
+    fn event(&mut self, now: Instant, at_ms: Option<i64>, event: Event) {
+        let is_contact_center = self.setup.instance.product == Product::ContactCenter;
+        match event {
+            Event::FirstPacket => self.note(at_ms, EntryBody::FirstPacket {}),
+            Event::ActiveSpeaker(person) => self.person(at_ms, person, EntryBody::ActiveSpeaker),
+            Event::Joined(people) => self.people(at_ms, people, EntryBody::ParticipantJoined),
+            Event::Left(people) => self.people(at_ms, people, EntryBody::ParticipantLeft),
+            Event::SharingStarted(person) => self.person(at_ms, person, EntryBody::SharingStarted),
+            Event::SharingStopped => self.note(at_ms, EntryBody::SharingStopped {}),
+            Event::MediaInterrupted => self.media_reported_lost(now),
+            Event::VideoOn(people) if !is_contact_center => {
+                self.people(at_ms, people, EntryBody::VideoOn);
+            }
+            Event::VideoOff(people) if !is_contact_center => {
+                self.people(at_ms, people, EntryBody::VideoOff);
+            }
+            Event::VideoOn(_) | Event::VideoOff(_) | Event::Unknown(_) => {
+                self.count_unknown(msg_type::EVENT_UPDATE);
+            }
+        }
+    }
+
+    fn person(
+        &mut self,
+        at_ms: Option<i64>,
+        person: Participant,
+        body: fn(Participant) -> EntryBody,
+    ) {
+        let person = self.named(person);
+        self.note(at_ms, body(person));
+    }
+
+    fn people(
+        &mut self,
+        at_ms: Option<i64>,
+        people: Vec<Participant>,
+        body: fn(Participant) -> EntryBody,
+    ) {
+        for person in people {
+            self.person(at_ms, person, body);
+        }
+    }
+
+    /// Remembers that everything stood once.
+    pub(super) fn note_liveness(&mut self) {
+        self.was_live |= self.status() == StreamStatus::Live;
+    }
+
+    pub(super) fn hang_up_media(&mut self, how: super::HangUp) {
+        for media in self.media.drain(..).filter(|media| media.link.has_socket()) {
+            self.outputs.push_back(Output::HangUp(LinkId::Media(media.lane), how));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+use crate::model::Outcome;
+use crate::rtms::message::status;
+
+/// What a refused handshake means (section 10.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The handshake was good.
+    Accepted,
+    /// Try again inside the window.
+    Retry,
+    /// This medium is not to be had: scope or parameters. The others may be.
+    WithoutMedium,
+    /// The stream is over.
+    Final(Outcome),
+}
+
+/// The one table of refusals. Unknown numbers are tried again: the window bounds them.
+pub(super) fn verdict(status_code: i64, reason: &str) -> Verdict {
+    match status_code {
+        status::OK => Verdict::Accepted,
+        status::INVALID_RTMS_STREAM_ID => Verdict::Final(Outcome::Gone),
+        status::INVALID_MESSAGE_TYPE | status::INVALID_SIGNATURE | status::INVALID_PAYLOAD => {
+            Verdict::Final(Outcome::Refused)
+        }
+        // The beta's number for a duplicate, 17, means bad parameters today: the text decides.
+        _ if says_duplicate(reason) => Verdict::Retry,
+        9..=14 | 17..=39 | 43 | 46 | 47 => Verdict::WithoutMedium,
+        _ => Verdict::Retry,
+    }
+}
+
+/// Zoom still holds an older connection of ours (section 3.4): not gone yet.
+pub(super) fn is_duplicate(status_code: i64) -> bool {
+    matches!(
+        status_code,
+        status::DUPLICATE_SIGNAL_REQUEST
+            | status::MEDIA_DATA_ALL_CONNECTION_EXIST
+            | status::DUPLICATE_MEDIA_DATA_CONNECTION
+    )
+}
+
+fn says_duplicate(reason: &str) -> bool {
+    reason.to_ascii_lowercase().contains("duplicate signal request")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_verdict() {
+        let expected = |code: i64| match code {
+            0 => Verdict::Accepted,
+            2 => Verdict::Final(Outcome::Gone),
+            1 | 3 | 4 => Verdict::Final(Outcome::Refused),
+            9..=14 | 17..=39 | 43 | 46 | 47 => Verdict::WithoutMedium,
+            _ => Verdict::Retry,
+        };
+        for code in -1..=60 {
+            assert_eq!(verdict(code, ""), expected(code), "status {code}");
+        }
+    }
+
+    #[test]
+    fn a_duplicate_is_known_by_its_text_too() {
+        assert_eq!(verdict(17, "Duplicate Signal Request"), Verdict::Retry);
+        assert!([8, 15, 16].into_iter().all(is_duplicate));
+        assert!(!is_duplicate(3));
+    }
+}

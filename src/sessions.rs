@@ -1,0 +1,86 @@
+//! What is live: one owned task per stream, started, moved and stopped by what the store says.
+//!
+//! The rows of the store are what should be; the tasks are what is. A webhook changes a row and names its
+//! stream; the supervisor looks at the row and acts. It also looks at all rows now and then, so that a name
+//! that got lost, a crash between the two, and a stream whose daemon died are all found the same way.
+
+mod run;
+mod supervisor;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub use supervisor::Supervisor;
+
+use crate::hub::Hub;
+use crate::model::{NodeId, Product, StreamId};
+use crate::rtms::endpoint::Policy;
+use crate::rtms::params::Params;
+use crate::rtms::stream::Timings;
+use crate::secret::Secret;
+use crate::store::Store;
+
+/// How many names of changed streams may wait for the supervisor; the rest is found by looking.
+pub const CHANGES_QUEUE: usize = 1024;
+
+/// What every stream of this daemon has in common.
+#[derive(Clone)]
+pub struct Settings {
+    pub node: NodeId,
+    /// Meetings, webinars and Contact Center.
+    pub client: Credentials,
+    /// Video SDK sessions, when they have their own (section 16).
+    pub video_sdk: Option<Credentials>,
+    pub params: Params,
+    pub policy: Policy,
+    pub timings: Timings,
+    pub tls: Arc<ClientConfig>,
+    pub max_streams: usize,
+    /// How long a stream stays ours without a sign of life; another daemon takes it after that.
+    pub lease: Duration,
+    /// How often all rows are looked at. A small part of `lease`.
+    pub look_every: Duration,
+    pub at_shutdown: AtShutdown,
+    /// How long the streams have to end after the stop.
+    pub grace: Duration,
+}
+
+/// Signs handshakes: client id and secret, or SDK key and secret.
+#[derive(Clone)]
+pub struct Credentials {
+    pub id: String,
+    pub secret: Secret<String>,
+}
+
+/// What becomes of live streams when the daemon stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtShutdown {
+    /// Drop the sockets without a word; the next start picks the streams up inside Zoom's windows.
+    Leave,
+    /// End them at Zoom's.
+    Close,
+}
+
+impl Settings {
+    fn credentials(&self, product: Product) -> &Credentials {
+        match product {
+            Product::VideoSdk => self.video_sdk.as_ref().unwrap_or(&self.client),
+            Product::Meeting | Product::Webinar | Product::ContactCenter => &self.client,
+        }
+    }
+}
+
+/// A supervisor, and the sender that names changed streams to it.
+pub fn supervisor(
+    settings: Settings,
+    store: Store,
+    hub: Arc<Hub>,
+    stop: CancellationToken,
+) -> (Supervisor, mpsc::Sender<StreamId>) {
+    let (sender, changes) = mpsc::channel(CHANGES_QUEUE);
+    (Supervisor::new(settings, store, hub, changes, stop), sender)
+}

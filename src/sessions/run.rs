@@ -1,0 +1,123 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::Settings;
+use crate::clock;
+use crate::hub::{Feed, Hub, Progress, SharedProgress};
+use crate::model::{EntryBody, Outcome, StreamId, StreamRecord};
+use crate::rtms::driver::{Command, Drive, Job, drive};
+use crate::rtms::endpoint::Endpoint;
+use crate::rtms::stream::{End, Setup};
+use crate::store::{Claim, Store, StoreError, StreamUpdate};
+use crate::zoom::signature::handshake_signature;
+
+/// The waits between tries to store a stream's end.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// One stream, ready to run.
+pub(super) struct Run {
+    pub stream_id: StreamId,
+    pub job: Job,
+    pub progress: SharedProgress,
+    pub commands: mpsc::Receiver<Command>,
+    pub store: Store,
+    pub hub: Arc<Hub>,
+}
+
+impl Run {
+    /// Drives the stream, and records its end when it has one.
+    pub async fn run(mut self) {
+        let drive = drive(&mut self.job, &mut self.commands).await;
+        // A supervisor that looks at the row from here on finds nobody to tell.
+        self.commands.close();
+        self.hub.flush().await;
+        self.write_figures().await;
+        match drive {
+            Drive::Left => tracing::info!(stream_id = %self.stream_id, "stream left to be picked up"),
+            Drive::Finished(end) => {
+                log_end(&self.stream_id, &end);
+                finish(&self.store, &self.stream_id, end.outcome, end.stop_reason).await;
+            }
+        }
+    }
+
+    async fn write_figures(&self) {
+        let update = update(&self.progress.read());
+        let written = self.store.update_stream(&self.stream_id, &update, clock::now_ms()).await;
+        if let Err(error) = written {
+            tracing::warn!(stream_id = %self.stream_id, %error, "a stream's last figures are not stored");
+        }
+    }
+}
+
+pub(super) fn update(progress: &Progress) -> StreamUpdate {
+    StreamUpdate {
+        status: Some(progress.status),
+        first_packet_ms: progress.first_packet_ms,
+        tally: Some(progress.tally),
+    }
+}
+
+/// Makes a stream ready: its handshake's signature, its parameters, and where its log goes on.
+pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut feed: Feed) -> Job {
+    let stream = &claim.stream;
+    if claim.last_seq > 0 {
+        feed.note(None, EntryBody::PickedUp {});
+    }
+    let setup = Setup {
+        stream_id: stream.stream_id.clone(),
+        instance: stream.instance.clone(),
+        signature: signature(settings, stream),
+        params: settings.params.clone(),
+        policy: settings.policy.clone(),
+        timings: settings.timings.clone(),
+    };
+    Job { setup, endpoint, seed: rand::random(), tls: Arc::clone(&settings.tls), feed }
+}
+
+fn signature(settings: &Settings, stream: &StreamRecord) -> String {
+    let credentials = settings.credentials(stream.instance.product);
+    handshake_signature(
+        &credentials.id,
+        credentials.secret.expose(),
+        stream.instance.id(),
+        stream.stream_id.as_str(),
+    )
+}
+
+/// Records a stream's end, for as long as it takes: without it the stream would be picked up for ever.
+pub(super) async fn finish(
+    store: &Store,
+    stream_id: &StreamId,
+    outcome: Outcome,
+    stop_reason: Option<i64>,
+) {
+    let mut wait = FIRST_RETRY;
+    loop {
+        match store.finish_stream(stream_id, outcome, stop_reason, clock::now_ms()).await {
+            Err(StoreError::Unavailable(_)) => sleep(wait).await,
+            Ok(()) => return,
+            Err(error) => {
+                return tracing::error!(%stream_id, %error, "a stream's end could not be stored");
+            }
+        }
+        wait = (wait * 2).min(LAST_RETRY);
+    }
+}
+
+fn log_end(stream_id: &StreamId, end: &End) {
+    let outcome = end.outcome.as_str();
+    match end.outcome {
+        Outcome::Stopped | Outcome::Closed => {
+            tracing::info!(%stream_id, outcome, stop_reason = end.stop_reason, "stream ended");
+        }
+        _ => {
+            let detail = &end.detail;
+            tracing::warn!(%stream_id, outcome, stop_reason = end.stop_reason, %detail, "stream lost");
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The two pools, and the few things that differ between them.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{
+    Arguments, Encode, FromRow, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection,
+    SqlitePool, Type,
+};
+
+use super::StoreError;
+
+/// A transaction that loses to another is tried again this often.
+const MAX_TRIES: usize = 6;
+
+/// A transaction that takes longer has lost its server, whatever the socket says.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Clone)]
+pub(super) enum Database {
+    Postgres(PgPool),
+    Sqlite {
+        /// One connection: SQLite has one writer at a time, and waiting in the pool is fair.
+        writer: SqlitePool,
+        readers: SqlitePool,
+        /// Locked as long as the store lives: one process has the data folder.
+        lock: Arc<File>,
+    },
+}
+
+/// A connection of either kind, inside a transaction or not.
+pub(super) enum Connection<'c> {
+    Postgres(&'c mut PgConnection),
+    Sqlite(&'c mut SqliteConnection),
+}
+
+/// A value for a `$1` of a statement.
+pub(super) enum Bind<'a> {
+    Text(Option<Cow<'a, str>>),
+    Integer(Option<i64>),
+}
+
+/// The values of a statement, each made a [`Bind`].
+macro_rules! binds {
+    ($($value:expr),* $(,)?) => { &[$($crate::store::database::Bind::from($value)),*] };
+}
+pub(super) use binds;
+
+/// A row struct that can be read from both.
+pub(super) trait Row:
+    for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
+{
+}
+
+impl<T> Row for T where T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
+{}
+
+impl Database {
+    /// Runs `work` in a transaction, and again when another transaction was in its way: it must
+    /// change nothing but the store.
+    pub(super) async fn transaction<T>(
+        &self,
+        work: impl AsyncFn(&mut Connection<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        for _ in 1..MAX_TRIES {
+            match in_time(self.try_transaction(&work)).await {
+                Err(error) if error.is_conflict() => continue,
+                done => return done,
+            }
+        }
+        in_time(self.try_transaction(&work)).await
+    }
+
+    async fn try_transaction<T>(
+        &self,
+        work: &impl AsyncFn(&mut Connection<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self {
+            Database::Postgres(pool) => {
+                let mut transaction = pool.begin().await?;
+                let done = work(&mut Connection::Postgres(&mut transaction)).await?;
+                transaction.commit().await?;
+                Ok(done)
+            }
+            Database::Sqlite { writer, .. } => {
+                // IMMEDIATE: a transaction that began to read may be refused when it comes to write.
+                let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+                let done = work(&mut Connection::Sqlite(&mut transaction)).await?;
+                transaction.commit().await?;
+                Ok(done)
+            }
+        }
+    }
+
+    /// Runs `work` on a connection for reading. Each of its statements sees what was committed
+    /// before it.
+    pub(super) async fn read<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Connection<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        in_time(async {
+            match self {
+                Database::Postgres(pool) => {
+                    work(&mut Connection::Postgres(&mut *pool.acquire().await?)).await
+                }
+                Database::Sqlite { readers, .. } => {
+                    work(&mut Connection::Sqlite(&mut *readers.acquire().await?)).await
+                }
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn close(&self) {
+        match self {
+            Database::Postgres(pool) => pool.close().await,
+            Database::Sqlite { writer, readers, lock } => {
+                readers.close().await;
+                writer.close().await;
+                // Nothing is written any more; a failure leaves the lock to the last clone's drop.
+                let _ = lock.unlock();
+            }
+        }
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(TRANSACTION_TIMEOUT, work).await {
+        Ok(done) => done,
+        Err(_) => Err(StoreError::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into())),
+    }
+}
+
+/// The same expression for either kind; `$Db` names the kind's marker type inside it.
+macro_rules! on {
+    ($connection:expr, |$inner:ident: $Db:ident| $body:expr) => {
+        match $connection {
+            Connection::Postgres($inner) => {
+                type $Db = Postgres;
+                $body
+            }
+            Connection::Sqlite($inner) => {
+                type $Db = Sqlite;
+                $body
+            }
+        }
+    };
+}
+
+impl Connection<'_> {
+    /// Returns the number of rows that changed.
+    pub(super) async fn execute(
+        &mut self,
+        sql: &'static str,
+        binds: &[Bind<'_>],
+    ) -> Result<u64, StoreError> {
+        on!(self, |connection: Db| {
+            let query = sqlx::query_with(sql, arguments::<Db>(binds)?);
+            Ok(query.execute(&mut **connection).await?.rows_affected())
+        })
+    }
+
+    pub(super) async fn optional<R: Row>(
+        &mut self,
+        sql: &'static str,
+        binds: &[Bind<'_>],
+    ) -> Result<Option<R>, StoreError> {
+        on!(self, |connection: Db| {
+            let query = sqlx::query_as_with::<Db, R, _>(sql, arguments::<Db>(binds)?);
+            Ok(query.fetch_optional(&mut **connection).await?)
+        })
+    }
+
+    pub(super) async fn one<R: Row>(
+        &mut self,
+        sql: &'static str,
+        binds: &[Bind<'_>],
+    ) -> Result<R, StoreError> {
+        self.optional(sql, binds).await?.ok_or(StoreError::Statement(sqlx::Error::RowNotFound))
+    }
+
+    pub(super) async fn all<R: Row>(
+        &mut self,
+        sql: &'static str,
+        binds: &[Bind<'_>],
+    ) -> Result<Vec<R>, StoreError> {
+        on!(self, |connection: Db| {
+            let query = sqlx::query_as_with::<Db, R, _>(sql, arguments::<Db>(binds)?);
+            Ok(query.fetch_all(&mut **connection).await?)
+        })
+    }
+}
+
+fn arguments<DB>(binds: &[Bind<'_>]) -> Result<DB::Arguments, sqlx::Error>
+where
+    DB: sqlx::Database,
+    Option<i64>: for<'q> Encode<'q, DB> + Type<DB>,
+    for<'q> Option<&'q str>: Encode<'q, DB> + Type<DB>,
+{
+    let mut arguments = DB::Arguments::default();
+    for bind in binds {
+        match bind {
+            Bind::Text(text) => arguments.add(text.as_deref()),
+            Bind::Integer(number) => arguments.add(*number),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// Postgres has no text with a NUL in it: whoever sends one loses that character, not the row.
+fn without_nul(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{FFFD}").into() } else { text }
+}
+
+impl<'a> From<&'a str> for Bind<'a> {
+    fn from(text: &'a str) -> Self {
+        Bind::Text(Some(without_nul(text.into())))
+    }
+}
+
+impl From<String> for Bind<'_> {
+    fn from(text: String) -> Self {
+        Bind::Text(Some(without_nul(text.into())))
+    }
+}
+
+impl<'a> From<Option<&'a str>> for Bind<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        Bind::Text(text.map(|text| without_nul(text.into())))
+    }
+}
+
+impl From<Option<String>> for Bind<'_> {
+    fn from(text: Option<String>) -> Self {
+        Bind::Text(text.map(|text| without_nul(text.into())))
+    }
+}
+
+impl From<i64> for Bind<'_> {
+    fn from(number: i64) -> Self {
+        Bind::Integer(Some(number))
+    }
+}
+
+impl From<Option<i64>> for Bind<'_> {
+    fn from(number: Option<i64>) -> Self {
+        Bind::Integer(number)
+    }
+}

@@ -1,0 +1,172 @@
+//! Webhook deliveries and what they do to sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
+
+use super::database::{Connection, binds};
+use super::sessions::{refresh_session, upsert_session};
+use super::streams::{REVOKED, lock_stream};
+use super::{Recorded, Store, StoreError, sql};
+use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted, StreamStopped};
+
+impl Store {
+    /// Records a delivery and its effect on sessions and streams in one transaction.
+    pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
+        self.database.transaction(async |tx| record(tx, delivery).await).await
+    }
+
+    /// Forgets deliveries received before `before_ms`. Returns how many.
+    pub async fn prune_deliveries(&self, before_ms: i64) -> Result<u64, StoreError> {
+        self.database
+            .transaction(async |tx| tx.execute(sql::PRUNE_DELIVERIES, binds![before_ms]).await)
+            .await
+    }
+}
+
+async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded, StoreError> {
+    if !insert_delivery(tx, delivery).await? {
+        return Ok(Recorded::Repeat);
+    }
+    let changed = match &delivery.announcement {
+        Announcement::Started(started) => start(tx, delivery, started).await?,
+        Announcement::Stopped(stopped) => stop(tx, delivery, stopped).await?,
+        Announcement::Interrupted(interrupted) => {
+            let id = interrupted.stream_id.as_str();
+            tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0
+        }
+        Announcement::Other => false,
+    };
+    match stream_of(&delivery.announcement) {
+        Some(stream_id) if changed => {
+            tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
+            Ok(Recorded::Changed(stream_id.clone()))
+        }
+        _ => Ok(Recorded::NoChange),
+    }
+}
+
+fn stream_of(announcement: &Announcement) -> Option<&StreamId> {
+    match announcement {
+        Announcement::Started(started) => Some(&started.stream_id),
+        Announcement::Stopped(stopped) => Some(&stopped.stream_id),
+        Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
+        Announcement::Other => None,
+    }
+}
+
+/// False when these bytes were recorded before. A concurrent copy waits here for the first.
+async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<bool, StoreError> {
+    let values = binds![
+        &*delivery.digest,
+        &*delivery.event,
+        delivery.event_ts_ms,
+        delivery.received_at_ms,
+        stream_of(&delivery.announcement).map(StreamId::as_str),
+        &*delivery.body,
+    ];
+    Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)
+}
+
+async fn start(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+    started: &StreamStarted,
+) -> Result<bool, StoreError> {
+    let Some(stream) = lock_stream(tx, &started.stream_id).await? else {
+        insert_stream(tx, delivery, started).await?;
+        return Ok(true);
+    };
+    let statement = match effect_of_start(&stream, started, delivery.event_ts_ms) {
+        StartEffect::Stale => return Ok(false),
+        StartEffect::Move => sql::MOVE_STREAM,
+        StartEffect::Revive => sql::REVIVE_STREAM,
+    };
+    let values = binds![started.stream_id.as_str(), &*started.server_urls, delivery.event_ts_ms];
+    tx.execute(statement, values).await?;
+    refresh_session(tx, stream.session_id, delivery.received_at_ms).await?;
+    Ok(true)
+}
+
+async fn insert_stream(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+    started: &StreamStarted,
+) -> Result<(), StoreError> {
+    let session_id =
+        upsert_session(tx, &started.instance, Some(started), delivery.received_at_ms).await?;
+    let values = binds![
+        started.stream_id.as_str(),
+        session_id.to_string(),
+        &*started.server_urls,
+        delivery.event_ts_ms,
+        delivery.received_at_ms,
+    ];
+    tx.execute(sql::INSERT_STREAM, values).await?;
+    refresh_session(tx, session_id, delivery.received_at_ms).await
+}
+
+/// What a start webhook means for a stream that is known.
+#[derive(Debug, PartialEq)]
+enum StartEffect {
+    /// A retry, an old one, or for a stream that Zoom has stopped.
+    Stale,
+    /// Zoom's server failed over: the stream goes on at other URLs.
+    Move,
+    /// We had ended it and Zoom goes on with it.
+    Revive,
+}
+
+fn effect_of_start(
+    stream: &StreamRecord,
+    started: &StreamStarted,
+    event_ts_ms: i64,
+) -> StartEffect {
+    let is_newer = event_ts_ms > stream.event_ts_ms;
+    let is_elsewhere =
+        event_ts_ms == stream.event_ts_ms && started.server_urls != stream.server_urls;
+    match (stream.stop_seen_at_ms, stream.ended_at_ms) {
+        (Some(_), _) => StartEffect::Stale,
+        (None, Some(_)) if is_newer => StartEffect::Revive,
+        (None, None) if is_newer || is_elsewhere => StartEffect::Move,
+        (None, _) => StartEffect::Stale,
+    }
+}
+
+async fn stop(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+    stopped: &StreamStopped,
+) -> Result<bool, StoreError> {
+    let Some(stream) = lock_stream(tx, &stopped.stream_id).await? else {
+        insert_tombstone(tx, delivery, stopped).await?;
+        return Ok(false);
+    };
+    let id = stopped.stream_id.as_str();
+    let values = binds![id, delivery.received_at_ms, stopped.stop_reason];
+    let is_news = tx.execute(sql::NOTE_STOP, values).await? > 0;
+    if stream.ended_at_ms.is_none() {
+        return Ok(is_news);
+    }
+    if stopped.stop_reason == Some(REVOKED) {
+        tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![id]).await?;
+    }
+    if is_news {
+        refresh_session(tx, stream.session_id, delivery.received_at_ms).await?;
+    }
+    Ok(false)
+}
+
+/// Remembers a stop that came before its start, which will then be stale.
+async fn insert_tombstone(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+    stopped: &StreamStopped,
+) -> Result<(), StoreError> {
+    let session_id = upsert_session(tx, &stopped.instance, None, delivery.received_at_ms).await?;
+    let values = binds![
+        stopped.stream_id.as_str(),
+        session_id.to_string(),
+        delivery.event_ts_ms,
+        stopped.stop_reason,
+        delivery.received_at_ms,
+    ];
+    tx.execute(sql::INSERT_TOMBSTONE, values).await?;
+    refresh_session(tx, session_id, delivery.received_at_ms).await
+}

@@ -1,0 +1,87 @@
+//! Leases: at any time one node runs a stream, and a dead node's streams become free.
+
+use super::database::{Connection, binds};
+use super::rows::{self, StreamRow};
+use super::streams::read_stream;
+use super::{Claim, Store, StoreError, sql};
+use crate::model::{NodeId, StreamId, StreamRecord};
+
+impl Store {
+    /// Leases one stream for `node`: none when it is unknown, ended, or another node's lease is
+    /// still good. A stream that Zoom has stopped can be claimed: somebody has to finish it.
+    pub async fn claim_stream(
+        &self,
+        node: NodeId,
+        stream: &StreamId,
+        now_ms: i64,
+        lease_ms: i64,
+    ) -> Result<Option<Claim>, StoreError> {
+        let until_ms = now_ms.saturating_add(lease_ms);
+        self.database
+            .transaction(async |tx| {
+                let values = binds![stream.as_str(), node.to_string(), until_ms, now_ms];
+                match tx.execute(sql::CLAIM_STREAM, values).await? {
+                    0 => Ok(None),
+                    _ => read_claim(tx, stream).await,
+                }
+            })
+            .await
+    }
+
+    /// Leases up to `limit` streams that have not ended and that nobody has a good lease of.
+    pub async fn claim_orphans(
+        &self,
+        node: NodeId,
+        now_ms: i64,
+        lease_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let until_ms = now_ms.saturating_add(lease_ms);
+        self.database
+            .transaction(async |tx| {
+                let values = binds![node.to_string(), until_ms, now_ms, i64::from(limit)];
+                let ids: Vec<(String,)> = tx.all(sql::CLAIM_ORPHANS, values).await?;
+                let mut claims = Vec::with_capacity(ids.len());
+                for (id,) in ids {
+                    claims.extend(read_claim(tx, &rows::stream_id(&id)?).await?);
+                }
+                Ok(claims)
+            })
+            .await
+    }
+
+    /// Prolongs every lease of `node` and returns its streams that have not ended, as they now are.
+    /// A stream that is missing there has ended or was taken by another node.
+    pub async fn renew_leases(
+        &self,
+        node: NodeId,
+        now_ms: i64,
+        lease_ms: i64,
+    ) -> Result<Vec<StreamRecord>, StoreError> {
+        let until_ms = now_ms.saturating_add(lease_ms);
+        let rows: Vec<StreamRow> = self
+            .database
+            .transaction(async |tx| {
+                tx.execute(sql::RENEW_LEASES, binds![node.to_string(), until_ms]).await?;
+                tx.all(sql::STREAMS_OF_NODE, binds![node.to_string()]).await
+            })
+            .await?;
+        rows.into_iter().map(StreamRecord::try_from).collect()
+    }
+
+    /// Gives every lease of `node` back, so that the next start takes the streams at once.
+    pub async fn release_leases(&self, node: NodeId) -> Result<u64, StoreError> {
+        let values = binds![node.to_string()];
+        self.database.transaction(async |tx| tx.execute(sql::RELEASE_LEASES, values).await).await
+    }
+}
+
+/// A statement of its own, after the claim: what the last owner wrote before it let go is in it.
+async fn read_claim(
+    tx: &mut Connection<'_>,
+    stream: &StreamId,
+) -> Result<Option<Claim>, StoreError> {
+    let Some(record) = read_stream(tx, stream).await? else { return Ok(None) };
+    let (last_seq,): (i64,) = tx.one(sql::LAST_SEQ, binds![stream.as_str()]).await?;
+    Ok(Some(Claim { stream: record, last_seq: rows::number("seq", last_seq)? }))
+}

@@ -1,0 +1,148 @@
+//! Rows as they are stored, and what they become.
+
+use sqlx::FromRow;
+
+use super::StoreError;
+use crate::model::{
+    Entry, EntryBody, IdKey, Instance, Outcome, Product, Session, SessionId, SessionStatus,
+    StreamId, StreamRecord, StreamStatus, Tally,
+};
+
+#[derive(FromRow)]
+pub(super) struct SessionRow {
+    id: String,
+    product: String,
+    id_key: String,
+    instance_id: String,
+    account_id: Option<String>,
+    meeting_id: Option<String>,
+    operator_id: Option<String>,
+    status: String,
+    created_at_ms: i64,
+    updated_at_ms: i64,
+    ended_at_ms: Option<i64>,
+}
+
+#[derive(FromRow)]
+pub(super) struct StreamRow {
+    stream_id: String,
+    session_id: String,
+    ordinal: i64,
+    product: String,
+    id_key: String,
+    instance_id: String,
+    server_urls: String,
+    event_ts_ms: i64,
+    generation: i64,
+    interrupts: i64,
+    status: String,
+    stop_seen_at_ms: Option<i64>,
+    stop_reason: Option<i64>,
+    outcome: Option<String>,
+    first_packet_ms: Option<i64>,
+    tally: String,
+    created_at_ms: i64,
+    ended_at_ms: Option<i64>,
+}
+
+/// A stream and how far its entries go.
+#[derive(FromRow)]
+pub(super) struct HeadRow {
+    pub stream_id: String,
+    pub ordinal: i64,
+    pub last_seq: i64,
+}
+
+#[derive(FromRow)]
+pub(super) struct EntryRow {
+    seq: i64,
+    at_ms: i64,
+    body: String,
+}
+
+impl EntryRow {
+    pub(super) fn into_entry(
+        self,
+        session_id: SessionId,
+        stream_id: StreamId,
+        stream_ordinal: u32,
+    ) -> Result<Entry, StoreError> {
+        // serde_json's own message could quote the text of a transcript.
+        let body: EntryBody = serde_json::from_str(&self.body)
+            .map_err(|_| unreadable(format_args!("entry {} of {stream_id}", self.seq)))?;
+        let seq = number("seq", self.seq)?;
+        Ok(Entry { session_id, stream_id, stream_ordinal, seq, at_ms: self.at_ms, body })
+    }
+}
+
+impl TryFrom<SessionRow> for Session {
+    type Error = StoreError;
+
+    fn try_from(row: SessionRow) -> Result<Self, StoreError> {
+        Ok(Session {
+            id: session_id(&row.id)?,
+            instance: instance(&row.product, &row.id_key, &row.instance_id)?,
+            account_id: row.account_id,
+            meeting_id: row.meeting_id,
+            operator_id: row.operator_id,
+            status: read("session status", &row.status, SessionStatus::parse)?,
+            created_at_ms: row.created_at_ms,
+            updated_at_ms: row.updated_at_ms,
+            ended_at_ms: row.ended_at_ms,
+        })
+    }
+}
+
+impl TryFrom<StreamRow> for StreamRecord {
+    type Error = StoreError;
+
+    fn try_from(row: StreamRow) -> Result<Self, StoreError> {
+        let outcome = row.outcome.map(|text| read("outcome", &text, Outcome::parse));
+        let tally: Tally = serde_json::from_str(&row.tally)
+            .map_err(|_| unreadable(format_args!("tally of {}", row.stream_id)))?;
+        Ok(StreamRecord {
+            stream_id: stream_id(&row.stream_id)?,
+            session_id: session_id(&row.session_id)?,
+            ordinal: number("ordinal", row.ordinal)?,
+            instance: instance(&row.product, &row.id_key, &row.instance_id)?,
+            server_urls: row.server_urls,
+            event_ts_ms: row.event_ts_ms,
+            generation: row.generation,
+            interrupts: row.interrupts,
+            status: read("stream status", &row.status, StreamStatus::parse)?,
+            stop_seen_at_ms: row.stop_seen_at_ms,
+            stop_reason: row.stop_reason,
+            outcome: outcome.transpose()?,
+            first_packet_ms: row.first_packet_ms,
+            tally,
+            created_at_ms: row.created_at_ms,
+            ended_at_ms: row.ended_at_ms,
+        })
+    }
+}
+
+pub(super) fn session_id(text: &str) -> Result<SessionId, StoreError> {
+    read("session id", text, SessionId::parse)
+}
+
+pub(super) fn stream_id(text: &str) -> Result<StreamId, StoreError> {
+    read("stream id", text, |text| StreamId::parse(text).ok())
+}
+
+pub(super) fn number<T: TryFrom<i64>>(what: &str, number: i64) -> Result<T, StoreError> {
+    T::try_from(number).map_err(|_| unreadable(format_args!("{what} {number}")))
+}
+
+fn instance(product: &str, key: &str, id: &str) -> Result<Instance, StoreError> {
+    let product = read("product", product, Product::parse)?;
+    let key = read("id key", key, IdKey::parse)?;
+    read("instance id", id, |id| Instance::new(product, key, id).ok())
+}
+
+fn read<T>(what: &str, text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
+    parse(text).ok_or_else(|| unreadable(format_args!("{what} {text:?}")))
+}
+
+fn unreadable(what: std::fmt::Arguments<'_>) -> StoreError {
+    StoreError::Row(what.to_string())
+}

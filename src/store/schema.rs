@@ -1,0 +1,50 @@
+//! The schema's versions, built into the binary. A released migration is never edited: the next change is a new one.
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+
+use super::StoreError;
+
+/// The newest version that this binary knows.
+pub(super) const NEWEST: i64 = 1;
+
+macro_rules! migrations {
+    ($folder:literal) => {
+        Migrator::with_migrations(vec![migration(
+            1,
+            "sessions, streams, entries",
+            include_str!(concat!(
+                "../../migrations/",
+                $folder,
+                "/0001_sessions_streams_entries.sql"
+            )),
+        )])
+    };
+}
+
+pub(super) fn postgres() -> Migrator {
+    migrations!("postgres")
+}
+
+pub(super) fn sqlite() -> Migrator {
+    migrations!("sqlite")
+}
+
+fn migration(version: i64, description: &'static str, sql: &'static str) -> Migration {
+    let kind = MigrationType::Simple;
+    Migration::new(version, description.into(), kind, sql.into_sql_str(), false)
+}
+
+/// Applies what is missing, under the lock that sqlx takes.
+pub(super) async fn migrate<C: Migrate>(
+    migrator: &Migrator,
+    connection: &mut C,
+) -> Result<(), StoreError> {
+    migrator.run_direct(None, connection, false).await.map_err(|error| match error {
+        MigrateError::VersionMissing(version) if version > NEWEST => {
+            StoreError::SchemaTooNew(version)
+        }
+        MigrateError::Execute(error) => error.into(),
+        other => StoreError::Migrate(other),
+    })
+}

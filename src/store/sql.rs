@@ -1,0 +1,227 @@
+//! Every statement, by name: one text for Postgres and SQLite. A test prepares each against both schemas.
+
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
+        $($(#[$doc])* pub const $name: &str = $sql;)*
+
+        /// All of them, with their names.
+        pub const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+/// A stream with what its session knows about it; a `WHERE` follows.
+macro_rules! select_stream {
+    ($condition:literal) => {
+        concat!(
+            "SELECT streams.stream_id, streams.session_id, streams.ordinal, sessions.product,
+                    sessions.id_key, sessions.instance_id, streams.server_urls,
+                    streams.event_ts_ms, streams.generation, streams.interrupts, streams.status,
+                    streams.stop_seen_at_ms, streams.stop_reason, streams.outcome,
+                    streams.first_packet_ms, streams.tally, streams.created_at_ms,
+                    streams.ended_at_ms
+               FROM streams JOIN sessions ON sessions.id = streams.session_id
+              WHERE ",
+            $condition
+        )
+    };
+}
+
+macro_rules! select_session {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, product, id_key, instance_id, account_id, meeting_id, operator_id, status,
+                    created_at_ms, updated_at_ms, ended_at_ms
+               FROM sessions
+              WHERE ",
+            $condition
+        )
+    };
+}
+
+statements! {
+    /// The newest migration that was applied.
+    SCHEMA_VERSION = "SELECT MAX(version) FROM _sqlx_migrations";
+
+    INSERT_DELIVERY = "
+        INSERT INTO deliveries (digest, event, event_ts_ms, received_at_ms, stream_id, effect, body)
+        VALUES ($1, $2, $3, $4, $5, 'none', $6)
+        ON CONFLICT (digest) DO NOTHING";
+
+    MARK_DELIVERY_EFFECTIVE = "UPDATE deliveries SET effect = 'changed' WHERE digest = $1";
+
+    PRUNE_DELIVERIES = "DELETE FROM deliveries WHERE received_at_ms < $1";
+
+    /// Finds or makes a session, and keeps others from changing it until the transaction ends.
+    UPSERT_SESSION = "
+        INSERT INTO sessions (id, product, id_key, instance_id, account_id, meeting_id, operator_id,
+                              status, created_at_ms, updated_at_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'connecting', $8, $8)
+        ON CONFLICT (product, instance_id) DO UPDATE
+           SET account_id = COALESCE(excluded.account_id, sessions.account_id),
+               meeting_id = COALESCE(excluded.meeting_id, sessions.meeting_id),
+               operator_id = COALESCE(excluded.operator_id, sessions.operator_id)
+        RETURNING id";
+
+    /// Changes nothing: keeps others from changing the session or its streams until the
+    /// transaction ends. Whoever changes both takes this lock first, so none waits for another in
+    /// a circle.
+    LOCK_SESSION_OF_STREAM = "
+        UPDATE sessions SET status = status
+         WHERE id = (SELECT session_id FROM streams WHERE stream_id = $1)
+        RETURNING id";
+
+    /// Derives a session's state from its streams.
+    REFRESH_SESSION = "
+        UPDATE sessions
+           SET updated_at_ms = $2,
+               status = CASE
+                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
+                                   AND streams.status IN ('live', 'interrupted', 'paused'))
+                   THEN 'live'
+                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
+                                   AND ended_at_ms IS NULL)
+                   THEN 'connecting'
+                   WHEN (SELECT stop_reason FROM streams WHERE session_id = sessions.id
+                            AND stop_reason IS NOT NULL ORDER BY ordinal DESC LIMIT 1) = 6
+                   THEN 'ended'
+                   ELSE 'stopped'
+               END,
+               ended_at_ms = CASE
+                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
+                                   AND streams.ended_at_ms IS NULL)
+                   THEN NULL
+                   ELSE (SELECT MAX(streams.ended_at_ms) FROM streams
+                          WHERE session_id = sessions.id)
+               END
+         WHERE id = $1";
+
+    SESSION = select_session!("id = $1");
+
+    SESSIONS = select_session!(
+        "($1 IS NULL OR id < $1) AND ($2 IS NULL OR status = $2) ORDER BY id DESC LIMIT $3"
+    );
+
+    /// The session is locked: no other transaction takes the same ordinal.
+    INSERT_STREAM = "
+        INSERT INTO streams (stream_id, session_id, ordinal, server_urls, event_ts_ms, generation,
+                             interrupts, status, tally, created_at_ms)
+        SELECT $1, $2, COALESCE(MAX(ordinal), 0) + 1, $3, $4, 1, 0, 'announced', '{}', $5
+          FROM streams WHERE session_id = $2";
+
+    /// A stream whose stop came before its start: it has ended before it was known.
+    INSERT_TOMBSTONE = "
+        INSERT INTO streams (stream_id, session_id, ordinal, server_urls, event_ts_ms, generation,
+                             interrupts, status, stop_seen_at_ms, stop_reason, outcome, tally,
+                             created_at_ms, ended_at_ms)
+        SELECT $1, $2, COALESCE(MAX(ordinal), 0) + 1, '', $3, 0, 0, 'ended', $5, $4, 'stopped',
+               '{}', $5, $5
+          FROM streams WHERE session_id = $2";
+
+    MOVE_STREAM = "
+        UPDATE streams SET server_urls = $2, event_ts_ms = $3, generation = generation + 1
+         WHERE stream_id = $1";
+
+    REVIVE_STREAM = "
+        UPDATE streams
+           SET server_urls = $2, event_ts_ms = $3, generation = generation + 1,
+               status = 'announced', outcome = NULL, stop_reason = NULL, ended_at_ms = NULL,
+               owner = NULL, lease_until_ms = NULL
+         WHERE stream_id = $1";
+
+    /// The first stop stays; a reason may come later; a revocation (8) outranks every other.
+    NOTE_STOP = "
+        UPDATE streams
+           SET stop_seen_at_ms = COALESCE(stop_seen_at_ms, $2),
+               stop_reason = CASE WHEN $3 = 8 THEN $3 ELSE COALESCE(stop_reason, $3) END
+         WHERE stream_id = $1
+           AND (stop_seen_at_ms IS NULL
+                OR (stop_reason IS NULL AND $3 IS NOT NULL)
+                OR (stop_reason <> 8 AND $3 = 8))";
+
+    NOTE_INTERRUPT = "
+        UPDATE streams SET interrupts = interrupts + 1
+         WHERE stream_id = $1 AND ended_at_ms IS NULL AND stop_seen_at_ms IS NULL";
+
+    UPDATE_STREAM = "
+        UPDATE streams
+           SET status = COALESCE($2, status),
+               first_packet_ms = COALESCE($3, first_packet_ms),
+               tally = COALESCE($4, tally)
+         WHERE stream_id = $1 AND ended_at_ms IS NULL";
+
+    /// Not when Zoom has moved it since, unless Zoom has stopped it, after which it moves no more.
+    END_STREAM = "
+        UPDATE streams
+           SET status = 'ended', outcome = $2, ended_at_ms = $4, owner = NULL,
+               lease_until_ms = NULL,
+               stop_reason = CASE WHEN $3 = 8 THEN $3 ELSE COALESCE(stop_reason, $3) END
+         WHERE stream_id = $1 AND ended_at_ms IS NULL
+           AND (generation <= $5 OR stop_seen_at_ms IS NOT NULL)";
+
+    STREAM = select_stream!("streams.stream_id = $1");
+
+    STREAMS_OF_SESSION = select_stream!("streams.session_id = $1 ORDER BY streams.ordinal");
+
+    STREAMS_OF_NODE = select_stream!(
+        "streams.owner = $1 AND streams.ended_at_ms IS NULL ORDER BY streams.stream_id"
+    );
+
+    CLAIM_STREAM = "
+        UPDATE streams SET owner = $2, lease_until_ms = $3
+         WHERE stream_id = $1 AND ended_at_ms IS NULL
+           AND (owner IS NULL OR owner = $2 OR lease_until_ms <= $4)";
+
+    /// The outer condition is not idle: of two nodes that chose the same streams, the second waits
+    /// for the first and finds it false.
+    CLAIM_ORPHANS = "
+        UPDATE streams SET owner = $1, lease_until_ms = $2
+         WHERE stream_id IN (SELECT stream_id FROM streams
+                              WHERE ended_at_ms IS NULL
+                                AND (owner IS NULL OR lease_until_ms <= $3)
+                              ORDER BY stream_id LIMIT $4)
+           AND ended_at_ms IS NULL
+           AND (owner IS NULL OR lease_until_ms <= $3)
+        RETURNING stream_id";
+
+    RENEW_LEASES = "
+        UPDATE streams SET lease_until_ms = $2 WHERE owner = $1 AND ended_at_ms IS NULL";
+
+    RELEASE_LEASES = "
+        UPDATE streams SET owner = NULL, lease_until_ms = NULL
+         WHERE owner = $1 AND ended_at_ms IS NULL";
+
+    /// For a store that one process owns: whoever had a lease is dead.
+    RELEASE_ALL_LEASES = "
+        UPDATE streams SET owner = NULL, lease_until_ms = NULL
+         WHERE owner IS NOT NULL AND ended_at_ms IS NULL";
+
+    LAST_SEQ = "SELECT COALESCE(MAX(seq), 0) FROM entries WHERE stream_id = $1";
+
+    STREAM_HEADS = "
+        SELECT stream_id, ordinal,
+               COALESCE((SELECT MAX(seq) FROM entries
+                          WHERE entries.stream_id = streams.stream_id), 0) AS last_seq
+          FROM streams WHERE session_id = $1 ORDER BY ordinal";
+
+    /// `$3` is empty, or kinds between commas (`,chat,transcript,`).
+    ENTRIES_AFTER = "
+        SELECT seq, at_ms, body FROM entries
+         WHERE stream_id = $1 AND seq > $2
+           AND ($3 = '' OR $3 <> replace($3, ',' || kind || ',', ''))
+         ORDER BY seq LIMIT $4";
+
+    DELETE_PERSONAL_ENTRIES = "DELETE FROM entries WHERE stream_id = $1 AND personal = 1";
+}
+
+/// Before the rows of a batch, `($1, $2, …), (…)`: stream_id, seq, kind, personal, at_ms, body.
+pub const INSERT_ENTRIES_HEAD: &str = "
+    WITH batch (stream_id, seq, kind, personal, at_ms, body) AS (VALUES ";
+
+/// After them: what is there stays, and a revoked stream gets no personal entries any more.
+pub const INSERT_ENTRIES_TAIL: &str = ")
+    INSERT INTO entries (stream_id, seq, kind, personal, at_ms, body)
+    SELECT stream_id, seq, kind, personal, at_ms, body FROM batch
+     WHERE NOT (personal = 1 AND EXISTS (
+               SELECT 1 FROM streams WHERE streams.stream_id = batch.stream_id
+                  AND streams.stop_reason = 8 AND streams.ended_at_ms IS NOT NULL))
+    ON CONFLICT (stream_id, seq) DO NOTHING";

@@ -1,0 +1,125 @@
+//! Streams: read, written while they run, ended once.
+
+use super::database::{Connection, binds};
+use super::rows::StreamRow;
+use super::sessions::refresh_session;
+use super::{Store, StoreError, StreamUpdate, sql};
+use crate::model::{Outcome, SessionId, StreamId, StreamRecord, StreamStatus};
+
+/// The stop reason that takes back what was collected (rtms-protocol.md section 10.6).
+pub(super) const REVOKED: i64 = 8;
+
+impl Store {
+    pub async fn stream(&self, stream: &StreamId) -> Result<Option<StreamRecord>, StoreError> {
+        self.database.read(async |tx| read_stream(tx, stream).await).await
+    }
+
+    /// A session's streams, by ordinal.
+    pub async fn streams_of(&self, id: SessionId) -> Result<Vec<StreamRecord>, StoreError> {
+        let values = binds![id.to_string()];
+        let rows: Vec<StreamRow> =
+            self.database.read(async |tx| tx.all(sql::STREAMS_OF_SESSION, values).await).await?;
+        rows.into_iter().map(StreamRecord::try_from).collect()
+    }
+
+    /// Writes what is new about a stream, and its session's status with it. A stream that has ended
+    /// or is unknown stays as it is.
+    pub async fn update_stream(
+        &self,
+        stream: &StreamId,
+        update: &StreamUpdate,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        self.database.transaction(async |tx| write_update(tx, stream, update, now_ms).await).await
+    }
+
+    /// Ends a stream once: the first outcome stays. With stop reason 8 (revoked), from here or from
+    /// the stop webhook, its personal entries are deleted, so write the last entries before.
+    ///
+    /// `generation` is the one that the stream was run with. A stream that Zoom has moved since is
+    /// not ended: it lives on at its new URLs. Returns whether this call ended it; if not, read the
+    /// stream to see why (ended before, moved, unknown).
+    pub async fn finish_stream(
+        &self,
+        stream: &StreamId,
+        generation: i64,
+        outcome: Outcome,
+        stop_reason: Option<i64>,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let end = End { generation, outcome, stop_reason, now_ms };
+        self.database.transaction(async |tx| end_stream(tx, stream, &end).await).await
+    }
+}
+
+/// How a stream ends, as its runner sees it.
+struct End {
+    generation: i64,
+    outcome: Outcome,
+    stop_reason: Option<i64>,
+    now_ms: i64,
+}
+
+/// Reads a stream and keeps others from changing it or its session until the transaction ends.
+pub(super) async fn lock_stream(
+    tx: &mut Connection<'_>,
+    stream: &StreamId,
+) -> Result<Option<StreamRecord>, StoreError> {
+    let session: Option<(String,)> =
+        tx.optional(sql::LOCK_SESSION_OF_STREAM, binds![stream.as_str()]).await?;
+    match session {
+        Some(_) => read_stream(tx, stream).await,
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn read_stream(
+    tx: &mut Connection<'_>,
+    stream: &StreamId,
+) -> Result<Option<StreamRecord>, StoreError> {
+    let row: Option<StreamRow> = tx.optional(sql::STREAM, binds![stream.as_str()]).await?;
+    row.map(StreamRecord::try_from).transpose()
+}
+
+async fn write_update(
+    tx: &mut Connection<'_>,
+    stream: &StreamId,
+    update: &StreamUpdate,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let status = update.status.filter(|status| *status != StreamStatus::Ended);
+    // The session follows the status alone: a tally, which comes often, needs no lock on it.
+    let session = match status {
+        Some(_) => lock_stream(tx, stream).await?.map(|record| record.session_id),
+        None => None,
+    };
+    let tally = update
+        .tally
+        .map(|tally| serde_json::to_string(&tally).expect("numbers always become JSON"));
+    let values =
+        binds![stream.as_str(), status.map(StreamStatus::as_str), update.first_packet_ms, tally,];
+    let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
+    match session {
+        Some(session) if is_changed => refresh_session(tx, session, now_ms).await,
+        _ => Ok(()),
+    }
+}
+
+async fn end_stream(
+    tx: &mut Connection<'_>,
+    stream: &StreamId,
+    end: &End,
+) -> Result<bool, StoreError> {
+    let Some(record) = lock_stream(tx, stream).await? else { return Ok(false) };
+    let values =
+        binds![stream.as_str(), end.outcome.as_str(), end.stop_reason, end.now_ms, end.generation,];
+    let is_ended = tx.execute(sql::END_STREAM, values).await? > 0;
+    let is_revoked = is_ended && record.stop_reason == Some(REVOKED);
+    if is_revoked || end.stop_reason == Some(REVOKED) {
+        tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
+    }
+    if is_ended {
+        refresh_session(tx, record.session_id, end.now_ms).await?;
+    }
+    Ok(is_ended)
+}

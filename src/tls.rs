@@ -1,0 +1,65 @@
+//! The TLS client side, for every connection that we make: one provider, the public authorities, and the
+//! operator's own where a file names them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{self, CertificateDer};
+use rustls::{ClientConfig, RootCertStore};
+use thiserror::Error;
+
+#[derive(Debug, Error)]
+pub enum TlsError {
+    #[error("cannot read certificates from {0}: {1}")]
+    CaFile(PathBuf, #[source] pki_types::pem::Error),
+    #[error("{0} holds no certificate that can be trusted")]
+    NoCertificate(PathBuf),
+    #[error("TLS cannot be set up: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+/// What `wss://` and `https://` connections trust: Mozilla's list, and the authorities in `extra_ca` (PEM).
+pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(path) = extra_ca {
+        add_file(&mut roots, path)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
+    let cannot_read = |error| TlsError::CaFile(path.to_owned(), error);
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(cannot_read)?;
+    let (added, _) = roots.add_parsable_certificates(certificates);
+    if added == 0 { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_file_that_is_missing_or_holds_nothing_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("ca.pem");
+        let error = client_config(Some(&missing)).unwrap_err().to_string();
+        assert!(error.contains("ca.pem"), "{error}");
+        std::fs::write(&missing, "no certificate").unwrap();
+        let error = client_config(Some(&missing)).unwrap_err();
+        assert!(matches!(error, TlsError::NoCertificate(_)));
+    }
+
+    #[test]
+    fn the_public_authorities_are_built_in() {
+        assert!(client_config(None).is_ok());
+    }
+}
