@@ -37,7 +37,9 @@ impl Run {
         self.hub.flush().await;
         self.write_figures().await;
         match drive {
-            Drive::Left => tracing::info!(stream_id = %self.stream_id, "stream left to be picked up"),
+            Drive::Left => {
+                tracing::info!(stream_id = %self.stream_id, "stream left to be picked up")
+            }
             Drive::Finished(end) => {
                 log_end(&self.stream_id, &end);
                 finish(&self.store, &self.stream_id, end.outcome, end.stop_reason).await;

@@ -251,7 +251,8 @@ impl Supervisor {
             }
         }
         for (stream_id, now) in due {
-            let written = self.store.update_stream(&stream_id, &update(&now), clock::now_ms()).await;
+            let written =
+                self.store.update_stream(&stream_id, &update(&now), clock::now_ms()).await;
             match written {
                 Ok(()) => {
                     if let Some(running) = self.running.get_mut(&stream_id) {
