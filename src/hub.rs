@@ -37,7 +37,11 @@ pub struct Subscription {
 
 impl Hub {
     /// A hub, and the writer that must run for entries to get anywhere.
-    pub fn new(store: Store, max_subscribers: usize, settings: WriterSettings) -> (Arc<Self>, Writer) {
+    pub fn new(
+        store: Store,
+        max_subscribers: usize,
+        settings: WriterSettings,
+    ) -> (Arc<Self>, Writer) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let queue = Queue::new(sender, settings.max_queued_bytes);
         let hub = Arc::new(Self {
