@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally};
 use crate::secret::Secret;
-use database::{Database, binds};
+use database::{Database, binds, read};
 pub use error::StoreError;
 
 /// Where the store is.
@@ -82,7 +82,7 @@ impl Store {
     /// Reachable and migrated?
     pub async fn ping(&self) -> Result<(), StoreError> {
         let version: (Option<i64>,) =
-            self.database.read(async |tx| tx.one(sql::SCHEMA_VERSION, binds![]).await).await?;
+            read!(self.database, |tx| tx.one(sql::SCHEMA_VERSION, binds![]))?;
         match version.0 {
             Some(version) if version >= schema::NEWEST => Ok(()),
             other => Err(StoreError::Row(format!("schema version {other:?}"))),

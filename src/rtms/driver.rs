@@ -20,7 +20,11 @@ use crate::hub::Feed;
 /// What the owner of a stream tells it.
 #[derive(Debug)]
 pub enum Command {
-    Moved(Endpoint),
+    /// Zoom announced the stream again: the new server, and how often it has by now.
+    Moved {
+        endpoint: Endpoint,
+        generation: i64,
+    },
     Interrupted,
     Stopped {
         reason: Option<i64>,
@@ -42,6 +46,8 @@ pub enum Drive {
 pub struct Job {
     pub setup: Setup,
     pub endpoint: Endpoint,
+    /// The announcement that `endpoint` is from; follows the moves.
+    pub generation: i64,
     pub seed: u64,
     pub tls: Arc<ClientConfig>,
     pub feed: Feed,
@@ -52,13 +58,15 @@ pub async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Dri
     let stream = Stream::new(Instant::now(), job.seed, job.setup.clone(), job.endpoint.clone());
     let links = Links::new(Arc::clone(&job.tls));
     let alarm = Box::pin(tokio::time::sleep(std::time::Duration::ZERO));
-    Driver { stream, links, alarm, feed: &mut job.feed }.run(commands).await
+    let (generation, feed) = (&mut job.generation, &mut job.feed);
+    Driver { stream, links, alarm, generation, feed }.run(commands).await
 }
 
 struct Driver<'a> {
     stream: Stream<Utf8Bytes>,
     links: Links,
     alarm: Pin<Box<Sleep>>,
+    generation: &'a mut i64,
     feed: &'a mut Feed,
 }
 
@@ -73,7 +81,7 @@ impl Driver<'_> {
             // Sockets last: a busy link must not hide a command or another link's silence.
             tokio::select! {
                 biased;
-                command = commands.recv() => match command.and_then(input) {
+                command = commands.recv() => match command.and_then(|command| self.input(command)) {
                     Some(input) => self.stream.handle(Instant::now(), input),
                     None => return Drive::Left,
                 },
@@ -102,6 +110,20 @@ impl Driver<'_> {
         None
     }
 
+    /// `None` means to leave; so does an owner who is gone.
+    fn input(&mut self, command: Command) -> Option<Input<Utf8Bytes>> {
+        match command {
+            Command::Moved { endpoint, generation } => {
+                *self.generation = generation;
+                Some(Input::Moved(endpoint))
+            }
+            Command::Interrupted => Some(Input::Interrupted),
+            Command::Stopped { reason } => Some(Input::Stopped { reason }),
+            Command::Close => Some(Input::Close),
+            Command::Leave => None,
+        }
+    }
+
     /// Moves the alarm only when it would ring too late: an early ring is harmless, and every frame moves
     /// the deadline on.
     fn set_alarm(&mut self) {
@@ -110,16 +132,5 @@ impl Driver<'_> {
         if self.alarm.is_elapsed() || deadline < self.alarm.deadline() {
             self.alarm.as_mut().reset(deadline);
         }
-    }
-}
-
-/// `None` means to leave; so does an owner who is gone.
-fn input(command: Command) -> Option<Input<Utf8Bytes>> {
-    match command {
-        Command::Moved(endpoint) => Some(Input::Moved(endpoint)),
-        Command::Interrupted => Some(Input::Interrupted),
-        Command::Stopped { reason } => Some(Input::Stopped { reason }),
-        Command::Close => Some(Input::Close),
-        Command::Leave => None,
     }
 }

@@ -12,7 +12,7 @@ use crate::rtms::driver::{Command, Drive, Job, drive};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::{End, Setup};
 use crate::store::{Claim, Store, StoreError, StreamUpdate};
-use crate::zoom::signature::handshake_signature;
+use crate::zoom::signature::HandshakeKey;
 
 /// The waits between tries to store a stream's end.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
@@ -42,7 +42,7 @@ impl Run {
             }
             Drive::Finished(end) => {
                 log_end(&self.stream_id, &end);
-                finish(&self.store, &self.stream_id, end.outcome, end.stop_reason).await;
+                finish(&self.store, &self.stream_id, self.job.generation, &end).await;
             }
         }
     }
@@ -78,31 +78,25 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
         policy: settings.policy.clone(),
         timings: settings.timings.clone(),
     };
-    Job { setup, endpoint, seed: rand::random(), tls: Arc::clone(&settings.tls), feed }
+    let tls = Arc::clone(&settings.tls);
+    Job { setup, endpoint, generation: stream.generation, seed: rand::random(), tls, feed }
 }
 
 fn signature(settings: &Settings, stream: &StreamRecord) -> String {
     let credentials = settings.credentials(stream.instance.product);
-    handshake_signature(
-        &credentials.id,
-        credentials.secret.expose(),
-        stream.instance.id(),
-        stream.stream_id.as_str(),
-    )
+    HandshakeKey::new(&credentials.id, &credentials.secret)
+        .sign(&stream.instance, &stream.stream_id)
 }
 
 /// Records a stream's end, for as long as it takes: without it the stream would be picked up for ever.
-pub(super) async fn finish(
-    store: &Store,
-    stream_id: &StreamId,
-    outcome: Outcome,
-    stop_reason: Option<i64>,
-) {
+/// A stream that was announced again since `generation` lives on.
+pub(super) async fn finish(store: &Store, stream_id: &StreamId, generation: i64, end: &End) {
     let mut wait = FIRST_RETRY;
     loop {
-        match store.finish_stream(stream_id, outcome, stop_reason, clock::now_ms()).await {
+        let (outcome, reason) = (end.outcome, end.stop_reason);
+        match store.finish_stream(stream_id, generation, outcome, reason, clock::now_ms()).await {
             Err(StoreError::Unavailable(_)) => sleep(wait).await,
-            Ok(()) => return,
+            Ok(_) => return,
             Err(error) => {
                 return tracing::error!(%stream_id, %error, "a stream's end could not be stored");
             }

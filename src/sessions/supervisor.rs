@@ -13,6 +13,7 @@ use crate::clock;
 use crate::hub::{Feed, Hub, Progress, SharedProgress};
 use crate::model::{Outcome, StreamId, StreamRecord};
 use crate::rtms::driver::Command;
+use crate::rtms::stream::End;
 use crate::store::{Claim, Store, StoreError};
 
 /// How many commands may wait for one stream.
@@ -157,15 +158,18 @@ impl Supervisor {
     fn tell(&mut self, record: &StreamRecord) {
         let Some(running) = self.running.get_mut(&record.stream_id) else { return };
         if record.generation > running.generation {
-            match self.settings.policy.first_allowed(&record.server_urls) {
-                Ok(endpoint) if running.commands.try_send(Command::Moved(endpoint)).is_ok() => {
-                    running.generation = record.generation;
+            let generation = record.generation;
+            let is_told = match self.settings.policy.first_allowed(&record.server_urls) {
+                Ok(endpoint) => {
+                    running.commands.try_send(Command::Moved { endpoint, generation }).is_ok()
                 }
-                Ok(_) => {}
                 Err(error) => {
-                    running.generation = record.generation;
                     tracing::warn!(stream_id = %record.stream_id, "the new server_urls {error}");
+                    true
                 }
+            };
+            if is_told {
+                running.generation = generation;
             }
         }
         if record.interrupts > running.interrupts
@@ -186,13 +190,15 @@ impl Supervisor {
             return;
         }
         if stream.stop_seen_at_ms.is_some() {
-            return self.end_unstarted(stream_id, Outcome::Stopped, stream.stop_reason);
+            let end = ending(Outcome::Stopped, stream.stop_reason);
+            return self.end_unstarted(stream_id, stream.generation, end);
         }
         let endpoint = match self.settings.policy.first_allowed(&stream.server_urls) {
             Ok(endpoint) => endpoint,
             Err(error) => {
                 tracing::warn!(%stream_id, "the announced server_urls {error}");
-                return self.end_unstarted(stream_id, Outcome::UrlRefused, None);
+                let end = ending(Outcome::UrlRefused, None);
+                return self.end_unstarted(stream_id, stream.generation, end);
             }
         };
         tracing::info!(%stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
@@ -223,19 +229,20 @@ impl Supervisor {
     }
 
     /// Ends a stream that never ran here.
-    fn end_unstarted(&mut self, stream_id: StreamId, outcome: Outcome, stop_reason: Option<i64>) {
+    fn end_unstarted(&mut self, stream_id: StreamId, generation: i64, end: End) {
         let store = self.store.clone();
-        self.tasks.spawn(async move { finish(&store, &stream_id, outcome, stop_reason).await });
+        self.tasks.spawn(async move { finish(&store, &stream_id, generation, &end).await });
     }
 
     /// A task is over. A panic ends only its own stream.
     async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         let task = ended.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
         let Some(stream_id) = self.task_streams.remove(&task) else { return };
-        self.running.remove(&stream_id);
-        if ended.is_err_and(|error| error.is_panic()) {
+        let running = self.running.remove(&stream_id);
+        if let Some(running) = running.filter(|_| ended.as_ref().is_err_and(JoinError::is_panic)) {
             tracing::error!(%stream_id, "a stream's task panicked; the stream is given up");
-            return self.end_unstarted(stream_id, Outcome::Failed, None);
+            let end = ending(Outcome::Failed, None);
+            return self.end_unstarted(stream_id, running.generation, end);
         }
         // It may have been announced again while it ended.
         self.look_at(&stream_id).await;
@@ -294,4 +301,8 @@ impl Supervisor {
             Err(_) => {}
         }
     }
+}
+
+fn ending(outcome: Outcome, stop_reason: Option<i64>) -> End {
+    End { outcome, stop_reason, detail: String::new() }
 }

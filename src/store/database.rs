@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{
@@ -17,7 +18,7 @@ use sqlx::{
 use super::StoreError;
 
 /// A transaction that loses to another is tried again this often.
-const MAX_TRIES: usize = 6;
+const MAX_TRIES: u32 = 6;
 
 /// A transaction that takes longer has lost its server, whatever the socket says.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,60 +62,105 @@ pub(super) trait Row:
 impl<T> Row for T where T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
 {}
 
-impl Database {
-    /// Runs `work` in a transaction, and again when another transaction was in its way: it must
-    /// change nothing but the store.
-    pub(super) async fn transaction<T>(
-        &self,
-        work: impl AsyncFn(&mut Connection<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        for _ in 1..MAX_TRIES {
-            match in_time(self.try_transaction(&work)).await {
-                Err(error) if error.is_conflict() => continue,
-                done => return done,
-            }
-        }
-        in_time(self.try_transaction(&work)).await
-    }
+/// A running transaction of either kind; rolled back when it is dropped.
+pub(super) enum Transaction {
+    Postgres(sqlx::Transaction<'static, Postgres>),
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+}
 
-    async fn try_transaction<T>(
-        &self,
-        work: &impl AsyncFn(&mut Connection<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        match self {
-            Database::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
-                let done = work(&mut Connection::Postgres(&mut transaction)).await?;
+/// A connection for reading of either kind.
+pub(super) enum Reader {
+    Postgres(PoolConnection<Postgres>),
+    Sqlite(PoolConnection<Sqlite>),
+}
+
+/// Awaits `$work`, which uses the connection `$tx`, in a transaction; once more when another transaction was in its
+/// way, so it must change nothing but the store.
+///
+/// A macro, since a function that takes such work as a closure cannot promise that its future is `Send`.
+macro_rules! transaction {
+    ($database:expr, |$tx:ident| $work:expr) => {{
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let tried = $crate::store::database::in_time(async {
+                let mut transaction = $database.begin().await?;
+                let $tx = &mut transaction.connection();
+                let done: Result<_, $crate::store::StoreError> = $work.await;
+                let done = done?;
                 transaction.commit().await?;
                 Ok(done)
-            }
-            Database::Sqlite { writer, .. } => {
-                // IMMEDIATE: a transaction that began to read may be refused when it comes to write.
-                let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-                let done = work(&mut Connection::Sqlite(&mut transaction)).await?;
-                transaction.commit().await?;
-                Ok(done)
+            });
+            match tried.await {
+                Err(error) if $crate::store::database::is_worth_another(&error, tries) => {}
+                done => break done,
             }
         }
-    }
+    }};
+}
+pub(super) use transaction;
 
-    /// Runs `work` on a connection for reading. Each of its statements sees what was committed
-    /// before it.
-    pub(super) async fn read<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut Connection<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        in_time(async {
-            match self {
-                Database::Postgres(pool) => {
-                    work(&mut Connection::Postgres(&mut *pool.acquire().await?)).await
-                }
-                Database::Sqlite { readers, .. } => {
-                    work(&mut Connection::Sqlite(&mut *readers.acquire().await?)).await
-                }
-            }
+/// Awaits `$work`, which uses the connection `$tx` for reading. Each of its statements sees what was committed
+/// before it.
+macro_rules! read {
+    ($database:expr, |$tx:ident| $work:expr) => {
+        $crate::store::database::in_time(async {
+            let mut reader = $database.reader().await?;
+            let $tx = &mut reader.connection();
+            $work.await
         })
         .await
+    };
+}
+pub(super) use read;
+
+/// Whether a transaction only lost to another one, and may still win.
+pub(super) fn is_worth_another(error: &StoreError, tries: u32) -> bool {
+    tries < MAX_TRIES && error.is_conflict()
+}
+
+impl Transaction {
+    pub(super) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Transaction::Postgres(transaction) => Connection::Postgres(transaction),
+            Transaction::Sqlite(transaction) => Connection::Sqlite(transaction),
+        }
+    }
+
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Transaction::Postgres(transaction) => transaction.commit().await?,
+            Transaction::Sqlite(transaction) => transaction.commit().await?,
+        }
+        Ok(())
+    }
+}
+
+impl Reader {
+    pub(super) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Reader::Postgres(connection) => Connection::Postgres(connection),
+            Reader::Sqlite(connection) => Connection::Sqlite(connection),
+        }
+    }
+}
+
+impl Database {
+    pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(match self {
+            Database::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+            // IMMEDIATE: a transaction that began to read may be refused when it comes to write.
+            Database::Sqlite { writer, .. } => {
+                Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
+        })
+    }
+
+    pub(super) async fn reader(&self) -> Result<Reader, StoreError> {
+        Ok(match self {
+            Database::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+            Database::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
+        })
     }
 
     pub(super) async fn close(&self) {
@@ -130,7 +176,9 @@ impl Database {
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+pub(super) async fn in_time<T>(
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
     match tokio::time::timeout(TRANSACTION_TIMEOUT, work).await {
         Ok(done) => done,
         Err(_) => Err(StoreError::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into())),

@@ -1,6 +1,6 @@
 //! Webhook deliveries and what they do to sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
 
-use super::database::{Connection, binds};
+use super::database::{Connection, binds, transaction};
 use super::sessions::{refresh_session, upsert_session};
 use super::streams::{REVOKED, lock_stream};
 use super::{Recorded, Store, StoreError, sql};
@@ -9,14 +9,12 @@ use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted
 impl Store {
     /// Records a delivery and its effect on sessions and streams in one transaction.
     pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
-        self.database.transaction(async |tx| record(tx, delivery).await).await
+        transaction!(self.database, |tx| record(tx, delivery))
     }
 
     /// Forgets deliveries received before `before_ms`. Returns how many.
     pub async fn prune_deliveries(&self, before_ms: i64) -> Result<u64, StoreError> {
-        self.database
-            .transaction(async |tx| tx.execute(sql::PRUNE_DELIVERIES, binds![before_ms]).await)
-            .await
+        transaction!(self.database, |tx| tx.execute(sql::PRUNE_DELIVERIES, binds![before_ms]))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::LazyLock;
 
-use super::database::{Bind, Connection, binds};
+use super::database::{Bind, Connection, binds, read, transaction};
 use super::rows::{self, EntryRow, HeadRow};
 use super::{Store, StoreError, sql};
 use crate::model::{Cursor, Entry, EntryKind, SessionId};
@@ -22,18 +22,16 @@ impl Store {
     /// Writes entries in multi-row statements, in one transaction. An entry that is there already is
     /// left alone. A stream that ended revoked (reason 8) gets no personal entries any more.
     pub async fn write_entries(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        self.database
-            .transaction(async |tx| {
-                let mut rest = entries;
-                while let Some(log2) = rest.len().checked_ilog2() {
-                    let log2 = log2.min(LARGEST_BATCH_LOG2);
-                    let (batch, later) = rest.split_at(1 << log2);
-                    tx.execute(&INSERT_ENTRIES[log2 as usize], &values_of(batch)).await?;
-                    rest = later;
-                }
-                Ok(())
-            })
-            .await
+        transaction!(self.database, |tx| async {
+            let mut rest = entries;
+            while let Some(log2) = rest.len().checked_ilog2() {
+                let log2 = log2.min(LARGEST_BATCH_LOG2);
+                let (batch, later) = rest.split_at(1 << log2);
+                tx.execute(&INSERT_ENTRIES[log2 as usize], &values_of(batch)).await?;
+                rest = later;
+            }
+            Ok(())
+        })
     }
 
     /// Up to `limit` entries of a session's streams after `cursor`, each stream's in order of their
@@ -46,7 +44,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError> {
         let kinds = listed(kinds);
-        self.database.read(async |tx| read_after(tx, id, cursor, &kinds, limit).await).await
+        read!(self.database, |tx| read_after(tx, id, cursor, &kinds, limit))
     }
 }
 

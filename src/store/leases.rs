@@ -1,6 +1,6 @@
 //! Leases: at any time one node runs a stream, and a dead node's streams become free.
 
-use super::database::{Connection, binds};
+use super::database::{Connection, binds, transaction};
 use super::rows::{self, StreamRow};
 use super::streams::read_stream;
 use super::{Claim, Store, StoreError, sql};
@@ -17,15 +17,13 @@ impl Store {
         lease_ms: i64,
     ) -> Result<Option<Claim>, StoreError> {
         let until_ms = now_ms.saturating_add(lease_ms);
-        self.database
-            .transaction(async |tx| {
-                let values = binds![stream.as_str(), node.to_string(), until_ms, now_ms];
-                match tx.execute(sql::CLAIM_STREAM, values).await? {
-                    0 => Ok(None),
-                    _ => read_claim(tx, stream).await,
-                }
-            })
-            .await
+        transaction!(self.database, |tx| async {
+            let values = binds![stream.as_str(), node.to_string(), until_ms, now_ms];
+            match tx.execute(sql::CLAIM_STREAM, values).await? {
+                0 => Ok(None),
+                _ => read_claim(tx, stream).await,
+            }
+        })
     }
 
     /// Leases up to `limit` streams that have not ended and that nobody has a good lease of.
@@ -37,17 +35,15 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Claim>, StoreError> {
         let until_ms = now_ms.saturating_add(lease_ms);
-        self.database
-            .transaction(async |tx| {
-                let values = binds![node.to_string(), until_ms, now_ms, i64::from(limit)];
-                let ids: Vec<(String,)> = tx.all(sql::CLAIM_ORPHANS, values).await?;
-                let mut claims = Vec::with_capacity(ids.len());
-                for (id,) in ids {
-                    claims.extend(read_claim(tx, &rows::stream_id(&id)?).await?);
-                }
-                Ok(claims)
-            })
-            .await
+        transaction!(self.database, |tx| async {
+            let values = binds![node.to_string(), until_ms, now_ms, i64::from(limit)];
+            let ids: Vec<(String,)> = tx.all(sql::CLAIM_ORPHANS, values).await?;
+            let mut claims = Vec::with_capacity(ids.len());
+            for (id,) in ids {
+                claims.extend(read_claim(tx, &rows::stream_id(&id)?).await?);
+            }
+            Ok(claims)
+        })
     }
 
     /// Prolongs every lease of `node` and returns its streams that have not ended, as they now are.
@@ -59,20 +55,17 @@ impl Store {
         lease_ms: i64,
     ) -> Result<Vec<StreamRecord>, StoreError> {
         let until_ms = now_ms.saturating_add(lease_ms);
-        let rows: Vec<StreamRow> = self
-            .database
-            .transaction(async |tx| {
-                tx.execute(sql::RENEW_LEASES, binds![node.to_string(), until_ms]).await?;
-                tx.all(sql::STREAMS_OF_NODE, binds![node.to_string()]).await
-            })
-            .await?;
+        let rows: Vec<StreamRow> = transaction!(self.database, |tx| async {
+            tx.execute(sql::RENEW_LEASES, binds![node.to_string(), until_ms]).await?;
+            tx.all(sql::STREAMS_OF_NODE, binds![node.to_string()]).await
+        })?;
         rows.into_iter().map(StreamRecord::try_from).collect()
     }
 
     /// Gives every lease of `node` back, so that the next start takes the streams at once.
     pub async fn release_leases(&self, node: NodeId) -> Result<u64, StoreError> {
         let values = binds![node.to_string()];
-        self.database.transaction(async |tx| tx.execute(sql::RELEASE_LEASES, values).await).await
+        transaction!(self.database, |tx| tx.execute(sql::RELEASE_LEASES, values))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sessions: found or made by webhooks, in a state that follows from their streams.
 
-use super::database::{Connection, binds};
+use super::database::{Connection, binds, read};
 use super::rows::{self, SessionRow};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{Instance, Session, SessionId, StreamStarted};
@@ -11,15 +11,13 @@ impl Store {
         let before = page.before.map(|id| id.to_string());
         let status = page.status.map(|status| status.as_str());
         let values = binds![before, status, i64::from(page.limit)];
-        let rows: Vec<SessionRow> =
-            self.database.read(async |tx| tx.all(sql::SESSIONS, values).await).await?;
+        let rows: Vec<SessionRow> = read!(self.database, |tx| tx.all(sql::SESSIONS, values))?;
         rows.into_iter().map(Session::try_from).collect()
     }
 
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         let values = binds![id.to_string()];
-        let row: Option<SessionRow> =
-            self.database.read(async |tx| tx.optional(sql::SESSION, values).await).await?;
+        let row: Option<SessionRow> = read!(self.database, |tx| tx.optional(sql::SESSION, values))?;
         row.map(Session::try_from).transpose()
     }
 }

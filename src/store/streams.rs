@@ -1,6 +1,6 @@
 //! Streams: read, written while they run, ended once.
 
-use super::database::{Connection, binds};
+use super::database::{Connection, binds, read, transaction};
 use super::rows::StreamRow;
 use super::sessions::refresh_session;
 use super::{Store, StoreError, StreamUpdate, sql};
@@ -11,14 +11,14 @@ pub(super) const REVOKED: i64 = 8;
 
 impl Store {
     pub async fn stream(&self, stream: &StreamId) -> Result<Option<StreamRecord>, StoreError> {
-        self.database.read(async |tx| read_stream(tx, stream).await).await
+        read!(self.database, |tx| read_stream(tx, stream))
     }
 
     /// A session's streams, by ordinal.
     pub async fn streams_of(&self, id: SessionId) -> Result<Vec<StreamRecord>, StoreError> {
         let values = binds![id.to_string()];
         let rows: Vec<StreamRow> =
-            self.database.read(async |tx| tx.all(sql::STREAMS_OF_SESSION, values).await).await?;
+            read!(self.database, |tx| tx.all(sql::STREAMS_OF_SESSION, values))?;
         rows.into_iter().map(StreamRecord::try_from).collect()
     }
 
@@ -30,7 +30,7 @@ impl Store {
         update: &StreamUpdate,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        self.database.transaction(async |tx| write_update(tx, stream, update, now_ms).await).await
+        transaction!(self.database, |tx| write_update(tx, stream, update, now_ms))
     }
 
     /// Ends a stream once: the first outcome stays. With stop reason 8 (revoked), from here or from
@@ -48,7 +48,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<bool, StoreError> {
         let end = End { generation, outcome, stop_reason, now_ms };
-        self.database.transaction(async |tx| end_stream(tx, stream, &end).await).await
+        transaction!(self.database, |tx| end_stream(tx, stream, &end))
     }
 }
 
