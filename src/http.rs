@@ -18,9 +18,11 @@ use crate::zoom::signature::WebhookKey;
 pub mod auth;
 mod body;
 mod counters;
+mod envelope;
 mod error;
 mod events;
 mod ops;
+mod params;
 mod request;
 /// The accept loop and its limits.
 pub mod server;
@@ -51,7 +53,7 @@ pub struct AppState {
     pub on_change: mpsc::Sender<StreamId>,
     /// Cancelled when the daemon is told to stop: not ready any more, event streams end.
     pub draining: CancellationToken,
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
 }
 
 /// Every path of the daemon.
@@ -72,6 +74,6 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route(&state.webhook_path, post(webhook::receive))
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .fallback(|| async { ApiError::UnknownRoute })
-        .layer(from_fn_with_state(Arc::clone(&state), request::observe))
+        .layer(from_fn_with_state(Arc::clone(&state.counters), request::observe))
         .with_state(state)
 }

@@ -2,23 +2,35 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 
 use super::error::ApiError;
 
-/// Reads a whole body. A length that is announced too large is refused before a byte is read.
-pub async fn read(body: Body, limit_bytes: usize, deadline: Duration) -> Result<Bytes, ApiError> {
-    let announced = body.size_hint().lower();
-    if usize::try_from(announced).map_or(true, |announced| announced > limit_bytes) {
-        return Err(ApiError::TooLarge { limit_bytes });
+/// How much of a body that is too large is read and thrown away. A connection that is closed with bytes unread is
+/// reset, and then the sender may never see why.
+const DISCARD_BYTES: usize = 8 * 1024 * 1024;
+
+/// Reads a whole body.
+pub async fn read(body: Body, limit_bytes: usize, timeout: Duration) -> Result<Bytes, ApiError> {
+    tokio::time::timeout(timeout, collect(body, limit_bytes))
+        .await
+        .unwrap_or(Err(ApiError::BodyTimeout))
+}
+
+async fn collect(mut body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> {
+    let mut kept = Vec::new();
+    let mut received: usize = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::BodyCut)?;
+        let Some(data) = frame.data_ref() else { continue };
+        received = received.saturating_add(data.len());
+        if received <= limit_bytes {
+            kept.extend_from_slice(data);
+        } else if received > limit_bytes.saturating_add(DISCARD_BYTES) {
+            break;
+        }
     }
-    let collected = Limited::new(body, limit_bytes).collect();
-    match tokio::time::timeout(deadline, collected).await {
-        Err(_) => Err(ApiError::BodyTimeout),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::TooLarge { limit_bytes }),
-        Ok(Err(_)) => Err(ApiError::BodyCut),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-    }
+    if received > limit_bytes { Err(ApiError::TooLarge { limit_bytes }) } else { Ok(kept.into()) }
 }

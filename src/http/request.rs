@@ -11,14 +11,17 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use uuid::Uuid;
 
-use super::AppState;
-use super::counters::count;
+use super::counters::{Counters, count};
 use super::error::ApiError;
 
 const REQUEST_ID_HEADER: &str = "x-request-id";
 
 /// Wraps every route, the fallbacks too.
-pub async fn observe(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+pub async fn observe(
+    State(counters): State<Arc<Counters>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let request_id = Uuid::now_v7().to_string();
     let started = Instant::now();
     let method = request.method().clone();
@@ -26,7 +29,7 @@ pub async fn observe(State(state): State<Arc<AppState>>, request: Request, next:
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response =
         AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
-            count(&state.counters.panics);
+            count(&counters.panics);
             ApiError::Panicked.into_response()
         });
     let error = response.extensions_mut().remove::<ApiError>();
@@ -72,5 +75,48 @@ fn secure(headers: &mut HeaderMap, request_id: &str) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(request_id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID_HEADER, request_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    async fn call(router: Router, path: &str) -> Response {
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        TowerToHyperService::new(router).call(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_handler_is_a_500_and_counted() {
+        let counters = Arc::new(Counters::default());
+        let boom = || async {
+            if true {
+                panic!("a secret")
+            }
+        };
+        let router = Router::new()
+            .route("/boom", get(boom))
+            .layer(from_fn_with_state(Arc::clone(&counters), observe));
+        let response = call(router, "/boom").await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(counters.panics.load(Ordering::Relaxed), 1);
+        let id = response.headers()[REQUEST_ID_HEADER].to_str().unwrap().to_owned();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["error"]["code"], "internal");
+        assert_eq!(body["error"]["request_id"], id);
+        assert!(!body.to_string().contains("secret"));
     }
 }

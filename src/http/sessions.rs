@@ -1,2 +1,157 @@
-pub async fn list() {}
-pub async fn show() {}
+//! `GET /api/v1/sdk/sessions` and `…/{id}`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::json;
+
+use super::AppState;
+use super::envelope::{rfc3339, success};
+use super::error::ApiError;
+use super::params::{Params, SessionPath, known_session};
+use crate::model::{
+    Outcome, Product, Session, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
+    Tally,
+};
+use crate::store::SessionPage;
+use crate::zoom::stop_reason;
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 200;
+
+/// One page of sessions, newest first; `next` is the `before` of the next page.
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let page = page(&params)?;
+    // One more than asked for tells whether there is a next page.
+    let asked = SessionPage { limit: page.limit + 1, ..page };
+    let mut sessions = state.store.sessions(&asked).await?;
+    let limit = page.limit as usize;
+    let has_more = sessions.len() > limit;
+    sessions.truncate(limit);
+    let next = sessions.last().filter(|_| has_more).map(|session| session.id);
+    let sessions: Vec<_> = sessions.iter().map(SessionView::of).collect();
+    Ok(success("sessions", json!({ "sessions": sessions, "next": next })))
+}
+
+/// One session with its streams.
+pub async fn show(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+) -> Result<Response, ApiError> {
+    let session = known_session(&state.store, id).await?;
+    let streams = state.store.streams_of(id).await?;
+    let streams: Vec<_> = streams.iter().map(StreamView::of).collect();
+    let session = SessionView::of(&session);
+    Ok(success("session", json!({ "session": session, "streams": streams })))
+}
+
+fn page(params: &Params) -> Result<SessionPage, ApiError> {
+    let limit = params.parsed("limit", "must be a number from 1 to 200", |text| {
+        text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+    })?;
+    Ok(SessionPage {
+        before: params.parsed("before", "must be the id of a session", SessionId::parse)?,
+        limit: limit.unwrap_or(DEFAULT_LIMIT),
+        status: params.parsed(
+            "status",
+            "must be one of connecting, live, stopped, ended",
+            SessionStatus::parse,
+        )?,
+    })
+}
+
+/// A session in JSON.
+#[derive(Serialize)]
+struct SessionView<'a> {
+    id: SessionId,
+    platform: &'static str,
+    product: Product,
+    /// Zoom's id of this conversation: `meeting_uuid` and the like.
+    instance_id: &'a str,
+    meeting_id: Option<&'a str>,
+    account_id: Option<&'a str>,
+    operator_id: Option<&'a str>,
+    status: SessionStatus,
+    created_at: Option<String>,
+    created_at_ms: i64,
+    updated_at: Option<String>,
+    updated_at_ms: i64,
+    ended_at: Option<String>,
+    ended_at_ms: Option<i64>,
+}
+
+impl<'a> SessionView<'a> {
+    fn of(session: &'a Session) -> Self {
+        Self {
+            id: session.id,
+            platform: "zoom",
+            product: session.instance.product,
+            instance_id: session.instance.id(),
+            meeting_id: session.meeting_id.as_deref(),
+            account_id: session.account_id.as_deref(),
+            operator_id: session.operator_id.as_deref(),
+            status: session.status,
+            created_at: rfc3339(session.created_at_ms),
+            created_at_ms: session.created_at_ms,
+            updated_at: rfc3339(session.updated_at_ms),
+            updated_at_ms: session.updated_at_ms,
+            ended_at: session.ended_at_ms.and_then(rfc3339),
+            ended_at_ms: session.ended_at_ms,
+        }
+    }
+}
+
+/// A stream in JSON.
+#[derive(Serialize)]
+struct StreamView<'a> {
+    stream_id: &'a StreamId,
+    /// Which stream of its session this is, from 1.
+    ordinal: u32,
+    status: StreamStatus,
+    /// 1, and one more for each time Zoom moved the stream to another server.
+    generation: i64,
+    interrupts: i64,
+    stop_reason: Option<StopReasonView>,
+    outcome: Option<Outcome>,
+    first_packet_at: Option<String>,
+    first_packet_ms: Option<i64>,
+    tally: Tally,
+    created_at: Option<String>,
+    created_at_ms: i64,
+    ended_at: Option<String>,
+    ended_at_ms: Option<i64>,
+}
+
+#[derive(Serialize)]
+struct StopReasonView {
+    code: i64,
+    /// Zoom's name; null for a number that this version does not know.
+    name: Option<&'static str>,
+}
+
+impl<'a> StreamView<'a> {
+    fn of(stream: &'a StreamRecord) -> Self {
+        let reason = |code| StopReasonView { code, name: stop_reason::name(code) };
+        Self {
+            stream_id: &stream.stream_id,
+            ordinal: stream.ordinal,
+            status: stream.status,
+            generation: stream.generation,
+            interrupts: stream.interrupts,
+            stop_reason: stream.stop_reason.map(reason),
+            outcome: stream.outcome,
+            first_packet_at: stream.first_packet_ms.and_then(rfc3339),
+            first_packet_ms: stream.first_packet_ms,
+            tally: stream.tally,
+            created_at: rfc3339(stream.created_at_ms),
+            created_at_ms: stream.created_at_ms,
+            ended_at: stream.ended_at_ms.and_then(rfc3339),
+            ended_at_ms: stream.ended_at_ms,
+        }
+    }
+}

@@ -43,7 +43,10 @@ impl FromStr for Cursor {
         let mut seen = BTreeMap::new();
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let (ordinal, seq) = part.split_once(':').ok_or(FORM)?;
-            seen.insert(ordinal.parse().map_err(|_| FORM)?, seq.parse().map_err(|_| FORM)?);
+            // As signed numbers, because the stores have no others.
+            let seq: i64 = seq.parse().map_err(|_| FORM)?;
+            let seq = u64::try_from(seq).map_err(|_| FORM)?;
+            seen.insert(ordinal.parse().map_err(|_| FORM)?, seq);
             if seen.len() > MAX_STREAMS {
                 return Err("a cursor names too many streams");
             }
@@ -78,7 +81,9 @@ mod tests {
 
     #[test]
     fn a_cursor_that_is_none_is_refused() {
-        for bad in ["x", "1", "1:", ":1", "1:2;3:4", "1:-2", "99999999999:1"] {
+        for bad in
+            ["x", "1", "1:", ":1", "1:2;3:4", "1:-2", "99999999999:1", "1:9223372036854775808"]
+        {
             assert!(bad.parse::<Cursor>().is_err(), "{bad}");
         }
         let long = (0..300).map(|n| format!("{n}:1")).collect::<Vec<_>>().join(",");

@@ -152,6 +152,31 @@ impl EntryBody {
 }
 
 impl EntryKind {
+    pub const ALL: [Self; 18] = [
+        Self::Transcript,
+        Self::Chat,
+        Self::ParticipantJoined,
+        Self::ParticipantLeft,
+        Self::ActiveSpeaker,
+        Self::SharingStarted,
+        Self::SharingStopped,
+        Self::VideoOn,
+        Self::VideoOff,
+        Self::FirstPacket,
+        Self::StreamState,
+        Self::SessionState,
+        Self::LinkUp,
+        Self::LinkDown,
+        Self::Moved,
+        Self::PickedUp,
+        Self::EntriesLost,
+        Self::Ended,
+    ];
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
     /// The name in JSON, in the store and as the `event` of a server-sent event.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,0 +1,62 @@
+//! What requests say in their path and query, checked once.
+
+use std::collections::HashMap;
+
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::request::Parts;
+
+use super::error::ApiError;
+use crate::model::{Session, SessionId};
+use crate::store::Store;
+
+/// The session that a path names. It need not exist.
+pub struct SessionPath(pub SessionId);
+
+impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let id = Path::<String>::from_request_parts(parts, state).await.ok();
+        let id = id.and_then(|Path(id)| SessionId::parse(&id));
+        id.map(Self).ok_or(ApiError::InvalidValue { name: "session_id", problem: "must be a UUID" })
+    }
+}
+
+/// The query; of a name given twice the last value. Unknown names are ignored.
+pub struct Params(HashMap<String, String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        Query::from_request_parts(parts, state)
+            .await
+            .map(|Query(values)| Self(values))
+            .map_err(|_| ApiError::InvalidValue { name: "query", problem: "cannot be read" })
+    }
+}
+
+impl Params {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The value of `name`, if it is there, as `parse` reads it.
+    pub fn parsed<T>(
+        &self,
+        name: &'static str,
+        problem: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        match self.get(name).map(parse) {
+            None => Ok(None),
+            Some(Some(value)) => Ok(Some(value)),
+            Some(None) => Err(ApiError::InvalidValue { name, problem }),
+        }
+    }
+}
+
+/// The session, or 404.
+pub async fn known_session(store: &Store, id: SessionId) -> Result<Session, ApiError> {
+    store.session(id).await?.ok_or(ApiError::UnknownSession)
+}

@@ -1,0 +1,273 @@
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use serde_json::json;
+
+use super::lines::Line;
+use crate::http::envelope::rfc3339;
+use crate::model::{SessionId, TranscriptLine};
+
+/// What a transcript can be had as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Json,
+    Vtt,
+    Srt,
+    Txt,
+}
+
+/// For a client that asked for something else.
+pub const MEDIA_TYPES: &str = "application/json, text/vtt, application/x-subrip, text/plain";
+
+impl Format {
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "json" => Some(Self::Json),
+            "vtt" => Some(Self::Vtt),
+            "srt" => Some(Self::Srt),
+            "txt" => Some(Self::Txt),
+            _ => None,
+        }
+    }
+
+    /// The first format in an `Accept` header, by weight and then by place, that we have.
+    pub fn accepted(accept: &str) -> Option<Self> {
+        let mut ranges: Vec<(f32, Self)> = accept.split(',').filter_map(accepted_range).collect();
+        ranges.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+        ranges.first().map(|(_, format)| *format)
+    }
+
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Vtt => "text/vtt; charset=utf-8",
+            Self::Srt => "application/x-subrip; charset=utf-8",
+            Self::Txt => "text/plain; charset=utf-8",
+        }
+    }
+
+    /// None for what is not a file to keep.
+    pub fn file_suffix(self) -> Option<&'static str> {
+        match self {
+            Self::Json => None,
+            Self::Vtt => Some("vtt"),
+            Self::Srt => Some("srt"),
+            Self::Txt => Some("txt"),
+        }
+    }
+
+    /// A file for people shows what is true in the end; programs get every line with its attribute.
+    pub fn applies_corrections(self) -> bool {
+        self != Self::Json
+    }
+}
+
+fn accepted_range(range: &str) -> Option<(f32, Format)> {
+    let mut parts = range.split(';').map(str::trim);
+    let format = match parts.next()?.to_ascii_lowercase().as_str() {
+        "application/json" | "application/*" | "*/*" => Format::Json,
+        "text/vtt" => Format::Vtt,
+        "application/x-subrip" | "text/srt" => Format::Srt,
+        "text/plain" | "text/*" => Format::Txt,
+        _ => return None,
+    };
+    let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Ok(1.0), str::parse);
+    weight.ok().filter(|weight| *weight > 0.0).map(|weight| (weight, format))
+}
+
+/// Writes lines in one format, on one time line.
+pub struct Writer {
+    format: Format,
+    session_id: SessionId,
+    /// The zero of the time line, Unix milliseconds.
+    origin_ms: i64,
+    written: u64,
+}
+
+impl Writer {
+    pub fn new(format: Format, session_id: SessionId, origin_ms: i64) -> Self {
+        Self { format, session_id, origin_ms, written: 0 }
+    }
+
+    pub fn start(&self, out: &mut String) {
+        match self.format {
+            Format::Json => {
+                let id = self.session_id;
+                let origin = json!({ "ms": self.origin_ms, "at": rfc3339(self.origin_ms) });
+                out.push_str("{\"status\":true,\"message\":\"transcript\",\"data\":{");
+                push(out, format_args!("\"session_id\":\"{id}\",\"origin\":{origin},\"lines\":["));
+            }
+            Format::Vtt => out.push_str("WEBVTT\n\n"),
+            Format::Srt | Format::Txt => {}
+        }
+    }
+
+    pub fn line(&mut self, out: &mut String, line: &Line) {
+        self.written += 1;
+        let from_ms = line.said.start_ms.saturating_sub(self.origin_ms).max(0);
+        let to_ms = line.said.end_ms.saturating_sub(self.origin_ms).max(from_ms.saturating_add(1));
+        let text = one_line(&line.said.text);
+        let speaker = speaker(&line.said);
+        match self.format {
+            Format::Json => self.json_line(out, line, from_ms),
+            Format::Vtt => {
+                let (from, to) = (clock(from_ms, '.'), clock(to_ms, '.'));
+                let (speaker, text) = (escaped(&speaker), escaped(&text));
+                push(out, format_args!("{from} --> {to}\n<v {speaker}>{text}\n\n"));
+            }
+            Format::Srt => {
+                let (from, to) = (clock(from_ms, ','), clock(to_ms, ','));
+                // SRT has no escapes: an arrow in the text would look like a time line.
+                let text = text.replace("-->", "->");
+                push(out, format_args!("{}\n{from} --> {to}\n{speaker}: {text}\n\n", self.written));
+            }
+            Format::Txt => {
+                let at = clock(from_ms, '.');
+                push(out, format_args!("[{at}] {speaker}: {text}\n"));
+            }
+        }
+    }
+
+    pub fn end(&self, out: &mut String) {
+        if self.format == Format::Json {
+            out.push_str("]}}");
+        }
+    }
+
+    fn json_line(&self, out: &mut String, line: &Line, offset_ms: i64) {
+        let said = &line.said;
+        let comma = if self.written == 1 { "" } else { "," };
+        let line = json!({
+            "stream": line.stream,
+            "seq": line.seq,
+            "user_id": said.user_id,
+            "user_name": said.user_name,
+            "text": said.text,
+            "start_ms": said.start_ms,
+            "start": rfc3339(said.start_ms),
+            "end_ms": said.end_ms,
+            "end": rfc3339(said.end_ms),
+            "offset_ms": offset_ms,
+            "language": said.language,
+            "attribute": said.attribute,
+        });
+        push(out, format_args!("{comma}{line}"));
+    }
+}
+
+fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a String takes any text");
+}
+
+/// `01:02:03.004`; the hours have more digits when they need them.
+fn clock(ms: i64, point: char) -> String {
+    let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}{point}{:03}", ms / 1000 % 60, ms % 1000)
+}
+
+fn speaker(said: &TranscriptLine) -> String {
+    let name = said.user_name.as_deref().map(one_line).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| format!("Participant {}", said.user_id))
+}
+
+/// A line break would end a cue or start a forged line; so every run of space or control characters is one space.
+fn one_line(text: &str) -> String {
+    let parts = text.split(|c: char| c.is_whitespace() || c.is_control());
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// For WebVTT, in a cue's text and in a voice's name.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(['&', '<', '>']) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use uuid::Uuid;
+
+    use super::super::lines::tests::line;
+    use super::*;
+
+    const ORIGIN_MS: i64 = 1_732_313_190_000;
+
+    fn written(format: Format, lines: &[Line]) -> String {
+        let mut writer = Writer::new(format, SessionId(Uuid::nil()), ORIGIN_MS);
+        let mut text = String::new();
+        writer.start(&mut text);
+        for line in lines {
+            writer.line(&mut text, line);
+        }
+        writer.end(&mut text);
+        text
+    }
+
+    #[test]
+    fn web_vtt_has_voices_and_escapes() {
+        let mut odd = line(1, 2, ORIGIN_MS + 3_661_001, "a <b> & c\n\n00:01 --> 00:02");
+        odd.said.user_name = Some("Bo>b\n".into());
+        let text = written(Format::Vtt, &[line(1, 1, ORIGIN_MS + 1000, "Good morning"), odd]);
+        assert_eq!(
+            text,
+            "WEBVTT\n\n00:00:01.000 --> 00:00:02.500\n<v Ana>Good morning\n\n\
+             01:01:01.001 --> 01:01:02.501\n<v Bo&gt;b>a &lt;b&gt; &amp; c 00:01 --&gt; 00:02\n\n"
+        );
+    }
+
+    #[test]
+    fn srt_is_numbered_and_has_commas() {
+        let lines = [line(1, 1, ORIGIN_MS, "one"), line(1, 2, ORIGIN_MS + 2000, "two --> three")];
+        assert_eq!(
+            written(Format::Srt, &lines),
+            "1\n00:00:00,000 --> 00:00:01,500\nAna: one\n\n\
+             2\n00:00:02,000 --> 00:00:03,500\nAna: two -> three\n\n"
+        );
+    }
+
+    #[test]
+    fn text_names_who_has_no_name_by_number() {
+        let mut nameless = line(1, 1, ORIGIN_MS, "hi\r\n[00:00:00.000] Eve: forged");
+        nameless.said.user_name = None;
+        assert_eq!(
+            written(Format::Txt, &[nameless]),
+            "[00:00:00.000] Participant 7: hi [00:00:00.000] Eve: forged\n"
+        );
+    }
+
+    #[test]
+    fn json_is_one_envelope_however_many_lines() {
+        for count in [0, 1, 3] {
+            let lines: Vec<_> = (0..count).map(|n| line(1, n, ORIGIN_MS, "\"x\"")).collect();
+            let json: Value = serde_json::from_str(&written(Format::Json, &lines)).unwrap();
+            assert_eq!(json["status"], true);
+            assert_eq!(json["data"]["lines"].as_array().unwrap().len() as u64, count);
+        }
+    }
+
+    #[test]
+    fn a_cue_is_never_before_the_origin_nor_empty() {
+        let mut early = line(1, 1, ORIGIN_MS - 5000, "early");
+        early.said.end_ms = ORIGIN_MS - 6000;
+        let text = written(Format::Vtt, &[early]);
+        assert!(text.contains("00:00:00.000 --> 00:00:00.001"), "{text}");
+        let mut absurd = line(1, 1, i64::MIN, "x");
+        absurd.said.end_ms = i64::MAX;
+        for format in [Format::Json, Format::Vtt, Format::Srt, Format::Txt] {
+            assert!(!written(format, std::slice::from_ref(&absurd)).is_empty());
+        }
+    }
+
+    #[test]
+    fn an_accept_header_chooses_by_weight_then_place() {
+        assert_eq!(Format::accepted("text/vtt"), Some(Format::Vtt));
+        assert_eq!(Format::accepted("text/html, text/plain;q=0.5, text/vtt"), Some(Format::Vtt));
+        assert_eq!(Format::accepted("application/x-subrip, */*"), Some(Format::Srt));
+        assert_eq!(Format::accepted("*/*;q=0.1, TEXT/PLAIN"), Some(Format::Txt));
+        for unknown in ["text/html", "", "text/vtt;q=0", "text/vtt;q=x", "json"] {
+            assert_eq!(Format::accepted(unknown), None, "{unknown:?}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+use std::collections::VecDeque;
+
+use super::window::Window;
+use crate::model::{Cursor, Entry, EntryBody, EntryKind, SessionId, StreamRecord, TranscriptLine};
+use crate::store::{Store, StoreError};
+
+/// Lines that are read from the store at a time, for each stream.
+const PAGE: u32 = 200;
+/// The highest number of an entry that both stores can compare with.
+const LAST_SEQ: u64 = i64::MAX as u64;
+
+/// One phrase and where it stands in the log.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// The ordinal of its stream.
+    pub stream: u32,
+    pub seq: u64,
+    pub said: TranscriptLine,
+}
+
+impl Line {
+    fn of(entry: Entry) -> Option<Self> {
+        let EntryBody::Transcript(said) = entry.body else { return None };
+        Some(Self { stream: entry.stream_ordinal, seq: entry.seq, said })
+    }
+}
+
+/// The lines of all streams of a session in order of their start, a page of each in memory.
+pub struct Lines {
+    store: Store,
+    session_id: SessionId,
+    streams: Vec<StreamLines>,
+    window: Window,
+}
+
+/// The lines of one stream that were read and not used yet.
+struct StreamLines {
+    ordinal: u32,
+    /// Has seen all there can be of the other streams, so that a page holds this one's lines only.
+    cursor: Cursor,
+    page: VecDeque<Line>,
+    /// The store has no more.
+    drained: bool,
+}
+
+impl Lines {
+    pub fn new(
+        store: Store,
+        session_id: SessionId,
+        streams: &[StreamRecord],
+        applies_corrections: bool,
+    ) -> Self {
+        let ordinals: Vec<u32> = streams.iter().map(|stream| stream.ordinal).collect();
+        let streams = ordinals.iter().map(|own| StreamLines::new(*own, &ordinals)).collect();
+        Self { store, session_id, streams, window: Window::new(applies_corrections) }
+    }
+
+    pub async fn next(&mut self) -> Result<Option<Line>, StoreError> {
+        while !self.window.is_full() {
+            for stream in &mut self.streams {
+                stream.fill(&self.store, self.session_id).await?;
+            }
+            let heads = self.streams.iter_mut().filter(|stream| !stream.page.is_empty());
+            let earliest = heads.min_by_key(|stream| stream.page[0].said.start_ms);
+            match earliest.and_then(|stream| stream.page.pop_front()) {
+                Some(line) => self.window.push(line),
+                None => break,
+            }
+        }
+        Ok(self.window.pop())
+    }
+}
+
+impl StreamLines {
+    fn new(ordinal: u32, all: &[u32]) -> Self {
+        let mut cursor = Cursor::default();
+        for other in all.iter().filter(|other| **other != ordinal) {
+            cursor.advance(*other, LAST_SEQ);
+        }
+        Self { ordinal, cursor, page: VecDeque::new(), drained: false }
+    }
+
+    async fn fill(&mut self, store: &Store, session_id: SessionId) -> Result<(), StoreError> {
+        if self.drained || !self.page.is_empty() {
+            return Ok(());
+        }
+        let kinds = [EntryKind::Transcript];
+        let entries = store.entries_after(session_id, &self.cursor, &kinds, PAGE).await?;
+        // A stream that began after the list of streams was read is left for the next download.
+        let own = entries.into_iter().filter(|entry| entry.stream_ordinal == self.ordinal);
+        for entry in own {
+            self.cursor.advance(self.ordinal, entry.seq);
+            self.page.extend(Line::of(entry));
+        }
+        self.drained = self.page.is_empty();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::model::UserId;
+
+    pub fn line(stream: u32, seq: u64, start_ms: i64, text: &str) -> Line {
+        let said = TranscriptLine {
+            user_id: UserId(7),
+            user_name: Some("Ana".into()),
+            text: text.into(),
+            start_ms,
+            end_ms: start_ms + 1500,
+            language: Some(9),
+            attribute: None,
+        };
+        Line { stream, seq, said }
+    }
+}

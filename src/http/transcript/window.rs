@@ -1,0 +1,111 @@
+use std::collections::BTreeMap;
+
+use super::lines::Line;
+
+/// Lines that are held back to be put in order and corrected.
+const HELD_LINES: usize = 256;
+/// `attribute` of a line that corrects or withdraws an earlier one (section 10.14).
+const UPDATE: i64 = 2;
+const DELETE: i64 = 3;
+
+/// The newest lines of a transcript, in order of their start.
+///
+/// Zoom's corrections name no line. The line that they mean is taken to be the newest one held of the same stream
+/// and speaker with the same start. A correction that fits none stays as a line of its own; a withdrawal goes.
+pub struct Window {
+    held: BTreeMap<(i64, u32, u64), Line>,
+    applies_corrections: bool,
+}
+
+impl Window {
+    pub fn new(applies_corrections: bool) -> Self {
+        Self { held: BTreeMap::new(), applies_corrections }
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.held.len() >= HELD_LINES
+    }
+
+    pub fn push(&mut self, line: Line) {
+        let correction = line.said.attribute.filter(|_| self.applies_corrections);
+        match (correction, self.meant_by(&line)) {
+            (Some(UPDATE), Some(earlier)) => earlier.said = line.said,
+            (Some(DELETE), Some(earlier)) => {
+                let key = key(earlier);
+                self.held.remove(&key);
+            }
+            (Some(DELETE), None) => {}
+            _ => {
+                self.held.insert(key(&line), line);
+            }
+        }
+    }
+
+    /// The earliest line held.
+    pub fn pop(&mut self) -> Option<Line> {
+        self.held.pop_first().map(|(_, line)| line)
+    }
+
+    fn meant_by(&mut self, line: &Line) -> Option<&mut Line> {
+        let start_ms = line.said.start_ms;
+        let of_stream = (start_ms, line.stream, 0)..=(start_ms, line.stream, u64::MAX);
+        let mut candidates = self.held.range_mut(of_stream).rev().map(|(_, held)| held);
+        candidates.find(|held| held.said.user_id == line.said.user_id)
+    }
+}
+
+fn key(line: &Line) -> (i64, u32, u64) {
+    (line.said.start_ms, line.stream, line.seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::lines::tests::line;
+    use super::*;
+
+    fn texts(mut window: Window) -> Vec<String> {
+        std::iter::from_fn(|| window.pop()).map(|line| line.said.text).collect()
+    }
+
+    fn with(attribute: i64, mut line: Line) -> Line {
+        line.said.attribute = Some(attribute);
+        line
+    }
+
+    #[test]
+    fn lines_come_out_in_order_of_their_start() {
+        let mut window = Window::new(true);
+        for (stream, seq, start_ms) in [(1, 1, 300), (1, 2, 100), (2, 1, 200)] {
+            window.push(line(stream, seq, start_ms, &start_ms.to_string()));
+        }
+        assert_eq!(texts(window), ["100", "200", "300"]);
+    }
+
+    #[test]
+    fn a_correction_replaces_and_a_withdrawal_removes_the_line_it_means() {
+        let mut window = Window::new(true);
+        window.push(with(1, line(1, 1, 100, "helo")));
+        window.push(with(1, line(1, 2, 200, "oops")));
+        window.push(line(2, 1, 100, "the other stream"));
+        window.push(with(UPDATE, line(1, 3, 100, "hello")));
+        window.push(with(DELETE, line(1, 4, 200, "")));
+        assert_eq!(texts(window), ["hello", "the other stream"]);
+    }
+
+    #[test]
+    fn a_correction_of_nothing_is_a_line_and_a_withdrawal_of_nothing_is_none() {
+        let mut window = Window::new(true);
+        window.push(with(UPDATE, line(1, 1, 100, "new")));
+        window.push(with(DELETE, line(1, 2, 200, "gone")));
+        assert_eq!(texts(window), ["new"]);
+    }
+
+    #[test]
+    fn corrections_are_kept_as_they_came_when_they_are_not_to_be_applied() {
+        let mut window = Window::new(false);
+        window.push(line(1, 1, 100, "helo"));
+        window.push(with(UPDATE, line(1, 2, 100, "hello")));
+        window.push(with(DELETE, line(1, 3, 100, "")));
+        assert_eq!(texts(window), ["helo", "hello", ""]);
+    }
+}

@@ -1,0 +1,233 @@
+use rtmsd::model::{EntryBody, Participant, TranscriptLine, UserId};
+use serde_json::{Value, json};
+
+use super::client::exchange;
+use super::client::head;
+use super::server::{NOW_S, READER, Server};
+
+const UNKNOWN: &str = "01932b5e-0000-7000-8000-000000000000";
+const START_MS: i64 = NOW_S * 1000;
+
+fn said(name: &str, start_ms: i64, text: &str) -> EntryBody {
+    EntryBody::Transcript(TranscriptLine {
+        user_id: UserId(7),
+        user_name: Some(name.into()),
+        text: text.into(),
+        start_ms,
+        end_ms: start_ms + 1000,
+        language: Some(9),
+        attribute: None,
+    })
+}
+
+#[tokio::test]
+async fn the_api_is_for_those_with_a_token_that_may_read() {
+    let server = Server::start().await;
+    let paths = ["", "/x", "/x/transcript", "/x/events"];
+    let strangers: [&[(&str, &str)]; 3] =
+        [&[], &[("authorization", "Bearer wrong")], &[("authorization", "Basic cmVhZC10b2tlbg==")]];
+    for path in paths.map(|path| format!("/api/v1/sdk/sessions{path}")) {
+        for headers in strangers {
+            let answer = server.request("GET", &path, headers).await;
+            assert_eq!((answer.status, answer.code().as_str()), (401, "unauthenticated"), "{path}");
+            assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        }
+        let answer =
+            server.request("GET", &path, &[("authorization", "Bearer control-token")]).await;
+        assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{path}");
+    }
+    let in_url = "/api/v1/sdk/sessions?access_token=read-token";
+    assert_eq!(server.request("GET", in_url, &[]).await.status, 401);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_404_in_the_envelope() {
+    let server = Server::start().await;
+    for path in ["/", "/api/v1/sdk", "/api/v1/sdk/nothing", "/webhook/", "/%ff", "/health"] {
+        let answer = server.get(path).await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, "route_not_found"), "{path}");
+        assert_eq!(answer.json()["status"], false);
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+    for path in ["", "/transcript", "/events"] {
+        let answer = server.get(&format!("/api/v1/sdk/sessions/{UNKNOWN}{path}")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, "session_not_found"), "{path}");
+    }
+    let answer = server.request("DELETE", "/api/v1/sdk/sessions", &[READER]).await;
+    assert_eq!((answer.status, answer.code().as_str()), (405, "method_not_allowed"));
+    assert_eq!(answer.header("allow"), Some("GET,HEAD"));
+}
+
+#[tokio::test]
+async fn a_bad_value_is_a_422_that_names_it() {
+    let server = Server::start().await;
+    let cases = [
+        ("?limit=0", "limit"),
+        ("?limit=201", "limit"),
+        ("?limit=ten", "limit"),
+        ("?before=5", "before"),
+        ("?status=gone", "status"),
+        ("/x", "session_id"),
+        ("/%ff", "session_id"),
+        (&format!("/{UNKNOWN}/transcript?format=pdf"), "format"),
+        (&format!("/{UNKNOWN}/events?after=7"), "after"),
+        (&format!("/{UNKNOWN}/events?after=1:18446744073709551615"), "after"),
+        (&format!("/{UNKNOWN}/events?kinds=transcript,shouting"), "kinds"),
+    ];
+    for (path, name) in cases {
+        let answer = server.get(&format!("/api/v1/sdk/sessions{path}")).await;
+        assert_eq!((answer.status, answer.code().as_str()), (422, "invalid_value"), "{path}");
+        let detail = answer.json()["error"]["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with(name), "{detail}");
+    }
+    let path = format!("/api/v1/sdk/sessions/{UNKNOWN}/events");
+    for id in ["x", "1:2:3", "\u{e9}"] {
+        let answer = server.request("GET", &path, &[READER, ("last-event-id", id)]).await;
+        assert_eq!(answer.status, 422);
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_listed_newest_first_page_by_page() {
+    let server = Server::start().await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        ids.insert(0, server.start_stream(&format!("m{n}"), &format!("s{n}")).await.session_id);
+    }
+    let ids: Vec<Value> = ids.into_iter().map(|id| json!(id)).collect();
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/sdk/sessions?limit=2".to_owned();
+    loop {
+        let page = server.get(&path).await.json();
+        let sessions = page["data"]["sessions"].as_array().unwrap().clone();
+        seen.push(sessions.iter().map(|session| session["id"].clone()).collect::<Vec<_>>());
+        let Some(next) = page["data"]["next"].as_str() else { break };
+        path = format!("/api/v1/sdk/sessions?limit=2&before={next}");
+    }
+    assert_eq!(seen, [&ids[..2], &ids[2..4], &ids[4..]]);
+    let ended = server.get("/api/v1/sdk/sessions?status=ended").await.json();
+    assert_eq!(ended["data"], json!({"sessions": [], "next": null}));
+}
+
+#[tokio::test]
+async fn a_session_is_shown_with_its_streams() {
+    let server = Server::start().await;
+    let stream = server.start_stream("m1==", "s1").await;
+    server.start_stream("m1==", "s2").await;
+    server.end_stream("m1==", &stream).await;
+    let answer = server.get(&format!("/api/v1/sdk/sessions/{}", stream.session_id)).await;
+    assert_eq!(answer.status, 200);
+    let data = &answer.json()["data"];
+    let session = &data["session"];
+    assert_eq!(session["platform"], "zoom");
+    assert_eq!(session["product"], "meeting");
+    assert_eq!(session["instance_id"], "m1==");
+    assert_eq!(session["meeting_id"], "91234567890");
+    assert_eq!(session["created_at_ms"], START_MS);
+    assert_eq!(session["created_at"], "2024-11-22T22:06:12.000Z");
+    let streams = data["streams"].as_array().unwrap();
+    let brief: Vec<_> = streams.iter().map(|s| (&s["ordinal"], &s["status"])).collect();
+    assert_eq!(brief, [(&json!(1), &json!("ended")), (&json!(2), &json!("announced"))]);
+    assert_eq!(streams[0]["stop_reason"], json!({"code": 6, "name": "MEETING_ENDED"}));
+    assert_eq!(streams[0]["outcome"], "stopped");
+    assert_eq!(streams[1]["stop_reason"], Value::Null);
+    assert_eq!(streams[1]["generation"], 1);
+    assert_eq!(streams[1]["tally"]["audio"]["frames"], 0);
+}
+
+/// A session with two streams whose lines overlap, and an entry that is no line.
+async fn conversation(server: &Server) -> String {
+    let first = server.start_stream("m1==", "s1").await;
+    let second = server.start_stream("m1==", "s2").await;
+    let (mut one, mut two) = (server.feed(&first), server.feed(&second));
+    one.note(None, said("Ana", START_MS, "Good <morning>"));
+    let person = Participant { user_id: UserId(8), user_name: Some("Bo".into()) };
+    one.note(None, EntryBody::ParticipantJoined(person));
+    two.note(None, said("Bo", START_MS + 2000, "Hello"));
+    one.note(None, said("Ana", START_MS + 4000, "Bye"));
+    server.state.hub.flush().await;
+    format!("/api/v1/sdk/sessions/{}/transcript", first.session_id)
+}
+
+#[tokio::test]
+async fn a_transcript_comes_in_every_format_in_order_of_speech() {
+    let server = Server::start().await;
+    let path = conversation(&server).await;
+    let json = server.get(&path).await;
+    assert_eq!(json.header("content-type"), Some("application/json"));
+    let data = json.json()["data"].clone();
+    let lines = data["lines"].as_array().unwrap();
+    let brief: Vec<_> = lines.iter().map(|l| (&l["stream"], &l["seq"], &l["offset_ms"])).collect();
+    let expected = [(1, 1, 0), (2, 1, 2000), (1, 3, 4000)];
+    let expected = expected.map(|(stream, seq, at)| (json!(stream), json!(seq), json!(at)));
+    assert_eq!(brief, expected.each_ref().map(|(stream, seq, at)| (stream, seq, at)));
+
+    let vtt = server.get(&format!("{path}?format=vtt")).await;
+    assert_eq!(vtt.header("content-type"), Some("text/vtt; charset=utf-8"));
+    assert!(vtt.header("content-disposition").unwrap().ends_with(".vtt\""));
+    assert!(vtt.text().starts_with(
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n<v Ana>Good &lt;morning&gt;\n\n\
+         00:00:02.000 --> 00:00:03.000\n<v Bo>Hello\n\n"
+    ));
+    let srt = server.request("GET", &path, &[READER, ("accept", "application/x-subrip")]).await;
+    assert!(srt.text().starts_with("1\n00:00:00,000 --> 00:00:01,000\nAna: Good <morning>\n\n2\n"));
+    let txt = server.request("GET", &path, &[READER, ("accept", "text/plain")]).await;
+    assert_eq!(txt.text().lines().count(), 3);
+    let accept_html = [READER, ("accept", "text/html")];
+    let answer = server.request("GET", &path, &accept_html).await;
+    assert_eq!((answer.status, answer.code().as_str()), (406, "not_acceptable"));
+    // A format that is asked for by name needs no header.
+    let named = server.request("GET", &format!("{path}?format=txt"), &accept_html).await;
+    assert_eq!(named.status, 200);
+}
+
+#[tokio::test]
+async fn a_long_transcript_is_complete() {
+    let server = Server::start().await;
+    let stream = server.start_stream("m1==", "s1").await;
+    let mut feed = server.feed(&stream);
+    // Many pages and many more lines than are held back for their order.
+    for n in 0..1500 {
+        feed.note(None, said("Ana", START_MS + n * 1000, &format!("line {n}")));
+    }
+    server.state.hub.flush().await;
+    let path = format!("/api/v1/sdk/sessions/{}/transcript?format=txt", stream.session_id);
+    let text = server.get(&path).await.text().to_owned();
+    let numbers: Vec<String> =
+        text.lines().map(|l| l.split(' ').next_back().unwrap().into()).collect();
+    assert_eq!(numbers, (0..1500).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_session_nobody_spoke_in_has_an_empty_transcript() {
+    let server = Server::start().await;
+    let stream = server.start_stream("m1==", "s1").await;
+    let path = format!("/api/v1/sdk/sessions/{}/transcript", stream.session_id);
+    assert_eq!(server.get(&path).await.json()["data"]["lines"], json!([]));
+    assert_eq!(server.get(&format!("{path}?format=vtt")).await.text(), "WEBVTT\n\n");
+}
+
+#[tokio::test]
+async fn readiness_follows_the_store_and_the_stop_and_liveness_neither() {
+    let server = Server::start().await;
+    let ready = server.request("GET", "/health/ready", &[]).await;
+    assert_eq!((ready.status, &ready.json()["data"]["store"]), (200, &json!("ok")));
+    server.state.store.close().await;
+    let ready = server.request("GET", "/health/ready", &[]).await;
+    assert_eq!((ready.status, &ready.json()["data"]["store"]), (503, &json!("unavailable")));
+    assert_eq!(server.request("GET", "/health/live", &[]).await.status, 200);
+    let answer = server.get("/api/v1/sdk/sessions").await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "store_unavailable"));
+}
+
+#[tokio::test]
+async fn a_token_or_query_does_not_come_back_in_an_error() {
+    let server = Server::start().await;
+    let path = "/api/v1/sdk/sessions?status=s3cret";
+    let headers = [READER, ("x-request-id", "s3cret")];
+    let answer = exchange(server.address, &head("GET", path, &headers)).await;
+    assert_eq!(answer.status, 422);
+    assert!(!answer.text().contains("s3cret") && !answer.text().contains("read-token"));
+    assert_ne!(answer.header("x-request-id"), Some("s3cret"));
+}

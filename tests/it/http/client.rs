@@ -1,0 +1,121 @@
+//! A client so plain that it can be rude. It speaks HTTP/1.0, so that bodies come without chunks.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+/// No answer takes this long unless something hangs.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Answer {
+    pub status: u16,
+    headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Reads what a server wrote until it closed the connection. `None` when that is no response.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let mut lines = std::str::from_utf8(&bytes[..end]).ok()?.split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let header = |line: &str| line.split_once(": ").map(|(n, v)| (n.into(), v.into()));
+        let headers = lines.filter_map(header).collect();
+        Some(Self { status, headers, body: bytes[end + 4..].to_vec() })
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is text")
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
+    }
+
+    /// `error.code` of the envelope.
+    pub fn code(&self) -> String {
+        self.json()["error"]["code"].as_str().expect("an error envelope").to_owned()
+    }
+}
+
+pub fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    let mut text = format!("{method} {path} HTTP/1.0\r\nhost: localhost\r\n");
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    text.into_bytes()
+}
+
+/// Sends bytes and reads until the server closes.
+pub async fn exchange(address: SocketAddr, request: &[u8]) -> Answer {
+    let exchange = async {
+        let mut socket = TcpStream::connect(address).await.expect("the server listens");
+        // A server may answer and close before it has read everything.
+        let _ = socket.write_all(request).await;
+        read_answer(&mut socket).await
+    };
+    tokio::time::timeout(PATIENCE, exchange).await.expect("an answer in time")
+}
+
+pub async fn read_answer(socket: &mut TcpStream) -> Answer {
+    let mut bytes = Vec::new();
+    let _ = socket.read_to_end(&mut bytes).await;
+    Answer::parse(&bytes)
+        .unwrap_or_else(|| panic!("no response: {:?}", String::from_utf8_lossy(&bytes)))
+}
+
+/// One server-sent event.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SseEvent {
+    pub id: String,
+    pub event: String,
+    pub data: Value,
+}
+
+/// An open stream of events.
+pub struct SseClient {
+    reader: BufReader<TcpStream>,
+}
+
+impl SseClient {
+    pub async fn open(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u16, Self) {
+        let mut socket = TcpStream::connect(address).await.expect("the server listens");
+        socket.write_all(&head("GET", path, headers)).await.expect("the request is sent");
+        let mut client = Self { reader: BufReader::new(socket) };
+        let status_line = client.line().await.expect("a status line");
+        while client.line().await.expect("a header") != "" {}
+        let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
+        (status.expect("a status"), client)
+    }
+
+    /// The next event; none when the server has ended the stream. Comments and `retry` are skipped.
+    pub async fn next(&mut self) -> Option<SseEvent> {
+        let mut event = SseEvent::default();
+        loop {
+            let line = self.line().await?;
+            match line.split_once(": ") {
+                Some(("id", id)) => event.id = id.into(),
+                Some(("event", name)) => event.event = name.into(),
+                Some(("data", data)) => event.data = serde_json::from_str(data).expect("JSON"),
+                _ if line.is_empty() && !event.event.is_empty() => return Some(event),
+                _ => {}
+            }
+        }
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = tokio::time::timeout(PATIENCE, self.reader.read_line(&mut line)).await;
+        let read = read.expect("a line in time").unwrap_or(0);
+        (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}

@@ -1,0 +1,162 @@
+//! The HTTP layer as a test starts it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rtmsd::http::auth::ApiTokens;
+use rtmsd::http::server::{Limits, serve};
+use rtmsd::http::{AppState, Counters, router};
+use rtmsd::hub::{Feed, Hub, WriterSettings};
+use rtmsd::model::{Outcome, StreamId, StreamRecord};
+use rtmsd::secret::Secret;
+use rtmsd::store::{Location, Store};
+use rtmsd::zoom::signature::WebhookKey;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Answer, PATIENCE, exchange, head};
+
+/// The clock of these tests stands still, at the time of the documented signature.
+pub const NOW_S: i64 = 1_732_313_172;
+pub const READER: (&str, &str) = ("authorization", "Bearer read-token");
+
+pub struct Server {
+    pub address: SocketAddr,
+    pub state: Arc<AppState>,
+    pub changes: mpsc::Receiver<StreamId>,
+    pub stop: CancellationToken,
+    serving: JoinHandle<()>,
+    writing: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.serving.abort();
+        self.writing.abort();
+    }
+}
+
+/// Subscribers of events at a time.
+pub const SUBSCRIBERS: usize = 8;
+
+pub fn key() -> WebhookKey {
+    WebhookKey::new(&Secret::new("demoSecretToken01".into()))
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Self::start_with(Limits::default(), Duration::from_secs(10)).await
+    }
+
+    pub async fn start_with(limits: Limits, body_timeout: Duration) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let location = Location::Sqlite(folder.path().join("rtmsd.sqlite"));
+        let (on_change, changes) = mpsc::channel(16);
+        let stop = CancellationToken::new();
+        let store = Store::open(&location).await.expect("a store");
+        let settings =
+            WriterSettings { batch_interval: Duration::from_millis(5), ..Default::default() };
+        let (hub, writer) = Hub::new(store.clone(), SUBSCRIBERS, settings);
+        let writing = tokio::spawn(writer.run());
+        let state = Arc::new(AppState {
+            store,
+            hub,
+            api_tokens: ApiTokens::parse("reader:read-token:read,controller:control-token:control")
+                .expect("tokens"),
+            webhook_path: "/webhook".into(),
+            webhook_key: key(),
+            webhook_tolerance_s: 300,
+            body_timeout,
+            now_ms: || NOW_S * 1000,
+            on_change,
+            draining: stop.clone(),
+            counters: Arc::new(Counters::default()),
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let serving = tokio::spawn(serve(listener, router(state.clone()), limits, stop.clone()));
+        Self { address, state, changes, stop, serving, writing, _folder: folder }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, &[READER]).await
+    }
+
+    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        exchange(self.address, &head(method, path, headers)).await
+    }
+
+    /// Sends a webhook as Zoom does.
+    pub async fn webhook(&self, body: &[u8]) -> Answer {
+        let signature = key().sign(NOW_S, body);
+        self.post(body, &[signed_at(&NOW_S.to_string()), ("x-zm-signature", &signature)]).await
+    }
+
+    pub async fn post(&self, body: &[u8], headers: &[(&str, &str)]) -> Answer {
+        let length = body.len().to_string();
+        let headers = [headers, &[("content-length", &length)]].concat();
+        let mut request = head("POST", "/webhook", &headers);
+        request.extend_from_slice(body);
+        exchange(self.address, &request).await
+    }
+
+    /// Announces a stream and returns its row.
+    pub async fn start_stream(&self, meeting: &str, stream: &str) -> StreamRecord {
+        let body = json!({
+            "event": "meeting.rtms_started",
+            "event_ts": NOW_S * 1000,
+            "payload": {
+                "meeting_uuid": meeting,
+                "meeting_id": "91234567890",
+                "rtms_stream_id": stream,
+                "server_urls": "wss://a.zoom.us",
+            },
+        });
+        assert_eq!(self.webhook(body.to_string().as_bytes()).await.status, 200);
+        self.stream(stream).await
+    }
+
+    pub async fn stream(&self, stream: &str) -> StreamRecord {
+        let id = StreamId::parse(stream).expect("an id");
+        self.state.store.stream(&id).await.expect("the store works").expect("a stream")
+    }
+
+    /// A new stream's way into the log.
+    pub fn feed(&self, stream: &StreamRecord) -> Feed {
+        Feed::new(Arc::clone(&self.state.hub), stream, 0, Arc::new(Notify::new()))
+    }
+
+    /// Ends a stream because the meeting is over, with everything that was noted stored.
+    pub async fn end_stream(&self, meeting: &str, stream: &StreamRecord) {
+        self.state.hub.flush().await;
+        let body = json!({
+            "event": "meeting.rtms_stopped",
+            "event_ts": NOW_S * 1000,
+            "payload": {"meeting_uuid": meeting, "rtms_stream_id": stream.stream_id, "stop_reason": 6},
+        });
+        assert_eq!(self.webhook(body.to_string().as_bytes()).await.status, 200);
+        let store = &self.state.store;
+        let (id, generation) = (&stream.stream_id, stream.generation);
+        let ended = store.finish_stream(id, generation, Outcome::Stopped, Some(6), NOW_S * 1000);
+        assert!(ended.await.expect("the store works"));
+    }
+
+    /// Tells the server to stop and waits until it has.
+    pub async fn stopped(mut self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, &mut self.serving)
+            .await
+            .expect("it stops")
+            .expect("no panic");
+    }
+}
+
+pub fn signed_at(timestamp: &str) -> (&'static str, &str) {
+    ("x-zm-request-timestamp", timestamp)
+}

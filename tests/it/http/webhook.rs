@@ -1,0 +1,180 @@
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use super::server::{NOW_S, Server, key, signed_at};
+
+const DOCUMENTED_BODY: &[u8] = br#"{"event":"meeting.rtms_started","event_ts":1732313171881,"payload":{"meeting_uuid":"4444AAAiAAAAAiAiAiiAii==","rtms_stream_id":"e1f2a3b4-0000-4000-8000-00000000abcd","server_urls":"wss://127.0.0.1:9443"}}"#;
+const DOCUMENTED_SIGNATURE: (&str, &str) =
+    ("x-zm-signature", "v0=fa782ed606982c1a883f27cb4b18bd6a421c6482e66e034a34863b421382c011");
+
+fn start(stream: &str, nested: bool) -> Vec<u8> {
+    let fields =
+        json!({"meeting_uuid": "m1==", "rtms_stream_id": stream, "server_urls": "wss://a"});
+    let payload = if nested { json!({ "object": fields }) } else { fields };
+    json!({"event": "meeting.rtms_started", "event_ts": 1_732_313_171_881_i64, "payload": payload})
+        .to_string()
+        .into_bytes()
+}
+
+#[tokio::test]
+async fn the_documented_webhook_is_recorded_and_its_stream_told() {
+    let mut server = Server::start().await;
+    let answer =
+        server.post(DOCUMENTED_BODY, &[signed_at("1732313172"), DOCUMENTED_SIGNATURE]).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json(), json!({"status": true, "message": "recorded"}));
+    assert_eq!(
+        server.changes.recv().await.unwrap().as_str(),
+        "e1f2a3b4-0000-4000-8000-00000000abcd"
+    );
+    server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_repeated_delivery_is_answered_and_changes_nothing() {
+    let mut server = Server::start().await;
+    for _ in 0..3 {
+        assert_eq!(server.webhook(&start("s1", false)).await.status, 200);
+    }
+    assert_eq!(server.state.counters.webhooks_recorded.load(Ordering::Relaxed), 1);
+    assert_eq!(server.state.counters.webhooks_repeated.load(Ordering::Relaxed), 2);
+    assert_eq!(server.changes.recv().await.unwrap().as_str(), "s1");
+    assert!(server.changes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn flat_and_nested_payloads_are_the_same_to_us() {
+    let mut server = Server::start().await;
+    assert_eq!(server.webhook(&start("flat", false)).await.status, 200);
+    assert_eq!(server.webhook(&start("nested", true)).await.status, 200);
+    assert_eq!(server.changes.recv().await.unwrap().as_str(), "flat");
+    assert_eq!(server.changes.recv().await.unwrap().as_str(), "nested");
+}
+
+#[tokio::test]
+async fn a_webhook_is_answered_while_nobody_takes_its_news() {
+    let server = Server::start().await;
+    // More than the channel holds.
+    for n in 0..40 {
+        assert_eq!(server.webhook(&start(&format!("s{n}"), false)).await.status, 200);
+    }
+    assert_eq!(server.changes.len(), server.changes.max_capacity());
+}
+
+#[tokio::test]
+async fn whoever_cannot_sign_is_refused_and_nothing_is_recorded() {
+    let mut server = Server::start().await;
+    let body = start("s1", false);
+    let now = NOW_S.to_string();
+    let good = key().sign(NOW_S, &body);
+    let other = key().sign(NOW_S, b"another body");
+    let refused: [&[(&str, &str)]; 5] = [
+        &[],
+        &[signed_at(&now)],
+        &[("x-zm-signature", &good)],
+        &[signed_at(&now), ("x-zm-signature", &other)],
+        &[signed_at("soon"), ("x-zm-signature", &good)],
+    ];
+    for headers in refused {
+        let answer = server.post(&body, headers).await;
+        assert_eq!((answer.status, answer.code().as_str()), (401, "signature_invalid"));
+    }
+    assert_eq!(server.state.counters.webhooks_refused.load(Ordering::Relaxed), 5);
+    assert!(server.changes.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_timestamp_out_of_the_window_is_refused_in_both_directions() {
+    let server = Server::start().await;
+    let body = start("s1", false);
+    for (offset_s, status) in [(-301, 401), (-300, 200), (300, 200), (301, 401)] {
+        let at = NOW_S + offset_s;
+        let signature = key().sign(at, &body);
+        let headers = [signed_at(&at.to_string()), ("x-zm-signature", &signature)].map(own);
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let answer = server.post(&body, &headers).await;
+        assert_eq!(answer.status, status, "{offset_s}");
+        if status == 401 {
+            assert_eq!(answer.code(), "timestamp_out_of_window");
+        }
+    }
+}
+
+fn own<'a>((name, value): (&'a str, &str)) -> (&'a str, String) {
+    (name, value.to_owned())
+}
+
+#[tokio::test]
+async fn a_url_validation_is_answered_only_when_signed() {
+    let server = Server::start().await;
+    let body = br#"{"payload":{"plainToken":"plainTokenDemo0123456A"},"event_ts":1732313171881,"event":"endpoint.url_validation"}"#;
+    let answer = server.webhook(body).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let expected = json!({
+        "plainToken": "plainTokenDemo0123456A",
+        "encryptedToken": "c0517cd75da436f8f3982245d597a8b8e3f53c64cc3b3e805fb74c67f1309ea5",
+    });
+    assert_eq!(answer.json(), expected);
+    assert_eq!(server.post(body, &[]).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_url_validation_does_not_sign_a_forged_webhook() {
+    let server = Server::start().await;
+    let forged = format!("v0:{NOW_S}:{}", String::from_utf8(start("forged", false)).unwrap());
+    for token in [Value::from(forged), json!(""), json!(7), json!(null), json!("x".repeat(129))] {
+        let body = json!({"event": "endpoint.url_validation", "payload": {"plainToken": token}});
+        let answer = server.webhook(body.to_string().as_bytes()).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
+        assert!(!answer.text().contains("v0:"));
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_event_is_a_400_that_names_the_field() {
+    let server = Server::start().await;
+    let answer =
+        server.webhook(br#"{"event":"meeting.rtms_stopped","event_ts":1,"payload":{}}"#).await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "malformed"));
+    let envelope = answer.json();
+    assert_eq!(envelope["status"], false);
+    assert!(envelope["error"]["detail"].as_str().unwrap().contains("payload.rtms_stream_id"));
+    assert_eq!(envelope["error"]["retryable"], false);
+    assert_eq!(envelope["error"]["request_id"], answer.header("x-request-id").unwrap());
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_a_413_however_it_is_sent() {
+    let server = Server::start().await;
+    let large = vec![b' '; 256 * 1024 + 1];
+    let answer = server.webhook(&large).await;
+    assert_eq!((answer.status, answer.code().as_str()), (413, "too_large"));
+    let answer = server.webhook(&vec![b' '; 4 * 1024 * 1024]).await;
+    assert_eq!(answer.status, 413);
+    // Just small enough to be read.
+    assert_eq!(server.webhook(&large[1..]).await.status, 400);
+}
+
+#[tokio::test]
+async fn another_method_is_a_405_that_says_which_is_allowed() {
+    let server = Server::start().await;
+    for method in ["GET", "PUT", "DELETE", "OPTIONS", "BREW"] {
+        let answer = server.request(method, "/webhook", &[]).await;
+        assert_eq!((answer.status, answer.code().as_str()), (405, "method_not_allowed"));
+        assert_eq!(answer.header("allow"), Some("POST"));
+    }
+}
+
+#[tokio::test]
+async fn while_the_store_is_away_zoom_is_asked_to_try_again() {
+    let server = Server::start().await;
+    server.state.store.close().await;
+    let answer = server.webhook(&start("s1", false)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (503, "store_unavailable"));
+    assert_eq!(answer.json()["error"]["retryable"], true);
+    assert!(answer.header("retry-after").is_some());
+    // What needs no store still works.
+    assert_eq!(server.post(b"{}", &[]).await.status, 401);
+}

@@ -1,0 +1,3 @@
+//! Everything that needs sockets or a store.
+
+mod http;
