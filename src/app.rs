@@ -11,6 +11,7 @@ use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::clock;
 use crate::config::Config;
 use crate::http::server::{Limits, serve};
 use crate::http::{AppState, Counters, router};
@@ -21,7 +22,6 @@ use crate::sessions::{self, Supervisor, supervisor};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::signature::WebhookKey;
-use crate::clock;
 
 /// A stream whose daemon gives no sign of life for so long is taken up by another.
 const LEASE: Duration = Duration::from_secs(15);
@@ -118,7 +118,9 @@ impl App {
             tracing::error!("the last entries could not be stored in time");
         }
         if !matches!(timeout(LAST_STEP, self.store.release_leases(self.node)).await, Ok(Ok(_))) {
-            tracing::warn!("the streams' leases could not be given back; they expire by themselves");
+            tracing::warn!(
+                "the streams' leases could not be given back; they expire by themselves"
+            );
         }
         background.shutdown().await;
         self.store.close().await;
@@ -137,7 +139,7 @@ impl App {
             now_ms: clock::now_ms,
             on_change: self.on_change.clone(),
             draining,
-            counters: Counters::default(),
+            counters: Arc::new(Counters::default()),
         })
     }
 }

@@ -1,6 +1,5 @@
 //! The command line: what to do, and with which settings.
 
-mod demo;
 mod serve;
 
 use std::collections::HashMap;
@@ -25,8 +24,6 @@ pub struct Cli {
 enum Command {
     /// Run the daemon (the default)
     Serve,
-    /// Run the daemon and Zoom's side together on loopback, and play a meeting
-    Demo(demo::DemoArgs),
     /// Bring the store's schema up to date, and end
     Migrate,
     /// Check the settings and the store, and end
@@ -41,7 +38,6 @@ pub async fn run(cli: Cli) -> ExitCode {
     let stop = CancellationToken::new();
     let signals = tokio::spawn(serve::stop_on_signals(stop.clone()));
     let done = match cli.command.unwrap_or(Command::Serve) {
-        Command::Demo(args) => demo::run(args, stop).await,
         Command::Serve => with_config(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(migrate).await,
         Command::Check => with_config(check).await,
@@ -55,7 +51,8 @@ async fn with_config(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
         Ok(dotenv) => dotenv,
         Err(error) => {
             // The error's own text would quote the line, and with it a secret.
-            let line = if error.not_found() { "is missing" } else { "has a line that cannot be read" };
+            let line =
+                if error.not_found() { "is missing" } else { "has a line that cannot be read" };
             return fail(EXIT_SETTINGS, &format!("the file .env {line}"));
         }
     };

@@ -141,7 +141,9 @@ fn webhook_path(read: &mut Reader<'_>) -> Option<String> {
     let path = read.text("WEBHOOK_PATH", "/webhook");
     match check_webhook_path(&path) {
         Ok(()) => Some(path),
-        Err(problem) => read.wrong("WEBHOOK_PATH", format!("a path such as /webhook; it {problem}")),
+        Err(problem) => {
+            read.wrong("WEBHOOK_PATH", format!("a path such as /webhook; it {problem}"))
+        }
     }
 }
 

@@ -55,5 +55,9 @@ pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
         .with_env_filter(settings.filter())
         .with_writer(io::stderr)
         .with_ansi(is_terminal);
-    if is_text { builder.finish().try_init() } else { builder.json().flatten_event(true).finish().try_init() }
+    if is_text {
+        builder.finish().try_init()
+    } else {
+        builder.json().flatten_event(true).finish().try_init()
+    }
 }

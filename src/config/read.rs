@@ -55,7 +55,8 @@ impl<'a> Reader<'a> {
             let Some(value) = self.value(name) else { continue };
             match &found {
                 Some((first, other)) if *other != value => {
-                    let problem = format!("{first} and {name} have different values; keep one of them");
+                    let problem =
+                        format!("{first} and {name} have different values; keep one of them");
                     self.mistakes.push(Mistake { name: variable.name, problem });
                     return None;
                 }

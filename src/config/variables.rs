@@ -117,12 +117,7 @@ pub const VARIABLES: &[Variable] = &[
     plain("MAX_CONNECTIONS", "1024", "how many HTTP connections may be open; more wait"),
     plain("MAX_SUBSCRIBERS", "512", "how many event subscribers there may be; more are refused"),
     plain("DELIVERY_RETENTION_DAYS", "7", "how long received webhooks are kept"),
-    aliased(
-        "LOG_LEVEL",
-        &["ZM_RTMS_LOG_LEVEL"],
-        "info",
-        "trace, debug, info, warn, error or off",
-    ),
+    aliased("LOG_LEVEL", &["ZM_RTMS_LOG_LEVEL"], "info", "trace, debug, info, warn, error or off"),
     aliased(
         "LOG_FORMAT",
         &["ZM_RTMS_LOG_FORMAT"],

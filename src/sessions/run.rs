@@ -84,7 +84,6 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
 
 fn signature(settings: &Settings, stream: &StreamRecord) -> String {
     HandshakeKey::new(&settings.client.id, &settings.client.secret)
-       
         .sign(&stream.instance, &stream.stream_id)
 }
 
