@@ -1,7 +1,13 @@
 //! rtmsd: a daemon for Zoom Realtime Media Streams. This is the map.
 
+/// The composition root.
+pub mod app;
+/// The command line.
+pub mod cli;
 /// The wall clock.
 pub mod clock;
+/// Settings from the environment and `.env`.
+pub mod config;
 /// HTTP: webhook, REST API, server-sent events, health.
 pub mod http;
 /// Entries and frames from streams to whoever wants them.
@@ -18,6 +24,8 @@ pub mod sessions;
 pub mod simulator;
 /// Everything that outlives the process.
 pub mod store;
+/// Logs.
+pub mod telemetry;
 /// The TLS client side.
 pub mod tls;
 /// What Zoom's cloud looks like from outside a stream.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 pub use supervisor::Supervisor;
 
 use crate::hub::Hub;
-use crate::model::{NodeId, Product, StreamId};
+use crate::model::{NodeId, StreamId};
 use crate::rtms::endpoint::Policy;
 use crate::rtms::params::Params;
 use crate::rtms::stream::Timings;
@@ -31,10 +31,7 @@ pub const CHANGES_QUEUE: usize = 1024;
 #[derive(Clone)]
 pub struct Settings {
     pub node: NodeId,
-    /// Meetings, webinars and Contact Center.
     pub client: Credentials,
-    /// Video SDK sessions, when they have their own (section 16).
-    pub video_sdk: Option<Credentials>,
     pub params: Params,
     pub policy: Policy,
     pub timings: Timings,
@@ -49,8 +46,8 @@ pub struct Settings {
     pub grace: Duration,
 }
 
-/// Signs handshakes: client id and secret, or SDK key and secret.
-#[derive(Clone)]
+/// Signs handshakes (section 5.1).
+#[derive(Debug, Clone)]
 pub struct Credentials {
     pub id: String,
     pub secret: Secret<String>,
@@ -63,15 +60,6 @@ pub enum AtShutdown {
     Leave,
     /// End them at Zoom's.
     Close,
-}
-
-impl Settings {
-    fn credentials(&self, product: Product) -> &Credentials {
-        match product {
-            Product::VideoSdk => self.video_sdk.as_ref().unwrap_or(&self.client),
-            Product::Meeting | Product::Webinar | Product::ContactCenter => &self.client,
-        }
-    }
 }
 
 /// A supervisor, and the sender that names changed streams to it.

@@ -49,10 +49,10 @@ pub struct TokenMistake {
 }
 
 /// The tokens of `API_TOKENS`. Only their hashes are kept.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ApiTokens(Vec<ApiToken>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct ApiToken {
     name: String,
     hash: [u8; 32],

@@ -83,8 +83,7 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
 }
 
 fn signature(settings: &Settings, stream: &StreamRecord) -> String {
-    let credentials = settings.credentials(stream.instance.product);
-    HandshakeKey::new(&credentials.id, &credentials.secret)
+    HandshakeKey::new(&settings.client.id, &settings.client.secret)
         .sign(&stream.instance, &stream.stream_id)
 }
 

@@ -1,0 +1,159 @@
+//! The composition root: builds everything, runs until told to stop, and stops in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::clock;
+use crate::config::Config;
+use crate::http::server::{Limits, serve};
+use crate::http::{AppState, Counters, router};
+use crate::hub::{Hub, Writer, WriterSettings};
+use crate::model::{NodeId, StreamId};
+use crate::rtms::stream::Timings;
+use crate::sessions::{self, Supervisor, supervisor};
+use crate::store::{Store, StoreError};
+use crate::tls::{TlsError, client_config};
+use crate::zoom::signature::WebhookKey;
+
+/// A stream whose daemon gives no sign of life for so long is taken up by another.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often the rows of all streams are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How often old deliveries are forgotten.
+const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How long a request's body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// What the last steps of a stop may take, each.
+const LAST_STEP: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Error)]
+pub enum AppError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("a part of the daemon ended by itself: {0}")]
+    Part(&'static str),
+}
+
+/// The daemon, built and not running yet.
+pub struct App {
+    pub store: Store,
+    pub hub: Arc<Hub>,
+    config: Config,
+    node: NodeId,
+    writer: Writer,
+    supervisor: Supervisor,
+    on_change: mpsc::Sender<StreamId>,
+    /// Ends the streams, after HTTP has stopped.
+    stop_streams: CancellationToken,
+}
+
+impl App {
+    /// Opens the store, brings its schema up to date, and builds the rest. Starts nothing.
+    pub async fn build(config: Config, timings: Timings) -> Result<Self, AppError> {
+        let tls = client_config(config.ca_file.as_deref())?;
+        let store = Store::open(&config.database).await?;
+        let writer_settings = WriterSettings {
+            batch_interval: config.entry_batch_interval,
+            max_queued_bytes: config.entry_buffer_bytes,
+        };
+        let (hub, writer) = Hub::new(store.clone(), config.max_subscribers, writer_settings);
+        let node = NodeId(Uuid::new_v4());
+        let settings = sessions::Settings {
+            node,
+            client: config.client.clone(),
+            params: config.params.clone(),
+            policy: config.policy.clone(),
+            timings,
+            tls,
+            max_streams: config.max_streams,
+            lease: LEASE,
+            look_every: LOOK_EVERY,
+            at_shutdown: config.at_shutdown,
+            grace: config.shutdown_grace,
+        };
+        let stop_streams = CancellationToken::new();
+        let (supervisor, on_change) =
+            supervisor(settings, store.clone(), Arc::clone(&hub), stop_streams.clone());
+        Ok(Self { store, hub, config, node, writer, supervisor, on_change, stop_streams })
+    }
+
+    /// Serves until `stop`: then HTTP ends first, the streams next, and what they still said is stored last.
+    pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<(), AppError> {
+        let state = self.state(stop.clone());
+        let limits = Limits {
+            connections: self.config.max_connections,
+            grace: self.config.shutdown_grace,
+            ..Limits::default()
+        };
+        let mut background = JoinSet::new();
+        background.spawn(self.writer.run());
+        background.spawn(prune(self.store.clone(), self.config.delivery_retention));
+        let mut streams = tokio::spawn(self.supervisor.run());
+        let mut server = tokio::spawn(serve(listener, router(state), limits, stop.clone()));
+        let ended_early = tokio::select! {
+            () = stop.cancelled() => None,
+            _ = &mut streams => Some("streams"),
+            _ = &mut server => Some("http"),
+            _ = background.join_next() => Some("store writer"),
+        };
+        stop.cancel();
+        self.stop_streams.cancel();
+        for part in [server, streams] {
+            if !part.is_finished() {
+                // A panic in a part was logged where it happened; the others still stop in order.
+                let _ = part.await;
+            }
+        }
+        if timeout(LAST_STEP, self.hub.flush()).await.is_err() {
+            tracing::error!("the last entries could not be stored in time");
+        }
+        if !matches!(timeout(LAST_STEP, self.store.release_leases(self.node)).await, Ok(Ok(_))) {
+            tracing::warn!(
+                "the streams' leases could not be given back; they expire by themselves"
+            );
+        }
+        background.shutdown().await;
+        self.store.close().await;
+        ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
+    }
+
+    fn state(&self, draining: CancellationToken) -> Arc<AppState> {
+        Arc::new(AppState {
+            store: self.store.clone(),
+            hub: Arc::clone(&self.hub),
+            api_tokens: self.config.api_tokens.clone(),
+            webhook_path: self.config.webhook_path.clone(),
+            webhook_key: WebhookKey::new(&self.config.webhook_secret),
+            webhook_tolerance_s: self.config.webhook_tolerance_s,
+            body_timeout: BODY_TIMEOUT,
+            now_ms: clock::now_ms,
+            on_change: self.on_change.clone(),
+            draining,
+            counters: Arc::new(Counters::default()),
+        })
+    }
+}
+
+/// Forgets old deliveries, for ever.
+async fn prune(store: Store, retention: Duration) {
+    let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+    let mut due = interval(PRUNE_EVERY);
+    loop {
+        due.tick().await;
+        match store.prune_deliveries(clock::now_ms().saturating_sub(retention_ms)).await {
+            Ok(0) => {}
+            Ok(deliveries) => tracing::info!(deliveries, "old deliveries forgotten"),
+            Err(error) => tracing::warn!(%error, "old deliveries could not be forgotten"),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The command line: what to do, and with which settings.
+
+mod serve;
+
+use std::collections::HashMap;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, ConfigErrors, log_settings};
+use crate::store::Store;
+use crate::telemetry;
+
+/// A daemon for Zoom Realtime Media Streams. Settings come from the environment and from `.env`.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon (the default)
+    Serve,
+    /// Bring the store's schema up to date, and end
+    Migrate,
+    /// Check the settings and the store, and end
+    Check,
+}
+
+/// The exit code of a wrong setting.
+const EXIT_SETTINGS: u8 = 2;
+
+/// Does what the command line says. Errors are printed; the exit code is 0, 1, or 2 for wrong settings.
+pub async fn run(cli: Cli) -> ExitCode {
+    let stop = CancellationToken::new();
+    let signals = tokio::spawn(serve::stop_on_signals(stop.clone()));
+    let done = match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => with_config(async |config| serve::run(config, stop.clone()).await).await,
+        Command::Migrate => with_config(migrate).await,
+        Command::Check => with_config(check).await,
+    };
+    signals.abort();
+    done
+}
+
+async fn with_config(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
+    let dotenv = match dotenv() {
+        Ok(dotenv) => dotenv,
+        Err(error) => {
+            // The error's own text would quote the line, and with it a secret.
+            let line =
+                if error.not_found() { "is missing" } else { "has a line that cannot be read" };
+            return fail(EXIT_SETTINGS, &format!("the file .env {line}"));
+        }
+    };
+    let lookup = |name: &str| std::env::var(name).ok().or_else(|| dotenv.get(name).cloned());
+    start_logs(&log_settings(lookup));
+    match Config::from_lookup(lookup) {
+        Ok(config) => work(config).await,
+        Err(errors) => wrong_settings(&errors),
+    }
+}
+
+/// The variables of `.env` in this folder or one above it; none if there is no such file.
+fn dotenv() -> Result<HashMap<String, String>, dotenvy::Error> {
+    match dotenvy::dotenv_iter() {
+        Ok(lines) => lines.collect(),
+        Err(error) if error.not_found() => Ok(HashMap::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn start_logs(settings: &telemetry::LogSettings) {
+    if let Err(error) = telemetry::init(settings) {
+        eprintln!("rtmsd: logging is on already: {error}");
+    }
+}
+
+fn wrong_settings(errors: &ConfigErrors) -> ExitCode {
+    fail(EXIT_SETTINGS, &errors.to_string())
+}
+
+fn fail(code: u8, message: &str) -> ExitCode {
+    eprintln!("rtmsd: {message}");
+    ExitCode::from(code)
+}
+
+async fn migrate(config: Config) -> ExitCode {
+    match Store::open(&config.database).await {
+        Ok(store) => {
+            store.close().await;
+            println!("the store's schema is up to date");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(1, &error.to_string()),
+    }
+}
+
+async fn check(config: Config) -> ExitCode {
+    if let Err(error) = crate::tls::client_config(config.ca_file.as_deref()) {
+        return fail(1, &error.to_string());
+    }
+    println!("the settings are good");
+    migrate(config).await
+}

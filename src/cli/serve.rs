@@ -1,0 +1,57 @@
+use std::process::ExitCode;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::fail;
+use crate::app::App;
+use crate::config::Config;
+use crate::rtms::stream::Timings;
+
+/// The exit code of a process that a signal ended.
+const EXIT_SIGNAL: i32 = 130;
+
+pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
+    let address = config.address;
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => return fail(1, &format!("cannot listen on {address}: {error}")),
+    };
+    if config.api_tokens.is_empty() {
+        tracing::warn!("API_TOKENS is not set: webhooks are taken, the REST API answers nobody");
+    }
+    let webhook_path = config.webhook_path.clone();
+    let app = match App::build(config, Timings::default()).await {
+        Ok(app) => app,
+        Err(error) => return fail(1, &error.to_string()),
+    };
+    tracing::info!(%address, webhook_path, version = env!("CARGO_PKG_VERSION"), "rtmsd listens");
+    match app.run(listener, stop).await {
+        Ok(()) => {
+            tracing::info!("rtmsd has stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(1, &error.to_string()),
+    }
+}
+
+/// The first SIGTERM or SIGINT asks for a stop, the second one ends the process at once.
+pub(super) async fn stop_on_signals(stop: CancellationToken) {
+    let (Ok(mut term), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return tracing::error!("signals cannot be caught: a stop will not be in order");
+    };
+    loop {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if stop.is_cancelled() {
+            std::process::exit(EXIT_SIGNAL);
+        }
+        tracing::info!("stopping; a second signal ends at once");
+        stop.cancel();
+    }
+}

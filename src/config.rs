@@ -1,0 +1,218 @@
+//! Settings from the environment and `.env`: every mistake at once, by name, and never a value.
+
+mod read;
+mod variables;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::http::auth::ApiTokens;
+use crate::http::check_webhook_path;
+use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
+use crate::rtms::message::Medium;
+use crate::rtms::params::{ConnectionMode, Params};
+use crate::secret::Secret;
+use crate::sessions::{AtShutdown, Credentials};
+use crate::store::Location;
+use crate::telemetry::{LogFormat, LogSettings};
+
+use self::read::Reader;
+pub use self::read::{ConfigErrors, Mistake};
+pub use self::variables::{VARIABLES, Variable};
+
+/// Everything that `rtmsd serve` needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub address: SocketAddr,
+    pub database: Location,
+    pub api_tokens: ApiTokens,
+    pub webhook_path: String,
+    pub webhook_secret: Secret<String>,
+    pub webhook_tolerance_s: u32,
+    pub client: Credentials,
+    pub params: Params,
+    pub policy: Policy,
+    pub ca_file: Option<PathBuf>,
+    pub at_shutdown: AtShutdown,
+    pub shutdown_grace: Duration,
+    pub entry_batch_interval: Duration,
+    pub entry_buffer_bytes: usize,
+    pub max_streams: usize,
+    pub max_connections: usize,
+    pub max_subscribers: usize,
+    pub delivery_retention: Duration,
+    pub log: LogSettings,
+}
+
+impl Config {
+    /// Reads every variable through `lookup`. An empty value counts as none.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let mut read = Reader::new(&lookup);
+        let config = Self::read(&mut read);
+        read.finish(config)
+    }
+
+    fn read(read: &mut Reader<'_>) -> Option<Self> {
+        // Read one by one, so that every mistake is found before the first `?` gives up.
+        let host = read.parsed::<IpAddr>("HOST", "0.0.0.0", "an IP address, such as 127.0.0.1");
+        let port = read.number("PORT", 3000, 0..=65535);
+        let database = database(read);
+        let api_tokens = api_tokens(read);
+        let webhook_path = webhook_path(read);
+        let webhook_secret = read.secret("ZOOM_SECRET_TOKEN");
+        let webhook_tolerance_s =
+            read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 300, 1..=86_400);
+        let client = client(read);
+        let params = params(read);
+        let policy = policy(read);
+        let ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
+        let at_shutdown = at_shutdown(read);
+        let shutdown_grace_s = read.number("SHUTDOWN_GRACE_SECONDS", 10, 0..=600);
+        let entry_batch_ms = read.number("ENTRY_BATCH_MS", 250, 1..=60_000);
+        let entry_buffer_bytes =
+            read.number("ENTRY_BUFFER_BYTES", 64 << 20, 64 * 1024..=usize::MAX as u64);
+        let max_streams = read.number("MAX_STREAMS", 4000, 1..=1_000_000);
+        let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
+        let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
+        let delivery_retention_d = read.number("DELIVERY_RETENTION_DAYS", 7, 1..=3650);
+        let log = log(read);
+        Some(Self {
+            address: SocketAddr::new(host?, u16::try_from(port?).ok()?),
+            database: database?,
+            api_tokens: api_tokens?,
+            webhook_path: webhook_path?,
+            webhook_secret: webhook_secret?,
+            webhook_tolerance_s: u32::try_from(webhook_tolerance_s?).ok()?,
+            client: client?,
+            params: params?,
+            policy: policy?,
+            ca_file,
+            at_shutdown: at_shutdown?,
+            shutdown_grace: Duration::from_secs(shutdown_grace_s?),
+            entry_batch_interval: Duration::from_millis(entry_batch_ms?),
+            entry_buffer_bytes: usize::try_from(entry_buffer_bytes?).ok()?,
+            max_streams: usize::try_from(max_streams?).ok()?,
+            max_connections: usize::try_from(max_connections?).ok()?,
+            max_subscribers: usize::try_from(max_subscribers?).ok()?,
+            delivery_retention: Duration::from_secs(delivery_retention_d? * 24 * 60 * 60),
+            log: log?,
+        })
+    }
+}
+
+/// What the logging alone needs, so that the other mistakes can be logged.
+pub fn log_settings(lookup: impl Fn(&str) -> Option<String>) -> LogSettings {
+    log(&mut Reader::new(&lookup)).unwrap_or_default()
+}
+
+fn database(read: &mut Reader<'_>) -> Option<Location> {
+    let data_dir = PathBuf::from(read.text("DATA_DIR", "./data"));
+    let Some(url) = read.optional("DATABASE_URL") else {
+        return Some(Location::Sqlite(data_dir.join("rtmsd.db")));
+    };
+    match url.split_once("://") {
+        Some(("postgres" | "postgresql", _)) => Some(Location::Postgres(Secret::new(url))),
+        _ => read.wrong(
+            "DATABASE_URL",
+            "a postgres:// URL; leave it out for the embedded SQLite file in DATA_DIR",
+        ),
+    }
+}
+
+fn api_tokens(read: &mut Reader<'_>) -> Option<ApiTokens> {
+    let text = read.text("API_TOKENS", "");
+    match ApiTokens::parse(&text) {
+        Ok(tokens) => Some(tokens),
+        Err(mistakes) => {
+            for mistake in mistakes {
+                let what = format!(
+                    "name:token or name:token:scope+scope, separated by commas; number {} {}",
+                    mistake.position, mistake.problem
+                );
+                read.wrong::<()>("API_TOKENS", what);
+            }
+            None
+        }
+    }
+}
+
+fn webhook_path(read: &mut Reader<'_>) -> Option<String> {
+    let path = read.text("WEBHOOK_PATH", "/webhook");
+    match check_webhook_path(&path) {
+        Ok(()) => Some(path),
+        Err(problem) => {
+            read.wrong("WEBHOOK_PATH", format!("a path such as /webhook; it {problem}"))
+        }
+    }
+}
+
+fn client(read: &mut Reader<'_>) -> Option<Credentials> {
+    let id = read.required("ZOOM_CLIENT_ID");
+    let secret = read.secret("ZOOM_CLIENT_SECRET");
+    Some(Credentials { id: id?, secret: secret? })
+}
+
+fn params(read: &mut Reader<'_>) -> Option<Params> {
+    let names = read.text("MEDIA_TYPES", "transcript");
+    let mode = read.one_of(
+        "MEDIA_SOCKET_CONNECTION_MODE",
+        &[("split", ConnectionMode::Split), ("unified", ConnectionMode::Unified)],
+    );
+    let buffer_data = read.flag("RTMS_BUFFER_DATA", true);
+    let mut media = Vec::new();
+    for name in names.split(',').map(|name| name.trim().to_ascii_lowercase()) {
+        match Medium::parse(&name) {
+            Some(medium) if media.contains(&medium) => {}
+            Some(medium) => media.push(medium),
+            None => {
+                let all = Medium::ALL.map(Medium::as_str).join(", ");
+                return read.wrong("MEDIA_TYPES", format!("names of media, of {all}"));
+            }
+        }
+    }
+    Some(Params { media, mode: mode?, buffer_data: buffer_data? })
+}
+
+fn policy(read: &mut Reader<'_>) -> Option<Policy> {
+    let hosts = read.text("RTMS_ALLOWED_HOSTS", &ZOOM_HOSTS.join(","));
+    let allow_ws = read.flag("RTMS_ALLOW_WS", false)?;
+    let hosts: Vec<String> =
+        hosts.split(',').map(|host| host.trim().to_owned()).filter(|h| !h.is_empty()).collect();
+    let is_host = |host: &String| {
+        host.trim_start_matches('.').chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c))
+    };
+    if hosts.is_empty() || !hosts.iter().all(is_host) {
+        let form = "host names, or suffixes that begin with a dot, separated by commas";
+        return read.wrong("RTMS_ALLOWED_HOSTS", form);
+    }
+    Some(Policy::new(hosts, allow_ws))
+}
+
+fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {
+    let choices = [("leave", AtShutdown::Leave), ("close", AtShutdown::Close)];
+    read.one_of("SHUTDOWN_STREAMS", &choices)
+}
+
+fn log(read: &mut Reader<'_>) -> Option<LogSettings> {
+    let level = read.text("LOG_LEVEL", "info").to_ascii_lowercase();
+    // Zoom's SDK calls its text format progressive.
+    let formats = [
+        ("auto", LogFormat::Auto),
+        ("text", LogFormat::Text),
+        ("json", LogFormat::Json),
+        ("progressive", LogFormat::Text),
+    ];
+    let format = read.one_of("LOG_FORMAT", &formats)?;
+    let directives = read.optional("RUST_LOG");
+    if !["trace", "debug", "info", "warn", "error", "off"].contains(&level.as_str()) {
+        return read.wrong("LOG_LEVEL", "trace, debug, info, warn, error or off");
+    }
+    if directives.as_deref().is_some_and(|text| !LogSettings::is_filter(text)) {
+        return read.wrong("RUST_LOG", "a filter, such as info,rtmsd=debug");
+    }
+    Some(LogSettings { level, directives, format })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use super::variables::{Variable, variable};
+use crate::secret::Secret;
+
+/// What is wrong with one variable, and what to put there. Holds no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    pub name: &'static str,
+    pub problem: String,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<Mistake>);
+
+impl std::error::Error for ConfigErrors {}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings have mistakes (environment or .env):")?;
+        for mistake in &self.0 {
+            write!(f, "\n  {}: {}", mistake.name, mistake.problem)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads variables and collects what is wrong with them.
+pub(super) struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { lookup, mistakes: Vec::new() }
+    }
+
+    /// The settings, if there was no mistake.
+    pub fn finish<T>(self, config: Option<T>) -> Result<T, ConfigErrors> {
+        match config {
+            Some(config) if self.mistakes.is_empty() => Ok(config),
+            _ => Err(ConfigErrors(self.mistakes)),
+        }
+    }
+
+    /// The value under the variable's name or one of its aliases. Two different values are a mistake.
+    pub fn optional(&mut self, name: &'static str) -> Option<String> {
+        let variable = variable(name);
+        let mut found: Option<(&str, String)> = None;
+        for name in variable.names() {
+            let Some(value) = self.value(name) else { continue };
+            match &found {
+                Some((first, other)) if *other != value => {
+                    let problem =
+                        format!("{first} and {name} have different values; keep one of them");
+                    self.mistakes.push(Mistake { name: variable.name, problem });
+                    return None;
+                }
+                Some(_) => {}
+                None => found = Some((name, value)),
+            }
+        }
+        found.map(|(_, value)| value)
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    pub fn required(&mut self, name: &'static str) -> Option<String> {
+        let mistakes = self.mistakes.len();
+        let value = self.optional(name);
+        if value.is_none() && self.mistakes.len() == mistakes {
+            let Variable { about, aliases, .. } = variable(name);
+            let also = match aliases {
+                [] => String::new(),
+                aliases => format!(" (also read as {})", aliases.join(", ")),
+            };
+            self.mistakes.push(Mistake { name, problem: format!("missing: {about}{also}") });
+        }
+        value
+    }
+
+    pub fn secret(&mut self, name: &'static str) -> Option<Secret<String>> {
+        self.required(name).map(Secret::new)
+    }
+
+    pub fn text(&mut self, name: &'static str, default: &str) -> String {
+        self.optional(name).unwrap_or_else(|| default.to_owned())
+    }
+
+    pub fn parsed<T: FromStr>(
+        &mut self,
+        name: &'static str,
+        default: &str,
+        form: &str,
+    ) -> Option<T> {
+        match self.text(name, default).parse() {
+            Ok(value) => Some(value),
+            Err(_) => self.wrong(name, form),
+        }
+    }
+
+    pub fn number(
+        &mut self,
+        name: &'static str,
+        default: u64,
+        range: RangeInclusive<u64>,
+    ) -> Option<u64> {
+        let form = format!("a whole number from {} to {}", range.start(), range.end());
+        let number = self.parsed(name, &default.to_string(), &form)?;
+        if range.contains(&number) { Some(number) } else { self.wrong(name, form) }
+    }
+
+    pub fn flag(&mut self, name: &'static str, default: bool) -> Option<bool> {
+        match self.text(name, &default.to_string()).to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => self.wrong(name, "true or false"),
+        }
+    }
+
+    /// The first choice is the default.
+    pub fn one_of<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let text = self.text(name, choices[0].0).to_ascii_lowercase();
+        match choices.iter().find(|(choice, _)| *choice == text) {
+            Some((_, value)) => Some(*value),
+            None => {
+                let names: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
+                self.wrong(name, format!("one of {}", names.join(", ")))
+            }
+        }
+    }
+
+    /// Notes that a value is not of its form.
+    pub fn wrong<T>(&mut self, name: &'static str, form: impl Into<String>) -> Option<T> {
+        let problem = format!("must be {}", form.into());
+        self.mistakes.push(Mistake { name, problem });
+        None
+    }
+}

@@ -1,0 +1,136 @@
+/// One setting. The table is what `.env.example` and the README are checked against.
+#[derive(Debug)]
+pub struct Variable {
+    pub name: &'static str,
+    /// Names from Zoom's samples, its SDK and MeetMind that mean the same.
+    pub aliases: &'static [&'static str],
+    /// As it would be written; empty for none.
+    pub default: &'static str,
+    pub about: &'static str,
+}
+
+impl Variable {
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
+const fn plain(name: &'static str, default: &'static str, about: &'static str) -> Variable {
+    Variable { name, aliases: &[], default, about }
+}
+
+const fn aliased(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    default: &'static str,
+    about: &'static str,
+) -> Variable {
+    Variable { name, aliases, default, about }
+}
+
+/// Every setting.
+pub const VARIABLES: &[Variable] = &[
+    aliased(
+        "ZOOM_CLIENT_ID",
+        &["ZM_RTMS_CLIENT", "ZM_CLIENT_ID"],
+        "",
+        "the client id of your Zoom app (App Credentials)",
+    ),
+    aliased(
+        "ZOOM_CLIENT_SECRET",
+        &["ZM_RTMS_SECRET", "ZM_CLIENT_SECRET"],
+        "",
+        "the client secret of your Zoom app (App Credentials)",
+    ),
+    aliased(
+        "ZOOM_SECRET_TOKEN",
+        &["ZM_RTMS_WEBHOOK_SECRET", "ZOOM_WEBHOOK_SECRET_TOKEN"],
+        "",
+        "the Secret Token of your Zoom app (Features, Access): it signs webhooks and is not the client secret",
+    ),
+    plain(
+        "API_TOKENS",
+        "",
+        "who may use the REST API: name:token or name:token:scope+scope (read, control, admin), separated by commas; \
+         without it the API answers nobody",
+    ),
+    plain("HOST", "0.0.0.0", "the address to listen on"),
+    aliased("PORT", &["ZM_RTMS_PORT"], "3000", "the port to listen on"),
+    aliased("WEBHOOK_PATH", &["ZM_RTMS_PATH"], "/webhook", "where Zoom sends its webhooks"),
+    plain(
+        "WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS",
+        "300",
+        "how far a webhook's timestamp may be from our clock, either way",
+    ),
+    plain("DATA_DIR", "./data", "the folder of the embedded SQLite file"),
+    aliased(
+        "DATABASE_URL",
+        &["SDK_DATABASE_URL"],
+        "",
+        "postgres://user:password@host/database, for production and for more than one daemon; \
+         without it the embedded SQLite file is used",
+    ),
+    plain(
+        "MEDIA_TYPES",
+        "transcript",
+        "what to receive: audio, video, share, transcript, chat, separated by commas",
+    ),
+    plain(
+        "MEDIA_SOCKET_CONNECTION_MODE",
+        "split",
+        "split (one socket per medium) or unified (one for all, where Zoom offers it)",
+    ),
+    plain(
+        "RTMS_BUFFER_DATA",
+        "true",
+        "whether Zoom sends the audio it kept (up to 60 s) before we connected",
+    ),
+    plain(
+        "RTMS_ALLOWED_HOSTS",
+        ".zoom.us,.zoom.com",
+        "the hosts that server_urls may name: names, or suffixes that begin with a dot, separated by commas",
+    ),
+    plain("RTMS_ALLOW_WS", "false", "allow plain ws:// to allowed loopback hosts, for simulators"),
+    aliased(
+        "RTMS_CA_FILE",
+        &["ZM_RTMS_CA"],
+        "",
+        "a PEM file with an extra certificate authority for wss://",
+    ),
+    plain(
+        "SHUTDOWN_STREAMS",
+        "leave",
+        "leave (the next start picks the streams up) or close (end them at Zoom's) when the daemon stops",
+    ),
+    plain("SHUTDOWN_GRACE_SECONDS", "10", "how long a stop may take"),
+    plain(
+        "ENTRY_BATCH_MS",
+        "250",
+        "how long an entry may wait to be stored with others; what a SIGKILL can cost",
+    ),
+    plain(
+        "ENTRY_BUFFER_BYTES",
+        "67108864",
+        "how much may wait in memory while the store is away; beyond it entries are lost, and counted",
+    ),
+    plain("MAX_STREAMS", "4000", "how many streams this daemon runs at once"),
+    plain("MAX_CONNECTIONS", "1024", "how many HTTP connections may be open; more wait"),
+    plain("MAX_SUBSCRIBERS", "512", "how many event subscribers there may be; more are refused"),
+    plain("DELIVERY_RETENTION_DAYS", "7", "how long received webhooks are kept"),
+    aliased("LOG_LEVEL", &["ZM_RTMS_LOG_LEVEL"], "info", "trace, debug, info, warn, error or off"),
+    aliased(
+        "LOG_FORMAT",
+        &["ZM_RTMS_LOG_FORMAT"],
+        "auto",
+        "text, json, or auto: text on a terminal and json otherwise",
+    ),
+    plain("RUST_LOG", "", "a filter by module, such as info,rtmsd=debug; wins over LOG_LEVEL"),
+];
+
+/// A setting by its name.
+///
+/// # Panics
+/// When the table does not list it; a test reads every setting.
+pub(super) fn variable(name: &str) -> &'static Variable {
+    VARIABLES.iter().find(|variable| variable.name == name).expect("every setting is in the table")
+}

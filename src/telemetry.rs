@@ -1,0 +1,63 @@
+//! Logs: text for people at a terminal, JSON for everything else, on standard error.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::util::TryInitError;
+
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// `trace` to `off`, for our own code; other crates speak from `warn` on.
+    pub level: String,
+    /// A filter by module that wins over the level.
+    pub directives: Option<String>,
+    pub format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    Text,
+    Json,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), directives: None, format: LogFormat::Auto }
+    }
+}
+
+impl LogSettings {
+    /// Whether a text is a filter by module.
+    pub fn is_filter(text: &str) -> bool {
+        EnvFilter::try_new(text).is_ok()
+    }
+
+    fn filter(&self) -> EnvFilter {
+        match &self.directives {
+            Some(directives) => EnvFilter::new(directives),
+            None => EnvFilter::new(format!("warn,rtmsd={}", self.level)),
+        }
+    }
+}
+
+/// Starts logging for the whole process; an error means that it was started before.
+pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
+    use tracing_subscriber::util::SubscriberInitExt;
+    let is_terminal = io::stderr().is_terminal();
+    let is_text = match settings.format {
+        LogFormat::Auto => is_terminal,
+        LogFormat::Text => true,
+        LogFormat::Json => false,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(settings.filter())
+        .with_writer(io::stderr)
+        .with_ansi(is_terminal);
+    if is_text {
+        builder.finish().try_init()
+    } else {
+        builder.json().flatten_event(true).finish().try_init()
+    }
+}
