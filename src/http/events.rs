@@ -1,6 +1,6 @@
 //! `GET …/{id}/events`: a session's entries as server-sent events, from any point, each exactly once.
 
-mod feed;
+mod follower;
 mod text;
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
-use self::feed::{Feed, Kinds};
+use self::follower::{Follower, Kinds};
 use super::AppState;
 use super::error::ApiError;
 use super::params::{Params, SessionPath, known_session};
@@ -30,13 +30,13 @@ pub async fn subscribe(
     known_session(&state.store, id).await?;
     // Before the store is read: an entry written in between comes twice, not never.
     let subscription = state.hub.subscribe(id).ok_or(ApiError::TooManySubscribers)?;
-    let mut feed = Feed::new(&state, id, subscription, cursor, kinds.unwrap_or_default());
-    if !feed.begin().await? {
+    let mut follower = Follower::new(&state, id, subscription, cursor, kinds.unwrap_or_default());
+    if !follower.begin().await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let body = stream::unfold(feed, |mut feed| async move {
-        let chunk = feed.chunk().await?;
-        Some((Ok::<_, std::convert::Infallible>(chunk), feed))
+    let body = stream::unfold(follower, |mut follower| async move {
+        let chunk = follower.chunk().await?;
+        Some((Ok::<_, std::convert::Infallible>(chunk), follower))
     });
     let mut response = Response::new(Body::from_stream(body));
     let headers = response.headers_mut();

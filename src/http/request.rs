@@ -32,11 +32,15 @@ pub async fn observe(
             count(&counters.panics);
             ApiError::Panicked.into_response()
         });
+    let is_probe = route.as_ref().is_some_and(|route| route.as_str().starts_with("/health/"));
     let error = response.extensions_mut().remove::<ApiError>();
     if let Some(error) = &error {
         response = rendered(error, response, &request_id);
     }
     secure(response.headers_mut(), &request_id);
+    if is_probe && response.status().is_success() {
+        return response;
+    }
     tracing::info!(
         request_id,
         %method,

@@ -78,3 +78,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallTimeout<S> {
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_write_that_nobody_reads_fails() {
+        let (ours, _theirs) = duplex(16);
+        let mut socket = StallTimeout::new(ours, Duration::from_millis(20));
+        let error = socket.write_all(&[0; 17]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn the_time_starts_anew_with_every_write_that_gets_on() {
+        let (ours, mut theirs) = duplex(16);
+        let limit = Duration::from_millis(200);
+        let mut socket = StallTimeout::new(ours, limit);
+        let writing = tokio::spawn(async move { socket.write_all(&[7; 160]).await });
+        let mut piece = [0; 16];
+        // Each wait is shorter than the limit, all of them together are longer.
+        for _ in 0..10 {
+            tokio::time::sleep(limit / 4).await;
+            theirs.read_exact(&mut piece).await.unwrap();
+        }
+        writing.await.unwrap().unwrap();
+    }
+}

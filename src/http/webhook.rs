@@ -11,7 +11,7 @@ use serde_json::json;
 use super::counters::count;
 use super::error::ApiError;
 use super::{AppState, body};
-use crate::model::{Announcement, Delivery, StreamId};
+use crate::model::Delivery;
 use crate::store::Recorded;
 use crate::zoom::event::{self, Event};
 use crate::zoom::signature::{
@@ -87,7 +87,8 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
         Recorded::Changed(_) => (&state.counters.webhooks_recorded, "changed"),
     };
     count(counter);
-    tracing::info!(event = delivery.event, stream = ?stream_of(delivery), outcome, "webhook");
+    let stream_id = delivery.announcement.stream_id();
+    tracing::info!(event = delivery.event, ?stream_id, outcome, "webhook");
     if let Recorded::Changed(stream_id) = recorded {
         // Full is fine: whoever runs streams also looks at the store regularly.
         let _ = state.on_change.try_send(stream_id);
@@ -95,11 +96,17 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
     Ok(Json(json!({ "status": true, "message": "recorded" })).into_response())
 }
 
-fn stream_of(delivery: &Delivery) -> Option<&StreamId> {
-    match &delivery.announcement {
-        Announcement::Started(started) => Some(&started.stream_id),
-        Announcement::Stopped(stopped) => Some(&stopped.stream_id),
-        Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
-        Announcement::Other => None,
+#[cfg(test)]
+mod tests {
+    use super::check_path;
+
+    #[test]
+    fn a_webhook_path_is_plain_and_none_of_ours() {
+        for good in ["/webhook", "/", "/zoom/hook-1_2.x"] {
+            assert_eq!(check_path(good), Ok(()), "{good}");
+        }
+        for bad in ["", "webhook", "/{id}", "/a b", "/*", "/health/live", "/api/v1/sdk/sessions"] {
+            assert!(check_path(bad).is_err(), "{bad}");
+        }
     }
 }

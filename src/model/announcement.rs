@@ -25,6 +25,18 @@ pub enum Announcement {
     Other,
 }
 
+impl Announcement {
+    /// The stream that it is about.
+    pub fn stream_id(&self) -> Option<&StreamId> {
+        match self {
+            Announcement::Started(started) => Some(&started.stream_id),
+            Announcement::Stopped(stopped) => Some(&stopped.stream_id),
+            Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
+            Announcement::Other => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamStarted {
     pub stream_id: StreamId,

@@ -31,21 +31,12 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
         }
         Announcement::Other => false,
     };
-    match stream_of(&delivery.announcement) {
+    match delivery.announcement.stream_id() {
         Some(stream_id) if changed => {
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             Ok(Recorded::Changed(stream_id.clone()))
         }
         _ => Ok(Recorded::NoChange),
-    }
-}
-
-fn stream_of(announcement: &Announcement) -> Option<&StreamId> {
-    match announcement {
-        Announcement::Started(started) => Some(&started.stream_id),
-        Announcement::Stopped(stopped) => Some(&stopped.stream_id),
-        Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
-        Announcement::Other => None,
     }
 }
 
@@ -56,7 +47,7 @@ async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result
         &*delivery.event,
         delivery.event_ts_ms,
         delivery.received_at_ms,
-        stream_of(&delivery.announcement).map(StreamId::as_str),
+        delivery.announcement.stream_id().map(StreamId::as_str),
         &*delivery.body,
     ];
     Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)

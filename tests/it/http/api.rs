@@ -212,7 +212,12 @@ async fn a_session_nobody_spoke_in_has_an_empty_transcript() {
 async fn readiness_follows_the_store_and_the_stop_and_liveness_neither() {
     let server = Server::start().await;
     let ready = server.request("GET", "/health/ready", &[]).await;
-    assert_eq!((ready.status, &ready.json()["data"]["store"]), (200, &json!("ok")));
+    assert_eq!(ready.status, 200);
+    assert_eq!(ready.json()["data"], json!({"store": "ok", "draining": false}));
+    server.state.draining.cancel();
+    let ready = server.request("GET", "/health/ready", &[]).await;
+    assert_eq!(ready.status, 503);
+    assert_eq!(ready.json()["data"], json!({"store": "ok", "draining": true}));
     server.state.store.close().await;
     let ready = server.request("GET", "/health/ready", &[]).await;
     assert_eq!((ready.status, &ready.json()["data"]["store"]), (503, &json!("unavailable")));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// No answer takes this long unless something hangs.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -88,11 +88,14 @@ pub struct SseClient {
 
 impl SseClient {
     pub async fn open(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u16, Self) {
-        let mut socket = TcpStream::connect(address).await.expect("the server listens");
+        let socket = TcpSocket::new_v4().expect("a socket");
+        // Small, so that a client that does not read is soon felt by the server.
+        socket.set_recv_buffer_size(4096).expect("a buffer");
+        let mut socket = socket.connect(address).await.expect("the server listens");
         socket.write_all(&head("GET", path, headers)).await.expect("the request is sent");
         let mut client = Self { reader: BufReader::new(socket) };
         let status_line = client.line().await.expect("a status line");
-        while client.line().await.expect("a header") != "" {}
+        while !client.line().await.expect("a header").is_empty() {}
         let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
         (status.expect("a status"), client)
     }

@@ -2,15 +2,15 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rtmsd::hub::Feed;
-use rtmsd::model::{ChatMessage, EntryBody, Participant, StreamRecord, TranscriptLine, UserId};
+use rtmsd::http::server::Limits;
+use rtmsd::model::{ChatMessage, Entry, EntryBody, EntryKind, Participant, StreamRecord, UserId};
 use serde_json::json;
 
-use super::client::{SseClient, SseEvent};
+use super::client::{PATIENCE, SseClient, SseEvent};
 use super::server::{NOW_S, READER, SUBSCRIBERS, Server};
 
 const MEETING: &str = "m1==";
-const ENTRIES: u64 = 400;
+const ENTRIES: usize = 1000;
 
 fn path(stream: &StreamRecord) -> String {
     format!("/api/v1/sdk/sessions/{}/events", stream.session_id)
@@ -57,15 +57,7 @@ async fn an_entry_that_another_replica_wrote_arrives_too() {
     let server = Server::start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let (_, mut events) = subscribe(&server, &path(&stream), "").await;
-    let entry = rtmsd::model::Entry {
-        session_id: stream.session_id,
-        stream_id: stream.stream_id.clone(),
-        stream_ordinal: 1,
-        seq: 1,
-        at_ms: 0,
-        body: joined(),
-    };
-    server.state.store.write_entries(&[entry]).await.unwrap();
+    elsewhere(&server, &stream, 0, vec![joined()]).await;
     assert_eq!(place(&events.next().await.unwrap()), (1, 1));
 }
 
@@ -133,50 +125,116 @@ async fn a_stop_of_the_daemon_ends_every_event_stream() {
     assert_eq!(events.next().await, None);
 }
 
-fn random_body(rng: &mut StdRng) -> EntryBody {
-    let text = "x".repeat(rng.random_range(0..6000));
-    match rng.random_range(0..3) {
-        0 => joined(),
-        1 => EntryBody::Chat(ChatMessage {
-            user_id: None,
-            user_name: None,
-            text,
-            operation: None,
-            message_id: None,
-            parent_message_id: None,
-        }),
-        _ => EntryBody::Transcript(TranscriptLine {
-            user_id: UserId(1),
-            user_name: None,
-            text,
-            start_ms: 0,
-            end_ms: 1,
-            language: None,
-            attribute: None,
-        }),
+fn chat(text: String) -> EntryBody {
+    EntryBody::Chat(ChatMessage {
+        user_id: None,
+        user_name: None,
+        text,
+        operation: None,
+        message_id: None,
+        parent_message_id: None,
+    })
+}
+
+#[tokio::test]
+async fn a_subscriber_that_does_not_keep_up_misses_nothing() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let (_, mut events) = subscribe(&server, &path(&stream), "").await;
+    let mut feed = server.feed(&stream);
+    // More than sockets and queues hold.
+    for _ in 0..1500 {
+        feed.note(None, chat("x".repeat(10_000)));
+    }
+    server.state.hub.flush().await;
+    for seq in 1..=1500 {
+        assert_eq!(place(&events.next().await.unwrap()), (1, seq));
     }
 }
 
-/// Writes both streams' entries and returns, per stream, the numbers of the chat messages.
-async fn talk(rng: &mut StdRng, feeds: &mut [Feed; 2]) -> [Vec<u64>; 2] {
-    let mut chats = [Vec::new(), Vec::new()];
-    let mut last_seq = [0, 0];
-    while last_seq.iter().sum::<u64>() < ENTRIES {
-        let which = rng.random_range(0..2);
-        let body = random_body(rng);
-        last_seq[which] += 1;
-        if matches!(body, EntryBody::Chat(_)) {
-            chats[which].push(last_seq[which]);
+#[tokio::test]
+async fn a_subscriber_that_reads_nothing_loses_its_place() {
+    let limits = Limits { write_timeout: Duration::from_millis(200), ..Limits::default() };
+    let server = Server::start_with(limits, Duration::from_secs(10)).await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let (_, _stalled) = subscribe(&server, &path(&stream), "").await;
+    let hub = &server.state.hub;
+    let others: Vec<_> = (1..SUBSCRIBERS).map(|_| hub.subscribe(stream.session_id)).collect();
+    assert!(others.iter().all(Option::is_some) && hub.subscribe(stream.session_id).is_none());
+    let mut feed = server.feed(&stream);
+    for _ in 0..1500 {
+        feed.note(None, chat("x".repeat(10_000)));
+    }
+    let freed = async {
+        while hub.subscribe(stream.session_id).is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        feeds[which].note(None, body);
-        if rng.random_bool(0.2) {
-            tokio::time::sleep(Duration::from_millis(rng.random_range(0..20))).await;
+    };
+    tokio::time::timeout(PATIENCE, freed).await.expect("its place is free again");
+}
+
+#[tokio::test]
+async fn an_entry_after_those_of_another_replica_comes_after_them() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let (_, mut events) = subscribe(&server, &path(&stream), "").await;
+    elsewhere(&server, &stream, 0, vec![joined(), joined(), joined()]).await;
+    server.feed_after(&stream, 3).note(None, joined());
+    for seq in 1..=4 {
+        assert_eq!(place(&events.next().await.unwrap()), (1, seq));
+    }
+}
+
+/// Writes entries as another replica does: this one's hub hears nothing of them.
+async fn elsewhere(server: &Server, stream: &StreamRecord, last_seq: u64, bodies: Vec<EntryBody>) {
+    let entry = |(seq, body)| Entry {
+        session_id: stream.session_id,
+        stream_id: stream.stream_id.clone(),
+        stream_ordinal: stream.ordinal,
+        seq,
+        at_ms: 0,
+        body,
+    };
+    let entries: Vec<Entry> = (last_seq + 1..).zip(bodies).map(entry).collect();
+    server.state.store.write_entries(&entries).await.expect("the store works");
+}
+
+/// Writes entries through this replica's hub.
+async fn here(server: &Server, stream: &StreamRecord, last_seq: u64, bodies: Vec<EntryBody>) {
+    let mut feed = server.feed_after(stream, last_seq);
+    for body in bodies {
+        feed.note(None, body);
+    }
+    server.state.hub.flush().await;
+}
+
+/// Writes both streams' entries, now here and now elsewhere, and returns what was written.
+async fn talk(server: &Server, rng: &mut StdRng, streams: &[StreamRecord]) -> Vec<Vec<EntryKind>> {
+    let mut written = vec![Vec::new(); streams.len()];
+    while written.iter().map(Vec::len).sum::<usize>() < ENTRIES {
+        let which = rng.random_range(0..streams.len());
+        let bodies: Vec<EntryBody> =
+            (0..rng.random_range(1..40)).map(|_| random_body(rng)).collect();
+        let last_seq = written[which].len() as u64;
+        written[which].extend(bodies.iter().map(EntryBody::kind));
+        if rng.random_bool(0.7) {
+            here(server, &streams[which], last_seq, bodies).await;
+        } else {
+            elsewhere(server, &streams[which], last_seq, bodies).await;
         }
     }
-    for feed in feeds {
-        feed.note(None, EntryBody::Ended { outcome: "stopped".into(), reason: Some(6) });
+    for (kinds, stream) in written.iter_mut().zip(streams) {
+        let ended = EntryBody::Ended { outcome: "stopped".into(), reason: Some(6) };
+        let last_seq = kinds.len() as u64;
+        kinds.push(ended.kind());
+        here(server, stream, last_seq, vec![ended]).await;
+        server.end_stream(MEETING, stream).await;
     }
-    chats
+    written
+}
+
+fn random_body(rng: &mut StdRng) -> EntryBody {
+    if rng.random_bool(0.5) { joined() } else { chat("x".repeat(rng.random_range(0..6000))) }
 }
 
 /// A subscriber that reads a little, pauses, hangs up and comes again, until the session is over.
@@ -189,8 +247,8 @@ async fn come_and_go(server: &Server, path: &str, mut rng: StdRng) -> Vec<SseEve
             return seen;
         }
         assert_eq!(status, 200);
-        tokio::time::sleep(Duration::from_millis(rng.random_range(0..300))).await;
-        for _ in 0..rng.random_range(1..80) {
+        tokio::time::sleep(Duration::from_millis(rng.random_range(0..100))).await;
+        for _ in 0..rng.random_range(1..200) {
             let Some(event) = events.next().await else { break };
             last.clone_from(&event.id);
             if event.event != "end" {
@@ -200,6 +258,7 @@ async fn come_and_go(server: &Server, path: &str, mut rng: StdRng) -> Vec<SseEve
     }
 }
 
+/// The numbers that a subscriber saw of a stream, in the order in which it saw them.
 fn numbers_of(stream: u64, events: &[SseEvent]) -> Vec<u64> {
     let places = events.iter().map(place);
     places.filter(|(of, _)| *of == stream).map(|(_, seq)| seq).collect()
@@ -213,35 +272,22 @@ async fn subscribers_that_come_and_go_see_each_entry_exactly_once_in_order() {
     let server = Server::start().await;
     let streams =
         [server.start_stream(MEETING, "s1").await, server.start_stream(MEETING, "s2").await];
-    let mut feeds = [server.feed(&streams[0]), server.feed(&streams[1])];
     let all = path(&streams[0]);
     let only_chat = format!("{all}?kinds=chat");
-    let mut readers = Vec::new();
-    for n in 0..6 {
-        let path = if n < 4 { &all } else { &only_chat };
-        readers.push(come_and_go(&server, path, StdRng::seed_from_u64(seed.wrapping_add(n))));
-    }
-    let writing = async {
-        let chats = talk(&mut rng, &mut feeds).await;
-        for stream in &streams {
-            server.end_stream(MEETING, stream).await;
-        }
-        chats
-    };
-    let (seen, chats) = tokio::join!(futures_util::future::join_all(readers), writing);
-    for (which, stream) in [1, 2].into_iter().enumerate() {
-        let written = feeds_last(&seen[0], stream);
-        for events in &seen[..4] {
-            assert_eq!(numbers_of(stream, events), (1..=written).collect::<Vec<_>>());
-        }
-        for events in &seen[4..] {
-            assert_eq!(numbers_of(stream, events), chats[which], "SEED={seed}");
+    let paths = [&all, &all, &all, &all, &only_chat, &only_chat];
+    let readers = (1..)
+        .zip(paths)
+        .map(|(n, path)| come_and_go(&server, path, StdRng::seed_from_u64(seed.wrapping_add(n))));
+    let readers = futures_util::future::join_all(readers);
+    let (seen, written) = tokio::join!(readers, talk(&server, &mut rng, &streams));
+    for (stream, kinds) in (1..).zip(&written) {
+        let numbered = || (1..).zip(kinds);
+        let numbers: Vec<u64> = numbered().map(|(seq, _)| seq).collect();
+        let chats = numbered().filter(|(_, kind)| **kind == EntryKind::Chat).map(|(seq, _)| seq);
+        let chats: Vec<u64> = chats.collect();
+        for (path, events) in paths.iter().zip(&seen) {
+            let expected = if *path == &only_chat { &chats } else { &numbers };
+            assert_eq!(&numbers_of(stream, events), expected, "SEED={seed}, {path}");
         }
     }
-    let total: usize = seen[0].len();
-    assert_eq!(total as u64, ENTRIES + 2, "SEED={seed}");
-}
-
-fn feeds_last(events: &[SseEvent], stream: u64) -> u64 {
-    numbers_of(stream, events).last().copied().unwrap_or(0)
 }

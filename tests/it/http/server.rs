@@ -29,7 +29,7 @@ pub struct Server {
     pub address: SocketAddr,
     pub state: Arc<AppState>,
     pub changes: mpsc::Receiver<StreamId>,
-    pub stop: CancellationToken,
+    stop: CancellationToken,
     serving: JoinHandle<()>,
     writing: JoinHandle<()>,
     _folder: TempDir,
@@ -75,7 +75,7 @@ impl Server {
             body_timeout,
             now_ms: || NOW_S * 1000,
             on_change,
-            draining: stop.clone(),
+            draining: CancellationToken::new(),
             counters: Arc::new(Counters::default()),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -129,7 +129,12 @@ impl Server {
 
     /// A new stream's way into the log.
     pub fn feed(&self, stream: &StreamRecord) -> Feed {
-        Feed::new(Arc::clone(&self.state.hub), stream, 0, Arc::new(Notify::new()))
+        self.feed_after(stream, 0)
+    }
+
+    /// The way into the log of a stream that has entries.
+    pub fn feed_after(&self, stream: &StreamRecord, last_seq: u64) -> Feed {
+        Feed::new(Arc::clone(&self.state.hub), stream, last_seq, Arc::new(Notify::new()))
     }
 
     /// Ends a stream because the meeting is over, with everything that was noted stored.
@@ -149,6 +154,7 @@ impl Server {
 
     /// Tells the server to stop and waits until it has.
     pub async fn stopped(mut self) {
+        self.state.draining.cancel();
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, &mut self.serving)
             .await

@@ -2,6 +2,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
+use super::client::exchange;
 use super::server::{NOW_S, Server, key, signed_at};
 
 const DOCUMENTED_BODY: &[u8] = br#"{"event":"meeting.rtms_started","event_ts":1732313171881,"payload":{"meeting_uuid":"4444AAAiAAAAAiAiAiiAii==","rtms_stream_id":"e1f2a3b4-0000-4000-8000-00000000abcd","server_urls":"wss://127.0.0.1:9443"}}"#;
@@ -153,6 +154,13 @@ async fn a_body_that_is_too_large_is_a_413_however_it_is_sent() {
     assert_eq!((answer.status, answer.code().as_str()), (413, "too_large"));
     let answer = server.webhook(&vec![b' '; 4 * 1024 * 1024]).await;
     assert_eq!(answer.status, 413);
+    let mut chunked = b"POST /webhook HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+        transfer-encoding: chunked\r\n\r\n40001\r\n"
+        .to_vec();
+    chunked.extend_from_slice(&large);
+    chunked.extend_from_slice(b"\r\n0\r\n\r\n");
+    let answer = exchange(server.address, &chunked).await;
+    assert_eq!((answer.status, answer.code().as_str()), (413, "too_large"));
     // Just small enough to be read.
     assert_eq!(server.webhook(&large[1..]).await.status, 400);
 }

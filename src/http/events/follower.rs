@@ -15,6 +15,8 @@ use crate::store::StoreError;
 const PAGE: u32 = 200;
 /// The store is read this often, news or not: another replica may write the entries of another stream.
 const REREAD: Duration = Duration::from_secs(2);
+/// After the last entry of a stream its row is written, and then the session may be over.
+const AFTER_ENDED: Duration = Duration::from_millis(100);
 /// A client hears from us at least this often.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -32,7 +34,7 @@ impl Kinds {
 ///
 /// The hub pushes an entry after it was stored, and a stream's entries in order. So a pushed entry that is the next one
 /// of its stream is sent as it is, and anything else means that the store has entries to be sent first.
-pub struct Feed {
+pub struct Follower {
     state: Arc<AppState>,
     session_id: SessionId,
     subscription: Subscription,
@@ -62,7 +64,7 @@ struct Page {
     is_last: bool,
 }
 
-impl Feed {
+impl Follower {
     pub fn new(
         state: &Arc<AppState>,
         session_id: SessionId,
@@ -179,8 +181,7 @@ impl Feed {
             Ok(entry) if entry.seq - 1 == self.cursor.seen(entry.stream_ordinal) => {
                 self.take(&entry);
                 if entry.body.kind() == EntryKind::Ended {
-                    // The session may be over now.
-                    self.reread_at = Instant::now();
+                    self.reread_at = Instant::now() + AFTER_ENDED;
                 }
             }
             Ok(_) | Err(RecvError::Lagged(_)) => self.phase = Phase::Behind { over: false },
