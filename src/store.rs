@@ -81,10 +81,10 @@ impl Store {
 
     /// Reachable and migrated?
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let version: (Option<i64>,) =
-            self.database.read(async |tx| tx.one(sql::SCHEMA_VERSION, binds![]).await).await?;
-        match version.0 {
-            Some(version) if version >= schema::NEWEST => Ok(()),
+        let row: Option<(Option<i64>,)> =
+            self.database.optional(sql::SCHEMA_VERSION, binds![]).await?;
+        match row {
+            Some((Some(version),)) if version >= schema::NEWEST => Ok(()),
             other => Err(StoreError::Row(format!("schema version {other:?}"))),
         }
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{
@@ -61,60 +62,82 @@ pub(super) trait Row:
 impl<T> Row for T where T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
 {}
 
+/// A connection out of a pool, for reading. Each statement sees what was committed before it.
+pub(super) enum Reader {
+    Postgres(PoolConnection<Postgres>),
+    Sqlite(PoolConnection<Sqlite>),
+}
+
+/// Rolled back unless it is committed.
+pub(super) enum Transaction {
+    Postgres(sqlx::Transaction<'static, Postgres>),
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+}
+
 impl Database {
-    /// Runs `work` in a transaction, and again when another transaction was in its way: it must
-    /// change nothing but the store.
-    pub(super) async fn transaction<T>(
+    /// Runs `work` in bounded time, and again when another transaction was in its way: it must
+    /// change nothing but the store, and that in one transaction.
+    pub(super) async fn run<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
-        work: impl AsyncFn(&mut Connection<'_>) -> Result<T, StoreError>,
+        work: impl Fn() -> F,
     ) -> Result<T, StoreError> {
         for _ in 1..MAX_TRIES {
-            match in_time(self.try_transaction(&work)).await {
+            match in_time(work()).await {
                 Err(error) if error.is_conflict() => continue,
                 done => return done,
             }
         }
-        in_time(self.try_transaction(&work)).await
+        in_time(work()).await
     }
 
-    async fn try_transaction<T>(
-        &self,
-        work: &impl AsyncFn(&mut Connection<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        match self {
-            Database::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
-                let done = work(&mut Connection::Postgres(&mut transaction)).await?;
-                transaction.commit().await?;
-                Ok(done)
-            }
+    pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(match self {
+            Database::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+            // IMMEDIATE: a transaction that began to read may be refused when it comes to write.
             Database::Sqlite { writer, .. } => {
-                // IMMEDIATE: a transaction that began to read may be refused when it comes to write.
-                let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-                let done = work(&mut Connection::Sqlite(&mut transaction)).await?;
-                transaction.commit().await?;
-                Ok(done)
-            }
-        }
-    }
-
-    /// Runs `work` on a connection for reading. Each of its statements sees what was committed
-    /// before it.
-    pub(super) async fn read<T>(
-        &self,
-        work: impl AsyncFnOnce(&mut Connection<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        in_time(async {
-            match self {
-                Database::Postgres(pool) => {
-                    work(&mut Connection::Postgres(&mut *pool.acquire().await?)).await
-                }
-                Database::Sqlite { readers, .. } => {
-                    work(&mut Connection::Sqlite(&mut *readers.acquire().await?)).await
-                }
+                Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
             }
         })
+    }
+
+    pub(super) async fn reader(&self) -> Result<Reader, StoreError> {
+        Ok(match self {
+            Database::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+            Database::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
+        })
+    }
+
+    /// One statement that writes, as a transaction. Returns the number of rows that changed.
+    pub(super) async fn execute(
+        &self,
+        sql: &'static str,
+        binds: &[Bind<'_>],
+    ) -> Result<u64, StoreError> {
+        self.run(|| async {
+            let mut tx = self.begin().await?;
+            let rows = tx.connection().execute(sql, binds).await?;
+            tx.commit().await?;
+            Ok(rows)
+        })
         .await
+    }
+
+    /// One statement that reads at most one row.
+    pub(super) async fn optional<R: Row>(
+        &self,
+        sql: &'static str,
+        binds: &[Bind<'_>],
+    ) -> Result<Option<R>, StoreError> {
+        self.run(|| async { self.reader().await?.connection().optional(sql, binds).await }).await
+    }
+
+    /// One statement that reads.
+    pub(super) async fn all<R: Row>(
+        &self,
+        sql: &'static str,
+        binds: &[Bind<'_>],
+    ) -> Result<Vec<R>, StoreError> {
+        self.run(|| async { self.reader().await?.connection().all(sql, binds).await }).await
     }
 
     pub(super) async fn close(&self) {
@@ -126,6 +149,31 @@ impl Database {
                 // Nothing is written any more; a failure leaves the lock to the last clone's drop.
                 let _ = lock.unlock();
             }
+        }
+    }
+}
+
+impl Reader {
+    pub(super) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Reader::Postgres(connection) => Connection::Postgres(connection),
+            Reader::Sqlite(connection) => Connection::Sqlite(connection),
+        }
+    }
+}
+
+impl Transaction {
+    pub(super) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Transaction::Postgres(transaction) => Connection::Postgres(transaction),
+            Transaction::Sqlite(transaction) => Connection::Sqlite(transaction),
+        }
+    }
+
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Transaction::Postgres(transaction) => Ok(transaction.commit().await?),
+            Transaction::Sqlite(transaction) => Ok(transaction.commit().await?),
         }
     }
 }

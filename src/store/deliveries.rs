@@ -9,14 +9,19 @@ use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted
 impl Store {
     /// Records a delivery and its effect on sessions and streams in one transaction.
     pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
-        self.database.transaction(async |tx| record(tx, delivery).await).await
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let done = record(&mut tx.connection(), delivery).await?;
+                tx.commit().await?;
+                Ok(done)
+            })
+            .await
     }
 
     /// Forgets deliveries received before `before_ms`. Returns how many.
     pub async fn prune_deliveries(&self, before_ms: i64) -> Result<u64, StoreError> {
-        self.database
-            .transaction(async |tx| tx.execute(sql::PRUNE_DELIVERIES, binds![before_ms]).await)
-            .await
+        self.database.execute(sql::PRUNE_DELIVERIES, binds![before_ms]).await
     }
 }
 

@@ -23,15 +23,11 @@ impl Store {
     /// left alone. A stream that ended revoked (reason 8) gets no personal entries any more.
     pub async fn write_entries(&self, entries: &[Entry]) -> Result<(), StoreError> {
         self.database
-            .transaction(async |tx| {
-                let mut rest = entries;
-                while let Some(log2) = rest.len().checked_ilog2() {
-                    let log2 = log2.min(LARGEST_BATCH_LOG2);
-                    let (batch, later) = rest.split_at(1 << log2);
-                    tx.execute(&INSERT_ENTRIES[log2 as usize], &values_of(batch)).await?;
-                    rest = later;
-                }
-                Ok(())
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let done = write_batches(&mut tx.connection(), entries).await?;
+                tx.commit().await?;
+                Ok(done)
             })
             .await
     }
@@ -46,8 +42,24 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError> {
         let kinds = listed(kinds);
-        self.database.read(async |tx| read_after(tx, id, cursor, &kinds, limit).await).await
+        self.database
+            .run(|| async {
+                let mut reader = self.database.reader().await?;
+                read_after(&mut reader.connection(), id, cursor, &kinds, limit).await
+            })
+            .await
     }
+}
+
+async fn write_batches(tx: &mut Connection<'_>, entries: &[Entry]) -> Result<(), StoreError> {
+    let mut rest = entries;
+    while let Some(log2) = rest.len().checked_ilog2() {
+        let log2 = log2.min(LARGEST_BATCH_LOG2);
+        let (batch, later) = rest.split_at(1 << log2);
+        tx.execute(&INSERT_ENTRIES[log2 as usize], &values_of(batch)).await?;
+        rest = later;
+    }
+    Ok(())
 }
 
 async fn read_after(

@@ -11,15 +11,13 @@ impl Store {
         let before = page.before.map(|id| id.to_string());
         let status = page.status.map(|status| status.as_str());
         let values = binds![before, status, i64::from(page.limit)];
-        let rows: Vec<SessionRow> =
-            self.database.read(async |tx| tx.all(sql::SESSIONS, values).await).await?;
+        let rows: Vec<SessionRow> = self.database.all(sql::SESSIONS, values).await?;
         rows.into_iter().map(Session::try_from).collect()
     }
 
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         let values = binds![id.to_string()];
-        let row: Option<SessionRow> =
-            self.database.read(async |tx| tx.optional(sql::SESSION, values).await).await?;
+        let row: Option<SessionRow> = self.database.optional(sql::SESSION, values).await?;
         row.map(Session::try_from).transpose()
     }
 }

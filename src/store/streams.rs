@@ -11,14 +11,15 @@ pub(super) const REVOKED: i64 = 8;
 
 impl Store {
     pub async fn stream(&self, stream: &StreamId) -> Result<Option<StreamRecord>, StoreError> {
-        self.database.read(async |tx| read_stream(tx, stream).await).await
+        let row: Option<StreamRow> =
+            self.database.optional(sql::STREAM, binds![stream.as_str()]).await?;
+        row.map(StreamRecord::try_from).transpose()
     }
 
     /// A session's streams, by ordinal.
     pub async fn streams_of(&self, id: SessionId) -> Result<Vec<StreamRecord>, StoreError> {
         let values = binds![id.to_string()];
-        let rows: Vec<StreamRow> =
-            self.database.read(async |tx| tx.all(sql::STREAMS_OF_SESSION, values).await).await?;
+        let rows: Vec<StreamRow> = self.database.all(sql::STREAMS_OF_SESSION, values).await?;
         rows.into_iter().map(StreamRecord::try_from).collect()
     }
 
@@ -30,7 +31,14 @@ impl Store {
         update: &StreamUpdate,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        self.database.transaction(async |tx| write_update(tx, stream, update, now_ms).await).await
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let done = write_update(&mut tx.connection(), stream, update, now_ms).await?;
+                tx.commit().await?;
+                Ok(done)
+            })
+            .await
     }
 
     /// Ends a stream once: the first outcome stays. With stop reason 8 (revoked), from here or from
@@ -48,7 +56,14 @@ impl Store {
         now_ms: i64,
     ) -> Result<bool, StoreError> {
         let end = End { generation, outcome, stop_reason, now_ms };
-        self.database.transaction(async |tx| end_stream(tx, stream, &end).await).await
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let done = end_stream(&mut tx.connection(), stream, &end).await?;
+                tx.commit().await?;
+                Ok(done)
+            })
+            .await
     }
 }
 

@@ -1,0 +1,13 @@
+# A Postgres cluster that lives as long as standard input is open. $1: the folder of Postgres' programs.
+# Prints the folder of its socket when it is ready, or what went wrong.
+set -u
+dir=$(mktemp -d "${TMPDIR:-/tmp}/rtmsd-pg-XXXXXX") || exit 1
+trap 'rm -rf "$dir"' EXIT
+"$1/initdb" --pgdata "$dir/data" --username postgres --auth trust --encoding UTF8 --locale C \
+    --no-sync >"$dir/log" 2>&1 &&
+"$1/pg_ctl" --pgdata "$dir/data" --log "$dir/log" --wait --silent start --options \
+    "-k '$dir' -c listen_addresses='' -c fsync=off -c max_connections=200" >>"$dir/log" 2>&1 ||
+    { echo "failed: $(tail -n 5 "$dir/log" | tr '\n' ' ')"; exit 1; }
+echo "$dir"
+cat >/dev/null
+"$1/pg_ctl" --pgdata "$dir/data" --mode immediate --silent stop >/dev/null 2>&1
