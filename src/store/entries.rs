@@ -25,9 +25,9 @@ impl Store {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                let done = write_batches(&mut tx.connection(), entries).await?;
+                write_batches(&mut tx.connection(), entries).await?;
                 tx.commit().await?;
-                Ok(done)
+                Ok(())
             })
             .await
     }

@@ -98,7 +98,8 @@ statements! {
     SESSION = select_session!("id = $1");
 
     SESSIONS = select_session!(
-        "($1 IS NULL OR id < $1) AND ($2 IS NULL OR status = $2) ORDER BY id DESC LIMIT $3"
+        "(CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR status = $2)
+         ORDER BY id DESC LIMIT $3"
     );
 
     /// The session is locked: no other transaction takes the same ordinal.

@@ -34,9 +34,9 @@ impl Store {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                let done = write_update(&mut tx.connection(), stream, update, now_ms).await?;
+                write_update(&mut tx.connection(), stream, update, now_ms).await?;
                 tx.commit().await?;
-                Ok(done)
+                Ok(())
             })
             .await
     }
