@@ -6,6 +6,10 @@ use super::streams::{REVOKED, lock_stream};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted, StreamStopped};
 
+/// Deliveries deleted in one statement: webhooks get their turn in between, and no statement
+/// grows with the backlog.
+const PRUNE_ROWS: u32 = 500;
+
 impl Store {
     /// Records a delivery and its effect on sessions and streams in one transaction.
     pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
@@ -19,9 +23,18 @@ impl Store {
             .await
     }
 
-    /// Forgets deliveries received before `before_ms`. Returns how many.
+    /// Forgets deliveries received before `before_ms`. Returns how many. After an error some of
+    /// them are forgotten, and the next call goes on.
     pub async fn prune_deliveries(&self, before_ms: i64) -> Result<u64, StoreError> {
-        self.database.execute(sql::PRUNE_DELIVERIES, binds![before_ms]).await
+        let mut pruned = 0;
+        loop {
+            let values = binds![before_ms, i64::from(PRUNE_ROWS)];
+            let rows = self.database.execute(sql::PRUNE_DELIVERIES, values).await?;
+            pruned += rows;
+            if rows < u64::from(PRUNE_ROWS) {
+                return Ok(pruned);
+            }
+        }
     }
 }
 

@@ -249,6 +249,18 @@ async fn failovers_announced_at_the_same_time_leave_the_newest() {
 }
 
 #[tokio::test]
+async fn a_large_backlog_is_pruned_as_a_whole() {
+    on_both(async |test| {
+        for n in 0..1_001 {
+            record(&test.store, other(n)).await;
+        }
+        assert_eq!(test.store.prune_deliveries(1_000).await.unwrap(), 1_000);
+        assert_eq!(record(&test.store, other(1_000)).await, Recorded::Repeat);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn pruned_deliveries_are_forgotten_and_younger_ones_are_not() {
     on_both(async |test| {
         let store = &test.store;

@@ -46,7 +46,7 @@ fn start() -> Cluster {
         .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::null())
         // Ctrl-C is for the tests; the cluster follows when they are gone, and cleans up.
         .process_group(0)
         .spawn()
@@ -54,7 +54,7 @@ fn start() -> Cluster {
     let mut line = String::new();
     let output = guard.stdout.take().expect("it is piped");
     BufReader::new(output).read_line(&mut line).expect("the shell's output is text");
-    assert!(line.starts_with('/'), "no Postgres cluster: {line}");
+    assert!(line.starts_with('/'), "no Postgres cluster ({}): {HOW_TO_INSTALL}", line.trim_end());
     Cluster { socket_folder: line.trim_end().into(), _guard: guard }
 }
 

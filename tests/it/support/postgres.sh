@@ -1,6 +1,7 @@
 # A Postgres cluster that lives as long as standard input is open. $1: the folder of Postgres' programs.
 # Prints the folder of its socket when it is ready, or what went wrong.
 set -u
+exec 2>&1
 dir=$(mktemp -d "${TMPDIR:-/tmp}/rtmsd-pg-XXXXXX") || exit 1
 trap 'rm -rf "$dir"' EXIT
 "$1/initdb" --pgdata "$dir/data" --username postgres --auth trust --encoding UTF8 --locale C \
