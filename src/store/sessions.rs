@@ -15,6 +15,7 @@ impl Store {
         rows.into_iter().map(Session::try_from).collect()
     }
 
+    /// A session as it now is; none when there is none of that id.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         let values = binds![id.to_string()];
         let row: Option<SessionRow> = self.database.optional(sql::SESSION, values).await?;

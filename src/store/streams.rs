@@ -10,6 +10,7 @@ use crate::model::{Outcome, SessionId, StreamId, StreamRecord, StreamStatus};
 pub(super) const REVOKED: i64 = 8;
 
 impl Store {
+    /// A stream as it now is; none when no webhook has named it.
     pub async fn stream(&self, stream: &StreamId) -> Result<Option<StreamRecord>, StoreError> {
         let row: Option<StreamRow> =
             self.database.optional(sql::STREAM, binds![stream.as_str()]).await?;

@@ -231,6 +231,25 @@ async fn of_copies_delivered_at_the_same_time_one_counts() {
 }
 
 #[tokio::test]
+async fn a_stream_announced_in_two_meetings_at_the_same_time_belongs_to_one() {
+    on_both(async |test| {
+        for round in 0..10 {
+            let name = format!("s{round}");
+            let (one, other) = (format!("m{round}"), format!("n{round}"));
+            let here = started_in(&one, &name, 1, URL);
+            let there = started_in(&other, &name, 2, URL);
+            let (here, there) =
+                tokio::join!(test.store.record_delivery(&here), test.store.record_delivery(&there));
+            assert_eq!(there.unwrap(), changed(&name), "it is newer, or first");
+            here.unwrap();
+        }
+        let page = SessionPage { limit: 100, ..SessionPage::default() };
+        assert_eq!(test.store.sessions(&page).await.unwrap().len(), 10);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn failovers_announced_at_the_same_time_leave_the_newest() {
     on_both(async |test| {
         let mut tasks = tokio::task::JoinSet::new();

@@ -1,11 +1,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use rtmsd::model::{Cursor, NodeId, Outcome, SessionId};
 use rtmsd::secret::Secret;
-use rtmsd::store::{Location, Store, StoreError, sql};
+use rtmsd::store::{Location, SessionPage, Store, StoreError, StreamUpdate, sql};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, SqlSafeStr, SqliteConnection};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::webhooks::*;
 use crate::support::postgres;
@@ -182,6 +184,32 @@ async fn a_dead_postgres_is_unavailable_soon_and_used_again_when_it_is_back() {
 
     proxy.reopen().await;
     assert_eq!(store.record_delivery(&delivery).await.unwrap(), changed("s"));
+}
+
+/// Callers run in tasks: a verb whose future stays on its thread would not compile here.
+#[tokio::test]
+async fn every_verb_can_be_awaited_in_a_task() {
+    fn is_send(_: impl Send) {}
+    let test = TestStore::sqlite().await;
+    let (store, s) = (&test.store, stream_id("s"));
+    let (node, id) = (NodeId(Uuid::nil()), SessionId(Uuid::nil()));
+    is_send(Store::open(&test.location));
+    is_send(store.ping());
+    is_send(store.record_delivery(&other(1)));
+    is_send(store.prune_deliveries(1));
+    is_send(store.claim_stream(node, &s, 1, 1));
+    is_send(store.claim_orphans(node, 1, 1, 1));
+    is_send(store.renew_leases(node, 1, 1));
+    is_send(store.release_leases(node));
+    is_send(store.stream(&s));
+    is_send(store.streams_of(id));
+    is_send(store.write_entries(&[]));
+    is_send(store.entries_after(id, &Cursor::default(), &[], 1));
+    is_send(store.update_stream(&s, &StreamUpdate::default(), 1));
+    is_send(store.finish_stream(&s, 1, Outcome::Closed, None, 1));
+    is_send(store.sessions(&SessionPage::default()));
+    is_send(store.session(id));
+    is_send(store.close());
 }
 
 #[tokio::test]
