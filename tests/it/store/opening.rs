@@ -186,6 +186,26 @@ async fn a_dead_postgres_is_unavailable_soon_and_used_again_when_it_is_back() {
     assert_eq!(store.record_delivery(&delivery).await.unwrap(), changed("s"));
 }
 
+#[tokio::test]
+async fn a_postgres_that_says_nothing_is_unavailable_soon_too() {
+    let url = postgres::fresh_database().await;
+    let mut proxy = Proxy::open().await;
+    let location = Location::Postgres(Secret::new(proxy.url(&url)));
+    let store = Store::open(&location).await.unwrap();
+    announce(&store, "s").await;
+
+    proxy.fall_silent();
+    let soon = Duration::from_secs(20);
+    let pinged = tokio::time::timeout(soon, store.ping()).await.unwrap();
+    assert!(matches!(pinged, Err(StoreError::Unavailable(_))), "{pinged:?}");
+    let opened = tokio::time::timeout(soon, error_of_open(&location)).await.unwrap();
+    assert!(matches!(opened, StoreError::Unavailable(_)), "{opened}");
+
+    proxy.shut().await;
+    proxy.reopen().await;
+    store.ping().await.unwrap();
+}
+
 /// Callers run in tasks: a verb whose future stays on its thread would not compile here.
 #[tokio::test]
 async fn every_verb_can_be_awaited_in_a_task() {

@@ -1,10 +1,11 @@
-//! A way to Postgres that a test can close and open.
+//! A way to Postgres that a test can close, open, and make silent.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::postgres;
@@ -13,15 +14,17 @@ pub struct Proxy {
     address: SocketAddr,
     socket: PathBuf,
     serving: Option<JoinHandle<()>>,
+    silent: watch::Sender<bool>,
 }
 
 impl Proxy {
     pub async fn open() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let socket = postgres::socket_folder().join(".s.PGSQL.5432");
-        let address = listener.local_addr().unwrap();
-        let serving = Some(tokio::spawn(serve(listener, socket.clone())));
-        Self { address, socket, serving }
+        let (silent, _) = watch::channel(false);
+        let mut proxy = Self { address, socket, serving: None, silent };
+        proxy.reopen().await;
+        proxy
     }
 
     /// The same database, through the proxy.
@@ -39,18 +42,36 @@ impl Proxy {
         }
     }
 
+    /// Keeps every connection open, takes new ones, and lets nothing through any more.
+    pub fn fall_silent(&self) {
+        self.silent.send_replace(true);
+    }
+
+    /// On the address that it had.
     pub async fn reopen(&mut self) {
+        self.silent.send_replace(false);
         let listener = TcpListener::bind(self.address).await.unwrap();
-        self.serving = Some(tokio::spawn(serve(listener, self.socket.clone())));
+        self.address = listener.local_addr().unwrap();
+        let serving = serve(listener, self.socket.clone(), self.silent.subscribe());
+        self.serving = Some(tokio::spawn(serving));
     }
 }
 
-async fn serve(listener: TcpListener, socket: PathBuf) {
+async fn serve(listener: TcpListener, socket: PathBuf, silent: watch::Receiver<bool>) {
     // Dropped with this task, and the connections with it.
     let mut connections = JoinSet::new();
     loop {
-        let Ok((mut client, _)) = listener.accept().await else { return };
-        let Ok(mut server) = UnixStream::connect(&socket).await else { return };
-        connections.spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+        let Ok((client, _)) = listener.accept().await else { return };
+        let Ok(server) = UnixStream::connect(&socket).await else { return };
+        connections.spawn(relay(client, server, silent.clone()));
+    }
+}
+
+async fn relay(mut client: TcpStream, mut server: UnixStream, mut silent: watch::Receiver<bool>) {
+    let falls_silent = async { silent.wait_for(|silent| *silent).await.map(drop) };
+    tokio::select! {
+        biased;
+        _ = falls_silent => std::future::pending().await,
+        _ = copy_bidirectional(&mut client, &mut server) => {}
     }
 }
