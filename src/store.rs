@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally};
 use crate::secret::Secret;
-use database::{Database, binds, read};
+use database::{Database, binds};
 pub use error::StoreError;
 
 /// Where the store is.
@@ -81,10 +81,10 @@ impl Store {
 
     /// Reachable and migrated?
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let version: (Option<i64>,) =
-            read!(self.database, |tx| tx.one(sql::SCHEMA_VERSION, binds![]))?;
-        match version.0 {
-            Some(version) if version >= schema::NEWEST => Ok(()),
+        let row: Option<(Option<i64>,)> =
+            self.database.optional(sql::SCHEMA_VERSION, binds![]).await?;
+        match row {
+            Some((Some(version),)) if version >= schema::NEWEST => Ok(()),
             other => Err(StoreError::Row(format!("schema version {other:?}"))),
         }
     }

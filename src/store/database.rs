@@ -18,7 +18,7 @@ use sqlx::{
 use super::StoreError;
 
 /// A transaction that loses to another is tried again this often.
-const MAX_TRIES: u32 = 6;
+const MAX_TRIES: usize = 6;
 
 /// A transaction that takes longer has lost its server, whatever the socket says.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,90 +62,34 @@ pub(super) trait Row:
 impl<T> Row for T where T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
 {}
 
-/// A running transaction of either kind; rolled back when it is dropped.
-pub(super) enum Transaction {
-    Postgres(sqlx::Transaction<'static, Postgres>),
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
-}
-
-/// A connection for reading of either kind.
+/// A connection out of a pool, for reading. Each statement sees what was committed before it.
 pub(super) enum Reader {
     Postgres(PoolConnection<Postgres>),
     Sqlite(PoolConnection<Sqlite>),
 }
 
-/// Awaits `$work`, which uses the connection `$tx`, in a transaction; once more when another transaction was in its
-/// way, so it must change nothing but the store.
-///
-/// A macro, since a function that takes such work as a closure cannot promise that its future is `Send`.
-macro_rules! transaction {
-    ($database:expr, |$tx:ident| $work:expr) => {{
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let tried = $crate::store::database::in_time(async {
-                let mut transaction = $database.begin().await?;
-                let $tx = &mut transaction.connection();
-                let done: Result<_, $crate::store::StoreError> = $work.await;
-                let done = done?;
-                transaction.commit().await?;
-                Ok(done)
-            });
-            match tried.await {
-                Err(error) if $crate::store::database::is_worth_another(&error, tries) => {}
-                done => break done,
-            }
-        }
-    }};
-}
-pub(super) use transaction;
-
-/// Awaits `$work`, which uses the connection `$tx` for reading. Each of its statements sees what was committed
-/// before it.
-macro_rules! read {
-    ($database:expr, |$tx:ident| $work:expr) => {
-        $crate::store::database::in_time(async {
-            let mut reader = $database.reader().await?;
-            let $tx = &mut reader.connection();
-            $work.await
-        })
-        .await
-    };
-}
-pub(super) use read;
-
-/// Whether a transaction only lost to another one, and may still win.
-pub(super) fn is_worth_another(error: &StoreError, tries: u32) -> bool {
-    tries < MAX_TRIES && error.is_conflict()
-}
-
-impl Transaction {
-    pub(super) fn connection(&mut self) -> Connection<'_> {
-        match self {
-            Transaction::Postgres(transaction) => Connection::Postgres(transaction),
-            Transaction::Sqlite(transaction) => Connection::Sqlite(transaction),
-        }
-    }
-
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Transaction::Postgres(transaction) => transaction.commit().await?,
-            Transaction::Sqlite(transaction) => transaction.commit().await?,
-        }
-        Ok(())
-    }
-}
-
-impl Reader {
-    pub(super) fn connection(&mut self) -> Connection<'_> {
-        match self {
-            Reader::Postgres(connection) => Connection::Postgres(connection),
-            Reader::Sqlite(connection) => Connection::Sqlite(connection),
-        }
-    }
+/// Rolled back unless it is committed.
+pub(super) enum Transaction {
+    Postgres(sqlx::Transaction<'static, Postgres>),
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
 }
 
 impl Database {
+    /// Runs `work` in bounded time, and again when another transaction was in its way: it must
+    /// change nothing but the store, and that in one transaction.
+    pub(super) async fn run<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        work: impl Fn() -> F,
+    ) -> Result<T, StoreError> {
+        for _ in 1..MAX_TRIES {
+            match in_time(work()).await {
+                Err(error) if error.is_conflict() => continue,
+                done => return done,
+            }
+        }
+        in_time(work()).await
+    }
+
     pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(match self {
             Database::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
@@ -163,6 +107,39 @@ impl Database {
         })
     }
 
+    /// One statement that writes, as a transaction. Returns the number of rows that changed.
+    pub(super) async fn execute(
+        &self,
+        sql: &'static str,
+        binds: &[Bind<'_>],
+    ) -> Result<u64, StoreError> {
+        self.run(|| async {
+            let mut tx = self.begin().await?;
+            let rows = tx.connection().execute(sql, binds).await?;
+            tx.commit().await?;
+            Ok(rows)
+        })
+        .await
+    }
+
+    /// One statement that reads at most one row.
+    pub(super) async fn optional<R: Row>(
+        &self,
+        sql: &'static str,
+        binds: &[Bind<'_>],
+    ) -> Result<Option<R>, StoreError> {
+        self.run(|| async { self.reader().await?.connection().optional(sql, binds).await }).await
+    }
+
+    /// One statement that reads.
+    pub(super) async fn all<R: Row>(
+        &self,
+        sql: &'static str,
+        binds: &[Bind<'_>],
+    ) -> Result<Vec<R>, StoreError> {
+        self.run(|| async { self.reader().await?.connection().all(sql, binds).await }).await
+    }
+
     pub(super) async fn close(&self) {
         match self {
             Database::Postgres(pool) => pool.close().await,
@@ -176,9 +153,32 @@ impl Database {
     }
 }
 
-pub(super) async fn in_time<T>(
-    work: impl Future<Output = Result<T, StoreError>>,
-) -> Result<T, StoreError> {
+impl Reader {
+    pub(super) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Reader::Postgres(connection) => Connection::Postgres(connection),
+            Reader::Sqlite(connection) => Connection::Sqlite(connection),
+        }
+    }
+}
+
+impl Transaction {
+    pub(super) fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Transaction::Postgres(transaction) => Connection::Postgres(transaction),
+            Transaction::Sqlite(transaction) => Connection::Sqlite(transaction),
+        }
+    }
+
+    pub(super) async fn commit(self) -> Result<(), StoreError> {
+        match self {
+            Transaction::Postgres(transaction) => Ok(transaction.commit().await?),
+            Transaction::Sqlite(transaction) => Ok(transaction.commit().await?),
+        }
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     match tokio::time::timeout(TRANSACTION_TIMEOUT, work).await {
         Ok(done) => done,
         Err(_) => Err(StoreError::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into())),

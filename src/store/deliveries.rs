@@ -1,20 +1,40 @@
 //! Webhook deliveries and what they do to sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
 
-use super::database::{Connection, binds, transaction};
+use super::database::{Connection, binds};
 use super::sessions::{refresh_session, upsert_session};
 use super::streams::{REVOKED, lock_stream};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted, StreamStopped};
 
+/// Deliveries deleted in one statement: webhooks get their turn in between, and no statement
+/// grows with the backlog.
+const PRUNE_ROWS: u32 = 500;
+
 impl Store {
     /// Records a delivery and its effect on sessions and streams in one transaction.
     pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
-        transaction!(self.database, |tx| record(tx, delivery))
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let done = record(&mut tx.connection(), delivery).await?;
+                tx.commit().await?;
+                Ok(done)
+            })
+            .await
     }
 
-    /// Forgets deliveries received before `before_ms`. Returns how many.
+    /// Forgets deliveries received before `before_ms`. Returns how many. After an error some of
+    /// them are forgotten, and the next call goes on.
     pub async fn prune_deliveries(&self, before_ms: i64) -> Result<u64, StoreError> {
-        transaction!(self.database, |tx| tx.execute(sql::PRUNE_DELIVERIES, binds![before_ms]))
+        let mut pruned = 0;
+        loop {
+            let values = binds![before_ms, i64::from(PRUNE_ROWS)];
+            let rows = self.database.execute(sql::PRUNE_DELIVERIES, values).await?;
+            pruned += rows;
+            if rows < u64::from(PRUNE_ROWS) {
+                return Ok(pruned);
+            }
+        }
     }
 }
 
@@ -31,12 +51,21 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
         }
         Announcement::Other => false,
     };
-    match delivery.announcement.stream_id() {
+    match stream_of(&delivery.announcement) {
         Some(stream_id) if changed => {
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             Ok(Recorded::Changed(stream_id.clone()))
         }
         _ => Ok(Recorded::NoChange),
+    }
+}
+
+fn stream_of(announcement: &Announcement) -> Option<&StreamId> {
+    match announcement {
+        Announcement::Started(started) => Some(&started.stream_id),
+        Announcement::Stopped(stopped) => Some(&stopped.stream_id),
+        Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
+        Announcement::Other => None,
     }
 }
 
@@ -47,7 +76,7 @@ async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result
         &*delivery.event,
         delivery.event_ts_ms,
         delivery.received_at_ms,
-        delivery.announcement.stream_id().map(StreamId::as_str),
+        stream_of(&delivery.announcement).map(StreamId::as_str),
         &*delivery.body,
     ];
     Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::LazyLock;
 
-use super::database::{Bind, Connection, binds, read, transaction};
+use super::database::{Bind, Connection, binds};
 use super::rows::{self, EntryRow, HeadRow};
 use super::{Store, StoreError, sql};
 use crate::model::{Cursor, Entry, EntryKind, SessionId};
@@ -22,16 +22,14 @@ impl Store {
     /// Writes entries in multi-row statements, in one transaction. An entry that is there already is
     /// left alone. A stream that ended revoked (reason 8) gets no personal entries any more.
     pub async fn write_entries(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        transaction!(self.database, |tx| async {
-            let mut rest = entries;
-            while let Some(log2) = rest.len().checked_ilog2() {
-                let log2 = log2.min(LARGEST_BATCH_LOG2);
-                let (batch, later) = rest.split_at(1 << log2);
-                tx.execute(&INSERT_ENTRIES[log2 as usize], &values_of(batch)).await?;
-                rest = later;
-            }
-            Ok(())
-        })
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                write_batches(&mut tx.connection(), entries).await?;
+                tx.commit().await?;
+                Ok(())
+            })
+            .await
     }
 
     /// Up to `limit` entries of a session's streams after `cursor`, each stream's in order of their
@@ -44,8 +42,24 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError> {
         let kinds = listed(kinds);
-        read!(self.database, |tx| read_after(tx, id, cursor, &kinds, limit))
+        self.database
+            .run(|| async {
+                let mut reader = self.database.reader().await?;
+                read_after(&mut reader.connection(), id, cursor, &kinds, limit).await
+            })
+            .await
     }
+}
+
+async fn write_batches(tx: &mut Connection<'_>, entries: &[Entry]) -> Result<(), StoreError> {
+    let mut rest = entries;
+    while let Some(log2) = rest.len().checked_ilog2() {
+        let log2 = log2.min(LARGEST_BATCH_LOG2);
+        let (batch, later) = rest.split_at(1 << log2);
+        tx.execute(&INSERT_ENTRIES[log2 as usize], &values_of(batch)).await?;
+        rest = later;
+    }
+    Ok(())
 }
 
 async fn read_after(

@@ -39,7 +39,7 @@ impl StoreError {
         else {
             return false;
         };
-        error.is_unique_violation() || is_code(&**error, &SERIALIZATION, &SQLITE_BUSY)
+        error.is_unique_violation() || is_code(&**error, &POSTGRES_CONFLICT, &[])
     }
 }
 
@@ -56,8 +56,8 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// Serialization failure, deadlock, lock time-out.
-const SERIALIZATION: [&str; 3] = ["40001", "40P01", "55P03"];
+/// Serialization failure, deadlock. SQLite has neither: its one writer waits in its pool.
+const POSTGRES_CONFLICT: [&str; 2] = ["40001", "40P01"];
 
 /// Beginnings of Postgres' codes that a later try may not get: connection and sign-in, missing
 /// database, rolled back, out of resources, not available, stopped by an operator or a time-out,
@@ -65,10 +65,7 @@ const SERIALIZATION: [&str; 3] = ["40001", "40P01", "55P03"];
 const POSTGRES_TEMPORARY: [&str; 9] =
     ["08", "28", "3D", "40", "53", "55P03", "57", "25006", "25P0"];
 
-/// SQLITE_BUSY, SQLITE_LOCKED.
-const SQLITE_BUSY: [i32; 2] = [5, 6];
-
-/// Busy, locked, no memory, read-only, interrupted, I/O error, disk full, cannot open.
+/// Busy (another program has the file), locked, no memory, read-only, interrupted, I/O error, disk full, cannot open.
 const SQLITE_TEMPORARY: [i32; 8] = [5, 6, 7, 8, 9, 10, 13, 14];
 
 /// Postgres' codes are five characters of which the first two name the class. SQLite's are numbers

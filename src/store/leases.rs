@@ -1,6 +1,6 @@
 //! Leases: at any time one node runs a stream, and a dead node's streams become free.
 
-use super::database::{Connection, binds, transaction};
+use super::database::{Bind, Connection, binds};
 use super::rows::{self, StreamRow};
 use super::streams::read_stream;
 use super::{Claim, Store, StoreError, sql};
@@ -17,13 +17,15 @@ impl Store {
         lease_ms: i64,
     ) -> Result<Option<Claim>, StoreError> {
         let until_ms = now_ms.saturating_add(lease_ms);
-        transaction!(self.database, |tx| async {
-            let values = binds![stream.as_str(), node.to_string(), until_ms, now_ms];
-            match tx.execute(sql::CLAIM_STREAM, values).await? {
-                0 => Ok(None),
-                _ => read_claim(tx, stream).await,
-            }
-        })
+        let values = binds![stream.as_str(), node.to_string(), until_ms, now_ms];
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let done = claim_one(&mut tx.connection(), stream, values).await?;
+                tx.commit().await?;
+                Ok(done)
+            })
+            .await
     }
 
     /// Leases up to `limit` streams that have not ended and that nobody has a good lease of.
@@ -35,15 +37,15 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Claim>, StoreError> {
         let until_ms = now_ms.saturating_add(lease_ms);
-        transaction!(self.database, |tx| async {
-            let values = binds![node.to_string(), until_ms, now_ms, i64::from(limit)];
-            let ids: Vec<(String,)> = tx.all(sql::CLAIM_ORPHANS, values).await?;
-            let mut claims = Vec::with_capacity(ids.len());
-            for (id,) in ids {
-                claims.extend(read_claim(tx, &rows::stream_id(&id)?).await?);
-            }
-            Ok(claims)
-        })
+        let values = binds![node.to_string(), until_ms, now_ms, i64::from(limit)];
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let done = claim_some(&mut tx.connection(), values).await?;
+                tx.commit().await?;
+                Ok(done)
+            })
+            .await
     }
 
     /// Prolongs every lease of `node` and returns its streams that have not ended, as they now are.
@@ -55,18 +57,41 @@ impl Store {
         lease_ms: i64,
     ) -> Result<Vec<StreamRecord>, StoreError> {
         let until_ms = now_ms.saturating_add(lease_ms);
-        let rows: Vec<StreamRow> = transaction!(self.database, |tx| async {
-            tx.execute(sql::RENEW_LEASES, binds![node.to_string(), until_ms]).await?;
-            tx.all(sql::STREAMS_OF_NODE, binds![node.to_string()]).await
-        })?;
+        // Two transactions, and the second only reads: a stream that is lost between them is
+        // missing, as it should be.
+        self.database.execute(sql::RENEW_LEASES, binds![node.to_string(), until_ms]).await?;
+        let rows: Vec<StreamRow> =
+            self.database.all(sql::STREAMS_OF_NODE, binds![node.to_string()]).await?;
         rows.into_iter().map(StreamRecord::try_from).collect()
     }
 
     /// Gives every lease of `node` back, so that the next start takes the streams at once.
     pub async fn release_leases(&self, node: NodeId) -> Result<u64, StoreError> {
-        let values = binds![node.to_string()];
-        transaction!(self.database, |tx| tx.execute(sql::RELEASE_LEASES, values))
+        self.database.execute(sql::RELEASE_LEASES, binds![node.to_string()]).await
     }
+}
+
+async fn claim_one(
+    tx: &mut Connection<'_>,
+    stream: &StreamId,
+    values: &[Bind<'_>],
+) -> Result<Option<Claim>, StoreError> {
+    match tx.execute(sql::CLAIM_STREAM, values).await? {
+        0 => Ok(None),
+        _ => read_claim(tx, stream).await,
+    }
+}
+
+async fn claim_some(
+    tx: &mut Connection<'_>,
+    values: &[Bind<'_>],
+) -> Result<Vec<Claim>, StoreError> {
+    let ids: Vec<(String,)> = tx.all(sql::CLAIM_ORPHANS, values).await?;
+    let mut claims = Vec::with_capacity(ids.len());
+    for (id,) in ids {
+        claims.extend(read_claim(tx, &rows::stream_id(&id)?).await?);
+    }
+    Ok(claims)
 }
 
 /// A statement of its own, after the claim: what the last owner wrote before it let go is in it.

@@ -76,6 +76,8 @@ async fn open_sqlite(path: &Path) -> Result<Database, StoreError> {
         .filename(path)
         .foreign_keys(true)
         .busy_timeout(ACQUIRE_TIMEOUT)
+        // What is deleted because a stream was revoked is overwritten, not only unlinked.
+        .pragma("secure_delete", "ON")
         .synchronous(SqliteSynchronous::Full);
     let writer = sqlite_pool(options.clone().journal_mode(SqliteJournalMode::Wal), 1).await?;
     schema::migrate(&schema::sqlite(), &mut *writer.acquire().await?).await?;

@@ -1,6 +1,6 @@
 //! Sessions: found or made by webhooks, in a state that follows from their streams.
 
-use super::database::{Connection, binds, read};
+use super::database::{Connection, binds};
 use super::rows::{self, SessionRow};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{Instance, Session, SessionId, StreamStarted};
@@ -11,13 +11,14 @@ impl Store {
         let before = page.before.map(|id| id.to_string());
         let status = page.status.map(|status| status.as_str());
         let values = binds![before, status, i64::from(page.limit)];
-        let rows: Vec<SessionRow> = read!(self.database, |tx| tx.all(sql::SESSIONS, values))?;
+        let rows: Vec<SessionRow> = self.database.all(sql::SESSIONS, values).await?;
         rows.into_iter().map(Session::try_from).collect()
     }
 
+    /// A session as it now is; none when there is none of that id.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         let values = binds![id.to_string()];
-        let row: Option<SessionRow> = read!(self.database, |tx| tx.optional(sql::SESSION, values))?;
+        let row: Option<SessionRow> = self.database.optional(sql::SESSION, values).await?;
         row.map(Session::try_from).transpose()
     }
 }

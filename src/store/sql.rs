@@ -49,7 +49,9 @@ statements! {
 
     MARK_DELIVERY_EFFECTIVE = "UPDATE deliveries SET effect = 'changed' WHERE digest = $1";
 
-    PRUNE_DELIVERIES = "DELETE FROM deliveries WHERE received_at_ms < $1";
+    PRUNE_DELIVERIES = "
+        DELETE FROM deliveries
+         WHERE digest IN (SELECT digest FROM deliveries WHERE received_at_ms < $1 LIMIT $2)";
 
     /// Finds or makes a session, and keeps others from changing it until the transaction ends.
     UPSERT_SESSION = "
@@ -98,7 +100,8 @@ statements! {
     SESSION = select_session!("id = $1");
 
     SESSIONS = select_session!(
-        "($1 IS NULL OR id < $1) AND ($2 IS NULL OR status = $2) ORDER BY id DESC LIMIT $3"
+        "(CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR status = $2)
+         ORDER BY id DESC LIMIT $3"
     );
 
     /// The session is locked: no other transaction takes the same ordinal.
@@ -135,7 +138,7 @@ statements! {
                stop_reason = CASE WHEN $3 = 8 THEN $3 ELSE COALESCE(stop_reason, $3) END
          WHERE stream_id = $1
            AND (stop_seen_at_ms IS NULL
-                OR (stop_reason IS NULL AND $3 IS NOT NULL)
+                OR (stop_reason IS NULL AND CAST($3 AS BIGINT) IS NOT NULL)
                 OR (stop_reason <> 8 AND $3 = 8))";
 
     NOTE_INTERRUPT = "

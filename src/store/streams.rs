@@ -1,6 +1,6 @@
 //! Streams: read, written while they run, ended once.
 
-use super::database::{Connection, binds, read, transaction};
+use super::database::{Connection, binds};
 use super::rows::StreamRow;
 use super::sessions::refresh_session;
 use super::{Store, StoreError, StreamUpdate, sql};
@@ -10,15 +10,17 @@ use crate::model::{Outcome, SessionId, StreamId, StreamRecord, StreamStatus};
 pub(super) const REVOKED: i64 = 8;
 
 impl Store {
+    /// A stream as it now is; none when no webhook has named it.
     pub async fn stream(&self, stream: &StreamId) -> Result<Option<StreamRecord>, StoreError> {
-        read!(self.database, |tx| read_stream(tx, stream))
+        let row: Option<StreamRow> =
+            self.database.optional(sql::STREAM, binds![stream.as_str()]).await?;
+        row.map(StreamRecord::try_from).transpose()
     }
 
     /// A session's streams, by ordinal.
     pub async fn streams_of(&self, id: SessionId) -> Result<Vec<StreamRecord>, StoreError> {
         let values = binds![id.to_string()];
-        let rows: Vec<StreamRow> =
-            read!(self.database, |tx| tx.all(sql::STREAMS_OF_SESSION, values))?;
+        let rows: Vec<StreamRow> = self.database.all(sql::STREAMS_OF_SESSION, values).await?;
         rows.into_iter().map(StreamRecord::try_from).collect()
     }
 
@@ -30,7 +32,14 @@ impl Store {
         update: &StreamUpdate,
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        transaction!(self.database, |tx| write_update(tx, stream, update, now_ms))
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                write_update(&mut tx.connection(), stream, update, now_ms).await?;
+                tx.commit().await?;
+                Ok(())
+            })
+            .await
     }
 
     /// Ends a stream once: the first outcome stays. With stop reason 8 (revoked), from here or from
@@ -48,7 +57,14 @@ impl Store {
         now_ms: i64,
     ) -> Result<bool, StoreError> {
         let end = End { generation, outcome, stop_reason, now_ms };
-        transaction!(self.database, |tx| end_stream(tx, stream, &end))
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let done = end_stream(&mut tx.connection(), stream, &end).await?;
+                tx.commit().await?;
+                Ok(done)
+            })
+            .await
     }
 }
 

@@ -1,3 +1,5 @@
-//! Everything that needs sockets or a store.
+//! Everything from the outside: the store on both databases, the daemon over real sockets.
 
 mod http;
+mod store;
+mod support;

@@ -1,7 +1,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -22,7 +22,7 @@ pub(super) struct Links {
 
 enum Slot {
     Dialing(Dial),
-    Open(Socket),
+    Open(Box<Socket>),
 }
 
 impl Links {
@@ -64,20 +64,14 @@ impl Links {
         let count = self.slots.len();
         for step in 0..count {
             let index = (self.turn + step) % count;
-            let id = self.slots[index].0;
-            let Poll::Ready(news) = self.slots[index].1.poll(cx) else { continue };
+            let (id, slot) = &mut self.slots[index];
+            let id = *id;
+            let Poll::Ready(news) = slot.poll(id, cx) else { continue };
             self.turn = index + 1;
-            return Poll::Ready(match news {
-                News::Opened(socket) => {
-                    self.slots[index].1 = Slot::Open(socket);
-                    Input::Opened(id)
-                }
-                News::Text(text) => Input::Text(id, text),
-                News::Lost(loss) => {
-                    self.remove(id);
-                    Input::Lost(id, loss)
-                }
-            });
+            if matches!(news, Input::Lost(..)) {
+                self.remove(id);
+            }
+            return Poll::Ready(news);
         }
         Poll::Pending
     }
@@ -88,23 +82,21 @@ impl Links {
     }
 }
 
-enum News {
-    Opened(Socket),
-    Text(Utf8Bytes),
-    Lost(Loss),
-}
-
 impl Slot {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<News> {
-        match self {
-            Slot::Dialing(dial) => dial.as_mut().poll(cx).map(|dialed| match dialed {
-                Ok(socket) => News::Opened(socket),
-                Err(cause) => News::Lost(Loss::Dial(cause)),
-            }),
-            Slot::Open(socket) => socket.poll(cx).map(|read| match read {
-                Ok(text) => News::Text(text),
-                Err(loss) => News::Lost(loss),
-            }),
-        }
+    fn poll(&mut self, id: LinkId, cx: &mut Context<'_>) -> Poll<Input<Utf8Bytes>> {
+        let news = match self {
+            Slot::Open(socket) => match ready!(socket.poll(cx)) {
+                Ok(text) => Input::Text(id, text),
+                Err(loss) => Input::Lost(id, loss),
+            },
+            Slot::Dialing(dial) => match ready!(dial.as_mut().poll(cx)) {
+                Ok(socket) => {
+                    *self = Slot::Open(Box::new(socket));
+                    Input::Opened(id)
+                }
+                Err(cause) => Input::Lost(id, Loss::Dial(cause)),
+            },
+        };
+        Poll::Ready(news)
     }
 }

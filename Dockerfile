@@ -1,0 +1,20 @@
+# A slim image: the binary, nothing else, as a user without rights.
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /build
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+COPY migrations migrations
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
+    cargo build --release --locked && cp target/release/rtmsd /rtmsd
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --home-dir /var/lib/rtmsd --create-home rtmsd
+COPY --from=build /rtmsd /usr/local/bin/rtmsd
+USER rtmsd
+WORKDIR /var/lib/rtmsd
+ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/var/lib/rtmsd/data LOG_FORMAT=json
+VOLUME /var/lib/rtmsd/data
+EXPOSE 3000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["rtmsd", "health"]
+ENTRYPOINT ["rtmsd"]
+CMD ["serve"]

@@ -1,0 +1,10 @@
+//! The store's contract, on SQLite and on Postgres.
+
+mod deliveries;
+mod entries;
+mod leases;
+mod opening;
+mod sessions;
+mod streams;
+mod walk;
+mod webhooks;

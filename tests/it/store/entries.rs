@@ -1,0 +1,223 @@
+use rtmsd::model::{
+    ChatMessage, Cursor, Entry, EntryBody, EntryKind, NodeId, Outcome, SessionId, TranscriptLine,
+    UserId,
+};
+use rtmsd::store::{Store, StoreError};
+use uuid::Uuid;
+
+use super::webhooks::*;
+use crate::support::stores::on_both;
+
+fn line(text: &str) -> EntryBody {
+    EntryBody::Transcript(TranscriptLine {
+        user_id: UserId(16_778_240),
+        user_name: Some("Ana".into()),
+        text: text.into(),
+        start_ms: 1,
+        end_ms: 2,
+        language: Some(9),
+        attribute: None,
+    })
+}
+
+fn chat(text: &str) -> EntryBody {
+    EntryBody::Chat(ChatMessage {
+        user_id: None,
+        user_name: None,
+        text: text.into(),
+        operation: Some(1),
+        message_id: Some("m1".into()),
+        parent_message_id: None,
+    })
+}
+
+/// Entries of `stream` from number 1, in the order given.
+async fn log(store: &Store, stream: &str, bodies: &[EntryBody]) -> Vec<Entry> {
+    let record = read(store, stream).await;
+    let numbered = (1..).zip(bodies);
+    let entry = |(seq, body): (u64, &EntryBody)| Entry {
+        session_id: record.session_id,
+        stream_id: record.stream_id.clone(),
+        stream_ordinal: record.ordinal,
+        seq,
+        at_ms: 1_000 + seq as i64,
+        body: body.clone(),
+    };
+    numbered.map(entry).collect()
+}
+
+async fn all(store: &Store, session: SessionId) -> Vec<Entry> {
+    store.entries_after(session, &Cursor::default(), &[], u32::MAX).await.unwrap()
+}
+
+#[tokio::test]
+async fn entries_are_read_as_they_were_written_in_batches_of_every_size() {
+    on_both(async |test| {
+        let store = &test.store;
+        let session = announce(store, "s").await;
+        store.write_entries(&[]).await.unwrap();
+        let bodies: Vec<_> = (0..400).map(|n| line(&format!("line {n} \u{0} \u{1F600}"))).collect();
+        let entries = log(store, "s", &bodies).await;
+        let mut rest = &entries[..];
+        for size in [1, 2, 3, 127, 255] {
+            let (batch, later) = rest.split_at(size);
+            store.write_entries(batch).await.unwrap();
+            rest = later;
+        }
+        assert_eq!(all(store, session).await, entries[..388]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_entry_that_is_there_is_left_alone() {
+    on_both(async |test| {
+        let store = &test.store;
+        let session = announce(store, "s").await;
+        let first = log(store, "s", &[line("one"), line("two")]).await;
+        let again = log(store, "s", &[line("uno"), line("dos"), line("tres")]).await;
+        store.write_entries(&first).await.unwrap();
+        store.write_entries(&again).await.unwrap();
+        assert_eq!(all(store, session).await, [&first[..], &again[2..]].concat());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_batch_is_written_as_a_whole_or_not_at_all() {
+    on_both(async |test| {
+        let store = &test.store;
+        let session = announce(store, "s").await;
+        let mut entries = log(store, "s", &[line("one"), line("two"), line("three")]).await;
+        entries[2].stream_id = stream_id("unknown");
+        let error = store.write_entries(&entries).await.unwrap_err();
+        assert!(matches!(error, StoreError::Statement(_)), "{error}");
+        assert!(!error.to_string().contains("three"), "{error}");
+        assert_eq!(all(store, session).await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn reading_resumes_after_a_cursor_without_loss_or_repeat() {
+    on_both(async |test| {
+        let store = &test.store;
+        let session = announce(store, "a").await;
+        announce(store, "b").await;
+        announce(store, "c").await;
+        let a = log(store, "a", &[line("a1"), chat("a2"), line("a3")]).await;
+        let c = log(store, "c", &[line("c1"), chat("c2")]).await;
+        store.write_entries(&[&a[..], &c].concat()).await.unwrap();
+        for limit in 1..=6 {
+            let (mut cursor, mut seen) = (Cursor::default(), Vec::new());
+            loop {
+                let page = store.entries_after(session, &cursor, &[], limit).await.unwrap();
+                assert!(page.len() <= limit as usize);
+                if page.is_empty() {
+                    break;
+                }
+                for entry in &page {
+                    assert!(cursor.advance(entry.stream_ordinal, entry.seq));
+                }
+                seen.extend(page);
+            }
+            assert_eq!(seen, [&a[..], &c].concat(), "pages of {limit}");
+            assert_eq!(cursor.to_string(), "1:3,3:2");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn kinds_are_filtered_before_the_limit_counts() {
+    on_both(async |test| {
+        let store = &test.store;
+        let session = announce(store, "s").await;
+        let bodies = [line("1"), chat("2"), EntryBody::PickedUp {}, line("4"), chat("5")];
+        let entries = log(store, "s", &bodies).await;
+        store.write_entries(&entries).await.unwrap();
+        let read = async |kinds: &[EntryKind], limit| {
+            let found = store.entries_after(session, &Cursor::default(), kinds, limit).await;
+            found.unwrap().iter().map(|entry| entry.seq).collect::<Vec<_>>()
+        };
+        assert_eq!(read(&[EntryKind::Chat], 2).await, [2, 5]);
+        assert_eq!(read(&[EntryKind::PickedUp, EntryKind::Transcript], 2).await, [1, 3]);
+        assert_eq!(read(&[EntryKind::Ended], 9).await, [0; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_claim_tells_the_last_number() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        store.write_entries(&log(store, "s", &[line("1"), line("2")]).await).await.unwrap();
+        let claims = store.claim_orphans(NodeId(Uuid::nil()), 1, 1, 9).await.unwrap();
+        assert_eq!(claims[0].last_seq, 2);
+    })
+    .await;
+}
+
+fn mixed() -> [EntryBody; 4] {
+    [EntryBody::PickedUp {}, line("secret"), chat("secret"), EntryBody::FirstPacket {}]
+}
+
+async fn kinds(store: &Store, session: SessionId) -> Vec<EntryKind> {
+    all(store, session).await.iter().map(|entry| entry.body.kind()).collect()
+}
+
+const IMPERSONAL: [EntryKind; 2] = [EntryKind::PickedUp, EntryKind::FirstPacket];
+
+#[tokio::test]
+async fn a_stream_that_ends_revoked_loses_its_personal_entries_and_others_keep_theirs() {
+    on_both(async |test| {
+        let store = &test.store;
+        for (stream, webhook, socket) in
+            [("a", None, Some(8)), ("b", Some(8), None), ("c", Some(6), Some(8))]
+        {
+            let session = announce(store, stream).await;
+            store.write_entries(&log(store, stream, &mixed()).await).await.unwrap();
+            if webhook.is_some() {
+                record(store, stopped(stream, 2, webhook)).await;
+            }
+            let id = stream_id(stream);
+            let before = all(store, session).await.len();
+            assert!(store.finish_stream(&id, 1, Outcome::Stopped, socket, 3).await.unwrap());
+            assert_eq!(all(store, session).await.len(), before - 2, "{stream}");
+            assert_eq!(read(store, stream).await.stop_reason, Some(8), "{stream}");
+        }
+        let session = announce(store, "kept").await;
+        store.write_entries(&log(store, "kept", &mixed()).await).await.unwrap();
+        let id = stream_id("kept");
+        store.finish_stream(&id, 1, Outcome::Stopped, Some(6), 3).await.unwrap();
+        assert_eq!(all(store, session).await.len(), 3 * 2 + 4);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revocation_after_the_end_deletes_too() {
+    on_both(async |test| {
+        let store = &test.store;
+        let session = announce(store, "s").await;
+        store.write_entries(&log(store, "s", &mixed()).await).await.unwrap();
+        store.finish_stream(&stream_id("s"), 1, Outcome::Stopped, Some(6), 2).await.unwrap();
+        assert_eq!(kinds(store, session).await.len(), 4);
+        record(store, stopped("s", 3, Some(8))).await;
+        assert_eq!(kinds(store, session).await, IMPERSONAL);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn personal_entries_of_a_revoked_stream_do_not_come_back() {
+    on_both(async |test| {
+        let store = &test.store;
+        let session = announce(store, "s").await;
+        store.finish_stream(&stream_id("s"), 1, Outcome::Stopped, Some(8), 2).await.unwrap();
+        store.write_entries(&log(store, "s", &mixed()).await).await.unwrap();
+        assert_eq!(kinds(store, session).await, IMPERSONAL);
+    })
+    .await;
+}

@@ -1,0 +1,120 @@
+use rtmsd::model::{MediumTally, Outcome, SessionStatus, StreamStatus, Tally};
+use rtmsd::store::StreamUpdate;
+
+use super::webhooks::*;
+use crate::support::stores::on_both;
+
+fn status(status: StreamStatus) -> StreamUpdate {
+    StreamUpdate { status: Some(status), ..StreamUpdate::default() }
+}
+
+#[tokio::test]
+async fn an_update_writes_what_it_names_and_leaves_the_rest() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        let audio = MediumTally { frames: 3, bytes: 1_920, first_ms: Some(7), last_ms: Some(47) };
+        let tally = Tally { audio, ..Tally::default() };
+        let update = StreamUpdate {
+            status: Some(StreamStatus::Live),
+            first_packet_ms: Some(7),
+            tally: Some(tally),
+        };
+        store.update_stream(&stream_id("s"), &update, 8).await.unwrap();
+        store.update_stream(&stream_id("s"), &status(StreamStatus::Paused), 9).await.unwrap();
+        let stream = read(store, "s").await;
+        assert_eq!(stream.status, StreamStatus::Paused);
+        assert_eq!((stream.first_packet_ms, stream.tally), (Some(7), tally));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_update_neither_ends_a_stream_nor_wakes_one_that_ended() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        store.update_stream(&stream_id("s"), &status(StreamStatus::Ended), 2).await.unwrap();
+        assert_eq!(read(store, "s").await.status, StreamStatus::Announced);
+        store.finish_stream(&stream_id("s"), 1, Outcome::Closed, None, 3).await.unwrap();
+        let ended = read(store, "s").await;
+        store.update_stream(&stream_id("s"), &status(StreamStatus::Live), 4).await.unwrap();
+        assert_eq!(read(store, "s").await, ended);
+        store.update_stream(&stream_id("x"), &status(StreamStatus::Live), 4).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_once_and_its_first_outcome_stays() {
+    on_both(async |test| {
+        let store = &test.store;
+        let s = stream_id("s");
+        assert!(!store.finish_stream(&s, 1, Outcome::Gone, None, 1).await.unwrap());
+        announce(store, "s").await;
+        assert!(store.finish_stream(&s, 1, Outcome::Stopped, Some(6), 2).await.unwrap());
+        assert!(!store.finish_stream(&s, 1, Outcome::Failed, Some(1), 3).await.unwrap());
+        let stream = read(store, "s").await;
+        assert_eq!((stream.status, stream.ended_at_ms), (StreamStatus::Ended, Some(2)));
+        assert_eq!((stream.outcome, stream.stop_reason), (Some(Outcome::Stopped), Some(6)));
+        assert_eq!(stream.stop_seen_at_ms, None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_moved_meanwhile_is_not_ended_by_its_runner() {
+    on_both(async |test| {
+        let store = &test.store;
+        let s = stream_id("s");
+        announce(store, "s").await;
+        record(store, started("s", 2, OTHER_URL)).await;
+        assert!(!store.finish_stream(&s, 1, Outcome::WindowExpired, None, 3).await.unwrap());
+        assert_eq!(read(store, "s").await.ended_at_ms, None);
+        assert!(store.finish_stream(&s, 2, Outcome::WindowExpired, None, 4).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stopped_stream_is_ended_even_by_a_runner_that_missed_a_move() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        record(store, started("s", 2, OTHER_URL)).await;
+        record(store, stopped("s", 3, Some(6))).await;
+        let s = stream_id("s");
+        assert!(store.finish_stream(&s, 1, Outcome::Stopped, None, 4).await.unwrap());
+        assert_eq!(read(store, "s").await.stop_reason, Some(6));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_follows_its_streams() {
+    on_both(async |test| {
+        let store = &test.store;
+        let (a, b) = (stream_id("a"), stream_id("b"));
+        let session = announce(store, "a").await;
+        let now = async || {
+            let session = store.session(session).await.unwrap().unwrap();
+            (session.status, session.updated_at_ms, session.ended_at_ms)
+        };
+        assert_eq!(now().await, (SessionStatus::Connecting, 1, None));
+        for live in [StreamStatus::Live, StreamStatus::Interrupted, StreamStatus::Paused] {
+            store.update_stream(&a, &status(live), 2).await.unwrap();
+            assert_eq!(now().await, (SessionStatus::Live, 2, None));
+        }
+        announce(store, "b").await;
+        assert_eq!(now().await.0, SessionStatus::Live);
+        store.finish_stream(&a, 1, Outcome::Stopped, Some(6), 3).await.unwrap();
+        assert_eq!(now().await, (SessionStatus::Connecting, 3, None));
+        store.finish_stream(&b, 1, Outcome::Stopped, Some(2), 4).await.unwrap();
+        assert_eq!(now().await, (SessionStatus::Stopped, 4, Some(4)));
+        record(store, started("c", 5, URL)).await;
+        assert_eq!(now().await, (SessionStatus::Connecting, 5, None));
+        store.finish_stream(&stream_id("c"), 1, Outcome::Stopped, Some(6), 6).await.unwrap();
+        assert_eq!(now().await, (SessionStatus::Ended, 6, Some(6)));
+    })
+    .await;
+}

@@ -1,0 +1,114 @@
+//! A random walk of webhooks and runners over both stores at once: they never differ.
+
+use std::fmt::Debug;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rtmsd::model::{
+    NodeId, Outcome, Session, SessionId, SessionStatus, StreamRecord, StreamStatus,
+};
+use rtmsd::store::{SessionPage, Store, StreamUpdate};
+use uuid::Uuid;
+
+use super::webhooks::*;
+use crate::support::stores::TestStore;
+
+const STEPS: usize = 600;
+const SEEDS: u64 = 3;
+
+/// Enough that some still live at the end: a stop is for ever.
+const STREAMS: u32 = 30;
+const URLS: [&str; 2] = [URL, OTHER_URL];
+const REASONS: [Option<i64>; 4] = [None, Some(6), Some(8), Some(10)];
+
+fn pick<T: Copy>(rng: &mut StdRng, values: &[T]) -> T {
+    values[rng.random_range(0..values.len())]
+}
+
+/// One call, and its answer without the ids that each store makes itself.
+async fn step(store: &Store, rng: &mut StdRng, now_ms: i64) -> String {
+    let name = &*format!("s{}", rng.random_range(0..STREAMS));
+    let stream = stream_id(name);
+    let event_ts_ms = now_ms - rng.random_range(0..4);
+    let node = NodeId(Uuid::from_u128(rng.random_range(1..3)));
+    match rng.random_range(0..11) {
+        0..4 => told(record(store, started(name, event_ts_ms, pick(rng, &URLS))).await),
+        4 => told(record(store, stopped(name, event_ts_ms, pick(rng, &REASONS))).await),
+        5 => told(record(store, interrupted(name, event_ts_ms)).await),
+        6 | 7 => {
+            let status = Some(pick(rng, &StreamStatus::ALL));
+            let update = StreamUpdate { status, ..StreamUpdate::default() };
+            store.update_stream(&stream, &update, now_ms).await.unwrap();
+            told("updated")
+        }
+        8 => {
+            let (outcome, reason) = (pick(rng, &Outcome::ALL), pick(rng, &REASONS));
+            let generation = rng.random_range(1..6);
+            let ended = store.finish_stream(&stream, generation, outcome, reason, now_ms).await;
+            told(ended.unwrap())
+        }
+        9 => {
+            let claim = store.claim_stream(node, &stream, now_ms, 5).await.unwrap();
+            told(claim.map(|claim| without_id(claim.stream)))
+        }
+        _ => told(store.release_leases(node).await.unwrap()),
+    }
+}
+
+fn told(answer: impl Debug) -> String {
+    format!("{answer:?}")
+}
+
+fn without_id(stream: StreamRecord) -> StreamRecord {
+    StreamRecord { session_id: SessionId(Uuid::nil()), ..stream }
+}
+
+async fn everything(store: &Store) -> (Vec<Session>, Vec<StreamRecord>) {
+    let page = SessionPage { limit: 100, ..SessionPage::default() };
+    let sessions = store.sessions(&page).await.unwrap();
+    let mut streams = Vec::new();
+    for session in &sessions {
+        let own = store.streams_of(session.id).await.unwrap();
+        assert_eq!(session.status, derived(&own), "{session:?} {own:?}");
+        streams.extend(own.into_iter().map(without_id));
+    }
+    let anonymous = |session| Session { id: SessionId(Uuid::nil()), ..session };
+    (sessions.into_iter().map(anonymous).collect(), streams)
+}
+
+/// A session's status, told in another way than in SQL.
+fn derived(streams: &[StreamRecord]) -> SessionStatus {
+    let running: Vec<_> = streams.iter().filter(|stream| stream.outcome.is_none()).collect();
+    let reason = streams.iter().rev().find_map(|stream| stream.stop_reason);
+    if running.iter().any(|stream| stream.status != StreamStatus::Announced) {
+        SessionStatus::Live
+    } else if !running.is_empty() {
+        SessionStatus::Connecting
+    } else if reason == Some(6) {
+        SessionStatus::Ended
+    } else {
+        SessionStatus::Stopped
+    }
+}
+
+#[tokio::test]
+async fn the_same_history_leaves_the_same_rows_on_both_stores() {
+    for seed in 0..SEEDS {
+        eprintln!("seed {seed}");
+        let (sqlite, postgres) = (TestStore::sqlite().await, TestStore::postgres().await);
+        let mut rngs = [StdRng::seed_from_u64(seed), StdRng::seed_from_u64(seed)];
+        for n in 0..STEPS {
+            let now_ms = 10 + n as i64 / 4;
+            let [one, other] = &mut rngs;
+            let left = step(&sqlite.store, one, now_ms).await;
+            let right = step(&postgres.store, other, now_ms).await;
+            assert_eq!(left, right, "seed {seed}, step {n}");
+            if n % 20 == 0 {
+                let (left, right) =
+                    (everything(&sqlite.store).await, everything(&postgres.store).await);
+                assert_eq!(left, right, "seed {seed}, step {n}");
+            }
+        }
+        assert_eq!(everything(&sqlite.store).await, everything(&postgres.store).await);
+    }
+}

@@ -1,0 +1,81 @@
+//! Deliveries as the webhook handler would make them.
+
+use rtmsd::model::{
+    Announcement, Delivery, IdKey, Instance, Product, SessionId, StreamId, StreamInterrupted,
+    StreamRecord, StreamStarted, StreamStopped,
+};
+use rtmsd::store::{Recorded, Store};
+use sha2::{Digest, Sha256};
+
+pub const URL: &str = "wss://rtms-sjc1.zoom.us:443";
+pub const OTHER_URL: &str = "wss://rtms-iad1.zoom.us:443";
+
+pub fn stream_id(text: &str) -> StreamId {
+    StreamId::parse(text).unwrap()
+}
+
+pub fn meeting(id: &str) -> Instance {
+    Instance::new(Product::Meeting, IdKey::MeetingUuid, id).unwrap()
+}
+
+/// A start of `stream` in the meeting `m`, received when it happened.
+pub fn started(stream: &str, event_ts_ms: i64, urls: &str) -> Delivery {
+    started_in("m", stream, event_ts_ms, urls)
+}
+
+pub fn started_in(instance: &str, stream: &str, event_ts_ms: i64, urls: &str) -> Delivery {
+    let started = StreamStarted {
+        stream_id: stream_id(stream),
+        instance: meeting(instance),
+        server_urls: urls.into(),
+        account_id: Some("acc1".into()),
+        meeting_id: None,
+        operator_id: Some("u1".into()),
+    };
+    delivery("meeting.rtms_started", event_ts_ms, Announcement::Started(started))
+}
+
+pub fn stopped(stream: &str, event_ts_ms: i64, stop_reason: Option<i64>) -> Delivery {
+    let stopped =
+        StreamStopped { stream_id: stream_id(stream), instance: meeting("m"), stop_reason };
+    delivery("meeting.rtms_stopped", event_ts_ms, Announcement::Stopped(stopped))
+}
+
+pub fn interrupted(stream: &str, event_ts_ms: i64) -> Delivery {
+    let interrupted = StreamInterrupted { stream_id: stream_id(stream), instance: meeting("m") };
+    delivery("meeting.rtms_interrupted", event_ts_ms, Announcement::Interrupted(interrupted))
+}
+
+pub fn other(event_ts_ms: i64) -> Delivery {
+    delivery("meeting.sharing_started", event_ts_ms, Announcement::Other)
+}
+
+fn delivery(event: &str, event_ts_ms: i64, announcement: Announcement) -> Delivery {
+    let body = format!("{event} {event_ts_ms} {announcement:?}");
+    Delivery {
+        digest: hex::encode(Sha256::digest(&body)),
+        event: event.into(),
+        event_ts_ms,
+        received_at_ms: event_ts_ms,
+        body,
+        announcement,
+    }
+}
+
+pub fn changed(stream: &str) -> Recorded {
+    Recorded::Changed(stream_id(stream))
+}
+
+pub async fn record(store: &Store, delivery: Delivery) -> Recorded {
+    store.record_delivery(&delivery).await.unwrap()
+}
+
+pub async fn read(store: &Store, stream: &str) -> StreamRecord {
+    store.stream(&stream_id(stream)).await.unwrap().expect("the stream is known")
+}
+
+/// Announces `stream` at time 1 and returns its session.
+pub async fn announce(store: &Store, stream: &str) -> SessionId {
+    assert_eq!(record(store, started(stream, 1, URL)).await, changed(stream));
+    read(store, stream).await.session_id
+}

@@ -1,0 +1,5 @@
+//! What several tests need.
+
+pub mod postgres;
+pub mod proxy;
+pub mod stores;
