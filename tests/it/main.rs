@@ -3,3 +3,4 @@
 mod http;
 mod store;
 mod support;
+mod walls;
