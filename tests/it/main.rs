@@ -1,0 +1,3 @@
+//! Tests from outside: the public API, real sockets.
+
+mod simulator;
