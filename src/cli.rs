@@ -11,8 +11,9 @@ use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigErrors, log_settings};
+use crate::simulator::{SimulateArgs, Verdict};
 use crate::store::Store;
-use crate::telemetry;
+use crate::{simulator, telemetry};
 
 /// A daemon for Zoom Realtime Media Streams. Settings come from the environment and from `.env`.
 #[derive(Debug, Parser)]
@@ -74,6 +75,16 @@ async fn with_config(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
     match Config::from_lookup(lookup) {
         Ok(config) => work(config).await,
         Err(errors) => wrong_settings(&errors),
+    }
+}
+
+/// Zoom's side alone. Fails when a client broke the protocol.
+async fn simulate(args: SimulateArgs, stop: CancellationToken) -> ExitCode {
+    start_logs(&telemetry::LogSettings { level: "warn".to_owned(), ..Default::default() });
+    match simulator::command(args, stop.cancelled_owned()).await {
+        Ok(Verdict::Clean) => ExitCode::SUCCESS,
+        Ok(Verdict::Breached) => ExitCode::FAILURE,
+        Err(error) => fail(1, &error.to_string()),
     }
 }
 

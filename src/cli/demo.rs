@@ -129,7 +129,7 @@ async fn start_simulator(
 ) -> Result<Simulator, String> {
     let script = match &args.script {
         None => Script::built_in(),
-        Some(path) => Script::load_file(path).map_err(said)?,
+        Some(path) => Script::read(path).map_err(said)?,
     };
     let settings = simulator::Settings {
         client_id: secrets.client_id.clone(),

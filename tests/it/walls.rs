@@ -128,7 +128,11 @@ fn is_test(path: &Path) -> bool {
 
 fn code(text: &str) -> String {
     let shipped = text.split("#[cfg(test)]\nmod ").next().unwrap_or(text);
-    shipped.lines().filter(|line| !line.trim_start().starts_with("//")).map(|l| format!("{l}\n")).collect()
+    shipped
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|l| format!("{l}\n"))
+        .collect()
 }
 
 /// In the file of this name or in the folder beside it.

@@ -60,7 +60,9 @@ impl Show {
             self.print_new(&session, &mut cursor).await;
             if self.has_ended(&session).await {
                 self.print_new(&session, &mut cursor).await;
-                return println!("\nThe meeting is over; what it left is still served. Ctrl-C ends the demo.");
+                return println!(
+                    "\nThe meeting is over; what it left is still served. Ctrl-C ends the demo."
+                );
             }
             // News only wake us: the store is what is shown.
             match &mut live {
