@@ -120,6 +120,21 @@ fn a_dial_that_fails_is_not_an_entry_and_waits_before_the_next() {
 }
 
 #[test]
+fn a_second_loss_of_what_is_lost_changes_nothing() {
+    let mut driver = Driver::stable(&[Medium::Audio]);
+    driver.lose(AUDIO);
+    driver.catch_up();
+    driver.lose(AUDIO);
+    driver.forget();
+    let deadline = driver.stream.deadline();
+    for _ in 0..5 {
+        driver.lose(AUDIO);
+    }
+    assert!(driver.said().is_empty());
+    assert_eq!(driver.stream.deadline(), deadline);
+}
+
+#[test]
 fn a_move_drops_every_old_socket_and_dials_the_new_server_at_once() {
     let mut driver = Driver::stable(&[Medium::Audio]);
     driver.move_to("wss://other.zoom.us");

@@ -77,6 +77,23 @@ fn a_leave_without_a_name_gets_it_from_the_roster() {
 }
 
 #[test]
+fn the_roster_has_a_bound_and_keeps_whom_it_knows() {
+    let named = |id: u32| format!(r#"{{"user_id":{id},"user_name":"n{id}"}}"#);
+    let people = |ids: std::ops::Range<u32>| ids.map(named).collect::<Vec<_>>().join(",");
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(SIGNALING, &event(3, &format!(r#","participants":[{}]"#, people(0..3_000))));
+    driver.hear(SIGNALING, &event(2, r#","user_id":5,"user_name":"Eva""#));
+    driver.forget();
+    let leave = r#","participants":[{"user_id":5},{"user_id":2047},{"user_id":2048}]"#;
+    driver.hear(SIGNALING, &event(4, leave));
+    let names = driver.entries().into_iter().map(|(_, body)| match body {
+        EntryBody::ParticipantLeft(person) => person.user_name,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(names.collect::<Vec<_>>(), [Some("Eva".to_owned()), Some("n2047".into()), None]);
+}
+
+#[test]
 fn the_roster_survives_a_rejoin() {
     let mut driver = Driver::live(&[Medium::Audio]);
     driver.hear(SIGNALING, &event(3, PEOPLE));

@@ -77,6 +77,22 @@ fn a_refused_scope_or_parameter_on_media_costs_that_medium_only() {
 }
 
 #[test]
+fn a_medium_that_was_refused_is_not_revived_by_the_end_of_its_socket() {
+    let mut driver = refused_audio(9);
+    driver.forget();
+    driver.lose(AUDIO);
+    driver.pass(Duration::from_secs(20));
+    assert!(driver.said().is_empty());
+}
+
+#[test]
+fn a_stream_that_lived_without_a_refused_medium_was_live() {
+    let mut driver = refused_audio(9);
+    driver.lose(TRANSCRIPT);
+    assert_eq!(driver.stream.status(), StreamStatus::Interrupted);
+}
+
+#[test]
 fn a_medium_that_was_refused_says_why() {
     let body = EntryBody::LinkDown {
         link: "audio".into(),

@@ -153,15 +153,49 @@ fn a_signaling_link_that_cannot_be_made_ends_the_stream_inside_60_seconds() {
     assert!(end.detail.contains("signaling"), "{}", end.detail);
 }
 
+/// Windows in which a second dial, begun after the first took its 10 s, must be cut short.
+fn short_windows(signaling_secs: u64, media_secs: u64) -> Driver {
+    let mut setup = setup(&[Medium::Audio], ConnectionMode::Split);
+    setup.timings.signaling_window = secs(signaling_secs);
+    setup.timings.media_window = secs(media_secs);
+    Driver::new(setup, 7)
+}
+
+fn assert_ends_in_exactly(driver: &mut Driver, time: Duration) {
+    driver.pass(time - MILLISECOND);
+    assert!(driver.end().is_none(), "{:?}", driver.end());
+    driver.pass(MILLISECOND);
+    assert_eq!(driver.end().map(|end| end.outcome), Some(Outcome::WindowExpired));
+}
+
 #[test]
-fn a_dial_never_outlives_the_window() {
-    let mut driver = Driver::stable(&[Medium::Audio]);
-    let start = driver.now;
+fn the_first_window_begins_with_the_first_dial_and_cuts_the_last_one_short() {
+    let mut driver = short_windows(12, 30);
+    assert_ends_in_exactly(&mut driver, secs(12));
+}
+
+#[test]
+fn a_media_window_begins_with_its_first_dial_and_cuts_the_last_one_short() {
+    let mut driver = short_windows(30, 12);
+    driver.join();
+    assert_ends_in_exactly(&mut driver, secs(12));
+}
+
+#[test]
+fn a_window_after_a_loss_begins_with_the_loss_and_cuts_the_last_dial_short() {
+    let mut driver = short_windows(12, 30);
+    driver.join();
+    driver.join_media(AUDIO);
+    driver.pass(secs(20));
     driver.lose(SIGNALING);
-    driver.pass(secs(60));
-    let end = driver.end().expect("no dial was answered");
-    assert_eq!(end.outcome, Outcome::WindowExpired);
-    assert_eq!(driver.now - start, secs(60));
+    assert_ends_in_exactly(&mut driver, secs(12));
+}
+
+#[test]
+fn a_move_has_the_window_of_signaling() {
+    let mut driver = short_windows(12, 30);
+    driver.move_to("wss://other.zoom.us");
+    assert_ends_in_exactly(&mut driver, secs(12));
 }
 
 #[test]
