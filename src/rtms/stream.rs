@@ -23,6 +23,8 @@ use crate::model::{EntryBody, Instance, Outcome, Participant, StreamId, StreamSt
 
 /// How many participants' names a stream remembers.
 const MAX_ROSTER: usize = 2048;
+/// A longer name is not remembered: no person's is nearly as long.
+const MAX_NAME_BYTES: usize = 1024;
 /// How many numbers of unknown messages are told apart.
 const MAX_UNKNOWN: usize = 64;
 
@@ -471,7 +473,8 @@ impl<T: AsRef<str>> Stream<T> {
         let Participant { user_id, user_name } = person;
         match user_name {
             Some(name) => {
-                if self.roster.len() < MAX_ROSTER || self.roster.contains_key(&user_id) {
+                let has_room = self.roster.len() < MAX_ROSTER || self.roster.contains_key(&user_id);
+                if has_room && name.len() <= MAX_NAME_BYTES {
                     self.roster.insert(user_id, name.clone());
                 }
                 Participant { user_id, user_name: Some(name) }

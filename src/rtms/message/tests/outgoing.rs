@@ -50,6 +50,19 @@ fn message_3_asks_for_media() {
 }
 
 #[test]
+fn message_3_asks_for_every_medium_as_section_6_3_shows_it() {
+    let expected: serde_json::Value = serde_json::from_str(
+        r#"{"audio":{"content_type":2,"sample_rate":1,"channel":1,"codec":1,"data_opt":2,"send_rate":20},
+            "video":{"content_type":3,"codec":7,"resolution":2,"data_opt":3,"fps":25},
+            "deskshare":{"content_type":3,"codec":5,"resolution":3,"fps":1},
+            "transcript":{"content_type":5,"src_language":9,"enable_lid":true},
+            "chat":{"content_type":5}}"#,
+    )
+    .unwrap();
+    assert_eq!(Params::default().media_params(&Medium::ALL), expected);
+}
+
+#[test]
 fn message_5_subscribes() {
     assert_eq!(
         Outgoing::Subscribe(vec![2, 3]).to_json(),

@@ -94,6 +94,18 @@ fn the_roster_has_a_bound_and_keeps_whom_it_knows() {
 }
 
 #[test]
+fn a_name_of_any_length_is_passed_on_but_not_remembered() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    let long = "x".repeat(100_000);
+    driver.hear(SIGNALING, &event(2, &format!(r#","user_id":7,"user_name":"{long}""#)));
+    driver.hear(SIGNALING, &event(4, r#","participants":[{"user_id":7}]"#));
+    let entries = driver.entries();
+    let name = |index: usize| serde_json::to_value(&entries[index].1).unwrap()["user_name"].clone();
+    assert_eq!(name(0), long);
+    assert!(name(1).is_null());
+}
+
+#[test]
 fn the_roster_survives_a_rejoin() {
     let mut driver = Driver::live(&[Medium::Audio]);
     driver.hear(SIGNALING, &event(3, PEOPLE));

@@ -209,10 +209,11 @@ fn an_answer_that_cannot_be_read_is_tried_again() {
 }
 
 #[test]
-fn the_reason_of_a_refusal_is_cut_to_a_length_for_a_log() {
+fn the_reason_of_a_refusal_is_one_short_line_of_a_log() {
     let mut driver = Driver::new(setup(&MEDIA, ConnectionMode::Split), 7);
     driver.open(SIGNALING);
-    let reason = "ü".repeat(1_000_000);
+    let reason = r"\nFATAL\u001b[31m".to_owned() + &"ü".repeat(1_000_000);
     driver.hear(SIGNALING, &format!(r#"{{"msg_type":2,"status_code":3,"reason":"{reason}"}}"#));
-    assert!(driver.end().unwrap().detail.len() < 1_000);
+    let detail = &driver.end().unwrap().detail;
+    assert!(detail.len() < 1_000 && detail.contains("FATAL[31mü"), "{detail}");
 }
