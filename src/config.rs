@@ -155,7 +155,7 @@ fn client(read: &mut Reader<'_>) -> Option<Credentials> {
 
 fn policy(read: &mut Reader<'_>) -> Option<Policy> {
     let hosts = read.text("RTMS_ALLOWED_HOSTS", &ZOOM_HOSTS.join(","));
-    let allow_ws = read.flag("RTMS_ALLOW_WS", false)?;
+    let allow_ws = read.flag("RTMS_ALLOW_WS", false);
     let hosts: Vec<String> =
         hosts.split(',').map(|host| host.trim().to_owned()).filter(|h| !h.is_empty()).collect();
     let is_host = |host: &String| {
@@ -165,7 +165,7 @@ fn policy(read: &mut Reader<'_>) -> Option<Policy> {
         let form = "host names, or suffixes that begin with a dot, separated by commas";
         return read.wrong("RTMS_ALLOWED_HOSTS", form);
     }
-    Some(Policy::new(hosts, allow_ws))
+    Some(Policy::new(hosts, allow_ws?))
 }
 
 fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {

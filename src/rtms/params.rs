@@ -8,6 +8,7 @@ mod legal;
 mod names;
 mod overrides;
 mod preset;
+mod resolve;
 mod wire;
 
 use serde::{Serialize, Serializer};
@@ -24,10 +25,10 @@ pub use names::{
     SampleRate, VideoCodec, VideoSelect,
 };
 pub use overrides::{
-    AudioOverrides, ParamMistake, ParamsOverrides, ShareOverrides, TranscriptOverrides,
-    VideoOverrides, media_from_names,
+    AudioOverrides, ParamsOverrides, ShareOverrides, TranscriptOverrides, VideoOverrides,
 };
 pub use preset::Preset;
+pub use resolve::{ParamMistake, media_from_names};
 pub use wire::media_from_mask;
 
 /// What to receive, how, and over how many sockets. In JSON it has the shape of [`ParamsOverrides`], with every

@@ -3,10 +3,9 @@
 use std::ops::RangeInclusive;
 
 use super::names::Named;
-use super::overrides::ParamMistake;
 use super::{
-    AudioCodec, AudioContent, AudioParams, Channels, SampleRate, ShareParams, VideoCodec,
-    VideoParams,
+    AudioCodec, AudioContent, AudioParams, Channels, ParamMistake, SampleRate, ShareParams,
+    VideoCodec, VideoParams,
 };
 
 /// Milliseconds of sound in one frame, whatever the codec (section 8.1).
@@ -74,12 +73,15 @@ const SHARE: [PictureRule; 3] = [
     PictureRule { codec: VideoCodec::H264, fps: 2..=30 },
 ];
 
+/// Writes down what a row allows for one field.
+type List = fn(&AudioRule) -> String;
+
 /// The fields that do not go with the codec.
 pub(super) fn audio(params: &AudioParams) -> Vec<ParamMistake> {
     let rule = audio_rule(params.codec);
     let is_send_rate = params.send_rate_ms.is_multiple_of(SEND_RATE_STEP_MS)
         && rule.send_rates_ms.contains(&params.send_rate_ms);
-    let checks: [(bool, &'static str, fn(&AudioRule) -> String); 4] = [
+    let checks: [(bool, &'static str, List); 4] = [
         (rule.content_types.contains(&params.content_type), "audio.content_type", |rule| {
             one_of(rule.content_types)
         }),
@@ -97,7 +99,7 @@ fn audio_rule(codec: AudioCodec) -> &'static AudioRule {
     AUDIO.iter().find(|rule| rule.codec == codec).expect("every codec has a row")
 }
 
-fn audio_mistake(field: &'static str, list: fn(&AudioRule) -> String) -> ParamMistake {
+fn audio_mistake(field: &'static str, list: List) -> ParamMistake {
     let rows = AUDIO.iter().map(|rule| (rule.codec.as_str(), list(rule)));
     ParamMistake { field, legal: by_codec(rows) }
 }
