@@ -18,7 +18,7 @@ use self::link::{Due, Link};
 use super::backoff;
 use super::endpoint::{Endpoint, Policy};
 use super::message::{FrameInfo, Medium, Message, Outgoing, parse};
-use super::params::Params;
+use super::params::{Effective, Params};
 use crate::model::{EntryBody, Instance, Outcome, Participant, StreamId, StreamStatus, UserId};
 
 /// How many participants' names a stream remembers.
@@ -152,6 +152,8 @@ struct MediaLink {
     lane: Lane,
     endpoint: Endpoint,
     link: Link,
+    /// From the last answer; none before the first.
+    effective: Option<Effective>,
 }
 
 #[derive(Debug)]
@@ -257,6 +259,11 @@ impl<T: AsRef<str>> Stream<T> {
             _ if self.was_live => StreamStatus::Interrupted,
             _ => StreamStatus::Announced,
         }
+    }
+
+    /// What Zoom gives on a media link, once it has accepted its handshake.
+    pub fn effective(&self, lane: Lane) -> Option<&Effective> {
+        self.media.iter().find(|media| media.lane == lane)?.effective.as_ref()
     }
 
     /// How many messages came that this version does not know, by `msg_type`.

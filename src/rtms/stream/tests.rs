@@ -50,7 +50,7 @@ fn setup(media: &[Medium], mode: ConnectionMode) -> Setup {
         stream_id: StreamId::parse("e1f2a3b4").unwrap(),
         instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "4444AAA==").unwrap(),
         signature: "19302915".into(),
-        params: Params { media: media.to_vec(), mode, buffer_data: true },
+        params: Params { media: media.to_vec(), mode, ..Params::default() },
         policy: Policy::new(ZOOM_HOSTS.map(String::from).to_vec(), false),
         timings: Timings::default(),
     }
