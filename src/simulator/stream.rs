@@ -390,7 +390,6 @@ impl Stream {
             Beat::Sent => self.report().keep_alives.sent += 1,
             Beat::Dead | Beat::Stuck => {
                 self.report().keep_alives.timeouts += 1;
-                self.state(now, wire::STREAM_INTERRUPTED, reason::SIGNAL_INTERRUPTED);
                 self.signaling.take().into_iter().for_each(|link| link.outbox.drop_tcp());
                 self.signaling_lost(now, reason::KEEP_ALIVE_TIMEOUT);
             }
