@@ -422,7 +422,8 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_script_plays() {
-        assert!(!Script::built_in().cues.is_empty());
+    fn the_built_in_script_plays_and_every_line_has_a_recorded_voice() {
+        let script = Script::built_in();
+        assert!(script.utterances.iter().all(|said| matches!(said.voice, Voice::Clip(_))));
     }
 }
