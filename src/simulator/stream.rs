@@ -1,7 +1,9 @@
-//! One RTMS stream as Zoom holds it: its links, windows and states. Signaling and media are in the folder.
+//! One RTMS stream as Zoom holds it: its links, windows and states. Signaling, media and
+//! what is done to it on purpose are in the folder.
 
 mod media;
 mod signaling;
+mod verbs;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::control::{ControlError, CutKind, LinkName, Verb};
+use super::control::ControlError;
 use super::event::{self, Event};
 use super::handshake::{Hello, Wish};
 use super::link::{Beat, Link};
@@ -240,28 +242,6 @@ impl Stream {
             .fold(far, Instant::min)
     }
 
-    pub fn act(&mut self, now: Instant, verb: &Verb, stage: &Stage) -> Result<(), ControlError> {
-        match verb {
-            Verb::Stop { reason } => self.end(now, *reason, stage),
-            Verb::Pause => self.pause(now, true),
-            Verb::Resume => self.pause(now, false),
-            Verb::Interrupt => return self.cut(now, LinkName::Signaling, CutKind::Drop),
-            Verb::FailOver => self.fail_over(now),
-            Verb::RepeatAnnouncement => self.shared.mail.put(self.announcement.clone()),
-            Verb::Cut { link, how } => return self.cut(now, *link, *how),
-            Verb::Stall { link, for_ms } => {
-                let wait = Duration::from_millis(*for_ms);
-                // A full queue is stalled as it is.
-                return self.each_named(*link, |link| _ = link.outbox.stall(wait));
-            }
-            Verb::StopKeepAlives { link } => {
-                return self.each_named(*link, Link::stop_keep_alives);
-            }
-            Verb::Start | Verb::End => unreachable!("the meeting's own verbs"),
-        }
-        Ok(())
-    }
-
     /// Ends the stream: everybody is told, sockets close, the webhook goes out.
     pub fn end(&mut self, now: Instant, stop_reason: u16, stage: &Stage) {
         if self.ended.replace(stop_reason).is_some() {
@@ -414,85 +394,9 @@ impl Stream {
             self.media_lost(now, gone.media, told, final_reason);
         }
     }
-
-    /// A fault of Zoom's: a link is cut and the stream interrupted.
-    fn cut(&mut self, now: Instant, name: LinkName, how: CutKind) -> Result<(), ControlError> {
-        if name == LinkName::Signaling {
-            let link = self.signaling.take().ok_or(ControlError::NoLink)?;
-            cut_off(link, how);
-            self.signaling_lost(now, reason::SIGNAL_INTERRUPTED);
-            return Ok(());
-        }
-        let cut: Vec<_> = self.media.extract_if(.., |media| name.names(&media.media)).collect();
-        if cut.is_empty() {
-            return Err(ControlError::NoLink);
-        }
-        for media in cut {
-            cut_off(media.link, how);
-            let reason = reason::DATA_INTERRUPTED;
-            self.media_lost(now, media.media, reason, reason);
-        }
-        Ok(())
-    }
-
-    fn each_named(
-        &mut self,
-        name: LinkName,
-        mut action: impl FnMut(&mut Link),
-    ) -> Result<(), ControlError> {
-        let signaling = self.signaling.iter_mut().filter(|_| name == LinkName::Signaling);
-        let media = self.media.iter_mut().filter(|media| name.names(&media.media));
-        let mut found = Err(ControlError::NoLink);
-        for link in signaling.chain(media.map(|media| &mut media.link)) {
-            action(link);
-            found = Ok(());
-        }
-        found
-    }
-
-    /// The server that has the stream dies; another one announces it (section 3.6, case A).
-    fn fail_over(&mut self, now: Instant) {
-        self.server += 1;
-        self.drop_all_links();
-        self.media_windows.clear();
-        self.ghosts.clear();
-        self.open_signaling_window(now, reason::AWAIT_RECONNECTION_TIMEOUT);
-        self.announcement = announcement(&self.shared, &self.id, self.server, now);
-        self.shared.mail.put(self.announcement.clone());
-    }
-
-    fn drop_all_links(&mut self) {
-        let media = self.media.drain(..).map(|media| media.link);
-        self.signaling.take().into_iter().chain(media).for_each(|link| link.outbox.drop_tcp());
-    }
-
-    fn pause(&mut self, now: Instant, pause: bool) {
-        if self.is_paused == pause {
-            return;
-        }
-        self.is_paused = pause;
-        self.flow.skip_to(self.shared.clock.ms(now));
-        let (session, stream) = if pause {
-            (wire::SESSION_PAUSED, wire::STREAM_PAUSED)
-        } else {
-            (wire::SESSION_RESUMED, wire::STREAM_RESUMED)
-        };
-        let now_ms = self.shared.wire_now(now);
-        self.tell(wire::session_state(&self.session_id, session, None, now_ms));
-        self.state(now, stream, 0);
-    }
 }
 
 fn announcement(shared: &Shared, id: &str, server: u32, now: Instant) -> Event {
     let url = format!("{}/signaling/{server}", shared.world.origin);
     event::rtms_started(&shared.who, id, &url, shared.wire_now(now))
-}
-
-fn cut_off(link: Link, how: CutKind) {
-    match how {
-        CutKind::Drop => link.outbox.drop_tcp(),
-        CutKind::Reset => link.outbox.reset_tcp(),
-        // An outbox that is dropped closes its socket in order.
-        CutKind::Close => drop(link),
-    }
 }
