@@ -1,6 +1,7 @@
 //! One RTMS stream as Zoom holds it: its links, windows and states. Signaling, media and
 //! what is done to it on purpose are in the folder.
 
+mod loss;
 mod media;
 mod signaling;
 mod verbs;
@@ -16,14 +17,14 @@ use tokio::time::Instant;
 use super::control::ControlError;
 use super::event::{self, Event};
 use super::handshake::{Hello, Wish};
-use super::link::{Beat, Link};
+use super::link::Link;
 use super::meeting::{Input, Shared, Stage};
 use super::report::StreamReport;
-use super::socket::{Loss, Outbox};
+use super::socket::Outbox;
 use super::status::Refusal;
 use super::{lock, wire};
 use crate::rtms::message::{Medium, msg_type};
-use media::{Flow, MediaLink};
+use media::{Admission, Flow, MediaLink};
 
 /// Stop reasons of section 10.6 that the server decides on.
 mod reason {
@@ -51,6 +52,12 @@ struct Ghost {
     /// The media of a media link; nothing for signaling.
     media: Vec<Medium>,
     until: Instant,
+}
+
+/// A handshake that was found right.
+enum Admitted {
+    Signaling { buffer_data: bool },
+    Media(Box<Admission>),
 }
 
 pub struct Stream {
@@ -132,28 +139,31 @@ impl Stream {
     /// A socket's first message.
     pub fn hello(&mut self, now: Instant, socket: u64, hello: Hello, outbox: Outbox) {
         self.ghosts.retain(|ghost| ghost.until > now);
-        let (answer, sequence) = (hello.answer, hello.sequence);
-        let checked = self.authenticate(&hello).and_then(|()| match &hello.wish {
-            Wish::Signaling { .. } => self.check_signaling(),
-            Wish::Media { .. } => Ok(()),
-        });
-        let accepted = checked.and_then(|()| match hello.wish {
-            Wish::Signaling { buffer_data } => Ok((None, buffer_data)),
-            Wish::Media { media_type, media_params } => {
-                self.check_media(hello.door, media_type, &media_params).map(|m| (Some(m), false))
+        self.bury(now);
+        match self.check(&hello) {
+            Ok(Admitted::Signaling { buffer_data }) => {
+                self.accept_signaling(now, self.link(now, socket, outbox), buffer_data);
             }
-        });
-        match accepted {
+            Ok(Admitted::Media(admission)) => {
+                self.accept_media(self.link(now, socket, outbox), *admission);
+            }
             Err(refusal) => {
                 self.report().refused(refusal);
-                outbox.send(wire::refused(answer, sequence, refusal));
+                outbox.send(wire::refused(hello.answer, refusal));
             }
-            Ok((None, buffer_data)) => {
-                self.accept_signaling(now, self.link(now, socket, outbox), sequence, buffer_data);
+        }
+    }
+
+    fn check(&mut self, hello: &Hello) -> Result<Admitted, Refusal> {
+        self.authenticate(hello)?;
+        match &hello.wish {
+            Wish::Signaling { buffer_data } => {
+                self.check_signaling()?;
+                Ok(Admitted::Signaling { buffer_data: *buffer_data })
             }
-            Ok((Some(admission), _)) => {
-                self.accept_media(self.link(now, socket, outbox), sequence, admission);
-            }
+            Wish::Media { media_type, media_params } => self
+                .check_media(hello.door, *media_type, media_params)
+                .map(|admission| Admitted::Media(admission.into())),
         }
     }
 
@@ -197,20 +207,6 @@ impl Stream {
             report.keep_alives.answered += 1;
         } else {
             report.breach("a keep-alive answered with another timestamp".to_owned());
-        }
-    }
-
-    /// A socket ended without the server wanting it.
-    pub fn lost(&mut self, now: Instant, socket: u64, loss: Loss, stage: &Stage) {
-        if self.signaling.as_ref().is_some_and(|link| link.socket == socket) {
-            self.signaling = None;
-            match loss {
-                Loss::Closed(NORMAL_CLOSE) => self.end(now, reason::RECEIVER_CLOSED, stage),
-                _ => self.signaling_lost(now, reason::SIGNAL_CLOSED),
-            }
-        } else if let Some(index) = self.media.iter().position(|m| m.link.socket == socket) {
-            let media = self.media.remove(index).media;
-            self.media_lost(now, media, reason::DATA_CLOSED, reason::DATA_CLOSED);
         }
     }
 
@@ -321,78 +317,6 @@ impl Stream {
         let timings = &self.shared.settings().timings;
         let ends_at = now + timings.wait(timings.media_window_ms);
         self.media_windows.push((media, Window { ends_at, reason }));
-    }
-
-    /// Remembers a dead link for as long as the server takes to notice.
-    fn haunt(&mut self, now: Instant, media: Vec<Medium>) {
-        let timings = &self.shared.settings().timings;
-        if timings.dead_link_ms > 0 {
-            let until = now + timings.wait(timings.dead_link_ms);
-            self.ghosts.push(Ghost { media, until });
-        }
-    }
-
-    /// Signaling is gone: nothing flows until the client is back with everything.
-    fn signaling_lost(&mut self, now: Instant, reason: u16) {
-        self.report().lost_links += 1;
-        self.open_signaling_window(now, reason);
-        self.haunt(now, Vec::new());
-        for media in &mut self.media {
-            media.is_ready = false;
-        }
-        let now_ms = self.shared.wire_now(now);
-        self.shared.mail.put(event::rtms_interrupted(&self.shared.who, &self.id, now_ms));
-    }
-
-    /// `state_reason` is told at once; `stop_reason` ends the stream when the window passes.
-    fn media_lost(
-        &mut self,
-        now: Instant,
-        media: Vec<Medium>,
-        state_reason: u16,
-        stop_reason: u16,
-    ) {
-        self.report().lost_links += 1;
-        self.haunt(now, media.clone());
-        self.open_media_window(now, media, stop_reason);
-        let event =
-            wire::event(wire::EVENT_MEDIA_INTERRUPTED, self.shared.wire_now(now), json!({}));
-        self.tell(event);
-        self.state(now, wire::STREAM_INTERRUPTED, state_reason);
-    }
-
-    fn beat_signaling(&mut self, now: Instant) {
-        let wire_ms = self.shared.wire_now(now);
-        let timings = &self.shared.settings().timings;
-        let Some(link) = &mut self.signaling else { return };
-        match link.beat(now, wire_ms, timings) {
-            Beat::NotDue => {}
-            Beat::Sent => self.report().keep_alives.sent += 1,
-            Beat::Dead | Beat::Stuck => {
-                self.report().keep_alives.timeouts += 1;
-                self.signaling.take().into_iter().for_each(|link| link.outbox.drop_tcp());
-                self.signaling_lost(now, reason::KEEP_ALIVE_TIMEOUT);
-            }
-        }
-    }
-
-    fn beat_media(&mut self, now: Instant) {
-        let wire_ms = self.shared.wire_now(now);
-        let mut dead = Vec::new();
-        for media in &mut self.media {
-            match media.link.beat(now, wire_ms, &self.shared.world.settings.timings) {
-                Beat::NotDue => {}
-                Beat::Sent => lock(&self.report).keep_alives.sent += 1,
-                Beat::Dead | Beat::Stuck => dead.push(media.link.socket),
-            }
-        }
-        for gone in self.media.extract_if(.., |m| dead.contains(&m.link.socket)).collect::<Vec<_>>()
-        {
-            self.report().keep_alives.timeouts += 1;
-            gone.link.outbox.drop_tcp();
-            let (told, final_reason) = (reason::DATA_INTERRUPTED, reason::KEEP_ALIVE_TIMEOUT);
-            self.media_lost(now, gone.media, told, final_reason);
-        }
     }
 }
 

@@ -166,6 +166,16 @@ async fn a_rejoin_is_accepted_at_once_and_keeps_its_subscriptions() {
 }
 
 #[tokio::test]
+async fn a_client_that_drops_everything_and_dials_at_once_is_not_refused() {
+    let scene = Scene::open(settings()).await;
+    for _ in 0..20 {
+        let (signaling, media) = live(&scene).await;
+        drop((signaling, media));
+    }
+    assert!(scene.simulator.shutdown().await.is_clean());
+}
+
+#[tokio::test]
 async fn a_server_that_has_not_noticed_the_drop_refuses_for_a_while() {
     let timings = Timings { dead_link_ms: 300, ..Timings::default() };
     let mut scene = Scene::open(Settings { timings, ..settings() }).await;
@@ -287,6 +297,33 @@ async fn messages_in_the_wrong_place_are_breaches() {
     ] {
         assert!(breaches.contains(expected), "{expected} is not in\n{breaches}");
     }
+}
+
+#[tokio::test]
+async fn a_script_without_an_end_begins_again() {
+    let mut script = super::kit::script();
+    let say = json!({"who": "ana", "text": "Again.", "duration_ms": 100});
+    script["timeline"].as_array_mut().unwrap().push(json!({"at_ms": 200, "say": say}));
+    script.as_object_mut().unwrap().remove("end");
+    let script = rtmsd::simulator::Script::parse(&script.to_string()).unwrap();
+    let scene = Scene::open(Settings { script, speed: 10.0, ..settings() }).await;
+    let (_signaling, mut media) = live(&scene).await;
+    let first = media.receive_type(17).await["content"]["start_time"].as_i64().unwrap();
+    let second = media.receive_type(17).await["content"]["start_time"].as_i64().unwrap();
+    assert_eq!(second - first, 1300, "the last cue is at 300 ms, and a second goes by");
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_ids_and_more_meetings_can_be_announced() {
+    let scene = Scene::open(settings()).await;
+    let mut other = Scene::open(settings()).await;
+    for id in ["meeting_uuid", "rtms_stream_id", "meeting_id"] {
+        assert_eq!(scene.started[id], other.started[id]);
+    }
+    let meeting_id = other.simulator.announce().unwrap();
+    let started = other.endpoint.next("meeting.rtms_started").await.body["payload"].clone();
+    assert_eq!(started["meeting_id"], *meeting_id);
+    assert_eq!(other.simulator.live_meetings().len(), 2);
 }
 
 #[tokio::test]
