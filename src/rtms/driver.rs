@@ -72,21 +72,27 @@ struct Driver<'a> {
 
 impl Driver<'_> {
     async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Drive {
+        let mut now = Instant::now();
         loop {
             if let Some(end) = self.perform() {
                 return Drive::Finished(end);
             }
-            self.feed.status(self.stream.status());
+            self.feed.report(self.stream.status(), now);
             self.set_alarm();
             // Sockets last: a busy link must not hide a command or another link's silence.
-            tokio::select! {
+            let news = tokio::select! {
                 biased;
                 command = commands.recv() => match command.and_then(|command| self.input(command)) {
-                    Some(input) => self.stream.handle(Instant::now(), input),
+                    Some(input) => Some(input),
                     None => return Drive::Left,
                 },
-                () = &mut self.alarm => self.stream.handle_timeout(Instant::now()),
-                input = self.links.next() => self.stream.handle(Instant::now(), input),
+                () = &mut self.alarm => None,
+                input = self.links.next() => Some(input),
+            };
+            now = Instant::now();
+            match news {
+                Some(input) => self.stream.handle(now, input),
+                None => self.stream.handle_timeout(now),
             }
         }
     }

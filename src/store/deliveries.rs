@@ -10,6 +10,9 @@ use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted
 /// grows with the backlog.
 const PRUNE_ROWS: u32 = 500;
 
+/// Zoom waits so long for signaling to come back (section 3.6).
+const SIGNALING_WINDOW_MS: i64 = 60_000;
+
 impl Store {
     /// Records a delivery and its effect on sessions and streams in one transaction.
     pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
@@ -45,13 +48,14 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
     let changed = match &delivery.announcement {
         Announcement::Started(started) => start(tx, delivery, started).await?,
         Announcement::Stopped(stopped) => stop(tx, delivery, stopped).await?,
+        Announcement::Interrupted(_) if is_stale(delivery) => false,
         Announcement::Interrupted(interrupted) => {
             let id = interrupted.stream_id.as_str();
             tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0
         }
         Announcement::Other => false,
     };
-    match stream_of(&delivery.announcement) {
+    match delivery.announcement.stream_id() {
         Some(stream_id) if changed => {
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             Ok(Recorded::Changed(stream_id.clone()))
@@ -60,13 +64,9 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
     }
 }
 
-fn stream_of(announcement: &Announcement) -> Option<&StreamId> {
-    match announcement {
-        Announcement::Started(started) => Some(&started.stream_id),
-        Announcement::Stopped(stopped) => Some(&stopped.stream_id),
-        Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
-        Announcement::Other => None,
-    }
+/// An interruption that is reported so late (a retried webhook) is over, one way or the other.
+fn is_stale(delivery: &Delivery) -> bool {
+    delivery.received_at_ms.saturating_sub(delivery.event_ts_ms) > SIGNALING_WINDOW_MS
 }
 
 /// False when these bytes were recorded before. A concurrent copy waits here for the first.
@@ -76,7 +76,7 @@ async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result
         &*delivery.event,
         delivery.event_ts_ms,
         delivery.received_at_ms,
-        stream_of(&delivery.announcement).map(StreamId::as_str),
+        delivery.announcement.stream_id().map(StreamId::as_str),
         &*delivery.body,
     ];
     Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)
