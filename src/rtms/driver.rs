@@ -16,6 +16,7 @@ use self::links::Links;
 use super::endpoint::Endpoint;
 use super::stream::{End, Input, Output, Setup, Stream};
 use crate::hub::Feed;
+use crate::model::StreamId;
 
 /// What the owner of a stream tells it.
 #[derive(Debug)]
@@ -59,13 +60,15 @@ pub async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Dri
     let links = Links::new(Arc::clone(&job.tls));
     let alarm = Box::pin(tokio::time::sleep(std::time::Duration::ZERO));
     let (generation, feed) = (&mut job.generation, &mut job.feed);
-    Driver { stream, links, alarm, generation, feed }.run(commands).await
+    let stream_id = &job.setup.stream_id;
+    Driver { stream, links, alarm, stream_id, generation, feed }.run(commands).await
 }
 
 struct Driver<'a> {
     stream: Stream<Utf8Bytes>,
     links: Links,
     alarm: Pin<Box<Sleep>>,
+    stream_id: &'a StreamId,
     generation: &'a mut i64,
     feed: &'a mut Feed,
 }
@@ -75,6 +78,7 @@ impl Driver<'_> {
         let mut now = Instant::now();
         loop {
             if let Some(end) = self.perform() {
+                self.log_unknown();
                 return Drive::Finished(end);
             }
             self.feed.report(self.stream.status(), now);
@@ -94,6 +98,14 @@ impl Driver<'_> {
                 Some(input) => self.stream.handle(now, input),
                 None => self.stream.handle_timeout(now),
             }
+        }
+    }
+
+    /// Messages that nobody reads are counted by `msg_type`, and told once.
+    fn log_unknown(&self) {
+        let unknown = self.stream.unknown();
+        if !unknown.is_empty() {
+            tracing::info!(stream_id = %self.stream_id, ?unknown, "messages of unknown types came");
         }
     }
 

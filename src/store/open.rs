@@ -63,7 +63,7 @@ async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), StoreError> 
     let connecting = PgConnection::connect_with(options);
     let mut connection = tokio::time::timeout(ACQUIRE_TIMEOUT, connecting)
         .await
-        .map_err(|_| StoreError::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into()))??;
+        .map_err(|_| StoreError::timed_out())??;
     connection.execute(MIGRATION_LIMITS).await?;
     schema::migrate(&schema::postgres(), &mut connection).await?;
     Ok(connection.close().await?)
