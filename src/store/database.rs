@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
