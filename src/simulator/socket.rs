@@ -29,8 +29,6 @@ const QUEUE: usize = 512;
 const BATCH: usize = 64;
 /// The longest message of a client: handshakes have about 1 kB.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
-/// For what is queued to be written, and for the client's Close frame, before TCP ends.
-const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
 /// Which way a socket came in; the first message says the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,8 +132,13 @@ pub async fn serve(world: Arc<World>, door: Door, mut socket: WebSocket) {
     if inbox.send(input).await.is_err() {
         return reject(&world, socket, &rejection).await;
     }
-    let loss = pump(socket, id, &inbox, queued, killed).await;
+    let grace = close_grace(&world);
+    let loss = pump(socket, id, &inbox, (queued, killed), grace).await;
     let _ = inbox.send(Input::Lost { socket: id, loss }).await;
+}
+
+fn close_grace(world: &World) -> Duration {
+    world.settings.timings.wait(world.settings.timings.close_ms)
 }
 
 /// Both directions at once: a client that reads slowly must still be heard.
@@ -143,8 +146,8 @@ async fn pump(
     socket: WebSocket,
     id: u64,
     inbox: &mpsc::Sender<Input>,
-    queued: mpsc::Receiver<Queued>,
-    killed: oneshot::Receiver<Kill>,
+    (queued, killed): (mpsc::Receiver<Queued>, oneshot::Receiver<Kill>),
+    grace: Duration,
 ) -> Loss {
     let (mut writer, mut reader) = socket.split();
     let kill = tokio::select! {
@@ -152,7 +155,7 @@ async fn pump(
         kill = ordered(killed) => kill,
         loss = read_all(&mut reader, id, inbox) => return loss,
         () = write_all(&mut writer, queued) => {
-            let _ = timeout(CLOSE_GRACE, close(&mut writer, &mut reader)).await;
+            let _ = timeout(grace, close(&mut writer, &mut reader)).await;
             return Loss::Dropped;
         }
     };
@@ -249,7 +252,7 @@ async fn reject(world: &World, socket: WebSocket, rejection: &handshake::Rejecti
             close(&mut writer, &mut reader).await;
         }
     };
-    let _ = timeout(CLOSE_GRACE, goodbye).await;
+    let _ = timeout(close_grace(world), goodbye).await;
 }
 
 impl Hello {
