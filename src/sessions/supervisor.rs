@@ -73,7 +73,7 @@ impl Supervisor {
 
     /// Runs until the stop, then ends or leaves the streams inside the grace.
     pub async fn run(mut self) {
-        let mut look = interval(self.settings.look_every);
+        let mut look = interval(self.settings.leases.look_every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut write_progress = interval(WRITE_PROGRESS_EVERY);
         write_progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -288,7 +288,7 @@ impl Supervisor {
     }
 
     fn lease_ms(&self) -> i64 {
-        i64::try_from(self.settings.lease.as_millis()).unwrap_or(i64::MAX)
+        i64::try_from(self.settings.leases.lease.as_millis()).unwrap_or(i64::MAX)
     }
 
     fn note_answer(&mut self, answer: Result<(), StoreError>) {

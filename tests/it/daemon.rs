@@ -1,0 +1,4 @@
+//! The whole daemon against the simulator, over real sockets and on real stores.
+
+mod kit;
+mod meeting;
