@@ -4,6 +4,7 @@ mod daemon;
 mod log;
 mod post;
 mod script;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -16,12 +17,13 @@ pub use daemon::{API_TOKEN, Api, Home, StreamView, TestDaemon};
 pub use log::{Log, Page};
 pub use post::{Post, send_webhook};
 pub use script::{chatter, endless, script};
+pub use webhooks::{started, stopped};
 
 /// No test waits longer for one thing.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at something that tells nobody when it changes.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// How much shorter the simulator's waits are: keep-alives come twice a second, windows last 3 s.
+/// How much shorter the simulator's waits are: keep-alives come twice a second.
 pub const TIME_SCALE: f64 = 20.0;
 
 /// What `look` finds, as soon as it finds something.
@@ -46,9 +48,13 @@ pub struct Zoom {
     _tls: Option<TempDir>,
 }
 
+/// A wait of the simulator that lasts so many real milliseconds.
+pub fn real(ms: u64) -> u64 {
+    ms * TIME_SCALE as u64
+}
+
 /// A simulator's settings with short waits, playing this script.
 pub fn zoom(script: rtmsd::simulator::Script) -> Settings {
-    let real = |ms: u64| ms * TIME_SCALE as u64;
     Settings {
         script,
         timings: Timings {
@@ -56,6 +62,8 @@ pub fn zoom(script: rtmsd::simulator::Script) -> Settings {
             // These are not what the tests wait for, and a busy machine needs them.
             webhook_deadline_ms: real(10_000),
             handshake_ms: real(10_000),
+            signaling_window_ms: real(10_000),
+            media_window_ms: real(10_000),
             validation_retry_ms: real(20),
             webhook_retries_ms: [real(200); 3],
             ..Timings::default()
@@ -132,10 +140,8 @@ impl Scene {
     async fn with(home: Home, zoom: Zoom) -> Self {
         let daemon = TestDaemon::start(&home).await;
         zoom.post.deliver_to(daemon.address);
-        let stream = eventually("a stream is announced", async || {
-            zoom.simulator.report().streams.pop()
-        })
-        .await;
+        let announced = async || zoom.simulator.report().streams.pop();
+        let stream = eventually("a stream is announced", announced).await;
         let log = Log::follow(daemon.api(), &stream.instance_id).await;
         Self { home, daemon, zoom, log }
     }
@@ -148,6 +154,16 @@ impl Scene {
     /// Waits until everything stands, on both sides.
     pub async fn live(&self) {
         self.daemon.api().reaches(self.log.session_id(), "live").await;
+    }
+
+    /// Waits until the daemon has every line that the simulator has sent, and returns how many.
+    pub async fn all_lines(&self) -> usize {
+        eventually("every line that was sent has come", async || {
+            let sent = self.zoom.medium("transcript").frames;
+            let come = self.log.page().of("transcript").len();
+            (sent == come as u64).then_some(come)
+        })
+        .await
     }
 
     /// Waits for the stream's end and returns its row.

@@ -87,8 +87,8 @@ fn fast() -> Timings {
         handshake: Duration::from_secs(5),
         silence: Duration::from_secs(3),
         stable: Duration::from_millis(100),
-        signaling_window: Duration::from_secs(5),
-        media_window: Duration::from_secs(5),
+        signaling_window: Duration::from_secs(10),
+        media_window: Duration::from_secs(10),
         close: Duration::from_secs(3),
         drain: Duration::from_secs(1),
     }
