@@ -118,7 +118,9 @@ fn check(settings: &Settings) -> Result<(), SimulatorError> {
     Ok(())
 }
 
+/// The time counts from when meetings can begin.
 async fn end_after(world: Arc<World>, wait: Duration) {
+    world.courier.validated().await;
     tokio::select! {
         () = world.stop.cancelled() => return,
         () = tokio::time::sleep(wait) => {}

@@ -77,6 +77,11 @@ impl Outbox {
         self.queue.try_send(Queued::Text(text.into())).is_ok()
     }
 
+    /// Whether the socket is gone, even if nobody has been told yet.
+    pub fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
     /// How many texts the queue would take now.
     pub fn room(&self) -> usize {
         self.queue.capacity()
@@ -256,7 +261,7 @@ async fn first_text(socket: &mut WebSocket) -> Option<String> {
 /// Answers a first message that belongs to no stream, and closes.
 async fn reject(world: &World, socket: WebSocket, rejection: &handshake::Rejection) {
     lock(&world.strays).refused(rejection.refusal);
-    let answer = wire::refused(rejection.answer, rejection.sequence, rejection.refusal);
+    let answer = wire::refused(rejection.answer, rejection.refusal);
     let (mut writer, mut reader) = socket.split();
     let goodbye = async {
         if writer.send(Message::Text(answer.into())).await.is_ok() {
@@ -269,10 +274,6 @@ async fn reject(world: &World, socket: WebSocket, rejection: &handshake::Rejecti
 impl Hello {
     /// The refusal when nothing live has its stream id.
     fn unknown_stream(&self) -> handshake::Rejection {
-        handshake::Rejection {
-            answer: self.answer,
-            sequence: self.sequence,
-            refusal: super::status::Refusal::STREAM_ID,
-        }
+        handshake::Rejection { answer: self.answer, refusal: super::status::Refusal::STREAM_ID }
     }
 }

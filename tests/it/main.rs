@@ -1,4 +1,4 @@
-//! Everything from the outside: the store on both databases, the daemon over real sockets.
+//! Everything from the outside: the store on both databases, the simulator, the daemon over real sockets.
 
 mod daemon;
 mod http;

@@ -26,15 +26,9 @@ impl Stream {
         Ok(())
     }
 
-    pub(super) fn accept_signaling(
-        &mut self,
-        now: Instant,
-        link: Link,
-        sequence: i64,
-        buffer_data: bool,
-    ) {
+    pub(super) fn accept_signaling(&mut self, now: Instant, link: Link, buffer_data: bool) {
         self.replace_links(now);
-        link.outbox.send(wire::signaling_accepted(sequence, self.server_urls()));
+        link.outbox.send(wire::signaling_accepted(self.server_urls()));
         self.signaling = Some(link);
         self.signaling_window = None;
         self.report().signaling_handshakes += 1;
@@ -95,7 +89,7 @@ impl Stream {
         let refusal = Refusal::DUPLICATE_SIGNALING;
         self.report().refused(refusal);
         self.report().breach("a second handshake on one socket".to_owned());
-        self.tell(wire::refused(msg_type::SIGNALING_HAND_SHAKE_RESP, 0, refusal));
+        self.tell(wire::refused(msg_type::SIGNALING_HAND_SHAKE_RESP, refusal));
     }
 
     /// Message 5. Subscribing to joins tells who is there already.
