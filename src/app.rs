@@ -55,11 +55,7 @@ pub struct App {
 
 impl App {
     /// Opens the store, brings its schema up to date, and builds the rest. Starts nothing.
-    pub async fn build(
-        config: Config,
-        timings: Timings,
-        leases: Leases,
-    ) -> Result<Self, AppError> {
+    pub async fn build(config: Config, timings: Timings, leases: Leases) -> Result<Self, AppError> {
         let tls = client_config(config.ca_file.as_deref())?;
         let store = Store::open(&config.database).await?;
         let writer_settings = WriterSettings {

@@ -3,7 +3,9 @@
 use rtmsd::simulator::{LinkName, Settings, Verb};
 use serde_json::json;
 
-use super::kit::{Home, Scene, TestDaemon, endless, eventually, send_webhook, started, stopped, zoom};
+use super::kit::{
+    Home, Scene, TestDaemon, endless, eventually, send_webhook, started, stopped, zoom,
+};
 use super::peer::Peer;
 
 const LINE_MS: u32 = 100;
@@ -85,7 +87,8 @@ async fn a_stream_that_moves_while_its_old_server_still_answers_is_moved_at_once
 
 #[tokio::test]
 async fn a_stop_that_comes_before_its_start_is_remembered() {
-    let daemon = TestDaemon::start(&Home::sqlite()).await;
+    let home = Home::sqlite();
+    let daemon = TestDaemon::start(&home).await;
     let mut peer = Peer::listen().await;
     assert_eq!(send_webhook(daemon.address, &stopped("first", 6)).await, 200);
     assert_eq!(send_webhook(daemon.address, &started("first", &peer.url())).await, 200);
@@ -111,7 +114,9 @@ async fn the_stop_webhook_ends_a_stream_whose_state_4_is_lost() {
     let scene = live(Home::sqlite()).await;
     scene.zoom.perform(Verb::Stall { link: LinkName::Signaling, for_ms: 60_000 }).await;
     scene.zoom.perform(Verb::Stop { reason: 10 }).await;
-    assert_eq!(scene.ended().await.end(), ("stopped", Some(10)));
+    // Zoom closes the media sockets, too, and knows nothing of the stream when they are dialled again.
+    let end = scene.ended().await;
+    assert!([("stopped", Some(10)), ("gone", Some(10))].contains(&end.end()), "{end:?}");
 }
 
 #[tokio::test]

@@ -58,7 +58,8 @@ impl PeerSocket {
     pub async fn welcome(&mut self, media_url: &str) {
         assert_eq!(self.hear().await["msg_type"], 1);
         let urls = json!({"media_server": {"server_urls": {"all": media_url}}});
-        let mut answer = json!({"msg_type": 2, "protocol_version": 1, "status_code": 0, "reason": ""});
+        let mut answer =
+            json!({"msg_type": 2, "protocol_version": 1, "status_code": 0, "reason": ""});
         answer["media_server"] = urls["media_server"].clone();
         self.say(&answer).await;
     }

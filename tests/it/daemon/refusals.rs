@@ -33,7 +33,8 @@ async fn a_wrong_client_secret_is_refused_once() {
 
 #[tokio::test]
 async fn a_stream_that_zoom_does_not_know_is_gone() {
-    let daemon = TestDaemon::start(&Home::sqlite()).await;
+    let home = Home::sqlite();
+    let daemon = TestDaemon::start(&home).await;
     let zoom = Zoom::open(zoom(endless(200))).await;
     let end = end_of(&daemon, &zoom.simulator.signaling_url()).await;
     assert_eq!(end.end(), ("gone", None));
@@ -43,14 +44,16 @@ async fn a_stream_that_zoom_does_not_know_is_gone() {
 
 #[tokio::test]
 async fn a_url_that_is_not_allowed_is_not_dialled() {
-    let daemon = TestDaemon::start(&Home::sqlite()).await;
+    let home = Home::sqlite();
+    let daemon = TestDaemon::start(&home).await;
     let end = end_of(&daemon, "wss://rtms.example.org/").await;
     assert_eq!(end.end(), ("url_refused", None));
 }
 
 #[tokio::test]
 async fn a_dead_url_is_tried_until_the_window_ends() {
-    let daemon = TestDaemon::start(&impatient()).await;
+    let home = impatient();
+    let daemon = TestDaemon::start(&home).await;
     let dead: SocketAddr = {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()
@@ -78,7 +81,8 @@ async fn a_server_that_says_nothing_is_tried_until_the_window_ends() {
 
 #[tokio::test]
 async fn a_server_that_accepts_and_drops_for_ever_is_given_up_and_not_hammered() {
-    let daemon = TestDaemon::start(&impatient()).await;
+    let home = impatient();
+    let daemon = TestDaemon::start(&home).await;
     let mut peer = Peer::listen().await;
     let url = peer.url();
     let (count, counted) = tokio::sync::watch::channel(0);

@@ -121,8 +121,7 @@ async fn take(State(office): State<Office>, headers: HeaderMap, body: Bytes) -> 
         _ if is_lost => (200, Vec::new()),
         None => (503, Vec::new()),
         Some(daemon) => {
-            let (timestamp, signature) =
-                (value("x-zm-request-timestamp"), value("x-zm-signature"));
+            let (timestamp, signature) = (value("x-zm-request-timestamp"), value("x-zm-signature"));
             deliver(daemon, &body, timestamp, signature).await
         }
     };
