@@ -18,15 +18,11 @@ use crate::http::{AppState, Counters, router};
 use crate::hub::{Hub, Writer, WriterSettings};
 use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
-use crate::sessions::{self, Supervisor, supervisor};
+use crate::sessions::{self, Leases, Supervisor, supervisor};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::signature::WebhookKey;
 
-/// A stream whose daemon gives no sign of life for so long is taken up by another.
-const LEASE: Duration = Duration::from_secs(15);
-/// How often the rows of all streams are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How often old deliveries are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a request's body may take.
@@ -59,7 +55,7 @@ pub struct App {
 
 impl App {
     /// Opens the store, brings its schema up to date, and builds the rest. Starts nothing.
-    pub async fn build(config: Config, timings: Timings) -> Result<Self, AppError> {
+    pub async fn build(config: Config, timings: Timings, leases: Leases) -> Result<Self, AppError> {
         let tls = client_config(config.ca_file.as_deref())?;
         let store = Store::open(&config.database).await?;
         let writer_settings = WriterSettings {
@@ -76,8 +72,7 @@ impl App {
             timings,
             tls,
             max_streams: config.max_streams,
-            lease: LEASE,
-            look_every: LOOK_EVERY,
+            leases,
             at_shutdown: config.at_shutdown,
             grace: config.shutdown_grace,
         };

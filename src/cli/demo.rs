@@ -18,6 +18,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::rtms::stream::Timings;
 use crate::secret::Secret;
+use crate::sessions::Leases;
 use crate::simulator::{self, Script, Simulator, Start};
 use crate::telemetry::LogSettings;
 
@@ -58,7 +59,7 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     let address = listener.local_addr().map_err(said)?;
     let secrets = Secrets::make();
     let config = config(address, &args, &secrets)?;
-    let app = App::build(config, Timings::default()).await.map_err(said)?;
+    let app = App::build(config, Timings::default(), Leases::default()).await.map_err(said)?;
     let show = Show::new(app.store.clone(), app.hub.clone(), clock::now_ms());
     let daemon = tokio::spawn(app.run(listener, stop.clone()));
     let simulator = start_simulator(address, &args, &secrets).await?;

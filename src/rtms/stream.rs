@@ -8,7 +8,7 @@ mod media;
 mod signaling;
 mod verdict;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
@@ -143,6 +143,11 @@ pub struct Stream<T> {
     phase: Phase,
     paused: bool,
     was_live: bool,
+    /// Zoom reported a media link as lost, and none of our sockets shows it yet: when to act on it.
+    media_report_due: Option<Instant>,
+    /// Who is there: a new subscription brings everybody again (section 3.2).
+    present: HashSet<UserId>,
+    has_first_packet: bool,
     /// Names by id, since a leave may come without one (section 7).
     roster: HashMap<UserId, String>,
     unknown: BTreeMap<u16, u64>,
@@ -186,6 +191,9 @@ impl<T: AsRef<str>> Stream<T> {
             phase: Phase::Running,
             paused: false,
             was_live: false,
+            media_report_due: None,
+            present: HashSet::new(),
+            has_first_packet: false,
             roster: HashMap::new(),
             unknown: BTreeMap::new(),
             outputs: VecDeque::from([dial]),
@@ -214,6 +222,9 @@ impl<T: AsRef<str>> Stream<T> {
         if self.ending_due(now) {
             return;
         }
+        if self.media_report_due.is_some_and(|due| now >= due) {
+            self.act_on_media_report(now);
+        }
         for id in self.link_ids() {
             self.link_due(now, id);
         }
@@ -232,7 +243,7 @@ impl<T: AsRef<str>> Stream<T> {
             Phase::Closing { until } | Phase::Draining { until, .. } => Some(*until),
         };
         let media = self.media.iter().filter_map(|media| media.link.deadline());
-        media.chain(self.signaling.deadline()).chain(phase).min()
+        media.chain(self.signaling.deadline()).chain(phase).chain(self.media_report_due).min()
     }
 
     pub fn status(&self) -> StreamStatus {
@@ -303,6 +314,8 @@ impl<T: AsRef<str>> Stream<T> {
     fn lost(&mut self, now: Instant, id: LinkId, loss: Loss, socket: Socket) {
         let Some(link) = self.link_mut(id).filter(|link| link.has_socket()) else { return };
         let is_news = link.is_live() || link.is_first_loss();
+        // What was reported is seen now.
+        self.media_report_due = None;
         if socket == Socket::Open {
             self.outputs.push_back(Output::HangUp(id, HangUp::Silently));
         }

@@ -70,7 +70,7 @@ impl Supervisor {
 
     /// Runs until the stop, then ends or leaves the streams inside the grace.
     pub async fn run(mut self) {
-        let mut look = interval(self.settings.look_every);
+        let mut look = interval(self.settings.leases.look_every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stop = self.stop.clone();
         loop {
@@ -280,7 +280,7 @@ impl Supervisor {
     }
 
     fn lease_ms(&self) -> i64 {
-        i64::try_from(self.settings.lease.as_millis()).unwrap_or(i64::MAX)
+        i64::try_from(self.settings.leases.lease.as_millis()).unwrap_or(i64::MAX)
     }
 
     fn note_answer(&mut self, answer: Result<(), StoreError>) {
@@ -288,10 +288,10 @@ impl Supervisor {
             Ok(()) => self.store_is_away = false,
             Err(error) if !self.store_is_away => {
                 self.store_is_away = true;
-                self.patient_until = Some(Instant::now() + self.settings.lease);
+                self.patient_until = Some(Instant::now() + self.settings.leases.lease);
                 tracing::warn!(%error, "the store does not answer; live streams go on");
             }
-            Err(_) => self.patient_until = Some(Instant::now() + self.settings.lease),
+            Err(_) => self.patient_until = Some(Instant::now() + self.settings.leases.lease),
         }
     }
 }

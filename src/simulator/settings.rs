@@ -25,6 +25,15 @@ pub enum Duplicates {
     Kick,
 }
 
+/// In which WebSocket frames the server's JSON travels. Zoom's are not published; a client takes all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frames {
+    Text,
+    Binary,
+    /// Text messages in two frames each.
+    Fragmented,
+}
+
 /// Everything that a simulator is told when it starts.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -56,6 +65,7 @@ pub struct Settings {
     /// Whether message 2 offers one socket for every medium.
     pub offer_all: bool,
     pub duplicates: Duplicates,
+    pub frames: Frames,
     /// Takes still images of a share at up to 5 frames a second, and H.264 at any rate (conflict 19.17).
     pub lenient_params: bool,
     /// `stop_reason` after a REST stop: not published, 2 is likely (section 10.6).
@@ -85,6 +95,7 @@ impl Default for Settings {
             scopes: Medium::ALL.to_vec(),
             offer_all: true,
             duplicates: Duplicates::Refuse,
+            frames: Frames::Text,
             lenient_params: false,
             rest_stop_reason: 2,
             max_connections: 20_000,
