@@ -122,8 +122,8 @@ impl<T: AsRef<str>> Stream<T> {
         match event {
             Event::FirstPacket => self.note(at_ms, EntryBody::FirstPacket {}),
             Event::ActiveSpeaker(person) => self.person(at_ms, person, EntryBody::ActiveSpeaker),
-            Event::Joined(people) => self.people(at_ms, people, EntryBody::ParticipantJoined),
-            Event::Left(people) => self.people(at_ms, people, EntryBody::ParticipantLeft),
+            Event::Joined(people) => self.people_joined(at_ms, people),
+            Event::Left(people) => self.people_left(at_ms, people),
             Event::SharingStarted(person) => self.person(at_ms, person, EntryBody::SharingStarted),
             Event::SharingStopped => self.note(at_ms, EntryBody::SharingStopped {}),
             Event::MediaInterrupted => self.media_reported_lost(now),
@@ -145,8 +145,23 @@ impl<T: AsRef<str>> Stream<T> {
         person: Participant,
         body: fn(Participant) -> EntryBody,
     ) {
-        let person = self.named(person);
+        let person = self.roster.named(person);
         self.note(at_ms, body(person));
+    }
+
+    fn people_joined(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
+        for person in people {
+            if let Some(person) = self.roster.joined(person) {
+                self.note(at_ms, EntryBody::ParticipantJoined(person));
+            }
+        }
+    }
+
+    fn people_left(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
+        for person in people {
+            let person = self.roster.left(person);
+            self.note(at_ms, EntryBody::ParticipantLeft(person));
+        }
     }
 
     fn people(
