@@ -10,6 +10,10 @@ use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted
 /// grows with the backlog.
 const PRUNE_ROWS: u32 = 500;
 
+/// Zoom waits so long for signaling (section 3.6). A report that is older, because only a retry of it was taken
+/// (section 13.5), is about a connection that is back long since, and must not disturb it.
+const INTERRUPT_IS_NEWS_MS: i64 = 60_000;
+
 impl Store {
     /// Records a delivery and its effect on sessions and streams in one transaction.
     pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
@@ -47,7 +51,7 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
         Announcement::Stopped(stopped) => stop(tx, delivery, stopped).await?,
         Announcement::Interrupted(interrupted) => {
             let id = interrupted.stream_id.as_str();
-            tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0
+            is_recent(delivery) && tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0
         }
         Announcement::Other => false,
     };
@@ -58,6 +62,10 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
         }
         _ => Ok(Recorded::NoChange),
     }
+}
+
+fn is_recent(delivery: &Delivery) -> bool {
+    delivery.received_at_ms.saturating_sub(delivery.event_ts_ms) <= INTERRUPT_IS_NEWS_MS
 }
 
 fn stream_of(announcement: &Announcement) -> Option<&StreamId> {

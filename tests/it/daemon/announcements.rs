@@ -161,3 +161,15 @@ async fn an_interrupted_webhook_alone_makes_a_new_handshake() {
     page.await.assert_numbered();
     scene.live().await;
 }
+
+#[tokio::test]
+async fn an_interrupted_webhook_that_comes_minutes_late_disturbs_nobody() {
+    let scene = live(Home::sqlite()).await;
+    let mut interrupted = scene.zoom.post.letter("meeting.rtms_started").await.body;
+    interrupted["event"] = "meeting.rtms_interrupted".into();
+    interrupted["event_ts"] = (interrupted["event_ts"].as_i64().unwrap() - 300_000).into();
+    assert_eq!(scene.zoom.post.send(&interrupted).await, 200);
+    let page = scene.log.lines(scene.log.page().of("transcript").len() + 5).await;
+    assert!(page.of("link_down").is_empty(), "{:#?}", page.outline());
+    assert_eq!(scene.stream().await.interrupts, 0);
+}
