@@ -143,6 +143,8 @@ pub struct Stream<T> {
     was_live: bool,
     /// Zoom reported a media link as lost, and none of our sockets shows it yet: when to act on it.
     media_report_due: Option<Instant>,
+    /// Zoom's server does not know the stream any more: when to believe it.
+    gone_at: Option<Instant>,
     /// Who is there: a new subscription brings everybody again (section 3.2).
     present: HashSet<UserId>,
     has_first_packet: bool,
@@ -190,6 +192,7 @@ impl<T: AsRef<str>> Stream<T> {
             paused: false,
             was_live: false,
             media_report_due: None,
+            gone_at: None,
             present: HashSet::new(),
             has_first_packet: false,
             roster: HashMap::new(),
@@ -377,6 +380,7 @@ impl<T: AsRef<str>> Stream<T> {
         let timings = &self.setup.timings;
         self.signaling = Link::dialing(now, timings.signaling_window, timings);
         self.endpoint = endpoint.clone();
+        self.gone_at = None;
         self.outputs.push_back(Output::Dial(LinkId::Signaling, endpoint));
     }
 
