@@ -12,7 +12,9 @@ RUN useradd --system --uid 10001 --home-dir /var/lib/rtmsd --create-home rtmsd
 COPY --from=build /rtmsd /usr/local/bin/rtmsd
 USER rtmsd
 WORKDIR /var/lib/rtmsd
-ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/var/lib/rtmsd/data LOG_FORMAT=json
+# The port is left to PORT or ZM_RTMS_PORT; 3000 is the default.
+ENV DATA_DIR=/var/lib/rtmsd/data
+RUN mkdir -m 0700 data
 VOLUME /var/lib/rtmsd/data
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["rtmsd", "health"]

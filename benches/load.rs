@@ -41,6 +41,8 @@ struct Args {
 #[tokio::main]
 async fn main() {
     let args = Args::parse();
+    // This program's own HTTP client, unlike the daemon's, takes the process's default.
+    rustls::crypto::ring::default_provider().install_default().expect("nobody chose before");
     rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files can be raised");
     let folder = tempfile::tempdir().expect("a folder for the run");
     let port = free_port().await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -82,43 +82,34 @@ impl App {
         Ok(Self { store, hub, config, node, writer, supervisor, on_change, stop_streams })
     }
 
-    /// Serves until `stop`: then HTTP ends first, the streams next, and what they still said is stored last.
+    /// Serves until `stop`. Then the streams end or are left, and what they said is stored, while HTTP still
+    /// takes webhooks and says that it drains; HTTP ends last.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<(), AppError> {
-        let state = self.state(stop.clone());
         let limits = Limits {
             connections: self.config.max_connections,
             grace: self.config.shutdown_grace,
             ..Limits::default()
         };
+        let (stop_http, state) = (CancellationToken::new(), self.state(stop.clone()));
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(prune(self.store.clone(), self.config.delivery_retention));
         let mut streams = tokio::spawn(self.supervisor.run());
-        let mut server = tokio::spawn(serve(listener, router(state), limits, stop.clone()));
+        let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
             // The server ends at the stop, too, and that is not early.
             biased;
             () = stop.cancelled() => None,
             _ = &mut streams => Some("streams"),
-            _ = &mut server => Some("http"),
+            _ = &mut http => Some("http"),
             _ = background.join_next() => Some("store writer"),
         };
         stop.cancel();
         self.stop_streams.cancel();
-        for part in [server, streams] {
-            if !part.is_finished() {
-                // A panic in a part was logged where it happened; the others still stop in order.
-                let _ = part.await;
-            }
-        }
-        if timeout(LAST_STEP, self.hub.flush()).await.is_err() {
-            tracing::error!("the last entries could not be stored in time");
-        }
-        if !matches!(timeout(LAST_STEP, self.store.release_leases(self.node)).await, Ok(Ok(_))) {
-            tracing::warn!(
-                "the streams' leases could not be given back; they expire by themselves"
-            );
-        }
+        finished(streams).await;
+        hand_over(&self.hub, &self.store, self.node).await;
+        stop_http.cancel();
+        finished(http).await;
         background.shutdown().await;
         self.store.close().await;
         ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
@@ -138,6 +129,24 @@ impl App {
             draining,
             counters: Arc::new(Counters::default()),
         })
+    }
+}
+
+/// Waits for a part that was told to stop. A panic in it was logged where it happened, and the others still
+/// stop in order.
+async fn finished(part: JoinHandle<()>) {
+    if !part.is_finished() {
+        let _ = part.await;
+    }
+}
+
+/// Stores what the streams still said, and lets the next start have them.
+async fn hand_over(hub: &Hub, store: &Store, node: NodeId) {
+    if timeout(LAST_STEP, hub.flush()).await.is_err() {
+        tracing::error!("the last entries could not be stored in time");
+    }
+    if !matches!(timeout(LAST_STEP, store.release_leases(node)).await, Ok(Ok(_))) {
+        tracing::warn!("the streams' leases could not be given back; they expire by themselves");
     }
 }
 

@@ -118,6 +118,8 @@ pub struct Timings {
     pub handshake_ms: u64,
     /// How long the server believes in a signaling or media link whose TCP connection is gone. Not published.
     pub dead_link_ms: u64,
+    /// For what is queued to be written, and for the client's Close frame, before TCP ends. Not published.
+    pub close_ms: u64,
     pub webhook_deadline_ms: u64,
     /// Waits before the second, third and fourth attempt.
     pub webhook_retries_ms: [u64; 3],
@@ -139,6 +141,7 @@ impl Default for Timings {
             media_window_ms: 65_000,
             handshake_ms: 10_000,
             dead_link_ms: 0,
+            close_ms: 2_000,
             webhook_deadline_ms: 3_000,
             webhook_retries_ms: [5 * MINUTE_MS, 20 * MINUTE_MS, 60 * MINUTE_MS],
             validation_retry_ms: 1_000,

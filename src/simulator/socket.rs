@@ -32,8 +32,6 @@ const QUEUE: usize = 512;
 const BATCH: usize = 64;
 /// The longest message of a client: handshakes have about 1 kB.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
-/// For what is queued to be written, and for the client's Close frame, before TCP ends.
-const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
 /// Which way a socket came in; the first message says the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,9 +135,14 @@ pub async fn serve(world: Arc<World>, door: Door, mut socket: WebSocket) {
     if inbox.send(input).await.is_err() {
         return reject(&world, socket, &rejection).await;
     }
+    let grace = close_grace(&world);
     let frames = world.settings.frames;
-    let loss = pump(socket, id, &inbox, (queued, frames), killed).await;
+    let loss = pump(socket, id, &inbox, (queued, frames), killed, grace).await;
     let _ = inbox.send(Input::Lost { socket: id, loss }).await;
+}
+
+fn close_grace(world: &World) -> Duration {
+    world.settings.timings.wait(world.settings.timings.close_ms)
 }
 
 /// Both directions at once: a client that reads slowly must still be heard.
@@ -149,6 +152,7 @@ async fn pump(
     inbox: &mpsc::Sender<Input>,
     (queued, frames): (mpsc::Receiver<Queued>, Frames),
     killed: oneshot::Receiver<Kill>,
+    grace: Duration,
 ) -> Loss {
     let (mut writer, mut reader) = socket.split();
     let kill = tokio::select! {
@@ -156,7 +160,7 @@ async fn pump(
         kill = ordered(killed) => kill,
         loss = read_all(&mut reader, id, inbox) => return loss,
         () = write_all(&mut writer, queued, frames) => {
-            let _ = timeout(CLOSE_GRACE, close(&mut writer, &mut reader)).await;
+            let _ = timeout(grace, close(&mut writer, &mut reader)).await;
             return Loss::Dropped;
         }
     };
@@ -268,7 +272,7 @@ async fn reject(world: &World, socket: WebSocket, rejection: &handshake::Rejecti
             close(&mut writer, &mut reader).await;
         }
     };
-    let _ = timeout(CLOSE_GRACE, goodbye).await;
+    let _ = timeout(close_grace(world), goodbye).await;
 }
 
 impl Hello {

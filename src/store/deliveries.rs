@@ -10,9 +10,8 @@ use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted
 /// grows with the backlog.
 const PRUNE_ROWS: u32 = 500;
 
-/// Zoom waits so long for signaling (section 3.6). A report that is older, because only a retry of it was taken
-/// (section 13.5), is about a connection that is back long since, and must not disturb it.
-const INTERRUPT_IS_NEWS_MS: i64 = 60_000;
+/// Zoom waits so long for signaling to come back (section 3.6).
+const SIGNALING_WINDOW_MS: i64 = 60_000;
 
 impl Store {
     /// Records a delivery and its effect on sessions and streams in one transaction.
@@ -49,13 +48,14 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
     let changed = match &delivery.announcement {
         Announcement::Started(started) => start(tx, delivery, started).await?,
         Announcement::Stopped(stopped) => stop(tx, delivery, stopped).await?,
+        Announcement::Interrupted(_) if is_stale(delivery) => false,
         Announcement::Interrupted(interrupted) => {
             let id = interrupted.stream_id.as_str();
-            is_recent(delivery) && tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0
+            tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0
         }
         Announcement::Other => false,
     };
-    match stream_of(&delivery.announcement) {
+    match delivery.announcement.stream_id() {
         Some(stream_id) if changed => {
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             Ok(Recorded::Changed(stream_id.clone()))
@@ -64,17 +64,9 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
     }
 }
 
-fn is_recent(delivery: &Delivery) -> bool {
-    delivery.received_at_ms.saturating_sub(delivery.event_ts_ms) <= INTERRUPT_IS_NEWS_MS
-}
-
-fn stream_of(announcement: &Announcement) -> Option<&StreamId> {
-    match announcement {
-        Announcement::Started(started) => Some(&started.stream_id),
-        Announcement::Stopped(stopped) => Some(&stopped.stream_id),
-        Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
-        Announcement::Other => None,
-    }
+/// An interruption that is reported so late (a retried webhook) is over, one way or the other.
+fn is_stale(delivery: &Delivery) -> bool {
+    delivery.received_at_ms.saturating_sub(delivery.event_ts_ms) > SIGNALING_WINDOW_MS
 }
 
 /// False when these bytes were recorded before. A concurrent copy waits here for the first.
@@ -84,7 +76,7 @@ async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result
         &*delivery.event,
         delivery.event_ts_ms,
         delivery.received_at_ms,
-        stream_of(&delivery.announcement).map(StreamId::as_str),
+        delivery.announcement.stream_id().map(StreamId::as_str),
         &*delivery.body,
     ];
     Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)

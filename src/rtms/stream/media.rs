@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::verdict::{Verdict, verdict};
-use super::{Lane, LinkId, Loss, MediaLink, Output, Socket, Stream, find};
+use super::{End, Lane, LinkId, Loss, MediaLink, Output, Socket, Stream, find};
 use crate::model::{EntryBody, Outcome, Participant};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::{
@@ -68,7 +68,11 @@ impl<T: AsRef<str>> Stream<T> {
         }
         if self.media.is_empty() {
             let detail = "no medium that is wanted has a URL that is allowed";
-            self.finish(super::end(Outcome::Refused, None, detail));
+            self.finish(End {
+                outcome: Outcome::Refused,
+                stop_reason: None,
+                detail: detail.to_owned(),
+            });
         }
     }
 
@@ -225,6 +229,7 @@ mod tests {
     use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
     use crate::rtms::params::{Effective, Params, Preset};
     use crate::rtms::stream::{Input, Setup, Timings};
+    use crate::secret::Secret;
 
     const AUDIO: Lane = Lane::Only(Medium::Audio);
 
@@ -235,7 +240,7 @@ mod tests {
         let setup = Setup {
             stream_id: StreamId::parse("e1f2a3b4").unwrap(),
             instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "4444AAA==").unwrap(),
-            signature: "19302915".into(),
+            signature: Secret::new("19302915".to_owned()),
             params: Preset::AudioOnly.params(),
             policy,
             timings: Timings::default(),

@@ -111,7 +111,12 @@ impl<T: AsRef<str>> Stream<T> {
                     stop_reason::SIGNAL_CONNECTION_INTERRUPTED
                     | stop_reason::SIGNAL_CONNECTION_CLOSED_ABNORMALLY,
                 ) => self.signaling_reported_lost(now),
-                _ => self.media_reported_lost(now),
+                Some(
+                    stop_reason::DATA_CONNECTION_INTERRUPTED
+                    | stop_reason::DATA_CONNECTION_CLOSED_ABNORMALLY,
+                ) => self.media_reported_lost(now),
+                // Zoom's own trouble: our sockets may be well.
+                _ => {}
             },
             _ => {}
         }
