@@ -98,6 +98,8 @@ pub struct Stream<T> {
     was_live: bool,
     /// Zoom reported a media link as lost, and none of our sockets shows it yet: when to act on it.
     media_report_due: Option<Instant>,
+    /// Zoom's server does not know the stream any more: when to believe it.
+    gone_at: Option<Instant>,
     roster: Roster,
     unknown: BTreeMap<u16, u64>,
     outputs: VecDeque<Output<T>>,
@@ -142,6 +144,7 @@ impl<T: AsRef<str>> Stream<T> {
             paused: false,
             was_live: false,
             media_report_due: None,
+            gone_at: None,
             roster: Roster::default(),
             unknown: BTreeMap::new(),
             outputs: VecDeque::from([dial]),
@@ -310,6 +313,7 @@ impl<T: AsRef<str>> Stream<T> {
         let timings = &self.setup.timings;
         self.signaling = Link::dialing(now, timings.signaling_window, timings);
         self.endpoint = endpoint.clone();
+        self.gone_at = None;
         self.outputs.push_back(Output::Dial(LinkId::Signaling, endpoint));
     }
 

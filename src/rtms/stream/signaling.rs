@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::verdict::{Verdict, verdict};
 use super::{End, LinkId, Loss, Output, Socket, Stream};
@@ -8,6 +8,8 @@ use crate::rtms::message::{
     stream_state,
 };
 
+/// How long after a server's first "no such stream" the webhook that moves or ends a live stream may take to come.
+const MOVE_GRACE: Duration = Duration::from_secs(5);
 /// What is asked for right after a good handshake. 1 and 7 come by themselves (section 6.5).
 const MEETING_EVENTS: [u16; 7] = [
     event_type::ACTIVE_SPEAKER_CHANGE,
@@ -56,6 +58,9 @@ impl<T: AsRef<str>> Stream<T> {
             _ if !self.is_running() => self.lost(now, id, Loss::Refused(status), Socket::Open),
             Verdict::Retry => self.lost(now, id, Loss::Refused(status), Socket::Open),
             Verdict::Duplicate => self.lost(now, id, Loss::Duplicate(status), Socket::Open),
+            Verdict::Final(Outcome::Gone) if self.may_have_moved(now) => {
+                self.lost(now, LinkId::Signaling, Loss::Refused(answer.status_code), Socket::Open);
+            }
             Verdict::WithoutMedium => self.refused(Outcome::Refused, "signaling", answer),
             Verdict::Final(outcome) => self.refused(outcome, "signaling", answer),
         }
@@ -69,9 +74,17 @@ impl<T: AsRef<str>> Stream<T> {
         self.finish(End { outcome, stop_reason: None, detail });
     }
 
+    /// Whether a live stream that its server no longer knows may have been moved to another (section 3.6, case A):
+    /// the webhook with the new URL is on its way then.
+    pub(super) fn may_have_moved(&mut self, now: Instant) -> bool {
+        let gone_at = *self.gone_at.get_or_insert(now + MOVE_GRACE);
+        self.was_live && self.is_running() && now < gone_at
+    }
+
     /// Signaling stands: say again what must be said, and dial the media links of this answer.
     fn joined(&mut self, now: Instant, answer: &HandshakeAnswer) {
         self.signaling.accepted(now, &self.setup.timings);
+        self.gone_at = None;
         self.note(None, EntryBody::LinkUp { link: LinkId::Signaling.as_str().into() });
         if !self.is_running() {
             return;

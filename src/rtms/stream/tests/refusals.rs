@@ -42,6 +42,53 @@ fn an_unknown_stream_is_gone() {
     }
 }
 
+/// Live until its server fails, and then unknown at it.
+fn forgotten() -> Driver {
+    let mut driver = Driver::live(&MEDIA);
+    driver.lose(SIGNALING);
+    driver.catch_up();
+    driver.open(SIGNALING);
+    driver.hear(SIGNALING, &refusal(2, 2));
+    driver
+}
+
+#[test]
+fn a_live_stream_that_its_server_forgot_is_moved_by_the_webhook_that_comes_next() {
+    let mut driver = forgotten();
+    assert!(driver.end().is_none());
+    driver.forget();
+    driver.move_to("wss://other.zoom.us/");
+    assert_eq!(driver.said(), ["entry moved", "dial signaling at other.zoom.us"]);
+}
+
+#[test]
+fn a_live_stream_that_its_server_forgot_is_gone_when_no_webhook_comes() {
+    let mut driver = forgotten();
+    for _ in 0..150 {
+        driver.pass(Duration::from_millis(100));
+        driver.open(SIGNALING);
+        driver.hear(SIGNALING, &refusal(2, 2));
+        if let Some(end) = driver.end() {
+            assert_eq!(end.outcome, Outcome::Gone);
+            return;
+        }
+    }
+    panic!("still there after 15 seconds");
+}
+
+#[test]
+fn a_live_stream_that_a_media_server_forgot_is_moved_by_the_webhook_that_comes_next() {
+    let mut driver = Driver::live(&MEDIA);
+    driver.lose(AUDIO);
+    driver.catch_up();
+    driver.open(AUDIO);
+    driver.hear(AUDIO, &refusal(4, 2));
+    assert!(driver.end().is_none());
+    driver.forget();
+    driver.move_to("wss://other.zoom.us/");
+    assert_eq!(driver.said().last().unwrap(), "dial signaling at other.zoom.us");
+}
+
 #[test]
 fn a_bad_signature_or_message_is_refused_for_good() {
     for status in [1, 3, 4] {
