@@ -62,10 +62,10 @@ async fn a_stream_ends_once_and_its_first_outcome_stays() {
     on_both(async |test| {
         let store = &test.store;
         let s = stream_id("s");
-        assert!(!store.finish_stream(&s, 1, Outcome::Gone, None, 1).await.unwrap().is_some());
+        assert!(store.finish_stream(&s, 1, Outcome::Gone, None, 1).await.unwrap().is_none());
         announce(store, "s").await;
         assert!(store.finish_stream(&s, 1, Outcome::Stopped, Some(6), 2).await.unwrap().is_some());
-        assert!(!store.finish_stream(&s, 1, Outcome::Failed, Some(1), 3).await.unwrap().is_some());
+        assert!(store.finish_stream(&s, 1, Outcome::Failed, Some(1), 3).await.unwrap().is_none());
         let stream = read(store, "s").await;
         assert_eq!((stream.status, stream.ended_at_ms), (StreamStatus::Ended, Some(2)));
         assert_eq!((stream.outcome, stream.stop_reason), (Some(Outcome::Stopped), Some(6)));
@@ -82,7 +82,7 @@ async fn a_stream_that_moved_meanwhile_is_not_ended_by_its_runner() {
         announce(store, "s").await;
         record(store, started("s", 2, OTHER_URL)).await;
         assert!(
-            !store.finish_stream(&s, 1, Outcome::WindowExpired, None, 3).await.unwrap().is_some()
+            store.finish_stream(&s, 1, Outcome::WindowExpired, None, 3).await.unwrap().is_none()
         );
         assert_eq!(read(store, "s").await.ended_at_ms, None);
         assert!(
