@@ -199,7 +199,7 @@ async fn received(port: u16) -> u64 {
             let detail = get(format!("{base}/{id}")).await;
             for stream in detail["data"]["streams"].as_array().expect("streams") {
                 for medium in ["audio", "transcript"] {
-                    total += stream["media"][medium]["frames"].as_u64().unwrap_or(0);
+                    total += stream["tally"][medium]["frames"].as_u64().unwrap_or(0);
                 }
             }
         }

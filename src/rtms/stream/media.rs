@@ -105,7 +105,7 @@ impl<T: AsRef<str>> Stream<T> {
             }
             Message::Transcript(at_ms, mut line) => {
                 let speaker = Participant { user_id: line.user_id, user_name: line.user_name };
-                line.user_name = self.named(speaker).user_name;
+                line.user_name = self.roster.named(speaker).user_name;
                 self.entry(Medium::Transcript, at_ms, EntryBody::Transcript(line));
             }
             Message::Chat(at_ms, message) => {

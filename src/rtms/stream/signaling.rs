@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use super::verdict::{Verdict, verdict};
-use super::{End, LinkId, Loss, MAX_ROSTER, Output, Socket, Stream};
+use super::{End, LinkId, Loss, Output, Socket, Stream};
 use crate::model::{EntryBody, Outcome, Participant, Product, StreamStatus};
 use crate::rtms::message::{
     Event, HandshakeAnswer, Message, Outgoing, event_type, msg_type, session_state, stop_reason,
@@ -135,8 +135,8 @@ impl<T: AsRef<str>> Stream<T> {
         match event {
             Event::FirstPacket => self.first_packet(at_ms),
             Event::ActiveSpeaker(person) => self.person(at_ms, person, EntryBody::ActiveSpeaker),
-            Event::Joined(people) => self.joined_meeting(at_ms, people),
-            Event::Left(people) => self.left_meeting(at_ms, people),
+            Event::Joined(people) => self.people_joined(at_ms, people),
+            Event::Left(people) => self.people_left(at_ms, people),
             Event::SharingStarted(person) => self.person(at_ms, person, EntryBody::SharingStarted),
             Event::SharingStopped => self.note(at_ms, EntryBody::SharingStopped {}),
             Event::MediaInterrupted => self.media_reported_lost(now),
@@ -152,32 +152,11 @@ impl<T: AsRef<str>> Stream<T> {
         }
     }
 
-    /// Comes again with every signaling connection.
+    /// Comes again with every signaling connection, and is news once.
     fn first_packet(&mut self, at_ms: Option<i64>) {
         if !std::mem::replace(&mut self.has_first_packet, true) {
             self.note(at_ms, EntryBody::FirstPacket {});
         }
-    }
-
-    /// Who is there already comes again with every subscription, and joins only once.
-    fn joined_meeting(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
-        for person in people {
-            let is_known = self.present.contains(&person.user_id);
-            if self.present.len() < MAX_ROSTER {
-                self.present.insert(person.user_id);
-            }
-            let person = self.named(person);
-            if !is_known {
-                self.note(at_ms, EntryBody::ParticipantJoined(person));
-            }
-        }
-    }
-
-    fn left_meeting(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
-        for person in &people {
-            self.present.remove(&person.user_id);
-        }
-        self.people(at_ms, people, EntryBody::ParticipantLeft);
     }
 
     fn person(
@@ -186,8 +165,23 @@ impl<T: AsRef<str>> Stream<T> {
         person: Participant,
         body: fn(Participant) -> EntryBody,
     ) {
-        let person = self.named(person);
+        let person = self.roster.named(person);
         self.note(at_ms, body(person));
+    }
+
+    fn people_joined(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
+        for person in people {
+            if let Some(person) = self.roster.joined(person) {
+                self.note(at_ms, EntryBody::ParticipantJoined(person));
+            }
+        }
+    }
+
+    fn people_left(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
+        for person in people {
+            let person = self.roster.left(person);
+            self.note(at_ms, EntryBody::ParticipantLeft(person));
+        }
     }
 
     fn people(
