@@ -100,6 +100,7 @@ pub struct Stream<T> {
     media_report_due: Option<Instant>,
     /// Zoom's server does not know the stream any more: when to believe it.
     gone_at: Option<Instant>,
+    has_first_packet: bool,
     roster: Roster,
     unknown: BTreeMap<u16, u64>,
     outputs: VecDeque<Output<T>>,
@@ -145,6 +146,7 @@ impl<T: AsRef<str>> Stream<T> {
             was_live: false,
             media_report_due: None,
             gone_at: None,
+            has_first_packet: false,
             roster: Roster::default(),
             unknown: BTreeMap::new(),
             outputs: VecDeque::from([dial]),

@@ -133,7 +133,7 @@ impl<T: AsRef<str>> Stream<T> {
     fn event(&mut self, now: Instant, at_ms: Option<i64>, event: Event) {
         let is_contact_center = self.setup.instance.product == Product::ContactCenter;
         match event {
-            Event::FirstPacket => self.note(at_ms, EntryBody::FirstPacket {}),
+            Event::FirstPacket => self.first_packet(at_ms),
             Event::ActiveSpeaker(person) => self.person(at_ms, person, EntryBody::ActiveSpeaker),
             Event::Joined(people) => self.people_joined(at_ms, people),
             Event::Left(people) => self.people_left(at_ms, people),
@@ -149,6 +149,13 @@ impl<T: AsRef<str>> Stream<T> {
             Event::VideoOn(_) | Event::VideoOff(_) | Event::Unknown(_) => {
                 self.count_unknown(msg_type::EVENT_UPDATE);
             }
+        }
+    }
+
+    /// Comes again with every signaling connection, and is news once.
+    fn first_packet(&mut self, at_ms: Option<i64>) {
+        if !std::mem::replace(&mut self.has_first_packet, true) {
+            self.note(at_ms, EntryBody::FirstPacket {});
         }
     }
 

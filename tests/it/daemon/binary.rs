@@ -60,11 +60,28 @@ async fn check_and_migrate_say_that_all_is_well() {
 }
 
 #[tokio::test]
-async fn check_fails_when_the_store_cannot_be_reached() {
+async fn migrate_and_serve_fail_when_the_store_cannot_be_reached() {
     let home = Home::sqlite().set("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/x");
-    let ended = Process::spawn(&["check"], home.variables(), home.folder()).ended().await;
-    assert_eq!(ended.code(), 1, "{ended:?}");
-    assert!(!ended.err.contains("hunter2"), "{ended:?}");
+    for command in ["migrate", "serve"] {
+        let ended = Process::spawn(&[command], home.variables(), home.folder()).ended().await;
+        assert_eq!(ended.code(), 1, "{ended:?}");
+        assert!(ended.err.contains("the store cannot be reached"), "{ended:?}");
+        assert!(!ended.err.contains("hunter2"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn check_looks_at_the_files_that_the_settings_name_and_touches_no_store() {
+    let home = Home::sqlite();
+    let check = async |home: &Home| {
+        Process::spawn(&["check"], home.variables(), home.folder()).ended().await
+    };
+    assert_eq!(check(&home).await.code(), 0);
+    assert!(!home.folder().join("data").exists());
+    let home = home.set("RTMS_CA_FILE", "no-such-file.pem");
+    let ended = check(&home).await;
+    assert_eq!(ended.code(), 2, "{ended:?}");
+    assert!(ended.err.contains("no-such-file.pem"), "{ended:?}");
 }
 
 #[tokio::test]
