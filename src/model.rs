@@ -1,15 +1,22 @@
 //! The values that everything else speaks of: identifiers, sessions, streams, entries (pure).
 
+mod action;
 mod announcement;
 mod cursor;
 mod entry;
 mod id;
 mod session;
 
-pub use announcement::{Announcement, Delivery, StreamInterrupted, StreamStarted, StreamStopped};
+pub use action::{
+    Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
+};
+pub use announcement::{
+    Announcement, Delivery, MeetingChange, MeetingChanged, StreamInterrupted, StreamStarted,
+    StreamStopped,
+};
 pub use cursor::Cursor;
 pub use entry::{ChatMessage, Entry, EntryBody, EntryKind, Participant, TranscriptLine};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use session::{
-    MediumTally, Outcome, Session, SessionStatus, StreamRecord, StreamStatus, Tally,
+    MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord, StreamStatus, Tally,
 };

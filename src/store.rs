@@ -1,9 +1,11 @@
 //! Everything that outlives the process: deliveries, sessions, streams, entries. Postgres or SQLite, one SQL text.
 
+mod actions;
 mod database;
 mod deliveries;
 mod entries;
 mod error;
+mod idempotency;
 mod leases;
 mod open;
 mod rows;
@@ -17,7 +19,10 @@ use std::path::PathBuf;
 use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally};
 use crate::secret::Secret;
 use database::{Database, binds};
+pub use actions::{Begin, Begun, DeliveryBrief};
 pub use error::StoreError;
+pub use idempotency::{IdempotencyKey, Kept, Taken};
+pub use sessions::Made;
 
 /// Where the store is.
 #[derive(Debug, Clone)]
@@ -37,6 +42,8 @@ pub enum Recorded {
     NoChange,
     /// Recorded, and this stream's row changed: whoever runs it should look.
     Changed(StreamId),
+    /// Recorded, and this session's row changed: its meeting began or ended.
+    Session(SessionId),
 }
 
 /// A stream that this node may run now, with the number of its last stored entry (0 for none).

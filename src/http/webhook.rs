@@ -84,7 +84,7 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
     let (counter, outcome) = match &recorded {
         Recorded::Repeat => (&state.counters.webhooks_repeated, "repeat"),
         Recorded::NoChange => (&state.counters.webhooks_recorded, "no change"),
-        Recorded::Changed(_) => (&state.counters.webhooks_recorded, "changed"),
+        Recorded::Changed(_) | Recorded::Session(_) => (&state.counters.webhooks_recorded, "changed"),
     };
     count(counter);
     let stream_id = delivery.announcement.stream_id();

@@ -21,6 +21,8 @@ pub enum Announcement {
     Started(StreamStarted),
     Stopped(StreamStopped),
     Interrupted(StreamInterrupted),
+    /// A meeting or webinar began or ended (section 13.7).
+    Meeting(MeetingChanged),
     /// Stored and counted; changes no stream.
     Other,
 }
@@ -32,7 +34,7 @@ impl Announcement {
             Announcement::Started(started) => Some(&started.stream_id),
             Announcement::Stopped(stopped) => Some(&stopped.stream_id),
             Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
-            Announcement::Other => None,
+            Announcement::Meeting(_) | Announcement::Other => None,
         }
     }
 }
@@ -62,4 +64,20 @@ pub struct StreamStopped {
 pub struct StreamInterrupted {
     pub stream_id: StreamId,
     pub instance: Instance,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeetingChanged {
+    pub change: MeetingChange,
+    pub instance: Instance,
+    pub account_id: Option<String>,
+    /// The meeting number that the REST API takes.
+    pub meeting_id: Option<String>,
+    pub host_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MeetingChange {
+    Started,
+    Ended,
 }

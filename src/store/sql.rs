@@ -29,9 +29,22 @@ macro_rules! select_stream {
 macro_rules! select_session {
     ($condition:literal) => {
         concat!(
-            "SELECT id, product, id_key, instance_id, account_id, meeting_id, operator_id, status,
-                    created_at_ms, updated_at_ms, ended_at_ms
+            "SELECT id, product, id_key, instance_id, account_id, meeting_id, operator_id, host_id,
+                    participant_user_id, installation_id, metadata, status, meeting_started_at_ms,
+                    meeting_ended_at_ms, created_at_ms, updated_at_ms, ended_at_ms
                FROM sessions
+              WHERE ",
+            $condition
+        )
+    };
+}
+
+macro_rules! select_action {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, session_id, action, asked_by, cause, status, asked_at_ms, due_at_ms,
+                    attempts, answered_at_ms, answer
+               FROM actions
               WHERE ",
             $condition
         )
@@ -72,10 +85,53 @@ statements! {
          WHERE id = (SELECT session_id FROM streams WHERE stream_id = $1)
         RETURNING id";
 
-    /// Derives a session's state from its streams.
+    /// A meeting that was known by its number alone is now known as Zoom names it.
+    ADOPT_SESSION = "
+        UPDATE sessions SET product = $1, id_key = $2, instance_id = $3
+         WHERE product IN ('meeting', 'webinar') AND id_key = 'meeting_id' AND instance_id = $4
+           AND NOT EXISTS (SELECT 1 FROM sessions AS others
+                            WHERE others.product = $1 AND others.instance_id = $3)";
+
+    /// The first of each time stays.
+    NOTE_MEETING = "
+        UPDATE sessions
+           SET host_id = COALESCE($2, host_id),
+               meeting_started_at_ms = COALESCE(meeting_started_at_ms, $3),
+               meeting_ended_at_ms = COALESCE(meeting_ended_at_ms, $4)
+         WHERE id = $1";
+
+    /// Changes nothing: keeps others from changing the session until the transaction ends.
+    LOCK_SESSION = "UPDATE sessions SET status = status WHERE id = $1 RETURNING id";
+
+    /// The session of a meeting number that may still go on: not ended, and not long forgotten.
+    FIND_SESSION_BY_NUMBER = "
+        SELECT id FROM sessions
+         WHERE meeting_id = $1 AND product IN ($2, $3) AND status <> 'ended'
+           AND updated_at_ms >= $4
+         ORDER BY id DESC LIMIT 1";
+
+    /// A session that a program asks for; one that is there already is locked and stays as it is.
+    CREATE_SESSION = "
+        INSERT INTO sessions (id, product, id_key, instance_id, meeting_id, status, created_at_ms,
+                              updated_at_ms)
+        VALUES ($1, $2, $3, $4, $5, 'created', $6, $6)
+        ON CONFLICT (product, instance_id) DO UPDATE SET status = sessions.status
+        RETURNING id";
+
+    /// What a program says replaces what was there; what it leaves out stays.
+    DESCRIBE_SESSION = "
+        UPDATE sessions
+           SET participant_user_id = COALESCE($2, participant_user_id),
+               installation_id = COALESCE($3, installation_id),
+               metadata = COALESCE($4, metadata)
+         WHERE id = $1";
+
+    /// Derives a session's state from its streams and, while none lives, from the last start that
+    /// was asked for since.
     REFRESH_SESSION = "
         UPDATE sessions
            SET updated_at_ms = $2,
+               review_at_ms = $2,
                status = CASE
                    WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
                                    AND streams.status IN ('live', 'interrupted', 'paused'))
@@ -83,19 +139,120 @@ statements! {
                    WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
                                    AND ended_at_ms IS NULL)
                    THEN 'connecting'
+                   WHEN meeting_ended_at_ms IS NOT NULL
+                   THEN 'ended'
                    WHEN (SELECT stop_reason FROM streams WHERE session_id = sessions.id
                             AND stop_reason IS NOT NULL ORDER BY ordinal DESC LIMIT 1) = 6
                    THEN 'ended'
-                   ELSE 'stopped'
+                   ELSE COALESCE(
+                       (SELECT CASE actions.status
+                                   WHEN 'running' THEN 'rtms_start_requested'
+                                   WHEN 'accepted' THEN 'rtms_start_requested'
+                                   WHEN 'timed_out' THEN 'start_timed_out'
+                                   WHEN 'refused' THEN 'start_refused'
+                               END
+                          FROM actions
+                         WHERE actions.session_id = sessions.id AND actions.action = 'start'
+                           AND actions.status <> 'skipped'
+                           AND actions.asked_at_ms >= COALESCE(
+                                   (SELECT MAX(streams.created_at_ms) FROM streams
+                                     WHERE streams.session_id = sessions.id), 0)
+                         ORDER BY actions.asked_at_ms DESC, actions.id DESC LIMIT 1),
+                       CASE WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id)
+                            THEN 'stopped' ELSE 'created' END)
                END,
                ended_at_ms = CASE
                    WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
                                    AND streams.ended_at_ms IS NULL)
                    THEN NULL
-                   ELSE (SELECT MAX(streams.ended_at_ms) FROM streams
-                          WHERE session_id = sessions.id)
+                   ELSE COALESCE(meeting_ended_at_ms,
+                                 (SELECT MAX(streams.ended_at_ms) FROM streams
+                                   WHERE session_id = sessions.id))
                END
          WHERE id = $1";
+
+    SESSIONS_TO_REVIEW = "
+        SELECT id, review_at_ms FROM sessions WHERE review_at_ms IS NOT NULL
+         ORDER BY review_at_ms LIMIT $1";
+
+    /// Not when it has changed since it was looked at.
+    REVIEWED = "UPDATE sessions SET review_at_ms = NULL WHERE id = $1 AND review_at_ms = $2";
+
+    ACTIONS_OF_SESSION = select_action!("session_id = $1 ORDER BY asked_at_ms, id");
+
+    ACTION = select_action!("id = $1");
+
+    INSERT_ACTION = "
+        INSERT INTO actions (id, session_id, action, asked_by, cause, status, asked_at_ms,
+                             due_at_ms, attempts)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT (session_id, cause) DO NOTHING";
+
+    /// Actions whose time has come: planned ones, and those whose runner gave no sign of life.
+    /// The outer condition is not idle: see `CLAIM_ORPHANS`.
+    CLAIM_ACTIONS = "
+        UPDATE actions SET status = 'running', attempts = attempts + 1, due_at_ms = $2
+         WHERE id IN (SELECT id FROM actions
+                       WHERE due_at_ms <= $1 AND cause IS NOT NULL
+                         AND status IN ('due', 'running')
+                       ORDER BY due_at_ms LIMIT $3)
+           AND due_at_ms <= $1 AND status IN ('due', 'running')
+        RETURNING id";
+
+    /// What a webhook confirmed meanwhile stays confirmed.
+    ANSWER_ACTION = "
+        UPDATE actions
+           SET status = CASE WHEN status = 'running' THEN $2 ELSE status END,
+               due_at_ms = CASE WHEN status = 'running' THEN $3 ELSE due_at_ms END,
+               answered_at_ms = $4, answer = $5
+         WHERE id = $1
+        RETURNING session_id";
+
+    /// A stream was announced: whatever start was asked for has had its effect. By number too,
+    /// since a meeting that was asked for by number may be known under another name by now.
+    CONFIRM_STARTS = "
+        UPDATE actions SET status = 'confirmed', due_at_ms = NULL
+         WHERE action = 'start' AND status IN ('running', 'accepted', 'timed_out')
+           AND session_id IN (SELECT id FROM sessions
+                               WHERE id = $1 OR (meeting_id = $2 AND status <> 'ended'))
+        RETURNING session_id";
+
+    /// Starts that no webhook followed. A planned one that still runs belongs to its runner.
+    TIME_OUT_STARTS = "
+        UPDATE actions SET status = 'timed_out', due_at_ms = NULL
+         WHERE due_at_ms <= $1 AND action = 'start'
+           AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
+        RETURNING session_id";
+
+    DELIVERIES_OF_SESSION = "
+        SELECT deliveries.event, deliveries.event_ts_ms, deliveries.received_at_ms,
+               streams.ordinal, deliveries.effect
+          FROM deliveries JOIN streams ON streams.stream_id = deliveries.stream_id
+         WHERE streams.session_id = $1
+         ORDER BY deliveries.received_at_ms LIMIT $2";
+
+    /// Takes a key that is new or whose time is over.
+    TAKE_IDEMPOTENCY_KEY = "
+        INSERT INTO idempotency_keys (token, path, key, digest, expires_at_ms)
+        VALUES ($1, $2, $3, $4, $6)
+        ON CONFLICT (token, path, key) DO UPDATE
+           SET digest = excluded.digest, status = NULL, body = NULL,
+               expires_at_ms = excluded.expires_at_ms
+         WHERE idempotency_keys.expires_at_ms <= $5";
+
+    IDEMPOTENCY_KEY = "
+        SELECT digest, status, body FROM idempotency_keys
+         WHERE token = $1 AND path = $2 AND key = $3";
+
+    KEEP_ANSWER = "
+        UPDATE idempotency_keys SET status = $4, body = $5, expires_at_ms = $6
+         WHERE token = $1 AND path = $2 AND key = $3";
+
+    RELEASE_IDEMPOTENCY_KEY = "
+        DELETE FROM idempotency_keys
+         WHERE token = $1 AND path = $2 AND key = $3 AND status IS NULL";
+
+    PRUNE_IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE expires_at_ms <= $1";
 
     SESSION = select_session!("id = $1");
 
