@@ -5,6 +5,7 @@ mod announcement;
 mod cursor;
 mod entry;
 mod id;
+mod installation;
 mod session;
 
 pub use action::{
@@ -17,6 +18,7 @@ pub use announcement::{
 pub use cursor::Cursor;
 pub use entry::{ChatMessage, Entry, EntryBody, EntryKind, Participant, TranscriptLine};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
+pub use installation::{Installation, InstallationId};
 pub use session::{
     MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord, StreamStatus, Tally,
 };
