@@ -9,24 +9,32 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock;
 use crate::config::Config;
+use crate::control::{self, Control};
 use crate::http::server::{Limits, serve};
-use crate::http::{AppState, Counters, router};
+use crate::http::{AppState, Counters, RateLimit, router};
 use crate::hub::{Hub, Writer, WriterSettings};
 use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
 use crate::sessions::{self, Supervisor, supervisor};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
+use crate::zoom::api::Api;
+use crate::zoom::client::client;
+use crate::zoom::retry::Pauses;
 use crate::zoom::signature::WebhookKey;
+use crate::zoom::token::Tokens;
 
 /// A stream whose daemon gives no sign of life for so long is taken up by another.
 const LEASE: Duration = Duration::from_secs(15);
 /// How often the rows of all streams are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// How often planned requests to Zoom are looked for.
+const CONTROL_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often old deliveries are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a request's body may take.
@@ -40,6 +48,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error("the HTTP client for Zoom cannot be set up: {0}")]
+    Client(#[from] reqwest::Error),
     #[error("a part of the daemon ended by itself: {0}")]
     Part(&'static str),
 }
@@ -48,6 +58,7 @@ pub enum AppError {
 pub struct App {
     pub store: Store,
     pub hub: Arc<Hub>,
+    control: Arc<Control>,
     config: Config,
     node: NodeId,
     writer: Writer,
@@ -61,6 +72,7 @@ impl App {
     /// Opens the store, brings its schema up to date, and builds the rest. Starts nothing.
     pub async fn build(config: Config, timings: Timings) -> Result<Self, AppError> {
         let tls = client_config(config.ca_file.as_deref())?;
+        let zoom = client((*tls).clone())?;
         let store = Store::open(&config.database).await?;
         let writer_settings = WriterSettings {
             batch_interval: config.entry_batch_interval,
@@ -81,10 +93,13 @@ impl App {
             at_shutdown: config.at_shutdown,
             grace: config.shutdown_grace,
         };
+        let tokens = Arc::new(Tokens::new(None, "https://api.zoom.us".into()));
+        let api = Api::new(zoom, tokens, config.client.id.clone(), Pauses::default());
+        let control = Arc::new(Control::new(store.clone(), api, control_settings(&config)));
         let stop_streams = CancellationToken::new();
         let (supervisor, on_change) =
             supervisor(settings, store.clone(), Arc::clone(&hub), stop_streams.clone());
-        Ok(Self { store, hub, config, node, writer, supervisor, on_change, stop_streams })
+        Ok(Self { store, hub, control, config, node, writer, supervisor, on_change, stop_streams })
     }
 
     /// Serves until `stop`: then HTTP ends first, the streams next, and what they still said is stored last.
@@ -98,21 +113,28 @@ impl App {
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(prune(self.store.clone(), self.config.delivery_retention));
+        let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
+        let requests = state.requests.clone();
         let mut server = tokio::spawn(serve(listener, router(state), limits, stop.clone()));
         let ended_early = tokio::select! {
             () = stop.cancelled() => None,
             _ = &mut streams => Some("streams"),
             _ = &mut server => Some("http"),
+            _ = &mut control => Some("control"),
             _ = background.join_next() => Some("store writer"),
         };
         stop.cancel();
         self.stop_streams.cancel();
-        for part in [server, streams] {
+        for part in [server, streams, control] {
             if !part.is_finished() {
                 // A panic in a part was logged where it happened; the others still stop in order.
                 let _ = part.await;
             }
+        }
+        requests.close();
+        if timeout(LAST_STEP, requests.wait()).await.is_err() {
+            tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
         }
         if timeout(LAST_STEP, self.hub.flush()).await.is_err() {
             tracing::error!("the last entries could not be stored in time");
@@ -131,7 +153,9 @@ impl App {
         Arc::new(AppState {
             store: self.store.clone(),
             hub: Arc::clone(&self.hub),
+            control: Arc::clone(&self.control),
             api_tokens: self.config.api_tokens.clone(),
+            rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
             webhook_path: self.config.webhook_path.clone(),
             webhook_key: WebhookKey::new(&self.config.webhook_secret),
             webhook_tolerance_s: self.config.webhook_tolerance_s,
@@ -140,20 +164,35 @@ impl App {
             on_change: self.on_change.clone(),
             draining,
             counters: Arc::new(Counters::default()),
+            requests: TaskTracker::new(),
         })
     }
 }
 
-/// Forgets old deliveries, for ever.
+fn control_settings(config: &Config) -> control::Settings {
+    control::Settings {
+        policies: config.policies.clone(),
+        start_timeout: config.start_timeout,
+        look_every: CONTROL_LOOK_EVERY,
+        media: config.params.media.clone(),
+        now_ms: clock::now_ms,
+    }
+}
+
+/// Forgets old deliveries, and answers that need not be repeated any more, for ever.
 async fn prune(store: Store, retention: Duration) {
     let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     let mut due = interval(PRUNE_EVERY);
     loop {
         due.tick().await;
-        match store.prune_deliveries(clock::now_ms().saturating_sub(retention_ms)).await {
+        let now_ms = clock::now_ms();
+        match store.prune_deliveries(now_ms.saturating_sub(retention_ms)).await {
             Ok(0) => {}
             Ok(deliveries) => tracing::info!(deliveries, "old deliveries forgotten"),
             Err(error) => tracing::warn!(%error, "old deliveries could not be forgotten"),
+        }
+        if let Err(error) = store.prune_idempotency_keys(now_ms).await {
+            tracing::warn!(%error, "old idempotency keys could not be forgotten");
         }
     }
 }

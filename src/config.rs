@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::control::{AutoStart, Policies};
 use crate::http::auth::ApiTokens;
 use crate::http::check_webhook_path;
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
@@ -27,6 +28,7 @@ pub struct Config {
     pub address: SocketAddr,
     pub database: Location,
     pub api_tokens: ApiTokens,
+    pub api_rate_limit_per_s: u32,
     pub webhook_path: String,
     pub webhook_secret: Secret<String>,
     pub webhook_tolerance_s: u32,
@@ -34,6 +36,8 @@ pub struct Config {
     pub params: Params,
     pub policy: Policy,
     pub ca_file: Option<PathBuf>,
+    pub policies: Policies,
+    pub start_timeout: Duration,
     pub at_shutdown: AtShutdown,
     pub shutdown_grace: Duration,
     pub entry_batch_interval: Duration,
@@ -59,6 +63,7 @@ impl Config {
         let port = read.number("PORT", 3000, 0..=65535);
         let database = database(read);
         let api_tokens = api_tokens(read);
+        let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 100, 1..=1_000_000);
         let webhook_path = webhook_path(read);
         let webhook_secret = read.secret("ZOOM_SECRET_TOKEN");
         let webhook_tolerance_s =
@@ -67,6 +72,8 @@ impl Config {
         let params = params(read);
         let policy = policy(read);
         let ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
+        let policies = policies(read);
+        let start_timeout_s = read.number("RTMS_START_TIMEOUT_SECONDS", 30, 1..=3600);
         let at_shutdown = at_shutdown(read);
         let shutdown_grace_s = read.number("SHUTDOWN_GRACE_SECONDS", 10, 0..=600);
         let entry_batch_ms = read.number("ENTRY_BATCH_MS", 250, 1..=60_000);
@@ -81,6 +88,7 @@ impl Config {
             address: SocketAddr::new(host?, u16::try_from(port?).ok()?),
             database: database?,
             api_tokens: api_tokens?,
+            api_rate_limit_per_s: u32::try_from(api_rate_limit?).ok()?,
             webhook_path: webhook_path?,
             webhook_secret: webhook_secret?,
             webhook_tolerance_s: u32::try_from(webhook_tolerance_s?).ok()?,
@@ -88,6 +96,8 @@ impl Config {
             params: params?,
             policy: policy?,
             ca_file,
+            policies: policies?,
+            start_timeout: Duration::from_secs(start_timeout_s?),
             at_shutdown: at_shutdown?,
             shutdown_grace: Duration::from_secs(shutdown_grace_s?),
             entry_batch_interval: Duration::from_millis(entry_batch_ms?),
@@ -187,6 +197,33 @@ fn policy(read: &mut Reader<'_>) -> Option<Policy> {
         return read.wrong("RTMS_ALLOWED_HOSTS", form);
     }
     Some(Policy::new(hosts, allow_ws))
+}
+
+fn policies(read: &mut Reader<'_>) -> Option<Policies> {
+    let auto_start = auto_start(&read.text("RTMS_AUTO_START", "off"));
+    let auto_stop_s = match read.optional("RTMS_AUTO_STOP_AFTER_SECONDS") {
+        None => Some(None),
+        Some(_) => read.number("RTMS_AUTO_STOP_AFTER_SECONDS", 0, 0..=108_000).map(Some),
+    };
+    let restarts = read.number("RTMS_RESTART_ATTEMPTS", 3, 0..=10);
+    let restart_after_s = read.number("RTMS_RESTART_AFTER_SECONDS", 5, 0..=600);
+    Some(Policies {
+        auto_start,
+        auto_stop_after: auto_stop_s?.map(Duration::from_secs),
+        restarts: u32::try_from(restarts?).ok()?,
+        restart_after: Duration::from_secs(restart_after_s?),
+    })
+}
+
+fn auto_start(text: &str) -> AutoStart {
+    match text.to_ascii_lowercase().as_str() {
+        "off" => AutoStart::Off,
+        "all" => AutoStart::All,
+        _ => {
+            let hosts = text.split(',').map(str::trim).filter(|host| !host.is_empty());
+            AutoStart::Hosts(hosts.map(str::to_owned).collect())
+        }
+    }
 }
 
 fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {

@@ -8,7 +8,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::control::Control;
 use crate::hub::Hub;
 use crate::model::StreamId;
 use crate::store::Store;
@@ -17,12 +19,16 @@ use crate::zoom::signature::WebhookKey;
 /// Bearer tokens of the API.
 pub mod auth;
 mod body;
+mod control;
 mod counters;
 mod envelope;
 mod error;
 mod events;
+mod idempotency;
 mod ops;
 mod params;
+mod rate;
+mod refused;
 mod request;
 /// The accept loop and its limits.
 pub mod server;
@@ -33,13 +39,16 @@ mod webhook;
 
 pub use counters::Counters;
 use error::ApiError;
+pub use rate::RateLimit;
 pub use webhook::check_path as check_webhook_path;
 
 /// What the handlers work with.
 pub struct AppState {
     pub store: Store,
     pub hub: Arc<Hub>,
+    pub control: Arc<Control>,
     pub api_tokens: auth::ApiTokens,
+    pub rate_limit: RateLimit,
     /// Where Zoom sends webhooks; must pass [`check_webhook_path`].
     pub webhook_path: String,
     pub webhook_key: WebhookKey,
@@ -54,6 +63,8 @@ pub struct AppState {
     /// Cancelled when the daemon is told to stop: not ready any more, event streams end.
     pub draining: CancellationToken,
     pub counters: Arc<Counters>,
+    /// Requests that change something go on when their client hangs up; whoever stops waits for them here.
+    pub requests: TaskTracker,
 }
 
 /// Every path of the daemon.
@@ -62,11 +73,17 @@ pub struct AppState {
 /// When `webhook_path` did not pass [`check_webhook_path`].
 pub fn router(state: Arc<AppState>) -> Router {
     let api = Router::new()
-        .route("/sessions", get(sessions::list))
+        .route("/sessions", get(sessions::list).post(control::create))
         .route("/sessions/{id}", get(sessions::show))
         .route("/sessions/{id}/transcript", get(transcript::download))
         .route("/sessions/{id}/events", get(events::subscribe))
-        .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_read));
+        .route("/sessions/{id}/timeline", get(control::timeline))
+        .route("/sessions/{id}/rtms/start", post(control::start))
+        .route("/sessions/{id}/rtms/stop", post(control::stop))
+        .route("/sessions/{id}/rtms/pause", post(control::pause))
+        .route("/sessions/{id}/rtms/resume", post(control::resume))
+        .route_layer(from_fn_with_state(Arc::clone(&state), idempotency::once))
+        .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_scope));
     Router::new()
         .nest("/api/v1/sdk", api)
         .route("/health/live", get(ops::live))

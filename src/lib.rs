@@ -8,6 +8,8 @@ pub mod cli;
 pub mod clock;
 /// Settings from the environment and `.env`.
 pub mod config;
+/// What is asked of Zoom for a session, and when.
+pub mod control;
 /// HTTP: webhook, REST API, server-sent events, health.
 pub mod http;
 /// Entries and frames from streams to whoever wants them.

@@ -20,5 +20,6 @@ pub use entry::{ChatMessage, Entry, EntryBody, EntryKind, Participant, Transcrip
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId};
 pub use session::{
-    MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord, StreamStatus, Tally,
+    MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord, StreamStatus,
+    Tally,
 };

@@ -18,8 +18,8 @@ use std::path::PathBuf;
 
 use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally};
 use crate::secret::Secret;
-use database::{Database, binds};
 pub use actions::{Begin, Begun, DeliveryBrief};
+use database::{Database, binds};
 pub use error::StoreError;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use sessions::Made;

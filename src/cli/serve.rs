@@ -4,23 +4,26 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::fail;
+use super::{EXIT_SETTINGS, fail};
 use crate::app::App;
 use crate::config::Config;
 use crate::rtms::stream::Timings;
 
+/// A REST API that anybody or nobody may use is a mistake.
+const NO_TOKENS: &str = "API_TOKENS is missing: it says who may use the REST API. Make a token with \
+                         `openssl rand -hex 32` and set API_TOKENS=me:that-token";
 /// The exit code of a process that a signal ended.
 const EXIT_SIGNAL: i32 = 130;
 
 pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
+    if config.api_tokens.is_empty() {
+        return fail(EXIT_SETTINGS, NO_TOKENS);
+    }
     let address = config.address;
     let listener = match TcpListener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => return fail(1, &format!("cannot listen on {address}: {error}")),
     };
-    if config.api_tokens.is_empty() {
-        tracing::warn!("API_TOKENS is not set: webhooks are taken, the REST API answers nobody");
-    }
     let webhook_path = config.webhook_path.clone();
     let app = match App::build(config, Timings::default()).await {
         Ok(app) => app,

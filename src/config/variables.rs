@@ -52,7 +52,12 @@ pub const VARIABLES: &[Variable] = &[
         "API_TOKENS",
         "",
         "who may use the REST API: name:token or name:token:scope+scope (read, control, admin), separated by commas; \
-         without it the API answers nobody",
+         needed by rtmsd serve, make a token with: openssl rand -hex 32",
+    ),
+    plain(
+        "API_RATE_LIMIT_PER_SECOND",
+        "100",
+        "how many requests each token may make; more are answered 429",
     ),
     plain("HOST", "0.0.0.0", "the address to listen on"),
     aliased("PORT", &["ZM_RTMS_PORT"], "3000", "the port to listen on"),
@@ -96,6 +101,32 @@ pub const VARIABLES: &[Variable] = &[
         &["ZM_RTMS_CA"],
         "",
         "a PEM file with an extra certificate authority for wss://",
+    ),
+    plain(
+        "RTMS_AUTO_START",
+        "off",
+        "for which meetings Zoom is asked for a stream when they begin: off, all, or the hosts' Zoom user ids, \
+         separated by commas; needs the webhook meeting.started",
+    ),
+    plain(
+        "RTMS_AUTO_STOP_AFTER_SECONDS",
+        "",
+        "how long after its announcement Zoom is asked to stop a stream; empty for never",
+    ),
+    plain(
+        "RTMS_START_TIMEOUT_SECONDS",
+        "30",
+        "how long after Zoom's yes to a start its webhook may take; then the session is start_timed_out",
+    ),
+    plain(
+        "RTMS_RESTART_ATTEMPTS",
+        "3",
+        "how often in a row a stream that ended for a technical reason is asked for again; 0 for never",
+    ),
+    plain(
+        "RTMS_RESTART_AFTER_SECONDS",
+        "5",
+        "the wait before the first of these; each later one is three times as long",
     ),
     plain(
         "SHUTDOWN_STREAMS",

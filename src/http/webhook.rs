@@ -84,11 +84,14 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
     let (counter, outcome) = match &recorded {
         Recorded::Repeat => (&state.counters.webhooks_repeated, "repeat"),
         Recorded::NoChange => (&state.counters.webhooks_recorded, "no change"),
-        Recorded::Changed(_) | Recorded::Session(_) => (&state.counters.webhooks_recorded, "changed"),
+        Recorded::Changed(_) | Recorded::Session(_) => {
+            (&state.counters.webhooks_recorded, "changed")
+        }
     };
     count(counter);
     let stream_id = delivery.announcement.stream_id();
     tracing::info!(event = delivery.event, ?stream_id, outcome, "webhook");
+    state.control.look();
     if let Recorded::Changed(stream_id) = recorded {
         // Full is fine: whoever runs streams also looks at the store regularly.
         let _ = state.on_change.try_send(stream_id);

@@ -29,6 +29,17 @@ pub struct Session {
     pub ended_at_ms: Option<i64>,
 }
 
+impl Session {
+    /// What the REST API takes for this conversation (rtms-protocol.md section 14): a meeting's number, else its id.
+    /// None while nobody has told the number.
+    pub fn target(&self) -> Option<&str> {
+        match self.instance.product {
+            Product::Meeting | Product::Webinar => self.meeting_id.as_deref(),
+            Product::VideoSdk | Product::ContactCenter => Some(self.instance.id()),
+        }
+    }
+}
+
 /// A JSON object of the API's users: kept and given back, never looked into.
 pub type Metadata = Map<String, Value>;
 

@@ -103,7 +103,9 @@ impl Store {
     ) -> Result<Vec<(SessionId, i64)>, StoreError> {
         let values = binds![i64::from(limit)];
         let rows: Vec<(String, i64)> = self.database.all(sql::SESSIONS_TO_REVIEW, values).await?;
-        rows.into_iter().map(|(id, mark): (String, i64)| Ok((rows::session_id(&id)?, mark))).collect()
+        rows.into_iter()
+            .map(|(id, mark): (String, i64)| Ok((rows::session_id(&id)?, mark)))
+            .collect()
     }
 
     /// A policy has looked at a session, and wants this done. What was planned before for the same cause stays.
@@ -152,7 +154,8 @@ impl Store {
             .run(|| async {
                 let mut tx = self.database.begin().await?;
                 let values = binds![now_ms];
-                let late = settle(&mut tx.connection(), sql::TIME_OUT_STARTS, values, now_ms).await?;
+                let late =
+                    settle(&mut tx.connection(), sql::TIME_OUT_STARTS, values, now_ms).await?;
                 tx.commit().await?;
                 Ok(late)
             })
@@ -227,10 +230,7 @@ async fn settle(
     Ok(sessions)
 }
 
-async fn claim(
-    tx: &mut Connection<'_>,
-    values: &[Bind<'_>],
-) -> Result<Vec<ActionRow>, StoreError> {
+async fn claim(tx: &mut Connection<'_>, values: &[Bind<'_>]) -> Result<Vec<ActionRow>, StoreError> {
     let ids: Vec<(String,)> = tx.all(sql::CLAIM_ACTIONS, values).await?;
     let mut rows = Vec::with_capacity(ids.len());
     for (id,) in ids {

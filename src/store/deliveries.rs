@@ -1,7 +1,7 @@
 //! Webhook deliveries and what they do to sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
 
-use super::database::{Connection, binds};
 use super::actions::confirm_starts;
+use super::database::{Connection, binds};
 use super::sessions::{Told, change_meeting, refresh_session, upsert_session};
 use super::streams::{REVOKED, lock_stream};
 use super::{Recorded, Store, StoreError, sql};
@@ -188,7 +188,7 @@ async fn insert_tombstone(
     delivery: &Delivery,
     stopped: &StreamStopped,
 ) -> Result<(), StoreError> {
-    let session_id = 
+    let session_id =
         upsert_session(tx, &stopped.instance, &Told::default(), delivery.received_at_ms).await?;
     let values = binds![
         stopped.stream_id.as_str(),

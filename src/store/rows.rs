@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::StoreError;
 use crate::model::{
-    Action, ActionId, ActionRecord, ActionStatus, Answer, Entry, EntryBody, IdKey, Instance, Outcome, Product, Session, SessionId, SessionStatus,
-    StreamId, StreamRecord, StreamStatus, Tally,
+    Action, ActionId, ActionRecord, ActionStatus, Answer, Entry, EntryBody, IdKey, Instance,
+    Outcome, Product, Session, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
+    Tally,
 };
 
 #[derive(FromRow)]
@@ -102,7 +103,8 @@ impl TryFrom<SessionRow> for Session {
     type Error = StoreError;
 
     fn try_from(row: SessionRow) -> Result<Self, StoreError> {
-        let metadata = row.metadata.map(|text| read_json("metadata", &row.id, &text)).transpose()?;
+        let metadata =
+            row.metadata.map(|text| read_json("metadata", &row.id, &text)).transpose()?;
         Ok(Session {
             id: session_id(&row.id)?,
             instance: instance(&row.product, &row.id_key, &row.instance_id)?,

@@ -124,9 +124,8 @@ async fn read_answer(mut answer: Response) -> Result<Accepted, ZoomError> {
     let status = answer.status();
     let tracking_id = header(answer.headers(), TRACKING_HEADER).map(str::to_owned);
     let now_ms = clock::now_ms();
-    let wait = WAIT_HEADERS
-        .into_iter()
-        .find_map(|name| wait_ms(header(answer.headers(), name)?, now_ms));
+    let wait =
+        WAIT_HEADERS.into_iter().find_map(|name| wait_ms(header(answer.headers(), name)?, now_ms));
     let mut body = Vec::new();
     // A body that breaks off or is too long is no reason to doubt the status.
     while let Ok(Some(chunk)) = answer.chunk().await {

@@ -90,9 +90,7 @@ impl Problem {
                 "turn on \"Share realtime meeting content with apps\" in the account, and have this \
                  user install the app, which must be a user-managed General App"
             }
-            Self::NotHost => {
-                "use the host's installation, or name the host in participant_user_id"
-            }
+            Self::NotHost => "use the host's installation, or name the host in participant_user_id",
             Self::NotEligible => {
                 "the account or the app has no RTMS: ask Zoom for it (Developer Pack)"
             }
@@ -202,7 +200,11 @@ mod tests {
         ];
         for (status, code, word, retryable) in table {
             let problem = Problem::of(status, code);
-            assert_eq!((problem.code(), problem.is_retryable()), (word, retryable), "{status} {code:?}");
+            assert_eq!(
+                (problem.code(), problem.is_retryable()),
+                (word, retryable),
+                "{status} {code:?}"
+            );
         }
         let words: HashSet<_> = table.iter().map(|row| row.2).collect();
         assert!(Problem::ALL.iter().all(|problem| words.contains(problem.code())));
