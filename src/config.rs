@@ -1,5 +1,6 @@
 //! Settings from the environment and `.env`: every mistake at once, by name, and never a value.
 
+mod media;
 mod read;
 mod variables;
 
@@ -11,8 +12,7 @@ use crate::control::{AutoStart, Policies};
 use crate::http::auth::ApiTokens;
 use crate::http::check_webhook_path;
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
-use crate::rtms::message::Medium;
-use crate::rtms::params::{ConnectionMode, Params};
+use crate::rtms::params::Params;
 use crate::secret::Secret;
 use crate::sessions::{AtShutdown, Credentials};
 use crate::store::Location;
@@ -69,7 +69,7 @@ impl Config {
         let webhook_tolerance_s =
             read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 300, 1..=86_400);
         let client = client(read);
-        let params = params(read);
+        let params = media::params(read);
         let policy = policy(read);
         let ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
         let policies = policies(read);
@@ -163,30 +163,9 @@ fn client(read: &mut Reader<'_>) -> Option<Credentials> {
     Some(Credentials { id: id?, secret: secret? })
 }
 
-fn params(read: &mut Reader<'_>) -> Option<Params> {
-    let names = read.text("MEDIA_TYPES", "transcript");
-    let mode = read.one_of(
-        "MEDIA_SOCKET_CONNECTION_MODE",
-        &[("split", ConnectionMode::Split), ("unified", ConnectionMode::Unified)],
-    );
-    let buffer_data = read.flag("RTMS_BUFFER_DATA", true);
-    let mut media = Vec::new();
-    for name in names.split(',').map(|name| name.trim().to_ascii_lowercase()) {
-        match Medium::parse(&name) {
-            Some(medium) if media.contains(&medium) => {}
-            Some(medium) => media.push(medium),
-            None => {
-                let all = Medium::ALL.map(Medium::as_str).join(", ");
-                return read.wrong("MEDIA_TYPES", format!("names of media, of {all}"));
-            }
-        }
-    }
-    Some(Params { media, mode: mode?, buffer_data: buffer_data? })
-}
-
 fn policy(read: &mut Reader<'_>) -> Option<Policy> {
     let hosts = read.text("RTMS_ALLOWED_HOSTS", &ZOOM_HOSTS.join(","));
-    let allow_ws = read.flag("RTMS_ALLOW_WS", false)?;
+    let allow_ws = read.flag("RTMS_ALLOW_WS", false);
     let hosts: Vec<String> =
         hosts.split(',').map(|host| host.trim().to_owned()).filter(|h| !h.is_empty()).collect();
     let is_host = |host: &String| {
@@ -196,7 +175,7 @@ fn policy(read: &mut Reader<'_>) -> Option<Policy> {
         let form = "host names, or suffixes that begin with a dot, separated by commas";
         return read.wrong("RTMS_ALLOWED_HOSTS", form);
     }
-    Some(Policy::new(hosts, allow_ws))
+    Some(Policy::new(hosts, allow_ws?))
 }
 
 fn policies(read: &mut Reader<'_>) -> Option<Policies> {

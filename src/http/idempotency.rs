@@ -85,7 +85,7 @@ async fn run_once(
         error.is_retryable() || error.status().is_server_error()
     });
     if let Some(error) = error {
-        response = error.render(request_id);
+        error.render(&mut response, request_id);
     }
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.map_err(|_| ApiError::Panicked)?.to_bytes();

@@ -2,13 +2,13 @@ use std::time::Instant;
 
 use super::link::Link;
 use super::verdict::{Verdict, verdict};
-use super::{Lane, LinkId, Loss, MediaLink, Output, Phase, Socket, Stream, find};
+use super::{Lane, LinkId, Loss, MediaLink, Output, Socket, Stream, find};
 use crate::model::{EntryBody, Outcome, Participant};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::{
     FrameInfo, HandshakeAnswer, MEDIA_TYPE_ALL, Medium, Message, Outgoing, msg_type,
 };
-use crate::rtms::params::ConnectionMode;
+use crate::rtms::params::{ConnectionMode, Effective};
 
 /// The keys under which a medium's URL may come; only some are documented (section 3.3, section 22).
 fn url_keys(medium: Medium) -> &'static [&'static str] {
@@ -39,10 +39,11 @@ impl<T: AsRef<str>> Stream<T> {
                 buffer_data,
             };
         };
-        let (media_type, media_params) = match lane {
-            Lane::All => (MEDIA_TYPE_ALL, setup.params.media_params(&setup.params.media)),
-            Lane::Only(medium) => (medium.bit(), setup.params.media_params(&[medium])),
+        let media_type = match lane {
+            Lane::All => MEDIA_TYPE_ALL,
+            Lane::Only(medium) => medium.bit(),
         };
+        let media_params = setup.params.media_params(&self.media_of(lane));
         Outgoing::MediaHandshake {
             key,
             instance_id,
@@ -82,7 +83,7 @@ impl<T: AsRef<str>> Stream<T> {
         let timings = &self.setup.timings;
         let link = Link::dialing(now, timings.media_window, timings);
         self.outputs.push_back(Output::Dial(LinkId::Media(lane), endpoint.clone()));
-        self.media.push(MediaLink { lane, endpoint, link });
+        self.media.push(MediaLink { lane, endpoint, link, effective: None });
     }
 
     fn without(&mut self, lane: Lane, cause: &str) {
@@ -127,11 +128,33 @@ impl<T: AsRef<str>> Stream<T> {
         if !self.link_mut(id).is_some_and(|link| link.is_handshaking()) {
             return;
         }
-        match verdict(answer.status_code, &answer.reason) {
-            Verdict::Accepted => self.media_joined(now, id),
-            Verdict::Retry => self.lost(now, id, Loss::Refused(answer.status_code), Socket::Open),
+        let status = answer.status_code;
+        match verdict(status, &answer.reason) {
+            Verdict::Accepted => {
+                self.keep_effective(lane, answer);
+                self.media_joined(now, id);
+            }
+            // Zoom forgets a stream that it has ended: its answer must not hide why it did.
+            _ if !self.is_running() => self.lost(now, id, Loss::Refused(status), Socket::Open),
+            Verdict::Retry => self.lost(now, id, Loss::Refused(status), Socket::Open),
+            Verdict::Duplicate => self.lost(now, id, Loss::Duplicate(status), Socket::Open),
             Verdict::WithoutMedium => self.refuse_lane(id, answer),
             Verdict::Final(outcome) => self.refused(outcome, id.as_str(), answer),
+        }
+    }
+
+    fn keep_effective(&mut self, lane: Lane, answer: &HandshakeAnswer) {
+        let asked = &self.setup.params;
+        let effective = Effective::read(asked, &self.media_of(lane), &answer.media_params);
+        if let Some(media) = self.media.iter_mut().find(|media| media.lane == lane) {
+            media.effective = Some(effective);
+        }
+    }
+
+    fn media_of(&self, lane: Lane) -> Vec<Medium> {
+        match lane {
+            Lane::All => self.setup.params.media.clone(),
+            Lane::Only(medium) => vec![medium],
         }
     }
 
@@ -140,7 +163,7 @@ impl<T: AsRef<str>> Stream<T> {
             link.accepted(now, &self.setup.timings);
         }
         self.note(None, EntryBody::LinkUp { link: id.as_str().into() });
-        if matches!(self.phase, Phase::Running) {
+        if self.is_running() {
             let stream_id = self.setup.stream_id.clone();
             self.send(LinkId::Signaling, Outgoing::Ready(stream_id));
         }
@@ -153,8 +176,7 @@ impl<T: AsRef<str>> Stream<T> {
         if let Some(link) = self.link_mut(id) {
             link.take_down();
         }
-        let cause = Loss::Refused(answer.status_code).to_string();
-        self.note(None, EntryBody::LinkDown { link: id.as_str().into(), cause });
+        self.note_link_down(id, &Loss::Refused(answer.status_code));
         if self.media.iter().all(|media| media.link.is_down()) {
             self.refused(Outcome::Refused, id.as_str(), answer);
         }
@@ -164,6 +186,9 @@ impl<T: AsRef<str>> Stream<T> {
     /// Zoom lost a media link of ours and does not say which. If one is being rebuilt or is new, it is that
     /// one; otherwise all of them are dialled again, since the fault may be in the other direction only.
     pub(super) fn media_reported_lost(&mut self, now: Instant) {
+        if !self.is_running() {
+            return;
+        }
         let wanted = self.media.iter().filter(|media| !media.link.is_down());
         let stable: Vec<Lane> =
             wanted.clone().filter(|media| media.link.is_stable()).map(|media| media.lane).collect();
@@ -171,6 +196,74 @@ impl<T: AsRef<str>> Stream<T> {
             for lane in stable {
                 self.lost(now, LinkId::Media(lane), Loss::Reported, Socket::Open);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{IdKey, Instance, Product, StreamId};
+    use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
+    use crate::rtms::params::{Effective, Params, Preset};
+    use crate::rtms::stream::{Input, Setup, Timings};
+
+    const AUDIO: Lane = Lane::Only(Medium::Audio);
+
+    /// A stream for audio whose signaling is live and whose media link waits for its answer.
+    fn handshaking(now: Instant) -> Stream<String> {
+        let policy = Policy::new(ZOOM_HOSTS.map(String::from).to_vec(), false);
+        let endpoint = policy.endpoint("wss://rtms.zoom.us/").unwrap();
+        let setup = Setup {
+            stream_id: StreamId::parse("e1f2a3b4").unwrap(),
+            instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "4444AAA==").unwrap(),
+            signature: "19302915".into(),
+            params: Preset::AudioOnly.params(),
+            policy,
+            timings: Timings::default(),
+        };
+        let mut stream = Stream::new(now, 1, setup, endpoint);
+        let urls = json!({ "audio": "wss://media.zoom.us/audio" });
+        let answer =
+            json!({ "msg_type": 2, "status_code": 0, "media_server": { "server_urls": urls } });
+        stream.handle(now, Input::Opened(LinkId::Signaling));
+        stream.handle(now, Input::Text(LinkId::Signaling, answer.to_string()));
+        stream.handle(now, Input::Opened(LinkId::Media(AUDIO)));
+        stream
+    }
+
+    fn answer(stream: &mut Stream<String>, now: Instant, answer: &serde_json::Value) {
+        stream.handle(now, Input::Text(LinkId::Media(AUDIO), answer.to_string()));
+    }
+
+    #[test]
+    fn what_zoom_gives_on_a_link_is_known_once_it_has_accepted() {
+        let now = Instant::now();
+        let mut stream = handshaking(now);
+        assert_eq!(stream.effective(AUDIO), None);
+        let media_params = json!({ "audio": { "codec": 4, "sample_rate": 3 } });
+        let accepted = json!({ "msg_type": 4, "status_code": 0, "media_params": media_params });
+        answer(&mut stream, now, &accepted);
+        let asked = Preset::AudioOnly.params();
+        let effective = stream.effective(AUDIO).unwrap();
+        assert_eq!(*effective, Effective::read(&asked, &[Medium::Audio], &media_params));
+        let changed: Vec<String> =
+            effective.differences(&asked).into_iter().map(|difference| difference.field).collect();
+        assert_eq!(changed, ["audio.codec", "audio.sample_rate"]);
+        assert_eq!(stream.effective(Lane::All), None);
+    }
+
+    #[test]
+    fn odd_parameters_in_an_answer_do_not_end_a_link() {
+        for odd in [json!(null), json!([]), json!("?"), json!({ "audio": 7 })] {
+            let now = Instant::now();
+            let mut stream = handshaking(now);
+            let accepted = json!({ "msg_type": 4, "status_code": 0, "media_params": odd });
+            answer(&mut stream, now, &accepted);
+            let asked = Params { media: vec![Medium::Audio], ..Params::default() };
+            assert_eq!(stream.effective(AUDIO).unwrap().differences(&asked), []);
         }
     }
 }
