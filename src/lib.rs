@@ -16,6 +16,8 @@ pub mod hub;
 pub mod model;
 /// One RTMS stream: messages, state machine, driver.
 pub mod rtms;
+/// Tokens at rest: sealed to their table, row and column.
+pub mod seal;
 /// Values that must not be printed.
 pub mod secret;
 /// What is live: one owned task per stream.
