@@ -21,7 +21,11 @@ use crate::rtms::stream::Timings;
 use crate::sessions::{self, Supervisor, supervisor};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
+use crate::zoom::client::ZoomClient;
+use crate::zoom::install::Installer;
+use crate::zoom::oauth::OAuth;
 use crate::zoom::signature::WebhookKey;
+use crate::zoom::token::{Configured, Tokens};
 
 /// A stream whose daemon gives no sign of life for so long is taken up by another.
 const LEASE: Duration = Duration::from_secs(15);
@@ -40,6 +44,11 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(
+        "TOKEN_ENCRYPTION_KEYS is not set, and tokens are not stored without it: \
+         make a key with `openssl rand -hex 32`"
+    )]
+    NoTokenKeys,
     #[error("a part of the daemon ended by itself: {0}")]
     Part(&'static str),
 }
@@ -48,6 +57,8 @@ pub enum AppError {
 pub struct App {
     pub store: Store,
     pub hub: Arc<Hub>,
+    pub tokens: Tokens,
+    installer: Installer,
     config: Config,
     node: NodeId,
     writer: Writer,
@@ -60,6 +71,7 @@ pub struct App {
 impl App {
     /// Opens the store, brings its schema up to date, and builds the rest. Starts nothing.
     pub async fn build(config: Config, timings: Timings) -> Result<Self, AppError> {
+        let token_keys = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
         let tls = client_config(config.ca_file.as_deref())?;
         let store = Store::open(&config.database).await?;
         let writer_settings = WriterSettings {
@@ -67,6 +79,17 @@ impl App {
             max_queued_bytes: config.entry_buffer_bytes,
         };
         let (hub, writer) = Hub::new(store.clone(), config.max_subscribers, writer_settings);
+        if matches!(config.install.configured, Configured::Static(_)) {
+            tracing::warn!(
+                "ZOOM_ACCESS_TOKEN (access_token) is used as it is: it ends after an hour and is not \
+                 refreshed; let people install the app instead"
+            );
+        }
+        let oauth = OAuth::new(ZoomClient::new(&tls), config.install.oauth.clone());
+        let (ring, configured) = (token_keys, config.install.configured.clone());
+        let tokens =
+            Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock::now_ms);
+        let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
         let node = NodeId(Uuid::new_v4());
         let settings = sessions::Settings {
             node,
@@ -84,7 +107,18 @@ impl App {
         let stop_streams = CancellationToken::new();
         let (supervisor, on_change) =
             supervisor(settings, store.clone(), Arc::clone(&hub), stop_streams.clone());
-        Ok(Self { store, hub, config, node, writer, supervisor, on_change, stop_streams })
+        Ok(Self {
+            store,
+            hub,
+            tokens,
+            installer,
+            config,
+            node,
+            writer,
+            supervisor,
+            on_change,
+            stop_streams,
+        })
     }
 
     /// Serves until `stop`: then HTTP ends first, the streams next, and what they still said is stored last.
@@ -98,6 +132,7 @@ impl App {
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(prune(self.store.clone(), self.config.delivery_retention));
+        background.spawn(self.tokens.clone().keep_alive());
         let mut streams = tokio::spawn(self.supervisor.run());
         let mut server = tokio::spawn(serve(listener, router(state), limits, stop.clone()));
         let ended_early = tokio::select! {
@@ -113,6 +148,10 @@ impl App {
                 // A panic in a part was logged where it happened; the others still stop in order.
                 let _ = part.await;
             }
+        }
+        let grants = async { tokio::join!(self.installer.finish_all(), self.tokens.finish()) };
+        if timeout(LAST_STEP, grants).await.is_err() {
+            tracing::error!("Zoom did not answer in time: an installation may need a reconnect");
         }
         if timeout(LAST_STEP, self.hub.flush()).await.is_err() {
             tracing::error!("the last entries could not be stored in time");
@@ -135,6 +174,8 @@ impl App {
             webhook_path: self.config.webhook_path.clone(),
             webhook_key: WebhookKey::new(&self.config.webhook_secret),
             webhook_tolerance_s: self.config.webhook_tolerance_s,
+            installer: self.installer.clone(),
+            is_https: self.config.install.public_url.starts_with("https://"),
             body_timeout: BODY_TIMEOUT,
             now_ms: clock::now_ms,
             on_change: self.on_change.clone(),

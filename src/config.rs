@@ -1,5 +1,6 @@
 //! Settings from the environment and `.env`: every mistake at once, by name, and never a value.
 
+mod install;
 mod read;
 mod variables;
 
@@ -13,10 +14,12 @@ use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::message::Medium;
 use crate::rtms::params::{ConnectionMode, Params};
 use crate::secret::Secret;
-use crate::sessions::{AtShutdown, Credentials};
+use crate::sessions::AtShutdown;
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogSettings};
+use crate::zoom::Credentials;
 
+pub use self::install::InstallSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
 pub use self::variables::{VARIABLES, Variable};
@@ -31,6 +34,7 @@ pub struct Config {
     pub webhook_secret: Secret<String>,
     pub webhook_tolerance_s: u32,
     pub client: Credentials,
+    pub install: InstallSettings,
     pub params: Params,
     pub policy: Policy,
     pub ca_file: Option<PathBuf>,
@@ -64,6 +68,7 @@ impl Config {
         let webhook_tolerance_s =
             read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 300, 1..=86_400);
         let client = client(read);
+        let install = install::settings(read, port, client.as_ref());
         let params = params(read);
         let policy = policy(read);
         let ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
@@ -85,6 +90,7 @@ impl Config {
             webhook_secret: webhook_secret?,
             webhook_tolerance_s: u32::try_from(webhook_tolerance_s?).ok()?,
             client: client?,
+            install: install?,
             params: params?,
             policy: policy?,
             ca_file,

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::Hub;
 use crate::model::StreamId;
 use crate::store::Store;
+use crate::zoom::install::Installer;
 use crate::zoom::signature::WebhookKey;
 
 /// Bearer tokens of the API.
@@ -21,6 +22,8 @@ mod counters;
 mod envelope;
 mod error;
 mod events;
+mod installations;
+mod oauth;
 mod ops;
 mod params;
 mod request;
@@ -45,6 +48,9 @@ pub struct AppState {
     pub webhook_key: WebhookKey,
     /// How far a webhook's timestamp may be from our clock, either way, in seconds.
     pub webhook_tolerance_s: u32,
+    pub installer: Installer,
+    /// Whether browsers reach us over https: then cookies are for https only.
+    pub is_https: bool,
     /// How long a request body may take.
     pub body_timeout: Duration,
     /// The wall clock, Unix milliseconds.
@@ -69,6 +75,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_read));
     Router::new()
         .nest("/api/v1/sdk", api)
+        .nest("/api/v1/zoom", zoom(&state))
         .route("/health/live", get(ops::live))
         .route("/health/ready", get(ops::ready))
         .route(&state.webhook_path, post(webhook::receive))
@@ -76,4 +83,23 @@ pub fn router(state: Arc<AppState>) -> Router {
         .fallback(|| async { ApiError::UnknownRoute })
         .layer(from_fn_with_state(Arc::clone(&state.counters), request::observe))
         .with_state(state)
+}
+
+/// Installing, for browsers without a token, and what programs do with installations.
+fn zoom(state: &Arc<AppState>) -> Router<Arc<AppState>> {
+    let read = Router::new()
+        .route("/installations", get(installations::list))
+        .route("/installations/{id}", get(installations::show))
+        .route_layer(from_fn_with_state(Arc::clone(state), auth::require_read));
+    let control = Router::new()
+        .route("/oauth/authorize-url", get(oauth::authorize_url))
+        .route("/installations/{id}", delete(installations::remove))
+        .route_layer(from_fn_with_state(Arc::clone(state), auth::require_control));
+    // A HEAD would use the state and the code up, and show nobody the page.
+    let no_head = async || ApiError::MethodNotAllowed;
+    Router::new()
+        .route("/oauth/install", get(oauth::install))
+        .route("/oauth/callback", get(oauth::callback).head(no_head))
+        .merge(read)
+        .merge(control)
 }

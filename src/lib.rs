@@ -30,5 +30,7 @@ pub mod store;
 pub mod telemetry;
 /// The TLS client side.
 pub mod tls;
+/// The pages that people see.
+pub mod web;
 /// What Zoom's cloud looks like from outside a stream.
 pub mod zoom;

@@ -1,10 +1,14 @@
-//! Everything that outlives the process: deliveries, sessions, streams, entries. Postgres or SQLite, one SQL text.
+//! Everything that outlives the process: deliveries, sessions, streams, entries,
+//! installations. Postgres or SQLite, one SQL text.
 
+mod audit;
 mod database;
 mod deliveries;
 mod entries;
 mod error;
+mod installations;
 mod leases;
+mod oauth_states;
 mod open;
 mod rows;
 mod schema;
@@ -16,8 +20,10 @@ use std::path::PathBuf;
 
 use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally};
 use crate::secret::Secret;
+pub use audit::Audited;
 use database::{Database, binds};
 pub use error::StoreError;
+pub use installations::{Deleted, GrantedTo, SealedTokens, StoredGrant};
 
 /// Where the store is.
 #[derive(Debug, Clone)]

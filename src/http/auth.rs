@@ -131,20 +131,49 @@ impl ApiToken {
     }
 }
 
+/// Whose token a request came with; for handlers behind one of the `require` layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The token's name.
+    pub name: String,
+}
+
 /// Lets a request through whose token may read.
 pub async fn require_read(
     State(state): State<Arc<AppState>>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    authorize(&state.api_tokens, request.headers(), Scope::Read)?;
+    require(&state, Scope::Read, request, next).await
+}
+
+/// Lets a request through whose token may control.
+pub async fn require_control(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    require(&state, Scope::Control, request, next).await
+}
+
+async fn require(
+    state: &AppState,
+    scope: Scope,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let caller = authorize(&state.api_tokens, request.headers(), scope)?;
+    request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }
 
-fn authorize(tokens: &ApiTokens, headers: &HeaderMap, scope: Scope) -> Result<(), ApiError> {
+fn authorize(tokens: &ApiTokens, headers: &HeaderMap, scope: Scope) -> Result<Caller, ApiError> {
     let token = bearer(headers).and_then(|token| tokens.find(token));
     let token = token.ok_or(ApiError::Unauthenticated)?;
-    if token.may(scope) { Ok(()) } else { Err(ApiError::Forbidden(scope.as_str())) }
+    match token.may(scope) {
+        true => Ok(Caller { name: token.name.clone() }),
+        false => Err(ApiError::Forbidden(scope.as_str())),
+    }
 }
 
 /// Tokens are taken from the header only: a URL ends up in logs and histories.
@@ -163,7 +192,7 @@ mod tests {
     fn outcome(tokens: &ApiTokens, authorization: &str, scope: Scope) -> Result<(), &'static str> {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
-        authorize(tokens, &headers, scope).map_err(|error| error.code())
+        authorize(tokens, &headers, scope).map(drop).map_err(|error| error.code())
     }
 
     #[test]

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use thiserror::Error;
 
+use super::oauth::Refusal;
 use crate::store::StoreError;
 use crate::zoom::event::EventError;
 use crate::zoom::signature::SignatureError;
@@ -24,6 +25,10 @@ pub enum ApiError {
     MethodNotAllowed,
     #[error("there is no session with this id")]
     UnknownSession,
+    #[error("there is no installation with this id")]
+    UnknownInstallation,
+    #[error("{0}")]
+    Install(Refusal),
     #[error("send the header authorization: Bearer with one of the tokens of API_TOKENS")]
     Unauthenticated,
     #[error("this token lacks the scope {0}")]
@@ -63,7 +68,10 @@ impl ApiError {
             Self::Event(_) | Self::BodyCut => StatusCode::BAD_REQUEST,
             Self::Signature(_) | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::UnknownRoute | Self::UnknownSession => StatusCode::NOT_FOUND,
+            Self::UnknownRoute | Self::UnknownSession | Self::UnknownInstallation => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Install(refusal) => refusal.status(),
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -80,6 +88,8 @@ impl ApiError {
             Self::UnknownRoute => "route_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnknownSession => "session_not_found",
+            Self::UnknownInstallation => "installation_not_found",
+            Self::Install(refusal) => refusal.code(),
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
             Self::InvalidValue { .. } => "invalid_value",

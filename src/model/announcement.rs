@@ -15,12 +15,13 @@ pub struct Delivery {
     pub announcement: Announcement,
 }
 
-/// What a webhook means for streams (rtms-protocol.md section 13.6).
+/// What a webhook means for streams and installations (rtms-protocol.md sections 13.6, 15.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Announcement {
     Started(StreamStarted),
     Stopped(StreamStopped),
     Interrupted(StreamInterrupted),
+    Deauthorized(Deauthorization),
     /// Stored and counted; changes no stream.
     Other,
 }
@@ -32,7 +33,7 @@ impl Announcement {
             Announcement::Started(started) => Some(&started.stream_id),
             Announcement::Stopped(stopped) => Some(&stopped.stream_id),
             Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
-            Announcement::Other => None,
+            Announcement::Deauthorized(_) | Announcement::Other => None,
         }
     }
 }
@@ -62,4 +63,13 @@ pub struct StreamStopped {
 pub struct StreamInterrupted {
     pub stream_id: StreamId,
     pub instance: Instance,
+}
+
+/// A user has removed the app (section 15.7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deauthorization {
+    pub user_id: String,
+    pub account_id: Option<String>,
+    /// Whether we may keep what we stored of the user. Only when Zoom says so: newer events do not.
+    pub may_keep_data: bool,
 }
