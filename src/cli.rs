@@ -1,5 +1,7 @@
 //! The command line: what to do, and with which settings.
 
+mod demo;
+mod health;
 mod serve;
 
 use std::collections::HashMap;
@@ -9,8 +11,9 @@ use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigErrors, log_settings};
+use crate::simulator::{SimulateArgs, Verdict};
 use crate::store::Store;
-use crate::telemetry;
+use crate::{simulator, telemetry};
 
 /// A daemon for Zoom Realtime Media Streams. Settings come from the environment and from `.env`.
 #[derive(Debug, Parser)]
@@ -24,10 +27,16 @@ pub struct Cli {
 enum Command {
     /// Run the daemon (the default)
     Serve,
+    /// Run the daemon and Zoom's side together on loopback, and play a meeting
+    Demo(demo::DemoArgs),
+    /// Be Zoom's side alone, for a daemon or any other client
+    Simulate(SimulateArgs),
     /// Bring the store's schema up to date, and end
     Migrate,
     /// Check the settings and the store, and end
     Check,
+    /// Ask the daemon on this machine's PORT whether it is ready, and end
+    Health,
 }
 
 /// The exit code of a wrong setting.
@@ -38,6 +47,11 @@ pub async fn run(cli: Cli) -> ExitCode {
     let stop = CancellationToken::new();
     let signals = tokio::spawn(serve::stop_on_signals(stop.clone()));
     let done = match cli.command.unwrap_or(Command::Serve) {
+        Command::Demo(args) => demo::run(args, stop).await,
+        Command::Simulate(args) => simulate(args, stop).await,
+        Command::Health => {
+            health::run(&std::env::var("PORT").unwrap_or_else(|_| "3000".to_owned())).await
+        }
         Command::Serve => with_config(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(migrate).await,
         Command::Check => with_config(check).await,
@@ -61,6 +75,16 @@ async fn with_config(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
     match Config::from_lookup(lookup) {
         Ok(config) => work(config).await,
         Err(errors) => wrong_settings(&errors),
+    }
+}
+
+/// Zoom's side alone. Fails when a client broke the protocol.
+async fn simulate(args: SimulateArgs, stop: CancellationToken) -> ExitCode {
+    start_logs(&telemetry::LogSettings { level: "warn".to_owned(), ..Default::default() });
+    match simulator::command(args, stop.cancelled_owned()).await {
+        Ok(Verdict::Clean) => ExitCode::SUCCESS,
+        Ok(Verdict::Breached) => ExitCode::FAILURE,
+        Err(error) => fail(1, &error.to_string()),
     }
 }
 

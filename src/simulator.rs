@@ -1,1 +1,216 @@
-//! Zoom's side of RTMS, to develop and test against.
+//! Zoom's side of RTMS, to develop and test against without a Zoom account.
+//!
+//! One port serves REST and the signaling and media WebSockets; a sender posts the webhooks; a script says
+//! what happens in the meetings. What it sends and what it checks is written from rtms-protocol.md, not from
+//! the daemon: only the enumerations of `rtms::message` are shared.
+
+mod audio;
+mod command;
+mod control;
+mod demo;
+mod event;
+mod handshake;
+mod link;
+mod meeting;
+mod params;
+mod picture;
+mod report;
+mod rest;
+mod script;
+mod server;
+mod settings;
+mod signature;
+mod socket;
+mod status;
+mod stream;
+mod tls;
+mod transport;
+mod webhook;
+mod wire;
+mod world;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+pub use command::{SimulateArgs, Verdict, command};
+pub use control::{ControlError, CutKind, LinkName, Verb};
+pub use report::{
+    KeepAliveReport, MediumReport, Report, StrayReport, StreamReport, Validation, WebhookReport,
+};
+pub use script::{Script, ScriptError};
+pub use settings::{Duplicates, Settings, Start, Timings};
+pub use tls::TlsFiles;
+use webhook::Courier;
+use world::World;
+
+/// For meetings to end their streams, and for the last webhooks, when a simulator is shut down.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+
+/// Why a simulator does not start, or its command fails.
+#[derive(Debug, Error)]
+pub enum SimulatorError {
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    #[error("{0}")]
+    Setting(&'static str),
+    #[error("file or socket: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("cannot make a certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    #[error("cannot read a certificate or key: {0}")]
+    Pem(#[from] rustls::pki_types::pem::Error),
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error("the webhook client: {0}")]
+    Webhook(#[from] reqwest::Error),
+    #[error("{0}")]
+    Control(#[from] ControlError),
+}
+
+/// A running simulator. Dropping it ends everything at once; `shutdown` ends it in order.
+pub struct Simulator {
+    world: Arc<World>,
+    addr: SocketAddr,
+    tls: Option<TlsFiles>,
+}
+
+/// Serves on `listener`, challenges the webhook endpoint and opens the first meetings.
+pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulator, SimulatorError> {
+    check(&settings)?;
+    let addr = listener.local_addr()?;
+    let tls = settings.tls_dir.as_deref().map(TlsFiles::ensure).transpose()?;
+    let acceptor = match &tls {
+        Some(files) => Some(TlsAcceptor::from(Arc::new(files.server_config()?))),
+        None => None,
+    };
+    // The name, not the address, where there is a certificate: see `tls`.
+    let origin = match &tls {
+        Some(_) => format!("wss://localhost:{}", addr.port()),
+        None => format!("ws://127.0.0.1:{}", addr.port()),
+    };
+    let stop = CancellationToken::new();
+    let courier = Courier::new(&settings, tls.as_ref(), stop.clone())?;
+    let world = Arc::new(World::new(settings, origin, courier, stop));
+    world.connections.spawn(server::run(world.clone(), listener, acceptor));
+    let validating = world.clone();
+    world.connections.spawn(async move { validating.courier.validate().await });
+    for _ in 0..world.settings.meetings {
+        meeting::open(&world)?;
+    }
+    if let Some(seconds) = world.settings.seconds {
+        world.connections.spawn(end_after(world.clone(), Duration::from_secs(seconds)));
+    }
+    Ok(Simulator { world, addr, tls })
+}
+
+fn check(settings: &Settings) -> Result<(), SimulatorError> {
+    let positive = |number: f64| number.is_finite() && number > 0.0;
+    if !positive(settings.speed) || !positive(settings.timings.time_scale) {
+        return Err(SimulatorError::Setting("speed and time_scale must be positive numbers"));
+    }
+    Ok(())
+}
+
+async fn end_after(world: Arc<World>, wait: Duration) {
+    tokio::select! {
+        () = world.stop.cancelled() => return,
+        () = tokio::time::sleep(wait) => {}
+    }
+    end_all(&world).await;
+}
+
+async fn end_all(world: &World) {
+    for meeting_id in world.live_meetings() {
+        // One that is over by itself needs no ending.
+        let _ = rest::perform(world, &meeting_id, Verb::End).await;
+    }
+}
+
+impl Simulator {
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The base of REST: `http://127.0.0.1:port`, or `https://localhost:port` with TLS.
+    pub fn base_url(&self) -> String {
+        // `ws` and `wss` differ from `http` and `https` in the same letter.
+        self.world.origin.replacen("ws", "http", 1)
+    }
+
+    /// The signaling URL that streams are announced with, until they fail over.
+    pub fn signaling_url(&self) -> String {
+        format!("{}/signaling/1", self.world.origin)
+    }
+
+    /// The files of `tls_dir`, if it serves TLS.
+    pub fn tls_files(&self) -> Option<&TlsFiles> {
+        self.tls.as_ref()
+    }
+
+    /// Opens one more meeting, which plays the script from its beginning; returns its meeting number.
+    /// It is live once the webhook endpoint is validated.
+    pub fn announce(&self) -> Result<String, ControlError> {
+        meeting::open(&self.world)
+    }
+
+    /// The numbers of the meetings that are live, sorted.
+    pub fn live_meetings(&self) -> Vec<String> {
+        self.world.live_meetings()
+    }
+
+    /// Has a live meeting, or its stream, do something.
+    pub async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
+        rest::perform(&self.world, meeting_id, verb).await
+    }
+
+    /// How the webhook endpoint answered its challenge, once it has.
+    pub async fn validated(&self) -> Validation {
+        self.world.courier.validated().await
+    }
+
+    pub fn report(&self) -> Report {
+        self.world.report()
+    }
+
+    /// Waits until every meeting is over and its events have had their first attempt.
+    pub async fn finished(&self) {
+        self.world.plays.close();
+        self.world.plays.wait().await;
+    }
+
+    /// Ends every meeting, then everything else, and says what happened.
+    pub async fn shutdown(self) -> Report {
+        let deadline = Instant::now() + SHUTDOWN_GRACE;
+        let _ = tokio::time::timeout_at(deadline, async {
+            end_all(&self.world).await;
+            self.finished().await;
+        })
+        .await;
+        self.world.stop.cancel();
+        self.world.connections.close();
+        let _ = timeout(SHUTDOWN_GRACE, self.world.connections.wait()).await;
+        self.world.cut.cancel();
+        self.world.connections.wait().await;
+        self.world.courier.finish().await;
+        self.report()
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.world.stop.cancel();
+        self.world.cut.cancel();
+    }
+}
+
+/// Nothing that holds one of the simulator's locks can leave it half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

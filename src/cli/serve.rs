@@ -14,6 +14,7 @@ const EXIT_SIGNAL: i32 = 130;
 
 pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
     let address = config.address;
+    raise_file_limit();
     let listener = match TcpListener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => return fail(1, &format!("cannot listen on {address}: {error}")),
@@ -33,6 +34,13 @@ pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => fail(1, &error.to_string()),
+    }
+}
+
+/// A stream has two sockets or more, and a shell's usual limit is 1,024 files.
+fn raise_file_limit() {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

@@ -60,8 +60,8 @@ struct ApiToken {
 }
 
 impl ApiTokens {
-    /// Reads `name:token` or `name:token:scope+scope`, separated by commas; without scopes a token may read and control.
-    /// Every mistake is reported, none with a value.
+    /// Reads `name:token` or `name:token:scope+scope`, separated by commas; without scopes a token
+    /// may read and control. Every mistake is reported, none with a value.
     pub fn parse(text: &str) -> Result<Self, Vec<TokenMistake>> {
         let mut tokens: Vec<ApiToken> = Vec::new();
         let mut mistakes = Vec::new();

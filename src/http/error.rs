@@ -16,7 +16,8 @@ use crate::zoom::signature::SignatureError;
 /// How long a client waits before it tries again after 503, in seconds.
 const RETRY_AFTER_S: u16 = 2;
 
-/// What a client did wrong or we could not do. The text is for the client: it says what to do, and holds nothing secret.
+/// What a client did wrong or we could not do. The text is for the client: it says what to do, and
+/// holds nothing secret.
 #[derive(Debug, Clone, Error)]
 pub enum ApiError {
     #[error("there is nothing at this path")]
@@ -117,8 +118,8 @@ impl ApiError {
         }
     }
 
-    /// The response as the client sees it.
-    pub fn render(&self, request_id: &str) -> Response {
+    /// Makes the response what the client sees. Headers that were set on the way, such as `allow`, stay.
+    pub fn render(&self, response: &mut Response, request_id: &str) {
         let status = self.status();
         let retryable = status == StatusCode::SERVICE_UNAVAILABLE;
         let envelope = json!({
@@ -132,9 +133,11 @@ impl ApiError {
                 "request_id": request_id,
             },
         });
-        let mut response = Response::new(Body::from(envelope.to_string()));
+        *response.body_mut() = Body::from(envelope.to_string());
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        // That of the empty body before.
+        headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if retryable {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
@@ -142,7 +145,6 @@ impl ApiError {
         if matches!(self, Self::Unauthenticated) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        response
     }
 }
 
@@ -162,10 +164,12 @@ mod tests {
 
     #[test]
     fn what_may_be_tried_again_says_so_and_when() {
-        let response = ApiError::TooManySubscribers.render("r1");
+        let mut response = Response::default();
+        ApiError::TooManySubscribers.render(&mut response, "r1");
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[header::RETRY_AFTER], "2");
-        let response = ApiError::UnknownSession.render("r1");
+        let mut response = Response::default();
+        ApiError::UnknownSession.render(&mut response, "r1");
         assert!(!response.headers().contains_key(header::RETRY_AFTER));
     }
 

@@ -35,7 +35,7 @@ pub async fn observe(
     let is_probe = route.as_ref().is_some_and(|route| route.as_str().starts_with("/health/"));
     let error = response.extensions_mut().remove::<ApiError>();
     if let Some(error) = &error {
-        response = rendered(error, response, &request_id);
+        error.render(&mut response, &request_id);
     }
     secure(response.headers_mut(), &request_id);
     if is_probe && response.status().is_success() {
@@ -51,19 +51,6 @@ pub async fn observe(
         "request"
     );
     response
-}
-
-/// Headers that were set on the way, such as `allow`, stay.
-fn rendered(error: &ApiError, response: Response, request_id: &str) -> Response {
-    let (mut parts, body) = error.render(request_id).into_parts();
-    let mut headers = std::mem::take(&mut parts.headers);
-    for (name, value) in response.headers() {
-        if !headers.contains_key(name) && name != header::CONTENT_LENGTH {
-            headers.insert(name, value.clone());
-        }
-    }
-    parts.headers = headers;
-    Response::from_parts(parts, body)
 }
 
 /// What the log gets to read: more than the client where the cause is ours.

@@ -26,7 +26,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// The bounds on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Open connections. One more waits in the kernel's backlog until another ends, which every one does that is slow or idle.
+    /// Open connections. One more waits in the kernel's backlog until another ends, and every one
+    /// that is slow or idle ends.
     pub connections: usize,
     /// From the start of a connection, or the end of the response before, to the last header of a request.
     pub header_timeout: Duration,

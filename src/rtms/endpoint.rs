@@ -210,6 +210,42 @@ mod tests {
         assert_eq!(zoom().first_allowed("wss://x.example"), Err(EndpointError::Host));
     }
 
+    /// What a URL that tries to pass for another one is made of.
+    const PARTS: [&str; 14] = [
+        "a.zoom.us",
+        "b.zoom.com",
+        ".zoom.us",
+        "evil.example",
+        "@",
+        ":",
+        ":443",
+        "/",
+        "\\",
+        "#",
+        "?",
+        ".",
+        "%2e",
+        "x",
+    ];
+
+    proptest::proptest! {
+        /// Judged by another reading of the URL than the policy's own.
+        #[test]
+        fn whatever_is_allowed_is_tls_to_a_host_of_zooms(
+            parts in proptest::collection::vec(proptest::sample::select(&PARTS[..]), 1..6)
+        ) {
+            let url = format!("wss://{}", parts.concat());
+            if let Ok(endpoint) = zoom().endpoint(&url) {
+                let authority = endpoint.url().strip_prefix("wss://").unwrap();
+                let authority = authority.split(['/', '?', '#']).next().unwrap();
+                let host = authority.split(':').next().unwrap().trim_end_matches('.');
+                proptest::prop_assert!(!authority.contains(['@', '\\']), "{}", url);
+                proptest::prop_assert!(host.ends_with(".zoom.us") || host.ends_with(".zoom.com"));
+                proptest::prop_assert_eq!(host, endpoint.host());
+            }
+        }
+    }
+
     #[test]
     fn what_is_printed_of_an_endpoint_names_no_path() {
         let endpoint = zoom().endpoint("wss://a.zoom.us/secret?token=1").unwrap();

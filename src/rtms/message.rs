@@ -4,6 +4,7 @@
 
 mod codes;
 mod content;
+mod event;
 mod incoming;
 mod outgoing;
 mod time;
@@ -12,6 +13,10 @@ pub use codes::{
     MEDIA_TYPE_ALL, Medium, event_type, msg_type, session_state, status, stop_reason, stream_state,
 };
 pub use content::FrameInfo;
-pub use incoming::{Event, HandshakeAnswer, KeepAlive, Malformed, Message, parse};
+pub use event::Event;
+pub use incoming::{HandshakeAnswer, KeepAlive, Malformed, Message, parse};
 pub use outgoing::Outgoing;
 pub use time::normalize_ms;
+
+#[cfg(test)]
+mod tests;

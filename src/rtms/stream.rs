@@ -23,6 +23,8 @@ use crate::model::{EntryBody, Instance, Outcome, Participant, StreamId, StreamSt
 
 /// How many participants' names a stream remembers.
 const MAX_ROSTER: usize = 2048;
+/// A longer name is not remembered: no person's is nearly as long.
+const MAX_NAME_BYTES: usize = 1024;
 /// How many numbers of unknown messages are told apart.
 const MAX_UNKNOWN: usize = 64;
 
@@ -271,9 +273,9 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     fn received(&mut self, now: Instant, id: LinkId, text: T) {
-        if let Some(link) = find(&mut self.signaling, &mut self.media, id) {
-            link.heard(now, &self.setup.timings);
-        }
+        let link = find(&mut self.signaling, &mut self.media, id);
+        let Some(link) = link.filter(|link| link.is_open()) else { return };
+        link.heard(now, &self.setup.timings);
         let frame = match parse(text.as_ref()) {
             Ok(Message::Frame(medium, info)) => Some((medium, info)),
             Ok(message) => {
@@ -307,21 +309,24 @@ impl<T: AsRef<str>> Stream<T> {
         if socket == Socket::Open {
             self.outputs.push_back(Output::HangUp(id, HangUp::Silently));
         }
-        if !matches!(self.phase, Phase::Running) {
+        if !self.is_running() {
             return self.lost_while_ending(id);
         }
-        if id == LinkId::Signaling {
-            self.hang_up_media(HangUp::Silently);
-        }
         if was_live {
-            let (link, cause) = (id.as_str().into(), loss.to_string());
-            self.note(None, EntryBody::LinkDown { link, cause });
+            self.note_link_down(id, &loss);
+        }
+        if id == LinkId::Signaling {
+            self.lose_media_with_signaling();
         }
         let link = find(&mut self.signaling, &mut self.media, id);
         if link.map(|link| link.lost(now, &loss, &mut self.rng)) == Some(Due::WindowExpired) {
             let detail = format!("{}: {loss}", id.as_str());
             self.finish(End { outcome: Outcome::WindowExpired, stop_reason: None, detail });
         }
+    }
+
+    fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
     }
 
     fn lost_while_ending(&mut self, id: LinkId) {
@@ -341,7 +346,7 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     fn moved(&mut self, now: Instant, endpoint: Endpoint) {
-        if !matches!(self.phase, Phase::Running) {
+        if !self.is_running() {
             return;
         }
         self.note(None, EntryBody::Moved {});
@@ -372,7 +377,7 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     fn close(&mut self, now: Instant) {
-        if !matches!(self.phase, Phase::Running) {
+        if !self.is_running() {
             return;
         }
         if !self.signaling.is_live() {
@@ -452,6 +457,11 @@ impl<T: AsRef<str>> Stream<T> {
         self.outputs.push_back(Output::Note { at_ms, body });
     }
 
+    fn note_link_down(&mut self, id: LinkId, loss: &Loss) {
+        let (link, cause) = (id.as_str().into(), loss.to_string());
+        self.note(None, EntryBody::LinkDown { link, cause });
+    }
+
     fn count_unknown(&mut self, number: u16) {
         if self.unknown.len() < MAX_UNKNOWN || self.unknown.contains_key(&number) {
             *self.unknown.entry(number).or_default() += 1;
@@ -463,7 +473,8 @@ impl<T: AsRef<str>> Stream<T> {
         let Participant { user_id, user_name } = person;
         match user_name {
             Some(name) => {
-                if self.roster.len() < MAX_ROSTER || self.roster.contains_key(&user_id) {
+                let has_room = self.roster.len() < MAX_ROSTER || self.roster.contains_key(&user_id);
+                if has_room && name.len() <= MAX_NAME_BYTES {
                     self.roster.insert(user_id, name.clone());
                 }
                 Participant { user_id, user_name: Some(name) }
@@ -497,3 +508,6 @@ enum Socket {
 fn end(outcome: Outcome, stop_reason: Option<i64>, detail: &str) -> End {
     End { outcome, stop_reason, detail: detail.to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,13 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Number, Value};
 use thiserror::Error;
 
-use super::codes::{Medium, event_type, msg_type};
+use super::codes::{Medium, msg_type};
 use super::content::{Content, FrameInfo};
+use super::event::{Event, ParticipantWire, event};
 use super::time::Lenient;
 use crate::model::{ChatMessage, Participant, TranscriptLine, UserId};
 
@@ -62,23 +63,8 @@ impl HandshakeAnswer {
     /// The media URL under the first of these keys that is there.
     pub fn media_url(&self, keys: &[&str]) -> Option<&str> {
         let urls = &self.media_server.as_ref()?.server_urls;
-        keys.iter().find_map(|key| urls.get(*key)?.as_str()).filter(|url| !url.is_empty())
+        keys.iter().find_map(|key| urls.get(*key)?.as_str().filter(|url| !url.is_empty()))
     }
-}
-
-/// What an EVENT_UPDATE says (section 7, the meeting table).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    FirstPacket,
-    ActiveSpeaker(Participant),
-    Joined(Vec<Participant>),
-    Left(Vec<Participant>),
-    SharingStarted(Participant),
-    SharingStopped,
-    MediaInterrupted,
-    VideoOn(Vec<Participant>),
-    VideoOff(Vec<Participant>),
-    Unknown(u16),
 }
 
 /// Whatever came is echoed as it came (sections 6.11 and 22).
@@ -106,39 +92,37 @@ struct Head<'a> {
 
 #[derive(Deserialize)]
 struct Kind {
-    msg_type: u16,
+    msg_type: Number,
 }
 
 /// Reads one message. Media frames take a single pass and copy nothing.
 pub fn parse(text: &str) -> Result<Message<'_>, Malformed> {
+    if !text.trim_start().starts_with('{') {
+        return Err(Malformed::NotAMessage);
+    }
     match serde_json::from_str::<Head<'_>>(text) {
-        Ok(head) => parse_known(text, &head),
-        Err(_) => Err(what_is_wrong(text)).or_else(ignore_unknown),
+        Ok(head) => parse_known(text, head.msg_type, &head.content),
+        Err(_) => parse_known(text, number(text)?, &Content::default()),
     }
 }
 
-/// A frame whose `content` could not be read is malformed only if we know its type.
-fn what_is_wrong(text: &str) -> Malformed {
-    serde_json::from_str::<Kind>(text)
-        .map_or(Malformed::NotAMessage, |kind| Malformed::Fields(kind.msg_type))
-}
-
-fn ignore_unknown(malformed: Malformed) -> Result<Message<'static>, Malformed> {
-    match malformed {
-        Malformed::Fields(number) if !is_read(number) => Ok(Message::Unknown(number)),
-        malformed => Err(malformed),
+/// The number of a message that has a `content` of another kind than frames, or none that we know.
+fn number(text: &str) -> Result<u16, Malformed> {
+    let kind: Kind = serde_json::from_str(text).map_err(|_| Malformed::NotAMessage)?;
+    if kind.msg_type.is_f64() {
+        return Err(Malformed::NotAMessage);
     }
+    let number = kind.msg_type.as_u64().and_then(|number| u16::try_from(number).ok());
+    Ok(number.unwrap_or(msg_type::UNDEFINED))
 }
 
-/// The messages whose fields we need. Whatever else comes is counted, however it looks.
-fn is_read(number: u16) -> bool {
-    matches!(number, 2 | 4 | 6 | 8 | 9 | 12 | 14..=18 | 22)
-}
-
-fn parse_known<'a>(text: &'a str, head: &Head<'_>) -> Result<Message<'a>, Malformed> {
-    let number = head.msg_type;
+fn parse_known<'a>(
+    text: &'a str,
+    number: u16,
+    content: &Content<'_>,
+) -> Result<Message<'a>, Malformed> {
     let frame = |medium| {
-        let info = head.content.frame_info().ok_or(Malformed::Fields(number))?;
+        let info = content.frame_info().ok_or(Malformed::Fields(number))?;
         Ok(Message::Frame(medium, info))
     };
     match number {
@@ -161,7 +145,7 @@ fn parse_known<'a>(text: &'a str, head: &Head<'_>) -> Result<Message<'a>, Malfor
     }
 }
 
-fn fields<'a, T: Deserialize<'a>>(text: &'a str, number: u16) -> Result<T, Malformed> {
+pub(super) fn fields<'a, T: Deserialize<'a>>(text: &'a str, number: u16) -> Result<T, Malformed> {
     serde_json::from_str(text).map_err(|_| Malformed::Fields(number))
 }
 
@@ -244,19 +228,20 @@ struct ChatContent {
 }
 
 impl ChatContent {
-    /// The object inside `data`, whether it came as an object or as its JSON text.
+    /// The object inside `data`, whether it came as an object or as its JSON text. A text with its sender
+    /// beside it is what was typed, whatever it looks like.
     fn inner(&mut self) -> Option<ChatContent> {
-        let object = match self.data.take() {
-            Value::String(text) if text.trim_start().starts_with('{') => {
-                serde_json::from_str(&text).unwrap_or(Value::String(text))
+        match &self.data {
+            Value::Object(_) => serde_json::from_value(self.data.take()).ok(),
+            Value::String(text) if self.sender.is_none() && text.trim_start().starts_with('{') => {
+                serde_json::from_str(text).ok().filter(ChatContent::is_envelope)
             }
-            other => other,
-        };
-        if object.is_object() {
-            return serde_json::from_value(object).ok();
+            _ => None,
         }
-        self.data = object;
-        None
+    }
+
+    fn is_envelope(&self) -> bool {
+        self.data.is_string() || self.message_id.is_some() || self.operation_type.is_some()
     }
 
     fn into_message(self) -> ChatMessage {
@@ -289,70 +274,6 @@ fn chat(text: &str) -> Result<Message<'_>, Malformed> {
 }
 
 #[derive(Deserialize)]
-struct ParticipantWire {
-    user_id: UserId,
-    #[serde(default)]
-    user_name: Option<String>,
-}
-
-impl From<ParticipantWire> for Participant {
-    fn from(wire: ParticipantWire) -> Self {
-        let user_name = wire.user_name.filter(|name| !name.is_empty());
-        Participant { user_id: wire.user_id, user_name }
-    }
-}
-
-#[derive(Deserialize)]
-struct EventWire {
-    event: EventBody,
-}
-
-#[derive(Deserialize)]
-struct EventBody {
-    /// `event_code` is V2's name (section 17).
-    #[serde(alias = "event_code")]
-    event_type: u16,
-    #[serde(default, alias = "event_ts")]
-    timestamp: Option<Lenient>,
-    #[serde(default)]
-    user_id: Option<UserId>,
-    #[serde(default)]
-    user_name: Option<String>,
-    #[serde(default)]
-    participants: Option<Vec<ParticipantWire>>,
-}
-
-fn event(text: &str) -> Result<Message<'_>, Malformed> {
-    let mut body = fields::<EventWire>(text, msg_type::EVENT_UPDATE)?.event;
-    let at_ms = body.timestamp.map(Lenient::as_ms);
-    let event = match body.event_type {
-        event_type::FIRST_PACKET_TIMESTAMP => Event::FirstPacket,
-        event_type::ACTIVE_SPEAKER_CHANGE => Event::ActiveSpeaker(body.person()?),
-        event_type::PARTICIPANT_JOIN => Event::Joined(body.people()?),
-        event_type::PARTICIPANT_LEAVE => Event::Left(body.people()?),
-        event_type::SHARING_START => Event::SharingStarted(body.person()?),
-        event_type::SHARING_STOP => Event::SharingStopped,
-        event_type::MEDIA_CONNECTION_INTERRUPTED => Event::MediaInterrupted,
-        event_type::PARTICIPANT_VIDEO_ON => Event::VideoOn(body.people()?),
-        event_type::PARTICIPANT_VIDEO_OFF => Event::VideoOff(body.people()?),
-        number => Event::Unknown(number),
-    };
-    Ok(Message::Event { at_ms, event })
-}
-
-impl EventBody {
-    fn person(&mut self) -> Result<Participant, Malformed> {
-        let user_id = self.user_id.ok_or(Malformed::Fields(msg_type::EVENT_UPDATE))?;
-        Ok(ParticipantWire { user_id, user_name: self.user_name.take() }.into())
-    }
-
-    fn people(&mut self) -> Result<Vec<Participant>, Malformed> {
-        let people = self.participants.take().ok_or(Malformed::Fields(msg_type::EVENT_UPDATE))?;
-        Ok(people.into_iter().map(Participant::from).collect())
-    }
-}
-
-#[derive(Deserialize)]
 struct StateWire {
     state: Lenient,
     #[serde(default)]
@@ -369,7 +290,7 @@ fn stream_state(text: &str) -> Result<Message<'_>, Malformed> {
     let wire: StateWire = fields(text, msg_type::STREAM_STATE_UPDATE)?;
     Ok(Message::StreamState {
         state: wire.state.0,
-        reason: reason_number(&wire.reason),
+        reason: reason_number(&wire.reason).or_else(|| reason_number(&wire.stop_reason)),
         at_ms: wire.timestamp.map(Lenient::as_ms),
     })
 }

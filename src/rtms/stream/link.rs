@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 
-use super::{Timings, verdict};
+use super::Timings;
 use crate::rtms::backoff::Backoff;
 use crate::rtms::message::{Malformed, Medium};
 
@@ -48,6 +48,8 @@ pub enum Loss {
     Malformed(Malformed),
     /// Zoom refused the handshake with this status, and may think better of it.
     Refused(i64),
+    /// Zoom refused the handshake with this status because it still holds our old connection (section 3.4).
+    Duplicate(i64),
     /// Zoom reported the link as interrupted.
     Reported,
     /// Signaling was lost, and media with it.
@@ -64,7 +66,9 @@ impl fmt::Display for Loss {
             Loss::Silent => f.write_str("silent for too long"),
             Loss::Unanswered => f.write_str("no answer to the handshake"),
             Loss::Malformed(malformed) => write!(f, "malformed message: {malformed}"),
-            Loss::Refused(status) => write!(f, "handshake refused with status {status}"),
+            Loss::Refused(status) | Loss::Duplicate(status) => {
+                write!(f, "handshake refused with status {status}")
+            }
             Loss::Reported => f.write_str("reported as interrupted by Zoom"),
             Loss::WithSignaling => f.write_str("signaling was lost"),
         }
@@ -141,6 +145,11 @@ impl Link {
         !matches!(self.state, State::Down | State::Waiting { .. })
     }
 
+    /// A socket is open.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, State::Handshaking { .. } | State::Live { .. })
+    }
+
     pub fn is_handshaking(&self) -> bool {
         matches!(self.state, State::Handshaking { .. })
     }
@@ -169,11 +178,10 @@ impl Link {
 
     /// Lost: wait for the next dial, or give up when it would come after the window's end.
     pub fn lost(&mut self, now: Instant, loss: &Loss, rng: &mut SmallRng) -> Due {
+        self.settle(now);
         let ends_at = *self.window_ends_at.get_or_insert(now + self.window);
         let wait = match loss {
-            Loss::Refused(status) if verdict::is_duplicate(*status) => {
-                self.backoff.after_duplicate(rng)
-            }
+            Loss::Duplicate(_) => self.backoff.after_duplicate(rng),
             _ => self.backoff.after_loss(rng),
         };
         if now + wait >= ends_at {
@@ -195,20 +203,27 @@ impl Link {
         self.state = State::Down;
     }
 
-    /// What is due now; also forgets the losses of a link that has become stable.
+    /// Forgets the losses of a link that has become stable. Asked before anything else is decided: after a
+    /// pause of the process a link may be due to be stable and to be lost.
+    fn settle(&mut self, now: Instant) {
+        if let State::Live { stable_at, .. } = &mut self.state
+            && stable_at.is_some_and(|at| now >= at)
+        {
+            *stable_at = None;
+            self.window_ends_at = None;
+            self.backoff.clear();
+        }
+    }
+
+    /// What is due now.
     pub fn due(&mut self, now: Instant) -> Due {
-        match &mut self.state {
+        self.settle(now);
+        match &self.state {
             State::Dialing { give_up_at } if now >= *give_up_at => {
                 Due::Lost(Loss::Dial("timed out".into()))
             }
             State::Handshaking { give_up_at } if now >= *give_up_at => Due::Lost(Loss::Unanswered),
             State::Live { silent_at, .. } if now >= *silent_at => Due::Lost(Loss::Silent),
-            State::Live { stable_at, .. } if stable_at.is_some_and(|at| now >= at) => {
-                *stable_at = None;
-                self.window_ends_at = None;
-                self.backoff.clear();
-                Due::Nothing
-            }
             State::Waiting { redial_at } if now >= *redial_at => Due::Redial,
             _ => Due::Nothing,
         }

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::link::Link;
 use super::verdict::{Verdict, verdict};
-use super::{Lane, LinkId, Loss, MediaLink, Output, Phase, Socket, Stream, find};
+use super::{Lane, LinkId, Loss, MediaLink, Output, Socket, Stream, find};
 use crate::model::{EntryBody, Outcome, Participant};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::{
@@ -127,9 +127,13 @@ impl<T: AsRef<str>> Stream<T> {
         if !self.link_mut(id).is_some_and(|link| link.is_handshaking()) {
             return;
         }
-        match verdict(answer.status_code, &answer.reason) {
+        let status = answer.status_code;
+        match verdict(status, &answer.reason) {
             Verdict::Accepted => self.media_joined(now, id),
-            Verdict::Retry => self.lost(now, id, Loss::Refused(answer.status_code), Socket::Open),
+            // Zoom forgets a stream that it has ended: its answer must not hide why it did.
+            _ if !self.is_running() => self.lost(now, id, Loss::Refused(status), Socket::Open),
+            Verdict::Retry => self.lost(now, id, Loss::Refused(status), Socket::Open),
+            Verdict::Duplicate => self.lost(now, id, Loss::Duplicate(status), Socket::Open),
             Verdict::WithoutMedium => self.refuse_lane(id, answer),
             Verdict::Final(outcome) => self.refused(outcome, id.as_str(), answer),
         }
@@ -140,7 +144,7 @@ impl<T: AsRef<str>> Stream<T> {
             link.accepted(now, &self.setup.timings);
         }
         self.note(None, EntryBody::LinkUp { link: id.as_str().into() });
-        if matches!(self.phase, Phase::Running) {
+        if self.is_running() {
             let stream_id = self.setup.stream_id.clone();
             self.send(LinkId::Signaling, Outgoing::Ready(stream_id));
         }
@@ -153,8 +157,7 @@ impl<T: AsRef<str>> Stream<T> {
         if let Some(link) = self.link_mut(id) {
             link.take_down();
         }
-        let cause = Loss::Refused(answer.status_code).to_string();
-        self.note(None, EntryBody::LinkDown { link: id.as_str().into(), cause });
+        self.note_link_down(id, &Loss::Refused(answer.status_code));
         if self.media.iter().all(|media| media.link.is_down()) {
             self.refused(Outcome::Refused, id.as_str(), answer);
         }
@@ -164,6 +167,9 @@ impl<T: AsRef<str>> Stream<T> {
     /// Zoom lost a media link of ours and does not say which. If one is being rebuilt or is new, it is that
     /// one; otherwise all of them are dialled again, since the fault may be in the other direction only.
     pub(super) fn media_reported_lost(&mut self, now: Instant) {
+        if !self.is_running() {
+            return;
+        }
         let wanted = self.media.iter().filter(|media| !media.link.is_down());
         let stable: Vec<Lane> =
             wanted.clone().filter(|media| media.link.is_stable()).map(|media| media.lane).collect();

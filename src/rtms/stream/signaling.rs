@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use super::verdict::{Verdict, verdict};
-use super::{End, LinkId, Loss, Output, Phase, Socket, Stream};
+use super::{End, LinkId, Loss, Output, Socket, Stream};
 use crate::model::{EntryBody, Outcome, Participant, Product, StreamStatus};
 use crate::rtms::message::{
     Event, HandshakeAnswer, Message, Outgoing, event_type, msg_type, session_state, stop_reason,
@@ -20,6 +20,8 @@ const MEETING_EVENTS: [u16; 7] = [
 ];
 /// Contact Center gives the numbers from 8 on another meaning (section 10.2).
 const FIRST_CONTACT_CENTER_EVENT: u16 = 8;
+/// How much of Zoom's reason for a refusal is kept for the log.
+const MAX_REASON_CHARS: usize = 200;
 
 impl<T: AsRef<str>> Stream<T> {
     pub(super) fn signaling_message(&mut self, now: Instant, message: Message<'_>) {
@@ -47,21 +49,23 @@ impl<T: AsRef<str>> Stream<T> {
         if !self.signaling.is_handshaking() {
             return;
         }
-        match verdict(answer.status_code, &answer.reason) {
+        let (id, status) = (LinkId::Signaling, answer.status_code);
+        match verdict(status, &answer.reason) {
             Verdict::Accepted => self.joined(now, answer),
-            Verdict::Retry => {
-                self.lost(now, LinkId::Signaling, Loss::Refused(answer.status_code), Socket::Open);
-            }
+            // Zoom forgets a stream that it has ended: its answer must not hide why it did.
+            _ if !self.is_running() => self.lost(now, id, Loss::Refused(status), Socket::Open),
+            Verdict::Retry => self.lost(now, id, Loss::Refused(status), Socket::Open),
+            Verdict::Duplicate => self.lost(now, id, Loss::Duplicate(status), Socket::Open),
             Verdict::WithoutMedium => self.refused(Outcome::Refused, "signaling", answer),
             Verdict::Final(outcome) => self.refused(outcome, "signaling", answer),
         }
     }
 
     pub(super) fn refused(&mut self, outcome: Outcome, link: &str, answer: &HandshakeAnswer) {
-        let detail = format!(
-            "{link}: handshake refused with status {}: {}",
-            answer.status_code, answer.reason
-        );
+        let printable = answer.reason.chars().filter(|c| !c.is_control());
+        let reason: String = printable.take(MAX_REASON_CHARS).collect();
+        let status = answer.status_code;
+        let detail = format!("{link}: handshake refused with status {status}: {reason}");
         self.finish(End { outcome, stop_reason: None, detail });
     }
 
@@ -69,7 +73,7 @@ impl<T: AsRef<str>> Stream<T> {
     fn joined(&mut self, now: Instant, answer: &HandshakeAnswer) {
         self.signaling.accepted(now, &self.setup.timings);
         self.note(None, EntryBody::LinkUp { link: LinkId::Signaling.as_str().into() });
-        if !matches!(self.phase, Phase::Running) {
+        if !self.is_running() {
             return;
         }
         self.send(LinkId::Signaling, Outgoing::Subscribe(self.wanted_events()));
@@ -103,7 +107,7 @@ impl<T: AsRef<str>> Stream<T> {
     /// Zoom says that it lost our signaling. A report about a link that is new, or being rebuilt, is about
     /// its predecessor.
     pub(super) fn signaling_reported_lost(&mut self, now: Instant) {
-        if self.signaling.is_stable() {
+        if self.is_running() && self.signaling.is_stable() {
             self.lost(now, LinkId::Signaling, Loss::Reported, Socket::Open);
         }
     }
@@ -154,6 +158,15 @@ impl<T: AsRef<str>> Stream<T> {
     /// Remembers that everything stood once.
     pub(super) fn note_liveness(&mut self) {
         self.was_live |= self.status() == StreamStatus::Live;
+    }
+
+    pub(super) fn lose_media_with_signaling(&mut self) {
+        let live = self.media.iter().filter(|media| media.link.is_live());
+        let live: Vec<LinkId> = live.map(|media| LinkId::Media(media.lane)).collect();
+        for id in live {
+            self.note_link_down(id, &Loss::WithSignaling);
+        }
+        self.hang_up_media(super::HangUp::Silently);
     }
 
     pub(super) fn hang_up_media(&mut self, how: super::HangUp) {

@@ -8,6 +8,8 @@ pub(super) enum Verdict {
     Accepted,
     /// Try again inside the window.
     Retry,
+    /// Zoom still holds an older connection of ours (section 3.4): try again when it may be gone.
+    Duplicate,
     /// This medium is not to be had: scope or parameters. The others may be.
     WithoutMedium,
     /// The stream is over.
@@ -23,20 +25,13 @@ pub(super) fn verdict(status_code: i64, reason: &str) -> Verdict {
             Verdict::Final(Outcome::Refused)
         }
         // The beta's number for a duplicate, 17, means bad parameters today: the text decides.
-        _ if says_duplicate(reason) => Verdict::Retry,
+        _ if says_duplicate(reason) => Verdict::Duplicate,
+        status::DUPLICATE_SIGNAL_REQUEST
+        | status::MEDIA_DATA_ALL_CONNECTION_EXIST
+        | status::DUPLICATE_MEDIA_DATA_CONNECTION => Verdict::Duplicate,
         9..=14 | 17..=39 | 43 | 46 | 47 => Verdict::WithoutMedium,
         _ => Verdict::Retry,
     }
-}
-
-/// Zoom still holds an older connection of ours (section 3.4): not gone yet.
-pub(super) fn is_duplicate(status_code: i64) -> bool {
-    matches!(
-        status_code,
-        status::DUPLICATE_SIGNAL_REQUEST
-            | status::MEDIA_DATA_ALL_CONNECTION_EXIST
-            | status::DUPLICATE_MEDIA_DATA_CONNECTION
-    )
 }
 
 fn says_duplicate(reason: &str) -> bool {
@@ -53,6 +48,7 @@ mod tests {
             0 => Verdict::Accepted,
             2 => Verdict::Final(Outcome::Gone),
             1 | 3 | 4 => Verdict::Final(Outcome::Refused),
+            8 | 15 | 16 => Verdict::Duplicate,
             9..=14 | 17..=39 | 43 | 46 | 47 => Verdict::WithoutMedium,
             _ => Verdict::Retry,
         };
@@ -63,8 +59,7 @@ mod tests {
 
     #[test]
     fn a_duplicate_is_known_by_its_text_too() {
-        assert_eq!(verdict(17, "Duplicate Signal Request"), Verdict::Retry);
-        assert!([8, 15, 16].into_iter().all(is_duplicate));
-        assert!(!is_duplicate(3));
+        assert_eq!(verdict(17, "Duplicate Signal Request"), Verdict::Duplicate);
+        assert_eq!(verdict(3, "Duplicate Signal Request"), Verdict::Final(Outcome::Refused));
     }
 }

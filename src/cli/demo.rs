@@ -1,0 +1,151 @@
+//! `rtmsd demo`: the daemon and Zoom's side in one process, and a meeting to watch.
+
+mod show;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::show::Show;
+use super::{fail, start_logs};
+use crate::app::App;
+use crate::clock;
+use crate::config::Config;
+use crate::rtms::stream::Timings;
+use crate::secret::Secret;
+use crate::simulator::{self, Script, Simulator, Start};
+use crate::telemetry::LogSettings;
+
+/// The demo's address when nothing else has it.
+const PORT: u16 = 3000;
+/// What a demo's API calls carry: it listens on loopback only.
+const API_TOKEN: &str = "demo";
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Where to listen on loopback [default: 3000, or any free port]
+    #[arg(long)]
+    port: Option<u16>,
+    /// Where the demo keeps its SQLite file
+    #[arg(long, default_value = "./data/demo")]
+    data_dir: PathBuf,
+    /// How much faster than life the meeting goes
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// Another meeting to play (a JSON script file)
+    #[arg(long)]
+    script: Option<PathBuf>,
+    /// End when the meeting has ended, instead of serving on
+    #[arg(long)]
+    exit_at_end: bool,
+}
+
+pub(super) async fn run(args: DemoArgs, stop: CancellationToken) -> ExitCode {
+    start_logs(&LogSettings { level: "warn".to_owned(), ..LogSettings::default() });
+    match try_run(args, stop).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => fail(1, &message),
+    }
+}
+
+async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> {
+    let listener = listen(args.port).await?;
+    let address = listener.local_addr().map_err(said)?;
+    let secrets = Secrets::make();
+    let config = config(address, &args, &secrets)?;
+    let app = App::build(config, Timings::default()).await.map_err(said)?;
+    let show = Show::new(app.store.clone(), app.hub.clone(), clock::now_ms());
+    let daemon = tokio::spawn(app.run(listener, stop.clone()));
+    let simulator = start_simulator(address, &args, &secrets).await?;
+    show::banner(address, API_TOKEN, &args.data_dir);
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = show.run(address, API_TOKEN) => {
+            if args.exit_at_end {
+                stop.cancel();
+            }
+        }
+    }
+    stop.cancelled().await;
+    println!("\nStopping.");
+    simulator.shutdown().await;
+    daemon.await.map_err(said)?.map_err(said)
+}
+
+async fn listen(port: Option<u16>) -> Result<TcpListener, String> {
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    match port {
+        Some(port) => bind(port).await.map_err(|error| format!("cannot listen on {port}: {error}")),
+        None => match bind(PORT).await {
+            Ok(listener) => Ok(listener),
+            Err(_) => bind(0).await.map_err(said),
+        },
+    }
+}
+
+/// One run's own credentials: what a real app gets from Zoom's marketplace.
+struct Secrets {
+    client_id: String,
+    client_secret: String,
+    secret_token: String,
+}
+
+impl Secrets {
+    fn make() -> Self {
+        let random = || Uuid::new_v4().simple().to_string();
+        Self { client_id: "demo".to_owned(), client_secret: random(), secret_token: random() }
+    }
+}
+
+/// The settings that a real daemon would read from its environment.
+fn config(address: SocketAddr, args: &DemoArgs, secrets: &Secrets) -> Result<Config, String> {
+    let lookup = |name: &str| {
+        Some(match name {
+            "HOST" => address.ip().to_string(),
+            "PORT" => address.port().to_string(),
+            "DATA_DIR" => args.data_dir.display().to_string(),
+            "API_TOKENS" => format!("demo:{API_TOKEN}:read+control+admin"),
+            "ZOOM_CLIENT_ID" => secrets.client_id.clone(),
+            "ZOOM_CLIENT_SECRET" => secrets.client_secret.clone(),
+            "ZOOM_SECRET_TOKEN" => secrets.secret_token.clone(),
+            "RTMS_ALLOWED_HOSTS" => "127.0.0.1".to_owned(),
+            "RTMS_ALLOW_WS" => "true".to_owned(),
+            "MEDIA_TYPES" => "transcript,audio,chat,share".to_owned(),
+            _ => return None,
+        })
+    };
+    Config::from_lookup(lookup).map_err(|errors| errors.to_string())
+}
+
+async fn start_simulator(
+    address: SocketAddr,
+    args: &DemoArgs,
+    secrets: &Secrets,
+) -> Result<Simulator, String> {
+    let script = match &args.script {
+        None => Script::built_in(),
+        Some(path) => Script::read(path).map_err(said)?,
+    };
+    let settings = simulator::Settings {
+        client_id: secrets.client_id.clone(),
+        client_secret: Secret::new(secrets.client_secret.clone()),
+        secret_token: Secret::new(secrets.secret_token.clone()),
+        webhook_url: Some(format!("http://{address}/webhook")),
+        script,
+        start: Start::Auto,
+        speed: args.speed,
+        seed: rand::random(),
+        ..simulator::Settings::default()
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(said)?;
+    simulator::start(settings, listener).await.map_err(said)
+}
+
+fn said(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}

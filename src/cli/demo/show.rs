@@ -1,0 +1,135 @@
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use crate::hub::Hub;
+use crate::model::{Cursor, Entry, EntryBody, Participant, Session, SessionStatus};
+use crate::store::{SessionPage, Store};
+
+/// How long to wait for live news before looking into the store.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Entries read from the store at a time.
+const PAGE: u32 = 200;
+
+/// What the demo's terminal shows.
+pub(super) struct Show {
+    store: Store,
+    hub: Arc<Hub>,
+    started_ms: i64,
+}
+
+pub(super) fn banner(address: SocketAddr, token: &str, data_dir: &Path) {
+    println!(
+        "rtmsd demo: the daemon and a simulated Zoom, on this machine only.\n\n  \
+         listening   http://{address}\n  \
+         API token   {token}\n  \
+         data        {}\n\n\
+         Another terminal can ask for what is going on:\n\n  \
+         curl -s http://{address}/health/ready\n  \
+         curl -s -H 'Authorization: Bearer {token}' http://{address}/api/v1/sdk/sessions\n\n\
+         The meeting begins. Ctrl-C ends the demo.\n",
+        data_dir.display()
+    );
+}
+
+fn session_banner(address: SocketAddr, token: &str, session: &Session) {
+    let base = format!("http://{address}/api/v1/sdk/sessions/{}", session.id);
+    let auth = format!("-H 'Authorization: Bearer {token}'");
+    println!(
+        "  curl -s {auth} {base}\n  \
+         curl -s {auth} '{base}/transcript?format=txt'     # or json, vtt, srt\n  \
+         curl -sN {auth} {base}/events                     # live, as server-sent events\n"
+    );
+}
+
+impl Show {
+    pub fn new(store: Store, hub: Arc<Hub>, started_ms: i64) -> Self {
+        Self { store, hub, started_ms }
+    }
+
+    /// Prints the meeting as it is stored, until it has ended.
+    pub async fn run(&self, address: SocketAddr, token: &str) {
+        let session = self.first_session().await;
+        session_banner(address, token, &session);
+        let mut live = self.hub.subscribe(session.id);
+        let mut cursor = Cursor::default();
+        loop {
+            self.print_new(&session, &mut cursor).await;
+            if self.has_ended(&session).await {
+                self.print_new(&session, &mut cursor).await;
+                return println!(
+                    "\nThe meeting is over; what it left is still served. Ctrl-C ends the demo."
+                );
+            }
+            // News only wake us: the store is what is shown.
+            match &mut live {
+                Some(live) => drop(timeout(LOOK_EVERY, live.entries.recv()).await),
+                None => sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
+    async fn first_session(&self) -> Session {
+        let newest = SessionPage { before: None, limit: 1, status: None };
+        loop {
+            let sessions = self.store.sessions(&newest).await.unwrap_or_default();
+            match sessions.into_iter().find(|session| session.updated_at_ms >= self.started_ms) {
+                Some(session) => return session,
+                None => sleep(LOOK_EVERY).await,
+            }
+        }
+    }
+
+    async fn has_ended(&self, session: &Session) -> bool {
+        let now = self.store.session(session.id).await;
+        matches!(now, Ok(Some(session)) if session.status == SessionStatus::Ended)
+    }
+
+    async fn print_new(&self, session: &Session, cursor: &mut Cursor) {
+        loop {
+            let entries = self.store.entries_after(session.id, cursor, &[], PAGE).await;
+            let Ok(entries) = entries else { return };
+            for entry in &entries {
+                cursor.advance(entry.stream_ordinal, entry.seq);
+                if let Some(line) = line(&entry.body) {
+                    println!("{}  {line}", self.time(entry));
+                }
+            }
+            if entries.len() < PAGE as usize {
+                return;
+            }
+        }
+    }
+
+    /// Minutes and seconds since the demo began.
+    fn time(&self, entry: &Entry) -> String {
+        let seconds = (entry.at_ms - self.started_ms).max(0) / 1000;
+        format!("{:02}:{:02}", seconds / 60, seconds % 60)
+    }
+}
+
+fn line(body: &EntryBody) -> Option<String> {
+    Some(match body {
+        EntryBody::Transcript(line) => {
+            format!("{}: {}", line.user_name.as_deref().unwrap_or("?"), line.text)
+        }
+        EntryBody::Chat(message) => {
+            format!("[chat] {}: {}", message.user_name.as_deref().unwrap_or("?"), message.text)
+        }
+        EntryBody::ParticipantJoined(person) => format!("-- {} joins", name(person)),
+        EntryBody::ParticipantLeft(person) => format!("-- {} leaves", name(person)),
+        EntryBody::SharingStarted(person) => format!("-- {} shares the screen", name(person)),
+        EntryBody::SharingStopped {} => "-- the screen is no longer shared".to_owned(),
+        EntryBody::LinkDown { link, cause } => format!("-- {link} lost: {cause}"),
+        EntryBody::LinkUp { link } => format!("-- {link} connected"),
+        EntryBody::Ended { outcome, .. } => format!("-- the stream has ended: {outcome}"),
+        _ => return None,
+    })
+}
+
+fn name(person: &Participant) -> String {
+    person.user_name.clone().unwrap_or_else(|| person.user_id.to_string())
+}

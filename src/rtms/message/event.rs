@@ -1,0 +1,110 @@
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::codes::{event_type, msg_type};
+use super::incoming::{Malformed, Message, fields};
+use super::time::Lenient;
+use crate::model::{Participant, UserId};
+
+/// What an EVENT_UPDATE says (section 7, the meeting table).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    FirstPacket,
+    ActiveSpeaker(Participant),
+    Joined(Vec<Participant>),
+    Left(Vec<Participant>),
+    SharingStarted(Participant),
+    SharingStopped,
+    MediaInterrupted,
+    VideoOn(Vec<Participant>),
+    VideoOff(Vec<Participant>),
+    Unknown(u16),
+}
+
+#[derive(Deserialize)]
+pub(super) struct ParticipantWire {
+    user_id: UserId,
+    #[serde(default)]
+    user_name: Option<String>,
+}
+
+impl From<ParticipantWire> for Participant {
+    fn from(wire: ParticipantWire) -> Self {
+        let user_name = wire.user_name.filter(|name| !name.is_empty());
+        Participant { user_id: wire.user_id, user_name }
+    }
+}
+
+#[derive(Deserialize)]
+struct EventWire {
+    event: EventBody,
+}
+
+/// A field is read only by an event that needs it: others may give it another form (section 10.2).
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct EventBody {
+    event_type: Value,
+    /// V2's name (section 17).
+    event_code: Value,
+    timestamp: Value,
+    /// Contact Center's name, in place of the other or next to it.
+    event_ts: Value,
+    user_id: Value,
+    user_name: Value,
+    participants: Value,
+}
+
+const MALFORMED: Malformed = Malformed::Fields(msg_type::EVENT_UPDATE);
+
+pub(super) fn event(text: &str) -> Result<Message<'_>, Malformed> {
+    let body = fields::<EventWire>(text, msg_type::EVENT_UPDATE)?.event;
+    let at_ms = body.at_ms();
+    let event = match body.number()? {
+        event_type::FIRST_PACKET_TIMESTAMP => Event::FirstPacket,
+        event_type::ACTIVE_SPEAKER_CHANGE => Event::ActiveSpeaker(body.person()?),
+        event_type::PARTICIPANT_JOIN => Event::Joined(body.people()?),
+        event_type::PARTICIPANT_LEAVE => Event::Left(body.people()?),
+        event_type::SHARING_START => Event::SharingStarted(body.person()?),
+        event_type::SHARING_STOP => Event::SharingStopped,
+        event_type::MEDIA_CONNECTION_INTERRUPTED => Event::MediaInterrupted,
+        // Contact Center's 8 and 9 are about something else and name no participants.
+        event_type::PARTICIPANT_VIDEO_ON if body.names_people() => Event::VideoOn(body.people()?),
+        event_type::PARTICIPANT_VIDEO_OFF if body.names_people() => Event::VideoOff(body.people()?),
+        number => Event::Unknown(number),
+    };
+    Ok(Message::Event { at_ms, event })
+}
+
+impl EventBody {
+    /// A number that does not fit is one that we do not know.
+    fn number(&self) -> Result<u16, Malformed> {
+        let number = self.event_type.as_number().or(self.event_code.as_number());
+        let number = number.ok_or(MALFORMED)?.as_u64().and_then(|number| number.try_into().ok());
+        Ok(number.unwrap_or(msg_type::UNDEFINED))
+    }
+
+    fn at_ms(&self) -> Option<i64> {
+        let time = read::<Lenient>(&self.timestamp).or_else(|| read(&self.event_ts));
+        time.map(Lenient::as_ms)
+    }
+
+    fn names_people(&self) -> bool {
+        !self.participants.is_null()
+    }
+
+    fn person(&self) -> Result<Participant, Malformed> {
+        let user_id = read(&self.user_id).ok_or(MALFORMED)?;
+        Ok(ParticipantWire { user_id, user_name: read(&self.user_name) }.into())
+    }
+
+    fn people(&self) -> Result<Vec<Participant>, Malformed> {
+        let people: Vec<ParticipantWire> = read(&self.participants).ok_or(MALFORMED)?;
+        Ok(people.into_iter().map(Participant::from).collect())
+    }
+}
+
+fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {
+    T::deserialize(value).ok()
+}

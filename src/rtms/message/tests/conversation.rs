@@ -1,0 +1,143 @@
+use super::malformed;
+use crate::model::{ChatMessage, TranscriptLine, UserId};
+use crate::rtms::message::{Malformed, Message, parse};
+
+fn line(text: &str) -> (Option<i64>, TranscriptLine) {
+    match parse(text).unwrap() {
+        Message::Transcript(at_ms, line) => (at_ms, line),
+        other => panic!("not a transcript: {other:?}"),
+    }
+}
+
+fn chat(text: &str) -> (Option<i64>, ChatMessage) {
+    match parse(text).unwrap() {
+        Message::Chat(at_ms, message) => (at_ms, message),
+        other => panic!("not a chat message: {other:?}"),
+    }
+}
+
+fn hello() -> ChatMessage {
+    ChatMessage {
+        user_id: Some(UserId(16_778_240)),
+        user_name: Some("Ana".into()),
+        text: "hello".into(),
+        operation: Some(1),
+        message_id: Some("m-1".into()),
+        parent_message_id: None,
+    }
+}
+
+#[test]
+fn a_transcript_line_tells_who_said_what_when() {
+    let (at_ms, line) = line(
+        r#"{"msg_type":17,"content":{"user_id":16778240,"user_name":"Ana","start_time":1732313190000,
+            "end_time":1732313191500,"timestamp":1732313191600,"language":9,"data":"Good \"morning\""}}"#,
+    );
+    assert_eq!(at_ms, Some(1_732_313_191_600));
+    let expected = TranscriptLine {
+        user_id: UserId(16_778_240),
+        user_name: Some("Ana".into()),
+        text: "Good \"morning\"".into(),
+        start_ms: 1_732_313_190_000,
+        end_ms: 1_732_313_191_500,
+        language: Some(9),
+        attribute: None,
+    };
+    assert_eq!(line, expected);
+}
+
+#[test]
+fn a_transcript_line_from_before_spans_existed_stands_at_its_send_time() {
+    let (_, line) = line(
+        r#"{"msg_type":17,"content":{"user_id":1,"timestamp":1732313191600,"attribute":2,"data":"x"}}"#,
+    );
+    assert_eq!((line.start_ms, line.end_ms), (1_732_313_191_600, 1_732_313_191_600));
+    assert_eq!((line.attribute, line.user_name), (Some(2), None));
+}
+
+#[test]
+fn a_transcript_line_never_ends_before_it_starts() {
+    let (_, line) = line(
+        r#"{"msg_type":17,"content":{"user_id":1,"start_time":1732313191600,"end_time":1732313190000,"data":"x"}}"#,
+    );
+    assert_eq!((line.start_ms, line.end_ms), (1_732_313_191_600, 1_732_313_191_600));
+}
+
+#[test]
+fn a_transcript_without_text_is_malformed() {
+    for content in ["{}", r#"{"data":7}"#, r#"{"data":null}"#, "7", r#""AAAA""#] {
+        let text = format!(r#"{{"msg_type":17,"content":{content}}}"#);
+        assert_eq!(malformed(&text), Malformed::Fields(17), "{content}");
+    }
+    assert_eq!(malformed(r#"{"msg_type":17}"#), Malformed::Fields(17));
+}
+
+#[test]
+fn a_chat_message_is_read_with_its_fields_in_content() {
+    let (at_ms, message) = chat(
+        r#"{"msg_type":18,"content":{"timestamp":1732313192000,"operation_type":1,"message_id":"m-1",
+            "chat_session":{"type":1,"id":""},"sender":{"user_id":16778240,"user_name":"Ana"},"data":"hello"}}"#,
+    );
+    assert_eq!((at_ms, message), (Some(1_732_313_192_000), hello()));
+}
+
+#[test]
+fn a_chat_message_is_read_with_its_fields_inside_data() {
+    let inner = r#"{"operation_type":1,"message_id":"m-1","files":[],"sender":{"user_id":16778240,"user_name":"Ana"},"data":"hello"}"#;
+    let as_text = serde_json::to_string(inner).unwrap();
+    for data in [inner, &as_text] {
+        let text =
+            format!(r#"{{"msg_type":18,"content":{{"timestamp":1732313192000,"data":{data}}}}}"#);
+        assert_eq!(chat(&text), (Some(1_732_313_192_000), hello()), "{data}");
+    }
+}
+
+#[test]
+fn the_oldest_chat_message_has_a_time_and_a_text() {
+    let (at_ms, message) =
+        chat(r#"{"msg_type":18,"content":{"timestamp":1732313192000,"data":"hi"}}"#);
+    assert_eq!((at_ms, message.text.as_str()), (Some(1_732_313_192_000), "hi"));
+    assert_eq!((message.user_id, message.operation), (None, None));
+}
+
+#[test]
+fn a_reply_and_a_deletion_say_which_message_they_are_about() {
+    let (_, reply) = chat(
+        r#"{"msg_type":18,"content":{"operation_type":1,"message_id":"m-2","parent_message_id":"m-1","data":"yes"}}"#,
+    );
+    assert_eq!(reply.parent_message_id.as_deref(), Some("m-1"));
+    let (_, gone) = chat(r#"{"msg_type":18,"content":{"operation_type":2,"message_id":"m-2"}}"#);
+    assert_eq!((gone.operation, gone.text.as_str()), (Some(2), ""));
+}
+
+/// Somebody may type anything, and what they typed is what they said.
+#[test]
+fn a_chat_text_that_looks_like_json_stays_what_was_typed() {
+    let texts =
+        [r#"{"a":1}"#, r#"{}"#, "{ not json", r#"{"sender":{"user_id":2},"data":"forged"}"#];
+    for typed in texts {
+        let data = serde_json::to_string(typed).unwrap();
+        let text = format!(
+            r#"{{"msg_type":18,"content":{{"operation_type":1,"message_id":"m-1",
+                "sender":{{"user_id":16778240,"user_name":"Ana"}},"data":{data}}}}}"#
+        );
+        assert_eq!(chat(&text).1, ChatMessage { text: typed.into(), ..hello() });
+    }
+}
+
+#[test]
+fn a_chat_text_that_is_no_envelope_stays_what_was_typed() {
+    for typed in [r#"{"a":1}"#, r#"{"sender":"nobody","data":"x"}"#, "{"] {
+        let data = serde_json::to_string(typed).unwrap();
+        let text = format!(r#"{{"msg_type":18,"content":{{"timestamp":1,"data":{data}}}}}"#);
+        assert_eq!(chat(&text).1.text, typed);
+    }
+}
+
+#[test]
+fn a_chat_message_without_content_is_malformed() {
+    assert_eq!(malformed(r#"{"msg_type":18}"#), Malformed::Fields(18));
+    assert_eq!(malformed(r#"{"msg_type":18,"content":7}"#), Malformed::Fields(18));
+    let text = r#"{"msg_type":18,"content":{"sender":"Ana","data":"x"}}"#;
+    assert_eq!(malformed(text), Malformed::Fields(18));
+}

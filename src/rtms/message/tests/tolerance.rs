@@ -1,0 +1,168 @@
+//! The tolerance list of section 18.8 and what Zoom's texts and mock disagree about.
+
+use super::{event, malformed};
+use crate::model::{Participant, UserId};
+use crate::rtms::message::{Event, Malformed, Medium, Message, parse};
+
+#[test]
+fn the_protocol_version_may_be_missing() {
+    for number in [2, 4] {
+        let text = format!(r#"{{"msg_type":{number},"status_code":0}}"#);
+        assert!(parse(&text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn unknown_fields_are_skipped() {
+    for text in super::samples::GOOD {
+        let number = format!("{:?}", std::mem::discriminant(&parse(text).unwrap()));
+        let more =
+            text.replacen('{', r#"{"ui_state":{"a":[1,{"b":null}]},"is_broadcast":true,"#, 1);
+        let read = parse(&more).unwrap_or_else(|error| panic!("{error}: {more}"));
+        assert_eq!(format!("{:?}", std::mem::discriminant(&read)), number, "{more}");
+    }
+}
+
+#[test]
+fn a_content_where_none_belongs_is_skipped() {
+    for content in ["7", "[]", "true", r#"{"user_id":"ana"}"#] {
+        let text = format!(r#"{{"msg_type":12,"timestamp":1,"content":{content}}}"#);
+        assert!(matches!(parse(&text), Ok(Message::KeepAlive(_))), "{text}");
+    }
+}
+
+#[test]
+fn a_user_id_may_be_a_string() {
+    let text = r#"{"msg_type":6,"event":{"event_type":2,"user_id":"7","user_name":""}}"#;
+    let seven = Participant { user_id: UserId(7), user_name: None };
+    assert_eq!(event(text).1, Event::ActiveSpeaker(seven));
+    let text = r#"{"msg_type":14,"content":{"user_id":"7","data":"AAAA"}}"#;
+    let Message::Frame(Medium::Audio, info) = parse(text).unwrap() else { panic!("not audio") };
+    assert_eq!(info.user_id, Some(UserId(7)));
+    for text in [
+        r#"{"msg_type":17,"content":{"user_id":"7","data":"x"}}"#,
+        r#"{"msg_type":18,"content":{"sender":{"user_id":"7"},"data":"x"}}"#,
+    ] {
+        let user_id = match parse(text).unwrap() {
+            Message::Transcript(_, line) => Some(line.user_id),
+            Message::Chat(_, message) => message.user_id,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(user_id, Some(UserId(7)), "{text}");
+    }
+}
+
+#[test]
+fn a_timestamp_may_be_a_string_and_in_seconds() {
+    for time in ["1732313172300", r#""1732313172300""#, "1732313172300.0", "1732313172300000"] {
+        let text = format!(r#"{{"msg_type":6,"event":{{"event_type":1,"timestamp":{time}}}}}"#);
+        assert_eq!(event(&text).0, Some(1_732_313_172_300), "{time}");
+    }
+    let text = r#"{"msg_type":8,"state":1,"timestamp":1694204592}"#;
+    let Message::StreamState { at_ms, .. } = parse(text).unwrap() else { panic!("not a state") };
+    assert_eq!(at_ms, Some(1_694_204_592_000));
+    let text = r#"{"msg_type":15,"content":{"timestamp":"1694204592","data":"AAAA"}}"#;
+    let Message::Frame(_, info) = parse(text).unwrap() else { panic!("not a frame") };
+    assert_eq!(info.at_ms, Some(1_694_204_592_000));
+}
+
+#[test]
+fn the_reason_of_a_session_state_has_two_names() {
+    for name in ["reason", "stop_reason"] {
+        let text = format!(r#"{{"msg_type":9,"state":5,"{name}":6,"rtms_session_id":"s"}}"#);
+        let Message::SessionState { reason, .. } = parse(&text).unwrap() else { panic!("{text}") };
+        assert_eq!(reason, Some(6), "{name}");
+    }
+}
+
+#[test]
+fn the_reason_of_a_stream_state_has_two_names() {
+    for name in ["reason", "stop_reason"] {
+        let text = format!(r#"{{"msg_type":8,"state":4,"{name}":8}}"#);
+        let Message::StreamState { reason, .. } = parse(&text).unwrap() else { panic!("{text}") };
+        assert_eq!(reason, Some(8), "{name}");
+    }
+}
+
+#[test]
+fn a_reason_in_words_is_ignored() {
+    let text = r#"{"msg_type":8,"state":4,"reason":"ACTION_BY_USER","rtms_stream_id":"s"}"#;
+    let Message::StreamState { state, reason, .. } = parse(text).unwrap() else { panic!("{text}") };
+    assert_eq!((state, reason), (4, None));
+}
+
+#[test]
+fn the_encryption_flag_of_a_media_answer_has_two_names() {
+    for name in ["payload_encrypted", "payload_encryption"] {
+        let text = format!(r#"{{"msg_type":4,"status_code":0,"{name}":true,"media_params":{{}}}}"#);
+        let Message::MediaAnswer(answer) = parse(&text).unwrap() else { panic!("{text}") };
+        assert_eq!(answer.status_code, 0);
+    }
+}
+
+#[test]
+fn the_content_of_a_frame_may_be_the_payload_itself() {
+    for (text, bytes) in [
+        (r#"{"msg_type":14,"content":"AAAA"}"#, 3),
+        (r#"{"msg_type":14,"content":"\/9j\/AA=="}"#, 4),
+    ] {
+        let Message::Frame(Medium::Audio, info) = parse(text).unwrap() else { panic!("{text}") };
+        assert_eq!((info.user_id, info.at_ms, info.bytes), (None, None, bytes));
+    }
+}
+
+#[test]
+fn the_refusal_of_a_media_handshake_may_come_as_a_2() {
+    let text = r#"{"msg_type":2,"status_code":22,"reason":"Invalid audio codec"}"#;
+    let Message::SignalingAnswer(answer) = parse(text).unwrap() else { panic!("{text}") };
+    assert_eq!(answer.status_code, 22);
+}
+
+#[test]
+fn a_reason_may_be_null_or_a_number() {
+    for (reason, read) in [("null", ""), ("17", "17"), (r#""no""#, "no")] {
+        let text = format!(r#"{{"msg_type":4,"status_code":"17","reason":{reason}}}"#);
+        let Message::MediaAnswer(answer) = parse(&text).unwrap() else { panic!("{text}") };
+        assert_eq!((answer.status_code, answer.reason.as_str()), (17, read));
+    }
+}
+
+#[test]
+fn an_event_may_be_named_and_dated_as_in_version_2_or_in_both_ways() {
+    for body in [
+        r#""event_code":1,"event_ts":1732313172300"#,
+        r#""event_type":1,"event_ts":1732313172300"#,
+        r#""event_type":1,"event_code":1,"timestamp":1732313172300,"event_ts":1732313172300"#,
+    ] {
+        let text = format!(r#"{{"msg_type":6,"event":{{{body}}}}}"#);
+        assert_eq!(event(&text), (Some(1_732_313_172_300), Event::FirstPacket), "{body}");
+    }
+}
+
+#[test]
+fn what_is_no_message_is_malformed() {
+    for text in [
+        "",
+        " ",
+        "null",
+        "7",
+        "[]",
+        "\"x\"",
+        "{}",
+        "{",
+        r#"{"msg_type":"12"}"#,
+        r#"{"msg_type":null}"#,
+        r#"{"msg_type":1.5}"#,
+        r#"{"msg_type":12} x"#,
+        "[12]",
+        r#"[14,{"data":"AAAA"}]"#,
+    ] {
+        assert_eq!(malformed(text), Malformed::NotAMessage, "{text:?}");
+    }
+}
+
+#[test]
+fn a_malformed_message_says_where_and_never_what() {
+    let text = r#"{"msg_type":17,"content":{"data":["confidential"]}}"#;
+    assert!(!malformed(text).to_string().contains("confidential"));
+}

@@ -1,0 +1,289 @@
+//! What each message becomes.
+
+use super::driver::Driver;
+use super::{AUDIO, AUDIO_FRAME, KEEP_ALIVE, LINE, SIGNALING, TRANSCRIPT, setup, state};
+use crate::model::{EntryBody, IdKey, Instance, Product, StreamStatus};
+use crate::rtms::message::Medium;
+use crate::rtms::params::ConnectionMode;
+
+fn entry_of(text: &str) -> (Option<i64>, EntryBody) {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(SIGNALING, text);
+    let mut entries = driver.entries();
+    assert_eq!(entries.len(), 1, "{text}");
+    entries.remove(0)
+}
+
+fn json_of(text: &str) -> serde_json::Value {
+    serde_json::to_value(entry_of(text).1).unwrap()
+}
+
+fn event(number: u16, rest: &str) -> String {
+    format!(r#"{{"msg_type":6,"event":{{"event_type":{number},"timestamp":1732313172300{rest}}}}}"#)
+}
+
+const ANA: &str = r#","user_id":7,"user_name":"Ana""#;
+const PEOPLE: &str = r#","participants":[{"user_id":7,"user_name":"Ana"}]"#;
+
+#[test]
+fn the_first_packet_becomes_an_entry_at_zooms_time() {
+    assert_eq!(entry_of(&event(1, "")), (Some(1_732_313_172_300), EntryBody::FirstPacket {}));
+}
+
+#[test]
+fn every_event_about_a_person_becomes_an_entry() {
+    for (number, rest, kind) in [
+        (2, ANA, "active_speaker"),
+        (3, PEOPLE, "participant_joined"),
+        (4, PEOPLE, "participant_left"),
+        (5, ANA, "sharing_started"),
+        (8, PEOPLE, "video_on"),
+        (9, PEOPLE, "video_off"),
+    ] {
+        let expected = serde_json::json!({ "kind": kind, "user_id": 7, "user_name": "Ana" });
+        assert_eq!(json_of(&event(number, rest)), expected, "event {number}");
+    }
+}
+
+#[test]
+fn the_end_of_sharing_becomes_an_entry() {
+    assert_eq!(json_of(&event(6, "")), serde_json::json!({ "kind": "sharing_stopped" }));
+}
+
+#[test]
+fn people_who_join_together_become_an_entry_each() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(SIGNALING, &event(3, r#","participants":[{"user_id":7},{"user_id":8}]"#));
+    assert_eq!(driver.said(), ["entry participant_joined", "entry participant_joined"]);
+}
+
+#[test]
+fn a_leave_without_a_name_gets_it_from_the_roster() {
+    let mut driver = Driver::live(&[Medium::Transcript]);
+    driver.hear(SIGNALING, &event(3, PEOPLE));
+    driver.forget();
+    driver.hear(SIGNALING, &event(4, r#","participants":[{"user_id":7},{"user_id":8}]"#));
+    driver.hear(TRANSCRIPT, LINE);
+    let names: Vec<_> = driver
+        .entries()
+        .into_iter()
+        .map(|(_, body)| match body {
+            EntryBody::ParticipantLeft(person) => person.user_name,
+            EntryBody::Transcript(line) => line.user_name,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(names, [Some("Ana".to_owned()), None, Some("Ana".to_owned())]);
+}
+
+#[test]
+fn the_roster_has_a_bound_and_keeps_whom_it_knows() {
+    let named = |id: u32| format!(r#"{{"user_id":{id},"user_name":"n{id}"}}"#);
+    let people = |ids: std::ops::Range<u32>| ids.map(named).collect::<Vec<_>>().join(",");
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(SIGNALING, &event(3, &format!(r#","participants":[{}]"#, people(0..3_000))));
+    driver.hear(SIGNALING, &event(2, r#","user_id":5,"user_name":"Eva""#));
+    driver.forget();
+    let leave = r#","participants":[{"user_id":5},{"user_id":2047},{"user_id":2048}]"#;
+    driver.hear(SIGNALING, &event(4, leave));
+    let names = driver.entries().into_iter().map(|(_, body)| match body {
+        EntryBody::ParticipantLeft(person) => person.user_name,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(names.collect::<Vec<_>>(), [Some("Eva".to_owned()), Some("n2047".into()), None]);
+}
+
+#[test]
+fn a_name_of_any_length_is_passed_on_but_not_remembered() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    let long = "x".repeat(100_000);
+    driver.hear(SIGNALING, &event(2, &format!(r#","user_id":7,"user_name":"{long}""#)));
+    driver.hear(SIGNALING, &event(4, r#","participants":[{"user_id":7}]"#));
+    let entries = driver.entries();
+    let name = |index: usize| serde_json::to_value(&entries[index].1).unwrap()["user_name"].clone();
+    assert_eq!(name(0), long);
+    assert!(name(1).is_null());
+}
+
+#[test]
+fn the_roster_survives_a_rejoin() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(SIGNALING, &event(3, PEOPLE));
+    driver.lose(SIGNALING);
+    driver.catch_up();
+    driver.join();
+    driver.forget();
+    driver.hear(SIGNALING, &event(4, r#","participants":[{"user_id":7}]"#));
+    let (_, body) = driver.entries().remove(0);
+    assert_eq!(serde_json::to_value(body).unwrap()["user_name"], "Ana");
+}
+
+#[test]
+fn an_event_of_an_unknown_number_is_counted() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(SIGNALING, &event(12, r#","participants":"odd""#));
+    assert!(driver.said().is_empty());
+    assert_eq!(driver.stream.unknown().get(&6), Some(&1));
+}
+
+#[test]
+fn camera_events_mean_something_else_in_contact_center() {
+    let mut setup = setup(&[Medium::Audio], ConnectionMode::Split);
+    setup.instance = Instance::new(Product::ContactCenter, IdKey::EngagementId, "e1").unwrap();
+    let mut driver = Driver::new(setup, 1);
+    driver.join();
+    driver.forget();
+    driver.hear(SIGNALING, &event(8, PEOPLE));
+    driver.hear(SIGNALING, &event(9, PEOPLE));
+    driver.hear(SIGNALING, &event(8, r#","participant_info":{"user_id":"KDcu"}"#));
+    assert!(driver.said().is_empty());
+    assert_eq!(driver.stream.unknown().get(&6), Some(&3));
+}
+
+#[test]
+fn every_stream_state_becomes_an_entry_with_its_reason() {
+    let names =
+        ["inactive", "active", "interrupted", "terminating", "terminated", "paused", "resumed"];
+    for (number, name) in names.iter().enumerate() {
+        let mut driver = Driver::live(&[Medium::Audio]);
+        driver.hear(SIGNALING, &state(number.try_into().unwrap(), 6));
+        let (at_ms, body) = driver.entries().remove(0);
+        assert_eq!(at_ms, Some(1_732_313_271_881));
+        assert_eq!(body, EntryBody::StreamState { state: (*name).into(), reason: Some(6) });
+    }
+    let body = EntryBody::StreamState { state: "unknown".into(), reason: Some(6) };
+    assert_eq!(entry_of(&state(99, 6)).1, body);
+}
+
+#[test]
+fn a_pause_is_a_status_until_the_resumption() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    for (number, status) in [
+        (5, StreamStatus::Paused),
+        (6, StreamStatus::Live),
+        (5, StreamStatus::Paused),
+        (1, StreamStatus::Live),
+    ] {
+        driver.hear(SIGNALING, &state(number, 0));
+        assert_eq!(driver.stream.status(), status);
+    }
+}
+
+#[test]
+fn a_paused_stream_answers_keep_alives_and_stays() {
+    let mut driver = Driver::stable(&[Medium::Audio]);
+    driver.hear(SIGNALING, &state(5, 0));
+    for _ in 0..20 {
+        driver.pass(std::time::Duration::from_secs(10));
+        driver.forget();
+        driver.hear(SIGNALING, KEEP_ALIVE);
+        driver.hear(AUDIO, KEEP_ALIVE);
+        assert_eq!(driver.said(), ["send 13 to signaling", "send 13 to audio"]);
+    }
+    assert_eq!(driver.stream.status(), StreamStatus::Paused);
+}
+
+#[test]
+fn a_session_state_becomes_an_entry_and_ends_nothing() {
+    for (number, name) in
+        ["inactive", "initialize", "started", "paused", "resumed", "stopped", "unknown"]
+            .iter()
+            .enumerate()
+    {
+        let text = format!(
+            r#"{{"msg_type":9,"state":{number},"stop_reason":6,"rtms_session_id":"s-1","timestamp":1732313172500}}"#
+        );
+        let mut driver = Driver::live(&[Medium::Audio]);
+        driver.hear(SIGNALING, &text);
+        let body = EntryBody::SessionState {
+            rtms_session_id: "s-1".into(),
+            state: (*name).into(),
+            reason: Some(6),
+        };
+        assert_eq!(driver.entries(), [(Some(1_732_313_172_500), body)]);
+        assert_eq!(driver.stream.status(), StreamStatus::Live, "{name}");
+    }
+}
+
+#[test]
+fn a_keep_alive_is_answered_on_its_own_socket_as_it_came() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(AUDIO, r#"{"msg_type":12,"timestamp":"17","sequence":42}"#);
+    assert_eq!(driver.said(), ["send 13 to audio"]);
+    driver.hear(SIGNALING, KEEP_ALIVE);
+    let expected = [
+        r#"{"msg_type":13,"timestamp":"17","sequence":42}"#,
+        r#"{"msg_type":13,"timestamp":1732313182000}"#,
+    ];
+    assert_eq!(driver.sent(), expected);
+}
+
+#[test]
+fn a_transcript_line_becomes_an_entry_at_its_send_time() {
+    let mut driver = Driver::live(&[Medium::Transcript]);
+    driver.hear(TRANSCRIPT, LINE);
+    let (at_ms, body) = driver.entries().remove(0);
+    assert_eq!(at_ms, Some(1_732_313_191_600));
+    assert_eq!(serde_json::to_value(body).unwrap()["text"], "Good morning");
+}
+
+#[test]
+fn a_chat_message_becomes_an_entry() {
+    let mut driver = Driver::live(&[Medium::Chat]);
+    driver
+        .hear(super::CHAT, r#"{"msg_type":18,"content":{"timestamp":1732313192000,"data":"hi"}}"#);
+    assert_eq!(driver.said(), ["entry chat"]);
+}
+
+#[test]
+fn audio_video_and_share_become_frames() {
+    let media = [Medium::Audio, Medium::Video, Medium::Share];
+    let mut driver = Driver::live(&media);
+    for (medium, number) in media.into_iter().zip([14, 15, 16]) {
+        let text = format!(r#"{{"msg_type":{number},"content":{{"data":"AAAB"}}}}"#);
+        driver.hear(super::only(medium), &text);
+        assert_eq!(driver.said(), [format!("{} frame", medium.as_str())]);
+    }
+}
+
+#[test]
+fn answers_that_nothing_hangs_on_and_unknown_messages_change_nothing() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    for number in [11, 20, 22, 23, 27, 29, 31, 4_000] {
+        driver.hear(SIGNALING, &format!(r#"{{"msg_type":{number}}}"#));
+    }
+    driver.hear(AUDIO, r#"{"msg_type":23,"content":{"language_id":9}}"#);
+    assert!(driver.said().is_empty());
+    assert_eq!(driver.stream.unknown().get(&23), Some(&2));
+    assert_eq!(driver.stream.unknown().get(&4_000), Some(&1));
+}
+
+#[test]
+fn unknown_numbers_are_told_apart_up_to_a_bound() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    for number in 1_000..2_000 {
+        driver.hear(SIGNALING, &format!(r#"{{"msg_type":{number}}}"#));
+    }
+    assert_eq!(driver.stream.unknown().len(), 64);
+}
+
+#[test]
+fn a_message_on_the_wrong_kind_of_link_is_counted_and_ignored() {
+    let mut driver = Driver::live(&[Medium::Audio, Medium::Transcript]);
+    driver.hear(SIGNALING, AUDIO_FRAME);
+    driver.hear(SIGNALING, LINE);
+    driver.hear(AUDIO, &state(4, 6));
+    driver.hear(AUDIO, super::MEDIA_INTERRUPTED);
+    assert!(driver.said().is_empty());
+    assert_eq!(driver.stream.unknown().get(&0), Some(&4));
+    assert_eq!(driver.stream.status(), StreamStatus::Live);
+}
+
+#[test]
+fn a_malformed_message_ends_its_link_and_no_other() {
+    let mut driver = Driver::stable(&[Medium::Audio, Medium::Transcript]);
+    driver.hear(TRANSCRIPT, r#"{"msg_type":17,"content":{}}"#);
+    assert_eq!(driver.said(), ["drop transcript", "transcript is down"]);
+    driver.catch_up();
+    assert_eq!(driver.said(), ["dial transcript at transcript.zoom.us"]);
+}

@@ -1,0 +1,277 @@
+//! What a meeting sounds like: a script's voices as frames of the negotiated codec (pure).
+//!
+//! L16 and G.711 A-law are encoded. Opus and G.722 are not: their frames hold silence (for Opus the usual
+//! three-byte silent packet), of the right length and at the right times, so that a client's handling of
+//! the codec is exercised but nothing is heard. RTP content carries the same bytes, without RTP headers.
+
+use std::collections::BTreeMap;
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+
+use super::params::{AudioParams, G711, G722, L16};
+use super::script::{Script, Utterance, Voice};
+
+const CLIP_HZ: i64 = 8_000;
+const TONE_PEAK: f64 = 800.0;
+
+/// The bytes of a frame, as they travel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    pub base64: Arc<str>,
+    /// Before base64.
+    pub length: usize,
+}
+
+/// Makes frames with one set of parameters. Silence and tones are made once and shared.
+pub struct Encoder {
+    params: AudioParams,
+    silence: Payload,
+    tones: BTreeMap<u32, Payload>,
+}
+
+impl Encoder {
+    pub fn new(params: AudioParams, script: &Script) -> Self {
+        let silence = encode(&params, &vec![0; samples_per_frame(&params)]);
+        let mut tones = BTreeMap::new();
+        for utterance in script.utterances.iter() {
+            if let Voice::Tone { hz } = utterance.voice {
+                tones.entry(hz).or_insert_with(|| encode(&params, &tone(hz, &params)));
+            }
+        }
+        Self { params, silence, tones }
+    }
+
+    /// What `utterance` sounds like in the frame that begins at `from_ms` of the script.
+    pub fn alone(&self, utterance: &Utterance, from_ms: i64) -> Payload {
+        match (&utterance.voice, self.covers(utterance, from_ms)) {
+            (Voice::Tone { hz }, true) => self.tones[hz].clone(),
+            _ => encode(&self.params, &self.samples(utterance, from_ms)),
+        }
+    }
+
+    /// The sum of everybody who speaks in the frame; silence when nobody does.
+    pub fn mixed(&self, utterances: &[&Utterance], from_ms: i64) -> Payload {
+        match utterances {
+            [] => self.silence.clone(),
+            [one] => self.alone(one, from_ms),
+            [first, others @ ..] => {
+                let mut sum = self.samples(first, from_ms);
+                for other in others {
+                    let samples = self.samples(other, from_ms);
+                    sum.iter_mut().zip(samples).for_each(|(s, more)| *s = s.saturating_add(more));
+                }
+                encode(&self.params, &sum)
+            }
+        }
+    }
+
+    fn covers(&self, utterance: &Utterance, from_ms: i64) -> bool {
+        i64::from(utterance.start_ms) <= from_ms
+            && from_ms + self.params.send_rate <= i64::from(utterance.end_ms())
+    }
+
+    fn samples(&self, utterance: &Utterance, from_ms: i64) -> Vec<i16> {
+        let rate = sample_rate_hz(&self.params);
+        let mut samples = match &utterance.voice {
+            Voice::Tone { hz } => tone(*hz, &self.params),
+            Voice::Clip(clip) => {
+                let first = (from_ms - i64::from(utterance.start_ms)) * rate / 1000;
+                let frame = first..first + samples_per_frame(&self.params) as i64;
+                frame.map(|index| clip_sample(clip, index, rate)).collect()
+            }
+        };
+        for (index, sample) in samples.iter_mut().enumerate() {
+            let at_ms = from_ms + index as i64 * 1000 / rate;
+            let spoken = i64::from(utterance.start_ms)..i64::from(utterance.end_ms());
+            if !spoken.contains(&at_ms) {
+                *sample = 0;
+            }
+        }
+        samples
+    }
+}
+
+/// The utterances that sound between two times of the script, at most `limit`.
+pub fn speaking(script: &Script, from_ms: i64, to_ms: i64, limit: usize) -> Vec<&Utterance> {
+    let all = &script.utterances;
+    let started = all.partition_point(|utterance| i64::from(utterance.start_ms) < to_ms);
+    let sounding = all[..started].iter().rev().take(LOOK_BACK);
+    sounding.filter(|utterance| i64::from(utterance.end_ms()) > from_ms).take(limit).collect()
+}
+
+/// How many earlier utterances may still be sounding: bounds the search, and the overlap of voices.
+const LOOK_BACK: usize = 8;
+
+pub fn sample_rate_hz(params: &AudioParams) -> i64 {
+    match params.sample_rate {
+        0 => 8_000,
+        1 => 16_000,
+        2 => 32_000,
+        _ => 48_000,
+    }
+}
+
+fn samples_per_frame(params: &AudioParams) -> usize {
+    // Positive and small: both factors were negotiated.
+    (sample_rate_hz(params) * params.send_rate / 1000) as usize
+}
+
+/// Begins at phase zero: frames hold whole periods, so that one after another is one smooth tone.
+fn tone(hz: u32, params: &AudioParams) -> Vec<i16> {
+    let step = TAU * f64::from(hz) / sample_rate_hz(params) as f64;
+    (0..samples_per_frame(params)).map(|n| (TONE_PEAK * (step * n as f64).sin()) as i16).collect()
+}
+
+/// Sample `index` at `rate` of an 8 kHz A-law clip, interpolated in a straight line.
+fn clip_sample(clip: &[u8], index: i64, rate: i64) -> i16 {
+    let at = |position: i64| {
+        let byte = usize::try_from(position).ok().and_then(|position| clip.get(position));
+        byte.map_or(0, |byte| i64::from(from_a_law(*byte)))
+    };
+    let (position, rest) = (index * CLIP_HZ / rate, index * CLIP_HZ % rate);
+    let (here, next) = (at(position), at(position + 1));
+    (here + (next - here) * rest / rate) as i16
+}
+
+fn encode(params: &AudioParams, mono: &[i16]) -> Payload {
+    let bytes = match params.codec {
+        L16 => {
+            let copies = params.channel as usize;
+            let channels = mono.iter().flat_map(|sample| std::iter::repeat_n(*sample, copies));
+            channels.flat_map(i16::to_le_bytes).collect()
+        }
+        G711 => mono.iter().map(|sample| to_a_law(*sample)).collect(),
+        G722 => vec![0xfa; mono.len() / 2],
+        _ => opus_silence(params.channel),
+    };
+    Payload { base64: BASE64_STANDARD.encode(&bytes).into(), length: bytes.len() }
+}
+
+/// A 20 ms full-band packet that decodes to silence; the third bit of the first byte says stereo.
+fn opus_silence(channel: i64) -> Vec<u8> {
+    vec![if channel == 2 { 0xfc } else { 0xf8 }, 0xff, 0xfe]
+}
+
+/// ITU-T G.711 A-law.
+fn from_a_law(byte: u8) -> i16 {
+    let bits = byte ^ 0x55;
+    let (segment, step) = ((bits >> 4) & 7, i16::from(bits & 0x0f));
+    let magnitude = match segment {
+        0 => (step << 4) + 8,
+        _ => ((step << 4) + 0x108) << (segment - 1),
+    };
+    if bits & 0x80 == 0 { -magnitude } else { magnitude }
+}
+
+fn to_a_law(sample: i16) -> u8 {
+    let sign = if sample < 0 { 0 } else { 0x80 };
+    // One's complement for negative samples, as the standard's tables have it: -1 is as quiet as 0.
+    let magnitude = (if sample < 0 { !sample } else { sample } as u16) >> 4;
+    let code = match magnitude {
+        0..16 => magnitude,
+        _ => {
+            let segment = magnitude.ilog2() as u16 - 3;
+            (segment << 4) | ((magnitude >> (segment - 1)) & 0x0f)
+        }
+    };
+    (code as u8 | sign) ^ 0x55
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const L16_16K: AudioParams = AudioParams {
+        content_type: 2,
+        sample_rate: 1,
+        channel: 1,
+        codec: L16,
+        data_opt: 2,
+        send_rate: 20,
+    };
+
+    fn said(voice: Voice) -> Utterance {
+        let text = String::new();
+        Utterance { who: 0, text, start_ms: 100, duration_ms: 200, language: 9, voice }
+    }
+
+    fn bytes(payload: &Payload) -> Vec<u8> {
+        BASE64_STANDARD.decode(payload.base64.as_bytes()).unwrap()
+    }
+
+    fn l16(payload: &Payload) -> Vec<i16> {
+        bytes(payload).chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+    }
+
+    #[test]
+    fn every_a_law_byte_survives_decoding_and_encoding() {
+        for byte in 0..=255 {
+            assert_eq!(to_a_law(from_a_law(byte)), byte);
+        }
+        assert_eq!((from_a_law(0xd5), from_a_law(0x55)), (8, -8));
+        assert_eq!((from_a_law(0xaa), from_a_law(0x2a)), (32256, -32256));
+    }
+
+    #[test]
+    fn a_frame_of_l16_at_16_khz_is_640_bytes() {
+        let encoder = Encoder::new(L16_16K, &Script::load(1));
+        let frame = encoder.alone(&said(Voice::Tone { hz: 200 }), 120);
+        assert_eq!((frame.length, frame.base64.len()), (640, 856));
+        assert!(l16(&frame).iter().any(|sample| *sample > 700));
+    }
+
+    #[test]
+    fn a_clip_is_upsampled_in_straight_lines_and_ends_in_silence() {
+        let clip: Arc<[u8]> = vec![0xaa; 800].into();
+        let encoder = Encoder::new(L16_16K, &Script::load(1));
+        let said = said(Voice::Clip(clip));
+        assert!(l16(&encoder.alone(&said, 120)).iter().all(|sample| *sample == 32256));
+        assert!(l16(&encoder.alone(&said, 240)).iter().all(|sample| *sample == 0));
+    }
+
+    #[test]
+    fn a_frame_that_begins_before_the_utterance_begins_silent() {
+        let encoder = Encoder::new(L16_16K, &Script::load(1));
+        let clip: Arc<[u8]> = vec![0xaa; 800].into();
+        let samples = l16(&encoder.alone(&said(Voice::Clip(clip)), 90));
+        assert!(samples[..160].iter().all(|sample| *sample == 0));
+        assert!(samples[160..].iter().all(|sample| *sample == 32256));
+    }
+
+    #[test]
+    fn stereo_repeats_each_sample_and_a_law_is_one_byte_a_sample() {
+        let stereo = AudioParams { channel: 2, ..L16_16K };
+        let frame = Encoder::new(stereo, &Script::load(1)).mixed(&[], 0);
+        assert_eq!(frame.length, 1280);
+        let g711 = AudioParams { codec: G711, sample_rate: 0, ..L16_16K };
+        let frame = Encoder::new(g711, &Script::load(1)).mixed(&[], 0);
+        assert_eq!(bytes(&frame), vec![0xd5; 160]);
+    }
+
+    #[test]
+    fn opus_is_silent_packets() {
+        let opus = AudioParams { codec: 4, sample_rate: 3, channel: 2, ..L16_16K };
+        let frame = Encoder::new(opus, &Script::load(1)).mixed(&[], 0);
+        assert_eq!(bytes(&frame), [0xfc, 0xff, 0xfe]);
+    }
+
+    #[test]
+    fn overlapping_voices_are_added() {
+        let encoder = Encoder::new(L16_16K, &Script::load(1));
+        let one = said(Voice::Tone { hz: 200 });
+        let alone = l16(&encoder.mixed(&[&one], 120));
+        let both = l16(&encoder.mixed(&[&one, &one], 120));
+        assert!(alone.iter().zip(both).all(|(one, two)| one * 2 == two));
+    }
+
+    #[test]
+    fn the_load_script_always_has_one_speaker() {
+        let script = Script::load(3);
+        for from_ms in (0..3000).step_by(20) {
+            assert_eq!(speaking(&script, from_ms, from_ms + 20, 3).len(), 1);
+        }
+        assert!(speaking(&script, 3000, 3020, 3).is_empty());
+    }
+}

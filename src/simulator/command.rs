@@ -1,0 +1,134 @@
+//! `rtmsd simulate`: the simulator as a command.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::{Script, Settings, Simulator, SimulatorError, Start, Validation};
+use crate::secret::Secret;
+
+/// Plays Zoom's side: webhooks, REST, signaling and media on one port.
+#[derive(Debug, Clone, Args)]
+pub struct SimulateArgs {
+    /// Where webhooks are posted
+    #[arg(long, value_name = "URL")]
+    webhook_url: String,
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Serve wss and https; ca.pem, cert.pem and key.pem are made in this folder if they are not there
+    #[arg(long, value_name = "DIR")]
+    tls_dir: Option<PathBuf>,
+    /// Meetings at once
+    #[arg(long, default_value_t = 1)]
+    meetings: u32,
+    /// What happens in a meeting; a built-in conversation if not given
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// End every meeting after so many seconds
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// Play the script so many times as fast
+    #[arg(long, default_value_t = 1.0)]
+    speed: f64,
+    /// Who starts streams: the meetings themselves, or a REST call
+    #[arg(long, value_enum, default_value_t = StartArg::Auto)]
+    start: StartArg,
+    /// A bearer token that REST accepts
+    #[arg(long, value_name = "TOKEN")]
+    access_token: Option<String>,
+    /// Send events without challenging the endpoint first
+    #[arg(long)]
+    skip_url_validation: bool,
+    #[arg(long, default_value = "demoClientId01")]
+    client_id: String,
+    #[arg(long, default_value = "demoClientSecret01", hide_default_value = true)]
+    client_secret: String,
+    #[arg(long, default_value = "demoSecretToken01", hide_default_value = true)]
+    secret_token: String,
+    /// Every id comes from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StartArg {
+    Auto,
+    Rest,
+}
+
+/// What the command ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every client followed the protocol: exit 0.
+    Clean,
+    /// A client broke it, or the endpoint failed its challenge: exit 1.
+    Breached,
+}
+
+impl SimulateArgs {
+    fn settings(self) -> Result<(Settings, u16), SimulatorError> {
+        let script = match &self.script {
+            Some(path) => Script::read(path)?,
+            None => Script::built_in(),
+        };
+        let settings = Settings {
+            client_id: self.client_id,
+            client_secret: Secret::new(self.client_secret),
+            secret_token: Secret::new(self.secret_token),
+            webhook_url: Some(self.webhook_url),
+            skip_url_validation: self.skip_url_validation,
+            script,
+            meetings: self.meetings,
+            start: match self.start {
+                StartArg::Auto => Start::Auto,
+                StartArg::Rest => Start::Rest,
+            },
+            speed: self.speed,
+            seconds: self.seconds,
+            access_token: self.access_token.map(Secret::new),
+            tls_dir: self.tls_dir,
+            seed: self.seed,
+            ..Settings::default()
+        };
+        Ok((settings, self.port))
+    }
+}
+
+/// Runs until every meeting is over or `stop` is. One JSON line when ready, one at the end.
+pub async fn command(
+    args: SimulateArgs,
+    stop: impl Future<Output = ()>,
+) -> Result<Verdict, SimulatorError> {
+    let (settings, port) = args.settings()?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let simulator = super::start(settings, listener).await?;
+    println!("{}", ready_line(&simulator));
+    tokio::select! {
+        () = stop => {}
+        () = simulator.finished() => {}
+        () = refused(&simulator) => {}
+    }
+    let report = simulator.shutdown().await;
+    let clean = report.is_clean();
+    println!("{}", json!({"ended": report}));
+    Ok(if clean { Verdict::Clean } else { Verdict::Breached })
+}
+
+/// Ends when the endpoint failed its challenge: nothing more can happen then.
+async fn refused(simulator: &Simulator) {
+    if simulator.validated().await != Validation::Refused {
+        std::future::pending().await
+    }
+}
+
+fn ready_line(simulator: &Simulator) -> serde_json::Value {
+    json!({"ready": {
+        "base_url": simulator.base_url(),
+        "signaling_url": simulator.signaling_url(),
+        "ca_file": simulator.tls_files().map(|files| files.ca.display().to_string()),
+    }})
+}

@@ -1,0 +1,99 @@
+//! What can be done to a running meeting: by a script, by a test, over REST (pure).
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::rtms::message::Medium;
+
+/// Which WebSocket of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkName {
+    Signaling,
+    /// Every media socket.
+    Media,
+    /// The media socket that carries this medium.
+    Audio,
+    Video,
+    Share,
+    Transcript,
+    Chat,
+}
+
+impl LinkName {
+    /// Whether it names a media socket that carries these media.
+    pub(super) fn names(self, media: &[Medium]) -> bool {
+        match self {
+            Self::Signaling => false,
+            Self::Media => true,
+            Self::Audio => media.contains(&Medium::Audio),
+            Self::Video => media.contains(&Medium::Video),
+            Self::Share => media.contains(&Medium::Share),
+            Self::Transcript => media.contains(&Medium::Transcript),
+            Self::Chat => media.contains(&Medium::Chat),
+        }
+    }
+}
+
+/// How a socket is cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CutKind {
+    /// TCP ends without a WebSocket Close frame.
+    #[default]
+    Drop,
+    /// TCP is reset.
+    Reset,
+    /// A Close frame 1000. Zoom's own client does not come back after one (section 22).
+    Close,
+}
+
+/// Something that Zoom does to a meeting or its stream. In scripts: `{"kind": "cut", "link": "signaling"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Verb {
+    /// A new stream; nothing when one is live.
+    Start,
+    /// Ends the stream with a stop reason of section 10.6; the meeting goes on.
+    Stop {
+        reason: u16,
+    },
+    Pause,
+    Resume,
+    /// Zoom loses signaling: the socket is dropped and `rtms_interrupted` is sent.
+    Interrupt,
+    /// A server fails: every socket is dropped, the same stream is announced with another URL.
+    FailOver,
+    /// Zoom sends the last announcement of the stream again.
+    RepeatAnnouncement,
+    /// A socket is cut, and the rest of Zoom notices.
+    Cut {
+        link: LinkName,
+        #[serde(default)]
+        how: CutKind,
+    },
+    /// Nothing is written to a socket for so long (real milliseconds).
+    Stall {
+        link: LinkName,
+        for_ms: u64,
+    },
+    /// No keep-alive requests on a socket any more.
+    StopKeepAlives {
+        link: LinkName,
+    },
+    /// The meeting ends, and its stream with reason 6.
+    End,
+}
+
+/// Why nothing was done.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ControlError {
+    #[error("no such meeting, or it is over")]
+    NoMeeting,
+    #[error("the meeting has no stream")]
+    NoStream,
+    #[error("the stream has no such link")]
+    NoLink,
+    #[error("the simulator has made as many meetings and streams as it may")]
+    Full,
+}

@@ -1,0 +1,188 @@
+//! Webhook bodies by product (sections 13.6, 13.7, 16; pure).
+
+use serde_json::{Map, Value, json};
+
+use crate::model::{IdKey, Product};
+
+/// Who a conversation is, in Zoom's words.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub product: Product,
+    /// `meeting_uuid`, `webinar_uuid`, `session_id` or `engagement_id`: the text that is signed.
+    pub instance_id: String,
+    /// The number that REST uses.
+    pub meeting_id: String,
+    pub account_id: String,
+    /// The Zoom user id of the host, whose app runs the stream.
+    pub operator_id: String,
+    pub topic: String,
+}
+
+impl Identity {
+    /// The key of the instance id in webhooks and handshakes.
+    pub fn key(&self) -> IdKey {
+        match self.product {
+            Product::Meeting => IdKey::MeetingUuid,
+            Product::Webinar => IdKey::WebinarUuid,
+            Product::VideoSdk => IdKey::SessionId,
+            Product::ContactCenter => IdKey::EngagementId,
+        }
+    }
+
+    /// `meeting.rtms_started` and its kin; a Contact Center's are `contact_center.voice_rtms_started`.
+    fn rtms_event(&self, what: &str) -> String {
+        match self.product {
+            Product::ContactCenter => format!("contact_center.voice_rtms_{what}"),
+            _ => format!("{}.rtms_{what}", self.family()),
+        }
+    }
+
+    fn family(&self) -> &'static str {
+        match self.product {
+            Product::Meeting => "meeting",
+            Product::Webinar => "webinar",
+            Product::VideoSdk => "session",
+            Product::ContactCenter => "contact_center",
+        }
+    }
+
+    /// The fields that every RTMS event of the product has.
+    fn rtms_payload(&self, stream: &str) -> Map<String, Value> {
+        let mut payload = Map::new();
+        payload.insert(self.key().as_str().to_owned(), self.instance_id.clone().into());
+        if self.product == Product::VideoSdk {
+            payload.insert("session_key".to_owned(), self.meeting_id.clone().into());
+        }
+        payload.insert("rtms_stream_id".to_owned(), stream.into());
+        payload
+    }
+}
+
+/// A webhook to be sent: its name, time and payload.
+#[derive(Debug, Clone)]
+pub struct Event {
+    pub name: String,
+    pub body: String,
+}
+
+fn event(name: String, event_ms: i64, payload: Value) -> Event {
+    let body = json!({"event": name, "event_ts": event_ms, "payload": payload}).to_string();
+    Event { name, body }
+}
+
+/// `rtms_started` with every field of May 2026, flat.
+pub fn rtms_started(who: &Identity, stream: &str, server_urls: &str, now_ms: i64) -> Event {
+    let mut payload = who.rtms_payload(stream);
+    payload.insert("server_urls".to_owned(), server_urls.into());
+    let mut add = |name: &str, value: Value| payload.insert(name.to_owned(), value);
+    if who.product != Product::ContactCenter {
+        add("account_id", who.account_id.clone().into());
+    }
+    if matches!(who.product, Product::Meeting | Product::Webinar) {
+        add("operator_id", who.operator_id.clone().into());
+        add("meeting_id", who.meeting_id.clone().into());
+        add("is_original_host", true.into());
+    }
+    if who.product == Product::Webinar {
+        add("webinar_id", who.meeting_id.clone().into());
+    }
+    event(who.rtms_event("started"), now_ms, payload.into())
+}
+
+pub fn rtms_interrupted(who: &Identity, stream: &str, now_ms: i64) -> Event {
+    event(who.rtms_event("interrupted"), now_ms, who.rtms_payload(stream).into())
+}
+
+pub fn rtms_stopped(who: &Identity, stream: &str, stop_reason: u16, now_ms: i64) -> Event {
+    let mut payload = who.rtms_payload(stream);
+    payload.insert("stop_reason".to_owned(), stop_reason.into());
+    event(who.rtms_event("stopped"), now_ms, payload.into())
+}
+
+/// `meeting.started` or `meeting.ended` (`what`); a Contact Center engagement has none here.
+pub fn lifecycle(who: &Identity, what: &str, started_ms: i64, now_ms: i64) -> Option<Event> {
+    let mut object = json!({
+        "id": who.meeting_id, "uuid": who.instance_id, "host_id": who.operator_id,
+        "topic": who.topic, "type": 2, "start_time": rfc3339(started_ms), "duration": 60,
+        "timezone": "UTC",
+    });
+    match (who.product, what) {
+        (Product::ContactCenter, _) => return None,
+        (Product::VideoSdk, _) => {
+            object = json!({
+                "session_id": who.instance_id, "session_key": who.meeting_id,
+                "session_name": who.topic, "start_time": rfc3339(started_ms),
+            });
+        }
+        (_, "ended") => object["end_time"] = rfc3339(now_ms).into(),
+        _ => {}
+    }
+    let payload = json!({"account_id": who.account_id, "object": object});
+    Some(event(format!("{}.{what}", who.family()), now_ms, payload))
+}
+
+/// The challenge of section 13.3.
+pub fn url_validation(plain_token: &str, now_ms: i64) -> Event {
+    event("endpoint.url_validation".to_owned(), now_ms, json!({"plainToken": plain_token}))
+}
+
+fn rfc3339(unix_ms: i64) -> String {
+    jiff::Timestamp::from_second(unix_ms / 1000).unwrap_or_default().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(product: Product) -> Identity {
+        Identity {
+            product,
+            instance_id: "/abc==".to_owned(),
+            meeting_id: "91234567890".to_owned(),
+            account_id: "acc".to_owned(),
+            operator_id: "u1".to_owned(),
+            topic: "T".to_owned(),
+        }
+    }
+
+    fn started(product: Product) -> Value {
+        let event = rtms_started(&who(product), "S", "ws://x", 1_732_313_171_881);
+        serde_json::from_str(&event.body).unwrap()
+    }
+
+    #[test]
+    fn a_meetings_start_is_flat_and_has_every_field() {
+        assert_eq!(
+            started(Product::Meeting),
+            json!({"event": "meeting.rtms_started", "event_ts": 1732313171881_i64, "payload": {
+                "account_id": "acc", "operator_id": "u1", "meeting_id": "91234567890",
+                "meeting_uuid": "/abc==", "is_original_host": true, "rtms_stream_id": "S",
+                "server_urls": "ws://x"}})
+        );
+    }
+
+    #[test]
+    fn every_product_has_its_own_names() {
+        let webinar = started(Product::Webinar);
+        assert_eq!(webinar["event"], "webinar.rtms_started");
+        assert_eq!(webinar["payload"]["webinar_uuid"], "/abc==");
+        assert_eq!(webinar["payload"]["webinar_id"], "91234567890");
+        let session = started(Product::VideoSdk);
+        assert_eq!(session["event"], "session.rtms_started");
+        assert_eq!(session["payload"]["session_id"], "/abc==");
+        let engagement = started(Product::ContactCenter);
+        assert_eq!(engagement["event"], "contact_center.voice_rtms_started");
+        assert_eq!(
+            engagement["payload"],
+            json!({"engagement_id": "/abc==", "rtms_stream_id": "S", "server_urls": "ws://x"})
+        );
+    }
+
+    #[test]
+    fn a_meetings_own_start_is_nested() {
+        let event = lifecycle(&who(Product::Meeting), "started", 1_732_313_171_881, 0).unwrap();
+        let body: Value = serde_json::from_str(&event.body).unwrap();
+        assert_eq!(body["payload"]["object"]["uuid"], "/abc==");
+        assert_eq!(body["payload"]["object"]["start_time"], "2024-11-22T22:06:11Z");
+    }
+}

@@ -1,0 +1,84 @@
+//! One socket of a stream, from the server's side: its outbox and its keep-alives.
+
+use std::collections::VecDeque;
+
+use tokio::time::Instant;
+
+use super::settings::Timings;
+use super::socket::Outbox;
+use super::wire;
+
+/// Timestamps of requests that an answer may still name.
+const REMEMBERED: usize = 8;
+
+pub struct Link {
+    pub socket: u64,
+    pub outbox: Outbox,
+    next_at: Instant,
+    sequence: i32,
+    /// The timestamps of the last requests.
+    asked: VecDeque<i64>,
+    /// Requests since the last answer.
+    unanswered: u32,
+    keep_alives: bool,
+}
+
+/// What a keep-alive check found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Beat {
+    NotDue,
+    Sent,
+    /// Too many requests in a row without an answer.
+    Dead,
+    /// The queue is full: the client has not read for a long time.
+    Stuck,
+}
+
+impl Link {
+    pub fn new(socket: u64, outbox: Outbox, now: Instant, timings: &Timings) -> Self {
+        let next_at = now + timings.wait(timings.keep_alive_ms);
+        let asked = VecDeque::with_capacity(REMEMBERED);
+        Self { socket, outbox, next_at, sequence: 0, asked, unanswered: 0, keep_alives: true }
+    }
+
+    /// Sends a keep-alive request if one is due.
+    pub fn beat(&mut self, now: Instant, wire_ms: i64, timings: &Timings) -> Beat {
+        if now < self.next_at {
+            return Beat::NotDue;
+        }
+        self.next_at = now + timings.wait(timings.keep_alive_ms);
+        if !self.keep_alives {
+            return Beat::NotDue;
+        }
+        if self.unanswered >= timings.missed_keep_alives {
+            return Beat::Dead;
+        }
+        self.sequence = self.sequence.wrapping_add(1).max(1);
+        if !self.outbox.send(wire::keep_alive(wire_ms, self.sequence)) {
+            return Beat::Stuck;
+        }
+        if self.asked.len() == REMEMBERED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(wire_ms);
+        self.unanswered += 1;
+        Beat::Sent
+    }
+
+    /// Whether the answer names a request that was made.
+    pub fn answered(&mut self, timestamp_ms: Option<i64>) -> bool {
+        let known = timestamp_ms.is_some_and(|timestamp_ms| self.asked.contains(&timestamp_ms));
+        if known {
+            self.unanswered = 0;
+        }
+        known
+    }
+
+    pub fn stop_keep_alives(&mut self) {
+        self.keep_alives = false;
+    }
+
+    pub fn next_beat_at(&self) -> Instant {
+        self.next_at
+    }
+}

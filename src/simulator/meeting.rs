@@ -1,0 +1,396 @@
+//! One scripted meeting: it plays its cues, has at most one live stream, and owns everything of both.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::json;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::control::{ControlError, Verb};
+use super::event::{self, Identity};
+use super::handshake::Hello;
+use super::script::{Cue, Ending};
+use super::settings::{Settings, Start};
+use super::socket::{Loss, Outbox};
+use super::stream::Stream;
+use super::webhook::Mailbox;
+use super::wire;
+use super::world::World;
+use crate::clock;
+
+/// What waits for a meeting: bounds how far a fast client gets ahead of it.
+const INBOX: usize = 256;
+/// `stop_reason` of a meeting that was told to end (section 10.6).
+const MEETING_ENDED: u16 = 6;
+
+/// What reaches a meeting from outside.
+pub enum Input {
+    /// A socket's first message, for the stream of this meeting.
+    Hello {
+        socket: u64,
+        hello: Hello,
+        outbox: Outbox,
+    },
+    Text {
+        socket: u64,
+        text: String,
+    },
+    Lost {
+        socket: u64,
+        loss: Loss,
+    },
+    Do {
+        verb: Verb,
+        answer: oneshot::Sender<Result<(), ControlError>>,
+    },
+}
+
+/// Script time: milliseconds since the meeting began, faster or slower than real ones.
+#[derive(Debug, Clone, Copy)]
+pub struct ScriptClock {
+    began: Instant,
+    began_unix_ms: i64,
+    speed: f64,
+}
+
+impl ScriptClock {
+    pub fn ms(&self, now: Instant) -> i64 {
+        (now.saturating_duration_since(self.began).as_secs_f64() * 1000.0 * self.speed) as i64
+    }
+
+    /// The first moment at which `ms` is at least `script_ms`.
+    pub fn at(&self, script_ms: i64) -> Instant {
+        let real_us = script_ms.max(0) as f64 * 1000.0 / self.speed;
+        self.began + Duration::from_micros(real_us.ceil() as u64 + 1)
+    }
+
+    /// What a message says that is sent at this script time: Unix milliseconds.
+    pub fn wire_ms(&self, script_ms: i64) -> i64 {
+        self.began_unix_ms + script_ms
+    }
+}
+
+/// What a meeting and its streams have in common.
+pub struct Shared {
+    pub world: Arc<World>,
+    pub who: Identity,
+    pub clock: ScriptClock,
+    pub mail: Mailbox,
+}
+
+impl Shared {
+    pub fn settings(&self) -> &Settings {
+        &self.world.settings
+    }
+
+    pub fn wire_now(&self, now: Instant) -> i64 {
+        self.clock.wire_ms(self.clock.ms(now))
+    }
+}
+
+/// Who is there and what they do; numbers are indexes into the script's people.
+#[derive(Debug, Default)]
+pub struct Stage {
+    pub present: BTreeSet<usize>,
+    pub speaker: Option<usize>,
+    pub sharer: Option<usize>,
+    pub cameras: BTreeSet<usize>,
+}
+
+pub struct Meeting {
+    shared: Arc<Shared>,
+    inbox: mpsc::Sender<Input>,
+    rng: StdRng,
+    stage: Stage,
+    stream: Option<Stream>,
+    next_cue: usize,
+    /// The script time at which this round of the timeline began.
+    lap_ms: i64,
+    chats_sent: u64,
+    over: bool,
+}
+
+/// Makes the next meeting and plays it in a task of its own; returns its meeting number.
+pub fn open(world: &Arc<World>) -> Result<String, ControlError> {
+    let index = world.next_meeting()?;
+    let mut rng =
+        StdRng::seed_from_u64(world.settings.seed.wrapping_mul(0x9e37).wrapping_add(index));
+    let who = identity(&world.settings, index, &mut rng);
+    let meeting_id = who.meeting_id.clone();
+    let (mail, deliver_all) = world.courier.mailbox();
+    world.plays.spawn(deliver_all);
+    world.plays.spawn(play(world.clone(), who, rng, mail));
+    Ok(meeting_id)
+}
+
+fn identity(settings: &Settings, index: u64, rng: &mut StdRng) -> Identity {
+    let script = &settings.script;
+    let mut instance_id = BASE64_STANDARD.encode(rng.random::<[u8; 16]>());
+    if index % 2 == 1 {
+        // Some of Zoom's ids begin with a slash, and clients trip over it.
+        instance_id.replace_range(..1, "/");
+    }
+    Identity {
+        product: script.product,
+        instance_id,
+        meeting_id: (script.meeting_id + index).to_string(),
+        account_id: script.account_id.clone(),
+        operator_id: script.host.clone(),
+        topic: script.title.clone(),
+    }
+}
+
+async fn play(world: Arc<World>, who: Identity, rng: StdRng, mail: Mailbox) {
+    tokio::select! {
+        () = world.stop.cancelled() => return,
+        _ = world.courier.validated() => {}
+    }
+    let (sender, inbox) = mpsc::channel(INBOX);
+    let clock = ScriptClock {
+        began: Instant::now(),
+        began_unix_ms: clock::now_ms(),
+        speed: world.settings.speed,
+    };
+    let meeting_id = who.meeting_id.clone();
+    let shared = Arc::new(Shared { world: world.clone(), who, clock, mail });
+    world.open_meeting(&meeting_id, sender.clone());
+    Meeting::new(shared, sender, rng).run(inbox).await;
+    world.close_meeting(&meeting_id);
+}
+
+impl Meeting {
+    fn new(shared: Arc<Shared>, inbox: mpsc::Sender<Input>, rng: StdRng) -> Self {
+        Self {
+            shared,
+            inbox,
+            rng,
+            stage: Stage::default(),
+            stream: None,
+            next_cue: 0,
+            lap_ms: 0,
+            chats_sent: 0,
+            over: false,
+        }
+    }
+
+    async fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
+        let stop = self.shared.world.stop.clone();
+        self.begin();
+        while !self.over {
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => self.finish(MEETING_ENDED),
+                Some(input) = inbox.recv() => self.handle(input),
+                () = sleep_until(deadline) => {}
+            }
+            self.advance(Instant::now());
+        }
+    }
+
+    fn begin(&mut self) {
+        self.tell_lifecycle("started");
+        if self.shared.settings().start == Start::Auto {
+            // Refused only when the simulator is full, which the report then shows.
+            let _ = self.start_stream();
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = Instant::now();
+        match input {
+            Input::Do { verb, answer } => {
+                // The asker may have stopped waiting.
+                let _ = answer.send(self.act(now, &verb));
+            }
+            Input::Hello { socket, hello, outbox } => {
+                if let Some(stream) = &mut self.stream {
+                    stream.hello(now, socket, hello, outbox);
+                }
+            }
+            Input::Text { socket, text } => {
+                if let Some(stream) = &mut self.stream {
+                    stream.text(now, socket, &text, &self.stage);
+                }
+            }
+            Input::Lost { socket, loss } => {
+                if let Some(stream) = &mut self.stream {
+                    stream.lost(now, socket, loss, &self.stage);
+                }
+            }
+        }
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let now_ms = self.shared.clock.ms(now);
+        while !self.over && self.next_cue_ms().is_some_and(|at_ms| at_ms <= now_ms) {
+            self.play_next_cue(now);
+        }
+        if let Some(stream) = &mut self.stream {
+            stream.advance(now, &self.stage);
+            if stream.is_over() {
+                self.shared.world.close_stream(stream.id());
+                self.stream = None;
+            }
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let far = Instant::now() + Duration::from_secs(3600);
+        let cue = self.next_cue_ms().map(|at_ms| self.shared.clock.at(at_ms));
+        let stream = self.stream.as_ref().map(Stream::deadline);
+        [cue, stream].into_iter().flatten().fold(far, Instant::min)
+    }
+
+    /// The script time of the next cue, or of the end.
+    fn next_cue_ms(&self) -> Option<i64> {
+        let script = &self.shared.settings().script;
+        let in_lap = match (script.cues.get(self.next_cue), script.ending) {
+            (Some((at_ms, _)), _) => *at_ms,
+            (None, Ending::At { at_ms, .. }) => at_ms,
+            (None, Ending::Again { length_ms }) => length_ms,
+        };
+        Some(self.lap_ms + i64::from(in_lap))
+    }
+
+    fn play_next_cue(&mut self, now: Instant) {
+        let shared = self.shared.clone();
+        let script = &shared.settings().script;
+        let cue = script.cues.get(self.next_cue);
+        self.next_cue += 1;
+        match (cue, script.ending) {
+            (Some((_, cue)), _) => self.cue(now, cue),
+            (None, Ending::At { stop_reason, .. }) => self.finish(stop_reason),
+            (None, Ending::Again { length_ms }) => {
+                self.lap_ms += i64::from(length_ms);
+                self.next_cue = 0;
+            }
+        }
+    }
+
+    fn cue(&mut self, now: Instant, cue: &Cue) {
+        match cue {
+            Cue::Join(who) => {
+                if self.stage.present.insert(*who) {
+                    let people = json!({"participants": [self.user_with_name(*who)]});
+                    self.event(now, wire::EVENT_JOIN, people);
+                }
+            }
+            Cue::Leave(who) => self.leave(now, *who),
+            Cue::Speak(utterance) => self.speak(now, *utterance),
+            Cue::Line(utterance) => {
+                if let Some(stream) = &mut self.stream {
+                    stream.transcript_line(now, *utterance, self.lap_ms);
+                }
+            }
+            Cue::Chat(chat) => {
+                self.chats_sent += 1;
+                if let Some(stream) = &mut self.stream {
+                    stream.chat_message(now, *chat, self.chats_sent);
+                }
+            }
+            Cue::ShareStart(who) => {
+                self.stage.sharer = Some(*who);
+                self.event(now, wire::EVENT_SHARING_START, self.user_with_name(*who));
+            }
+            Cue::ShareStop => {
+                if self.stage.sharer.take().is_some() {
+                    self.event(now, wire::EVENT_SHARING_STOP, json!({}));
+                }
+            }
+            Cue::VideoOn(who) => self.camera(now, *who, true),
+            Cue::VideoOff(who) => self.camera(now, *who, false),
+            // A fault for a stream that is not there has nothing to break.
+            Cue::Act(verb) => drop(self.act(now, verb)),
+        }
+    }
+
+    fn leave(&mut self, now: Instant, who: usize) {
+        self.camera(now, who, false);
+        if self.stage.sharer == Some(who) {
+            self.stage.sharer = None;
+            self.event(now, wire::EVENT_SHARING_STOP, json!({}));
+        }
+        if self.stage.present.remove(&who) {
+            let user_id = self.shared.settings().script.people[who].user_id;
+            let people = json!({"participants": [{"user_id": user_id}]});
+            self.event(now, wire::EVENT_LEAVE, people);
+        }
+    }
+
+    fn camera(&mut self, now: Instant, who: usize, on: bool) {
+        let changed =
+            if on { self.stage.cameras.insert(who) } else { self.stage.cameras.remove(&who) };
+        if changed {
+            let user_id = self.shared.settings().script.people[who].user_id;
+            let event = if on { wire::EVENT_VIDEO_ON } else { wire::EVENT_VIDEO_OFF };
+            self.event(now, event, json!({"participants": [{"user_id": user_id}]}));
+        }
+    }
+
+    fn speak(&mut self, now: Instant, utterance: usize) {
+        let who = self.shared.settings().script.utterances[utterance].who;
+        if self.stage.speaker.replace(who) != Some(who) {
+            self.event(now, wire::EVENT_ACTIVE_SPEAKER, self.user_with_name(who));
+        }
+    }
+
+    fn user_with_name(&self, who: usize) -> serde_json::Value {
+        let person = &self.shared.settings().script.people[who];
+        json!({"user_id": person.user_id, "user_name": person.name})
+    }
+
+    fn event(&mut self, now: Instant, event_type: u64, fields: serde_json::Value) {
+        if let Some(stream) = &mut self.stream {
+            stream.event(now, event_type, fields);
+        }
+    }
+
+    fn act(&mut self, now: Instant, verb: &Verb) -> Result<(), ControlError> {
+        match verb {
+            Verb::Start => self.start_stream(),
+            Verb::End => {
+                self.finish(MEETING_ENDED);
+                Ok(())
+            }
+            verb => {
+                let stream = self.stream.as_mut().ok_or(ControlError::NoStream)?;
+                stream.act(now, verb, &self.stage)
+            }
+        }
+    }
+
+    fn start_stream(&mut self) -> Result<(), ControlError> {
+        if self.stream.is_none() {
+            let ids = (self.random_uuid().to_uppercase(), self.random_uuid());
+            self.stream = Some(Stream::announce(self.shared.clone(), self.inbox.clone(), ids)?);
+        }
+        Ok(())
+    }
+
+    fn random_uuid(&mut self) -> String {
+        uuid::Builder::from_random_bytes(self.rng.random()).into_uuid().to_string()
+    }
+
+    fn finish(&mut self, stop_reason: u16) {
+        if let Some(mut stream) = self.stream.take() {
+            stream.end(Instant::now(), stop_reason, &self.stage);
+            self.shared.world.close_stream(stream.id());
+        }
+        self.tell_lifecycle("ended");
+        self.over = true;
+    }
+
+    fn tell_lifecycle(&self, what: &str) {
+        let clock = &self.shared.clock;
+        let now_ms = self.shared.wire_now(Instant::now());
+        if let Some(event) = event::lifecycle(&self.shared.who, what, clock.wire_ms(0), now_ms) {
+            self.shared.mail.put(event);
+        }
+    }
+}

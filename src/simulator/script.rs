@@ -1,0 +1,195 @@
+//! A scripted meeting: who is there, what they say and when, and what goes wrong (pure, but for `read`).
+
+mod format;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::control::Verb;
+use crate::model::Product;
+
+/// The longest script text, in bytes.
+const MAX_SCRIPT_BYTES: usize = 4 << 20;
+/// The longest audio file: 8 MiB of A-law is 17 minutes.
+const MAX_CLIP_BYTES: usize = 8 << 20;
+
+/// Why a script cannot be played; names the place of the mistake.
+#[derive(Debug, Error)]
+pub enum ScriptError {
+    #[error("cannot read {path}: {source}")]
+    Read { path: String, source: std::io::Error },
+    #[error("the script is longer than {MAX_SCRIPT_BYTES} bytes")]
+    TooLong,
+    #[error("not a script: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("{place}: {problem}")]
+    Invalid { place: String, problem: String },
+}
+
+/// A meeting to be played, checked and in order.
+#[derive(Debug, Clone)]
+pub struct Script {
+    pub(super) title: String,
+    pub(super) product: Product,
+    /// The meeting number of the first meeting; the following count up from it.
+    pub(super) meeting_id: u64,
+    pub(super) account_id: String,
+    /// The Zoom user id of the host, who is the operator of its streams.
+    pub(super) host: String,
+    pub(super) people: Arc<[Person]>,
+    pub(super) utterances: Arc<[Utterance]>,
+    pub(super) chats: Arc<[Chat]>,
+    /// In order of time.
+    pub(super) cues: Arc<[(u32, Cue)]>,
+    pub(super) ending: Ending,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Person {
+    pub user_id: u32,
+    pub name: String,
+    /// The name as a JSON string, quotes included, made once for every frame that carries it.
+    pub name_json: String,
+}
+
+/// Something said: audio while it lasts, a transcript line at its end.
+#[derive(Debug, Clone)]
+pub(super) struct Utterance {
+    pub who: usize,
+    pub text: String,
+    pub start_ms: u32,
+    pub duration_ms: u32,
+    pub language: i64,
+    pub voice: Voice,
+}
+
+/// Where the samples of an utterance come from.
+#[derive(Debug, Clone)]
+pub(super) enum Voice {
+    /// A quiet tone. Its frequency is a multiple of 50 Hz, so that every frame of 20 ms is the same.
+    Tone { hz: u32 },
+    /// G.711 A-law, 8 kHz, mono.
+    Clip(Arc<[u8]>),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Chat {
+    pub who: usize,
+    pub text: String,
+}
+
+/// One thing that happens; numbers are indexes into the script's tables.
+#[derive(Debug, Clone)]
+pub(super) enum Cue {
+    Join(usize),
+    Leave(usize),
+    /// An utterance begins.
+    Speak(usize),
+    /// An utterance ends: its transcript line.
+    Line(usize),
+    Chat(usize),
+    ShareStart(usize),
+    ShareStop,
+    VideoOn(usize),
+    VideoOff(usize),
+    /// Something that Zoom does to the stream: a fault, a pause.
+    Act(Verb),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ending {
+    At {
+        at_ms: u32,
+        stop_reason: u16,
+    },
+    /// No end: the timeline begins again after this long.
+    Again {
+        length_ms: u32,
+    },
+}
+
+impl Script {
+    /// Reads a script's text. Audio files that it names are not looked for: their utterances are tones.
+    pub fn parse(text: &str) -> Result<Self, ScriptError> {
+        format::parse(text, &|_| Ok(None))
+    }
+
+    /// Reads a script file and the audio files beside it.
+    pub fn read(path: &Path) -> Result<Self, ScriptError> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let text = read_file(path, MAX_SCRIPT_BYTES)?;
+        let text = String::from_utf8(text).map_err(|_| ScriptError::Invalid {
+            place: path.display().to_string(),
+            problem: "is not UTF-8 text".to_owned(),
+        })?;
+        format::parse(&text, &|name| read_file(&folder.join(name), MAX_CLIP_BYTES).map(Some))
+    }
+
+    /// The meeting that `rtmsd demo` plays, with its recorded voices.
+    pub fn built_in() -> Self {
+        let clip = |name: &str| Ok(super::demo::clip(name).map(<[u8]>::to_vec));
+        format::parse(super::demo::SCRIPT, &clip).expect("a test plays the built-in script")
+    }
+
+    /// For load: one person talks for so many seconds, with a transcript line each second.
+    pub fn load(seconds: u32) -> Self {
+        const SECOND_MS: u32 = 1000;
+        let end_ms = seconds.saturating_mul(SECOND_MS);
+        let utterance = |second: u32| Utterance {
+            who: 0,
+            text: format!("This is line number {second} of the load script."),
+            start_ms: second * SECOND_MS,
+            duration_ms: SECOND_MS,
+            language: 9,
+            voice: Voice::Tone { hz: 200 },
+        };
+        let utterances: Arc<[_]> = (0..seconds.min(u32::MAX / SECOND_MS)).map(utterance).collect();
+        let mut cues = vec![(0, Cue::Join(0))];
+        for (index, utterance) in utterances.iter().enumerate() {
+            cues.push((utterance.start_ms, Cue::Speak(index)));
+            cues.push((utterance.start_ms + SECOND_MS, Cue::Line(index)));
+        }
+        Self {
+            title: "Load".to_owned(),
+            product: Product::Meeting,
+            meeting_id: 90_000_000_000,
+            account_id: "acc-load".to_owned(),
+            host: "u-load".to_owned(),
+            people: Arc::new([Person::new(16_778_240, "Load Speaker")]),
+            utterances,
+            chats: Arc::new([]),
+            cues: cues.into(),
+            ending: Ending::At { at_ms: end_ms, stop_reason: 6 },
+        }
+    }
+}
+
+impl Person {
+    pub fn new(user_id: u32, name: &str) -> Self {
+        let name_json = serde_json::Value::from(name).to_string();
+        Self { user_id, name: name.to_owned(), name_json }
+    }
+}
+
+impl Utterance {
+    pub fn end_ms(&self) -> u32 {
+        self.start_ms + self.duration_ms
+    }
+}
+
+fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, ScriptError> {
+    use std::io::Read;
+    let error = |source| ScriptError::Read { path: path.display().to_string(), source };
+    let mut content = Vec::new();
+    let file = std::fs::File::open(path).map_err(error)?;
+    file.take(limit as u64 + 1).read_to_end(&mut content).map_err(error)?;
+    if content.len() > limit {
+        return Err(ScriptError::Invalid {
+            place: path.display().to_string(),
+            problem: format!("is longer than {limit} bytes"),
+        });
+    }
+    Ok(content)
+}

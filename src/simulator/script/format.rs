@@ -1,0 +1,428 @@
+//! The JSON of a script file, and the checks that make it a script (pure).
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::{Chat, Cue, Ending, MAX_SCRIPT_BYTES, Person, Script, ScriptError, Utterance, Voice};
+use crate::model::Product;
+use crate::simulator::control::Verb;
+
+const MAX_PEOPLE: usize = 1_000;
+const MAX_ITEMS: usize = 100_000;
+/// A day: no script is longer.
+const MAX_MS: u32 = 24 * 3_600_000;
+/// After the last cue of a script that begins again.
+const PAUSE_BEFORE_AGAIN_MS: u32 = 1_000;
+/// 11 digits, as meeting numbers have, and room to count up from.
+const MAX_MEETING_ID: u64 = 99_999_000_000;
+/// Audio clips by name, read once each.
+type Clips = HashMap<String, Arc<[u8]>>;
+/// Finds the bytes of an audio file; `None` when audio is not wanted.
+pub(super) type FindClip<'a> = &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, ScriptError>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    title: String,
+    #[serde(default = "meeting")]
+    product: String,
+    meeting_id: String,
+    account_id: String,
+    host: String,
+    people: Vec<PersonItem>,
+    timeline: Vec<Item>,
+    end: Option<EndItem>,
+}
+
+fn meeting() -> String {
+    "meeting".to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PersonItem {
+    key: String,
+    user_id: u32,
+    name: String,
+}
+
+/// One row of the timeline: a time and exactly one thing that happens then.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Item {
+    at_ms: u32,
+    join: Option<String>,
+    leave: Option<String>,
+    say: Option<SayItem>,
+    chat: Option<ChatItem>,
+    share_start: Option<String>,
+    share_stop: Option<Nothing>,
+    video_on: Option<String>,
+    video_off: Option<String>,
+    pause: Option<Nothing>,
+    resume: Option<Nothing>,
+    fault: Option<Verb>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SayItem {
+    who: String,
+    text: String,
+    audio: Option<String>,
+    duration_ms: u32,
+    #[serde(default = "english")]
+    language: i64,
+}
+
+fn english() -> i64 {
+    9
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChatItem {
+    who: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndItem {
+    at_ms: u32,
+    #[serde(default = "meeting_ended")]
+    stop_reason: u16,
+}
+
+fn meeting_ended() -> u16 {
+    6
+}
+
+pub(super) fn parse(text: &str, find_clip: FindClip<'_>) -> Result<Script, ScriptError> {
+    if text.len() > MAX_SCRIPT_BYTES {
+        return Err(ScriptError::TooLong);
+    }
+    let file: File = serde_json::from_str(text)?;
+    let mut reader = Reader::new(&file.people, find_clip)?;
+    require(file.timeline.len() <= MAX_ITEMS, "timeline", "has too many items")?;
+    for (index, item) in file.timeline.iter().enumerate() {
+        reader.item(item).map_err(|error| error.at(&format!("timeline[{index}]")))?;
+    }
+    let mut cues = reader.cues;
+    // Stable: what is written first happens first among equals.
+    cues.sort_by_key(|(at_ms, _)| *at_ms);
+    let mut utterances = reader.utterances;
+    reorder(&mut utterances, &mut cues);
+    check_presence(&cues, &utterances, &reader.chats, &file.people)?;
+    Ok(Script {
+        title: file.title,
+        product: product(&file.product)?,
+        meeting_id: meeting_id(&file.meeting_id)?,
+        account_id: file.account_id,
+        host: file.host,
+        ending: ending(file.end.as_ref(), &cues)?,
+        people: file.people.iter().map(|p| Person::new(p.user_id, &p.name)).collect(),
+        utterances: utterances.into(),
+        chats: reader.chats.into(),
+        cues: cues.into(),
+    })
+}
+
+fn product(name: &str) -> Result<Product, ScriptError> {
+    match name {
+        "session" => Ok(Product::VideoSdk),
+        name => Product::parse(name).ok_or_else(|| {
+            invalid("product", "must be meeting, webinar, session or contact_center")
+        }),
+    }
+}
+
+fn meeting_id(text: &str) -> Result<u64, ScriptError> {
+    let number = text.parse().ok().filter(|number| (1..=MAX_MEETING_ID).contains(number));
+    number.ok_or_else(|| invalid("meeting_id", "must be a text of at most 11 digits"))
+}
+
+fn ending(end: Option<&EndItem>, cues: &[(u32, Cue)]) -> Result<Ending, ScriptError> {
+    let last_ms = cues.last().map_or(0, |(at_ms, _)| *at_ms);
+    let Some(end) = end else {
+        return Ok(Ending::Again { length_ms: last_ms + PAUSE_BEFORE_AGAIN_MS });
+    };
+    require(end.at_ms <= MAX_MS, "end.at_ms", "is more than a day")?;
+    require(end.at_ms >= last_ms, "end.at_ms", "is before something in the timeline")?;
+    require(end.stop_reason <= 26, "end.stop_reason", "must be 0 to 26 (section 10.6)")?;
+    Ok(Ending::At { at_ms: end.at_ms, stop_reason: end.stop_reason })
+}
+
+/// Gathers the timeline's tables; every person is looked up by key.
+struct Reader<'a> {
+    people: HashMap<&'a str, usize>,
+    find_clip: FindClip<'a>,
+    clips: Clips,
+    utterances: Vec<Utterance>,
+    chats: Vec<Chat>,
+    cues: Vec<(u32, Cue)>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(people: &'a [PersonItem], find_clip: FindClip<'a>) -> Result<Self, ScriptError> {
+        require(people.len() <= MAX_PEOPLE, "people", "are more than 1000")?;
+        let mut by_key = HashMap::new();
+        let mut ids = HashSet::new();
+        for (index, person) in people.iter().enumerate() {
+            let place = format!("people[{index}]");
+            let fits = person.user_id > 0 && i32::try_from(person.user_id).is_ok();
+            require(fits, &format!("{place}.user_id"), "must be positive and fit int32")?;
+            let unused = by_key.insert(person.key.as_str(), index).is_none();
+            require(unused, &format!("{place}.key"), "is used twice")?;
+            require(ids.insert(person.user_id), &format!("{place}.user_id"), "is used twice")?;
+        }
+        let (clips, cues) = (Clips::new(), Vec::new());
+        Ok(Self { people: by_key, find_clip, clips, utterances: vec![], chats: vec![], cues })
+    }
+
+    fn item(&mut self, item: &Item) -> Result<(), ScriptError> {
+        require(item.at_ms <= MAX_MS, "at_ms", "is more than a day")?;
+        let before = self.cues.len();
+        self.person_cue(item, "join", &item.join, Cue::Join)?;
+        self.person_cue(item, "leave", &item.leave, Cue::Leave)?;
+        self.person_cue(item, "share_start", &item.share_start, Cue::ShareStart)?;
+        self.person_cue(item, "video_on", &item.video_on, Cue::VideoOn)?;
+        self.person_cue(item, "video_off", &item.video_off, Cue::VideoOff)?;
+        self.plain_cue(item, item.share_stop.as_ref().map(|_| Cue::ShareStop));
+        self.plain_cue(item, item.pause.as_ref().map(|_| Cue::Act(Verb::Pause)));
+        self.plain_cue(item, item.resume.as_ref().map(|_| Cue::Act(Verb::Resume)));
+        self.plain_cue(item, item.fault.clone().map(Cue::Act));
+        if let Some(chat) = &item.chat {
+            let who = self.person("chat.who", &chat.who)?;
+            self.chats.push(Chat { who, text: chat.text.clone() });
+            self.cues.push((item.at_ms, Cue::Chat(self.chats.len() - 1)));
+        }
+        let mut things = self.cues.len() - before;
+        if let Some(say) = &item.say {
+            self.say(item.at_ms, say)?;
+            things += 1;
+        }
+        require(things == 1, "", "must hold exactly one thing that happens")
+    }
+
+    fn person_cue(
+        &mut self,
+        item: &Item,
+        name: &str,
+        key: &Option<String>,
+        cue: fn(usize) -> Cue,
+    ) -> Result<(), ScriptError> {
+        if let Some(key) = key {
+            let who = self.person(name, key)?;
+            self.cues.push((item.at_ms, cue(who)));
+        }
+        Ok(())
+    }
+
+    fn plain_cue(&mut self, item: &Item, cue: Option<Cue>) {
+        self.cues.extend(cue.map(|cue| (item.at_ms, cue)));
+    }
+
+    fn say(&mut self, at_ms: u32, say: &SayItem) -> Result<(), ScriptError> {
+        let who = self.person("say.who", &say.who)?;
+        require(say.duration_ms > 0, "say.duration_ms", "must be positive")?;
+        require(say.duration_ms <= MAX_MS - at_ms, "say.duration_ms", "ends after a day")?;
+        require((-1..=36).contains(&say.language), "say.language", "must be -1 to 36")?;
+        let voice = self.voice(say.audio.as_deref(), who)?;
+        let index = self.utterances.len();
+        self.cues.push((at_ms, Cue::Speak(index)));
+        self.cues.push((at_ms + say.duration_ms, Cue::Line(index)));
+        self.utterances.push(Utterance {
+            who,
+            text: say.text.clone(),
+            start_ms: at_ms,
+            duration_ms: say.duration_ms,
+            language: say.language,
+            voice,
+        });
+        Ok(())
+    }
+
+    fn voice(&mut self, audio: Option<&str>, who: usize) -> Result<Voice, ScriptError> {
+        // Different for neighbours, and a multiple of 50 as `Voice::Tone` promises.
+        let tone = Voice::Tone { hz: 150 + 50 * (who % 8) as u32 };
+        let Some(name) = audio else { return Ok(tone) };
+        let plain = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
+        require(plain, "say.audio", "must be the name of a file beside the script")?;
+        if let Some(clip) = self.clips.get(name) {
+            return Ok(Voice::Clip(clip.clone()));
+        }
+        let Some(bytes) = (self.find_clip)(name)? else { return Ok(tone) };
+        let clip: Arc<[u8]> = bytes.into();
+        self.clips.insert(name.to_owned(), clip.clone());
+        Ok(Voice::Clip(clip))
+    }
+
+    fn person(&self, place: &str, key: &str) -> Result<usize, ScriptError> {
+        self.people.get(key).copied().ok_or_else(|| invalid(place, "names nobody in people"))
+    }
+}
+
+/// Puts utterances in order of their start, which the audio looks them up by, and cues after them.
+fn reorder(utterances: &mut Vec<Utterance>, cues: &mut [(u32, Cue)]) {
+    let mut order: Vec<usize> = (0..utterances.len()).collect();
+    order.sort_by_key(|index| utterances[*index].start_ms);
+    let mut place = vec![0; order.len()];
+    for (new, old) in order.iter().enumerate() {
+        place[*old] = new;
+    }
+    *utterances = order.iter().map(|old| utterances[*old].clone()).collect();
+    for (_, cue) in cues {
+        if let Cue::Speak(index) | Cue::Line(index) = cue {
+            *index = place[*index];
+        }
+    }
+}
+
+/// Nobody acts who is not there. A line may end after its speaker left.
+fn check_presence(
+    cues: &[(u32, Cue)],
+    utterances: &[Utterance],
+    chats: &[Chat],
+    people: &[PersonItem],
+) -> Result<(), ScriptError> {
+    let mut present = HashSet::new();
+    for (at_ms, cue) in cues {
+        let who = match cue {
+            Cue::Join(who) => {
+                present.insert(*who);
+                *who
+            }
+            Cue::Speak(index) => utterances[*index].who,
+            Cue::Chat(index) => chats[*index].who,
+            Cue::Leave(who) | Cue::ShareStart(who) | Cue::VideoOn(who) | Cue::VideoOff(who) => *who,
+            Cue::Line(_) | Cue::ShareStop | Cue::Act(_) => continue,
+        };
+        let place = format!("timeline at_ms {at_ms}");
+        let problem = format!("{} is not in the meeting", people[who].key);
+        require(present.contains(&who), &place, &problem)?;
+        if let Cue::Leave(who) = cue {
+            present.remove(who);
+        }
+    }
+    Ok(())
+}
+
+impl ScriptError {
+    /// The same mistake, seen from further out.
+    fn at(self, outer: &str) -> Self {
+        match self {
+            Self::Invalid { place, problem } if place.is_empty() => invalid(outer, &problem),
+            Self::Invalid { place, problem } => invalid(&format!("{outer}.{place}"), &problem),
+            other => other,
+        }
+    }
+}
+
+fn invalid(place: &str, problem: &str) -> ScriptError {
+    ScriptError::Invalid { place: place.to_owned(), problem: problem.to_owned() }
+}
+
+fn require(holds: bool, place: &str, problem: &str) -> Result<(), ScriptError> {
+    if holds { Ok(()) } else { Err(invalid(place, problem)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn script(timeline: Value) -> Result<Script, ScriptError> {
+        let file = json!({
+            "title": "T", "meeting_id": "91234567890", "account_id": "a", "host": "u",
+            "people": [{"key": "ana", "user_id": 16778240, "name": "Ana \"A\" Silva"},
+                       {"key": "bo", "user_id": 16779264, "name": "Bo"}],
+            "timeline": timeline, "end": {"at_ms": 60000}
+        });
+        Script::parse(&file.to_string())
+    }
+
+    fn mistake(timeline: Value) -> String {
+        script(timeline).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_utterance_becomes_a_beginning_and_a_line_at_its_end() {
+        let script = script(json!([
+            {"at_ms": 0, "join": "ana"},
+            {"at_ms": 1500, "say": {"who": "ana", "text": "Hi.", "duration_ms": 1900}}
+        ]))
+        .unwrap();
+        let times: Vec<u32> = script.cues.iter().map(|(at_ms, _)| *at_ms).collect();
+        assert_eq!(times, [0, 1500, 3400]);
+        assert!(matches!(script.cues[2].1, Cue::Line(0)));
+        assert_eq!(script.people[0].name_json, r#""Ana \"A\" Silva""#);
+    }
+
+    #[test]
+    fn utterances_written_out_of_order_are_played_in_order() {
+        let script = script(json!([
+            {"at_ms": 0, "join": "ana"},
+            {"at_ms": 5000, "say": {"who": "ana", "text": "second", "duration_ms": 100}},
+            {"at_ms": 1000, "say": {"who": "ana", "text": "first", "duration_ms": 100}}
+        ]))
+        .unwrap();
+        assert_eq!(script.utterances[0].text, "first");
+        assert!(matches!(script.cues[1], (1000, Cue::Speak(0))));
+        assert!(matches!(script.cues[4], (5100, Cue::Line(1))));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_place() {
+        let say = |who: &str| json!({"who": who, "text": "x", "duration_ms": 1});
+        assert_eq!(
+            mistake(json!([{"at_ms": 0, "join": "ana"}, {"at_ms": 1, "say": say("eve")}])),
+            "timeline[1].say.who: names nobody in people"
+        );
+        assert_eq!(
+            mistake(json!([{"at_ms": 7, "say": say("bo")}])),
+            "timeline at_ms 7: bo is not in the meeting"
+        );
+        assert_eq!(
+            mistake(json!([{"at_ms": 0}])),
+            "timeline[0]: must hold exactly one thing that happens"
+        );
+        assert!(mistake(json!([{"at_ms": 0, "jion": "ana"}])).contains("unknown field `jion`"));
+        assert!(
+            mistake(json!([{"at_ms": 90000, "join": "ana"}])).starts_with("end.at_ms: is before")
+        );
+    }
+
+    #[test]
+    fn an_audio_file_is_beside_the_script_and_nowhere_else() {
+        for name in ["../x.al", "/etc/x.al", "", ".x"] {
+            let say = json!({"who": "ana", "text": "x", "audio": name, "duration_ms": 1});
+            let text = mistake(json!([{"at_ms": 0, "join": "ana"}, {"at_ms": 0, "say": say}]));
+            assert!(text.starts_with("timeline[1].say.audio"), "{text}");
+        }
+    }
+
+    #[test]
+    fn faults_are_verbs() {
+        let script = script(json!([
+            {"at_ms": 0, "join": "ana"},
+            {"at_ms": 1, "fault": {"kind": "cut", "link": "signaling"}},
+            {"at_ms": 2, "fault": {"kind": "fail_over"}}
+        ]))
+        .unwrap();
+        assert!(matches!(script.cues[1].1, Cue::Act(Verb::Cut { .. })));
+        assert!(matches!(script.cues[2].1, Cue::Act(Verb::FailOver)));
+    }
+
+    #[test]
+    fn the_built_in_script_plays() {
+        assert!(!Script::built_in().cues.is_empty());
+    }
+}

@@ -1,0 +1,169 @@
+//! The one port: TLS or not, REST, and WebSocket upgrades for signaling and media.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::rest;
+use super::socket::{self, Door, WebSocket};
+use super::transport::Transport;
+use super::world::World;
+use crate::rtms::message::Medium;
+
+/// For a TLS handshake, and for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_HEAD_BYTES: usize = 16 << 10;
+/// After an accept that failed, which is mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts connections until the world stops.
+pub async fn run(world: Arc<World>, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    let places = Arc::new(Semaphore::new(world.settings.max_connections));
+    let router = router().with_state(world.clone());
+    loop {
+        let accepted = tokio::select! {
+            () = world.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((tcp, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            let connection = connection(tcp, tls.clone(), router.clone(), Arc::new(place));
+            let stop = world.stop.clone();
+            world.connections.spawn(async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    // A client's bad request or broken connection is its own affair.
+                    _ = connection => {}
+                }
+            });
+        }
+    }
+}
+
+/// Held as long as the connection lives, upgraded or not.
+type Place = Arc<OwnedSemaphorePermit>;
+
+async fn connection(
+    tcp: TcpStream,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    place: Place,
+) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let transport = match tls {
+        None => Transport::Plain(tcp),
+        Some(acceptor) => {
+            let tls = timeout(HEAD_TIMEOUT, acceptor.accept(tcp)).await??;
+            Transport::Tls(Box::new(tls))
+        }
+    };
+    let router = router.layer(axum::Extension(place));
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(transport), TowerToHyperService::new(router))
+        .with_upgrades()
+        .await
+        .map_err(io::Error::other)
+}
+
+fn router() -> Router<Arc<World>> {
+    Router::new()
+        .route("/", any(|world, request| upgrade(world, Door::Any, request)))
+        .route("/signaling/{server}", any(signaling))
+        .route("/media/{medium}", any(media))
+        .merge(rest::router())
+}
+
+async fn signaling(
+    world: State<Arc<World>>,
+    Path(server): Path<u32>,
+    request: Request,
+) -> Response {
+    upgrade(world, Door::Signaling(server), request).await
+}
+
+async fn media(world: State<Arc<World>>, Path(medium): Path<String>, request: Request) -> Response {
+    let door = match medium.as_str() {
+        "all" => Door::Media(None),
+        "deskshare" => Door::Media(Some(Medium::Share)),
+        name => match Medium::parse(name) {
+            Some(medium) => Door::Media(Some(medium)),
+            None => return StatusCode::NOT_FOUND.into_response(),
+        },
+    };
+    upgrade(world, door, request).await
+}
+
+/// Answers 101 and goes on as a WebSocket. Sub-protocols are not echoed (section 22).
+async fn upgrade(State(world): State<Arc<World>>, door: Door, mut request: Request) -> Response {
+    let Some(accept) = accept_key(request.headers()) else {
+        let wanted = [(header::UPGRADE, "websocket")];
+        return (StatusCode::UPGRADE_REQUIRED, wanted).into_response();
+    };
+    let place = request.extensions().get::<Place>().cloned();
+    let upgraded = hyper::upgrade::on(&mut request);
+    let connections = world.connections.clone();
+    let cut = world.cut.clone();
+    connections.spawn(async move {
+        let _place = place;
+        let Some(socket) = upgraded.await.ok().and_then(into_transport) else { return };
+        let socket = into_socket(socket).await;
+        tokio::select! {
+            () = cut.cancelled() => {}
+            () = socket::serve(world, door, socket) => {}
+        }
+    });
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    response
+}
+
+fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
+    let is_websocket = headers
+        .get(header::UPGRADE)?
+        .to_str()
+        .ok()?
+        .split(',')
+        .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"));
+    let version_fits = headers.get(header::SEC_WEBSOCKET_VERSION)? == "13";
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| is_websocket && version_fits)?;
+    HeaderValue::from_str(&derive_accept_key(key.as_bytes())).ok()
+}
+
+type Parts = hyper::upgrade::Parts<TokioIo<Transport>>;
+
+fn into_transport(upgraded: hyper::upgrade::Upgraded) -> Option<Parts> {
+    upgraded.downcast().ok()
+}
+
+async fn into_socket(parts: Parts) -> WebSocket {
+    let (transport, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
+    let config = Some(socket::config());
+    WebSocketStream::from_partially_read(transport, read, Role::Server, config).await
+}

@@ -1,0 +1,259 @@
+//! One WebSocket of a client: the first message finds its stream, then texts go both ways.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::handshake::{self, Hello};
+use super::meeting::Input;
+use super::transport::Transport;
+use super::world::World;
+use super::{lock, wire};
+
+pub type WebSocket = WebSocketStream<Transport>;
+type Writer = SplitSink<WebSocket, Message>;
+type Reader = SplitStream<WebSocket>;
+
+/// Texts that wait for a slow client.
+const QUEUE: usize = 512;
+/// Texts written between two flushes.
+const BATCH: usize = 64;
+/// The longest message of a client: handshakes have about 1 kB.
+const MAX_MESSAGE_BYTES: usize = 64 << 10;
+/// For what is queued to be written, and for the client's Close frame, before TCP ends.
+const CLOSE_GRACE: Duration = Duration::from_secs(2);
+
+/// Which way a socket came in; the first message says the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The signaling URL of this server number.
+    Signaling(u32),
+    /// A media URL; `None` is the one for everything.
+    Media(Option<crate::rtms::message::Medium>),
+    /// A bare host: the first message decides.
+    Any,
+}
+
+/// How a socket ended, seen from the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// TCP ended or broke.
+    Dropped,
+    /// The client's Close frame, with its code.
+    Closed(u16),
+}
+
+enum Kill {
+    Drop,
+    Reset,
+}
+
+enum Queued {
+    Text(Utf8Bytes),
+    Stall(Duration),
+}
+
+/// The writing end of a socket. Dropping it writes what is queued and then a Close frame 1000.
+pub struct Outbox {
+    queue: mpsc::Sender<Queued>,
+    kill: oneshot::Sender<Kill>,
+}
+
+impl Outbox {
+    /// Whether the text was taken; never waits for the client.
+    pub fn send(&self, text: String) -> bool {
+        self.queue.try_send(Queued::Text(text.into())).is_ok()
+    }
+
+    /// How many texts the queue would take now.
+    pub fn room(&self) -> usize {
+        self.queue.capacity()
+    }
+
+    pub fn stall(&self, wait: Duration) -> bool {
+        self.queue.try_send(Queued::Stall(wait)).is_ok()
+    }
+
+    /// Ends TCP at once, without a Close frame.
+    pub fn drop_tcp(self) {
+        let _ = self.kill.send(Kill::Drop);
+    }
+
+    pub fn reset_tcp(self) {
+        let _ = self.kill.send(Kill::Reset);
+    }
+}
+
+/// What every WebSocket of the simulator is bounded by. Small buffers: a load run has thousands.
+pub fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(4 << 10)
+        .write_buffer_size(8 << 10)
+        .max_write_buffer_size(16 << 20)
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES))
+}
+
+/// Runs one socket to its end.
+pub async fn serve(world: Arc<World>, door: Door, mut socket: WebSocket) {
+    let patience = world.settings.timings.wait(world.settings.timings.handshake_ms);
+    let first = tokio::select! {
+        () = world.stop.cancelled() => return,
+        first = timeout(patience, first_text(&mut socket)) => first,
+    };
+    let Ok(Some(first)) = first else {
+        lock(&world.strays).silent_sockets += 1;
+        return;
+    };
+    let hello = match handshake::read(door, &first) {
+        Ok(hello) => hello,
+        Err(rejection) => return reject(&world, socket, &rejection).await,
+    };
+    let Some(inbox) = world.inbox_of_stream(&hello.stream_id) else {
+        return reject(&world, socket, &hello.unknown_stream()).await;
+    };
+    let (queue, queued) = mpsc::channel(QUEUE);
+    let (kill, killed) = oneshot::channel();
+    let id = world.next_socket_id();
+    let rejection = hello.unknown_stream();
+    let input = Input::Hello { socket: id, hello, outbox: Outbox { queue, kill } };
+    if inbox.send(input).await.is_err() {
+        return reject(&world, socket, &rejection).await;
+    }
+    let loss = pump(socket, id, &inbox, queued, killed).await;
+    let _ = inbox.send(Input::Lost { socket: id, loss }).await;
+}
+
+/// Both directions at once: a client that reads slowly must still be heard.
+async fn pump(
+    socket: WebSocket,
+    id: u64,
+    inbox: &mpsc::Sender<Input>,
+    queued: mpsc::Receiver<Queued>,
+    killed: oneshot::Receiver<Kill>,
+) -> Loss {
+    let (mut writer, mut reader) = socket.split();
+    let kill = tokio::select! {
+        biased;
+        kill = ordered(killed) => kill,
+        loss = read_all(&mut reader, id, inbox) => return loss,
+        () = write_all(&mut writer, queued) => {
+            let _ = timeout(CLOSE_GRACE, close(&mut writer, &mut reader)).await;
+            return Loss::Dropped;
+        }
+    };
+    if let (Kill::Reset, Ok(socket)) = (kill, writer.reunite(reader)) {
+        socket.get_ref().reset_on_drop();
+    }
+    Loss::Dropped
+}
+
+/// An outbox that is dropped orders nothing: the queue then ends by itself.
+async fn ordered(killed: oneshot::Receiver<Kill>) -> Kill {
+    match killed.await {
+        Ok(kill) => kill,
+        Err(_) => pending().await,
+    }
+}
+
+async fn read_all(reader: &mut Reader, id: u64, inbox: &mpsc::Sender<Input>) -> Loss {
+    loop {
+        let text = match reader.next().await {
+            Some(Ok(Message::Text(text))) => Ok(text.as_str().to_owned()),
+            Some(Ok(Message::Binary(bytes))) => String::from_utf8(bytes.into()).map_err(drop),
+            Some(Ok(Message::Close(frame))) => {
+                return Loss::Closed(frame.map_or(1005, |frame| frame.code.into()));
+            }
+            Some(Ok(_)) => continue,
+            Some(Err(_)) | None => return Loss::Dropped,
+        };
+        let text = text.unwrap_or_default();
+        if inbox.send(Input::Text { socket: id, text }).await.is_err() {
+            // The meeting is over: wait for the writer to say goodbye.
+            return pending().await;
+        }
+    }
+}
+
+/// Returns when the outbox is gone and everything is written, or when the client is gone.
+async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>) {
+    while let Some(first) = queued.recv().await {
+        let mut next = Some(first);
+        let mut stall = None;
+        for _ in 0..BATCH {
+            match next.take().or_else(|| queued.try_recv().ok()) {
+                Some(Queued::Text(text)) => {
+                    if writer.feed(Message::Text(text)).await.is_err() {
+                        return pending().await;
+                    }
+                }
+                Some(Queued::Stall(wait)) => {
+                    stall = Some(wait);
+                    break;
+                }
+                None => break,
+            }
+        }
+        if writer.flush().await.is_err() {
+            // The reader sees the loss and says what it was.
+            return pending().await;
+        }
+        if let Some(wait) = stall {
+            sleep(wait).await;
+        }
+    }
+}
+
+/// The closing handshake, begun by the server.
+async fn close(writer: &mut Writer, reader: &mut Reader) {
+    let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
+    if writer.send(Message::Close(Some(frame))).await.is_ok() {
+        while let Some(Ok(_)) = reader.next().await {}
+    }
+}
+
+async fn first_text(socket: &mut WebSocket) -> Option<String> {
+    loop {
+        match socket.next().await?.ok()? {
+            Message::Text(text) => return Some(text.as_str().to_owned()),
+            Message::Binary(bytes) => {
+                return Some(String::from_utf8(bytes.into()).unwrap_or_default());
+            }
+            Message::Close(_) => return None,
+            _ => {}
+        }
+    }
+}
+
+/// Answers a first message that belongs to no stream, and closes.
+async fn reject(world: &World, socket: WebSocket, rejection: &handshake::Rejection) {
+    lock(&world.strays).refused(rejection.refusal);
+    let answer = wire::refused(rejection.answer, rejection.sequence, rejection.refusal);
+    let (mut writer, mut reader) = socket.split();
+    let goodbye = async {
+        if writer.send(Message::Text(answer.into())).await.is_ok() {
+            close(&mut writer, &mut reader).await;
+        }
+    };
+    let _ = timeout(CLOSE_GRACE, goodbye).await;
+}
+
+impl Hello {
+    /// The refusal when nothing live has its stream id.
+    fn unknown_stream(&self) -> handshake::Rejection {
+        handshake::Rejection {
+            answer: self.answer,
+            sequence: self.sequence,
+            refusal: super::status::Refusal::STREAM_ID,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The refusals of section 10.3 that a server answers (pure).
+
+/// A status code and the text that goes with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: i64,
+    pub reason: &'static str,
+}
+
+const fn refusal(code: i64, reason: &'static str) -> Refusal {
+    Refusal { code, reason }
+}
+
+impl Refusal {
+    pub const MESSAGE_TYPE: Self = refusal(1, "Invalid message type");
+    pub const STREAM_ID: Self = refusal(2, "Invalid meeting or stream ID");
+    pub const SIGNATURE: Self = refusal(3, "Invalid signature");
+    pub const PAYLOAD: Self = refusal(4, "Missing required fields");
+    pub const DUPLICATE_SIGNALING: Self = refusal(8, "duplicate signal request");
+    pub const NO_AUDIO_SCOPE: Self = refusal(9, "Media type audio not supported");
+    pub const NO_VIDEO_SCOPE: Self = refusal(10, "Media type video not supported");
+    pub const NO_SHARE_SCOPE: Self = refusal(11, "Media type deskshare not supported");
+    pub const NO_TRANSCRIPT_SCOPE: Self = refusal(12, "Media type transcript not supported");
+    pub const NO_CHAT_SCOPE: Self = refusal(13, "Media type chat not supported");
+    pub const MEDIA_TYPE: Self = refusal(14, "Invalid media type");
+    pub const ALL_EXISTS: Self = refusal(15, "A connection for all media exists");
+    pub const DUPLICATE_MEDIA: Self = refusal(16, "duplicate media data connection");
+    pub const MEDIA_PARAMS: Self = refusal(17, "Invalid media params");
+    pub const AUDIO_PARAMS: Self = refusal(18, "Invalid audio params");
+    pub const AUDIO_CONTENT_TYPE: Self = refusal(19, "Invalid audio content type");
+    pub const AUDIO_SAMPLE_RATE: Self = refusal(20, "Invalid audio sample rate");
+    pub const AUDIO_CHANNEL: Self = refusal(21, "Invalid audio channel");
+    pub const AUDIO_CODEC: Self = refusal(22, "Invalid audio codec");
+    pub const AUDIO_DATA_OPT: Self = refusal(23, "Invalid audio data option");
+    pub const AUDIO_SEND_RATE: Self = refusal(24, "Invalid audio send rate");
+    pub const VIDEO_PARAMS: Self = refusal(25, "Invalid video params");
+    pub const VIDEO_CONTENT_TYPE: Self = refusal(26, "Invalid video content type");
+    pub const VIDEO_CODEC: Self = refusal(27, "Invalid video codec");
+    pub const VIDEO_RESOLUTION: Self = refusal(28, "Invalid video resolution");
+    pub const VIDEO_DATA_OPT: Self = refusal(29, "Invalid video data option");
+    pub const VIDEO_FPS: Self = refusal(30, "Invalid video fps");
+    pub const SHARE_PARAMS: Self = refusal(31, "Invalid deskshare params");
+    pub const SHARE_CONTENT_TYPE: Self = refusal(32, "Invalid deskshare content type");
+    pub const SHARE_CODEC: Self = refusal(33, "Invalid deskshare codec");
+    pub const SHARE_RESOLUTION: Self = refusal(34, "Invalid deskshare resolution");
+    pub const SHARE_FPS: Self = refusal(35, "Invalid deskshare fps");
+    pub const TRANSCRIPT_PARAMS: Self = refusal(36, "Invalid transcript params");
+    pub const TRANSCRIPT_CONTENT_TYPE: Self = refusal(37, "Invalid transcript content type");
+    pub const CHAT_PARAMS: Self = refusal(38, "Invalid chat params");
+    pub const CHAT_CONTENT_TYPE: Self = refusal(39, "Invalid chat content type");
+    pub const SESSION_ID: Self = refusal(40, "Invalid session ID");
+    pub const SOURCE_LANGUAGE: Self = refusal(43, "Invalid transcript source language");
+    pub const DUPLICATE_VIDEO: Self = refusal(44, "Duplicate video subscription");
+
+    /// Whether a client that follows the protocol never meets it. Stale streams, duplicates after a drop
+    /// and missing scopes happen to good clients.
+    pub fn is_breach(self) -> bool {
+        matches!(self.code, 1 | 3 | 4 | 14 | 17..=39 | 43)
+    }
+}

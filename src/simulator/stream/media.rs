@@ -1,0 +1,365 @@
+//! The media side of a stream: handshake 3/4 and the frames.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::time::{Duration, Instant};
+
+use super::Stream;
+use crate::rtms::message::{MEDIA_TYPE_ALL, Medium, msg_type};
+use crate::simulator::audio::{Encoder, Payload, speaking};
+use crate::simulator::handshake::media_of;
+use crate::simulator::link::Link;
+use crate::simulator::lock;
+use crate::simulator::meeting::Stage;
+use crate::simulator::params::{
+    AUDIO_MIXED, AudioParams, MediaParams, PictureParams, VIDEO_INDIVIDUAL, negotiate,
+};
+use crate::simulator::picture;
+use crate::simulator::script::{Ending, Script};
+use crate::simulator::settings::Duplicates;
+use crate::simulator::socket::Door;
+use crate::simulator::status::Refusal;
+use crate::simulator::wire::{self, TranscriptLine};
+
+/// Speakers that one audio interval may hold (section 8.1).
+const MAX_SPEAKERS: usize = 3;
+/// Room in a client's queue that audio leaves for everything else.
+const SPARE_ROOM: usize = 32;
+/// Before a full queue is looked at again.
+const ROOM_POLL: Duration = Duration::from_millis(20);
+
+/// An open media socket.
+pub(super) struct MediaLink {
+    pub link: Link,
+    pub media: Vec<Medium>,
+    /// It was opened for everything, with 32.
+    is_all: bool,
+    /// Its handshake was followed by a CLIENT_READY_ACK.
+    pub is_ready: bool,
+    pub params: MediaParams,
+    encoder: Option<Arc<Encoder>>,
+}
+
+/// A media handshake that was found right.
+pub(super) struct Admission {
+    media: Vec<Medium>,
+    is_all: bool,
+    params: MediaParams,
+}
+
+/// How far each medium has been sent, in script milliseconds.
+pub(super) struct Flow {
+    began_ms: i64,
+    /// Audio is buffered: while the client is away this stands still.
+    audio_ms: i64,
+    /// Until then a client's full queue is left alone.
+    audio_waits_until: Option<Instant>,
+    video_ms: i64,
+    share_ms: i64,
+    /// Whose video message 28 chose.
+    pub video_of: Option<usize>,
+}
+
+impl Flow {
+    pub fn new(began_ms: i64) -> Self {
+        Self {
+            began_ms,
+            audio_ms: began_ms,
+            audio_waits_until: None,
+            video_ms: began_ms,
+            share_ms: began_ms,
+            video_of: None,
+        }
+    }
+
+    pub fn began_ms(&self) -> i64 {
+        self.began_ms
+    }
+
+    /// What was before is not sent any more.
+    pub fn skip_to(&mut self, now_ms: i64) {
+        self.audio_ms = now_ms;
+        self.restart_pictures(now_ms);
+    }
+
+    /// Pictures are not buffered.
+    pub fn restart_pictures(&mut self, now_ms: i64) {
+        self.video_ms = now_ms;
+        self.share_ms = now_ms;
+    }
+}
+
+impl Stream {
+    /// Refusals 2 and 9 to 43 of a media handshake.
+    pub(super) fn check_media(
+        &mut self,
+        door: Door,
+        media_type: i64,
+        requested: &Value,
+    ) -> Result<Admission, Refusal> {
+        if !self.has_connected {
+            self.report().breach("a media handshake before the signaling handshake".to_owned());
+            return Err(Refusal::STREAM_ID);
+        }
+        let settings = self.shared.settings();
+        let media = media_of(door, media_type, &settings.scopes)?;
+        let is_all = media_type == i64::from(MEDIA_TYPE_ALL);
+        self.check_duplicates(&media, is_all)?;
+        let params = negotiate(&media, requested, settings.lenient_params)?;
+        Ok(Admission { media, is_all, params })
+    }
+
+    /// Refusals 15 and 16 (section 3.3).
+    fn check_duplicates(&self, media: &[Medium], is_all: bool) -> Result<(), Refusal> {
+        if self.shared.settings().duplicates == Duplicates::Kick {
+            return Ok(());
+        }
+        if !is_all && self.media.iter().any(|open| open.is_all) {
+            return Err(Refusal::ALL_EXISTS);
+        }
+        let open = self.media.iter().map(|open| &open.media);
+        let taken = open.chain(self.ghosts.iter().map(|ghost| &ghost.media));
+        let taken = taken.flatten().any(|medium| media.contains(medium));
+        if taken { Err(Refusal::DUPLICATE_MEDIA) } else { Ok(()) }
+    }
+
+    pub(super) fn accept_media(&mut self, link: Link, sequence: i64, admission: Admission) {
+        let Admission { media, is_all, params } = admission;
+        let overlaps = |other: &[Medium]| other.iter().any(|medium| media.contains(medium));
+        for kicked in self.media.extract_if(.., |open| overlaps(&open.media)) {
+            kicked.link.outbox.drop_tcp();
+        }
+        self.media_windows.retain(|(missing, _)| !overlaps(missing));
+        link.outbox.send(wire::media_accepted(sequence, &params));
+        let encoder = params.audio.map(|audio| self.shared.world.encoder(audio));
+        self.media.push(MediaLink { link, media, is_all, is_ready: false, params, encoder });
+        self.report().media_handshakes += 1;
+    }
+
+    /// Opens the sockets whose handshake is done; whether there was any that was not open.
+    pub(super) fn make_media_ready(&mut self, now: Instant) -> bool {
+        let is_news = self.media.iter().any(|media| !media.is_ready);
+        for media in &mut self.media {
+            media.is_ready = true;
+        }
+        if is_news {
+            self.flow.restart_pictures(self.shared.clock.ms(now));
+        }
+        is_news
+    }
+
+    fn open_for(&self, medium: Medium) -> Option<&MediaLink> {
+        self.media.iter().find(|media| media.is_ready && media.media.contains(&medium))
+    }
+
+    pub(super) fn send_media(&mut self, now: Instant, stage: &Stage) {
+        let now_ms = self.shared.clock.ms(now);
+        self.send_audio(now, now_ms);
+        self.send_video(now_ms, stage);
+        self.send_share(now_ms, stage);
+    }
+
+    /// When the next frame is due.
+    pub(super) fn media_deadline(&self) -> Option<Instant> {
+        let clock = &self.shared.clock;
+        let audio =
+            self.open_for(Medium::Audio).and_then(|media| media.params.audio).map(|audio| {
+                let due = clock.at(self.flow.audio_ms + audio.send_rate);
+                self.flow.audio_waits_until.map_or(due, |until| due.max(until))
+            });
+        let video = self.open_for(Medium::Video).and_then(|media| media.params.video);
+        let video = video.map(|video| clock.at(self.flow.video_ms + frame_ms(&video)));
+        let share = self.open_for(Medium::Share).and_then(|media| media.params.deskshare);
+        let share = share.map(|share| clock.at(self.flow.share_ms + frame_ms(&share)));
+        [audio, video, share].into_iter().flatten().min()
+    }
+
+    /// Every interval that is over and not yet sent, as far as the client's queue has room for it.
+    fn send_audio(&mut self, now: Instant, now_ms: i64) {
+        let Some(media) = self.open_for(Medium::Audio) else { return };
+        let (Some(params), Some(encoder)) = (media.params.audio, media.encoder.clone()) else {
+            return;
+        };
+        let mut from_ms = self.flow.audio_ms;
+        let oldest_ms = now_ms - i64::from(self.shared.settings().timings.audio_backlog_ms);
+        let lost = ((oldest_ms - from_ms) / params.send_rate).max(0);
+        from_ms += lost * params.send_rate;
+        let mut sent = Tally { dropped: lost as u64, ..Tally::default() };
+        let mut has_room = true;
+        while from_ms + params.send_rate <= now_ms {
+            has_room = media.link.outbox.room() > SPARE_ROOM;
+            if !has_room {
+                break;
+            }
+            self.send_interval(media, &params, &encoder, from_ms, &mut sent);
+            from_ms += params.send_rate;
+        }
+        self.count(Medium::Audio, &sent);
+        self.flow.audio_ms = from_ms;
+        self.flow.audio_waits_until = (!has_room).then(|| now + ROOM_POLL);
+    }
+
+    /// One interval: a mixed frame, or one frame for each person who speaks.
+    fn send_interval(
+        &self,
+        media: &MediaLink,
+        params: &AudioParams,
+        encoder: &Encoder,
+        from_ms: i64,
+        sent: &mut Tally,
+    ) {
+        let script = &self.shared.settings().script;
+        let in_lap = from_ms - lap_start(script, from_ms);
+        let speakers = speaking(script, in_lap, in_lap + params.send_rate, MAX_SPEAKERS);
+        let timestamp = self.shared.clock.wire_ms(from_ms);
+        let audio = msg_type::MEDIA_DATA_AUDIO;
+        if params.data_opt == AUDIO_MIXED {
+            let payload = encoder.mixed(&speakers, in_lap);
+            let text = wire::media_frame(audio, 0, None, &payload, timestamp);
+            sent.add(payload.length, media.link.outbox.send(text));
+            return;
+        }
+        for utterance in speakers {
+            let person = &script.people[utterance.who];
+            let payload = encoder.alone(utterance, in_lap);
+            let name = Some(person.name_json.as_str());
+            let text = wire::media_frame(audio, person.user_id, name, &payload, timestamp);
+            sent.add(payload.length, media.link.outbox.send(text));
+        }
+    }
+
+    fn send_video(&mut self, now_ms: i64, stage: &Stage) {
+        let Some(media) = self.open_for(Medium::Video) else { return };
+        let Some(params) = media.params.video else { return };
+        let individual = params.data_opt == Some(VIDEO_INDIVIDUAL);
+        let who = if individual { self.flow.video_of } else { stage.speaker };
+        let who = who.filter(|who| stage.cameras.contains(who));
+        let step_ms = frame_ms(&params);
+        let due = due_pictures(&mut self.flow.video_ms, now_ms, step_ms);
+        self.send_pictures(Medium::Video, &params, who, due, step_ms);
+    }
+
+    fn send_share(&mut self, now_ms: i64, stage: &Stage) {
+        let Some(media) = self.open_for(Medium::Share) else { return };
+        let Some(params) = media.params.deskshare else { return };
+        let step_ms = frame_ms(&params);
+        let due = due_pictures(&mut self.flow.share_ms, now_ms, step_ms);
+        self.send_pictures(Medium::Share, &params, stage.sharer, due, step_ms);
+    }
+
+    /// Pictures of one person; `due` is the time of the first and how many.
+    fn send_pictures(
+        &self,
+        medium: Medium,
+        params: &PictureParams,
+        who: Option<usize>,
+        due: (i64, i64),
+        step_ms: i64,
+    ) {
+        let (Some(who), (first_ms, count @ 1..)) = (who, due) else { return };
+        let Some(media) = self.open_for(medium) else { return };
+        let person = &self.shared.settings().script.people[who];
+        let payload: Payload = picture::still(params.codec);
+        let msg_type = match medium {
+            Medium::Share => msg_type::MEDIA_DATA_SHARE,
+            _ => msg_type::MEDIA_DATA_VIDEO,
+        };
+        let mut sent = Tally::default();
+        for index in 0..count {
+            let timestamp = self.shared.clock.wire_ms(first_ms + index * step_ms);
+            let name = Some(person.name_json.as_str());
+            let text = wire::media_frame(msg_type, person.user_id, name, &payload, timestamp);
+            sent.add(payload.length, media.link.outbox.send(text));
+        }
+        self.count(medium, &sent);
+    }
+
+    /// The line of an utterance that has just ended; the round of the script began at `lap_ms`.
+    pub fn transcript_line(&mut self, now: Instant, utterance: usize, lap_ms: i64) {
+        let Some(media) = self.flowing_for(Medium::Transcript) else { return };
+        let script = &self.shared.settings().script;
+        let utterance = &script.utterances[utterance];
+        let person = &script.people[utterance.who];
+        let at = |ms: u32| self.shared.clock.wire_ms(lap_ms + i64::from(ms));
+        let text = wire::transcript(&TranscriptLine {
+            user_id: person.user_id,
+            user_name: &person.name,
+            start_ms: at(utterance.start_ms),
+            end_ms: at(utterance.end_ms()),
+            timestamp_ms: self.shared.wire_now(now),
+            language: utterance.language,
+            text: &utterance.text,
+        });
+        self.count_one(Medium::Transcript, utterance.text.len(), media.link.outbox.send(text));
+    }
+
+    /// `number` makes the message id, in this stream's meeting.
+    pub fn chat_message(&mut self, now: Instant, chat: usize, number: u64) {
+        let Some(media) = self.flowing_for(Medium::Chat) else { return };
+        let script = &self.shared.settings().script;
+        let chat = &script.chats[chat];
+        let person = &script.people[chat.who];
+        let id = format!("{}-{number}", self.shared.who.meeting_id);
+        let now_ms = self.shared.wire_now(now);
+        let text = wire::chat(&id, person.user_id, &person.name, &chat.text, now_ms);
+        self.count_one(Medium::Chat, chat.text.len(), media.link.outbox.send(text));
+    }
+
+    fn flowing_for(&self, medium: Medium) -> Option<&MediaLink> {
+        self.open_for(medium).filter(|_| self.is_flowing())
+    }
+
+    fn count_one(&self, medium: Medium, bytes: usize, taken: bool) {
+        let mut sent = Tally::default();
+        sent.add(bytes, taken);
+        self.count(medium, &sent);
+    }
+
+    fn count(&self, medium: Medium, sent: &Tally) {
+        let mut report = lock(&self.report);
+        let medium = report.media.entry(medium.as_str()).or_default();
+        medium.frames += sent.frames;
+        medium.bytes += sent.bytes;
+        medium.dropped += sent.dropped;
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    frames: u64,
+    bytes: u64,
+    dropped: u64,
+}
+
+impl Tally {
+    fn add(&mut self, bytes: usize, taken: bool) {
+        if taken {
+            self.frames += 1;
+            self.bytes += bytes as u64;
+        } else {
+            self.dropped += 1;
+        }
+    }
+}
+
+fn frame_ms(params: &PictureParams) -> i64 {
+    1000 / params.fps
+}
+
+/// The time of the first picture that is due and how many are; at most a second's worth.
+fn due_pictures(sent_to_ms: &mut i64, now_ms: i64, step_ms: i64) -> (i64, i64) {
+    let first_ms = *sent_to_ms;
+    let passed = ((now_ms - first_ms) / step_ms).max(0);
+    *sent_to_ms += passed * step_ms;
+    let count = passed.min(1000 / step_ms);
+    (*sent_to_ms - count * step_ms, count)
+}
+
+/// When the round of the script began that `script_ms` is in.
+fn lap_start(script: &Script, script_ms: i64) -> i64 {
+    match script.ending {
+        Ending::At { .. } => 0,
+        Ending::Again { length_ms } => script_ms - script_ms % i64::from(length_ms),
+    }
+}

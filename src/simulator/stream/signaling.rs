@@ -1,0 +1,235 @@
+//! The signaling side of a stream: handshake 1/2 and the messages of an open socket.
+
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::{Stream, reason};
+use crate::rtms::message::{Medium, msg_type};
+use crate::simulator::link::Link;
+use crate::simulator::meeting::Stage;
+use crate::simulator::params::VIDEO_INDIVIDUAL;
+use crate::simulator::settings::Duplicates;
+use crate::simulator::status::Refusal;
+use crate::simulator::wire;
+
+/// Entries that one subscription may list.
+const MAX_EVENTS: usize = 64;
+
+impl Stream {
+    /// Refusal 8: the stream has a signaling connection already.
+    pub(super) fn check_signaling(&self) -> Result<(), Refusal> {
+        let ghost = self.ghosts.iter().any(|ghost| ghost.media.is_empty());
+        let refuse = self.shared.settings().duplicates == Duplicates::Refuse;
+        if refuse && (self.signaling.is_some() || ghost) {
+            return Err(Refusal::DUPLICATE_SIGNALING);
+        }
+        Ok(())
+    }
+
+    pub(super) fn accept_signaling(
+        &mut self,
+        now: Instant,
+        link: Link,
+        sequence: i64,
+        buffer_data: bool,
+    ) {
+        self.replace_links(now);
+        link.outbox.send(wire::signaling_accepted(sequence, self.server_urls()));
+        self.signaling = Some(link);
+        self.signaling_window = None;
+        self.report().signaling_handshakes += 1;
+        if !self.has_connected && !buffer_data {
+            self.flow.skip_to(self.shared.clock.ms(now));
+        }
+        self.has_connected = true;
+        let began_ms = self.shared.clock.wire_ms(self.flow.began_ms());
+        self.tell(wire::event(wire::EVENT_FIRST_PACKET, began_ms, json!({})));
+    }
+
+    /// A new signaling connection starts over: media sockets of the old one go, and must come again.
+    fn replace_links(&mut self, now: Instant) {
+        let media: Vec<Vec<Medium>> = self.media.iter().map(|media| media.media.clone()).collect();
+        self.drop_all_links();
+        for media in media {
+            self.open_media_window(now, media, reason::AWAIT_RECONNECTION_TIMEOUT);
+        }
+    }
+
+    /// Message 2's media URLs: one key for each medium in scope, and `all`.
+    fn server_urls(&self) -> Map<String, Value> {
+        let settings = self.shared.settings();
+        let url = |path: &str| Value::from(format!("{}/media/{path}", self.shared.world.origin));
+        let media = settings.scopes.iter().map(|medium| match medium {
+            Medium::Share => ("deskshare".to_owned(), url("deskshare")),
+            medium => (medium.as_str().to_owned(), url(medium.as_str())),
+        });
+        let all = settings.offer_all.then(|| ("all".to_owned(), url("all")));
+        media.chain(all).collect()
+    }
+
+    /// Any message but a keep-alive answer.
+    pub(super) fn signaling_message(
+        &mut self,
+        now: Instant,
+        msg_type: u64,
+        message: &Value,
+        stage: &Stage,
+    ) {
+        match u16::try_from(msg_type).unwrap_or(0) {
+            msg_type::SIGNALING_HAND_SHAKE_REQ => self.handshake_again(),
+            msg_type::EVENT_SUBSCRIPTION => self.subscribe(now, message, stage),
+            msg_type::CLIENT_READY_ACK => self.client_ready(now, message),
+            msg_type::SESSION_STATE_REQ => self.answer_session_state(now, message),
+            msg_type::STREAM_STATE_REQ => {
+                let state = self.current_state();
+                let now_ms = self.shared.wire_now(now);
+                self.tell(wire::stream_state_answer(&self.id, state, now_ms));
+            }
+            msg_type::STREAM_CLOSE_REQ => self.close_requested(now, message, stage),
+            msg_type::VIDEO_SUBSCRIPTION_REQ => self.subscribe_video(now, message, stage),
+            _ => self.report().breach(format!("message {msg_type} on the signaling socket")),
+        }
+    }
+
+    fn handshake_again(&mut self) {
+        let refusal = Refusal::DUPLICATE_SIGNALING;
+        self.report().refused(refusal);
+        self.report().breach("a second handshake on one socket".to_owned());
+        self.tell(wire::refused(msg_type::SIGNALING_HAND_SHAKE_RESP, 0, refusal));
+    }
+
+    /// Message 5. Subscribing to joins tells who is there already.
+    fn subscribe(&mut self, now: Instant, message: &Value, stage: &Stage) {
+        let Some(events) = message["events"].as_array().filter(|e| e.len() <= MAX_EVENTS) else {
+            self.report().breach("a subscription without a list of events".to_owned());
+            return;
+        };
+        for event in events {
+            let event_type = event["event_type"].as_u64();
+            let (Some(event_type), Some(wanted)) = (event_type, event["subscribe"].as_bool())
+            else {
+                self.report().breach("a subscription with a malformed event".to_owned());
+                continue;
+            };
+            if wanted {
+                self.subscriptions.insert(event_type);
+            } else {
+                self.subscriptions.remove(&event_type);
+            }
+            if wanted && event_type == wire::EVENT_JOIN {
+                self.send_roster(now, stage);
+            }
+        }
+    }
+
+    fn send_roster(&self, now: Instant, stage: &Stage) {
+        let people = &self.shared.settings().script.people;
+        let person =
+            |who: &usize| json!({"user_id": people[*who].user_id, "user_name": people[*who].name});
+        let participants: Vec<_> = stage.present.iter().map(person).collect();
+        if !participants.is_empty() {
+            self.event(now, wire::EVENT_JOIN, json!({"participants": participants}));
+        }
+    }
+
+    /// Sends an event if the client subscribed to it.
+    pub fn event(&self, now: Instant, event_type: u64, fields: Value) {
+        if self.signaling.is_some() && self.subscriptions.contains(&event_type) {
+            self.tell(wire::event(event_type, self.shared.wire_now(now), fields));
+            self.report().events += 1;
+        }
+    }
+
+    /// Message 7: media of every socket whose handshake is done may flow.
+    fn client_ready(&mut self, now: Instant, message: &Value) {
+        self.report().ready_acks += 1;
+        if message["rtms_stream_id"] != *self.id {
+            self.report().breach("message 7 for another stream".to_owned());
+            return;
+        }
+        if self.media.is_empty() {
+            // A media socket that has just been lost explains it; otherwise the order is wrong.
+            if self.media_windows.is_empty() {
+                self.report().breach("message 7 before a media handshake".to_owned());
+            }
+            return;
+        }
+        let is_news = self.make_media_ready(now);
+        if !is_news {
+            return;
+        }
+        let now_ms = self.shared.wire_now(now);
+        if !self.is_started {
+            self.is_started = true;
+            let (session, state) = (&self.session_id, wire::SESSION_STARTED);
+            self.tell(wire::session_state(session, state, None, now_ms));
+        }
+        if self.media_windows.is_empty() {
+            self.state(now, self.current_state(), 0);
+        }
+    }
+
+    fn answer_session_state(&mut self, now: Instant, message: &Value) {
+        let session = message["rtms_session_id"].as_str().unwrap_or_default();
+        let state = (session == self.session_id).then(|| self.session_state());
+        if state.is_none() {
+            self.report().refused(Refusal::SESSION_ID);
+        }
+        self.tell(wire::session_state_answer(session, state, self.shared.wire_now(now)));
+    }
+
+    fn session_state(&self) -> u64 {
+        match (self.is_started, self.is_paused) {
+            (false, _) => wire::SESSION_INITIALIZE,
+            (true, true) => wire::SESSION_PAUSED,
+            (true, false) => wire::SESSION_STARTED,
+        }
+    }
+
+    /// Message 21: the client ends the stream (section 3.7).
+    fn close_requested(&mut self, now: Instant, message: &Value, stage: &Stage) {
+        let refusal = (message["rtms_stream_id"] != *self.id).then_some(Refusal::STREAM_ID);
+        self.tell(wire::close_answer(&self.id, refusal, self.shared.wire_now(now)));
+        match refusal {
+            Some(refusal) => self.report().refused(refusal),
+            None => self.end(now, reason::RECEIVER_CLOSED, stage),
+        }
+    }
+
+    /// Message 28: one participant's video at a time (6.19).
+    fn subscribe_video(&mut self, now: Instant, message: &Value, stage: &Stage) {
+        let outcome = self.choose_video(now, message, stage);
+        if let Err(refusal) = outcome {
+            self.report().refused(refusal);
+        }
+        let now_ms = self.shared.wire_now(now);
+        self.tell(wire::video_answer(&message["user_id"], outcome.err(), now_ms));
+    }
+
+    fn choose_video(
+        &mut self,
+        now: Instant,
+        message: &Value,
+        stage: &Stage,
+    ) -> Result<(), Refusal> {
+        let video = self.media.iter().find_map(|media| media.params.video);
+        if video.and_then(|video| video.data_opt) != Some(VIDEO_INDIVIDUAL) {
+            return Err(Refusal::VIDEO_DATA_OPT);
+        }
+        let people = &self.shared.settings().script.people;
+        let user_id = message["user_id"].as_u64().ok_or(Refusal::PAYLOAD)?;
+        let wanted = message["subscribe"].as_bool().ok_or(Refusal::PAYLOAD)?;
+        let who = people.iter().position(|person| u64::from(person.user_id) == user_id);
+        let who = who.filter(|who| stage.present.contains(who)).ok_or(Refusal::PAYLOAD)?;
+        match (wanted, self.flow.video_of == Some(who)) {
+            (true, true) => return Err(Refusal::DUPLICATE_VIDEO),
+            (true, false) => {
+                self.flow.video_of = Some(who);
+                self.flow.restart_pictures(self.shared.clock.ms(now));
+            }
+            (false, true) => self.flow.video_of = None,
+            (false, false) => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,151 @@
+//! What every part of a simulator shares: settings, the directory of what is live, reports.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::audio::Encoder;
+use super::control::ControlError;
+use super::lock;
+use super::meeting::Input;
+use super::params::AudioParams;
+use super::picture;
+use super::report::{Report, StrayReport, StreamReport};
+use super::settings::Settings;
+use super::webhook::Courier;
+
+/// Meetings and streams that one simulator makes in its life: bounds the report.
+const MAX_STREAMS: usize = 100_000;
+
+pub struct World {
+    pub settings: Settings,
+    /// `ws://127.0.0.1:1234` or `wss://localhost:1234`.
+    pub origin: String,
+    pub courier: Arc<Courier>,
+    /// Ends meetings, requests and the accept loop; sockets say goodbye.
+    pub stop: CancellationToken,
+    /// Ends sockets that did not.
+    pub cut: CancellationToken,
+    /// Meetings and the delivery of their events.
+    pub plays: TaskTracker,
+    /// Connections and the accept loop.
+    pub connections: TaskTracker,
+    pub strays: Mutex<StrayReport>,
+    directory: Mutex<Directory>,
+    /// One encoder for every stream with the same parameters: frames of tones are made once.
+    encoders: Mutex<HashMap<AudioParams, Arc<Encoder>>>,
+    next_socket: AtomicU64,
+}
+
+#[derive(Default)]
+struct Directory {
+    meetings_made: u64,
+    /// By meeting number: those that are live.
+    meetings: HashMap<String, mpsc::Sender<Input>>,
+    /// By stream id: those that are live.
+    streams: HashMap<String, mpsc::Sender<Input>>,
+    /// Every stream ever, in order.
+    reports: Vec<Arc<Mutex<StreamReport>>>,
+}
+
+impl World {
+    pub fn new(
+        settings: Settings,
+        origin: String,
+        courier: Courier,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            settings,
+            origin,
+            courier: Arc::new(courier),
+            stop,
+            cut: CancellationToken::new(),
+            plays: TaskTracker::new(),
+            connections: TaskTracker::new(),
+            strays: Mutex::default(),
+            directory: Mutex::default(),
+            encoders: Mutex::default(),
+            next_socket: AtomicU64::new(1),
+        }
+    }
+
+    pub fn next_socket_id(&self) -> u64 {
+        self.next_socket.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The place of one more meeting in the order of all.
+    pub fn next_meeting(&self) -> Result<u64, ControlError> {
+        let mut directory = lock(&self.directory);
+        if directory.meetings_made as usize >= MAX_STREAMS {
+            return Err(ControlError::Full);
+        }
+        directory.meetings_made += 1;
+        Ok(directory.meetings_made - 1)
+    }
+
+    pub fn open_meeting(&self, meeting_id: &str, inbox: mpsc::Sender<Input>) {
+        lock(&self.directory).meetings.insert(meeting_id.to_owned(), inbox);
+    }
+
+    pub fn close_meeting(&self, meeting_id: &str) {
+        lock(&self.directory).meetings.remove(meeting_id);
+    }
+
+    pub fn inbox_of_meeting(&self, meeting_id: &str) -> Option<mpsc::Sender<Input>> {
+        lock(&self.directory).meetings.get(meeting_id).cloned()
+    }
+
+    pub fn live_meetings(&self) -> Vec<String> {
+        let mut ids: Vec<_> = lock(&self.directory).meetings.keys().cloned().collect();
+        ids.sort();
+        ids
+    }
+
+    pub fn open_stream(
+        &self,
+        report: StreamReport,
+        inbox: mpsc::Sender<Input>,
+    ) -> Result<Arc<Mutex<StreamReport>>, ControlError> {
+        let mut directory = lock(&self.directory);
+        if directory.reports.len() >= MAX_STREAMS {
+            return Err(ControlError::Full);
+        }
+        directory.streams.insert(report.stream_id.clone(), inbox);
+        let report = Arc::new(Mutex::new(report));
+        directory.reports.push(report.clone());
+        Ok(report)
+    }
+
+    pub fn close_stream(&self, stream_id: &str) {
+        lock(&self.directory).streams.remove(stream_id);
+    }
+
+    pub fn inbox_of_stream(&self, stream_id: &str) -> Option<mpsc::Sender<Input>> {
+        lock(&self.directory).streams.get(stream_id).cloned()
+    }
+
+    pub fn encoder(&self, params: AudioParams) -> Arc<Encoder> {
+        let mut encoders = lock(&self.encoders);
+        let make = || Arc::new(Encoder::new(params, &self.settings.script));
+        encoders.entry(params).or_insert_with(make).clone()
+    }
+
+    pub fn report(&self) -> Report {
+        let streams: Vec<_> =
+            lock(&self.directory).reports.iter().map(|report| lock(report).clone()).collect();
+        let strays = lock(&self.strays).clone();
+        let of_streams: u64 = streams.iter().map(|stream| stream.breach_count).sum();
+        Report {
+            webhooks: self.courier.report(),
+            breaches: of_streams + strays.breaches.len() as u64,
+            streams,
+            strays,
+            payloads: picture::PAYLOADS.into_iter().collect(),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The simulator, driven by raw WebSocket clients and a small webhook endpoint.
+
+mod faults;
+mod handshake;
+mod kit;
+mod life;
+mod media;
+mod webhook;

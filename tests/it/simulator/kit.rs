@@ -1,0 +1,353 @@
+//! A webhook endpoint and an RTMS client that know nothing of the daemon's code.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::{SinkExt, StreamExt};
+use hmac::{Hmac, KeyInit, Mac};
+use rtmsd::simulator::{Script, Settings, Simulator, Timings, start};
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+pub const CLIENT_ID: &str = "demoClientId01";
+pub const CLIENT_SECRET: &str = "demoClientSecret01";
+pub const SECRET_TOKEN: &str = "demoSecretToken01";
+/// No test waits longer for one thing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub fn hmac_hex(key: &str, message: &str) -> String {
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(message.as_bytes());
+    hex::encode(mac.finalize().into_bytes())
+}
+
+/// One webhook as it arrived.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    pub headers: HeaderMap,
+    pub raw: String,
+    pub body: Value,
+}
+
+/// How the endpoint answers.
+pub type Answer = Arc<dyn Fn(&Hook) -> Response + Send + Sync>;
+
+/// An endpoint that keeps what it gets, in order.
+pub struct Endpoint {
+    pub url: String,
+    hooks: mpsc::UnboundedReceiver<Hook>,
+}
+
+#[derive(Clone)]
+struct EndpointState {
+    hooks: mpsc::UnboundedSender<Hook>,
+    answer: Answer,
+}
+
+impl Endpoint {
+    /// Answers everything as a good app does.
+    pub async fn good() -> Self {
+        Self::answering(Arc::new(good_answer)).await
+    }
+
+    pub async fn answering(answer: Answer) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/webhook", listener.local_addr().unwrap());
+        let (sender, hooks) = mpsc::unbounded_channel();
+        let state = EndpointState { hooks: sender, answer };
+        let app = Router::new().fallback(take).with_state(state);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self { url, hooks }
+    }
+
+    /// The next webhook with this event name; others are passed over.
+    pub async fn next(&mut self, event: &str) -> Hook {
+        timeout(PATIENCE, async {
+            loop {
+                let hook = self.hooks.recv().await.expect("the endpoint lives as long as the test");
+                if hook.body["event"] == event {
+                    return hook;
+                }
+            }
+        })
+        .await
+        .unwrap_or_else(|_| panic!("no {event}"))
+    }
+
+    /// Every webhook until now that has not been asked for.
+    pub fn rest(&mut self) -> Vec<String> {
+        let mut names = Vec::new();
+        while let Ok(hook) = self.hooks.try_recv() {
+            names.push(hook.body["event"].as_str().unwrap_or_default().to_owned());
+        }
+        names
+    }
+}
+
+async fn take(State(state): State<EndpointState>, headers: HeaderMap, body: Bytes) -> Response {
+    let raw = String::from_utf8(body.to_vec()).unwrap();
+    let hook = Hook { headers, body: serde_json::from_str(&raw).unwrap(), raw };
+    let answer = (state.answer)(&hook);
+    let _ = state.hooks.send(hook);
+    answer
+}
+
+pub fn good_answer(hook: &Hook) -> Response {
+    let Some(plain) = hook.body["payload"]["plainToken"].as_str() else {
+        return StatusCode::OK.into_response();
+    };
+    let encrypted = hmac_hex(SECRET_TOKEN, plain);
+    axum::Json(json!({"plainToken": plain, "encryptedToken": encrypted})).into_response()
+}
+
+/// Two people who talk; a share, a camera and a chat message in between; a minute long.
+pub fn script() -> Value {
+    json!({
+        "title": "Test", "meeting_id": "91234567890", "account_id": "acc-1", "host": "u-ana",
+        "people": [{"key": "ana", "user_id": 16778240, "name": "Ana Silva"},
+                   {"key": "bo", "user_id": 16779264, "name": "Bo"}],
+        "timeline": [{"at_ms": 0, "join": "ana"}, {"at_ms": 0, "join": "bo"}],
+        "end": {"at_ms": 60000, "stop_reason": 6}
+    })
+}
+
+/// The script with more in its timeline.
+pub fn script_with(items: Value) -> Script {
+    let mut script = script();
+    script["timeline"].as_array_mut().unwrap().extend(items.as_array().unwrap().clone());
+    Script::parse(&script.to_string()).unwrap()
+}
+
+pub fn settings() -> Settings {
+    Settings { script: script_with(json!([])), ..Settings::default() }
+}
+
+/// Waits so short that a test sees them pass, but for those that it sets itself.
+pub fn fast() -> Timings {
+    Timings { time_scale: 100.0, webhook_deadline_ms: 300_000, ..Timings::default() }
+}
+
+/// A simulator with an endpoint that it has told of its first stream.
+pub struct Scene {
+    pub simulator: Simulator,
+    pub endpoint: Endpoint,
+    /// The payload of the first `rtms_started`.
+    pub started: Value,
+}
+
+impl Scene {
+    pub async fn open(settings: Settings) -> Self {
+        let mut endpoint = Endpoint::good().await;
+        let simulator = simulate(settings, &endpoint).await;
+        let started = endpoint.next("meeting.rtms_started").await.body["payload"].clone();
+        Self { simulator, endpoint, started }
+    }
+
+    pub fn meeting_id(&self) -> &str {
+        self.started["meeting_id"].as_str().unwrap()
+    }
+
+    /// Message 1 or 3 as a good client sends it, without what is special to it.
+    pub fn handshake(&self, msg_type: u64) -> Value {
+        handshake(&self.started, "meeting_uuid", msg_type)
+    }
+
+    pub async fn connect(&self, url: &str) -> Client {
+        Client::connect(url).await
+    }
+
+    /// A signaling socket that has not spoken.
+    pub async fn dial_signaling(&self) -> Client {
+        self.connect(self.started["server_urls"].as_str().unwrap()).await
+    }
+
+    /// A signaling socket after a good handshake, and message 2.
+    pub async fn join(&self) -> (Client, Value) {
+        let mut client = self.dial_signaling().await;
+        client.send(&self.handshake(1)).await;
+        let answer = client.receive().await;
+        assert_eq!((&answer["msg_type"], &answer["status_code"]), (&json!(2), &json!(0)));
+        (client, answer)
+    }
+
+    /// A media socket after message 3 with this `media_type` and these parameters, and its answer.
+    pub async fn open_media(
+        &self,
+        answer: &Value,
+        key: &str,
+        media_type: u64,
+        params: Value,
+    ) -> (Client, Value) {
+        let mut client = self.connect(media_url(answer, key)).await;
+        let mut handshake = self.handshake(3);
+        handshake["media_type"] = media_type.into();
+        handshake["media_params"] = params;
+        client.send(&handshake).await;
+        let answer = client.receive().await;
+        assert_eq!(answer["msg_type"], 4);
+        (client, answer)
+    }
+
+    pub fn ready(&self) -> Value {
+        json!({"msg_type": 7, "rtms_stream_id": self.started["rtms_stream_id"]})
+    }
+}
+
+pub async fn simulate(settings: Settings, endpoint: &Endpoint) -> Simulator {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = Settings { webhook_url: Some(endpoint.url.clone()), ..settings };
+    start(settings, listener).await.unwrap()
+}
+
+/// A handshake for the stream of this `rtms_started` payload, whose id it has under `id_key`.
+pub fn handshake(started: &Value, id_key: &str, msg_type: u64) -> Value {
+    let (id, stream) = (&started[id_key], &started["rtms_stream_id"]);
+    let signed = format!("{CLIENT_ID},{},{}", id.as_str().unwrap(), stream.as_str().unwrap());
+    json!({
+        "msg_type": msg_type, "protocol_version": 1, "sequence": 1, id_key: id,
+        "rtms_stream_id": stream, "signature": hmac_hex(CLIENT_SECRET, &signed),
+    })
+}
+
+pub fn media_url<'a>(answer: &'a Value, key: &str) -> &'a str {
+    answer["media_server"]["server_urls"][key].as_str().unwrap_or_else(|| panic!("no {key} URL"))
+}
+
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+/// One WebSocket of a client.
+pub struct Client {
+    socket: WebSocketStream<Box<dyn Wire>>,
+    answers: Arc<AtomicBool>,
+}
+
+impl Client {
+    pub async fn connect(url: &str) -> Self {
+        let host = url.strip_prefix("ws://").unwrap().split('/').next().unwrap();
+        let tcp = TcpStream::connect(host).await.unwrap();
+        Self::over(url, tcp).await
+    }
+
+    pub async fn over(
+        url: &str,
+        wire: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Self {
+        let wire: Box<dyn Wire> = Box::new(wire);
+        let (socket, response) = client_async(url, wire).await.unwrap();
+        assert!(response.headers().get("sec-websocket-protocol").is_none());
+        Self { socket, answers: Arc::new(AtomicBool::new(true)) }
+    }
+
+    /// Leaves keep-alives unanswered from now on; `receive` hands them out.
+    pub fn stop_answering(&self) {
+        self.answers.store(false, Ordering::Relaxed);
+    }
+
+    pub async fn send(&mut self, message: &Value) {
+        self.send_raw(Message::text(message.to_string())).await;
+    }
+
+    pub async fn send_raw(&mut self, message: Message) {
+        self.socket.send(message).await.unwrap();
+    }
+
+    /// The next message; keep-alives are answered and passed over. Panics when the socket ends.
+    pub async fn receive(&mut self) -> Value {
+        self.try_receive().await.expect("a message, not the end of the socket")
+    }
+
+    /// The next message, or how the socket ended.
+    pub async fn try_receive(&mut self) -> Result<Value, End> {
+        timeout(PATIENCE, async {
+            loop {
+                let message = match self.socket.next().await {
+                    Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
+                    Some(Ok(Message::Close(frame))) => return Err(End::Closed(frame)),
+                    Some(Ok(_)) => continue,
+                    Some(Err(_)) | None => return Err(End::Dropped),
+                };
+                if !self.answers.load(Ordering::Relaxed) || !self.answer(&message).await {
+                    return Ok(message);
+                }
+            }
+        })
+        .await
+        .expect("something within ten seconds")
+    }
+
+    async fn answer(&mut self, message: &Value) -> bool {
+        if message["msg_type"] != 12 {
+            return false;
+        }
+        let (timestamp, sequence) = (&message["timestamp"], &message["sequence"]);
+        let answer = json!({"msg_type": 13, "timestamp": timestamp, "sequence": sequence});
+        // The socket may be on its way down.
+        let _ = self.socket.send(Message::text(answer.to_string())).await;
+        true
+    }
+
+    /// The next message of this type; others are passed over.
+    pub async fn receive_type(&mut self, msg_type: u64) -> Value {
+        loop {
+            let message = self.receive().await;
+            if message["msg_type"] == msg_type {
+                return message;
+            }
+        }
+    }
+
+    /// The next event of this type.
+    pub async fn receive_event(&mut self, event_type: u64) -> Value {
+        loop {
+            let event = self.receive_type(6).await["event"].take();
+            if event["event_type"] == event_type {
+                return event;
+            }
+        }
+    }
+
+    /// Every message until the socket ends, and how it ended.
+    pub async fn drain(&mut self) -> (Vec<Value>, End) {
+        let mut messages = Vec::new();
+        loop {
+            match self.try_receive().await {
+                Ok(message) => messages.push(message),
+                Err(end) => return (messages, end),
+            }
+        }
+    }
+
+    /// Ends with a Close frame 1000.
+    pub async fn close(mut self) {
+        let _ = self.socket.close(None).await;
+        while let Some(Ok(_)) = self.socket.next().await {}
+    }
+}
+
+#[derive(Debug, PartialEq)]
+pub enum End {
+    Dropped,
+    Closed(Option<CloseFrame>),
+}
+
+impl End {
+    pub fn close_code(&self) -> Option<u16> {
+        match self {
+            Self::Closed(Some(frame)) => Some(frame.code.into()),
+            _ => None,
+        }
+    }
+}

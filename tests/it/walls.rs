@@ -1,0 +1,149 @@
+//! The walls of the house: who may name whom. Read from the source, so that a breach fails here and not in a
+//! review.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A crate, and the modules that may name it.
+const CRATES: [(&str, &[&str]); 6] = [
+    ("axum", &["http", "simulator"]),
+    ("hyper", &["http", "simulator"]),
+    ("sqlx", &["store"]),
+    ("reqwest", &["zoom", "simulator"]),
+    ("tungstenite", &["rtms/driver", "simulator"]),
+    ("clap", &["main", "cli", "simulator/command"]),
+];
+
+/// Modules without sockets, clock or dice: time and randomness are arguments there.
+const PURE: [&str; 9] = [
+    "model",
+    "secret",
+    "zoom/signature",
+    "zoom/event",
+    "zoom/stop_reason",
+    "rtms/message",
+    "rtms/params",
+    "rtms/endpoint",
+    "rtms/stream",
+];
+const IMPURE: [&str; 9] = [
+    "tokio",
+    "axum",
+    "sqlx",
+    "reqwest",
+    "Instant::now",
+    "SystemTime",
+    "rand::random",
+    "std::fs",
+    "std::net::Tcp",
+];
+
+/// A module, and those of ours that it must not name: arrows never point up.
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("model", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator", "store", "zoom"]),
+    ("rtms", &["app", "cli", "http", "sessions", "simulator", "store", "zoom"]),
+    ("zoom", &["app", "cli", "http", "hub", "sessions", "simulator"]),
+    ("store", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator"]),
+    ("hub", &["app", "cli", "http", "sessions", "simulator", "zoom"]),
+    ("sessions", &["app", "cli", "http", "simulator"]),
+    ("http", &["app", "cli", "rtms", "simulator"]),
+    ("simulator", &["app", "cli", "config", "http", "hub", "sessions", "store", "zoom"]),
+];
+
+#[test]
+fn a_crate_is_named_only_where_it_belongs() {
+    let mut breaches = Vec::new();
+    for (file, code) in sources() {
+        for (name, homes) in CRATES {
+            let is_named = [format!("{name}::"), format!("use {name};")]
+                .iter()
+                .any(|form| mentions(&code, form));
+            if is_named && !homes.iter().any(|home| is_in(&file, home)) {
+                breaches.push(format!("{} names {name}", file.display()));
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+#[test]
+fn a_pure_module_has_no_sockets_no_clock_and_no_dice() {
+    let mut breaches = Vec::new();
+    for (file, code) in sources().filter(|(file, _)| PURE.iter().any(|pure| is_in(file, pure))) {
+        for name in IMPURE.iter().filter(|name| mentions(&code, name)) {
+            breaches.push(format!("{} names {name}", file.display()));
+        }
+    }
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+#[test]
+fn arrows_between_modules_never_point_up() {
+    let mut breaches = Vec::new();
+    for (file, code) in sources() {
+        for (module, above) in ARROWS.iter().filter(|(module, _)| is_in(&file, module)) {
+            for name in above.iter().filter(|name| mentions(&code, &format!("crate::{name}::"))) {
+                breaches.push(format!("{} ({module}) names {name}", file.display()));
+            }
+        }
+    }
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+#[test]
+fn the_walls_stand_where_there_are_rooms() {
+    let files: Vec<PathBuf> = sources().map(|(file, _)| file).collect();
+    let modules = PURE.iter().chain(ARROWS.iter().map(|(module, _)| module));
+    for module in modules {
+        assert!(files.iter().any(|file| is_in(file, module)), "there is no module {module}");
+    }
+}
+
+/// Every source file with its code, without comments and without its tests.
+fn sources() -> impl Iterator<Item = (PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    files.into_iter().map(move |path| {
+        let text = fs::read_to_string(&path).expect("a source file can be read");
+        let file = path.strip_prefix(&root).expect("it is under src").to_owned();
+        (file, code(&text))
+    })
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a source folder can be read") {
+        let path = entry.expect("an entry can be read").path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
+            files.push(path);
+        }
+    }
+}
+
+fn is_test(path: &Path) -> bool {
+    path.components().any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs")))
+}
+
+fn code(text: &str) -> String {
+    let shipped = text.split("#[cfg(test)]\nmod ").next().unwrap_or(text);
+    shipped
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|l| format!("{l}\n"))
+        .collect()
+}
+
+/// In the file of this name or in the folder beside it.
+fn is_in(file: &Path, module: &str) -> bool {
+    file.with_extension("") == Path::new(module) || file.starts_with(module)
+}
+
+/// Whether a name stands in the code and is not the end of a longer one.
+fn mentions(code: &str, name: &str) -> bool {
+    code.match_indices(name).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '_' && name != "tungstenite::")
+    })
+}
