@@ -24,10 +24,12 @@ use crate::sessions::{self, Supervisor, supervisor};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::Api;
-use crate::zoom::client::client;
+use crate::zoom::client::ZoomClient;
+use crate::zoom::install::Installer;
+use crate::zoom::oauth::OAuth;
 use crate::zoom::retry::Pauses;
 use crate::zoom::signature::WebhookKey;
-use crate::zoom::token::Tokens;
+use crate::zoom::token::{Configured, Tokens};
 
 /// A stream whose daemon gives no sign of life for so long is taken up by another.
 const LEASE: Duration = Duration::from_secs(15);
@@ -48,8 +50,11 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error("the HTTP client for Zoom cannot be set up: {0}")]
-    Client(#[from] reqwest::Error),
+    #[error(
+        "TOKEN_ENCRYPTION_KEYS is not set, and tokens are not stored without it: \
+         make a key with `openssl rand -hex 32`"
+    )]
+    NoTokenKeys,
     #[error("a part of the daemon ended by itself: {0}")]
     Part(&'static str),
 }
@@ -58,6 +63,8 @@ pub enum AppError {
 pub struct App {
     pub store: Store,
     pub hub: Arc<Hub>,
+    pub tokens: Tokens,
+    installer: Installer,
     control: Arc<Control>,
     config: Config,
     node: NodeId,
@@ -71,14 +78,26 @@ pub struct App {
 impl App {
     /// Opens the store, brings its schema up to date, and builds the rest. Starts nothing.
     pub async fn build(config: Config, timings: Timings) -> Result<Self, AppError> {
+        let token_keys = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
         let tls = client_config(config.ca_file.as_deref())?;
-        let zoom = client((*tls).clone())?;
+        let zoom = ZoomClient::new(&tls);
         let store = Store::open(&config.database).await?;
         let writer_settings = WriterSettings {
             batch_interval: config.entry_batch_interval,
             max_queued_bytes: config.entry_buffer_bytes,
         };
         let (hub, writer) = Hub::new(store.clone(), config.max_subscribers, writer_settings);
+        if matches!(config.install.configured, Configured::Static(_)) {
+            tracing::warn!(
+                "ZOOM_ACCESS_TOKEN (access_token) is used as it is: it ends after an hour and is not \
+                 refreshed; let people install the app instead"
+            );
+        }
+        let oauth = OAuth::new(zoom.clone(), config.install.oauth.clone());
+        let (ring, configured) = (token_keys, config.install.configured.clone());
+        let tokens =
+            Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock::now_ms);
+        let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
         let node = NodeId(Uuid::new_v4());
         let settings = sessions::Settings {
             node,
@@ -93,13 +112,24 @@ impl App {
             at_shutdown: config.at_shutdown,
             grace: config.shutdown_grace,
         };
-        let tokens = Arc::new(Tokens::new(None, "https://api.zoom.us".into()));
-        let api = Api::new(zoom, tokens, config.client.id.clone(), Pauses::default());
+        let api = Api::new(zoom, tokens.clone(), config.client.id.clone(), Pauses::default());
         let control = Arc::new(Control::new(store.clone(), api, control_settings(&config)));
         let stop_streams = CancellationToken::new();
         let (supervisor, on_change) =
             supervisor(settings, store.clone(), Arc::clone(&hub), stop_streams.clone());
-        Ok(Self { store, hub, control, config, node, writer, supervisor, on_change, stop_streams })
+        Ok(Self {
+            store,
+            hub,
+            tokens,
+            installer,
+            control,
+            config,
+            node,
+            writer,
+            supervisor,
+            on_change,
+            stop_streams,
+        })
     }
 
     /// Serves until `stop`: then HTTP ends first, the streams next, and what they still said is stored last.
@@ -113,6 +143,7 @@ impl App {
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(prune(self.store.clone(), self.config.delivery_retention));
+        background.spawn(self.tokens.clone().keep_alive());
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
         let requests = state.requests.clone();
@@ -135,6 +166,10 @@ impl App {
         requests.close();
         if timeout(LAST_STEP, requests.wait()).await.is_err() {
             tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
+        }
+        let grants = async { tokio::join!(self.installer.finish_all(), self.tokens.finish()) };
+        if timeout(LAST_STEP, grants).await.is_err() {
+            tracing::error!("Zoom did not answer in time: an installation may need a reconnect");
         }
         if timeout(LAST_STEP, self.hub.flush()).await.is_err() {
             tracing::error!("the last entries could not be stored in time");
@@ -159,6 +194,8 @@ impl App {
             webhook_path: self.config.webhook_path.clone(),
             webhook_key: WebhookKey::new(&self.config.webhook_secret),
             webhook_tolerance_s: self.config.webhook_tolerance_s,
+            installer: self.installer.clone(),
+            is_https: self.config.install.public_url.starts_with("https://"),
             body_timeout: BODY_TIMEOUT,
             now_ms: clock::now_ms,
             on_change: self.on_change.clone(),

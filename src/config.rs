@@ -1,5 +1,6 @@
 //! Settings from the environment and `.env`: every mistake at once, by name, and never a value.
 
+mod install;
 mod media;
 mod read;
 mod variables;
@@ -14,10 +15,12 @@ use crate::http::check_webhook_path;
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::params::Params;
 use crate::secret::Secret;
-use crate::sessions::{AtShutdown, Credentials};
+use crate::sessions::AtShutdown;
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogSettings};
+use crate::zoom::Credentials;
 
+pub use self::install::InstallSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
 pub use self::variables::{VARIABLES, Variable};
@@ -33,6 +36,7 @@ pub struct Config {
     pub webhook_secret: Secret<String>,
     pub webhook_tolerance_s: u32,
     pub client: Credentials,
+    pub install: InstallSettings,
     pub params: Params,
     pub policy: Policy,
     pub ca_file: Option<PathBuf>,
@@ -69,6 +73,7 @@ impl Config {
         let webhook_tolerance_s =
             read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 300, 1..=86_400);
         let client = client(read);
+        let install = install::settings(read, port, client.as_ref());
         let params = media::params(read);
         let policy = policy(read);
         let ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
@@ -93,6 +98,7 @@ impl Config {
             webhook_secret: webhook_secret?,
             webhook_tolerance_s: u32::try_from(webhook_tolerance_s?).ok()?,
             client: client?,
+            install: install?,
             params: params?,
             policy: policy?,
             ca_file,

@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::hub::Hub;
 use crate::model::StreamId;
 use crate::store::Store;
+use crate::zoom::install::Installer;
 use crate::zoom::signature::WebhookKey;
 
 /// Bearer tokens of the API.
@@ -25,6 +26,8 @@ mod envelope;
 mod error;
 mod events;
 mod idempotency;
+mod installations;
+mod oauth;
 mod ops;
 mod params;
 mod rate;
@@ -54,6 +57,9 @@ pub struct AppState {
     pub webhook_key: WebhookKey,
     /// How far a webhook's timestamp may be from our clock, either way, in seconds.
     pub webhook_tolerance_s: u32,
+    pub installer: Installer,
+    /// Whether browsers reach us over https: then cookies are for https only.
+    pub is_https: bool,
     /// How long a request body may take.
     pub body_timeout: Duration,
     /// The wall clock, Unix milliseconds.
@@ -86,6 +92,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_scope));
     Router::new()
         .nest("/api/v1/sdk", api)
+        .nest("/api/v1/zoom", zoom(&state))
         .route("/health/live", get(ops::live))
         .route("/health/ready", get(ops::ready))
         .route(&state.webhook_path, post(webhook::receive))
@@ -93,4 +100,22 @@ pub fn router(state: Arc<AppState>) -> Router {
         .fallback(|| async { ApiError::UnknownRoute })
         .layer(from_fn_with_state(Arc::clone(&state.counters), request::observe))
         .with_state(state)
+}
+
+/// Installing, for browsers without a token, and what programs do with installations.
+fn zoom(state: &Arc<AppState>) -> Router<Arc<AppState>> {
+    let scoped = Router::new()
+        .route("/installations", get(installations::list))
+        .route("/installations/{id}", get(installations::show).delete(installations::remove))
+        .route_layer(from_fn_with_state(Arc::clone(state), auth::require_scope));
+    let control = Router::new()
+        .route("/oauth/authorize-url", get(oauth::authorize_url))
+        .route_layer(from_fn_with_state(Arc::clone(state), auth::require_control));
+    // A HEAD would use the state and the code up, and show nobody the page.
+    let no_head = async || ApiError::MethodNotAllowed;
+    Router::new()
+        .route("/oauth/install", get(oauth::install))
+        .route("/oauth/callback", get(oauth::callback).head(no_head))
+        .merge(scoped)
+        .merge(control)
 }

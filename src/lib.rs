@@ -18,6 +18,8 @@ pub mod hub;
 pub mod model;
 /// One RTMS stream: messages, state machine, driver.
 pub mod rtms;
+/// Tokens at rest: sealed to their table, row and column.
+pub mod seal;
 /// Values that must not be printed.
 pub mod secret;
 /// What is live: one owned task per stream.
@@ -30,5 +32,7 @@ pub mod store;
 pub mod telemetry;
 /// The TLS client side.
 pub mod tls;
+/// The pages that people see.
+pub mod web;
 /// What Zoom's cloud looks like from outside a stream.
 pub mod zoom;

@@ -2,6 +2,7 @@
 
 mod action;
 mod announcement;
+mod audit;
 mod cursor;
 mod entry;
 mod id;
@@ -12,13 +13,14 @@ pub use action::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
 };
 pub use announcement::{
-    Announcement, Delivery, MeetingChange, MeetingChanged, StreamInterrupted, StreamStarted,
-    StreamStopped,
+    Announcement, Deauthorization, Delivery, MeetingChange, MeetingChanged, StreamInterrupted,
+    StreamStarted, StreamStopped,
 };
+pub use audit::AuditRow;
 pub use cursor::Cursor;
 pub use entry::{ChatMessage, Entry, EntryBody, EntryKind, Participant, TranscriptLine};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
-pub use installation::{Installation, InstallationId};
+pub use installation::{Installation, InstallationId, InstallationStatus};
 pub use session::{
     MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord, StreamStatus,
     Tally,

@@ -21,8 +21,8 @@ use crate::model::{NodeId, StreamId};
 use crate::rtms::endpoint::Policy;
 use crate::rtms::params::Params;
 use crate::rtms::stream::Timings;
-use crate::secret::Secret;
 use crate::store::Store;
+use crate::zoom::Credentials;
 
 /// How many names of changed streams may wait for the supervisor; the rest is found by looking.
 pub const CHANGES_QUEUE: usize = 1024;
@@ -44,13 +44,6 @@ pub struct Settings {
     pub at_shutdown: AtShutdown,
     /// How long the streams have to end after the stop.
     pub grace: Duration,
-}
-
-/// Signs handshakes (section 5.1).
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    pub id: String,
-    pub secret: Secret<String>,
 }
 
 /// What becomes of live streams when the daemon stops.

@@ -1,12 +1,16 @@
-//! Everything that outlives the process: deliveries, sessions, streams, entries. Postgres or SQLite, one SQL text.
+//! Everything that outlives the process: deliveries, sessions, streams, entries,
+//! installations. Postgres or SQLite, one SQL text.
 
 mod actions;
+mod audit;
 mod database;
 mod deliveries;
 mod entries;
 mod error;
 mod idempotency;
+mod installations;
 mod leases;
+mod oauth_states;
 mod open;
 mod rows;
 mod schema;
@@ -19,9 +23,11 @@ use std::path::PathBuf;
 use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally};
 use crate::secret::Secret;
 pub use actions::{Begin, Begun, DeliveryBrief};
+pub use audit::Audited;
 use database::{Database, binds};
 pub use error::StoreError;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
+pub use installations::{Deleted, GrantedTo, SealedTokens, StoredGrant};
 pub use sessions::Made;
 
 /// Where the store is.

@@ -75,6 +75,47 @@ pub const VARIABLES: &[Variable] = &[
         "postgres://user:password@host/database, for production and for more than one daemon; \
          without it the embedded SQLite file is used",
     ),
+    aliased(
+        "PUBLIC_URL",
+        &["SDK_PUBLIC_BASE_URL"],
+        "",
+        "where browsers reach this daemon, such as https://rtms.example.com; without it http://localhost and the port",
+    ),
+    plain(
+        "ZOOM_OAUTH_REDIRECT_URL",
+        "",
+        "the OAuth redirect URL as it is registered in your Zoom app; without it PUBLIC_URL and /api/v1/zoom/oauth/callback",
+    ),
+    aliased(
+        "TOKEN_ENCRYPTION_KEYS",
+        &["SDK_TOKEN_ENCRYPTION_KEY"],
+        "",
+        "keys of 32 bytes in hex or base64, separated by commas: the first seals the tokens, all of them open \
+         (make one with: openssl rand -hex 32)",
+    ),
+    plain("ZOOM_API_BASE_URL", "https://api.zoom.us", "where Zoom's REST API is"),
+    plain("ZOOM_OAUTH_BASE_URL", "https://zoom.us", "where Zoom's OAuth is"),
+    plain(
+        "ZOOM_ACCOUNT_ID",
+        "",
+        "the account for server-to-server OAuth, used where nobody has installed the app",
+    ),
+    plain(
+        "ZOOM_S2S_CLIENT_ID",
+        "",
+        "the client id of the server-to-server app; without it ZOOM_CLIENT_ID",
+    ),
+    plain(
+        "ZOOM_S2S_CLIENT_SECRET",
+        "",
+        "the client secret of the server-to-server app; without it ZOOM_CLIENT_SECRET",
+    ),
+    aliased(
+        "ZOOM_ACCESS_TOKEN",
+        &["access_token"],
+        "",
+        "a ready access token, as Zoom's samples take it; it ends after an hour and is not refreshed",
+    ),
     plain(
         "MEDIA_PRESET",
         "transcription",

@@ -133,26 +133,48 @@ impl ApiToken {
     }
 }
 
-/// Who sends a request: the name of its token.
-#[derive(Debug, Clone)]
-pub struct Caller(pub Arc<str>);
+/// Whose token a request came with; for handlers behind one of the `require` layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The token's name.
+    pub name: Arc<str>,
+}
 
 /// Lets a request through whose token may do what its method does, and not too often.
 pub async fn require_scope(
     State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let scope = scope_of(request.method());
+    require(&state, scope, request, next).await
+}
+
+/// Lets a request through whose token may control.
+pub async fn require_control(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    require(&state, Scope::Control, request, next).await
+}
+
+async fn require(
+    state: &AppState,
+    scope: Scope,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let token = authenticate(&state.api_tokens, request.headers())?;
     state.rate_limit.take(&token.name, Instant::now())?;
-    token.check(scope_of(request.method()))?;
-    request.extensions_mut().insert(Caller(Arc::clone(&token.name)));
+    token.check(scope)?;
+    request.extensions_mut().insert(Caller { name: Arc::clone(&token.name) });
     Ok(next.run(request).await)
 }
 
-/// A method that no route has is refused as such after this: reading is enough to learn that.
+/// What a request may do. A method that no route has is refused as such after this: reading is enough to learn that.
 fn scope_of(method: &Method) -> Scope {
-    if method == Method::POST { Scope::Control } else { Scope::Read }
+    if [Method::POST, Method::DELETE].contains(method) { Scope::Control } else { Scope::Read }
 }
 
 fn authenticate<'a>(tokens: &'a ApiTokens, headers: &HeaderMap) -> Result<&'a ApiToken, ApiError> {

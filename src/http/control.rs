@@ -17,14 +17,20 @@ use super::auth::Caller;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
 use super::params::SessionPath;
+use super::refused;
 use super::sessions::SessionView;
 use crate::control::{ControlError, Moment, Refusal, Requested};
-use crate::model::{Action, Metadata, Session, SessionId, SessionStatus};
+use crate::model::{Action, AuditRow, Metadata, Session, SessionId, SessionStatus};
 
 /// Makes a session, or finds the one that is the same: 201 or 200.
-pub async fn create(State(state): State<Arc<AppState>>, body: Bytes) -> Result<Response, ApiError> {
+pub async fn create(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
     let new = new_session::parse(&body)?;
     let made = state.control.create(&new).await?;
+    audit(&state, &caller, "session.create", made.session.id, "ok").await;
     let data = json!({ "session": SessionView::of(&made.session) });
     Ok(match made.is_new {
         true => success_as(StatusCode::CREATED, "session created", data),
@@ -69,15 +75,48 @@ async fn request(
     state: &AppState,
     id: SessionId,
     action: Action,
-    Caller(token): &Caller,
+    caller: &Caller,
 ) -> Result<Response, ApiError> {
-    match state.control.request(id, action, &format!("api:{token}")).await {
+    let asked = state.control.request(id, action, &format!("api:{}", caller.name)).await;
+    audit(state, caller, audit_name(action), id, asked.as_ref().map_or_else(refused::code, |_| "ok"))
+        .await;
+    match asked {
         Ok(requested) => Ok(accepted(action, &requested)),
         Err(ControlError::Refused(refusal, session)) if is_done(refusal) => {
             let data = json!({ "session": Brief::of(&session, session.status), "zoom": null });
             Ok(success(done_message(refusal), data))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+fn audit_name(action: Action) -> &'static str {
+    match action {
+        Action::Start => "rtms.start",
+        Action::Stop => "rtms.stop",
+        Action::Pause => "rtms.pause",
+        Action::Resume => "rtms.resume",
+    }
+}
+
+/// What is done is done: without its row it is not undone, but it is logged.
+async fn audit(
+    state: &AppState,
+    caller: &Caller,
+    action: &'static str,
+    id: SessionId,
+    outcome: &str,
+) {
+    let row = AuditRow {
+        at_ms: (state.now_ms)(),
+        actor: caller.name.to_string(),
+        action,
+        subject: id.to_string(),
+        outcome: outcome.to_owned(),
+        detail: json!({}),
+    };
+    if let Err(error) = state.store.audit(&row).await {
+        tracing::error!(actor = row.actor, action, session_id = %id, outcome, %error, "an act is not in the audit trail");
     }
 }
 

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use thiserror::Error;
 
+use super::oauth::Refusal;
 use super::refused;
 use crate::control::ControlError;
 use crate::model::ZoomAnswer;
@@ -28,6 +29,10 @@ pub enum ApiError {
     MethodNotAllowed,
     #[error("there is no session with this id")]
     UnknownSession,
+    #[error("there is no installation with this id")]
+    UnknownInstallation,
+    #[error("{0}")]
+    Install(Refusal),
     #[error("send the header authorization: Bearer with one of the tokens of API_TOKENS")]
     Unauthenticated,
     #[error("this token lacks the scope {0}")]
@@ -89,7 +94,10 @@ impl ApiError {
             Self::Event(_) | Self::BodyCut | Self::NotJson { .. } => StatusCode::BAD_REQUEST,
             Self::Signature(_) | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::UnknownRoute | Self::UnknownSession => StatusCode::NOT_FOUND,
+            Self::UnknownRoute | Self::UnknownSession | Self::UnknownInstallation => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Install(refusal) => refusal.status(),
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -111,6 +119,8 @@ impl ApiError {
             Self::UnknownRoute => "route_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnknownSession => "session_not_found",
+            Self::UnknownInstallation => "installation_not_found",
+            Self::Install(refusal) => refusal.code(),
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
             Self::InvalidValue { .. } => "invalid_value",

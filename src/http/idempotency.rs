@@ -30,7 +30,7 @@ const KEEP_MS: i64 = 24 * 60 * 60 * 1000;
 /// Lets a POST run to its end even when its client hangs up; with a key, the same request is answered the same for 24 h.
 pub async fn once(
     State(state): State<Arc<AppState>>,
-    Extension(Caller(token)): Extension<Caller>,
+    Extension(caller): Extension<Caller>,
     Extension(request_id): Extension<RequestId>,
     request: Request,
     next: Next,
@@ -42,7 +42,7 @@ pub async fn once(
     let bytes = body::read(body, MAX_BODY_BYTES, state.body_timeout).await?;
     let digest = hex::encode(Sha256::digest(&bytes));
     let key = key_of(&parts.headers)?.map(|key| IdempotencyKey {
-        token: token.to_string(),
+        token: caller.name.to_string(),
         path: parts.uri.path().to_owned(),
         key,
     });

@@ -2,6 +2,7 @@
 
 use super::actions::confirm_starts;
 use super::database::{Connection, binds};
+use super::installations::deauthorize;
 use super::sessions::{Told, change_meeting, refresh_session, upsert_session};
 use super::streams::{REVOKED, lock_stream};
 use super::{Recorded, Store, StoreError, sql};
@@ -54,23 +55,20 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
             let (event_ts_ms, now_ms) = (delivery.event_ts_ms, delivery.received_at_ms);
             return change_meeting(tx, meeting, event_ts_ms, now_ms).await.map(Recorded::Session);
         }
+        Announcement::Deauthorized(gone) => {
+            // Its streams, if any still run, are found by whoever looks at all rows.
+            deauthorize(tx, gone, delivery.received_at_ms).await?;
+            tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
+            false
+        }
         Announcement::Other => false,
     };
-    match stream_of(&delivery.announcement) {
+    match delivery.announcement.stream_id() {
         Some(stream_id) if changed => {
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             Ok(Recorded::Changed(stream_id.clone()))
         }
         _ => Ok(Recorded::NoChange),
-    }
-}
-
-fn stream_of(announcement: &Announcement) -> Option<&StreamId> {
-    match announcement {
-        Announcement::Started(started) => Some(&started.stream_id),
-        Announcement::Stopped(stopped) => Some(&stopped.stream_id),
-        Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
-        Announcement::Meeting(_) | Announcement::Other => None,
     }
 }
 
@@ -81,7 +79,7 @@ async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result
         &*delivery.event,
         delivery.event_ts_ms,
         delivery.received_at_ms,
-        stream_of(&delivery.announcement).map(StreamId::as_str),
+        delivery.announcement.stream_id().map(StreamId::as_str),
         &*delivery.body,
     ];
     Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)

@@ -196,7 +196,11 @@ fn instance(product: &str, key: &str, id: &str) -> Result<Instance, StoreError> 
     read("instance id", id, |id| Instance::new(product, key, id).ok())
 }
 
-fn read<T>(what: &str, text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
+pub(super) fn read<T>(
+    what: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<T, StoreError> {
     parse(text).ok_or_else(|| unreadable(format_args!("{what} {text:?}")))
 }
 

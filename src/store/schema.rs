@@ -21,6 +21,11 @@ macro_rules! migrations {
                 )),
             ),
             migration(
+                2,
+                "installations",
+                include_str!(concat!("../../migrations/", $folder, "/0002_installations.sql")),
+            ),
+            migration(
                 3,
                 "control",
                 include_str!(concat!("../../migrations/", $folder, "/0003_control.sql")),

@@ -1,22 +1,20 @@
 //! Zoom's REST API: start, stop, pause and resume of a stream (rtms-protocol.md section 14).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, Response};
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
+use super::client::ZoomClient;
 use super::refusal::ZoomError;
 use super::retry::{Next, Pauses, Tries, wait_ms};
 use super::token::{Granted, TokenError, Tokens, Wanted};
 use crate::clock;
 use crate::model::{Action, Product};
 
-/// No answer of Zoom's takes longer.
-const ONE_TRY: Duration = Duration::from_secs(10);
 /// No answer of Zoom's that we look into is longer.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// Zoom's name for a request of ours, for its support.
@@ -57,15 +55,15 @@ pub enum CallError {
 
 /// Makes requests with whichever token fits, as often as it helps.
 pub struct Api {
-    client: Client,
-    tokens: Arc<Tokens>,
+    client: ZoomClient,
+    tokens: Tokens,
     /// Whose streams are meant: the RTMS app's client id.
     client_id: String,
     pauses: Pauses,
 }
 
 impl Api {
-    pub fn new(client: Client, tokens: Arc<Tokens>, client_id: String, pauses: Pauses) -> Self {
+    pub fn new(client: ZoomClient, tokens: Tokens, client_id: String, pauses: Pauses) -> Self {
         Self { client, tokens, client_id, pauses }
     }
 
@@ -93,7 +91,12 @@ impl Api {
             };
             match tries.after(&error, change.is_new, &self.pauses) {
                 Next::GiveUp => return Err(error.into()),
-                Next::ReplaceToken => granted = self.tokens.replace(&granted).await?,
+                Next::ReplaceToken => match self.tokens.replace(&granted).await {
+                    Ok(other) => granted = other,
+                    // There is no other: Zoom's refusal says more.
+                    Err(TokenError::Missing(_)) => return Err(error.into()),
+                    Err(other) => return Err(other.into()),
+                },
                 Next::TryAfter(wait) => sleep(wait).await,
             }
         }
@@ -105,13 +108,12 @@ impl Api {
         change: &StatusChange<'_>,
     ) -> Result<Accepted, ZoomError> {
         let (method, path) = endpoint(change.product, change.target);
-        let url = format!("{}{path}", granted.api_base_url.trim_end_matches('/'));
+        let url = format!("{}{path}", granted.api_base_url);
         let answer = self
             .client
-            .request(method, url)
+            .request(method, &url)
             .bearer_auth(granted.access_token.expose())
             .json(&body(&self.client_id, change))
-            .timeout(ONE_TRY)
             .send()
             .await;
         // The error's text could hold the URL, and says no more than this.

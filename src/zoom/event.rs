@@ -6,8 +6,8 @@ use thiserror::Error;
 
 use super::signature::PlainToken;
 use crate::model::{
-    Announcement, Delivery, IdKey, Instance, MeetingChange, MeetingChanged, Product, StreamId,
-    StreamInterrupted, StreamStarted, StreamStopped,
+    Announcement, Deauthorization, Delivery, IdKey, Instance, MeetingChange, MeetingChanged,
+    Product, StreamId, StreamInterrupted, StreamStarted, StreamStopped,
 };
 
 /// The longest event name, account, meeting or operator id that is kept, in bytes.
@@ -58,6 +58,7 @@ pub fn parse(raw: &[u8], received_at_ms: i64) -> Result<Event, EventError> {
     };
     let announcement = match rtms {
         Some((product, change)) => payload.announcement(product, change)?,
+        None if event == "app_deauthorized" => payload.deauthorization()?,
         None => meeting_event(&event)
             .and_then(|(product, change)| payload.meeting(product, change))
             .map_or(Announcement::Other, Announcement::Meeting),
@@ -171,6 +172,21 @@ impl<'a> Payload<'a> {
             meeting_id: self.optional("id"),
             host_id: self.optional("host_id"),
         })
+    }
+
+    /// Section 15.7. Older payloads say whether the user's data may be kept, as a text; newer ones do not.
+    fn deauthorization(&self) -> Result<Announcement, EventError> {
+        let user_id = self.optional("user_id");
+        let may_keep_data = match self.get("user_data_retention") {
+            Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+            Some(other) => other == &Value::Bool(true),
+            None => false,
+        };
+        Ok(Announcement::Deauthorized(Deauthorization {
+            user_id: user_id.ok_or_else(|| wrong("payload.user_id", "must be a short text"))?,
+            account_id: self.optional("account_id"),
+            may_keep_data,
+        }))
     }
 
     fn stream_id(&self) -> Result<StreamId, EventError> {
@@ -399,6 +415,38 @@ mod tests {
             assert_eq!(delivery(&body).announcement, Announcement::Other);
         }
         assert_eq!(delivery(&json!({"event": "x"})).event_ts_ms, NOW_MS);
+    }
+
+    #[test]
+    fn a_deauthorization_is_read_in_every_form() {
+        let read = |payload| match delivery(&start("app_deauthorized", payload)).announcement {
+            Announcement::Deauthorized(gone) => gone,
+            other => panic!("{other:?}"),
+        };
+        let current = json!({"account_id": "acc1", "user_id": "u1", "signature": "x",
+            "deauthorization_time": "2026-06-17T13:52:28.632Z", "client_id": "demoClientId01"});
+        let gone = read(current.clone());
+        let expected = Deauthorization {
+            user_id: "u1".into(),
+            account_id: Some("acc1".into()),
+            may_keep_data: false,
+        };
+        assert_eq!(gone, expected);
+        assert_eq!(read(json!({ "object": current })), expected);
+        for (flag, keep) in [
+            (json!("true"), true),
+            (json!("True"), true),
+            (json!(true), true),
+            (json!("false"), false),
+            (json!(false), false),
+            (json!("perhaps"), false),
+            (json!(null), false),
+        ] {
+            let payload = json!({"user_id": "u1", "user_data_retention": flag});
+            assert_eq!(read(payload).may_keep_data, keep, "{flag}");
+        }
+        let nobody = start("app_deauthorized", json!({"account_id": "acc1"}));
+        assert_eq!(refused_field(&nobody), "payload.user_id");
     }
 
     #[test]
