@@ -1,9 +1,9 @@
 //! The HTTP layer over real sockets, on a real store.
 
 mod api;
-mod client;
+pub mod client;
 mod events;
 mod hostile;
 mod limits;
-mod server;
+pub mod server;
 mod webhook;

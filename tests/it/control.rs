@@ -1,0 +1,10 @@
+//! Control, from a program's request or a webhook to what Zoom is asked.
+
+mod actions;
+mod idempotency;
+mod kit;
+mod policies;
+mod sessions;
+mod store;
+mod timeline;
+mod zoom;
