@@ -168,3 +168,6 @@ fn is_technical_end(stream: &StreamRecord) -> bool {
 fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,8 +78,14 @@ async fn request(
     caller: &Caller,
 ) -> Result<Response, ApiError> {
     let asked = state.control.request(id, action, &format!("api:{}", caller.name)).await;
-    audit(state, caller, audit_name(action), id, asked.as_ref().map_or_else(refused::code, |_| "ok"))
-        .await;
+    audit(
+        state,
+        caller,
+        audit_name(action),
+        id,
+        asked.as_ref().map_or_else(refused::code, |_| "ok"),
+    )
+    .await;
     match asked {
         Ok(requested) => Ok(accepted(action, &requested)),
         Err(ControlError::Refused(refusal, session)) if is_done(refusal) => {

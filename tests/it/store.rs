@@ -7,4 +7,4 @@ mod opening;
 mod sessions;
 mod streams;
 mod walk;
-mod webhooks;
+pub mod webhooks;

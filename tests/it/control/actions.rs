@@ -29,10 +29,7 @@ async fn a_start_is_answered_as_its_clients_know_it() {
     assert_eq!(asked.method, "PATCH");
     assert_eq!(asked.path, format!("/v2/live_meetings/{NUMBER}/rtms_app/status"));
     assert_eq!(asked.authorization, "Bearer zoom-token");
-    assert_eq!(
-        asked.body,
-        json!({"action": "start", "settings": {"client_id": "demoClientId01"}})
-    );
+    assert_eq!(asked.body, json!({"action": "start", "settings": {"client_id": "demoClientId01"}}));
 }
 
 #[tokio::test]

@@ -91,10 +91,12 @@ async fn a_request_whose_client_hangs_up_is_carried_out_to_its_end() {
     drop(socket);
     drop(held);
     kit.server.state.requests.close();
-    let ended = tokio::time::timeout(crate::http::client::PATIENCE, kit.server.state.requests.wait());
+    let ended =
+        tokio::time::timeout(crate::http::client::PATIENCE, kit.server.state.requests.wait());
     ended.await.expect("it ends");
     let timeline = kit.get(&format!("/{id}/timeline")).await;
-    let whats: Vec<_> = timeline["moments"].as_array().unwrap().iter().map(|m| &m["what"]).collect();
+    let whats: Vec<_> =
+        timeline["moments"].as_array().unwrap().iter().map(|m| &m["what"]).collect();
     assert!(whats.contains(&&json!("zoom_answered")), "{whats:?}");
 }
 

@@ -119,7 +119,8 @@ impl Kit {
     }
 
     pub async fn meeting(&self, event: &str, uuid: &str) {
-        let object = json!({"id": NUMBER.parse::<u64>().unwrap(), "uuid": uuid, "host_id": "host1"});
+        let object =
+            json!({"id": NUMBER.parse::<u64>().unwrap(), "uuid": uuid, "host_id": "host1"});
         self.webhook(event, json!({"account_id": "acc1", "object": object})).await;
     }
 

@@ -81,10 +81,16 @@ async fn a_bad_body_is_refused_by_the_name_of_what_is_wrong() {
         (json!({"platform": "zoom"}), 422, "invalid_value"),
         (json!({"platform": "meet", "meeting_id": 1}), 422, "invalid_value"),
         (json!({"platform": "zoom", "meeting_id": 1, "meetingId": 1}), 422, "unknown_field"),
-        (json!({"platform": "zoom", "meeting_id": 1, "metadata": {"a": "x".repeat(9000)}}), 422,
-         "invalid_value"),
-        (json!({"platform": "zoom", "meeting_id": 1, "metadata": {"a": "x".repeat(20_000)}}), 413,
-         "too_large"),
+        (
+            json!({"platform": "zoom", "meeting_id": 1, "metadata": {"a": "x".repeat(9000)}}),
+            422,
+            "invalid_value",
+        ),
+        (
+            json!({"platform": "zoom", "meeting_id": 1, "metadata": {"a": "x".repeat(20_000)}}),
+            413,
+            "too_large",
+        ),
         (json!([]), 400, "malformed"),
         (Value::Null, 400, "malformed"),
     ] {

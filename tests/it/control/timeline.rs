@@ -33,8 +33,15 @@ async fn a_timeline_tells_the_story_in_order() {
     kit.server.end_stream("m==", &stream).await;
     let timeline = timeline(&kit, &id).await;
     let whats = whats(&timeline);
-    let order = ["meeting_started", "asked", "zoom_answered", "webhook", "link_up", "link_down",
-        "stream_closed"];
+    let order = [
+        "meeting_started",
+        "asked",
+        "zoom_answered",
+        "webhook",
+        "link_up",
+        "link_down",
+        "stream_closed",
+    ];
     let places: Vec<_> =
         order.iter().map(|what| whats.iter().position(|own| own == what)).collect();
     assert!(places.iter().all(Option::is_some), "{whats:?}");

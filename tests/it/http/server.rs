@@ -204,15 +204,16 @@ impl Server {
     /// Ends a stream because the meeting is over, with everything that was noted stored.
     pub async fn end_stream(&self, meeting: &str, stream: &StreamRecord) {
         self.state.hub.flush().await;
+        let now_ms = (self.state.now_ms)();
         let body = json!({
             "event": "meeting.rtms_stopped",
-            "event_ts": NOW_S * 1000,
+            "event_ts": now_ms,
             "payload": {"meeting_uuid": meeting, "rtms_stream_id": stream.stream_id, "stop_reason": 6},
         });
         assert_eq!(self.webhook(body.to_string().as_bytes()).await.status, 200);
         let store = &self.state.store;
         let (id, generation) = (&stream.stream_id, stream.generation);
-        let ended = store.finish_stream(id, generation, Outcome::Stopped, Some(6), NOW_S * 1000);
+        let ended = store.finish_stream(id, generation, Outcome::Stopped, Some(6), now_ms);
         assert!(ended.await.expect("the store works"));
     }
 
