@@ -35,6 +35,8 @@ enum Command {
     Migrate,
     /// Check the settings and the store, and end
     Check,
+    /// Print the API as an OpenAPI 3.1 document, and end
+    Openapi,
     /// Ask the daemon on this machine's PORT whether it is ready, and end
     Health,
 }
@@ -55,6 +57,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve => with_config(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(migrate).await,
         Command::Check => with_config(check).await,
+        Command::Openapi => openapi(),
     };
     signals.abort();
     done
@@ -121,6 +124,12 @@ async fn migrate(config: Config) -> ExitCode {
         }
         Err(error) => fail(1, &error.to_string()),
     }
+}
+
+/// With the default webhook path: the document needs no settings.
+fn openapi() -> ExitCode {
+    println!("{:#}", crate::http::openapi::document("/webhook"));
+    ExitCode::SUCCESS
 }
 
 async fn check(config: Config) -> ExitCode {

@@ -3,9 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,17 +19,21 @@ pub mod auth;
 mod body;
 mod control;
 mod counters;
+mod docs;
 mod envelope;
 mod error;
 mod events;
 mod idempotency;
 mod installations;
 mod oauth;
+/// The OpenAPI document.
+pub mod openapi;
 mod ops;
 mod params;
 mod rate;
 mod refused;
 mod request;
+mod routes;
 /// The accept loop and its limits.
 pub mod server;
 mod sessions;
@@ -41,8 +42,8 @@ mod transcript;
 mod webhook;
 
 pub use counters::Counters;
-use error::ApiError;
 pub use rate::RateLimit;
+pub use routes::router;
 pub use webhook::check_path as check_webhook_path;
 
 /// What the handlers work with.
@@ -71,51 +72,4 @@ pub struct AppState {
     pub counters: Arc<Counters>,
     /// Requests that change something go on when their client hangs up; whoever stops waits for them here.
     pub requests: TaskTracker,
-}
-
-/// Every path of the daemon.
-///
-/// # Panics
-/// When `webhook_path` did not pass [`check_webhook_path`].
-pub fn router(state: Arc<AppState>) -> Router {
-    let api = Router::new()
-        .route("/sessions", get(sessions::list).post(control::create))
-        .route("/sessions/{id}", get(sessions::show))
-        .route("/sessions/{id}/transcript", get(transcript::download))
-        .route("/sessions/{id}/events", get(events::subscribe))
-        .route("/sessions/{id}/timeline", get(control::timeline))
-        .route("/sessions/{id}/rtms/start", post(control::start))
-        .route("/sessions/{id}/rtms/stop", post(control::stop))
-        .route("/sessions/{id}/rtms/pause", post(control::pause))
-        .route("/sessions/{id}/rtms/resume", post(control::resume))
-        .route_layer(from_fn_with_state(Arc::clone(&state), idempotency::once))
-        .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_scope));
-    Router::new()
-        .nest("/api/v1/sdk", api)
-        .nest("/api/v1/zoom", zoom(&state))
-        .route("/health/live", get(ops::live))
-        .route("/health/ready", get(ops::ready))
-        .route(&state.webhook_path, post(webhook::receive))
-        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
-        .fallback(|| async { ApiError::UnknownRoute })
-        .layer(from_fn_with_state(Arc::clone(&state.counters), request::observe))
-        .with_state(state)
-}
-
-/// Installing, for browsers without a token, and what programs do with installations.
-fn zoom(state: &Arc<AppState>) -> Router<Arc<AppState>> {
-    let scoped = Router::new()
-        .route("/installations", get(installations::list))
-        .route("/installations/{id}", get(installations::show).delete(installations::remove))
-        .route_layer(from_fn_with_state(Arc::clone(state), auth::require_scope));
-    let control = Router::new()
-        .route("/oauth/authorize-url", get(oauth::authorize_url))
-        .route_layer(from_fn_with_state(Arc::clone(state), auth::require_control));
-    // A HEAD would use the state and the code up, and show nobody the page.
-    let no_head = async || ApiError::MethodNotAllowed;
-    Router::new()
-        .route("/oauth/install", get(oauth::install))
-        .route("/oauth/callback", get(oauth::callback).head(no_head))
-        .merge(scoped)
-        .merge(control)
 }

@@ -1,5 +1,8 @@
 //! The pages that people see: one plain form, filled with text, whole in one answer.
 
+/// The API's reference.
+pub mod docs;
+
 use std::sync::LazyLock;
 
 use askama::Template;
@@ -10,13 +13,17 @@ use sha2::{Digest, Sha256};
 const STYLE: &str = include_str!("web/page.css");
 
 /// What a page may load: its own style, and nothing from anywhere.
-pub static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
-    let style = STANDARD.encode(Sha256::digest(STYLE));
+pub static CONTENT_SECURITY_POLICY: LazyLock<String> =
+    LazyLock::new(|| content_security_policy(STYLE));
+
+/// For a page with this style in it, and nothing else to load.
+fn content_security_policy(style: &str) -> String {
+    let style = STANDARD.encode(Sha256::digest(style));
     format!(
         "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
          frame-ancestors 'none'"
     )
-});
+}
 
 /// A page that says how something went, and what to do next.
 #[derive(Template)]

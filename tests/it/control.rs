@@ -3,6 +3,7 @@
 mod actions;
 mod idempotency;
 mod kit;
+mod openapi;
 mod policies;
 mod sessions;
 mod store;
