@@ -2,6 +2,7 @@
 
 mod demo;
 mod health;
+mod rotate_keys;
 mod serve;
 
 use std::collections::HashMap;
@@ -35,6 +36,8 @@ enum Command {
     Migrate,
     /// Check the settings and the store, and end
     Check,
+    /// Seal every stored token under the first of TOKEN_ENCRYPTION_KEYS, while the daemon runs, and end
+    RotateKeys,
     /// Ask the daemon on this machine's PORT whether it is ready, and end
     Health,
 }
@@ -55,6 +58,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve => with_config(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(migrate).await,
         Command::Check => with_config(check).await,
+        Command::RotateKeys => with_config(rotate_keys::run).await,
     };
     signals.abort();
     done

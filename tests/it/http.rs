@@ -1,7 +1,7 @@
 //! The HTTP layer over real sockets, on a real store.
 
 mod api;
-mod client;
+pub mod client;
 mod events;
 mod hostile;
 mod limits;

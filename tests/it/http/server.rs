@@ -9,9 +9,16 @@ use rtmsd::http::server::{Limits, serve};
 use rtmsd::http::{AppState, Counters, router};
 use rtmsd::hub::{Feed, Hub, WriterSettings};
 use rtmsd::model::{Outcome, StreamId, StreamRecord};
+use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, Store};
+use rtmsd::tls::client_config;
+use rtmsd::zoom::Credentials;
+use rtmsd::zoom::client::ZoomClient;
+use rtmsd::zoom::install::Installer;
+use rtmsd::zoom::oauth::{self, OAuth};
 use rtmsd::zoom::signature::WebhookKey;
+use rtmsd::zoom::token::{Configured, Tokens};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -49,6 +56,25 @@ pub fn key() -> WebhookKey {
     WebhookKey::new(&Secret::new("demoSecretToken01".into()))
 }
 
+/// Installs that get nowhere: these tests do not leave the machine.
+fn installer(store: &Store) -> Installer {
+    let client = Credentials { id: "id".into(), secret: Secret::new("secret".into()) };
+    let settings = oauth::Settings {
+        oauth_base_url: "http://127.0.0.1:1".into(),
+        api_base_url: "http://127.0.0.1:1".into(),
+        api_is_fixed: true,
+        client,
+        redirect_url: "https://localhost/api/v1/zoom/oauth/callback".into(),
+    };
+    let tls = client_config(None).expect("the public authorities");
+    let oauth = OAuth::new(ZoomClient::new(&tls), settings);
+    let ring = KeyRing::parse(&"42".repeat(32)).expect("a key");
+    let now_ms = || NOW_S * 1000;
+    let tokens =
+        Tokens::new(store.clone(), ring.clone(), oauth.clone(), Configured::None, now_ms);
+    Installer::new(store.clone(), ring, oauth, tokens, now_ms)
+}
+
 impl Server {
     pub async fn start() -> Self {
         Self::start_with(Limits::default(), Duration::from_secs(10)).await
@@ -65,6 +91,7 @@ impl Server {
         let (hub, writer) = Hub::new(store.clone(), SUBSCRIBERS, settings);
         let writing = tokio::spawn(writer.run());
         let state = Arc::new(AppState {
+            installer: installer(&store),
             store,
             hub,
             api_tokens: ApiTokens::parse("reader:read-token:read,controller:control-token:control")
@@ -72,6 +99,7 @@ impl Server {
             webhook_path: "/webhook".into(),
             webhook_key: key(),
             webhook_tolerance_s: 300,
+            is_https: true,
             body_timeout,
             now_ms: || NOW_S * 1000,
             on_change,
