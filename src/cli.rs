@@ -2,6 +2,7 @@
 
 mod demo;
 mod health;
+mod rotate_keys;
 mod serve;
 
 use std::collections::HashMap;
@@ -37,6 +38,8 @@ enum Command {
     Check,
     /// Print the API as an OpenAPI 3.1 document, and end
     Openapi,
+    /// Seal every stored token under the first of TOKEN_ENCRYPTION_KEYS, while the daemon runs, and end
+    RotateKeys,
     /// Ask the daemon on this machine's PORT whether it is ready, and end
     Health,
 }
@@ -58,6 +61,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Migrate => with_config(migrate).await,
         Command::Check => with_config(check).await,
         Command::Openapi => openapi(),
+        Command::RotateKeys => with_config(rotate_keys::run).await,
     };
     signals.abort();
     done

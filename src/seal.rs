@@ -1,5 +1,8 @@
 //! AES-256-GCM with a ring of keys: a sealed text opens only in the table, row and column that it was made for.
 
+/// A key for a demo, in its data folder.
+pub mod key_file;
+
 use std::fmt;
 
 use aes_gcm::aead::{Aead, Payload};

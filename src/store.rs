@@ -92,6 +92,14 @@ impl Store {
         Ok(Self { database: Database::open(location).await? })
     }
 
+    /// Connects beside a daemon that may be running, to work on single rows: takes no lock and no lease, and leaves the
+    /// schema as it is. An older schema is refused.
+    pub async fn open_beside(location: &Location) -> Result<Self, StoreError> {
+        let store = Self { database: Database::open_beside(location).await? };
+        store.ping().await?;
+        Ok(store)
+    }
+
     /// Reachable and migrated?
     pub async fn ping(&self) -> Result<(), StoreError> {
         let row: Option<(Option<i64>,)> =

@@ -5,7 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_SETTINGS, fail};
-use crate::app::App;
+use crate::app::{App, AppError};
 use crate::config::Config;
 use crate::rtms::stream::Timings;
 
@@ -28,6 +28,7 @@ pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
     let webhook_path = config.webhook_path.clone();
     let app = match App::build(config, Timings::default()).await {
         Ok(app) => app,
+        Err(error @ AppError::NoTokenKeys) => return fail(EXIT_SETTINGS, &error.to_string()),
         Err(error) => return fail(1, &error.to_string()),
     };
     tracing::info!(%address, webhook_path, version = env!("CARGO_PKG_VERSION"), "rtmsd listens");

@@ -2,6 +2,7 @@
 
 mod control;
 mod http;
+mod install;
 mod simulator;
 mod store;
 mod support;
