@@ -95,14 +95,12 @@ impl Control {
         let begin = Begin { session_id, action, asked_by, now_ms, until_ms };
         let admit = |standing: &Standing| {
             policy::admit(action, standing, None)
-                .map_err(|refusal| (refusal, standing.session.clone()))
+                .map_err(|refusal| (refusal, Box::new(standing.session.clone())))
         };
         let begun = self.store.begin_action(&begin, admit).await?;
         let Begun { id, standing } = match begun.ok_or(ControlError::UnknownSession)? {
             Ok(begun) => begun,
-            Err((refusal, session)) => {
-                return Err(ControlError::Refused(refusal, Box::new(session)));
-            }
+            Err((refusal, session)) => return Err(ControlError::Refused(refusal, session)),
         };
         let asked = self.ask(&standing, action).await;
         let (status, due_at_ms) = match &asked {

@@ -233,3 +233,20 @@ fn the_readme_names_every_setting() {
         assert!(readme.contains(&cell), "README.md lacks a row for {}", variable.name);
     }
 }
+
+#[test]
+fn the_policies_are_off_all_or_for_the_hosts_that_are_named() {
+    let auto_start = |text| config(&[("RTMS_AUTO_START", text)]).unwrap().policies.auto_start;
+    assert_eq!(auto_start(""), AutoStart::Off);
+    assert_eq!(auto_start("OFF"), AutoStart::Off);
+    assert_eq!(auto_start("all"), AutoStart::All);
+    assert_eq!(auto_start("u1, u2,"), AutoStart::Hosts(vec!["u1".into(), "u2".into()]));
+    let policies = config(&[("RTMS_AUTO_STOP_AFTER_SECONDS", "10")]).unwrap().policies;
+    assert_eq!(policies.auto_stop_after, Some(Duration::from_secs(10)));
+    assert_eq!(config(&[]).unwrap().policies.auto_stop_after, None);
+    assert_eq!(
+        mistakes(&[("RTMS_AUTO_STOP_AFTER_SECONDS", "soon")]),
+        ["RTMS_AUTO_STOP_AFTER_SECONDS"]
+    );
+    assert_eq!(mistakes(&[("RTMS_START_TIMEOUT_SECONDS", "0")]), ["RTMS_START_TIMEOUT_SECONDS"]);
+}
