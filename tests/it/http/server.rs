@@ -70,8 +70,7 @@ fn installer(store: &Store) -> Installer {
     let oauth = OAuth::new(ZoomClient::new(&tls), settings);
     let ring = KeyRing::parse(&"42".repeat(32)).expect("a key");
     let now_ms = || NOW_S * 1000;
-    let tokens =
-        Tokens::new(store.clone(), ring.clone(), oauth.clone(), Configured::None, now_ms);
+    let tokens = Tokens::new(store.clone(), ring.clone(), oauth.clone(), Configured::None, now_ms);
     Installer::new(store.clone(), ring, oauth, tokens, now_ms)
 }
 

@@ -28,8 +28,7 @@ fn check_page(answer: &Answer) {
 async fn somebody_who_allows_it_is_installed_and_sees_so() {
     let (zoom, daemon) = both().await;
     let trip = Trip::begin(&daemon).await;
-    let answer =
-        trip.come_back(&daemon, &trip.decide(&zoom, "allow").await, HTML).await;
+    let answer = trip.come_back(&daemon, &trip.decide(&zoom, "allow").await, HTML).await;
     assert_eq!(answer.status, 200);
     check_page(&answer);
     assert!(answer.text().contains("Zoom is connected") && answer.text().contains("Ana Ruiz"));

@@ -130,10 +130,7 @@ async fn authorize(Query(query): Query<HashMap<String, String>>) -> Response {
     .into_response()
 }
 
-async fn decide(
-    State(world): Shared,
-    Query(query): Query<HashMap<String, String>>,
-) -> Response {
+async fn decide(State(world): Shared, Query(query): Query<HashMap<String, String>>) -> Response {
     let redirect_uri = query["redirect_uri"].clone();
     let state = url::form_urlencoded::byte_serialize(query["state"].as_bytes()).collect::<String>();
     if query.get("decision").map(String::as_str) != Some("allow") {
