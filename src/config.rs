@@ -1,6 +1,7 @@
 //! Settings from the environment and `.env`: every mistake at once, by name, and never a value.
 
 mod install;
+mod media;
 mod read;
 mod variables;
 
@@ -11,8 +12,7 @@ use std::time::Duration;
 use crate::http::auth::ApiTokens;
 use crate::http::check_webhook_path;
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
-use crate::rtms::message::Medium;
-use crate::rtms::params::{ConnectionMode, Params};
+use crate::rtms::params::Params;
 use crate::secret::Secret;
 use crate::sessions::AtShutdown;
 use crate::store::Location;
@@ -59,8 +59,7 @@ impl Config {
 
     fn read(read: &mut Reader<'_>) -> Option<Self> {
         // Read one by one, so that every mistake is found before the first `?` gives up.
-        let host = read.parsed::<IpAddr>("HOST", "0.0.0.0", "an IP address, such as 127.0.0.1");
-        let port = read.number("PORT", 3000, 0..=65535);
+        let address = listen_address(read);
         let database = database(read);
         let api_tokens = api_tokens(read);
         let webhook_path = webhook_path(read);
@@ -68,8 +67,9 @@ impl Config {
         let webhook_tolerance_s =
             read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 300, 1..=86_400);
         let client = client(read);
-        let install = install::settings(read, port, client.as_ref());
-        let params = params(read);
+        let install =
+            install::settings(read, address.map(|address| address.port()), client.as_ref());
+        let params = media::params(read);
         let policy = policy(read);
         let ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
         let at_shutdown = at_shutdown(read);
@@ -83,7 +83,7 @@ impl Config {
         let delivery_retention_d = read.number("DELIVERY_RETENTION_DAYS", 7, 1..=3650);
         let log = log(read);
         Some(Self {
-            address: SocketAddr::new(host?, u16::try_from(port?).ok()?),
+            address: address?,
             database: database?,
             api_tokens: api_tokens?,
             webhook_path: webhook_path?,
@@ -107,9 +107,22 @@ impl Config {
     }
 }
 
+/// Where the daemon listens, for whoever asks it something.
+pub fn address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigErrors> {
+    let mut read = Reader::new(&lookup);
+    let address = listen_address(&mut read);
+    read.finish(address)
+}
+
 /// What the logging alone needs, so that the other mistakes can be logged.
 pub fn log_settings(lookup: impl Fn(&str) -> Option<String>) -> LogSettings {
     log(&mut Reader::new(&lookup)).unwrap_or_default()
+}
+
+fn listen_address(read: &mut Reader<'_>) -> Option<SocketAddr> {
+    let host = read.parsed::<IpAddr>("HOST", "0.0.0.0", "an IP address, such as 127.0.0.1");
+    let port = read.number("PORT", 3000, 0..=65535);
+    Some(SocketAddr::new(host?, u16::try_from(port?).ok()?))
 }
 
 fn database(read: &mut Reader<'_>) -> Option<Location> {
@@ -159,30 +172,9 @@ fn client(read: &mut Reader<'_>) -> Option<Credentials> {
     Some(Credentials { id: id?, secret: secret? })
 }
 
-fn params(read: &mut Reader<'_>) -> Option<Params> {
-    let names = read.text("MEDIA_TYPES", "transcript");
-    let mode = read.one_of(
-        "MEDIA_SOCKET_CONNECTION_MODE",
-        &[("split", ConnectionMode::Split), ("unified", ConnectionMode::Unified)],
-    );
-    let buffer_data = read.flag("RTMS_BUFFER_DATA", true);
-    let mut media = Vec::new();
-    for name in names.split(',').map(|name| name.trim().to_ascii_lowercase()) {
-        match Medium::parse(&name) {
-            Some(medium) if media.contains(&medium) => {}
-            Some(medium) => media.push(medium),
-            None => {
-                let all = Medium::ALL.map(Medium::as_str).join(", ");
-                return read.wrong("MEDIA_TYPES", format!("names of media, of {all}"));
-            }
-        }
-    }
-    Some(Params { media, mode: mode?, buffer_data: buffer_data? })
-}
-
 fn policy(read: &mut Reader<'_>) -> Option<Policy> {
     let hosts = read.text("RTMS_ALLOWED_HOSTS", &ZOOM_HOSTS.join(","));
-    let allow_ws = read.flag("RTMS_ALLOW_WS", false)?;
+    let allow_ws = read.flag("RTMS_ALLOW_WS", false);
     let hosts: Vec<String> =
         hosts.split(',').map(|host| host.trim().to_owned()).filter(|h| !h.is_empty()).collect();
     let is_host = |host: &String| {
@@ -192,7 +184,7 @@ fn policy(read: &mut Reader<'_>) -> Option<Policy> {
         let form = "host names, or suffixes that begin with a dot, separated by commas";
         return read.wrong("RTMS_ALLOWED_HOSTS", form);
     }
-    Some(Policy::new(hosts, allow_ws))
+    Some(Policy::new(hosts, allow_ws?))
 }
 
 fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {
@@ -209,15 +201,17 @@ fn log(read: &mut Reader<'_>) -> Option<LogSettings> {
         ("json", LogFormat::Json),
         ("progressive", LogFormat::Text),
     ];
-    let format = read.one_of("LOG_FORMAT", &formats)?;
+    let format = read.one_of("LOG_FORMAT", &formats);
     let directives = read.optional("RUST_LOG");
-    if !["trace", "debug", "info", "warn", "error", "off"].contains(&level.as_str()) {
-        return read.wrong("LOG_LEVEL", "trace, debug, info, warn, error or off");
-    }
+    let level = if ["trace", "debug", "info", "warn", "error", "off"].contains(&level.as_str()) {
+        Some(level)
+    } else {
+        read.wrong("LOG_LEVEL", "trace, debug, info, warn, error or off")
+    };
     if directives.as_deref().is_some_and(|text| !LogSettings::is_filter(text)) {
         return read.wrong("RUST_LOG", "a filter, such as info,rtmsd=debug");
     }
-    Some(LogSettings { level, directives, format })
+    Some(LogSettings { level: level?, directives, format: format? })
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub use report::{
     KeepAliveReport, MediumReport, Report, StrayReport, StreamReport, Validation, WebhookReport,
 };
 pub use script::{Script, ScriptError};
-pub use settings::{Duplicates, Settings, Start, Timings};
+pub use settings::{Duplicates, Frames, Settings, Start, Timings};
 pub use tls::TlsFiles;
 use webhook::Courier;
 use world::World;
@@ -118,7 +118,9 @@ fn check(settings: &Settings) -> Result<(), SimulatorError> {
     Ok(())
 }
 
+/// The time counts from when meetings can begin.
 async fn end_after(world: Arc<World>, wait: Duration) {
+    world.courier.validated().await;
     tokio::select! {
         () = world.stop.cancelled() => return,
         () = tokio::time::sleep(wait) => {}

@@ -8,6 +8,7 @@ use super::{EXIT_SETTINGS, fail};
 use crate::app::{App, AppError};
 use crate::config::Config;
 use crate::rtms::stream::Timings;
+use crate::sessions::Leases;
 
 /// The exit code of a process that a signal ended.
 const EXIT_SIGNAL: i32 = 130;
@@ -22,8 +23,10 @@ pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
     if config.api_tokens.is_empty() {
         tracing::warn!("API_TOKENS is not set: webhooks are taken, the REST API answers nobody");
     }
+    // The port that was given when any was asked for.
+    let address = listener.local_addr().unwrap_or(address);
     let webhook_path = config.webhook_path.clone();
-    let app = match App::build(config, Timings::default()).await {
+    let app = match App::build(config, Timings::default(), Leases::default()).await {
         Ok(app) => app,
         Err(error @ AppError::NoTokenKeys) => return fail(EXIT_SETTINGS, &error.to_string()),
         Err(error) => return fail(1, &error.to_string()),

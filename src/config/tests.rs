@@ -1,6 +1,10 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::rtms::message::Medium;
+use crate::rtms::params::{
+    AudioCodec, AudioStreams, ConnectionMode, Language, Preset, SampleRate, VideoCodec, VideoSelect,
+};
 
 const GOOD: [(&str, &str); 3] = [
     ("ZOOM_CLIENT_ID", "id"),
@@ -94,6 +98,109 @@ fn media_are_named_once_each() {
     let config = config(&[("MEDIA_TYPES", " Audio, transcript ,audio")]).unwrap();
     assert_eq!(config.params.media, [Medium::Audio, Medium::Transcript]);
     assert_eq!(mistakes(&[("MEDIA_TYPES", "audio,,video")]), ["MEDIA_TYPES"]);
+}
+
+#[test]
+fn a_preset_is_where_the_media_settings_start_from() {
+    let config = config(&[
+        ("MEDIA_PRESET", "Recording"),
+        ("SHARE_FPS", "10"),
+        ("AUDIO_CODEC", "opus"),
+        ("AUDIO_STREAMS", "mixed"),
+        ("TRANSCRIPT_LANGUAGE", "14"),
+        ("TRANSCRIPT_IDENTIFY_LANGUAGE", "off"),
+        ("RTMS_BUFFER_DATA", "no"),
+    ])
+    .unwrap();
+    let mut expected = Preset::Recording.params();
+    expected.share.fps = 10;
+    expected.audio.codec = AudioCodec::Opus;
+    expected.audio.streams = AudioStreams::Mixed;
+    expected.transcript.language = Language::German;
+    expected.transcript.identify_language = false;
+    expected.buffer_data = false;
+    assert_eq!(config.params, expected);
+}
+
+#[test]
+fn every_media_setting_sets_its_own_parameter() {
+    let params = |name, value| config(&[("MEDIA_PRESET", "full"), (name, value)]).unwrap().params;
+    assert_eq!(params("AUDIO_SAMPLE_RATE", "32000").audio.sample_rate, SampleRate::Khz32);
+    assert_eq!(params("AUDIO_SEND_RATE_MS", "1000").audio.send_rate_ms, 1000);
+    assert_eq!(params("VIDEO_FPS", "6").video.fps, 6);
+    assert_eq!(params("VIDEO_SELECT", "individual").video.select, VideoSelect::Individual);
+    assert_eq!(params("SHARE_CODEC", "png").share.codec, VideoCodec::Png);
+    let full = Preset::Full.params();
+    for (name, value) in [
+        ("AUDIO_CHANNELS", "stereo"),
+        ("VIDEO_RESOLUTION", "sd"),
+        ("SHARE_RESOLUTION", "sd"),
+        ("TRANSCRIPT_LANGUAGE", "none"),
+        ("MEDIA_TYPES", "chat"),
+        ("MEDIA_SOCKET_CONNECTION_MODE", "unified"),
+    ] {
+        assert_ne!(params(name, value), full, "{name} changes nothing");
+    }
+}
+
+#[test]
+fn every_media_setting_is_refused_under_its_own_name() {
+    let media = VARIABLES.iter().map(|variable| variable.name).filter(|name| {
+        let kinds = ["MEDIA_", "AUDIO_", "VIDEO_", "SHARE_", "TRANSCRIPT_", "RTMS_BUFFER_DATA"];
+        kinds.iter().any(|kind| name.starts_with(kind))
+    });
+    let mut count = 0;
+    for name in media {
+        let errors = config(&[(name, "s3cret")]).unwrap_err();
+        assert_eq!(mistakes(&[(name, "s3cret")]), [name]);
+        assert!(!errors.to_string().contains("s3cret"), "{errors}");
+        count += 1;
+    }
+    assert_eq!(count, 20);
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_by_name_and_without_its_value() {
+    let wrong =
+        [("AUDIO_CODEC", "g722"), ("AUDIO_CHANNELS", "stereo"), ("AUDIO_SEND_RATE_MS", "840")];
+    assert_eq!(mistakes(&wrong), ["AUDIO_CHANNELS", "AUDIO_SEND_RATE_MS"]);
+    let errors = config(&wrong).unwrap_err().to_string();
+    assert!(
+        errors
+            .contains("AUDIO_CHANNELS: must be what goes with the codec: mono or stereo with l16")
+    );
+    assert!(!errors.contains("840"), "{errors}");
+    assert_eq!(mistakes(&[("VIDEO_CODEC", "jpg"), ("SHARE_FPS", "5")]), ["VIDEO_FPS", "SHARE_FPS"]);
+}
+
+#[test]
+fn the_media_settings_of_zooms_samples_are_read() {
+    let params = config(&[
+        ("MEDIA_TYPES_FLAG", "11"),
+        ("MEDIA_SOCKET_CONNECTION_MODE", "combined"),
+        ("AUDIO_STREAM_MODE", "multi"),
+        ("VIDEO_STREAM_MODE", "speaker"),
+    ])
+    .unwrap()
+    .params;
+    assert_eq!(params.media, [Medium::Audio, Medium::Video, Medium::Transcript]);
+    assert_eq!(params.mode, ConnectionMode::Unified);
+    assert_eq!(params.audio.streams, AudioStreams::PerParticipant);
+    assert_eq!(params.video.select, VideoSelect::Active);
+    assert_eq!(config(&[("MEDIA_TYPES_FLAG", "32")]).unwrap().params.media, Medium::ALL);
+    for wrong in ["0", "33", "64", "-1", "audio"] {
+        assert_eq!(mistakes(&[("MEDIA_TYPES_FLAG", wrong)]), ["MEDIA_TYPES_FLAG"]);
+    }
+}
+
+#[test]
+fn names_and_flag_of_the_media_must_not_contradict_each_other() {
+    let agree = config(&[("MEDIA_TYPES", "transcript,audio"), ("MEDIA_TYPES_FLAG", "9")]).unwrap();
+    assert_eq!(agree.params.media, [Medium::Transcript, Medium::Audio]);
+    let contradict = [("MEDIA_TYPES", "audio"), ("MEDIA_TYPES_FLAG", "9")];
+    assert_eq!(mistakes(&contradict), ["MEDIA_TYPES_FLAG"]);
+    let errors = config(&contradict).unwrap_err().to_string();
+    assert!(errors.contains("the same media as in MEDIA_TYPES"), "{errors}");
 }
 
 #[test]

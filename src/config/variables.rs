@@ -112,14 +112,68 @@ pub const VARIABLES: &[Variable] = &[
         "a ready access token, as Zoom's samples take it; it ends after an hour and is not refreshed",
     ),
     plain(
+        "MEDIA_PRESET",
+        "transcription",
+        "what the media settings start from: transcription, audio-only, recording (audio at 48 kHz, video, share as \
+         H.264, transcript) or full; their defaults in this list are those of transcription",
+    ),
+    plain(
         "MEDIA_TYPES",
         "transcript",
         "what to receive: audio, video, share, transcript, chat, separated by commas",
     ),
     plain(
+        "MEDIA_TYPES_FLAG",
+        "",
+        "MEDIA_TYPES as the bit mask of Zoom's samples: a sum of 1 (audio), 2 (video), 4 (share), 8 (transcript), \
+         16 (chat), or 32 for all",
+    ),
+    plain(
         "MEDIA_SOCKET_CONNECTION_MODE",
         "split",
         "split (one socket per medium) or unified (one for all, where Zoom offers it)",
+    ),
+    plain("AUDIO_CONTENT_TYPE", "raw", "raw or rtp; l16 is raw only"),
+    plain("AUDIO_CODEC", "l16", "l16, g711, g722 or opus"),
+    plain(
+        "AUDIO_SAMPLE_RATE",
+        "16000",
+        "in Hz: 8000, 16000, 32000 or 48000 with l16, 8000 with g711, 16000 with g722, 48000 with opus",
+    ),
+    plain("AUDIO_CHANNELS", "mono", "mono, or with l16 and opus stereo"),
+    aliased(
+        "AUDIO_STREAMS",
+        &["AUDIO_STREAM_MODE"],
+        "per_participant",
+        "mixed (everybody in one) or per_participant (up to three speakers at a time)",
+    ),
+    plain(
+        "AUDIO_SEND_RATE_MS",
+        "20",
+        "how much sound is in one frame: 20, or with l16 up to 1000 in steps of 20",
+    ),
+    plain("VIDEO_CODEC", "h264", "jpg, png or h264"),
+    plain("VIDEO_RESOLUTION", "hd", "sd, hd, fhd or qhd"),
+    plain("VIDEO_FPS", "25", "pictures per second: 1 to 5 with jpg and png, 6 to 30 with h264"),
+    aliased(
+        "VIDEO_SELECT",
+        &["VIDEO_STREAM_MODE"],
+        "active",
+        "whose camera: active (the active speaker's) or individual (one participant's)",
+    ),
+    plain("SHARE_CODEC", "jpg", "jpg, png or h264"),
+    plain("SHARE_RESOLUTION", "fhd", "sd, hd, fhd or qhd"),
+    plain("SHARE_FPS", "1", "pictures per second: 1 with jpg and png, 2 to 30 with h264"),
+    plain(
+        "TRANSCRIPT_LANGUAGE",
+        "english",
+        "the language of the first 30 s, or of everything without TRANSCRIPT_IDENTIFY_LANGUAGE: a name such as german \
+         or chinese_simplified, Zoom's number of it, or none",
+    ),
+    plain(
+        "TRANSCRIPT_IDENTIFY_LANGUAGE",
+        "true",
+        "whether Zoom finds out by itself which language is spoken",
     ),
     plain(
         "RTMS_BUFFER_DATA",

@@ -1,29 +1,133 @@
-//! What a stream asks Zoom for (pure; rtms-protocol.md sections 3.3 and 8).
+//! What a stream asks Zoom for, by name, and what Zoom then gives (pure; rtms-protocol.md sections 3.3 and 8).
+//!
+//! [`Params::resolve`] is the one way in for what people write: settings and request bodies alike.
 
-use serde_json::{Value, json};
+mod effective;
+mod language;
+mod legal;
+mod names;
+mod overrides;
+mod preset;
+mod resolve;
+mod wire;
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::message::Medium;
 
-/// What to receive and over how many sockets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+pub use effective::{
+    Difference, Effective, EffectiveAudio, EffectiveShare, EffectiveTranscript, EffectiveVideo,
+};
+pub use language::Language;
+pub use names::{
+    AudioCodec, AudioContent, AudioStreams, Channels, ConnectionMode, Named, Resolution,
+    SampleRate, VideoCodec, VideoSelect,
+};
+pub use overrides::{
+    AudioOverrides, ParamsOverrides, ShareOverrides, TranscriptOverrides, VideoOverrides,
+};
+pub use preset::Preset;
+pub use resolve::{ParamMistake, media_from_names};
+pub use wire::media_from_mask;
+
+/// What to receive, how, and over how many sockets. In JSON it has the shape of [`ParamsOverrides`], with every
+/// field there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Params {
     /// Not empty, each once.
+    #[serde(rename = "types", serialize_with = "media_names")]
     pub media: Vec<Medium>,
+    #[serde(rename = "connection_mode")]
     pub mode: ConnectionMode,
     /// Whether Zoom sends the audio it kept between its webhook and our handshake (section 6.1).
     pub buffer_data: bool,
+    pub audio: AudioParams,
+    pub video: VideoParams,
+    pub share: ShareParams,
+    pub transcript: TranscriptParams,
 }
 
-/// One socket per medium, or one for all of them (section 3.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ConnectionMode {
-    Split,
-    Unified,
+/// What audio looks like. Legal combinations: section 8.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct AudioParams {
+    pub content_type: AudioContent,
+    pub codec: AudioCodec,
+    /// In JSON and settings in Hz.
+    pub sample_rate: SampleRate,
+    pub channels: Channels,
+    pub streams: AudioStreams,
+    /// How much sound is in one frame: a multiple of 20, at most 1000.
+    pub send_rate_ms: u32,
+}
+
+/// What cameras look like. Legal combinations: section 8.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct VideoParams {
+    pub codec: VideoCodec,
+    pub resolution: Resolution,
+    /// Pictures per second.
+    pub fps: u32,
+    pub select: VideoSelect,
+}
+
+/// What shared screens look like. Legal combinations: section 8.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ShareParams {
+    pub codec: VideoCodec,
+    pub resolution: Resolution,
+    /// Pictures per second.
+    pub fps: u32,
+}
+
+/// How speech becomes text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TranscriptParams {
+    /// The language of the first 30 s where languages are identified, and of everything where they are not.
+    pub language: Language,
+    /// Whether Zoom finds out by itself which language is spoken.
+    pub identify_language: bool,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { media: vec![Medium::Transcript], mode: ConnectionMode::Split, buffer_data: true }
+        Preset::Transcription.params()
+    }
+}
+
+impl Default for AudioParams {
+    fn default() -> Self {
+        Self {
+            content_type: AudioContent::Raw,
+            codec: AudioCodec::L16,
+            sample_rate: SampleRate::Khz16,
+            channels: Channels::Mono,
+            streams: AudioStreams::PerParticipant,
+            send_rate_ms: 20,
+        }
+    }
+}
+
+impl Default for VideoParams {
+    fn default() -> Self {
+        Self {
+            codec: VideoCodec::H264,
+            resolution: Resolution::Hd,
+            fps: 25,
+            select: VideoSelect::Active,
+        }
+    }
+}
+
+impl Default for ShareParams {
+    fn default() -> Self {
+        Self { codec: VideoCodec::Jpg, resolution: Resolution::Fhd, fps: 1 }
+    }
+}
+
+impl Default for TranscriptParams {
+    fn default() -> Self {
+        Self { language: Language::English, identify_language: true }
     }
 }
 
@@ -32,50 +136,15 @@ impl Params {
         self.media.contains(&medium)
     }
 
-    /// The `media_params` of a handshake that asks for these media.
+    /// The `media_params` of a handshake that asks for these media (section 6.3).
     pub fn media_params(&self, media: &[Medium]) -> Value {
-        media.iter().map(|medium| (wire_key(*medium).to_owned(), parameters(*medium))).collect()
+        wire::media_params(self, media)
     }
 }
 
-/// The key of a medium's object in `media_params` (section 6.3).
-fn wire_key(medium: Medium) -> &'static str {
-    match medium {
-        Medium::Share => "deskshare",
-        medium => medium.as_str(),
-    }
-}
-
-/// Legal by sections 8.2 and 8.3. Audio: L16, 16 kHz, mono, one stream per participant, 20 ms.
-/// Video: H.264, HD, 25 fps, the active speaker. Share: JPEG, FHD, 1 fps. Transcript: English first, then
-/// whatever Zoom recognises.
-fn parameters(medium: Medium) -> Value {
-    match medium {
-        Medium::Audio => json!({
-            "content_type": 2, "sample_rate": 1, "channel": 1, "codec": 1, "data_opt": 2, "send_rate": 20
-        }),
-        Medium::Video => json!({
-            "content_type": 3, "codec": 7, "resolution": 2, "fps": 25, "data_opt": 3
-        }),
-        Medium::Share => json!({ "content_type": 3, "codec": 5, "resolution": 3, "fps": 1 }),
-        Medium::Transcript => {
-            json!({ "content_type": 5, "src_language": 9, "enable_lid": true })
-        }
-        Medium::Chat => json!({ "content_type": 5 }),
-    }
+fn media_names<S: Serializer>(media: &[Medium], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(media.iter().map(|medium| medium.as_str()))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_asked_for_is_in_the_parameters() {
-        let params = Params::default();
-        let wire = params.media_params(&[Medium::Transcript]);
-        assert_eq!(wire.as_object().unwrap().keys().collect::<Vec<_>>(), ["transcript"]);
-        let wire = params.media_params(&Medium::ALL);
-        let keys: Vec<_> = wire.as_object().unwrap().keys().cloned().collect();
-        assert_eq!(keys, ["audio", "chat", "deskshare", "transcript", "video"]);
-    }
-}
+mod tests;

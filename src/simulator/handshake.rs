@@ -14,7 +14,6 @@ pub struct Hello {
     pub instance_id: String,
     pub stream_id: String,
     pub signature: String,
-    pub sequence: i64,
     /// The message type of the answer: 2 or 4.
     pub answer: u16,
     pub wish: Wish,
@@ -31,17 +30,15 @@ pub enum Wish {
 #[derive(Debug)]
 pub struct Rejection {
     pub answer: u16,
-    pub sequence: i64,
     pub refusal: Refusal,
 }
 
 /// Reads the first message of a socket that came through `door`: refusals 1 and 4.
 pub fn read(door: Door, text: &str) -> Result<Hello, Rejection> {
     let message: Value = serde_json::from_str(text).unwrap_or_default();
-    let sequence = message["sequence"].as_i64().unwrap_or(0);
     let msg_type = message["msg_type"].as_u64();
     let answer = answer_type(door, msg_type);
-    let reject = |refusal| Rejection { answer, sequence, refusal };
+    let reject = |refusal| Rejection { answer, refusal };
     if !message.is_object() {
         return Err(reject(Refusal::PAYLOAD));
     }
@@ -49,7 +46,7 @@ pub fn read(door: Door, text: &str) -> Result<Hello, Rejection> {
     if msg_type != Some(expected) {
         return Err(reject(Refusal::MESSAGE_TYPE));
     }
-    fields(door, answer, sequence, &message).ok_or_else(|| reject(Refusal::PAYLOAD))
+    fields(door, answer, &message).ok_or_else(|| reject(Refusal::PAYLOAD))
 }
 
 /// Answers follow their requests in the numbering.
@@ -62,7 +59,7 @@ fn answer_type(door: Door, msg_type: Option<u64>) -> u16 {
     if media { msg_type::DATA_HAND_SHAKE_RESP } else { msg_type::SIGNALING_HAND_SHAKE_RESP }
 }
 
-fn fields(door: Door, answer: u16, sequence: i64, message: &Value) -> Option<Hello> {
+fn fields(door: Door, answer: u16, message: &Value) -> Option<Hello> {
     let text = |name: &str| message.get(name)?.as_str().map(str::to_owned);
     // Zoom's own client sends the id of every product as `meeting_uuid` (section 22).
     let instance_id = IdKey::ALL.iter().find_map(|key| text(key.as_str()))?;
@@ -83,7 +80,6 @@ fn fields(door: Door, answer: u16, sequence: i64, message: &Value) -> Option<Hel
         instance_id,
         stream_id: text("rtms_stream_id")?,
         signature: text("signature")?,
-        sequence,
         answer,
         wish,
     })

@@ -17,6 +17,7 @@ use super::handshake::Hello;
 use super::script::{Cue, Ending};
 use super::settings::{Settings, Start};
 use super::socket::{Loss, Outbox};
+use super::status::Refusal;
 use super::stream::Stream;
 use super::webhook::Mailbox;
 use super::wire;
@@ -208,11 +209,11 @@ impl Meeting {
                 // The asker may have stopped waiting.
                 let _ = answer.send(self.act(now, &verb));
             }
-            Input::Hello { socket, hello, outbox } => {
-                if let Some(stream) = &mut self.stream {
-                    stream.hello(now, socket, hello, outbox);
-                }
-            }
+            Input::Hello { socket, hello, outbox } => match &mut self.stream {
+                Some(stream) => stream.hello(now, socket, hello, outbox),
+                // It ended while the socket was on its way here.
+                None => _ = outbox.send(wire::refused(hello.answer, Refusal::STREAM_ID)),
+            },
             Input::Text { socket, text } => {
                 if let Some(stream) = &mut self.stream {
                     stream.text(now, socket, &text, &self.stage);

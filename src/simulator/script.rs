@@ -1,5 +1,6 @@
 //! A scripted meeting: who is there, what they say and when, and what goes wrong (pure, but for `read`).
 
+mod file;
 mod format;
 
 use std::path::Path;

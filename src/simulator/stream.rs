@@ -1,7 +1,10 @@
-//! One RTMS stream as Zoom holds it: its links, windows and states. Signaling and media are in the folder.
+//! One RTMS stream as Zoom holds it: its links, windows and states. Signaling, media and
+//! what is done to it on purpose are in the folder.
 
+mod loss;
 mod media;
 mod signaling;
+mod verbs;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -11,17 +14,18 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::control::{ControlError, CutKind, LinkName, Verb};
+use super::control::ControlError;
 use super::event::{self, Event};
 use super::handshake::{Hello, Wish};
-use super::link::{Beat, Link};
+use super::link::Link;
 use super::meeting::{Input, Shared, Stage};
 use super::report::StreamReport;
-use super::socket::{Loss, Outbox};
+use super::socket::Outbox;
 use super::status::Refusal;
 use super::{lock, wire};
 use crate::rtms::message::{Medium, msg_type};
-use media::{Flow, MediaLink};
+use loss::MediaLoss;
+use media::{Admission, Flow, MediaLink};
 
 /// Stop reasons of section 10.6 that the server decides on.
 mod reason {
@@ -44,11 +48,24 @@ struct Window {
     reason: u16,
 }
 
+/// The media of a link that was lost and is not back.
+struct MissingMedia {
+    media: Vec<Medium>,
+    how: MediaLoss,
+    window: Window,
+}
+
 /// Links whose TCP connection is gone, which the server still takes for alive.
 struct Ghost {
     /// The media of a media link; nothing for signaling.
     media: Vec<Medium>,
     until: Instant,
+}
+
+/// A handshake that was found right.
+enum Admitted {
+    Signaling { buffer_data: bool },
+    Media(Box<Admission>),
 }
 
 pub struct Stream {
@@ -61,7 +78,7 @@ pub struct Stream {
     signaling: Option<Link>,
     media: Vec<MediaLink>,
     signaling_window: Option<Window>,
-    media_windows: Vec<(Vec<Medium>, Window)>,
+    media_windows: Vec<MissingMedia>,
     ghosts: Vec<Ghost>,
     /// Kept over a reconnect: Zoom's own client subscribes once (section 22).
     subscriptions: BTreeSet<u64>,
@@ -130,28 +147,31 @@ impl Stream {
     /// A socket's first message.
     pub fn hello(&mut self, now: Instant, socket: u64, hello: Hello, outbox: Outbox) {
         self.ghosts.retain(|ghost| ghost.until > now);
-        let (answer, sequence) = (hello.answer, hello.sequence);
-        let checked = self.authenticate(&hello).and_then(|()| match &hello.wish {
-            Wish::Signaling { .. } => self.check_signaling(),
-            Wish::Media { .. } => Ok(()),
-        });
-        let accepted = checked.and_then(|()| match hello.wish {
-            Wish::Signaling { buffer_data } => Ok((None, buffer_data)),
-            Wish::Media { media_type, media_params } => {
-                self.check_media(hello.door, media_type, &media_params).map(|m| (Some(m), false))
+        self.bury(now);
+        match self.check(&hello) {
+            Ok(Admitted::Signaling { buffer_data }) => {
+                self.accept_signaling(now, self.link(now, socket, outbox), buffer_data);
             }
-        });
-        match accepted {
+            Ok(Admitted::Media(admission)) => {
+                self.accept_media(self.link(now, socket, outbox), *admission);
+            }
             Err(refusal) => {
                 self.report().refused(refusal);
-                outbox.send(wire::refused(answer, sequence, refusal));
+                outbox.send(wire::refused(hello.answer, refusal));
             }
-            Ok((None, buffer_data)) => {
-                self.accept_signaling(now, self.link(now, socket, outbox), sequence, buffer_data);
+        }
+    }
+
+    fn check(&mut self, hello: &Hello) -> Result<Admitted, Refusal> {
+        self.authenticate(hello)?;
+        match &hello.wish {
+            Wish::Signaling { buffer_data } => {
+                self.check_signaling()?;
+                Ok(Admitted::Signaling { buffer_data: *buffer_data })
             }
-            Ok((Some(admission), _)) => {
-                self.accept_media(self.link(now, socket, outbox), sequence, admission);
-            }
+            Wish::Media { media_type, media_params } => self
+                .check_media(hello.door, *media_type, media_params)
+                .map(|admission| Admitted::Media(admission.into())),
         }
     }
 
@@ -198,25 +218,11 @@ impl Stream {
         }
     }
 
-    /// A socket ended without the server wanting it.
-    pub fn lost(&mut self, now: Instant, socket: u64, loss: Loss, stage: &Stage) {
-        if self.signaling.as_ref().is_some_and(|link| link.socket == socket) {
-            self.signaling = None;
-            match loss {
-                Loss::Closed(NORMAL_CLOSE) => self.end(now, reason::RECEIVER_CLOSED, stage),
-                _ => self.signaling_lost(now, reason::SIGNAL_CLOSED),
-            }
-        } else if let Some(index) = self.media.iter().position(|m| m.link.socket == socket) {
-            let media = self.media.remove(index).media;
-            self.media_lost(now, media, reason::DATA_CLOSED, reason::DATA_CLOSED);
-        }
-    }
-
     /// Everything that is due: keep-alives, windows, media.
     pub fn advance(&mut self, now: Instant, stage: &Stage) {
         self.beat_signaling(now);
         self.beat_media(now);
-        let windows = self.media_windows.iter().map(|(_, window)| window);
+        let windows = self.media_windows.iter().map(|missing| &missing.window);
         let passed = windows.chain(&self.signaling_window).find(|window| window.ends_at <= now);
         if let Some(reason) = passed.map(|window| window.reason) {
             self.end(now, reason, stage);
@@ -231,35 +237,13 @@ impl Stream {
     pub fn deadline(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
         let beats = self.signaling.iter().chain(self.media.iter().map(|m| &m.link));
-        let windows = self.media_windows.iter().map(|(_, window)| window);
+        let windows = self.media_windows.iter().map(|missing| &missing.window);
         let flow = if self.is_flowing() { self.media_deadline() } else { None };
         beats
             .map(Link::next_beat_at)
             .chain(windows.chain(&self.signaling_window).map(|window| window.ends_at))
             .chain(flow)
             .fold(far, Instant::min)
-    }
-
-    pub fn act(&mut self, now: Instant, verb: &Verb, stage: &Stage) -> Result<(), ControlError> {
-        match verb {
-            Verb::Stop { reason } => self.end(now, *reason, stage),
-            Verb::Pause => self.pause(now, true),
-            Verb::Resume => self.pause(now, false),
-            Verb::Interrupt => return self.cut(now, LinkName::Signaling, CutKind::Drop),
-            Verb::FailOver => self.fail_over(now),
-            Verb::RepeatAnnouncement => self.shared.mail.put(self.announcement.clone()),
-            Verb::Cut { link, how } => return self.cut(now, *link, *how),
-            Verb::Stall { link, for_ms } => {
-                let wait = Duration::from_millis(*for_ms);
-                // A full queue is stalled as it is.
-                return self.each_named(*link, |link| _ = link.outbox.stall(wait));
-            }
-            Verb::StopKeepAlives { link } => {
-                return self.each_named(*link, Link::stop_keep_alives);
-            }
-            Verb::Start | Verb::End => unreachable!("the meeting's own verbs"),
-        }
-        Ok(())
     }
 
     /// Ends the stream: everybody is told, sockets close, the webhook goes out.
@@ -337,163 +321,15 @@ impl Stream {
         self.signaling_window = Some(Window { ends_at, reason });
     }
 
-    fn open_media_window(&mut self, now: Instant, media: Vec<Medium>, reason: u16) {
+    fn open_media_window(&mut self, now: Instant, media: Vec<Medium>, how: MediaLoss) {
         let timings = &self.shared.settings().timings;
         let ends_at = now + timings.wait(timings.media_window_ms);
-        self.media_windows.push((media, Window { ends_at, reason }));
-    }
-
-    /// Remembers a dead link for as long as the server takes to notice.
-    fn haunt(&mut self, now: Instant, media: Vec<Medium>) {
-        let timings = &self.shared.settings().timings;
-        if timings.dead_link_ms > 0 {
-            let until = now + timings.wait(timings.dead_link_ms);
-            self.ghosts.push(Ghost { media, until });
-        }
-    }
-
-    /// Signaling is gone: nothing flows until the client is back with everything.
-    fn signaling_lost(&mut self, now: Instant, reason: u16) {
-        self.report().lost_links += 1;
-        self.open_signaling_window(now, reason);
-        self.haunt(now, Vec::new());
-        for media in &mut self.media {
-            media.is_ready = false;
-        }
-        let now_ms = self.shared.wire_now(now);
-        self.shared.mail.put(event::rtms_interrupted(&self.shared.who, &self.id, now_ms));
-    }
-
-    /// `state_reason` is told at once; `stop_reason` ends the stream when the window passes.
-    fn media_lost(
-        &mut self,
-        now: Instant,
-        media: Vec<Medium>,
-        state_reason: u16,
-        stop_reason: u16,
-    ) {
-        self.report().lost_links += 1;
-        self.haunt(now, media.clone());
-        self.open_media_window(now, media, stop_reason);
-        let event =
-            wire::event(wire::EVENT_MEDIA_INTERRUPTED, self.shared.wire_now(now), json!({}));
-        self.tell(event);
-        self.state(now, wire::STREAM_INTERRUPTED, state_reason);
-    }
-
-    fn beat_signaling(&mut self, now: Instant) {
-        let wire_ms = self.shared.wire_now(now);
-        let timings = &self.shared.settings().timings;
-        let Some(link) = &mut self.signaling else { return };
-        match link.beat(now, wire_ms, timings) {
-            Beat::NotDue => {}
-            Beat::Sent => self.report().keep_alives.sent += 1,
-            Beat::Dead | Beat::Stuck => {
-                self.report().keep_alives.timeouts += 1;
-                self.state(now, wire::STREAM_INTERRUPTED, reason::SIGNAL_INTERRUPTED);
-                self.signaling.take().into_iter().for_each(|link| link.outbox.drop_tcp());
-                self.signaling_lost(now, reason::KEEP_ALIVE_TIMEOUT);
-            }
-        }
-    }
-
-    fn beat_media(&mut self, now: Instant) {
-        let wire_ms = self.shared.wire_now(now);
-        let mut dead = Vec::new();
-        for media in &mut self.media {
-            match media.link.beat(now, wire_ms, &self.shared.world.settings.timings) {
-                Beat::NotDue => {}
-                Beat::Sent => lock(&self.report).keep_alives.sent += 1,
-                Beat::Dead | Beat::Stuck => dead.push(media.link.socket),
-            }
-        }
-        for gone in self.media.extract_if(.., |m| dead.contains(&m.link.socket)).collect::<Vec<_>>()
-        {
-            self.report().keep_alives.timeouts += 1;
-            gone.link.outbox.drop_tcp();
-            let (told, final_reason) = (reason::DATA_INTERRUPTED, reason::KEEP_ALIVE_TIMEOUT);
-            self.media_lost(now, gone.media, told, final_reason);
-        }
-    }
-
-    /// A fault of Zoom's: a link is cut and the stream interrupted.
-    fn cut(&mut self, now: Instant, name: LinkName, how: CutKind) -> Result<(), ControlError> {
-        if name == LinkName::Signaling {
-            let link = self.signaling.take().ok_or(ControlError::NoLink)?;
-            cut_off(link, how);
-            self.signaling_lost(now, reason::SIGNAL_INTERRUPTED);
-            return Ok(());
-        }
-        let cut: Vec<_> = self.media.extract_if(.., |media| name.names(&media.media)).collect();
-        if cut.is_empty() {
-            return Err(ControlError::NoLink);
-        }
-        for media in cut {
-            cut_off(media.link, how);
-            let reason = reason::DATA_INTERRUPTED;
-            self.media_lost(now, media.media, reason, reason);
-        }
-        Ok(())
-    }
-
-    fn each_named(
-        &mut self,
-        name: LinkName,
-        mut action: impl FnMut(&mut Link),
-    ) -> Result<(), ControlError> {
-        let signaling = self.signaling.iter_mut().filter(|_| name == LinkName::Signaling);
-        let media = self.media.iter_mut().filter(|media| name.names(&media.media));
-        let mut found = Err(ControlError::NoLink);
-        for link in signaling.chain(media.map(|media| &mut media.link)) {
-            action(link);
-            found = Ok(());
-        }
-        found
-    }
-
-    /// The server that has the stream dies; another one announces it (section 3.6, case A).
-    fn fail_over(&mut self, now: Instant) {
-        self.server += 1;
-        self.drop_all_links();
-        self.media_windows.clear();
-        self.ghosts.clear();
-        self.open_signaling_window(now, reason::AWAIT_RECONNECTION_TIMEOUT);
-        self.announcement = announcement(&self.shared, &self.id, self.server, now);
-        self.shared.mail.put(self.announcement.clone());
-    }
-
-    fn drop_all_links(&mut self) {
-        let media = self.media.drain(..).map(|media| media.link);
-        self.signaling.take().into_iter().chain(media).for_each(|link| link.outbox.drop_tcp());
-    }
-
-    fn pause(&mut self, now: Instant, pause: bool) {
-        if self.is_paused == pause {
-            return;
-        }
-        self.is_paused = pause;
-        self.flow.skip_to(self.shared.clock.ms(now));
-        let (session, stream) = if pause {
-            (wire::SESSION_PAUSED, wire::STREAM_PAUSED)
-        } else {
-            (wire::SESSION_RESUMED, wire::STREAM_RESUMED)
-        };
-        let now_ms = self.shared.wire_now(now);
-        self.tell(wire::session_state(&self.session_id, session, None, now_ms));
-        self.state(now, stream, 0);
+        let window = Window { ends_at, reason: how.stop_reason() };
+        self.media_windows.push(MissingMedia { media, how, window });
     }
 }
 
 fn announcement(shared: &Shared, id: &str, server: u32, now: Instant) -> Event {
     let url = format!("{}/signaling/{server}", shared.world.origin);
     event::rtms_started(&shared.who, id, &url, shared.wire_now(now))
-}
-
-fn cut_off(link: Link, how: CutKind) {
-    match how {
-        CutKind::Drop => link.outbox.drop_tcp(),
-        CutKind::Reset => link.outbox.reset_tcp(),
-        // An outbox that is dropped closes its socket in order.
-        CutKind::Close => drop(link),
-    }
 }

@@ -30,30 +30,34 @@ pub const SESSION_PAUSED: u64 = 3;
 pub const SESSION_RESUMED: u64 = 4;
 pub const SESSION_STOPPED: u64 = 5;
 
+/// In every handshake answer. What a client sent is not echoed: Zoom's own client sends large ones, and an
+/// echo is not promised (section 4).
+const SEQUENCE: i32 = 1;
+
 /// Message 2 with the media URLs.
-pub fn signaling_accepted(sequence: i64, server_urls: Map<String, Value>) -> String {
+pub fn signaling_accepted(server_urls: Map<String, Value>) -> String {
     json!({
         "msg_type": msg_type::SIGNALING_HAND_SHAKE_RESP, "protocol_version": 1,
-        "sequence": sequence, "status_code": 0, "reason": "",
+        "sequence": SEQUENCE, "status_code": 0, "reason": "",
         "media_server": {"server_urls": server_urls},
     })
     .to_string()
 }
 
 /// Message 4 with the effective parameters.
-pub fn media_accepted(sequence: i64, params: &MediaParams) -> String {
+pub fn media_accepted(params: &MediaParams) -> String {
     json!({
         "msg_type": msg_type::DATA_HAND_SHAKE_RESP, "protocol_version": 1,
-        "sequence": sequence, "status_code": 0, "reason": "",
+        "sequence": SEQUENCE, "status_code": 0, "reason": "",
         "payload_encrypted": false, "media_params": params,
     })
     .to_string()
 }
 
 /// Message 2 or 4 (`answer`) that says no.
-pub fn refused(answer: u16, sequence: i64, refusal: Refusal) -> String {
+pub fn refused(answer: u16, refusal: Refusal) -> String {
     json!({
-        "msg_type": answer, "protocol_version": 1, "sequence": sequence,
+        "msg_type": answer, "protocol_version": 1, "sequence": SEQUENCE,
         "status_code": refusal.code, "reason": refusal.reason,
     })
     .to_string()

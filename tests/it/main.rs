@@ -1,5 +1,6 @@
-//! Everything from the outside: the store on both databases, the daemon over real sockets.
+//! Everything from the outside: the store on both databases, the simulator, the daemon over real sockets.
 
+mod daemon;
 mod http;
 mod install;
 mod simulator;

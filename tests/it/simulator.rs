@@ -1,5 +1,6 @@
 //! The simulator, driven by raw WebSocket clients and a small webhook endpoint.
 
+mod command;
 mod faults;
 mod handshake;
 mod kit;

@@ -51,6 +51,9 @@ pub struct HandshakeAnswer {
     /// Message 2 only: the media URLs by key.
     #[serde(default)]
     media_server: Option<MediaServer>,
+    /// Message 4 only: what Zoom gives, by medium.
+    #[serde(default)]
+    pub media_params: Value,
 }
 
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]

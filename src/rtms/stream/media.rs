@@ -1,14 +1,17 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::verdict::{Verdict, verdict};
-use super::{Lane, LinkId, Loss, MediaLink, Output, Socket, Stream, find};
+use super::{End, Lane, LinkId, Loss, MediaLink, Output, Socket, Stream, find};
 use crate::model::{EntryBody, Outcome, Participant};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::{
     FrameInfo, HandshakeAnswer, MEDIA_TYPE_ALL, Medium, Message, Outgoing, msg_type,
 };
-use crate::rtms::params::ConnectionMode;
+use crate::rtms::params::{ConnectionMode, Effective};
+
+/// How long the socket of a link that Zoom reports as lost may take to show it.
+const REPORT_GRACE: Duration = Duration::from_secs(1);
 
 /// The keys under which a medium's URL may come; only some are documented (section 3.3, section 22).
 fn url_keys(medium: Medium) -> &'static [&'static str] {
@@ -39,10 +42,11 @@ impl<T: AsRef<str>> Stream<T> {
                 buffer_data,
             };
         };
-        let (media_type, media_params) = match lane {
-            Lane::All => (MEDIA_TYPE_ALL, setup.params.media_params(&setup.params.media)),
-            Lane::Only(medium) => (medium.bit(), setup.params.media_params(&[medium])),
+        let media_type = match lane {
+            Lane::All => MEDIA_TYPE_ALL,
+            Lane::Only(medium) => medium.bit(),
         };
+        let media_params = setup.params.media_params(&self.media_of(lane));
         Outgoing::MediaHandshake {
             key,
             instance_id,
@@ -64,7 +68,11 @@ impl<T: AsRef<str>> Stream<T> {
         }
         if self.media.is_empty() {
             let detail = "no medium that is wanted has a URL that is allowed";
-            self.finish(super::end(Outcome::Refused, None, detail));
+            self.finish(End {
+                outcome: Outcome::Refused,
+                stop_reason: None,
+                detail: detail.to_owned(),
+            });
         }
     }
 
@@ -82,7 +90,7 @@ impl<T: AsRef<str>> Stream<T> {
         let timings = &self.setup.timings;
         let link = Link::dialing(now, timings.media_window, timings);
         self.outputs.push_back(Output::Dial(LinkId::Media(lane), endpoint.clone()));
-        self.media.push(MediaLink { lane, endpoint, link });
+        self.media.push(MediaLink { lane, endpoint, link, effective: None });
     }
 
     fn without(&mut self, lane: Lane, cause: &str) {
@@ -129,13 +137,31 @@ impl<T: AsRef<str>> Stream<T> {
         }
         let status = answer.status_code;
         match verdict(status, &answer.reason) {
-            Verdict::Accepted => self.media_joined(now, id),
+            Verdict::Accepted => {
+                self.keep_effective(lane, answer);
+                self.media_joined(now, id);
+            }
             // Zoom forgets a stream that it has ended: its answer must not hide why it did.
             _ if !self.is_running() => self.lost(now, id, Loss::Refused(status), Socket::Open),
             Verdict::Retry => self.lost(now, id, Loss::Refused(status), Socket::Open),
             Verdict::Duplicate => self.lost(now, id, Loss::Duplicate(status), Socket::Open),
             Verdict::WithoutMedium => self.refuse_lane(id, answer),
             Verdict::Final(outcome) => self.refused(outcome, id.as_str(), answer),
+        }
+    }
+
+    fn keep_effective(&mut self, lane: Lane, answer: &HandshakeAnswer) {
+        let asked = &self.setup.params;
+        let effective = Effective::read(asked, &self.media_of(lane), &answer.media_params);
+        if let Some(media) = self.media.iter_mut().find(|media| media.lane == lane) {
+            media.effective = Some(effective);
+        }
+    }
+
+    fn media_of(&self, lane: Lane) -> Vec<Medium> {
+        match lane {
+            Lane::All => self.setup.params.media.clone(),
+            Lane::Only(medium) => vec![medium],
         }
     }
 
@@ -165,18 +191,96 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     /// Zoom lost a media link of ours and does not say which. If one is being rebuilt or is new, it is that
-    /// one; otherwise all of them are dialled again, since the fault may be in the other direction only.
+    /// one. Otherwise its socket has a moment to show it, so that the other media stay untouched.
     pub(super) fn media_reported_lost(&mut self, now: Instant) {
-        if !self.is_running() {
-            return;
+        if self.is_running() && self.stable_lanes().is_some() {
+            self.media_report_due.get_or_insert(now + REPORT_GRACE);
         }
+    }
+
+    /// No socket showed the loss: all of them are dialled again, since the fault may be in the other
+    /// direction only.
+    pub(super) fn act_on_media_report(&mut self, now: Instant) {
+        self.media_report_due = None;
+        let lanes = self.stable_lanes().filter(|_| self.is_running());
+        for lane in lanes.unwrap_or_default() {
+            self.lost(now, LinkId::Media(lane), Loss::Reported, Socket::Open);
+        }
+    }
+
+    /// The media links that are wanted, if every one of them is stable.
+    fn stable_lanes(&self) -> Option<Vec<Lane>> {
         let wanted = self.media.iter().filter(|media| !media.link.is_down());
-        let stable: Vec<Lane> =
-            wanted.clone().filter(|media| media.link.is_stable()).map(|media| media.lane).collect();
-        if stable.len() == wanted.count() {
-            for lane in stable {
-                self.lost(now, LinkId::Media(lane), Loss::Reported, Socket::Open);
-            }
+        let is_stable = wanted.clone().all(|media| media.link.is_stable());
+        is_stable.then(|| wanted.map(|media| media.lane).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{IdKey, Instance, Product, StreamId};
+    use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
+    use crate::rtms::params::{Effective, Params, Preset};
+    use crate::rtms::stream::{Input, Setup, Timings};
+    use crate::secret::Secret;
+
+    const AUDIO: Lane = Lane::Only(Medium::Audio);
+
+    /// A stream for audio whose signaling is live and whose media link waits for its answer.
+    fn handshaking(now: Instant) -> Stream<String> {
+        let policy = Policy::new(ZOOM_HOSTS.map(String::from).to_vec(), false);
+        let endpoint = policy.endpoint("wss://rtms.zoom.us/").unwrap();
+        let setup = Setup {
+            stream_id: StreamId::parse("e1f2a3b4").unwrap(),
+            instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "4444AAA==").unwrap(),
+            signature: Secret::new("19302915".to_owned()),
+            params: Preset::AudioOnly.params(),
+            policy,
+            timings: Timings::default(),
+        };
+        let mut stream = Stream::new(now, 1, setup, endpoint);
+        let urls = json!({ "audio": "wss://media.zoom.us/audio" });
+        let answer =
+            json!({ "msg_type": 2, "status_code": 0, "media_server": { "server_urls": urls } });
+        stream.handle(now, Input::Opened(LinkId::Signaling));
+        stream.handle(now, Input::Text(LinkId::Signaling, answer.to_string()));
+        stream.handle(now, Input::Opened(LinkId::Media(AUDIO)));
+        stream
+    }
+
+    fn answer(stream: &mut Stream<String>, now: Instant, answer: &serde_json::Value) {
+        stream.handle(now, Input::Text(LinkId::Media(AUDIO), answer.to_string()));
+    }
+
+    #[test]
+    fn what_zoom_gives_on_a_link_is_known_once_it_has_accepted() {
+        let now = Instant::now();
+        let mut stream = handshaking(now);
+        assert_eq!(stream.effective(AUDIO), None);
+        let media_params = json!({ "audio": { "codec": 4, "sample_rate": 3 } });
+        let accepted = json!({ "msg_type": 4, "status_code": 0, "media_params": media_params });
+        answer(&mut stream, now, &accepted);
+        let asked = Preset::AudioOnly.params();
+        let effective = stream.effective(AUDIO).unwrap();
+        assert_eq!(*effective, Effective::read(&asked, &[Medium::Audio], &media_params));
+        let changed: Vec<String> =
+            effective.differences(&asked).into_iter().map(|difference| difference.field).collect();
+        assert_eq!(changed, ["audio.codec", "audio.sample_rate"]);
+        assert_eq!(stream.effective(Lane::All), None);
+    }
+
+    #[test]
+    fn odd_parameters_in_an_answer_do_not_end_a_link() {
+        for odd in [json!(null), json!([]), json!("?"), json!({ "audio": 7 })] {
+            let now = Instant::now();
+            let mut stream = handshaking(now);
+            let accepted = json!({ "msg_type": 4, "status_code": 0, "media_params": odd });
+            answer(&mut stream, now, &accepted);
+            let asked = Params { media: vec![Medium::Audio], ..Params::default() };
+            assert_eq!(stream.effective(AUDIO).unwrap().differences(&asked), []);
         }
     }
 }

@@ -1,10 +1,9 @@
-//! The JSON of a script file, and the checks that make it a script (pure).
+//! From the JSON of a script file to a script: lookups, order and checks (pure).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde::Deserialize;
-
+use super::file::{EndItem, File, Item, PersonItem, SayItem};
 use super::{Chat, Cue, Ending, MAX_SCRIPT_BYTES, Person, Script, ScriptError, Utterance, Voice};
 use crate::model::Product;
 use crate::simulator::control::Verb;
@@ -21,88 +20,6 @@ const MAX_MEETING_ID: u64 = 99_999_000_000;
 type Clips = HashMap<String, Arc<[u8]>>;
 /// Finds the bytes of an audio file; `None` when audio is not wanted.
 pub(super) type FindClip<'a> = &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, ScriptError>;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    title: String,
-    #[serde(default = "meeting")]
-    product: String,
-    meeting_id: String,
-    account_id: String,
-    host: String,
-    people: Vec<PersonItem>,
-    timeline: Vec<Item>,
-    end: Option<EndItem>,
-}
-
-fn meeting() -> String {
-    "meeting".to_owned()
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PersonItem {
-    key: String,
-    user_id: u32,
-    name: String,
-}
-
-/// One row of the timeline: a time and exactly one thing that happens then.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Item {
-    at_ms: u32,
-    join: Option<String>,
-    leave: Option<String>,
-    say: Option<SayItem>,
-    chat: Option<ChatItem>,
-    share_start: Option<String>,
-    share_stop: Option<Nothing>,
-    video_on: Option<String>,
-    video_off: Option<String>,
-    pause: Option<Nothing>,
-    resume: Option<Nothing>,
-    fault: Option<Verb>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SayItem {
-    who: String,
-    text: String,
-    audio: Option<String>,
-    duration_ms: u32,
-    #[serde(default = "english")]
-    language: i64,
-}
-
-fn english() -> i64 {
-    9
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChatItem {
-    who: String,
-    text: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EndItem {
-    at_ms: u32,
-    #[serde(default = "meeting_ended")]
-    stop_reason: u16,
-}
-
-fn meeting_ended() -> u16 {
-    6
-}
 
 pub(super) fn parse(text: &str, find_clip: FindClip<'_>) -> Result<Script, ScriptError> {
     if text.len() > MAX_SCRIPT_BYTES {
@@ -422,7 +339,8 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_script_plays() {
-        assert!(!Script::built_in().cues.is_empty());
+    fn the_built_in_script_plays_and_every_line_has_a_recorded_voice() {
+        let script = Script::built_in();
+        assert!(script.utterances.iter().all(|said| matches!(said.voice, Voice::Clip(_))));
     }
 }

@@ -124,14 +124,14 @@ impl Stream {
         if taken { Err(Refusal::DUPLICATE_MEDIA) } else { Ok(()) }
     }
 
-    pub(super) fn accept_media(&mut self, link: Link, sequence: i64, admission: Admission) {
+    pub(super) fn accept_media(&mut self, link: Link, admission: Admission) {
         let Admission { media, is_all, params } = admission;
         let overlaps = |other: &[Medium]| other.iter().any(|medium| media.contains(medium));
         for kicked in self.media.extract_if(.., |open| overlaps(&open.media)) {
             kicked.link.outbox.drop_tcp();
         }
-        self.media_windows.retain(|(missing, _)| !overlaps(missing));
-        link.outbox.send(wire::media_accepted(sequence, &params));
+        self.media_windows.retain(|missing| !overlaps(&missing.media));
+        link.outbox.send(wire::media_accepted(&params));
         let encoder = params.audio.map(|audio| self.shared.world.encoder(audio));
         self.media.push(MediaLink { link, media, is_all, is_ready: false, params, encoder });
         self.report().media_handshakes += 1;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::loss::MediaLoss;
 use super::{Stream, reason};
 use crate::rtms::message::{Medium, msg_type};
 use crate::simulator::link::Link;
@@ -26,15 +27,9 @@ impl Stream {
         Ok(())
     }
 
-    pub(super) fn accept_signaling(
-        &mut self,
-        now: Instant,
-        link: Link,
-        sequence: i64,
-        buffer_data: bool,
-    ) {
+    pub(super) fn accept_signaling(&mut self, now: Instant, link: Link, buffer_data: bool) {
         self.replace_links(now);
-        link.outbox.send(wire::signaling_accepted(sequence, self.server_urls()));
+        link.outbox.send(wire::signaling_accepted(self.server_urls()));
         self.signaling = Some(link);
         self.signaling_window = None;
         self.report().signaling_handshakes += 1;
@@ -51,7 +46,7 @@ impl Stream {
         let media: Vec<Vec<Medium>> = self.media.iter().map(|media| media.media.clone()).collect();
         self.drop_all_links();
         for media in media {
-            self.open_media_window(now, media, reason::AWAIT_RECONNECTION_TIMEOUT);
+            self.open_media_window(now, media, MediaLoss::Replaced);
         }
     }
 
@@ -95,7 +90,7 @@ impl Stream {
         let refusal = Refusal::DUPLICATE_SIGNALING;
         self.report().refused(refusal);
         self.report().breach("a second handshake on one socket".to_owned());
-        self.tell(wire::refused(msg_type::SIGNALING_HAND_SHAKE_RESP, 0, refusal));
+        self.tell(wire::refused(msg_type::SIGNALING_HAND_SHAKE_RESP, refusal));
     }
 
     /// Message 5. Subscribing to joins tells who is there already.

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 pub const CLIENT_ID: &str = "demoClientId01";
@@ -131,12 +132,19 @@ pub fn script_with(items: Value) -> Script {
 }
 
 pub fn settings() -> Settings {
-    Settings { script: script_with(json!([])), ..Settings::default() }
+    // Few clients here say goodbye.
+    let timings = Timings { close_ms: 200, ..Timings::default() };
+    Settings { script: script_with(json!([])), timings, ..Settings::default() }
 }
 
 /// Waits so short that a test sees them pass, but for those that it sets itself.
 pub fn fast() -> Timings {
-    Timings { time_scale: 100.0, webhook_deadline_ms: 300_000, ..Timings::default() }
+    Timings {
+        time_scale: 100.0,
+        webhook_deadline_ms: 300_000,
+        close_ms: 20_000,
+        ..Timings::default()
+    }
 }
 
 /// A simulator with an endpoint that it has told of its first stream.
@@ -332,7 +340,8 @@ impl Client {
 
     /// Ends with a Close frame 1000.
     pub async fn close(mut self) {
-        let _ = self.socket.close(None).await;
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let _ = self.socket.close(Some(frame)).await;
         while let Some(Ok(_)) = self.socket.next().await {}
     }
 }

@@ -1,1 +1,242 @@
+//! Webhooks and REST: signatures, the challenge, retries, starting over REST; and TLS.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use rtmsd::secret::Secret;
+use rtmsd::simulator::{Settings, Start, Timings, Validation};
+use serde_json::{Value, json};
+
+use super::kit::{Client, Endpoint, SECRET_TOKEN, fast, good_answer, hmac_hex};
+use super::kit::{handshake, settings, simulate};
+
+const TOKEN: &str = "test-token";
+
+#[tokio::test]
+async fn every_webhook_is_signed_over_its_raw_body_with_a_timestamp_in_seconds() {
+    let mut endpoint = Endpoint::good().await;
+    let _simulator = simulate(settings(), &endpoint).await;
+    for event in ["endpoint.url_validation", "meeting.started", "meeting.rtms_started"] {
+        let hook = endpoint.next(event).await;
+        let header = |name: &str| hook.headers[name].to_str().unwrap().to_owned();
+        let timestamp = header("x-zm-request-timestamp");
+        assert_eq!(timestamp.len(), 10);
+        let signed = format!("v0:{timestamp}:{}", hook.raw);
+        assert_eq!(header("x-zm-signature"), format!("v0={}", hmac_hex(SECRET_TOKEN, &signed)));
+        assert_eq!(header("content-type"), "application/json; charset=utf-8");
+        assert_eq!(header("user-agent"), "Zoom Marketplace/1.0a");
+        assert!(!header("x-zm-request-id").is_empty());
+        assert!(hook.body["event_ts"].is_i64());
+    }
+}
+
+#[tokio::test]
+async fn meeting_started_is_nested_and_rtms_started_flat() {
+    let mut endpoint = Endpoint::good().await;
+    let _simulator = simulate(settings(), &endpoint).await;
+    let started = endpoint.next("meeting.started").await.body["payload"].take();
+    assert_eq!(started["account_id"], "acc-1");
+    assert_eq!(started["object"]["id"], "91234567890");
+    assert_eq!(started["object"]["host_id"], "u-ana");
+    let rtms = endpoint.next("meeting.rtms_started").await.body["payload"].take();
+    assert_eq!(rtms["meeting_uuid"], started["object"]["uuid"]);
+    assert_eq!((&rtms["operator_id"], &rtms["is_original_host"]), (&json!("u-ana"), &json!(true)));
+}
+
+#[tokio::test]
+async fn meetings_have_ids_of_their_own_and_some_begin_with_a_slash() {
+    let mut endpoint = Endpoint::good().await;
+    let _simulator = simulate(Settings { meetings: 2, ..settings() }, &endpoint).await;
+    let one = endpoint.next("meeting.rtms_started").await.body["payload"].take();
+    let other = endpoint.next("meeting.rtms_started").await.body["payload"].take();
+    for key in ["meeting_id", "meeting_uuid", "rtms_stream_id"] {
+        assert_ne!(one[key], other[key]);
+    }
+    let uuids = [&one, &other].map(|payload| payload["meeting_uuid"].as_str().unwrap());
+    assert!(uuids.iter().any(|uuid| uuid.starts_with('/')));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_the_challenge_gets_no_events() {
+    let endpoint = Endpoint::answering(Arc::new(|_| {
+        axum::Json(json!({"plainToken": "x", "encryptedToken": "y"})).into_response()
+    }));
+    let mut endpoint = endpoint.await;
+    let simulator = simulate(settings(), &endpoint).await;
+    assert_eq!(simulator.validated().await, Validation::Refused);
+    let report = simulator.shutdown().await;
+    assert_eq!(endpoint.rest(), ["endpoint.url_validation"]);
+    assert!(report.webhooks.withheld >= 2);
+    assert!(!report.is_clean());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_not_up_yet_is_challenged_again() {
+    let asked = Arc::new(AtomicU32::new(0));
+    let mut endpoint = Endpoint::answering(Arc::new(move |hook| {
+        if asked.fetch_add(1, Ordering::Relaxed) < 2 {
+            return StatusCode::BAD_GATEWAY.into_response();
+        }
+        good_answer(hook)
+    }))
+    .await;
+    let simulator = simulate(Settings { timings: fast(), ..settings() }, &endpoint).await;
+    endpoint.next("meeting.rtms_started").await;
+    assert_eq!(simulator.report().webhooks.validation, Some(Validation::Passed));
+}
+
+#[tokio::test]
+async fn the_challenge_can_be_skipped() {
+    let mut endpoint = Endpoint::good().await;
+    let settings = Settings { skip_url_validation: true, ..settings() };
+    let _simulator = simulate(settings, &endpoint).await;
+    endpoint.next("meeting.started").await;
+    assert!(!endpoint.rest().contains(&"endpoint.url_validation".to_owned()));
+}
+
+/// Answers `meeting.started` so; everything else well.
+async fn endpoint_that_answers(status: StatusCode) -> Endpoint {
+    Endpoint::answering(Arc::new(move |hook| {
+        if hook.body["event"] == "meeting.started" {
+            let away = [("location", "/elsewhere")];
+            return (status, away).into_response();
+        }
+        good_answer(hook)
+    }))
+    .await
+}
+
+/// The retry schedule in the same proportions, fast.
+fn quick_retries() -> Settings {
+    let timings = Timings { webhook_retries_ms: [20, 40, 60], ..Timings::default() };
+    Settings { timings, ..settings() }
+}
+
+#[tokio::test]
+async fn a_5xx_is_tried_three_times_more_with_the_same_body_and_id() {
+    let mut endpoint = endpoint_that_answers(StatusCode::SERVICE_UNAVAILABLE).await;
+    let simulator = simulate(quick_retries(), &endpoint).await;
+    let first = endpoint.next("meeting.started").await;
+    for _ in 0..3 {
+        let retry = endpoint.next("meeting.started").await;
+        assert_eq!(retry.raw, first.raw);
+        assert_eq!(retry.headers["x-zm-request-id"], first.headers["x-zm-request-id"]);
+    }
+    let report = simulator.shutdown().await;
+    assert_eq!(report.webhooks.failed_attempts, 4);
+    assert_eq!(report.webhooks.given_up, 1);
+}
+
+#[tokio::test]
+async fn a_4xx_and_a_redirect_are_final() {
+    for status in [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS, StatusCode::FOUND] {
+        let mut endpoint = endpoint_that_answers(status).await;
+        let simulator = simulate(quick_retries(), &endpoint).await;
+        endpoint.next("meeting.rtms_started").await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let report = simulator.shutdown().await;
+        assert_eq!((report.webhooks.given_up, report.webhooks.failed_attempts), (1, 0));
+        assert!(!endpoint.rest().contains(&"meeting.started".to_owned()), "{status}");
+    }
+}
+
+async fn patch(base: &str, meeting_id: &str, token: &str, body: Value) -> (u16, Value) {
+    let url = format!("{base}/v2/live_meetings/{meeting_id}/rtms_app/status");
+    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_root_certificates(rustls::RootCertStore::empty())
+    .with_no_client_auth();
+    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap();
+    let response = client.patch(url).bearer_auth(token).json(&body).send().await.unwrap();
+    let status = response.status().as_u16();
+    (status, serde_json::from_str(&response.text().await.unwrap()).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn rest_starts_pauses_and_stops_streams_of_a_live_meeting() {
+    let mut endpoint = Endpoint::good().await;
+    let access_token = Some(Secret::new(TOKEN.to_owned()));
+    let settings = Settings { start: Start::Rest, access_token, ..settings() };
+    let simulator = simulate(settings, &endpoint).await;
+    let started = endpoint.next("meeting.started").await.body["payload"]["object"].take();
+    let meeting_id = started["id"].as_str().unwrap();
+    assert!(endpoint.rest().is_empty());
+    let base = simulator.base_url();
+    let call = async |action: &str| {
+        let body = json!({"action": action, "settings": {"client_id": "demoClientId01"}});
+        patch(&base, meeting_id, TOKEN, body).await
+    };
+    assert_eq!(call("start").await, (204, json!(null)));
+    let one = endpoint.next("meeting.rtms_started").await.body["payload"].take();
+    assert_eq!(one["meeting_uuid"], started["uuid"]);
+    assert_eq!(call("start").await.0, 204);
+    assert_eq!(call("pause").await.0, 204);
+    assert_eq!(call("stop").await.0, 204);
+    let stopped = endpoint.next("meeting.rtms_stopped").await.body["payload"].take();
+    assert_eq!(stopped["stop_reason"], 2);
+    assert_eq!(call("start").await.0, 204);
+    let other = endpoint.next("meeting.rtms_started").await.body["payload"].take();
+    assert_ne!(one["rtms_stream_id"], other["rtms_stream_id"]);
+    assert_eq!(simulator.report().streams.len(), 2);
+}
+
+#[tokio::test]
+async fn rest_refuses_in_zooms_words() {
+    let endpoint = Endpoint::good().await;
+    let access_token = Some(Secret::new(TOKEN.to_owned()));
+    let simulator = simulate(Settings { access_token, ..settings() }, &endpoint).await;
+    let base = simulator.base_url();
+    let start = json!({"action": "start"});
+    let code = async |meeting_id: &str, token: &str, body: &Value| {
+        let (status, body) = patch(&base, meeting_id, token, body.clone()).await;
+        assert!(body["message"].is_string());
+        (status, body["code"].as_i64().unwrap())
+    };
+    assert_eq!(code("91234567890", "wrong", &start).await, (401, 124));
+    assert_eq!(code("5", TOKEN, &start).await, (404, 3001));
+    assert_eq!(code("91234567890", TOKEN, &json!({"action": "jump"})).await, (400, 300));
+    assert_eq!(code("91234567890", TOKEN, &json!([])).await, (400, 300));
+    let foreign = json!({"action": "start", "settings": {"client_id": "other"}});
+    assert_eq!(code("91234567890", TOKEN, &foreign).await, (403, 13262));
+}
+
+#[tokio::test]
+async fn wss_is_served_under_localhost_with_a_ca_that_is_kept() {
+    use rustls::pki_types::pem::PemObject;
+    let folder = tempfile::tempdir().unwrap();
+    let tls = Settings { tls_dir: Some(folder.path().to_owned()), ..settings() };
+    let mut endpoint = Endpoint::good().await;
+    let simulator = simulate(tls.clone(), &endpoint).await;
+    let ca_file = simulator.tls_files().unwrap().ca.clone();
+    let ca = std::fs::read(&ca_file).unwrap();
+    let started = endpoint.next("meeting.rtms_started").await.body["payload"].take();
+    let url = started["server_urls"].as_str().unwrap();
+    assert!(url.starts_with("wss://localhost:") && simulator.base_url().starts_with("https://"));
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(&ca).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tcp = tokio::net::TcpStream::connect(simulator.addr()).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let name = "localhost".try_into().unwrap();
+    let stream = connector.connect(name, tcp).await.unwrap();
+    let mut client = Client::over(url, stream).await;
+    client.send(&handshake(&started, "meeting_uuid", 1)).await;
+    let answer = client.receive().await;
+    let media = answer["media_server"]["server_urls"]["audio"].as_str().unwrap();
+    assert!(media.starts_with("wss://localhost:"));
+    assert!(simulator.shutdown().await.is_clean());
+
+    let again = simulate(tls, &endpoint).await;
+    assert_eq!(std::fs::read(&again.tls_files().unwrap().ca).unwrap(), ca);
+}

@@ -1,0 +1,184 @@
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::wire::{self, Coded};
+use super::{
+    AudioCodec, AudioContent, AudioStreams, Channels, Language, Params, Resolution, SampleRate,
+    VideoCodec, VideoSelect,
+};
+use crate::rtms::message::Medium;
+
+/// What Zoom says it gives on one media link (section 6.4): it wins over what was asked. A medium is `None` where it
+/// is not on the link; a field is `None` where Zoom says something that this version does not know. What Zoom does
+/// not mention is as asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Effective {
+    pub audio: Option<EffectiveAudio>,
+    pub video: Option<EffectiveVideo>,
+    pub share: Option<EffectiveShare>,
+    pub transcript: Option<EffectiveTranscript>,
+}
+
+/// See [`super::AudioParams`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct EffectiveAudio {
+    pub content_type: Option<AudioContent>,
+    pub codec: Option<AudioCodec>,
+    pub sample_rate: Option<SampleRate>,
+    pub channels: Option<Channels>,
+    pub streams: Option<AudioStreams>,
+    pub send_rate_ms: Option<u32>,
+}
+
+/// See [`super::VideoParams`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct EffectiveVideo {
+    pub codec: Option<VideoCodec>,
+    pub resolution: Option<Resolution>,
+    pub fps: Option<u32>,
+    pub select: Option<VideoSelect>,
+}
+
+/// See [`super::ShareParams`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct EffectiveShare {
+    pub codec: Option<VideoCodec>,
+    pub resolution: Option<Resolution>,
+    pub fps: Option<u32>,
+}
+
+/// See [`super::TranscriptParams`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct EffectiveTranscript {
+    pub language: Option<Language>,
+    pub identify_language: Option<bool>,
+}
+
+/// A field that Zoom decided otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// With its medium: `audio.codec`.
+    pub field: String,
+    pub asked: Value,
+    /// Null where it is something that this version does not know.
+    pub given: Value,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, asked, given } = self;
+        match given {
+            Value::Null => write!(f, "{field} is unknown instead of {asked}"),
+            given => write!(f, "{field} is {given} instead of {asked}"),
+        }
+    }
+}
+
+impl Effective {
+    /// Reads the `media_params` of the answer on a link that carries these media. Whatever comes, nothing fails.
+    pub fn read(asked: &Params, media: &[Medium], media_params: &Value) -> Self {
+        let echo =
+            |medium| media.contains(&medium).then(|| Echo(media_params.get(wire::key(medium))));
+        Self {
+            audio: echo(Medium::Audio).map(|echo| echo.audio(asked)),
+            video: echo(Medium::Video).map(|echo| echo.video(asked)),
+            share: echo(Medium::Share).map(|echo| echo.share(asked)),
+            transcript: echo(Medium::Transcript).map(|echo| echo.transcript(asked)),
+        }
+    }
+
+    /// What differs from what was asked.
+    pub fn differences(&self, asked: &Params) -> Vec<Difference> {
+        let (asked, given) = (json(asked), json(self));
+        let mut differences = Vec::new();
+        for (medium, fields) in given.as_object().into_iter().flatten() {
+            for (field, given) in fields.as_object().into_iter().flatten() {
+                let asked = &asked[medium][field];
+                if given != asked {
+                    let field = format!("{medium}.{field}");
+                    let (asked, given) = (asked.clone(), given.clone());
+                    differences.push(Difference { field, asked, given });
+                }
+            }
+        }
+        differences
+    }
+}
+
+fn json(value: impl Serialize) -> Value {
+    serde_json::to_value(value).expect("string keys and plain values always serialize")
+}
+
+/// A medium's object in the answer, if there is one.
+struct Echo<'a>(Option<&'a Value>);
+
+impl Echo<'_> {
+    fn audio(&self, asked: &Params) -> EffectiveAudio {
+        let asked = asked.audio;
+        EffectiveAudio {
+            content_type: self.code("content_type", asked.content_type),
+            codec: self.code("codec", asked.codec),
+            sample_rate: self.code("sample_rate", asked.sample_rate),
+            channels: self.code("channel", asked.channels),
+            streams: self.code("data_opt", asked.streams),
+            send_rate_ms: self.number("send_rate", asked.send_rate_ms),
+        }
+    }
+
+    fn video(&self, asked: &Params) -> EffectiveVideo {
+        let asked = asked.video;
+        EffectiveVideo {
+            codec: self.code("codec", asked.codec),
+            resolution: self.code("resolution", asked.resolution),
+            fps: self.number("fps", asked.fps),
+            select: self.code("data_opt", asked.select),
+        }
+    }
+
+    fn share(&self, asked: &Params) -> EffectiveShare {
+        let asked = asked.share;
+        EffectiveShare {
+            codec: self.code("codec", asked.codec),
+            resolution: self.code("resolution", asked.resolution),
+            fps: self.number("fps", asked.fps),
+        }
+    }
+
+    fn transcript(&self, asked: &Params) -> EffectiveTranscript {
+        let asked = asked.transcript;
+        EffectiveTranscript {
+            language: self.code("src_language", asked.language),
+            identify_language: self.field("enable_lid", asked.identify_language, boolean),
+        }
+    }
+
+    fn code<T: Coded>(&self, key: &str, asked: T) -> Option<T> {
+        self.field(key, asked, |value| T::from_code(integer(value)?))
+    }
+
+    fn number(&self, key: &str, asked: u32) -> Option<u32> {
+        self.field(key, asked, |value| integer(value)?.try_into().ok())
+    }
+
+    fn field<T>(&self, key: &str, asked: T, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        match self.0.and_then(|object| object.get(key)) {
+            None | Some(Value::Null) => Some(asked),
+            Some(value) => read(value),
+        }
+    }
+}
+
+/// Zoom's texts show some numbers as strings.
+fn integer(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+fn boolean(value: &Value) -> Option<bool> {
+    value.as_bool().or_else(|| match integer(value)? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    })
+}

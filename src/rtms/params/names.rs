@@ -1,0 +1,161 @@
+use serde::{Serialize, Serializer};
+
+/// A closed set of values that people name. Their numbers on the wire are in `wire.rs`.
+pub trait Named: Copy + PartialEq + 'static {
+    const ALL: &'static [Self];
+
+    /// The name in settings and API, then the other names that are read: those of Zoom's samples.
+    fn names(self) -> &'static [&'static str];
+
+    /// The name in settings and API.
+    fn as_str(self) -> &'static str {
+        self.names()[0]
+    }
+
+    /// The value of this name; case, and which of `-` and `_` is written, do not matter.
+    fn parse(text: &str) -> Option<Self> {
+        let is_name = |value: &Self| value.names().iter().any(|name| is_same(name, text));
+        Self::ALL.iter().copied().find(is_name)
+    }
+}
+
+fn is_same(name: &str, text: &str) -> bool {
+    let fold = |byte: u8| if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
+    name.bytes().map(fold).eq(text.bytes().map(fold))
+}
+
+/// An enum whose variants have names.
+macro_rules! named {
+    ($(#[$about:meta])* $type:ident { $($variant:ident: $name:literal $(or $other:literal)*,)+ }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $type {
+            $($variant),+
+        }
+
+        impl $crate::rtms::params::Named for $type {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            fn names(self) -> &'static [&'static str] {
+                match self {
+                    $(Self::$variant => &[$name $(, $other)*]),+
+                }
+            }
+        }
+
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str($crate::rtms::params::Named::as_str(*self))
+            }
+        }
+    };
+}
+pub(super) use named;
+
+named! {
+    /// One socket per medium, or one for all of them (section 3.3).
+    ConnectionMode {
+        Split: "split",
+        Unified: "unified" or "combined",
+    }
+}
+
+named! {
+    /// How audio is packed (section 10.7).
+    AudioContent {
+        Rtp: "rtp",
+        Raw: "raw",
+    }
+}
+
+named! {
+    /// Section 10.10.
+    AudioCodec {
+        L16: "l16",
+        G711: "g711",
+        G722: "g722",
+        Opus: "opus",
+    }
+}
+
+named! {
+    /// Section 10.12.
+    Channels {
+        Mono: "mono",
+        Stereo: "stereo",
+    }
+}
+
+named! {
+    /// Everybody in one stream, or one stream per participant with up to three speakers at a time (section 8.1).
+    AudioStreams {
+        Mixed: "mixed",
+        PerParticipant: "per_participant" or "multi" or "multiple" or "individual",
+    }
+}
+
+named! {
+    /// How cameras and shared screens are encoded (section 10.10).
+    VideoCodec {
+        Jpg: "jpg" or "jpeg",
+        Png: "png",
+        H264: "h264",
+    }
+}
+
+named! {
+    /// Section 10.11: 854x480 or 640x360, 1280x720, 1920x1080, 2560x1440.
+    Resolution {
+        Sd: "sd",
+        Hd: "hd",
+        Fhd: "fhd",
+        Qhd: "qhd",
+    }
+}
+
+named! {
+    /// Whose camera: the active speaker's, or that of one participant who is subscribed to (section 10.9).
+    VideoSelect {
+        Active: "active" or "active_speaker" or "single_active" or "speaker" or "speaker_view" or "mixed_speaker",
+        Individual: "individual" or "single_individual",
+    }
+}
+
+/// Section 10.12. Its names are the rate in Hz.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleRate {
+    Khz8,
+    Khz16,
+    Khz32,
+    Khz48,
+}
+
+impl SampleRate {
+    pub fn hz(self) -> u32 {
+        match self {
+            SampleRate::Khz8 => 8_000,
+            SampleRate::Khz16 => 16_000,
+            SampleRate::Khz32 => 32_000,
+            SampleRate::Khz48 => 48_000,
+        }
+    }
+}
+
+impl Named for SampleRate {
+    const ALL: &'static [Self] = &[Self::Khz8, Self::Khz16, Self::Khz32, Self::Khz48];
+
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            SampleRate::Khz8 => &["8000", "8khz"],
+            SampleRate::Khz16 => &["16000", "16khz"],
+            SampleRate::Khz32 => &["32000", "32khz"],
+            SampleRate::Khz48 => &["48000", "48khz"],
+        }
+    }
+}
+
+impl Serialize for SampleRate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.hz())
+    }
+}

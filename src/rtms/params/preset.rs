@@ -1,0 +1,48 @@
+use super::names::named;
+use super::{
+    AudioParams, ConnectionMode, Params, SampleRate, ShareParams, TranscriptParams, VideoCodec,
+    VideoParams,
+};
+use crate::rtms::message::Medium;
+
+named! {
+    /// Parameters for a purpose, to start from.
+    Preset {
+        Transcription: "transcription",
+        AudioOnly: "audio-only",
+        Recording: "recording",
+        Full: "full",
+    }
+}
+
+impl Preset {
+    /// Everything that is not named here is at its default.
+    pub fn params(self) -> Params {
+        match self {
+            Preset::Transcription => with_defaults(&[Medium::Transcript]),
+            Preset::AudioOnly => with_defaults(&[Medium::Audio]),
+            Preset::Recording => recording(),
+            Preset::Full => with_defaults(&Medium::ALL),
+        }
+    }
+}
+
+fn with_defaults(media: &[Medium]) -> Params {
+    Params {
+        media: media.to_vec(),
+        mode: ConnectionMode::Split,
+        buffer_data: true,
+        audio: AudioParams::default(),
+        video: VideoParams::default(),
+        share: ShareParams::default(),
+        transcript: TranscriptParams::default(),
+    }
+}
+
+/// What plays back well: sound at full band, and a share that is a film and not a row of pictures.
+fn recording() -> Params {
+    let media = [Medium::Audio, Medium::Video, Medium::Share, Medium::Transcript];
+    let audio = AudioParams { sample_rate: SampleRate::Khz48, ..AudioParams::default() };
+    let share = ShareParams { codec: VideoCodec::H264, fps: 5, ..ShareParams::default() };
+    Params { audio, share, ..with_defaults(&media) }
+}

@@ -1,0 +1,200 @@
+use std::borrow::Cow;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::legal::{self, FPS, SEND_RATE_STEP_MS, SEND_RATES_MS};
+use super::names::Named;
+use super::wire::Coded;
+use super::{
+    AudioOverrides, AudioParams, Language, Params, ParamsOverrides, Preset, ShareOverrides,
+    ShareParams, TranscriptOverrides, TranscriptParams, VideoOverrides, VideoParams,
+};
+use crate::rtms::message::Medium;
+
+/// A field that cannot be so, alone or beside the others. Holds no value.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+#[error("{field} must be {legal}")]
+pub struct ParamMistake {
+    /// With its medium: `audio.codec`.
+    pub field: &'static str,
+    /// What it must be; follows "must be".
+    pub legal: String,
+}
+
+impl Params {
+    /// The parameters with these changes.
+    ///
+    /// # Errors
+    /// Every field that is not of its form and, of the media whose fields are, every field that does not go with
+    /// the codec. Media that are not asked for are held to the same rules: they may be asked for later.
+    pub fn resolve(
+        base: &Params,
+        overrides: &ParamsOverrides,
+    ) -> Result<Params, Vec<ParamMistake>> {
+        let mut read = Fields::default();
+        let mut params = read.start(base, &overrides.preset);
+        read.types(&overrides.types, &mut params.media);
+        read.name("connection_mode", &overrides.connection_mode, &mut params.mode);
+        read.flag("buffer_data", &overrides.buffer_data, &mut params.buffer_data);
+        read.audio(&overrides.audio, &mut params.audio);
+        read.video(&overrides.video, &mut params.video);
+        read.share(&overrides.share, &mut params.share);
+        read.transcript(&overrides.transcript, &mut params.transcript);
+        if read.mistakes.is_empty() { Ok(params) } else { Err(read.mistakes) }
+    }
+}
+
+/// The media of names separated by commas, each once; `None` if one is not a medium's.
+pub fn media_from_names(text: &str) -> Option<Vec<Medium>> {
+    media(text.split(','))
+}
+
+fn media<'a>(names: impl Iterator<Item = &'a str>) -> Option<Vec<Medium>> {
+    let mut media = Vec::new();
+    for name in names {
+        let medium = Medium::parse(&name.trim().to_ascii_lowercase())?;
+        if !media.contains(&medium) {
+            media.push(medium);
+        }
+    }
+    (!media.is_empty()).then_some(media)
+}
+
+/// Writes what is given over what was, and collects what is wrong.
+#[derive(Default)]
+struct Fields {
+    mistakes: Vec<ParamMistake>,
+}
+
+impl Fields {
+    /// What the other fields are written over.
+    fn start(&mut self, base: &Params, value: &Option<Value>) -> Params {
+        let mut start = base.clone();
+        let parse = |value: &Value| {
+            let Params { mode, buffer_data, .. } = *base;
+            Some(Params { mode, buffer_data, ..named::<Preset>(value)?.params() })
+        };
+        self.set("preset", value, &mut start, parse, || legal::one_of(Preset::ALL));
+        start
+    }
+
+    fn types(&mut self, value: &Option<Value>, media: &mut Vec<Medium>) {
+        let legal = || format!("names of media, of {}", Medium::ALL.map(Medium::as_str).join(", "));
+        self.set("types", value, media, media_from_value, legal);
+    }
+
+    fn audio(&mut self, overrides: &AudioOverrides, audio: &mut AudioParams) {
+        let mistakes = self.mistakes.len();
+        self.name("audio.content_type", &overrides.content_type, &mut audio.content_type);
+        self.name("audio.codec", &overrides.codec, &mut audio.codec);
+        self.name("audio.sample_rate", &overrides.sample_rate, &mut audio.sample_rate);
+        self.name("audio.channels", &overrides.channels, &mut audio.channels);
+        self.name("audio.streams", &overrides.streams, &mut audio.streams);
+        let is_send_rate =
+            |ms: &u32| SEND_RATES_MS.contains(ms) && ms.is_multiple_of(SEND_RATE_STEP_MS);
+        let legal = || legal::send_rates(&SEND_RATES_MS);
+        let value = &overrides.send_rate_ms;
+        self.number("audio.send_rate_ms", value, &mut audio.send_rate_ms, is_send_rate, legal);
+        if self.mistakes.len() == mistakes {
+            self.mistakes.extend(legal::audio(audio));
+        }
+    }
+
+    fn video(&mut self, overrides: &VideoOverrides, video: &mut VideoParams) {
+        let mistakes = self.mistakes.len();
+        self.name("video.codec", &overrides.codec, &mut video.codec);
+        self.name("video.resolution", &overrides.resolution, &mut video.resolution);
+        self.fps("video.fps", &overrides.fps, &mut video.fps);
+        self.name("video.select", &overrides.select, &mut video.select);
+        if self.mistakes.len() == mistakes {
+            self.mistakes.extend(legal::video(video));
+        }
+    }
+
+    fn share(&mut self, overrides: &ShareOverrides, share: &mut ShareParams) {
+        let mistakes = self.mistakes.len();
+        self.name("share.codec", &overrides.codec, &mut share.codec);
+        self.name("share.resolution", &overrides.resolution, &mut share.resolution);
+        self.fps("share.fps", &overrides.fps, &mut share.fps);
+        if self.mistakes.len() == mistakes {
+            self.mistakes.extend(legal::share(share));
+        }
+    }
+
+    fn transcript(&mut self, overrides: &TranscriptOverrides, transcript: &mut TranscriptParams) {
+        let legal = || format!("{}, or Zoom's number of it", legal::one_of(Language::ALL));
+        let language = &mut transcript.language;
+        self.set("transcript.language", &overrides.language, language, language_of, legal);
+        let identify_language = &mut transcript.identify_language;
+        self.flag("transcript.identify_language", &overrides.identify_language, identify_language);
+    }
+
+    fn name<T: Named>(&mut self, field: &'static str, value: &Option<Value>, into: &mut T) {
+        self.set(field, value, into, named, || legal::one_of(T::ALL));
+    }
+
+    fn fps(&mut self, field: &'static str, value: &Option<Value>, into: &mut u32) {
+        self.number(field, value, into, |fps| FPS.contains(fps), || legal::from_to(&FPS));
+    }
+
+    fn number(
+        &mut self,
+        field: &'static str,
+        value: &Option<Value>,
+        into: &mut u32,
+        is_legal: impl Fn(&u32) -> bool,
+        legal: impl Fn() -> String,
+    ) {
+        let parse = |value: &Value| text(value)?.parse().ok().filter(&is_legal);
+        self.set(field, value, into, parse, legal);
+    }
+
+    fn flag(&mut self, field: &'static str, value: &Option<Value>, into: &mut bool) {
+        self.set(field, value, into, Value::as_bool, || "true or false".to_owned());
+    }
+
+    /// What was stays where nothing is said, and where nothing legal is said.
+    fn set<T>(
+        &mut self,
+        field: &'static str,
+        value: &Option<Value>,
+        into: &mut T,
+        parse: impl Fn(&Value) -> Option<T>,
+        legal: impl Fn() -> String,
+    ) {
+        let Some(value) = value else { return };
+        match parse(value) {
+            Some(value) => *into = value,
+            None => self.mistakes.push(ParamMistake { field, legal: legal() }),
+        }
+    }
+}
+
+/// Settings are text, JSON has numbers: both are read.
+fn text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text.trim().into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        _ => None,
+    }
+}
+
+fn named<T: Named>(value: &Value) -> Option<T> {
+    T::parse(&text(value)?)
+}
+
+fn language_of(value: &Value) -> Option<Language> {
+    named(value).or_else(|| Language::from_code(text(value)?.parse().ok()?))
+}
+
+fn media_from_value(value: &Value) -> Option<Vec<Medium>> {
+    match value {
+        Value::String(names) => media_from_names(names),
+        Value::Array(names) => {
+            let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
+            media(names?.into_iter())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,107 @@
+//! The numbers of the wire, and the objects they travel in (sections 6.3 and 10.8 to 10.15).
+
+use serde_json::{Value, json};
+
+use super::names::Named;
+use super::{
+    AudioCodec, AudioContent, AudioStreams, Channels, Language, Params, Resolution, SampleRate,
+    VideoCodec, VideoSelect,
+};
+use crate::rtms::message::{MEDIA_TYPE_ALL, Medium};
+
+/// A named value that has a number on the wire.
+pub(super) trait Coded: Named {
+    fn code(self) -> i64;
+
+    fn from_code(code: i64) -> Option<Self> {
+        Self::ALL.iter().copied().find(|value| value.code() == code)
+    }
+}
+
+macro_rules! codes {
+    ($type:ident { $($variant:ident = $code:literal),+ }) => {
+        impl Coded for $type {
+            fn code(self) -> i64 {
+                match self {
+                    $($type::$variant => $code),+
+                }
+            }
+        }
+    };
+}
+
+codes!(AudioContent { Rtp = 1, Raw = 2 });
+codes!(AudioCodec { L16 = 1, G711 = 2, G722 = 3, Opus = 4 });
+codes!(SampleRate { Khz8 = 0, Khz16 = 1, Khz32 = 2, Khz48 = 3 });
+codes!(Channels { Mono = 1, Stereo = 2 });
+codes!(AudioStreams { Mixed = 1, PerParticipant = 2 });
+codes!(VideoCodec { Jpg = 5, Png = 6, H264 = 7 });
+codes!(Resolution { Sd = 1, Hd = 2, Fhd = 3, Qhd = 4 });
+codes!(VideoSelect { Active = 3, Individual = 4 });
+
+impl Coded for Language {
+    fn code(self) -> i64 {
+        self as i64 - 1
+    }
+}
+
+/// `content_type` of cameras and shared screens (section 10.7).
+const RAW_VIDEO: i64 = 3;
+/// `content_type` of transcript and chat.
+const TEXT: i64 = 5;
+
+/// The media of a bit mask (section 10.8), as Zoom's samples write it; 32 is all. `None` where it is not one.
+pub fn media_from_mask(mask: u32) -> Option<Vec<Medium>> {
+    if mask == MEDIA_TYPE_ALL {
+        return Some(Medium::ALL.to_vec());
+    }
+    let is_in = |medium: &Medium| mask & medium.bit() != 0;
+    let media: Vec<Medium> = Medium::ALL.into_iter().filter(is_in).collect();
+    let sum: u32 = media.iter().map(|medium| medium.bit()).sum();
+    (sum == mask && !media.is_empty()).then_some(media)
+}
+
+/// The key of a medium's object in `media_params` (section 6.3).
+pub(super) fn key(medium: Medium) -> &'static str {
+    match medium {
+        Medium::Share => "deskshare",
+        medium => medium.as_str(),
+    }
+}
+
+pub(super) fn media_params(params: &Params, media: &[Medium]) -> Value {
+    media.iter().map(|medium| (key(*medium).to_owned(), object(params, *medium))).collect()
+}
+
+fn object(params: &Params, medium: Medium) -> Value {
+    let Params { audio, video, share, transcript, .. } = params;
+    match medium {
+        Medium::Audio => json!({
+            "content_type": audio.content_type.code(),
+            "sample_rate": audio.sample_rate.code(),
+            "channel": audio.channels.code(),
+            "codec": audio.codec.code(),
+            "data_opt": audio.streams.code(),
+            "send_rate": audio.send_rate_ms,
+        }),
+        Medium::Video => json!({
+            "content_type": RAW_VIDEO,
+            "codec": video.codec.code(),
+            "resolution": video.resolution.code(),
+            "fps": video.fps,
+            "data_opt": video.select.code(),
+        }),
+        Medium::Share => json!({
+            "content_type": RAW_VIDEO,
+            "codec": share.codec.code(),
+            "resolution": share.resolution.code(),
+            "fps": share.fps,
+        }),
+        Medium::Transcript => json!({
+            "content_type": TEXT,
+            "src_language": transcript.language.code(),
+            "enable_lid": transcript.identify_language,
+        }),
+        Medium::Chat => json!({ "content_type": TEXT }),
+    }
+}

@@ -1,0 +1,87 @@
+//! The JSON of a script file (pure). Unknown fields are mistakes.
+
+use serde::Deserialize;
+
+use crate::simulator::control::Verb;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub title: String,
+    #[serde(default = "meeting")]
+    pub product: String,
+    pub meeting_id: String,
+    pub account_id: String,
+    pub host: String,
+    pub people: Vec<PersonItem>,
+    pub timeline: Vec<Item>,
+    pub end: Option<EndItem>,
+}
+
+fn meeting() -> String {
+    "meeting".to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PersonItem {
+    pub key: String,
+    pub user_id: u32,
+    pub name: String,
+}
+
+/// One row of the timeline: a time and exactly one thing that happens then.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    pub at_ms: u32,
+    pub join: Option<String>,
+    pub leave: Option<String>,
+    pub say: Option<SayItem>,
+    pub chat: Option<ChatItem>,
+    pub share_start: Option<String>,
+    pub share_stop: Option<Nothing>,
+    pub video_on: Option<String>,
+    pub video_off: Option<String>,
+    pub pause: Option<Nothing>,
+    pub resume: Option<Nothing>,
+    pub fault: Option<Verb>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SayItem {
+    pub who: String,
+    pub text: String,
+    pub audio: Option<String>,
+    pub duration_ms: u32,
+    #[serde(default = "english")]
+    pub language: i64,
+}
+
+fn english() -> i64 {
+    9
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatItem {
+    pub who: String,
+    pub text: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndItem {
+    pub at_ms: u32,
+    #[serde(default = "meeting_ended")]
+    pub stop_reason: u16,
+}
+
+fn meeting_ended() -> u16 {
+    6
+}

@@ -1,0 +1,152 @@
+//! How a stream notices that a link is gone, and what follows.
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{Ghost, NORMAL_CLOSE, Stream, reason};
+use crate::rtms::message::Medium;
+use crate::simulator::link::Beat;
+use crate::simulator::meeting::Stage;
+use crate::simulator::socket::Loss;
+use crate::simulator::{event, lock, wire};
+
+/// How a media link was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MediaLoss {
+    /// The client closed it with 1000.
+    Closed,
+    /// It ended in another way, and not by the server.
+    Broken,
+    /// A fault of Zoom's.
+    Cut,
+    Unanswered,
+    /// It belonged to a signaling connection that has been replaced.
+    Replaced,
+}
+
+impl MediaLoss {
+    /// What the state update says.
+    fn told(self) -> u16 {
+        match self {
+            Self::Closed | Self::Broken => reason::DATA_CLOSED,
+            Self::Cut | Self::Unanswered | Self::Replaced => reason::DATA_INTERRUPTED,
+        }
+    }
+
+    /// What ends the stream when the link does not come back.
+    pub fn stop_reason(self) -> u16 {
+        match self {
+            Self::Closed | Self::Broken => reason::DATA_CLOSED,
+            Self::Cut => reason::DATA_INTERRUPTED,
+            Self::Unanswered => reason::KEEP_ALIVE_TIMEOUT,
+            Self::Replaced => reason::AWAIT_RECONNECTION_TIMEOUT,
+        }
+    }
+
+    fn is_accident(self) -> bool {
+        matches!(self, Self::Broken | Self::Cut | Self::Unanswered)
+    }
+}
+
+impl Stream {
+    /// A socket ended without the server wanting it.
+    pub fn lost(&mut self, now: Instant, socket: u64, loss: Loss, stage: &Stage) {
+        if self.signaling.as_ref().is_some_and(|link| link.socket == socket) {
+            self.signaling = None;
+            if loss == Loss::Closed(NORMAL_CLOSE) && !self.had_accident() {
+                self.end(now, reason::RECEIVER_CLOSED, stage);
+            } else {
+                self.signaling_lost(now, reason::SIGNAL_CLOSED);
+            }
+        } else if let Some(index) = self.media.iter().position(|m| m.link.socket == socket) {
+            let media = self.media.remove(index).media;
+            let is_closed = loss == Loss::Closed(NORMAL_CLOSE);
+            let how = if is_closed { MediaLoss::Closed } else { MediaLoss::Broken };
+            self.media_lost(now, media, how);
+        }
+    }
+
+    /// Whether a media link broke and is not back. Zoom's own client then closes signaling with 1000, as it
+    /// does when it leaves, and comes back with everything a second later (measured).
+    fn had_accident(&self) -> bool {
+        self.media_windows.iter().any(|missing| missing.how.is_accident())
+    }
+
+    /// Loses the links whose sockets are gone already, though nobody has said so yet: a client that comes
+    /// back at once must not be refused for its old sockets.
+    pub(super) fn bury(&mut self, now: Instant) {
+        if self.signaling.take_if(|link| link.outbox.is_closed()).is_some() {
+            self.signaling_lost(now, reason::SIGNAL_CLOSED);
+        }
+        let gone: Vec<_> =
+            self.media.extract_if(.., |media| media.link.outbox.is_closed()).collect();
+        for media in gone {
+            self.media_lost(now, media.media, MediaLoss::Broken);
+        }
+    }
+
+    /// Remembers a dead link for as long as the server takes to notice.
+    fn haunt(&mut self, now: Instant, media: Vec<Medium>) {
+        let timings = &self.shared.settings().timings;
+        if timings.dead_link_ms > 0 {
+            let until = now + timings.wait(timings.dead_link_ms);
+            self.ghosts.push(Ghost { media, until });
+        }
+    }
+
+    /// Signaling is gone: nothing flows until the client is back with everything.
+    pub(super) fn signaling_lost(&mut self, now: Instant, reason: u16) {
+        self.report().lost_links += 1;
+        self.open_signaling_window(now, reason);
+        self.haunt(now, Vec::new());
+        for media in &mut self.media {
+            media.is_ready = false;
+        }
+        let now_ms = self.shared.wire_now(now);
+        self.shared.mail.put(event::rtms_interrupted(&self.shared.who, &self.id, now_ms));
+    }
+
+    /// Told at once; ends the stream when the window passes.
+    pub(super) fn media_lost(&mut self, now: Instant, media: Vec<Medium>, how: MediaLoss) {
+        self.report().lost_links += 1;
+        self.haunt(now, media.clone());
+        self.open_media_window(now, media, how);
+        let event =
+            wire::event(wire::EVENT_MEDIA_INTERRUPTED, self.shared.wire_now(now), json!({}));
+        self.tell(event);
+        self.state(now, wire::STREAM_INTERRUPTED, how.told());
+    }
+
+    pub(super) fn beat_signaling(&mut self, now: Instant) {
+        let wire_ms = self.shared.wire_now(now);
+        let timings = &self.shared.settings().timings;
+        let Some(link) = &mut self.signaling else { return };
+        match link.beat(now, wire_ms, timings) {
+            Beat::NotDue => {}
+            Beat::Sent => self.report().keep_alives.sent += 1,
+            Beat::Dead | Beat::Stuck => {
+                self.report().keep_alives.timeouts += 1;
+                self.signaling.take().into_iter().for_each(|link| link.outbox.drop_tcp());
+                self.signaling_lost(now, reason::KEEP_ALIVE_TIMEOUT);
+            }
+        }
+    }
+
+    pub(super) fn beat_media(&mut self, now: Instant) {
+        let wire_ms = self.shared.wire_now(now);
+        let mut dead = Vec::new();
+        for media in &mut self.media {
+            match media.link.beat(now, wire_ms, &self.shared.world.settings.timings) {
+                Beat::NotDue => {}
+                Beat::Sent => lock(&self.report).keep_alives.sent += 1,
+                Beat::Dead | Beat::Stuck => dead.push(media.link.socket),
+            }
+        }
+        for gone in self.media.extract_if(.., |m| dead.contains(&m.link.socket)).collect::<Vec<_>>()
+        {
+            self.report().keep_alives.timeouts += 1;
+            gone.link.outbox.drop_tcp();
+            self.media_lost(now, gone.media, MediaLoss::Unanswered);
+        }
+    }
+}

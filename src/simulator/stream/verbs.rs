@@ -1,0 +1,111 @@
+//! What is done to a stream on purpose: stops, pauses and faults.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::loss::MediaLoss;
+use super::{Stream, announcement, reason};
+use crate::simulator::control::{ControlError, CutKind, LinkName, Verb};
+use crate::simulator::link::Link;
+use crate::simulator::meeting::Stage;
+use crate::simulator::wire;
+
+impl Stream {
+    pub fn act(&mut self, now: Instant, verb: &Verb, stage: &Stage) -> Result<(), ControlError> {
+        match verb {
+            Verb::Stop { reason } => self.end(now, *reason, stage),
+            Verb::Pause => self.pause(now, true),
+            Verb::Resume => self.pause(now, false),
+            Verb::Interrupt => return self.cut(now, LinkName::Signaling, CutKind::Drop),
+            Verb::FailOver => self.fail_over(now),
+            Verb::RepeatAnnouncement => self.shared.mail.put(self.announcement.clone()),
+            Verb::Cut { link, how } => return self.cut(now, *link, *how),
+            Verb::Stall { link, for_ms } => {
+                let wait = Duration::from_millis(*for_ms);
+                // A full queue is stalled as it is.
+                return self.each_named(*link, |link| _ = link.outbox.stall(wait));
+            }
+            Verb::StopKeepAlives { link } => {
+                return self.each_named(*link, Link::stop_keep_alives);
+            }
+            Verb::Start | Verb::End => unreachable!("the meeting's own verbs"),
+        }
+        Ok(())
+    }
+
+    /// A fault of Zoom's: a link is cut and the stream interrupted.
+    fn cut(&mut self, now: Instant, name: LinkName, how: CutKind) -> Result<(), ControlError> {
+        if name == LinkName::Signaling {
+            let link = self.signaling.take().ok_or(ControlError::NoLink)?;
+            cut_off(link, how);
+            self.signaling_lost(now, reason::SIGNAL_INTERRUPTED);
+            return Ok(());
+        }
+        let cut: Vec<_> = self.media.extract_if(.., |media| name.names(&media.media)).collect();
+        if cut.is_empty() {
+            return Err(ControlError::NoLink);
+        }
+        for media in cut {
+            cut_off(media.link, how);
+            self.media_lost(now, media.media, MediaLoss::Cut);
+        }
+        Ok(())
+    }
+
+    fn each_named(
+        &mut self,
+        name: LinkName,
+        mut action: impl FnMut(&mut Link),
+    ) -> Result<(), ControlError> {
+        let signaling = self.signaling.iter_mut().filter(|_| name == LinkName::Signaling);
+        let media = self.media.iter_mut().filter(|media| name.names(&media.media));
+        let mut found = Err(ControlError::NoLink);
+        for link in signaling.chain(media.map(|media| &mut media.link)) {
+            action(link);
+            found = Ok(());
+        }
+        found
+    }
+
+    /// The server that has the stream dies; another one announces it (section 3.6, case A).
+    fn fail_over(&mut self, now: Instant) {
+        self.server += 1;
+        self.drop_all_links();
+        self.media_windows.clear();
+        self.ghosts.clear();
+        self.open_signaling_window(now, reason::AWAIT_RECONNECTION_TIMEOUT);
+        self.announcement = announcement(&self.shared, &self.id, self.server, now);
+        self.shared.mail.put(self.announcement.clone());
+    }
+
+    pub(super) fn drop_all_links(&mut self) {
+        let media = self.media.drain(..).map(|media| media.link);
+        self.signaling.take().into_iter().chain(media).for_each(|link| link.outbox.drop_tcp());
+    }
+
+    fn pause(&mut self, now: Instant, pause: bool) {
+        if self.is_paused == pause {
+            return;
+        }
+        self.is_paused = pause;
+        self.flow.skip_to(self.shared.clock.ms(now));
+        let (session, stream) = if pause {
+            (wire::SESSION_PAUSED, wire::STREAM_PAUSED)
+        } else {
+            (wire::SESSION_RESUMED, wire::STREAM_RESUMED)
+        };
+        let now_ms = self.shared.wire_now(now);
+        self.tell(wire::session_state(&self.session_id, session, None, now_ms));
+        self.state(now, stream, 0);
+    }
+}
+
+fn cut_off(link: Link, how: CutKind) {
+    match how {
+        CutKind::Drop => link.outbox.drop_tcp(),
+        CutKind::Reset => link.outbox.reset_tcp(),
+        // An outbox that is dropped closes its socket in order.
+        CutKind::Close => drop(link),
+    }
+}

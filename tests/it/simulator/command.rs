@@ -1,0 +1,67 @@
+//! `rtmsd simulate` as `cli` calls it.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use clap::Parser;
+use rtmsd::simulator::{SimulateArgs, Verdict, command};
+
+use super::kit::Endpoint;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: SimulateArgs,
+}
+
+fn args(endpoint: &Endpoint, more: &[&str]) -> SimulateArgs {
+    let start = ["simulate", "--webhook-url", &endpoint.url];
+    Cli::try_parse_from(start.iter().chain(more)).unwrap().args
+}
+
+#[tokio::test]
+async fn it_ends_with_its_meetings_and_is_clean_when_nobody_broke_the_protocol() {
+    let mut endpoint = Endpoint::good().await;
+    let more = ["--speed", "100", "--meetings", "2", "--skip-url-validation"];
+    let verdict = command(args(&endpoint, &more), pending()).await.unwrap();
+    assert_eq!(verdict, Verdict::Clean);
+    for _ in 0..2 {
+        endpoint.next("meeting.ended").await;
+    }
+}
+
+#[tokio::test]
+async fn it_ends_after_the_seconds_it_was_given() {
+    let mut endpoint = Endpoint::good().await;
+    let verdict = command(args(&endpoint, &["--seconds", "1"]), pending()).await.unwrap();
+    assert_eq!(verdict, Verdict::Clean);
+    let stopped = endpoint.next("meeting.rtms_stopped").await.body;
+    assert_eq!(stopped["payload"]["stop_reason"], 6);
+}
+
+#[tokio::test]
+async fn it_ends_when_it_is_told_to() {
+    let mut endpoint = Endpoint::good().await;
+    let args = args(&endpoint, &[]);
+    let told = async { _ = endpoint.next("meeting.rtms_started").await };
+    assert_eq!(command(args, told).await.unwrap(), Verdict::Clean);
+    endpoint.next("meeting.ended").await;
+}
+
+#[tokio::test]
+async fn it_fails_at_once_when_the_endpoint_fails_its_challenge() {
+    let refuse = Arc::new(|_: &_| StatusCode::UNAUTHORIZED.into_response());
+    let endpoint = Endpoint::answering(refuse).await;
+    let verdict = command(args(&endpoint, &[]), pending()).await.unwrap();
+    assert_eq!(verdict, Verdict::Breached);
+}
+
+#[tokio::test]
+async fn a_script_that_cannot_be_read_is_named() {
+    let endpoint = Endpoint::good().await;
+    let more = ["--script", "no/such/script.json"];
+    let error = command(args(&endpoint, &more), pending()).await.unwrap_err();
+    assert!(error.to_string().contains("no/such/script.json"), "{error}");
+}
