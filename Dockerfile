@@ -1,7 +1,7 @@
 # A slim image: the binary, nothing else, as a user without rights.
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
-COPY Cargo.toml Cargo.lock ./
+COPY Cargo.toml Cargo.lock askama.toml ./
 COPY src src
 COPY migrations migrations
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
@@ -12,7 +12,9 @@ RUN useradd --system --uid 10001 --home-dir /var/lib/rtmsd --create-home rtmsd
 COPY --from=build /rtmsd /usr/local/bin/rtmsd
 USER rtmsd
 WORKDIR /var/lib/rtmsd
-ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/var/lib/rtmsd/data LOG_FORMAT=json
+# The port is left to PORT or ZM_RTMS_PORT; 3000 is the default.
+ENV DATA_DIR=/var/lib/rtmsd/data
+RUN mkdir -m 0700 data
 VOLUME /var/lib/rtmsd/data
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["rtmsd", "health"]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,7 +20,7 @@ use crate::http::{AppState, Counters, RateLimit, router};
 use crate::hub::{Hub, Writer, WriterSettings};
 use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
-use crate::sessions::{self, Supervisor, supervisor};
+use crate::sessions::{self, Leases, Supervisor, supervisor};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::Api;
@@ -31,10 +31,6 @@ use crate::zoom::retry::Pauses;
 use crate::zoom::signature::WebhookKey;
 use crate::zoom::token::{Configured, Tokens};
 
-/// A stream whose daemon gives no sign of life for so long is taken up by another.
-const LEASE: Duration = Duration::from_secs(15);
-/// How often the rows of all streams are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How often planned requests to Zoom are looked for.
 const CONTROL_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often old deliveries are forgotten.
@@ -77,7 +73,7 @@ pub struct App {
 
 impl App {
     /// Opens the store, brings its schema up to date, and builds the rest. Starts nothing.
-    pub async fn build(config: Config, timings: Timings) -> Result<Self, AppError> {
+    pub async fn build(config: Config, timings: Timings, leases: Leases) -> Result<Self, AppError> {
         let token_keys = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
         let tls = client_config(config.ca_file.as_deref())?;
         let zoom = ZoomClient::new(&tls);
@@ -107,8 +103,7 @@ impl App {
             timings,
             tls,
             max_streams: config.max_streams,
-            lease: LEASE,
-            look_every: LOOK_EVERY,
+            leases,
             at_shutdown: config.at_shutdown,
             grace: config.shutdown_grace,
         };
@@ -132,14 +127,15 @@ impl App {
         })
     }
 
-    /// Serves until `stop`: then HTTP ends first, the streams next, and what they still said is stored last.
+    /// Serves until `stop`. Then the streams end or are left, and what they said is stored, while HTTP still
+    /// takes webhooks and says that it drains; HTTP ends last.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<(), AppError> {
-        let state = self.state(stop.clone());
         let limits = Limits {
             connections: self.config.max_connections,
             grace: self.config.shutdown_grace,
             ..Limits::default()
         };
+        let (stop_http, state) = (CancellationToken::new(), self.state(stop.clone()));
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(prune(self.store.clone(), self.config.delivery_retention));
@@ -147,22 +143,21 @@ impl App {
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
         let requests = state.requests.clone();
-        let mut server = tokio::spawn(serve(listener, router(state), limits, stop.clone()));
+        let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
             () = stop.cancelled() => None,
             _ = &mut streams => Some("streams"),
-            _ = &mut server => Some("http"),
+            _ = &mut http => Some("http"),
             _ = &mut control => Some("control"),
             _ = background.join_next() => Some("store writer"),
         };
         stop.cancel();
         self.stop_streams.cancel();
-        for part in [server, streams, control] {
-            if !part.is_finished() {
-                // A panic in a part was logged where it happened; the others still stop in order.
-                let _ = part.await;
-            }
-        }
+        finished(streams).await;
+        hand_over(&self.hub, &self.store, self.node).await;
+        stop_http.cancel();
+        finished(http).await;
+        finished(control).await;
         requests.close();
         if timeout(LAST_STEP, requests.wait()).await.is_err() {
             tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
@@ -170,14 +165,6 @@ impl App {
         let grants = async { tokio::join!(self.installer.finish_all(), self.tokens.finish()) };
         if timeout(LAST_STEP, grants).await.is_err() {
             tracing::error!("Zoom did not answer in time: an installation may need a reconnect");
-        }
-        if timeout(LAST_STEP, self.hub.flush()).await.is_err() {
-            tracing::error!("the last entries could not be stored in time");
-        }
-        if !matches!(timeout(LAST_STEP, self.store.release_leases(self.node)).await, Ok(Ok(_))) {
-            tracing::warn!(
-                "the streams' leases could not be given back; they expire by themselves"
-            );
         }
         background.shutdown().await;
         self.store.close().await;
@@ -213,6 +200,24 @@ fn control_settings(config: &Config) -> control::Settings {
         look_every: CONTROL_LOOK_EVERY,
         media: config.params.media.clone(),
         now_ms: clock::now_ms,
+    }
+}
+
+/// Waits for a part that was told to stop. A panic in it was logged where it happened, and the others still
+/// stop in order.
+async fn finished(part: JoinHandle<()>) {
+    if !part.is_finished() {
+        let _ = part.await;
+    }
+}
+
+/// Stores what the streams still said, and lets the next start have them.
+async fn hand_over(hub: &Hub, store: &Store, node: NodeId) {
+    if timeout(LAST_STEP, hub.flush()).await.is_err() {
+        tracing::error!("the last entries could not be stored in time");
+    }
+    if !matches!(timeout(LAST_STEP, store.release_leases(node)).await, Ok(Ok(_))) {
+        tracing::warn!("the streams' leases could not be given back; they expire by themselves");
     }
 }
 

@@ -11,10 +11,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, ConfigErrors, log_settings};
+use crate::config::{self, Config, ConfigErrors, log_settings};
 use crate::simulator::{SimulateArgs, Verdict};
 use crate::store::Store;
-use crate::{simulator, telemetry};
+use crate::{simulator, telemetry, tls};
 
 /// A daemon for Zoom Realtime Media Streams. Settings come from the environment and from `.env`.
 #[derive(Debug, Parser)]
@@ -34,13 +34,13 @@ enum Command {
     Simulate(SimulateArgs),
     /// Bring the store's schema up to date, and end
     Migrate,
-    /// Check the settings and the store, and end
+    /// Check the settings, and end
     Check,
     /// Print the API as an OpenAPI 3.1 document, and end
     Openapi,
     /// Seal every stored token under the first of TOKEN_ENCRYPTION_KEYS, while the daemon runs, and end
     RotateKeys,
-    /// Ask the daemon on this machine's PORT whether it is ready, and end
+    /// Ask the daemon on this machine whether it is ready, and end
     Health,
 }
 
@@ -54,12 +54,10 @@ pub async fn run(cli: Cli) -> ExitCode {
     let done = match cli.command.unwrap_or(Command::Serve) {
         Command::Demo(args) => demo::run(args, stop).await,
         Command::Simulate(args) => simulate(args, stop).await,
-        Command::Health => {
-            health::run(&std::env::var("PORT").unwrap_or_else(|_| "3000".to_owned())).await
-        }
+        Command::Health => ask_health().await,
         Command::Serve => with_config(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(migrate).await,
-        Command::Check => with_config(check).await,
+        Command::Check => with_config(async |config| check(&config)).await,
         Command::Openapi => openapi(),
         Command::RotateKeys => with_config(rotate_keys::run).await,
     };
@@ -68,21 +66,29 @@ pub async fn run(cli: Cli) -> ExitCode {
 }
 
 async fn with_config(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
-    let dotenv = match dotenv() {
-        Ok(dotenv) => dotenv,
-        Err(error) => {
-            // The error's own text would quote the line, and with it a secret.
-            let line =
-                if error.not_found() { "is missing" } else { "has a line that cannot be read" };
-            return fail(EXIT_SETTINGS, &format!("the file .env {line}"));
-        }
+    let lookup = match lookup() {
+        Ok(lookup) => lookup,
+        Err(message) => return fail(EXIT_SETTINGS, message),
     };
-    let lookup = |name: &str| std::env::var(name).ok().or_else(|| dotenv.get(name).cloned());
-    start_logs(&log_settings(lookup));
-    match Config::from_lookup(lookup) {
+    start_logs(&log_settings(&lookup));
+    match Config::from_lookup(&lookup) {
         Ok(config) => work(config).await,
         Err(errors) => wrong_settings(&errors),
     }
+}
+
+async fn ask_health() -> ExitCode {
+    match lookup().map(config::address) {
+        Ok(Ok(address)) => health::run(address).await,
+        Ok(Err(errors)) => wrong_settings(&errors),
+        Err(message) => fail(EXIT_SETTINGS, message),
+    }
+}
+
+/// The environment, and behind it `.env`. The error does not quote the line that is wrong: it may hold a secret.
+fn lookup() -> Result<impl Fn(&str) -> Option<String>, &'static str> {
+    let dotenv = dotenv().map_err(|_| "the file .env has a line that cannot be read")?;
+    Ok(move |name: &str| std::env::var(name).ok().or_else(|| dotenv.get(name).cloned()))
 }
 
 /// Zoom's side alone. Fails when a client broke the protocol.
@@ -136,10 +142,13 @@ fn openapi() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn check(config: Config) -> ExitCode {
-    if let Err(error) = crate::tls::client_config(config.ca_file.as_deref()) {
-        return fail(1, &error.to_string());
+/// Touches nothing: a newer binary's check must not change an older one's store.
+fn check(config: &Config) -> ExitCode {
+    match tls::client_config(config.ca_file.as_deref()) {
+        Ok(_) => {
+            println!("the settings are good");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(EXIT_SETTINGS, &error.to_string()),
     }
-    println!("the settings are good");
-    migrate(config).await
 }

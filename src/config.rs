@@ -63,8 +63,7 @@ impl Config {
 
     fn read(read: &mut Reader<'_>) -> Option<Self> {
         // Read one by one, so that every mistake is found before the first `?` gives up.
-        let host = read.parsed::<IpAddr>("HOST", "0.0.0.0", "an IP address, such as 127.0.0.1");
-        let port = read.number("PORT", 3000, 0..=65535);
+        let address = listen_address(read);
         let database = database(read);
         let api_tokens = api_tokens(read);
         let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 100, 1..=1_000_000);
@@ -73,7 +72,8 @@ impl Config {
         let webhook_tolerance_s =
             read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 300, 1..=86_400);
         let client = client(read);
-        let install = install::settings(read, port, client.as_ref());
+        let install =
+            install::settings(read, address.map(|address| address.port()), client.as_ref());
         let params = media::params(read);
         let policy = policy(read);
         let ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
@@ -90,7 +90,7 @@ impl Config {
         let delivery_retention_d = read.number("DELIVERY_RETENTION_DAYS", 7, 1..=3650);
         let log = log(read);
         Some(Self {
-            address: SocketAddr::new(host?, u16::try_from(port?).ok()?),
+            address: address?,
             database: database?,
             api_tokens: api_tokens?,
             api_rate_limit_per_s: u32::try_from(api_rate_limit?).ok()?,
@@ -117,9 +117,22 @@ impl Config {
     }
 }
 
+/// Where the daemon listens, for whoever asks it something.
+pub fn address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigErrors> {
+    let mut read = Reader::new(&lookup);
+    let address = listen_address(&mut read);
+    read.finish(address)
+}
+
 /// What the logging alone needs, so that the other mistakes can be logged.
 pub fn log_settings(lookup: impl Fn(&str) -> Option<String>) -> LogSettings {
     log(&mut Reader::new(&lookup)).unwrap_or_default()
+}
+
+fn listen_address(read: &mut Reader<'_>) -> Option<SocketAddr> {
+    let host = read.parsed::<IpAddr>("HOST", "0.0.0.0", "an IP address, such as 127.0.0.1");
+    let port = read.number("PORT", 3000, 0..=65535);
+    Some(SocketAddr::new(host?, u16::try_from(port?).ok()?))
 }
 
 fn database(read: &mut Reader<'_>) -> Option<Location> {
@@ -225,15 +238,17 @@ fn log(read: &mut Reader<'_>) -> Option<LogSettings> {
         ("json", LogFormat::Json),
         ("progressive", LogFormat::Text),
     ];
-    let format = read.one_of("LOG_FORMAT", &formats)?;
+    let format = read.one_of("LOG_FORMAT", &formats);
     let directives = read.optional("RUST_LOG");
-    if !["trace", "debug", "info", "warn", "error", "off"].contains(&level.as_str()) {
-        return read.wrong("LOG_LEVEL", "trace, debug, info, warn, error or off");
-    }
+    let level = if ["trace", "debug", "info", "warn", "error", "off"].contains(&level.as_str()) {
+        Some(level)
+    } else {
+        read.wrong("LOG_LEVEL", "trace, debug, info, warn, error or off")
+    };
     if directives.as_deref().is_some_and(|text| !LogSettings::is_filter(text)) {
         return read.wrong("RUST_LOG", "a filter, such as info,rtmsd=debug");
     }
-    Some(LogSettings { level, directives, format })
+    Some(LogSettings { level: level?, directives, format: format? })
 }
 
 #[cfg(test)]

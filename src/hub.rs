@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
-pub use feed::{Feed, Progress, SharedProgress};
+pub use feed::Feed;
 pub use writer::{Writer, WriterSettings};
 
 use self::writer::{Item, Queue};
@@ -58,6 +58,7 @@ impl Hub {
     pub fn subscribe(&self, session: SessionId) -> Option<Subscription> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let mut subscribers = self.lock();
+        subscribers.retain(|_, sender| sender.receiver_count() > 0);
         let sender =
             subscribers.entry(session).or_insert_with(|| broadcast::channel(SUBSCRIBER_QUEUE).0);
         Some(Subscription { entries: sender.subscribe(), _place: place })
@@ -72,8 +73,8 @@ impl Hub {
         }
     }
 
-    /// Passes stored entries on. Channels that nobody listens to any more are forgotten.
-    fn publish(&self, entries: Vec<Entry>) {
+    /// Passes stored entries on, in order. Channels that nobody listens to any more are forgotten.
+    pub fn publish(&self, entries: Vec<Entry>) {
         let mut subscribers = self.lock();
         for entry in entries {
             let session = entry.session_id;

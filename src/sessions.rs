@@ -37,13 +37,25 @@ pub struct Settings {
     pub timings: Timings,
     pub tls: Arc<ClientConfig>,
     pub max_streams: usize,
+    pub leases: Leases,
+    pub at_shutdown: AtShutdown,
+    /// How long the streams have to end after the stop.
+    pub grace: Duration,
+}
+
+/// How daemons that share a store divide the streams among them.
+#[derive(Debug, Clone, Copy)]
+pub struct Leases {
     /// How long a stream stays ours without a sign of life; another daemon takes it after that.
     pub lease: Duration,
     /// How often all rows are looked at. A small part of `lease`.
     pub look_every: Duration,
-    pub at_shutdown: AtShutdown,
-    /// How long the streams have to end after the stop.
-    pub grace: Duration,
+}
+
+impl Default for Leases {
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(15), look_every: Duration::from_secs(3) }
+    }
 }
 
 /// What becomes of live streams when the daemon stops.

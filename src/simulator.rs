@@ -45,7 +45,7 @@ pub use report::{
     KeepAliveReport, MediumReport, Report, StrayReport, StreamReport, Validation, WebhookReport,
 };
 pub use script::{Script, ScriptError};
-pub use settings::{Duplicates, Settings, Start, Timings};
+pub use settings::{Duplicates, Frames, Settings, Start, Timings};
 pub use tls::TlsFiles;
 use webhook::Courier;
 use world::World;

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::rtms::stream::Timings;
 use crate::seal::key_file;
 use crate::secret::Secret;
+use crate::sessions::Leases;
 use crate::simulator::{self, Script, Simulator, Start};
 use crate::telemetry::LogSettings;
 
@@ -60,7 +61,7 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     let secrets = Secrets::make();
     let token_key = key_file::read_or_make(&args.data_dir).map_err(said)?;
     let config = config(address, &args, &secrets, &token_key)?;
-    let app = App::build(config, Timings::default()).await.map_err(said)?;
+    let app = App::build(config, Timings::default(), Leases::default()).await.map_err(said)?;
     let show = Show::new(app.store.clone(), app.hub.clone(), clock::now_ms());
     let daemon = tokio::spawn(app.run(listener, stop.clone()));
     let simulator = start_simulator(address, &args, &secrets).await?;

@@ -8,6 +8,7 @@ use super::{EXIT_SETTINGS, fail};
 use crate::app::{App, AppError};
 use crate::config::Config;
 use crate::rtms::stream::Timings;
+use crate::sessions::Leases;
 
 /// A REST API that anybody or nobody may use is a mistake.
 const NO_TOKENS: &str = "API_TOKENS is missing: it says who may use the REST API. Make a token with \
@@ -25,8 +26,10 @@ pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
         Ok(listener) => listener,
         Err(error) => return fail(1, &format!("cannot listen on {address}: {error}")),
     };
+    // The port that was given when any was asked for.
+    let address = listener.local_addr().unwrap_or(address);
     let webhook_path = config.webhook_path.clone();
-    let app = match App::build(config, Timings::default()).await {
+    let app = match App::build(config, Timings::default(), Leases::default()).await {
         Ok(app) => app,
         Err(error @ AppError::NoTokenKeys) => return fail(EXIT_SETTINGS, &error.to_string()),
         Err(error) => return fail(1, &error.to_string()),

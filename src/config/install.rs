@@ -24,7 +24,7 @@ pub struct InstallSettings {
 
 pub(super) fn settings(
     read: &mut Reader<'_>,
-    port: Option<u64>,
+    port: Option<u16>,
     client: Option<&Credentials>,
 ) -> Option<InstallSettings> {
     let public_url = match read.optional("PUBLIC_URL") {

@@ -1,18 +1,20 @@
 //! `POST /webhook`: Zoom announces streams here (rtms-protocol.md section 13).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::counters::count;
 use super::error::ApiError;
 use super::{AppState, body};
 use crate::model::Delivery;
-use crate::store::Recorded;
+use crate::store::{Recorded, StoreError};
 use crate::zoom::event::{self, Event};
 use crate::zoom::signature::{
     PlainToken, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, WebhookKey,
@@ -20,6 +22,9 @@ use crate::zoom::signature::{
 
 /// Real webhooks have less than 2 KiB.
 const MAX_BODY_BYTES: usize = 256 * 1024;
+
+/// Zoom waits 3 s (section 13.4): a later answer is one that it does not hear.
+const RECORD_DEADLINE: Duration = Duration::from_millis(2500);
 
 /// Paths of ours that a webhook cannot have.
 const TAKEN: [&str; 2] = ["/health/", "/api/"];
@@ -80,7 +85,9 @@ fn validation(key: &WebhookKey, plain_token: &PlainToken) -> Response {
 }
 
 async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiError> {
-    let recorded = state.store.record_delivery(delivery).await?;
+    let recorded = timeout(RECORD_DEADLINE, state.store.record_delivery(delivery))
+        .await
+        .unwrap_or_else(|_| Err(StoreError::timed_out()))?;
     let (counter, outcome) = match &recorded {
         Recorded::Repeat => (&state.counters.webhooks_repeated, "repeat"),
         Recorded::NoChange => (&state.counters.webhooks_recorded, "no change"),

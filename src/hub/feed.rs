@@ -1,6 +1,5 @@
-use std::sync::{Arc, Mutex, MutexGuard};
-
-use tokio::sync::Notify;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::Hub;
 use super::writer::Item;
@@ -9,28 +8,10 @@ use crate::model::{
     Entry, EntryBody, MediumTally, SessionId, StreamId, StreamRecord, StreamStatus, Tally,
 };
 use crate::rtms::message::{FrameInfo, Medium};
+use crate::store::StreamUpdate;
 
-/// How far a stream has come, for whoever keeps its row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
-    pub status: StreamStatus,
-    pub first_packet_ms: Option<i64>,
-    pub tally: Tally,
-}
-
-/// A stream's progress, readable while the stream runs.
-#[derive(Clone)]
-pub struct SharedProgress(Arc<Mutex<Progress>>);
-
-impl SharedProgress {
-    pub fn read(&self) -> Progress {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Progress> {
-        self.0.lock().expect("nothing panics while holding a stream's progress")
-    }
-}
+/// How often a stream's figures are written while its status stays the same.
+const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
 /// One stream's way into the hub: numbers its entries and counts its frames.
 pub struct Feed {
@@ -41,23 +22,22 @@ pub struct Feed {
     last_seq: u64,
     /// Entries that found the queue full, to be accounted for as soon as it is not.
     lost: u64,
-    progress: SharedProgress,
-    status_changed: Arc<Notify>,
+    status: StreamStatus,
+    first_packet_ms: Option<i64>,
+    tally: Tally,
+    written: Written,
+}
+
+/// What the store was last told.
+struct Written {
+    status: StreamStatus,
+    tally: Tally,
+    at: Option<Instant>,
 }
 
 impl Feed {
-    /// Continues a stream's log after its entry `last_seq`. `status_changed` is told when the status does.
-    pub fn new(
-        hub: Arc<Hub>,
-        stream: &StreamRecord,
-        last_seq: u64,
-        status_changed: Arc<Notify>,
-    ) -> Self {
-        let progress = Progress {
-            status: stream.status,
-            first_packet_ms: stream.first_packet_ms,
-            tally: stream.tally,
-        };
+    /// Continues a stream's log after its entry `last_seq`.
+    pub fn new(hub: Arc<Hub>, stream: &StreamRecord, last_seq: u64) -> Self {
         Self {
             hub,
             session_id: stream.session_id,
@@ -65,19 +45,19 @@ impl Feed {
             stream_ordinal: stream.ordinal,
             last_seq,
             lost: 0,
-            progress: SharedProgress(Arc::new(Mutex::new(progress))),
-            status_changed,
+            status: stream.status,
+            first_packet_ms: stream.first_packet_ms,
+            tally: stream.tally,
+            written: Written { status: stream.status, tally: stream.tally, at: None },
         }
-    }
-
-    pub fn progress(&self) -> SharedProgress {
-        self.progress.clone()
     }
 
     /// Appends an entry. `at_ms` is Zoom's time; without it, ours.
     pub fn note(&mut self, at_ms: Option<i64>, body: EntryBody) {
         let at_ms = at_ms.unwrap_or_else(clock::now_ms);
-        self.count_text(at_ms, &body);
+        if !self.take_account(at_ms, &body) {
+            return;
+        }
         if self.lost > 0 {
             let count = self.lost;
             if !self.push(clock::now_ms(), EntryBody::EntriesLost { count }) {
@@ -87,6 +67,7 @@ impl Feed {
             self.lost = 0;
         }
         if !self.push(at_ms, body) {
+            tracing::warn!(stream_id = %self.stream_id, "the entry buffer is full: entries are being lost");
             self.lost += 1;
         }
     }
@@ -97,10 +78,29 @@ impl Feed {
         self.count(medium, at_ms, u64::from(info.bytes));
     }
 
-    pub fn status(&mut self, status: StreamStatus) {
-        let before = std::mem::replace(&mut self.progress.lock().status, status);
-        if before != status {
-            self.status_changed.notify_one();
+    /// Tells the store where the stream stands: a new status at once, figures now and then.
+    pub fn report(&mut self, status: StreamStatus, now: Instant) {
+        self.status = status;
+        let is_due = self.written.at.is_none_or(|at| now.duration_since(at) >= FIGURES_EVERY);
+        if status != self.written.status || is_due && self.tally != self.written.tally {
+            self.write_figures(now);
+        }
+    }
+
+    /// Tells the store the last figures, and waits until it has everything of this stream.
+    pub async fn finish(&mut self) {
+        self.write_figures(Instant::now());
+        self.hub.flush().await;
+    }
+
+    fn write_figures(&mut self, now: Instant) {
+        let update = StreamUpdate {
+            status: Some(self.status).filter(|status| *status != self.written.status),
+            first_packet_ms: self.first_packet_ms,
+            tally: Some(self.tally),
+        };
+        if self.hub.queue.push(Item::Update(self.stream_id.clone(), update)) {
+            self.written = Written { status: self.status, tally: self.tally, at: Some(now) };
         }
     }
 
@@ -119,22 +119,23 @@ impl Feed {
         is_queued
     }
 
-    fn count_text(&mut self, at_ms: i64, body: &EntryBody) {
+    /// Counts what an entry holds. False when it says nothing new: Zoom repeats the first packet's time after
+    /// every rejoin.
+    fn take_account(&mut self, at_ms: i64, body: &EntryBody) -> bool {
         match body {
             EntryBody::Transcript(line) => {
                 self.count(Medium::Transcript, at_ms, line.text.len() as u64);
             }
             EntryBody::Chat(message) => self.count(Medium::Chat, at_ms, message.text.len() as u64),
-            EntryBody::FirstPacket {} => {
-                self.progress.lock().first_packet_ms.get_or_insert(at_ms);
-            }
+            EntryBody::FirstPacket {} if self.first_packet_ms.is_some() => return false,
+            EntryBody::FirstPacket {} => self.first_packet_ms = Some(at_ms),
             _ => {}
         }
+        true
     }
 
     fn count(&mut self, medium: Medium, at_ms: i64, bytes: u64) {
-        let mut progress = self.progress.lock();
-        let tally = medium_tally(&mut progress.tally, medium);
+        let tally = medium_tally(&mut self.tally, medium);
         tally.frames += 1;
         tally.bytes += bytes;
         tally.first_ms.get_or_insert(at_ms);

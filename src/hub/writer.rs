@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -6,16 +7,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Hub;
-use crate::model::{Entry, EntryBody};
-use crate::store::{Store, StoreError};
+use crate::clock;
+use crate::model::{Entry, StreamId};
+use crate::store::{Store, StoreError, StreamUpdate};
 
 /// The most entries in one transaction.
 const MAX_BATCH: usize = 1000;
 /// The waits between tries while the store is away.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
-/// What an entry takes beside its texts, roughly.
-const ENTRY_BYTES: usize = 256;
+/// What an item takes beside its texts, roughly.
+const ITEM_BYTES: usize = 256;
 
 #[derive(Debug, Clone)]
 pub struct WriterSettings {
@@ -33,6 +35,8 @@ impl Default for WriterSettings {
 
 pub(super) enum Item {
     Entry(Entry),
+    /// Where a stream stands; a newer one makes it void.
+    Update(StreamId, StreamUpdate),
     /// Answered when everything before it is stored.
     Flush(oneshot::Sender<()>),
 }
@@ -54,7 +58,9 @@ impl Queue {
     pub fn push(&self, item: Item) -> bool {
         let bytes = item.bytes();
         let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        let is_queued = before + bytes <= self.max_bytes && self.sender.send(item).is_ok();
+        // Whoever waits for a flush must not be told that there is nothing to wait for.
+        let has_room = bytes == 0 || before + bytes <= self.max_bytes;
+        let is_queued = has_room && self.sender.send(item).is_ok();
         if !is_queued {
             self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
@@ -70,18 +76,10 @@ impl Item {
     fn bytes(&self) -> usize {
         match self {
             Item::Flush(_) => 0,
-            Item::Entry(entry) => entry_bytes(entry),
+            Item::Update(..) => ITEM_BYTES,
+            Item::Entry(entry) => ITEM_BYTES + entry.body.text_bytes(),
         }
     }
-}
-
-fn entry_bytes(entry: &Entry) -> usize {
-    let text = match &entry.body {
-        EntryBody::Transcript(line) => line.text.len(),
-        EntryBody::Chat(message) => message.text.len(),
-        _ => 0,
-    };
-    ENTRY_BYTES + text
 }
 
 /// Stores entries in batches, and hands them on after that.
@@ -97,7 +95,31 @@ pub struct Writer {
 #[derive(Default)]
 struct Batch {
     entries: Vec<Entry>,
+    /// The newest of each stream.
+    updates: HashMap<StreamId, StreamUpdate>,
+    bytes: usize,
     waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Batch {
+    fn add(&mut self, item: Item) {
+        self.bytes += item.bytes();
+        match item {
+            Item::Entry(entry) => self.entries.push(entry),
+            Item::Flush(waiting) => self.waiting.push(waiting),
+            Item::Update(stream_id, update) => {
+                let news = self.updates.entry(stream_id).or_default();
+                news.status = update.status.or(news.status);
+                news.first_packet_ms = update.first_packet_ms.or(news.first_packet_ms);
+                news.tally = update.tally.or(news.tally);
+            }
+        }
+    }
+
+    /// Somebody who waits is not made to wait for others.
+    fn is_full(&self) -> bool {
+        self.entries.len() + self.updates.len() >= MAX_BATCH || !self.waiting.is_empty()
+    }
 }
 
 impl Writer {
@@ -116,7 +138,8 @@ impl Writer {
         loop {
             let batch = self.gather().await;
             self.write(&batch.entries).await;
-            self.queue.done(batch.entries.iter().map(entry_bytes).sum());
+            self.update(batch.updates.into_iter().collect()).await;
+            self.queue.done(batch.bytes);
             self.hub.publish(batch.entries);
             for waiting in batch.waiting {
                 // Whoever asked may have stopped waiting.
@@ -129,7 +152,7 @@ impl Writer {
     async fn gather(&mut self) -> Batch {
         let mut batch = Batch::default();
         let mut until = None;
-        while batch.entries.len() < MAX_BATCH && batch.waiting.is_empty() {
+        while !batch.is_full() {
             let item = match until {
                 None => self.items.recv().await,
                 Some(until) => match timeout_at(until, self.items.recv()).await {
@@ -137,12 +160,9 @@ impl Writer {
                     Err(_) => break,
                 },
             };
-            match item {
-                Some(Item::Entry(entry)) => batch.entries.push(entry),
-                Some(Item::Flush(waiting)) => batch.waiting.push(waiting),
-                // The hub holds a sender, and we hold the hub.
-                None => break,
-            }
+            // The hub holds a sender, and we hold the hub: there is no end.
+            let Some(item) = item else { break };
+            batch.add(item);
             until.get_or_insert_with(|| Instant::now() + self.settings.batch_interval);
         }
         batch
@@ -166,23 +186,39 @@ impl Writer {
         }
     }
 
-    /// Tries for as long as the store is away: an outage costs no entry.
     async fn write_until_answered(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        let mut wait = FIRST_RETRY;
-        loop {
-            match self.store.write_entries(entries).await {
-                Err(StoreError::Unavailable(error)) if wait == FIRST_RETRY => {
-                    tracing::warn!(%error, "entries cannot be stored now; trying until they are");
-                }
-                Err(StoreError::Unavailable(_)) => {}
-                Ok(()) if wait > FIRST_RETRY => {
-                    tracing::info!(entries = entries.len(), "entries are stored again");
-                    return Ok(());
-                }
-                answer => return answer,
-            }
-            sleep(wait).await;
-            wait = (wait * 2).min(LAST_RETRY);
+        until_answered(|| self.store.write_entries(entries)).await
+    }
+
+    async fn update(&self, updates: Vec<(StreamId, StreamUpdate)>) {
+        if updates.is_empty() {
+            return;
         }
+        let update = || self.store.update_streams(&updates, clock::now_ms());
+        if let Err(error) = until_answered(update).await {
+            tracing::error!(%error, streams = updates.len(), "figures of streams are not stored");
+        }
+    }
+}
+
+/// Tries for as long as the store is away: an outage costs nothing.
+async fn until_answered<F: Future<Output = Result<(), StoreError>>>(
+    attempt: impl Fn() -> F,
+) -> Result<(), StoreError> {
+    let mut wait = FIRST_RETRY;
+    loop {
+        match attempt().await {
+            Err(StoreError::Unavailable(error)) if wait == FIRST_RETRY => {
+                tracing::warn!(%error, "entries cannot be stored now; trying until they are");
+            }
+            Err(StoreError::Unavailable(_)) => {}
+            Ok(()) if wait > FIRST_RETRY => {
+                tracing::info!("entries are stored again");
+                return Ok(());
+            }
+            answer => return answer,
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(LAST_RETRY);
     }
 }

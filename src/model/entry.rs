@@ -127,6 +127,34 @@ pub struct Participant {
 }
 
 impl EntryBody {
+    /// The bytes of its texts: what an entry takes in memory beside its fixed part.
+    pub fn text_bytes(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        match self {
+            EntryBody::Transcript(line) => line.text.len() + length(&line.user_name),
+            EntryBody::Chat(chat) => {
+                let ids = length(&chat.message_id) + length(&chat.parent_message_id);
+                chat.text.len() + length(&chat.user_name) + ids
+            }
+            EntryBody::ParticipantJoined(person)
+            | EntryBody::ParticipantLeft(person)
+            | EntryBody::ActiveSpeaker(person)
+            | EntryBody::SharingStarted(person)
+            | EntryBody::VideoOn(person)
+            | EntryBody::VideoOff(person) => length(&person.user_name),
+            EntryBody::SessionState { rtms_session_id, .. } => rtms_session_id.len(),
+            EntryBody::LinkDown { cause, .. } => cause.len(),
+            EntryBody::SharingStopped {}
+            | EntryBody::FirstPacket {}
+            | EntryBody::StreamState { .. }
+            | EntryBody::LinkUp { .. }
+            | EntryBody::Moved {}
+            | EntryBody::PickedUp {}
+            | EntryBody::EntriesLost { .. }
+            | EntryBody::Ended { .. } => 0,
+        }
+    }
+
     pub fn kind(&self) -> EntryKind {
         match self {
             EntryBody::Transcript(_) => EntryKind::Transcript,

@@ -34,6 +34,11 @@ impl Backoff {
         jitter(rng, longest / 2, longest)
     }
 
+    /// Nothing failed since the last [`Backoff::clear`].
+    pub fn is_clear(&self) -> bool {
+        self.attempts == 0
+    }
+
     /// The link has been stable: the next loss is a first one again.
     pub fn clear(&mut self) {
         self.attempts = 0;

@@ -16,6 +16,7 @@ use self::links::Links;
 use super::endpoint::Endpoint;
 use super::stream::{End, Input, Output, Setup, Stream};
 use crate::hub::Feed;
+use crate::model::StreamId;
 
 /// What the owner of a stream tells it.
 #[derive(Debug)]
@@ -59,35 +60,52 @@ pub async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Dri
     let links = Links::new(Arc::clone(&job.tls));
     let alarm = Box::pin(tokio::time::sleep(std::time::Duration::ZERO));
     let (generation, feed) = (&mut job.generation, &mut job.feed);
-    Driver { stream, links, alarm, generation, feed }.run(commands).await
+    let stream_id = &job.setup.stream_id;
+    Driver { stream, links, alarm, stream_id, generation, feed }.run(commands).await
 }
 
 struct Driver<'a> {
     stream: Stream<Utf8Bytes>,
     links: Links,
     alarm: Pin<Box<Sleep>>,
+    stream_id: &'a StreamId,
     generation: &'a mut i64,
     feed: &'a mut Feed,
 }
 
 impl Driver<'_> {
     async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Drive {
+        let mut now = Instant::now();
         loop {
             if let Some(end) = self.perform() {
+                self.log_unknown();
                 return Drive::Finished(end);
             }
-            self.feed.status(self.stream.status());
+            self.feed.report(self.stream.status(), now);
             self.set_alarm();
             // Sockets last: a busy link must not hide a command or another link's silence.
-            tokio::select! {
+            let news = tokio::select! {
                 biased;
                 command = commands.recv() => match command.and_then(|command| self.input(command)) {
-                    Some(input) => self.stream.handle(Instant::now(), input),
+                    Some(input) => Some(input),
                     None => return Drive::Left,
                 },
-                () = &mut self.alarm => self.stream.handle_timeout(Instant::now()),
-                input = self.links.next() => self.stream.handle(Instant::now(), input),
+                () = &mut self.alarm => None,
+                input = self.links.next() => Some(input),
+            };
+            now = Instant::now();
+            match news {
+                Some(input) => self.stream.handle(now, input),
+                None => self.stream.handle_timeout(now),
             }
+        }
+    }
+
+    /// Messages that nobody reads are counted by `msg_type`, and told once.
+    fn log_unknown(&self) {
+        let unknown = self.stream.unknown();
+        if !unknown.is_empty() {
+            tracing::info!(stream_id = %self.stream_id, ?unknown, "messages of unknown types came");
         }
     }
 

@@ -2,12 +2,13 @@
 //! goes in through [`Stream::handle`], outputs come out of [`Stream::poll`] until there are none, and the driver
 //! sleeps until [`Stream::deadline`]. Calls that nothing is due for are harmless.
 
+mod ending;
 mod link;
 mod media;
 mod signaling;
 mod verdict;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
@@ -20,6 +21,7 @@ use super::endpoint::{Endpoint, Policy};
 use super::message::{FrameInfo, Medium, Message, Outgoing, parse};
 use super::params::{Effective, Params};
 use crate::model::{EntryBody, Instance, Outcome, Participant, StreamId, StreamStatus, UserId};
+use crate::secret::Secret;
 
 /// How many participants' names a stream remembers.
 const MAX_ROSTER: usize = 2048;
@@ -34,7 +36,7 @@ pub struct Setup {
     pub stream_id: StreamId,
     pub instance: Instance,
     /// Section 5.1; the same on every link.
-    pub signature: String,
+    pub signature: Secret<String>,
     pub params: Params,
     pub policy: Policy,
     pub timings: Timings,
@@ -141,6 +143,11 @@ pub struct Stream<T> {
     phase: Phase,
     paused: bool,
     was_live: bool,
+    /// Zoom reported a media link as lost, and none of our sockets shows it yet: when to act on it.
+    media_report_due: Option<Instant>,
+    /// Who is there: a new subscription brings everybody again (section 3.2).
+    present: HashSet<UserId>,
+    has_first_packet: bool,
     /// Names by id, since a leave may come without one (section 7).
     roster: HashMap<UserId, String>,
     unknown: BTreeMap<u16, u64>,
@@ -184,6 +191,9 @@ impl<T: AsRef<str>> Stream<T> {
             phase: Phase::Running,
             paused: false,
             was_live: false,
+            media_report_due: None,
+            present: HashSet::new(),
+            has_first_packet: false,
             roster: HashMap::new(),
             unknown: BTreeMap::new(),
             outputs: VecDeque::from([dial]),
@@ -209,20 +219,11 @@ impl<T: AsRef<str>> Stream<T> {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        match &self.phase {
-            Phase::Finished => return,
-            Phase::Closing { until } if now >= *until => {
-                return self.finish(end(
-                    Outcome::Closed,
-                    None,
-                    "Zoom did not end the stream in time",
-                ));
-            }
-            Phase::Draining { until, end } if now >= *until => {
-                let end = end.clone();
-                return self.finish(end);
-            }
-            _ => {}
+        if self.ending_due(now) {
+            return;
+        }
+        if self.media_report_due.is_some_and(|due| now >= due) {
+            self.act_on_media_report(now);
         }
         for id in self.link_ids() {
             self.link_due(now, id);
@@ -242,7 +243,7 @@ impl<T: AsRef<str>> Stream<T> {
             Phase::Closing { until } | Phase::Draining { until, .. } => Some(*until),
         };
         let media = self.media.iter().filter_map(|media| media.link.deadline());
-        media.chain(self.signaling.deadline()).chain(phase).min()
+        media.chain(self.signaling.deadline()).chain(phase).chain(self.media_report_due).min()
     }
 
     pub fn status(&self) -> StreamStatus {
@@ -312,14 +313,16 @@ impl<T: AsRef<str>> Stream<T> {
     /// A link is gone, or has to go. Signaling starts over; a medium is rebuilt alone.
     fn lost(&mut self, now: Instant, id: LinkId, loss: Loss, socket: Socket) {
         let Some(link) = self.link_mut(id).filter(|link| link.has_socket()) else { return };
-        let was_live = link.is_live();
+        let is_news = link.is_live() || link.is_first_loss();
+        // What was reported is seen now.
+        self.media_report_due = None;
         if socket == Socket::Open {
             self.outputs.push_back(Output::HangUp(id, HangUp::Silently));
         }
         if !self.is_running() {
             return self.lost_while_ending(id);
         }
-        if was_live {
+        if is_news {
             self.note_link_down(id, &loss);
         }
         if id == LinkId::Signaling {
@@ -327,35 +330,30 @@ impl<T: AsRef<str>> Stream<T> {
         }
         let link = find(&mut self.signaling, &mut self.media, id);
         if link.map(|link| link.lost(now, &loss, &mut self.rng)) == Some(Due::WindowExpired) {
+            self.window_expired(id, &loss);
+        }
+    }
+
+    /// The stream goes on without a medium that cannot be had, and ends without signaling or all media.
+    fn window_expired(&mut self, id: LinkId, loss: &Loss) {
+        let is_last = self.media.iter().all(|media| media.link.is_down());
+        if id == LinkId::Signaling || is_last {
             let detail = format!("{}: {loss}", id.as_str());
             self.finish(End { outcome: Outcome::WindowExpired, stop_reason: None, detail });
         }
+        self.note_liveness();
     }
 
     fn is_running(&self) -> bool {
         matches!(self.phase, Phase::Running)
     }
 
-    fn lost_while_ending(&mut self, id: LinkId) {
-        if let Some(link) = self.link_mut(id) {
-            link.take_down();
-        }
-        let is_over =
-            !self.signaling.has_socket() && self.media.iter().all(|m| !m.link.has_socket());
-        match &self.phase {
-            Phase::Draining { end, .. } if is_over => {
-                let end = end.clone();
-                self.finish(end);
-            }
-            Phase::Closing { .. } if is_over => self.finish(end(Outcome::Closed, None, "")),
-            _ => {}
-        }
-    }
-
+    /// Announced again: whatever ended here before, the stream lives.
     fn moved(&mut self, now: Instant, endpoint: Endpoint) {
-        if !self.is_running() {
+        if matches!(self.phase, Phase::Closing { .. }) {
             return;
         }
+        self.phase = Phase::Running;
         self.note(None, EntryBody::Moved {});
         self.hang_up_media(HangUp::Silently);
         if self.signaling.has_socket() {
@@ -365,59 +363,6 @@ impl<T: AsRef<str>> Stream<T> {
         self.signaling = Link::dialing(now, timings.signaling_window, timings);
         self.endpoint = endpoint.clone();
         self.outputs.push_back(Output::Dial(LinkId::Signaling, endpoint));
-    }
-
-    /// Zoom's webhook or state 4: the stream is over, and its last words may still be on their way.
-    fn ended_by_zoom(&mut self, now: Instant, reason: Option<i64>) {
-        let outcome = match self.phase {
-            Phase::Closing { .. } => Outcome::Closed,
-            _ => Outcome::Stopped,
-        };
-        if let Phase::Draining { end, .. } = &mut self.phase {
-            end.stop_reason = end.stop_reason.or(reason);
-            return;
-        }
-        let until = now + self.setup.timings.drain;
-        let end = End { outcome, stop_reason: reason, detail: String::new() };
-        self.phase = Phase::Draining { until, end };
-        self.stop_redialling();
-    }
-
-    fn close(&mut self, now: Instant) {
-        if !self.is_running() {
-            return;
-        }
-        if !self.signaling.is_live() {
-            return self.finish(end(Outcome::Closed, None, "signaling was not connected"));
-        }
-        let until = now + self.setup.timings.close;
-        self.phase = Phase::Closing { until };
-        self.send(LinkId::Signaling, Outgoing::Close(self.setup.stream_id.clone()));
-        self.stop_redialling();
-    }
-
-    /// Links without a socket stay down; if none has one, there is nothing to wait for.
-    fn stop_redialling(&mut self) {
-        for id in self.link_ids() {
-            if self.link_mut(id).is_some_and(|link| !link.has_socket()) {
-                self.lost_while_ending(id);
-            }
-        }
-    }
-
-    fn finish(&mut self, end: End) {
-        if matches!(self.phase, Phase::Finished) {
-            return;
-        }
-        self.hang_up_media(HangUp::Politely);
-        if self.signaling.has_socket() {
-            self.outputs.push_back(Output::HangUp(LinkId::Signaling, HangUp::Politely));
-            self.signaling.take_down();
-        }
-        let (outcome, reason) = (end.outcome.as_str().into(), end.stop_reason);
-        self.note(None, EntryBody::Ended { outcome, reason });
-        self.outputs.push_back(Output::Finished(end));
-        self.phase = Phase::Finished;
     }
 
     fn link_due(&mut self, now: Instant, id: LinkId) {
@@ -510,10 +455,6 @@ fn find<'a>(
 enum Socket {
     Open,
     Gone,
-}
-
-fn end(outcome: Outcome, stop_reason: Option<i64>, detail: &str) -> End {
-    End { outcome, stop_reason, detail: detail.to_owned() }
 }
 
 #[cfg(test)]

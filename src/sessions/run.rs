@@ -6,12 +6,13 @@ use tokio::time::sleep;
 
 use super::Settings;
 use crate::clock;
-use crate::hub::{Feed, Hub, Progress, SharedProgress};
+use crate::hub::{Feed, Hub};
 use crate::model::{EntryBody, Outcome, StreamId, StreamRecord};
 use crate::rtms::driver::{Command, Drive, Job, drive};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::{End, Setup};
-use crate::store::{Claim, Store, StoreError, StreamUpdate};
+use crate::secret::Secret;
+use crate::store::{Claim, Store, StoreError};
 use crate::zoom::signature::HandshakeKey;
 
 /// The waits between tries to store a stream's end.
@@ -25,10 +26,8 @@ const AUTHENTICATION_FAILURE: i64 = 18;
 pub(super) struct Run {
     pub stream_id: StreamId,
     pub job: Job,
-    pub progress: SharedProgress,
     pub commands: mpsc::Receiver<Command>,
-    pub store: Store,
-    pub hub: Arc<Hub>,
+    pub ender: Ender,
 }
 
 impl Run {
@@ -37,33 +36,47 @@ impl Run {
         let drive = drive(&mut self.job, &mut self.commands).await;
         // A supervisor that looks at the row from here on finds nobody to tell.
         self.commands.close();
-        self.hub.flush().await;
-        self.write_figures().await;
+        self.job.feed.finish().await;
         match drive {
             Drive::Left => {
                 tracing::info!(stream_id = %self.stream_id, "stream left to be picked up")
             }
             Drive::Finished(end) => {
-                log_end(&self.stream_id, &end);
-                finish(&self.store, &self.stream_id, self.job.generation, &end).await;
+                self.ender.end(&self.stream_id, self.job.generation, &end).await;
             }
-        }
-    }
-
-    async fn write_figures(&self) {
-        let update = update(&self.progress.read());
-        let written = self.store.update_stream(&self.stream_id, &update, clock::now_ms()).await;
-        if let Err(error) = written {
-            tracing::warn!(stream_id = %self.stream_id, %error, "a stream's last figures are not stored");
         }
     }
 }
 
-pub(super) fn update(progress: &Progress) -> StreamUpdate {
-    StreamUpdate {
-        status: Some(progress.status),
-        first_packet_ms: progress.first_packet_ms,
-        tally: Some(progress.tally),
+/// Records how streams end, and tells whoever listens.
+#[derive(Clone)]
+pub(super) struct Ender {
+    pub store: Store,
+    pub hub: Arc<Hub>,
+}
+
+impl Ender {
+    /// Records an end for as long as it takes: without it the stream would be picked up for ever. A stream that
+    /// was announced again since `generation` lives on.
+    pub async fn end(&self, stream_id: &StreamId, generation: i64, end: &End) {
+        let (outcome, reason) = (end.outcome, end.stop_reason);
+        let mut wait = FIRST_RETRY;
+        loop {
+            let now_ms = clock::now_ms();
+            let ended = self.store.finish_stream(stream_id, generation, outcome, reason, now_ms);
+            match ended.await {
+                Err(StoreError::Unavailable(_)) => sleep(wait).await,
+                Err(error) => {
+                    return tracing::error!(%stream_id, %error, "a stream's end is not stored");
+                }
+                Ok(None) => return,
+                Ok(Some(last_entry)) => {
+                    log_end(stream_id, end);
+                    return self.hub.publish(vec![last_entry]);
+                }
+            }
+            wait = (wait * 2).min(LAST_RETRY);
+        }
     }
 }
 
@@ -76,7 +89,7 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
     let setup = Setup {
         stream_id: stream.stream_id.clone(),
         instance: stream.instance.clone(),
-        signature: signature(settings, stream),
+        signature: Secret::new(signature(settings, stream)),
         params: settings.params.clone(),
         policy: settings.policy.clone(),
         timings: settings.timings.clone(),
@@ -88,23 +101,6 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
 fn signature(settings: &Settings, stream: &StreamRecord) -> String {
     HandshakeKey::new(&settings.client.id, &settings.client.secret)
         .sign(&stream.instance, &stream.stream_id)
-}
-
-/// Records a stream's end, for as long as it takes: without it the stream would be picked up for ever.
-/// A stream that was announced again since `generation` lives on.
-pub(super) async fn finish(store: &Store, stream_id: &StreamId, generation: i64, end: &End) {
-    let mut wait = FIRST_RETRY;
-    loop {
-        let (outcome, reason) = (end.outcome, end.stop_reason);
-        match store.finish_stream(stream_id, generation, outcome, reason, clock::now_ms()).await {
-            Err(StoreError::Unavailable(_)) => sleep(wait).await,
-            Ok(_) => return,
-            Err(error) => {
-                return tracing::error!(%stream_id, %error, "a stream's end could not be stored");
-            }
-        }
-        wait = (wait * 2).min(LAST_RETRY);
-    }
 }
 
 fn log_end(stream_id: &StreamId, end: &End) {

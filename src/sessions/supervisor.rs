@@ -1,33 +1,31 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Run, finish, job, update};
+use super::run::{Ender, Run, job};
 use super::{AtShutdown, Settings};
 use crate::clock;
-use crate::hub::{Feed, Hub, Progress, SharedProgress};
+use crate::hub::{Feed, Hub};
 use crate::model::{Outcome, StreamId, StreamRecord};
 use crate::rtms::driver::Command;
+use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
 use crate::store::{Claim, Store, StoreError};
 
 /// How many commands may wait for one stream.
 const COMMANDS_QUEUE: usize = 16;
-/// How many streams are taken up in one look.
-const ORPHANS_PER_LOOK: u32 = 200;
-/// How often a stream's news are written while its status stays the same.
-const WRITE_PROGRESS_EVERY: Duration = Duration::from_secs(10);
+/// How many streams are taken up in one transaction.
+const ORPHANS_AT_ONCE: u32 = 200;
 
 /// Owns every stream's task.
 pub struct Supervisor {
     settings: Settings,
     store: Store,
-    hub: Arc<Hub>,
+    ender: Ender,
     changes: mpsc::Receiver<StreamId>,
     stop: CancellationToken,
     running: HashMap<StreamId, Running>,
@@ -36,7 +34,8 @@ pub struct Supervisor {
     task_streams: HashMap<Id, StreamId>,
     /// The last look failed; said once per outage.
     store_is_away: bool,
-    status_changed: Arc<Notify>,
+    /// Until then other nodes' leases are not judged: what kept us from the store may have kept them.
+    patient_until: Option<Instant>,
 }
 
 /// A running stream, and what its row said when we last told it.
@@ -45,8 +44,6 @@ struct Running {
     generation: i64,
     interrupts: i64,
     stop_told: bool,
-    progress: SharedProgress,
-    written: Progress,
 }
 
 impl Supervisor {
@@ -59,37 +56,31 @@ impl Supervisor {
     ) -> Self {
         Self {
             settings,
+            ender: Ender { store: store.clone(), hub },
             store,
-            hub,
             changes,
             stop,
             running: HashMap::new(),
             tasks: JoinSet::new(),
             task_streams: HashMap::new(),
             store_is_away: false,
-            status_changed: Arc::default(),
+            patient_until: None,
         }
     }
 
     /// Runs until the stop, then ends or leaves the streams inside the grace.
     pub async fn run(mut self) {
-        let mut look = interval(self.settings.look_every);
+        let mut look = interval(self.settings.leases.look_every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut write_progress = interval(WRITE_PROGRESS_EVERY);
-        write_progress.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (stop, status_changed) = (self.stop.clone(), Arc::clone(&self.status_changed));
+        let stop = self.stop.clone();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
                     self.ended(ended).await;
                 }
-                () = status_changed.notified() => {
-                    self.write_progress(|now, written| now.status != written.status).await;
-                }
                 Some(stream_id) = self.changes.recv() => self.look_at(&stream_id).await,
                 _ = look.tick() => self.look_at_all().await,
-                _ = write_progress.tick() => self.write_progress(|_, _| true).await,
             }
         }
         self.shut_down().await;
@@ -131,17 +122,34 @@ impl Supervisor {
         let (node, lease_ms) = (self.settings.node, self.lease_ms());
         let ours = self.store.renew_leases(node, clock::now_ms(), lease_ms).await?;
         for record in &ours {
-            self.tell(record);
-        }
-        self.leave_what_is_not_ours(&ours);
-        let room = self.settings.max_streams.saturating_sub(self.running.len());
-        let limit = u32::try_from(room).unwrap_or(u32::MAX).min(ORPHANS_PER_LOOK);
-        if limit > 0 {
-            for claim in self.store.claim_orphans(node, clock::now_ms(), lease_ms, limit).await? {
-                self.start(claim);
+            match self.running.contains_key(&record.stream_id) {
+                true => self.tell(record),
+                // Claimed, and the answer was lost: ours, and nobody runs it.
+                false => self.claim(&record.stream_id).await?,
             }
         }
+        self.leave_what_is_not_ours(&ours);
+        if self.patient_until.is_none_or(|until| Instant::now() >= until) {
+            self.claim_orphans().await?;
+        }
         Ok(())
+    }
+
+    async fn claim_orphans(&mut self) -> Result<(), StoreError> {
+        let (node, lease_ms) = (self.settings.node, self.lease_ms());
+        loop {
+            let room = self.settings.max_streams.saturating_sub(self.running.len());
+            let limit = u32::try_from(room).unwrap_or(u32::MAX).min(ORPHANS_AT_ONCE);
+            if limit == 0 {
+                return Ok(());
+            }
+            let claims = self.store.claim_orphans(node, clock::now_ms(), lease_ms, limit).await?;
+            let is_all = claims.len() < limit as usize;
+            claims.into_iter().for_each(|claim| self.start(claim));
+            if is_all {
+                return Ok(());
+            }
+        }
     }
 
     /// A stream whose lease somebody else has now must not have two runners.
@@ -185,89 +193,73 @@ impl Supervisor {
 
     fn start(&mut self, claim: Claim) {
         let stream = &claim.stream;
-        let stream_id = stream.stream_id.clone();
-        if self.running.contains_key(&stream_id) {
+        if self.running.contains_key(&stream.stream_id) {
             return;
         }
         if stream.stop_seen_at_ms.is_some() {
-            let end = ending(Outcome::Stopped, stream.stop_reason);
-            return self.end_unstarted(stream_id, stream.generation, end);
+            return self.end(stream, ending(Outcome::Stopped, stream.stop_reason));
         }
-        let endpoint = match self.settings.policy.first_allowed(&stream.server_urls) {
-            Ok(endpoint) => endpoint,
+        let stream_id = &stream.stream_id;
+        match self.settings.policy.first_allowed(&stream.server_urls) {
+            Ok(endpoint) => self.start_at(endpoint, &claim),
             Err(error) => {
                 tracing::warn!(%stream_id, "the announced server_urls {error}");
-                let end = ending(Outcome::UrlRefused, None);
-                return self.end_unstarted(stream_id, stream.generation, end);
+                self.end(stream, ending(Outcome::UrlRefused, None));
             }
-        };
+        }
+    }
+
+    fn start_at(&mut self, endpoint: Endpoint, claim: &Claim) {
+        let stream = &claim.stream;
+        let stream_id = stream.stream_id.clone();
         tracing::info!(%stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
-        let (hub, status_changed) = (Arc::clone(&self.hub), Arc::clone(&self.status_changed));
-        let feed = Feed::new(hub, stream, claim.last_seq, status_changed);
+        let feed = Feed::new(Arc::clone(&self.ender.hub), stream, claim.last_seq);
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
-        let progress = feed.progress();
-        let written = progress.read();
+        let job = job(&self.settings, claim, endpoint, feed);
+        let run = Run { stream_id, job, commands, ender: self.ender.clone() };
+        self.own(stream, sender, run.run());
+    }
+
+    /// Ends a stream that does not run here, or not any more.
+    fn end(&mut self, stream: &StreamRecord, end: End) {
+        let (ender, stream_id, generation) =
+            (self.ender.clone(), stream.stream_id.clone(), stream.generation);
+        // It takes no commands: its receiver is gone already.
+        let (sender, _) = mpsc::channel(1);
+        self.own(stream, sender, async move { ender.end(&stream_id, generation, &end).await });
+    }
+
+    fn own(
+        &mut self,
+        stream: &StreamRecord,
+        commands: mpsc::Sender<Command>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let running = Running {
-            commands: sender,
+            commands,
             generation: stream.generation,
             interrupts: stream.interrupts,
             stop_told: false,
-            progress,
-            written,
         };
-        let run = Run {
-            stream_id: stream_id.clone(),
-            job: job(&self.settings, &claim, endpoint, feed),
-            progress: running.progress.clone(),
-            commands,
-            store: self.store.clone(),
-            hub: Arc::clone(&self.hub),
-        };
-        self.running.insert(stream_id.clone(), running);
-        let task = self.tasks.spawn(run.run());
-        self.task_streams.insert(task.id(), stream_id);
-    }
-
-    /// Ends a stream that never ran here.
-    fn end_unstarted(&mut self, stream_id: StreamId, generation: i64, end: End) {
-        let store = self.store.clone();
-        self.tasks.spawn(async move { finish(&store, &stream_id, generation, &end).await });
+        self.running.insert(stream.stream_id.clone(), running);
+        let task = self.tasks.spawn(task);
+        self.task_streams.insert(task.id(), stream.stream_id.clone());
     }
 
     /// A task is over. A panic ends only its own stream.
     async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
         let task = ended.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
         let Some(stream_id) = self.task_streams.remove(&task) else { return };
-        let running = self.running.remove(&stream_id);
-        if let Some(running) = running.filter(|_| ended.as_ref().is_err_and(JoinError::is_panic)) {
-            tracing::error!(%stream_id, "a stream's task panicked; the stream is given up");
-            let end = ending(Outcome::Failed, None);
-            return self.end_unstarted(stream_id, running.generation, end);
+        self.running.remove(&stream_id);
+        if ended.is_ok() {
+            // It may have been announced again while it ended.
+            return self.look_at(&stream_id).await;
         }
-        // It may have been announced again while it ended.
-        self.look_at(&stream_id).await;
-    }
-
-    /// Writes the news of those streams that `is_due` picks by what is now and what was last written.
-    async fn write_progress(&mut self, is_due: fn(&Progress, &Progress) -> bool) {
-        let mut due = Vec::new();
-        for (stream_id, running) in &self.running {
-            let now = running.progress.read();
-            if now != running.written && is_due(&now, &running.written) {
-                due.push((stream_id.clone(), now));
-            }
-        }
-        for (stream_id, now) in due {
-            let written =
-                self.store.update_stream(&stream_id, &update(&now), clock::now_ms()).await;
-            match written {
-                Ok(()) => {
-                    if let Some(running) = self.running.get_mut(&stream_id) {
-                        running.written = now;
-                    }
-                }
-                Err(_) => return self.note_answer(written),
-            }
+        tracing::error!(%stream_id, "a stream's task panicked; the stream is given up");
+        match self.store.stream(&stream_id).await {
+            Ok(Some(stream)) => self.end(&stream, ending(Outcome::Failed, None)),
+            Ok(None) => {}
+            Err(error) => self.note_answer(Err(error)),
         }
     }
 
@@ -288,7 +280,7 @@ impl Supervisor {
     }
 
     fn lease_ms(&self) -> i64 {
-        i64::try_from(self.settings.lease.as_millis()).unwrap_or(i64::MAX)
+        i64::try_from(self.settings.leases.lease.as_millis()).unwrap_or(i64::MAX)
     }
 
     fn note_answer(&mut self, answer: Result<(), StoreError>) {
@@ -296,9 +288,10 @@ impl Supervisor {
             Ok(()) => self.store_is_away = false,
             Err(error) if !self.store_is_away => {
                 self.store_is_away = true;
+                self.patient_until = Some(Instant::now() + self.settings.leases.lease);
                 tracing::warn!(%error, "the store does not answer; live streams go on");
             }
-            Err(_) => {}
+            Err(_) => self.patient_until = Some(Instant::now() + self.settings.leases.lease),
         }
     }
 }

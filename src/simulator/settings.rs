@@ -25,6 +25,15 @@ pub enum Duplicates {
     Kick,
 }
 
+/// In which WebSocket frames the server's JSON travels. Zoom's are not published; a client takes all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Frames {
+    Text,
+    Binary,
+    /// Text messages in two frames each.
+    Fragmented,
+}
+
 /// Everything that a simulator is told when it starts.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -56,6 +65,7 @@ pub struct Settings {
     /// Whether message 2 offers one socket for every medium.
     pub offer_all: bool,
     pub duplicates: Duplicates,
+    pub frames: Frames,
     /// Takes still images of a share at up to 5 frames a second, and H.264 at any rate (conflict 19.17).
     pub lenient_params: bool,
     /// `stop_reason` after a REST stop: not published, 2 is likely (section 10.6).
@@ -85,6 +95,7 @@ impl Default for Settings {
             scopes: Medium::ALL.to_vec(),
             offer_all: true,
             duplicates: Duplicates::Refuse,
+            frames: Frames::Text,
             lenient_params: false,
             rest_stop_reason: 2,
             max_connections: 20_000,
@@ -107,6 +118,8 @@ pub struct Timings {
     pub handshake_ms: u64,
     /// How long the server believes in a signaling or media link whose TCP connection is gone. Not published.
     pub dead_link_ms: u64,
+    /// For what is queued to be written, and for the client's Close frame, before TCP ends. Not published.
+    pub close_ms: u64,
     pub webhook_deadline_ms: u64,
     /// Waits before the second, third and fourth attempt.
     pub webhook_retries_ms: [u64; 3],
@@ -128,6 +141,7 @@ impl Default for Timings {
             media_window_ms: 65_000,
             handshake_ms: 10_000,
             dead_link_ms: 0,
+            close_ms: 2_000,
             webhook_deadline_ms: 3_000,
             webhook_retries_ms: [5 * MINUTE_MS, 20 * MINUTE_MS, 60 * MINUTE_MS],
             validation_retry_ms: 1_000,

@@ -4,17 +4,20 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 
 use super::handshake::{self, Hello};
 use super::meeting::Input;
+use super::settings::Frames;
 use super::transport::Transport;
 use super::world::World;
 use super::{lock, wire};
@@ -29,8 +32,6 @@ const QUEUE: usize = 512;
 const BATCH: usize = 64;
 /// The longest message of a client: handshakes have about 1 kB.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
-/// For what is queued to be written, and for the client's Close frame, before TCP ends.
-const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
 /// Which way a socket came in; the first message says the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,8 +135,14 @@ pub async fn serve(world: Arc<World>, door: Door, mut socket: WebSocket) {
     if inbox.send(input).await.is_err() {
         return reject(&world, socket, &rejection).await;
     }
-    let loss = pump(socket, id, &inbox, queued, killed).await;
+    let grace = close_grace(&world);
+    let frames = world.settings.frames;
+    let loss = pump(socket, id, &inbox, (queued, frames), killed, grace).await;
     let _ = inbox.send(Input::Lost { socket: id, loss }).await;
+}
+
+fn close_grace(world: &World) -> Duration {
+    world.settings.timings.wait(world.settings.timings.close_ms)
 }
 
 /// Both directions at once: a client that reads slowly must still be heard.
@@ -143,16 +150,17 @@ async fn pump(
     socket: WebSocket,
     id: u64,
     inbox: &mpsc::Sender<Input>,
-    queued: mpsc::Receiver<Queued>,
+    (queued, frames): (mpsc::Receiver<Queued>, Frames),
     killed: oneshot::Receiver<Kill>,
+    grace: Duration,
 ) -> Loss {
     let (mut writer, mut reader) = socket.split();
     let kill = tokio::select! {
         biased;
         kill = ordered(killed) => kill,
         loss = read_all(&mut reader, id, inbox) => return loss,
-        () = write_all(&mut writer, queued) => {
-            let _ = timeout(CLOSE_GRACE, close(&mut writer, &mut reader)).await;
+        () = write_all(&mut writer, queued, frames) => {
+            let _ = timeout(grace, close(&mut writer, &mut reader)).await;
             return Loss::Dropped;
         }
     };
@@ -190,14 +198,14 @@ async fn read_all(reader: &mut Reader, id: u64, inbox: &mpsc::Sender<Input>) -> 
 }
 
 /// Returns when the outbox is gone and everything is written, or when the client is gone.
-async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>) {
+async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>, frames: Frames) {
     while let Some(first) = queued.recv().await {
         let mut next = Some(first);
         let mut stall = None;
         for _ in 0..BATCH {
             match next.take().or_else(|| queued.try_recv().ok()) {
                 Some(Queued::Text(text)) => {
-                    if writer.feed(Message::Text(text)).await.is_err() {
+                    if feed(writer, text, frames).await.is_err() {
                         return pending().await;
                     }
                 }
@@ -214,6 +222,21 @@ async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>) {
         }
         if let Some(wait) = stall {
             sleep(wait).await;
+        }
+    }
+}
+
+async fn feed(writer: &mut Writer, text: Utf8Bytes, frames: Frames) -> tungstenite::Result<()> {
+    match frames {
+        Frames::Text => writer.feed(Message::Text(text)).await,
+        Frames::Binary => writer.feed(Message::Binary(text.into())).await,
+        Frames::Fragmented => {
+            let mut first = Bytes::from(text);
+            // The middle may be inside a character: a receiver must not look before the end.
+            let rest = first.split_off(first.len() / 2);
+            let (text, more) = (OpCode::Data(Data::Text), OpCode::Data(Data::Continue));
+            writer.feed(Message::Frame(Frame::message(first, text, false))).await?;
+            writer.feed(Message::Frame(Frame::message(rest, more, true))).await
         }
     }
 }
@@ -249,7 +272,7 @@ async fn reject(world: &World, socket: WebSocket, rejection: &handshake::Rejecti
             close(&mut writer, &mut reader).await;
         }
     };
-    let _ = timeout(CLOSE_GRACE, goodbye).await;
+    let _ = timeout(close_grace(world), goodbye).await;
 }
 
 impl Hello {

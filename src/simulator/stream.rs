@@ -24,6 +24,7 @@ use super::socket::Outbox;
 use super::status::Refusal;
 use super::{lock, wire};
 use crate::rtms::message::{Medium, msg_type};
+use loss::MediaLoss;
 use media::{Admission, Flow, MediaLink};
 
 /// Stop reasons of section 10.6 that the server decides on.
@@ -45,6 +46,13 @@ const NORMAL_CLOSE: u16 = 1000;
 struct Window {
     ends_at: Instant,
     reason: u16,
+}
+
+/// The media of a link that was lost and is not back.
+struct MissingMedia {
+    media: Vec<Medium>,
+    how: MediaLoss,
+    window: Window,
 }
 
 /// Links whose TCP connection is gone, which the server still takes for alive.
@@ -70,7 +78,7 @@ pub struct Stream {
     signaling: Option<Link>,
     media: Vec<MediaLink>,
     signaling_window: Option<Window>,
-    media_windows: Vec<(Vec<Medium>, Window)>,
+    media_windows: Vec<MissingMedia>,
     ghosts: Vec<Ghost>,
     /// Kept over a reconnect: Zoom's own client subscribes once (section 22).
     subscriptions: BTreeSet<u64>,
@@ -214,7 +222,7 @@ impl Stream {
     pub fn advance(&mut self, now: Instant, stage: &Stage) {
         self.beat_signaling(now);
         self.beat_media(now);
-        let windows = self.media_windows.iter().map(|(_, window)| window);
+        let windows = self.media_windows.iter().map(|missing| &missing.window);
         let passed = windows.chain(&self.signaling_window).find(|window| window.ends_at <= now);
         if let Some(reason) = passed.map(|window| window.reason) {
             self.end(now, reason, stage);
@@ -229,7 +237,7 @@ impl Stream {
     pub fn deadline(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
         let beats = self.signaling.iter().chain(self.media.iter().map(|m| &m.link));
-        let windows = self.media_windows.iter().map(|(_, window)| window);
+        let windows = self.media_windows.iter().map(|missing| &missing.window);
         let flow = if self.is_flowing() { self.media_deadline() } else { None };
         beats
             .map(Link::next_beat_at)
@@ -313,10 +321,11 @@ impl Stream {
         self.signaling_window = Some(Window { ends_at, reason });
     }
 
-    fn open_media_window(&mut self, now: Instant, media: Vec<Medium>, reason: u16) {
+    fn open_media_window(&mut self, now: Instant, media: Vec<Medium>, how: MediaLoss) {
         let timings = &self.shared.settings().timings;
         let ends_at = now + timings.wait(timings.media_window_ms);
-        self.media_windows.push((media, Window { ends_at, reason }));
+        let window = Window { ends_at, reason: how.stop_reason() };
+        self.media_windows.push(MissingMedia { media, how, window });
     }
 }
 

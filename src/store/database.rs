@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fs::File;
 use std::future::Future;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,7 +180,7 @@ impl Transaction {
 async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     match tokio::time::timeout(TRANSACTION_TIMEOUT, work).await {
         Ok(done) => done,
-        Err(_) => Err(StoreError::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into())),
+        Err(_) => Err(StoreError::timed_out()),
     }
 }
 

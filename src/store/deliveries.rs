@@ -12,6 +12,9 @@ use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted
 /// grows with the backlog.
 const PRUNE_ROWS: u32 = 500;
 
+/// Zoom waits so long for signaling to come back (section 3.6).
+const SIGNALING_WINDOW_MS: i64 = 60_000;
+
 impl Store {
     /// Records a delivery and its effect on sessions and streams in one transaction.
     pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
@@ -47,6 +50,7 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
     let changed = match &delivery.announcement {
         Announcement::Started(started) => start(tx, delivery, started).await?,
         Announcement::Stopped(stopped) => stop(tx, delivery, stopped).await?,
+        Announcement::Interrupted(_) if is_stale(delivery) => false,
         Announcement::Interrupted(interrupted) => {
             let id = interrupted.stream_id.as_str();
             tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0
@@ -70,6 +74,11 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
         }
         _ => Ok(Recorded::NoChange),
     }
+}
+
+/// An interruption that is reported so late (a retried webhook) is over, one way or the other.
+fn is_stale(delivery: &Delivery) -> bool {
+    delivery.received_at_ms.saturating_sub(delivery.event_ts_ms) > SIGNALING_WINDOW_MS
 }
 
 /// False when these bytes were recorded before. A concurrent copy waits here for the first.

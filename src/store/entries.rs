@@ -51,7 +51,10 @@ impl Store {
     }
 }
 
-async fn write_batches(tx: &mut Connection<'_>, entries: &[Entry]) -> Result<(), StoreError> {
+pub(super) async fn write_batches(
+    tx: &mut Connection<'_>,
+    entries: &[Entry],
+) -> Result<(), StoreError> {
     let mut rest = entries;
     while let Some(log2) = rest.len().checked_ilog2() {
         let log2 = log2.min(LARGEST_BATCH_LOG2);

@@ -32,6 +32,11 @@ impl StoreError {
         Self::File { path: path.to_owned(), source }
     }
 
+    /// The answer did not come in the time that the caller has.
+    pub fn timed_out() -> Self {
+        Self::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into())
+    }
+
     /// Two transactions were in each other's way: the whole transaction may be tried again.
     pub(super) fn is_conflict(&self) -> bool {
         let (Self::Unavailable(sqlx::Error::Database(error))

@@ -1,7 +1,6 @@
 //! From a location to pools over a schema that is up to date.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::str::FromStr;
@@ -84,7 +83,7 @@ async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), StoreError> 
     let connecting = PgConnection::connect_with(options);
     let mut connection = tokio::time::timeout(ACQUIRE_TIMEOUT, connecting)
         .await
-        .map_err(|_| StoreError::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into()))??;
+        .map_err(|_| StoreError::timed_out())??;
     connection.execute(MIGRATION_LIMITS).await?;
     schema::migrate(&schema::postgres(), &mut connection).await?;
     Ok(connection.close().await?)

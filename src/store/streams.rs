@@ -1,10 +1,11 @@
 //! Streams: read, written while they run, ended once.
 
 use super::database::{Connection, binds};
-use super::rows::StreamRow;
+use super::entries::write_batches;
+use super::rows::{self, StreamRow};
 use super::sessions::refresh_session;
 use super::{Store, StoreError, StreamUpdate, sql};
-use crate::model::{Outcome, SessionId, StreamId, StreamRecord, StreamStatus};
+use crate::model::{Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus};
 
 /// The stop reason that takes back what was collected (rtms-protocol.md section 10.6).
 pub(super) const REVOKED: i64 = 8;
@@ -24,30 +25,31 @@ impl Store {
         rows.into_iter().map(StreamRecord::try_from).collect()
     }
 
-    /// Writes what is new about a stream, and its session's status with it. A stream that has ended
-    /// or is unknown stays as it is.
-    pub async fn update_stream(
+    /// Writes what is new about streams, and their sessions' status with it, in one transaction. A stream
+    /// that has ended or is unknown stays as it is.
+    pub async fn update_streams(
         &self,
-        stream: &StreamId,
-        update: &StreamUpdate,
+        updates: &[(StreamId, StreamUpdate)],
         now_ms: i64,
     ) -> Result<(), StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                write_update(&mut tx.connection(), stream, update, now_ms).await?;
+                for (stream, update) in updates {
+                    write_update(&mut tx.connection(), stream, update, now_ms).await?;
+                }
                 tx.commit().await?;
                 Ok(())
             })
             .await
     }
 
-    /// Ends a stream once: the first outcome stays. With stop reason 8 (revoked), from here or from
+    /// Ends a stream once, with its last entry: the first outcome stays. With stop reason 8 (revoked), from here or from
     /// the stop webhook, its personal entries are deleted, so write the last entries before.
     ///
     /// `generation` is the one that the stream was run with. A stream that Zoom has moved since is
-    /// not ended: it lives on at its new URLs. Returns whether this call ended it; if not, read the
-    /// stream to see why (ended before, moved, unknown).
+    /// not ended: it lives on at its new URLs. Returns the last entry if this call ended it; if not, read
+    /// the stream to see why (ended before, moved, unknown).
     pub async fn finish_stream(
         &self,
         stream: &StreamId,
@@ -55,7 +57,7 @@ impl Store {
         outcome: Outcome,
         stop_reason: Option<i64>,
         now_ms: i64,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<Entry>, StoreError> {
         let end = End { generation, outcome, stop_reason, now_ms };
         self.database
             .run(|| async {
@@ -125,8 +127,8 @@ async fn end_stream(
     tx: &mut Connection<'_>,
     stream: &StreamId,
     end: &End,
-) -> Result<bool, StoreError> {
-    let Some(record) = lock_stream(tx, stream).await? else { return Ok(false) };
+) -> Result<Option<Entry>, StoreError> {
+    let Some(record) = lock_stream(tx, stream).await? else { return Ok(None) };
     let values =
         binds![stream.as_str(), end.outcome.as_str(), end.stop_reason, end.now_ms, end.generation,];
     let is_ended = tx.execute(sql::END_STREAM, values).await? > 0;
@@ -134,8 +136,31 @@ async fn end_stream(
     if is_revoked || end.stop_reason == Some(REVOKED) {
         tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
     }
-    if is_ended {
-        refresh_session(tx, record.session_id, end.now_ms).await?;
+    if !is_ended {
+        return Ok(None);
     }
-    Ok(is_ended)
+    refresh_session(tx, record.session_id, end.now_ms).await?;
+    write_last_entry(tx, &record, end).await.map(Some)
+}
+
+/// The entry that closes a stream's log, whoever ends the stream.
+async fn write_last_entry(
+    tx: &mut Connection<'_>,
+    record: &StreamRecord,
+    end: &End,
+) -> Result<Entry, StoreError> {
+    let (last_seq,): (i64,) = tx.one(sql::LAST_SEQ, binds![record.stream_id.as_str()]).await?;
+    let entry = Entry {
+        session_id: record.session_id,
+        stream_id: record.stream_id.clone(),
+        stream_ordinal: record.ordinal,
+        seq: rows::number::<u64>("seq", last_seq)? + 1,
+        at_ms: end.now_ms,
+        body: EntryBody::Ended {
+            outcome: end.outcome.as_str().into(),
+            reason: end.stop_reason.or(record.stop_reason),
+        },
+    };
+    write_batches(tx, std::slice::from_ref(&entry)).await?;
+    Ok(entry)
 }

@@ -1,6 +1,7 @@
 //! Everything from the outside: the store on both databases, the simulator, the daemon over real sockets.
 
 mod control;
+mod daemon;
 mod http;
 mod install;
 mod simulator;

@@ -15,7 +15,9 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 13] = [
+const PURE: [&str; 15] = [
+    "zoom/state",
+    "zoom/oauth/answer",
     "model",
     "secret",
     "zoom/signature",

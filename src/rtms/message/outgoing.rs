@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::codes::msg_type;
 use crate::model::{IdKey, StreamId};
+use crate::secret::Secret;
 
 /// `protocol_version` of every handshake (section 17: keep sending 1).
 const PROTOCOL_VERSION: u32 = 1;
@@ -19,7 +20,7 @@ pub enum Outgoing {
         key: IdKey,
         instance_id: String,
         stream_id: StreamId,
-        signature: String,
+        signature: Secret<String>,
         buffer_data: bool,
     },
     /// 3 (section 6.3)
@@ -27,7 +28,7 @@ pub enum Outgoing {
         key: IdKey,
         instance_id: String,
         stream_id: StreamId,
-        signature: String,
+        signature: Secret<String>,
         media_type: u32,
         media_params: Value,
     },
@@ -113,11 +114,11 @@ fn handshake<M: SerializeMap>(
     key: IdKey,
     instance_id: &str,
     stream_id: &StreamId,
-    signature: &str,
+    signature: &Secret<String>,
 ) -> Result<(), M::Error> {
     map.serialize_entry("protocol_version", &PROTOCOL_VERSION)?;
     map.serialize_entry("sequence", &SEQUENCE)?;
     map.serialize_entry(key.as_str(), instance_id)?;
     map.serialize_entry("rtms_stream_id", stream_id)?;
-    map.serialize_entry("signature", signature)
+    map.serialize_entry("signature", signature.expose())
 }

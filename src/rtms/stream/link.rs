@@ -7,6 +7,9 @@ use super::Timings;
 use crate::rtms::backoff::Backoff;
 use crate::rtms::message::{Malformed, Medium};
 
+/// A dial that has less than this is not tried.
+const SHORTEST_TRY: Duration = Duration::from_millis(250);
+
 /// One WebSocket of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LinkId {
@@ -176,19 +179,25 @@ impl Link {
         }
     }
 
-    /// Lost: wait for the next dial, or give up when it would come after the window's end.
+    /// Whether a loss now would be the first since the link was stable, or since it was wanted.
+    pub fn is_first_loss(&self) -> bool {
+        self.backoff.is_clear()
+    }
+
+    /// Lost: wait for the next dial, which comes inside the window, or give up when that is over.
     pub fn lost(&mut self, now: Instant, loss: &Loss, rng: &mut SmallRng) -> Due {
         self.settle(now);
         let ends_at = *self.window_ends_at.get_or_insert(now + self.window);
+        let left = ends_at.saturating_duration_since(now);
         let wait = match loss {
             Loss::Duplicate(_) => self.backoff.after_duplicate(rng),
             _ => self.backoff.after_loss(rng),
         };
-        if now + wait >= ends_at {
+        if left < SHORTEST_TRY {
             self.state = State::Down;
             return Due::WindowExpired;
         }
-        self.state = State::Waiting { redial_at: now + wait };
+        self.state = State::Waiting { redial_at: now + wait.min(left / 2) };
         Due::Nothing
     }
 

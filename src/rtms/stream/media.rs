@@ -1,14 +1,17 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::verdict::{Verdict, verdict};
-use super::{Lane, LinkId, Loss, MediaLink, Output, Socket, Stream, find};
+use super::{End, Lane, LinkId, Loss, MediaLink, Output, Socket, Stream, find};
 use crate::model::{EntryBody, Outcome, Participant};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::{
     FrameInfo, HandshakeAnswer, MEDIA_TYPE_ALL, Medium, Message, Outgoing, msg_type,
 };
 use crate::rtms::params::{ConnectionMode, Effective};
+
+/// How long the socket of a link that Zoom reports as lost may take to show it.
+const REPORT_GRACE: Duration = Duration::from_secs(1);
 
 /// The keys under which a medium's URL may come; only some are documented (section 3.3, section 22).
 fn url_keys(medium: Medium) -> &'static [&'static str] {
@@ -65,7 +68,11 @@ impl<T: AsRef<str>> Stream<T> {
         }
         if self.media.is_empty() {
             let detail = "no medium that is wanted has a URL that is allowed";
-            self.finish(super::end(Outcome::Refused, None, detail));
+            self.finish(End {
+                outcome: Outcome::Refused,
+                stop_reason: None,
+                detail: detail.to_owned(),
+            });
         }
     }
 
@@ -184,19 +191,28 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     /// Zoom lost a media link of ours and does not say which. If one is being rebuilt or is new, it is that
-    /// one; otherwise all of them are dialled again, since the fault may be in the other direction only.
+    /// one. Otherwise its socket has a moment to show it, so that the other media stay untouched.
     pub(super) fn media_reported_lost(&mut self, now: Instant) {
-        if !self.is_running() {
-            return;
+        if self.is_running() && self.stable_lanes().is_some() {
+            self.media_report_due.get_or_insert(now + REPORT_GRACE);
         }
+    }
+
+    /// No socket showed the loss: all of them are dialled again, since the fault may be in the other
+    /// direction only.
+    pub(super) fn act_on_media_report(&mut self, now: Instant) {
+        self.media_report_due = None;
+        let lanes = self.stable_lanes().filter(|_| self.is_running());
+        for lane in lanes.unwrap_or_default() {
+            self.lost(now, LinkId::Media(lane), Loss::Reported, Socket::Open);
+        }
+    }
+
+    /// The media links that are wanted, if every one of them is stable.
+    fn stable_lanes(&self) -> Option<Vec<Lane>> {
         let wanted = self.media.iter().filter(|media| !media.link.is_down());
-        let stable: Vec<Lane> =
-            wanted.clone().filter(|media| media.link.is_stable()).map(|media| media.lane).collect();
-        if stable.len() == wanted.count() {
-            for lane in stable {
-                self.lost(now, LinkId::Media(lane), Loss::Reported, Socket::Open);
-            }
-        }
+        let is_stable = wanted.clone().all(|media| media.link.is_stable());
+        is_stable.then(|| wanted.map(|media| media.lane).collect())
     }
 }
 
@@ -209,6 +225,7 @@ mod tests {
     use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
     use crate::rtms::params::{Effective, Params, Preset};
     use crate::rtms::stream::{Input, Setup, Timings};
+    use crate::secret::Secret;
 
     const AUDIO: Lane = Lane::Only(Medium::Audio);
 
@@ -219,7 +236,7 @@ mod tests {
         let setup = Setup {
             stream_id: StreamId::parse("e1f2a3b4").unwrap(),
             instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "4444AAA==").unwrap(),
-            signature: "19302915".into(),
+            signature: Secret::new("19302915".to_owned()),
             params: Preset::AudioOnly.params(),
             policy,
             timings: Timings::default(),

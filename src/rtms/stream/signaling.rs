@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use super::verdict::{Verdict, verdict};
-use super::{End, LinkId, Loss, Output, Socket, Stream};
+use super::{End, LinkId, Loss, MAX_ROSTER, Output, Socket, Stream};
 use crate::model::{EntryBody, Outcome, Participant, Product, StreamStatus};
 use crate::rtms::message::{
     Event, HandshakeAnswer, Message, Outgoing, event_type, msg_type, session_state, stop_reason,
@@ -98,7 +98,12 @@ impl<T: AsRef<str>> Stream<T> {
                     stop_reason::SIGNAL_CONNECTION_INTERRUPTED
                     | stop_reason::SIGNAL_CONNECTION_CLOSED_ABNORMALLY,
                 ) => self.signaling_reported_lost(now),
-                _ => self.media_reported_lost(now),
+                Some(
+                    stop_reason::DATA_CONNECTION_INTERRUPTED
+                    | stop_reason::DATA_CONNECTION_CLOSED_ABNORMALLY,
+                ) => self.media_reported_lost(now),
+                // Zoom's own trouble: our sockets may be well.
+                _ => {}
             },
             _ => {}
         }
@@ -115,10 +120,10 @@ impl<T: AsRef<str>> Stream<T> {
     fn event(&mut self, now: Instant, at_ms: Option<i64>, event: Event) {
         let is_contact_center = self.setup.instance.product == Product::ContactCenter;
         match event {
-            Event::FirstPacket => self.note(at_ms, EntryBody::FirstPacket {}),
+            Event::FirstPacket => self.first_packet(at_ms),
             Event::ActiveSpeaker(person) => self.person(at_ms, person, EntryBody::ActiveSpeaker),
-            Event::Joined(people) => self.people(at_ms, people, EntryBody::ParticipantJoined),
-            Event::Left(people) => self.people(at_ms, people, EntryBody::ParticipantLeft),
+            Event::Joined(people) => self.joined_meeting(at_ms, people),
+            Event::Left(people) => self.left_meeting(at_ms, people),
             Event::SharingStarted(person) => self.person(at_ms, person, EntryBody::SharingStarted),
             Event::SharingStopped => self.note(at_ms, EntryBody::SharingStopped {}),
             Event::MediaInterrupted => self.media_reported_lost(now),
@@ -132,6 +137,34 @@ impl<T: AsRef<str>> Stream<T> {
                 self.count_unknown(msg_type::EVENT_UPDATE);
             }
         }
+    }
+
+    /// Comes again with every signaling connection.
+    fn first_packet(&mut self, at_ms: Option<i64>) {
+        if !std::mem::replace(&mut self.has_first_packet, true) {
+            self.note(at_ms, EntryBody::FirstPacket {});
+        }
+    }
+
+    /// Who is there already comes again with every subscription, and joins only once.
+    fn joined_meeting(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
+        for person in people {
+            let is_known = self.present.contains(&person.user_id);
+            if self.present.len() < MAX_ROSTER {
+                self.present.insert(person.user_id);
+            }
+            let person = self.named(person);
+            if !is_known {
+                self.note(at_ms, EntryBody::ParticipantJoined(person));
+            }
+        }
+    }
+
+    fn left_meeting(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
+        for person in &people {
+            self.present.remove(&person.user_id);
+        }
+        self.people(at_ms, people, EntryBody::ParticipantLeft);
     }
 
     fn person(

@@ -18,6 +18,7 @@ use crate::model::{IdKey, Instance, Product, StreamId};
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::message::Medium;
 use crate::rtms::params::{ConnectionMode, Params};
+use crate::secret::Secret;
 
 const SIGNALING: LinkId = LinkId::Signaling;
 const ALL: LinkId = LinkId::Media(Lane::All);
@@ -49,7 +50,7 @@ fn setup(media: &[Medium], mode: ConnectionMode) -> Setup {
     Setup {
         stream_id: StreamId::parse("e1f2a3b4").unwrap(),
         instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "4444AAA==").unwrap(),
-        signature: "19302915".into(),
+        signature: Secret::new("19302915".to_owned()),
         params: Params { media: media.to_vec(), mode, ..Params::default() },
         policy: Policy::new(ZOOM_HOSTS.map(String::from).to_vec(), false),
         timings: Timings::default(),

@@ -10,19 +10,66 @@ use crate::simulator::meeting::Stage;
 use crate::simulator::socket::Loss;
 use crate::simulator::{event, lock, wire};
 
+/// How a media link was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MediaLoss {
+    /// The client closed it with 1000.
+    Closed,
+    /// It ended in another way, and not by the server.
+    Broken,
+    /// A fault of Zoom's.
+    Cut,
+    Unanswered,
+    /// It belonged to a signaling connection that has been replaced.
+    Replaced,
+}
+
+impl MediaLoss {
+    /// What the state update says.
+    fn told(self) -> u16 {
+        match self {
+            Self::Closed | Self::Broken => reason::DATA_CLOSED,
+            Self::Cut | Self::Unanswered | Self::Replaced => reason::DATA_INTERRUPTED,
+        }
+    }
+
+    /// What ends the stream when the link does not come back.
+    pub fn stop_reason(self) -> u16 {
+        match self {
+            Self::Closed | Self::Broken => reason::DATA_CLOSED,
+            Self::Cut => reason::DATA_INTERRUPTED,
+            Self::Unanswered => reason::KEEP_ALIVE_TIMEOUT,
+            Self::Replaced => reason::AWAIT_RECONNECTION_TIMEOUT,
+        }
+    }
+
+    fn is_accident(self) -> bool {
+        matches!(self, Self::Broken | Self::Cut | Self::Unanswered)
+    }
+}
+
 impl Stream {
     /// A socket ended without the server wanting it.
     pub fn lost(&mut self, now: Instant, socket: u64, loss: Loss, stage: &Stage) {
         if self.signaling.as_ref().is_some_and(|link| link.socket == socket) {
             self.signaling = None;
-            match loss {
-                Loss::Closed(NORMAL_CLOSE) => self.end(now, reason::RECEIVER_CLOSED, stage),
-                _ => self.signaling_lost(now, reason::SIGNAL_CLOSED),
+            if loss == Loss::Closed(NORMAL_CLOSE) && !self.had_accident() {
+                self.end(now, reason::RECEIVER_CLOSED, stage);
+            } else {
+                self.signaling_lost(now, reason::SIGNAL_CLOSED);
             }
         } else if let Some(index) = self.media.iter().position(|m| m.link.socket == socket) {
             let media = self.media.remove(index).media;
-            self.media_lost(now, media, reason::DATA_CLOSED, reason::DATA_CLOSED);
+            let is_closed = loss == Loss::Closed(NORMAL_CLOSE);
+            let how = if is_closed { MediaLoss::Closed } else { MediaLoss::Broken };
+            self.media_lost(now, media, how);
         }
+    }
+
+    /// Whether a media link broke and is not back. Zoom's own client then closes signaling with 1000, as it
+    /// does when it leaves, and comes back with everything a second later (measured).
+    fn had_accident(&self) -> bool {
+        self.media_windows.iter().any(|missing| missing.how.is_accident())
     }
 
     /// Loses the links whose sockets are gone already, though nobody has said so yet: a client that comes
@@ -34,7 +81,7 @@ impl Stream {
         let gone: Vec<_> =
             self.media.extract_if(.., |media| media.link.outbox.is_closed()).collect();
         for media in gone {
-            self.media_lost(now, media.media, reason::DATA_CLOSED, reason::DATA_CLOSED);
+            self.media_lost(now, media.media, MediaLoss::Broken);
         }
     }
 
@@ -59,21 +106,15 @@ impl Stream {
         self.shared.mail.put(event::rtms_interrupted(&self.shared.who, &self.id, now_ms));
     }
 
-    /// `state_reason` is told at once; `stop_reason` ends the stream when the window passes.
-    pub(super) fn media_lost(
-        &mut self,
-        now: Instant,
-        media: Vec<Medium>,
-        state_reason: u16,
-        stop_reason: u16,
-    ) {
+    /// Told at once; ends the stream when the window passes.
+    pub(super) fn media_lost(&mut self, now: Instant, media: Vec<Medium>, how: MediaLoss) {
         self.report().lost_links += 1;
         self.haunt(now, media.clone());
-        self.open_media_window(now, media, stop_reason);
+        self.open_media_window(now, media, how);
         let event =
             wire::event(wire::EVENT_MEDIA_INTERRUPTED, self.shared.wire_now(now), json!({}));
         self.tell(event);
-        self.state(now, wire::STREAM_INTERRUPTED, state_reason);
+        self.state(now, wire::STREAM_INTERRUPTED, how.told());
     }
 
     pub(super) fn beat_signaling(&mut self, now: Instant) {
@@ -105,8 +146,7 @@ impl Stream {
         {
             self.report().keep_alives.timeouts += 1;
             gone.link.outbox.drop_tcp();
-            let (told, final_reason) = (reason::DATA_INTERRUPTED, reason::KEEP_ALIVE_TIMEOUT);
-            self.media_lost(now, gone.media, told, final_reason);
+            self.media_lost(now, gone.media, MediaLoss::Unanswered);
         }
     }
 }

@@ -130,7 +130,7 @@ impl Stream {
         for kicked in self.media.extract_if(.., |open| overlaps(&open.media)) {
             kicked.link.outbox.drop_tcp();
         }
-        self.media_windows.retain(|(missing, _)| !overlaps(missing));
+        self.media_windows.retain(|missing| !overlaps(&missing.media));
         link.outbox.send(wire::media_accepted(&params));
         let encoder = params.audio.map(|audio| self.shared.world.encoder(audio));
         self.media.push(MediaLink { link, media, is_all, is_ready: false, params, encoder });

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::loss::MediaLoss;
 use super::{Stream, reason};
 use crate::rtms::message::{Medium, msg_type};
 use crate::simulator::link::Link;
@@ -45,7 +46,7 @@ impl Stream {
         let media: Vec<Vec<Medium>> = self.media.iter().map(|media| media.media.clone()).collect();
         self.drop_all_links();
         for media in media {
-            self.open_media_window(now, media, reason::AWAIT_RECONNECTION_TIMEOUT);
+            self.open_media_window(now, media, MediaLoss::Replaced);
         }
     }
 

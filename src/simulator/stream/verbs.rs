@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::loss::MediaLoss;
 use super::{Stream, announcement, reason};
 use crate::simulator::control::{ControlError, CutKind, LinkName, Verb};
 use crate::simulator::link::Link;
@@ -47,8 +48,7 @@ impl Stream {
         }
         for media in cut {
             cut_off(media.link, how);
-            let reason = reason::DATA_INTERRUPTED;
-            self.media_lost(now, media.media, reason, reason);
+            self.media_lost(now, media.media, MediaLoss::Cut);
         }
         Ok(())
     }

@@ -57,11 +57,18 @@ pub fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
 
 /// Sends bytes and reads until the server closes.
 pub async fn exchange(address: SocketAddr, request: &[u8]) -> Answer {
+    try_exchange(address, request).await.expect("the server listens and answers")
+}
+
+/// `None` when nobody listens, or the connection ends without a response.
+pub async fn try_exchange(address: SocketAddr, request: &[u8]) -> Option<Answer> {
     let exchange = async {
-        let mut socket = TcpStream::connect(address).await.expect("the server listens");
+        let mut socket = TcpStream::connect(address).await.ok()?;
         // A server may answer and close before it has read everything.
         let _ = socket.write_all(request).await;
-        read_answer(&mut socket).await
+        let mut bytes = Vec::new();
+        let _ = socket.read_to_end(&mut bytes).await;
+        Answer::parse(&bytes)
     };
     tokio::time::timeout(PATIENCE, exchange).await.expect("an answer in time")
 }
@@ -88,16 +95,25 @@ pub struct SseClient {
 
 impl SseClient {
     pub async fn open(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u16, Self) {
+        Self::try_open(address, path, headers).await.expect("the server listens and answers")
+    }
+
+    /// `None` when nobody listens, or the connection ends without a response.
+    pub async fn try_open(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Option<(u16, Self)> {
         let socket = TcpSocket::new_v4().expect("a socket");
         // Small, so that a client that does not read is soon felt by the server.
         socket.set_recv_buffer_size(4096).expect("a buffer");
-        let mut socket = socket.connect(address).await.expect("the server listens");
-        socket.write_all(&head("GET", path, headers)).await.expect("the request is sent");
+        let mut socket = socket.connect(address).await.ok()?;
+        socket.write_all(&head("GET", path, headers)).await.ok()?;
         let mut client = Self { reader: BufReader::new(socket) };
-        let status_line = client.line().await.expect("a status line");
-        while !client.line().await.expect("a header").is_empty() {}
+        let status_line = client.line().await?;
+        while !client.line().await?.is_empty() {}
         let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
-        (status.expect("a status"), client)
+        Some((status?, client))
     }
 
     /// The next event; none when the server has ended the stream. Comments and `retry` are skipped.

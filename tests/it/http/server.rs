@@ -26,7 +26,7 @@ use rtmsd::zoom::token::{Configured, Tokens};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -198,7 +198,7 @@ impl Server {
 
     /// The way into the log of a stream that has entries.
     pub fn feed_after(&self, stream: &StreamRecord, last_seq: u64) -> Feed {
-        Feed::new(Arc::clone(&self.state.hub), stream, last_seq, Arc::new(Notify::new()))
+        Feed::new(Arc::clone(&self.state.hub), stream, last_seq)
     }
 
     /// Ends a stream because the meeting is over, with everything that was noted stored.
@@ -214,7 +214,8 @@ impl Server {
         let store = &self.state.store;
         let (id, generation) = (&stream.stream_id, stream.generation);
         let ended = store.finish_stream(id, generation, Outcome::Stopped, Some(6), now_ms);
-        assert!(ended.await.expect("the store works"));
+        let last_entry = ended.await.expect("the store works").expect("the stream lived");
+        self.state.hub.publish(vec![last_entry]);
     }
 
     /// Tells the server to stop and waits until it has.

@@ -18,6 +18,9 @@ use crate::support::zoom::FakeZoom;
 const HOW_TO_INSTALL: &str =
     "the tests need a headless Chromium: apt-get install chromium chromium-driver";
 
+/// The driver chooses a port, and then binds it twice.
+const DRIVER_TRIES: u32 = 5;
+
 /// How WebDriver marks an element in its answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -39,13 +42,8 @@ impl Drop for Browser {
 
 impl Browser {
     async fn open(is_dark: bool) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect(HOW_TO_INSTALL);
-        let url = format!("http://127.0.0.1:{}", port_of(&mut driver));
+        let (driver, port) = (0..DRIVER_TRIES).find_map(|_| start_driver()).expect(HOW_TO_INSTALL);
+        let url = format!("http://127.0.0.1:{port}");
         let tls = client_config(None).unwrap();
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured((*tls).clone())
@@ -130,15 +128,24 @@ impl Browser {
     }
 }
 
-fn port_of(driver: &mut Child) -> u16 {
+/// A driver and its port. None when another process took the port before the driver did.
+fn start_driver() -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect(HOW_TO_INSTALL);
     let output = driver.stdout.take().expect("it is piped");
-    for line in BufReader::new(output).lines() {
-        let line = line.expect("the driver's output is text");
-        if let Some((_, rest)) = line.split_once("started successfully on port ") {
-            return rest.trim_end_matches('.').parse().expect("a port");
-        }
+    let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+    let port = lines.find_map(|line| {
+        let (_, rest) = line.split_once("started successfully on port ")?;
+        rest.trim_end_matches('.').parse().ok()
+    });
+    if port.is_none() {
+        driver.wait().expect("it has ended");
     }
-    panic!("chromedriver did not start: {HOW_TO_INSTALL}");
+    Some((driver, port?))
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use rtmsd::config::Config;
 use rtmsd::model::{Installation, InstallationId};
 use rtmsd::rtms::stream::Timings;
 use rtmsd::secret::Secret;
+use rtmsd::sessions::Leases;
 use rtmsd::store::Store;
 use rtmsd::zoom::signature::WebhookKey;
 use rtmsd::zoom::token::Tokens;
@@ -55,7 +56,7 @@ impl Daemon {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let config = config(zoom, address, data, settings);
-        let app = App::build(config, Timings::default()).await.unwrap();
+        let app = App::build(config, Timings::default(), Leases::default()).await.unwrap();
         let (store, tokens) = (app.store.clone(), app.tokens.clone());
         let stop = CancellationToken::new();
         let stopped = stop.clone();

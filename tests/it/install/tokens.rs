@@ -4,6 +4,7 @@ use std::time::Duration;
 use rtmsd::app::App;
 use rtmsd::model::{Installation, InstallationStatus};
 use rtmsd::rtms::stream::Timings;
+use rtmsd::sessions::Leases;
 use rtmsd::zoom::token::{Granted, TokenError, Tokens, Wanted};
 use tokio::task::JoinSet;
 
@@ -52,7 +53,7 @@ async fn two_daemons_on_one_postgres_refresh_once() {
     let daemon = Daemon::start_with(&zoom, &settings).await;
     let folder = tempfile::tempdir().unwrap();
     let config = config(&zoom, daemon.address, folder.path(), &settings);
-    let other = App::build(config, Timings::default()).await.unwrap();
+    let other = App::build(config, Timings::default(), Leases::default()).await.unwrap();
     zoom.world().expires_in = Some(0);
     let installation = daemon.install(&zoom).await;
     zoom.world().expires_in = Some(3599);

@@ -132,12 +132,19 @@ pub fn script_with(items: Value) -> Script {
 }
 
 pub fn settings() -> Settings {
-    Settings { script: script_with(json!([])), ..Settings::default() }
+    // Few clients here say goodbye.
+    let timings = Timings { close_ms: 200, ..Timings::default() };
+    Settings { script: script_with(json!([])), timings, ..Settings::default() }
 }
 
 /// Waits so short that a test sees them pass, but for those that it sets itself.
 pub fn fast() -> Timings {
-    Timings { time_scale: 100.0, webhook_deadline_ms: 300_000, ..Timings::default() }
+    Timings {
+        time_scale: 100.0,
+        webhook_deadline_ms: 300_000,
+        close_ms: 20_000,
+        ..Timings::default()
+    }
 }
 
 /// A simulator with an endpoint that it has told of its first stream.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rtmsd::simulator::{Settings, Timings, Verb};
+use rtmsd::simulator::{CutKind, LinkName, Settings, Timings, Verb};
 use serde_json::{Value, json};
 
 use super::kit::{Client, End, Scene, fast, settings};
@@ -235,6 +235,28 @@ async fn a_normal_close_by_the_client_is_leaving() {
     signaling.close().await;
     assert_eq!(stop_reason(&mut scene).await, 20);
     assert!(!scene.endpoint.rest().contains(&"meeting.rtms_interrupted".to_owned()));
+}
+
+#[tokio::test]
+async fn zooms_client_comes_back_after_an_accident_although_it_closes_normally() {
+    let mut scene = Scene::open(settings()).await;
+    let (signaling, mut media) = live(&scene).await;
+    let cut = Verb::Cut { link: LinkName::Media, how: CutKind::Reset };
+    scene.simulator.perform(scene.meeting_id(), cut).await.unwrap();
+    media.drain().await;
+    signaling.close().await;
+    scene.endpoint.next("meeting.rtms_interrupted").await;
+    live(&scene).await;
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_media_first_is_leaving_too() {
+    let mut scene = Scene::open(settings()).await;
+    let (mut signaling, media) = live(&scene).await;
+    media.close().await;
+    signaling.receive_event(7).await;
+    signaling.close().await;
+    assert_eq!(stop_reason(&mut scene).await, 20);
 }
 
 #[tokio::test]

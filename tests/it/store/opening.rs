@@ -225,7 +225,7 @@ async fn every_verb_can_be_awaited_in_a_task() {
     is_send(store.streams_of(id));
     is_send(store.write_entries(&[]));
     is_send(store.entries_after(id, &Cursor::default(), &[], 1));
-    is_send(store.update_stream(&s, &StreamUpdate::default(), 1));
+    is_send(store.update_streams(&[(s.clone(), StreamUpdate::default().clone())], 1));
     is_send(store.finish_stream(&s, 1, Outcome::Closed, None, 1));
     is_send(store.sessions(&SessionPage::default()));
     is_send(store.session(id));

@@ -20,8 +20,11 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
             first_packet_ms: Some(7),
             tally: Some(tally),
         };
-        store.update_stream(&stream_id("s"), &update, 8).await.unwrap();
-        store.update_stream(&stream_id("s"), &status(StreamStatus::Paused), 9).await.unwrap();
+        store.update_streams(&[(stream_id("s").clone(), update.clone())], 8).await.unwrap();
+        store
+            .update_streams(&[(stream_id("s").clone(), status(StreamStatus::Paused).clone())], 9)
+            .await
+            .unwrap();
         let stream = read(store, "s").await;
         assert_eq!(stream.status, StreamStatus::Paused);
         assert_eq!((stream.first_packet_ms, stream.tally), (Some(7), tally));
@@ -34,13 +37,22 @@ async fn an_update_neither_ends_a_stream_nor_wakes_one_that_ended() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
-        store.update_stream(&stream_id("s"), &status(StreamStatus::Ended), 2).await.unwrap();
+        store
+            .update_streams(&[(stream_id("s").clone(), status(StreamStatus::Ended).clone())], 2)
+            .await
+            .unwrap();
         assert_eq!(read(store, "s").await.status, StreamStatus::Announced);
         store.finish_stream(&stream_id("s"), 1, Outcome::Closed, None, 3).await.unwrap();
         let ended = read(store, "s").await;
-        store.update_stream(&stream_id("s"), &status(StreamStatus::Live), 4).await.unwrap();
+        store
+            .update_streams(&[(stream_id("s").clone(), status(StreamStatus::Live).clone())], 4)
+            .await
+            .unwrap();
         assert_eq!(read(store, "s").await, ended);
-        store.update_stream(&stream_id("x"), &status(StreamStatus::Live), 4).await.unwrap();
+        store
+            .update_streams(&[(stream_id("x").clone(), status(StreamStatus::Live).clone())], 4)
+            .await
+            .unwrap();
     })
     .await;
 }
@@ -50,10 +62,10 @@ async fn a_stream_ends_once_and_its_first_outcome_stays() {
     on_both(async |test| {
         let store = &test.store;
         let s = stream_id("s");
-        assert!(!store.finish_stream(&s, 1, Outcome::Gone, None, 1).await.unwrap());
+        assert!(!store.finish_stream(&s, 1, Outcome::Gone, None, 1).await.unwrap().is_some());
         announce(store, "s").await;
-        assert!(store.finish_stream(&s, 1, Outcome::Stopped, Some(6), 2).await.unwrap());
-        assert!(!store.finish_stream(&s, 1, Outcome::Failed, Some(1), 3).await.unwrap());
+        assert!(store.finish_stream(&s, 1, Outcome::Stopped, Some(6), 2).await.unwrap().is_some());
+        assert!(!store.finish_stream(&s, 1, Outcome::Failed, Some(1), 3).await.unwrap().is_some());
         let stream = read(store, "s").await;
         assert_eq!((stream.status, stream.ended_at_ms), (StreamStatus::Ended, Some(2)));
         assert_eq!((stream.outcome, stream.stop_reason), (Some(Outcome::Stopped), Some(6)));
@@ -69,9 +81,13 @@ async fn a_stream_that_moved_meanwhile_is_not_ended_by_its_runner() {
         let s = stream_id("s");
         announce(store, "s").await;
         record(store, started("s", 2, OTHER_URL)).await;
-        assert!(!store.finish_stream(&s, 1, Outcome::WindowExpired, None, 3).await.unwrap());
+        assert!(
+            !store.finish_stream(&s, 1, Outcome::WindowExpired, None, 3).await.unwrap().is_some()
+        );
         assert_eq!(read(store, "s").await.ended_at_ms, None);
-        assert!(store.finish_stream(&s, 2, Outcome::WindowExpired, None, 4).await.unwrap());
+        assert!(
+            store.finish_stream(&s, 2, Outcome::WindowExpired, None, 4).await.unwrap().is_some()
+        );
     })
     .await;
 }
@@ -84,7 +100,7 @@ async fn a_stopped_stream_is_ended_even_by_a_runner_that_missed_a_move() {
         record(store, started("s", 2, OTHER_URL)).await;
         record(store, stopped("s", 3, Some(6))).await;
         let s = stream_id("s");
-        assert!(store.finish_stream(&s, 1, Outcome::Stopped, None, 4).await.unwrap());
+        assert!(store.finish_stream(&s, 1, Outcome::Stopped, None, 4).await.unwrap().is_some());
         assert_eq!(read(store, "s").await.stop_reason, Some(6));
     })
     .await;
@@ -102,7 +118,7 @@ async fn a_session_follows_its_streams() {
         };
         assert_eq!(now().await, (SessionStatus::Connecting, 1, None));
         for live in [StreamStatus::Live, StreamStatus::Interrupted, StreamStatus::Paused] {
-            store.update_stream(&a, &status(live), 2).await.unwrap();
+            store.update_streams(&[(a.clone(), status(live).clone())], 2).await.unwrap();
             assert_eq!(now().await, (SessionStatus::Live, 2, None));
         }
         announce(store, "b").await;

@@ -38,14 +38,14 @@ async fn step(store: &Store, rng: &mut StdRng, now_ms: i64) -> String {
         6 | 7 => {
             let status = Some(pick(rng, &StreamStatus::ALL));
             let update = StreamUpdate { status, ..StreamUpdate::default() };
-            store.update_stream(&stream, &update, now_ms).await.unwrap();
+            store.update_streams(&[(stream.clone(), update.clone())], now_ms).await.unwrap();
             told("updated")
         }
         8 => {
             let (outcome, reason) = (pick(rng, &Outcome::ALL), pick(rng, &REASONS));
             let generation = rng.random_range(1..6);
             let ended = store.finish_stream(&stream, generation, outcome, reason, now_ms).await;
-            told(ended.unwrap())
+            told(ended.unwrap().map(|entry| (entry.seq, entry.body)))
         }
         9 => {
             let claim = store.claim_stream(node, &stream, now_ms, 5).await.unwrap();

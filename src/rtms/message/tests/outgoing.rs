@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use crate::model::{IdKey, StreamId};
 use crate::rtms::message::{Medium, Outgoing};
 use crate::rtms::params::Params;
+use crate::secret::Secret;
 
 fn stream_id() -> StreamId {
     StreamId::parse("e1f2a3b4-0000").unwrap()
@@ -20,7 +21,7 @@ fn message_1_asks_to_join() {
         key,
         instance_id: "4444AAA/iAi==".into(),
         stream_id: stream_id(),
-        signature: "19302915".into(),
+        signature: Secret::new("19302915".to_owned()),
         buffer_data,
     };
     assert_eq!(
@@ -39,7 +40,7 @@ fn message_3_asks_for_media() {
         key: IdKey::MeetingUuid,
         instance_id: "4444".into(),
         stream_id: stream_id(),
-        signature: "19302915".into(),
+        signature: Secret::new("19302915".to_owned()),
         media_type: 8,
         media_params: Params::default().media_params(&[Medium::Transcript]),
     };

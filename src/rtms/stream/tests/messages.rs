@@ -51,6 +51,21 @@ fn the_end_of_sharing_becomes_an_entry() {
 }
 
 #[test]
+fn what_zoom_says_again_after_a_rejoin_is_no_news() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    let (first_packet, roster) = (event(1, ""), event(3, PEOPLE));
+    driver.hear(SIGNALING, &first_packet);
+    driver.hear(SIGNALING, &roster);
+    driver.forget();
+    driver.hear(SIGNALING, &first_packet);
+    driver.hear(SIGNALING, &roster);
+    assert!(driver.entries().is_empty());
+    driver.hear(SIGNALING, &event(4, PEOPLE));
+    driver.hear(SIGNALING, &roster);
+    assert_eq!(driver.said(), ["entry participant_left", "entry participant_joined"]);
+}
+
+#[test]
 fn people_who_join_together_become_an_entry_each() {
     let mut driver = Driver::live(&[Medium::Audio]);
     driver.hear(SIGNALING, &event(3, r#","participants":[{"user_id":7},{"user_id":8}]"#));

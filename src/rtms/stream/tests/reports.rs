@@ -74,9 +74,23 @@ fn a_report_about_media_rebuilds_every_stable_medium_when_none_is_known_to_be_lo
     for report in media_reports() {
         let mut driver = Driver::stable(&MEDIA);
         driver.hear(SIGNALING, &report);
+        assert!(socket_words(&mut driver).is_empty(), "at once: {report}");
+        driver.pass(Duration::from_secs(1));
         let said = socket_words(&mut driver);
         assert_eq!(said[..2], ["drop audio", "drop transcript"], "{report}");
         assert_eq!(said[2..], REBUILT, "{report}");
+    }
+}
+
+#[test]
+fn a_report_about_media_that_comes_before_the_loss_leaves_the_other_media_alone() {
+    for report in media_reports() {
+        let mut driver = Driver::stable(&MEDIA);
+        driver.hear(SIGNALING, &report);
+        driver.pass(Duration::from_millis(500));
+        driver.lose(AUDIO);
+        driver.pass(Duration::from_secs(5));
+        assert_eq!(socket_words(&mut driver), REBUILT[..1], "{report}");
     }
 }
 
@@ -119,6 +133,7 @@ fn a_report_about_media_ignores_media_that_were_refused() {
     driver.pass(Duration::from_secs(10));
     driver.forget();
     driver.hear(SIGNALING, MEDIA_INTERRUPTED);
+    driver.pass(Duration::from_secs(1));
     assert_eq!(socket_words(&mut driver), ["drop audio", "dial audio at audio.zoom.us"]);
 }
 

@@ -1,0 +1,94 @@
+//! How a stream ends: by Zoom, by us, or because it cannot go on.
+
+use std::time::Instant;
+
+use super::{End, HangUp, LinkId, Outgoing, Output, Phase, Stream};
+use crate::model::Outcome;
+
+impl<T: AsRef<str>> Stream<T> {
+    /// Zoom's webhook or state 4: the stream is over, and its last words may still be on their way.
+    pub(super) fn ended_by_zoom(&mut self, now: Instant, reason: Option<i64>) {
+        let outcome = match self.phase {
+            Phase::Closing { .. } => Outcome::Closed,
+            _ => Outcome::Stopped,
+        };
+        if let Phase::Draining { end, .. } = &mut self.phase {
+            end.stop_reason = end.stop_reason.or(reason);
+            return;
+        }
+        let until = now + self.setup.timings.drain;
+        let end = End { outcome, stop_reason: reason, detail: String::new() };
+        self.phase = Phase::Draining { until, end };
+        self.stop_redialling();
+    }
+
+    pub(super) fn close(&mut self, now: Instant) {
+        if !self.is_running() {
+            return;
+        }
+        if !self.signaling.is_live() {
+            return self.finish(end(Outcome::Closed, None, "signaling was not connected"));
+        }
+        let until = now + self.setup.timings.close;
+        self.phase = Phase::Closing { until };
+        self.send(LinkId::Signaling, Outgoing::Close(self.setup.stream_id.clone()));
+        self.stop_redialling();
+    }
+
+    /// Links without a socket stay down; if none has one, there is nothing to wait for.
+    fn stop_redialling(&mut self) {
+        for id in self.link_ids() {
+            if self.link_mut(id).is_some_and(|link| !link.has_socket()) {
+                self.lost_while_ending(id);
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self, end: End) {
+        if matches!(self.phase, Phase::Finished) {
+            return;
+        }
+        self.hang_up_media(HangUp::Politely);
+        if self.signaling.has_socket() {
+            self.outputs.push_back(Output::HangUp(LinkId::Signaling, HangUp::Politely));
+            self.signaling.take_down();
+        }
+        self.outputs.push_back(Output::Finished(end));
+        self.phase = Phase::Finished;
+    }
+
+    /// Does what an ending stream waits for; true when that is over.
+    pub(super) fn ending_due(&mut self, now: Instant) -> bool {
+        match &self.phase {
+            Phase::Closing { until } if now >= *until => {
+                self.finish(end(Outcome::Closed, None, "Zoom did not end the stream in time"));
+            }
+            Phase::Draining { until, end } if now >= *until => {
+                let end = end.clone();
+                self.finish(end);
+            }
+            _ => {}
+        }
+        matches!(self.phase, Phase::Finished)
+    }
+
+    pub(super) fn lost_while_ending(&mut self, id: LinkId) {
+        if let Some(link) = self.link_mut(id) {
+            link.take_down();
+        }
+        let is_over =
+            !self.signaling.has_socket() && self.media.iter().all(|m| !m.link.has_socket());
+        match &self.phase {
+            Phase::Draining { end, .. } if is_over => {
+                let end = end.clone();
+                self.finish(end);
+            }
+            Phase::Closing { .. } if is_over => self.finish(end(Outcome::Closed, None, "")),
+            _ => {}
+        }
+    }
+}
+
+fn end(outcome: Outcome, stop_reason: Option<i64>, detail: &str) -> End {
+    End { outcome, stop_reason, detail: detail.to_owned() }
+}

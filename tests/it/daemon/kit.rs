@@ -1,0 +1,174 @@
+//! The real daemon, the simulator as Zoom, and a post office between them that can lose letters.
+
+mod daemon;
+mod log;
+mod post;
+mod script;
+mod webhooks;
+
+use std::time::Duration;
+
+use rtmsd::simulator::{MediumReport, Settings, Simulator, StreamReport, Timings, Verb, start};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep};
+
+pub use daemon::{API_TOKEN, Api, Home, StreamView, TestDaemon};
+pub use log::{Log, Page};
+pub use post::{Post, send_webhook};
+pub use script::{chatter, endless, script};
+pub use webhooks::{started, stopped};
+
+/// No test waits longer for one thing.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at something that tells nobody when it changes.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How much shorter the simulator's waits are: keep-alives come twice a second.
+pub const TIME_SCALE: f64 = 20.0;
+
+/// What `look` finds, as soon as it finds something.
+///
+/// # Panics
+/// When it has not after [`PATIENCE`]; `what` says what was waited for.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let give_up_at = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(Instant::now() < give_up_at, "never happened: {what}");
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Zoom's side: a simulator whose webhooks go through a post office.
+pub struct Zoom {
+    pub simulator: Simulator,
+    pub post: Post,
+    _tls: Option<TempDir>,
+}
+
+/// A wait of the simulator that lasts so many real milliseconds.
+pub fn real(ms: u64) -> u64 {
+    ms * TIME_SCALE as u64
+}
+
+/// A simulator's settings with short waits, playing this script.
+pub fn zoom(script: rtmsd::simulator::Script) -> Settings {
+    Settings {
+        script,
+        timings: Timings {
+            time_scale: TIME_SCALE,
+            // These are not what the tests wait for, and a busy machine needs them.
+            webhook_deadline_ms: real(10_000),
+            handshake_ms: real(10_000),
+            signaling_window_ms: real(10_000),
+            media_window_ms: real(10_000),
+            validation_retry_ms: real(20),
+            webhook_retries_ms: [real(200); 3],
+            ..Timings::default()
+        },
+        ..Settings::default()
+    }
+}
+
+impl Zoom {
+    pub async fn open(settings: Settings) -> Self {
+        Self::open_on(settings, None).await
+    }
+
+    /// Over `wss`, with a certificate that the daemon has to be told of.
+    pub async fn open_tls(settings: Settings) -> Self {
+        Self::open_on(settings, Some(TempDir::new().unwrap())).await
+    }
+
+    async fn open_on(settings: Settings, tls: Option<TempDir>) -> Self {
+        let post = Post::open().await;
+        let settings = Settings {
+            webhook_url: Some(post.url()),
+            tls_dir: tls.as_ref().map(|folder| folder.path().to_owned()),
+            ..settings
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let simulator = start(settings, listener).await.unwrap();
+        Self { simulator, post, _tls: tls }
+    }
+
+    /// The only stream, or the newest.
+    pub fn stream(&self) -> StreamReport {
+        self.simulator.report().streams.pop().expect("a stream was announced")
+    }
+
+    pub fn medium(&self, name: &str) -> MediumReport {
+        self.stream().media.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Has the only live meeting do something.
+    pub async fn perform(&self, verb: Verb) {
+        let meetings = self.simulator.live_meetings();
+        let [meeting] = meetings.as_slice() else { panic!("live meetings: {meetings:?}") };
+        self.simulator.perform(meeting, verb).await.unwrap();
+    }
+
+    /// Ends everything and asserts that the daemon kept to the protocol.
+    pub async fn close_clean(self) {
+        let report = self.simulator.shutdown().await;
+        let breaches: Vec<_> = report.streams.iter().flat_map(|stream| &stream.breaches).collect();
+        assert!(report.is_clean(), "{breaches:?} {:?}", report.strays);
+    }
+}
+
+/// A daemon that has joined the first stream of a simulated Zoom, and its log as a subscriber sees it.
+pub struct Scene {
+    pub home: Home,
+    pub daemon: TestDaemon,
+    pub zoom: Zoom,
+    pub log: Log,
+}
+
+impl Scene {
+    pub async fn open(home: Home, settings: Settings) -> Self {
+        Self::with(home, Zoom::open(settings).await).await
+    }
+
+    pub async fn open_tls(home: Home, settings: Settings) -> Self {
+        let zoom = Zoom::open_tls(settings).await;
+        let ca = zoom.simulator.tls_files().unwrap().ca.display().to_string();
+        Self::with(home.set("RTMS_CA_FILE", &ca), zoom).await
+    }
+
+    async fn with(home: Home, zoom: Zoom) -> Self {
+        let daemon = TestDaemon::start(&home).await;
+        zoom.post.deliver_to(daemon.address);
+        let announced = async || zoom.simulator.report().streams.pop();
+        let stream = eventually("a stream is announced", announced).await;
+        let log = Log::follow(daemon.api(), &stream.instance_id).await;
+        Self { home, daemon, zoom, log }
+    }
+
+    /// The newest stream's row, as the API shows it.
+    pub async fn stream(&self) -> StreamView {
+        self.daemon.api().stream(self.log.session_id()).await.expect("the session has a stream")
+    }
+
+    /// Waits until everything stands, on both sides.
+    pub async fn live(&self) {
+        self.daemon.api().reaches(self.log.session_id(), "live").await;
+    }
+
+    /// Waits until the daemon has every line that the simulator has sent, and returns how many.
+    pub async fn all_lines(&self) -> usize {
+        eventually("every line that was sent has come", async || {
+            let sent = self.zoom.medium("transcript").frames;
+            let come = self.log.page().of("transcript").len();
+            (sent == come as u64).then_some(come)
+        })
+        .await
+    }
+
+    /// Waits for the stream's end and returns its row.
+    pub async fn ended(&self) -> StreamView {
+        self.log.entries("ended", 1).await;
+        self.daemon.api().reaches(self.log.session_id(), "ended").await
+    }
+}

@@ -1,0 +1,227 @@
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use rtmsd::app::App;
+use rtmsd::config::Config;
+use rtmsd::model::Tally;
+use rtmsd::rtms::stream::Timings;
+use rtmsd::sessions::Leases;
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{PATIENCE, eventually};
+use crate::http::client::{Answer, head, try_exchange};
+use crate::support::postgres;
+
+pub const API_TOKEN: &str = "read-token-of-the-tests";
+
+/// What a daemon finds when it starts: its variables and its data. Outlives the daemon.
+pub struct Home {
+    variables: Vec<(String, String)>,
+    pub timings: Timings,
+    pub leases: Leases,
+    folder: TempDir,
+}
+
+impl Home {
+    pub fn sqlite() -> Self {
+        let folder = TempDir::new().unwrap();
+        let data = folder.path().join("data").display().to_string();
+        let variables = [
+            ("HOST", "127.0.0.1"),
+            ("PORT", "0"),
+            ("DATA_DIR", &data),
+            ("ZOOM_CLIENT_ID", "demoClientId01"),
+            ("ZOOM_CLIENT_SECRET", "demoClientSecret01"),
+            ("ZOOM_SECRET_TOKEN", "demoSecretToken01"),
+            (
+                "TOKEN_ENCRYPTION_KEYS",
+                "4242424242424242424242424242424242424242424242424242424242424242",
+            ),
+            ("API_TOKENS", &format!("tests:{API_TOKEN}:read")),
+            ("RTMS_ALLOWED_HOSTS", "127.0.0.1,localhost"),
+            ("RTMS_ALLOW_WS", "true"),
+            ("MEDIA_TYPES", "audio,video,share,transcript,chat"),
+            ("ENTRY_BATCH_MS", "20"),
+        ];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self { variables: variables.into(), timings: fast(), leases: Leases::default(), folder }
+    }
+
+    /// With an empty Postgres database of its own.
+    pub async fn postgres() -> Self {
+        Self::sqlite().set("DATABASE_URL", &postgres::fresh_database().await)
+    }
+
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn variables(&self) -> &[(String, String)] {
+        &self.variables
+    }
+
+    /// Lasts as long as this home.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn config(&self) -> Config {
+        let lookup = |name: &str| {
+            let found = self.variables.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone())
+        };
+        Config::from_lookup(lookup).unwrap()
+    }
+}
+
+/// Waits for a test, and still long enough for a busy machine.
+fn fast() -> Timings {
+    Timings {
+        dial: Duration::from_secs(5),
+        handshake: Duration::from_secs(5),
+        silence: Duration::from_secs(3),
+        stable: Duration::from_millis(100),
+        signaling_window: Duration::from_secs(10),
+        media_window: Duration::from_secs(10),
+        close: Duration::from_secs(3),
+        drain: Duration::from_secs(1),
+    }
+}
+
+/// A running daemon. It has a runtime of its own, so that it can die like a process.
+pub struct TestDaemon {
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+    runtime: Option<Runtime>,
+}
+
+impl Drop for TestDaemon {
+    fn drop(&mut self) {
+        self.die();
+    }
+}
+
+impl TestDaemon {
+    pub async fn start(home: &Home) -> Self {
+        let config = home.config();
+        let (timings, leases) = (home.timings.clone(), home.leases);
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let (sender, address) = tokio::sync::oneshot::channel();
+        let running = runtime.spawn(async move {
+            let listener = TcpListener::bind(config.address).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let app = App::build(config, timings, leases).await.unwrap();
+            sender.send(address).unwrap();
+            app.run(listener, stopped).await.unwrap();
+        });
+        let address = address.await.expect("the daemon starts");
+        Self { address, stop, running, runtime: Some(runtime) }
+    }
+
+    /// Asks for a stop and waits for its end.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        timeout(PATIENCE, &mut self.running).await.expect("it stops").expect("no panic");
+    }
+
+    /// Ends as a killed process does: every task and socket is gone, nothing is said or stored.
+    pub fn kill(mut self) {
+        self.die();
+    }
+
+    fn die(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+
+    pub fn api(&self) -> Api {
+        Api(self.address)
+    }
+}
+
+/// A daemon's REST API, as the tests' token sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Api(pub SocketAddr);
+
+impl Api {
+    /// `None` when the daemon is not there.
+    pub async fn get(self, path: &str) -> Option<Answer> {
+        let authorization = format!("Bearer {API_TOKEN}");
+        try_exchange(self.0, &head("GET", path, &[("authorization", &authorization)])).await
+    }
+
+    async fn data(self, path: &str) -> Option<Value> {
+        let answer = self.get(path).await.filter(|answer| answer.status == 200)?;
+        Some(answer.json()["data"].take())
+    }
+
+    pub async fn sessions(self) -> Vec<Value> {
+        let data = self.data("/api/v1/sdk/sessions?limit=200").await.unwrap_or_default();
+        data["sessions"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// The session's id, as soon as there is one of this instance.
+    pub async fn session_of(self, instance_id: &str) -> String {
+        eventually("the session is known", async || {
+            let sessions = self.sessions().await;
+            let found = sessions.iter().find(|session| session["instance_id"] == instance_id)?;
+            found["id"].as_str().map(ToOwned::to_owned)
+        })
+        .await
+    }
+
+    /// A session's newest stream; none while the store is away.
+    pub async fn stream(self, session_id: &str) -> Option<StreamView> {
+        let mut data = self.data(&format!("/api/v1/sdk/sessions/{session_id}")).await?;
+        let streams: Vec<StreamView> = serde_json::from_value(data["streams"].take()).unwrap();
+        streams.into_iter().next_back()
+    }
+
+    /// Waits until the session's newest stream has this status.
+    pub async fn reaches(self, session_id: &str, status: &str) -> StreamView {
+        eventually(&format!("the stream is {status}"), async || {
+            self.stream(session_id).await.filter(|stream| stream.status == status)
+        })
+        .await
+    }
+}
+
+/// What the API says of a stream.
+#[derive(Debug, Clone, Deserialize)]
+pub struct StreamView {
+    pub stream_id: String,
+    pub status: String,
+    pub generation: i64,
+    pub interrupts: i64,
+    pub stop_reason: Option<StopReason>,
+    pub outcome: Option<String>,
+    pub tally: Tally,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct StopReason {
+    pub code: i64,
+}
+
+impl StreamView {
+    /// The outcome and Zoom's reason.
+    pub fn end(&self) -> (&str, Option<i64>) {
+        let outcome = self.outcome.as_deref().unwrap_or("none");
+        (outcome, self.stop_reason.as_ref().map(|reason| reason.code))
+    }
+}

@@ -1,0 +1,66 @@
+//! A server whose every answer the test decides.
+
+use std::net::SocketAddr;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, accept_async};
+
+use super::kit::PATIENCE;
+
+pub struct Peer {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Peer {
+    pub async fn listen() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self { listener, address }
+    }
+
+    pub fn url(&self) -> String {
+        format!("ws://{}/", self.address)
+    }
+
+    /// The next WebSocket that is opened.
+    pub async fn accept(&mut self) -> PeerSocket {
+        let accept = async {
+            let (tcp, _) = self.listener.accept().await.unwrap();
+            PeerSocket(accept_async(tcp).await.unwrap())
+        };
+        timeout(PATIENCE, accept).await.expect("a connection")
+    }
+}
+
+pub struct PeerSocket(WebSocketStream<TcpStream>);
+
+impl PeerSocket {
+    /// The next message, as JSON.
+    pub async fn hear(&mut self) -> Value {
+        loop {
+            let message = timeout(PATIENCE, self.0.next()).await.expect("a message");
+            if let Message::Text(text) = message.expect("not the end").unwrap() {
+                return serde_json::from_str(&text).unwrap();
+            }
+        }
+    }
+
+    pub async fn say(&mut self, message: &Value) {
+        self.0.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    /// Answers a signaling handshake well, with one media URL for everything.
+    pub async fn welcome(&mut self, media_url: &str) {
+        assert_eq!(self.hear().await["msg_type"], 1);
+        let urls = json!({"media_server": {"server_urls": {"all": media_url}}});
+        let mut answer =
+            json!({"msg_type": 2, "protocol_version": 1, "status_code": 0, "reason": ""});
+        answer["media_server"] = urls["media_server"].clone();
+        self.say(&answer).await;
+    }
+}

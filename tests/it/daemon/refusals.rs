@@ -1,0 +1,100 @@
+//! Streams that cannot be joined end, with the outcome that says why.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::kit::{Home, Scene, StreamView, TestDaemon, Zoom, endless, send_webhook, started, zoom};
+use super::peer::Peer;
+
+/// Announces a stream at this URL and waits for its end.
+async fn end_of(daemon: &TestDaemon, url: &str) -> StreamView {
+    assert_eq!(send_webhook(daemon.address, &started("lost", url)).await, 200);
+    let session = daemon.api().session_of("lost").await;
+    daemon.api().reaches(&session, "ended").await
+}
+
+fn impatient() -> Home {
+    let mut home = Home::sqlite();
+    home.timings.signaling_window = Duration::from_millis(1_500);
+    home.timings.media_window = Duration::from_millis(1_500);
+    home.timings.stable = Duration::from_millis(500);
+    home
+}
+
+#[tokio::test]
+async fn a_wrong_client_secret_is_refused_once() {
+    let home = Home::sqlite().set("ZOOM_CLIENT_SECRET", "not-the-secret-of-this-app");
+    let scene = Scene::open(home, zoom(endless(200))).await;
+    assert_eq!(scene.ended().await.end(), ("refused", None));
+    let stream = scene.zoom.stream();
+    assert_eq!(stream.refusals.into_iter().collect::<Vec<_>>(), [(3, 1)]);
+    assert_eq!(stream.signaling_handshakes, 0);
+}
+
+#[tokio::test]
+async fn a_stream_that_zoom_does_not_know_is_gone() {
+    let home = Home::sqlite();
+    let daemon = TestDaemon::start(&home).await;
+    let zoom = Zoom::open(zoom(endless(200))).await;
+    let end = end_of(&daemon, &zoom.simulator.signaling_url()).await;
+    assert_eq!(end.end(), ("gone", None));
+    let strays = zoom.simulator.report().strays.refusals;
+    assert_eq!(strays.into_iter().collect::<Vec<_>>(), [(2, 1)]);
+}
+
+#[tokio::test]
+async fn a_url_that_is_not_allowed_is_not_dialled() {
+    let home = Home::sqlite();
+    let daemon = TestDaemon::start(&home).await;
+    let end = end_of(&daemon, "wss://rtms.example.org/").await;
+    assert_eq!(end.end(), ("url_refused", None));
+}
+
+#[tokio::test]
+async fn a_dead_url_is_tried_until_the_window_ends() {
+    let home = impatient();
+    let daemon = TestDaemon::start(&home).await;
+    let dead: SocketAddr = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap()
+    };
+    let end = end_of(&daemon, &format!("ws://{dead}/")).await;
+    assert_eq!(end.end(), ("window_expired", None));
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_tried_until_the_window_ends() {
+    let mut home = impatient();
+    home.timings.handshake = Duration::from_millis(200);
+    let daemon = TestDaemon::start(&home).await;
+    let mut peer = Peer::listen().await;
+    let url = peer.url();
+    let silent = tokio::spawn(async move {
+        let mut sockets = Vec::new();
+        loop {
+            sockets.push(peer.accept().await);
+        }
+    });
+    assert_eq!(end_of(&daemon, &url).await.end(), ("window_expired", None));
+    silent.abort();
+}
+
+#[tokio::test]
+async fn a_server_that_accepts_and_drops_for_ever_is_given_up_and_not_hammered() {
+    let home = impatient();
+    let daemon = TestDaemon::start(&home).await;
+    let mut peer = Peer::listen().await;
+    let url = peer.url();
+    let (count, counted) = tokio::sync::watch::channel(0);
+    let dropping = tokio::spawn(async move {
+        loop {
+            peer.accept().await.welcome("ws://127.0.0.1:1/").await;
+            count.send_modify(|count| *count += 1);
+        }
+    });
+    assert_eq!(end_of(&daemon, &url).await.end(), ("window_expired", None));
+    // At once, and then with waits of up to 0.5, 1, 2 s.
+    let dials = *counted.borrow();
+    assert!((2..=12).contains(&dials), "{dials} dials");
+    dropping.abort();
+}
