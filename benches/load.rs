@@ -41,6 +41,8 @@ struct Args {
 #[tokio::main]
 async fn main() {
     let args = Args::parse();
+    // This program's own HTTP client, unlike the daemon's, takes the process's default.
+    rustls::crypto::ring::default_provider().install_default().expect("nobody chose before");
     rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files can be raised");
     let folder = tempfile::tempdir().expect("a folder for the run");
     let port = free_port().await;
@@ -197,7 +199,7 @@ async fn received(port: u16) -> u64 {
             let detail = get(format!("{base}/{id}")).await;
             for stream in detail["data"]["streams"].as_array().expect("streams") {
                 for medium in ["audio", "transcript"] {
-                    total += stream["media"][medium]["frames"].as_u64().unwrap_or(0);
+                    total += stream["tally"][medium]["frames"].as_u64().unwrap_or(0);
                 }
             }
         }

@@ -132,6 +132,8 @@ impl App {
         let mut streams = tokio::spawn(self.supervisor.run());
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
+            // The server ends at the stop, too, and that is not early.
+            biased;
             () = stop.cancelled() => None,
             _ = &mut streams => Some("streams"),
             _ = &mut http => Some("http"),

@@ -94,8 +94,8 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
         Recorded::Changed(_) => (&state.counters.webhooks_recorded, "changed"),
     };
     count(counter);
-    let stream_id = delivery.announcement.stream_id();
-    tracing::info!(event = delivery.event, ?stream_id, outcome, "webhook");
+    let stream_id = delivery.announcement.stream_id().map(tracing::field::display);
+    tracing::info!(event = delivery.event, stream_id, outcome, "webhook");
     if let Recorded::Changed(stream_id) = recorded {
         // Full is fine: whoever runs streams also looks at the store regularly.
         let _ = state.on_change.try_send(stream_id);

@@ -105,6 +105,19 @@ mod tests {
     }
 
     #[test]
+    fn any_failure_is_remembered_until_it_is_cleared() {
+        let mut rng = rng(7);
+        for fail in [Backoff::after_loss, Backoff::after_duplicate] {
+            let mut backoff = Backoff::default();
+            assert!(backoff.is_clear());
+            fail(&mut backoff, &mut rng);
+            assert!(!backoff.is_clear());
+            backoff.clear();
+            assert!(backoff.is_clear());
+        }
+    }
+
+    #[test]
     fn a_stable_link_starts_over() {
         let mut rng = rng(7);
         let mut backoff = Backoff::default();

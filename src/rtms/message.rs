@@ -7,6 +7,7 @@ mod content;
 mod event;
 mod incoming;
 mod outgoing;
+mod short;
 mod time;
 
 pub use codes::{

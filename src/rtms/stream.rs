@@ -5,78 +5,29 @@
 mod ending;
 mod link;
 mod media;
+mod roster;
+mod setup;
 mod signaling;
 mod verdict;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use rand::rngs::SmallRng;
 
 pub use link::{Lane, LinkId, Loss};
+pub use setup::{Setup, Timings};
 
 use self::link::{Due, Link};
+use self::roster::Roster;
 use super::backoff;
-use super::endpoint::{Endpoint, Policy};
+use super::endpoint::Endpoint;
 use super::message::{FrameInfo, Medium, Message, Outgoing, parse};
-use super::params::{Effective, Params};
-use crate::model::{EntryBody, Instance, Outcome, Participant, StreamId, StreamStatus, UserId};
-use crate::secret::Secret;
+use super::params::Effective;
+use crate::model::{EntryBody, Outcome, StreamStatus};
 
-/// How many participants' names a stream remembers.
-const MAX_ROSTER: usize = 2048;
-/// A longer name is not remembered: no person's is nearly as long.
-const MAX_NAME_BYTES: usize = 1024;
 /// How many numbers of unknown messages are told apart.
 const MAX_UNKNOWN: usize = 64;
-
-/// What a stream needs to know from the start.
-#[derive(Debug, Clone)]
-pub struct Setup {
-    pub stream_id: StreamId,
-    pub instance: Instance,
-    /// Section 5.1; the same on every link.
-    pub signature: Secret<String>,
-    pub params: Params,
-    pub policy: Policy,
-    pub timings: Timings,
-}
-
-/// How long we wait (section 11). The defaults are Zoom's windows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timings {
-    /// Until a connection, with TLS and upgrade, must stand.
-    pub dial: Duration,
-    /// Until a handshake must be answered.
-    pub handshake: Duration,
-    /// A link on which nothing came for so long is dead.
-    pub silence: Duration,
-    /// A link that lived for so long has no past.
-    pub stable: Duration,
-    /// Zoom waits so long for signaling to come back.
-    pub signaling_window: Duration,
-    /// Zoom waits so long for a media link to come back.
-    pub media_window: Duration,
-    /// After our own close request: how long we wait for Zoom's end.
-    pub close: Duration,
-    /// After Zoom's end: how long we read what is still on its way.
-    pub drain: Duration,
-}
-
-impl Default for Timings {
-    fn default() -> Self {
-        Self {
-            dial: Duration::from_secs(10),
-            handshake: Duration::from_secs(10),
-            silence: Duration::from_secs(65),
-            stable: Duration::from_secs(10),
-            signaling_window: Duration::from_secs(60),
-            media_window: Duration::from_secs(65),
-            close: Duration::from_secs(3),
-            drain: Duration::from_secs(1),
-        }
-    }
-}
 
 /// What happened. `T` is the text of a frame: a reference-counted buffer in the driver, `&str` in tests.
 #[derive(Debug)]
@@ -141,15 +92,15 @@ pub struct Stream<T> {
     signaling: Link,
     media: Vec<MediaLink>,
     phase: Phase,
+    /// We asked for its end: nothing revives it.
+    is_unwanted: bool,
     paused: bool,
     was_live: bool,
     /// Zoom reported a media link as lost, and none of our sockets shows it yet: when to act on it.
     media_report_due: Option<Instant>,
-    /// Who is there: a new subscription brings everybody again (section 3.2).
-    present: HashSet<UserId>,
-    has_first_packet: bool,
-    /// Names by id, since a leave may come without one (section 7).
-    roster: HashMap<UserId, String>,
+    /// Zoom's server does not know the stream any more: when to believe it.
+    gone_at: Option<Instant>,
+    roster: Roster,
     unknown: BTreeMap<u16, u64>,
     outputs: VecDeque<Output<T>>,
     rng: SmallRng,
@@ -189,12 +140,12 @@ impl<T: AsRef<str>> Stream<T> {
             signaling,
             media: Vec::new(),
             phase: Phase::Running,
+            is_unwanted: false,
             paused: false,
             was_live: false,
             media_report_due: None,
-            present: HashSet::new(),
-            has_first_packet: false,
-            roster: HashMap::new(),
+            gone_at: None,
+            roster: Roster::default(),
             unknown: BTreeMap::new(),
             outputs: VecDeque::from([dial]),
             rng: backoff::rng(seed),
@@ -348,9 +299,9 @@ impl<T: AsRef<str>> Stream<T> {
         matches!(self.phase, Phase::Running)
     }
 
-    /// Announced again: whatever ended here before, the stream lives.
+    /// Announced again: whatever Zoom ended before, the stream lives, unless we want it to be over.
     fn moved(&mut self, now: Instant, endpoint: Endpoint) {
-        if matches!(self.phase, Phase::Closing { .. }) {
+        if self.is_unwanted {
             return;
         }
         self.phase = Phase::Running;
@@ -362,6 +313,7 @@ impl<T: AsRef<str>> Stream<T> {
         let timings = &self.setup.timings;
         self.signaling = Link::dialing(now, timings.signaling_window, timings);
         self.endpoint = endpoint.clone();
+        self.gone_at = None;
         self.outputs.push_back(Output::Dial(LinkId::Signaling, endpoint));
     }
 
@@ -417,21 +369,6 @@ impl<T: AsRef<str>> Stream<T> {
     fn count_unknown(&mut self, number: u16) {
         if self.unknown.len() < MAX_UNKNOWN || self.unknown.contains_key(&number) {
             *self.unknown.entry(number).or_default() += 1;
-        }
-    }
-
-    /// Remembers the name that came, or gives the one that is remembered.
-    fn named(&mut self, person: Participant) -> Participant {
-        let Participant { user_id, user_name } = person;
-        match user_name {
-            Some(name) => {
-                let has_room = self.roster.len() < MAX_ROSTER || self.roster.contains_key(&user_id);
-                if has_room && name.len() <= MAX_NAME_BYTES {
-                    self.roster.insert(user_id, name.clone());
-                }
-                Participant { user_id, user_name: Some(name) }
-            }
-            None => Participant { user_id, user_name: self.roster.get(&user_id).cloned() },
         }
     }
 }

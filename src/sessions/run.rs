@@ -39,7 +39,8 @@ impl Run {
                 tracing::info!(stream_id = %self.stream_id, "stream left to be picked up")
             }
             Drive::Finished(end) => {
-                self.ender.end(&self.stream_id, self.job.generation, &end).await;
+                // Boxed: a store's transaction is large, and every live stream would carry room for it.
+                Box::pin(self.ender.end(&self.stream_id, self.job.generation, &end)).await;
             }
         }
     }

@@ -1,8 +1,16 @@
 //! The whole daemon against the simulator, over real sockets and on real stores.
 
 mod announcements;
+mod binary;
+mod crash;
+mod crowd;
 mod kit;
 mod links;
 mod meeting;
+mod outage;
 mod peer;
+mod process;
 mod refusals;
+mod replicas;
+mod shutdown;
+mod subscribers;

@@ -1,8 +1,10 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
+use futures_util::task::AtomicWaker;
 use rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -14,35 +16,66 @@ type Dial = Pin<Box<dyn Future<Output = Result<Socket, String>> + Send>>;
 
 /// All the sockets of one stream, and the dials under way.
 pub(super) struct Links {
-    slots: Vec<(LinkId, Slot)>,
+    slots: Vec<Slot>,
     /// Where the next poll begins, so that a busy link cannot hide another's messages.
     turn: usize,
+    /// The stream's task, for the sockets to wake.
+    task: Arc<AtomicWaker>,
     tls: Arc<ClientConfig>,
 }
 
-enum Slot {
+struct Slot {
+    id: LinkId,
+    kind: Kind,
+    /// A poll of a socket that has nothing costs almost as much as one that has: only those are polled
+    /// that were woken.
+    woken: Arc<Woken>,
+    waker: Waker,
+}
+
+enum Kind {
     Dialing(Dial),
     Open(Box<Socket>),
 }
 
+/// Notes which socket it was, and wakes the task.
+struct Woken {
+    is_set: AtomicBool,
+    task: Arc<AtomicWaker>,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_set.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
 impl Links {
     pub fn new(tls: Arc<ClientConfig>) -> Self {
-        Self { slots: Vec::with_capacity(2), turn: 0, tls }
+        Self { slots: Vec::with_capacity(2), turn: 0, task: Arc::default(), tls }
     }
 
     pub fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         self.remove(id);
         let dial = dial(id, endpoint, Arc::clone(&self.tls));
-        self.slots.push((id, Slot::Dialing(Box::pin(dial))));
+        // Set: what was never polled cannot wake anybody.
+        let woken = Woken { is_set: AtomicBool::new(true), task: Arc::clone(&self.task) };
+        let woken = Arc::new(woken);
+        let waker = Waker::from(Arc::clone(&woken));
+        self.slots.push(Slot { id, kind: Kind::Dialing(Box::pin(dial)), woken, waker });
     }
 
-    /// A peer that no longer reads is found lost at the next poll.
+    /// Queues a message; it leaves at the next poll. A peer that has stopped reading is lost.
     pub fn send(&mut self, id: LinkId, text: String) -> Result<(), Loss> {
-        let socket = self.slots.iter_mut().find_map(|(slot_id, slot)| match slot {
-            Slot::Open(socket) if *slot_id == id => Some(socket),
-            _ => None,
-        });
-        if socket.is_some_and(|socket| !socket.send(text)) {
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else { return Ok(()) };
+        let Kind::Open(socket) = &mut slot.kind else { return Ok(()) };
+        slot.woken.is_set.store(true, Ordering::Relaxed);
+        if !socket.send(text) {
             self.remove(id);
             return Err(Loss::Dropped("the peer has stopped reading".into()));
         }
@@ -50,7 +83,7 @@ impl Links {
     }
 
     pub fn hang_up(&mut self, id: LinkId, how: HangUp) {
-        if let (Some(Slot::Open(socket)), HangUp::Politely) = (self.remove(id), how) {
+        if let (Some(Kind::Open(socket)), HangUp::Politely) = (self.remove(id), how) {
             socket.close();
         }
     }
@@ -61,14 +94,14 @@ impl Links {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Input<Utf8Bytes>> {
+        // Before the first look at a flag: who wakes after that look finds this task.
+        self.task.register(cx.waker());
         let count = self.slots.len();
         for step in 0..count {
             let index = (self.turn + step) % count;
-            let (id, slot) = &mut self.slots[index];
-            let id = *id;
-            let Poll::Ready(news) = slot.poll(id, cx) else { continue };
+            let Poll::Ready(news) = self.slots[index].poll() else { continue };
             self.turn = index + 1;
-            if matches!(news, Input::Lost(..)) {
+            if let Input::Lost(id, _) = news {
                 self.remove(id);
             }
             return Poll::Ready(news);
@@ -76,25 +109,36 @@ impl Links {
         Poll::Pending
     }
 
-    fn remove(&mut self, id: LinkId) -> Option<Slot> {
-        let index = self.slots.iter().position(|(slot_id, _)| *slot_id == id)?;
-        Some(self.slots.swap_remove(index).1)
+    fn remove(&mut self, id: LinkId) -> Option<Kind> {
+        let index = self.slots.iter().position(|slot| slot.id == id)?;
+        Some(self.slots.swap_remove(index).kind)
     }
 }
 
 impl Slot {
-    fn poll(&mut self, id: LinkId, cx: &mut Context<'_>) -> Poll<Input<Utf8Bytes>> {
-        let news = match self {
-            Slot::Open(socket) => match ready!(socket.poll(cx)) {
-                Ok(text) => Input::Text(id, text),
-                Err(loss) => Input::Lost(id, loss),
+    /// Whoever had news may have more: the flag stays set until there is none.
+    fn poll(&mut self) -> Poll<Input<Utf8Bytes>> {
+        if !self.woken.is_set.swap(false, Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        let news = ready!(self.poll_kind());
+        self.woken.is_set.store(true, Ordering::Relaxed);
+        Poll::Ready(news)
+    }
+
+    fn poll_kind(&mut self) -> Poll<Input<Utf8Bytes>> {
+        let cx = &mut Context::from_waker(&self.waker);
+        let news = match &mut self.kind {
+            Kind::Open(socket) => match ready!(socket.poll(cx)) {
+                Ok(text) => Input::Text(self.id, text),
+                Err(loss) => Input::Lost(self.id, loss),
             },
-            Slot::Dialing(dial) => match ready!(dial.as_mut().poll(cx)) {
+            Kind::Dialing(dial) => match ready!(dial.as_mut().poll(cx)) {
                 Ok(socket) => {
-                    *self = Slot::Open(Box::new(socket));
-                    Input::Opened(id)
+                    self.kind = Kind::Open(Box::new(socket));
+                    Input::Opened(self.id)
                 }
-                Err(cause) => Input::Lost(id, Loss::Dial(cause)),
+                Err(cause) => Input::Lost(self.id, Loss::Dial(cause)),
             },
         };
         Poll::Ready(news)

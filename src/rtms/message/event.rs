@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::codes::{event_type, msg_type};
 use super::incoming::{Malformed, Message, fields};
+use super::short::Short;
 use super::time::Lenient;
 use crate::model::{Participant, UserId};
 
@@ -26,12 +27,12 @@ pub enum Event {
 pub(super) struct ParticipantWire {
     user_id: UserId,
     #[serde(default)]
-    user_name: Option<String>,
+    user_name: Option<Short>,
 }
 
 impl From<ParticipantWire> for Participant {
     fn from(wire: ParticipantWire) -> Self {
-        let user_name = wire.user_name.filter(|name| !name.is_empty());
+        let user_name = wire.user_name.map(|name| name.0).filter(|name| !name.is_empty());
         Participant { user_id: wire.user_id, user_name }
     }
 }

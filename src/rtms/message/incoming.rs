@@ -8,6 +8,7 @@ use thiserror::Error;
 use super::codes::{Medium, msg_type};
 use super::content::{Content, FrameInfo};
 use super::event::{Event, ParticipantWire, event};
+use super::short::Short;
 use super::time::Lenient;
 use crate::model::{ChatMessage, Participant, TranscriptLine, UserId};
 
@@ -180,7 +181,7 @@ struct TranscriptContent {
     #[serde(default)]
     user_id: Option<UserId>,
     #[serde(default)]
-    user_name: Option<String>,
+    user_name: Option<Short>,
     data: String,
     #[serde(default)]
     timestamp: Option<Lenient>,
@@ -201,7 +202,7 @@ fn transcript(text: &str) -> Result<Message<'_>, Malformed> {
     let start_ms = content.start_time.map(Lenient::as_ms).or(sent_ms).unwrap_or(0);
     let line = TranscriptLine {
         user_id: content.user_id.unwrap_or(UserId(0)),
-        user_name: content.user_name.filter(|name| !name.is_empty()),
+        user_name: content.user_name.map(|name| name.0).filter(|name| !name.is_empty()),
         text: content.data,
         start_ms,
         end_ms: content.end_time.map(Lenient::as_ms).or(sent_ms).unwrap_or(start_ms).max(start_ms),
@@ -222,11 +223,11 @@ struct ChatWire {
 struct ChatContent {
     timestamp: Option<Lenient>,
     operation_type: Option<Lenient>,
-    message_id: Option<String>,
-    parent_message_id: Option<String>,
+    message_id: Option<Short>,
+    parent_message_id: Option<Short>,
     sender: Option<ParticipantWire>,
     user_id: Option<UserId>,
-    user_name: Option<String>,
+    user_name: Option<Short>,
     data: Value,
 }
 
@@ -249,13 +250,14 @@ impl ChatContent {
 
     fn into_message(self) -> ChatMessage {
         let sender = self.sender.map(Participant::from);
+        let user_name = self.user_name.map(|name| name.0);
         ChatMessage {
             user_id: sender.as_ref().map(|sender| sender.user_id).or(self.user_id),
-            user_name: sender.and_then(|sender| sender.user_name).or(self.user_name),
+            user_name: sender.and_then(|sender| sender.user_name).or(user_name),
             text: self.data.as_str().unwrap_or_default().to_owned(),
             operation: self.operation_type.map(|operation| operation.0),
-            message_id: self.message_id,
-            parent_message_id: self.parent_message_id,
+            message_id: self.message_id.map(|id| id.0),
+            parent_message_id: self.parent_message_id.map(|id| id.0),
         }
     }
 }
@@ -286,7 +288,7 @@ struct StateWire {
     #[serde(default)]
     timestamp: Option<Lenient>,
     #[serde(default)]
-    rtms_session_id: Option<String>,
+    rtms_session_id: Option<Short>,
 }
 
 fn stream_state(text: &str) -> Result<Message<'_>, Malformed> {
@@ -301,7 +303,7 @@ fn stream_state(text: &str) -> Result<Message<'_>, Malformed> {
 fn session_state(text: &str) -> Result<Message<'_>, Malformed> {
     let wire: StateWire = fields(text, msg_type::SESSION_STATE_UPDATE)?;
     Ok(Message::SessionState {
-        rtms_session_id: wire.rtms_session_id.unwrap_or_default(),
+        rtms_session_id: wire.rtms_session_id.map_or_else(String::new, |id| id.0),
         state: wire.state.0,
         reason: reason_number(&wire.stop_reason).or_else(|| reason_number(&wire.reason)),
         at_ms: wire.timestamp.map(Lenient::as_ms),

@@ -23,6 +23,7 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     pub(super) fn close(&mut self, now: Instant) {
+        self.is_unwanted = true;
         if !self.is_running() {
             return;
         }

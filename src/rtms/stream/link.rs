@@ -249,3 +249,57 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::RngExt;
+
+    use super::*;
+    use crate::rtms::backoff;
+
+    const WINDOW: Duration = Duration::from_secs(60);
+
+    /// Loses a link again and again, each time a while after its dial, until it is given up; checks every
+    /// wait against the window. Returns how long it was tried for.
+    fn lose_until_given_up(seed: u64, loss: &Loss) -> Duration {
+        let (start, timings) = (Instant::now(), Timings::default());
+        let mut rng = backoff::rng(seed);
+        let mut link = Link::dialing(start, WINDOW, &timings);
+        let mut now = start;
+        loop {
+            now += Duration::from_millis(rng.random_range(0..3_000));
+            let left = (start + WINDOW).saturating_duration_since(now);
+            if link.lost(now, loss, &mut rng) == Due::WindowExpired {
+                assert!(left < SHORTEST_TRY && link.is_down(), "seed {seed}: {left:?} left");
+                return now - start;
+            }
+            let redial_at = link.deadline().unwrap();
+            assert!(left >= SHORTEST_TRY, "seed {seed}: {left:?} left");
+            assert!(redial_at - now <= left / 2, "seed {seed}: half of {left:?}");
+            now = redial_at;
+            assert_eq!(link.due(now), Due::Redial);
+            link.redial(now, &timings);
+            assert!(link.deadline().unwrap() <= start + WINDOW, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_redial_comes_in_the_first_half_of_what_is_left_of_the_window() {
+        for seed in 0..500 {
+            for loss in [Loss::Closed(None), Loss::Duplicate(8)] {
+                let tried = lose_until_given_up(seed, &loss);
+                assert!(tried >= WINDOW - SHORTEST_TRY, "seed {seed}: {tried:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_link_is_given_up_when_less_than_250_ms_are_left() {
+        let (start, timings) = (Instant::now(), Timings::default());
+        for (left_ms, due) in [(249, Due::WindowExpired), (250, Due::Nothing)] {
+            let mut link = Link::dialing(start, WINDOW, &timings);
+            let now = start + WINDOW - Duration::from_millis(left_ms);
+            assert_eq!(link.lost(now, &Loss::Silent, &mut backoff::rng(7)), due, "{left_ms} ms");
+        }
+    }
+}

@@ -105,7 +105,7 @@ impl<T: AsRef<str>> Stream<T> {
             }
             Message::Transcript(at_ms, mut line) => {
                 let speaker = Participant { user_id: line.user_id, user_name: line.user_name };
-                line.user_name = self.named(speaker).user_name;
+                line.user_name = self.roster.named(speaker).user_name;
                 self.entry(Medium::Transcript, at_ms, EntryBody::Transcript(line));
             }
             Message::Chat(at_ms, message) => {
@@ -145,6 +145,9 @@ impl<T: AsRef<str>> Stream<T> {
             _ if !self.is_running() => self.lost(now, id, Loss::Refused(status), Socket::Open),
             Verdict::Retry => self.lost(now, id, Loss::Refused(status), Socket::Open),
             Verdict::Duplicate => self.lost(now, id, Loss::Duplicate(status), Socket::Open),
+            Verdict::Final(Outcome::Gone) if self.may_have_moved(now) => {
+                self.lost(now, id, Loss::Refused(answer.status_code), Socket::Open);
+            }
             Verdict::WithoutMedium => self.refuse_lane(id, answer),
             Verdict::Final(outcome) => self.refused(outcome, id.as_str(), answer),
         }
@@ -169,6 +172,7 @@ impl<T: AsRef<str>> Stream<T> {
         if let Some(link) = find(&mut self.signaling, &mut self.media, id) {
             link.accepted(now, &self.setup.timings);
         }
+        self.gone_at = None;
         self.note(None, EntryBody::LinkUp { link: id.as_str().into() });
         if self.is_running() {
             let stream_id = self.setup.stream_id.clone();

@@ -1,13 +1,15 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::verdict::{Verdict, verdict};
-use super::{End, LinkId, Loss, MAX_ROSTER, Output, Socket, Stream};
+use super::{End, LinkId, Loss, Output, Socket, Stream};
 use crate::model::{EntryBody, Outcome, Participant, Product, StreamStatus};
 use crate::rtms::message::{
     Event, HandshakeAnswer, Message, Outgoing, event_type, msg_type, session_state, stop_reason,
     stream_state,
 };
 
+/// How long after a server's first "no such stream" the webhook that moves or ends a live stream may take to come.
+const MOVE_GRACE: Duration = Duration::from_secs(5);
 /// What is asked for right after a good handshake. 1 and 7 come by themselves (section 6.5).
 const MEETING_EVENTS: [u16; 7] = [
     event_type::ACTIVE_SPEAKER_CHANGE,
@@ -56,6 +58,9 @@ impl<T: AsRef<str>> Stream<T> {
             _ if !self.is_running() => self.lost(now, id, Loss::Refused(status), Socket::Open),
             Verdict::Retry => self.lost(now, id, Loss::Refused(status), Socket::Open),
             Verdict::Duplicate => self.lost(now, id, Loss::Duplicate(status), Socket::Open),
+            Verdict::Final(Outcome::Gone) if self.may_have_moved(now) => {
+                self.lost(now, LinkId::Signaling, Loss::Refused(answer.status_code), Socket::Open);
+            }
             Verdict::WithoutMedium => self.refused(Outcome::Refused, "signaling", answer),
             Verdict::Final(outcome) => self.refused(outcome, "signaling", answer),
         }
@@ -69,9 +74,17 @@ impl<T: AsRef<str>> Stream<T> {
         self.finish(End { outcome, stop_reason: None, detail });
     }
 
+    /// Whether a live stream that its server no longer knows may have been moved to another (section 3.6, case A):
+    /// the webhook with the new URL is on its way then.
+    pub(super) fn may_have_moved(&mut self, now: Instant) -> bool {
+        let gone_at = *self.gone_at.get_or_insert(now + MOVE_GRACE);
+        self.was_live && self.is_running() && now < gone_at
+    }
+
     /// Signaling stands: say again what must be said, and dial the media links of this answer.
     fn joined(&mut self, now: Instant, answer: &HandshakeAnswer) {
         self.signaling.accepted(now, &self.setup.timings);
+        self.gone_at = None;
         self.note(None, EntryBody::LinkUp { link: LinkId::Signaling.as_str().into() });
         if !self.is_running() {
             return;
@@ -120,10 +133,10 @@ impl<T: AsRef<str>> Stream<T> {
     fn event(&mut self, now: Instant, at_ms: Option<i64>, event: Event) {
         let is_contact_center = self.setup.instance.product == Product::ContactCenter;
         match event {
-            Event::FirstPacket => self.first_packet(at_ms),
+            Event::FirstPacket => self.note(at_ms, EntryBody::FirstPacket {}),
             Event::ActiveSpeaker(person) => self.person(at_ms, person, EntryBody::ActiveSpeaker),
-            Event::Joined(people) => self.joined_meeting(at_ms, people),
-            Event::Left(people) => self.left_meeting(at_ms, people),
+            Event::Joined(people) => self.people_joined(at_ms, people),
+            Event::Left(people) => self.people_left(at_ms, people),
             Event::SharingStarted(person) => self.person(at_ms, person, EntryBody::SharingStarted),
             Event::SharingStopped => self.note(at_ms, EntryBody::SharingStopped {}),
             Event::MediaInterrupted => self.media_reported_lost(now),
@@ -139,42 +152,29 @@ impl<T: AsRef<str>> Stream<T> {
         }
     }
 
-    /// Comes again with every signaling connection.
-    fn first_packet(&mut self, at_ms: Option<i64>) {
-        if !std::mem::replace(&mut self.has_first_packet, true) {
-            self.note(at_ms, EntryBody::FirstPacket {});
-        }
-    }
-
-    /// Who is there already comes again with every subscription, and joins only once.
-    fn joined_meeting(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
-        for person in people {
-            let is_known = self.present.contains(&person.user_id);
-            if self.present.len() < MAX_ROSTER {
-                self.present.insert(person.user_id);
-            }
-            let person = self.named(person);
-            if !is_known {
-                self.note(at_ms, EntryBody::ParticipantJoined(person));
-            }
-        }
-    }
-
-    fn left_meeting(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
-        for person in &people {
-            self.present.remove(&person.user_id);
-        }
-        self.people(at_ms, people, EntryBody::ParticipantLeft);
-    }
-
     fn person(
         &mut self,
         at_ms: Option<i64>,
         person: Participant,
         body: fn(Participant) -> EntryBody,
     ) {
-        let person = self.named(person);
+        let person = self.roster.named(person);
         self.note(at_ms, body(person));
+    }
+
+    fn people_joined(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
+        for person in people {
+            if let Some(person) = self.roster.joined(person) {
+                self.note(at_ms, EntryBody::ParticipantJoined(person));
+            }
+        }
+    }
+
+    fn people_left(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
+        for person in people {
+            let person = self.roster.left(person);
+            self.note(at_ms, EntryBody::ParticipantLeft(person));
+        }
     }
 
     fn people(

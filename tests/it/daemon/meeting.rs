@@ -27,8 +27,7 @@ fn busy() -> Settings {
     Settings { speed: 30.0, ..zoom(script(timeline, 121_000)) }
 }
 
-async fn plays(home: Home, settings: Settings) {
-    let scene = Scene::open(home, settings).await;
+async fn plays(scene: Scene) {
     let page = scene.log.over().await;
     let stream = scene.ended().await;
     assert_eq!(stream.end(), ("stopped", Some(6)));
@@ -89,21 +88,23 @@ fn assert_tallies(scene: &Scene, tally: &Value) {
 
 #[tokio::test]
 async fn a_meeting_over_one_socket_per_medium_is_complete_on_sqlite() {
-    plays(Home::sqlite(), busy()).await;
+    plays(Scene::open(Home::sqlite(), busy()).await).await;
 }
 
 #[tokio::test]
-async fn a_meeting_over_one_socket_for_all_is_complete_on_postgres() {
+async fn a_meeting_over_one_socket_for_all_with_tls_is_complete_on_postgres() {
     let home = Home::postgres().await.set("MEDIA_SOCKET_CONNECTION_MODE", "unified");
-    plays(home, busy()).await;
+    plays(Scene::open_tls(home, busy()).await).await;
 }
 
 #[tokio::test]
 async fn a_meeting_in_binary_frames_is_complete() {
-    plays(Home::sqlite(), Settings { frames: Frames::Binary, ..busy() }).await;
+    let settings = Settings { frames: Frames::Binary, ..busy() };
+    plays(Scene::open(Home::sqlite(), settings).await).await;
 }
 
 #[tokio::test]
 async fn a_meeting_in_fragmented_frames_is_complete() {
-    plays(Home::sqlite(), Settings { frames: Frames::Fragmented, ..busy() }).await;
+    let settings = Settings { frames: Frames::Fragmented, ..busy() };
+    plays(Scene::open(Home::sqlite(), settings).await).await;
 }

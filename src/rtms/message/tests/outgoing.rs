@@ -64,6 +64,29 @@ fn message_3_asks_for_every_medium_as_section_6_3_shows_it() {
 }
 
 #[test]
+fn a_signature_is_sent_and_never_printed() {
+    let signaling = Outgoing::SignalingHandshake {
+        key: IdKey::MeetingUuid,
+        instance_id: "4444".into(),
+        stream_id: stream_id(),
+        signature: Secret::new("19302915".to_owned()),
+        buffer_data: true,
+    };
+    let media = Outgoing::MediaHandshake {
+        key: IdKey::MeetingUuid,
+        instance_id: "4444".into(),
+        stream_id: stream_id(),
+        signature: Secret::new("19302915".to_owned()),
+        media_type: 8,
+        media_params: serde_json::Value::Null,
+    };
+    for message in [signaling, media] {
+        assert!(message.to_json().contains("19302915"));
+        assert!(!format!("{message:?}").contains("19302915"));
+    }
+}
+
+#[test]
 fn message_5_subscribes() {
     assert_eq!(
         Outgoing::Subscribe(vec![2, 3]).to_json(),

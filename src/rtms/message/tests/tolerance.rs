@@ -139,6 +139,61 @@ fn an_event_may_be_named_and_dated_as_in_version_2_or_in_both_ways() {
     }
 }
 
+fn long() -> String {
+    "n".repeat(5_000)
+}
+
+#[test]
+fn a_name_is_cut_to_1024_bytes_wherever_it_comes() {
+    let person = format!(r#"{{"user_id":7,"user_name":"{}"}}"#, long());
+    let name = Some("n".repeat(1024));
+    let cut = Participant { user_id: UserId(7), user_name: name.clone() };
+    let one = format!(r#"{{"msg_type":6,"event":{{"event_type":2,{}}}"#, &person[1..]);
+    assert_eq!(event(&one).1, Event::ActiveSpeaker(cut.clone()));
+    let text = format!(r#"{{"msg_type":6,"event":{{"event_type":3,"participants":[{person}]}}}}"#);
+    assert_eq!(event(&text).1, Event::Joined(vec![cut]));
+    for content in [
+        format!(r#"{{"data":"hi",{}"#, &person[1..]),
+        format!(r#"{{"data":"hi","sender":{person}}}"#),
+        format!(r#"{{"data":{{"data":"hi","sender":{person}}}}}"#),
+    ] {
+        let text = format!(r#"{{"msg_type":18,"content":{content}}}"#);
+        let Message::Chat(_, message) = parse(&text).unwrap() else { panic!("not chat") };
+        assert_eq!(message.user_name, name);
+    }
+    let text = format!(r#"{{"msg_type":17,"content":{{"data":"hi",{}}}"#, &person[1..]);
+    let Message::Transcript(_, line) = parse(&text).unwrap() else { panic!("not a line") };
+    assert_eq!(line.user_name, name);
+}
+
+#[test]
+fn identifiers_that_become_part_of_an_entry_are_cut_to_1024_bytes() {
+    let long = long();
+    let text = format!(r#"{{"msg_type":9,"state":2,"rtms_session_id":"{long}"}}"#);
+    let Message::SessionState { rtms_session_id, .. } = parse(&text).unwrap() else {
+        panic!("not a session state")
+    };
+    assert_eq!(rtms_session_id, "n".repeat(1024));
+    let ids = format!(r#""message_id":"{long}","parent_message_id":"{long}","data":"hi""#);
+    for content in [format!("{{{ids}}}"), format!(r#"{{"data":{{{ids}}}}}"#)] {
+        let text = format!(r#"{{"msg_type":18,"content":{content}}}"#);
+        let Message::Chat(_, message) = parse(&text).unwrap() else { panic!("not chat") };
+        assert_eq!(message.message_id, Some("n".repeat(1024)));
+        assert_eq!(message.parent_message_id, Some("n".repeat(1024)));
+    }
+}
+
+#[test]
+fn what_was_said_or_typed_is_never_cut() {
+    let long = long();
+    let text = format!(r#"{{"msg_type":17,"content":{{"user_id":7,"data":"{long}"}}}}"#);
+    let Message::Transcript(_, line) = parse(&text).unwrap() else { panic!("not a line") };
+    assert_eq!(line.text, long);
+    let text = format!(r#"{{"msg_type":18,"content":{{"data":"{long}"}}}}"#);
+    let Message::Chat(_, message) = parse(&text).unwrap() else { panic!("not chat") };
+    assert_eq!(message.text, long);
+}
+
 #[test]
 fn what_is_no_message_is_malformed() {
     for text in [

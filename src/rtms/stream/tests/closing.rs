@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, AUDIO_FRAME, KEEP_ALIVE, LINE, SIGNALING, TRANSCRIPT, refusal, setup, state};
-use crate::model::{EntryBody, Outcome, StreamStatus};
+use crate::model::{Outcome, StreamStatus};
 use crate::rtms::message::Medium;
 use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{End, Input};
@@ -30,8 +30,7 @@ fn state_4_drains_late_frames_and_then_ends_once() {
     driver.hear(AUDIO, KEEP_ALIVE);
     assert_eq!(driver.said(), ["audio frame", "entry transcript", "send 13 to audio"]);
     driver.pass(Duration::from_secs(1));
-    let expected =
-        ["close audio", "close transcript", "close signaling", "entry ended", "finished: stopped"];
+    let expected = ["close audio", "close transcript", "close signaling", "finished: stopped"];
     assert_eq!(driver.said(), expected);
     assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(6))));
     assert_eq!(driver.stream.status(), StreamStatus::Ended);
@@ -47,13 +46,21 @@ fn the_stop_webhook_drains_late_frames_and_then_ends_once() {
     assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(3))));
 }
 
+/// The entry `ended` is written where the stream's end is stored, in one transaction with it.
 #[test]
-fn the_last_entry_says_how_it_ended() {
+fn the_end_is_said_once_and_is_not_an_entry() {
     let mut driver = Driver::stable(&MEDIA);
     driver.give(stopped(Some(8)));
     driver.pass(Duration::from_secs(1));
-    let body = EntryBody::Ended { outcome: "stopped".into(), reason: Some(8) };
-    assert_eq!(driver.entries(), [(None, body)]);
+    driver.pass(Duration::from_secs(1));
+    let ends = driver.said().iter().filter(|word| word.starts_with("finished")).count();
+    assert_eq!(ends, 1);
+    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(8))));
+
+    let mut driver = Driver::stable(&MEDIA);
+    driver.give(stopped(Some(8)));
+    driver.pass(Duration::from_secs(1));
+    assert_eq!(driver.entries(), []);
 }
 
 #[test]
@@ -90,7 +97,7 @@ fn a_draining_stream_dials_nothing() {
     driver.lose(TRANSCRIPT);
     driver.forget();
     driver.pass(Duration::from_secs(1));
-    assert_eq!(driver.said(), ["close signaling", "entry ended", "finished: stopped"]);
+    assert_eq!(driver.said(), ["close signaling", "finished: stopped"]);
 }
 
 #[test]
@@ -99,7 +106,7 @@ fn a_stop_while_signaling_waits_for_its_next_dial_ends_at_once() {
     driver.lose(SIGNALING);
     driver.forget();
     driver.give(stopped(Some(19)));
-    assert_eq!(driver.said(), ["entry ended", "finished: stopped"]);
+    assert_eq!(driver.said(), ["finished: stopped"]);
 }
 
 #[test]
@@ -192,6 +199,42 @@ fn a_closing_stream_redials_nothing_and_asks_once() {
 }
 
 #[test]
+fn an_announcement_while_draining_revives_the_stream_at_the_new_server() {
+    let mut driver = Driver::stable(&MEDIA);
+    driver.lose(AUDIO);
+    driver.give(stopped(Some(19)));
+    driver.forget();
+    driver.move_to("wss://other.zoom.us");
+    let expected =
+        ["entry moved", "drop transcript", "drop signaling", "dial signaling at other.zoom.us"];
+    assert_eq!(driver.said(), expected);
+    driver.join();
+    driver.join_media(AUDIO);
+    driver.join_media(TRANSCRIPT);
+    assert_eq!(driver.stream.status(), StreamStatus::Live);
+    driver.pass(Duration::from_secs(30));
+    assert!(driver.end().is_none(), "the old end is forgotten");
+    driver.lose(SIGNALING);
+    driver.catch_up();
+    assert_eq!(driver.said().last().unwrap(), "dial signaling at other.zoom.us");
+}
+
+#[test]
+fn an_announcement_does_not_revive_a_stream_that_we_asked_to_end() {
+    let close_then_stop = [Input::Close, stopped(Some(20))];
+    let stop_then_close = [stopped(Some(6)), Input::Close];
+    for inputs in [close_then_stop, stop_then_close] {
+        let mut driver = Driver::stable(&MEDIA);
+        inputs.into_iter().for_each(|input| driver.give(input));
+        driver.forget();
+        driver.move_to("wss://other.zoom.us");
+        assert_eq!(driver.said(), [""; 0]);
+        driver.pass(Duration::from_secs(1));
+        assert!(driver.end().is_some());
+    }
+}
+
+#[test]
 fn a_refusal_while_closing_does_not_hide_the_close() {
     let mut driver = Driver::stable(&MEDIA);
     driver.lose(AUDIO);
@@ -211,7 +254,7 @@ fn a_close_without_signaling_ends_at_once() {
     driver.lose(SIGNALING);
     driver.forget();
     driver.give(Input::Close);
-    assert_eq!(driver.said(), ["entry ended", "finished: closed"]);
+    assert_eq!(driver.said(), ["finished: closed"]);
 }
 
 #[test]

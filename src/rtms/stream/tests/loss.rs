@@ -3,10 +3,15 @@
 use std::time::Duration;
 
 use super::driver::Driver;
-use super::{AUDIO, SIGNALING, TRANSCRIPT, VIDEO, offer};
+use super::{AUDIO, SIGNALING, TRANSCRIPT, VIDEO, offer, setup};
 use crate::model::{EntryBody, StreamStatus};
 use crate::rtms::message::Medium;
-use crate::rtms::stream::{Input, Loss};
+use crate::rtms::params::ConnectionMode;
+use crate::rtms::stream::{Input, LinkId, Loss};
+
+fn dial_failed(link: LinkId) -> Input<String> {
+    Input::Lost(link, Loss::Dial("connection refused".into()))
+}
 
 #[test]
 fn losing_signaling_hangs_up_every_medium_and_dials_signaling_at_once() {
@@ -106,12 +111,74 @@ fn the_entry_of_a_loss_says_what_was_seen() {
 }
 
 #[test]
-fn a_dial_that_fails_is_not_an_entry_and_waits_before_the_next() {
+fn the_first_failed_dial_of_a_link_that_never_lived_is_an_entry_with_its_cause() {
+    let mut driver = Driver::new(setup(&[Medium::Audio], ConnectionMode::Split), 7);
+    let down = |link: &str, cause: &str| {
+        (None, EntryBody::LinkDown { link: link.to_owned().into(), cause: cause.into() })
+    };
+    driver.give(dial_failed(SIGNALING));
+    assert_eq!(driver.entries(), [down("signaling", "cannot connect: connection refused")]);
+    driver.catch_up();
+    driver.join();
+    driver.forget();
+    driver.open(AUDIO);
+    driver.hear(AUDIO, &super::refusal(4, 7));
+    assert_eq!(driver.entries(), [down("audio", "handshake refused with status 7")]);
+}
+
+#[test]
+fn further_failures_in_the_same_window_are_no_entries() {
+    let mut driver = Driver::new(setup(&[Medium::Audio], ConnectionMode::Split), 7);
+    driver.give(dial_failed(SIGNALING));
+    driver.forget();
+    for _ in 0..4 {
+        driver.pass(Duration::from_secs(2));
+        driver.give(dial_failed(SIGNALING));
+        driver.pass(Duration::from_secs(2));
+        driver.open(SIGNALING);
+        driver.hear(SIGNALING, &super::refusal(2, 7));
+    }
+    assert_eq!(driver.entries(), []);
+}
+
+#[test]
+fn a_link_that_was_up_goes_down_in_an_entry_even_if_it_was_never_stable() {
+    let mut driver = Driver::new(setup(&[Medium::Audio], ConnectionMode::Split), 7);
+    driver.give(dial_failed(SIGNALING));
+    for _ in 0..3 {
+        driver.pass(Duration::from_secs(5));
+        driver.join();
+        driver.forget();
+        driver.lose(SIGNALING);
+        assert_eq!(driver.said()[0], "signaling is down");
+    }
+}
+
+#[test]
+fn the_first_failure_after_a_stable_life_or_a_rejoin_is_an_entry_again() {
+    let mut driver = Driver::stable(&[Medium::Audio]);
+    driver.lose(AUDIO);
+    driver.catch_up();
+    driver.join_media(AUDIO);
+    driver.pass(Duration::from_secs(10));
+    driver.forget();
+    driver.lose(AUDIO);
+    assert_eq!(driver.said(), ["audio is down"]);
+    driver.lose(SIGNALING);
+    driver.catch_up();
+    driver.join();
+    driver.forget();
+    driver.give(dial_failed(AUDIO));
+    assert_eq!(driver.said(), ["audio is down"]);
+}
+
+#[test]
+fn a_dial_that_fails_after_a_loss_is_not_an_entry_and_waits_before_the_next() {
     let mut driver = Driver::stable(&[Medium::Audio]);
     driver.lose(AUDIO);
     driver.catch_up();
     driver.forget();
-    driver.give(Input::Lost(AUDIO, Loss::Dial("connection refused".into())));
+    driver.give(dial_failed(AUDIO));
     assert!(driver.said().is_empty());
     let due = driver.stream.deadline().unwrap();
     assert!(due <= driver.now + Duration::from_millis(500), "the second wait is short");

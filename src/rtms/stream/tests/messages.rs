@@ -2,7 +2,7 @@
 
 use super::driver::Driver;
 use super::{AUDIO, AUDIO_FRAME, KEEP_ALIVE, LINE, SIGNALING, TRANSCRIPT, setup, state};
-use crate::model::{EntryBody, IdKey, Instance, Product, StreamStatus};
+use crate::model::{EntryBody, IdKey, Instance, Participant, Product, StreamStatus, UserId};
 use crate::rtms::message::Medium;
 use crate::rtms::params::ConnectionMode;
 
@@ -53,11 +53,9 @@ fn the_end_of_sharing_becomes_an_entry() {
 #[test]
 fn what_zoom_says_again_after_a_rejoin_is_no_news() {
     let mut driver = Driver::live(&[Medium::Audio]);
-    let (first_packet, roster) = (event(1, ""), event(3, PEOPLE));
-    driver.hear(SIGNALING, &first_packet);
+    let roster = event(3, PEOPLE);
     driver.hear(SIGNALING, &roster);
     driver.forget();
-    driver.hear(SIGNALING, &first_packet);
     driver.hear(SIGNALING, &roster);
     assert!(driver.entries().is_empty());
     driver.hear(SIGNALING, &event(4, PEOPLE));
@@ -109,15 +107,82 @@ fn the_roster_has_a_bound_and_keeps_whom_it_knows() {
 }
 
 #[test]
-fn a_name_of_any_length_is_passed_on_but_not_remembered() {
+fn a_name_of_any_length_is_cut_before_it_is_noted_and_remembered() {
     let mut driver = Driver::live(&[Medium::Audio]);
-    let long = "x".repeat(100_000);
+    let (long, cut) = ("x".repeat(100_000), "x".repeat(1024));
     driver.hear(SIGNALING, &event(2, &format!(r#","user_id":7,"user_name":"{long}""#)));
     driver.hear(SIGNALING, &event(4, r#","participants":[{"user_id":7}]"#));
     let entries = driver.entries();
     let name = |index: usize| serde_json::to_value(&entries[index].1).unwrap()["user_name"].clone();
-    assert_eq!(name(0), long);
-    assert!(name(1).is_null());
+    assert_eq!(name(0), cut);
+    assert_eq!(name(1), cut);
+}
+
+/// After a rejoin Zoom reports everybody who is there (section 3.2).
+#[test]
+fn people_who_are_present_are_not_noted_again_after_a_rejoin() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    let both = r#","participants":[{"user_id":7,"user_name":"Ana"},{"user_id":8}]"#;
+    let three = r#","participants":[{"user_id":7},{"user_id":8},{"user_id":9}]"#;
+    driver.hear(SIGNALING, &event(3, both));
+    driver.lose(SIGNALING);
+    driver.catch_up();
+    driver.join();
+    driver.forget();
+    driver.hear(SIGNALING, &event(3, both));
+    assert!(driver.said().is_empty());
+    driver.hear(SIGNALING, &event(3, three));
+    let nine = Participant { user_id: UserId(9), user_name: None };
+    let joined = (Some(1_732_313_172_300), EntryBody::ParticipantJoined(nine));
+    assert_eq!(driver.entries(), [joined]);
+}
+
+#[test]
+fn people_who_are_present_are_not_noted_again_after_a_move() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(SIGNALING, &event(3, PEOPLE));
+    driver.move_to("wss://other.zoom.us");
+    driver.join();
+    driver.forget();
+    driver.hear(SIGNALING, &event(3, PEOPLE));
+    assert!(driver.said().is_empty());
+}
+
+#[test]
+fn somebody_named_twice_in_one_join_is_noted_once() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(SIGNALING, &event(3, r#","participants":[{"user_id":7},{"user_id":"7"}]"#));
+    assert_eq!(driver.said(), ["entry participant_joined"]);
+}
+
+#[test]
+fn somebody_who_left_and_comes_back_is_noted_again() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    for _ in 0..3 {
+        driver.hear(SIGNALING, &event(3, PEOPLE));
+        driver.hear(SIGNALING, &event(4, PEOPLE));
+        assert_eq!(driver.said(), ["entry participant_joined", "entry participant_left"]);
+    }
+}
+
+#[test]
+fn somebody_who_spoke_before_the_join_was_reported_is_noted_as_joining() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(SIGNALING, &event(2, ANA));
+    driver.hear(SIGNALING, &event(3, PEOPLE));
+    assert_eq!(driver.said(), ["entry active_speaker", "entry participant_joined"]);
+}
+
+#[test]
+fn another_name_of_somebody_present_is_remembered_and_no_entry() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(SIGNALING, &event(3, PEOPLE));
+    driver.forget();
+    driver.hear(SIGNALING, &event(3, r#","participants":[{"user_id":7,"user_name":"Anna"}]"#));
+    assert!(driver.said().is_empty());
+    driver.hear(SIGNALING, &event(4, r#","participants":[{"user_id":7}]"#));
+    let (_, body) = driver.entries().remove(0);
+    assert_eq!(serde_json::to_value(body).unwrap()["user_name"], "Anna");
 }
 
 #[test]

@@ -42,6 +42,53 @@ fn an_unknown_stream_is_gone() {
     }
 }
 
+/// Live until its server fails, and then unknown at it.
+fn forgotten() -> Driver {
+    let mut driver = Driver::live(&MEDIA);
+    driver.lose(SIGNALING);
+    driver.catch_up();
+    driver.open(SIGNALING);
+    driver.hear(SIGNALING, &refusal(2, 2));
+    driver
+}
+
+#[test]
+fn a_live_stream_that_its_server_forgot_is_moved_by_the_webhook_that_comes_next() {
+    let mut driver = forgotten();
+    assert!(driver.end().is_none());
+    driver.forget();
+    driver.move_to("wss://other.zoom.us/");
+    assert_eq!(driver.said(), ["entry moved", "dial signaling at other.zoom.us"]);
+}
+
+#[test]
+fn a_live_stream_that_its_server_forgot_is_gone_when_no_webhook_comes() {
+    let mut driver = forgotten();
+    for _ in 0..150 {
+        driver.pass(Duration::from_millis(100));
+        driver.open(SIGNALING);
+        driver.hear(SIGNALING, &refusal(2, 2));
+        if let Some(end) = driver.end() {
+            assert_eq!(end.outcome, Outcome::Gone);
+            return;
+        }
+    }
+    panic!("still there after 15 seconds");
+}
+
+#[test]
+fn a_live_stream_that_a_media_server_forgot_is_moved_by_the_webhook_that_comes_next() {
+    let mut driver = Driver::live(&MEDIA);
+    driver.lose(AUDIO);
+    driver.catch_up();
+    driver.open(AUDIO);
+    driver.hear(AUDIO, &refusal(4, 2));
+    assert!(driver.end().is_none());
+    driver.forget();
+    driver.move_to("wss://other.zoom.us/");
+    assert_eq!(driver.said().last().unwrap(), "dial signaling at other.zoom.us");
+}
+
 #[test]
 fn a_bad_signature_or_message_is_refused_for_good() {
     for status in [1, 3, 4] {
@@ -110,13 +157,8 @@ fn a_stream_whose_every_medium_is_refused_ends() {
         driver.forget();
         driver.hear(link, &refusal(4, 17));
     }
-    let expected = [
-        "close transcript",
-        "transcript is down",
-        "close signaling",
-        "entry ended",
-        "finished: refused",
-    ];
+    let expected =
+        ["close transcript", "transcript is down", "close signaling", "finished: refused"];
     assert_eq!(driver.said(), expected);
 }
 
@@ -145,16 +187,18 @@ fn an_internal_exception_or_an_unknown_status_is_tried_again_at_once() {
     for status in [-1, 5, 7, 40, 42, 44, 45, 48, 99] {
         let mut driver = refused_signaling(status);
         driver.catch_up();
-        let expected = ["drop signaling", "dial signaling at signaling.zoom.us"];
+        let expected =
+            ["drop signaling", "signaling is down", "dial signaling at signaling.zoom.us"];
         assert_eq!(driver.said(), expected, "status {status}");
         let mut driver = refused_audio(status);
         driver.catch_up();
-        assert_eq!(driver.said(), ["drop audio", "dial audio at audio.zoom.us"], "status {status}");
+        let expected = ["drop audio", "audio is down", "dial audio at audio.zoom.us"];
+        assert_eq!(driver.said(), expected, "status {status}");
     }
 }
 
 fn assert_waits_before_the_next_dial(driver: &mut Driver, link: &str) {
-    assert_eq!(driver.said(), [format!("drop {link}")]);
+    assert_eq!(driver.said(), [format!("drop {link}"), format!("{link} is down")]);
     let wait = driver.stream.deadline().unwrap() - driver.now;
     assert!(wait >= Duration::from_millis(750) && wait <= Duration::from_millis(1500), "{wait:?}");
     driver.pass(Duration::from_millis(1500));
@@ -205,7 +249,8 @@ fn an_answer_that_cannot_be_read_is_tried_again() {
     driver.forget();
     driver.hear(SIGNALING, r#"{"msg_type":2,"reason":"Missing required fields"}"#);
     driver.catch_up();
-    assert_eq!(driver.said(), ["drop signaling", "dial signaling at signaling.zoom.us"]);
+    let expected = ["drop signaling", "signaling is down", "dial signaling at signaling.zoom.us"];
+    assert_eq!(driver.said(), expected);
 }
 
 #[test]

@@ -65,8 +65,20 @@ fn state_2_for_signaling_is_like_the_webhook() {
 }
 
 fn media_reports() -> Vec<String> {
+    vec![MEDIA_INTERRUPTED.to_owned(), state(2, 14), state(2, 16)]
+}
+
+/// Zoom may be in trouble of its own: our sockets may be well.
+#[test]
+fn state_2_for_another_reason_or_none_is_an_entry_and_drops_nothing() {
     let without_reason = r#"{"msg_type":8,"state":2,"timestamp":1}"#.to_owned();
-    vec![MEDIA_INTERRUPTED.to_owned(), state(2, 14), state(2, 16), without_reason]
+    let others = (0..30).filter(|reason| !(13..=16).contains(reason)).map(|it| state(2, it));
+    for report in others.chain([without_reason]) {
+        let mut driver = Driver::stable(&MEDIA);
+        driver.hear(SIGNALING, &report);
+        driver.catch_up();
+        assert_eq!(driver.said(), ["entry stream_state"], "{report}");
+    }
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, KEEP_ALIVE, SIGNALING, TRANSCRIPT, setup, state};
-use crate::model::Outcome;
+use crate::model::{Outcome, StreamStatus};
 use crate::rtms::message::Medium;
 use crate::rtms::params::ConnectionMode;
-use crate::rtms::stream::{Input, Timings};
+use crate::rtms::stream::{Input, LinkId, Timings};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -34,7 +34,8 @@ fn a_dial_that_takes_too_long_is_dropped_and_tried_again() {
     driver.pass(secs(10) - MILLISECOND);
     assert!(driver.said().is_empty());
     driver.pass(MILLISECOND);
-    assert_eq!(driver.said(), ["drop signaling", "dial signaling at signaling.zoom.us"]);
+    let expected = ["drop signaling", "signaling is down", "dial signaling at signaling.zoom.us"];
+    assert_eq!(driver.said(), expected);
 }
 
 #[test]
@@ -45,7 +46,8 @@ fn a_handshake_without_an_answer_is_dropped_and_tried_again() {
     driver.pass(secs(10) - MILLISECOND);
     assert!(driver.said().is_empty());
     driver.pass(MILLISECOND);
-    assert_eq!(driver.said(), ["drop signaling", "dial signaling at signaling.zoom.us"]);
+    let expected = ["drop signaling", "signaling is down", "dial signaling at signaling.zoom.us"];
+    assert_eq!(driver.said(), expected);
 }
 
 #[test]
@@ -55,7 +57,7 @@ fn a_media_handshake_without_an_answer_is_tried_again_alone() {
     driver.open(AUDIO);
     driver.forget();
     driver.pass(secs(10));
-    assert_eq!(driver.said(), ["drop audio", "dial audio at audio.zoom.us"]);
+    assert_eq!(driver.said(), ["drop audio", "audio is down", "dial audio at audio.zoom.us"]);
 }
 
 #[test]
@@ -198,32 +200,63 @@ fn a_move_has_the_window_of_signaling() {
     assert_ends_in_exactly(&mut driver, secs(12));
 }
 
-#[test]
-fn a_media_link_that_cannot_be_made_ends_the_stream_inside_65_seconds_and_leaves_others_alone_until_then()
- {
-    let mut driver = Driver::stable(&[Medium::Audio, Medium::Transcript]);
-    let start = driver.now;
-    driver.lose(AUDIO);
-    driver.forget();
-    while driver.end().is_none() {
-        driver.lose(AUDIO);
+/// Passes the time with everything but `lost` well and `lost` failing at every dial.
+fn fail_alone(driver: &mut Driver, lost: LinkId, well: LinkId, time: Duration) {
+    let until = driver.now + time;
+    while driver.now < until && driver.end().is_none() {
+        driver.lose(lost);
         driver.pass(Duration::from_millis(100));
         driver.hear(SIGNALING, KEEP_ALIVE);
-        driver.hear(TRANSCRIPT, super::LINE);
-        assert!(driver.now - start <= secs(65));
+        driver.hear(well, super::LINE);
     }
-    assert!(driver.now - start >= secs(55));
+}
+
+#[test]
+fn a_medium_that_cannot_be_rebuilt_is_given_up_alone_when_its_window_is_over() {
+    let mut driver = Driver::stable(&[Medium::Audio, Medium::Transcript]);
+    fail_alone(&mut driver, AUDIO, TRANSCRIPT, secs(55));
+    assert_eq!(driver.stream.status(), StreamStatus::Interrupted, "the window is used");
+    fail_alone(&mut driver, AUDIO, TRANSCRIPT, secs(10));
+    assert_eq!(driver.stream.status(), StreamStatus::Live, "without audio");
     let said = driver.said();
+    let count = |word: &str| said.iter().filter(|it| *it == word).count();
+    assert_eq!(count("entry transcript"), 650, "every line was taken");
+    assert_eq!(count("audio is down"), 1);
     assert_eq!(
-        said.iter().filter(|word| *word == "entry transcript").count(),
-        said.iter().filter(|word| *word == "send 13 to signaling").count(),
-        "every line was taken"
+        said.iter().filter(|it| it.starts_with("close") || it.starts_with("drop")).count(),
+        0
     );
-    assert_eq!(
-        said.iter().filter(|word| word.starts_with("close") || word.starts_with("drop")).count(),
-        2,
-        "transcript and signaling were closed once, at the end: {said:?}"
-    );
+    fail_alone(&mut driver, AUDIO, TRANSCRIPT, secs(300));
+    assert!(driver.end().is_none());
+    assert!(!driver.said().iter().any(|word| word.contains("audio")), "not dialled again");
+}
+
+#[test]
+fn a_stream_ends_with_the_window_of_its_last_medium() {
+    let mut driver = Driver::stable(&[Medium::Audio, Medium::Transcript]);
+    fail_alone(&mut driver, AUDIO, TRANSCRIPT, secs(100));
+    driver.forget();
+    let start = driver.now;
+    fail_alone(&mut driver, TRANSCRIPT, AUDIO, secs(100));
+    let lasted = driver.now - start;
+    assert!(lasted >= secs(55) && lasted <= secs(65), "{lasted:?}");
+    let end = driver.end().unwrap();
+    assert_eq!(end.outcome, Outcome::WindowExpired);
+    assert!(end.detail.starts_with("transcript: "), "{}", end.detail);
+    assert_eq!(driver.said()[..2], ["transcript is down", "dial transcript at transcript.zoom.us"]);
+}
+
+#[test]
+fn a_medium_that_was_given_up_is_dialled_again_after_a_rejoin() {
+    let mut driver = Driver::stable(&[Medium::Audio, Medium::Transcript]);
+    fail_alone(&mut driver, AUDIO, TRANSCRIPT, secs(100));
+    driver.lose(SIGNALING);
+    driver.catch_up();
+    driver.join();
+    assert!(driver.said().contains(&"dial audio at audio.zoom.us".to_owned()));
+    driver.join_media(AUDIO);
+    driver.join_media(TRANSCRIPT);
+    assert_eq!(driver.stream.status(), StreamStatus::Live);
 }
 
 #[test]

@@ -1,0 +1,47 @@
+//! SIGKILL in the middle of a meeting.
+
+use rtmsd::simulator::Verb;
+
+use super::kit::{Home, Log, Zoom, endless, eventually, zoom};
+use super::process::Process;
+
+const LINE_MS: u32 = 50;
+/// The default batch interval, in lines.
+const BATCH_LINES: usize = 250 / LINE_MS as usize;
+/// What the commit, and a busy machine, may take beside it.
+const SLACK_LINES: usize = 500 / LINE_MS as usize;
+
+#[tokio::test]
+async fn a_kill_costs_at_most_the_last_batch_and_the_numbering_goes_on() {
+    let home = Home::sqlite().set("ENTRY_BATCH_MS", "").set("MEDIA_TYPES", "transcript,audio");
+    let (process, api) = Process::serve(&home).await;
+    let zoom = Zoom::open(zoom(endless(LINE_MS))).await;
+    zoom.post.deliver_to(api.0);
+    let announced = async || zoom.simulator.report().streams.pop();
+    let stream = eventually("a stream is announced", announced).await;
+    let log = Log::follow(api, &stream.instance_id).await;
+    log.lines(40).await;
+    process.signal("KILL");
+    let sent = usize::try_from(zoom.medium("transcript").frames).unwrap();
+    assert_eq!(process.ended().await.status.code(), None);
+
+    // Whoever read along before the kill, and whoever reads everything after it, see the same.
+    let (process, api) = Process::serve(&home).await;
+    zoom.post.deliver_to(api.0);
+    let (before, after) = (log.moved_to(api), Log::of_session(api, log.session_id().to_owned()));
+    let page = after.entries("picked_up", 1).await;
+    let picked_up = page.entries.iter().position(|entry| entry["kind"] == "picked_up").unwrap();
+    let kept = page.entries[..picked_up].iter().filter(|e| e["kind"] == "transcript").count();
+    let lost = sent.saturating_sub(kept);
+    assert!(lost <= BATCH_LINES + SLACK_LINES, "{lost} of {sent} lines are lost");
+    after.lines(kept + 10).await;
+    zoom.perform(Verb::Stop { reason: 6 }).await;
+    let (before, after) = (before.over().await, after.over().await);
+    assert_eq!(before.entries, after.entries);
+    after.assert_numbered();
+    after.assert_chatter();
+    let stream = zoom.stream();
+    assert_eq!((stream.stop_reason, stream.signaling_handshakes), (Some(6), 2));
+    process.signal("TERM");
+    assert_eq!(process.ended().await.code(), 0);
+}

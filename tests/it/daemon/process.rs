@@ -1,0 +1,122 @@
+//! The compiled binary as a process.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::kit::{Api, Home, PATIENCE, eventually};
+
+/// A running `rtmsd`. Killed when it is dropped.
+pub struct Process {
+    child: Child,
+    out: Lines,
+    err: Lines,
+}
+
+/// What a process has printed so far.
+struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    reading: JoinHandle<()>,
+}
+
+/// How a process ended and everything that it printed.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub out: String,
+    pub err: String,
+}
+
+impl Process {
+    /// With nothing in its environment but these variables.
+    pub fn spawn(args: &[&str], variables: &[(String, String)], folder: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_rtmsd"))
+            .args(args)
+            .env_clear()
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let out = Lines::of(child.stdout.take().unwrap());
+        let err = Lines::of(child.stderr.take().unwrap());
+        Self { child, out, err }
+    }
+
+    /// `rtmsd serve` in its home, once it listens, and its API.
+    pub async fn serve(home: &Home) -> (Self, Api) {
+        let process = Self::spawn(&["serve"], home.variables(), home.folder());
+        let address: SocketAddr = eventually("the daemon listens", async || {
+            let line = process.logged("rtmsd listens")?;
+            line["address"].as_str().map(|address| address.parse().unwrap())
+        })
+        .await;
+        (process, Api(address))
+    }
+
+    /// The log line with this message, if it was printed.
+    pub fn logged(&self, message: &str) -> Option<Value> {
+        let lines = self.err.lines.lock().unwrap();
+        let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        parsed.into_iter().find(|line| line["message"] == message)
+    }
+
+    /// The first line on standard output that is JSON with this key.
+    pub async fn printed(&self, key: &str) -> Value {
+        eventually(key, async || {
+            let lines = self.out.lines.lock().unwrap();
+            let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            parsed.into_iter().find_map(|mut line| line.get_mut(key).map(Value::take))
+        })
+        .await
+    }
+
+    /// `TERM`, `KILL` and so on.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs");
+        let command = format!("kill -{name} {pid}");
+        let sent = std::process::Command::new("sh").args(["-c", &command]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for its end.
+    pub async fn ended(mut self) -> Ended {
+        let status = timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap();
+        Ended { status, out: self.out.all().await, err: self.err.all().await }
+    }
+}
+
+impl Ended {
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or_else(|| panic!("ended by a signal: {self:?}"))
+    }
+}
+
+impl Lines {
+    fn of(pipe: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kept = lines.clone();
+        let reading = tokio::spawn(async move {
+            let mut reader = BufReader::new(pipe).lines();
+            while let Ok(Some(line)) = reader.next_line().await {
+                kept.lock().unwrap().push(line);
+            }
+        });
+        Self { lines, reading }
+    }
+
+    async fn all(self) -> String {
+        timeout(PATIENCE, self.reading).await.expect("the pipe closes").unwrap();
+        self.lines.lock().unwrap().join("\n")
+    }
+}
