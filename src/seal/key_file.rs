@@ -1,8 +1,8 @@
 //! A key in a file of the data folder, for those who set none: good for a demo on one machine.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use super::{KEY_BYTES, random_bytes};
@@ -14,7 +14,7 @@ const NAME: &str = "token-encryption-key";
 /// may read it.
 pub fn read_or_make(folder: &Path) -> io::Result<Secret<String>> {
     let path = folder.join(NAME);
-    fs::create_dir_all(folder)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     // Exclusive: of two that start at once, the second reads what the first has made.
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
         Ok(mut file) => {
