@@ -9,20 +9,30 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock;
 use crate::config::Config;
+use crate::control::{self, Control};
 use crate::http::server::{Limits, serve};
-use crate::http::{AppState, Counters, router};
+use crate::http::{AppState, Counters, RateLimit, router};
 use crate::hub::{Hub, Writer, WriterSettings};
 use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
 use crate::sessions::{self, Leases, Supervisor, supervisor};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
+use crate::zoom::api::Api;
+use crate::zoom::client::ZoomClient;
+use crate::zoom::install::Installer;
+use crate::zoom::oauth::OAuth;
+use crate::zoom::retry::Pauses;
 use crate::zoom::signature::WebhookKey;
+use crate::zoom::token::{Configured, Tokens};
 
+/// How often planned requests to Zoom are looked for.
+const CONTROL_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often old deliveries are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a request's body may take.
@@ -36,6 +46,11 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(
+        "TOKEN_ENCRYPTION_KEYS is not set, and tokens are not stored without it: \
+         make a key with `openssl rand -hex 32`"
+    )]
+    NoTokenKeys,
     #[error("a part of the daemon ended by itself: {0}")]
     Part(&'static str),
 }
@@ -44,6 +59,9 @@ pub enum AppError {
 pub struct App {
     pub store: Store,
     pub hub: Arc<Hub>,
+    pub tokens: Tokens,
+    installer: Installer,
+    control: Arc<Control>,
     config: Config,
     node: NodeId,
     writer: Writer,
@@ -56,13 +74,26 @@ pub struct App {
 impl App {
     /// Opens the store, brings its schema up to date, and builds the rest. Starts nothing.
     pub async fn build(config: Config, timings: Timings, leases: Leases) -> Result<Self, AppError> {
+        let token_keys = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
         let tls = client_config(config.ca_file.as_deref())?;
+        let zoom = ZoomClient::new(&tls);
         let store = Store::open(&config.database).await?;
         let writer_settings = WriterSettings {
             batch_interval: config.entry_batch_interval,
             max_queued_bytes: config.entry_buffer_bytes,
         };
         let (hub, writer) = Hub::new(store.clone(), config.max_subscribers, writer_settings);
+        if matches!(config.install.configured, Configured::Static(_)) {
+            tracing::warn!(
+                "ZOOM_ACCESS_TOKEN (access_token) is used as it is: it ends after an hour and is not \
+                 refreshed; let people install the app instead"
+            );
+        }
+        let oauth = OAuth::new(zoom.clone(), config.install.oauth.clone());
+        let (ring, configured) = (token_keys, config.install.configured.clone());
+        let tokens =
+            Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock::now_ms);
+        let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
         let node = NodeId(Uuid::new_v4());
         let settings = sessions::Settings {
             node,
@@ -76,10 +107,24 @@ impl App {
             at_shutdown: config.at_shutdown,
             grace: config.shutdown_grace,
         };
+        let api = Api::new(zoom, tokens.clone(), config.client.id.clone(), Pauses::default());
+        let control = Arc::new(Control::new(store.clone(), api, control_settings(&config)));
         let stop_streams = CancellationToken::new();
         let (supervisor, on_change) =
             supervisor(settings, store.clone(), Arc::clone(&hub), stop_streams.clone());
-        Ok(Self { store, hub, config, node, writer, supervisor, on_change, stop_streams })
+        Ok(Self {
+            store,
+            hub,
+            tokens,
+            installer,
+            control,
+            config,
+            node,
+            writer,
+            supervisor,
+            on_change,
+            stop_streams,
+        })
     }
 
     /// Serves until `stop`. Then the streams end or are left, and what they said is stored, while HTTP still
@@ -94,7 +139,10 @@ impl App {
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(prune(self.store.clone(), self.config.delivery_retention));
+        background.spawn(self.tokens.clone().keep_alive());
+        let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
+        let requests = state.requests.clone();
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
             // The server ends at the stop, too, and that is not early.
@@ -102,6 +150,7 @@ impl App {
             () = stop.cancelled() => None,
             _ = &mut streams => Some("streams"),
             _ = &mut http => Some("http"),
+            _ = &mut control => Some("control"),
             _ = background.join_next() => Some("store writer"),
         };
         stop.cancel();
@@ -110,6 +159,15 @@ impl App {
         hand_over(&self.hub, &self.store, self.node).await;
         stop_http.cancel();
         finished(http).await;
+        finished(control).await;
+        requests.close();
+        if timeout(LAST_STEP, requests.wait()).await.is_err() {
+            tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
+        }
+        let grants = async { tokio::join!(self.installer.finish_all(), self.tokens.finish()) };
+        if timeout(LAST_STEP, grants).await.is_err() {
+            tracing::error!("Zoom did not answer in time: an installation may need a reconnect");
+        }
         background.shutdown().await;
         self.store.close().await;
         ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
@@ -119,16 +177,31 @@ impl App {
         Arc::new(AppState {
             store: self.store.clone(),
             hub: Arc::clone(&self.hub),
+            control: Arc::clone(&self.control),
             api_tokens: self.config.api_tokens.clone(),
+            rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
             webhook_path: self.config.webhook_path.clone(),
             webhook_key: WebhookKey::new(&self.config.webhook_secret),
             webhook_tolerance_s: self.config.webhook_tolerance_s,
+            installer: self.installer.clone(),
+            is_https: self.config.install.public_url.starts_with("https://"),
             body_timeout: BODY_TIMEOUT,
             now_ms: clock::now_ms,
             on_change: self.on_change.clone(),
             draining,
             counters: Arc::new(Counters::default()),
+            requests: TaskTracker::new(),
         })
+    }
+}
+
+fn control_settings(config: &Config) -> control::Settings {
+    control::Settings {
+        policies: config.policies.clone(),
+        start_timeout: config.start_timeout,
+        look_every: CONTROL_LOOK_EVERY,
+        media: config.params.media.clone(),
+        now_ms: clock::now_ms,
     }
 }
 
@@ -150,16 +223,20 @@ async fn hand_over(hub: &Hub, store: &Store, node: NodeId) {
     }
 }
 
-/// Forgets old deliveries, for ever.
+/// Forgets old deliveries, and answers that need not be repeated any more, for ever.
 async fn prune(store: Store, retention: Duration) {
     let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
     let mut due = interval(PRUNE_EVERY);
     loop {
         due.tick().await;
-        match store.prune_deliveries(clock::now_ms().saturating_sub(retention_ms)).await {
+        let now_ms = clock::now_ms();
+        match store.prune_deliveries(now_ms.saturating_sub(retention_ms)).await {
             Ok(0) => {}
             Ok(deliveries) => tracing::info!(deliveries, "old deliveries forgotten"),
             Err(error) => tracing::warn!(%error, "old deliveries could not be forgotten"),
+        }
+        if let Err(error) = store.prune_idempotency_keys(now_ms).await {
+            tracing::warn!(%error, "old idempotency keys could not be forgotten");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod demo;
 mod health;
+mod rotate_keys;
 mod serve;
 
 use std::collections::HashMap;
@@ -35,6 +36,10 @@ enum Command {
     Migrate,
     /// Check the settings, and end
     Check,
+    /// Print the API as an OpenAPI 3.1 document, and end
+    Openapi,
+    /// Seal every stored token under the first of TOKEN_ENCRYPTION_KEYS, while the daemon runs, and end
+    RotateKeys,
     /// Ask the daemon on this machine whether it is ready, and end
     Health,
 }
@@ -53,6 +58,8 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Serve => with_config(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(migrate).await,
         Command::Check => with_config(async |config| check(&config)).await,
+        Command::Openapi => openapi(),
+        Command::RotateKeys => with_config(rotate_keys::run).await,
     };
     signals.abort();
     done
@@ -127,6 +134,12 @@ async fn migrate(config: Config) -> ExitCode {
         }
         Err(error) => fail(1, &error.to_string()),
     }
+}
+
+/// With the default webhook path: the document needs no settings.
+fn openapi() -> ExitCode {
+    println!("{:#}", crate::http::openapi::document("/webhook"));
+    ExitCode::SUCCESS
 }
 
 /// Touches nothing: a newer binary's check must not change an older one's store.

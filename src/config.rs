@@ -1,5 +1,6 @@
 //! Settings from the environment and `.env`: every mistake at once, by name, and never a value.
 
+mod install;
 mod media;
 mod read;
 mod variables;
@@ -8,15 +9,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::control::{AutoStart, Policies};
 use crate::http::auth::ApiTokens;
 use crate::http::check_webhook_path;
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::params::Params;
 use crate::secret::Secret;
-use crate::sessions::{AtShutdown, Credentials};
+use crate::sessions::AtShutdown;
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogSettings};
+use crate::zoom::Credentials;
 
+pub use self::install::InstallSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
 pub use self::variables::{VARIABLES, Variable};
@@ -27,13 +31,17 @@ pub struct Config {
     pub address: SocketAddr,
     pub database: Location,
     pub api_tokens: ApiTokens,
+    pub api_rate_limit_per_s: u32,
     pub webhook_path: String,
     pub webhook_secret: Secret<String>,
     pub webhook_tolerance_s: u32,
     pub client: Credentials,
+    pub install: InstallSettings,
     pub params: Params,
     pub policy: Policy,
     pub ca_file: Option<PathBuf>,
+    pub policies: Policies,
+    pub start_timeout: Duration,
     pub at_shutdown: AtShutdown,
     pub shutdown_grace: Duration,
     pub entry_batch_interval: Duration,
@@ -58,14 +66,19 @@ impl Config {
         let address = listen_address(read);
         let database = database(read);
         let api_tokens = api_tokens(read);
+        let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 100, 1..=1_000_000);
         let webhook_path = webhook_path(read);
         let webhook_secret = read.secret("ZOOM_SECRET_TOKEN");
         let webhook_tolerance_s =
             read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 300, 1..=86_400);
         let client = client(read);
+        let install =
+            install::settings(read, address.map(|address| address.port()), client.as_ref());
         let params = media::params(read);
         let policy = policy(read);
         let ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
+        let policies = policies(read);
+        let start_timeout_s = read.number("RTMS_START_TIMEOUT_SECONDS", 30, 1..=3600);
         let at_shutdown = at_shutdown(read);
         let shutdown_grace_s = read.number("SHUTDOWN_GRACE_SECONDS", 10, 0..=600);
         let entry_batch_ms = read.number("ENTRY_BATCH_MS", 250, 1..=60_000);
@@ -80,13 +93,17 @@ impl Config {
             address: address?,
             database: database?,
             api_tokens: api_tokens?,
+            api_rate_limit_per_s: u32::try_from(api_rate_limit?).ok()?,
             webhook_path: webhook_path?,
             webhook_secret: webhook_secret?,
             webhook_tolerance_s: u32::try_from(webhook_tolerance_s?).ok()?,
             client: client?,
+            install: install?,
             params: params?,
             policy: policy?,
             ca_file,
+            policies: policies?,
+            start_timeout: Duration::from_secs(start_timeout_s?),
             at_shutdown: at_shutdown?,
             shutdown_grace: Duration::from_secs(shutdown_grace_s?),
             entry_batch_interval: Duration::from_millis(entry_batch_ms?),
@@ -178,6 +195,33 @@ fn policy(read: &mut Reader<'_>) -> Option<Policy> {
         return read.wrong("RTMS_ALLOWED_HOSTS", form);
     }
     Some(Policy::new(hosts, allow_ws?))
+}
+
+fn policies(read: &mut Reader<'_>) -> Option<Policies> {
+    let auto_start = auto_start(&read.text("RTMS_AUTO_START", "off"));
+    let auto_stop_s = match read.optional("RTMS_AUTO_STOP_AFTER_SECONDS") {
+        None => Some(None),
+        Some(_) => read.number("RTMS_AUTO_STOP_AFTER_SECONDS", 0, 0..=108_000).map(Some),
+    };
+    let restarts = read.number("RTMS_RESTART_ATTEMPTS", 3, 0..=10);
+    let restart_after_s = read.number("RTMS_RESTART_AFTER_SECONDS", 5, 0..=600);
+    Some(Policies {
+        auto_start,
+        auto_stop_after: auto_stop_s?.map(Duration::from_secs),
+        restarts: u32::try_from(restarts?).ok()?,
+        restart_after: Duration::from_secs(restart_after_s?),
+    })
+}
+
+fn auto_start(text: &str) -> AutoStart {
+    match text.to_ascii_lowercase().as_str() {
+        "off" => AutoStart::Off,
+        "all" => AutoStart::All,
+        _ => {
+            let hosts = text.split(',').map(str::trim).filter(|host| !host.is_empty());
+            AutoStart::Hosts(hosts.map(str::to_owned).collect())
+        }
+    }
 }
 
 fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {

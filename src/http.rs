@@ -3,27 +3,37 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::control::Control;
 use crate::hub::Hub;
 use crate::model::StreamId;
 use crate::store::Store;
+use crate::zoom::install::Installer;
 use crate::zoom::signature::WebhookKey;
 
 /// Bearer tokens of the API.
 pub mod auth;
 mod body;
+mod control;
 mod counters;
+mod docs;
 mod envelope;
 mod error;
 mod events;
+mod idempotency;
+mod installations;
+mod oauth;
+/// The OpenAPI document.
+pub mod openapi;
 mod ops;
 mod params;
+mod rate;
+mod refused;
 mod request;
+mod routes;
 /// The accept loop and its limits.
 pub mod server;
 mod sessions;
@@ -32,19 +42,25 @@ mod transcript;
 mod webhook;
 
 pub use counters::Counters;
-use error::ApiError;
+pub use rate::RateLimit;
+pub use routes::router;
 pub use webhook::check_path as check_webhook_path;
 
 /// What the handlers work with.
 pub struct AppState {
     pub store: Store,
     pub hub: Arc<Hub>,
+    pub control: Arc<Control>,
     pub api_tokens: auth::ApiTokens,
+    pub rate_limit: RateLimit,
     /// Where Zoom sends webhooks; must pass [`check_webhook_path`].
     pub webhook_path: String,
     pub webhook_key: WebhookKey,
     /// How far a webhook's timestamp may be from our clock, either way, in seconds.
     pub webhook_tolerance_s: u32,
+    pub installer: Installer,
+    /// Whether browsers reach us over https: then cookies are for https only.
+    pub is_https: bool,
     /// How long a request body may take.
     pub body_timeout: Duration,
     /// The wall clock, Unix milliseconds.
@@ -54,26 +70,6 @@ pub struct AppState {
     /// Cancelled when the daemon is told to stop: not ready any more, event streams end.
     pub draining: CancellationToken,
     pub counters: Arc<Counters>,
-}
-
-/// Every path of the daemon.
-///
-/// # Panics
-/// When `webhook_path` did not pass [`check_webhook_path`].
-pub fn router(state: Arc<AppState>) -> Router {
-    let api = Router::new()
-        .route("/sessions", get(sessions::list))
-        .route("/sessions/{id}", get(sessions::show))
-        .route("/sessions/{id}/transcript", get(transcript::download))
-        .route("/sessions/{id}/events", get(events::subscribe))
-        .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_read));
-    Router::new()
-        .nest("/api/v1/sdk", api)
-        .route("/health/live", get(ops::live))
-        .route("/health/ready", get(ops::ready))
-        .route(&state.webhook_path, post(webhook::receive))
-        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
-        .fallback(|| async { ApiError::UnknownRoute })
-        .layer(from_fn_with_state(Arc::clone(&state.counters), request::observe))
-        .with_state(state)
+    /// Requests that change something go on when their client hangs up; whoever stops waits for them here.
+    pub requests: TaskTracker,
 }

@@ -8,6 +8,8 @@ pub mod cli;
 pub mod clock;
 /// Settings from the environment and `.env`.
 pub mod config;
+/// What is asked of Zoom for a session, and when.
+pub mod control;
 /// HTTP: webhook, REST API, server-sent events, health.
 pub mod http;
 /// Entries and frames from streams to whoever wants them.
@@ -16,6 +18,8 @@ pub mod hub;
 pub mod model;
 /// One RTMS stream: messages, state machine, driver.
 pub mod rtms;
+/// Tokens at rest: sealed to their table, row and column.
+pub mod seal;
 /// Values that must not be printed.
 pub mod secret;
 /// What is live: one owned task per stream.
@@ -28,5 +32,7 @@ pub mod store;
 pub mod telemetry;
 /// The TLS client side.
 pub mod tls;
+/// The pages that people see.
+pub mod web;
 /// What Zoom's cloud looks like from outside a stream.
 pub mod zoom;

@@ -1,15 +1,27 @@
 //! The values that everything else speaks of: identifiers, sessions, streams, entries (pure).
 
+mod action;
 mod announcement;
+mod audit;
 mod cursor;
 mod entry;
 mod id;
+mod installation;
 mod session;
 
-pub use announcement::{Announcement, Delivery, StreamInterrupted, StreamStarted, StreamStopped};
+pub use action::{
+    Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
+};
+pub use announcement::{
+    Announcement, Deauthorization, Delivery, MeetingChange, MeetingChanged, StreamInterrupted,
+    StreamStarted, StreamStopped,
+};
+pub use audit::AuditRow;
 pub use cursor::Cursor;
 pub use entry::{ChatMessage, Entry, EntryBody, EntryKind, Participant, TranscriptLine};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
+pub use installation::{Installation, InstallationId, InstallationStatus};
 pub use session::{
-    MediumTally, Outcome, Session, SessionStatus, StreamRecord, StreamStatus, Tally,
+    MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord, StreamStatus,
+    Tally,
 };

@@ -21,8 +21,8 @@ use crate::model::{NodeId, StreamId};
 use crate::rtms::endpoint::Policy;
 use crate::rtms::params::Params;
 use crate::rtms::stream::Timings;
-use crate::secret::Secret;
 use crate::store::Store;
+use crate::zoom::Credentials;
 
 /// How many names of changed streams may wait for the supervisor; the rest is found by looking.
 pub const CHANGES_QUEUE: usize = 1024;
@@ -56,13 +56,6 @@ impl Default for Leases {
     fn default() -> Self {
         Self { lease: Duration::from_secs(15), look_every: Duration::from_secs(3) }
     }
-}
-
-/// Signs handshakes (section 5.1).
-#[derive(Debug, Clone)]
-pub struct Credentials {
-    pub id: String,
-    pub secret: Secret<String>,
 }
 
 /// What becomes of live streams when the daemon stops.

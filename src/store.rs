@@ -1,10 +1,16 @@
-//! Everything that outlives the process: deliveries, sessions, streams, entries. Postgres or SQLite, one SQL text.
+//! Everything that outlives the process: deliveries, sessions, streams, entries,
+//! installations. Postgres or SQLite, one SQL text.
 
+mod actions;
+mod audit;
 mod database;
 mod deliveries;
 mod entries;
 mod error;
+mod idempotency;
+mod installations;
 mod leases;
+mod oauth_states;
 mod open;
 mod rows;
 mod schema;
@@ -16,8 +22,13 @@ use std::path::PathBuf;
 
 use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally};
 use crate::secret::Secret;
+pub use actions::{Begin, Begun, DeliveryBrief};
+pub use audit::Audited;
 use database::{Database, binds};
 pub use error::StoreError;
+pub use idempotency::{IdempotencyKey, Kept, Taken};
+pub use installations::{Deleted, GrantedTo, SealedTokens, StoredGrant};
+pub use sessions::Made;
 
 /// Where the store is.
 #[derive(Debug, Clone)]
@@ -37,6 +48,8 @@ pub enum Recorded {
     NoChange,
     /// Recorded, and this stream's row changed: whoever runs it should look.
     Changed(StreamId),
+    /// Recorded, and this session's row changed: its meeting began or ended.
+    Session(SessionId),
 }
 
 /// A stream that this node may run now, with the number of its last stored entry (0 for none).
@@ -77,6 +90,14 @@ impl Store {
     /// Connects, brings the schema up to date under a lock, refuses a schema newer than this binary.
     pub async fn open(location: &Location) -> Result<Self, StoreError> {
         Ok(Self { database: Database::open(location).await? })
+    }
+
+    /// Connects beside a daemon that may be running, to work on single rows: takes no lock and no lease, and leaves the
+    /// schema as it is. An older schema is refused.
+    pub async fn open_beside(location: &Location) -> Result<Self, StoreError> {
+        let store = Self { database: Database::open_beside(location).await? };
+        store.ping().await?;
+        Ok(store)
     }
 
     /// Reachable and migrated?

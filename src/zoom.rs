@@ -1,8 +1,33 @@
 //! What Zoom's cloud looks like from outside a stream.
 
+use crate::secret::Secret;
+
+/// The REST API: start, stop, pause, resume.
+pub mod api;
+/// The HTTP client for Zoom's REST API and OAuth.
+pub mod client;
 /// Webhook payloads of every product (pure).
 pub mod event;
+/// People install the app: to Zoom's consent page and back.
+pub mod install;
+/// Zoom's OAuth endpoints.
+pub mod oauth;
+/// What Zoom's REST API says when it says no (pure).
+pub mod refusal;
+/// Whether a request is made again, and when (pure).
+pub mod retry;
 /// Webhook, URL-validation and handshake signatures (pure).
 pub mod signature;
+/// The `state` of an install: signed, expiring, bound to a browser (pure).
+pub mod state;
 /// Why Zoom stopped a stream (pure).
 pub mod stop_reason;
+/// A valid access token on demand.
+pub mod token;
+
+/// An app's client id and secret: they sign handshakes (section 5.1) and ask for tokens (section 15.2).
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    pub id: String,
+    pub secret: Secret<String>,
+}

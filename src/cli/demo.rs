@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::clock;
 use crate::config::Config;
 use crate::rtms::stream::Timings;
+use crate::seal::key_file;
 use crate::secret::Secret;
 use crate::sessions::Leases;
 use crate::simulator::{self, Script, Simulator, Start};
@@ -58,7 +59,8 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     let listener = listen(args.port).await?;
     let address = listener.local_addr().map_err(said)?;
     let secrets = Secrets::make();
-    let config = config(address, &args, &secrets)?;
+    let token_key = key_file::read_or_make(&args.data_dir).map_err(said)?;
+    let config = config(address, &args, &secrets, &token_key)?;
     let app = App::build(config, Timings::default(), Leases::default()).await.map_err(said)?;
     let show = Show::new(app.store.clone(), app.hub.clone(), clock::now_ms());
     let daemon = tokio::spawn(app.run(listener, stop.clone()));
@@ -104,7 +106,12 @@ impl Secrets {
 }
 
 /// The settings that a real daemon would read from its environment.
-fn config(address: SocketAddr, args: &DemoArgs, secrets: &Secrets) -> Result<Config, String> {
+fn config(
+    address: SocketAddr,
+    args: &DemoArgs,
+    secrets: &Secrets,
+    token_key: &Secret<String>,
+) -> Result<Config, String> {
     let lookup = |name: &str| {
         Some(match name {
             "HOST" => address.ip().to_string(),
@@ -114,6 +121,7 @@ fn config(address: SocketAddr, args: &DemoArgs, secrets: &Secrets) -> Result<Con
             "ZOOM_CLIENT_ID" => secrets.client_id.clone(),
             "ZOOM_CLIENT_SECRET" => secrets.client_secret.clone(),
             "ZOOM_SECRET_TOKEN" => secrets.secret_token.clone(),
+            "TOKEN_ENCRYPTION_KEYS" => token_key.expose().clone(),
             "RTMS_ALLOWED_HOSTS" => "127.0.0.1".to_owned(),
             "RTMS_ALLOW_WS" => "true".to_owned(),
             "MEDIA_TYPES" => "transcript,audio,chat,share".to_owned(),

@@ -4,30 +4,34 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::fail;
-use crate::app::App;
+use super::{EXIT_SETTINGS, fail};
+use crate::app::{App, AppError};
 use crate::config::Config;
 use crate::rtms::stream::Timings;
 use crate::sessions::Leases;
 
+/// A REST API that anybody or nobody may use is a mistake.
+const NO_TOKENS: &str = "API_TOKENS is missing: it says who may use the REST API. Make a token with \
+                         `openssl rand -hex 32` and set API_TOKENS=me:that-token";
 /// The exit code of a process that a signal ended.
 const EXIT_SIGNAL: i32 = 130;
 
 pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
+    if config.api_tokens.is_empty() {
+        return fail(EXIT_SETTINGS, NO_TOKENS);
+    }
     let address = config.address;
     raise_file_limit();
     let listener = match TcpListener::bind(address).await {
         Ok(listener) => listener,
         Err(error) => return fail(1, &format!("cannot listen on {address}: {error}")),
     };
-    if config.api_tokens.is_empty() {
-        tracing::warn!("API_TOKENS is not set: webhooks are taken, the REST API answers nobody");
-    }
     // The port that was given when any was asked for.
     let address = listener.local_addr().unwrap_or(address);
     let webhook_path = config.webhook_path.clone();
     let app = match App::build(config, Timings::default(), Leases::default()).await {
         Ok(app) => app,
+        Err(error @ AppError::NoTokenKeys) => return fail(EXIT_SETTINGS, &error.to_string()),
         Err(error) => return fail(1, &error.to_string()),
     };
     tracing::info!(%address, webhook_path, version = env!("CARGO_PKG_VERSION"), "rtmsd listens");

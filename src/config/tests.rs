@@ -5,6 +5,7 @@ use crate::rtms::message::Medium;
 use crate::rtms::params::{
     AudioCodec, AudioStreams, ConnectionMode, Language, Preset, SampleRate, VideoCodec, VideoSelect,
 };
+use crate::zoom::token::Configured;
 
 const GOOD: [(&str, &str); 3] = [
     ("ZOOM_CLIENT_ID", "id"),
@@ -232,4 +233,75 @@ fn the_readme_names_every_setting() {
         let cell = format!("| `{}`", variable.name);
         assert!(readme.contains(&cell), "README.md lacks a row for {}", variable.name);
     }
+}
+
+#[test]
+fn the_policies_are_off_all_or_for_the_hosts_that_are_named() {
+    let auto_start = |text| config(&[("RTMS_AUTO_START", text)]).unwrap().policies.auto_start;
+    assert_eq!(auto_start(""), AutoStart::Off);
+    assert_eq!(auto_start("OFF"), AutoStart::Off);
+    assert_eq!(auto_start("all"), AutoStart::All);
+    assert_eq!(auto_start("u1, u2,"), AutoStart::Hosts(vec!["u1".into(), "u2".into()]));
+    let policies = config(&[("RTMS_AUTO_STOP_AFTER_SECONDS", "10")]).unwrap().policies;
+    assert_eq!(policies.auto_stop_after, Some(Duration::from_secs(10)));
+    assert_eq!(config(&[]).unwrap().policies.auto_stop_after, None);
+    assert_eq!(
+        mistakes(&[("RTMS_AUTO_STOP_AFTER_SECONDS", "soon")]),
+        ["RTMS_AUTO_STOP_AFTER_SECONDS"]
+    );
+    assert_eq!(mistakes(&[("RTMS_START_TIMEOUT_SECONDS", "0")]), ["RTMS_START_TIMEOUT_SECONDS"]);
+}
+
+#[test]
+fn where_installs_go_follows_from_the_public_url() {
+    let urls = |changes: &[(&str, &str)]| {
+        let install = config(changes).unwrap().install;
+        (install.public_url, install.oauth.redirect_url)
+    };
+    let callback = "/api/v1/zoom/oauth/callback";
+    let local = "http://localhost:8080".to_owned();
+    assert_eq!(urls(&[("PORT", "8080")]), (local.clone(), format!("{local}{callback}")));
+    let public = "https://rtms.example.com".to_owned();
+    let written = [("SDK_PUBLIC_BASE_URL", "https://rtms.example.com/")];
+    assert_eq!(urls(&written), (public.clone(), format!("{public}{callback}")));
+    let own = [("ZOOM_OAUTH_REDIRECT_URL", "https://rtms.example.com/back?")];
+    assert_eq!(urls(&own).1, "https://rtms.example.com/back?", "as it is registered");
+}
+
+#[test]
+fn secrets_go_over_https_or_stay_on_this_machine() {
+    for name in ["ZOOM_API_BASE_URL", "ZOOM_OAUTH_BASE_URL"] {
+        for good in ["https://zoom.example", "http://127.0.0.1:9", "http://[::1]:9"] {
+            assert!(config(&[(name, good)]).is_ok(), "{name} {good}");
+        }
+        for bad in ["http://zoom.example", "zoom.us", "https://u:p@zoom.us", "https://zoom.us?x"] {
+            assert_eq!(mistakes(&[(name, bad)]), [name], "{bad}");
+        }
+    }
+}
+
+#[test]
+fn a_key_of_another_length_is_a_mistake_that_does_not_repeat_it() {
+    let key = "42".repeat(32);
+    assert!(config(&[]).unwrap().install.token_keys.is_none());
+    assert!(config(&[("SDK_TOKEN_ENCRYPTION_KEY", &key)]).unwrap().install.token_keys.is_some());
+    let errors = config(&[("TOKEN_ENCRYPTION_KEYS", &format!("{key},{}", &key[2..]))]).unwrap_err();
+    let said = errors.to_string();
+    assert!(said.contains("key 2") && said.contains("openssl rand -hex 32"), "{said}");
+    assert!(!said.contains("4242"), "{said}");
+}
+
+#[test]
+fn a_token_source_beside_installations_is_an_account_or_a_ready_token() {
+    let configured = |changes: &[(&str, &str)]| config(changes).unwrap().install.configured;
+    assert!(matches!(configured(&[]), Configured::None));
+    assert!(matches!(configured(&[("access_token", "t")]), Configured::Static(_)));
+    let account = [("ZOOM_ACCOUNT_ID", "a"), ("access_token", "t")];
+    assert!(
+        matches!(configured(&account), Configured::Account { client, .. } if client.id == "id")
+    );
+    let own =
+        [("ZOOM_ACCOUNT_ID", "a"), ("ZOOM_S2S_CLIENT_ID", "own"), ("ZOOM_S2S_CLIENT_SECRET", "s")];
+    assert!(matches!(configured(&own), Configured::Account { client, .. } if client.id == "own"));
+    assert_eq!(mistakes(&own[..2]), ["ZOOM_S2S_CLIENT_SECRET"]);
 }

@@ -52,7 +52,12 @@ pub const VARIABLES: &[Variable] = &[
         "API_TOKENS",
         "",
         "who may use the REST API: name:token or name:token:scope+scope (read, control, admin), separated by commas; \
-         without it the API answers nobody",
+         needed by rtmsd serve, make a token with: openssl rand -hex 32",
+    ),
+    plain(
+        "API_RATE_LIMIT_PER_SECOND",
+        "100",
+        "how many requests each token may make; more are answered 429",
     ),
     plain("HOST", "0.0.0.0", "the address to listen on"),
     aliased("PORT", &["ZM_RTMS_PORT"], "3000", "the port to listen on"),
@@ -69,6 +74,47 @@ pub const VARIABLES: &[Variable] = &[
         "",
         "postgres://user:password@host/database, for production and for more than one daemon; \
          without it the embedded SQLite file is used",
+    ),
+    aliased(
+        "PUBLIC_URL",
+        &["SDK_PUBLIC_BASE_URL"],
+        "",
+        "where browsers reach this daemon, such as https://rtms.example.com; without it http://localhost and the port",
+    ),
+    plain(
+        "ZOOM_OAUTH_REDIRECT_URL",
+        "",
+        "the OAuth redirect URL as it is registered in your Zoom app; without it PUBLIC_URL and /api/v1/zoom/oauth/callback",
+    ),
+    aliased(
+        "TOKEN_ENCRYPTION_KEYS",
+        &["SDK_TOKEN_ENCRYPTION_KEY"],
+        "",
+        "keys of 32 bytes in hex or base64, separated by commas: the first seals the tokens, all of them open \
+         (make one with: openssl rand -hex 32)",
+    ),
+    plain("ZOOM_API_BASE_URL", "https://api.zoom.us", "where Zoom's REST API is"),
+    plain("ZOOM_OAUTH_BASE_URL", "https://zoom.us", "where Zoom's OAuth is"),
+    plain(
+        "ZOOM_ACCOUNT_ID",
+        "",
+        "the account for server-to-server OAuth, used where nobody has installed the app",
+    ),
+    plain(
+        "ZOOM_S2S_CLIENT_ID",
+        "",
+        "the client id of the server-to-server app; without it ZOOM_CLIENT_ID",
+    ),
+    plain(
+        "ZOOM_S2S_CLIENT_SECRET",
+        "",
+        "the client secret of the server-to-server app; without it ZOOM_CLIENT_SECRET",
+    ),
+    aliased(
+        "ZOOM_ACCESS_TOKEN",
+        &["access_token"],
+        "",
+        "a ready access token, as Zoom's samples take it; it ends after an hour and is not refreshed",
     ),
     plain(
         "MEDIA_PRESET",
@@ -150,6 +196,32 @@ pub const VARIABLES: &[Variable] = &[
         &["ZM_RTMS_CA"],
         "",
         "a PEM file with an extra certificate authority for wss://",
+    ),
+    plain(
+        "RTMS_AUTO_START",
+        "off",
+        "for which meetings Zoom is asked for a stream when they begin: off, all, or the hosts' Zoom user ids, \
+         separated by commas; needs the webhook meeting.started",
+    ),
+    plain(
+        "RTMS_AUTO_STOP_AFTER_SECONDS",
+        "",
+        "how long after its announcement Zoom is asked to stop a stream; empty for never",
+    ),
+    plain(
+        "RTMS_START_TIMEOUT_SECONDS",
+        "30",
+        "how long after Zoom's yes to a start its webhook may take; then the session is start_timed_out",
+    ),
+    plain(
+        "RTMS_RESTART_ATTEMPTS",
+        "3",
+        "how often in a row a stream that ended for a technical reason is asked for again; 0 for never",
+    ),
+    plain(
+        "RTMS_RESTART_AFTER_SECONDS",
+        "5",
+        "the wait before the first of these; each later one is three times as long",
     ),
     plain(
         "SHUTDOWN_STREAMS",

@@ -1,9 +1,10 @@
 //! Bearer tokens of the API: who may call what.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
@@ -54,7 +55,7 @@ pub struct ApiTokens(Vec<ApiToken>);
 
 #[derive(Debug, Clone)]
 struct ApiToken {
-    name: String,
+    name: Arc<str>,
     hash: [u8; 32],
     scopes: Vec<Scope>,
 }
@@ -111,7 +112,7 @@ impl ApiToken {
                 })
                 .collect::<Result<_, _>>()?,
         };
-        Ok(Self { name: name.to_owned(), hash: Sha256::digest(token).into(), scopes })
+        Ok(Self { name: name.into(), hash: Sha256::digest(token).into(), scopes })
     }
 
     fn beside(self, others: &[ApiToken]) -> Result<Self, &'static str> {
@@ -126,25 +127,58 @@ impl ApiToken {
         }
     }
 
-    fn may(&self, scope: Scope) -> bool {
-        self.scopes.iter().any(|own| *own == scope || *own == Scope::Admin)
+    fn check(&self, scope: Scope) -> Result<(), ApiError> {
+        let may = self.scopes.iter().any(|own| *own == scope || *own == Scope::Admin);
+        if may { Ok(()) } else { Err(ApiError::Forbidden(scope.as_str())) }
     }
 }
 
-/// Lets a request through whose token may read.
-pub async fn require_read(
+/// Whose token a request came with; for handlers behind one of the `require` layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The token's name.
+    pub name: Arc<str>,
+}
+
+/// Lets a request through whose token may do what its method does, and not too often.
+pub async fn require_scope(
     State(state): State<Arc<AppState>>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    authorize(&state.api_tokens, request.headers(), Scope::Read)?;
+    let scope = scope_of(request.method());
+    require(&state, scope, request, next).await
+}
+
+/// Lets a request through whose token may control.
+pub async fn require_control(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    require(&state, Scope::Control, request, next).await
+}
+
+async fn require(
+    state: &AppState,
+    scope: Scope,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let token = authenticate(&state.api_tokens, request.headers())?;
+    state.rate_limit.take(&token.name, Instant::now())?;
+    token.check(scope)?;
+    request.extensions_mut().insert(Caller { name: Arc::clone(&token.name) });
     Ok(next.run(request).await)
 }
 
-fn authorize(tokens: &ApiTokens, headers: &HeaderMap, scope: Scope) -> Result<(), ApiError> {
-    let token = bearer(headers).and_then(|token| tokens.find(token));
-    let token = token.ok_or(ApiError::Unauthenticated)?;
-    if token.may(scope) { Ok(()) } else { Err(ApiError::Forbidden(scope.as_str())) }
+/// What a request may do. A method that no route has is refused as such after this: reading is enough to learn that.
+fn scope_of(method: &Method) -> Scope {
+    if [Method::POST, Method::DELETE].contains(method) { Scope::Control } else { Scope::Read }
+}
+
+fn authenticate<'a>(tokens: &'a ApiTokens, headers: &HeaderMap) -> Result<&'a ApiToken, ApiError> {
+    bearer(headers).and_then(|token| tokens.find(token)).ok_or(ApiError::Unauthenticated)
 }
 
 /// Tokens are taken from the header only: a URL ends up in logs and histories.
@@ -163,7 +197,8 @@ mod tests {
     fn outcome(tokens: &ApiTokens, authorization: &str, scope: Scope) -> Result<(), &'static str> {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
-        authorize(tokens, &headers, scope).map_err(|error| error.code())
+        let token = authenticate(tokens, &headers);
+        token.and_then(|token| token.check(scope)).map_err(|error| error.code())
     }
 
     #[test]
@@ -185,7 +220,7 @@ mod tests {
         {
             assert_eq!(outcome(&tokens, bad, Scope::Read), Err("unauthenticated"), "{bad:?}");
         }
-        let refused = authorize(&tokens, &HeaderMap::new(), Scope::Read).unwrap_err();
+        let refused = authenticate(&tokens, &HeaderMap::new()).unwrap_err();
         assert_eq!(refused.code(), "unauthenticated");
         let nobody = ApiTokens::parse("").unwrap();
         assert!(nobody.is_empty());

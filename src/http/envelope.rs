@@ -1,6 +1,7 @@
 //! The shape of every successful JSON answer, and how times are written in it.
 
 use axum::Json;
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,6 +10,11 @@ use serde_json::json;
 /// 200 with `{"status": true, "message", "data"}`.
 pub fn success(message: &str, data: impl Serialize) -> Response {
     Json(json!({ "status": true, "message": message, "data": data })).into_response()
+}
+
+/// The same with another status of success.
+pub fn success_as(status: StatusCode, message: &str, data: impl Serialize) -> Response {
+    (status, success(message, data)).into_response()
 }
 
 /// Unix milliseconds as RFC 3339 in UTC; none outside the years -9999 to 9999.

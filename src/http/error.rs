@@ -8,12 +8,16 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use thiserror::Error;
 
+use super::oauth::Refusal;
+use super::refused;
+use crate::control::ControlError;
+use crate::model::ZoomAnswer;
 use crate::store::StoreError;
 use crate::zoom::event::EventError;
 use crate::zoom::signature::SignatureError;
 
 /// How long a client waits before it tries again after 503, in seconds.
-const RETRY_AFTER_S: u16 = 2;
+const RETRY_AFTER_S: u64 = 2;
 
 /// What a client did wrong or we could not do. The text is for the client: it says what to do, and
 /// holds nothing secret.
@@ -25,6 +29,10 @@ pub enum ApiError {
     MethodNotAllowed,
     #[error("there is no session with this id")]
     UnknownSession,
+    #[error("there is no installation with this id")]
+    UnknownInstallation,
+    #[error("{0}")]
+    Install(Refusal),
     #[error("send the header authorization: Bearer with one of the tokens of API_TOKENS")]
     Unauthenticated,
     #[error("this token lacks the scope {0}")]
@@ -48,6 +56,18 @@ pub enum ApiError {
     /// The cause is for the log.
     #[error("the store cannot be used now: try again")]
     Store(Arc<StoreError>),
+    #[error("this token asks too often: wait for as long as the header retry-after says")]
+    TooManyRequests { wait_s: u64 },
+    #[error("the body must be a JSON object (line {line}, column {column})")]
+    NotJson { line: usize, column: usize },
+    #[error("the body has a field that is not known here: {0:?}")]
+    UnknownField(String),
+    #[error("another request was sent with this idempotency-key: use a new key for a new request")]
+    KeyReused,
+    #[error("a request with this idempotency-key is being carried out: wait for its answer")]
+    KeyInProgress,
+    #[error("{}", refused::detail(.0))]
+    Control(Arc<ControlError>),
     #[error("a fault of this server, noted under the request id")]
     Panicked,
 }
@@ -58,18 +78,36 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<ControlError> for ApiError {
+    fn from(error: ControlError) -> Self {
+        match error {
+            ControlError::UnknownSession => Self::UnknownSession,
+            ControlError::Store(error) => error.into(),
+            other => Self::Control(Arc::new(other)),
+        }
+    }
+}
+
 impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Event(_) | Self::BodyCut => StatusCode::BAD_REQUEST,
+            Self::Event(_) | Self::BodyCut | Self::NotJson { .. } => StatusCode::BAD_REQUEST,
             Self::Signature(_) | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::UnknownRoute | Self::UnknownSession => StatusCode::NOT_FOUND,
+            Self::UnknownRoute | Self::UnknownSession | Self::UnknownInstallation => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Install(refusal) => refusal.status(),
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::InvalidValue { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidValue { .. } | Self::UnknownField(_) | Self::KeyReused => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Self::KeyInProgress => StatusCode::CONFLICT,
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Control(error) => refused::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooManySubscribers | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -81,6 +119,8 @@ impl ApiError {
             Self::UnknownRoute => "route_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnknownSession => "session_not_found",
+            Self::UnknownInstallation => "installation_not_found",
+            Self::Install(refusal) => refusal.code(),
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
             Self::InvalidValue { .. } => "invalid_value",
@@ -93,6 +133,12 @@ impl ApiError {
             Self::Event(_) => "malformed",
             Self::TooManySubscribers => "too_many_subscribers",
             Self::Store(_) => "store_unavailable",
+            Self::TooManyRequests { .. } => "too_many_requests",
+            Self::NotJson { .. } => "malformed",
+            Self::UnknownField(_) => "unknown_field",
+            Self::KeyReused => "idempotency_key_reused",
+            Self::KeyInProgress => "idempotency_in_progress",
+            Self::Control(error) => refused::code(error),
             Self::Panicked => "internal",
         }
     }
@@ -108,18 +154,42 @@ impl ApiError {
         }
     }
 
+    /// Whether the same request may succeed later as it is.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Control(error) => refused::is_retryable(error),
+            Self::TooManyRequests { .. } | Self::KeyInProgress => true,
+            _ => self.status() == StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::TooManyRequests { wait_s } => Some(*wait_s),
+            Self::Control(error) => refused::wait_s(error),
+            _ => self.is_retryable().then_some(RETRY_AFTER_S),
+        }
+    }
+
+    /// What Zoom said, where it was asked.
+    fn zoom(&self) -> Option<&ZoomAnswer> {
+        match self {
+            Self::Control(error) => refused::zoom(error),
+            _ => None,
+        }
+    }
+
     /// Makes the response what the client sees. Headers that were set on the way, such as `allow`, stay.
     pub fn render(&self, response: &mut Response, request_id: &str) {
         let status = self.status();
-        let retryable = status == StatusCode::SERVICE_UNAVAILABLE;
         let envelope = json!({
             "status": false,
             "message": self.message(),
             "error": {
                 "code": self.code(),
                 "detail": self.to_string(),
-                "retryable": retryable,
-                "zoom": null,
+                "retryable": self.is_retryable(),
+                "zoom": self.zoom(),
                 "request_id": request_id,
             },
         });
@@ -129,8 +199,8 @@ impl ApiError {
         // That of the empty body before.
         headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if retryable {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        if let Some(wait_s) = self.retry_after_s() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
         }
         if matches!(self, Self::Unauthenticated) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -16,13 +16,18 @@ use super::error::ApiError;
 
 const REQUEST_ID_HEADER: &str = "x-request-id";
 
+/// The id of a request, for whoever has to name it in an answer.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
 /// Wraps every route, the fallbacks too.
 pub async fn observe(
     State(counters): State<Arc<Counters>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let request_id = Uuid::now_v7().to_string();
+    request.extensions_mut().insert(RequestId(request_id.clone()));
     let started = Instant::now();
     let method = request.method().clone();
     // The raw path may hold anything; the route is ours.

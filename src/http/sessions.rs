@@ -12,8 +12,8 @@ use super::envelope::{rfc3339, success};
 use super::error::ApiError;
 use super::params::{Params, SessionPath, known_session};
 use crate::model::{
-    Outcome, Product, Session, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
-    Tally,
+    IdKey, Metadata, Outcome, Product, Session, SessionId, SessionStatus, StreamId, StreamRecord,
+    StreamStatus, Tally,
 };
 use crate::store::SessionPage;
 use crate::zoom::stop_reason;
@@ -59,7 +59,8 @@ fn page(params: &Params) -> Result<SessionPage, ApiError> {
         limit: limit.unwrap_or(DEFAULT_LIMIT),
         status: params.parsed(
             "status",
-            "must be one of connecting, live, stopped, ended",
+            "must be one of created, rtms_start_requested, start_timed_out, start_refused, \
+             connecting, live, stopped, ended",
             SessionStatus::parse,
         )?,
     })
@@ -67,16 +68,22 @@ fn page(params: &Params) -> Result<SessionPage, ApiError> {
 
 /// A session in JSON.
 #[derive(Serialize)]
-struct SessionView<'a> {
+pub struct SessionView<'a> {
     id: SessionId,
     platform: &'static str,
     product: Product,
-    /// Zoom's id of this conversation: `meeting_uuid` and the like.
-    instance_id: &'a str,
+    /// Zoom's id of this conversation: `meeting_uuid` and the like; null while only the number is known.
+    instance_id: Option<&'a str>,
     meeting_id: Option<&'a str>,
     account_id: Option<&'a str>,
     operator_id: Option<&'a str>,
+    host_id: Option<&'a str>,
+    participant_user_id: Option<&'a str>,
+    installation_id: Option<&'a str>,
+    metadata: Option<&'a Metadata>,
     status: SessionStatus,
+    meeting_started_at_ms: Option<i64>,
+    meeting_ended_at_ms: Option<i64>,
     created_at: Option<String>,
     created_at_ms: i64,
     updated_at: Option<String>,
@@ -86,15 +93,22 @@ struct SessionView<'a> {
 }
 
 impl<'a> SessionView<'a> {
-    fn of(session: &'a Session) -> Self {
+    pub fn of(session: &'a Session) -> Self {
+        let instance = &session.instance;
         Self {
             id: session.id,
             platform: "zoom",
-            product: session.instance.product,
-            instance_id: session.instance.id(),
+            product: instance.product,
+            instance_id: (instance.key != IdKey::MeetingId).then(|| instance.id()),
             meeting_id: session.meeting_id.as_deref(),
             account_id: session.account_id.as_deref(),
             operator_id: session.operator_id.as_deref(),
+            host_id: session.host_id.as_deref(),
+            participant_user_id: session.participant_user_id.as_deref(),
+            installation_id: session.installation_id.as_deref(),
+            metadata: session.metadata.as_ref(),
+            meeting_started_at_ms: session.meeting_started_at_ms,
+            meeting_ended_at_ms: session.meeting_ended_at_ms,
             status: session.status,
             created_at: rfc3339(session.created_at_ms),
             created_at_ms: session.created_at_ms,

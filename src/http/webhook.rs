@@ -27,7 +27,7 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 const RECORD_DEADLINE: Duration = Duration::from_millis(2500);
 
 /// Paths of ours that a webhook cannot have.
-const TAKEN: [&str; 2] = ["/health/", "/api/"];
+const TAKEN: [&str; 4] = ["/health/", "/api/", "/docs", "/openapi.json"];
 
 /// What is wrong with a webhook path, if anything: it starts with `/`, is plain text and none of our own paths.
 pub fn check_path(path: &str) -> Result<(), &'static str> {
@@ -37,7 +37,7 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
     } else if !path.bytes().all(plain) {
         Err("may hold only A-Z a-z 0-9 / _ - . ~")
     } else if TAKEN.iter().any(|taken| path.starts_with(taken)) {
-        Err("must not be under /api or /health")
+        Err("must not be under /api or /health, nor /docs or /openapi.json")
     } else {
         Ok(())
     }
@@ -91,11 +91,14 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
     let (counter, outcome) = match &recorded {
         Recorded::Repeat => (&state.counters.webhooks_repeated, "repeat"),
         Recorded::NoChange => (&state.counters.webhooks_recorded, "no change"),
-        Recorded::Changed(_) => (&state.counters.webhooks_recorded, "changed"),
+        Recorded::Changed(_) | Recorded::Session(_) => {
+            (&state.counters.webhooks_recorded, "changed")
+        }
     };
     count(counter);
     let stream_id = delivery.announcement.stream_id().map(tracing::field::display);
     tracing::info!(event = delivery.event, stream_id, outcome, "webhook");
+    state.control.look();
     if let Recorded::Changed(stream_id) = recorded {
         // Full is fine: whoever runs streams also looks at the store regularly.
         let _ = state.on_change.try_send(stream_id);
@@ -112,7 +115,17 @@ mod tests {
         for good in ["/webhook", "/", "/zoom/hook-1_2.x"] {
             assert_eq!(check_path(good), Ok(()), "{good}");
         }
-        for bad in ["", "webhook", "/{id}", "/a b", "/*", "/health/live", "/api/v1/sdk/sessions"] {
+        for bad in [
+            "",
+            "webhook",
+            "/{id}",
+            "/a b",
+            "/*",
+            "/health/live",
+            "/api/v1/sdk/sessions",
+            "/docs",
+            "/openapi.json",
+        ] {
             assert!(check_path(bad).is_err(), "{bad}");
         }
     }

@@ -15,12 +15,15 @@ pub struct Delivery {
     pub announcement: Announcement,
 }
 
-/// What a webhook means for streams (rtms-protocol.md section 13.6).
+/// What a webhook means for streams and installations (rtms-protocol.md sections 13.6, 15.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Announcement {
     Started(StreamStarted),
     Stopped(StreamStopped),
     Interrupted(StreamInterrupted),
+    /// A meeting or webinar began or ended (section 13.7).
+    Meeting(MeetingChanged),
+    Deauthorized(Deauthorization),
     /// Stored and counted; changes no stream.
     Other,
 }
@@ -32,7 +35,7 @@ impl Announcement {
             Announcement::Started(started) => Some(&started.stream_id),
             Announcement::Stopped(stopped) => Some(&stopped.stream_id),
             Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
-            Announcement::Other => None,
+            Announcement::Meeting(_) | Announcement::Deauthorized(_) | Announcement::Other => None,
         }
     }
 }
@@ -62,4 +65,29 @@ pub struct StreamStopped {
 pub struct StreamInterrupted {
     pub stream_id: StreamId,
     pub instance: Instance,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeetingChanged {
+    pub change: MeetingChange,
+    pub instance: Instance,
+    pub account_id: Option<String>,
+    /// The meeting number that the REST API takes.
+    pub meeting_id: Option<String>,
+    pub host_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MeetingChange {
+    Started,
+    Ended,
+}
+
+/// A user has removed the app (section 15.7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deauthorization {
+    pub user_id: String,
+    pub account_id: Option<String>,
+    /// Whether we may keep what we stored of the user. Only when Zoom says so: newer events do not.
+    pub may_keep_data: bool,
 }

@@ -158,11 +158,13 @@ pub enum IdKey {
     WebinarUuid,
     SessionId,
     EngagementId,
+    /// The meeting number: for a meeting that a program named and no webhook yet.
+    MeetingId,
 }
 
 impl IdKey {
-    /// In the order in which Zoom's SDK prefers them when several are given.
-    pub const ALL: [IdKey; 4] =
+    /// The keys of webhooks, in the order in which Zoom's SDK prefers them when several are given.
+    pub const ANNOUNCED: [IdKey; 4] =
         [IdKey::MeetingUuid, IdKey::WebinarUuid, IdKey::SessionId, IdKey::EngagementId];
 
     pub fn as_str(self) -> &'static str {
@@ -171,11 +173,13 @@ impl IdKey {
             IdKey::WebinarUuid => "webinar_uuid",
             IdKey::SessionId => "session_id",
             IdKey::EngagementId => "engagement_id",
+            IdKey::MeetingId => "meeting_id",
         }
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|key| key.as_str() == text)
+        let mut all = Self::ANNOUNCED.into_iter().chain([Self::MeetingId]);
+        all.find(|key| key.as_str() == text)
     }
 }
 

@@ -1,39 +1,99 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Instance, SessionId, StreamId};
+use serde_json::{Map, Value};
+
+use super::{Instance, Product, SessionId, StreamId};
 
 /// One live or past Zoom conversation, as our API shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
     pub id: SessionId,
+    /// As Zoom names it; under its number until Zoom has named it otherwise.
     pub instance: Instance,
     pub account_id: Option<String>,
     pub meeting_id: Option<String>,
     pub operator_id: Option<String>,
+    /// The Zoom user who hosts the meeting.
+    pub host_id: Option<String>,
+    /// The participant in whose name the app runs, where a program named one.
+    pub participant_user_id: Option<String>,
+    /// The installation whose token is used, where a program named one.
+    pub installation_id: Option<String>,
+    /// What the program that created the session wants to have back with it.
+    pub metadata: Option<Metadata>,
     pub status: SessionStatus,
+    pub meeting_started_at_ms: Option<i64>,
+    pub meeting_ended_at_ms: Option<i64>,
     pub created_at_ms: i64,
     pub updated_at_ms: i64,
     pub ended_at_ms: Option<i64>,
 }
 
-/// Where a session stands, from its streams.
+impl Session {
+    /// What the REST API takes for this conversation (rtms-protocol.md section 14): a meeting's number, else its id.
+    /// None while nobody has told the number.
+    pub fn target(&self) -> Option<&str> {
+        match self.instance.product {
+            Product::Meeting | Product::Webinar => self.meeting_id.as_deref(),
+            Product::VideoSdk | Product::ContactCenter => Some(self.instance.id()),
+        }
+    }
+}
+
+/// A JSON object of the API's users: kept and given back, never looked into.
+pub type Metadata = Map<String, Value>;
+
+/// A session as a program asks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewSession {
+    /// None for a meeting or a webinar, whichever has the number.
+    pub product: Option<Product>,
+    /// The number of a meeting or webinar, the id of a Video SDK session or of an engagement.
+    pub meeting_id: String,
+    pub participant_user_id: Option<String>,
+    pub installation_id: Option<String>,
+    pub metadata: Option<Metadata>,
+}
+
+/// Where a session stands, from its streams and from what was asked of Zoom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionStatus {
+    /// Known, and no stream was asked for or announced.
+    Created,
+    /// Zoom was asked for a stream and has not announced one yet.
+    RtmsStartRequested,
+    /// Zoom was asked for a stream and announced none in time.
+    StartTimedOut,
+    /// Zoom was asked for a stream and said no.
+    StartRefused,
     /// A stream was announced and is not live yet.
     Connecting,
     Live,
     /// No stream now; another may come.
     Stopped,
-    /// Zoom said that the conversation is over (stop reason 6).
+    /// Zoom said that the conversation is over (stop reason 6, or the webhook of its end).
     Ended,
 }
 
 impl SessionStatus {
-    pub const ALL: [Self; 4] = [Self::Connecting, Self::Live, Self::Stopped, Self::Ended];
+    pub const ALL: [Self; 8] = [
+        Self::Created,
+        Self::RtmsStartRequested,
+        Self::StartTimedOut,
+        Self::StartRefused,
+        Self::Connecting,
+        Self::Live,
+        Self::Stopped,
+        Self::Ended,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Created => "created",
+            Self::RtmsStartRequested => "rtms_start_requested",
+            Self::StartTimedOut => "start_timed_out",
+            Self::StartRefused => "start_refused",
             Self::Connecting => "connecting",
             Self::Live => "live",
             Self::Stopped => "stopped",

@@ -19,6 +19,9 @@ use crate::zoom::signature::HandshakeKey;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
+/// The stop reason after which a new stream would fail like the old one (section 12.3).
+const AUTHENTICATION_FAILURE: i64 = 18;
+
 /// One stream, ready to run.
 pub(super) struct Run {
     pub stream_id: StreamId,
@@ -104,6 +107,10 @@ fn signature(settings: &Settings, stream: &StreamRecord) -> String {
 fn log_end(stream_id: &StreamId, end: &End) {
     let outcome = end.outcome.as_str();
     match end.outcome {
+        _ if end.stop_reason == Some(AUTHENTICATION_FAILURE) => {
+            tracing::error!(%stream_id, outcome, "Zoom ended the stream because it could not authenticate us: \
+                check ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET; it is not started again");
+        }
         Outcome::Stopped | Outcome::Closed => {
             tracing::info!(%stream_id, outcome, stop_reason = end.stop_reason, "stream ended");
         }

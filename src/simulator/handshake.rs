@@ -62,7 +62,7 @@ fn answer_type(door: Door, msg_type: Option<u64>) -> u16 {
 fn fields(door: Door, answer: u16, message: &Value) -> Option<Hello> {
     let text = |name: &str| message.get(name)?.as_str().map(str::to_owned);
     // Zoom's own client sends the id of every product as `meeting_uuid` (section 22).
-    let instance_id = IdKey::ALL.iter().find_map(|key| text(key.as_str()))?;
+    let instance_id = IdKey::ANNOUNCED.iter().find_map(|key| text(key.as_str()))?;
     let version = message.get("protocol_version");
     if version.is_some_and(|version| !version.is_u64()) {
         return None;
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn every_products_key_and_meeting_uuid_are_read() {
-        for key in IdKey::ALL {
+        for key in IdKey::ANNOUNCED {
             let mut message = signaling();
             message.as_object_mut().unwrap().remove("meeting_uuid");
             message[key.as_str()] = "id".into();

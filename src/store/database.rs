@@ -29,8 +29,8 @@ pub(super) enum Database {
         /// One connection: SQLite has one writer at a time, and waiting in the pool is fair.
         writer: SqlitePool,
         readers: SqlitePool,
-        /// Locked as long as the store lives: one process has the data folder.
-        lock: Arc<File>,
+        /// Locked as long as the store lives: one daemon has the data folder. None beside a daemon.
+        lock: Option<Arc<File>>,
     },
 }
 
@@ -146,7 +146,7 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
                 // Nothing is written any more; a failure leaves the lock to the last clone's drop.
-                let _ = lock.unlock();
+                let _ = lock.as_ref().map(|lock| lock.unlock());
             }
         }
     }

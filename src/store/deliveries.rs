@@ -1,7 +1,9 @@
 //! Webhook deliveries and what they do to sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
 
+use super::actions::confirm_starts;
 use super::database::{Connection, binds};
-use super::sessions::{refresh_session, upsert_session};
+use super::installations::deauthorize;
+use super::sessions::{Told, change_meeting, refresh_session, upsert_session};
 use super::streams::{REVOKED, lock_stream};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted, StreamStopped};
@@ -52,6 +54,16 @@ async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded
         Announcement::Interrupted(interrupted) => {
             let id = interrupted.stream_id.as_str();
             tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0
+        }
+        Announcement::Meeting(meeting) => {
+            let (event_ts_ms, now_ms) = (delivery.event_ts_ms, delivery.received_at_ms);
+            return change_meeting(tx, meeting, event_ts_ms, now_ms).await.map(Recorded::Session);
+        }
+        Announcement::Deauthorized(gone) => {
+            // Its streams, if any still run, are found by whoever looks at all rows.
+            deauthorize(tx, gone, delivery.received_at_ms).await?;
+            tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
+            false
         }
         Announcement::Other => false,
     };
@@ -107,8 +119,13 @@ async fn insert_stream(
     delivery: &Delivery,
     started: &StreamStarted,
 ) -> Result<(), StoreError> {
-    let session_id =
-        upsert_session(tx, &started.instance, Some(started), delivery.received_at_ms).await?;
+    let told = Told {
+        account_id: started.account_id.as_deref(),
+        meeting_id: started.meeting_id.as_deref(),
+        operator_id: started.operator_id.as_deref(),
+    };
+    let now_ms = delivery.received_at_ms;
+    let session_id = upsert_session(tx, &started.instance, &told, now_ms).await?;
     let values = binds![
         started.stream_id.as_str(),
         session_id.to_string(),
@@ -117,7 +134,8 @@ async fn insert_stream(
         delivery.received_at_ms,
     ];
     tx.execute(sql::INSERT_STREAM, values).await?;
-    refresh_session(tx, session_id, delivery.received_at_ms).await
+    confirm_starts(tx, session_id, started.meeting_id.as_deref(), now_ms).await?;
+    refresh_session(tx, session_id, now_ms).await
 }
 
 /// What a start webhook means for a stream that is known.
@@ -177,7 +195,8 @@ async fn insert_tombstone(
     delivery: &Delivery,
     stopped: &StreamStopped,
 ) -> Result<(), StoreError> {
-    let session_id = upsert_session(tx, &stopped.instance, None, delivery.received_at_ms).await?;
+    let session_id =
+        upsert_session(tx, &stopped.instance, &Told::default(), delivery.received_at_ms).await?;
     let values = binds![
         stopped.stream_id.as_str(),
         session_id.to_string(),

@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Connection as _, Executor, PgConnection};
+use sqlx::{Connection as _, Executor, PgConnection, PgPool};
 
 use super::database::Database;
 use super::{Location, StoreError, schema, sql};
@@ -40,20 +40,41 @@ impl Database {
             Location::Sqlite(path) => open_sqlite(path).await,
         }
     }
+
+    /// Without the data folder's lock, the migrations and the leases.
+    pub(super) async fn open_beside(location: &Location) -> Result<Self, StoreError> {
+        match location {
+            Location::Postgres(url) => {
+                Ok(Database::Postgres(postgres_pool(postgres_options(url.expose())?)))
+            }
+            Location::Sqlite(path) => {
+                let options = sqlite_options(path);
+                let writer = sqlite_pool(options.clone(), 1).await?;
+                let readers = sqlite_pool(options.read_only(true), SQLITE_READERS).await?;
+                Ok(Database::Sqlite { writer, readers, lock: None })
+            }
+        }
+    }
 }
 
 async fn open_postgres(url: &str) -> Result<Database, StoreError> {
-    let options =
-        PgConnectOptions::from_str(url).map_err(StoreError::Address)?.application_name("rtmsd");
+    let options = postgres_options(url)?;
     migrate_postgres(&options).await?;
-    let pool = PgPoolOptions::new()
+    Ok(Database::Postgres(postgres_pool(options)))
+}
+
+fn postgres_options(url: &str) -> Result<PgConnectOptions, StoreError> {
+    Ok(PgConnectOptions::from_str(url).map_err(StoreError::Address)?.application_name("rtmsd"))
+}
+
+fn postgres_pool(options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .after_connect(|connection, _| {
             Box::pin(async move { connection.execute(POSTGRES_LIMITS).await.map(drop) })
         })
-        .connect_lazy_with(options);
-    Ok(Database::Postgres(pool))
+        .connect_lazy_with(options)
 }
 
 /// On a connection of its own: a migration may take longer than any statement of ours, and its
@@ -71,18 +92,22 @@ async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), StoreError> 
 async fn open_sqlite(path: &Path) -> Result<Database, StoreError> {
     let lock = lock_folder(path)?;
     create_private(path)?;
-    let options = SqliteConnectOptions::new()
+    let options = sqlite_options(path);
+    let writer = sqlite_pool(options.clone().journal_mode(SqliteJournalMode::Wal), 1).await?;
+    schema::migrate(&schema::sqlite(), &mut *writer.acquire().await?).await?;
+    sqlx::query(sql::RELEASE_ALL_LEASES).execute(&writer).await?;
+    let readers = sqlite_pool(options.read_only(true), SQLITE_READERS).await?;
+    Ok(Database::Sqlite { writer, readers, lock: Some(Arc::new(lock)) })
+}
+
+fn sqlite_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
         .filename(path)
         .foreign_keys(true)
         .busy_timeout(ACQUIRE_TIMEOUT)
         // What is deleted because a stream was revoked is overwritten, not only unlinked.
         .pragma("secure_delete", "ON")
-        .synchronous(SqliteSynchronous::Full);
-    let writer = sqlite_pool(options.clone().journal_mode(SqliteJournalMode::Wal), 1).await?;
-    schema::migrate(&schema::sqlite(), &mut *writer.acquire().await?).await?;
-    sqlx::query(sql::RELEASE_ALL_LEASES).execute(&writer).await?;
-    let readers = sqlite_pool(options.read_only(true), SQLITE_READERS).await?;
-    Ok(Database::Sqlite { writer, readers, lock: Arc::new(lock) })
+        .synchronous(SqliteSynchronous::Full)
 }
 
 async fn sqlite_pool(

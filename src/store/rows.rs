@@ -1,11 +1,14 @@
 //! Rows as they are stored, and what they become.
 
+use serde::de::DeserializeOwned;
 use sqlx::FromRow;
+use uuid::Uuid;
 
 use super::StoreError;
 use crate::model::{
-    Entry, EntryBody, IdKey, Instance, Outcome, Product, Session, SessionId, SessionStatus,
-    StreamId, StreamRecord, StreamStatus, Tally,
+    Action, ActionId, ActionRecord, ActionStatus, Answer, Entry, EntryBody, IdKey, Instance,
+    Outcome, Product, Session, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
+    Tally,
 };
 
 #[derive(FromRow)]
@@ -17,7 +20,13 @@ pub(super) struct SessionRow {
     account_id: Option<String>,
     meeting_id: Option<String>,
     operator_id: Option<String>,
+    host_id: Option<String>,
+    participant_user_id: Option<String>,
+    installation_id: Option<String>,
+    metadata: Option<String>,
     status: String,
+    meeting_started_at_ms: Option<i64>,
+    meeting_ended_at_ms: Option<i64>,
     created_at_ms: i64,
     updated_at_ms: i64,
     ended_at_ms: Option<i64>,
@@ -43,6 +52,21 @@ pub(super) struct StreamRow {
     tally: String,
     created_at_ms: i64,
     ended_at_ms: Option<i64>,
+}
+
+#[derive(FromRow)]
+pub(super) struct ActionRow {
+    id: String,
+    session_id: String,
+    action: String,
+    asked_by: String,
+    cause: Option<String>,
+    status: String,
+    asked_at_ms: i64,
+    due_at_ms: Option<i64>,
+    attempts: i64,
+    answered_at_ms: Option<i64>,
+    answer: Option<String>,
 }
 
 /// A stream and how far its entries go.
@@ -79,12 +103,20 @@ impl TryFrom<SessionRow> for Session {
     type Error = StoreError;
 
     fn try_from(row: SessionRow) -> Result<Self, StoreError> {
+        let metadata =
+            row.metadata.map(|text| read_json("metadata", &row.id, &text)).transpose()?;
         Ok(Session {
             id: session_id(&row.id)?,
             instance: instance(&row.product, &row.id_key, &row.instance_id)?,
             account_id: row.account_id,
             meeting_id: row.meeting_id,
             operator_id: row.operator_id,
+            host_id: row.host_id,
+            participant_user_id: row.participant_user_id,
+            installation_id: row.installation_id,
+            metadata,
+            meeting_started_at_ms: row.meeting_started_at_ms,
+            meeting_ended_at_ms: row.meeting_ended_at_ms,
             status: read("session status", &row.status, SessionStatus::parse)?,
             created_at_ms: row.created_at_ms,
             updated_at_ms: row.updated_at_ms,
@@ -98,8 +130,7 @@ impl TryFrom<StreamRow> for StreamRecord {
 
     fn try_from(row: StreamRow) -> Result<Self, StoreError> {
         let outcome = row.outcome.map(|text| read("outcome", &text, Outcome::parse));
-        let tally: Tally = serde_json::from_str(&row.tally)
-            .map_err(|_| unreadable(format_args!("tally of {}", row.stream_id)))?;
+        let tally: Tally = read_json("tally", &row.stream_id, &row.tally)?;
         Ok(StreamRecord {
             stream_id: stream_id(&row.stream_id)?,
             session_id: session_id(&row.session_id)?,
@@ -121,6 +152,32 @@ impl TryFrom<StreamRow> for StreamRecord {
     }
 }
 
+impl TryFrom<ActionRow> for ActionRecord {
+    type Error = StoreError;
+
+    fn try_from(row: ActionRow) -> Result<Self, StoreError> {
+        let answer: Option<Answer> =
+            row.answer.map(|text| read_json("answer", &row.id, &text)).transpose()?;
+        Ok(ActionRecord {
+            id: action_id(&row.id)?,
+            session_id: session_id(&row.session_id)?,
+            action: read("action", &row.action, Action::parse)?,
+            asked_by: row.asked_by,
+            cause: row.cause,
+            status: read("action status", &row.status, ActionStatus::parse)?,
+            asked_at_ms: row.asked_at_ms,
+            due_at_ms: row.due_at_ms,
+            attempts: number("attempts", row.attempts)?,
+            answered_at_ms: row.answered_at_ms,
+            answer,
+        })
+    }
+}
+
+pub(super) fn action_id(text: &str) -> Result<ActionId, StoreError> {
+    read("action id", text, |text| Uuid::try_parse(text).ok().map(ActionId))
+}
+
 pub(super) fn session_id(text: &str) -> Result<SessionId, StoreError> {
     read("session id", text, SessionId::parse)
 }
@@ -139,8 +196,17 @@ fn instance(product: &str, key: &str, id: &str) -> Result<Instance, StoreError> 
     read("instance id", id, |id| Instance::new(product, key, id).ok())
 }
 
-fn read<T>(what: &str, text: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, StoreError> {
+pub(super) fn read<T>(
+    what: &str,
+    text: &str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<T, StoreError> {
     parse(text).ok_or_else(|| unreadable(format_args!("{what} {text:?}")))
+}
+
+/// The value itself does not get into the error: it could hold what people said.
+fn read_json<T: DeserializeOwned>(what: &str, of: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| unreadable(format_args!("{what} of {of}")))
 }
 
 fn unreadable(what: std::fmt::Arguments<'_>) -> StoreError {

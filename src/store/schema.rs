@@ -6,19 +6,31 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 1;
+pub(super) const NEWEST: i64 = 3;
 
 macro_rules! migrations {
     ($folder:literal) => {
-        Migrator::with_migrations(vec![migration(
-            1,
-            "sessions, streams, entries",
-            include_str!(concat!(
-                "../../migrations/",
-                $folder,
-                "/0001_sessions_streams_entries.sql"
-            )),
-        )])
+        Migrator::with_migrations(vec![
+            migration(
+                1,
+                "sessions, streams, entries",
+                include_str!(concat!(
+                    "../../migrations/",
+                    $folder,
+                    "/0001_sessions_streams_entries.sql"
+                )),
+            ),
+            migration(
+                2,
+                "installations",
+                include_str!(concat!("../../migrations/", $folder, "/0002_installations.sql")),
+            ),
+            migration(
+                3,
+                "control",
+                include_str!(concat!("../../migrations/", $folder, "/0003_control.sql")),
+            ),
+        ])
     };
 }
 

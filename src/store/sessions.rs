@@ -3,7 +3,12 @@
 use super::database::{Connection, binds};
 use super::rows::{self, SessionRow};
 use super::{SessionPage, Store, StoreError, sql};
-use crate::model::{Instance, Session, SessionId, StreamStarted};
+use crate::model::{
+    IdKey, Instance, MeetingChange, MeetingChanged, NewSession, Product, Session, SessionId,
+};
+
+/// A meeting lasts 30 hours at most: a session that nothing happened to for so long is another one.
+const FORGOTTEN_AFTER_MS: i64 = 48 * 60 * 60 * 1000;
 
 impl Store {
     /// One page of sessions, newest first.
@@ -15,6 +20,20 @@ impl Store {
         rows.into_iter().map(Session::try_from).collect()
     }
 
+    /// Makes a session, or finds the one that is the same: the conversation with this id, or the meeting with this
+    /// number that goes on now. What `new` says beside that replaces what was there.
+    pub async fn create_session(&self, new: &NewSession, now_ms: i64) -> Result<Made, StoreError> {
+        let instance = instance_of(new)?;
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let made = create(&mut tx.connection(), new, &instance, now_ms).await?;
+                tx.commit().await?;
+                Ok(made)
+            })
+            .await
+    }
+
     /// A session as it now is; none when there is none of that id.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         let values = binds![id.to_string()];
@@ -23,26 +42,131 @@ impl Store {
     }
 }
 
-/// Finds or makes the session of `instance` and locks it until the transaction ends.
-/// `started` fills in what it knows.
+/// A session that a program asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    pub session: Session,
+    /// False when it was there already.
+    pub is_new: bool,
+}
+
+/// What a webhook tells about a session beside its name.
+#[derive(Default)]
+pub(super) struct Told<'a> {
+    pub account_id: Option<&'a str>,
+    pub meeting_id: Option<&'a str>,
+    pub operator_id: Option<&'a str>,
+}
+
+/// Finds or makes the session of `instance` and locks it until the transaction ends. What is told is filled in. A
+/// session that a program made by the meeting's number is this one.
 pub(super) async fn upsert_session(
     tx: &mut Connection<'_>,
     instance: &Instance,
-    started: Option<&StreamStarted>,
+    told: &Told<'_>,
     now_ms: i64,
 ) -> Result<SessionId, StoreError> {
+    let (product, key) = (instance.product.as_str(), instance.key.as_str());
+    if let Some(number) = told.meeting_id {
+        tx.execute(sql::ADOPT_SESSION, binds![product, key, instance.id(), number]).await?;
+    }
     let values = binds![
         uuid::Uuid::now_v7().to_string(),
-        instance.product.as_str(),
-        instance.key.as_str(),
+        product,
+        key,
         instance.id(),
-        started.and_then(|started| started.account_id.as_deref()),
-        started.and_then(|started| started.meeting_id.as_deref()),
-        started.and_then(|started| started.operator_id.as_deref()),
+        told.account_id,
+        told.meeting_id,
+        told.operator_id,
         now_ms,
     ];
     let (id,): (String,) = tx.one(sql::UPSERT_SESSION, values).await?;
     rows::session_id(&id)
+}
+
+/// A meeting began or ended: its session is made or closed.
+pub(super) async fn change_meeting(
+    tx: &mut Connection<'_>,
+    meeting: &MeetingChanged,
+    event_ts_ms: i64,
+    now_ms: i64,
+) -> Result<SessionId, StoreError> {
+    let told = Told {
+        account_id: meeting.account_id.as_deref(),
+        meeting_id: meeting.meeting_id.as_deref(),
+        operator_id: None,
+    };
+    let id = upsert_session(tx, &meeting.instance, &told, now_ms).await?;
+    let (started, ended) = match meeting.change {
+        MeetingChange::Started => (Some(event_ts_ms), None),
+        MeetingChange::Ended => (None, Some(event_ts_ms)),
+    };
+    let values = binds![id.to_string(), meeting.host_id.as_deref(), started, ended];
+    tx.execute(sql::NOTE_MEETING, values).await?;
+    refresh_session(tx, id, now_ms).await?;
+    Ok(id)
+}
+
+async fn create(
+    tx: &mut Connection<'_>,
+    new: &NewSession,
+    instance: &Instance,
+    now_ms: i64,
+) -> Result<Made, StoreError> {
+    let fresh = uuid::Uuid::now_v7().to_string();
+    let id = match find_by_number(tx, new, now_ms).await? {
+        Some(id) => id,
+        None => {
+            let values = binds![
+                &*fresh,
+                instance.product.as_str(),
+                instance.key.as_str(),
+                instance.id(),
+                &*new.meeting_id,
+                now_ms,
+            ];
+            let (id,): (String,) = tx.one(sql::CREATE_SESSION, values).await?;
+            id
+        }
+    };
+    let metadata = new
+        .metadata
+        .as_ref()
+        .map(|metadata| serde_json::to_string(metadata).expect("a JSON object becomes JSON"));
+    let (participant, installation) =
+        (new.participant_user_id.as_deref(), new.installation_id.as_deref());
+    tx.execute(sql::DESCRIBE_SESSION, binds![&*id, participant, installation, metadata]).await?;
+    let row: SessionRow = tx.one(sql::SESSION, binds![&*id]).await?;
+    Ok(Made { is_new: id == fresh, session: row.try_into()? })
+}
+
+/// A meeting that a webhook named is found by its number. The others are found by their name.
+async fn find_by_number(
+    tx: &mut Connection<'_>,
+    new: &NewSession,
+    now_ms: i64,
+) -> Result<Option<String>, StoreError> {
+    let (one, other) = match new.product {
+        None => (Product::Meeting, Product::Webinar),
+        Some(product @ (Product::Meeting | Product::Webinar)) => (product, product),
+        Some(Product::VideoSdk | Product::ContactCenter) => return Ok(None),
+    };
+    let since_ms = now_ms.saturating_sub(FORGOTTEN_AFTER_MS);
+    let values = binds![&*new.meeting_id, one.as_str(), other.as_str(), since_ms];
+    let found: Option<(String,)> = tx.optional(sql::FIND_SESSION_BY_NUMBER, values).await?;
+    Ok(found.map(|(id,)| id))
+}
+
+/// What names a session that no webhook has named.
+fn instance_of(new: &NewSession) -> Result<Instance, StoreError> {
+    let product = new.product.unwrap_or(Product::Meeting);
+    let key = match product {
+        Product::Meeting | Product::Webinar => IdKey::MeetingId,
+        Product::VideoSdk => IdKey::SessionId,
+        Product::ContactCenter => IdKey::EngagementId,
+    };
+    Instance::new(product, key, &new.meeting_id)
+        .map_err(|error| StoreError::Row(format!("the id of a new session {error}")))
 }
 
 /// Derives a session's state from its streams, after one of them changed.

@@ -29,9 +29,35 @@ macro_rules! select_stream {
 macro_rules! select_session {
     ($condition:literal) => {
         concat!(
-            "SELECT id, product, id_key, instance_id, account_id, meeting_id, operator_id, status,
-                    created_at_ms, updated_at_ms, ended_at_ms
+            "SELECT id, product, id_key, instance_id, account_id, meeting_id, operator_id, host_id,
+                    participant_user_id, installation_id, metadata, status, meeting_started_at_ms,
+                    meeting_ended_at_ms, created_at_ms, updated_at_ms, ended_at_ms
                FROM sessions
+              WHERE ",
+            $condition
+        )
+    };
+}
+
+macro_rules! select_action {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, session_id, action, asked_by, cause, status, asked_at_ms, due_at_ms,
+                    attempts, answered_at_ms, answer
+               FROM actions
+              WHERE ",
+            $condition
+        )
+    };
+}
+
+macro_rules! select_installation {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, account_id, user_id, display_name, email, scope, api_base_url, status,
+                    access_token, refresh_token, expires_at_ms, tokens_at_ms, generation,
+                    created_at_ms, updated_at_ms
+               FROM installations
               WHERE ",
             $condition
         )
@@ -72,10 +98,53 @@ statements! {
          WHERE id = (SELECT session_id FROM streams WHERE stream_id = $1)
         RETURNING id";
 
-    /// Derives a session's state from its streams.
+    /// A meeting that was known by its number alone is now known as Zoom names it.
+    ADOPT_SESSION = "
+        UPDATE sessions SET product = $1, id_key = $2, instance_id = $3
+         WHERE product IN ('meeting', 'webinar') AND id_key = 'meeting_id' AND instance_id = $4
+           AND NOT EXISTS (SELECT 1 FROM sessions AS others
+                            WHERE others.product = $1 AND others.instance_id = $3)";
+
+    /// The first of each time stays.
+    NOTE_MEETING = "
+        UPDATE sessions
+           SET host_id = COALESCE($2, host_id),
+               meeting_started_at_ms = COALESCE(meeting_started_at_ms, $3),
+               meeting_ended_at_ms = COALESCE(meeting_ended_at_ms, $4)
+         WHERE id = $1";
+
+    /// Changes nothing: keeps others from changing the session until the transaction ends.
+    LOCK_SESSION = "UPDATE sessions SET status = status WHERE id = $1 RETURNING id";
+
+    /// The session of a meeting number that may still go on: not ended, and not long forgotten.
+    FIND_SESSION_BY_NUMBER = "
+        SELECT id FROM sessions
+         WHERE meeting_id = $1 AND product IN ($2, $3) AND status <> 'ended'
+           AND updated_at_ms >= $4
+         ORDER BY id DESC LIMIT 1";
+
+    /// A session that a program asks for; one that is there already is locked and stays as it is.
+    CREATE_SESSION = "
+        INSERT INTO sessions (id, product, id_key, instance_id, meeting_id, status, created_at_ms,
+                              updated_at_ms)
+        VALUES ($1, $2, $3, $4, $5, 'created', $6, $6)
+        ON CONFLICT (product, instance_id) DO UPDATE SET status = sessions.status
+        RETURNING id";
+
+    /// What a program says replaces what was there; what it leaves out stays.
+    DESCRIBE_SESSION = "
+        UPDATE sessions
+           SET participant_user_id = COALESCE($2, participant_user_id),
+               installation_id = COALESCE($3, installation_id),
+               metadata = COALESCE($4, metadata)
+         WHERE id = $1";
+
+    /// Derives a session's state from its streams and, while none lives, from the last start that
+    /// was asked for since.
     REFRESH_SESSION = "
         UPDATE sessions
            SET updated_at_ms = $2,
+               review_at_ms = $2,
                status = CASE
                    WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
                                    AND streams.status IN ('live', 'interrupted', 'paused'))
@@ -83,19 +152,120 @@ statements! {
                    WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
                                    AND ended_at_ms IS NULL)
                    THEN 'connecting'
+                   WHEN meeting_ended_at_ms IS NOT NULL
+                   THEN 'ended'
                    WHEN (SELECT stop_reason FROM streams WHERE session_id = sessions.id
                             AND stop_reason IS NOT NULL ORDER BY ordinal DESC LIMIT 1) = 6
                    THEN 'ended'
-                   ELSE 'stopped'
+                   ELSE COALESCE(
+                       (SELECT CASE actions.status
+                                   WHEN 'running' THEN 'rtms_start_requested'
+                                   WHEN 'accepted' THEN 'rtms_start_requested'
+                                   WHEN 'timed_out' THEN 'start_timed_out'
+                                   WHEN 'refused' THEN 'start_refused'
+                               END
+                          FROM actions
+                         WHERE actions.session_id = sessions.id AND actions.action = 'start'
+                           AND actions.status <> 'skipped'
+                           AND actions.asked_at_ms >= COALESCE(
+                                   (SELECT MAX(streams.created_at_ms) FROM streams
+                                     WHERE streams.session_id = sessions.id), 0)
+                         ORDER BY actions.asked_at_ms DESC, actions.id DESC LIMIT 1),
+                       CASE WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id)
+                            THEN 'stopped' ELSE 'created' END)
                END,
                ended_at_ms = CASE
                    WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
                                    AND streams.ended_at_ms IS NULL)
                    THEN NULL
-                   ELSE (SELECT MAX(streams.ended_at_ms) FROM streams
-                          WHERE session_id = sessions.id)
+                   ELSE COALESCE(meeting_ended_at_ms,
+                                 (SELECT MAX(streams.ended_at_ms) FROM streams
+                                   WHERE session_id = sessions.id))
                END
          WHERE id = $1";
+
+    SESSIONS_TO_REVIEW = "
+        SELECT id, review_at_ms FROM sessions WHERE review_at_ms IS NOT NULL
+         ORDER BY review_at_ms LIMIT $1";
+
+    /// Not when it has changed since it was looked at.
+    REVIEWED = "UPDATE sessions SET review_at_ms = NULL WHERE id = $1 AND review_at_ms = $2";
+
+    ACTIONS_OF_SESSION = select_action!("session_id = $1 ORDER BY asked_at_ms, id");
+
+    ACTION = select_action!("id = $1");
+
+    INSERT_ACTION = "
+        INSERT INTO actions (id, session_id, action, asked_by, cause, status, asked_at_ms,
+                             due_at_ms, attempts)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT (session_id, cause) DO NOTHING";
+
+    /// Actions whose time has come: planned ones, and those whose runner gave no sign of life.
+    /// The outer condition is not idle: see `CLAIM_ORPHANS`.
+    CLAIM_ACTIONS = "
+        UPDATE actions SET status = 'running', attempts = attempts + 1, due_at_ms = $2
+         WHERE id IN (SELECT id FROM actions
+                       WHERE due_at_ms <= $1 AND cause IS NOT NULL
+                         AND status IN ('due', 'running')
+                       ORDER BY due_at_ms LIMIT $3)
+           AND due_at_ms <= $1 AND status IN ('due', 'running')
+        RETURNING id";
+
+    /// What a webhook confirmed meanwhile stays confirmed.
+    ANSWER_ACTION = "
+        UPDATE actions
+           SET status = CASE WHEN status = 'running' THEN $2 ELSE status END,
+               due_at_ms = CASE WHEN status = 'running' THEN $3 ELSE due_at_ms END,
+               answered_at_ms = $4, answer = $5
+         WHERE id = $1
+        RETURNING session_id";
+
+    /// A stream was announced: whatever start was asked for has had its effect. By number too,
+    /// since a meeting that was asked for by number may be known under another name by now.
+    CONFIRM_STARTS = "
+        UPDATE actions SET status = 'confirmed', due_at_ms = NULL
+         WHERE action = 'start' AND status IN ('running', 'accepted', 'timed_out')
+           AND session_id IN (SELECT id FROM sessions
+                               WHERE id = $1 OR (meeting_id = $2 AND status <> 'ended'))
+        RETURNING session_id";
+
+    /// Starts that no webhook followed. A planned one that still runs belongs to its runner.
+    TIME_OUT_STARTS = "
+        UPDATE actions SET status = 'timed_out', due_at_ms = NULL
+         WHERE due_at_ms <= $1 AND action = 'start'
+           AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
+        RETURNING session_id";
+
+    DELIVERIES_OF_SESSION = "
+        SELECT deliveries.event, deliveries.event_ts_ms, deliveries.received_at_ms,
+               streams.ordinal, deliveries.effect
+          FROM deliveries JOIN streams ON streams.stream_id = deliveries.stream_id
+         WHERE streams.session_id = $1
+         ORDER BY deliveries.received_at_ms LIMIT $2";
+
+    /// Takes a key that is new or whose time is over.
+    TAKE_IDEMPOTENCY_KEY = "
+        INSERT INTO idempotency_keys (token, path, key, digest, expires_at_ms)
+        VALUES ($1, $2, $3, $4, $6)
+        ON CONFLICT (token, path, key) DO UPDATE
+           SET digest = excluded.digest, status = NULL, body = NULL,
+               expires_at_ms = excluded.expires_at_ms
+         WHERE idempotency_keys.expires_at_ms <= $5";
+
+    IDEMPOTENCY_KEY = "
+        SELECT digest, status, body FROM idempotency_keys
+         WHERE token = $1 AND path = $2 AND key = $3";
+
+    KEEP_ANSWER = "
+        UPDATE idempotency_keys SET status = $4, body = $5, expires_at_ms = $6
+         WHERE token = $1 AND path = $2 AND key = $3";
+
+    RELEASE_IDEMPOTENCY_KEY = "
+        DELETE FROM idempotency_keys
+         WHERE token = $1 AND path = $2 AND key = $3 AND status IS NULL";
+
+    PRUNE_IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE expires_at_ms <= $1";
 
     SESSION = select_session!("id = $1");
 
@@ -214,6 +384,135 @@ statements! {
          ORDER BY seq LIMIT $4";
 
     DELETE_PERSONAL_ENTRIES = "DELETE FROM entries WHERE stream_id = $1 AND personal = 1";
+
+    /// Finds or makes a user's installation, and keeps others from changing it until the
+    /// transaction ends. Its tokens follow.
+    UPSERT_INSTALLATION = "
+        INSERT INTO installations (id, account_id, user_id, display_name, email, scope,
+                                   api_base_url, status, tokens_at_ms, generation, created_at_ms,
+                                   updated_at_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'connected', $8, 0, $8, $8)
+        ON CONFLICT (account_id, user_id) DO UPDATE
+           SET display_name = excluded.display_name, email = excluded.email,
+               scope = excluded.scope, api_base_url = excluded.api_base_url,
+               status = 'connected'
+        RETURNING id";
+
+    /// Tokens of a new install: whatever was there before is dead at Zoom's.
+    SET_TOKENS = "
+        UPDATE installations
+           SET access_token = $2, refresh_token = $3, expires_at_ms = $4, tokens_at_ms = $5,
+               updated_at_ms = $5, generation = generation + 1, refresh_claim = NULL,
+               refresh_until_ms = NULL
+         WHERE id = $1";
+
+    /// Tokens of a refresh, unless others came in the meantime. A grant that was given up too
+    /// early is good again.
+    REPLACE_TOKENS = "
+        UPDATE installations
+           SET access_token = $3, refresh_token = $4, expires_at_ms = $5, tokens_at_ms = $6,
+               updated_at_ms = $6, generation = generation + 1, status = 'connected',
+               refresh_claim = NULL, refresh_until_ms = NULL
+         WHERE id = $1 AND generation = $2 AND status <> 'revoked'";
+
+    /// Who has the claim refreshes; a claim that ran out is free. The generation is the one that
+    /// was found stale: whoever comes after the refresh finds another.
+    CLAIM_REFRESH = "
+        UPDATE installations SET refresh_claim = $3, refresh_until_ms = $4
+         WHERE id = $1 AND generation = $2 AND status = 'connected'
+           AND (refresh_until_ms IS NULL OR refresh_until_ms <= $5)";
+
+    RELEASE_REFRESH = "
+        UPDATE installations SET refresh_claim = NULL, refresh_until_ms = NULL
+         WHERE id = $1 AND refresh_claim = $2";
+
+    GIVE_UP_GRANT = "
+        UPDATE installations
+           SET status = 'needs_reconnect', updated_at_ms = $3, refresh_claim = NULL,
+               refresh_until_ms = NULL
+         WHERE id = $1 AND generation = $2 AND status = 'connected'";
+
+    REVOKE_INSTALLATION = "
+        UPDATE installations
+           SET status = 'revoked', access_token = NULL, refresh_token = NULL,
+               expires_at_ms = NULL, display_name = NULL, email = NULL,
+               generation = generation + 1, updated_at_ms = $2, refresh_claim = NULL,
+               refresh_until_ms = NULL
+         WHERE id = $1 AND status <> 'revoked'";
+
+    INSTALLATION = select_installation!("id = $1");
+
+    INSTALLATIONS = select_installation!(
+        "(CAST($1 AS TEXT) IS NULL OR id < $1) ORDER BY id DESC LIMIT $2"
+    );
+
+    INSTALLATIONS_OF_USER = select_installation!(
+        "user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR account_id = $2)
+            AND status <> 'revoked' ORDER BY id"
+    );
+
+    /// The best one for a host (`$1`) or, behind it, for an account (`$2`): one that works before
+    /// one that does not, the host's before the account's, the newest tokens first.
+    FIND_INSTALLATION = select_installation!(
+        "(user_id = $1 OR account_id = $2) AND status <> 'revoked'
+         ORDER BY CASE WHEN status = 'connected' THEN 0 ELSE 1 END,
+                  CASE WHEN user_id = $1 THEN 0 ELSE 1 END, tokens_at_ms DESC, id
+         LIMIT 1"
+    );
+
+    /// Grants whose tokens are older than `$1`, oldest first.
+    IDLE_INSTALLATIONS = select_installation!(
+        "status = 'connected' AND refresh_token IS NOT NULL AND tokens_at_ms < $1
+         ORDER BY tokens_at_ms LIMIT $2"
+    );
+
+    /// Rows after `$1` with a text that the key behind the prefix `$2` (of `$3` characters) has
+    /// not sealed.
+    SEALED_OTHERWISE = select_installation!(
+        "id > $1 AND (substr(access_token, 1, CAST($3 AS INTEGER)) <> $2
+                      OR substr(refresh_token, 1, CAST($3 AS INTEGER)) <> $2)
+         ORDER BY id LIMIT $4"
+    );
+
+    /// Changes the seal and not the tokens, unless others came in the meantime.
+    RESEAL_TOKENS = "
+        UPDATE installations SET access_token = $3, refresh_token = $4
+         WHERE id = $1 AND generation = $2";
+
+    /// One row for the first who comes with this state.
+    USE_OAUTH_STATE = "
+        INSERT INTO oauth_states (id, expires_at_ms) VALUES ($1, $2)
+        ON CONFLICT (id) DO NOTHING";
+
+    PRUNE_OAUTH_STATES = "
+        DELETE FROM oauth_states
+         WHERE id IN (SELECT id FROM oauth_states WHERE expires_at_ms < $1 LIMIT $2)";
+
+    /// Locks a user's sessions, before their streams.
+    LOCK_SESSIONS_OF_OPERATOR = "
+        UPDATE sessions SET status = status WHERE operator_id = $1 RETURNING id";
+
+    /// Ends what still runs of a user as revoked (8): the runner deletes what comes late.
+    REVOKE_STREAMS_OF_OPERATOR = "
+        UPDATE streams
+           SET stop_seen_at_ms = COALESCE(stop_seen_at_ms, $2), stop_reason = 8
+         WHERE ended_at_ms IS NULL
+           AND session_id IN (SELECT id FROM sessions WHERE operator_id = $1)";
+
+    DELETE_ENTRIES_OF_OPERATOR = "
+        DELETE FROM entries
+         WHERE personal = 1
+           AND stream_id IN (SELECT streams.stream_id FROM streams
+                               JOIN sessions ON sessions.id = streams.session_id
+                              WHERE sessions.operator_id = $1)";
+
+    INSERT_AUDIT = "
+        INSERT INTO audit (id, at_ms, actor, action, subject, outcome, detail)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+
+    /// The newest first.
+    AUDIT = "
+        SELECT at_ms, actor, action, subject, outcome, detail FROM audit ORDER BY id DESC LIMIT $1";
 }
 
 /// Before the rows of a batch, `($1, $2, …), (…)`: stream_id, seq, kind, personal, at_ms, body.

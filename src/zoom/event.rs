@@ -6,8 +6,8 @@ use thiserror::Error;
 
 use super::signature::PlainToken;
 use crate::model::{
-    Announcement, Delivery, IdKey, Instance, Product, StreamId, StreamInterrupted, StreamStarted,
-    StreamStopped,
+    Announcement, Deauthorization, Delivery, IdKey, Instance, MeetingChange, MeetingChanged,
+    Product, StreamId, StreamInterrupted, StreamStarted, StreamStopped,
 };
 
 /// The longest event name, account, meeting or operator id that is kept, in bytes.
@@ -58,7 +58,10 @@ pub fn parse(raw: &[u8], received_at_ms: i64) -> Result<Event, EventError> {
     };
     let announcement = match rtms {
         Some((product, change)) => payload.announcement(product, change)?,
-        None => Announcement::Other,
+        None if event == "app_deauthorized" => payload.deauthorization()?,
+        None => meeting_event(&event)
+            .and_then(|(product, change)| payload.meeting(product, change))
+            .map_or(Announcement::Other, Announcement::Meeting),
     };
     Ok(Event::Delivery(Box::new(Delivery {
         digest: hex::encode(Sha256::digest(raw)),
@@ -93,6 +96,17 @@ fn rtms_event(name: &str) -> Option<(Product, Change)> {
         "rtms_interrupted" => Some((product, Change::Interrupted)),
         _ => None,
     }
+}
+
+/// Which meeting event a name means (section 13.7).
+fn meeting_event(name: &str) -> Option<(Product, MeetingChange)> {
+    Some(match name {
+        "meeting.started" => (Product::Meeting, MeetingChange::Started),
+        "meeting.ended" => (Product::Meeting, MeetingChange::Ended),
+        "webinar.started" => (Product::Webinar, MeetingChange::Started),
+        "webinar.ended" => (Product::Webinar, MeetingChange::Ended),
+        _ => return None,
+    })
 }
 
 /// The fields of an event, directly in `payload` or, as some texts show them, in `payload.object` (section 13.6).
@@ -148,6 +162,33 @@ impl<'a> Payload<'a> {
         })
     }
 
+    /// None when it does not say which meeting: kept like every event that changes nothing here.
+    fn meeting(&self, product: Product, change: MeetingChange) -> Option<MeetingChanged> {
+        let key = if product == Product::Webinar { IdKey::WebinarUuid } else { IdKey::MeetingUuid };
+        Some(MeetingChanged {
+            change,
+            instance: Instance::new(product, key, &self.optional("uuid")?).ok()?,
+            account_id: self.optional("account_id"),
+            meeting_id: self.optional("id"),
+            host_id: self.optional("host_id"),
+        })
+    }
+
+    /// Section 15.7. Older payloads say whether the user's data may be kept, as a text; newer ones do not.
+    fn deauthorization(&self) -> Result<Announcement, EventError> {
+        let user_id = self.optional("user_id");
+        let may_keep_data = match self.get("user_data_retention") {
+            Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
+            Some(other) => other == &Value::Bool(true),
+            None => false,
+        };
+        Ok(Announcement::Deauthorized(Deauthorization {
+            user_id: user_id.ok_or_else(|| wrong("payload.user_id", "must be a short text"))?,
+            account_id: self.optional("account_id"),
+            may_keep_data,
+        }))
+    }
+
     fn stream_id(&self) -> Result<StreamId, EventError> {
         self.optional("rtms_stream_id")
             .and_then(|id| StreamId::parse(&id).ok())
@@ -157,7 +198,7 @@ impl<'a> Payload<'a> {
     /// The conversation, under the key that Zoom's SDK prefers when several are given.
     fn instance(&self, product: Product) -> Result<Instance, EventError> {
         let under = |key: IdKey| Instance::new(product, key, &self.optional(key.as_str())?).ok();
-        IdKey::ALL.into_iter().find_map(under).ok_or_else(|| {
+        IdKey::ANNOUNCED.into_iter().find_map(under).ok_or_else(|| {
             let field = match product {
                 Product::Meeting => "payload.meeting_uuid",
                 Product::Webinar => "payload.webinar_uuid",
@@ -345,6 +386,25 @@ mod tests {
     }
 
     #[test]
+    fn a_meeting_that_began_or_ended_is_read_with_its_host() {
+        let object = json!({"id": 91_234_567_890_i64, "uuid": "4444AAA==", "host_id": "u1"});
+        for (event, product, change) in [
+            ("meeting.started", Product::Meeting, MeetingChange::Started),
+            ("webinar.ended", Product::Webinar, MeetingChange::Ended),
+        ] {
+            let body = start(event, json!({"account_id": "acc1", "object": object}));
+            let Announcement::Meeting(read) = delivery(&body).announcement else {
+                panic!("not a meeting event");
+            };
+            assert_eq!((read.change, read.instance.product), (change, product));
+            assert_eq!(read.instance.id(), "4444AAA==");
+            assert_eq!(read.meeting_id.as_deref(), Some("91234567890"));
+            assert_eq!(read.host_id.as_deref(), Some("u1"));
+            assert_eq!(read.account_id.as_deref(), Some("acc1"));
+        }
+    }
+
+    #[test]
     fn an_unknown_event_is_kept_whatever_its_payload() {
         for body in [
             json!({"event": "meeting.started", "payload": {"object": {"id": 5}}}),
@@ -355,6 +415,38 @@ mod tests {
             assert_eq!(delivery(&body).announcement, Announcement::Other);
         }
         assert_eq!(delivery(&json!({"event": "x"})).event_ts_ms, NOW_MS);
+    }
+
+    #[test]
+    fn a_deauthorization_is_read_in_every_form() {
+        let read = |payload| match delivery(&start("app_deauthorized", payload)).announcement {
+            Announcement::Deauthorized(gone) => gone,
+            other => panic!("{other:?}"),
+        };
+        let current = json!({"account_id": "acc1", "user_id": "u1", "signature": "x",
+            "deauthorization_time": "2026-06-17T13:52:28.632Z", "client_id": "demoClientId01"});
+        let gone = read(current.clone());
+        let expected = Deauthorization {
+            user_id: "u1".into(),
+            account_id: Some("acc1".into()),
+            may_keep_data: false,
+        };
+        assert_eq!(gone, expected);
+        assert_eq!(read(json!({ "object": current })), expected);
+        for (flag, keep) in [
+            (json!("true"), true),
+            (json!("True"), true),
+            (json!(true), true),
+            (json!("false"), false),
+            (json!(false), false),
+            (json!("perhaps"), false),
+            (json!(null), false),
+        ] {
+            let payload = json!({"user_id": "u1", "user_data_retention": flag});
+            assert_eq!(read(payload).may_keep_data, keep, "{flag}");
+        }
+        let nobody = start("app_deauthorized", json!({"account_id": "acc1"}));
+        assert_eq!(refused_field(&nobody), "payload.user_id");
     }
 
     #[test]

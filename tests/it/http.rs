@@ -5,5 +5,5 @@ pub mod client;
 mod events;
 mod hostile;
 mod limits;
-mod server;
+pub mod server;
 mod webhook;

@@ -1,7 +1,9 @@
 //! Everything from the outside: the store on both databases, the simulator, the daemon over real sockets.
 
+mod control;
 mod daemon;
 mod http;
+mod install;
 mod simulator;
 mod store;
 mod support;

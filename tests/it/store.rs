@@ -2,9 +2,10 @@
 
 mod deliveries;
 mod entries;
+mod installations;
 mod leases;
 mod opening;
 mod sessions;
 mod streams;
 mod walk;
-mod webhooks;
+pub mod webhooks;

@@ -56,7 +56,7 @@ async fn what_is_not_there_is_a_404_in_the_envelope() {
     }
     let answer = server.request("DELETE", "/api/v1/sdk/sessions", &[READER]).await;
     assert_eq!((answer.status, answer.code().as_str()), (405, "method_not_allowed"));
-    assert_eq!(answer.header("allow"), Some("GET,HEAD"));
+    assert_eq!(answer.header("allow"), Some("GET,HEAD,POST"));
 }
 
 #[tokio::test]

@@ -4,20 +4,32 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rtmsd::control::{self, AutoStart, Control, Policies};
 use rtmsd::http::auth::ApiTokens;
 use rtmsd::http::server::{Limits, serve};
-use rtmsd::http::{AppState, Counters, router};
+use rtmsd::http::{AppState, Counters, RateLimit, router};
 use rtmsd::hub::{Feed, Hub, WriterSettings};
 use rtmsd::model::{Outcome, StreamId, StreamRecord};
+use rtmsd::rtms::message::Medium;
+use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, Store};
+use rtmsd::tls::client_config;
+use rtmsd::zoom::Credentials;
+use rtmsd::zoom::api::Api;
+use rtmsd::zoom::client::ZoomClient;
+use rtmsd::zoom::install::Installer;
+use rtmsd::zoom::oauth::{self, OAuth};
+use rtmsd::zoom::retry::Pauses;
 use rtmsd::zoom::signature::WebhookKey;
+use rtmsd::zoom::token::{Configured, Tokens};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::client::{Answer, PATIENCE, exchange, head};
 
@@ -49,12 +61,50 @@ pub fn key() -> WebhookKey {
     WebhookKey::new(&Secret::new("demoSecretToken01".into()))
 }
 
+/// What a test may want otherwise.
+pub struct Wiring {
+    pub limits: Limits,
+    pub body_timeout: Duration,
+    pub now_ms: fn() -> i64,
+    pub requests_per_s: u32,
+    pub policies: Policies,
+    pub start_timeout: Duration,
+    pub pauses: Pauses,
+    /// Where Zoom's REST API is, and the token for it.
+    pub zoom: (String, Configured),
+}
+
+impl Default for Wiring {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            body_timeout: Duration::from_secs(10),
+            now_ms: || NOW_S * 1000,
+            requests_per_s: 100_000,
+            policies: Policies {
+                auto_start: AutoStart::Off,
+                auto_stop_after: None,
+                restarts: 0,
+                restart_after: Duration::ZERO,
+            },
+            start_timeout: Duration::from_secs(30),
+            pauses: Pauses::default(),
+            // Nobody listens there.
+            zoom: ("http://127.0.0.1:9".into(), Configured::None),
+        }
+    }
+}
+
 impl Server {
     pub async fn start() -> Self {
-        Self::start_with(Limits::default(), Duration::from_secs(10)).await
+        Self::wired(Wiring::default()).await
     }
 
     pub async fn start_with(limits: Limits, body_timeout: Duration) -> Self {
+        Self::wired(Wiring { limits, body_timeout, ..Wiring::default() }).await
+    }
+
+    pub async fn wired(wiring: Wiring) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let location = Location::Sqlite(folder.path().join("rtmsd.sqlite"));
         let (on_change, changes) = mpsc::channel(16);
@@ -64,19 +114,28 @@ impl Server {
             WriterSettings { batch_interval: Duration::from_millis(5), ..Default::default() };
         let (hub, writer) = Hub::new(store.clone(), SUBSCRIBERS, settings);
         let writing = tokio::spawn(writer.run());
+        let Wiring { limits, body_timeout, now_ms, .. } = wiring;
+        let (control, installer) = zoom_side(&store, &wiring);
         let state = Arc::new(AppState {
             store,
             hub,
-            api_tokens: ApiTokens::parse("reader:read-token:read,controller:control-token:control")
-                .expect("tokens"),
+            control,
+            api_tokens: ApiTokens::parse(
+                "reader:read-token:read,controller:control-token:control,boss:boss-token:admin",
+            )
+            .expect("tokens"),
+            rate_limit: RateLimit::new(wiring.requests_per_s),
             webhook_path: "/webhook".into(),
             webhook_key: key(),
             webhook_tolerance_s: 300,
+            installer,
+            is_https: true,
             body_timeout,
-            now_ms: || NOW_S * 1000,
+            now_ms,
             on_change,
             draining: CancellationToken::new(),
             counters: Arc::new(Counters::default()),
+            requests: TaskTracker::new(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -94,14 +153,19 @@ impl Server {
 
     /// Sends a webhook as Zoom does.
     pub async fn webhook(&self, body: &[u8]) -> Answer {
-        let signature = key().sign(NOW_S, body);
-        self.post(body, &[signed_at(&NOW_S.to_string()), ("x-zm-signature", &signature)]).await
+        let now_s = (self.state.now_ms)() / 1000;
+        let signature = key().sign(now_s, body);
+        self.post(body, &[signed_at(&now_s.to_string()), ("x-zm-signature", &signature)]).await
     }
 
     pub async fn post(&self, body: &[u8], headers: &[(&str, &str)]) -> Answer {
+        self.post_to("/webhook", body, headers).await
+    }
+
+    pub async fn post_to(&self, path: &str, body: &[u8], headers: &[(&str, &str)]) -> Answer {
         let length = body.len().to_string();
         let headers = [headers, &[("content-length", &length)]].concat();
-        let mut request = head("POST", "/webhook", &headers);
+        let mut request = head("POST", path, &headers);
         request.extend_from_slice(body);
         exchange(self.address, &request).await
     }
@@ -140,15 +204,16 @@ impl Server {
     /// Ends a stream because the meeting is over, with everything that was noted stored.
     pub async fn end_stream(&self, meeting: &str, stream: &StreamRecord) {
         self.state.hub.flush().await;
+        let now_ms = (self.state.now_ms)();
         let body = json!({
             "event": "meeting.rtms_stopped",
-            "event_ts": NOW_S * 1000,
+            "event_ts": now_ms,
             "payload": {"meeting_uuid": meeting, "rtms_stream_id": stream.stream_id, "stop_reason": 6},
         });
         assert_eq!(self.webhook(body.to_string().as_bytes()).await.status, 200);
         let store = &self.state.store;
         let (id, generation) = (&stream.stream_id, stream.generation);
-        let ended = store.finish_stream(id, generation, Outcome::Stopped, Some(6), NOW_S * 1000);
+        let ended = store.finish_stream(id, generation, Outcome::Stopped, Some(6), now_ms);
         let last_entry = ended.await.expect("the store works").expect("the stream lived");
         self.state.hub.publish(vec![last_entry]);
     }
@@ -162,6 +227,34 @@ impl Server {
             .expect("it stops")
             .expect("no panic");
     }
+}
+
+/// What asks Zoom for things.
+pub fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Installer) {
+    let (api_base_url, configured) = wiring.zoom.clone();
+    let client = Credentials { id: "demoClientId01".into(), secret: Secret::new("demo".into()) };
+    let settings = oauth::Settings {
+        oauth_base_url: api_base_url.clone(),
+        api_base_url,
+        api_is_fixed: true,
+        client,
+        redirect_url: "https://rtmsd.test/api/v1/zoom/oauth/callback".into(),
+    };
+    let zoom = ZoomClient::new(&client_config(None).expect("TLS"));
+    let oauth = OAuth::new(zoom.clone(), settings);
+    let ring = KeyRing::parse(&"07".repeat(32)).expect("a key");
+    let clock = rtmsd::clock::now_ms;
+    let tokens = Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock);
+    let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock);
+    let api = Api::new(zoom, tokens, "demoClientId01".into(), wiring.pauses.clone());
+    let settings = control::Settings {
+        policies: wiring.policies.clone(),
+        start_timeout: wiring.start_timeout,
+        look_every: Duration::from_millis(20),
+        media: vec![Medium::Transcript],
+        now_ms: wiring.now_ms,
+    };
+    (Arc::new(Control::new(store.clone(), api, settings)), installer)
 }
 
 pub fn signed_at(timestamp: &str) -> (&'static str, &str) {

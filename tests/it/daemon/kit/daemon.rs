@@ -41,6 +41,10 @@ impl Home {
             ("ZOOM_CLIENT_ID", "demoClientId01"),
             ("ZOOM_CLIENT_SECRET", "demoClientSecret01"),
             ("ZOOM_SECRET_TOKEN", "demoSecretToken01"),
+            (
+                "TOKEN_ENCRYPTION_KEYS",
+                "4242424242424242424242424242424242424242424242424242424242424242",
+            ),
             ("API_TOKENS", &format!("tests:{API_TOKEN}:read")),
             ("RTMS_ALLOWED_HOSTS", "127.0.0.1,localhost"),
             ("RTMS_ALLOW_WS", "true"),

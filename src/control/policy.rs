@@ -1,0 +1,173 @@
+//! What may be asked of Zoom, and what is asked without anybody asking us (pure).
+
+use std::time::Duration;
+
+use crate::model::{
+    Action, ActionId, ActionStatus, Outcome, Planned, SessionStatus, Standing, StreamRecord,
+    StreamStatus,
+};
+
+/// A stream that lived so long was stable: its end is a first one again.
+const STABLE_MS: i64 = 5 * 60 * 1000;
+/// The wait before a restart grows by this factor.
+const RESTART_GROWTH: i64 = 3;
+
+/// What the daemon asks of Zoom by itself.
+#[derive(Debug, Clone)]
+pub struct Policies {
+    pub auto_start: AutoStart,
+    /// From a stream's announcement.
+    pub auto_stop_after: Option<Duration>,
+    /// How often in a row a stream that ended for a technical reason is asked for again.
+    pub restarts: u32,
+    /// Before the first restart; later ones wait longer.
+    pub restart_after: Duration,
+}
+
+/// For which meetings a stream is asked for when they begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AutoStart {
+    Off,
+    All,
+    /// Of these hosts, by their Zoom user ids.
+    Hosts(Vec<String>),
+}
+
+/// Why an action is not asked of Zoom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// What a start would bring is there.
+    AlreadyLive,
+    /// A start was asked for, and its stream may still come.
+    AlreadyRequested,
+    AlreadyPaused,
+    NoStream,
+    SessionEnded,
+    /// Zoom takes a meeting's number, and nobody has told it.
+    NumberUnknown,
+}
+
+/// Whether Zoom may be asked now. `own` is the action itself, if it is in the standing.
+pub fn admit(action: Action, standing: &Standing, own: Option<ActionId>) -> Result<(), Refusal> {
+    let stream = living(standing);
+    let is_start_pending = standing.actions.iter().any(|other| {
+        other.action == Action::Start
+            && matches!(other.status, ActionStatus::Running | ActionStatus::Accepted)
+            && Some(other.id) != own
+    });
+    match (action, stream) {
+        (Action::Start, Some(_)) => Err(Refusal::AlreadyLive),
+        (Action::Start, None) if is_start_pending => Err(Refusal::AlreadyRequested),
+        (Action::Pause, Some(stream)) if stream.status == StreamStatus::Paused => {
+            Err(Refusal::AlreadyPaused)
+        }
+        (Action::Start, None) if standing.session.status == SessionStatus::Ended => {
+            Err(Refusal::SessionEnded)
+        }
+        (Action::Stop, None) if is_start_pending => number_known(standing),
+        (Action::Stop | Action::Pause | Action::Resume, None) => Err(Refusal::NoStream),
+        _ => number_known(standing),
+    }
+}
+
+fn number_known(standing: &Standing) -> Result<(), Refusal> {
+    standing.session.target().map(drop).ok_or(Refusal::NumberUnknown)
+}
+
+/// The stream that goes on, if one does.
+pub fn living(standing: &Standing) -> Option<&StreamRecord> {
+    let goes_on =
+        |stream: &&StreamRecord| stream.ended_at_ms.is_none() && stream.stop_seen_at_ms.is_none();
+    standing.streams.iter().rev().find(goes_on)
+}
+
+/// What the policies want done about a session. The same standing gives the same plans.
+pub fn plans(standing: &Standing, policies: &Policies) -> Vec<Planned> {
+    if standing.session.meeting_ended_at_ms.is_some() {
+        return Vec::new();
+    }
+    let plans = [
+        auto_start(standing, policies),
+        auto_stop(standing, policies),
+        restart(standing, policies),
+    ];
+    plans.into_iter().flatten().collect()
+}
+
+fn auto_start(standing: &Standing, policies: &Policies) -> Option<Planned> {
+    let session = &standing.session;
+    let is_wanted = match (&policies.auto_start, &session.host_id) {
+        (AutoStart::Off, _) | (AutoStart::Hosts(_), None) => false,
+        (AutoStart::All, _) => true,
+        (AutoStart::Hosts(hosts), Some(host)) => hosts.contains(host),
+    };
+    let began_at_ms = session.meeting_started_at_ms?;
+    (is_wanted && standing.streams.is_empty()).then(|| Planned {
+        action: Action::Start,
+        asked_by: "auto_start",
+        cause: "auto_start".to_owned(),
+        due_at_ms: began_at_ms,
+    })
+}
+
+fn auto_stop(standing: &Standing, policies: &Policies) -> Option<Planned> {
+    let after = policies.auto_stop_after?;
+    let stream = living(standing)?;
+    Some(Planned {
+        action: Action::Stop,
+        asked_by: "auto_stop",
+        cause: format!("auto_stop:{}", stream.stream_id),
+        due_at_ms: stream.created_at_ms.saturating_add(ms(after)),
+    })
+}
+
+/// After a technical end (section 12.3): bounded, each time later, and not when somebody asked for the end.
+fn restart(standing: &Standing, policies: &Policies) -> Option<Planned> {
+    let last = standing.streams.last()?;
+    let ended_at_ms = last.ended_at_ms?;
+    let is_over = standing.session.status == SessionStatus::Ended;
+    if is_over || !is_technical_end(last) || living(standing).is_some() {
+        return None;
+    }
+    let stop_was_asked = standing.actions.iter().any(|action| {
+        action.action == Action::Stop
+            && action.asked_at_ms >= last.created_at_ms
+            && !matches!(
+                action.status,
+                ActionStatus::Refused | ActionStatus::Skipped | ActionStatus::Due
+            )
+    });
+    let in_a_row = standing.streams.iter().rev().take_while(|stream| died_young(stream)).count();
+    let restarts = u32::try_from(in_a_row.saturating_sub(1)).unwrap_or(u32::MAX);
+    if stop_was_asked || restarts >= policies.restarts {
+        return None;
+    }
+    let factor = RESTART_GROWTH.saturating_pow(restarts);
+    let wait_ms = ms(policies.restart_after).saturating_mul(factor);
+    Some(Planned {
+        action: Action::Start,
+        asked_by: "restart",
+        cause: format!("restart:{}", last.stream_id),
+        due_at_ms: ended_at_ms.saturating_add(wait_ms),
+    })
+}
+
+fn died_young(stream: &StreamRecord) -> bool {
+    let lived_ms = stream.ended_at_ms.map(|ended| ended.saturating_sub(stream.created_at_ms));
+    is_technical_end(stream) && lived_ms.is_some_and(|lived| lived < STABLE_MS)
+}
+
+/// Neither people nor Zoom's rules ended it. Not 18, an authentication failure: the same credentials would fail again.
+fn is_technical_end(stream: &StreamRecord) -> bool {
+    match stream.stop_reason {
+        Some(reason) => matches!(reason, 10..=17 | 19 | 24),
+        None => matches!(stream.outcome, Some(Outcome::WindowExpired | Outcome::Gone)),
+    }
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

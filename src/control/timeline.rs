@@ -1,0 +1,200 @@
+//! What happened to a session, in order, and what did not (pure).
+
+mod missing;
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+pub use missing::Missing;
+
+use crate::model::{
+    ActionRecord, ActionStatus, Entry, EntryBody, EntryKind, Session, Standing, StreamRecord, Tally,
+};
+use crate::rtms::message::Medium;
+use crate::store::DeliveryBrief;
+use crate::zoom::stop_reason;
+
+/// No more webhooks and entries than this are told about.
+pub const MAX_DELIVERIES: u32 = 500;
+pub const MAX_ENTRIES: u32 = 1000;
+
+/// The entries that tell how a stream fared; not what people said.
+pub const KINDS: [EntryKind; 9] = [
+    EntryKind::FirstPacket,
+    EntryKind::StreamState,
+    EntryKind::SessionState,
+    EntryKind::LinkUp,
+    EntryKind::LinkDown,
+    EntryKind::Moved,
+    EntryKind::PickedUp,
+    EntryKind::EntriesLost,
+    EntryKind::Ended,
+];
+
+/// The answer to "why is there no stream?".
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timeline {
+    pub session: Session,
+    /// In order of time.
+    pub moments: Vec<Moment>,
+    /// What should have happened and did not.
+    pub missing: Vec<Missing>,
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// What it was, for programs.
+    pub what: &'static str,
+    /// Which stream of the session it is about, from 1.
+    pub stream: Option<u32>,
+    /// The rest, for people.
+    pub detail: String,
+}
+
+/// Tells a session's story from its rows. `media` is what every stream asks for.
+pub fn tell(
+    standing: &Standing,
+    deliveries: &[DeliveryBrief],
+    entries: &[Entry],
+    media: &[Medium],
+) -> Timeline {
+    let mut moments = of_session(&standing.session);
+    moments.extend(standing.actions.iter().flat_map(of_action));
+    moments.extend(deliveries.iter().map(of_delivery));
+    moments.extend(entries.iter().filter_map(of_entry));
+    moments.extend(standing.streams.iter().flat_map(of_stream));
+    moments.sort_by_key(|moment| moment.at_ms);
+    let missing = missing::find(standing, entries, media);
+    Timeline { session: standing.session.clone(), moments, missing }
+}
+
+fn moment(
+    at_ms: i64,
+    what: &'static str,
+    stream: Option<u32>,
+    detail: impl Into<String>,
+) -> Moment {
+    Moment { at_ms, what, stream, detail: detail.into() }
+}
+
+fn of_session(session: &Session) -> Vec<Moment> {
+    let created =
+        moment(session.created_at_ms, "session_created", None, "known to us from here on");
+    let started = session
+        .meeting_started_at_ms
+        .map(|at_ms| moment(at_ms, "meeting_started", None, "Zoom's webhook said so"));
+    let ended = session
+        .meeting_ended_at_ms
+        .map(|at_ms| moment(at_ms, "meeting_ended", None, "Zoom's webhook said so"));
+    [Some(created), started, ended].into_iter().flatten().collect()
+}
+
+fn of_action(action: &ActionRecord) -> Vec<Moment> {
+    let what = action.action.as_str();
+    let asked = moment(
+        action.asked_at_ms,
+        "asked",
+        None,
+        format!("{what} asked for by {}", action.asked_by),
+    );
+    let answered = action.answered_at_ms.map(|at_ms| of_answer(action, at_ms));
+    [Some(asked), answered].into_iter().flatten().collect()
+}
+
+fn of_answer(action: &ActionRecord, at_ms: i64) -> Moment {
+    let action_name = action.action.as_str();
+    let Some(answer) = &action.answer else {
+        return moment(at_ms, "zoom_answered", None, action_name);
+    };
+    let mut detail = match &answer.code {
+        None if action.status == ActionStatus::Skipped => format!("{action_name} not needed"),
+        None => format!("{action_name} accepted"),
+        Some(code) => format!("{action_name} refused: {code}"),
+    };
+    if let Some(advice) = &answer.detail {
+        let _ = write!(detail, " ({advice})");
+    }
+    if let Some(zoom) = &answer.zoom {
+        let _ = write!(detail, "; Zoom: HTTP {}", zoom.status);
+        if let Some(code) = zoom.code {
+            let _ = write!(detail, ", code {code}");
+        }
+        if let Some(message) = &zoom.message {
+            let _ = write!(detail, ", {message:?}");
+        }
+        if let Some(id) = &zoom.tracking_id {
+            let _ = write!(detail, ", tracking id {id}");
+        }
+    }
+    if action.status == ActionStatus::Due {
+        detail.push_str("; it will be tried again");
+    }
+    let what = if answer.zoom.is_some() { "zoom_answered" } else { "zoom_not_asked" };
+    moment(at_ms, what, None, detail)
+}
+
+fn of_delivery(delivery: &DeliveryBrief) -> Moment {
+    let late_ms = delivery.received_at_ms.saturating_sub(delivery.event_ts_ms);
+    let mut detail = format!("{}, {late_ms} ms after the event", delivery.event);
+    if delivery.effect == "none" {
+        detail.push_str("; it changed nothing");
+    }
+    let stream = u32::try_from(delivery.ordinal).ok();
+    moment(delivery.received_at_ms, "webhook", stream, detail)
+}
+
+fn of_entry(entry: &Entry) -> Option<Moment> {
+    let (what, detail) = match &entry.body {
+        EntryBody::FirstPacket {} => ("first_packet", "Zoom's clock of the stream begins".into()),
+        EntryBody::StreamState { state, reason } => {
+            ("stream_state", format!("{state}{}", because(*reason)))
+        }
+        EntryBody::SessionState { state, reason, .. } => {
+            ("session_state", format!("{state}{}", because(*reason)))
+        }
+        EntryBody::LinkUp { link } => ("link_up", format!("{link}: handshake done")),
+        EntryBody::LinkDown { link, cause } => ("link_down", format!("{link}: {cause}")),
+        EntryBody::Moved {} => ("moved", "Zoom announced the stream at another server".into()),
+        EntryBody::PickedUp {} => ("picked_up", "a daemon took the stream up again".into()),
+        EntryBody::EntriesLost { count } => ("entries_lost", format!("{count} entries")),
+        EntryBody::Ended { outcome, reason } => ("ended", format!("{outcome}{}", because(*reason))),
+        _ => return None,
+    };
+    Some(moment(entry.at_ms, what, Some(entry.stream_ordinal), detail))
+}
+
+fn because(reason: Option<i64>) -> String {
+    match reason.map(|reason| (reason, stop_reason::name(reason))) {
+        None => String::new(),
+        Some((reason, None)) => format!(", reason {reason}"),
+        Some((reason, Some(name))) => format!(", reason {reason} ({name})"),
+    }
+}
+
+/// The first frame of each medium; and the end, where no entry tells it.
+fn of_stream(stream: &StreamRecord) -> Vec<Moment> {
+    let first = |(medium, first_ms): (Medium, Option<i64>)| {
+        let detail = medium.as_str();
+        Some(moment(first_ms?, "first_frame", Some(stream.ordinal), detail))
+    };
+    let mut moments: Vec<Moment> = firsts(&stream.tally).into_iter().filter_map(first).collect();
+    if let (Some(at_ms), Some(outcome)) = (stream.ended_at_ms, stream.outcome) {
+        let detail = format!("{}{}", outcome.as_str(), because(stream.stop_reason));
+        moments.push(moment(at_ms, "stream_closed", Some(stream.ordinal), detail));
+    }
+    moments
+}
+
+fn firsts(tally: &Tally) -> [(Medium, Option<i64>); 5] {
+    [
+        (Medium::Audio, tally.audio.first_ms),
+        (Medium::Video, tally.video.first_ms),
+        (Medium::Share, tally.share.first_ms),
+        (Medium::Transcript, tally.transcript.first_ms),
+        (Medium::Chat, tally.chat.first_ms),
+    ]
+}

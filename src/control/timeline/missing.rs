@@ -1,0 +1,111 @@
+//! What should have happened and did not, with its likely causes.
+
+use serde::Serialize;
+
+use super::firsts;
+use crate::model::{
+    Action, ActionRecord, ActionStatus, Entry, EntryBody, Outcome, SessionStatus, Standing,
+    StreamRecord,
+};
+use crate::rtms::message::Medium;
+
+/// Something that should have happened and did not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    pub what: String,
+    /// The likeliest first.
+    pub likely_causes: Vec<&'static str>,
+}
+
+const NOBODY_ASKED: [&str; 3] = [
+    "RTMS_AUTO_START is off or does not list this host, and no program asked for a start",
+    "the app is not set to start by itself in the Zoom account's settings",
+    "the webhook meeting.started is not subscribed, so that RTMS_AUTO_START does not see the meeting",
+];
+
+const NO_WEBHOOK: [&str; 4] = [
+    "the event subscription of the Zoom app lacks meeting.rtms_started (or the product's own event)",
+    "the webhook URL in the Zoom app is another one, or Zoom could not reach it: see its webhook logs",
+    "the participant whom the app runs for had not joined, or had declined to share content",
+    "the account's concurrency limit is reached: look for the webhook rtms.concurrency_limited",
+];
+
+const NO_SIGNALING: [&str; 3] = [
+    "the client id or secret is not that of the app whose stream it is: the handshake is refused",
+    "a firewall keeps this host from Zoom's servers",
+    "the start webhook came so late that the stream was gone",
+];
+
+const URL_REFUSED: [&str; 1] =
+    ["RTMS_ALLOWED_HOSTS does not have the host that Zoom announced in server_urls"];
+
+const REFUSED: [&str; 2] = [
+    "the client id or secret is not that of the app whose stream it is",
+    "the app lacks the scope for a medium in MEDIA_TYPES",
+];
+
+pub(super) fn find(standing: &Standing, entries: &[Entry], media: &[Medium]) -> Vec<Missing> {
+    let mut missing: Vec<Missing> = standing.actions.iter().filter_map(unanswered).collect();
+    if standing.streams.is_empty() && standing.actions.is_empty() && is_open(standing) {
+        missing.push(Missing {
+            what: "no stream was asked for, and none was announced".into(),
+            likely_causes: NOBODY_ASKED.to_vec(),
+        });
+    }
+    for stream in &standing.streams {
+        missing.extend(of_stream(stream, entries, media));
+    }
+    missing
+}
+
+fn is_open(standing: &Standing) -> bool {
+    standing.session.status != SessionStatus::Ended
+}
+
+fn unanswered(action: &ActionRecord) -> Option<Missing> {
+    let is_late = action.action == Action::Start && action.status == ActionStatus::TimedOut;
+    is_late.then(|| Missing {
+        what: format!("no stream was announced after the start that {} asked for", action.asked_by),
+        likely_causes: NO_WEBHOOK.to_vec(),
+    })
+}
+
+fn of_stream(stream: &StreamRecord, entries: &[Entry], media: &[Medium]) -> Vec<Missing> {
+    let own = |entry: &&Entry| entry.stream_ordinal == stream.ordinal;
+    let mut links_up = entries.iter().filter(own).filter_map(|entry| match &entry.body {
+        EntryBody::LinkUp { link } => Some(&**link),
+        _ => None,
+    });
+    let n = stream.ordinal;
+    if links_up.next().is_none() {
+        let causes = match stream.outcome {
+            Some(Outcome::UrlRefused) => &URL_REFUSED[..],
+            Some(Outcome::Refused) => &REFUSED,
+            _ => &NO_SIGNALING,
+        };
+        let what = format!("stream {n} was announced and never joined");
+        return vec![Missing { what, likely_causes: causes.to_vec() }];
+    }
+    firsts(&stream.tally)
+        .into_iter()
+        .filter(|(medium, first_ms)| media.contains(medium) && first_ms.is_none())
+        .map(|(medium, _)| Missing {
+            what: format!("stream {n} had no {}", medium.as_str()),
+            likely_causes: vec![
+                silence(medium),
+                "the stream is paused, or its medium's link is down",
+            ],
+        })
+        .collect()
+}
+
+/// Why a medium may be silent although it was joined.
+fn silence(medium: Medium) -> &'static str {
+    match medium {
+        Medium::Audio => "nobody has spoken, or everybody is muted",
+        Medium::Video => "no camera is on, or no participant was chosen",
+        Medium::Share => "nobody shares a screen",
+        Medium::Transcript => "nobody has spoken, or captions are not available in this account",
+        Medium::Chat => "nobody has written",
+    }
+}

@@ -1,0 +1,146 @@
+//! The background half: looks at sessions that changed, takes up what is due, gives up what is late.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::{Control, ms, policy};
+use crate::model::{ActionRecord, ActionStatus, Answer};
+use crate::store::StoreError;
+use crate::zoom::api::{CallError, LONGEST_CALL};
+use crate::zoom::token::TokenError;
+
+/// How many sessions are looked at in one go.
+const REVIEWS_AT_ONCE: u32 = 100;
+/// How many requests to Zoom run at once.
+const ACTIONS_AT_ONCE: usize = 16;
+/// A planned action is taken up this often, whatever the reason: refusals that may pass, and crashes.
+const MAX_ATTEMPTS: u32 = 4;
+/// Before the second attempt; each later one waits twice as long.
+const RETRY_AFTER: Duration = Duration::from_secs(15);
+
+impl Control {
+    /// Runs until the stop. What is under way then is left to whoever takes it up when its lease has ended.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut look = interval(self.settings.look_every);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut running = JoinSet::new();
+        let mut store_is_away = false;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = running.join_next(), if !running.is_empty() => {
+                    if ended.is_err() {
+                        tracing::error!("a planned action panicked; it is taken up again");
+                    }
+                }
+                () = self.changed.notified() => {}
+                _ = look.tick() => {}
+            }
+            let looked = self.look_once(&mut running).await;
+            if let Err(error) = &looked
+                && !store_is_away
+            {
+                tracing::warn!(%error, "planned actions wait: the store does not answer");
+            }
+            store_is_away = looked.is_err();
+        }
+    }
+
+    async fn look_once(self: &Arc<Self>, running: &mut JoinSet<()>) -> Result<(), StoreError> {
+        let now_ms = (self.settings.now_ms)();
+        self.review(now_ms).await?;
+        for session_id in self.store.time_out_starts(now_ms).await? {
+            tracing::warn!(%session_id, "no stream followed a start in time; see the timeline");
+        }
+        let room = ACTIONS_AT_ONCE.saturating_sub(running.len());
+        let limit = u32::try_from(room).unwrap_or(0);
+        if limit > 0 {
+            let lease_ms = ms(LONGEST_CALL) * 2;
+            for action in self.store.claim_actions(now_ms, lease_ms, limit).await? {
+                running.spawn(Arc::clone(self).carry_out(action));
+            }
+        }
+        Ok(())
+    }
+
+    /// Plans what the policies want about the sessions that have changed.
+    async fn review(&self, now_ms: i64) -> Result<(), StoreError> {
+        for (id, mark) in self.store.sessions_to_review(REVIEWS_AT_ONCE).await? {
+            let Some(standing) = self.store.standing(id).await? else { continue };
+            let plans = policy::plans(&standing, &self.settings.policies);
+            self.store.reviewed(id, mark, &plans, now_ms).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(self: Arc<Self>, action: ActionRecord) {
+        let (session_id, what) = (action.session_id, action.action.as_str());
+        match self.try_carry_out(&action).await {
+            Ok((status, answer)) => tracing::info!(
+                %session_id,
+                action = what,
+                asked_by = action.asked_by,
+                status = status.as_str(),
+                code = answer.code,
+                "planned action"
+            ),
+            Err(error) => {
+                tracing::warn!(%session_id, action = what, %error, "a planned action is not recorded");
+            }
+        }
+    }
+
+    async fn try_carry_out(
+        &self,
+        action: &ActionRecord,
+    ) -> Result<(ActionStatus, Answer), StoreError> {
+        let standing = self.store.standing(action.session_id).await?;
+        let admitted = standing
+            .as_ref()
+            .filter(|standing| policy::admit(action.action, standing, Some(action.id)).is_ok());
+        let (status, due_at_ms, answer) = match admitted {
+            None => (ActionStatus::Skipped, None, noted("its reason had gone")),
+            // Only crashes in the middle come so far.
+            Some(_) if action.attempts > MAX_ATTEMPTS => {
+                (ActionStatus::Refused, None, noted("it was taken up too often without an end"))
+            }
+            Some(standing) => {
+                let asked = self.ask(standing, action.action).await;
+                let (status, due_at_ms) = match &asked {
+                    Ok(_) => self.accepted(action.action),
+                    Err(error) => self.after_refusal(action, error),
+                };
+                (status, due_at_ms, super::answer(&asked))
+            }
+        };
+        let now_ms = (self.settings.now_ms)();
+        self.store.answer_action(action.id, status, due_at_ms, &answer, now_ms).await?;
+        Ok((status, answer))
+    }
+
+    fn after_refusal(
+        &self,
+        action: &ActionRecord,
+        error: &CallError,
+    ) -> (ActionStatus, Option<i64>) {
+        let may_pass = match error {
+            CallError::Zoom(error) => error.problem.is_retryable(),
+            CallError::Token(error) => {
+                matches!(error, TokenError::Unavailable(..) | TokenError::Store(_))
+            }
+        };
+        if !may_pass || action.attempts >= MAX_ATTEMPTS {
+            return (ActionStatus::Refused, None);
+        }
+        let wait_ms = ms(RETRY_AFTER) << action.attempts.saturating_sub(1).min(MAX_ATTEMPTS);
+        (ActionStatus::Due, Some((self.settings.now_ms)() + wait_ms))
+    }
+}
+
+fn noted(detail: &str) -> Answer {
+    Answer { code: None, detail: Some(detail.to_owned()), zoom: None }
+}

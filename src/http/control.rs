@@ -1,0 +1,213 @@
+//! `POST /api/v1/sdk/sessions`, `…/{id}/rtms/start|stop|pause|resume`, `GET …/{id}/timeline`.
+
+mod new_session;
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::AppState;
+use super::auth::Caller;
+use super::envelope::{rfc3339, success, success_as};
+use super::error::ApiError;
+use super::params::SessionPath;
+use super::refused;
+use super::sessions::SessionView;
+use crate::control::{ControlError, Moment, Refusal, Requested};
+use crate::model::{Action, AuditRow, Metadata, Session, SessionId, SessionStatus};
+
+/// Makes a session, or finds the one that is the same: 201 or 200.
+pub async fn create(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let new = new_session::parse(&body)?;
+    let made = state.control.create(&new).await?;
+    audit(&state, &caller, "session.create", made.session.id, "ok").await;
+    let data = json!({ "session": SessionView::of(&made.session) });
+    Ok(match made.is_new {
+        true => success_as(StatusCode::CREATED, "session created", data),
+        false => success("session known already", data),
+    })
+}
+
+pub async fn start(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    request(&state, id, Action::Start, &caller).await
+}
+
+pub async fn stop(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    request(&state, id, Action::Stop, &caller).await
+}
+
+pub async fn pause(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    request(&state, id, Action::Pause, &caller).await
+}
+
+pub async fn resume(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    request(&state, id, Action::Resume, &caller).await
+}
+
+/// 202 when Zoom said yes, 200 when there is nothing to ask.
+async fn request(
+    state: &AppState,
+    id: SessionId,
+    action: Action,
+    caller: &Caller,
+) -> Result<Response, ApiError> {
+    let asked = state.control.request(id, action, &format!("api:{}", caller.name)).await;
+    audit(
+        state,
+        caller,
+        audit_name(action),
+        id,
+        asked.as_ref().map_or_else(refused::code, |_| "ok"),
+    )
+    .await;
+    match asked {
+        Ok(requested) => Ok(accepted(action, &requested)),
+        Err(ControlError::Refused(refusal, session)) if is_done(refusal) => {
+            let data = json!({ "session": Brief::of(&session, session.status), "zoom": null });
+            Ok(success(done_message(refusal), data))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn audit_name(action: Action) -> &'static str {
+    match action {
+        Action::Start => "rtms.start",
+        Action::Stop => "rtms.stop",
+        Action::Pause => "rtms.pause",
+        Action::Resume => "rtms.resume",
+    }
+}
+
+/// What is done is done: without its row it is not undone, but it is logged.
+async fn audit(
+    state: &AppState,
+    caller: &Caller,
+    action: &'static str,
+    id: SessionId,
+    outcome: &str,
+) {
+    let row = AuditRow {
+        at_ms: (state.now_ms)(),
+        actor: caller.name.to_string(),
+        action,
+        subject: id.to_string(),
+        outcome: outcome.to_owned(),
+        detail: json!({}),
+    };
+    if let Err(error) = state.store.audit(&row).await {
+        tracing::error!(actor = row.actor, action, session_id = %id, outcome, %error, "an act is not in the audit trail");
+    }
+}
+
+fn is_done(refusal: Refusal) -> bool {
+    matches!(refusal, Refusal::AlreadyLive | Refusal::AlreadyRequested | Refusal::AlreadyPaused)
+}
+
+fn done_message(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::AlreadyRequested => "Zoom RTMS start was requested already",
+        Refusal::AlreadyPaused => "Zoom RTMS is paused already",
+        _ => "Zoom RTMS is live already",
+    }
+}
+
+fn accepted(action: Action, requested: &Requested) -> Response {
+    let session = &requested.session;
+    let status = match action {
+        Action::Start => SessionStatus::RtmsStartRequested,
+        _ => session.status,
+    };
+    let zoom = ZoomView {
+        action,
+        meeting_id: session.target(),
+        zoom_status_code: requested.accepted.status,
+        zoom_response: requested.accepted.body.as_ref(),
+    };
+    let message = format!("Zoom RTMS {} requested", action.as_str());
+    let data = json!({ "session": Brief::of(session, status), "zoom": zoom });
+    success_as(StatusCode::ACCEPTED, &message, data)
+}
+
+/// A session as the answers to actions show it.
+#[derive(Serialize)]
+struct Brief<'a> {
+    id: SessionId,
+    platform: &'static str,
+    meeting_id: Option<&'a str>,
+    status: SessionStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Metadata>,
+}
+
+impl<'a> Brief<'a> {
+    fn of(session: &'a Session, status: SessionStatus) -> Self {
+        Self {
+            id: session.id,
+            platform: "zoom",
+            meeting_id: session.target(),
+            status,
+            metadata: session.metadata.as_ref(),
+        }
+    }
+}
+
+/// What Zoom was asked, and said.
+#[derive(Serialize)]
+struct ZoomView<'a> {
+    action: Action,
+    meeting_id: Option<&'a str>,
+    zoom_status_code: u16,
+    zoom_response: Option<&'a Value>,
+}
+
+/// What happened to a session, in order, and what did not.
+pub async fn timeline(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+) -> Result<Response, ApiError> {
+    let timeline = state.control.timeline(id).await?.ok_or(ApiError::UnknownSession)?;
+    let moments: Vec<_> = timeline.moments.iter().map(MomentView::of).collect();
+    let session = SessionView::of(&timeline.session);
+    let data = json!({ "session": session, "moments": moments, "missing": timeline.missing });
+    Ok(success("timeline", data))
+}
+
+#[derive(Serialize)]
+struct MomentView<'a> {
+    at: Option<String>,
+    #[serde(flatten)]
+    moment: &'a Moment,
+}
+
+impl<'a> MomentView<'a> {
+    fn of(moment: &'a Moment) -> Self {
+        Self { at: rfc3339(moment.at_ms), moment }
+    }
+}

@@ -1,0 +1,158 @@
+//! The body of `POST /api/v1/sdk/sessions`.
+
+use serde_json::{Map, Value};
+
+use crate::http::error::ApiError;
+use crate::model::{IdKey, InstallationId, Instance, Metadata, NewSession, Product};
+
+/// As JSON, in bytes.
+const MAX_METADATA_BYTES: usize = 8 * 1024;
+/// The longest name of a field that is repeated in an error.
+const MAX_FIELD_CHARS: usize = 64;
+/// A meeting number has 9 to 11 digits today; Zoom's type for it has 19 at most.
+const MAX_DIGITS: usize = 19;
+
+const FIELDS: [&str; 6] =
+    ["platform", "meeting_id", "product", "participant_user_id", "installation_id", "metadata"];
+
+/// Reads the body; a field that is null counts as left out.
+pub fn parse(body: &[u8]) -> Result<NewSession, ApiError> {
+    let mut fields: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|error| ApiError::NotJson { line: error.line(), column: error.column() })?;
+    fields.retain(|_, value| !value.is_null());
+    if let Some(name) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        return Err(ApiError::UnknownField(name.chars().take(MAX_FIELD_CHARS).collect()));
+    }
+    if fields.get("platform").and_then(Value::as_str) != Some("zoom") {
+        return Err(invalid("platform", "must be \"zoom\""));
+    }
+    let product = product(fields.get("product"))?;
+    Ok(NewSession {
+        product,
+        meeting_id: meeting_id(product, fields.get("meeting_id"))?,
+        participant_user_id: short_text("participant_user_id", fields.get("participant_user_id"))?,
+        installation_id: installation_id(fields.get("installation_id"))?,
+        metadata: metadata(fields.remove("metadata"))?,
+    })
+}
+
+fn invalid(name: &'static str, problem: &'static str) -> ApiError {
+    ApiError::InvalidValue { name, problem }
+}
+
+fn product(value: Option<&Value>) -> Result<Option<Product>, ApiError> {
+    let Some(value) = value else { return Ok(None) };
+    let product = value.as_str().and_then(Product::parse);
+    let problem = "must be one of meeting, webinar, video_sdk, contact_center";
+    product.map(Some).ok_or_else(|| invalid("product", problem))
+}
+
+/// A meeting's or webinar's number, as people write it or as a number; of the other products the id.
+fn meeting_id(product: Option<Product>, value: Option<&Value>) -> Result<String, ApiError> {
+    if let Some(Product::VideoSdk | Product::ContactCenter) = product {
+        return value
+            .and_then(Value::as_str)
+            .filter(|id| Instance::new(Product::VideoSdk, IdKey::SessionId, id).is_ok())
+            .map(str::to_owned)
+            .ok_or_else(|| invalid("meeting_id", "must be the id of the session or engagement"));
+    }
+    let text = match value {
+        Some(Value::String(text)) => text.replace([' ', '-'], ""),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    let fits = (1..=MAX_DIGITS).contains(&text.len());
+    if fits && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(text);
+    }
+    Err(invalid("meeting_id", "must be the number of the meeting, as a number or in a string"))
+}
+
+fn short_text(name: &'static str, value: Option<&Value>) -> Result<Option<String>, ApiError> {
+    let Some(value) = value else { return Ok(None) };
+    let is_id = |id: &&str| Instance::new(Product::Meeting, IdKey::MeetingUuid, id).is_ok();
+    let id = value.as_str().filter(is_id).map(str::to_owned);
+    id.map(Some).ok_or_else(|| invalid(name, "must be a short identifier in a string"))
+}
+
+fn installation_id(value: Option<&Value>) -> Result<Option<String>, ApiError> {
+    let Some(value) = value else { return Ok(None) };
+    let id = value.as_str().and_then(InstallationId::parse).map(|id| id.to_string());
+    id.map(Some).ok_or_else(|| invalid("installation_id", "must be a UUID"))
+}
+
+fn metadata(value: Option<Value>) -> Result<Option<Metadata>, ApiError> {
+    match value {
+        None => Ok(None),
+        Some(Value::Object(_)) if value.as_ref().is_some_and(is_too_long) => {
+            Err(invalid("metadata", "must be no longer than 8192 bytes of JSON"))
+        }
+        Some(Value::Object(metadata)) => Ok(Some(metadata)),
+        Some(_) => Err(invalid("metadata", "must be a JSON object")),
+    }
+}
+
+fn is_too_long(value: &Value) -> bool {
+    value.to_string().len() > MAX_METADATA_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(body: Value) -> Result<NewSession, String> {
+        parse(body.to_string().as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_meeting_number_is_read_as_people_and_programs_write_it() {
+        for number in [json!(91_234_567_890_u64), json!("91234567890"), json!("912 3456-7890")] {
+            let new = read(json!({"platform": "zoom", "meeting_id": number})).unwrap();
+            assert_eq!(new.meeting_id, "91234567890");
+            assert_eq!(new.product, None);
+        }
+        for number in
+            [json!(-1), json!(1.5), json!(""), json!("abc"), json!("1".repeat(20)), json!([])]
+        {
+            let refused = read(json!({"platform": "zoom", "meeting_id": number})).unwrap_err();
+            assert!(refused.starts_with("meeting_id"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn the_ids_of_other_products_are_kept_as_they_are() {
+        for product in ["video_sdk", "contact_center"] {
+            let body = json!({"platform": "zoom", "product": product, "meeting_id": "/a b".replace(' ', "+")});
+            assert_eq!(read(body).unwrap().meeting_id, "/a+b");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let good = json!({"platform": "zoom", "meeting_id": 1});
+        let with = |name: &str, value: Value| {
+            let mut body = good.clone();
+            body[name] = value;
+            read(body).unwrap_err()
+        };
+        assert!(with("platform", json!("teams")).starts_with("platform"));
+        assert!(with("product", json!("phone")).starts_with("product"));
+        assert!(with("participant_user_id", json!("a b")).starts_with("participant_user_id"));
+        assert!(with("installation_id", json!("1")).starts_with("installation_id"));
+        assert!(with("metadata", json!("x")).starts_with("metadata"));
+        assert!(with("metadata", json!({"a": "x".repeat(9000)})).starts_with("metadata"));
+        assert!(with("metdata", json!({})).contains("metdata"));
+        for nonsense in ["", "[]", "{", "null"] {
+            let error = parse(nonsense.as_bytes()).unwrap_err();
+            assert_eq!(error.code(), "malformed");
+        }
+    }
+
+    #[test]
+    fn what_is_null_is_left_out() {
+        let body = json!({"platform": "zoom", "meeting_id": 1, "metadata": null, "product": null});
+        assert_eq!(read(body).unwrap().metadata, None);
+    }
+}

@@ -1,0 +1,46 @@
+//! `GET /docs`: the OpenAPI document as a page. No script, no other host.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::Value;
+
+use super::AppState;
+use super::{openapi, routes};
+use crate::web::docs::{Documented, Page, Schema};
+
+pub async fn serve(State(state): State<Arc<AppState>>) -> Response {
+    let policy = crate::web::docs::CONTENT_SECURITY_POLICY.as_str();
+    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(page(&state.webhook_path).html()))
+        .into_response()
+}
+
+fn page(webhook_path: &str) -> Page {
+    let document = openapi::document(webhook_path);
+    let mut operations = Vec::new();
+    for route in routes::all(webhook_path) {
+        for about in &route.operations {
+            operations.push(Documented {
+                tag: about.tag,
+                method: about.method.to_uppercase(),
+                path: route.path.clone(),
+                scope: openapi::scope(route.access, about.method),
+                summary: about.summary,
+                query: about.query.clone(),
+                body: about.body,
+                answers: about.answers.clone(),
+            });
+        }
+    }
+    let schemas = document["components"]["schemas"].as_object();
+    let schemas = schemas.into_iter().flatten().map(|(name, schema)| schema_view(name, schema));
+    let about = document["info"]["description"].as_str().unwrap_or_default().to_owned();
+    Page::new(about, operations, schemas.collect())
+}
+
+fn schema_view(name: &str, schema: &Value) -> Schema {
+    let text = serde_json::to_string_pretty(schema).unwrap_or_default();
+    Schema { name: name.to_owned(), text }
+}

@@ -1,0 +1,126 @@
+//! `GET /api/v1/zoom/installations`, `…/{id}` and `DELETE …/{id}`. Never a token.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::json;
+
+use super::AppState;
+use super::auth::Caller;
+use super::envelope::{rfc3339, success};
+use super::error::ApiError;
+use super::params::Params;
+use crate::model::{AuditRow, Installation, InstallationId, InstallationStatus};
+use crate::zoom::install::Uninstalled;
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 200;
+
+/// One page of installations, newest first; `next` is the `before` of the next page.
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let limit = params.parsed("limit", "must be a number from 1 to 200", |text| {
+        text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+    })?;
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    let problem = "must be the id of an installation";
+    let before = params.parsed("before", problem, InstallationId::parse)?;
+    // One more than asked for tells whether there is a next page.
+    let mut found = state.store.installations(before, limit + 1).await?;
+    let has_more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let next = found.last().filter(|_| has_more).map(|installation| installation.id);
+    let installations: Vec<_> = found.iter().map(InstallationView::of).collect();
+    Ok(success("installations", json!({ "installations": installations, "next": next })))
+}
+
+pub async fn show(
+    State(state): State<Arc<AppState>>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let grant = state.store.grant(known_id(&id)?).await?;
+    let installation = grant.ok_or(ApiError::UnknownInstallation)?.installation;
+    let installation = InstallationView::of(&installation);
+    Ok(success("installation", json!({ "installation": installation })))
+}
+
+/// Revokes the grant at Zoom and deletes its tokens; with `delete_data=true` also what was said in the user's sessions.
+pub async fn remove(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let id = known_id(&id)?;
+    let delete_data = params.parsed("delete_data", "must be true or false", |text| match text {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    })?;
+    let audit = AuditRow {
+        at_ms: (state.now_ms)(),
+        actor: caller.name.to_string(),
+        action: "installation.delete",
+        subject: id.to_string(),
+        outcome: "ok".to_owned(),
+        detail: json!({}),
+    };
+    let done = state.installer.uninstall(id, delete_data.unwrap_or(false), audit).await?;
+    let (message, at_zoom) = match done {
+        Uninstalled::Unknown => return Err(ApiError::UnknownInstallation),
+        Uninstalled::Before => ("the installation was revoked before", None),
+        Uninstalled::Done { at_zoom } => ("the installation is revoked", Some(at_zoom)),
+    };
+    let data =
+        json!({ "id": id, "status": InstallationStatus::Revoked, "revoked_at_zoom": at_zoom });
+    Ok(success(message, data))
+}
+
+fn known_id(text: &str) -> Result<InstallationId, ApiError> {
+    let problem = "must be a UUID";
+    InstallationId::parse(text).ok_or(ApiError::InvalidValue { name: "installation_id", problem })
+}
+
+/// An installation in JSON.
+#[derive(Serialize)]
+pub struct InstallationView<'a> {
+    id: InstallationId,
+    status: InstallationStatus,
+    account_id: &'a str,
+    user_id: &'a str,
+    display_name: Option<&'a str>,
+    email: Option<&'a str>,
+    scopes: Vec<&'a str>,
+    /// When the access token ends; it is renewed by itself.
+    expires_at: Option<String>,
+    expires_at_ms: Option<i64>,
+    created_at: Option<String>,
+    created_at_ms: i64,
+    updated_at: Option<String>,
+    updated_at_ms: i64,
+}
+
+impl<'a> InstallationView<'a> {
+    pub fn of(installation: &'a Installation) -> Self {
+        Self {
+            id: installation.id,
+            status: installation.status,
+            account_id: &installation.account_id,
+            user_id: &installation.user_id,
+            display_name: installation.display_name.as_deref(),
+            email: installation.email.as_deref(),
+            scopes: installation.scope.split_ascii_whitespace().collect(),
+            expires_at: installation.expires_at_ms.and_then(rfc3339),
+            expires_at_ms: installation.expires_at_ms,
+            created_at: rfc3339(installation.created_at_ms),
+            created_at_ms: installation.created_at_ms,
+            updated_at: rfc3339(installation.updated_at_ms),
+            updated_at_ms: installation.updated_at_ms,
+        }
+    }
+}

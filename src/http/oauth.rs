@@ -1,0 +1,133 @@
+//! `/api/v1/zoom/oauth/…`: people install the app (rtms-protocol.md section 15.1).
+
+mod cookie;
+mod outcome;
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use url::form_urlencoded;
+
+use self::cookie::Browser;
+pub use self::outcome::Refusal;
+use super::AppState;
+use super::envelope::success;
+use super::error::ApiError;
+use super::installations::InstallationView;
+use crate::model::Installation;
+use crate::secret::Secret;
+use crate::web::{CONTENT_SECURITY_POLICY, Page};
+
+/// Where the pages send people to begin.
+pub const INSTALL_PATH: &str = "/api/v1/zoom/oauth/install";
+
+/// For programs that send a browser to Zoom themselves. `authorization_url` and `state` are at the top level too, where
+/// MeetMind's clients look for them.
+pub async fn authorize_url(State(state): State<Arc<AppState>>) -> Response {
+    let begun = state.installer.begin(None);
+    let data = json!({ "authorization_url": begun.authorization_url, "state": begun.state });
+    let mut envelope = json!({ "status": true, "message": "authorization URL", "data": data });
+    envelope["authorization_url"] = begun.authorization_url.into();
+    envelope["state"] = begun.state.into();
+    Json(envelope).into_response()
+}
+
+/// The link behind an *Install* button: to Zoom, with a cookie that the way back is checked against.
+pub async fn install(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
+    let browser = Browser::of(&headers, state.is_https);
+    let begun = state.installer.begin(Some(browser.id()));
+    let mut response = StatusCode::FOUND.into_response();
+    let target = HeaderValue::from_str(&begun.authorization_url);
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, target.expect("a URL that we encoded is ASCII"));
+    headers.insert(header::SET_COOKIE, browser.set_cookie());
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// The way back from Zoom. Whatever happens has a page, or JSON for `accept: application/json`.
+pub async fn callback(
+    State(state): State<Arc<AppState>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let finished = finish(&state, query.as_deref().unwrap_or_default(), &headers).await;
+    match (finished, wants_json(&headers)) {
+        (Ok(installation), true) => Ok(installed_json(&installation)),
+        (Ok(installation), false) => Ok(page(StatusCode::OK, &installed_page(&installation))),
+        (Err(refusal), true) => Err(ApiError::Install(refusal)),
+        (Err(refusal), false) => {
+            tracing::warn!(code = refusal.code(), "an install was not finished: {refusal}");
+            Ok(page(refusal.status(), &refusal.page()))
+        }
+    }
+}
+
+async fn finish(
+    state: &AppState,
+    query: &str,
+    headers: &HeaderMap,
+) -> Result<Installation, Refusal> {
+    let (mut code, mut returned, mut error) = (None, None, None);
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        match &*name {
+            "code" => code = Some(value.into_owned()),
+            "state" => returned = Some(value.into_owned()),
+            "error" => error = Some(value),
+            _ => {}
+        }
+    }
+    match error.as_deref() {
+        Some("access_denied") => return Err(Refusal::Denied),
+        Some(_) => return Err(Refusal::RefusedByZoom),
+        None => {}
+    }
+    let returned = returned.filter(|text| !text.is_empty()).ok_or(Refusal::NoState)?;
+    let code = code.filter(|text| !text.is_empty()).ok_or(Refusal::NoCode)?;
+    let browser = Browser::known(headers, state.is_https);
+    let browser = browser.as_ref().map(Browser::id);
+    let finished = state.installer.finish(&returned, Secret::new(code), browser).await;
+    finished.map_err(|error| Refusal::of(&error))
+}
+
+/// A browser asks for HTML, whatever else it takes.
+fn wants_json(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|text| text.contains("application/json") && !text.contains("text/html"))
+}
+
+fn installed_json(installation: &Installation) -> Response {
+    let installation = InstallationView::of(installation);
+    success("Zoom is connected", json!({ "token_stored": true, "installation": installation }))
+}
+
+fn installed_page(installation: &Installation) -> Page {
+    let who = installation.display_name.clone().or_else(|| installation.email.clone());
+    let heading = "Zoom is connected";
+    let text = match who {
+        Some(who) => format!("{who}, the app is installed. You can close this page."),
+        None => "The app is installed. You can close this page.".to_owned(),
+    };
+    let mut facts = Vec::new();
+    if let Some(email) = &installation.email {
+        facts.push(("Zoom user", email.clone()));
+    }
+    facts.push(("Installation", installation.id.to_string()));
+    let remove =
+        "To take it back, remove the app in the Zoom App Marketplace under Manage, Added Apps.";
+    Page::good(heading, vec![text, remove.to_owned()]).with_facts(facts)
+}
+
+fn page(status: StatusCode, page: &Page) -> Response {
+    let policy = HeaderValue::from_str(&CONTENT_SECURITY_POLICY);
+    let headers: [(HeaderName, HeaderValue); 3] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, policy.expect("the policy is ASCII")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ];
+    (status, headers, page.html()).into_response()
+}

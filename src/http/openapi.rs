@@ -1,0 +1,153 @@
+//! The OpenAPI 3.1 document, made from the table of routes.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Map, Value, json};
+
+use super::AppState;
+use super::routes::{self, Access, Route};
+
+/// The bodies, by name. A test holds them against what the daemon answers.
+const SCHEMAS: &str = include_str!("openapi/schemas.json");
+
+const ABOUT: &str = "A daemon for Zoom Realtime Media Streams. Successful answers are \
+    `{\"status\": true, \"message\", \"data\"}`, errors `{\"status\": false, \"message\", \"error\"}`. A POST with the \
+    header `idempotency-key` is carried out once for each key, and answered the same for 24 hours.";
+
+/// What the document says about one method of a path.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    pub method: &'static str,
+    pub tag: &'static str,
+    id: &'static str,
+    pub summary: &'static str,
+    pub query: Vec<(&'static str, &'static str)>,
+    pub body: Option<&'static str>,
+    /// Status, what it means, and the schema of the envelope's `data`.
+    pub answers: Vec<(u16, &'static str, Option<&'static str>)>,
+}
+
+impl Operation {
+    pub fn new(tag: &'static str, id: &'static str, summary: &'static str) -> Self {
+        Self { method: "", tag, id, summary, query: vec![], body: None, answers: vec![] }
+    }
+
+    pub fn query(mut self, name: &'static str, about: &'static str) -> Self {
+        self.query.push((name, about));
+        self
+    }
+
+    pub fn body(self, schema: &'static str) -> Self {
+        Self { body: Some(schema), ..self }
+    }
+
+    pub fn answer(mut self, status: u16, about: &'static str, data: Option<&'static str>) -> Self {
+        self.answers.push((status, about, data));
+        self
+    }
+}
+
+pub async fn serve(State(state): State<Arc<AppState>>) -> Json<Value> {
+    Json(document(&state.webhook_path))
+}
+
+/// The document of a daemon that takes webhooks at this path.
+pub fn document(webhook_path: &str) -> Value {
+    let mut paths = Map::new();
+    for route in routes::all(webhook_path) {
+        let operations = route.operations.iter();
+        let described = operations.map(|about| (about.method.to_owned(), describe(&route, about)));
+        paths.insert(route.path.clone(), Value::Object(described.collect()));
+    }
+    let schemas: Value = serde_json::from_str(SCHEMAS).expect("a file of ours that a test reads");
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "rtmsd", "version": env!("CARGO_PKG_VERSION"), "description": ABOUT,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": { "token": {
+                "type": "http", "scheme": "bearer",
+                "description": "One of API_TOKENS, with the scopes read, control or admin",
+            }},
+        },
+    })
+}
+
+fn describe(route: &Route, about: &Operation) -> Value {
+    let mut answers: Map<String, Value> = about
+        .answers
+        .iter()
+        .map(|(status, what, data)| (status.to_string(), answer(what, *data)))
+        .collect();
+    answers.insert("default".to_owned(), error());
+    let mut described = json!({
+        "tags": [about.tag], "operationId": about.id, "summary": about.summary,
+        "parameters": parameters(route, about), "responses": answers,
+    });
+    if let Some(schema) = about.body {
+        described["requestBody"] =
+            json!({ "required": true, "content": content(reference(schema)) });
+    }
+    if let Some(scope) = scope(route.access, about.method) {
+        described["security"] = json!([{ "token": [scope] }]);
+    }
+    described
+}
+
+/// What a token needs for this.
+pub fn scope(access: Access, method: &str) -> Option<&'static str> {
+    match (access, method) {
+        (Access::Open, _) => None,
+        (Access::Token, "get") => Some("read"),
+        (Access::Token | Access::Control, _) => Some("control"),
+    }
+}
+
+fn parameters(route: &Route, about: &Operation) -> Vec<Value> {
+    let text = json!({ "type": "string" });
+    let mut parameters = Vec::new();
+    if route.path.contains("{id}") {
+        let id = json!({ "type": "string", "format": "uuid" });
+        parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": id }));
+    }
+    for (name, what) in &about.query {
+        parameters
+            .push(json!({ "name": name, "in": "query", "description": what, "schema": text }));
+    }
+    if route.access == Access::Token && about.method == "post" {
+        let what = "Carried out once for each key, answered the same for 24 hours";
+        parameters.push(json!({
+            "name": "idempotency-key", "in": "header", "description": what, "schema": text,
+        }));
+    }
+    parameters
+}
+
+fn answer(what: &str, data: Option<&str>) -> Value {
+    let Some(data) = data else { return json!({ "description": what }) };
+    let envelope = json!({
+        "type": "object", "required": ["status", "message", "data"],
+        "properties": {
+            "status": { "const": true }, "message": { "type": "string" }, "data": reference(data),
+        },
+    });
+    json!({ "description": what, "content": content(envelope) })
+}
+
+fn error() -> Value {
+    json!({ "description": "Refused or failed: see `error.code`", "content": content(reference("Error")) })
+}
+
+fn content(schema: Value) -> Value {
+    json!({ "application/json": { "schema": schema } })
+}
+
+fn reference(schema: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{schema}") })
+}

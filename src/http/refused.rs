@@ -1,0 +1,106 @@
+//! What our API says when an action was not carried out.
+
+use axum::http::StatusCode;
+
+use crate::control::{ControlError, Refusal, token_code};
+use crate::model::ZoomAnswer;
+use crate::zoom::refusal::Problem;
+use crate::zoom::token::TokenError;
+
+/// When Zoom did not say how long to wait, in seconds.
+const RETRY_AFTER_S: u64 = 5;
+
+pub fn status(error: &ControlError) -> StatusCode {
+    match error {
+        ControlError::UnknownSession => StatusCode::NOT_FOUND,
+        ControlError::Refused(..) => StatusCode::CONFLICT,
+        ControlError::Zoom(error) => match error.problem {
+            Problem::ScopeMissing
+            | Problem::AppNotAuthorized
+            | Problem::NotHost
+            | Problem::NotEligible => StatusCode::FORBIDDEN,
+            Problem::MeetingNotLive | Problem::TokenRejected => StatusCode::CONFLICT,
+            Problem::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Problem::InvalidRequest => StatusCode::UNPROCESSABLE_ENTITY,
+            Problem::Refused | Problem::Unavailable => StatusCode::BAD_GATEWAY,
+        },
+        ControlError::Token(TokenError::Unavailable(..)) => StatusCode::BAD_GATEWAY,
+        ControlError::Token(_) => StatusCode::CONFLICT,
+        ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+pub fn code(error: &ControlError) -> &'static str {
+    match error {
+        ControlError::UnknownSession => "session_not_found",
+        ControlError::Refused(refusal, _) => match refusal {
+            Refusal::AlreadyLive => "already_live",
+            Refusal::AlreadyRequested => "already_requested",
+            Refusal::AlreadyPaused => "already_paused",
+            Refusal::NoStream => "no_stream",
+            Refusal::SessionEnded => "session_ended",
+            Refusal::NumberUnknown => "meeting_number_unknown",
+        },
+        ControlError::Zoom(error) => error.problem.code(),
+        ControlError::Token(error) => token_code(error),
+        ControlError::Store(_) => "store_unavailable",
+    }
+}
+
+/// One sentence on what to do.
+pub fn detail(error: &ControlError) -> String {
+    let refusal = match error {
+        ControlError::Refused(refusal, _) => refusal,
+        ControlError::Token(TokenError::Missing(what)) => {
+            return format!("there is no token for this meeting: {what}");
+        }
+        ControlError::Token(TokenError::NeedsReconnect(_)) => {
+            return "Zoom does not take this user's tokens any more: have them install the app \
+                    again"
+                .to_owned();
+        }
+        ControlError::Token(TokenError::Revoked(_)) => {
+            return "this user took the app back: have them install it again".to_owned();
+        }
+        ControlError::Token(_) => return "no token can be had from Zoom now: try again".to_owned(),
+        other => return other.to_string(),
+    };
+    let detail = match refusal {
+        Refusal::AlreadyLive => "the stream is live already",
+        Refusal::AlreadyRequested => "a start was asked for, and its stream may still come",
+        Refusal::AlreadyPaused => "the stream is paused already",
+        Refusal::NoStream => "this session has no stream now: start one first",
+        Refusal::SessionEnded => "this meeting is over: create a session for the next one",
+        Refusal::NumberUnknown => {
+            "Zoom takes a meeting's number, and no webhook has told it: create a session with it"
+        }
+    };
+    detail.to_owned()
+}
+
+pub fn is_retryable(error: &ControlError) -> bool {
+    match error {
+        ControlError::Zoom(error) => error.problem.is_retryable(),
+        ControlError::Token(error) => matches!(error, TokenError::Unavailable(..)),
+        ControlError::Store(_) => true,
+        ControlError::UnknownSession | ControlError::Refused(..) => false,
+    }
+}
+
+/// How long a client waits before it tries again, in seconds.
+pub fn wait_s(error: &ControlError) -> Option<u64> {
+    match error {
+        ControlError::Zoom(zoom) if zoom.wait_ms.is_some() => {
+            zoom.wait_ms.map(|ms| ms.div_ceil(1000))
+        }
+        error => is_retryable(error).then_some(RETRY_AFTER_S),
+    }
+}
+
+/// What Zoom said, where it was asked and answered.
+pub fn zoom(error: &ControlError) -> Option<&ZoomAnswer> {
+    match error {
+        ControlError::Zoom(error) => error.answer.as_ref(),
+        _ => None,
+    }
+}

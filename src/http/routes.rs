@@ -1,0 +1,263 @@
+//! Every path of the daemon: who may use it, who answers, and what the OpenAPI document says. The router and the
+//! document are made from this one table, so that neither can know a path that the other does not.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::MethodRouter;
+
+use super::error::ApiError;
+use super::openapi::Operation;
+use super::{
+    AppState, auth, control, docs, events, idempotency, installations, oauth, openapi, ops,
+    request, sessions, transcript, webhook,
+};
+
+/// Who may use a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody; or whoever proves themselves in another way than by a token.
+    Open,
+    /// A token: `read` for looking, `control` for changing. What changes something is carried out to its end.
+    Token,
+    /// A token with `control`, whatever the method.
+    Control,
+}
+
+/// One path.
+pub struct Route {
+    pub path: String,
+    pub access: Access,
+    pub operations: Vec<Operation>,
+    handlers: MethodRouter<Arc<AppState>>,
+}
+
+impl Route {
+    fn new(access: Access, path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            access,
+            operations: Vec::new(),
+            handlers: MethodRouter::new(),
+        }
+    }
+
+    fn get<T: 'static>(self, handler: impl Handler<T, Arc<AppState>>, about: Operation) -> Self {
+        self.with("get", about, |handlers| handlers.get(handler))
+    }
+
+    fn post<T: 'static>(self, handler: impl Handler<T, Arc<AppState>>, about: Operation) -> Self {
+        self.with("post", about, |handlers| handlers.post(handler))
+    }
+
+    fn delete<T: 'static>(self, handler: impl Handler<T, Arc<AppState>>, about: Operation) -> Self {
+        self.with("delete", about, |handlers| handlers.delete(handler))
+    }
+
+    /// A HEAD would use the state and the code up, and show nobody the page.
+    fn without_head(self) -> Self {
+        let refuse = async || ApiError::MethodNotAllowed;
+        Self { handlers: self.handlers.head(refuse), ..self }
+    }
+
+    fn with(
+        mut self,
+        method: &'static str,
+        mut about: Operation,
+        add: impl FnOnce(MethodRouter<Arc<AppState>>) -> MethodRouter<Arc<AppState>>,
+    ) -> Self {
+        about.method = method;
+        self.operations.push(about);
+        Self { handlers: add(self.handlers), ..self }
+    }
+}
+
+/// The daemon's router.
+///
+/// # Panics
+/// When `webhook_path` did not pass [`super::check_webhook_path`].
+pub fn router(state: Arc<AppState>) -> Router {
+    let (mut open, mut token, mut control) = (Router::new(), Router::new(), Router::new());
+    for Route { path, access, handlers, .. } in all(&state.webhook_path) {
+        match access {
+            Access::Open => open = open.route(&path, handlers),
+            Access::Token => token = token.route(&path, handlers),
+            Access::Control => control = control.route(&path, handlers),
+        }
+    }
+    let token = token
+        .route_layer(from_fn_with_state(Arc::clone(&state), idempotency::once))
+        .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_scope));
+    let control =
+        control.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_control));
+    open.merge(token)
+        .merge(control)
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .fallback(|| async { ApiError::UnknownRoute })
+        .layer(from_fn_with_state(Arc::clone(&state.counters), request::observe))
+        .with_state(state)
+}
+
+/// The table.
+pub fn all(webhook_path: &str) -> Vec<Route> {
+    let mut routes = session_routes();
+    routes.extend(action_routes());
+    routes.extend(zoom_routes());
+    routes.extend(daemon_routes(webhook_path));
+    routes
+}
+
+fn session_routes() -> Vec<Route> {
+    let about = |id, summary| Operation::new("Sessions", id, summary);
+    let path = |rest: &str| format!("/api/v1/sdk/sessions{rest}");
+    let route = |rest: &str| Route::new(Access::Token, &path(rest));
+    vec![
+        route("")
+            .get(
+                sessions::list,
+                about("listSessions", "Sessions, newest first, page by page")
+                    .query("limit", "How many: 1 to 200, else 50")
+                    .query("before", "The `next` of the page before")
+                    .query("status", "Only sessions of this status")
+                    .answer(200, "One page", Some("SessionList")),
+            )
+            .post(
+                control::create,
+                about("createSession", "Make a session, or find the one that is the same")
+                    .body("NewSession")
+                    .answer(201, "Made", Some("SessionOnly"))
+                    .answer(200, "It was there", Some("SessionOnly")),
+            ),
+        route("/{id}").get(
+            sessions::show,
+            about("showSession", "A session with its streams").answer(
+                200,
+                "The session",
+                Some("SessionWithStreams"),
+            ),
+        ),
+        route("/{id}/timeline").get(
+            control::timeline,
+            about("showTimeline", "What happened to a session, in order, and what did not").answer(
+                200,
+                "The timeline",
+                Some("Timeline"),
+            ),
+        ),
+        route("/{id}/transcript").get(
+            transcript::download,
+            about("downloadTranscript", "What was said, in order")
+                .query("format", "json, vtt, srt or txt; else the header accept decides")
+                .answer(200, "The transcript, in that format", None),
+        ),
+        route("/{id}/events").get(
+            events::subscribe,
+            about("subscribe", "Everything that happens, as server-sent events, from any point on")
+                .query("after", "The `id` of the last event seen; or the header last-event-id")
+                .query("kinds", "Only these kinds, separated by commas")
+                .answer(200, "text/event-stream", None),
+        ),
+    ]
+}
+
+fn action_routes() -> Vec<Route> {
+    let about = |id, summary| {
+        Operation::new("RTMS", id, summary)
+            .answer(202, "Zoom said yes; what comes of it is told by its webhooks", Some("Asked"))
+            .answer(200, "There is nothing to ask for", Some("Asked"))
+    };
+    let route = |action: &str| {
+        Route::new(Access::Token, &format!("/api/v1/sdk/sessions/{{id}}/rtms/{action}"))
+    };
+    vec![
+        route("start").post(control::start, about("startRtms", "Ask Zoom for a stream")),
+        route("stop").post(control::stop, about("stopRtms", "Ask Zoom to end the stream")),
+        route("pause").post(control::pause, about("pauseRtms", "Ask Zoom to pause the stream")),
+        route("resume")
+            .post(control::resume, about("resumeRtms", "Ask Zoom to go on with the stream")),
+    ]
+}
+
+fn zoom_routes() -> Vec<Route> {
+    let about = |id, summary| Operation::new("Installations", id, summary);
+    vec![
+        Route::new(Access::Open, oauth::INSTALL_PATH).get(
+            oauth::install,
+            about("install", "The link behind an Install button").answer(302, "To Zoom", None),
+        ),
+        Route::new(Access::Open, "/api/v1/zoom/oauth/callback")
+            .get(
+                oauth::callback,
+                about("callback", "Where Zoom sends the browser back to")
+                    .query("code", "From Zoom")
+                    .query("state", "From us, by way of Zoom")
+                    .query("error", "From Zoom, when the user said no")
+                    .answer(200, "Installed: a page, or JSON for `accept: application/json`", None),
+            )
+            .without_head(),
+        Route::new(Access::Control, "/api/v1/zoom/oauth/authorize-url").get(
+            oauth::authorize_url,
+            about("authorizeUrl", "For programs that send a browser to Zoom themselves").answer(
+                200,
+                "Where to send the browser",
+                Some("AuthorizeUrl"),
+            ),
+        ),
+        Route::new(Access::Token, "/api/v1/zoom/installations").get(
+            installations::list,
+            about("listInstallations", "Who has installed the app, newest first; never a token")
+                .query("limit", "How many: 1 to 200, else 50")
+                .query("before", "The `next` of the page before")
+                .answer(200, "One page", Some("InstallationList")),
+        ),
+        Route::new(Access::Token, "/api/v1/zoom/installations/{id}")
+            .get(
+                installations::show,
+                about("showInstallation", "One installation").answer(
+                    200,
+                    "The installation",
+                    Some("InstallationOnly"),
+                ),
+            )
+            .delete(
+                installations::remove,
+                about("removeInstallation", "Take the grant back at Zoom and delete its tokens")
+                    .query("delete_data", "true: also what was said in the user's sessions")
+                    .answer(200, "Removed", None),
+            ),
+    ]
+}
+
+fn daemon_routes(webhook_path: &str) -> Vec<Route> {
+    let about = |id, summary| Operation::new("Daemon", id, summary);
+    vec![
+        Route::new(Access::Open, webhook_path).post(
+            webhook::receive,
+            about("receiveWebhook", "Zoom's webhooks, proven by their signature").answer(
+                200,
+                "Recorded, or known already",
+                None,
+            ),
+        ),
+        Route::new(Access::Open, "/health/live")
+            .get(ops::live, about("live", "Does the process answer?").answer(200, "Yes", None)),
+        Route::new(Access::Open, "/health/ready").get(
+            ops::ready,
+            about("ready", "Would a webhook be recorded now?").answer(200, "Yes", None).answer(
+                503,
+                "No, and which check failed",
+                None,
+            ),
+        ),
+        Route::new(Access::Open, "/openapi.json").get(
+            openapi::serve,
+            about("openapi", "This document").answer(200, "OpenAPI 3.1", None),
+        ),
+        Route::new(Access::Open, "/docs").get(
+            docs::serve,
+            about("docs", "This document, for people").answer(200, "A page", None),
+        ),
+    ]
+}

@@ -1,0 +1,278 @@
+//! Actions: what Zoom was asked to do with a session, and what it will be asked.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::database::{Bind, Connection, binds};
+use super::rows::{self, ActionRow, SessionRow, StreamRow};
+use super::sessions::refresh_session;
+use super::{Store, StoreError, sql};
+use crate::model::{
+    Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Session, SessionId, Standing,
+    StreamRecord,
+};
+
+/// A webhook about one of a session's streams, without its body.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct DeliveryBrief {
+    pub event: String,
+    pub event_ts_ms: i64,
+    pub received_at_ms: i64,
+    /// Which stream of its session it is about, from 1.
+    pub ordinal: i64,
+    /// `changed`, or `none` for what came too late or twice.
+    pub effect: String,
+}
+
+/// An action that a program asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Begin<'a> {
+    pub session_id: SessionId,
+    pub action: Action,
+    pub asked_by: &'a str,
+    pub now_ms: i64,
+    pub until_ms: i64,
+}
+
+/// An action that has begun.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    pub id: ActionId,
+    /// Before it.
+    pub standing: Standing,
+}
+
+impl Store {
+    /// Everything that decisions about a session look at; none when it is unknown.
+    pub async fn standing(&self, id: SessionId) -> Result<Option<Standing>, StoreError> {
+        self.database
+            .run(|| async {
+                let mut reader = self.database.reader().await?;
+                read_standing(&mut reader.connection(), id).await
+            })
+            .await
+    }
+
+    /// Begins an action that a program asks for, if `admit` lets it, with nothing else happening to the session in
+    /// between. Without an answer by `until_ms` it counts as timed out. None when the session is unknown.
+    pub async fn begin_action<R>(
+        &self,
+        begin: &Begin<'_>,
+        admit: impl Fn(&Standing) -> Result<(), R>,
+    ) -> Result<Option<Result<Begun, R>>, StoreError> {
+        let id = ActionId(Uuid::now_v7());
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let standing = lock_standing(&mut tx.connection(), begin.session_id).await?;
+                let Some(standing) = standing else { return Ok(None) };
+                if let Err(refusal) = admit(&standing) {
+                    return Ok(Some(Err(refusal)));
+                }
+                insert_running(&mut tx.connection(), id, begin).await?;
+                tx.commit().await?;
+                Ok(Some(Ok(Begun { id, standing })))
+            })
+            .await
+    }
+
+    /// Records what came of an action. `due_at_ms` is when to look at it again.
+    pub async fn answer_action(
+        &self,
+        id: ActionId,
+        status: ActionStatus,
+        due_at_ms: Option<i64>,
+        answer: &Answer,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let text = serde_json::to_string(answer).expect("texts and numbers become JSON");
+        let values = binds![id.0.to_string(), status.as_str(), due_at_ms, now_ms, &*text];
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                settle(&mut tx.connection(), sql::ANSWER_ACTION, values, now_ms).await?;
+                tx.commit().await
+            })
+            .await
+    }
+
+    /// Sessions that have changed since a policy looked at them, with the mark to give back.
+    pub async fn sessions_to_review(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<(SessionId, i64)>, StoreError> {
+        let values = binds![i64::from(limit)];
+        let rows: Vec<(String, i64)> = self.database.all(sql::SESSIONS_TO_REVIEW, values).await?;
+        rows.into_iter()
+            .map(|(id, mark): (String, i64)| Ok((rows::session_id(&id)?, mark)))
+            .collect()
+    }
+
+    /// A policy has looked at a session, and wants this done. What was planned before for the same cause stays.
+    pub async fn reviewed(
+        &self,
+        id: SessionId,
+        mark: i64,
+        planned: &[Planned],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                for plan in planned {
+                    insert_planned(&mut tx.connection(), id, plan, now_ms).await?;
+                }
+                tx.connection().execute(sql::REVIEWED, binds![id.to_string(), mark]).await?;
+                tx.commit().await
+            })
+            .await
+    }
+
+    /// Takes up to `limit` planned actions whose time has come. They are this caller's for `lease_ms`.
+    pub async fn claim_actions(
+        &self,
+        now_ms: i64,
+        lease_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<ActionRecord>, StoreError> {
+        let values = binds![now_ms, now_ms.saturating_add(lease_ms), i64::from(limit)];
+        let rows: Vec<ActionRow> = self
+            .database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let rows = claim(&mut tx.connection(), values).await?;
+                tx.commit().await?;
+                Ok(rows)
+            })
+            .await?;
+        rows.into_iter().map(ActionRecord::try_from).collect()
+    }
+
+    /// Gives up on starts that no webhook followed in time. Returns their sessions.
+    pub async fn time_out_starts(&self, now_ms: i64) -> Result<Vec<SessionId>, StoreError> {
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let values = binds![now_ms];
+                let late =
+                    settle(&mut tx.connection(), sql::TIME_OUT_STARTS, values, now_ms).await?;
+                tx.commit().await?;
+                Ok(late)
+            })
+            .await
+    }
+
+    /// The webhooks about a session's streams, in the order in which they came.
+    pub async fn deliveries_of(
+        &self,
+        id: SessionId,
+        limit: u32,
+    ) -> Result<Vec<DeliveryBrief>, StoreError> {
+        let values = binds![id.to_string(), i64::from(limit)];
+        self.database.all(sql::DELIVERIES_OF_SESSION, values).await
+    }
+}
+
+async fn insert_running(
+    tx: &mut Connection<'_>,
+    id: ActionId,
+    begin: &Begin<'_>,
+) -> Result<(), StoreError> {
+    let values = binds![
+        id.0.to_string(),
+        begin.session_id.to_string(),
+        begin.action.as_str(),
+        begin.asked_by,
+        None::<String>,
+        ActionStatus::Running.as_str(),
+        begin.now_ms,
+        begin.until_ms,
+        1,
+    ];
+    tx.execute(sql::INSERT_ACTION, values).await?;
+    refresh_session(tx, begin.session_id, begin.now_ms).await
+}
+
+async fn insert_planned(
+    tx: &mut Connection<'_>,
+    id: SessionId,
+    plan: &Planned,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let values = binds![
+        Uuid::now_v7().to_string(),
+        id.to_string(),
+        plan.action.as_str(),
+        plan.asked_by,
+        &*plan.cause,
+        ActionStatus::Due.as_str(),
+        now_ms,
+        plan.due_at_ms,
+        0,
+    ];
+    tx.execute(sql::INSERT_ACTION, values).await.map(drop)
+}
+
+/// Changes actions by a statement that returns their sessions, and brings those up to date.
+async fn settle(
+    tx: &mut Connection<'_>,
+    statement: &'static str,
+    values: &[Bind<'_>],
+    now_ms: i64,
+) -> Result<Vec<SessionId>, StoreError> {
+    let changed: Vec<(String,)> = tx.all(statement, values).await?;
+    let mut sessions = Vec::with_capacity(changed.len());
+    for (id,) in changed {
+        let id = rows::session_id(&id)?;
+        refresh_session(tx, id, now_ms).await?;
+        sessions.push(id);
+    }
+    Ok(sessions)
+}
+
+async fn claim(tx: &mut Connection<'_>, values: &[Bind<'_>]) -> Result<Vec<ActionRow>, StoreError> {
+    let ids: Vec<(String,)> = tx.all(sql::CLAIM_ACTIONS, values).await?;
+    let mut rows = Vec::with_capacity(ids.len());
+    for (id,) in ids {
+        rows.push(tx.one(sql::ACTION, binds![id]).await?);
+    }
+    Ok(rows)
+}
+
+/// A stream was announced: the starts that were asked for have had their effect.
+pub(super) async fn confirm_starts(
+    tx: &mut Connection<'_>,
+    id: SessionId,
+    meeting_id: Option<&str>,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let values = binds![id.to_string(), meeting_id];
+    settle(tx, sql::CONFIRM_STARTS, values, now_ms).await.map(drop)
+}
+
+async fn lock_standing(
+    tx: &mut Connection<'_>,
+    id: SessionId,
+) -> Result<Option<Standing>, StoreError> {
+    let locked: Option<(String,)> = tx.optional(sql::LOCK_SESSION, binds![id.to_string()]).await?;
+    match locked {
+        Some(_) => read_standing(tx, id).await,
+        None => Ok(None),
+    }
+}
+
+async fn read_standing(
+    tx: &mut Connection<'_>,
+    id: SessionId,
+) -> Result<Option<Standing>, StoreError> {
+    let text = id.to_string();
+    let row: Option<SessionRow> = tx.optional(sql::SESSION, binds![&*text]).await?;
+    let Some(row) = row else { return Ok(None) };
+    let streams: Vec<StreamRow> = tx.all(sql::STREAMS_OF_SESSION, binds![&*text]).await?;
+    let actions: Vec<ActionRow> = tx.all(sql::ACTIONS_OF_SESSION, binds![&*text]).await?;
+    Ok(Some(Standing {
+        session: Session::try_from(row)?,
+        streams: streams.into_iter().map(StreamRecord::try_from).collect::<Result<_, _>>()?,
+        actions: actions.into_iter().map(ActionRecord::try_from).collect::<Result<_, _>>()?,
+    }))
+}

@@ -1,0 +1,340 @@
+//! Installations: whose grant we hold, its sealed tokens, and who refreshes them now.
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::audit::insert_audit;
+use super::database::{Connection, binds};
+use super::rows;
+use super::{Store, StoreError, sql};
+use crate::model::{AuditRow, Deauthorization, Installation, InstallationId, InstallationStatus};
+
+/// An installation's tokens as they are stored: sealed to their row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedTokens {
+    pub access: String,
+    pub refresh: Option<String>,
+    pub expires_at_ms: Option<i64>,
+}
+
+/// An installation with its tokens; none after a revocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredGrant {
+    pub installation: Installation,
+    pub tokens: Option<SealedTokens>,
+}
+
+/// Who installed, and what they granted.
+#[derive(Debug, Clone)]
+pub struct GrantedTo {
+    pub account_id: String,
+    pub user_id: String,
+    pub display_name: Option<String>,
+    pub email: Option<String>,
+    pub scope: String,
+    pub api_base_url: Option<String>,
+}
+
+/// What went away with an installation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deleted {
+    pub installations: u64,
+    pub streams_stopped: u64,
+    pub entries: u64,
+}
+
+impl Store {
+    /// Stores who installed with their tokens, which `seal` makes for the row that they go to. A user who installs
+    /// again keeps the id and gets new tokens.
+    pub async fn save_installation(
+        &self,
+        granted: &GrantedTo,
+        seal: impl Fn(InstallationId) -> SealedTokens,
+        now_ms: i64,
+    ) -> Result<Installation, StoreError> {
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let done = save(&mut tx.connection(), granted, &seal, now_ms).await?;
+                tx.commit().await?;
+                Ok(done)
+            })
+            .await
+    }
+
+    /// An installation and its tokens as they now are; none when there is none of that id.
+    pub async fn grant(&self, id: InstallationId) -> Result<Option<StoredGrant>, StoreError> {
+        let values = binds![id.to_string()];
+        let row: Option<Row> = self.database.optional(sql::INSTALLATION, values).await?;
+        row.map(StoredGrant::try_from).transpose()
+    }
+
+    /// One page of installations, newest first, after the id `before`.
+    pub async fn installations(
+        &self,
+        before: Option<InstallationId>,
+        limit: u32,
+    ) -> Result<Vec<Installation>, StoreError> {
+        let values = binds![before.map(|id| id.to_string()), i64::from(limit)];
+        let rows: Vec<Row> = self.database.all(sql::INSTALLATIONS, values).await?;
+        let installation = |row| StoredGrant::try_from(row).map(|grant| grant.installation);
+        rows.into_iter().map(installation).collect()
+    }
+
+    /// The best installation for a meeting: the host's, else one of the account; one that works before one that needs
+    /// its user. None that was revoked.
+    pub async fn find_grant(
+        &self,
+        host_id: Option<&str>,
+        account_id: Option<&str>,
+    ) -> Result<Option<StoredGrant>, StoreError> {
+        let values = binds![host_id, account_id];
+        let row: Option<Row> = self.database.optional(sql::FIND_INSTALLATION, values).await?;
+        row.map(StoredGrant::try_from).transpose()
+    }
+
+    /// Connected installations whose tokens were obtained before `before_ms`, oldest first.
+    pub async fn idle_installations(
+        &self,
+        before_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<StoredGrant>, StoreError> {
+        let values = binds![before_ms, i64::from(limit)];
+        let rows: Vec<Row> = self.database.all(sql::IDLE_INSTALLATIONS, values).await?;
+        rows.into_iter().map(StoredGrant::try_from).collect()
+    }
+
+    /// Takes the right to refresh until `until_ms`. False when another has it, when the tokens are not those of
+    /// `generation` any more, or when the installation is not connected.
+    pub async fn claim_refresh(
+        &self,
+        id: InstallationId,
+        generation: i64,
+        claim: Uuid,
+        now_ms: i64,
+        until_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let values = binds![id.to_string(), generation, claim.to_string(), until_ms, now_ms];
+        Ok(self.database.execute(sql::CLAIM_REFRESH, values).await? == 1)
+    }
+
+    /// Gives the right to refresh back.
+    pub async fn release_refresh(&self, id: InstallationId, claim: Uuid) -> Result<(), StoreError> {
+        let values = binds![id.to_string(), claim.to_string()];
+        self.database.execute(sql::RELEASE_REFRESH, values).await.map(drop)
+    }
+
+    /// Stores what a refresh brought for the tokens of `generation`. False when other tokens came in the meantime, or
+    /// the installation was revoked: then these are of no use.
+    pub async fn replace_tokens(
+        &self,
+        id: InstallationId,
+        generation: i64,
+        tokens: &SealedTokens,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let SealedTokens { access, refresh, expires_at_ms } = tokens;
+        let (access, refresh) = (access.as_str(), refresh.as_deref());
+        let values = binds![id.to_string(), generation, access, refresh, *expires_at_ms, now_ms];
+        Ok(self.database.execute(sql::REPLACE_TOKENS, values).await? == 1)
+    }
+
+    /// Notes that Zoom takes the refresh token of `generation` no more. False when other tokens came in the meantime.
+    pub async fn give_up_grant(
+        &self,
+        id: InstallationId,
+        generation: i64,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let values = binds![id.to_string(), generation, now_ms];
+        Ok(self.database.execute(sql::GIVE_UP_GRANT, values).await? == 1)
+    }
+
+    /// Deletes an installation's tokens and, if asked, what was stored of its user, and notes both. `audit` gets the
+    /// counts as its detail. False when it was revoked before or is unknown.
+    pub async fn revoke_installation(
+        &self,
+        id: InstallationId,
+        delete_data: bool,
+        audit: &AuditRow,
+    ) -> Result<bool, StoreError> {
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let done = revoke(&mut tx.connection(), id, delete_data, audit).await?;
+                tx.commit().await?;
+                Ok(done)
+            })
+            .await
+    }
+
+    /// Up to `limit` grants after `after` that have a token which does not begin with `prefix`, by id.
+    pub async fn sealed_otherwise(
+        &self,
+        after: Option<InstallationId>,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<StoredGrant>, StoreError> {
+        let after = after.map(|id| id.to_string()).unwrap_or_default();
+        let characters = i64::try_from(prefix.len()).unwrap_or(i64::MAX);
+        let values = binds![after, prefix, characters, i64::from(limit)];
+        let rows: Vec<Row> = self.database.all(sql::SEALED_OTHERWISE, values).await?;
+        rows.into_iter().map(StoredGrant::try_from).collect()
+    }
+
+    /// Stores the same tokens under another seal. False when other tokens came in the meantime.
+    pub async fn reseal_tokens(
+        &self,
+        id: InstallationId,
+        generation: i64,
+        tokens: &SealedTokens,
+    ) -> Result<bool, StoreError> {
+        let values = binds![id.to_string(), generation, &*tokens.access, tokens.refresh.as_deref()];
+        Ok(self.database.execute(sql::RESEAL_TOKENS, values).await? == 1)
+    }
+}
+
+async fn save(
+    tx: &mut Connection<'_>,
+    granted: &GrantedTo,
+    seal: &impl Fn(InstallationId) -> SealedTokens,
+    now_ms: i64,
+) -> Result<Installation, StoreError> {
+    let values = binds![
+        Uuid::now_v7().to_string(),
+        &*granted.account_id,
+        &*granted.user_id,
+        granted.display_name.as_deref(),
+        granted.email.as_deref(),
+        &*granted.scope,
+        granted.api_base_url.as_deref(),
+        now_ms,
+    ];
+    let (id,): (String,) = tx.one(sql::UPSERT_INSTALLATION, values).await?;
+    let id = installation_id(&id)?;
+    let SealedTokens { access, refresh, expires_at_ms } = seal(id);
+    let values = binds![id.to_string(), access, refresh, expires_at_ms, now_ms];
+    tx.execute(sql::SET_TOKENS, values).await?;
+    let row: Row = tx.one(sql::INSTALLATION, binds![id.to_string()]).await?;
+    Ok(StoredGrant::try_from(row)?.installation)
+}
+
+async fn revoke(
+    tx: &mut Connection<'_>,
+    id: InstallationId,
+    delete_data: bool,
+    audit: &AuditRow,
+) -> Result<bool, StoreError> {
+    let row: Option<Row> = tx.optional(sql::INSTALLATION, binds![id.to_string()]).await?;
+    let Some(grant) = row.map(StoredGrant::try_from).transpose()? else { return Ok(false) };
+    let revoked = tx.execute(sql::REVOKE_INSTALLATION, binds![id.to_string(), audit.at_ms]).await?;
+    if revoked == 0 {
+        return Ok(false);
+    }
+    let mut deleted = Deleted::default();
+    if delete_data {
+        deleted = delete_data_of(tx, &grant.installation.user_id, audit.at_ms).await?;
+    }
+    deleted.installations = revoked;
+    insert_audit(tx, &with_counts(audit, deleted)).await?;
+    Ok(true)
+}
+
+/// Forgets a user who has removed the app, and notes how much that was.
+pub(super) async fn deauthorize(
+    tx: &mut Connection<'_>,
+    gone: &Deauthorization,
+    now_ms: i64,
+) -> Result<Deleted, StoreError> {
+    let values = binds![&*gone.user_id, gone.account_id.as_deref()];
+    let rows: Vec<Row> = tx.all(sql::INSTALLATIONS_OF_USER, values).await?;
+    let mut installations = 0;
+    for row in rows {
+        installations += tx.execute(sql::REVOKE_INSTALLATION, binds![row.id, now_ms]).await?;
+    }
+    let mut deleted = Deleted::default();
+    if !gone.may_keep_data {
+        deleted = delete_data_of(tx, &gone.user_id, now_ms).await?;
+    }
+    deleted.installations = installations;
+    let audit = AuditRow {
+        at_ms: now_ms,
+        actor: "zoom".to_owned(),
+        action: "installation.deauthorized",
+        subject: gone.user_id.clone(),
+        outcome: "ok".to_owned(),
+        detail: serde_json::json!({ "may_keep_data": gone.may_keep_data }),
+    };
+    insert_audit(tx, &with_counts(&audit, deleted)).await?;
+    Ok(deleted)
+}
+
+async fn delete_data_of(
+    tx: &mut Connection<'_>,
+    user_id: &str,
+    now_ms: i64,
+) -> Result<Deleted, StoreError> {
+    let _sessions: Vec<(String,)> = tx.all(sql::LOCK_SESSIONS_OF_OPERATOR, binds![user_id]).await?;
+    let streams_stopped =
+        tx.execute(sql::REVOKE_STREAMS_OF_OPERATOR, binds![user_id, now_ms]).await?;
+    let entries = tx.execute(sql::DELETE_ENTRIES_OF_OPERATOR, binds![user_id]).await?;
+    Ok(Deleted { installations: 0, streams_stopped, entries })
+}
+
+fn with_counts(audit: &AuditRow, deleted: Deleted) -> AuditRow {
+    let mut audit = audit.clone();
+    audit.detail["installations"] = deleted.installations.into();
+    audit.detail["streams_stopped"] = deleted.streams_stopped.into();
+    audit.detail["entries"] = deleted.entries.into();
+    audit
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    account_id: String,
+    user_id: String,
+    display_name: Option<String>,
+    email: Option<String>,
+    scope: String,
+    api_base_url: Option<String>,
+    status: String,
+    access_token: Option<String>,
+    refresh_token: Option<String>,
+    expires_at_ms: Option<i64>,
+    tokens_at_ms: i64,
+    generation: i64,
+    created_at_ms: i64,
+    updated_at_ms: i64,
+}
+
+impl TryFrom<Row> for StoredGrant {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let Row { refresh_token: refresh, expires_at_ms, .. } = row;
+        let sealed = |access| SealedTokens { access, refresh, expires_at_ms };
+        Ok(StoredGrant {
+            installation: Installation {
+                id: installation_id(&row.id)?,
+                account_id: row.account_id,
+                user_id: row.user_id,
+                display_name: row.display_name,
+                email: row.email,
+                scope: row.scope,
+                api_base_url: row.api_base_url,
+                status: rows::read("status", &row.status, InstallationStatus::parse)?,
+                expires_at_ms,
+                tokens_at_ms: row.tokens_at_ms,
+                generation: row.generation,
+                created_at_ms: row.created_at_ms,
+                updated_at_ms: row.updated_at_ms,
+            },
+            tokens: row.access_token.map(sealed),
+        })
+    }
+}
+
+fn installation_id(text: &str) -> Result<InstallationId, StoreError> {
+    rows::read("installation id", text, InstallationId::parse)
+}

@@ -1,0 +1,274 @@
+//! Zoom's OAuth: the authorize URL, tokens, revocation, and who a token belongs to (rtms-protocol.md section 15).
+
+mod answer;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use reqwest::Method;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use url::{Host, Url, form_urlencoded};
+
+use super::Credentials;
+use super::client::{ClientError, ZoomClient};
+use crate::secret::Secret;
+
+/// Where a token's REST API may be besides the configured one (section 15: `api_url`).
+const API_HOSTS: [&str; 3] = ["zoom.us", "zoom.com", "zoomgov.com"];
+
+/// Where Zoom is, and who we are to it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `https://zoom.us`, without a slash at the end.
+    pub oauth_base_url: String,
+    /// `https://api.zoom.us`, without a slash at the end.
+    pub api_base_url: String,
+    /// Whether the API is only ever at `api_base_url`, whatever a token says: for simulators.
+    pub api_is_fixed: bool,
+    pub client: Credentials,
+    pub redirect_url: String,
+}
+
+/// What the token endpoint gave.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    pub access: Secret<String>,
+    /// Server-to-server tokens come without.
+    pub refresh: Option<Secret<String>>,
+    pub expires_in_s: Option<i64>,
+    pub scope: String,
+    /// Where this token's REST API is, if elsewhere than usual.
+    pub api_base_url: Option<String>,
+}
+
+/// Who a token belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub id: String,
+    pub account_id: String,
+    pub display_name: Option<String>,
+    pub email: Option<String>,
+}
+
+/// What Zoom's OAuth did not do. Never holds what was sent or answered: Zoom's own texts can quote a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum OAuthError {
+    /// The code or token is wrong, used, expired or revoked: only its user can get another.
+    #[error("Zoom does not take this code or token any more")]
+    Dead,
+    /// Zoom refuses our app as it is set up; the text says what to look at.
+    #[error("Zoom refuses this app: {0}")]
+    Misconfigured(&'static str),
+    /// The same may work later.
+    #[error("Zoom cannot be reached: {0}")]
+    Unreachable(ClientError),
+    /// The same may work later.
+    #[error("Zoom cannot do it now: it answered {0}")]
+    Failing(u16),
+    #[error("Zoom's answer cannot be read")]
+    Unreadable,
+}
+
+impl OAuthError {
+    /// Whether the same call may work later.
+    pub fn is_temporary(self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Failing(_) | Self::Unreadable)
+    }
+}
+
+/// Zoom's OAuth endpoints.
+#[derive(Debug, Clone)]
+pub struct OAuth {
+    http: ZoomClient,
+    settings: Settings,
+}
+
+impl OAuth {
+    pub fn new(http: ZoomClient, settings: Settings) -> Self {
+        Self { http, settings }
+    }
+
+    pub fn api_base_url(&self) -> &str {
+        &self.settings.api_base_url
+    }
+
+    /// Zoom's consent page (section 15.1), to come back with `state` and a code for the holder of `verifier`.
+    pub fn authorize_url(&self, state: &str, verifier: &Secret<String>) -> String {
+        let query = encoded(&[
+            ("response_type", "code"),
+            ("client_id", &self.settings.client.id),
+            ("redirect_uri", &self.settings.redirect_url),
+            ("state", state),
+            ("code_challenge", &challenge(verifier.expose())),
+            ("code_challenge_method", "S256"),
+        ]);
+        format!("{}/oauth/authorize?{query}", self.settings.oauth_base_url)
+    }
+
+    /// The first tokens, for a code that works once.
+    pub async fn exchange(
+        &self,
+        code: &Secret<String>,
+        verifier: &Secret<String>,
+    ) -> Result<Tokens, OAuthError> {
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("redirect_uri", &self.settings.redirect_url),
+            ("code_verifier", verifier.expose()),
+        ];
+        self.tokens(&self.settings.client, &form).await
+    }
+
+    /// The next tokens. The refresh token is used up, even when the answer gets lost (section 15.3).
+    pub async fn refresh(&self, refresh_token: &str) -> Result<Tokens, OAuthError> {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
+        self.tokens(&self.settings.client, &form).await
+    }
+
+    /// A server-to-server token.
+    pub async fn account_credentials(
+        &self,
+        account_id: &str,
+        client: &Credentials,
+    ) -> Result<Tokens, OAuthError> {
+        let form = [("grant_type", "account_credentials"), ("account_id", account_id)];
+        self.tokens(client, &form).await
+    }
+
+    /// Ends a grant at Zoom's (section 15.5).
+    pub async fn revoke(&self, access_token: &Secret<String>) -> Result<(), OAuthError> {
+        let form = [("token", access_token.expose().as_str())];
+        let body = self.post("/oauth/revoke", &self.settings.client, &form).await?;
+        // A 200 says it all.
+        drop(body);
+        Ok(())
+    }
+
+    /// Who the token belongs to (section 15.2).
+    pub async fn user(&self, tokens: &Tokens) -> Result<User, OAuthError> {
+        let base = tokens.api_base_url.as_deref().unwrap_or(&self.settings.api_base_url);
+        let request = self
+            .http
+            .request(Method::GET, &format!("{base}/v2/users/me"))
+            .header(ACCEPT, "application/json")
+            .bearer_auth(tokens.access.expose());
+        let answer = self.http.send(request).await.map_err(OAuthError::Unreachable)?;
+        answer::user(answer.status.as_u16(), &answer.body)
+    }
+
+    async fn tokens(
+        &self,
+        client: &Credentials,
+        form: &[(&str, &str)],
+    ) -> Result<Tokens, OAuthError> {
+        let body = self.post("/oauth/token", client, form).await?;
+        let mut tokens = answer::tokens(&body)?;
+        tokens.api_base_url = tokens.api_base_url.and_then(|url| self.usable_api(&url));
+        Ok(tokens)
+    }
+
+    async fn post(
+        &self,
+        path: &str,
+        client: &Credentials,
+        form: &[(&str, &str)],
+    ) -> Result<Vec<u8>, OAuthError> {
+        let url = format!("{}{path}", self.settings.oauth_base_url);
+        let request = self
+            .http
+            .request(Method::POST, &url)
+            .header(AUTHORIZATION, basic(client))
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(ACCEPT, "application/json")
+            .body(encoded(form));
+        let answer = self.http.send(request).await.map_err(OAuthError::Unreachable)?;
+        match answer.status.as_u16() {
+            200..300 => Ok(answer.body),
+            status => Err(answer::refusal(status, &answer.body)),
+        }
+    }
+
+    /// The API that a token names, if it is another and one of Zoom's.
+    fn usable_api(&self, api_url: &str) -> Option<String> {
+        let url = Url::parse(api_url).ok().filter(|url| url.scheme() == "https")?;
+        let Some(Host::Domain(host)) = url.host() else { return None };
+        let is_zooms = API_HOSTS
+            .iter()
+            .any(|own| host.strip_suffix(own).is_some_and(|rest| rest.ends_with('.')));
+        let base = url.origin().ascii_serialization();
+        let is_usable = is_zooms && !self.settings.api_is_fixed;
+        (is_usable && base != self.settings.api_base_url).then_some(base)
+    }
+}
+
+fn encoded(pairs: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// Section 5.4.
+fn challenge(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
+}
+
+/// Section 5.4.
+fn basic(client: &Credentials) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{}:{}", client.id, client.secret.expose())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::client_config;
+
+    fn oauth(api_is_fixed: bool) -> OAuth {
+        let settings = Settings {
+            oauth_base_url: "https://zoom.us".into(),
+            api_base_url: "https://api.zoom.us".into(),
+            api_is_fixed,
+            client: Credentials {
+                id: "demoClientId01".into(),
+                secret: Secret::new("demoClientSecret01".into()),
+            },
+            redirect_url: "https://rtmsd.example/callback?x=1&y".into(),
+        };
+        OAuth::new(ZoomClient::new(&client_config(None).unwrap()), settings)
+    }
+
+    #[test]
+    fn the_documented_vectors_come_out() {
+        let basic = basic(&oauth(false).settings.client);
+        assert_eq!(basic, "Basic ZGVtb0NsaWVudElkMDE6ZGVtb0NsaWVudFNlY3JldDAx");
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        assert_eq!(challenge(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn the_authorize_url_says_everything_and_no_secret() {
+        let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".to_owned());
+        let url = oauth(false).authorize_url("st&te", &verifier);
+        let expected = "https://zoom.us/oauth/authorize?response_type=code&client_id=demoClientId01\
+            &redirect_uri=https%3A%2F%2Frtmsd.example%2Fcallback%3Fx%3D1%26y&state=st%26te\
+            &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+        assert_eq!(url, expected);
+    }
+
+    #[test]
+    fn a_token_may_name_only_an_api_of_zooms() {
+        let usable = |url| oauth(false).usable_api(url);
+        assert_eq!(usable("https://api.zoomgov.com").as_deref(), Some("https://api.zoomgov.com"));
+        assert_eq!(usable("https://api-eu.zoom.us/").as_deref(), Some("https://api-eu.zoom.us"));
+        for other in [
+            "https://api.zoom.us",
+            "http://api-eu.zoom.us",
+            "https://evilzoom.us",
+            "https://zoom.us.evil.example",
+            "https://127.0.0.1",
+            "api.zoom.us",
+        ] {
+            assert_eq!(usable(other), None, "{other}");
+        }
+        assert_eq!(oauth(true).usable_api("https://api-eu.zoom.us"), None);
+    }
+}

@@ -1,0 +1,199 @@
+//! What Zoom's OAuth answers, and what that means (pure).
+
+use serde::Deserialize;
+
+use super::{OAuthError, Tokens, User};
+use crate::secret::Secret;
+
+/// Longer texts are no names and ids.
+const MAX_TEXT_BYTES: usize = 256;
+
+#[derive(Deserialize)]
+struct TokenBody {
+    access_token: String,
+    refresh_token: Option<String>,
+    expires_in: Option<i64>,
+    #[serde(default)]
+    scope: String,
+    api_url: Option<String>,
+}
+
+/// Reads tokens (section 15.2).
+pub(super) fn tokens(body: &[u8]) -> Result<Tokens, OAuthError> {
+    let body: TokenBody = serde_json::from_slice(body).map_err(|_| OAuthError::Unreadable)?;
+    if body.access_token.is_empty() || !body.access_token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(OAuthError::Unreadable);
+    }
+    Ok(Tokens {
+        access: Secret::new(body.access_token),
+        refresh: body.refresh_token.filter(|token| !token.is_empty()).map(Secret::new),
+        expires_in_s: body.expires_in.filter(|seconds| *seconds >= 0),
+        scope: body.scope,
+        api_base_url: body.api_url,
+    })
+}
+
+#[derive(Deserialize)]
+struct UserBody {
+    id: String,
+    account_id: String,
+    email: Option<String>,
+    display_name: Option<String>,
+    first_name: Option<String>,
+    last_name: Option<String>,
+}
+
+/// Reads the answer of `GET /v2/users/me`.
+pub(super) fn user(status: u16, body: &[u8]) -> Result<User, OAuthError> {
+    match status {
+        200 => {}
+        401 => return Err(OAuthError::Dead),
+        429 | 500.. => return Err(OAuthError::Failing(status)),
+        _ => return Err(OAuthError::Misconfigured("it needs the scope user:read:user")),
+    }
+    let body: UserBody = serde_json::from_slice(body).map_err(|_| OAuthError::Unreadable)?;
+    let is_id = |text: &str| (1..=MAX_TEXT_BYTES).contains(&text.len());
+    if !is_id(&body.id) || !is_id(&body.account_id) {
+        return Err(OAuthError::Unreadable);
+    }
+    let full_name = [body.first_name, body.last_name].map(Option::unwrap_or_default).join(" ");
+    let display_name = body.display_name.unwrap_or_default();
+    let name = if display_name.trim().is_empty() { full_name } else { display_name };
+    Ok(User {
+        id: body.id,
+        account_id: body.account_id,
+        display_name: short(Some(name)),
+        email: short(body.email),
+    })
+}
+
+fn short(text: Option<String>) -> Option<String> {
+    let text = text?.trim().to_owned();
+    (1..=MAX_TEXT_BYTES).contains(&text.len()).then_some(text)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Refusal {
+    error: String,
+    reason: String,
+}
+
+/// What a status that is no success means (section 15.4). Zoom sends 400 and 401 for the same cause, so the body
+/// decides; what says nothing of a grant leaves it alone.
+pub(super) fn refusal(status: u16, body: &[u8]) -> OAuthError {
+    if status == 429 || status >= 500 {
+        return OAuthError::Failing(status);
+    }
+    let Ok(Refusal { error, reason }) = serde_json::from_slice(body) else {
+        return OAuthError::Failing(status);
+    };
+    let reason = reason.to_ascii_lowercase();
+    match error.as_str() {
+        _ if reason.contains("redirect") => OAuthError::Misconfigured(
+            "ZOOM_OAUTH_REDIRECT_URL is not among the redirect URLs of the app",
+        ),
+        _ if reason.contains("account does not exist") => {
+            OAuthError::Misconfigured("ZOOM_ACCOUNT_ID is not the account of the client")
+        }
+        "invalid_client" => OAuthError::Misconfigured("its client id or client secret is wrong"),
+        "unsupported_grant_type" | "unauthorized_client" => {
+            OAuthError::Misconfigured("an app of its type may not ask for such a token")
+        }
+        "invalid_grant" => OAuthError::Dead,
+        "invalid_request" if reason.contains("token") || reason.contains("code") => {
+            OAuthError::Dead
+        }
+        "invalid_request" | "invalid_scope" => {
+            OAuthError::Misconfigured("it does not understand the request")
+        }
+        _ => OAuthError::Failing(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(status: u16, error: &str, reason: &str) -> OAuthError {
+        refusal(status, json!({"error": error, "reason": reason}).to_string().as_bytes())
+    }
+
+    #[test]
+    fn the_documented_answer_is_read() {
+        let body = br#"{"access_token":"eyJ.a","token_type":"bearer","refresh_token":"eyJ.r","expires_in":3599,
+            "scope":"meeting:read:meeting_audio user:read:user","api_url":"https://api.zoom.us"}"#;
+        let tokens = tokens(body).unwrap();
+        assert_eq!(tokens.access.expose(), "eyJ.a");
+        assert_eq!(tokens.refresh.unwrap().expose(), "eyJ.r");
+        assert_eq!(tokens.expires_in_s, Some(3599));
+        assert_eq!(tokens.scope, "meeting:read:meeting_audio user:read:user");
+    }
+
+    #[test]
+    fn a_refresh_token_and_an_expiry_may_be_missing() {
+        for body in [
+            r#"{"access_token":"a"}"#,
+            r#"{"access_token":"a","refresh_token":null,"expires_in":null}"#,
+        ] {
+            let tokens = tokens(body.as_bytes()).unwrap();
+            assert!(tokens.refresh.is_none() && tokens.expires_in_s.is_none());
+        }
+        for bad in ["", "[]", r#"{"access_token":""}"#, r#"{"access_token":"a\r\nb"}"#, "{}"] {
+            assert!(matches!(tokens(bad.as_bytes()), Err(OAuthError::Unreadable)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_cause_is_told_by_the_body_and_not_by_400_or_401() {
+        for status in [400, 401] {
+            assert_eq!(refused(status, "invalid_grant", "Invalid Token!"), OAuthError::Dead);
+            assert_eq!(refused(status, "invalid_request", "Invalid Token!"), OAuthError::Dead);
+            let code = "Invalid authorization code s3cret";
+            assert_eq!(refused(status, "invalid_grant", code), OAuthError::Dead);
+            for (error, reason) in [
+                ("invalid_client", "Invalid client_id or client_secret"),
+                ("invalid_request", "Redirect URI mismatch"),
+                ("invalid_grant", "Redirect URI mismatch"),
+                ("invalid_request", "Account does not exist"),
+                ("unsupported_grant_type", ""),
+            ] {
+                let refused = refused(status, error, reason);
+                assert!(matches!(refused, OAuthError::Misconfigured(_)), "{error} {reason}");
+            }
+        }
+    }
+
+    #[test]
+    fn trouble_at_zooms_is_not_a_dead_grant() {
+        for status in [429, 500, 502, 503] {
+            let refused = refused(status, "invalid_grant", "Invalid Token!");
+            assert_eq!(refused, OAuthError::Failing(status));
+            assert!(refused.is_temporary());
+        }
+        assert_eq!(refusal(403, b"<html>a proxy</html>"), OAuthError::Failing(403));
+    }
+
+    #[test]
+    fn nothing_of_an_answer_is_in_an_error() {
+        for reason in ["Invalid authorization code s3cret", "s3cret token", "redirect s3cret"] {
+            assert!(!refused(400, "invalid_request", reason).to_string().contains("s3cret"));
+        }
+    }
+
+    #[test]
+    fn a_user_is_read_with_and_without_a_name() {
+        let body = json!({"id": "u1", "account_id": "a1", "email": "ana@example.com",
+            "first_name": "Ana", "last_name": "Ruiz"});
+        let ana = user(200, body.to_string().as_bytes()).unwrap();
+        assert_eq!(ana.display_name.as_deref(), Some("Ana Ruiz"));
+        assert_eq!(ana.email.as_deref(), Some("ana@example.com"));
+        let plain = user(200, br#"{"id":"u1","account_id":"a1"}"#).unwrap();
+        assert_eq!((plain.display_name, plain.email), (None, None));
+        assert_eq!(user(401, b"{}"), Err(OAuthError::Dead));
+        assert!(matches!(user(400, br#"{"code":4711}"#), Err(OAuthError::Misconfigured(_))));
+        assert_eq!(user(503, b""), Err(OAuthError::Failing(503)));
+    }
+}

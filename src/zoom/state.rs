@@ -1,0 +1,195 @@
+//! The `state` of an install: ours, in time, and from the browser that began it (pure).
+//!
+//! Nothing is stored when an install begins, so nobody can fill the store by beginning many. What has to be
+//! remembered is in the signed text or follows from it; only a state that came back is noted, so that it works once.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::seal::KeyRing;
+use crate::secret::Secret;
+
+/// How long an install may take, from the link to the way back.
+pub const STATE_LIFE_MS: i64 = 10 * 60 * 1000;
+
+const NONCE_BYTES: usize = 16;
+const BROWSER_BYTES: usize = 16;
+/// The expiry, the nonce, and the hash of the browser's cookie (zeros for none).
+const CLAIM_BYTES: usize = 8 + NONCE_BYTES + BROWSER_BYTES;
+const TAG_BYTES: usize = 32;
+
+/// Why a state is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum StateError {
+    #[error("the state is not one that this server made")]
+    Forged,
+    #[error("the install took longer than 10 minutes")]
+    Expired,
+    #[error("the install was begun in another browser")]
+    OtherBrowser,
+}
+
+/// A new install, on its way to Zoom.
+#[derive(Debug)]
+pub struct Issued {
+    /// Goes to Zoom and comes back.
+    pub state: String,
+    /// PKCE: shows later that it was us who asked (section 5.4).
+    pub verifier: Secret<String>,
+}
+
+/// A state that may be used, if nobody did before.
+#[derive(Debug)]
+pub struct Accepted {
+    /// What is remembered of it.
+    pub id: String,
+    pub expires_at_ms: i64,
+    pub verifier: Secret<String>,
+}
+
+/// The keys of the states. Each comes from a key of the ring, so that replicas agree and a rotation loses no install.
+#[derive(Clone)]
+pub struct StateKeys(Vec<StateKey>);
+
+#[derive(Clone)]
+struct StateKey {
+    signing: Hmac<Sha256>,
+    verifying: Hmac<Sha256>,
+}
+
+impl StateKeys {
+    pub fn new(ring: &KeyRing) -> Self {
+        let keyed = |key: &Zeroizing<[u8; 32]>| {
+            Hmac::new_from_slice(key.as_slice()).expect("an HMAC key has any length")
+        };
+        let (signing, verifying) = (ring.derived("oauth state"), ring.derived("pkce verifier"));
+        let key = |(s, v)| StateKey { signing: keyed(s), verifying: keyed(v) };
+        Self(signing.iter().zip(&verifying).map(key).collect())
+    }
+
+    /// Begins an install, bound to the browser that holds this cookie if there is one.
+    pub fn issue(&self, now_ms: i64, nonce: [u8; NONCE_BYTES], browser: Option<&str>) -> Issued {
+        let mut claim = [0; CLAIM_BYTES];
+        claim[..8].copy_from_slice(&now_ms.saturating_add(STATE_LIFE_MS).to_be_bytes());
+        claim[8..8 + NONCE_BYTES].copy_from_slice(&nonce);
+        claim[8 + NONCE_BYTES..].copy_from_slice(&browser_hash(browser));
+        let key = &self.0[0];
+        let tag = key.signing.clone().chain_update(claim).finalize().into_bytes();
+        let state = URL_SAFE_NO_PAD.encode([&claim[..], &tag].concat());
+        Issued { state, verifier: key.verifier(&nonce) }
+    }
+
+    /// Checks a state that came back, with the cookie of the browser that brought it.
+    pub fn check(
+        &self,
+        now_ms: i64,
+        state: &str,
+        browser: Option<&str>,
+    ) -> Result<Accepted, StateError> {
+        let bytes = URL_SAFE_NO_PAD.decode(state).map_err(|_| StateError::Forged)?;
+        let (claim, tag) = bytes.split_first_chunk::<CLAIM_BYTES>().ok_or(StateError::Forged)?;
+        let tag: &[u8; TAG_BYTES] = tag.try_into().map_err(|_| StateError::Forged)?;
+        let signed = |key: &&StateKey| key.signing.clone().chain_update(claim).verify_slice(tag);
+        let key = self.0.iter().find(|key| signed(key).is_ok()).ok_or(StateError::Forged)?;
+        let (expiry, rest) = claim.split_first_chunk::<8>().ok_or(StateError::Forged)?;
+        let (nonce, bound_to) =
+            rest.split_first_chunk::<NONCE_BYTES>().ok_or(StateError::Forged)?;
+        let expires_at_ms = i64::from_be_bytes(*expiry);
+        if now_ms > expires_at_ms {
+            return Err(StateError::Expired);
+        }
+        let is_bound = *bound_to != [0; BROWSER_BYTES];
+        if is_bound && !bool::from(bound_to.ct_eq(&browser_hash(browser))) {
+            return Err(StateError::OtherBrowser);
+        }
+        Ok(Accepted { id: hex::encode(nonce), expires_at_ms, verifier: key.verifier(nonce) })
+    }
+}
+
+impl StateKey {
+    fn verifier(&self, nonce: &[u8; NONCE_BYTES]) -> Secret<String> {
+        let bytes = self.verifying.clone().chain_update(nonce).finalize().into_bytes();
+        Secret::new(URL_SAFE_NO_PAD.encode(bytes))
+    }
+}
+
+fn browser_hash(browser: Option<&str>) -> [u8; BROWSER_BYTES] {
+    let Some(browser) = browser else { return [0; BROWSER_BYTES] };
+    let mut hash = [0; BROWSER_BYTES];
+    hash.copy_from_slice(&Sha256::digest(browser)[..BROWSER_BYTES]);
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    const B: &str = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f";
+    const NOW_MS: i64 = 1_732_313_172_000;
+
+    fn keys(text: &str) -> StateKeys {
+        StateKeys::new(&KeyRing::parse(text).unwrap())
+    }
+
+    fn issue(browser: Option<&str>) -> Issued {
+        keys(A).issue(NOW_MS, [7; 16], browser)
+    }
+
+    fn check(now_ms: i64, state: &str, browser: Option<&str>) -> Result<String, StateError> {
+        keys(A).check(now_ms, state, browser).map(|accepted| accepted.id)
+    }
+
+    #[test]
+    fn a_state_comes_back_with_the_verifier_that_it_went_with() {
+        let issued = issue(Some("cookie"));
+        let accepted = keys(A).check(NOW_MS, &issued.state, Some("cookie")).unwrap();
+        assert_eq!(accepted.verifier.expose(), issued.verifier.expose());
+        assert_eq!(accepted.verifier.expose().len(), 43, "PKCE asks for 43 to 128 characters");
+        assert!(!issued.state.contains(issued.verifier.expose()));
+        assert_eq!(accepted.expires_at_ms, NOW_MS + STATE_LIFE_MS);
+    }
+
+    #[test]
+    fn a_state_lasts_ten_minutes() {
+        let state = issue(None).state;
+        assert!(check(NOW_MS + STATE_LIFE_MS, &state, None).is_ok());
+        let late = check(NOW_MS + STATE_LIFE_MS + 1, &state, None);
+        assert_eq!(late, Err(StateError::Expired));
+    }
+
+    #[test]
+    fn a_state_of_one_browser_is_no_use_in_another() {
+        let state = issue(Some("cookie")).state;
+        assert!(check(NOW_MS, &state, Some("cookie")).is_ok());
+        for other in [None, Some(""), Some("another")] {
+            assert_eq!(check(NOW_MS, &state, other), Err(StateError::OtherBrowser));
+        }
+        assert!(check(NOW_MS, &issue(None).state, Some("any")).is_ok(), "asked for by a program");
+    }
+
+    #[test]
+    fn what_this_server_did_not_sign_is_forged() {
+        let state = issue(None).state;
+        for index in 0..state.len() {
+            let mut forged = state.clone().into_bytes();
+            forged[index] = if forged[index] == b'A' { b'B' } else { b'A' };
+            let forged = String::from_utf8(forged).unwrap();
+            assert_eq!(check(NOW_MS, &forged, None), Err(StateError::Forged), "{index}");
+            assert_eq!(check(NOW_MS, &state[..index], None), Err(StateError::Forged));
+        }
+        assert!(keys(B).check(NOW_MS, &state, None).is_err());
+    }
+
+    #[test]
+    fn a_rotation_of_keys_loses_no_install() {
+        let issued = issue(None);
+        let rotated = keys(&format!("{B},{A}")).check(NOW_MS, &issued.state, None).unwrap();
+        assert_eq!(rotated.verifier.expose(), issued.verifier.expose());
+    }
+}

@@ -1,0 +1,323 @@
+//! A valid access token on demand: refreshed ahead of its end, once for any number of callers and daemons.
+//!
+//! Zoom's refresh tokens work once (rtms-protocol.md section 15.3). So one task per set of tokens asks Zoom, whoever
+//! wants to know waits for it, and of several daemons the one that has claimed the row asks. The claim is a time in
+//! the row and not a lock: nothing is held in the database while Zoom thinks, and a daemon that dies with a claim
+//! blocks the row only until it runs out. The generation decides what is stored: tokens that came for an older
+//! generation than the row's are thrown away.
+
+mod flight;
+mod keeper;
+mod refresh;
+mod rotate;
+pub mod sealed;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use thiserror::Error;
+use tokio_util::task::TaskTracker;
+
+use self::flight::{Flight, Key};
+pub use self::rotate::{RotateError, Rotated, rotate_keys};
+use super::Credentials;
+use super::oauth::{OAuth, OAuthError};
+use crate::model::{Installation, InstallationId, InstallationStatus};
+use crate::seal::KeyRing;
+use crate::secret::Secret;
+use crate::store::{Store, StoreError, StoredGrant};
+
+/// A token is refreshed when less than one part in so many of its life is left.
+const AHEAD: i64 = 10;
+
+/// Whose token is wanted.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    Installation(InstallationId),
+    /// The best one for a meeting: its host's, else one of its account, else the configured one.
+    For {
+        host_id: Option<&'a str>,
+        account_id: Option<&'a str>,
+    },
+}
+
+/// The token source beside installations.
+#[derive(Debug, Clone)]
+pub enum Configured {
+    None,
+    /// Server-to-server OAuth.
+    Account {
+        account_id: String,
+        client: Credentials,
+    },
+    /// `access_token` of Zoom's samples: valid until it is not.
+    Static(Secret<String>),
+}
+
+/// A token that is good now, as far as anybody knows.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// None for the configured token.
+    pub installation: Option<Installation>,
+    pub access_token: Secret<String>,
+    /// Where this token's REST API is, without a slash at the end.
+    pub api_base_url: String,
+}
+
+/// Why there is no token.
+#[derive(Debug, Error)]
+pub enum TokenError {
+    /// What is missing, for the client to read.
+    #[error("{0}")]
+    Missing(String),
+    #[error("Zoom takes the tokens of installation {0} no more: its user has to install again")]
+    NeedsReconnect(InstallationId),
+    #[error("installation {0} was revoked: its user has to install again")]
+    Revoked(InstallationId),
+    #[error("no token can be had now: {0}")]
+    Unavailable(RefreshError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a refresh brought nothing. Holds no token.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RefreshError {
+    #[error(transparent)]
+    OAuth(#[from] OAuthError),
+    #[error("another daemon is refreshing it, for too long")]
+    Busy,
+    /// The store's own words are in the log.
+    #[error("the store failed while it was refreshed")]
+    Store,
+    #[error("the refresh panicked")]
+    Panicked,
+}
+
+/// Where tokens come from. Cheap to clone.
+#[derive(Clone)]
+pub struct Tokens(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    ring: KeyRing,
+    oauth: OAuth,
+    configured: Configured,
+    now_ms: fn() -> i64,
+    /// What is being asked of Zoom now, so that everybody else waits for the same answer.
+    flights: Mutex<HashMap<Key, Flight>>,
+    /// The server-to-server token; it is not worth storing.
+    account_token: Mutex<Option<AccountToken>>,
+    /// Owns the refreshes: one that has begun is finished even when its caller has left, since its refresh token is
+    /// used up.
+    tasks: TaskTracker,
+}
+
+#[derive(Clone)]
+struct AccountToken {
+    granted: Granted,
+    obtained_at_ms: i64,
+    expires_at_ms: Option<i64>,
+}
+
+impl Tokens {
+    pub fn new(
+        store: Store,
+        ring: KeyRing,
+        oauth: OAuth,
+        configured: Configured,
+        now_ms: fn() -> i64,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            ring,
+            oauth,
+            configured,
+            now_ms,
+            flights: Mutex::default(),
+            account_token: Mutex::default(),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// A valid token. Waits for a refresh where one is due, in bounded time.
+    pub async fn token(&self, wanted: &Wanted<'_>) -> Result<Granted, TokenError> {
+        match self.choose(wanted).await? {
+            Some(grant) => self.valid(grant).await,
+            None => self.configured_token().await,
+        }
+    }
+
+    /// After a 401 from the API: refreshes once, unless somebody already did, and gives the new token.
+    pub async fn replace(&self, rejected: &Granted) -> Result<Granted, TokenError> {
+        match &rejected.installation {
+            Some(installation) => self.refreshed(installation, None).await,
+            None => self.other_configured_token(rejected).await,
+        }
+    }
+
+    /// Waits for the refreshes that have begun. None may be asked for after this.
+    pub async fn finish(&self) {
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    async fn choose(&self, wanted: &Wanted<'_>) -> Result<Option<StoredGrant>, TokenError> {
+        let store = &self.0.store;
+        match *wanted {
+            Wanted::Installation(id) => match store.grant(id).await? {
+                Some(grant) => Ok(Some(grant)),
+                None => Err(TokenError::Missing(format!("there is no installation {id}"))),
+            },
+            Wanted::For { host_id, account_id } => {
+                let found = store.find_grant(host_id, account_id).await?;
+                let has_configured = !matches!(self.0.configured, Configured::None);
+                Ok(found.filter(|grant| !has_configured || is_connected(grant)))
+            }
+        }
+    }
+
+    async fn valid(&self, grant: StoredGrant) -> Result<Granted, TokenError> {
+        let now_ms = (self.0.now_ms)();
+        let installation = &grant.installation;
+        let (from_ms, until_ms) = (installation.tokens_at_ms, installation.expires_at_ms);
+        // Without both there is nothing better than what we have; Zoom will say.
+        let is_all_there_is = until_ms.is_none()
+            && grant.tokens.as_ref().is_some_and(|tokens| tokens.refresh.is_none());
+        if is_all_there_is || is_fresh(now_ms, from_ms, until_ms) {
+            return self.0.granted(grant);
+        }
+        check_connected(installation)?;
+        let is_still_good = until_ms.is_some_and(|until_ms| now_ms < until_ms);
+        let installation = grant.installation.clone();
+        self.refreshed(&installation, is_still_good.then_some(grant)).await
+    }
+
+    /// Tokens newer than `old`'s; `otherwise`, if they cannot be had now.
+    async fn refreshed(
+        &self,
+        old: &Installation,
+        otherwise: Option<StoredGrant>,
+    ) -> Result<Granted, TokenError> {
+        let done = self.fly(Key::Installation(old.id, old.generation)).await;
+        let grant = self.0.store.grant(old.id).await?;
+        let grant = grant
+            .ok_or_else(|| TokenError::Missing(format!("there is no installation {}", old.id)))?;
+        check_connected(&grant.installation)?;
+        if grant.installation.generation > old.generation {
+            return self.0.granted(grant);
+        }
+        match otherwise {
+            Some(grant) => self.0.granted(grant),
+            None => Err(TokenError::Unavailable(done.err().unwrap_or(RefreshError::Busy))),
+        }
+    }
+
+    async fn configured_token(&self) -> Result<Granted, TokenError> {
+        match &self.0.configured {
+            Configured::None => Err(TokenError::Missing(
+                "nobody of this account has installed the app: open \
+                 /api/v1/zoom/oauth/install as the host, or set ZOOM_ACCOUNT_ID"
+                    .to_owned(),
+            )),
+            Configured::Static(token) => Ok(self.0.configured_grant(token.clone(), None)),
+            Configured::Account { .. } => match self.0.good_account_token() {
+                Some(granted) => Ok(granted),
+                None => self.account_token(None).await,
+            },
+        }
+    }
+
+    async fn other_configured_token(&self, rejected: &Granted) -> Result<Granted, TokenError> {
+        match &self.0.configured {
+            Configured::Account { .. } => {
+                self.account_token(Some(rejected.access_token.expose())).await
+            }
+            _ => Err(TokenError::Missing(
+                "Zoom does not take the token of ZOOM_ACCESS_TOKEN (access_token) any more"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// A server-to-server token that is not `rejected`.
+    async fn account_token(&self, rejected: Option<&String>) -> Result<Granted, TokenError> {
+        let is_other = |granted: &Granted| Some(granted.access_token.expose()) != rejected;
+        if let Some(granted) = self.0.good_account_token().filter(is_other) {
+            return Ok(granted);
+        }
+        let done = self.fly(Key::Account).await;
+        match self.0.last_account_token().filter(is_other) {
+            Some(token) if done.is_ok() => Ok(token),
+            _ => Err(TokenError::Unavailable(done.err().unwrap_or(RefreshError::Busy))),
+        }
+    }
+}
+
+impl Inner {
+    fn granted(&self, grant: StoredGrant) -> Result<Granted, TokenError> {
+        check_connected(&grant.installation)?;
+        let id = grant.installation.id;
+        let sealed = grant.tokens.as_ref().ok_or(TokenError::Revoked(id))?;
+        let tokens = sealed::open(&self.ring, id, sealed).map_err(|error| {
+            TokenError::Missing(format!("the tokens of installation {id} do not open: {error}"))
+        })?;
+        let api = grant.installation.api_base_url.as_deref();
+        Ok(Granted {
+            access_token: Secret::new(tokens.access.to_string()),
+            api_base_url: api.unwrap_or(self.oauth.api_base_url()).to_owned(),
+            installation: Some(grant.installation),
+        })
+    }
+
+    fn configured_grant(&self, token: Secret<String>, api: Option<String>) -> Granted {
+        let api_base_url = api.unwrap_or_else(|| self.oauth.api_base_url().to_owned());
+        Granted { installation: None, access_token: token, api_base_url }
+    }
+
+    fn good_account_token(&self) -> Option<Granted> {
+        let token = self.account_token.lock().expect("no holder of this lock panics").clone()?;
+        let is_good = is_fresh((self.now_ms)(), token.obtained_at_ms, token.expires_at_ms);
+        is_good.then_some(token.granted)
+    }
+
+    fn last_account_token(&self) -> Option<Granted> {
+        let token = self.account_token.lock().expect("no holder of this lock panics").clone();
+        token.map(|token| token.granted)
+    }
+}
+
+fn is_connected(grant: &StoredGrant) -> bool {
+    grant.installation.status == InstallationStatus::Connected
+}
+
+fn check_connected(installation: &Installation) -> Result<(), TokenError> {
+    match installation.status {
+        InstallationStatus::Connected => Ok(()),
+        InstallationStatus::NeedsReconnect => Err(TokenError::NeedsReconnect(installation.id)),
+        InstallationStatus::Revoked => Err(TokenError::Revoked(installation.id)),
+    }
+}
+
+/// Whether enough is left of a token's life. An unknown end is always near.
+fn is_fresh(now_ms: i64, from_ms: i64, until_ms: Option<i64>) -> bool {
+    let Some(until_ms) = until_ms else { return false };
+    let life_ms = until_ms.saturating_sub(from_ms).max(0);
+    until_ms.saturating_sub(now_ms) > life_ms / AHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_fresh;
+
+    #[test]
+    fn a_token_is_refreshed_in_the_last_tenth_of_its_life() {
+        let (from_ms, until_ms) = (1_000_000, 1_000_000 + 3_600_000);
+        assert!(is_fresh(from_ms, from_ms, Some(until_ms)));
+        assert!(is_fresh(until_ms - 360_001, from_ms, Some(until_ms)));
+        assert!(!is_fresh(until_ms - 360_000, from_ms, Some(until_ms)));
+        assert!(!is_fresh(until_ms + 1, from_ms, Some(until_ms)));
+        assert!(!is_fresh(from_ms, from_ms, None), "an unknown end");
+        assert!(!is_fresh(from_ms, from_ms, Some(from_ms)), "no life at all");
+    }
+}

@@ -1,0 +1,57 @@
+//! Single flight: what is being asked of Zoom now is not asked again, and does not stop when a caller leaves.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+
+use super::{Inner, RefreshError, Tokens};
+use crate::model::InstallationId;
+
+/// What is asked for: the successors of the tokens of one generation, or a server-to-server token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Key {
+    Installation(InstallationId, i64),
+    Account,
+}
+
+pub(super) type Flight = Shared<BoxFuture<'static, Result<(), RefreshError>>>;
+
+/// Takes the flight off the list, after a panic too.
+struct Landing {
+    inner: Arc<Inner>,
+    key: Key,
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        if let Ok(mut flights) = self.inner.flights.lock() {
+            flights.remove(&self.key);
+        }
+    }
+}
+
+impl Tokens {
+    /// Waits for the flight of this key; the first caller starts it.
+    pub(super) async fn fly(&self, key: Key) -> Result<(), RefreshError> {
+        let flight = {
+            let mut flights = self.0.flights.lock().expect("no holder of this lock panics");
+            flights.entry(key).or_insert_with(|| self.start(key)).clone()
+        };
+        flight.await
+    }
+
+    fn start(&self, key: Key) -> Flight {
+        let landing = Landing { inner: Arc::clone(&self.0), key };
+        let task = self.0.tasks.spawn(async move {
+            let inner = &landing.inner;
+            let done = match key {
+                Key::Installation(id, generation) => inner.refresh(id, generation).await,
+                Key::Account => inner.fetch_account_token().await,
+            };
+            drop(landing);
+            done
+        });
+        task.map(|ended| ended.unwrap_or(Err(RefreshError::Panicked))).boxed().shared()
+    }
+}

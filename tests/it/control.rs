@@ -1,0 +1,12 @@
+//! Control, from a program's request or a webhook to what Zoom is asked.
+
+mod actions;
+mod command;
+mod idempotency;
+mod kit;
+mod openapi;
+mod policies;
+mod sessions;
+mod store;
+mod timeline;
+mod zoom;

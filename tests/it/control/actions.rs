@@ -1,0 +1,272 @@
+use serde_json::{Value, json};
+
+use super::kit::{Kit, NUMBER};
+use super::zoom::Say;
+use crate::http::server::READER;
+
+#[tokio::test]
+async fn a_start_is_answered_as_its_clients_know_it() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    let answer = kit.act(&id, "start").await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    let expected = json!({
+        "status": true,
+        "message": "Zoom RTMS start requested",
+        "data": {
+            "session": {
+                "id": id, "platform": "zoom", "meeting_id": NUMBER, "status": "rtms_start_requested",
+            },
+            "zoom": {
+                "action": "start", "meeting_id": NUMBER, "zoom_status_code": 204,
+                "zoom_response": null,
+            },
+        },
+    });
+    assert_eq!(answer.json(), expected);
+    assert_eq!(kit.status(&id).await, "rtms_start_requested");
+    let asked = &kit.zoom.asked()[0];
+    assert_eq!(asked.method, "PATCH");
+    assert_eq!(asked.path, format!("/v2/live_meetings/{NUMBER}/rtms_app/status"));
+    assert_eq!(asked.authorization, "Bearer zoom-token");
+    assert_eq!(asked.body, json!({"action": "start", "settings": {"client_id": "demoClientId01"}}));
+}
+
+#[tokio::test]
+async fn any_2xx_is_a_yes_whatever_its_body() {
+    for (say, body) in [
+        (Say::status(200).with_body(r#"{"ok":1}"#), json!({"ok": 1})),
+        (Say::status(202), Value::Null),
+        (Say::status(200).with_body("<html>"), Value::Null),
+        (Say::status(200).with_body(&"x".repeat(1 << 20)), Value::Null),
+    ] {
+        let kit = Kit::start().await;
+        let id = kit.create().await;
+        kit.zoom.will_say([say]);
+        let answer = kit.act(&id, "start").await;
+        assert_eq!(answer.status, 202);
+        assert_eq!(answer.json()["data"]["zoom"]["zoom_response"], body);
+    }
+}
+
+#[tokio::test]
+async fn every_error_of_zooms_has_its_word_and_comes_with_zooms_own() {
+    let cases = [
+        (401, 124, 409, "token_rejected", false),
+        (400, 4700, 409, "token_rejected", false),
+        (400, 4711, 403, "scope_missing", false),
+        (400, 300, 422, "invalid_request", false),
+        (403, 13_262, 403, "app_not_authorized", false),
+        (403, 13_270, 403, "app_not_authorized", false),
+        (403, 2308, 403, "not_host", false),
+        (403, 2310, 403, "not_eligible", false),
+        (400, 3000, 409, "meeting_not_live", true),
+        (404, 3001, 409, "meeting_not_live", true),
+        (429, 429, 429, "rate_limited", true),
+        (500, 1, 502, "zoom_unavailable", true),
+        (409, 7, 502, "zoom_refused", false),
+    ];
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    for (status, code, own_status, word, retryable) in cases {
+        kit.zoom.will_say(vec![Say::error(status, code); 3]);
+        let answer = kit.act(&id, "start").await;
+        assert_eq!((answer.status, answer.code().as_str()), (own_status, word), "{status} {code}");
+        let error = &answer.json()["error"];
+        assert_eq!(error["retryable"], retryable, "{word}");
+        assert_eq!(answer.header("retry-after").is_some(), retryable, "{word}");
+        let zoom = json!({"status": status, "code": code, "tracking_id": "track1",
+            "message": format!("Zoom's words about {code}")});
+        assert_eq!(error["zoom"], zoom);
+        assert!(!error["detail"].as_str().unwrap().is_empty());
+        assert!(!answer.text().contains("zoom-token"));
+        assert_eq!(kit.status(&id).await, "start_refused");
+        // What one case has left unsaid is not the next one's.
+        while kit.act(&id, "start").await.status != 202 {}
+        kit.announce("m==", &format!("s{code}")).await;
+        kit.end_stream(&format!("s{code}"), rtmsd::model::Outcome::Closed, Some(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_it_is_said_what_is_missing_and_zoom_is_not_asked() {
+    let kit = Kit::wired(|wiring| {
+        wiring.zoom.1 = rtmsd::zoom::token::Configured::None;
+    })
+    .await;
+    let id = kit.create().await;
+    let answer = kit.act(&id, "start").await;
+    assert_eq!((answer.status, answer.code().as_str()), (409, "token_missing"));
+    assert!(answer.text().contains("install"), "{}", answer.text());
+    assert!(kit.zoom.asked().is_empty());
+}
+
+#[tokio::test]
+async fn zoom_is_asked_again_when_that_may_help() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    kit.zoom.will_say([Say::error(503, 1), Say::status(500), Say::status(204)]);
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+    assert_eq!(kit.zoom.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_limit_is_waited_for_when_it_is_short_and_told_when_it_is_long() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    let limited = |header: &'static str, value: &str| {
+        Say::error(429, 429).with_header(header, value.to_owned())
+    };
+    kit.zoom.will_say([limited("retry-after", "0"), limited("x-ratelimit-reset", "1700000000")]);
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+    assert_eq!(kit.zoom.asked().len(), 3);
+    kit.announce("m==", "s1").await;
+    kit.zoom.will_say([limited("retry-after", "2100-01-01T00:00:00Z")]);
+    let answer = kit.act(&id, "stop").await;
+    assert_eq!((answer.status, answer.code().as_str()), (429, "rate_limited"));
+    assert!(answer.header("retry-after").unwrap().parse::<u64>().unwrap() > 1_000_000);
+    assert_eq!(kit.zoom.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn a_meeting_that_just_began_is_given_time_to_be_known() {
+    let kit = Kit::start().await;
+    kit.meeting("meeting.started", "m==").await;
+    let id = kit.only_session().await;
+    kit.zoom.will_say([Say::error(400, 3000), Say::error(404, 3001)]);
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+    assert_eq!(kit.zoom.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn starting_what_is_live_or_on_its_way_asks_zoom_nothing() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+    let again = kit.act(&id, "start").await;
+    assert_eq!(again.status, 200);
+    assert_eq!(again.json()["data"]["session"]["status"], "rtms_start_requested");
+    kit.announce("m==", "s1").await;
+    let live = kit.act(&id, "start").await;
+    assert_eq!(live.status, 200);
+    assert_eq!(live.json()["data"]["session"]["id"], id);
+    assert_eq!(live.json()["data"]["session"]["status"], "connecting");
+    assert_eq!(kit.zoom.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn two_starts_at_once_are_one_for_zoom() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    let held = kit.zoom.hold().await;
+    let (first, second) = tokio::join!(kit.act(&id, "start"), async {
+        kit.zoom.asked_times(1).await;
+        let second = kit.act(&id, "start").await;
+        drop(held);
+        second
+    });
+    assert_eq!((first.status, second.status), (202, 200));
+    assert_eq!(kit.zoom.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_stream_can_be_paused_resumed_and_stopped_and_without_one_nothing_is_asked() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    for action in ["stop", "pause", "resume"] {
+        let answer = kit.act(&id, action).await;
+        assert_eq!((answer.status, answer.code().as_str()), (409, "no_stream"), "{action}");
+    }
+    kit.announce("m==", "s1").await;
+    for action in ["pause", "resume", "stop"] {
+        let answer = kit.act(&id, action).await;
+        assert_eq!(answer.status, 202);
+        assert_eq!(answer.json()["message"], format!("Zoom RTMS {action} requested"));
+        assert_eq!(answer.json()["data"]["session"]["status"], "connecting");
+    }
+    assert_eq!(kit.zoom.actions(), ["pause", "resume", "stop"]);
+}
+
+#[tokio::test]
+async fn a_meeting_that_is_over_is_not_started() {
+    let kit = Kit::start().await;
+    kit.meeting("meeting.started", "m==").await;
+    let id = kit.only_session().await;
+    kit.meeting("meeting.ended", "m==").await;
+    assert_eq!(kit.status(&id).await, "ended");
+    let answer = kit.act(&id, "start").await;
+    assert_eq!((answer.status, answer.code().as_str()), (409, "session_ended"));
+}
+
+#[tokio::test]
+async fn a_meeting_whose_number_nobody_told_cannot_be_asked_for() {
+    let kit = Kit::start().await;
+    let payload = json!({"object": {"uuid": "m==", "host_id": "host1"}});
+    kit.webhook("meeting.started", payload).await;
+    let id = kit.only_session().await;
+    let answer = kit.act(&id, "start").await;
+    assert_eq!((answer.status, answer.code().as_str()), (409, "meeting_number_unknown"));
+}
+
+#[tokio::test]
+async fn the_other_products_have_their_own_endpoints() {
+    let kit = Kit::start().await;
+    for (product, meeting_id, method, path) in [
+        ("webinar", "5", "PATCH", "/v2/live_meetings/5/rtms_app/status"),
+        ("video_sdk", "/a=", "PATCH", "/v2/videosdk/sessions/%252Fa%253D/rtms_app/status"),
+        ("contact_center", "e1", "PUT", "/v2/contact_center/e1/rtms_app/status"),
+    ] {
+        let new = json!({"platform": "zoom", "product": product, "meeting_id": meeting_id});
+        let made = kit.post("", &new).await.json();
+        let id = made["data"]["session"]["id"].as_str().unwrap().to_owned();
+        assert_eq!(kit.act(&id, "start").await.status, 202);
+        let asked = kit.zoom.asked().pop().unwrap();
+        assert_eq!((asked.method.as_str(), asked.path.as_str()), (method, path));
+    }
+}
+
+#[tokio::test]
+async fn a_reader_may_not_control_and_every_act_is_in_the_audit_trail() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    let path = format!("/{id}/rtms/start");
+    let refused = kit.post_with(&path, &Value::Null, &[READER]).await;
+    assert_eq!((refused.status, refused.code().as_str()), (403, "forbidden"));
+    let create = kit.post_with("", &json!({"platform": "zoom", "meeting_id": 1}), &[READER]).await;
+    assert_eq!(create.status, 403);
+    kit.act(&id, "stop").await;
+    kit.act(&id, "start").await;
+    let trail = kit.server.state.store.audit_trail(10).await.unwrap();
+    let brief: Vec<_> = trail
+        .iter()
+        .map(|row| (row.actor.as_str(), row.action.as_str(), row.outcome.as_str()))
+        .collect();
+    let expected = [
+        ("boss", "rtms.start", "ok"),
+        ("boss", "rtms.stop", "no_stream"),
+        ("boss", "session.create", "ok"),
+    ];
+    assert_eq!(brief, expected);
+    assert!(trail.iter().all(|row| row.subject == id));
+}
+
+#[tokio::test]
+async fn a_token_that_asks_too_often_is_told_to_wait_and_others_are_not() {
+    let kit = Kit::wired(|wiring| wiring.requests_per_s = 2).await;
+    let list = || kit.server.get("/api/v1/sdk/sessions");
+    let mut statuses = Vec::new();
+    for _ in 0..5 {
+        statuses.push(list().await.status);
+    }
+    assert_eq!(statuses[..2], [200, 200]);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    let answer = loop {
+        let answer = list().await;
+        if answer.status == 429 {
+            break answer;
+        }
+    };
+    assert_eq!(answer.code(), "too_many_requests");
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    kit.get("").await;
+}

@@ -1,0 +1,42 @@
+//! The program itself.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const SETTINGS: [(&str, &str); 4] = [
+    ("ZOOM_CLIENT_ID", "id"),
+    ("ZOOM_CLIENT_SECRET", "secret"),
+    ("ZOOM_SECRET_TOKEN", "token"),
+    ("HOST", "127.0.0.1"),
+];
+
+fn run(command: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_rtmsd"))
+        .arg(command)
+        .current_dir(folder.path())
+        .env_clear()
+        .envs(SETTINGS)
+        .env("PORT", "0")
+        .env("TOKEN_ENCRYPTION_KEYS", "07".repeat(32))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn without_api_tokens_it_does_not_serve_and_says_how_to_make_one() {
+    let output = run("serve");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("API_TOKENS") && said.contains("openssl rand -hex 32"), "{said}");
+}
+
+#[test]
+fn the_api_is_printed_as_a_document() {
+    let output = run("openapi");
+    assert!(output.status.success());
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/webhook"]["post"].is_object());
+}

@@ -1,0 +1,110 @@
+use serde_json::{Value, json};
+
+use super::kit::{BOSS, Kit, NUMBER};
+use super::zoom::Say;
+use crate::http::client::Answer;
+
+async fn keyed(kit: &Kit, path: &str, body: &Value, key: &str) -> Answer {
+    kit.post_with(path, body, &[BOSS, ("idempotency-key", key)]).await
+}
+
+#[tokio::test]
+async fn the_same_request_gets_the_same_answer_and_is_carried_out_once() {
+    let kit = Kit::start().await;
+    let new = json!({"platform": "zoom", "meeting_id": NUMBER});
+    let made = keyed(&kit, "", &new, "k1").await;
+    let again = keyed(&kit, "", &new, "k1").await;
+    assert_eq!((made.status, again.status), (201, 201));
+    assert_eq!(made.json(), again.json());
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(made.header("idempotency-replayed"), None);
+    let id = made.json()["data"]["session"]["id"].as_str().unwrap().to_owned();
+    let start = format!("/{id}/rtms/start");
+    let first = keyed(&kit, &start, &Value::Null, "k1").await;
+    kit.announce("m==", "s1").await;
+    let second = keyed(&kit, &start, &Value::Null, "k1").await;
+    assert_eq!((first.status, second.status), (202, 202));
+    assert_eq!(first.json(), second.json());
+    assert_eq!(kit.zoom.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn another_body_under_the_same_key_is_refused() {
+    let kit = Kit::start().await;
+    keyed(&kit, "", &json!({"platform": "zoom", "meeting_id": 1}), "k1").await;
+    let other = keyed(&kit, "", &json!({"platform": "zoom", "meeting_id": 2}), "k1").await;
+    assert_eq!((other.status, other.code().as_str()), (422, "idempotency_key_reused"));
+    let own_key = [("authorization", "Bearer control-token"), ("idempotency-key", "k1")];
+    let others = kit.post_with("", &json!({"platform": "zoom", "meeting_id": 2}), &own_key).await;
+    assert_eq!(others.status, 201, "the keys of another token are others");
+}
+
+#[tokio::test]
+async fn of_many_at_once_one_is_carried_out_and_the_others_are_told() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    let start = format!("/{id}/rtms/start");
+    let held = kit.zoom.hold().await;
+    let (first, others) = tokio::join!(keyed(&kit, &start, &Value::Null, "k"), async {
+        kit.zoom.asked_times(1).await;
+        let mut others = Vec::new();
+        for _ in 0..5 {
+            others.push(keyed(&kit, &start, &Value::Null, "k").await);
+        }
+        drop(held);
+        others
+    });
+    assert_eq!(first.status, 202);
+    for other in others {
+        assert_eq!((other.status, other.code().as_str()), (409, "idempotency_in_progress"));
+        assert_eq!(other.json()["error"]["retryable"], true);
+    }
+    assert_eq!(kit.zoom.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_that_stays_is_repeated_and_one_that_may_pass_is_tried_again() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    let start = format!("/{id}/rtms/start");
+    kit.zoom.will_say([Say::error(403, 2308)]);
+    let refused = keyed(&kit, &start, &Value::Null, "k1").await;
+    let again = keyed(&kit, &start, &Value::Null, "k1").await;
+    assert_eq!((refused.status, again.status), (403, 403));
+    assert_eq!(refused.json(), again.json());
+    kit.zoom.will_say(vec![Say::error(404, 3001)]);
+    assert_eq!(keyed(&kit, &start, &Value::Null, "k2").await.status, 409);
+    assert_eq!(keyed(&kit, &start, &Value::Null, "k2").await.status, 202);
+}
+
+#[tokio::test]
+async fn a_request_whose_client_hangs_up_is_carried_out_to_its_end() {
+    use tokio::io::AsyncWriteExt;
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    let held = kit.zoom.hold().await;
+    let mut socket = tokio::net::TcpStream::connect(kit.server.address).await.unwrap();
+    let path = format!("/api/v1/sdk/sessions/{id}/rtms/start");
+    let head = crate::http::client::head("POST", &path, &[BOSS, ("content-length", "0")]);
+    socket.write_all(&head).await.unwrap();
+    kit.zoom.asked_times(1).await;
+    drop(socket);
+    drop(held);
+    kit.server.state.requests.close();
+    let ended =
+        tokio::time::timeout(crate::http::client::PATIENCE, kit.server.state.requests.wait());
+    ended.await.expect("it ends");
+    let timeline = kit.get(&format!("/{id}/timeline")).await;
+    let whats: Vec<_> =
+        timeline["moments"].as_array().unwrap().iter().map(|m| &m["what"]).collect();
+    assert!(whats.contains(&&json!("zoom_answered")), "{whats:?}");
+}
+
+#[tokio::test]
+async fn a_key_is_short_and_printable() {
+    let kit = Kit::start().await;
+    for key in ["", &"k".repeat(256)] {
+        let answer = keyed(&kit, "", &json!({"platform": "zoom", "meeting_id": 1}), key).await;
+        assert_eq!((answer.status, answer.code().as_str()), (422, "invalid_value"));
+    }
+}

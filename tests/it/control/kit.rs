@@ -1,0 +1,181 @@
+//! A daemon's HTTP side and control, beside a Zoom that can be told what to say.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rtmsd::control::Control;
+use rtmsd::model::{Outcome, SessionId};
+use rtmsd::secret::Secret;
+use rtmsd::zoom::retry::Pauses;
+use rtmsd::zoom::token::Configured;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::zoom::FakeZoom;
+use crate::http::client::{Answer, PATIENCE};
+use crate::http::server::{Server, Wiring};
+
+pub const BOSS: (&str, &str) = ("authorization", "Bearer boss-token");
+pub const NUMBER: &str = "91234567890";
+
+pub struct Kit {
+    pub server: Server,
+    pub zoom: FakeZoom,
+    worker: Option<(JoinHandle<()>, CancellationToken)>,
+}
+
+impl Drop for Kit {
+    fn drop(&mut self) {
+        if let Some((task, _)) = &self.worker {
+            task.abort();
+        }
+    }
+}
+
+/// No wait of a test's is a real one.
+pub fn short_pauses() -> Pauses {
+    let pause = Duration::from_millis(5);
+    Pauses {
+        not_live: vec![pause, pause],
+        unavailable: vec![pause, pause],
+        rate_limited: pause,
+        longest_limit: Duration::from_secs(2),
+        limits: 2,
+    }
+}
+
+impl Kit {
+    /// Without the background worker.
+    pub async fn start() -> Self {
+        Self::wired(|_| {}).await
+    }
+
+    pub async fn wired(change: impl FnOnce(&mut Wiring)) -> Self {
+        let zoom = FakeZoom::start().await;
+        let mut wiring = Wiring {
+            now_ms: rtmsd::clock::now_ms,
+            pauses: short_pauses(),
+            zoom: (zoom.url.clone(), Configured::Static(Secret::new("zoom-token".into()))),
+            ..Wiring::default()
+        };
+        change(&mut wiring);
+        Self { server: Server::wired(wiring).await, zoom, worker: None }
+    }
+
+    /// With it.
+    pub async fn working(change: impl FnOnce(&mut Wiring)) -> Self {
+        let mut kit = Self::wired(change).await;
+        kit.work();
+        kit
+    }
+
+    pub fn work(&mut self) {
+        let stop = CancellationToken::new();
+        let control: Arc<Control> = Arc::clone(&self.server.state.control);
+        self.worker = Some((tokio::spawn(control.run(stop.clone())), stop));
+    }
+
+    /// Ends the worker as a restart would.
+    pub async fn rest(&mut self) {
+        let (task, stop) = self.worker.take().expect("a worker");
+        stop.cancel();
+        task.await.expect("no panic");
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_with(path, body, &[BOSS]).await
+    }
+
+    pub async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let path = format!("/api/v1/sdk/sessions{path}");
+        self.server.post_to(&path, body.as_bytes(), headers).await
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let path = format!("/api/v1/sdk/sessions{path}");
+        let answer = self.server.request("GET", &path, &[BOSS]).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["data"].clone()
+    }
+
+    /// A session of the meeting `NUMBER`, made over REST.
+    pub async fn create(&self) -> String {
+        let answer = self.post("", &json!({"platform": "zoom", "meeting_id": NUMBER})).await;
+        assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
+        answer.json()["data"]["session"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    pub async fn act(&self, id: &str, action: &str) -> Answer {
+        self.post(&format!("/{id}/rtms/{action}"), &Value::Null).await
+    }
+
+    pub async fn webhook(&self, event: &str, payload: Value) {
+        let now_ms = (self.server.state.now_ms)();
+        let body = json!({"event": event, "event_ts": now_ms, "payload": payload});
+        let answer = self.server.webhook(body.to_string().as_bytes()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    pub async fn meeting(&self, event: &str, uuid: &str) {
+        let object =
+            json!({"id": NUMBER.parse::<u64>().unwrap(), "uuid": uuid, "host_id": "host1"});
+        self.webhook(event, json!({"account_id": "acc1", "object": object})).await;
+    }
+
+    pub async fn announce(&self, uuid: &str, stream: &str) {
+        let payload = json!({"meeting_uuid": uuid, "meeting_id": NUMBER, "rtms_stream_id": stream,
+            "server_urls": "wss://a.zoom.us"});
+        self.webhook("meeting.rtms_started", payload).await;
+    }
+
+    /// Ends a stream as its runner would.
+    pub async fn end_stream(&self, stream: &str, outcome: Outcome, reason: Option<i64>) {
+        let record = self.server.stream(stream).await;
+        let (store, now_ms) = (&self.server.state.store, (self.server.state.now_ms)());
+        let ended =
+            store.finish_stream(&record.stream_id, record.generation, outcome, reason, now_ms);
+        assert!(ended.await.expect("the store works").is_some(), "the stream lived");
+    }
+
+    pub async fn status(&self, id: &str) -> String {
+        let session = self.get(&format!("/{id}")).await;
+        session["session"]["status"].as_str().expect("a status").to_owned()
+    }
+
+    pub async fn becomes(&self, id: &str, status: &str) {
+        let waiting = async {
+            while self.status(id).await != status {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "{id} is {}, not {status}", self.status(id).await);
+    }
+
+    /// What the policies have wanted of the only session, once they have seen everything.
+    pub async fn planned(&self) -> Vec<String> {
+        let store = &self.server.state.store;
+        let waiting = async {
+            while !store.sessions_to_review(1).await.expect("the store works").is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("they look");
+        let id = session_id(&self.only_session().await);
+        let standing = store.standing(id).await.expect("the store works").expect("a session");
+        standing.actions.into_iter().filter_map(|action| action.cause).collect()
+    }
+
+    /// The sessions' only one.
+    pub async fn only_session(&self) -> String {
+        let sessions = self.get("").await["sessions"].as_array().expect("sessions").clone();
+        assert_eq!(sessions.len(), 1, "{sessions:?}");
+        sessions[0]["id"].as_str().expect("an id").to_owned()
+    }
+}
+
+pub fn session_id(id: &str) -> SessionId {
+    SessionId::parse(id).expect("a UUID")
+}

@@ -1,0 +1,160 @@
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::kit::{BOSS, Kit};
+
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+async fn document(kit: &Kit) -> Value {
+    let answer = kit.server.request("GET", "/openapi.json", &[]).await;
+    assert_eq!(answer.status, 200);
+    answer.json()
+}
+
+#[tokio::test]
+async fn every_path_and_method_of_the_document_is_answered_and_no_other_method_is() {
+    let kit = Kit::start().await;
+    let document = document(&kit).await;
+    assert_eq!(document["openapi"], "3.1.0");
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let url = path.replace("{id}", "01932b5e-0000-7000-8000-000000000000");
+        for method in METHODS {
+            let answer = kit.server.request(&method.to_uppercase(), &url, &[BOSS]).await;
+            let is_documented = operations.get(method).is_some();
+            assert_eq!(answer.status != 405, is_documented, "{method} {path}");
+            let is_unknown = answer.status == 404 && answer.text().contains("route_not_found");
+            assert!(!is_unknown, "{method} {path}");
+        }
+    }
+}
+
+#[test]
+fn the_router_takes_its_routes_from_the_documents_table_alone() {
+    let mut files = vec![std::path::PathBuf::from("src/http")];
+    let mut found = Vec::new();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let code = std::fs::read_to_string(&path).unwrap();
+            let code = code.split("#[cfg(test)]").next().unwrap();
+            if code.contains(".route(\"")
+                || code.contains(".nest(")
+                || code.contains("route_service")
+            {
+                found.push(path);
+            }
+        }
+    }
+    assert!(found.is_empty(), "routes beside the table: {found:?}");
+}
+
+#[tokio::test]
+async fn what_a_token_needs_is_what_the_document_says() {
+    let kit = Kit::start().await;
+    let document = document(&kit).await;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let url = path.replace("{id}", "01932b5e-0000-7000-8000-000000000000");
+        for (method, operation) in operations.as_object().unwrap() {
+            let needs = operation["security"][0]["token"][0].as_str();
+            let method = method.to_uppercase();
+            let stranger = kit.server.request(&method, &url, &[]).await;
+            let is_refused = stranger.status == 401 && stranger.code() == "unauthenticated";
+            assert_eq!(is_refused, needs.is_some(), "{method} {path}");
+            let reader =
+                kit.server.request(&method, &url, &[("authorization", "Bearer read-token")]).await;
+            assert_eq!(reader.status == 403, needs == Some("control"), "{method} {path}");
+        }
+    }
+}
+
+fn names(value: &Value) -> BTreeSet<String> {
+    value.as_object().expect("an object").keys().cloned().collect()
+}
+
+/// The same names on both sides, all the way down.
+fn holds(document: &Value, schema: &Value, body: &Value, place: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let name = reference.rsplit('/').next().unwrap();
+        return holds(document, &document["components"]["schemas"][name], body, place);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let choice = if body.is_null() { choices.len() - 1 } else { 0 };
+        return holds(document, &choices[choice], body, place);
+    }
+    if let (Some(properties), Some(_)) = (schema.get("properties"), body.as_object()) {
+        let required: BTreeSet<String> =
+            serde_json::from_value(schema["required"].clone()).unwrap();
+        assert!(names(body).is_superset(&required), "{place}: {body}");
+        assert!(names(properties).is_superset(&names(body)), "{place}: {body}");
+        for (name, value) in body.as_object().unwrap() {
+            holds(document, &properties[name], value, &format!("{place}.{name}"));
+        }
+    }
+    for item in body.as_array().into_iter().flatten() {
+        holds(document, &schema["items"], item, &format!("{place}[]"));
+    }
+}
+
+#[tokio::test]
+async fn the_bodies_are_those_of_the_document() {
+    let kit = Kit::start().await;
+    let document = document(&kit).await;
+    let id = kit.create().await;
+    let asked = kit.act(&id, "start").await.json();
+    kit.announce("m==", "s1").await;
+    kit.end_stream("s1", rtmsd::model::Outcome::Stopped, Some(6)).await;
+    let error = kit.act(&id, "stop").await.json();
+    let new = json!({"platform": "zoom", "meeting_id": 7, "metadata": {}});
+    let made = kit.post("", &new).await.json();
+    let url = kit.server.request("GET", "/api/v1/zoom/oauth/authorize-url", &[BOSS]).await.json();
+    let installations = kit.server.request("GET", "/api/v1/zoom/installations", &[BOSS]).await;
+    for (schema, body) in [
+        ("NewSession", &new),
+        ("Asked", &asked["data"]),
+        ("Error", &error),
+        ("SessionOnly", &made["data"]),
+        ("SessionList", &kit.get("").await),
+        ("SessionWithStreams", &kit.get(&format!("/{id}")).await),
+        ("Timeline", &kit.get(&format!("/{id}/timeline")).await),
+        ("AuthorizeUrl", &url["data"]),
+        ("InstallationList", &installations.json()["data"]),
+    ] {
+        let reference = json!({"$ref": format!("#/components/schemas/{schema}")});
+        holds(&document, &reference, body, schema);
+    }
+}
+
+#[tokio::test]
+async fn every_schema_that_is_named_is_there_and_every_operation_has_its_own_id() {
+    let kit = Kit::start().await;
+    let document = document(&kit).await;
+    let text = document.to_string();
+    for part in text.split("#/components/schemas/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(document["components"]["schemas"][name].is_object(), "{name}");
+    }
+    let operations: Vec<_> = document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|path| path.as_object().unwrap().values())
+        .map(|operation| operation["operationId"].as_str().unwrap())
+        .collect();
+    let distinct: BTreeSet<_> = operations.iter().collect();
+    assert_eq!(distinct.len(), operations.len());
+}
+
+#[tokio::test]
+async fn the_page_shows_every_operation_and_loads_nothing() {
+    let kit = Kit::start().await;
+    let page = kit.server.request("GET", "/docs", &[]).await;
+    assert_eq!(page.status, 200);
+    let html = page.text();
+    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+    assert!(!html.contains("<script") && !html.contains("://"), "no script, no other host");
+    for path in document(&kit).await["paths"].as_object().unwrap().keys() {
+        assert!(html.contains(path.as_str()), "{path}");
+    }
+}

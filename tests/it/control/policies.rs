@@ -1,0 +1,155 @@
+use std::time::Duration;
+
+use rtmsd::control::AutoStart;
+use rtmsd::model::Outcome;
+
+use super::kit::Kit;
+use super::zoom::Say;
+use crate::http::server::Wiring;
+
+fn auto_start(auto_start: AutoStart) -> impl FnOnce(&mut Wiring) {
+    move |wiring| wiring.policies.auto_start = auto_start
+}
+
+const NOTHING: [&str; 0] = [];
+
+#[tokio::test]
+async fn a_meeting_that_begins_is_started_and_not_by_the_webhooks_request() {
+    let kit = Kit::working(auto_start(AutoStart::All)).await;
+    let held = kit.zoom.hold().await;
+    // Answered although Zoom does not answer.
+    kit.meeting("meeting.started", "m==").await;
+    kit.zoom.asked_times(1).await;
+    drop(held);
+    let id = kit.only_session().await;
+    kit.becomes(&id, "rtms_start_requested").await;
+    kit.announce("m==", "s1").await;
+    assert_eq!(kit.status(&id).await, "connecting");
+    assert_eq!(kit.zoom.actions(), ["start"]);
+}
+
+#[tokio::test]
+async fn only_the_listed_hosts_meetings_are_started() {
+    let kit = Kit::working(auto_start(AutoStart::Hosts(vec!["host1".into()]))).await;
+    kit.meeting("meeting.started", "m==").await;
+    kit.zoom.asked_times(1).await;
+    for other in [AutoStart::Off, AutoStart::Hosts(vec!["somebody".into()])] {
+        let kit = Kit::working(auto_start(other)).await;
+        kit.meeting("meeting.started", "m==").await;
+        assert_eq!(kit.planned().await, NOTHING);
+    }
+}
+
+#[tokio::test]
+async fn a_meeting_that_began_while_the_daemon_was_away_is_started_once() {
+    let mut kit = Kit::wired(auto_start(AutoStart::All)).await;
+    kit.meeting("meeting.started", "m==").await;
+    assert!(kit.zoom.asked().is_empty());
+    kit.work();
+    kit.zoom.asked_times(1).await;
+    let id = kit.only_session().await;
+    kit.becomes(&id, "rtms_start_requested").await;
+    kit.rest().await;
+    kit.work();
+    kit.meeting("meeting.started", "m==").await;
+    assert_eq!(kit.planned().await, ["auto_start"]);
+    assert_eq!(kit.zoom.actions(), ["start"]);
+}
+
+#[tokio::test]
+async fn a_start_that_no_webhook_follows_times_out_and_a_late_one_is_still_taken() {
+    let kit = Kit::working(|wiring| wiring.start_timeout = Duration::from_millis(50)).await;
+    let id = kit.create().await;
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+    kit.becomes(&id, "start_timed_out").await;
+    let missing = kit.get(&format!("/{id}/timeline")).await["missing"].clone();
+    assert!(missing[0]["what"].as_str().unwrap().contains("no stream was announced"));
+    assert!(missing[0]["likely_causes"].as_array().unwrap().len() > 2);
+    kit.announce("m==", "s1").await;
+    assert_eq!(kit.status(&id).await, "connecting");
+}
+
+#[tokio::test]
+async fn a_start_times_out_after_a_restart_too() {
+    let mut kit = Kit::wired(|wiring| wiring.start_timeout = Duration::from_millis(1)).await;
+    let id = kit.create().await;
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+    assert_eq!(kit.status(&id).await, "rtms_start_requested");
+    kit.work();
+    kit.becomes(&id, "start_timed_out").await;
+    // It may be asked for again.
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+}
+
+#[tokio::test]
+async fn a_stream_is_stopped_after_its_time() {
+    let kit = Kit::working(|wiring| {
+        wiring.policies.auto_stop_after = Some(Duration::from_millis(100));
+    })
+    .await;
+    kit.announce("m==", "s1").await;
+    kit.zoom.asked_times(1).await;
+    assert_eq!(kit.zoom.actions(), ["stop"]);
+}
+
+fn restarting(wiring: &mut Wiring) {
+    wiring.policies.restarts = 2;
+    wiring.policies.restart_after = Duration::from_millis(10);
+}
+
+#[tokio::test]
+async fn after_a_technical_end_a_new_stream_of_the_same_session_is_asked_for() {
+    let kit = Kit::working(restarting).await;
+    kit.announce("m==", "s1").await;
+    kit.end_stream("s1", Outcome::Stopped, Some(14)).await;
+    kit.zoom.asked_times(1).await;
+    let id = kit.only_session().await;
+    kit.becomes(&id, "rtms_start_requested").await;
+    kit.announce("m==", "s2").await;
+    let streams = kit.get(&format!("/{id}")).await["streams"].clone();
+    assert_eq!(streams.as_array().unwrap().len(), 2);
+    assert_eq!(streams[1]["ordinal"], 2);
+}
+
+#[tokio::test]
+async fn restarts_are_bounded() {
+    let kit = Kit::working(restarting).await;
+    for n in 1..=3 {
+        let stream = format!("s{n}");
+        kit.announce("m==", &stream).await;
+        kit.end_stream(&stream, Outcome::WindowExpired, None).await;
+        kit.zoom.asked_times(n.min(2)).await;
+    }
+    assert_eq!(kit.planned().await, ["restart:s1", "restart:s2"]);
+}
+
+#[tokio::test]
+async fn what_people_ended_is_not_started_again() {
+    for reason in [1, 2, 3, 7, 8, 9, 18, 20, 23, 25] {
+        let kit = Kit::working(restarting).await;
+        kit.announce("m==", "s1").await;
+        kit.end_stream("s1", Outcome::Stopped, Some(reason)).await;
+        assert_eq!(kit.planned().await, NOTHING, "reason {reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_is_not_made_when_the_meeting_has_ended_meanwhile() {
+    let mut kit = Kit::wired(restarting).await;
+    kit.announce("m==", "s1").await;
+    kit.end_stream("s1", Outcome::Stopped, Some(14)).await;
+    kit.meeting("meeting.ended", "m==").await;
+    kit.work();
+    assert_eq!(kit.planned().await, NOTHING);
+}
+
+#[tokio::test]
+async fn a_start_that_zoom_refuses_for_good_is_not_repeated() {
+    let kit = Kit::working(auto_start(AutoStart::All)).await;
+    kit.zoom.will_say([Say::error(403, 13_262)]);
+    kit.meeting("meeting.started", "m==").await;
+    let id = kit.only_session().await;
+    kit.becomes(&id, "start_refused").await;
+    assert_eq!(kit.planned().await, ["auto_start"]);
+    assert_eq!(kit.zoom.actions(), ["start"]);
+}

@@ -1,0 +1,206 @@
+//! What control needs of the store, on both databases.
+
+use rtmsd::model::{
+    Action, ActionStatus, Answer, NewSession, Planned, Product, SessionId, SessionStatus,
+};
+use rtmsd::store::{Begin, IdempotencyKey, Kept, Store, Taken};
+use tokio::task::JoinSet;
+
+use crate::store::webhooks::{URL, announce, record, started};
+use crate::support::stores::on_both;
+
+fn meeting(number: &str) -> NewSession {
+    NewSession {
+        product: None,
+        meeting_id: number.into(),
+        participant_user_id: None,
+        installation_id: None,
+        metadata: None,
+    }
+}
+
+async fn made(store: &Store, number: &str, now_ms: i64) -> SessionId {
+    store.create_session(&meeting(number), now_ms).await.unwrap().session.id
+}
+
+fn start_at(due_at_ms: i64) -> Planned {
+    Planned { action: Action::Start, asked_by: "auto_start", cause: "auto_start".into(), due_at_ms }
+}
+
+async fn plan(store: &Store, id: SessionId, plan: Planned) {
+    store.reviewed(id, 0, &[plan], 1).await.unwrap();
+}
+
+fn yes() -> Answer {
+    Answer { code: None, detail: None, zoom: None }
+}
+
+async fn begin(store: &Store, id: SessionId, now_ms: i64, until_ms: i64) {
+    let begin =
+        Begin { session_id: id, action: Action::Start, asked_by: "api:t", now_ms, until_ms };
+    store.begin_action(&begin, |_| Ok::<_, ()>(())).await.unwrap().unwrap().unwrap();
+}
+
+async fn status(store: &Store, id: SessionId) -> SessionStatus {
+    store.session(id).await.unwrap().unwrap().status
+}
+
+#[tokio::test]
+async fn many_requests_for_one_meeting_make_one_session() {
+    on_both(async |test| {
+        let mut tasks = JoinSet::new();
+        for _ in 0..8 {
+            let store = test.store.clone();
+            tasks.spawn(async move { store.create_session(&meeting("5"), 1).await.unwrap() });
+        }
+        let made = tasks.join_all().await;
+        assert_eq!(made.iter().filter(|made| made.is_new).count(), 1);
+        let first = made[0].session.id;
+        assert!(made.iter().all(|made| made.session.id == first));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_product_that_is_not_a_meeting_is_known_by_its_id() {
+    on_both(async |test| {
+        let new = NewSession { product: Some(Product::VideoSdk), ..meeting("/x=") };
+        let session = test.store.create_session(&new, 1).await.unwrap().session;
+        assert_eq!((session.instance.id(), session.target()), ("/x=", Some("/x=")));
+        assert!(!test.store.create_session(&new, 2).await.unwrap().is_new);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_planned_action_is_taken_up_by_one_and_again_when_that_one_is_gone() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = made(store, "5", 1).await;
+        plan(store, id, start_at(10)).await;
+        plan(store, id, start_at(10)).await;
+        assert_eq!(store.claim_actions(9, 100, 10).await.unwrap(), []);
+        let mut tasks = JoinSet::new();
+        for _ in 0..6 {
+            let store = store.clone();
+            tasks.spawn(async move { store.claim_actions(10, 100, 10).await.unwrap() });
+        }
+        let claimed: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
+        assert_eq!(claimed.len(), 1);
+        assert_eq!((claimed[0].status, claimed[0].attempts), (ActionStatus::Running, 1));
+        assert_eq!(store.claim_actions(109, 100, 10).await.unwrap(), []);
+        let again = store.claim_actions(110, 100, 10).await.unwrap();
+        assert_eq!((again.len(), again[0].attempts), (1, 2));
+        let answer = (ActionStatus::Due, Some(300));
+        store.answer_action(again[0].id, answer.0, answer.1, &yes(), 120).await.unwrap();
+        assert_eq!(store.claim_actions(299, 100, 10).await.unwrap(), []);
+        assert_eq!(store.claim_actions(300, 100, 10).await.unwrap()[0].attempts, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_start_whose_daemon_died_in_the_middle_times_out() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = made(store, "5", 1).await;
+        begin(store, id, 2, 50).await;
+        assert_eq!(status(store, id).await, SessionStatus::RtmsStartRequested);
+        assert_eq!(store.time_out_starts(49).await.unwrap(), []);
+        assert_eq!(store.time_out_starts(50).await.unwrap(), [id]);
+        assert_eq!(status(store, id).await, SessionStatus::StartTimedOut);
+        assert_eq!(store.time_out_starts(51).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_comes_before_zooms_answer_confirms_the_start() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = announce(store, "s1").await;
+        store
+            .finish_stream(
+                &rtmsd::model::StreamId::parse("s1").unwrap(),
+                1,
+                rtmsd::model::Outcome::Closed,
+                None,
+                2,
+            )
+            .await
+            .unwrap();
+        begin(store, id, 3, 50).await;
+        record(store, started("s2", 4, URL)).await;
+        let action = store.standing(id).await.unwrap().unwrap().actions[0].clone();
+        assert_eq!((action.status, action.due_at_ms), (ActionStatus::Confirmed, None));
+        let accepted = (ActionStatus::Accepted, Some(60));
+        store.answer_action(action.id, accepted.0, accepted.1, &yes(), 5).await.unwrap();
+        let action = store.standing(id).await.unwrap().unwrap().actions[0].clone();
+        assert_eq!((action.status, action.answer), (ActionStatus::Confirmed, Some(yes())));
+        assert_eq!(store.time_out_starts(100).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_change_during_a_review_is_reviewed_again() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = announce(store, "s1").await;
+        let marks = store.sessions_to_review(10).await.unwrap();
+        assert_eq!(marks, [(id, 1)]);
+        record(store, started("s2", 2, URL)).await;
+        store.reviewed(id, 1, &[], 3).await.unwrap();
+        assert_eq!(store.sessions_to_review(10).await.unwrap(), [(id, 2)]);
+        store.reviewed(id, 2, &[], 3).await.unwrap();
+        assert_eq!(store.sessions_to_review(10).await.unwrap(), []);
+    })
+    .await;
+}
+
+fn key(key: &str) -> IdempotencyKey {
+    IdempotencyKey { token: "t".into(), path: "/p".into(), key: key.into() }
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_taken_by_one_and_answered_until_its_time_is_over() {
+    on_both(async |test| {
+        let store = &test.store;
+        let mut tasks = JoinSet::new();
+        for _ in 0..8 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                store.take_idempotency_key(&key("k"), "d", 1, 100).await.unwrap()
+            });
+        }
+        let taken = tasks.join_all().await;
+        assert_eq!(taken.iter().filter(|taken| **taken == Taken::Ours).count(), 1);
+        assert_eq!(taken.iter().filter(|taken| **taken == Taken::InProgress).count(), 7);
+        let take = async |digest, now_ms| {
+            store.take_idempotency_key(&key("k"), digest, now_ms, now_ms + 100).await.unwrap()
+        };
+        assert_eq!(take("other", 2).await, Taken::OtherBody);
+        let kept = Kept { status: 201, body: "{}".into() };
+        store.keep_answer(&key("k"), &kept, 500).await.unwrap();
+        assert_eq!(take("d", 499).await, Taken::Answered(kept));
+        assert_eq!(take("other", 500).await, Taken::Ours);
+        assert_eq!(store.prune_idempotency_keys(600).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_whose_daemon_died_is_free_again_and_one_that_was_released_at_once() {
+    on_both(async |test| {
+        let store = &test.store;
+        let take = async |now_ms| {
+            store.take_idempotency_key(&key("k"), "d", now_ms, now_ms + 100).await.unwrap()
+        };
+        assert_eq!(take(1).await, Taken::Ours);
+        assert_eq!(take(100).await, Taken::InProgress);
+        assert_eq!(take(101).await, Taken::Ours);
+        store.release_idempotency_key(&key("k")).await.unwrap();
+        assert_eq!(take(102).await, Taken::Ours);
+    })
+    .await;
+}

@@ -1,0 +1,87 @@
+use rtmsd::model::EntryBody;
+use serde_json::Value;
+
+use super::kit::Kit;
+use super::zoom::Say;
+
+async fn timeline(kit: &Kit, id: &str) -> Value {
+    kit.get(&format!("/{id}/timeline")).await
+}
+
+fn whats(timeline: &Value) -> Vec<String> {
+    let moments = timeline["moments"].as_array().unwrap();
+    moments.iter().map(|moment| moment["what"].as_str().unwrap().to_owned()).collect()
+}
+
+fn detail(timeline: &Value, what: &str) -> String {
+    let moments = timeline["moments"].as_array().unwrap();
+    let found = moments.iter().find(|moment| moment["what"] == what);
+    found.unwrap_or_else(|| panic!("no {what}"))["detail"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_timeline_tells_the_story_in_order() {
+    let kit = Kit::start().await;
+    kit.meeting("meeting.started", "m==").await;
+    let id = kit.only_session().await;
+    kit.act(&id, "start").await;
+    kit.announce("m==", "s1").await;
+    let stream = kit.server.stream("s1").await;
+    let mut feed = kit.server.feed(&stream);
+    feed.note(None, EntryBody::LinkUp { link: "signaling".into() });
+    feed.note(None, EntryBody::LinkDown { link: "transcript".into(), cause: "closed".into() });
+    kit.server.end_stream("m==", &stream).await;
+    let timeline = timeline(&kit, &id).await;
+    let whats = whats(&timeline);
+    let order = [
+        "meeting_started",
+        "asked",
+        "zoom_answered",
+        "webhook",
+        "link_up",
+        "link_down",
+        "stream_closed",
+    ];
+    let places: Vec<_> =
+        order.iter().map(|what| whats.iter().position(|own| own == what)).collect();
+    assert!(places.iter().all(Option::is_some), "{whats:?}");
+    assert!(places.is_sorted(), "{whats:?}");
+    assert_eq!(detail(&timeline, "asked"), "start asked for by api:boss");
+    assert!(detail(&timeline, "zoom_answered").contains("HTTP 204"));
+    assert!(detail(&timeline, "stream_closed").contains("MEETING_ENDED"));
+    assert!(timeline["moments"].as_array().unwrap().iter().all(|moment| moment["at"].is_string()));
+    assert_eq!(timeline["missing"][0]["what"], "stream 1 had no transcript");
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_asked_for_says_so() {
+    let kit = Kit::start().await;
+    kit.meeting("meeting.started", "m==").await;
+    let id = kit.only_session().await;
+    let missing = timeline(&kit, &id).await["missing"].clone();
+    assert!(missing[0]["what"].as_str().unwrap().starts_with("no stream was asked for"));
+    assert!(missing[0]["likely_causes"][0].as_str().unwrap().contains("RTMS_AUTO_START"));
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_zooms_words_and_what_to_do() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    kit.zoom.will_say([Say::error(403, 13_262)]);
+    kit.act(&id, "start").await;
+    let said = detail(&timeline(&kit, &id).await, "zoom_answered");
+    for part in ["app_not_authorized", "install", "HTTP 403", "13262", "track1"] {
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_was_never_joined_says_what_may_be_in_the_way() {
+    let kit = Kit::start().await;
+    kit.announce("m==", "s1").await;
+    kit.end_stream("s1", rtmsd::model::Outcome::UrlRefused, None).await;
+    let id = kit.only_session().await;
+    let missing = timeline(&kit, &id).await["missing"].clone();
+    assert_eq!(missing[0]["what"], "stream 1 was announced and never joined");
+    assert!(missing[0]["likely_causes"][0].as_str().unwrap().contains("RTMS_ALLOWED_HOSTS"));
+}

@@ -1,0 +1,8 @@
+//! People install the app, and their tokens are there when they are wanted. Against a Zoom of our own.
+
+mod browser;
+mod daemon;
+mod deauthorization;
+mod flow;
+mod rotation;
+mod tokens;

@@ -1,0 +1,123 @@
+use rtmsd::model::{
+    EntryBody, EntryKind, Installation, InstallationStatus, Participant, StreamId, UserId,
+};
+use serde_json::{Value, json};
+
+use super::daemon::Daemon;
+use crate::support::zoom::FakeZoom;
+
+/// Two users have installed, and each had a meeting in which something was said.
+async fn with_meetings() -> (FakeZoom, Daemon, Installation, Installation) {
+    let zoom = FakeZoom::start().await;
+    // Nobody listens there: the streams are dialled for a minute.
+    let daemon = Daemon::start_with(&zoom, &[("RTMS_ALLOWED_HOSTS", "127.0.0.1")]).await;
+    let ana = daemon.install(&zoom).await;
+    zoom.world().user_id = "userBo02".into();
+    let bo = daemon.install(&zoom).await;
+    for (n, user) in ["userAna01", "userBo02"].into_iter().enumerate() {
+        let body = json!({"event": "meeting.rtms_started", "event_ts": 1_732_313_171_881_i64,
+            "payload": {"meeting_uuid": format!("m{n}=="), "rtms_stream_id": format!("s{n}"),
+                "operator_id": user, "server_urls": "wss://127.0.0.1:1"}});
+        assert_eq!(daemon.webhook(&body).await.status, 200);
+        said(&daemon, &format!("s{n}")).await;
+    }
+    (zoom, daemon, ana, bo)
+}
+
+/// One entry that is personal and one that is not, past everything else in this log.
+async fn said(daemon: &Daemon, stream: &str) {
+    let id = StreamId::parse(stream).unwrap();
+    let stream = daemon.store.stream(&id).await.unwrap().unwrap();
+    let person = Participant { user_id: UserId(7), user_name: Some("Ana".into()) };
+    let bodies = [EntryBody::ParticipantJoined(person), EntryBody::FirstPacket {}];
+    let entries = bodies.into_iter().zip(1000..).map(|(body, seq)| rtmsd::model::Entry {
+        session_id: stream.session_id,
+        stream_id: stream.stream_id.clone(),
+        stream_ordinal: stream.ordinal,
+        seq,
+        at_ms: 1,
+        body,
+    });
+    daemon.store.write_entries(&entries.collect::<Vec<_>>()).await.unwrap();
+}
+
+async fn personal_entries(daemon: &Daemon, stream: &str) -> usize {
+    let id = StreamId::parse(stream).unwrap();
+    let session_id = daemon.store.stream(&id).await.unwrap().unwrap().session_id;
+    let entries = daemon.store.entries_after(session_id, &Default::default(), &[], 100).await;
+    let is_personal = |kind: EntryKind| kind.is_personal();
+    entries.unwrap().iter().filter(|entry| is_personal(entry.body.kind())).count()
+}
+
+fn deauthorized(extra: &Value) -> Value {
+    let mut body = json!({"event": "app_deauthorized", "event_ts": 1_740_439_732_278_i64,
+        "payload": {"account_id": "acc1", "user_id": "userAna01", "signature": "x",
+            "deauthorization_time": "2026-06-17T13:52:28.632Z", "client_id": "demoClientId01"}});
+    if let Value::Object(extra) = extra {
+        body["payload"].as_object_mut().unwrap().extend(extra.clone());
+    }
+    body
+}
+
+#[tokio::test]
+async fn a_user_who_removes_the_app_is_forgotten_and_nobody_else() {
+    let (_zoom, daemon, ana, bo) = with_meetings().await;
+    for _ in 0..2 {
+        assert_eq!(daemon.webhook(&deauthorized(&json!({}))).await.status, 200);
+    }
+    let grant = daemon.store.grant(ana.id).await.unwrap().unwrap();
+    assert_eq!(grant.installation.status, InstallationStatus::Revoked);
+    assert_eq!((grant.tokens, grant.installation.display_name), (None, None));
+    assert_eq!(personal_entries(&daemon, "s0").await, 0);
+    assert_eq!(personal_entries(&daemon, "s1").await, 1);
+    let other = daemon.store.grant(bo.id).await.unwrap().unwrap();
+    assert_eq!(other.installation.status, InstallationStatus::Connected);
+    // What was deleted is noted once, in numbers.
+    let audited = daemon.store.audit_trail(10).await.unwrap();
+    assert_eq!(audited.len(), 1);
+    assert_eq!((&*audited[0].actor, &*audited[0].action), ("zoom", "installation.deauthorized"));
+    assert_eq!(audited[0].subject, "userAna01");
+    let detail: Value = serde_json::from_str(&audited[0].detail).unwrap();
+    assert_eq!((&detail["installations"], &detail["entries"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn what_may_be_kept_is_kept_and_the_tokens_are_not() {
+    let (_zoom, daemon, ana, _bo) = with_meetings().await;
+    let keep = deauthorized(&json!({"user_data_retention": "true"}));
+    assert_eq!(daemon.webhook(&keep).await.status, 200);
+    assert_eq!(daemon.store.grant(ana.id).await.unwrap().unwrap().tokens, None);
+    assert_eq!(personal_entries(&daemon, "s0").await, 1);
+}
+
+#[tokio::test]
+async fn a_running_stream_of_the_user_ends_and_what_it_says_late_is_deleted_too() {
+    let (_zoom, daemon, _ana, _bo) = with_meetings().await;
+    assert_eq!(daemon.webhook(&deauthorized(&json!({}))).await.status, 200);
+    let id = StreamId::parse("s0").unwrap();
+    let ended = async {
+        loop {
+            let stream = daemon.store.stream(&id).await.unwrap().unwrap();
+            if stream.ended_at_ms.is_some() {
+                break stream;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(30);
+    let stream = tokio::time::timeout(limit, ended).await.expect("it ends");
+    assert_eq!(stream.stop_reason, Some(8));
+    said(&daemon, "s0").await;
+    assert_eq!(personal_entries(&daemon, "s0").await, 0);
+}
+
+#[tokio::test]
+async fn deleting_an_installation_deletes_what_was_said_only_when_asked() {
+    let (_zoom, daemon, ana, bo) = with_meetings().await;
+    let path = |id| format!("/api/v1/zoom/installations/{id}");
+    assert_eq!(daemon.api("DELETE", &path(ana.id)).await.status, 200);
+    assert_eq!(personal_entries(&daemon, "s0").await, 1);
+    let with_data = format!("{}?delete_data=true", path(bo.id));
+    assert_eq!(daemon.api("DELETE", &with_data).await.status, 200);
+    assert_eq!(personal_entries(&daemon, "s1").await, 0);
+}

@@ -1,0 +1,176 @@
+use rtmsd::model::{AuditRow, InstallationId, InstallationStatus};
+use rtmsd::store::{GrantedTo, SealedTokens, Store};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::support::stores::on_both;
+
+fn granted(user_id: &str) -> GrantedTo {
+    GrantedTo {
+        account_id: "acc1".into(),
+        user_id: user_id.into(),
+        display_name: Some("Ana".into()),
+        email: None,
+        scope: "user:read:user".into(),
+        api_base_url: None,
+    }
+}
+
+fn sealed(text: &str) -> SealedTokens {
+    SealedTokens {
+        access: format!("v1.old.{text}"),
+        refresh: Some(format!("v1.old.{text}-refresh")),
+        expires_at_ms: Some(5000),
+    }
+}
+
+async fn install(store: &Store, user_id: &str, now_ms: i64) -> InstallationId {
+    let seal = |id: InstallationId| sealed(&id.to_string());
+    store.save_installation(&granted(user_id), seal, now_ms).await.unwrap().id
+}
+
+fn by(actor: &str, id: InstallationId) -> AuditRow {
+    AuditRow {
+        at_ms: 9000,
+        actor: actor.into(),
+        action: "installation.delete",
+        subject: id.to_string(),
+        outcome: "ok".into(),
+        detail: json!({}),
+    }
+}
+
+#[tokio::test]
+async fn a_user_has_one_installation_sealed_to_its_row() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = install(store, "ana", 1000).await;
+        assert_eq!(install(store, "ana", 2000).await, id);
+        let grant = store.grant(id).await.unwrap().unwrap();
+        assert_eq!(grant.tokens, Some(sealed(&id.to_string())));
+        assert_eq!(grant.installation.generation, 2);
+        assert_eq!(grant.installation.created_at_ms, 1000);
+        assert_eq!(grant.installation.tokens_at_ms, 2000);
+        assert_ne!(install(store, "bo", 3000).await, id);
+        assert_eq!(store.installations(None, 10).await.unwrap().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn installs_of_one_user_at_the_same_time_leave_one_row() {
+    on_both(async |test| {
+        let installs = (0..8).map(|_| install(&test.store, "ana", 1000));
+        let ids = futures_util::future::join_all(installs).await;
+        assert!(ids.iter().all(|id| *id == ids[0]));
+        let grant = test.store.grant(ids[0]).await.unwrap().unwrap();
+        assert_eq!(grant.installation.generation, 8);
+        assert_eq!(grant.tokens, Some(sealed(&ids[0].to_string())));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_of_many_gets_the_claim_until_it_runs_out_or_is_given_back() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = install(store, "ana", 1000).await;
+        let claims: Vec<Uuid> = (0..8).map(|_| Uuid::new_v4()).collect();
+        let claim = |claim: Uuid, now_ms| store.claim_refresh(id, 1, claim, now_ms, now_ms + 100);
+        let tries = claims.iter().map(|own| claim(*own, 1000));
+        let won = futures_util::future::join_all(tries).await;
+        let won: Vec<bool> = won.into_iter().map(Result::unwrap).collect();
+        assert_eq!(won.iter().filter(|won| **won).count(), 1);
+        assert!(!claim(Uuid::new_v4(), 1099).await.unwrap());
+        let second = Uuid::new_v4();
+        assert!(claim(second, 1100).await.unwrap(), "it ran out");
+        store.release_refresh(id, claims[0]).await.unwrap();
+        assert!(!claim(Uuid::new_v4(), 1100).await.unwrap(), "only its owner gives it back");
+        store.release_refresh(id, second).await.unwrap();
+        assert!(claim(Uuid::new_v4(), 1100).await.unwrap());
+        assert!(!store.claim_refresh(id, 2, second, 9000, 9100).await.unwrap(), "unknown tokens");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_of_an_older_generation_are_thrown_away() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = install(store, "ana", 1000).await;
+        assert!(store.replace_tokens(id, 1, &sealed("new"), 2000).await.unwrap());
+        assert!(!store.replace_tokens(id, 1, &sealed("late"), 3000).await.unwrap());
+        assert!(!store.give_up_grant(id, 1, 3000).await.unwrap());
+        assert!(!store.reseal_tokens(id, 1, &sealed("late")).await.unwrap());
+        let grant = store.grant(id).await.unwrap().unwrap();
+        assert_eq!(grant.tokens, Some(sealed("new")));
+        assert_eq!(grant.installation.status, InstallationStatus::Connected);
+        // Given up too early: the tokens came after all.
+        assert!(store.give_up_grant(id, 2, 3000).await.unwrap());
+        assert!(store.replace_tokens(id, 2, &sealed("after all"), 4000).await.unwrap());
+        let grant = store.grant(id).await.unwrap().unwrap();
+        assert_eq!(grant.installation.status, InstallationStatus::Connected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revoked_installation_has_no_tokens_and_gets_none_from_a_late_refresh() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = install(store, "ana", 1000).await;
+        assert!(store.revoke_installation(id, false, &by("tester", id)).await.unwrap());
+        assert!(!store.revoke_installation(id, false, &by("tester", id)).await.unwrap());
+        for generation in [1, 2] {
+            let late = store.replace_tokens(id, generation, &sealed("late"), 2000).await;
+            assert!(!late.unwrap());
+        }
+        let grant = store.grant(id).await.unwrap().unwrap();
+        assert_eq!((grant.tokens, grant.installation.display_name), (None, None));
+        assert_eq!(store.find_grant(Some("ana"), None).await.unwrap(), None);
+        assert_eq!(store.audit_trail(10).await.unwrap().len(), 1);
+        assert_eq!(install(store, "ana", 3000).await, id, "the user may come back");
+        assert!(store.grant(id).await.unwrap().unwrap().tokens.is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_state_is_used_once_by_whoever_comes_first() {
+    on_both(async |test| {
+        let store = &test.store;
+        let uses = (0..8).map(|_| store.use_oauth_state("state", 5000));
+        let first = futures_util::future::join_all(uses).await;
+        assert_eq!(first.into_iter().filter(|first| *first.as_ref().unwrap()).count(), 1);
+        assert!(store.use_oauth_state("another", 9000).await.unwrap());
+        assert_eq!(store.prune_oauth_states(5001).await.unwrap(), 1);
+        assert!(!store.use_oauth_state("another", 9000).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_another_key_has_sealed_is_found_page_by_page() {
+    on_both(async |test| {
+        let store = &test.store;
+        let mut ids = Vec::new();
+        for n in 0..5 {
+            ids.push(install(store, &format!("user{n}"), 1000).await);
+        }
+        let mut new = sealed("x");
+        new.access = "v1.new.x".into();
+        assert!(store.reseal_tokens(ids[1], 1, &new).await.unwrap(), "half of it");
+        new.refresh = None;
+        assert!(store.reseal_tokens(ids[3], 1, &new).await.unwrap());
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let page = store.sealed_otherwise(after, "v1.new.", 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.installation.id);
+            found.extend(page.iter().map(|grant| grant.installation.id));
+        }
+        assert_eq!(found, [ids[0], ids[1], ids[2], ids[4]]);
+    })
+    .await;
+}
