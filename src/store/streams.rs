@@ -132,15 +132,19 @@ async fn end_stream(
     let values =
         binds![stream.as_str(), end.outcome.as_str(), end.stop_reason, end.now_ms, end.generation,];
     let is_ended = tx.execute(sql::END_STREAM, values).await? > 0;
+    let last_entry = match is_ended {
+        // Before anything is deleted: a number that somebody has seen is not given again.
+        true => Some(write_last_entry(tx, &record, end).await?),
+        false => None,
+    };
     let is_revoked = is_ended && record.stop_reason == Some(REVOKED);
     if is_revoked || end.stop_reason == Some(REVOKED) {
         tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
     }
-    if !is_ended {
-        return Ok(None);
+    if is_ended {
+        refresh_session(tx, record.session_id, end.now_ms).await?;
     }
-    refresh_session(tx, record.session_id, end.now_ms).await?;
-    write_last_entry(tx, &record, end).await.map(Some)
+    Ok(last_entry)
 }
 
 /// The entry that closes a stream's log, whoever ends the stream.
