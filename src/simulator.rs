@@ -5,6 +5,7 @@
 //! the daemon: only the enumerations of `rtms::message` are shared.
 
 mod audio;
+mod body;
 mod command;
 mod control;
 mod demo;
@@ -12,6 +13,7 @@ mod event;
 mod handshake;
 mod link;
 mod meeting;
+mod oauth;
 mod params;
 mod picture;
 mod report;
@@ -42,10 +44,11 @@ use tokio_util::sync::CancellationToken;
 pub use command::{SimulateArgs, Verdict, command};
 pub use control::{ControlError, CutKind, LinkName, Verb};
 pub use report::{
-    KeepAliveReport, MediumReport, Report, StrayReport, StreamReport, Validation, WebhookReport,
+    KeepAliveReport, MediumReport, OAuthReport, Report, StrayReport, StreamReport, Validation,
+    WebhookReport,
 };
 pub use script::{Script, ScriptError};
-pub use settings::{Duplicates, Settings, Start, Timings};
+pub use settings::{Consent, Duplicates, OAuthSettings, Settings, Start, Timings, User};
 pub use tls::TlsFiles;
 use webhook::Courier;
 use world::World;
@@ -142,8 +145,7 @@ impl Simulator {
 
     /// The base of REST: `http://127.0.0.1:port`, or `https://localhost:port` with TLS.
     pub fn base_url(&self) -> String {
-        // `ws` and `wss` differ from `http` and `https` in the same letter.
-        self.world.origin.replacen("ws", "http", 1)
+        self.world.base_url()
     }
 
     /// The signaling URL that streams are announced with, until they fail over.
@@ -175,6 +177,20 @@ impl Simulator {
     /// How the webhook endpoint answered its challenge, once it has.
     pub async fn validated(&self) -> Validation {
         self.world.courier.validated().await
+    }
+
+    /// Where a browser begins to install the app, without its query.
+    pub fn authorize_url(&self) -> String {
+        format!("{}/oauth/authorize", self.base_url())
+    }
+
+    pub fn token_url(&self) -> String {
+        format!("{}/oauth/token", self.base_url())
+    }
+
+    /// Every access token stops working, with nobody told: the next call is answered 401/124.
+    pub fn expire_access_tokens(&self) {
+        lock(&self.world.book).expire_access_tokens();
     }
 
     pub fn report(&self) -> Report {

@@ -2,12 +2,15 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::{Script, Settings, Simulator, SimulatorError, Start, Validation};
+use super::{
+    Consent, OAuthSettings, Script, Settings, Simulator, SimulatorError, Start, Validation,
+};
 use crate::secret::Secret;
 
 /// Plays Zoom's side: webhooks, REST, signaling and media on one port.
@@ -40,6 +43,15 @@ pub struct SimulateArgs {
     /// A bearer token that REST accepts
     #[arg(long, value_name = "TOKEN")]
     access_token: Option<String>,
+    /// What the authorize page does: ask a person, or send everybody back at once
+    #[arg(long, value_enum, default_value_t = ConsentArg::Ask)]
+    consent: ConsentArg,
+    /// A redirect URI of the app; any if none is given
+    #[arg(long = "redirect-uri", value_name = "URL")]
+    redirect_uris: Vec<String>,
+    /// Life of an access token
+    #[arg(long, value_name = "SECONDS", default_value_t = 3599)]
+    access_token_seconds: u64,
     /// Send events without challenging the endpoint first
     #[arg(long)]
     skip_url_validation: bool,
@@ -58,6 +70,23 @@ pub struct SimulateArgs {
 enum StartArg {
     Auto,
     Rest,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ConsentArg {
+    Ask,
+    Allow,
+    Deny,
+}
+
+impl From<ConsentArg> for Consent {
+    fn from(consent: ConsentArg) -> Self {
+        match consent {
+            ConsentArg::Ask => Self::Ask,
+            ConsentArg::Allow => Self::Allow,
+            ConsentArg::Deny => Self::Deny,
+        }
+    }
 }
 
 /// What the command ends with.
@@ -90,6 +119,12 @@ impl SimulateArgs {
             speed: self.speed,
             seconds: self.seconds,
             access_token: self.access_token.map(Secret::new),
+            oauth: OAuthSettings {
+                consent: self.consent.into(),
+                redirect_uris: self.redirect_uris,
+                access_token_life: Duration::from_secs(self.access_token_seconds),
+                ..OAuthSettings::default()
+            },
             tls_dir: self.tls_dir,
             seed: self.seed,
             ..Settings::default()
@@ -128,6 +163,8 @@ async fn refused(simulator: &Simulator) {
 fn ready_line(simulator: &Simulator) -> serde_json::Value {
     json!({"ready": {
         "base_url": simulator.base_url(),
+        "authorize_url": simulator.authorize_url(),
+        "token_url": simulator.token_url(),
         "signaling_url": simulator.signaling_url(),
         "ca_file": simulator.tls_files().map(|files| files.ca.display().to_string()),
     }})

@@ -52,8 +52,12 @@ pub enum CutKind {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Verb {
-    /// A new stream; nothing when one is live.
+    /// A new stream on behalf of the host; nothing when one is live.
     Start,
+    /// The same on behalf of another Zoom user, who is then its operator.
+    StartAs {
+        user_id: String,
+    },
     /// Ends the stream with a stop reason of section 10.6; the meeting goes on.
     Stop {
         reason: u16,

@@ -141,7 +141,7 @@ fn identity(settings: &Settings, index: u64, rng: &mut StdRng) -> Identity {
         instance_id,
         meeting_id: (script.meeting_id + index).to_string(),
         account_id: script.account_id.clone(),
-        operator_id: script.host.clone(),
+        host_id: script.host.clone(),
         topic: script.title.clone(),
     }
 }
@@ -198,7 +198,7 @@ impl Meeting {
         self.tell_lifecycle("started");
         if self.shared.settings().start == Start::Auto {
             // Refused only when the simulator is full, which the report then shows.
-            let _ = self.start_stream();
+            let _ = self.start_stream(self.shared.who.host_id.clone());
         }
     }
 
@@ -354,7 +354,8 @@ impl Meeting {
 
     fn act(&mut self, now: Instant, verb: &Verb) -> Result<(), ControlError> {
         match verb {
-            Verb::Start => self.start_stream(),
+            Verb::Start => self.start_stream(self.shared.who.host_id.clone()),
+            Verb::StartAs { user_id } => self.start_stream(user_id.clone()),
             Verb::End => {
                 self.finish(MEETING_ENDED);
                 Ok(())
@@ -366,10 +367,11 @@ impl Meeting {
         }
     }
 
-    fn start_stream(&mut self) -> Result<(), ControlError> {
+    fn start_stream(&mut self, operator_id: String) -> Result<(), ControlError> {
         if self.stream.is_none() {
             let ids = (self.random_uuid().to_uppercase(), self.random_uuid());
-            self.stream = Some(Stream::announce(self.shared.clone(), self.inbox.clone(), ids)?);
+            let (shared, inbox) = (self.shared.clone(), self.inbox.clone());
+            self.stream = Some(Stream::announce(shared, inbox, ids, operator_id)?);
         }
         Ok(())
     }

@@ -21,10 +21,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::rest;
 use super::socket::{self, Door, WebSocket};
 use super::transport::Transport;
 use super::world::World;
+use super::{oauth, rest};
 use crate::rtms::message::Medium;
 
 /// For a TLS handshake, and for the head of a request.
@@ -93,6 +93,7 @@ fn router() -> Router<Arc<World>> {
         .route("/", any(|world, request| upgrade(world, Door::Any, request)))
         .route("/signaling/{server}", any(signaling))
         .route("/media/{medium}", any(media))
+        .merge(oauth::router())
         .merge(rest::router())
 }
 

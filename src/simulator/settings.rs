@@ -1,11 +1,14 @@
 //! What a simulator is told: credentials, script, and how Zoom behaves today.
 
+mod oauth;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Script;
 use crate::rtms::message::Medium;
 use crate::secret::Secret;
+pub use oauth::{Consent, OAuthSettings, User};
 
 /// Who starts the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +47,9 @@ pub struct Settings {
     pub speed: f64,
     /// Ends every meeting after so many real seconds.
     pub seconds: Option<u64>,
-    /// A bearer token that REST accepts without OAuth.
+    /// A bearer token that REST accepts without OAuth, for everything.
     pub access_token: Option<Secret<String>>,
+    pub oauth: OAuthSettings,
     /// Serves `wss` and `https` with a certificate kept in this folder.
     pub tls_dir: Option<PathBuf>,
     /// Every id and token comes from it.
@@ -58,6 +62,8 @@ pub struct Settings {
     pub duplicates: Duplicates,
     /// Takes still images of a share at up to 5 frames a second, and H.264 at any rate (conflict 19.17).
     pub lenient_params: bool,
+    /// Starts streams for nobody but the host, as before July 2026 (2308).
+    pub hosts_only: bool,
     /// `stop_reason` after a REST stop: not published, 2 is likely (section 10.6).
     pub rest_stop_reason: u16,
     /// Open TCP connections at once; more are dropped.
@@ -79,6 +85,7 @@ impl Default for Settings {
             speed: 1.0,
             seconds: None,
             access_token: None,
+            oauth: OAuthSettings::default(),
             tls_dir: None,
             seed: 1,
             timings: Timings::default(),
@@ -86,6 +93,7 @@ impl Default for Settings {
             offer_all: true,
             duplicates: Duplicates::Refuse,
             lenient_params: false,
+            hosts_only: false,
             rest_stop_reason: 2,
             max_connections: 20_000,
         }

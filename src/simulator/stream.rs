@@ -72,6 +72,8 @@ pub struct Stream {
     shared: Arc<Shared>,
     id: String,
     session_id: String,
+    /// The Zoom user on whose behalf the app runs.
+    operator_id: String,
     /// The number of the server that has the stream; failing over counts it up.
     server: u32,
     announcement: Event,
@@ -92,11 +94,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A new stream, told to the webhook endpoint; `ids` are those of the stream and its session.
+    /// A new stream on behalf of `operator_id`, told to the webhook endpoint; `ids` are those of the stream
+    /// and its session.
     pub fn announce(
         shared: Arc<Shared>,
         inbox: mpsc::Sender<Input>,
         ids: (String, String),
+        operator_id: String,
     ) -> Result<Self, ControlError> {
         let now = Instant::now();
         let (id, session_id) = ids;
@@ -111,11 +115,12 @@ impl Stream {
             inbox,
         )?;
         let flow = Flow::new(shared.clock.ms(now));
-        let announcement = announcement(&shared, &id, 1, now);
+        let announcement = announcement(&shared, &id, &operator_id, 1, now);
         let mut stream = Self {
             shared,
             id,
             session_id,
+            operator_id,
             server: 1,
             announcement,
             signaling: None,
@@ -329,7 +334,8 @@ impl Stream {
     }
 }
 
-fn announcement(shared: &Shared, id: &str, server: u32, now: Instant) -> Event {
+fn announcement(shared: &Shared, id: &str, operator_id: &str, server: u32, now: Instant) -> Event {
     let url = format!("{}/signaling/{server}", shared.world.origin);
-    event::rtms_started(&shared.who, id, &url, shared.wire_now(now))
+    let of = event::Announced { stream: id, server_urls: &url, operator_id };
+    event::rtms_started(&shared.who, &of, shared.wire_now(now))
 }

@@ -12,10 +12,11 @@ use super::audio::Encoder;
 use super::control::ControlError;
 use super::lock;
 use super::meeting::Input;
+use super::oauth::Book;
 use super::params::AudioParams;
 use super::picture;
 use super::report::{Report, StrayReport, StreamReport};
-use super::settings::Settings;
+use super::settings::{Settings, User};
 use super::webhook::Courier;
 
 /// Meetings and streams that one simulator makes in its life: bounds the report.
@@ -36,6 +37,9 @@ pub struct World {
     pub connections: TaskTracker,
     pub strays: Mutex<StrayReport>,
     directory: Mutex<Directory>,
+    /// Who can sign in: at least the host, who is the first.
+    pub users: Vec<User>,
+    pub book: Mutex<Book>,
     /// One encoder for every stream with the same parameters: frames of tones are made once.
     encoders: Mutex<HashMap<AudioParams, Arc<Encoder>>>,
     next_socket: AtomicU64,
@@ -59,8 +63,12 @@ impl World {
         courier: Courier,
         stop: CancellationToken,
     ) -> Self {
+        let users = users_of(&settings);
+        let book = Mutex::new(Book::new(settings.oauth.clone(), settings.seed));
         Self {
             settings,
+            users,
+            book,
             origin,
             courier: Arc::new(courier),
             stop,
@@ -72,6 +80,16 @@ impl World {
             encoders: Mutex::default(),
             next_socket: AtomicU64::new(1),
         }
+    }
+
+    /// The base of REST and OAuth.
+    pub fn base_url(&self) -> String {
+        // `ws` and `wss` differ from `http` and `https` in the same letter.
+        self.origin.replacen("ws", "http", 1)
+    }
+
+    pub fn user(&self, id: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.id == id)
     }
 
     pub fn next_socket_id(&self) -> u64 {
@@ -145,7 +163,22 @@ impl World {
             breaches: of_streams + strays.breaches.len() as u64,
             streams,
             strays,
+            oauth: lock(&self.book).report.clone(),
             payloads: picture::PAYLOADS.into_iter().collect(),
         }
     }
+}
+
+/// Those of the settings, or of the script; the host is one of them.
+fn users_of(settings: &Settings) -> Vec<User> {
+    let host = &settings.script.host;
+    let mut users = settings.oauth.users.clone();
+    if users.is_empty() {
+        users = settings.script.users();
+    }
+    match users.iter().position(|user| user.id == *host) {
+        Some(place) => users[..=place].rotate_right(1),
+        None => users.insert(0, User::new(host, "Host")),
+    }
+    users
 }

@@ -6,4 +6,6 @@ mod handshake;
 mod kit;
 mod life;
 mod media;
+mod oauth;
+mod rest;
 mod webhook;

@@ -28,6 +28,7 @@ pub struct PersonItem {
     pub key: String,
     pub user_id: u32,
     pub name: String,
+    pub zoom_user_id: Option<String>,
 }
 
 /// One row of the timeline: a time and exactly one thing that happens then.

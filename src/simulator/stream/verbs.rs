@@ -29,7 +29,9 @@ impl Stream {
             Verb::StopKeepAlives { link } => {
                 return self.each_named(*link, Link::stop_keep_alives);
             }
-            Verb::Start | Verb::End => unreachable!("the meeting's own verbs"),
+            Verb::Start | Verb::StartAs { .. } | Verb::End => {
+                unreachable!("the meeting's own verbs")
+            }
         }
         Ok(())
     }
@@ -75,7 +77,8 @@ impl Stream {
         self.media_windows.clear();
         self.ghosts.clear();
         self.open_signaling_window(now, reason::AWAIT_RECONNECTION_TIMEOUT);
-        self.announcement = announcement(&self.shared, &self.id, self.server, now);
+        self.announcement =
+            announcement(&self.shared, &self.id, &self.operator_id, self.server, now);
         self.shared.mail.put(self.announcement.clone());
     }
 

@@ -34,6 +34,18 @@ pub fn hmac_hex(key: &str, message: &str) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
+/// A client that follows no redirect.
+pub fn http() -> reqwest::Client {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    client.tls_backend_preconfigured(tls).no_proxy().build().unwrap()
+}
+
 /// One webhook as it arrived.
 #[derive(Debug, Clone)]
 pub struct Hook {
