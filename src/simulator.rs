@@ -27,6 +27,7 @@ mod status;
 mod stream;
 mod tls;
 mod transport;
+mod trouble;
 mod webhook;
 mod wire;
 mod world;
@@ -42,10 +43,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 pub use command::{SimulateArgs, Verdict, command};
-pub use control::{ControlError, CutKind, LinkName, Verb};
+pub use control::{Call, ControlError, CutKind, LinkName, Trouble, Verb};
 pub use report::{
-    KeepAliveReport, MediumReport, OAuthReport, Report, StrayReport, StreamReport, Validation,
-    WebhookReport,
+    CallReport, KeepAliveReport, MediumReport, OAuthReport, Report, StrayReport, StreamReport,
+    Validation, WebhookReport,
 };
 pub use script::{Script, ScriptError};
 pub use settings::{Consent, Duplicates, OAuthSettings, Settings, Start, Timings, User};
@@ -134,7 +135,7 @@ async fn end_after(world: Arc<World>, wait: Duration) {
 async fn end_all(world: &World) {
     for meeting_id in world.live_meetings() {
         // One that is over by itself needs no ending.
-        let _ = rest::perform(world, &meeting_id, Verb::End).await;
+        let _ = world.perform(&meeting_id, Verb::End).await;
     }
 }
 
@@ -171,7 +172,7 @@ impl Simulator {
 
     /// Has a live meeting, or its stream, do something.
     pub async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
-        rest::perform(&self.world, meeting_id, verb).await
+        self.world.perform(meeting_id, verb).await
     }
 
     /// How the webhook endpoint answered its challenge, once it has.
@@ -186,6 +187,16 @@ impl Simulator {
 
     pub fn token_url(&self) -> String {
         format!("{}/oauth/token", self.base_url())
+    }
+
+    /// The next `count` calls of this kind go wrong so, after those that are planned already.
+    pub fn fail_calls(&self, call: Call, count: u32, how: Trouble) {
+        self.world.troubles.plan(call, count, how);
+    }
+
+    /// A user removes the app: their tokens end, and `app_deauthorized` is sent (section 15.7).
+    pub fn deauthorize(&self, user_id: &str) {
+        self.world.deauthorize(user_id);
     }
 
     /// Every access token stops working, with nobody told: the next call is answered 401/124.

@@ -48,6 +48,69 @@ pub enum CutKind {
     Close,
 }
 
+/// A kind of call that can go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Call {
+    /// `rtms_app/status` of any product.
+    Status,
+    /// `GET /v2/users/…`
+    User,
+    /// `POST /oauth/token`
+    Token,
+    /// `POST /oauth/revoke`
+    Revoke,
+}
+
+impl Call {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::User => "user",
+            Self::Token => "token",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
+/// How a call goes wrong (sections 14.1, 14.5, 15.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// 429 with `X-RateLimit-Reset`.
+    RateLimit,
+    /// 429 with `Retry-After`, a date.
+    DailyLimit,
+    /// 401/124; of the token endpoint `invalid_grant`.
+    InvalidToken,
+    /// 400/4711
+    MissingScope,
+    /// 403/13262
+    NotAuthorized,
+    /// 403/2308
+    NotHost,
+    /// 403/2310
+    NotEligible,
+    /// 400/3000
+    NotStarted,
+    /// 404/3001
+    NoMeeting,
+    /// 500 with Zoom's body.
+    ServerError,
+    /// 503 with a body that is no JSON.
+    Unavailable,
+    /// No answer for two minutes.
+    Hang,
+    /// The connection ends at once.
+    Drop,
+    /// The call is done, and the connection ends without the answer.
+    LoseAnswer,
+}
+
+fn once() -> u32 {
+    1
+}
+
 /// Something that Zoom does to a meeting or its stream. In scripts: `{"kind": "cut", "link": "signaling"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -85,6 +148,19 @@ pub enum Verb {
     StopKeepAlives {
         link: LinkName,
     },
+    /// The next calls of OAuth or REST go wrong, those of other meetings too.
+    FailCalls {
+        call: Call,
+        #[serde(default = "once")]
+        count: u32,
+        how: Trouble,
+    },
+    /// A user removes the app: their tokens end, and `app_deauthorized` is sent. Streams go on.
+    Deauthorize {
+        user_id: String,
+    },
+    /// Every access token stops working, with nobody told.
+    ExpireAccessTokens,
     /// The meeting ends, and its stream with reason 6.
     End,
 }

@@ -129,6 +129,16 @@ pub fn lifecycle(who: &Identity, what: &str, started_ms: i64, now_ms: i64) -> Op
     Some(event(format!("{}.{what}", who.family()), now_ms, payload))
 }
 
+/// A user removed the app (section 15.7). How Zoom makes `signature` is not published.
+pub fn app_deauthorized(account_id: &str, user_id: &str, client_id: &str, now_ms: i64) -> Event {
+    let time = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_string();
+    let payload = json!({
+        "account_id": account_id, "user_id": user_id, "signature": "0".repeat(64),
+        "deauthorization_time": time, "client_id": client_id,
+    });
+    event("app_deauthorized".to_owned(), now_ms, payload)
+}
+
 /// The challenge of section 13.3.
 pub fn url_validation(plain_token: &str, now_ms: i64) -> Event {
     event("endpoint.url_validation".to_owned(), now_ms, json!({"plainToken": plain_token}))

@@ -20,8 +20,8 @@ use super::socket::{Loss, Outbox};
 use super::status::Refusal;
 use super::stream::Stream;
 use super::webhook::Mailbox;
-use super::wire;
 use super::world::World;
+use super::{lock, wire};
 use crate::clock;
 
 /// What waits for a meeting: bounds how far a fast client gets ahead of it.
@@ -157,11 +157,10 @@ async fn play(world: Arc<World>, who: Identity, rng: StdRng, mail: Mailbox) {
         began_unix_ms: clock::now_ms(),
         speed: world.settings.speed,
     };
-    let meeting_id = who.meeting_id.clone();
-    let shared = Arc::new(Shared { world: world.clone(), who, clock, mail });
-    world.open_meeting(&meeting_id, sender.clone());
+    world.open_meeting(&who, sender.clone());
+    let shared = Arc::new(Shared { world: world.clone(), who: who.clone(), clock, mail });
     Meeting::new(shared, sender, rng).run(inbox).await;
-    world.close_meeting(&meeting_id);
+    world.close_meeting(&who);
 }
 
 impl Meeting {
@@ -358,6 +357,18 @@ impl Meeting {
             Verb::StartAs { user_id } => self.start_stream(user_id.clone()),
             Verb::End => {
                 self.finish(MEETING_ENDED);
+                Ok(())
+            }
+            Verb::FailCalls { call, count, how } => {
+                self.shared.world.troubles.plan(*call, *count, *how);
+                Ok(())
+            }
+            Verb::Deauthorize { user_id } => {
+                self.shared.world.deauthorize(user_id);
+                Ok(())
+            }
+            Verb::ExpireAccessTokens => {
+                lock(&self.shared.world.book).expire_access_tokens();
                 Ok(())
             }
             verb => {

@@ -15,29 +15,31 @@ use std::sync::Arc;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
-use axum::{Json, Router, routing};
+use axum::{Json, Router, middleware, routing};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
 
 use super::body::Body;
-use super::lock;
+use super::control::Call;
 use super::settings::Consent;
 use super::world::World;
+use super::{lock, trouble};
 use crate::clock;
 pub use book::{Book, Owner};
 use book::{Consented, Tokens};
-use error::TokenError;
+pub use error::TokenError;
 use fields::Fields;
 use request::{AuthorizeRequest, Mistake};
 
 /// Nothing is loaded, nothing frames the page.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
-pub fn router() -> Router<Arc<World>> {
+pub fn router(world: &Arc<World>) -> Router<Arc<World>> {
+    let watch = |call| middleware::from_fn_with_state((world.clone(), call), trouble::watch);
     Router::new()
+        .route("/oauth/token", routing::post(token).layer(watch(Call::Token)))
+        .route("/oauth/revoke", routing::post(revoke).layer(watch(Call::Revoke)))
         .route("/oauth/authorize", routing::get(authorize).post(decide))
-        .route("/oauth/token", routing::post(token))
-        .route("/oauth/revoke", routing::post(revoke))
 }
 
 /// What was decided about an authorize request, and by whom.

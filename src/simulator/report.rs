@@ -18,6 +18,7 @@ pub struct Report {
     /// Handshakes that named no live stream, and sockets that never spoke.
     pub strays: StrayReport,
     pub oauth: OAuthReport,
+    pub calls: CallReport,
     /// Every breach of every stream, counted.
     pub breaches: u64,
     /// What the frames hold where they do not hold the script: see `simulator::audio` and `picture`.
@@ -55,6 +56,15 @@ pub struct WebhookReport {
     pub given_up: u64,
     /// Events that nobody was told: no URL, or no passed validation.
     pub withheld: u64,
+}
+
+/// Calls of OAuth and REST, by kind: `status`, `user`, `token`, `revoke`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CallReport {
+    /// How many were answered with each HTTP status.
+    pub answers: BTreeMap<&'static str, BTreeMap<u16, u64>>,
+    /// Those that were left without an answer on purpose.
+    pub unanswered: BTreeMap<&'static str, u64>,
 }
 
 /// What the OAuth endpoints gave and refused.

@@ -62,6 +62,11 @@ pub struct Settings {
     pub duplicates: Duplicates,
     /// Takes still images of a share at up to 5 frames a second, and H.264 at any rate (conflict 19.17).
     pub lenient_params: bool,
+    /// What signs the JWTs of the Video SDK's REST API; of the same kind as the SDK's own pair, but not it.
+    pub video_api_key: String,
+    pub video_api_secret: Secret<String>,
+    /// HTTP status of a successful REST call, always without a body: 204, or 200 or 202 (section 14.1).
+    pub rest_success: u16,
     /// Starts streams for nobody but the host, as before July 2026 (2308).
     pub hosts_only: bool,
     /// `stop_reason` after a REST stop: not published, 2 is likely (section 10.6).
@@ -93,6 +98,9 @@ impl Default for Settings {
             offer_all: true,
             duplicates: Duplicates::Refuse,
             lenient_params: false,
+            video_api_key: "demoApiKey01".to_owned(),
+            video_api_secret: Secret::new("demoApiSecret01".to_owned()),
+            rest_success: 204,
             hosts_only: false,
             rest_stop_reason: 2,
             max_connections: 20_000,

@@ -29,9 +29,7 @@ impl Stream {
             Verb::StopKeepAlives { link } => {
                 return self.each_named(*link, Link::stop_keep_alives);
             }
-            Verb::Start | Verb::StartAs { .. } | Verb::End => {
-                unreachable!("the meeting's own verbs")
-            }
+            _ => unreachable!("the meeting does its own verbs"),
         }
         Ok(())
     }
