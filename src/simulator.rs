@@ -7,6 +7,7 @@
 mod audio;
 mod body;
 mod command;
+mod console;
 mod control;
 mod demo;
 mod event;
@@ -197,6 +198,11 @@ impl Simulator {
     /// A user removes the app: their tokens end, and `app_deauthorized` is sent (section 15.7).
     pub fn deauthorize(&self, user_id: &str) {
         self.world.deauthorize(user_id);
+    }
+
+    /// The base of the simulator's own API, which does over HTTP what is done here: see `console`.
+    pub fn control_url(&self) -> String {
+        format!("{}/simulator", self.base_url())
     }
 
     /// Every access token stops working, with nobody told: the next call is answered 401/124.

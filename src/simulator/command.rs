@@ -13,8 +13,9 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// Plays Zoom's side: webhooks, REST, signaling and media on one port.
+/// Plays Zoom's side: webhooks, OAuth, REST, signaling and media on one port.
 #[derive(Debug, Clone, Args)]
+#[command(after_long_help = CONTROL_HELP)]
 pub struct SimulateArgs {
     /// Where webhooks are posted
     #[arg(long, value_name = "URL")]
@@ -65,6 +66,24 @@ pub struct SimulateArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
+
+const CONTROL_HELP: &str = "\
+While it runs, its own API (control_url of the ready line) takes orders:
+  GET  /simulator/report                    what was sent, seen and disliked until now
+  GET  /simulator/meetings                  the live meetings, with their streams
+  POST /simulator/meetings                  open one more meeting
+  POST /simulator/meetings/{id}/{verb}      do something to a meeting or its stream
+  POST /simulator/calls                     plan troubles: {\"call\":\"status\",\"how\":\"rate_limit\"}
+  GET  /simulator/users                     who can install the app
+  POST /simulator/users/{id}/deauthorize    a user removes the app
+  POST /simulator/tokens/expire             every access token stops working
+Verbs are the faults of a script file without their kind, which is in the path; their fields are
+the body. Some of them:
+  start, stop {\"reason\":8}, pause, resume, interrupt, fail_over, repeat_announcement, end,
+  cut {\"link\":\"audio\",\"how\":\"reset\"}, stall {\"link\":\"signaling\",\"for_ms\":5000},
+  stop_keep_alives {\"link\":\"media\"}, deauthorize {\"user_id\":\"u-ana\"}
+For a program without eyes, add simulator_decision=allow (or deny) and simulator_user=ID to the
+query of authorize_url, or use --consent.";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum StartArg {
@@ -165,6 +184,7 @@ fn ready_line(simulator: &Simulator) -> serde_json::Value {
         "base_url": simulator.base_url(),
         "authorize_url": simulator.authorize_url(),
         "token_url": simulator.token_url(),
+        "control_url": simulator.control_url(),
         "signaling_url": simulator.signaling_url(),
         "ca_file": simulator.tls_files().map(|files| files.ca.display().to_string()),
     }})

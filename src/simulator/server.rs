@@ -25,7 +25,7 @@ use super::socket::{self, Door, WebSocket};
 use super::transport::Transport;
 use super::trouble::HangUp;
 use super::world::World;
-use super::{oauth, rest};
+use super::{console, oauth, rest};
 use crate::rtms::message::Medium;
 
 /// For a TLS handshake, and for the head of a request.
@@ -97,6 +97,7 @@ fn router(world: &Arc<World>) -> Router<Arc<World>> {
         .route("/", any(|world, request| upgrade(world, Door::Any, request)))
         .route("/signaling/{server}", any(signaling))
         .route("/media/{medium}", any(media))
+        .merge(console::router(world))
         .merge(oauth::router(world))
         .merge(rest::router(world))
 }

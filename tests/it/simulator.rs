@@ -1,6 +1,7 @@
 //! The simulator, driven by raw WebSocket clients and a small webhook endpoint.
 
 mod command;
+mod console;
 mod faults;
 mod handshake;
 mod kit;
