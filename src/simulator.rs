@@ -17,11 +17,13 @@ mod meeting;
 mod oauth;
 mod params;
 mod picture;
+mod quirk;
 mod report;
 mod rest;
 mod script;
 mod server;
 mod settings;
+mod shared;
 mod signature;
 mod socket;
 mod status;
@@ -44,7 +46,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 pub use command::{SimulateArgs, Verdict, command};
-pub use control::{Call, ControlError, CutKind, LinkName, Trouble, Verb};
+pub use control::{Call, ControlError, CutKind, HandshakeFault, LinkName, Trouble, Verb};
+pub use quirk::Quirk;
 pub use report::{
     CallReport, KeepAliveReport, MediumReport, OAuthReport, Report, StrayReport, StreamReport,
     Validation, WebhookReport,

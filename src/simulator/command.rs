@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::{
-    Consent, OAuthSettings, Script, Settings, Simulator, SimulatorError, Start, Validation,
+    Consent, OAuthSettings, Quirk, Script, Settings, Simulator, SimulatorError, Start, Validation,
 };
 use crate::secret::Secret;
 
@@ -41,6 +41,29 @@ pub struct SimulateArgs {
     /// Who starts streams: the meetings themselves, or a REST call
     #[arg(long, value_enum, default_value_t = StartArg::Auto)]
     start: StartArg,
+    /// A deviation of Zoom's messages that clients must put up with; can be given several times
+    #[arg(long = "quirk", value_name = "NAME", value_parser = Quirk::parse)]
+    quirks: Vec<Quirk>,
+    /// Send events without challenging the endpoint first
+    #[arg(long)]
+    skip_url_validation: bool,
+    // Boxed: the commands beside this one have few arguments.
+    #[command(flatten)]
+    app: Box<AppArgs>,
+    /// Every id comes from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// The Zoom app, as its owner configured it.
+#[derive(Debug, Clone, Args)]
+struct AppArgs {
+    #[arg(long, default_value = "demoClientId01")]
+    client_id: String,
+    #[arg(long, default_value = "demoClientSecret01", hide_default_value = true)]
+    client_secret: String,
+    #[arg(long, default_value = "demoSecretToken01", hide_default_value = true)]
+    secret_token: String,
     /// A bearer token that REST accepts
     #[arg(long, value_name = "TOKEN")]
     access_token: Option<String>,
@@ -53,18 +76,6 @@ pub struct SimulateArgs {
     /// Life of an access token
     #[arg(long, value_name = "SECONDS", default_value_t = 3599)]
     access_token_seconds: u64,
-    /// Send events without challenging the endpoint first
-    #[arg(long)]
-    skip_url_validation: bool,
-    #[arg(long, default_value = "demoClientId01")]
-    client_id: String,
-    #[arg(long, default_value = "demoClientSecret01", hide_default_value = true)]
-    client_secret: String,
-    #[arg(long, default_value = "demoSecretToken01", hide_default_value = true)]
-    secret_token: String,
-    /// Every id comes from it
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
 }
 
 const CONTROL_HELP: &str = "\
@@ -81,7 +92,14 @@ Verbs are the faults of a script file without their kind, which is in the path; 
 the body. Some of them:
   start, stop {\"reason\":8}, pause, resume, interrupt, fail_over, repeat_announcement, end,
   cut {\"link\":\"audio\",\"how\":\"reset\"}, stall {\"link\":\"signaling\",\"for_ms\":5000},
-  stop_keep_alives {\"link\":\"media\"}, deauthorize {\"user_id\":\"u-ana\"}
+  stop_keep_alives {\"link\":\"media\"}, deauthorize {\"user_id\":\"u-ana\"},
+  fail_handshakes {\"link\":\"signaling\",\"count\":3,\"how\":{\"refuse\":{\"status\":8}}}
+    (how: silent, drop, {\"slow\":{\"for_ms\":5000}}),
+  quirk {\"name\":\"binary_frames\",\"on\":true}
+Quirks: no_protocol_version, unknown_fields, text_user_ids, text_timestamps, second_timestamps,
+  renamed_reasons, event_codes, payload_encryption, plain_content, media_errors_in_2,
+  nested_webhooks, duplicate_webhooks, stop_before_start, dead_url, no_terminated_state,
+  open_after_error, large_frames, binary_frames, fragmented_frames
 For a program without eyes, add simulator_decision=allow (or deny) and simulator_user=ID to the
 query of authorize_url, or use --consent.";
 
@@ -123,10 +141,11 @@ impl SimulateArgs {
             Some(path) => Script::read(path)?,
             None => Script::built_in(),
         };
+        let app = *self.app;
         let settings = Settings {
-            client_id: self.client_id,
-            client_secret: Secret::new(self.client_secret),
-            secret_token: Secret::new(self.secret_token),
+            client_id: app.client_id,
+            client_secret: Secret::new(app.client_secret),
+            secret_token: Secret::new(app.secret_token),
             webhook_url: Some(self.webhook_url),
             skip_url_validation: self.skip_url_validation,
             script,
@@ -137,11 +156,12 @@ impl SimulateArgs {
             },
             speed: self.speed,
             seconds: self.seconds,
-            access_token: self.access_token.map(Secret::new),
+            quirks: self.quirks,
+            access_token: app.access_token.map(Secret::new),
             oauth: OAuthSettings {
-                consent: self.consent.into(),
-                redirect_uris: self.redirect_uris,
-                access_token_life: Duration::from_secs(self.access_token_seconds),
+                consent: app.consent.into(),
+                redirect_uris: app.redirect_uris,
+                access_token_life: Duration::from_secs(app.access_token_seconds),
                 ..OAuthSettings::default()
             },
             tls_dir: self.tls_dir,
@@ -188,4 +208,19 @@ fn ready_line(simulator: &Simulator) -> serde_json::Value {
         "signaling_url": simulator.signaling_url(),
         "ca_file": simulator.tls_files().map(|files| files.ca.display().to_string()),
     }})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_quirk_and_no_other() {
+        let (_, list) = CONTROL_HELP.split_once("Quirks: ").unwrap();
+        let (list, _) = list.split_once("\nFor ").unwrap();
+        let quirks: Vec<Quirk> =
+            list.split(',').map(|name| Quirk::parse(name.trim()).unwrap()).collect();
+        assert_eq!(quirks.len(), 19);
+        assert_eq!(*quirks.last().unwrap() as usize, quirks.len() - 1, "the last is the last");
+    }
 }

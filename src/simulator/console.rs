@@ -60,7 +60,7 @@ impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         let status = match self {
             Self::NoMeeting => StatusCode::NOT_FOUND,
-            Self::NoStream | Self::NoLink | Self::Full => StatusCode::CONFLICT,
+            Self::NoStream | Self::NoLink | Self::NobodyThere | Self::Full => StatusCode::CONFLICT,
         };
         refusal(status, &self.to_string())
     }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::quirk::Quirk;
 use crate::rtms::message::Medium;
 
 /// Which WebSocket of a stream.
@@ -107,6 +108,24 @@ pub enum Trouble {
     LoseAnswer,
 }
 
+/// How a handshake goes wrong. In scripts `{"slow": {"for_ms": 5000}}`, `"silent"`, `{"refuse": {"status": 8}}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandshakeFault {
+    /// Message 2 or 4 comes so much later (real milliseconds), and with it everything else.
+    Slow { for_ms: u64 },
+    /// No answer; the socket stays open.
+    Silent,
+    /// An answer with this status code (section 10.3).
+    Refuse { status: u16 },
+    /// TCP ends without an answer.
+    Drop,
+}
+
+fn on() -> bool {
+    true
+}
+
 fn once() -> u32 {
     1
 }
@@ -139,7 +158,7 @@ pub enum Verb {
         #[serde(default)]
         how: CutKind,
     },
-    /// Nothing is written to a socket for so long (real milliseconds).
+    /// Nothing is written to a socket for so long (real milliseconds). Audio is kept and then comes in a burst.
     Stall {
         link: LinkName,
         for_ms: u64,
@@ -147,6 +166,24 @@ pub enum Verb {
     /// No keep-alive requests on a socket any more.
     StopKeepAlives {
         link: LinkName,
+    },
+    /// Zoom's messages deviate from their description from now on, or do so no more.
+    Quirk {
+        name: Quirk,
+        #[serde(default = "on")]
+        on: bool,
+    },
+    /// The next handshakes of a link go wrong; `signaling`, `media` for any of these, or one medium.
+    FailHandshakes {
+        link: LinkName,
+        #[serde(default = "once")]
+        count: u32,
+        how: HandshakeFault,
+    },
+    /// Somebody who is there switches the camera. Individual video that was chosen ends with it (6.19).
+    Camera {
+        user_id: u32,
+        on: bool,
     },
     /// The next calls of OAuth or REST go wrong, those of other meetings too.
     FailCalls {
@@ -174,6 +211,8 @@ pub enum ControlError {
     NoStream,
     #[error("the stream has no such link")]
     NoLink,
+    #[error("nobody with this user id is in the meeting")]
+    NobodyThere,
     #[error("the simulator has made as many meetings and streams as it may")]
     Full,
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::control::Verb;
+use super::quirk::Quirk;
 use super::settings::User;
 use crate::model::Product;
 
@@ -46,6 +47,7 @@ pub struct Script {
     /// In order of time.
     pub(super) cues: Arc<[(u32, Cue)]>,
     pub(super) ending: Ending,
+    pub(super) quirks: Vec<Quirk>,
 }
 
 #[derive(Debug, Clone)]
@@ -172,6 +174,7 @@ impl Script {
             chats: Arc::new([]),
             cues: cues.into(),
             ending: Ending::At { at_ms: end_ms, stop_reason: 6 },
+            quirks: Vec::new(),
         }
     }
 }

@@ -5,7 +5,7 @@ mod oauth;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Script;
+use super::{Quirk, Script};
 use crate::rtms::message::Medium;
 use crate::secret::Secret;
 pub use oauth::{Consent, OAuthSettings, User};
@@ -60,6 +60,8 @@ pub struct Settings {
     /// Whether message 2 offers one socket for every medium.
     pub offer_all: bool,
     pub duplicates: Duplicates,
+    /// Those of every meeting, besides those of the script.
+    pub quirks: Vec<Quirk>,
     /// Takes still images of a share at up to 5 frames a second, and H.264 at any rate (conflict 19.17).
     pub lenient_params: bool,
     /// What signs the JWTs of the Video SDK's REST API; of the same kind as the SDK's own pair, but not it.
@@ -97,6 +99,7 @@ impl Default for Settings {
             scopes: Medium::ALL.to_vec(),
             offer_all: true,
             duplicates: Duplicates::Refuse,
+            quirks: Vec::new(),
             lenient_params: false,
             video_api_key: "demoApiKey01".to_owned(),
             video_api_secret: Secret::new("demoApiSecret01".to_owned()),
@@ -105,6 +108,12 @@ impl Default for Settings {
             rest_stop_reason: 2,
             max_connections: 20_000,
         }
+    }
+}
+
+impl Settings {
+    pub(super) fn all_quirks(&self) -> Vec<Quirk> {
+        self.quirks.iter().chain(&self.script.quirks).copied().collect()
     }
 }
 

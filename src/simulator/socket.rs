@@ -4,17 +4,20 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::handshake::{self, Hello};
 use super::meeting::Input;
+use super::quirk::{Quirk, Quirks};
 use super::transport::Transport;
 use super::world::World;
 use super::{lock, wire};
@@ -56,7 +59,9 @@ enum Kill {
 }
 
 enum Queued {
-    Text(Utf8Bytes),
+    Message(Message),
+    /// A text in pieces.
+    Fragments(Utf8Bytes),
     Stall(Duration),
 }
 
@@ -64,12 +69,26 @@ enum Queued {
 pub struct Outbox {
     queue: mpsc::Sender<Queued>,
     kill: oneshot::Sender<Kill>,
+    quirks: Arc<Quirks>,
 }
 
 impl Outbox {
     /// Whether the text was taken; never waits for the client.
     pub fn send(&self, text: String) -> bool {
-        self.queue.try_send(Queued::Text(text.into())).is_ok()
+        let text = Utf8Bytes::from(self.quirks.bend(text));
+        let queued = if self.quirks.has(Quirk::FragmentedFrames) {
+            Queued::Fragments(text)
+        } else if self.quirks.has(Quirk::BinaryFrames) {
+            Queued::Message(Message::Binary(text.into()))
+        } else {
+            Queued::Message(Message::Text(text))
+        };
+        self.queue.try_send(queued).is_ok()
+    }
+
+    /// With the quirks of the meeting that the socket turned out to belong to.
+    pub fn bent_by(self, quirks: Arc<Quirks>) -> Self {
+        Self { quirks, ..self }
     }
 
     /// Whether the socket is gone, even if nobody has been told yet.
@@ -128,7 +147,8 @@ pub async fn serve(world: Arc<World>, door: Door, mut socket: WebSocket) {
     let (kill, killed) = oneshot::channel();
     let id = world.next_socket_id();
     let rejection = hello.unknown_stream();
-    let input = Input::Hello { socket: id, hello, outbox: Outbox { queue, kill } };
+    let outbox = Outbox { queue, kill, quirks: Arc::default() };
+    let input = Input::Hello { socket: id, hello, outbox };
     if inbox.send(input).await.is_err() {
         return reject(&world, socket, &rejection).await;
     }
@@ -199,9 +219,16 @@ async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>) {
         let mut stall = None;
         for _ in 0..BATCH {
             match next.take().or_else(|| queued.try_recv().ok()) {
-                Some(Queued::Text(text)) => {
-                    if writer.feed(Message::Text(text)).await.is_err() {
+                Some(Queued::Message(message)) => {
+                    if writer.feed(message).await.is_err() {
                         return pending().await;
+                    }
+                }
+                Some(Queued::Fragments(text)) => {
+                    for fragment in fragments(text) {
+                        if writer.feed(Message::Frame(fragment)).await.is_err() {
+                            return pending().await;
+                        }
                     }
                 }
                 Some(Queued::Stall(wait)) => {
@@ -219,6 +246,18 @@ async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>) {
             sleep(wait).await;
         }
     }
+}
+
+/// Three pieces, cut wherever a third ends.
+fn fragments(text: Utf8Bytes) -> [Frame; 3] {
+    let bytes = Bytes::from(text);
+    let (first, second) = (bytes.len() / 3, bytes.len() * 2 / 3);
+    let continued = |piece, is_last| Frame::message(piece, OpCode::Data(Data::Continue), is_last);
+    [
+        Frame::message(bytes.slice(..first), OpCode::Data(Data::Text), false),
+        continued(bytes.slice(first..second), false),
+        continued(bytes.slice(second..), true),
+    ]
 }
 
 /// The closing handshake, begun by the server.

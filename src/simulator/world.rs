@@ -91,6 +91,11 @@ impl World {
         }
     }
 
+    /// Like `origin`, but where nobody listens: port 1 was given to a service that is long gone.
+    pub fn dead_origin(&self) -> String {
+        self.origin.rsplit_once(':').map_or_else(String::new, |(host, _)| format!("{host}:1"))
+    }
+
     /// The base of REST and OAuth.
     pub fn base_url(&self) -> String {
         // `ws` and `wss` differ from `http` and `https` in the same letter.

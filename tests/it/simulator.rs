@@ -8,5 +8,6 @@ mod kit;
 mod life;
 mod media;
 mod oauth;
+mod quirks;
 mod rest;
 mod webhook;

@@ -100,7 +100,7 @@ async fn update(
         // What Zoom answers to a stop without a stream is not published; the state is the one asked for.
         Ok(()) | Err(ControlError::NoStream | ControlError::NoLink) => Ok(success(world)),
         Err(ControlError::NoMeeting) => Err(ApiError::no_meeting(meeting_id)),
-        Err(ControlError::Full) => {
+        Err(ControlError::Full | ControlError::NobodyThere) => {
             Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, 429, "Too many streams."))
         }
     }

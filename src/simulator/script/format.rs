@@ -48,6 +48,7 @@ pub(super) fn parse(text: &str, find_clip: FindClip<'_>) -> Result<Script, Scrip
         utterances: utterances.into(),
         chats: reader.chats.into(),
         cues: cues.into(),
+        quirks: file.quirks,
     })
 }
 
