@@ -5,26 +5,32 @@
 //! the daemon: only the enumerations of `rtms::message` are shared.
 
 mod audio;
+mod body;
 mod command;
+mod console;
 mod control;
 mod demo;
 mod event;
 mod handshake;
 mod link;
 mod meeting;
+mod oauth;
 mod params;
 mod picture;
+mod quirk;
 mod report;
 mod rest;
 mod script;
 mod server;
 mod settings;
+mod shared;
 mod signature;
 mod socket;
 mod status;
 mod stream;
 mod tls;
 mod transport;
+mod trouble;
 mod webhook;
 mod wire;
 mod world;
@@ -40,12 +46,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 pub use command::{SimulateArgs, Verdict, command};
-pub use control::{ControlError, CutKind, LinkName, Verb};
+pub use control::{Call, ControlError, CutKind, HandshakeFault, LinkName, Trouble, Verb};
+pub use quirk::Quirk;
 pub use report::{
-    KeepAliveReport, MediumReport, Report, StrayReport, StreamReport, Validation, WebhookReport,
+    CallReport, KeepAliveReport, MediumReport, OAuthReport, Report, StrayReport, StreamReport,
+    Validation, WebhookReport,
 };
 pub use script::{Script, ScriptError};
-pub use settings::{Duplicates, Frames, Settings, Start, Timings};
+pub use settings::{Consent, Duplicates, OAuthSettings, Settings, Start, Timings, User};
 pub use tls::TlsFiles;
 use webhook::Courier;
 use world::World;
@@ -131,7 +139,7 @@ async fn end_after(world: Arc<World>, wait: Duration) {
 async fn end_all(world: &World) {
     for meeting_id in world.live_meetings() {
         // One that is over by itself needs no ending.
-        let _ = rest::perform(world, &meeting_id, Verb::End).await;
+        let _ = world.perform(&meeting_id, Verb::End).await;
     }
 }
 
@@ -142,8 +150,7 @@ impl Simulator {
 
     /// The base of REST: `http://127.0.0.1:port`, or `https://localhost:port` with TLS.
     pub fn base_url(&self) -> String {
-        // `ws` and `wss` differ from `http` and `https` in the same letter.
-        self.world.origin.replacen("ws", "http", 1)
+        self.world.base_url()
     }
 
     /// The signaling URL that streams are announced with, until they fail over.
@@ -169,12 +176,41 @@ impl Simulator {
 
     /// Has a live meeting, or its stream, do something.
     pub async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
-        rest::perform(&self.world, meeting_id, verb).await
+        self.world.perform(meeting_id, verb).await
     }
 
     /// How the webhook endpoint answered its challenge, once it has.
     pub async fn validated(&self) -> Validation {
         self.world.courier.validated().await
+    }
+
+    /// Where a browser begins to install the app, without its query.
+    pub fn authorize_url(&self) -> String {
+        format!("{}/oauth/authorize", self.base_url())
+    }
+
+    pub fn token_url(&self) -> String {
+        format!("{}/oauth/token", self.base_url())
+    }
+
+    /// The next `count` calls of this kind go wrong so, after those that are planned already.
+    pub fn fail_calls(&self, call: Call, count: u32, how: Trouble) {
+        self.world.troubles.plan(call, count, how);
+    }
+
+    /// A user removes the app: their tokens end, and `app_deauthorized` is sent (section 15.7).
+    pub fn deauthorize(&self, user_id: &str) {
+        self.world.deauthorize(user_id);
+    }
+
+    /// The base of the simulator's own API, which does over HTTP what is done here: see `console`.
+    pub fn control_url(&self) -> String {
+        format!("{}/simulator", self.base_url())
+    }
+
+    /// Every access token stops working, with nobody told: the next call is answered 401/124.
+    pub fn expire_access_tokens(&self) {
+        lock(&self.world.book).expire_access_tokens();
     }
 
     pub fn report(&self) -> Report {

@@ -58,13 +58,15 @@ pub(super) async fn run(args: DemoArgs, stop: CancellationToken) -> ExitCode {
 async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> {
     let listener = listen(args.port).await?;
     let address = listener.local_addr().map_err(said)?;
+    let zoom = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(said)?;
+    let zoom_url = format!("http://{}", zoom.local_addr().map_err(said)?);
     let secrets = Secrets::make();
     let token_key = key_file::read_or_make(&args.data_dir).map_err(said)?;
-    let config = config(address, &args, &secrets, &token_key)?;
+    let config = config(address, &zoom_url, &args, &secrets, &token_key)?;
     let app = App::build(config, Timings::default(), Leases::default()).await.map_err(said)?;
     let show = Show::new(app.store.clone(), app.hub.clone(), clock::now_ms());
     let daemon = tokio::spawn(app.run(listener, stop.clone()));
-    let simulator = start_simulator(address, &args, &secrets).await?;
+    let simulator = start_simulator(zoom, address, &args, &secrets).await?;
     show::banner(address, API_TOKEN, &args.data_dir);
     tokio::select! {
         () = stop.cancelled() => {}
@@ -96,18 +98,26 @@ struct Secrets {
     client_id: String,
     client_secret: String,
     secret_token: String,
+    /// For the control calls, until somebody installs the app.
+    access_token: String,
 }
 
 impl Secrets {
     fn make() -> Self {
         let random = || Uuid::new_v4().simple().to_string();
-        Self { client_id: "demo".to_owned(), client_secret: random(), secret_token: random() }
+        Self {
+            client_id: "demo".to_owned(),
+            client_secret: random(),
+            secret_token: random(),
+            access_token: random(),
+        }
     }
 }
 
 /// The settings that a real daemon would read from its environment.
 fn config(
     address: SocketAddr,
+    zoom_url: &str,
     args: &DemoArgs,
     secrets: &Secrets,
     token_key: &Secret<String>,
@@ -121,6 +131,9 @@ fn config(
             "ZOOM_CLIENT_ID" => secrets.client_id.clone(),
             "ZOOM_CLIENT_SECRET" => secrets.client_secret.clone(),
             "ZOOM_SECRET_TOKEN" => secrets.secret_token.clone(),
+            "PUBLIC_URL" => format!("http://{address}"),
+            "ZOOM_API_BASE_URL" | "ZOOM_OAUTH_BASE_URL" => zoom_url.to_owned(),
+            "ZOOM_ACCESS_TOKEN" => secrets.access_token.clone(),
             "TOKEN_ENCRYPTION_KEYS" => token_key.expose().clone(),
             "RTMS_ALLOWED_HOSTS" => "127.0.0.1".to_owned(),
             "RTMS_ALLOW_WS" => "true".to_owned(),
@@ -132,6 +145,7 @@ fn config(
 }
 
 async fn start_simulator(
+    listener: TcpListener,
     address: SocketAddr,
     args: &DemoArgs,
     secrets: &Secrets,
@@ -147,11 +161,11 @@ async fn start_simulator(
         webhook_url: Some(format!("http://{address}/webhook")),
         script,
         start: Start::Auto,
+        access_token: Some(Secret::new(secrets.access_token.clone())),
         speed: args.speed,
         seed: rand::random(),
         ..simulator::Settings::default()
     };
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(said)?;
     simulator::start(settings, listener).await.map_err(said)
 }
 

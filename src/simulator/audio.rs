@@ -1,20 +1,22 @@
 //! What a meeting sounds like: a script's voices as frames of the negotiated codec (pure).
 //!
-//! L16 and G.711 A-law are encoded. Opus and G.722 are not: their frames hold silence (for Opus the usual
-//! three-byte silent packet), of the right length and at the right times, so that a client's handling of
-//! the codec is exercised but nothing is heard. RTP content carries the same bytes, without RTP headers.
+//! L16 and G.711 A-law are encoded. Opus is not, but played from packets of recorded speech: one sentence for
+//! each of three voices, again and again while somebody speaks, one packet of 20 ms a frame whatever the send
+//! rate, mono also where stereo was agreed (a decoder copes). Its silence is the usual three-byte packet.
+//! G.722 frames hold silence. RTP content carries the same bytes, without RTP headers.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 
-use super::params::{AudioParams, G711, G722, L16};
+use super::params::{AudioParams, G711, G722, L16, OPUS};
 use super::script::{Script, Utterance, Voice};
 
 const CLIP_HZ: i64 = 8_000;
 const TONE_PEAK: f64 = 800.0;
+const OPUS_PACKET_MS: i64 = 20;
 
 /// The bytes of a frame, as they travel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,16 @@ pub struct Payload {
     pub base64: Arc<str>,
     /// Before base64.
     pub length: usize,
+}
+
+impl Payload {
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { base64: BASE64_STANDARD.encode(bytes).into(), length: bytes.len() }
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        BASE64_STANDARD.decode(self.base64.as_bytes()).expect("it was encoded here")
+    }
 }
 
 /// Makes frames with one set of parameters. Silence and tones are made once and shared.
@@ -45,6 +57,10 @@ impl Encoder {
 
     /// What `utterance` sounds like in the frame that begins at `from_ms` of the script.
     pub fn alone(&self, utterance: &Utterance, from_ms: i64) -> Payload {
+        if self.params.codec == OPUS {
+            let index = (from_ms - i64::from(utterance.start_ms)) / OPUS_PACKET_MS;
+            return voice(utterance.who, index.max(0) as usize);
+        }
         match (&utterance.voice, self.covers(utterance, from_ms)) {
             (Voice::Tone { hz }, true) => self.tones[hz].clone(),
             _ => encode(&self.params, &self.samples(utterance, from_ms)),
@@ -56,6 +72,8 @@ impl Encoder {
         match utterances {
             [] => self.silence.clone(),
             [one] => self.alone(one, from_ms),
+            // Packets cannot be added.
+            [first, ..] if self.params.codec == OPUS => self.alone(first, from_ms),
             [first, others @ ..] => {
                 let mut sum = self.samples(first, from_ms);
                 for other in others {
@@ -146,7 +164,33 @@ fn encode(params: &AudioParams, mono: &[i16]) -> Payload {
         G722 => vec![0xfa; mono.len() / 2],
         _ => opus_silence(params.channel),
     };
-    Payload { base64: BASE64_STANDARD.encode(&bytes).into(), length: bytes.len() }
+    Payload::of(&bytes)
+}
+
+/// Packet `index` of the voice of the person with this index.
+fn voice(who: usize, index: usize) -> Payload {
+    let packets = &VOICES[who % VOICES.len()];
+    packets[index % packets.len()].clone()
+}
+
+/// `picture/make-pictures.sh` makes them from the demo's recordings.
+static VOICES: LazyLock<[Vec<Payload>; 3]> = LazyLock::new(|| {
+    [
+        packets(include_bytes!("picture/voice-0.packets")),
+        packets(include_bytes!("picture/voice-1.packets")),
+        packets(include_bytes!("picture/voice-2.packets")),
+    ]
+});
+
+/// Each packet follows its length, one byte.
+fn packets(mut file: &[u8]) -> Vec<Payload> {
+    let mut packets = Vec::new();
+    while let Some((length, rest)) = file.split_first() {
+        let (packet, rest) = rest.split_at(usize::from(*length));
+        packets.push(Payload::of(packet));
+        file = rest;
+    }
+    packets
 }
 
 /// A 20 ms full-band packet that decodes to silence; the third bit of the first byte says stereo.
@@ -197,12 +241,8 @@ mod tests {
         Utterance { who: 0, text, start_ms: 100, duration_ms: 200, language: 9, voice }
     }
 
-    fn bytes(payload: &Payload) -> Vec<u8> {
-        BASE64_STANDARD.decode(payload.base64.as_bytes()).unwrap()
-    }
-
     fn l16(payload: &Payload) -> Vec<i16> {
-        bytes(payload).chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
+        payload.bytes().chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
     }
 
     #[test]
@@ -247,14 +287,41 @@ mod tests {
         assert_eq!(frame.length, 1280);
         let g711 = AudioParams { codec: G711, sample_rate: 0, ..L16_16K };
         let frame = Encoder::new(g711, &Script::load(1)).mixed(&[], 0);
-        assert_eq!(bytes(&frame), vec![0xd5; 160]);
+        assert_eq!(frame.bytes(), vec![0xd5; 160]);
+    }
+
+    fn opus() -> Encoder {
+        let params = AudioParams { codec: OPUS, sample_rate: 3, channel: 2, ..L16_16K };
+        Encoder::new(params, &Script::load(1))
     }
 
     #[test]
-    fn opus_is_silent_packets() {
-        let opus = AudioParams { codec: 4, sample_rate: 3, channel: 2, ..L16_16K };
-        let frame = Encoder::new(opus, &Script::load(1)).mixed(&[], 0);
-        assert_eq!(bytes(&frame), [0xfc, 0xff, 0xfe]);
+    fn opus_is_silent_when_nobody_speaks() {
+        assert_eq!(opus().mixed(&[], 0).bytes(), [0xfc, 0xff, 0xfe]);
+    }
+
+    #[test]
+    fn opus_voices_are_packets_of_20_ms_that_follow_each_other() {
+        for voice in VOICES.iter() {
+            for packet in voice {
+                let first = packet.bytes()[0];
+                // SILK and CELT-only configurations that end in 1 and hybrid ones too have 20 ms; code 0
+                // is one frame (RFC 6716, section 3.1).
+                let (config, code) = (first >> 3, first & 3);
+                let is_20_ms = match config {
+                    0..12 => config % 4 == 1,
+                    12..16 => config % 2 == 1,
+                    _ => config % 4 == 3,
+                };
+                assert!(is_20_ms && code == 0, "config {config}, code {code}");
+            }
+        }
+        let (encoder, said) = (opus(), said(Voice::Tone { hz: 200 }));
+        assert_eq!(encoder.alone(&said, 100), VOICES[0][0]);
+        assert_eq!(encoder.mixed(&[&said, &said], 140), VOICES[0][2]);
+        let all_ms = 20 * VOICES[0].len() as i64;
+        assert!(all_ms > 2_000);
+        assert_eq!(encoder.alone(&said, 100 + all_ms), VOICES[0][0]);
     }
 
     #[test]

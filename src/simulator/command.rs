@@ -2,16 +2,20 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::{Script, Settings, Simulator, SimulatorError, Start, Validation};
+use super::{
+    Consent, OAuthSettings, Quirk, Script, Settings, Simulator, SimulatorError, Start, Validation,
+};
 use crate::secret::Secret;
 
-/// Plays Zoom's side: webhooks, REST, signaling and media on one port.
+/// Plays Zoom's side: webhooks, OAuth, REST, signaling and media on one port.
 #[derive(Debug, Clone, Args)]
+#[command(after_long_help = CONTROL_HELP)]
 pub struct SimulateArgs {
     /// Where webhooks are posted
     #[arg(long, value_name = "URL")]
@@ -37,27 +41,89 @@ pub struct SimulateArgs {
     /// Who starts streams: the meetings themselves, or a REST call
     #[arg(long, value_enum, default_value_t = StartArg::Auto)]
     start: StartArg,
-    /// A bearer token that REST accepts
-    #[arg(long, value_name = "TOKEN")]
-    access_token: Option<String>,
+    /// A deviation of Zoom's messages that clients must put up with; can be given several times
+    #[arg(long = "quirk", value_name = "NAME", value_parser = Quirk::parse)]
+    quirks: Vec<Quirk>,
     /// Send events without challenging the endpoint first
     #[arg(long)]
     skip_url_validation: bool,
+    // Boxed: the commands beside this one have few arguments.
+    #[command(flatten)]
+    app: Box<AppArgs>,
+    /// Every id comes from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// The Zoom app, as its owner configured it.
+#[derive(Debug, Clone, Args)]
+struct AppArgs {
     #[arg(long, default_value = "demoClientId01")]
     client_id: String,
     #[arg(long, default_value = "demoClientSecret01", hide_default_value = true)]
     client_secret: String,
     #[arg(long, default_value = "demoSecretToken01", hide_default_value = true)]
     secret_token: String,
-    /// Every id comes from it
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// A bearer token that REST accepts
+    #[arg(long, value_name = "TOKEN")]
+    access_token: Option<String>,
+    /// What the authorize page does: ask a person, or send everybody back at once
+    #[arg(long, value_enum, default_value_t = ConsentArg::Ask)]
+    consent: ConsentArg,
+    /// A redirect URI of the app; any if none is given
+    #[arg(long = "redirect-uri", value_name = "URL")]
+    redirect_uris: Vec<String>,
+    /// Life of an access token
+    #[arg(long, value_name = "SECONDS", default_value_t = 3599)]
+    access_token_seconds: u64,
 }
+
+const CONTROL_HELP: &str = "\
+While it runs, its own API (control_url of the ready line) takes orders:
+  GET  /simulator/report                    what was sent, seen and disliked until now
+  GET  /simulator/meetings                  the live meetings, with their streams
+  POST /simulator/meetings                  open one more meeting
+  POST /simulator/meetings/{id}/{verb}      do something to a meeting or its stream
+  POST /simulator/calls                     plan troubles: {\"call\":\"status\",\"how\":\"rate_limit\"}
+  GET  /simulator/users                     who can install the app
+  POST /simulator/users/{id}/deauthorize    a user removes the app
+  POST /simulator/tokens/expire             every access token stops working
+Verbs are the faults of a script file without their kind, which is in the path; their fields are
+the body. Some of them:
+  start, stop {\"reason\":8}, pause, resume, interrupt, fail_over, repeat_announcement, end,
+  cut {\"link\":\"audio\",\"how\":\"reset\"}, stall {\"link\":\"signaling\",\"for_ms\":5000},
+  stop_keep_alives {\"link\":\"media\"}, deauthorize {\"user_id\":\"u-ana\"},
+  fail_handshakes {\"link\":\"signaling\",\"count\":3,\"how\":{\"refuse\":{\"status\":8}}}
+    (how: silent, drop, {\"slow\":{\"for_ms\":5000}}),
+  quirk {\"name\":\"binary_frames\",\"on\":true}
+Quirks: no_protocol_version, unknown_fields, text_user_ids, text_timestamps, second_timestamps,
+  renamed_reasons, event_codes, payload_encryption, plain_content, media_errors_in_2,
+  nested_webhooks, duplicate_webhooks, stop_before_start, dead_url, no_terminated_state,
+  open_after_error, large_frames, binary_frames, fragmented_frames
+For a program without eyes, add simulator_decision=allow (or deny) and simulator_user=ID to the
+query of authorize_url, or use --consent.";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum StartArg {
     Auto,
     Rest,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ConsentArg {
+    Ask,
+    Allow,
+    Deny,
+}
+
+impl From<ConsentArg> for Consent {
+    fn from(consent: ConsentArg) -> Self {
+        match consent {
+            ConsentArg::Ask => Self::Ask,
+            ConsentArg::Allow => Self::Allow,
+            ConsentArg::Deny => Self::Deny,
+        }
+    }
 }
 
 /// What the command ends with.
@@ -75,10 +141,11 @@ impl SimulateArgs {
             Some(path) => Script::read(path)?,
             None => Script::built_in(),
         };
+        let app = *self.app;
         let settings = Settings {
-            client_id: self.client_id,
-            client_secret: Secret::new(self.client_secret),
-            secret_token: Secret::new(self.secret_token),
+            client_id: app.client_id,
+            client_secret: Secret::new(app.client_secret),
+            secret_token: Secret::new(app.secret_token),
             webhook_url: Some(self.webhook_url),
             skip_url_validation: self.skip_url_validation,
             script,
@@ -89,7 +156,14 @@ impl SimulateArgs {
             },
             speed: self.speed,
             seconds: self.seconds,
-            access_token: self.access_token.map(Secret::new),
+            quirks: self.quirks,
+            access_token: app.access_token.map(Secret::new),
+            oauth: OAuthSettings {
+                consent: app.consent.into(),
+                redirect_uris: app.redirect_uris,
+                access_token_life: Duration::from_secs(app.access_token_seconds),
+                ..OAuthSettings::default()
+            },
             tls_dir: self.tls_dir,
             seed: self.seed,
             ..Settings::default()
@@ -128,7 +202,25 @@ async fn refused(simulator: &Simulator) {
 fn ready_line(simulator: &Simulator) -> serde_json::Value {
     json!({"ready": {
         "base_url": simulator.base_url(),
+        "authorize_url": simulator.authorize_url(),
+        "token_url": simulator.token_url(),
+        "control_url": simulator.control_url(),
         "signaling_url": simulator.signaling_url(),
         "ca_file": simulator.tls_files().map(|files| files.ca.display().to_string()),
     }})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_quirk_and_no_other() {
+        let (_, list) = CONTROL_HELP.split_once("Quirks: ").unwrap();
+        let (list, _) = list.split_once("\nFor ").unwrap();
+        let quirks: Vec<Quirk> =
+            list.split(',').map(|name| Quirk::parse(name.trim()).unwrap()).collect();
+        assert_eq!(quirks.len(), 19);
+        assert_eq!(*quirks.last().unwrap() as usize, quirks.len() - 1, "the last is the last");
+    }
 }

@@ -13,8 +13,8 @@ pub struct Identity {
     /// The number that REST uses.
     pub meeting_id: String,
     pub account_id: String,
-    /// The Zoom user id of the host, whose app runs the stream.
-    pub operator_id: String,
+    /// The Zoom user id of the host.
+    pub host_id: String,
     pub topic: String,
 }
 
@@ -70,18 +70,26 @@ fn event(name: String, event_ms: i64, payload: Value) -> Event {
     Event { name, body }
 }
 
+/// What a stream is announced with.
+pub struct Announced<'a> {
+    pub stream: &'a str,
+    pub server_urls: &'a str,
+    /// The Zoom user whose app runs the stream.
+    pub operator_id: &'a str,
+}
+
 /// `rtms_started` with every field of May 2026, flat.
-pub fn rtms_started(who: &Identity, stream: &str, server_urls: &str, now_ms: i64) -> Event {
-    let mut payload = who.rtms_payload(stream);
-    payload.insert("server_urls".to_owned(), server_urls.into());
+pub fn rtms_started(who: &Identity, of: &Announced<'_>, now_ms: i64) -> Event {
+    let mut payload = who.rtms_payload(of.stream);
+    payload.insert("server_urls".to_owned(), of.server_urls.into());
     let mut add = |name: &str, value: Value| payload.insert(name.to_owned(), value);
     if who.product != Product::ContactCenter {
         add("account_id", who.account_id.clone().into());
     }
     if matches!(who.product, Product::Meeting | Product::Webinar) {
-        add("operator_id", who.operator_id.clone().into());
+        add("operator_id", of.operator_id.into());
         add("meeting_id", who.meeting_id.clone().into());
-        add("is_original_host", true.into());
+        add("is_original_host", (of.operator_id == who.host_id).into());
     }
     if who.product == Product::Webinar {
         add("webinar_id", who.meeting_id.clone().into());
@@ -102,7 +110,7 @@ pub fn rtms_stopped(who: &Identity, stream: &str, stop_reason: u16, now_ms: i64)
 /// `meeting.started` or `meeting.ended` (`what`); a Contact Center engagement has none here.
 pub fn lifecycle(who: &Identity, what: &str, started_ms: i64, now_ms: i64) -> Option<Event> {
     let mut object = json!({
-        "id": who.meeting_id, "uuid": who.instance_id, "host_id": who.operator_id,
+        "id": who.meeting_id, "uuid": who.instance_id, "host_id": who.host_id,
         "topic": who.topic, "type": 2, "start_time": rfc3339(started_ms), "duration": 60,
         "timezone": "UTC",
     });
@@ -119,6 +127,16 @@ pub fn lifecycle(who: &Identity, what: &str, started_ms: i64, now_ms: i64) -> Op
     }
     let payload = json!({"account_id": who.account_id, "object": object});
     Some(event(format!("{}.{what}", who.family()), now_ms, payload))
+}
+
+/// A user removed the app (section 15.7). How Zoom makes `signature` is not published.
+pub fn app_deauthorized(account_id: &str, user_id: &str, client_id: &str, now_ms: i64) -> Event {
+    let time = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_string();
+    let payload = json!({
+        "account_id": account_id, "user_id": user_id, "signature": "0".repeat(64),
+        "deauthorization_time": time, "client_id": client_id,
+    });
+    event("app_deauthorized".to_owned(), now_ms, payload)
 }
 
 /// The challenge of section 13.3.
@@ -140,13 +158,14 @@ mod tests {
             instance_id: "/abc==".to_owned(),
             meeting_id: "91234567890".to_owned(),
             account_id: "acc".to_owned(),
-            operator_id: "u1".to_owned(),
+            host_id: "u1".to_owned(),
             topic: "T".to_owned(),
         }
     }
 
     fn started(product: Product) -> Value {
-        let event = rtms_started(&who(product), "S", "ws://x", 1_732_313_171_881);
+        let of = Announced { stream: "S", server_urls: "ws://x", operator_id: "u1" };
+        let event = rtms_started(&who(product), &of, 1_732_313_171_881);
         serde_json::from_str(&event.body).unwrap()
     }
 

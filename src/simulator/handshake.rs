@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::control::LinkName;
 use super::socket::Door;
 use super::status::Refusal;
 use crate::model::IdKey;
@@ -24,6 +25,23 @@ pub struct Hello {
 pub enum Wish {
     Signaling { buffer_data: bool },
     Media { media_type: i64, media_params: Value },
+}
+
+impl Wish {
+    /// Whether a socket that asks so is the named link, or one of the media that it names.
+    pub fn is_for(&self, link: LinkName) -> bool {
+        match self {
+            Self::Signaling { .. } => link == LinkName::Signaling,
+            Self::Media { media_type, .. } => {
+                let is_wanted = |medium: &Medium| {
+                    let all = *media_type == i64::from(MEDIA_TYPE_ALL);
+                    all || *media_type == i64::from(medium.bit())
+                };
+                let media: Vec<_> = Medium::ALL.into_iter().filter(is_wanted).collect();
+                link.names(&media)
+            }
+        }
+    }
 }
 
 /// A first message that cannot be a handshake.

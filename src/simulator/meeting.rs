@@ -1,6 +1,5 @@
 //! One scripted meeting: it plays its cues, has at most one live stream, and owns everything of both.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +13,16 @@ use tokio::time::{Instant, sleep_until};
 use super::control::{ControlError, Verb};
 use super::event::{self, Identity};
 use super::handshake::Hello;
+use super::quirk::Quirks;
 use super::script::{Cue, Ending};
 use super::settings::{Settings, Start};
+use super::shared::{HandshakeFaults, ScriptClock, Shared, Stage};
 use super::socket::{Loss, Outbox};
 use super::status::Refusal;
 use super::stream::Stream;
 use super::webhook::Mailbox;
-use super::wire;
 use super::world::World;
+use super::{lock, wire};
 use crate::clock;
 
 /// What waits for a meeting: bounds how far a fast client gets ahead of it.
@@ -49,58 +50,6 @@ pub enum Input {
         verb: Verb,
         answer: oneshot::Sender<Result<(), ControlError>>,
     },
-}
-
-/// Script time: milliseconds since the meeting began, faster or slower than real ones.
-#[derive(Debug, Clone, Copy)]
-pub struct ScriptClock {
-    began: Instant,
-    began_unix_ms: i64,
-    speed: f64,
-}
-
-impl ScriptClock {
-    pub fn ms(&self, now: Instant) -> i64 {
-        (now.saturating_duration_since(self.began).as_secs_f64() * 1000.0 * self.speed) as i64
-    }
-
-    /// The first moment at which `ms` is at least `script_ms`.
-    pub fn at(&self, script_ms: i64) -> Instant {
-        let real_us = script_ms.max(0) as f64 * 1000.0 / self.speed;
-        self.began + Duration::from_micros(real_us.ceil() as u64 + 1)
-    }
-
-    /// What a message says that is sent at this script time: Unix milliseconds.
-    pub fn wire_ms(&self, script_ms: i64) -> i64 {
-        self.began_unix_ms + script_ms
-    }
-}
-
-/// What a meeting and its streams have in common.
-pub struct Shared {
-    pub world: Arc<World>,
-    pub who: Identity,
-    pub clock: ScriptClock,
-    pub mail: Mailbox,
-}
-
-impl Shared {
-    pub fn settings(&self) -> &Settings {
-        &self.world.settings
-    }
-
-    pub fn wire_now(&self, now: Instant) -> i64 {
-        self.clock.wire_ms(self.clock.ms(now))
-    }
-}
-
-/// Who is there and what they do; numbers are indexes into the script's people.
-#[derive(Debug, Default)]
-pub struct Stage {
-    pub present: BTreeSet<usize>,
-    pub speaker: Option<usize>,
-    pub sharer: Option<usize>,
-    pub cameras: BTreeSet<usize>,
 }
 
 pub struct Meeting {
@@ -141,7 +90,7 @@ fn identity(settings: &Settings, index: u64, rng: &mut StdRng) -> Identity {
         instance_id,
         meeting_id: (script.meeting_id + index).to_string(),
         account_id: script.account_id.clone(),
-        operator_id: script.host.clone(),
+        host_id: script.host.clone(),
         topic: script.title.clone(),
     }
 }
@@ -152,16 +101,18 @@ async fn play(world: Arc<World>, who: Identity, rng: StdRng, mail: Mailbox) {
         _ = world.courier.validated() => {}
     }
     let (sender, inbox) = mpsc::channel(INBOX);
-    let clock = ScriptClock {
-        began: Instant::now(),
-        began_unix_ms: clock::now_ms(),
-        speed: world.settings.speed,
-    };
-    let meeting_id = who.meeting_id.clone();
-    let shared = Arc::new(Shared { world: world.clone(), who, clock, mail });
-    world.open_meeting(&meeting_id, sender.clone());
+    let clock = ScriptClock::new(Instant::now(), clock::now_ms(), world.settings.speed);
+    world.open_meeting(&who, sender.clone());
+    let shared = Arc::new(Shared {
+        world: world.clone(),
+        who: who.clone(),
+        clock,
+        mail,
+        quirks: Arc::new(Quirks::of(&world.settings.all_quirks())),
+        handshake_faults: HandshakeFaults::default(),
+    });
     Meeting::new(shared, sender, rng).run(inbox).await;
-    world.close_meeting(&meeting_id);
+    world.close_meeting(&who);
 }
 
 impl Meeting {
@@ -198,7 +149,7 @@ impl Meeting {
         self.tell_lifecycle("started");
         if self.shared.settings().start == Start::Auto {
             // Refused only when the simulator is full, which the report then shows.
-            let _ = self.start_stream();
+            let _ = self.start_stream(self.shared.who.host_id.clone());
         }
     }
 
@@ -209,11 +160,14 @@ impl Meeting {
                 // The asker may have stopped waiting.
                 let _ = answer.send(self.act(now, &verb));
             }
-            Input::Hello { socket, hello, outbox } => match &mut self.stream {
-                Some(stream) => stream.hello(now, socket, hello, outbox),
-                // It ended while the socket was on its way here.
-                None => _ = outbox.send(wire::refused(hello.answer, Refusal::STREAM_ID)),
-            },
+            Input::Hello { socket, hello, outbox } => {
+                let outbox = outbox.bent_by(self.shared.quirks.clone());
+                match &mut self.stream {
+                    Some(stream) => stream.hello(now, socket, hello, outbox),
+                    // It ended while the socket was on its way here.
+                    None => _ = outbox.send(wire::refused(hello.answer, Refusal::STREAM_ID)),
+                }
+            }
             Input::Text { socket, text } => {
                 if let Some(stream) = &mut self.stream {
                     stream.text(now, socket, &text, &self.stage);
@@ -330,8 +284,19 @@ impl Meeting {
         if changed {
             let user_id = self.shared.settings().script.people[who].user_id;
             let event = if on { wire::EVENT_VIDEO_ON } else { wire::EVENT_VIDEO_OFF };
+            if let Some(stream) = self.stream.as_mut().filter(|_| !on) {
+                stream.camera_off(who);
+            }
             self.event(now, event, json!({"participants": [{"user_id": user_id}]}));
         }
+    }
+
+    fn switch_camera(&mut self, now: Instant, user_id: u32, on: bool) -> Result<(), ControlError> {
+        let people = &self.shared.settings().script.people;
+        let who = people.iter().position(|person| person.user_id == user_id);
+        let who = who.filter(|who| self.stage.present.contains(who));
+        self.camera(now, who.ok_or(ControlError::NobodyThere)?, on);
+        Ok(())
     }
 
     fn speak(&mut self, now: Instant, utterance: usize) {
@@ -354,9 +319,31 @@ impl Meeting {
 
     fn act(&mut self, now: Instant, verb: &Verb) -> Result<(), ControlError> {
         match verb {
-            Verb::Start => self.start_stream(),
+            Verb::Start => self.start_stream(self.shared.who.host_id.clone()),
+            Verb::StartAs { user_id } => self.start_stream(user_id.clone()),
             Verb::End => {
                 self.finish(MEETING_ENDED);
+                Ok(())
+            }
+            Verb::Quirk { name, on } => {
+                self.shared.quirks.set(*name, *on);
+                Ok(())
+            }
+            Verb::FailHandshakes { link, count, how } => {
+                self.shared.handshake_faults.plan(*link, *count, *how);
+                Ok(())
+            }
+            Verb::Camera { user_id, on } => self.switch_camera(now, *user_id, *on),
+            Verb::FailCalls { call, count, how } => {
+                self.shared.world.troubles.plan(*call, *count, *how);
+                Ok(())
+            }
+            Verb::Deauthorize { user_id } => {
+                self.shared.world.deauthorize(user_id);
+                Ok(())
+            }
+            Verb::ExpireAccessTokens => {
+                lock(&self.shared.world.book).expire_access_tokens();
                 Ok(())
             }
             verb => {
@@ -366,10 +353,11 @@ impl Meeting {
         }
     }
 
-    fn start_stream(&mut self) -> Result<(), ControlError> {
+    fn start_stream(&mut self, operator_id: String) -> Result<(), ControlError> {
         if self.stream.is_none() {
             let ids = (self.random_uuid().to_uppercase(), self.random_uuid());
-            self.stream = Some(Stream::announce(self.shared.clone(), self.inbox.clone(), ids)?);
+            let (shared, inbox) = (self.shared.clone(), self.inbox.clone());
+            self.stream = Some(Stream::announce(shared, inbox, ids, operator_id)?);
         }
         Ok(())
     }
@@ -391,7 +379,7 @@ impl Meeting {
         let clock = &self.shared.clock;
         let now_ms = self.shared.wire_now(Instant::now());
         if let Some(event) = event::lifecycle(&self.shared.who, what, clock.wire_ms(0), now_ms) {
-            self.shared.mail.put(event);
+            self.shared.post(event);
         }
     }
 }

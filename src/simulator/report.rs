@@ -17,6 +17,8 @@ pub struct Report {
     pub streams: Vec<StreamReport>,
     /// Handshakes that named no live stream, and sockets that never spoke.
     pub strays: StrayReport,
+    pub oauth: OAuthReport,
+    pub calls: CallReport,
     /// Every breach of every stream, counted.
     pub breaches: u64,
     /// What the frames hold where they do not hold the script: see `simulator::audio` and `picture`.
@@ -26,7 +28,9 @@ pub struct Report {
 impl Report {
     /// Whether every client followed the protocol and the webhook endpoint did its part.
     pub fn is_clean(&self) -> bool {
-        self.breaches == 0 && self.webhooks.validation != Some(Validation::Refused)
+        self.breaches == 0
+            && self.oauth.reused_refresh_tokens == 0
+            && self.webhooks.validation != Some(Validation::Refused)
     }
 }
 
@@ -52,6 +56,37 @@ pub struct WebhookReport {
     pub given_up: u64,
     /// Events that nobody was told: no URL, or no passed validation.
     pub withheld: u64,
+}
+
+/// Calls of OAuth and REST, by kind: `status`, `user`, `token`, `revoke`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CallReport {
+    /// How many were answered with each HTTP status.
+    pub answers: BTreeMap<&'static str, BTreeMap<u16, u64>>,
+    /// Those that were left without an answer on purpose.
+    pub unanswered: BTreeMap<&'static str, u64>,
+}
+
+/// What the OAuth endpoints gave and refused.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct OAuthReport {
+    /// Codes that people allowed, and requests that they denied.
+    pub authorizations: u64,
+    pub denials: u64,
+    /// Codes that became tokens.
+    pub exchanges: u64,
+    pub refreshes: u64,
+    /// Tokens without a person.
+    pub machine_tokens: u64,
+    pub revocations: u64,
+    /// Exchanges that ended an earlier authorisation of the same user (4741).
+    pub replaced_authorizations: u64,
+    /// Codes shown a second time.
+    pub reused_codes: u64,
+    /// Refresh tokens shown after they were replaced. A client that stores what it is given has none.
+    pub reused_refresh_tokens: u64,
+    /// Refusals of the token endpoint, by `error`.
+    pub refusals: BTreeMap<&'static str, u64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::control::Verb;
+use super::quirk::Quirk;
+use super::settings::User;
 use crate::model::Product;
 
 /// The longest script text, in bytes.
@@ -45,6 +47,7 @@ pub struct Script {
     /// In order of time.
     pub(super) cues: Arc<[(u32, Cue)]>,
     pub(super) ending: Ending,
+    pub(super) quirks: Vec<Quirk>,
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +56,8 @@ pub(super) struct Person {
     pub name: String,
     /// The name as a JSON string, quotes included, made once for every frame that carries it.
     pub name_json: String,
+    /// The Zoom user id of somebody who is signed in.
+    pub zoom_user_id: Option<String>,
 }
 
 /// Something said: audio while it lasts, a transcript line at its end.
@@ -134,6 +139,12 @@ impl Script {
         format::parse(super::demo::SCRIPT, &clip).expect("a test plays the built-in script")
     }
 
+    /// Those of its people who have a Zoom account.
+    pub(super) fn users(&self) -> Vec<User> {
+        let user = |person: &Person| Some(User::new(person.zoom_user_id.as_ref()?, &person.name));
+        self.people.iter().filter_map(user).collect()
+    }
+
     /// For load: one person talks for so many seconds, with a transcript line each second.
     pub fn load(seconds: u32) -> Self {
         const SECOND_MS: u32 = 1000;
@@ -163,6 +174,7 @@ impl Script {
             chats: Arc::new([]),
             cues: cues.into(),
             ending: Ending::At { at_ms: end_ms, stop_reason: 6 },
+            quirks: Vec::new(),
         }
     }
 }
@@ -170,7 +182,7 @@ impl Script {
 impl Person {
     pub fn new(user_id: u32, name: &str) -> Self {
         let name_json = serde_json::Value::from(name).to_string();
-        Self { user_id, name: name.to_owned(), name_json }
+        Self { user_id, name: name.to_owned(), name_json, zoom_user_id: None }
     }
 }
 

@@ -21,10 +21,11 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::rest;
 use super::socket::{self, Door, WebSocket};
 use super::transport::Transport;
+use super::trouble::HangUp;
 use super::world::World;
+use super::{console, oauth, rest};
 use crate::rtms::message::Medium;
 
 /// For a TLS handshake, and for the head of a request.
@@ -36,7 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Accepts connections until the world stops.
 pub async fn run(world: Arc<World>, listener: TcpListener, tls: Option<TlsAcceptor>) {
     let places = Arc::new(Semaphore::new(world.settings.max_connections));
-    let router = router().with_state(world.clone());
+    let router = router(&world).with_state(world.clone());
     loop {
         let accepted = tokio::select! {
             () = world.stop.cancelled() => return,
@@ -77,23 +78,28 @@ async fn connection(
             Transport::Tls(Box::new(tls))
         }
     };
-    let router = router.layer(axum::Extension(place));
-    http1::Builder::new()
+    let hang_up = HangUp::default();
+    let router = router.layer(axum::Extension(place)).layer(axum::Extension(hang_up.clone()));
+    let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(transport), TowerToHyperService::new(router))
-        .with_upgrades()
-        .await
-        .map_err(io::Error::other)
+        .with_upgrades();
+    tokio::select! {
+        served = served => served.map_err(io::Error::other),
+        () = hang_up.0.cancelled() => Ok(()),
+    }
 }
 
-fn router() -> Router<Arc<World>> {
+fn router(world: &Arc<World>) -> Router<Arc<World>> {
     Router::new()
         .route("/", any(|world, request| upgrade(world, Door::Any, request)))
         .route("/signaling/{server}", any(signaling))
         .route("/media/{medium}", any(media))
-        .merge(rest::router())
+        .merge(console::router(world))
+        .merge(oauth::router(world))
+        .merge(rest::router(world))
 }
 
 async fn signaling(

@@ -1,11 +1,14 @@
 //! What a simulator is told: credentials, script, and how Zoom behaves today.
 
+mod oauth;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Script;
+use super::{Quirk, Script};
 use crate::rtms::message::Medium;
 use crate::secret::Secret;
+pub use oauth::{Consent, OAuthSettings, User};
 
 /// Who starts the streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,15 +26,6 @@ pub enum Duplicates {
     Refuse,
     /// The newer takes the place of the older, which is dropped.
     Kick,
-}
-
-/// In which WebSocket frames the server's JSON travels. Zoom's are not published; a client takes all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Frames {
-    Text,
-    Binary,
-    /// Text messages in two frames each.
-    Fragmented,
 }
 
 /// Everything that a simulator is told when it starts.
@@ -53,8 +47,9 @@ pub struct Settings {
     pub speed: f64,
     /// Ends every meeting after so many real seconds.
     pub seconds: Option<u64>,
-    /// A bearer token that REST accepts without OAuth.
+    /// A bearer token that REST accepts without OAuth, for everything.
     pub access_token: Option<Secret<String>>,
+    pub oauth: OAuthSettings,
     /// Serves `wss` and `https` with a certificate kept in this folder.
     pub tls_dir: Option<PathBuf>,
     /// Every id and token comes from it.
@@ -65,9 +60,17 @@ pub struct Settings {
     /// Whether message 2 offers one socket for every medium.
     pub offer_all: bool,
     pub duplicates: Duplicates,
-    pub frames: Frames,
+    /// Those of every meeting, besides those of the script.
+    pub quirks: Vec<Quirk>,
     /// Takes still images of a share at up to 5 frames a second, and H.264 at any rate (conflict 19.17).
     pub lenient_params: bool,
+    /// What signs the JWTs of the Video SDK's REST API; of the same kind as the SDK's own pair, but not it.
+    pub video_api_key: String,
+    pub video_api_secret: Secret<String>,
+    /// HTTP status of a successful REST call, always without a body: 204, or 200 or 202 (section 14.1).
+    pub rest_success: u16,
+    /// Starts streams for nobody but the host, as before July 2026 (2308).
+    pub hosts_only: bool,
     /// `stop_reason` after a REST stop: not published, 2 is likely (section 10.6).
     pub rest_stop_reason: u16,
     /// Open TCP connections at once; more are dropped.
@@ -89,17 +92,28 @@ impl Default for Settings {
             speed: 1.0,
             seconds: None,
             access_token: None,
+            oauth: OAuthSettings::default(),
             tls_dir: None,
             seed: 1,
             timings: Timings::default(),
             scopes: Medium::ALL.to_vec(),
             offer_all: true,
             duplicates: Duplicates::Refuse,
-            frames: Frames::Text,
+            quirks: Vec::new(),
             lenient_params: false,
+            video_api_key: "demoApiKey01".to_owned(),
+            video_api_secret: Secret::new("demoApiSecret01".to_owned()),
+            rest_success: 204,
+            hosts_only: false,
             rest_stop_reason: 2,
             max_connections: 20_000,
         }
+    }
+}
+
+impl Settings {
+    pub(super) fn all_quirks(&self) -> Vec<Quirk> {
+        self.quirks.iter().chain(&self.script.quirks).copied().collect()
     }
 }
 

@@ -1,5 +1,6 @@
-//! The three HMACs of section 5, as Zoom computes them (pure).
+//! The HMACs of section 5, as Zoom computes them, and that of a JWT (pure).
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
@@ -18,13 +19,22 @@ pub fn url_validation(secret_token: &str, plain_token: &str) -> String {
     hex_hmac(secret_token, &[plain_token])
 }
 
+/// The last part of a JWT with HS256; `signed` is the text before the last dot.
+pub fn jwt(key: &str, signed: &str) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(hmac(key, &[signed]))
+}
+
 fn hex_hmac(key: &str, parts: &[&str]) -> String {
+    hex::encode(hmac(key, parts))
+}
+
+fn hmac(key: &str, parts: &[&str]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes())
         .expect("HMAC-SHA256 takes a key of any length");
     for part in parts {
         mac.update(part.as_bytes());
     }
-    hex::encode(mac.finalize().into_bytes())
+    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]

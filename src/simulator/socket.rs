@@ -13,11 +13,11 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::handshake::{self, Hello};
 use super::meeting::Input;
-use super::settings::Frames;
+use super::quirk::{Quirk, Quirks};
 use super::transport::Transport;
 use super::world::World;
 use super::{lock, wire};
@@ -59,7 +59,9 @@ enum Kill {
 }
 
 enum Queued {
-    Text(Utf8Bytes),
+    Message(Message),
+    /// A text in pieces.
+    Fragments(Utf8Bytes),
     Stall(Duration),
 }
 
@@ -67,12 +69,26 @@ enum Queued {
 pub struct Outbox {
     queue: mpsc::Sender<Queued>,
     kill: oneshot::Sender<Kill>,
+    quirks: Arc<Quirks>,
 }
 
 impl Outbox {
     /// Whether the text was taken; never waits for the client.
     pub fn send(&self, text: String) -> bool {
-        self.queue.try_send(Queued::Text(text.into())).is_ok()
+        let text = Utf8Bytes::from(self.quirks.bend(text));
+        let queued = if self.quirks.has(Quirk::FragmentedFrames) {
+            Queued::Fragments(text)
+        } else if self.quirks.has(Quirk::BinaryFrames) {
+            Queued::Message(Message::Binary(text.into()))
+        } else {
+            Queued::Message(Message::Text(text))
+        };
+        self.queue.try_send(queued).is_ok()
+    }
+
+    /// With the quirks of the meeting that the socket turned out to belong to.
+    pub fn bent_by(self, quirks: Arc<Quirks>) -> Self {
+        Self { quirks, ..self }
     }
 
     /// Whether the socket is gone, even if nobody has been told yet.
@@ -131,13 +147,13 @@ pub async fn serve(world: Arc<World>, door: Door, mut socket: WebSocket) {
     let (kill, killed) = oneshot::channel();
     let id = world.next_socket_id();
     let rejection = hello.unknown_stream();
-    let input = Input::Hello { socket: id, hello, outbox: Outbox { queue, kill } };
+    let outbox = Outbox { queue, kill, quirks: Arc::default() };
+    let input = Input::Hello { socket: id, hello, outbox };
     if inbox.send(input).await.is_err() {
         return reject(&world, socket, &rejection).await;
     }
     let grace = close_grace(&world);
-    let frames = world.settings.frames;
-    let loss = pump(socket, id, &inbox, (queued, frames), killed, grace).await;
+    let loss = pump(socket, id, &inbox, (queued, killed), grace).await;
     let _ = inbox.send(Input::Lost { socket: id, loss }).await;
 }
 
@@ -150,8 +166,7 @@ async fn pump(
     socket: WebSocket,
     id: u64,
     inbox: &mpsc::Sender<Input>,
-    (queued, frames): (mpsc::Receiver<Queued>, Frames),
-    killed: oneshot::Receiver<Kill>,
+    (queued, killed): (mpsc::Receiver<Queued>, oneshot::Receiver<Kill>),
     grace: Duration,
 ) -> Loss {
     let (mut writer, mut reader) = socket.split();
@@ -159,7 +174,7 @@ async fn pump(
         biased;
         kill = ordered(killed) => kill,
         loss = read_all(&mut reader, id, inbox) => return loss,
-        () = write_all(&mut writer, queued, frames) => {
+        () = write_all(&mut writer, queued) => {
             let _ = timeout(grace, close(&mut writer, &mut reader)).await;
             return Loss::Dropped;
         }
@@ -198,15 +213,22 @@ async fn read_all(reader: &mut Reader, id: u64, inbox: &mpsc::Sender<Input>) -> 
 }
 
 /// Returns when the outbox is gone and everything is written, or when the client is gone.
-async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>, frames: Frames) {
+async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>) {
     while let Some(first) = queued.recv().await {
         let mut next = Some(first);
         let mut stall = None;
         for _ in 0..BATCH {
             match next.take().or_else(|| queued.try_recv().ok()) {
-                Some(Queued::Text(text)) => {
-                    if feed(writer, text, frames).await.is_err() {
+                Some(Queued::Message(message)) => {
+                    if writer.feed(message).await.is_err() {
                         return pending().await;
+                    }
+                }
+                Some(Queued::Fragments(text)) => {
+                    for fragment in fragments(text) {
+                        if writer.feed(Message::Frame(fragment)).await.is_err() {
+                            return pending().await;
+                        }
                     }
                 }
                 Some(Queued::Stall(wait)) => {
@@ -226,19 +248,16 @@ async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>, fram
     }
 }
 
-async fn feed(writer: &mut Writer, text: Utf8Bytes, frames: Frames) -> tungstenite::Result<()> {
-    match frames {
-        Frames::Text => writer.feed(Message::Text(text)).await,
-        Frames::Binary => writer.feed(Message::Binary(text.into())).await,
-        Frames::Fragmented => {
-            let mut first = Bytes::from(text);
-            // The middle may be inside a character: a receiver must not look before the end.
-            let rest = first.split_off(first.len() / 2);
-            let (text, more) = (OpCode::Data(Data::Text), OpCode::Data(Data::Continue));
-            writer.feed(Message::Frame(Frame::message(first, text, false))).await?;
-            writer.feed(Message::Frame(Frame::message(rest, more, true))).await
-        }
-    }
+/// Three pieces, cut wherever a third ends.
+fn fragments(text: Utf8Bytes) -> [Frame; 3] {
+    let bytes = Bytes::from(text);
+    let (first, second) = (bytes.len() / 3, bytes.len() * 2 / 3);
+    let continued = |piece, is_last| Frame::message(piece, OpCode::Data(Data::Continue), is_last);
+    [
+        Frame::message(bytes.slice(..first), OpCode::Data(Data::Text), false),
+        continued(bytes.slice(first..second), false),
+        continued(bytes.slice(second..), true),
+    ]
 }
 
 /// The closing handshake, begun by the server.

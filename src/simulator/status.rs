@@ -52,6 +52,17 @@ impl Refusal {
     pub const SOURCE_LANGUAGE: Self = refusal(43, "Invalid transcript source language");
     pub const DUPLICATE_VIDEO: Self = refusal(44, "Duplicate video subscription");
 
+    /// What a script orders: the text of a code that clients look for, and else one that says so.
+    pub fn planned(status: u16) -> Self {
+        match status {
+            3 => Self::SIGNATURE,
+            8 => Self::DUPLICATE_SIGNALING,
+            15 => Self::ALL_EXISTS,
+            16 => Self::DUPLICATE_MEDIA,
+            status => refusal(i64::from(status), "Refused as planned"),
+        }
+    }
+
     /// Whether a client that follows the protocol never meets it. Stale streams, duplicates after a drop
     /// and missing scopes happen to good clients.
     pub fn is_breach(self) -> bool {

@@ -3,10 +3,12 @@
 
 mod loss;
 mod media;
+mod pictures;
 mod signaling;
+mod spoil;
 mod verbs;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -18,8 +20,10 @@ use super::control::ControlError;
 use super::event::{self, Event};
 use super::handshake::{Hello, Wish};
 use super::link::Link;
-use super::meeting::{Input, Shared, Stage};
+use super::meeting::Input;
+use super::quirk::Quirk;
 use super::report::StreamReport;
+use super::shared::{Shared, Stage};
 use super::socket::Outbox;
 use super::status::Refusal;
 use super::{lock, wire};
@@ -72,6 +76,8 @@ pub struct Stream {
     shared: Arc<Shared>,
     id: String,
     session_id: String,
+    /// The Zoom user on whose behalf the app runs.
+    operator_id: String,
     /// The number of the server that has the stream; failing over counts it up.
     server: u32,
     announcement: Event,
@@ -88,15 +94,19 @@ pub struct Stream {
     is_paused: bool,
     flow: Flow,
     ended: Option<u16>,
+    /// Sockets that were refused, or not answered, and are left open.
+    idle: VecDeque<Outbox>,
     report: Arc<Mutex<StreamReport>>,
 }
 
 impl Stream {
-    /// A new stream, told to the webhook endpoint; `ids` are those of the stream and its session.
+    /// A new stream on behalf of `operator_id`, told to the webhook endpoint; `ids` are those of the stream
+    /// and its session.
     pub fn announce(
         shared: Arc<Shared>,
         inbox: mpsc::Sender<Input>,
         ids: (String, String),
+        operator_id: String,
     ) -> Result<Self, ControlError> {
         let now = Instant::now();
         let (id, session_id) = ids;
@@ -111,11 +121,12 @@ impl Stream {
             inbox,
         )?;
         let flow = Flow::new(shared.clock.ms(now));
-        let announcement = announcement(&shared, &id, 1, now);
+        let announcement = announcement(&shared, &id, &operator_id, 1, now);
         let mut stream = Self {
             shared,
             id,
             session_id,
+            operator_id,
             server: 1,
             announcement,
             signaling: None,
@@ -129,9 +140,12 @@ impl Stream {
             is_paused: false,
             flow,
             ended: None,
+            idle: VecDeque::new(),
             report,
         };
-        stream.shared.mail.put(stream.announcement.clone());
+        if !stream.shared.quirks.has(Quirk::StopBeforeStart) {
+            stream.shared.post(stream.announcement.clone());
+        }
         stream.open_signaling_window(now, reason::CONNECTION_TIMEOUT);
         Ok(stream)
     }
@@ -148,6 +162,7 @@ impl Stream {
     pub fn hello(&mut self, now: Instant, socket: u64, hello: Hello, outbox: Outbox) {
         self.ghosts.retain(|ghost| ghost.until > now);
         self.bury(now);
+        let Some(outbox) = self.spoil(&hello, outbox) else { return };
         match self.check(&hello) {
             Ok(Admitted::Signaling { buffer_data }) => {
                 self.accept_signaling(now, self.link(now, socket, outbox), buffer_data);
@@ -158,6 +173,7 @@ impl Stream {
             Err(refusal) => {
                 self.report().refused(refusal);
                 outbox.send(wire::refused(hello.answer, refusal));
+                self.after_refusal(outbox);
             }
         }
     }
@@ -208,13 +224,23 @@ impl Stream {
     }
 
     fn keep_alive_answered(&mut self, socket: u64, message: &Value) {
+        let timestamp_ms = self.echoed_ms(message);
         let Some(link) = self.links().find(|link| link.socket == socket) else { return };
-        let known = link.answered(message["timestamp"].as_i64());
+        let known = link.answered(timestamp_ms);
         let mut report = self.report();
         if known {
             report.keep_alives.answered += 1;
         } else {
             report.breach("a keep-alive answered with another timestamp".to_owned());
+        }
+    }
+
+    /// A client gives back what it was given, be it a text.
+    fn echoed_ms(&self, message: &Value) -> Option<i64> {
+        let timestamp = &message["timestamp"];
+        match timestamp.as_str().filter(|_| self.shared.quirks.has(Quirk::TextTimestamps)) {
+            Some(text) => text.parse().ok(),
+            None => timestamp.as_i64(),
         }
     }
 
@@ -265,12 +291,17 @@ impl Stream {
             Some(stop_reason),
             now_ms,
         ));
-        self.state(now, wire::STREAM_TERMINATED, stop_reason);
+        if !self.shared.quirks.has(Quirk::NoTerminatedState) {
+            self.state(now, wire::STREAM_TERMINATED, stop_reason);
+        }
         self.signaling = None;
         self.media.clear();
         self.report().stop_reason = Some(stop_reason);
         let stopped = event::rtms_stopped(&self.shared.who, &self.id, stop_reason, now_ms);
-        self.shared.mail.put(stopped);
+        self.shared.post(stopped);
+        if self.shared.quirks.has(Quirk::StopBeforeStart) {
+            self.shared.post(self.announcement.clone());
+        }
     }
 
     fn link(&self, now: Instant, socket: u64, outbox: Outbox) -> Link {
@@ -329,7 +360,12 @@ impl Stream {
     }
 }
 
-fn announcement(shared: &Shared, id: &str, server: u32, now: Instant) -> Event {
-    let url = format!("{}/signaling/{server}", shared.world.origin);
-    event::rtms_started(&shared.who, id, &url, shared.wire_now(now))
+fn announcement(shared: &Shared, id: &str, operator_id: &str, server: u32, now: Instant) -> Event {
+    let origin = match shared.quirks.has(Quirk::DeadUrl) {
+        true => shared.world.dead_origin(),
+        false => shared.world.origin.clone(),
+    };
+    let url = format!("{origin}/signaling/{server}");
+    let of = event::Announced { stream: id, server_urls: &url, operator_id };
+    event::rtms_started(&shared.who, &of, shared.wire_now(now))
 }

@@ -146,7 +146,7 @@ impl Courier {
     }
 
     /// One attempt now; the others, if need be, beside the caller.
-    async fn deliver(self: &Arc<Self>, event: Event) {
+    pub async fn deliver(self: &Arc<Self>, event: Event) {
         let allowed = self.validated().await != Validation::Refused;
         let Some(url) = self.url.clone().filter(|_| allowed) else {
             lock(&self.report).withheld += 1;

@@ -4,19 +4,23 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::audio::Encoder;
-use super::control::ControlError;
+use super::control::{ControlError, Verb};
+use super::event::{self, Identity};
 use super::lock;
 use super::meeting::Input;
+use super::oauth::Book;
 use super::params::AudioParams;
 use super::picture;
-use super::report::{Report, StrayReport, StreamReport};
-use super::settings::Settings;
+use super::report::{CallReport, Report, StrayReport, StreamReport};
+use super::settings::{Settings, User};
+use super::trouble::Troubles;
 use super::webhook::Courier;
+use crate::clock;
 
 /// Meetings and streams that one simulator makes in its life: bounds the report.
 const MAX_STREAMS: usize = 100_000;
@@ -36,6 +40,11 @@ pub struct World {
     pub connections: TaskTracker,
     pub strays: Mutex<StrayReport>,
     directory: Mutex<Directory>,
+    /// Who can sign in: at least the host, who is the first.
+    pub users: Vec<User>,
+    pub book: Mutex<Book>,
+    pub troubles: Troubles,
+    pub calls: Mutex<CallReport>,
     /// One encoder for every stream with the same parameters: frames of tones are made once.
     encoders: Mutex<HashMap<AudioParams, Arc<Encoder>>>,
     next_socket: AtomicU64,
@@ -46,6 +55,8 @@ struct Directory {
     meetings_made: u64,
     /// By meeting number: those that are live.
     meetings: HashMap<String, mpsc::Sender<Input>>,
+    /// The meeting number by instance id.
+    instances: HashMap<String, String>,
     /// By stream id: those that are live.
     streams: HashMap<String, mpsc::Sender<Input>>,
     /// Every stream ever, in order.
@@ -59,8 +70,14 @@ impl World {
         courier: Courier,
         stop: CancellationToken,
     ) -> Self {
+        let users = users_of(&settings);
+        let book = Mutex::new(Book::new(settings.oauth.clone(), settings.seed));
         Self {
             settings,
+            users,
+            book,
+            troubles: Troubles::default(),
+            calls: Mutex::default(),
             origin,
             courier: Arc::new(courier),
             stop,
@@ -72,6 +89,21 @@ impl World {
             encoders: Mutex::default(),
             next_socket: AtomicU64::new(1),
         }
+    }
+
+    /// Like `origin`, but where nobody listens: port 1 was given to a service that is long gone.
+    pub fn dead_origin(&self) -> String {
+        self.origin.rsplit_once(':').map_or_else(String::new, |(host, _)| format!("{host}:1"))
+    }
+
+    /// The base of REST and OAuth.
+    pub fn base_url(&self) -> String {
+        // `ws` and `wss` differ from `http` and `https` in the same letter.
+        self.origin.replacen("ws", "http", 1)
+    }
+
+    pub fn user(&self, id: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.id == id)
     }
 
     pub fn next_socket_id(&self) -> u64 {
@@ -88,16 +120,40 @@ impl World {
         Ok(directory.meetings_made - 1)
     }
 
-    pub fn open_meeting(&self, meeting_id: &str, inbox: mpsc::Sender<Input>) {
-        lock(&self.directory).meetings.insert(meeting_id.to_owned(), inbox);
+    pub fn open_meeting(&self, who: &Identity, inbox: mpsc::Sender<Input>) {
+        let mut directory = lock(&self.directory);
+        directory.meetings.insert(who.meeting_id.clone(), inbox);
+        directory.instances.insert(who.instance_id.clone(), who.meeting_id.clone());
     }
 
-    pub fn close_meeting(&self, meeting_id: &str) {
-        lock(&self.directory).meetings.remove(meeting_id);
+    pub fn close_meeting(&self, who: &Identity) {
+        let mut directory = lock(&self.directory);
+        directory.meetings.remove(&who.meeting_id);
+        directory.instances.remove(&who.instance_id);
     }
 
-    pub fn inbox_of_meeting(&self, meeting_id: &str) -> Option<mpsc::Sender<Input>> {
-        lock(&self.directory).meetings.get(meeting_id).cloned()
+    pub fn meeting_of_instance(&self, instance_id: &str) -> Option<String> {
+        lock(&self.directory).instances.get(instance_id).cloned()
+    }
+
+    /// Has a live meeting do something, and waits for its word.
+    pub async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
+        let inbox = lock(&self.directory).meetings.get(meeting_id).cloned();
+        let inbox = inbox.ok_or(ControlError::NoMeeting)?;
+        let (answer, answered) = oneshot::channel();
+        let input = Input::Do { verb, answer };
+        inbox.send(input).await.map_err(|_| ControlError::NoMeeting)?;
+        answered.await.unwrap_or(Err(ControlError::NoMeeting))
+    }
+
+    /// A user removes the app (section 15.7).
+    pub fn deauthorize(&self, user_id: &str) {
+        lock(&self.book).revoke_user(user_id);
+        let settings = &self.settings;
+        let (account_id, client_id) = (&settings.script.account_id, &settings.client_id);
+        let event = event::app_deauthorized(account_id, user_id, client_id, clock::now_ms());
+        let courier = self.courier.clone();
+        self.plays.spawn(async move { courier.deliver(event).await });
     }
 
     pub fn live_meetings(&self) -> Vec<String> {
@@ -145,7 +201,23 @@ impl World {
             breaches: of_streams + strays.breaches.len() as u64,
             streams,
             strays,
+            calls: lock(&self.calls).clone(),
+            oauth: lock(&self.book).report.clone(),
             payloads: picture::PAYLOADS.into_iter().collect(),
         }
     }
+}
+
+/// Those of the settings, or of the script; the host is one of them.
+fn users_of(settings: &Settings) -> Vec<User> {
+    let host = &settings.script.host;
+    let mut users = settings.oauth.users.clone();
+    if users.is_empty() {
+        users = settings.script.users();
+    }
+    match users.iter().position(|user| user.id == *host) {
+        Some(place) => users[..=place].rotate_right(1),
+        None => users.insert(0, User::new(host, "Host")),
+    }
+    users
 }

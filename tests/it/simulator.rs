@@ -1,9 +1,13 @@
 //! The simulator, driven by raw WebSocket clients and a small webhook endpoint.
 
 mod command;
+mod console;
 mod faults;
 mod handshake;
 mod kit;
 mod life;
 mod media;
+mod oauth;
+mod quirks;
+mod rest;
 mod webhook;

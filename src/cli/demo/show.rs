@@ -30,6 +30,9 @@ pub(super) fn banner(address: SocketAddr, token: &str, data_dir: &Path) {
          Another terminal can ask for what is going on:\n\n  \
          curl -s http://{address}/health/ready\n  \
          curl -s -H 'Authorization: Bearer {token}' http://{address}/api/v1/sdk/sessions\n\n\
+         In a browser:\n\n  \
+         http://{address}/docs                              # every call\n  \
+         http://{address}/api/v1/zoom/oauth/install         # install the app, with the simulated Zoom's consent page\n\n\
          The meeting begins. Ctrl-C ends the demo.\n",
         data_dir.display()
     );
@@ -41,7 +44,9 @@ fn session_banner(address: SocketAddr, token: &str, session: &Session) {
     println!(
         "  curl -s {auth} {base}\n  \
          curl -s {auth} '{base}/transcript?format=txt'     # or json, vtt, srt\n  \
-         curl -sN {auth} {base}/events                     # live, as server-sent events\n"
+         curl -sN {auth} {base}/events                     # live, as server-sent events\n  \
+         curl -s {auth} {base}/timeline                    # what happened, and what is missing\n  \
+         curl -s {auth} -X POST {base}/rtms/pause          # or resume, stop, start\n"
     );
 }
 

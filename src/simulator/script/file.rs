@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::simulator::control::Verb;
+use crate::simulator::quirk::Quirk;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +17,8 @@ pub struct File {
     pub people: Vec<PersonItem>,
     pub timeline: Vec<Item>,
     pub end: Option<EndItem>,
+    #[serde(default)]
+    pub quirks: Vec<Quirk>,
 }
 
 fn meeting() -> String {
@@ -28,6 +31,7 @@ pub struct PersonItem {
     pub key: String,
     pub user_id: u32,
     pub name: String,
+    pub zoom_user_id: Option<String>,
 }
 
 /// One row of the timeline: a time and exactly one thing that happens then.

@@ -44,11 +44,17 @@ pub(super) fn parse(text: &str, find_clip: FindClip<'_>) -> Result<Script, Scrip
         account_id: file.account_id,
         host: file.host,
         ending: ending(file.end.as_ref(), &cues)?,
-        people: file.people.iter().map(|p| Person::new(p.user_id, &p.name)).collect(),
+        people: file.people.iter().map(person).collect(),
         utterances: utterances.into(),
         chats: reader.chats.into(),
         cues: cues.into(),
+        quirks: file.quirks,
     })
+}
+
+fn person(item: &PersonItem) -> Person {
+    let zoom_user_id = item.zoom_user_id.clone();
+    Person { zoom_user_id, ..Person::new(item.user_id, &item.name) }
 }
 
 fn product(name: &str) -> Result<Product, ScriptError> {

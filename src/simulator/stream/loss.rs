@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::{Ghost, NORMAL_CLOSE, Stream, reason};
 use crate::rtms::message::Medium;
 use crate::simulator::link::Beat;
-use crate::simulator::meeting::Stage;
+use crate::simulator::shared::Stage;
 use crate::simulator::socket::Loss;
 use crate::simulator::{event, lock, wire};
 
@@ -103,7 +103,7 @@ impl Stream {
             media.is_ready = false;
         }
         let now_ms = self.shared.wire_now(now);
-        self.shared.mail.put(event::rtms_interrupted(&self.shared.who, &self.id, now_ms));
+        self.shared.post(event::rtms_interrupted(&self.shared.who, &self.id, now_ms));
     }
 
     /// Told at once; ends the stream when the window passes.

@@ -6,18 +6,16 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant};
 
 use super::Stream;
+use super::pictures::Reel;
 use crate::rtms::message::{MEDIA_TYPE_ALL, Medium, msg_type};
-use crate::simulator::audio::{Encoder, Payload, speaking};
+use crate::simulator::audio::{Encoder, speaking};
 use crate::simulator::handshake::media_of;
 use crate::simulator::link::Link;
 use crate::simulator::lock;
-use crate::simulator::meeting::Stage;
-use crate::simulator::params::{
-    AUDIO_MIXED, AudioParams, MediaParams, PictureParams, VIDEO_INDIVIDUAL, negotiate,
-};
-use crate::simulator::picture;
+use crate::simulator::params::{AUDIO_MIXED, AudioParams, MediaParams, negotiate};
 use crate::simulator::script::{Ending, Script};
 use crate::simulator::settings::Duplicates;
+use crate::simulator::shared::Stage;
 use crate::simulator::socket::Door;
 use crate::simulator::status::Refusal;
 use crate::simulator::wire::{self, TranscriptLine};
@@ -55,8 +53,8 @@ pub(super) struct Flow {
     audio_ms: i64,
     /// Until then a client's full queue is left alone.
     audio_waits_until: Option<Instant>,
-    video_ms: i64,
-    share_ms: i64,
+    pub video: Reel,
+    pub share: Reel,
     /// Whose video message 28 chose.
     pub video_of: Option<usize>,
 }
@@ -67,8 +65,8 @@ impl Flow {
             began_ms,
             audio_ms: began_ms,
             audio_waits_until: None,
-            video_ms: began_ms,
-            share_ms: began_ms,
+            video: Reel::new(began_ms),
+            share: Reel::new(began_ms),
             video_of: None,
         }
     }
@@ -85,8 +83,8 @@ impl Flow {
 
     /// Pictures are not buffered.
     pub fn restart_pictures(&mut self, now_ms: i64) {
-        self.video_ms = now_ms;
-        self.share_ms = now_ms;
+        self.video = Reel::new(now_ms);
+        self.share = Reel::new(now_ms);
     }
 }
 
@@ -149,15 +147,14 @@ impl Stream {
         is_news
     }
 
-    fn open_for(&self, medium: Medium) -> Option<&MediaLink> {
+    pub(super) fn open_for(&self, medium: Medium) -> Option<&MediaLink> {
         self.media.iter().find(|media| media.is_ready && media.media.contains(&medium))
     }
 
     pub(super) fn send_media(&mut self, now: Instant, stage: &Stage) {
         let now_ms = self.shared.clock.ms(now);
         self.send_audio(now, now_ms);
-        self.send_video(now_ms, stage);
-        self.send_share(now_ms, stage);
+        self.send_pictures(now_ms, stage);
     }
 
     /// When the next frame is due.
@@ -168,11 +165,7 @@ impl Stream {
                 let due = clock.at(self.flow.audio_ms + audio.send_rate);
                 self.flow.audio_waits_until.map_or(due, |until| due.max(until))
             });
-        let video = self.open_for(Medium::Video).and_then(|media| media.params.video);
-        let video = video.map(|video| clock.at(self.flow.video_ms + frame_ms(&video)));
-        let share = self.open_for(Medium::Share).and_then(|media| media.params.deskshare);
-        let share = share.map(|share| clock.at(self.flow.share_ms + frame_ms(&share)));
-        [audio, video, share].into_iter().flatten().min()
+        audio.into_iter().chain(self.picture_deadline()).min()
     }
 
     /// Every interval that is over and not yet sent, as far as the client's queue has room for it.
@@ -229,52 +222,6 @@ impl Stream {
         }
     }
 
-    fn send_video(&mut self, now_ms: i64, stage: &Stage) {
-        let Some(media) = self.open_for(Medium::Video) else { return };
-        let Some(params) = media.params.video else { return };
-        let individual = params.data_opt == Some(VIDEO_INDIVIDUAL);
-        let who = if individual { self.flow.video_of } else { stage.speaker };
-        let who = who.filter(|who| stage.cameras.contains(who));
-        let step_ms = frame_ms(&params);
-        let due = due_pictures(&mut self.flow.video_ms, now_ms, step_ms);
-        self.send_pictures(Medium::Video, &params, who, due, step_ms);
-    }
-
-    fn send_share(&mut self, now_ms: i64, stage: &Stage) {
-        let Some(media) = self.open_for(Medium::Share) else { return };
-        let Some(params) = media.params.deskshare else { return };
-        let step_ms = frame_ms(&params);
-        let due = due_pictures(&mut self.flow.share_ms, now_ms, step_ms);
-        self.send_pictures(Medium::Share, &params, stage.sharer, due, step_ms);
-    }
-
-    /// Pictures of one person; `due` is the time of the first and how many.
-    fn send_pictures(
-        &self,
-        medium: Medium,
-        params: &PictureParams,
-        who: Option<usize>,
-        due: (i64, i64),
-        step_ms: i64,
-    ) {
-        let (Some(who), (first_ms, count @ 1..)) = (who, due) else { return };
-        let Some(media) = self.open_for(medium) else { return };
-        let person = &self.shared.settings().script.people[who];
-        let payload: Payload = picture::still(params.codec);
-        let msg_type = match medium {
-            Medium::Share => msg_type::MEDIA_DATA_SHARE,
-            _ => msg_type::MEDIA_DATA_VIDEO,
-        };
-        let mut sent = Tally::default();
-        for index in 0..count {
-            let timestamp = self.shared.clock.wire_ms(first_ms + index * step_ms);
-            let name = Some(person.name_json.as_str());
-            let text = wire::media_frame(msg_type, person.user_id, name, &payload, timestamp);
-            sent.add(payload.length, media.link.outbox.send(text));
-        }
-        self.count(medium, &sent);
-    }
-
     /// The line of an utterance that has just ended; the round of the script began at `lap_ms`.
     pub fn transcript_line(&mut self, now: Instant, utterance: usize, lap_ms: i64) {
         let Some(media) = self.flowing_for(Medium::Transcript) else { return };
@@ -316,7 +263,7 @@ impl Stream {
         self.count(medium, &sent);
     }
 
-    fn count(&self, medium: Medium, sent: &Tally) {
+    pub(super) fn count(&self, medium: Medium, sent: &Tally) {
         let mut report = lock(&self.report);
         let medium = report.media.entry(medium.as_str()).or_default();
         medium.frames += sent.frames;
@@ -325,15 +272,16 @@ impl Stream {
     }
 }
 
+/// What was sent of a medium, and what was not taken.
 #[derive(Default)]
-struct Tally {
+pub(super) struct Tally {
     frames: u64,
     bytes: u64,
     dropped: u64,
 }
 
 impl Tally {
-    fn add(&mut self, bytes: usize, taken: bool) {
+    pub fn add(&mut self, bytes: usize, taken: bool) {
         if taken {
             self.frames += 1;
             self.bytes += bytes as u64;
@@ -341,19 +289,6 @@ impl Tally {
             self.dropped += 1;
         }
     }
-}
-
-fn frame_ms(params: &PictureParams) -> i64 {
-    1000 / params.fps
-}
-
-/// The time of the first picture that is due and how many are; at most a second's worth.
-fn due_pictures(sent_to_ms: &mut i64, now_ms: i64, step_ms: i64) -> (i64, i64) {
-    let first_ms = *sent_to_ms;
-    let passed = ((now_ms - first_ms) / step_ms).max(0);
-    *sent_to_ms += passed * step_ms;
-    let count = passed.min(1000 / step_ms);
-    (*sent_to_ms - count * step_ms, count)
 }
 
 /// When the round of the script began that `script_ms` is in.

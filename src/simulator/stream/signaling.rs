@@ -7,9 +7,9 @@ use super::loss::MediaLoss;
 use super::{Stream, reason};
 use crate::rtms::message::{Medium, msg_type};
 use crate::simulator::link::Link;
-use crate::simulator::meeting::Stage;
 use crate::simulator::params::VIDEO_INDIVIDUAL;
 use crate::simulator::settings::Duplicates;
+use crate::simulator::shared::Stage;
 use crate::simulator::status::Refusal;
 use crate::simulator::wire;
 
@@ -199,6 +199,11 @@ impl Stream {
         }
         let now_ms = self.shared.wire_now(now);
         self.tell(wire::video_answer(&message["user_id"], outcome.err(), now_ms));
+    }
+
+    /// Individual video stops until it is asked for again.
+    pub fn camera_off(&mut self, who: usize) {
+        self.flow.video_of.take_if(|chosen| *chosen == who);
     }
 
     fn choose_video(

@@ -8,7 +8,7 @@ use super::loss::MediaLoss;
 use super::{Stream, announcement, reason};
 use crate::simulator::control::{ControlError, CutKind, LinkName, Verb};
 use crate::simulator::link::Link;
-use crate::simulator::meeting::Stage;
+use crate::simulator::shared::Stage;
 use crate::simulator::wire;
 
 impl Stream {
@@ -19,7 +19,7 @@ impl Stream {
             Verb::Resume => self.pause(now, false),
             Verb::Interrupt => return self.cut(now, LinkName::Signaling, CutKind::Drop),
             Verb::FailOver => self.fail_over(now),
-            Verb::RepeatAnnouncement => self.shared.mail.put(self.announcement.clone()),
+            Verb::RepeatAnnouncement => self.shared.post(self.announcement.clone()),
             Verb::Cut { link, how } => return self.cut(now, *link, *how),
             Verb::Stall { link, for_ms } => {
                 let wait = Duration::from_millis(*for_ms);
@@ -29,7 +29,7 @@ impl Stream {
             Verb::StopKeepAlives { link } => {
                 return self.each_named(*link, Link::stop_keep_alives);
             }
-            Verb::Start | Verb::End => unreachable!("the meeting's own verbs"),
+            _ => unreachable!("the meeting does its own verbs"),
         }
         Ok(())
     }
@@ -75,8 +75,9 @@ impl Stream {
         self.media_windows.clear();
         self.ghosts.clear();
         self.open_signaling_window(now, reason::AWAIT_RECONNECTION_TIMEOUT);
-        self.announcement = announcement(&self.shared, &self.id, self.server, now);
-        self.shared.mail.put(self.announcement.clone());
+        self.announcement =
+            announcement(&self.shared, &self.id, &self.operator_id, self.server, now);
+        self.shared.post(self.announcement.clone());
     }
 
     pub(super) fn drop_all_links(&mut self) {

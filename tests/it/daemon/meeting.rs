@@ -1,6 +1,6 @@
 //! A meeting without faults: everything arrives once, in order, and adds up.
 
-use rtmsd::simulator::{Frames, Settings};
+use rtmsd::simulator::{Quirk, Settings};
 use serde_json::{Value, json};
 
 use super::kit::{Home, Page, Scene, chatter, script, zoom};
@@ -99,12 +99,12 @@ async fn a_meeting_over_one_socket_for_all_with_tls_is_complete_on_postgres() {
 
 #[tokio::test]
 async fn a_meeting_in_binary_frames_is_complete() {
-    let settings = Settings { frames: Frames::Binary, ..busy() };
+    let settings = Settings { quirks: vec![Quirk::BinaryFrames], ..busy() };
     plays(Scene::open(Home::sqlite(), settings).await).await;
 }
 
 #[tokio::test]
 async fn a_meeting_in_fragmented_frames_is_complete() {
-    let settings = Settings { frames: Frames::Fragmented, ..busy() };
+    let settings = Settings { quirks: vec![Quirk::FragmentedFrames], ..busy() };
     plays(Scene::open(Home::sqlite(), settings).await).await;
 }

@@ -34,6 +34,18 @@ pub fn hmac_hex(key: &str, message: &str) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
+/// A client that follows no redirect.
+pub fn http() -> reqwest::Client {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    client.tls_backend_preconfigured(tls).no_proxy().build().unwrap()
+}
+
 /// One webhook as it arrived.
 #[derive(Debug, Clone)]
 pub struct Hook {
@@ -283,6 +295,7 @@ impl Client {
             loop {
                 let message = match self.socket.next().await {
                     Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
+                    Some(Ok(Message::Binary(bytes))) => serde_json::from_slice(&bytes).unwrap(),
                     Some(Ok(Message::Close(frame))) => return Err(End::Closed(frame)),
                     Some(Ok(_)) => continue,
                     Some(Err(_)) | None => return Err(End::Dropped),
@@ -305,6 +318,26 @@ impl Client {
         // The socket may be on its way down.
         let _ = self.socket.send(Message::text(answer.to_string())).await;
         true
+    }
+
+    /// The next WebSocket message, whatever it is.
+    pub async fn receive_raw(&mut self) -> Message {
+        timeout(PATIENCE, self.socket.next()).await.expect("something in time").unwrap().unwrap()
+    }
+
+    /// Reads for a moment; whether nothing came but keep-alives, which are answered, and states.
+    pub async fn is_silent_or_answers(&mut self) -> bool {
+        let Ok(message) = timeout(Duration::from_millis(20), self.socket.next()).await else {
+            return true;
+        };
+        let Some(Ok(Message::Text(text))) = message else { return false };
+        let message = serde_json::from_str(&text).unwrap();
+        self.answer(&message).await || matches!(message["msg_type"].as_u64(), Some(6 | 8 | 9))
+    }
+
+    /// Whether nothing comes for so long.
+    pub async fn is_silent_for(&mut self, wait: Duration) -> bool {
+        timeout(wait, self.socket.next()).await.is_err()
     }
 
     /// The next message of this type; others are passed over.

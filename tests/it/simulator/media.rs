@@ -207,3 +207,63 @@ async fn individual_video_is_chosen_and_repeated_choices_are_refused() {
     signaling.send(&ask).await;
     assert_eq!(signaling.receive_type(29).await["status_code"], 44);
 }
+
+/// The bytes of a media frame.
+fn data(frame: &Value) -> Vec<u8> {
+    let data = frame["content"]["data"].as_str().unwrap();
+    let bytes = BASE64_STANDARD.decode(data).unwrap();
+    assert_eq!(frame["content"]["length"], bytes.len());
+    bytes
+}
+
+#[tokio::test]
+async fn h264_begins_with_a_key_frame_for_each_person_and_goes_on_with_others() {
+    let say = |who: &str| json!({"who": who, "text": "x", "duration_ms": 500});
+    let script = script_with(json!([
+        {"at_ms": 0, "video_on": "ana"}, {"at_ms": 0, "video_on": "bo"},
+        {"at_ms": 1, "say": say("ana")}, {"at_ms": 900, "say": say("bo")}
+    ]));
+    let scene = Scene::open(Settings { script, ..settings() }).await;
+    let (mut signaling, urls) = scene.join().await;
+    let params = json!({"video": {"codec": 7, "fps": 25}});
+    let (mut video, answer) = scene.open_media(&urls, "video", 2, params).await;
+    assert_eq!(answer["status_code"], 0);
+    signaling.send(&scene.ready()).await;
+    let sps = [0, 0, 0, 1, 0x67];
+    let mut of_ana = Vec::new();
+    loop {
+        let frame = video.receive_type(15).await;
+        if frame["content"]["user_name"] == "Bo" {
+            assert!(data(&frame).starts_with(&sps), "Bo begins with a key frame");
+            break;
+        }
+        of_ana.push(data(&frame));
+    }
+    assert!(of_ana[0].starts_with(&sps));
+    // Her 900 ms are less than the 25 pictures after which a key frame comes again.
+    assert!(of_ana.len() > 10);
+    assert!(!of_ana[1..].iter().any(|frame| frame.starts_with(&sps)));
+}
+
+#[tokio::test]
+async fn large_frames_have_half_a_megabyte() {
+    let script = script_with(json!([{"at_ms": 0, "share_start": "ana"}]));
+    let quirks = vec![rtmsd::simulator::Quirk::LargeFrames];
+    let scene = Scene::open(Settings { script, quirks, ..settings() }).await;
+    let (mut signaling, urls) = scene.join().await;
+    let (mut share, _) = scene.open_media(&urls, "deskshare", 4, json!(null)).await;
+    signaling.send(&scene.ready()).await;
+    assert!(data(&share.receive_type(16).await).len() > 512 << 10);
+}
+
+#[tokio::test]
+async fn opus_is_a_voice_while_somebody_speaks() {
+    let scene = Scene::open(Settings { script: Script::load(60), ..settings() }).await;
+    let (mut signaling, urls) = scene.join().await;
+    let params = json!({"audio": {"codec": 4, "sample_rate": 3, "channel": 2, "data_opt": 2}});
+    let (mut audio, answer) = scene.open_media(&urls, "audio", 1, params).await;
+    assert_eq!(answer["status_code"], 0, "{answer}");
+    signaling.send(&scene.ready()).await;
+    let packets = [audio.receive_type(14).await, audio.receive_type(14).await].map(|f| data(&f));
+    assert!(packets.iter().all(|packet| packet.len() > 3) && packets[0] != packets[1]);
+}

@@ -1,18 +1,15 @@
-//! Webhooks and REST: signatures, the challenge, retries, starting over REST; and TLS.
+//! Webhooks: signatures, the challenge, retries; and TLS.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use rtmsd::secret::Secret;
-use rtmsd::simulator::{Settings, Start, Timings, Validation};
-use serde_json::{Value, json};
+use rtmsd::simulator::{Settings, Timings, Validation};
+use serde_json::json;
 
 use super::kit::{Client, Endpoint, SECRET_TOKEN, fast, good_answer, hmac_hex};
 use super::kit::{handshake, settings, simulate};
-
-const TOKEN: &str = "test-token";
 
 #[tokio::test]
 async fn every_webhook_is_signed_over_its_raw_body_with_a_timestamp_in_seconds() {
@@ -140,69 +137,6 @@ async fn a_4xx_and_a_redirect_are_final() {
         assert_eq!((report.webhooks.given_up, report.webhooks.failed_attempts), (1, 0));
         assert!(!endpoint.rest().contains(&"meeting.started".to_owned()), "{status}");
     }
-}
-
-async fn patch(base: &str, meeting_id: &str, token: &str, body: Value) -> (u16, Value) {
-    let url = format!("{base}/v2/live_meetings/{meeting_id}/rtms_app/status");
-    let tls = rustls::ClientConfig::builder_with_provider(Arc::new(
-        rustls::crypto::ring::default_provider(),
-    ))
-    .with_safe_default_protocol_versions()
-    .unwrap()
-    .with_root_certificates(rustls::RootCertStore::empty())
-    .with_no_client_auth();
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap();
-    let response = client.patch(url).bearer_auth(token).json(&body).send().await.unwrap();
-    let status = response.status().as_u16();
-    (status, serde_json::from_str(&response.text().await.unwrap()).unwrap_or_default())
-}
-
-#[tokio::test]
-async fn rest_starts_pauses_and_stops_streams_of_a_live_meeting() {
-    let mut endpoint = Endpoint::good().await;
-    let access_token = Some(Secret::new(TOKEN.to_owned()));
-    let settings = Settings { start: Start::Rest, access_token, ..settings() };
-    let simulator = simulate(settings, &endpoint).await;
-    let started = endpoint.next("meeting.started").await.body["payload"]["object"].take();
-    let meeting_id = started["id"].as_str().unwrap();
-    assert!(endpoint.rest().is_empty());
-    let base = simulator.base_url();
-    let call = async |action: &str| {
-        let body = json!({"action": action, "settings": {"client_id": "demoClientId01"}});
-        patch(&base, meeting_id, TOKEN, body).await
-    };
-    assert_eq!(call("start").await, (204, json!(null)));
-    let one = endpoint.next("meeting.rtms_started").await.body["payload"].take();
-    assert_eq!(one["meeting_uuid"], started["uuid"]);
-    assert_eq!(call("start").await.0, 204);
-    assert_eq!(call("pause").await.0, 204);
-    assert_eq!(call("stop").await.0, 204);
-    let stopped = endpoint.next("meeting.rtms_stopped").await.body["payload"].take();
-    assert_eq!(stopped["stop_reason"], 2);
-    assert_eq!(call("start").await.0, 204);
-    let other = endpoint.next("meeting.rtms_started").await.body["payload"].take();
-    assert_ne!(one["rtms_stream_id"], other["rtms_stream_id"]);
-    assert_eq!(simulator.report().streams.len(), 2);
-}
-
-#[tokio::test]
-async fn rest_refuses_in_zooms_words() {
-    let endpoint = Endpoint::good().await;
-    let access_token = Some(Secret::new(TOKEN.to_owned()));
-    let simulator = simulate(Settings { access_token, ..settings() }, &endpoint).await;
-    let base = simulator.base_url();
-    let start = json!({"action": "start"});
-    let code = async |meeting_id: &str, token: &str, body: &Value| {
-        let (status, body) = patch(&base, meeting_id, token, body.clone()).await;
-        assert!(body["message"].is_string());
-        (status, body["code"].as_i64().unwrap())
-    };
-    assert_eq!(code("91234567890", "wrong", &start).await, (401, 124));
-    assert_eq!(code("5", TOKEN, &start).await, (404, 3001));
-    assert_eq!(code("91234567890", TOKEN, &json!({"action": "jump"})).await, (400, 300));
-    assert_eq!(code("91234567890", TOKEN, &json!([])).await, (400, 300));
-    let foreign = json!({"action": "start", "settings": {"client_id": "other"}});
-    assert_eq!(code("91234567890", TOKEN, &foreign).await, (403, 13262));
 }
 
 #[tokio::test]

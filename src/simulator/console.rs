@@ -1,0 +1,149 @@
+//! The simulator's own API, for people and programs: open meetings, do something to one, read the report.
+//!
+//! | call | does |
+//! |---|---|
+//! | `GET /simulator/report` | what was sent, seen and disliked until now |
+//! | `GET /simulator/meetings` | the live meetings, with their streams |
+//! | `POST /simulator/meetings` | opens one more meeting |
+//! | `POST /simulator/meetings/{id}/{verb}` | does a [`Verb`]; its fields are the body: `{"reason": 8}` for `stop` |
+//! | `POST /simulator/calls` | plans troubles: `{"call": "status", "count": 2, "how": "rate_limit"}` |
+//! | `GET /simulator/users` | who can install the app |
+//! | `POST /simulator/users/{id}/deauthorize` | that user removes the app |
+//! | `POST /simulator/tokens/expire` | every access token stops working |
+//!
+//! Answers are JSON; errors are `{"error": text}` with 400, 404 or 409. It asks for no credentials: the simulator
+//! listens on loopback only, and pages of other origins are refused.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::body::Body;
+use super::control::{Call, ControlError, Trouble, Verb};
+use super::world::World;
+use super::{lock, meeting};
+
+pub fn router(world: &Arc<World>) -> Router<Arc<World>> {
+    Router::new()
+        .route("/simulator/report", get(report))
+        .route("/simulator/meetings", get(meetings).post(announce))
+        .route("/simulator/meetings/{id}/{verb}", post(perform))
+        .route("/simulator/calls", post(fail_calls))
+        .route("/simulator/users", get(users))
+        .route("/simulator/users/{id}/deauthorize", post(deauthorize))
+        .route("/simulator/tokens/expire", post(expire_tokens))
+        .route_layer(middleware::from_fn_with_state(world.clone(), same_origin))
+}
+
+/// A web page that the developer happens to visit must not drive the simulator.
+async fn same_origin(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+    match request.headers().get(header::ORIGIN) {
+        Some(origin) if *origin != *world.base_url() => {
+            refusal(StatusCode::FORBIDDEN, "pages of other origins are refused")
+        }
+        _ => next.run(request).await,
+    }
+}
+
+fn refusal(status: StatusCode, error: &str) -> Response {
+    (status, Json(json!({"error": error}))).into_response()
+}
+
+impl IntoResponse for ControlError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::NoMeeting => StatusCode::NOT_FOUND,
+            Self::NoStream | Self::NoLink | Self::NobodyThere | Self::Full => StatusCode::CONFLICT,
+        };
+        refusal(status, &self.to_string())
+    }
+}
+
+async fn report(State(world): State<Arc<World>>) -> Response {
+    Json(world.report()).into_response()
+}
+
+async fn meetings(State(world): State<Arc<World>>) -> Json<Value> {
+    let streams = world.report().streams;
+    let meeting = |id: &String| {
+        let live = streams.iter().filter(|s| s.meeting_id == *id && s.stop_reason.is_none());
+        json!({"meeting_id": id, "streams": live.map(|s| &s.stream_id).collect::<Vec<_>>()})
+    };
+    Json(world.live_meetings().iter().map(meeting).collect())
+}
+
+async fn announce(State(world): State<Arc<World>>) -> Result<Response, ControlError> {
+    let meeting_id = meeting::open(&world)?;
+    Ok((StatusCode::CREATED, Json(json!({"meeting_id": meeting_id}))).into_response())
+}
+
+async fn perform(
+    State(world): State<Arc<World>>,
+    Path((meeting_id, verb)): Path<(String, String)>,
+    Body(body): Body,
+) -> Response {
+    let verb = match verb_of(&verb, &body) {
+        Ok(verb) => verb,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    match world.perform(&meeting_id, verb).await {
+        Ok(()) => Json(json!({"meeting_id": meeting_id})).into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// The verb of a script's `fault`, with its kind in the path.
+fn verb_of(kind: &str, body: &[u8]) -> serde_json::Result<Verb> {
+    let mut fields: Map<String, Value> =
+        if body.is_empty() { Map::new() } else { serde_json::from_slice(body)? };
+    fields.insert("kind".to_owned(), kind.into());
+    serde_json::from_value(fields.into())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Planned {
+    call: Call,
+    #[serde(default = "once")]
+    count: u32,
+    how: Trouble,
+}
+
+fn once() -> u32 {
+    1
+}
+
+async fn fail_calls(State(world): State<Arc<World>>, Body(body): Body) -> Response {
+    match serde_json::from_slice::<Planned>(&body) {
+        Ok(planned) => {
+            world.troubles.plan(planned.call, planned.count, planned.how);
+            Json(json!({})).into_response()
+        }
+        Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
+}
+
+async fn users(State(world): State<Arc<World>>) -> Json<Value> {
+    let user = |user: &super::User| json!({"id": user.id, "name": user.name, "email": user.email});
+    Json(world.users.iter().map(user).collect())
+}
+
+async fn deauthorize(State(world): State<Arc<World>>, Path(user_id): Path<String>) -> Response {
+    if world.user(&user_id).is_none() {
+        return refusal(StatusCode::NOT_FOUND, "no such user");
+    }
+    world.deauthorize(&user_id);
+    Json(json!({"user_id": user_id})).into_response()
+}
+
+async fn expire_tokens(State(world): State<Arc<World>>) -> Json<Value> {
+    lock(&world.book).expire_access_tokens();
+    Json(json!({}))
+}

@@ -1,0 +1,400 @@
+//! Authorization codes and tokens: who was given what, and what it is still worth (section 15; pure).
+
+use std::collections::HashMap;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use sha2::{Digest, Sha256};
+
+use super::error::TokenError;
+use crate::simulator::report::OAuthReport;
+use crate::simulator::settings::OAuthSettings;
+
+/// Codes and tokens of one kind that are remembered: an authorize loop must not fill the memory.
+const MAX_REMEMBERED: usize = 50_000;
+/// Zoom's tokens have a kilobyte or more, and look like JWTs.
+const TOKEN_LETTERS: usize = 1_100;
+/// What a `client_credentials` token is good for: managing the app's event subscriptions (section 13.5).
+const APP_SCOPE: &str = "marketplace:write:event_subscription";
+
+/// On whose behalf a token acts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    User(String),
+    /// Server-to-server.
+    Account,
+    /// `client_credentials`.
+    App,
+}
+
+/// A PKCE challenge of the authorize request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Challenge {
+    Plain(String),
+    S256(String),
+}
+
+impl Challenge {
+    fn is_met_by(&self, verifier: &str) -> bool {
+        match self {
+            Self::Plain(expected) => verifier == expected,
+            Self::S256(expected) => {
+                BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)) == *expected
+            }
+        }
+    }
+}
+
+/// What a person allowed, to be redeemed once.
+#[derive(Debug, Clone)]
+pub struct Consented {
+    pub user_id: String,
+    pub redirect_uri: String,
+    pub challenge: Option<Challenge>,
+}
+
+struct Code {
+    consented: Consented,
+    expires_ms: i64,
+    is_used: bool,
+}
+
+/// An access token that is good now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    pub owner: Owner,
+    /// Separated by spaces.
+    pub scope: String,
+    expires_ms: i64,
+}
+
+struct Refresh {
+    user_id: String,
+    expires_ms: i64,
+    state: RefreshState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RefreshState {
+    Live,
+    Used,
+    Revoked,
+}
+
+/// An answer of the token endpoint.
+#[derive(Debug)]
+pub struct Tokens {
+    pub access_token: String,
+    pub refresh_token: Option<String>,
+    pub expires_in: u64,
+    pub scope: String,
+}
+
+/// Every code and token that was given out.
+pub struct Book {
+    rng: StdRng,
+    settings: OAuthSettings,
+    codes: HashMap<String, Code>,
+    access: HashMap<String, Access>,
+    refresh: HashMap<String, Refresh>,
+    pub report: OAuthReport,
+}
+
+impl Book {
+    pub fn new(settings: OAuthSettings, seed: u64) -> Self {
+        Self {
+            rng: StdRng::seed_from_u64(seed ^ 0x0a07),
+            settings,
+            codes: HashMap::new(),
+            access: HashMap::new(),
+            refresh: HashMap::new(),
+            report: OAuthReport::default(),
+        }
+    }
+
+    /// A code for what a person allowed.
+    pub fn code(&mut self, consented: Consented, now_ms: i64) -> Result<String, TokenError> {
+        self.codes.retain(|_, code| code.expires_ms > now_ms);
+        has_room(self.codes.len())?;
+        let code = self.letters(32);
+        let expires_ms = now_ms + millis(self.settings.code_life);
+        self.codes.insert(code.clone(), Code { consented, expires_ms, is_used: false });
+        self.report.authorizations += 1;
+        Ok(code)
+    }
+
+    /// First exchange. A code that was shown is used up, whatever else is wrong with the request.
+    pub fn exchange(
+        &mut self,
+        code: &str,
+        redirect_uri: &str,
+        verifier: Option<&str>,
+        now_ms: i64,
+    ) -> Result<Tokens, TokenError> {
+        let known = self.codes.get_mut(code).ok_or(TokenError::CODE)?;
+        if known.expires_ms <= now_ms {
+            return Err(TokenError::CODE);
+        }
+        if std::mem::replace(&mut known.is_used, true) {
+            self.report.reused_codes += 1;
+            return Err(TokenError::CODE);
+        }
+        let consented = known.consented.clone();
+        if consented.redirect_uri != redirect_uri {
+            return Err(TokenError::REDIRECT_URI);
+        }
+        if consented.challenge.is_some_and(|challenge| {
+            !verifier.is_some_and(|verifier| challenge.is_met_by(verifier))
+        }) {
+            return Err(TokenError::VERIFIER);
+        }
+        // 4741: a second authorisation ends the first.
+        if self.revoke_user(&consented.user_id) {
+            self.report.replaced_authorizations += 1;
+        }
+        let tokens = self.issue(Owner::User(consented.user_id), now_ms)?;
+        self.report.exchanges += 1;
+        Ok(tokens)
+    }
+
+    /// The refresh token is replaced; the old one is dead.
+    pub fn refresh(&mut self, token: &str, now_ms: i64) -> Result<Tokens, TokenError> {
+        let known = self.refresh.get_mut(token).ok_or(TokenError::TOKEN)?;
+        match known.state {
+            RefreshState::Used => {
+                self.report.reused_refresh_tokens += 1;
+                return Err(TokenError::TOKEN);
+            }
+            RefreshState::Revoked => return Err(TokenError::TOKEN),
+            RefreshState::Live if known.expires_ms <= now_ms => return Err(TokenError::TOKEN),
+            RefreshState::Live => known.state = RefreshState::Used,
+        }
+        let user_id = known.user_id.clone();
+        let tokens = self.issue(Owner::User(user_id), now_ms)?;
+        self.report.refreshes += 1;
+        Ok(tokens)
+    }
+
+    /// A token without a person: server-to-server, or of the app itself.
+    pub fn machine_token(&mut self, owner: Owner, now_ms: i64) -> Result<Tokens, TokenError> {
+        let tokens = self.issue(owner, now_ms)?;
+        self.report.machine_tokens += 1;
+        Ok(tokens)
+    }
+
+    fn issue(&mut self, owner: Owner, now_ms: i64) -> Result<Tokens, TokenError> {
+        self.access.retain(|_, access| access.expires_ms > now_ms);
+        self.refresh.retain(|_, refresh| refresh.expires_ms > now_ms);
+        has_room(self.access.len().max(self.refresh.len()))?;
+        let (access_token, scope) = (self.token(), self.scope(&owner));
+        let life = self.settings.access_token_life;
+        let refresh_token = match &owner {
+            Owner::User(user_id) => Some(self.refresh_token(user_id.clone(), now_ms)),
+            Owner::Account | Owner::App => None,
+        };
+        let access = Access { owner, scope: scope.clone(), expires_ms: now_ms + millis(life) };
+        self.access.insert(access_token.clone(), access);
+        Ok(Tokens { access_token, refresh_token, expires_in: life.as_secs(), scope })
+    }
+
+    fn refresh_token(&mut self, user_id: String, now_ms: i64) -> String {
+        let token = self.token();
+        let expires_ms = now_ms + millis(self.settings.refresh_token_life);
+        let refresh = Refresh { user_id, expires_ms, state: RefreshState::Live };
+        self.refresh.insert(token.clone(), refresh);
+        token
+    }
+
+    fn scope(&self, owner: &Owner) -> String {
+        match owner {
+            Owner::User(_) => self.settings.scopes.join(" "),
+            Owner::Account => self
+                .settings
+                .scopes
+                .iter()
+                .map(|s| format!("{s}:admin"))
+                .collect::<Vec<_>>()
+                .join(" "),
+            Owner::App => APP_SCOPE.to_owned(),
+        }
+    }
+
+    /// What a bearer token is good for, if for anything.
+    pub fn access(&self, token: &str, now_ms: i64) -> Option<&Access> {
+        self.access.get(token).filter(|access| access.expires_ms > now_ms)
+    }
+
+    /// Whether the user has the app: a refresh token of theirs is live.
+    pub fn has_installed(&self, user_id: &str, now_ms: i64) -> bool {
+        let live =
+            |refresh: &Refresh| refresh.state == RefreshState::Live && refresh.expires_ms > now_ms;
+        self.refresh.values().any(|refresh| refresh.user_id == user_id && live(refresh))
+    }
+
+    /// Ends the authorisation that a token belongs to. Unknown tokens are as good as revoked.
+    pub fn revoke(&mut self, token: &str) {
+        self.report.revocations += 1;
+        let of_access = self.access.remove(token).map(|access| access.owner);
+        let of_refresh = self.refresh.get(token).map(|r| Owner::User(r.user_id.clone()));
+        if let Some(Owner::User(user_id)) = of_access.or(of_refresh) {
+            self.revoke_user(&user_id);
+        }
+    }
+
+    /// Ends every token of a user; whether there was an authorisation to end.
+    pub fn revoke_user(&mut self, user_id: &str) -> bool {
+        self.access.retain(|_, access| access.owner != Owner::User(user_id.to_owned()));
+        let live = self
+            .refresh
+            .values_mut()
+            .filter(|refresh| refresh.user_id == user_id && refresh.state == RefreshState::Live);
+        live.map(|refresh| refresh.state = RefreshState::Revoked).count() > 0
+    }
+
+    /// Access tokens end early, with nobody told.
+    pub fn expire_access_tokens(&mut self) {
+        self.access.clear();
+    }
+
+    fn token(&mut self) -> String {
+        let letters = self.letters(TOKEN_LETTERS);
+        let (head, rest) = letters.split_at(60);
+        let (payload, signature) = rest.split_at(rest.len() - 86);
+        format!("eyJ{head}.eyJ{payload}.{signature}")
+    }
+
+    fn letters(&mut self, count: usize) -> String {
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let letter = |_| char::from(LETTERS[self.rng.random_range(0..LETTERS.len())]);
+        (0..count).map(letter).collect()
+    }
+}
+
+fn has_room(remembered: usize) -> Result<(), TokenError> {
+    if remembered < MAX_REMEMBERED { Ok(()) } else { Err(TokenError::FULL) }
+}
+
+fn millis(life: std::time::Duration) -> i64 {
+    i64::try_from(life.as_millis()).unwrap_or(i64::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW_MS: i64 = 1_732_313_171_881;
+    const URI: &str = "http://127.0.0.1/callback";
+
+    fn book() -> Book {
+        Book::new(OAuthSettings::default(), 1)
+    }
+
+    fn consented(challenge: Option<Challenge>) -> Consented {
+        Consented { user_id: "u1".to_owned(), redirect_uri: URI.to_owned(), challenge }
+    }
+
+    fn installed(book: &mut Book) -> Tokens {
+        let code = book.code(consented(None), NOW_MS).unwrap();
+        book.exchange(&code, URI, None, NOW_MS).unwrap()
+    }
+
+    #[test]
+    fn a_code_works_once_and_for_five_minutes() {
+        let mut book = book();
+        let code = book.code(consented(None), NOW_MS).unwrap();
+        assert!(book.exchange(&code, URI, None, NOW_MS + 299_999).is_ok());
+        assert_eq!(book.exchange(&code, URI, None, NOW_MS).unwrap_err(), TokenError::CODE);
+        assert_eq!(book.report.reused_codes, 1);
+        let late = book.code(consented(None), NOW_MS).unwrap();
+        assert_eq!(
+            book.exchange(&late, URI, None, NOW_MS + 300_000).unwrap_err(),
+            TokenError::CODE
+        );
+    }
+
+    #[test]
+    fn an_exchange_needs_the_redirect_uri_of_the_authorisation() {
+        let mut book = book();
+        let code = book.code(consented(None), NOW_MS).unwrap();
+        let other = book.exchange(&code, "http://127.0.0.1/other", None, NOW_MS);
+        assert_eq!(other.unwrap_err(), TokenError::REDIRECT_URI);
+        assert!(book.exchange(&code, URI, None, NOW_MS).is_err(), "the code is used up");
+    }
+
+    #[test]
+    fn a_challenge_is_met_by_its_verifier_alone() {
+        // The pair of RFC 7636, appendix B.
+        let (verifier, challenge) = (
+            "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        );
+        let mut book = book();
+        let mut exchange = |challenge: &Challenge, verifier| {
+            let code = book.code(consented(Some(challenge.clone())), NOW_MS).unwrap();
+            book.exchange(&code, URI, verifier, NOW_MS).map(drop)
+        };
+        let s256 = Challenge::S256(challenge.to_owned());
+        assert_eq!(exchange(&s256, Some(verifier)), Ok(()));
+        assert_eq!(exchange(&s256, Some(challenge)), Err(TokenError::VERIFIER));
+        assert_eq!(exchange(&s256, None), Err(TokenError::VERIFIER));
+        let plain = Challenge::Plain("text".to_owned());
+        assert_eq!(exchange(&plain, Some("text")), Ok(()));
+        assert_eq!(exchange(&plain, Some("other")), Err(TokenError::VERIFIER));
+    }
+
+    #[test]
+    fn a_refresh_token_is_replaced_and_its_reuse_is_counted() {
+        let mut book = book();
+        let first = installed(&mut book).refresh_token.unwrap();
+        let second = book.refresh(&first, NOW_MS).unwrap().refresh_token.unwrap();
+        assert_ne!(first, second);
+        assert_eq!(book.refresh(&first, NOW_MS).unwrap_err(), TokenError::TOKEN);
+        assert_eq!((book.report.refreshes, book.report.reused_refresh_tokens), (1, 1));
+        assert!(book.refresh(&second, NOW_MS).is_ok());
+    }
+
+    #[test]
+    fn a_refresh_token_lives_for_90_days() {
+        let mut book = book();
+        let token = installed(&mut book).refresh_token.unwrap();
+        let days_90 = 90 * 24 * 3_600_000;
+        assert_eq!(book.refresh(&token, NOW_MS + days_90).unwrap_err(), TokenError::TOKEN);
+    }
+
+    #[test]
+    fn an_access_token_ends_with_its_life_and_a_second_authorisation_ends_both() {
+        let mut book = book();
+        let first = installed(&mut book);
+        let access = first.access_token;
+        assert!(access.len() > 1_000);
+        assert!(book.access(&access, NOW_MS + 3_598_999).is_some());
+        assert!(book.access(&access, NOW_MS + 3_599_000).is_none());
+        let second = installed(&mut book);
+        assert!(book.access(&access, NOW_MS).is_none());
+        let old = book.refresh(&first.refresh_token.unwrap(), NOW_MS);
+        assert_eq!(old.unwrap_err(), TokenError::TOKEN);
+        assert_eq!(book.report.reused_refresh_tokens, 0, "revoked is not used twice");
+        assert!(book.access(&second.access_token, NOW_MS).is_some());
+    }
+
+    #[test]
+    fn revoking_any_token_ends_the_authorisation() {
+        let mut book = book();
+        let tokens = installed(&mut book);
+        assert!(book.has_installed("u1", NOW_MS));
+        book.revoke(&tokens.access_token);
+        assert!(!book.has_installed("u1", NOW_MS));
+        assert!(book.refresh(&tokens.refresh_token.unwrap(), NOW_MS).is_err());
+    }
+
+    #[test]
+    fn machines_get_no_refresh_token_and_their_own_scopes() {
+        let mut book = book();
+        let account = book.machine_token(Owner::Account, NOW_MS).unwrap();
+        assert_eq!(account.refresh_token, None);
+        assert!(account.scope.contains("meeting:update:participant_rtms_app_status:admin"));
+        let app = book.machine_token(Owner::App, NOW_MS).unwrap();
+        assert_eq!(app.scope, APP_SCOPE);
+    }
+}

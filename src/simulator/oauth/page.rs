@@ -1,0 +1,79 @@
+//! The pages that a person sees (pure).
+
+use crate::simulator::settings::{Settings, User};
+
+/// Asks a person. The form goes back to the page's own address, query and all.
+pub fn consent(settings: &Settings, users: &[User]) -> String {
+    let people: String =
+        users.iter().enumerate().map(|(index, user)| person(index, user)).collect();
+    let scopes = settings.oauth.scopes.iter().map(|scope| format!("<li>{}</li>", escape(scope)));
+    let scopes: String = scopes.collect();
+    page(&format!(
+        "<h1>Allow this app?</h1>\
+         <p><b>{}</b> asks for access to your Zoom account. This is the simulator: nobody's \
+         account is touched.</p>\
+         <form method=\"post\"><fieldset><legend>Sign in as</legend>{people}</fieldset>\
+         <ul>{scopes}</ul>\
+         <button name=\"decision\" value=\"allow\">Allow</button> \
+         <button name=\"decision\" value=\"deny\">Deny</button></form>",
+        escape(&settings.client_id)
+    ))
+}
+
+fn person(index: usize, user: &User) -> String {
+    let checked = if index == 0 { " checked" } else { "" };
+    format!(
+        "<p><label><input type=\"radio\" name=\"user_id\" value=\"{}\"{checked}> {} \
+         <small>{}</small></label></p>",
+        escape(&user.id),
+        escape(&user.name),
+        escape(&user.email)
+    )
+}
+
+/// Says why nobody is asked.
+pub fn mistake(code: u32, message: &str) -> String {
+    page(&format!("<h1>{}</h1><p>Error code {code}. Nothing was allowed.</p>", escape(message)))
+}
+
+fn page(body: &str) -> String {
+    format!(
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Zoom simulator</title>\
+         <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:3rem auto;\
+         padding:0 1rem}}button{{font:inherit;padding:.5rem 1.5rem}}</style></head>\
+         <body><main>{body}</main></body></html>"
+    )
+}
+
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_script_names_a_person_is_text_and_never_markup() {
+        let user = User {
+            id: "\"><script>".to_owned(),
+            name: "<b>Ana</b> & 'Bo'".to_owned(),
+            email: "a@example.com".to_owned(),
+        };
+        let html = consent(&Settings::default(), &[user]);
+        assert!(!html.contains("<script>") && !html.contains("<b>Ana"));
+        assert!(html.contains("&lt;b&gt;Ana&lt;/b&gt; &amp; &#39;Bo&#39;"));
+    }
+}

@@ -1,0 +1,154 @@
+//! The query of `GET /oauth/authorize`, checked (section 15.1; pure).
+
+use url::Url;
+
+use super::book::Challenge;
+use super::fields::Fields;
+use crate::simulator::settings::Settings;
+
+/// An authorize request that may be put before a person.
+#[derive(Debug)]
+pub struct AuthorizeRequest {
+    /// As it was written: the token request must repeat it to the letter.
+    pub redirect_uri: String,
+    target: Url,
+    state: Option<String>,
+    pub challenge: Option<Challenge>,
+}
+
+/// Why a request is not put before a person.
+#[derive(Debug)]
+pub enum Mistake {
+    /// Shown on a page: the browser must not be sent to an address that is not the app's.
+    Shown { code: u32, message: &'static str },
+    /// Told to the app at its address.
+    Returned(Url),
+}
+
+impl AuthorizeRequest {
+    pub fn read(fields: &Fields, settings: &Settings) -> Result<Self, Mistake> {
+        if fields.get("client_id") != Some(&settings.client_id) {
+            return Err(Mistake::Shown { code: 4702, message: "Invalid client_id" });
+        }
+        let redirect_uri = fields.get("redirect_uri").unwrap_or_default();
+        let target = allowed(redirect_uri, &settings.oauth.redirect_uris)
+            .ok_or(Mistake::Shown { code: 4709, message: "Invalid redirect URI" })?;
+        let mut request = Self {
+            redirect_uri: redirect_uri.to_owned(),
+            target,
+            state: fields.get("state").map(str::to_owned),
+            challenge: None,
+        };
+        let refuse = |request: &Self, error| Err(Mistake::Returned(request.refused(error)));
+        if fields.get("response_type") != Some("code") {
+            return refuse(&request, "unsupported_response_type");
+        }
+        let scopes = fields.get("scope").unwrap_or_default();
+        let is_ours = |scope| settings.oauth.scopes.iter().any(|ours| ours == scope);
+        if !scopes.split_whitespace().all(is_ours) {
+            return refuse(&request, "invalid_scope");
+        }
+        request.challenge = match (fields.get("code_challenge"), method(fields)) {
+            (None, _) => None,
+            (Some(text), "plain") => Some(Challenge::Plain(text.to_owned())),
+            (Some(text), "S256") => Some(Challenge::S256(text.to_owned())),
+            (Some(_), _) => return refuse(&request, "invalid_request"),
+        };
+        Ok(request)
+    }
+
+    /// Where the browser goes with a code.
+    pub fn granted(&self, code: &str) -> Url {
+        self.returning("code", code)
+    }
+
+    /// Where the browser goes with an error.
+    pub fn refused(&self, error: &str) -> Url {
+        self.returning("error", error)
+    }
+
+    /// The state is returned unchanged.
+    fn returning(&self, name: &str, value: &str) -> Url {
+        let mut target = self.target.clone();
+        let mut query = target.query_pairs_mut();
+        query.append_pair(name, value);
+        if let Some(state) = &self.state {
+            query.append_pair("state", state);
+        }
+        drop(query);
+        target
+    }
+}
+
+/// Plain is Zoom's default.
+fn method(fields: &Fields) -> &str {
+    fields.get("code_challenge_method").unwrap_or("plain")
+}
+
+fn allowed(redirect_uri: &str, allow_list: &[String]) -> Option<Url> {
+    let target = Url::parse(redirect_uri).ok()?;
+    let is_web = matches!(target.scheme(), "http" | "https");
+    let is_listed = allow_list.is_empty() || allow_list.iter().any(|uri| uri == redirect_uri);
+    (is_web && is_listed).then_some(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::settings::OAuthSettings;
+
+    const GOOD: &str = "response_type=code&client_id=demoClientId01\
+        &redirect_uri=http%3A%2F%2F127.0.0.1%2Fcb%3Fa%3D1&state=s%26t";
+
+    fn read(query: &str) -> Result<AuthorizeRequest, Mistake> {
+        let oauth = OAuthSettings {
+            redirect_uris: vec!["http://127.0.0.1/cb?a=1".to_owned()],
+            ..OAuthSettings::default()
+        };
+        let settings = Settings { oauth, ..Settings::default() };
+        AuthorizeRequest::read(&Fields::read(query.as_bytes()), &settings)
+    }
+
+    #[test]
+    fn code_and_state_are_added_to_the_query_of_the_redirect_uri() {
+        let request = read(GOOD).unwrap();
+        let url = request.granted("c");
+        assert_eq!(url.as_str(), "http://127.0.0.1/cb?a=1&code=c&state=s%26t");
+        let url = request.refused("access_denied");
+        assert_eq!(url.as_str(), "http://127.0.0.1/cb?a=1&error=access_denied&state=s%26t");
+    }
+
+    #[test]
+    fn an_unknown_client_or_address_is_never_redirected_to() {
+        let shown = |query: String| match read(&query) {
+            Err(Mistake::Shown { code, .. }) => code,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(shown(GOOD.replace("Id01", "Id02")), 4702);
+        assert_eq!(shown(GOOD.replace("%2Fcb", "%2Fother")), 4709);
+        assert_eq!(shown("client_id=demoClientId01&response_type=code".to_owned()), 4709);
+        let script = "javascript%3Aalert(1)";
+        assert_eq!(shown(format!("client_id=demoClientId01&redirect_uri={script}")), 4709);
+    }
+
+    #[test]
+    fn other_mistakes_are_told_to_the_app() {
+        let told = |query: String| match read(&query) {
+            Err(Mistake::Returned(url)) => url.query_pairs().nth(1).unwrap().1.into_owned(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told(GOOD.replace("=code", "=token")), "unsupported_response_type");
+        assert_eq!(told(format!("{GOOD}&scope=user:read:user+other")), "invalid_scope");
+        let method = "&code_challenge=x&code_challenge_method=S512";
+        assert_eq!(told(format!("{GOOD}{method}")), "invalid_request");
+    }
+
+    #[test]
+    fn a_challenge_without_a_method_is_plain() {
+        let challenge = |more: &str| read(&format!("{GOOD}{more}")).unwrap().challenge;
+        assert_eq!(challenge(""), None);
+        assert_eq!(challenge("&code_challenge=x"), Some(Challenge::Plain("x".to_owned())));
+        let s256 = challenge("&code_challenge=x&code_challenge_method=S256");
+        assert_eq!(s256, Some(Challenge::S256("x".to_owned())));
+    }
+}

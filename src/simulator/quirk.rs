@@ -1,0 +1,277 @@
+//! Ways in which Zoom's messages differ from their description, in one place or another (section 18, point 8).
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::rtms::message::msg_type;
+
+/// One deviation. In scripts: `"quirks": ["binary_frames"]`, or `{"kind": "quirk", "name": "binary_frames"}`
+/// as a fault; a client must put up with each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Quirk {
+    /// Messages 2 and 4 without `protocol_version`.
+    NoProtocolVersion,
+    /// Every object of a message has a field that nobody knows.
+    UnknownFields,
+    /// `user_id` is a text.
+    TextUserIds,
+    /// Timestamps are texts.
+    TextTimestamps,
+    /// Timestamps are Unix seconds, but for those of keep-alives.
+    SecondTimestamps,
+    /// `reason` and `stop_reason` change their names, in messages 8 and 9 and in webhooks.
+    RenamedReasons,
+    /// `event_code` for `event_type`, as in protocol version 2.
+    EventCodes,
+    /// `payload_encryption` for `payload_encrypted` in message 4.
+    PayloadEncryption,
+    /// The content of audio, video and share is the Base64 text itself.
+    PlainContent,
+    /// A media handshake is refused in a message 2.
+    #[serde(rename = "media_errors_in_2")]
+    MediaErrorsIn2,
+    /// RTMS webhooks are nested in `payload.object`.
+    NestedWebhooks,
+    /// Every webhook is sent twice.
+    DuplicateWebhooks,
+    /// The stop of a stream is delivered before its start.
+    StopBeforeStart,
+    /// Streams are announced with a URL where nobody listens.
+    DeadUrl,
+    /// A stream that ends says so with state 3, and never with state 4.
+    NoTerminatedState,
+    /// A socket stays open after its handshake was refused.
+    OpenAfterError,
+    /// Key frames and still images have half a megabyte.
+    LargeFrames,
+    /// Messages are binary WebSocket messages, as those of Zoom's own client.
+    BinaryFrames,
+    /// Messages come in fragments that do not end where characters do.
+    FragmentedFrames,
+}
+
+/// Those that change the text of messages.
+const BENDING: u32 = Quirk::NoProtocolVersion.bit()
+    | Quirk::UnknownFields.bit()
+    | Quirk::TextUserIds.bit()
+    | Quirk::TextTimestamps.bit()
+    | Quirk::SecondTimestamps.bit()
+    | Quirk::RenamedReasons.bit()
+    | Quirk::EventCodes.bit()
+    | Quirk::PayloadEncryption.bit()
+    | Quirk::PlainContent.bit()
+    | Quirk::MediaErrorsIn2.bit();
+
+/// The quirks that are on.
+#[derive(Debug, Default)]
+pub struct Quirks(AtomicU32);
+
+impl Quirks {
+    pub fn of(quirks: &[Quirk]) -> Self {
+        Self(AtomicU32::new(quirks.iter().fold(0, |bits, quirk| bits | quirk.bit())))
+    }
+
+    pub fn set(&self, quirk: Quirk, on: bool) {
+        if on {
+            self.0.fetch_or(quirk.bit(), Ordering::Relaxed);
+        } else {
+            self.0.fetch_and(!quirk.bit(), Ordering::Relaxed);
+        }
+    }
+
+    pub fn has(&self, quirk: Quirk) -> bool {
+        self.0.load(Ordering::Relaxed) & quirk.bit() != 0
+    }
+
+    /// A message as it leaves.
+    pub fn bend(&self, text: String) -> String {
+        if self.0.load(Ordering::Relaxed) & BENDING == 0 {
+            // The usual case, a hundred thousand times a second in a load run.
+            return text;
+        }
+        let mut message: Value = serde_json::from_str(&text).expect("what is sent is JSON");
+        let kind = message["msg_type"].as_u64().and_then(|kind| u16::try_from(kind).ok());
+        if let (Some(fields), Some(kind)) = (message.as_object_mut(), kind) {
+            self.bend_message(fields, kind);
+        }
+        message.to_string()
+    }
+
+    fn bend_message(&self, message: &mut Map<String, Value>, kind: u16) {
+        if self.has(Quirk::NoProtocolVersion) {
+            message.remove("protocol_version");
+        }
+        if self.has(Quirk::PayloadEncryption) {
+            rename(message, "payload_encrypted", "payload_encryption");
+        }
+        let is_refusal = message.get("status_code").is_some_and(|code| *code != 0);
+        if self.has(Quirk::MediaErrorsIn2) && kind == msg_type::DATA_HAND_SHAKE_RESP && is_refusal {
+            message.insert("msg_type".to_owned(), msg_type::SIGNALING_HAND_SHAKE_RESP.into());
+        }
+        if self.has(Quirk::RenamedReasons) {
+            match kind {
+                msg_type::STREAM_STATE_UPDATE => rename(message, "reason", "stop_reason"),
+                msg_type::SESSION_STATE_UPDATE => rename(message, "stop_reason", "reason"),
+                _ => {}
+            }
+        }
+        self.bend_object(message, kind);
+        let is_media = (msg_type::MEDIA_DATA_AUDIO..=msg_type::MEDIA_DATA_SHARE).contains(&kind);
+        if self.has(Quirk::PlainContent) && is_media {
+            let data = message["content"]["data"].take();
+            message.insert("content".to_owned(), data);
+        }
+    }
+
+    /// What may happen to any object of a message, at any depth.
+    fn bend_object(&self, object: &mut Map<String, Value>, kind: u16) {
+        if self.has(Quirk::EventCodes) {
+            rename(object, "event_type", "event_code");
+        }
+        for (name, value) in object.iter_mut() {
+            match value {
+                Value::Object(inner) => self.bend_object(inner, kind),
+                Value::Array(items) => {
+                    for inner in items.iter_mut().filter_map(Value::as_object_mut) {
+                        self.bend_object(inner, kind);
+                    }
+                }
+                Value::Number(number) => {
+                    if let Some(number) = number.as_i64() {
+                        *value = self.bend_number(name, number, kind);
+                    }
+                }
+                _ => {}
+            }
+        }
+        if self.has(Quirk::UnknownFields) {
+            object.insert("not_yet_known".to_owned(), json!({"a": [1, "b", null]}));
+        }
+    }
+
+    fn bend_number(&self, name: &str, number: i64, kind: u16) -> Value {
+        let is_time = matches!(name, "timestamp" | "start_time" | "end_time");
+        let is_beat = kind == msg_type::KEEP_ALIVE_REQ;
+        let seconds = is_time && !is_beat && self.has(Quirk::SecondTimestamps);
+        let number = if seconds { number / 1000 } else { number };
+        let is_text = (is_time && self.has(Quirk::TextTimestamps))
+            || (name == "user_id" && self.has(Quirk::TextUserIds));
+        if is_text { number.to_string().into() } else { number.into() }
+    }
+
+    /// A webhook body as it leaves.
+    pub fn bend_webhook(&self, body: String) -> String {
+        if !self.has(Quirk::NestedWebhooks) && !self.has(Quirk::RenamedReasons) {
+            return body;
+        }
+        let mut event: Value = serde_json::from_str(&body).expect("what is sent is JSON");
+        let is_rtms = event["event"].as_str().is_some_and(|name| name.contains("rtms_"));
+        if !is_rtms {
+            return body;
+        }
+        if let Some(payload) = event["payload"].as_object_mut() {
+            if self.has(Quirk::RenamedReasons) {
+                rename(payload, "stop_reason", "reason");
+            }
+            if self.has(Quirk::NestedWebhooks) {
+                let account_id = payload.remove("account_id").unwrap_or_default();
+                let object = std::mem::take(payload);
+                event["payload"] = json!({"account_id": account_id, "object": object});
+            }
+        }
+        event.to_string()
+    }
+}
+
+impl Quirk {
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
+    /// By its name in scripts.
+    pub(super) fn parse(name: &str) -> Result<Self, String> {
+        serde_json::from_value(name.into()).map_err(|error| error.to_string())
+    }
+}
+
+fn rename(object: &mut Map<String, Value>, from: &str, to: &str) {
+    if let Some(value) = object.remove(from) {
+        object.insert(to.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bent(quirk: Quirk, message: Value) -> Value {
+        serde_json::from_str(&Quirks::of(&[quirk]).bend(message.to_string())).unwrap()
+    }
+
+    #[test]
+    fn without_quirks_a_text_is_the_same_to_the_byte() {
+        let text = r#"{ "msg_type" : 12 }"#.to_owned();
+        assert_eq!(Quirks::default().bend(text.clone()), text);
+        assert_eq!(Quirks::default().bend_webhook(text.clone()), text);
+    }
+
+    #[test]
+    fn each_quirk_bends_what_it_names() {
+        let frame = json!({"msg_type": 14, "content": {
+            "user_id": 16778240, "data": "AAAB", "timestamp": 1732313190020_i64}});
+        let content = |quirk| bent(quirk, frame.clone())["content"].take();
+        assert_eq!(content(Quirk::TextUserIds)["user_id"], "16778240");
+        assert_eq!(content(Quirk::TextTimestamps)["timestamp"], "1732313190020");
+        assert_eq!(content(Quirk::SecondTimestamps)["timestamp"], 1732313190);
+        assert_eq!(content(Quirk::PlainContent), "AAAB");
+        assert!(content(Quirk::UnknownFields)["not_yet_known"].is_object());
+        let answer = json!({"msg_type": 4, "protocol_version": 1, "status_code": 0,
+            "payload_encrypted": false});
+        let named = bent(Quirk::PayloadEncryption, answer.clone());
+        assert_eq!(named["payload_encryption"], false);
+        assert!(bent(Quirk::NoProtocolVersion, answer.clone()).get("protocol_version").is_none());
+        assert_eq!(bent(Quirk::MediaErrorsIn2, answer)["msg_type"], 4);
+        let refusal = json!({"msg_type": 4, "status_code": 3});
+        assert_eq!(bent(Quirk::MediaErrorsIn2, refusal)["msg_type"], 2);
+        let state = json!({"msg_type": 8, "state": 4, "reason": 6});
+        assert_eq!(bent(Quirk::RenamedReasons, state)["stop_reason"], 6);
+        let state = json!({"msg_type": 9, "state": 5, "stop_reason": 6});
+        assert_eq!(bent(Quirk::RenamedReasons, state)["reason"], 6);
+        let event = json!({"msg_type": 6, "event": {"event_type": 3}});
+        assert_eq!(bent(Quirk::EventCodes, event)["event"], json!({"event_code": 3}));
+    }
+
+    #[test]
+    fn a_keep_alive_keeps_its_milliseconds() {
+        let beat = json!({"msg_type": 12, "timestamp": 1732313190020_i64});
+        assert_eq!(bent(Quirk::SecondTimestamps, beat.clone()), beat);
+    }
+
+    #[test]
+    fn rtms_webhooks_are_nested_and_renamed_and_others_left_alone() {
+        let quirks = Quirks::of(&[Quirk::NestedWebhooks, Quirk::RenamedReasons]);
+        let bend = |event: &Value| -> Value {
+            serde_json::from_str(&quirks.bend_webhook(event.to_string())).unwrap()
+        };
+        let stopped = json!({"event": "meeting.rtms_stopped", "event_ts": 1,
+            "payload": {"account_id": "a", "rtms_stream_id": "S", "stop_reason": 6}});
+        let object = json!({"rtms_stream_id": "S", "reason": 6});
+        assert_eq!(bend(&stopped)["payload"], json!({"account_id": "a", "object": object}));
+        let other = json!({"event": "meeting.started", "payload": {"object": {}}});
+        assert_eq!(bend(&other), other);
+    }
+
+    #[test]
+    fn quirks_are_turned_on_and_off_one_by_one() {
+        let quirks = Quirks::of(&[Quirk::DeadUrl]);
+        quirks.set(Quirk::FragmentedFrames, true);
+        assert!(quirks.has(Quirk::DeadUrl) && quirks.has(Quirk::FragmentedFrames));
+        quirks.set(Quirk::DeadUrl, false);
+        assert!(!quirks.has(Quirk::DeadUrl) && quirks.has(Quirk::FragmentedFrames));
+        assert_eq!(Quirk::parse("dead_url"), Ok(Quirk::DeadUrl));
+        assert!(Quirk::parse("dead").unwrap_err().contains("unknown variant"));
+    }
+}

@@ -1,0 +1,58 @@
+//! Who calls: bearer tokens and their scopes.
+
+use axum::http::{HeaderMap, header};
+
+use super::error::ApiError;
+use super::jwt;
+use crate::clock;
+use crate::simulator::lock;
+use crate::simulator::oauth::Owner;
+use crate::simulator::world::World;
+
+/// A caller whose token is good.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// `Settings::access_token`, or a Video SDK's own JWT: may do everything, for everybody.
+    Anybody,
+    User(String),
+    /// Server-to-server, or the app itself.
+    Machine,
+}
+
+impl Caller {
+    /// For the Video SDK, whose callers sign their tokens themselves (section 14.3).
+    pub fn check_jwt(world: &World, headers: &HeaderMap) -> Result<Self, ApiError> {
+        let token = bearer(headers)?;
+        let settings = &world.settings;
+        let secret = settings.video_api_secret.expose();
+        let is_own = settings.access_token.as_ref().is_some_and(|own| own.expose() == token);
+        if is_own || jwt::is_good(token, &settings.video_api_key, secret, clock::now_ms()) {
+            return Ok(Self::Anybody);
+        }
+        Err(ApiError::invalid_token())
+    }
+
+    /// Refusals 401/4700, 401/124 and 400/4711. Any of `scopes` will do, also as its `:admin` twin.
+    pub fn check(world: &World, headers: &HeaderMap, scopes: &[&str]) -> Result<Self, ApiError> {
+        let token = bearer(headers)?;
+        if world.settings.access_token.as_ref().is_some_and(|own| own.expose() == token) {
+            return Ok(Self::Anybody);
+        }
+        let book = lock(&world.book);
+        let access = book.access(token, clock::now_ms()).ok_or_else(ApiError::invalid_token)?;
+        let is_wanted = |scope: &str| scopes.contains(&scope.trim_end_matches(":admin"));
+        if !access.scope.split(' ').any(is_wanted) {
+            return Err(ApiError::missing_scope(scopes));
+        }
+        Ok(match &access.owner {
+            Owner::User(user_id) => Self::User(user_id.clone()),
+            Owner::Account | Owner::App => Self::Machine,
+        })
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let given = headers.get(header::AUTHORIZATION).ok_or_else(ApiError::empty_token)?;
+    let token = given.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
+    token.ok_or_else(ApiError::invalid_token)
+}

@@ -1,0 +1,80 @@
+//! How the simulated Zoom grants tokens (section 15).
+
+use std::time::Duration;
+
+/// What happens to a person who comes to the authorize page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consent {
+    /// A page with two buttons.
+    Ask,
+    /// Back at once with a code for the host: for programs without eyes.
+    Allow,
+    /// Back at once with `access_denied`.
+    Deny,
+}
+
+/// A person with a Zoom account, who can install the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The Zoom user id: `operator_id`, `host_id` and `participant_user_id` elsewhere.
+    pub id: String,
+    pub name: String,
+    pub email: String,
+}
+
+impl User {
+    pub(in crate::simulator) fn new(id: &str, name: &str) -> Self {
+        let email = format!("{id}@zoom.example");
+        Self { id: id.to_owned(), name: name.to_owned(), email }
+    }
+}
+
+/// The OAuth side of the app and of its users.
+#[derive(Debug, Clone)]
+pub struct OAuthSettings {
+    pub consent: Consent,
+    /// Who can be signed in; empty for those of the script.
+    pub users: Vec<User>,
+    /// The allow list, compared whole; empty allows every absolute http and https URL.
+    pub redirect_uris: Vec<String>,
+    /// The scopes of the app configuration: every user token has all of them.
+    pub scopes: Vec<String>,
+    /// `expires_in` of an access token.
+    pub access_token_life: Duration,
+    pub code_life: Duration,
+    pub refresh_token_life: Duration,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Default for OAuthSettings {
+    fn default() -> Self {
+        Self {
+            consent: Consent::Ask,
+            users: Vec::new(),
+            redirect_uris: Vec::new(),
+            scopes: SCOPES.map(str::to_owned).to_vec(),
+            access_token_life: Duration::from_secs(3599),
+            code_life: Duration::from_secs(300),
+            refresh_token_life: 90 * DAY,
+        }
+    }
+}
+
+/// What an app for every medium of every product needs (section 15.6).
+const SCOPES: [&str; 14] = [
+    "meeting:read:meeting_audio",
+    "meeting:read:meeting_video",
+    "meeting:read:meeting_transcript",
+    "meeting:read:meeting_chat",
+    "meeting:read:meeting_screenshare",
+    "webinar:read:webinar_audio",
+    "webinar:read:webinar_video",
+    "webinar:read:webinar_transcript",
+    "webinar:read:webinar_chat",
+    "webinar:read:webinar_screenshare",
+    "contact_center:read:zcc_voice_audio",
+    "contact_center:update:engagement_rtms_app_status",
+    "meeting:update:participant_rtms_app_status",
+    "user:read:user",
+];

@@ -1,0 +1,168 @@
+//! Calls of OAuth and REST that go wrong on purpose, and what was answered.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tokio_util::sync::CancellationToken;
+
+use super::control::{Call, Trouble};
+use super::lock;
+use super::oauth::TokenError;
+use super::rest::ApiError;
+use super::world::World;
+use crate::clock;
+
+/// A call that hangs does so for longer than any client waits.
+const HANG: Duration = Duration::from_secs(120);
+/// Until a limit of calls a second is over, and one of calls a day.
+const SECOND_MS: i64 = 1_000;
+const DAY_MS: i64 = 24 * 3_600 * SECOND_MS;
+/// Calls that may be told to fail at one time: bounds a script's list.
+const MAX_PLANNED: usize = 1_000;
+
+/// Ends the connection that a request came over, without an answer.
+#[derive(Clone, Default)]
+pub struct HangUp(pub CancellationToken);
+
+/// What is planned to go wrong, in order for each kind of call.
+#[derive(Default)]
+pub struct Troubles(Mutex<VecDeque<(Call, u32, Trouble)>>);
+
+impl Troubles {
+    /// The next `count` calls of this kind, after those that are planned already.
+    pub fn plan(&self, call: Call, count: u32, trouble: Trouble) {
+        let mut planned = lock(&self.0);
+        if count > 0 && planned.len() < MAX_PLANNED {
+            planned.push_back((call, count, trouble));
+        }
+    }
+
+    fn next(&self, call: Call) -> Option<Trouble> {
+        let mut planned = lock(&self.0);
+        let index = planned.iter().position(|(of, ..)| *of == call)?;
+        let (_, left, trouble) = &mut planned[index];
+        let trouble = *trouble;
+        *left -= 1;
+        if *left == 0 {
+            planned.remove(index);
+        }
+        Some(trouble)
+    }
+}
+
+/// Middleware of every call that can go wrong.
+pub async fn watch(
+    State((world, call)): State<(Arc<World>, Call)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let hang_up = request.extensions().get::<HangUp>().cloned().unwrap_or_default();
+    let response = match world.troubles.next(call) {
+        None => next.run(request).await,
+        Some(Trouble::Drop) => return unanswered(&world, call, hang_up).await,
+        Some(Trouble::Hang) => {
+            tokio::time::sleep(HANG).await;
+            return unanswered(&world, call, hang_up).await;
+        }
+        Some(Trouble::LoseAnswer) => {
+            next.run(request).await;
+            return unanswered(&world, call, hang_up).await;
+        }
+        Some(trouble) => answer(call, trouble),
+    };
+    let mut report = lock(&world.calls);
+    let answers = report.answers.entry(call.as_str()).or_default();
+    *answers.entry(response.status().as_u16()).or_default() += 1;
+    response
+}
+
+async fn unanswered(world: &World, call: Call, hang_up: HangUp) -> Response {
+    *lock(&world.calls).unanswered.entry(call.as_str()).or_default() += 1;
+    hang_up.0.cancel();
+    std::future::pending().await
+}
+
+fn answer(call: Call, trouble: Trouble) -> Response {
+    let error = |status, code, message| ApiError::new(status, code, message).into_response();
+    match trouble {
+        Trouble::RateLimit => rate_limited("QPS", reset_at(clock::now_ms())),
+        Trouble::DailyLimit => rate_limited("Daily-limit", tomorrow(clock::now_ms())),
+        Trouble::InvalidToken if call == Call::Token => TokenError::TOKEN.into_response(),
+        Trouble::InvalidToken => ApiError::invalid_token().into_response(),
+        Trouble::MissingScope => ApiError::missing_scope(&["(planned)"]).into_response(),
+        Trouble::NotAuthorized => ApiError::app_not_authorized().into_response(),
+        Trouble::NotHost => ApiError::not_a_host().into_response(),
+        Trouble::NotEligible => {
+            error(StatusCode::FORBIDDEN, 2310, "This account is not eligible for RTMS.")
+        }
+        Trouble::NotStarted => error(StatusCode::BAD_REQUEST, 3000, "Meeting has not started."),
+        Trouble::NoMeeting => ApiError::no_meeting("(planned)").into_response(),
+        Trouble::ServerError => {
+            error(StatusCode::INTERNAL_SERVER_ERROR, 500, "Internal server error.")
+        }
+        // A proxy's answer: not JSON.
+        Trouble::Unavailable => {
+            (StatusCode::SERVICE_UNAVAILABLE, "<html>503 Service Unavailable</html>")
+                .into_response()
+        }
+        Trouble::Drop | Trouble::Hang | Trouble::LoseAnswer => {
+            unreachable!("these are not answered")
+        }
+    }
+}
+
+type Reset = (HeaderName, String);
+
+/// Unix seconds (section 14.5).
+fn reset_at(now_ms: i64) -> Reset {
+    (HeaderName::from_static("x-ratelimit-reset"), ((now_ms + SECOND_MS) / 1000 + 1).to_string())
+}
+
+/// A date, not seconds.
+fn tomorrow(now_ms: i64) -> Reset {
+    let date = jiff::Timestamp::from_millisecond((now_ms / DAY_MS + 1) * DAY_MS);
+    (header::RETRY_AFTER, date.unwrap_or_default().to_string())
+}
+
+fn rate_limited(kind: &'static str, (name, value): Reset) -> Response {
+    let message = "You have reached the maximum rate limit for this API.";
+    let mut response = ApiError::new(StatusCode::TOO_MANY_REQUESTS, 429, message).into_response();
+    let headers = response.headers_mut();
+    headers.insert("x-ratelimit-category", HeaderValue::from_static("Light"));
+    headers.insert("x-ratelimit-type", HeaderValue::from_static(kind));
+    headers.insert("x-ratelimit-limit", HeaderValue::from_static("80"));
+    headers.insert("x-ratelimit-remaining", HeaderValue::from_static("0"));
+    headers.insert(name, HeaderValue::try_from(value).expect("digits and dates are ASCII"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn troubles_come_in_their_order_and_only_to_their_kind_of_call() {
+        let troubles = Troubles::default();
+        troubles.plan(Call::Status, 2, Trouble::NotStarted);
+        troubles.plan(Call::Token, 1, Trouble::Drop);
+        troubles.plan(Call::Status, 1, Trouble::RateLimit);
+        assert_eq!(troubles.next(Call::User), None);
+        let next = || troubles.next(Call::Status);
+        assert_eq!(next(), Some(Trouble::NotStarted));
+        assert_eq!(next(), Some(Trouble::NotStarted));
+        assert_eq!(next(), Some(Trouble::RateLimit));
+        assert_eq!(next(), None);
+        assert_eq!(troubles.next(Call::Token), Some(Trouble::Drop));
+    }
+
+    #[test]
+    fn a_daily_limit_ends_at_midnight_as_a_date() {
+        let (_, date) = tomorrow(1_732_313_171_881);
+        assert_eq!(date, "2024-11-23T00:00:00Z");
+    }
+}
