@@ -1,7 +1,7 @@
 //! Zoom's side of RTMS, to develop and test against without a Zoom account.
 //!
-//! One port serves REST and the signaling and media WebSockets; a sender posts the webhooks; a script says
-//! what happens in the meetings. What it sends and what it checks is written from rtms-protocol.md, not from
+//! One port serves OAuth, REST, the signaling and media WebSockets and the simulator's own API; a sender posts
+//! the webhooks; a script says what happens in the meetings. What it sends and what it checks is written from rtms-protocol.md, not from
 //! the daemon: only the enumerations of `rtms::message` are shared.
 
 mod audio;

@@ -83,7 +83,8 @@ pub struct OAuthReport {
     pub replaced_authorizations: u64,
     /// Codes shown a second time.
     pub reused_codes: u64,
-    /// Refresh tokens shown after they were replaced. A client that stores what it is given has none.
+    /// Refresh tokens shown after they were replaced. A client that stores what it is given has none, unless
+    /// an answer was lost (`Trouble::LoseAnswer`).
     pub reused_refresh_tokens: u64,
     /// Refusals of the token endpoint, by `error`.
     pub refusals: BTreeMap<&'static str, u64>,

@@ -221,3 +221,26 @@ fn users_of(settings: &Settings) -> Vec<User> {
     }
     users
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::OAuthSettings;
+
+    #[test]
+    fn the_host_is_the_first_user_named_or_not() {
+        let ids = |settings: &Settings| -> Vec<String> {
+            users_of(settings).into_iter().map(|user| user.id).collect()
+        };
+        assert_eq!(ids(&Settings::default()), ["u-ana", "u-bo", "u-chidi"]);
+        let of = |users: [&str; 2]| Settings {
+            oauth: OAuthSettings {
+                users: users.map(|id| User::new(id, "Name")).to_vec(),
+                ..OAuthSettings::default()
+            },
+            ..Settings::default()
+        };
+        assert_eq!(ids(&of(["u-bo", "u-ana"])), ["u-ana", "u-bo"]);
+        assert_eq!(ids(&of(["u-bo", "u-eve"])), ["u-ana", "u-bo", "u-eve"]);
+    }
+}

@@ -132,6 +132,7 @@ impl Book {
         verifier: Option<&str>,
         now_ms: i64,
     ) -> Result<Tokens, TokenError> {
+        self.make_room(now_ms)?;
         let known = self.codes.get_mut(code).ok_or(TokenError::CODE)?;
         if known.expires_ms <= now_ms {
             return Err(TokenError::CODE);
@@ -153,13 +154,13 @@ impl Book {
         if self.revoke_user(&consented.user_id) {
             self.report.replaced_authorizations += 1;
         }
-        let tokens = self.issue(Owner::User(consented.user_id), now_ms)?;
         self.report.exchanges += 1;
-        Ok(tokens)
+        Ok(self.issue(Owner::User(consented.user_id), now_ms))
     }
 
     /// The refresh token is replaced; the old one is dead.
     pub fn refresh(&mut self, token: &str, now_ms: i64) -> Result<Tokens, TokenError> {
+        self.make_room(now_ms)?;
         let known = self.refresh.get_mut(token).ok_or(TokenError::TOKEN)?;
         match known.state {
             RefreshState::Used => {
@@ -171,22 +172,25 @@ impl Book {
             RefreshState::Live => known.state = RefreshState::Used,
         }
         let user_id = known.user_id.clone();
-        let tokens = self.issue(Owner::User(user_id), now_ms)?;
         self.report.refreshes += 1;
-        Ok(tokens)
+        Ok(self.issue(Owner::User(user_id), now_ms))
     }
 
     /// A token without a person: server-to-server, or of the app itself.
     pub fn machine_token(&mut self, owner: Owner, now_ms: i64) -> Result<Tokens, TokenError> {
-        let tokens = self.issue(owner, now_ms)?;
+        self.make_room(now_ms)?;
         self.report.machine_tokens += 1;
-        Ok(tokens)
+        Ok(self.issue(owner, now_ms))
     }
 
-    fn issue(&mut self, owner: Owner, now_ms: i64) -> Result<Tokens, TokenError> {
+    /// Before anything is changed: a request that is refused for want of room uses nothing up.
+    fn make_room(&mut self, now_ms: i64) -> Result<(), TokenError> {
         self.access.retain(|_, access| access.expires_ms > now_ms);
         self.refresh.retain(|_, refresh| refresh.expires_ms > now_ms);
-        has_room(self.access.len().max(self.refresh.len()))?;
+        has_room(self.access.len().max(self.refresh.len()))
+    }
+
+    fn issue(&mut self, owner: Owner, now_ms: i64) -> Tokens {
         let (access_token, scope) = (self.token(), self.scope(&owner));
         let life = self.settings.access_token_life;
         let refresh_token = match &owner {
@@ -195,7 +199,7 @@ impl Book {
         };
         let access = Access { owner, scope: scope.clone(), expires_ms: now_ms + millis(life) };
         self.access.insert(access_token.clone(), access);
-        Ok(Tokens { access_token, refresh_token, expires_in: life.as_secs(), scope })
+        Tokens { access_token, refresh_token, expires_in: life.as_secs(), scope }
     }
 
     fn refresh_token(&mut self, user_id: String, now_ms: i64) -> String {

@@ -17,6 +17,7 @@ pub struct File {
     pub people: Vec<PersonItem>,
     pub timeline: Vec<Item>,
     pub end: Option<EndItem>,
+    /// On from before the stream is announced; the `quirk` fault changes them later.
     #[serde(default)]
     pub quirks: Vec<Quirk>,
 }
@@ -31,6 +32,7 @@ pub struct PersonItem {
     pub key: String,
     pub user_id: u32,
     pub name: String,
+    /// Makes the person a Zoom user who can install the app; the host is one of them in any case.
     pub zoom_user_id: Option<String>,
 }
 

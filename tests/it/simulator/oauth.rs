@@ -2,7 +2,7 @@
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use reqwest::header::{CONTENT_SECURITY_POLICY, LOCATION};
-use rtmsd::simulator::{Consent, OAuthSettings, Settings, Simulator, Start, start};
+use rtmsd::simulator::{Call, Consent, OAuthSettings, Settings, Simulator, Start, Trouble, start};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use url::Url;
@@ -260,4 +260,36 @@ async fn a_stream_is_started_with_a_users_token_on_behalf_of_that_user() {
     let started = endpoint.next("meeting.rtms_started").await.body["payload"].take();
     assert_eq!(started["operator_id"], "u-bo");
     assert_eq!(started["is_original_host"], false);
+}
+
+#[tokio::test]
+async fn a_token_without_the_scope_is_answered_4711_and_starts_nothing() {
+    let scopes = vec!["user:read:user".to_owned()];
+    let zoom = zoom(OAuthSettings { scopes, ..allowing() }).await;
+    let token = exchange(&zoom, &code_of(&zoom).await).await.1["access_token"].take();
+    let url = format!("{}/v2/live_meetings/91234567890/rtms_app/status", zoom.base_url());
+    let request = http().patch(url).bearer_auth(token.as_str().unwrap());
+    let response = request.json(&json!({"action": "start"})).send().await.unwrap();
+    assert_eq!(response.status(), 400);
+    assert_eq!(response.json::<Value>().await.unwrap()["code"], 4711);
+    assert!(zoom.report().streams.is_empty());
+}
+
+#[tokio::test]
+async fn a_refresh_whose_answer_is_lost_strands_its_user() {
+    let zoom = zoom(allowing()).await;
+    let tokens = exchange(&zoom, &code_of(&zoom).await).await.1;
+    zoom.fail_calls(Call::Token, 1, Trouble::LoseAnswer);
+    let basic = BASE64_STANDARD.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"));
+    let token = tokens["refresh_token"].as_str().unwrap();
+    let lost = http()
+        .post(zoom.token_url())
+        .header("authorization", format!("Basic {basic}"))
+        .body(format!("grant_type=refresh_token&refresh_token={token}"))
+        .send()
+        .await;
+    assert!(lost.is_err());
+    let (status, body) = refresh(&zoom, &tokens["refresh_token"]).await;
+    assert_eq!((status, &body["reason"]), (400, &json!("Invalid Token!")));
+    assert_eq!(zoom.report().oauth.refreshes, 1);
 }

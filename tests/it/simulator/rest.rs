@@ -230,3 +230,18 @@ async fn a_body_that_is_too_long_is_refused() {
     let request = http().patch(url).bearer_auth(TOKEN).body("x".repeat(100_000));
     assert_eq!(request.send().await.unwrap().status(), 413);
 }
+
+#[tokio::test]
+async fn success_may_be_202_and_its_body_is_empty() {
+    let mut endpoint = Endpoint::good().await;
+    let access_token = Some(Secret::new(TOKEN.to_owned()));
+    let zoom = simulate(
+        Settings { start: Start::Rest, access_token, rest_success: 202, ..settings() },
+        &endpoint,
+    )
+    .await;
+    endpoint.next("meeting.started").await;
+    let response = call(&zoom).await.unwrap();
+    assert_eq!(response.status(), 202);
+    assert_eq!(response.text().await.unwrap(), "");
+}
