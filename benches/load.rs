@@ -101,6 +101,7 @@ fn start_daemon(args: &Args, folder: &Path, tls_dir: &Path, port: u16) -> Child 
         .env("ZOOM_CLIENT_SECRET", "bench-secret")
         .env("ZOOM_SECRET_TOKEN", "bench-token")
         .env("API_TOKENS", format!("bench:{API_TOKEN}"))
+        .env("TOKEN_ENCRYPTION_KEYS", "00".repeat(32))
         .env("PORT", port.to_string())
         .env("DATA_DIR", folder.join("data"))
         .env("MEDIA_TYPES", "audio,transcript")
