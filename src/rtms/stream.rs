@@ -11,7 +11,7 @@ mod signaling;
 mod verdict;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 
@@ -26,6 +26,8 @@ use super::message::{FrameInfo, Medium, Message, Outgoing, parse};
 use super::params::Effective;
 use crate::model::{EntryBody, Outcome, StreamStatus};
 
+/// How long the end that Zoom announced may take to come before a link that closed is dialled again.
+const TERMINATING_PAUSE: Duration = Duration::from_secs(2);
 /// How many numbers of unknown messages are told apart.
 const MAX_UNKNOWN: usize = 64;
 
@@ -95,6 +97,8 @@ pub struct Stream<T> {
     /// We asked for its end: nothing revives it.
     is_unwanted: bool,
     paused: bool,
+    /// Zoom said that the end is near (state 3): what closes now is no loss.
+    is_terminating: bool,
     was_live: bool,
     /// Zoom reported a media link as lost, and none of our sockets shows it yet: when to act on it.
     media_report_due: Option<Instant>,
@@ -143,6 +147,7 @@ impl<T: AsRef<str>> Stream<T> {
             phase: Phase::Running,
             is_unwanted: false,
             paused: false,
+            is_terminating: false,
             was_live: false,
             media_report_due: None,
             gone_at: None,
@@ -275,14 +280,19 @@ impl<T: AsRef<str>> Stream<T> {
         if !self.is_running() {
             return self.lost_while_ending(id);
         }
-        if is_news {
+        if is_news && !self.is_terminating {
             self.note_link_down(id, &loss);
         }
         if id == LinkId::Signaling {
             self.lose_media_with_signaling();
         }
         let link = find(&mut self.signaling, &mut self.media, id);
-        if link.map(|link| link.lost(now, &loss, &mut self.rng)) == Some(Due::WindowExpired) {
+        let Some(link) = link else { return };
+        let due = link.lost(now, &loss, &mut self.rng);
+        if self.is_terminating {
+            link.postpone(now + TERMINATING_PAUSE, is_news.then(|| loss.clone()));
+        }
+        if due == Due::WindowExpired {
             self.window_expired(id, &loss);
         }
     }
@@ -307,6 +317,7 @@ impl<T: AsRef<str>> Stream<T> {
             return;
         }
         self.phase = Phase::Running;
+        self.is_terminating = false;
         self.note(None, EntryBody::Moved {});
         self.hang_up_media(HangUp::Silently);
         if self.signaling.has_socket() {
@@ -330,10 +341,17 @@ impl<T: AsRef<str>> Stream<T> {
 
     fn redial(&mut self, now: Instant, id: LinkId) {
         let Some(endpoint) = self.endpoint_of(id) else { return };
+        self.tell_untold(id);
         if let Some(link) = find(&mut self.signaling, &mut self.media, id) {
             link.redial(now, &self.setup.timings);
         }
         self.outputs.push_back(Output::Dial(id, endpoint));
+    }
+
+    pub(super) fn tell_untold(&mut self, id: LinkId) {
+        if let Some(loss) = self.link_mut(id).and_then(Link::take_untold) {
+            self.note_link_down(id, &loss);
+        }
     }
 
     fn endpoint_of(&self, id: LinkId) -> Option<Endpoint> {

@@ -87,6 +87,8 @@ pub(super) struct Link {
     window_ends_at: Option<Instant>,
     window: Duration,
     backoff: Backoff,
+    /// A loss that is told only if the link turns out to be wanted still.
+    untold: Option<Loss>,
 }
 
 /// Each state owns its one instant.
@@ -127,6 +129,7 @@ impl Link {
             window_ends_at: Some(now + window),
             window,
             backoff: Backoff::default(),
+            untold: None,
         }
     }
 
@@ -199,6 +202,18 @@ impl Link {
         }
         self.state = State::Waiting { redial_at: now + wait.min(left / 2) };
         Due::Nothing
+    }
+
+    /// The loss may be the end itself: the next dial comes not before `until`, and the loss is told then.
+    pub fn postpone(&mut self, until: Instant, untold: Option<Loss>) {
+        if let State::Waiting { redial_at } = &mut self.state {
+            *redial_at = until.max(*redial_at);
+            self.untold = untold;
+        }
+    }
+
+    pub fn take_untold(&mut self) -> Option<Loss> {
+        self.untold.take()
     }
 
     pub fn redial(&mut self, now: Instant, timings: &Timings) {

@@ -103,8 +103,11 @@ impl<T: AsRef<str>> Stream<T> {
         let name = stream_state::name(state).into();
         self.note(at_ms, EntryBody::StreamState { state: name, reason });
         match state {
-            stream_state::ACTIVE | stream_state::RESUMED => self.paused = false,
+            stream_state::ACTIVE | stream_state::RESUMED => {
+                (self.paused, self.is_terminating) = (false, false);
+            }
             stream_state::PAUSED => self.paused = true,
+            stream_state::TERMINATING => self.is_terminating = true,
             stream_state::TERMINATED => self.ended_by_zoom(now, reason),
             stream_state::INTERRUPTED => match reason {
                 Some(
@@ -201,6 +204,9 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     pub(super) fn lose_media_with_signaling(&mut self) {
+        for id in self.link_ids() {
+            self.tell_untold(id);
+        }
         let live = self.media.iter().filter(|media| media.link.is_live());
         let live: Vec<LinkId> = live.map(|media| LinkId::Media(media.lane)).collect();
         for id in live {

@@ -275,3 +275,16 @@ fn nothing_comes_after_the_end() {
     assert!(driver.said().is_empty());
     assert_eq!(driver.stream.deadline(), None);
 }
+
+#[test]
+fn a_link_that_closes_after_state_3_is_no_loss_and_waits_for_the_end() {
+    let mut driver = Driver::stable(&[Medium::Audio]);
+    driver.hear(SIGNALING, r#"{"msg_type":8,"state":3,"timestamp":1732313271881}"#);
+    driver.forget();
+    driver.lose(AUDIO);
+    driver.pass(Duration::from_millis(1999));
+    assert!(driver.said().is_empty(), "{:?}", driver.said());
+    driver.pass(Duration::from_millis(1));
+    let told = ["audio is down", "dial audio at audio.zoom.us"];
+    assert_eq!(driver.said(), told, "the end did not come");
+}
