@@ -7,6 +7,7 @@ mod database;
 mod deliveries;
 mod entries;
 mod error;
+mod group;
 mod idempotency;
 mod installations;
 mod leases;
@@ -19,6 +20,7 @@ pub mod sql;
 mod streams;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally};
 use crate::secret::Secret;
@@ -26,6 +28,7 @@ pub use actions::{Begin, Begun, DeliveryBrief};
 pub use audit::Audited;
 use database::{Database, binds};
 pub use error::StoreError;
+use group::Group;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{Deleted, GrantedTo, SealedTokens, StoredGrant};
 pub use sessions::Made;
@@ -84,18 +87,20 @@ pub struct SessionPage {
 #[derive(Clone)]
 pub struct Store {
     database: Database,
+    group: Arc<Group>,
 }
 
 impl Store {
     /// Connects, brings the schema up to date under a lock, refuses a schema newer than this binary.
     pub async fn open(location: &Location) -> Result<Self, StoreError> {
-        Ok(Self { database: Database::open(location).await? })
+        Ok(Self { database: Database::open(location).await?, group: Arc::default() })
     }
 
     /// Connects beside a daemon that may be running, to work on single rows: takes no lock and no lease, and leaves the
     /// schema as it is. An older schema is refused.
     pub async fn open_beside(location: &Location) -> Result<Self, StoreError> {
-        let store = Self { database: Database::open_beside(location).await? };
+        let database = Database::open_beside(location).await?;
+        let store = Self { database, group: Arc::default() };
         store.ping().await?;
         Ok(store)
     }

@@ -20,6 +20,8 @@ use crate::store::{Claim, Store, StoreError};
 const COMMANDS_QUEUE: usize = 16;
 /// How many streams are taken up in one transaction.
 const ORPHANS_AT_ONCE: u32 = 200;
+/// How many changed streams are looked at together.
+const CHANGES_AT_ONCE: usize = 64;
 
 /// Owns every stream's task.
 pub struct Supervisor {
@@ -72,43 +74,49 @@ impl Supervisor {
     pub async fn run(mut self) {
         let mut look = interval(self.settings.leases.look_every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let stop = self.stop.clone();
+        let (stop, mut changed) = (self.stop.clone(), Vec::new());
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
                     self.ended(ended).await;
                 }
-                Some(stream_id) = self.changes.recv() => self.look_at(&stream_id).await,
+                1.. = self.changes.recv_many(&mut changed, CHANGES_AT_ONCE) => {
+                    self.look_at(std::mem::take(&mut changed)).await;
+                }
                 _ = look.tick() => self.look_at_all().await,
             }
         }
         self.shut_down().await;
     }
 
-    /// One stream's row has changed.
-    async fn look_at(&mut self, stream_id: &StreamId) {
-        let looked = match self.running.contains_key(stream_id) {
-            true => self.store.stream(stream_id).await.map(|record| {
-                if let Some(record) = record {
-                    self.tell(&record);
-                }
-            }),
-            false => self.claim(stream_id).await,
-        };
+    /// These streams' rows have changed.
+    async fn look_at(&mut self, streams: Vec<StreamId>) {
+        let (running, others): (Vec<_>, Vec<_>) =
+            streams.into_iter().partition(|stream| self.running.contains_key(stream));
+        let mut looked = self.claim(&others).await;
+        for stream_id in running {
+            match self.store.stream(&stream_id).await {
+                Ok(Some(record)) => self.tell(&record),
+                Ok(None) => {}
+                Err(error) => looked = Err(error),
+            }
+        }
         self.note_answer(looked);
     }
 
-    async fn claim(&mut self, stream_id: &StreamId) -> Result<(), StoreError> {
-        if self.running.len() >= self.settings.max_streams {
-            tracing::warn!(%stream_id, limit = self.settings.max_streams, "no room for a stream");
+    async fn claim(&mut self, streams: &[StreamId]) -> Result<(), StoreError> {
+        let room = self.settings.max_streams.saturating_sub(self.running.len());
+        if streams.len() > room {
+            tracing::warn!(limit = self.settings.max_streams, "no room for every stream");
+        }
+        let streams = &streams[..streams.len().min(room)];
+        if streams.is_empty() {
             return Ok(());
         }
         let (node, lease_ms) = (self.settings.node, self.lease_ms());
-        let claim = self.store.claim_stream(node, stream_id, clock::now_ms(), lease_ms).await?;
-        if let Some(claim) = claim {
-            self.start(claim);
-        }
+        let claims = self.store.claim_streams(node, streams, clock::now_ms(), lease_ms).await?;
+        claims.into_iter().for_each(|claim| self.start(claim));
         Ok(())
     }
 
@@ -121,13 +129,15 @@ impl Supervisor {
     async fn try_look_at_all(&mut self) -> Result<(), StoreError> {
         let (node, lease_ms) = (self.settings.node, self.lease_ms());
         let ours = self.store.renew_leases(node, clock::now_ms(), lease_ms).await?;
+        let mut unclaimed = Vec::new();
         for record in &ours {
             match self.running.contains_key(&record.stream_id) {
                 true => self.tell(record),
                 // Claimed, and the answer was lost: ours, and nobody runs it.
-                false => self.claim(&record.stream_id).await?,
+                false => unclaimed.push(record.stream_id.clone()),
             }
         }
+        self.claim(&unclaimed).await?;
         self.leave_what_is_not_ours(&ours);
         if self.patient_until.is_none_or(|until| Instant::now() >= until) {
             self.claim_orphans().await?;
@@ -253,7 +263,7 @@ impl Supervisor {
         self.running.remove(&stream_id);
         if ended.is_ok() {
             // It may have been announced again while it ended.
-            return self.look_at(&stream_id).await;
+            return self.look_at(vec![stream_id]).await;
         }
         tracing::error!(%stream_id, "a stream's task panicked; the stream is given up");
         match self.store.stream(&stream_id).await {

@@ -16,18 +16,6 @@ const PRUNE_ROWS: u32 = 500;
 const SIGNALING_WINDOW_MS: i64 = 60_000;
 
 impl Store {
-    /// Records a delivery and its effect on sessions and streams in one transaction.
-    pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let done = record(&mut tx.connection(), delivery).await?;
-                tx.commit().await?;
-                Ok(done)
-            })
-            .await
-    }
-
     /// Forgets deliveries received before `before_ms`. Returns how many. After an error some of
     /// them are forgotten, and the next call goes on.
     pub async fn prune_deliveries(&self, before_ms: i64) -> Result<u64, StoreError> {
@@ -43,7 +31,11 @@ impl Store {
     }
 }
 
-async fn record(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<Recorded, StoreError> {
+/// Records one delivery, with its effect.
+pub(super) async fn record(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+) -> Result<Recorded, StoreError> {
     if !insert_delivery(tx, delivery).await? {
         return Ok(Recorded::Repeat);
     }

@@ -7,23 +7,26 @@ use super::{Claim, Store, StoreError, sql};
 use crate::model::{NodeId, StreamId, StreamRecord};
 
 impl Store {
-    /// Leases one stream for `node`: none when it is unknown, ended, or another node's lease is
-    /// still good. A stream that Zoom has stopped can be claimed: somebody has to finish it.
-    pub async fn claim_stream(
+    /// Leases those of `streams` for `node` that are known, have not ended, and of which no other node has
+    /// a good lease. A stream that Zoom has stopped can be claimed: somebody has to finish it.
+    pub async fn claim_streams(
         &self,
         node: NodeId,
-        stream: &StreamId,
+        streams: &[StreamId],
         now_ms: i64,
         lease_ms: i64,
-    ) -> Result<Option<Claim>, StoreError> {
-        let until_ms = now_ms.saturating_add(lease_ms);
-        let values = binds![stream.as_str(), node.to_string(), until_ms, now_ms];
+    ) -> Result<Vec<Claim>, StoreError> {
+        let (node, until_ms) = (node.to_string(), now_ms.saturating_add(lease_ms));
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                let done = claim_one(&mut tx.connection(), stream, values).await?;
+                let mut claims = Vec::with_capacity(streams.len());
+                for stream in streams {
+                    let values = binds![stream.as_str(), node.as_str(), until_ms, now_ms];
+                    claims.extend(claim_one(&mut tx.connection(), stream, values).await?);
+                }
                 tx.commit().await?;
-                Ok(done)
+                Ok(claims)
             })
             .await
     }

@@ -299,3 +299,41 @@ async fn pruned_deliveries_are_forgotten_and_younger_ones_are_not() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn deliveries_that_come_together_are_each_recorded_and_answered_for_themselves() {
+    on_both(async |test| {
+        let store = &test.store;
+        let names: Vec<String> = (0..150).map(|n| format!("s{n}")).collect();
+        // Every third twice: the copy is a repeat whoever is recorded first.
+        let copies = names.iter().step_by(3);
+        let all = names
+            .iter()
+            .chain(copies)
+            .map(|name| record(store, started(name, 1, "wss://a.zoom.us")));
+        let answers = futures_util::future::join_all(all).await;
+        let changed = |name: &&String| answers.contains(&Recorded::Changed(stream_id(name)));
+        assert_eq!(names.iter().filter(changed).count(), 150);
+        assert_eq!(answers.iter().filter(|answer| **answer == Recorded::Repeat).count(), 50);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_takes_no_other_delivery_along() {
+    on_both(async |test| {
+        let store = &test.store;
+        let leaves = record(store, started("left", 1, "wss://a.zoom.us"));
+        let stays = record(store, started("stays", 1, "wss://a.zoom.us"));
+        let (left, stayed) =
+            tokio::join!(tokio::time::timeout(std::time::Duration::from_millis(1), leaves), stays);
+        assert_eq!(stayed, Recorded::Changed(stream_id("stays")));
+        // Recorded or not, it can be delivered again.
+        let again = record(store, started("left", 1, "wss://a.zoom.us")).await;
+        assert!(
+            left.is_ok()
+                || [Recorded::Changed(stream_id("left")), Recorded::Repeat].contains(&again)
+        );
+    })
+    .await;
+}

@@ -14,13 +14,13 @@ async fn a_claimed_stream_is_not_given_to_another_node_until_its_lease_runs_out(
         let store = &test.store;
         announce(store, "s").await;
         let s = stream_id("s");
-        let claim = store.claim_stream(node(1), &s, 1_000, 500).await.unwrap().unwrap();
+        let claim = claim_stream(store, node(1), &s, 1_000, 500).await.unwrap().unwrap();
         assert_eq!((claim.stream, claim.last_seq), (read(store, "s").await, 0));
-        assert_eq!(store.claim_stream(node(2), &s, 1_499, 500).await.unwrap(), None);
-        assert!(store.claim_stream(node(1), &s, 1_400, 500).await.unwrap().is_some());
-        assert_eq!(store.claim_stream(node(2), &s, 1_899, 500).await.unwrap(), None);
-        assert!(store.claim_stream(node(2), &s, 1_900, 500).await.unwrap().is_some());
-        assert_eq!(store.claim_stream(node(1), &s, 1_901, 500).await.unwrap(), None);
+        assert_eq!(claim_stream(store, node(2), &s, 1_499, 500).await.unwrap(), None);
+        assert!(claim_stream(store, node(1), &s, 1_400, 500).await.unwrap().is_some());
+        assert_eq!(claim_stream(store, node(2), &s, 1_899, 500).await.unwrap(), None);
+        assert!(claim_stream(store, node(2), &s, 1_900, 500).await.unwrap().is_some());
+        assert_eq!(claim_stream(store, node(1), &s, 1_901, 500).await.unwrap(), None);
     })
     .await;
 }
@@ -29,10 +29,10 @@ async fn a_claimed_stream_is_not_given_to_another_node_until_its_lease_runs_out(
 async fn an_unknown_or_ended_stream_cannot_be_claimed() {
     on_both(async |test| {
         let store = &test.store;
-        assert_eq!(store.claim_stream(node(1), &stream_id("x"), 1, 500).await.unwrap(), None);
+        assert_eq!(claim_stream(store, node(1), &stream_id("x"), 1, 500).await.unwrap(), None);
         announce(store, "s").await;
         store.finish_stream(&stream_id("s"), 1, Outcome::Gone, None, 2).await.unwrap();
-        assert_eq!(store.claim_stream(node(1), &stream_id("s"), 3, 500).await.unwrap(), None);
+        assert_eq!(claim_stream(store, node(1), &stream_id("s"), 3, 500).await.unwrap(), None);
         assert_eq!(store.claim_orphans(node(1), 3, 500, 10).await.unwrap(), []);
     })
     .await;
@@ -60,8 +60,8 @@ async fn orphans_are_the_streams_without_a_good_lease() {
         for name in ["a", "b", "c", "d"] {
             announce(store, name).await;
         }
-        store.claim_stream(node(1), &stream_id("a"), 1_000, 500).await.unwrap().unwrap();
-        store.claim_stream(node(1), &stream_id("b"), 1_000, 100).await.unwrap().unwrap();
+        claim_stream(store, node(1), &stream_id("a"), 1_000, 500).await.unwrap().unwrap();
+        claim_stream(store, node(1), &stream_id("b"), 1_000, 100).await.unwrap().unwrap();
         assert_eq!(names(&store.claim_orphans(node(2), 1_200, 500, 2).await.unwrap()), ["b", "c"]);
         assert_eq!(names(&store.claim_orphans(node(2), 1_200, 500, 9).await.unwrap()), ["d"]);
         assert_eq!(names(&store.claim_orphans(node(2), 1_200, 500, 9).await.unwrap()), [""; 0]);
@@ -81,13 +81,13 @@ async fn renewing_prolongs_and_tells_what_has_changed() {
         let store = &test.store;
         announce(store, "s").await;
         announce(store, "of_nobody").await;
-        store.claim_stream(node(1), &stream_id("s"), 1_000, 500).await.unwrap().unwrap();
+        claim_stream(store, node(1), &stream_id("s"), 1_000, 500).await.unwrap().unwrap();
         record(store, started("s", 2, OTHER_URL)).await;
         let streams = store.renew_leases(node(1), 1_400, 500).await.unwrap();
         assert_eq!(streams, [read(store, "s").await]);
         assert_eq!(streams[0].generation, 2);
-        assert_eq!(store.claim_stream(node(2), &stream_id("s"), 1_800, 500).await.unwrap(), None);
-        store.claim_stream(node(2), &stream_id("s"), 1_900, 500).await.unwrap().unwrap();
+        assert_eq!(claim_stream(store, node(2), &stream_id("s"), 1_800, 500).await.unwrap(), None);
+        claim_stream(store, node(2), &stream_id("s"), 1_900, 500).await.unwrap().unwrap();
         assert_eq!(store.renew_leases(node(1), 1_901, 500).await.unwrap(), []);
     })
     .await;
@@ -112,7 +112,7 @@ async fn a_revived_stream_has_no_owner() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
-        store.claim_stream(node(1), &stream_id("s"), 1_000, 60_000).await.unwrap().unwrap();
+        claim_stream(store, node(1), &stream_id("s"), 1_000, 60_000).await.unwrap().unwrap();
         store.finish_stream(&stream_id("s"), 1, Outcome::Gone, None, 1_001).await.unwrap();
         record(store, started("s", 2, OTHER_URL)).await;
         assert_eq!(store.claim_orphans(node(2), 1_002, 60_000, 9).await.unwrap().len(), 1);
@@ -133,7 +133,7 @@ async fn nodes_that_claim_at_the_same_time_never_both_win() {
             let store = test.store.clone();
             tasks.spawn(async move {
                 let first = stream_id("s00");
-                let one = store.claim_stream(node(n), &first, 1_000, 500);
+                let one = claim_stream(&store, node(n), &first, 1_000, 500);
                 let some = store.claim_orphans(node(n), 1_000, 500, 7);
                 let (one, some) = tokio::join!(one, some);
                 let mut won = names(&some.unwrap());
@@ -158,7 +158,7 @@ async fn nodes_that_claim_at_the_same_time_never_both_win() {
 async fn a_new_process_on_the_same_sqlite_file_finds_every_stream_free() {
     let test = TestStore::sqlite().await;
     announce(&test.store, "s").await;
-    test.store.claim_stream(node(1), &stream_id("s"), 1_000, 60_000).await.unwrap().unwrap();
+    claim_stream(&test.store, node(1), &stream_id("s"), 1_000, 60_000).await.unwrap().unwrap();
     let store = test.reopened().await;
     assert_eq!(store.claim_orphans(node(2), 1_001, 60_000, 9).await.unwrap().len(), 1);
 }
@@ -167,7 +167,7 @@ async fn a_new_process_on_the_same_sqlite_file_finds_every_stream_free() {
 async fn another_process_on_the_same_postgres_respects_leases() {
     let test = TestStore::postgres().await;
     announce(&test.store, "s").await;
-    test.store.claim_stream(node(1), &stream_id("s"), 1_000, 60_000).await.unwrap().unwrap();
+    claim_stream(&test.store, node(1), &stream_id("s"), 1_000, 60_000).await.unwrap().unwrap();
     let store = test.reopened().await;
     assert_eq!(store.claim_orphans(node(2), 1_001, 60_000, 9).await.unwrap(), []);
 }

@@ -217,7 +217,7 @@ async fn every_verb_can_be_awaited_in_a_task() {
     is_send(store.ping());
     is_send(store.record_delivery(&other(1)));
     is_send(store.prune_deliveries(1));
-    is_send(store.claim_stream(node, &s, 1, 1));
+    is_send(store.claim_streams(node, std::slice::from_ref(&s), 1, 1));
     is_send(store.claim_orphans(node, 1, 1, 1));
     is_send(store.renew_leases(node, 1, 1));
     is_send(store.release_leases(node));

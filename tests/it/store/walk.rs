@@ -48,7 +48,7 @@ async fn step(store: &Store, rng: &mut StdRng, now_ms: i64) -> String {
             told(ended.unwrap().map(|entry| (entry.seq, entry.body)))
         }
         9 => {
-            let claim = store.claim_stream(node, &stream, now_ms, 5).await.unwrap();
+            let claim = claim_stream(store, node, &stream, now_ms, 5).await.unwrap();
             told(claim.map(|claim| without_id(claim.stream)))
         }
         _ => told(store.release_leases(node).await.unwrap()),

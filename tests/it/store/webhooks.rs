@@ -1,10 +1,10 @@
 //! Deliveries as the webhook handler would make them.
 
 use rtmsd::model::{
-    Announcement, Delivery, IdKey, Instance, Product, SessionId, StreamId, StreamInterrupted,
-    StreamRecord, StreamStarted, StreamStopped,
+    Announcement, Delivery, IdKey, Instance, NodeId, Product, SessionId, StreamId,
+    StreamInterrupted, StreamRecord, StreamStarted, StreamStopped,
 };
-use rtmsd::store::{Recorded, Store};
+use rtmsd::store::{Claim, Recorded, Store, StoreError};
 use sha2::{Digest, Sha256};
 
 pub const URL: &str = "wss://rtms-sjc1.zoom.us:443";
@@ -78,4 +78,16 @@ pub async fn read(store: &Store, stream: &str) -> StreamRecord {
 pub async fn announce(store: &Store, stream: &str) -> SessionId {
     assert_eq!(record(store, started(stream, 1, URL)).await, changed(stream));
     read(store, stream).await.session_id
+}
+
+/// One stream's claim, if it was to be had.
+pub async fn claim_stream(
+    store: &Store,
+    node: NodeId,
+    stream: &StreamId,
+    now_ms: i64,
+    lease_ms: i64,
+) -> Result<Option<Claim>, StoreError> {
+    let streams = std::slice::from_ref(stream);
+    Ok(store.claim_streams(node, streams, now_ms, lease_ms).await?.pop())
 }

@@ -1,0 +1,106 @@
+//! Deliveries that come together are committed together: a commit costs a flush of the disk, however much is in
+//! it, and a burst of starts is when Zoom waits for us.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::sync::{Mutex as Turn, oneshot};
+
+use super::deliveries::record;
+use super::{Recorded, Store, StoreError};
+use crate::model::Delivery;
+
+/// The most deliveries in one transaction.
+const MAX_GROUP: usize = 64;
+
+/// Those who wait for their delivery to be recorded. Bounded by the HTTP connections that may be open.
+#[derive(Default)]
+pub(super) struct Group {
+    waiting: Mutex<VecDeque<Waiting>>,
+    /// Whose turn it is to record what has gathered; first come, first served.
+    turn: Arc<Turn<()>>,
+}
+
+struct Waiting {
+    delivery: Delivery,
+    answer: oneshot::Sender<Result<Recorded, StoreError>>,
+}
+
+impl Store {
+    /// Records a delivery and its effect on sessions and streams in one transaction, together with those that came
+    /// while the one before was being committed.
+    pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
+        let (answer, mut recorded) = oneshot::channel();
+        self.group.lock().push_back(Waiting { delivery: delivery.clone(), answer });
+        loop {
+            let turn = Arc::clone(&self.group.turn).lock_owned().await;
+            match recorded.try_recv() {
+                Ok(answer) => return answer,
+                Err(TryRecvError::Closed) => return Err(StoreError::timed_out()),
+                Err(TryRecvError::Empty) => {}
+            }
+            let (store, group) = (self.clone(), self.group.take());
+            // In a task of its own: a caller who leaves must not take the others' deliveries along.
+            let recording = tokio::spawn(async move {
+                store.record_group(group).await;
+                drop(turn);
+            });
+            // After a panic the answers are gone, and everybody is told to come again.
+            let _ = recording.await;
+        }
+    }
+
+    /// One delivery that the store refuses must not cost the others. Where the store is away, nobody is answered.
+    async fn record_group(&self, group: Vec<Waiting>) {
+        match self.record_all(&group).await {
+            Ok(recorded) => {
+                for (waiting, recorded) in group.into_iter().zip(recorded) {
+                    // A caller who stopped waiting was told to come again, and will find a repeat.
+                    let _ = waiting.answer.send(Ok(recorded));
+                }
+            }
+            Err(StoreError::Unavailable(error)) if group.len() > 1 => {
+                tracing::warn!(%error, deliveries = group.len(), "deliveries cannot be recorded");
+            }
+            Err(_) if group.len() > 1 => {
+                for waiting in group {
+                    Box::pin(self.record_group(vec![waiting])).await;
+                }
+            }
+            Err(error) => {
+                if let Some(waiting) = group.into_iter().next() {
+                    let _ = waiting.answer.send(Err(error));
+                }
+            }
+        }
+    }
+
+    async fn record_all(&self, group: &[Waiting]) -> Result<Vec<Recorded>, StoreError> {
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let mut recorded = Vec::with_capacity(group.len());
+                for waiting in group {
+                    recorded.push(record(&mut tx.connection(), &waiting.delivery).await?);
+                }
+                tx.commit().await?;
+                Ok(recorded)
+            })
+            .await
+    }
+}
+
+impl Group {
+    /// What has gathered, without those who stopped waiting.
+    fn take(&self) -> Vec<Waiting> {
+        let mut waiting = self.lock();
+        waiting.retain(|waiting| !waiting.answer.is_closed());
+        let count = waiting.len().min(MAX_GROUP);
+        waiting.drain(..count).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
+        self.waiting.lock().expect("nothing panics while holding those who wait")
+    }
+}
