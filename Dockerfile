@@ -4,6 +4,8 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock askama.toml ./
 COPY src src
 COPY migrations migrations
+# Named in Cargo.toml, not built.
+COPY benches benches
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
     cargo build --release --locked && cp target/release/rtmsd /rtmsd
 
