@@ -13,6 +13,8 @@ use crate::store::{Store, StoreError, StreamUpdate};
 
 /// The most entries in one transaction.
 const MAX_BATCH: usize = 1000;
+/// The most streams whose figures are written in one transaction: it must end inside the store's own limit.
+const MAX_UPDATES: usize = 100;
 /// The waits between tries while the store is away.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
@@ -191,12 +193,11 @@ impl Writer {
     }
 
     async fn update(&self, updates: Vec<(StreamId, StreamUpdate)>) {
-        if updates.is_empty() {
-            return;
-        }
-        let update = || self.store.update_streams(&updates, clock::now_ms());
-        if let Err(error) = until_answered(update).await {
-            tracing::error!(%error, streams = updates.len(), "figures of streams are not stored");
+        for updates in updates.chunks(MAX_UPDATES) {
+            let update = || self.store.update_streams(updates, clock::now_ms());
+            if let Err(error) = until_answered(update).await {
+                tracing::error!(%error, streams = updates.len(), "figures of streams are not stored");
+            }
         }
     }
 }
