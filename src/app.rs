@@ -27,6 +27,7 @@ use crate::zoom::api::Api;
 use crate::zoom::client::ZoomClient;
 use crate::zoom::install::Installer;
 use crate::zoom::oauth::OAuth;
+use crate::zoom::patience;
 use crate::zoom::retry::Pauses;
 use crate::zoom::signature::WebhookKey;
 use crate::zoom::token::{Configured, Tokens};
@@ -35,6 +36,8 @@ use crate::zoom::token::{Configured, Tokens};
 const CONTROL_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often old deliveries are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often it is looked for data that is to be deleted.
+const DELETE_EVERY: Duration = Duration::from_secs(1);
 /// How long a request's body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the last steps of a stop may take, each.
@@ -140,6 +143,7 @@ impl App {
         background.spawn(self.writer.run());
         background.spawn(prune(self.store.clone(), self.config.delivery_retention));
         background.spawn(self.tokens.clone().keep_alive());
+        background.spawn(delete(self.store.clone()));
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
         let requests = state.requests.clone();
@@ -165,7 +169,7 @@ impl App {
             tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
         }
         let grants = async { tokio::join!(self.installer.finish_all(), self.tokens.finish()) };
-        if timeout(LAST_STEP, grants).await.is_err() {
+        if timeout(patience::FINISH_LIMIT, grants).await.is_err() {
             tracing::error!("Zoom did not answer in time: an installation may need a reconnect");
         }
         background.shutdown().await;
@@ -237,6 +241,24 @@ async fn prune(store: Store, retention: Duration) {
         }
         if let Err(error) = store.prune_idempotency_keys(now_ms).await {
             tracing::warn!(%error, "old idempotency keys could not be forgotten");
+        }
+    }
+}
+
+/// Deletes what users and operators have asked for, bit by bit, for ever.
+async fn delete(store: Store) {
+    let mut due = interval(DELETE_EVERY);
+    loop {
+        due.tick().await;
+        loop {
+            match store.delete_some(clock::now_ms()).await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "data could not be deleted now; tried again");
+                    break;
+                }
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 mod actions;
 mod audit;
 mod database;
+mod deletions;
 mod deliveries;
 mod entries;
 mod error;
@@ -26,11 +27,12 @@ use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatu
 use crate::secret::Secret;
 pub use actions::{Begin, Begun, DeliveryBrief};
 pub use audit::Audited;
+pub use database::TRANSACTION_TIMEOUT;
 use database::{Database, binds};
 pub use error::StoreError;
 use group::Group;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
-pub use installations::{Deleted, GrantedTo, SealedTokens, StoredGrant};
+pub use installations::{GrantedTo, SealedTokens, StoredGrant};
 pub use sessions::Made;
 
 /// Where the store is.

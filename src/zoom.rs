@@ -12,6 +12,8 @@ pub mod event;
 pub mod install;
 /// Zoom's OAuth endpoints.
 pub mod oauth;
+/// How often OAuth and the store are tried for a grant's sake, and how long that takes.
+pub mod patience;
 /// What Zoom's REST API says when it says no (pure).
 pub mod refusal;
 /// Whether a request is made again, and when (pure).

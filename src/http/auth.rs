@@ -159,6 +159,15 @@ pub async fn require_control(
     require(&state, Scope::Control, request, next).await
 }
 
+/// Lets a request through whose token may do everything.
+pub async fn require_admin(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    require(&state, Scope::Admin, request, next).await
+}
+
 async fn require(
     state: &AppState,
     scope: Scope,

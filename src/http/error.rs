@@ -33,6 +33,11 @@ pub enum ApiError {
     UnknownInstallation,
     #[error("{0}")]
     Install(Refusal),
+    #[error(
+        "Zoom could not be asked to end the grant, so nothing was deleted: try again, or delete it \
+         here only with force=true"
+    )]
+    NotRevoked,
     #[error("send the header authorization: Bearer with one of the tokens of API_TOKENS")]
     Unauthenticated,
     #[error("this token lacks the scope {0}")]
@@ -98,6 +103,7 @@ impl ApiError {
                 StatusCode::NOT_FOUND
             }
             Self::Install(refusal) => refusal.status(),
+            Self::NotRevoked => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -121,6 +127,7 @@ impl ApiError {
             Self::UnknownSession => "session_not_found",
             Self::UnknownInstallation => "installation_not_found",
             Self::Install(refusal) => refusal.code(),
+            Self::NotRevoked => "zoom_unavailable",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
             Self::InvalidValue { .. } => "invalid_value",
@@ -158,7 +165,7 @@ impl ApiError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Control(error) => refused::is_retryable(error),
-            Self::TooManyRequests { .. } | Self::KeyInProgress => true,
+            Self::TooManyRequests { .. } | Self::KeyInProgress | Self::NotRevoked => true,
             _ => self.status() == StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -14,7 +14,7 @@ use super::envelope::{rfc3339, success};
 use super::error::ApiError;
 use super::params::Params;
 use crate::model::{AuditRow, Installation, InstallationId, InstallationStatus};
-use crate::zoom::install::Uninstalled;
+use crate::zoom::install::{Uninstall, UninstallError, Uninstalled};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
@@ -50,6 +50,7 @@ pub async fn show(
 }
 
 /// Revokes the grant at Zoom and deletes its tokens; with `delete_data=true` also what was said in the user's sessions.
+/// While Zoom cannot be asked nothing changes, but with `force=true`.
 pub async fn remove(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -57,11 +58,10 @@ pub async fn remove(
     params: Params,
 ) -> Result<Response, ApiError> {
     let id = known_id(&id)?;
-    let delete_data = params.parsed("delete_data", "must be true or false", |text| match text {
-        "true" => Some(true),
-        "false" => Some(false),
-        _ => None,
-    })?;
+    let wish = Uninstall {
+        delete_data: is_wished(&params, "delete_data")?,
+        force: is_wished(&params, "force")?,
+    };
     let audit = AuditRow {
         at_ms: (state.now_ms)(),
         actor: caller.name.to_string(),
@@ -70,7 +70,7 @@ pub async fn remove(
         outcome: "ok".to_owned(),
         detail: json!({}),
     };
-    let done = state.installer.uninstall(id, delete_data.unwrap_or(false), audit).await?;
+    let done = state.installer.uninstall(id, wish, audit).await?;
     let (message, at_zoom) = match done {
         Uninstalled::Unknown => return Err(ApiError::UnknownInstallation),
         Uninstalled::Before => ("the installation was revoked before", None),
@@ -79,6 +79,20 @@ pub async fn remove(
     let data =
         json!({ "id": id, "status": InstallationStatus::Revoked, "revoked_at_zoom": at_zoom });
     Ok(success(message, data))
+}
+
+fn is_wished(params: &Params, name: &'static str) -> Result<bool, ApiError> {
+    let wished = params.parsed(name, "must be true or false", |text| text.parse().ok())?;
+    Ok(wished.unwrap_or(false))
+}
+
+impl From<UninstallError> for ApiError {
+    fn from(error: UninstallError) -> Self {
+        match error {
+            UninstallError::ZoomAway => Self::NotRevoked,
+            UninstallError::Store(error) => error.into(),
+        }
+    }
 }
 
 fn known_id(text: &str) -> Result<InstallationId, ApiError> {

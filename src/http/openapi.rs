@@ -106,6 +106,7 @@ pub fn scope(access: Access, method: &str) -> Option<&'static str> {
         (Access::Open, _) => None,
         (Access::Token, "get") => Some("read"),
         (Access::Token | Access::Control, _) => Some("control"),
+        (Access::Admin, _) => Some("admin"),
     }
 }
 

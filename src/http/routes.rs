@@ -24,6 +24,8 @@ pub enum Access {
     Token,
     /// A token with `control`, whatever the method.
     Control,
+    /// A token with `admin`, whatever the method.
+    Admin,
 }
 
 /// One path.
@@ -79,12 +81,14 @@ impl Route {
 /// # Panics
 /// When `webhook_path` did not pass [`super::check_webhook_path`].
 pub fn router(state: Arc<AppState>) -> Router {
-    let (mut open, mut token, mut control) = (Router::new(), Router::new(), Router::new());
+    let (mut open, mut token) = (Router::new(), Router::new());
+    let (mut control, mut admin) = (Router::new(), Router::new());
     for Route { path, access, handlers, .. } in all(&state.webhook_path) {
         match access {
             Access::Open => open = open.route(&path, handlers),
             Access::Token => token = token.route(&path, handlers),
             Access::Control => control = control.route(&path, handlers),
+            Access::Admin => admin = admin.route(&path, handlers),
         }
     }
     let token = token
@@ -92,8 +96,10 @@ pub fn router(state: Arc<AppState>) -> Router {
         .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_scope));
     let control =
         control.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_control));
+    let admin = admin.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_admin));
     open.merge(token)
         .merge(control)
+        .merge(admin)
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .fallback(|| async { ApiError::UnknownRoute })
         .layer(from_fn_with_state(Arc::clone(&state.counters), request::observe))
@@ -205,14 +211,14 @@ fn zoom_routes() -> Vec<Route> {
                 Some("AuthorizeUrl"),
             ),
         ),
-        Route::new(Access::Token, "/api/v1/zoom/installations").get(
+        Route::new(Access::Admin, "/api/v1/zoom/installations").get(
             installations::list,
             about("listInstallations", "Who has installed the app, newest first; never a token")
                 .query("limit", "How many: 1 to 200, else 50")
                 .query("before", "The `next` of the page before")
                 .answer(200, "One page", Some("InstallationList")),
         ),
-        Route::new(Access::Token, "/api/v1/zoom/installations/{id}")
+        Route::new(Access::Admin, "/api/v1/zoom/installations/{id}")
             .get(
                 installations::show,
                 about("showInstallation", "One installation").answer(
@@ -224,7 +230,11 @@ fn zoom_routes() -> Vec<Route> {
             .delete(
                 installations::remove,
                 about("removeInstallation", "Take the grant back at Zoom and delete its tokens")
-                    .query("delete_data", "true: also what was said in the user's sessions")
+                    .query(
+                        "delete_data",
+                        "true: also what was said in the user's sessions, soon after",
+                    )
+                    .query("force", "true: here even while Zoom cannot be asked")
                     .answer(200, "Removed", None),
             ),
     ]

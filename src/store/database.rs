@@ -20,7 +20,7 @@ use super::StoreError;
 const MAX_TRIES: usize = 6;
 
 /// A transaction that takes longer has lost its server, whatever the socket says.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 pub(super) enum Database {

@@ -53,7 +53,7 @@ pub(super) async fn record(
         }
         Announcement::Deauthorized(gone) => {
             // Its streams, if any still run, are found by whoever looks at all rows.
-            deauthorize(tx, gone, delivery.received_at_ms).await?;
+            deauthorize(tx, gone, delivery.event_ts_ms, delivery.received_at_ms).await?;
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             false
         }

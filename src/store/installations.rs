@@ -1,13 +1,18 @@
 //! Installations: whose grant we hold, its sealed tokens, and who refreshes them now.
 
+use serde_json::json;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
+use super::deletions::ask_deletion;
 use super::rows;
 use super::{Store, StoreError, sql};
 use crate::model::{AuditRow, Deauthorization, Installation, InstallationId, InstallationStatus};
+
+/// Who acts when a webhook makes us.
+const ZOOM: &str = "zoom";
 
 /// An installation's tokens as they are stored: sealed to their row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,27 +40,20 @@ pub struct GrantedTo {
     pub api_base_url: Option<String>,
 }
 
-/// What went away with an installation.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Deleted {
-    pub installations: u64,
-    pub streams_stopped: u64,
-    pub entries: u64,
-}
-
 impl Store {
-    /// Stores who installed with their tokens, which `seal` makes for the row that they go to. A user who installs
-    /// again keeps the id and gets new tokens.
+    /// Stores who installed with the tokens that were obtained at `obtained_at_ms`, which `seal` makes for the row that
+    /// they go to. A user who installs again keeps the id and gets new tokens. If a newer install of the user was
+    /// stored before, that one stays: Zoom has ended the older one.
     pub async fn save_installation(
         &self,
         granted: &GrantedTo,
         seal: impl Fn(InstallationId) -> SealedTokens,
-        now_ms: i64,
+        obtained_at_ms: i64,
     ) -> Result<Installation, StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                let done = save(&mut tx.connection(), granted, &seal, now_ms).await?;
+                let done = save(&mut tx.connection(), granted, &seal, obtained_at_ms).await?;
                 tx.commit().await?;
                 Ok(done)
             })
@@ -150,8 +148,8 @@ impl Store {
         Ok(self.database.execute(sql::GIVE_UP_GRANT, values).await? == 1)
     }
 
-    /// Deletes an installation's tokens and, if asked, what was stored of its user, and notes both. `audit` gets the
-    /// counts as its detail. False when it was revoked before or is unknown.
+    /// Deletes an installation's tokens and, if asked, has what was stored of its user deleted ([`Store::delete_some`]),
+    /// and notes both with `audit`. False when it was revoked before or is unknown.
     pub async fn revoke_installation(
         &self,
         id: InstallationId,
@@ -198,7 +196,7 @@ async fn save(
     tx: &mut Connection<'_>,
     granted: &GrantedTo,
     seal: &impl Fn(InstallationId) -> SealedTokens,
-    now_ms: i64,
+    obtained_at_ms: i64,
 ) -> Result<Installation, StoreError> {
     let values = binds![
         Uuid::now_v7().to_string(),
@@ -208,15 +206,30 @@ async fn save(
         granted.email.as_deref(),
         &*granted.scope,
         granted.api_base_url.as_deref(),
-        now_ms,
+        obtained_at_ms,
     ];
-    let (id,): (String,) = tx.one(sql::UPSERT_INSTALLATION, values).await?;
-    let id = installation_id(&id)?;
-    let SealedTokens { access, refresh, expires_at_ms } = seal(id);
-    let values = binds![id.to_string(), access, refresh, expires_at_ms, now_ms];
-    tx.execute(sql::SET_TOKENS, values).await?;
-    let row: Row = tx.one(sql::INSTALLATION, binds![id.to_string()]).await?;
+    let saved: Option<(String,)> = tx.optional(sql::UPSERT_INSTALLATION, values).await?;
+    if let Some((id,)) = saved {
+        let id = installation_id(&id)?;
+        let SealedTokens { access, refresh, expires_at_ms } = seal(id);
+        let values = binds![id.to_string(), access, refresh, expires_at_ms, obtained_at_ms];
+        tx.execute(sql::SET_TOKENS, values).await?;
+        insert_audit(tx, &installed(id, granted, obtained_at_ms)).await?;
+    }
+    let values = binds![&*granted.account_id, &*granted.user_id];
+    let row: Row = tx.one(sql::INSTALLATION_OF, values).await?;
     Ok(StoredGrant::try_from(row)?.installation)
+}
+
+fn installed(id: InstallationId, granted: &GrantedTo, at_ms: i64) -> AuditRow {
+    AuditRow {
+        at_ms,
+        actor: granted.user_id.clone(),
+        action: "installation.install",
+        subject: id.to_string(),
+        outcome: "ok".to_owned(),
+        detail: json!({ "account_id": granted.account_id }),
+    }
 }
 
 async fn revoke(
@@ -226,67 +239,48 @@ async fn revoke(
     audit: &AuditRow,
 ) -> Result<bool, StoreError> {
     let row: Option<Row> = tx.optional(sql::INSTALLATION, binds![id.to_string()]).await?;
-    let Some(grant) = row.map(StoredGrant::try_from).transpose()? else { return Ok(false) };
+    let Some(Row { user_id, .. }) = row else { return Ok(false) };
     let revoked = tx.execute(sql::REVOKE_INSTALLATION, binds![id.to_string(), audit.at_ms]).await?;
-    if revoked == 0 {
+    if revoked == 0 && !delete_data {
         return Ok(false);
     }
-    let mut deleted = Deleted::default();
+    let mut audit = audit.clone();
+    audit.detail["installations"] = revoked.into();
     if delete_data {
-        deleted = delete_data_of(tx, &grant.installation.user_id, audit.at_ms).await?;
+        let stopped = ask_deletion(tx, &user_id, &audit.actor, audit.at_ms).await?;
+        audit.detail["streams_stopped"] = stopped.into();
     }
-    deleted.installations = revoked;
-    insert_audit(tx, &with_counts(audit, deleted)).await?;
-    Ok(true)
+    insert_audit(tx, &audit).await?;
+    Ok(revoked > 0)
 }
 
-/// Forgets a user who has removed the app, and notes how much that was.
+/// Forgets a user who has removed the app at `event_ts_ms`, unless the user is back: webhooks are retried for a while.
 pub(super) async fn deauthorize(
     tx: &mut Connection<'_>,
     gone: &Deauthorization,
+    event_ts_ms: i64,
     now_ms: i64,
-) -> Result<Deleted, StoreError> {
-    let values = binds![&*gone.user_id, gone.account_id.as_deref()];
-    let rows: Vec<Row> = tx.all(sql::INSTALLATIONS_OF_USER, values).await?;
-    let mut installations = 0;
-    for row in rows {
-        installations += tx.execute(sql::REVOKE_INSTALLATION, binds![row.id, now_ms]).await?;
+) -> Result<(), StoreError> {
+    let (user_id, account_id) = (&*gone.user_id, gone.account_id.as_deref());
+    let values = binds![user_id, account_id, event_ts_ms, now_ms];
+    let revoked = tx.execute(sql::REVOKE_INSTALLATIONS_OF_USER, values).await?;
+    let newer: Vec<Row> = tx.all(sql::INSTALLATIONS_OF_USER, binds![user_id, account_id]).await?;
+    let mut detail = json!({
+        "may_keep_data": gone.may_keep_data, "installations": revoked,
+        "newer_installations": newer.len(),
+    });
+    if !gone.may_keep_data && newer.is_empty() {
+        detail["streams_stopped"] = ask_deletion(tx, user_id, ZOOM, now_ms).await?.into();
     }
-    let mut deleted = Deleted::default();
-    if !gone.may_keep_data {
-        deleted = delete_data_of(tx, &gone.user_id, now_ms).await?;
-    }
-    deleted.installations = installations;
     let audit = AuditRow {
         at_ms: now_ms,
-        actor: "zoom".to_owned(),
+        actor: ZOOM.to_owned(),
         action: "installation.deauthorized",
-        subject: gone.user_id.clone(),
+        subject: user_id.to_owned(),
         outcome: "ok".to_owned(),
-        detail: serde_json::json!({ "may_keep_data": gone.may_keep_data }),
+        detail,
     };
-    insert_audit(tx, &with_counts(&audit, deleted)).await?;
-    Ok(deleted)
-}
-
-async fn delete_data_of(
-    tx: &mut Connection<'_>,
-    user_id: &str,
-    now_ms: i64,
-) -> Result<Deleted, StoreError> {
-    let _sessions: Vec<(String,)> = tx.all(sql::LOCK_SESSIONS_OF_OPERATOR, binds![user_id]).await?;
-    let streams_stopped =
-        tx.execute(sql::REVOKE_STREAMS_OF_OPERATOR, binds![user_id, now_ms]).await?;
-    let entries = tx.execute(sql::DELETE_ENTRIES_OF_OPERATOR, binds![user_id]).await?;
-    Ok(Deleted { installations: 0, streams_stopped, entries })
-}
-
-fn with_counts(audit: &AuditRow, deleted: Deleted) -> AuditRow {
-    let mut audit = audit.clone();
-    audit.detail["installations"] = deleted.installations.into();
-    audit.detail["streams_stopped"] = deleted.streams_stopped.into();
-    audit.detail["entries"] = deleted.entries.into();
-    audit
+    insert_audit(tx, &audit).await
 }
 
 #[derive(FromRow)]

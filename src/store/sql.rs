@@ -386,24 +386,27 @@ statements! {
     DELETE_PERSONAL_ENTRIES = "DELETE FROM entries WHERE stream_id = $1 AND personal = 1";
 
     /// Finds or makes a user's installation, and keeps others from changing it until the
-    /// transaction ends. Its tokens follow.
+    /// transaction ends. Its tokens follow. No row when a newer install was stored before.
     UPSERT_INSTALLATION = "
         INSERT INTO installations (id, account_id, user_id, display_name, email, scope,
                                    api_base_url, status, tokens_at_ms, generation, created_at_ms,
-                                   updated_at_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, 'connected', $8, 0, $8, $8)
+                                   updated_at_ms, installed_at_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'connected', $8, 0, $8, $8, $8)
         ON CONFLICT (account_id, user_id) DO UPDATE
            SET display_name = excluded.display_name, email = excluded.email,
                scope = excluded.scope, api_base_url = excluded.api_base_url,
                status = 'connected'
+         WHERE installations.installed_at_ms <= excluded.installed_at_ms
         RETURNING id";
+
+    INSTALLATION_OF = select_installation!("account_id = $1 AND user_id = $2");
 
     /// Tokens of a new install: whatever was there before is dead at Zoom's.
     SET_TOKENS = "
         UPDATE installations
            SET access_token = $2, refresh_token = $3, expires_at_ms = $4, tokens_at_ms = $5,
-               updated_at_ms = $5, generation = generation + 1, refresh_claim = NULL,
-               refresh_until_ms = NULL
+               installed_at_ms = $5, updated_at_ms = $5, generation = generation + 1,
+               refresh_claim = NULL, refresh_until_ms = NULL
          WHERE id = $1";
 
     /// Tokens of a refresh, unless others came in the meantime. A grant that was given up too
@@ -439,6 +442,16 @@ statements! {
                generation = generation + 1, updated_at_ms = $2, refresh_claim = NULL,
                refresh_until_ms = NULL
          WHERE id = $1 AND status <> 'revoked'";
+
+    /// What a user ($1, in the account $2) has removed at $3: what they installed after that stays.
+    REVOKE_INSTALLATIONS_OF_USER = "
+        UPDATE installations
+           SET status = 'revoked', access_token = NULL, refresh_token = NULL,
+               expires_at_ms = NULL, display_name = NULL, email = NULL,
+               generation = generation + 1, updated_at_ms = $4, refresh_claim = NULL,
+               refresh_until_ms = NULL
+         WHERE user_id = $1 AND (CAST($2 AS TEXT) IS NULL OR account_id = $2)
+           AND installed_at_ms <= $3 AND status <> 'revoked'";
 
     INSTALLATION = select_installation!("id = $1");
 
@@ -488,9 +501,12 @@ statements! {
         DELETE FROM oauth_states
          WHERE id IN (SELECT id FROM oauth_states WHERE expires_at_ms < $1 LIMIT $2)";
 
-    /// Locks a user's sessions, before their streams.
+    /// Locks those of a user's sessions that have a stream that runs, before their streams.
     LOCK_SESSIONS_OF_OPERATOR = "
-        UPDATE sessions SET status = status WHERE operator_id = $1 RETURNING id";
+        UPDATE sessions SET status = status
+         WHERE operator_id = $1
+           AND id IN (SELECT session_id FROM streams WHERE ended_at_ms IS NULL)
+        RETURNING id";
 
     /// Ends what still runs of a user as revoked (8): the runner deletes what comes late.
     REVOKE_STREAMS_OF_OPERATOR = "
@@ -499,12 +515,41 @@ statements! {
          WHERE ended_at_ms IS NULL
            AND session_id IN (SELECT id FROM sessions WHERE operator_id = $1)";
 
-    DELETE_ENTRIES_OF_OPERATOR = "
+    INSERT_DELETION = "
+        INSERT INTO deletions (id, user_id, actor, asked_at_ms, after_stream, streams, entries,
+                               deliveries)
+        VALUES ($1, $2, $3, $4, '', 0, 0, 0)";
+
+    OLDEST_DELETION = "SELECT id FROM deletions ORDER BY id LIMIT 1";
+
+    /// No row when another daemon has finished it.
+    LOCK_DELETION = "
+        UPDATE deletions SET after_stream = after_stream WHERE id = $1
+        RETURNING user_id, actor, asked_at_ms, after_stream, streams, entries, deliveries";
+
+    /// The next stream of a user ($1) after $2: of what came before $3, since the user may be back.
+    STREAM_TO_EMPTY = "
+        SELECT streams.stream_id FROM streams JOIN sessions ON sessions.id = streams.session_id
+         WHERE sessions.operator_id = $1 AND streams.stream_id > $2
+           AND streams.created_at_ms <= $3
+         ORDER BY streams.stream_id LIMIT 1";
+
+    DELETE_SOME_ENTRIES = "
         DELETE FROM entries
-         WHERE personal = 1
-           AND stream_id IN (SELECT streams.stream_id FROM streams
-                               JOIN sessions ON sessions.id = streams.session_id
-                              WHERE sessions.operator_id = $1)";
+         WHERE stream_id = $1
+           AND seq IN (SELECT seq FROM entries WHERE stream_id = $1 AND personal = 1
+                        ORDER BY seq LIMIT $2)";
+
+    /// That it came stays known, so that a copy of it is still a copy.
+    BLANK_DELIVERIES = "UPDATE deliveries SET body = '' WHERE stream_id = $1 AND body <> ''";
+
+    COUNT_DELETED = "
+        UPDATE deletions
+           SET after_stream = $2, streams = streams + $3, entries = entries + $4,
+               deliveries = deliveries + $5
+         WHERE id = $1";
+
+    END_DELETION = "DELETE FROM deletions WHERE id = $1";
 
     INSERT_AUDIT = "
         INSERT INTO audit (id, at_ms, actor, action, subject, outcome, detail)

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A whole exchange, from the first byte out to the last byte in.
-const TOTAL_TIMEOUT: Duration = Duration::from_secs(8);
+pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(8);
 /// Answers of Zoom's have a few KiB.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 const USER_AGENT: &str = concat!("rtmsd/", env!("CARGO_PKG_VERSION"));

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use thiserror::Error;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::oauth::{OAuth, OAuthError};
+use super::oauth::{self, OAuth, OAuthError};
+use super::patience;
 use super::state::{Accepted, Issued, StateError, StateKeys};
 use super::token::{Tokens, Wanted, sealed};
-use crate::model::{AuditRow, Installation, InstallationId};
+use crate::model::{AuditRow, Installation, InstallationId, InstallationStatus};
 use crate::seal::{KeyRing, random_bytes};
 use crate::secret::Secret;
 use crate::store::{GrantedTo, Store, StoreError};
@@ -41,11 +43,29 @@ pub enum InstallError {
     Panicked,
 }
 
+/// What is wished for besides the end of an installation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Uninstall {
+    /// What was said in the user's sessions is deleted, too.
+    pub delete_data: bool,
+    /// Here it ends even when Zoom cannot be asked now.
+    pub force: bool,
+}
+
+/// Why nothing was uninstalled.
+#[derive(Debug, Error)]
+pub enum UninstallError {
+    #[error("Zoom could not be asked to end the grant")]
+    ZoomAway,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// What became of a wish to uninstall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uninstalled {
     Unknown,
-    /// There were no tokens any more.
+    /// There were no tokens any more; the data is deleted if that was wished for.
     Before,
     /// The tokens are deleted here; whether Zoom has ended the grant too.
     Done {
@@ -68,6 +88,8 @@ struct Inner {
     /// Owns the exchanges: Zoom ends an older grant of the user when it gives a new one, so a browser that leaves in
     /// between must not cost both.
     tasks: TaskTracker,
+    /// No further try is begun after this.
+    stopping: CancellationToken,
 }
 
 impl Installer {
@@ -87,6 +109,7 @@ impl Installer {
             now_ms,
             exchanges: Semaphore::new(MAX_EXCHANGES),
             tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
         }))
     }
 
@@ -110,20 +133,22 @@ impl Installer {
         task.await.unwrap_or(Err(InstallError::Panicked))
     }
 
-    /// Ends an installation: at Zoom's if it can be reached, and here in any case. `audit` says who asked.
+    /// Ends an installation, at Zoom's and then here. `audit` says who asked.
     pub async fn uninstall(
         &self,
         id: InstallationId,
-        delete_data: bool,
+        wish: Uninstall,
         audit: AuditRow,
-    ) -> Result<Uninstalled, StoreError> {
+    ) -> Result<Uninstalled, UninstallError> {
         let inner = Arc::clone(&self.0);
-        let task = self.0.tasks.spawn(async move { inner.uninstall(id, delete_data, audit).await });
-        task.await.unwrap_or(Err(StoreError::Row("the removal panicked".to_owned())))
+        let task = self.0.tasks.spawn(async move { inner.uninstall(id, wish, audit).await });
+        let panicked = |_| Err(StoreError::Row("the removal panicked".to_owned()).into());
+        task.await.unwrap_or_else(panicked)
     }
 
-    /// Waits for the exchanges that have begun. None may be asked for after this.
+    /// Waits for the exchanges that have begun, each for no more than its running tries. None may be asked for after this.
     pub async fn finish_all(&self) {
+        self.0.stopping.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
@@ -140,7 +165,22 @@ impl Inner {
             return Err(InstallError::Used);
         }
         let tokens = self.oauth.exchange(code, &accepted.verifier).await?;
-        let user = self.oauth.user(&tokens).await?;
+        let obtained_at_ms = (self.now_ms)();
+        let installed = self.store(&tokens, obtained_at_ms).await;
+        match &installed {
+            Ok(installation) => tracing::info!(installation = %installation.id, "installed"),
+            // The code is used up, and the user begins again: nobody must keep these.
+            Err(_) => self.take_back(&tokens).await,
+        }
+        installed
+    }
+
+    async fn store(
+        &self,
+        tokens: &oauth::Tokens,
+        obtained_at_ms: i64,
+    ) -> Result<Installation, InstallError> {
+        let user = patience::ask(&self.stopping, || self.oauth.user(tokens)).await?;
         let granted = GrantedTo {
             account_id: user.account_id,
             user_id: user.id,
@@ -149,31 +189,52 @@ impl Inner {
             scope: tokens.scope.clone(),
             api_base_url: tokens.api_base_url.clone(),
         };
-        let now_ms = (self.now_ms)();
-        let seal = |id| sealed::seal(&self.ring, id, &tokens, now_ms);
-        let installation = self.store.save_installation(&granted, seal, now_ms).await?;
-        tracing::info!(installation = %installation.id, "installed");
-        Ok(installation)
+        let seal = |id| sealed::seal(&self.ring, id, tokens, obtained_at_ms);
+        let write = || self.store.save_installation(&granted, seal, obtained_at_ms);
+        Ok(patience::store(write).await?)
+    }
+
+    async fn take_back(&self, tokens: &oauth::Tokens) {
+        let revoke = || self.oauth.revoke(&tokens.access);
+        if let Err(error) = patience::ask(&self.stopping, revoke).await {
+            tracing::warn!(%error, "tokens that could not be stored could not be taken back either");
+        }
     }
 
     async fn uninstall(
         &self,
         id: InstallationId,
-        delete_data: bool,
+        wish: Uninstall,
         mut audit: AuditRow,
-    ) -> Result<Uninstalled, StoreError> {
-        if self.store.grant(id).await?.is_none() {
-            return Ok(Uninstalled::Unknown);
-        }
-        let at_zoom = match self.tokens.token(&Wanted::Installation(id)).await {
-            Ok(granted) => self.oauth.revoke(&granted.access_token).await.is_ok(),
-            Err(_) => false,
+    ) -> Result<Uninstalled, UninstallError> {
+        let Some(grant) = self.store.grant(id).await? else { return Ok(Uninstalled::Unknown) };
+        let at_zoom = match grant.installation.status {
+            InstallationStatus::Revoked => false,
+            _ => match self.end_at_zoom(id).await {
+                Ok(at_zoom) => at_zoom,
+                Err(_) if wish.force => false,
+                Err(error) => return Err(error),
+            },
         };
         audit.detail["revoked_at_zoom"] = at_zoom.into();
-        audit.detail["data_deleted"] = delete_data.into();
-        match self.store.revoke_installation(id, delete_data, &audit).await? {
+        audit.detail["delete_data"] = wish.delete_data.into();
+        match self.store.revoke_installation(id, wish.delete_data, &audit).await? {
             true => Ok(Uninstalled::Done { at_zoom }),
             false => Ok(Uninstalled::Before),
+        }
+    }
+
+    /// Whether Zoom has ended the grant: not when it takes the tokens no more, or we have none that open.
+    async fn end_at_zoom(&self, id: InstallationId) -> Result<bool, UninstallError> {
+        let granted = match self.tokens.token(&Wanted::Installation(id)).await {
+            Ok(granted) => granted,
+            Err(error) if error.is_temporary() => return Err(UninstallError::ZoomAway),
+            Err(_) => return Ok(false),
+        };
+        match patience::ask(&self.stopping, || self.oauth.revoke(&granted.access_token)).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_temporary() => Err(UninstallError::ZoomAway),
+            Err(_) => Ok(false),
         }
     }
 }

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::flight::{Flight, Key};
@@ -80,6 +81,17 @@ pub enum TokenError {
     Store(#[from] StoreError),
 }
 
+impl TokenError {
+    /// Whether the same may work later.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unavailable(RefreshError::OAuth(error)) => error.is_temporary(),
+            Self::Unavailable(_) | Self::Store(_) => true,
+            Self::Missing(_) | Self::NeedsReconnect(_) | Self::Revoked(_) => false,
+        }
+    }
+}
+
 /// Why a refresh brought nothing. Holds no token.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RefreshError {
@@ -111,6 +123,8 @@ struct Inner {
     /// Owns the refreshes: one that has begun is finished even when its caller has left, since its refresh token is
     /// used up.
     tasks: TaskTracker,
+    /// No further try is begun after this.
+    stopping: CancellationToken,
 }
 
 #[derive(Clone)]
@@ -137,6 +151,7 @@ impl Tokens {
             flights: Mutex::default(),
             account_token: Mutex::default(),
             tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
         }))
     }
 
@@ -156,8 +171,9 @@ impl Tokens {
         }
     }
 
-    /// Waits for the refreshes that have begun. None may be asked for after this.
+    /// Waits for the refreshes that have begun, each for no more than its running try. None may be asked for after this.
     pub async fn finish(&self) {
+        self.0.stopping.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }
@@ -181,19 +197,22 @@ impl Tokens {
         let now_ms = (self.0.now_ms)();
         let installation = &grant.installation;
         let (from_ms, until_ms) = (installation.tokens_at_ms, installation.expires_at_ms);
-        // Without both there is nothing better than what we have; Zoom will say.
-        let is_all_there_is = until_ms.is_none()
-            && grant.tokens.as_ref().is_some_and(|tokens| tokens.refresh.is_none());
+        let has_no_successor = grant.tokens.as_ref().is_some_and(|tokens| tokens.refresh.is_none());
+        // Without a successor and a known end there is nothing better than what we have; Zoom will say.
+        let is_all_there_is = has_no_successor && until_ms.is_none_or(|until_ms| now_ms < until_ms);
         if is_all_there_is || is_fresh(now_ms, from_ms, until_ms) {
+            check_connected(installation)?;
             return self.0.granted(grant);
         }
-        check_connected(installation)?;
         let is_still_good = until_ms.is_some_and(|until_ms| now_ms < until_ms);
+        if !is_still_good {
+            check_connected(installation)?;
+        }
         let installation = grant.installation.clone();
         self.refreshed(&installation, is_still_good.then_some(grant)).await
     }
 
-    /// Tokens newer than `old`'s; `otherwise`, if they cannot be had now.
+    /// Tokens newer than `old`'s; `otherwise`, if they cannot be had now or any more.
     async fn refreshed(
         &self,
         old: &Installation,
@@ -203,14 +222,15 @@ impl Tokens {
         let grant = self.0.store.grant(old.id).await?;
         let grant = grant
             .ok_or_else(|| TokenError::Missing(format!("there is no installation {}", old.id)))?;
-        check_connected(&grant.installation)?;
         if grant.installation.generation > old.generation {
+            check_connected(&grant.installation)?;
             return self.0.granted(grant);
         }
-        match otherwise {
-            Some(grant) => self.0.granted(grant),
-            None => Err(TokenError::Unavailable(done.err().unwrap_or(RefreshError::Busy))),
+        if let Some(otherwise) = otherwise {
+            return self.0.granted(otherwise);
         }
+        check_connected(&grant.installation)?;
+        Err(TokenError::Unavailable(done.err().unwrap_or(RefreshError::Busy)))
     }
 
     async fn configured_token(&self) -> Result<Granted, TokenError> {
@@ -256,7 +276,6 @@ impl Tokens {
 
 impl Inner {
     fn granted(&self, grant: StoredGrant) -> Result<Granted, TokenError> {
-        check_connected(&grant.installation)?;
         let id = grant.installation.id;
         let sealed = grant.tokens.as_ref().ok_or(TokenError::Revoked(id))?;
         let tokens = sealed::open(&self.ring, id, sealed).map_err(|error| {

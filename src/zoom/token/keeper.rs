@@ -6,6 +6,7 @@ use tokio::time::interval;
 
 use super::flight::Key;
 use super::{RefreshError, Tokens};
+use crate::zoom::oauth::OAuthError;
 
 /// A refresh token lives about 90 days (section 15.3); this leaves a month of tries.
 const IDLE_MS: i64 = 60 * 24 * 60 * 60 * 1000;
@@ -28,13 +29,26 @@ impl Tokens {
         }
     }
 
-    /// Refreshes the grants that nobody has used for 60 days. Ends at the first that cannot be.
+    /// Refreshes the grants that nobody has used for 60 days. One that cannot be does not keep the others from it, but
+    /// a store or a Zoom that is away ends the pass.
     pub async fn refresh_idle(&self) -> Result<(), RefreshError> {
         let before_ms = (self.0.now_ms)().saturating_sub(IDLE_MS);
         for grant in self.0.store.idle_installations(before_ms, MAX_PER_PASS).await? {
             let installation = grant.installation;
-            self.fly(Key::Installation(installation.id, installation.generation)).await?;
+            match self.fly(Key::Installation(installation.id, installation.generation)).await {
+                Ok(()) => {}
+                Err(error) if is_away(&error) => return Err(error),
+                Err(error) => {
+                    let installation = installation.id;
+                    tracing::warn!(%installation, %error, "an idle grant could not be refreshed");
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// Whether the next grant would fare no better.
+fn is_away(error: &RefreshError) -> bool {
+    matches!(error, RefreshError::Store | RefreshError::OAuth(OAuthError::Unreachable(_)))
 }

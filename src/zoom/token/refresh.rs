@@ -8,27 +8,20 @@ use uuid::Uuid;
 use super::sealed::{self, OpenTokens};
 use super::{AccountToken, Configured, Inner, RefreshError};
 use crate::model::{InstallationId, InstallationStatus};
-use crate::store::{SealedTokens, StoreError};
+use crate::store::{SealedTokens, StoreError, TRANSACTION_TIMEOUT};
 use crate::zoom::oauth::{OAuthError, Tokens};
+use crate::zoom::patience::{self, STORE_LIMIT, ZOOM_LIMIT};
 
-/// How long a claim keeps others away. Longer than all tries together, so that it runs out only when its daemon died.
-const CLAIM: Duration = Duration::from_secs(40);
+/// How long a claim keeps others away: it runs out only when its daemon died.
+const CLAIM: Duration = ALL_TRIES.saturating_add(Duration::from_secs(5));
+/// Taking the claim, the tries at Zoom's, and storing what came.
+const ALL_TRIES: Duration =
+    TRANSACTION_TIMEOUT.saturating_add(ZOOM_LIMIT).saturating_add(STORE_LIMIT);
+const _: () = assert!(CLAIM.as_millis() > ALL_TRIES.as_millis());
 /// How long somebody waits for another daemon's refresh: until its claim would have run out.
-const WAIT: Duration = Duration::from_secs(45);
+const WAIT: Duration = CLAIM.saturating_add(Duration::from_secs(5));
 /// How often the row is looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Pauses between the tries at Zoom's; each try is bounded by the client's own limit.
-const ZOOM_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1500)];
-/// Pauses between the tries to store new tokens: the old ones are used up, so it is worth some patience.
-const STORE_PAUSES: [Duration; 6] = [
-    Duration::from_millis(100),
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-    Duration::from_secs(10),
-];
-
 impl From<StoreError> for RefreshError {
     fn from(error: StoreError) -> Self {
         tracing::warn!(%error, "the store failed in a refresh");
@@ -62,7 +55,9 @@ impl Inner {
             if Instant::now() > give_up_at {
                 return Err(RefreshError::Busy);
             }
-            sleep(LOOK_EVERY).await;
+            if self.stopping.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
+                return Err(RefreshError::Busy);
+            }
         }
     }
 
@@ -92,7 +87,7 @@ impl Inner {
             }
         };
         let refreshed = match &refresh {
-            Some(token) => retried(|| self.oauth.refresh(token)).await,
+            Some(token) => patience::ask(&self.stopping, || self.oauth.refresh(token)).await,
             None => Err(OAuthError::Dead),
         };
         match refreshed {
@@ -114,22 +109,13 @@ impl Inner {
     ) -> Result<(), RefreshError> {
         let now_ms = (self.now_ms)();
         let sealed = sealed::seal(&self.ring, id, new, now_ms);
-        let mut pauses = STORE_PAUSES.iter();
-        loop {
-            match self.store.replace_tokens(id, generation, &sealed, now_ms).await {
-                Ok(true) => {
-                    tracing::info!(installation = %id, "tokens refreshed");
-                    return Ok(());
-                }
-                // A try whose answer was lost, a new install, a revocation: the row says more than we know.
-                Ok(false) => return Ok(()),
-                Err(error @ StoreError::Unavailable(_)) => match pauses.next() {
-                    Some(pause) => sleep(*pause).await,
-                    None => return Err(error.into()),
-                },
-                Err(error) => return Err(error.into()),
-            }
+        let write = || self.store.replace_tokens(id, generation, &sealed, now_ms);
+        // When nothing was replaced (a try whose answer was lost, a new install, a revocation) the row says more than
+        // we know.
+        if patience::store(write).await? {
+            tracing::info!(installation = %id, "tokens refreshed");
         }
+        Ok(())
     }
 
     /// Only if nobody stored others meanwhile: then Zoom refused old tokens, and the new ones are good.
@@ -142,8 +128,8 @@ impl Inner {
 
     pub(super) async fn fetch_account_token(&self) -> Result<(), RefreshError> {
         let Configured::Account { account_id, client } = &self.configured else { return Ok(()) };
-        let asked = retried(|| self.oauth.account_credentials(account_id, client));
-        let tokens = asked.await?;
+        let ask = || self.oauth.account_credentials(account_id, client);
+        let tokens = patience::ask(&self.stopping, ask).await?;
         let now_ms = (self.now_ms)();
         let token = AccountToken {
             obtained_at_ms: now_ms,
@@ -153,18 +139,4 @@ impl Inner {
         *self.account_token.lock().expect("no holder of this lock panics") = Some(token);
         Ok(())
     }
-}
-
-/// Tries again after what may pass. A refresh whose answer was lost is tried again too: Zoom then refuses the used
-/// token, and the grant is as lost as it was.
-async fn retried<F: Future<Output = Result<Tokens, OAuthError>>>(
-    ask: impl Fn() -> F,
-) -> Result<Tokens, OAuthError> {
-    for pause in ZOOM_PAUSES {
-        match ask().await {
-            Err(error) if error.is_temporary() => sleep(pause).await,
-            done => return done,
-        }
-    }
-    ask().await
 }

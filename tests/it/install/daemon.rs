@@ -11,7 +11,7 @@ use rtmsd::model::{Installation, InstallationId};
 use rtmsd::rtms::stream::Timings;
 use rtmsd::secret::Secret;
 use rtmsd::sessions::Leases;
-use rtmsd::store::Store;
+use rtmsd::store::{Audited, Store};
 use rtmsd::zoom::signature::WebhookKey;
 use rtmsd::zoom::token::Tokens;
 use serde_json::Value;
@@ -106,6 +106,22 @@ impl Daemon {
         self.installation(&answer.json()["data"]["installation"]["id"]).await
     }
 
+    /// What was noted under this action, oldest first; waits until there is something.
+    pub async fn audited(&self, action: &str) -> Vec<Audited> {
+        let found = async {
+            loop {
+                let mut trail = self.store.audit_trail(100).await.unwrap();
+                trail.retain(|row| row.action == action);
+                trail.reverse();
+                if !trail.is_empty() {
+                    break trail;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), found).await.expect(action)
+    }
+
     pub async fn installation(&self, id: &Value) -> Installation {
         let id = InstallationId::parse(id.as_str().unwrap()).unwrap();
         self.store.grant(id).await.unwrap().unwrap().installation
@@ -123,7 +139,13 @@ pub fn config(
         ("PORT", address.port().to_string()),
         ("PUBLIC_URL", format!("http://{address}")),
         ("DATA_DIR", data.display().to_string()),
-        ("API_TOKENS", format!("tester:{API_TOKEN}:read+control,reader:reader-token:read")),
+        (
+            "API_TOKENS",
+            format!(
+                "tester:{API_TOKEN}:admin,controller:controller-token:read+control,\
+                 reader:reader-token:read"
+            ),
+        ),
         ("ZOOM_CLIENT_ID", CLIENT_ID.to_owned()),
         ("ZOOM_CLIENT_SECRET", CLIENT_SECRET.to_owned()),
         ("ZOOM_SECRET_TOKEN", WEBHOOK_SECRET.to_owned()),

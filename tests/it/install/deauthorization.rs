@@ -1,6 +1,7 @@
 use rtmsd::model::{
     EntryBody, EntryKind, Installation, InstallationStatus, Participant, StreamId, UserId,
 };
+use rtmsd::zoom::token::Wanted;
 use serde_json::{Value, json};
 
 use super::daemon::Daemon;
@@ -50,7 +51,7 @@ async fn personal_entries(daemon: &Daemon, stream: &str) -> usize {
 }
 
 fn deauthorized(extra: &Value) -> Value {
-    let mut body = json!({"event": "app_deauthorized", "event_ts": 1_740_439_732_278_i64,
+    let mut body = json!({"event": "app_deauthorized", "event_ts": rtmsd::clock::now_ms(),
         "payload": {"account_id": "acc1", "user_id": "userAna01", "signature": "x",
             "deauthorization_time": "2026-06-17T13:52:28.632Z", "client_id": "demoClientId01"}});
     if let Value::Object(extra) = extra {
@@ -62,23 +63,55 @@ fn deauthorized(extra: &Value) -> Value {
 #[tokio::test]
 async fn a_user_who_removes_the_app_is_forgotten_and_nobody_else() {
     let (_zoom, daemon, ana, bo) = with_meetings().await;
+    let gone = deauthorized(&json!({}));
     for _ in 0..2 {
-        assert_eq!(daemon.webhook(&deauthorized(&json!({}))).await.status, 200);
+        assert_eq!(daemon.webhook(&gone).await.status, 200);
     }
     let grant = daemon.store.grant(ana.id).await.unwrap().unwrap();
     assert_eq!(grant.installation.status, InstallationStatus::Revoked);
     assert_eq!((grant.tokens, grant.installation.display_name), (None, None));
+    // What was deleted is noted once, in numbers.
+    let deleted = daemon.audited("data.deleted").await;
+    assert_eq!((deleted.len(), &*deleted[0].actor, &*deleted[0].subject), (1, "zoom", "userAna01"));
+    let detail: Value = serde_json::from_str(&deleted[0].detail).unwrap();
+    assert_eq!((&detail["streams"], &detail["deliveries"]), (&json!(1), &json!(1)));
     assert_eq!(personal_entries(&daemon, "s0").await, 0);
     assert_eq!(personal_entries(&daemon, "s1").await, 1);
     let other = daemon.store.grant(bo.id).await.unwrap().unwrap();
     assert_eq!(other.installation.status, InstallationStatus::Connected);
-    // What was deleted is noted once, in numbers.
-    let audited = daemon.store.audit_trail(10).await.unwrap();
-    assert_eq!(audited.len(), 1);
-    assert_eq!((&*audited[0].actor, &*audited[0].action), ("zoom", "installation.deauthorized"));
+    let audited = daemon.audited("installation.deauthorized").await;
+    assert_eq!((audited.len(), &*audited[0].actor), (1, "zoom"));
     assert_eq!(audited[0].subject, "userAna01");
     let detail: Value = serde_json::from_str(&audited[0].detail).unwrap();
-    assert_eq!((&detail["installations"], &detail["entries"]), (&json!(1), &json!(1)));
+    assert_eq!((&detail["installations"], &detail["streams_stopped"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_removal_that_is_told_late_leaves_what_the_user_installed_since() {
+    let (zoom, daemon, ana, _bo) = with_meetings().await;
+    let gone = deauthorized(&json!({}));
+    // Longer than a millisecond: the clock tells them apart.
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    zoom.world().user_id = "userAna01".into();
+    daemon.install(&zoom).await;
+    assert_eq!(daemon.webhook(&gone).await.status, 200);
+    let grant = daemon.store.grant(ana.id).await.unwrap().unwrap();
+    assert_eq!(grant.installation.status, InstallationStatus::Connected);
+    assert!(grant.tokens.is_some());
+    assert_eq!(daemon.audited("installation.deauthorized").await.len(), 1);
+    assert!(!daemon.store.delete_some(0).await.unwrap(), "nothing is to be deleted");
+    assert_eq!(personal_entries(&daemon, "s0").await, 1);
+}
+
+#[tokio::test]
+async fn a_refresh_just_before_the_removal_was_told_does_not_save_the_grant() {
+    let (_zoom, daemon, ana, _bo) = with_meetings().await;
+    let gone = deauthorized(&json!({}));
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    let granted = daemon.tokens.token(&Wanted::Installation(ana.id)).await.unwrap();
+    daemon.tokens.replace(&granted).await.unwrap();
+    assert_eq!(daemon.webhook(&gone).await.status, 200);
+    assert_eq!(daemon.store.grant(ana.id).await.unwrap().unwrap().tokens, None);
 }
 
 #[tokio::test]
@@ -87,6 +120,7 @@ async fn what_may_be_kept_is_kept_and_the_tokens_are_not() {
     let keep = deauthorized(&json!({"user_data_retention": "true"}));
     assert_eq!(daemon.webhook(&keep).await.status, 200);
     assert_eq!(daemon.store.grant(ana.id).await.unwrap().unwrap().tokens, None);
+    assert!(!daemon.store.delete_some(0).await.unwrap(), "nothing is to be deleted");
     assert_eq!(personal_entries(&daemon, "s0").await, 1);
 }
 
@@ -115,9 +149,16 @@ async fn a_running_stream_of_the_user_ends_and_what_it_says_late_is_deleted_too(
 async fn deleting_an_installation_deletes_what_was_said_only_when_asked() {
     let (_zoom, daemon, ana, bo) = with_meetings().await;
     let path = |id| format!("/api/v1/zoom/installations/{id}");
+    let with_data = |id| format!("{}?delete_data=true", path(id));
     assert_eq!(daemon.api("DELETE", &path(ana.id)).await.status, 200);
+    assert_eq!(daemon.api("DELETE", &with_data(bo.id)).await.status, 200);
+    assert_eq!(daemon.audited("data.deleted").await[0].subject, "userBo02");
     assert_eq!(personal_entries(&daemon, "s0").await, 1);
-    let with_data = format!("{}?delete_data=true", path(bo.id));
-    assert_eq!(daemon.api("DELETE", &with_data).await.status, 200);
     assert_eq!(personal_entries(&daemon, "s1").await, 0);
+    // Also when the tokens are gone already.
+    assert_eq!(daemon.api("DELETE", &with_data(ana.id)).await.status, 200);
+    assert_eq!(daemon.audited("installation.delete").await.len(), 3);
+    while personal_entries(&daemon, "s0").await > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }

@@ -231,8 +231,13 @@ async fn deleting_an_installation_revokes_it_at_zoom_and_deletes_its_tokens() {
     let (zoom, daemon) = both().await;
     let installation = daemon.install(&zoom).await;
     let path = format!("{INSTALLATIONS}/{}", installation.id);
-    let reader = ("authorization", "Bearer reader-token");
-    assert_eq!(daemon.request("DELETE", &path, &[reader]).await.status, 403);
+    for token in ["reader-token", "controller-token"] {
+        let authorization = format!("Bearer {token}");
+        let headers = [("authorization", &*authorization)];
+        for (method, path) in [("DELETE", &*path), ("GET", &path), ("GET", INSTALLATIONS)] {
+            assert_eq!(daemon.request(method, path, &headers).await.status, 403);
+        }
+    }
     let answer = daemon.api("DELETE", &path).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.json()["data"]["revoked_at_zoom"], true);
@@ -245,20 +250,54 @@ async fn deleting_an_installation_revokes_it_at_zoom_and_deletes_its_tokens() {
     assert_eq!((grant.tokens, grant.installation.email), (None, None));
     let shown = daemon.api("GET", &path).await.json();
     assert_eq!(shown["data"]["installation"]["status"], "revoked");
-    let audited = daemon.store.audit_trail(10).await.unwrap();
-    assert_eq!(audited.len(), 1);
-    assert_eq!(audited[0].actor, "tester");
-    assert_eq!(audited[0].action, "installation.delete");
+    let audited = daemon.audited("installation.delete").await;
+    assert_eq!((audited.len(), &*audited[0].actor), (1, "tester"));
     assert_eq!(audited[0].subject, installation.id.to_string());
     // Once more changes nothing; what never was is a 404.
     assert_eq!(daemon.api("DELETE", &path).await.status, 200);
-    assert_eq!(daemon.store.audit_trail(10).await.unwrap().len(), 1);
+    assert_eq!(daemon.audited("installation.delete").await.len(), 1);
     let unknown = format!("{INSTALLATIONS}/01932b5e-0000-7000-8000-000000000000");
     let answer = daemon.api("DELETE", &unknown).await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "installation_not_found"));
     assert_eq!(daemon.api("GET", &format!("{INSTALLATIONS}/x")).await.status, 422);
     // And the user may come back.
     assert_eq!(daemon.install(&zoom).await.id, installation.id);
+}
+
+#[tokio::test]
+async fn while_zoom_cannot_end_a_grant_it_is_kept_unless_that_is_forced() {
+    let (zoom, daemon) = both().await;
+    let installation = daemon.install(&zoom).await;
+    let path = format!("{INSTALLATIONS}/{}", installation.id);
+    zoom.world().revoke_failing = vec![503; 3];
+    let answer = daemon.api("DELETE", &path).await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "zoom_unavailable"));
+    assert_eq!(answer.json()["error"]["retryable"], true);
+    assert!(daemon.store.grant(installation.id).await.unwrap().unwrap().tokens.is_some());
+    // A short trouble is waited for.
+    zoom.world().revoke_failing = vec![503];
+    assert_eq!(daemon.api("DELETE", &path).await.json()["data"]["revoked_at_zoom"], true);
+    daemon.install(&zoom).await;
+    zoom.world().revoke_failing = vec![503; 3];
+    let forced = daemon.api("DELETE", &format!("{path}?force=true")).await;
+    assert_eq!(forced.json()["data"]["revoked_at_zoom"], false);
+    assert_eq!(daemon.store.grant(installation.id).await.unwrap().unwrap().tokens, None);
+}
+
+#[tokio::test]
+async fn trouble_after_the_exchange_is_waited_for_and_then_the_tokens_are_given_back() {
+    let (zoom, daemon) = both().await;
+    zoom.world().me_failing = vec![503; 2];
+    daemon.install(&zoom).await;
+    let installs = daemon.audited("installation.install").await;
+    assert_eq!((installs.len(), &*installs[0].actor), (1, "userAna01"));
+    let trip = Trip::begin(&daemon).await;
+    let back = trip.decide(&zoom, "allow").await;
+    zoom.world().me_failing = vec![503; 3];
+    let answer = trip.come_back(&daemon, &back, JSON).await;
+    assert_eq!((answer.status, answer.code().as_str()), (502, "zoom_unavailable"));
+    let world = zoom.world();
+    assert_eq!(world.revoked, [world.given[2].clone()], "the second access token");
 }
 
 #[tokio::test]

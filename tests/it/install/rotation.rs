@@ -24,7 +24,7 @@ fn rtmsd(data: &Path, keys: &str, command: &str) -> Command {
         .env("ZOOM_CLIENT_ID", CLIENT_ID)
         .env("ZOOM_CLIENT_SECRET", CLIENT_SECRET)
         .env("ZOOM_SECRET_TOKEN", WEBHOOK_SECRET)
-        .env("API_TOKENS", format!("tester:{API_TOKEN}"))
+        .env("API_TOKENS", format!("tester:{API_TOKEN}:admin"))
         .env("LOG_LEVEL", "trace")
         .arg(command);
     if !keys.is_empty() {

@@ -128,14 +128,7 @@ async fn a_token_that_is_still_good_is_used_when_its_successor_cannot_be_had() {
     let zoom = FakeZoom::start().await;
     let daemon = Daemon::start(&zoom).await;
     let installation = daemon.install(&zoom).await;
-    // In the last tenth of its life.
-    let grant = daemon.store.grant(installation.id).await.unwrap().unwrap();
-    let mut tokens = grant.tokens.unwrap();
-    let now_ms = rtmsd::clock::now_ms();
-    tokens.expires_at_ms = Some(now_ms + 60_000);
-    let (id, generation) = (installation.id, installation.generation);
-    let long_ago_ms = now_ms - 3_600_000;
-    assert!(daemon.store.replace_tokens(id, generation, &tokens, long_ago_ms).await.unwrap());
+    let id = at_95_percent(&daemon, &installation).await.id;
     zoom.world().failing = vec![503; 3];
     daemon.tokens.token(&Wanted::Installation(id)).await.unwrap();
     assert_eq!(zoom.refreshes(), 0);
@@ -190,9 +183,39 @@ async fn a_grant_without_a_refresh_token_lasts_as_long_as_its_token() {
     zoom.world().gives_refresh_tokens = false;
     let installation = daemon.install(&zoom).await;
     let wanted = Wanted::Installation(installation.id);
+    daemon.tokens.token(&wanted).await.unwrap();
+    let installation = at_95_percent(&daemon, &installation).await;
     let granted = daemon.tokens.token(&wanted).await.unwrap();
+    let grant = daemon.store.grant(installation.id).await.unwrap().unwrap();
+    assert_eq!(grant.installation.status, InstallationStatus::Connected);
     let error = daemon.tokens.replace(&granted).await.unwrap_err();
     assert!(matches!(error, TokenError::NeedsReconnect(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_dead_refresh_leaves_the_token_that_is_still_good() {
+    let zoom = FakeZoom::start().await;
+    let daemon = Daemon::start(&zoom).await;
+    let installation = daemon.install(&zoom).await;
+    let installation = at_95_percent(&daemon, &installation).await;
+    zoom.world().forget_refresh_tokens();
+    for _ in 0..2 {
+        daemon.tokens.token(&Wanted::Installation(installation.id)).await.unwrap();
+        let grant = daemon.store.grant(installation.id).await.unwrap().unwrap();
+        assert_eq!(grant.installation.status, InstallationStatus::NeedsReconnect);
+    }
+}
+
+/// The installation as if its token had been given nearly an hour ago.
+async fn at_95_percent(daemon: &Daemon, installation: &Installation) -> Installation {
+    let grant = daemon.store.grant(installation.id).await.unwrap().unwrap();
+    let mut tokens = grant.tokens.unwrap();
+    let now_ms = rtmsd::clock::now_ms();
+    tokens.expires_at_ms = Some(now_ms + 180_000);
+    let (id, generation) = (installation.id, installation.generation);
+    let given_at_ms = now_ms - 3_420_000;
+    assert!(daemon.store.replace_tokens(id, generation, &tokens, given_at_ms).await.unwrap());
+    daemon.store.grant(id).await.unwrap().unwrap().installation
 }
 
 #[tokio::test]
@@ -263,6 +286,26 @@ async fn an_idle_grant_is_refreshed_before_zoom_forgets_it() {
     assert!(daemon.store.replace_tokens(id, generation, &tokens, days_ago_ms).await.unwrap());
     daemon.tokens.refresh_idle().await.unwrap();
     assert_eq!(zoom.refreshes(), 1);
+    daemon.tokens.refresh_idle().await.unwrap();
+    assert_eq!(zoom.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn an_idle_grant_that_does_not_open_keeps_no_other_from_being_refreshed() {
+    let zoom = FakeZoom::start().await;
+    let daemon = Daemon::start(&zoom).await;
+    let ana = daemon.install(&zoom).await;
+    zoom.world().user_id = "userBo02".into();
+    let bo = daemon.install(&zoom).await;
+    let tokens = daemon.store.grant(ana.id).await.unwrap().unwrap().tokens.unwrap();
+    let day_ms = 24 * 60 * 60 * 1000;
+    let now_ms = rtmsd::clock::now_ms();
+    // Ana's tokens are in Bo's row, which comes first.
+    for (installation, days) in [(&bo, 62), (&ana, 61)] {
+        let (id, generation, at_ms) =
+            (installation.id, installation.generation, now_ms - days * day_ms);
+        assert!(daemon.store.replace_tokens(id, generation, &tokens, at_ms).await.unwrap());
+    }
     daemon.tokens.refresh_idle().await.unwrap();
     assert_eq!(zoom.refreshes(), 1);
 }

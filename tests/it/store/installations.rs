@@ -71,6 +71,25 @@ async fn installs_of_one_user_at_the_same_time_leave_one_row() {
 }
 
 #[tokio::test]
+async fn an_install_that_is_stored_late_does_not_replace_a_newer_one() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = install(store, "ana", 2000).await;
+        // A refresh in between is no newer install.
+        assert!(store.replace_tokens(id, 1, &sealed("refreshed"), 5000).await.unwrap());
+        let late = async |at_ms| {
+            let seal = |_| sealed("late");
+            store.save_installation(&granted("ana"), seal, at_ms).await.unwrap()
+        };
+        assert_eq!(late(1000).await.generation, 2);
+        assert_eq!(store.grant(id).await.unwrap().unwrap().tokens, Some(sealed("refreshed")));
+        assert_eq!(late(3000).await.generation, 3);
+        assert_eq!(store.grant(id).await.unwrap().unwrap().tokens, Some(sealed("late")));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn one_of_many_gets_the_claim_until_it_runs_out_or_is_given_back() {
     on_both(async |test| {
         let store = &test.store;
@@ -128,7 +147,9 @@ async fn a_revoked_installation_has_no_tokens_and_gets_none_from_a_late_refresh(
         let grant = store.grant(id).await.unwrap().unwrap();
         assert_eq!((grant.tokens, grant.installation.display_name), (None, None));
         assert_eq!(store.find_grant(Some("ana"), None).await.unwrap(), None);
-        assert_eq!(store.audit_trail(10).await.unwrap().len(), 1);
+        let trail = store.audit_trail(10).await.unwrap();
+        let actions: Vec<_> = trail.iter().map(|row| row.action.as_str()).collect();
+        assert_eq!(actions, ["installation.delete", "installation.install"]);
         assert_eq!(install(store, "ana", 3000).await, id, "the user may come back");
         assert!(store.grant(id).await.unwrap().unwrap().tokens.is_some());
     })

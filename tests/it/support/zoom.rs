@@ -33,6 +33,9 @@ pub struct World {
     pub gives_refresh_tokens: bool,
     /// The next answers of the token endpoint are this status.
     pub failing: Vec<u16>,
+    /// The next answers of `users/me` and of the revocation are these.
+    pub me_failing: Vec<u16>,
+    pub revoke_failing: Vec<u16>,
     /// How long the token endpoint thinks.
     pub delay: Duration,
     pub user_id: String,
@@ -67,6 +70,8 @@ impl FakeZoom {
             expires_in: Some(3599),
             gives_refresh_tokens: true,
             failing: Vec::new(),
+            me_failing: Vec::new(),
+            revoke_failing: Vec::new(),
             delay: Duration::ZERO,
             user_id: "userAna01".into(),
             user_name: "Ana Ruiz".into(),
@@ -154,8 +159,7 @@ async fn token(
     tokio::time::sleep(delay).await;
     let mut world = world.lock().unwrap();
     if let Some(status) = world.failing.pop() {
-        let status = StatusCode::from_u16(status).unwrap();
-        return (status, "<html>trouble</html>").into_response();
+        return trouble(status);
     }
     if !is_our_client(&headers) {
         return refused(401, "invalid_client", "Invalid client_id or client_secret");
@@ -237,12 +241,19 @@ async fn revoke(
     if !is_our_client(&headers) {
         return refused(401, "invalid_client", "Invalid client_id or client_secret");
     }
-    world.lock().unwrap().revoked.push(form["token"].clone());
+    let mut world = world.lock().unwrap();
+    if let Some(status) = world.revoke_failing.pop() {
+        return trouble(status);
+    }
+    world.revoked.push(form["token"].clone());
     Json(json!({"status": "success"})).into_response()
 }
 
 async fn me(State(world): Shared, headers: HeaderMap) -> Response {
-    let world = world.lock().unwrap();
+    let mut world = world.lock().unwrap();
+    if let Some(status) = world.me_failing.pop() {
+        return trouble(status);
+    }
     let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = authorization.and_then(|value| value.strip_prefix("Bearer "));
     let Some(user_id) = token.and_then(|token| world.access_tokens.get(token)) else {
@@ -254,6 +265,10 @@ async fn me(State(world): Shared, headers: HeaderMap) -> Response {
         "display_name": world.user_name,
     }))
     .into_response()
+}
+
+fn trouble(status: u16) -> Response {
+    (StatusCode::from_u16(status).unwrap(), "<html>trouble</html>").into_response()
 }
 
 fn is_our_client(headers: &HeaderMap) -> bool {

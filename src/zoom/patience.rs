@@ -1,0 +1,105 @@
+//! Tokens that were asked for are worth some patience: they cannot be asked for twice (rtms-protocol.md section 15.3).
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::client::TOTAL_TIMEOUT;
+use super::oauth::OAuthError;
+use crate::store::{StoreError, TRANSACTION_TIMEOUT};
+
+/// Pauses between the tries at Zoom's; each try is bounded by the client's own limit.
+const ZOOM_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1500)];
+/// Pauses between the tries to store new tokens: the old ones are used up.
+const STORE_PAUSES: [Duration; 6] = [
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+];
+
+/// How long all tries at Zoom's take together.
+pub const ZOOM_LIMIT: Duration = zoom_limit();
+/// How long all tries to store take together.
+pub const STORE_LIMIT: Duration = Duration::from_secs(30);
+/// What a refresh or an install that has begun may still take once no further try follows: two requests, as an install
+/// makes, and what they brought is stored.
+pub const FINISH_LIMIT: Duration =
+    TOTAL_TIMEOUT.saturating_mul(2).saturating_add(TRANSACTION_TIMEOUT);
+
+const fn zoom_limit() -> Duration {
+    let mut limit = TOTAL_TIMEOUT;
+    let mut n = 0;
+    while n < ZOOM_PAUSES.len() {
+        limit = limit.saturating_add(ZOOM_PAUSES[n]).saturating_add(TOTAL_TIMEOUT);
+        n += 1;
+    }
+    limit
+}
+
+/// Asks Zoom again after what may pass, unless the daemon stops. A refresh whose answer was lost is tried again too:
+/// Zoom then refuses the used token, and the grant is as lost as it was.
+pub async fn ask<T, F: Future<Output = Result<T, OAuthError>>>(
+    stopping: &CancellationToken,
+    ask: impl Fn() -> F,
+) -> Result<T, OAuthError> {
+    for pause in ZOOM_PAUSES {
+        match ask().await {
+            Err(error) if error.is_temporary() => {
+                if stopping.run_until_cancelled(sleep(pause)).await.is_none() {
+                    return Err(error);
+                }
+            }
+            done => return done,
+        }
+    }
+    ask().await
+}
+
+/// Stores what Zoom gave, again while the store cannot be reached: nobody else has it.
+pub async fn store<T, F: Future<Output = Result<T, StoreError>>>(
+    write: impl Fn() -> F,
+) -> Result<T, StoreError> {
+    let tries = async {
+        for pause in STORE_PAUSES {
+            match write().await {
+                Err(StoreError::Unavailable(_)) => sleep(pause).await,
+                done => return done,
+            }
+        }
+        write().await
+    };
+    timeout(STORE_LIMIT, tries).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_daemon_that_stops_begins_no_further_try() {
+        let (stopping, tries) = (CancellationToken::new(), Cell::new(0));
+        let failing = || async {
+            tries.set(tries.get() + 1);
+            Err::<(), _>(OAuthError::Failing(503))
+        };
+        stopping.cancel();
+        assert!(ask(&stopping, failing).await.is_err());
+        assert_eq!(tries.get(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_comes_back_gets_what_there_is() {
+        let tries = Cell::new(0);
+        let write = || async {
+            tries.set(tries.get() + 1);
+            if tries.get() < 2 { Err(StoreError::timed_out()) } else { Ok(()) }
+        };
+        assert!(store(write).await.is_ok());
+    }
+}
