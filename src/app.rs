@@ -98,6 +98,8 @@ impl App {
         let settings = sessions::Settings {
             node,
             client: config.client.clone(),
+            video_sdk: config.video_sdk.as_ref().map(|video| video.credentials.clone()),
+            handshake_ids: config.handshake_ids.clone(),
             params: config.params.clone(),
             policy: config.policy.clone(),
             timings,
@@ -182,6 +184,11 @@ impl App {
             rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
             webhook_path: self.config.webhook_path.clone(),
             webhook_key: WebhookKey::new(&self.config.webhook_secret),
+            video_webhook_key: self
+                .config
+                .video_sdk
+                .as_ref()
+                .map(|video| WebhookKey::new(&video.webhook_secret)),
             webhook_tolerance_s: self.config.webhook_tolerance_s,
             installer: self.installer.clone(),
             is_https: self.config.install.public_url.starts_with("https://"),

@@ -13,8 +13,8 @@ pub use action::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
 };
 pub use announcement::{
-    Announcement, Deauthorization, Delivery, MeetingChange, MeetingChanged, StreamInterrupted,
-    StreamStarted, StreamStopped,
+    Announcement, Deauthorization, Delivery, MeetingChange, MeetingChanged, Notice,
+    StreamInterrupted, StreamStarted, StreamStopped,
 };
 pub use audit::AuditRow;
 pub use cursor::Cursor;

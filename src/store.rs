@@ -25,6 +25,7 @@ use crate::secret::Secret;
 pub use actions::{Begin, Begun, DeliveryBrief};
 pub use audit::Audited;
 use database::{Database, binds};
+pub use deliveries::AccountNotice;
 pub use error::StoreError;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{Deleted, GrantedTo, SealedTokens, StoredGrant};

@@ -29,6 +29,8 @@ pub enum ApiError {
     MethodNotAllowed,
     #[error("there is no session with this id")]
     UnknownSession,
+    #[error("no Video SDK app is set: see ZOOM_VIDEO_SDK_KEY")]
+    NoVideoSdk,
     #[error("there is no installation with this id")]
     UnknownInstallation,
     #[error("{0}")]
@@ -94,9 +96,10 @@ impl ApiError {
             Self::Event(_) | Self::BodyCut | Self::NotJson { .. } => StatusCode::BAD_REQUEST,
             Self::Signature(_) | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::UnknownRoute | Self::UnknownSession | Self::UnknownInstallation => {
-                StatusCode::NOT_FOUND
-            }
+            Self::UnknownRoute
+            | Self::UnknownSession
+            | Self::UnknownInstallation
+            | Self::NoVideoSdk => StatusCode::NOT_FOUND,
             Self::Install(refusal) => refusal.status(),
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
@@ -120,6 +123,7 @@ impl ApiError {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnknownSession => "session_not_found",
             Self::UnknownInstallation => "installation_not_found",
+            Self::NoVideoSdk => "video_sdk_not_configured",
             Self::Install(refusal) => refusal.code(),
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden(_) => "forbidden",

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::Settings;
 use crate::clock;
 use crate::hub::{Feed, Hub};
-use crate::model::{EntryBody, Outcome, StreamId, StreamRecord};
+use crate::model::{EntryBody, Outcome, Product, StreamId, StreamRecord};
 use crate::rtms::driver::{Command, Drive, Job, drive};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::{End, Setup};
@@ -89,7 +89,7 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
     }
     let setup = Setup {
         stream_id: stream.stream_id.clone(),
-        instance: stream.instance.clone(),
+        instance: settings.handshake_ids.named(&stream.instance),
         signature: Secret::new(signature(settings, stream)),
         params: settings.params.clone(),
         policy: settings.policy.clone(),
@@ -100,8 +100,9 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
 }
 
 fn signature(settings: &Settings, stream: &StreamRecord) -> String {
-    HandshakeKey::new(&settings.client.id, &settings.client.secret)
-        .sign(&stream.instance, &stream.stream_id)
+    let own = settings.video_sdk.as_ref().filter(|_| stream.instance.product == Product::VideoSdk);
+    let app = own.unwrap_or(&settings.client);
+    HandshakeKey::new(&app.id, &app.secret).sign(&stream.instance, &stream.stream_id)
 }
 
 fn log_end(stream_id: &StreamId, end: &End) {

@@ -19,9 +19,11 @@ pub struct DeliveryBrief {
     pub event_ts_ms: i64,
     pub received_at_ms: i64,
     /// Which stream of its session it is about, from 1.
-    pub ordinal: i64,
-    /// `changed`, or `none` for what came too late or twice.
+    pub ordinal: Option<i64>,
+    /// `changed`, `notice`, or `none` for what came too late or twice.
     pub effect: String,
+    /// The body of a notice, unless it is long.
+    pub notice: Option<String>,
 }
 
 /// An action that a program asks for.

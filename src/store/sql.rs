@@ -75,6 +75,25 @@ statements! {
 
     MARK_DELIVERY_EFFECTIVE = "UPDATE deliveries SET effect = 'changed' WHERE digest = $1";
 
+    /// A notice of Zoom's: about a session, or about the account.
+    MARK_NOTICE = "UPDATE deliveries SET effect = 'notice', session_id = $2 WHERE digest = $1";
+
+    /// By whatever the notice names; of several the newest.
+    SESSION_OF_NOTICE = "
+        SELECT id FROM sessions
+         WHERE id = (SELECT session_id FROM streams WHERE stream_id = $1)
+            OR (product IN ('meeting', 'webinar', 'video_sdk', 'contact_center')
+                AND instance_id = $2)
+            OR (meeting_id = $3 AND status <> 'ended')
+         ORDER BY id DESC LIMIT 1";
+
+    /// Long bodies stay in the store.
+    NOTICES_OF_ACCOUNT = "
+        SELECT event, event_ts_ms, received_at_ms,
+               CASE WHEN LENGTH(body) <= $2 THEN body END AS body
+          FROM deliveries WHERE effect = 'notice' AND session_id IS NULL
+         ORDER BY received_at_ms DESC, digest LIMIT $1";
+
     PRUNE_DELIVERIES = "
         DELETE FROM deliveries
          WHERE digest IN (SELECT digest FROM deliveries WHERE received_at_ms < $1 LIMIT $2)";
@@ -239,9 +258,11 @@ statements! {
 
     DELIVERIES_OF_SESSION = "
         SELECT deliveries.event, deliveries.event_ts_ms, deliveries.received_at_ms,
-               streams.ordinal, deliveries.effect
-          FROM deliveries JOIN streams ON streams.stream_id = deliveries.stream_id
-         WHERE streams.session_id = $1
+               streams.ordinal, deliveries.effect,
+               CASE WHEN deliveries.effect = 'notice' AND LENGTH(deliveries.body) <= 2048
+                    THEN deliveries.body END AS notice
+          FROM deliveries LEFT JOIN streams ON streams.stream_id = deliveries.stream_id
+         WHERE streams.session_id = $1 OR deliveries.session_id = $1
          ORDER BY deliveries.received_at_ms LIMIT $2";
 
     /// Takes a key that is new or whose time is over.

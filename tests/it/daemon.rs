@@ -10,6 +10,7 @@ mod meeting;
 mod outage;
 mod peer;
 mod process;
+mod products;
 mod refusals;
 mod replicas;
 mod shutdown;

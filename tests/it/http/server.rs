@@ -127,6 +127,7 @@ impl Server {
             rate_limit: RateLimit::new(wiring.requests_per_s),
             webhook_path: "/webhook".into(),
             webhook_key: key(),
+            video_webhook_key: Some(WebhookKey::new(&Secret::new("demoVideoToken01".into()))),
             webhook_tolerance_s: 300,
             installer,
             is_https: true,

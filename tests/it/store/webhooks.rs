@@ -1,8 +1,8 @@
 //! Deliveries as the webhook handler would make them.
 
 use rtmsd::model::{
-    Announcement, Delivery, IdKey, Instance, Product, SessionId, StreamId, StreamInterrupted,
-    StreamRecord, StreamStarted, StreamStopped,
+    Announcement, Delivery, IdKey, Instance, Notice, Product, SessionId, StreamId,
+    StreamInterrupted, StreamRecord, StreamStarted, StreamStopped,
 };
 use rtmsd::store::{Recorded, Store};
 use sha2::{Digest, Sha256};
@@ -48,6 +48,10 @@ pub fn interrupted(stream: &str, event_ts_ms: i64) -> Delivery {
 
 pub fn other(event_ts_ms: i64) -> Delivery {
     delivery("meeting.sharing_started", event_ts_ms, Announcement::Other)
+}
+
+pub fn notice_of(event_ts_ms: i64, notice: Notice) -> Delivery {
+    delivery("rtms.request_status", event_ts_ms, Announcement::Notice(notice))
 }
 
 fn delivery(event: &str, event_ts_ms: i64, announcement: Announcement) -> Delivery {

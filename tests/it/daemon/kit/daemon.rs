@@ -185,6 +185,11 @@ impl Api {
         .await
     }
 
+    pub async fn session(self, id: &str) -> Value {
+        let data = self.data(&format!("/api/v1/sdk/sessions/{id}")).await;
+        data.expect("the daemon is there")["session"].take()
+    }
+
     /// A session's newest stream; none while the store is away.
     pub async fn stream(self, session_id: &str) -> Option<StreamView> {
         let mut data = self.data(&format!("/api/v1/sdk/sessions/{session_id}")).await?;

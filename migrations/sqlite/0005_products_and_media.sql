@@ -1,0 +1,5 @@
+-- The session that a notice of Zoom's names.
+ALTER TABLE deliveries ADD COLUMN session_id TEXT;
+
+CREATE INDEX deliveries_by_session ON deliveries (session_id) WHERE session_id IS NOT NULL;
+CREATE INDEX deliveries_of_account ON deliveries (received_at_ms) WHERE effect = 'notice';
