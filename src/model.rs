@@ -18,10 +18,14 @@ pub use announcement::{
 };
 pub use audit::AuditRow;
 pub use cursor::Cursor;
-pub use entry::{ChatMessage, Entry, EntryBody, EntryKind, Participant, TranscriptLine};
+pub use entry::{
+    ChatFile, ChatGroupChange, ChatGroupEvent, ChatGroupMember, ChatMessage, ChatSession,
+    ContactCenterEvent, ContactCenterParty, Entry, EntryBody, EntryKind, Participant, RawJson,
+    TranscriptLine,
+};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
 pub use session::{
     MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord, StreamStatus,
-    Tally,
+    Tally, UnknownMessages,
 };

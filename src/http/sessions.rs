@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::params::{Params, SessionPath, known_session};
 use crate::model::{
     IdKey, Metadata, Outcome, Product, Session, SessionId, SessionStatus, StreamId, StreamRecord,
-    StreamStatus, Tally,
+    StreamStatus, Tally, UnknownMessages,
 };
 use crate::store::SessionPage;
 use crate::zoom::stop_reason;
@@ -135,6 +135,8 @@ struct StreamView<'a> {
     first_packet_at: Option<String>,
     first_packet_ms: Option<i64>,
     tally: Tally,
+    /// How many messages came that nobody reads, by `msg_type`.
+    unknown_messages: &'a UnknownMessages,
     created_at: Option<String>,
     created_at_ms: i64,
     ended_at: Option<String>,
@@ -162,6 +164,7 @@ impl<'a> StreamView<'a> {
             first_packet_at: stream.first_packet_ms.and_then(rfc3339),
             first_packet_ms: stream.first_packet_ms,
             tally: stream.tally,
+            unknown_messages: &stream.unknown_messages,
             created_at: rfc3339(stream.created_at_ms),
             created_at_ms: stream.created_at_ms,
             ended_at: stream.ended_at_ms.and_then(rfc3339),

@@ -6,6 +6,7 @@ use super::writer::Item;
 use crate::clock;
 use crate::model::{
     Entry, EntryBody, MediumTally, SessionId, StreamId, StreamRecord, StreamStatus, Tally,
+    UnknownMessages,
 };
 use crate::rtms::message::{FrameInfo, Medium};
 use crate::store::StreamUpdate;
@@ -25,7 +26,25 @@ pub struct Feed {
     status: StreamStatus,
     first_packet_ms: Option<i64>,
     tally: Tally,
+    unknown: Unknown,
     written: Written,
+}
+
+/// Messages that nobody reads: those of earlier runs of this stream, and those of this one.
+struct Unknown {
+    before: UnknownMessages,
+    now: UnknownMessages,
+    is_written: bool,
+}
+
+impl Unknown {
+    fn total(&self) -> UnknownMessages {
+        let mut total = self.before.clone();
+        for (number, count) in &self.now {
+            *total.entry(*number).or_default() += count;
+        }
+        total
+    }
 }
 
 /// What the store was last told.
@@ -48,6 +67,11 @@ impl Feed {
             status: stream.status,
             first_packet_ms: stream.first_packet_ms,
             tally: stream.tally,
+            unknown: Unknown {
+                before: stream.unknown_messages.clone(),
+                now: UnknownMessages::new(),
+                is_written: true,
+            },
             written: Written { status: stream.status, tally: stream.tally, at: None },
         }
     }
@@ -78,11 +102,20 @@ impl Feed {
         self.count(medium, at_ms, u64::from(info.bytes));
     }
 
+    /// Keeps in mind what came so far, in this run, that nobody reads.
+    pub fn count_unknown(&mut self, unknown: &UnknownMessages) {
+        if *unknown != self.unknown.now {
+            self.unknown.now.clone_from(unknown);
+            self.unknown.is_written = false;
+        }
+    }
+
     /// Tells the store where the stream stands: a new status at once, figures now and then.
     pub fn report(&mut self, status: StreamStatus, now: Instant) {
         self.status = status;
         let is_due = self.written.at.is_none_or(|at| now.duration_since(at) >= FIGURES_EVERY);
-        if status != self.written.status || is_due && self.tally != self.written.tally {
+        let has_news = self.tally != self.written.tally || !self.unknown.is_written;
+        if status != self.written.status || is_due && has_news {
             self.write_figures(now);
         }
     }
@@ -98,9 +131,11 @@ impl Feed {
             status: Some(self.status).filter(|status| *status != self.written.status),
             first_packet_ms: self.first_packet_ms,
             tally: Some(self.tally),
+            unknown_messages: (!self.unknown.is_written).then(|| self.unknown.total()),
         };
         if self.hub.queue.push(Item::Update(self.stream_id.clone(), update)) {
             self.written = Written { status: self.status, tally: self.tally, at: Some(now) };
+            self.unknown.is_written = true;
         }
     }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use serde_json::{Map, Value};
@@ -132,9 +134,13 @@ pub struct StreamRecord {
     /// Zoom's time of the first packet.
     pub first_packet_ms: Option<i64>,
     pub tally: Tally,
+    pub unknown_messages: UnknownMessages,
     pub created_at_ms: i64,
     pub ended_at_ms: Option<i64>,
 }
+
+/// How many messages came that nobody reads, by `msg_type`; 0 stands for what came on the wrong kind of link.
+pub type UnknownMessages = BTreeMap<u16, u64>;
 
 /// Where a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

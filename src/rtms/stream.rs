@@ -10,7 +10,7 @@ mod setup;
 mod signaling;
 mod verdict;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use rand::rngs::SmallRng;
@@ -24,7 +24,7 @@ use super::backoff;
 use super::endpoint::Endpoint;
 use super::message::{FrameInfo, Medium, Message, Outgoing, parse};
 use super::params::Effective;
-use crate::model::{EntryBody, Outcome, StreamStatus};
+use crate::model::{EntryBody, Outcome, StreamStatus, UnknownMessages};
 
 /// How many numbers of unknown messages are told apart.
 const MAX_UNKNOWN: usize = 64;
@@ -102,7 +102,7 @@ pub struct Stream<T> {
     gone_at: Option<Instant>,
     has_first_packet: bool,
     roster: Roster,
-    unknown: BTreeMap<u16, u64>,
+    unknown: UnknownMessages,
     outputs: VecDeque<Output<T>>,
     rng: SmallRng,
 }
@@ -148,7 +148,7 @@ impl<T: AsRef<str>> Stream<T> {
             gone_at: None,
             has_first_packet: false,
             roster: Roster::default(),
-            unknown: BTreeMap::new(),
+            unknown: UnknownMessages::new(),
             outputs: VecDeque::from([dial]),
             rng: backoff::rng(seed),
         }
@@ -221,7 +221,7 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     /// How many messages came that this version does not know, by `msg_type`.
-    pub fn unknown(&self) -> &BTreeMap<u16, u64> {
+    pub fn unknown(&self) -> &UnknownMessages {
         &self.unknown
     }
 

@@ -50,6 +50,7 @@ pub(super) struct StreamRow {
     outcome: Option<String>,
     first_packet_ms: Option<i64>,
     tally: String,
+    unknown_messages: String,
     created_at_ms: i64,
     ended_at_ms: Option<i64>,
 }
@@ -146,6 +147,7 @@ impl TryFrom<StreamRow> for StreamRecord {
             outcome: outcome.transpose()?,
             first_packet_ms: row.first_packet_ms,
             tally,
+            unknown_messages: read_json("unknown messages", &row.stream_id, &row.unknown_messages)?,
             created_at_ms: row.created_at_ms,
             ended_at_ms: row.ended_at_ms,
         })

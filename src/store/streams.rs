@@ -114,8 +114,16 @@ async fn write_update(
     let tally = update
         .tally
         .map(|tally| serde_json::to_string(&tally).expect("numbers always become JSON"));
-    let values =
-        binds![stream.as_str(), status.map(StreamStatus::as_str), update.first_packet_ms, tally,];
+    let unknown = update.unknown_messages.as_ref();
+    let unknown =
+        unknown.map(|counts| serde_json::to_string(counts).expect("numbers always become JSON"));
+    let values = binds![
+        stream.as_str(),
+        status.map(StreamStatus::as_str),
+        update.first_packet_ms,
+        tally,
+        unknown,
+    ];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
     match session {
         Some(session) if is_changed => refresh_session(tx, session, now_ms).await,

@@ -132,6 +132,7 @@ fn chat(text: String) -> EntryBody {
         operation: None,
         message_id: None,
         parent_message_id: None,
+        ..ChatMessage::default()
     })
 }
 

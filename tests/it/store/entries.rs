@@ -28,6 +28,7 @@ fn chat(text: &str) -> EntryBody {
         operation: Some(1),
         message_id: Some("m1".into()),
         parent_message_id: None,
+        ..ChatMessage::default()
     })
 }
 
