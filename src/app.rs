@@ -207,7 +207,7 @@ fn control_settings(config: &Config) -> control::Settings {
         policies: config.policies.clone(),
         start_timeout: config.start_timeout,
         look_every: CONTROL_LOOK_EVERY,
-        media: config.params.media.clone(),
+        params: config.params.clone(),
         now_ms: clock::now_ms,
     }
 }

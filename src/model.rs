@@ -26,6 +26,6 @@ pub use entry::{
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
 pub use session::{
-    MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord, StreamStatus,
-    Tally, UnknownMessages,
+    MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
+    StreamStatus, Tally, UnknownMessages,
 };

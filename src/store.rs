@@ -21,7 +21,8 @@ mod streams;
 use std::path::PathBuf;
 
 use crate::model::{
-    SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally, UnknownMessages,
+    MediaParams, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally,
+    UnknownMessages,
 };
 use crate::secret::Secret;
 pub use actions::{Begin, Begun, DeliveryBrief};
@@ -70,6 +71,7 @@ pub struct StreamUpdate {
     pub first_packet_ms: Option<i64>,
     pub tally: Option<Tally>,
     pub unknown_messages: Option<UnknownMessages>,
+    pub effective: Option<MediaParams>,
 }
 
 /// One page of sessions, newest first.

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::oauth::Refusal;
 use super::refused;
-use crate::control::ControlError;
+use crate::control::{ControlError, MediaError};
 use crate::model::ZoomAnswer;
 use crate::store::StoreError;
 use crate::zoom::event::EventError;
@@ -29,6 +29,8 @@ pub enum ApiError {
     MethodNotAllowed,
     #[error("there is no session with this id")]
     UnknownSession,
+    #[error("{0}")]
+    Media(MediaError),
     #[error("no Video SDK app is set: see ZOOM_VIDEO_SDK_KEY")]
     NoVideoSdk,
     #[error("there is no installation with this id")]
@@ -105,9 +107,10 @@ impl ApiError {
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::InvalidValue { .. } | Self::UnknownField(_) | Self::KeyReused => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::InvalidValue { .. }
+            | Self::Media(_)
+            | Self::UnknownField(_)
+            | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::KeyInProgress => StatusCode::CONFLICT,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Control(error) => refused::status(error),
@@ -127,7 +130,7 @@ impl ApiError {
             Self::Install(refusal) => refusal.code(),
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
-            Self::InvalidValue { .. } => "invalid_value",
+            Self::InvalidValue { .. } | Self::Media(_) => "invalid_value",
             Self::NotAcceptable(_) => "not_acceptable",
             Self::TooLarge { .. } => "too_large",
             Self::BodyTimeout => "body_timeout",

@@ -172,7 +172,8 @@ fn action_routes() -> Vec<Route> {
         Route::new(Access::Token, &format!("/api/v1/sdk/sessions/{{id}}/rtms/{action}"))
     };
     vec![
-        route("start").post(control::start, about("startRtms", "Ask Zoom for a stream")),
+        route("start")
+            .post(control::start, about("startRtms", "Ask Zoom for a stream").body("Start")),
         route("stop").post(control::stop, about("stopRtms", "Ask Zoom to end the stream")),
         route("pause").post(control::pause, about("pauseRtms", "Ask Zoom to pause the stream")),
         route("resume")

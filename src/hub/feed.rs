@@ -5,10 +5,11 @@ use super::Hub;
 use super::writer::Item;
 use crate::clock;
 use crate::model::{
-    Entry, EntryBody, MediumTally, SessionId, StreamId, StreamRecord, StreamStatus, Tally,
-    UnknownMessages,
+    Entry, EntryBody, MediaParams, MediumTally, SessionId, StreamId, StreamRecord, StreamStatus,
+    Tally, UnknownMessages,
 };
 use crate::rtms::message::{FrameInfo, Medium};
+use crate::rtms::params::Effective;
 use crate::store::StreamUpdate;
 
 /// How often a stream's figures are written while its status stays the same.
@@ -27,6 +28,8 @@ pub struct Feed {
     first_packet_ms: Option<i64>,
     tally: Tally,
     unknown: Unknown,
+    /// What Zoom gives, until the store was told.
+    effective: Option<MediaParams>,
     written: Written,
 }
 
@@ -72,6 +75,7 @@ impl Feed {
                 now: UnknownMessages::new(),
                 is_written: true,
             },
+            effective: None,
             written: Written { status: stream.status, tally: stream.tally, at: None },
         }
     }
@@ -110,11 +114,19 @@ impl Feed {
         }
     }
 
+    /// Zoom has said what it gives.
+    pub fn effective(&mut self, effective: &Effective) {
+        let json = serde_json::to_value(effective).ok();
+        self.effective = json.and_then(|json| json.as_object().cloned());
+    }
+
     /// Tells the store where the stream stands: a new status at once, figures now and then.
     pub fn report(&mut self, status: StreamStatus, now: Instant) {
         self.status = status;
         let is_due = self.written.at.is_none_or(|at| now.duration_since(at) >= FIGURES_EVERY);
-        let has_news = self.tally != self.written.tally || !self.unknown.is_written;
+        let has_news = self.tally != self.written.tally
+            || !self.unknown.is_written
+            || self.effective.is_some();
         if status != self.written.status || is_due && has_news {
             self.write_figures(now);
         }
@@ -131,11 +143,13 @@ impl Feed {
             status: Some(self.status).filter(|status| *status != self.written.status),
             first_packet_ms: self.first_packet_ms,
             tally: Some(self.tally),
+            effective: self.effective.clone(),
             unknown_messages: (!self.unknown.is_written).then(|| self.unknown.total()),
         };
         if self.hub.queue.push(Item::Update(self.stream_id.clone(), update)) {
             self.written = Written { status: self.status, tally: self.tally, at: Some(now) };
             self.unknown.is_written = true;
+            self.effective = None;
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Session {
     pub installation_id: Option<String>,
     /// What the program that created the session wants to have back with it.
     pub metadata: Option<Metadata>,
+    /// What its next streams ask for; none for what is configured.
+    pub media: Option<MediaParams>,
     pub status: SessionStatus,
     pub meeting_started_at_ms: Option<i64>,
     pub meeting_ended_at_ms: Option<i64>,
@@ -45,6 +47,9 @@ impl Session {
 /// A JSON object of the API's users: kept and given back, never looked into.
 pub type Metadata = Map<String, Value>;
 
+/// Media parameters in JSON, as the API shows them.
+pub type MediaParams = Map<String, Value>;
+
 /// A session as a program asks for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewSession {
@@ -55,6 +60,7 @@ pub struct NewSession {
     pub participant_user_id: Option<String>,
     pub installation_id: Option<String>,
     pub metadata: Option<Metadata>,
+    pub media: Option<MediaParams>,
 }
 
 /// Where a session stands, from its streams and from what was asked of Zoom.
@@ -135,6 +141,10 @@ pub struct StreamRecord {
     pub first_packet_ms: Option<i64>,
     pub tally: Tally,
     pub unknown_messages: UnknownMessages,
+    /// What it asks for, from its session when it was announced; none for what is configured.
+    pub media: Option<MediaParams>,
+    /// What Zoom gives, since its last handshakes.
+    pub effective: Option<MediaParams>,
     pub created_at_ms: i64,
     pub ended_at_ms: Option<i64>,
 }

@@ -79,6 +79,9 @@ impl Driver<'_> {
         loop {
             let end = self.perform();
             self.feed.count_unknown(self.stream.unknown());
+            if let Some(effective) = self.stream.take_effective() {
+                self.feed.effective(&effective);
+            }
             if let Some(end) = end {
                 self.log_unknown();
                 return Drive::Finished(end);

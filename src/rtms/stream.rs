@@ -101,6 +101,7 @@ pub struct Stream<T> {
     /// Zoom's server does not know the stream any more: when to believe it.
     gone_at: Option<Instant>,
     has_first_packet: bool,
+    has_new_effective: bool,
     roster: Roster,
     unknown: UnknownMessages,
     outputs: VecDeque<Output<T>>,
@@ -147,6 +148,7 @@ impl<T: AsRef<str>> Stream<T> {
             media_report_due: None,
             gone_at: None,
             has_first_packet: false,
+            has_new_effective: false,
             roster: Roster::default(),
             unknown: UnknownMessages::new(),
             outputs: VecDeque::from([dial]),
@@ -218,6 +220,14 @@ impl<T: AsRef<str>> Stream<T> {
     /// What Zoom gives on a media link, once it has accepted its handshake.
     pub fn effective(&self, lane: Lane) -> Option<&Effective> {
         self.media.iter().find(|media| media.lane == lane)?.effective.as_ref()
+    }
+
+    /// What Zoom gives on all media links together, if that was said since the last call.
+    pub fn take_effective(&mut self) -> Option<Effective> {
+        std::mem::take(&mut self.has_new_effective).then(|| {
+            let known = self.media.iter().filter_map(|media| media.effective.as_ref());
+            known.fold(Effective::default(), Effective::with)
+        })
     }
 
     /// How many messages came that this version does not know, by `msg_type`.

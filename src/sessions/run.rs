@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -10,6 +11,7 @@ use crate::hub::{Feed, Hub};
 use crate::model::{EntryBody, Outcome, Product, StreamId, StreamRecord};
 use crate::rtms::driver::{Command, Drive, Job, drive};
 use crate::rtms::endpoint::Endpoint;
+use crate::rtms::params::{Params, ParamsOverrides};
 use crate::rtms::stream::{End, Setup};
 use crate::secret::Secret;
 use crate::store::{Claim, Store, StoreError};
@@ -91,12 +93,25 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
         stream_id: stream.stream_id.clone(),
         instance: settings.handshake_ids.named(&stream.instance),
         signature: Secret::new(signature(settings, stream)),
-        params: settings.params.clone(),
+        params: params(settings, stream),
         policy: settings.policy.clone(),
         timings: settings.timings.clone(),
     };
     let tls = Arc::clone(&settings.tls);
     Job { setup, endpoint, generation: stream.generation, seed: rand::random(), tls, feed }
+}
+
+/// What the session said when the stream was announced, else what is configured.
+fn params(settings: &Settings, stream: &StreamRecord) -> Params {
+    let Some(media) = &stream.media else { return settings.params.clone() };
+    let overrides: Option<ParamsOverrides> =
+        serde_json::from_value(Value::Object(media.clone())).ok();
+    let resolved = overrides.map(|overrides| Params::resolve(&settings.params, &overrides));
+    resolved.and_then(Result::ok).unwrap_or_else(|| {
+        let stream_id = &stream.stream_id;
+        tracing::warn!(%stream_id, "the session's media parameters cannot be read; the configured ones are used");
+        settings.params.clone()
+    })
 }
 
 fn signature(settings: &Settings, stream: &StreamRecord) -> String {

@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::database::{Bind, Connection, binds};
 use super::rows::{self, ActionRow, SessionRow, StreamRow};
-use super::sessions::refresh_session;
+use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, sql};
 use crate::model::{
-    Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Session, SessionId, Standing,
-    StreamRecord,
+    Action, ActionId, ActionRecord, ActionStatus, Answer, MediaParams, Planned, Session, SessionId,
+    Standing, StreamRecord,
 };
 
 /// A webhook about one of a session's streams, without its body.
@@ -34,6 +34,8 @@ pub struct Begin<'a> {
     pub asked_by: &'a str,
     pub now_ms: i64,
     pub until_ms: i64,
+    /// What the session's next streams ask for from now on; none leaves it.
+    pub media: Option<&'a MediaParams>,
 }
 
 /// An action that has begun.
@@ -192,6 +194,10 @@ async fn insert_running(
         1,
     ];
     tx.execute(sql::INSERT_ACTION, values).await?;
+    if let Some(media) = begin.media {
+        let values = binds![begin.session_id.to_string(), media_text(media)];
+        tx.execute(sql::SET_MEDIA, values).await?;
+    }
     refresh_session(tx, begin.session_id, begin.now_ms).await
 }
 

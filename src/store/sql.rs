@@ -18,6 +18,7 @@ macro_rules! select_stream {
                     streams.event_ts_ms, streams.generation, streams.interrupts, streams.status,
                     streams.stop_seen_at_ms, streams.stop_reason, streams.outcome,
                     streams.first_packet_ms, streams.tally, streams.unknown_messages,
+                    streams.media, streams.effective,
                     streams.created_at_ms,
                     streams.ended_at_ms
                FROM streams JOIN sessions ON sessions.id = streams.session_id
@@ -31,7 +32,7 @@ macro_rules! select_session {
     ($condition:literal) => {
         concat!(
             "SELECT id, product, id_key, instance_id, account_id, meeting_id, operator_id, host_id,
-                    participant_user_id, installation_id, metadata, status, meeting_started_at_ms,
+                    participant_user_id, installation_id, metadata, media, status, meeting_started_at_ms,
                     meeting_ended_at_ms, created_at_ms, updated_at_ms, ended_at_ms
                FROM sessions
               WHERE ",
@@ -156,8 +157,12 @@ statements! {
         UPDATE sessions
            SET participant_user_id = COALESCE($2, participant_user_id),
                installation_id = COALESCE($3, installation_id),
-               metadata = COALESCE($4, metadata)
+               metadata = COALESCE($4, metadata),
+               media = COALESCE($5, media)
          WHERE id = $1";
+
+    /// What the session's next streams ask for.
+    SET_MEDIA = "UPDATE sessions SET media = $2 WHERE id = $1";
 
     /// Derives a session's state from its streams and, while none lives, from the last start that
     /// was asked for since.
@@ -299,8 +304,9 @@ statements! {
     /// The session is locked: no other transaction takes the same ordinal.
     INSERT_STREAM = "
         INSERT INTO streams (stream_id, session_id, ordinal, server_urls, event_ts_ms, generation,
-                             interrupts, status, tally, created_at_ms)
-        SELECT $1, $2, COALESCE(MAX(ordinal), 0) + 1, $3, $4, 1, 0, 'announced', '{}', $5
+                             interrupts, status, tally, media, created_at_ms)
+        SELECT $1, $2, COALESCE(MAX(ordinal), 0) + 1, $3, $4, 1, 0, 'announced', '{}',
+               (SELECT media FROM sessions WHERE id = $2), $5
           FROM streams WHERE session_id = $2";
 
     /// A stream whose stop came before its start: it has ended before it was known.
@@ -342,7 +348,8 @@ statements! {
            SET status = COALESCE($2, status),
                first_packet_ms = COALESCE($3, first_packet_ms),
                tally = COALESCE($4, tally),
-               unknown_messages = COALESCE($5, unknown_messages)
+               unknown_messages = COALESCE($5, unknown_messages),
+               effective = COALESCE($6, effective)
          WHERE stream_id = $1 AND ended_at_ms IS NULL";
 
     /// Not when Zoom has moved it since, unless Zoom has stopped it, after which it moves no more.

@@ -3,7 +3,7 @@
 use super::database::{Connection, binds};
 use super::entries::write_batches;
 use super::rows::{self, StreamRow};
-use super::sessions::refresh_session;
+use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, StreamUpdate, sql};
 use crate::model::{Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus};
 
@@ -123,6 +123,7 @@ async fn write_update(
         update.first_packet_ms,
         tally,
         unknown,
+        update.effective.as_ref().map(media_text),
     ];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
     match session {

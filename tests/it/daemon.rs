@@ -6,6 +6,7 @@ mod crash;
 mod crowd;
 mod kit;
 mod links;
+mod media;
 mod meeting;
 mod outage;
 mod peer;

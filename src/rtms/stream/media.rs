@@ -158,6 +158,7 @@ impl<T: AsRef<str>> Stream<T> {
         let effective = Effective::read(asked, &self.media_of(lane), &answer.media_params);
         if let Some(media) = self.media.iter_mut().find(|media| media.lane == lane) {
             media.effective = Some(effective);
+            self.has_new_effective = true;
         }
     }
 

@@ -140,6 +140,17 @@ impl Scene {
 
     async fn with(home: Home, zoom: Zoom) -> Self {
         let daemon = TestDaemon::start(&home).await;
+        Self::between(home, daemon, zoom).await
+    }
+
+    /// A daemon that was told something before Zoom is.
+    pub async fn prepared(home: Home, settings: Settings, prepare: impl AsyncFnOnce(Api)) -> Self {
+        let daemon = TestDaemon::start(&home).await;
+        prepare(daemon.api()).await;
+        Self::between(home, daemon, Zoom::open(settings).await).await
+    }
+
+    async fn between(home: Home, daemon: TestDaemon, zoom: Zoom) -> Self {
         zoom.post.deliver_to(daemon.address);
         let announced = async || zoom.simulator.report().streams.pop();
         let stream = eventually("a stream is announced", announced).await;

@@ -20,6 +20,7 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
             first_packet_ms: Some(7),
             tally: Some(tally),
             unknown_messages: Some(UnknownMessages::from([(23, 2)])),
+            effective: None,
         };
         store.update_streams(&[(stream_id("s").clone(), update.clone())], 8).await.unwrap();
         store
