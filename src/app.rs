@@ -101,6 +101,8 @@ impl App {
         let settings = sessions::Settings {
             node,
             client: config.client.clone(),
+            video_sdk: config.video_sdk.as_ref().map(|video| video.credentials.clone()),
+            handshake_ids: config.handshake_ids.clone(),
             params: config.params.clone(),
             policy: config.policy.clone(),
             timings,
@@ -186,6 +188,11 @@ impl App {
             rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
             webhook_path: self.config.webhook_path.clone(),
             webhook_key: WebhookKey::new(&self.config.webhook_secret),
+            video_webhook_key: self
+                .config
+                .video_sdk
+                .as_ref()
+                .map(|video| WebhookKey::new(&video.webhook_secret)),
             webhook_tolerance_s: self.config.webhook_tolerance_s,
             installer: self.installer.clone(),
             is_https: self.config.install.public_url.starts_with("https://"),
@@ -204,7 +211,7 @@ fn control_settings(config: &Config) -> control::Settings {
         policies: config.policies.clone(),
         start_timeout: config.start_timeout,
         look_every: CONTROL_LOOK_EVERY,
-        media: config.params.media.clone(),
+        params: config.params.clone(),
         now_ms: clock::now_ms,
     }
 }

@@ -2,6 +2,7 @@
 
 mod install;
 mod media;
+mod products;
 mod read;
 mod variables;
 
@@ -19,8 +20,10 @@ use crate::sessions::AtShutdown;
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogSettings};
 use crate::zoom::Credentials;
+use crate::zoom::signature::HandshakeIds;
 
 pub use self::install::InstallSettings;
+pub use self::products::VideoSdkSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
 pub use self::variables::{VARIABLES, Variable};
@@ -36,6 +39,8 @@ pub struct Config {
     pub webhook_secret: Secret<String>,
     pub webhook_tolerance_s: u32,
     pub client: Credentials,
+    pub video_sdk: Option<VideoSdkSettings>,
+    pub handshake_ids: HandshakeIds,
     pub install: InstallSettings,
     pub params: Params,
     pub policy: Policy,
@@ -72,6 +77,8 @@ impl Config {
         let webhook_tolerance_s =
             read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 300, 1..=86_400);
         let client = client(read);
+        let video_sdk = products::video_sdk(read);
+        let handshake_ids = products::handshake_ids(read);
         let install =
             install::settings(read, address.map(|address| address.port()), client.as_ref());
         let params = media::params(read);
@@ -98,6 +105,8 @@ impl Config {
             webhook_secret: webhook_secret?,
             webhook_tolerance_s: u32::try_from(webhook_tolerance_s?).ok()?,
             client: client?,
+            video_sdk: video_sdk?,
+            handshake_ids: handshake_ids?,
             install: install?,
             params: params?,
             policy: policy?,

@@ -3,6 +3,7 @@
 //! Everything that was asked, will be asked and came of it is a row. A program's request is carried out while it waits;
 //! what a policy wants is planned as a row with a due time, and one background worker of any replica takes it up.
 
+mod media;
 mod policy;
 mod timeline;
 mod worker;
@@ -12,14 +13,15 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::Notify;
 
+pub use media::MediaError;
 pub use policy::{AutoStart, Policies, Refusal};
 pub use timeline::{Missing, Moment, Timeline};
 
 use crate::model::{
-    Action, ActionId, ActionStatus, Answer, InstallationId, NewSession, Session, SessionId,
-    Standing, ZoomAnswer,
+    Action, ActionId, ActionStatus, Answer, InstallationId, MediaParams, NewSession, Session,
+    SessionId, Standing, ZoomAnswer,
 };
-use crate::rtms::message::Medium;
+use crate::rtms::params::Params;
 use crate::store::{Begin, Begun, Made, Store, StoreError};
 use crate::zoom::api::{Accepted, Api, CallError, LONGEST_CALL, StatusChange};
 use crate::zoom::refusal::ZoomError;
@@ -35,8 +37,8 @@ pub struct Settings {
     pub start_timeout: Duration,
     /// How often due rows are looked for.
     pub look_every: Duration,
-    /// What every stream asks for.
-    pub media: Vec<Medium>,
+    /// What every stream asks for, unless its session says otherwise.
+    pub params: Params,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
 }
@@ -83,16 +85,26 @@ impl Control {
         self.store.create_session(new, (self.settings.now_ms)()).await
     }
 
-    /// Asks Zoom for an action on a session's stream, and waits for the answer.
+    /// What streams would ask for with these parameters, every one named.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub fn resolve_media(&self, wanted: &MediaParams) -> Result<MediaParams, MediaError> {
+        media::resolve(&self.settings.params, wanted)
+    }
+
+    /// Asks Zoom for an action on a session's stream, and waits for the answer. `media`, which must be resolved,
+    /// is what the session's streams ask for from then on.
     pub async fn request(
         &self,
         session_id: SessionId,
         action: Action,
+        media: Option<&MediaParams>,
         asked_by: &str,
     ) -> Result<Requested, ControlError> {
         let now_ms = (self.settings.now_ms)();
         let until_ms = now_ms + ms(LONGEST_CALL) + ms(self.settings.start_timeout);
-        let begin = Begin { session_id, action, asked_by, now_ms, until_ms };
+        let begin = Begin { session_id, action, asked_by, now_ms, until_ms, media };
         let admit = |standing: &Standing| {
             policy::admit(action, standing, None)
                 .map_err(|refusal| (refusal, Box::new(standing.session.clone())))
@@ -123,7 +135,7 @@ impl Control {
         let cursor = crate::model::Cursor::default();
         let kinds = &timeline::KINDS;
         let entries = self.store.entries_after(id, &cursor, kinds, timeline::MAX_ENTRIES).await?;
-        Ok(Some(timeline::tell(&standing, &deliveries, &entries, &self.settings.media)))
+        Ok(Some(timeline::tell(&standing, &deliveries, &entries, &self.settings.params.media)))
     }
 
     /// Something has changed in the store: there may be something to do.

@@ -25,6 +25,7 @@ mod error;
 mod events;
 mod idempotency;
 mod installations;
+mod notices;
 mod oauth;
 /// The OpenAPI document.
 pub mod openapi;
@@ -56,6 +57,8 @@ pub struct AppState {
     /// Where Zoom sends webhooks; must pass [`check_webhook_path`].
     pub webhook_path: String,
     pub webhook_key: WebhookKey,
+    /// Of the Video SDK app, where there is one.
+    pub video_webhook_key: Option<WebhookKey>,
     /// How far a webhook's timestamp may be from our clock, either way, in seconds.
     pub webhook_tolerance_s: u32,
     pub installer: Installer,

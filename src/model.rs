@@ -13,15 +13,19 @@ pub use action::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
 };
 pub use announcement::{
-    Announcement, Deauthorization, Delivery, MeetingChange, MeetingChanged, StreamInterrupted,
-    StreamStarted, StreamStopped,
+    Announcement, Deauthorization, Delivery, MeetingChange, MeetingChanged, Notice,
+    StreamInterrupted, StreamStarted, StreamStopped,
 };
 pub use audit::AuditRow;
 pub use cursor::Cursor;
-pub use entry::{ChatMessage, Entry, EntryBody, EntryKind, Participant, TranscriptLine};
+pub use entry::{
+    ChatFile, ChatGroupChange, ChatGroupEvent, ChatGroupMember, ChatMessage, ChatSession,
+    ContactCenterEvent, ContactCenterParty, Entry, EntryBody, EntryKind, Participant, RawJson,
+    TranscriptLine,
+};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
 pub use session::{
-    MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord, StreamStatus,
-    Tally,
+    MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
+    StreamStatus, Tally, UnknownMessages,
 };

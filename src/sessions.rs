@@ -23,6 +23,7 @@ use crate::rtms::params::Params;
 use crate::rtms::stream::Timings;
 use crate::store::Store;
 use crate::zoom::Credentials;
+use crate::zoom::signature::HandshakeIds;
 
 /// How many names of changed streams may wait for the supervisor; the rest is found by looking.
 pub const CHANGES_QUEUE: usize = 1024;
@@ -32,6 +33,9 @@ pub const CHANGES_QUEUE: usize = 1024;
 pub struct Settings {
     pub node: NodeId,
     pub client: Credentials,
+    /// Of the Video SDK app; without it `client` signs for Video SDK sessions, too.
+    pub video_sdk: Option<Credentials>,
+    pub handshake_ids: HandshakeIds,
     pub params: Params,
     pub policy: Policy,
     pub timings: Timings,

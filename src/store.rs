@@ -23,12 +23,16 @@ mod streams;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally};
+use crate::model::{
+    MediaParams, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally,
+    UnknownMessages,
+};
 use crate::secret::Secret;
 pub use actions::{Begin, Begun, DeliveryBrief};
 pub use audit::Audited;
 pub use database::TRANSACTION_TIMEOUT;
 use database::{Database, binds};
+pub use deliveries::AccountNotice;
 pub use error::StoreError;
 use group::Group;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
@@ -71,6 +75,8 @@ pub struct StreamUpdate {
     pub status: Option<StreamStatus>,
     pub first_packet_ms: Option<i64>,
     pub tally: Option<Tally>,
+    pub unknown_messages: Option<UnknownMessages>,
+    pub effective: Option<MediaParams>,
 }
 
 /// One page of sessions, newest first.

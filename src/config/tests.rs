@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use super::*;
+use crate::model::Product;
 use crate::rtms::message::Medium;
 use crate::rtms::params::{
     AudioCodec, AudioStreams, ConnectionMode, Language, Preset, SampleRate, VideoCodec, VideoSelect,
@@ -304,4 +305,37 @@ fn a_token_source_beside_installations_is_an_account_or_a_ready_token() {
         [("ZOOM_ACCOUNT_ID", "a"), ("ZOOM_S2S_CLIENT_ID", "own"), ("ZOOM_S2S_CLIENT_SECRET", "s")];
     assert!(matches!(configured(&own), Configured::Account { client, .. } if client.id == "own"));
     assert_eq!(mistakes(&own[..2]), ["ZOOM_S2S_CLIENT_SECRET"]);
+}
+
+#[test]
+fn a_video_sdk_app_has_all_three_of_its_secrets_or_none() {
+    assert!(config(&[]).unwrap().video_sdk.is_none());
+    let all = [
+        ("ZOOM_VIDEO_SDK_KEY", "sdk-key"),
+        ("ZOOM_VIDEO_SDK_SECRET", "s3cret-sdk"),
+        ("ZOOM_VIDEO_SECRET_TOKEN", "s3cret-hook"),
+    ];
+    let video = config(&all).unwrap().video_sdk.unwrap();
+    assert_eq!(
+        (video.credentials.id.as_str(), video.webhook_secret.expose().as_str()),
+        ("sdk-key", "s3cret-hook")
+    );
+    for (index, (missing, _)) in all.iter().enumerate() {
+        let others: Vec<_> = all.iter().copied().filter(|(name, _)| name != missing).collect();
+        assert_eq!(mistakes(&others), [*missing]);
+        let alone = [all[index]];
+        assert_eq!(mistakes(&alone).len(), 2);
+        assert!(!config(&alone).unwrap_err().to_string().contains("s3cret"));
+    }
+}
+
+#[test]
+fn the_key_of_the_id_is_a_setting_per_product() {
+    let ids = |text| config(&[("RTMS_HANDSHAKE_ID_KEY", text)]).unwrap().handshake_ids.as_meeting;
+    assert_eq!(ids("product"), []);
+    assert_eq!(ids("MEETING_UUID"), Product::ALL);
+    assert_eq!(ids("webinar:meeting_uuid, video_sdk:product"), [Product::Webinar]);
+    for wrong in ["session_id", "webinar", "phone:meeting_uuid", "webinar:session_id", ","] {
+        assert_eq!(mistakes(&[("RTMS_HANDSHAKE_ID_KEY", wrong)]), ["RTMS_HANDSHAKE_ID_KEY"]);
+    }
 }

@@ -49,6 +49,17 @@ pub const VARIABLES: &[Variable] = &[
         "the Secret Token of your Zoom app (Features, Access): it signs webhooks and is not the client secret",
     ),
     plain(
+        "ZOOM_VIDEO_SDK_KEY",
+        "",
+        "the SDK key of your Video SDK app, for its sessions; its webhooks go to WEBHOOK_PATH and /video",
+    ),
+    plain("ZOOM_VIDEO_SDK_SECRET", "", "the SDK secret of your Video SDK app"),
+    plain(
+        "ZOOM_VIDEO_SECRET_TOKEN",
+        "",
+        "the Secret Token of your Video SDK app: it signs its webhooks",
+    ),
+    plain(
         "API_TOKENS",
         "",
         "who may use the REST API: name:token or name:token:scope+scope (read, control, admin), separated by commas; \
@@ -189,6 +200,12 @@ pub const VARIABLES: &[Variable] = &[
         "RTMS_ALLOWED_HOSTS",
         ".zoom.us,.zoom.com",
         "the hosts that server_urls may name: names, or suffixes that begin with a dot, separated by commas",
+    ),
+    plain(
+        "RTMS_HANDSHAKE_ID_KEY",
+        "product",
+        "under which key handshakes send the id: product (as it came in the webhook), meeting_uuid (for every \
+         product), or pairs such as webinar:meeting_uuid, separated by commas",
     ),
     plain("RTMS_ALLOW_WS", "false", "allow plain ws:// to allowed loopback hosts, for simulators"),
     aliased(

@@ -143,8 +143,16 @@ fn of_delivery(delivery: &DeliveryBrief) -> Moment {
     if delivery.effect == "none" {
         detail.push_str("; it changed nothing");
     }
-    let stream = u32::try_from(delivery.ordinal).ok();
+    if let Some(payload) = delivery.notice.as_deref().and_then(payload) {
+        let _ = write!(detail, ": {payload}");
+    }
+    let stream = delivery.ordinal.and_then(|ordinal| u32::try_from(ordinal).ok());
     moment(delivery.received_at_ms, "webhook", stream, detail)
+}
+
+fn payload(body: &str) -> Option<serde_json::Value> {
+    let mut body: serde_json::Value = serde_json::from_str(body).ok()?;
+    Some(body.get_mut("payload")?.take())
 }
 
 fn of_entry(entry: &Entry) -> Option<Moment> {

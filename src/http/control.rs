@@ -20,7 +20,7 @@ use super::params::SessionPath;
 use super::refused;
 use super::sessions::SessionView;
 use crate::control::{ControlError, Moment, Refusal, Requested};
-use crate::model::{Action, AuditRow, Metadata, Session, SessionId, SessionStatus};
+use crate::model::{Action, AuditRow, MediaParams, Metadata, Session, SessionId, SessionStatus};
 
 /// Makes a session, or finds the one that is the same: 201 or 200.
 pub async fn create(
@@ -28,7 +28,8 @@ pub async fn create(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let new = new_session::parse(&body)?;
+    let mut new = new_session::parse(&body)?;
+    new.media = resolved(&state, new.media)?;
     let made = state.control.create(&new).await?;
     audit(&state, &caller, "session.create", made.session.id, "ok").await;
     let data = json!({ "session": SessionView::of(&made.session) });
@@ -42,8 +43,15 @@ pub async fn start(
     State(state): State<Arc<AppState>>,
     SessionPath(id): SessionPath,
     Extension(caller): Extension<Caller>,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
-    request(&state, id, Action::Start, &caller).await
+    let media = resolved(&state, new_session::media_of_start(&body)?)?;
+    request(&state, id, Action::Start, media.as_ref(), &caller).await
+}
+
+fn resolved(state: &AppState, media: Option<MediaParams>) -> Result<Option<MediaParams>, ApiError> {
+    let resolved = media.map(|media| state.control.resolve_media(&media)).transpose();
+    resolved.map_err(ApiError::Media)
 }
 
 pub async fn stop(
@@ -51,7 +59,7 @@ pub async fn stop(
     SessionPath(id): SessionPath,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
-    request(&state, id, Action::Stop, &caller).await
+    request(&state, id, Action::Stop, None, &caller).await
 }
 
 pub async fn pause(
@@ -59,7 +67,7 @@ pub async fn pause(
     SessionPath(id): SessionPath,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
-    request(&state, id, Action::Pause, &caller).await
+    request(&state, id, Action::Pause, None, &caller).await
 }
 
 pub async fn resume(
@@ -67,7 +75,7 @@ pub async fn resume(
     SessionPath(id): SessionPath,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
-    request(&state, id, Action::Resume, &caller).await
+    request(&state, id, Action::Resume, None, &caller).await
 }
 
 /// 202 when Zoom said yes, 200 when there is nothing to ask.
@@ -75,9 +83,10 @@ async fn request(
     state: &AppState,
     id: SessionId,
     action: Action,
+    media: Option<&MediaParams>,
     caller: &Caller,
 ) -> Result<Response, ApiError> {
-    let asked = state.control.request(id, action, &format!("api:{}", caller.name)).await;
+    let asked = state.control.request(id, action, media, &format!("api:{}", caller.name)).await;
     audit(
         state,
         caller,

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::oauth::Refusal;
 use super::refused;
-use crate::control::ControlError;
+use crate::control::{ControlError, MediaError};
 use crate::model::ZoomAnswer;
 use crate::store::StoreError;
 use crate::zoom::event::EventError;
@@ -29,6 +29,10 @@ pub enum ApiError {
     MethodNotAllowed,
     #[error("there is no session with this id")]
     UnknownSession,
+    #[error("{0}")]
+    Media(MediaError),
+    #[error("no Video SDK app is set: see ZOOM_VIDEO_SDK_KEY")]
+    NoVideoSdk,
     #[error("there is no installation with this id")]
     UnknownInstallation,
     #[error("{0}")]
@@ -99,18 +103,20 @@ impl ApiError {
             Self::Event(_) | Self::BodyCut | Self::NotJson { .. } => StatusCode::BAD_REQUEST,
             Self::Signature(_) | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::UnknownRoute | Self::UnknownSession | Self::UnknownInstallation => {
-                StatusCode::NOT_FOUND
-            }
+            Self::UnknownRoute
+            | Self::UnknownSession
+            | Self::UnknownInstallation
+            | Self::NoVideoSdk => StatusCode::NOT_FOUND,
             Self::Install(refusal) => refusal.status(),
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::InvalidValue { .. } | Self::UnknownField(_) | Self::KeyReused => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::InvalidValue { .. }
+            | Self::Media(_)
+            | Self::UnknownField(_)
+            | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::KeyInProgress => StatusCode::CONFLICT,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Control(error) => refused::status(error),
@@ -126,11 +132,12 @@ impl ApiError {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnknownSession => "session_not_found",
             Self::UnknownInstallation => "installation_not_found",
+            Self::NoVideoSdk => "video_sdk_not_configured",
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden(_) => "forbidden",
-            Self::InvalidValue { .. } => "invalid_value",
+            Self::InvalidValue { .. } | Self::Media(_) => "invalid_value",
             Self::NotAcceptable(_) => "not_acceptable",
             Self::TooLarge { .. } => "too_large",
             Self::BodyTimeout => "body_timeout",

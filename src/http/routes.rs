@@ -11,8 +11,8 @@ use axum::routing::MethodRouter;
 use super::error::ApiError;
 use super::openapi::Operation;
 use super::{
-    AppState, auth, control, docs, events, idempotency, installations, oauth, openapi, ops,
-    request, sessions, transcript, webhook,
+    AppState, auth, control, docs, events, idempotency, installations, notices, oauth, openapi,
+    ops, request, sessions, transcript, webhook,
 };
 
 /// Who may use a path.
@@ -178,7 +178,8 @@ fn action_routes() -> Vec<Route> {
         Route::new(Access::Token, &format!("/api/v1/sdk/sessions/{{id}}/rtms/{action}"))
     };
     vec![
-        route("start").post(control::start, about("startRtms", "Ask Zoom for a stream")),
+        route("start")
+            .post(control::start, about("startRtms", "Ask Zoom for a stream").body("Start")),
         route("stop").post(control::stop, about("stopRtms", "Ask Zoom to end the stream")),
         route("pause").post(control::pause, about("pauseRtms", "Ask Zoom to pause the stream")),
         route("resume")
@@ -210,6 +211,16 @@ fn zoom_routes() -> Vec<Route> {
                 "Where to send the browser",
                 Some("AuthorizeUrl"),
             ),
+        ),
+        Route::new(Access::Token, "/api/v1/zoom/notices").get(
+            notices::list,
+            Operation::new(
+                "Daemon",
+                "listNotices",
+                "What Zoom told about starts and limits of the account",
+            )
+            .query("limit", "How many: 1 to 200, else 50")
+            .answer(200, "The newest first", Some("NoticeList")),
         ),
         Route::new(Access::Admin, "/api/v1/zoom/installations").get(
             installations::list,
@@ -250,6 +261,12 @@ fn daemon_routes(webhook_path: &str) -> Vec<Route> {
                 "Recorded, or known already",
                 None,
             ),
+        ),
+        Route::new(Access::Open, &webhook::video_path(webhook_path)).post(
+            webhook::receive_video,
+            about("receiveVideoWebhook", "Webhooks of the Video SDK app, proven by its signature")
+                .answer(200, "Recorded, or known already", None)
+                .answer(404, "No Video SDK app is set", None),
         ),
         Route::new(Access::Open, "/health/live")
             .get(ops::live, about("live", "Does the process answer?").answer(200, "Yes", None)),

@@ -12,8 +12,8 @@ use super::envelope::{rfc3339, success};
 use super::error::ApiError;
 use super::params::{Params, SessionPath, known_session};
 use crate::model::{
-    IdKey, Metadata, Outcome, Product, Session, SessionId, SessionStatus, StreamId, StreamRecord,
-    StreamStatus, Tally,
+    IdKey, MediaParams, Metadata, Outcome, Product, Session, SessionId, SessionStatus, StreamId,
+    StreamRecord, StreamStatus, Tally, UnknownMessages,
 };
 use crate::store::SessionPage;
 use crate::zoom::stop_reason;
@@ -81,6 +81,8 @@ pub struct SessionView<'a> {
     participant_user_id: Option<&'a str>,
     installation_id: Option<&'a str>,
     metadata: Option<&'a Metadata>,
+    /// What its next streams ask for; null for what is configured.
+    media: Option<&'a MediaParams>,
     status: SessionStatus,
     meeting_started_at_ms: Option<i64>,
     meeting_ended_at_ms: Option<i64>,
@@ -107,6 +109,7 @@ impl<'a> SessionView<'a> {
             participant_user_id: session.participant_user_id.as_deref(),
             installation_id: session.installation_id.as_deref(),
             metadata: session.metadata.as_ref(),
+            media: session.media.as_ref(),
             meeting_started_at_ms: session.meeting_started_at_ms,
             meeting_ended_at_ms: session.meeting_ended_at_ms,
             status: session.status,
@@ -135,6 +138,12 @@ struct StreamView<'a> {
     first_packet_at: Option<String>,
     first_packet_ms: Option<i64>,
     tally: Tally,
+    /// How many messages came that nobody reads, by `msg_type`.
+    unknown_messages: &'a UnknownMessages,
+    /// What it asks for; null for what is configured.
+    media: Option<&'a MediaParams>,
+    /// What Zoom gives; null before it has said so.
+    effective: Option<&'a MediaParams>,
     created_at: Option<String>,
     created_at_ms: i64,
     ended_at: Option<String>,
@@ -162,6 +171,9 @@ impl<'a> StreamView<'a> {
             first_packet_at: stream.first_packet_ms.and_then(rfc3339),
             first_packet_ms: stream.first_packet_ms,
             tally: stream.tally,
+            unknown_messages: &stream.unknown_messages,
+            media: stream.media.as_ref(),
+            effective: stream.effective.as_ref(),
             created_at: rfc3339(stream.created_at_ms),
             created_at_ms: stream.created_at_ms,
             ended_at: stream.ended_at_ms.and_then(rfc3339),

@@ -1,4 +1,4 @@
-//! `POST /webhook`: Zoom announces streams here (rtms-protocol.md section 13).
+//! `POST /webhook` and `POST /webhook/video`: Zoom announces streams here (rtms-protocol.md section 13).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,11 @@ const RECORD_DEADLINE: Duration = Duration::from_millis(2500);
 /// Paths of ours that a webhook cannot have.
 const TAKEN: [&str; 4] = ["/health/", "/api/", "/docs", "/openapi.json"];
 
+/// Where the Video SDK app sends its webhooks.
+pub fn video_path(path: &str) -> String {
+    format!("{}/video", path.trim_end_matches('/'))
+}
+
 /// What is wrong with a webhook path, if anything: it starts with `/`, is plain text and none of our own paths.
 pub fn check_path(path: &str) -> Result<(), &'static str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.~".contains(&byte);
@@ -49,22 +54,41 @@ pub async fn receive(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let outcome = answer(&state, request).await;
+    count_refused(&state, answer(&state, &state.webhook_key, request).await)
+}
+
+/// The webhooks of the Video SDK app, which has a secret token of its own.
+pub async fn receive_video(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let key = state.video_webhook_key.as_ref().ok_or(ApiError::NoVideoSdk)?;
+    count_refused(&state, answer(&state, key, request).await)
+}
+
+fn count_refused(
+    state: &AppState,
+    outcome: Result<Response, ApiError>,
+) -> Result<Response, ApiError> {
     if outcome.as_ref().is_err_and(|error| error.status().is_client_error()) {
         count(&state.counters.webhooks_refused);
     }
     outcome
 }
 
-async fn answer(state: &AppState, request: Request) -> Result<Response, ApiError> {
+async fn answer(
+    state: &AppState,
+    key: &WebhookKey,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let raw = body::read(body, MAX_BODY_BYTES, state.body_timeout).await?;
     let now_ms = (state.now_ms)();
     let headers = signature_headers(&parts.headers);
     let tolerance_s = state.webhook_tolerance_s;
-    state.webhook_key.check(headers, &raw, now_ms, tolerance_s).map_err(ApiError::Signature)?;
+    key.check(headers, &raw, now_ms, tolerance_s).map_err(ApiError::Signature)?;
     match event::parse(&raw, now_ms).map_err(ApiError::Event)? {
-        Event::UrlValidation { plain_token } => Ok(validation(&state.webhook_key, &plain_token)),
+        Event::UrlValidation { plain_token } => Ok(validation(key, &plain_token)),
         Event::Delivery(delivery) => record(state, &delivery).await,
     }
 }

@@ -5,9 +5,11 @@ use super::Hub;
 use super::writer::Item;
 use crate::clock;
 use crate::model::{
-    Entry, EntryBody, MediumTally, SessionId, StreamId, StreamRecord, StreamStatus, Tally,
+    Entry, EntryBody, MediaParams, MediumTally, SessionId, StreamId, StreamRecord, StreamStatus,
+    Tally, UnknownMessages,
 };
 use crate::rtms::message::{FrameInfo, Medium};
+use crate::rtms::params::Effective;
 use crate::store::StreamUpdate;
 
 /// How often a stream's figures are written while its status stays the same.
@@ -25,7 +27,27 @@ pub struct Feed {
     status: StreamStatus,
     first_packet_ms: Option<i64>,
     tally: Tally,
+    unknown: Unknown,
+    /// What Zoom gives, until the store was told.
+    effective: Option<MediaParams>,
     written: Written,
+}
+
+/// Messages that nobody reads: those of earlier runs of this stream, and those of this one.
+struct Unknown {
+    before: UnknownMessages,
+    now: UnknownMessages,
+    is_written: bool,
+}
+
+impl Unknown {
+    fn total(&self) -> UnknownMessages {
+        let mut total = self.before.clone();
+        for (number, count) in &self.now {
+            *total.entry(*number).or_default() += count;
+        }
+        total
+    }
 }
 
 /// What the store was last told.
@@ -48,6 +70,12 @@ impl Feed {
             status: stream.status,
             first_packet_ms: stream.first_packet_ms,
             tally: stream.tally,
+            unknown: Unknown {
+                before: stream.unknown_messages.clone(),
+                now: UnknownMessages::new(),
+                is_written: true,
+            },
+            effective: None,
             written: Written { status: stream.status, tally: stream.tally, at: None },
         }
     }
@@ -78,11 +106,28 @@ impl Feed {
         self.count(medium, at_ms, u64::from(info.bytes));
     }
 
+    /// Keeps in mind what came so far, in this run, that nobody reads.
+    pub fn count_unknown(&mut self, unknown: &UnknownMessages) {
+        if *unknown != self.unknown.now {
+            self.unknown.now.clone_from(unknown);
+            self.unknown.is_written = false;
+        }
+    }
+
+    /// Zoom has said what it gives.
+    pub fn effective(&mut self, effective: &Effective) {
+        let json = serde_json::to_value(effective).ok();
+        self.effective = json.and_then(|json| json.as_object().cloned());
+    }
+
     /// Tells the store where the stream stands: a new status at once, figures now and then.
     pub fn report(&mut self, status: StreamStatus, now: Instant) {
         self.status = status;
         let is_due = self.written.at.is_none_or(|at| now.duration_since(at) >= FIGURES_EVERY);
-        if status != self.written.status || is_due && self.tally != self.written.tally {
+        let has_news = self.tally != self.written.tally
+            || !self.unknown.is_written
+            || self.effective.is_some();
+        if status != self.written.status || is_due && has_news {
             self.write_figures(now);
         }
     }
@@ -98,9 +143,13 @@ impl Feed {
             status: Some(self.status).filter(|status| *status != self.written.status),
             first_packet_ms: self.first_packet_ms,
             tally: Some(self.tally),
+            effective: self.effective.clone(),
+            unknown_messages: (!self.unknown.is_written).then(|| self.unknown.total()),
         };
         if self.hub.queue.push(Item::Update(self.stream_id.clone(), update)) {
             self.written = Written { status: self.status, tally: self.tally, at: Some(now) };
+            self.unknown.is_written = true;
+            self.effective = None;
         }
     }
 

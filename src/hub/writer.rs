@@ -114,6 +114,8 @@ impl Batch {
                 news.status = update.status.or(news.status);
                 news.first_packet_ms = update.first_packet_ms.or(news.first_packet_ms);
                 news.tally = update.tally.or(news.tally);
+                news.effective = update.effective.or(news.effective.take());
+                news.unknown_messages = update.unknown_messages.or(news.unknown_messages.take());
             }
         }
     }

@@ -24,6 +24,8 @@ pub enum Announcement {
     /// A meeting or webinar began or ended (section 13.7).
     Meeting(MeetingChanged),
     Deauthorized(Deauthorization),
+    /// Zoom says something about starts and limits (section 13.6).
+    Notice(Notice),
     /// Stored and counted; changes no stream.
     Other,
 }
@@ -35,6 +37,7 @@ impl Announcement {
             Announcement::Started(started) => Some(&started.stream_id),
             Announcement::Stopped(stopped) => Some(&stopped.stream_id),
             Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
+            Announcement::Notice(notice) => notice.stream_id.as_ref(),
             Announcement::Meeting(_) | Announcement::Deauthorized(_) | Announcement::Other => None,
         }
     }
@@ -81,6 +84,17 @@ pub struct MeetingChanged {
 pub enum MeetingChange {
     Started,
     Ended,
+}
+
+/// `rtms.concurrency_near_limit` and the like. Their payloads are partly unpublished: whatever names a conversation
+/// is taken, and nothing is needed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notice {
+    pub stream_id: Option<StreamId>,
+    /// The id of a conversation of any product.
+    pub instance_id: Option<String>,
+    /// The meeting number.
+    pub meeting_id: Option<String>,
 }
 
 /// A user has removed the app (section 15.7).

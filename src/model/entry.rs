@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{SessionId, StreamId, UserId};
 
@@ -23,7 +24,7 @@ pub struct Entry {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EntryBody {
     Transcript(TranscriptLine),
-    Chat(ChatMessage),
+    Chat(Box<ChatMessage>),
     ParticipantJoined(Participant),
     ParticipantLeft(Participant),
     ActiveSpeaker(Participant),
@@ -31,6 +32,10 @@ pub enum EntryBody {
     SharingStopped {},
     VideoOn(Participant),
     VideoOff(Participant),
+    /// A chat group, or who is in it, changed (section 7, events 10 to 14).
+    ChatGroup(Box<ChatGroupEvent>),
+    /// Something happened in a Contact Center engagement (section 10.2).
+    ContactCenterEvent(Box<ContactCenterEvent>),
     /// Zoom's time of the stream's first packet: the origin of the stream's clock.
     FirstPacket {},
     /// Zoom's state of the stream (rtms-protocol.md section 10.5) and, where it gave one, the reason (10.6).
@@ -80,6 +85,8 @@ pub enum EntryKind {
     SharingStopped,
     VideoOn,
     VideoOff,
+    ChatGroup,
+    ContactCenterEvent,
     FirstPacket,
     StreamState,
     SessionState,
@@ -108,15 +115,118 @@ pub struct TranscriptLine {
 }
 
 /// One chat message or an operation on one (section 6.16).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatMessage {
     pub user_id: Option<UserId>,
     pub user_name: Option<String>,
     pub text: String,
     /// 1 new, 2 delete, 3 update, 4 reaction added, 5 reaction removed.
     pub operation: Option<i64>,
+    /// `new`, `delete`, `update`, `add_reaction` or `remove_reaction`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub operation_name: Option<Cow<'static, str>>,
     pub message_id: Option<String>,
     pub parent_message_id: Option<String>,
+    /// Where it was written.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub session: Option<ChatSession>,
+    /// Whom a private message is for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub receiver: Option<Participant>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub files: Vec<ChatFile>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub deleted_file_ids: Vec<String>,
+}
+
+/// Who sees a chat message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatSession {
+    /// Zoom's number (section 6.16).
+    #[serde(rename = "type")]
+    pub number: Option<i64>,
+    /// `everyone`, `individual`, `chat_group`, …; none for a number that this version does not know.
+    pub name: Option<Cow<'static, str>>,
+    pub id: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatFile {
+    pub id: Option<String>,
+    pub name: Option<String>,
+    pub size_bytes: Option<u64>,
+}
+
+/// As far as it is known: Zoom does not publish the fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatGroupEvent {
+    pub change: ChatGroupChange,
+    pub group_id: Option<String>,
+    pub group_name: Option<String>,
+    pub members: Vec<ChatGroupMember>,
+    pub raw: RawJson,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChatGroupChange {
+    Created,
+    Deleted,
+    MembersAdded,
+    MembersDeleted,
+    MemberStatusChanged,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatGroupMember {
+    pub user_id: UserId,
+    pub user_name: Option<String>,
+    /// `in_chat_group`, `in_breakout_room`, … (section 10.16).
+    pub status: Option<Cow<'static, str>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactCenterEvent {
+    /// Zoom's number (section 10.2).
+    pub code: u16,
+    /// Its name in lower case; none for a number that this version does not know.
+    pub name: Option<Cow<'static, str>>,
+    /// Whom it is about.
+    pub participant: Option<ContactCenterParty>,
+    pub raw: RawJson,
+}
+
+/// One party of an engagement. "User" is the agent, "consumer" the caller.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactCenterParty {
+    pub channel_id: Option<String>,
+    /// `caller` or `callee`.
+    pub mode: Option<String>,
+    /// Not a meeting's number: a text.
+    pub user_id: Option<String>,
+    pub display_name: Option<String>,
+    pub phone_number: Option<String>,
+    pub queue_id: Option<String>,
+    pub queue_name: Option<String>,
+}
+
+/// JSON as Zoom sent it; null where it is longer than [`RawJson::MAX_BYTES`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RawJson(Value);
+
+impl RawJson {
+    pub const MAX_BYTES: usize = 4096;
+
+    pub fn of(text: &str) -> Self {
+        let fits = text.len() <= Self::MAX_BYTES;
+        Self(serde_json::from_str(text).ok().filter(|_| fits).unwrap_or_default())
+    }
+
+    /// What it may take in memory, roughly.
+    fn bytes(&self) -> usize {
+        if self.0.is_null() { 0 } else { Self::MAX_BYTES }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,8 +244,16 @@ impl EntryBody {
             EntryBody::Transcript(line) => line.text.len() + length(&line.user_name),
             EntryBody::Chat(chat) => {
                 let ids = length(&chat.message_id) + length(&chat.parent_message_id);
-                chat.text.len() + length(&chat.user_name) + ids
+                let files = chat.files.iter().map(|file| length(&file.id) + length(&file.name));
+                let deleted = chat.deleted_file_ids.iter().map(String::len);
+                let extras = files.chain(deleted).sum::<usize>();
+                chat.text.len() + length(&chat.user_name) + ids + extras
             }
+            EntryBody::ChatGroup(group) => {
+                let members = group.members.iter().map(|member| length(&member.user_name));
+                members.sum::<usize>() + group.raw.bytes()
+            }
+            EntryBody::ContactCenterEvent(event) => event.raw.bytes(),
             EntryBody::ParticipantJoined(person)
             | EntryBody::ParticipantLeft(person)
             | EntryBody::ActiveSpeaker(person)
@@ -166,6 +284,8 @@ impl EntryBody {
             EntryBody::SharingStopped {} => EntryKind::SharingStopped,
             EntryBody::VideoOn(_) => EntryKind::VideoOn,
             EntryBody::VideoOff(_) => EntryKind::VideoOff,
+            EntryBody::ChatGroup(_) => EntryKind::ChatGroup,
+            EntryBody::ContactCenterEvent(_) => EntryKind::ContactCenterEvent,
             EntryBody::FirstPacket {} => EntryKind::FirstPacket,
             EntryBody::StreamState { .. } => EntryKind::StreamState,
             EntryBody::SessionState { .. } => EntryKind::SessionState,
@@ -180,7 +300,7 @@ impl EntryBody {
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Transcript,
         Self::Chat,
         Self::ParticipantJoined,
@@ -190,6 +310,8 @@ impl EntryKind {
         Self::SharingStopped,
         Self::VideoOn,
         Self::VideoOff,
+        Self::ChatGroup,
+        Self::ContactCenterEvent,
         Self::FirstPacket,
         Self::StreamState,
         Self::SessionState,
@@ -217,6 +339,8 @@ impl EntryKind {
             EntryKind::SharingStopped => "sharing_stopped",
             EntryKind::VideoOn => "video_on",
             EntryKind::VideoOff => "video_off",
+            EntryKind::ChatGroup => "chat_group",
+            EntryKind::ContactCenterEvent => "contact_center_event",
             EntryKind::FirstPacket => "first_packet",
             EntryKind::StreamState => "stream_state",
             EntryKind::SessionState => "session_state",
@@ -241,6 +365,8 @@ impl EntryKind {
                 | EntryKind::SharingStarted
                 | EntryKind::VideoOn
                 | EntryKind::VideoOff
+                | EntryKind::ChatGroup
+                | EntryKind::ContactCenterEvent
         )
     }
 }

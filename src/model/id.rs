@@ -135,6 +135,8 @@ pub enum Product {
 }
 
 impl Product {
+    pub const ALL: [Self; 4] = [Self::Meeting, Self::Webinar, Self::VideoSdk, Self::ContactCenter];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Product::Meeting => "meeting",
@@ -145,9 +147,7 @@ impl Product {
     }
 
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Meeting, Self::Webinar, Self::VideoSdk, Self::ContactCenter]
-            .into_iter()
-            .find(|product| product.as_str() == text)
+        Self::ALL.into_iter().find(|product| product.as_str() == text)
     }
 }
 

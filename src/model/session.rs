@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use serde_json::{Map, Value};
@@ -21,6 +23,8 @@ pub struct Session {
     pub installation_id: Option<String>,
     /// What the program that created the session wants to have back with it.
     pub metadata: Option<Metadata>,
+    /// What its next streams ask for; none for what is configured.
+    pub media: Option<MediaParams>,
     pub status: SessionStatus,
     pub meeting_started_at_ms: Option<i64>,
     pub meeting_ended_at_ms: Option<i64>,
@@ -43,6 +47,9 @@ impl Session {
 /// A JSON object of the API's users: kept and given back, never looked into.
 pub type Metadata = Map<String, Value>;
 
+/// Media parameters in JSON, as the API shows them.
+pub type MediaParams = Map<String, Value>;
+
 /// A session as a program asks for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewSession {
@@ -53,6 +60,7 @@ pub struct NewSession {
     pub participant_user_id: Option<String>,
     pub installation_id: Option<String>,
     pub metadata: Option<Metadata>,
+    pub media: Option<MediaParams>,
 }
 
 /// Where a session stands, from its streams and from what was asked of Zoom.
@@ -132,9 +140,17 @@ pub struct StreamRecord {
     /// Zoom's time of the first packet.
     pub first_packet_ms: Option<i64>,
     pub tally: Tally,
+    pub unknown_messages: UnknownMessages,
+    /// What it asks for, from its session when it was announced; none for what is configured.
+    pub media: Option<MediaParams>,
+    /// What Zoom gives, since its last handshakes.
+    pub effective: Option<MediaParams>,
     pub created_at_ms: i64,
     pub ended_at_ms: Option<i64>,
 }
+
+/// How many messages came that nobody reads, by `msg_type`; 0 stands for what came on the wrong kind of link.
+pub type UnknownMessages = BTreeMap<u16, u64>;
 
 /// Where a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -77,7 +77,12 @@ impl Driver<'_> {
     async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Drive {
         let mut now = Instant::now();
         loop {
-            if let Some(end) = self.perform() {
+            let end = self.perform();
+            self.feed.count_unknown(self.stream.unknown());
+            if let Some(effective) = self.stream.take_effective() {
+                self.feed.effective(&effective);
+            }
+            if let Some(end) = end {
                 self.log_unknown();
                 return Drive::Finished(end);
             }

@@ -2,7 +2,9 @@
 //!
 //! The encoding of frames is known here and nowhere else.
 
+mod chat;
 mod codes;
+mod contact_center;
 mod content;
 mod event;
 mod incoming;
@@ -14,7 +16,7 @@ pub use codes::{
     MEDIA_TYPE_ALL, Medium, event_type, msg_type, session_state, status, stop_reason, stream_state,
 };
 pub use content::FrameInfo;
-pub use event::Event;
+pub use event::{Event, EventUpdate};
 pub use incoming::{HandshakeAnswer, KeepAlive, Malformed, Message, parse};
 pub use outgoing::Outgoing;
 pub use time::normalize_ms;

@@ -10,7 +10,7 @@ mod setup;
 mod signaling;
 mod verdict;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
@@ -24,7 +24,7 @@ use super::backoff;
 use super::endpoint::Endpoint;
 use super::message::{FrameInfo, Medium, Message, Outgoing, parse};
 use super::params::Effective;
-use crate::model::{EntryBody, Outcome, StreamStatus};
+use crate::model::{EntryBody, Outcome, StreamStatus, UnknownMessages};
 
 /// How long the end that Zoom announced may take to come before a link that closed is dialled again.
 const TERMINATING_PAUSE: Duration = Duration::from_secs(2);
@@ -105,8 +105,9 @@ pub struct Stream<T> {
     /// Zoom's server does not know the stream any more: when to believe it.
     gone_at: Option<Instant>,
     has_first_packet: bool,
+    has_new_effective: bool,
     roster: Roster,
-    unknown: BTreeMap<u16, u64>,
+    unknown: UnknownMessages,
     outputs: VecDeque<Output<T>>,
     rng: SmallRng,
 }
@@ -152,8 +153,9 @@ impl<T: AsRef<str>> Stream<T> {
             media_report_due: None,
             gone_at: None,
             has_first_packet: false,
+            has_new_effective: false,
             roster: Roster::default(),
-            unknown: BTreeMap::new(),
+            unknown: UnknownMessages::new(),
             outputs: VecDeque::from([dial]),
             rng: backoff::rng(seed),
         }
@@ -225,8 +227,16 @@ impl<T: AsRef<str>> Stream<T> {
         self.media.iter().find(|media| media.lane == lane)?.effective.as_ref()
     }
 
+    /// What Zoom gives on all media links together, if that was said since the last call.
+    pub fn take_effective(&mut self) -> Option<Effective> {
+        std::mem::take(&mut self.has_new_effective).then(|| {
+            let known = self.media.iter().filter_map(|media| media.effective.as_ref());
+            known.fold(Effective::default(), Effective::with)
+        })
+    }
+
     /// How many messages came that this version does not know, by `msg_type`.
-    pub fn unknown(&self) -> &BTreeMap<u16, u64> {
+    pub fn unknown(&self) -> &UnknownMessages {
         &self.unknown
     }
 

@@ -1,15 +1,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::Settings;
 use crate::clock;
 use crate::hub::{Feed, Hub};
-use crate::model::{EntryBody, Outcome, StreamId, StreamRecord};
+use crate::model::{EntryBody, Outcome, Product, StreamId, StreamRecord};
 use crate::rtms::driver::{Command, Drive, Job, drive};
 use crate::rtms::endpoint::Endpoint;
+use crate::rtms::params::{Params, ParamsOverrides};
 use crate::rtms::stream::{End, Setup};
 use crate::secret::Secret;
 use crate::store::{Claim, Store, StoreError};
@@ -89,9 +91,9 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
     }
     let setup = Setup {
         stream_id: stream.stream_id.clone(),
-        instance: stream.instance.clone(),
+        instance: settings.handshake_ids.named(&stream.instance),
         signature: Secret::new(signature(settings, stream)),
-        params: settings.params.clone(),
+        params: params(settings, stream),
         policy: settings.policy.clone(),
         timings: settings.timings.clone(),
     };
@@ -99,9 +101,23 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
     Job { setup, endpoint, generation: stream.generation, seed: rand::random(), tls, feed }
 }
 
+/// What the session said when the stream was announced, else what is configured.
+fn params(settings: &Settings, stream: &StreamRecord) -> Params {
+    let Some(media) = &stream.media else { return settings.params.clone() };
+    let overrides: Option<ParamsOverrides> =
+        serde_json::from_value(Value::Object(media.clone())).ok();
+    let resolved = overrides.map(|overrides| Params::resolve(&settings.params, &overrides));
+    resolved.and_then(Result::ok).unwrap_or_else(|| {
+        let stream_id = &stream.stream_id;
+        tracing::warn!(%stream_id, "the session's media parameters cannot be read; the configured ones are used");
+        settings.params.clone()
+    })
+}
+
 fn signature(settings: &Settings, stream: &StreamRecord) -> String {
-    HandshakeKey::new(&settings.client.id, &settings.client.secret)
-        .sign(&stream.instance, &stream.stream_id)
+    let own = settings.video_sdk.as_ref().filter(|_| stream.instance.product == Product::VideoSdk);
+    let app = own.unwrap_or(&settings.client);
+    HandshakeKey::new(&app.id, &app.secret).sign(&stream.instance, &stream.stream_id)
 }
 
 fn log_end(stream_id: &StreamId, end: &End) {

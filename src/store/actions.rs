@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use super::database::{Bind, Connection, binds};
 use super::rows::{self, ActionRow, SessionRow, StreamRow};
-use super::sessions::refresh_session;
+use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, sql};
 use crate::model::{
-    Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Session, SessionId, Standing,
-    StreamRecord,
+    Action, ActionId, ActionRecord, ActionStatus, Answer, MediaParams, Planned, Session, SessionId,
+    Standing, StreamRecord,
 };
 
 /// A webhook about one of a session's streams, without its body.
@@ -19,9 +19,11 @@ pub struct DeliveryBrief {
     pub event_ts_ms: i64,
     pub received_at_ms: i64,
     /// Which stream of its session it is about, from 1.
-    pub ordinal: i64,
-    /// `changed`, or `none` for what came too late or twice.
+    pub ordinal: Option<i64>,
+    /// `changed`, `notice`, or `none` for what came too late or twice.
     pub effect: String,
+    /// The body of a notice, unless it is long.
+    pub notice: Option<String>,
 }
 
 /// An action that a program asks for.
@@ -32,6 +34,8 @@ pub struct Begin<'a> {
     pub asked_by: &'a str,
     pub now_ms: i64,
     pub until_ms: i64,
+    /// What the session's next streams ask for from now on; none leaves it.
+    pub media: Option<&'a MediaParams>,
 }
 
 /// An action that has begun.
@@ -190,6 +194,10 @@ async fn insert_running(
         1,
     ];
     tx.execute(sql::INSERT_ACTION, values).await?;
+    if let Some(media) = begin.media {
+        let values = binds![begin.session_id.to_string(), media_text(media)];
+        tx.execute(sql::SET_MEDIA, values).await?;
+    }
     refresh_session(tx, begin.session_id, begin.now_ms).await
 }
 

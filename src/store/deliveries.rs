@@ -6,16 +6,37 @@ use super::installations::deauthorize;
 use super::sessions::{Told, change_meeting, refresh_session, upsert_session};
 use super::streams::{REVOKED, lock_stream};
 use super::{Recorded, Store, StoreError, sql};
-use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted, StreamStopped};
+use crate::model::{
+    Announcement, Delivery, Notice, StreamId, StreamRecord, StreamStarted, StreamStopped,
+};
 
 /// Deliveries deleted in one statement: webhooks get their turn in between, and no statement
 /// grows with the backlog.
 const PRUNE_ROWS: u32 = 500;
 
+/// A notice with a longer body is shown without it.
+const MAX_NOTICE_CHARS: i64 = 8 * 1024;
+
+/// What Zoom told about starts and limits without naming a session.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct AccountNotice {
+    pub event: String,
+    pub event_ts_ms: i64,
+    pub received_at_ms: i64,
+    /// As it came; none where it is too long to show.
+    pub body: Option<String>,
+}
+
 /// Zoom waits so long for signaling to come back (section 3.6).
 const SIGNALING_WINDOW_MS: i64 = 60_000;
 
 impl Store {
+    /// The newest notices that name no session that is known, newest first.
+    pub async fn account_notices(&self, limit: u32) -> Result<Vec<AccountNotice>, StoreError> {
+        let values = binds![i64::from(limit), MAX_NOTICE_CHARS];
+        self.database.all(sql::NOTICES_OF_ACCOUNT, values).await
+    }
+
     /// Forgets deliveries received before `before_ms`. Returns how many. After an error some of
     /// them are forgotten, and the next call goes on.
     pub async fn prune_deliveries(&self, before_ms: i64) -> Result<u64, StoreError> {
@@ -57,6 +78,10 @@ pub(super) async fn record(
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             false
         }
+        Announcement::Notice(notice) => {
+            note(tx, delivery, notice).await?;
+            return Ok(Recorded::NoChange);
+        }
         Announcement::Other => false,
     };
     match delivery.announcement.stream_id() {
@@ -66,6 +91,19 @@ pub(super) async fn record(
         }
         _ => Ok(Recorded::NoChange),
     }
+}
+
+/// Files a notice with the session that it names, or with the account.
+async fn note(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+    notice: &Notice,
+) -> Result<(), StoreError> {
+    let stream_id = notice.stream_id.as_ref().map(StreamId::as_str);
+    let named = binds![stream_id, notice.instance_id.as_deref(), notice.meeting_id.as_deref()];
+    let session: Option<(String,)> = tx.optional(sql::SESSION_OF_NOTICE, named).await?;
+    let values = binds![&*delivery.digest, session.map(|(id,)| id)];
+    tx.execute(sql::MARK_NOTICE, values).await.map(drop)
 }
 
 /// An interruption that is reported so late (a retried webhook) is over, one way or the other.

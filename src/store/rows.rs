@@ -24,6 +24,7 @@ pub(super) struct SessionRow {
     participant_user_id: Option<String>,
     installation_id: Option<String>,
     metadata: Option<String>,
+    media: Option<String>,
     status: String,
     meeting_started_at_ms: Option<i64>,
     meeting_ended_at_ms: Option<i64>,
@@ -50,6 +51,9 @@ pub(super) struct StreamRow {
     outcome: Option<String>,
     first_packet_ms: Option<i64>,
     tally: String,
+    unknown_messages: String,
+    media: Option<String>,
+    effective: Option<String>,
     created_at_ms: i64,
     ended_at_ms: Option<i64>,
 }
@@ -105,6 +109,7 @@ impl TryFrom<SessionRow> for Session {
     fn try_from(row: SessionRow) -> Result<Self, StoreError> {
         let metadata =
             row.metadata.map(|text| read_json("metadata", &row.id, &text)).transpose()?;
+        let media = row.media.map(|text| read_json("media", &row.id, &text)).transpose()?;
         Ok(Session {
             id: session_id(&row.id)?,
             instance: instance(&row.product, &row.id_key, &row.instance_id)?,
@@ -115,6 +120,7 @@ impl TryFrom<SessionRow> for Session {
             participant_user_id: row.participant_user_id,
             installation_id: row.installation_id,
             metadata,
+            media,
             meeting_started_at_ms: row.meeting_started_at_ms,
             meeting_ended_at_ms: row.meeting_ended_at_ms,
             status: read("session status", &row.status, SessionStatus::parse)?,
@@ -131,6 +137,11 @@ impl TryFrom<StreamRow> for StreamRecord {
     fn try_from(row: StreamRow) -> Result<Self, StoreError> {
         let outcome = row.outcome.map(|text| read("outcome", &text, Outcome::parse));
         let tally: Tally = read_json("tally", &row.stream_id, &row.tally)?;
+        let of_json = |what, text: Option<String>| {
+            text.map(|text| read_json(what, &row.stream_id, &text)).transpose()
+        };
+        let (media, effective) =
+            (of_json("media", row.media)?, of_json("effective media", row.effective)?);
         Ok(StreamRecord {
             stream_id: stream_id(&row.stream_id)?,
             session_id: session_id(&row.session_id)?,
@@ -146,6 +157,9 @@ impl TryFrom<StreamRow> for StreamRecord {
             outcome: outcome.transpose()?,
             first_packet_ms: row.first_packet_ms,
             tally,
+            unknown_messages: read_json("unknown messages", &row.stream_id, &row.unknown_messages)?,
+            media,
+            effective,
             created_at_ms: row.created_at_ms,
             ended_at_ms: row.ended_at_ms,
         })

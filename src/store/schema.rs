@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 4;
+pub(super) const NEWEST: i64 = 5;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -34,6 +34,11 @@ macro_rules! migrations {
                 4,
                 "deletions",
                 include_str!(concat!("../../migrations/", $folder, "/0004_deletions.sql")),
+            ),
+            migration(
+                5,
+                "products and media",
+                include_str!(concat!("../../migrations/", $folder, "/0005_products_and_media.sql")),
             ),
         ])
     };

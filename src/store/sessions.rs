@@ -4,7 +4,8 @@ use super::database::{Connection, binds};
 use super::rows::{self, SessionRow};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{
-    IdKey, Instance, MeetingChange, MeetingChanged, NewSession, Product, Session, SessionId,
+    IdKey, Instance, MediaParams, MeetingChange, MeetingChanged, NewSession, Product, Session,
+    SessionId,
 };
 
 /// A meeting lasts 30 hours at most: a session that nothing happened to for so long is another one.
@@ -135,9 +136,15 @@ async fn create(
         .map(|metadata| serde_json::to_string(metadata).expect("a JSON object becomes JSON"));
     let (participant, installation) =
         (new.participant_user_id.as_deref(), new.installation_id.as_deref());
-    tx.execute(sql::DESCRIBE_SESSION, binds![&*id, participant, installation, metadata]).await?;
+    let media = new.media.as_ref().map(media_text);
+    let values = binds![&*id, participant, installation, metadata, media];
+    tx.execute(sql::DESCRIBE_SESSION, values).await?;
     let row: SessionRow = tx.one(sql::SESSION, binds![&*id]).await?;
     Ok(Made { is_new: id == fresh, session: row.try_into()? })
+}
+
+pub(super) fn media_text(media: &MediaParams) -> String {
+    serde_json::to_string(media).expect("a JSON object becomes JSON")
 }
 
 /// A meeting that a webhook named is found by its number. The others are found by their name.

@@ -17,7 +17,9 @@ macro_rules! select_stream {
                     sessions.id_key, sessions.instance_id, streams.server_urls,
                     streams.event_ts_ms, streams.generation, streams.interrupts, streams.status,
                     streams.stop_seen_at_ms, streams.stop_reason, streams.outcome,
-                    streams.first_packet_ms, streams.tally, streams.created_at_ms,
+                    streams.first_packet_ms, streams.tally, streams.unknown_messages,
+                    streams.media, streams.effective,
+                    streams.created_at_ms,
                     streams.ended_at_ms
                FROM streams JOIN sessions ON sessions.id = streams.session_id
               WHERE ",
@@ -30,7 +32,7 @@ macro_rules! select_session {
     ($condition:literal) => {
         concat!(
             "SELECT id, product, id_key, instance_id, account_id, meeting_id, operator_id, host_id,
-                    participant_user_id, installation_id, metadata, status, meeting_started_at_ms,
+                    participant_user_id, installation_id, metadata, media, status, meeting_started_at_ms,
                     meeting_ended_at_ms, created_at_ms, updated_at_ms, ended_at_ms
                FROM sessions
               WHERE ",
@@ -74,6 +76,25 @@ statements! {
         ON CONFLICT (digest) DO NOTHING";
 
     MARK_DELIVERY_EFFECTIVE = "UPDATE deliveries SET effect = 'changed' WHERE digest = $1";
+
+    /// A notice of Zoom's: about a session, or about the account.
+    MARK_NOTICE = "UPDATE deliveries SET effect = 'notice', session_id = $2 WHERE digest = $1";
+
+    /// By whatever the notice names; of several the newest.
+    SESSION_OF_NOTICE = "
+        SELECT id FROM sessions
+         WHERE id = (SELECT session_id FROM streams WHERE stream_id = $1)
+            OR (product IN ('meeting', 'webinar', 'video_sdk', 'contact_center')
+                AND instance_id = $2)
+            OR (meeting_id = $3 AND status <> 'ended')
+         ORDER BY id DESC LIMIT 1";
+
+    /// Long bodies stay in the store.
+    NOTICES_OF_ACCOUNT = "
+        SELECT event, event_ts_ms, received_at_ms,
+               CASE WHEN LENGTH(body) <= $2 THEN body END AS body
+          FROM deliveries WHERE effect = 'notice' AND session_id IS NULL
+         ORDER BY received_at_ms DESC, digest LIMIT $1";
 
     PRUNE_DELIVERIES = "
         DELETE FROM deliveries
@@ -136,8 +157,12 @@ statements! {
         UPDATE sessions
            SET participant_user_id = COALESCE($2, participant_user_id),
                installation_id = COALESCE($3, installation_id),
-               metadata = COALESCE($4, metadata)
+               metadata = COALESCE($4, metadata),
+               media = COALESCE($5, media)
          WHERE id = $1";
+
+    /// What the session's next streams ask for.
+    SET_MEDIA = "UPDATE sessions SET media = $2 WHERE id = $1";
 
     /// Derives a session's state from its streams and, while none lives, from the last start that
     /// was asked for since.
@@ -239,9 +264,11 @@ statements! {
 
     DELIVERIES_OF_SESSION = "
         SELECT deliveries.event, deliveries.event_ts_ms, deliveries.received_at_ms,
-               streams.ordinal, deliveries.effect
-          FROM deliveries JOIN streams ON streams.stream_id = deliveries.stream_id
-         WHERE streams.session_id = $1
+               streams.ordinal, deliveries.effect,
+               CASE WHEN deliveries.effect = 'notice' AND LENGTH(deliveries.body) <= 2048
+                    THEN deliveries.body END AS notice
+          FROM deliveries LEFT JOIN streams ON streams.stream_id = deliveries.stream_id
+         WHERE streams.session_id = $1 OR deliveries.session_id = $1
          ORDER BY deliveries.received_at_ms LIMIT $2";
 
     /// Takes a key that is new or whose time is over.
@@ -277,8 +304,9 @@ statements! {
     /// The session is locked: no other transaction takes the same ordinal.
     INSERT_STREAM = "
         INSERT INTO streams (stream_id, session_id, ordinal, server_urls, event_ts_ms, generation,
-                             interrupts, status, tally, created_at_ms)
-        SELECT $1, $2, COALESCE(MAX(ordinal), 0) + 1, $3, $4, 1, 0, 'announced', '{}', $5
+                             interrupts, status, tally, media, created_at_ms)
+        SELECT $1, $2, COALESCE(MAX(ordinal), 0) + 1, $3, $4, 1, 0, 'announced', '{}',
+               (SELECT media FROM sessions WHERE id = $2), $5
           FROM streams WHERE session_id = $2";
 
     /// A stream whose stop came before its start: it has ended before it was known.
@@ -319,7 +347,9 @@ statements! {
         UPDATE streams
            SET status = COALESCE($2, status),
                first_packet_ms = COALESCE($3, first_packet_ms),
-               tally = COALESCE($4, tally)
+               tally = COALESCE($4, tally),
+               unknown_messages = COALESCE($5, unknown_messages),
+               effective = COALESCE($6, effective)
          WHERE stream_id = $1 AND ended_at_ms IS NULL";
 
     /// Not when Zoom has moved it since, unless Zoom has stopped it, after which it moves no more.

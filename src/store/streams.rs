@@ -3,7 +3,7 @@
 use super::database::{Connection, binds};
 use super::entries::write_batches;
 use super::rows::{self, StreamRow};
-use super::sessions::refresh_session;
+use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, StreamUpdate, sql};
 use crate::model::{Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus};
 
@@ -114,8 +114,17 @@ async fn write_update(
     let tally = update
         .tally
         .map(|tally| serde_json::to_string(&tally).expect("numbers always become JSON"));
-    let values =
-        binds![stream.as_str(), status.map(StreamStatus::as_str), update.first_packet_ms, tally,];
+    let unknown = update.unknown_messages.as_ref();
+    let unknown =
+        unknown.map(|counts| serde_json::to_string(counts).expect("numbers always become JSON"));
+    let values = binds![
+        stream.as_str(),
+        status.map(StreamStatus::as_str),
+        update.first_packet_ms,
+        tally,
+        unknown,
+        update.effective.as_ref().map(media_text),
+    ];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
     match session {
         Some(session) if is_changed => refresh_session(tx, session, now_ms).await,

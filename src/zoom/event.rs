@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::signature::PlainToken;
 use crate::model::{
     Announcement, Deauthorization, Delivery, IdKey, Instance, MeetingChange, MeetingChanged,
-    Product, StreamId, StreamInterrupted, StreamStarted, StreamStopped,
+    Notice, Product, StreamId, StreamInterrupted, StreamStarted, StreamStopped,
 };
 
 /// The longest event name, account, meeting or operator id that is kept, in bytes.
@@ -16,6 +16,14 @@ const MAX_TEXT_BYTES: usize = 256;
 const MAX_SERVER_URLS_BYTES: usize = 4096;
 /// The last millisecond that RFC 3339 can write: the end of the year 9999.
 const MAX_EVENT_TS_MS: i64 = 253_402_300_799_999;
+
+/// Events about starts and limits, of an account or a conversation (section 13.6).
+const NOTICES: [&str; 4] = [
+    "rtms.concurrency_near_limit",
+    "rtms.concurrency_limited",
+    "rtms.start_failed",
+    "rtms.request_status",
+];
 
 /// What a webhook body is.
 #[derive(Debug, Clone)]
@@ -59,6 +67,7 @@ pub fn parse(raw: &[u8], received_at_ms: i64) -> Result<Event, EventError> {
     let announcement = match rtms {
         Some((product, change)) => payload.announcement(product, change)?,
         None if event == "app_deauthorized" => payload.deauthorization()?,
+        None if NOTICES.contains(&event.as_str()) => Announcement::Notice(payload.notice()),
         None => meeting_event(&event)
             .and_then(|(product, change)| payload.meeting(product, change))
             .map_or(Announcement::Other, Announcement::Meeting),
@@ -187,6 +196,19 @@ impl<'a> Payload<'a> {
             account_id: self.optional("account_id"),
             may_keep_data,
         }))
+    }
+
+    /// Half of these payloads are unpublished, and one names its conversation in an object of its own.
+    fn notice(&self) -> Notice {
+        let id_field =
+            Payload { flat: self.get("id_field").and_then(Value::as_object), nested: None };
+        let either = |key: &str| id_field.optional(key).or_else(|| self.optional(key));
+        let instance_id = IdKey::ANNOUNCED.into_iter().find_map(|key| either(key.as_str()));
+        Notice {
+            stream_id: either("rtms_stream_id").and_then(|id| StreamId::parse(&id).ok()),
+            instance_id,
+            meeting_id: either("meeting_id").or_else(|| either("webinar_id")),
+        }
     }
 
     fn stream_id(&self) -> Result<StreamId, EventError> {
@@ -408,13 +430,37 @@ mod tests {
     fn an_unknown_event_is_kept_whatever_its_payload() {
         for body in [
             json!({"event": "meeting.started", "payload": {"object": {"id": 5}}}),
-            json!({"event": "rtms.concurrency_limited", "event_ts": 5, "payload": []}),
             json!({"event": "meeting.rtms.started", "payload": null}),
             json!({"event": "contact_center.rtms_started"}),
         ] {
             assert_eq!(delivery(&body).announcement, Announcement::Other);
         }
         assert_eq!(delivery(&json!({"event": "x"})).event_ts_ms, NOW_MS);
+    }
+
+    #[test]
+    fn a_notice_is_read_whatever_it_names_and_whatever_it_lacks() {
+        let read = |event: &str, payload| match delivery(&start(event, payload)).announcement {
+            Announcement::Notice(notice) => notice,
+            other => panic!("{other:?}"),
+        };
+        let limit =
+            json!({"concurrency_limit": 2000, "concurrency_number": 1650, "percentage": 82});
+        assert_eq!(read("rtms.concurrency_near_limit", limit), Notice::default());
+        for key in ["meeting_uuid", "webinar_uuid", "session_id", "engagement_id"] {
+            let payload = json!({"operator_id": "u1", "id_field": {key: "m=="}});
+            let limited = read("rtms.concurrency_limited", payload);
+            assert_eq!(limited.instance_id.as_deref(), Some("m=="), "{key}");
+        }
+        let failed =
+            read("rtms.start_failed", json!({"object": {"rtms_stream_id": "s", "meeting_id": 7}}));
+        assert_eq!(failed.stream_id, StreamId::parse("s").ok());
+        assert_eq!(failed.meeting_id.as_deref(), Some("7"));
+        for odd in
+            [json!(null), json!([]), json!("x"), json!({"id_field": [], "rtms_stream_id": {}})]
+        {
+            assert_eq!(read("rtms.request_status", odd), Notice::default());
+        }
     }
 
     #[test]

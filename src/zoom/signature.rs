@@ -4,7 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use thiserror::Error;
 
-use crate::model::{Instance, StreamId};
+use crate::model::{IdKey, Instance, Product, StreamId};
 use crate::secret::Secret;
 
 type HmacSha256 = Hmac<Sha256>;
@@ -105,6 +105,24 @@ impl PlainToken {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// Under which key handshakes send a conversation's id. Zoom's texts disagree (conflict 19.3).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HandshakeIds {
+    /// The products whose id goes under `meeting_uuid`; the others' goes under the key it came in.
+    pub as_meeting: Vec<Product>,
+}
+
+impl HandshakeIds {
+    /// The conversation as its handshakes name it.
+    pub fn named(&self, instance: &Instance) -> Instance {
+        let mut named = instance.clone();
+        if self.as_meeting.contains(&named.product) {
+            named.key = IdKey::MeetingUuid;
+        }
+        named
     }
 }
 

@@ -16,6 +16,7 @@ fn session() -> Session {
         participant_user_id: None,
         installation_id: None,
         metadata: None,
+        media: None,
         status: SessionStatus::Stopped,
         meeting_started_at_ms: Some(0),
         meeting_ended_at_ms: None,
@@ -42,6 +43,9 @@ fn stream(ordinal: u32, from_ms: i64, to_ms: Option<i64>, reason: Option<i64>) -
         outcome: to_ms.map(|_| Outcome::Stopped),
         first_packet_ms: None,
         tally: Tally::default(),
+        unknown_messages: crate::model::UnknownMessages::new(),
+        media: None,
+        effective: None,
         created_at_ms: from_ms,
         ended_at_ms: to_ms,
     }

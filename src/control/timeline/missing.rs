@@ -1,11 +1,12 @@
 //! What should have happened and did not, with its likely causes.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::firsts;
 use crate::model::{
-    Action, ActionRecord, ActionStatus, Entry, EntryBody, Outcome, SessionStatus, Standing,
-    StreamRecord,
+    Action, ActionRecord, ActionStatus, Entry, EntryBody, MediaParams, Outcome, SessionStatus,
+    Standing, StreamRecord,
 };
 use crate::rtms::message::Medium;
 
@@ -71,6 +72,7 @@ fn unanswered(action: &ActionRecord) -> Option<Missing> {
 }
 
 fn of_stream(stream: &StreamRecord, entries: &[Entry], media: &[Medium]) -> Vec<Missing> {
+    let media = stream.media.as_ref().map_or_else(|| media.to_vec(), media_of);
     let own = |entry: &&Entry| entry.stream_ordinal == stream.ordinal;
     let mut links_up = entries.iter().filter(own).filter_map(|entry| match &entry.body {
         EntryBody::LinkUp { link } => Some(&**link),
@@ -97,6 +99,12 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry], media: &[Medium]) -> Vec<
             ],
         })
         .collect()
+}
+
+/// What a stream asked for on its own terms.
+fn media_of(params: &MediaParams) -> Vec<Medium> {
+    let names = params.get("types").and_then(Value::as_array).into_iter().flatten();
+    names.filter_map(Value::as_str).filter_map(Medium::parse).collect()
 }
 
 /// Why a medium may be silent although it was joined.

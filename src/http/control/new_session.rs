@@ -1,9 +1,9 @@
-//! The body of `POST /api/v1/sdk/sessions`.
+//! The bodies of `POST /api/v1/sdk/sessions` and of a start.
 
 use serde_json::{Map, Value};
 
 use crate::http::error::ApiError;
-use crate::model::{IdKey, InstallationId, Instance, Metadata, NewSession, Product};
+use crate::model::{IdKey, InstallationId, Instance, MediaParams, Metadata, NewSession, Product};
 
 /// As JSON, in bytes.
 const MAX_METADATA_BYTES: usize = 8 * 1024;
@@ -12,17 +12,39 @@ const MAX_FIELD_CHARS: usize = 64;
 /// A meeting number has 9 to 11 digits today; Zoom's type for it has 19 at most.
 const MAX_DIGITS: usize = 19;
 
-const FIELDS: [&str; 6] =
-    ["platform", "meeting_id", "product", "participant_user_id", "installation_id", "metadata"];
+const FIELDS: [&str; 7] = [
+    "platform",
+    "meeting_id",
+    "product",
+    "participant_user_id",
+    "installation_id",
+    "metadata",
+    "media",
+];
 
-/// Reads the body; a field that is null counts as left out.
-pub fn parse(body: &[u8]) -> Result<NewSession, ApiError> {
+/// Reads the body of a start, which may be empty: the media parameters, not resolved yet.
+pub fn media_of_start(body: &[u8]) -> Result<Option<MediaParams>, ApiError> {
+    if body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let mut fields = fields(body, &["media"])?;
+    media(fields.remove("media"))
+}
+
+/// A field that is null counts as left out.
+fn fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, ApiError> {
     let mut fields: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|error| ApiError::NotJson { line: error.line(), column: error.column() })?;
     fields.retain(|_, value| !value.is_null());
-    if let Some(name) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
-        return Err(ApiError::UnknownField(name.chars().take(MAX_FIELD_CHARS).collect()));
+    match fields.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(ApiError::UnknownField(name.chars().take(MAX_FIELD_CHARS).collect())),
+        None => Ok(fields),
     }
+}
+
+/// Reads the body of a new session; its media parameters are not resolved yet.
+pub fn parse(body: &[u8]) -> Result<NewSession, ApiError> {
+    let mut fields = fields(body, &FIELDS)?;
     if fields.get("platform").and_then(Value::as_str) != Some("zoom") {
         return Err(invalid("platform", "must be \"zoom\""));
     }
@@ -33,7 +55,16 @@ pub fn parse(body: &[u8]) -> Result<NewSession, ApiError> {
         participant_user_id: short_text("participant_user_id", fields.get("participant_user_id"))?,
         installation_id: installation_id(fields.get("installation_id"))?,
         metadata: metadata(fields.remove("metadata"))?,
+        media: media(fields.remove("media"))?,
     })
+}
+
+fn media(value: Option<Value>) -> Result<Option<MediaParams>, ApiError> {
+    match value {
+        None => Ok(None),
+        Some(Value::Object(media)) => Ok(Some(media)),
+        Some(_) => Err(invalid("media", "must be an object of media parameters")),
+    }
 }
 
 fn invalid(name: &'static str, problem: &'static str) -> ApiError {
@@ -143,11 +174,24 @@ mod tests {
         assert!(with("installation_id", json!("1")).starts_with("installation_id"));
         assert!(with("metadata", json!("x")).starts_with("metadata"));
         assert!(with("metadata", json!({"a": "x".repeat(9000)})).starts_with("metadata"));
+        assert!(with("media", json!([])).starts_with("media"));
         assert!(with("metdata", json!({})).contains("metdata"));
         for nonsense in ["", "[]", "{", "null"] {
             let error = parse(nonsense.as_bytes()).unwrap_err();
             assert_eq!(error.code(), "malformed");
         }
+    }
+
+    #[test]
+    fn a_start_needs_no_body_and_takes_nothing_but_media() {
+        let read = |body: &str| media_of_start(body.as_bytes()).map_err(|error| error.code());
+        for nothing in ["", " \n", "{}", r#"{"media":null}"#] {
+            assert_eq!(read(nothing), Ok(None), "{nothing:?}");
+        }
+        assert!(read(r#"{"media":{"types":"audio"}}"#).unwrap().unwrap().contains_key("types"));
+        assert_eq!(read(r#"{"media":"audio"}"#), Err("invalid_value"));
+        assert_eq!(read(r#"{"metadata":{}}"#), Err("unknown_field"));
+        assert_eq!(read("[]"), Err("malformed"));
     }
 
     #[test]

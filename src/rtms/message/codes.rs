@@ -95,6 +95,29 @@ pub mod event_type {
     pub const MEDIA_CONNECTION_INTERRUPTED: u16 = 7;
     pub const PARTICIPANT_VIDEO_ON: u16 = 8;
     pub const PARTICIPANT_VIDEO_OFF: u16 = 9;
+    pub const CHAT_GROUP_CREATE: u16 = 10;
+    pub const CHAT_GROUP_DELETE: u16 = 11;
+    pub const CHAT_GROUP_MEMBERS_ADD: u16 = 12;
+    pub const CHAT_GROUP_MEMBERS_DELETE: u16 = 13;
+    pub const CHAT_GROUP_MEMBER_STATUS_UPDATE: u16 = 14;
+    /// Contact Center gives the numbers from here to its last another meaning (section 10.2).
+    pub const CONTACT_CENTER_FIRST: u16 = 8;
+    pub const CONTACT_CENTER_LAST: u16 = 29;
+}
+
+/// `operation_type` of MEDIA_DATA_CHAT (section 6.16).
+pub mod chat_operation {
+    /// The name in entries and the API.
+    pub fn name(operation: i64) -> Option<&'static str> {
+        Some(match operation {
+            1 => "new",
+            2 => "delete",
+            3 => "update",
+            4 => "add_reaction",
+            5 => "remove_reaction",
+            _ => return None,
+        })
+    }
 }
 
 /// `state` of STREAM_STATE_UPDATE (section 10.5). Mind that 4 is RESUMED for sessions.

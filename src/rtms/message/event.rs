@@ -1,12 +1,37 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::codes::{event_type, msg_type};
 use super::incoming::{Malformed, Message, fields};
 use super::short::Short;
 use super::time::Lenient;
-use crate::model::{Participant, UserId};
+use super::{chat, contact_center};
+use crate::model::{ChatGroupEvent, ContactCenterEvent, Participant, UserId};
+
+/// One EVENT_UPDATE. The numbers from 8 on mean something else in Contact Center, which only the stream knows:
+/// [`EventUpdate::chat_group`] and [`EventUpdate::contact_center`] read them on demand.
+#[derive(Debug)]
+pub struct EventUpdate<'a> {
+    pub number: u16,
+    pub at_ms: Option<i64>,
+    /// As the meeting table has it.
+    pub event: Event,
+    raw: &'a RawValue,
+}
+
+impl EventUpdate<'_> {
+    /// What a chat group's event (10 to 14) says; none for another number.
+    pub fn chat_group(&self) -> Option<ChatGroupEvent> {
+        chat::group_event(self.number, self.raw.get())
+    }
+
+    /// What an engagement's event says; none for a number that means the same in all products.
+    pub fn contact_center(&self) -> Option<ContactCenterEvent> {
+        contact_center::event(self.number, self.raw.get())
+    }
+}
 
 /// What an EVENT_UPDATE says (section 7, the meeting table).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +63,9 @@ impl From<ParticipantWire> for Participant {
 }
 
 #[derive(Deserialize)]
-struct EventWire {
-    event: EventBody,
+struct EventWire<'a> {
+    #[serde(borrow)]
+    event: &'a RawValue,
 }
 
 /// A field is read only by an event that needs it: others may give it another form (section 10.2).
@@ -60,9 +86,10 @@ struct EventBody {
 const MALFORMED: Malformed = Malformed::Fields(msg_type::EVENT_UPDATE);
 
 pub(super) fn event(text: &str) -> Result<Message<'_>, Malformed> {
-    let body = fields::<EventWire>(text, msg_type::EVENT_UPDATE)?.event;
-    let at_ms = body.at_ms();
-    let event = match body.number()? {
+    let raw = fields::<EventWire<'_>>(text, msg_type::EVENT_UPDATE)?.event;
+    let body: EventBody = fields(raw.get(), msg_type::EVENT_UPDATE)?;
+    let (number, at_ms) = (body.number()?, body.at_ms());
+    let event = match number {
         event_type::FIRST_PACKET_TIMESTAMP => Event::FirstPacket,
         event_type::ACTIVE_SPEAKER_CHANGE => Event::ActiveSpeaker(body.person()?),
         event_type::PARTICIPANT_JOIN => Event::Joined(body.people()?),
@@ -71,11 +98,15 @@ pub(super) fn event(text: &str) -> Result<Message<'_>, Malformed> {
         event_type::SHARING_STOP => Event::SharingStopped,
         event_type::MEDIA_CONNECTION_INTERRUPTED => Event::MediaInterrupted,
         // Contact Center's 8 and 9 are about something else and name no participants.
-        event_type::PARTICIPANT_VIDEO_ON if body.names_people() => Event::VideoOn(body.people()?),
-        event_type::PARTICIPANT_VIDEO_OFF if body.names_people() => Event::VideoOff(body.people()?),
+        event_type::PARTICIPANT_VIDEO_ON => {
+            body.people().map_or(Event::Unknown(number), Event::VideoOn)
+        }
+        event_type::PARTICIPANT_VIDEO_OFF => {
+            body.people().map_or(Event::Unknown(number), Event::VideoOff)
+        }
         number => Event::Unknown(number),
     };
-    Ok(Message::Event { at_ms, event })
+    Ok(Message::Event(EventUpdate { number, at_ms, event, raw }))
 }
 
 impl EventBody {
@@ -91,10 +122,6 @@ impl EventBody {
         time.map(Lenient::as_ms)
     }
 
-    fn names_people(&self) -> bool {
-        !self.participants.is_null()
-    }
-
     fn person(&self) -> Result<Participant, Malformed> {
         let user_id = read(&self.user_id).ok_or(MALFORMED)?;
         Ok(ParticipantWire { user_id, user_name: read(&self.user_name) }.into())
@@ -106,6 +133,6 @@ impl EventBody {
     }
 }
 
-fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {
+pub(super) fn read<T: DeserializeOwned>(value: &Value) -> Option<T> {
     T::deserialize(value).ok()
 }

@@ -5,9 +5,10 @@ use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 use thiserror::Error;
 
-use super::codes::{Medium, msg_type};
+use super::chat;
+use super::codes::{Medium, chat_operation, msg_type};
 use super::content::{Content, FrameInfo};
-use super::event::{Event, ParticipantWire, event};
+use super::event::{EventUpdate, ParticipantWire, event};
 use super::short::Short;
 use super::time::Lenient;
 use crate::model::{ChatMessage, Participant, TranscriptLine, UserId};
@@ -20,7 +21,7 @@ pub enum Message<'a> {
     /// 4: the answer to a media handshake.
     MediaAnswer(HandshakeAnswer),
     /// 6
-    Event { at_ms: Option<i64>, event: Event },
+    Event(EventUpdate<'a>),
     /// 8
     StreamState { state: i64, reason: Option<i64>, at_ms: Option<i64> },
     /// 9
@@ -134,7 +135,7 @@ fn parse_known<'a>(
         msg_type::MEDIA_DATA_VIDEO => frame(Medium::Video),
         msg_type::MEDIA_DATA_SHARE => frame(Medium::Share),
         msg_type::MEDIA_DATA_TRANSCRIPT => transcript(text),
-        msg_type::MEDIA_DATA_CHAT => chat(text),
+        msg_type::MEDIA_DATA_CHAT => chat_message(text),
         msg_type::SIGNALING_HAND_SHAKE_RESP => fields(text, number).map(Message::SignalingAnswer),
         msg_type::DATA_HAND_SHAKE_RESP => fields(text, number).map(Message::MediaAnswer),
         msg_type::EVENT_UPDATE => event(text),
@@ -228,6 +229,10 @@ struct ChatContent {
     sender: Option<ParticipantWire>,
     user_id: Option<UserId>,
     user_name: Option<Short>,
+    chat_session: Value,
+    receiver: Value,
+    files: Value,
+    delete_file_id_list: Value,
     data: Value,
 }
 
@@ -256,13 +261,21 @@ impl ChatContent {
             user_name: sender.and_then(|sender| sender.user_name).or(user_name),
             text: self.data.as_str().unwrap_or_default().to_owned(),
             operation: self.operation_type.map(|operation| operation.0),
+            operation_name: self
+                .operation_type
+                .and_then(|operation| chat_operation::name(operation.0))
+                .map(Into::into),
+            session: chat::session(&self.chat_session),
+            receiver: chat::receiver(&self.receiver),
+            files: chat::files(&self.files),
+            deleted_file_ids: chat::deleted_files(&self.delete_file_id_list),
             message_id: self.message_id.map(|id| id.0),
             parent_message_id: self.parent_message_id.map(|id| id.0),
         }
     }
 }
 
-fn chat(text: &str) -> Result<Message<'_>, Malformed> {
+fn chat_message(text: &str) -> Result<Message<'_>, Malformed> {
     let mut outer = fields::<ChatWire>(text, msg_type::MEDIA_DATA_CHAT)?.content;
     let at_ms = outer.timestamp.map(Lenient::as_ms);
     let inner = outer.inner();
@@ -271,6 +284,11 @@ fn chat(text: &str) -> Result<Message<'_>, Malformed> {
         message.user_id = message.user_id.or(inner.user_id);
         message.user_name = message.user_name.or(inner.user_name);
         message.operation = message.operation.or(inner.operation);
+        message.operation_name = message.operation_name.or(inner.operation_name);
+        message.session = message.session.or(inner.session);
+        message.receiver = message.receiver.or(inner.receiver);
+        message.files.extend(inner.files);
+        message.deleted_file_ids.extend(inner.deleted_file_ids);
         message.message_id = message.message_id.or(inner.message_id);
         message.parent_message_id = message.parent_message_id.or(inner.parent_message_id);
         message.text = inner.text;

@@ -12,7 +12,7 @@ use super::{Event, Malformed, Message, parse};
 
 fn event(text: &str) -> (Option<i64>, Event) {
     match parse(text).unwrap() {
-        Message::Event { at_ms, event } => (at_ms, event),
+        Message::Event(update) => (update.at_ms, update.event),
         other => panic!("not an event: {other:?}"),
     }
 }

@@ -89,6 +89,16 @@ impl Effective {
         }
     }
 
+    /// Together with what another link gives.
+    pub fn with(self, other: &Self) -> Self {
+        Self {
+            audio: self.audio.or(other.audio),
+            video: self.video.or(other.video),
+            share: self.share.or(other.share),
+            transcript: self.transcript.or(other.transcript),
+        }
+    }
+
     /// What differs from what was asked.
     pub fn differences(&self, asked: &Params) -> Vec<Difference> {
         let (asked, given) = (json(asked), json(self));

@@ -109,7 +109,7 @@ impl<T: AsRef<str>> Stream<T> {
                 self.entry(Medium::Transcript, at_ms, EntryBody::Transcript(line));
             }
             Message::Chat(at_ms, message) => {
-                self.entry(Medium::Chat, at_ms, EntryBody::Chat(message));
+                self.entry(Medium::Chat, at_ms, EntryBody::Chat(Box::new(message)));
             }
             _ => self.count_unknown(msg_type::UNDEFINED),
         }
@@ -158,6 +158,7 @@ impl<T: AsRef<str>> Stream<T> {
         let effective = Effective::read(asked, &self.media_of(lane), &answer.media_params);
         if let Some(media) = self.media.iter_mut().find(|media| media.lane == lane) {
             media.effective = Some(effective);
+            self.has_new_effective = true;
         }
     }
 

@@ -3,15 +3,16 @@ use std::time::{Duration, Instant};
 use super::verdict::{Verdict, verdict};
 use super::{End, LinkId, Loss, Output, Socket, Stream};
 use crate::model::{EntryBody, Outcome, Participant, Product, StreamStatus};
+use crate::rtms::message::event_type::{CONTACT_CENTER_FIRST, CONTACT_CENTER_LAST};
 use crate::rtms::message::{
-    Event, HandshakeAnswer, Message, Outgoing, event_type, msg_type, session_state, stop_reason,
-    stream_state,
+    Event, EventUpdate, HandshakeAnswer, Message, Outgoing, event_type, msg_type, session_state,
+    stop_reason, stream_state,
 };
 
 /// How long after a server's first "no such stream" the webhook that moves or ends a live stream may take to come.
 const MOVE_GRACE: Duration = Duration::from_secs(5);
 /// What is asked for right after a good handshake. 1 and 7 come by themselves (section 6.5).
-const MEETING_EVENTS: [u16; 7] = [
+const MEETING_EVENTS: [u16; 12] = [
     event_type::ACTIVE_SPEAKER_CHANGE,
     event_type::PARTICIPANT_JOIN,
     event_type::PARTICIPANT_LEAVE,
@@ -19,9 +20,12 @@ const MEETING_EVENTS: [u16; 7] = [
     event_type::SHARING_STOP,
     event_type::PARTICIPANT_VIDEO_ON,
     event_type::PARTICIPANT_VIDEO_OFF,
+    event_type::CHAT_GROUP_CREATE,
+    event_type::CHAT_GROUP_DELETE,
+    event_type::CHAT_GROUP_MEMBERS_ADD,
+    event_type::CHAT_GROUP_MEMBERS_DELETE,
+    event_type::CHAT_GROUP_MEMBER_STATUS_UPDATE,
 ];
-/// Contact Center gives the numbers from 8 on another meaning (section 10.2).
-const FIRST_CONTACT_CENTER_EVENT: u16 = 8;
 /// How much of Zoom's reason for a refusal is kept for the log.
 const MAX_REASON_CHARS: usize = 200;
 
@@ -29,7 +33,7 @@ impl<T: AsRef<str>> Stream<T> {
     pub(super) fn signaling_message(&mut self, now: Instant, message: Message<'_>) {
         match message {
             Message::SignalingAnswer(answer) => self.signaling_answer(now, &answer),
-            Message::Event { at_ms, event } => self.event(now, at_ms, event),
+            Message::Event(update) => self.event_update(now, update),
             Message::StreamState { state, reason, at_ms } => {
                 self.stream_state(now, state, reason, at_ms);
             }
@@ -94,9 +98,15 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     fn wanted_events(&self) -> Vec<u16> {
-        let is_contact_center = self.setup.instance.product == Product::ContactCenter;
-        let is_ours = |event: &u16| !is_contact_center || *event < FIRST_CONTACT_CENTER_EVENT;
-        MEETING_EVENTS.into_iter().filter(is_ours).collect()
+        if !self.is_contact_center() {
+            return MEETING_EVENTS.to_vec();
+        }
+        let common = MEETING_EVENTS.into_iter().filter(|event| *event < CONTACT_CENTER_FIRST);
+        common.chain(CONTACT_CENTER_FIRST..=CONTACT_CENTER_LAST).collect()
+    }
+
+    fn is_contact_center(&self) -> bool {
+        self.setup.instance.product == Product::ContactCenter
     }
 
     fn stream_state(&mut self, now: Instant, state: i64, reason: Option<i64>, at_ms: Option<i64>) {
@@ -133,8 +143,20 @@ impl<T: AsRef<str>> Stream<T> {
         }
     }
 
+    /// The same number means different things in different products.
+    fn event_update(&mut self, now: Instant, update: EventUpdate<'_>) {
+        let at_ms = update.at_ms;
+        let own = match self.is_contact_center() {
+            true => update.contact_center().map(Box::new).map(EntryBody::ContactCenterEvent),
+            false => update.chat_group().map(Box::new).map(EntryBody::ChatGroup),
+        };
+        match own {
+            Some(body) => self.note(at_ms, body),
+            None => self.event(now, at_ms, update.event),
+        }
+    }
+
     fn event(&mut self, now: Instant, at_ms: Option<i64>, event: Event) {
-        let is_contact_center = self.setup.instance.product == Product::ContactCenter;
         match event {
             Event::FirstPacket => self.first_packet(at_ms),
             Event::ActiveSpeaker(person) => self.person(at_ms, person, EntryBody::ActiveSpeaker),
@@ -143,15 +165,9 @@ impl<T: AsRef<str>> Stream<T> {
             Event::SharingStarted(person) => self.person(at_ms, person, EntryBody::SharingStarted),
             Event::SharingStopped => self.note(at_ms, EntryBody::SharingStopped {}),
             Event::MediaInterrupted => self.media_reported_lost(now),
-            Event::VideoOn(people) if !is_contact_center => {
-                self.people(at_ms, people, EntryBody::VideoOn);
-            }
-            Event::VideoOff(people) if !is_contact_center => {
-                self.people(at_ms, people, EntryBody::VideoOff);
-            }
-            Event::VideoOn(_) | Event::VideoOff(_) | Event::Unknown(_) => {
-                self.count_unknown(msg_type::EVENT_UPDATE);
-            }
+            Event::VideoOn(people) => self.people(at_ms, people, EntryBody::VideoOn),
+            Event::VideoOff(people) => self.people(at_ms, people, EntryBody::VideoOff),
+            Event::Unknown(_) => self.count_unknown(msg_type::EVENT_UPDATE),
         }
     }
 

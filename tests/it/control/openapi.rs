@@ -106,11 +106,15 @@ async fn the_bodies_are_those_of_the_document() {
     kit.announce("m==", "s1").await;
     kit.end_stream("s1", rtmsd::model::Outcome::Stopped, Some(6)).await;
     let error = kit.act(&id, "stop").await.json();
-    let new = json!({"platform": "zoom", "meeting_id": 7, "metadata": {}});
+    let new =
+        json!({"platform": "zoom", "meeting_id": 7, "metadata": {}, "media": {"types": "audio"}});
     let made = kit.post("", &new).await.json();
     let url = kit.server.request("GET", "/api/v1/zoom/oauth/authorize-url", &[BOSS]).await.json();
     let installations = kit.server.request("GET", "/api/v1/zoom/installations", &[BOSS]).await;
+    kit.webhook("rtms.concurrency_near_limit", json!({"percentage": 82})).await;
+    let notices = kit.server.request("GET", "/api/v1/zoom/notices", &[BOSS]).await.json();
     for (schema, body) in [
+        ("NoticeList", &notices["data"]),
         ("NewSession", &new),
         ("Asked", &asked["data"]),
         ("Error", &error),

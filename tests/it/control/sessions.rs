@@ -111,3 +111,41 @@ async fn an_unknown_session_is_a_404_for_every_action() {
     let path = format!("/api/v1/sdk/sessions/{id}/timeline");
     assert_eq!(kit.server.get(&path).await.code(), "session_not_found");
 }
+
+#[tokio::test]
+async fn media_parameters_are_completed_shown_and_taken_by_the_next_stream() {
+    let kit = Kit::start().await;
+    let media = json!({"types": ["audio"], "audio": {"sample_rate": 48_000}});
+    let new = json!({"platform": "zoom", "meeting_id": NUMBER, "media": media});
+    let made = kit.post("", &new).await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let shown = made.json()["data"]["session"].clone();
+    assert_eq!(shown["media"]["audio"]["sample_rate"], 48_000);
+    assert_eq!(shown["media"]["audio"]["codec"], "l16", "as configured");
+    let id = shown["id"].as_str().unwrap();
+    let chat = json!({"media": {"types": "chat"}});
+    assert_eq!(kit.post(&format!("/{id}/rtms/start"), &chat).await.status, 202);
+    kit.announce("m==", "s1").await;
+    let shown = kit.get(&format!("/{id}")).await;
+    assert_eq!(shown["session"]["media"]["types"], json!(["chat"]));
+    assert_eq!(shown["streams"][0]["media"], shown["session"]["media"]);
+    assert_eq!(shown["streams"][0]["effective"], Value::Null);
+}
+
+#[tokio::test]
+async fn every_mistake_in_media_parameters_is_named_and_nothing_is_asked() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    let wrong = json!({"media": {"types": ["sound"], "audio": {"codec": "mp3"}}});
+    let refused = kit.post(&format!("/{id}/rtms/start"), &wrong).await;
+    assert_eq!((refused.status, refused.code().as_str()), (422, "invalid_value"));
+    let detail = refused.json()["error"]["detail"].as_str().unwrap().to_owned();
+    assert!(
+        detail.contains("media.types must be") && detail.contains("media.audio.codec must be"),
+        "{detail}"
+    );
+    assert!(kit.zoom.asked().is_empty());
+    let new = json!({"platform": "zoom", "meeting_id": 7, "media": {"codek": 1}});
+    assert_eq!(kit.post("", &new).await.status, 422);
+    assert_eq!(kit.get(&format!("/{id}")).await["session"]["media"], Value::Null);
+}

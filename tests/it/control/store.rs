@@ -1,12 +1,13 @@
 //! What control needs of the store, on both databases.
 
 use rtmsd::model::{
-    Action, ActionStatus, Answer, NewSession, Planned, Product, SessionId, SessionStatus,
+    Action, ActionStatus, Answer, MediaParams, NewSession, Planned, Product, SessionId,
+    SessionStatus,
 };
 use rtmsd::store::{Begin, IdempotencyKey, Kept, Store, Taken};
 use tokio::task::JoinSet;
 
-use crate::store::webhooks::{URL, announce, record, started};
+use crate::store::webhooks::{URL, announce, record, started, stream_id};
 use crate::support::stores::on_both;
 
 fn meeting(number: &str) -> NewSession {
@@ -16,6 +17,7 @@ fn meeting(number: &str) -> NewSession {
         participant_user_id: None,
         installation_id: None,
         metadata: None,
+        media: None,
     }
 }
 
@@ -36,8 +38,14 @@ fn yes() -> Answer {
 }
 
 async fn begin(store: &Store, id: SessionId, now_ms: i64, until_ms: i64) {
-    let begin =
-        Begin { session_id: id, action: Action::Start, asked_by: "api:t", now_ms, until_ms };
+    let begin = Begin {
+        session_id: id,
+        action: Action::Start,
+        asked_by: "api:t",
+        now_ms,
+        until_ms,
+        media: None,
+    };
     store.begin_action(&begin, |_| Ok::<_, ()>(())).await.unwrap().unwrap().unwrap();
 }
 
@@ -201,6 +209,55 @@ async fn a_key_whose_daemon_died_is_free_again_and_one_that_was_released_at_once
         assert_eq!(take(101).await, Taken::Ours);
         store.release_idempotency_key(&key("k")).await.unwrap();
         assert_eq!(take(102).await, Taken::Ours);
+    })
+    .await;
+}
+
+fn media(types: &str) -> MediaParams {
+    MediaParams::from_iter([("types".to_owned(), types.into())])
+}
+
+#[tokio::test]
+async fn media_parameters_are_those_of_the_streams_that_are_announced_after_them() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s1").await;
+        let first = store.stream(&stream_id("s1")).await.unwrap().unwrap();
+        let id = first.session_id;
+        let wanted = media("audio");
+        let begin = Begin {
+            session_id: id,
+            action: Action::Start,
+            asked_by: "api:t",
+            now_ms: 2,
+            until_ms: 9,
+            media: Some(&wanted),
+        };
+        assert!(store.begin_action(&begin, |_| Err("not now")).await.unwrap().unwrap().is_err());
+        assert_eq!(store.session(id).await.unwrap().unwrap().media, None, "nothing was begun");
+        store.begin_action(&begin, |_| Ok::<_, ()>(())).await.unwrap().unwrap().unwrap();
+        assert_eq!(store.session(id).await.unwrap().unwrap().media, Some(wanted.clone()));
+        record(store, started("s2", 5, URL)).await;
+        let begin = Begin { media: None, now_ms: 6, ..begin };
+        store.begin_action(&begin, |_| Ok::<_, ()>(())).await.unwrap().unwrap().unwrap();
+        let streams = store.streams_of(id).await.unwrap();
+        let asked: Vec<_> = streams.iter().map(|stream| stream.media.clone()).collect();
+        assert_eq!(asked, [None, Some(wanted)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_session_keeps_its_media_until_others_are_named() {
+    on_both(async |test| {
+        let create = async |media: Option<MediaParams>| {
+            let new = NewSession { media, ..meeting("5") };
+            test.store.create_session(&new, 1).await.unwrap().session.media
+        };
+        assert_eq!(create(None).await, None);
+        assert_eq!(create(Some(media("audio"))).await, Some(media("audio")));
+        assert_eq!(create(None).await, Some(media("audio")));
+        assert_eq!(create(Some(media("chat"))).await, Some(media("chat")));
     })
     .await;
 }

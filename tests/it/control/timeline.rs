@@ -1,5 +1,5 @@
 use rtmsd::model::EntryBody;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::kit::Kit;
 use super::zoom::Say;
@@ -84,4 +84,27 @@ async fn a_stream_that_was_never_joined_says_what_may_be_in_the_way() {
     let missing = timeline(&kit, &id).await["missing"].clone();
     assert_eq!(missing[0]["what"], "stream 1 was announced and never joined");
     assert!(missing[0]["likely_causes"][0].as_str().unwrap().contains("RTMS_ALLOWED_HOSTS"));
+}
+
+#[tokio::test]
+async fn a_notice_about_a_session_is_in_its_timeline_and_one_about_the_account_in_the_notices() {
+    let kit = Kit::start().await;
+    kit.announce("m==", "s1").await;
+    let id = kit.only_session().await;
+    let limited =
+        json!({"operator_id": "u1", "concurrency_number": 9, "id_field": {"meeting_uuid": "m=="}});
+    kit.webhook("rtms.concurrency_limited", limited).await;
+    kit.webhook("rtms.concurrency_near_limit", json!({"percentage": 82})).await;
+    let timeline = timeline(&kit, &id).await;
+    let moments = timeline["moments"].as_array().unwrap();
+    let told = moments.iter().filter_map(|moment| moment["detail"].as_str());
+    let told: Vec<_> = told.filter(|detail| detail.starts_with("rtms.concurrency")).collect();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("\"concurrency_number\":9"), "{told:?}");
+    let answer = kit.server.get("/api/v1/zoom/notices").await;
+    assert_eq!(answer.status, 200);
+    let notices = answer.json()["data"]["notices"].clone();
+    assert_eq!(notices.as_array().unwrap().len(), 1);
+    assert_eq!(notices[0]["event"], "rtms.concurrency_near_limit");
+    assert_eq!(notices[0]["payload"], json!({"percentage": 82}));
 }

@@ -85,7 +85,8 @@ impl Zoom {
     async fn open_on(settings: Settings, tls: Option<TempDir>) -> Self {
         let post = Post::open().await;
         let settings = Settings {
-            webhook_url: Some(post.url()),
+            // A test names the path, where it is not the usual one.
+            webhook_url: Some(post.url(settings.webhook_url.as_deref().unwrap_or("/webhook"))),
             tls_dir: tls.as_ref().map(|folder| folder.path().to_owned()),
             ..settings
         };
@@ -139,6 +140,17 @@ impl Scene {
 
     async fn with(home: Home, zoom: Zoom) -> Self {
         let daemon = TestDaemon::start(&home).await;
+        Self::between(home, daemon, zoom).await
+    }
+
+    /// A daemon that was told something before Zoom is.
+    pub async fn prepared(home: Home, settings: Settings, prepare: impl AsyncFnOnce(Api)) -> Self {
+        let daemon = TestDaemon::start(&home).await;
+        prepare(daemon.api()).await;
+        Self::between(home, daemon, Zoom::open(settings).await).await
+    }
+
+    async fn between(home: Home, daemon: TestDaemon, zoom: Zoom) -> Self {
         zoom.post.deliver_to(daemon.address);
         let announced = async || zoom.simulator.report().streams.pop();
         let stream = eventually("a stream is announced", announced).await;

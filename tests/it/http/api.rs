@@ -1,4 +1,4 @@
-use rtmsd::model::{EntryBody, Participant, TranscriptLine, UserId};
+use rtmsd::model::{EntryBody, Participant, TranscriptLine, UnknownMessages, UserId};
 use serde_json::{Value, json};
 
 use super::client::exchange;
@@ -235,4 +235,24 @@ async fn a_token_or_query_does_not_come_back_in_an_error() {
     assert_eq!(answer.status, 422);
     assert!(!answer.text().contains("s3cret") && !answer.text().contains("read-token"));
     assert_ne!(answer.header("x-request-id"), Some("s3cret"));
+}
+
+#[tokio::test]
+async fn messages_that_nobody_reads_are_counted_over_all_runs_of_a_stream() {
+    let server = Server::start().await;
+    let stream = server.start_stream("m1==", "s1").await;
+    let shown = async || {
+        let session = server.get(&format!("/api/v1/sdk/sessions/{}", stream.session_id)).await;
+        session.json()["data"]["streams"][0]["unknown_messages"].clone()
+    };
+    assert_eq!(shown().await, json!({}));
+    let mut first = server.feed(&stream);
+    first.count_unknown(&UnknownMessages::from([(23, 2), (27, 1)]));
+    first.finish().await;
+    assert_eq!(shown().await, json!({"23": 2, "27": 1}));
+    let mut second = server.feed(&server.stream("s1").await);
+    second.count_unknown(&UnknownMessages::from([(23, 1)]));
+    second.count_unknown(&UnknownMessages::from([(23, 5)]));
+    second.finish().await;
+    assert_eq!(shown().await, json!({"23": 7, "27": 1}));
 }

@@ -125,14 +125,15 @@ async fn a_stop_of_the_daemon_ends_every_event_stream() {
 }
 
 fn chat(text: String) -> EntryBody {
-    EntryBody::Chat(ChatMessage {
+    EntryBody::Chat(Box::new(ChatMessage {
         user_id: None,
         user_name: None,
         text,
         operation: None,
         message_id: None,
         parent_message_id: None,
-    })
+        ..ChatMessage::default()
+    }))
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use rtmsd::http::server::{Limits, serve};
 use rtmsd::http::{AppState, Counters, RateLimit, router};
 use rtmsd::hub::{Feed, Hub, WriterSettings};
 use rtmsd::model::{Outcome, StreamId, StreamRecord};
-use rtmsd::rtms::message::Medium;
+use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, Store};
@@ -127,6 +127,7 @@ impl Server {
             rate_limit: RateLimit::new(wiring.requests_per_s),
             webhook_path: "/webhook".into(),
             webhook_key: key(),
+            video_webhook_key: Some(WebhookKey::new(&Secret::new("demoVideoToken01".into()))),
             webhook_tolerance_s: 300,
             installer,
             is_https: true,
@@ -251,7 +252,7 @@ pub fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Installer) {
         policies: wiring.policies.clone(),
         start_timeout: wiring.start_timeout,
         look_every: Duration::from_millis(20),
-        media: vec![Medium::Transcript],
+        params: Params::default(),
         now_ms: wiring.now_ms,
     };
     (Arc::new(Control::new(store.clone(), api, settings)), installer)

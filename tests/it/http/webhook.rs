@@ -1,5 +1,7 @@
 use std::sync::atomic::Ordering;
 
+use rtmsd::secret::Secret;
+use rtmsd::zoom::signature::{PlainToken, WebhookKey};
 use serde_json::{Value, json};
 
 use super::client::exchange;
@@ -185,4 +187,37 @@ async fn while_the_store_is_away_zoom_is_asked_to_try_again() {
     assert!(answer.header("retry-after").is_some());
     // What needs no store still works.
     assert_eq!(server.post(b"{}", &[]).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_video_sdk_app_has_its_own_path_and_its_own_signature() {
+    let mut server = Server::start().await;
+    let body = json!({"event": "session.rtms_started", "event_ts": NOW_S * 1000, "payload":
+        {"session_id": "v==", "rtms_stream_id": "s1", "server_urls": "wss://a"}});
+    let body = body.to_string().into_bytes();
+    let video = WebhookKey::new(&Secret::new("demoVideoToken01".into()));
+    let time = NOW_S.to_string();
+    let (ours, theirs) = (key().sign(NOW_S, &body), video.sign(NOW_S, &body));
+    for (path, signature, status) in [
+        ("/webhook/video", &ours, 401),
+        ("/webhook", &theirs, 401),
+        ("/webhook/video", &theirs, 200),
+    ] {
+        let headers = [signed_at(&time), ("x-zm-signature", signature.as_str())];
+        assert_eq!(server.post_to(path, &body, &headers).await.status, status, "{path}");
+    }
+    assert_eq!(server.changes.recv().await.unwrap().as_str(), "s1");
+}
+
+#[tokio::test]
+async fn the_video_sdk_apps_url_is_validated_with_its_own_secret() {
+    let server = Server::start().await;
+    let body =
+        br#"{"event":"endpoint.url_validation","payload":{"plainToken":"abc"},"event_ts":1}"#;
+    let video = WebhookKey::new(&Secret::new("demoVideoToken01".into()));
+    let (time, signature) = (NOW_S.to_string(), video.sign(NOW_S, body));
+    let headers = [signed_at(&time), ("x-zm-signature", signature.as_str())];
+    let answer = server.post_to("/webhook/video", body, &headers).await.json();
+    let token = PlainToken::parse("abc").unwrap();
+    assert_eq!(answer["encryptedToken"], video.encrypted_token(&token));
 }

@@ -1,4 +1,4 @@
-use rtmsd::model::{Outcome, SessionStatus, StreamStatus};
+use rtmsd::model::{Notice, Outcome, SessionStatus, StreamStatus};
 use rtmsd::store::{Recorded, SessionPage};
 
 use super::webhooks::*;
@@ -320,6 +320,30 @@ async fn deliveries_that_come_together_are_each_recorded_and_answered_for_themse
 }
 
 #[tokio::test]
+async fn a_notice_is_filed_with_the_session_it_names_or_with_the_account() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        let session = read(store, "s").await.session_id;
+        let by_id = Notice { instance_id: Some("m".into()), ..Notice::default() };
+        let by_stream = Notice { stream_id: Some(stream_id("s")), ..Notice::default() };
+        let unknown = Notice { instance_id: Some("elsewhere".into()), ..Notice::default() };
+        for (at_ms, notice) in [(2, by_id), (3, by_stream), (4, unknown), (5, Notice::default())] {
+            assert_eq!(record(store, notice_of(at_ms, notice)).await, Recorded::NoChange);
+        }
+        let of_session = store.deliveries_of(session, 10).await.unwrap();
+        let told: Vec<_> =
+            of_session.iter().map(|told| (told.event_ts_ms, told.notice.is_some())).collect();
+        assert_eq!(told, [(1, false), (2, true), (3, true)]);
+        let of_account = store.account_notices(10).await.unwrap();
+        let told: Vec<i64> = of_account.iter().map(|notice| notice.event_ts_ms).collect();
+        assert_eq!(told, [5, 4]);
+        assert_eq!(store.account_notices(1).await.unwrap().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_caller_who_leaves_takes_no_other_delivery_along() {
     on_both(async |test| {
         let store = &test.store;
@@ -334,6 +358,18 @@ async fn a_caller_who_leaves_takes_no_other_delivery_along() {
             left.is_ok()
                 || [Recorded::Changed(stream_id("left")), Recorded::Repeat].contains(&again)
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_long_notice_is_listed_without_its_body() {
+    on_both(async |test| {
+        let mut long = notice_of(1, Notice::default());
+        long.body = format!("{{\"payload\":\"{}\"}}", "x".repeat(100_000));
+        record(&test.store, long).await;
+        let listed = test.store.account_notices(10).await.unwrap();
+        assert_eq!((listed.len(), &listed[0].body), (1, &None));
     })
     .await;
 }

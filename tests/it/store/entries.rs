@@ -21,14 +21,15 @@ fn line(text: &str) -> EntryBody {
 }
 
 fn chat(text: &str) -> EntryBody {
-    EntryBody::Chat(ChatMessage {
+    EntryBody::Chat(Box::new(ChatMessage {
         user_id: None,
         user_name: None,
         text: text.into(),
         operation: Some(1),
         message_id: Some("m1".into()),
         parent_message_id: None,
-    })
+        ..ChatMessage::default()
+    }))
 }
 
 /// Entries of `stream` from number 1, in the order given.

@@ -1,4 +1,4 @@
-use rtmsd::model::{MediumTally, Outcome, SessionStatus, StreamStatus, Tally};
+use rtmsd::model::{MediumTally, Outcome, SessionStatus, StreamStatus, Tally, UnknownMessages};
 use rtmsd::store::StreamUpdate;
 
 use super::webhooks::*;
@@ -19,6 +19,8 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
             status: Some(StreamStatus::Live),
             first_packet_ms: Some(7),
             tally: Some(tally),
+            unknown_messages: Some(UnknownMessages::from([(23, 2)])),
+            effective: None,
         };
         store.update_streams(&[(stream_id("s").clone(), update.clone())], 8).await.unwrap();
         store
@@ -28,6 +30,7 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
         let stream = read(store, "s").await;
         assert_eq!(stream.status, StreamStatus::Paused);
         assert_eq!((stream.first_packet_ms, stream.tally), (Some(7), tally));
+        assert_eq!(stream.unknown_messages, UnknownMessages::from([(23, 2)]));
     })
     .await;
 }

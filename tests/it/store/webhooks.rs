@@ -1,7 +1,7 @@
 //! Deliveries as the webhook handler would make them.
 
 use rtmsd::model::{
-    Announcement, Delivery, IdKey, Instance, NodeId, Product, SessionId, StreamId,
+    Announcement, Delivery, IdKey, Instance, NodeId, Notice, Product, SessionId, StreamId,
     StreamInterrupted, StreamRecord, StreamStarted, StreamStopped,
 };
 use rtmsd::store::{Claim, Recorded, Store, StoreError};
@@ -48,6 +48,10 @@ pub fn interrupted(stream: &str, event_ts_ms: i64) -> Delivery {
 
 pub fn other(event_ts_ms: i64) -> Delivery {
     delivery("meeting.sharing_started", event_ts_ms, Announcement::Other)
+}
+
+pub fn notice_of(event_ts_ms: i64, notice: Notice) -> Delivery {
+    delivery("rtms.request_status", event_ts_ms, Announcement::Notice(notice))
 }
 
 fn delivery(event: &str, event_ts_ms: i64, announcement: Announcement) -> Delivery {

@@ -1,5 +1,5 @@
 use super::malformed;
-use crate::model::{ChatMessage, TranscriptLine, UserId};
+use crate::model::{ChatFile, ChatMessage, ChatSession, Participant, TranscriptLine, UserId};
 use crate::rtms::message::{Malformed, Message, parse};
 
 fn line(text: &str) -> (Option<i64>, TranscriptLine) {
@@ -16,14 +16,20 @@ fn chat(text: &str) -> (Option<i64>, ChatMessage) {
     }
 }
 
+fn everyone() -> ChatSession {
+    ChatSession { number: Some(1), name: Some("everyone".into()), id: None }
+}
+
 fn hello() -> ChatMessage {
     ChatMessage {
         user_id: Some(UserId(16_778_240)),
         user_name: Some("Ana".into()),
         text: "hello".into(),
         operation: Some(1),
+        operation_name: Some("new".into()),
         message_id: Some("m-1".into()),
-        parent_message_id: None,
+        session: Some(everyone()),
+        ..ChatMessage::default()
     }
 }
 
@@ -88,7 +94,11 @@ fn a_chat_message_is_read_with_its_fields_inside_data() {
     for data in [inner, &as_text] {
         let text =
             format!(r#"{{"msg_type":18,"content":{{"timestamp":1732313192000,"data":{data}}}}}"#);
-        assert_eq!(chat(&text), (Some(1_732_313_192_000), hello()), "{data}");
+        assert_eq!(
+            chat(&text),
+            (Some(1_732_313_192_000), ChatMessage { session: None, ..hello() }),
+            "{data}"
+        );
     }
 }
 
@@ -121,7 +131,7 @@ fn a_chat_text_that_looks_like_json_stays_what_was_typed() {
             r#"{{"msg_type":18,"content":{{"operation_type":1,"message_id":"m-1",
                 "sender":{{"user_id":16778240,"user_name":"Ana"}},"data":{data}}}}}"#
         );
-        assert_eq!(chat(&text).1, ChatMessage { text: typed.into(), ..hello() });
+        assert_eq!(chat(&text).1, ChatMessage { text: typed.into(), session: None, ..hello() });
     }
 }
 
@@ -140,4 +150,74 @@ fn a_chat_message_without_content_is_malformed() {
     assert_eq!(malformed(r#"{"msg_type":18,"content":7}"#), Malformed::Fields(18));
     let text = r#"{"msg_type":18,"content":{"sender":"Ana","data":"x"}}"#;
     assert_eq!(malformed(text), Malformed::Fields(18));
+}
+
+#[test]
+fn a_chat_message_tells_its_session_receiver_and_files_in_both_layouts() {
+    let fields = r#""operation_type":3,"message_id":"m-1","chat_session":{"type":2,"id":"c1"},
+        "sender":{"user_id":7,"user_name":"Ana"},"receiver":{"user_id":8,"user_name":"Bo"},
+        "files":[{"file_id":"f1","file_name":"a.pdf","file_size":1200},{"file_id":9,"file_size":"7"},{}],
+        "delete_file_id_list":["f0",5,""]"#;
+    let outside = format!(r#"{{"msg_type":18,"content":{{{fields},"data":"see this"}}}}"#);
+    let inside =
+        format!(r#"{{"msg_type":18,"content":{{"data":{{{fields},"data":"see this"}}}}}}"#);
+    let as_text = serde_json::json!({ "msg_type": 18, "content": {
+        "data": format!(r#"{{{fields},"data":"see this"}}"#) } });
+    for text in [outside, inside, as_text.to_string()] {
+        let (_, message) = chat(&text);
+        assert_eq!(message.text, "see this");
+        assert_eq!(message.operation_name.as_deref(), Some("update"));
+        let session = message.session.unwrap();
+        assert_eq!(
+            (session.name.as_deref(), session.id.as_deref()),
+            (Some("individual"), Some("c1"))
+        );
+        let bo = Participant { user_id: UserId(8), user_name: Some("Bo".into()) };
+        assert_eq!(message.receiver, Some(bo));
+        let pdf =
+            ChatFile { id: Some("f1".into()), name: Some("a.pdf".into()), size_bytes: Some(1200) };
+        let other = ChatFile { id: Some("9".into()), name: None, size_bytes: Some(7) };
+        assert_eq!(message.files, [pdf, other]);
+        assert_eq!(message.deleted_file_ids, ["f0", "5"]);
+    }
+}
+
+#[test]
+fn every_operation_has_its_name_and_an_unknown_one_keeps_its_number() {
+    let names =
+        [(1, "new"), (2, "delete"), (3, "update"), (4, "add_reaction"), (5, "remove_reaction")];
+    let read = |operation| {
+        chat(&format!(r#"{{"msg_type":18,"content":{{"operation_type":{operation}}}}}"#)).1
+    };
+    for (operation, name) in names {
+        assert_eq!(read(operation).operation_name.as_deref(), Some(name));
+    }
+    assert_eq!((read(9).operation, read(9).operation_name), (Some(9), None));
+}
+
+#[test]
+fn odd_extras_of_a_chat_message_do_not_cost_its_text() {
+    for odd in ["null", "7", "\"x\"", "[]", "[null,[],{}]", "{}"] {
+        let text = format!(
+            r#"{{"msg_type":18,"content":{{"chat_session":{odd},"receiver":{odd},"files":{odd},
+                "delete_file_id_list":{odd},"data":"hi"}}}}"#
+        );
+        let (_, message) = chat(&text);
+        assert_eq!((message.text.as_str(), message.session, message.receiver), ("hi", None, None));
+        assert!(message.files.is_empty());
+    }
+    let many = vec![serde_json::json!({ "file_id": "f" }); 1_000];
+    let text = serde_json::json!({ "msg_type": 18, "content": { "files": many, "data": "" } });
+    assert_eq!(chat(&text.to_string()).1.files.len(), 64);
+}
+
+/// Entries of earlier versions have none of it.
+#[test]
+fn a_plain_chat_message_is_stored_as_before() {
+    let (_, plain) = chat(r#"{"msg_type":18,"content":{"data":"hi"}}"#);
+    let json = serde_json::to_value(&plain).unwrap();
+    let names: Vec<&String> = json.as_object().unwrap().keys().collect();
+    let before = ["message_id", "operation", "parent_message_id", "text", "user_id", "user_name"];
+    assert_eq!(names, before);
+    assert_eq!(serde_json::from_value::<ChatMessage>(json).unwrap(), plain);
 }

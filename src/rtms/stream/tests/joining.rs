@@ -72,12 +72,13 @@ fn subscribed(product: Product) -> Vec<u64> {
 
 #[test]
 fn every_event_of_a_meeting_is_subscribed_to_but_the_automatic_ones() {
-    assert_eq!(subscribed(Product::Meeting), [2, 3, 4, 5, 6, 8, 9]);
+    assert_eq!(subscribed(Product::Meeting), [2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14]);
 }
 
 #[test]
-fn the_numbers_that_mean_something_else_in_contact_center_are_not_subscribed_to() {
-    assert_eq!(subscribed(Product::ContactCenter), [2, 3, 4, 5, 6]);
+fn an_engagement_is_subscribed_to_the_common_events_and_to_its_own() {
+    let expected: Vec<u64> = (2..=6).chain(8..=29).collect();
+    assert_eq!(subscribed(Product::ContactCenter), expected);
 }
 
 #[test]

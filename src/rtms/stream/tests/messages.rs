@@ -201,23 +201,92 @@ fn the_roster_survives_a_rejoin() {
 #[test]
 fn an_event_of_an_unknown_number_is_counted() {
     let mut driver = Driver::live(&[Medium::Audio]);
-    driver.hear(SIGNALING, &event(12, r#","participants":"odd""#));
+    driver.hear(SIGNALING, &event(15, r#","participants":"odd""#));
+    driver.hear(SIGNALING, &event(8, r#","participants":"odd""#));
     assert!(driver.said().is_empty());
-    assert_eq!(driver.stream.unknown().get(&6), Some(&1));
+    assert_eq!(driver.stream.unknown().get(&6), Some(&2));
 }
 
 #[test]
-fn camera_events_mean_something_else_in_contact_center() {
+fn what_happens_to_a_chat_group_becomes_an_entry_with_the_raw_event_beside_it() {
+    for (number, change) in [
+        (10, "created"),
+        (11, "deleted"),
+        (12, "members_added"),
+        (13, "members_deleted"),
+        (14, "member_status_changed"),
+    ] {
+        let rest = r#","chat_group":{"id":"g1","name":"Team"},"members":[{"user_id":"7","user_name":"Ana","status":2},{}]"#;
+        let json = json_of(&event(number, rest));
+        assert_eq!(json["kind"], "chat_group");
+        assert_eq!((&json["change"], &json["group_id"]), (&change.into(), &"g1".into()));
+        let ana =
+            serde_json::json!({ "user_id": 7, "user_name": "Ana", "status": "in_waiting_room" });
+        assert_eq!(json["members"], serde_json::json!([ana]));
+        assert_eq!(json["raw"]["event_type"], number);
+    }
+    let bare = json_of(&event(10, r#","members":"odd""#));
+    assert_eq!(
+        (&bare["group_id"], &bare["members"]),
+        (&serde_json::Value::Null, &serde_json::json!([]))
+    );
+}
+
+#[test]
+fn an_event_is_known_by_its_code_too() {
+    let coded = r#"{"msg_type":6,"event":{"event_code":10,"timestamp":5,"group_id":"g1"}}"#;
+    assert_eq!(json_of(coded)["group_id"], "g1");
+}
+
+#[test]
+fn a_raw_event_of_more_than_4_kib_is_not_kept() {
+    let long = |bytes: usize| json_of(&event(10, &format!(r#","x":"{}""#, "x".repeat(bytes))));
+    assert!(long(3_900)["raw"].is_object());
+    assert!(long(4_096)["raw"].is_null());
+}
+
+/// What an engagement makes of an event.
+fn engagement_entry(text: &str) -> serde_json::Value {
     let mut setup = setup(&[Medium::Audio], ConnectionMode::Split);
     setup.instance = Instance::new(Product::ContactCenter, IdKey::EngagementId, "e1").unwrap();
     let mut driver = Driver::new(setup, 1);
     driver.join();
     driver.forget();
-    driver.hear(SIGNALING, &event(8, PEOPLE));
-    driver.hear(SIGNALING, &event(9, PEOPLE));
-    driver.hear(SIGNALING, &event(8, r#","participant_info":{"user_id":"KDcu"}"#));
-    assert!(driver.said().is_empty());
-    assert_eq!(driver.stream.unknown().get(&6), Some(&3));
+    driver.hear(SIGNALING, text);
+    let mut entries = driver.entries();
+    assert_eq!(entries.len(), 1, "{text}");
+    serde_json::to_value(entries.remove(0).1).unwrap()
+}
+
+#[test]
+fn the_numbers_from_8_on_mean_something_else_in_contact_center() {
+    for (number, name) in [
+        (8, "consumer_answered"),
+        (9, "consumer_end"),
+        (14, "monitor_started"),
+        (29, "conference_participant_left"),
+    ] {
+        let entry = engagement_entry(&event(number, PEOPLE));
+        assert_eq!(entry["kind"], "contact_center_event");
+        assert_eq!((&entry["code"], &entry["name"]), (&number.into(), &name.into()));
+        assert_eq!(entry["raw"]["participants"][0]["user_id"], 7);
+    }
+    let newer = engagement_entry(&event(34, ""));
+    assert_eq!((&newer["code"], &newer["name"]), (&34.into(), &serde_json::Value::Null));
+    assert_eq!(engagement_entry(&event(2, ANA))["kind"], "active_speaker");
+}
+
+#[test]
+fn the_party_of_a_contact_center_event_is_read_under_both_spellings() {
+    for key in ["participant_info", "paticipant_info"] {
+        let rest = format!(
+            r#","{key}":{{"channel_id":"c1","participant_mode":"caller","user_id":"KDcu","display_name":"Ana","queue_id":5}}"#
+        );
+        let party = engagement_entry(&event(8, &rest))["participant"].clone();
+        let expected = serde_json::json!({ "channel_id": "c1", "mode": "caller", "user_id": "KDcu",
+            "display_name": "Ana", "queue_id": "5", "queue_name": null, "phone_number": null });
+        assert_eq!(party, expected);
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Home {
                 "TOKEN_ENCRYPTION_KEYS",
                 "4242424242424242424242424242424242424242424242424242424242424242",
             ),
-            ("API_TOKENS", &format!("tests:{API_TOKEN}:read")),
+            ("API_TOKENS", &format!("tests:{API_TOKEN}:read+control")),
             ("RTMS_ALLOWED_HOSTS", "127.0.0.1,localhost"),
             ("RTMS_ALLOW_WS", "true"),
             ("MEDIA_TYPES", "audio,video,share,transcript,chat"),
@@ -165,6 +165,14 @@ impl Api {
         try_exchange(self.0, &head("GET", path, &[("authorization", &authorization)])).await
     }
 
+    pub async fn post(self, path: &str, body: &Value) -> Answer {
+        let body = body.to_string();
+        let (authorization, length) = (format!("Bearer {API_TOKEN}"), body.len().to_string());
+        let headers = [("authorization", &*authorization), ("content-length", &*length)];
+        let request = [&head("POST", path, &headers), body.as_bytes()].concat();
+        try_exchange(self.0, &request).await.expect("the daemon is there")
+    }
+
     async fn data(self, path: &str) -> Option<Value> {
         let answer = self.get(path).await.filter(|answer| answer.status == 200)?;
         Some(answer.json()["data"].take())
@@ -183,6 +191,11 @@ impl Api {
             found["id"].as_str().map(ToOwned::to_owned)
         })
         .await
+    }
+
+    pub async fn session(self, id: &str) -> Value {
+        let data = self.data(&format!("/api/v1/sdk/sessions/{id}")).await;
+        data.expect("the daemon is there")["session"].take()
     }
 
     /// A session's newest stream; none while the store is away.
@@ -211,6 +224,8 @@ pub struct StreamView {
     pub stop_reason: Option<StopReason>,
     pub outcome: Option<String>,
     pub tally: Tally,
+    pub media: Option<Value>,
+    pub effective: Option<Value>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

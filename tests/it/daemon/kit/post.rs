@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use rtmsd::secret::Secret;
 use rtmsd::zoom::signature::WebhookKey;
@@ -61,8 +61,8 @@ impl Post {
         Self { address, office, serving }
     }
 
-    pub fn url(&self) -> String {
-        format!("http://{}{PATH}", self.address)
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
     }
 
     pub fn deliver_to(&self, daemon: SocketAddr) {
@@ -100,7 +100,7 @@ pub async fn send_webhook(daemon: SocketAddr, body: &Value) -> u16 {
     let now_s = i64::try_from(since.as_secs()).unwrap();
     let key = WebhookKey::new(&Secret::new("demoSecretToken01".to_owned()));
     let signature = key.sign(now_s, body.as_bytes());
-    deliver(daemon, body.as_bytes(), &now_s.to_string(), &signature).await.0
+    deliver(daemon, PATH, body.as_bytes(), &now_s.to_string(), &signature).await.0
 }
 
 impl Office {
@@ -109,7 +109,7 @@ impl Office {
     }
 }
 
-async fn take(State(office): State<Office>, headers: HeaderMap, body: Bytes) -> Response {
+async fn take(State(office): State<Office>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let parsed: Value = serde_json::from_slice(&body).unwrap();
     let event = parsed["event"].as_str().unwrap_or_default().to_owned();
     let (daemon, is_lost) = {
@@ -122,7 +122,7 @@ async fn take(State(office): State<Office>, headers: HeaderMap, body: Bytes) -> 
         None => (503, Vec::new()),
         Some(daemon) => {
             let (timestamp, signature) = (value("x-zm-request-timestamp"), value("x-zm-signature"));
-            deliver(daemon, &body, timestamp, signature).await
+            deliver(daemon, uri.path(), &body, timestamp, signature).await
         }
     };
     office.books().letters.push(Letter { event, body: parsed, status });
@@ -132,6 +132,7 @@ async fn take(State(office): State<Office>, headers: HeaderMap, body: Bytes) -> 
 /// The answer's status and body; 502 when the daemon cannot be reached.
 async fn deliver(
     daemon: SocketAddr,
+    path: &str,
     body: &[u8],
     timestamp: &str,
     signature: &str,
@@ -142,7 +143,7 @@ async fn deliver(
         ("x-zm-request-timestamp", timestamp),
         ("x-zm-signature", signature),
     ];
-    let request = [&head("POST", PATH, &headers), body].concat();
+    let request = [&head("POST", path, &headers), body].concat();
     match try_exchange(daemon, &request).await {
         Some(answer) => (answer.status, answer.body),
         None => (502, Vec::new()),

@@ -1,0 +1,58 @@
+use super::read::Reader;
+use crate::model::Product;
+use crate::secret::Secret;
+use crate::zoom::Credentials;
+use crate::zoom::signature::HandshakeIds;
+
+/// A Video SDK app beside the General app: it has its own pair and signs its own webhooks (section 16).
+#[derive(Debug, Clone)]
+pub struct VideoSdkSettings {
+    pub credentials: Credentials,
+    pub webhook_secret: Secret<String>,
+}
+
+/// Outer none after a mistake, inner none where no Video SDK app is set.
+pub(super) fn video_sdk(read: &mut Reader<'_>) -> Option<Option<VideoSdkSettings>> {
+    const NAMES: [&str; 3] =
+        ["ZOOM_VIDEO_SDK_KEY", "ZOOM_VIDEO_SDK_SECRET", "ZOOM_VIDEO_SECRET_TOKEN"];
+    let values = NAMES.map(|name| read.optional(name));
+    if values.iter().all(Option::is_none) {
+        return Some(None);
+    }
+    for (name, _) in NAMES.iter().zip(&values).filter(|(_, value)| value.is_none()) {
+        read.wrong::<()>(name, "set with the other two of the Video SDK app, or none of them");
+    }
+    let [id, secret, webhook_secret] = values;
+    let credentials = Credentials { id: id?, secret: Secret::new(secret?) };
+    Some(Some(VideoSdkSettings { credentials, webhook_secret: Secret::new(webhook_secret?) }))
+}
+
+/// `product` or `meeting_uuid` for all products, or pairs such as `webinar:meeting_uuid`.
+pub(super) fn handshake_ids(read: &mut Reader<'_>) -> Option<HandshakeIds> {
+    let text = read.text("RTMS_HANDSHAKE_ID_KEY", "product").to_ascii_lowercase();
+    let ids = match text.as_str() {
+        "product" => Some(HandshakeIds::default()),
+        "meeting_uuid" => Some(HandshakeIds { as_meeting: Product::ALL.to_vec() }),
+        pairs => {
+            let products: Option<Vec<_>> =
+                pairs.split(',').map(|pair| product_of(pair.trim())).collect();
+            products.map(|products| HandshakeIds {
+                as_meeting: products.into_iter().flatten().collect(),
+            })
+        }
+    };
+    let form = "product, meeting_uuid, or pairs such as webinar:meeting_uuid, separated by commas, of \
+                meeting, webinar, video_sdk and contact_center";
+    ids.or_else(|| read.wrong("RTMS_HANDSHAKE_ID_KEY", form))
+}
+
+/// Outer none where it is no pair, inner none where the pair says what holds anyhow.
+fn product_of(pair: &str) -> Option<Option<Product>> {
+    let (product, key) = pair.split_once(':')?;
+    let product = Product::parse(product.trim())?;
+    match key.trim() {
+        "meeting_uuid" => Some(Some(product)),
+        "product" => Some(None),
+        _ => None,
+    }
+}

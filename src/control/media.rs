@@ -1,0 +1,101 @@
+//! What a program wants a session's streams to ask for (pure).
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::model::MediaParams;
+use crate::rtms::params::{Params, ParamsOverrides};
+
+/// The longest name of a field that is repeated in an error.
+const MAX_NAME_CHARS: usize = 64;
+
+/// Why media parameters cannot be so: every mistake, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{}", .0.join("; "))]
+pub struct MediaError(pub Vec<String>);
+
+/// Every parameter, from the ones that are wanted and the ones that are configured.
+pub(super) fn resolve(
+    configured: &Params,
+    wanted: &MediaParams,
+) -> Result<MediaParams, MediaError> {
+    let unknown = unknown_fields(wanted, &object(&ParamsOverrides::default()), "media");
+    if !unknown.is_empty() {
+        return Err(MediaError(unknown));
+    }
+    let overrides: ParamsOverrides = serde_json::from_value(Value::Object(wanted.clone()))
+        .map_err(|_| MediaError(vec!["media must be an object of media parameters".into()]))?;
+    let resolved = Params::resolve(configured, &overrides);
+    resolved.map(|params| object(&params)).map_err(|mistakes| {
+        MediaError(mistakes.iter().map(|mistake| format!("media.{mistake}")).collect())
+    })
+}
+
+/// What is no field, and what is no object although its fields are.
+fn unknown_fields(wanted: &MediaParams, known: &MediaParams, place: &str) -> Vec<String> {
+    let mut mistakes = Vec::new();
+    for (name, value) in wanted {
+        let short: String = name.chars().take(MAX_NAME_CHARS).collect();
+        match (known.get(name), value) {
+            (None, _) => {
+                let names: Vec<&str> = known.keys().map(String::as_str).collect();
+                mistakes.push(format!("{place} has no field {short:?}, only {}", names.join(", ")));
+            }
+            (Some(Value::Object(known)), Value::Object(value)) => {
+                mistakes.extend(unknown_fields(value, known, &format!("{place}.{name}")));
+            }
+            (Some(Value::Object(_)), _) => {
+                mistakes.push(format!("{place}.{name} must be an object"))
+            }
+            (Some(_), _) => {}
+        }
+    }
+    mistakes
+}
+
+fn object(value: &impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(object)) => object,
+        _ => unreachable!("structs with named fields become objects"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::rtms::params::Preset;
+
+    fn wanted(value: Value) -> MediaParams {
+        value.as_object().cloned().unwrap()
+    }
+
+    #[test]
+    fn what_is_wanted_is_written_over_what_is_configured_and_reads_back_the_same() {
+        let configured = Preset::Full.params();
+        for json in
+            [json!({}), json!({"types": "audio", "audio": {"codec": "opus", "sample_rate": 48000}})]
+        {
+            let media = resolve(&configured, &wanted(json)).unwrap();
+            assert_eq!(resolve(&Params::default(), &media).unwrap(), media, "complete in itself");
+        }
+        let media = resolve(&configured, &wanted(json!({"types": ["chat"]}))).unwrap();
+        assert_eq!(media["types"], json!(["chat"]));
+        assert_eq!(media["audio"], object(&configured)["audio"]);
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        let refused = |json| resolve(&Params::default(), &wanted(json)).unwrap_err().0;
+        let values =
+            refused(json!({"audio": {"codec": "mp3"}, "video": {"fps": 1000}, "types": []}));
+        assert_eq!(values.len(), 3, "{values:?}");
+        assert!(values.iter().any(|mistake| mistake.starts_with("media.video.fps must be")));
+        let fields = refused(json!({"codec": 1, "audio": {"codek": 2}, "video": 7}));
+        assert_eq!(fields.len(), 3, "{fields:?}");
+        assert!(fields.contains(&"media.video must be an object".to_owned()));
+        let long = refused(json!({ "x".repeat(5_000): 1 }));
+        assert!(long[0].len() < 300);
+    }
+}

@@ -1,0 +1,54 @@
+//! `GET /api/v1/zoom/notices`: what Zoom told about starts and limits without naming a session of ours.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::AppState;
+use super::envelope::{rfc3339, success};
+use super::error::ApiError;
+use super::params::Params;
+use crate::store::AccountNotice;
+
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 200;
+
+/// The newest first. They are kept as long as other webhooks.
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let limit = params.parsed("limit", "must be a number from 1 to 200", |text| {
+        text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+    })?;
+    let notices = state.store.account_notices(limit.unwrap_or(DEFAULT_LIMIT)).await?;
+    let notices: Vec<_> = notices.iter().map(NoticeView::of).collect();
+    Ok(success("notices", json!({ "notices": notices })))
+}
+
+#[derive(Serialize)]
+struct NoticeView<'a> {
+    event: &'a str,
+    at: Option<String>,
+    at_ms: i64,
+    received_at_ms: i64,
+    /// As Zoom sent it; null where it is too long to show.
+    payload: Value,
+}
+
+impl<'a> NoticeView<'a> {
+    fn of(notice: &'a AccountNotice) -> Self {
+        let body: Option<Value> =
+            notice.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
+        Self {
+            event: &notice.event,
+            at: rfc3339(notice.event_ts_ms),
+            at_ms: notice.event_ts_ms,
+            received_at_ms: notice.received_at_ms,
+            payload: body.map_or(Value::Null, |mut body| body["payload"].take()),
+        }
+    }
+}
