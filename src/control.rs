@@ -90,6 +90,10 @@ impl Control {
         action: Action,
         asked_by: &str,
     ) -> Result<Requested, ControlError> {
+        if action == Action::Stop {
+            // So that a start that is about to be planned is dropped with the others.
+            self.review_session(session_id).await?;
+        }
         let now_ms = (self.settings.now_ms)();
         let until_ms = now_ms + ms(LONGEST_CALL) + ms(self.settings.start_timeout);
         let begin = Begin { session_id, action, asked_by, now_ms, until_ms };
@@ -104,7 +108,7 @@ impl Control {
         };
         let asked = self.ask(&standing, action).await;
         let (status, due_at_ms) = match &asked {
-            Ok(_) => self.accepted(action),
+            Ok(_) => self.accepted(action, &standing),
             Err(_) => (ActionStatus::Refused, None),
         };
         self.answer(id, status, due_at_ms, &asked).await?;
@@ -148,11 +152,22 @@ impl Control {
         self.api.change_status(&wanted(session), &change).await
     }
 
-    /// Where an action stands that Zoom said yes to. Only a start is followed by a webhook that is waited for.
-    fn accepted(&self, action: Action) -> (ActionStatus, Option<i64>) {
-        let due_at_ms = (action == Action::Start)
-            .then(|| (self.settings.now_ms)() + ms(self.settings.start_timeout));
+    /// Where an action stands that Zoom said yes to: a start's stream is waited for, and the end of a stopped one.
+    fn accepted(&self, action: Action, standing: &Standing) -> (ActionStatus, Option<i64>) {
+        let is_followed = match action {
+            Action::Start => true,
+            Action::Stop => policy::living(standing).is_some(),
+            Action::Pause | Action::Resume => false,
+        };
+        let due_at_ms =
+            is_followed.then(|| (self.settings.now_ms)() + ms(self.settings.start_timeout));
         (ActionStatus::Accepted, due_at_ms)
+    }
+
+    async fn review_session(&self, id: SessionId) -> Result<(), StoreError> {
+        let Some(standing) = self.store.standing(id).await? else { return Ok(()) };
+        let plans = policy::plans(&standing, &self.settings.policies);
+        self.store.plan(id, &plans, (self.settings.now_ms)()).await
     }
 
     async fn answer(

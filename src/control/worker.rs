@@ -7,10 +7,12 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Control, ms, policy};
+use super::policy::{self, NotNow, Refusal};
+use super::{Control, ms};
 use crate::model::{ActionRecord, ActionStatus, Answer};
 use crate::store::StoreError;
 use crate::zoom::api::{CallError, LONGEST_CALL};
+use crate::zoom::refusal::Problem;
 use crate::zoom::token::TokenError;
 
 /// How many sessions are looked at in one go.
@@ -53,8 +55,8 @@ impl Control {
     async fn look_once(self: &Arc<Self>, running: &mut JoinSet<()>) -> Result<(), StoreError> {
         let now_ms = (self.settings.now_ms)();
         self.review(now_ms).await?;
-        for session_id in self.store.time_out_starts(now_ms).await? {
-            tracing::warn!(%session_id, "no stream followed a start in time; see the timeline");
+        for session_id in self.store.time_out_actions(now_ms).await? {
+            tracing::warn!(%session_id, "what Zoom said yes to did not come in time; see the timeline");
         }
         let room = ACTIONS_AT_ONCE.saturating_sub(running.len());
         let limit = u32::try_from(room).unwrap_or(0);
@@ -98,20 +100,20 @@ impl Control {
         &self,
         action: &ActionRecord,
     ) -> Result<(ActionStatus, Answer), StoreError> {
-        let standing = self.store.standing(action.session_id).await?;
-        let admitted = standing
-            .as_ref()
-            .filter(|standing| policy::admit(action.action, standing, Some(action.id)).is_ok());
+        let admit = |standing: &_| policy::admit_planned(action, standing, &self.settings.policies);
+        let now_ms = (self.settings.now_ms)();
+        let admitted = self.store.admit_action(action, admit, now_ms).await?;
         let (status, due_at_ms, answer) = match admitted {
-            None => (ActionStatus::Skipped, None, noted("its reason had gone")),
+            None => return Ok((ActionStatus::Skipped, noted("it was settled meanwhile"))),
+            Some(Err(why)) => (ActionStatus::Skipped, None, noted(in_words(why))),
             // Only crashes in the middle come so far.
-            Some(_) if action.attempts > MAX_ATTEMPTS => {
+            Some(Ok(_)) if action.attempts > MAX_ATTEMPTS => {
                 (ActionStatus::Refused, None, noted("it was taken up too often without an end"))
             }
-            Some(standing) => {
-                let asked = self.ask(standing, action.action).await;
+            Some(Ok(standing)) => {
+                let asked = self.ask(&standing, action.action).await;
                 let (status, due_at_ms) = match &asked {
-                    Ok(_) => self.accepted(action.action),
+                    Ok(_) => self.accepted(action.action, &standing),
                     Err(error) => self.after_refusal(action, error),
                 };
                 (status, due_at_ms, super::answer(&asked))
@@ -128,6 +130,8 @@ impl Control {
         error: &CallError,
     ) -> (ActionStatus, Option<i64>) {
         let may_pass = match error {
+            // Tried again in the call, for as long as a meeting that just began needs.
+            CallError::Zoom(error) if error.problem == Problem::MeetingNotLive => false,
             CallError::Zoom(error) => error.problem.is_retryable(),
             CallError::Token(error) => {
                 matches!(error, TokenError::Unavailable(..) | TokenError::Store(_))
@@ -136,8 +140,27 @@ impl Control {
         if !may_pass || action.attempts >= MAX_ATTEMPTS {
             return (ActionStatus::Refused, None);
         }
-        let wait_ms = ms(RETRY_AFTER) << action.attempts.saturating_sub(1).min(MAX_ATTEMPTS);
-        (ActionStatus::Due, Some((self.settings.now_ms)() + wait_ms))
+        let backoff_ms = ms(RETRY_AFTER) << action.attempts.saturating_sub(1).min(MAX_ATTEMPTS);
+        let zooms_ms = match error {
+            CallError::Zoom(error) => error.wait_ms,
+            CallError::Token(_) => None,
+        };
+        let zooms_ms = zooms_ms.map_or(0, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        let due_at_ms = (self.settings.now_ms)().saturating_add(backoff_ms.max(zooms_ms));
+        (ActionStatus::Due, Some(due_at_ms))
+    }
+}
+
+fn in_words(why: NotNow) -> &'static str {
+    match why {
+        NotNow::CauseGone => "what it was planned for is over, or its policy is switched off",
+        NotNow::Refused(Refusal::AlreadyLive) => "a stream is live already",
+        NotNow::Refused(Refusal::AlreadyRequested) => "a start was asked for already",
+        NotNow::Refused(Refusal::AlreadyPaused) => "the stream is paused already",
+        NotNow::Refused(Refusal::NoStream | Refusal::PlanDropped) => "there is no stream",
+        NotNow::Refused(Refusal::Stopping) => "the stream is being stopped",
+        NotNow::Refused(Refusal::SessionEnded) => "the meeting is over",
+        NotNow::Refused(Refusal::NumberUnknown) => "nobody has told the meeting's number",
     }
 }
 

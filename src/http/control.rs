@@ -127,13 +127,20 @@ async fn audit(
 }
 
 fn is_done(refusal: Refusal) -> bool {
-    matches!(refusal, Refusal::AlreadyLive | Refusal::AlreadyRequested | Refusal::AlreadyPaused)
+    matches!(
+        refusal,
+        Refusal::AlreadyLive
+            | Refusal::AlreadyRequested
+            | Refusal::AlreadyPaused
+            | Refusal::PlanDropped
+    )
 }
 
 fn done_message(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::AlreadyRequested => "Zoom RTMS start was requested already",
         Refusal::AlreadyPaused => "Zoom RTMS is paused already",
+        Refusal::PlanDropped => "the planned start of Zoom RTMS was dropped",
         _ => "Zoom RTMS is live already",
     }
 }

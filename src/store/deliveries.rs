@@ -1,6 +1,6 @@
 //! Webhook deliveries and what they do to sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
 
-use super::actions::confirm_starts;
+use super::actions::{confirm_starts, confirm_stops};
 use super::database::{Connection, binds};
 use super::installations::deauthorize;
 use super::sessions::{Told, change_meeting, refresh_session, upsert_session};
@@ -110,7 +110,9 @@ async fn start(
     };
     let values = binds![started.stream_id.as_str(), &*started.server_urls, delivery.event_ts_ms];
     tx.execute(statement, values).await?;
-    refresh_session(tx, stream.session_id, delivery.received_at_ms).await?;
+    let (session_id, now_ms) = (stream.session_id, delivery.received_at_ms);
+    confirm_starts(tx, session_id, started.meeting_id.as_deref(), now_ms).await?;
+    refresh_session(tx, session_id, now_ms).await?;
     Ok(true)
 }
 
@@ -177,6 +179,7 @@ async fn stop(
     let id = stopped.stream_id.as_str();
     let values = binds![id, delivery.received_at_ms, stopped.stop_reason];
     let is_news = tx.execute(sql::NOTE_STOP, values).await? > 0;
+    confirm_stops(tx, stream.session_id).await?;
     if stream.ended_at_ms.is_none() {
         return Ok(is_news);
     }

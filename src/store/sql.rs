@@ -201,10 +201,10 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (session_id, cause) DO NOTHING";
 
-    /// Actions whose time has come: planned ones, and those whose runner gave no sign of life.
-    /// The outer condition is not idle: see `CLAIM_ORPHANS`.
+    /// Actions whose time has come: planned ones, and those whose runner gave no sign of life. They
+    /// run only when they are admitted. The outer condition is not idle: see `CLAIM_ORPHANS`.
     CLAIM_ACTIONS = "
-        UPDATE actions SET status = 'running', attempts = attempts + 1, due_at_ms = $2
+        UPDATE actions SET attempts = attempts + 1, due_at_ms = $2
          WHERE id IN (SELECT id FROM actions
                        WHERE due_at_ms <= $1 AND cause IS NOT NULL
                          AND status IN ('due', 'running')
@@ -212,28 +212,59 @@ statements! {
            AND due_at_ms <= $1 AND status IN ('due', 'running')
         RETURNING id";
 
-    /// What a webhook confirmed meanwhile stays confirmed.
+    RUN_ACTION = "UPDATE actions SET status = 'running' WHERE id = $1";
+
+    /// What was settled meanwhile, by a webhook or by a stop, stays as it is.
     ANSWER_ACTION = "
         UPDATE actions
-           SET status = CASE WHEN status = 'running' THEN $2 ELSE status END,
-               due_at_ms = CASE WHEN status = 'running' THEN $3 ELSE due_at_ms END,
+           SET status = CASE WHEN status IN ('due', 'running') THEN $2 ELSE status END,
+               due_at_ms = CASE WHEN status IN ('due', 'running') THEN $3 ELSE due_at_ms END,
                answered_at_ms = $4, answer = $5
-         WHERE id = $1
+         WHERE id = $1";
+
+    /// A stop that a program asks for outdoes the starts that are planned.
+    DROP_PLANNED_STARTS = "
+        UPDATE actions
+           SET status = 'skipped', due_at_ms = NULL, answered_at_ms = $2, answer = $3
+         WHERE session_id = $1 AND action = 'start' AND status = 'due'
         RETURNING session_id";
+
+    /// A stop that Zoom said yes to outdoes the starts before it.
+    DROP_PENDING_STARTS = "
+        UPDATE actions SET status = 'skipped', due_at_ms = NULL
+         WHERE session_id = $1 AND action = 'start' AND status IN ('running', 'accepted')";
 
     /// A stream was announced: whatever start was asked for has had its effect. By number too,
-    /// since a meeting that was asked for by number may be known under another name by now.
+    /// since a meeting that was asked for by number may be known under another name by now. Of
+    /// the starts that were given up, only the last can have brought it.
     CONFIRM_STARTS = "
         UPDATE actions SET status = 'confirmed', due_at_ms = NULL
-         WHERE action = 'start' AND status IN ('running', 'accepted', 'timed_out')
-           AND session_id IN (SELECT id FROM sessions
-                               WHERE id = $1 OR (meeting_id = $2 AND status <> 'ended'))
+         WHERE action = 'start'
+           AND ((status IN ('running', 'accepted')
+                 AND session_id IN (SELECT id FROM sessions
+                                     WHERE id = $1 OR (meeting_id = $2 AND status <> 'ended')))
+                OR (status = 'timed_out'
+                    AND id = (SELECT newest.id FROM actions AS newest
+                               WHERE newest.session_id = $1 AND newest.action = 'start'
+                                 AND newest.status <> 'skipped'
+                               ORDER BY newest.asked_at_ms DESC, newest.id DESC LIMIT 1)))
         RETURNING session_id";
 
-    /// Starts that no webhook followed. A planned one that still runs belongs to its runner.
-    TIME_OUT_STARTS = "
+    /// A stream has ended: the stops that were asked for have had their effect.
+    CONFIRM_STOPS = "
+        UPDATE actions SET status = 'confirmed', due_at_ms = NULL
+         WHERE session_id = $1 AND action = 'stop' AND status IN ('running', 'accepted')";
+
+    /// Where actions wait in vain: see `TIME_OUT_ACTIONS`.
+    SESSIONS_WITH_LATE_ACTIONS = "
+        SELECT DISTINCT session_id FROM actions
+         WHERE due_at_ms <= $1 AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
+         ORDER BY session_id LIMIT $2";
+
+    /// Actions that no webhook followed. A planned one that still runs belongs to its runner.
+    TIME_OUT_ACTIONS = "
         UPDATE actions SET status = 'timed_out', due_at_ms = NULL
-         WHERE due_at_ms <= $1 AND action = 'start'
+         WHERE session_id = $2 AND due_at_ms <= $1
            AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
         RETURNING session_id";
 

@@ -1,5 +1,6 @@
 //! Streams: read, written while they run, ended once.
 
+use super::actions::confirm_stops;
 use super::database::{Connection, binds};
 use super::entries::write_batches;
 use super::rows::{self, StreamRow};
@@ -142,6 +143,7 @@ async fn end_stream(
         tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
     }
     if is_ended {
+        confirm_stops(tx, record.session_id).await?;
         refresh_session(tx, record.session_id, end.now_ms).await?;
     }
     Ok(last_entry)
