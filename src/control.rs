@@ -16,8 +16,8 @@ pub use policy::{AutoStart, Policies, Refusal};
 pub use timeline::{Missing, Moment, Timeline};
 
 use crate::model::{
-    Action, ActionId, ActionStatus, Answer, InstallationId, NewSession, Session, SessionId,
-    Standing, ZoomAnswer,
+    Action, ActionId, ActionStatus, Answer, InstallationId, InstallationStatus, NewSession,
+    Session, SessionId, Standing, ZoomAnswer,
 };
 use crate::rtms::message::Medium;
 use crate::store::{Begin, Begun, Made, Store, StoreError};
@@ -127,7 +127,13 @@ impl Control {
         let cursor = crate::model::Cursor::default();
         let kinds = &timeline::KINDS;
         let entries = self.store.entries_after(id, &cursor, kinds, timeline::MAX_ENTRIES).await?;
-        Ok(Some(timeline::tell(&standing, &deliveries, &entries, &self.settings.media)))
+        Ok(Some(timeline::tell(
+            &standing,
+            &deliveries,
+            &entries,
+            &self.settings.media,
+            (self.settings.now_ms)(),
+        )))
     }
 
     /// Something has changed in the store: there may be something to do.
@@ -146,10 +152,39 @@ impl Control {
             target,
             action,
             participant_user_id: session.participant_user_id.as_deref(),
+            host_id: session.host_id.as_deref(),
             is_new: action == Action::Start
                 && began_ms.is_some_and(|ms| (self.settings.now_ms)() - ms < NEW_MEETING_MS),
         };
-        self.api.change_status(&wanted(session), &change).await
+        let wanted = self.wanted(session).await.map_err(TokenError::Store)?;
+        let asked = self.api.change_status(&wanted.source, &change).await;
+        match (asked, wanted.lost) {
+            // There is no other token: the user whose own one is lost can mend that.
+            (Err(CallError::Token(TokenError::Missing(_))), Some(id)) => {
+                Err(TokenError::NeedsReconnect(id).into())
+            }
+            (asked, _) => asked,
+        }
+    }
+
+    /// Whose token is used: of the installation that is named, else of the meeting's host, else of the participant,
+    /// else of somebody in the account, else the configured one.
+    async fn wanted<'a>(&self, session: &'a Session) -> Result<Choice<'a>, StoreError> {
+        if let Some(id) = session.installation_id.as_deref().and_then(InstallationId::parse) {
+            return Ok(Choice { source: Wanted::Installation(id), lost: None });
+        }
+        let users = [&session.host_id, &session.participant_user_id, &session.operator_id];
+        let mut lost = None;
+        for user_id in users.into_iter().filter_map(|id| id.as_deref()) {
+            let Some(grant) = self.store.find_grant(Some(user_id), None).await? else { continue };
+            let id = grant.installation.id;
+            if grant.installation.status == InstallationStatus::Connected {
+                return Ok(Choice { source: Wanted::Installation(id), lost: None });
+            }
+            lost = lost.or(Some(id));
+        }
+        let source = Wanted::For { host_id: None, account_id: session.account_id.as_deref() };
+        Ok(Choice { source, lost })
     }
 
     /// Where an action stands that Zoom said yes to: a start's stream is waited for, and the end of a stopped one.
@@ -182,16 +217,11 @@ impl Control {
     }
 }
 
-/// Whose token is used: of the installation that is named, else of the meeting's host, else of somebody in the account.
-fn wanted(session: &Session) -> Wanted<'_> {
-    let named = session.installation_id.as_deref().and_then(InstallationId::parse);
-    let host_id = [&session.host_id, &session.participant_user_id, &session.operator_id]
-        .into_iter()
-        .find_map(|id| id.as_deref());
-    named.map_or(
-        Wanted::For { host_id, account_id: session.account_id.as_deref() },
-        Wanted::Installation,
-    )
+/// Whose token is used for a session.
+struct Choice<'a> {
+    source: Wanted<'a>,
+    /// The best user's installation, whose tokens Zoom takes no more.
+    lost: Option<InstallationId>,
 }
 
 /// What is kept of an answer.

@@ -72,9 +72,16 @@ impl Control {
     /// Plans what the policies want about the sessions that have changed.
     async fn review(&self, now_ms: i64) -> Result<(), StoreError> {
         for (id, mark) in self.store.sessions_to_review(REVIEWS_AT_ONCE).await? {
-            let Some(standing) = self.store.standing(id).await? else { continue };
-            let plans = policy::plans(&standing, &self.settings.policies);
-            self.store.reviewed(id, mark, &plans, now_ms).await?;
+            let plans = match self.store.standing(id).await {
+                Ok(standing) => standing.map(|it| policy::plans(&it, &self.settings.policies)),
+                // The others have their turn all the same.
+                Err(error @ StoreError::Row(_)) => {
+                    tracing::error!(session_id = %id, %error, "a session cannot be read");
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            self.store.reviewed(id, mark, &plans.unwrap_or_default(), now_ms).await?;
         }
         Ok(())
     }

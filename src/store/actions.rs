@@ -12,6 +12,8 @@ use crate::model::{
     StreamRecord,
 };
 
+/// Decisions look at no more of a session's actions than this: the newest.
+const MAX_ACTIONS: i64 = 500;
 /// Sessions whose actions are given up in one go; the others have their turn at the next look.
 const TIME_OUTS_AT_ONCE: i64 = 100;
 
@@ -373,7 +375,8 @@ async fn read_standing(
     let row: Option<SessionRow> = tx.optional(sql::SESSION, binds![&*text]).await?;
     let Some(row) = row else { return Ok(None) };
     let streams: Vec<StreamRow> = tx.all(sql::STREAMS_OF_SESSION, binds![&*text]).await?;
-    let actions: Vec<ActionRow> = tx.all(sql::ACTIONS_OF_SESSION, binds![&*text]).await?;
+    let actions: Vec<ActionRow> =
+        tx.all(sql::ACTIONS_OF_SESSION, binds![&*text, MAX_ACTIONS]).await?;
     Ok(Some(Standing {
         session: Session::try_from(row)?,
         streams: streams.into_iter().map(StreamRecord::try_from).collect::<Result<_, _>>()?,

@@ -4,7 +4,7 @@ use super::actions::{confirm_starts, confirm_stops};
 use super::database::{Connection, binds};
 use super::installations::deauthorize;
 use super::sessions::{Told, change_meeting, refresh_session, upsert_session};
-use super::streams::{REVOKED, lock_stream};
+use super::streams::{REVOKED, delete_personal_entries, lock_stream};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{Announcement, Delivery, StreamId, StreamRecord, StreamStarted, StreamStopped};
 
@@ -184,7 +184,7 @@ async fn stop(
         return Ok(is_news);
     }
     if stopped.stop_reason == Some(REVOKED) {
-        tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![id]).await?;
+        delete_personal_entries(tx, &stopped.stream_id, delivery.received_at_ms).await?;
     }
     if is_news {
         refresh_session(tx, stream.session_id, delivery.received_at_ms).await?;

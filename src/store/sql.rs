@@ -105,6 +105,19 @@ statements! {
            AND NOT EXISTS (SELECT 1 FROM sessions AS others
                             WHERE others.product = $1 AND others.instance_id = $3)";
 
+    /// A session of an earlier meeting with the same number, for which a start was asked since, goes
+    /// on as the one that begins now: that is the meeting the start was meant for.
+    ADOPT_EARLIER_SESSION = "
+        UPDATE sessions
+           SET product = $1, id_key = $2, instance_id = $3, meeting_started_at_ms = NULL
+         WHERE id = (SELECT earlier.id FROM sessions AS earlier
+                      WHERE earlier.meeting_id = $4 AND earlier.product IN ('meeting', 'webinar')
+                        AND earlier.status IN ('rtms_start_requested', 'start_timed_out')
+                        AND earlier.instance_id <> $3
+                      ORDER BY earlier.id DESC LIMIT 1)
+           AND NOT EXISTS (SELECT 1 FROM sessions AS others
+                            WHERE others.product = $1 AND others.instance_id = $3)";
+
     /// The first of each time stays.
     NOTE_MEETING = "
         UPDATE sessions
@@ -191,7 +204,13 @@ statements! {
     /// Not when it has changed since it was looked at.
     REVIEWED = "UPDATE sessions SET review_at_ms = NULL WHERE id = $1 AND review_at_ms = $2";
 
-    ACTIONS_OF_SESSION = select_action!("session_id = $1 ORDER BY asked_at_ms, id");
+    /// The newest ones, oldest first.
+    ACTIONS_OF_SESSION = select_action!(
+        "session_id = $1
+         AND id IN (SELECT newest.id FROM actions AS newest WHERE newest.session_id = $1
+                     ORDER BY newest.asked_at_ms DESC, newest.id DESC LIMIT $2)
+         ORDER BY asked_at_ms, id"
+    );
 
     ACTION = select_action!("id = $1");
 
@@ -261,9 +280,10 @@ statements! {
          WHERE due_at_ms <= $1 AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
          ORDER BY session_id LIMIT $2";
 
-    /// Actions that no webhook followed. A planned one that still runs belongs to its runner.
+    /// Actions that no webhook followed: they keep the time at which they were late. A planned one
+    /// that still runs belongs to its runner.
     TIME_OUT_ACTIONS = "
-        UPDATE actions SET status = 'timed_out', due_at_ms = NULL
+        UPDATE actions SET status = 'timed_out'
          WHERE session_id = $2 AND due_at_ms <= $1
            AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
         RETURNING session_id";
@@ -296,7 +316,10 @@ statements! {
         DELETE FROM idempotency_keys
          WHERE token = $1 AND path = $2 AND key = $3 AND status IS NULL";
 
-    PRUNE_IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE expires_at_ms <= $1";
+    PRUNE_IDEMPOTENCY_KEYS = "
+        DELETE FROM idempotency_keys
+         WHERE (token, path, key) IN (SELECT token, path, key FROM idempotency_keys
+                                       WHERE expires_at_ms <= $1 LIMIT $2)";
 
     SESSION = select_session!("id = $1");
 

@@ -314,3 +314,24 @@ async fn a_stop_that_nothing_follows_is_given_up_and_does_not_block_for_ever() {
     };
     assert_eq!(answer.status, 200, "still live");
 }
+
+#[tokio::test]
+async fn the_host_is_the_participant_when_the_token_is_somebody_elses() {
+    let kit = Kit::start().await;
+    kit.meeting("meeting.started", "m==").await;
+    let id = kit.only_session().await;
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+    assert_eq!(kit.zoom.asked()[0].body["settings"]["participant_user_id"], "host1");
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_made_is_in_the_audit_trail_too() {
+    let kit = Kit::start().await;
+    let answer = kit.post("", &json!({"platform": "zoom"})).await;
+    assert_eq!(answer.status, 422);
+    let trail = kit.server.state.store.audit_trail(1).await.unwrap();
+    assert_eq!(
+        (trail[0].action.as_str(), trail[0].outcome.as_str()),
+        ("session.create", "invalid_value")
+    );
+}

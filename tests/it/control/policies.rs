@@ -63,7 +63,10 @@ async fn a_start_that_no_webhook_follows_times_out_and_a_late_one_is_still_taken
     let id = kit.create().await;
     assert_eq!(kit.act(&id, "start").await.status, 202);
     kit.becomes(&id, "start_timed_out").await;
-    let missing = kit.get(&format!("/{id}/timeline")).await["missing"].clone();
+    let timeline = kit.get(&format!("/{id}/timeline")).await;
+    let moments = timeline["moments"].as_array().unwrap();
+    assert!(moments.iter().any(|moment| moment["what"] == "start_timed_out"));
+    let missing = timeline["missing"].clone();
     assert!(missing[0]["what"].as_str().unwrap().contains("no stream was announced"));
     assert!(missing[0]["likely_causes"].as_array().unwrap().len() > 2);
     kit.announce("m==", "s1").await;

@@ -111,3 +111,19 @@ async fn an_unknown_session_is_a_404_for_every_action() {
     let path = format!("/api/v1/sdk/sessions/{id}/timeline");
     assert_eq!(kit.server.get(&path).await.code(), "session_not_found");
 }
+
+#[tokio::test]
+async fn a_start_on_the_session_of_an_earlier_meeting_brings_the_next_one_into_it() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    kit.announce("m1==", "s1").await;
+    // No webhook tells the meeting's end.
+    kit.end_stream("s1", rtmsd::model::Outcome::Stopped, Some(3)).await;
+    assert_eq!(kit.create().await, id);
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+    kit.announce("m2==", "s2").await;
+    assert_eq!(kit.only_session().await, id);
+    let shown = kit.get(&format!("/{id}")).await;
+    assert_eq!(shown["session"]["instance_id"], "m2==");
+    assert_eq!(shown["session"]["status"], "connecting");
+}
