@@ -25,7 +25,7 @@ const MAX_ATTEMPTS: u32 = 4;
 const RETRY_AFTER: Duration = Duration::from_secs(15);
 
 impl Control {
-    /// Runs until the stop. What is under way then is left to whoever takes it up when its lease has ended.
+    /// Runs until the stop. What Zoom is being asked then is broken off, and due again for whoever looks next.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut look = interval(self.settings.look_every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -42,7 +42,7 @@ impl Control {
                 () = self.changed.notified() => {}
                 _ = look.tick() => {}
             }
-            let looked = self.look_once(&mut running).await;
+            let looked = self.look_once(&mut running, &stop).await;
             if let Err(error) = &looked
                 && !store_is_away
             {
@@ -50,9 +50,14 @@ impl Control {
             }
             store_is_away = looked.is_err();
         }
+        while running.join_next().await.is_some() {}
     }
 
-    async fn look_once(self: &Arc<Self>, running: &mut JoinSet<()>) -> Result<(), StoreError> {
+    async fn look_once(
+        self: &Arc<Self>,
+        running: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
         let now_ms = (self.settings.now_ms)();
         self.review(now_ms).await?;
         for session_id in self.store.time_out_actions(now_ms).await? {
@@ -63,7 +68,7 @@ impl Control {
         if limit > 0 {
             let lease_ms = ms(LONGEST_CALL) * 2;
             for action in self.store.claim_actions(now_ms, lease_ms, limit).await? {
-                running.spawn(Arc::clone(self).carry_out(action));
+                running.spawn(Arc::clone(self).carry_out(action, stop.clone()));
             }
         }
         Ok(())
@@ -86,9 +91,9 @@ impl Control {
         Ok(())
     }
 
-    async fn carry_out(self: Arc<Self>, action: ActionRecord) {
+    async fn carry_out(self: Arc<Self>, action: ActionRecord, stop: CancellationToken) {
         let (session_id, what) = (action.session_id, action.action.as_str());
-        match self.try_carry_out(&action).await {
+        match self.try_carry_out(&action, &stop).await {
             Ok((status, answer)) => tracing::info!(
                 %session_id,
                 action = what,
@@ -106,6 +111,7 @@ impl Control {
     async fn try_carry_out(
         &self,
         action: &ActionRecord,
+        stop: &CancellationToken,
     ) -> Result<(ActionStatus, Answer), StoreError> {
         let admit = |standing: &_| policy::admit_planned(action, standing, &self.settings.policies);
         let now_ms = (self.settings.now_ms)();
@@ -118,12 +124,17 @@ impl Control {
                 (ActionStatus::Refused, None, noted("it was taken up too often without an end"))
             }
             Some(Ok(standing)) => {
-                let asked = self.ask(&standing, action.action).await;
-                let (status, due_at_ms) = match &asked {
-                    Ok(_) => self.accepted(action.action, &standing),
-                    Err(error) => self.after_refusal(action, error),
-                };
-                (status, due_at_ms, super::answer(&asked))
+                let asking = self.ask(&standing, action.action);
+                match stop.run_until_cancelled(asking).await {
+                    None => (ActionStatus::Due, Some(now_ms), noted("the daemon was stopped")),
+                    Some(asked) => {
+                        let (status, due_at_ms) = match &asked {
+                            Ok(_) => self.accepted(action.action, &standing),
+                            Err(error) => self.after_refusal(action, error),
+                        };
+                        (status, due_at_ms, super::answer(&asked))
+                    }
+                }
             }
         };
         let now_ms = (self.settings.now_ms)();

@@ -21,7 +21,7 @@ pub const NUMBER: &str = "91234567890";
 
 pub struct Kit {
     pub server: Server,
-    pub zoom: FakeZoom,
+    pub zoom: Arc<FakeZoom>,
     worker: Option<(JoinHandle<()>, CancellationToken)>,
 }
 
@@ -52,7 +52,7 @@ impl Kit {
     }
 
     pub async fn wired(change: impl FnOnce(&mut Wiring)) -> Self {
-        let zoom = FakeZoom::start().await;
+        let zoom = Arc::new(FakeZoom::start().await);
         let mut wiring = Wiring {
             now_ms: rtmsd::clock::now_ms,
             pauses: short_pauses(),

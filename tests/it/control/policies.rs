@@ -254,3 +254,17 @@ async fn a_policy_waits_as_long_as_zoom_says() {
     assert_eq!(action.status, ActionStatus::Due);
     assert!(action.due_at_ms.unwrap() - action.answered_at_ms.unwrap() >= 3_600_000);
 }
+
+#[tokio::test]
+async fn what_a_stopped_daemon_leaves_unfinished_is_taken_up_by_the_next_at_once() {
+    let mut kit = Kit::working(auto_start(AutoStart::All)).await;
+    let zoom = std::sync::Arc::clone(&kit.zoom);
+    let held = zoom.hold().await;
+    kit.meeting("meeting.started", "m==").await;
+    zoom.asked_times(1).await;
+    kit.rest().await;
+    drop(held);
+    kit.work();
+    assert_eq!(kit.settled("auto_start").await, ActionStatus::Accepted);
+    assert_eq!(zoom.actions(), ["start", "start"]);
+}
