@@ -207,30 +207,38 @@ fn policy(read: &mut Reader<'_>) -> Option<Policy> {
 }
 
 fn policies(read: &mut Reader<'_>) -> Option<Policies> {
-    let auto_start = auto_start(&read.text("RTMS_AUTO_START", "off"));
+    let auto_start = auto_start(read);
     let auto_stop_s = match read.optional("RTMS_AUTO_STOP_AFTER_SECONDS") {
         None => Some(None),
-        Some(_) => read.number("RTMS_AUTO_STOP_AFTER_SECONDS", 0, 0..=108_000).map(Some),
+        Some(_) => read
+            .number("RTMS_AUTO_STOP_AFTER_SECONDS", 0, 0..=108_000)
+            .map(|seconds| Some(seconds).filter(|seconds| *seconds > 0)),
     };
     let restarts = read.number("RTMS_RESTART_ATTEMPTS", 3, 0..=10);
     let restart_after_s = read.number("RTMS_RESTART_AFTER_SECONDS", 5, 0..=600);
     Some(Policies {
-        auto_start,
+        auto_start: auto_start?,
         auto_stop_after: auto_stop_s?.map(Duration::from_secs),
         restarts: u32::try_from(restarts?).ok()?,
         restart_after: Duration::from_secs(restart_after_s?),
     })
 }
 
-fn auto_start(text: &str) -> AutoStart {
+fn auto_start(read: &mut Reader<'_>) -> Option<AutoStart> {
+    let text = read.text("RTMS_AUTO_START", "off");
+    let hosts: Vec<&str> = text.split(',').map(str::trim).filter(|host| !host.is_empty()).collect();
     match text.to_ascii_lowercase().as_str() {
-        "off" => AutoStart::Off,
-        "all" => AutoStart::All,
-        _ => {
-            let hosts = text.split(',').map(str::trim).filter(|host| !host.is_empty());
-            AutoStart::Hosts(hosts.map(str::to_owned).collect())
-        }
+        "off" => Some(AutoStart::Off),
+        "all" => Some(AutoStart::All),
+        // Nobody's user id: whoever writes one of these means off or all.
+        "on" | "true" | "false" | "yes" | "no" | "1" | "0" | "none" => not_auto_start(read),
+        _ if hosts.is_empty() => not_auto_start(read),
+        _ => Some(AutoStart::Hosts(hosts.into_iter().map(str::to_owned).collect())),
     }
+}
+
+fn not_auto_start(read: &mut Reader<'_>) -> Option<AutoStart> {
+    read.wrong("RTMS_AUTO_START", "off, all, or the hosts' Zoom user ids, separated by commas")
 }
 
 fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {

@@ -18,8 +18,8 @@ pub use policy::{AutoStart, Policies, Refusal};
 pub use timeline::{Missing, Moment, Timeline};
 
 use crate::model::{
-    Action, ActionId, ActionStatus, Answer, InstallationId, MediaParams, NewSession, Session,
-    SessionId, Standing, ZoomAnswer,
+    Action, ActionId, ActionStatus, Answer, InstallationId, InstallationStatus, MediaParams,
+    NewSession, Session, SessionId, Standing, ZoomAnswer,
 };
 use crate::rtms::params::Params;
 use crate::store::{Begin, Begun, Made, Store, StoreError};
@@ -102,6 +102,10 @@ impl Control {
         media: Option<&MediaParams>,
         asked_by: &str,
     ) -> Result<Requested, ControlError> {
+        if action == Action::Stop {
+            // So that a start that is about to be planned is dropped with the others.
+            self.review_session(session_id).await?;
+        }
         let now_ms = (self.settings.now_ms)();
         let until_ms = now_ms + ms(LONGEST_CALL) + ms(self.settings.start_timeout);
         let begin = Begin { session_id, action, asked_by, now_ms, until_ms, media };
@@ -116,7 +120,7 @@ impl Control {
         };
         let asked = self.ask(&standing, action).await;
         let (status, due_at_ms) = match &asked {
-            Ok(_) => self.accepted(action),
+            Ok(_) => self.accepted(action, &standing),
             Err(_) => (ActionStatus::Refused, None),
         };
         self.answer(id, status, due_at_ms, &asked).await?;
@@ -135,7 +139,13 @@ impl Control {
         let cursor = crate::model::Cursor::default();
         let kinds = &timeline::KINDS;
         let entries = self.store.entries_after(id, &cursor, kinds, timeline::MAX_ENTRIES).await?;
-        Ok(Some(timeline::tell(&standing, &deliveries, &entries, &self.settings.params.media)))
+        Ok(Some(timeline::tell(
+            &standing,
+            &deliveries,
+            &entries,
+            &self.settings.params.media,
+            (self.settings.now_ms)(),
+        )))
     }
 
     /// Something has changed in the store: there may be something to do.
@@ -154,17 +164,57 @@ impl Control {
             target,
             action,
             participant_user_id: session.participant_user_id.as_deref(),
+            host_id: session.host_id.as_deref(),
             is_new: action == Action::Start
                 && began_ms.is_some_and(|ms| (self.settings.now_ms)() - ms < NEW_MEETING_MS),
         };
-        self.api.change_status(&wanted(session), &change).await
+        let wanted = self.wanted(session).await.map_err(TokenError::Store)?;
+        let asked = self.api.change_status(&wanted.source, &change).await;
+        match (asked, wanted.lost) {
+            // There is no other token: the user whose own one is lost can mend that.
+            (Err(CallError::Token(TokenError::Missing(_))), Some(id)) => {
+                Err(TokenError::NeedsReconnect(id).into())
+            }
+            (asked, _) => asked,
+        }
     }
 
-    /// Where an action stands that Zoom said yes to. Only a start is followed by a webhook that is waited for.
-    fn accepted(&self, action: Action) -> (ActionStatus, Option<i64>) {
-        let due_at_ms = (action == Action::Start)
-            .then(|| (self.settings.now_ms)() + ms(self.settings.start_timeout));
+    /// Whose token is used: of the installation that is named, else of the meeting's host, else of the participant,
+    /// else of somebody in the account, else the configured one.
+    async fn wanted<'a>(&self, session: &'a Session) -> Result<Choice<'a>, StoreError> {
+        if let Some(id) = session.installation_id.as_deref().and_then(InstallationId::parse) {
+            return Ok(Choice { source: Wanted::Installation(id), lost: None });
+        }
+        let users = [&session.host_id, &session.participant_user_id, &session.operator_id];
+        let mut lost = None;
+        for user_id in users.into_iter().filter_map(|id| id.as_deref()) {
+            let Some(grant) = self.store.find_grant(Some(user_id), None).await? else { continue };
+            let id = grant.installation.id;
+            if grant.installation.status == InstallationStatus::Connected {
+                return Ok(Choice { source: Wanted::Installation(id), lost: None });
+            }
+            lost = lost.or(Some(id));
+        }
+        let source = Wanted::For { host_id: None, account_id: session.account_id.as_deref() };
+        Ok(Choice { source, lost })
+    }
+
+    /// Where an action stands that Zoom said yes to: a start's stream is waited for, and the end of a stopped one.
+    fn accepted(&self, action: Action, standing: &Standing) -> (ActionStatus, Option<i64>) {
+        let is_followed = match action {
+            Action::Start => true,
+            Action::Stop => policy::living(standing).is_some(),
+            Action::Pause | Action::Resume => false,
+        };
+        let due_at_ms =
+            is_followed.then(|| (self.settings.now_ms)() + ms(self.settings.start_timeout));
         (ActionStatus::Accepted, due_at_ms)
+    }
+
+    async fn review_session(&self, id: SessionId) -> Result<(), StoreError> {
+        let Some(standing) = self.store.standing(id).await? else { return Ok(()) };
+        let plans = policy::plans(&standing, &self.settings.policies);
+        self.store.plan(id, &plans, (self.settings.now_ms)()).await
     }
 
     async fn answer(
@@ -179,16 +229,11 @@ impl Control {
     }
 }
 
-/// Whose token is used: of the installation that is named, else of the meeting's host, else of somebody in the account.
-fn wanted(session: &Session) -> Wanted<'_> {
-    let named = session.installation_id.as_deref().and_then(InstallationId::parse);
-    let host_id = [&session.host_id, &session.participant_user_id, &session.operator_id]
-        .into_iter()
-        .find_map(|id| id.as_deref());
-    named.map_or(
-        Wanted::For { host_id, account_id: session.account_id.as_deref() },
-        Wanted::Installation,
-    )
+/// Whose token is used for a session.
+struct Choice<'a> {
+    source: Wanted<'a>,
+    /// The best user's installation, whose tokens Zoom takes no more.
+    lost: Option<InstallationId>,
 }
 
 /// What is kept of an answer.

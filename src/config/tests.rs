@@ -243,6 +243,11 @@ fn the_policies_are_off_all_or_for_the_hosts_that_are_named() {
     assert_eq!(auto_start("OFF"), AutoStart::Off);
     assert_eq!(auto_start("all"), AutoStart::All);
     assert_eq!(auto_start("u1, u2,"), AutoStart::Hosts(vec!["u1".into(), "u2".into()]));
+    for text in ["on", "True", "1", "none", ",", " , "] {
+        assert_eq!(mistakes(&[("RTMS_AUTO_START", text)]), ["RTMS_AUTO_START"], "{text}");
+    }
+    let never = config(&[("RTMS_AUTO_STOP_AFTER_SECONDS", "0")]).unwrap().policies;
+    assert_eq!(never.auto_stop_after, None);
     let policies = config(&[("RTMS_AUTO_STOP_AFTER_SECONDS", "10")]).unwrap().policies;
     assert_eq!(policies.auto_stop_after, Some(Duration::from_secs(10)));
     assert_eq!(config(&[]).unwrap().policies.auto_stop_after, None);

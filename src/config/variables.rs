@@ -223,7 +223,7 @@ pub const VARIABLES: &[Variable] = &[
     plain(
         "RTMS_AUTO_STOP_AFTER_SECONDS",
         "",
-        "how long after its announcement Zoom is asked to stop a stream; empty for never",
+        "how long after its announcement Zoom is asked to stop a stream; empty or 0 for never",
     ),
     plain(
         "RTMS_START_TIMEOUT_SECONDS",

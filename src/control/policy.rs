@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::model::{
-    Action, ActionId, ActionStatus, Outcome, Planned, SessionStatus, Standing, StreamRecord,
-    StreamStatus,
+    Action, ActionId, ActionRecord, ActionStatus, Outcome, Planned, SessionStatus, Standing,
+    StreamRecord, StreamStatus,
 };
 
 /// A stream that lived so long was stable: its end is a first one again.
@@ -42,6 +42,10 @@ pub enum Refusal {
     AlreadyRequested,
     AlreadyPaused,
     NoStream,
+    /// A stop was asked for, and its stream has not ended yet.
+    Stopping,
+    /// There was nothing but a planned start, which is not made now.
+    PlanDropped,
     SessionEnded,
     /// Zoom takes a meeting's number, and nobody has told it.
     NumberUnknown,
@@ -50,12 +54,13 @@ pub enum Refusal {
 /// Whether Zoom may be asked now. `own` is the action itself, if it is in the standing.
 pub fn admit(action: Action, standing: &Standing, own: Option<ActionId>) -> Result<(), Refusal> {
     let stream = living(standing);
-    let is_start_pending = standing.actions.iter().any(|other| {
-        other.action == Action::Start
-            && matches!(other.status, ActionStatus::Running | ActionStatus::Accepted)
-            && Some(other.id) != own
-    });
+    let others = || standing.actions.iter().filter(|other| Some(other.id) != own);
+    let is_start_pending =
+        others().any(|other| other.action == Action::Start && is_under_way(other.status));
+    let is_start_planned =
+        others().any(|other| other.action == Action::Start && other.status == ActionStatus::Due);
     match (action, stream) {
+        (Action::Start, _) if is_stopping(standing, stream) => Err(Refusal::Stopping),
         (Action::Start, Some(_)) => Err(Refusal::AlreadyLive),
         (Action::Start, None) if is_start_pending => Err(Refusal::AlreadyRequested),
         (Action::Pause, Some(stream)) if stream.status == StreamStatus::Paused => {
@@ -65,9 +70,25 @@ pub fn admit(action: Action, standing: &Standing, own: Option<ActionId>) -> Resu
             Err(Refusal::SessionEnded)
         }
         (Action::Stop, None) if is_start_pending => number_known(standing),
+        (Action::Stop, None) if is_start_planned => Err(Refusal::PlanDropped),
         (Action::Stop | Action::Pause | Action::Resume, None) => Err(Refusal::NoStream),
         _ => number_known(standing),
     }
+}
+
+fn is_under_way(status: ActionStatus) -> bool {
+    matches!(status, ActionStatus::Running | ActionStatus::Accepted)
+}
+
+/// Whether a stop is being asked for, or its stream has yet to follow it.
+fn is_stopping(standing: &Standing, stream: Option<&StreamRecord>) -> bool {
+    standing.actions.iter().any(|action| {
+        let has_effect_to_come =
+            stream.is_some_and(|stream| action.asked_at_ms >= stream.created_at_ms);
+        action.action == Action::Stop
+            && (action.status == ActionStatus::Running
+                || (action.status == ActionStatus::Accepted && has_effect_to_come))
+    })
 }
 
 fn number_known(standing: &Standing) -> Result<(), Refusal> {
@@ -79,6 +100,28 @@ pub fn living(standing: &Standing) -> Option<&StreamRecord> {
     let goes_on =
         |stream: &&StreamRecord| stream.ended_at_ms.is_none() && stream.stop_seen_at_ms.is_none();
     standing.streams.iter().rev().find(goes_on)
+}
+
+/// Whether a planned action may be carried out now: its cause still holds, and nothing is in its way.
+pub fn admit_planned(
+    action: &ActionRecord,
+    standing: &Standing,
+    policies: &Policies,
+) -> Result<(), NotNow> {
+    let is_wanted = plans(standing, policies)
+        .into_iter()
+        .any(|plan| plan.action == action.action && Some(plan.cause) == action.cause);
+    if !is_wanted {
+        return Err(NotNow::CauseGone);
+    }
+    admit(action.action, standing, Some(action.id)).map_err(NotNow::Refused)
+}
+
+/// Why a planned action is not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotNow {
+    CauseGone,
+    Refused(Refusal),
 }
 
 /// What the policies want done about a session. The same standing gives the same plans.

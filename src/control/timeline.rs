@@ -9,7 +9,8 @@ use serde::Serialize;
 pub use missing::Missing;
 
 use crate::model::{
-    ActionRecord, ActionStatus, Entry, EntryBody, EntryKind, Session, Standing, StreamRecord, Tally,
+    Action, ActionRecord, ActionStatus, Entry, EntryBody, EntryKind, Session, Standing,
+    StreamRecord, Tally,
 };
 use crate::rtms::message::Medium;
 use crate::store::DeliveryBrief;
@@ -61,14 +62,15 @@ pub fn tell(
     deliveries: &[DeliveryBrief],
     entries: &[Entry],
     media: &[Medium],
+    now_ms: i64,
 ) -> Timeline {
     let mut moments = of_session(&standing.session);
     moments.extend(standing.actions.iter().flat_map(of_action));
     moments.extend(deliveries.iter().map(of_delivery));
     moments.extend(entries.iter().filter_map(of_entry));
-    moments.extend(standing.streams.iter().flat_map(of_stream));
+    moments.extend(standing.streams.iter().flat_map(|stream| of_stream(stream, entries)));
     moments.sort_by_key(|moment| moment.at_ms);
-    let missing = missing::find(standing, entries, media);
+    let missing = missing::find(standing, entries, media, now_ms);
     Timeline { session: standing.session.clone(), moments, missing }
 }
 
@@ -102,7 +104,23 @@ fn of_action(action: &ActionRecord) -> Vec<Moment> {
         format!("{what} asked for by {}", action.asked_by),
     );
     let answered = action.answered_at_ms.map(|at_ms| of_answer(action, at_ms));
-    [Some(asked), answered].into_iter().flatten().collect()
+    let timed_out = (action.status == ActionStatus::TimedOut)
+        .then_some(action.due_at_ms)
+        .flatten()
+        .map(|at_ms| of_timeout(action.action, at_ms));
+    [Some(asked), answered, timed_out].into_iter().flatten().collect()
+}
+
+fn of_timeout(action: Action, at_ms: i64) -> Moment {
+    match action {
+        Action::Start => {
+            moment(at_ms, "start_timed_out", None, "no stream was announced after the start")
+        }
+        other => {
+            let detail = format!("nothing followed the {}", other.as_str());
+            moment(at_ms, "action_timed_out", None, detail)
+        }
+    }
 }
 
 fn of_answer(action: &ActionRecord, at_ms: i64) -> Moment {
@@ -111,7 +129,12 @@ fn of_answer(action: &ActionRecord, at_ms: i64) -> Moment {
         return moment(at_ms, "zoom_answered", None, action_name);
     };
     let mut detail = match &answer.code {
-        None if action.status == ActionStatus::Skipped => format!("{action_name} not needed"),
+        None if action.status == ActionStatus::Skipped && answer.zoom.is_none() => {
+            format!("{action_name} not asked")
+        }
+        None if action.status == ActionStatus::Skipped => {
+            format!("{action_name} accepted, and then a stop")
+        }
         None => format!("{action_name} accepted"),
         Some(code) => format!("{action_name} refused: {code}"),
     };
@@ -184,13 +207,16 @@ fn because(reason: Option<i64>) -> String {
 }
 
 /// The first frame of each medium; and the end, where no entry tells it.
-fn of_stream(stream: &StreamRecord) -> Vec<Moment> {
+fn of_stream(stream: &StreamRecord, entries: &[Entry]) -> Vec<Moment> {
     let first = |(medium, first_ms): (Medium, Option<i64>)| {
         let detail = medium.as_str();
         Some(moment(first_ms?, "first_frame", Some(stream.ordinal), detail))
     };
     let mut moments: Vec<Moment> = firsts(&stream.tally).into_iter().filter_map(first).collect();
-    if let (Some(at_ms), Some(outcome)) = (stream.ended_at_ms, stream.outcome) {
+    let is_told = entries.iter().any(|entry| {
+        entry.stream_ordinal == stream.ordinal && matches!(entry.body, EntryBody::Ended { .. })
+    });
+    if let (Some(at_ms), Some(outcome), false) = (stream.ended_at_ms, stream.outcome, is_told) {
         let detail = format!("{}{}", outcome.as_str(), because(stream.stop_reason));
         moments.push(moment(at_ms, "stream_closed", Some(stream.ordinal), detail));
     }

@@ -7,10 +7,12 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::{Control, ms, policy};
+use super::policy::{self, NotNow, Refusal};
+use super::{Control, ms};
 use crate::model::{ActionRecord, ActionStatus, Answer};
 use crate::store::StoreError;
 use crate::zoom::api::{CallError, LONGEST_CALL};
+use crate::zoom::refusal::Problem;
 use crate::zoom::token::TokenError;
 
 /// How many sessions are looked at in one go.
@@ -23,7 +25,7 @@ const MAX_ATTEMPTS: u32 = 4;
 const RETRY_AFTER: Duration = Duration::from_secs(15);
 
 impl Control {
-    /// Runs until the stop. What is under way then is left to whoever takes it up when its lease has ended.
+    /// Runs until the stop. What Zoom is being asked then is broken off, and due again for whoever looks next.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut look = interval(self.settings.look_every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -40,7 +42,7 @@ impl Control {
                 () = self.changed.notified() => {}
                 _ = look.tick() => {}
             }
-            let looked = self.look_once(&mut running).await;
+            let looked = self.look_once(&mut running, &stop).await;
             if let Err(error) = &looked
                 && !store_is_away
             {
@@ -48,20 +50,25 @@ impl Control {
             }
             store_is_away = looked.is_err();
         }
+        while running.join_next().await.is_some() {}
     }
 
-    async fn look_once(self: &Arc<Self>, running: &mut JoinSet<()>) -> Result<(), StoreError> {
+    async fn look_once(
+        self: &Arc<Self>,
+        running: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
         let now_ms = (self.settings.now_ms)();
         self.review(now_ms).await?;
-        for session_id in self.store.time_out_starts(now_ms).await? {
-            tracing::warn!(%session_id, "no stream followed a start in time; see the timeline");
+        for session_id in self.store.time_out_actions(now_ms).await? {
+            tracing::warn!(%session_id, "what Zoom said yes to did not come in time; see the timeline");
         }
         let room = ACTIONS_AT_ONCE.saturating_sub(running.len());
         let limit = u32::try_from(room).unwrap_or(0);
         if limit > 0 {
             let lease_ms = ms(LONGEST_CALL) * 2;
             for action in self.store.claim_actions(now_ms, lease_ms, limit).await? {
-                running.spawn(Arc::clone(self).carry_out(action));
+                running.spawn(Arc::clone(self).carry_out(action, stop.clone()));
             }
         }
         Ok(())
@@ -70,16 +77,23 @@ impl Control {
     /// Plans what the policies want about the sessions that have changed.
     async fn review(&self, now_ms: i64) -> Result<(), StoreError> {
         for (id, mark) in self.store.sessions_to_review(REVIEWS_AT_ONCE).await? {
-            let Some(standing) = self.store.standing(id).await? else { continue };
-            let plans = policy::plans(&standing, &self.settings.policies);
-            self.store.reviewed(id, mark, &plans, now_ms).await?;
+            let plans = match self.store.standing(id).await {
+                Ok(standing) => standing.map(|it| policy::plans(&it, &self.settings.policies)),
+                // The others have their turn all the same.
+                Err(error @ StoreError::Row(_)) => {
+                    tracing::error!(session_id = %id, %error, "a session cannot be read");
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            self.store.reviewed(id, mark, &plans.unwrap_or_default(), now_ms).await?;
         }
         Ok(())
     }
 
-    async fn carry_out(self: Arc<Self>, action: ActionRecord) {
+    async fn carry_out(self: Arc<Self>, action: ActionRecord, stop: CancellationToken) {
         let (session_id, what) = (action.session_id, action.action.as_str());
-        match self.try_carry_out(&action).await {
+        match self.try_carry_out(&action, &stop).await {
             Ok((status, answer)) => tracing::info!(
                 %session_id,
                 action = what,
@@ -97,24 +111,30 @@ impl Control {
     async fn try_carry_out(
         &self,
         action: &ActionRecord,
+        stop: &CancellationToken,
     ) -> Result<(ActionStatus, Answer), StoreError> {
-        let standing = self.store.standing(action.session_id).await?;
-        let admitted = standing
-            .as_ref()
-            .filter(|standing| policy::admit(action.action, standing, Some(action.id)).is_ok());
+        let admit = |standing: &_| policy::admit_planned(action, standing, &self.settings.policies);
+        let now_ms = (self.settings.now_ms)();
+        let admitted = self.store.admit_action(action, admit, now_ms).await?;
         let (status, due_at_ms, answer) = match admitted {
-            None => (ActionStatus::Skipped, None, noted("its reason had gone")),
+            None => return Ok((ActionStatus::Skipped, noted("it was settled meanwhile"))),
+            Some(Err(why)) => (ActionStatus::Skipped, None, noted(in_words(why))),
             // Only crashes in the middle come so far.
-            Some(_) if action.attempts > MAX_ATTEMPTS => {
+            Some(Ok(_)) if action.attempts > MAX_ATTEMPTS => {
                 (ActionStatus::Refused, None, noted("it was taken up too often without an end"))
             }
-            Some(standing) => {
-                let asked = self.ask(standing, action.action).await;
-                let (status, due_at_ms) = match &asked {
-                    Ok(_) => self.accepted(action.action),
-                    Err(error) => self.after_refusal(action, error),
-                };
-                (status, due_at_ms, super::answer(&asked))
+            Some(Ok(standing)) => {
+                let asking = self.ask(&standing, action.action);
+                match stop.run_until_cancelled(asking).await {
+                    None => (ActionStatus::Due, Some(now_ms), noted("the daemon was stopped")),
+                    Some(asked) => {
+                        let (status, due_at_ms) = match &asked {
+                            Ok(_) => self.accepted(action.action, &standing),
+                            Err(error) => self.after_refusal(action, error),
+                        };
+                        (status, due_at_ms, super::answer(&asked))
+                    }
+                }
             }
         };
         let now_ms = (self.settings.now_ms)();
@@ -128,6 +148,8 @@ impl Control {
         error: &CallError,
     ) -> (ActionStatus, Option<i64>) {
         let may_pass = match error {
+            // Tried again in the call, for as long as a meeting that just began needs.
+            CallError::Zoom(error) if error.problem == Problem::MeetingNotLive => false,
             CallError::Zoom(error) => error.problem.is_retryable(),
             CallError::Token(error) => {
                 matches!(error, TokenError::Unavailable(..) | TokenError::Store(_))
@@ -136,8 +158,27 @@ impl Control {
         if !may_pass || action.attempts >= MAX_ATTEMPTS {
             return (ActionStatus::Refused, None);
         }
-        let wait_ms = ms(RETRY_AFTER) << action.attempts.saturating_sub(1).min(MAX_ATTEMPTS);
-        (ActionStatus::Due, Some((self.settings.now_ms)() + wait_ms))
+        let backoff_ms = ms(RETRY_AFTER) << action.attempts.saturating_sub(1).min(MAX_ATTEMPTS);
+        let zooms_ms = match error {
+            CallError::Zoom(error) => error.wait_ms,
+            CallError::Token(_) => None,
+        };
+        let zooms_ms = zooms_ms.map_or(0, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        let due_at_ms = (self.settings.now_ms)().saturating_add(backoff_ms.max(zooms_ms));
+        (ActionStatus::Due, Some(due_at_ms))
+    }
+}
+
+fn in_words(why: NotNow) -> &'static str {
+    match why {
+        NotNow::CauseGone => "what it was planned for is over, or its policy is switched off",
+        NotNow::Refused(Refusal::AlreadyLive) => "a stream is live already",
+        NotNow::Refused(Refusal::AlreadyRequested) => "a start was asked for already",
+        NotNow::Refused(Refusal::AlreadyPaused) => "the stream is paused already",
+        NotNow::Refused(Refusal::NoStream | Refusal::PlanDropped) => "there is no stream",
+        NotNow::Refused(Refusal::Stopping) => "the stream is being stopped",
+        NotNow::Refused(Refusal::SessionEnded) => "the meeting is over",
+        NotNow::Refused(Refusal::NumberUnknown) => "nobody has told the meeting's number",
     }
 }
 

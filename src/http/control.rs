@@ -21,6 +21,7 @@ use super::refused;
 use super::sessions::SessionView;
 use crate::control::{ControlError, Moment, Refusal, Requested};
 use crate::model::{Action, AuditRow, MediaParams, Metadata, Session, SessionId, SessionStatus};
+use crate::store::Made;
 
 /// Makes a session, or finds the one that is the same: 201 or 200.
 pub async fn create(
@@ -28,15 +29,22 @@ pub async fn create(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let mut new = new_session::parse(&body)?;
-    new.media = resolved(&state, new.media)?;
-    let made = state.control.create(&new).await?;
-    audit(&state, &caller, "session.create", made.session.id, "ok").await;
+    let made = make(&state, &body).await;
+    let subject = made.as_ref().map_or(String::new(), |made| made.session.id.to_string());
+    let outcome = made.as_ref().map_or_else(ApiError::code, |_| "ok");
+    audit(&state, &caller, "session.create", subject, outcome).await;
+    let made = made?;
     let data = json!({ "session": SessionView::of(&made.session) });
     Ok(match made.is_new {
         true => success_as(StatusCode::CREATED, "session created", data),
         false => success("session known already", data),
     })
+}
+
+async fn make(state: &AppState, body: &[u8]) -> Result<Made, ApiError> {
+    let mut new = new_session::parse(body)?;
+    new.media = resolved(state, new.media)?;
+    Ok(state.control.create(&new).await?)
 }
 
 pub async fn start(
@@ -91,7 +99,7 @@ async fn request(
         state,
         caller,
         audit_name(action),
-        id,
+        id.to_string(),
         asked.as_ref().map_or_else(refused::code, |_| "ok"),
     )
     .await;
@@ -119,30 +127,37 @@ async fn audit(
     state: &AppState,
     caller: &Caller,
     action: &'static str,
-    id: SessionId,
+    subject: String,
     outcome: &str,
 ) {
     let row = AuditRow {
         at_ms: (state.now_ms)(),
         actor: caller.name.to_string(),
         action,
-        subject: id.to_string(),
+        subject,
         outcome: outcome.to_owned(),
         detail: json!({}),
     };
     if let Err(error) = state.store.audit(&row).await {
-        tracing::error!(actor = row.actor, action, session_id = %id, outcome, %error, "an act is not in the audit trail");
+        tracing::error!(actor = row.actor, action, subject = row.subject, outcome, %error, "an act is not in the audit trail");
     }
 }
 
 fn is_done(refusal: Refusal) -> bool {
-    matches!(refusal, Refusal::AlreadyLive | Refusal::AlreadyRequested | Refusal::AlreadyPaused)
+    matches!(
+        refusal,
+        Refusal::AlreadyLive
+            | Refusal::AlreadyRequested
+            | Refusal::AlreadyPaused
+            | Refusal::PlanDropped
+    )
 }
 
 fn done_message(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::AlreadyRequested => "Zoom RTMS start was requested already",
         Refusal::AlreadyPaused => "Zoom RTMS is paused already",
+        Refusal::PlanDropped => "the planned start of Zoom RTMS was dropped",
         _ => "Zoom RTMS is live already",
     }
 }

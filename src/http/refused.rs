@@ -38,6 +38,8 @@ pub fn code(error: &ControlError) -> &'static str {
             Refusal::AlreadyRequested => "already_requested",
             Refusal::AlreadyPaused => "already_paused",
             Refusal::NoStream => "no_stream",
+            Refusal::Stopping => "stopping",
+            Refusal::PlanDropped => "plan_dropped",
             Refusal::SessionEnded => "session_ended",
             Refusal::NumberUnknown => "meeting_number_unknown",
         },
@@ -69,6 +71,8 @@ pub fn detail(error: &ControlError) -> String {
         Refusal::AlreadyLive => "the stream is live already",
         Refusal::AlreadyRequested => "a start was asked for, and its stream may still come",
         Refusal::AlreadyPaused => "the stream is paused already",
+        Refusal::Stopping => "a stop was asked for, and its stream has not ended yet: try again",
+        Refusal::PlanDropped => "the start that was planned is not made",
         Refusal::NoStream => "this session has no stream now: start one first",
         Refusal::SessionEnded => "this meeting is over: create a session for the next one",
         Refusal::NumberUnknown => {
@@ -82,7 +86,7 @@ pub fn is_retryable(error: &ControlError) -> bool {
     match error {
         ControlError::Zoom(error) => error.problem.is_retryable(),
         ControlError::Token(error) => matches!(error, TokenError::Unavailable(..)),
-        ControlError::Store(_) => true,
+        ControlError::Store(_) | ControlError::Refused(Refusal::Stopping, _) => true,
         ControlError::UnknownSession | ControlError::Refused(..) => false,
     }
 }

@@ -64,10 +64,10 @@ pub enum ActionStatus {
     Running,
     /// Zoom said yes.
     Accepted,
-    /// The stream that was asked for was announced.
+    /// It had its effect: the stream was announced, or has ended.
     Confirmed,
     Refused,
-    /// Zoom said yes, and no stream was announced.
+    /// Zoom said yes, and it had no effect.
     TimedOut,
     /// Its reason had gone when its time came.
     Skipped,
@@ -83,6 +83,11 @@ impl ActionStatus {
         Self::TimedOut,
         Self::Skipped,
     ];
+
+    /// Whether it is still to be carried out.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Due | Self::Running)
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,6 +12,11 @@ use crate::model::{
     Standing, StreamRecord,
 };
 
+/// Decisions look at no more of a session's actions than this: the newest.
+const MAX_ACTIONS: i64 = 500;
+/// Sessions whose actions are given up in one go; the others have their turn at the next look.
+const TIME_OUTS_AT_ONCE: i64 = 100;
+
 /// A webhook about one of a session's streams, without its body.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
 pub struct DeliveryBrief {
@@ -70,12 +75,44 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 let standing = lock_standing(&mut tx.connection(), begin.session_id).await?;
                 let Some(standing) = standing else { return Ok(None) };
+                let admitted = admit(&standing);
+                if begin.action == Action::Stop {
+                    drop_planned_starts(&mut tx.connection(), begin).await?;
+                }
+                if admitted.is_ok() {
+                    insert_running(&mut tx.connection(), id, begin).await?;
+                }
+                tx.commit().await?;
+                Ok(Some(admitted.map(|()| Begun { id, standing })))
+            })
+            .await
+    }
+
+    /// Begins a planned action that this caller has claimed, if `admit` lets it, with nothing else happening to the
+    /// session in between. None when it was settled meanwhile.
+    pub async fn admit_action<R>(
+        &self,
+        action: &ActionRecord,
+        admit: impl Fn(&Standing) -> Result<(), R>,
+        now_ms: i64,
+    ) -> Result<Option<Result<Standing, R>>, StoreError> {
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let standing = lock_standing(&mut tx.connection(), action.session_id).await?;
+                let Some(standing) = standing else { return Ok(None) };
+                let id = action.id.0.to_string();
+                let own: ActionRow = tx.connection().one(sql::ACTION, binds![&*id]).await?;
+                if !ActionRecord::try_from(own)?.status.is_open() {
+                    return Ok(None);
+                }
                 if let Err(refusal) = admit(&standing) {
                     return Ok(Some(Err(refusal)));
                 }
-                insert_running(&mut tx.connection(), id, begin).await?;
+                tx.connection().execute(sql::RUN_ACTION, binds![&*id]).await?;
+                refresh_session(&mut tx.connection(), action.session_id, now_ms).await?;
                 tx.commit().await?;
-                Ok(Some(Ok(Begun { id, standing })))
+                Ok(Some(Ok(standing)))
             })
             .await
     }
@@ -94,7 +131,14 @@ impl Store {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                settle(&mut tx.connection(), sql::ANSWER_ACTION, values, now_ms).await?;
+                let action = lock_action(&mut tx.connection(), id).await?;
+                tx.connection().execute(sql::ANSWER_ACTION, values).await?;
+                let session_id = action.session_id;
+                if action.action == Action::Stop && status == ActionStatus::Accepted {
+                    let values = binds![session_id.to_string()];
+                    tx.connection().execute(sql::DROP_PENDING_STARTS, values).await?;
+                }
+                refresh_session(&mut tx.connection(), session_id, now_ms).await?;
                 tx.commit().await
             })
             .await
@@ -110,6 +154,27 @@ impl Store {
         rows.into_iter()
             .map(|(id, mark): (String, i64)| Ok((rows::session_id(&id)?, mark)))
             .collect()
+    }
+
+    /// Plans what policies want of a session. What was planned before for the same cause stays.
+    pub async fn plan(
+        &self,
+        id: SessionId,
+        planned: &[Planned],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        if planned.is_empty() {
+            return Ok(());
+        }
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                for plan in planned {
+                    insert_planned(&mut tx.connection(), id, plan, now_ms).await?;
+                }
+                tx.commit().await
+            })
+            .await
     }
 
     /// A policy has looked at a session, and wants this done. What was planned before for the same cause stays.
@@ -152,16 +217,32 @@ impl Store {
         rows.into_iter().map(ActionRecord::try_from).collect()
     }
 
-    /// Gives up on starts that no webhook followed in time. Returns their sessions.
-    pub async fn time_out_starts(&self, now_ms: i64) -> Result<Vec<SessionId>, StoreError> {
+    /// Gives up on actions that no webhook followed in time. Returns their sessions.
+    pub async fn time_out_actions(&self, now_ms: i64) -> Result<Vec<SessionId>, StoreError> {
+        let values = binds![now_ms, TIME_OUTS_AT_ONCE];
+        let late: Vec<(String,)> =
+            self.database.all(sql::SESSIONS_WITH_LATE_ACTIONS, values).await?;
+        let mut sessions = Vec::with_capacity(late.len());
+        for (id,) in late {
+            sessions.extend(self.time_out_actions_of(&id, now_ms).await?);
+        }
+        Ok(sessions)
+    }
+
+    async fn time_out_actions_of(
+        &self,
+        id: &str,
+        now_ms: i64,
+    ) -> Result<Option<SessionId>, StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                let values = binds![now_ms];
+                tx.connection().execute(sql::LOCK_SESSION, binds![id]).await?;
+                let values = binds![now_ms, id];
                 let late =
-                    settle(&mut tx.connection(), sql::TIME_OUT_STARTS, values, now_ms).await?;
+                    settle(&mut tx.connection(), sql::TIME_OUT_ACTIONS, values, now_ms).await?;
                 tx.commit().await?;
-                Ok(late)
+                Ok(late.into_iter().next())
             })
             .await
     }
@@ -258,6 +339,31 @@ pub(super) async fn confirm_starts(
     settle(tx, sql::CONFIRM_STARTS, values, now_ms).await.map(drop)
 }
 
+/// A stream has ended, or will: the stops that were asked for have had their effect.
+pub(super) async fn confirm_stops(
+    tx: &mut Connection<'_>,
+    id: SessionId,
+) -> Result<(), StoreError> {
+    tx.execute(sql::CONFIRM_STOPS, binds![id.to_string()]).await.map(drop)
+}
+
+async fn drop_planned_starts(tx: &mut Connection<'_>, begin: &Begin<'_>) -> Result<(), StoreError> {
+    let detail = Some("a stop was asked for before it was due".to_owned());
+    let answer = serde_json::to_string(&Answer { code: None, detail, zoom: None })
+        .expect("texts and numbers become JSON");
+    let values = binds![begin.session_id.to_string(), begin.now_ms, answer];
+    settle(tx, sql::DROP_PLANNED_STARTS, values, begin.now_ms).await.map(drop)
+}
+
+/// Reads an action and keeps others from changing its session until the transaction ends.
+async fn lock_action(tx: &mut Connection<'_>, id: ActionId) -> Result<ActionRecord, StoreError> {
+    let values = binds![id.0.to_string()];
+    let row: ActionRow = tx.one(sql::ACTION, values).await?;
+    let action = ActionRecord::try_from(row)?;
+    tx.execute(sql::LOCK_SESSION, binds![action.session_id.to_string()]).await?;
+    Ok(action)
+}
+
 async fn lock_standing(
     tx: &mut Connection<'_>,
     id: SessionId,
@@ -277,7 +383,8 @@ async fn read_standing(
     let row: Option<SessionRow> = tx.optional(sql::SESSION, binds![&*text]).await?;
     let Some(row) = row else { return Ok(None) };
     let streams: Vec<StreamRow> = tx.all(sql::STREAMS_OF_SESSION, binds![&*text]).await?;
-    let actions: Vec<ActionRow> = tx.all(sql::ACTIONS_OF_SESSION, binds![&*text]).await?;
+    let actions: Vec<ActionRow> =
+        tx.all(sql::ACTIONS_OF_SESSION, binds![&*text, MAX_ACTIONS]).await?;
     Ok(Some(Standing {
         session: Session::try_from(row)?,
         streams: streams.into_iter().map(StreamRecord::try_from).collect::<Result<_, _>>()?,

@@ -1,10 +1,10 @@
 //! Webhook deliveries and what they do to sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
 
-use super::actions::confirm_starts;
+use super::actions::{confirm_starts, confirm_stops};
 use super::database::{Connection, binds};
 use super::installations::deauthorize;
 use super::sessions::{Told, change_meeting, refresh_session, upsert_session};
-use super::streams::{REVOKED, lock_stream};
+use super::streams::{REVOKED, delete_personal_entries, lock_stream};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{
     Announcement, Delivery, Notice, StreamId, StreamRecord, StreamStarted, StreamStopped,
@@ -140,7 +140,9 @@ async fn start(
     };
     let values = binds![started.stream_id.as_str(), &*started.server_urls, delivery.event_ts_ms];
     tx.execute(statement, values).await?;
-    refresh_session(tx, stream.session_id, delivery.received_at_ms).await?;
+    let (session_id, now_ms) = (stream.session_id, delivery.received_at_ms);
+    confirm_starts(tx, session_id, started.meeting_id.as_deref(), now_ms).await?;
+    refresh_session(tx, session_id, now_ms).await?;
     Ok(true)
 }
 
@@ -207,11 +209,12 @@ async fn stop(
     let id = stopped.stream_id.as_str();
     let values = binds![id, delivery.received_at_ms, stopped.stop_reason];
     let is_news = tx.execute(sql::NOTE_STOP, values).await? > 0;
+    confirm_stops(tx, stream.session_id).await?;
     if stream.ended_at_ms.is_none() {
         return Ok(is_news);
     }
     if stopped.stop_reason == Some(REVOKED) {
-        tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![id]).await?;
+        delete_personal_entries(tx, &stopped.stream_id, delivery.received_at_ms).await?;
     }
     if is_news {
         refresh_session(tx, stream.session_id, delivery.received_at_ms).await?;

@@ -5,6 +5,9 @@ use sqlx::FromRow;
 use super::database::{Bind, Connection, binds};
 use super::{Store, StoreError, sql};
 
+/// Keys deleted in one statement: requests get their turn in between.
+const PRUNE_ROWS: u32 = 500;
+
 /// What makes two requests the same: who sent it, where to, and under which key.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey {
@@ -82,7 +85,15 @@ impl Store {
 
     /// Forgets answers whose time is over. Returns how many.
     pub async fn prune_idempotency_keys(&self, now_ms: i64) -> Result<u64, StoreError> {
-        self.database.execute(sql::PRUNE_IDEMPOTENCY_KEYS, binds![now_ms]).await
+        let mut pruned = 0;
+        loop {
+            let values = binds![now_ms, i64::from(PRUNE_ROWS)];
+            let rows = self.database.execute(sql::PRUNE_IDEMPOTENCY_KEYS, values).await?;
+            pruned += rows;
+            if rows < u64::from(PRUNE_ROWS) {
+                return Ok(pruned);
+            }
+        }
     }
 }
 

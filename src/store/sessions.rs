@@ -69,7 +69,10 @@ pub(super) async fn upsert_session(
 ) -> Result<SessionId, StoreError> {
     let (product, key) = (instance.product.as_str(), instance.key.as_str());
     if let Some(number) = told.meeting_id {
-        tx.execute(sql::ADOPT_SESSION, binds![product, key, instance.id(), number]).await?;
+        let values = binds![product, key, instance.id(), number];
+        if tx.execute(sql::ADOPT_SESSION, values).await? == 0 && is_meeting(instance.product) {
+            tx.execute(sql::ADOPT_EARLIER_SESSION, values).await?;
+        }
     }
     let values = binds![
         uuid::Uuid::now_v7().to_string(),
@@ -83,6 +86,10 @@ pub(super) async fn upsert_session(
     ];
     let (id,): (String,) = tx.one(sql::UPSERT_SESSION, values).await?;
     rows::session_id(&id)
+}
+
+fn is_meeting(product: Product) -> bool {
+    matches!(product, Product::Meeting | Product::Webinar)
 }
 
 /// A meeting began or ended: its session is made or closed.

@@ -126,6 +126,19 @@ statements! {
            AND NOT EXISTS (SELECT 1 FROM sessions AS others
                             WHERE others.product = $1 AND others.instance_id = $3)";
 
+    /// A session of an earlier meeting with the same number, for which a start was asked since, goes
+    /// on as the one that begins now: that is the meeting the start was meant for.
+    ADOPT_EARLIER_SESSION = "
+        UPDATE sessions
+           SET product = $1, id_key = $2, instance_id = $3, meeting_started_at_ms = NULL
+         WHERE id = (SELECT earlier.id FROM sessions AS earlier
+                      WHERE earlier.meeting_id = $4 AND earlier.product IN ('meeting', 'webinar')
+                        AND earlier.status IN ('rtms_start_requested', 'start_timed_out')
+                        AND earlier.instance_id <> $3
+                      ORDER BY earlier.id DESC LIMIT 1)
+           AND NOT EXISTS (SELECT 1 FROM sessions AS others
+                            WHERE others.product = $1 AND others.instance_id = $3)";
+
     /// The first of each time stays.
     NOTE_MEETING = "
         UPDATE sessions
@@ -216,7 +229,13 @@ statements! {
     /// Not when it has changed since it was looked at.
     REVIEWED = "UPDATE sessions SET review_at_ms = NULL WHERE id = $1 AND review_at_ms = $2";
 
-    ACTIONS_OF_SESSION = select_action!("session_id = $1 ORDER BY asked_at_ms, id");
+    /// The newest ones, oldest first.
+    ACTIONS_OF_SESSION = select_action!(
+        "session_id = $1
+         AND id IN (SELECT newest.id FROM actions AS newest WHERE newest.session_id = $1
+                     ORDER BY newest.asked_at_ms DESC, newest.id DESC LIMIT $2)
+         ORDER BY asked_at_ms, id"
+    );
 
     ACTION = select_action!("id = $1");
 
@@ -226,10 +245,10 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (session_id, cause) DO NOTHING";
 
-    /// Actions whose time has come: planned ones, and those whose runner gave no sign of life.
-    /// The outer condition is not idle: see `CLAIM_ORPHANS`.
+    /// Actions whose time has come: planned ones, and those whose runner gave no sign of life. They
+    /// run only when they are admitted. The outer condition is not idle: see `CLAIM_ORPHANS`.
     CLAIM_ACTIONS = "
-        UPDATE actions SET status = 'running', attempts = attempts + 1, due_at_ms = $2
+        UPDATE actions SET attempts = attempts + 1, due_at_ms = $2
          WHERE id IN (SELECT id FROM actions
                        WHERE due_at_ms <= $1 AND cause IS NOT NULL
                          AND status IN ('due', 'running')
@@ -237,28 +256,60 @@ statements! {
            AND due_at_ms <= $1 AND status IN ('due', 'running')
         RETURNING id";
 
-    /// What a webhook confirmed meanwhile stays confirmed.
+    RUN_ACTION = "UPDATE actions SET status = 'running' WHERE id = $1";
+
+    /// What was settled meanwhile, by a webhook or by a stop, stays as it is.
     ANSWER_ACTION = "
         UPDATE actions
-           SET status = CASE WHEN status = 'running' THEN $2 ELSE status END,
-               due_at_ms = CASE WHEN status = 'running' THEN $3 ELSE due_at_ms END,
+           SET status = CASE WHEN status IN ('due', 'running') THEN $2 ELSE status END,
+               due_at_ms = CASE WHEN status IN ('due', 'running') THEN $3 ELSE due_at_ms END,
                answered_at_ms = $4, answer = $5
-         WHERE id = $1
+         WHERE id = $1";
+
+    /// A stop that a program asks for outdoes the starts that are planned.
+    DROP_PLANNED_STARTS = "
+        UPDATE actions
+           SET status = 'skipped', due_at_ms = NULL, answered_at_ms = $2, answer = $3
+         WHERE session_id = $1 AND action = 'start' AND status = 'due'
         RETURNING session_id";
+
+    /// A stop that Zoom said yes to outdoes the starts before it.
+    DROP_PENDING_STARTS = "
+        UPDATE actions SET status = 'skipped', due_at_ms = NULL
+         WHERE session_id = $1 AND action = 'start' AND status IN ('running', 'accepted')";
 
     /// A stream was announced: whatever start was asked for has had its effect. By number too,
-    /// since a meeting that was asked for by number may be known under another name by now.
+    /// since a meeting that was asked for by number may be known under another name by now. Of
+    /// the starts that were given up, only the last can have brought it.
     CONFIRM_STARTS = "
         UPDATE actions SET status = 'confirmed', due_at_ms = NULL
-         WHERE action = 'start' AND status IN ('running', 'accepted', 'timed_out')
-           AND session_id IN (SELECT id FROM sessions
-                               WHERE id = $1 OR (meeting_id = $2 AND status <> 'ended'))
+         WHERE action = 'start'
+           AND ((status IN ('running', 'accepted')
+                 AND session_id IN (SELECT id FROM sessions
+                                     WHERE id = $1 OR (meeting_id = $2 AND status <> 'ended')))
+                OR (status = 'timed_out'
+                    AND id = (SELECT newest.id FROM actions AS newest
+                               WHERE newest.session_id = $1 AND newest.action = 'start'
+                                 AND newest.status <> 'skipped'
+                               ORDER BY newest.asked_at_ms DESC, newest.id DESC LIMIT 1)))
         RETURNING session_id";
 
-    /// Starts that no webhook followed. A planned one that still runs belongs to its runner.
-    TIME_OUT_STARTS = "
-        UPDATE actions SET status = 'timed_out', due_at_ms = NULL
-         WHERE due_at_ms <= $1 AND action = 'start'
+    /// A stream has ended: the stops that were asked for have had their effect.
+    CONFIRM_STOPS = "
+        UPDATE actions SET status = 'confirmed', due_at_ms = NULL
+         WHERE session_id = $1 AND action = 'stop' AND status IN ('running', 'accepted')";
+
+    /// Where actions wait in vain: see `TIME_OUT_ACTIONS`.
+    SESSIONS_WITH_LATE_ACTIONS = "
+        SELECT DISTINCT session_id FROM actions
+         WHERE due_at_ms <= $1 AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
+         ORDER BY session_id LIMIT $2";
+
+    /// Actions that no webhook followed: they keep the time at which they were late. A planned one
+    /// that still runs belongs to its runner.
+    TIME_OUT_ACTIONS = "
+        UPDATE actions SET status = 'timed_out'
+         WHERE session_id = $2 AND due_at_ms <= $1
            AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
         RETURNING session_id";
 
@@ -292,7 +343,10 @@ statements! {
         DELETE FROM idempotency_keys
          WHERE token = $1 AND path = $2 AND key = $3 AND status IS NULL";
 
-    PRUNE_IDEMPOTENCY_KEYS = "DELETE FROM idempotency_keys WHERE expires_at_ms <= $1";
+    PRUNE_IDEMPOTENCY_KEYS = "
+        DELETE FROM idempotency_keys
+         WHERE (token, path, key) IN (SELECT token, path, key FROM idempotency_keys
+                                       WHERE expires_at_ms <= $1 LIMIT $2)";
 
     SESSION = select_session!("id = $1");
 

@@ -1,11 +1,15 @@
 //! Streams: read, written while they run, ended once.
 
+use super::actions::confirm_stops;
+use super::audit::insert_audit;
 use super::database::{Connection, binds};
 use super::entries::write_batches;
 use super::rows::{self, StreamRow};
 use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, StreamUpdate, sql};
-use crate::model::{Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus};
+use crate::model::{
+    AuditRow, Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus,
+};
 
 /// The stop reason that takes back what was collected (rtms-protocol.md section 10.6).
 pub(super) const REVOKED: i64 = 8;
@@ -148,12 +152,31 @@ async fn end_stream(
     };
     let is_revoked = is_ended && record.stop_reason == Some(REVOKED);
     if is_revoked || end.stop_reason == Some(REVOKED) {
-        tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
+        delete_personal_entries(tx, stream, end.now_ms).await?;
     }
     if is_ended {
+        confirm_stops(tx, record.session_id).await?;
         refresh_session(tx, record.session_id, end.now_ms).await?;
     }
     Ok(last_entry)
+}
+
+/// A participant took the consent back (stop reason 8): what is personal goes, and how much is noted.
+pub(super) async fn delete_personal_entries(
+    tx: &mut Connection<'_>,
+    stream: &StreamId,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let entries = tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
+    let row = AuditRow {
+        at_ms: now_ms,
+        actor: "zoom".to_owned(),
+        action: "stream.revoke",
+        subject: stream.as_str().to_owned(),
+        outcome: "ok".to_owned(),
+        detail: serde_json::json!({ "entries": entries }),
+    };
+    insert_audit(tx, &row).await
 }
 
 /// The entry that closes a stream's log, whoever ends the stream.

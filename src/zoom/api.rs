@@ -32,7 +32,9 @@ pub struct StatusChange<'a> {
     /// The meeting's or webinar's number, the Video SDK session's id, the engagement's id.
     pub target: &'a str,
     pub action: Action,
+    /// Whose meeting content is shared; the host's, when it is not said and the token is another's.
     pub participant_user_id: Option<&'a str>,
+    pub host_id: Option<&'a str>,
     /// The meeting began a moment ago: Zoom may not know it yet.
     pub is_new: bool,
 }
@@ -113,7 +115,7 @@ impl Api {
             .client
             .request(method, &url)
             .bearer_auth(granted.access_token.expose())
-            .json(&body(&self.client_id, change))
+            .json(&body(&self.client_id, change, participant(granted, change)))
             .send()
             .await;
         // The error's text could hold the URL, and says no more than this.
@@ -165,13 +167,20 @@ fn endpoint(product: Product, target: &str) -> (Method, String) {
     }
 }
 
-fn body(client_id: &str, change: &StatusChange<'_>) -> Value {
+/// Without one, Zoom takes the token's own user (section 14.1).
+fn participant<'a>(granted: &Granted, change: &StatusChange<'a>) -> Option<&'a str> {
+    let token_user = granted.installation.as_ref().map(|installation| &*installation.user_id);
+    let host = change.host_id.filter(|host| token_user != Some(host));
+    change.participant_user_id.or(host)
+}
+
+fn body(client_id: &str, change: &StatusChange<'_>, participant: Option<&str>) -> Value {
     let action = change.action;
     if change.product == Product::VideoSdk {
         return json!({ "action": action });
     }
     let mut settings = json!({ "client_id": client_id });
-    if let Some(user) = change.participant_user_id {
+    if let Some(user) = participant {
         settings["participant_user_id"] = user.into();
     }
     json!({ "action": action, "settings": settings })
@@ -227,21 +236,22 @@ mod tests {
 
     #[test]
     fn the_body_names_the_app_and_the_participant() {
-        let change = |product, participant_user_id| StatusChange {
+        let change = |product| StatusChange {
             product,
             target: "1",
             action: Action::Start,
-            participant_user_id,
+            participant_user_id: None,
+            host_id: None,
             is_new: false,
         };
         assert_eq!(
-            body("c1", &change(Product::Meeting, Some("u1"))),
+            body("c1", &change(Product::Meeting), Some("u1")),
             json!({"action": "start", "settings": {"client_id": "c1", "participant_user_id": "u1"}})
         );
         assert_eq!(
-            body("c1", &change(Product::ContactCenter, None)),
+            body("c1", &change(Product::ContactCenter), None),
             json!({"action": "start", "settings": {"client_id": "c1"}})
         );
-        assert_eq!(body("c1", &change(Product::VideoSdk, None)), json!({"action": "start"}));
+        assert_eq!(body("c1", &change(Product::VideoSdk), None), json!({"action": "start"}));
     }
 }

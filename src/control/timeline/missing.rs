@@ -45,7 +45,15 @@ const REFUSED: [&str; 2] = [
     "the app lacks the scope for a medium in MEDIA_TYPES",
 ];
 
-pub(super) fn find(standing: &Standing, entries: &[Entry], media: &[Medium]) -> Vec<Missing> {
+/// For so long after its announcement nothing is missed of a stream that goes on.
+const GRACE_MS: i64 = 30_000;
+
+pub(super) fn find(
+    standing: &Standing,
+    entries: &[Entry],
+    media: &[Medium],
+    now_ms: i64,
+) -> Vec<Missing> {
     let mut missing: Vec<Missing> = standing.actions.iter().filter_map(unanswered).collect();
     if standing.streams.is_empty() && standing.actions.is_empty() && is_open(standing) {
         missing.push(Missing {
@@ -53,7 +61,10 @@ pub(super) fn find(standing: &Standing, entries: &[Entry], media: &[Medium]) -> 
             likely_causes: NOBODY_ASKED.to_vec(),
         });
     }
-    for stream in &standing.streams {
+    let had_time = |stream: &&StreamRecord| {
+        stream.ended_at_ms.is_some() || now_ms.saturating_sub(stream.created_at_ms) >= GRACE_MS
+    };
+    for stream in standing.streams.iter().filter(had_time) {
         missing.extend(of_stream(stream, entries, media));
     }
     missing

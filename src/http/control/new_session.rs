@@ -83,6 +83,8 @@ fn meeting_id(product: Option<Product>, value: Option<&Value>) -> Result<String,
     if let Some(Product::VideoSdk | Product::ContactCenter) = product {
         return value
             .and_then(Value::as_str)
+            // As a part of a URL's path these two would mean another one.
+            .filter(|id| !matches!(*id, "." | ".."))
             .filter(|id| Instance::new(Product::VideoSdk, IdKey::SessionId, id).is_ok())
             .map(str::to_owned)
             .ok_or_else(|| invalid("meeting_id", "must be the id of the session or engagement"));
@@ -175,6 +177,10 @@ mod tests {
         assert!(with("metadata", json!("x")).starts_with("metadata"));
         assert!(with("metadata", json!({"a": "x".repeat(9000)})).starts_with("metadata"));
         assert!(with("media", json!([])).starts_with("media"));
+        for dots in [".", ".."] {
+            let body = json!({"platform": "zoom", "product": "video_sdk", "meeting_id": dots});
+            assert!(read(body).unwrap_err().starts_with("meeting_id"));
+        }
         assert!(with("metdata", json!({})).contains("metdata"));
         for nonsense in ["", "[]", "{", "null"] {
             let error = parse(nonsense.as_bytes()).unwrap_err();

@@ -270,3 +270,68 @@ async fn a_token_that_asks_too_often_is_told_to_wait_and_others_are_not() {
     assert_eq!(answer.header("retry-after"), Some("1"));
     kit.get("").await;
 }
+
+#[tokio::test]
+async fn a_start_after_a_stop_waits_for_the_streams_end() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    kit.announce("m==", "s1").await;
+    assert_eq!(kit.act(&id, "stop").await.status, 202);
+    let early = kit.act(&id, "start").await;
+    assert_eq!((early.status, early.code().as_str()), (409, "stopping"));
+    assert_eq!(early.json()["error"]["retryable"], true);
+    kit.end_stream("s1", rtmsd::model::Outcome::Stopped, Some(20)).await;
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+    assert_eq!(kit.zoom.actions(), ["stop", "start"]);
+}
+
+#[tokio::test]
+async fn a_stop_takes_back_a_start_that_no_stream_has_followed_yet() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    for action in ["start", "stop", "start"] {
+        assert_eq!(kit.act(&id, action).await.status, 202, "{action}");
+    }
+    assert_eq!(kit.zoom.actions(), ["start", "stop", "start"]);
+    assert_eq!(kit.status(&id).await, "rtms_start_requested");
+}
+
+#[tokio::test]
+async fn a_stop_that_nothing_follows_is_given_up_and_does_not_block_for_ever() {
+    let kit = Kit::working(|wiring| {
+        wiring.start_timeout = std::time::Duration::from_millis(30);
+    })
+    .await;
+    let id = kit.create().await;
+    kit.announce("m==", "s1").await;
+    assert_eq!(kit.act(&id, "stop").await.status, 202);
+    let answer = loop {
+        let answer = kit.act(&id, "start").await;
+        if answer.status != 409 {
+            break answer;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    };
+    assert_eq!(answer.status, 200, "still live");
+}
+
+#[tokio::test]
+async fn the_host_is_the_participant_when_the_token_is_somebody_elses() {
+    let kit = Kit::start().await;
+    kit.meeting("meeting.started", "m==").await;
+    let id = kit.only_session().await;
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+    assert_eq!(kit.zoom.asked()[0].body["settings"]["participant_user_id"], "host1");
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_made_is_in_the_audit_trail_too() {
+    let kit = Kit::start().await;
+    let answer = kit.post("", &json!({"platform": "zoom"})).await;
+    assert_eq!(answer.status, 422);
+    let trail = kit.server.state.store.audit_trail(1).await.unwrap();
+    assert_eq!(
+        (trail[0].action.as_str(), trail[0].outcome.as_str()),
+        ("session.create", "invalid_value")
+    );
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rtmsd::control::Control;
-use rtmsd::model::{Outcome, SessionId};
+use rtmsd::model::{ActionRecord, ActionStatus, Outcome, SessionId};
 use rtmsd::secret::Secret;
 use rtmsd::zoom::retry::Pauses;
 use rtmsd::zoom::token::Configured;
@@ -21,7 +21,7 @@ pub const NUMBER: &str = "91234567890";
 
 pub struct Kit {
     pub server: Server,
-    pub zoom: FakeZoom,
+    pub zoom: Arc<FakeZoom>,
     worker: Option<(JoinHandle<()>, CancellationToken)>,
 }
 
@@ -52,7 +52,7 @@ impl Kit {
     }
 
     pub async fn wired(change: impl FnOnce(&mut Wiring)) -> Self {
-        let zoom = FakeZoom::start().await;
+        let zoom = Arc::new(FakeZoom::start().await);
         let mut wiring = Wiring {
             now_ms: rtmsd::clock::now_ms,
             pauses: short_pauses(),
@@ -166,6 +166,32 @@ impl Kit {
         let id = session_id(&self.only_session().await);
         let standing = store.standing(id).await.expect("the store works").expect("a session");
         standing.actions.into_iter().filter_map(|action| action.cause).collect()
+    }
+
+    /// What came of the only session's planned action with this cause.
+    pub async fn settled(&self, cause: &str) -> ActionStatus {
+        self.action_where(cause, |action| !action.status.is_open()).await.status
+    }
+
+    /// The same, once it has been tried, even if it will be tried again.
+    pub async fn answered(&self, cause: &str) -> ActionRecord {
+        self.action_where(cause, |action| action.answer.is_some()).await
+    }
+
+    async fn action_where(&self, cause: &str, is_it: fn(&ActionRecord) -> bool) -> ActionRecord {
+        let id = session_id(&self.only_session().await);
+        let waiting = async {
+            loop {
+                let standing = self.server.state.store.standing(id).await.expect("the store works");
+                let mut actions = standing.expect("a session").actions.into_iter();
+                let found = actions.find(|action| action.cause.as_deref() == Some(cause));
+                if let Some(action) = found.filter(is_it) {
+                    return action;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("something comes of it")
     }
 
     /// The sessions' only one.

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use rtmsd::control::AutoStart;
-use rtmsd::model::Outcome;
+use rtmsd::model::{Action, ActionStatus, Outcome, Planned};
+use serde_json::json;
 
-use super::kit::Kit;
+use super::kit::{Kit, session_id};
 use super::zoom::Say;
 use crate::http::server::Wiring;
 
@@ -62,7 +63,10 @@ async fn a_start_that_no_webhook_follows_times_out_and_a_late_one_is_still_taken
     let id = kit.create().await;
     assert_eq!(kit.act(&id, "start").await.status, 202);
     kit.becomes(&id, "start_timed_out").await;
-    let missing = kit.get(&format!("/{id}/timeline")).await["missing"].clone();
+    let timeline = kit.get(&format!("/{id}/timeline")).await;
+    let moments = timeline["moments"].as_array().unwrap();
+    assert!(moments.iter().any(|moment| moment["what"] == "start_timed_out"));
+    let missing = timeline["missing"].clone();
     assert!(missing[0]["what"].as_str().unwrap().contains("no stream was announced"));
     assert!(missing[0]["likely_causes"].as_array().unwrap().len() > 2);
     kit.announce("m==", "s1").await;
@@ -152,4 +156,115 @@ async fn a_start_that_zoom_refuses_for_good_is_not_repeated() {
     kit.becomes(&id, "start_refused").await;
     assert_eq!(kit.planned().await, ["auto_start"]);
     assert_eq!(kit.zoom.actions(), ["start"]);
+}
+
+/// Plans an action whose time has come, as an earlier look would have.
+async fn planned(kit: &Kit, action: Action, cause: &str) {
+    let id = session_id(&kit.only_session().await);
+    let plan = Planned { action, asked_by: "a policy", cause: cause.into(), due_at_ms: 1 };
+    kit.server.state.store.plan(id, &[plan], 1).await.expect("the store works");
+}
+
+#[tokio::test]
+async fn the_stop_of_an_earlier_stream_does_not_stop_a_later_one() {
+    let mut kit = Kit::wired(|wiring| {
+        wiring.policies.auto_stop_after = Some(Duration::from_secs(3600));
+    })
+    .await;
+    kit.announce("m==", "s1").await;
+    planned(&kit, Action::Stop, "auto_stop:s1").await;
+    kit.end_stream("s1", Outcome::Stopped, Some(1)).await;
+    kit.announce("m==", "s2").await;
+    kit.work();
+    assert_eq!(kit.settled("auto_stop:s1").await, ActionStatus::Skipped);
+    assert_eq!(kit.zoom.actions(), NOTHING);
+}
+
+#[tokio::test]
+async fn a_restart_does_not_override_a_host_who_stopped_the_stream() {
+    let mut kit = Kit::wired(restarting).await;
+    kit.announce("m==", "s1").await;
+    kit.end_stream("s1", Outcome::WindowExpired, None).await;
+    planned(&kit, Action::Start, "restart:s1").await;
+    let payload = json!({"meeting_uuid": "m==", "rtms_stream_id": "s1", "stop_reason": 1});
+    kit.webhook("meeting.rtms_stopped", payload).await;
+    kit.work();
+    assert_eq!(kit.settled("restart:s1").await, ActionStatus::Skipped);
+    assert_eq!(kit.zoom.actions(), NOTHING);
+}
+
+#[tokio::test]
+async fn a_policy_that_is_switched_off_does_not_fire_what_it_planned() {
+    let mut kit = Kit::wired(auto_start(AutoStart::Off)).await;
+    kit.meeting("meeting.started", "m==").await;
+    planned(&kit, Action::Start, "auto_start").await;
+    kit.work();
+    assert_eq!(kit.settled("auto_start").await, ActionStatus::Skipped);
+    assert_eq!(kit.zoom.actions(), NOTHING);
+}
+
+#[tokio::test]
+async fn a_stop_drops_the_starts_that_are_planned() {
+    let mut kit = Kit::wired(restarting).await;
+    kit.announce("m==", "s1").await;
+    // The policies have not looked at it yet.
+    kit.end_stream("s1", Outcome::Stopped, Some(14)).await;
+    let id = kit.only_session().await;
+    let answer = kit.act(&id, "stop").await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    kit.work();
+    assert_eq!(kit.planned().await, ["restart:s1"]);
+    assert_eq!(kit.settled("restart:s1").await, ActionStatus::Skipped);
+    assert_eq!(kit.act(&id, "stop").await.code(), "no_stream");
+    assert_eq!(kit.zoom.actions(), NOTHING);
+}
+
+#[tokio::test]
+async fn of_two_starts_that_are_due_at_once_the_one_whose_cause_holds_is_made() {
+    let mut kit = Kit::wired(|wiring| {
+        restarting(wiring);
+        wiring.policies.auto_start = AutoStart::All;
+    })
+    .await;
+    kit.announce("m==", "s1").await;
+    kit.end_stream("s1", Outcome::Stopped, Some(14)).await;
+    planned(&kit, Action::Start, "restart:s1").await;
+    planned(&kit, Action::Start, "auto_start").await;
+    kit.work();
+    assert_eq!(kit.settled("auto_start").await, ActionStatus::Skipped);
+    assert_eq!(kit.settled("restart:s1").await, ActionStatus::Accepted);
+    assert_eq!(kit.zoom.actions(), ["start"]);
+}
+
+#[tokio::test]
+async fn a_meeting_that_is_not_live_after_all_tries_is_not_planned_again() {
+    let kit = Kit::working(auto_start(AutoStart::All)).await;
+    kit.zoom.will_say(vec![Say::error(400, 3000); 3]);
+    kit.meeting("meeting.started", "m==").await;
+    assert_eq!(kit.settled("auto_start").await, ActionStatus::Refused);
+    assert_eq!(kit.zoom.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_policy_waits_as_long_as_zoom_says() {
+    let kit = Kit::working(auto_start(AutoStart::All)).await;
+    kit.zoom.will_say([Say::error(429, 429).with_header("retry-after", "3600")]);
+    kit.meeting("meeting.started", "m==").await;
+    let action = kit.answered("auto_start").await;
+    assert_eq!(action.status, ActionStatus::Due);
+    assert!(action.due_at_ms.unwrap() - action.answered_at_ms.unwrap() >= 3_600_000);
+}
+
+#[tokio::test]
+async fn what_a_stopped_daemon_leaves_unfinished_is_taken_up_by_the_next_at_once() {
+    let mut kit = Kit::working(auto_start(AutoStart::All)).await;
+    let zoom = std::sync::Arc::clone(&kit.zoom);
+    let held = zoom.hold().await;
+    kit.meeting("meeting.started", "m==").await;
+    zoom.asked_times(1).await;
+    kit.rest().await;
+    drop(held);
+    kit.work();
+    assert_eq!(kit.settled("auto_start").await, ActionStatus::Accepted);
+    assert_eq!(zoom.actions(), ["start", "start"]);
 }

@@ -149,3 +149,19 @@ async fn every_mistake_in_media_parameters_is_named_and_nothing_is_asked() {
     assert_eq!(kit.post("", &new).await.status, 422);
     assert_eq!(kit.get(&format!("/{id}")).await["session"]["media"], Value::Null);
 }
+
+#[tokio::test]
+async fn a_start_on_the_session_of_an_earlier_meeting_brings_the_next_one_into_it() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    kit.announce("m1==", "s1").await;
+    // No webhook tells the meeting's end.
+    kit.end_stream("s1", rtmsd::model::Outcome::Stopped, Some(3)).await;
+    assert_eq!(kit.create().await, id);
+    assert_eq!(kit.act(&id, "start").await.status, 202);
+    kit.announce("m2==", "s2").await;
+    assert_eq!(kit.only_session().await, id);
+    let shown = kit.get(&format!("/{id}")).await;
+    assert_eq!(shown["session"]["instance_id"], "m2==");
+    assert_eq!(shown["session"]["status"], "connecting");
+}

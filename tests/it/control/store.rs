@@ -95,7 +95,7 @@ async fn a_planned_action_is_taken_up_by_one_and_again_when_that_one_is_gone() {
         }
         let claimed: Vec<_> = tasks.join_all().await.into_iter().flatten().collect();
         assert_eq!(claimed.len(), 1);
-        assert_eq!((claimed[0].status, claimed[0].attempts), (ActionStatus::Running, 1));
+        assert_eq!((claimed[0].status, claimed[0].attempts), (ActionStatus::Due, 1));
         assert_eq!(store.claim_actions(109, 100, 10).await.unwrap(), []);
         let again = store.claim_actions(110, 100, 10).await.unwrap();
         assert_eq!((again.len(), again[0].attempts), (1, 2));
@@ -114,10 +114,10 @@ async fn a_start_whose_daemon_died_in_the_middle_times_out() {
         let id = made(store, "5", 1).await;
         begin(store, id, 2, 50).await;
         assert_eq!(status(store, id).await, SessionStatus::RtmsStartRequested);
-        assert_eq!(store.time_out_starts(49).await.unwrap(), []);
-        assert_eq!(store.time_out_starts(50).await.unwrap(), [id]);
+        assert_eq!(store.time_out_actions(49).await.unwrap(), []);
+        assert_eq!(store.time_out_actions(50).await.unwrap(), [id]);
         assert_eq!(status(store, id).await, SessionStatus::StartTimedOut);
-        assert_eq!(store.time_out_starts(51).await.unwrap(), []);
+        assert_eq!(store.time_out_actions(51).await.unwrap(), []);
     })
     .await;
 }
@@ -145,7 +145,7 @@ async fn a_webhook_that_comes_before_zooms_answer_confirms_the_start() {
         store.answer_action(action.id, accepted.0, accepted.1, &yes(), 5).await.unwrap();
         let action = store.standing(id).await.unwrap().unwrap().actions[0].clone();
         assert_eq!((action.status, action.answer), (ActionStatus::Confirmed, Some(yes())));
-        assert_eq!(store.time_out_starts(100).await.unwrap(), []);
+        assert_eq!(store.time_out_actions(100).await.unwrap(), []);
     })
     .await;
 }

@@ -33,22 +33,15 @@ async fn a_timeline_tells_the_story_in_order() {
     kit.server.end_stream("m==", &stream).await;
     let timeline = timeline(&kit, &id).await;
     let whats = whats(&timeline);
-    let order = [
-        "meeting_started",
-        "asked",
-        "zoom_answered",
-        "webhook",
-        "link_up",
-        "link_down",
-        "stream_closed",
-    ];
+    let order =
+        ["meeting_started", "asked", "zoom_answered", "webhook", "link_up", "link_down", "ended"];
     let places: Vec<_> =
         order.iter().map(|what| whats.iter().position(|own| own == what)).collect();
     assert!(places.iter().all(Option::is_some), "{whats:?}");
     assert!(places.is_sorted(), "{whats:?}");
     assert_eq!(detail(&timeline, "asked"), "start asked for by api:boss");
     assert!(detail(&timeline, "zoom_answered").contains("HTTP 204"));
-    assert!(detail(&timeline, "stream_closed").contains("MEETING_ENDED"));
+    assert!(detail(&timeline, "ended").contains("MEETING_ENDED"));
     assert!(timeline["moments"].as_array().unwrap().iter().all(|moment| moment["at"].is_string()));
     assert_eq!(timeline["missing"][0]["what"], "stream 1 had no transcript");
 }
