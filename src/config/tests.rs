@@ -305,3 +305,18 @@ fn a_token_source_beside_installations_is_an_account_or_a_ready_token() {
     assert!(matches!(configured(&own), Configured::Account { client, .. } if client.id == "own"));
     assert_eq!(mistakes(&own[..2]), ["ZOOM_S2S_CLIENT_SECRET"]);
 }
+
+#[test]
+fn a_public_url_has_no_path() {
+    assert_eq!(mistakes(&[("PUBLIC_URL", "https://rtms.example.com/rtms")]), ["PUBLIC_URL"]);
+    let url = config(&[("PUBLIC_URL", "https://rtms.example.com/")]).unwrap().install.public_url;
+    assert_eq!(url, "https://rtms.example.com");
+}
+
+#[test]
+fn browsers_come_by_https_when_either_url_says_so() {
+    let redirect = ("ZOOM_OAUTH_REDIRECT_URL", "https://rtms.example.com/back");
+    assert!(!config(&[]).unwrap().install.is_https());
+    assert!(config(&[redirect]).unwrap().install.is_https());
+    assert!(config(&[("PUBLIC_URL", "https://rtms.example.com")]).unwrap().install.is_https());
+}
