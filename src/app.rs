@@ -195,7 +195,7 @@ impl App {
                 .map(|video| WebhookKey::new(&video.webhook_secret)),
             webhook_tolerance_s: self.config.webhook_tolerance_s,
             installer: self.installer.clone(),
-            is_https: self.config.install.public_url.starts_with("https://"),
+            is_https: self.config.install.is_https(),
             body_timeout: BODY_TIMEOUT,
             now_ms: clock::now_ms,
             on_change: self.on_change.clone(),

@@ -144,6 +144,9 @@ fn openapi() -> ExitCode {
 
 /// Touches nothing: a newer binary's check must not change an older one's store.
 fn check(config: &Config) -> ExitCode {
+    if let Some(problem) = serve::missing(config) {
+        return fail(EXIT_SETTINGS, &problem);
+    }
     match tls::client_config(config.ca_file.as_deref()) {
         Ok(_) => {
             println!("the settings are good");

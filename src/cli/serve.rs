@@ -17,8 +17,8 @@ const NO_TOKENS: &str = "API_TOKENS is missing: it says who may use the REST API
 const EXIT_SIGNAL: i32 = 130;
 
 pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
-    if config.api_tokens.is_empty() {
-        return fail(EXIT_SETTINGS, NO_TOKENS);
+    if let Some(problem) = missing(&config) {
+        return fail(EXIT_SETTINGS, &problem);
     }
     let address = config.address;
     raise_file_limit();
@@ -31,7 +31,6 @@ pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
     let webhook_path = config.webhook_path.clone();
     let app = match App::build(config, Timings::default(), Leases::default()).await {
         Ok(app) => app,
-        Err(error @ AppError::NoTokenKeys) => return fail(EXIT_SETTINGS, &error.to_string()),
         Err(error) => return fail(1, &error.to_string()),
     };
     tracing::info!(%address, webhook_path, version = env!("CARGO_PKG_VERSION"), "rtmsd listens");
@@ -41,6 +40,17 @@ pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => fail(1, &error.to_string()),
+    }
+}
+
+/// What `serve` needs and other commands do not.
+pub(super) fn missing(config: &Config) -> Option<String> {
+    if config.api_tokens.is_empty() {
+        Some(NO_TOKENS.to_owned())
+    } else if config.install.token_keys.is_none() {
+        Some(AppError::NoTokenKeys.to_string())
+    } else {
+        None
     }
 }
 

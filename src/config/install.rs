@@ -22,13 +22,21 @@ pub struct InstallSettings {
     pub configured: Configured,
 }
 
+impl InstallSettings {
+    /// Whether browsers come by https, so that cookies are for https only.
+    pub fn is_https(&self) -> bool {
+        let is_https = |url: &str| url.starts_with("https://");
+        is_https(&self.public_url) || is_https(&self.oauth.redirect_url)
+    }
+}
+
 pub(super) fn settings(
     read: &mut Reader<'_>,
     port: Option<u16>,
     client: Option<&Credentials>,
 ) -> Option<InstallSettings> {
     let public_url = match read.optional("PUBLIC_URL") {
-        Some(text) => base_url(read, "PUBLIC_URL", &text, false),
+        Some(text) => public_url(read, &text),
         None => port.map(|port| format!("http://localhost:{port}")),
     };
     let redirect_url = redirect_url(read, public_url.as_deref());
@@ -74,6 +82,16 @@ fn base_url(
             read.wrong(name, "an https:// URL (http:// only to loopback) without a query")
         }
         None => read.wrong(name, "an https:// or http:// URL without a query"),
+    }
+}
+
+/// Our paths begin at the root of the host, and so do the links of our pages.
+fn public_url(read: &mut Reader<'_>, text: &str) -> Option<String> {
+    match Url::parse(text) {
+        Ok(url) if !url.cannot_be_a_base() && url.path() != "/" => {
+            read.wrong("PUBLIC_URL", "a URL without a path, such as https://rtms.example.com")
+        }
+        _ => base_url(read, "PUBLIC_URL", text, false),
     }
 }
 

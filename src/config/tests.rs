@@ -344,3 +344,18 @@ fn the_key_of_the_id_is_a_setting_per_product() {
         assert_eq!(mistakes(&[("RTMS_HANDSHAKE_ID_KEY", wrong)]), ["RTMS_HANDSHAKE_ID_KEY"]);
     }
 }
+
+#[test]
+fn a_public_url_has_no_path() {
+    assert_eq!(mistakes(&[("PUBLIC_URL", "https://rtms.example.com/rtms")]), ["PUBLIC_URL"]);
+    let url = config(&[("PUBLIC_URL", "https://rtms.example.com/")]).unwrap().install.public_url;
+    assert_eq!(url, "https://rtms.example.com");
+}
+
+#[test]
+fn browsers_come_by_https_when_either_url_says_so() {
+    let redirect = ("ZOOM_OAUTH_REDIRECT_URL", "https://rtms.example.com/back");
+    assert!(!config(&[]).unwrap().install.is_https());
+    assert!(config(&[redirect]).unwrap().install.is_https());
+    assert!(config(&[("PUBLIC_URL", "https://rtms.example.com")]).unwrap().install.is_https());
+}

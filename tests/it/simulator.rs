@@ -4,7 +4,7 @@ mod command;
 mod console;
 mod faults;
 mod handshake;
-mod kit;
+pub mod kit;
 mod life;
 mod media;
 mod oauth;

@@ -8,13 +8,16 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
+use rtmsd::simulator::{self, OAuthSettings, Settings, Simulator, Start, User};
 use rtmsd::tls::client_config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
 use super::daemon::{Daemon, INSTALL};
-use crate::support::zoom::FakeZoom;
+use crate::simulator::kit::settings;
 
+const ALLOW: &str = "button[value=allow]";
 const HOW_TO_INSTALL: &str =
     "the tests need a headless Chromium: apt-get install chromium chromium-driver";
 
@@ -101,6 +104,17 @@ impl Browser {
         self.call(Method::POST, &format!("/element/{element}/click"), json!({})).await;
     }
 
+    /// Decides on Zoom's page, and waits until the browser is back.
+    async fn decide(&self, selector: &str) {
+        self.click(selector).await;
+        let back = async {
+            while !self.url().await.contains("/oauth/callback?") {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), back).await.expect("Zoom sends it back");
+    }
+
     async fn text(&self, selector: &str) -> String {
         let element = self.find(selector).await;
         let text = self.call(Method::GET, &format!("/element/{element}/text"), Value::Null).await;
@@ -148,14 +162,29 @@ fn start_driver() -> Option<(Child, u16)> {
     Some((driver, port?))
 }
 
+/// The simulated Zoom, whose page a person sees, and a daemon.
+async fn both() -> (Simulator, Daemon, TempDir) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ana = User {
+        id: "u-ana".to_owned(),
+        name: "Ana Ruiz".to_owned(),
+        email: "ana@example.com".to_owned(),
+    };
+    let oauth = OAuthSettings { users: vec![ana], ..OAuthSettings::default() };
+    let settings = Settings { oauth, start: Start::Rest, ..settings() };
+    let zoom = simulator::start(settings, listener).await.unwrap();
+    let data = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start_at(&zoom.base_url(), data.path(), &[]).await;
+    (zoom, daemon, data)
+}
+
 #[tokio::test]
 async fn a_person_installs_the_app_in_a_real_browser() {
-    let zoom = FakeZoom::start().await;
-    let daemon = Daemon::start(&zoom).await;
+    let (zoom, daemon, _data) = both().await;
     let browser = Browser::open(false).await;
     browser.visit(&format!("http://{}{INSTALL}", daemon.address)).await;
-    assert!(browser.url().await.starts_with(&format!("{}/oauth/authorize?", zoom.url())));
-    browser.click("#allow").await;
+    assert!(browser.url().await.starts_with(&format!("{}?", zoom.authorize_url())));
+    browser.decide(ALLOW).await;
     assert_eq!(browser.text("h1").await, "Zoom is connected");
     assert!(browser.text("main").await.contains("Ana Ruiz"));
     assert!(browser.is_styled().await, "the policy allows the page's own style");
@@ -166,7 +195,7 @@ async fn a_person_installs_the_app_in_a_real_browser() {
     assert_eq!(browser.text("h1").await, "This was done before");
     browser.screenshot("installed-before").await;
     let list = daemon.api("GET", "/api/v1/zoom/installations").await.json();
-    assert_eq!(list["data"]["installations"][0]["user_id"], "userAna01");
+    assert_eq!(list["data"]["installations"][0]["user_id"], "u-ana");
     // Another browser gets nowhere with somebody's way back.
     let other = Browser::open(true).await;
     other.visit(&back).await;
@@ -176,16 +205,15 @@ async fn a_person_installs_the_app_in_a_real_browser() {
 
 #[tokio::test]
 async fn a_person_declines_and_may_still_install_from_the_page() {
-    let zoom = FakeZoom::start().await;
-    let daemon = Daemon::start(&zoom).await;
+    let (_zoom, daemon, _data) = both().await;
     let browser = Browser::open(true).await;
     browser.visit(&format!("http://{}{INSTALL}", daemon.address)).await;
-    browser.click("#deny").await;
+    browser.decide("button[value=deny]").await;
     assert_eq!(browser.text("h1").await, "The app was not installed");
     assert!(browser.is_styled().await);
     browser.screenshot("declined-dark").await;
     browser.click(".action").await;
-    browser.click("#allow").await;
+    browser.decide(ALLOW).await;
     assert_eq!(browser.text("h1").await, "Zoom is connected");
     browser.screenshot("installed-dark").await;
     // From the Marketplace's "Add" people come with a code and no state.
@@ -193,6 +221,6 @@ async fn a_person_declines_and_may_still_install_from_the_page() {
     assert_eq!(browser.text("h1").await, "One more step");
     browser.screenshot("one-more-step-dark").await;
     browser.click(".action").await;
-    browser.click("#allow").await;
+    browser.decide(ALLOW).await;
     assert_eq!(browser.text("h1").await, "Zoom is connected");
 }

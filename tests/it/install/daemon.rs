@@ -53,9 +53,14 @@ impl Daemon {
     }
 
     pub async fn start_in(zoom: &FakeZoom, data: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_at(&zoom.url(), data, settings).await
+    }
+
+    /// `zoom_url` is where Zoom's OAuth and API are.
+    pub async fn start_at(zoom_url: &str, data: &Path, settings: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let config = config(zoom, address, data, settings);
+        let config = config(zoom_url, address, data, settings);
         let app = App::build(config, Timings::default(), Leases::default()).await.unwrap();
         let (store, tokens) = (app.store.clone(), app.tokens.clone());
         let stop = CancellationToken::new();
@@ -129,7 +134,7 @@ impl Daemon {
 }
 
 pub fn config(
-    zoom: &FakeZoom,
+    zoom_url: &str,
     address: SocketAddr,
     data: &Path,
     settings: &[(&str, &str)],
@@ -150,8 +155,8 @@ pub fn config(
         ("ZOOM_CLIENT_SECRET", CLIENT_SECRET.to_owned()),
         ("ZOOM_SECRET_TOKEN", WEBHOOK_SECRET.to_owned()),
         ("TOKEN_ENCRYPTION_KEYS", TOKEN_KEY.to_owned()),
-        ("ZOOM_API_BASE_URL", zoom.url()),
-        ("ZOOM_OAUTH_BASE_URL", zoom.url()),
+        ("ZOOM_API_BASE_URL", zoom_url.to_owned()),
+        ("ZOOM_OAUTH_BASE_URL", zoom_url.to_owned()),
     ]);
     for (name, value) in settings {
         values.insert(name, (*value).to_owned());

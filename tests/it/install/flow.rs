@@ -1,7 +1,9 @@
 use rtmsd::model::InstallationStatus;
+use rtmsd::seal::KeyRing;
+use rtmsd::zoom::state::{STATE_LIFE_MS, StateKeys};
 use serde_json::json;
 
-use super::daemon::{Daemon, HTML, INSTALL, JSON, Trip};
+use super::daemon::{Daemon, HTML, INSTALL, JSON, TOKEN_KEY, Trip};
 use crate::http::client::Answer;
 use crate::support::zoom::FakeZoom;
 
@@ -97,6 +99,26 @@ async fn a_state_is_checked_before_the_code_is_exchanged() {
     assert!(zoom.world().granted.is_empty(), "no code was exchanged");
     // And the code is still good for the one who has its state.
     assert_eq!(trip.come_back(&daemon, &back, JSON).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_state_of_another_key_and_one_that_has_expired_are_refused() {
+    let (zoom, daemon) = both().await;
+    let now_ms = rtmsd::clock::now_ms();
+    let ours = StateKeys::new(&KeyRing::parse(TOKEN_KEY).unwrap());
+    let others = StateKeys::new(&KeyRing::parse(&"37".repeat(32)).unwrap());
+    for (keys, at_ms, code) in [
+        (&others, now_ms, "state_invalid"),
+        (&ours, now_ms - STATE_LIFE_MS - 1, "state_expired"),
+        // This one would do, and only its code is not Zoom's.
+        (&ours, now_ms, "code_invalid"),
+    ] {
+        let state = keys.issue(at_ms, [7; 16], None).state;
+        let back = format!("{CALLBACK}?code=x&state={state}");
+        let answer = daemon.request("GET", &back, &[JSON]).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, code));
+    }
+    assert!(zoom.world().granted.is_empty());
 }
 
 #[tokio::test]

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rtmsd::zoom::token::Wanted;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::daemon::{API_TOKEN, Daemon, JSON, TOKEN_KEY, Trip, WEBHOOK_SECRET};
 use crate::http::client::{exchange, head};
+use crate::support::postgres;
 use crate::support::zoom::{CLIENT_ID, CLIENT_SECRET, FakeZoom};
 
 const NEW_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
@@ -105,27 +107,72 @@ async fn a_sealed_token_that_is_moved_to_another_row_does_not_open() {
 }
 
 #[tokio::test]
-async fn serve_refuses_to_start_without_a_key_and_says_how_to_make_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = rtmsd(folder.path(), "", "serve");
-    command.env("PORT", "0").env("HOST", "127.0.0.1");
-    let refused = output(command).await;
-    assert_eq!(refused.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(said.contains("TOKEN_ENCRYPTION_KEYS") && said.contains("openssl rand -hex 32"));
+async fn serve_refuses_to_start_without_a_key_and_says_how_to_make_one_as_check_does() {
+    for name in ["serve", "check"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = rtmsd(folder.path(), "", name);
+        command.env("PORT", "0").env("HOST", "127.0.0.1");
+        let refused = output(command).await;
+        assert_eq!(refused.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(said.contains("TOKEN_ENCRYPTION_KEYS") && said.contains("openssl rand -hex 32"));
+    }
 }
 
 #[tokio::test]
 async fn no_secret_is_in_the_store_or_in_the_log_of_a_run() {
-    let zoom = FakeZoom::start().await;
     let folder = tempfile::tempdir().unwrap();
+    let secrets = secrets_of_a_run(folder.path(), &[]).await;
+    let mut searched = Vec::new();
+    for file in fs::read_dir(folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        check_free_of(&secrets, &fs::read(&path).unwrap(), &path.display().to_string());
+        searched.push(path.file_name().unwrap().to_string_lossy().into_owned());
+    }
+    assert!(searched.contains(&"rtmsd.db".to_owned()) && searched.contains(&"log".to_owned()));
+    assert!(fs::read_to_string(folder.path().join("log")).unwrap().contains("installed"));
+}
+
+#[tokio::test]
+async fn no_secret_is_in_any_row_of_postgres_after_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = postgres::fresh_database().await;
+    let secrets = secrets_of_a_run(folder.path(), &[("DATABASE_URL", &url)]).await;
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    let tables = "SELECT table_name::text FROM information_schema.tables \
+                  WHERE table_schema = 'public'";
+    let tables: Vec<(String,)> = sqlx::query_as(tables).fetch_all(&mut connection).await.unwrap();
+    let mut rows = 0;
+    for (table,) in &tables {
+        let statement = AssertSqlSafe(format!("SELECT t::text FROM {table} t"));
+        let dumped: Vec<(String,)> =
+            sqlx::query_as(statement).fetch_all(&mut connection).await.unwrap();
+        for (row,) in dumped {
+            check_free_of(&secrets, row.as_bytes(), table);
+            rows += usize::from(["installations", "audit"].contains(&table.as_str()));
+        }
+    }
+    assert!(rows >= 2, "what was installed was dumped");
+}
+
+fn check_free_of(secrets: &[String], content: &[u8], place: &str) {
+    for secret in secrets {
+        let found = content.windows(secret.len()).any(|part| part == secret.as_bytes());
+        assert!(!found, "{place} holds a secret: {secret:.8}…");
+    }
+}
+
+/// Runs the program with a log of everything, installs and uninstalls, and returns every secret that was used.
+async fn secrets_of_a_run(folder: &Path, settings: &[(&str, &str)]) -> Vec<String> {
+    let zoom = FakeZoom::start().await;
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let log = fs::File::create(folder.path().join("log")).unwrap();
-    let mut running = rtmsd(folder.path(), TOKEN_KEY, "serve")
+    let log = fs::File::create(folder.join("log")).unwrap();
+    let mut running = rtmsd(folder, TOKEN_KEY, "serve")
         .env("HOST", "127.0.0.1")
         .env("PORT", port.to_string())
         .env("ZOOM_API_BASE_URL", zoom.url())
         .env("ZOOM_OAUTH_BASE_URL", zoom.url())
+        .envs(settings.iter().copied())
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
@@ -138,18 +185,7 @@ async fn no_secret_is_in_the_store_or_in_the_log_of_a_run() {
     assert!(secrets.len() >= 6, "tokens were given and refreshed");
     secrets.extend(codes);
     secrets.extend([CLIENT_SECRET, WEBHOOK_SECRET, API_TOKEN, TOKEN_KEY].map(str::to_owned));
-    let mut searched = Vec::new();
-    for file in fs::read_dir(folder.path()).unwrap() {
-        let path = file.unwrap().path();
-        let content = fs::read(&path).unwrap();
-        for secret in &secrets {
-            let found = content.windows(secret.len()).any(|part| part == secret.as_bytes());
-            assert!(!found, "{} holds a secret: {secret:.8}…", path.display());
-        }
-        searched.push(path.file_name().unwrap().to_string_lossy().into_owned());
-    }
-    assert!(searched.contains(&"rtmsd.db".to_owned()) && searched.contains(&"log".to_owned()));
-    assert!(fs::read_to_string(folder.path().join("log")).unwrap().contains("installed"));
+    secrets
 }
 
 /// Installs twice, fails once, and uninstalls; returns the codes that were used.

@@ -52,7 +52,7 @@ async fn two_daemons_on_one_postgres_refresh_once() {
     let settings = [("DATABASE_URL", &*url)];
     let daemon = Daemon::start_with(&zoom, &settings).await;
     let folder = tempfile::tempdir().unwrap();
-    let config = config(&zoom, daemon.address, folder.path(), &settings);
+    let config = config(&zoom.url(), daemon.address, folder.path(), &settings);
     let other = App::build(config, Timings::default(), Leases::default()).await.unwrap();
     zoom.world().expires_in = Some(0);
     let installation = daemon.install(&zoom).await;

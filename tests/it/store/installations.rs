@@ -1,8 +1,11 @@
-use rtmsd::model::{AuditRow, InstallationId, InstallationStatus};
+use rtmsd::model::{
+    AuditRow, Entry, EntryBody, InstallationId, InstallationStatus, Participant, UserId,
+};
 use rtmsd::store::{GrantedTo, SealedTokens, Store};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::webhooks::{announce, stream_id};
 use crate::support::stores::on_both;
 
 fn granted(user_id: &str) -> GrantedTo {
@@ -152,6 +155,38 @@ async fn a_revoked_installation_has_no_tokens_and_gets_none_from_a_late_refresh(
         assert_eq!(actions, ["installation.delete", "installation.install"]);
         assert_eq!(install(store, "ana", 3000).await, id, "the user may come back");
         assert!(store.grant(id).await.unwrap().unwrap().tokens.is_some());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn data_is_deleted_bit_by_bit_and_a_restart_goes_on_where_it_was() {
+    on_both(async |test| {
+        let store = &test.store;
+        let session_id = announce(store, "s1").await;
+        let person = Participant { user_id: UserId(7), user_name: Some("Ana".into()) };
+        let entry = |seq| Entry {
+            session_id,
+            stream_id: stream_id("s1"),
+            stream_ordinal: 1,
+            seq,
+            at_ms: 1,
+            body: EntryBody::ParticipantJoined(person.clone()),
+        };
+        store.write_entries(&(1..=1200).map(entry).collect::<Vec<_>>()).await.unwrap();
+        let id = install(store, "u1", 1000).await;
+        assert!(store.revoke_installation(id, true, &by("tester", id)).await.unwrap());
+        assert!(store.delete_some(9100).await.unwrap());
+        let left = store.entries_after(session_id, &Default::default(), &[], 2000).await;
+        assert_eq!(left.unwrap().len(), 700, "one bounded step");
+        let store = &test.reopened().await;
+        while store.delete_some(9200).await.unwrap() {}
+        let left = store.entries_after(session_id, &Default::default(), &[], 2000).await;
+        assert_eq!(left.unwrap(), []);
+        let newest = &store.audit_trail(1).await.unwrap()[0];
+        assert_eq!((&*newest.action, &*newest.subject), ("data.deleted", "u1"));
+        let detail: serde_json::Value = serde_json::from_str(&newest.detail).unwrap();
+        assert_eq!((&detail["entries"], &detail["streams"]), (&json!(1200), &json!(1)));
     })
     .await;
 }
