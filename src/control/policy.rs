@@ -43,6 +43,8 @@ pub enum Refusal {
     AlreadyPaused,
     NoStream,
     SessionEnded,
+    /// Whose video comes is not for a program to say.
+    VideoNotIndividual,
     /// Zoom takes a meeting's number, and nobody has told it.
     NumberUnknown,
 }
