@@ -138,7 +138,7 @@ pub struct ChatMessage {
     pub parent_message_id: Option<String>,
     /// Where it was written.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub session: Option<ChatSession>,
+    pub session: Option<Box<ChatSession>>,
     /// Whom a private message is for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub receiver: Option<Participant>,

@@ -266,7 +266,7 @@ impl ChatContent {
                 .operation_type
                 .and_then(|operation| chat_operation::name(operation.0))
                 .map(Into::into),
-            session: chat::session(&self.chat_session),
+            session: chat::session(&self.chat_session).map(Box::new),
             receiver: chat::receiver(&self.receiver),
             files: chat::files(&self.files),
             deleted_file_ids: chat::deleted_files(&self.delete_file_id_list),
