@@ -19,7 +19,7 @@ pub use timeline::{Missing, Moment, Timeline};
 
 use crate::model::{
     Action, ActionId, ActionStatus, Answer, InstallationId, InstallationStatus, MediaParams,
-    NewSession, Session, SessionId, Standing, ZoomAnswer,
+    NewSession, Session, SessionId, Standing, StreamId, UserId, ZoomAnswer,
 };
 use crate::rtms::params::Params;
 use crate::store::{Begin, Begun, Made, Store, StoreError};
@@ -130,6 +130,24 @@ impl Control {
             CallError::Token(error) => ControlError::Token(error),
         })?;
         Ok(Requested { session: standing.session, accepted })
+    }
+
+    /// Chooses whose video a session's streams ask for, from now on. Returns the stream that goes on, if one does:
+    /// its runner finds the choice in the store.
+    pub async fn pin_video(
+        &self,
+        id: SessionId,
+        user_id: UserId,
+    ) -> Result<Option<StreamId>, ControlError> {
+        let standing = self.store.standing(id).await?.ok_or(ControlError::UnknownSession)?;
+        let stream = policy::living(&standing);
+        let own = stream.map_or(&standing.session.media, |stream| &stream.media);
+        if !media::is_individual(&self.settings.params, own.as_ref()) {
+            let session = Box::new(standing.session);
+            return Err(ControlError::Refused(Refusal::VideoNotIndividual, session));
+        }
+        self.store.pin_video(id, user_id).await?;
+        Ok(stream.map(|stream| stream.stream_id.clone()))
     }
 
     /// What happened to a session, in order; none when it is unknown.

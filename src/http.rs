@@ -40,6 +40,7 @@ pub mod server;
 mod sessions;
 mod stall;
 mod transcript;
+mod video;
 mod webhook;
 
 pub use counters::Counters;

@@ -12,3 +12,6 @@ ALTER TABLE sessions ADD COLUMN media TEXT;
 -- The same as it was when the stream was announced, and what Zoom gave.
 ALTER TABLE streams ADD COLUMN media TEXT;
 ALTER TABLE streams ADD COLUMN effective TEXT;
+
+-- Whose camera a program has chosen.
+ALTER TABLE sessions ADD COLUMN video_user_id INTEGER;

@@ -5,7 +5,7 @@ use crate::rtms::message::Medium;
 use crate::rtms::params::{Params, ParamsOverrides, media_from_mask, media_from_names};
 
 /// The fields of [`ParamsOverrides`] and their variables.
-const FIELDS: [(&str, &str); 17] = [
+const FIELDS: [(&str, &str); 18] = [
     ("preset", "MEDIA_PRESET"),
     ("types", "MEDIA_TYPES"),
     ("connection_mode", "MEDIA_SOCKET_CONNECTION_MODE"),
@@ -19,6 +19,7 @@ const FIELDS: [(&str, &str); 17] = [
     ("video.resolution", "VIDEO_RESOLUTION"),
     ("video.fps", "VIDEO_FPS"),
     ("video.select", "VIDEO_SELECT"),
+    ("video.dwell_s", "VIDEO_DWELL_SECONDS"),
     ("share.codec", "SHARE_CODEC"),
     ("share.resolution", "SHARE_RESOLUTION"),
     ("share.fps", "SHARE_FPS"),

@@ -131,6 +131,9 @@ fn every_media_setting_sets_its_own_parameter() {
     assert_eq!(params("AUDIO_SEND_RATE_MS", "1000").audio.send_rate_ms, 1000);
     assert_eq!(params("VIDEO_FPS", "6").video.fps, 6);
     assert_eq!(params("VIDEO_SELECT", "individual").video.select, VideoSelect::Individual);
+    assert_eq!(params("VIDEO_SELECT", "pinned").video.select, VideoSelect::Individual);
+    assert_eq!(params("VIDEO_SELECT", "round-robin").video.select, VideoSelect::RoundRobin);
+    assert_eq!(params("VIDEO_DWELL_SECONDS", "3").video.dwell_s, 3);
     assert_eq!(params("SHARE_CODEC", "png").share.codec, VideoCodec::Png);
     let full = Preset::Full.params();
     for (name, value) in [
@@ -158,7 +161,7 @@ fn every_media_setting_is_refused_under_its_own_name() {
         assert!(!errors.to_string().contains("s3cret"), "{errors}");
         count += 1;
     }
-    assert_eq!(count, 20);
+    assert_eq!(count, 21);
 }
 
 #[test]

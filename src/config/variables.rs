@@ -175,8 +175,10 @@ pub const VARIABLES: &[Variable] = &[
         "VIDEO_SELECT",
         &["VIDEO_STREAM_MODE"],
         "active",
-        "whose camera: active (the active speaker's) or individual (one participant's)",
+        "whose camera: active (the active speaker's), individual (that of the participant whom a program chooses; also read \
+         as pinned) or round_robin (all that are on, in turn)",
     ),
+    plain("VIDEO_DWELL_SECONDS", "10", "how long each camera has its turn with round_robin"),
     plain("SHARE_CODEC", "jpg", "jpg, png or h264"),
     plain("SHARE_RESOLUTION", "fhd", "sd, hd, fhd or qhd"),
     plain("SHARE_FPS", "1", "pictures per second: 1 with jpg and png, 2 to 30 with h264"),

@@ -31,6 +31,14 @@ pub(super) fn resolve(
     })
 }
 
+/// Whether a program may choose whose video comes. `own` are the session's or stream's, complete.
+pub(super) fn is_individual(configured: &Params, own: Option<&MediaParams>) -> bool {
+    let own = own.map_or_else(|| object(configured), Clone::clone);
+    let types = own.get("types").and_then(Value::as_array);
+    let has_video = types.is_some_and(|types| types.iter().any(|name| name == "video"));
+    has_video && own.get("video").is_some_and(|video| video["select"] == "individual")
+}
+
 /// What is no field, and what is no object although its fields are.
 fn unknown_fields(wanted: &MediaParams, known: &MediaParams, place: &str) -> Vec<String> {
     let mut mistakes = Vec::new();

@@ -47,6 +47,8 @@ pub enum Refusal {
     /// There was nothing but a planned start, which is not made now.
     PlanDropped,
     SessionEnded,
+    /// Whose video comes is not for a program to say.
+    VideoNotIndividual,
     /// Zoom takes a meeting's number, and nobody has told it.
     NumberUnknown,
 }

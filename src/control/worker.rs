@@ -179,6 +179,7 @@ fn in_words(why: NotNow) -> &'static str {
         NotNow::Refused(Refusal::Stopping) => "the stream is being stopped",
         NotNow::Refused(Refusal::SessionEnded) => "the meeting is over",
         NotNow::Refused(Refusal::NumberUnknown) => "nobody has told the meeting's number",
+        NotNow::Refused(Refusal::VideoNotIndividual) => "the stream's video is not individual",
     }
 }
 

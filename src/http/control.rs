@@ -123,7 +123,7 @@ fn audit_name(action: Action) -> &'static str {
 }
 
 /// What is done is done: without its row it is not undone, but it is logged.
-async fn audit(
+pub(super) async fn audit(
     state: &AppState,
     caller: &Caller,
     action: &'static str,

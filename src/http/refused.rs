@@ -41,6 +41,7 @@ pub fn code(error: &ControlError) -> &'static str {
             Refusal::Stopping => "stopping",
             Refusal::PlanDropped => "plan_dropped",
             Refusal::SessionEnded => "session_ended",
+            Refusal::VideoNotIndividual => "video_not_individual",
             Refusal::NumberUnknown => "meeting_number_unknown",
         },
         ControlError::Zoom(error) => error.problem.code(),
@@ -75,6 +76,9 @@ pub fn detail(error: &ControlError) -> String {
         Refusal::PlanDropped => "the start that was planned is not made",
         Refusal::NoStream => "this session has no stream now: start one first",
         Refusal::SessionEnded => "this meeting is over: create a session for the next one",
+        Refusal::VideoNotIndividual => {
+            "this session's media parameters lack video with select individual"
+        }
         Refusal::NumberUnknown => {
             "Zoom takes a meeting's number, and no webhook has told it: create a session with it"
         }

@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::openapi::Operation;
 use super::{
     AppState, auth, control, docs, events, idempotency, installations, notices, oauth, openapi,
-    ops, request, sessions, transcript, webhook,
+    ops, request, sessions, transcript, video, webhook,
 };
 
 /// Who may use a path.
@@ -184,6 +184,12 @@ fn action_routes() -> Vec<Route> {
         route("pause").post(control::pause, about("pauseRtms", "Ask Zoom to pause the stream")),
         route("resume")
             .post(control::resume, about("resumeRtms", "Ask Zoom to go on with the stream")),
+        Route::new(Access::Token, "/api/v1/sdk/sessions/{id}/video/subscribe").post(
+            video::subscribe,
+            Operation::new("RTMS", "subscribeVideo", "Choose whose camera is wanted")
+                .body("VideoChoice")
+                .answer(202, "Zoom's answer becomes an entry", Some("VideoChosen")),
+        ),
     ]
 }
 

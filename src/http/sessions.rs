@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::params::{Params, SessionPath, known_session};
 use crate::model::{
     IdKey, MediaParams, Metadata, Outcome, Product, Session, SessionId, SessionStatus, StreamId,
-    StreamRecord, StreamStatus, Tally, UnknownMessages,
+    StreamRecord, StreamStatus, Tally, UnknownMessages, UserId,
 };
 use crate::store::SessionPage;
 use crate::zoom::stop_reason;
@@ -144,6 +144,8 @@ struct StreamView<'a> {
     media: Option<&'a MediaParams>,
     /// What Zoom gives; null before it has said so.
     effective: Option<&'a MediaParams>,
+    /// Whose video a program has chosen.
+    video_user_id: Option<UserId>,
     created_at: Option<String>,
     created_at_ms: i64,
     ended_at: Option<String>,
@@ -174,6 +176,7 @@ impl<'a> StreamView<'a> {
             unknown_messages: &stream.unknown_messages,
             media: stream.media.as_ref(),
             effective: stream.effective.as_ref(),
+            video_user_id: stream.video_user_id,
             created_at: rfc3339(stream.created_at_ms),
             created_at_ms: stream.created_at_ms,
             ended_at: stream.ended_at_ms.and_then(rfc3339),

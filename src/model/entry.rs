@@ -32,6 +32,14 @@ pub enum EntryBody {
     SharingStopped {},
     VideoOn(Participant),
     VideoOff(Participant),
+    /// Zoom's answer to the request for one participant's video (section 6.19).
+    VideoSubscription {
+        #[serde(flatten)]
+        person: Participant,
+        /// Whether the video comes now, or came already.
+        is_subscribed: bool,
+        status_code: i64,
+    },
     /// A chat group, or who is in it, changed (section 7, events 10 to 14).
     ChatGroup(Box<ChatGroupEvent>),
     /// Something happened in a Contact Center engagement (section 10.2).
@@ -85,6 +93,7 @@ pub enum EntryKind {
     SharingStopped,
     VideoOn,
     VideoOff,
+    VideoSubscription,
     ChatGroup,
     ContactCenterEvent,
     FirstPacket,
@@ -129,7 +138,7 @@ pub struct ChatMessage {
     pub parent_message_id: Option<String>,
     /// Where it was written.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub session: Option<ChatSession>,
+    pub session: Option<Box<ChatSession>>,
     /// Whom a private message is for.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub receiver: Option<Participant>,
@@ -259,7 +268,8 @@ impl EntryBody {
             | EntryBody::ActiveSpeaker(person)
             | EntryBody::SharingStarted(person)
             | EntryBody::VideoOn(person)
-            | EntryBody::VideoOff(person) => length(&person.user_name),
+            | EntryBody::VideoOff(person)
+            | EntryBody::VideoSubscription { person, .. } => length(&person.user_name),
             EntryBody::SessionState { rtms_session_id, .. } => rtms_session_id.len(),
             EntryBody::LinkDown { cause, .. } => cause.len(),
             EntryBody::SharingStopped {}
@@ -284,6 +294,7 @@ impl EntryBody {
             EntryBody::SharingStopped {} => EntryKind::SharingStopped,
             EntryBody::VideoOn(_) => EntryKind::VideoOn,
             EntryBody::VideoOff(_) => EntryKind::VideoOff,
+            EntryBody::VideoSubscription { .. } => EntryKind::VideoSubscription,
             EntryBody::ChatGroup(_) => EntryKind::ChatGroup,
             EntryBody::ContactCenterEvent(_) => EntryKind::ContactCenterEvent,
             EntryBody::FirstPacket {} => EntryKind::FirstPacket,
@@ -300,7 +311,7 @@ impl EntryBody {
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Transcript,
         Self::Chat,
         Self::ParticipantJoined,
@@ -310,6 +321,7 @@ impl EntryKind {
         Self::SharingStopped,
         Self::VideoOn,
         Self::VideoOff,
+        Self::VideoSubscription,
         Self::ChatGroup,
         Self::ContactCenterEvent,
         Self::FirstPacket,
@@ -339,6 +351,7 @@ impl EntryKind {
             EntryKind::SharingStopped => "sharing_stopped",
             EntryKind::VideoOn => "video_on",
             EntryKind::VideoOff => "video_off",
+            EntryKind::VideoSubscription => "video_subscription",
             EntryKind::ChatGroup => "chat_group",
             EntryKind::ContactCenterEvent => "contact_center_event",
             EntryKind::FirstPacket => "first_packet",
@@ -365,6 +378,7 @@ impl EntryKind {
                 | EntryKind::SharingStarted
                 | EntryKind::VideoOn
                 | EntryKind::VideoOff
+                | EntryKind::VideoSubscription
                 | EntryKind::ChatGroup
                 | EntryKind::ContactCenterEvent
         )

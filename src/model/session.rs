@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use serde_json::{Map, Value};
 
-use super::{Instance, Product, SessionId, StreamId};
+use super::{Instance, Product, SessionId, StreamId, UserId};
 
 /// One live or past Zoom conversation, as our API shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,6 +145,8 @@ pub struct StreamRecord {
     pub media: Option<MediaParams>,
     /// What Zoom gives, since its last handshakes.
     pub effective: Option<MediaParams>,
+    /// Whose video a program has chosen, of the session.
+    pub video_user_id: Option<UserId>,
     pub created_at_ms: i64,
     pub ended_at_ms: Option<i64>,
 }

@@ -15,8 +15,9 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use self::links::Links;
 use super::endpoint::Endpoint;
 use super::stream::{End, Input, Output, Setup, Stream};
+use crate::clock;
 use crate::hub::Feed;
-use crate::model::StreamId;
+use crate::model::{StreamId, UserId};
 
 /// What the owner of a stream tells it.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub enum Command {
     Stopped {
         reason: Option<i64>,
     },
+    /// Ask for this participant's video.
+    PinVideo(UserId),
     /// End the stream at Zoom's, too.
     Close,
     /// Drop the sockets without a word: Zoom waits, and somebody picks the stream up.
@@ -120,7 +123,8 @@ impl Driver<'_> {
             match output {
                 Output::Dial(id, endpoint) => self.links.dial(id, endpoint),
                 Output::HangUp(id, how) => self.links.hang_up(id, how),
-                Output::Send(id, message) => {
+                Output::Send(id, mut message) => {
+                    message.stamp(clock::now_ms());
                     if let Err(loss) = self.links.send(id, message.to_json()) {
                         self.stream.handle(Instant::now(), Input::Lost(id, loss));
                     }
@@ -142,6 +146,7 @@ impl Driver<'_> {
             }
             Command::Interrupted => Some(Input::Interrupted),
             Command::Stopped { reason } => Some(Input::Stopped { reason }),
+            Command::PinVideo(user_id) => Some(Input::PinVideo(user_id)),
             Command::Close => Some(Input::Close),
             Command::Leave => None,
         }

@@ -69,6 +69,8 @@ pub struct VideoParams {
     /// Pictures per second.
     pub fps: u32,
     pub select: VideoSelect,
+    /// How long each camera has its turn with [`VideoSelect::RoundRobin`], in seconds.
+    pub dwell_s: u32,
 }
 
 /// What shared screens look like. Legal combinations: section 8.3.
@@ -115,6 +117,7 @@ impl Default for VideoParams {
             resolution: Resolution::Hd,
             fps: 25,
             select: VideoSelect::Active,
+            dwell_s: 10,
         }
     }
 }

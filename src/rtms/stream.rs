@@ -9,6 +9,7 @@ mod roster;
 mod setup;
 mod signaling;
 mod verdict;
+mod video;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -20,11 +21,12 @@ pub use setup::{Setup, Timings};
 
 use self::link::{Due, Link};
 use self::roster::Roster;
+use self::video::Cameras;
 use super::backoff;
 use super::endpoint::Endpoint;
 use super::message::{FrameInfo, Medium, Message, Outgoing, parse};
 use super::params::Effective;
-use crate::model::{EntryBody, Outcome, StreamStatus, UnknownMessages};
+use crate::model::{EntryBody, Outcome, StreamStatus, UnknownMessages, UserId};
 
 /// How long the end that Zoom announced may take to come before a link that closed is dialled again.
 const TERMINATING_PAUSE: Duration = Duration::from_secs(2);
@@ -45,6 +47,8 @@ pub enum Input<T> {
     Stopped {
         reason: Option<i64>,
     },
+    /// A program has chosen whose video it wants.
+    PinVideo(UserId),
     /// We want it to be over.
     Close,
 }
@@ -107,6 +111,7 @@ pub struct Stream<T> {
     has_first_packet: bool,
     has_new_effective: bool,
     roster: Roster,
+    cameras: Cameras,
     unknown: UnknownMessages,
     outputs: VecDeque<Output<T>>,
     rng: SmallRng,
@@ -155,6 +160,7 @@ impl<T: AsRef<str>> Stream<T> {
             has_first_packet: false,
             has_new_effective: false,
             roster: Roster::default(),
+            cameras: Cameras::default(),
             unknown: UnknownMessages::new(),
             outputs: VecDeque::from([dial]),
             rng: backoff::rng(seed),
@@ -173,6 +179,7 @@ impl<T: AsRef<str>> Stream<T> {
             Input::Moved(endpoint) => self.moved(now, endpoint),
             Input::Interrupted => self.signaling_reported_lost(now),
             Input::Stopped { reason } => self.ended_by_zoom(now, reason),
+            Input::PinVideo(user_id) => self.pin_video(user_id),
             Input::Close => self.close(now),
         }
     }
@@ -185,6 +192,7 @@ impl<T: AsRef<str>> Stream<T> {
         if self.media_report_due.is_some_and(|due| now >= due) {
             self.act_on_media_report(now);
         }
+        self.cameras_due(now);
         for id in self.link_ids() {
             self.link_due(now, id);
         }
@@ -203,7 +211,8 @@ impl<T: AsRef<str>> Stream<T> {
             Phase::Closing { until } | Phase::Draining { until, .. } => Some(*until),
         };
         let media = self.media.iter().filter_map(|media| media.link.deadline());
-        media.chain(self.signaling.deadline()).chain(phase).chain(self.media_report_due).min()
+        let own = phase.into_iter().chain(self.media_report_due).chain(self.cameras.deadline());
+        media.chain(self.signaling.deadline()).chain(own).min()
     }
 
     pub fn status(&self) -> StreamStatus {

@@ -10,7 +10,7 @@ use super::run::{Ender, Run, job};
 use super::{AtShutdown, Settings};
 use crate::clock;
 use crate::hub::{Feed, Hub};
-use crate::model::{Outcome, StreamId, StreamRecord};
+use crate::model::{Outcome, StreamId, StreamRecord, UserId};
 use crate::rtms::driver::Command;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
@@ -46,6 +46,7 @@ struct Running {
     generation: i64,
     interrupts: i64,
     stop_told: bool,
+    video_user_id: Option<UserId>,
 }
 
 impl Supervisor {
@@ -195,6 +196,11 @@ impl Supervisor {
         {
             running.interrupts = record.interrupts;
         }
+        if let Some(user_id) = record.video_user_id.filter(|id| running.video_user_id != Some(*id))
+            && running.commands.try_send(Command::PinVideo(user_id)).is_ok()
+        {
+            running.video_user_id = Some(user_id);
+        }
         if record.stop_seen_at_ms.is_some() && !running.stop_told {
             let stopped = Command::Stopped { reason: record.stop_reason };
             running.stop_told = running.commands.try_send(stopped).is_ok();
@@ -228,6 +234,7 @@ impl Supervisor {
         let job = job(&self.settings, claim, endpoint, feed);
         let run = Run { stream_id, job, commands, ender: self.ender.clone() };
         self.own(stream, sender, run.run());
+        self.tell(stream);
     }
 
     /// Ends a stream that does not run here, or not any more.
@@ -250,6 +257,7 @@ impl Supervisor {
             generation: stream.generation,
             interrupts: stream.interrupts,
             stop_told: false,
+            video_user_id: None,
         };
         self.running.insert(stream.stream_id.clone(), running);
         let task = self.tasks.spawn(task);

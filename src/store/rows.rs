@@ -8,7 +8,7 @@ use super::StoreError;
 use crate::model::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Entry, EntryBody, IdKey, Instance,
     Outcome, Product, Session, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
-    Tally,
+    Tally, UserId,
 };
 
 #[derive(FromRow)]
@@ -54,6 +54,7 @@ pub(super) struct StreamRow {
     unknown_messages: String,
     media: Option<String>,
     effective: Option<String>,
+    video_user_id: Option<i64>,
     created_at_ms: i64,
     ended_at_ms: Option<i64>,
 }
@@ -160,6 +161,10 @@ impl TryFrom<StreamRow> for StreamRecord {
             unknown_messages: read_json("unknown messages", &row.stream_id, &row.unknown_messages)?,
             media,
             effective,
+            video_user_id: row
+                .video_user_id
+                .map(|id| number("video user id", id).map(UserId))
+                .transpose()?,
             created_at_ms: row.created_at_ms,
             ended_at_ms: row.ended_at_ms,
         })

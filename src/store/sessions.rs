@@ -5,7 +5,7 @@ use super::rows::{self, SessionRow};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{
     IdKey, Instance, MediaParams, MeetingChange, MeetingChanged, NewSession, Product, Session,
-    SessionId,
+    SessionId, UserId,
 };
 
 /// A meeting lasts 30 hours at most: a session that nothing happened to for so long is another one.
@@ -33,6 +33,13 @@ impl Store {
                 Ok(made)
             })
             .await
+    }
+
+    /// Chooses whose video the session's streams ask for.
+    pub async fn pin_video(&self, id: SessionId, user_id: UserId) -> Result<(), StoreError> {
+        let user_id = i64::try_from(user_id.0)
+            .map_err(|_| StoreError::Row("a user id beyond every number of Zoom's".into()))?;
+        self.database.execute(sql::PIN_VIDEO, binds![id.to_string(), user_id]).await.map(drop)
     }
 
     /// A session as it now is; none when there is none of that id.

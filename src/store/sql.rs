@@ -18,7 +18,7 @@ macro_rules! select_stream {
                     streams.event_ts_ms, streams.generation, streams.interrupts, streams.status,
                     streams.stop_seen_at_ms, streams.stop_reason, streams.outcome,
                     streams.first_packet_ms, streams.tally, streams.unknown_messages,
-                    streams.media, streams.effective,
+                    streams.media, streams.effective, sessions.video_user_id,
                     streams.created_at_ms,
                     streams.ended_at_ms
                FROM streams JOIN sessions ON sessions.id = streams.session_id
@@ -173,6 +173,8 @@ statements! {
                metadata = COALESCE($4, metadata),
                media = COALESCE($5, media)
          WHERE id = $1";
+
+    PIN_VIDEO = "UPDATE sessions SET video_user_id = $2 WHERE id = $1";
 
     /// What the session's next streams ask for.
     SET_MEDIA = "UPDATE sessions SET media = $2 WHERE id = $1";

@@ -16,3 +16,4 @@ mod refusals;
 mod replicas;
 mod shutdown;
 mod subscribers;
+mod video;

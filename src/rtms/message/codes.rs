@@ -81,6 +81,7 @@ pub mod status {
     pub const DUPLICATE_SIGNAL_REQUEST: i64 = 8;
     pub const MEDIA_DATA_ALL_CONNECTION_EXIST: i64 = 15;
     pub const DUPLICATE_MEDIA_DATA_CONNECTION: i64 = 16;
+    pub const DUPLICATE_VIDEO_SUBSCRIPTION: i64 = 44;
     pub const INTERNAL_EXCEPTION: i64 = 45;
 }
 

@@ -36,7 +36,9 @@ pub enum Message<'a> {
     Chat(Option<i64>, ChatMessage),
     /// 22
     CloseAnswer { status_code: i64 },
-    /// 11, 20, 29: known, and nothing hangs on them.
+    /// 29
+    VideoAnswer { user_id: UserId, status_code: i64 },
+    /// 11, 20: known, and nothing hangs on them.
     Noted,
     /// A number that this version does not know.
     Unknown(u16),
@@ -143,9 +145,8 @@ fn parse_known<'a>(
         msg_type::SESSION_STATE_UPDATE => session_state(text),
         msg_type::KEEP_ALIVE_REQ => keep_alive(text),
         msg_type::STREAM_CLOSE_RESP => close_answer(text),
-        msg_type::SESSION_STATE_RESP
-        | msg_type::STREAM_STATE_RESP
-        | msg_type::VIDEO_SUBSCRIPTION_RESP => Ok(Message::Noted),
+        msg_type::VIDEO_SUBSCRIPTION_RESP => video_answer(text),
+        msg_type::SESSION_STATE_RESP | msg_type::STREAM_STATE_RESP => Ok(Message::Noted),
         number => Ok(Message::Unknown(number)),
     }
 }
@@ -265,7 +266,7 @@ impl ChatContent {
                 .operation_type
                 .and_then(|operation| chat_operation::name(operation.0))
                 .map(Into::into),
-            session: chat::session(&self.chat_session),
+            session: chat::session(&self.chat_session).map(Box::new),
             receiver: chat::receiver(&self.receiver),
             files: chat::files(&self.files),
             deleted_file_ids: chat::deleted_files(&self.delete_file_id_list),
@@ -357,4 +358,21 @@ struct CloseAnswerWire {
 fn close_answer(text: &str) -> Result<Message<'_>, Malformed> {
     let wire: CloseAnswerWire = fields(text, msg_type::STREAM_CLOSE_RESP)?;
     Ok(Message::CloseAnswer { status_code: wire.status_code.map_or(0, |code| code.0) })
+}
+
+#[derive(Deserialize)]
+struct VideoAnswerWire {
+    #[serde(default)]
+    user_id: Option<UserId>,
+    #[serde(default)]
+    status_code: Option<Lenient>,
+}
+
+/// Without its person an answer is about nobody.
+fn video_answer(text: &str) -> Result<Message<'_>, Malformed> {
+    let wire: VideoAnswerWire = fields(text, msg_type::VIDEO_SUBSCRIPTION_RESP)?;
+    Ok(match (wire.user_id, wire.status_code) {
+        (Some(user_id), Some(status)) => Message::VideoAnswer { user_id, status_code: status.0 },
+        _ => Message::Noted,
+    })
 }

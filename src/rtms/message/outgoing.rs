@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::codes::msg_type;
-use crate::model::{IdKey, StreamId};
+use crate::model::{IdKey, StreamId, UserId};
 use crate::secret::Secret;
 
 /// `protocol_version` of every handshake (section 17: keep sending 1).
@@ -40,9 +40,18 @@ pub enum Outgoing {
     KeepAlive { timestamp: Box<RawValue>, sequence: Option<Box<RawValue>> },
     /// 21 (section 6.18)
     Close(StreamId),
+    /// 28 (section 6.19). Without a time it gets that of its sending: [`Outgoing::stamp`].
+    SubscribeVideo { user_id: UserId, at_ms: Option<i64> },
 }
 
 impl Outgoing {
+    /// Gives a message that tells its time the time of its sending, Unix milliseconds.
+    pub fn stamp(&mut self, now_ms: i64) {
+        if let Outgoing::SubscribeVideo { at_ms, .. } = self {
+            at_ms.get_or_insert(now_ms);
+        }
+    }
+
     /// The text of the frame.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("string keys and plain values always serialize")
@@ -85,6 +94,11 @@ impl Serialize for Outgoing {
             Outgoing::Ready(stream_id) | Outgoing::Close(stream_id) => {
                 map.serialize_entry("rtms_stream_id", stream_id)?;
             }
+            Outgoing::SubscribeVideo { user_id, at_ms } => {
+                map.serialize_entry("user_id", user_id)?;
+                map.serialize_entry("subscribe", &true)?;
+                map.serialize_entry("timestamp", &at_ms.unwrap_or_default())?;
+            }
             Outgoing::KeepAlive { timestamp, sequence } => {
                 map.serialize_entry("timestamp", timestamp)?;
                 if let Some(sequence) = sequence {
@@ -105,6 +119,7 @@ impl Outgoing {
             Outgoing::Ready(_) => msg_type::CLIENT_READY_ACK,
             Outgoing::KeepAlive { .. } => msg_type::KEEP_ALIVE_RESP,
             Outgoing::Close(_) => msg_type::STREAM_CLOSE_REQ,
+            Outgoing::SubscribeVideo { .. } => msg_type::VIDEO_SUBSCRIPTION_REQ,
         }
     }
 }

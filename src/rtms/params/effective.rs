@@ -165,7 +165,8 @@ impl Echo<'_> {
     }
 
     fn code<T: Coded>(&self, key: &str, asked: T) -> Option<T> {
-        self.field(key, asked, |value| T::from_code(integer(value)?))
+        let read = |code| if code == asked.code() { Some(asked) } else { T::from_code(code) };
+        self.field(key, asked, |value| read(integer(value)?))
     }
 
     fn number(&self, key: &str, asked: u32) -> Option<u32> {

@@ -15,6 +15,9 @@ pub(super) const SEND_RATE_STEP_MS: u32 = 20;
 /// Pictures per second, whatever the codec (section 8.1).
 pub(super) const FPS: RangeInclusive<u32> = 1..=30;
 
+/// How long a camera may have its turn, in seconds.
+pub(super) const DWELLS_S: RangeInclusive<u32> = 1..=3600;
+
 /// A row of section 8.2.
 struct AudioRule {
     codec: AudioCodec,

@@ -114,10 +114,12 @@ named! {
 }
 
 named! {
-    /// Whose camera: the active speaker's, or that of one participant who is subscribed to (section 10.9).
+    /// Whose camera: the active speaker's, or that of one participant who is subscribed to (section 10.9): whom a
+    /// program chooses, or everybody whose camera is on in turn.
     VideoSelect {
         Active: "active" or "active_speaker" or "single_active" or "speaker" or "speaker_view" or "mixed_speaker",
-        Individual: "individual" or "single_individual",
+        Individual: "individual" or "single_individual" or "pinned",
+        RoundRobin: "round_robin",
     }
 }
 

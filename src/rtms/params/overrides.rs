@@ -39,6 +39,7 @@ pub struct VideoOverrides {
     pub resolution: Option<Value>,
     pub fps: Option<Value>,
     pub select: Option<Value>,
+    pub dwell_s: Option<Value>,
 }
 
 /// See [`super::ShareParams`].

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::legal::{self, FPS, SEND_RATE_STEP_MS, SEND_RATES_MS};
+use super::legal::{self, DWELLS_S, FPS, SEND_RATE_STEP_MS, SEND_RATES_MS};
 use super::names::Named;
 use super::wire::Coded;
 use super::{
@@ -107,6 +107,9 @@ impl Fields {
         self.name("video.resolution", &overrides.resolution, &mut video.resolution);
         self.fps("video.fps", &overrides.fps, &mut video.fps);
         self.name("video.select", &overrides.select, &mut video.select);
+        let is_dwell = |dwell_s: &u32| DWELLS_S.contains(dwell_s);
+        let legal = || legal::from_to(&DWELLS_S);
+        self.number("video.dwell_s", &overrides.dwell_s, &mut video.dwell_s, is_dwell, legal);
         if self.mistakes.len() == mistakes {
             self.mistakes.extend(legal::video(video));
         }

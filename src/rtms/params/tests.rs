@@ -51,7 +51,13 @@ fn all_video() -> Vec<VideoParams> {
     for &codec in VideoCodec::ALL {
         for &resolution in Resolution::ALL {
             for &select in VideoSelect::ALL {
-                all.extend((0..=32).map(|fps| VideoParams { codec, resolution, fps, select }));
+                all.extend((0..=32).map(|fps| VideoParams {
+                    codec,
+                    resolution,
+                    fps,
+                    select,
+                    ..VideoParams::default()
+                }));
             }
         }
     }
@@ -61,7 +67,7 @@ fn all_video() -> Vec<VideoParams> {
 /// Every share parameter that can be written down, legal or not.
 fn all_share() -> Vec<ShareParams> {
     let share = |video: VideoParams| {
-        let VideoParams { codec, resolution, fps, select } = video;
+        let VideoParams { codec, resolution, fps, select, .. } = video;
         (select == VideoSelect::Active).then_some(ShareParams { codec, resolution, fps })
     };
     all_video().into_iter().filter_map(share).collect()

@@ -37,7 +37,8 @@ codes!(Channels { Mono = 1, Stereo = 2 });
 codes!(AudioStreams { Mixed = 1, PerParticipant = 2 });
 codes!(VideoCodec { Jpg = 5, Png = 6, H264 = 7 });
 codes!(Resolution { Sd = 1, Hd = 2, Fhd = 3, Qhd = 4 });
-codes!(VideoSelect { Active = 3, Individual = 4 });
+// To Zoom, the turns are individual video like any other.
+codes!(VideoSelect { Active = 3, Individual = 4, RoundRobin = 4 });
 
 impl Coded for Language {
     fn code(self) -> i64 {

@@ -178,6 +178,7 @@ impl<T: AsRef<str>> Stream<T> {
         if self.is_running() {
             let stream_id = self.setup.stream_id.clone();
             self.send(LinkId::Signaling, Outgoing::Ready(stream_id));
+            self.video_joined(now, id);
         }
         self.note_liveness();
     }

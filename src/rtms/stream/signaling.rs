@@ -41,6 +41,9 @@ impl<T: AsRef<str>> Stream<T> {
                 let state = session_state::name(state).into();
                 self.note(at_ms, EntryBody::SessionState { rtms_session_id, state, reason });
             }
+            Message::VideoAnswer { user_id, status_code } => {
+                self.video_answer(user_id, status_code);
+            }
             Message::CloseAnswer { .. } | Message::Noted => {}
             Message::MediaAnswer(_)
             | Message::Frame(..)
@@ -161,12 +164,20 @@ impl<T: AsRef<str>> Stream<T> {
             Event::FirstPacket => self.first_packet(at_ms),
             Event::ActiveSpeaker(person) => self.person(at_ms, person, EntryBody::ActiveSpeaker),
             Event::Joined(people) => self.people_joined(at_ms, people),
-            Event::Left(people) => self.people_left(at_ms, people),
+            Event::Left(people) => self.people_left(now, at_ms, people),
             Event::SharingStarted(person) => self.person(at_ms, person, EntryBody::SharingStarted),
             Event::SharingStopped => self.note(at_ms, EntryBody::SharingStopped {}),
             Event::MediaInterrupted => self.media_reported_lost(now),
-            Event::VideoOn(people) => self.people(at_ms, people, EntryBody::VideoOn),
-            Event::VideoOff(people) => self.people(at_ms, people, EntryBody::VideoOff),
+            Event::VideoOn(people) => {
+                let cameras: Vec<_> = people.iter().map(|person| person.user_id).collect();
+                self.people(at_ms, people, EntryBody::VideoOn);
+                cameras.into_iter().for_each(|user_id| self.camera_on(now, user_id));
+            }
+            Event::VideoOff(people) => {
+                let cameras: Vec<_> = people.iter().map(|person| person.user_id).collect();
+                self.people(at_ms, people, EntryBody::VideoOff);
+                cameras.into_iter().for_each(|user_id| self.camera_off(now, user_id));
+            }
             Event::Unknown(_) => self.count_unknown(msg_type::EVENT_UPDATE),
         }
     }
@@ -196,8 +207,9 @@ impl<T: AsRef<str>> Stream<T> {
         }
     }
 
-    fn people_left(&mut self, at_ms: Option<i64>, people: Vec<Participant>) {
+    fn people_left(&mut self, now: Instant, at_ms: Option<i64>, people: Vec<Participant>) {
         for person in people {
+            self.camera_off(now, person.user_id);
             let person = self.roster.left(person);
             self.note(at_ms, EntryBody::ParticipantLeft(person));
         }

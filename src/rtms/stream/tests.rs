@@ -11,6 +11,7 @@ mod refusals;
 mod reports;
 mod sockets;
 mod timers;
+mod video;
 mod walk;
 
 use super::{Lane, LinkId, Setup, Timings};

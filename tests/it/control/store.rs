@@ -2,7 +2,7 @@
 
 use rtmsd::model::{
     Action, ActionStatus, Answer, MediaParams, NewSession, Planned, Product, SessionId,
-    SessionStatus,
+    SessionStatus, UserId,
 };
 use rtmsd::store::{Begin, IdempotencyKey, Kept, Store, Taken};
 use tokio::task::JoinSet;
@@ -258,6 +258,21 @@ async fn a_new_session_keeps_its_media_until_others_are_named() {
         assert_eq!(create(Some(media("audio"))).await, Some(media("audio")));
         assert_eq!(create(None).await, Some(media("audio")));
         assert_eq!(create(Some(media("chat"))).await, Some(media("chat")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_choice_of_a_camera_is_the_sessions_and_every_stream_of_it_sees_it() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s1").await;
+        let id = store.stream(&stream_id("s1")).await.unwrap().unwrap().session_id;
+        store.pin_video(id, UserId(u32::MAX.into())).await.unwrap();
+        store.pin_video(id, UserId(7)).await.unwrap();
+        record(store, started("s2", 5, URL)).await;
+        let streams = store.streams_of(id).await.unwrap();
+        assert!(streams.iter().all(|stream| stream.video_user_id == Some(UserId(7))));
     })
     .await;
 }

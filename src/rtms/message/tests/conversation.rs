@@ -28,7 +28,7 @@ fn hello() -> ChatMessage {
         operation: Some(1),
         operation_name: Some("new".into()),
         message_id: Some("m-1".into()),
-        session: Some(everyone()),
+        session: Some(Box::new(everyone())),
         ..ChatMessage::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::model::{IdKey, StreamId};
+use crate::model::{IdKey, StreamId, UserId};
 use crate::rtms::message::{Medium, Outgoing};
 use crate::rtms::params::Params;
 use crate::secret::Secret;
@@ -112,4 +112,15 @@ fn message_13_echoes_what_came() {
 fn message_21_asks_to_close() {
     let text = Outgoing::Close(stream_id()).to_json();
     assert_eq!(text, r#"{"msg_type":21,"rtms_stream_id":"e1f2a3b4-0000"}"#);
+}
+
+#[test]
+fn a_video_subscription_tells_whom_and_when() {
+    let mut message = Outgoing::SubscribeVideo { user_id: UserId(16_778_240), at_ms: None };
+    message.stamp(1_732_313_200_000);
+    message.stamp(5);
+    assert_eq!(
+        message.to_json(),
+        r#"{"msg_type":28,"user_id":16778240,"subscribe":true,"timestamp":1732313200000}"#
+    );
 }

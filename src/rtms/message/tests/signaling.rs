@@ -171,10 +171,19 @@ fn answers_that_nothing_hangs_on_are_noted() {
     for text in [
         r#"{"msg_type":11,"rtms_session_id":"sess-1","state":2,"timestamp":1732313180000}"#,
         r#"{"msg_type":20,"state":1,"rtms_stream_id":"s","timestamp":1694204592}"#,
-        r#"{"msg_type":29,"user_id":1,"status_code":44,"reason":"","timestamp":1}"#,
+        r#"{"msg_type":29,"status_code":0}"#,
     ] {
         assert!(matches!(parse(text), Ok(Message::Noted)), "{text}");
     }
+}
+
+#[test]
+fn the_answer_to_a_video_subscription_tells_about_whom_and_how() {
+    let text = r#"{"msg_type":29,"user_id":1,"status_code":44,"reason":"","timestamp":1}"#;
+    let Ok(Message::VideoAnswer { user_id, status_code }) = parse(text) else {
+        panic!("not an answer about video");
+    };
+    assert_eq!((user_id, status_code), (UserId(1), 44));
 }
 
 #[test]

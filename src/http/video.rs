@@ -1,0 +1,48 @@
+//! `POST /api/v1/sdk/sessions/{id}/video/subscribe`: whose camera is wanted.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::AppState;
+use super::auth::Caller;
+use super::control::audit;
+use super::envelope::success_as;
+use super::error::ApiError;
+use super::params::SessionPath;
+use crate::model::UserId;
+
+#[derive(Deserialize)]
+struct Body {
+    user_id: UserId,
+}
+
+/// The choice holds for this session's streams until the next one; Zoom's answer is an entry of the stream.
+pub async fn subscribe(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let problem = "must be a participant's number in the meeting, such as 16778240";
+    let invalid = ApiError::InvalidValue { name: "user_id", problem };
+    let Body { user_id } = serde_json::from_slice(&body).map_err(|_| invalid.clone())?;
+    // Section 6.19: a uint32.
+    if user_id.0 == 0 || u32::try_from(user_id.0).is_err() {
+        return Err(invalid);
+    }
+    let stream_id = state.control.pin_video(id, user_id).await?;
+    audit(&state, &caller, "video.subscribe", id.to_string(), "ok").await;
+    let data = json!({ "user_id": user_id, "stream_id": stream_id });
+    if let Some(stream_id) = stream_id {
+        // Full is fine: whoever runs streams also looks at the store regularly.
+        let _ = state.on_change.try_send(stream_id);
+    }
+    Ok(success_as(StatusCode::ACCEPTED, "video will be asked for", data))
+}
