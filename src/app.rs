@@ -23,7 +23,7 @@ use crate::rtms::stream::Timings;
 use crate::sessions::{self, Leases, Supervisor, supervisor};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
-use crate::zoom::api::Api;
+use crate::zoom::api::{Api, VideoApi};
 use crate::zoom::client::ZoomClient;
 use crate::zoom::install::Installer;
 use crate::zoom::oauth::OAuth;
@@ -112,7 +112,13 @@ impl App {
             at_shutdown: config.at_shutdown,
             grace: config.shutdown_grace,
         };
-        let api = Api::new(zoom, tokens.clone(), config.client.id.clone(), Pauses::default());
+        let video = config.video_api.clone().map(|pair| VideoApi {
+            pair,
+            base_url: config.install.oauth.api_base_url.clone(),
+            now_ms: clock::now_ms,
+        });
+        let client_id = config.client.id.clone();
+        let api = Api::new(zoom, tokens.clone(), client_id, video, Pauses::default());
         let control = Arc::new(Control::new(store.clone(), api, control_settings(&config)));
         let stop_streams = CancellationToken::new();
         let (supervisor, on_change) =

@@ -40,6 +40,8 @@ pub struct Config {
     pub webhook_tolerance_s: u32,
     pub client: Credentials,
     pub video_sdk: Option<VideoSdkSettings>,
+    /// The pair that makes tokens for the Video SDK's REST API.
+    pub video_api: Option<Credentials>,
     pub handshake_ids: HandshakeIds,
     pub install: InstallSettings,
     pub params: Params,
@@ -78,6 +80,7 @@ impl Config {
             read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 300, 1..=86_400);
         let client = client(read);
         let video_sdk = products::video_sdk(read);
+        let video_api = products::video_api(read);
         let handshake_ids = products::handshake_ids(read);
         let install =
             install::settings(read, address.map(|address| address.port()), client.as_ref());
@@ -106,6 +109,7 @@ impl Config {
             webhook_tolerance_s: u32::try_from(webhook_tolerance_s?).ok()?,
             client: client?,
             video_sdk: video_sdk?,
+            video_api: video_api?,
             handshake_ids: handshake_ids?,
             install: install?,
             params: params?,

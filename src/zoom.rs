@@ -26,6 +26,8 @@ pub mod state;
 pub mod stop_reason;
 /// A valid access token on demand.
 pub mod token;
+/// The token of the Video SDK's REST API (pure).
+pub mod video_jwt;
 
 /// An app's client id and secret: they sign handshakes (section 5.1) and ask for tokens (section 15.2).
 #[derive(Debug, Clone)]

@@ -27,6 +27,16 @@ pub(super) fn video_sdk(read: &mut Reader<'_>) -> Option<Option<VideoSdkSettings
     Some(Some(VideoSdkSettings { credentials, webhook_secret: Secret::new(webhook_secret?) }))
 }
 
+/// Outer none after a mistake, inner none where it is not set.
+pub(super) fn video_api(read: &mut Reader<'_>) -> Option<Option<Credentials>> {
+    match (read.optional("ZOOM_VIDEO_API_KEY"), read.optional("ZOOM_VIDEO_API_SECRET")) {
+        (None, None) => Some(None),
+        (Some(id), Some(secret)) => Some(Some(Credentials { id, secret: Secret::new(secret) })),
+        (None, _) => read.wrong("ZOOM_VIDEO_API_KEY", "set with its secret, or neither of them"),
+        (_, None) => read.wrong("ZOOM_VIDEO_API_SECRET", "set with its key, or neither of them"),
+    }
+}
+
 /// `product` or `meeting_uuid` for all products, or pairs such as `webinar:meeting_uuid`.
 pub(super) fn handshake_ids(read: &mut Reader<'_>) -> Option<HandshakeIds> {
     let text = read.text("RTMS_HANDSHAKE_ID_KEY", "product").to_ascii_lowercase();

@@ -70,6 +70,12 @@ pub const VARIABLES: &[Variable] = &[
         "100",
         "how many requests each token may make; more are answered 429",
     ),
+    plain(
+        "ZOOM_VIDEO_API_KEY",
+        "",
+        "the Video SDK API key of your account, for starting and stopping Video SDK sessions over REST",
+    ),
+    plain("ZOOM_VIDEO_API_SECRET", "", "its secret: signs the tokens of those calls"),
     plain("HOST", "0.0.0.0", "the address to listen on"),
     aliased("PORT", &["ZM_RTMS_PORT"], "3000", "the port to listen on"),
     aliased("WEBHOOK_PATH", &["ZM_RTMS_PATH"], "/webhook", "where Zoom sends its webhooks"),

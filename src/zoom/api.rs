@@ -12,6 +12,7 @@ use super::client::ZoomClient;
 use super::refusal::ZoomError;
 use super::retry::{Next, Pauses, Tries, wait_ms};
 use super::token::{Granted, TokenError, Tokens, Wanted};
+use super::{Credentials, video_jwt};
 use crate::clock;
 use crate::model::{Action, Product};
 
@@ -61,12 +62,36 @@ pub struct Api {
     tokens: Tokens,
     /// Whose streams are meant: the RTMS app's client id.
     client_id: String,
+    /// Makes the tokens for Video SDK sessions, where it is set.
+    video: Option<VideoApi>,
     pauses: Pauses,
 }
 
+/// The Video SDK's REST API takes no OAuth token but a JWT (section 14.3).
+pub struct VideoApi {
+    /// The account's Video SDK API key and secret, not the SDK's own.
+    pub pair: Credentials,
+    pub base_url: String,
+    /// The wall clock, Unix milliseconds.
+    pub now_ms: fn() -> i64,
+}
+
+impl VideoApi {
+    fn granted(&self) -> Granted {
+        let access_token = video_jwt::token(&self.pair, (self.now_ms)());
+        Granted { installation: None, access_token, api_base_url: self.base_url.clone() }
+    }
+}
+
 impl Api {
-    pub fn new(client: ZoomClient, tokens: Tokens, client_id: String, pauses: Pauses) -> Self {
-        Self { client, tokens, client_id, pauses }
+    pub fn new(
+        client: ZoomClient,
+        tokens: Tokens,
+        client_id: String,
+        video: Option<VideoApi>,
+        pauses: Pauses,
+    ) -> Self {
+        Self { client, tokens, client_id, video, pauses }
     }
 
     /// Asks Zoom, in bounded time. A yes means that Zoom will try: what comes of it is told by webhook.
@@ -84,7 +109,10 @@ impl Api {
         wanted: &Wanted<'_>,
         change: &StatusChange<'_>,
     ) -> Result<Accepted, CallError> {
-        let mut granted = self.tokens.token(wanted).await?;
+        let mut granted = match &self.video {
+            Some(video) if change.product == Product::VideoSdk => video.granted(),
+            _ => self.tokens.token(wanted).await?,
+        };
         let mut tries = Tries::default();
         loop {
             let error = match self.try_once(&granted, change).await {

@@ -247,7 +247,7 @@ pub fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Installer) {
     let clock = rtmsd::clock::now_ms;
     let tokens = Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock);
     let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock);
-    let api = Api::new(zoom, tokens, "demoClientId01".into(), wiring.pauses.clone());
+    let api = Api::new(zoom, tokens, "demoClientId01".into(), None, wiring.pauses.clone());
     let settings = control::Settings {
         policies: wiring.policies.clone(),
         start_timeout: wiring.start_timeout,

@@ -64,7 +64,7 @@ fn nearly_a_message() -> impl Strategy<Value = String> {
 }
 
 fn is_read(number: u16) -> bool {
-    matches!(number, 2 | 4 | 6 | 8 | 9 | 12 | 14..=18 | 22)
+    matches!(number, 2 | 4 | 6 | 8 | 9 | 12 | 14..=18 | 22 | 29)
 }
 
 proptest! {
