@@ -108,6 +108,7 @@ fn start_daemon(args: &Args, folder: &Path, tls_dir: &Path, port: u16) -> Child 
         .env("MEDIA_SOCKET_CONNECTION_MODE", &args.mode)
         .env("RTMS_ALLOWED_HOSTS", "localhost")
         .env("RTMS_CA_FILE", tls_dir.join("ca.pem"))
+        .env("API_RATE_LIMIT_PER_SECOND", "10000")
         .env("LOG_LEVEL", "warn")
         .stdout(Stdio::null())
         .kill_on_drop(true)
