@@ -72,7 +72,11 @@ async fn with_config(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
     };
     start_logs(&log_settings(&lookup));
     match Config::from_lookup(&lookup) {
-        Ok(config) => work(config).await,
+        Ok(config) => {
+            // It holds every secret of `.env` in clear, for longer than anybody needs them.
+            drop(lookup);
+            work(config).await
+        }
         Err(errors) => wrong_settings(&errors),
     }
 }
