@@ -14,6 +14,7 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 pub use media::MediaError;
+use policy::ms;
 pub use policy::{AutoStart, Policies, Refusal};
 pub use timeline::{Missing, Moment, Timeline};
 
@@ -284,8 +285,4 @@ pub fn token_code(error: &TokenError) -> &'static str {
         TokenError::Unavailable(_) => "zoom_unavailable",
         TokenError::Store(_) => "store_unavailable",
     }
-}
-
-fn ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

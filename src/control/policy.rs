@@ -210,7 +210,8 @@ fn is_technical_end(stream: &StreamRecord) -> bool {
     }
 }
 
-fn ms(duration: Duration) -> i64 {
+/// A wait as the store counts time.
+pub(super) fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 

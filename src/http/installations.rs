@@ -12,29 +12,21 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
-use super::params::Params;
+use super::params::{Params, cut_page};
 use crate::model::{AuditRow, Installation, InstallationId, InstallationStatus};
 use crate::zoom::install::{Uninstall, UninstallError, Uninstalled};
-
-const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 200;
 
 /// One page of installations, newest first; `next` is the `before` of the next page.
 pub async fn list(
     State(state): State<Arc<AppState>>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let limit = params.parsed("limit", "must be a number from 1 to 200", |text| {
-        text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
-    })?;
-    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    let limit = params.limit()?;
     let problem = "must be the id of an installation";
     let before = params.parsed("before", problem, InstallationId::parse)?;
     // One more than asked for tells whether there is a next page.
     let mut found = state.store.installations(before, limit + 1).await?;
-    let has_more = found.len() > limit as usize;
-    found.truncate(limit as usize);
-    let next = found.last().filter(|_| has_more).map(|installation| installation.id);
+    let next = cut_page(&mut found, limit).map(|installation| installation.id);
     let installations: Vec<_> = found.iter().map(InstallationView::of).collect();
     Ok(success("installations", json!({ "installations": installations, "next": next })))
 }

@@ -13,18 +13,12 @@ use super::error::ApiError;
 use super::params::Params;
 use crate::store::AccountNotice;
 
-const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 200;
-
 /// The newest first. They are kept as long as other webhooks.
 pub async fn list(
     State(state): State<Arc<AppState>>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let limit = params.parsed("limit", "must be a number from 1 to 200", |text| {
-        text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
-    })?;
-    let notices = state.store.account_notices(limit.unwrap_or(DEFAULT_LIMIT)).await?;
+    let notices = state.store.account_notices(params.limit()?).await?;
     let notices: Vec<_> = notices.iter().map(NoticeView::of).collect();
     Ok(success("notices", json!({ "notices": notices })))
 }

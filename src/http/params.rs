@@ -22,6 +22,9 @@ impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
     }
 }
 
+const DEFAULT_LIMIT: u32 = 50;
+const MAX_LIMIT: u32 = 200;
+
 /// The query; of a name given twice the last value. Unknown names are ignored.
 pub struct Params(HashMap<String, String>);
 
@@ -54,6 +57,21 @@ impl Params {
             Some(None) => Err(ApiError::InvalidValue { name, problem }),
         }
     }
+
+    /// How many rows a page has: 1 to 200, else 50.
+    pub fn limit(&self) -> Result<u32, ApiError> {
+        let limit = self.parsed("limit", "must be a number from 1 to 200", |text| {
+            text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
+        })?;
+        Ok(limit.unwrap_or(DEFAULT_LIMIT))
+    }
+}
+
+/// Cuts a page of one row more than `limit` to size. The last row that stays, if there is a page behind it.
+pub fn cut_page<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
+    let has_more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    rows.last().filter(|_| has_more)
 }
 
 /// The session, or 404.

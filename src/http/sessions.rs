@@ -10,16 +10,13 @@ use serde_json::json;
 use super::AppState;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
-use super::params::{Params, SessionPath, known_session};
+use super::params::{Params, SessionPath, cut_page, known_session};
 use crate::model::{
     IdKey, MediaParams, Metadata, Outcome, Product, Session, SessionId, SessionStatus, StreamId,
     StreamRecord, StreamStatus, Tally, UnknownMessages, UserId,
 };
 use crate::store::SessionPage;
 use crate::zoom::stop_reason;
-
-const DEFAULT_LIMIT: u32 = 50;
-const MAX_LIMIT: u32 = 200;
 
 /// One page of sessions, newest first; `next` is the `before` of the next page.
 pub async fn list(
@@ -30,10 +27,7 @@ pub async fn list(
     // One more than asked for tells whether there is a next page.
     let asked = SessionPage { limit: page.limit + 1, ..page };
     let mut sessions = state.store.sessions(&asked).await?;
-    let limit = page.limit as usize;
-    let has_more = sessions.len() > limit;
-    sessions.truncate(limit);
-    let next = sessions.last().filter(|_| has_more).map(|session| session.id);
+    let next = cut_page(&mut sessions, page.limit).map(|session| session.id);
     let sessions: Vec<_> = sessions.iter().map(SessionView::of).collect();
     Ok(success("sessions", json!({ "sessions": sessions, "next": next })))
 }
@@ -51,12 +45,9 @@ pub async fn show(
 }
 
 fn page(params: &Params) -> Result<SessionPage, ApiError> {
-    let limit = params.parsed("limit", "must be a number from 1 to 200", |text| {
-        text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
-    })?;
     Ok(SessionPage {
         before: params.parsed("before", "must be the id of a session", SessionId::parse)?,
-        limit: limit.unwrap_or(DEFAULT_LIMIT),
+        limit: params.limit()?,
         status: params.parsed(
             "status",
             "must be one of created, rtms_start_requested, start_timed_out, start_refused, \
