@@ -20,7 +20,9 @@ mod streams;
 
 use std::path::PathBuf;
 
-use crate::model::{SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally};
+use crate::model::{
+    Account, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally,
+};
 use crate::secret::Secret;
 pub use actions::{Begin, Begun, DeliveryBrief};
 pub use audit::Audited;
@@ -66,6 +68,7 @@ pub struct StreamUpdate {
     pub status: Option<StreamStatus>,
     pub first_packet_ms: Option<i64>,
     pub tally: Option<Tally>,
+    pub ledger: Option<Vec<Account>>,
 }
 
 /// One page of sessions, newest first.

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use serde_json::{Map, Value};
 
-use super::{Instance, Product, SessionId, StreamId};
+use super::{Account, Instance, Product, SessionId, StreamId};
 
 /// One live or past Zoom conversation, as our API shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,6 +132,8 @@ pub struct StreamRecord {
     /// Zoom's time of the first packet.
     pub first_packet_ms: Option<i64>,
     pub tally: Tally,
+    /// What is missing of each medium; empty before the stream was first run.
+    pub ledger: Vec<Account>,
     pub created_at_ms: i64,
     pub ended_at_ms: Option<i64>,
 }

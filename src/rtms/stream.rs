@@ -22,9 +22,10 @@ use self::link::{Due, Link};
 use self::roster::Roster;
 use super::backoff;
 use super::endpoint::Endpoint;
+use super::ledger::Change;
 use super::message::{FrameInfo, Medium, Message, Outgoing, parse};
 use super::params::Effective;
-use crate::model::{EntryBody, Outcome, StreamStatus};
+use crate::model::{EntryBody, GapCause, Outcome, StreamStatus};
 
 /// How many numbers of unknown messages are told apart.
 const MAX_UNKNOWN: usize = 64;
@@ -62,6 +63,8 @@ pub enum Output<T> {
         at_ms: Option<i64>,
         body: EntryBody,
     },
+    /// What becomes of the links, for the account of what was lost.
+    Ledger(Change),
     /// The last output.
     Finished(End),
 }
@@ -256,6 +259,9 @@ impl<T: AsRef<str>> Stream<T> {
                 let timestamp = request.timestamp.to_owned();
                 let sequence = request.sequence.map(ToOwned::to_owned);
                 self.send(id, Outgoing::KeepAlive { timestamp, sequence });
+                if id != LinkId::Signaling {
+                    self.account(Change::Alive(id));
+                }
             }
             (_, Message::Unknown(number)) => self.count_unknown(number),
             (LinkId::Signaling, message) => self.signaling_message(now, message),
@@ -308,6 +314,7 @@ impl<T: AsRef<str>> Stream<T> {
         }
         self.phase = Phase::Running;
         self.note(None, EntryBody::Moved {});
+        self.account(Change::Moved);
         self.hang_up_media(HangUp::Silently);
         if self.signaling.has_socket() {
             self.outputs.push_back(Output::HangUp(LinkId::Signaling, HangUp::Silently));
@@ -363,7 +370,16 @@ impl<T: AsRef<str>> Stream<T> {
         self.outputs.push_back(Output::Note { at_ms, body });
     }
 
+    fn account(&mut self, change: Change) {
+        self.outputs.push_back(Output::Ledger(change));
+    }
+
     fn note_link_down(&mut self, id: LinkId, loss: &Loss) {
+        let cause = match loss {
+            Loss::Reported => GapCause::ZoomInterrupted,
+            _ => GapCause::LinkLost,
+        };
+        self.account(Change::Down { link: id, cause });
         let (link, cause) = (id.as_str().into(), loss.to_string());
         self.note(None, EntryBody::LinkDown { link, cause });
     }

@@ -50,6 +50,7 @@ pub(super) struct StreamRow {
     outcome: Option<String>,
     first_packet_ms: Option<i64>,
     tally: String,
+    ledger: String,
     created_at_ms: i64,
     ended_at_ms: Option<i64>,
 }
@@ -146,6 +147,7 @@ impl TryFrom<StreamRow> for StreamRecord {
             outcome: outcome.transpose()?,
             first_packet_ms: row.first_packet_ms,
             tally,
+            ledger: read_json("ledger", &row.stream_id, &row.ledger)?,
             created_at_ms: row.created_at_ms,
             ended_at_ms: row.ended_at_ms,
         })

@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 3;
+pub(super) const NEWEST: i64 = 4;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -29,6 +29,11 @@ macro_rules! migrations {
                 3,
                 "control",
                 include_str!(concat!("../../migrations/", $folder, "/0003_control.sql")),
+            ),
+            migration(
+                4,
+                "ledger",
+                include_str!(concat!("../../migrations/", $folder, "/0004_ledger.sql")),
             ),
         ])
     };

@@ -17,8 +17,8 @@ macro_rules! select_stream {
                     sessions.id_key, sessions.instance_id, streams.server_urls,
                     streams.event_ts_ms, streams.generation, streams.interrupts, streams.status,
                     streams.stop_seen_at_ms, streams.stop_reason, streams.outcome,
-                    streams.first_packet_ms, streams.tally, streams.created_at_ms,
-                    streams.ended_at_ms
+                    streams.first_packet_ms, streams.tally, streams.ledger,
+                    streams.created_at_ms, streams.ended_at_ms
                FROM streams JOIN sessions ON sessions.id = streams.session_id
               WHERE ",
             $condition
@@ -319,7 +319,8 @@ statements! {
         UPDATE streams
            SET status = COALESCE($2, status),
                first_packet_ms = COALESCE($3, first_packet_ms),
-               tally = COALESCE($4, tally)
+               tally = COALESCE($4, tally),
+               ledger = COALESCE($5, ledger)
          WHERE stream_id = $1 AND ended_at_ms IS NULL";
 
     /// Not when Zoom has moved it since, unless Zoom has stopped it, after which it moves no more.

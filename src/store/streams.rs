@@ -1,5 +1,7 @@
 //! Streams: read, written while they run, ended once.
 
+use serde::Serialize;
+
 use super::database::{Connection, binds};
 use super::entries::write_batches;
 use super::rows::{self, StreamRow};
@@ -111,16 +113,19 @@ async fn write_update(
         Some(_) => lock_stream(tx, stream).await?.map(|record| record.session_id),
         None => None,
     };
-    let tally = update
-        .tally
-        .map(|tally| serde_json::to_string(&tally).expect("numbers always become JSON"));
-    let values =
-        binds![stream.as_str(), status.map(StreamStatus::as_str), update.first_packet_ms, tally,];
+    let tally = update.tally.as_ref().map(figures);
+    let ledger = update.ledger.as_ref().map(figures);
+    let status = status.map(StreamStatus::as_str);
+    let values = binds![stream.as_str(), status, update.first_packet_ms, tally, ledger];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
     match session {
         Some(session) if is_changed => refresh_session(tx, session, now_ms).await,
         _ => Ok(()),
     }
+}
+
+fn figures(figures: &impl Serialize) -> String {
+    serde_json::to_string(figures).expect("names and numbers always become JSON")
 }
 
 async fn end_stream(

@@ -42,6 +42,7 @@ fn stream(ordinal: u32, from_ms: i64, to_ms: Option<i64>, reason: Option<i64>) -
         outcome: to_ms.map(|_| Outcome::Stopped),
         first_packet_ms: None,
         tally: Tally::default(),
+        ledger: Vec::new(),
         created_at_ms: from_ms,
         ended_at_ms: to_ms,
     }

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use super::verdict::{Verdict, verdict};
 use super::{End, LinkId, Loss, Output, Socket, Stream};
 use crate::model::{EntryBody, Outcome, Participant, Product, StreamStatus};
+use crate::rtms::ledger::Change;
 use crate::rtms::message::{
     Event, HandshakeAnswer, Message, Outgoing, event_type, msg_type, session_state, stop_reason,
     stream_state,
@@ -103,8 +104,14 @@ impl<T: AsRef<str>> Stream<T> {
         let name = stream_state::name(state).into();
         self.note(at_ms, EntryBody::StreamState { state: name, reason });
         match state {
-            stream_state::ACTIVE | stream_state::RESUMED => self.paused = false,
-            stream_state::PAUSED => self.paused = true,
+            stream_state::ACTIVE | stream_state::RESUMED => {
+                self.paused = false;
+                self.account(Change::Resumed { at_ms });
+            }
+            stream_state::PAUSED => {
+                self.paused = true;
+                self.account(Change::Paused { at_ms });
+            }
             stream_state::TERMINATED => self.ended_by_zoom(now, reason),
             stream_state::INTERRUPTED => match reason {
                 Some(
@@ -116,7 +123,7 @@ impl<T: AsRef<str>> Stream<T> {
                     | stop_reason::DATA_CONNECTION_CLOSED_ABNORMALLY,
                 ) => self.media_reported_lost(now),
                 // Zoom's own trouble: our sockets may be well.
-                _ => {}
+                _ => self.account(Change::Interrupted { at_ms }),
             },
             _ => {}
         }

@@ -1,4 +1,6 @@
-use rtmsd::model::{MediumTally, Outcome, SessionStatus, StreamStatus, Tally};
+use rtmsd::model::{
+    Account, Gap, GapCause, MediumTally, OpenGap, Outcome, SessionStatus, StreamStatus, Tally,
+};
 use rtmsd::store::StreamUpdate;
 
 use super::webhooks::*;
@@ -15,10 +17,14 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
         announce(store, "s").await;
         let audio = MediumTally { frames: 3, bytes: 1_920, first_ms: Some(7), last_ms: Some(47) };
         let tally = Tally { audio, ..Tally::default() };
+        let mut account = Account::new("audio", 7);
+        account.gaps = vec![Gap { start_ms: 47, end_ms: 67, cause: GapCause::Failover }];
+        account.open = Some(OpenGap { start_ms: 90, cause: GapCause::Paused });
         let update = StreamUpdate {
             status: Some(StreamStatus::Live),
             first_packet_ms: Some(7),
             tally: Some(tally),
+            ledger: Some(vec![account.clone()]),
         };
         store.update_streams(&[(stream_id("s").clone(), update.clone())], 8).await.unwrap();
         store
@@ -28,6 +34,7 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
         let stream = read(store, "s").await;
         assert_eq!(stream.status, StreamStatus::Paused);
         assert_eq!((stream.first_packet_ms, stream.tally), (Some(7), tally));
+        assert_eq!(stream.ledger, [account.clone()]);
     })
     .await;
 }
