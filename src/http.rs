@@ -25,6 +25,7 @@ mod error;
 mod events;
 mod idempotency;
 mod installations;
+mod ledger;
 mod oauth;
 /// The OpenAPI document.
 pub mod openapi;

@@ -11,7 +11,7 @@ use axum::routing::MethodRouter;
 use super::error::ApiError;
 use super::openapi::Operation;
 use super::{
-    AppState, auth, control, docs, events, idempotency, installations, oauth, openapi, ops,
+    AppState, auth, control, docs, events, idempotency, installations, ledger, oauth, openapi, ops,
     request, sessions, transcript, webhook,
 };
 
@@ -144,6 +144,14 @@ fn session_routes() -> Vec<Route> {
                 200,
                 "The timeline",
                 Some("Timeline"),
+            ),
+        ),
+        route("/{id}/ledger").get(
+            ledger::show,
+            about("showLedger", "What came of every medium, what is missing, and why").answer(
+                200,
+                "The ledger",
+                Some("Ledger"),
             ),
         ),
         route("/{id}/transcript").get(

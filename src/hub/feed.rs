@@ -209,9 +209,7 @@ fn announced_at_ms(stream: &StreamRecord) -> i64 {
 }
 
 fn summary(account: &Account, tally: &Tally) -> EntryBody {
-    let mut tally = *tally;
-    let medium = Medium::parse(&account.medium);
-    let came = medium.map(|medium| *medium_tally(&mut tally, medium)).unwrap_or_default();
+    let came = tally.of(&account.medium);
     EntryBody::Summary {
         medium: account.medium.clone(),
         frames: came.frames,

@@ -229,6 +229,20 @@ pub struct Tally {
     pub chat: MediumTally,
 }
 
+impl Tally {
+    /// By the medium's name; nothing of a medium that does not exist.
+    pub fn of(&self, medium: &str) -> MediumTally {
+        match medium {
+            "audio" => self.audio,
+            "video" => self.video,
+            "share" => self.share,
+            "transcript" => self.transcript,
+            "chat" => self.chat,
+            _ => MediumTally::default(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MediumTally {

@@ -259,9 +259,7 @@ impl<T: AsRef<str>> Stream<T> {
                 let timestamp = request.timestamp.to_owned();
                 let sequence = request.sequence.map(ToOwned::to_owned);
                 self.send(id, Outgoing::KeepAlive { timestamp, sequence });
-                if id != LinkId::Signaling {
-                    self.account(Change::Alive(id));
-                }
+                self.account(Change::Alive(id));
             }
             (_, Message::Unknown(number)) => self.count_unknown(number),
             (LinkId::Signaling, message) => self.signaling_message(now, message),

@@ -22,6 +22,8 @@ pub(super) struct Book {
     pub medium: Medium,
     account: Account,
     is_up: bool,
+    /// Zoom sends on this link: a frame came, or signaling, over which we say that we are ready, was alive since.
+    is_confirmed: bool,
     /// Why the link is down.
     down_cause: GapCause,
     is_paused: bool,
@@ -47,6 +49,7 @@ impl Book {
             medium,
             account,
             is_up: false,
+            is_confirmed: false,
             down_cause: GapCause::LinkLost,
             is_paused: false,
             rejoined_until_ms: None,
@@ -76,6 +79,7 @@ impl Book {
 
     pub fn up(&mut self, now_ms: i64, step_ms: Option<i64>) {
         self.is_up = true;
+        self.is_confirmed = false;
         self.heard_ms = now_ms;
         self.step_ms = step_ms;
         self.last_frame_ms = None;
@@ -110,13 +114,18 @@ impl Book {
         }
     }
 
+    /// A keep-alive came on signaling.
+    pub fn confirm(&mut self) {
+        self.is_confirmed = self.is_up;
+    }
+
     /// A keep-alive came: whatever was sent before it has come, too.
     pub fn alive(&mut self, now_ms: i64) {
         if !self.is_up {
             return;
         }
         self.heard(now_ms);
-        if now_ms - self.arrived_ms < BURST_MS {
+        if !self.is_confirmed || now_ms - self.arrived_ms < BURST_MS {
             return;
         }
         if let Some(until_ms) = self.rejoined_until_ms
@@ -134,6 +143,7 @@ impl Book {
         }
         let at_ms = placed(now_ms, at_ms);
         self.heard(now_ms);
+        self.is_confirmed = true;
         self.arrived_ms = now_ms;
         match self.account.open {
             Some(open) if open.cause == GapCause::NeverConnected => {

@@ -37,6 +37,7 @@ impl Kept {
     }
 
     fn alive(&mut self, at_ms: i64) {
+        self.change(at_ms, Change::Alive(LinkId::Signaling));
         self.change(at_ms, Change::Alive(ALL));
     }
 
