@@ -12,6 +12,8 @@ pub(super) const REJOIN_GRACE_MS: i64 = 2_000;
 const BURST_MS: i64 = 2_000;
 /// Longer than two keep-alives (section 11): a link that brought nothing for so long was dead.
 const QUIET_MS: i64 = 25_000;
+/// Longer than one keep-alive of signaling: without it, our readiness may not have reached Zoom.
+const CONFIRM_MS: i64 = 15_000;
 /// A time of Zoom's that is further from ours than this is not believed. Zoom keeps 60 s of audio.
 const MAX_AGE_MS: i64 = 150_000;
 const MAX_AHEAD_MS: i64 = 5_000;
@@ -203,9 +205,12 @@ impl Book {
     }
 
     pub fn interrupted(&mut self, at_ms: i64) {
-        if self.is_up && self.account.open.is_none() {
-            self.open(at_ms, GapCause::ZoomInterrupted);
+        let cause = self.account.open.map(|open| open.cause);
+        if !self.is_up || matches!(cause, Some(GapCause::Paused | GapCause::ZoomInterrupted)) {
+            return;
         }
+        self.close(at_ms);
+        self.open(at_ms, GapCause::ZoomInterrupted);
     }
 
     pub fn end(&mut self, now_ms: i64) {
@@ -213,7 +218,9 @@ impl Book {
         if was_dead {
             self.down(GapCause::LinkLost);
         }
-        let end_ms = self.rejoined_until_ms.map_or(now_ms, |until_ms| until_ms.min(now_ms));
+        let is_settled = |until_ms: &i64| self.is_confirmed || now_ms - until_ms < CONFIRM_MS;
+        let settled_ms = self.rejoined_until_ms.filter(is_settled);
+        let end_ms = settled_ms.map_or(now_ms, |until_ms| until_ms.min(now_ms));
         self.close(end_ms);
         self.is_up = false;
         self.account.alive_ms = self.account.alive_ms.max(now_ms);

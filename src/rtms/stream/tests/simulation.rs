@@ -23,10 +23,8 @@ const RUNS: u64 = 2_000;
 const TICK_MS: i64 = 100;
 /// Longer than every window: what faults have broken has come back or has ended.
 const CALM_MS: i64 = 90_000;
-/// What is on its way when a stream ends that Zoom did not end.
-const IN_FLIGHT_MS: i64 = 500;
 /// A link that died without a word so shortly before the end cannot be told from silence.
-const QUIET_MS: i64 = 25_000;
+const QUIET_MS: i64 = 40_000;
 
 /// What came of a run.
 struct Told {
@@ -123,15 +121,22 @@ fn check(zoom: &Zoom, mut client: Client) -> Told {
     let is_well = matches!(status, StreamStatus::Live | StreamStatus::Paused);
     assert!(outcome.is_some() || is_well, "neither over nor live: {status:?}");
     let end_ms = client.close();
-    let in_flight_ms = if outcome == Some(Outcome::Stopped) { 0 } else { IN_FLIGHT_MS };
     let mut told = Told { outcome, causes: Vec::new(), sent: 0, received: 0, doubted: 0 };
     for (medium, sent) in &zoom.sent {
         let dead_ms = zoom.dead_since(*medium).filter(|dead_ms| end_ms - dead_ms <= QUIET_MS);
-        let last_ms = dead_ms.map_or(end_ms - in_flight_ms, |dead_ms| dead_ms - IN_FLIGHT_MS);
+        let last_ms = match (dead_ms, outcome) {
+            (None, Some(Outcome::Stopped)) => end_ms,
+            (dead_ms, _) => dead_ms.unwrap_or(end_ms) - in_flight_ms(*medium),
+        };
         judge(*medium, sent, last_ms, &client, &mut told);
     }
     told.causes = client.gaps.iter().map(|(_, gap)| gap.cause).collect();
     told
+}
+
+/// How old may be what is on its way when Zoom did not end a stream, or a link died.
+fn in_flight_ms(medium: Medium) -> i64 {
+    if medium == Medium::Transcript { 4_000 } else { 500 }
 }
 
 fn judge(medium: Medium, sent: &[i64], last_ms: i64, client: &Client, told: &mut Told) {
@@ -140,9 +145,9 @@ fn judge(medium: Medium, sent: &[i64], last_ms: i64, client: &Client, told: &mut
     let since_ms = client.since_ms(medium);
     for at_ms in sent {
         let count = received.get(at_ms).copied().unwrap_or(0);
-        let is_lost = client.is_in_gap(medium, *at_ms);
         assert!(count <= 1, "{medium:?} of {at_ms} came {count} times");
-        let is_known = count == 1 || is_lost || *at_ms < since_ms || *at_ms > last_ms;
+        let is_known =
+            count == 1 || client.is_lost(medium, *at_ms) || *at_ms < since_ms || *at_ms > last_ms;
         assert!(
             is_known,
             "{medium:?} of {at_ms} is neither here nor there; since {since_ms}, to {last_ms}, {:?}",
@@ -150,6 +155,6 @@ fn judge(medium: Medium, sent: &[i64], last_ms: i64, client: &Client, told: &mut
         );
         told.sent += 1;
         told.received += count;
-        told.doubted += usize::from(count == 1 && is_lost);
+        told.doubted += usize::from(count == 1 && client.is_doubted(medium, *at_ms));
     }
 }

@@ -203,7 +203,13 @@ impl Client {
         accounts.find(|account| account.medium == medium.as_str()).expect("wanted").since_ms
     }
 
-    pub fn is_in_gap(&self, medium: Medium, at_ms: i64) -> bool {
+    pub fn is_lost(&self, medium: Medium, at_ms: i64) -> bool {
+        let holds = |gap: &Gap| (gap.start_ms..=gap.end_ms).contains(&at_ms);
+        self.gaps.iter().any(|(of, gap)| *of == medium && holds(gap))
+    }
+
+    /// What was made at a gap's ends was received.
+    pub fn is_doubted(&self, medium: Medium, at_ms: i64) -> bool {
         let holds = |gap: &Gap| gap.start_ms < at_ms && at_ms < gap.end_ms;
         self.gaps.iter().any(|(of, gap)| *of == medium && holds(gap))
     }

@@ -266,9 +266,9 @@ impl Zoom {
                 self.make(medium);
             }
         }
-        while self.lines.front().is_some_and(|(at_ms, _)| *at_ms <= now_ms) {
-            let line = self.lines.pop_front();
-            line.into_iter().for_each(|(_, made_ms)| self.send(Medium::Transcript, made_ms));
+        while let Some((_, made_ms)) = self.lines.pop_front_if(|(at_ms, _)| *at_ms <= now_ms) {
+            self.count(Medium::Transcript, made_ms);
+            self.send(Medium::Transcript, made_ms);
         }
     }
 
@@ -317,7 +317,9 @@ impl Zoom {
         if self.is_paused || self.is_over {
             return;
         }
-        self.sent.entry(medium).or_default().push(START_MS + made_ms);
+        if medium != Medium::Transcript || self.is_in_trouble {
+            self.count(medium, made_ms);
+        }
         if self.is_in_trouble {
             return;
         }
@@ -329,6 +331,11 @@ impl Zoom {
             }
             _ => self.send(medium, made_ms),
         }
+    }
+
+    /// A line counts when it is written: nobody misses it before.
+    fn count(&mut self, medium: Medium, made_ms: i64) {
+        self.sent.entry(medium).or_default().push(START_MS + made_ms);
     }
 
     /// Into a link that it takes for alive; else audio is kept for a while.
@@ -391,7 +398,9 @@ impl Zoom {
     pub fn fail_over(&mut self) {
         self.generation += 1;
         self.kept_audio.clear();
-        self.lines.clear();
+        for (_, made_ms) in std::mem::take(&mut self.lines) {
+            self.count(Medium::Transcript, made_ms);
+        }
         self.ghosts.clear();
         for link in self.sockets.keys().copied().collect::<Vec<_>>() {
             match self.rng.random_bool(0.5) {
@@ -407,6 +416,7 @@ impl Zoom {
         if std::mem::replace(&mut self.is_over, true) {
             return;
         }
+        self.lines.clear();
         self.say_state(4);
         for link in self.links() {
             self.tell(link, Input::Lost(link, Loss::Closed(Some(1000))));
