@@ -205,9 +205,12 @@ impl Book {
     }
 
     pub fn interrupted(&mut self, at_ms: i64) {
-        let cause = self.account.open.map(|open| open.cause);
-        if !self.is_up || matches!(cause, Some(GapCause::Paused | GapCause::ZoomInterrupted)) {
-            return;
+        let is_settling = self.rejoined_until_ms.is_some();
+        match self.account.open.map(|open| open.cause) {
+            _ if !self.is_up => return,
+            Some(GapCause::Paused) => return,
+            Some(GapCause::ZoomInterrupted) if !is_settling => return,
+            _ => {}
         }
         self.close(at_ms);
         self.open(at_ms, GapCause::ZoomInterrupted);

@@ -123,7 +123,7 @@ fn check(zoom: &Zoom, mut client: Client) -> Told {
     let end_ms = client.close();
     let mut told = Told { outcome, causes: Vec::new(), sent: 0, received: 0, doubted: 0 };
     for (medium, sent) in &zoom.sent {
-        let dead_ms = zoom.dead_since(*medium).filter(|dead_ms| end_ms - dead_ms <= QUIET_MS);
+        let dead_ms = zoom.dead_since(*medium, end_ms - QUIET_MS);
         let last_ms = match (dead_ms, outcome) {
             (None, Some(Outcome::Stopped)) => end_ms,
             (dead_ms, _) => dead_ms.unwrap_or(end_ms) - in_flight_ms(*medium),
@@ -136,7 +136,7 @@ fn check(zoom: &Zoom, mut client: Client) -> Told {
 
 /// How old may be what is on its way when Zoom did not end a stream, or a link died.
 fn in_flight_ms(medium: Medium) -> i64 {
-    if medium == Medium::Transcript { 4_000 } else { 500 }
+    if medium == Medium::Transcript { 5_000 } else { 500 }
 }
 
 fn judge(medium: Medium, sent: &[i64], last_ms: i64, client: &Client, told: &mut Told) {

@@ -150,8 +150,11 @@ impl Zoom {
         };
         match socket.dead_since_ms {
             Some(_) if socket.is_noticed => {}
-            Some(dead_ms) => drop(self.ghosts.insert(link, dead_ms + NOTICE_MS)),
-            None => drop(self.lost_ms.insert(link, now_ms)),
+            // Nothing is sent before we are ready.
+            Some(dead_ms) if socket.is_ready || link == SIGNALING => {
+                self.ghosts.insert(link, dead_ms + NOTICE_MS);
+            }
+            _ => drop(self.lost_ms.insert(link, now_ms)),
         }
     }
 
@@ -426,11 +429,12 @@ impl Zoom {
         }
     }
 
-    /// When a link that this medium needs died without a word, if nobody has seen it yet. Unix milliseconds.
-    pub fn dead_since(&self, medium: Medium) -> Option<i64> {
+    /// When a link that this medium needs died without a word after `from_ms`, if nobody has seen it yet. Unix
+    /// milliseconds.
+    pub fn dead_since(&self, medium: Medium, from_ms: i64) -> Option<i64> {
         let links = [SIGNALING, self.link_of(medium)];
-        let died = links.iter().filter_map(|link| self.died_ms.get(link));
-        died.min().map(|died_ms| START_MS + died_ms)
+        let died = links.iter().filter_map(|link| Some(START_MS + self.died_ms.get(link)?));
+        died.filter(|died_ms| *died_ms >= from_ms).min()
     }
 }
 
