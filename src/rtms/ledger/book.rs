@@ -3,7 +3,7 @@ use crate::rtms::message::Medium;
 
 /// How many gaps an account lists; older ones are counted there and found in the stream's log.
 pub(super) const MAX_GAPS: usize = 64;
-/// A medium that comes up so soon after the announcement begins with its link: that is joining, and no gap.
+/// A medium that comes up (or ends) so soon after the announcement begins then: that is joining, and no gap.
 pub(super) const JOIN_GRACE_MS: i64 = 5_000;
 /// How long after its link came up a medium's first frame may take and still end the gap at its own time: Zoom waits
 /// for our readiness, and then sends what it kept.
@@ -278,7 +278,7 @@ impl Book {
         let gap = Gap { start_ms, end_ms: end_ms.max(start_ms), cause };
         self.account.alive_ms = self.account.alive_ms.max(gap.end_ms);
         match cause {
-            GapCause::NeverConnected if self.is_up && gap.length_ms() <= JOIN_GRACE_MS => {
+            GapCause::NeverConnected if gap.length_ms() <= JOIN_GRACE_MS => {
                 self.account.since_ms = self.account.since_ms.max(end_ms);
             }
             GapCause::Paused => self.record(gap),
