@@ -25,6 +25,7 @@ mod error;
 mod events;
 mod idempotency;
 mod installations;
+mod ledger;
 mod notices;
 mod oauth;
 /// The OpenAPI document.

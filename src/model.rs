@@ -7,6 +7,7 @@ mod cursor;
 mod entry;
 mod id;
 mod installation;
+mod ledger;
 mod session;
 
 pub use action::{
@@ -25,6 +26,7 @@ pub use entry::{
 };
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
+pub use ledger::{Account, Gap, GapCause, OpenGap};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,

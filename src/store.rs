@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{
-    MediaParams, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally,
+    Account, MediaParams, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally,
     UnknownMessages,
 };
 use crate::secret::Secret;
@@ -77,6 +77,7 @@ pub struct StreamUpdate {
     pub tally: Option<Tally>,
     pub unknown_messages: Option<UnknownMessages>,
     pub effective: Option<MediaParams>,
+    pub ledger: Option<Vec<Account>>,
 }
 
 /// One page of sessions, newest first.

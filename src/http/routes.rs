@@ -11,8 +11,8 @@ use axum::routing::MethodRouter;
 use super::error::ApiError;
 use super::openapi::Operation;
 use super::{
-    AppState, auth, control, docs, events, idempotency, installations, notices, oauth, openapi,
-    ops, request, sessions, transcript, video, webhook,
+    AppState, auth, control, docs, events, idempotency, installations, ledger, notices, oauth,
+    openapi, ops, request, sessions, transcript, video, webhook,
 };
 
 /// Who may use a path.
@@ -150,6 +150,14 @@ fn session_routes() -> Vec<Route> {
                 200,
                 "The timeline",
                 Some("Timeline"),
+            ),
+        ),
+        route("/{id}/ledger").get(
+            ledger::show,
+            about("showLedger", "What came of every medium, what is missing, and why").answer(
+                200,
+                "The ledger",
+                Some("Ledger"),
             ),
         ),
         route("/{id}/transcript").get(

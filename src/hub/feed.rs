@@ -5,15 +5,19 @@ use super::Hub;
 use super::writer::Item;
 use crate::clock;
 use crate::model::{
-    Entry, EntryBody, MediaParams, MediumTally, SessionId, StreamId, StreamRecord, StreamStatus,
-    Tally, UnknownMessages,
+    Account, Entry, EntryBody, Gap, MediaParams, MediumTally, SessionId, StreamId, StreamRecord,
+    StreamStatus, Tally, UnknownMessages,
 };
+use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::{FrameInfo, Medium};
 use crate::rtms::params::Effective;
 use crate::store::StreamUpdate;
 
 /// How often a stream's figures are written while its status stays the same.
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
+
+/// Zoom's last try to deliver a webhook comes 85 minutes after the first (section 11).
+const MAX_WEBHOOK_DELAY_MS: i64 = 2 * 60 * 60 * 1_000;
 
 /// One stream's way into the hub: numbers its entries and counts its frames.
 pub struct Feed {
@@ -30,6 +34,7 @@ pub struct Feed {
     unknown: Unknown,
     /// What Zoom gives, until the store was told.
     effective: Option<MediaParams>,
+    ledger: Ledger,
     written: Written,
 }
 
@@ -53,13 +58,12 @@ impl Unknown {
 /// What the store was last told.
 struct Written {
     status: StreamStatus,
-    tally: Tally,
     at: Option<Instant>,
 }
 
 impl Feed {
-    /// Continues a stream's log after its entry `last_seq`.
-    pub fn new(hub: Arc<Hub>, stream: &StreamRecord, last_seq: u64) -> Self {
+    /// Continues a stream's log after its entry `last_seq`. `media` are those that it wants.
+    pub fn new(hub: Arc<Hub>, stream: &StreamRecord, last_seq: u64, media: &[Medium]) -> Self {
         Self {
             hub,
             session_id: stream.session_id,
@@ -76,34 +80,50 @@ impl Feed {
                 is_written: true,
             },
             effective: None,
-            written: Written { status: stream.status, tally: stream.tally, at: None },
+            ledger: Ledger::new(&stream.ledger, media, announced_at_ms(stream)),
+            written: Written { status: stream.status, at: None },
         }
     }
 
     /// Appends an entry. `at_ms` is Zoom's time; without it, ours.
     pub fn note(&mut self, at_ms: Option<i64>, body: EntryBody) {
-        let at_ms = at_ms.unwrap_or_else(clock::now_ms);
-        if !self.take_account(at_ms, &body) {
+        let now_ms = clock::now_ms();
+        let entry_ms = at_ms.unwrap_or(now_ms);
+        if !self.take_account(entry_ms, &body) {
             return;
         }
-        if self.lost > 0 {
-            let count = self.lost;
-            if !self.push(clock::now_ms(), EntryBody::EntriesLost { count }) {
-                self.lost += 1;
-                return;
-            }
-            self.lost = 0;
+        let medium = medium_of(&body);
+        let is_kept = self.append(entry_ms, body);
+        match medium {
+            Some(medium) if is_kept => self.ledger.frame(now_ms, medium, at_ms),
+            Some(medium) => self.ledger.overflow(now_ms, medium, at_ms),
+            None => return,
         }
-        if !self.push(at_ms, body) {
-            tracing::warn!(stream_id = %self.stream_id, "the entry buffer is full: entries are being lost");
-            self.lost += 1;
-        }
+        self.note_gaps();
+    }
+
+    /// Takes what becomes of the links into account.
+    pub fn change(&mut self, change: Change) {
+        self.ledger.change(clock::now_ms(), change);
+        self.note_gaps();
     }
 
     /// Counts a frame. Nobody wants its bytes yet.
     pub fn frame(&mut self, medium: Medium, info: FrameInfo, _text: &str) {
-        let at_ms = info.at_ms.unwrap_or_else(clock::now_ms);
-        self.count(medium, at_ms, u64::from(info.bytes));
+        let now_ms = clock::now_ms();
+        self.count(medium, info.at_ms.unwrap_or(now_ms), u64::from(info.bytes));
+        self.ledger.frame(now_ms, medium, info.at_ms);
+        self.note_gaps();
+    }
+
+    /// The stream is over: closes its account, and says what came of each medium.
+    pub fn end(&mut self) {
+        let now_ms = clock::now_ms();
+        self.ledger.end(now_ms);
+        self.note_gaps();
+        for account in self.ledger.accounts(now_ms) {
+            self.append(now_ms, summary(&account, &self.tally));
+        }
     }
 
     /// Keeps in mind what came so far, in this run, that nobody reads.
@@ -124,10 +144,8 @@ impl Feed {
     pub fn report(&mut self, status: StreamStatus, now: Instant) {
         self.status = status;
         let is_due = self.written.at.is_none_or(|at| now.duration_since(at) >= FIGURES_EVERY);
-        let has_news = self.tally != self.written.tally
-            || !self.unknown.is_written
-            || self.effective.is_some();
-        if status != self.written.status || is_due && has_news {
+        // The ledger moves on with the clock: it says until when the stream was well.
+        if status != self.written.status || is_due {
             self.write_figures(now);
         }
     }
@@ -145,12 +163,39 @@ impl Feed {
             tally: Some(self.tally),
             effective: self.effective.clone(),
             unknown_messages: (!self.unknown.is_written).then(|| self.unknown.total()),
+            ledger: Some(self.ledger.accounts(clock::now_ms())),
         };
         if self.hub.queue.push(Item::Update(self.stream_id.clone(), update)) {
-            self.written = Written { status: self.status, tally: self.tally, at: Some(now) };
+            self.written = Written { status: self.status, at: Some(now) };
             self.unknown.is_written = true;
             self.effective = None;
         }
+    }
+
+    fn note_gaps(&mut self) {
+        while let Some((medium, gap)) = self.ledger.closed() {
+            let Gap { start_ms, end_ms, cause } = gap;
+            let body = EntryBody::Gap { medium: medium.as_str().into(), start_ms, end_ms, cause };
+            self.append(clock::now_ms(), body);
+        }
+    }
+
+    /// False when there was no room; that is accounted for as soon as there is.
+    fn append(&mut self, at_ms: i64, body: EntryBody) -> bool {
+        if self.lost > 0 {
+            let count = self.lost;
+            if !self.push(clock::now_ms(), EntryBody::EntriesLost { count }) {
+                self.lost += 1;
+                return false;
+            }
+            self.lost = 0;
+        }
+        let is_kept = self.push(at_ms, body);
+        if !is_kept {
+            tracing::warn!(stream_id = %self.stream_id, "the entry buffer is full: entries are being lost");
+            self.lost += 1;
+        }
+        is_kept
     }
 
     /// The number is used up only if there was room.
@@ -189,6 +234,35 @@ impl Feed {
         tally.bytes += bytes;
         tally.first_ms.get_or_insert(at_ms);
         tally.last_ms = Some(at_ms);
+    }
+}
+
+/// The medium that an entry is a piece of.
+fn medium_of(body: &EntryBody) -> Option<Medium> {
+    match body {
+        EntryBody::Transcript(_) => Some(Medium::Transcript),
+        EntryBody::Chat(_) => Some(Medium::Chat),
+        _ => None,
+    }
+}
+
+/// Zoom's time of the webhook, unless it cannot be true.
+fn announced_at_ms(stream: &StreamRecord) -> i64 {
+    let known_ms = stream.created_at_ms;
+    let believable = known_ms - MAX_WEBHOOK_DELAY_MS..=known_ms;
+    if believable.contains(&stream.event_ts_ms) { stream.event_ts_ms } else { known_ms }
+}
+
+fn summary(account: &Account, tally: &Tally) -> EntryBody {
+    let came = tally.of(&account.medium);
+    EntryBody::Summary {
+        medium: account.medium.clone(),
+        frames: came.frames,
+        bytes: came.bytes,
+        gaps: account.earlier_gaps + account.gaps.len() as u64,
+        expected_ms: account.expected_ms(),
+        covered_ms: account.covered_ms(),
+        paused_ms: account.paused_ms,
     }
 }
 

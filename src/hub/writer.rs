@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Hub;
 use crate::clock;
-use crate::model::{Entry, StreamId};
+use crate::model::{Account, Entry, Gap, StreamId};
 use crate::store::{Store, StoreError, StreamUpdate};
 
 /// The most entries in one transaction.
@@ -78,10 +78,16 @@ impl Item {
     fn bytes(&self) -> usize {
         match self {
             Item::Flush(_) => 0,
-            Item::Update(..) => ITEM_BYTES,
+            Item::Update(_, update) => ITEM_BYTES + ledger_bytes(update),
             Item::Entry(entry) => ITEM_BYTES + entry.body.text_bytes(),
         }
     }
+}
+
+fn ledger_bytes(update: &StreamUpdate) -> usize {
+    let accounts = update.ledger.as_deref().unwrap_or_default();
+    let bytes = |account: &Account| size_of::<Account>() + account.gaps.len() * size_of::<Gap>();
+    accounts.iter().map(bytes).sum()
 }
 
 /// Stores entries in batches, and hands them on after that.
@@ -116,6 +122,7 @@ impl Batch {
                 news.tally = update.tally.or(news.tally);
                 news.effective = update.effective.or(news.effective.take());
                 news.unknown_messages = update.unknown_messages.or(news.unknown_messages.take());
+                news.ledger = update.ledger.or(news.ledger.take());
             }
         }
     }

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{SessionId, StreamId, UserId};
+use super::{GapCause, SessionId, StreamId, UserId};
 
 /// One numbered row of a stream's log.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +74,23 @@ pub enum EntryBody {
     EntriesLost {
         count: u64,
     },
+    /// A span in which a medium was or may have been lost (see [`super::Gap`]). It is noted when it has ended.
+    Gap {
+        medium: Cow<'static, str>,
+        start_ms: i64,
+        end_ms: i64,
+        cause: GapCause,
+    },
+    /// At the end of a stream, for each medium: what came, and how much time is missing.
+    Summary {
+        medium: Cow<'static, str>,
+        frames: u64,
+        bytes: u64,
+        gaps: u64,
+        expected_ms: i64,
+        covered_ms: i64,
+        paused_ms: i64,
+    },
     /// The last entry of a stream.
     Ended {
         outcome: Cow<'static, str>,
@@ -104,6 +121,8 @@ pub enum EntryKind {
     Moved,
     PickedUp,
     EntriesLost,
+    Gap,
+    Summary,
     Ended,
 }
 
@@ -279,6 +298,8 @@ impl EntryBody {
             | EntryBody::Moved {}
             | EntryBody::PickedUp {}
             | EntryBody::EntriesLost { .. }
+            | EntryBody::Gap { .. }
+            | EntryBody::Summary { .. }
             | EntryBody::Ended { .. } => 0,
         }
     }
@@ -305,13 +326,15 @@ impl EntryBody {
             EntryBody::Moved {} => EntryKind::Moved,
             EntryBody::PickedUp {} => EntryKind::PickedUp,
             EntryBody::EntriesLost { .. } => EntryKind::EntriesLost,
+            EntryBody::Gap { .. } => EntryKind::Gap,
+            EntryBody::Summary { .. } => EntryKind::Summary,
             EntryBody::Ended { .. } => EntryKind::Ended,
         }
     }
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Transcript,
         Self::Chat,
         Self::ParticipantJoined,
@@ -332,6 +355,8 @@ impl EntryKind {
         Self::Moved,
         Self::PickedUp,
         Self::EntriesLost,
+        Self::Gap,
+        Self::Summary,
         Self::Ended,
     ];
 
@@ -362,6 +387,8 @@ impl EntryKind {
             EntryKind::Moved => "moved",
             EntryKind::PickedUp => "picked_up",
             EntryKind::EntriesLost => "entries_lost",
+            EntryKind::Gap => "gap",
+            EntryKind::Summary => "summary",
             EntryKind::Ended => "ended",
         }
     }
@@ -399,6 +426,12 @@ mod tests {
             EntryBody::FirstPacket {},
             EntryBody::StreamState { state: "active".into(), reason: None },
             EntryBody::LinkDown { link: "signaling".into(), cause: "closed".into() },
+            EntryBody::Gap {
+                medium: "audio".into(),
+                start_ms: 7,
+                end_ms: 9,
+                cause: GapCause::LinkLost,
+            },
             EntryBody::Ended { outcome: "stopped".into(), reason: Some(6) },
         ];
         for body in bodies {

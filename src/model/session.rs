@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use serde_json::{Map, Value};
 
-use super::{Instance, Product, SessionId, StreamId, UserId};
+use super::{Account, Instance, Product, SessionId, StreamId, UserId};
 
 /// One live or past Zoom conversation, as our API shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,6 +147,8 @@ pub struct StreamRecord {
     pub effective: Option<MediaParams>,
     /// Whose video a program has chosen, of the session.
     pub video_user_id: Option<UserId>,
+    /// What is missing of each medium; empty before the stream was first run.
+    pub ledger: Vec<Account>,
     pub created_at_ms: i64,
     pub ended_at_ms: Option<i64>,
 }
@@ -243,6 +245,20 @@ pub struct Tally {
     pub share: MediumTally,
     pub transcript: MediumTally,
     pub chat: MediumTally,
+}
+
+impl Tally {
+    /// By the medium's name; nothing of a medium that does not exist.
+    pub fn of(&self, medium: &str) -> MediumTally {
+        match medium {
+            "audio" => self.audio,
+            "video" => self.video,
+            "share" => self.share,
+            "transcript" => self.transcript,
+            "chat" => self.chat,
+            _ => MediumTally::default(),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

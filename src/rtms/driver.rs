@@ -131,7 +131,11 @@ impl Driver<'_> {
                 }
                 Output::Frame(medium, info, text) => self.feed.frame(medium, info, &text),
                 Output::Note { at_ms, body } => self.feed.note(at_ms, body),
-                Output::Finished(end) => return Some(end),
+                Output::Ledger(change) => self.feed.change(change),
+                Output::Finished(end) => {
+                    self.feed.end();
+                    return Some(end);
+                }
             }
         }
         None

@@ -24,9 +24,10 @@ use self::roster::Roster;
 use self::video::Cameras;
 use super::backoff;
 use super::endpoint::Endpoint;
+use super::ledger::Change;
 use super::message::{FrameInfo, Medium, Message, Outgoing, parse};
 use super::params::Effective;
-use crate::model::{EntryBody, Outcome, StreamStatus, UnknownMessages, UserId};
+use crate::model::{EntryBody, GapCause, Outcome, StreamStatus, UnknownMessages, UserId};
 
 /// How long the end that Zoom announced may take to come before a link that closed is dialled again.
 const TERMINATING_PAUSE: Duration = Duration::from_secs(2);
@@ -68,6 +69,8 @@ pub enum Output<T> {
         at_ms: Option<i64>,
         body: EntryBody,
     },
+    /// What becomes of the links, for the account of what was lost.
+    Ledger(Change),
     /// The last output.
     Finished(End),
 }
@@ -280,6 +283,7 @@ impl<T: AsRef<str>> Stream<T> {
                 let timestamp = request.timestamp.to_owned();
                 let sequence = request.sequence.map(ToOwned::to_owned);
                 self.send(id, Outgoing::KeepAlive { timestamp, sequence });
+                self.account(Change::Alive(id));
             }
             (_, Message::Unknown(number)) => self.count_unknown(number),
             (LinkId::Signaling, message) => self.signaling_message(now, message),
@@ -338,6 +342,7 @@ impl<T: AsRef<str>> Stream<T> {
         self.phase = Phase::Running;
         self.is_terminating = false;
         self.note(None, EntryBody::Moved {});
+        self.account(Change::Moved);
         self.hang_up_media(HangUp::Silently);
         if self.signaling.has_socket() {
             self.outputs.push_back(Output::HangUp(LinkId::Signaling, HangUp::Silently));
@@ -400,7 +405,16 @@ impl<T: AsRef<str>> Stream<T> {
         self.outputs.push_back(Output::Note { at_ms, body });
     }
 
+    fn account(&mut self, change: Change) {
+        self.outputs.push_back(Output::Ledger(change));
+    }
+
     fn note_link_down(&mut self, id: LinkId, loss: &Loss) {
+        let cause = match loss {
+            Loss::Reported => GapCause::ZoomInterrupted,
+            _ => GapCause::LinkLost,
+        };
+        self.account(Change::Down { link: id, cause });
         let (link, cause) = (id.as_str().into(), loss.to_string());
         self.note(None, EntryBody::LinkDown { link, cause });
     }

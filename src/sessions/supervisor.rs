@@ -229,7 +229,8 @@ impl Supervisor {
         let stream = &claim.stream;
         let stream_id = stream.stream_id.clone();
         tracing::info!(%stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
-        let feed = Feed::new(Arc::clone(&self.ender.hub), stream, claim.last_seq);
+        let media = &self.settings.params.media;
+        let feed = Feed::new(Arc::clone(&self.ender.hub), stream, claim.last_seq, media);
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
         let job = job(&self.settings, claim, endpoint, feed);
         let run = Run { stream_id, job, commands, ender: self.ender.clone() };

@@ -55,6 +55,7 @@ pub(super) struct StreamRow {
     media: Option<String>,
     effective: Option<String>,
     video_user_id: Option<i64>,
+    ledger: String,
     created_at_ms: i64,
     ended_at_ms: Option<i64>,
 }
@@ -165,6 +166,7 @@ impl TryFrom<StreamRow> for StreamRecord {
                 .video_user_id
                 .map(|id| number("video user id", id).map(UserId))
                 .transpose()?,
+            ledger: read_json("ledger", &row.stream_id, &row.ledger)?,
             created_at_ms: row.created_at_ms,
             ended_at_ms: row.ended_at_ms,
         })

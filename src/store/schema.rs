@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 5;
+pub(super) const NEWEST: i64 = 6;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -39,6 +39,11 @@ macro_rules! migrations {
                 5,
                 "products and media",
                 include_str!(concat!("../../migrations/", $folder, "/0005_products_and_media.sql")),
+            ),
+            migration(
+                6,
+                "ledger",
+                include_str!(concat!("../../migrations/", $folder, "/0006_ledger.sql")),
             ),
         ])
     };

@@ -18,9 +18,8 @@ macro_rules! select_stream {
                     streams.event_ts_ms, streams.generation, streams.interrupts, streams.status,
                     streams.stop_seen_at_ms, streams.stop_reason, streams.outcome,
                     streams.first_packet_ms, streams.tally, streams.unknown_messages,
-                    streams.media, streams.effective, sessions.video_user_id,
-                    streams.created_at_ms,
-                    streams.ended_at_ms
+                    streams.ledger, streams.media, streams.effective, sessions.video_user_id,
+                    streams.created_at_ms, streams.ended_at_ms
                FROM streams JOIN sessions ON sessions.id = streams.session_id
               WHERE ",
             $condition
@@ -405,7 +404,8 @@ statements! {
                first_packet_ms = COALESCE($3, first_packet_ms),
                tally = COALESCE($4, tally),
                unknown_messages = COALESCE($5, unknown_messages),
-               effective = COALESCE($6, effective)
+               effective = COALESCE($6, effective),
+               ledger = COALESCE($7, ledger)
          WHERE stream_id = $1 AND ended_at_ms IS NULL";
 
     /// Not when Zoom has moved it since, unless Zoom has stopped it, after which it moves no more.

@@ -1,5 +1,7 @@
 //! Streams: read, written while they run, ended once.
 
+use serde::Serialize;
+
 use super::actions::confirm_stops;
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
@@ -115,12 +117,9 @@ async fn write_update(
         Some(_) => lock_stream(tx, stream).await?.map(|record| record.session_id),
         None => None,
     };
-    let tally = update
-        .tally
-        .map(|tally| serde_json::to_string(&tally).expect("numbers always become JSON"));
-    let unknown = update.unknown_messages.as_ref();
-    let unknown =
-        unknown.map(|counts| serde_json::to_string(counts).expect("numbers always become JSON"));
+    let tally = update.tally.as_ref().map(figures);
+    let unknown = update.unknown_messages.as_ref().map(figures);
+    let ledger = update.ledger.as_ref().map(figures);
     let values = binds![
         stream.as_str(),
         status.map(StreamStatus::as_str),
@@ -128,12 +127,17 @@ async fn write_update(
         tally,
         unknown,
         update.effective.as_ref().map(media_text),
+        ledger,
     ];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
     match session {
         Some(session) if is_changed => refresh_session(tx, session, now_ms).await,
         _ => Ok(()),
     }
+}
+
+fn figures(figures: &impl Serialize) -> String {
+    serde_json::to_string(figures).expect("names and numbers always become JSON")
 }
 
 async fn end_stream(

@@ -5,6 +5,7 @@ mod binary;
 mod crash;
 mod crowd;
 mod kit;
+mod ledger;
 mod links;
 mod media;
 mod meeting;

@@ -15,7 +15,7 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "zoom/state",
     "zoom/oauth/answer",
     "model",
@@ -31,6 +31,7 @@ const PURE: [&str; 15] = [
     "rtms/params",
     "rtms/endpoint",
     "rtms/stream",
+    "rtms/ledger",
 ];
 const IMPURE: [&str; 9] = [
     "tokio",

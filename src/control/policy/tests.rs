@@ -47,6 +47,7 @@ fn stream(ordinal: u32, from_ms: i64, to_ms: Option<i64>, reason: Option<i64>) -
         media: None,
         effective: None,
         video_user_id: None,
+        ledger: Vec::new(),
         created_at_ms: from_ms,
         ended_at_ms: to_ms,
     }

@@ -5,10 +5,11 @@ use super::verdict::{Verdict, verdict};
 use super::{End, Lane, LinkId, Loss, MediaLink, Output, Socket, Stream, find};
 use crate::model::{EntryBody, Outcome, Participant};
 use crate::rtms::endpoint::Endpoint;
+use crate::rtms::ledger::Change;
 use crate::rtms::message::{
     FrameInfo, HandshakeAnswer, MEDIA_TYPE_ALL, Medium, Message, Outgoing, msg_type,
 };
-use crate::rtms::params::{ConnectionMode, Effective};
+use crate::rtms::params::{AudioStreams, ConnectionMode, Effective};
 
 /// How long the socket of a link that Zoom reports as lost may take to show it.
 const REPORT_GRACE: Duration = Duration::from_secs(1);
@@ -175,12 +176,20 @@ impl<T: AsRef<str>> Stream<T> {
         }
         self.gone_at = None;
         self.note(None, EntryBody::LinkUp { link: id.as_str().into() });
+        self.account(Change::Up { link: id, audio_step_ms: self.audio_step_ms(id) });
         if self.is_running() {
             let stream_id = self.setup.stream_id.clone();
             self.send(LinkId::Signaling, Outgoing::Ready(stream_id));
             self.video_joined(now, id);
         }
         self.note_liveness();
+    }
+
+    /// Everybody's sound in one is sent all the time; a participant's only while they speak (section 9).
+    fn audio_step_ms(&self, id: LinkId) -> Option<u32> {
+        let LinkId::Media(lane) = id else { return None };
+        let audio = self.effective(lane)?.audio.as_ref()?;
+        audio.send_rate_ms.filter(|_| audio.streams == Some(AudioStreams::Mixed))
     }
 
     /// Zoom will not give this medium. The stream goes on with the others, if there are any.

@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 use super::verdict::{Verdict, verdict};
 use super::{End, LinkId, Loss, Output, Socket, Stream};
 use crate::model::{EntryBody, Outcome, Participant, Product, StreamStatus};
+use crate::rtms::ledger::Change;
 use crate::rtms::message::event_type::{CONTACT_CENTER_FIRST, CONTACT_CENTER_LAST};
 use crate::rtms::message::{
     Event, EventUpdate, HandshakeAnswer, Message, Outgoing, event_type, msg_type, session_state,
@@ -118,8 +119,12 @@ impl<T: AsRef<str>> Stream<T> {
         match state {
             stream_state::ACTIVE | stream_state::RESUMED => {
                 (self.paused, self.is_terminating) = (false, false);
+                self.account(Change::Resumed { at_ms });
             }
-            stream_state::PAUSED => self.paused = true,
+            stream_state::PAUSED => {
+                self.paused = true;
+                self.account(Change::Paused { at_ms });
+            }
             stream_state::TERMINATING => self.is_terminating = true,
             stream_state::TERMINATED => self.ended_by_zoom(now, reason),
             stream_state::INTERRUPTED => match reason {
@@ -132,7 +137,7 @@ impl<T: AsRef<str>> Stream<T> {
                     | stop_reason::DATA_CONNECTION_CLOSED_ABNORMALLY,
                 ) => self.media_reported_lost(now),
                 // Zoom's own trouble: our sockets may be well.
-                _ => {}
+                _ => self.account(Change::Interrupted { at_ms }),
             },
             _ => {}
         }

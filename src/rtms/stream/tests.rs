@@ -9,6 +9,7 @@ mod loss;
 mod messages;
 mod refusals;
 mod reports;
+mod simulation;
 mod sockets;
 mod timers;
 mod video;

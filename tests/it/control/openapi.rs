@@ -123,6 +123,7 @@ async fn the_bodies_are_those_of_the_document() {
         ("SessionList", &kit.get("").await),
         ("SessionWithStreams", &kit.get(&format!("/{id}")).await),
         ("Timeline", &kit.get(&format!("/{id}/timeline")).await),
+        ("Ledger", &kit.get(&format!("/{id}/ledger")).await),
         ("AuthorizeUrl", &url["data"]),
         ("InstallationList", &installations.json()["data"]),
     ] {

@@ -29,7 +29,7 @@ async fn one_daemon_runs_a_stream_and_the_other_takes_it_over_when_the_first_is_
     assert_eq!((stream.signaling_handshakes, stream.refusals.len()), (1, 0));
 
     zoom.post.deliver_to(second.address);
-    first.kill();
+    first.kill().await;
     let sent = usize::try_from(zoom.medium("transcript").frames).unwrap();
     let log = log.moved_to(second.api());
     let page = log.entries("picked_up", 1).await;

@@ -1,4 +1,8 @@
-use rtmsd::model::{EntryBody, Participant, TranscriptLine, UnknownMessages, UserId};
+use rtmsd::model::{
+    Account, EntryBody, Gap, GapCause, MediumTally, Participant, Tally, TranscriptLine,
+    UnknownMessages, UserId,
+};
+use rtmsd::store::StreamUpdate;
 use serde_json::{Value, json};
 
 use super::client::exchange;
@@ -23,7 +27,7 @@ fn said(name: &str, start_ms: i64, text: &str) -> EntryBody {
 #[tokio::test]
 async fn the_api_is_for_those_with_a_token_that_may_read() {
     let server = Server::start().await;
-    let paths = ["", "/x", "/x/transcript", "/x/events"];
+    let paths = ["", "/x", "/x/ledger", "/x/transcript", "/x/events"];
     let strangers: [&[(&str, &str)]; 3] =
         [&[], &[("authorization", "Bearer wrong")], &[("authorization", "Basic cmVhZC10b2tlbg==")]];
     for path in paths.map(|path| format!("/api/v1/sdk/sessions{path}")) {
@@ -50,7 +54,7 @@ async fn what_is_not_there_is_a_404_in_the_envelope() {
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(answer.header("cache-control"), Some("no-store"));
     }
-    for path in ["", "/transcript", "/events"] {
+    for path in ["", "/ledger", "/transcript", "/events"] {
         let answer = server.get(&format!("/api/v1/sdk/sessions/{UNKNOWN}{path}")).await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "session_not_found"), "{path}");
     }
@@ -134,6 +138,34 @@ async fn a_session_is_shown_with_its_streams() {
     assert_eq!(streams[1]["stop_reason"], Value::Null);
     assert_eq!(streams[1]["generation"], 1);
     assert_eq!(streams[1]["tally"]["audio"]["frames"], 0);
+}
+
+#[tokio::test]
+async fn the_ledger_says_what_came_what_is_missing_and_how_complete_that_is() {
+    let server = Server::start().await;
+    let stream = server.start_stream("m1==", "s1").await;
+    let mut account = Account::new("audio", 1_000);
+    account.until_ms = 11_000;
+    account.lost_ms = 2_500;
+    account.gaps = vec![Gap { start_ms: 2_000, end_ms: 4_500, cause: GapCause::LinkLost }];
+    let audio = MediumTally { frames: 375, bytes: 240_000, first_ms: Some(1), last_ms: Some(2) };
+    let update = StreamUpdate {
+        tally: Some(Tally { audio, ..Tally::default() }),
+        ledger: Some(vec![account]),
+        ..StreamUpdate::default()
+    };
+    server.state.store.update_streams(&[(stream.stream_id.clone(), update)], 1).await.unwrap();
+    let path = format!("/api/v1/sdk/sessions/{}/ledger", stream.session_id);
+    let data = server.get(&path).await.json()["data"].take();
+    assert_eq!(
+        data["streams"][0]["media"],
+        json!([{
+            "medium": "audio", "frames": 375, "bytes": 240_000, "first_ms": 1, "last_ms": 2,
+            "since_ms": 1_000, "until_ms": 11_000, "expected_ms": 10_000, "covered_ms": 7_500,
+            "paused_ms": 0, "completeness": 0.75, "earlier_gaps": 0, "open_gap": null,
+            "gaps": [{ "start_ms": 2_000, "end_ms": 4_500, "cause": "link_lost" }],
+        }])
+    );
 }
 
 /// A session with two streams whose lines overlap, and an entry that is no line.

@@ -199,7 +199,7 @@ impl Server {
 
     /// The way into the log of a stream that has entries.
     pub fn feed_after(&self, stream: &StreamRecord, last_seq: u64) -> Feed {
-        Feed::new(Arc::clone(&self.state.hub), stream, last_seq)
+        Feed::new(Arc::clone(&self.state.hub), stream, last_seq, &[])
     }
 
     /// Ends a stream because the meeting is over, with everything that was noted stored.

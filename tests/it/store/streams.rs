@@ -1,4 +1,7 @@
-use rtmsd::model::{MediumTally, Outcome, SessionStatus, StreamStatus, Tally, UnknownMessages};
+use rtmsd::model::{
+    Account, Gap, GapCause, MediumTally, OpenGap, Outcome, SessionStatus, StreamStatus, Tally,
+    UnknownMessages,
+};
 use rtmsd::store::StreamUpdate;
 
 use super::webhooks::*;
@@ -15,12 +18,16 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
         announce(store, "s").await;
         let audio = MediumTally { frames: 3, bytes: 1_920, first_ms: Some(7), last_ms: Some(47) };
         let tally = Tally { audio, ..Tally::default() };
+        let mut account = Account::new("audio", 7);
+        account.gaps = vec![Gap { start_ms: 47, end_ms: 67, cause: GapCause::Failover }];
+        account.open = Some(OpenGap { start_ms: 90, cause: GapCause::Paused });
         let update = StreamUpdate {
             status: Some(StreamStatus::Live),
             first_packet_ms: Some(7),
             tally: Some(tally),
             unknown_messages: Some(UnknownMessages::from([(23, 2)])),
             effective: None,
+            ledger: Some(vec![account.clone()]),
         };
         store.update_streams(&[(stream_id("s").clone(), update.clone())], 8).await.unwrap();
         store
@@ -31,6 +38,7 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
         assert_eq!(stream.status, StreamStatus::Paused);
         assert_eq!((stream.first_packet_ms, stream.tally), (Some(7), tally));
         assert_eq!(stream.unknown_messages, UnknownMessages::from([(23, 2)]));
+        assert_eq!(stream.ledger, [account.clone()]);
     })
     .await;
 }

@@ -169,11 +169,14 @@ impl Driver {
     fn drain(&mut self) {
         while let Some(output) = self.stream.poll() {
             self.sockets.check(&output);
-            self.said.push(words(&output));
+            if !matches!(output, Output::Ledger(_)) {
+                self.said.push(words(&output));
+            }
             match output {
                 Output::Send(_, message) => self.sent.push(message.to_json()),
                 Output::Note { at_ms, body } => self.entries.push((at_ms, body)),
                 Output::Finished(end) => self.end = Some(end),
+                Output::Ledger(_) => {}
                 Output::Dial(..) | Output::HangUp(..) | Output::Frame(..) => {}
             }
         }
@@ -202,6 +205,7 @@ fn words(output: &Output<String>) -> String {
         Output::Note { body: EntryBody::LinkUp { link }, .. } => format!("{link} is up"),
         Output::Note { body: EntryBody::LinkDown { link, .. }, .. } => format!("{link} is down"),
         Output::Note { body, .. } => format!("entry {}", body.kind().as_str()),
+        Output::Ledger(change) => format!("{change:?}"),
         Output::Finished(end) => format!("finished: {}", end.outcome.as_str()),
     }
 }

@@ -54,7 +54,7 @@ impl Sockets {
             Output::HangUp(id, _) => {
                 assert!(self.sockets.remove(id).is_some(), "nothing to hang up for {id:?}");
             }
-            Output::Frame(..) => {}
+            Output::Frame(..) | Output::Ledger(_) => {}
             Output::Note { body, .. } => self.check_entry(body),
             Output::Finished(_) => self.check_end(),
         }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -139,8 +139,11 @@ impl TestDaemon {
     }
 
     /// Ends as a killed process does: every task and socket is gone, nothing is said or stored.
-    pub fn kill(mut self) {
-        self.die();
+    pub async fn kill(mut self) {
+        let Some(runtime) = self.runtime.take() else { return };
+        // Waited for: the next start finds the data folder's lock free.
+        let gone = spawn_blocking(move || runtime.shutdown_timeout(PATIENCE));
+        gone.await.expect("a shutdown does not panic");
     }
 
     fn die(&mut self) {

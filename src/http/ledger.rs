@@ -1,0 +1,87 @@
+//! `GET /api/v1/sdk/sessions/{id}/ledger`: what came of every medium, what is missing, and why.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::json;
+
+use super::AppState;
+use super::envelope::success;
+use super::error::ApiError;
+use super::params::{SessionPath, known_session};
+use crate::model::{
+    Account, Gap, MediumTally, OpenGap, StreamId, StreamRecord, StreamStatus, Tally,
+};
+
+/// Every stream of a session with its accounts, as they were last stored: of a live stream at most a few seconds ago,
+/// see `until_ms`.
+///
+/// `completeness` is covered time by expected time, from 0 to 1. Expected is the time from `since_ms` (the medium's
+/// first link, or the announcement where joining took longer than 5 s) to `until_ms` without the pauses; covered is
+/// what of it lies in no gap. Silence is covered.
+pub async fn show(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+) -> Result<Response, ApiError> {
+    known_session(&state.store, id).await?;
+    let streams = state.store.streams_of(id).await?;
+    let streams: Vec<_> = streams.iter().map(StreamLedger::of).collect();
+    Ok(success("ledger", json!({ "streams": streams })))
+}
+
+#[derive(Serialize)]
+struct StreamLedger<'a> {
+    stream_id: &'a StreamId,
+    /// Which stream of its session this is, from 1.
+    ordinal: u32,
+    status: StreamStatus,
+    media: Vec<MediumLedger<'a>>,
+}
+
+#[derive(Serialize)]
+struct MediumLedger<'a> {
+    medium: &'a str,
+    #[serde(flatten)]
+    came: MediumTally,
+    since_ms: i64,
+    until_ms: i64,
+    expected_ms: i64,
+    covered_ms: i64,
+    paused_ms: i64,
+    completeness: Option<f64>,
+    gaps: &'a [Gap],
+    earlier_gaps: u64,
+    open_gap: Option<OpenGap>,
+}
+
+impl<'a> StreamLedger<'a> {
+    fn of(stream: &'a StreamRecord) -> Self {
+        let media = stream.ledger.iter().map(|account| MediumLedger::of(account, &stream.tally));
+        Self {
+            stream_id: &stream.stream_id,
+            ordinal: stream.ordinal,
+            status: stream.status,
+            media: media.collect(),
+        }
+    }
+}
+
+impl<'a> MediumLedger<'a> {
+    fn of(account: &'a Account, tally: &Tally) -> Self {
+        Self {
+            medium: &account.medium,
+            came: tally.of(&account.medium),
+            since_ms: account.since_ms,
+            until_ms: account.until_ms,
+            expected_ms: account.expected_ms(),
+            covered_ms: account.covered_ms(),
+            paused_ms: account.paused_ms,
+            completeness: account.completeness(),
+            gaps: &account.gaps,
+            earlier_gaps: account.earlier_gaps,
+            open_gap: account.open,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a medium was, or may have been, lost for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapCause {
+    /// Zoom said that it lost the link or the medium, or left numbers out of a medium that has a rate.
+    ZoomInterrupted,
+    /// Our link was cut, closed, or fell silent.
+    LinkLost,
+    /// No daemon ran the stream.
+    DaemonRestarted,
+    /// Zoom's server failed and the stream moved to another.
+    Failover,
+    /// It came, and there was no room to keep it.
+    SinkOverflow,
+    /// Somebody paused the stream. Nothing was lost: nothing was to come.
+    Paused,
+    /// The medium's link had not come up yet.
+    NeverConnected,
+}
+
+/// A span in which a medium was or may have been lost. Unix milliseconds; what was made at `start_ms` and at
+/// `end_ms` was received, what was made between them may not have been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    pub start_ms: i64,
+    pub end_ms: i64,
+    pub cause: GapCause,
+}
+
+/// A gap that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenGap {
+    pub start_ms: i64,
+    pub cause: GapCause,
+}
+
+/// What is missing of one medium of a stream. What came is in the stream's tally. Unix milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// `audio`, `video`, …
+    pub medium: Cow<'static, str>,
+    /// From when on it was expected.
+    pub since_ms: i64,
+    /// Until when this account is known.
+    pub until_ms: i64,
+    /// What Zoom made up to here was received, or is in a gap.
+    pub alive_ms: i64,
+    /// How long all closed gaps were, but for the pauses.
+    pub lost_ms: i64,
+    /// How long all closed pauses were.
+    pub paused_ms: i64,
+    /// The newest closed gaps, in order.
+    pub gaps: Vec<Gap>,
+    /// How many older ones there were: they are in the stream's log.
+    pub earlier_gaps: u64,
+    pub open: Option<OpenGap>,
+}
+
+impl GapCause {
+    pub const ALL: [Self; 7] = [
+        Self::ZoomInterrupted,
+        Self::LinkLost,
+        Self::DaemonRestarted,
+        Self::Failover,
+        Self::SinkOverflow,
+        Self::Paused,
+        Self::NeverConnected,
+    ];
+
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ZoomInterrupted => "zoom_interrupted",
+            Self::LinkLost => "link_lost",
+            Self::DaemonRestarted => "daemon_restarted",
+            Self::Failover => "failover",
+            Self::SinkOverflow => "sink_overflow",
+            Self::Paused => "paused",
+            Self::NeverConnected => "never_connected",
+        }
+    }
+}
+
+impl Gap {
+    pub fn length_ms(&self) -> i64 {
+        self.end_ms.saturating_sub(self.start_ms)
+    }
+}
+
+impl Account {
+    /// The account of a medium that is expected from now on.
+    pub fn new(medium: &'static str, now_ms: i64) -> Self {
+        Self {
+            medium: medium.into(),
+            since_ms: now_ms,
+            until_ms: now_ms,
+            alive_ms: now_ms,
+            lost_ms: 0,
+            paused_ms: 0,
+            gaps: Vec::new(),
+            earlier_gaps: 0,
+            open: None,
+        }
+    }
+
+    /// How long the medium was to come: from its beginning to its end without the pauses.
+    pub fn expected_ms(&self) -> i64 {
+        let whole_ms = self.until_ms.saturating_sub(self.since_ms);
+        (whole_ms - self.paused_ms - self.open_ms(|cause| cause == GapCause::Paused)).max(0)
+    }
+
+    /// How much of that lies in no gap.
+    pub fn covered_ms(&self) -> i64 {
+        let open_ms = self.open_ms(|cause| cause != GapCause::Paused);
+        (self.expected_ms() - self.lost_ms - open_ms).max(0)
+    }
+
+    /// Covered time by expected time, from 0 to 1; none while nothing was expected.
+    pub fn completeness(&self) -> Option<f64> {
+        let expected_ms = self.expected_ms();
+        (expected_ms > 0).then(|| self.covered_ms() as f64 / expected_ms as f64)
+    }
+
+    fn open_ms(&self, is_counted: impl Fn(GapCause) -> bool) -> i64 {
+        let open = self.open.filter(|open| is_counted(open.cause));
+        open.map_or(0, |open| self.until_ms.saturating_sub(open.start_ms).max(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_is_not_expected_and_a_gap_is_not_covered() {
+        let mut account = Account::new("audio", 1_000);
+        assert_eq!(account.completeness(), None);
+        account.until_ms = 101_000;
+        account.paused_ms = 20_000;
+        account.lost_ms = 10_000;
+        account.open = Some(OpenGap { start_ms: 91_000, cause: GapCause::LinkLost });
+        assert_eq!((account.expected_ms(), account.covered_ms()), (80_000, 60_000));
+        assert_eq!(account.completeness(), Some(0.75));
+        account.open = Some(OpenGap { start_ms: 91_000, cause: GapCause::Paused });
+        assert_eq!((account.expected_ms(), account.covered_ms()), (70_000, 60_000));
+    }
+
+    #[test]
+    fn a_cause_in_json_has_its_name() {
+        for cause in GapCause::ALL {
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
+        }
+    }
+}

@@ -1,0 +1,313 @@
+use crate::model::{Account, Gap, GapCause, OpenGap};
+use crate::rtms::message::Medium;
+
+/// How many gaps an account lists; older ones are counted there and found in the stream's log.
+pub(super) const MAX_GAPS: usize = 64;
+/// A medium that comes up (or ends) so soon after the announcement begins then: that is joining, and no gap.
+pub(super) const JOIN_GRACE_MS: i64 = 5_000;
+/// How long after its link came up a medium's first frame may take and still end the gap at its own time: Zoom waits
+/// for our readiness, and then sends what it kept.
+pub(super) const REJOIN_GRACE_MS: i64 = 2_000;
+/// A keep-alive so soon after a frame may stand in the middle of a burst of older frames.
+const BURST_MS: i64 = 2_000;
+/// Longer than two keep-alives (section 11): a link that brought nothing for so long was dead.
+const QUIET_MS: i64 = 25_000;
+/// Longer than one keep-alive of signaling: without it, our readiness may not have reached Zoom.
+const CONFIRM_MS: i64 = 15_000;
+/// A time of Zoom's that is further from ours than this is not believed. Zoom keeps 60 s of audio.
+const MAX_AGE_MS: i64 = 150_000;
+const MAX_AHEAD_MS: i64 = 5_000;
+
+/// One medium's account, and what must be known of its link to keep it.
+#[derive(Debug)]
+pub(super) struct Book {
+    pub medium: Medium,
+    account: Account,
+    is_up: bool,
+    /// Zoom sends on this link: a frame came, or signaling, over which we say that we are ready, was alive since.
+    is_confirmed: bool,
+    /// Why the link is down.
+    down_cause: GapCause,
+    is_paused: bool,
+    /// The link came up inside the open gap: until when its first frame may tell where that ends.
+    rejoined_until_ms: Option<i64>,
+    /// Before a pause, on a link that showed no life since: lost if it turns out to be dead.
+    unsure: Option<(i64, i64)>,
+    /// When anything came last, and when a frame came last.
+    heard_ms: i64,
+    arrived_ms: i64,
+    /// The newest frame of this link's life, by its own time.
+    last_frame_ms: Option<i64>,
+    /// How far apart frames are, where the medium has a rate.
+    step_ms: Option<i64>,
+    closed: Vec<Gap>,
+}
+
+impl Book {
+    pub fn new(medium: Medium, start_ms: i64) -> Self {
+        let mut account = Account::new(medium.as_str(), start_ms);
+        account.open = Some(OpenGap { start_ms, cause: GapCause::NeverConnected });
+        Self {
+            medium,
+            account,
+            is_up: false,
+            is_confirmed: false,
+            down_cause: GapCause::LinkLost,
+            is_paused: false,
+            rejoined_until_ms: None,
+            unsure: None,
+            heard_ms: start_ms,
+            arrived_ms: start_ms,
+            last_frame_ms: None,
+            step_ms: None,
+            closed: Vec::new(),
+        }
+    }
+
+    /// What was open when the daemon went ends there, and is given back.
+    pub fn picked_up(medium: Medium, account: Account) -> (Self, Option<Gap>) {
+        let mut book = Self { account, ..Self::new(medium, 0) };
+        let until_ms = book.account.until_ms;
+        let start_ms = match book.account.open {
+            Some(_) => until_ms,
+            None => book.account.alive_ms,
+        };
+        book.close(until_ms);
+        book.open(start_ms, GapCause::DaemonRestarted);
+        book.down_cause = GapCause::DaemonRestarted;
+        let gap = book.closed.pop();
+        (book, gap)
+    }
+
+    pub fn up(&mut self, now_ms: i64, step_ms: Option<i64>) {
+        self.is_up = true;
+        self.is_confirmed = false;
+        self.heard_ms = now_ms;
+        self.step_ms = step_ms;
+        self.last_frame_ms = None;
+        if self.account.open.is_some() {
+            self.rejoined_until_ms = Some(now_ms + REJOIN_GRACE_MS);
+        }
+    }
+
+    /// A loss inside a gap that is still open prolongs it.
+    pub fn down(&mut self, cause: GapCause) {
+        if !std::mem::take(&mut self.is_up) {
+            return;
+        }
+        self.down_cause = cause;
+        self.rejoined_until_ms = None;
+        if let Some((start_ms, end_ms)) = self.unsure.take() {
+            self.record(Gap { start_ms, end_ms, cause });
+        }
+        if self.account.open.is_none() {
+            self.open(self.account.alive_ms, cause);
+        }
+    }
+
+    /// A loss that Zoom's move explains has that cause.
+    pub fn moved(&mut self) {
+        self.down(GapCause::Failover);
+        self.down_cause = GapCause::Failover;
+        if let Some(open) = &mut self.account.open
+            && matches!(open.cause, GapCause::LinkLost | GapCause::ZoomInterrupted)
+        {
+            open.cause = GapCause::Failover;
+        }
+    }
+
+    /// A keep-alive came on signaling.
+    pub fn confirm(&mut self) {
+        self.is_confirmed = self.is_up;
+    }
+
+    /// A keep-alive came: whatever was sent before it has come, too.
+    pub fn alive(&mut self, now_ms: i64) {
+        if !self.is_up {
+            return;
+        }
+        self.heard(now_ms);
+        if !self.is_confirmed || now_ms - self.arrived_ms < BURST_MS {
+            return;
+        }
+        if let Some(until_ms) = self.rejoined_until_ms
+            && until_ms <= now_ms
+            && !self.is_paused
+        {
+            self.close(until_ms);
+        }
+        self.account.alive_ms = self.account.alive_ms.max(now_ms - self.lag_ms());
+    }
+
+    pub fn frame(&mut self, now_ms: i64, at_ms: Option<i64>) {
+        if !self.is_up {
+            return;
+        }
+        let at_ms = placed(now_ms, at_ms);
+        self.heard(now_ms);
+        self.is_confirmed = true;
+        self.arrived_ms = now_ms;
+        match self.account.open {
+            Some(open) if open.cause == GapCause::NeverConnected => {
+                self.account.since_ms = self.account.since_ms.min(at_ms);
+                self.close(at_ms);
+            }
+            Some(open) if at_ms > open.start_ms => {
+                self.is_paused = false;
+                self.close(at_ms);
+            }
+            // Late: from before the gap.
+            Some(_) => {}
+            None => self.compare_with_rate(at_ms),
+        }
+        self.last_frame_ms = self.last_frame_ms.max(Some(at_ms));
+        self.account.alive_ms = self.account.alive_ms.max(at_ms);
+    }
+
+    /// It ends with the next frame that is kept.
+    pub fn overflow(&mut self, now_ms: i64, at_ms: Option<i64>) {
+        if self.account.open.is_none() {
+            let at_ms = placed(now_ms, at_ms);
+            self.open(at_ms.min(self.account.alive_ms), GapCause::SinkOverflow);
+        }
+    }
+
+    pub fn paused(&mut self, at_ms: i64) {
+        if std::mem::replace(&mut self.is_paused, true) {
+            return;
+        }
+        match self.account.open {
+            Some(_) => self.close(at_ms),
+            None if self.account.alive_ms < at_ms => {
+                self.unsure = Some((self.account.alive_ms, at_ms));
+            }
+            None => {}
+        }
+        self.open(at_ms, GapCause::Paused);
+    }
+
+    /// Ends a pause, and an interruption that was not ours. A link that came up in the pause and has brought
+    /// nothing yet says by its first frame, or in time, where the gap ends.
+    pub fn resumed(&mut self, at_ms: i64) {
+        self.is_paused = false;
+        let is_settling = self.rejoined_until_ms.is_some_and(|until_ms| until_ms > at_ms);
+        match self.account.open.map(|open| open.cause) {
+            _ if is_settling => {}
+            Some(GapCause::Paused) => {
+                self.close(at_ms);
+                if !self.is_up {
+                    self.open(at_ms, self.down_cause);
+                }
+            }
+            Some(GapCause::ZoomInterrupted) if self.is_up => self.close(at_ms),
+            _ => {}
+        }
+    }
+
+    pub fn interrupted(&mut self, at_ms: i64) {
+        let is_settling = self.rejoined_until_ms.is_some();
+        match self.account.open.map(|open| open.cause) {
+            _ if !self.is_up => return,
+            Some(GapCause::Paused) => return,
+            Some(GapCause::ZoomInterrupted) if !is_settling => return,
+            _ => {}
+        }
+        self.close(at_ms);
+        self.open(at_ms, GapCause::ZoomInterrupted);
+    }
+
+    pub fn end(&mut self, now_ms: i64) {
+        let was_dead = self.is_up && now_ms - self.heard_ms > QUIET_MS;
+        if was_dead {
+            self.down(GapCause::LinkLost);
+        }
+        let is_settled = |until_ms: &i64| self.is_confirmed || now_ms - until_ms < CONFIRM_MS;
+        let settled_ms = self.rejoined_until_ms.filter(is_settled);
+        let end_ms = settled_ms.map_or(now_ms, |until_ms| until_ms.min(now_ms));
+        self.close(end_ms);
+        self.is_up = false;
+        self.account.alive_ms = self.account.alive_ms.max(now_ms);
+    }
+
+    pub fn account(&self, now_ms: i64) -> Account {
+        let until_ms = self.account.until_ms.max(now_ms);
+        Account { until_ms, ..self.account.clone() }
+    }
+
+    pub fn take_closed(&mut self) -> impl Iterator<Item = Gap> {
+        self.closed.drain(..)
+    }
+
+    fn heard(&mut self, now_ms: i64) {
+        self.heard_ms = now_ms;
+        let lag_ms = self.lag_ms();
+        self.unsure = self.unsure.filter(|(_, pause_ms)| now_ms - lag_ms < *pause_ms);
+    }
+
+    /// How long after its own time something may be sent. What is said is written down afterwards.
+    fn lag_ms(&self) -> i64 {
+        match self.medium {
+            Medium::Transcript => 10_000,
+            Medium::Audio | Medium::Video | Medium::Share | Medium::Chat => 1_000,
+        }
+    }
+
+    /// On a link that stands, a step that is missing was lost at Zoom's.
+    fn compare_with_rate(&mut self, at_ms: i64) {
+        if let Some(start_ms) = self.last_frame_ms
+            && self.step_ms.is_some()
+            && !self.is_one_step(at_ms - start_ms)
+        {
+            let cause = GapCause::ZoomInterrupted;
+            self.record(Gap { start_ms, end_ms: at_ms, cause });
+        }
+    }
+
+    /// Timestamps may tremble by half a step.
+    fn is_one_step(&self, apart_ms: i64) -> bool {
+        self.step_ms.is_some_and(|step_ms| apart_ms <= step_ms + step_ms / 2)
+    }
+
+    fn open(&mut self, start_ms: i64, cause: GapCause) {
+        self.account.open = Some(OpenGap { start_ms, cause });
+    }
+
+    fn close(&mut self, end_ms: i64) {
+        self.rejoined_until_ms = None;
+        let Some(OpenGap { start_ms, cause }) = self.account.open.take() else { return };
+        let gap = Gap { start_ms, end_ms: end_ms.max(start_ms), cause };
+        self.account.alive_ms = self.account.alive_ms.max(gap.end_ms);
+        match cause {
+            GapCause::NeverConnected if gap.length_ms() <= JOIN_GRACE_MS => {
+                self.account.since_ms = self.account.since_ms.max(end_ms);
+            }
+            GapCause::Paused => self.record(gap),
+            // The first frame after it is the next one after the last before it.
+            _ if self.is_one_step(gap.length_ms()) => {}
+            _ => self.record(gap),
+        }
+    }
+
+    fn record(&mut self, gap: Gap) {
+        if gap.length_ms() <= 0 {
+            return;
+        }
+        let account = &mut self.account;
+        match gap.cause {
+            GapCause::Paused => account.paused_ms += gap.length_ms(),
+            _ => account.lost_ms += gap.length_ms(),
+        }
+        if account.gaps.len() >= MAX_GAPS {
+            account.gaps.remove(0);
+            account.earlier_gaps += 1;
+        }
+        account.gaps.push(gap);
+        self.closed.push(gap);
+    }
+}
+
+/// Zoom's time where it can be true, else ours.
+pub(super) fn placed(now_ms: i64, at_ms: Option<i64>) -> i64 {
+    let believable = now_ms - MAX_AGE_MS..=now_ms + MAX_AHEAD_MS;
+    at_ms.filter(|at_ms| believable.contains(at_ms)).unwrap_or(now_ms)
+}

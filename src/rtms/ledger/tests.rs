@@ -1,0 +1,328 @@
+use super::book::{JOIN_GRACE_MS, MAX_GAPS, REJOIN_GRACE_MS};
+use super::*;
+
+const START_MS: i64 = 1_732_313_180_000;
+const ALL: LinkId = LinkId::Media(Lane::All);
+
+/// An account of these media whose one link came up a moment after the announcement. All times count from that.
+struct Kept {
+    ledger: Ledger,
+    media: Vec<Medium>,
+}
+
+impl Kept {
+    fn live(media: &[Medium]) -> Self {
+        let mut kept = Self::announced(media);
+        kept.up(100);
+        for medium in media {
+            kept.frame(120, *medium, 120);
+        }
+        kept
+    }
+
+    fn announced(media: &[Medium]) -> Self {
+        Self { ledger: Ledger::new(&[], media, START_MS), media: media.to_vec() }
+    }
+
+    fn change(&mut self, at_ms: i64, change: Change) {
+        self.ledger.change(START_MS + at_ms, change);
+    }
+
+    fn up(&mut self, at_ms: i64) {
+        self.change(at_ms, Change::Up { link: ALL, audio_step_ms: Some(20) });
+    }
+
+    fn down(&mut self, at_ms: i64, cause: GapCause) {
+        self.change(at_ms, Change::Down { link: ALL, cause });
+    }
+
+    fn alive(&mut self, at_ms: i64) {
+        self.change(at_ms, Change::Alive(LinkId::Signaling));
+        self.change(at_ms, Change::Alive(ALL));
+    }
+
+    /// A frame that Zoom made at `made_ms`.
+    fn frame(&mut self, at_ms: i64, medium: Medium, made_ms: i64) {
+        self.ledger.frame(START_MS + at_ms, medium, Some(START_MS + made_ms));
+    }
+
+    fn end(&mut self, at_ms: i64) {
+        self.ledger.end(START_MS + at_ms);
+    }
+
+    /// Stored at one time, and taken up again at another.
+    fn restarted(mut self, stored_ms: i64) -> Self {
+        let stored = self.ledger.accounts(START_MS + stored_ms);
+        self.ledger = Ledger::new(&stored, &self.media, START_MS + stored_ms + 5_000);
+        self
+    }
+
+    /// The gaps that were told since the last look.
+    fn gaps(&mut self) -> Vec<(Medium, i64, i64, GapCause)> {
+        let told = std::iter::from_fn(|| self.ledger.closed());
+        told.map(|(medium, gap)| {
+            (medium, gap.start_ms - START_MS, gap.end_ms - START_MS, gap.cause)
+        })
+        .collect()
+    }
+
+    fn account(&self, at_ms: i64) -> Account {
+        self.ledger.accounts(START_MS + at_ms).remove(0)
+    }
+}
+
+use GapCause::{
+    DaemonRestarted, Failover, LinkLost, NeverConnected, Paused, SinkOverflow, ZoomInterrupted,
+};
+use Medium::{Audio, Transcript, Video};
+
+#[test]
+fn link_lost_lasts_from_the_last_sign_of_life_to_the_first_frame_after_the_rejoin() {
+    let mut kept = Kept::live(&[Video]);
+    kept.frame(5_000, Video, 4_990);
+    kept.down(9_000, LinkLost);
+    kept.up(9_500);
+    kept.frame(9_600, Video, 9_590);
+    kept.frame(9_640, Video, 9_630);
+    assert_eq!(kept.gaps(), [(Video, 4_990, 9_590, LinkLost)]);
+}
+
+#[test]
+fn a_medium_that_stays_silent_after_its_rejoin_is_there_again_when_its_link_has_settled() {
+    let mut kept = Kept::live(&[Video]);
+    kept.down(9_000, LinkLost);
+    kept.up(9_500);
+    kept.alive(10_000);
+    assert_eq!(kept.gaps(), []);
+    kept.alive(20_000);
+    assert_eq!(kept.gaps(), [(Video, 120, 9_500 + REJOIN_GRACE_MS, LinkLost)]);
+}
+
+#[test]
+fn a_link_that_is_alive_and_brings_nothing_is_silent_and_no_gap() {
+    let mut kept = Kept::live(&[Audio, Transcript]);
+    (1..=12).for_each(|tens| kept.alive(tens * 10_000));
+    kept.end(121_000);
+    assert_eq!(kept.gaps(), []);
+    assert_eq!(kept.account(121_000).completeness(), Some(1.0));
+}
+
+#[test]
+fn a_keep_alive_moves_the_beginning_of_a_later_gap() {
+    let mut kept = Kept::live(&[Video]);
+    kept.alive(60_000);
+    kept.down(65_000, LinkLost);
+    kept.end(70_000);
+    assert_eq!(kept.gaps(), [(Video, 59_000, 70_000, LinkLost)]);
+}
+
+#[test]
+fn audio_that_zoom_kept_from_the_next_step_on_leaves_no_gap() {
+    let mut kept = Kept::live(&[Audio]);
+    kept.down(10_000, LinkLost);
+    kept.up(12_000);
+    (140..12_000).step_by(20).for_each(|made_ms| kept.frame(12_050, Audio, made_ms));
+    assert_eq!(kept.gaps(), []);
+    kept.end(12_100);
+    assert_eq!(kept.account(12_100).lost_ms, 0);
+}
+
+#[test]
+fn audio_that_zoom_kept_from_later_on_shortens_the_gap() {
+    let mut kept = Kept::live(&[Audio]);
+    kept.down(70_000, LinkLost);
+    kept.up(75_000);
+    kept.frame(75_050, Audio, 15_000);
+    kept.frame(75_050, Audio, 15_020);
+    assert_eq!(kept.gaps(), [(Audio, 120, 15_000, LinkLost)]);
+}
+
+#[test]
+fn a_loss_in_the_middle_of_a_burst_begins_where_the_burst_was() {
+    let mut kept = Kept::live(&[Audio]);
+    kept.down(10_000, LinkLost);
+    kept.up(30_000);
+    kept.frame(30_010, Audio, 140);
+    kept.alive(30_020);
+    kept.down(30_030, LinkLost);
+    kept.up(31_000);
+    kept.frame(31_010, Audio, 31_000);
+    assert_eq!(kept.gaps(), [(Audio, 140, 31_000, LinkLost)]);
+}
+
+#[test]
+fn a_step_that_is_missing_of_mixed_audio_was_lost_at_zooms() {
+    let mut kept = Kept::live(&[Audio, Video]);
+    kept.frame(150, Audio, 148);
+    kept.frame(200, Audio, 188);
+    kept.frame(9_000, Video, 9_000);
+    assert_eq!(kept.gaps(), [(Audio, 148, 188, ZoomInterrupted)]);
+}
+
+#[test]
+fn a_link_that_zoom_reports_has_zoom_interrupted_for_a_cause() {
+    let mut kept = Kept::live(&[Video]);
+    kept.down(1_000, ZoomInterrupted);
+    kept.up(2_000);
+    kept.frame(2_100, Video, 2_050);
+    assert_eq!(kept.gaps(), [(Video, 120, 2_050, ZoomInterrupted)]);
+}
+
+#[test]
+fn an_interruption_behind_links_that_stand_ends_with_the_next_frame_or_zooms_word() {
+    let mut kept = Kept::live(&[Video, Transcript]);
+    kept.change(5_000, Change::Interrupted { at_ms: None });
+    kept.frame(8_000, Video, 7_990);
+    kept.change(9_000, Change::Resumed { at_ms: None });
+    assert_eq!(
+        kept.gaps(),
+        [(Video, 5_000, 7_990, ZoomInterrupted), (Transcript, 5_000, 9_000, ZoomInterrupted)]
+    );
+}
+
+#[test]
+fn a_failover_is_the_cause_of_the_loss_that_came_before_its_webhook() {
+    for is_lost_before in [false, true] {
+        let mut kept = Kept::live(&[Video]);
+        if is_lost_before {
+            kept.down(500, LinkLost);
+        }
+        kept.change(1_000, Change::Moved);
+        kept.up(2_000);
+        kept.frame(2_100, Video, 2_050);
+        assert_eq!(kept.gaps(), [(Video, 120, 2_050, Failover)]);
+    }
+}
+
+#[test]
+fn a_pause_is_a_gap_and_not_a_loss() {
+    let mut kept = Kept::live(&[Video]);
+    kept.change(5_010, Change::Paused { at_ms: Some(START_MS + 5_000) });
+    kept.alive(8_000);
+    kept.change(9_010, Change::Resumed { at_ms: Some(START_MS + 9_000) });
+    kept.alive(18_000);
+    kept.end(20_000);
+    assert_eq!(kept.gaps(), [(Video, 5_000, 9_000, Paused)]);
+    let account = kept.account(20_000);
+    assert_eq!((account.paused_ms, account.completeness()), (4_000, Some(1.0)));
+}
+
+#[test]
+fn frames_that_come_before_the_word_that_ends_a_pause_end_it() {
+    let mut kept = Kept::live(&[Video]);
+    kept.change(5_000, Change::Paused { at_ms: Some(START_MS + 5_000) });
+    kept.frame(5_010, Video, 4_980);
+    assert_eq!(kept.gaps(), []);
+    kept.frame(9_020, Video, 9_000);
+    kept.change(9_030, Change::Resumed { at_ms: Some(START_MS + 8_990) });
+    assert_eq!(kept.gaps(), [(Video, 5_000, 9_000, Paused)]);
+}
+
+#[test]
+fn a_link_that_is_down_when_a_pause_ends_goes_on_being_lost() {
+    let mut kept = Kept::live(&[Video]);
+    kept.change(5_000, Change::Paused { at_ms: None });
+    kept.alive(6_500);
+    kept.down(7_000, LinkLost);
+    kept.change(9_000, Change::Resumed { at_ms: None });
+    kept.up(11_000);
+    kept.frame(11_020, Video, 11_010);
+    assert_eq!(kept.gaps(), [(Video, 5_000, 9_000, Paused), (Video, 9_000, 11_010, LinkLost)]);
+}
+
+#[test]
+fn what_a_dead_link_lost_before_a_pause_is_found_when_it_turns_out_to_be_dead() {
+    let mut kept = Kept::live(&[Video]);
+    kept.change(5_000, Change::Paused { at_ms: None });
+    kept.down(65_000, LinkLost);
+    kept.end(66_000);
+    assert_eq!(kept.gaps(), [(Video, 120, 5_000, LinkLost), (Video, 5_000, 66_000, Paused)]);
+}
+
+#[test]
+fn a_restart_costs_from_the_last_stored_sign_of_life_to_the_first_frame() {
+    let mut kept = Kept::live(&[Video]);
+    kept.frame(3_000, Video, 2_990);
+    let mut kept = kept.restarted(3_500);
+    kept.up(60_000);
+    kept.frame(60_100, Video, 60_090);
+    assert_eq!(kept.gaps(), [(Video, 2_990, 60_090, DaemonRestarted)]);
+    assert_eq!(kept.account(60_100).since_ms, START_MS + 120, "one account, before and after");
+}
+
+#[test]
+fn a_gap_that_was_open_at_the_restart_ends_there() {
+    let mut kept = Kept::live(&[Video]);
+    kept.down(3_000, LinkLost);
+    let mut kept = kept.restarted(4_000);
+    kept.end(9_000);
+    assert_eq!(
+        kept.gaps(),
+        [(Video, 120, 4_000, LinkLost), (Video, 4_000, 9_000, DaemonRestarted)]
+    );
+}
+
+#[test]
+fn a_medium_that_never_came_up_was_never_connected() {
+    let mut kept = Kept::announced(&[Video]);
+    kept.down(2_000, LinkLost);
+    kept.end(60_000);
+    assert_eq!(kept.gaps(), [(Video, 0, 60_000, NeverConnected)]);
+    assert_eq!(kept.account(60_000).completeness(), Some(0.0));
+}
+
+#[test]
+fn joining_is_no_gap_until_it_takes_too_long() {
+    for (joined_ms, gaps) in [
+        (JOIN_GRACE_MS, vec![]),
+        (JOIN_GRACE_MS + 1, vec![(Video, 0, JOIN_GRACE_MS + 1, NeverConnected)]),
+    ] {
+        let mut kept = Kept::announced(&[Video]);
+        kept.up(joined_ms);
+        kept.frame(joined_ms, Video, joined_ms);
+        assert_eq!(kept.gaps(), gaps);
+    }
+}
+
+#[test]
+fn what_came_and_had_no_room_is_a_gap_until_something_is_kept() {
+    let mut kept = Kept::live(&[Transcript]);
+    let ledger = &mut kept.ledger;
+    for made_ms in [5_000, 6_000] {
+        ledger.overflow(START_MS + made_ms, Transcript, Some(START_MS + made_ms));
+    }
+    kept.alive(8_000);
+    kept.frame(9_000, Transcript, 8_900);
+    assert_eq!(kept.gaps(), [(Transcript, 120, 8_900, SinkOverflow)]);
+}
+
+#[test]
+fn a_link_that_was_silent_too_long_when_the_stream_ended_was_lost() {
+    let mut kept = Kept::live(&[Video]);
+    kept.end(40_000);
+    assert_eq!(kept.gaps(), [(Video, 120, 40_000, LinkLost)]);
+}
+
+#[test]
+fn a_time_that_cannot_be_true_is_replaced_by_ours() {
+    let mut kept = Kept::live(&[Video]);
+    kept.down(1_000, LinkLost);
+    kept.up(2_000);
+    kept.ledger.frame(START_MS + 2_100, Video, Some(7));
+    assert_eq!(kept.gaps(), [(Video, 120, 2_100, LinkLost)]);
+}
+
+#[test]
+fn an_account_lists_the_newest_gaps_and_counts_the_others() {
+    let mut kept = Kept::live(&[Video]);
+    let many = MAX_GAPS as i64 + 10;
+    for turn in 1..=many {
+        kept.down(turn * 1_000, LinkLost);
+        kept.up(turn * 1_000 + 100);
+        kept.frame(turn * 1_000 + 200, Video, turn * 1_000 + 200);
+    }
+    assert_eq!(kept.gaps().len() as i64, many, "each of them is told");
+    let account = kept.account(many * 1_000 + 200);
+    assert_eq!((account.gaps.len(), account.earlier_gaps), (MAX_GAPS, 10));
+    assert_eq!(account.lost_ms, many * 1_000 + 80);
+}
