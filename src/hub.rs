@@ -2,21 +2,31 @@
 //!
 //! A [`Feed`] is a stream's side: it numbers entries and counts frames. The [`Writer`] stores entries in
 //! batches. After that, and not before, they reach the [`Hub`]'s live subscribers: a number that somebody has
-//! seen is never given to another entry after a crash.
+//! seen is never given to another entry after a crash. Frames go to [`Tap`]s at once; a medium that nobody taps
+//! is only counted.
 
 mod feed;
+mod frame;
+mod people;
+mod places;
+mod tap;
 mod writer;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
 
 pub use feed::Feed;
+pub use frame::{Frame, StreamInfo};
+pub use people::Person;
+pub use tap::{MediaSet, Tap, Tapped, Wants};
 pub use writer::{Writer, WriterSettings};
 
+use self::places::{Outlet, Places, Running};
+use self::tap::TapQueue;
 use self::writer::{Item, Queue};
-use crate::model::{Entry, SessionId};
+use crate::model::{Entry, SessionId, StreamRecord};
 use crate::store::Store;
 
 /// How many stored entries a subscriber may be behind before it has to read the store.
@@ -25,14 +35,29 @@ const SUBSCRIBER_QUEUE: usize = 256;
 /// Where live subscribers find stored entries.
 pub struct Hub {
     subscribers: Mutex<HashMap<SessionId, broadcast::Sender<Arc<Entry>>>>,
-    places: Arc<Semaphore>,
+    room: Arc<Semaphore>,
     queue: Queue,
+    places: Places,
+    sinks: RwLock<Vec<Sink>>,
+}
+
+/// What a sink gets for each stream that it wants: its frames, from the first one on.
+pub type SinkStream = (Arc<StreamInfo>, Tap);
+
+/// Says which frames of a stream a sink wants, if any.
+type Choice = Box<dyn Fn(&StreamRecord) -> Option<Wants> + Send + Sync>;
+
+/// A consumer of every stream that runs here.
+struct Sink {
+    wants: Choice,
+    max_bytes: usize,
+    streams: mpsc::UnboundedSender<SinkStream>,
 }
 
 /// A live subscription; counts as one subscriber until it is dropped.
 pub struct Subscription {
     pub entries: broadcast::Receiver<Arc<Entry>>,
-    _place: OwnedSemaphorePermit,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Hub {
@@ -46,8 +71,10 @@ impl Hub {
         let queue = Queue::new(sender, settings.max_queued_bytes);
         let hub = Arc::new(Self {
             subscribers: Mutex::default(),
-            places: Arc::new(Semaphore::new(max_subscribers)),
+            room: Arc::new(Semaphore::new(max_subscribers)),
             queue: queue.clone(),
+            places: Places::default(),
+            sinks: RwLock::default(),
         });
         let writer = Writer::new(Arc::clone(&hub), store, settings, queue, receiver);
         (hub, writer)
@@ -56,12 +83,49 @@ impl Hub {
     /// Entries of a session from now on, each once, after it was stored. A receiver that falls behind
     /// gets `Lagged` and reads what it missed from the store. `None` when there are too many subscribers.
     pub fn subscribe(&self, session: SessionId) -> Option<Subscription> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
+        let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
         let mut subscribers = self.lock();
         subscribers.retain(|_, sender| sender.receiver_count() > 0);
         let sender =
             subscribers.entry(session).or_insert_with(|| broadcast::channel(SUBSCRIBER_QUEUE).0);
-        Some(Subscription { entries: sender.subscribe(), _place: place })
+        Some(Subscription { entries: sender.subscribe(), _room: room })
+    }
+
+    /// Frames of a session, or of all sessions, from now on. What waits is bounded by `max_bytes`: beyond it the
+    /// oldest are dropped, and counted.
+    pub fn tap(&self, session: Option<SessionId>, wants: Wants, max_bytes: usize) -> Tap {
+        self.places.tap(session, wants, max_bytes)
+    }
+
+    /// The streams of a session that run here, and who is and was in them.
+    pub fn running(&self, session: SessionId) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
+        self.places.running(session)
+    }
+
+    /// Adds a sink: from now on every stream that begins to run here is asked for by `wants`, and its tap is
+    /// handed over before its first frame. What such a tap loses becomes a gap in the stream's ledger.
+    pub fn sink(
+        &self,
+        wants: impl Fn(&StreamRecord) -> Option<Wants> + Send + Sync + 'static,
+        max_bytes: usize,
+    ) -> mpsc::UnboundedReceiver<SinkStream> {
+        let (streams, receiver) = mpsc::unbounded_channel();
+        let sink = Sink { wants: Box::new(wants), max_bytes, streams };
+        self.sinks.write().expect("nothing panics while holding the sinks").push(sink);
+        receiver
+    }
+
+    /// Where the frames of a stream go that begins to run here.
+    fn outlet(&self, record: &StreamRecord, stream: Arc<StreamInfo>) -> Outlet {
+        let sinks = self.sinks.read().expect("nothing panics while holding the sinks");
+        let give = |sink: &Sink| {
+            let queue = Arc::new(TapQueue::new((sink.wants)(record)?, sink.max_bytes));
+            let tap = Tap::new(Arc::clone(&queue), None);
+            // A sink that has stopped wants nothing any more.
+            sink.streams.send((Arc::clone(&stream), tap)).is_ok().then_some(queue)
+        };
+        let queues = sinks.iter().filter_map(give).collect();
+        self.places.begin(Arc::new(Running::new(Arc::clone(&stream))), queues)
     }
 
     /// Waits until everything that was noted before this call is stored.

@@ -1,15 +1,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Hub;
+use super::frame::{Frame, StreamInfo};
+use super::places::Outlet;
 use super::writer::Item;
+use super::{Hub, Person};
 use crate::clock;
 use crate::model::{
     Account, Entry, EntryBody, Gap, MediaParams, MediumTally, SessionId, StreamId, StreamRecord,
-    StreamStatus, Tally, UnknownMessages,
+    StreamStatus, Tally, UnknownMessages, UserId,
 };
 use crate::rtms::ledger::{Change, Ledger};
-use crate::rtms::message::{FrameInfo, Medium};
+use crate::rtms::message::{FrameInfo, Medium, payload};
 use crate::rtms::params::Effective;
 use crate::store::StreamUpdate;
 
@@ -18,6 +20,9 @@ const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
 /// Zoom's last try to deliver a webhook comes 85 minutes after the first (section 11).
 const MAX_WEBHOOK_DELAY_MS: i64 = 2 * 60 * 60 * 1_000;
+
+/// Zoom's number for the mixed sound (section 6.12).
+const MIXED: UserId = UserId(0);
 
 /// One stream's way into the hub: numbers its entries and counts its frames.
 pub struct Feed {
@@ -35,6 +40,8 @@ pub struct Feed {
     /// What Zoom gives, until the store was told.
     effective: Option<MediaParams>,
     ledger: Ledger,
+    stream: Arc<StreamInfo>,
+    outlet: Outlet,
     written: Written,
 }
 
@@ -64,7 +71,10 @@ struct Written {
 impl Feed {
     /// Continues a stream's log after its entry `last_seq`. `media` are those that it wants.
     pub fn new(hub: Arc<Hub>, stream: &StreamRecord, last_seq: u64, media: &[Medium]) -> Self {
+        let info = Arc::new(info(stream));
         Self {
+            outlet: hub.outlet(stream, Arc::clone(&info)),
+            stream: info,
             hub,
             session_id: stream.session_id,
             stream_id: stream.stream_id.clone(),
@@ -92,6 +102,7 @@ impl Feed {
         if !self.take_account(entry_ms, &body) {
             return;
         }
+        self.outlet.running().people().note(entry_ms, &body);
         let medium = medium_of(&body);
         let is_kept = self.append(entry_ms, body);
         match medium {
@@ -108,12 +119,51 @@ impl Feed {
         self.note_gaps();
     }
 
-    /// Counts a frame. Nobody wants its bytes yet.
-    pub fn frame(&mut self, medium: Medium, info: FrameInfo, _text: &str) {
+    /// Counts a frame, and hands it to whoever wants its bytes. `text` is the message that `info` was read from.
+    pub fn frame(&mut self, medium: Medium, info: FrameInfo, text: &str) {
         let now_ms = clock::now_ms();
-        self.count(medium, info.at_ms.unwrap_or(now_ms), u64::from(info.bytes));
-        self.ledger.frame(now_ms, medium, info.at_ms);
+        let at_ms = info.at_ms.unwrap_or(now_ms);
+        self.count(medium, at_ms, u64::from(info.bytes));
+        if !self.outlet.wants(medium) || self.hand_out(medium, at_ms, &info, text) {
+            self.ledger.frame(now_ms, medium, info.at_ms);
+        } else {
+            self.ledger.overflow(now_ms, medium, info.at_ms);
+        }
         self.note_gaps();
+    }
+
+    /// False when a sink lost something. A payload that is not base64 is nobody's frame.
+    fn hand_out(&mut self, medium: Medium, at_ms: i64, info: &FrameInfo, text: &str) -> bool {
+        let Some(payload) = payload(text, info) else { return true };
+        let user_id = info.user_id.filter(|user_id| *user_id != MIXED);
+        self.outlet.offer(&Arc::new(Frame {
+            stream: Arc::clone(&self.stream),
+            medium,
+            seq: medium_tally(&mut self.tally, medium).frames,
+            at_ms,
+            user_id,
+            person: self.person(user_id),
+            payload,
+        }))
+    }
+
+    fn person(&self, user_id: Option<UserId>) -> Option<Arc<Person>> {
+        let people = self.outlet.running().people();
+        match user_id {
+            Some(user_id) => people.get(user_id).cloned(),
+            None => people.speaker().cloned(),
+        }
+    }
+
+    /// The stream has changed what it is or gives.
+    fn describe(&mut self, change: impl FnOnce(&mut StreamInfo)) {
+        change(Arc::make_mut(&mut self.stream));
+        *self.outlet.running().stream() = Arc::clone(&self.stream);
+    }
+
+    /// Tells those who take frames that no more come from here.
+    pub fn over(&mut self, is_final: bool) {
+        self.outlet.over(is_final);
     }
 
     /// The stream is over: closes its account, and says what came of each medium.
@@ -138,6 +188,7 @@ impl Feed {
     pub fn effective(&mut self, effective: &Effective) {
         let json = serde_json::to_value(effective).ok();
         self.effective = json.and_then(|json| json.as_object().cloned());
+        self.describe(|stream| stream.effective = effective.clone());
     }
 
     /// Tells the store where the stream stands: a new status at once, figures now and then.
@@ -165,7 +216,7 @@ impl Feed {
             unknown_messages: (!self.unknown.is_written).then(|| self.unknown.total()),
             ledger: Some(self.ledger.accounts(clock::now_ms())),
         };
-        if self.hub.queue.push(Item::Update(self.stream_id.clone(), update)) {
+        if self.hub.queue.push(Item::Update(self.stream_id.clone(), Box::new(update))) {
             self.written = Written { status: self.status, at: Some(now) };
             self.unknown.is_written = true;
             self.effective = None;
@@ -222,7 +273,10 @@ impl Feed {
             }
             EntryBody::Chat(message) => self.count(Medium::Chat, at_ms, message.text.len() as u64),
             EntryBody::FirstPacket {} if self.first_packet_ms.is_some() => return false,
-            EntryBody::FirstPacket {} => self.first_packet_ms = Some(at_ms),
+            EntryBody::FirstPacket {} => {
+                self.first_packet_ms = Some(at_ms);
+                self.describe(|stream| stream.first_packet_ms = Some(at_ms));
+            }
             _ => {}
         }
         true
@@ -234,6 +288,17 @@ impl Feed {
         tally.bytes += bytes;
         tally.first_ms.get_or_insert(at_ms);
         tally.last_ms = Some(at_ms);
+    }
+}
+
+fn info(stream: &StreamRecord) -> StreamInfo {
+    StreamInfo {
+        session_id: stream.session_id,
+        stream_id: stream.stream_id.clone(),
+        ordinal: stream.ordinal,
+        instance: stream.instance.clone(),
+        first_packet_ms: stream.first_packet_ms,
+        effective: Effective::default(),
     }
 }
 
@@ -273,5 +338,12 @@ fn medium_tally(tally: &mut Tally, medium: Medium) -> &mut MediumTally {
         Medium::Share => &mut tally.share,
         Medium::Transcript => &mut tally.transcript,
         Medium::Chat => &mut tally.chat,
+    }
+}
+
+impl Drop for Feed {
+    /// Also when the stream's task panicked: whoever records it must not wait for more.
+    fn drop(&mut self) {
+        self.outlet.over(false);
     }
 }

@@ -38,7 +38,7 @@ impl Default for WriterSettings {
 pub(super) enum Item {
     Entry(Entry),
     /// Where a stream stands; a newer one makes it void.
-    Update(StreamId, StreamUpdate),
+    Update(StreamId, Box<StreamUpdate>),
     /// Answered when everything before it is stored.
     Flush(oneshot::Sender<()>),
 }

@@ -15,7 +15,7 @@ mod time;
 pub use codes::{
     MEDIA_TYPE_ALL, Medium, event_type, msg_type, session_state, status, stop_reason, stream_state,
 };
-pub use content::FrameInfo;
+pub use content::{FrameInfo, payload};
 pub use event::{Event, EventUpdate};
 pub use incoming::{HandshakeAnswer, KeepAlive, Malformed, Message, parse};
 pub use outgoing::Outgoing;

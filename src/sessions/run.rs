@@ -46,6 +46,7 @@ impl Run {
             Drive::Finished(end) => {
                 // Boxed: a store's transaction is large, and every live stream would carry room for it.
                 Box::pin(self.ender.end(&self.stream_id, self.job.generation, &end)).await;
+                self.job.feed.over(true);
             }
         }
     }

@@ -1,6 +1,11 @@
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
+use std::sync::LazyLock;
 
+use base64::Engine;
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig, Simd};
+use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::time::Lenient;
@@ -15,6 +20,39 @@ pub struct FrameInfo {
     pub at_ms: Option<i64>,
     /// Payload bytes, before base64.
     pub bytes: u32,
+    /// Where the base64 text lies in the message. `None` when it has escapes: then it lies nowhere as it is.
+    data: Option<Span>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+/// Some senders leave the padding out.
+static BASE64: LazyLock<Simd> = LazyLock::new(|| {
+    Simd::standard(
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
+    )
+});
+
+/// The payload of a frame, out of its base64. `text` is the message that `info` was read from. `None` when
+/// it is not base64.
+pub fn payload(text: &str, info: &FrameInfo) -> Option<Bytes> {
+    #[derive(serde::Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        content: Content<'a>,
+    }
+    let plain = info.data.and_then(|span| text.get(span.start as usize..span.end as usize));
+    let bytes = match plain {
+        Some(base64) => BASE64.decode(base64),
+        None => BASE64.decode(serde_json::from_str::<Body<'_>>(text).ok()?.content.data?.as_ref()),
+    };
+    bytes.ok().map(Bytes::from)
 }
 
 /// The `content` of messages 14 to 16, borrowed from the frame. It is read in the same pass as `msg_type`,
@@ -27,11 +65,27 @@ pub(super) struct Content<'a> {
 }
 
 impl Content<'_> {
-    /// `None` when there is no payload text.
-    pub fn frame_info(&self) -> Option<FrameInfo> {
-        let bytes = decoded_len(self.data.as_deref()?);
-        Some(FrameInfo { user_id: self.user_id, at_ms: self.at_ms, bytes })
+    /// `None` when there is no payload text. `text` is the whole message.
+    pub fn frame_info(&self, text: &str) -> Option<FrameInfo> {
+        let data = self.data.as_ref()?;
+        let span = match data {
+            Cow::Borrowed(data) => span(place_in(text, data)),
+            Cow::Owned(_) => None,
+        };
+        let bytes = decoded_len(data);
+        Some(FrameInfo { user_id: self.user_id, at_ms: self.at_ms, bytes, data: span })
     }
+}
+
+/// Where `part`, a slice of `text`, lies in it.
+fn place_in(text: &str, part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+    start..start.wrapping_add(part.len())
+}
+
+fn span(range: Range<usize>) -> Option<Span> {
+    let start = u32::try_from(range.start).ok()?;
+    Some(Span { start, end: u32::try_from(range.end).ok()? })
 }
 
 /// The number of bytes behind a base64 text with padding.
@@ -143,6 +197,39 @@ mod tests {
             assert_eq!(decoded_len(text), bytes, "{text}");
         }
         assert_eq!(decoded_len("=="), 0);
+    }
+
+    fn read(text: &str) -> (FrameInfo, Option<Bytes>) {
+        #[derive(serde::Deserialize)]
+        struct Whole<'a> {
+            #[serde(borrow)]
+            content: Content<'a>,
+        }
+        let whole: Whole<'_> = serde_json::from_str(text).unwrap();
+        let info = whole.content.frame_info(text).unwrap();
+        (info, payload(text, &info))
+    }
+
+    #[test]
+    fn a_payload_comes_out_of_its_place_in_the_message() {
+        let text = r#"{"msg_type":14,"content":{"data":"AAECAw==","user_id":1}}"#;
+        let (info, bytes) = read(text);
+        assert!(info.data.is_some());
+        assert_eq!(bytes.unwrap(), [0, 1, 2, 3][..]);
+    }
+
+    #[test]
+    fn a_payload_with_escapes_or_without_padding_is_the_same_bytes() {
+        let escaped = r#"{"content":{"data":"\/\/79"}}"#;
+        let (info, bytes) = read(escaped);
+        assert_eq!(info.data, None);
+        assert_eq!(bytes.unwrap(), [255, 254, 253][..]);
+        assert_eq!(read(r#"{"content":{"data":"AAE"}}"#).1.unwrap(), [0, 1][..]);
+    }
+
+    #[test]
+    fn what_is_not_base64_is_no_payload() {
+        assert_eq!(read(r#"{"content":{"data":"n o"}}"#).1, None);
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn parse_known<'a>(
     content: &Content<'_>,
 ) -> Result<Message<'a>, Malformed> {
     let frame = |medium| {
-        let info = content.frame_info().ok_or(Malformed::Fields(number))?;
+        let info = content.frame_info(text).ok_or(Malformed::Fields(number))?;
         Ok(Message::Frame(medium, info))
     };
     match number {

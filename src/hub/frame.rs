@@ -1,0 +1,45 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::people::Person;
+use crate::model::{Instance, SessionId, StreamId, UserId};
+use crate::rtms::message::Medium;
+use crate::rtms::params::Effective;
+
+/// What a stream is and gives. It is made anew when that changes: who holds an older one sees the difference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamInfo {
+    pub session_id: SessionId,
+    pub stream_id: StreamId,
+    /// Which stream of its session this is, from 1.
+    pub ordinal: u32,
+    pub instance: Instance,
+    /// Zoom's time of the first packet, the origin of the stream's clock; none before it. Unix milliseconds.
+    pub first_packet_ms: Option<i64>,
+    /// What Zoom gives; empty before its first answer.
+    pub effective: Effective,
+}
+
+/// One message of audio, video or share, its payload decoded once for all who want it.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    pub stream: Arc<StreamInfo>,
+    pub medium: Medium,
+    /// Counts the stream's frames of this medium, from 1: who misses one sees it.
+    pub seq: u64,
+    /// When Zoom made it, or when it came where Zoom does not say. Unix milliseconds.
+    pub at_ms: i64,
+    /// Whose it is; none for the mixed sound.
+    pub user_id: Option<UserId>,
+    /// What is known of them; for the mixed sound, of who speaks by Zoom's last word.
+    pub person: Option<Arc<Person>>,
+    pub payload: Bytes,
+}
+
+impl Frame {
+    /// Since the stream's first packet, in milliseconds; none before that is known.
+    pub fn offset_ms(&self) -> Option<i64> {
+        self.stream.first_packet_ms.map(|origin_ms| self.at_ms - origin_ms)
+    }
+}

@@ -1,0 +1,175 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::frame::{Frame, StreamInfo};
+use super::people::{People, Person};
+use super::tap::{MediaSet, Tap, TapQueue, Tapped, Wants};
+use crate::model::{SessionId, StreamId};
+use crate::rtms::message::Medium;
+
+#[cfg(test)]
+mod tests;
+
+/// Where taps and streams meet: one place a session, and one for taps of all sessions.
+#[derive(Default)]
+pub(super) struct Places {
+    everything: Arc<Place>,
+    sessions: Mutex<HashMap<SessionId, Arc<Place>>>,
+}
+
+/// The taps of one session (or of all), and its streams that run here.
+#[derive(Default)]
+pub(super) struct Place {
+    /// Moves on with every change of `taps`: a stream looks only at this number for each frame.
+    version: AtomicU64,
+    taps: Mutex<Vec<Arc<TapQueue>>>,
+    streams: Mutex<HashMap<StreamId, Arc<Running>>>,
+}
+
+/// What consumers may know of a stream that runs here.
+pub(super) struct Running {
+    pub stream: Mutex<Arc<StreamInfo>>,
+    pub people: Mutex<People>,
+}
+
+impl Running {
+    pub fn new(stream: Arc<StreamInfo>) -> Self {
+        Self { stream: Mutex::new(stream), people: Mutex::default() }
+    }
+
+    pub fn people(&self) -> MutexGuard<'_, People> {
+        self.people.lock().expect("nothing panics while holding a roster")
+    }
+
+    pub fn stream(&self) -> MutexGuard<'_, Arc<StreamInfo>> {
+        self.stream.lock().expect("nothing panics while holding a stream's description")
+    }
+}
+
+impl Places {
+    pub fn tap(&self, session: Option<SessionId>, wants: Wants, max_bytes: usize) -> Tap {
+        let place = session.map_or_else(|| Arc::clone(&self.everything), |id| self.session(id));
+        let queue = Arc::new(TapQueue::new(wants, max_bytes));
+        place.taps().push(Arc::clone(&queue));
+        place.version.fetch_add(1, Ordering::Release);
+        Tap::new(queue, Some(place))
+    }
+
+    /// The streams of a session that run here, and who is in them.
+    pub fn running(&self, session: SessionId) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
+        let place = self.session(session);
+        let streams: Vec<Arc<Running>> = place.streams().values().cloned().collect();
+        let about = |running: &Arc<Running>| {
+            let people = running.people().all();
+            (Arc::clone(&*running.stream()), people)
+        };
+        streams.iter().map(about).collect()
+    }
+
+    /// A stream begins to run here.
+    pub fn begin(&self, running: Arc<Running>, sinks: Vec<Arc<TapQueue>>) -> Outlet {
+        let stream = Arc::clone(&*running.stream());
+        let place = self.session(stream.session_id);
+        place.streams().insert(stream.stream_id.clone(), Arc::clone(&running));
+        let places = [Arc::clone(&self.everything), place];
+        Outlet {
+            places,
+            seen: None,
+            sinks,
+            taps: Vec::new(),
+            media: MediaSet::default(),
+            running,
+            is_over: false,
+        }
+    }
+
+    fn session(&self, id: SessionId) -> Arc<Place> {
+        let mut sessions = self.sessions.lock().expect("nothing panics while holding the places");
+        if !sessions.contains_key(&id) {
+            // Nobody else holds a place that neither stream nor tap has.
+            sessions.retain(|_, place| Arc::strong_count(place) > 1);
+        }
+        Arc::clone(sessions.entry(id).or_default())
+    }
+}
+
+impl Place {
+    pub fn remove(&self, queue: &Arc<TapQueue>) {
+        self.taps().retain(|other| !Arc::ptr_eq(other, queue));
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    fn taps(&self) -> MutexGuard<'_, Vec<Arc<TapQueue>>> {
+        self.taps.lock().expect("nothing panics while holding the taps")
+    }
+
+    fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Running>>> {
+        self.streams.lock().expect("nothing panics while holding the streams")
+    }
+}
+
+/// One stream's way to its taps and sinks.
+pub(super) struct Outlet {
+    places: [Arc<Place>; 2],
+    /// The places' versions that `taps` and `media` are from.
+    seen: Option<[u64; 2]>,
+    sinks: Vec<Arc<TapQueue>>,
+    taps: Vec<Arc<TapQueue>>,
+    /// What anybody wants.
+    media: MediaSet,
+    running: Arc<Running>,
+    is_over: bool,
+}
+
+impl Outlet {
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Whether anybody wants frames of this medium now.
+    pub fn wants(&mut self, medium: Medium) -> bool {
+        let version = |place: &Arc<Place>| place.version.load(Ordering::Acquire);
+        let versions = [version(&self.places[0]), version(&self.places[1])];
+        if self.seen != Some(versions) {
+            self.look(versions);
+        }
+        self.media.contains(medium)
+    }
+
+    fn look(&mut self, versions: [u64; 2]) {
+        let stream = Arc::clone(&*self.running.stream());
+        self.taps = self.places.iter().flat_map(|place| place.taps().clone()).collect();
+        self.taps.retain(|tap| !tap.wants_of(&stream).is_empty());
+        let wanted = self.taps.iter().chain(&self.sinks).map(|tap| tap.wants_of(&stream));
+        self.media = wanted.fold(MediaSet::default(), MediaSet::union);
+        self.seen = Some(versions);
+    }
+
+    /// Hands a frame to all who want it. False when a sink lost something by it; what a live consumer loses is
+    /// between the two.
+    pub fn offer(&self, frame: &Arc<Frame>) -> bool {
+        let give = |tap: &&Arc<TapQueue>| tap.wants(frame);
+        for tap in self.taps.iter().filter(give) {
+            tap.push(Tapped::Frame(Arc::clone(frame)));
+        }
+        let mut is_whole = true;
+        for sink in self.sinks.iter().filter(give) {
+            is_whole &= sink.push(Tapped::Frame(Arc::clone(frame)));
+        }
+        is_whole
+    }
+
+    /// Tells everybody that the stream runs here no more. Only the first call counts.
+    pub fn over(&mut self, is_final: bool) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        self.wants(Medium::Audio);
+        let stream = Arc::clone(&*self.running.stream());
+        self.places[1].streams().remove(&stream.stream_id);
+        for tap in self.taps.drain(..).chain(self.sinks.drain(..)) {
+            tap.push(Tapped::Over { stream: Arc::clone(&stream), is_final });
+        }
+    }
+}

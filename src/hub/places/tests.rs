@@ -1,0 +1,128 @@
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::*;
+use crate::model::{IdKey, Instance, Product, UserId};
+use crate::rtms::params::Effective;
+
+const SESSION: SessionId = SessionId(Uuid::from_u128(1));
+const PLENTY: usize = 1 << 20;
+
+fn outlet(places: &Places, sinks: Vec<Arc<TapQueue>>) -> Outlet {
+    let stream = Arc::new(StreamInfo {
+        session_id: SESSION,
+        stream_id: StreamId::parse("stream").unwrap(),
+        ordinal: 1,
+        instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "uuid").unwrap(),
+        first_packet_ms: Some(100),
+        effective: Effective::default(),
+    });
+    places.begin(Arc::new(Running::new(stream)), sinks)
+}
+
+fn frame(outlet: &Outlet, seq: u64, user_id: u64, payload: &[u8]) -> Arc<Frame> {
+    Arc::new(Frame {
+        stream: Arc::clone(&*outlet.running().stream()),
+        medium: Medium::Audio,
+        seq,
+        at_ms: 120,
+        user_id: Some(UserId(user_id)),
+        person: None,
+        payload: Bytes::copy_from_slice(payload),
+    })
+}
+
+fn wants(medium: Medium) -> Wants {
+    Wants { media: MediaSet::from_iter([medium]), ..Wants::default() }
+}
+
+fn numbers(tap: &mut Tap) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    while let Some(item) = tap.try_next() {
+        if let Tapped::Frame(frame) = item {
+            numbers.push(frame.seq);
+        }
+    }
+    numbers
+}
+
+#[test]
+fn a_stream_that_nobody_taps_wants_nothing() {
+    let places = Places::default();
+    let mut outlet = outlet(&places, Vec::new());
+    assert!(!outlet.wants(Medium::Audio));
+    let tap = places.tap(Some(SESSION), wants(Medium::Audio), PLENTY);
+    assert!(outlet.wants(Medium::Audio) && !outlet.wants(Medium::Video));
+    drop(tap);
+    assert!(!outlet.wants(Medium::Audio));
+}
+
+#[test]
+fn every_tap_gets_what_it_wants_and_only_that() {
+    let places = Places::default();
+    let mut outlet = outlet(&places, Vec::new());
+    let mut whole = places.tap(None, wants(Medium::Audio), PLENTY);
+    let mut ana = places.tap(
+        Some(SESSION),
+        Wants { user_id: Some(UserId(7)), ..wants(Medium::Audio) },
+        PLENTY,
+    );
+    let mut elsewhere =
+        places.tap(Some(SessionId(Uuid::from_u128(2))), wants(Medium::Audio), PLENTY);
+    let product = Some(Product::Webinar);
+    let mut webinars = places.tap(None, Wants { product, ..wants(Medium::Audio) }, PLENTY);
+    assert!(outlet.wants(Medium::Audio));
+    outlet.offer(&frame(&outlet, 1, 7, b"a"));
+    outlet.offer(&frame(&outlet, 2, 8, b"b"));
+    assert_eq!(numbers(&mut whole), [1, 2]);
+    assert_eq!(numbers(&mut ana), [1]);
+    assert!(numbers(&mut elsewhere).is_empty() && numbers(&mut webinars).is_empty());
+}
+
+#[test]
+fn a_slow_tap_loses_the_oldest_and_is_told_how_many() {
+    let places = Places::default();
+    let mut outlet = outlet(&places, Vec::new());
+    let mut tap = places.tap(Some(SESSION), wants(Medium::Audio), 3000);
+    assert!(outlet.wants(Medium::Audio));
+    for seq in 1..=5 {
+        assert!(outlet.offer(&frame(&outlet, seq, 7, &[0; 1000])), "a live tap costs no sink");
+    }
+    let Some(Tapped::Dropped(Medium::Audio, 3)) = tap.try_next() else { panic!("three are gone") };
+    assert_eq!(numbers(&mut tap), [4, 5]);
+}
+
+#[test]
+fn a_sink_that_loses_frames_or_takes_none_is_noticed() {
+    let places = Places::default();
+    let queue = Arc::new(TapQueue::new(wants(Medium::Audio), 1500));
+    let mut tap = Tap::new(Arc::clone(&queue), None);
+    let mut outlet = outlet(&places, vec![queue]);
+    assert!(outlet.wants(Medium::Audio));
+    assert!(outlet.offer(&frame(&outlet, 1, 7, &[0; 1000])));
+    assert!(!outlet.offer(&frame(&outlet, 2, 7, &[0; 1000])));
+    assert_eq!(numbers(&mut tap), [2]);
+    tap.refuse(true);
+    assert!(!outlet.offer(&frame(&outlet, 3, 7, b"c")));
+    tap.refuse(false);
+    assert!(outlet.offer(&frame(&outlet, 4, 7, b"d")));
+    drop(tap);
+    assert!(!outlet.offer(&frame(&outlet, 5, 7, b"e")));
+}
+
+#[test]
+fn the_end_is_told_once_to_taps_and_sinks() {
+    let places = Places::default();
+    let queue = Arc::new(TapQueue::new(wants(Medium::Audio), PLENTY));
+    let mut sink = Tap::new(Arc::clone(&queue), None);
+    let mut outlet = outlet(&places, vec![queue]);
+    let mut tap = places.tap(Some(SESSION), wants(Medium::Audio), PLENTY);
+    assert_eq!(places.running(SESSION).len(), 1);
+    outlet.over(true);
+    outlet.over(false);
+    assert!(places.running(SESSION).is_empty());
+    for tap in [&mut sink, &mut tap] {
+        let Some(Tapped::Over { is_final: true, .. }) = tap.try_next() else { panic!("no end") };
+        assert!(tap.try_next().is_none());
+    }
+}

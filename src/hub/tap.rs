@@ -1,0 +1,206 @@
+//! Taps: who wants frames, of which streams, and the queues between.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::Notify;
+
+use super::frame::{Frame, StreamInfo};
+use super::places::Place;
+use crate::model::{Product, UserId};
+use crate::rtms::message::Medium;
+
+/// What a queued item takes beside its payload, roughly.
+const ITEM_BYTES: usize = 256;
+
+/// Some of the media, as a set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MediaSet(u32);
+
+impl MediaSet {
+    pub fn contains(self, medium: Medium) -> bool {
+        self.0 & medium.bit() != 0
+    }
+
+    pub fn with(self, medium: Medium) -> Self {
+        Self(self.0 | medium.bit())
+    }
+
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromIterator<Medium> for MediaSet {
+    fn from_iter<I: IntoIterator<Item = Medium>>(media: I) -> Self {
+        media.into_iter().fold(Self::default(), Self::with)
+    }
+}
+
+/// Which frames a tap takes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wants {
+    /// Audio, video and share come as frames; transcript and chat are entries, and come from
+    /// [`super::Hub::subscribe`].
+    pub media: MediaSet,
+    /// Only this participant's.
+    pub user_id: Option<UserId>,
+    /// Only streams of this product.
+    pub product: Option<Product>,
+}
+
+/// What comes out of a tap.
+#[derive(Debug, Clone)]
+pub enum Tapped {
+    Frame(Arc<Frame>),
+    /// So many frames of a medium, the oldest that waited, were dropped here: their reader was too slow.
+    Dropped(Medium, u64),
+    /// The stream does not run here any more. It is over, or somebody picks it up.
+    Over {
+        stream: Arc<StreamInfo>,
+        is_final: bool,
+    },
+}
+
+/// One consumer's frames, from when it was made until it is dropped.
+pub struct Tap {
+    queue: Arc<TapQueue>,
+    place: Option<Arc<Place>>,
+}
+
+impl Tap {
+    pub(super) fn new(queue: Arc<TapQueue>, place: Option<Arc<Place>>) -> Self {
+        Self { queue, place }
+    }
+
+    /// What comes next. Cancel-safe.
+    pub async fn next(&mut self) -> Tapped {
+        loop {
+            if let Some(item) = self.try_next() {
+                return item;
+            }
+            self.queue.news.notified().await;
+        }
+    }
+
+    /// What is there already.
+    pub fn try_next(&mut self) -> Option<Tapped> {
+        self.queue.lock().pop()
+    }
+
+    /// Takes no frames from now on, or takes them again. What a sink does not take is a gap in the ledger.
+    pub fn refuse(&self, refuse: bool) {
+        self.queue.is_refusing.store(refuse, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.queue.is_refusing.store(true, Ordering::Relaxed);
+        self.queue.lock().waiting.clear();
+        if let Some(place) = &self.place {
+            place.remove(&self.queue);
+        }
+    }
+}
+
+/// The bounded queue behind a tap.
+pub(super) struct TapQueue {
+    wants: Wants,
+    max_bytes: usize,
+    is_refusing: AtomicBool,
+    waiting: Mutex<Waiting>,
+    news: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    waiting: VecDeque<Tapped>,
+    bytes: usize,
+    dropped: [u64; Medium::ALL.len()],
+}
+
+impl Waiting {
+    /// Drops are told first: they are of what came before everything that waits.
+    fn pop(&mut self) -> Option<Tapped> {
+        for (medium, dropped) in Medium::ALL.into_iter().zip(&mut self.dropped) {
+            if *dropped > 0 {
+                return Some(Tapped::Dropped(medium, std::mem::take(dropped)));
+            }
+        }
+        let item = self.waiting.pop_front()?;
+        self.bytes -= bytes(&item);
+        Some(item)
+    }
+
+    /// False when there is no frame to drop.
+    fn drop_oldest(&mut self) -> bool {
+        let is_frame = |item: &Tapped| matches!(item, Tapped::Frame(_));
+        let Some(index) = self.waiting.iter().position(is_frame) else { return false };
+        let Some(Tapped::Frame(frame)) = self.waiting.remove(index) else { return false };
+        self.bytes -= frame_bytes(&frame);
+        self.dropped[frame.medium as usize] += 1;
+        true
+    }
+}
+
+impl TapQueue {
+    pub fn new(wants: Wants, max_bytes: usize) -> Self {
+        Self {
+            wants,
+            max_bytes,
+            is_refusing: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            news: Notify::new(),
+        }
+    }
+
+    pub fn wants_of(&self, stream: &StreamInfo) -> MediaSet {
+        let is_wanted = self.wants.product.is_none_or(|product| product == stream.instance.product);
+        if is_wanted { self.wants.media } else { MediaSet::default() }
+    }
+
+    pub fn wants(&self, frame: &Frame) -> bool {
+        let wants = &self.wants;
+        wants.media.contains(frame.medium)
+            && (wants.user_id.is_none() || wants.user_id == frame.user_id)
+    }
+
+    /// Never waits. False when a frame was lost by it: this one, or older ones that made room.
+    pub fn push(&self, item: Tapped) -> bool {
+        let is_frame = matches!(item, Tapped::Frame(_));
+        if is_frame && self.is_refusing.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut waiting = self.lock();
+        waiting.bytes += bytes(&item);
+        waiting.waiting.push_back(item);
+        let mut is_whole = true;
+        while waiting.bytes > self.max_bytes && waiting.drop_oldest() {
+            is_whole = false;
+        }
+        drop(waiting);
+        self.news.notify_one();
+        is_whole
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().expect("nothing panics while holding a tap's queue")
+    }
+}
+
+fn bytes(item: &Tapped) -> usize {
+    match item {
+        Tapped::Frame(frame) => frame_bytes(frame),
+        Tapped::Dropped(..) | Tapped::Over { .. } => ITEM_BYTES,
+    }
+}
+
+fn frame_bytes(frame: &Frame) -> usize {
+    ITEM_BYTES + frame.payload.len()
+}
