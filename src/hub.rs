@@ -23,6 +23,8 @@ pub use people::Person;
 pub use tap::{MediaSet, Tap, Tapped, Wants};
 pub use writer::{Writer, WriterSettings};
 
+pub use crate::rtms::message::Medium;
+
 use self::places::{Outlet, Places, Running};
 use self::tap::TapQueue;
 use self::writer::{Item, Queue};

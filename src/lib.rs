@@ -26,6 +26,8 @@ pub mod secret;
 pub mod sessions;
 /// Zoom's side, to develop and test against.
 pub mod simulator;
+/// Recordings, brokers, outgoing webhooks, forwarding.
+pub mod sinks;
 /// Everything that outlives the process.
 pub mod store;
 /// Logs.

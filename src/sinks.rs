@@ -1,0 +1,2 @@
+//! Where streams go beside the store and live subscribers: recordings, brokers, webhooks of others, sockets of
+//! others.
