@@ -26,7 +26,7 @@ pub use entry::{
 };
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
-pub use ledger::{Account, Gap, GapCause, OpenGap};
+pub use ledger::{Account, FrameCount, Gap, GapCause, Newest, OpenGap};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::account::FrameAccount;
 use super::control::ControlError;
 use super::event::{self, Event};
 use super::handshake::{Hello, Wish};
@@ -97,6 +98,7 @@ pub struct Stream {
     /// Sockets that were refused, or not answered, and are left open.
     idle: VecDeque<Outbox>,
     report: Arc<Mutex<StreamReport>>,
+    account: Option<Arc<Mutex<FrameAccount>>>,
 }
 
 impl Stream {
@@ -120,6 +122,7 @@ impl Stream {
             },
             inbox,
         )?;
+        let account = shared.world.open_account(&id);
         let flow = Flow::new(shared.clock.ms(now));
         let announcement = announcement(&shared, &id, &operator_id, 1, now);
         let mut stream = Self {
@@ -142,6 +145,7 @@ impl Stream {
             ended: None,
             idle: VecDeque::new(),
             report,
+            account,
         };
         if !stream.shared.quirks.has(Quirk::StopBeforeStart) {
             stream.shared.post(stream.announcement.clone());
