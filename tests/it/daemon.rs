@@ -2,6 +2,7 @@
 
 mod announcements;
 mod binary;
+mod chaos;
 mod crash;
 mod crowd;
 mod kit;
