@@ -602,29 +602,71 @@ statements! {
            AND session_id IN (SELECT id FROM sessions WHERE operator_id = $1)";
 
     INSERT_DELETION = "
-        INSERT INTO deletions (id, user_id, actor, asked_at_ms, after_stream, streams, entries,
+        INSERT INTO deletions (id, scope, subject, actor, asked_at_ms, after_stream, streams, entries,
                                deliveries)
-        VALUES ($1, $2, $3, $4, '', 0, 0, 0)";
+        VALUES ($1, $2, $3, $4, $5, '', 0, 0, 0)";
 
     OLDEST_DELETION = "SELECT id FROM deletions ORDER BY id LIMIT 1";
 
     /// No row when another daemon has finished it.
     LOCK_DELETION = "
         UPDATE deletions SET after_stream = after_stream WHERE id = $1
-        RETURNING user_id, actor, asked_at_ms, after_stream, streams, entries, deliveries";
+        RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, entries, deliveries";
 
     /// The next stream of a user ($1) after $2: of what came before $3, since the user may be back.
-    STREAM_TO_EMPTY = "
+    STREAM_OF_USER_TO_EMPTY = "
         SELECT streams.stream_id FROM streams JOIN sessions ON sessions.id = streams.session_id
          WHERE sessions.operator_id = $1 AND streams.stream_id > $2
            AND streams.created_at_ms <= $3
          ORDER BY streams.stream_id LIMIT 1";
 
+    /// The next ended stream of a session ($1) after $2, of what came before $3.
+    STREAM_OF_SESSION_TO_EMPTY = "
+        SELECT stream_id FROM streams
+         WHERE session_id = $1 AND stream_id > $2 AND created_at_ms <= $3
+           AND ended_at_ms IS NOT NULL
+         ORDER BY stream_id LIMIT 1";
+
+    /// A stream ($1) itself, once.
+    STREAM_TO_EMPTY = "
+        SELECT stream_id FROM streams
+         WHERE stream_id = $1 AND stream_id > $2 AND created_at_ms <= $3";
+
+    /// $3 is 0 for all entries, 1 for the personal ones.
     DELETE_SOME_ENTRIES = "
         DELETE FROM entries
          WHERE stream_id = $1
-           AND seq IN (SELECT seq FROM entries WHERE stream_id = $1 AND personal = 1
+           AND seq IN (SELECT seq FROM entries WHERE stream_id = $1 AND personal >= $3
                         ORDER BY seq LIMIT $2)";
+
+    STREAM_TO_EXPIRE = "
+        SELECT stream_id FROM streams
+         WHERE ended_at_ms < $1 AND emptied_at_ms IS NULL AND ended_at_ms IS NOT NULL
+         ORDER BY ended_at_ms LIMIT 1";
+
+    MARK_EMPTIED = "UPDATE streams SET emptied_at_ms = $2 WHERE stream_id = $1";
+
+    LOCK_SESSION_TO_DELETE = "UPDATE sessions SET status = status WHERE id = $1 RETURNING id";
+
+    RUNNING_STREAMS_OF_SESSION = "
+        SELECT COUNT(*) FROM streams WHERE session_id = $1 AND ended_at_ms IS NULL";
+
+    SESSION_DELETION = "SELECT id FROM deletions WHERE scope = 'session' AND subject = $1 LIMIT 1";
+
+    BLANK_NOTICES_OF_SESSION = "
+        UPDATE deliveries SET body = '' WHERE session_id = $1 AND body <> ''";
+
+    DELETE_ACTIONS_OF_SESSION = "DELETE FROM actions WHERE session_id = $1";
+
+    /// What was announced since ($2) stays, and with it the session.
+    DELETE_STREAMS_OF_SESSION = "
+        DELETE FROM streams
+         WHERE session_id = $1 AND created_at_ms <= $2 AND ended_at_ms IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.stream_id = streams.stream_id)";
+
+    DELETE_SESSION = "
+        DELETE FROM sessions
+         WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM streams WHERE streams.session_id = sessions.id)";
 
     /// That it came stays known, so that a copy of it is still a copy.
     BLANK_DELIVERIES = "UPDATE deliveries SET body = '' WHERE stream_id = $1 AND body <> ''";

@@ -5,6 +5,7 @@ mod entries;
 mod installations;
 mod leases;
 mod opening;
+mod retention;
 mod sessions;
 mod streams;
 mod walk;
