@@ -17,6 +17,7 @@ mod open;
 mod rows;
 mod schema;
 mod sessions;
+mod sinks;
 pub mod sql;
 mod streams;
 
@@ -38,6 +39,7 @@ use group::Group;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
 pub use sessions::Made;
+pub use sinks::{Relayed, SinkHold, SinkPage};
 
 /// Where the store is.
 #[derive(Debug, Clone)]

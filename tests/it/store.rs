@@ -6,6 +6,7 @@ mod installations;
 mod leases;
 mod opening;
 mod sessions;
+mod sinks;
 mod streams;
 mod walk;
 pub mod webhooks;
