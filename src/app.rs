@@ -154,6 +154,8 @@ impl App {
         background.spawn(self.tokens.clone().keep_alive());
         background.spawn(delete(self.store.clone()));
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
+        // Before the streams: a sink misses no first frame.
+        let (stop_sinks, mut sinks) = (CancellationToken::new(), JoinSet::<()>::new());
         let mut streams = tokio::spawn(self.supervisor.run());
         let requests = state.requests.clone();
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
@@ -165,11 +167,14 @@ impl App {
             _ = &mut http => Some("http"),
             _ = &mut control => Some("control"),
             _ = background.join_next() => Some("store writer"),
+            Some(_) = sinks.join_next() => Some("a sink"),
         };
         stop.cancel();
         self.stop_streams.cancel();
         finished(streams).await;
         hand_over(&self.hub, &self.store, self.node).await;
+        stop_sinks.cancel();
+        end_sinks(sinks).await;
         stop_http.cancel();
         finished(http).await;
         finished(control).await;
@@ -239,6 +244,14 @@ async fn hand_over(hub: &Hub, store: &Store, node: NodeId) {
     }
     if !matches!(timeout(LAST_STEP, store.release_leases(node)).await, Ok(Ok(_))) {
         tracing::warn!("the streams' leases could not be given back; they expire by themselves");
+    }
+}
+
+/// Lets the sinks have what the streams said last. What they do not get in time they get after the next start.
+async fn end_sinks(mut sinks: JoinSet<()>) {
+    let ended = async { while sinks.join_next().await.is_some() {} };
+    if timeout(LAST_STEP, ended).await.is_err() {
+        tracing::warn!("sinks did not get everything in time; what is left waits in the store");
     }
 }
 

@@ -18,6 +18,7 @@ mod retention;
 mod rows;
 mod schema;
 mod sessions;
+mod sinks;
 pub mod sql;
 mod streams;
 
@@ -40,6 +41,7 @@ use group::Group;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
 pub use sessions::Made;
+pub use sinks::{Relayed, SinkHold, SinkPage};
 
 /// Where the store is.
 #[derive(Debug, Clone)]

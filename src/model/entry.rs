@@ -19,6 +19,14 @@ pub struct Entry {
     pub body: EntryBody,
 }
 
+impl Entry {
+    /// The same whenever it is handed out: who has seen it has seen this entry. The number after the last colon is
+    /// `seq`; what is before it is Zoom's, and may hold anything but spaces.
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.stream_id, self.seq)
+    }
+}
+
 /// What an entry says. In JSON an object whose `kind` is [`EntryKind`]'s name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -13,7 +13,7 @@ macro_rules! migrations {
         Migrator::with_migrations(vec![
             migration(
                 1,
-                "sessions, streams, entries",
+                "sessions streams entries",
                 include_str!(concat!(
                     "../../migrations/",
                     $folder,
@@ -44,6 +44,11 @@ macro_rules! migrations {
                 6,
                 "ledger",
                 include_str!(concat!("../../migrations/", $folder, "/0006_ledger.sql")),
+            ),
+            migration(
+                7,
+                "relay",
+                include_str!(concat!("../../migrations/", $folder, "/0007_relay.sql")),
             ),
             migration(
                 10,

@@ -7,6 +7,7 @@ mod leases;
 mod opening;
 mod retention;
 mod sessions;
+mod sinks;
 mod streams;
 mod walk;
 pub mod webhooks;
