@@ -1,51 +1,74 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
-use super::text;
-use crate::http::AppState;
-use crate::hub::Subscription;
+use super::Hub;
 use crate::model::{Cursor, Entry, EntryKind, SessionId, SessionStatus, StreamStatus};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 /// Entries that are read from the store at a time.
 const PAGE: u32 = 200;
-/// The store is read this often, news or not: another replica may write the entries of another stream.
-const REREAD: Duration = Duration::from_secs(2);
+/// How long to wait for a store that is away.
+const RETRY: Duration = Duration::from_secs(2);
 /// After the last entry of a stream its row is written, and then the session may be over.
 const AFTER_ENDED: Duration = Duration::from_millis(100);
-/// A client hears from us at least this often.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The kinds a subscriber wants; empty for all.
-#[derive(Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Kinds(pub Vec<EntryKind>);
 
 impl Kinds {
+    /// Names separated by commas.
+    pub fn parse(text: &str) -> Option<Self> {
+        let names = text.split(',').filter(|name| !name.is_empty());
+        names.map(EntryKind::parse).collect::<Option<_>>().map(Self)
+    }
+
     fn include(&self, kind: EntryKind) -> bool {
         self.0.is_empty() || self.0.contains(&kind)
     }
 }
 
-/// One subscriber's way through a session.
+/// What a follower is to give.
+#[derive(Debug, Clone)]
+pub struct Follow {
+    pub session_id: SessionId,
+    /// Entries after this.
+    pub after: Cursor,
+    pub kinds: Kinds,
+    /// The store is read this often, news or not: another replica may write the entries of another stream.
+    pub reread_every: Duration,
+}
+
+/// What a follower gives, with where a reader stands after it.
+#[derive(Debug, Clone)]
+pub enum Followed {
+    Entry { cursor: String, entry: Arc<Entry> },
+    /// The session has ended and this was all of it.
+    End { cursor: String },
+}
+
+/// One subscriber's way through a session: each entry once, in order, from any point on.
 ///
 /// The hub pushes an entry after it was stored, and a stream's entries in order. So a pushed entry that is the next one
-/// of its stream is sent as it is, and anything else means that the store has entries to be sent first.
+/// of its stream is given as it is, and anything else means that the store has entries to be given first.
 pub struct Follower {
-    state: Arc<AppState>,
+    store: Store,
+    stop: CancellationToken,
     session_id: SessionId,
-    subscription: Subscription,
-    /// The last entry of each stream that was sent, or left out because its kind is not wanted.
+    entries: broadcast::Receiver<Arc<Entry>>,
+    /// The last entry of each stream that was given, or left out because its kind is not wanted.
     cursor: Cursor,
     kinds: Kinds,
-    /// Text on its way out.
-    ready: String,
+    ready: VecDeque<Followed>,
     phase: Phase,
+    reread_every: Duration,
     reread_at: Instant,
-    keep_alive_at: Instant,
 }
 
 enum Phase {
@@ -65,23 +88,21 @@ struct Page {
 }
 
 impl Follower {
-    pub fn new(
-        state: &Arc<AppState>,
-        session_id: SessionId,
-        subscription: Subscription,
-        cursor: Cursor,
-        kinds: Kinds,
-    ) -> Self {
+    /// Follows until the session has ended or `stop`.
+    pub fn new(hub: &Hub, store: Store, follow: Follow, stop: CancellationToken) -> Self {
+        let Follow { session_id, after, kinds, reread_every } = follow;
         Self {
-            state: Arc::clone(state),
+            store,
+            stop,
             session_id,
-            subscription,
-            cursor,
+            // Before the store is read: an entry written in between comes twice, not never.
+            entries: hub.entries(session_id),
+            cursor: after,
             kinds,
-            ready: String::from(text::RETRY),
+            ready: VecDeque::new(),
             phase: Phase::Behind { over: false },
-            reread_at: Instant::now() + REREAD,
-            keep_alive_at: Instant::now() + KEEP_ALIVE,
+            reread_every,
+            reread_at: Instant::now(),
         }
     }
 
@@ -89,58 +110,63 @@ impl Follower {
     pub async fn begin(&mut self) -> Result<bool, StoreError> {
         let over = self.is_over().await?;
         let page = self.read_page().await?;
+        self.reread_at = Instant::now() + self.reread_every;
         self.after_page(&page, over);
         Ok(!over || page.entries > 0)
     }
 
-    /// The next text to send; none when the stream of events ends.
-    pub async fn chunk(&mut self) -> Option<Bytes> {
-        while self.ready.is_empty() {
+    /// What comes next; none after the end. Cancel-safe, but what is cancelled all the time reads no page to its end.
+    pub async fn next(&mut self) -> Option<Followed> {
+        loop {
+            if let Some(followed) = self.ready.pop_front() {
+                return Some(followed);
+            }
             match self.phase {
                 Phase::Done => return None,
                 Phase::Behind { over } => self.catch_up(over).await,
                 Phase::Live => self.wait().await,
             }
         }
-        self.keep_alive_at = Instant::now() + KEEP_ALIVE;
-        Some(std::mem::take(&mut self.ready).into())
+    }
+
+    /// What is there already.
+    pub fn try_next(&mut self) -> Option<Followed> {
+        self.ready.pop_front()
     }
 
     /// Whether the session has ended and no stream of it can get another entry.
     async fn is_over(&self) -> Result<bool, StoreError> {
-        let session = self.state.store.session(self.session_id).await?;
+        let session = self.store.session(self.session_id).await?;
         if session.is_some_and(|session| session.status != SessionStatus::Ended) {
             return Ok(false);
         }
-        let streams = self.state.store.streams_of(self.session_id).await?;
+        let streams = self.store.streams_of(self.session_id).await?;
         Ok(streams.iter().all(|stream| stream.status == StreamStatus::Ended))
     }
 
     async fn read_page(&mut self) -> Result<Page, StoreError> {
-        let store = &self.state.store;
         // All kinds: the numbers must be seen without holes, or a pushed entry could not be told to be the next.
-        let entries = store.entries_after(self.session_id, &self.cursor, &[], PAGE).await?;
+        let entries = self.store.entries_after(self.session_id, &self.cursor, &[], PAGE).await?;
         let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-        for entry in &entries {
-            self.take(entry);
+        for entry in entries {
+            self.take(Arc::new(entry));
         }
         Ok(Page { entries: count, is_last: count < PAGE })
     }
 
     fn after_page(&mut self, page: &Page, over: bool) {
-        self.reread_at = Instant::now() + REREAD;
         self.phase = match (page.is_last, over) {
             (false, _) => Phase::Behind { over },
             (true, false) => Phase::Live,
             (true, true) => {
-                self.ready.push_str(&text::end(&self.cursor, self.session_id));
+                self.ready.push_back(Followed::End { cursor: self.cursor.to_string() });
                 Phase::Done
             }
         };
     }
 
     async fn catch_up(&mut self, over: bool) {
-        if self.state.draining.is_cancelled() {
+        if self.stop.is_cancelled() {
             self.phase = Phase::Done;
             return;
         }
@@ -150,27 +176,28 @@ impl Follower {
         }
     }
 
-    /// The client keeps its connection: a browser that is answered 503 on the next one gives up for good.
+    /// The subscriber stays: a browser that is answered 503 on its next connection gives up for good.
     fn try_later(&mut self, error: &StoreError) {
-        tracing::warn!(%error, "an event stream waits for the store");
-        self.reread_at = Instant::now() + REREAD;
+        tracing::warn!(%error, "a live subscriber waits for the store");
+        self.reread_at = Instant::now() + RETRY;
         self.phase = Phase::Live;
     }
 
     async fn wait(&mut self) {
-        let draining = &self.state.draining;
         tokio::select! {
             biased;
-            () = draining.cancelled() => self.phase = Phase::Done,
-            received = self.subscription.entries.recv() => self.receive(received),
+            () = self.stop.cancelled() => self.phase = Phase::Done,
+            received = self.entries.recv() => self.receive(received),
             () = sleep_until(self.reread_at) => self.reread().await,
-            () = sleep_until(self.keep_alive_at) => self.ready.push_str(text::KEEP_ALIVE),
         }
     }
 
     async fn reread(&mut self) {
         match self.is_over().await {
-            Ok(over) => self.phase = Phase::Behind { over },
+            Ok(over) => {
+                self.reread_at = Instant::now() + self.reread_every;
+                self.phase = Phase::Behind { over };
+            }
             Err(error) => self.try_later(&error),
         }
     }
@@ -179,10 +206,10 @@ impl Follower {
         match received {
             Ok(entry) if entry.seq <= self.cursor.seen(entry.stream_ordinal) => {}
             Ok(entry) if entry.seq - 1 == self.cursor.seen(entry.stream_ordinal) => {
-                self.take(&entry);
                 if entry.body.kind() == EntryKind::Ended {
                     self.reread_at = Instant::now() + AFTER_ENDED;
                 }
+                self.take(entry);
             }
             Ok(_) | Err(RecvError::Lagged(_)) => self.phase = Phase::Behind { over: false },
             // The hub is gone: the daemon stops.
@@ -190,11 +217,11 @@ impl Follower {
         }
     }
 
-    /// Sends an entry, unless it was sent or its kind is not wanted.
-    fn take(&mut self, entry: &Entry) {
+    /// Gives an entry, unless it was given or its kind is not wanted.
+    fn take(&mut self, entry: Arc<Entry>) {
         let is_new = self.cursor.advance(entry.stream_ordinal, entry.seq);
         if is_new && self.kinds.include(entry.body.kind()) {
-            self.ready.push_str(&text::entry(&self.cursor, entry));
+            self.ready.push_back(Followed::Entry { cursor: self.cursor.to_string(), entry });
         }
     }
 }
