@@ -21,6 +21,7 @@ use crate::hub::{Hub, Writer, WriterSettings};
 use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
 use crate::sessions::{self, Leases, Supervisor, supervisor};
+use crate::sinks::live::Live;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::{Api, VideoApi};
@@ -154,7 +155,7 @@ impl App {
         background.spawn(delete(self.store.clone()));
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
-        let requests = state.requests.clone();
+        let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
             // The server ends at the stop, too, and that is not early.
@@ -172,6 +173,10 @@ impl App {
         stop_http.cancel();
         finished(http).await;
         finished(control).await;
+        conversations.close();
+        if timeout(LAST_STEP, conversations.wait()).await.is_err() {
+            tracing::warn!(conversations = conversations.len(), "live consumers are cut");
+        }
         requests.close();
         if timeout(LAST_STEP, requests.wait()).await.is_err() {
             tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
@@ -183,6 +188,15 @@ impl App {
         background.shutdown().await;
         self.store.close().await;
         ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
+    }
+
+    fn live(&self, stop: CancellationToken) -> Live {
+        Live {
+            hub: Arc::clone(&self.hub),
+            store: self.store.clone(),
+            stop,
+            buffer_bytes: self.config.live_buffer_bytes,
+        }
     }
 
     fn state(&self, draining: CancellationToken) -> Arc<AppState> {
@@ -205,8 +219,10 @@ impl App {
             body_timeout: BODY_TIMEOUT,
             now_ms: clock::now_ms,
             on_change: self.on_change.clone(),
-            draining,
             counters: Arc::new(Counters::default()),
+            live: self.live(draining.clone()),
+            conversations: TaskTracker::new(),
+            draining,
             requests: TaskTracker::new(),
         })
     }

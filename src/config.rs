@@ -56,6 +56,7 @@ pub struct Config {
     pub max_streams: usize,
     pub max_connections: usize,
     pub max_subscribers: usize,
+    pub live_buffer_bytes: usize,
     pub delivery_retention: Duration,
     pub log: LogSettings,
 }
@@ -97,6 +98,7 @@ impl Config {
         let max_streams = read.number("MAX_STREAMS", 4000, 1..=1_000_000);
         let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
         let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
+        let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 4 << 20, 64 * 1024..=1 << 30);
         let delivery_retention_d = read.number("DELIVERY_RETENTION_DAYS", 7, 1..=3650);
         let log = log(read);
         Some(Self {
@@ -124,6 +126,7 @@ impl Config {
             max_streams: usize::try_from(max_streams?).ok()?,
             max_connections: usize::try_from(max_connections?).ok()?,
             max_subscribers: usize::try_from(max_subscribers?).ok()?,
+            live_buffer_bytes: usize::try_from(live_buffer_bytes?).ok()?,
             delivery_retention: Duration::from_secs(delivery_retention_d? * 24 * 60 * 60),
             log: log?,
         })

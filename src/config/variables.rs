@@ -266,7 +266,12 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain("MAX_STREAMS", "4000", "how many streams this daemon runs at once"),
     plain("MAX_CONNECTIONS", "1024", "how many HTTP connections may be open; more wait"),
-    plain("MAX_SUBSCRIBERS", "512", "how many event subscribers there may be; more are refused"),
+    plain("MAX_SUBSCRIBERS", "512", "how many live subscribers there may be; more are refused"),
+    plain(
+        "LIVE_BUFFER_BYTES",
+        "4194304",
+        "how much media may wait for one slow subscriber; beyond it the oldest is dropped, or the subscriber",
+    ),
     plain("DELIVERY_RETENTION_DAYS", "7", "how long received webhooks are kept"),
     aliased("LOG_LEVEL", &["ZM_RTMS_LOG_LEVEL"], "info", "trace, debug, info, warn, error or off"),
     aliased(

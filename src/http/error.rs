@@ -60,6 +60,10 @@ pub enum ApiError {
     Signature(SignatureError),
     #[error("{0}")]
     Event(EventError),
+    #[error("this is a WebSocket: connect with a WebSocket client")]
+    UpgradeRequired,
+    #[error("nothing was asked for: say it in the query or in the first message")]
+    NoFirstMessage,
     #[error("as many subscribers as allowed are connected: try again later")]
     TooManySubscribers,
     /// The cause is for the log.
@@ -111,7 +115,8 @@ impl ApiError {
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTimeout | Self::NoFirstMessage => StatusCode::REQUEST_TIMEOUT,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::InvalidValue { .. }
             | Self::Media(_)
@@ -145,6 +150,8 @@ impl ApiError {
             Self::Signature(SignatureError::OutOfWindow { .. }) => "timestamp_out_of_window",
             Self::Signature(_) => "signature_invalid",
             Self::Event(_) => "malformed",
+            Self::UpgradeRequired => "upgrade_required",
+            Self::NoFirstMessage => "nothing_asked",
             Self::TooManySubscribers => "too_many_subscribers",
             Self::Store(_) => "store_unavailable",
             Self::TooManyRequests { .. } => "too_many_requests",
@@ -215,6 +222,9 @@ impl ApiError {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(wait_s) = self.retry_after_s() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
+        }
+        if matches!(self, Self::UpgradeRequired) {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
         if matches!(self, Self::Unauthenticated) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

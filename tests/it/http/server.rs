@@ -13,6 +13,7 @@ use rtmsd::model::{Outcome, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
+use rtmsd::sinks::live::Live;
 use rtmsd::store::{Location, Store};
 use rtmsd::tls::client_config;
 use rtmsd::zoom::Credentials;
@@ -54,6 +55,8 @@ impl Drop for Server {
     }
 }
 
+/// What may wait for a live subscriber.
+pub const LIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// Subscribers of events at a time.
 pub const SUBSCRIBERS: usize = 8;
 
@@ -116,6 +119,13 @@ impl Server {
         let writing = tokio::spawn(writer.run());
         let Wiring { limits, body_timeout, now_ms, .. } = wiring;
         let (control, installer) = zoom_side(&store, &wiring);
+        let draining = CancellationToken::new();
+        let live = Live {
+            hub: Arc::clone(&hub),
+            store: store.clone(),
+            stop: draining.clone(),
+            buffer_bytes: LIVE_BUFFER_BYTES,
+        };
         let state = Arc::new(AppState {
             store,
             hub,
@@ -134,7 +144,9 @@ impl Server {
             body_timeout,
             now_ms,
             on_change,
-            draining: CancellationToken::new(),
+            draining,
+            live,
+            conversations: TaskTracker::new(),
             counters: Arc::new(Counters::default()),
             requests: TaskTracker::new(),
         });
