@@ -257,10 +257,7 @@ mod tests {
     fn a_browsers_websocket_brings_its_token_among_the_subprotocols() {
         let tokens = ApiTokens::parse("a:tokenA").unwrap();
         let with = |list| {
-            HeaderMap::from_iter([(
-                header::SEC_WEBSOCKET_PROTOCOL,
-                HeaderValue::from_static(list),
-            )])
+            HeaderMap::from_iter([(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))])
         };
         let headers = with("rtmsd, bearer.tokenA");
         assert!(offers_subprotocol(&headers) && authenticate(&tokens, &headers).is_ok());

@@ -33,7 +33,8 @@ pub async fn subscribe(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let cursor = cursor(&params, &headers)?;
-    let kinds = params.parsed("kinds", "must be kinds of entries, separated by commas", Kinds::parse)?;
+    let kinds =
+        params.parsed("kinds", "must be kinds of entries, separated by commas", Kinds::parse)?;
     known_session(&state.store, id).await?;
     let room = state.hub.enter().ok_or(ApiError::TooManySubscribers)?;
     let follow = Follow {

@@ -11,8 +11,8 @@ use axum::routing::MethodRouter;
 use super::error::ApiError;
 use super::openapi::Operation;
 use super::{
-    AppState, auth, control, docs, events, idempotency, installations, ledger, notices, oauth,
-    live, openapi, ops, request, sessions, transcript, video, webhook,
+    AppState, auth, control, docs, events, idempotency, installations, ledger, live, notices,
+    oauth, openapi, ops, request, sessions, transcript, video, webhook,
 };
 
 /// Who may use a path.
@@ -186,8 +186,14 @@ fn session_routes() -> Vec<Route> {
 /// What may also be said in the first message.
 fn live_query(about: Operation) -> Operation {
     about
-        .query("media", "Some of audio, video, share, transcript, chat, separated by commas; else all")
-        .query("kinds", "Only entries of these kinds, separated by commas; else those that go with the media")
+        .query(
+            "media",
+            "Some of audio, video, share, transcript, chat, separated by commas; else all",
+        )
+        .query(
+            "kinds",
+            "Only entries of these kinds, separated by commas; else those that go with the media",
+        )
         .query("format", "json, binary or twilio; else json")
         .query("from", "start, now, or the last cursor seen: where entries begin")
         .query("policy", "drop (the oldest frames) or disconnect, for who is too slow; else drop")

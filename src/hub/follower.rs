@@ -48,9 +48,14 @@ pub struct Follow {
 /// What a follower gives, with where a reader stands after it.
 #[derive(Debug, Clone)]
 pub enum Followed {
-    Entry { cursor: String, entry: Arc<Entry> },
+    Entry {
+        cursor: String,
+        entry: Arc<Entry>,
+    },
     /// The session has ended and this was all of it.
-    End { cursor: String },
+    End {
+        cursor: String,
+    },
 }
 
 /// One subscriber's way through a session: each entry once, in order, from any point on.

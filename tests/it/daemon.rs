@@ -7,6 +7,7 @@ mod crowd;
 mod kit;
 mod ledger;
 mod links;
+mod live;
 mod media;
 mod meeting;
 mod outage;

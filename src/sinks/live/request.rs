@@ -27,7 +27,9 @@ pub const NAMES: [&str; 10] = [
 pub enum RequestError {
     #[error("{name} {problem}")]
     Value { name: &'static str, problem: &'static str },
-    #[error("there is no field {0:?}: there are media, kinds, format, from, policy, user, session, product, encoding and sample_rate")]
+    #[error(
+        "there is no field {0:?}: there are media, kinds, format, from, policy, user, session, product, encoding and sample_rate"
+    )]
     UnknownField(String),
 }
 
@@ -278,7 +280,10 @@ mod tests {
         let request = read(&json!({}), Some(SESSION)).unwrap();
         assert_eq!((request.format, request.policy), (Format::Json, Policy::Drop));
         assert_eq!(request.from, From::Start);
-        assert_eq!(request.media, [Medium::Audio, Medium::Video, Medium::Share].into_iter().collect());
+        assert_eq!(
+            request.media,
+            [Medium::Audio, Medium::Video, Medium::Share].into_iter().collect()
+        );
         assert_eq!(request.kinds.0.len(), EntryKind::ALL.len());
         assert_eq!(read(&json!({}), None).unwrap().from, From::Now);
     }
@@ -323,7 +328,10 @@ mod tests {
             let error = read(&asked, None).unwrap_err();
             assert!(matches!(error, RequestError::Value { name: is, .. } if is == name), "{asked}");
         }
-        assert!(matches!(read(&json!({"medium": "audio"}), None), Err(RequestError::UnknownField(_))));
+        assert!(matches!(
+            read(&json!({"medium": "audio"}), None),
+            Err(RequestError::UnknownField(_))
+        ));
         let other = json!({"session": Uuid::max().to_string()});
         assert!(read(&other, Some(SESSION)).is_err());
     }

@@ -190,7 +190,8 @@ fn layout(audio: Option<&EffectiveAudio>) -> Result<(u32, usize), NotL16> {
     if audio.codec != Some(AudioCodec::L16) {
         return Err(NotL16("format twilio needs AUDIO_CODEC=l16"));
     }
-    let rate = audio.sample_rate.ok_or(NotL16("format twilio needs a sample rate that is known"))?;
+    let rate =
+        audio.sample_rate.ok_or(NotL16("format twilio needs a sample rate that is known"))?;
     Ok((rate.hz(), if audio.channels == Some(Channels::Stereo) { 2 } else { 1 }))
 }
 

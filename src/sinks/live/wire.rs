@@ -16,8 +16,7 @@ use crate::rtms::params::Effective;
 /// Changes when a reader of before would misread what is sent.
 const VERSION: u32 = 1;
 
-pub static BASE64: LazyLock<Simd> =
-    LazyLock::new(|| Simd::standard(GeneralPurposeConfig::new()));
+pub static BASE64: LazyLock<Simd> = LazyLock::new(|| Simd::standard(GeneralPurposeConfig::new()));
 
 /// Everything that is said in text.
 #[derive(Debug, Serialize)]

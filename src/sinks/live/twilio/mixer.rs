@@ -108,8 +108,7 @@ impl Mixer {
     fn give(&mut self) -> Chunk {
         let sum = self.waiting.pop_front().unwrap_or_else(|| vec![0; self.chunk() as usize]);
         let loudest = |sample: i32| sample.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
-        let chunk =
-            Chunk { index: self.next, samples: sum.into_iter().map(loudest).collect() };
+        let chunk = Chunk { index: self.next, samples: sum.into_iter().map(loudest).collect() };
         self.next += 1;
         chunk
     }
@@ -169,7 +168,10 @@ mod tests {
         add(&mut mixer, &mut ana, 0, 7);
         assert_eq!(due(&mut mixer, 30), []);
         let chunks = due(&mut mixer, 1_225);
-        assert_eq!(chunks.iter().map(|chunk| chunk.index).collect::<Vec<_>>(), (0..51).collect::<Vec<_>>());
+        assert_eq!(
+            chunks.iter().map(|chunk| chunk.index).collect::<Vec<_>>(),
+            (0..51).collect::<Vec<_>>()
+        );
         assert_eq!(chunks.iter().map(level).collect::<Vec<_>>()[..3], [7, 0, 0]);
     }
 

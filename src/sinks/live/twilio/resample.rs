@@ -45,10 +45,8 @@ impl Resampler {
     fn sample(&self) -> i16 {
         let newest = self.at / self.up;
         let taps = self.taps.iter().skip(self.at % self.up).step_by(self.up);
-        let sum: f32 = taps
-            .zip(self.history[..=newest].iter().rev())
-            .map(|(tap, sample)| tap * sample)
-            .sum();
+        let sum: f32 =
+            taps.zip(self.history[..=newest].iter().rev()).map(|(tap, sample)| tap * sample).sum();
         // `as` cuts what is too loud.
         sum.round() as i16
     }
@@ -131,7 +129,9 @@ mod tests {
                 assert!((0.95..1.05).contains(&ratio), "{hz} Hz from {from_hz}: {ratio}");
             }
         }
-        for (hz, from_hz) in [(4_600.0, 16_000), (6_000.0, 16_000), (7_000.0, 32_000), (15_000.0, 48_000)] {
+        for (hz, from_hz) in
+            [(4_600.0, 16_000), (6_000.0, 16_000), (7_000.0, 32_000), (15_000.0, 48_000)]
+        {
             let ratio = loudness(&resampled(hz, from_hz, 8_000)) / full;
             assert!(ratio < 0.003, "{hz} Hz from {from_hz} folds back: {ratio}");
         }
