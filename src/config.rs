@@ -4,6 +4,7 @@ mod install;
 mod media;
 mod products;
 mod read;
+mod retention;
 mod variables;
 
 use std::net::{IpAddr, SocketAddr};
@@ -26,6 +27,7 @@ pub use self::install::InstallSettings;
 pub use self::products::VideoSdkSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
+pub use self::retention::{Keep, Retention};
 pub use self::variables::{VARIABLES, Variable};
 
 /// Everything that `rtmsd serve` needs to know.
@@ -57,7 +59,7 @@ pub struct Config {
     pub max_connections: usize,
     pub max_subscribers: usize,
     pub live_buffer_bytes: usize,
-    pub delivery_retention: Duration,
+    pub retention: Retention,
     pub log: LogSettings,
 }
 
@@ -99,7 +101,7 @@ impl Config {
         let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
         let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
         let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 4 << 20, 64 * 1024..=1 << 30);
-        let delivery_retention_d = read.number("DELIVERY_RETENTION_DAYS", 7, 1..=3650);
+        let retention = retention::retention(read);
         let log = log(read);
         Some(Self {
             address: address?,
@@ -127,7 +129,7 @@ impl Config {
             max_connections: usize::try_from(max_connections?).ok()?,
             max_subscribers: usize::try_from(max_subscribers?).ok()?,
             live_buffer_bytes: usize::try_from(live_buffer_bytes?).ok()?,
-            delivery_retention: Duration::from_secs(delivery_retention_d? * 24 * 60 * 60),
+            retention: retention?,
             log: log?,
         })
     }

@@ -43,6 +43,8 @@ pub struct Hub {
     queue: Queue,
     places: Places,
     sinks: RwLock<Vec<Sink>>,
+    /// Changes whenever entries were stored.
+    stored: watch::Sender<()>,
 }
 
 /// What a sink gets for each stream that it wants: its frames, from the first one on.
@@ -82,6 +84,7 @@ impl Hub {
             queue: queue.clone(),
             places: Places::default(),
             sinks: RwLock::default(),
+            stored: watch::Sender::default(),
         });
         let writer = Writer::new(Arc::clone(&hub), store, settings, queue, receiver);
         (hub, writer)
@@ -106,6 +109,11 @@ impl Hub {
         let sender =
             subscribers.entry(session).or_insert_with(|| broadcast::channel(SUBSCRIBER_QUEUE).0);
         sender.subscribe()
+    }
+
+    /// Changes whenever entries of any stream that runs here were stored.
+    pub fn stored(&self) -> watch::Receiver<()> {
+        self.stored.subscribe()
     }
 
     /// Frames of a session, or of all sessions, from now on. What waits is bounded by `max_bytes`: beyond it the
@@ -166,6 +174,9 @@ impl Hub {
 
     /// Passes stored entries on, in order. Channels that nobody listens to any more are forgotten.
     pub fn publish(&self, entries: Vec<Entry>) {
+        if !entries.is_empty() {
+            self.stored.send_replace(());
+        }
         let mut subscribers = self.lock();
         for entry in entries {
             let session = entry.session_id;

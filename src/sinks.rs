@@ -3,3 +3,5 @@
 
 /// Frames and entries on a WebSocket.
 pub mod live;
+/// Every stored entry, in order and at least once, to one sink.
+pub mod relay;

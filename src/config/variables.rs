@@ -272,7 +272,18 @@ pub const VARIABLES: &[Variable] = &[
         "4194304",
         "how much media may wait for one slow subscriber; beyond it the oldest is dropped, or the subscriber",
     ),
-    plain("DELIVERY_RETENTION_DAYS", "7", "how long received webhooks are kept"),
+    plain(
+        "RETENTION_ENTRIES",
+        "forever",
+        "how long what people said and did is kept after a stream's end: forever, 30d, 12h, or zero: live only, \
+         never at rest",
+    ),
+    aliased(
+        "RETENTION_DELIVERIES",
+        &["DELIVERY_RETENTION_DAYS"],
+        "7d",
+        "how long received webhooks are kept: forever, 7d, 12h, or zero: only that they came, for a day",
+    ),
     aliased("LOG_LEVEL", &["ZM_RTMS_LOG_LEVEL"], "info", "trace, debug, info, warn, error or off"),
     aliased(
         "LOG_FORMAT",

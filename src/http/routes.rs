@@ -144,6 +144,14 @@ fn session_routes() -> Vec<Route> {
                 Some("SessionWithStreams"),
             ),
         ),
+        Route::new(Access::Admin, &path("/{id}")).delete(
+            sessions::remove,
+            about("deleteSession", "Delete a session and all that is stored of it").answer(
+                202,
+                "It goes soon after",
+                Some("Deleting"),
+            ),
+        ),
         route("/{id}/timeline").get(
             control::timeline,
             about("showTimeline", "What happened to a session, in order, and what did not").answer(
@@ -173,7 +181,7 @@ fn session_routes() -> Vec<Route> {
                 .query("kinds", "Only these kinds, separated by commas")
                 .answer(200, "text/event-stream", None),
         ),
-        route("/{id}/live").get(live::one, live_query(about("live", "Frames and entries, live"))),
+        route("/{id}/live").get(live::one, live_query(about("liveSession", "Frames and entries, live"))),
         Route::new(Access::Token, "/api/v1/live").get(
             live::all,
             live_query(about("liveAll", "Frames and entries of all sessions that run here, live"))

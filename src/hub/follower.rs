@@ -71,6 +71,8 @@ pub struct Follower {
     cursor: Cursor,
     kinds: Kinds,
     ready: VecDeque<Followed>,
+    /// A pushed entry that the store's come before. It need not be there itself: what people say may be live only.
+    held: Option<Arc<Entry>>,
     phase: Phase,
     reread_every: Duration,
     reread_at: Instant,
@@ -105,6 +107,7 @@ impl Follower {
             cursor: after,
             kinds,
             ready: VecDeque::new(),
+            held: None,
             phase: Phase::Behind { over: false },
             reread_every,
             reread_at: Instant::now(),
@@ -160,6 +163,11 @@ impl Follower {
     }
 
     fn after_page(&mut self, page: &Page, over: bool) {
+        if page.is_last
+            && let Some(entry) = self.held.take()
+        {
+            self.take(entry);
+        }
         self.phase = match (page.is_last, over) {
             (false, _) => Phase::Behind { over },
             (true, false) => Phase::Live,
@@ -216,7 +224,11 @@ impl Follower {
                 }
                 self.take(entry);
             }
-            Ok(_) | Err(RecvError::Lagged(_)) => self.phase = Phase::Behind { over: false },
+            Ok(entry) => {
+                self.held = Some(entry);
+                self.phase = Phase::Behind { over: false };
+            }
+            Err(RecvError::Lagged(_)) => self.phase = Phase::Behind { over: false },
             // The hub is gone: the daemon stops.
             Err(RecvError::Closed) => self.phase = Phase::Done,
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use rtmsd::simulator::{CutKind, LinkName, Verb};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -20,6 +20,13 @@ async fn open(api: Api, path: &str) -> WebSocket {
     let authorization = format!("Bearer {API_TOKEN}");
     let socket = WebSocket::open(api.0, path, &[("authorization", &authorization)]).await;
     socket.unwrap_or_else(|answer| panic!("{} {}", answer.status, answer.text()))
+}
+
+/// With a camera that is on and a screen that is shared.
+fn pictures(mut timeline: Vec<Value>) -> Vec<Value> {
+    timeline.push(json!({"at_ms": 1, "video_on": "ana"}));
+    timeline.push(json!({"at_ms": 1, "share_start": "bo"}));
+    timeline
 }
 
 /// What came of each medium: frames and bytes.
@@ -43,7 +50,7 @@ impl Account {
 #[tokio::test]
 async fn a_consumer_of_everything_gets_every_frame_and_every_entry_that_zoom_sent() {
     let mut opened = None;
-    let settings = zoom(script(chatter(6, 500), 3_500));
+    let settings = zoom(script(pictures(chatter(6, 500)), 3_500));
     let scene = Scene::prepared(Home::sqlite(), settings, async |api| {
         opened = Some(open(api, "/api/v1/live?format=binary").await);
     })
@@ -66,7 +73,7 @@ async fn a_consumer_of_everything_gets_every_frame_and_every_entry_that_zoom_sen
         entry
     };
     assert_eq!(entries.into_iter().map(plain).collect::<Vec<_>>(), page.entries);
-    for medium in ["audio", "video"] {
+    for medium in ["audio", "video", "share"] {
         let sent = scene.zoom.medium(medium);
         assert!(sent.frames > 0, "{medium}");
         assert_eq!(account.0[medium], (sent.frames, sent.bytes), "{medium}");
@@ -102,7 +109,7 @@ async fn a_rejoined_stream_goes_on_in_the_same_socket() {
 #[tokio::test]
 async fn a_consumer_that_reads_nothing_costs_neither_the_stream_nor_another() {
     let home = Home::sqlite().set("LIVE_BUFFER_BYTES", "65536");
-    let scene = Scene::open(home, zoom(script(chatter(8, 500), 4_500))).await;
+    let scene = Scene::open(home, zoom(script(pictures(chatter(8, 500)), 4_500))).await;
     scene.live().await;
     let api = scene.daemon.api();
     let _stuck = open(api, &session_path(&scene)).await;
