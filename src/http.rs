@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::control::Control;
 use crate::hub::Hub;
 use crate::model::StreamId;
+use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
 use crate::store::Store;
 use crate::zoom::install::Installer;
@@ -24,6 +25,7 @@ mod docs;
 mod envelope;
 mod error;
 mod events;
+mod forwards;
 mod idempotency;
 mod installations;
 mod ledger;
@@ -80,6 +82,7 @@ pub struct AppState {
     pub draining: CancellationToken,
     pub counters: Arc<Counters>,
     pub live: Live,
+    pub forwards: Arc<Forwards>,
     /// WebSockets of live consumers; they end when the daemon drains, and whoever stops waits for them here.
     pub conversations: TaskTracker,
     /// Requests that change something go on when their client hangs up; whoever stops waits for them here.

@@ -273,6 +273,17 @@ pub const VARIABLES: &[Variable] = &[
         "how much media may wait for one slow subscriber; beyond it the oldest is dropped, or the subscriber",
     ),
     plain(
+        "FORWARD_ALLOWED_HOSTS",
+        "",
+        "the hosts that sessions may be forwarded to: names, or suffixes that begin with a dot, separated by commas; \
+         without it none",
+    ),
+    plain(
+        "FORWARD_ALLOW_WS",
+        "false",
+        "allow plain ws:// to listed loopback hosts, for servers beside this daemon",
+    ),
+    plain(
         "RETENTION_ENTRIES",
         "forever",
         "how long what people said and did is kept after a stream's end: forever, 30d, 12h, or zero: live only, \

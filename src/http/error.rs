@@ -12,6 +12,7 @@ use super::oauth::Refusal;
 use super::refused;
 use crate::control::{ControlError, MediaError};
 use crate::model::ZoomAnswer;
+use crate::sinks::forward::TargetError;
 use crate::store::StoreError;
 use crate::zoom::event::EventError;
 use crate::zoom::signature::SignatureError;
@@ -62,6 +63,14 @@ pub enum ApiError {
     Signature(SignatureError),
     #[error("{0}")]
     Event(EventError),
+    #[error("url {0}")]
+    Target(TargetError),
+    #[error("this session is forwarded to as many servers as allowed: remove one first")]
+    TooManyForwards,
+    #[error("there is no forward with this id")]
+    UnknownForward,
+    #[error("this session has ended")]
+    SessionEnded,
     #[error("this is a WebSocket: connect with a WebSocket client")]
     UpgradeRequired,
     #[error("nothing was asked for: say it in the query or in the first message")]
@@ -112,6 +121,7 @@ impl ApiError {
             Self::UnknownRoute
             | Self::UnknownSession
             | Self::UnknownInstallation
+            | Self::UnknownForward
             | Self::NoVideoSdk => StatusCode::NOT_FOUND,
             Self::Install(refusal) => refusal.status(),
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
@@ -124,7 +134,11 @@ impl ApiError {
             | Self::Media(_)
             | Self::UnknownField(_)
             | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::KeyInProgress | Self::SessionLive => StatusCode::CONFLICT,
+            Self::KeyInProgress
+            | Self::SessionLive
+            | Self::SessionEnded
+            | Self::TooManyForwards => StatusCode::CONFLICT,
+            Self::Target(_) => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Control(error) => refused::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
@@ -153,6 +167,10 @@ impl ApiError {
             Self::Signature(SignatureError::OutOfWindow { .. }) => "timestamp_out_of_window",
             Self::Signature(_) => "signature_invalid",
             Self::Event(_) => "malformed",
+            Self::Target(_) => "url_refused",
+            Self::TooManyForwards => "too_many_forwards",
+            Self::UnknownForward => "forward_not_found",
+            Self::SessionEnded => "session_ended",
             Self::UpgradeRequired => "upgrade_required",
             Self::NoFirstMessage => "nothing_asked",
             Self::TooManySubscribers => "too_many_subscribers",

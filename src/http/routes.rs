@@ -11,8 +11,8 @@ use axum::routing::MethodRouter;
 use super::error::ApiError;
 use super::openapi::Operation;
 use super::{
-    AppState, auth, control, docs, events, idempotency, installations, ledger, live, notices,
-    oauth, openapi, ops, request, sessions, transcript, video, webhook,
+    AppState, auth, control, docs, events, forwards, idempotency, installations, ledger, live,
+    notices, oauth, openapi, ops, request, sessions, transcript, video, webhook,
 };
 
 /// Who may use a path.
@@ -181,7 +181,24 @@ fn session_routes() -> Vec<Route> {
                 .query("kinds", "Only these kinds, separated by commas")
                 .answer(200, "text/event-stream", None),
         ),
-        route("/{id}/live").get(live::one, live_query(about("liveSession", "Frames and entries, live"))),
+        route("/{id}/live")
+            .get(live::one, live_query(about("liveSession", "Frames and entries, live"))),
+        route("/{id}/forward")
+            .get(
+                forwards::list,
+                about("listForwards", "Servers that a session is sent to, and how that goes here")
+                    .answer(200, "All of them", Some("ForwardList")),
+            )
+            .post(
+                forwards::create,
+                about("createForward", "Send a session's frames and entries to a server of yours")
+                    .body("NewForward")
+                    .answer(201, "Made; it connects while a stream runs", Some("ForwardOnly")),
+            ),
+        route("/{id}/forward/{forward}").delete(
+            forwards::remove,
+            about("removeForward", "Send no more to this server").answer(200, "Removed", None),
+        ),
         Route::new(Access::Token, "/api/v1/live").get(
             live::all,
             live_query(about("liveAll", "Frames and entries of all sessions that run here, live"))

@@ -4,6 +4,7 @@ mod announcements;
 mod binary;
 mod crash;
 mod crowd;
+mod forward;
 mod kit;
 mod ledger;
 mod links;

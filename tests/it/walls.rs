@@ -15,8 +15,9 @@ const CRATES: [(&str, &[&str]); 6] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 19] = [
+const PURE: [&str; 20] = [
     "sinks/live/request",
+    "sinks/forward/target",
     "sinks/live/wire",
     "sinks/live/twilio",
     "zoom/state",

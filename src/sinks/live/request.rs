@@ -139,6 +139,11 @@ impl Request {
         })
     }
 
+    /// The same, with entries behind a cursor.
+    pub fn after(self, session: SessionId, cursor: Cursor) -> Self {
+        Self { from: From::After(BTreeMap::from([(session, cursor)])), ..self }
+    }
+
     pub fn wants(&self) -> Wants {
         Wants { media: self.media, user_id: self.user_id, product: self.product }
     }

@@ -1,8 +1,9 @@
-use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -56,6 +57,12 @@ pub enum Over {
     Failed,
 }
 
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&goodbye(self).1)
+    }
+}
+
 /// Small buffers: there may be hundreds of consumers, and what they send is small.
 pub fn config() -> WebSocketConfig {
     WebSocketConfig::default()
@@ -79,36 +86,35 @@ pub struct Talk<'a, S> {
 }
 
 /// Up to where a consumer is known to have got entries: a pong says that it read what came before its ping.
-#[derive(Default)]
 pub struct Receipts {
-    pub confirmed: Cursor,
+    arrived: watch::Sender<Cursor>,
     said: Cursor,
-    asked: VecDeque<(u64, Cursor)>,
+    /// The ping that is not answered yet: its number, and what was said before it.
+    asked: Option<(u64, Cursor)>,
     last: u64,
 }
 
 impl Receipts {
-    /// Everything up to here was confirmed before.
-    pub fn after(cursor: Cursor) -> Self {
-        Self { said: cursor.clone(), confirmed: cursor, ..Self::default() }
+    /// Keeps `arrived` up to date.
+    pub fn new(arrived: watch::Sender<Cursor>) -> Self {
+        let said = arrived.borrow().clone();
+        Self { said, arrived, asked: None, last: 0 }
     }
 
     /// A ping that asks for what was said since the last one.
     fn ask(&mut self) -> Option<Message> {
-        if !self.asked.is_empty() || self.said == self.confirmed {
+        if self.asked.is_some() || self.said == *self.arrived.borrow() {
             return None;
         }
         self.last += 1;
-        self.asked.push_back((self.last, self.said.clone()));
+        self.asked = Some((self.last, self.said.clone()));
         Some(Message::Ping(self.last.to_be_bytes().to_vec().into()))
     }
 
     fn pong(&mut self, payload: &[u8]) {
-        if let Some((number, _)) = self.asked.front()
-            && number.to_be_bytes() == payload
-            && let Some((_, cursor)) = self.asked.pop_front()
-        {
-            self.confirmed = cursor;
+        let is_answer = |(number, _): &mut (u64, Cursor)| number.to_be_bytes() == payload;
+        if let Some((_, cursor)) = self.asked.take_if(is_answer) {
+            self.arrived.send_replace(cursor);
         }
     }
 }
@@ -134,8 +140,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
         Self { receipts: Some(receipts), ..self }
     }
 
-    /// Talks until there is nothing more to say or nobody to say it to, and closes. What the receipts say comes back.
-    pub async fn run(mut self, stop: &CancellationToken) -> (Over, Option<Receipts>) {
+    /// Talks until there is nothing more to say or nobody to say it to, and closes.
+    pub async fn run(mut self, stop: &CancellationToken) -> Over {
         let over = tokio::select! {
             biased;
             () = stop.cancelled() => Over::Stopped,
@@ -145,7 +151,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
         if over != Over::Left {
             self.close(&over).await;
         }
-        (over, self.receipts)
+        over
     }
 
     async fn converse(&mut self) -> Over {
@@ -283,8 +289,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
 fn goodbye(over: &Over) -> (u16, String) {
     match over {
         Over::Session => (1000, "the session has ended".into()),
-        Over::Stopped => (1001, "the daemon stops".into()),
-        Over::Left => (1000, String::new()),
+        Over::Stopped => (1001, "nothing more is sent from here".into()),
+        Over::Left => (1000, "it has left".into()),
         Over::TooSlow(medium, count) => {
             (TOO_SLOW, format!("too slow: {count} {} frames were dropped", medium.as_str()))
         }
@@ -350,19 +356,20 @@ mod tests {
 
     #[test]
     fn only_what_came_before_an_answered_ping_is_confirmed() {
-        let mut receipts = Receipts::default();
+        let arrived = watch::Sender::default();
+        let mut receipts = Receipts::new(arrived.clone());
         assert_eq!(ping(&mut receipts), None);
         receipts.said.advance(1, 5);
         let payload = ping(&mut receipts).unwrap();
         receipts.said.advance(1, 9);
         assert_eq!(ping(&mut receipts), None, "one at a time");
         receipts.pong(b"something");
-        assert_eq!(receipts.confirmed.seen(1), 0);
+        assert_eq!(arrived.borrow().seen(1), 0);
         receipts.pong(&payload);
-        assert_eq!(receipts.confirmed.seen(1), 5);
+        assert_eq!(arrived.borrow().seen(1), 5);
         let payload = ping(&mut receipts).unwrap();
         receipts.pong(&payload);
-        assert_eq!(receipts.confirmed.seen(1), 9);
+        assert_eq!(arrived.borrow().seen(1), 9);
         assert_eq!(ping(&mut receipts), None);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use rtmsd::simulator::{CutKind, LinkName, Verb};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -123,6 +124,71 @@ async fn a_consumer_that_reads_nothing_costs_neither_the_stream_nor_another() {
     // Keep-alives come every half second here, and the simulator cuts who does not answer.
     assert_eq!(scene.zoom.stream().lost_links, 0);
     assert!(stream.tally.video.frames > 0);
+    scene.zoom.close_clean().await;
+}
+
+/// Reads Twilio's messages as a server of theirs does, and checks what such servers rely on.
+#[derive(Default)]
+struct TwilioServer {
+    sequence: u64,
+    chunks: i64,
+    stream_sid: Option<String>,
+    sound: Vec<u8>,
+    is_stopped: bool,
+}
+
+impl TwilioServer {
+    fn take(&mut self, message: &Value) {
+        let text = |value: &Value| value.as_str().expect("Twilio's numbers are texts").to_owned();
+        if message["event"] == "connected" {
+            assert_eq!(message["protocol"], "Call");
+            return;
+        }
+        self.sequence += 1;
+        assert_eq!(text(&message["sequenceNumber"]), self.sequence.to_string());
+        let sid = self.stream_sid.get_or_insert_with(|| text(&message["streamSid"]));
+        assert_eq!(*sid, text(&message["streamSid"]));
+        match message["event"].as_str().unwrap() {
+            "start" => {
+                let format =
+                    json!({"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1});
+                assert_eq!(message["start"]["mediaFormat"], format);
+            }
+            "media" => {
+                let media = &message["media"];
+                assert_eq!(text(&media["timestamp"]), (self.chunks * 20).to_string());
+                self.chunks += 1;
+                assert_eq!(text(&media["chunk"]), self.chunks.to_string());
+                let payload = BASE64_STANDARD.decode(text(&media["payload"])).unwrap();
+                assert_eq!(payload.len(), 160);
+                self.sound.extend(payload);
+            }
+            "stop" => self.is_stopped = true,
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_of_twilios_streams_hears_everybody_in_one_unbroken_track() {
+    let home = Home::sqlite().set("MEDIA_TYPES", "audio,transcript");
+    let scene = Scene::open(home, zoom(script(chatter(6, 500), 3_500))).await;
+    scene.live().await;
+    let mut socket = open(scene.daemon.api(), &(session_path(&scene) + "?format=twilio")).await;
+    let mut server = TwilioServer::default();
+    for _ in 0..2 {
+        server.take(&socket.text().await);
+    }
+    socket.say(&json!({"event": "media", "media": {"payload": "/////w=="}}).to_string()).await;
+    socket.say(&json!({"event": "clear", "streamSid": "MZ"}).to_string()).await;
+    while !server.is_stopped {
+        server.take(&socket.text().await);
+    }
+    assert_eq!(socket.next().await, Heard::Close(1000, "the session has ended".into()));
+    // Two seconds at least, of which at least one is not silence.
+    assert!(server.chunks > 100, "{}", server.chunks);
+    let loud = server.sound.iter().filter(|byte| **byte & 0x7f < 0x70).count();
+    assert!(loud > 8_000, "{loud}");
     scene.zoom.close_clean().await;
 }
 

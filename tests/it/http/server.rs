@@ -13,6 +13,7 @@ use rtmsd::model::{Outcome, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
+use rtmsd::sinks::forward::{Forwards, Targets};
 use rtmsd::sinks::live::Live;
 use rtmsd::store::{Location, Store};
 use rtmsd::tls::client_config;
@@ -120,12 +121,14 @@ impl Server {
         let Wiring { limits, body_timeout, now_ms, .. } = wiring;
         let (control, installer) = zoom_side(&store, &wiring);
         let draining = CancellationToken::new();
+        let targets = Targets::new(vec!["127.0.0.1".into()], true);
         let live = Live {
             hub: Arc::clone(&hub),
             store: store.clone(),
             stop: draining.clone(),
             buffer_bytes: LIVE_BUFFER_BYTES,
         };
+        let forwards = Forwards::new(live.clone(), targets, client_config(None).expect("TLS"));
         let state = Arc::new(AppState {
             store,
             hub,
@@ -146,6 +149,7 @@ impl Server {
             now_ms,
             on_change,
             draining,
+            forwards: Arc::new(forwards),
             live,
             conversations: TaskTracker::new(),
             counters: Arc::new(Counters::default()),
