@@ -9,6 +9,7 @@ mod id;
 mod installation;
 mod ledger;
 mod session;
+mod view;
 
 pub use action::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
@@ -31,3 +32,4 @@ pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,
 };
+pub use view::{EntryView, rfc3339};
