@@ -21,6 +21,8 @@ use crate::hub::{Hub, Writer, WriterSettings};
 use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
 use crate::sessions::{self, Leases, Supervisor, supervisor};
+use crate::sinks::nats::{Nats, NatsError};
+use crate::sinks::relay;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::{Api, VideoApi};
@@ -49,6 +51,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Nats(#[from] NatsError),
     #[error(
         "TOKEN_ENCRYPTION_KEYS is not set, and tokens are not stored without it: \
          make a key with `openssl rand -hex 32`"
@@ -65,6 +69,7 @@ pub struct App {
     pub tokens: Tokens,
     installer: Installer,
     control: Arc<Control>,
+    nats: Option<Arc<Nats>>,
     config: Config,
     node: NodeId,
     writer: Writer,
@@ -80,6 +85,10 @@ impl App {
         let token_keys = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
         let tls = client_config(config.ca_file.as_deref())?;
         let zoom = ZoomClient::new(&tls);
+        let nats = match config.nats.clone() {
+            Some(settings) => Some(Nats::connect(settings, &tls).await?),
+            None => None,
+        };
         let store = Store::open(&config.database).await?;
         let writer_settings = WriterSettings {
             batch_interval: config.entry_batch_interval,
@@ -130,6 +139,7 @@ impl App {
             tokens,
             installer,
             control,
+            nats,
             config,
             node,
             writer,
@@ -156,6 +166,10 @@ impl App {
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         // Before the streams: a sink misses no first frame.
         let (stop_sinks, mut sinks) = (CancellationToken::new(), JoinSet::<()>::new());
+        if let Some(nats) = self.nats {
+            let settings = relay::Settings::new(self.node, clock::now_ms);
+            sinks.spawn(nats.run(self.store.clone(), &self.hub, settings, stop_sinks.clone()));
+        }
         let mut streams = tokio::spawn(self.supervisor.run());
         let requests = state.requests.clone();
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));

@@ -2,6 +2,7 @@
 
 mod install;
 mod media;
+mod nats;
 mod products;
 mod read;
 mod retention;
@@ -18,6 +19,7 @@ use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::params::Params;
 use crate::secret::Secret;
 use crate::sessions::AtShutdown;
+use crate::sinks;
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogSettings};
 use crate::zoom::Credentials;
@@ -59,6 +61,8 @@ pub struct Config {
     pub max_connections: usize,
     pub max_subscribers: usize,
     pub retention: Retention,
+    /// None without a broker.
+    pub nats: Option<sinks::nats::Settings>,
     pub log: LogSettings,
 }
 
@@ -100,6 +104,7 @@ impl Config {
         let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
         let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
         let retention = retention::retention(read);
+        let nats = nats::nats(read);
         let log = log(read);
         Some(Self {
             address: address?,
@@ -127,6 +132,7 @@ impl Config {
             max_connections: usize::try_from(max_connections?).ok()?,
             max_subscribers: usize::try_from(max_subscribers?).ok()?,
             retention: retention?,
+            nats: nats?,
             log: log?,
         })
     }

@@ -1,5 +1,9 @@
 //! Where streams go beside the store and live subscribers: recordings, brokers, webhooks of others, sockets of
 //! others.
 
+/// What a broker is handed, whichever it is (pure).
+pub mod message;
+/// NATS: entries to JetStream, frames to core subjects.
+pub mod nats;
 /// Every stored entry, in order and at least once, to one sink.
 pub mod relay;
