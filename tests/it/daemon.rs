@@ -9,6 +9,7 @@ mod ledger;
 mod links;
 mod media;
 mod meeting;
+mod nats;
 mod outage;
 mod peer;
 mod process;
