@@ -5,10 +5,14 @@ mod announcement;
 mod audit;
 mod cursor;
 mod entry;
+mod entry_view;
 mod id;
 mod installation;
 mod ledger;
+mod outgoing;
 mod session;
+mod time;
+mod webhook_endpoint;
 
 pub use action::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
@@ -24,10 +28,14 @@ pub use entry::{
     ContactCenterEvent, ContactCenterParty, Entry, EntryBody, EntryKind, Participant, RawJson,
     TranscriptLine,
 };
+pub use entry_view::EntryView;
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
 pub use ledger::{Account, Gap, GapCause, OpenGap};
+pub use outgoing::{Content, EventKind, OutgoingEvent};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,
 };
+pub use time::rfc3339;
+pub use webhook_endpoint::{EndpointId, EndpointSource, EndpointStatus, WebhookEndpoint};

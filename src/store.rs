@@ -6,6 +6,7 @@ mod audit;
 mod database;
 mod deletions;
 mod deliveries;
+mod endpoints;
 mod entries;
 mod error;
 mod group;
@@ -14,11 +15,13 @@ mod installations;
 mod leases;
 mod oauth_states;
 mod open;
+mod outgoing;
 mod rows;
 mod schema;
 mod sessions;
 pub mod sql;
 mod streams;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,10 +36,12 @@ pub use audit::Audited;
 pub use database::TRANSACTION_TIMEOUT;
 use database::{Database, binds};
 pub use deliveries::AccountNotice;
+pub use endpoints::{EndpointChange, NewEndpoint, SealedSecrets, StoredEndpoint};
 pub use error::StoreError;
 use group::Group;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
+pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery};
 pub use sessions::Made;
 
 /// Where the store is.

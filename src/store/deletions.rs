@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
+use super::outgoing::{blank_answers, emit};
 use super::{Store, StoreError, sql};
-use crate::model::AuditRow;
+use crate::model::{AuditRow, EventKind, OutgoingEvent};
 
 /// Entries deleted in one transaction: webhooks get their turn in between.
 const ENTRIES_PER_STEP: u32 = 500;
@@ -82,6 +83,7 @@ async fn empty(
     if is_empty {
         after_stream = stream;
         deliveries = tx.execute(sql::BLANK_DELIVERIES, binds![stream]).await?;
+        blank_answers(tx, stream).await?;
     }
     let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
     let values = binds![id, after_stream, i64::from(is_empty), count(entries), count(deliveries)];
@@ -96,6 +98,8 @@ async fn end(
 ) -> Result<(), StoreError> {
     tx.execute(sql::END_DELETION, binds![id]).await?;
     let Pending { streams, entries, deliveries, asked_at_ms, .. } = *pending;
+    let data = json!({ "user_id": pending.user_id, "streams": streams, "entries": entries });
+    emit(tx, &OutgoingEvent::new(EventKind::DataDeleted, id, now_ms, data), now_ms).await?;
     let audit = AuditRow {
         at_ms: now_ms,
         actor: pending.actor.clone(),

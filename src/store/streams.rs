@@ -6,11 +6,13 @@ use super::actions::confirm_stops;
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
 use super::entries::write_batches;
+use super::outgoing::{blank_answers, emit};
 use super::rows::{self, StreamRow};
 use super::sessions::{media_text, refresh_session};
+use super::told::tell_stream;
 use super::{Store, StoreError, StreamUpdate, sql};
 use crate::model::{
-    AuditRow, Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus,
+    AuditRow, Entry, EntryBody, EventKind, Outcome, OutgoingEvent, SessionId, StreamId, StreamRecord, StreamStatus,
 };
 
 /// The stop reason that takes back what was collected (rtms-protocol.md section 10.6).
@@ -113,8 +115,8 @@ async fn write_update(
 ) -> Result<(), StoreError> {
     let status = update.status.filter(|status| *status != StreamStatus::Ended);
     // The session follows the status alone: a tally, which comes often, needs no lock on it.
-    let session = match status {
-        Some(_) => lock_stream(tx, stream).await?.map(|record| record.session_id),
+    let record = match status {
+        Some(_) => lock_stream(tx, stream).await?,
         None => None,
     };
     let tally = update.tally.as_ref().map(figures);
@@ -130,10 +132,9 @@ async fn write_update(
         ledger,
     ];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
-    match session {
-        Some(session) if is_changed => refresh_session(tx, session, now_ms).await,
-        _ => Ok(()),
-    }
+    let (Some(status), Some(record), true) = (status, record, is_changed) else { return Ok(()) };
+    tell_stream(tx, &record, status, None, now_ms).await?;
+    refresh_session(tx, record.session_id, now_ms).await
 }
 
 fn figures(figures: &impl Serialize) -> String {
@@ -159,6 +160,9 @@ async fn end_stream(
         delete_personal_entries(tx, stream, end.now_ms).await?;
     }
     if is_ended {
+        let reason = end.stop_reason.or(record.stop_reason);
+        let how = Some((end.outcome, reason));
+        tell_stream(tx, &record, StreamStatus::Ended, how, end.now_ms).await?;
         confirm_stops(tx, record.session_id).await?;
         refresh_session(tx, record.session_id, end.now_ms).await?;
     }
@@ -172,6 +176,11 @@ pub(super) async fn delete_personal_entries(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let entries = tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
+    blank_answers(tx, stream.as_str()).await?;
+    let data = serde_json::json!({ "stream_id": stream, "entries": entries });
+    let event =
+        OutgoingEvent::new(EventKind::DataDeleted, stream.as_str(), now_ms, data).in_stream(stream);
+    emit(tx, &event, now_ms).await?;
     let row = AuditRow {
         at_ms: now_ms,
         actor: "zoom".to_owned(),

@@ -1,40 +1,15 @@
 //! Server-sent events as text (pure).
 
-use serde::Serialize;
-
-use crate::http::envelope::rfc3339;
-use crate::model::{Cursor, Entry, EntryBody, SessionId, StreamId};
+use crate::model::{Cursor, Entry, EntryView, SessionId};
 
 /// First of all: how long a browser waits before it connects again, in milliseconds.
 pub const RETRY: &str = "retry: 1000\n\n";
 /// A comment, so that neither side nor a proxy takes a silent connection for a dead one.
 pub const KEEP_ALIVE: &str = ": keep-alive\n\n";
 
-#[derive(Serialize)]
-struct Data<'a> {
-    session_id: SessionId,
-    stream_id: &'a StreamId,
-    /// Which stream of its session this is, from 1.
-    stream: u32,
-    seq: u64,
-    at_ms: i64,
-    at: Option<String>,
-    #[serde(flatten)]
-    body: &'a EntryBody,
-}
-
 /// One entry; `cursor` is where a reader stands after it.
 pub fn entry(cursor: &Cursor, entry: &Entry) -> String {
-    let data = Data {
-        session_id: entry.session_id,
-        stream_id: &entry.stream_id,
-        stream: entry.stream_ordinal,
-        seq: entry.seq,
-        at_ms: entry.at_ms,
-        at: rfc3339(entry.at_ms),
-        body: &entry.body,
-    };
-    let data = serde_json::to_string(&data).expect("an entry has no map with other keys than text");
+    let data = serde_json::to_string(&EntryView::of(entry)).expect("an entry has no map with other keys than text");
     // serde_json writes no line break, which would end the field.
     format!("id: {cursor}\nevent: {}\ndata: {data}\n\n", entry.body.kind().as_str())
 }
@@ -50,7 +25,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::{TranscriptLine, UserId};
+    use crate::model::{EntryBody, StreamId, TranscriptLine, UserId};
 
     #[test]
     fn an_entry_is_one_event_whatever_was_said() {
