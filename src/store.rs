@@ -16,9 +16,11 @@ mod leases;
 mod oauth_states;
 mod open;
 mod outgoing;
+mod retention;
 mod rows;
 mod schema;
 mod sessions;
+mod sinks;
 pub mod sql;
 mod streams;
 mod told;
@@ -35,6 +37,7 @@ pub use actions::{Begin, Begun, DeliveryBrief};
 pub use audit::Audited;
 pub use database::TRANSACTION_TIMEOUT;
 use database::{Database, binds};
+pub use deletions::SessionDeletion;
 pub use deliveries::AccountNotice;
 pub use endpoints::{EndpointChange, NewEndpoint, SealedSecrets, StoredEndpoint};
 pub use error::StoreError;
@@ -43,6 +46,7 @@ pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
 pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery};
 pub use sessions::Made;
+pub use sinks::{Relayed, SinkHold, SinkPage};
 
 /// Where the store is.
 #[derive(Debug, Clone)]

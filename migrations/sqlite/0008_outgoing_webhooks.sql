@@ -34,6 +34,7 @@ CREATE TABLE outgoing_events (
 
 CREATE INDEX outgoing_events_by_age ON outgoing_events (created_at_ms);
 CREATE INDEX outgoing_events_by_stream ON outgoing_events (stream_id) WHERE stream_id IS NOT NULL;
+CREATE INDEX outgoing_events_by_session ON outgoing_events (session_id) WHERE session_id IS NOT NULL;
 
 -- One event on its way to one endpoint, and afterwards the log of it.
 CREATE TABLE outgoing_deliveries (

@@ -322,6 +322,17 @@ pub(super) async fn blank_answers(
     tx.execute(sql::BLANK_ANSWERS, binds![stream]).await.map(drop)
 }
 
+/// Forgets up to `limit` of what was told of a session, with the deliveries. True when more is left.
+pub(super) async fn forget_some_of_session(
+    tx: &mut Connection<'_>,
+    session: &str,
+    limit: u32,
+) -> Result<bool, StoreError> {
+    let values = binds![session, i64::from(limit)];
+    tx.execute(sql::FORGET_DELIVERIES_OF_SESSION, values).await?;
+    Ok(tx.execute(sql::FORGET_EVENTS_OF_SESSION, values).await? == u64::from(limit))
+}
+
 async fn note_health(
     tx: &mut Connection<'_>,
     id: &str,

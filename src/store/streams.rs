@@ -5,14 +5,15 @@ use serde::Serialize;
 use super::actions::confirm_stops;
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
+use super::deletions::ask_stream_deletion;
 use super::entries::write_batches;
-use super::outgoing::{blank_answers, emit};
+use super::outgoing::blank_answers;
 use super::rows::{self, StreamRow};
 use super::sessions::{media_text, refresh_session};
 use super::told::tell_stream;
 use super::{Store, StoreError, StreamUpdate, sql};
 use crate::model::{
-    AuditRow, Entry, EntryBody, EventKind, Outcome, OutgoingEvent, SessionId, StreamId, StreamRecord, StreamStatus,
+    AuditRow, Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus,
 };
 
 /// The stop reason that takes back what was collected (rtms-protocol.md section 10.6).
@@ -169,7 +170,8 @@ async fn end_stream(
     Ok(last_entry)
 }
 
-/// A participant took the consent back (stop reason 8): what is personal goes, and how much is noted.
+/// A participant took the consent back (stop reason 8): what is personal goes at once, and how much is noted; what
+/// else is left of the stream goes soon.
 pub(super) async fn delete_personal_entries(
     tx: &mut Connection<'_>,
     stream: &StreamId,
@@ -177,10 +179,6 @@ pub(super) async fn delete_personal_entries(
 ) -> Result<(), StoreError> {
     let entries = tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
     blank_answers(tx, stream.as_str()).await?;
-    let data = serde_json::json!({ "stream_id": stream, "entries": entries });
-    let event =
-        OutgoingEvent::new(EventKind::DataDeleted, stream.as_str(), now_ms, data).in_stream(stream);
-    emit(tx, &event, now_ms).await?;
     let row = AuditRow {
         at_ms: now_ms,
         actor: "zoom".to_owned(),
@@ -189,7 +187,8 @@ pub(super) async fn delete_personal_entries(
         outcome: "ok".to_owned(),
         detail: serde_json::json!({ "entries": entries }),
     };
-    insert_audit(tx, &row).await
+    insert_audit(tx, &row).await?;
+    ask_stream_deletion(tx, stream, "zoom", now_ms).await
 }
 
 /// The entry that closes a stream's log, whoever ends the stream.

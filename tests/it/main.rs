@@ -5,6 +5,7 @@ mod daemon;
 mod http;
 mod install;
 mod simulator;
+mod sinks;
 mod store;
 mod support;
 mod walls;
