@@ -6,6 +6,7 @@ mod products;
 mod read;
 mod retention;
 mod variables;
+mod webhooks;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
 pub use self::retention::{Keep, Retention};
 pub use self::variables::{VARIABLES, Variable};
+pub use self::webhooks::WebhookSettings;
 
 /// Everything that `rtmsd serve` needs to know.
 #[derive(Debug, Clone)]
@@ -59,6 +61,7 @@ pub struct Config {
     pub max_connections: usize,
     pub max_subscribers: usize,
     pub retention: Retention,
+    pub webhooks: WebhookSettings,
     pub log: LogSettings,
 }
 
@@ -100,6 +103,7 @@ impl Config {
         let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
         let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
         let retention = retention::retention(read);
+        let webhooks = webhooks::settings(read);
         let log = log(read);
         Some(Self {
             address: address?,
@@ -127,6 +131,7 @@ impl Config {
             max_connections: usize::try_from(max_connections?).ok()?,
             max_subscribers: usize::try_from(max_subscribers?).ok()?,
             retention: retention?,
+            webhooks: webhooks?,
             log: log?,
         })
     }

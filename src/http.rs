@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::control::Control;
 use crate::hub::Hub;
 use crate::model::StreamId;
+use crate::sinks::webhooks::Webhooks;
 use crate::store::Store;
 use crate::zoom::install::Installer;
 use crate::zoom::signature::WebhookKey;
@@ -20,11 +21,13 @@ mod body;
 mod control;
 mod counters;
 mod docs;
+mod endpoints;
 mod envelope;
 mod error;
 mod events;
 mod idempotency;
 mod installations;
+mod json;
 mod ledger;
 mod notices;
 mod oauth;
@@ -54,6 +57,7 @@ pub struct AppState {
     pub store: Store,
     pub hub: Arc<Hub>,
     pub control: Arc<Control>,
+    pub webhooks: Webhooks,
     pub api_tokens: auth::ApiTokens,
     pub rate_limit: RateLimit,
     /// Where Zoom sends webhooks; must pass [`check_webhook_path`].

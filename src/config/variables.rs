@@ -279,6 +279,18 @@ pub const VARIABLES: &[Variable] = &[
         "7d",
         "how long received webhooks are kept: forever, 7d, 12h, or zero: only that they came, for a day",
     ),
+    plain(
+        "WEBHOOKS_OUT",
+        "",
+        "endpoints of outgoing webhooks, as JSON: an array of objects with name, url, secret (whsec_…) and, if wanted, \
+         events and previous_secret; more can be made over the API",
+    ),
+    plain(
+        "WEBHOOKS_ALLOWED_HOSTS",
+        "",
+        "hosts, addresses and networks (10.0.0.0/8) that outgoing webhooks may go to although they are private or plain \
+         http, separated by commas",
+    ),
     aliased("LOG_LEVEL", &["ZM_RTMS_LOG_LEVEL"], "info", "trace, debug, info, warn, error or off"),
     aliased(
         "LOG_FORMAT",

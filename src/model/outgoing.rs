@@ -8,6 +8,7 @@ use super::{Entry, EntryKind, Installation, Outcome, Session, SessionId, StreamI
 
 /// Bytes of an event's id, of a hash of what it tells.
 const ID_BYTES: usize = 16;
+const ID_PREFIX: &str = "evt_";
 
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,6 +135,12 @@ impl OutgoingEvent {
         }
     }
 
+    /// Whether a text has the form of an id.
+    pub fn is_id(text: &str) -> bool {
+        let is_hex = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        text.strip_prefix(ID_PREFIX).is_some_and(|rest| rest.len() == 2 * ID_BYTES && is_hex(rest))
+    }
+
     pub fn in_session(self, id: SessionId) -> Self {
         Self { session_id: Some(id), ..self }
     }
@@ -209,7 +216,7 @@ fn event_id(kind: EventKind, subject: &str, number: i64) -> String {
         .chain_update(subject)
         .chain_update([0])
         .chain_update(number.to_be_bytes());
-    format!("evt_{}", hex::encode(&hash.finalize()[..ID_BYTES]))
+    format!("{ID_PREFIX}{}", hex::encode(&hash.finalize()[..ID_BYTES]))
 }
 
 #[cfg(test)]
@@ -242,6 +249,7 @@ mod tests {
         let others = [id("s", 3), id("s", 4), id("t", 3), id("s3", 3)];
         let distinct: std::collections::BTreeSet<_> = others.iter().collect();
         assert_eq!(distinct.len(), others.len());
+        assert!(OutgoingEvent::is_id(&id("s", 3)) && !OutgoingEvent::is_id("evt_1"));
         assert!(!id("s", 3).contains('.'), "a full stop separates the parts that are signed");
     }
 

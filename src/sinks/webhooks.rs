@@ -105,8 +105,8 @@ impl Webhooks {
     }
 
     /// Sends what is due until `stop`. What is being sent then is broken off after a while, and due again.
-    pub async fn run(self, tls: &ClientConfig, stop: CancellationToken) {
-        Worker::new(self, tls).run(stop).await;
+    pub async fn run(self, tls: Arc<ClientConfig>, stop: CancellationToken) {
+        Worker::new(self, &tls).run(stop).await;
     }
 
     /// Puts events down for every endpoint that wants them. What was put down before is not sent again.

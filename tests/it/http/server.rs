@@ -13,6 +13,8 @@ use rtmsd::model::{Outcome, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
+use rtmsd::sinks::webhooks::address::AddressPolicy;
+use rtmsd::sinks::webhooks::{self, Webhooks};
 use rtmsd::store::{Location, Store};
 use rtmsd::tls::client_config;
 use rtmsd::zoom::Credentials;
@@ -116,10 +118,12 @@ impl Server {
         let writing = tokio::spawn(writer.run());
         let Wiring { limits, body_timeout, now_ms, .. } = wiring;
         let (control, installer) = zoom_side(&store, &wiring);
+        let webhooks = Webhooks::new(store.clone(), webhook_settings(now_ms));
         let state = Arc::new(AppState {
             store,
             hub,
             control,
+            webhooks,
             api_tokens: ApiTokens::parse(
                 "reader:read-token:read,controller:control-token:control,boss:boss-token:admin",
             )
@@ -228,6 +232,16 @@ impl Server {
             .await
             .expect("it stops")
             .expect("no panic");
+    }
+}
+
+/// Outgoing webhooks may go to loopback.
+pub fn webhook_settings(now_ms: fn() -> i64) -> webhooks::Settings {
+    webhooks::Settings {
+        ring: KeyRing::parse(&"07".repeat(32)).expect("a key"),
+        policy: Arc::new(AddressPolicy::parse("127.0.0.1").expect("a policy")),
+        look_every: Duration::from_millis(20),
+        now_ms,
     }
 }
 
