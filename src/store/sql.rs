@@ -876,6 +876,11 @@ statements! {
         UPDATE outgoing_deliveries SET claim = NULL, due_at_ms = $4, attempts = attempts - 1
          WHERE endpoint_id = $1 AND event_id = $2 AND claim = $3";
 
+    /// For a store that one process owns: whoever was sending is dead.
+    RELEASE_ALL_OUTGOING = "
+        UPDATE outgoing_deliveries SET claim = NULL, due_at_ms = created_at_ms
+         WHERE claim IS NOT NULL";
+
     /// A claim that somebody has is void: what comes of it is not recorded.
     RESEND_OUTGOING = "
         UPDATE outgoing_deliveries
