@@ -34,7 +34,9 @@ pub(super) async fn run(config: Config) -> ExitCode {
         }
         (tokens, secrets) => fail(
             1,
-            &format!("no key opens the tokens of {tokens} installations and the secrets of {secrets} webhook endpoints"),
+            &format!(
+                "no key opens the tokens of {tokens} installations and the secrets of {secrets} webhook endpoints"
+            ),
         ),
     }
 }

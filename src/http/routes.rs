@@ -11,8 +11,8 @@ use axum::routing::MethodRouter;
 use super::error::ApiError;
 use super::openapi::Operation;
 use super::{
-    AppState, auth, control, docs, endpoints, events, idempotency, installations, ledger, notices, oauth,
-    openapi, ops, request, sessions, transcript, video, webhook,
+    AppState, auth, control, docs, endpoints, events, idempotency, installations, ledger, notices,
+    oauth, openapi, ops, request, sessions, transcript, video, webhook,
 };
 
 /// Who may use a path.
@@ -280,9 +280,8 @@ fn zoom_routes() -> Vec<Route> {
 
 fn webhook_routes() -> Vec<Route> {
     let about = |id, summary| Operation::new("Outgoing webhooks", id, summary);
-    let route = |rest: &str| {
-        Route::new(Access::Admin, &format!("/api/v1/webhooks/endpoints{rest}"))
-    };
+    let route =
+        |rest: &str| Route::new(Access::Admin, &format!("/api/v1/webhooks/endpoints{rest}"));
     vec![
         route("")
             .get(
@@ -318,8 +317,11 @@ fn webhook_routes() -> Vec<Route> {
             ),
         route("/{id}/rotate-secret").post(
             endpoints::rotate_secret,
-            about("rotateSecret", "A new secret, shown once; the old one signs beside it for a day")
-                .answer(200, "Rotated", Some("EndpointAndSecret")),
+            about(
+                "rotateSecret",
+                "A new secret, shown once; the old one signs beside it for a day",
+            )
+            .answer(200, "Rotated", Some("EndpointAndSecret")),
         ),
         route("/{id}/test").post(
             endpoints::test,

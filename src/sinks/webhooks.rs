@@ -34,7 +34,9 @@ use crate::model::{
 };
 use crate::seal::{KeyRing, OpenError};
 use crate::secret::Secret;
-use crate::store::{EndpointChange, LoggedDelivery, NewEndpoint, Store, StoreError, StoredEndpoint};
+use crate::store::{
+    EndpointChange, LoggedDelivery, NewEndpoint, Store, StoreError, StoredEndpoint,
+};
 
 /// Each endpoint has its own few requests at a time: this bounds them all.
 pub const MAX_ENDPOINTS: u32 = 50;

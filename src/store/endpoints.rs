@@ -68,7 +68,8 @@ impl Store {
 
     /// An endpoint as it now is; none when there is none of that id.
     pub async fn endpoint(&self, id: EndpointId) -> Result<Option<StoredEndpoint>, StoreError> {
-        let row: Option<Row> = self.database.optional(sql::ENDPOINT, binds![id.to_string()]).await?;
+        let row: Option<Row> =
+            self.database.optional(sql::ENDPOINT, binds![id.to_string()]).await?;
         row.map(StoredEndpoint::try_from).transpose()
     }
 
@@ -161,8 +162,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let values = binds![id.to_string(), why.as_str(), now_ms];
         let data = serde_json::json!({ "endpoint_id": id, "reason": why });
-        let event =
-            OutgoingEvent::new(EventKind::EndpointDisabled, &id.to_string(), now_ms, data);
+        let event = OutgoingEvent::new(EventKind::EndpointDisabled, &id.to_string(), now_ms, data);
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;

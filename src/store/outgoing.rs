@@ -58,7 +58,7 @@ pub struct LoggedDelivery {
     pub kind: EventKind,
     pub status: DeliveryStatus,
     pub attempts: u32,
-    /// When it is sent next; while it is being sent, when another daemon may.
+    /// When it is sent next; none while it is being sent.
     pub due_at_ms: Option<i64>,
     pub last_at_ms: Option<i64>,
     pub last_status: Option<u16>,
@@ -315,10 +315,7 @@ pub(super) async fn emit(
 }
 
 /// What endpoints answered about a stream may repeat what was said in it.
-pub(super) async fn blank_answers(
-    tx: &mut Connection<'_>,
-    stream: &str,
-) -> Result<(), StoreError> {
+pub(super) async fn blank_answers(tx: &mut Connection<'_>, stream: &str) -> Result<(), StoreError> {
     tx.execute(sql::BLANK_ANSWERS, binds![stream]).await.map(drop)
 }
 
@@ -424,7 +421,10 @@ impl TryFrom<LogRow> for LoggedDelivery {
             attempts: rows::number("attempts", row.attempts)?,
             due_at_ms: row.due_at_ms,
             last_at_ms: row.last_at_ms,
-            last_status: row.last_status.map(|status| rows::number("status", status)).transpose()?,
+            last_status: row
+                .last_status
+                .map(|status| rows::number("status", status))
+                .transpose()?,
             last_error: row.last_error,
             last_answer: row.last_answer,
             created_at_ms: row.created_at_ms,

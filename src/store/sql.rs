@@ -896,7 +896,8 @@ statements! {
     /// The newest first, after the delivery of the event $2.
     DELIVERIES_OF_ENDPOINT = "
         SELECT deliveries.event_id, outgoing_events.kind, deliveries.status, deliveries.attempts,
-               deliveries.due_at_ms, deliveries.last_at_ms, deliveries.last_status,
+               CASE WHEN deliveries.claim IS NULL THEN deliveries.due_at_ms END AS due_at_ms,
+               deliveries.last_at_ms, deliveries.last_status,
                deliveries.last_error, deliveries.last_answer, deliveries.created_at_ms
           FROM outgoing_deliveries AS deliveries
           JOIN outgoing_events ON outgoing_events.id = deliveries.event_id

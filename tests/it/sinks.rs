@@ -1,3 +1,4 @@
 //! What leaves the daemon.
 
 mod relay;
+mod webhooks;

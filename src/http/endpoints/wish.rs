@@ -81,7 +81,8 @@ mod tests {
     fn an_endpoint_needs_a_url_and_gets_all_events_unless_it_says_which() {
         let wish = of_new(br#"{"url": "https://example.com/"}"#).unwrap();
         assert_eq!((wish.url.as_str(), wish.events.len()), ("https://example.com/", 0));
-        let body = br#"{"url": "x", "events": ["test", "gap.recorded", "test"], "description": null}"#;
+        let body =
+            br#"{"url": "x", "events": ["test", "gap.recorded", "test"], "description": null}"#;
         let kinds = [EventKind::GapRecorded, EventKind::Test];
         assert_eq!(of_new(body).unwrap().events, kinds);
     }

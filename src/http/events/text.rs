@@ -9,7 +9,8 @@ pub const KEEP_ALIVE: &str = ": keep-alive\n\n";
 
 /// One entry; `cursor` is where a reader stands after it.
 pub fn entry(cursor: &Cursor, entry: &Entry) -> String {
-    let data = serde_json::to_string(&EntryView::of(entry)).expect("an entry has no map with other keys than text");
+    let data = serde_json::to_string(&EntryView::of(entry))
+        .expect("an entry has no map with other keys than text");
     // serde_json writes no line break, which would end the field.
     format!("id: {cursor}\nevent: {}\ndata: {data}\n\n", entry.body.kind().as_str())
 }

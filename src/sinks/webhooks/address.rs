@@ -97,8 +97,12 @@ impl AddressPolicy {
         }
         let (is_listed, is_admitted) = match host {
             Host::Domain(name) => (self.lists(name), true),
-            Host::Ipv4(address) => (self.lists_address(address.into()), self.admits(address.into())),
-            Host::Ipv6(address) => (self.lists_address(address.into()), self.admits(address.into())),
+            Host::Ipv4(address) => {
+                (self.lists_address(address.into()), self.admits(address.into()))
+            }
+            Host::Ipv6(address) => {
+                (self.lists_address(address.into()), self.admits(address.into()))
+            }
         };
         match url.scheme() {
             _ if !is_admitted => Err(UrlError::PrivateAddress),

@@ -43,7 +43,9 @@ pub fn open(
     let previous = sealed.previous.as_deref();
     Ok(OpenSecrets {
         current: ring.open(place(&row, "secret"), &sealed.current)?,
-        previous: previous.map(|text| ring.open(place(&row, "previous_secret"), text)).transpose()?,
+        previous: previous
+            .map(|text| ring.open(place(&row, "previous_secret"), text))
+            .transpose()?,
     })
 }
 

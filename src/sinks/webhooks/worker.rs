@@ -104,7 +104,8 @@ impl Worker {
         }
         let lease_ms = i64::try_from(LEASE.as_millis()).expect("a constant of a minute");
         for id in store.endpoints_with_due_deliveries(now_ms).await? {
-            let room = self.rooms.entry(id).or_insert_with(|| Arc::new(Semaphore::new(PER_ENDPOINT)));
+            let room =
+                self.rooms.entry(id).or_insert_with(|| Arc::new(Semaphore::new(PER_ENDPOINT)));
             let limit = u32::try_from(room.available_permits()).unwrap_or(0);
             if limit == 0 {
                 continue;
@@ -189,7 +190,11 @@ impl Sender {
         }
     }
 
-    async fn send(&self, delivery: &ClaimedDelivery, body: Vec<u8>) -> Result<Answer, &'static str> {
+    async fn send(
+        &self,
+        delivery: &ClaimedDelivery,
+        body: Vec<u8>,
+    ) -> Result<Answer, &'static str> {
         let StoredEndpoint { endpoint, secrets } = &delivery.endpoint;
         let settings = &self.hooks.0.settings;
         let url = settings.policy.read(&endpoint.url).map_err(|_| "url_refused")?;

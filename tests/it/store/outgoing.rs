@@ -187,8 +187,7 @@ async fn a_grant_that_is_lost_is_told_once() {
             scope: String::new(),
             api_base_url: None,
         };
-        let seal =
-            |_| SealedTokens { access: "v1.k.a".into(), refresh: None, expires_at_ms: None };
+        let seal = |_| SealedTokens { access: "v1.k.a".into(), refresh: None, expires_at_ms: None };
         let installation = store.save_installation(&granted, seal, 5).await.unwrap();
         for is_new in [true, false] {
             let given_up = store.give_up_grant(installation.id, 1, 10).await.unwrap();

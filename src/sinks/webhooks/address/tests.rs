@@ -120,7 +120,8 @@ fn an_endpoint_is_https_without_credentials_and_not_inside() {
 #[test]
 fn what_is_listed_may_be_plain_and_inside() {
     let listed = policy("127.0.0.1,hooks.internal,::1");
-    for url in ["http://127.0.0.1:9/", "https://127.0.0.1/", "http://hooks.internal/", "http://[::1]/"]
+    for url in
+        ["http://127.0.0.1:9/", "https://127.0.0.1/", "http://hooks.internal/", "http://[::1]/"]
     {
         assert!(listed.read(url).is_ok(), "{url}");
     }
