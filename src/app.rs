@@ -23,6 +23,8 @@ use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
 use crate::seal::KeyRing;
 use crate::sessions::{self, Leases, Supervisor, supervisor};
+use crate::sinks::forward::Forwards;
+use crate::sinks::live::Live;
 use crate::sinks::relay::{self, Relay, Relayed};
 use crate::sinks::webhooks::{self, Webhooks};
 use crate::store::{Store, StoreError};
@@ -72,7 +74,6 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub tokens: Tokens,
     pub webhooks: Webhooks,
-    tls: Arc<ClientConfig>,
     installer: Installer,
     control: Arc<Control>,
     config: Config,
@@ -80,6 +81,7 @@ pub struct App {
     writer: Writer,
     supervisor: Supervisor,
     on_change: mpsc::Sender<StreamId>,
+    tls: Arc<ClientConfig>,
     /// Ends the streams, after HTTP has stopped.
     stop_streams: CancellationToken,
 }
@@ -141,7 +143,6 @@ impl App {
             hub,
             tokens,
             webhooks,
-            tls,
             installer,
             control,
             config,
@@ -149,6 +150,7 @@ impl App {
             writer,
             supervisor,
             on_change,
+            tls,
             stop_streams,
         })
     }
@@ -172,7 +174,8 @@ impl App {
         background.spawn(delete(self.store.clone()));
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
-        let requests = state.requests.clone();
+        let forwards = tokio::spawn(Arc::clone(&state.forwards).run());
+        let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
             // The server ends at the stop, too, and that is not early.
@@ -193,6 +196,11 @@ impl App {
         stop_http.cancel();
         finished(http).await;
         finished(control).await;
+        conversations.close();
+        let consumers = async { tokio::join!(finished(forwards), conversations.wait()) };
+        if timeout(LAST_STEP, consumers).await.is_err() {
+            tracing::warn!(conversations = conversations.len(), "live consumers are cut");
+        }
         requests.close();
         if timeout(LAST_STEP, requests.wait()).await.is_err() {
             tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
@@ -219,7 +227,19 @@ impl App {
         sinks.spawn(self.webhooks.clone().run(Arc::clone(&self.tls), stop.clone()));
     }
 
+    fn live(&self, stop: CancellationToken) -> Live {
+        Live {
+            hub: Arc::clone(&self.hub),
+            store: self.store.clone(),
+            stop,
+            buffer_bytes: self.config.live_buffer_bytes,
+        }
+    }
+
     fn state(&self, draining: CancellationToken) -> Arc<AppState> {
+        let live = self.live(draining.clone());
+        let (targets, tls) = (self.config.targets.clone(), Arc::clone(&self.tls));
+        let forwards = Arc::new(Forwards::new(live.clone(), targets, tls));
         Arc::new(AppState {
             store: self.store.clone(),
             hub: Arc::clone(&self.hub),
@@ -241,8 +261,11 @@ impl App {
             keeps_deliveries: self.config.retention.deliveries != Keep::Nothing,
             now_ms: clock::now_ms,
             on_change: self.on_change.clone(),
-            draining,
             counters: Arc::new(Counters::default()),
+            forwards,
+            live,
+            conversations: TaskTracker::new(),
+            draining,
             requests: TaskTracker::new(),
         })
     }
@@ -306,6 +329,7 @@ async fn prune(store: Store, retention: Retention) {
 
 async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<(), StoreError> {
     store.prune_idempotency_keys(now_ms).await?;
+    store.prune_forwards(now_ms).await?;
     if let Some(before_ms) = retention.deliveries_before_ms(now_ms) {
         let deliveries = store.prune_deliveries(before_ms).await?;
         if deliveries > 0 {

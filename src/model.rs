@@ -5,13 +5,13 @@ mod announcement;
 mod audit;
 mod cursor;
 mod entry;
-mod entry_view;
+mod forward;
 mod id;
 mod installation;
 mod ledger;
 mod outgoing;
 mod session;
-mod time;
+mod view;
 mod webhook_endpoint;
 
 pub use action::{
@@ -28,14 +28,14 @@ pub use entry::{
     ContactCenterEvent, ContactCenterParty, Entry, EntryBody, EntryKind, Participant, RawJson,
     TranscriptLine,
 };
-pub use entry_view::EntryView;
+pub use forward::{Forward, ForwardId};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
-pub use ledger::{Account, Gap, GapCause, OpenGap};
+pub use ledger::{Account, FrameCount, Gap, GapCause, Newest, OpenGap};
 pub use outgoing::{Content, EventKind, OutgoingEvent};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,
 };
-pub use time::rfc3339;
+pub use view::{EntryView, rfc3339};
 pub use webhook_endpoint::{EndpointId, EndpointSource, EndpointStatus, WebhookEndpoint};

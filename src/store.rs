@@ -9,6 +9,7 @@ mod deliveries;
 mod endpoints;
 mod entries;
 mod error;
+mod forwards;
 mod group;
 mod idempotency;
 mod installations;

@@ -1,4 +1,4 @@
-//! The shape of every successful JSON answer, and how times are written in it.
+//! The shape of every successful JSON answer.
 
 use axum::Json;
 use axum::http::StatusCode;
