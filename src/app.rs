@@ -21,11 +21,13 @@ use crate::http::{AppState, Counters, RateLimit, router};
 use crate::hub::{Hub, Writer, WriterSettings};
 use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
+use crate::seal::KeyRing;
 use crate::sessions::{self, Leases, Supervisor, supervisor};
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
 use crate::sinks::nats::{Nats, NatsError};
-use crate::sinks::relay;
+use crate::sinks::relay::{self, Relay, Relayed};
+use crate::sinks::webhooks::{self, Webhooks};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::{Api, VideoApi};
@@ -37,6 +39,10 @@ use crate::zoom::retry::Pauses;
 use crate::zoom::signature::WebhookKey;
 use crate::zoom::token::{Configured, Tokens};
 
+/// The relay's name of the outgoing webhooks: positions are kept under it.
+const WEBHOOKS_SINK: &str = "webhooks";
+/// How often outgoing webhooks are looked for that are due.
+const WEBHOOKS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often planned requests to Zoom are looked for.
 const CONTROL_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often old deliveries are forgotten.
@@ -70,6 +76,7 @@ pub struct App {
     pub store: Store,
     pub hub: Arc<Hub>,
     pub tokens: Tokens,
+    pub webhooks: Webhooks,
     installer: Installer,
     control: Arc<Control>,
     nats: Option<Arc<Nats>>,
@@ -110,6 +117,8 @@ impl App {
         let (ring, configured) = (token_keys, config.install.configured.clone());
         let tokens =
             Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock::now_ms);
+        let webhooks = Webhooks::new(store.clone(), webhook_settings(&config, &ring));
+        webhooks.configure(&config.webhooks.endpoints).await?;
         let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
         let node = NodeId(Uuid::new_v4());
         let settings = sessions::Settings {
@@ -141,6 +150,7 @@ impl App {
             store,
             hub,
             tokens,
+            webhooks,
             installer,
             control,
             nats,
@@ -163,18 +173,16 @@ impl App {
             ..Limits::default()
         };
         let (stop_http, state) = (CancellationToken::new(), self.state(stop.clone()));
+        // Before the streams: a sink misses no first frame.
+        let (stop_sinks, mut sinks) = (CancellationToken::new(), JoinSet::<()>::new());
+        self.start_webhooks(&mut sinks, &stop_sinks);
+        self.start_nats(&mut sinks, &stop_sinks);
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(prune(self.store.clone(), self.config.retention));
         background.spawn(self.tokens.clone().keep_alive());
         background.spawn(delete(self.store.clone()));
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
-        // Before the streams: a sink misses no first frame.
-        let (stop_sinks, mut sinks) = (CancellationToken::new(), JoinSet::<()>::new());
-        if let Some(nats) = self.nats {
-            let settings = relay::Settings::new(self.node, clock::now_ms);
-            sinks.spawn(nats.run(self.store.clone(), &self.hub, settings, stop_sinks.clone()));
-        }
         let mut streams = tokio::spawn(self.supervisor.run());
         let forwards = tokio::spawn(Arc::clone(&state.forwards).run());
         let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
@@ -216,6 +224,26 @@ impl App {
         ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
     }
 
+    /// What entries tell becomes outgoing webhooks, and those are sent.
+    fn start_webhooks(&self, sinks: &mut JoinSet<()>, stop: &CancellationToken) {
+        let settings = relay::Settings::new(self.node, clock::now_ms);
+        let relay = Relay::new(self.store.clone(), &self.hub, WEBHOOKS_SINK, settings);
+        let webhooks = self.webhooks.clone();
+        let tell = move |entries: Vec<Relayed>| {
+            let webhooks = webhooks.clone();
+            async move { webhooks.emit_entries(entries.iter().map(|it| &it.entry)).await }
+        };
+        sinks.spawn(relay.run(stop.clone(), tell));
+        sinks.spawn(self.webhooks.clone().run(Arc::clone(&self.tls), stop.clone()));
+    }
+
+    fn start_nats(&self, sinks: &mut JoinSet<()>, stop: &CancellationToken) {
+        if let Some(nats) = self.nats.clone() {
+            let settings = relay::Settings::new(self.node, clock::now_ms);
+            sinks.spawn(nats.run(self.store.clone(), &self.hub, settings, stop.clone()));
+        }
+    }
+
     fn live(&self, stop: CancellationToken) -> Live {
         Live {
             hub: Arc::clone(&self.hub),
@@ -233,6 +261,7 @@ impl App {
             store: self.store.clone(),
             hub: Arc::clone(&self.hub),
             control: Arc::clone(&self.control),
+            webhooks: self.webhooks.clone(),
             api_tokens: self.config.api_tokens.clone(),
             rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
             webhook_path: self.config.webhook_path.clone(),
@@ -256,6 +285,15 @@ impl App {
             draining,
             requests: TaskTracker::new(),
         })
+    }
+}
+
+fn webhook_settings(config: &Config, ring: &KeyRing) -> webhooks::Settings {
+    webhooks::Settings {
+        ring: ring.clone(),
+        policy: Arc::clone(&config.webhooks.policy),
+        look_every: WEBHOOKS_LOOK_EVERY,
+        now_ms: clock::now_ms,
     }
 }
 
@@ -314,6 +352,7 @@ async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<
         if deliveries > 0 {
             tracing::info!(deliveries, "old deliveries forgotten");
         }
+        store.prune_events(before_ms).await?;
     }
     if let Some(before_ms) = retention.entries.cutoff_ms(now_ms) {
         while store.expire_entries(before_ms, now_ms).await? {}

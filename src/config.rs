@@ -7,6 +7,7 @@ mod products;
 mod read;
 mod retention;
 mod variables;
+mod webhooks;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
 pub use self::retention::{Keep, Retention};
 pub use self::variables::{VARIABLES, Variable};
+pub use self::webhooks::WebhookSettings;
 
 /// Everything that `rtmsd serve` needs to know.
 #[derive(Debug, Clone)]
@@ -66,6 +68,7 @@ pub struct Config {
     pub retention: Retention,
     /// None without a broker.
     pub nats: Option<sinks::nats::Settings>,
+    pub webhooks: WebhookSettings,
     pub log: LogSettings,
 }
 
@@ -110,6 +113,7 @@ impl Config {
         let targets = targets(read);
         let retention = retention::retention(read);
         let nats = nats::nats(read);
+        let webhooks = webhooks::settings(read);
         let log = log(read);
         Some(Self {
             address: address?,
@@ -140,6 +144,7 @@ impl Config {
             targets: targets?,
             retention: retention?,
             nats: nats?,
+            webhooks: webhooks?,
             log: log?,
         })
     }

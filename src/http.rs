@@ -12,6 +12,7 @@ use crate::hub::Hub;
 use crate::model::StreamId;
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
+use crate::sinks::webhooks::Webhooks;
 use crate::store::Store;
 use crate::zoom::install::Installer;
 use crate::zoom::signature::WebhookKey;
@@ -22,12 +23,14 @@ mod body;
 mod control;
 mod counters;
 mod docs;
+mod endpoints;
 mod envelope;
 mod error;
 mod events;
 mod forwards;
 mod idempotency;
 mod installations;
+mod json;
 mod ledger;
 mod live;
 mod notices;
@@ -58,6 +61,7 @@ pub struct AppState {
     pub store: Store,
     pub hub: Arc<Hub>,
     pub control: Arc<Control>,
+    pub webhooks: Webhooks,
     pub api_tokens: auth::ApiTokens,
     pub rate_limit: RateLimit,
     /// Where Zoom sends webhooks; must pass [`check_webhook_path`].

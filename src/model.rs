@@ -9,8 +9,10 @@ mod forward;
 mod id;
 mod installation;
 mod ledger;
+mod outgoing;
 mod session;
 mod view;
+mod webhook_endpoint;
 
 pub use action::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
@@ -30,8 +32,10 @@ pub use forward::{Forward, ForwardId};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
 pub use ledger::{Account, FrameCount, Gap, GapCause, Newest, OpenGap};
+pub use outgoing::{Content, EventKind, OutgoingEvent};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,
 };
 pub use view::{EntryView, rfc3339};
+pub use webhook_endpoint::{EndpointId, EndpointSource, EndpointStatus, WebhookEndpoint};

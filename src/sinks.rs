@@ -11,3 +11,5 @@ pub mod message;
 pub mod nats;
 /// Every stored entry, in order and at least once, to one sink.
 pub mod relay;
+/// Events to other people's endpoints.
+pub mod webhooks;

@@ -317,6 +317,18 @@ pub const VARIABLES: &[Variable] = &[
         "1048576",
         "what may wait of each stream's frames while the broker is away or slow; beyond it the oldest are dropped",
     ),
+    plain(
+        "WEBHOOKS_OUT",
+        "",
+        "endpoints of outgoing webhooks, as JSON: an array of objects with name, url, secret (whsec_…) and, if wanted, \
+         events and previous_secret; more can be made over the API",
+    ),
+    plain(
+        "WEBHOOKS_ALLOWED_HOSTS",
+        "",
+        "hosts, addresses and networks (10.0.0.0/8) that outgoing webhooks may go to although they are private or plain \
+         http, separated by commas",
+    ),
     aliased("LOG_LEVEL", &["ZM_RTMS_LOG_LEVEL"], "info", "trace, debug, info, warn, error or off"),
     aliased(
         "LOG_FORMAT",

@@ -9,10 +9,11 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::oauth::Refusal;
-use super::refused;
+use super::{endpoints, refused};
 use crate::control::{ControlError, MediaError};
 use crate::model::ZoomAnswer;
 use crate::sinks::forward::TargetError;
+use crate::sinks::webhooks::EndpointError;
 use crate::store::StoreError;
 use crate::zoom::event::EventError;
 use crate::zoom::signature::SignatureError;
@@ -38,6 +39,9 @@ pub enum ApiError {
     NoVideoSdk,
     #[error("there is no installation with this id")]
     UnknownInstallation,
+    /// The store's errors are not among them.
+    #[error("{0}")]
+    Endpoint(Arc<EndpointError>),
     #[error("{0}")]
     Install(Refusal),
     #[error(
@@ -102,6 +106,15 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<EndpointError> for ApiError {
+    fn from(error: EndpointError) -> Self {
+        match error {
+            EndpointError::Store(error) => error.into(),
+            other => Self::Endpoint(Arc::new(other)),
+        }
+    }
+}
+
 impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
         match error {
@@ -123,6 +136,7 @@ impl ApiError {
             | Self::UnknownInstallation
             | Self::UnknownForward
             | Self::NoVideoSdk => StatusCode::NOT_FOUND,
+            Self::Endpoint(error) => endpoints::status(error),
             Self::Install(refusal) => refusal.status(),
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -155,6 +169,7 @@ impl ApiError {
             Self::SessionLive => "session_live",
             Self::UnknownInstallation => "installation_not_found",
             Self::NoVideoSdk => "video_sdk_not_configured",
+            Self::Endpoint(error) => endpoints::code(error),
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",
             Self::Unauthenticated => "unauthenticated",

@@ -118,6 +118,12 @@ fn parameters(route: &Route, about: &Operation) -> Vec<Value> {
         let id = json!({ "type": "string", "format": "uuid" });
         parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": id }));
     }
+    if route.path.contains("{delivery}") {
+        let what = "The `event_id` of the delivery";
+        parameters.push(json!({
+            "name": "delivery", "in": "path", "required": true, "description": what, "schema": text,
+        }));
+    }
     for (name, what) in &about.query {
         parameters
             .push(json!({ "name": name, "in": "query", "description": what, "schema": text }));

@@ -9,13 +9,17 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("axum", &["http", "simulator"]),
     ("hyper", &["http", "simulator"]),
     ("sqlx", &["store"]),
-    ("reqwest", &["zoom", "simulator"]),
+    ("reqwest", &["zoom", "sinks/webhooks/client", "simulator"]),
     ("tungstenite", &["rtms/driver", "http/live", "sinks/live", "sinks/forward", "simulator"]),
     ("clap", &["main", "cli", "simulator/command"]),
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 20] = [
+const PURE: [&str; 24] = [
+    "sinks/webhooks/address",
+    "sinks/webhooks/body",
+    "sinks/webhooks/schedule",
+    "sinks/webhooks/signature",
     "sinks/live/request",
     "sinks/forward/target",
     "sinks/live/wire",
