@@ -5,17 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A crate, and the modules that may name it.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("axum", &["http", "simulator"]),
     ("hyper", &["http", "simulator"]),
     ("sqlx", &["store"]),
     ("reqwest", &["zoom", "simulator"]),
     ("tungstenite", &["rtms/driver", "simulator"]),
+    ("async_nats", &["sinks/nats"]),
     ("clap", &["main", "cli", "simulator/command"]),
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 16] = [
+const PURE: [&str; 17] = [
     "zoom/state",
     "zoom/oauth/answer",
     "model",
@@ -27,6 +28,7 @@ const PURE: [&str; 16] = [
     "control/policy",
     "control/timeline",
     "zoom/stop_reason",
+    "sinks/message",
     "rtms/message",
     "rtms/params",
     "rtms/endpoint",
@@ -46,12 +48,13 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// A module, and those of ours that it must not name: arrows never point up.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("model", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator", "store", "zoom"]),
     ("rtms", &["app", "cli", "http", "sessions", "simulator", "store", "zoom"]),
     ("zoom", &["app", "cli", "http", "hub", "sessions", "simulator"]),
     ("store", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator"]),
     ("hub", &["app", "cli", "http", "sessions", "simulator", "zoom"]),
+    ("sinks", &["app", "cli", "config", "http", "sessions", "simulator"]),
     ("sessions", &["app", "cli", "http", "simulator"]),
     ("control", &["app", "cli", "http", "hub", "sessions", "simulator"]),
     ("http", &["app", "cli", "rtms", "simulator"]),
