@@ -4,4 +4,5 @@ pub mod nats;
 pub mod postgres;
 pub mod proxy;
 pub mod stores;
+pub mod websocket;
 pub mod zoom;

@@ -10,13 +10,17 @@ const CRATES: [(&str, &[&str]); 7] = [
     ("hyper", &["http", "simulator"]),
     ("sqlx", &["store"]),
     ("reqwest", &["zoom", "simulator"]),
-    ("tungstenite", &["rtms/driver", "simulator"]),
+    ("tungstenite", &["rtms/driver", "http/live", "sinks/live", "sinks/forward", "simulator"]),
     ("async_nats", &["sinks/nats"]),
     ("clap", &["main", "cli", "simulator/command"]),
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 17] = [
+const PURE: [&str; 21] = [
+    "sinks/live/request",
+    "sinks/forward/target",
+    "sinks/live/wire",
+    "sinks/live/twilio",
     "zoom/state",
     "zoom/oauth/answer",
     "model",
@@ -54,10 +58,10 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("zoom", &["app", "cli", "http", "hub", "sessions", "simulator"]),
     ("store", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator"]),
     ("hub", &["app", "cli", "http", "sessions", "simulator", "zoom"]),
-    ("sinks", &["app", "cli", "config", "http", "sessions", "simulator"]),
     ("sessions", &["app", "cli", "http", "simulator"]),
     ("control", &["app", "cli", "http", "hub", "sessions", "simulator"]),
     ("http", &["app", "cli", "rtms", "simulator"]),
+    ("sinks", &["app", "cli", "config", "http", "sessions", "simulator"]),
     ("simulator", &["app", "cli", "config", "http", "hub", "sessions", "store", "zoom"]),
 ];
 

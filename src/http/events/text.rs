@@ -1,6 +1,6 @@
 //! Server-sent events as text (pure).
 
-use crate::model::{Cursor, Entry, EntryView, SessionId};
+use crate::model::{Entry, EntryView, SessionId};
 
 /// First of all: how long a browser waits before it connects again, in milliseconds.
 pub const RETRY: &str = "retry: 1000\n\n";
@@ -8,7 +8,7 @@ pub const RETRY: &str = "retry: 1000\n\n";
 pub const KEEP_ALIVE: &str = ": keep-alive\n\n";
 
 /// One entry; `cursor` is where a reader stands after it.
-pub fn entry(cursor: &Cursor, entry: &Entry) -> String {
+pub fn entry(cursor: &str, entry: &Entry) -> String {
     let data = serde_json::to_string(&EntryView::of(entry))
         .expect("an entry has no map with other keys than text");
     // serde_json writes no line break, which would end the field.
@@ -16,7 +16,7 @@ pub fn entry(cursor: &Cursor, entry: &Entry) -> String {
 }
 
 /// The session has ended and this was all of it.
-pub fn end(cursor: &Cursor, session_id: SessionId) -> String {
+pub fn end(cursor: &str, session_id: SessionId) -> String {
     format!("id: {cursor}\nevent: end\ndata: {{\"session_id\":\"{session_id}\"}}\n\n")
 }
 
@@ -47,7 +47,7 @@ mod tests {
             at_ms: 1_732_313_171_881,
             body: EntryBody::Transcript(said.clone()),
         };
-        let text = entry(&"1:57,2:3".parse().unwrap(), &spoken);
+        let text = entry("1:57,2:3", &spoken);
         let lines: Vec<&str> = text.split('\n').collect();
         assert_eq!(lines[..2], ["id: 1:57,2:3", "event: transcript"]);
         assert_eq!(lines[3..], ["", ""]);

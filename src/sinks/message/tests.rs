@@ -59,6 +59,7 @@ fn heard(user_id: Option<UserId>) -> Frame {
         user_id,
         person: None,
         payload: Bytes::from_static(&[0, 1, 2]),
+        encoded: Default::default(),
     }
 }
 
