@@ -4,6 +4,9 @@
 //! published again after a crash is dropped by the broker, or told apart by its consumer. Frames are published once,
 //! to whoever listens.
 
+mod link;
+mod media;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,17 +23,13 @@ use rustls::ClientConfig;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use self::link::Link;
+use self::media::Media;
 use super::message::{DELETED, ENTRIES, Message};
 use super::relay::{self, Relay, Relayed};
 use crate::hub::{Frame, Hub, MediaSet, Wants};
 use crate::secret::Secret;
 use crate::store::Store;
-
-mod link;
-mod media;
-
-use self::link::Link;
-use self::media::Media;
 
 /// The relay keeps its positions under this name.
 const NAME: &str = "nats";

@@ -5,17 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A crate, and the modules that may name it.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("axum", &["http", "simulator"]),
     ("hyper", &["http", "simulator"]),
     ("sqlx", &["store"]),
     ("reqwest", &["zoom", "sinks/webhooks/client", "simulator"]),
     ("tungstenite", &["rtms/driver", "http/live", "sinks/live", "sinks/forward", "simulator"]),
+    ("async_nats", &["sinks/nats"]),
     ("clap", &["main", "cli", "simulator/command"]),
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 24] = [
+const PURE: [&str; 25] = [
     "sinks/webhooks/address",
     "sinks/webhooks/body",
     "sinks/webhooks/schedule",
@@ -35,6 +36,7 @@ const PURE: [&str; 24] = [
     "control/policy",
     "control/timeline",
     "zoom/stop_reason",
+    "sinks/message",
     "rtms/message",
     "rtms/params",
     "rtms/endpoint",

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use rtmsd::clock;
 use rtmsd::hub::{Hub, WriterSettings};
 use rtmsd::model::{Announcement, Delivery, Entry, EntryBody, NodeId, TranscriptLine, UserId};
@@ -49,12 +51,27 @@ impl Running {
         store.release_sink("nats", node).await.unwrap();
         let hub = Hub::new(store.clone(), 1, WriterSettings::default()).0;
         let quick = Duration::from_millis(20);
-        let relay =
-            relay::Settings { look_every: quick, ..relay::Settings::new(node, clock::now_ms) };
+        let usual = relay::Settings::new(node, clock::now_ms);
+        let relay = relay::Settings { look_every: quick, max_entries: 20, ..usual };
         let nats = Nats::connect(settings, &client_config(None).unwrap()).await.unwrap();
         let stop = CancellationToken::new();
         let run = Arc::clone(&nats).run(store.clone(), &hub, relay, stop.clone());
         Self { nats, stop, task: tokio::spawn(run) }
+    }
+
+    /// Waits until so many entries were acknowledged.
+    async fn has_published(&self, count: u64) {
+        let give_up_at = Instant::now() + LONG;
+        while self.nats.counts().entries.load(Ordering::Relaxed) < count {
+            assert!(Instant::now() < give_up_at, "{:?}", self.nats.counts());
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// As a daemon dies: in the middle of whatever it does.
+    async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
     }
 
     async fn stop(self) {
@@ -234,4 +251,34 @@ async fn a_deletion_is_told_once_however_often_it_is_published() {
     assert_eq!(body["type"], "data.deleted");
     assert_eq!((&body["scope"], &body["subject"]), (&"session".into(), &"0190.*".into()));
     assert_eq!(body["at"], "2024-11-22T22:06:11.881Z");
+}
+
+#[tokio::test]
+async fn kills_on_either_side_in_mid_publish_lose_nothing_and_double_nothing() {
+    let (mut broker, test) = (Broker::start("").await, TestStore::sqlite().await);
+    let seed = rand::random();
+    eprintln!("seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut running = Running::start(&test.store, settings(&broker)).await;
+    let mut expected = BTreeSet::new();
+    for stream in ["a", "b", "c"] {
+        announce_in(&test.store, Some("acc"), stream).await;
+        let texts = vec!["line"; 900];
+        expected.extend(say(&test.store, stream, &texts).await.iter().map(Entry::id));
+    }
+    for round in 0..6 {
+        running.has_published(rng.random_range(1..=200)).await;
+        sleep(Duration::from_millis(rng.random_range(0..5))).await;
+        if round % 3 == 2 {
+            broker.kill().await;
+            broker.come().await;
+        }
+        running.kill().await;
+        running = Running::start(&test.store, settings(&broker)).await;
+    }
+    let stored = broker.stored("RTMSD", expected.len() as u64).await;
+    running.stop().await;
+    let ids: BTreeSet<String> =
+        stored.iter().map(|message| message.header("Nats-Msg-Id").to_owned()).collect();
+    assert_eq!((stored.len(), ids == expected), (expected.len(), true));
 }
