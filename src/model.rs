@@ -5,10 +5,12 @@ mod announcement;
 mod audit;
 mod cursor;
 mod entry;
+mod forward;
 mod id;
 mod installation;
 mod ledger;
 mod session;
+mod view;
 
 pub use action::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
@@ -24,6 +26,7 @@ pub use entry::{
     ContactCenterEvent, ContactCenterParty, Entry, EntryBody, EntryKind, Participant, RawJson,
     TranscriptLine,
 };
+pub use forward::{Forward, ForwardId};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
 pub use ledger::{Account, FrameCount, Gap, GapCause, Newest, OpenGap};
@@ -31,3 +34,4 @@ pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,
 };
+pub use view::{EntryView, rfc3339};

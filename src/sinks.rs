@@ -1,5 +1,9 @@
 //! Where streams go beside the store and live subscribers: recordings, brokers, webhooks of others, sockets of
 //! others.
 
+/// The same to servers that we dial.
+pub mod forward;
+/// Frames and entries on a WebSocket.
+pub mod live;
 /// Every stored entry, in order and at least once, to one sink.
 pub mod relay;

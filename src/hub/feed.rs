@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::frame::{Frame, StreamInfo};
+use super::frame::{Encoded, Frame, StreamInfo};
 use super::places::Outlet;
 use super::writer::Item;
 use super::{Hub, Person};
@@ -145,6 +145,7 @@ impl Feed {
             user_id,
             person: self.person(user_id),
             payload,
+            encoded: Encoded::default(),
         }))
     }
 
@@ -160,6 +161,7 @@ impl Feed {
     fn describe(&mut self, change: impl FnOnce(&mut StreamInfo)) {
         change(Arc::make_mut(&mut self.stream));
         *self.outlet.running().stream() = Arc::clone(&self.stream);
+        self.outlet.tell();
     }
 
     /// Tells those who take frames that no more come from here.
