@@ -24,6 +24,8 @@ use crate::rtms::stream::Timings;
 use crate::sessions::{self, Leases, Supervisor, supervisor};
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
+use crate::sinks::nats::{Nats, NatsError};
+use crate::sinks::relay;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::{Api, VideoApi};
@@ -52,6 +54,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Nats(#[from] NatsError),
     #[error(
         "TOKEN_ENCRYPTION_KEYS is not set, and tokens are not stored without it: \
          make a key with `openssl rand -hex 32`"
@@ -68,6 +72,7 @@ pub struct App {
     pub tokens: Tokens,
     installer: Installer,
     control: Arc<Control>,
+    nats: Option<Arc<Nats>>,
     config: Config,
     node: NodeId,
     writer: Writer,
@@ -84,6 +89,10 @@ impl App {
         let token_keys = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
         let tls = client_config(config.ca_file.as_deref())?;
         let zoom = ZoomClient::new(&tls);
+        let nats = match config.nats.clone() {
+            Some(settings) => Some(Nats::connect(settings, &tls).await?),
+            None => None,
+        };
         let store = Store::open(&config.database).await?;
         let writer_settings = WriterSettings {
             batch_interval: config.entry_batch_interval,
@@ -134,6 +143,7 @@ impl App {
             tokens,
             installer,
             control,
+            nats,
             config,
             node,
             writer,
@@ -161,6 +171,10 @@ impl App {
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         // Before the streams: a sink misses no first frame.
         let (stop_sinks, mut sinks) = (CancellationToken::new(), JoinSet::<()>::new());
+        if let Some(nats) = self.nats {
+            let settings = relay::Settings::new(self.node, clock::now_ms);
+            sinks.spawn(nats.run(self.store.clone(), &self.hub, settings, stop_sinks.clone()));
+        }
         let mut streams = tokio::spawn(self.supervisor.run());
         let forwards = tokio::spawn(Arc::clone(&state.forwards).run());
         let (requests, conversations) = (state.requests.clone(), state.conversations.clone());

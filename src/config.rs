@@ -2,6 +2,7 @@
 
 mod install;
 mod media;
+mod nats;
 mod products;
 mod read;
 mod retention;
@@ -18,6 +19,7 @@ use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::params::Params;
 use crate::secret::Secret;
 use crate::sessions::AtShutdown;
+use crate::sinks;
 use crate::sinks::forward::Targets;
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogSettings};
@@ -62,6 +64,8 @@ pub struct Config {
     pub live_buffer_bytes: usize,
     pub targets: Targets,
     pub retention: Retention,
+    /// None without a broker.
+    pub nats: Option<sinks::nats::Settings>,
     pub log: LogSettings,
 }
 
@@ -105,6 +109,7 @@ impl Config {
         let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 4 << 20, 64 * 1024..=1 << 30);
         let targets = targets(read);
         let retention = retention::retention(read);
+        let nats = nats::nats(read);
         let log = log(read);
         Some(Self {
             address: address?,
@@ -134,6 +139,7 @@ impl Config {
             live_buffer_bytes: usize::try_from(live_buffer_bytes?).ok()?,
             targets: targets?,
             retention: retention?,
+            nats: nats?,
             log: log?,
         })
     }

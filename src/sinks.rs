@@ -5,5 +5,9 @@
 pub mod forward;
 /// Frames and entries on a WebSocket.
 pub mod live;
+/// What a broker is handed, whichever it is (pure).
+pub mod message;
+/// NATS: entries to JetStream, frames to core subjects.
+pub mod nats;
 /// Every stored entry, in order and at least once, to one sink.
 pub mod relay;

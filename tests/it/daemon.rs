@@ -12,6 +12,7 @@ mod links;
 mod live;
 mod media;
 mod meeting;
+mod nats;
 mod outage;
 mod peer;
 mod process;

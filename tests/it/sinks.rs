@@ -1,3 +1,4 @@
 //! What leaves the daemon.
 
+mod nats;
 mod relay;
