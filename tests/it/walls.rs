@@ -118,6 +118,27 @@ fn the_walls_stand_where_there_are_rooms() {
     }
 }
 
+/// What the README names as proof of what it promises.
+#[test]
+fn every_proof_that_the_readme_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).expect("there is a README");
+    let (_, table) = readme.split_once("## When things break").expect("its section");
+    let rows = table.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    let proofs: Vec<&str> = rows.filter_map(|row| row.rsplit('|').nth(1)).collect();
+    let names = proofs.iter().flat_map(|proof| proof.split('`').skip(1).step_by(2));
+    let mut files = Vec::new();
+    collect_all(&root.join("src"), &mut files);
+    collect_all(&root.join("tests"), &mut files);
+    let code: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let missing: Vec<&str> = names
+        .filter(|name| !code.contains(&format!("fn {name}(")) && !root.join(name).exists())
+        .collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(proofs.len() > 15, "{proofs:#?}");
+}
+
 /// Every source file with its code, without comments and without its tests.
 fn sources() -> impl Iterator<Item = (PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -131,11 +152,16 @@ fn sources() -> impl Iterator<Item = (PathBuf, String)> {
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    collect_all(folder, files);
+    files.retain(|path| !is_test(path));
+}
+
+fn collect_all(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a source folder can be read") {
         let path = entry.expect("an entry can be read").path();
         if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
+            collect_all(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             files.push(path);
         }
     }
