@@ -14,9 +14,11 @@ mod installations;
 mod leases;
 mod oauth_states;
 mod open;
+mod retention;
 mod rows;
 mod schema;
 mod sessions;
+mod sinks;
 pub mod sql;
 mod streams;
 
@@ -32,12 +34,14 @@ pub use actions::{Begin, Begun, DeliveryBrief};
 pub use audit::Audited;
 pub use database::TRANSACTION_TIMEOUT;
 use database::{Database, binds};
+pub use deletions::SessionDeletion;
 pub use deliveries::AccountNotice;
 pub use error::StoreError;
 use group::Group;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
 pub use sessions::Made;
+pub use sinks::{Relayed, SinkHold, SinkPage};
 
 /// Where the store is.
 #[derive(Debug, Clone)]

@@ -6,14 +6,14 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 6;
+pub(super) const NEWEST: i64 = 10;
 
 macro_rules! migrations {
     ($folder:literal) => {
         Migrator::with_migrations(vec![
             migration(
                 1,
-                "sessions, streams, entries",
+                "sessions streams entries",
                 include_str!(concat!(
                     "../../migrations/",
                     $folder,
@@ -44,6 +44,16 @@ macro_rules! migrations {
                 6,
                 "ledger",
                 include_str!(concat!("../../migrations/", $folder, "/0006_ledger.sql")),
+            ),
+            migration(
+                7,
+                "relay",
+                include_str!(concat!("../../migrations/", $folder, "/0007_relay.sql")),
+            ),
+            migration(
+                10,
+                "retention",
+                include_str!(concat!("../../migrations/", $folder, "/0010_retention.sql")),
             ),
         ])
     };

@@ -15,6 +15,7 @@ mod process;
 mod products;
 mod refusals;
 mod replicas;
+mod retention;
 mod shutdown;
 mod subscribers;
 mod video;

@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use rand::rngs::StdRng;
@@ -102,7 +102,12 @@ fn an_hour_of_silence_takes_no_room() {
     let metadata = fs::metadata(&desk.path).unwrap();
     assert_eq!(metadata.len(), L16.header_bytes() + (3_600_000 + 200) * 32);
     assert!(metadata.blocks() * 512 < 1 << 20);
-    assert_eq!(values(&desk.samples())[180_000..], [2; 10]);
+    let file = fs::File::open(&desk.path).unwrap();
+    let mut around = [0; 2 * FRAME];
+    let hour_at = L16.header_bytes() + HOUR_MS as u64 * 32;
+    file.read_exact_at(&mut around, hour_at - FRAME as u64).unwrap();
+    assert_eq!(around[..FRAME], [0; FRAME]);
+    assert_eq!(around[FRAME..], frame(2));
 }
 
 #[test]
@@ -224,7 +229,7 @@ fn a_file_that_was_cut_anywhere_goes_on_at_the_right_time() {
         track.sync().unwrap();
         fs::read(&desk.path).unwrap()
     };
-    for length in 0..=whole.len() {
+    for length in (0..100).chain((100..=whole.len()).step_by(7)) {
         let desk = Desk::new();
         fs::write(&desk.path, &whole[..length]).unwrap();
         let mut track = desk.track(L16);
@@ -249,10 +254,10 @@ fn a_walk_of_writing_cutting_and_resuming_keeps_every_sample_in_its_place() {
     let desk = Desk::new();
     let mut model: Vec<i16> = Vec::new();
     let mut slot = 0;
-    for _ in 0..60 {
+    for _ in 0..30 {
         let mut track = desk.track(L16);
-        for _ in 0..dice.random_range(0..120) {
-            slot += if dice.random_ratio(1, 20) { dice.random_range(2..400) } else { 1 };
+        for _ in 0..dice.random_range(1..80) {
+            slot += if dice.random_ratio(1, 20) { dice.random_range(2..40) } else { 1 };
             let value = dice.random_range(1..i16::MAX);
             write(&mut track, [(20 * slot, value)]);
             model.resize(slot as usize * 320, 0);
@@ -263,13 +268,13 @@ fn a_walk_of_writing_cutting_and_resuming_keeps_every_sample_in_its_place() {
         assert!(desk.samples() == model);
         let file = fs::OpenOptions::new().write(true).open(&desk.path).unwrap();
         let length = file.metadata().unwrap().len();
-        let cut = dice.random_range(0..2_000).min(length);
+        let cut = dice.random_range(0..5_000).min(length);
         file.set_len(length - cut).unwrap();
         model.truncate((length - cut).saturating_sub(80) as usize / 2);
         // The daemon was away for a while.
         slot += dice.random_range(1..100);
     }
-    assert!(model.len() > 100_000);
+    assert!(model.len() > 30 * 320);
 }
 
 #[test]
