@@ -9,7 +9,9 @@ use rtmsd::sinks::record::track::{Track, TrackKind};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::tools::{ORIGIN_MS, access_units, decode, picture_times, probe, probe_header, track};
+use super::tools::{
+    ORIGIN_MS, decode, film, picture_times, probe, probe_header, track, with_start_codes,
+};
 use crate::install::browser::Browser;
 
 const CAMERA: &[u8] = include_bytes!("../../../src/simulator/picture/camera-0.h264");
@@ -23,7 +25,7 @@ fn desk() -> (TempDir, PathBuf) {
 
 /// So many pictures from a time on, 25 a second, and their times.
 fn shoot(track: &mut Track, stream: &[u8], from_ms: i64, pictures: i64) -> Vec<i64> {
-    let film = access_units(stream);
+    let film: Vec<_> = film(stream).iter().map(|units| with_start_codes(units)).collect();
     let times = (0..pictures).map(|index| from_ms + 40 * index);
     for (frame, offset_ms) in film.iter().cycle().zip(times.clone()) {
         track.write(ORIGIN_MS + offset_ms, frame).unwrap();
@@ -72,17 +74,19 @@ fn an_mp4_that_was_cut_anywhere_plays_up_to_its_last_whole_fragment() {
     track.sync().unwrap();
     std::mem::forget(track);
     let whole = fs::read(&path).unwrap();
-    assert_eq!(decode(&path).0, 249);
-    let first = whole.windows(4).position(|name| name == b"mdat").unwrap();
-    let second = first + whole[first..].windows(4).position(|name| name == b"moof").unwrap();
+    let named = |at: &usize| &whole[at + 4..at + 8] == b"moof";
+    let mut ends: Vec<usize> = (0..whole.len() - 8).filter(named).collect();
+    ends.push(whole.len());
+    // A fragment before each key frame, and all but the newest picture.
+    assert_eq!((ends.len(), decode(&path).0), (11, 249));
     for _ in 0..8 {
-        let length = dice.random_range(second - 4..whole.len());
-        fs::write(&path, &whole[..length]).unwrap();
-        let (pictures, _) = decode(&path);
-        // A fragment before each key frame.
-        let is_after = |at: &usize| *at + 4 < length;
-        let ends = (0..length - 4).filter(|at| &whole[at + 4..at + 8] == b"moof").filter(is_after);
-        assert!(pictures >= 25 * (ends.count() - 1), "cut at {length}: {pictures} pictures");
+        let fragment = dice.random_range(1..10);
+        let length = dice.random_range(ends[fragment] + 9..ends[fragment + 1]);
+        let mut cut = whole[..length].to_vec();
+        // The first bytes of a fragment are written last.
+        cut[ends[fragment]..ends[fragment] + 8].fill(0);
+        fs::write(&path, cut).unwrap();
+        assert_eq!(decode(&path), (25 * fragment, String::new()), "cut at {length}");
         goes_on(&path);
     }
 }
@@ -134,16 +138,10 @@ fn other_parameter_sets_of_the_same_size_stay_in_the_file_and_decode() {
 fn frames_without_start_codes_decode_too() {
     let (_folder, path) = desk();
     let mut track = track(&path, TrackKind::Mp4);
-    for (index, frame) in access_units(CAMERA).iter().enumerate() {
-        let mut lengths = Vec::new();
-        let starts: Vec<usize> =
-            (0..frame.len() - 3).filter(|at| frame[*at..].starts_with(&[0, 0, 0, 1])).collect();
-        for (unit, start) in starts.iter().enumerate() {
-            let end = starts.get(unit + 1).copied().unwrap_or(frame.len());
-            lengths.extend(((end - start - 4) as u32).to_be_bytes());
-            lengths.extend(&frame[start + 4..end]);
-        }
-        track.write(ORIGIN_MS + 40 * index as i64, &Bytes::from(lengths)).unwrap();
+    for (index, units) in film(CAMERA).iter().enumerate() {
+        let with_length = |unit: &&[u8]| [&(unit.len() as u32).to_be_bytes(), *unit].concat();
+        let frame: Bytes = units.iter().flat_map(with_length).collect();
+        track.write(ORIGIN_MS + 40 * index as i64, &frame).unwrap();
     }
     track.finish().unwrap();
     assert_eq!(decode(&path), (25, String::new()));
@@ -165,6 +163,7 @@ async fn watch(browser: &Browser, path: &Path) -> Value {
         video.addEventListener('error', say);
         video.addEventListener('seeked', say);
         const seek = () => { video.currentTime = 2.5; };
+        if (video.error) return say();
         video.readyState >= 1 ? seek() : video.addEventListener('loadedmetadata', seek);
     ";
     browser.call(Method::POST, "/execute/async", json!({"script": script, "args": []})).await
@@ -178,8 +177,10 @@ async fn a_browser_plays_a_finished_film_and_one_that_was_killed() {
     shoot(&mut track, CAMERA, 0, 100);
     track.sync().unwrap();
     let killed = path.with_file_name("killed.mp4");
-    let bytes = fs::read(&path).unwrap();
-    fs::write(&killed, &bytes[..bytes.len() - 10]).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    // Killed while it wrote a fragment, whose first bytes are the last to be written.
+    bytes.extend([[0; 8], *b"\0\0\0\x10mfhd"].concat());
+    fs::write(&killed, bytes).unwrap();
     track.finish().unwrap();
 
     let seen = watch(&browser, &path).await;

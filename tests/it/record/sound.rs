@@ -89,7 +89,7 @@ fn g711_plays_as_a_law_with_silence_where_nobody_spoke() {
 fn g722_plays_and_its_silence_is_silent() {
     let (_folder, path) = desk("ana.wav");
     let mut track = track(&path, TrackKind::Wav(G722));
-    let frame = || Bytes::from(vec![0xfa; 160]);
+    let frame = || Bytes::from(vec![0xff; 160]);
     track.write(ORIGIN_MS, &frame()).unwrap();
     track.write(ORIGIN_MS + 10_000, &frame()).unwrap();
     track.finish().unwrap();

@@ -59,21 +59,27 @@ pub fn track(path: &Path, kind: TrackKind) -> Track {
     Track::resume(path, kind, ORIGIN_MS).unwrap()
 }
 
-/// The frames of a film: its access units, each with one slice.
-pub fn access_units(stream: &[u8]) -> Vec<Bytes> {
+/// The frames of a film: the NAL units of each picture, which has one slice.
+pub fn film(stream: &[u8]) -> Vec<Vec<&[u8]>> {
     const SLICES: [u8; 2] = [1, 5];
-    let starts = (0..stream.len() - 4).filter(|at| stream[*at..].starts_with(&[0, 0, 0, 1]));
+    let starts = (0..stream.len() - 3).filter(|at| stream[*at..].starts_with(&[0, 0, 1]));
     let starts: Vec<usize> = starts.collect();
-    let mut units = Vec::new();
-    let mut begin = 0;
-    for (index, at) in starts.iter().enumerate() {
-        if SLICES.contains(&(stream[at + 4] & 0x1f)) {
-            let end = starts.get(index + 1).copied().unwrap_or(stream.len());
-            units.push(Bytes::copy_from_slice(&stream[begin..end]));
-            begin = end;
+    let mut film = Vec::new();
+    let mut picture = Vec::new();
+    for (index, start) in starts.iter().enumerate() {
+        let end = starts.get(index + 1).copied().unwrap_or(stream.len());
+        let unit = &stream[start + 3..end];
+        picture.push(unit.strip_suffix(&[0]).unwrap_or(unit));
+        if SLICES.contains(&(unit[0] & 0x1f)) {
+            film.push(std::mem::take(&mut picture));
         }
     }
-    units
+    film
+}
+
+/// A frame as Zoom sends it.
+pub fn with_start_codes(units: &[&[u8]]) -> Bytes {
+    units.iter().flat_map(|unit| [&[0, 0, 0, 1], *unit].concat()).collect()
 }
 
 /// Packets that follow their lengths, one byte each.

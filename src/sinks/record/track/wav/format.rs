@@ -66,7 +66,7 @@ impl WavFormat {
         match self.coding {
             Coding::L16 => 0,
             Coding::ALaw => 0xd5,
-            Coding::G722 => 0xfa,
+            Coding::G722 => 0xff,
         }
     }
 
