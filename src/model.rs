@@ -5,10 +5,12 @@ mod announcement;
 mod audit;
 mod cursor;
 mod entry;
+mod forward;
 mod id;
 mod installation;
 mod ledger;
 mod session;
+mod view;
 
 pub use action::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
@@ -24,10 +26,12 @@ pub use entry::{
     ContactCenterEvent, ContactCenterParty, Entry, EntryBody, EntryKind, Participant, RawJson,
     TranscriptLine,
 };
+pub use forward::{Forward, ForwardId};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
-pub use ledger::{Account, Gap, GapCause, OpenGap};
+pub use ledger::{Account, FrameCount, Gap, GapCause, Newest, OpenGap};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,
 };
+pub use view::{EntryView, rfc3339};

@@ -12,7 +12,7 @@ use super::envelope::success;
 use super::error::ApiError;
 use super::params::{SessionPath, known_session};
 use crate::model::{
-    Account, Gap, MediumTally, OpenGap, StreamId, StreamRecord, StreamStatus, Tally,
+    Account, FrameCount, Gap, MediumTally, OpenGap, StreamId, StreamRecord, StreamStatus, Tally,
 };
 
 /// Every stream of a session with its accounts, as they were last stored: of a live stream at most a few seconds ago,
@@ -20,7 +20,8 @@ use crate::model::{
 ///
 /// `completeness` is covered time by expected time, from 0 to 1. Expected is the time from `since_ms` (the medium's
 /// first link, or the announcement where joining took longer than 5 s) to `until_ms` without the pauses; covered is
-/// what of it lies in no gap. Silence is covered.
+/// what of it lies in no gap. Silence is covered. `in_gaps` of what came has a time inside a gap: outside the gaps exactly
+/// `frames` without these were sent and received.
 pub async fn show(
     State(state): State<Arc<AppState>>,
     SessionPath(id): SessionPath,
@@ -53,6 +54,7 @@ struct MediumLedger<'a> {
     completeness: Option<f64>,
     gaps: &'a [Gap],
     earlier_gaps: u64,
+    in_gaps: FrameCount,
     open_gap: Option<OpenGap>,
 }
 
@@ -81,6 +83,7 @@ impl<'a> MediumLedger<'a> {
             completeness: account.completeness(),
             gaps: &account.gaps,
             earlier_gaps: account.earlier_gaps,
+            in_gaps: account.in_gaps,
             open_gap: account.open,
         }
     }

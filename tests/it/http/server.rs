@@ -13,6 +13,8 @@ use rtmsd::model::{Outcome, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
+use rtmsd::sinks::forward::{Forwards, Targets};
+use rtmsd::sinks::live::Live;
 use rtmsd::store::{Location, Store};
 use rtmsd::tls::client_config;
 use rtmsd::zoom::Credentials;
@@ -54,6 +56,8 @@ impl Drop for Server {
     }
 }
 
+/// What may wait for a live subscriber.
+pub const LIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// Subscribers of events at a time.
 pub const SUBSCRIBERS: usize = 8;
 
@@ -116,6 +120,15 @@ impl Server {
         let writing = tokio::spawn(writer.run());
         let Wiring { limits, body_timeout, now_ms, .. } = wiring;
         let (control, installer) = zoom_side(&store, &wiring);
+        let draining = CancellationToken::new();
+        let targets = Targets::new(vec!["127.0.0.1".into()], true);
+        let live = Live {
+            hub: Arc::clone(&hub),
+            store: store.clone(),
+            stop: draining.clone(),
+            buffer_bytes: LIVE_BUFFER_BYTES,
+        };
+        let forwards = Forwards::new(live.clone(), targets, client_config(None).expect("TLS"));
         let state = Arc::new(AppState {
             store,
             hub,
@@ -135,7 +148,10 @@ impl Server {
             keeps_deliveries: true,
             now_ms,
             on_change,
-            draining: CancellationToken::new(),
+            draining,
+            forwards: Arc::new(forwards),
+            live,
+            conversations: TaskTracker::new(),
             counters: Arc::new(Counters::default()),
             requests: TaskTracker::new(),
         });
