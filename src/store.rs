@@ -38,7 +38,7 @@ pub use actions::{Begin, Begun, DeliveryBrief};
 pub use audit::Audited;
 pub use database::TRANSACTION_TIMEOUT;
 use database::{Database, binds};
-pub use deletions::SessionDeletion;
+pub use deletions::{Deleted, SessionDeletion};
 pub use deliveries::AccountNotice;
 pub use endpoints::{EndpointChange, NewEndpoint, SealedSecrets, StoredEndpoint};
 pub use error::StoreError;

@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 11;
+pub(super) const NEWEST: i64 = 12;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -64,6 +64,11 @@ macro_rules! migrations {
                 11,
                 "forwards",
                 include_str!(concat!("../../migrations/", $folder, "/0011_forwards.sql")),
+            ),
+            migration(
+                12,
+                "told deletions",
+                include_str!(concat!("../../migrations/", $folder, "/0012_told_deletions.sql")),
             ),
         ])
     };

@@ -966,6 +966,12 @@ statements! {
         INSERT INTO audit (id, at_ms, actor, action, subject, outcome, detail)
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
+    /// After ($1, $2), in order.
+    DELETIONS_AFTER = "
+        SELECT id, at_ms, subject, detail FROM audit
+         WHERE action = 'data.deleted' AND (at_ms > $1 OR (at_ms = $1 AND id > $2))
+         ORDER BY at_ms, id LIMIT $3";
+
     /// The newest first.
     AUDIT = "
         SELECT at_ms, actor, action, subject, outcome, detail FROM audit ORDER BY id DESC LIMIT $1";

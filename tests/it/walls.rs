@@ -16,11 +16,18 @@ const CRATES: [(&str, &[&str]); 7] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 25] = [
+const PURE: [&str; 32] = [
     "sinks/webhooks/address",
     "sinks/webhooks/body",
     "sinks/webhooks/schedule",
     "sinks/webhooks/signature",
+    "sinks/record/track/order",
+    "sinks/record/track/wav/format",
+    "sinks/record/track/ogg/packet",
+    "sinks/record/track/ogg/page",
+    "sinks/record/track/mp4/annexb",
+    "sinks/record/track/mp4/boxes",
+    "sinks/record/track/mp4/sps",
     "sinks/live/request",
     "sinks/forward/target",
     "sinks/live/wire",
