@@ -8,6 +8,7 @@ mod entry;
 mod id;
 mod installation;
 mod ledger;
+mod recording;
 mod session;
 
 pub use action::{
@@ -26,7 +27,8 @@ pub use entry::{
 };
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
-pub use ledger::{Account, Gap, GapCause, OpenGap};
+pub use ledger::{Account, Gap, GapCause, MediumLedger, OpenGap};
+pub use recording::{RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,

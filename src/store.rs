@@ -14,6 +14,7 @@ mod installations;
 mod leases;
 mod oauth_states;
 mod open;
+mod recordings;
 mod rows;
 mod schema;
 mod sessions;
@@ -37,6 +38,7 @@ pub use error::StoreError;
 use group::Group;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
+pub use recordings::NewRecording;
 pub use sessions::Made;
 
 /// Where the store is.

@@ -3,9 +3,10 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
+
+pub use crate::clock::rfc3339;
 
 /// 200 with `{"status": true, "message", "data"}`.
 pub fn success(message: &str, data: impl Serialize) -> Response {
@@ -15,22 +16,4 @@ pub fn success(message: &str, data: impl Serialize) -> Response {
 /// The same with another status of success.
 pub fn success_as(status: StatusCode, message: &str, data: impl Serialize) -> Response {
     (status, success(message, data)).into_response()
-}
-
-/// Unix milliseconds as RFC 3339 in UTC; none outside the years -9999 to 9999.
-pub fn rfc3339(ms: i64) -> Option<String> {
-    let at = Timestamp::from_millisecond(ms).ok()?;
-    Some(format!("{at:.3}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rfc3339;
-
-    #[test]
-    fn a_time_is_written_with_its_milliseconds() {
-        assert_eq!(rfc3339(1_732_313_171_881).as_deref(), Some("2024-11-22T22:06:11.881Z"));
-        assert_eq!(rfc3339(1_732_313_171_000).as_deref(), Some("2024-11-22T22:06:11.000Z"));
-        assert_eq!(rfc3339(i64::MAX), None);
-    }
 }

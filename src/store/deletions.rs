@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
+use super::recordings::delete_recordings_of_stream;
 use super::{Store, StoreError, sql};
 use crate::model::AuditRow;
 
@@ -82,6 +83,7 @@ async fn empty(
     if is_empty {
         after_stream = stream;
         deliveries = tx.execute(sql::BLANK_DELIVERIES, binds![stream]).await?;
+        delete_recordings_of_stream(tx, stream).await?;
     }
     let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
     let values = binds![id, after_stream, i64::from(is_empty), count(entries), count(deliveries)];

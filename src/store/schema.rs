@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 6;
+pub(super) const NEWEST: i64 = 9;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -44,6 +44,11 @@ macro_rules! migrations {
                 6,
                 "ledger",
                 include_str!(concat!("../../migrations/", $folder, "/0006_ledger.sql")),
+            ),
+            migration(
+                9,
+                "recordings",
+                include_str!(concat!("../../migrations/", $folder, "/0009_recordings.sql")),
             ),
         ])
     };

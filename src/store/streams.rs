@@ -6,6 +6,7 @@ use super::actions::confirm_stops;
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
 use super::entries::write_batches;
+use super::recordings::delete_recordings_of_stream;
 use super::rows::{self, StreamRow};
 use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, StreamUpdate, sql};
@@ -172,13 +173,14 @@ pub(super) async fn delete_personal_entries(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let entries = tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
+    let recordings = delete_recordings_of_stream(tx, stream.as_str()).await?;
     let row = AuditRow {
         at_ms: now_ms,
         actor: "zoom".to_owned(),
         action: "stream.revoke",
         subject: stream.as_str().to_owned(),
         outcome: "ok".to_owned(),
-        detail: serde_json::json!({ "entries": entries }),
+        detail: serde_json::json!({ "entries": entries, "recordings": recordings }),
     };
     insert_audit(tx, &row).await
 }
