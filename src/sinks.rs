@@ -1,2 +1,5 @@
 //! Where streams go beside the store and live subscribers: recordings, brokers, webhooks of others, sockets of
 //! others.
+
+/// Recordings: every stream as files that ordinary tools play.
+pub mod record;

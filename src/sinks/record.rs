@@ -1,0 +1,3 @@
+//! Recordings: every stream as files that ordinary tools play.
+
+pub mod track;
