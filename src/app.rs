@@ -21,6 +21,8 @@ use crate::hub::{Hub, Writer, WriterSettings};
 use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
 use crate::sessions::{self, Leases, Supervisor, supervisor};
+use crate::sinks::record::target::PlaceError;
+use crate::sinks::record::{Recorder, Recordings};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::{Api, VideoApi};
@@ -54,6 +56,8 @@ pub enum AppError {
          make a key with `openssl rand -hex 32`"
     )]
     NoTokenKeys,
+    #[error("RECORDINGS_URL must be {0}")]
+    Recordings(#[from] PlaceError),
     #[error("a part of the daemon ended by itself: {0}")]
     Part(&'static str),
 }
@@ -63,12 +67,14 @@ pub struct App {
     pub store: Store,
     pub hub: Arc<Hub>,
     pub tokens: Tokens,
+    pub recordings: Recordings,
     installer: Installer,
     control: Arc<Control>,
     config: Config,
     node: NodeId,
     writer: Writer,
     supervisor: Supervisor,
+    recorder: Recorder,
     on_change: mpsc::Sender<StreamId>,
     /// Ends the streams, after HTTP has stopped.
     stop_streams: CancellationToken,
@@ -86,6 +92,8 @@ impl App {
             max_queued_bytes: config.entry_buffer_bytes,
         };
         let (hub, writer) = Hub::new(store.clone(), config.max_subscribers, writer_settings);
+        let (recordings, recorder) =
+            Recordings::new(&config.recordings, store.clone(), &hub, &tls, clock::now_ms)?;
         if matches!(config.install.configured, Configured::Static(_)) {
             tracing::warn!(
                 "ZOOM_ACCESS_TOKEN (access_token) is used as it is: it ends after an hour and is not \
@@ -127,12 +135,14 @@ impl App {
             store,
             hub,
             tokens,
+            recordings,
             installer,
             control,
             config,
             node,
             writer,
             supervisor,
+            recorder,
             on_change,
             stop_streams,
         })
@@ -147,6 +157,7 @@ impl App {
             ..Limits::default()
         };
         let (stop_http, state) = (CancellationToken::new(), self.state(stop.clone()));
+        let stop_recorder = CancellationToken::new();
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(prune(self.store.clone(), self.config.delivery_retention));
@@ -154,6 +165,7 @@ impl App {
         background.spawn(delete(self.store.clone()));
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
+        let mut recorder = tokio::spawn(self.recorder.run(stop_recorder.clone()));
         let requests = state.requests.clone();
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
@@ -163,12 +175,15 @@ impl App {
             _ = &mut streams => Some("streams"),
             _ = &mut http => Some("http"),
             _ = &mut control => Some("control"),
+            _ = &mut recorder => Some("recorder"),
             _ = background.join_next() => Some("store writer"),
         };
         stop.cancel();
         self.stop_streams.cancel();
         finished(streams).await;
         hand_over(&self.hub, &self.store, self.node).await;
+        stop_recorder.cancel();
+        finished(recorder).await;
         stop_http.cancel();
         finished(http).await;
         finished(control).await;
@@ -189,6 +204,7 @@ impl App {
         Arc::new(AppState {
             store: self.store.clone(),
             hub: Arc::clone(&self.hub),
+            recordings: self.recordings.clone(),
             control: Arc::clone(&self.control),
             api_tokens: self.config.api_tokens.clone(),
             rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),

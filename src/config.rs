@@ -4,6 +4,7 @@ mod install;
 mod media;
 mod products;
 mod read;
+mod record;
 mod variables;
 
 use std::net::{IpAddr, SocketAddr};
@@ -57,6 +58,7 @@ pub struct Config {
     pub max_connections: usize,
     pub max_subscribers: usize,
     pub delivery_retention: Duration,
+    pub recordings: crate::sinks::record::Settings,
     pub log: LogSettings,
 }
 
@@ -98,6 +100,7 @@ impl Config {
         let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
         let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
         let delivery_retention_d = read.number("DELIVERY_RETENTION_DAYS", 7, 1..=3650);
+        let recordings = record::settings(read);
         let log = log(read);
         Some(Self {
             address: address?,
@@ -125,6 +128,7 @@ impl Config {
             max_connections: usize::try_from(max_connections?).ok()?,
             max_subscribers: usize::try_from(max_subscribers?).ok()?,
             delivery_retention: Duration::from_secs(delivery_retention_d? * 24 * 60 * 60),
+            recordings: recordings?,
             log: log?,
         })
     }
@@ -148,8 +152,12 @@ fn listen_address(read: &mut Reader<'_>) -> Option<SocketAddr> {
     Some(SocketAddr::new(host?, u16::try_from(port?).ok()?))
 }
 
+fn data_dir(read: &mut Reader<'_>) -> PathBuf {
+    PathBuf::from(read.text("DATA_DIR", "./data"))
+}
+
 fn database(read: &mut Reader<'_>) -> Option<Location> {
-    let data_dir = PathBuf::from(read.text("DATA_DIR", "./data"));
+    let data_dir = data_dir(read);
     let Some(url) = read.optional("DATABASE_URL") else {
         return Some(Location::Sqlite(data_dir.join("rtmsd.db")));
     };

@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::control::Control;
 use crate::hub::Hub;
 use crate::model::StreamId;
+use crate::sinks::record::Recordings;
 use crate::store::Store;
 use crate::zoom::install::Installer;
 use crate::zoom::signature::WebhookKey;
@@ -32,7 +33,9 @@ mod oauth;
 pub mod openapi;
 mod ops;
 mod params;
+mod range;
 mod rate;
+mod recordings;
 mod refused;
 mod request;
 mod routes;
@@ -53,6 +56,7 @@ pub use webhook::check_path as check_webhook_path;
 pub struct AppState {
     pub store: Store,
     pub hub: Arc<Hub>,
+    pub recordings: Recordings,
     pub control: Arc<Control>,
     pub api_tokens: auth::ApiTokens,
     pub rate_limit: RateLimit,

@@ -33,6 +33,16 @@ pub enum ApiError {
     Media(MediaError),
     #[error("no Video SDK app is set: see ZOOM_VIDEO_SDK_KEY")]
     NoVideoSdk,
+    #[error("the session has no recorded file of this name")]
+    UnknownRecording,
+    #[error("the recording is not finished yet: try again when its stream is over")]
+    RecordingNotFinished,
+    #[error("the file was recorded, and is lost")]
+    RecordingLost,
+    #[error("the place where recordings are cannot be reached now: try again")]
+    RecordingsUnavailable,
+    #[error("the file has {bytes} bytes: none of them are in this range")]
+    RangeNotSatisfiable { bytes: u64 },
     #[error("there is no installation with this id")]
     UnknownInstallation,
     #[error("{0}")]
@@ -106,7 +116,10 @@ impl ApiError {
             Self::UnknownRoute
             | Self::UnknownSession
             | Self::UnknownInstallation
+            | Self::UnknownRecording
             | Self::NoVideoSdk => StatusCode::NOT_FOUND,
+            Self::RecordingLost => StatusCode::GONE,
+            Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Install(refusal) => refusal.status(),
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -117,11 +130,13 @@ impl ApiError {
             | Self::Media(_)
             | Self::UnknownField(_)
             | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::KeyInProgress => StatusCode::CONFLICT,
+            Self::KeyInProgress | Self::RecordingNotFinished => StatusCode::CONFLICT,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Control(error) => refused::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::TooManySubscribers | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManySubscribers | Self::Store(_) | Self::RecordingsUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -133,6 +148,11 @@ impl ApiError {
             Self::UnknownSession => "session_not_found",
             Self::UnknownInstallation => "installation_not_found",
             Self::NoVideoSdk => "video_sdk_not_configured",
+            Self::UnknownRecording => "recording_not_found",
+            Self::RecordingNotFinished => "recording_not_finished",
+            Self::RecordingLost => "recording_lost",
+            Self::RecordingsUnavailable => "recordings_unavailable",
+            Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",
             Self::Unauthenticated => "unauthenticated",
@@ -173,6 +193,7 @@ impl ApiError {
         match self {
             Self::Control(error) => refused::is_retryable(error),
             Self::TooManyRequests { .. } | Self::KeyInProgress | Self::NotRevoked => true,
+            Self::RecordingNotFinished => true,
             _ => self.status() == StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -215,6 +236,10 @@ impl ApiError {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(wait_s) = self.retry_after_s() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
+        }
+        if let Self::RangeNotSatisfiable { bytes } = self {
+            let range = HeaderValue::try_from(format!("bytes */{bytes}"));
+            headers.insert(header::CONTENT_RANGE, range.expect("a number is plain ASCII"));
         }
         if matches!(self, Self::Unauthenticated) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

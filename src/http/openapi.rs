@@ -117,6 +117,12 @@ fn parameters(route: &Route, about: &Operation) -> Vec<Value> {
         let id = json!({ "type": "string", "format": "uuid" });
         parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": id }));
     }
+    if route.path.contains("{file}") {
+        let about = "The `file` of a list of recordings";
+        parameters.push(json!({
+            "name": "file", "in": "path", "required": true, "description": about, "schema": text,
+        }));
+    }
     for (name, what) in &about.query {
         parameters
             .push(json!({ "name": name, "in": "query", "description": what, "schema": text }));

@@ -58,10 +58,16 @@ impl Store {
         rows.into_iter().map(Recording::try_from).collect()
     }
 
-    /// Recordings whose files are to be deleted, whoever has them; the oldest first.
-    pub async fn recordings_to_delete(&self, limit: u32) -> Result<Vec<Recording>, StoreError> {
+    /// Recordings whose files are to be deleted by the daemon that has this spool, the oldest first.
+    pub async fn recordings_to_delete(
+        &self,
+        spool: Option<SpoolId>,
+        limit: u32,
+    ) -> Result<Vec<Recording>, StoreError> {
+        let spool = spool.map(|spool| spool.to_string()).unwrap_or_default();
+        let values = binds![spool, i64::from(limit)];
         let rows: Vec<RecordingRow> =
-            self.database.all(sql::RECORDINGS_TO_DELETE, binds![i64::from(limit)]).await?;
+            self.database.all(sql::RECORDINGS_TO_DELETE, values).await?;
         rows.into_iter().map(Recording::try_from).collect()
     }
 
@@ -96,6 +102,20 @@ impl Store {
                 .await?;
         }
         Ok(())
+    }
+
+    /// A recording is whole: after this its files are all that it has. False when somebody wants it deleted.
+    pub async fn finish_recording(
+        &self,
+        recording: &Recording,
+        files: &[RecordedFile],
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        self.write_recorded_files(recording, files).await?;
+        let id = recording.id.to_string();
+        self.database.execute(sql::DROP_EMPTY_RECORDED_FILES, binds![&*id]).await?;
+        let (from, to) = (RecordingStatus::Recording, RecordingStatus::Uploading);
+        self.move_recording(recording.id, from, to, now_ms).await
     }
 
     /// A recording's files, by name.

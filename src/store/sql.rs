@@ -677,10 +677,11 @@ statements! {
 
     UNFINISHED_RECORDINGS = select_recording!("spool = $1 AND status <> 'stored' ORDER BY id");
 
-    /// What no daemon has in its spool any more, or not this one.
-    RECORDINGS_TO_DELETE = select_recording!("status = 'deleting' ORDER BY id LIMIT $1");
+    /// What has files in the spool $1, or nowhere but where recordings go.
+    RECORDINGS_TO_DELETE = select_recording!(
+        "status = 'deleting' AND (spool = $1 OR stored_at_ms IS NOT NULL) ORDER BY id LIMIT $2"
+    );
 
-    /// Locks it until the transaction ends.
     MOVE_RECORDING = "
         UPDATE recordings
            SET status = $3,
@@ -704,8 +705,13 @@ statements! {
                                      last_ms)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
         ON CONFLICT (recording_id, name) DO UPDATE
-           SET user_name = excluded.user_name, bytes = excluded.bytes, sha256 = excluded.sha256,
+           SET api_name = excluded.api_name, path = excluded.path,
+               user_name = excluded.user_name, bytes = excluded.bytes, sha256 = excluded.sha256,
                first_ms = excluded.first_ms, last_ms = excluded.last_ms";
+
+    /// Files that were announced and never came to be.
+    DROP_EMPTY_RECORDED_FILES = "
+        DELETE FROM recording_files WHERE recording_id = $1 AND sha256 = ''";
 
     RECORDED_FILES = select_recorded_file!("recording_id = $1 ORDER BY name");
 

@@ -5,17 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A crate, and the modules that may name it.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("axum", &["http", "simulator"]),
     ("hyper", &["http", "simulator"]),
     ("sqlx", &["store"]),
-    ("reqwest", &["zoom", "simulator"]),
+    ("reqwest", &["zoom", "simulator", "sinks/record/target"]),
+    ("object_store", &["sinks/record/target"]),
     ("tungstenite", &["rtms/driver", "simulator"]),
     ("clap", &["main", "cli", "simulator/command"]),
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 16] = [
+const PURE: [&str; 18] = [
+    "http/range",
+    "sinks/record/layout",
     "zoom/state",
     "zoom/oauth/answer",
     "model",
@@ -46,7 +49,9 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// A module, and those of ours that it must not name: arrows never point up.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
+    ("sinks", &["app", "cli", "config", "http", "sessions", "simulator", "zoom"]),
+    ("transcript", &["app", "cli", "http", "hub", "sessions", "simulator", "sinks", "zoom"]),
     ("model", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator", "store", "zoom"]),
     ("rtms", &["app", "cli", "http", "sessions", "simulator", "store", "zoom"]),
     ("zoom", &["app", "cli", "http", "hub", "sessions", "simulator"]),

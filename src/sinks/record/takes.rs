@@ -1,6 +1,6 @@
 //! The files of one recording while its stream goes on. Everything here blocks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +30,7 @@ pub struct Takes {
     /// What lay there before the open tracks were opened.
     closed_bytes: u64,
     synced_at: Instant,
+    is_synced: bool,
     uses: u64,
     has_complained: bool,
 }
@@ -64,6 +65,7 @@ impl Takes {
             label,
             open: HashMap::new(),
             synced_at: Instant::now(),
+            is_synced: true,
             uses: 0,
             has_complained: false,
         })
@@ -78,28 +80,36 @@ impl Takes {
         self.closed_bytes + self.open.values().map(Open::bytes).sum::<u64>()
     }
 
-    /// Writes frames. After an error the rest of them were not written, and all files are closed: they are resumed
-    /// with the next frames.
-    pub fn take(&mut self, frames: &[Arc<Frame>]) -> io::Result<()> {
+    /// Writes frames, the oldest first, and takes them out of `frames`. After an error all files are closed, and the rest
+    /// waits in `frames`.
+    pub fn take(&mut self, frames: &mut VecDeque<Arc<Frame>>) -> io::Result<()> {
         self.set_origin(frames)?;
-        for frame in frames {
-            self.write(frame)?;
+        self.is_synced &= frames.is_empty();
+        while let Some(frame) = frames.pop_front() {
+            self.write(&frame)?;
         }
-        if self.synced_at.elapsed() >= SYNC_EVERY {
+        if !self.is_synced && self.synced_at.elapsed() >= SYNC_EVERY {
             self.sync()?;
         }
         Ok(())
+    }
+
+    /// Whether everything that was taken lies in files that play.
+    pub fn is_synced(&self) -> bool {
+        self.is_synced
     }
 
     /// After this everything that was taken lies in files that play.
     pub fn sync(&mut self) -> io::Result<()> {
         self.synced_at = Instant::now();
         let synced = self.open.values_mut().try_for_each(Open::sync);
-        self.checked(synced)
+        self.checked(synced)?;
+        self.is_synced = true;
+        Ok(())
     }
 
     /// The stream's first packet, unless something that is older came first.
-    fn set_origin(&mut self, frames: &[Arc<Frame>]) -> io::Result<()> {
+    fn set_origin(&mut self, frames: &VecDeque<Arc<Frame>>) -> io::Result<()> {
         if self.label.origin_ms.is_some() || frames.is_empty() {
             return Ok(());
         }
