@@ -13,6 +13,7 @@ mod outage;
 mod peer;
 mod process;
 mod products;
+mod recordings;
 mod refusals;
 mod replicas;
 mod shutdown;

@@ -1,6 +1,7 @@
 //! The HTTP layer as a test starts it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,14 @@ use rtmsd::control::{self, AutoStart, Control, Policies};
 use rtmsd::http::auth::ApiTokens;
 use rtmsd::http::server::{Limits, serve};
 use rtmsd::http::{AppState, Counters, RateLimit, router};
-use rtmsd::hub::{Feed, Hub, WriterSettings};
+use rtmsd::hub::{Feed, Hub, MediaSet, WriterSettings};
 use rtmsd::model::{Outcome, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
+use rtmsd::sinks::record::layout::Layout;
+use rtmsd::sinks::record::target::Place;
+use rtmsd::sinks::record::{self, Recordings};
 use rtmsd::store::{Location, Store};
 use rtmsd::tls::client_config;
 use rtmsd::zoom::Credentials;
@@ -95,6 +99,19 @@ impl Default for Wiring {
     }
 }
 
+/// None are made: nobody records.
+fn recordings(store: &Store, hub: &Hub, folder: &Path) -> Recordings {
+    let settings = record::Settings {
+        media: MediaSet::default(),
+        place: Place::Folder(folder.join("recordings")),
+        layout: Layout::RtmsSamples,
+        spools: folder.join("spool"),
+        spool_bytes: u64::MAX,
+    };
+    let tls = client_config(None).expect("the public authorities");
+    Recordings::new(&settings, store.clone(), hub, &tls, || 0).expect("a folder").0
+}
+
 impl Server {
     pub async fn start() -> Self {
         Self::wired(Wiring::default()).await
@@ -116,9 +133,11 @@ impl Server {
         let writing = tokio::spawn(writer.run());
         let Wiring { limits, body_timeout, now_ms, .. } = wiring;
         let (control, installer) = zoom_side(&store, &wiring);
+        let recordings = recordings(&store, &hub, folder.path());
         let state = Arc::new(AppState {
             store,
             hub,
+            recordings,
             control,
             api_tokens: ApiTokens::parse(
                 "reader:read-token:read,controller:control-token:control,boss:boss-token:admin",
