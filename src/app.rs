@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Keep, Retention};
 use crate::control::{self, Control};
 use crate::http::server::{Limits, serve};
 use crate::http::{AppState, Counters, RateLimit, router};
@@ -90,6 +90,7 @@ impl App {
         let writer_settings = WriterSettings {
             batch_interval: config.entry_batch_interval,
             max_queued_bytes: config.entry_buffer_bytes,
+            keeps_personal: config.retention.entries != Keep::Nothing,
         };
         let (hub, writer) = Hub::new(store.clone(), config.max_subscribers, writer_settings);
         let (recordings, recorder) =
@@ -157,15 +158,16 @@ impl App {
             ..Limits::default()
         };
         let (stop_http, state) = (CancellationToken::new(), self.state(stop.clone()));
-        let stop_recorder = CancellationToken::new();
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
-        background.spawn(prune(self.store.clone(), self.config.delivery_retention));
+        background.spawn(prune(self.store.clone(), self.config.retention));
         background.spawn(self.tokens.clone().keep_alive());
         background.spawn(delete(self.store.clone()));
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
+        // Before the streams: a sink misses no first frame.
+        let (stop_sinks, mut sinks) = (CancellationToken::new(), JoinSet::<()>::new());
+        sinks.spawn(self.recorder.run(stop_sinks.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
-        let mut recorder = tokio::spawn(self.recorder.run(stop_recorder.clone()));
         let requests = state.requests.clone();
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
@@ -175,15 +177,15 @@ impl App {
             _ = &mut streams => Some("streams"),
             _ = &mut http => Some("http"),
             _ = &mut control => Some("control"),
-            _ = &mut recorder => Some("recorder"),
             _ = background.join_next() => Some("store writer"),
+            Some(_) = sinks.join_next() => Some("a sink"),
         };
         stop.cancel();
         self.stop_streams.cancel();
         finished(streams).await;
         hand_over(&self.hub, &self.store, self.node).await;
-        stop_recorder.cancel();
-        finished(recorder).await;
+        stop_sinks.cancel();
+        end_sinks(sinks).await;
         stop_http.cancel();
         finished(http).await;
         finished(control).await;
@@ -219,6 +221,7 @@ impl App {
             installer: self.installer.clone(),
             is_https: self.config.install.is_https(),
             body_timeout: BODY_TIMEOUT,
+            keeps_deliveries: self.config.retention.deliveries != Keep::Nothing,
             now_ms: clock::now_ms,
             on_change: self.on_change.clone(),
             draining,
@@ -256,22 +259,37 @@ async fn hand_over(hub: &Hub, store: &Store, node: NodeId) {
     }
 }
 
-/// Forgets old deliveries, and answers that need not be repeated any more, for ever.
-async fn prune(store: Store, retention: Duration) {
-    let retention_ms = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+/// Lets the sinks have what the streams said last. What they do not get in time they get after the next start.
+async fn end_sinks(mut sinks: JoinSet<()>) {
+    let ended = async { while sinks.join_next().await.is_some() {} };
+    if timeout(LAST_STEP, ended).await.is_err() {
+        tracing::warn!("sinks did not get everything in time; what is left waits in the store");
+    }
+}
+
+/// Forgets what is not to be kept any more, for ever.
+async fn prune(store: Store, retention: Retention) {
     let mut due = interval(PRUNE_EVERY);
     loop {
         due.tick().await;
-        let now_ms = clock::now_ms();
-        match store.prune_deliveries(now_ms.saturating_sub(retention_ms)).await {
-            Ok(0) => {}
-            Ok(deliveries) => tracing::info!(deliveries, "old deliveries forgotten"),
-            Err(error) => tracing::warn!(%error, "old deliveries could not be forgotten"),
-        }
-        if let Err(error) = store.prune_idempotency_keys(now_ms).await {
-            tracing::warn!(%error, "old idempotency keys could not be forgotten");
+        if let Err(error) = prune_once(&store, retention, clock::now_ms()).await {
+            tracing::warn!(%error, "what is old could not be forgotten now; tried again");
         }
     }
+}
+
+async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<(), StoreError> {
+    store.prune_idempotency_keys(now_ms).await?;
+    if let Some(before_ms) = retention.deliveries_before_ms(now_ms) {
+        let deliveries = store.prune_deliveries(before_ms).await?;
+        if deliveries > 0 {
+            tracing::info!(deliveries, "old deliveries forgotten");
+        }
+    }
+    if let Some(before_ms) = retention.entries.cutoff_ms(now_ms) {
+        while store.expire_entries(before_ms, now_ms).await? {}
+    }
+    Ok(())
 }
 
 /// Deletes what users and operators have asked for, bit by bit, for ever.

@@ -5,6 +5,7 @@ mod media;
 mod products;
 mod read;
 mod record;
+mod retention;
 mod variables;
 
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +28,7 @@ pub use self::install::InstallSettings;
 pub use self::products::VideoSdkSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
+pub use self::retention::{Keep, Retention};
 pub use self::variables::{VARIABLES, Variable};
 
 /// Everything that `rtmsd serve` needs to know.
@@ -57,8 +59,8 @@ pub struct Config {
     pub max_streams: usize,
     pub max_connections: usize,
     pub max_subscribers: usize,
-    pub delivery_retention: Duration,
     pub recordings: crate::sinks::record::Settings,
+    pub retention: Retention,
     pub log: LogSettings,
 }
 
@@ -99,8 +101,8 @@ impl Config {
         let max_streams = read.number("MAX_STREAMS", 4000, 1..=1_000_000);
         let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
         let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
-        let delivery_retention_d = read.number("DELIVERY_RETENTION_DAYS", 7, 1..=3650);
         let recordings = record::settings(read);
+        let retention = retention::retention(read);
         let log = log(read);
         Some(Self {
             address: address?,
@@ -127,8 +129,8 @@ impl Config {
             max_streams: usize::try_from(max_streams?).ok()?,
             max_connections: usize::try_from(max_connections?).ok()?,
             max_subscribers: usize::try_from(max_subscribers?).ok()?,
-            delivery_retention: Duration::from_secs(delivery_retention_d? * 24 * 60 * 60),
             recordings: recordings?,
+            retention: retention?,
             log: log?,
         })
     }

@@ -65,6 +65,8 @@ pub struct AppState {
     pub webhook_key: WebhookKey,
     /// Of the Video SDK app, where there is one.
     pub video_webhook_key: Option<WebhookKey>,
+    /// Whether what Zoom's webhooks say is stored; that they came always is.
+    pub keeps_deliveries: bool,
     /// How far a webhook's timestamp may be from our clock, either way, in seconds.
     pub webhook_tolerance_s: u32,
     pub installer: Installer,

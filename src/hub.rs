@@ -15,7 +15,7 @@ mod writer;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
 
 pub use feed::Feed;
 pub use frame::{Frame, StreamInfo};
@@ -41,6 +41,8 @@ pub struct Hub {
     queue: Queue,
     places: Places,
     sinks: RwLock<Vec<Sink>>,
+    /// Changes whenever entries were stored.
+    stored: watch::Sender<()>,
 }
 
 /// What a sink gets for each stream that it wants: its frames, from the first one on.
@@ -77,6 +79,7 @@ impl Hub {
             queue: queue.clone(),
             places: Places::default(),
             sinks: RwLock::default(),
+            stored: watch::Sender::default(),
         });
         let writer = Writer::new(Arc::clone(&hub), store, settings, queue, receiver);
         (hub, writer)
@@ -91,6 +94,11 @@ impl Hub {
         let sender =
             subscribers.entry(session).or_insert_with(|| broadcast::channel(SUBSCRIBER_QUEUE).0);
         Some(Subscription { entries: sender.subscribe(), _room: room })
+    }
+
+    /// Changes whenever entries of any stream that runs here were stored.
+    pub fn stored(&self) -> watch::Receiver<()> {
+        self.stored.subscribe()
     }
 
     /// Frames of a session, or of all sessions, from now on. What waits is bounded by `max_bytes`: beyond it the
@@ -141,6 +149,9 @@ impl Hub {
 
     /// Passes stored entries on, in order. Channels that nobody listens to any more are forgotten.
     pub fn publish(&self, entries: Vec<Entry>) {
+        if !entries.is_empty() {
+            self.stored.send_replace(());
+        }
         let mut subscribers = self.lock();
         for entry in entries {
             let session = entry.session_id;

@@ -3,3 +3,5 @@
 
 /// Recordings: every stream as files that ordinary tools play.
 pub mod record;
+/// Every stored entry, in order and at least once, to one sink.
+pub mod relay;

@@ -15,9 +15,11 @@ mod leases;
 mod oauth_states;
 mod open;
 mod recordings;
+mod retention;
 mod rows;
 mod schema;
 mod sessions;
+mod sinks;
 pub mod sql;
 mod streams;
 
@@ -33,6 +35,7 @@ pub use actions::{Begin, Begun, DeliveryBrief};
 pub use audit::Audited;
 pub use database::TRANSACTION_TIMEOUT;
 use database::{Database, binds};
+pub use deletions::SessionDeletion;
 pub use deliveries::AccountNotice;
 pub use error::StoreError;
 use group::Group;
@@ -40,6 +43,7 @@ pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
 pub use recordings::NewRecording;
 pub use sessions::Made;
+pub use sinks::{Relayed, SinkHold, SinkPage};
 
 /// Where the store is.
 #[derive(Debug, Clone)]

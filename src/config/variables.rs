@@ -291,7 +291,18 @@ pub const VARIABLES: &[Variable] = &[
     plain("MAX_STREAMS", "4000", "how many streams this daemon runs at once"),
     plain("MAX_CONNECTIONS", "1024", "how many HTTP connections may be open; more wait"),
     plain("MAX_SUBSCRIBERS", "512", "how many event subscribers there may be; more are refused"),
-    plain("DELIVERY_RETENTION_DAYS", "7", "how long received webhooks are kept"),
+    plain(
+        "RETENTION_ENTRIES",
+        "forever",
+        "how long what people said and did is kept after a stream's end: forever, 30d, 12h, or zero: live only, \
+         never at rest",
+    ),
+    aliased(
+        "RETENTION_DELIVERIES",
+        &["DELIVERY_RETENTION_DAYS"],
+        "7d",
+        "how long received webhooks are kept: forever, 7d, 12h, or zero: only that they came, for a day",
+    ),
     aliased("LOG_LEVEL", &["ZM_RTMS_LOG_LEVEL"], "info", "trace, debug, info, warn, error or off"),
     aliased(
         "LOG_FORMAT",

@@ -29,6 +29,8 @@ pub enum ApiError {
     MethodNotAllowed,
     #[error("there is no session with this id")]
     UnknownSession,
+    #[error("a stream of the session still runs: stop it first")]
+    SessionLive,
     #[error("{0}")]
     Media(MediaError),
     #[error("no Video SDK app is set: see ZOOM_VIDEO_SDK_KEY")]
@@ -130,7 +132,9 @@ impl ApiError {
             | Self::Media(_)
             | Self::UnknownField(_)
             | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::KeyInProgress | Self::RecordingNotFinished => StatusCode::CONFLICT,
+            Self::KeyInProgress | Self::SessionLive | Self::RecordingNotFinished => {
+                StatusCode::CONFLICT
+            }
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Control(error) => refused::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
@@ -146,6 +150,7 @@ impl ApiError {
             Self::UnknownRoute => "route_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnknownSession => "session_not_found",
+            Self::SessionLive => "session_live",
             Self::UnknownInstallation => "installation_not_found",
             Self::NoVideoSdk => "video_sdk_not_configured",
             Self::UnknownRecording => "recording_not_found",

@@ -57,9 +57,10 @@ pub async fn serve(State(state): State<Arc<AppState>>) -> Json<Value> {
 pub fn document(webhook_path: &str) -> Value {
     let mut paths = Map::new();
     for route in routes::all(webhook_path) {
-        let operations = route.operations.iter();
-        let described = operations.map(|about| (about.method.to_owned(), describe(&route, about)));
-        paths.insert(route.path.clone(), Value::Object(described.collect()));
+        for about in &route.operations {
+            paths.entry(&route.path).or_insert_with(|| json!({}))[about.method] =
+                describe(&route, about);
+        }
     }
     let schemas: Value = serde_json::from_str(SCHEMAS).expect("a file of ours that a test reads");
     json!({

@@ -144,6 +144,14 @@ fn session_routes() -> Vec<Route> {
                 Some("SessionWithStreams"),
             ),
         ),
+        Route::new(Access::Admin, &path("/{id}")).delete(
+            sessions::remove,
+            about("deleteSession", "Delete a session and all that is stored of it").answer(
+                202,
+                "It goes soon after",
+                Some("Deleting"),
+            ),
+        ),
         route("/{id}/timeline").get(
             control::timeline,
             about("showTimeline", "What happened to a session, in order, and what did not").answer(

@@ -1,21 +1,25 @@
-//! `GET /api/v1/sdk/sessions` and `…/{id}`.
+//! `GET /api/v1/sdk/sessions`, `GET` and `DELETE …/{id}`.
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
 
 use super::AppState;
-use super::envelope::{rfc3339, success};
+use super::auth::Caller;
+use super::control::audit;
+use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
 use super::params::{Params, SessionPath, cut_page, known_session};
 use crate::model::{
     IdKey, MediaParams, Metadata, Outcome, Product, Session, SessionId, SessionStatus, StreamId,
     StreamRecord, StreamStatus, Tally, UnknownMessages, UserId,
 };
-use crate::store::SessionPage;
+use crate::store::{SessionDeletion, SessionPage};
 use crate::zoom::stop_reason;
 
 /// One page of sessions, newest first; `next` is the `before` of the next page.
@@ -42,6 +46,27 @@ pub async fn show(
     let streams: Vec<_> = streams.iter().map(StreamView::of).collect();
     let session = SessionView::of(&session);
     Ok(success("session", json!({ "session": session, "streams": streams })))
+}
+
+/// Has a session deleted with all that is stored of it, soon after. Not while a stream of it runs.
+pub async fn remove(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    SessionPath(id): SessionPath,
+) -> Result<Response, ApiError> {
+    let now_ms = (state.now_ms)();
+    let asked = state.store.delete_session(id, &caller.name, now_ms).await?;
+    let outcome = match asked {
+        SessionDeletion::Asked => {
+            let data = json!({ "id": id });
+            Ok(success_as(StatusCode::ACCEPTED, "the session is being deleted", data))
+        }
+        SessionDeletion::Unknown => Err(ApiError::UnknownSession),
+        SessionDeletion::Live => Err(ApiError::SessionLive),
+    };
+    let word = outcome.as_ref().map_or_else(ApiError::code, |_| "ok");
+    audit(&state, &caller, "session.delete", id.to_string(), word).await;
+    outcome
 }
 
 fn page(params: &Params) -> Result<SessionPage, ApiError> {

@@ -89,7 +89,12 @@ async fn answer(
     key.check(headers, &raw, now_ms, tolerance_s).map_err(ApiError::Signature)?;
     match event::parse(&raw, now_ms).map_err(ApiError::Event)? {
         Event::UrlValidation { plain_token } => Ok(validation(key, &plain_token)),
-        Event::Delivery(delivery) => record(state, &delivery).await,
+        Event::Delivery(mut delivery) => {
+            if !state.keeps_deliveries {
+                delivery.body.clear();
+            }
+            record(state, &delivery).await
+        }
     }
 }
 

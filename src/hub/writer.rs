@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Hub;
 use crate::clock;
-use crate::model::{Account, Entry, Gap, StreamId};
+use crate::model::{Account, Entry, EntryBody, Gap, StreamId};
 use crate::store::{Store, StoreError, StreamUpdate};
 
 /// The most entries in one transaction.
@@ -27,11 +27,17 @@ pub struct WriterSettings {
     pub batch_interval: Duration,
     /// What may wait while the store is away. Beyond it entries are lost, and counted.
     pub max_queued_bytes: usize,
+    /// Whether what people said and did is stored. Otherwise it is handed on live, and its number says so.
+    pub keeps_personal: bool,
 }
 
 impl Default for WriterSettings {
     fn default() -> Self {
-        Self { batch_interval: Duration::from_millis(250), max_queued_bytes: 64 * 1024 * 1024 }
+        Self {
+            batch_interval: Duration::from_millis(250),
+            max_queued_bytes: 64 * 1024 * 1024,
+            keeps_personal: true,
+        }
     }
 }
 
@@ -148,7 +154,11 @@ impl Writer {
     pub async fn run(mut self) {
         loop {
             let batch = self.gather().await;
-            self.write(&batch.entries).await;
+            if self.settings.keeps_personal {
+                self.write(&batch.entries).await;
+            } else {
+                self.write(&without_personal(&batch.entries)).await;
+            }
             self.update(batch.updates.into_iter().collect()).await;
             self.queue.done(batch.bytes);
             self.hub.publish(batch.entries);
@@ -209,6 +219,19 @@ impl Writer {
             }
         }
     }
+}
+
+/// The same numbers, and nothing of people.
+fn without_personal(entries: &[Entry]) -> Vec<Entry> {
+    let kept = |entry: &Entry| {
+        let kind = entry.body.kind();
+        let body = match kind.is_personal() {
+            true => EntryBody::NotKept { what: kind.as_str().into() },
+            false => entry.body.clone(),
+        };
+        Entry { stream_id: entry.stream_id.clone(), body, ..*entry }
+    };
+    entries.iter().map(kept).collect()
 }
 
 /// Tries for as long as the store is away: an outage costs nothing.

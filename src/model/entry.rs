@@ -19,6 +19,14 @@ pub struct Entry {
     pub body: EntryBody,
 }
 
+impl Entry {
+    /// The same whenever it is handed out: who has seen it has seen this entry. The number after the last colon is
+    /// `seq`; what is before it is Zoom's, and may hold anything but spaces.
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.stream_id, self.seq)
+    }
+}
+
 /// What an entry says. In JSON an object whose `kind` is [`EntryKind`]'s name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -74,6 +82,10 @@ pub enum EntryBody {
     EntriesLost {
         count: u64,
     },
+    /// Stands in the store for an entry that was handed on live and is not kept, as configured.
+    NotKept {
+        what: Cow<'static, str>,
+    },
     /// A span in which a medium was or may have been lost (see [`super::Gap`]). It is noted when it has ended.
     Gap {
         medium: Cow<'static, str>,
@@ -121,6 +133,7 @@ pub enum EntryKind {
     Moved,
     PickedUp,
     EntriesLost,
+    NotKept,
     Gap,
     Summary,
     Ended,
@@ -298,6 +311,7 @@ impl EntryBody {
             | EntryBody::Moved {}
             | EntryBody::PickedUp {}
             | EntryBody::EntriesLost { .. }
+            | EntryBody::NotKept { .. }
             | EntryBody::Gap { .. }
             | EntryBody::Summary { .. }
             | EntryBody::Ended { .. } => 0,
@@ -326,6 +340,7 @@ impl EntryBody {
             EntryBody::Moved {} => EntryKind::Moved,
             EntryBody::PickedUp {} => EntryKind::PickedUp,
             EntryBody::EntriesLost { .. } => EntryKind::EntriesLost,
+            EntryBody::NotKept { .. } => EntryKind::NotKept,
             EntryBody::Gap { .. } => EntryKind::Gap,
             EntryBody::Summary { .. } => EntryKind::Summary,
             EntryBody::Ended { .. } => EntryKind::Ended,
@@ -334,7 +349,7 @@ impl EntryBody {
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Transcript,
         Self::Chat,
         Self::ParticipantJoined,
@@ -355,6 +370,7 @@ impl EntryKind {
         Self::Moved,
         Self::PickedUp,
         Self::EntriesLost,
+        Self::NotKept,
         Self::Gap,
         Self::Summary,
         Self::Ended,
@@ -387,6 +403,7 @@ impl EntryKind {
             EntryKind::Moved => "moved",
             EntryKind::PickedUp => "picked_up",
             EntryKind::EntriesLost => "entries_lost",
+            EntryKind::NotKept => "not_kept",
             EntryKind::Gap => "gap",
             EntryKind::Summary => "summary",
             EntryKind::Ended => "ended",

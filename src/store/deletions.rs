@@ -1,5 +1,5 @@
-//! What is to be deleted of a user: asked for in one transaction, done in small ones, and noted at the end. A daemon
-//! that stops in the middle goes on where it was.
+//! What is to be deleted of a user, of a session, or of a stream that was revoked: asked for in one transaction, done in
+//! small ones, and noted at the end. A daemon that stops in the middle goes on where it was.
 
 use serde_json::json;
 use sqlx::FromRow;
@@ -8,8 +8,9 @@ use uuid::Uuid;
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
 use super::recordings::delete_recordings_of_stream;
+use super::rows::read;
 use super::{Store, StoreError, sql};
-use crate::model::AuditRow;
+use crate::model::{AuditRow, SessionId, StreamId};
 
 /// Entries deleted in one transaction: webhooks get their turn in between.
 const ENTRIES_PER_STEP: u32 = 500;
@@ -31,6 +32,114 @@ impl Store {
     }
 }
 
+/// What a deletion is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// What a Zoom user's sessions said before it was asked for.
+    User,
+    /// A session and everything of it.
+    Session,
+    /// What is left of a stream whose personal entries went when it was revoked.
+    Stream,
+}
+
+impl Scope {
+    const ALL: [Self; 3] = [Self::User, Self::Session, Self::Stream];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Session => "session",
+            Self::Stream => "stream",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
+    }
+
+    /// The next stream to empty.
+    fn next_stream(self) -> &'static str {
+        match self {
+            Self::User => sql::STREAM_OF_USER_TO_EMPTY,
+            Self::Session => sql::STREAM_OF_SESSION_TO_EMPTY,
+            Self::Stream => sql::STREAM_TO_EMPTY,
+        }
+    }
+}
+
+/// What came of asking for a session's deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionDeletion {
+    Asked,
+    Unknown,
+    /// A stream of it still runs.
+    Live,
+}
+
+impl Store {
+    /// Has a session deleted, with all that is stored of it ([`Store::delete_some`]).
+    pub async fn delete_session(
+        &self,
+        id: SessionId,
+        actor: &str,
+        now_ms: i64,
+    ) -> Result<SessionDeletion, StoreError> {
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let done = ask_session_deletion(&mut tx.connection(), id, actor, now_ms).await?;
+                tx.commit().await?;
+                Ok(done)
+            })
+            .await
+    }
+}
+
+async fn ask_session_deletion(
+    tx: &mut Connection<'_>,
+    id: SessionId,
+    actor: &str,
+    now_ms: i64,
+) -> Result<SessionDeletion, StoreError> {
+    let id = id.to_string();
+    let session: Option<(String,)> = tx.optional(sql::LOCK_SESSION_TO_DELETE, binds![&*id]).await?;
+    if session.is_none() {
+        return Ok(SessionDeletion::Unknown);
+    }
+    let (running,): (i64,) = tx.one(sql::RUNNING_STREAMS_OF_SESSION, binds![&*id]).await?;
+    if running > 0 {
+        return Ok(SessionDeletion::Live);
+    }
+    let asked: Option<(String,)> = tx.optional(sql::SESSION_DELETION, binds![&*id]).await?;
+    if asked.is_none() {
+        insert(tx, Scope::Session, &id, actor, now_ms).await?;
+    }
+    Ok(SessionDeletion::Asked)
+}
+
+/// Has deleted what is left of a stream that was revoked.
+pub(super) async fn ask_stream_deletion(
+    tx: &mut Connection<'_>,
+    stream: &StreamId,
+    actor: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    insert(tx, Scope::Stream, stream.as_str(), actor, now_ms).await
+}
+
+async fn insert(
+    tx: &mut Connection<'_>,
+    scope: Scope,
+    subject: &str,
+    actor: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let id = Uuid::now_v7().to_string();
+    let values = binds![id, scope.as_str(), subject, actor, now_ms];
+    tx.execute(sql::INSERT_DELETION, values).await.map(drop)
+}
+
 /// Ends what still runs of a user as revoked, and asks for the deletion of what is stored. Returns how many streams
 /// that ended.
 pub(super) async fn ask_deletion(
@@ -42,14 +151,14 @@ pub(super) async fn ask_deletion(
     let _sessions: Vec<(String,)> = tx.all(sql::LOCK_SESSIONS_OF_OPERATOR, binds![user_id]).await?;
     let streams_stopped =
         tx.execute(sql::REVOKE_STREAMS_OF_OPERATOR, binds![user_id, now_ms]).await?;
-    let values = binds![Uuid::now_v7().to_string(), user_id, actor, now_ms];
-    tx.execute(sql::INSERT_DELETION, values).await?;
+    insert(tx, Scope::User, user_id, actor, now_ms).await?;
     Ok(streams_stopped)
 }
 
 #[derive(FromRow)]
 struct Pending {
-    user_id: String,
+    scope: String,
+    subject: String,
     actor: String,
     asked_at_ms: i64,
     after_stream: String,
@@ -61,24 +170,26 @@ struct Pending {
 async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<(), StoreError> {
     let pending: Option<Pending> = tx.optional(sql::LOCK_DELETION, binds![id]).await?;
     let Some(pending) = pending else { return Ok(()) };
-    let values = binds![&*pending.user_id, &*pending.after_stream, pending.asked_at_ms];
-    let stream: Option<(String,)> = tx.optional(sql::STREAM_TO_EMPTY, values).await?;
+    let scope = read("deletion scope", &pending.scope, Scope::parse)?;
+    let values = binds![&*pending.subject, &*pending.after_stream, pending.asked_at_ms];
+    let stream: Option<(String,)> = tx.optional(scope.next_stream(), values).await?;
     match stream {
-        Some((stream,)) => empty(tx, id, &pending, &stream).await,
-        None => end(tx, id, &pending, now_ms).await,
+        Some((stream,)) => empty(tx, id, scope, &pending, &stream).await,
+        None => end(tx, id, scope, &pending, now_ms).await,
     }
 }
 
-/// Deletes some of a stream's personal entries; with the last of them what its webhooks said.
+/// Deletes some of a stream's entries; with the last of them what its webhooks said. What says nothing of people
+/// goes only with its session.
 async fn empty(
     tx: &mut Connection<'_>,
     id: &str,
+    scope: Scope,
     pending: &Pending,
     stream: &str,
 ) -> Result<(), StoreError> {
-    let values = binds![stream, i64::from(ENTRIES_PER_STEP)];
-    let entries = tx.execute(sql::DELETE_SOME_ENTRIES, values).await?;
-    let is_empty = entries < u64::from(ENTRIES_PER_STEP);
+    let only_personal = scope != Scope::Session;
+    let (entries, is_empty) = delete_some_entries(tx, stream, only_personal).await?;
     let (mut after_stream, mut deliveries) = (&*pending.after_stream, 0);
     if is_empty {
         after_stream = stream;
@@ -90,22 +201,48 @@ async fn empty(
     tx.execute(sql::COUNT_DELETED, values).await.map(drop)
 }
 
+/// How many went, and whether that was the last of them.
+pub(super) async fn delete_some_entries(
+    tx: &mut Connection<'_>,
+    stream: &str,
+    only_personal: bool,
+) -> Result<(u64, bool), StoreError> {
+    let values = binds![stream, i64::from(ENTRIES_PER_STEP), i64::from(only_personal)];
+    let entries = tx.execute(sql::DELETE_SOME_ENTRIES, values).await?;
+    Ok((entries, entries < u64::from(ENTRIES_PER_STEP)))
+}
+
+async fn delete_rows_of_session(
+    tx: &mut Connection<'_>,
+    session: &str,
+    asked_at_ms: i64,
+) -> Result<(), StoreError> {
+    tx.execute(sql::BLANK_NOTICES_OF_SESSION, binds![session]).await?;
+    tx.execute(sql::DELETE_ACTIONS_OF_SESSION, binds![session]).await?;
+    tx.execute(sql::DELETE_STREAMS_OF_SESSION, binds![session, asked_at_ms]).await?;
+    tx.execute(sql::DELETE_SESSION, binds![session]).await.map(drop)
+}
+
 async fn end(
     tx: &mut Connection<'_>,
     id: &str,
+    scope: Scope,
     pending: &Pending,
     now_ms: i64,
 ) -> Result<(), StoreError> {
+    if scope == Scope::Session {
+        delete_rows_of_session(tx, &pending.subject, pending.asked_at_ms).await?;
+    }
     tx.execute(sql::END_DELETION, binds![id]).await?;
     let Pending { streams, entries, deliveries, asked_at_ms, .. } = *pending;
     let audit = AuditRow {
         at_ms: now_ms,
         actor: pending.actor.clone(),
         action: "data.deleted",
-        subject: pending.user_id.clone(),
+        subject: pending.subject.clone(),
         outcome: "ok".to_owned(),
         detail: json!({
-            "asked_at_ms": asked_at_ms, "streams": streams, "entries": entries,
+            "scope": scope.as_str(), "asked_at_ms": asked_at_ms, "streams": streams, "entries": entries,
             "deliveries": deliveries,
         }),
     };

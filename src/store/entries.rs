@@ -120,7 +120,7 @@ fn values_of(entries: &[Entry]) -> Vec<Bind<'_>> {
 }
 
 /// Sequence numbers count from 1 in steps of 1: none gets near the end of `i64`.
-fn stored(seq: u64) -> i64 {
+pub(super) fn stored(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 

@@ -96,6 +96,7 @@ async fn open_sqlite(path: &Path) -> Result<Database, StoreError> {
     let writer = sqlite_pool(options.clone().journal_mode(SqliteJournalMode::Wal), 1).await?;
     schema::migrate(&schema::sqlite(), &mut *writer.acquire().await?).await?;
     sqlx::query(sql::RELEASE_ALL_LEASES).execute(&writer).await?;
+    sqlx::query(sql::RELEASE_ALL_SINKS).execute(&writer).await?;
     let readers = sqlite_pool(options.read_only(true), SQLITE_READERS).await?;
     Ok(Database::Sqlite { writer, readers, lock: Some(Arc::new(lock)) })
 }

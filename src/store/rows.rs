@@ -85,7 +85,7 @@ pub(super) struct HeadRow {
 
 #[derive(FromRow)]
 pub(super) struct EntryRow {
-    seq: i64,
+    pub seq: i64,
     at_ms: i64,
     body: String,
 }

@@ -6,14 +6,14 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 9;
+pub(super) const NEWEST: i64 = 10;
 
 macro_rules! migrations {
     ($folder:literal) => {
         Migrator::with_migrations(vec![
             migration(
                 1,
-                "sessions, streams, entries",
+                "sessions streams entries",
                 include_str!(concat!(
                     "../../migrations/",
                     $folder,
@@ -46,9 +46,19 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $folder, "/0006_ledger.sql")),
             ),
             migration(
+                7,
+                "relay",
+                include_str!(concat!("../../migrations/", $folder, "/0007_relay.sql")),
+            ),
+            migration(
                 9,
                 "recordings",
                 include_str!(concat!("../../migrations/", $folder, "/0009_recordings.sql")),
+            ),
+            migration(
+                10,
+                "retention",
+                include_str!(concat!("../../migrations/", $folder, "/0010_retention.sql")),
             ),
         ])
     };

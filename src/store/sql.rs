@@ -493,6 +493,56 @@ statements! {
            AND ($3 = '' OR $3 <> replace($3, ',' || kind || ',', ''))
          ORDER BY seq LIMIT $4";
 
+    /// A sink that is new: begins now.
+    INSERT_SINK = "
+        INSERT INTO sinks (name, through_ms) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+
+    /// A new sink has nothing to get of what was said before it.
+    INSERT_SINK_POSITIONS = "
+        INSERT INTO sink_positions (sink, stream_id, seq)
+        SELECT $1, stream_id, (SELECT COALESCE(MAX(seq), 0) FROM entries
+                                WHERE entries.stream_id = streams.stream_id)
+          FROM streams WHERE ended_at_ms IS NULL OR ended_at_ms >= $2
+        ON CONFLICT (sink, stream_id) DO NOTHING";
+
+    /// No row while another node has a good lease.
+    HOLD_SINK = "
+        UPDATE sinks SET owner = $2, lease_until_ms = $4
+         WHERE name = $1 AND (owner IS NULL OR owner = $2 OR lease_until_ms <= $3)
+        RETURNING through_ms";
+
+    RELEASE_SINK = "
+        UPDATE sinks SET owner = NULL, lease_until_ms = NULL WHERE name = $1 AND owner = $2";
+
+    /// See `RELEASE_ALL_LEASES`.
+    RELEASE_ALL_SINKS = "
+        UPDATE sinks SET owner = NULL, lease_until_ms = NULL WHERE owner IS NOT NULL";
+
+    /// Streams after `$3` of which the sink `$1` has not got everything: of those that run or
+    /// ended since `$2`. Two halves, so that each has its index.
+    SINK_NEWS = "
+        SELECT open.stream_id, open.session_id, open.ordinal, sessions.product,
+               sessions.account_id, COALESCE(sink_positions.seq, 0) AS seen
+          FROM (SELECT stream_id, session_id, ordinal FROM streams WHERE ended_at_ms IS NULL
+                UNION ALL
+                SELECT stream_id, session_id, ordinal FROM streams WHERE ended_at_ms >= $2) AS open
+               JOIN sessions ON sessions.id = open.session_id
+               LEFT JOIN sink_positions
+                 ON sink_positions.sink = $1 AND sink_positions.stream_id = open.stream_id
+         WHERE open.stream_id > $3
+           AND (SELECT MAX(seq) FROM entries WHERE entries.stream_id = open.stream_id)
+               > COALESCE(sink_positions.seq, 0)
+         ORDER BY open.stream_id LIMIT $4";
+
+    /// Never back. Not for a stream that was deleted meanwhile.
+    MOVE_SINK_POSITION = "
+        INSERT INTO sink_positions (sink, stream_id, seq)
+        SELECT $1, stream_id, CAST($3 AS BIGINT) FROM streams WHERE stream_id = $2
+        ON CONFLICT (sink, stream_id) DO UPDATE SET seq = excluded.seq
+         WHERE sink_positions.seq < excluded.seq";
+
+    MOVE_SINK_THROUGH = "UPDATE sinks SET through_ms = $2 WHERE name = $1 AND through_ms < $2";
+
     DELETE_PERSONAL_ENTRIES = "DELETE FROM entries WHERE stream_id = $1 AND personal = 1";
 
     /// Finds or makes a user's installation, and keeps others from changing it until the
@@ -626,29 +676,71 @@ statements! {
            AND session_id IN (SELECT id FROM sessions WHERE operator_id = $1)";
 
     INSERT_DELETION = "
-        INSERT INTO deletions (id, user_id, actor, asked_at_ms, after_stream, streams, entries,
+        INSERT INTO deletions (id, scope, subject, actor, asked_at_ms, after_stream, streams, entries,
                                deliveries)
-        VALUES ($1, $2, $3, $4, '', 0, 0, 0)";
+        VALUES ($1, $2, $3, $4, $5, '', 0, 0, 0)";
 
     OLDEST_DELETION = "SELECT id FROM deletions ORDER BY id LIMIT 1";
 
     /// No row when another daemon has finished it.
     LOCK_DELETION = "
         UPDATE deletions SET after_stream = after_stream WHERE id = $1
-        RETURNING user_id, actor, asked_at_ms, after_stream, streams, entries, deliveries";
+        RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, entries, deliveries";
 
     /// The next stream of a user ($1) after $2: of what came before $3, since the user may be back.
-    STREAM_TO_EMPTY = "
+    STREAM_OF_USER_TO_EMPTY = "
         SELECT streams.stream_id FROM streams JOIN sessions ON sessions.id = streams.session_id
          WHERE sessions.operator_id = $1 AND streams.stream_id > $2
            AND streams.created_at_ms <= $3
          ORDER BY streams.stream_id LIMIT 1";
 
+    /// The next ended stream of a session ($1) after $2, of what came before $3.
+    STREAM_OF_SESSION_TO_EMPTY = "
+        SELECT stream_id FROM streams
+         WHERE session_id = $1 AND stream_id > $2 AND created_at_ms <= $3
+           AND ended_at_ms IS NOT NULL
+         ORDER BY stream_id LIMIT 1";
+
+    /// A stream ($1) itself, once.
+    STREAM_TO_EMPTY = "
+        SELECT stream_id FROM streams
+         WHERE stream_id = $1 AND stream_id > $2 AND created_at_ms <= $3";
+
+    /// $3 is 0 for all entries, 1 for the personal ones.
     DELETE_SOME_ENTRIES = "
         DELETE FROM entries
          WHERE stream_id = $1
-           AND seq IN (SELECT seq FROM entries WHERE stream_id = $1 AND personal = 1
+           AND seq IN (SELECT seq FROM entries WHERE stream_id = $1 AND personal >= $3
                         ORDER BY seq LIMIT $2)";
+
+    STREAM_TO_EXPIRE = "
+        SELECT stream_id FROM streams
+         WHERE ended_at_ms < $1 AND emptied_at_ms IS NULL AND ended_at_ms IS NOT NULL
+         ORDER BY ended_at_ms LIMIT 1";
+
+    MARK_EMPTIED = "UPDATE streams SET emptied_at_ms = $2 WHERE stream_id = $1";
+
+    LOCK_SESSION_TO_DELETE = "UPDATE sessions SET status = status WHERE id = $1 RETURNING id";
+
+    RUNNING_STREAMS_OF_SESSION = "
+        SELECT COUNT(*) FROM streams WHERE session_id = $1 AND ended_at_ms IS NULL";
+
+    SESSION_DELETION = "SELECT id FROM deletions WHERE scope = 'session' AND subject = $1 LIMIT 1";
+
+    BLANK_NOTICES_OF_SESSION = "
+        UPDATE deliveries SET body = '' WHERE session_id = $1 AND body <> ''";
+
+    DELETE_ACTIONS_OF_SESSION = "DELETE FROM actions WHERE session_id = $1";
+
+    /// What was announced since ($2) stays, and with it the session.
+    DELETE_STREAMS_OF_SESSION = "
+        DELETE FROM streams
+         WHERE session_id = $1 AND created_at_ms <= $2 AND ended_at_ms IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.stream_id = streams.stream_id)";
+
+    DELETE_SESSION = "
+        DELETE FROM sessions
+         WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM streams WHERE streams.session_id = sessions.id)";
 
     /// That it came stays known, so that a copy of it is still a copy.
     BLANK_DELIVERIES = "UPDATE deliveries SET body = '' WHERE stream_id = $1 AND body <> ''";

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::actions::confirm_stops;
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
+use super::deletions::ask_stream_deletion;
 use super::entries::write_batches;
 use super::recordings::delete_recordings_of_stream;
 use super::rows::{self, StreamRow};
@@ -166,7 +167,8 @@ async fn end_stream(
     Ok(last_entry)
 }
 
-/// A participant took the consent back (stop reason 8): what is personal goes, and how much is noted.
+/// A participant took the consent back (stop reason 8): what is personal goes at once, and how much is noted; what
+/// else is left of the stream goes soon.
 pub(super) async fn delete_personal_entries(
     tx: &mut Connection<'_>,
     stream: &StreamId,
@@ -182,7 +184,8 @@ pub(super) async fn delete_personal_entries(
         outcome: "ok".to_owned(),
         detail: serde_json::json!({ "entries": entries, "recordings": recordings }),
     };
-    insert_audit(tx, &row).await
+    insert_audit(tx, &row).await?;
+    ask_stream_deletion(tx, stream, "zoom", now_ms).await
 }
 
 /// The entry that closes a stream's log, whoever ends the stream.

@@ -16,6 +16,7 @@ mod products;
 mod recordings;
 mod refusals;
 mod replicas;
+mod retention;
 mod shutdown;
 mod subscribers;
 mod video;

@@ -1,6 +1,6 @@
 //! People install the app, and their tokens are there when they are wanted. Against a Zoom of our own.
 
-mod browser;
+pub mod browser;
 mod daemon;
 mod deauthorization;
 mod flow;

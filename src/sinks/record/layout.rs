@@ -196,7 +196,6 @@ mod tests {
 
     use super::*;
     use crate::model::{IdKey, Product};
-    use crate::sinks::record::track::PictureFormat;
 
     fn folder(layout: &str, stream: &str, part: u32) -> String {
         let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, "/ab+c==").unwrap();
@@ -251,8 +250,7 @@ mod tests {
     fn a_hostile_name_is_one_part_of_a_path() {
         let layout = Layout::Template("{stream}".to_owned());
         let audio = |name: &str| {
-            let pictures = TrackKind::Pictures(PictureFormat::Jpg);
-            layout.track(Medium::Share, Voice::One(UserId(7), Some(name)), pictures)
+            layout.track(Medium::Share, Voice::One(UserId(7), Some(name)), TrackKind::Pictures)
         };
         assert_eq!(audio("Ana Núñez (she/her)"), "share-7-Ana_Núñez_she_her");
         assert_eq!(audio("../../../etc/passwd\0"), "share-7-etc_passwd");

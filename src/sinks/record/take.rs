@@ -156,7 +156,7 @@ impl Desk {
     fn work(&mut self, frames: Vec<Arc<Frame>>, is_last: bool) {
         self.waiting.extend(frames);
         let mut written = self.takes.take(&mut self.waiting);
-        if is_last {
+        if is_last { self.takes.dbg();
             written = written.and_then(|()| self.takes.sync());
         }
         self.share.set(self.takes.bytes());

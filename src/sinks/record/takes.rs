@@ -75,6 +75,9 @@ impl Takes {
         &self.label
     }
 
+    pub fn dbg(&self) {
+        for (k, o) in &self.open { match &o.writer { Writer::Track(t) => eprintln!("DBG {k:?} {:?}", t.counts()), Writer::Mix(m) => eprintln!("DBG mix {:?}", m.counts()) } }
+    }
     /// What the recording takes on disk.
     pub fn bytes(&self) -> u64 {
         self.closed_bytes + self.open.values().map(Open::bytes).sum::<u64>()

@@ -288,3 +288,33 @@ async fn messages_that_nobody_reads_are_counted_over_all_runs_of_a_stream() {
     second.finish().await;
     assert_eq!(shown().await, json!({"23": 7, "27": 1}));
 }
+
+#[tokio::test]
+async fn a_session_is_deleted_by_whoever_may_do_everything_once_nothing_of_it_runs() {
+    let server = Server::start().await;
+    let stream = server.start_stream("m1==", "s1").await;
+    let path = format!("/api/v1/sdk/sessions/{}", stream.session_id);
+    let delete = async |token: &str| {
+        let headers = [("authorization", format!("Bearer {token}"))];
+        server.request("DELETE", &path, &[("authorization", &headers[0].1)]).await
+    };
+    assert_eq!(delete("control-token").await.code(), "forbidden");
+    let answer = delete("boss-token").await;
+    assert_eq!((answer.status, answer.code().as_str()), (409, "session_live"));
+    server.end_stream("m1==", &stream).await;
+    let answer = delete("boss-token").await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(answer.json()["data"]["id"], stream.session_id.to_string());
+    while server.state.store.delete_some(0).await.unwrap() {}
+    assert_eq!(server.get(&path).await.code(), "session_not_found");
+    assert_eq!(delete("boss-token").await.code(), "session_not_found");
+    let trail = server.state.store.audit_trail(10).await.unwrap();
+    let acts: Vec<_> = trail.iter().map(|row| (&*row.action, &*row.outcome)).collect();
+    let expected = [
+        ("session.delete", "session_not_found"),
+        ("data.deleted", "ok"),
+        ("session.delete", "ok"),
+        ("session.delete", "session_live"),
+    ];
+    assert_eq!(acts, expected);
+}

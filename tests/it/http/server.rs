@@ -151,6 +151,7 @@ impl Server {
             installer,
             is_https: true,
             body_timeout,
+            keeps_deliveries: true,
             now_ms,
             on_change,
             draining: CancellationToken::new(),

@@ -28,7 +28,7 @@ const DRIVER_TRIES: u32 = 5;
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A Chromium with an empty profile, driven through WebDriver.
-struct Browser {
+pub struct Browser {
     driver: Child,
     http: reqwest::Client,
     session: String,
@@ -44,7 +44,7 @@ impl Drop for Browser {
 }
 
 impl Browser {
-    async fn open(is_dark: bool) -> Self {
+    pub async fn open(is_dark: bool) -> Self {
         let (driver, port) = (0..DRIVER_TRIES).find_map(|_| start_driver()).expect(HOW_TO_INSTALL);
         let url = format!("http://127.0.0.1:{port}");
         let tls = client_config(None).unwrap();
@@ -79,7 +79,7 @@ impl Browser {
         browser
     }
 
-    async fn call(&self, method: Method, path: &str, body: Value) -> Value {
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> Value {
         let mut request = self.http.request(method, format!("{}{path}", self.session));
         if !body.is_null() {
             request = request.json(&body);
@@ -89,7 +89,7 @@ impl Browser {
         answer["value"].clone()
     }
 
-    async fn visit(&self, url: &str) {
+    pub async fn visit(&self, url: &str) {
         self.call(Method::POST, "/url", json!({ "url": url })).await;
     }
 

@@ -88,10 +88,10 @@ impl Mp4Track {
     }
 
     pub fn sync(&mut self) -> io::Result<()> {
-        match &mut self.part {
-            Some(part) => part.sync(),
-            None => Ok(()),
-        }
+        let Some(part) = &mut self.part else { return Ok(()) };
+        let synced = part.sync();
+        self.needs_key |= synced.is_err();
+        synced
     }
 
     pub fn finish(mut self) -> io::Result<Finished> {
@@ -155,7 +155,6 @@ impl Mp4Track {
         if !fits && (self.part.is_none() || may_part) {
             self.close_part()?;
             if !may_part {
-                self.counts.beyond_limit += 1;
                 return Ok(false);
             }
             self.numbered += 1;

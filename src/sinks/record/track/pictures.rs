@@ -17,6 +17,9 @@ pub const MAX_PICTURES: usize = 100_000;
 /// One JSON object a line, in the order in which the images came.
 const INDEX: &str = "index.jsonl";
 
+/// An image that is being written. A killed process may leave it; the next image takes its place.
+const UNFINISHED: &str = ".unfinished";
+
 /// A folder of images named by their time since the origin.
 pub struct Pictures {
     folder: PathBuf,
@@ -47,11 +50,10 @@ impl Pictures {
             return Err(error);
         }
         let (lines, index_bytes) = listed(folder)?;
-        remove_unlisted(folder, &lines)?;
         let path = folder.join(INDEX);
         let index = OpenOptions::new().append(true).create(true).open(path)?;
         index.set_len(index_bytes)?;
-        Ok(Self {
+        let mut pictures = Self {
             folder: folder.to_owned(),
             origin_ms,
             index,
@@ -59,7 +61,11 @@ impl Pictures {
             lines,
             counts: Counts::default(),
             bytes: 0,
-        })
+        };
+        for (file, bytes) in unlisted(folder, &pictures.lines)? {
+            pictures.list(file, bytes)?;
+        }
+        Ok(pictures)
     }
 
     pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
@@ -77,11 +83,28 @@ impl Pictures {
             return Ok(());
         }
         let file = format!("{offset_ms:09}.{extension}");
-        self.put(Line { file, at_ms, offset_ms, bytes: payload.len() as u64 }, payload)
+        let path = self.folder.join(&file);
+        if path.exists() {
+            self.counts.late += 1;
+            return Ok(());
+        }
+        // Under its name only when it is whole, and in the index only when it is there.
+        let unfinished = self.folder.join(UNFINISHED);
+        fs::write(&unfinished, payload)?;
+        fs::rename(unfinished, path)?;
+        self.list(file, payload.len() as u64)?;
+        self.bytes += payload.len() as u64;
+        self.counts.written += 1;
+        Ok(())
     }
 
     pub fn finish(self) -> io::Result<Finished> {
         self.index.sync_all()?;
+        if let Err(error) = fs::remove_file(self.folder.join(UNFINISHED))
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
         let times = || self.lines.iter().map(|line| line.at_ms);
         let first_ms = times().min().unwrap_or(self.origin_ms);
         let last_ms = times().max().unwrap_or(self.origin_ms);
@@ -104,28 +127,17 @@ impl Pictures {
         self.bytes
     }
 
-    /// The image first: what the index names is whole.
-    fn put(&mut self, line: Line, payload: &Bytes) -> io::Result<()> {
-        let path = self.folder.join(&line.file);
-        let mut file = match OpenOptions::new().write(true).create_new(true).open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.counts.late += 1;
-                return Ok(());
-            }
-            Err(error) => return Err(error),
-        };
+    fn list(&mut self, file: String, bytes: u64) -> io::Result<()> {
+        let offset_ms = offset_ms(&file).unwrap_or_default();
+        let line = Line { file, at_ms: self.origin_ms + offset_ms, offset_ms, bytes };
         let mut text = serde_json::to_vec(&line).expect("plain fields always serialize");
         text.push(b'\n');
-        let written = file.write_all(payload).and_then(|()| self.index.write_all(&text));
-        if let Err(error) = written {
+        if let Err(error) = self.index.write_all(&text) {
             self.index.set_len(self.index_bytes)?;
-            fs::remove_file(&path)?;
             return Err(error);
         }
         self.index_bytes += text.len() as u64;
-        self.bytes += line.bytes + text.len() as u64;
-        self.counts.written += 1;
+        self.bytes += text.len() as u64;
         self.lines.push(line);
         Ok(())
     }
@@ -141,29 +153,31 @@ fn listed(folder: &Path) -> io::Result<(Vec<Line>, u64)> {
     let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let lines = text[..end].split(|byte| *byte == b'\n').filter_map(|line| {
         let line: Line = serde_json::from_slice(line).ok()?;
-        is_ours(&line.file).then_some(line)
+        offset_ms(&line.file).is_some().then_some(line)
     });
     Ok((lines.collect(), end as u64))
 }
 
-/// Removes images that a killed process did not come to list.
-fn remove_unlisted(folder: &Path, lines: &[Line]) -> io::Result<()> {
+/// Images that a killed process did not come to list, and their sizes; in order of time.
+fn unlisted(folder: &Path, lines: &[Line]) -> io::Result<Vec<(String, u64)>> {
     let listed: HashSet<_> = lines.iter().map(|line| line.file.as_str()).collect();
+    let mut unlisted = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if is_ours(name) && !listed.contains(name) {
-            fs::remove_file(entry.path())?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if offset_ms(&name).is_some() && !listed.contains(name.as_str()) {
+            unlisted.push((name, entry.metadata()?.len()));
         }
     }
-    Ok(())
+    unlisted.sort();
+    Ok(unlisted)
 }
 
-/// Whether a name is one that we give.
-fn is_ours(name: &str) -> bool {
-    let stem = name.strip_suffix(".jpg").or_else(|| name.strip_suffix(".png"));
-    stem.is_some_and(|stem| stem.len() == 9 && stem.bytes().all(|byte| byte.is_ascii_digit()))
+/// The time in a name that we give.
+fn offset_ms(name: &str) -> Option<i64> {
+    let stem = name.strip_suffix(".jpg").or_else(|| name.strip_suffix(".png"))?;
+    let is_ours = stem.len() == 9 && stem.bytes().all(|byte| byte.is_ascii_digit());
+    if is_ours { stem.parse().ok() } else { None }
 }
 
 /// By what the image is, whatever was agreed.
@@ -172,5 +186,65 @@ fn extension(payload: &[u8]) -> Option<&'static str> {
         [0xff, 0xd8, ..] => Some("jpg"),
         [0x89, b'P', b'N', b'G', ..] => Some("png"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::record::track::{Track, TrackKind};
+
+    const ORIGIN_MS: i64 = 1_763_600_000_000;
+    const JPG: Bytes = Bytes::from_static(&[0xff, 0xd8, 1, 2, 3]);
+    const PNG: Bytes = Bytes::from_static(b"\x89PNG 1234");
+
+    fn desk() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("share");
+        (folder, path)
+    }
+
+    #[test]
+    fn images_are_named_by_time_and_listed_in_an_index() {
+        let (_folder, path) = desk();
+        let mut track = Track::create(&path, TrackKind::Pictures, ORIGIN_MS).unwrap();
+        track.write(ORIGIN_MS, &JPG).unwrap();
+        track.write(ORIGIN_MS + 3_600_000, &PNG).unwrap();
+        track.write(ORIGIN_MS + 3_600_000, &PNG).unwrap();
+        track.write(ORIGIN_MS + 4_000_000, &Bytes::from_static(b"text")).unwrap();
+        track.write(ORIGIN_MS - 1, &JPG).unwrap();
+        let finished = track.finish().unwrap();
+        let expected = Counts { written: 2, late: 1, absurd: 1, unreadable: 1, beyond_limit: 0 };
+        assert_eq!(finished.counts, expected);
+        assert_eq!(fs::read(path.join("000000000.jpg")).unwrap(), JPG);
+        assert_eq!(fs::read(path.join("003600000.png")).unwrap(), PNG);
+        let index = fs::read_to_string(path.join(INDEX)).unwrap();
+        let second = index.lines().nth(1).unwrap();
+        assert_eq!(
+            second,
+            r#"{"file":"003600000.png","at_ms":1763603600000,"offset_ms":3600000,"bytes":9}"#
+        );
+        assert_eq!(finished.files.len(), 3);
+        assert_eq!(finished.files[0].last_ms, ORIGIN_MS + 3_600_000);
+    }
+
+    #[test]
+    fn an_index_that_was_cut_anywhere_lists_every_whole_image_again() {
+        let (_folder, path) = desk();
+        let mut track = Track::create(&path, TrackKind::Pictures, ORIGIN_MS).unwrap();
+        track.write(ORIGIN_MS, &JPG).unwrap();
+        track.write(ORIGIN_MS + 1000, &JPG).unwrap();
+        let finished = track.finish().unwrap();
+        let whole = fs::read(path.join(INDEX)).unwrap();
+        fs::write(path.join("notes.txt"), "precious").unwrap();
+        for length in 0..=whole.len() {
+            fs::write(path.join(INDEX), &whole[..length]).unwrap();
+            fs::write(path.join(UNFINISHED), "half").unwrap();
+            let track = Track::resume(&path, TrackKind::Pictures, ORIGIN_MS).unwrap();
+            assert_eq!(track.finish().unwrap().files, finished.files, "cut at {length}");
+            assert_eq!(fs::read(path.join(INDEX)).unwrap(), whole);
+            // The index, two images, the notes.
+            assert_eq!(fs::read_dir(&path).unwrap().count(), 4);
+        }
     }
 }

@@ -73,7 +73,7 @@ pub fn open(
             Some(file) if is_last && file.format == format => return Ok((earlier, file)),
             Some(file) => earlier.push(close(file, origin_ms)?),
             // Killed while the header was written: nothing else is in it.
-            None if is_last && path.metadata()?.len() < format.header_bytes() => {
+            None if is_last && is_cut_header(path, format)? => {
                 std::fs::remove_file(path)?;
                 return Ok((earlier, WavFile::create(path, format)?));
             }
@@ -82,6 +82,12 @@ pub fn open(
     }
     let file = WavFile::create(&parts::path(base, there.len() + 1), format)?;
     Ok((earlier, file))
+}
+
+fn is_cut_header(path: &Path, format: WavFormat) -> io::Result<bool> {
+    let header = format.header(0);
+    let length = path.metadata()?.len();
+    Ok(length < header.len() as u64 && header.starts_with(&std::fs::read(path)?))
 }
 
 /// Closes a file, and says what is in it.

@@ -81,7 +81,7 @@ async fn what_is_revoked_is_deleted() {
     scene.log.lines(10).await;
     recorded(scene.daemon.api(), scene.log.session_id(), "recording").await;
     scene.zoom.perform(Verb::Stop { reason: 8 }).await;
-    scene.log.over().await;
+    scene.log.entries("ended", 1).await;
     eventually("the spool is empty", async || spooled(&scene.home).is_empty().then_some(())).await;
     let path = format!("/api/v1/sdk/sessions/{}/recordings", scene.log.session_id());
     let list = scene.daemon.api().get(&path).await.unwrap().json();

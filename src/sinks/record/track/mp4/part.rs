@@ -41,6 +41,9 @@ pub struct Part {
     pub added: u64,
 }
 
+/// The length and the name of a box.
+const BOX_HEADER_BYTES: u64 = 8;
+
 /// What a file turned out to be.
 pub enum Reopened {
     Part(Part),
@@ -113,7 +116,7 @@ impl Part {
         let data_at = self.end + moof_bytes;
         let data_bytes = box_bytes(&self.file, data_at, length, b"mdat")?;
         match (boxes::read_moof(&moof), data_bytes) {
-            (Some(info), Some(data_bytes)) if data_bytes == info.data_bytes + 8 => {
+            (Some(info), Some(data_bytes)) if data_bytes == info.data_bytes + BOX_HEADER_BYTES => {
                 self.end = data_at + data_bytes;
                 self.sequence = info.sequence;
                 self.first_ms.get_or_insert(info.at_ms);
@@ -173,7 +176,7 @@ impl Part {
         let fragment = boxes::fragment(self.sequence + 1, &self.samples);
         self.samples.clear();
         self.bytes_waiting = self.newest.as_ref().map_or(0, |newest| newest.data.len());
-        if let Err(error) = self.file.write_all_at(&fragment, self.end) {
+        if let Err(error) = self.write_fragment(&fragment) {
             self.newest = None;
             self.bytes_waiting = 0;
             self.file.set_len(self.end)?;
@@ -185,6 +188,14 @@ impl Part {
         self.first_ms.get_or_insert(first_ms);
         self.end_ms = end_ms;
         Ok(())
+    }
+
+    /// The first bytes last: before they are there, players see a box without a name that goes to the end, and
+    /// step over it. Many refuse the whole file for a `moof` that breaks off.
+    fn write_fragment(&self, fragment: &[u8]) -> io::Result<()> {
+        let (name, rest) = fragment.split_at(BOX_HEADER_BYTES as usize);
+        self.file.write_all_at(rest, self.end + BOX_HEADER_BYTES)?;
+        self.file.write_all_at(name, self.end)
     }
 
     fn say_duration(&self) -> io::Result<()> {
@@ -215,12 +226,12 @@ fn is_cut_beginning(there: &[u8]) -> bool {
 
 /// The length of the box that begins there, if it has this name and is whole.
 fn box_bytes(file: &File, at: u64, length: u64, name: &[u8; 4]) -> io::Result<Option<u64>> {
-    if length.saturating_sub(at) < 8 {
+    if length.saturating_sub(at) < BOX_HEADER_BYTES {
         return Ok(None);
     }
     let mut header = [0; 8];
     file.read_exact_at(&mut header, at)?;
     let bytes = u64::from(u32::from_be_bytes([header[0], header[1], header[2], header[3]]));
-    let is_whole = header[4..] == *name && bytes >= 8 && bytes <= length - at;
+    let is_whole = header[4..] == *name && bytes >= BOX_HEADER_BYTES && bytes <= length - at;
     Ok(is_whole.then_some(bytes))
 }

@@ -22,6 +22,9 @@ pub enum Coding {
     G722,
 }
 
+/// Section 10.12.
+const RATES_HZ: [u32; 4] = [8_000, 16_000, 32_000, 48_000];
+
 const TAG_PCM: u16 = 1;
 const TAG_A_LAW: u16 = 6;
 const TAG_G722: u16 = 0x028f;
@@ -65,7 +68,7 @@ impl WavFormat {
         match self.coding {
             Coding::L16 => 0,
             Coding::ALaw => 0xd5,
-            Coding::G722 => 0xfa,
+            Coding::G722 => 0xff,
         }
     }
 
@@ -147,7 +150,7 @@ impl WavFormat {
         };
         let channels = number(FMT_AT + 10, 2)? as u16;
         let rate_hz = number(FMT_AT + 12, 4)? as u32;
-        if !(1..=2).contains(&channels) || !(8_000..=48_000).contains(&rate_hz) {
+        if !(1..=2).contains(&channels) || !RATES_HZ.contains(&rate_hz) {
             return None;
         }
         let format = Self { coding, rate_hz, channels };

@@ -1,0 +1,102 @@
+use std::time::Duration;
+
+use super::read::Reader;
+
+/// How long something is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    Forever,
+    For(Duration),
+    /// Not at rest: it is handed on live, and gone.
+    Nothing,
+}
+
+/// How long what is kept. A stream's figures say nothing of people and stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// The log of a stream, since its end. Of [`Keep::Nothing`] only what says nothing of people is stored, and that
+    /// stays.
+    pub entries: Keep,
+    /// The bodies of received webhooks, since they came.
+    pub deliveries: Keep,
+}
+
+/// That a webhook came is remembered for so long even when nothing is kept of it: Zoom repeats one for 85 minutes.
+const REPEATS: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const MAX_DAYS: u64 = 36_500;
+
+impl Keep {
+    /// What was made before this time is not kept any more; `None` where nothing that is stored gets too old.
+    pub fn cutoff_ms(self, now_ms: i64) -> Option<i64> {
+        let Self::For(keep) = self else { return None };
+        Some(now_ms.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// A number is days; `12h` are hours.
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "forever" => return Some(Self::Forever),
+            "zero" => return Some(Self::Nothing),
+            _ => {}
+        }
+        let (number, unit) = match text.strip_suffix('h') {
+            Some(hours) => (hours, HOUR),
+            None => (text.strip_suffix('d').unwrap_or(text), DAY),
+        };
+        let number: u32 = number.parse().ok().filter(|number| *number > 0)?;
+        let keep = unit * number;
+        (keep <= DAY * u32::try_from(MAX_DAYS).ok()?).then_some(Self::For(keep))
+    }
+}
+
+impl Retention {
+    /// Received webhooks are remembered until they are older than this.
+    pub fn deliveries_before_ms(&self, now_ms: i64) -> Option<i64> {
+        match self.deliveries {
+            Keep::Nothing => Keep::For(REPEATS).cutoff_ms(now_ms),
+            keep => keep.cutoff_ms(now_ms),
+        }
+    }
+}
+
+pub(super) fn retention(read: &mut Reader<'_>) -> Option<Retention> {
+    let entries = keep(read, "RETENTION_ENTRIES", "forever");
+    let deliveries = keep(read, "RETENTION_DELIVERIES", "7d");
+    Some(Retention { entries: entries?, deliveries: deliveries? })
+}
+
+fn keep(read: &mut Reader<'_>, name: &'static str, default: &str) -> Option<Keep> {
+    let text = read.text(name, default).to_ascii_lowercase();
+    match Keep::parse(&text) {
+        Some(keep) => Some(keep),
+        None => read.wrong(name, "forever, zero, or a time such as 30d or 12h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_in_days_or_hours() {
+        assert_eq!(Keep::parse("30d"), Some(Keep::For(30 * DAY)));
+        assert_eq!(Keep::parse("7"), Some(Keep::For(7 * DAY)));
+        assert_eq!(Keep::parse("12h"), Some(Keep::For(12 * HOUR)));
+        assert_eq!(Keep::parse("zero"), Some(Keep::Nothing));
+        assert_eq!(Keep::parse("forever"), Some(Keep::Forever));
+        for bad in ["", "0", "0d", "-1d", "1w", "d", "h", "36501d", "4294967296d"] {
+            assert_eq!(Keep::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_webhook_that_is_not_kept_is_still_known_when_it_is_repeated() {
+        let zero = Retention { entries: Keep::Nothing, deliveries: Keep::Nothing };
+        let now_ms = 1_800_000_000_000;
+        assert_eq!(zero.entries.cutoff_ms(now_ms), None);
+        assert_eq!(zero.deliveries_before_ms(now_ms), Some(now_ms - 86_400_000));
+        assert_eq!(Keep::Forever.cutoff_ms(now_ms), None);
+    }
+}

@@ -1,0 +1,210 @@
+//! Every stored entry of every stream to one sink: in order within a stream, at least once, across restarts.
+//!
+//! The relay reads the store, never a stream, so a slow or dead sink holds up nobody: what it has not got waits in
+//! the store. The hub only says that there is news. Positions are noted after a delivery; a crash between the two
+//! delivers again, and [`Entry::id`] tells a consumer so.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::hub::Hub;
+use crate::model::{NodeId, StreamId};
+use crate::rtms::backoff::{Backoff, rng};
+use crate::store::{Store, StoreError};
+
+pub use crate::model::Entry;
+pub use crate::store::Relayed;
+
+/// A stream is looked at for so long after its end: replicas' clocks differ, and transactions take their time.
+const LATE_MS: i64 = 5 * 60 * 1_000;
+/// How often it is noted that ended streams need not be looked at any more.
+const NOTE_THROUGH_EVERY_MS: i64 = 60 * 1_000;
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub node: NodeId,
+    /// How long a sink stays this node's without a sign of life; another node takes it after that.
+    pub lease: Duration,
+    /// The store is read this often, news or not: other replicas store entries, too.
+    pub look_every: Duration,
+    /// A delivery that takes longer has failed. Less than half of `lease`, or two nodes deliver the same.
+    pub deliver_timeout: Duration,
+    /// The most entries in one delivery.
+    pub max_entries: u32,
+    /// For the jitter of the waits after a failure.
+    pub seed: u64,
+    pub now_ms: fn() -> i64,
+}
+
+impl Settings {
+    pub fn new(node: NodeId, now_ms: fn() -> i64) -> Self {
+        Self {
+            node,
+            lease: Duration::from_secs(20),
+            look_every: Duration::from_secs(1),
+            deliver_timeout: Duration::from_secs(8),
+            max_entries: 200,
+            // A node's number is random.
+            seed: node.0.as_u64_pair().1,
+            now_ms,
+        }
+    }
+}
+
+/// The way of all entries to one sink. Of several daemons that share a store one at a time works for it.
+pub struct Relay {
+    store: Store,
+    stored: watch::Receiver<()>,
+    sink: &'static str,
+    settings: Settings,
+    held: Option<Held>,
+    backoff: Backoff,
+    rng: SmallRng,
+}
+
+/// The sink is ours.
+#[derive(Clone, Copy)]
+struct Held {
+    until_ms: i64,
+    through_ms: i64,
+}
+
+#[derive(Debug, Error)]
+enum RelayError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Refused(String),
+    #[error("no answer in time")]
+    TimedOut,
+}
+
+impl Relay {
+    /// A relay to the sink of this name, which must stay the same: positions are kept under it. When it first runs,
+    /// it begins with what is stored from then on.
+    pub fn new(store: Store, hub: &Hub, sink: &'static str, settings: Settings) -> Self {
+        let (backoff, rng) = (Backoff::default(), rng(settings.seed));
+        Self { store, stored: hub.stored(), sink, settings, held: None, backoff, rng }
+    }
+
+    /// Hands entries to `deliver` until `stop`, and then what is left, unless that fails. What `deliver` refuses it
+    /// gets again, for as long as it takes, and with it what was stored meanwhile; what was deleted meanwhile is
+    /// passed over. Dropping this loses nothing.
+    pub async fn run<F, E>(mut self, stop: CancellationToken, deliver: impl Fn(Vec<Relayed>) -> F)
+    where
+        F: Future<Output = Result<(), E>>,
+        E: Display,
+    {
+        loop {
+            let is_last = stop.is_cancelled();
+            let wait = match self.round(&deliver).await {
+                Ok(()) => self.is_well(),
+                Err(error) => self.has_failed(&error),
+            };
+            if is_last {
+                break;
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = sleep(wait) => {}
+                Ok(()) = self.stored.changed(), if self.backoff.is_clear() && self.held.is_some() => {}
+            }
+        }
+        if self.held.is_some()
+            && let Err(error) = self.store.release_sink(self.sink, self.settings.node).await
+        {
+            tracing::warn!(%error, sink = self.sink, "a sink's lease could not be given back; it expires by itself");
+        }
+    }
+
+    fn is_well(&mut self) -> Duration {
+        if !self.backoff.is_clear() {
+            tracing::info!(sink = self.sink, "entries are relayed again");
+            self.backoff.clear();
+        }
+        self.settings.look_every
+    }
+
+    fn has_failed(&mut self, error: &RelayError) -> Duration {
+        if self.backoff.is_clear() {
+            tracing::warn!(%error, sink = self.sink, "entries cannot be relayed now; they wait in the store");
+        }
+        self.backoff.after_loss(&mut self.rng)
+    }
+
+    /// Delivers until nothing is left. Streams have their turns: a long one does not hold up the others.
+    async fn round<F, E>(&mut self, deliver: &impl Fn(Vec<Relayed>) -> F) -> Result<(), RelayError>
+    where
+        F: Future<Output = Result<(), E>>,
+        E: Display,
+    {
+        let mut after: Option<StreamId> = None;
+        let mut began_ms = (self.settings.now_ms)();
+        while let Some(held) = self.hold().await? {
+            let from = after.as_ref().map_or("", StreamId::as_str);
+            let limit = self.settings.max_entries;
+            let page = self.store.sink_page(self.sink, held.through_ms, from, limit).await?;
+            if page.last.is_none() && after.is_none() {
+                return self.note_through(held, began_ms).await;
+            }
+            if page.last.is_none() {
+                began_ms = (self.settings.now_ms)();
+            }
+            after = page.last;
+            if !page.entries.is_empty() {
+                self.deliver(deliver, page.entries).await?;
+            }
+            self.store.move_sink(self.sink, &page.reached).await?;
+        }
+        Ok(())
+    }
+
+    async fn deliver<F, E>(
+        &mut self,
+        deliver: &impl Fn(Vec<Relayed>) -> F,
+        entries: Vec<Relayed>,
+    ) -> Result<(), RelayError>
+    where
+        F: Future<Output = Result<(), E>>,
+        E: Display,
+    {
+        match timeout(self.settings.deliver_timeout, deliver(entries)).await {
+            Ok(Ok(())) => {
+                self.is_well();
+                Ok(())
+            }
+            Ok(Err(error)) => Err(RelayError::Refused(error.to_string())),
+            Err(_) => Err(RelayError::TimedOut),
+        }
+    }
+
+    /// None while another node has the sink. A node that cannot deliver lets its lease run out: another may be able to.
+    async fn hold(&mut self) -> Result<Option<Held>, StoreError> {
+        let now_ms = (self.settings.now_ms)();
+        let lease_ms = i64::try_from(self.settings.lease.as_millis()).unwrap_or(i64::MAX);
+        let early_ms = if self.backoff.is_clear() { lease_ms / 2 } else { 0 };
+        if self.held.is_none_or(|held| held.until_ms - early_ms <= now_ms) {
+            let hold =
+                self.store.hold_sink(self.sink, self.settings.node, now_ms, lease_ms).await?;
+            let until_ms = now_ms.saturating_add(lease_ms);
+            self.held = hold.map(|hold| Held { until_ms, through_ms: hold.through_ms });
+        }
+        Ok(self.held)
+    }
+
+    /// The sink had everything when the last look at all streams began.
+    async fn note_through(&mut self, held: Held, began_ms: i64) -> Result<(), RelayError> {
+        let through_ms = began_ms - LATE_MS;
+        if through_ms - held.through_ms >= NOTE_THROUGH_EVERY_MS {
+            self.store.move_sink_through(self.sink, through_ms).await?;
+            self.held = Some(Held { through_ms, ..held });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! How far each sink is, and who works for it.
+
+use sqlx::FromRow;
+
+use super::database::{Connection, binds};
+use super::entries::stored;
+use super::rows::{self, EntryRow};
+use super::{Store, StoreError, sql};
+use crate::model::{Entry, NodeId, Product, StreamId};
+
+/// Streams in one page: each costs a statement.
+const PAGE_STREAMS: u32 = 100;
+
+/// A sink is this caller's until its lease runs out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SinkHold {
+    /// Of streams that ended before this the sink has everything that it will get. Unix milliseconds.
+    pub through_ms: i64,
+}
+
+/// An entry on its way to a sink, with what its session says about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Relayed {
+    pub entry: Entry,
+    pub product: Product,
+    /// None when no webhook named it.
+    pub account_id: Option<String>,
+}
+
+/// Some of what a sink has not got yet.
+#[derive(Debug, Default, PartialEq)]
+pub struct SinkPage {
+    /// In order within each stream.
+    pub entries: Vec<Relayed>,
+    /// Where the sink is in each stream when it has got them.
+    pub reached: Vec<(StreamId, u64)>,
+    /// The last stream that was looked at: the next page comes after it. None when there was no news.
+    pub last: Option<StreamId>,
+}
+
+/// A stream of which a sink has not got everything.
+#[derive(FromRow)]
+struct NewsRow {
+    stream_id: String,
+    session_id: String,
+    ordinal: i64,
+    product: String,
+    account_id: Option<String>,
+    seen: i64,
+}
+
+impl Store {
+    /// Takes or prolongs the lease of a sink; none while another node has a good one. A sink that is new begins with
+    /// what is stored from now on.
+    pub async fn hold_sink(
+        &self,
+        sink: &str,
+        node: NodeId,
+        now_ms: i64,
+        lease_ms: i64,
+    ) -> Result<Option<SinkHold>, StoreError> {
+        let until_ms = now_ms.saturating_add(lease_ms);
+        let node = node.to_string();
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let held = hold(&mut tx.connection(), sink, &node, now_ms, until_ms).await?;
+                tx.commit().await?;
+                Ok(held)
+            })
+            .await
+    }
+
+    /// Gives the lease back, so that another node can go on at once.
+    pub async fn release_sink(&self, sink: &str, node: NodeId) -> Result<(), StoreError> {
+        let values = binds![sink, node.to_string()];
+        self.database.execute(sql::RELEASE_SINK, values).await.map(drop)
+    }
+
+    /// Up to `limit` entries that a sink has not got, of streams whose ids come after `after` and that had not ended
+    /// before `through_ms`.
+    pub async fn sink_page(
+        &self,
+        sink: &str,
+        through_ms: i64,
+        after: &str,
+        limit: u32,
+    ) -> Result<SinkPage, StoreError> {
+        self.database
+            .run(|| async {
+                let mut reader = self.database.reader().await?;
+                let tx = &mut reader.connection();
+                let values = binds![sink, through_ms, after, i64::from(PAGE_STREAMS)];
+                let news: Vec<NewsRow> = tx.all(sql::SINK_NEWS, values).await?;
+                read_page(tx, news, limit).await
+            })
+            .await
+    }
+
+    /// Notes how far a sink is. It is never set back.
+    pub async fn move_sink(
+        &self,
+        sink: &str,
+        reached: &[(StreamId, u64)],
+    ) -> Result<(), StoreError> {
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                for (stream, seq) in reached {
+                    let values = binds![sink, stream.as_str(), stored(*seq)];
+                    tx.connection().execute(sql::MOVE_SINK_POSITION, values).await?;
+                }
+                tx.commit().await
+            })
+            .await
+    }
+
+    /// Notes that a sink has everything of streams that ended before `through_ms`.
+    pub async fn move_sink_through(&self, sink: &str, through_ms: i64) -> Result<(), StoreError> {
+        self.database.execute(sql::MOVE_SINK_THROUGH, binds![sink, through_ms]).await.map(drop)
+    }
+}
+
+async fn hold(
+    tx: &mut Connection<'_>,
+    sink: &str,
+    node: &str,
+    now_ms: i64,
+    until_ms: i64,
+) -> Result<Option<SinkHold>, StoreError> {
+    if tx.execute(sql::INSERT_SINK, binds![sink, now_ms]).await? > 0 {
+        tx.execute(sql::INSERT_SINK_POSITIONS, binds![sink, now_ms]).await?;
+    }
+    let held: Option<(i64,)> =
+        tx.optional(sql::HOLD_SINK, binds![sink, node, now_ms, until_ms]).await?;
+    Ok(held.map(|(through_ms,)| SinkHold { through_ms }))
+}
+
+async fn read_page(
+    tx: &mut Connection<'_>,
+    news: Vec<NewsRow>,
+    limit: u32,
+) -> Result<SinkPage, StoreError> {
+    let mut page = SinkPage::default();
+    let mut room = i64::from(limit);
+    for stream in news {
+        if room <= 0 {
+            break;
+        }
+        page.last = Some(rows::stream_id(&stream.stream_id)?);
+        let values = binds![&*stream.stream_id, stream.seen, "", room];
+        let found: Vec<EntryRow> = tx.all(sql::ENTRIES_AFTER, values).await?;
+        room -= i64::try_from(found.len()).unwrap_or(i64::MAX);
+        page.add(&stream, found)?;
+    }
+    Ok(page)
+}
+
+impl SinkPage {
+    /// An entry that this version cannot read is passed over: it would hold up all others for ever.
+    fn add(&mut self, stream: &NewsRow, found: Vec<EntryRow>) -> Result<(), StoreError> {
+        // What was there may have been deleted meanwhile.
+        let Some(last) = found.last() else { return Ok(()) };
+        let stream_id = rows::stream_id(&stream.stream_id)?;
+        let session_id = rows::session_id(&stream.session_id)?;
+        let ordinal = rows::number("ordinal", stream.ordinal)?;
+        let product = rows::read("product", &stream.product, Product::parse)?;
+        self.reached.push((stream_id.clone(), rows::number("seq", last.seq)?));
+        for row in found {
+            match row.into_entry(session_id, stream_id.clone(), ordinal) {
+                Ok(entry) => {
+                    let account_id = stream.account_id.clone();
+                    self.entries.push(Relayed { entry, product, account_id });
+                }
+                Err(error) => tracing::error!(%error, "an entry is kept from a sink"),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,414 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rtmsd::clock;
+use rtmsd::hub::{Hub, WriterSettings};
+use rtmsd::model::{Entry, EntryBody, NodeId, Outcome, TranscriptLine, UserId};
+use rtmsd::sinks::relay::{Relay, Relayed, Settings};
+use rtmsd::store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::store::webhooks::*;
+use crate::support::stores::{TestStore, on_both};
+
+const LONG: Duration = Duration::from_secs(60);
+/// As Zoom makes them.
+const STREAMS: [&str; 3] = ["/abc//def+gh==", "stream:1", "stream"];
+
+/// A sink that keeps what it gets, and refuses when it is told to.
+#[derive(Clone)]
+struct Consumer {
+    got: Arc<Mutex<Vec<Relayed>>>,
+    count: watch::Sender<usize>,
+    /// So many of the next deliveries are refused.
+    refusing: Arc<Mutex<u32>>,
+    refused: watch::Sender<u32>,
+}
+
+impl Consumer {
+    fn new() -> Self {
+        Self {
+            got: Arc::default(),
+            count: watch::Sender::new(0),
+            refusing: Arc::default(),
+            refused: watch::Sender::new(0),
+        }
+    }
+
+    fn take(&self, entries: Vec<Relayed>) -> Result<(), &'static str> {
+        let mut refusing = self.refusing.lock().unwrap();
+        if *refusing > 0 {
+            *refusing -= 1;
+            self.refused.send_modify(|refused| *refused += 1);
+            return Err("not now");
+        }
+        let mut got = self.got.lock().unwrap();
+        got.extend(entries);
+        self.count.send_replace(got.len());
+        Ok(())
+    }
+
+    fn refuse(&self, deliveries: u32) {
+        *self.refusing.lock().unwrap() = deliveries;
+    }
+
+    async fn has(&self, count: usize) {
+        let mut counts = self.count.subscribe();
+        let enough = timeout(LONG, counts.wait_for(|got| *got >= count)).await;
+        assert!(enough.is_ok(), "{} of {count} came", self.got.lock().unwrap().len());
+    }
+
+    async fn has_refused(&self, count: u32) {
+        let mut refused = self.refused.subscribe();
+        timeout(LONG, refused.wait_for(|refused| *refused >= count)).await.unwrap().unwrap();
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.got.lock().unwrap().iter().map(|relayed| relayed.entry.id()).collect()
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        self.got.lock().unwrap().iter().map(|relayed| relayed.entry.clone()).collect()
+    }
+
+    /// Repeats apart, every stream's numbers go up, and they are these.
+    fn assert_whole(&self, expected: &[Entry]) {
+        let mut reached: HashMap<String, u64> = HashMap::new();
+        let mut entries = self.entries();
+        entries.retain(|entry| {
+            let seen = reached.entry(entry.stream_id.to_string()).or_default();
+            let is_new = entry.seq > *seen;
+            *seen = entry.seq.max(*seen);
+            is_new
+        });
+        entries.sort_by(|a, b| (&a.stream_id, a.seq).cmp(&(&b.stream_id, b.seq)));
+        let mut expected = expected.to_vec();
+        expected.sort_by(|a, b| (&a.stream_id, a.seq).cmp(&(&b.stream_id, b.seq)));
+        assert!(entries == expected, "{} entries, not {}", entries.len(), expected.len());
+    }
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.cancel();
+        timeout(LONG, self.task).await.unwrap().unwrap();
+    }
+
+    /// As a daemon dies: nothing is given back.
+    async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+}
+
+fn hub(store: &Store) -> Arc<Hub> {
+    Hub::new(store.clone(), 1, WriterSettings::default()).0
+}
+
+fn settings(node: u128) -> Settings {
+    let node = NodeId(Uuid::from_u128(node));
+    let quick = Duration::from_millis(20);
+    Settings { look_every: quick, max_entries: 50, ..Settings::new(node, clock::now_ms) }
+}
+
+fn start(store: &Store, hub: &Hub, settings: Settings, consumer: &Consumer) -> Running {
+    let (stop, consumer) = (CancellationToken::new(), consumer.clone());
+    let relay = Relay::new(store.clone(), hub, "test", settings);
+    let deliver = move |entries| std::future::ready(consumer.take(entries));
+    Running { stop: stop.clone(), task: tokio::spawn(relay.run(stop, deliver)) }
+}
+
+/// The sink is known to the store, and ours.
+async fn enable(store: &Store) {
+    let (node, now_ms) = (NodeId(Uuid::from_u128(1)), clock::now_ms());
+    assert!(store.hold_sink("test", node, now_ms, 1).await.unwrap().is_some());
+    store.release_sink("test", node).await.unwrap();
+}
+
+/// Stores entries `from..=to` of a stream.
+async fn store_lines(store: &Store, stream: &str, from: u64, to: u64) -> Vec<Entry> {
+    let record = read(store, stream).await;
+    let line = |seq: u64| Entry {
+        session_id: record.session_id,
+        stream_id: record.stream_id.clone(),
+        stream_ordinal: record.ordinal,
+        seq,
+        at_ms: 1_000 + seq as i64,
+        body: EntryBody::Transcript(TranscriptLine {
+            user_id: UserId(7),
+            user_name: Some("Ana".into()),
+            text: format!("line {seq}"),
+            start_ms: 1,
+            end_ms: 2,
+            language: None,
+            attribute: None,
+        }),
+    };
+    let entries: Vec<Entry> = (from..=to).map(line).collect();
+    store.write_entries(&entries).await.unwrap();
+    entries
+}
+
+#[tokio::test]
+async fn a_sink_gets_every_entry_once_and_each_streams_in_order() {
+    on_both(async |test| {
+        let (store, consumer) = (&test.store, Consumer::new());
+        enable(store).await;
+        let running = start(store, &hub(store), settings(1), &consumer);
+        let mut expected = Vec::new();
+        for stream in STREAMS {
+            announce(store, stream).await;
+        }
+        for part in 0..5 {
+            for stream in STREAMS {
+                expected.extend(store_lines(store, stream, part * 30 + 1, part * 30 + 30).await);
+            }
+        }
+        consumer.has(expected.len()).await;
+        running.stop().await;
+        consumer.assert_whole(&expected);
+        let mut ids = consumer.ids();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), expected.len(), "each once, and no two have the same id");
+        let first = consumer.got.lock().unwrap()[0].clone();
+        assert_eq!(first.account_id.as_deref(), Some("acc1"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sink_that_is_new_begins_with_what_is_stored_from_then_on() {
+    on_both(async |test| {
+        let (store, consumer) = (&test.store, Consumer::new());
+        announce(store, "live").await;
+        announce(store, "over").await;
+        store_lines(store, "live", 1, 20).await;
+        store_lines(store, "over", 1, 20).await;
+        let over = stream_id("over");
+        store.finish_stream(&over, 1, Outcome::Stopped, None, 5).await.unwrap();
+        enable(store).await;
+        let expected = store_lines(store, "live", 21, 25).await;
+        let running = start(store, &hub(store), settings(1), &consumer);
+        consumer.has(5).await;
+        running.stop().await;
+        assert_eq!(consumer.entries(), expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sink_that_was_away_goes_on_where_it_was() {
+    on_both(async |test| {
+        let (store, consumer) = (&test.store, Consumer::new());
+        enable(store).await;
+        announce(store, "s").await;
+        let mut expected = store_lines(store, "s", 1, 70).await;
+        let running = start(store, &hub(store), settings(1), &consumer);
+        consumer.has(70).await;
+        running.stop().await;
+        expected.extend(store_lines(store, "s", 71, 200).await);
+        let now_ms = clock::now_ms();
+        let ended = store.finish_stream(&stream_id("s"), 1, Outcome::Stopped, None, now_ms).await;
+        expected.extend(ended.unwrap());
+        announce(store, "later").await;
+        expected.extend(store_lines(store, "later", 1, 3).await);
+        let store = test.reopened().await;
+        let running = start(&store, &hub(&store), settings(2), &consumer);
+        consumer.has(204).await;
+        running.stop().await;
+        consumer.assert_whole(&expected);
+        assert_eq!(consumer.entries().len(), 204, "nothing twice");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_relay_that_is_killed_again_and_again_loses_nothing() {
+    on_both(async |test| {
+        let seed = rand::random();
+        eprintln!("seed {seed}");
+        let mut rng = StdRng::seed_from_u64(seed);
+        let (store, consumer) = (&test.store, Consumer::new());
+        enable(store).await;
+        let mut expected = Vec::new();
+        for stream in STREAMS {
+            announce(store, stream).await;
+            expected.extend(store_lines(store, stream, 1, 400).await);
+        }
+        let brief = Settings { max_entries: 7, ..settings(1) };
+        loop {
+            let before = *consumer.count.borrow();
+            let running = start(store, &hub(store), brief.clone(), &consumer);
+            consumer.has(before + rng.random_range(1..200)).await;
+            running.kill().await;
+            let mut reached = HashMap::new();
+            for entry in consumer.entries() {
+                let seq = reached.entry(entry.stream_id.clone()).or_insert(0);
+                *seq = entry.seq.max(*seq);
+            }
+            if reached.values().sum::<u64>() + 250 > expected.len() as u64 {
+                break;
+            }
+        }
+        let running = start(store, &hub(store), brief, &consumer);
+        running.stop().await;
+        consumer.assert_whole(&expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_refused_is_delivered_again_and_holds_up_nobody() {
+    on_both(async |test| {
+        let (store, consumer) = (&test.store, Consumer::new());
+        enable(store).await;
+        announce(store, "s").await;
+        consumer.refuse(3);
+        let running = start(store, &hub(store), settings(1), &consumer);
+        let mut expected = store_lines(store, "s", 1, 60).await;
+        consumer.has_refused(2).await;
+        expected.extend(store_lines(store, "s", 61, 120).await);
+        consumer.has(120).await;
+        running.stop().await;
+        assert_eq!(consumer.entries(), expected);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_delivery_without_an_answer_is_tried_again() {
+    let test = TestStore::sqlite().await;
+    let (store, consumer) = (&test.store, Consumer::new());
+    enable(store).await;
+    announce(store, "s").await;
+    let expected = store_lines(store, "s", 1, 5).await;
+    let impatient = Settings { deliver_timeout: Duration::from_millis(50), ..settings(1) };
+    let relay = Relay::new(store.clone(), &hub(store), "test", impatient);
+    let (is_first, taking) = (Mutex::new(true), consumer.clone());
+    let deliver = move |entries| {
+        let hangs = std::mem::take(&mut *is_first.lock().unwrap());
+        let taking = taking.clone();
+        async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            taking.take(entries)
+        }
+    };
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(relay.run(stop.clone(), deliver));
+    consumer.has(5).await;
+    Running { stop, task }.stop().await;
+    assert_eq!(consumer.entries(), expected);
+}
+
+#[tokio::test]
+async fn what_was_deleted_meanwhile_is_passed_over() {
+    on_both(async |test| {
+        let (store, consumer) = (&test.store, Consumer::new());
+        enable(store).await;
+        announce(store, "s").await;
+        store_lines(store, "s", 1, 60).await;
+        consumer.refuse(u32::MAX);
+        let running = start(store, &hub(store), settings(1), &consumer);
+        consumer.has_refused(1).await;
+        let now_ms = clock::now_ms();
+        let end = store.finish_stream(&stream_id("s"), 1, Outcome::Stopped, Some(8), now_ms).await;
+        consumer.refuse(0);
+        consumer.has(1).await;
+        running.stop().await;
+        assert_eq!(consumer.entries(), [end.unwrap().unwrap()]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn news_from_the_hub_is_relayed_at_once() {
+    let test = TestStore::sqlite().await;
+    let (store, consumer) = (&test.store, Consumer::new());
+    enable(store).await;
+    announce(store, "s").await;
+    let hub = hub(store);
+    let patient = Settings { look_every: 100 * LONG, ..settings(1) };
+    let running = start(store, &hub, patient, &consumer);
+    for seq in 1..=3 {
+        let entries = store_lines(store, "s", seq, seq).await;
+        hub.publish(entries);
+        consumer.has(seq as usize).await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn two_daemons_on_one_store_deliver_once_between_them() {
+    let test = TestStore::postgres().await;
+    let (one, other) = (&test.store, test.reopened().await);
+    let consumer = Consumer::new();
+    enable(one).await;
+    let runnings = [
+        start(one, &hub(one), settings(1), &consumer),
+        start(&other, &hub(&other), settings(2), &consumer),
+    ];
+    let mut expected = Vec::new();
+    for stream in STREAMS {
+        announce(one, stream).await;
+        expected.extend(store_lines(one, stream, 1, 200).await);
+    }
+    consumer.has(600).await;
+    for running in runnings {
+        running.stop().await;
+    }
+    consumer.assert_whole(&expected);
+    assert_eq!(consumer.entries().len(), 600, "nothing twice");
+}
+
+#[tokio::test]
+async fn another_daemon_takes_over_from_one_that_died() {
+    let test = TestStore::postgres().await;
+    let (one, other) = (&test.store, test.reopened().await);
+    let consumer = Consumer::new();
+    enable(one).await;
+    announce(one, "s").await;
+    let brief = |node| Settings { lease: Duration::from_millis(400), ..settings(node) };
+    let dying = start(one, &hub(one), brief(1), &consumer);
+    let mut expected = store_lines(one, "s", 1, 10).await;
+    consumer.has(10).await;
+    let heir = start(&other, &hub(&other), brief(2), &consumer);
+    dying.kill().await;
+    expected.extend(store_lines(&other, "s", 11, 20).await);
+    consumer.has(20).await;
+    heir.stop().await;
+    consumer.assert_whole(&expected);
+}
+
+#[tokio::test]
+async fn a_daemon_that_cannot_deliver_leaves_the_sink_to_one_that_can() {
+    let test = TestStore::postgres().await;
+    let (one, other) = (&test.store, test.reopened().await);
+    let (failing, working) = (Consumer::new(), Consumer::new());
+    enable(one).await;
+    announce(one, "s").await;
+    failing.refuse(u32::MAX);
+    let brief = |node| Settings { lease: Duration::from_millis(200), ..settings(node) };
+    let stuck = start(one, &hub(one), brief(1), &failing);
+    let expected = store_lines(one, "s", 1, 10).await;
+    failing.has_refused(1).await;
+    let heir = start(&other, &hub(&other), brief(2), &working);
+    working.has(10).await;
+    stuck.kill().await;
+    heir.stop().await;
+    assert_eq!(working.entries(), expected);
+}
