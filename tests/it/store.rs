@@ -5,6 +5,7 @@ mod entries;
 mod installations;
 mod leases;
 mod opening;
+mod recordings;
 mod retention;
 mod sessions;
 mod sinks;

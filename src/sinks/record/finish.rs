@@ -227,6 +227,7 @@ impl Finish<'_> {
             "finished_at_ms": self.now_ms,
             "outcome": stream.outcome,
             "stop_reason": stream.stop_reason,
+            "frames": self.label.frames,
             "files": files.iter().map(file).collect::<Vec<_>>(),
             "ledger": ledger,
         })

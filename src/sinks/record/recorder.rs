@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::Shared;
 use super::complete::complete;
 use super::finish::blocking;
-use super::spool::{Label, Spool};
+use super::spool::{FrameCounts, Label, Spool};
 use super::take::{Left, record};
 use crate::hub::{SinkStream, StreamInfo, Tap};
 use crate::model::{Recording, RecordingId, RecordingStatus};
@@ -133,6 +133,7 @@ impl Recorder {
             started_at_ms: (self.shared.now_ms)(),
             origin_ms: None,
             tracks: Vec::new(),
+            frames: FrameCounts::default(),
         }
     }
 

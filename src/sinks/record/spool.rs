@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::layout::Voice;
-use super::track::TrackKind;
+use super::track::{Counts, TrackKind};
 use crate::model::{RecordingId, SessionId, SpoolId, StreamId, UserId};
 use crate::rtms::message::Medium;
 
@@ -45,6 +45,32 @@ pub struct Label {
     /// Time 0 of every file, Unix milliseconds; none before the first frame.
     pub origin_ms: Option<i64>,
     pub tracks: Vec<TrackNote>,
+    #[serde(default)]
+    pub frames: FrameCounts,
+}
+
+/// What became of the frames that were to be recorded. Those of a process that was killed are not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameCounts {
+    pub written: u64,
+    /// Left out: the same again, or too late for a file that only grows.
+    pub late: u64,
+    /// Left out: from a time that cannot be.
+    pub absurd: u64,
+    /// Left out: no picture before the first key frame, nothing that its codec knows.
+    pub unreadable: u64,
+    /// Left out: the track had all the files that it may have.
+    pub beyond_limit: u64,
+}
+
+impl FrameCounts {
+    pub fn add(&mut self, counts: &Counts) {
+        self.written += counts.written;
+        self.late += counts.late;
+        self.absurd += counts.absurd;
+        self.unreadable += counts.unreadable;
+        self.beyond_limit += counts.beyond_limit;
+    }
 }
 
 /// A file of frames, or a folder of pictures.
@@ -197,6 +223,7 @@ mod tests {
                 is_mix: false,
                 kind: TrackKind::Ogg { channels: 2 },
             }],
+            frames: FrameCounts::default(),
         }
     }
 

@@ -156,8 +156,8 @@ impl Desk {
     fn work(&mut self, frames: Vec<Arc<Frame>>, is_last: bool) {
         self.waiting.extend(frames);
         let mut written = self.takes.take(&mut self.waiting);
-        if is_last { self.takes.dbg();
-            written = written.and_then(|()| self.takes.sync());
+        if is_last {
+            written = written.and_then(|()| self.takes.close_all());
         }
         self.share.set(self.takes.bytes());
         let stream_id = &self.takes.label().stream_id;

@@ -75,9 +75,6 @@ impl Takes {
         &self.label
     }
 
-    pub fn dbg(&self) {
-        for (k, o) in &self.open { match &o.writer { Writer::Track(t) => eprintln!("DBG {k:?} {:?}", t.counts()), Writer::Mix(m) => eprintln!("DBG mix {:?}", m.counts()) } }
-    }
     /// What the recording takes on disk.
     pub fn bytes(&self) -> u64 {
         self.closed_bytes + self.open.values().map(Open::bytes).sum::<u64>()
@@ -109,6 +106,14 @@ impl Takes {
         self.checked(synced)?;
         self.is_synced = true;
         Ok(())
+    }
+
+    /// Closes all files, and keeps in the label what became of the frames. They may be opened again.
+    pub fn close_all(&mut self) -> io::Result<()> {
+        let keys: Vec<Key> = self.open.keys().copied().collect();
+        keys.into_iter().try_for_each(|key| self.close(key))?;
+        self.is_synced = true;
+        self.spool.keep(&self.label)
     }
 
     /// The stream's first packet, unless something that is older came first.
@@ -226,8 +231,13 @@ impl Takes {
     fn close(&mut self, key: Key) -> io::Result<()> {
         let Some(open) = self.open.remove(&key) else { return Ok(()) };
         self.closed_bytes += open.bytes();
-        let finished = open.writer.finish().map(drop);
-        self.checked(finished)
+        let finished = open.writer.finish();
+        let finished = self.checked(finished)?;
+        // What is in the mix is in its voice's track, too.
+        if key != Key::Mix {
+            self.label.frames.add(&finished.counts);
+        }
+        Ok(())
     }
 
     /// What was half written is repaired when a file is resumed, and not before.
