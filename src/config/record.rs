@@ -26,7 +26,9 @@ pub(super) fn settings(read: &mut Reader<'_>) -> Option<Settings> {
     let layout = match Layout::parse(&layout) {
         Ok(layout) => Some(layout),
         Err(error) => {
-            let form = format!("rtms-samples, or a folder such as {{date}}/{{session}}/{{ordinal}}; it {error}");
+            let form = format!(
+                "rtms-samples, or a folder such as {{date}}/{{session}}/{{ordinal}}; it {error}"
+            );
             read.wrong("RECORDINGS_LAYOUT", form)
         }
     };

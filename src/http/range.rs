@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_range_behind_the_end_is_nothing() {
-        for header in ["bytes=100-", "bytes=100-200", "bytes=-0", "bytes=99999999999999999999999-"] {
+        for header in ["bytes=100-", "bytes=100-200", "bytes=-0", "bytes=99999999999999999999999-"]
+        {
             assert_eq!(wanted(Some(header), 100), Wanted::Nothing, "{header}");
         }
         assert_eq!(wanted(Some("bytes=0-"), 0), Wanted::Nothing);
@@ -71,7 +72,17 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_all_of_it() {
-        for header in ["", "bytes", "bytes=", "bytes=-", "items=0-1", "bytes=5-4", "bytes=a-b", "bytes=0-1,5-6", "bytes=+1-2"] {
+        for header in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "items=0-1",
+            "bytes=5-4",
+            "bytes=a-b",
+            "bytes=0-1,5-6",
+            "bytes=+1-2",
+        ] {
             assert_eq!(wanted(Some(header), 100), Wanted::All, "{header}");
         }
         assert_eq!(wanted(None, 100), Wanted::All);

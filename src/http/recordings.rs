@@ -45,13 +45,13 @@ pub async fn download(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let problem = "must be a UUID";
-    let id =
-        SessionId::parse(&id).ok_or(ApiError::InvalidValue { name: "session_id", problem })?;
+    let id = SessionId::parse(&id).ok_or(ApiError::InvalidValue { name: "session_id", problem })?;
     let found = state.store.recorded_file(id, &name).await?;
     let (recording, file) = found.ok_or(ApiError::UnknownRecording)?;
     let etag = format!("\"{}\"", file.sha256);
     let is_whole = recording.status != RecordingStatus::Recording;
-    if is_whole && text(&headers, header::IF_NONE_MATCH).is_some_and(|known| known.contains(&etag)) {
+    if is_whole && text(&headers, header::IF_NONE_MATCH).is_some_and(|known| known.contains(&etag))
+    {
         return Ok(not_modified(&etag));
     }
     // A range of another version would not fit.

@@ -43,7 +43,8 @@ pub async fn download(
 }
 
 fn chosen(params: &Params, headers: &HeaderMap) -> Result<Format, ApiError> {
-    let named = params.parsed("format", "must be one of json, jsonl, vtt, srt, txt", Format::parse)?;
+    let named =
+        params.parsed("format", "must be one of json, jsonl, vtt, srt, txt", Format::parse)?;
     let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
     match (named, accept) {
         (Some(format), _) => Ok(format),

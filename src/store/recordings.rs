@@ -52,7 +52,10 @@ impl Store {
     }
 
     /// What a spool's daemon still has to do.
-    pub async fn unfinished_recordings(&self, spool: SpoolId) -> Result<Vec<Recording>, StoreError> {
+    pub async fn unfinished_recordings(
+        &self,
+        spool: SpoolId,
+    ) -> Result<Vec<Recording>, StoreError> {
         let rows: Vec<RecordingRow> =
             self.database.all(sql::UNFINISHED_RECORDINGS, binds![spool.to_string()]).await?;
         rows.into_iter().map(Recording::try_from).collect()
@@ -66,8 +69,7 @@ impl Store {
     ) -> Result<Vec<Recording>, StoreError> {
         let spool = spool.map(|spool| spool.to_string()).unwrap_or_default();
         let values = binds![spool, i64::from(limit)];
-        let rows: Vec<RecordingRow> =
-            self.database.all(sql::RECORDINGS_TO_DELETE, values).await?;
+        let rows: Vec<RecordingRow> = self.database.all(sql::RECORDINGS_TO_DELETE, values).await?;
         rows.into_iter().map(Recording::try_from).collect()
     }
 
@@ -132,8 +134,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<(RecordingId, RecordedFile)>, StoreError> {
         let values = binds![id.to_string(), i64::from(limit)];
-        let rows: Vec<FileRow> =
-            self.database.all(sql::RECORDED_FILES_OF_SESSION, values).await?;
+        let rows: Vec<FileRow> = self.database.all(sql::RECORDED_FILES_OF_SESSION, values).await?;
         rows.into_iter().map(FileRow::read).collect()
     }
 
@@ -162,9 +163,7 @@ impl Store {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                tx.connection()
-                    .execute(sql::FORGET_RECORDED_FILES, binds![id.to_string()])
-                    .await?;
+                tx.connection().execute(sql::FORGET_RECORDED_FILES, binds![id.to_string()]).await?;
                 tx.connection().execute(sql::FORGET_RECORDING, binds![id.to_string()]).await?;
                 tx.commit().await
             })

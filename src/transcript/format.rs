@@ -20,7 +20,8 @@ pub enum Format {
 }
 
 /// For a client that asked for something else.
-pub const MEDIA_TYPES: &str = "application/json, application/jsonl, text/vtt, application/x-subrip, text/plain";
+pub const MEDIA_TYPES: &str =
+    "application/json, application/jsonl, text/vtt, application/x-subrip, text/plain";
 
 impl Format {
     pub fn parse(name: &str) -> Option<Self> {

@@ -35,9 +35,8 @@ pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, label: Label) {
         recording.status = RecordingStatus::Uploading;
     }
     if recording.status == RecordingStatus::Uploading {
-        let files = persistently("a recording's files", || {
-            shared.store.recorded_files(recording.id)
-        });
+        let files =
+            persistently("a recording's files", || shared.store.recorded_files(recording.id));
         let files = files.await;
         if !uploaded(&shared, &spool, &recording, &files).await {
             return;
@@ -129,9 +128,8 @@ async fn uploaded(
 ) -> bool {
     let (last, first): (Vec<RecordedFile>, Vec<RecordedFile>) =
         files.iter().cloned().partition(|file| file.name == MANIFEST);
-    let upload = |file: RecordedFile| async move {
-        uploaded_file(shared, spool, recording, &file).await
-    };
+    let upload =
+        |file: RecordedFile| async move { uploaded_file(shared, spool, recording, &file).await };
     let first = stream::iter(first).map(upload).buffer_unordered(super::UPLOADS_AT_ONCE);
     let mut is_whole = first.all(async |is_there| is_there).await;
     for file in last {

@@ -205,11 +205,8 @@ impl Finish<'_> {
                 "last_ms": file.last_ms,
             })
         };
-        let ledger: Vec<_> = stream
-            .ledger
-            .iter()
-            .map(|account| MediumLedger::of(account, &stream.tally))
-            .collect();
+        let ledger: Vec<_> =
+            stream.ledger.iter().map(|account| MediumLedger::of(account, &stream.tally)).collect();
         json!({
             "version": MANIFEST_VERSION,
             "recording_id": recording.id,

@@ -29,11 +29,15 @@ pub enum Layout {
 /// What is wrong with a layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum LayoutError {
-    #[error("has a placeholder that is none of {{date}} {{time}} {{product}} {{meeting}} {{session}} {{stream}} {{ordinal}}")]
+    #[error(
+        "has a placeholder that is none of {{date}} {{time}} {{product}} {{meeting}} {{session}} {{stream}} {{ordinal}}"
+    )]
     Placeholder,
     #[error("must be folders of A-Z a-z 0-9 - _ . = and placeholders, with / between them")]
     Literal,
-    #[error("must hold {{stream}}, or {{session}} and {{ordinal}}: two recordings would be in one folder")]
+    #[error(
+        "must hold {{stream}}, or {{session}} and {{ordinal}}: two recordings would be in one folder"
+    )]
     NotUnique,
 }
 

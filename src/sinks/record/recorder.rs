@@ -22,6 +22,8 @@ use crate::store::StoreError;
 
 /// How often to look for streams that ended elsewhere, and for what is to be deleted.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long a look may take.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// How long a stop waits for the last frames to be written.
 const LAST_FRAMES: Duration = Duration::from_secs(5);
 /// How many recordings are deleted at a time.
@@ -43,10 +45,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        streams: mpsc::UnboundedReceiver<SinkStream>,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, streams: mpsc::UnboundedReceiver<SinkStream>) -> Self {
         Self {
             shared,
             streams,
@@ -145,7 +144,6 @@ impl Recorder {
         };
         self.ended(task);
         match outcome {
-            Some((_, Left::Cancelled)) => {}
             Some((label, left)) => self.left(&label, left).await,
             None => self.find_again().await,
         }
@@ -153,11 +151,13 @@ impl Recorder {
 
     /// The label on disk knows more than the one that the recording began with.
     async fn left(&mut self, label: &Label, left: Left) {
-        self.find_again().await;
-        let Some(index) = self.idle.iter().position(|idle| idle.id == label.id) else { return };
-        if left == Left::Ended {
-            let label = self.idle.remove(index);
-            self.complete(label).await;
+        let Ok(spool) = self.shared.spool().await else { return };
+        let id = label.id;
+        // Without one nothing was written, and nothing is there to be completed.
+        let Ok(label) = blocking(move || spool.label(id)).await else { return };
+        match left {
+            Left::Ended => self.complete(label).await,
+            Left::Moved | Left::Cancelled => self.idle.push(label),
         }
     }
 
@@ -196,8 +196,11 @@ impl Recorder {
             self.delete().await?;
             self.complete_what_ended().await
         };
-        if let Err(error) = looked.await {
-            tracing::debug!(%error, "recordings are looked after later");
+        // A store that does not answer must not keep the next stream waiting.
+        match timeout(LOOK_LIMIT, looked).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "recordings are looked after later"),
+            Err(_) => tracing::debug!("recordings are looked after later"),
         }
     }
 
@@ -251,31 +254,38 @@ impl Recorder {
                 task.cancel();
                 continue;
             }
-            if let Err(error) = self.delete_one(spool.as_ref(), &row).await {
-                tracing::warn!(recording = %row.id, %error, "a recording is not deleted yet");
-            }
-        }
-        Ok(())
-    }
-
-    async fn delete_one(
-        &mut self,
-        spool: Option<&Arc<Spool>>,
-        row: &Recording,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        if let Some(spool) = spool.filter(|spool| spool.id == row.spool) {
-            let (spool, id) = (Arc::clone(spool), row.id);
-            blocking(move || spool.remove(id)).await?;
             self.idle.retain(|label| label.id != row.id);
+            let (id, shared) = (row.id, Arc::clone(&self.shared));
+            let spool = spool.clone().filter(|spool| spool.id == row.spool);
+            let task = self.completing.spawn(async move {
+                if let Err(error) = delete_one(&shared, spool, &row).await {
+                    tracing::warn!(recording = %row.id, %error, "a recording is not deleted yet");
+                }
+            });
+            self.tasks.insert(task.id(), id);
+            // A deletion is not cancelled.
+            self.running.insert(id, CancellationToken::new());
         }
-        // Before that its files have no paths.
-        if row.finished_at_ms.is_some() {
-            for file in self.shared.store.recorded_files(row.id).await? {
-                self.shared.target.remove(&file.path).await?;
-            }
-        }
-        self.shared.store.forget_recording(row.id).await?;
-        tracing::info!(recording = %row.id, "recording deleted");
         Ok(())
     }
+}
+
+async fn delete_one(
+    shared: &Shared,
+    spool: Option<Arc<Spool>>,
+    row: &Recording,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    if let Some(spool) = spool {
+        let id = row.id;
+        blocking(move || spool.remove(id)).await?;
+    }
+    // Before that its files have no paths.
+    if row.finished_at_ms.is_some() {
+        for file in shared.store.recorded_files(row.id).await? {
+            shared.target.remove(&file.path).await?;
+        }
+    }
+    shared.store.forget_recording(row.id).await?;
+    tracing::info!(recording = %row.id, "recording deleted");
+    Ok(())
 }

@@ -137,6 +137,10 @@ impl Spool {
         Ok(labels)
     }
 
+    pub fn label(&self, id: RecordingId) -> io::Result<Label> {
+        read_label(&self.folder_of(id))
+    }
+
     /// Writes a recording's label; the first one makes its folder.
     pub fn keep(&self, label: &Label) -> io::Result<()> {
         let folder = self.folder_of(label.id);

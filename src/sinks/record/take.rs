@@ -42,7 +42,7 @@ pub async fn record(
     cancel: CancellationToken,
 ) -> Left {
     let mut news = News { shared: Arc::clone(&shared), told: None, task: JoinSet::new() };
-    let mut desk = None;
+    let (mut desk, mut has_complained) = (None, false);
     loop {
         let batch = tokio::select! {
             () = cancel.cancelled() => return Left::Cancelled,
@@ -54,7 +54,9 @@ pub async fn record(
             None => match open(&shared, &label).await {
                 Ok(desk) => desk,
                 Err(error) => {
-                    complain(&label, &error);
+                    if !std::mem::replace(&mut has_complained, true) {
+                        complain(&label, &error);
+                    }
                     tap.refuse(true);
                     match left {
                         Some(left) => return left,
@@ -122,6 +124,9 @@ async fn open(shared: &Shared, label: &Label) -> io::Result<Desk> {
     let (layout, label) = (Arc::clone(&shared.layout), label.clone());
     let (room, share) = (Arc::clone(&shared.room), shared.room.share());
     let open = move || {
+        // What lies there knows its tracks.
+        let known = spool.label(label.id).unwrap_or_else(|_| label.clone());
+        let label = Label { media: label.media, ..known };
         let takes = Takes::open(Arc::clone(&spool), layout, label)?;
         let waiting = VecDeque::new();
         Ok(Desk { spool, takes, room, share, waiting, is_refusing: false, is_in_trouble: false })
@@ -165,7 +170,9 @@ impl Desk {
             Err(error) if !self.is_in_trouble => {
                 tracing::error!(%stream_id, %error, "the disk takes no frames; what comes now is a gap");
             }
-            Ok(()) if self.is_in_trouble => tracing::info!(%stream_id, "the disk takes frames again"),
+            Ok(()) if self.is_in_trouble => {
+                tracing::info!(%stream_id, "the disk takes frames again")
+            }
             _ => {}
         }
         self.is_in_trouble = written.is_err();

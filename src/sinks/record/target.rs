@@ -26,7 +26,10 @@ const READ_BYTES: usize = 64 * 1024;
 pub enum Place {
     Folder(PathBuf),
     /// `s3://`, `gs://` or `az://`, and the settings of that store by name: may hold secrets.
-    Url { url: Url, options: Vec<(&'static str, String)> },
+    Url {
+        url: Url,
+        options: Vec<(&'static str, String)>,
+    },
     /// A store that the caller has.
     Objects(Arc<dyn ObjectStore>),
 }
@@ -36,7 +39,9 @@ pub enum Place {
 pub enum PlaceError {
     #[error("a folder, file:///folder, s3://bucket/path, gs://bucket/path or az://container/path")]
     Form,
-    #[error("complete: its store's own variables are missing or wrong (see the README, Recordings)")]
+    #[error(
+        "complete: its store's own variables are missing or wrong (see the README, Recordings)"
+    )]
     Store,
 }
 
@@ -63,10 +68,7 @@ pub enum Target {
 
 impl Place {
     /// `lookup` finds the environment variables of the store's kind.
-    pub fn parse(
-        text: &str,
-        lookup: &dyn Fn(&str) -> Option<String>,
-    ) -> Result<Self, PlaceError> {
+    pub fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, PlaceError> {
         if !text.contains("://") {
             return Ok(Self::Folder(PathBuf::from(text)));
         }
@@ -161,7 +163,9 @@ async fn move_file(from: &Path, to: &Path) -> Result<(), TargetError> {
     match fs::rename(from, to).await {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_file(from, to).await,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::try_exists(to).await? => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::try_exists(to).await? => {
+            Ok(())
+        }
         Err(error) => Err(missing(error)),
     }
 }

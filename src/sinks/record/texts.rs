@@ -88,8 +88,7 @@ impl Texts<'_> {
         let name = format!("transcript.{suffix}");
         let (id, store) = (self.stream.session_id, self.store.clone());
         let corrected = format.applies_corrections();
-        let mut lines =
-            Lines::of_stream(store, id, self.streams, self.stream.ordinal, corrected);
+        let mut lines = Lines::of_stream(store, id, self.streams, self.stream.ordinal, corrected);
         let first = lines.next().await?;
         let mut text = Transcript::new(lines, Writer::new(format, id, self.origin_ms), first);
         let mut file = BufWriter::new(File::create(self.folder.join(&name)).await?);
@@ -102,11 +101,7 @@ impl Texts<'_> {
         Ok(Text { name, medium: "transcript", content_type: format.media_type(), span_ms })
     }
 
-    async fn entries(
-        &self,
-        medium: &'static str,
-        kinds: &[EntryKind],
-    ) -> Result<Text, TextError> {
+    async fn entries(&self, medium: &'static str, kinds: &[EntryKind]) -> Result<Text, TextError> {
         let name = format!("{medium}.jsonl");
         let mut file = BufWriter::new(File::create(self.folder.join(&name)).await?);
         let (mut cursor, mut span_ms) = (self.start(), None);

@@ -12,11 +12,15 @@ use crate::support::stores::TestStore;
 const SPOOL: SpoolId = SpoolId(Uuid::from_u128(1));
 const OTHER: SpoolId = SpoolId(Uuid::from_u128(2));
 
-async fn begin(store: &Store, session_id: SessionId, stream: &StreamId, spool: SpoolId) -> Recording {
+async fn begin(
+    store: &Store,
+    session_id: SessionId,
+    stream: &StreamId,
+    spool: SpoolId,
+) -> Recording {
     let id = RecordingId(Uuid::now_v7());
     let stream_id = stream;
-    let new =
-        NewRecording { id, session_id, stream_id, ordinal: 1, spool, started_at_ms: 5 };
+    let new = NewRecording { id, session_id, stream_id, ordinal: 1, spool, started_at_ms: 5 };
     let made = store.begin_recording(&new).await.unwrap();
     assert_eq!(store.begin_recording(&new).await.unwrap(), made, "once for each id");
     made

@@ -116,8 +116,7 @@ impl Objects {
         content_type: &str,
     ) -> Result<(), TargetError> {
         let mut file = File::open(file).await.map_err(super::missing)?;
-        let attributes =
-            Attributes::from_iter([(Attribute::ContentType, content_type.to_owned())]);
+        let attributes = Attributes::from_iter([(Attribute::ContentType, content_type.to_owned())]);
         let path = read(path)?;
         if file.metadata().await?.len() <= PART_BYTES as u64 {
             let mut bytes = Vec::new();

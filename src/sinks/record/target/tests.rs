@@ -18,7 +18,10 @@ async fn takes_reads_and_removes(target: Target) {
     std::fs::write(&file, &bytes).unwrap();
     target.take(&file, "2026/x/a.wav", "audio/wav").await.unwrap();
     assert_eq!(read(&target, "2026/x/a.wav", 0..20_000_000).await, bytes);
-    assert_eq!(read(&target, "2026/x/a.wav", 9_999_999..10_000_002).await, bytes[9_999_999..10_000_002]);
+    assert_eq!(
+        read(&target, "2026/x/a.wav", 9_999_999..10_000_002).await,
+        bytes[9_999_999..10_000_002]
+    );
     assert!(read(&target, "2026/x/a.wav", 5..5).await.is_empty());
     for _ in 0..2 {
         target.remove("2026/x/a.wav").await.unwrap();

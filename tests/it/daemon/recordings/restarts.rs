@@ -15,8 +15,10 @@ fn home() -> Home {
 /// Waits until so much sound has reached the disk.
 async fn on_disk(home: &Home, bytes: u64) {
     eventually("sound is on disk", async || {
-        let wavs = spooled(home).into_iter().filter(|path| path.extension().is_some_and(|e| e == "wav"));
-        let size = |path: &std::path::PathBuf| std::fs::metadata(path).map_or(0, |about| about.len());
+        let wavs =
+            spooled(home).into_iter().filter(|path| path.extension().is_some_and(|e| e == "wav"));
+        let size =
+            |path: &std::path::PathBuf| std::fs::metadata(path).map_or(0, |about| about.len());
         (wavs.map(|path| size(&path)).sum::<u64>() > bytes).then_some(())
     })
     .await;
