@@ -73,6 +73,7 @@ async fn main() {
         loaded_kb - idle_kb,
     );
 
+    print_keep_alives(&after);
     let report = zoom.shutdown().await;
     print_account(&report, received(port).await);
     stop(&mut daemon).await;
@@ -169,6 +170,22 @@ fn print_result(
     println!("CPU a message          {:.1} µs", cpu_us as f64 / messages as f64);
     println!("CPU of one core        {:.0} %", cpu_us as f64 / window.as_micros() as f64 * 100.0);
     println!("memory a stream        {:.0} kB", kb as f64 / streams as f64);
+}
+
+/// How long the daemon took to answer, as Zoom sees it.
+fn print_keep_alives(report: &Report) {
+    let times = report.streams.iter().flat_map(|stream| &stream.keep_alives.took_us);
+    let mut times: Vec<u64> = times.copied().collect();
+    times.sort_unstable();
+    let at = |share: f64| times.get((times.len() as f64 * share) as usize).or(times.last());
+    let ms = |share| at(share).map_or(0.0, |us| *us as f64 / 1000.0);
+    println!(
+        "keep-alive answers     {}: p50 {:.1} ms, p99 {:.1} ms, the slowest {:.1} ms",
+        times.len(),
+        ms(0.5),
+        ms(0.99),
+        ms(1.0)
+    );
 }
 
 fn print_account(report: &Report, received: u64) {

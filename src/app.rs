@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -23,6 +24,8 @@ use crate::rtms::stream::Timings;
 use crate::sessions::{self, Leases, Supervisor, supervisor};
 use crate::sinks::record::target::PlaceError;
 use crate::sinks::record::{Recorder, Recordings};
+use crate::sinks::forward::Forwards;
+use crate::sinks::live::Live;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::{Api, VideoApi};
@@ -76,6 +79,7 @@ pub struct App {
     supervisor: Supervisor,
     recorder: Recorder,
     on_change: mpsc::Sender<StreamId>,
+    tls: Arc<ClientConfig>,
     /// Ends the streams, after HTTP has stopped.
     stop_streams: CancellationToken,
 }
@@ -115,7 +119,7 @@ impl App {
             params: config.params.clone(),
             policy: config.policy.clone(),
             timings,
-            tls,
+            tls: Arc::clone(&tls),
             max_streams: config.max_streams,
             leases,
             at_shutdown: config.at_shutdown,
@@ -145,6 +149,7 @@ impl App {
             supervisor,
             recorder,
             on_change,
+            tls,
             stop_streams,
         })
     }
@@ -168,7 +173,8 @@ impl App {
         let (stop_sinks, mut sinks) = (CancellationToken::new(), JoinSet::<()>::new());
         sinks.spawn(self.recorder.run(stop_sinks.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
-        let requests = state.requests.clone();
+        let forwards = tokio::spawn(Arc::clone(&state.forwards).run());
+        let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
             // The server ends at the stop, too, and that is not early.
@@ -189,6 +195,11 @@ impl App {
         stop_http.cancel();
         finished(http).await;
         finished(control).await;
+        conversations.close();
+        let consumers = async { tokio::join!(finished(forwards), conversations.wait()) };
+        if timeout(LAST_STEP, consumers).await.is_err() {
+            tracing::warn!(conversations = conversations.len(), "live consumers are cut");
+        }
         requests.close();
         if timeout(LAST_STEP, requests.wait()).await.is_err() {
             tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
@@ -202,7 +213,19 @@ impl App {
         ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
     }
 
+    fn live(&self, stop: CancellationToken) -> Live {
+        Live {
+            hub: Arc::clone(&self.hub),
+            store: self.store.clone(),
+            stop,
+            buffer_bytes: self.config.live_buffer_bytes,
+        }
+    }
+
     fn state(&self, draining: CancellationToken) -> Arc<AppState> {
+        let live = self.live(draining.clone());
+        let (targets, tls) = (self.config.targets.clone(), Arc::clone(&self.tls));
+        let forwards = Arc::new(Forwards::new(live.clone(), targets, tls));
         Arc::new(AppState {
             store: self.store.clone(),
             hub: Arc::clone(&self.hub),
@@ -224,8 +247,11 @@ impl App {
             keeps_deliveries: self.config.retention.deliveries != Keep::Nothing,
             now_ms: clock::now_ms,
             on_change: self.on_change.clone(),
-            draining,
             counters: Arc::new(Counters::default()),
+            forwards,
+            live,
+            conversations: TaskTracker::new(),
+            draining,
             requests: TaskTracker::new(),
         })
     }
@@ -280,6 +306,7 @@ async fn prune(store: Store, retention: Retention) {
 
 async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<(), StoreError> {
     store.prune_idempotency_keys(now_ms).await?;
+    store.prune_forwards(now_ms).await?;
     if let Some(before_ms) = retention.deliveries_before_ms(now_ms) {
         let deliveries = store.prune_deliveries(before_ms).await?;
         if deliveries > 0 {

@@ -19,6 +19,7 @@ use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::params::Params;
 use crate::secret::Secret;
 use crate::sessions::AtShutdown;
+use crate::sinks::forward::Targets;
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogSettings};
 use crate::zoom::Credentials;
@@ -60,6 +61,8 @@ pub struct Config {
     pub max_connections: usize,
     pub max_subscribers: usize,
     pub recordings: crate::sinks::record::Settings,
+    pub live_buffer_bytes: usize,
+    pub targets: Targets,
     pub retention: Retention,
     pub log: LogSettings,
 }
@@ -102,6 +105,8 @@ impl Config {
         let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
         let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
         let recordings = record::settings(read);
+        let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 4 << 20, 64 * 1024..=1 << 30);
+        let targets = targets(read);
         let retention = retention::retention(read);
         let log = log(read);
         Some(Self {
@@ -130,6 +135,8 @@ impl Config {
             max_connections: usize::try_from(max_connections?).ok()?,
             max_subscribers: usize::try_from(max_subscribers?).ok()?,
             recordings: recordings?,
+            live_buffer_bytes: usize::try_from(live_buffer_bytes?).ok()?,
+            targets: targets?,
             retention: retention?,
             log: log?,
         })
@@ -206,18 +213,31 @@ fn client(read: &mut Reader<'_>) -> Option<Credentials> {
 }
 
 fn policy(read: &mut Reader<'_>) -> Option<Policy> {
-    let hosts = read.text("RTMS_ALLOWED_HOSTS", &ZOOM_HOSTS.join(","));
+    let hosts = hosts(read, "RTMS_ALLOWED_HOSTS", &ZOOM_HOSTS.join(","));
     let allow_ws = read.flag("RTMS_ALLOW_WS", false);
+    match hosts? {
+        none if none.is_empty() => read.wrong("RTMS_ALLOWED_HOSTS", HOSTS_FORM),
+        hosts => Some(Policy::new(hosts, allow_ws?)),
+    }
+}
+
+/// Where sessions may be forwarded to.
+fn targets(read: &mut Reader<'_>) -> Option<Targets> {
+    let hosts = hosts(read, "FORWARD_ALLOWED_HOSTS", "");
+    let allow_ws = read.flag("FORWARD_ALLOW_WS", false);
+    Some(Targets::new(hosts?, allow_ws?))
+}
+
+const HOSTS_FORM: &str = "host names, or suffixes that begin with a dot, separated by commas";
+
+fn hosts(read: &mut Reader<'_>, name: &'static str, default: &str) -> Option<Vec<String>> {
+    let text = read.text(name, default);
     let hosts: Vec<String> =
-        hosts.split(',').map(|host| host.trim().to_owned()).filter(|h| !h.is_empty()).collect();
+        text.split(',').map(|host| host.trim().to_owned()).filter(|h| !h.is_empty()).collect();
     let is_host = |host: &String| {
         host.trim_start_matches('.').chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c))
     };
-    if hosts.is_empty() || !hosts.iter().all(is_host) {
-        let form = "host names, or suffixes that begin with a dot, separated by commas";
-        return read.wrong("RTMS_ALLOWED_HOSTS", form);
-    }
-    Some(Policy::new(hosts, allow_ws?))
+    if hosts.iter().all(is_host) { Some(hosts) } else { read.wrong(name, HOSTS_FORM) }
 }
 
 fn policies(read: &mut Reader<'_>) -> Option<Policies> {

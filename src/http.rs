@@ -11,6 +11,8 @@ use crate::control::Control;
 use crate::hub::Hub;
 use crate::model::StreamId;
 use crate::sinks::record::Recordings;
+use crate::sinks::forward::Forwards;
+use crate::sinks::live::Live;
 use crate::store::Store;
 use crate::zoom::install::Installer;
 use crate::zoom::signature::WebhookKey;
@@ -24,9 +26,11 @@ mod docs;
 mod envelope;
 mod error;
 mod events;
+mod forwards;
 mod idempotency;
 mod installations;
 mod ledger;
+mod live;
 mod notices;
 mod oauth;
 /// The OpenAPI document.
@@ -81,6 +85,10 @@ pub struct AppState {
     /// Cancelled when the daemon is told to stop: not ready any more, event streams end.
     pub draining: CancellationToken,
     pub counters: Arc<Counters>,
+    pub live: Live,
+    pub forwards: Arc<Forwards>,
+    /// WebSockets of live consumers; they end when the daemon drains, and whoever stops waits for them here.
+    pub conversations: TaskTracker,
     /// Requests that change something go on when their client hangs up; whoever stops waits for them here.
     pub requests: TaskTracker,
 }

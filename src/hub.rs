@@ -6,6 +6,7 @@
 //! is only counted.
 
 mod feed;
+mod follower;
 mod frame;
 mod people;
 mod places;
@@ -18,7 +19,8 @@ use std::sync::{Arc, Mutex, RwLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
 
 pub use feed::Feed;
-pub use frame::{Frame, StreamInfo};
+pub use follower::{Follow, Followed, Follower, Kinds};
+pub use frame::{Encoded, Frame, StreamInfo};
 pub use people::Person;
 pub use tap::{MediaSet, Tap, Tapped, Wants};
 pub use writer::{Writer, WriterSettings};
@@ -61,8 +63,11 @@ struct Sink {
 /// A live subscription; counts as one subscriber until it is dropped.
 pub struct Subscription {
     pub entries: broadcast::Receiver<Arc<Entry>>,
-    _room: OwnedSemaphorePermit,
+    _room: Room,
 }
+
+/// A subscriber's place among those that are allowed, until it is dropped.
+pub struct Room(#[allow(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
 impl Hub {
     /// A hub, and the writer that must run for entries to get anywhere.
@@ -88,12 +93,22 @@ impl Hub {
     /// Entries of a session from now on, each once, after it was stored. A receiver that falls behind
     /// gets `Lagged` and reads what it missed from the store. `None` when there are too many subscribers.
     pub fn subscribe(&self, session: SessionId) -> Option<Subscription> {
-        let room = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        let room = self.enter()?;
+        Some(Subscription { entries: self.entries(session), _room: room })
+    }
+
+    /// `None` when there are too many subscribers.
+    pub fn enter(&self) -> Option<Room> {
+        Arc::clone(&self.room).try_acquire_owned().ok().map(Room)
+    }
+
+    /// See [`Hub::subscribe`]; for whoever has [entered](Hub::enter), or is bounded otherwise.
+    fn entries(&self, session: SessionId) -> broadcast::Receiver<Arc<Entry>> {
         let mut subscribers = self.lock();
         subscribers.retain(|_, sender| sender.receiver_count() > 0);
         let sender =
             subscribers.entry(session).or_insert_with(|| broadcast::channel(SUBSCRIBER_QUEUE).0);
-        Some(Subscription { entries: sender.subscribe(), _room: room })
+        sender.subscribe()
     }
 
     /// Changes whenever entries of any stream that runs here were stored.
@@ -110,6 +125,16 @@ impl Hub {
     /// The streams of a session that run here, and who is and was in them.
     pub fn running(&self, session: SessionId) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
         self.places.running(session)
+    }
+
+    /// The streams of every session that run here, and who is and was in them.
+    pub fn running_all(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
+        self.places.running_all()
+    }
+
+    /// Changes whenever a stream begins to run here, changes what it is or gives, or is over.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.places.changes()
     }
 
     /// Adds a sink: from now on every stream that begins to run here is asked for by `wants`, and its tap is

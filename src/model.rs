@@ -5,11 +5,13 @@ mod announcement;
 mod audit;
 mod cursor;
 mod entry;
+mod forward;
 mod id;
 mod installation;
 mod ledger;
 mod recording;
 mod session;
+mod view;
 
 pub use action::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
@@ -25,11 +27,13 @@ pub use entry::{
     ContactCenterEvent, ContactCenterParty, Entry, EntryBody, EntryKind, Participant, RawJson,
     TranscriptLine,
 };
+pub use forward::{Forward, ForwardId};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
-pub use ledger::{Account, Gap, GapCause, MediumLedger, OpenGap};
+pub use ledger::{Account, FrameCount, Gap, GapCause, MediumLedger, Newest, OpenGap};
 pub use recording::{RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,
 };
+pub use view::{EntryView, rfc3339};

@@ -4,6 +4,7 @@
 //! the webhooks; a script says what happens in the meetings. What it sends and what it checks is written from rtms-protocol.md, not from
 //! the daemon: only the enumerations of `rtms::message` are shared.
 
+mod account;
 mod audio;
 mod body;
 mod command;
@@ -45,6 +46,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+pub use account::{FrameAccount, Made};
 pub use command::{SimulateArgs, Verdict, command};
 pub use control::{Call, ControlError, CutKind, HandshakeFault, LinkName, Trouble, Verb};
 pub use quirk::Quirk;

@@ -8,6 +8,7 @@ mod deletions;
 mod deliveries;
 mod entries;
 mod error;
+mod forwards;
 mod group;
 mod idempotency;
 mod installations;

@@ -290,7 +290,23 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain("MAX_STREAMS", "4000", "how many streams this daemon runs at once"),
     plain("MAX_CONNECTIONS", "1024", "how many HTTP connections may be open; more wait"),
-    plain("MAX_SUBSCRIBERS", "512", "how many event subscribers there may be; more are refused"),
+    plain("MAX_SUBSCRIBERS", "512", "how many live subscribers there may be; more are refused"),
+    plain(
+        "LIVE_BUFFER_BYTES",
+        "4194304",
+        "how much media may wait for one slow subscriber; beyond it the oldest is dropped, or the subscriber",
+    ),
+    plain(
+        "FORWARD_ALLOWED_HOSTS",
+        "",
+        "the hosts that sessions may be forwarded to: names, or suffixes that begin with a dot, separated by commas; \
+         without it none",
+    ),
+    plain(
+        "FORWARD_ALLOW_WS",
+        "false",
+        "allow plain ws:// to listed loopback hosts, for servers beside this daemon",
+    ),
     plain(
         "RETENTION_ENTRIES",
         "forever",

@@ -190,11 +190,28 @@ fn authenticate<'a>(tokens: &'a ApiTokens, headers: &HeaderMap) -> Result<&'a Ap
     bearer(headers).and_then(|token| tokens.find(token)).ok_or(ApiError::Unauthenticated)
 }
 
-/// Tokens are taken from the header only: a URL ends up in logs and histories.
+/// Tokens are taken from headers only: a URL ends up in logs and histories.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return subprotocols(headers).find_map(|name| name.strip_prefix(b"bearer."));
+    };
+    let value = value.as_bytes();
     let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+/// What a WebSocket of ours is called.
+pub const SUBPROTOCOL: &str = "rtmsd";
+
+/// Whether a WebSocket's client waits for the name of a subprotocol.
+pub fn offers_subprotocol(headers: &HeaderMap) -> bool {
+    subprotocols(headers).any(|name| name == SUBPROTOCOL.as_bytes())
+}
+
+/// Of a WebSocket's handshake: a browser can set no other header, and puts the token among them.
+fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
+    lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }
 
 #[cfg(test)]
@@ -234,6 +251,22 @@ mod tests {
         let nobody = ApiTokens::parse("").unwrap();
         assert!(nobody.is_empty());
         assert_eq!(outcome(&nobody, "Bearer ", Scope::Read), Err("unauthenticated"));
+    }
+
+    #[test]
+    fn a_browsers_websocket_brings_its_token_among_the_subprotocols() {
+        let tokens = ApiTokens::parse("a:tokenA").unwrap();
+        let with = |list| {
+            HeaderMap::from_iter([(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))])
+        };
+        let headers = with("rtmsd, bearer.tokenA");
+        assert!(offers_subprotocol(&headers) && authenticate(&tokens, &headers).is_ok());
+        for bad in ["rtmsd", "bearer.tokenB", "tokenA", "bearer tokenA", ""] {
+            assert!(authenticate(&tokens, &with(bad)).is_err(), "{bad}");
+        }
+        let mut both = with("bearer.tokenA");
+        both.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer tokenB"));
+        assert!(authenticate(&tokens, &both).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The shape of every successful JSON answer, and how times are written in it.
+//! The shape of every successful JSON answer.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
-pub use crate::clock::rfc3339;
+pub use crate::model::rfc3339;
 
 /// 200 with `{"status": true, "message", "data"}`.
 pub fn success(message: &str, data: impl Serialize) -> Response {

@@ -12,6 +12,7 @@ use super::oauth::Refusal;
 use super::refused;
 use crate::control::{ControlError, MediaError};
 use crate::model::ZoomAnswer;
+use crate::sinks::forward::TargetError;
 use crate::store::StoreError;
 use crate::zoom::event::EventError;
 use crate::zoom::signature::SignatureError;
@@ -72,6 +73,18 @@ pub enum ApiError {
     Signature(SignatureError),
     #[error("{0}")]
     Event(EventError),
+    #[error("url {0}")]
+    Target(TargetError),
+    #[error("this session is forwarded to as many servers as allowed: remove one first")]
+    TooManyForwards,
+    #[error("there is no forward with this id")]
+    UnknownForward,
+    #[error("this session has ended")]
+    SessionEnded,
+    #[error("this is a WebSocket: connect with a WebSocket client")]
+    UpgradeRequired,
+    #[error("nothing was asked for: say it in the query or in the first message")]
+    NoFirstMessage,
     #[error("as many subscribers as allowed are connected: try again later")]
     TooManySubscribers,
     /// The cause is for the log.
@@ -119,6 +132,7 @@ impl ApiError {
             | Self::UnknownSession
             | Self::UnknownInstallation
             | Self::UnknownRecording
+            | Self::UnknownForward
             | Self::NoVideoSdk => StatusCode::NOT_FOUND,
             Self::RecordingLost => StatusCode::GONE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -126,15 +140,19 @@ impl ApiError {
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTimeout | Self::NoFirstMessage => StatusCode::REQUEST_TIMEOUT,
+            Self::UpgradeRequired => StatusCode::UPGRADE_REQUIRED,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::InvalidValue { .. }
             | Self::Media(_)
             | Self::UnknownField(_)
             | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::KeyInProgress | Self::SessionLive | Self::RecordingNotFinished => {
-                StatusCode::CONFLICT
-            }
+            Self::KeyInProgress
+            | Self::SessionLive
+            | Self::SessionEnded
+            | Self::RecordingNotFinished
+            | Self::TooManyForwards => StatusCode::CONFLICT,
+            Self::Target(_) => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Control(error) => refused::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
@@ -170,6 +188,12 @@ impl ApiError {
             Self::Signature(SignatureError::OutOfWindow { .. }) => "timestamp_out_of_window",
             Self::Signature(_) => "signature_invalid",
             Self::Event(_) => "malformed",
+            Self::Target(_) => "url_refused",
+            Self::TooManyForwards => "too_many_forwards",
+            Self::UnknownForward => "forward_not_found",
+            Self::SessionEnded => "session_ended",
+            Self::UpgradeRequired => "upgrade_required",
+            Self::NoFirstMessage => "nothing_asked",
             Self::TooManySubscribers => "too_many_subscribers",
             Self::Store(_) => "store_unavailable",
             Self::TooManyRequests { .. } => "too_many_requests",
@@ -245,6 +269,9 @@ impl ApiError {
         if let Self::RangeNotSatisfiable { bytes } = self {
             let range = HeaderValue::try_from(format!("bytes */{bytes}"));
             headers.insert(header::CONTENT_RANGE, range.expect("a number is plain ASCII"));
+        }
+        if matches!(self, Self::UpgradeRequired) {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
         if matches!(self, Self::Unauthenticated) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -1,21 +1,28 @@
 //! `GET …/{id}/events`: a session's entries as server-sent events, from any point, each exactly once.
 
-mod follower;
 mod text;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::stream;
+use tokio::time::timeout;
 
-use self::follower::{Follower, Kinds};
 use super::AppState;
 use super::error::ApiError;
 use super::params::{Params, SessionPath, known_session};
-use crate::model::{Cursor, EntryKind};
+use crate::hub::{Follow, Followed, Follower, Kinds, Room};
+use crate::model::{Cursor, SessionId};
+
+/// The store is read this often, news or not.
+const REREAD: Duration = Duration::from_secs(2);
+/// A client hears from us at least this often.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Resumes after `Last-Event-ID` or `?after=`; a header wins, because a browser that connects again sends both.
 /// 204 when the session has ended and nothing is left to send, which tells a browser to stop.
@@ -26,17 +33,25 @@ pub async fn subscribe(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let cursor = cursor(&params, &headers)?;
-    let kinds = params.parsed("kinds", "must be kinds of entries, separated by commas", kinds)?;
+    let kinds =
+        params.parsed("kinds", "must be kinds of entries, separated by commas", Kinds::parse)?;
     known_session(&state.store, id).await?;
-    // Before the store is read: an entry written in between comes twice, not never.
-    let subscription = state.hub.subscribe(id).ok_or(ApiError::TooManySubscribers)?;
-    let mut follower = Follower::new(&state, id, subscription, cursor, kinds.unwrap_or_default());
+    let room = state.hub.enter().ok_or(ApiError::TooManySubscribers)?;
+    let follow = Follow {
+        session_id: id,
+        after: cursor,
+        kinds: kinds.unwrap_or_default(),
+        reread_every: REREAD,
+    };
+    let stop = state.draining.clone();
+    let mut follower = Follower::new(&state.hub, state.store.clone(), follow, stop);
     if !follower.begin().await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let body = stream::unfold(follower, |mut follower| async move {
-        let chunk = follower.chunk().await?;
-        Some((Ok::<_, std::convert::Infallible>(chunk), follower))
+    let events = Events { session_id: id, follower, is_new: true, _room: room };
+    let body = stream::unfold(events, |mut events| async move {
+        let chunk = events.chunk().await?;
+        Some((Ok::<_, std::convert::Infallible>(chunk), events))
     });
     let mut response = Response::new(Body::from_stream(body));
     let headers = response.headers_mut();
@@ -56,7 +71,34 @@ fn cursor(params: &Params, headers: &HeaderMap) -> Result<Cursor, ApiError> {
     last.ok_or(ApiError::InvalidValue { name: "Last-Event-ID", problem })
 }
 
-fn kinds(text: &str) -> Option<Kinds> {
-    let names = text.split(',').filter(|name| !name.is_empty());
-    names.map(EntryKind::parse).collect::<Option<_>>().map(Kinds)
+/// One subscriber's response, on its way.
+struct Events {
+    session_id: SessionId,
+    follower: Follower,
+    is_new: bool,
+    _room: Room,
+}
+
+impl Events {
+    /// The next text to send; none when the stream of events ends.
+    async fn chunk(&mut self) -> Option<Bytes> {
+        if std::mem::take(&mut self.is_new) {
+            return Some(Bytes::from_static(text::RETRY.as_bytes()));
+        }
+        let Ok(followed) = timeout(KEEP_ALIVE, self.follower.next()).await else {
+            return Some(Bytes::from_static(text::KEEP_ALIVE.as_bytes()));
+        };
+        let mut chunk = self.text(&followed?);
+        while let Some(followed) = self.follower.try_next() {
+            chunk.push_str(&self.text(&followed));
+        }
+        Some(chunk.into())
+    }
+
+    fn text(&self, followed: &Followed) -> String {
+        match followed {
+            Followed::Entry { cursor, entry } => text::entry(cursor, entry),
+            Followed::End { cursor } => text::end(cursor, self.session_id),
+        }
+    }
 }

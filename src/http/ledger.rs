@@ -18,7 +18,8 @@ use crate::model::{MediumLedger, StreamId, StreamRecord, StreamStatus};
 ///
 /// `completeness` is covered time by expected time, from 0 to 1. Expected is the time from `since_ms` (the medium's
 /// first link, or the announcement where joining took longer than 5 s) to `until_ms` without the pauses; covered is
-/// what of it lies in no gap. Silence is covered.
+/// what of it lies in no gap. Silence is covered. `in_gaps` of what came has a time inside a gap: outside the gaps exactly
+/// `frames` without these were sent and received.
 pub async fn show(
     State(state): State<Arc<AppState>>,
     SessionPath(id): SessionPath,

@@ -11,8 +11,8 @@ use axum::routing::MethodRouter;
 use super::error::ApiError;
 use super::openapi::Operation;
 use super::{
-    AppState, auth, control, docs, events, idempotency, installations, ledger, notices, oauth,
-    openapi, ops, recordings, request, sessions, transcript, video, webhook,
+    AppState, auth, control, docs, events, forwards, idempotency, installations, ledger, live,
+    notices, oauth, openapi, ops, recordings, request, sessions, transcript, video, webhook,
 };
 
 /// Who may use a path.
@@ -199,7 +199,52 @@ fn session_routes() -> Vec<Route> {
                 .query("kinds", "Only these kinds, separated by commas")
                 .answer(200, "text/event-stream", None),
         ),
+        route("/{id}/live")
+            .get(live::one, live_query(about("liveSession", "Frames and entries, live"))),
+        route("/{id}/forward")
+            .get(
+                forwards::list,
+                about("listForwards", "Servers that a session is sent to, and how that goes here")
+                    .answer(200, "All of them", Some("ForwardList")),
+            )
+            .post(
+                forwards::create,
+                about("createForward", "Send a session's frames and entries to a server of yours")
+                    .body("NewForward")
+                    .answer(201, "Made; it connects while a stream runs", Some("ForwardOnly")),
+            ),
+        route("/{id}/forward/{forward}").delete(
+            forwards::remove,
+            about("removeForward", "Send no more to this server").answer(200, "Removed", None),
+        ),
+        Route::new(Access::Token, "/api/v1/live").get(
+            live::all,
+            live_query(about("liveAll", "Frames and entries of all sessions that run here, live"))
+                .query("session", "Only this one")
+                .query("product", "Only sessions of this product"),
+        ),
     ]
+}
+
+/// What may also be said in the first message.
+fn live_query(about: Operation) -> Operation {
+    about
+        .query(
+            "media",
+            "Some of audio, video, share, transcript, chat, separated by commas; else all",
+        )
+        .query(
+            "kinds",
+            "Only entries of these kinds, separated by commas; else those that go with the media",
+        )
+        .query("format", "json, binary or twilio; else json")
+        .query("from", "start, now, or the last cursor seen: where entries begin")
+        .query("policy", "drop (the oldest frames) or disconnect, for who is too slow; else drop")
+        .query("user", "Only frames, lines and messages of this participant")
+        .query("encoding", "With twilio: mulaw or l16; else mulaw")
+        .query("sample_rate", "With twilio: 8000, or with l16 16000; else 8000")
+        .answer(101, "A WebSocket; its messages are described in the README", None)
+        .answer(426, "Not a WebSocket's handshake", None)
 }
 
 fn action_routes() -> Vec<Route> {

@@ -23,6 +23,9 @@ const MAX_BUFFER_BYTES: usize = 32 * 1024;
 /// How long to wait when the process has no file left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
+/// A connection's bytes, for what they become when HTTP is left behind.
+pub type Socket = StallTimeout<TcpStream>;
+
 /// The bounds on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -88,7 +91,8 @@ async fn converse(socket: TcpStream, router: Router, limits: Limits, stop: Cance
         .header_read_timeout(limits.header_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER_BYTES)
-        .serve_connection(io, TowerToHyperService::new(router));
+        .serve_connection(io, TowerToHyperService::new(router))
+        .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::frame::{Frame, StreamInfo};
+use super::frame::{Encoded, Frame, StreamInfo};
 use super::places::Outlet;
 use super::writer::Item;
 use super::{Hub, Person};
@@ -103,11 +103,11 @@ impl Feed {
             return;
         }
         self.outlet.running().people().note(entry_ms, &body);
-        let medium = medium_of(&body);
+        let piece = piece_of(&body);
         let is_kept = self.append(entry_ms, body);
-        match medium {
-            Some(medium) if is_kept => self.ledger.frame(now_ms, medium, at_ms),
-            Some(medium) => self.ledger.overflow(now_ms, medium, at_ms),
+        match piece {
+            Some((medium, bytes)) if is_kept => self.ledger.frame(now_ms, medium, at_ms, bytes),
+            Some((medium, bytes)) => self.ledger.overflow(now_ms, medium, at_ms, bytes),
             None => return,
         }
         self.note_gaps();
@@ -123,11 +123,12 @@ impl Feed {
     pub fn frame(&mut self, medium: Medium, info: FrameInfo, text: &str) {
         let now_ms = clock::now_ms();
         let at_ms = info.at_ms.unwrap_or(now_ms);
-        self.count(medium, at_ms, u64::from(info.bytes));
+        let bytes = u64::from(info.bytes);
+        self.count(medium, at_ms, bytes);
         if !self.outlet.wants(medium) || self.hand_out(medium, at_ms, &info, text) {
-            self.ledger.frame(now_ms, medium, info.at_ms);
+            self.ledger.frame(now_ms, medium, info.at_ms, bytes);
         } else {
-            self.ledger.overflow(now_ms, medium, info.at_ms);
+            self.ledger.overflow(now_ms, medium, info.at_ms, bytes);
         }
         self.note_gaps();
     }
@@ -144,6 +145,7 @@ impl Feed {
             user_id,
             person: self.person(user_id),
             payload,
+            encoded: Encoded::default(),
         }))
     }
 
@@ -159,6 +161,7 @@ impl Feed {
     fn describe(&mut self, change: impl FnOnce(&mut StreamInfo)) {
         change(Arc::make_mut(&mut self.stream));
         *self.outlet.running().stream() = Arc::clone(&self.stream);
+        self.outlet.tell();
     }
 
     /// Tells those who take frames that no more come from here.
@@ -267,11 +270,10 @@ impl Feed {
     /// Counts what an entry holds. False when it says nothing new: Zoom repeats the first packet's time after
     /// every rejoin.
     fn take_account(&mut self, at_ms: i64, body: &EntryBody) -> bool {
+        if let Some((medium, bytes)) = piece_of(body) {
+            self.count(medium, at_ms, bytes);
+        }
         match body {
-            EntryBody::Transcript(line) => {
-                self.count(Medium::Transcript, at_ms, line.text.len() as u64);
-            }
-            EntryBody::Chat(message) => self.count(Medium::Chat, at_ms, message.text.len() as u64),
             EntryBody::FirstPacket {} if self.first_packet_ms.is_some() => return false,
             EntryBody::FirstPacket {} => {
                 self.first_packet_ms = Some(at_ms);
@@ -302,11 +304,11 @@ fn info(stream: &StreamRecord) -> StreamInfo {
     }
 }
 
-/// The medium that an entry is a piece of.
-fn medium_of(body: &EntryBody) -> Option<Medium> {
+/// The medium that an entry is a piece of, and how large a piece.
+fn piece_of(body: &EntryBody) -> Option<(Medium, u64)> {
     match body {
-        EntryBody::Transcript(_) => Some(Medium::Transcript),
-        EntryBody::Chat(_) => Some(Medium::Chat),
+        EntryBody::Transcript(line) => Some((Medium::Transcript, line.text.len() as u64)),
+        EntryBody::Chat(message) => Some((Medium::Chat, message.text.len() as u64)),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -35,6 +35,14 @@ pub struct Frame {
     /// What is known of them; for the mixed sound, of who speaks by Zoom's last word.
     pub person: Option<Arc<Person>>,
     pub payload: Bytes,
+    pub encoded: Encoded,
+}
+
+/// What live consumers are sent of a frame, in each format made once for all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Encoded {
+    pub json: OnceLock<Bytes>,
+    pub binary: OnceLock<Bytes>,
 }
 
 impl Frame {

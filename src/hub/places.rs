@@ -2,6 +2,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use tokio::sync::watch;
+
 use super::frame::{Frame, StreamInfo};
 use super::people::{People, Person};
 use super::tap::{MediaSet, Tap, TapQueue, Tapped, Wants};
@@ -16,6 +18,8 @@ mod tests;
 pub(super) struct Places {
     everything: Arc<Place>,
     sessions: Mutex<HashMap<SessionId, Arc<Place>>>,
+    /// Touched when a stream begins, changes what it is or gives, or is over.
+    changes: watch::Sender<()>,
 }
 
 /// The taps of one session (or of all), and its streams that run here.
@@ -58,13 +62,17 @@ impl Places {
 
     /// The streams of a session that run here, and who is in them.
     pub fn running(&self, session: SessionId) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
-        let place = self.session(session);
-        let streams: Vec<Arc<Running>> = place.streams().values().cloned().collect();
-        let about = |running: &Arc<Running>| {
-            let people = running.people().all();
-            (Arc::clone(&*running.stream()), people)
-        };
-        streams.iter().map(about).collect()
+        self.session(session).about()
+    }
+
+    /// The streams of every session that run here.
+    pub fn running_all(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
+        let places: Vec<Arc<Place>> = self.sessions().values().cloned().collect();
+        places.iter().flat_map(|place| place.about()).collect()
+    }
+
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// A stream begins to run here.
@@ -73,7 +81,9 @@ impl Places {
         let place = self.session(stream.session_id);
         place.streams().insert(stream.stream_id.clone(), Arc::clone(&running));
         let places = [Arc::clone(&self.everything), place];
+        self.changes.send_replace(());
         Outlet {
+            changes: self.changes.clone(),
             places,
             seen: None,
             sinks,
@@ -85,16 +95,29 @@ impl Places {
     }
 
     fn session(&self, id: SessionId) -> Arc<Place> {
-        let mut sessions = self.sessions.lock().expect("nothing panics while holding the places");
+        let mut sessions = self.sessions();
         if !sessions.contains_key(&id) {
             // Nobody else holds a place that neither stream nor tap has.
             sessions.retain(|_, place| Arc::strong_count(place) > 1);
         }
         Arc::clone(sessions.entry(id).or_default())
     }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Place>>> {
+        self.sessions.lock().expect("nothing panics while holding the places")
+    }
 }
 
 impl Place {
+    fn about(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
+        let streams: Vec<Arc<Running>> = self.streams().values().cloned().collect();
+        let about = |running: &Arc<Running>| {
+            let people = running.people().all();
+            (Arc::clone(&*running.stream()), people)
+        };
+        streams.iter().map(about).collect()
+    }
+
     pub fn remove(&self, queue: &Arc<TapQueue>) {
         self.taps().retain(|other| !Arc::ptr_eq(other, queue));
         self.version.fetch_add(1, Ordering::Release);
@@ -119,12 +142,18 @@ pub(super) struct Outlet {
     /// What anybody wants.
     media: MediaSet,
     running: Arc<Running>,
+    changes: watch::Sender<()>,
     is_over: bool,
 }
 
 impl Outlet {
     pub fn running(&self) -> &Running {
         &self.running
+    }
+
+    /// The stream is not what it was.
+    pub fn tell(&self) {
+        self.changes.send_replace(());
     }
 
     /// Whether anybody wants frames of this medium now.
@@ -168,6 +197,7 @@ impl Outlet {
         self.wants(Medium::Audio);
         let stream = Arc::clone(&*self.running.stream());
         self.places[1].streams().remove(&stream.stream_id);
+        self.tell();
         for tap in self.taps.drain(..).chain(self.sinks.drain(..)) {
             tap.push(Tapped::Over { stream: Arc::clone(&stream), is_final });
         }

@@ -24,8 +24,8 @@ pub enum GapCause {
     NeverConnected,
 }
 
-/// A span in which a medium was or may have been lost. Unix milliseconds; what was made at `start_ms` and at
-/// `end_ms` was received, what was made between them may not have been.
+/// A span in which a medium was or may have been lost. Unix milliseconds; of what was made at `start_ms` something was
+/// received (several may speak at one time), at `end_ms` everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     pub start_ms: i64,
@@ -60,6 +60,29 @@ pub struct Account {
     /// How many older ones there were: they are in the stream's log.
     pub earlier_gaps: u64,
     pub open: Option<OpenGap>,
+    /// What came though its time lies inside a closed gap: outside the gaps, everything but this was received.
+    #[serde(default)]
+    pub in_gaps: FrameCount,
+    /// What came with the newest time, if no closed gap holds that.
+    #[serde(default)]
+    pub newest: Newest,
+    /// From when to when, before a pause, nothing showed that the link lived: lost if it did not.
+    #[serde(default)]
+    pub unsure: Option<(i64, i64)>,
+}
+
+/// Frames that bear the same time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newest {
+    pub at_ms: i64,
+    pub count: FrameCount,
+}
+
+/// Frames, lines or messages, and the bytes of their payload.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameCount {
+    pub frames: u64,
+    pub bytes: u64,
 }
 
 impl GapCause {
@@ -87,7 +110,19 @@ impl GapCause {
     }
 }
 
+impl FrameCount {
+    pub fn add(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+    }
+}
+
 impl Gap {
+    /// Whether something that was made then may have been lost. Of what was made at its end nothing was.
+    pub fn holds(&self, at_ms: i64) -> bool {
+        (self.start_ms..self.end_ms).contains(&at_ms)
+    }
+
     pub fn length_ms(&self) -> i64 {
         self.end_ms.saturating_sub(self.start_ms)
     }
@@ -106,6 +141,9 @@ impl Account {
             gaps: Vec::new(),
             earlier_gaps: 0,
             open: None,
+            in_gaps: FrameCount::default(),
+            newest: Newest::default(),
+            unsure: None,
         }
     }
 
@@ -147,6 +185,7 @@ pub struct MediumLedger<'a> {
     completeness: Option<f64>,
     gaps: &'a [Gap],
     earlier_gaps: u64,
+    in_gaps: FrameCount,
     open_gap: Option<OpenGap>,
 }
 
@@ -163,6 +202,7 @@ impl<'a> MediumLedger<'a> {
             completeness: account.completeness(),
             gaps: &account.gaps,
             earlier_gaps: account.earlier_gaps,
+            in_gaps: account.in_gaps,
             open_gap: account.open,
         }
     }

@@ -93,6 +93,29 @@ mod tests {
         assert_eq!(waits(1), waits(1));
     }
 
+    /// All lose their links in one moment and are refused for ever: from the second redial on no tenth of a wait has
+    /// many more of them than another.
+    #[test]
+    fn a_fleet_does_not_redial_in_step() {
+        const FLEET: u64 = 2_000;
+        let mut fleet: Vec<_> = (0..FLEET).map(|seed| (rng(seed), Backoff::default())).collect();
+        for attempt in 0..8 {
+            let wait = |(rng, backoff): &mut (SmallRng, Backoff)| backoff.after_loss(rng);
+            let waits: Vec<Duration> = fleet.iter_mut().map(wait).collect();
+            if attempt == 0 {
+                continue;
+            }
+            let longest = doubled(BASE, attempt - 1);
+            let mut tenths = [0; 10];
+            for wait in waits {
+                let tenth = wait.as_micros() * 10 / (longest.as_micros() + 1);
+                tenths[usize::try_from(tenth).unwrap()] += 1;
+            }
+            let even = FLEET / 10;
+            assert!(tenths.iter().all(|count| (even / 2..even * 2).contains(count)), "{tenths:?}");
+        }
+    }
+
     #[test]
     fn a_duplicate_is_given_time_to_go() {
         let mut rng = rng(7);

@@ -51,12 +51,12 @@ impl Ledger {
         let mut books = Vec::with_capacity(media.len());
         for medium in media {
             let account = stored.iter().find(|account| account.medium == medium.as_str());
-            let (book, gap) = match account {
+            let mut book = match account {
                 Some(account) => Book::picked_up(*medium, account.clone()),
-                None => (Book::new(*medium, start_ms), None),
+                None => Book::new(*medium, start_ms),
             };
+            closed.extend(book.take_closed().map(|gap| (*medium, gap)));
             books.push(book);
-            closed.extend(gap.map(|gap| (*medium, gap)));
         }
         Self { books, closed }
     }
@@ -79,13 +79,13 @@ impl Ledger {
     }
 
     /// A frame, a line or a message came and was kept.
-    pub fn frame(&mut self, now_ms: i64, medium: Medium, at_ms: Option<i64>) {
-        self.one(medium, |book| book.frame(now_ms, at_ms));
+    pub fn frame(&mut self, now_ms: i64, medium: Medium, at_ms: Option<i64>, bytes: u64) {
+        self.one(medium, |book| book.frame(now_ms, at_ms, bytes));
     }
 
     /// It came and could not be kept.
-    pub fn overflow(&mut self, now_ms: i64, medium: Medium, at_ms: Option<i64>) {
-        self.one(medium, |book| book.overflow(now_ms, at_ms));
+    pub fn overflow(&mut self, now_ms: i64, medium: Medium, at_ms: Option<i64>, bytes: u64) {
+        self.one(medium, |book| book.overflow(now_ms, at_ms, bytes));
     }
 
     /// The stream is over: what is still open ends now.

@@ -18,7 +18,7 @@ pub use codes::{
 pub use content::{FrameInfo, payload};
 pub use event::{Event, EventUpdate};
 pub use incoming::{HandshakeAnswer, KeepAlive, Malformed, Message, parse};
-pub use outgoing::Outgoing;
+pub use outgoing::{Handshake, Outgoing};
 pub use time::normalize_ms;
 
 #[cfg(test)]

@@ -303,8 +303,11 @@ impl<T: AsRef<str>> Stream<T> {
         if !self.is_running() {
             return self.lost_while_ending(id);
         }
-        if is_news && !self.is_terminating {
-            self.note_link_down(id, &loss);
+        match (self.is_terminating, is_news) {
+            (true, _) => {}
+            (false, true) => self.note_link_down(id, &loss),
+            // It may have brought something before its handshake was answered.
+            (false, false) => self.account(Change::Down { link: id, cause: GapCause::LinkLost }),
         }
         if id == LinkId::Signaling {
             self.lose_media_with_signaling();

@@ -50,6 +50,9 @@ pub struct SimulateArgs {
     // Boxed: the commands beside this one have few arguments.
     #[command(flatten)]
     app: Box<AppArgs>,
+    /// Remember every frame, for GET /simulator/streams/{id}/frames
+    #[arg(long)]
+    remember_frames: bool,
     /// Every id comes from it
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -85,6 +88,7 @@ While it runs, its own API (control_url of the ready line) takes orders:
   POST /simulator/meetings                  open one more meeting
   POST /simulator/meetings/{id}/{verb}      do something to a meeting or its stream
   POST /simulator/calls                     plan troubles: {\"call\":\"status\",\"how\":\"rate_limit\"}
+  GET  /simulator/streams/{id}/frames       every frame (with --remember-frames)
   GET  /simulator/users                     who can install the app
   POST /simulator/users/{id}/deauthorize    a user removes the app
   POST /simulator/tokens/expire             every access token stops working
@@ -166,6 +170,7 @@ impl SimulateArgs {
             },
             tls_dir: self.tls_dir,
             seed: self.seed,
+            remembers_frames: self.remember_frames,
             ..Settings::default()
         };
         Ok((settings, self.port))

@@ -6,6 +6,7 @@
 //! | `GET /simulator/meetings` | the live meetings, with their streams |
 //! | `POST /simulator/meetings` | opens one more meeting |
 //! | `POST /simulator/meetings/{id}/{verb}` | does a [`Verb`]; its fields are the body: `{"reason": 8}` for `stop` |
+//! | `GET /simulator/streams/{id}/frames` | every frame of a stream, if they are remembered |
 //! | `POST /simulator/calls` | plans troubles: `{"call": "status", "count": 2, "how": "rate_limit"}` |
 //! | `GET /simulator/users` | who can install the app |
 //! | `POST /simulator/users/{id}/deauthorize` | that user removes the app |
@@ -35,6 +36,7 @@ pub fn router(world: &Arc<World>) -> Router<Arc<World>> {
         .route("/simulator/report", get(report))
         .route("/simulator/meetings", get(meetings).post(announce))
         .route("/simulator/meetings/{id}/{verb}", post(perform))
+        .route("/simulator/streams/{id}/frames", get(frames))
         .route("/simulator/calls", post(fail_calls))
         .route("/simulator/users", get(users))
         .route("/simulator/users/{id}/deauthorize", post(deauthorize))
@@ -77,6 +79,13 @@ async fn meetings(State(world): State<Arc<World>>) -> Json<Value> {
         json!({"meeting_id": id, "streams": live.map(|s| &s.stream_id).collect::<Vec<_>>()})
     };
     Json(world.live_meetings().iter().map(meeting).collect())
+}
+
+async fn frames(State(world): State<Arc<World>>, Path(stream_id): Path<String>) -> Response {
+    match world.account_of(&stream_id) {
+        Some(account) => Json(account).into_response(),
+        None => refusal(StatusCode::NOT_FOUND, "no such stream, or frames are not remembered"),
+    }
 }
 
 async fn announce(State(world): State<Arc<World>>) -> Result<Response, ControlError> {

@@ -1,6 +1,7 @@
 //! One socket of a stream, from the server's side: its outbox and its keep-alives.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -16,8 +17,8 @@ pub struct Link {
     pub outbox: Outbox,
     next_at: Instant,
     sequence: i32,
-    /// The timestamps of the last requests.
-    asked: VecDeque<i64>,
+    /// The timestamps of the last requests, and when they were made.
+    asked: VecDeque<(i64, Instant)>,
     /// Requests since the last answer.
     unanswered: u32,
     keep_alives: bool,
@@ -60,18 +61,16 @@ impl Link {
         if self.asked.len() == REMEMBERED {
             self.asked.pop_front();
         }
-        self.asked.push_back(wire_ms);
+        self.asked.push_back((wire_ms, now));
         self.unanswered += 1;
         Beat::Sent
     }
 
-    /// Whether the answer names a request that was made.
-    pub fn answered(&mut self, timestamp_ms: Option<i64>) -> bool {
-        let known = timestamp_ms.is_some_and(|timestamp_ms| self.asked.contains(&timestamp_ms));
-        if known {
-            self.unanswered = 0;
-        }
-        known
+    /// How long the answer took, if it names a request that was made.
+    pub fn answered(&mut self, now: Instant, timestamp_ms: Option<i64>) -> Option<Duration> {
+        let (_, asked_at) = self.asked.iter().find(|(asked, _)| Some(*asked) == timestamp_ms)?;
+        self.unanswered = 0;
+        Some(now.saturating_duration_since(*asked_at))
     }
 
     pub fn stop_keep_alives(&mut self) {

@@ -1,6 +1,7 @@
 //! What a simulator sent, saw and disliked (pure).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -8,6 +9,8 @@ use super::status::Refusal;
 
 /// Breaches kept with their text, for each stream; further ones are only counted.
 const MAX_BREACHES: usize = 100;
+/// Answers to keep-alives whose times are kept, for each stream.
+const MAX_TIMES: usize = 1_000;
 
 /// Everything since the start.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -126,6 +129,18 @@ pub struct KeepAliveReport {
     pub answered: u64,
     /// Links given up because nobody answered.
     pub timeouts: u64,
+    /// How long the first answers took, in microseconds, from the request's queue to the stream's task.
+    #[serde(skip)]
+    pub took_us: Vec<u64>,
+}
+
+impl KeepAliveReport {
+    pub(super) fn answered_after(&mut self, took: Duration) {
+        self.answered += 1;
+        if self.took_us.len() < MAX_TIMES {
+            self.took_us.push(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

@@ -75,6 +75,8 @@ pub struct Settings {
     pub rest_stop_reason: u16,
     /// Open TCP connections at once; more are dropped.
     pub max_connections: usize,
+    /// Remembers every frame of every stream, for `GET /simulator/streams/{id}/frames`.
+    pub remembers_frames: bool,
 }
 
 /// The credentials of the protocol reference's test vectors (section 5), the built-in script, one meeting.
@@ -107,6 +109,7 @@ impl Default for Settings {
             hosts_only: false,
             rest_stop_reason: 2,
             max_connections: 20_000,
+            remembers_frames: false,
         }
     }
 }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::account::FrameAccount;
 use super::control::ControlError;
 use super::event::{self, Event};
 use super::handshake::{Hello, Wish};
@@ -97,6 +98,7 @@ pub struct Stream {
     /// Sockets that were refused, or not answered, and are left open.
     idle: VecDeque<Outbox>,
     report: Arc<Mutex<StreamReport>>,
+    account: Option<Arc<Mutex<FrameAccount>>>,
 }
 
 impl Stream {
@@ -120,6 +122,7 @@ impl Stream {
             },
             inbox,
         )?;
+        let account = shared.world.open_account(&id);
         let flow = Flow::new(shared.clock.ms(now));
         let announcement = announcement(&shared, &id, &operator_id, 1, now);
         let mut stream = Self {
@@ -142,6 +145,7 @@ impl Stream {
             ended: None,
             idle: VecDeque::new(),
             report,
+            account,
         };
         if !stream.shared.quirks.has(Quirk::StopBeforeStart) {
             stream.shared.post(stream.announcement.clone());
@@ -215,7 +219,7 @@ impl Stream {
             return;
         };
         if msg_type == u64::from(msg_type::KEEP_ALIVE_RESP) {
-            self.keep_alive_answered(socket, &message);
+            self.keep_alive_answered(now, socket, &message);
         } else if self.signaling.as_ref().is_some_and(|link| link.socket == socket) {
             self.signaling_message(now, msg_type, &message, stage);
         } else if self.media.iter().any(|link| link.link.socket == socket) {
@@ -223,15 +227,14 @@ impl Stream {
         }
     }
 
-    fn keep_alive_answered(&mut self, socket: u64, message: &Value) {
+    fn keep_alive_answered(&mut self, now: Instant, socket: u64, message: &Value) {
         let timestamp_ms = self.echoed_ms(message);
         let Some(link) = self.links().find(|link| link.socket == socket) else { return };
-        let known = link.answered(timestamp_ms);
+        let took = link.answered(now, timestamp_ms);
         let mut report = self.report();
-        if known {
-            report.keep_alives.answered += 1;
-        } else {
-            report.breach("a keep-alive answered with another timestamp".to_owned());
+        match took {
+            Some(took) => report.keep_alives.answered_after(took),
+            None => report.breach("a keep-alive answered with another timestamp".to_owned()),
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::account::FrameAccount;
 use super::audio::Encoder;
 use super::control::{ControlError, Verb};
 use super::event::{self, Identity};
@@ -61,6 +62,8 @@ struct Directory {
     streams: HashMap<String, mpsc::Sender<Input>>,
     /// Every stream ever, in order.
     reports: Vec<Arc<Mutex<StreamReport>>>,
+    /// By stream id: those of every stream ever, if they are wanted.
+    accounts: HashMap<String, Arc<Mutex<FrameAccount>>>,
 }
 
 impl World {
@@ -175,6 +178,19 @@ impl World {
         let report = Arc::new(Mutex::new(report));
         directory.reports.push(report.clone());
         Ok(report)
+    }
+
+    /// Where a stream's frames are remembered, if they are.
+    pub fn open_account(&self, stream_id: &str) -> Option<Arc<Mutex<FrameAccount>>> {
+        self.settings.remembers_frames.then(|| {
+            let mut directory = lock(&self.directory);
+            directory.accounts.entry(stream_id.to_owned()).or_default().clone()
+        })
+    }
+
+    pub fn account_of(&self, stream_id: &str) -> Option<FrameAccount> {
+        let account = lock(&self.directory).accounts.get(stream_id).cloned()?;
+        Some(lock(&account).clone())
     }
 
     pub fn close_stream(&self, stream_id: &str) {

@@ -49,6 +49,18 @@ impl Store {
             })
             .await
     }
+
+    /// Where a reader of a session stands who has seen everything.
+    pub async fn newest(&self, id: SessionId) -> Result<Cursor, StoreError> {
+        let heads: Vec<HeadRow> =
+            self.database.all(sql::STREAM_HEADS, binds![id.to_string()]).await?;
+        let mut cursor = Cursor::default();
+        for head in heads {
+            let ordinal = rows::number("ordinal", head.ordinal)?;
+            cursor.advance(ordinal, rows::number("seq", head.last_seq)?);
+        }
+        Ok(cursor)
+    }
 }
 
 pub(super) async fn write_batches(

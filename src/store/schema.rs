@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 10;
+pub(super) const NEWEST: i64 = 11;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -59,6 +59,11 @@ macro_rules! migrations {
                 10,
                 "retention",
                 include_str!(concat!("../../migrations/", $folder, "/0010_retention.sql")),
+            ),
+            migration(
+                11,
+                "forwards",
+                include_str!(concat!("../../migrations/", $folder, "/0011_forwards.sql")),
             ),
         ])
     };

@@ -480,6 +480,29 @@ statements! {
 
     LAST_SEQ = "SELECT COALESCE(MAX(seq), 0) FROM entries WHERE stream_id = $1";
 
+    /// Unless there are as many ($7) already.
+    INSERT_FORWARD = "
+        INSERT INTO forwards (id, session_id, url, asked, cursor, created_at_ms)
+        SELECT $1, $2, $3, $4, $5, CAST($6 AS BIGINT)
+         WHERE (SELECT COUNT(*) FROM forwards WHERE session_id = $2) < CAST($7 AS BIGINT)";
+
+    FORWARDS_OF_SESSION = "
+        SELECT id, session_id, url, asked, cursor, created_at_ms
+          FROM forwards WHERE session_id = $1 ORDER BY id";
+
+    FORWARDS = "
+        SELECT id, session_id, url, asked, cursor, created_at_ms
+          FROM forwards ORDER BY id LIMIT $1";
+
+    NOTE_FORWARDED = "UPDATE forwards SET cursor = $2 WHERE id = $1";
+
+    DELETE_FORWARD = "DELETE FROM forwards WHERE id = $1 AND session_id = $2";
+
+    PRUNE_FORWARDS = "
+        DELETE FROM forwards
+         WHERE session_id IN (SELECT id FROM sessions
+                               WHERE status = 'ended' AND ended_at_ms < $1)";
+
     STREAM_HEADS = "
         SELECT stream_id, ordinal,
                COALESCE((SELECT MAX(seq) FROM entries

@@ -4,8 +4,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::lines::Line;
-use crate::clock::rfc3339;
-use crate::model::{SessionId, TranscriptLine};
+use crate::model::{SessionId, TranscriptLine, rfc3339};
 
 /// What a transcript can be had as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,11 +2,14 @@
 
 mod announcements;
 mod binary;
+mod chaos;
 mod crash;
 mod crowd;
+mod forward;
 mod kit;
 mod ledger;
 mod links;
+mod live;
 mod media;
 mod meeting;
 mod outage;

@@ -5,5 +5,6 @@ pub mod client;
 mod events;
 mod hostile;
 mod limits;
+mod live;
 pub mod server;
 mod webhook;

@@ -48,12 +48,14 @@ pub(super) fn banner(address: SocketAddr, token: &str, data_dir: &Path) {
 
 fn session_banner(address: SocketAddr, token: &str, session: &Session) {
     let base = format!("http://{address}/api/v1/sdk/sessions/{}", session.id);
+    let id = session.id;
     let auth = format!("-H 'Authorization: Bearer {token}'");
     println!(
         "  curl -s {auth} {base}\n  \
          curl -s {auth} '{base}/transcript?format=txt'     # or json, vtt, srt\n  \
          curl -sN {auth} {base}/events                     # live, as server-sent events\n  \
          curl -s {auth} {base}/recordings                  # files, when the meeting is over\n  \
+         websocat -H='Authorization: Bearer {token}' 'ws://{address}/api/v1/sdk/sessions/{id}/live?media=transcript,audio' # live, with sound\n  \
          curl -s {auth} {base}/timeline                    # what happened, and what is missing\n  \
          curl -s {auth} -X POST {base}/rtms/pause          # or resume, stop, start\n"
     );

@@ -1,46 +1,22 @@
 //! Server-sent events as text (pure).
 
-use serde::Serialize;
-
-use crate::http::envelope::rfc3339;
-use crate::model::{Cursor, Entry, EntryBody, SessionId, StreamId};
+use crate::model::{Entry, EntryView, SessionId};
 
 /// First of all: how long a browser waits before it connects again, in milliseconds.
 pub const RETRY: &str = "retry: 1000\n\n";
 /// A comment, so that neither side nor a proxy takes a silent connection for a dead one.
 pub const KEEP_ALIVE: &str = ": keep-alive\n\n";
 
-#[derive(Serialize)]
-struct Data<'a> {
-    session_id: SessionId,
-    stream_id: &'a StreamId,
-    /// Which stream of its session this is, from 1.
-    stream: u32,
-    seq: u64,
-    at_ms: i64,
-    at: Option<String>,
-    #[serde(flatten)]
-    body: &'a EntryBody,
-}
-
 /// One entry; `cursor` is where a reader stands after it.
-pub fn entry(cursor: &Cursor, entry: &Entry) -> String {
-    let data = Data {
-        session_id: entry.session_id,
-        stream_id: &entry.stream_id,
-        stream: entry.stream_ordinal,
-        seq: entry.seq,
-        at_ms: entry.at_ms,
-        at: rfc3339(entry.at_ms),
-        body: &entry.body,
-    };
-    let data = serde_json::to_string(&data).expect("an entry has no map with other keys than text");
+pub fn entry(cursor: &str, entry: &Entry) -> String {
+    let data = serde_json::to_string(&EntryView::of(entry))
+        .expect("an entry has no map with other keys than text");
     // serde_json writes no line break, which would end the field.
     format!("id: {cursor}\nevent: {}\ndata: {data}\n\n", entry.body.kind().as_str())
 }
 
 /// The session has ended and this was all of it.
-pub fn end(cursor: &Cursor, session_id: SessionId) -> String {
+pub fn end(cursor: &str, session_id: SessionId) -> String {
     format!("id: {cursor}\nevent: end\ndata: {{\"session_id\":\"{session_id}\"}}\n\n")
 }
 
@@ -50,7 +26,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::{TranscriptLine, UserId};
+    use crate::model::{EntryBody, StreamId, TranscriptLine, UserId};
 
     #[test]
     fn an_entry_is_one_event_whatever_was_said() {
@@ -71,7 +47,7 @@ mod tests {
             at_ms: 1_732_313_171_881,
             body: EntryBody::Transcript(said.clone()),
         };
-        let text = entry(&"1:57,2:3".parse().unwrap(), &spoken);
+        let text = entry("1:57,2:3", &spoken);
         let lines: Vec<&str> = text.split('\n').collect();
         assert_eq!(lines[..2], ["id: 1:57,2:3", "event: transcript"]);
         assert_eq!(lines[3..], ["", ""]);

@@ -22,6 +22,7 @@ fn outlet(places: &Places, sinks: Vec<Arc<TapQueue>>) -> Outlet {
 
 fn frame(outlet: &Outlet, seq: u64, user_id: u64, payload: &[u8]) -> Arc<Frame> {
     Arc::new(Frame {
+        encoded: Default::default(),
         stream: Arc::clone(&*outlet.running().stream()),
         medium: Medium::Audio,
         seq,

@@ -1,4 +1,4 @@
-use crate::model::{Account, Gap, GapCause, OpenGap};
+use crate::model::{Account, FrameCount, Gap, GapCause, Newest, OpenGap};
 use crate::rtms::message::Medium;
 
 /// How many gaps an account lists; older ones are counted there and found in the stream's log.
@@ -31,8 +31,6 @@ pub(super) struct Book {
     is_paused: bool,
     /// The link came up inside the open gap: until when its first frame may tell where that ends.
     rejoined_until_ms: Option<i64>,
-    /// Before a pause, on a link that showed no life since: lost if it turns out to be dead.
-    unsure: Option<(i64, i64)>,
     /// When anything came last, and when a frame came last.
     heard_ms: i64,
     arrived_ms: i64,
@@ -55,7 +53,6 @@ impl Book {
             down_cause: GapCause::LinkLost,
             is_paused: false,
             rejoined_until_ms: None,
-            unsure: None,
             heard_ms: start_ms,
             arrived_ms: start_ms,
             last_frame_ms: None,
@@ -64,19 +61,19 @@ impl Book {
         }
     }
 
-    /// What was open when the daemon went ends there, and is given back.
-    pub fn picked_up(medium: Medium, account: Account) -> (Self, Option<Gap>) {
+    /// What was open when the daemon went ends there.
+    pub fn picked_up(medium: Medium, account: Account) -> Self {
         let mut book = Self { account, ..Self::new(medium, 0) };
         let until_ms = book.account.until_ms;
         let start_ms = match book.account.open {
             Some(_) => until_ms,
             None => book.account.alive_ms,
         };
+        book.record_unsure(GapCause::DaemonRestarted);
         book.close(until_ms);
         book.open(start_ms, GapCause::DaemonRestarted);
         book.down_cause = GapCause::DaemonRestarted;
-        let gap = book.closed.pop();
-        (book, gap)
+        book
     }
 
     pub fn up(&mut self, now_ms: i64, step_ms: Option<i64>) {
@@ -97,9 +94,7 @@ impl Book {
         }
         self.down_cause = cause;
         self.rejoined_until_ms = None;
-        if let Some((start_ms, end_ms)) = self.unsure.take() {
-            self.record(Gap { start_ms, end_ms, cause });
-        }
+        self.record_unsure(cause);
         if self.account.open.is_none() {
             self.open(self.account.alive_ms, cause);
         }
@@ -139,19 +134,15 @@ impl Book {
         self.account.alive_ms = self.account.alive_ms.max(now_ms - self.lag_ms());
     }
 
-    pub fn frame(&mut self, now_ms: i64, at_ms: Option<i64>) {
-        if !self.is_up {
-            return;
-        }
+    /// A link that brings something is up, even if its handshake was not answered yet.
+    pub fn frame(&mut self, now_ms: i64, at_ms: Option<i64>, bytes: u64) {
+        self.is_up = true;
         let at_ms = placed(now_ms, at_ms);
         self.heard(now_ms);
         self.is_confirmed = true;
         self.arrived_ms = now_ms;
         match self.account.open {
-            Some(open) if open.cause == GapCause::NeverConnected => {
-                self.account.since_ms = self.account.since_ms.min(at_ms);
-                self.close(at_ms);
-            }
+            Some(open) if open.cause == GapCause::NeverConnected => self.close(at_ms),
             Some(open) if at_ms > open.start_ms => {
                 self.is_paused = false;
                 self.close(at_ms);
@@ -161,11 +152,29 @@ impl Book {
             None => self.compare_with_rate(at_ms),
         }
         self.last_frame_ms = self.last_frame_ms.max(Some(at_ms));
+        self.account.since_ms = self.account.since_ms.min(at_ms);
         self.account.alive_ms = self.account.alive_ms.max(at_ms);
+        self.count(at_ms, FrameCount { frames: 1, bytes });
+    }
+
+    /// Keeps in mind what bears the newest time, in case that a gap begins there.
+    fn count(&mut self, at_ms: i64, frame: FrameCount) {
+        let account = &mut self.account;
+        if account.gaps.iter().any(|gap| gap.holds(at_ms)) {
+            account.in_gaps.add(frame);
+        } else if at_ms > account.newest.at_ms {
+            account.newest = Newest { at_ms, count: frame };
+        } else if at_ms == account.newest.at_ms {
+            account.newest.count.add(frame);
+        }
+        if let Some((start_ms, _)) = &mut account.unsure {
+            *start_ms = at_ms.max(*start_ms);
+        }
     }
 
     /// It ends with the next frame that is kept.
-    pub fn overflow(&mut self, now_ms: i64, at_ms: Option<i64>) {
+    pub fn overflow(&mut self, now_ms: i64, at_ms: Option<i64>, bytes: u64) {
+        self.account.in_gaps.add(FrameCount { frames: 1, bytes });
         if self.account.open.is_none() {
             let at_ms = placed(now_ms, at_ms);
             self.open(at_ms.min(self.account.alive_ms), GapCause::SinkOverflow);
@@ -176,14 +185,18 @@ impl Book {
         if std::mem::replace(&mut self.is_paused, true) {
             return;
         }
+        self.stop(at_ms, GapCause::Paused);
+    }
+
+    /// Zoom says that nothing comes from now on; what was on its way then may come still.
+    fn stop(&mut self, at_ms: i64, cause: GapCause) {
+        let alive_ms = self.account.alive_ms;
         match self.account.open {
             Some(_) => self.close(at_ms),
-            None if self.account.alive_ms < at_ms => {
-                self.unsure = Some((self.account.alive_ms, at_ms));
-            }
+            None if alive_ms < at_ms => self.account.unsure = Some((alive_ms, at_ms)),
             None => {}
         }
-        self.open(at_ms, GapCause::Paused);
+        self.open(at_ms.max(self.account.alive_ms), cause);
     }
 
     /// Ends a pause, and an interruption that was not ours. A link that came up in the pause and has brought
@@ -199,7 +212,8 @@ impl Book {
                     self.open(at_ms, self.down_cause);
                 }
             }
-            Some(GapCause::ZoomInterrupted) if self.is_up => self.close(at_ms),
+            // What was made in this very millisecond may still be lost.
+            Some(GapCause::ZoomInterrupted) if self.is_up => self.close(at_ms + 1),
             _ => {}
         }
     }
@@ -212,8 +226,7 @@ impl Book {
             Some(GapCause::ZoomInterrupted) if !is_settling => return,
             _ => {}
         }
-        self.close(at_ms);
-        self.open(at_ms, GapCause::ZoomInterrupted);
+        self.stop(at_ms, GapCause::ZoomInterrupted);
     }
 
     pub fn end(&mut self, now_ms: i64) {
@@ -241,7 +254,8 @@ impl Book {
     fn heard(&mut self, now_ms: i64) {
         self.heard_ms = now_ms;
         let lag_ms = self.lag_ms();
-        self.unsure = self.unsure.filter(|(_, pause_ms)| now_ms - lag_ms < *pause_ms);
+        self.account.unsure =
+            self.account.unsure.filter(|(_, pause_ms)| now_ms - lag_ms < *pause_ms);
     }
 
     /// How long after its own time something may be sent. What is said is written down afterwards.
@@ -277,14 +291,21 @@ impl Book {
         let Some(OpenGap { start_ms, cause }) = self.account.open.take() else { return };
         let gap = Gap { start_ms, end_ms: end_ms.max(start_ms), cause };
         self.account.alive_ms = self.account.alive_ms.max(gap.end_ms);
+        self.last_frame_ms = self.last_frame_ms.max(self.last_frame_ms.map(|_| gap.end_ms));
         match cause {
             GapCause::NeverConnected if gap.length_ms() <= JOIN_GRACE_MS => {
                 self.account.since_ms = self.account.since_ms.max(end_ms);
             }
             GapCause::Paused => self.record(gap),
             // The first frame after it is the next one after the last before it.
-            _ if self.is_one_step(gap.length_ms()) => {}
+            _ if start_ms == self.account.newest.at_ms && self.is_one_step(gap.length_ms()) => {}
             _ => self.record(gap),
+        }
+    }
+
+    fn record_unsure(&mut self, cause: GapCause) {
+        if let Some((start_ms, end_ms)) = self.account.unsure.take() {
+            self.record(Gap { start_ms, end_ms, cause });
         }
     }
 
@@ -296,6 +317,9 @@ impl Book {
         match gap.cause {
             GapCause::Paused => account.paused_ms += gap.length_ms(),
             _ => account.lost_ms += gap.length_ms(),
+        }
+        if gap.holds(account.newest.at_ms) {
+            account.in_gaps.add(std::mem::take(&mut account.newest.count));
         }
         if account.gaps.len() >= MAX_GAPS {
             account.gaps.remove(0);

@@ -1,7 +1,10 @@
 use super::book::{JOIN_GRACE_MS, MAX_GAPS, REJOIN_GRACE_MS};
 use super::*;
+use crate::model::FrameCount;
 
 const START_MS: i64 = 1_732_313_180_000;
+/// In every frame.
+const BYTES: u64 = 640;
 const ALL: LinkId = LinkId::Media(Lane::All);
 
 /// An account of these media whose one link came up a moment after the announcement. All times count from that.
@@ -43,7 +46,7 @@ impl Kept {
 
     /// A frame that Zoom made at `made_ms`.
     fn frame(&mut self, at_ms: i64, medium: Medium, made_ms: i64) {
-        self.ledger.frame(START_MS + at_ms, medium, Some(START_MS + made_ms));
+        self.ledger.frame(START_MS + at_ms, medium, Some(START_MS + made_ms), BYTES);
     }
 
     fn end(&mut self, at_ms: i64) {
@@ -176,7 +179,7 @@ fn an_interruption_behind_links_that_stand_ends_with_the_next_frame_or_zooms_wor
     kept.change(9_000, Change::Resumed { at_ms: None });
     assert_eq!(
         kept.gaps(),
-        [(Video, 5_000, 7_990, ZoomInterrupted), (Transcript, 5_000, 9_000, ZoomInterrupted)]
+        [(Video, 5_000, 7_990, ZoomInterrupted), (Transcript, 5_000, 9_001, ZoomInterrupted)]
     );
 }
 
@@ -289,7 +292,7 @@ fn what_came_and_had_no_room_is_a_gap_until_something_is_kept() {
     let mut kept = Kept::live(&[Transcript]);
     let ledger = &mut kept.ledger;
     for made_ms in [5_000, 6_000] {
-        ledger.overflow(START_MS + made_ms, Transcript, Some(START_MS + made_ms));
+        ledger.overflow(START_MS + made_ms, Transcript, Some(START_MS + made_ms), BYTES);
     }
     kept.alive(8_000);
     kept.frame(9_000, Transcript, 8_900);
@@ -308,7 +311,7 @@ fn a_time_that_cannot_be_true_is_replaced_by_ours() {
     let mut kept = Kept::live(&[Video]);
     kept.down(1_000, LinkLost);
     kept.up(2_000);
-    kept.ledger.frame(START_MS + 2_100, Video, Some(7));
+    kept.ledger.frame(START_MS + 2_100, Video, Some(7), BYTES);
     assert_eq!(kept.gaps(), [(Video, 120, 2_100, LinkLost)]);
 }
 
@@ -325,4 +328,37 @@ fn an_account_lists_the_newest_gaps_and_counts_the_others() {
     let account = kept.account(many * 1_000 + 200);
     assert_eq!((account.gaps.len(), account.earlier_gaps), (MAX_GAPS, 10));
     assert_eq!(account.lost_ms, many * 1_000 + 80);
+}
+
+#[test]
+fn what_came_in_a_gap_is_counted_so_that_the_rest_is_exact() {
+    let mut kept = Kept::live(&[Video]);
+    // Two speakers of the newest moment: a third may be lost.
+    kept.frame(200, Video, 140);
+    kept.frame(200, Video, 140);
+    kept.down(300, LinkLost);
+    kept.up(400);
+    kept.alive(10_400);
+    assert_eq!(kept.gaps(), [(Video, 140, 2_400, LinkLost)]);
+    assert_eq!(in_gaps(&kept), 2);
+    // Kept by Zoom, and sent late.
+    kept.frame(10_500, Video, 1_000);
+    kept.frame(10_500, Video, 2_400);
+    assert_eq!(in_gaps(&kept), 3);
+}
+
+#[test]
+fn what_had_no_room_is_counted_as_being_in_a_gap() {
+    let mut kept = Kept::live(&[Transcript]);
+    kept.ledger.overflow(START_MS + 1_000, Transcript, Some(START_MS + 1_000), BYTES);
+    kept.frame(2_000, Transcript, 2_000);
+    // With the one before it, from which on something is missing.
+    assert_eq!(in_gaps(&kept), 2);
+}
+
+fn in_gaps(kept: &Kept) -> u64 {
+    let account = &kept.ledger.accounts(START_MS + 20_000)[0];
+    let FrameCount { frames, bytes } = account.in_gaps;
+    assert_eq!(bytes, frames * BYTES);
+    frames
 }

@@ -88,10 +88,10 @@ fn span(range: Range<usize>) -> Option<Span> {
     Some(Span { start, end: u32::try_from(range.end).ok()? })
 }
 
-/// The number of bytes behind a base64 text with padding.
+/// The number of bytes behind a base64 text, with or without its padding.
 fn decoded_len(base64: &str) -> u32 {
     let padding = base64.bytes().rev().take(2).take_while(|byte| *byte == b'=').count();
-    u32::try_from((base64.len() / 4 * 3).saturating_sub(padding)).unwrap_or(u32::MAX)
+    u32::try_from((base64.len() - padding) * 3 / 4).unwrap_or(u32::MAX)
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
@@ -196,7 +196,9 @@ mod tests {
         for (text, bytes) in [("", 0), ("AA==", 1), ("AAA=", 2), ("AAAA", 3), ("AAAAAA==", 4)] {
             assert_eq!(decoded_len(text), bytes, "{text}");
         }
-        assert_eq!(decoded_len("=="), 0);
+        for (text, bytes) in [("==", 0), ("AA", 1), ("AAE", 2), ("AAAimeB", 5)] {
+            assert_eq!(decoded_len(text), bytes, "{text} has no padding, or nothing else");
+        }
     }
 
     fn read(text: &str) -> (FrameInfo, Option<Bytes>) {

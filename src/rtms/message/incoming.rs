@@ -34,11 +34,9 @@ pub enum Message<'a> {
     Transcript(Option<i64>, TranscriptLine),
     /// 18
     Chat(Option<i64>, ChatMessage),
-    /// 22
-    CloseAnswer { status_code: i64 },
     /// 29
     VideoAnswer { user_id: UserId, status_code: i64 },
-    /// 11, 20: known, and nothing hangs on them.
+    /// 11, 20, 22: known, and nothing hangs on them.
     Noted,
     /// A number that this version does not know.
     Unknown(u16),
@@ -144,9 +142,10 @@ fn parse_known<'a>(
         msg_type::STREAM_STATE_UPDATE => stream_state(text),
         msg_type::SESSION_STATE_UPDATE => session_state(text),
         msg_type::KEEP_ALIVE_REQ => keep_alive(text),
-        msg_type::STREAM_CLOSE_RESP => close_answer(text),
         msg_type::VIDEO_SUBSCRIPTION_RESP => video_answer(text),
-        msg_type::SESSION_STATE_RESP | msg_type::STREAM_STATE_RESP => Ok(Message::Noted),
+        msg_type::SESSION_STATE_RESP
+        | msg_type::STREAM_STATE_RESP
+        | msg_type::STREAM_CLOSE_RESP => Ok(Message::Noted),
         number => Ok(Message::Unknown(number)),
     }
 }
@@ -347,17 +346,6 @@ fn keep_alive(text: &str) -> Result<Message<'_>, Malformed> {
         return Err(Malformed::Fields(msg_type::KEEP_ALIVE_REQ));
     }
     Ok(Message::KeepAlive(KeepAlive { timestamp: wire.timestamp, sequence: wire.sequence }))
-}
-
-#[derive(Deserialize)]
-struct CloseAnswerWire {
-    #[serde(default)]
-    status_code: Option<Lenient>,
-}
-
-fn close_answer(text: &str) -> Result<Message<'_>, Malformed> {
-    let wire: CloseAnswerWire = fields(text, msg_type::STREAM_CLOSE_RESP)?;
-    Ok(Message::CloseAnswer { status_code: wire.status_code.map_or(0, |code| code.0) })
 }
 
 #[derive(Deserialize)]

@@ -16,22 +16,9 @@ const SEQUENCE: u32 = 1;
 #[derive(Debug, Clone)]
 pub enum Outgoing {
     /// 1 (section 6.1)
-    SignalingHandshake {
-        key: IdKey,
-        instance_id: String,
-        stream_id: StreamId,
-        signature: Secret<String>,
-        buffer_data: bool,
-    },
+    SignalingHandshake { who: Handshake, buffer_data: bool },
     /// 3 (section 6.3)
-    MediaHandshake {
-        key: IdKey,
-        instance_id: String,
-        stream_id: StreamId,
-        signature: Secret<String>,
-        media_type: u32,
-        media_params: Value,
-    },
+    MediaHandshake { who: Handshake, media_type: u32, media_params: Value },
     /// 5 (section 6.5)
     Subscribe(Vec<u16>),
     /// 7 (section 6.7)
@@ -42,6 +29,15 @@ pub enum Outgoing {
     Close(StreamId),
     /// 28 (section 6.19). Without a time it gets that of its sending: [`Outgoing::stamp`].
     SubscribeVideo { user_id: UserId, at_ms: Option<i64> },
+}
+
+/// What both handshakes say of the stream and of us.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    pub key: IdKey,
+    pub instance_id: String,
+    pub stream_id: StreamId,
+    pub signature: Secret<String>,
 }
 
 impl Outgoing {
@@ -63,25 +59,12 @@ impl Serialize for Outgoing {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("msg_type", &self.number())?;
         match self {
-            Outgoing::SignalingHandshake {
-                key,
-                instance_id,
-                stream_id,
-                signature,
-                buffer_data,
-            } => {
-                handshake(&mut map, *key, instance_id, stream_id, signature)?;
+            Outgoing::SignalingHandshake { who, buffer_data } => {
+                who.fields(&mut map)?;
                 map.serialize_entry("buffer_data", buffer_data)?;
             }
-            Outgoing::MediaHandshake {
-                key,
-                instance_id,
-                stream_id,
-                signature,
-                media_type,
-                media_params,
-            } => {
-                handshake(&mut map, *key, instance_id, stream_id, signature)?;
+            Outgoing::MediaHandshake { who, media_type, media_params } => {
+                who.fields(&mut map)?;
                 map.serialize_entry("media_type", media_type)?;
                 map.serialize_entry("payload_encryption", &false)?;
                 map.serialize_entry("media_params", media_params)?;
@@ -124,16 +107,12 @@ impl Outgoing {
     }
 }
 
-fn handshake<M: SerializeMap>(
-    map: &mut M,
-    key: IdKey,
-    instance_id: &str,
-    stream_id: &StreamId,
-    signature: &Secret<String>,
-) -> Result<(), M::Error> {
-    map.serialize_entry("protocol_version", &PROTOCOL_VERSION)?;
-    map.serialize_entry("sequence", &SEQUENCE)?;
-    map.serialize_entry(key.as_str(), instance_id)?;
-    map.serialize_entry("rtms_stream_id", stream_id)?;
-    map.serialize_entry("signature", signature.expose())
+impl Handshake {
+    fn fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("protocol_version", &PROTOCOL_VERSION)?;
+        map.serialize_entry("sequence", &SEQUENCE)?;
+        map.serialize_entry(self.key.as_str(), &self.instance_id)?;
+        map.serialize_entry("rtms_stream_id", &self.stream_id)?;
+        map.serialize_entry("signature", self.signature.expose())
+    }
 }

@@ -7,7 +7,7 @@ use crate::model::{EntryBody, Outcome, Participant};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
 use crate::rtms::message::{
-    FrameInfo, HandshakeAnswer, MEDIA_TYPE_ALL, Medium, Message, Outgoing, msg_type,
+    FrameInfo, Handshake, HandshakeAnswer, MEDIA_TYPE_ALL, Medium, Message, Outgoing, msg_type,
 };
 use crate::rtms::params::{AudioStreams, ConnectionMode, Effective};
 
@@ -29,33 +29,21 @@ impl<T: AsRef<str>> Stream<T> {
     /// The handshake of a link that just opened.
     pub(super) fn handshake(&self, id: LinkId) -> Outgoing {
         let setup = &self.setup;
-        let key = setup.instance.key;
-        let instance_id = setup.instance.id().to_owned();
-        let stream_id = setup.stream_id.clone();
-        let signature = setup.signature.clone();
+        let who = Handshake {
+            key: setup.instance.key,
+            instance_id: setup.instance.id().to_owned(),
+            stream_id: setup.stream_id.clone(),
+            signature: setup.signature.clone(),
+        };
         let LinkId::Media(lane) = id else {
-            let buffer_data = setup.params.buffer_data;
-            return Outgoing::SignalingHandshake {
-                key,
-                instance_id,
-                stream_id,
-                signature,
-                buffer_data,
-            };
+            return Outgoing::SignalingHandshake { who, buffer_data: setup.params.buffer_data };
         };
         let media_type = match lane {
             Lane::All => MEDIA_TYPE_ALL,
             Lane::Only(medium) => medium.bit(),
         };
         let media_params = setup.params.media_params(&self.media_of(lane));
-        Outgoing::MediaHandshake {
-            key,
-            instance_id,
-            stream_id,
-            signature,
-            media_type,
-            media_params,
-        }
+        Outgoing::MediaHandshake { who, media_type, media_params }
     }
 
     /// Dials one link for everything, or one per medium, by the URLs of this answer.

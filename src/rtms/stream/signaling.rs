@@ -45,7 +45,7 @@ impl<T: AsRef<str>> Stream<T> {
             Message::VideoAnswer { user_id, status_code } => {
                 self.video_answer(user_id, status_code);
             }
-            Message::CloseAnswer { .. } | Message::Noted => {}
+            Message::Noted => {}
             Message::MediaAnswer(_)
             | Message::Frame(..)
             | Message::Transcript(..)

@@ -3,6 +3,7 @@
 
 mod closing;
 mod driver;
+mod interruptions;
 mod joining;
 mod lanes;
 mod loss;

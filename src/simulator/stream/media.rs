@@ -178,6 +178,10 @@ impl Stream {
         let oldest_ms = now_ms - i64::from(self.shared.settings().timings.audio_backlog_ms);
         let lost = ((oldest_ms - from_ms) / params.send_rate).max(0);
         from_ms += lost * params.send_rate;
+        for interval in 0..lost {
+            let at_ms = self.shared.clock.wire_ms(self.flow.audio_ms + interval * params.send_rate);
+            self.remember(Medium::Audio, at_ms, 0, false);
+        }
         let mut sent = Tally { dropped: lost as u64, ..Tally::default() };
         let mut has_room = true;
         while from_ms + params.send_rate <= now_ms {
@@ -210,7 +214,9 @@ impl Stream {
         if params.data_opt == AUDIO_MIXED {
             let payload = encoder.mixed(&speakers, in_lap);
             let text = wire::media_frame(audio, 0, None, &payload, timestamp);
-            sent.add(payload.length, media.link.outbox.send(text));
+            let taken = media.link.outbox.send(text);
+            self.remember(Medium::Audio, timestamp, payload.length, taken);
+            sent.add(payload.length, taken);
             return;
         }
         for utterance in speakers {
@@ -218,15 +224,20 @@ impl Stream {
             let payload = encoder.alone(utterance, in_lap);
             let name = Some(person.name_json.as_str());
             let text = wire::media_frame(audio, person.user_id, name, &payload, timestamp);
-            sent.add(payload.length, media.link.outbox.send(text));
+            let taken = media.link.outbox.send(text);
+            self.remember(Medium::Audio, timestamp, payload.length, taken);
+            sent.add(payload.length, taken);
         }
     }
 
     /// The line of an utterance that has just ended; the round of the script began at `lap_ms`.
     pub fn transcript_line(&mut self, now: Instant, utterance: usize, lap_ms: i64) {
-        let Some(media) = self.flowing_for(Medium::Transcript) else { return };
         let script = &self.shared.settings().script;
         let utterance = &script.utterances[utterance];
+        let bytes = utterance.text.len();
+        let Some(media) = self.flowing_for(Medium::Transcript) else {
+            return self.missed(now, Medium::Transcript, bytes);
+        };
         let person = &script.people[utterance.who];
         let at = |ms: u32| self.shared.clock.wire_ms(lap_ms + i64::from(ms));
         let text = wire::transcript(&TranscriptLine {
@@ -238,26 +249,43 @@ impl Stream {
             language: utterance.language,
             text: &utterance.text,
         });
-        self.count_one(Medium::Transcript, utterance.text.len(), media.link.outbox.send(text));
+        self.count_one(now, Medium::Transcript, bytes, media.link.outbox.send(text));
     }
 
     /// `number` makes the message id, in this stream's meeting.
     pub fn chat_message(&mut self, now: Instant, chat: usize, number: u64) {
-        let Some(media) = self.flowing_for(Medium::Chat) else { return };
         let script = &self.shared.settings().script;
         let chat = &script.chats[chat];
+        let bytes = chat.text.len();
+        let Some(media) = self.flowing_for(Medium::Chat) else {
+            return self.missed(now, Medium::Chat, bytes);
+        };
         let person = &script.people[chat.who];
         let id = format!("{}-{number}", self.shared.who.meeting_id);
         let now_ms = self.shared.wire_now(now);
         let text = wire::chat(&id, person.user_id, &person.name, &chat.text, now_ms);
-        self.count_one(Medium::Chat, chat.text.len(), media.link.outbox.send(text));
+        self.count_one(now, Medium::Chat, bytes, media.link.outbox.send(text));
     }
 
     fn flowing_for(&self, medium: Medium) -> Option<&MediaLink> {
         self.open_for(medium).filter(|_| self.is_flowing())
     }
 
-    fn count_one(&self, medium: Medium, bytes: usize, taken: bool) {
+    /// Nobody was there to take it. In a pause nothing is made.
+    fn missed(&self, now: Instant, medium: Medium, bytes: usize) {
+        if !self.is_paused {
+            self.remember(medium, self.shared.wire_now(now), bytes, false);
+        }
+    }
+
+    pub(super) fn remember(&self, medium: Medium, at_ms: i64, bytes: usize, is_sent: bool) {
+        if let Some(account) = &self.account {
+            lock(account).add(medium, at_ms, bytes, is_sent);
+        }
+    }
+
+    fn count_one(&self, now: Instant, medium: Medium, bytes: usize, taken: bool) {
+        self.remember(medium, self.shared.wire_now(now), bytes, taken);
         let mut sent = Tally::default();
         sent.add(bytes, taken);
         self.count(medium, &sent);

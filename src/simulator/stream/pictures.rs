@@ -90,7 +90,9 @@ impl Stream {
             let timestamp = self.shared.clock.wire_ms(due.first_ms + number * frame_ms(params));
             let name = Some(person.name_json.as_str());
             let text = wire::media_frame(msg_type, person.user_id, name, &payload, timestamp);
-            sent.add(payload.length, media.link.outbox.send(text));
+            let taken = media.link.outbox.send(text);
+            self.remember(medium, timestamp, payload.length, taken);
+            sent.add(payload.length, taken);
         }
         self.count(medium, &sent);
     }

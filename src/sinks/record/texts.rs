@@ -8,8 +8,7 @@ use thiserror::Error;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
-use crate::clock::rfc3339;
-use crate::model::{Cursor, Entry, EntryBody, EntryKind, StreamRecord};
+use crate::model::{Cursor, Entry, EntryBody, EntryKind, StreamRecord, rfc3339};
 use crate::store::{Store, StoreError};
 use crate::transcript::Transcript;
 use crate::transcript::format::{Format, Writer};

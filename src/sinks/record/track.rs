@@ -136,6 +136,18 @@ impl Track {
         written.map_err(TrackError::at(&self.path))
     }
 
+    /// Says how far the stream has come, by whatever is known of it (the newest frame of anybody, a clock). A frame
+    /// that is hours ahead of its predecessors is believed up to ten minutes after this; without it, only when
+    /// four others agree. Not needed for pictures.
+    pub fn reached(&mut self, at_ms: i64) {
+        match &mut self.writer {
+            Writer::Wav(wav) => wav.reached(at_ms),
+            Writer::Ogg(ogg) => ogg.reached(at_ms),
+            Writer::Mp4(mp4) => mp4.reached(at_ms),
+            Writer::Pictures(_) => {}
+        }
+    }
+
     /// After this, what was written lies in files that play: sizes in headers are right. Of moving pictures the
     /// newest is held back, because its duration is not known yet.
     pub fn sync(&mut self) -> Result<(), TrackError> {
@@ -148,7 +160,8 @@ impl Track {
         synced.map_err(TrackError::at(&self.path))
     }
 
-    /// Writes the rest, and says what lies there.
+    /// Writes the rest, and says what lies there. After an error the files are as a killed process leaves them: resume
+    /// and finish again.
     pub fn finish(self) -> Result<Finished, TrackError> {
         let finished = match self.writer {
             Writer::Wav(wav) => wav.finish(),

@@ -52,3 +52,27 @@ async fn ten_seconds_without_the_database_cost_nothing() {
     assert_eq!(late.entries("ended", 1).await.entries, page.entries);
     scene.zoom.close_clean().await;
 }
+
+#[tokio::test]
+async fn a_store_that_hangs_delays_no_keep_alive_and_loses_no_link() {
+    let mut proxy = Proxy::open().await;
+    let url = proxy.url(&postgres::fresh_database().await);
+    let home = Home::sqlite().set("DATABASE_URL", &url).set("MEDIA_TYPES", "transcript,audio");
+    let scene = Scene::open(home, zoom(endless(LINE_MS))).await;
+    scene.live().await;
+    proxy.fall_silent();
+    // Three that are not answered cost the link, and two seconds have four on each.
+    let before = scene.zoom.stream().keep_alives;
+    let stream = eventually("every link was asked again and again, and answered", async || {
+        let stream = scene.zoom.stream();
+        let asked = stream.keep_alives.sent - before.sent;
+        (asked >= 30 && stream.keep_alives.answered == stream.keep_alives.sent).then_some(stream)
+    })
+    .await;
+    assert_eq!((stream.keep_alives.timeouts, stream.lost_links), (0, 0));
+    proxy.shut().await;
+    proxy.reopen().await;
+    scene.all_lines().await;
+    scene.log.page().assert_chatter();
+    scene.zoom.close_clean().await;
+}

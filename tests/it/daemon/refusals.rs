@@ -3,7 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::kit::{Home, Scene, StreamView, TestDaemon, Zoom, endless, send_webhook, started, zoom};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use super::kit::{
+    Home, PATIENCE, Scene, StreamView, TestDaemon, Zoom, endless, send_webhook, started, zoom,
+};
 use super::peer::Peer;
 
 /// Announces a stream at this URL and waits for its end.
@@ -55,7 +61,7 @@ async fn a_dead_url_is_tried_until_the_window_ends() {
     let home = impatient();
     let daemon = TestDaemon::start(&home).await;
     let dead: SocketAddr = {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap()
     };
     let end = end_of(&daemon, &format!("ws://{dead}/")).await;
@@ -97,4 +103,59 @@ async fn a_server_that_accepts_and_drops_for_ever_is_given_up_and_not_hammered()
     let dials = *counted.borrow();
     assert!((2..=12).contains(&dials), "{dials} dials");
     dropping.abort();
+}
+
+/// What may listen where Zoom should.
+#[derive(Debug, Clone, Copy)]
+enum Ill {
+    HttpRefusal,
+    NoHttp,
+    Fin,
+    Reset,
+}
+
+impl Ill {
+    async fn treat(self, mut tcp: TcpStream) {
+        let answer: &[u8] = match self {
+            Self::HttpRefusal => b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n",
+            Self::NoHttp => b"220 mail.example.com ESMTP\r\n",
+            Self::Fin => b"",
+            Self::Reset => return tcp.set_zero_linger().unwrap(),
+        };
+        let mut head = [0; 1024];
+        let _ = tcp.read(&mut head).await;
+        let _ = tcp.write_all(answer).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_ill_for_a_while_is_joined_when_it_is_well() {
+    let home = Home::sqlite();
+    let daemon = TestDaemon::start(&home).await;
+    for ill in [Ill::HttpRefusal, Ill::NoHttp, Ill::Fin, Ill::Reset] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let event = started(&format!("{ill:?}"), &url);
+        assert_eq!(send_webhook(daemon.address, &event).await, 200);
+        for _ in 0..2 {
+            let (tcp, _) = timeout(PATIENCE, listener.accept()).await.expect("a dial").unwrap();
+            ill.treat(tcp).await;
+        }
+        let mut peer = Peer::on(listener);
+        assert_eq!(peer.accept().await.hear().await["msg_type"], 1, "{ill:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_whose_tls_fails_is_tried_again() {
+    let home = Home::sqlite();
+    let daemon = TestDaemon::start(&home).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
+    assert_eq!(send_webhook(daemon.address, &started("tls", &url)).await, 200);
+    for _ in 0..3 {
+        let (mut tcp, _) = timeout(PATIENCE, listener.accept()).await.expect("a dial").unwrap();
+        // An alert instead of a ServerHello: handshake_failure.
+        tcp.write_all(&[21, 3, 3, 0, 2, 2, 40]).await.unwrap();
+    }
 }

@@ -17,6 +17,8 @@ use rtmsd::secret::Secret;
 use rtmsd::sinks::record::layout::Layout;
 use rtmsd::sinks::record::target::Place;
 use rtmsd::sinks::record::{self, Recordings};
+use rtmsd::sinks::forward::{Forwards, Targets};
+use rtmsd::sinks::live::Live;
 use rtmsd::store::{Location, Store};
 use rtmsd::tls::client_config;
 use rtmsd::zoom::Credentials;
@@ -58,6 +60,8 @@ impl Drop for Server {
     }
 }
 
+/// What may wait for a live subscriber.
+pub const LIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// Subscribers of events at a time.
 pub const SUBSCRIBERS: usize = 8;
 
@@ -134,6 +138,15 @@ impl Server {
         let Wiring { limits, body_timeout, now_ms, .. } = wiring;
         let (control, installer) = zoom_side(&store, &wiring);
         let recordings = recordings(&store, &hub, folder.path());
+        let draining = CancellationToken::new();
+        let targets = Targets::new(vec!["127.0.0.1".into()], true);
+        let live = Live {
+            hub: Arc::clone(&hub),
+            store: store.clone(),
+            stop: draining.clone(),
+            buffer_bytes: LIVE_BUFFER_BYTES,
+        };
+        let forwards = Forwards::new(live.clone(), targets, client_config(None).expect("TLS"));
         let state = Arc::new(AppState {
             store,
             hub,
@@ -154,7 +167,10 @@ impl Server {
             keeps_deliveries: true,
             now_ms,
             on_change,
-            draining: CancellationToken::new(),
+            draining,
+            forwards: Arc::new(forwards),
+            live,
+            conversations: TaskTracker::new(),
             counters: Arc::new(Counters::default()),
             requests: TaskTracker::new(),
         });

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use crate::model::{IdKey, StreamId, UserId};
-use crate::rtms::message::{Medium, Outgoing};
+use crate::rtms::message::{Handshake, Medium, Outgoing};
 use crate::rtms::params::Params;
 use crate::secret::Secret;
 
@@ -15,13 +15,15 @@ fn raw(text: &str) -> Box<RawValue> {
     RawValue::from_string(text.to_owned()).unwrap()
 }
 
+fn who(key: IdKey, instance_id: &str) -> Handshake {
+    let signature = Secret::new("19302915".to_owned());
+    Handshake { key, instance_id: instance_id.into(), stream_id: stream_id(), signature }
+}
+
 #[test]
 fn message_1_asks_to_join() {
     let message = |key, buffer_data| Outgoing::SignalingHandshake {
-        key,
-        instance_id: "4444AAA/iAi==".into(),
-        stream_id: stream_id(),
-        signature: Secret::new("19302915".to_owned()),
+        who: who(key, "4444AAA/iAi=="),
         buffer_data,
     };
     assert_eq!(
@@ -37,10 +39,7 @@ fn message_1_asks_to_join() {
 #[test]
 fn message_3_asks_for_media() {
     let message = Outgoing::MediaHandshake {
-        key: IdKey::MeetingUuid,
-        instance_id: "4444".into(),
-        stream_id: stream_id(),
-        signature: Secret::new("19302915".to_owned()),
+        who: who(IdKey::MeetingUuid, "4444"),
         media_type: 8,
         media_params: Params::default().media_params(&[Medium::Transcript]),
     };
@@ -65,18 +64,10 @@ fn message_3_asks_for_every_medium_as_section_6_3_shows_it() {
 
 #[test]
 fn a_signature_is_sent_and_never_printed() {
-    let signaling = Outgoing::SignalingHandshake {
-        key: IdKey::MeetingUuid,
-        instance_id: "4444".into(),
-        stream_id: stream_id(),
-        signature: Secret::new("19302915".to_owned()),
-        buffer_data: true,
-    };
+    let signaling =
+        Outgoing::SignalingHandshake { who: who(IdKey::MeetingUuid, "4444"), buffer_data: true };
     let media = Outgoing::MediaHandshake {
-        key: IdKey::MeetingUuid,
-        instance_id: "4444".into(),
-        stream_id: stream_id(),
-        signature: Secret::new("19302915".to_owned()),
+        who: who(IdKey::MeetingUuid, "4444"),
         media_type: 8,
         media_params: serde_json::Value::Null,
     };

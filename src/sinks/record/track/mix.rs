@@ -24,6 +24,8 @@ pub struct Mix {
     origin_ms: i64,
     /// Where the mix ended when it was resumed. What is older may be in it already.
     resumed_ms: i64,
+    /// Where the stream is known to be.
+    reached_ms: i64,
     earlier: Vec<TrackFile>,
     file: WavFile,
     voices: HashMap<UserId, Voice>,
@@ -58,6 +60,7 @@ impl Mix {
             path: path.to_owned(),
             origin_ms,
             resumed_ms: origin_ms + file.len_ms(),
+            reached_ms: origin_ms,
             earlier,
             file,
             voices: HashMap::new(),
@@ -68,6 +71,12 @@ impl Mix {
     /// Takes a frame of a participant; as [`super::Track::write`].
     pub fn write(&mut self, at_ms: i64, who: UserId, payload: &Bytes) -> Result<(), TrackError> {
         self.add(at_ms, who, payload).map_err(TrackError::at(&self.path))
+    }
+
+    /// As [`super::Track::reached`].
+    pub fn reached(&mut self, at_ms: i64) {
+        self.reached_ms = self.reached_ms.max(at_ms);
+        self.voices.values_mut().for_each(|voice| voice.doubt.reach(at_ms));
     }
 
     /// As [`super::Track::sync`].
@@ -104,7 +113,7 @@ impl Mix {
             self.counts.beyond_limit += 1;
             return Ok(());
         }
-        let newest_ms = self.origin_ms + self.file.len_ms();
+        let newest_ms = self.reached_ms.max(self.origin_ms + self.file.len_ms());
         let voice = self.voices.entry(who).or_insert_with(|| Voice {
             place: Place::new(self.file.format, 0),
             doubt: Doubt::new(self.origin_ms, newest_ms),

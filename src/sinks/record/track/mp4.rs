@@ -59,7 +59,7 @@ impl Mp4Track {
         for (index, path) in there.iter().enumerate() {
             let is_last = index + 1 == there.len();
             match Part::reopen(path)? {
-                Reopened::Part(part) if is_last => track.go_on(part),
+                Reopened::Part(part) if is_last => track.go_on(*part),
                 Reopened::Part(part) => track.earlier.push(part.close(origin_ms)?.0),
                 Reopened::Begun if is_last => {
                     std::fs::remove_file(path)?;
@@ -85,6 +85,10 @@ impl Mp4Track {
             self.take(&frame)?;
         }
         Ok(())
+    }
+
+    pub fn reached(&mut self, at_ms: i64) {
+        self.doubt.reach(at_ms);
     }
 
     pub fn sync(&mut self) -> io::Result<()> {

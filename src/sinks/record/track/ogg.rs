@@ -108,6 +108,10 @@ impl OggTrack {
         Ok(())
     }
 
+    pub fn reached(&mut self, at_ms: i64) {
+        self.doubt.reach(at_ms);
+    }
+
     pub fn sync(&mut self) -> io::Result<()> {
         while let Some(frame) = self.order.pop_any() {
             self.put(&frame)?;
@@ -241,7 +245,8 @@ impl OggFile {
         self.packets.clear();
         if let Err(error) = self.file.write_all_at(&page, self.end) {
             self.granule = self.paged;
-            self.file.set_len(self.end)?;
+            // Where this fails too, the next page is written over what is there.
+            let _ = self.file.set_len(self.end);
             return Err(error);
         }
         self.last_page_at = self.end;
@@ -254,6 +259,7 @@ impl OggFile {
 
     fn close(mut self, origin_ms: i64) -> io::Result<TrackFile> {
         self.flush()?;
+        self.file.set_len(self.end)?;
         self.mark_end(true)?;
         self.file.sync_all()?;
         let last_ms = origin_ms + self.len_ms();

@@ -44,6 +44,11 @@ impl Doubt {
         Self { origin_ms, newest_ms, held: Vec::new() }
     }
 
+    /// The stream has come to this time: nothing is doubted until well after it.
+    pub fn reach(&mut self, at_ms: i64) {
+        self.newest_ms = self.newest_ms.max(at_ms);
+    }
+
     /// The frames that may be written now.
     pub fn pass(&mut self, frame: Timed, counts: &mut Counts) -> Vec<Timed> {
         let since_origin_ms = frame.at_ms.saturating_sub(self.origin_ms);
@@ -158,6 +163,13 @@ mod tests {
     fn frames_that_agree_on_a_late_beginning_are_all_written() {
         let times: Vec<i64> = (0..7).map(|n| 5 * HOUR_MS + 20 * n).collect();
         assert_eq!(passed(&mut Doubt::new(0, 0), &times), (times.clone(), 0));
+    }
+
+    #[test]
+    fn a_single_frame_is_believed_when_the_stream_has_come_so_far() {
+        let mut doubt = Doubt::new(0, 0);
+        doubt.reach(5 * HOUR_MS);
+        assert_eq!(passed(&mut doubt, &[5 * HOUR_MS + 7]), (vec![5 * HOUR_MS + 7], 0));
     }
 
     #[test]

@@ -191,6 +191,12 @@ impl Api {
         try_exchange(self.0, &request).await.expect("the daemon is there")
     }
 
+    pub async fn delete(self, path: &str) -> Answer {
+        let authorization = format!("Bearer {API_TOKEN}");
+        let request = head("DELETE", path, &[("authorization", &authorization)]);
+        try_exchange(self.0, &request).await.expect("the daemon is there")
+    }
+
     async fn data(self, path: &str) -> Option<Value> {
         let answer = self.get(path).await.filter(|answer| answer.status == 200)?;
         Some(answer.json()["data"].take())

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use super::super::setup;
 use super::super::sockets::Sockets;
 use super::zoom::{Happens, START_MS, Zoom};
-use crate::model::{Account, EntryBody, Gap, StreamStatus};
+use crate::model::{Account, EntryBody, FrameCount, Gap, StreamStatus};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Ledger;
 use crate::rtms::message::Medium;
@@ -14,6 +14,7 @@ use crate::rtms::stream::{End, Input, Output, Setup, Stream};
 pub const MEDIA: [Medium; 3] = [Medium::Audio, Medium::Video, Medium::Transcript];
 /// How far apart mixed audio is.
 pub const STEP_MS: i64 = 500;
+const FRAME_BYTES: u64 = 3;
 const STORE_EVERY_MS: i64 = 10_000;
 
 /// The daemon: a stream, its ledger, what of that is stored, and what came. It may be down.
@@ -24,13 +25,24 @@ pub struct Client {
     start: Instant,
     now_ms: i64,
     ledger: Ledger,
-    stored: (i64, StreamStatus, Vec<Account>),
+    stored: Stored,
+    /// What came, as the daemon counts it: a kill takes it back to what was stored.
+    tally: BTreeMap<Medium, u64>,
     end: Option<End>,
     seed: u64,
     starts_at_ms: i64,
     pub gaps: Vec<(Medium, Gap)>,
     /// How often each frame came, by its time.
     pub received: BTreeMap<Medium, BTreeMap<i64, usize>>,
+}
+
+/// What a kill leaves.
+#[derive(Default)]
+struct Stored {
+    at_ms: i64,
+    status: Option<StreamStatus>,
+    accounts: Vec<Account>,
+    tally: BTreeMap<Medium, u64>,
 }
 
 impl Client {
@@ -45,7 +57,8 @@ impl Client {
             start: Instant::now(),
             now_ms: 0,
             ledger: Ledger::new(&[], &MEDIA, START_MS),
-            stored: (0, StreamStatus::Announced, Vec::new()),
+            stored: Stored::default(),
+            tally: BTreeMap::new(),
             end: None,
             seed,
             starts_at_ms: 0,
@@ -87,7 +100,8 @@ impl Client {
     fn start(&mut self, now_ms: i64, zoom: &mut Zoom) {
         self.now_ms = now_ms;
         let endpoint = self.endpoint(zoom.signaling_url());
-        self.ledger = Ledger::new(&self.stored.2, &MEDIA, START_MS);
+        self.ledger = Ledger::new(&self.stored.accounts, &MEDIA, START_MS);
+        self.tally = self.stored.tally.clone();
         self.seed += 1;
         self.stream = Some(Stream::new(self.instant(), self.seed, self.setup.clone(), endpoint));
         self.drain(zoom);
@@ -163,15 +177,19 @@ impl Client {
     fn received(&mut self, medium: Medium, at_ms: Option<i64>) {
         let at_ms = at_ms.expect("the model says when");
         *self.received.entry(medium).or_default().entry(at_ms).or_default() += 1;
-        self.ledger.frame(START_MS + self.now_ms, medium, Some(at_ms));
+        *self.tally.entry(medium).or_default() += 1;
+        self.ledger.frame(START_MS + self.now_ms, medium, Some(at_ms), FRAME_BYTES);
     }
 
     fn store(&mut self) {
         let status = self.status();
-        let is_due = self.now_ms - self.stored.0 >= STORE_EVERY_MS || status != self.stored.1;
+        let stored = &self.stored;
+        let is_new = stored.status != Some(status);
+        let is_due = is_new || self.now_ms - stored.at_ms >= STORE_EVERY_MS;
         if self.stream.is_some() && is_due {
             let accounts = self.ledger.accounts(START_MS + self.now_ms);
-            self.stored = (self.now_ms, status, accounts);
+            let (at_ms, tally) = (self.now_ms, self.tally.clone());
+            self.stored = Stored { at_ms, status: Some(status), accounts, tally };
         }
     }
 
@@ -197,21 +215,21 @@ impl Client {
         now_ms
     }
 
-    pub fn since_ms(&self, medium: Medium) -> i64 {
+    pub fn account(&self, medium: Medium) -> Account {
         let accounts = self.ledger.accounts(START_MS + self.now_ms);
         let mut accounts = accounts.into_iter();
-        accounts.find(|account| account.medium == medium.as_str()).expect("wanted").since_ms
+        accounts.find(|account| account.medium == medium.as_str()).expect("wanted")
+    }
+
+    /// What came with a time outside every gap, as the ledger has it.
+    pub fn tally_outside(&self, medium: Medium) -> u64 {
+        let FrameCount { frames, bytes } = self.account(medium).in_gaps;
+        assert_eq!(bytes, frames * FRAME_BYTES);
+        self.tally.get(&medium).copied().unwrap_or(0) - frames
     }
 
     pub fn is_lost(&self, medium: Medium, at_ms: i64) -> bool {
-        let holds = |gap: &Gap| (gap.start_ms..=gap.end_ms).contains(&at_ms);
-        self.gaps.iter().any(|(of, gap)| *of == medium && holds(gap))
-    }
-
-    /// What was made at a gap's ends was received.
-    pub fn is_doubted(&self, medium: Medium, at_ms: i64) -> bool {
-        let holds = |gap: &Gap| gap.start_ms < at_ms && at_ms < gap.end_ms;
-        self.gaps.iter().any(|(of, gap)| *of == medium && holds(gap))
+        self.gaps.iter().any(|(of, gap)| *of == medium && gap.holds(at_ms))
     }
 
     fn endpoint(&self, url: String) -> Endpoint {

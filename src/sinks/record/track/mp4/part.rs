@@ -46,7 +46,7 @@ const BOX_HEADER_BYTES: u64 = 8;
 
 /// What a file turned out to be.
 pub enum Reopened {
-    Part(Part),
+    Part(Box<Part>),
     /// One of ours that was killed before its first fragment could be written.
     Begun,
     Foreign,
@@ -95,7 +95,7 @@ impl Part {
         while part.step_over_fragment(length)? {}
         part.file.set_len(part.end)?;
         part.say_duration()?;
-        Ok(Reopened::Part(part))
+        Ok(Reopened::Part(Box::new(part)))
     }
 
     /// Where the last whole picture ends, since the origin.
@@ -160,6 +160,7 @@ impl Part {
             self.samples.push(newest);
         }
         self.sync()?;
+        self.file.set_len(self.end)?;
         self.file.sync_all()?;
         let first_ms = origin_ms + self.first_ms.unwrap_or_default() as i64;
         let last_ms = origin_ms + self.end_ms as i64;
@@ -179,7 +180,8 @@ impl Part {
         if let Err(error) = self.write_fragment(&fragment) {
             self.newest = None;
             self.bytes_waiting = 0;
-            self.file.set_len(self.end)?;
+            // Where this fails too, the next fragment is written over what is there.
+            let _ = self.file.set_len(self.end);
             return Err(error);
         }
         self.end += fragment.len() as u64;
@@ -234,4 +236,31 @@ fn box_bytes(file: &File, at: u64, length: u64, name: &[u8; 4]) -> io::Result<Op
     let bytes = u64::from(u32::from_be_bytes([header[0], header[1], header[2], header[3]]));
     let is_whole = header[4..] == *name && bytes >= BOX_HEADER_BYTES && bytes <= length - at;
     Ok(is_whole.then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(at_ms: u64) -> Sample {
+        Sample { at_ms, duration_ms: 0, is_key: true, data: vec![0, 0, 0, 1, 0x65] }
+    }
+
+    #[test]
+    fn a_fragment_that_cannot_be_written_is_lost_and_the_next_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ana.mp4");
+        let sets = ParameterSets { sps: vec![0x67, 66, 0, 30, 1], pps: vec![vec![0x68, 1]] };
+        let picture =
+            Picture { width: 16, height: 16, chroma_format: 1, luma_bits: 8, chroma_bits: 8 };
+        let mut part = Part::create(&path, sets, picture).unwrap();
+        (0..3).for_each(|n| part.push(sample(40 * n)).unwrap());
+        let writable = std::mem::replace(&mut part.file, File::open(&path).unwrap());
+        assert!(part.sync().is_err());
+        part.file = writable;
+        part.push(sample(5000)).unwrap();
+        let (file, _) = part.close(0).unwrap();
+        assert_eq!((file.first_ms, file.last_ms), (5000, 5040));
+        assert_eq!(file.bytes, path.metadata().unwrap().len());
+    }
 }

@@ -134,3 +134,21 @@ fn hours_of_silence_are_small() {
     assert_eq!(voices(&path)[4].0, 36_000_080);
     assert!(fs::metadata(&path).unwrap().len() < 6_000_000);
 }
+
+#[test]
+fn a_page_that_cannot_be_written_becomes_silence() {
+    let (_folder, path) = desk();
+    let mut track = OggTrack::open(&path, 1, ORIGIN_MS).unwrap();
+    let write = |track: &mut OggTrack, offset_ms, mark| {
+        track.write(ORIGIN_MS + offset_ms, &voice(mark)).unwrap();
+    };
+    write(&mut track, 0, 1);
+    track.sync().unwrap();
+    write(&mut track, 20, 2);
+    let writable = std::mem::replace(&mut track.file.file, File::open(&path).unwrap());
+    assert!(track.sync().is_err());
+    track.file.file = writable;
+    write(&mut track, 40, 3);
+    track.finish().unwrap();
+    assert_eq!(voices(&path), [(0, 1), (40, 3)]);
+}

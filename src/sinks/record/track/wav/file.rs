@@ -26,6 +26,8 @@ pub struct WavFile {
     /// How much of the tail stays in memory when the rest is written.
     keep_bytes: usize,
     max_tail_bytes: usize,
+    /// How much sound the header says.
+    said: Option<u64>,
     /// What this writer added, holes not counted.
     pub added: u64,
 }
@@ -72,6 +74,7 @@ impl WavFile {
             tail_at: data_bytes,
             keep_bytes: 0,
             max_tail_bytes: TAIL_BYTES,
+            said: None,
             added: 0,
         }
     }
@@ -123,9 +126,14 @@ impl WavFile {
     /// Writes everything, and the right sizes into the header.
     pub fn sync(&mut self) -> io::Result<()> {
         self.spill(0)?;
+        if self.said == Some(self.len()) {
+            return Ok(());
+        }
         // The file may end in a hole that nothing was written behind.
         self.file.set_len(self.data_at + self.len())?;
-        self.file.write_all_at(&self.format.header(self.len()), 0)
+        self.file.write_all_at(&self.format.header(self.len()), 0)?;
+        self.said = Some(self.len());
+        Ok(())
     }
 
     /// [`WavFile::sync`], padded to an even length as RIFF wants it, and down to the disk.
@@ -203,7 +211,10 @@ impl WavFile {
                 self.tail_at += spilled as u64;
             }
             // Memory is bounded also while the disk is full.
-            Err(_) => self.tail.clear(),
+            Err(_) => {
+                self.tail.clear();
+                self.said = None;
+            }
         }
         written
     }
@@ -218,5 +229,29 @@ fn lay(there: &mut [u8], sound: &[u8], over: Over) {
         let sum = i16::from_le_bytes([there[0], there[1]])
             .saturating_add(i16::from_le_bytes([sound[0], sound[1]]));
         there.copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::record::track::wav::Coding;
+
+    #[test]
+    fn sound_that_cannot_be_written_becomes_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ana.wav");
+        let format = WavFormat { coding: Coding::L16, rate_hz: 16_000, channels: 1 };
+        let mut wav = WavFile::create(&path, format).unwrap();
+        wav.put(0, &[1; 4], Over::Replace).unwrap();
+        wav.sync().unwrap();
+        wav.put(4, &[2; 4], Over::Replace).unwrap();
+        let writable = std::mem::replace(&mut wav.file, File::open(&path).unwrap());
+        assert!(wav.sync().is_err());
+        wav.file = writable;
+        wav.put(8, &[3; 4], Over::Replace).unwrap();
+        wav.close().unwrap();
+        let file = std::fs::read(&path).unwrap();
+        assert_eq!(file, [&format.header(12)[..], &[1; 4], &[0; 4], &[3; 4]].concat());
     }
 }

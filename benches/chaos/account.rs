@@ -1,0 +1,112 @@
+//! The daemon's ledger against the simulator's account.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// What the simulator says of a stream: by medium each frame's time, size, and whether it was given to a socket.
+#[derive(Debug, Deserialize)]
+pub struct Made {
+    pub media: BTreeMap<String, Vec<(i64, u64, bool)>>,
+    is_cut: bool,
+}
+
+/// What the daemon says of a medium.
+#[derive(Debug, Deserialize)]
+pub struct Ledger {
+    pub medium: String,
+    #[serde(flatten)]
+    came: Count,
+    since_ms: i64,
+    expected_ms: i64,
+    covered_ms: i64,
+    gaps: Vec<Gap>,
+    earlier_gaps: u64,
+    in_gaps: Count,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct Count {
+    pub frames: u64,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Gap {
+    start_ms: i64,
+    end_ms: i64,
+}
+
+/// Of everything that was held against each other.
+#[derive(Debug, Default)]
+pub struct Totals {
+    pub sent: Count,
+    pub received: Count,
+    pub received_in_gaps: Count,
+    /// Sent, and not received: all of it in gaps.
+    pub lost: u64,
+    /// Made while nobody was there to take it: all of it in gaps.
+    pub unsent: u64,
+    pub gaps: usize,
+    pub expected_ms: i64,
+    pub covered_ms: i64,
+}
+
+/// Holds one medium's ledger against what was made.
+///
+/// Outside the gaps everything that was made was sent, and exactly that was received. Inside them no more was received
+/// than sent.
+pub fn compare(ledger: &Ledger, made: &Made, totals: &mut Totals) -> Result<(), String> {
+    let of_medium = made.media.get(&ledger.medium).map(Vec::as_slice).unwrap_or_default();
+    if made.is_cut || ledger.earlier_gaps > 0 {
+        return Err("more frames or gaps than are remembered: nothing is proved".to_owned());
+    }
+    let (mut outside, mut inside) = (Count::default(), Count::default());
+    for (at_ms, bytes, is_sent) in of_medium.iter().filter(|made| made.0 >= ledger.since_ms) {
+        let is_inside = ledger.gaps.iter().any(|gap| gap.holds(*at_ms));
+        match (is_inside, is_sent) {
+            (true, true) => inside.add(*bytes),
+            (false, true) => outside.add(*bytes),
+            (true, false) => totals.unsent += 1,
+            (false, false) => return Err(format!("{at_ms} was never sent, and is in no gap")),
+        }
+    }
+    let received_outside = Count {
+        frames: ledger.came.frames - ledger.in_gaps.frames,
+        bytes: ledger.came.bytes - ledger.in_gaps.bytes,
+    };
+    if received_outside != outside {
+        return Err(format!(
+            "outside the gaps {outside:?} was sent, {received_outside:?} received"
+        ));
+    }
+    if ledger.in_gaps.frames > inside.frames {
+        return Err(format!("in the gaps {inside:?} was sent, {:?} received", ledger.in_gaps));
+    }
+    totals.lost += inside.frames - ledger.in_gaps.frames;
+    totals.sent.add_all(outside);
+    totals.sent.add_all(inside);
+    totals.received.add_all(ledger.came);
+    totals.received_in_gaps.add_all(ledger.in_gaps);
+    totals.gaps += ledger.gaps.len();
+    totals.expected_ms += ledger.expected_ms;
+    totals.covered_ms += ledger.covered_ms;
+    Ok(())
+}
+
+impl Gap {
+    fn holds(&self, at_ms: i64) -> bool {
+        (self.start_ms..self.end_ms).contains(&at_ms)
+    }
+}
+
+impl Count {
+    fn add(&mut self, bytes: u64) {
+        self.add_all(Self { frames: 1, bytes });
+    }
+
+    fn add_all(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
+    }
+}

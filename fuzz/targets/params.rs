@@ -1,0 +1,25 @@
+//! What a program asks for, and what Zoom echoes: a JSON text of each, separated by a line. What is taken is what
+//! Zoom is asked for, and asking again for it changes nothing.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use rtmsd::rtms::message::Medium;
+use rtmsd::rtms::params::{Effective, Params, ParamsOverrides};
+
+fuzz_target!(|text: &str| {
+    let (asked, echoed) = text.split_once('\n').unwrap_or((text, ""));
+    let mut params = Params::default();
+    if let Ok(overrides) = serde_json::from_str::<ParamsOverrides>(asked) {
+        match Params::resolve(&params, &overrides) {
+            Ok(resolved) => params = resolved,
+            Err(mistakes) => assert!(!mistakes.is_empty(), "a refusal says why"),
+        }
+    }
+    let again = Params::resolve(&params, &ParamsOverrides::default());
+    assert_eq!(again.as_ref(), Ok(&params), "what was taken is legal");
+    let _ = params.media_params(&Medium::ALL);
+    if let Ok(echoed) = serde_json::from_str(echoed) {
+        let _ = Effective::read(&params, &Medium::ALL, &echoed).differences(&params);
+    }
+});

@@ -1,0 +1,127 @@
+//! `…/{id}/forward`: servers that a session is sent to.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::AppState;
+use super::auth::Caller;
+use super::control::audit;
+use super::envelope::{rfc3339, success, success_as};
+use super::error::ApiError;
+use super::params::{SessionPath, known_session};
+use crate::model::{Cursor, Forward, ForwardId, SessionId, SessionStatus};
+use crate::sinks::forward::{Doing, MAX_PER_SESSION};
+use crate::sinks::live::{From, Request};
+
+/// Makes a forward. It runs while a stream of the session runs.
+pub async fn create(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let made = make(&state, id, &body).await;
+    let outcome = made.as_ref().map_or_else(ApiError::code, |_| "ok");
+    audit(&state, &caller, "forward.create", id.to_string(), outcome).await;
+    let forward = made?;
+    state.forwards.look();
+    let data = json!({ "forward": ForwardView::of(&forward, &state) });
+    Ok(success_as(StatusCode::CREATED, "forward created", data))
+}
+
+async fn make(state: &AppState, id: SessionId, body: &[u8]) -> Result<Forward, ApiError> {
+    let mut asked: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|error| ApiError::NotJson { line: error.line(), column: error.column() })?;
+    let problem = "must be the URL of your server, such as wss://bot.example.com/rtms";
+    let Some(Value::String(url)) = asked.remove("url") else {
+        return Err(ApiError::InvalidValue { name: "url", problem });
+    };
+    state.forwards.check(&url).map_err(ApiError::Target)?;
+    let request = Request::read(&asked, Some(id))?;
+    if known_session(&state.store, id).await?.status == SessionStatus::Ended {
+        return Err(ApiError::SessionEnded);
+    }
+    let cursor = match request.from {
+        From::Start => Cursor::default(),
+        From::Now => state.store.newest(id).await?,
+        From::After(mut cursors) => cursors.remove(&id).unwrap_or_default(),
+    };
+    // The cursor says it from here on.
+    asked.remove("from");
+    let created_at_ms = (state.now_ms)();
+    let forward_id = ForwardId(Uuid::now_v7());
+    let forward = Forward { id: forward_id, session_id: id, url, asked, cursor, created_at_ms };
+    if state.store.add_forward(&forward, MAX_PER_SESSION).await? {
+        Ok(forward)
+    } else {
+        Err(ApiError::TooManyForwards)
+    }
+}
+
+/// A session's forwards, and how they do on this daemon.
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+) -> Result<Response, ApiError> {
+    known_session(&state.store, id).await?;
+    let forwards = state.store.forwards_of(id).await?;
+    let forwards: Vec<_> =
+        forwards.iter().map(|forward| ForwardView::of(forward, &state)).collect();
+    Ok(success("forwards", json!({ "forwards": forwards })))
+}
+
+/// Ends a forward.
+pub async fn remove(
+    State(state): State<Arc<AppState>>,
+    Path((session, forward)): Path<(String, String)>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    let session = SessionId::parse(&session).ok_or(ApiError::UnknownSession)?;
+    let forward = ForwardId::parse(&forward).ok_or(ApiError::UnknownForward)?;
+    let is_removed = state.store.remove_forward(session, forward).await?;
+    let outcome = if is_removed { "ok" } else { "forward_not_found" };
+    audit(&state, &caller, "forward.remove", session.to_string(), outcome).await;
+    if !is_removed {
+        return Err(ApiError::UnknownForward);
+    }
+    state.forwards.look();
+    Ok(success("forward removed", Value::Null))
+}
+
+#[derive(Serialize)]
+struct ForwardView<'a> {
+    id: ForwardId,
+    session_id: SessionId,
+    /// Without its query, which may hold a secret.
+    url: &'a str,
+    asked: &'a Map<String, Value>,
+    /// The last entry of each stream that is known to have arrived, as it was last stored.
+    cursor: String,
+    #[serde(flatten)]
+    doing: Doing,
+    created_at: Option<String>,
+    created_at_ms: i64,
+}
+
+impl<'a> ForwardView<'a> {
+    fn of(forward: &'a Forward, state: &AppState) -> Self {
+        Self {
+            id: forward.id,
+            session_id: forward.session_id,
+            url: forward.url.split(['?', '#']).next().unwrap_or_default(),
+            asked: &forward.asked,
+            cursor: forward.cursor.to_string(),
+            doing: state.forwards.doing(forward.id),
+            created_at: rfc3339(forward.created_at_ms),
+            created_at_ms: forward.created_at_ms,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! `GET …/{id}/live` and `GET /api/v1/live`: frames and entries on a WebSocket.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request as HttpRequest, State};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use futures_util::FutureExt;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::create_response;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::auth::{SUBPROTOCOL, offers_subprotocol};
+use super::counters::count;
+use super::error::ApiError;
+use super::params::{Params, SessionPath, known_session};
+use super::server::Socket;
+use super::{AppState, Counters};
+use crate::hub::Room;
+use crate::model::SessionId;
+use crate::sinks::live::{self, Live, NAMES, Request, RequestError, Source, Talk};
+
+/// How long a consumer may take to say what it wants.
+const FIRST_MESSAGE_LIMIT: Duration = Duration::from_secs(10);
+
+/// One session.
+pub async fn one(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+    query: Params,
+    request: HttpRequest,
+) -> Result<Response, ApiError> {
+    known_session(&state.store, id).await?;
+    open(&state, Some(id), &query, request)
+}
+
+/// All sessions whose streams this daemon runs.
+pub async fn all(
+    State(state): State<Arc<AppState>>,
+    query: Params,
+    request: HttpRequest,
+) -> Result<Response, ApiError> {
+    open(&state, None, &query, request)
+}
+
+/// Answers 101, and talks from then on. What the query asks for is checked before that.
+fn open(
+    state: &AppState,
+    session: Option<SessionId>,
+    query: &Params,
+    mut http: HttpRequest,
+) -> Result<Response, ApiError> {
+    let upgrade = hyper::upgrade::on(&mut http);
+    let is_offered = offers_subprotocol(http.headers());
+    let response = create_response(&http.map(drop)).map_err(|_| ApiError::UpgradeRequired)?;
+    let asked = asked(query);
+    let request = match asked.is_empty() {
+        true => None,
+        false => Some(Request::read(&asked, session)?),
+    };
+    let room = state.hub.enter().ok_or(ApiError::TooManySubscribers)?;
+    let consumer = Consumer { live: state.live.clone(), session, request, _room: room };
+    let talk = guarded(consumer.converse(upgrade), Arc::clone(&state.counters));
+    state.conversations.spawn(talk);
+    let mut response = response.map(|()| Body::empty());
+    if is_offered {
+        let protocol = HeaderValue::from_static(SUBPROTOCOL);
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    Ok(response)
+}
+
+/// What the query says of the names that we know.
+fn asked(query: &Params) -> Map<String, Value> {
+    let value = |name: &&str| Some(((*name).to_owned(), Value::from(query.get(name)?)));
+    NAMES.iter().filter_map(value).collect()
+}
+
+/// A fault in one conversation ends that one only.
+async fn guarded(talk: impl Future<Output = ()>, counters: Arc<Counters>) {
+    if AssertUnwindSafe(talk).catch_unwind().await.is_err() {
+        count(&counters.panics);
+        tracing::error!("a live conversation's task panicked");
+    }
+}
+
+/// One that has connected.
+struct Consumer {
+    live: Live,
+    session: Option<SessionId>,
+    /// None: it comes in the first message.
+    request: Option<Request>,
+    _room: Room,
+}
+
+impl Consumer {
+    async fn converse(mut self, upgrade: OnUpgrade) {
+        let upgraded = upgrade.await.ok();
+        let Some(parts) = upgraded.and_then(|io| io.downcast::<TokioIo<Socket>>().ok()) else {
+            return;
+        };
+        let (socket, read) = (parts.io.into_inner(), parts.read_buf.into());
+        let config = Some(live::config());
+        let mut socket =
+            WebSocketStream::from_partially_read(socket, read, Role::Server, config).await;
+        let request = match self.request.take() {
+            Some(request) => request,
+            None => match self.first_message(&mut socket).await {
+                Some(request) => request,
+                None => return,
+            },
+        };
+        let mut source = Source::open(&self.live, request);
+        Talk::new(&mut socket, &mut source).run(&self.live.stop).await;
+    }
+
+    /// None when it says nothing that can be served; it is told so.
+    async fn first_message(&self, socket: &mut WebSocketStream<Socket>) -> Option<Request> {
+        let first = tokio::select! {
+            () = self.live.stop.cancelled() => return None,
+            first = timeout(FIRST_MESSAGE_LIMIT, live::first_text(socket)) => first,
+        };
+        let refused = match first {
+            Ok(Some(text)) => match self.read(&text).await {
+                Ok(request) => return Some(request),
+                Err(error) => error,
+            },
+            Ok(None) => return None,
+            Err(_) => ApiError::NoFirstMessage,
+        };
+        live::refuse(socket, refused.code(), refused.to_string()).await;
+        None
+    }
+
+    async fn read(&self, text: &str) -> Result<Request, ApiError> {
+        let asked: Map<String, Value> = serde_json::from_str(text)
+            .map_err(|error| ApiError::NotJson { line: error.line(), column: error.column() })?;
+        let request = Request::read(&asked, self.session)?;
+        if let Some(session) = request.session {
+            known_session(&self.live.store, session).await?;
+        }
+        Ok(request)
+    }
+}
+
+impl From<RequestError> for ApiError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Value { name, problem } => Self::InvalidValue { name, problem },
+            RequestError::UnknownField(name) => Self::UnknownField(name),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! Forwards: a session's frames and entries on a WebSocket that we open to somebody's server.
+//!
+//! They are rows of the store, and whichever daemon runs a stream of their session runs them: after a restart, or when
+//! another replica takes the stream, they go on behind the last entry that is known to have arrived. Frames go on with the
+//! newest; what was missed is told as dropped.
+
+mod dial;
+mod target;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use serde::Serialize;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+pub use self::target::{TargetError, Targets};
+
+use self::dial::dial;
+use super::live::{Live, Over, Receipts, Request, Source, Talk};
+use crate::hub::Room;
+use crate::model::{Cursor, Forward, ForwardId, SessionId};
+use crate::rtms::backoff::{self, Backoff};
+use crate::rtms::endpoint::Endpoint;
+use crate::store::StoreError;
+
+/// Of one session.
+pub const MAX_PER_SESSION: u32 = 4;
+/// Of all sessions; more than subscribers are allowed do not run anyway.
+const MAX_ALL: u32 = 10_000;
+/// How often the store is looked at, news or not, and told what has arrived.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// What a stream's end leaves to say, and the time in which another stream may begin.
+const AFTER_STREAM: Duration = Duration::from_secs(5);
+/// A connection that lasts so long is a good one.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// How a forward does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Doing {
+    /// No stream of its session runs here.
+    Waiting,
+    Connecting,
+    Connected,
+    /// It is tried again.
+    Disconnected {
+        error: String,
+    },
+    /// It is not tried again.
+    Failed {
+        error: String,
+    },
+    /// Everything was said.
+    Done,
+}
+
+/// All forwards of this daemon.
+pub struct Forwards {
+    live: Live,
+    targets: Targets,
+    tls: Arc<ClientConfig>,
+    running: Mutex<HashMap<ForwardId, Running>>,
+    news: Notify,
+}
+
+/// One that runs here, or has run here and is not to run again.
+struct Running {
+    session_id: SessionId,
+    stop: CancellationToken,
+    doing: watch::Receiver<Doing>,
+    arrived: watch::Receiver<Cursor>,
+    /// What the store knows of that.
+    noted: Cursor,
+    /// Since when its session has no stream here.
+    idle_since: Option<Instant>,
+}
+
+impl Forwards {
+    pub fn new(live: Live, targets: Targets, tls: Arc<ClientConfig>) -> Self {
+        Self { live, targets, tls, running: Mutex::default(), news: Notify::new() }
+    }
+
+    /// Whether a URL may be forwarded to.
+    pub fn check(&self, url: &str) -> Result<(), TargetError> {
+        self.targets.endpoint(url).map(drop)
+    }
+
+    /// The store's forwards have changed.
+    pub fn look(&self) {
+        self.news.notify_one();
+    }
+
+    pub fn doing(&self, id: ForwardId) -> Doing {
+        let running = self.running();
+        running.get(&id).map_or(Doing::Waiting, |running| running.doing.borrow().clone())
+    }
+
+    /// Runs what is to be run here until the daemon stops.
+    pub async fn run(self: Arc<Self>) {
+        let mut tasks = JoinSet::new();
+        let mut changes = self.live.hub.changes();
+        while !self.live.stop.is_cancelled() {
+            if let Err(error) = self.reconcile(&mut tasks).await {
+                tracing::warn!(%error, "the forwards cannot be looked at");
+            }
+            tokio::select! {
+                () = self.live.stop.cancelled() => {}
+                () = self.news.notified() => {}
+                Ok(()) = changes.changed() => {}
+                () = sleep(LOOK_EVERY) => {}
+                Some(ended) = tasks.join_next() => {
+                    if ended.is_err() {
+                        tracing::error!("a forward's task panicked");
+                    }
+                }
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+        if let Err(error) = self.note_arrived().await {
+            tracing::warn!(%error, "what was forwarded last may be forwarded again");
+        }
+    }
+
+    async fn reconcile(self: &Arc<Self>, tasks: &mut JoinSet<()>) -> Result<(), StoreError> {
+        self.note_arrived().await?;
+        let forwards = self.live.store.forwards(MAX_ALL).await?;
+        let here: HashSet<SessionId> =
+            self.live.hub.running_all().iter().map(|(stream, _)| stream.session_id).collect();
+        self.stop_others(&forwards, &here);
+        for forward in forwards {
+            if here.contains(&forward.session_id) && !self.running().contains_key(&forward.id) {
+                self.start(forward, tasks);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends those that were removed, and those whose session has had no stream here for a while.
+    fn stop_others(&self, forwards: &[Forward], here: &HashSet<SessionId>) {
+        let known: HashSet<ForwardId> = forwards.iter().map(|forward| forward.id).collect();
+        self.running().retain(|id, running| {
+            running.idle_since = match here.contains(&running.session_id) {
+                true => None,
+                false => running.idle_since.or_else(|| Some(Instant::now())),
+            };
+            let is_idle = running.idle_since.is_some_and(|since| since.elapsed() >= AFTER_STREAM);
+            let stays = known.contains(id) && !is_idle;
+            if !stays {
+                running.stop.cancel();
+            }
+            stays
+        });
+    }
+
+    fn start(self: &Arc<Self>, forward: Forward, tasks: &mut JoinSet<()>) {
+        let (doing, doing_seen) = watch::channel(Doing::Connecting);
+        let (arrived, arrived_seen) = watch::channel(forward.cursor.clone());
+        let stop = self.live.stop.child_token();
+        let running = Running {
+            session_id: forward.session_id,
+            stop: stop.clone(),
+            doing: doing_seen,
+            arrived: arrived_seen,
+            noted: forward.cursor.clone(),
+            idle_since: None,
+        };
+        self.running().insert(forward.id, running);
+        let task = Task { forwards: Arc::clone(self), forward, doing, arrived, stop };
+        tasks.spawn(async move {
+            let last = task.run().await;
+            tracing::info!(forward_id = %task.forward.id, ?last, "a forward is over");
+            task.doing.send_replace(last);
+        });
+    }
+
+    /// Keeps what has arrived: after a kill that is where entries go on.
+    async fn note_arrived(&self) -> Result<(), StoreError> {
+        let news: Vec<(ForwardId, Cursor)> = self
+            .running()
+            .iter()
+            .filter_map(|(id, running)| {
+                let arrived = running.arrived.borrow().clone();
+                (arrived != running.noted).then(|| (*id, arrived))
+            })
+            .collect();
+        for (id, cursor) in news {
+            self.live.store.note_forwarded(id, &cursor).await?;
+            if let Some(running) = self.running().get_mut(&id) {
+                running.noted = cursor;
+            }
+        }
+        Ok(())
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<ForwardId, Running>> {
+        self.running.lock().expect("nothing panics while holding the forwards")
+    }
+}
+
+/// One forward at work.
+struct Task {
+    forwards: Arc<Forwards>,
+    forward: Forward,
+    doing: watch::Sender<Doing>,
+    arrived: watch::Sender<Cursor>,
+    stop: CancellationToken,
+}
+
+impl Task {
+    /// Returns how it ends.
+    async fn run(&self) -> Doing {
+        let failed = |error: String| Doing::Failed { error };
+        let Forward { session_id, url, asked, cursor, .. } = &self.forward;
+        let endpoint = match self.forwards.targets.endpoint(url) {
+            Ok(endpoint) => endpoint,
+            Err(error) => return failed(format!("the URL {error}")),
+        };
+        let request = match Request::read(asked, Some(*session_id)) {
+            Ok(request) => request.after(*session_id, cursor.clone()),
+            Err(error) => return failed(error.to_string()),
+        };
+        let Some(_room) = self.enter().await else { return Doing::Waiting };
+        let mut source = Source::open(&self.forwards.live, request);
+        let (mut rng, mut backoff) = (backoff::rng(rand::random()), Backoff::default());
+        loop {
+            let since = Instant::now();
+            let error = match self.connection(&endpoint, &mut source).await {
+                Ok(last) => return last,
+                Err(error) => error,
+            };
+            if since.elapsed() >= STABLE {
+                backoff.clear();
+            }
+            if !self.wait(error, backoff.after_loss(&mut rng)).await {
+                return Doing::Waiting;
+            }
+            source.resume(*session_id, &self.arrived.borrow());
+        }
+    }
+
+    /// A place among the subscribers, as soon as there is one; none when the forward is to stop.
+    async fn enter(&self) -> Option<Room> {
+        loop {
+            if let Some(room) = self.forwards.live.hub.enter() {
+                return Some(room);
+            }
+            let error = "as many subscribers as allowed are connected (MAX_SUBSCRIBERS)";
+            if !self.wait(error.to_owned(), LOOK_EVERY).await {
+                return None;
+            }
+        }
+    }
+
+    /// Connects, and talks until it is lost (an error) or over (the last that is to be said of the forward).
+    async fn connection(&self, endpoint: &Endpoint, source: &mut Source) -> Result<Doing, String> {
+        let dial = dial(endpoint, &self.forwards.targets, &self.forwards.tls);
+        let Some(socket) = self.stop.run_until_cancelled(dial).await else {
+            return Ok(Doing::Waiting);
+        };
+        let mut socket = socket?;
+        self.doing.send_replace(Doing::Connected);
+        let receipts = Receipts::new(self.arrived.clone());
+        let talk = Talk::new(&mut socket, source).with_receipts(receipts);
+        match talk.run(&self.stop).await {
+            Over::Session => Ok(Doing::Done),
+            Over::Stopped => Ok(Doing::Waiting),
+            Over::Unsupported(problem) => Ok(Doing::Failed { error: problem.into() }),
+            over => Err(over.to_string()),
+        }
+    }
+
+    /// False when the forward is to stop.
+    async fn wait(&self, error: String, wait: Duration) -> bool {
+        tracing::debug!(forward_id = %self.forward.id, error, "a forward is away");
+        self.doing.send_replace(Doing::Disconnected { error });
+        self.stop.run_until_cancelled(sleep(wait)).await.is_some()
+    }
+}

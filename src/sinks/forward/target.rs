@@ -1,0 +1,149 @@
+//! Where a forward may lead (pure): the operator lists the hosts, and of what a name resolves to only public addresses are
+//! taken unless the name itself is listed.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use thiserror::Error;
+
+use crate::rtms::endpoint::{Endpoint, EndpointError, Policy};
+
+/// Which servers may be dialled.
+#[derive(Debug, Clone)]
+pub struct Targets {
+    policy: Policy,
+    /// Listed as they are, not by a suffix.
+    names: Vec<String>,
+    is_empty: bool,
+}
+
+/// Why a URL is not dialled. Never quotes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TargetError {
+    #[error("leads nowhere until FORWARD_ALLOWED_HOSTS lists its host")]
+    NobodyIsAllowed,
+    #[error("names a host that FORWARD_ALLOWED_HOSTS does not list")]
+    Host,
+    #[error("is not wss:// (ws:// needs FORWARD_ALLOW_WS and a loopback host)")]
+    Scheme,
+    #[error("carries a user name or password")]
+    Credentials,
+    #[error("is not a URL")]
+    NotAUrl,
+}
+
+impl Targets {
+    /// Names, or suffixes that begin with a dot. `allow_ws`: plain `ws://` to a listed loopback host.
+    pub fn new(hosts: Vec<String>, allow_ws: bool) -> Self {
+        let hosts: Vec<String> = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
+        let names = hosts.iter().filter(|host| !host.starts_with('.')).cloned().collect();
+        let is_empty = hosts.is_empty();
+        Self { policy: Policy::new(hosts, allow_ws), names, is_empty }
+    }
+
+    /// The endpoint behind a URL, if it is allowed.
+    pub fn endpoint(&self, url: &str) -> Result<Endpoint, TargetError> {
+        if self.is_empty {
+            return Err(TargetError::NobodyIsAllowed);
+        }
+        self.policy.endpoint(url).map_err(|error| match error {
+            EndpointError::NotAUrl => TargetError::NotAUrl,
+            EndpointError::Scheme => TargetError::Scheme,
+            EndpointError::Host => TargetError::Host,
+            EndpointError::Credentials => TargetError::Credentials,
+        })
+    }
+
+    /// Whether this address, which the host resolved to, may be dialled.
+    pub fn allows_address(&self, host: &str, address: IpAddr) -> bool {
+        is_public(address) || self.names.iter().any(|name| name == host)
+    }
+}
+
+/// Whether an address is one of the open internet's.
+pub fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => match address.to_ipv4_mapped() {
+            Some(mapped) => is_public_v4(mapped),
+            None => is_public_v6(address),
+        },
+    }
+}
+
+/// IANA's registry of special addresses.
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let is_special = address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || address.is_multicast()
+        || a == 0
+        || a >= 240
+        || (a == 100 && b & 0xc0 == 64)
+        || (a == 192 && b == 0 && c == 0)
+        || (a == 198 && b & 0xfe == 18);
+    !is_special
+}
+
+/// What is global by its first three bits, without what leads to IPv4 or is for documentation.
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let [first, second, ..] = address.segments();
+    let is_global = first & 0xe000 == 0x2000;
+    let is_special = first == 0x2002 || (first == 0x2001 && (second < 0x200 || second == 0xdb8));
+    is_global && !is_special
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets() -> Targets {
+        Targets::new(vec!["Bot.internal".into(), ".example.com".into()], false)
+    }
+
+    #[test]
+    fn with_nothing_listed_nothing_is_dialled_and_the_setting_is_named() {
+        let error = Targets::new(Vec::new(), true).endpoint("wss://bot.example").unwrap_err();
+        assert!(error.to_string().contains("FORWARD_ALLOWED_HOSTS"));
+    }
+
+    #[test]
+    fn only_listed_hosts_are_dialled_and_only_with_tls() {
+        assert_eq!(targets().endpoint("wss://a.example.com/x").unwrap().host(), "a.example.com");
+        for (url, error) in [
+            ("wss://evil.example", TargetError::Host),
+            ("wss://example.com.evil.example", TargetError::Host),
+            ("ws://a.example.com", TargetError::Scheme),
+            ("https://a.example.com", TargetError::Scheme),
+            ("wss://u:p@a.example.com", TargetError::Credentials),
+            ("a.example.com", TargetError::NotAUrl),
+        ] {
+            assert_eq!(targets().endpoint(url), Err(error), "{url}");
+        }
+        let local = Targets::new(vec!["localhost".into(), ".example".into()], true);
+        assert!(!local.endpoint("ws://localhost:9").unwrap().is_tls());
+        assert_eq!(local.endpoint("ws://a.example"), Err(TargetError::Scheme));
+    }
+
+    #[test]
+    fn a_private_address_is_dialled_only_for_a_name_that_is_listed() {
+        let private = "10.1.2.3".parse().unwrap();
+        assert!(targets().allows_address("bot.internal", private));
+        assert!(!targets().allows_address("a.example.com", private));
+        assert!(targets().allows_address("a.example.com", "93.184.215.14".parse().unwrap()));
+    }
+
+    #[test]
+    fn special_addresses_are_not_public() {
+        let special = "127.0.0.1 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 \
+             255.255.255.255 224.0.0.1 198.18.0.1 192.0.2.1 ::1 :: fe80::1 fd00::1 ff02::1 \
+             ::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::a00:1 2002:a00:1:: 2001::1 2001:db8::1";
+        for address in special.split_whitespace() {
+            assert!(!is_public(address.parse().unwrap()), "{address}");
+        }
+        for address in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700:4700::1111"] {
+            assert!(is_public(address.parse().unwrap()), "{address}");
+        }
+    }
+}

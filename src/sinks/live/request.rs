@@ -1,0 +1,354 @@
+//! What a live consumer asks for (pure): the same names in a query, in a first message and in a forward.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::hub::{Kinds, MediaSet, Medium, Wants};
+use crate::model::{Cursor, EntryKind, Product, SessionId, UserId};
+
+/// Every name that may be said.
+pub const NAMES: [&str; 10] = [
+    "media",
+    "kinds",
+    "format",
+    "from",
+    "policy",
+    "user",
+    "session",
+    "product",
+    "encoding",
+    "sample_rate",
+];
+
+/// Why a request is not served. Quotes no value.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RequestError {
+    #[error("{name} {problem}")]
+    Value { name: &'static str, problem: &'static str },
+    #[error(
+        "there is no field {0:?}: there are media, kinds, format, from, policy, user, session, product, encoding and sample_rate"
+    )]
+    UnknownField(String),
+}
+
+/// A live consumer's wish.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// None for all sessions whose streams run here.
+    pub session: Option<SessionId>,
+    pub product: Option<Product>,
+    /// Frames, transcript lines and chat messages of this participant only.
+    pub user_id: Option<UserId>,
+    /// Which frames.
+    pub media: MediaSet,
+    /// Which entries.
+    pub kinds: Kinds,
+    pub format: Format,
+    pub from: From,
+    pub policy: Policy,
+}
+
+/// How it is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One object a message, the payload in base64.
+    Json,
+    /// Frames as binary messages, everything else as in `Json`.
+    Binary,
+    /// Twilio Media Streams.
+    Twilio(Sound),
+}
+
+/// What the sound of `format=twilio` is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sound {
+    pub encoding: Encoding,
+    pub rate_hz: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Mulaw,
+    /// 16 bits, little-endian, as Zoom sends it.
+    L16,
+}
+
+/// Where entries begin.
+#[derive(Debug, Clone, PartialEq)]
+pub enum From {
+    Start,
+    Now,
+    /// After these; what is not named, from its start.
+    After(BTreeMap<SessionId, Cursor>),
+}
+
+/// What happens to a consumer that is too slow for its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// It loses the oldest, and is told how many.
+    Drop,
+    Disconnect,
+}
+
+impl Request {
+    /// Reads what was asked. `session` is that of the path, where the path has one.
+    pub fn read(
+        asked: &Map<String, Value>,
+        session: Option<SessionId>,
+    ) -> Result<Self, RequestError> {
+        if let Some(name) = asked.keys().find(|name| !NAMES.contains(&name.as_str())) {
+            return Err(RequestError::UnknownField(name.chars().take(64).collect()));
+        }
+        let read = Reader(asked);
+        let named = read.value("session", "must be the id of a session", SessionId::parse)?;
+        if session.is_some() && named.is_some() && named != session {
+            return wrong("session", "is not that of the path");
+        }
+        let session = session.or(named);
+        let format = read.format()?;
+        if session.is_none() && matches!(format, Format::Twilio(_)) {
+            return wrong("format", "twilio is a conversation about one session: name it");
+        }
+        let media = read.media(format)?;
+        let only = "must be names of kinds, such as transcript,gap";
+        let kinds = read.value("kinds", only, Kinds::parse)?.unwrap_or_else(|| kinds_of(&media));
+        let policy = "must be drop or disconnect";
+        Ok(Self {
+            session,
+            product: read.value(
+                "product",
+                "must be meeting, webinar, video_sdk or contact_center",
+                Product::parse,
+            )?,
+            user_id: read.value("user", "must be a participant's number", |text| {
+                text.parse().ok().map(UserId)
+            })?,
+            media: media.iter().copied().filter(is_framed).collect(),
+            kinds,
+            format,
+            from: read.from(session)?,
+            policy: read
+                .value("policy", policy, |text| match text {
+                    "drop" => Some(Policy::Drop),
+                    "disconnect" => Some(Policy::Disconnect),
+                    _ => None,
+                })?
+                .unwrap_or(Policy::Drop),
+        })
+    }
+
+    /// The same, with entries behind a cursor.
+    pub fn after(self, session: SessionId, cursor: Cursor) -> Self {
+        Self { from: From::After(BTreeMap::from([(session, cursor)])), ..self }
+    }
+
+    pub fn wants(&self) -> Wants {
+        Wants { media: self.media, user_id: self.user_id, product: self.product }
+    }
+}
+
+/// Transcript and chat come as entries.
+fn is_framed(medium: &Medium) -> bool {
+    matches!(medium, Medium::Audio | Medium::Video | Medium::Share)
+}
+
+/// Transcript and chat are media that come as entries; all other entries come whatever is asked for.
+fn kinds_of(media: &[Medium]) -> Kinds {
+    let is_wanted = |kind: &EntryKind| match kind {
+        EntryKind::Transcript => media.contains(&Medium::Transcript),
+        EntryKind::Chat | EntryKind::ChatGroup => media.contains(&Medium::Chat),
+        _ => true,
+    };
+    Kinds(EntryKind::ALL.into_iter().filter(is_wanted).collect())
+}
+
+fn wrong<T>(name: &'static str, problem: &'static str) -> Result<T, RequestError> {
+    Err(RequestError::Value { name, problem })
+}
+
+/// Values are texts, as in a query; a list may also be a list of texts, and a number a number.
+struct Reader<'a>(&'a Map<String, Value>);
+
+impl Reader<'_> {
+    fn text(&self, name: &'static str) -> Result<Option<String>, RequestError> {
+        let texts = |list: &Vec<Value>| {
+            let texts: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+            texts.map(|texts| texts.join(","))
+        };
+        let text = match self.0.get(name) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(Value::Number(number)) => Some(number.to_string()),
+            Some(Value::Array(list)) => texts(list),
+            Some(_) => None,
+        };
+        text.map_or_else(|| wrong(name, "must be a text"), |text| Ok(Some(text)))
+    }
+
+    fn value<T>(
+        &self,
+        name: &'static str,
+        problem: &'static str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, RequestError> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        parse(&text).map_or_else(|| wrong(name, problem), |value| Ok(Some(value)))
+    }
+
+    fn media(&self, format: Format) -> Result<Vec<Medium>, RequestError> {
+        let problem = "must be some of audio, video, share, transcript, chat";
+        let media = self.value("media", problem, |text| {
+            let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+            names.map(Medium::parse).collect::<Option<Vec<_>>>()
+        })?;
+        match (format, media) {
+            (Format::Twilio(_), Some(media)) if media != [Medium::Audio] => {
+                wrong("media", "can only be audio with format twilio")
+            }
+            (Format::Twilio(_), _) => Ok(vec![Medium::Audio]),
+            (_, media) => Ok(media.unwrap_or_else(|| Medium::ALL.to_vec())),
+        }
+    }
+
+    fn format(&self) -> Result<Format, RequestError> {
+        let encoding = self.value("encoding", "must be mulaw or l16", |text| match text {
+            "mulaw" => Some(Encoding::Mulaw),
+            "l16" => Some(Encoding::L16),
+            _ => None,
+        })?;
+        let rate_hz = self.value("sample_rate", "must be 8000 or 16000", |text| {
+            text.parse().ok().filter(|rate_hz| [8_000, 16_000].contains(rate_hz))
+        })?;
+        let sound = Sound {
+            encoding: encoding.unwrap_or(Encoding::Mulaw),
+            rate_hz: rate_hz.unwrap_or(8_000),
+        };
+        let format = self.value("format", "must be json, binary or twilio", |text| match text {
+            "json" => Some(Format::Json),
+            "binary" => Some(Format::Binary),
+            "twilio" => Some(Format::Twilio(sound)),
+            _ => None,
+        })?;
+        let format = format.unwrap_or(Format::Json);
+        match format {
+            Format::Twilio(Sound { encoding: Encoding::Mulaw, rate_hz: 16_000 }) => {
+                wrong("sample_rate", "is 8000 with mulaw")
+            }
+            Format::Json | Format::Binary if encoding.is_some() || rate_hz.is_some() => {
+                wrong("encoding", "and sample_rate go with format twilio")
+            }
+            format => Ok(format),
+        }
+    }
+
+    fn from(&self, session: Option<SessionId>) -> Result<From, RequestError> {
+        const PROBLEM: &str = "must be start, now, or a cursor such as 1:57,2:3";
+        if let Some(Value::Object(cursors)) = self.0.get("from") {
+            let cursor = |(id, cursor): (&String, &Value)| {
+                Some((SessionId::parse(id)?, cursor.as_str()?.parse().ok()?))
+            };
+            let cursors = cursors.iter().map(cursor).collect::<Option<_>>();
+            return cursors.map_or_else(
+                || wrong("from", "must have a cursor for each session's id"),
+                |cursors| Ok(From::After(cursors)),
+            );
+        }
+        let from = match (self.text("from")?.as_deref(), session) {
+            (Some("now"), _) | (None, None) => Some(From::Now),
+            (Some("start"), _) | (None, Some(_)) => Some(From::Start),
+            (Some(text), Some(session)) => {
+                text.parse().ok().map(|cursor| From::After(BTreeMap::from([(session, cursor)])))
+            }
+            (Some(_), None) => None,
+        };
+        from.map_or_else(|| wrong("from", PROBLEM), Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const SESSION: SessionId = SessionId(Uuid::nil());
+
+    fn read(asked: &Value, session: Option<SessionId>) -> Result<Request, RequestError> {
+        Request::read(asked.as_object().unwrap(), session)
+    }
+
+    #[test]
+    fn who_says_nothing_gets_everything_as_json_from_the_start() {
+        let request = read(&json!({}), Some(SESSION)).unwrap();
+        assert_eq!((request.format, request.policy), (Format::Json, Policy::Drop));
+        assert_eq!(request.from, From::Start);
+        assert_eq!(
+            request.media,
+            [Medium::Audio, Medium::Video, Medium::Share].into_iter().collect()
+        );
+        assert_eq!(request.kinds.0.len(), EntryKind::ALL.len());
+        assert_eq!(read(&json!({}), None).unwrap().from, From::Now);
+    }
+
+    #[test]
+    fn a_list_is_a_text_or_a_list() {
+        let texts = read(&json!({"media": "audio,transcript", "user": "7"}), None).unwrap();
+        let lists = read(&json!({"media": ["audio", "transcript"], "user": 7}), None).unwrap();
+        assert_eq!(texts, lists);
+        assert_eq!(texts.user_id, Some(UserId(7)));
+        assert!(texts.kinds.0.contains(&EntryKind::Transcript));
+        assert!(texts.kinds.0.contains(&EntryKind::Gap));
+        assert!(!texts.kinds.0.contains(&EntryKind::Chat));
+    }
+
+    #[test]
+    fn entries_go_on_after_a_cursor_of_the_session_or_of_each() {
+        let mut cursor = Cursor::default();
+        cursor.advance(1, 57);
+        let one = read(&json!({"from": "1:57"}), Some(SESSION)).unwrap().from;
+        let each = read(&json!({"from": {SESSION.to_string(): "1:57"}}), None).unwrap().from;
+        assert_eq!(one, From::After(BTreeMap::from([(SESSION, cursor)])));
+        assert_eq!(one, each);
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused_by_name() {
+        for (asked, name) in [
+            (json!({"media": "sound"}), "media"),
+            (json!({"media": {}}), "media"),
+            (json!({"format": "xml"}), "format"),
+            (json!({"format": "twilio"}), "format"),
+            (json!({"from": "1:57"}), "from"),
+            (json!({"from": {"x": "1:57"}}), "from"),
+            (json!({"policy": "wait"}), "policy"),
+            (json!({"user": "ana"}), "user"),
+            (json!({"session": "x"}), "session"),
+            (json!({"product": "phone"}), "product"),
+            (json!({"kinds": "gaps"}), "kinds"),
+            (json!({"encoding": "l16"}), "encoding"),
+        ] {
+            let error = read(&asked, None).unwrap_err();
+            assert!(matches!(error, RequestError::Value { name: is, .. } if is == name), "{asked}");
+        }
+        assert!(matches!(
+            read(&json!({"medium": "audio"}), None),
+            Err(RequestError::UnknownField(_))
+        ));
+        let other = json!({"session": Uuid::max().to_string()});
+        assert!(read(&other, Some(SESSION)).is_err());
+    }
+
+    #[test]
+    fn twilio_is_audio_of_one_session() {
+        let sound = |encoding, rate_hz| Format::Twilio(Sound { encoding, rate_hz });
+        let format = |asked| read(&asked, Some(SESSION)).map(|request| request.format);
+        assert_eq!(format(json!({"format": "twilio"})), Ok(sound(Encoding::Mulaw, 8_000)));
+        let wide = json!({"format": "twilio", "encoding": "l16", "sample_rate": 16_000});
+        assert_eq!(format(wide), Ok(sound(Encoding::L16, 16_000)));
+        assert!(format(json!({"format": "twilio", "sample_rate": 16_000})).is_err());
+        assert!(format(json!({"format": "twilio", "media": "video"})).is_err());
+    }
+}

@@ -1,0 +1,259 @@
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::request::{From, Request};
+use super::wire::Running;
+use crate::hub::{Follow, Followed, Follower, Frame, Hub, Medium, StreamInfo, Tap, Tapped};
+use crate::model::{Cursor, EntryBody, Session, SessionId, StreamId};
+use crate::store::{Store, StoreError};
+
+/// Entries that wait for a consumer; more wait in the store.
+const NEWS: usize = 64;
+/// How often the store is read for what another replica wrote: one session, or each of many.
+const REREAD_ONE: Duration = Duration::from_secs(2);
+const REREAD_EACH: Duration = Duration::from_secs(30);
+/// How long to wait for a store that is away.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Where live consumers get everything from.
+#[derive(Clone)]
+pub struct Live {
+    pub hub: Arc<Hub>,
+    pub store: Store,
+    /// Cancelled when the daemon is told to stop.
+    pub stop: CancellationToken,
+    /// The frames that may wait for one consumer, in bytes.
+    pub buffer_bytes: usize,
+}
+
+/// What comes next for a consumer.
+#[derive(Debug)]
+pub enum Item {
+    Frame(Arc<Frame>),
+    /// So many frames were too many.
+    Dropped(Medium, u64),
+    /// It began, or is not what it was.
+    Running(Arc<StreamInfo>),
+    /// It does not run here any more.
+    Over(Arc<StreamInfo>),
+    Entry(Followed, SessionId),
+    /// A fault of ours.
+    Failed,
+}
+
+/// Frames and entries for one consumer, from when it is opened.
+pub struct Source {
+    live: Live,
+    request: Request,
+    tap: Tap,
+    changes: watch::Receiver<()>,
+    /// What the consumer was told of the streams.
+    known: HashMap<StreamId, Arc<StreamInfo>>,
+    followed: HashSet<SessionId>,
+    followers: JoinSet<()>,
+    news: mpsc::Receiver<(SessionId, Followed)>,
+    tell: mpsc::Sender<(SessionId, Followed)>,
+    ready: VecDeque<Item>,
+}
+
+impl Source {
+    /// Frames are taken from now on.
+    pub fn open(live: &Live, request: Request) -> Self {
+        let (tell, news) = mpsc::channel(NEWS);
+        let tap = live.hub.tap(request.session, request.wants(), live.buffer_bytes);
+        let mut source = Self {
+            live: live.clone(),
+            tap,
+            changes: live.hub.changes(),
+            known: HashMap::new(),
+            followed: HashSet::new(),
+            followers: JoinSet::new(),
+            news,
+            tell,
+            ready: VecDeque::new(),
+            request,
+        };
+        let from = source.request.from.clone();
+        if let Some(session) = source.request.session {
+            source.follow(session, &from);
+        }
+        for (stream, _) in source.running() {
+            source.follow(stream.session_id, &from);
+        }
+        source
+    }
+
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// What a consumer is told first; it is news no more.
+    pub async fn hello(&mut self) -> Result<(Option<Session>, Vec<Running>), StoreError> {
+        let session = match self.request.session {
+            Some(id) => self.live.store.session(id).await?,
+            None => None,
+        };
+        let running = self.running();
+        self.known = running
+            .iter()
+            .map(|(stream, _)| (stream.stream_id.clone(), Arc::clone(stream)))
+            .collect();
+        Ok((session, running))
+    }
+
+    /// What comes next. Cancel-safe.
+    pub async fn next(&mut self) -> Item {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return item;
+            }
+            tokio::select! {
+                tapped = self.tap.next() => self.take(tapped),
+                Some((session, followed)) = self.news.recv() => self.note(session, followed),
+                Ok(()) = self.changes.changed() => self.look(),
+                Some(Err(_)) = self.followers.join_next() => return Item::Failed,
+            }
+        }
+    }
+
+    /// The next frame or news of a stream, if it is there already.
+    pub fn try_next(&mut self) -> Option<Item> {
+        if self.ready.is_empty() {
+            let tapped = self.tap.try_next()?;
+            self.take(tapped);
+        }
+        self.ready.pop_front()
+    }
+
+    /// Forgets the frames that wait, and gives entries again from here on: the consumer was away. What was
+    /// forgotten is told as dropped.
+    pub fn resume(&mut self, session: SessionId, after: &Cursor) {
+        let mut lost = [0_u64; Medium::ALL.len()];
+        while let Some(item) = self.try_next() {
+            match item {
+                Item::Frame(frame) => lost[frame.medium as usize] += 1,
+                Item::Dropped(medium, count) => lost[medium as usize] += count,
+                _ => {}
+            }
+        }
+        for (medium, count) in Medium::ALL.into_iter().zip(lost).filter(|(_, count)| *count > 0) {
+            self.ready.push_back(Item::Dropped(medium, count));
+        }
+        self.followers = JoinSet::new();
+        (self.tell, self.news) = mpsc::channel(NEWS);
+        self.followed.clear();
+        self.follow(session, &From::After([(session, after.clone())].into()));
+    }
+
+    fn running(&self) -> Vec<Running> {
+        let mut running = match self.request.session {
+            Some(session) => self.live.hub.running(session),
+            None => self.live.hub.running_all(),
+        };
+        let product = self.request.product;
+        running.retain(|(stream, _)| product.is_none_or(|only| only == stream.instance.product));
+        running
+    }
+
+    fn take(&mut self, tapped: Tapped) {
+        match tapped {
+            Tapped::Frame(frame) => {
+                self.see(&frame.stream);
+                self.ready.push_back(Item::Frame(frame));
+            }
+            Tapped::Dropped(medium, count) => self.ready.push_back(Item::Dropped(medium, count)),
+            Tapped::Over { stream, .. } => self.over(&stream.stream_id),
+        }
+    }
+
+    /// Whoever takes entries of many sessions hears of a new one by its first stream.
+    fn see(&mut self, stream: &Arc<StreamInfo>) {
+        match self.known.get(&stream.stream_id) {
+            Some(known) if Arc::ptr_eq(known, stream) || known == stream => {}
+            _ => {
+                self.known.insert(stream.stream_id.clone(), Arc::clone(stream));
+                self.follow(stream.session_id, &From::Start);
+                self.ready.push_back(Item::Running(Arc::clone(stream)));
+            }
+        }
+    }
+
+    fn over(&mut self, stream: &StreamId) {
+        self.ready.extend(self.known.remove(stream).map(Item::Over));
+    }
+
+    /// Some stream has changed.
+    fn look(&mut self) {
+        let running = self.running();
+        for (stream, _) in &running {
+            self.see(stream);
+        }
+        // With frames on their way, the end comes behind them.
+        if self.request.media.is_empty() {
+            let runs = |id: &StreamId| running.iter().any(|(stream, _)| stream.stream_id == *id);
+            let gone: Vec<_> = self.known.keys().filter(|id| !runs(id)).cloned().collect();
+            gone.iter().for_each(|id| self.over(id));
+        }
+    }
+
+    fn note(&mut self, session: SessionId, followed: Followed) {
+        if let Followed::Entry { entry, .. } = &followed
+            && !self.is_of_user(&entry.body)
+        {
+            return;
+        }
+        self.ready.push_back(Item::Entry(followed, session));
+    }
+
+    /// Of others' words nothing, of everything else all.
+    fn is_of_user(&self, body: &EntryBody) -> bool {
+        let Some(user_id) = self.request.user_id else { return true };
+        match body {
+            EntryBody::Transcript(line) => line.user_id == user_id,
+            EntryBody::Chat(message) => message.user_id == Some(user_id),
+            _ => true,
+        }
+    }
+
+    /// Gives a session's entries, once.
+    fn follow(&mut self, session_id: SessionId, from: &From) {
+        if !self.followed.insert(session_id) {
+            return;
+        }
+        let (live, tell, from) = (self.live.clone(), self.tell.clone(), from.clone());
+        let is_one = self.request.session.is_some();
+        let reread_every = if is_one { REREAD_ONE } else { REREAD_EACH };
+        let kinds = self.request.kinds.clone();
+        self.followers.spawn(async move {
+            let after = first(&live.store, session_id, from).await;
+            let follow = Follow { session_id, after, kinds, reread_every };
+            let mut follower = Follower::new(&live.hub, live.store, follow, live.stop);
+            while let Some(followed) = follower.next().await {
+                if tell.send((session_id, followed)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// After which entry to begin.
+async fn first(store: &Store, session: SessionId, from: From) -> Cursor {
+    match from {
+        From::Start => Cursor::default(),
+        From::After(mut cursors) => cursors.remove(&session).unwrap_or_default(),
+        From::Now => loop {
+            match store.newest(session).await {
+                Ok(cursor) => return cursor,
+                Err(error) => tracing::warn!(%error, "a live subscriber waits for the store"),
+            }
+            sleep(RETRY).await;
+        },
+    }
+}

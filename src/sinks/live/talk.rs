@@ -1,0 +1,375 @@
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_util::sync::CancellationToken;
+
+use super::request::Policy;
+use super::source::{Item, Source};
+use super::voice::Voice;
+use super::wire;
+use crate::hub::{Followed, Medium};
+use crate::model::Cursor;
+
+/// Proxies cut what is silent for a minute.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// Who answers nothing for so long is gone.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+/// How long a consumer may take over what is written to it at a time.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+/// How long the closing handshake may take.
+const CLOSE_LIMIT: Duration = Duration::from_secs(4);
+/// What is written between two flushes, roughly.
+const BATCH_BYTES: usize = 64 * 1024;
+/// How often silence is looked for.
+const TICK: Duration = Duration::from_millis(20);
+/// The longest message of a consumer. Twilio's servers send speech back, which we do not play.
+const MAX_HEARD_BYTES: usize = 256 * 1024;
+/// More than the longest message, which is a picture in base64.
+const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
+
+/// A consumer that loses frames and did not want to.
+const TOO_SLOW: u16 = 4008;
+/// Nothing was heard from it.
+const SILENT: u16 = 4009;
+
+/// Why a conversation is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Over {
+    /// Everything of the session was said.
+    Session,
+    /// The daemon stops, or nobody wants the conversation any more.
+    Stopped,
+    /// The consumer has closed, or is not there any more.
+    Left,
+    TooSlow(Medium, u64),
+    Silent,
+    /// The consumer wants what cannot be made of what Zoom sends.
+    Unsupported(&'static str),
+    /// A fault of ours.
+    Failed,
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&goodbye(self).1)
+    }
+}
+
+/// Small buffers: there may be hundreds of consumers, and what they send is small.
+pub fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(16 * 1024)
+        .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
+        .max_message_size(Some(MAX_HEARD_BYTES))
+        .max_frame_size(Some(MAX_HEARD_BYTES))
+}
+
+/// One conversation with a consumer, over a socket of either role.
+pub struct Talk<'a, S> {
+    socket: &'a mut WebSocketStream<S>,
+    source: &'a mut Source,
+    voice: Voice,
+    out: Vec<Message>,
+    out_bytes: usize,
+    heard_at: Instant,
+    ping_at: Instant,
+    receipts: Option<Receipts>,
+}
+
+/// Up to where a consumer is known to have got entries: a pong says that it read what came before its ping.
+pub struct Receipts {
+    arrived: watch::Sender<Cursor>,
+    said: Cursor,
+    /// The ping that is not answered yet: its number, and what was said before it.
+    asked: Option<(u64, Cursor)>,
+    last: u64,
+}
+
+impl Receipts {
+    /// Keeps `arrived` up to date.
+    pub fn new(arrived: watch::Sender<Cursor>) -> Self {
+        let said = arrived.borrow().clone();
+        Self { said, arrived, asked: None, last: 0 }
+    }
+
+    /// A ping that asks for what was said since the last one.
+    fn ask(&mut self) -> Option<Message> {
+        if self.asked.is_some() || self.said == *self.arrived.borrow() {
+            return None;
+        }
+        self.last += 1;
+        self.asked = Some((self.last, self.said.clone()));
+        Some(Message::Ping(self.last.to_be_bytes().to_vec().into()))
+    }
+
+    fn pong(&mut self, payload: &[u8]) {
+        let is_answer = |(number, _): &mut (u64, Cursor)| number.to_be_bytes() == payload;
+        if let Some((_, cursor)) = self.asked.take_if(is_answer) {
+            self.arrived.send_replace(cursor);
+        }
+    }
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
+    pub fn new(socket: &'a mut WebSocketStream<S>, source: &'a mut Source) -> Self {
+        let (voice, now) = (Voice::of(source), Instant::now());
+        let (heard_at, ping_at) = (now, now + PING_EVERY);
+        Self {
+            socket,
+            source,
+            voice,
+            out: Vec::new(),
+            out_bytes: 0,
+            heard_at,
+            ping_at,
+            receipts: None,
+        }
+    }
+
+    /// Keeps account of which entries have arrived.
+    pub fn with_receipts(self, receipts: Receipts) -> Self {
+        Self { receipts: Some(receipts), ..self }
+    }
+
+    /// Talks until there is nothing more to say or nobody to say it to, and closes.
+    pub async fn run(mut self, stop: &CancellationToken) -> Over {
+        let over = tokio::select! {
+            biased;
+            () = stop.cancelled() => Over::Stopped,
+            over = self.converse() => over,
+        };
+        tracing::debug!(?over, "a live conversation is over");
+        if over != Over::Left {
+            self.close(&over).await;
+        }
+        over
+    }
+
+    async fn converse(&mut self) -> Over {
+        match self.source.hello().await {
+            Ok((session, running)) => self.out = self.voice.hello(session.as_ref(), &running),
+            Err(error) => {
+                tracing::warn!(%error, "a live consumer cannot be told of its session");
+                return Over::Failed;
+            }
+        }
+        let mut tick_at = Instant::now() + TICK;
+        loop {
+            if let Err(over) = self.write().await {
+                return over;
+            }
+            let is_ticking = self.voice.is_ticking();
+            let step = tokio::select! {
+                item = self.source.next() => self.tell(item),
+                heard = self.socket.next() => self.hear(heard),
+                () = sleep_until(self.ping_at) => self.ping(),
+                () = sleep_until(tick_at), if is_ticking => {
+                    tick_at = Instant::now() + TICK;
+                    self.voice.tick(&mut self.out);
+                    Ok(())
+                }
+            };
+            if let Err(over) = step {
+                return over;
+            }
+        }
+    }
+
+    /// Says an item, and what is there beside it.
+    fn tell(&mut self, item: Item) -> Result<(), Over> {
+        let mut next = Some(item);
+        while let Some(item) = next {
+            self.tell_one(&item)?;
+            next = if self.out_bytes < BATCH_BYTES { self.source.try_next() } else { None };
+        }
+        Ok(())
+    }
+
+    fn tell_one(&mut self, item: &Item) -> Result<(), Over> {
+        match item {
+            Item::Frame(frame) => self.out_bytes += frame.payload.len(),
+            Item::Dropped(medium, count) if self.source.request().policy == Policy::Disconnect => {
+                return Err(Over::TooSlow(*medium, *count));
+            }
+            Item::Entry(Followed::Entry { entry, .. }, _) => {
+                if let Some(receipts) = &mut self.receipts {
+                    receipts.said.advance(entry.stream_ordinal, entry.seq);
+                }
+            }
+            Item::Entry(Followed::End { .. }, _) if self.source.request().session.is_some() => {
+                self.say_the_rest()?;
+                self.say(item)?;
+                return Err(Over::Session);
+            }
+            Item::Failed => return Err(Over::Failed),
+            _ => {}
+        }
+        self.say(item)
+    }
+
+    /// The frames that came before the end.
+    fn say_the_rest(&mut self) -> Result<(), Over> {
+        while let Some(item) = self.source.try_next() {
+            self.say(&item)?;
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, item: &Item) -> Result<(), Over> {
+        self.voice.say(item, &mut self.out).map_err(|error| Over::Unsupported(error.0))
+    }
+
+    fn hear(&mut self, heard: Option<Result<Message, Error>>) -> Result<(), Over> {
+        self.heard_at = Instant::now();
+        match heard {
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over::Left),
+            Some(Ok(Message::Text(text))) => self.voice.hear(&text, &mut self.out),
+            Some(Ok(Message::Pong(payload))) => {
+                if let Some(receipts) = &mut self.receipts {
+                    receipts.pong(&payload);
+                }
+            }
+            Some(Ok(_)) => {}
+        }
+        Ok(())
+    }
+
+    fn ping(&mut self) -> Result<(), Over> {
+        if self.heard_at.elapsed() >= SILENCE_LIMIT {
+            return Err(Over::Silent);
+        }
+        self.ping_at = Instant::now() + PING_EVERY;
+        self.out.push(Message::Ping(Default::default()));
+        Ok(())
+    }
+
+    async fn write(&mut self) -> Result<(), Over> {
+        if let Some(receipts) = &mut self.receipts {
+            self.out.extend(receipts.ask());
+        }
+        self.out_bytes = 0;
+        let (socket, out) = (&mut *self.socket, &mut self.out);
+        let write = async {
+            for message in out.drain(..) {
+                socket.feed(message).await?;
+            }
+            socket.flush().await
+        };
+        match timeout(WRITE_LIMIT, write).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Over::Left),
+        }
+    }
+
+    async fn close(&mut self, over: &Over) {
+        self.voice.goodbye(&mut self.out);
+        if let Over::Unsupported(problem) = over {
+            self.out.push(Message::text(wire::error("unsupported", (*problem).to_owned())));
+        }
+        let (code, reason) = goodbye(over);
+        let goodbye = async {
+            self.write().await?;
+            close(self.socket, code, reason).await;
+            Ok::<_, Over>(())
+        };
+        // Who does not answer is left.
+        let _ = timeout(CLOSE_LIMIT, goodbye).await;
+    }
+}
+
+fn goodbye(over: &Over) -> (u16, String) {
+    match over {
+        Over::Session => (1000, "the session has ended".into()),
+        Over::Stopped => (1001, "nothing more is sent from here".into()),
+        Over::Left => (1000, "it has left".into()),
+        Over::TooSlow(medium, count) => {
+            (TOO_SLOW, format!("too slow: {count} {} frames were dropped", medium.as_str()))
+        }
+        Over::Silent => (SILENT, "nothing was heard".into()),
+        Over::Unsupported(problem) => (1008, (*problem).to_owned()),
+        Over::Failed => (1011, "a fault of this server".into()),
+    }
+}
+
+/// Closes from our side, and waits for the answer.
+async fn close<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+    code: u16,
+    mut reason: String,
+) {
+    // A control frame has 125 bytes, two of them for the code.
+    reason.truncate(reason.floor_char_boundary(123));
+    let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from(reason) };
+    if socket.close(Some(frame)).await.is_ok() {
+        while let Some(Ok(_)) = socket.next().await {}
+    }
+}
+
+/// Says what is wrong with a request, and closes.
+pub async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+    code: &str,
+    detail: String,
+) {
+    let refusal = async {
+        let text = wire::error(code, detail.clone());
+        if socket.send(Message::text(text)).await.is_ok() {
+            close(socket, CloseCode::Policy.into(), detail).await;
+        }
+    };
+    // Who does not answer is left.
+    let _ = timeout(CLOSE_LIMIT, refusal).await;
+}
+
+/// The first text that a consumer sends; none when it leaves before.
+pub async fn first_text<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
+) -> Option<String> {
+    loop {
+        match socket.next().await?.ok()? {
+            Message::Text(text) => return Some(text.as_str().to_owned()),
+            Message::Close(_) => return None,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ping(receipts: &mut Receipts) -> Option<Vec<u8>> {
+        match receipts.ask()? {
+            Message::Ping(payload) => Some(payload.to_vec()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn only_what_came_before_an_answered_ping_is_confirmed() {
+        let arrived = watch::Sender::default();
+        let mut receipts = Receipts::new(arrived.clone());
+        assert_eq!(ping(&mut receipts), None);
+        receipts.said.advance(1, 5);
+        let payload = ping(&mut receipts).unwrap();
+        receipts.said.advance(1, 9);
+        assert_eq!(ping(&mut receipts), None, "one at a time");
+        receipts.pong(b"something");
+        assert_eq!(arrived.borrow().seen(1), 0);
+        receipts.pong(&payload);
+        assert_eq!(arrived.borrow().seen(1), 5);
+        let payload = ping(&mut receipts).unwrap();
+        receipts.pong(&payload);
+        assert_eq!(arrived.borrow().seen(1), 9);
+        assert_eq!(ping(&mut receipts), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! The dialect of Twilio Media Streams (pure): one call, whose inbound track is what everybody says. Fields and their
+//! types are as in Twilio's documentation of its WebSocket messages.
+
+mod mixer;
+mod mulaw;
+mod resample;
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use serde_json::{Value, json};
+
+use self::mixer::{CHUNK_MS, Chunk, Mixer, Place};
+use self::resample::Resampler;
+use super::request::{Encoding, Sound};
+use super::wire::{BASE64, Running};
+use crate::hub::{Frame, Medium};
+use crate::model::{Session, UserId};
+use crate::rtms::params::{AudioCodec, AudioStreams, Channels, EffectiveAudio, SampleRate};
+
+/// Voices that are kept in mind; Zoom gives at most three at a time (rtms-protocol.md section 8.1).
+const MAX_VOICES: usize = 64;
+/// The longest message of a server that is looked into: a mark is short, speech is long.
+const MAX_MARK_BYTES: usize = 4 * 1024;
+
+/// Zoom sends something else than L16.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotL16(pub &'static str);
+
+/// One conversation in this dialect.
+pub struct Twilio {
+    sound: Sound,
+    mixer: Mixer,
+    voices: HashMap<Option<UserId>, Voice>,
+    /// Of the conversation's messages.
+    sequence: u64,
+    stream_sid: String,
+    call_sid: String,
+}
+
+/// Somebody who speaks.
+struct Voice {
+    rate_hz: u32,
+    resampler: Resampler,
+    place: Place,
+}
+
+impl Twilio {
+    pub fn new(sound: Sound) -> Self {
+        Self {
+            sound,
+            mixer: Mixer::new(sound.rate_hz),
+            voices: HashMap::new(),
+            sequence: 0,
+            stream_sid: String::new(),
+            call_sid: String::new(),
+        }
+    }
+
+    /// `connected` and `start`.
+    pub fn hello(&mut self, session: Option<&Session>, _running: &[Running]) -> Vec<String> {
+        let id = session.map_or_else(String::new, |session| session.id.0.simple().to_string());
+        (self.stream_sid, self.call_sid) = (format!("MZ{id}"), format!("CA{id}"));
+        let about = session.map(|session| {
+            json!({
+                "session_id": session.id,
+                "product": session.instance.product,
+                "instance_id": session.instance.id(),
+                "meeting_id": session.meeting_id,
+            })
+        });
+        let start = json!({
+            "streamSid": self.stream_sid,
+            "accountSid": account_sid(),
+            "callSid": self.call_sid,
+            "tracks": ["inbound"],
+            "customParameters": about.unwrap_or_else(|| json!({})),
+            "mediaFormat": {
+                "encoding": self.encoding(),
+                "sampleRate": self.sound.rate_hz,
+                "channels": 1,
+            },
+        });
+        let connected = json!({"event": "connected", "protocol": "Call", "version": "1.0.0"});
+        vec![connected.to_string(), self.message("start", &start)]
+    }
+
+    /// The media that are due after a frame.
+    pub fn frame(&mut self, now_ms: i64, frame: &Frame) -> Result<Vec<String>, NotL16> {
+        if frame.medium != Medium::Audio {
+            return Ok(Vec::new());
+        }
+        let (rate_hz, channels) = layout(frame.stream.effective.audio.as_ref())?;
+        let audio = frame.stream.effective.audio.as_ref();
+        let is_mixed = audio.and_then(|audio| audio.streams) == Some(AudioStreams::Mixed);
+        self.mixer.is_mixed(is_mixed);
+        if self.voices.len() >= MAX_VOICES && !self.voices.contains_key(&frame.user_id) {
+            self.voices.clear();
+        }
+        let new = || Voice::new(rate_hz, self.sound.rate_hz);
+        let voice = self.voices.entry(frame.user_id).or_insert_with(new);
+        if voice.rate_hz != rate_hz {
+            *voice = Voice::new(rate_hz, self.sound.rate_hz);
+        }
+        let samples = voice.resampler.process(&samples(&frame.payload, channels));
+        self.mixer.add(now_ms, frame.at_ms, &samples, &mut voice.place);
+        Ok(self.tick(now_ms))
+    }
+
+    /// The media that are due by now.
+    pub fn tick(&mut self, now_ms: i64) -> Vec<String> {
+        let mut said = Vec::new();
+        while let Some(chunk) = self.mixer.take(now_ms) {
+            said.push(self.media(&chunk));
+        }
+        said
+    }
+
+    /// A mark comes back at once: what a server plays to us is heard by nobody.
+    pub fn hear(&mut self, said: &str) -> Vec<String> {
+        let message: Option<Value> =
+            (said.len() <= MAX_MARK_BYTES).then(|| serde_json::from_str(said).ok()).flatten();
+        match message {
+            Some(message) if message["event"] == "mark" => {
+                vec![self.message("mark", &json!({ "name": message["mark"]["name"] }))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What was not due yet, and `stop`.
+    pub fn goodbye(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        while let Some(chunk) = self.mixer.take_rest() {
+            said.push(self.media(&chunk));
+        }
+        let stop = json!({"accountSid": account_sid(), "callSid": self.call_sid});
+        said.push(self.message("stop", &stop));
+        said
+    }
+
+    fn media(&mut self, chunk: &Chunk) -> String {
+        let bytes: Vec<u8> = match self.sound.encoding {
+            Encoding::Mulaw => chunk.samples.iter().copied().map(mulaw::encode).collect(),
+            Encoding::L16 => chunk.samples.iter().flat_map(|s| s.to_le_bytes()).collect(),
+        };
+        let media = json!({
+            "track": "inbound",
+            "chunk": (chunk.index + 1).to_string(),
+            "timestamp": (chunk.index * CHUNK_MS).to_string(),
+            "payload": BASE64.encode(bytes),
+        });
+        self.message("media", &media)
+    }
+
+    fn message(&mut self, event: &str, body: &Value) -> String {
+        self.sequence += 1;
+        json!({
+            "event": event,
+            "sequenceNumber": self.sequence.to_string(),
+            "streamSid": self.stream_sid,
+            event: body,
+        })
+        .to_string()
+    }
+
+    fn encoding(&self) -> &'static str {
+        match self.sound.encoding {
+            Encoding::Mulaw => "audio/x-mulaw",
+            Encoding::L16 => "audio/l16",
+        }
+    }
+}
+
+impl Voice {
+    fn new(rate_hz: u32, to_hz: u32) -> Self {
+        let resampler = Resampler::new(rate_hz, to_hz);
+        Self { rate_hz, resampler, place: Place::default() }
+    }
+}
+
+/// Nobody's: servers expect one of this form.
+fn account_sid() -> String {
+    format!("AC{}", "0".repeat(32))
+}
+
+/// Rate and channels of what Zoom sends; as configured by default where Zoom has not said.
+fn layout(audio: Option<&EffectiveAudio>) -> Result<(u32, usize), NotL16> {
+    let Some(audio) = audio else { return Ok((SampleRate::Khz16.hz(), 1)) };
+    if audio.codec != Some(AudioCodec::L16) {
+        return Err(NotL16("format twilio needs AUDIO_CODEC=l16"));
+    }
+    let rate =
+        audio.sample_rate.ok_or(NotL16("format twilio needs a sample rate that is known"))?;
+    Ok((rate.hz(), if audio.channels == Some(Channels::Stereo) { 2 } else { 1 }))
+}
+
+/// L16 is little-endian here (section 8.1). Two channels become one.
+fn samples(payload: &[u8], channels: usize) -> Vec<i16> {
+    let (samples, _) = payload.as_chunks::<2>();
+    let samples = samples.iter().map(|bytes| i16::from_le_bytes(*bytes));
+    if channels == 1 {
+        return samples.collect();
+    }
+    let samples: Vec<i16> = samples.collect();
+    let (pairs, _) = samples.as_chunks::<2>();
+    pairs.iter().map(|[left, right]| left.midpoint(*right)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+//! Everybody's sound on one clock, in pieces of 20 ms without a hole (pure).
+
+use std::collections::VecDeque;
+
+/// How much sound is in a chunk.
+pub const CHUNK_MS: i64 = 20;
+/// How long a chunk waits for somebody else's sound of the same moment.
+const HOLD_MS: i64 = 60;
+/// How late sound may be before it is taken for silence.
+const SILENCE_MS: i64 = 200;
+/// Beyond this a clock has jumped: it is not waited for, nor caught up with.
+const JUMP_CHUNKS: i64 = 500;
+/// A voice whose times are not quite even goes on where it was.
+const EVEN_MS: i64 = 40;
+
+/// One voice's place on the mixer's clock.
+#[derive(Debug, Default)]
+pub struct Place {
+    next: Option<i64>,
+    /// Of which of the mixer's clocks.
+    clock: u64,
+}
+
+/// What everybody says, added up.
+pub struct Mixer {
+    rate_hz: i64,
+    /// Where the clock is zero, by Zoom's.
+    origin_ms: Option<i64>,
+    clock: u64,
+    /// The first chunk that was not given yet.
+    next: i64,
+    /// From `next` on.
+    waiting: VecDeque<Vec<i32>>,
+    /// Where the newest sound ends.
+    newest_ms: i64,
+    /// How far our clock is ahead of the sound's, at least.
+    lead_ms: i64,
+    hold_ms: i64,
+}
+
+/// 20 ms of sound.
+#[derive(Debug, PartialEq)]
+pub struct Chunk {
+    /// Counts from 0.
+    pub index: i64,
+    pub samples: Vec<i16>,
+}
+
+impl Mixer {
+    pub fn new(rate_hz: u32) -> Self {
+        Self {
+            rate_hz: i64::from(rate_hz),
+            origin_ms: None,
+            clock: 0,
+            next: 0,
+            waiting: VecDeque::new(),
+            newest_ms: i64::MIN,
+            lead_ms: i64::MAX,
+            hold_ms: HOLD_MS,
+        }
+    }
+
+    /// Sound that is mixed already need not be waited for.
+    pub fn is_mixed(&mut self, is_mixed: bool) {
+        self.hold_ms = if is_mixed { 0 } else { HOLD_MS };
+    }
+
+    /// Adds what somebody said from `at_ms` on, which came at `now_ms`.
+    pub fn add(&mut self, now_ms: i64, at_ms: i64, samples: &[i16], place: &mut Place) {
+        let chunk = self.chunk();
+        let mut begin = self.position(at_ms);
+        if (begin / chunk - self.next).abs() > JUMP_CHUNKS {
+            self.start_again(at_ms);
+            begin = self.next * chunk;
+        }
+        let even = place.next.filter(|next| {
+            place.clock == self.clock && (next - begin).abs() <= EVEN_MS * self.rate_hz / 1000
+        });
+        let begin = even.unwrap_or(begin);
+        *place = Place { next: Some(begin + samples.len() as i64), clock: self.clock };
+        let skipped = (self.next * chunk - begin).max(0);
+        for (index, sample) in samples.iter().enumerate().skip(skipped as usize) {
+            let offset = begin + index as i64 - self.next * chunk;
+            let slot = (offset / chunk) as usize;
+            while self.waiting.len() <= slot {
+                self.waiting.push_back(vec![0; chunk as usize]);
+            }
+            self.waiting[slot][(offset % chunk) as usize] += i32::from(*sample);
+        }
+        let end_ms = at_ms + samples.len() as i64 * 1000 / self.rate_hz;
+        self.newest_ms = self.newest_ms.max(end_ms);
+        self.lead_ms = self.lead_ms.min(now_ms - at_ms);
+    }
+
+    /// The next chunk that is due.
+    pub fn take(&mut self, now_ms: i64) -> Option<Chunk> {
+        let end_ms = self.origin_ms? + (self.next + 1) * CHUNK_MS;
+        let is_complete = self.newest_ms - self.hold_ms >= end_ms;
+        let is_silent = now_ms - self.lead_ms - SILENCE_MS >= end_ms;
+        (is_complete || is_silent).then(|| self.give())
+    }
+
+    /// The next chunk that has sound, due or not: nothing more comes.
+    pub fn take_rest(&mut self) -> Option<Chunk> {
+        (!self.waiting.is_empty()).then(|| self.give())
+    }
+
+    fn give(&mut self) -> Chunk {
+        let sum = self.waiting.pop_front().unwrap_or_else(|| vec![0; self.chunk() as usize]);
+        let loudest = |sample: i32| sample.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+        let chunk = Chunk { index: self.next, samples: sum.into_iter().map(loudest).collect() };
+        self.next += 1;
+        chunk
+    }
+
+    fn chunk(&self) -> i64 {
+        self.rate_hz * CHUNK_MS / 1000
+    }
+
+    fn position(&mut self, at_ms: i64) -> i64 {
+        let origin_ms = *self.origin_ms.get_or_insert(at_ms);
+        at_ms.saturating_sub(origin_ms).saturating_mul(self.rate_hz) / 1000
+    }
+
+    fn start_again(&mut self, at_ms: i64) {
+        self.origin_ms = Some(at_ms - self.next * CHUNK_MS);
+        self.clock += 1;
+        self.waiting.clear();
+        self.newest_ms = i64::MIN;
+        self.lead_ms = i64::MAX;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: i64 = 1_732_313_190_000;
+
+    fn add(mixer: &mut Mixer, place: &mut Place, after_ms: i64, level: i16) {
+        let at_ms = AT + after_ms;
+        mixer.add(at_ms + 5, at_ms, &[level; 160], place);
+    }
+
+    fn due(mixer: &mut Mixer, after_ms: i64) -> Vec<Chunk> {
+        std::iter::from_fn(|| mixer.take(AT + after_ms)).collect()
+    }
+
+    fn level(chunk: &Chunk) -> i16 {
+        assert!(chunk.samples.iter().all(|sample| *sample == chunk.samples[0]));
+        chunk.samples[0]
+    }
+
+    #[test]
+    fn two_voices_are_added_up_and_cut_at_the_loudest() {
+        let (mut mixer, mut ana, mut bo) = (Mixer::new(8_000), Place::default(), Place::default());
+        for step in 0..2 {
+            add(&mut mixer, &mut ana, step * 20, 100);
+            add(&mut mixer, &mut bo, step * 20, if step == 0 { 23 } else { i16::MAX });
+        }
+        let chunks: Vec<Chunk> = std::iter::from_fn(|| mixer.take_rest()).collect();
+        assert_eq!(chunks.iter().map(level).collect::<Vec<_>>(), [123, i16::MAX]);
+    }
+
+    #[test]
+    fn chunks_come_in_order_without_holes_and_silence_is_filled() {
+        let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
+        add(&mut mixer, &mut ana, 0, 7);
+        assert_eq!(due(&mut mixer, 30), []);
+        let chunks = due(&mut mixer, 1_225);
+        assert_eq!(
+            chunks.iter().map(|chunk| chunk.index).collect::<Vec<_>>(),
+            (0..51).collect::<Vec<_>>()
+        );
+        assert_eq!(chunks.iter().map(level).collect::<Vec<_>>()[..3], [7, 0, 0]);
+    }
+
+    #[test]
+    fn sound_that_comes_faster_than_time_is_given_at_once() {
+        let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
+        for step in 0..100 {
+            mixer.add(AT, AT + step * 20, &[step as i16; 160], &mut ana);
+        }
+        let levels: Vec<i16> = due(&mut mixer, 0).iter().map(level).collect();
+        assert_eq!(levels, (0..97).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_voice_with_uneven_times_goes_on_where_it_was() {
+        let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
+        for (step, off_ms) in [(0, 0), (1, 3), (2, -2), (3, 7)] {
+            add(&mut mixer, &mut ana, step * 20 + off_ms, 9);
+        }
+        let chunks: Vec<Chunk> = std::iter::from_fn(|| mixer.take_rest()).collect();
+        assert_eq!(chunks.iter().map(level).collect::<Vec<_>>(), [9; 4]);
+    }
+
+    #[test]
+    fn a_clock_that_jumps_is_followed_and_the_numbers_go_on() {
+        for jump_ms in [3_600_000, -3_600_000] {
+            let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
+            add(&mut mixer, &mut ana, 0, 1);
+            assert_eq!(due(&mut mixer, 225).len(), 1);
+            add(&mut mixer, &mut ana, jump_ms, 2);
+            let chunk = mixer.take_rest().unwrap();
+            assert_eq!((chunk.index, level(&chunk)), (1, 2));
+        }
+    }
+
+    #[test]
+    fn what_comes_too_late_is_left_out() {
+        let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
+        add(&mut mixer, &mut ana, 0, 1);
+        due(&mut mixer, 1_000);
+        add(&mut mixer, &mut Place::default(), 40, 2);
+        assert_eq!(mixer.take_rest(), None);
+    }
+}

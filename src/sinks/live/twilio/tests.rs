@@ -1,0 +1,127 @@
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::hub::{Encoded, StreamInfo};
+use crate::model::{IdKey, Instance, Product, SessionId, StreamId};
+use crate::rtms::params::{AudioContent, Effective};
+
+const AT: i64 = 1_732_313_190_000;
+
+fn audio(codec: AudioCodec, rate: SampleRate, channels: Channels) -> EffectiveAudio {
+    EffectiveAudio {
+        content_type: Some(AudioContent::Raw),
+        codec: Some(codec),
+        sample_rate: Some(rate),
+        channels: Some(channels),
+        streams: Some(AudioStreams::Mixed),
+        send_rate_ms: Some(20),
+    }
+}
+
+fn frame(audio: EffectiveAudio, step: i64, payload: Vec<u8>) -> Frame {
+    let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap();
+    let stream = StreamInfo {
+        session_id: SessionId(Uuid::nil()),
+        stream_id: StreamId::parse("s1").unwrap(),
+        ordinal: 1,
+        instance,
+        first_packet_ms: None,
+        effective: Effective { audio: Some(audio), ..Effective::default() },
+    };
+    Frame {
+        stream: Arc::new(stream),
+        medium: Medium::Audio,
+        seq: 1,
+        at_ms: AT + step * 20,
+        user_id: None,
+        person: None,
+        payload: payload.into(),
+        encoded: Encoded::default(),
+    }
+}
+
+fn sound(encoding: Encoding, rate_hz: u32) -> Twilio {
+    Twilio::new(Sound { encoding, rate_hz })
+}
+
+fn parsed(said: Vec<String>) -> Vec<Value> {
+    said.iter().map(|text| serde_json::from_str(text).unwrap()).collect()
+}
+
+#[test]
+fn a_conversation_begins_with_connected_and_start() {
+    let said = parsed(sound(Encoding::Mulaw, 8_000).hello(None, &[]));
+    assert_eq!(said[0], json!({"event": "connected", "protocol": "Call", "version": "1.0.0"}));
+    assert_eq!((&said[1]["event"], &said[1]["sequenceNumber"]), (&json!("start"), &json!("1")));
+    let format = json!({"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1});
+    assert_eq!(said[1]["start"]["mediaFormat"], format);
+    assert_eq!(said[1]["start"]["tracks"], json!(["inbound"]));
+}
+
+#[test]
+fn numbers_are_texts_and_a_chunk_has_160_bytes_from_every_rate() {
+    for rate in [SampleRate::Khz8, SampleRate::Khz16, SampleRate::Khz32, SampleRate::Khz48] {
+        let mut twilio = sound(Encoding::Mulaw, 8_000);
+        let audio = audio(AudioCodec::L16, rate, Channels::Mono);
+        let payload = vec![0; rate.hz() as usize / 50 * 2];
+        let mut said = Vec::new();
+        for step in 0..3 {
+            said.extend(twilio.frame(AT, &frame(audio, step, payload.clone())).unwrap());
+        }
+        let said = parsed(said);
+        assert_eq!(said.len(), 3);
+        let last = &said[2];
+        assert_eq!(last["event"], "media");
+        assert_eq!(last["media"]["chunk"], "3");
+        assert_eq!(last["media"]["timestamp"], "40");
+        assert_eq!(last["media"]["track"], "inbound");
+        let bytes = BASE64.decode(last["media"]["payload"].as_str().unwrap()).unwrap();
+        assert_eq!(bytes, [0xff; 160]);
+    }
+}
+
+#[test]
+fn l16_at_its_own_rate_is_what_zoom_sent() {
+    let mut twilio = sound(Encoding::L16, 16_000);
+    let audio = audio(AudioCodec::L16, SampleRate::Khz16, Channels::Mono);
+    let payload: Vec<u8> = (0..640).map(|byte| byte as u8).collect();
+    let said = parsed(twilio.frame(AT, &frame(audio, 0, payload.clone())).unwrap());
+    let bytes = BASE64.decode(said[0]["media"]["payload"].as_str().unwrap()).unwrap();
+    assert_eq!(bytes, payload);
+}
+
+#[test]
+fn two_channels_become_one() {
+    assert_eq!(samples(&[2, 0, 4, 0, 0xfe, 0xff, 0, 0], 2), [3, -1]);
+}
+
+#[test]
+fn what_is_not_l16_is_refused() {
+    let opus = audio(AudioCodec::Opus, SampleRate::Khz48, Channels::Mono);
+    assert!(sound(Encoding::Mulaw, 8_000).frame(AT, &frame(opus, 0, vec![1])).is_err());
+}
+
+#[test]
+fn a_mark_comes_back_and_everything_else_a_server_says_is_heard_in_silence() {
+    let mut twilio = sound(Encoding::Mulaw, 8_000);
+    let mark = json!({"event": "mark", "streamSid": "MZ", "mark": {"name": "end of turn"}});
+    let said = parsed(twilio.hear(&mark.to_string()));
+    assert_eq!(said[0]["mark"], json!({"name": "end of turn"}));
+    for other in [json!({"event": "clear"}), json!({"event": "media"}), json!(7)] {
+        assert!(twilio.hear(&other.to_string()).is_empty());
+    }
+    assert!(twilio.hear("no json").is_empty());
+}
+
+#[test]
+fn a_conversation_ends_with_the_rest_and_stop() {
+    let mut twilio = sound(Encoding::Mulaw, 8_000);
+    let mut audio = audio(AudioCodec::L16, SampleRate::Khz8, Channels::Mono);
+    audio.streams = Some(AudioStreams::PerParticipant);
+    assert!(twilio.frame(AT, &frame(audio, 0, vec![0; 320])).unwrap().is_empty());
+    let said = parsed(twilio.goodbye());
+    let events: Vec<_> = said.iter().map(|message| message["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["media", "stop"]);
+}

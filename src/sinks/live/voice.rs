@@ -1,0 +1,101 @@
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::request::Format;
+use super::source::{Item, Source};
+use super::twilio::{NotL16, Twilio};
+use super::wire::{self, Running};
+use crate::clock;
+use crate::hub::{Followed, Frame};
+use crate::model::Session;
+
+/// How items become messages.
+pub enum Voice {
+    Json,
+    Binary,
+    Twilio(Box<Twilio>),
+}
+
+impl Voice {
+    pub fn of(source: &Source) -> Self {
+        match source.request().format {
+            Format::Json => Self::Json,
+            Format::Binary => Self::Binary,
+            Format::Twilio(sound) => Self::Twilio(Box::new(Twilio::new(sound))),
+        }
+    }
+
+    /// The first messages.
+    pub fn hello(&mut self, session: Option<&Session>, running: &[Running]) -> Vec<Message> {
+        match self {
+            Self::Json => vec![Message::text(wire::hello("json", session, running))],
+            Self::Binary => vec![Message::text(wire::hello("binary", session, running))],
+            Self::Twilio(twilio) => texts(twilio.hello(session, running)),
+        }
+    }
+
+    /// Adds what is to be said of an item.
+    pub fn say(&mut self, item: &Item, out: &mut Vec<Message>) -> Result<(), NotL16> {
+        match self {
+            Self::Twilio(twilio) => {
+                if let Item::Frame(frame) = item {
+                    out.extend(texts(twilio.frame(clock::now_ms(), frame)?));
+                }
+            }
+            Self::Json => out.extend(plain(item, |frame| text(wire::json_frame(frame)))),
+            Self::Binary => {
+                out.extend(plain(item, |frame| Message::Binary(wire::binary_frame(frame))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether time alone gives it something to say: silence is sound in Twilio's dialect.
+    pub fn is_ticking(&self) -> bool {
+        matches!(self, Self::Twilio(_))
+    }
+
+    pub fn tick(&mut self, out: &mut Vec<Message>) {
+        if let Self::Twilio(twilio) = self {
+            out.extend(texts(twilio.tick(clock::now_ms())));
+        }
+    }
+
+    /// The answer to what a consumer said.
+    pub fn hear(&mut self, said: &str, out: &mut Vec<Message>) {
+        if let Self::Twilio(twilio) = self {
+            out.extend(texts(twilio.hear(said)));
+        }
+    }
+
+    /// The last messages.
+    pub fn goodbye(&mut self, out: &mut Vec<Message>) {
+        if let Self::Twilio(twilio) = self {
+            out.extend(texts(twilio.goodbye()));
+        }
+    }
+}
+
+fn plain(item: &Item, frame: impl Fn(&Frame) -> Message) -> Option<Message> {
+    Some(match item {
+        Item::Frame(one) => frame(one),
+        Item::Dropped(medium, count) => Message::text(wire::dropped(*medium, *count)),
+        Item::Running(stream) => Message::text(wire::stream(stream, false)),
+        Item::Over(stream) => Message::text(wire::stream(stream, true)),
+        Item::Entry(Followed::Entry { cursor, entry }, _) => {
+            Message::text(wire::entry(cursor, entry))
+        }
+        Item::Entry(Followed::End { cursor }, session) => {
+            Message::text(wire::end(*session, cursor))
+        }
+        Item::Failed => return None,
+    })
+}
+
+fn text(bytes: Bytes) -> Message {
+    Message::Text(Utf8Bytes::try_from(bytes).expect("JSON is UTF-8"))
+}
+
+fn texts(texts: Vec<String>) -> Vec<Message> {
+    texts.into_iter().map(Message::text).collect()
+}

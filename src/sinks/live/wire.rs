@@ -1,0 +1,283 @@
+//! What a live consumer reads, apart from Twilio's dialect (pure).
+
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine;
+use base64::engine::{GeneralPurposeConfig, Simd};
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::hub::{Frame, Medium, Person, StreamInfo};
+use crate::model::{
+    Entry, EntryView, IdKey, Metadata, Product, Session, SessionId, SessionStatus, StreamId, UserId,
+};
+use crate::rtms::params::Effective;
+
+/// Changes when a reader of before would misread what is sent.
+const VERSION: u32 = 1;
+
+pub static BASE64: LazyLock<Simd> = LazyLock::new(|| Simd::standard(GeneralPurposeConfig::new()));
+
+/// Everything that is said in text.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Said<'a> {
+    Hello {
+        version: u32,
+        format: &'a str,
+        /// None where all sessions are followed.
+        session: Option<SessionView<'a>>,
+        streams: Vec<StreamView<'a>>,
+    },
+    Stream {
+        /// `running` (it began, or is not what it was) or `over` (it runs here no more).
+        state: &'a str,
+        #[serde(flatten)]
+        stream: StreamView<'a>,
+    },
+    Entry {
+        cursor: &'a str,
+        #[serde(flatten)]
+        entry: EntryView<'a>,
+    },
+    Dropped {
+        medium: &'a str,
+        count: u64,
+    },
+    End {
+        session_id: SessionId,
+        cursor: &'a str,
+    },
+    Error {
+        code: &'a str,
+        detail: String,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct SessionView<'a> {
+    id: SessionId,
+    product: Product,
+    instance_id: Option<&'a str>,
+    meeting_id: Option<&'a str>,
+    status: SessionStatus,
+    metadata: Option<&'a Metadata>,
+}
+
+#[derive(Debug, Serialize)]
+struct StreamView<'a> {
+    session_id: SessionId,
+    stream_id: &'a StreamId,
+    /// Which stream of its session this is, from 1.
+    stream: u32,
+    product: Product,
+    instance_id: &'a str,
+    first_packet_ms: Option<i64>,
+    /// What Zoom gives; a medium is null where it is not received, and before Zoom's first answer.
+    parameters: &'a Effective,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    people: Option<&'a [Arc<Person>]>,
+}
+
+/// A frame without its payload.
+#[derive(Debug, Serialize)]
+struct FrameHead<'a> {
+    r#type: &'a str,
+    session_id: SessionId,
+    stream_id: &'a StreamId,
+    stream: u32,
+    medium: &'a str,
+    /// Counts the stream's frames of this medium: who misses one sees it.
+    seq: u64,
+    at_ms: i64,
+    /// Since the stream's first packet.
+    offset_ms: Option<i64>,
+    /// None for the mixed sound.
+    user_id: Option<UserId>,
+    user_name: Option<&'a str>,
+    /// Who speaks in the mixed sound, by Zoom's last word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speaker_id: Option<UserId>,
+}
+
+/// A stream, and who is and was in it.
+pub type Running = (Arc<StreamInfo>, Vec<Arc<Person>>);
+
+pub fn hello(format: &str, session: Option<&Session>, running: &[Running]) -> String {
+    let session = session.map(|session| SessionView {
+        id: session.id,
+        product: session.instance.product,
+        instance_id: (session.instance.key != IdKey::MeetingId).then(|| session.instance.id()),
+        meeting_id: session.meeting_id.as_deref(),
+        status: session.status,
+        metadata: session.metadata.as_ref(),
+    });
+    let streams = running.iter().map(|(stream, people)| stream_view(stream, Some(people)));
+    said(&Said::Hello { version: VERSION, format, session, streams: streams.collect() })
+}
+
+pub fn stream(stream: &StreamInfo, is_over: bool) -> String {
+    let state = if is_over { "over" } else { "running" };
+    said(&Said::Stream { state, stream: stream_view(stream, None) })
+}
+
+pub fn entry(cursor: &str, entry: &Entry) -> String {
+    said(&Said::Entry { cursor, entry: EntryView::of(entry) })
+}
+
+pub fn dropped(medium: Medium, count: u64) -> String {
+    said(&Said::Dropped { medium: medium.as_str(), count })
+}
+
+pub fn end(session_id: SessionId, cursor: &str) -> String {
+    said(&Said::End { session_id, cursor })
+}
+
+pub fn error(code: &str, detail: String) -> String {
+    said(&Said::Error { code, detail })
+}
+
+/// A frame as one object, its payload in base64.
+pub fn json_frame(frame: &Frame) -> Bytes {
+    let encode = || {
+        let mut text = head(frame);
+        text.reserve(frame.payload.len() * 4 / 3 + 32);
+        // Instead of the closing brace.
+        text.pop();
+        text.push_str(",\"payload\":\"");
+        BASE64.encode_string(&frame.payload, &mut text);
+        text.push_str("\"}");
+        Bytes::from(text)
+    };
+    frame.encoded.json.get_or_init(encode).clone()
+}
+
+/// A frame as the length of its head (two bytes, the high one first), its head in JSON, and its payload.
+pub fn binary_frame(frame: &Frame) -> Bytes {
+    let encode = || {
+        let head = head(frame);
+        let length = u16::try_from(head.len()).expect("ids and names are bounded well below 64 kB");
+        [&length.to_be_bytes(), head.as_bytes(), &frame.payload].concat().into()
+    };
+    frame.encoded.binary.get_or_init(encode).clone()
+}
+
+fn head(frame: &Frame) -> String {
+    let stream = &frame.stream;
+    let person = frame.person.as_deref();
+    json(&FrameHead {
+        r#type: "frame",
+        session_id: stream.session_id,
+        stream_id: &stream.stream_id,
+        stream: stream.ordinal,
+        medium: frame.medium.as_str(),
+        seq: frame.seq,
+        at_ms: frame.at_ms,
+        offset_ms: frame.offset_ms(),
+        user_id: frame.user_id,
+        user_name: person.filter(|_| frame.user_id.is_some()).and_then(name),
+        speaker_id: person.filter(|_| frame.user_id.is_none()).map(|person| person.user_id),
+    })
+}
+
+/// A name that fits into a head.
+fn name(person: &Person) -> Option<&str> {
+    const MAX_NAME_BYTES: usize = 4096;
+    let name = person.user_name.as_deref()?;
+    Some(&name[..name.floor_char_boundary(MAX_NAME_BYTES)])
+}
+
+fn stream_view<'a>(stream: &'a StreamInfo, people: Option<&'a [Arc<Person>]>) -> StreamView<'a> {
+    StreamView {
+        session_id: stream.session_id,
+        stream_id: &stream.stream_id,
+        stream: stream.ordinal,
+        product: stream.instance.product,
+        instance_id: stream.instance.id(),
+        first_packet_ms: stream.first_packet_ms,
+        parameters: &stream.effective,
+        people,
+    }
+}
+
+fn said(said: &Said<'_>) -> String {
+    json(said)
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("no map has other keys than text")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::hub::Encoded;
+    use crate::model::Instance;
+
+    fn frame(payload: &'static [u8], user_id: Option<u64>) -> Frame {
+        let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap();
+        let stream = StreamInfo {
+            session_id: SessionId(Uuid::nil()),
+            stream_id: StreamId::parse("s1").unwrap(),
+            ordinal: 2,
+            instance,
+            first_packet_ms: Some(1_000),
+            effective: Effective::default(),
+        };
+        let name = Some("Ana \"A\" Silva".to_owned());
+        let ana = Person { user_id: UserId(7), user_name: name, joined_ms: None, left_ms: None };
+        Frame {
+            stream: Arc::new(stream),
+            medium: Medium::Audio,
+            seq: 9,
+            at_ms: 1_020,
+            user_id: user_id.map(UserId),
+            person: Some(Arc::new(ana)),
+            payload: Bytes::from_static(payload),
+            encoded: Encoded::default(),
+        }
+    }
+
+    fn expected() -> Value {
+        json!({
+            "type": "frame", "session_id": Uuid::nil(), "stream_id": "s1", "stream": 2,
+            "medium": "audio", "seq": 9, "at_ms": 1_020, "offset_ms": 20,
+            "user_id": 7, "user_name": "Ana \"A\" Silva",
+        })
+    }
+
+    #[test]
+    fn a_binary_frame_is_a_length_a_head_and_the_payload() {
+        let bytes = binary_frame(&frame(b"\x00\xff{}", Some(7)));
+        let length = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
+        let head: Value = serde_json::from_slice(&bytes[2..2 + length]).unwrap();
+        assert_eq!(head, expected());
+        assert_eq!(bytes[2 + length..], b"\x00\xff{}"[..]);
+    }
+
+    #[test]
+    fn a_json_frame_is_the_head_and_the_payload_in_base64() {
+        let mut object: Value =
+            serde_json::from_slice(&json_frame(&frame(b"\x00\xff{}", Some(7)))).unwrap();
+        let payload = object.as_object_mut().unwrap().remove("payload").unwrap();
+        assert_eq!(object, expected());
+        assert_eq!(payload, "AP97fQ==");
+    }
+
+    #[test]
+    fn the_mixed_sound_is_nobodys_and_says_who_speaks() {
+        let object: Value = serde_json::from_slice(&json_frame(&frame(b"", None))).unwrap();
+        assert_eq!((&object["user_id"], &object["user_name"]), (&Value::Null, &Value::Null));
+        assert_eq!(object["speaker_id"], 7);
+    }
+
+    #[test]
+    fn a_frame_is_encoded_once_for_everybody() {
+        let frame = frame(b"abc", None);
+        assert_eq!(json_frame(&frame).as_ptr(), json_frame(&frame).as_ptr());
+        assert_eq!(binary_frame(&frame).as_ptr(), binary_frame(&frame).as_ptr());
+    }
+}

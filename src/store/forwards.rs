@@ -1,0 +1,86 @@
+//! Forwards: made and removed over the API, run by whichever daemon runs their session's stream.
+
+use sqlx::FromRow;
+
+use super::database::binds;
+use super::{Store, StoreError, rows, sql};
+use crate::model::{Cursor, Forward, ForwardId, SessionId};
+
+impl Store {
+    /// False when the session has `max` forwards already.
+    pub async fn add_forward(&self, forward: &Forward, max: u32) -> Result<bool, StoreError> {
+        let asked = serde_json::to_string(&forward.asked).expect("an object of texts and lists");
+        let values = binds![
+            forward.id.to_string(),
+            forward.session_id.to_string(),
+            &*forward.url,
+            asked,
+            forward.cursor.to_string(),
+            forward.created_at_ms,
+            i64::from(max),
+        ];
+        Ok(self.database.execute(sql::INSERT_FORWARD, values).await? == 1)
+    }
+
+    /// Those of a session, the oldest first.
+    pub async fn forwards_of(&self, session: SessionId) -> Result<Vec<Forward>, StoreError> {
+        let values = binds![session.to_string()];
+        let rows: Vec<ForwardRow> = self.database.all(sql::FORWARDS_OF_SESSION, values).await?;
+        rows.into_iter().map(Forward::try_from).collect()
+    }
+
+    /// Those of all sessions, at most `limit`, the oldest first.
+    pub async fn forwards(&self, limit: u32) -> Result<Vec<Forward>, StoreError> {
+        let rows: Vec<ForwardRow> =
+            self.database.all(sql::FORWARDS, binds![i64::from(limit)]).await?;
+        rows.into_iter().map(Forward::try_from).collect()
+    }
+
+    /// Notes which entries have arrived.
+    pub async fn note_forwarded(&self, id: ForwardId, cursor: &Cursor) -> Result<(), StoreError> {
+        let values = binds![id.to_string(), cursor.to_string()];
+        self.database.execute(sql::NOTE_FORWARDED, values).await.map(drop)
+    }
+
+    /// False when there is none, or another session's.
+    pub async fn remove_forward(
+        &self,
+        session: SessionId,
+        id: ForwardId,
+    ) -> Result<bool, StoreError> {
+        let values = binds![id.to_string(), session.to_string()];
+        Ok(self.database.execute(sql::DELETE_FORWARD, values).await? == 1)
+    }
+
+    /// Forgets those of sessions that ended before this.
+    pub async fn prune_forwards(&self, before_ms: i64) -> Result<u64, StoreError> {
+        self.database.execute(sql::PRUNE_FORWARDS, binds![before_ms]).await
+    }
+}
+
+#[derive(FromRow)]
+struct ForwardRow {
+    id: String,
+    session_id: String,
+    url: String,
+    asked: String,
+    cursor: String,
+    created_at_ms: i64,
+}
+
+impl TryFrom<ForwardRow> for Forward {
+    type Error = StoreError;
+
+    fn try_from(row: ForwardRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: rows::read("forward id", &row.id, ForwardId::parse)?,
+            session_id: rows::session_id(&row.session_id)?,
+            asked: rows::read("what is forwarded", &row.asked, |text| {
+                serde_json::from_str(text).ok()
+            })?,
+            cursor: rows::read("cursor", &row.cursor, |text| text.parse().ok())?,
+            url: row.url,
+            created_at_ms: row.created_at_ms,
+        })
+    }
+}

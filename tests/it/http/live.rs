@@ -1,0 +1,360 @@
+//! Live consumers over real sockets, with streams that the test makes.
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use rtmsd::hub::Feed;
+use rtmsd::model::{EntryBody, Participant, StreamRecord, TranscriptLine, UserId};
+use rtmsd::rtms::message::{self, Message};
+use serde_json::{Value, json};
+
+use super::server::{READER, SUBSCRIBERS, Server};
+use crate::support::websocket::{Heard, WebSocket};
+
+const MEETING: &str = "m1==";
+
+fn path(stream: &StreamRecord, query: &str) -> String {
+    format!("/api/v1/sdk/sessions/{}/live{query}", stream.session_id)
+}
+
+async fn open(server: &Server, stream: &StreamRecord, query: &str) -> WebSocket {
+    let socket = WebSocket::open(server.address, &path(stream, query), &[READER]).await;
+    socket.unwrap_or_else(|answer| panic!("{} {}", answer.status, answer.text()))
+}
+
+/// A frame as it comes from Zoom.
+fn frame(feed: &mut Feed, medium: &str, user_id: u32, payload: &[u8]) {
+    let number = if medium == "audio" { 14 } else { 15 };
+    let text = json!({"msg_type": number, "content": {
+        "user_id": user_id, "data": BASE64_STANDARD.encode(payload), "timestamp": 1_732_313_190_020_i64,
+    }})
+    .to_string();
+    let Ok(Message::Frame(medium, info)) = message::parse(&text) else { panic!("no frame") };
+    feed.frame(medium, info, &text);
+}
+
+fn line(user_id: u64, text: &str) -> EntryBody {
+    EntryBody::Transcript(TranscriptLine {
+        user_id: UserId(user_id),
+        user_name: None,
+        text: text.into(),
+        start_ms: 1,
+        end_ms: 2,
+        language: None,
+        attribute: None,
+    })
+}
+
+fn joined(user_id: u64, name: &str) -> EntryBody {
+    let person = Participant { user_id: UserId(user_id), user_name: Some(name.into()) };
+    EntryBody::ParticipantJoined(person)
+}
+
+/// Head and payload of a binary frame, read as the README says.
+fn split(message: &[u8]) -> (Value, &[u8]) {
+    let (length, rest) = message.split_at(2);
+    let (head, payload) = rest.split_at(usize::from(length[0]) << 8 | usize::from(length[1]));
+    (serde_json::from_slice(head).unwrap(), payload)
+}
+
+#[tokio::test]
+async fn a_consumer_gets_a_hello_then_entries_and_frames() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut feed = server.feed(&stream);
+    feed.note(None, joined(7, "Ana"));
+    server.state.hub.flush().await;
+    let mut socket = open(&server, &stream, "?media=audio,transcript").await;
+    let hello = socket.text().await;
+    assert_eq!((&hello["type"], &hello["format"]), (&json!("hello"), &json!("json")));
+    assert_eq!(hello["session"]["id"], json!(stream.session_id));
+    assert_eq!(hello["streams"][0]["stream_id"], "s1");
+    assert_eq!(hello["streams"][0]["people"][0]["user_name"], "Ana");
+    let entry = socket.text().await;
+    assert_eq!((&entry["type"], &entry["cursor"]), (&json!("entry"), &json!("1:1")));
+    assert_eq!((&entry["kind"], &entry["seq"]), (&json!("participant_joined"), &json!(1)));
+    frame(&mut feed, "video", 7, b"not wanted");
+    frame(&mut feed, "audio", 7, b"\x01\x02");
+    let sound = socket.text().await;
+    assert_eq!((&sound["type"], &sound["medium"]), (&json!("frame"), &json!("audio")));
+    assert_eq!((&sound["user_name"], &sound["seq"]), (&json!("Ana"), &json!(1)));
+    assert_eq!(BASE64_STANDARD.decode(sound["payload"].as_str().unwrap()).unwrap(), b"\x01\x02");
+}
+
+#[tokio::test]
+async fn the_first_message_says_what_a_query_would() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut feed = server.feed(&stream);
+    let mut socket = open(&server, &stream, "").await;
+    socket.say(r#"{"media": ["audio"], "format": "binary", "user": 8}"#).await;
+    assert_eq!(socket.text().await["format"], "binary");
+    for user_id in [7, 8] {
+        frame(&mut feed, "audio", user_id, &[user_id as u8; 5]);
+    }
+    let Heard::Binary(message) = socket.next().await else { panic!("no frame") };
+    let (head, payload) = split(&message);
+    assert_eq!((&head["user_id"], &head["seq"]), (&json!(8), &json!(2)));
+    assert_eq!(payload, [8; 5]);
+}
+
+#[tokio::test]
+async fn a_query_that_cannot_be_served_is_refused_before_the_upgrade() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    for (query, name) in [
+        ("?media=sound", "media"),
+        ("?format=xml", "format"),
+        ("?from=x", "from"),
+        ("?policy=wait", "policy"),
+    ] {
+        let refused = WebSocket::open(server.address, &path(&stream, query), &[READER]).await;
+        let Err(answer) = refused else { panic!("{query} is served") };
+        assert_eq!((answer.status, answer.code().as_str()), (422, "invalid_value"));
+        assert!(answer.json()["error"]["detail"].as_str().unwrap().starts_with(name));
+    }
+    let nobody = "/api/v1/sdk/sessions/01932b5e-0000-7000-8000-000000000000/live?media=audio";
+    let Err(answer) = WebSocket::open(server.address, nobody, &[READER]).await else { panic!() };
+    assert_eq!((answer.status, answer.code().as_str()), (404, "session_not_found"));
+    let answer = server.get(&path(&stream, "")).await;
+    assert_eq!((answer.status, answer.code().as_str()), (426, "upgrade_required"));
+    assert_eq!(answer.header("upgrade"), Some("websocket"));
+}
+
+#[tokio::test]
+async fn a_first_message_that_cannot_be_served_is_told_why() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    for (first, code, word) in [
+        ("no json", "malformed", "JSON"),
+        (r#"{"medium": "audio"}"#, "unknown_field", "medium"),
+        (r#"{"media": "sound"}"#, "invalid_value", "media"),
+        (r#"{"session": "01932b5e-0000-7000-8000-000000000000"}"#, "invalid_value", "session"),
+    ] {
+        let mut socket = open(&server, &stream, "").await;
+        socket.say(first).await;
+        let error = socket.text().await;
+        assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!(code)), "{first}");
+        assert!(error["detail"].as_str().unwrap().contains(word), "{error}");
+        let Heard::Close(1008, reason) = socket.next().await else { panic!("{first}") };
+        assert!(reason.contains(word));
+    }
+}
+
+#[tokio::test]
+async fn who_has_no_token_or_not_its_scope_gets_no_socket_and_a_subprotocol_can_bring_one() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let path = path(&stream, "?media=audio");
+    let query = format!("{path}&token=read-token");
+    for (path, headers, status) in [
+        (&path, [("x", "y")], 401),
+        (&query, [("x", "y")], 401),
+        (&path, [("authorization", "Bearer wrong")], 401),
+        (&path, [("authorization", "Bearer control-token")], 403),
+        (&path, [("sec-websocket-protocol", "rtmsd, bearer.wrong")], 401),
+    ] {
+        let refused = WebSocket::open(server.address, path, &headers).await;
+        assert_eq!(refused.err().map(|answer| answer.status), Some(status), "{headers:?}");
+    }
+    let brought = [("sec-websocket-protocol", "rtmsd, bearer.read-token")];
+    let socket = WebSocket::open(server.address, &path, &brought).await;
+    let mut socket = socket.unwrap_or_else(|answer| panic!("{}", answer.status));
+    assert_eq!(socket.subprotocol.as_deref(), Some("rtmsd"));
+    assert_eq!(socket.text().await["type"], "hello");
+}
+
+#[tokio::test]
+async fn entries_go_on_behind_a_cursor_without_loss_or_repeat() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut feed = server.feed(&stream);
+    let (mut cursor, mut seen) = (String::from("1:0"), Vec::new());
+    for round in 0..5 {
+        for number in 0..50 {
+            feed.note(None, line(7, &format!("{round} {number}")));
+        }
+        let mut socket = open(&server, &stream, &format!("?media=transcript&from={cursor}")).await;
+        for _ in 0..30 {
+            let entry = socket.of_type("entry").await;
+            cursor = entry["cursor"].as_str().unwrap().to_owned();
+            seen.push(entry["seq"].as_u64().unwrap());
+        }
+        socket.close().await;
+    }
+    assert_eq!(seen, (1..=150).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn who_begins_now_gets_what_comes_and_only_the_users_own_words() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut feed = server.feed(&stream);
+    feed.note(None, line(7, "before"));
+    server.state.hub.flush().await;
+    let query = "?media=transcript&from=now&user=7";
+    let mut socket = open(&server, &stream, query).await;
+    assert_eq!(socket.text().await["type"], "hello");
+    // It has its place as soon as an entry comes.
+    let marker = async |feed: &mut Feed, socket: &mut WebSocket| loop {
+        feed.note(None, joined(9, "Chidi"));
+        server.state.hub.flush().await;
+        let entry = tokio::time::timeout(std::time::Duration::from_millis(50), socket.text());
+        if let Ok(entry) = entry.await {
+            return entry;
+        }
+    };
+    assert_eq!(marker(&mut feed, &mut socket).await["kind"], "participant_joined");
+    feed.note(None, line(8, "of another"));
+    feed.note(None, line(7, "after"));
+    let line = loop {
+        let entry = socket.text().await;
+        if entry["kind"] == "transcript" {
+            break entry;
+        }
+    };
+    assert_eq!(line["text"], "after");
+}
+
+#[tokio::test]
+async fn the_end_of_a_session_is_told_and_closes_the_socket() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut socket = open(&server, &stream, "?media=transcript").await;
+    let mut feed = server.feed(&stream);
+    feed.note(None, line(7, "hello"));
+    drop(feed);
+    server.end_stream(MEETING, &stream).await;
+    let end = socket.of_type("end").await;
+    assert_eq!((&end["session_id"], &end["cursor"]), (&json!(stream.session_id), &json!("1:2")));
+    let closed = Heard::Close(1000, "the session has ended".into());
+    assert_eq!(socket.next().await, closed);
+    let query = "?media=transcript&from=1:2";
+    let mut late = open(&server, &stream, query).await;
+    assert_eq!(late.text().await["session"]["status"], "ended");
+    assert_eq!(late.text().await["type"], "end");
+    assert_eq!(late.next().await, closed);
+}
+
+#[tokio::test]
+async fn a_stop_of_the_daemon_closes_with_1001() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut socket = open(&server, &stream, "?media=audio").await;
+    let mut waiting = open(&server, &stream, "").await;
+    assert_eq!(socket.text().await["type"], "hello");
+    server.stopped().await;
+    assert_eq!(socket.next().await, Heard::Close(1001, "nothing more is sent from here".into()));
+    assert!(matches!(waiting.next().await, Heard::Gone | Heard::Close(1001, _)));
+}
+
+#[tokio::test]
+async fn live_consumers_count_as_subscribers() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut sockets = Vec::new();
+    for _ in 0..SUBSCRIBERS {
+        sockets.push(open(&server, &stream, "?media=audio").await);
+    }
+    let path = path(&stream, "?media=audio");
+    let refused = WebSocket::open(server.address, &path, &[READER]).await;
+    let code = refused.err().map(|answer| answer.code());
+    assert_eq!(code.as_deref(), Some("too_many_subscribers"));
+    sockets.pop().unwrap().close().await;
+    let freed = async || WebSocket::open(server.address, &path, &[READER]).await.is_ok();
+    while !freed().await {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_of_everything_hears_of_each_session_as_it_appears() {
+    let server = Server::start().await;
+    let first = server.start_stream("m1==", "s1").await;
+    let mut feed_1 = server.feed(&first);
+    let path = "/api/v1/live?media=audio,transcript";
+    let socket = WebSocket::open(server.address, path, &[READER]).await;
+    let mut socket = socket.unwrap_or_else(|answer| panic!("{}", answer.text()));
+    let hello = socket.text().await;
+    assert_eq!((&hello["session"], hello["streams"].as_array().unwrap().len()), (&Value::Null, 1));
+    let second = server.start_stream("m2==", "s2").await;
+    let mut feed_2 = server.feed(&second);
+    feed_2.note(None, line(7, "in the second"));
+    let began = socket.of_type("stream").await;
+    assert_eq!((&began["stream_id"], &began["state"]), (&json!("s2"), &json!("running")));
+    let entry = socket.of_type("entry").await;
+    assert_eq!((&entry["session_id"], &entry["seq"]), (&json!(second.session_id), &json!(1)));
+    frame(&mut feed_1, "audio", 7, b"1");
+    frame(&mut feed_2, "audio", 7, b"2");
+    let sounds = [socket.of_type("frame").await, socket.of_type("frame").await];
+    assert_eq!(sounds.map(|sound| sound["stream_id"].clone()), ["s1", "s2"]);
+    drop(feed_2);
+    let over = socket.of_type("stream").await;
+    assert_eq!((&over["stream_id"], &over["state"]), (&json!("s2"), &json!("over")));
+}
+
+/// More than the sockets' buffers and the consumer's queue hold.
+fn flood(feed: &mut Feed) {
+    for _ in 0..4_000 {
+        frame(feed, "audio", 7, &[1; 4_000]);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_consumer_loses_the_oldest_frames_and_is_told_how_many_and_no_entry() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut slow = open(&server, &stream, "?format=binary").await;
+    assert_eq!(slow.text().await["type"], "hello");
+    let mut feed = server.feed(&stream);
+    for number in 0..20 {
+        flood(&mut feed);
+        feed.note(None, line(7, &number.to_string()));
+    }
+    let (mut seq, mut dropped, mut lines) = (0, 0, Vec::new());
+    while seq < 80_000 || lines.len() < 20 {
+        match slow.next().await {
+            Heard::Text(text) if text["type"] == "dropped" => {
+                assert_eq!(text["medium"], "audio");
+                dropped += text["count"].as_u64().unwrap();
+            }
+            Heard::Text(text) if text["kind"] == "transcript" => {
+                lines.push(text["text"].as_str().unwrap().to_owned());
+            }
+            Heard::Text(_) => {}
+            Heard::Binary(message) => {
+                let (head, _) = split(&message);
+                let next = head["seq"].as_u64().unwrap();
+                assert_eq!(next, seq + dropped + 1, "each hole is told");
+                (seq, dropped) = (next, 0);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(lines, (0..20).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_slow_consumer_that_wants_all_or_nothing_is_disconnected_and_another_is_not() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut slow = open(&server, &stream, "?policy=disconnect&format=binary").await;
+    let mut other = open(&server, &stream, "?policy=disconnect&media=transcript").await;
+    assert_eq!(slow.text().await["type"], "hello");
+    let mut feed = server.feed(&stream);
+    flood(&mut feed);
+    feed.note(None, line(7, "still here"));
+    let entry = loop {
+        let entry = other.of_type("entry").await;
+        if entry["kind"] == "transcript" {
+            break entry;
+        }
+    };
+    assert_eq!(entry["text"], "still here");
+    let closed = loop {
+        match slow.next().await {
+            Heard::Text(_) | Heard::Binary(_) => {}
+            closed => break closed,
+        }
+    };
+    let Heard::Close(4008, reason) = closed else { panic!("{closed:?}") };
+    assert!(reason.starts_with("too slow: ") && reason.ends_with(" audio frames were dropped"));
+}
