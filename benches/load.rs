@@ -2,18 +2,24 @@
 //! audio and a transcript line a second over wss. Prints what a message and a stream cost the daemon.
 //!
 //!     cargo bench --bench load -- --streams 1000 --seconds 20
+//!     cargo bench --bench load -- --streams 20 --subscribers 10 --format binary
 
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use futures_util::StreamExt;
 use rtmsd::secret::Secret;
 use rtmsd::simulator::{self, Report, Script, Settings, Simulator};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// How long all streams may take to be live.
 const RAMP_LIMIT: Duration = Duration::from_secs(120);
@@ -33,6 +39,12 @@ struct Args {
     /// split (a socket for audio and one for transcripts) or unified (one for both)
     #[arg(long, default_value = "split")]
     mode: String,
+    /// Live consumers of each stream's audio, who read in this process; what they cost is measured after the rest
+    #[arg(long, default_value_t = 0)]
+    subscribers: u32,
+    /// What they ask for: json, binary or twilio
+    #[arg(long, default_value = "binary")]
+    format: String,
     /// Given by cargo bench
     #[arg(long, hide = true)]
     bench: bool,
@@ -74,9 +86,58 @@ async fn main() {
     );
 
     print_keep_alives(&after);
+    if args.subscribers > 0 {
+        measure_subscribers(&args, port, pid, cpu_after - cpu_before, window).await;
+    }
     let report = zoom.shutdown().await;
     print_account(&report, received(port).await);
     stop(&mut daemon).await;
+}
+
+/// What the daemon's CPU is above that of the window without subscribers, by frames that were read.
+async fn measure_subscribers(args: &Args, port: u16, pid: u32, idle_cpu_us: u64, idle: Duration) {
+    let frames = Arc::new(AtomicU64::new(0));
+    let mut readers = JoinSet::new();
+    for session in sessions(port).await {
+        for _ in 0..args.subscribers {
+            let path =
+                format!("/api/v1/sdk/sessions/{session}/live?media=audio&format={}", args.format);
+            readers.spawn(read(port, path, Arc::clone(&frames)));
+        }
+    }
+    sleep(SETTLE).await;
+    let (before, cpu_before, since) = (frames.load(Ordering::Relaxed), cpu_us(pid), Instant::now());
+    sleep(Duration::from_secs(args.seconds.into())).await;
+    let (after, cpu_after, window) = (frames.load(Ordering::Relaxed), cpu_us(pid), since.elapsed());
+    let idle_cpu_us = idle_cpu_us as f64 * window.as_secs_f64() / idle.as_secs_f64();
+    let delivered = after - before;
+    println!("subscribers            {} ({})", readers.len(), args.format);
+    println!("delivered a second     {:.0}", delivered as f64 / window.as_secs_f64());
+    let cost_us = ((cpu_after - cpu_before) as f64 - idle_cpu_us) / delivered as f64;
+    println!("CPU a delivered frame  {cost_us:.1} µs");
+}
+
+async fn sessions(port: u16) -> Vec<String> {
+    let url = format!("http://127.0.0.1:{port}/api/v1/sdk/sessions?limit=200&status=live");
+    let answer = reqwest::Client::new().get(url).bearer_auth(API_TOKEN).send().await;
+    let page: serde_json::Value = answer.expect("an answer").json().await.expect("JSON");
+    let sessions = page["data"]["sessions"].as_array().expect("sessions");
+    sessions.iter().map(|session| session["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// Reads for ever, and counts what has the size of a frame.
+async fn read(port: u16, path: String, frames: Arc<AtomicU64>) {
+    const SMALLEST_FRAME: usize = 250;
+    let url = format!("ws://127.0.0.1:{port}{path}");
+    let mut request = url.into_client_request().expect("a URL");
+    let token = format!("Bearer {API_TOKEN}").parse().expect("a header");
+    request.headers_mut().insert("authorization", token);
+    let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.expect("the daemon listens");
+    let (mut socket, _) =
+        tokio_tungstenite::client_async(request, tcp).await.expect("a live consumer is let in");
+    while let Some(Ok(message)) = socket.next().await {
+        frames.fetch_add(u64::from(message.len() > SMALLEST_FRAME), Ordering::Relaxed);
+    }
 }
 
 async fn start_zoom(args: &Args, meetings: u32, tls_dir: &Path, port: u16) -> Simulator {

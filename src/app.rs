@@ -21,11 +21,15 @@ use crate::http::{AppState, Counters, RateLimit, router};
 use crate::hub::{Hub, Writer, WriterSettings};
 use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
+use crate::seal::KeyRing;
 use crate::sessions::{self, Leases, Supervisor, supervisor};
-use crate::sinks::record::target::PlaceError;
-use crate::sinks::record::{Recorder, Recordings};
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
+use crate::sinks::nats::{Nats, NatsError};
+use crate::sinks::record::target::PlaceError;
+use crate::sinks::record::{Recorder, Recordings};
+use crate::sinks::relay::{self, Relay, Relayed};
+use crate::sinks::webhooks::{self, Webhooks};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::{Api, VideoApi};
@@ -37,6 +41,10 @@ use crate::zoom::retry::Pauses;
 use crate::zoom::signature::WebhookKey;
 use crate::zoom::token::{Configured, Tokens};
 
+/// The relay's name of the outgoing webhooks: positions are kept under it.
+const WEBHOOKS_SINK: &str = "webhooks";
+/// How often outgoing webhooks are looked for that are due.
+const WEBHOOKS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often planned requests to Zoom are looked for.
 const CONTROL_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often old deliveries are forgotten.
@@ -54,6 +62,8 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Nats(#[from] NatsError),
     #[error(
         "TOKEN_ENCRYPTION_KEYS is not set, and tokens are not stored without it: \
          make a key with `openssl rand -hex 32`"
@@ -71,8 +81,10 @@ pub struct App {
     pub hub: Arc<Hub>,
     pub tokens: Tokens,
     pub recordings: Recordings,
+    pub webhooks: Webhooks,
     installer: Installer,
     control: Arc<Control>,
+    nats: Option<Arc<Nats>>,
     config: Config,
     node: NodeId,
     writer: Writer,
@@ -90,6 +102,10 @@ impl App {
         let token_keys = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
         let tls = client_config(config.ca_file.as_deref())?;
         let zoom = ZoomClient::new(&tls);
+        let nats = match config.nats.clone() {
+            Some(settings) => Some(Nats::connect(settings, &tls).await?),
+            None => None,
+        };
         let store = Store::open(&config.database).await?;
         let writer_settings = WriterSettings {
             batch_interval: config.entry_batch_interval,
@@ -109,6 +125,8 @@ impl App {
         let (ring, configured) = (token_keys, config.install.configured.clone());
         let tokens =
             Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock::now_ms);
+        let webhooks = Webhooks::new(store.clone(), webhook_settings(&config, &ring));
+        webhooks.configure(&config.webhooks.endpoints).await?;
         let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
         let node = NodeId(Uuid::new_v4());
         let settings = sessions::Settings {
@@ -141,8 +159,10 @@ impl App {
             hub,
             tokens,
             recordings,
+            webhooks,
             installer,
             control,
+            nats,
             config,
             node,
             writer,
@@ -163,15 +183,17 @@ impl App {
             ..Limits::default()
         };
         let (stop_http, state) = (CancellationToken::new(), self.state(stop.clone()));
+        // Before the streams: a sink misses no first frame.
+        let (stop_sinks, mut sinks) = (CancellationToken::new(), JoinSet::<()>::new());
+        self.start_webhooks(&mut sinks, &stop_sinks);
+        self.start_nats(&mut sinks, &stop_sinks);
+        sinks.spawn(self.recorder.run(stop_sinks.clone()));
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(prune(self.store.clone(), self.config.retention));
         background.spawn(self.tokens.clone().keep_alive());
         background.spawn(delete(self.store.clone()));
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
-        // Before the streams: a sink misses no first frame.
-        let (stop_sinks, mut sinks) = (CancellationToken::new(), JoinSet::<()>::new());
-        sinks.spawn(self.recorder.run(stop_sinks.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
         let forwards = tokio::spawn(Arc::clone(&state.forwards).run());
         let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
@@ -213,6 +235,26 @@ impl App {
         ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
     }
 
+    /// What entries tell becomes outgoing webhooks, and those are sent.
+    fn start_webhooks(&self, sinks: &mut JoinSet<()>, stop: &CancellationToken) {
+        let settings = relay::Settings::new(self.node, clock::now_ms);
+        let relay = Relay::new(self.store.clone(), &self.hub, WEBHOOKS_SINK, settings);
+        let webhooks = self.webhooks.clone();
+        let tell = move |entries: Vec<Relayed>| {
+            let webhooks = webhooks.clone();
+            async move { webhooks.emit_entries(entries.iter().map(|it| &it.entry)).await }
+        };
+        sinks.spawn(relay.run(stop.clone(), tell));
+        sinks.spawn(self.webhooks.clone().run(Arc::clone(&self.tls), stop.clone()));
+    }
+
+    fn start_nats(&self, sinks: &mut JoinSet<()>, stop: &CancellationToken) {
+        if let Some(nats) = self.nats.clone() {
+            let settings = relay::Settings::new(self.node, clock::now_ms);
+            sinks.spawn(nats.run(self.store.clone(), &self.hub, settings, stop.clone()));
+        }
+    }
+
     fn live(&self, stop: CancellationToken) -> Live {
         Live {
             hub: Arc::clone(&self.hub),
@@ -231,6 +273,7 @@ impl App {
             hub: Arc::clone(&self.hub),
             recordings: self.recordings.clone(),
             control: Arc::clone(&self.control),
+            webhooks: self.webhooks.clone(),
             api_tokens: self.config.api_tokens.clone(),
             rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
             webhook_path: self.config.webhook_path.clone(),
@@ -254,6 +297,15 @@ impl App {
             draining,
             requests: TaskTracker::new(),
         })
+    }
+}
+
+fn webhook_settings(config: &Config, ring: &KeyRing) -> webhooks::Settings {
+    webhooks::Settings {
+        ring: ring.clone(),
+        policy: Arc::clone(&config.webhooks.policy),
+        look_every: WEBHOOKS_LOOK_EVERY,
+        now_ms: clock::now_ms,
     }
 }
 
@@ -312,6 +364,7 @@ async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<
         if deliveries > 0 {
             tracing::info!(deliveries, "old deliveries forgotten");
         }
+        store.prune_events(before_ms).await?;
     }
     if let Some(before_ms) = retention.entries.cutoff_ms(now_ms) {
         while store.expire_entries(before_ms, now_ms).await? {}

@@ -2,11 +2,13 @@
 
 mod install;
 mod media;
+mod nats;
 mod products;
 mod read;
 mod record;
 mod retention;
 mod variables;
+mod webhooks;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -19,6 +21,7 @@ use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::params::Params;
 use crate::secret::Secret;
 use crate::sessions::AtShutdown;
+use crate::sinks;
 use crate::sinks::forward::Targets;
 use crate::store::Location;
 use crate::telemetry::{LogFormat, LogSettings};
@@ -31,6 +34,7 @@ use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
 pub use self::retention::{Keep, Retention};
 pub use self::variables::{VARIABLES, Variable};
+pub use self::webhooks::WebhookSettings;
 
 /// Everything that `rtmsd serve` needs to know.
 #[derive(Debug, Clone)]
@@ -64,6 +68,9 @@ pub struct Config {
     pub live_buffer_bytes: usize,
     pub targets: Targets,
     pub retention: Retention,
+    /// None without a broker.
+    pub nats: Option<sinks::nats::Settings>,
+    pub webhooks: WebhookSettings,
     pub log: LogSettings,
 }
 
@@ -108,6 +115,8 @@ impl Config {
         let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 4 << 20, 64 * 1024..=1 << 30);
         let targets = targets(read);
         let retention = retention::retention(read);
+        let nats = nats::nats(read);
+        let webhooks = webhooks::settings(read);
         let log = log(read);
         Some(Self {
             address: address?,
@@ -138,6 +147,8 @@ impl Config {
             live_buffer_bytes: usize::try_from(live_buffer_bytes?).ok()?,
             targets: targets?,
             retention: retention?,
+            nats: nats?,
+            webhooks: webhooks?,
             log: log?,
         })
     }

@@ -10,9 +10,10 @@ use tokio_util::task::TaskTracker;
 use crate::control::Control;
 use crate::hub::Hub;
 use crate::model::StreamId;
-use crate::sinks::record::Recordings;
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
+use crate::sinks::record::Recordings;
+use crate::sinks::webhooks::Webhooks;
 use crate::store::Store;
 use crate::zoom::install::Installer;
 use crate::zoom::signature::WebhookKey;
@@ -23,12 +24,14 @@ mod body;
 mod control;
 mod counters;
 mod docs;
+mod endpoints;
 mod envelope;
 mod error;
 mod events;
 mod forwards;
 mod idempotency;
 mod installations;
+mod json;
 mod ledger;
 mod live;
 mod notices;
@@ -62,6 +65,7 @@ pub struct AppState {
     pub hub: Arc<Hub>,
     pub recordings: Recordings,
     pub control: Arc<Control>,
+    pub webhooks: Webhooks,
     pub api_tokens: auth::ApiTokens,
     pub rate_limit: RateLimit,
     /// Where Zoom sends webhooks; must pass [`check_webhook_path`].

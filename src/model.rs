@@ -9,9 +9,11 @@ mod forward;
 mod id;
 mod installation;
 mod ledger;
+mod outgoing;
 mod recording;
 mod session;
 mod view;
+mod webhook_endpoint;
 
 pub use action::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
@@ -31,9 +33,11 @@ pub use forward::{Forward, ForwardId};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
 pub use ledger::{Account, FrameCount, Gap, GapCause, MediumLedger, Newest, OpenGap};
+pub use outgoing::{Content, EventKind, OutgoingEvent};
 pub use recording::{RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,
 };
 pub use view::{EntryView, rfc3339};
+pub use webhook_endpoint::{EndpointId, EndpointSource, EndpointStatus, WebhookEndpoint};

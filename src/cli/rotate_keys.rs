@@ -3,10 +3,12 @@ use std::process::ExitCode;
 use super::{EXIT_SETTINGS, fail};
 use crate::app::AppError;
 use crate::config::Config;
+use crate::seal::KeyRing;
+use crate::sinks::webhooks;
 use crate::store::Store;
-use crate::zoom::token::{Rotated, rotate_keys};
+use crate::zoom::token::{RotateError, Rotated, rotate_keys};
 
-/// Seals every stored token under the first key of `TOKEN_ENCRYPTION_KEYS`, beside daemons that go on working.
+/// Seals every stored token and webhook secret under the first key of `TOKEN_ENCRYPTION_KEYS`, beside daemons that go on working.
 pub(super) async fn run(config: Config) -> ExitCode {
     let Some(ring) = config.install.token_keys else {
         return fail(EXIT_SETTINGS, &AppError::NoTokenKeys.to_string());
@@ -15,17 +17,30 @@ pub(super) async fn run(config: Config) -> ExitCode {
         Ok(store) => store,
         Err(error) => return fail(1, &error.to_string()),
     };
-    let done = rotate_keys(&store, &ring).await;
+    let done = rotate_all(&store, &ring).await;
     store.close().await;
-    match done {
-        Ok(Rotated { resealed, unreadable: 0 }) => {
-            println!("{resealed} installations sealed anew; the other keys may be removed");
+    let (installations, endpoints) = match done {
+        Ok(done) => done,
+        Err(error) => return fail(1, &error.to_string()),
+    };
+    println!(
+        "{} installations and {} webhook endpoints sealed anew",
+        installations.resealed, endpoints.resealed
+    );
+    match (installations.unreadable, endpoints.unreadable) {
+        (0, 0) => {
+            println!("the other keys may be removed");
             ExitCode::SUCCESS
         }
-        Ok(Rotated { resealed, unreadable }) => {
-            println!("{resealed} installations sealed anew");
-            fail(1, &format!("no key opens the tokens of {unreadable} installations"))
-        }
-        Err(error) => fail(1, &error.to_string()),
+        (tokens, secrets) => fail(
+            1,
+            &format!(
+                "no key opens the tokens of {tokens} installations and the secrets of {secrets} webhook endpoints"
+            ),
+        ),
     }
+}
+
+async fn rotate_all(store: &Store, ring: &KeyRing) -> Result<(Rotated, Rotated), RotateError> {
+    Ok((rotate_keys(store, ring).await?, webhooks::rotate_keys(store, ring).await?))
 }

@@ -319,6 +319,40 @@ pub const VARIABLES: &[Variable] = &[
         "7d",
         "how long received webhooks are kept: forever, 7d, 12h, or zero: only that they came, for a day",
     ),
+    plain(
+        "NATS_URL",
+        "",
+        "nats://user:password@host:4222 or tls://…: entries are published to JetStream there; several servers of one cluster are separated by commas; without it nothing is published",
+    ),
+    plain(
+        "NATS_CREDENTIALS",
+        "",
+        "a credentials file of NATS (a JWT and its key), where the server wants one",
+    ),
+    plain("NATS_SUBJECT_PREFIX", "rtms", "what every subject begins with"),
+    plain("NATS_STREAM", "RTMSD", "the JetStream stream for entries; made if it is missing"),
+    plain(
+        "NATS_MEDIA",
+        "none",
+        "whose frames are published, too: audio, video, share, separated by commas, or none",
+    ),
+    plain(
+        "NATS_MEDIA_BUFFER_BYTES",
+        "1048576",
+        "what may wait of each stream's frames while the broker is away or slow; beyond it the oldest are dropped",
+    ),
+    plain(
+        "WEBHOOKS_OUT",
+        "",
+        "endpoints of outgoing webhooks, as JSON: an array of objects with name, url, secret (whsec_…) and, if wanted, \
+         events and previous_secret; more can be made over the API",
+    ),
+    plain(
+        "WEBHOOKS_ALLOWED_HOSTS",
+        "",
+        "hosts, addresses and networks (10.0.0.0/8) that outgoing webhooks may go to although they are private or plain \
+         http, separated by commas",
+    ),
     aliased("LOG_LEVEL", &["ZM_RTMS_LOG_LEVEL"], "info", "trace, debug, info, warn, error or off"),
     aliased(
         "LOG_FORMAT",

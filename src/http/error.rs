@@ -9,10 +9,11 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::oauth::Refusal;
-use super::refused;
+use super::{endpoints, refused};
 use crate::control::{ControlError, MediaError};
 use crate::model::ZoomAnswer;
 use crate::sinks::forward::TargetError;
+use crate::sinks::webhooks::EndpointError;
 use crate::store::StoreError;
 use crate::zoom::event::EventError;
 use crate::zoom::signature::SignatureError;
@@ -48,6 +49,9 @@ pub enum ApiError {
     RangeNotSatisfiable { bytes: u64 },
     #[error("there is no installation with this id")]
     UnknownInstallation,
+    /// The store's errors are not among them.
+    #[error("{0}")]
+    Endpoint(Arc<EndpointError>),
     #[error("{0}")]
     Install(Refusal),
     #[error(
@@ -112,6 +116,15 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<EndpointError> for ApiError {
+    fn from(error: EndpointError) -> Self {
+        match error {
+            EndpointError::Store(error) => error.into(),
+            other => Self::Endpoint(Arc::new(other)),
+        }
+    }
+}
+
 impl From<ControlError> for ApiError {
     fn from(error: ControlError) -> Self {
         match error {
@@ -136,6 +149,7 @@ impl ApiError {
             | Self::NoVideoSdk => StatusCode::NOT_FOUND,
             Self::RecordingLost => StatusCode::GONE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Endpoint(error) => endpoints::status(error),
             Self::Install(refusal) => refusal.status(),
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -176,6 +190,7 @@ impl ApiError {
             Self::RecordingLost => "recording_lost",
             Self::RecordingsUnavailable => "recordings_unavailable",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
+            Self::Endpoint(error) => endpoints::code(error),
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",
             Self::Unauthenticated => "unauthenticated",

@@ -19,7 +19,7 @@ use super::error::ApiError;
 use super::params::{SessionPath, known_session};
 use crate::model::{Cursor, Forward, ForwardId, SessionId, SessionStatus};
 use crate::sinks::forward::{Doing, MAX_PER_SESSION};
-use crate::sinks::live::{From, Request};
+use crate::sinks::live::{From, Policy, Request};
 
 /// Makes a forward. It runs while a stream of the session runs.
 pub async fn create(
@@ -46,6 +46,10 @@ async fn make(state: &AppState, id: SessionId, body: &[u8]) -> Result<Forward, A
     };
     state.forwards.check(&url).map_err(ApiError::Target)?;
     let request = Request::read(&asked, Some(id))?;
+    if request.policy == Policy::Disconnect {
+        let problem = "can only be drop: who is disconnected is dialled again";
+        return Err(ApiError::InvalidValue { name: "policy", problem });
+    }
     if known_session(&state.store, id).await?.status == SessionStatus::Ended {
         return Err(ApiError::SessionEnded);
     }

@@ -124,6 +124,12 @@ fn parameters(route: &Route, about: &Operation) -> Vec<Value> {
             "name": "file", "in": "path", "required": true, "description": about, "schema": text,
         }));
     }
+    if route.path.contains("{delivery}") {
+        let what = "The `event_id` of the delivery";
+        parameters.push(json!({
+            "name": "delivery", "in": "path", "required": true, "description": what, "schema": text,
+        }));
+    }
     for (name, what) in &about.query {
         parameters
             .push(json!({ "name": name, "in": "query", "description": what, "schema": text }));

@@ -85,7 +85,13 @@ impl Ender {
 }
 
 /// Makes a stream ready: its handshake's signature, its parameters, and where its log goes on.
-pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut feed: Feed) -> Job {
+pub(super) fn job(
+    settings: &Settings,
+    claim: &Claim,
+    endpoint: Endpoint,
+    params: Params,
+    mut feed: Feed,
+) -> Job {
     let stream = &claim.stream;
     if claim.last_seq > 0 {
         feed.note(None, EntryBody::PickedUp {});
@@ -94,7 +100,7 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
         stream_id: stream.stream_id.clone(),
         instance: settings.handshake_ids.named(&stream.instance),
         signature: Secret::new(signature(settings, stream)),
-        params: params(settings, stream),
+        params,
         policy: settings.policy.clone(),
         timings: settings.timings.clone(),
     };
@@ -103,7 +109,7 @@ pub(super) fn job(settings: &Settings, claim: &Claim, endpoint: Endpoint, mut fe
 }
 
 /// What the session said when the stream was announced, else what is configured.
-fn params(settings: &Settings, stream: &StreamRecord) -> Params {
+pub(super) fn params(settings: &Settings, stream: &StreamRecord) -> Params {
     let Some(media) = &stream.media else { return settings.params.clone() };
     let overrides: Option<ParamsOverrides> =
         serde_json::from_value(Value::Object(media.clone())).ok();

@@ -6,7 +6,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Ender, Run, job};
+use super::run::{Ender, Run, job, params};
 use super::{AtShutdown, Settings};
 use crate::clock;
 use crate::hub::{Feed, Hub};
@@ -229,10 +229,11 @@ impl Supervisor {
         let stream = &claim.stream;
         let stream_id = stream.stream_id.clone();
         tracing::info!(%stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
-        let media = &self.settings.params.media;
-        let feed = Feed::new(Arc::clone(&self.ender.hub), stream, claim.last_seq, media);
+        let params = params(&self.settings, stream);
+        let hub = Arc::clone(&self.ender.hub);
+        let feed = Feed::new(hub, stream, claim.last_seq, &params.media);
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
-        let job = job(&self.settings, claim, endpoint, feed);
+        let job = job(&self.settings, claim, endpoint, params, feed);
         let run = Run { stream_id, job, commands, ender: self.ender.clone() };
         self.own(stream, sender, run.run());
         self.tell(stream);

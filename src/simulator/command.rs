@@ -9,7 +9,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::{
-    Consent, OAuthSettings, Quirk, Script, Settings, Simulator, SimulatorError, Start, Validation,
+    Consent, Duplicates, OAuthSettings, Quirk, Script, Settings, Simulator, SimulatorError, Start,
+    Timings, Validation,
 };
 use crate::secret::Secret;
 
@@ -38,6 +39,12 @@ pub struct SimulateArgs {
     /// Play the script so many times as fast
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
+    /// Divide Zoom's waits by so much: keep-alives, windows, webhook retries
+    #[arg(long, default_value_t = 1.0)]
+    time_scale: f64,
+    /// A second connection for something that is connected: the newer is refused, or the older is dropped
+    #[arg(long, value_enum, default_value_t = DuplicatesArg::Refuse)]
+    duplicates: DuplicatesArg,
     /// Who starts streams: the meetings themselves, or a REST call
     #[arg(long, value_enum, default_value_t = StartArg::Auto)]
     start: StartArg,
@@ -114,6 +121,12 @@ enum StartArg {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
+enum DuplicatesArg {
+    Refuse,
+    Kick,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
 enum ConsentArg {
     Ask,
     Allow,
@@ -159,6 +172,11 @@ impl SimulateArgs {
                 StartArg::Rest => Start::Rest,
             },
             speed: self.speed,
+            timings: Timings { time_scale: self.time_scale, ..Timings::default() },
+            duplicates: match self.duplicates {
+                DuplicatesArg::Refuse => Duplicates::Refuse,
+                DuplicatesArg::Kick => Duplicates::Kick,
+            },
             seconds: self.seconds,
             quirks: self.quirks,
             access_token: app.access_token.map(Secret::new),

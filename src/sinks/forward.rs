@@ -34,6 +34,8 @@ pub const MAX_PER_SESSION: u32 = 4;
 const MAX_ALL: u32 = 10_000;
 /// How often the store is looked at, news or not, and told what has arrived.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Between two looks: many streams may change at a time.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// What a stream's end leaves to say, and the time in which another stream may begin.
 const AFTER_STREAM: Duration = Duration::from_secs(5);
 /// A connection that lasts so long is a good one.
@@ -111,7 +113,7 @@ impl Forwards {
             tokio::select! {
                 () = self.live.stop.cancelled() => {}
                 () = self.news.notified() => {}
-                Ok(()) = changes.changed() => {}
+                Ok(()) = changes.changed() => sleep(LOOK_PAUSE).await,
                 () = sleep(LOOK_EVERY) => {}
                 Some(ended) = tasks.join_next() => {
                     if ended.is_err() {
@@ -239,7 +241,6 @@ impl Task {
             if !self.wait(error, backoff.after_loss(&mut rng)).await {
                 return Doing::Waiting;
             }
-            source.resume(*session_id, &self.arrived.borrow());
         }
     }
 
@@ -263,6 +264,8 @@ impl Task {
             return Ok(Doing::Waiting);
         };
         let mut socket = socket?;
+        // Frames that waited for the server are old by now.
+        source.resume(self.forward.session_id, &self.arrived.borrow());
         self.doing.send_replace(Doing::Connected);
         let receipts = Receipts::new(self.arrived.clone());
         let talk = Talk::new(&mut socket, source).with_receipts(receipts);

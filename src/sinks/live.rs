@@ -7,6 +7,6 @@ mod twilio;
 mod voice;
 mod wire;
 
-pub use request::{Format, From, NAMES, Request, RequestError};
+pub use request::{Format, From, NAMES, Policy, Request, RequestError};
 pub use source::{Live, Source};
 pub use talk::{Over, Receipts, Talk, config, first_text, refuse};

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use serde_json::Value;
 use thiserror::Error;
-use tokio::sync::{Notify, OnceCell, Semaphore, broadcast};
+use tokio::sync::{Notify, OnceCell, Semaphore};
 
 use self::finish::blocking;
 use self::layout::Layout;
@@ -48,8 +48,6 @@ const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
 /// How many recordings are closed at once, and how many files are uploaded.
 const FINISHES_AT_ONCE: usize = 2;
 const UPLOADS_AT_ONCE: usize = 4;
-/// How many recordings somebody who listens may be behind.
-const READY_QUEUE: usize = 256;
 
 /// What is recorded, and where it goes.
 #[derive(Debug, Clone)]
@@ -62,13 +60,6 @@ pub struct Settings {
     pub spools: PathBuf,
     /// What may lie there at most, until it is stored.
     pub spool_bytes: u64,
-}
-
-/// A recording that is stored.
-#[derive(Debug, Clone)]
-pub struct RecordingReady {
-    pub recording: Recording,
-    pub files: Vec<RecordedFile>,
 }
 
 /// Why a file cannot be had.
@@ -98,7 +89,6 @@ struct Shared {
     room: Arc<Room>,
     finishes: Semaphore,
     uploads: Semaphore,
-    ready: broadcast::Sender<Arc<RecordingReady>>,
     /// Somebody wants something deleted.
     wake: Notify,
     now_ms: fn() -> i64,
@@ -122,19 +112,12 @@ impl Recordings {
             room: Room::new(settings.spools.clone(), settings.spool_bytes),
             finishes: Semaphore::new(FINISHES_AT_ONCE),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
-            ready: broadcast::channel(READY_QUEUE).0,
             wake: Notify::new(),
             now_ms,
         });
         let media = settings.media;
         let streams = hub.sink(move |stream| wants(stream, media), MAX_QUEUED_BYTES);
         Ok((Self(Arc::clone(&shared)), Recorder::new(shared, streams)))
-    }
-
-    /// The recordings that this daemon stores from now on. Who was not here when one was, finds it in the store as
-    /// `stored`.
-    pub fn ready(&self) -> broadcast::Receiver<Arc<RecordingReady>> {
-        self.0.ready.subscribe()
     }
 
     /// Wants all recordings of a session deleted: they are shown no more, and their files are removed soon, wherever

@@ -7,13 +7,16 @@ use uuid::Uuid;
 
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
+use super::outgoing::{blank_answers, emit, forget_some_of_session};
 use super::recordings::delete_recordings_of_stream;
 use super::rows::read;
 use super::{Store, StoreError, sql};
-use crate::model::{AuditRow, SessionId, StreamId};
+use crate::model::{AuditRow, EventKind, OutgoingEvent, SessionId, StreamId};
 
 /// Entries deleted in one transaction: webhooks get their turn in between.
 const ENTRIES_PER_STEP: u32 = 500;
+/// Outgoing events deleted in one transaction, with their deliveries.
+const EVENTS_PER_STEP: u32 = 200;
 
 impl Store {
     /// Does a bounded part of what is to be deleted. False when nothing is.
@@ -195,6 +198,7 @@ async fn empty(
         after_stream = stream;
         deliveries = tx.execute(sql::BLANK_DELIVERIES, binds![stream]).await?;
         delete_recordings_of_stream(tx, stream).await?;
+        blank_answers(tx, stream).await?;
     }
     let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
     let values = binds![id, after_stream, i64::from(is_empty), count(entries), count(deliveries)];
@@ -231,10 +235,15 @@ async fn end(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     if scope == Scope::Session {
+        if forget_some_of_session(tx, &pending.subject, EVENTS_PER_STEP).await? {
+            return Ok(());
+        }
         delete_rows_of_session(tx, &pending.subject, pending.asked_at_ms).await?;
     }
     tx.execute(sql::END_DELETION, binds![id]).await?;
     let Pending { streams, entries, deliveries, asked_at_ms, .. } = *pending;
+    let data = json!({ "scope": scope.as_str(), "subject": pending.subject });
+    emit(tx, &OutgoingEvent::new(EventKind::DataDeleted, id, now_ms, data), now_ms).await?;
     let audit = AuditRow {
         at_ms: now_ms,
         actor: pending.actor.clone(),

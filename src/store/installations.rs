@@ -7,9 +7,12 @@ use uuid::Uuid;
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
 use super::deletions::ask_deletion;
+use super::outgoing::emit;
 use super::rows;
 use super::{Store, StoreError, sql};
-use crate::model::{AuditRow, Deauthorization, Installation, InstallationId, InstallationStatus};
+use crate::model::{
+    AuditRow, Deauthorization, Installation, InstallationId, InstallationStatus, OutgoingEvent,
+};
 
 /// Who acts when a webhook makes us.
 const ZOOM: &str = "zoom";
@@ -145,7 +148,17 @@ impl Store {
         now_ms: i64,
     ) -> Result<bool, StoreError> {
         let values = binds![id.to_string(), generation, now_ms];
-        Ok(self.database.execute(sql::GIVE_UP_GRANT, values).await? == 1)
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let is_done = tx.connection().execute(sql::GIVE_UP_GRANT, values).await? == 1;
+                if is_done {
+                    tell_reconnect(&mut tx.connection(), id, now_ms).await?;
+                }
+                tx.commit().await?;
+                Ok(is_done)
+            })
+            .await
     }
 
     /// Deletes an installation's tokens and, if asked, has what was stored of its user deleted ([`Store::delete_some`]),
@@ -190,6 +203,16 @@ impl Store {
         let values = binds![id.to_string(), generation, &*tokens.access, tokens.refresh.as_deref()];
         Ok(self.database.execute(sql::RESEAL_TOKENS, values).await? == 1)
     }
+}
+
+async fn tell_reconnect(
+    tx: &mut Connection<'_>,
+    id: InstallationId,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let row: Row = tx.one(sql::INSTALLATION, binds![id.to_string()]).await?;
+    let installation = StoredGrant::try_from(row)?.installation;
+    emit(tx, &OutgoingEvent::needs_reconnect(&installation, now_ms), now_ms).await
 }
 
 async fn save(

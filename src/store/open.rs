@@ -97,6 +97,7 @@ async fn open_sqlite(path: &Path) -> Result<Database, StoreError> {
     schema::migrate(&schema::sqlite(), &mut *writer.acquire().await?).await?;
     sqlx::query(sql::RELEASE_ALL_LEASES).execute(&writer).await?;
     sqlx::query(sql::RELEASE_ALL_SINKS).execute(&writer).await?;
+    sqlx::query(sql::RELEASE_ALL_OUTGOING).execute(&writer).await?;
     let readers = sqlite_pool(options.read_only(true), SQLITE_READERS).await?;
     Ok(Database::Sqlite { writer, readers, lock: Some(Arc::new(lock)) })
 }

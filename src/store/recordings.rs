@@ -1,16 +1,21 @@
 //! Recordings: where they stand, and their files.
 
+use serde_json::json;
 use sqlx::FromRow;
 
 use super::database::{Connection, binds};
+use super::outgoing::emit;
 use super::rows;
 use super::{Store, StoreError, sql};
 use crate::model::{
-    RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, SpoolId, StreamId, UserId,
+    EventKind, OutgoingEvent, RecordedFile, Recording, RecordingId, RecordingStatus, SessionId,
+    SpoolId, StreamId, UserId,
 };
 
 /// Rows of files written in one transaction: others get their turn in between.
 const FILES_AT_ONCE: usize = 200;
+/// Pictures are many: the others are in the list of recordings.
+const MAX_FILES_TOLD: usize = 100;
 
 impl Store {
     /// Notes that a spool records a stream, once for each id. Returns the row: its part, and what became of it.
@@ -120,6 +125,30 @@ impl Store {
         self.move_recording(recording.id, from, to, now_ms).await
     }
 
+    /// A recording is where recordings go, and outgoing webhooks are told so with it. False when somebody wants it
+    /// deleted, or this call was made before.
+    pub async fn store_recording(
+        &self,
+        recording: &Recording,
+        files: &[RecordedFile],
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let (from, to) = (RecordingStatus::Uploading, RecordingStatus::Stored);
+        let values = binds![recording.id.to_string(), from.as_str(), to.as_str(), now_ms];
+        let event = ready(recording, files, now_ms);
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let is_moved = tx.connection().execute(sql::MOVE_RECORDING, values).await? > 0;
+                if is_moved {
+                    emit(&mut tx.connection(), &event, now_ms).await?;
+                }
+                tx.commit().await?;
+                Ok(is_moved)
+            })
+            .await
+    }
+
     /// A recording's files, by name.
     pub async fn recorded_files(&self, id: RecordingId) -> Result<Vec<RecordedFile>, StoreError> {
         let rows: Vec<FileRow> =
@@ -180,6 +209,27 @@ pub struct NewRecording<'a> {
     pub ordinal: u32,
     pub spool: SpoolId,
     pub started_at_ms: i64,
+}
+
+fn ready(recording: &Recording, files: &[RecordedFile], now_ms: i64) -> OutgoingEvent {
+    let file = |file: &RecordedFile| {
+        json!({
+            "file": file.api_name, "medium": file.medium, "content_type": file.content_type,
+            "bytes": file.bytes, "sha256": file.sha256,
+        })
+    };
+    let data = json!({
+        "session_id": recording.session_id,
+        "stream_id": recording.stream_id,
+        "stream": recording.ordinal,
+        "recording_id": recording.id,
+        "part": recording.part,
+        "files": files.iter().take(MAX_FILES_TOLD).map(file).collect::<Vec<_>>(),
+        "file_count": files.len(),
+    });
+    OutgoingEvent::new(EventKind::RecordingReady, &recording.id.to_string(), now_ms, data)
+        .in_session(recording.session_id)
+        .in_stream(&recording.stream_id)
 }
 
 /// What was recorded of a stream goes with what was said in it.

@@ -2,6 +2,7 @@
 
 use super::database::binds;
 use super::deletions::delete_some_entries;
+use super::outgoing::blank_answers;
 use super::{Store, StoreError, sql};
 
 impl Store {
@@ -16,6 +17,7 @@ impl Store {
                 let mut connection = tx.connection();
                 let (_, is_empty) = delete_some_entries(&mut connection, &stream, false).await?;
                 if is_empty {
+                    blank_answers(&mut connection, &stream).await?;
                     connection.execute(sql::MARK_EMPTIED, binds![&*stream, now_ms]).await?;
                 }
                 tx.commit().await

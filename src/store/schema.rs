@@ -51,6 +51,11 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $folder, "/0007_relay.sql")),
             ),
             migration(
+                8,
+                "outgoing webhooks",
+                include_str!(concat!("../../migrations/", $folder, "/0008_outgoing_webhooks.sql")),
+            ),
+            migration(
                 9,
                 "recordings",
                 include_str!(concat!("../../migrations/", $folder, "/0009_recordings.sql")),

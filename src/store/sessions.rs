@@ -2,6 +2,7 @@
 
 use super::database::{Connection, binds};
 use super::rows::{self, SessionRow};
+use super::told::{self, tell_session};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{
     IdKey, Instance, MediaParams, MeetingChange, MeetingChanged, NewSession, Product, Session,
@@ -190,11 +191,17 @@ fn instance_of(new: &NewSession) -> Result<Instance, StoreError> {
         .map_err(|error| StoreError::Row(format!("the id of a new session {error}")))
 }
 
-/// Derives a session's state from its streams, after one of them changed.
+/// Derives a session's state from its streams, after one of them changed, and tells of it.
 pub(super) async fn refresh_session(
     tx: &mut Connection<'_>,
     id: SessionId,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    tx.execute(sql::REFRESH_SESSION, binds![id.to_string(), now_ms]).await.map(drop)
+    let state: Option<(String, Option<String>)> =
+        tx.optional(sql::REFRESH_SESSION, binds![id.to_string(), now_ms]).await?;
+    let Some((status, told)) = state else { return Ok(()) };
+    match told::of_session(told.as_deref(), &status) {
+        Some(kind) => tell_session(tx, id, kind, now_ms).await,
+        None => Ok(()),
+    }
 }

@@ -7,9 +7,11 @@ use super::audit::insert_audit;
 use super::database::{Connection, binds};
 use super::deletions::ask_stream_deletion;
 use super::entries::write_batches;
+use super::outgoing::blank_answers;
 use super::recordings::delete_recordings_of_stream;
 use super::rows::{self, StreamRow};
 use super::sessions::{media_text, refresh_session};
+use super::told::tell_stream;
 use super::{Store, StoreError, StreamUpdate, sql};
 use crate::model::{
     AuditRow, Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus,
@@ -115,8 +117,8 @@ async fn write_update(
 ) -> Result<(), StoreError> {
     let status = update.status.filter(|status| *status != StreamStatus::Ended);
     // The session follows the status alone: a tally, which comes often, needs no lock on it.
-    let session = match status {
-        Some(_) => lock_stream(tx, stream).await?.map(|record| record.session_id),
+    let record = match status {
+        Some(_) => lock_stream(tx, stream).await?,
         None => None,
     };
     let tally = update.tally.as_ref().map(figures);
@@ -132,10 +134,9 @@ async fn write_update(
         ledger,
     ];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
-    match session {
-        Some(session) if is_changed => refresh_session(tx, session, now_ms).await,
-        _ => Ok(()),
-    }
+    let (Some(status), Some(record), true) = (status, record, is_changed) else { return Ok(()) };
+    tell_stream(tx, &record, status, None, now_ms).await?;
+    refresh_session(tx, record.session_id, now_ms).await
 }
 
 fn figures(figures: &impl Serialize) -> String {
@@ -161,6 +162,9 @@ async fn end_stream(
         delete_personal_entries(tx, stream, end.now_ms).await?;
     }
     if is_ended {
+        let reason = end.stop_reason.or(record.stop_reason);
+        let how = Some((end.outcome, reason));
+        tell_stream(tx, &record, StreamStatus::Ended, how, end.now_ms).await?;
         confirm_stops(tx, record.session_id).await?;
         refresh_session(tx, record.session_id, end.now_ms).await?;
     }
@@ -176,6 +180,7 @@ pub(super) async fn delete_personal_entries(
 ) -> Result<(), StoreError> {
     let entries = tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
     let recordings = delete_recordings_of_stream(tx, stream.as_str()).await?;
+    blank_answers(tx, stream.as_str()).await?;
     let row = AuditRow {
         at_ms: now_ms,
         actor: "zoom".to_owned(),

@@ -1,3 +1,5 @@
 //! What leaves the daemon.
 
+mod nats;
 mod relay;
+mod webhooks;

@@ -5,6 +5,7 @@ mod entries;
 mod installations;
 mod leases;
 mod opening;
+mod outgoing;
 mod recordings;
 mod retention;
 mod sessions;

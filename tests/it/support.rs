@@ -1,5 +1,6 @@
 //! What several tests need.
 
+pub mod nats;
 pub mod postgres;
 pub mod proxy;
 pub mod stores;

@@ -46,7 +46,8 @@ pub(super) fn banner(address: SocketAddr, token: &str, data_dir: &Path) {
     );
 }
 
-fn session_banner(address: SocketAddr, token: &str, session: &Session) {
+/// `meeting` is where the simulator takes orders about this meeting.
+fn session_banner(address: SocketAddr, token: &str, session: &Session, meeting: &str) {
     let base = format!("http://{address}/api/v1/sdk/sessions/{}", session.id);
     let id = session.id;
     let auth = format!("-H 'Authorization: Bearer {token}'");
@@ -57,7 +58,11 @@ fn session_banner(address: SocketAddr, token: &str, session: &Session) {
          curl -s {auth} {base}/recordings                  # files, when the meeting is over\n  \
          websocat -H='Authorization: Bearer {token}' 'ws://{address}/api/v1/sdk/sessions/{id}/live?media=transcript,audio' # live, with sound\n  \
          curl -s {auth} {base}/timeline                    # what happened, and what is missing\n  \
-         curl -s {auth} -X POST {base}/rtms/pause          # or resume, stop, start\n"
+         curl -s {auth} -X POST {base}/rtms/pause          # or resume, stop, start\n\n\
+         Break it, as Zoom or the network would, and see what it says:\n\n  \
+         curl -s -X POST {meeting}/cut -d '{{\"link\":\"audio\",\"how\":\"reset\"}}'     # or signaling, media, transcript\n  \
+         curl -s -X POST {meeting}/fail_over\n  \
+         curl -s {auth} {base}/ledger                      # what was lost, and why\n"
     );
 }
 
@@ -67,9 +72,9 @@ impl Show {
     }
 
     /// Prints the meeting as it is stored, until it has ended.
-    pub async fn run(&self, address: SocketAddr, token: &str) {
+    pub async fn run(&self, address: SocketAddr, token: &str, meeting: &str) {
         let session = self.first_session().await;
-        session_banner(address, token, &session);
+        session_banner(address, token, &session, meeting);
         let mut live = self.hub.subscribe(session.id);
         let mut cursor = Cursor::default();
         loop {

@@ -1,14 +1,13 @@
 //! The bodies of `POST /api/v1/sdk/sessions` and of a start.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::http::error::ApiError;
+use crate::http::json::fields;
 use crate::model::{IdKey, InstallationId, Instance, MediaParams, Metadata, NewSession, Product};
 
 /// As JSON, in bytes.
 const MAX_METADATA_BYTES: usize = 8 * 1024;
-/// The longest name of a field that is repeated in an error.
-const MAX_FIELD_CHARS: usize = 64;
 /// A meeting number has 9 to 11 digits today; Zoom's type for it has 19 at most.
 const MAX_DIGITS: usize = 19;
 
@@ -29,17 +28,6 @@ pub fn media_of_start(body: &[u8]) -> Result<Option<MediaParams>, ApiError> {
     }
     let mut fields = fields(body, &["media"])?;
     media(fields.remove("media"))
-}
-
-/// A field that is null counts as left out.
-fn fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, ApiError> {
-    let mut fields: Map<String, Value> = serde_json::from_slice(body)
-        .map_err(|error| ApiError::NotJson { line: error.line(), column: error.column() })?;
-    fields.retain(|_, value| !value.is_null());
-    match fields.keys().find(|name| !known.contains(&name.as_str())) {
-        Some(name) => Err(ApiError::UnknownField(name.chars().take(MAX_FIELD_CHARS).collect())),
-        None => Ok(fields),
-    }
 }
 
 /// Reads the body of a new session; its media parameters are not resolved yet.

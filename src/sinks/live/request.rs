@@ -113,7 +113,12 @@ impl Request {
         }
         let media = read.media(format)?;
         let only = "must be names of kinds, such as transcript,gap";
-        let kinds = read.value("kinds", only, Kinds::parse)?.unwrap_or_else(|| kinds_of(&media));
+        let kinds = read.value("kinds", only, Kinds::parse)?;
+        let kinds = match format {
+            // Only to know when to stop.
+            Format::Twilio(_) => Kinds(vec![EntryKind::Ended]),
+            Format::Json | Format::Binary => kinds.unwrap_or_else(|| kinds_of(&media)),
+        };
         let policy = "must be drop or disconnect";
         Ok(Self {
             session,

@@ -24,6 +24,8 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 /// How long a consumer may take over what is written to it at a time.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
+/// A write that took so long had to wait for the consumer, and it has read.
+const BLOCKED: Duration = Duration::from_millis(100);
 /// How long the closing handshake may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(4);
 /// What is written between two flushes, roughly.
@@ -264,8 +266,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
             }
             socket.flush().await
         };
+        let began = Instant::now();
         match timeout(WRITE_LIMIT, write).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                // A pong may be far behind what is still to be read.
+                if began.elapsed() >= BLOCKED {
+                    self.heard_at = Instant::now();
+                }
+                Ok(())
+            }
             Ok(Err(_)) | Err(_) => Err(Over::Left),
         }
     }

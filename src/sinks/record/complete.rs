@@ -9,10 +9,10 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use tokio::time::sleep;
 
+use super::Shared;
 use super::finish::{Finish, FinishError, MANIFEST, blocking};
 use super::spool::{Label, Spool};
 use super::target::TargetError;
-use super::{RecordingReady, Shared};
 use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId};
 use crate::store::{NewRecording, StoreError};
 
@@ -44,10 +44,6 @@ pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, label: Label) {
         recording.status = RecordingStatus::Stored;
         tracing::info!(session = %recording.session_id, stream_id = %recording.stream_id,
             files = files.len(), "recording stored");
-        let ready = shared.store.recording(recording.id).await.ok().flatten();
-        let recording = ready.unwrap_or_else(|| recording.clone());
-        // Nobody may be listening.
-        let _ = shared.ready.send(Arc::new(RecordingReady { recording, files }));
     }
     if recording.status == RecordingStatus::Stored {
         persistently("a spool's folder", || {
@@ -135,15 +131,19 @@ async fn uploaded(
     for file in last {
         is_whole = is_whole && uploaded_file(shared, spool, recording, &file).await;
     }
-    let to = if is_whole { RecordingStatus::Stored } else { RecordingStatus::Failed };
-    if !is_whole {
-        tracing::error!(recording = %recording.id, "files of a recording are gone from the spool");
+    if is_whole {
+        return persistently("a recording's state", || {
+            shared.store.store_recording(recording, files, (shared.now_ms)())
+        })
+        .await;
     }
-    let moved = persistently("a recording's state", || {
-        let from = RecordingStatus::Uploading;
+    tracing::error!(recording = %recording.id, "files of a recording are gone from the spool");
+    persistently("a recording's state", || {
+        let (from, to) = (RecordingStatus::Uploading, RecordingStatus::Failed);
         shared.store.move_recording(recording.id, from, to, (shared.now_ms)())
-    });
-    moved.await && is_whole
+    })
+    .await;
+    false
 }
 
 /// False when the file is not there any more.

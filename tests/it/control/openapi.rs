@@ -114,7 +114,23 @@ async fn the_bodies_are_those_of_the_document() {
     let installations = kit.server.request("GET", "/api/v1/zoom/installations", &[BOSS]).await;
     kit.webhook("rtms.concurrency_near_limit", json!({"percentage": 82})).await;
     let notices = kit.server.request("GET", "/api/v1/zoom/notices", &[BOSS]).await.json();
+    let endpoints = "/api/v1/webhooks/endpoints";
+    let new_endpoint = json!({"url": "https://example.com/", "events": ["session.ended"]});
+    let made_endpoint =
+        kit.server.post_to(endpoints, new_endpoint.to_string().as_bytes(), &[BOSS]).await.json();
+    let endpoint_id = made_endpoint["data"]["endpoint"]["id"].as_str().unwrap();
+    let one = format!("{endpoints}/{endpoint_id}");
+    let sent = kit.server.post_to(&format!("{one}/test"), b"", &[BOSS]).await.json();
+    let deliveries = kit.server.request("GET", &format!("{one}/deliveries"), &[BOSS]).await.json();
+    let all_endpoints = kit.server.request("GET", endpoints, &[BOSS]).await.json();
+    let one = kit.server.request("GET", &one, &[BOSS]).await.json();
     for (schema, body) in [
+        ("NewEndpoint", &new_endpoint),
+        ("EndpointAndSecret", &made_endpoint["data"]),
+        ("EndpointOnly", &one["data"]),
+        ("EndpointList", &all_endpoints["data"]),
+        ("EventSent", &sent["data"]),
+        ("DeliveryList", &deliveries["data"]),
         ("NoticeList", &notices["data"]),
         ("NewSession", &new),
         ("Asked", &asked["data"]),

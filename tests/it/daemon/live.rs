@@ -11,6 +11,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::kit::{API_TOKEN, Api, Home, PATIENCE, Scene, chatter, endless, script, zoom};
+use crate::install::browser::Browser;
 use crate::support::websocket::{Heard, WebSocket};
 
 fn session_path(scene: &Scene) -> String {
@@ -236,4 +237,29 @@ fn sound(path: &Path) -> u64 {
     assert_eq!(file.len(), 44 + length as usize);
     assert!(file[44..].iter().any(|byte| *byte != 0), "not silence");
     length.into()
+}
+
+#[tokio::test]
+async fn a_page_in_a_browser_brings_its_token_as_a_subprotocol() {
+    let scene = Scene::open(Home::sqlite(), zoom(endless(100))).await;
+    let url = format!("ws://{}{}?media=audio", scene.daemon.address, session_path(&scene));
+    let script = "const [url, token, done] = arguments;
+        const socket = new WebSocket(url, ['rtmsd', 'bearer.' + token]);
+        socket.onmessage = (message) => done([socket.protocol, JSON.parse(message.data).type]);
+        socket.onerror = () => done('refused');";
+    let browser = Browser::open(false).await;
+    browser.visit(&format!("http://{}/health/live", scene.daemon.address)).await;
+    let heard = browser.ask(script, json!([url, API_TOKEN])).await;
+    assert_eq!(heard, json!(["rtmsd", "hello"]));
+    assert_eq!(browser.ask(script, json!([url, "wrong"])).await, "refused");
+}
+
+#[tokio::test]
+async fn what_is_never_stored_reaches_a_consumer_that_comes_late() {
+    let home = Home::sqlite().set("RETENTION_ENTRIES", "zero").set("MEDIA_TYPES", "transcript");
+    let scene = Scene::open(home, zoom(endless(50))).await;
+    scene.live().await;
+    scene.log.lines(5).await;
+    let mut socket = open(scene.daemon.api(), &(session_path(&scene) + "?media=transcript")).await;
+    while socket.of_type("entry").await["kind"] != "transcript" {}
 }

@@ -25,6 +25,11 @@ async fn a_sessions_own_media_are_asked_for_instead_of_the_configured_ones() {
     assert_eq!(effective["audio"]["codec"], "opus");
     assert_eq!(effective["transcript"]["identify_language"], true);
     assert_eq!(effective["video"], Value::Null);
+    let path = format!("/api/v1/sdk/sessions/{}/ledger", scene.log.session_id());
+    let ledger = scene.daemon.api().get(&path).await.unwrap().json();
+    let media = ledger["data"]["streams"][0]["media"].as_array().unwrap().clone();
+    let names: Vec<&Value> = media.iter().map(|medium| &medium["medium"]).collect();
+    assert_eq!(names, ["audio", "transcript"], "the ledger is of what was asked for");
     scene.zoom.close_clean().await;
 }
 

@@ -291,9 +291,11 @@ async fn a_consumer_of_everything_hears_of_each_session_as_it_appears() {
     assert_eq!((&over["stream_id"], &over["state"]), (&json!("s2"), &json!("over")));
 }
 
-/// More than the sockets' buffers and the consumer's queue hold.
+/// More than a consumer's queue holds, many times.
+const FLOOD: u64 = 400;
+
 fn flood(feed: &mut Feed) {
-    for _ in 0..4_000 {
+    for _ in 0..FLOOD {
         frame(feed, "audio", 7, &[1; 4_000]);
     }
 }
@@ -310,7 +312,7 @@ async fn a_slow_consumer_loses_the_oldest_frames_and_is_told_how_many_and_no_ent
         feed.note(None, line(7, &number.to_string()));
     }
     let (mut seq, mut dropped, mut lines) = (0, 0, Vec::new());
-    while seq < 80_000 || lines.len() < 20 {
+    while seq < 20 * FLOOD || lines.len() < 20 {
         match slow.next().await {
             Heard::Text(text) if text["type"] == "dropped" => {
                 assert_eq!(text["medium"], "audio");

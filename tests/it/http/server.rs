@@ -14,11 +14,13 @@ use rtmsd::model::{Outcome, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
+use rtmsd::sinks::forward::{Forwards, Targets};
+use rtmsd::sinks::live::Live;
 use rtmsd::sinks::record::layout::Layout;
 use rtmsd::sinks::record::target::Place;
 use rtmsd::sinks::record::{self, Recordings};
-use rtmsd::sinks::forward::{Forwards, Targets};
-use rtmsd::sinks::live::Live;
+use rtmsd::sinks::webhooks::address::AddressPolicy;
+use rtmsd::sinks::webhooks::{self, Webhooks};
 use rtmsd::store::{Location, Store};
 use rtmsd::tls::client_config;
 use rtmsd::zoom::Credentials;
@@ -147,11 +149,13 @@ impl Server {
             buffer_bytes: LIVE_BUFFER_BYTES,
         };
         let forwards = Forwards::new(live.clone(), targets, client_config(None).expect("TLS"));
+        let webhooks = Webhooks::new(store.clone(), webhook_settings(now_ms));
         let state = Arc::new(AppState {
             store,
             hub,
             recordings,
             control,
+            webhooks,
             api_tokens: ApiTokens::parse(
                 "reader:read-token:read,controller:control-token:control,boss:boss-token:admin",
             )
@@ -263,6 +267,16 @@ impl Server {
             .await
             .expect("it stops")
             .expect("no panic");
+    }
+}
+
+/// Outgoing webhooks may go to loopback.
+pub fn webhook_settings(now_ms: fn() -> i64) -> webhooks::Settings {
+    webhooks::Settings {
+        ring: KeyRing::parse(&"07".repeat(32)).expect("a key"),
+        policy: Arc::new(AddressPolicy::parse("127.0.0.1").expect("a policy")),
+        look_every: Duration::from_millis(20),
+        now_ms,
     }
 }
 

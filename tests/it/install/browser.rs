@@ -89,6 +89,12 @@ impl Browser {
         answer["value"].clone()
     }
 
+    /// What a script gives to its last argument.
+    pub async fn ask(&self, script: &str, arguments: Value) -> Value {
+        let body = json!({ "script": script, "args": arguments });
+        self.call(Method::POST, "/execute/async", body).await
+    }
+
     pub async fn visit(&self, url: &str) {
         self.call(Method::POST, "/url", json!({ "url": url })).await;
     }

@@ -2,8 +2,9 @@
 
 use rtmsd::simulator::{Settings, Start};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::kit::{Endpoint, Scene, http, settings, simulate};
+use super::kit::{Endpoint, PATIENCE, Scene, http, script_with, settings, simulate};
 
 async fn post(url: String, body: &str) -> (u16, Value) {
     let response = http().post(url).body(body.to_owned()).send().await.unwrap();
@@ -75,6 +76,28 @@ async fn troubles_and_users_are_reached_too() {
     endpoint.next("app_deauthorized").await;
     assert_eq!(post(format!("{base}/users/nobody/deauthorize"), "").await.0, 404);
     assert_eq!(post(format!("{base}/tokens/expire"), "").await.0, 200);
+}
+
+#[tokio::test]
+async fn every_frame_is_told_if_frames_are_remembered() {
+    let say = json!([{"at_ms": 0, "say": {"who": "ana", "text": "hello", "duration_ms": 20}}]);
+    let settings = Settings { remembers_frames: true, script: script_with(say), ..settings() };
+    let scene = Scene::open(settings).await;
+    let stream = scene.simulator.report().streams.remove(0);
+    let url = format!("{}/streams/{}/frames", scene.simulator.control_url(), stream.stream_id);
+    // Nobody has connected: what was said was made, and not sent.
+    let lines = async {
+        loop {
+            let frames = get(url.clone()).await;
+            if let Some(lines) = frames["media"]["transcript"].as_array() {
+                return lines.clone();
+            }
+        }
+    };
+    let lines = timeout(PATIENCE, lines).await.expect("somebody says something");
+    assert_eq!((&lines[0][1], &lines[0][2]), (&json!(5), &json!(false)));
+    let nowhere = format!("{}/streams/none/frames", scene.simulator.control_url());
+    assert_eq!(http().get(nowhere).send().await.unwrap().status(), 404);
 }
 
 #[tokio::test]

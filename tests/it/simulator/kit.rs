@@ -26,7 +26,7 @@ pub const CLIENT_ID: &str = "demoClientId01";
 pub const CLIENT_SECRET: &str = "demoClientSecret01";
 pub const SECRET_TOKEN: &str = "demoSecretToken01";
 /// No test waits longer for one thing.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub fn hmac_hex(key: &str, message: &str) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).unwrap();

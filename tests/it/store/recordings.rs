@@ -60,9 +60,8 @@ async fn a_recording_goes_from_state_to_state(store: &Store) {
     assert_eq!(store.recorded_file(session, "1-y.wav").await.unwrap(), None);
     let elsewhere = SessionId(Uuid::now_v7());
     assert_eq!(store.recorded_file(elsewhere, "1-x.wav").await.unwrap(), None);
-    let (from, to) = (RecordingStatus::Uploading, RecordingStatus::Stored);
-    assert!(store.move_recording(one.id, from, to, 12).await.unwrap());
-    assert!(!store.move_recording(one.id, from, to, 13).await.unwrap());
+    assert!(store.store_recording(&one, &files, 12).await.unwrap());
+    assert!(!store.store_recording(&one, &files, 13).await.unwrap());
     assert_eq!(store.recording(one.id).await.unwrap().unwrap().stored_at_ms, Some(12));
     let unfinished = store.unfinished_recordings(OTHER).await.unwrap();
     assert_eq!(unfinished, [other]);
@@ -75,8 +74,7 @@ async fn what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone
     let stored = begin(store, session, &stream, SPOOL).await;
     let spooled = begin(store, session, &stream, SPOOL).await;
     store.finish_recording(&stored, &[file("x.wav", "ab")], 9).await.unwrap();
-    let (from, to) = (RecordingStatus::Uploading, RecordingStatus::Stored);
-    store.move_recording(stored.id, from, to, 12).await.unwrap();
+    assert!(store.store_recording(&stored, &[file("x.wav", "ab")], 12).await.unwrap());
     assert_eq!(store.delete_recordings_of(session).await.unwrap(), 2);
     assert_eq!(store.delete_recordings_of(session).await.unwrap(), 0);
     assert_eq!(store.recordings_of(session).await.unwrap(), []);

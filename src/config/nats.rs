@@ -1,0 +1,128 @@
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::read::Reader;
+use crate::hub::{MediaSet, Medium};
+use crate::secret::Secret;
+use crate::sinks::nats::{Login, Settings};
+
+const URL_FORM: &str = "nats://host:port or tls://host:port, with user:password@ before the first host where they are needed; several of \
+     one cluster are separated by commas";
+
+/// Outer none after a mistake, inner none where no broker is set.
+pub(super) fn nats(read: &mut Reader<'_>) -> Option<Option<Settings>> {
+    let url = read.optional("NATS_URL");
+    let credentials = read.optional("NATS_CREDENTIALS").map(PathBuf::from);
+    let subject_prefix = subject_prefix(read);
+    let stream = stream(read);
+    let media = media(read);
+    let buffer = read.number("NATS_MEDIA_BUFFER_BYTES", 1 << 20, 64 << 10..=1 << 30);
+    let Some(url) = url else { return Some(None) };
+    let Some((servers, login)) = servers(&url) else { return read.wrong("NATS_URL", URL_FORM) };
+    Some(Some(Settings {
+        servers,
+        login,
+        credentials,
+        subject_prefix: subject_prefix?,
+        stream: stream?,
+        media: media?,
+        media_buffer_bytes: usize::try_from(buffer?).ok()?,
+    }))
+}
+
+/// The URLs without user and password: a client's log may show them.
+fn servers(text: &str) -> Option<(Vec<String>, Option<Login>)> {
+    let (mut servers, mut login) = (Vec::new(), None);
+    for text in text.split(',').map(str::trim) {
+        let mut url = Url::parse(text).ok()?;
+        let is_server = matches!(url.scheme(), "nats" | "tls") && url.has_host();
+        if !is_server || !matches!(url.path(), "" | "/") || url.query().is_some() {
+            return None;
+        }
+        login = login.or(login_of(&url)?);
+        url.set_username("").ok()?;
+        url.set_password(None).ok()?;
+        servers.push(url.to_string());
+    }
+    Some((servers, login))
+}
+
+/// A user without password is a token, as NATS' own tools read it.
+fn login_of(url: &Url) -> Option<Option<Login>> {
+    let decoded = |text| percent_decode_str(text).decode_utf8().ok().map(String::from);
+    if url.username().is_empty() {
+        return Some(None);
+    }
+    let name = decoded(url.username())?;
+    Some(Some(match url.password() {
+        Some(password) => Login::User { name, password: Secret::new(decoded(password)?) },
+        None => Login::Token(Secret::new(name)),
+    }))
+}
+
+fn subject_prefix(read: &mut Reader<'_>) -> Option<String> {
+    let prefix = read.text("NATS_SUBJECT_PREFIX", "rtms");
+    if prefix.split('.').all(is_name) {
+        Some(prefix)
+    } else {
+        read.wrong("NATS_SUBJECT_PREFIX", "letters, digits, - and _, in parts with dots between")
+    }
+}
+
+fn stream(read: &mut Reader<'_>) -> Option<String> {
+    let stream = read.text("NATS_STREAM", "RTMSD");
+    if is_name(&stream) {
+        Some(stream)
+    } else {
+        read.wrong("NATS_STREAM", "the name of a stream: letters, digits, - and _")
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+}
+
+fn media(read: &mut Reader<'_>) -> Option<MediaSet> {
+    let text = read.text("NATS_MEDIA", "none").to_ascii_lowercase();
+    if text == "none" {
+        return Some(MediaSet::default());
+    }
+    let has_frames =
+        |medium: &Medium| matches!(medium, Medium::Audio | Medium::Video | Medium::Share);
+    let media = text.split(',').map(|name| Medium::parse(name.trim()).filter(has_frames));
+    match media.collect::<Option<MediaSet>>() {
+        Some(media) => Some(media),
+        None => read.wrong(
+            "NATS_MEDIA",
+            "none, or of audio, video and share those to publish, separated by commas (transcript and chat are \
+             entries, and are published always)",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_password_and_token_are_taken_out_of_the_url() {
+        let (servers, login) = servers("tls://ana:p%40ss@a:4222, nats://b").unwrap();
+        assert_eq!(servers, ["tls://a:4222", "nats://b"]);
+        let Some(Login::User { name, password }) = login else { panic!("{login:?}") };
+        assert_eq!((name.as_str(), password.expose().as_str()), ("ana", "p@ss"));
+        let (_, login) = super::servers("nats://t0ken@[::1]:4222").unwrap();
+        assert!(matches!(login, Some(Login::Token(token)) if token.expose() == "t0ken"));
+        assert!(super::servers("nats://localhost").unwrap().1.is_none());
+    }
+
+    #[test]
+    fn what_is_not_a_nats_server_is_refused() {
+        for wrong in
+            ["", "localhost:4222", "http://a", "ws://a", "nats://", "nats://a/path", "nats://a,"]
+        {
+            assert!(servers(wrong).is_none(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! `/api/v1/webhooks/endpoints`: where outgoing webhooks go, and what became of them. For administrators.
+
+mod wish;
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::json;
+
+use super::AppState;
+use super::auth::Caller;
+use super::control::audit;
+use super::envelope::{rfc3339, success, success_as};
+use super::error::ApiError;
+use super::params::{Params, cut_page};
+use crate::model::{
+    EndpointId, EndpointSource, EndpointStatus, EventKind, OutgoingEvent, WebhookEndpoint,
+};
+use crate::sinks::webhooks::EndpointError;
+use crate::store::{DeliveryStatus, LoggedDelivery};
+
+/// All of them: there are few.
+pub async fn list(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+    let endpoints = state.webhooks.endpoints().await?;
+    let endpoints: Vec<_> = endpoints.iter().map(EndpointView::of).collect();
+    Ok(success("webhook endpoints", json!({ "endpoints": endpoints })))
+}
+
+/// Makes an endpoint. Its secret is in this answer and in no other.
+pub async fn create(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let wish = wish::of_new(&body)?;
+    let made = state.webhooks.create(&wish.url, wish.description, wish.events).await;
+    let subject = made.as_ref().map_or(String::new(), |(endpoint, _)| endpoint.id.to_string());
+    let made = made.map_err(ApiError::from);
+    let outcome = made.as_ref().map_or_else(ApiError::code, |_| "ok");
+    audit(&state, &caller, "webhook_endpoint.create", subject, outcome).await;
+    let (endpoint, secret) = made?;
+    let data = json!({ "endpoint": EndpointView::of(&endpoint), "secret": secret.as_str() });
+    Ok(success_as(StatusCode::CREATED, "webhook endpoint made: keep its secret", data))
+}
+
+pub async fn show(
+    State(state): State<Arc<AppState>>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let endpoint = state.webhooks.endpoint(known_id(&id)?).await?;
+    Ok(success("webhook endpoint", json!({ "endpoint": EndpointView::of(&endpoint) })))
+}
+
+/// Changes what is named in the body. `enabled: true` also forgets the failures.
+pub async fn change(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let id = known_id(&id)?;
+    let changed = state.webhooks.change(id, wish::of_change(&body)?).await;
+    let endpoint = noted(&state, &caller, "webhook_endpoint.change", id, changed).await?;
+    Ok(success("webhook endpoint changed", json!({ "endpoint": EndpointView::of(&endpoint) })))
+}
+
+pub async fn remove(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let id = known_id(&id)?;
+    let removed = state.webhooks.remove(id).await;
+    noted(&state, &caller, "webhook_endpoint.delete", id, removed).await?;
+    Ok(success("webhook endpoint deleted", json!({ "id": id })))
+}
+
+/// A new secret, in this answer and in no other. For a day both sign.
+pub async fn rotate_secret(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let id = known_id(&id)?;
+    let rotated = state.webhooks.rotate_secret(id).await;
+    let action = "webhook_endpoint.rotate_secret";
+    let (endpoint, secret) = noted(&state, &caller, action, id, rotated).await?;
+    let data = json!({ "endpoint": EndpointView::of(&endpoint), "secret": secret.as_str() });
+    Ok(success("webhook secret rotated: keep the new one", data))
+}
+
+pub async fn test(
+    State(state): State<Arc<AppState>>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
+    let event_id = state.webhooks.test(known_id(&id)?).await?;
+    let data = json!({ "event_id": event_id });
+    Ok(success_as(StatusCode::ACCEPTED, "a test is on its way", data))
+}
+
+/// One page of an endpoint's deliveries, newest first; `next` is the `before` of the next page.
+pub async fn deliveries(
+    State(state): State<Arc<AppState>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let (limit, before) = (params.limit()?, params.get("before"));
+    // One more than asked for tells whether there is a next page.
+    let mut found = state.webhooks.deliveries(known_id(&id)?, before, limit + 1).await?;
+    let next = cut_page(&mut found, limit).map(|delivery| delivery.event_id.clone());
+    let deliveries: Vec<_> = found.iter().map(DeliveryView::of).collect();
+    Ok(success("webhook deliveries", json!({ "deliveries": deliveries, "next": next })))
+}
+
+/// Makes a delivery again, whatever came of it, under the same id.
+pub async fn resend(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    Path((id, event_id)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let id = known_id(&id)?;
+    if !OutgoingEvent::is_id(&event_id) {
+        return Err(EndpointError::UnknownDelivery.into());
+    }
+    let sent = state.webhooks.resend(id, &event_id).await;
+    noted(&state, &caller, "webhook_endpoint.resend", id, sent).await?;
+    let data = json!({ "event_id": event_id });
+    Ok(success_as(StatusCode::ACCEPTED, "the event is on its way again", data))
+}
+
+/// Puts an act into the audit trail, with its outcome.
+async fn noted<T>(
+    state: &AppState,
+    caller: &Caller,
+    action: &'static str,
+    id: EndpointId,
+    done: Result<T, EndpointError>,
+) -> Result<T, ApiError> {
+    let done = done.map_err(ApiError::from);
+    let outcome = done.as_ref().map_or_else(ApiError::code, |_| "ok");
+    audit(state, caller, action, id.to_string(), outcome).await;
+    done
+}
+
+fn known_id(text: &str) -> Result<EndpointId, ApiError> {
+    let problem = "must be a UUID";
+    EndpointId::parse(text).ok_or(ApiError::InvalidValue { name: "endpoint_id", problem })
+}
+
+pub(super) fn status(error: &EndpointError) -> StatusCode {
+    match error {
+        EndpointError::Unknown | EndpointError::UnknownDelivery => StatusCode::NOT_FOUND,
+        EndpointError::Configured
+        | EndpointError::SwitchedOff
+        | EndpointError::TooMany
+        | EndpointError::Rotated => StatusCode::CONFLICT,
+        EndpointError::Url(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        EndpointError::Secret(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        EndpointError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+pub(super) fn code(error: &EndpointError) -> &'static str {
+    match error {
+        EndpointError::Unknown => "endpoint_not_found",
+        EndpointError::UnknownDelivery => "delivery_not_found",
+        EndpointError::Configured => "endpoint_configured",
+        EndpointError::SwitchedOff => "endpoint_disabled",
+        EndpointError::TooMany => "too_many_endpoints",
+        EndpointError::Rotated => "rotated_meanwhile",
+        EndpointError::Url(_) => "invalid_value",
+        EndpointError::Secret(_) => "internal",
+        EndpointError::Store(_) => "store_unavailable",
+    }
+}
+
+/// An endpoint in JSON.
+#[derive(Serialize)]
+struct EndpointView<'a> {
+    id: EndpointId,
+    source: EndpointSource,
+    url: &'a str,
+    description: &'a str,
+    /// Empty for all.
+    events: &'a [EventKind],
+    enabled: bool,
+    status: EndpointStatus,
+    /// The first failure since the last success.
+    failing_since: Option<String>,
+    failing_since_ms: Option<i64>,
+    /// Until then the secret before the current one signs, too.
+    previous_secret_until: Option<String>,
+    previous_secret_until_ms: Option<i64>,
+    created_at: Option<String>,
+    created_at_ms: i64,
+    updated_at: Option<String>,
+    updated_at_ms: i64,
+}
+
+impl<'a> EndpointView<'a> {
+    fn of(endpoint: &'a WebhookEndpoint) -> Self {
+        Self {
+            id: endpoint.id,
+            source: endpoint.source,
+            url: &endpoint.url,
+            description: &endpoint.description,
+            events: &endpoint.events,
+            enabled: endpoint.status == EndpointStatus::Enabled,
+            status: endpoint.status,
+            failing_since: endpoint.failing_since_ms.and_then(rfc3339),
+            failing_since_ms: endpoint.failing_since_ms,
+            previous_secret_until: endpoint.previous_until_ms.and_then(rfc3339),
+            previous_secret_until_ms: endpoint.previous_until_ms,
+            created_at: rfc3339(endpoint.created_at_ms),
+            created_at_ms: endpoint.created_at_ms,
+            updated_at: rfc3339(endpoint.updated_at_ms),
+            updated_at_ms: endpoint.updated_at_ms,
+        }
+    }
+}
+
+/// A delivery in JSON.
+#[derive(Serialize)]
+struct DeliveryView<'a> {
+    /// The header `webhook-id`.
+    event_id: &'a str,
+    #[serde(rename = "type")]
+    kind: EventKind,
+    status: DeliveryStatus,
+    attempts: u32,
+    /// The HTTP status of the last attempt; null where there was no answer.
+    last_status: Option<u16>,
+    /// Why there was none: `address_refused`, `no_connection`, `timed_out`, …
+    last_error: Option<&'a str>,
+    /// The beginning of what was answered.
+    last_answer: Option<&'a str>,
+    last_try_at: Option<String>,
+    last_try_at_ms: Option<i64>,
+    next_try_at: Option<String>,
+    next_try_at_ms: Option<i64>,
+    created_at: Option<String>,
+    created_at_ms: i64,
+}
+
+impl<'a> DeliveryView<'a> {
+    fn of(delivery: &'a LoggedDelivery) -> Self {
+        Self {
+            event_id: &delivery.event_id,
+            kind: delivery.kind,
+            status: delivery.status,
+            attempts: delivery.attempts,
+            last_status: delivery.last_status,
+            last_error: delivery.last_error.as_deref(),
+            last_answer: delivery.last_answer.as_deref(),
+            last_try_at: delivery.last_at_ms.and_then(rfc3339),
+            last_try_at_ms: delivery.last_at_ms,
+            next_try_at: delivery.due_at_ms.and_then(rfc3339),
+            next_try_at_ms: delivery.due_at_ms,
+            created_at: rfc3339(delivery.created_at_ms),
+            created_at_ms: delivery.created_at_ms,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The bodies of `POST /api/v1/webhooks/endpoints` and `PATCH …/{id}`.
+
+use serde_json::Value;
+
+use crate::http::error::ApiError;
+use crate::http::json::fields;
+use crate::model::EventKind;
+use crate::store::EndpointChange;
+
+const FIELDS: [&str; 3] = ["url", "description", "events"];
+const CHANGE_FIELDS: [&str; 4] = ["url", "description", "events", "enabled"];
+const MAX_DESCRIPTION_CHARS: usize = 200;
+
+/// An endpoint that somebody wants.
+#[derive(Debug)]
+pub struct Wish {
+    pub url: String,
+    pub description: String,
+    /// Empty for all.
+    pub events: Vec<EventKind>,
+}
+
+/// Reads the body of a new endpoint. The URL is not judged yet.
+pub fn of_new(body: &[u8]) -> Result<Wish, ApiError> {
+    let fields = fields(body, &FIELDS)?;
+    Ok(Wish {
+        url: url(fields.get("url"))?.ok_or(invalid("url", "is missing"))?,
+        description: description(fields.get("description"))?.unwrap_or_default(),
+        events: events(fields.get("events"))?.unwrap_or_default(),
+    })
+}
+
+/// Reads the body of a change; what is left out stays.
+pub fn of_change(body: &[u8]) -> Result<EndpointChange, ApiError> {
+    let fields = fields(body, &CHANGE_FIELDS)?;
+    let is_enabled = match fields.get("enabled") {
+        None => None,
+        Some(Value::Bool(is_enabled)) => Some(*is_enabled),
+        Some(_) => return Err(invalid("enabled", "must be true or false")),
+    };
+    Ok(EndpointChange {
+        url: url(fields.get("url"))?,
+        description: description(fields.get("description"))?,
+        events: events(fields.get("events"))?,
+        is_enabled,
+    })
+}
+
+fn url(value: Option<&Value>) -> Result<Option<String>, ApiError> {
+    let Some(value) = value else { return Ok(None) };
+    let text = value.as_str().map(str::to_owned);
+    text.map(Some).ok_or(invalid("url", "must be a URL in a string"))
+}
+
+fn description(value: Option<&Value>) -> Result<Option<String>, ApiError> {
+    let Some(value) = value else { return Ok(None) };
+    let text = value.as_str().filter(|text| text.chars().count() <= MAX_DESCRIPTION_CHARS);
+    let text = text.map(str::to_owned);
+    text.map(Some).ok_or(invalid("description", "must be a string of at most 200 characters"))
+}
+
+fn events(value: Option<&Value>) -> Result<Option<Vec<EventKind>>, ApiError> {
+    let Some(value) = value else { return Ok(None) };
+    let kind = |name: &Value| name.as_str().and_then(EventKind::parse);
+    let kinds: Option<Vec<_>> = value.as_array().and_then(|all| all.iter().map(kind).collect());
+    let mut kinds = kinds.ok_or(invalid("events", "must be an array of event types"))?;
+    kinds.sort_by_key(|kind| kind.as_str());
+    kinds.dedup();
+    Ok(Some(kinds))
+}
+
+fn invalid(name: &'static str, problem: &'static str) -> ApiError {
+    ApiError::InvalidValue { name, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_needs_a_url_and_gets_all_events_unless_it_says_which() {
+        let wish = of_new(br#"{"url": "https://example.com/"}"#).unwrap();
+        assert_eq!((wish.url.as_str(), wish.events.len()), ("https://example.com/", 0));
+        let body =
+            br#"{"url": "x", "events": ["test", "gap.recorded", "test"], "description": null}"#;
+        let kinds = [EventKind::GapRecorded, EventKind::Test];
+        assert_eq!(of_new(body).unwrap().events, kinds);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (body, name) in [
+            ("{}", "url"),
+            (r#"{"url": 1}"#, "url"),
+            (r#"{"url": "x", "events": "test"}"#, "events"),
+            (r#"{"url": "x", "events": ["nothing"]}"#, "events"),
+            (r#"{"url": "x", "description": 1}"#, "description"),
+            (r#"{"url": "x", "enabled": true}"#, "enabled"),
+            (r#"{"url": "x", "secret": "whsec_"}"#, "secret"),
+        ] {
+            let error = of_new(body.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(name), "{body}: {error}");
+        }
+        assert_eq!(of_change(b"[]").unwrap_err().code(), "malformed");
+        assert_eq!(of_change(br#"{"enabled": "yes"}"#).unwrap_err().code(), "invalid_value");
+    }
+
+    #[test]
+    fn a_change_leaves_what_it_does_not_name() {
+        let change = of_change(br#"{"enabled": false}"#).unwrap();
+        assert_eq!(change, EndpointChange { is_enabled: Some(false), ..Default::default() });
+        assert_eq!(of_change(br#"{"events": []}"#).unwrap().events, Some(vec![]));
+    }
+}

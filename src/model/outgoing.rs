@@ -1,0 +1,268 @@
+//! What other people's software is told by outgoing webhooks.
+
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Entry, EntryKind, Installation, Outcome, Session, SessionId, StreamId, StreamRecord};
+
+/// Bytes of an event's id, of a hash of what it tells.
+const ID_BYTES: usize = 16;
+const ID_PREFIX: &str = "evt_";
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    SessionStarted,
+    SessionEnded,
+    StreamStarted,
+    StreamInterrupted,
+    StreamPaused,
+    StreamResumed,
+    StreamEnded,
+    TranscriptLine,
+    ChatMessage,
+    ParticipantJoined,
+    ParticipantLeft,
+    RecordingReady,
+    GapRecorded,
+    InstallationNeedsReconnect,
+    DataDeleted,
+    EndpointDisabled,
+    /// Only when somebody asks for it.
+    Test,
+}
+
+impl EventKind {
+    pub const ALL: [Self; 17] = [
+        Self::SessionStarted,
+        Self::SessionEnded,
+        Self::StreamStarted,
+        Self::StreamInterrupted,
+        Self::StreamPaused,
+        Self::StreamResumed,
+        Self::StreamEnded,
+        Self::TranscriptLine,
+        Self::ChatMessage,
+        Self::ParticipantJoined,
+        Self::ParticipantLeft,
+        Self::RecordingReady,
+        Self::GapRecorded,
+        Self::InstallationNeedsReconnect,
+        Self::DataDeleted,
+        Self::EndpointDisabled,
+        Self::Test,
+    ];
+
+    /// The `type` of the body.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SessionStarted => "session.started",
+            Self::SessionEnded => "session.ended",
+            Self::StreamStarted => "stream.started",
+            Self::StreamInterrupted => "stream.interrupted",
+            Self::StreamPaused => "stream.paused",
+            Self::StreamResumed => "stream.resumed",
+            Self::StreamEnded => "stream.ended",
+            Self::TranscriptLine => "transcript.line",
+            Self::ChatMessage => "chat.message",
+            Self::ParticipantJoined => "participant.joined",
+            Self::ParticipantLeft => "participant.left",
+            Self::RecordingReady => "recording.ready",
+            Self::GapRecorded => "gap.recorded",
+            Self::InstallationNeedsReconnect => "installation.needs_reconnect",
+            Self::DataDeleted => "data.deleted",
+            Self::EndpointDisabled => "endpoint.disabled",
+            Self::Test => "test",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// What an entry of this kind is told as; none when it is not.
+    pub fn of_entry(kind: EntryKind) -> Option<Self> {
+        match kind {
+            EntryKind::Transcript => Some(Self::TranscriptLine),
+            EntryKind::Chat => Some(Self::ChatMessage),
+            EntryKind::ParticipantJoined => Some(Self::ParticipantJoined),
+            EntryKind::ParticipantLeft => Some(Self::ParticipantLeft),
+            EntryKind::Gap => Some(Self::GapRecorded),
+            _ => None,
+        }
+    }
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One thing to tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutgoingEvent {
+    /// Follows from what it tells: whoever tells it twice tells it once.
+    pub id: String,
+    pub kind: EventKind,
+    /// When it happened, Unix milliseconds.
+    pub at_ms: i64,
+    pub session_id: Option<SessionId>,
+    pub stream_id: Option<StreamId>,
+    pub content: Content,
+}
+
+/// Where an event's `data` comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// The stream's entry of this number, as it is when it is sent: one that was deleted is not sent any more.
+    Entry { seq: u64 },
+    /// A JSON object; nothing that was said in a meeting.
+    Data(Value),
+}
+
+impl OutgoingEvent {
+    /// `subject` is the id of what `data` is about. Two events of the same kind, subject and time are one.
+    pub fn new(kind: EventKind, subject: &str, at_ms: i64, data: Value) -> Self {
+        Self {
+            id: event_id(kind, subject, at_ms),
+            kind,
+            at_ms,
+            session_id: None,
+            stream_id: None,
+            content: Content::Data(data),
+        }
+    }
+
+    /// Whether a text has the form of an id.
+    pub fn is_id(text: &str) -> bool {
+        let is_hex = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_hexdigit());
+        text.strip_prefix(ID_PREFIX).is_some_and(|rest| rest.len() == 2 * ID_BYTES && is_hex(rest))
+    }
+
+    pub fn in_session(self, id: SessionId) -> Self {
+        Self { session_id: Some(id), ..self }
+    }
+
+    pub fn in_stream(self, id: &StreamId) -> Self {
+        Self { stream_id: Some(id.clone()), ..self }
+    }
+
+    /// None for an entry that is not told.
+    pub fn of_entry(entry: &Entry) -> Option<Self> {
+        let kind = EventKind::of_entry(entry.body.kind())?;
+        let seq = i64::try_from(entry.seq).unwrap_or(i64::MAX);
+        Some(Self {
+            id: event_id(kind, entry.stream_id.as_str(), seq),
+            kind,
+            at_ms: entry.at_ms,
+            session_id: Some(entry.session_id),
+            stream_id: Some(entry.stream_id.clone()),
+            content: Content::Entry { seq: entry.seq },
+        })
+    }
+
+    pub fn of_session(kind: EventKind, session: &Session, at_ms: i64) -> Self {
+        let data = json!({
+            "session_id": session.id,
+            "product": session.instance.product,
+            "instance_id": session.instance.id(),
+            "meeting_id": session.meeting_id,
+            "account_id": session.account_id,
+            "operator_id": session.operator_id,
+            "host_id": session.host_id,
+            "metadata": session.metadata,
+        });
+        Self::new(kind, &session.id.to_string(), at_ms, data).in_session(session.id)
+    }
+
+    /// `outcome` and `stop_reason` are those of a stream that has ended.
+    pub fn of_stream(
+        kind: EventKind,
+        stream: &StreamRecord,
+        end: Option<(Outcome, Option<i64>)>,
+        at_ms: i64,
+    ) -> Self {
+        let mut data = json!({
+            "session_id": stream.session_id,
+            "stream_id": stream.stream_id,
+            "stream": stream.ordinal,
+        });
+        if let Some((outcome, stop_reason)) = end {
+            data["outcome"] = json!(outcome);
+            data["stop_reason"] = json!(stop_reason);
+        }
+        Self::new(kind, stream.stream_id.as_str(), at_ms, data)
+            .in_session(stream.session_id)
+            .in_stream(&stream.stream_id)
+    }
+
+    pub fn needs_reconnect(installation: &Installation, at_ms: i64) -> Self {
+        let id = installation.id.to_string();
+        let data = json!({
+            "installation_id": id,
+            "account_id": installation.account_id,
+            "user_id": installation.user_id,
+        });
+        Self::new(EventKind::InstallationNeedsReconnect, &id, at_ms, data)
+    }
+}
+
+fn event_id(kind: EventKind, subject: &str, number: i64) -> String {
+    let hash = Sha256::new()
+        .chain_update(kind.as_str())
+        .chain_update([0])
+        .chain_update(subject)
+        .chain_update([0])
+        .chain_update(number.to_be_bytes());
+    format!("{ID_PREFIX}{}", hex::encode(&hash.finalize()[..ID_BYTES]))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::EntryBody;
+
+    fn entry(stream: &str, seq: u64, body: EntryBody) -> Entry {
+        Entry {
+            session_id: SessionId(Uuid::nil()),
+            stream_id: StreamId::parse(stream).unwrap(),
+            stream_ordinal: 1,
+            seq,
+            at_ms: 7,
+            body,
+        }
+    }
+
+    fn gap() -> EntryBody {
+        let cause = crate::model::GapCause::LinkLost;
+        EntryBody::Gap { medium: "audio".into(), start_ms: 1, end_ms: 2, cause }
+    }
+
+    #[test]
+    fn the_id_of_an_entrys_event_follows_from_the_entry_and_is_no_other_entrys() {
+        let id = |stream, seq| OutgoingEvent::of_entry(&entry(stream, seq, gap())).unwrap().id;
+        assert_eq!(id("s", 3), id("s", 3));
+        let others = [id("s", 3), id("s", 4), id("t", 3), id("s3", 3)];
+        let distinct: std::collections::BTreeSet<_> = others.iter().collect();
+        assert_eq!(distinct.len(), others.len());
+        assert!(OutgoingEvent::is_id(&id("s", 3)) && !OutgoingEvent::is_id("evt_1"));
+        assert!(!id("s", 3).contains('.'), "a full stop separates the parts that are signed");
+    }
+
+    #[test]
+    fn an_entry_without_an_event_of_its_own_is_not_told() {
+        assert_eq!(OutgoingEvent::of_entry(&entry("s", 1, EntryBody::Moved {})), None);
+    }
+
+    #[test]
+    fn every_kind_is_read_back_from_its_name() {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::parse(kind.as_str()), Some(kind));
+        }
+        assert_eq!(EventKind::parse("session"), None);
+    }
+}

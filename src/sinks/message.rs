@@ -1,0 +1,150 @@
+//! What a broker is handed, whichever it is (pure): an id, the parts of a subject, headers and a body.
+//!
+//! A broker is one more file beside this one: it takes entries from a [`super::relay::Relay`] and frames from
+//! [`crate::hub::Hub::sink`], makes messages of them here, and puts their path, headers and body where that broker
+//! has them.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::hub::{Frame, Medium};
+use crate::model::{EntryView, rfc3339};
+use crate::rtms::params::{Effective, Named};
+use crate::store::Relayed;
+
+/// Stands in a path for what is not known, or is nobody's: no real name becomes this one.
+pub const NOBODY: &str = "_";
+/// Where a path tells an entry from a frame: no medium has this name.
+pub const ENTRIES: &str = "entries";
+/// Where the path of a deletion begins; those of entries and frames have more parts.
+pub const DELETED: &str = "deleted";
+
+/// One thing for a broker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// The same whenever the same thing is handed over; none for frames, which are handed over once.
+    pub id: Option<String>,
+    /// From the general to the particular. Every part is made of ASCII letters, digits, `-`, `_` and `%`.
+    pub path: Vec<String>,
+    /// Without line breaks.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON, or a frame's payload as Zoom sent it.
+    pub body: Bytes,
+}
+
+impl Message {
+    /// At `{account}.{session}.entries.{kind}`; the body is the entry as our API shows it.
+    pub fn of_entry(relayed: &Relayed) -> Self {
+        let entry = &relayed.entry;
+        let kind = entry.body.kind().as_str();
+        let body = serde_json::to_vec(&EntryView::of(entry))
+            .expect("an entry has no map with other keys than text");
+        Self {
+            id: Some(entry.id()),
+            path: vec![
+                part(relayed.account_id.as_deref()),
+                entry.session_id.to_string(),
+                ENTRIES.to_owned(),
+                kind.to_owned(),
+            ],
+            headers: vec![
+                ("Rtms-Session", entry.session_id.to_string()),
+                ("Rtms-Stream", entry.stream_id.to_string()),
+                ("Rtms-Ordinal", entry.stream_ordinal.to_string()),
+                ("Rtms-Seq", entry.seq.to_string()),
+                ("Rtms-At-Ms", entry.at_ms.to_string()),
+                ("Rtms-Kind", kind.to_owned()),
+                ("Rtms-Product", relayed.product.as_str().to_owned()),
+            ],
+            body: body.into(),
+        }
+    }
+
+    /// At `{account}.{session}.{medium}.{user}`; the body is the payload.
+    pub fn of_frame(frame: &Frame, account_id: Option<&str>) -> Self {
+        let stream = &frame.stream;
+        let medium = frame.medium.as_str();
+        let user = frame.user_id.map_or_else(|| NOBODY.to_owned(), |id| id.to_string());
+        let mut headers = vec![
+            ("Rtms-Session", stream.session_id.to_string()),
+            ("Rtms-Stream", stream.stream_id.to_string()),
+            ("Rtms-Ordinal", stream.ordinal.to_string()),
+            ("Rtms-Seq", frame.seq.to_string()),
+            ("Rtms-At-Ms", frame.at_ms.to_string()),
+            ("Rtms-Medium", medium.to_owned()),
+            ("Rtms-User", user.clone()),
+            ("Rtms-Product", stream.instance.product.as_str().to_owned()),
+        ];
+        headers.extend(format_headers(&stream.effective, frame.medium));
+        Self {
+            id: None,
+            path: vec![part(account_id), stream.session_id.to_string(), medium.to_owned(), user],
+            headers,
+            body: frame.payload.clone(),
+        }
+    }
+
+    /// At `deleted.{scope}`: what was kept of `subject`, the id of a `scope` such as a session, is no more.
+    pub fn of_deletion(scope: &str, subject: &str, at_ms: i64) -> Self {
+        let body = json!({
+            "type": "data.deleted", "scope": scope, "subject": subject,
+            "at_ms": at_ms, "at": rfc3339(at_ms),
+        });
+        Self {
+            id: Some(format!("data.deleted:{scope}:{subject}:{at_ms}")),
+            path: vec![DELETED.to_owned(), part(Some(scope))],
+            headers: vec![
+                ("Rtms-Kind", "data.deleted".to_owned()),
+                ("Rtms-At-Ms", at_ms.to_string()),
+            ],
+            body: body.to_string().into(),
+        }
+    }
+
+    /// The same without its body, for a broker that takes no message of this size. It can be read over the API.
+    pub fn without_body(self) -> Self {
+        let mut headers = self.headers;
+        headers.push(("Rtms-Omitted-Bytes", self.body.len().to_string()));
+        Self { headers, body: Bytes::new(), ..self }
+    }
+}
+
+/// How a frame's payload is to be read, as far as Zoom has said.
+fn format_headers(effective: &Effective, medium: Medium) -> Vec<(&'static str, String)> {
+    let codec = match medium {
+        Medium::Audio => effective.audio.and_then(|audio| audio.codec).map(Named::as_str),
+        Medium::Video => effective.video.and_then(|video| video.codec).map(Named::as_str),
+        Medium::Share => effective.share.and_then(|share| share.codec).map(Named::as_str),
+        Medium::Transcript | Medium::Chat => None,
+    };
+    let mut headers: Vec<_> =
+        codec.map(|codec| ("Rtms-Codec", codec.to_owned())).into_iter().collect();
+    if medium == Medium::Audio
+        && let Some(audio) = effective.audio
+    {
+        headers.extend(audio.sample_rate.map(|rate| ("Rtms-Sample-Rate", rate.hz().to_string())));
+        headers
+            .extend(audio.channels.map(|channels| ("Rtms-Channels", channels.as_str().to_owned())));
+    }
+    headers
+}
+
+/// One part of a path. Bytes that mean something in a subject somewhere become `%` and two digits, as in URLs.
+fn part(name: Option<&str>) -> String {
+    use std::fmt::Write as _;
+    let Some(name) = name.filter(|name| !name.is_empty()) else { return NOBODY.to_owned() };
+    if name == NOBODY {
+        return "%5F".to_owned();
+    }
+    let mut part = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => part.push(byte.into()),
+            _ => write!(part, "%{byte:02X}").expect("a text takes everything"),
+        }
+    }
+    part
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::*;
+use crate::hub::StreamInfo;
+use crate::model::{
+    Entry, EntryBody, IdKey, Instance, Product, SessionId, StreamId, TranscriptLine, UserId,
+};
+use crate::rtms::params::{AudioCodec, Channels, EffectiveAudio, SampleRate};
+
+const SESSION: SessionId = SessionId(Uuid::nil());
+
+fn spoken(account_id: Option<&str>) -> Relayed {
+    let line = TranscriptLine {
+        user_id: UserId(7),
+        user_name: Some("Ana".into()),
+        text: "hello\r\nRtms-Kind: forged".into(),
+        start_ms: 1,
+        end_ms: 2,
+        language: None,
+        attribute: None,
+    };
+    let entry = Entry {
+        session_id: SESSION,
+        stream_id: StreamId::parse("/a.b>*:c==").unwrap(),
+        stream_ordinal: 2,
+        seq: 3,
+        at_ms: 1_732_313_171_881,
+        body: EntryBody::Transcript(line),
+    };
+    Relayed { entry, product: Product::Meeting, account_id: account_id.map(ToOwned::to_owned) }
+}
+
+fn heard(user_id: Option<UserId>) -> Frame {
+    let audio = EffectiveAudio {
+        content_type: None,
+        codec: Some(AudioCodec::L16),
+        sample_rate: Some(SampleRate::Khz16),
+        channels: Some(Channels::Mono),
+        streams: None,
+        send_rate_ms: Some(20),
+    };
+    let stream = StreamInfo {
+        session_id: SESSION,
+        stream_id: StreamId::parse("s").unwrap(),
+        ordinal: 1,
+        instance: Instance::new(Product::Webinar, IdKey::WebinarUuid, "w").unwrap(),
+        first_packet_ms: None,
+        effective: Effective { audio: Some(audio), ..Effective::default() },
+    };
+    Frame {
+        stream: Arc::new(stream),
+        medium: Medium::Audio,
+        seq: 9,
+        at_ms: 10,
+        user_id,
+        person: None,
+        payload: Bytes::from_static(&[0, 1, 2]),
+        encoded: Default::default(),
+    }
+}
+
+fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
+    message.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+}
+
+#[test]
+fn an_entry_is_what_the_api_shows_under_its_id() {
+    let relayed = spoken(Some("acc-1"));
+    let message = Message::of_entry(&relayed);
+    assert_eq!(message.id.as_deref(), Some("/a.b>*:c==:3"));
+    assert_eq!(message.path, ["acc-1", &SESSION.to_string(), "entries", "transcript"]);
+    let body: Value = serde_json::from_slice(&message.body).unwrap();
+    assert_eq!(body, serde_json::to_value(EntryView::of(&relayed.entry)).unwrap());
+    assert_eq!((&body["seq"], &body["user_name"]), (&3.into(), &"Ana".into()));
+    for (name, value) in [
+        ("Rtms-Stream", "/a.b>*:c=="),
+        ("Rtms-Ordinal", "2"),
+        ("Rtms-Seq", "3"),
+        ("Rtms-At-Ms", "1732313171881"),
+        ("Rtms-Kind", "transcript"),
+        ("Rtms-Product", "meeting"),
+    ] {
+        assert_eq!(header(&message, name), Some(value), "{name}");
+    }
+}
+
+#[test]
+fn a_frame_is_its_payload_and_says_how_to_read_it() {
+    let message = Message::of_frame(&heard(Some(UserId(7))), None);
+    assert_eq!(message.id, None);
+    assert_eq!(message.path, ["_", &SESSION.to_string(), "audio", "7"]);
+    assert_eq!(message.body, [0, 1, 2].as_slice());
+    for (name, value) in [
+        ("Rtms-Medium", "audio"),
+        ("Rtms-Seq", "9"),
+        ("Rtms-User", "7"),
+        ("Rtms-Codec", "l16"),
+        ("Rtms-Sample-Rate", "16000"),
+        ("Rtms-Channels", "mono"),
+    ] {
+        assert_eq!(header(&message, name), Some(value), "{name}");
+    }
+    assert_eq!(Message::of_frame(&heard(None), None).path[3], NOBODY);
+}
+
+#[test]
+fn a_message_without_its_body_says_how_much_is_missing() {
+    let message = Message::of_entry(&spoken(None));
+    let bytes = message.body.len().to_string();
+    let small = message.without_body();
+    assert!(small.body.is_empty());
+    assert_eq!(header(&small, "Rtms-Omitted-Bytes"), Some(bytes.as_str()));
+    assert_eq!(small.id.as_deref(), Some("/a.b>*:c==:3"));
+}
+
+#[test]
+fn an_unknown_account_is_told_apart_from_every_known_one() {
+    assert_eq!(part(None), "_");
+    assert_eq!(part(Some("")), "_");
+    assert_eq!(part(Some("_")), "%5F");
+    assert_eq!(part(Some("a.b *>\r\n%$é")), "a%2Eb%20%2A%3E%0D%0A%25%24%C3%A9");
+}
+
+proptest! {
+    #[test]
+    fn no_name_leaves_its_part_of_a_path_and_no_two_share_one(a in ".*", b in ".*") {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_%".contains(&byte);
+        prop_assert!(!part(Some(&a)).is_empty() && part(Some(&a)).bytes().all(is_plain));
+        prop_assert_eq!(a == b, part(Some(&a)) == part(Some(&b)));
+    }
+}

@@ -1,0 +1,295 @@
+//! NATS: stored entries go to a JetStream stream, frames to core subjects, both under one prefix.
+//!
+//! An entry is acknowledged by JetStream before the relay moves on, and always has the same `Nats-Msg-Id`: what is
+//! published again after a crash is dropped by the broker, or told apart by its consumer. Frames are published once,
+//! to whoever listens.
+
+mod link;
+mod media;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::client;
+use async_nats::jetstream::context::{
+    CreateStreamError, PublishAckFuture, PublishError, PublishErrorKind,
+};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::{self, Context, ErrorCode, stream};
+use async_nats::{ConnectError, HeaderMap};
+use rustls::ClientConfig;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use self::link::Link;
+use self::media::Media;
+use super::message::{DELETED, ENTRIES, Message};
+use super::relay::{self, Relay, Relayed};
+use crate::hub::{Frame, Hub, MediaSet, Wants};
+use crate::secret::Secret;
+use crate::store::Store;
+
+/// The relay keeps its positions under this name.
+const NAME: &str = "nats";
+/// A repeat of an entry that comes later than this after the first is stored again; its id still tells.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(60 * 60);
+/// How long a stream that we make keeps entries.
+const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// The wait for one answer of JetStream; less than the relay's patience with a delivery.
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `nats://host:port` or `tls://host:port`, without user and password.
+    pub servers: Vec<String>,
+    pub login: Option<Login>,
+    /// A file with a user's JWT and key, as `nsc` writes it.
+    pub credentials: Option<PathBuf>,
+    /// What every subject begins with: one part, or several with dots between.
+    pub subject_prefix: String,
+    /// The name of the JetStream stream.
+    pub stream: String,
+    /// The media whose frames are published.
+    pub media: MediaSet,
+    /// What may wait of each stream's frames while the broker is away or slow.
+    pub media_buffer_bytes: usize,
+}
+
+/// Who we are to the broker.
+#[derive(Debug, Clone)]
+pub enum Login {
+    User { name: String, password: Secret<String> },
+    Token(Secret<String>),
+}
+
+#[derive(Debug, Error)]
+pub enum NatsError {
+    #[error("NATS_CREDENTIALS: {0}")]
+    Credentials(#[source] std::io::Error),
+    #[error("NATS cannot be used: {0}")]
+    Connect(#[from] ConnectError),
+    #[error("NATS is away")]
+    Away,
+    #[error("the JetStream stream {0} is not to be had: {1}")]
+    Stream(String, #[source] CreateStreamError),
+    #[error("JetStream does not take an entry: {0}")]
+    Publish(#[from] PublishError),
+}
+
+/// What was published since the start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub entries: AtomicU64,
+    pub frames: AtomicU64,
+    /// Frames that nobody got: the broker was away or slow for too long, or they were too large for it.
+    pub frames_dropped: AtomicU64,
+    /// Entries that were published without their body, and frames that were not, because of the broker's
+    /// `max_payload`.
+    pub too_large: AtomicU64,
+}
+
+/// The sink.
+pub struct Nats {
+    link: Link,
+    jetstream: Context,
+    settings: Settings,
+    counts: Counts,
+    /// Our stream was there when we last looked, and nothing has failed since.
+    has_stream: AtomicBool,
+}
+
+impl Nats {
+    /// Does not wait for the broker: it is connected to when it is there, and again whenever it was away.
+    pub async fn connect(settings: Settings, tls: &ClientConfig) -> Result<Arc<Self>, NatsError> {
+        let link = Link::connect(&settings, tls).await?;
+        let jetstream =
+            jetstream::ContextBuilder::new().timeout(ACK_TIMEOUT).build(link.client.clone());
+        let (counts, has_stream) = (Counts::default(), AtomicBool::new(false));
+        Ok(Arc::new(Self { link, jetstream, settings, counts, has_stream }))
+    }
+
+    /// Publishes until `stop`, and then what is left, unless the broker is away. Streams that begin to run after
+    /// this call, not only after its first poll, are published from their first frame on.
+    pub fn run(
+        self: Arc<Self>,
+        store: Store,
+        hub: &Hub,
+        settings: relay::Settings,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let relay = Relay::new(store.clone(), hub, NAME, settings);
+        let wants = Wants { media: self.settings.media, ..Wants::default() };
+        let streams = hub.sink(
+            move |_| (!wants.media.is_empty()).then_some(wants),
+            self.settings.media_buffer_bytes,
+        );
+        let media = Media { nats: Arc::clone(&self), store, streams };
+        async move {
+            let deliver = |entries| {
+                let nats = Arc::clone(&self);
+                async move { nats.deliver(entries).await }
+            };
+            tokio::join!(relay.run(stop.clone(), deliver), media.run(stop));
+        }
+    }
+
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Tells that what was kept of `subject`, the id of a `scope` such as `session`, was deleted at `at_ms`; to the
+    /// same JetStream stream as entries. May be called again after an error: it is told once.
+    pub async fn publish_deleted(
+        &self,
+        scope: &str,
+        subject: &str,
+        at_ms: i64,
+    ) -> Result<(), NatsError> {
+        self.publish_all(vec![Message::of_deletion(scope, subject, at_ms)]).await
+    }
+
+    async fn deliver(&self, entries: Vec<Relayed>) -> Result<(), NatsError> {
+        let count = entries.len() as u64;
+        self.publish_all(entries.iter().map(Message::of_entry).collect()).await?;
+        self.counts.entries.fetch_add(count, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// All of them are on their way before the first acknowledgement is waited for.
+    async fn publish_all(&self, messages: Vec<Message>) -> Result<(), NatsError> {
+        // What is sent to a broker that is away would wait in the client, too, and be sent twice.
+        if !self.link.is_up() {
+            return Err(NatsError::Away);
+        }
+        let published = self.try_publish_all(messages).await;
+        if published.is_err() {
+            self.has_stream.store(false, Ordering::Relaxed);
+        }
+        published
+    }
+
+    async fn try_publish_all(&self, messages: Vec<Message>) -> Result<(), NatsError> {
+        self.ensure_stream().await?;
+        let mut sent = Vec::with_capacity(messages.len());
+        for message in messages {
+            if let Some(ack) = self.send(&message).await? {
+                sent.push((message, ack));
+            }
+        }
+        for (message, ack) in sent {
+            match ack.await {
+                Err(error) if is_too_large(&error) => self.publish_bare(message).await?,
+                other => drop(other?),
+            }
+        }
+        Ok(())
+    }
+
+    /// One message must not hold up all others for ever: what is too large goes without its body. None when the
+    /// broker takes no message of ours at all.
+    async fn send(&self, message: &Message) -> Result<Option<PublishAckFuture>, PublishError> {
+        match self.start(message).await {
+            Err(error) if is_too_large(&error) => {}
+            other => return other.map(Some),
+        }
+        self.note_too_large(
+            "an entry is too large for the broker: it is published without its body",
+        );
+        match self.start(&message.clone().without_body()).await {
+            Err(error) if is_too_large(&error) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// For a message that the broker takes and the stream does not.
+    async fn publish_bare(&self, message: Message) -> Result<(), NatsError> {
+        self.note_too_large(
+            "an entry is too large for the stream: it is published without its body",
+        );
+        match self.start(&message.without_body()).await?.await {
+            Err(error) if is_too_large(&error) => Ok(()),
+            other => Ok(other.map(drop)?),
+        }
+    }
+
+    async fn start(&self, message: &Message) -> Result<PublishAckFuture, PublishError> {
+        let publish = PublishMessage::build()
+            .headers(headers(message))
+            .payload(message.body.clone())
+            .message_id(message.id.as_deref().unwrap_or_default())
+            .expected_stream(&self.settings.stream);
+        self.jetstream.send_publish(self.subject(&message.path), publish).await
+    }
+
+    async fn publish_frame(&self, frame: &Frame, account_id: Option<&str>) {
+        let message = Message::of_frame(frame, account_id);
+        let (subject, headers) = (self.subject(&message.path), headers(&message));
+        match self.link.client.publish_with_headers(subject, headers, message.body).await {
+            Ok(()) => {
+                self.counts.frames.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => {
+                self.counts.frames_dropped.fetch_add(1, Ordering::Relaxed);
+                if error.kind() == client::PublishErrorKind::MaxPayloadExceeded {
+                    self.note_too_large("a frame is too large for the broker, and is dropped");
+                }
+            }
+        }
+    }
+
+    fn note_too_large(&self, what: &'static str) {
+        if self.counts.too_large.fetch_add(1, Ordering::Relaxed) == 0 {
+            let max_payload = self.link.client.max_payload();
+            tracing::warn!(max_payload, "{what}; it is counted from now on and not told again");
+        }
+    }
+
+    /// Makes our stream where there is none of its name; one that is there is used as it is.
+    async fn ensure_stream(&self) -> Result<(), NatsError> {
+        if self.has_stream.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let name = &self.settings.stream;
+        let wanted = stream::Config {
+            name: name.clone(),
+            description: Some("Entries of Zoom RTMS streams, from rtmsd".to_owned()),
+            subjects: vec![self.subject(&["*", "*", ENTRIES, "*"]), self.subject(&[DELETED, "*"])],
+            max_age: MAX_AGE,
+            duplicate_window: DUPLICATE_WINDOW,
+            ..stream::Config::default()
+        };
+        let made = self.jetstream.get_or_create_stream(wanted).await;
+        made.map_err(|error| NatsError::Stream(name.clone(), error))?;
+        self.has_stream.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn subject(&self, path: &[impl AsRef<str>]) -> String {
+        let mut subject = self.settings.subject_prefix.clone();
+        for part in path {
+            subject.push('.');
+            subject.push_str(part.as_ref());
+        }
+        subject
+    }
+}
+
+/// For the server, or for our stream.
+fn is_too_large(error: &PublishError) -> bool {
+    use std::error::Error as _;
+    let refused = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+    error.kind() == PublishErrorKind::MaxPayloadExceeded
+        || refused.is_some_and(|refused| {
+            refused.error_code() == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM
+        })
+}
+
+fn headers(message: &Message) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &message.headers {
+        headers.insert(*name, value.as_str());
+    }
+    headers
+}

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Nats;
+use crate::hub::{Frame, SinkStream, Tap, Tapped};
+use crate::model::SessionId;
+use crate::store::Store;
+
+/// How long frames wait for a broker that is away or slow. After that they are dropped until it is back: streams come
+/// and go, and what waits of each would add up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often, a second apart, the store is asked for the account of a session.
+const ACCOUNT_TRIES: u32 = 5;
+const ACCOUNT_RETRY: Duration = Duration::from_secs(1);
+
+/// Frames to core subjects: one task per stream, so that none waits for another.
+pub(super) struct Media {
+    pub nats: Arc<Nats>,
+    pub store: Store,
+    pub streams: mpsc::UnboundedReceiver<SinkStream>,
+}
+
+impl Media {
+    /// Until `stop`, which comes after the streams have ended here, and then what is left.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut publishing = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some((stream, tap)) = self.streams.recv() => {
+                    let (nats, store) = (Arc::clone(&self.nats), self.store.clone());
+                    publishing.spawn(publish(nats, store, stream.session_id, tap));
+                }
+                Some(_) = publishing.join_next() => {}
+            }
+        }
+        while self.nats.link.is_up() && publishing.join_next().await.is_some() {}
+        if self.nats.link.is_up()
+            && let Err(error) = self.nats.link.client.flush().await
+        {
+            tracing::warn!(%error, "the last frames may not have reached NATS");
+        }
+    }
+}
+
+async fn publish(nats: Arc<Nats>, store: Store, session_id: SessionId, mut tap: Tap) {
+    let account_id = account_of(&store, session_id).await;
+    while let Some(frame) = next(&nats, &mut tap).await {
+        let published = nats.publish_frame(&frame, account_id.as_deref());
+        if timeout(PATIENCE, published).await.is_err() {
+            nats.counts.frames_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// None where no webhook named it, or the store does not say.
+async fn account_of(store: &Store, session_id: SessionId) -> Option<String> {
+    for _ in 0..ACCOUNT_TRIES {
+        if let Ok(session) = store.session(session_id).await {
+            return session?.account_id;
+        }
+        sleep(ACCOUNT_RETRY).await;
+    }
+    None
+}
+
+/// The next frame, when the broker is there; none when the stream is over. While the broker is away frames wait in
+/// the tap, where too many become a gap in the ledger.
+async fn next(nats: &Nats, tap: &mut Tap) -> Option<Arc<Frame>> {
+    if timeout(PATIENCE, nats.link.up()).await.is_err() {
+        tap.refuse(true);
+        tokio::select! {
+            biased;
+            () = nats.link.up() => tap.refuse(false),
+            () = over(nats, tap) => return None,
+        }
+    }
+    loop {
+        match tap.next().await {
+            Tapped::Frame(frame) => return Some(frame),
+            Tapped::Dropped(_, frames) => {
+                nats.counts.frames_dropped.fetch_add(frames, Ordering::Relaxed);
+            }
+            Tapped::Over { .. } => return None,
+        }
+    }
+}
+
+/// Drops what waits, until the stream is over.
+async fn over(nats: &Nats, tap: &mut Tap) {
+    loop {
+        let dropped = match tap.next().await {
+            Tapped::Frame(_) => 1,
+            Tapped::Dropped(_, frames) => frames,
+            Tapped::Over { .. } => return,
+        };
+        nats.counts.frames_dropped.fetch_add(dropped, Ordering::Relaxed);
+    }
+}

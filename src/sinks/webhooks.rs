@@ -1,0 +1,279 @@
+//! Outgoing webhooks: events to other people's endpoints, signed as Standard Webhooks says, each at least once.
+//!
+//! What there is to tell is put down in the store, one row for each endpoint that wants it; whichever daemon claims
+//! such a row sends it. Nobody who tells something waits for an endpoint.
+
+/// Where they may go (pure).
+pub mod address;
+mod body;
+mod client;
+/// When they are sent again (pure).
+pub mod schedule;
+mod secrets;
+/// How they are signed (pure).
+pub mod signature;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use self::address::{AddressPolicy, UrlError};
+pub use self::secrets::rotate_keys;
+use self::worker::Worker;
+use crate::model::{
+    EndpointId, EndpointSource, EndpointStatus, Entry, EventKind, OutgoingEvent, WebhookEndpoint,
+};
+use crate::seal::{KeyRing, OpenError};
+use crate::secret::Secret;
+use crate::store::{
+    EndpointChange, LoggedDelivery, NewEndpoint, Store, StoreError, StoredEndpoint,
+};
+
+/// Each endpoint has its own few requests at a time: this bounds them all.
+pub const MAX_ENDPOINTS: u32 = 50;
+/// For so long after a rotation the secret before signs, too.
+const ROTATION_MS: i64 = 24 * 60 * 60 * 1000;
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Seals the secrets.
+    pub ring: KeyRing,
+    pub policy: Arc<AddressPolicy>,
+    /// How often the store is looked at for what is due: other daemons put things down, too.
+    pub look_every: Duration,
+    /// The wall clock, Unix milliseconds.
+    pub now_ms: fn() -> i64,
+}
+
+/// An endpoint of `WEBHOOKS_OUT`.
+#[derive(Debug, Clone)]
+pub struct ConfiguredEndpoint {
+    /// Its id follows from it.
+    pub name: String,
+    pub url: String,
+    /// Empty for all.
+    pub events: Vec<EventKind>,
+    pub secret: Secret<String>,
+    /// Signs, too, for as long as it is set.
+    pub previous_secret: Option<Secret<String>>,
+}
+
+/// Why something is not done with an endpoint.
+#[derive(Debug, Error)]
+pub enum EndpointError {
+    #[error("there is no webhook endpoint with this id")]
+    Unknown,
+    #[error("this endpoint has no delivery of this event")]
+    UnknownDelivery,
+    #[error("this endpoint is made by WEBHOOKS_OUT: change it there")]
+    Configured,
+    #[error("this endpoint is switched off: enable it first")]
+    SwitchedOff,
+    #[error("there are {MAX_ENDPOINTS} endpoints already: delete one first")]
+    TooMany,
+    #[error("another rotation came in between: try again")]
+    Rotated,
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    #[error(transparent)]
+    Secret(#[from] OpenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Endpoints and what is told to them: cheap to clone, shared by all.
+#[derive(Clone)]
+pub struct Webhooks(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    settings: Settings,
+    /// Something was put down here.
+    news: Notify,
+}
+
+impl Webhooks {
+    pub fn new(store: Store, settings: Settings) -> Self {
+        Self(Arc::new(Inner { store, settings, news: Notify::new() }))
+    }
+
+    /// Sends what is due until `stop`. What is being sent then is broken off after a while, and due again.
+    pub async fn run(self, tls: Arc<ClientConfig>, stop: CancellationToken) {
+        Worker::new(self, &tls).run(stop).await;
+    }
+
+    /// Puts events down for every endpoint that wants them. What was put down before is not sent again.
+    pub async fn emit(&self, events: &[OutgoingEvent]) -> Result<(), StoreError> {
+        self.0.store.enqueue_events(events, self.now_ms()).await?;
+        self.0.news.notify_one();
+        Ok(())
+    }
+
+    /// Puts down what stored entries tell.
+    pub async fn emit_entries<'a>(
+        &self,
+        entries: impl IntoIterator<Item = &'a Entry>,
+    ) -> Result<(), StoreError> {
+        let events: Vec<_> = entries.into_iter().filter_map(OutgoingEvent::of_entry).collect();
+        self.emit(&events).await
+    }
+
+    /// Makes the endpoints of the configuration what it says.
+    pub async fn configure(&self, endpoints: &[ConfiguredEndpoint]) -> Result<(), StoreError> {
+        let new: Vec<NewEndpoint> = endpoints.iter().map(|it| self.configured(it)).collect();
+        self.0.store.configure_endpoints(&new, self.now_ms()).await
+    }
+
+    /// Makes an endpoint. Its secret is shown here and never again.
+    pub async fn create(
+        &self,
+        url: &str,
+        description: String,
+        events: Vec<EventKind>,
+    ) -> Result<(WebhookEndpoint, Zeroizing<String>), EndpointError> {
+        let url = self.0.settings.policy.read(url)?.into();
+        let (id, secret) = (EndpointId(Uuid::now_v7()), secrets::make());
+        let sealed = secrets::seal(&self.0.settings.ring, id, &secret, None);
+        let source = EndpointSource::Api;
+        let new = NewEndpoint { id, source, url, description, events, secrets: sealed };
+        if !self.0.store.create_endpoint(&new, MAX_ENDPOINTS, self.now_ms()).await? {
+            return Err(EndpointError::TooMany);
+        }
+        Ok((self.endpoint(id).await?, secret))
+    }
+
+    pub async fn endpoints(&self) -> Result<Vec<WebhookEndpoint>, StoreError> {
+        let stored = self.0.store.endpoints().await?;
+        Ok(stored.into_iter().map(|stored| stored.endpoint).collect())
+    }
+
+    pub async fn endpoint(&self, id: EndpointId) -> Result<WebhookEndpoint, EndpointError> {
+        Ok(self.stored(id).await?.endpoint)
+    }
+
+    pub async fn change(
+        &self,
+        id: EndpointId,
+        mut change: EndpointChange,
+    ) -> Result<WebhookEndpoint, EndpointError> {
+        self.own(id).await?;
+        if let Some(url) = &change.url {
+            change.url = Some(self.0.settings.policy.read(url)?.into());
+        }
+        self.0.store.change_endpoint(id, &change, self.now_ms()).await?;
+        self.0.news.notify_one();
+        self.endpoint(id).await
+    }
+
+    /// Deletes an endpoint, its deliveries and its log.
+    pub async fn remove(&self, id: EndpointId) -> Result<(), EndpointError> {
+        self.own(id).await?;
+        self.0.store.delete_endpoint(id).await?;
+        Ok(())
+    }
+
+    /// Makes a new secret, shown here and never again. The one before signs beside it for a day.
+    pub async fn rotate_secret(
+        &self,
+        id: EndpointId,
+    ) -> Result<(WebhookEndpoint, Zeroizing<String>), EndpointError> {
+        let StoredEndpoint { secrets: old, .. } = self.own(id).await?;
+        let (ring, now_ms) = (&self.0.settings.ring, self.now_ms());
+        let open = secrets::open(ring, id, &old)?;
+        let new = secrets::make();
+        let sealed = secrets::seal(ring, id, &new, Some(&open.current));
+        let until_ms = now_ms.saturating_add(ROTATION_MS);
+        if !self.0.store.rotate_secret(id, &old.current, &sealed, until_ms, now_ms).await? {
+            return Err(EndpointError::Rotated);
+        }
+        Ok((self.endpoint(id).await?, new))
+    }
+
+    /// Sends a `test` to one endpoint, whatever its filter. Returns the event's id.
+    pub async fn test(&self, id: EndpointId) -> Result<String, EndpointError> {
+        self.enabled(id).await?;
+        let data = json!({ "endpoint_id": id });
+        // Each is another one.
+        let subject = Uuid::new_v4().to_string();
+        let event = OutgoingEvent::new(EventKind::Test, &subject, self.now_ms(), data);
+        self.0.store.enqueue_test(id, &event).await?;
+        self.0.news.notify_one();
+        Ok(event.id)
+    }
+
+    /// Sends a delivery again, whatever came of it, under the same id.
+    pub async fn resend(&self, id: EndpointId, event_id: &str) -> Result<(), EndpointError> {
+        self.enabled(id).await?;
+        if !self.0.store.resend_delivery(id, event_id, self.now_ms()).await? {
+            return Err(EndpointError::UnknownDelivery);
+        }
+        self.0.news.notify_one();
+        Ok(())
+    }
+
+    /// One page of an endpoint's deliveries, newest first, after the one of the event `before`.
+    pub async fn deliveries(
+        &self,
+        id: EndpointId,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<LoggedDelivery>, EndpointError> {
+        self.stored(id).await?;
+        Ok(self.0.store.deliveries_of_endpoint(id, before, limit).await?)
+    }
+
+    fn now_ms(&self) -> i64 {
+        (self.0.settings.now_ms)()
+    }
+
+    async fn stored(&self, id: EndpointId) -> Result<StoredEndpoint, EndpointError> {
+        self.0.store.endpoint(id).await?.ok_or(EndpointError::Unknown)
+    }
+
+    /// One that the API may change.
+    async fn own(&self, id: EndpointId) -> Result<StoredEndpoint, EndpointError> {
+        let stored = self.stored(id).await?;
+        match stored.endpoint.source {
+            EndpointSource::Api => Ok(stored),
+            EndpointSource::Configuration => Err(EndpointError::Configured),
+        }
+    }
+
+    async fn enabled(&self, id: EndpointId) -> Result<(), EndpointError> {
+        match self.stored(id).await?.endpoint.status {
+            EndpointStatus::Enabled => Ok(()),
+            _ => Err(EndpointError::SwitchedOff),
+        }
+    }
+
+    fn configured(&self, endpoint: &ConfiguredEndpoint) -> NewEndpoint {
+        let id = configured_id(&endpoint.name);
+        let previous = endpoint.previous_secret.as_ref().map(|secret| secret.expose().as_str());
+        let current = endpoint.secret.expose();
+        NewEndpoint {
+            id,
+            source: EndpointSource::Configuration,
+            url: endpoint.url.clone(),
+            description: endpoint.name.clone(),
+            events: endpoint.events.clone(),
+            secrets: secrets::seal(&self.0.settings.ring, id, current, previous),
+        }
+    }
+}
+
+/// The same at every start, and of every daemon.
+fn configured_id(name: &str) -> EndpointId {
+    let hash = Sha256::new().chain_update("rtmsd webhook endpoint ").chain_update(name).finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    EndpointId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}

@@ -1,0 +1,186 @@
+//! Where outgoing webhooks may go (pure). Whoever may register an endpoint must not reach through us what only we
+//! can reach: the operator's own network, this machine, a cloud's metadata service.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use thiserror::Error;
+use url::{Host, Url};
+
+/// Longer URLs than this are a mistake.
+const MAX_URL_BYTES: usize = 2048;
+/// More entries of `WEBHOOKS_ALLOWED_HOSTS` than this are a mistake.
+const MAX_LISTED: usize = 256;
+
+/// Networks that are not the public internet (IANA's special-purpose registries), and two addresses of clouds.
+const REFUSED_V4: [(Ipv4Addr, u8); 16] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 0, 0, 0), 24),
+    (Ipv4Addr::new(192, 0, 2, 0), 24),
+    (Ipv4Addr::new(192, 88, 99, 0), 24),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
+    (Ipv4Addr::new(198, 51, 100, 0), 24),
+    (Ipv4Addr::new(203, 0, 113, 0), 24),
+    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+    // Azure's host, with credentials for whoever asks from inside.
+    (Ipv4Addr::new(168, 63, 129, 16), 32),
+];
+/// Of `2000::/3`, outside of which nothing is public: tunnels (which hide an IPv4 address) and documentation.
+const REFUSED_V6: [(Ipv6Addr, u8); 4] = [
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+];
+const PUBLIC_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+/// The last 32 bits are an IPv4 address behind a NAT64 gateway.
+const NAT64: (Ipv6Addr, u8) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+
+/// Why a URL is no endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum UrlError {
+    #[error("must be a URL of at most {MAX_URL_BYTES} bytes")]
+    NotAUrl,
+    #[error("must begin with https:// unless WEBHOOKS_ALLOWED_HOSTS lists its host")]
+    NotHttps,
+    #[error("must have no user name, password or fragment")]
+    Extra,
+    #[error("must not name a private or special address unless WEBHOOKS_ALLOWED_HOSTS lists it")]
+    PrivateAddress,
+}
+
+/// The hosts and networks of `WEBHOOKS_ALLOWED_HOSTS`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AddressPolicy {
+    /// In lower case; a suffix begins with a dot.
+    names: Vec<String>,
+    nets: Vec<Net>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Net {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl AddressPolicy {
+    /// Reads names, suffixes that begin with a dot, addresses and networks (`10.0.0.0/8`), separated by commas. None
+    /// when one of them is none of these.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut policy = Self::default();
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        for part in parts {
+            match Net::parse(part) {
+                Some(net) => policy.nets.push(net),
+                None if is_name(part) => policy.names.push(part.to_ascii_lowercase()),
+                None => return None,
+            }
+        }
+        let listed = policy.names.len() + policy.nets.len();
+        Some(policy).filter(|_| listed <= MAX_LISTED)
+    }
+
+    /// Reads a URL that may be an endpoint. Where its name leads is seen when it is connected to.
+    pub fn read(&self, text: &str) -> Result<Url, UrlError> {
+        let url = Url::parse(text).ok().filter(|_| text.len() <= MAX_URL_BYTES);
+        let url = url.ok_or(UrlError::NotAUrl)?;
+        let host = url.host().ok_or(UrlError::NotAUrl)?;
+        let has_extra = !url.username().is_empty() || url.password().is_some();
+        if has_extra || url.fragment().is_some() {
+            return Err(UrlError::Extra);
+        }
+        let (is_listed, is_admitted) = match host {
+            Host::Domain(name) => (self.lists(name), true),
+            Host::Ipv4(address) => {
+                (self.lists_address(address.into()), self.admits(address.into()))
+            }
+            Host::Ipv6(address) => {
+                (self.lists_address(address.into()), self.admits(address.into()))
+            }
+        };
+        match url.scheme() {
+            _ if !is_admitted => Err(UrlError::PrivateAddress),
+            "https" => Ok(url),
+            "http" if is_listed => Ok(url),
+            _ => Err(UrlError::NotHttps),
+        }
+    }
+
+    /// Whether this host may be wherever it is, private addresses included.
+    pub fn lists(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        self.names.iter().any(|name| match name.strip_prefix('.') {
+            Some(_) => host.ends_with(name.as_str()),
+            None => host == *name,
+        })
+    }
+
+    /// Whether a connection to this address may be made for a host that is not listed.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        is_public(address) || self.lists_address(address)
+    }
+
+    fn lists_address(&self, address: IpAddr) -> bool {
+        self.nets.iter().any(|net| net.contains(address))
+    }
+}
+
+impl Net {
+    fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.unwrap_or(bits);
+        (prefix <= bits).then_some(Self { address, prefix })
+    }
+
+    fn contains(self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(address)) => is_in_v4(address, (net, self.prefix)),
+            (IpAddr::V6(net), IpAddr::V6(address)) => is_in_v6(address, (net, self.prefix)),
+            _ => false,
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    let name = text.strip_prefix('.').unwrap_or(text);
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
+}
+
+fn is_public(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => !REFUSED_V4.iter().any(|net| is_in_v4(address, *net)),
+        IpAddr::V6(address) if is_in_v6(address, NAT64) => {
+            let [.., a, b, c, d] = address.octets();
+            is_public(Ipv4Addr::new(a, b, c, d).into())
+        }
+        IpAddr::V6(address) => {
+            is_in_v6(address, PUBLIC_V6) && !REFUSED_V6.iter().any(|net| is_in_v6(address, *net))
+        }
+    }
+}
+
+fn is_in_v4(address: Ipv4Addr, (net, prefix): (Ipv4Addr, u8)) -> bool {
+    let shift = 32 - u32::from(prefix);
+    let top = |address: Ipv4Addr| address.to_bits().checked_shr(shift).unwrap_or(0);
+    top(address) == top(net)
+}
+
+fn is_in_v6(address: Ipv6Addr, (net, prefix): (Ipv6Addr, u8)) -> bool {
+    let shift = 128 - u32::from(prefix);
+    let top = |address: Ipv6Addr| address.to_bits().checked_shr(shift).unwrap_or(0);
+    top(address) == top(net)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! What an endpoint gets: `{"type", "timestamp", "data"}` (pure).
+
+use serde::Serialize;
+
+use crate::model::{Entry, EntryView, EventKind, OutgoingEvent, rfc3339};
+
+#[derive(Serialize)]
+struct Body<T> {
+    #[serde(rename = "type")]
+    kind: EventKind,
+    /// When it happened; when it was sent is in the headers.
+    timestamp: Option<String>,
+    data: T,
+}
+
+/// The body of an event that tells an entry.
+pub fn of_entry(event: &OutgoingEvent, entry: &Entry) -> Vec<u8> {
+    of(event, EntryView::of(entry))
+}
+
+/// The same bytes for the same event and data.
+pub fn of(event: &OutgoingEvent, data: impl Serialize) -> Vec<u8> {
+    let body = Body { kind: event.kind, timestamp: rfc3339(event.at_ms), data };
+    serde_json::to_vec(&body).expect("what comes from JSON and from entries becomes JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::model::{EntryBody, SessionId, StreamId, TranscriptLine, UserId};
+
+    #[test]
+    fn an_entry_is_told_as_the_api_tells_it() {
+        let line = TranscriptLine {
+            user_id: UserId(7),
+            user_name: Some("Ana".into()),
+            text: "Good morning".into(),
+            start_ms: 1_732_313_171_000,
+            end_ms: 1_732_313_171_881,
+            language: None,
+            attribute: None,
+        };
+        let entry = Entry {
+            session_id: SessionId(Uuid::nil()),
+            stream_id: StreamId::parse("s").unwrap(),
+            stream_ordinal: 2,
+            seq: 3,
+            at_ms: 1_732_313_171_881,
+            body: EntryBody::Transcript(line),
+        };
+        let event = OutgoingEvent::of_entry(&entry).unwrap();
+        let body: Value = serde_json::from_slice(&of_entry(&event, &entry)).unwrap();
+        let expected = json!({
+            "type": "transcript.line",
+            "timestamp": "2024-11-22T22:06:11.881Z",
+            "data": {
+                "session_id": "00000000-0000-0000-0000-000000000000", "stream_id": "s", "stream": 2,
+                "seq": 3, "at_ms": 1_732_313_171_881_i64, "at": "2024-11-22T22:06:11.881Z",
+                "kind": "transcript", "user_id": 7, "user_name": "Ana", "text": "Good morning",
+                "start_ms": 1_732_313_171_000_i64, "end_ms": 1_732_313_171_881_i64, "language": null,
+            },
+        });
+        assert_eq!(body, expected);
+    }
+}

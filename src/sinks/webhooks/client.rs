@@ -1,0 +1,143 @@
+//! The HTTP client for endpoints that we do not know: bounded in time and size, never redirected, never through a
+//! proxy, and never to an address that the policy refuses. The address is judged when it is connected to, so that a
+//! name cannot lead elsewhere between a check and the connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Response, Url};
+use rustls::ClientConfig;
+use thiserror::Error;
+
+use super::address::AddressPolicy;
+use super::signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A whole exchange, from the first byte out to the last byte in that we read.
+pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// What is kept of an answer: enough for an error message.
+const MAX_ANSWER_BYTES: usize = 1024;
+const USER_AGENT: &str = concat!("rtmsd/", env!("CARGO_PKG_VERSION"));
+
+/// Why there is no answer. Holds no URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SendError {
+    #[error("the host has no address that may be connected to")]
+    AddressRefused,
+    #[error("no connection")]
+    NoConnection,
+    #[error("no answer in time")]
+    TimedOut,
+}
+
+/// What an endpoint answered, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub retry_after: Option<String>,
+    /// Its beginning.
+    pub text: String,
+}
+
+/// What is sent beside the body.
+pub struct Signed<'a> {
+    pub id: &'a str,
+    pub timestamp_s: i64,
+    pub signature: &'a str,
+}
+
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client(reqwest::Client);
+
+impl Client {
+    pub fn new(tls: &ClientConfig, policy: Arc<AddressPolicy>) -> Self {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls.clone())
+            .redirect(Policy::none())
+            .referer(false)
+            .no_proxy()
+            .dns_resolver(Resolver(policy))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TOTAL_TIMEOUT)
+            .user_agent(USER_AGENT)
+            .build()
+            .expect("a client of constants and a finished TLS configuration can be built");
+        Self(client)
+    }
+
+    /// Sends a body to a URL that [`AddressPolicy::read`] gave: an address in it is not resolved, and so not judged
+    /// here.
+    pub async fn post(
+        &self,
+        url: Url,
+        signed: &Signed<'_>,
+        body: Vec<u8>,
+    ) -> Result<Answer, SendError> {
+        let request = self
+            .0
+            .post(url)
+            .header(CONTENT_TYPE, "application/json")
+            .header(HEADER_ID, signed.id)
+            .header(HEADER_TIMESTAMP, signed.timestamp_s)
+            .header(HEADER_SIGNATURE, signed.signature)
+            .body(body);
+        let response = request.send().await.map_err(|error| kind(&error))?;
+        let header = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        Ok(Answer {
+            status: response.status().as_u16(),
+            retry_after: header.map(str::to_owned),
+            text: beginning(response).await,
+        })
+    }
+}
+
+/// The status is the answer: a text that is cut off is kept as far as it came.
+async fn beginning(mut response: Response) -> String {
+    let mut bytes = Vec::new();
+    while bytes.len() < MAX_ANSWER_BYTES {
+        let Ok(Some(chunk)) = response.chunk().await else { break };
+        bytes.extend_from_slice(&chunk);
+    }
+    bytes.truncate(MAX_ANSWER_BYTES);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Leaves out the addresses that the policy refuses.
+struct Resolver(Arc<AddressPolicy>);
+
+#[derive(Debug, Error)]
+#[error("the host has no address that may be connected to")]
+struct AddressRefused;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let policy = Arc::clone(&self.0);
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let is_listed = policy.lists(name.as_str());
+            let is_admitted = |found: &SocketAddr| is_listed || policy.admits(found.ip());
+            let admitted: Vec<SocketAddr> = found.filter(is_admitted).collect();
+            if admitted.is_empty() {
+                return Err(AddressRefused.into());
+            }
+            Ok(Box::new(admitted.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The error's own text would name the URL.
+fn kind(error: &reqwest::Error) -> SendError {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
+    if causes.any(|cause| cause.is::<AddressRefused>()) {
+        SendError::AddressRefused
+    } else if error.is_timeout() {
+        SendError::TimedOut
+    } else {
+        SendError::NoConnection
+    }
+}

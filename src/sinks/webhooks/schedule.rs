@@ -1,0 +1,131 @@
+//! When a delivery is tried again, and when an endpoint is given up (pure).
+
+use sha2::{Digest, Sha256};
+
+const SECOND_MS: i64 = 1000;
+const MINUTE_MS: i64 = 60 * SECOND_MS;
+const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+/// The waits after each failed attempt: about 28 hours in all.
+const WAITS_MS: [i64; 7] = [
+    5 * SECOND_MS,
+    5 * MINUTE_MS,
+    30 * MINUTE_MS,
+    2 * HOUR_MS,
+    5 * HOUR_MS,
+    10 * HOUR_MS,
+    10 * HOUR_MS,
+];
+/// A wait gets longer by up to this share of it, so that what failed together does not come together.
+const JITTER: f64 = 0.2;
+/// An endpoint that asks for a longer pause gets this one.
+const LONGEST_PAUSE_MS: i64 = 24 * HOUR_MS;
+/// An endpoint at which nothing has succeeded for so long is switched off.
+const GIVE_UP_AFTER_MS: i64 = 3 * 24 * HOUR_MS;
+/// The receiver wants nothing any more.
+const GONE: u16 = 410;
+
+/// What follows an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Delivered,
+    RetryAt(i64),
+    /// That was the last attempt.
+    GiveUp,
+    /// And the endpoint is to be switched off.
+    Gone,
+}
+
+/// What follows the attempt of this number (from 1) that ended at `now_ms` with this status, or without an answer.
+/// `pause_ms` is what the answer's `Retry-After` said, `jitter` a number from 0 to 1.
+pub fn verdict(
+    status: Option<u16>,
+    attempts: u32,
+    pause_ms: Option<u64>,
+    now_ms: i64,
+    jitter: f64,
+) -> Verdict {
+    match status {
+        Some(200..=299) => return Verdict::Delivered,
+        Some(GONE) => return Verdict::Gone,
+        _ => {}
+    }
+    let Some(wait_ms) = wait_ms(attempts, jitter) else { return Verdict::GiveUp };
+    let pause_ms = pause_ms.map_or(0, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
+    Verdict::RetryAt(now_ms.saturating_add(wait_ms.max(pause_ms.min(LONGEST_PAUSE_MS))))
+}
+
+/// Whether an endpoint that has been failing since then is to be switched off.
+pub fn is_hopeless(failing_since_ms: i64, now_ms: i64) -> bool {
+    now_ms.saturating_sub(failing_since_ms) >= GIVE_UP_AFTER_MS
+}
+
+/// A number from 0 to 1 that is another one for every delivery and attempt.
+pub fn jitter(endpoint: &str, event: &str, attempts: u32) -> f64 {
+    let parts = [endpoint.as_bytes(), event.as_bytes(), &attempts.to_be_bytes()];
+    let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
+    f64::from(u16::from_be_bytes([hash[0], hash[1]])) / f64::from(u16::MAX)
+}
+
+/// None after the last attempt.
+fn wait_ms(attempts: u32, jitter: f64) -> Option<i64> {
+    let index = usize::try_from(attempts.saturating_sub(1)).ok()?;
+    let wait_ms = *WAITS_MS.get(index)?;
+    Some(wait_ms + (wait_ms as f64 * JITTER * jitter.clamp(0.0, 1.0)) as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_endpoint_is_tried_eight_times_over_about_a_day() {
+        for jitter in [0.0, 1.0] {
+            let (mut now_ms, mut attempts) = (0, 1);
+            while let Verdict::RetryAt(at_ms) = verdict(None, attempts, None, now_ms, jitter) {
+                assert!(at_ms > now_ms);
+                (now_ms, attempts) = (at_ms, attempts + 1);
+            }
+            assert_eq!(attempts, 8);
+            assert!((27 * HOUR_MS..34 * HOUR_MS).contains(&now_ms), "{now_ms}");
+        }
+        assert_eq!(verdict(Some(500), 1, None, 100, 0.0), Verdict::RetryAt(5100));
+    }
+
+    #[test]
+    fn every_answer_of_success_ends_it_and_gone_ends_the_endpoint() {
+        for status in [200, 202, 204, 299] {
+            assert_eq!(verdict(Some(status), 8, None, 0, 0.0), Verdict::Delivered);
+        }
+        assert_eq!(verdict(Some(410), 1, None, 0, 0.0), Verdict::Gone);
+        for status in [100, 199, 301, 302, 307, 400, 404, 429, 500, 503] {
+            assert!(matches!(verdict(Some(status), 1, None, 0, 0.0), Verdict::RetryAt(_)));
+            assert_eq!(verdict(Some(status), 8, None, 0, 0.0), Verdict::GiveUp);
+        }
+    }
+
+    #[test]
+    fn a_pause_that_is_asked_for_is_kept_within_a_day() {
+        let after = |pause_ms| verdict(Some(503), 1, Some(pause_ms), 0, 0.0);
+        assert_eq!(after(60_000), Verdict::RetryAt(60_000));
+        assert_eq!(after(10), Verdict::RetryAt(5000), "never sooner than planned");
+        assert_eq!(after(u64::MAX), Verdict::RetryAt(24 * HOUR_MS));
+    }
+
+    #[test]
+    fn an_endpoint_is_given_up_after_three_days_of_failures() {
+        let days = |days: i64| days * 24 * HOUR_MS;
+        assert!(!is_hopeless(0, days(3) - 1));
+        assert!(is_hopeless(0, days(3)));
+        assert!(!is_hopeless(5, 5));
+    }
+
+    #[test]
+    fn the_jitter_is_spread_and_the_same_again() {
+        let all: Vec<f64> = (0..1000).map(|n| jitter("e", &format!("evt_{n}"), 1)).collect();
+        assert!(all.iter().all(|jitter| (0.0..=1.0).contains(jitter)));
+        let mean = all.iter().sum::<f64>() / 1000.0;
+        assert!((0.45..0.55).contains(&mean), "{mean}");
+        assert_eq!(all[7], jitter("e", "evt_7", 1));
+    }
+}

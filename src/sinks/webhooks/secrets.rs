@@ -1,0 +1,80 @@
+//! Endpoints' secrets between memory and the store: sealed to the columns of their endpoint's row.
+
+use zeroize::Zeroizing;
+
+use super::signature::{NEW_SECRET_BYTES, secret};
+use crate::model::EndpointId;
+use crate::seal::{KeyRing, OpenError, Place, random_bytes};
+use crate::store::{SealedSecrets, Store, StoreError};
+use crate::zoom::token::Rotated;
+
+const TABLE: &str = "webhook_endpoints";
+
+/// An endpoint's secrets in clear.
+pub struct OpenSecrets {
+    pub current: Zeroizing<String>,
+    pub previous: Option<Zeroizing<String>>,
+}
+
+/// A new secret, for its owner to see once.
+pub fn make() -> Zeroizing<String> {
+    secret(&Zeroizing::new(random_bytes::<NEW_SECRET_BYTES>()))
+}
+
+pub fn seal(
+    ring: &KeyRing,
+    id: EndpointId,
+    current: &str,
+    previous: Option<&str>,
+) -> SealedSecrets {
+    let row = id.to_string();
+    SealedSecrets {
+        current: ring.seal(place(&row, "secret"), current),
+        previous: previous.map(|text| ring.seal(place(&row, "previous_secret"), text)),
+    }
+}
+
+pub fn open(
+    ring: &KeyRing,
+    id: EndpointId,
+    sealed: &SealedSecrets,
+) -> Result<OpenSecrets, OpenError> {
+    let row = id.to_string();
+    let previous = sealed.previous.as_deref();
+    Ok(OpenSecrets {
+        current: ring.open(place(&row, "secret"), &sealed.current)?,
+        previous: previous
+            .map(|text| ring.open(place(&row, "previous_secret"), text))
+            .transpose()?,
+    })
+}
+
+/// Seals the secrets of every endpoint anew under the ring's first key.
+pub async fn rotate_keys(store: &Store, ring: &KeyRing) -> Result<Rotated, StoreError> {
+    let mut rotated = Rotated::default();
+    let prefix = ring.prefix();
+    for stored in store.endpoints().await? {
+        let (id, sealed) = (stored.endpoint.id, &stored.secrets);
+        let mut texts = [Some(&sealed.current), sealed.previous.as_ref()].into_iter().flatten();
+        if texts.all(|text| text.starts_with(&prefix)) {
+            continue;
+        }
+        match open(ring, id, sealed) {
+            Ok(OpenSecrets { current, previous }) => {
+                let anew = seal(ring, id, &current, previous.as_ref().map(|text| text.as_str()));
+                // One that was replaced in between was sealed by a daemon that has the new key.
+                let is_done = store.reseal_secrets(id, &sealed.current, &anew).await?;
+                rotated.resealed += u64::from(is_done);
+            }
+            Err(error) => {
+                tracing::error!(endpoint = %id, %error, "a webhook secret does not open");
+                rotated.unreadable += 1;
+            }
+        }
+    }
+    Ok(rotated)
+}
+
+fn place<'a>(row: &'a str, column: &'static str) -> Place<'a> {
+    Place { table: TABLE, row, column }
+}

@@ -1,0 +1,261 @@
+//! Sends what is due. Each endpoint has its own few requests at a time, so that a slow one holds up nobody.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::client::{Answer, Client, SendError, Signed, TOTAL_TIMEOUT};
+use super::schedule::{self, Verdict};
+use super::{Webhooks, body, secrets, signature};
+use crate::model::{Content, EndpointId, EndpointStatus};
+use crate::store::{Attempt, ClaimedDelivery, DeliveryStatus, StoreError, StoredEndpoint};
+use crate::zoom::retry::wait_ms;
+
+/// Requests to one endpoint at a time.
+const PER_ENDPOINT: usize = 4;
+/// How long a delivery is ours: longer than any attempt, so that no two daemons send the same.
+const LEASE: Duration = Duration::from_secs(4 * TOTAL_TIMEOUT.as_secs());
+/// How long requests may still take at a stop.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+/// More than this must not wait for an endpoint.
+const MAX_WAITING: u32 = 200_000;
+/// How often they are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(60);
+
+pub struct Worker {
+    hooks: Webhooks,
+    client: Client,
+    /// Free requests of each endpoint.
+    rooms: HashMap<EndpointId, Arc<Semaphore>>,
+    sends: JoinSet<()>,
+    /// Ends requests that take too long at a stop.
+    broken_off: CancellationToken,
+    counted_at: Option<Instant>,
+}
+
+/// What an attempt brought, with what its `Retry-After` said, in milliseconds.
+struct Tried {
+    attempt: Attempt,
+    pause_ms: Option<u64>,
+}
+
+impl Worker {
+    pub fn new(hooks: Webhooks, tls: &ClientConfig) -> Self {
+        let client = Client::new(tls, Arc::clone(&hooks.0.settings.policy));
+        Self {
+            hooks,
+            client,
+            rooms: HashMap::new(),
+            sends: JoinSet::new(),
+            broken_off: CancellationToken::new(),
+            counted_at: None,
+        }
+    }
+
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut due = interval(self.hooks.0.settings.look_every);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let hooks = self.hooks.clone();
+        let mut store_is_away = false;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(ended) = self.sends.join_next(), if !self.sends.is_empty() => {
+                    if ended.is_err() {
+                        tracing::error!("a webhook delivery panicked; it is sent again");
+                    }
+                    while self.sends.try_join_next().is_some() {}
+                }
+                () = hooks.0.news.notified() => {}
+                _ = due.tick() => {}
+            }
+            let looked = self.look().await;
+            if let Err(error) = &looked
+                && !store_is_away
+            {
+                tracing::warn!(%error, "outgoing webhooks wait: the store does not answer");
+            }
+            store_is_away = looked.is_err();
+        }
+        self.finish().await;
+    }
+
+    async fn finish(mut self) {
+        let all = async { while self.sends.join_next().await.is_some() {} };
+        if timeout(LAST_ANSWERS, all).await.is_err() {
+            self.broken_off.cancel();
+            while self.sends.join_next().await.is_some() {}
+        }
+    }
+
+    /// Takes up what is due, as far as there is room.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        let store = self.hooks.0.store.clone();
+        let now_ms = self.hooks.now_ms();
+        if self.counted_at.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
+            self.counted_at = Some(Instant::now());
+            self.check_backlogs(now_ms).await?;
+        }
+        let lease_ms = i64::try_from(LEASE.as_millis()).expect("a constant of a minute");
+        for id in store.endpoints_with_due_deliveries(now_ms).await? {
+            let room =
+                self.rooms.entry(id).or_insert_with(|| Arc::new(Semaphore::new(PER_ENDPOINT)));
+            let limit = u32::try_from(room.available_permits()).unwrap_or(0);
+            if limit == 0 {
+                continue;
+            }
+            let room = Arc::clone(room);
+            for delivery in store.claim_deliveries(id, now_ms, lease_ms, limit).await? {
+                // Nobody else takes permits: as many are free as were counted.
+                let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { break };
+                let sender = Sender { hooks: self.hooks.clone(), client: self.client.clone() };
+                self.sends.spawn(sender.deliver(delivery, permit, self.broken_off.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Switches off endpoints for which too much waits, and forgets those that are gone.
+    async fn check_backlogs(&mut self, now_ms: i64) -> Result<(), StoreError> {
+        let store = &self.hooks.0.store;
+        let endpoints = store.endpoints().await?;
+        self.rooms.retain(|id, _| endpoints.iter().any(|stored| stored.endpoint.id == *id));
+        for StoredEndpoint { endpoint, .. } in endpoints {
+            let is_full = endpoint.status == EndpointStatus::Enabled
+                && store.count_waiting(endpoint.id, MAX_WAITING).await? >= u64::from(MAX_WAITING);
+            if is_full {
+                switch_off(&self.hooks, endpoint.id, EndpointStatus::Overflowing, now_ms).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes one delivery.
+struct Sender {
+    hooks: Webhooks,
+    client: Client,
+}
+
+impl Sender {
+    async fn deliver(
+        self,
+        delivery: ClaimedDelivery,
+        _permit: OwnedSemaphorePermit,
+        broken_off: CancellationToken,
+    ) {
+        let store = &self.hooks.0.store;
+        let done = match broken_off.run_until_cancelled(self.attempt(&delivery)).await {
+            None => store.release_delivery(&delivery, self.hooks.now_ms()).await,
+            Some(Ok(tried)) => self.settle(&delivery, tried).await,
+            Some(Err(error)) => Err(error),
+        };
+        if let Err(error) = done {
+            let (endpoint, event) = (delivery.endpoint.endpoint.id, &delivery.event.id);
+            tracing::warn!(%endpoint, event, %error, "what came of a webhook is not recorded; it is sent again");
+        }
+    }
+
+    /// None when what it would tell was deleted.
+    async fn attempt(&self, delivery: &ClaimedDelivery) -> Result<Option<Tried>, StoreError> {
+        let Some(body) = self.body(delivery).await? else { return Ok(None) };
+        let sent = self.send(delivery, body).await;
+        Ok(Some(match sent {
+            Ok(Answer { status, retry_after, text }) => Tried {
+                attempt: Attempt { status: Some(status), error: None, answer: Some(text) },
+                pause_ms: retry_after.and_then(|text| wait_ms(&text, self.hooks.now_ms())),
+            },
+            Err(error) => Tried {
+                attempt: Attempt { status: None, error: Some(error), answer: None },
+                pause_ms: None,
+            },
+        }))
+    }
+
+    async fn body(&self, delivery: &ClaimedDelivery) -> Result<Option<Vec<u8>>, StoreError> {
+        let event = &delivery.event;
+        match (&event.content, &event.stream_id) {
+            (Content::Data(data), _) => Ok(Some(body::of(event, data))),
+            (Content::Entry { seq }, Some(stream)) => {
+                let entry = self.hooks.0.store.entry(stream, *seq).await?;
+                Ok(entry.map(|entry| body::of_entry(event, &entry)))
+            }
+            (Content::Entry { .. }, None) => Ok(None),
+        }
+    }
+
+    async fn send(
+        &self,
+        delivery: &ClaimedDelivery,
+        body: Vec<u8>,
+    ) -> Result<Answer, &'static str> {
+        let StoredEndpoint { endpoint, secrets } = &delivery.endpoint;
+        let settings = &self.hooks.0.settings;
+        let url = settings.policy.read(&endpoint.url).map_err(|_| "url_refused")?;
+        let open = secrets::open(&settings.ring, endpoint.id, secrets).map_err(|error| {
+            tracing::error!(endpoint = %endpoint.id, %error, "a webhook secret does not open");
+            "secret_unreadable"
+        })?;
+        let now_ms = self.hooks.now_ms();
+        let is_previous_good = endpoint.previous_until_ms.is_none_or(|until| now_ms < until);
+        let previous = open.previous.filter(|_| is_previous_good);
+        let signers: Vec<_> = std::iter::once(open.current).chain(previous).collect();
+        let signers: Vec<&str> = signers.iter().map(|secret| secret.as_str()).collect();
+        let (id, timestamp_s) = (&*delivery.event.id, now_ms.div_euclid(1000));
+        let signature = signature::sign(&signers, id, timestamp_s, &body);
+        let signed = Signed { id, timestamp_s, signature: &signature };
+        self.client.post(url, &signed, body).await.map_err(|error| match error {
+            SendError::AddressRefused => "address_refused",
+            SendError::NoConnection => "no_connection",
+            SendError::TimedOut => "timed_out",
+        })
+    }
+
+    async fn settle(
+        &self,
+        delivery: &ClaimedDelivery,
+        tried: Option<Tried>,
+    ) -> Result<(), StoreError> {
+        let (store, now_ms) = (&self.hooks.0.store, self.hooks.now_ms());
+        let id = delivery.endpoint.endpoint.id;
+        let Some(Tried { attempt, pause_ms }) = tried else {
+            let (status, nothing) = (DeliveryStatus::Withdrawn, Attempt::default());
+            return store.settle_delivery(delivery, status, None, &nothing, now_ms).await.map(drop);
+        };
+        let attempts = delivery.attempts;
+        let jitter = schedule::jitter(&id.to_string(), &delivery.event.id, attempts);
+        let verdict = schedule::verdict(attempt.status, attempts, pause_ms, now_ms, jitter);
+        let (status, due_at_ms) = match verdict {
+            Verdict::Delivered => (DeliveryStatus::Delivered, None),
+            Verdict::RetryAt(at_ms) => (DeliveryStatus::Waiting, Some(at_ms)),
+            Verdict::GiveUp | Verdict::Gone => (DeliveryStatus::Failed, None),
+        };
+        let failing = store.settle_delivery(delivery, status, due_at_ms, &attempt, now_ms).await?;
+        if verdict == Verdict::Gone {
+            return switch_off(&self.hooks, id, EndpointStatus::Gone, now_ms).await;
+        }
+        if failing.is_some_and(|since_ms| schedule::is_hopeless(since_ms, now_ms)) {
+            return switch_off(&self.hooks, id, EndpointStatus::Failing, now_ms).await;
+        }
+        Ok(())
+    }
+}
+
+async fn switch_off(
+    hooks: &Webhooks,
+    id: EndpointId,
+    why: EndpointStatus,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    if hooks.0.store.disable_endpoint(id, why, now_ms).await? {
+        tracing::warn!(endpoint = %id, why = why.as_str(), "a webhook endpoint is switched off");
+        hooks.0.news.notify_one();
+    }
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! Endpoints of outgoing webhooks: made by administrators or by the configuration.
+
+use sqlx::FromRow;
+
+use super::database::{Bind, Connection, binds};
+use super::outgoing::emit;
+use super::{Store, StoreError, rows, sql};
+use crate::model::{
+    EndpointId, EndpointSource, EndpointStatus, EventKind, OutgoingEvent, WebhookEndpoint,
+};
+
+/// Deliveries deleted in one statement: others get their turn in between.
+const FORGET_ROWS: u32 = 500;
+
+/// An endpoint's secrets as they are stored: sealed to their columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSecrets {
+    pub current: String,
+    /// Signs beside the current one until [`WebhookEndpoint::previous_until_ms`]; without that for ever.
+    pub previous: Option<String>,
+}
+
+/// An endpoint with its secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEndpoint {
+    pub endpoint: WebhookEndpoint,
+    pub secrets: SealedSecrets,
+}
+
+#[derive(Debug, Clone)]
+pub struct NewEndpoint {
+    pub id: EndpointId,
+    pub source: EndpointSource,
+    pub url: String,
+    pub description: String,
+    /// Empty for all.
+    pub events: Vec<EventKind>,
+    pub secrets: SealedSecrets,
+}
+
+/// What is new about an endpoint. `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EndpointChange {
+    pub url: Option<String>,
+    pub description: Option<String>,
+    pub events: Option<Vec<EventKind>>,
+    pub is_enabled: Option<bool>,
+}
+
+impl Store {
+    /// Makes an endpoint. False when there are `max` already.
+    pub async fn create_endpoint(
+        &self,
+        new: &NewEndpoint,
+        max: u32,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let mut values = values_of(new, now_ms);
+        values.push(i64::from(max).into());
+        Ok(self.database.execute(sql::INSERT_ENDPOINT, &values).await? == 1)
+    }
+
+    /// All endpoints, oldest first.
+    pub async fn endpoints(&self) -> Result<Vec<StoredEndpoint>, StoreError> {
+        let rows: Vec<Row> = self.database.all(sql::ENDPOINTS, binds![]).await?;
+        rows.into_iter().map(StoredEndpoint::try_from).collect()
+    }
+
+    /// An endpoint as it now is; none when there is none of that id.
+    pub async fn endpoint(&self, id: EndpointId) -> Result<Option<StoredEndpoint>, StoreError> {
+        let row: Option<Row> =
+            self.database.optional(sql::ENDPOINT, binds![id.to_string()]).await?;
+        row.map(StoredEndpoint::try_from).transpose()
+    }
+
+    /// Changes an endpoint. False when there is none of that id.
+    pub async fn change_endpoint(
+        &self,
+        id: EndpointId,
+        change: &EndpointChange,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let status = change.is_enabled.map(|is_enabled| match is_enabled {
+            true => EndpointStatus::Enabled,
+            false => EndpointStatus::Disabled,
+        });
+        let values = binds![
+            id.to_string(),
+            change.url.as_deref(),
+            change.description.as_deref(),
+            change.events.as_deref().map(listed),
+            status.map(EndpointStatus::as_str),
+            now_ms,
+        ];
+        Ok(self.database.execute(sql::CHANGE_ENDPOINT, values).await? == 1)
+    }
+
+    /// Replaces an endpoint's secrets, if the current one is still `old`.
+    pub async fn rotate_secret(
+        &self,
+        id: EndpointId,
+        old: &str,
+        secrets: &SealedSecrets,
+        previous_until_ms: i64,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let SealedSecrets { current, previous } = secrets;
+        let (current, previous) = (current.as_str(), previous.as_deref());
+        let values = binds![id.to_string(), old, current, previous, previous_until_ms, now_ms];
+        Ok(self.database.execute(sql::ROTATE_SECRET, values).await? == 1)
+    }
+
+    /// Stores the same secrets under another seal. False when others came in the meantime.
+    pub async fn reseal_secrets(
+        &self,
+        id: EndpointId,
+        old: &str,
+        secrets: &SealedSecrets,
+    ) -> Result<bool, StoreError> {
+        let SealedSecrets { current, previous } = secrets;
+        let values = binds![id.to_string(), old, current.as_str(), previous.as_deref()];
+        Ok(self.database.execute(sql::RESEAL_SECRETS, values).await? == 1)
+    }
+
+    /// Deletes an endpoint with its deliveries. False when there is none of that id.
+    pub async fn delete_endpoint(&self, id: EndpointId) -> Result<bool, StoreError> {
+        let id = id.to_string();
+        let is_done = self.database.execute(sql::DELETE_ENDPOINT, binds![&*id]).await? == 1;
+        // What a crash leaves of them is never sent, and goes with its age.
+        let values = binds![&*id, i64::from(FORGET_ROWS)];
+        while self.database.execute(sql::FORGET_DELIVERIES_OF_ENDPOINT, values).await?
+            == u64::from(FORGET_ROWS)
+        {}
+        Ok(is_done)
+    }
+
+    /// Makes the configured endpoints what `configured` says, and deletes those that it says no more.
+    pub async fn configure_endpoints(
+        &self,
+        configured: &[NewEndpoint],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        for stored in self.endpoints().await? {
+            let StoredEndpoint { endpoint, .. } = stored;
+            let is_kept = configured.iter().any(|new| new.id == endpoint.id);
+            if endpoint.source == EndpointSource::Configuration && !is_kept {
+                self.delete_endpoint(endpoint.id).await?;
+            }
+        }
+        for new in configured {
+            self.database.execute(sql::CONFIGURE_ENDPOINT, &values_of(new, now_ms)).await?;
+        }
+        Ok(())
+    }
+
+    /// Switches an endpoint off, and tells the others. False when it was off, or is unknown.
+    pub async fn disable_endpoint(
+        &self,
+        id: EndpointId,
+        why: EndpointStatus,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let values = binds![id.to_string(), why.as_str(), now_ms];
+        let data = serde_json::json!({ "endpoint_id": id, "reason": why });
+        let event = OutgoingEvent::new(EventKind::EndpointDisabled, &id.to_string(), now_ms, data);
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let is_done = tx.connection().execute(sql::DISABLE_ENDPOINT, values).await? == 1;
+                if is_done {
+                    emit(&mut tx.connection(), &event, now_ms).await?;
+                }
+                tx.commit().await?;
+                Ok(is_done)
+            })
+            .await
+    }
+}
+
+/// An endpoint inside a transaction.
+pub(super) async fn read_endpoint(
+    tx: &mut Connection<'_>,
+    id: EndpointId,
+) -> Result<Option<StoredEndpoint>, StoreError> {
+    let row: Option<Row> = tx.optional(sql::ENDPOINT, binds![id.to_string()]).await?;
+    row.map(StoredEndpoint::try_from).transpose()
+}
+
+pub(super) fn endpoint_id(text: &str) -> Result<EndpointId, StoreError> {
+    rows::read("endpoint id", text, EndpointId::parse)
+}
+
+/// As the statements take them: between commas; nothing for all.
+fn listed(events: &[EventKind]) -> String {
+    let mut list = String::new();
+    for kind in events {
+        let comma = if list.is_empty() { "," } else { "" };
+        list = list + comma + kind.as_str() + ",";
+    }
+    list
+}
+
+/// A kind that this version does not know is passed over.
+pub(super) fn unlisted(events: &str) -> Vec<EventKind> {
+    events.split(',').filter_map(EventKind::parse).collect()
+}
+
+fn values_of(new: &NewEndpoint, now_ms: i64) -> Vec<Bind<'_>> {
+    vec![
+        new.id.to_string().into(),
+        new.source.as_str().into(),
+        new.url.as_str().into(),
+        new.description.as_str().into(),
+        listed(&new.events).into(),
+        new.secrets.current.as_str().into(),
+        new.secrets.previous.as_deref().into(),
+        EndpointStatus::Enabled.as_str().into(),
+        now_ms.into(),
+    ]
+}
+
+#[derive(FromRow)]
+struct Row {
+    id: String,
+    source: String,
+    url: String,
+    description: String,
+    events: String,
+    secret: String,
+    previous_secret: Option<String>,
+    previous_until_ms: Option<i64>,
+    status: String,
+    failing_since_ms: Option<i64>,
+    created_at_ms: i64,
+    updated_at_ms: i64,
+}
+
+impl TryFrom<Row> for StoredEndpoint {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        Ok(StoredEndpoint {
+            endpoint: WebhookEndpoint {
+                id: endpoint_id(&row.id)?,
+                source: rows::read("endpoint source", &row.source, EndpointSource::parse)?,
+                url: row.url,
+                description: row.description,
+                events: unlisted(&row.events),
+                status: rows::read("endpoint status", &row.status, EndpointStatus::parse)?,
+                failing_since_ms: row.failing_since_ms,
+                previous_until_ms: row.previous_until_ms,
+                created_at_ms: row.created_at_ms,
+                updated_at_ms: row.updated_at_ms,
+            },
+            secrets: SealedSecrets { current: row.secret, previous: row.previous_secret },
+        })
+    }
+}

@@ -1,0 +1,434 @@
+//! Events for outgoing webhooks and their deliveries: put down with what they tell, sent by whichever daemon claims
+//! them first.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use super::database::{Connection, binds};
+use super::endpoints::{endpoint_id, read_endpoint, unlisted};
+use super::rows::{self, EntryRow};
+use super::{Store, StoreError, StoredEndpoint, sql};
+use crate::model::{Content, EndpointId, Entry, EventKind, OutgoingEvent, StreamId};
+
+/// Events deleted in one transaction, with their deliveries: others get their turn in between.
+const PRUNE_ROWS: u32 = 200;
+
+/// A delivery that is this caller's to make until its lease runs out.
+#[derive(Debug, Clone)]
+pub struct ClaimedDelivery {
+    pub endpoint: StoredEndpoint,
+    pub event: OutgoingEvent,
+    /// This one included.
+    pub attempts: u32,
+    claim: String,
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryStatus {
+    /// To be sent, for the first time or again.
+    Waiting,
+    Delivered,
+    /// Every attempt has failed.
+    Failed,
+    /// What it would have told was deleted before it was sent.
+    Withdrawn,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attempt {
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// Why there was none.
+    pub error: Option<&'static str>,
+    /// The beginning of what was answered.
+    pub answer: Option<String>,
+}
+
+/// A delivery in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedDelivery {
+    pub event_id: String,
+    pub kind: EventKind,
+    pub status: DeliveryStatus,
+    pub attempts: u32,
+    /// When it is sent next; none while it is being sent.
+    pub due_at_ms: Option<i64>,
+    pub last_at_ms: Option<i64>,
+    pub last_status: Option<u16>,
+    pub last_error: Option<String>,
+    pub last_answer: Option<String>,
+    pub created_at_ms: i64,
+}
+
+impl DeliveryStatus {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Delivered => "delivered",
+            Self::Failed => "failed",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Waiting, Self::Delivered, Self::Failed, Self::Withdrawn]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+    }
+}
+
+impl Store {
+    /// Puts events down for every endpoint that wants them, in one transaction. An event that was put down before
+    /// changes nothing.
+    pub async fn enqueue_events(
+        &self,
+        events: &[OutgoingEvent],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let wanted = self.wanted_events().await?;
+        let wanted: Vec<_> = events.iter().filter(|event| wanted.contains(&event.kind)).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                for event in &wanted {
+                    emit(&mut tx.connection(), event, now_ms).await?;
+                }
+                tx.commit().await
+            })
+            .await
+    }
+
+    async fn wanted_events(&self) -> Result<HashSet<EventKind>, StoreError> {
+        let filters: Vec<(String,)> = self.database.all(sql::WANTED_EVENTS, binds![]).await?;
+        let kinds = |(filter,): &(String,)| match filter.is_empty() {
+            true => EventKind::ALL.to_vec(),
+            false => unlisted(filter),
+        };
+        Ok(filters.iter().flat_map(kinds).collect())
+    }
+
+    /// Puts an event down for one endpoint, whatever that wants.
+    pub async fn enqueue_test(
+        &self,
+        endpoint: EndpointId,
+        event: &OutgoingEvent,
+    ) -> Result<(), StoreError> {
+        let Content::Data(data) = &event.content else { return Ok(()) };
+        let (id, kind, at_ms) = (&*event.id, event.kind.as_str(), event.at_ms);
+        let data = data.to_string();
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let values = binds![id, kind, at_ms, &*data];
+                tx.connection().execute(sql::INSERT_TEST_EVENT, values).await?;
+                let values = binds![endpoint.to_string(), id, at_ms];
+                tx.connection().execute(sql::ADDRESS_TEST_EVENT, values).await?;
+                tx.commit().await
+            })
+            .await
+    }
+
+    /// The enabled endpoints for which something is due.
+    pub async fn endpoints_with_due_deliveries(
+        &self,
+        now_ms: i64,
+    ) -> Result<Vec<EndpointId>, StoreError> {
+        let ids: Vec<(String,)> =
+            self.database.all(sql::ENDPOINTS_WITH_DUE_DELIVERIES, binds![now_ms]).await?;
+        ids.iter().map(|(id,)| endpoint_id(id)).collect()
+    }
+
+    /// Takes up to `limit` of an endpoint's deliveries whose time has come. They are this caller's for `lease_ms`.
+    pub async fn claim_deliveries(
+        &self,
+        id: EndpointId,
+        now_ms: i64,
+        lease_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<ClaimedDelivery>, StoreError> {
+        let claim = Uuid::new_v4().to_string();
+        let until_ms = now_ms.saturating_add(lease_ms);
+        let values = binds![id.to_string(), now_ms, until_ms, &*claim, i64::from(limit)];
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let rows: Vec<(String, i64)> =
+                    tx.connection().all(sql::CLAIM_OUTGOING, values).await?;
+                let endpoint = read_endpoint(&mut tx.connection(), id).await?;
+                let Some(endpoint) = endpoint else { return Ok(Vec::new()) };
+                let mut claimed = Vec::with_capacity(rows.len());
+                for (event_id, attempts) in rows {
+                    claimed.push(ClaimedDelivery {
+                        endpoint: endpoint.clone(),
+                        event: read_event(&mut tx.connection(), &event_id).await?,
+                        attempts: rows::number("attempts", attempts)?,
+                        claim: claim.clone(),
+                    });
+                }
+                tx.commit().await?;
+                Ok(claimed)
+            })
+            .await
+    }
+
+    /// Records what came of an attempt. `due_at_ms` is when the next one is made, if it is still waiting. Nothing
+    /// when the lease ran out and another has it. Returns since when the endpoint has been failing.
+    pub async fn settle_delivery(
+        &self,
+        delivery: &ClaimedDelivery,
+        status: DeliveryStatus,
+        due_at_ms: Option<i64>,
+        attempt: &Attempt,
+        now_ms: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        let id = delivery.endpoint.endpoint.id.to_string();
+        let values = binds![
+            &*id,
+            &*delivery.event.id,
+            &*delivery.claim,
+            status.as_str(),
+            due_at_ms,
+            now_ms,
+            attempt.status.map(i64::from),
+            attempt.error,
+            attempt.answer.as_deref(),
+        ];
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                tx.connection().execute(sql::SETTLE_OUTGOING, values).await?;
+                let failing = note_health(&mut tx.connection(), &id, status, now_ms).await?;
+                tx.commit().await?;
+                Ok(failing)
+            })
+            .await
+    }
+
+    /// Gives a delivery back that was broken off.
+    pub async fn release_delivery(
+        &self,
+        delivery: &ClaimedDelivery,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let id = delivery.endpoint.endpoint.id.to_string();
+        let values = binds![id, &*delivery.event.id, &*delivery.claim, now_ms];
+        self.database.execute(sql::RELEASE_OUTGOING, values).await.map(drop)
+    }
+
+    /// Has a delivery made again, whatever came of it: the same event under the same id. False when it is unknown.
+    pub async fn resend_delivery(
+        &self,
+        id: EndpointId,
+        event_id: &str,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let values = binds![id.to_string(), event_id, now_ms];
+        Ok(self.database.execute(sql::RESEND_OUTGOING, values).await? == 1)
+    }
+
+    /// How many deliveries wait for an endpoint, up to `limit`.
+    pub async fn count_waiting(&self, id: EndpointId, limit: u32) -> Result<u64, StoreError> {
+        let values = binds![id.to_string(), i64::from(limit)];
+        let row: Option<(i64,)> = self.database.optional(sql::COUNT_WAITING, values).await?;
+        rows::number("count", row.map_or(0, |(count,)| count))
+    }
+
+    /// One page of an endpoint's deliveries, newest first, after the one of the event `before`.
+    pub async fn deliveries_of_endpoint(
+        &self,
+        id: EndpointId,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<LoggedDelivery>, StoreError> {
+        let values = binds![id.to_string(), before, i64::from(limit)];
+        let rows: Vec<LogRow> = self.database.all(sql::DELIVERIES_OF_ENDPOINT, values).await?;
+        rows.into_iter().map(LoggedDelivery::try_from).collect()
+    }
+
+    /// Forgets events that were put down before `before_ms`, with their deliveries. Returns how many.
+    pub async fn prune_events(&self, before_ms: i64) -> Result<u64, StoreError> {
+        let mut pruned = 0;
+        loop {
+            let rows = self
+                .database
+                .run(|| async {
+                    let mut tx = self.database.begin().await?;
+                    let values = binds![before_ms, i64::from(PRUNE_ROWS)];
+                    tx.connection().execute(sql::PRUNE_OUTGOING, values).await?;
+                    let rows = tx.connection().execute(sql::PRUNE_EVENTS, values).await?;
+                    tx.commit().await?;
+                    Ok(rows)
+                })
+                .await?;
+            pruned += rows;
+            if rows < u64::from(PRUNE_ROWS) {
+                return Ok(pruned);
+            }
+        }
+    }
+
+    /// One entry; none when it was deleted.
+    pub async fn entry(&self, stream: &StreamId, seq: u64) -> Result<Option<Entry>, StoreError> {
+        let values = binds![stream.as_str(), i64::try_from(seq).unwrap_or(i64::MAX)];
+        let row: Option<PlacedEntryRow> = self.database.optional(sql::ENTRY, values).await?;
+        let Some(row) = row else { return Ok(None) };
+        let session_id = rows::session_id(&row.session_id)?;
+        let ordinal = rows::number("ordinal", row.ordinal)?;
+        row.entry.into_entry(session_id, stream.clone(), ordinal).map(Some)
+    }
+}
+
+/// Puts an event down together with the change that it tells of.
+pub(super) async fn emit(
+    tx: &mut Connection<'_>,
+    event: &OutgoingEvent,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let (seq, data) = match &event.content {
+        Content::Entry { seq } => (Some(i64::try_from(*seq).unwrap_or(i64::MAX)), None),
+        Content::Data(data) => (None, Some(data.to_string())),
+    };
+    let (id, kind) = (&*event.id, event.kind.as_str());
+    let values = binds![
+        id,
+        kind,
+        event.at_ms,
+        event.session_id.map(|id| id.to_string()),
+        event.stream_id.as_ref().map(StreamId::as_str),
+        seq,
+        data,
+        now_ms,
+    ];
+    // An event that was known before is addressed to whoever wants it since.
+    tx.execute(sql::INSERT_EVENT, values).await?;
+    tx.execute(sql::ADDRESS_EVENT, binds![id, kind, now_ms]).await.map(drop)
+}
+
+/// What endpoints answered about a stream may repeat what was said in it.
+pub(super) async fn blank_answers(tx: &mut Connection<'_>, stream: &str) -> Result<(), StoreError> {
+    tx.execute(sql::BLANK_ANSWERS, binds![stream]).await.map(drop)
+}
+
+/// Forgets up to `limit` of what was told of a session, with the deliveries. True when more is left.
+pub(super) async fn forget_some_of_session(
+    tx: &mut Connection<'_>,
+    session: &str,
+    limit: u32,
+) -> Result<bool, StoreError> {
+    let values = binds![session, i64::from(limit)];
+    tx.execute(sql::FORGET_DELIVERIES_OF_SESSION, values).await?;
+    Ok(tx.execute(sql::FORGET_EVENTS_OF_SESSION, values).await? == u64::from(limit))
+}
+
+async fn note_health(
+    tx: &mut Connection<'_>,
+    id: &str,
+    status: DeliveryStatus,
+    now_ms: i64,
+) -> Result<Option<i64>, StoreError> {
+    match status {
+        DeliveryStatus::Withdrawn => Ok(None),
+        DeliveryStatus::Delivered => {
+            tx.execute(sql::ENDPOINT_SUCCEEDED, binds![id]).await?;
+            Ok(None)
+        }
+        DeliveryStatus::Waiting | DeliveryStatus::Failed => {
+            let since: Option<(Option<i64>,)> =
+                tx.optional(sql::ENDPOINT_FAILED, binds![id, now_ms]).await?;
+            Ok(since.and_then(|(since,)| since))
+        }
+    }
+}
+
+async fn read_event(tx: &mut Connection<'_>, id: &str) -> Result<OutgoingEvent, StoreError> {
+    let row: EventRow = tx.one(sql::OUTGOING_EVENT, binds![id]).await?;
+    row.try_into()
+}
+
+#[derive(FromRow)]
+struct EventRow {
+    id: String,
+    kind: String,
+    at_ms: i64,
+    session_id: Option<String>,
+    stream_id: Option<String>,
+    seq: Option<i64>,
+    data: Option<String>,
+}
+
+impl TryFrom<EventRow> for OutgoingEvent {
+    type Error = StoreError;
+
+    fn try_from(row: EventRow) -> Result<Self, StoreError> {
+        let data = || -> Result<Value, StoreError> {
+            let text = row.data.as_deref().unwrap_or("null");
+            serde_json::from_str(text).map_err(|_| StoreError::Row(format!("event {}", row.id)))
+        };
+        let content = match row.seq {
+            Some(seq) => Content::Entry { seq: rows::number("seq", seq)? },
+            None => Content::Data(data()?),
+        };
+        Ok(Self {
+            kind: rows::read("event kind", &row.kind, EventKind::parse)?,
+            at_ms: row.at_ms,
+            session_id: row.session_id.as_deref().map(rows::session_id).transpose()?,
+            stream_id: row.stream_id.as_deref().map(rows::stream_id).transpose()?,
+            content,
+            id: row.id,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct PlacedEntryRow {
+    session_id: String,
+    ordinal: i64,
+    #[sqlx(flatten)]
+    entry: EntryRow,
+}
+
+#[derive(FromRow)]
+struct LogRow {
+    event_id: String,
+    kind: String,
+    status: String,
+    attempts: i64,
+    due_at_ms: Option<i64>,
+    last_at_ms: Option<i64>,
+    last_status: Option<i64>,
+    last_error: Option<String>,
+    last_answer: Option<String>,
+    created_at_ms: i64,
+}
+
+impl TryFrom<LogRow> for LoggedDelivery {
+    type Error = StoreError;
+
+    fn try_from(row: LogRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            kind: rows::read("event kind", &row.kind, EventKind::parse)?,
+            status: rows::read("delivery status", &row.status, DeliveryStatus::parse)?,
+            attempts: rows::number("attempts", row.attempts)?,
+            due_at_ms: row.due_at_ms,
+            last_at_ms: row.last_at_ms,
+            last_status: row
+                .last_status
+                .map(|status| rows::number("status", status))
+                .transpose()?,
+            last_error: row.last_error,
+            last_answer: row.last_answer,
+            created_at_ms: row.created_at_ms,
+            event_id: row.event_id,
+        })
+    }
+}

@@ -1,0 +1,284 @@
+//! The sink for NATS alone, between a store and a real server.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use rtmsd::clock;
+use rtmsd::hub::{Hub, WriterSettings};
+use rtmsd::model::{Announcement, Delivery, Entry, EntryBody, NodeId, TranscriptLine, UserId};
+use rtmsd::sinks::nats::{Nats, NatsError, Settings};
+use rtmsd::sinks::relay;
+use rtmsd::store::Store;
+use rtmsd::tls::client_config;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::store::webhooks::*;
+use crate::support::nats::Broker;
+use crate::support::stores::TestStore;
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn settings(broker: &Broker) -> Settings {
+    Settings {
+        servers: vec![broker.url()],
+        login: None,
+        credentials: None,
+        subject_prefix: "rtms".into(),
+        stream: "RTMSD".into(),
+        media: Default::default(),
+        media_buffer_bytes: 1 << 20,
+    }
+}
+
+struct Running {
+    nats: Arc<Nats>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// What is stored from now on is published.
+    async fn start(store: &Store, settings: Settings) -> Self {
+        let (node, now_ms) = (NodeId(Uuid::from_u128(1)), clock::now_ms());
+        store.hold_sink("nats", node, now_ms, 1).await.unwrap().unwrap();
+        store.release_sink("nats", node).await.unwrap();
+        let hub = Hub::new(store.clone(), 1, WriterSettings::default()).0;
+        let quick = Duration::from_millis(20);
+        let usual = relay::Settings::new(node, clock::now_ms);
+        let relay = relay::Settings { look_every: quick, max_entries: 20, ..usual };
+        let nats = Nats::connect(settings, &client_config(None).unwrap()).await.unwrap();
+        let stop = CancellationToken::new();
+        let run = Arc::clone(&nats).run(store.clone(), &hub, relay, stop.clone());
+        Self { nats, stop, task: tokio::spawn(run) }
+    }
+
+    /// Waits until so many entries were acknowledged.
+    async fn has_published(&self, count: u64) {
+        let give_up_at = Instant::now() + LONG;
+        while self.nats.counts().entries.load(Ordering::Relaxed) < count {
+            assert!(Instant::now() < give_up_at, "{:?}", self.nats.counts());
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// As a daemon dies: in the middle of whatever it does.
+    async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        timeout(LONG, self.task).await.unwrap().unwrap();
+    }
+}
+
+/// Announces a stream in an account.
+async fn announce_in(store: &Store, account_id: Option<&str>, stream: &str) {
+    let mut delivery: Delivery = started_in(stream, stream, 1, URL);
+    let Announcement::Started(started) = &mut delivery.announcement else { unreachable!() };
+    started.account_id = account_id.map(ToOwned::to_owned);
+    assert_eq!(record(store, delivery).await, changed(stream));
+}
+
+/// Stores the lines `1..=texts.len()` of a stream.
+async fn say(store: &Store, stream: &str, texts: &[&str]) -> Vec<Entry> {
+    let record = read(store, stream).await;
+    let line = |(index, text): (usize, &&str)| Entry {
+        session_id: record.session_id,
+        stream_id: record.stream_id.clone(),
+        stream_ordinal: record.ordinal,
+        seq: index as u64 + 1,
+        at_ms: 1_000,
+        body: EntryBody::Transcript(TranscriptLine {
+            user_id: UserId(7),
+            user_name: Some("Ana".into()),
+            text: (*text).to_owned(),
+            start_ms: 1,
+            end_ms: 2,
+            language: None,
+            attribute: None,
+        }),
+    };
+    let entries: Vec<Entry> = texts.iter().enumerate().map(line).collect();
+    store.write_entries(&entries).await.unwrap();
+    entries
+}
+
+#[tokio::test]
+async fn no_id_of_zooms_leaves_its_place_in_a_subject_or_a_header() {
+    let (broker, test) = (Broker::start("").await, TestStore::sqlite().await);
+    let running = Running::start(&test.store, settings(&broker)).await;
+    let streams = [
+        (Some("acc.>"), "a.b.*.>"),
+        (Some("*"), "/abc//def+gh=="),
+        (Some("$JS.API"), "Rtms-Seq:9"),
+        (Some("ä\u{2028}"), "日本.語"),
+        (None, "unknown"),
+        (Some("_"), "_"),
+    ];
+    let mut expected = BTreeSet::new();
+    for (account_id, stream) in streams {
+        announce_in(&test.store, account_id, stream).await;
+        for entry in say(&test.store, stream, &["one", "two"]).await {
+            expected.insert(entry.id());
+        }
+    }
+    let stored = broker.stored("RTMSD", 12).await;
+    running.stop().await;
+    assert_eq!(stored.len(), 12);
+    let accounts = ["acc%2E%3E", "%2A", "%24JS%2EAPI", "%C3%A4%E2%80%A8", "_", "%5F"];
+    let mut ids = BTreeSet::new();
+    for message in &stored {
+        let parts: Vec<&str> = message.subject.split('.').collect();
+        let [prefix, account, session, entries, kind] = parts[..] else { panic!("{parts:?}") };
+        assert_eq!((prefix, entries, kind), ("rtms", "entries", "transcript"));
+        let body = message.json();
+        assert_eq!(session, body["session_id"]);
+        assert_eq!(message.header("Rtms-Session"), session);
+        assert_eq!(message.header("Rtms-Stream"), body["stream_id"]);
+        assert_eq!(message.header("Rtms-Seq"), body["seq"].to_string());
+        let of = streams.iter().position(|(_, id)| *id == body["stream_id"]).unwrap();
+        assert_eq!(account, accounts[of]);
+        ids.insert(message.header("Nats-Msg-Id").to_owned());
+    }
+    assert_eq!(ids, expected);
+}
+
+#[tokio::test]
+async fn the_stream_is_made_for_entries_and_deletions_and_not_for_frames() {
+    let (broker, test) = (Broker::start("").await, TestStore::sqlite().await);
+    let mine =
+        Settings { subject_prefix: "acme.zoom".into(), stream: "MINE".into(), ..settings(&broker) };
+    let running = Running::start(&test.store, mine).await;
+    announce(&test.store, "s").await;
+    say(&test.store, "s", &["one"]).await;
+    let stored = broker.stored("MINE", 1).await;
+    running.stop().await;
+    assert!(stored[0].subject.starts_with("acme.zoom.acc1."), "{}", stored[0].subject);
+    let config = broker.stream("MINE").await.cached_info().config.clone();
+    assert_eq!(config.subjects, ["acme.zoom.*.*.entries.*", "acme.zoom.deleted.*"]);
+    assert_eq!(config.duplicate_window, Duration::from_secs(3600));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_there_is_used_as_it_is() {
+    let (broker, test) = (Broker::start("").await, TestStore::sqlite().await);
+    let context = async_nats::jetstream::new(broker.client().await);
+    let own = async_nats::jetstream::stream::Config {
+        name: "RTMSD".into(),
+        subjects: vec!["rtms.>".into()],
+        max_message_size: 2_000,
+        ..Default::default()
+    };
+    context.create_stream(own).await.unwrap();
+    let running = Running::start(&test.store, settings(&broker)).await;
+    announce(&test.store, "s").await;
+    let long = "x".repeat(2_000);
+    say(&test.store, "s", &["one", &long, "three"]).await;
+    let mut stored = broker.stored("RTMSD", 3).await;
+    running.stop().await;
+    stored.sort_by_key(|message| message.header("Rtms-Seq").to_owned());
+    assert_eq!(stored[0].json()["text"], "one");
+    assert!(stored[1].body.is_empty(), "the stream takes no larger one");
+    assert_eq!(stored[2].json()["text"], "three");
+    let config = broker.stream("RTMSD").await.cached_info().config.clone();
+    assert_eq!(config.subjects, ["rtms.>"]);
+}
+
+#[tokio::test]
+async fn an_entry_that_is_too_large_for_the_broker_comes_without_its_body_and_holds_up_nobody() {
+    let (broker, test) = (Broker::start("max_payload: 4096").await, TestStore::sqlite().await);
+    let running = Running::start(&test.store, settings(&broker)).await;
+    announce(&test.store, "s").await;
+    let long = "x".repeat(5_000);
+    let entries = say(&test.store, "s", &["one", &long, "three", &long]).await;
+    let stored = broker.stored("RTMSD", 4).await;
+    let too_large = running.nats.counts().too_large.load(Ordering::Relaxed);
+    running.stop().await;
+    let ids: Vec<&str> = stored.iter().map(|message| message.header("Nats-Msg-Id")).collect();
+    assert_eq!(ids, entries.iter().map(Entry::id).collect::<Vec<_>>());
+    assert_eq!(
+        (stored[0].json()["text"].as_str(), stored[2].json()["text"].as_str()),
+        (Some("one"), Some("three"))
+    );
+    assert!(stored[1].body.is_empty() && stored[3].body.is_empty());
+    assert!(stored[1].header("Rtms-Omitted-Bytes").parse::<usize>().unwrap() > 5_000);
+    assert_eq!(too_large, 2);
+}
+
+#[tokio::test]
+async fn a_stream_that_somebody_removed_is_made_again() {
+    let (broker, test) = (Broker::start("").await, TestStore::sqlite().await);
+    let running = Running::start(&test.store, settings(&broker)).await;
+    announce(&test.store, "s").await;
+    announce_in(&test.store, None, "t").await;
+    say(&test.store, "s", &["one"]).await;
+    broker.stored("RTMSD", 1).await;
+    let context = async_nats::jetstream::new(broker.client().await);
+    context.delete_stream("RTMSD").await.unwrap();
+    say(&test.store, "t", &["two"]).await;
+    let stored = broker.stored("RTMSD", 1).await;
+    running.stop().await;
+    assert_eq!(stored[0].json()["text"], "two");
+}
+
+#[tokio::test]
+async fn a_deletion_is_told_once_however_often_it_is_published() {
+    let (mut broker, test) = (Broker::away("").await, TestStore::sqlite().await);
+    let running = Running::start(&test.store, settings(&broker)).await;
+    let publish = || running.nats.publish_deleted("session", "0190.*", 1_732_313_171_881);
+    assert!(matches!(publish().await, Err(NatsError::Away)));
+    broker.come().await;
+    let give_up_at = Instant::now() + LONG;
+    while let Err(error) = publish().await {
+        assert!(Instant::now() < give_up_at, "{error}");
+        sleep(Duration::from_millis(20)).await;
+    }
+    publish().await.unwrap();
+    let stored = broker.all("RTMSD").await;
+    running.stop().await;
+    let [told] = &stored[..] else { panic!("{stored:?}") };
+    assert_eq!(told.subject, "rtms.deleted.session");
+    let body = told.json();
+    assert_eq!(body["type"], "data.deleted");
+    assert_eq!((&body["scope"], &body["subject"]), (&"session".into(), &"0190.*".into()));
+    assert_eq!(body["at"], "2024-11-22T22:06:11.881Z");
+}
+
+#[tokio::test]
+async fn kills_on_either_side_in_mid_publish_lose_nothing_and_double_nothing() {
+    let (mut broker, test) = (Broker::start("").await, TestStore::sqlite().await);
+    let seed = rand::random();
+    eprintln!("seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut running = Running::start(&test.store, settings(&broker)).await;
+    let mut expected = BTreeSet::new();
+    for stream in ["a", "b", "c"] {
+        announce_in(&test.store, Some("acc"), stream).await;
+        let texts = vec!["line"; 900];
+        expected.extend(say(&test.store, stream, &texts).await.iter().map(Entry::id));
+    }
+    for round in 0..6 {
+        running.has_published(rng.random_range(1..=200)).await;
+        sleep(Duration::from_millis(rng.random_range(0..5))).await;
+        if round % 3 == 2 {
+            broker.kill().await;
+            broker.come().await;
+        }
+        running.kill().await;
+        running = Running::start(&test.store, settings(&broker)).await;
+    }
+    let stored = broker.stored("RTMSD", expected.len() as u64).await;
+    running.stop().await;
+    let ids: BTreeSet<String> =
+        stored.iter().map(|message| message.header("Nats-Msg-Id").to_owned()).collect();
+    assert_eq!((stored.len(), ids == expected), (expected.len(), true));
+}

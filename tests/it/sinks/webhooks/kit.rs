@@ -1,0 +1,149 @@
+//! A sender on a store of its own, whose clock a test moves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rtmsd::model::{EndpointId, EventKind, OutgoingEvent};
+use rtmsd::seal::KeyRing;
+use rtmsd::sinks::webhooks::address::AddressPolicy;
+use rtmsd::sinks::webhooks::{Settings, Webhooks};
+use rtmsd::store::{DeliveryStatus, LoggedDelivery, Store};
+use rtmsd::tls::client_config;
+use serde_json::json;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::receiver::Receiver;
+use crate::daemon::kit::eventually;
+use crate::support::stores::TestStore;
+
+pub const HOUR_MS: i64 = 60 * 60 * 1000;
+pub const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// A clock of the test's own, that goes on from now and can be moved ahead.
+macro_rules! clock {
+    ($now_ms:ident, $move_ahead:ident) => {
+        static AHEAD_MS: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+        fn $now_ms() -> i64 {
+            rtmsd::clock::now_ms() + AHEAD_MS.load(std::sync::atomic::Ordering::SeqCst)
+        }
+        #[allow(dead_code, reason = "not every test moves it")]
+        fn $move_ahead(ms: i64) {
+            AHEAD_MS.fetch_add(ms, std::sync::atomic::Ordering::SeqCst);
+        }
+    };
+}
+pub(super) use clock;
+
+pub struct Kit {
+    pub hooks: Webhooks,
+    pub store: Store,
+    stop: CancellationToken,
+    running: Option<JoinHandle<()>>,
+    now_ms: fn() -> i64,
+    _test: Option<TestStore>,
+}
+
+impl Drop for Kit {
+    fn drop(&mut self) {
+        self.die();
+    }
+}
+
+impl Kit {
+    /// On SQLite, sending, allowed to go to 127.0.0.1.
+    pub async fn start(now_ms: fn() -> i64) -> Self {
+        Self::allowing("127.0.0.1", now_ms).await
+    }
+
+    pub async fn allowing(hosts: &str, now_ms: fn() -> i64) -> Self {
+        let test = TestStore::sqlite().await;
+        let mut kit = Self::on(test.store.clone(), hosts, now_ms);
+        kit._test = Some(test);
+        kit.work();
+        kit
+    }
+
+    /// Not sending yet.
+    pub fn on(store: Store, hosts: &str, now_ms: fn() -> i64) -> Self {
+        let settings = Settings {
+            ring: KeyRing::parse(&"07".repeat(32)).unwrap(),
+            policy: Arc::new(AddressPolicy::parse(hosts).unwrap()),
+            look_every: Duration::from_millis(20),
+            now_ms,
+        };
+        let hooks = Webhooks::new(store.clone(), settings);
+        let stop = CancellationToken::new();
+        Self { hooks, store, stop, running: None, now_ms, _test: None }
+    }
+
+    pub fn work(&mut self) {
+        self.stop = CancellationToken::new();
+        let running = self.hooks.clone().run(client_config(None).unwrap(), self.stop.clone());
+        self.running = Some(tokio::spawn(running));
+    }
+
+    /// Ends as a daemon does that is told to.
+    pub async fn rest(&mut self) {
+        self.stop.cancel();
+        self.running.take().expect("it works").await.expect("no panic");
+    }
+
+    /// Ends as a killed process does.
+    pub fn die(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.abort();
+        }
+    }
+
+    pub async fn endpoint(&self, url: &str) -> EndpointId {
+        self.endpoint_with_secret(url).await.0
+    }
+
+    pub async fn endpoint_with_secret(&self, url: &str) -> (EndpointId, String) {
+        let made = self.hooks.create(url, "of a test".into(), vec![]).await.unwrap();
+        (made.0.id, made.1.to_string())
+    }
+
+    pub async fn endpoint_at(&self, receiver: &Receiver) -> EndpointId {
+        self.endpoint(&receiver.url()).await
+    }
+
+    /// Tells something that is no other's.
+    pub async fn tell(&self, subject: &str) -> OutgoingEvent {
+        let data = json!({ "file": subject });
+        let event = OutgoingEvent::new(EventKind::RecordingReady, subject, (self.now_ms)(), data);
+        self.hooks.emit(std::slice::from_ref(&event)).await.unwrap();
+        event
+    }
+
+    pub async fn log(&self, id: EndpointId) -> Vec<LoggedDelivery> {
+        self.hooks.deliveries(id, None, 100).await.unwrap()
+    }
+
+    /// The delivery of an event, as soon as it is as wanted.
+    pub async fn delivery(
+        &self,
+        id: EndpointId,
+        event_id: &str,
+        is_it: impl Fn(&LoggedDelivery) -> bool,
+    ) -> LoggedDelivery {
+        eventually("the delivery is as wanted", async || {
+            let mut log = self.log(id).await.into_iter();
+            log.find(|delivery| delivery.event_id == event_id && is_it(delivery))
+        })
+        .await
+    }
+
+    /// After this number of attempts, when the next one waits or none follows.
+    pub async fn tried(&self, id: EndpointId, event_id: &str, attempts: u32) -> LoggedDelivery {
+        let is_over =
+            |it: &LoggedDelivery| it.due_at_ms.is_some() || it.status != DeliveryStatus::Waiting;
+        let is_done = |it: &LoggedDelivery| it.attempts == attempts && is_over(it);
+        self.delivery(id, event_id, is_done).await
+    }
+
+    pub async fn delivered(&self, id: EndpointId, event_id: &str) -> LoggedDelivery {
+        self.delivery(id, event_id, |it| it.status == DeliveryStatus::Delivered).await
+    }
+}
