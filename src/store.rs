@@ -17,6 +17,7 @@ mod leases;
 mod oauth_states;
 mod open;
 mod outgoing;
+mod recordings;
 mod retention;
 mod rows;
 mod schema;
@@ -46,6 +47,7 @@ use group::Group;
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
 pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery};
+pub use recordings::NewRecording;
 pub use sessions::Made;
 pub use sinks::{Relayed, SinkHold, SinkPage};
 

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
 use super::outgoing::{blank_answers, emit, forget_some_of_session};
+use super::recordings::delete_recordings_of_stream;
 use super::rows::read;
 use super::{Store, StoreError, sql};
 use crate::model::{AuditRow, EventKind, OutgoingEvent, SessionId, StreamId};
@@ -244,6 +245,7 @@ async fn empty(
     if is_empty {
         after_stream = stream;
         deliveries = tx.execute(sql::BLANK_DELIVERIES, binds![stream]).await?;
+        delete_recordings_of_stream(tx, stream).await?;
         blank_answers(tx, stream).await?;
     }
     let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);

@@ -56,6 +56,11 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $folder, "/0008_outgoing_webhooks.sql")),
             ),
             migration(
+                9,
+                "recordings",
+                include_str!(concat!("../../migrations/", $folder, "/0009_recordings.sql")),
+            ),
+            migration(
                 10,
                 "retention",
                 include_str!(concat!("../../migrations/", $folder, "/0010_retention.sql")),

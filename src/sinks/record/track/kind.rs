@@ -1,3 +1,4 @@
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::wav::{Coding, WavFormat};
@@ -7,7 +8,8 @@ use crate::rtms::params::{
 };
 
 /// What a medium becomes, as Zoom gives it: nothing is encoded anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TrackKind {
     /// L16, G.711 or G.722 in one WAV file.
     Wav(WavFormat),

@@ -1,8 +1,10 @@
 //! The header of a WAV file (pure): `JUNK` that becomes `ds64` when 32 bits are too few for the file's size (EBU
 //! Tech 3306, RF64), `fmt `, `fact` where the coding is not PCM, `data`.
 
+use serde::{Deserialize, Serialize};
+
 /// How a WAV file holds sound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WavFormat {
     pub coding: Coding,
     /// Of the sound, also where a byte holds two samples.
@@ -10,7 +12,7 @@ pub struct WavFormat {
     pub channels: u16,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Coding {
     /// Signed 16 bits, little-endian (section 9).
     L16,
