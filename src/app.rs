@@ -26,6 +26,8 @@ use crate::sessions::{self, Leases, Supervisor, supervisor};
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
 use crate::sinks::nats::{Nats, NatsError};
+use crate::sinks::record::target::PlaceError;
+use crate::sinks::record::{Recorder, Recordings};
 use crate::sinks::relay::{self, Relay, Relayed};
 use crate::sinks::webhooks::{self, Webhooks};
 use crate::store::{Store, StoreError};
@@ -67,6 +69,8 @@ pub enum AppError {
          make a key with `openssl rand -hex 32`"
     )]
     NoTokenKeys,
+    #[error("RECORDINGS_URL must be {0}")]
+    Recordings(#[from] PlaceError),
     #[error("a part of the daemon ended by itself: {0}")]
     Part(&'static str),
 }
@@ -76,6 +80,7 @@ pub struct App {
     pub store: Store,
     pub hub: Arc<Hub>,
     pub tokens: Tokens,
+    pub recordings: Recordings,
     pub webhooks: Webhooks,
     installer: Installer,
     control: Arc<Control>,
@@ -84,6 +89,7 @@ pub struct App {
     node: NodeId,
     writer: Writer,
     supervisor: Supervisor,
+    recorder: Recorder,
     on_change: mpsc::Sender<StreamId>,
     tls: Arc<ClientConfig>,
     /// Ends the streams, after HTTP has stopped.
@@ -107,6 +113,8 @@ impl App {
             keeps_personal: config.retention.entries != Keep::Nothing,
         };
         let (hub, writer) = Hub::new(store.clone(), config.max_subscribers, writer_settings);
+        let (recordings, recorder) =
+            Recordings::new(&config.recordings, store.clone(), &hub, &tls, clock::now_ms)?;
         if matches!(config.install.configured, Configured::Static(_)) {
             tracing::warn!(
                 "ZOOM_ACCESS_TOKEN (access_token) is used as it is: it ends after an hour and is not \
@@ -150,6 +158,7 @@ impl App {
             store,
             hub,
             tokens,
+            recordings,
             webhooks,
             installer,
             control,
@@ -158,6 +167,7 @@ impl App {
             node,
             writer,
             supervisor,
+            recorder,
             on_change,
             tls,
             stop_streams,
@@ -177,6 +187,7 @@ impl App {
         let (stop_sinks, mut sinks) = (CancellationToken::new(), JoinSet::<()>::new());
         self.start_webhooks(&mut sinks, &stop_sinks);
         self.start_nats(&mut sinks, &stop_sinks);
+        sinks.spawn(self.recorder.run(stop_sinks.clone()));
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(prune(self.store.clone(), self.config.retention));
@@ -260,6 +271,7 @@ impl App {
         Arc::new(AppState {
             store: self.store.clone(),
             hub: Arc::clone(&self.hub),
+            recordings: self.recordings.clone(),
             control: Arc::clone(&self.control),
             webhooks: self.webhooks.clone(),
             api_tokens: self.config.api_tokens.clone(),

@@ -5,6 +5,7 @@ mod media;
 mod nats;
 mod products;
 mod read;
+mod record;
 mod retention;
 mod variables;
 mod webhooks;
@@ -63,6 +64,7 @@ pub struct Config {
     pub max_streams: usize,
     pub max_connections: usize,
     pub max_subscribers: usize,
+    pub recordings: crate::sinks::record::Settings,
     pub live_buffer_bytes: usize,
     pub targets: Targets,
     pub retention: Retention,
@@ -109,6 +111,7 @@ impl Config {
         let max_streams = read.number("MAX_STREAMS", 4000, 1..=1_000_000);
         let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
         let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
+        let recordings = record::settings(read);
         let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 4 << 20, 64 * 1024..=1 << 30);
         let targets = targets(read);
         let retention = retention::retention(read);
@@ -140,6 +143,7 @@ impl Config {
             max_streams: usize::try_from(max_streams?).ok()?,
             max_connections: usize::try_from(max_connections?).ok()?,
             max_subscribers: usize::try_from(max_subscribers?).ok()?,
+            recordings: recordings?,
             live_buffer_bytes: usize::try_from(live_buffer_bytes?).ok()?,
             targets: targets?,
             retention: retention?,
@@ -168,8 +172,12 @@ fn listen_address(read: &mut Reader<'_>) -> Option<SocketAddr> {
     Some(SocketAddr::new(host?, u16::try_from(port?).ok()?))
 }
 
+fn data_dir(read: &mut Reader<'_>) -> PathBuf {
+    PathBuf::from(read.text("DATA_DIR", "./data"))
+}
+
 fn database(read: &mut Reader<'_>) -> Option<Location> {
-    let data_dir = PathBuf::from(read.text("DATA_DIR", "./data"));
+    let data_dir = data_dir(read);
     let Some(url) = read.optional("DATABASE_URL") else {
         return Some(Location::Sqlite(data_dir.join("rtmsd.db")));
     };

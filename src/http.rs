@@ -12,6 +12,7 @@ use crate::hub::Hub;
 use crate::model::StreamId;
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
+use crate::sinks::record::Recordings;
 use crate::sinks::webhooks::Webhooks;
 use crate::store::Store;
 use crate::zoom::install::Installer;
@@ -39,7 +40,9 @@ mod oauth;
 pub mod openapi;
 mod ops;
 mod params;
+mod range;
 mod rate;
+mod recordings;
 mod refused;
 mod request;
 mod routes;
@@ -60,6 +63,7 @@ pub use webhook::check_path as check_webhook_path;
 pub struct AppState {
     pub store: Store,
     pub hub: Arc<Hub>,
+    pub recordings: Recordings,
     pub control: Arc<Control>,
     pub webhooks: Webhooks,
     pub api_tokens: auth::ApiTokens,

@@ -34,6 +34,8 @@ pub mod store;
 pub mod telemetry;
 /// The TLS client side.
 pub mod tls;
+/// What was said, as text.
+pub mod transcript;
 /// The pages that people see.
 pub mod web;
 /// What Zoom's cloud looks like from outside a stream.

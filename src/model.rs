@@ -10,6 +10,7 @@ mod id;
 mod installation;
 mod ledger;
 mod outgoing;
+mod recording;
 mod session;
 mod view;
 mod webhook_endpoint;
@@ -31,8 +32,9 @@ pub use entry::{
 pub use forward::{Forward, ForwardId};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
 pub use installation::{Installation, InstallationId, InstallationStatus};
-pub use ledger::{Account, FrameCount, Gap, GapCause, Newest, OpenGap};
+pub use ledger::{Account, FrameCount, Gap, GapCause, MediumLedger, Newest, OpenGap};
 pub use outgoing::{Content, EventKind, OutgoingEvent};
+pub use recording::{RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,

@@ -33,7 +33,7 @@ pub(super) struct DemoArgs {
     /// Where to listen on loopback [default: 3000, or any free port]
     #[arg(long)]
     port: Option<u16>,
-    /// Where the demo keeps its SQLite file
+    /// Where the demo keeps its SQLite file and its recordings
     #[arg(long, default_value = "./data/demo")]
     data_dir: PathBuf,
     /// How much faster than life the meeting goes
@@ -64,7 +64,8 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     let token_key = key_file::read_or_make(&args.data_dir).map_err(said)?;
     let config = config(address, &zoom_url, &args, &secrets, &token_key)?;
     let app = App::build(config, Timings::default(), Leases::default()).await.map_err(said)?;
-    let show = Show::new(app.store.clone(), app.hub.clone(), clock::now_ms());
+    let recordings = args.data_dir.join("recordings");
+    let show = Show::new(app.store.clone(), app.hub.clone(), recordings, clock::now_ms());
     let daemon = tokio::spawn(app.run(listener, stop.clone()));
     let simulator = start_simulator(zoom, address, &args, &secrets).await?;
     show::banner(address, API_TOKEN, &args.data_dir);
@@ -140,6 +141,7 @@ fn config(
             "TOKEN_ENCRYPTION_KEYS" => token_key.expose().clone(),
             "RTMS_ALLOWED_HOSTS" => "127.0.0.1".to_owned(),
             "RTMS_ALLOW_WS" => "true".to_owned(),
+            "RECORD" => "audio,video,share,transcript,chat".to_owned(),
             "MEDIA_TYPES" => "transcript,audio,chat,share".to_owned(),
             _ => return None,
         })

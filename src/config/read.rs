@@ -71,6 +71,11 @@ impl<'a> Reader<'a> {
         (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
+    /// Variables that are not ours, and are not in the table: a library's, by the names that it has given them.
+    pub fn environment(&self) -> &'a dyn Fn(&str) -> Option<String> {
+        self.lookup
+    }
+
     pub fn required(&mut self, name: &'static str) -> Option<String> {
         let mistakes = self.mistakes.len();
         let value = self.optional(name);

@@ -84,7 +84,7 @@ pub const VARIABLES: &[Variable] = &[
         "300",
         "how far a webhook's timestamp may be from our clock, either way",
     ),
-    plain("DATA_DIR", "./data", "the folder of the embedded SQLite file"),
+    plain("DATA_DIR", "./data", "the folder of the embedded SQLite file, and of recordings"),
     aliased(
         "DATABASE_URL",
         &["SDK_DATABASE_URL"],
@@ -203,6 +203,30 @@ pub const VARIABLES: &[Variable] = &[
         "RTMS_BUFFER_DATA",
         "true",
         "whether Zoom sends the audio it kept (up to 60 s) before we connected",
+    ),
+    plain(
+        "RECORD",
+        "",
+        "what becomes files: audio, video, share, transcript, chat, separated by commas; empty or off for nothing. Each \
+         medium must also be received (MEDIA_TYPES); a session may say otherwise (media.record)",
+    ),
+    plain(
+        "RECORDINGS_URL",
+        "",
+        "where recordings go: a folder, file:///folder, s3://bucket/path, gs://bucket/path or az://container/path; \
+         without it the folder recordings in DATA_DIR",
+    ),
+    plain(
+        "RECORDINGS_LAYOUT",
+        "{date}/{session}/{ordinal}",
+        "the folder of each recording, of {date} {time} {product} {meeting} {session} {stream} {ordinal}; or rtms-samples, \
+         for the folders and names of Zoom's sample library",
+    ),
+    plain(
+        "RECORDINGS_SPOOL_BYTES",
+        "21474836480",
+        "how much of the disk (the folder spool in DATA_DIR) recordings may take until they are stored; beyond it \
+         frames are not recorded, and the ledger says so",
     ),
     plain(
         "RTMS_ALLOWED_HOSTS",

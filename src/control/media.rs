@@ -4,8 +4,11 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::model::MediaParams;
-use crate::rtms::params::{Params, ParamsOverrides};
+use crate::rtms::message::Medium;
+use crate::rtms::params::{Params, ParamsOverrides, media_from_names};
 
+/// The field that is not about what Zoom is asked for.
+const RECORD: &str = "record";
 /// The longest name of a field that is repeated in an error.
 const MAX_NAME_CHARS: usize = 64;
 
@@ -25,10 +28,44 @@ pub(super) fn resolve(
     }
     let overrides: ParamsOverrides = serde_json::from_value(Value::Object(wanted.clone()))
         .map_err(|_| MediaError(vec!["media must be an object of media parameters".into()]))?;
-    let resolved = Params::resolve(configured, &overrides);
-    resolved.map(|params| object(&params)).map_err(|mistakes| {
-        MediaError(mistakes.iter().map(|mistake| format!("media.{mistake}")).collect())
-    })
+    let record = overrides.record.as_ref().map(record).transpose();
+    let resolved = Params::resolve(configured, &overrides).map_err(|mistakes| {
+        mistakes.iter().map(|mistake| format!("media.{mistake}")).collect::<Vec<_>>()
+    });
+    let (params, record) = match (resolved, record) {
+        (Ok(params), Ok(record)) => (params, record),
+        (resolved, record) => {
+            let mut mistakes = resolved.err().unwrap_or_default();
+            mistakes.extend(record.err());
+            return Err(MediaError(mistakes));
+        }
+    };
+    let mut media = object(&params);
+    if let Some(record) = record {
+        media.insert(RECORD.to_owned(), record);
+    }
+    Ok(media)
+}
+
+/// What is recorded of a session, as a list of names; an empty one for nothing.
+fn record(value: &Value) -> Result<Value, String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Array(names) => {
+            let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
+            names.ok_or_else(not_media)?.join(",")
+        }
+        _ => return Err(not_media()),
+    };
+    if text.is_empty() || text.eq_ignore_ascii_case("off") {
+        return Ok(Value::Array(Vec::new()));
+    }
+    let media = media_from_names(&text).ok_or_else(not_media)?;
+    Ok(media.into_iter().map(Medium::as_str).collect())
+}
+
+fn not_media() -> String {
+    "media.record must be off, or a list of audio, video, share, transcript, chat".to_owned()
 }
 
 /// Whether a program may choose whose video comes. `own` are the session's or stream's, complete.
@@ -91,6 +128,26 @@ mod tests {
         let media = resolve(&configured, &wanted(json!({"types": ["chat"]}))).unwrap();
         assert_eq!(media["types"], json!(["chat"]));
         assert_eq!(media["audio"], object(&configured)["audio"]);
+    }
+
+    #[test]
+    fn what_is_recorded_is_kept_beside_what_is_asked_for() {
+        let media = |json| resolve(&Params::default(), &wanted(json)).unwrap();
+        assert_eq!(media(json!({"types": "audio"})).get("record"), None);
+        for (said, kept) in [
+            (json!("audio, Chat"), json!(["audio", "chat"])),
+            (json!(["video"]), json!(["video"])),
+            (json!("off"), json!([])),
+            (json!([]), json!([])),
+        ] {
+            let resolved = media(json!({ "record": said }));
+            assert_eq!(resolved["record"], kept);
+            assert_eq!(resolve(&Params::default(), &resolved).unwrap(), resolved);
+        }
+        for odd in [json!("sound"), json!(1), json!([1]), json!(true)] {
+            let refused = resolve(&Params::default(), &wanted(json!({ "record": odd })));
+            assert!(refused.unwrap_err().0[0].starts_with("media.record must"), "{odd}");
+        }
     }
 
     #[test]

@@ -37,6 +37,16 @@ pub enum ApiError {
     Media(MediaError),
     #[error("no Video SDK app is set: see ZOOM_VIDEO_SDK_KEY")]
     NoVideoSdk,
+    #[error("the session has no recorded file of this name")]
+    UnknownRecording,
+    #[error("the recording is not finished yet: try again when its stream is over")]
+    RecordingNotFinished,
+    #[error("the file was recorded, and is lost")]
+    RecordingLost,
+    #[error("the place where recordings are cannot be reached now: try again")]
+    RecordingsUnavailable,
+    #[error("the file has {bytes} bytes: none of them are in this range")]
+    RangeNotSatisfiable { bytes: u64 },
     #[error("there is no installation with this id")]
     UnknownInstallation,
     /// The store's errors are not among them.
@@ -134,8 +144,11 @@ impl ApiError {
             Self::UnknownRoute
             | Self::UnknownSession
             | Self::UnknownInstallation
+            | Self::UnknownRecording
             | Self::UnknownForward
             | Self::NoVideoSdk => StatusCode::NOT_FOUND,
+            Self::RecordingLost => StatusCode::GONE,
+            Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Endpoint(error) => endpoints::status(error),
             Self::Install(refusal) => refusal.status(),
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
@@ -151,12 +164,15 @@ impl ApiError {
             Self::KeyInProgress
             | Self::SessionLive
             | Self::SessionEnded
+            | Self::RecordingNotFinished
             | Self::TooManyForwards => StatusCode::CONFLICT,
             Self::Target(_) => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Control(error) => refused::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::TooManySubscribers | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManySubscribers | Self::Store(_) | Self::RecordingsUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -169,6 +185,11 @@ impl ApiError {
             Self::SessionLive => "session_live",
             Self::UnknownInstallation => "installation_not_found",
             Self::NoVideoSdk => "video_sdk_not_configured",
+            Self::UnknownRecording => "recording_not_found",
+            Self::RecordingNotFinished => "recording_not_finished",
+            Self::RecordingLost => "recording_lost",
+            Self::RecordingsUnavailable => "recordings_unavailable",
+            Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::Endpoint(error) => endpoints::code(error),
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",
@@ -216,6 +237,7 @@ impl ApiError {
         match self {
             Self::Control(error) => refused::is_retryable(error),
             Self::TooManyRequests { .. } | Self::KeyInProgress | Self::NotRevoked => true,
+            Self::RecordingNotFinished => true,
             _ => self.status() == StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -258,6 +280,10 @@ impl ApiError {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(wait_s) = self.retry_after_s() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
+        }
+        if let Self::RangeNotSatisfiable { bytes } = self {
+            let range = HeaderValue::try_from(format!("bytes */{bytes}"));
+            headers.insert(header::CONTENT_RANGE, range.expect("a number is plain ASCII"));
         }
         if matches!(self, Self::UpgradeRequired) {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

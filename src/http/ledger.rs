@@ -11,9 +11,7 @@ use super::AppState;
 use super::envelope::success;
 use super::error::ApiError;
 use super::params::{SessionPath, known_session};
-use crate::model::{
-    Account, FrameCount, Gap, MediumTally, OpenGap, StreamId, StreamRecord, StreamStatus, Tally,
-};
+use crate::model::{MediumLedger, StreamId, StreamRecord, StreamStatus};
 
 /// Every stream of a session with its accounts, as they were last stored: of a live stream at most a few seconds ago,
 /// see `until_ms`.
@@ -41,23 +39,6 @@ struct StreamLedger<'a> {
     media: Vec<MediumLedger<'a>>,
 }
 
-#[derive(Serialize)]
-struct MediumLedger<'a> {
-    medium: &'a str,
-    #[serde(flatten)]
-    came: MediumTally,
-    since_ms: i64,
-    until_ms: i64,
-    expected_ms: i64,
-    covered_ms: i64,
-    paused_ms: i64,
-    completeness: Option<f64>,
-    gaps: &'a [Gap],
-    earlier_gaps: u64,
-    in_gaps: FrameCount,
-    open_gap: Option<OpenGap>,
-}
-
 impl<'a> StreamLedger<'a> {
     fn of(stream: &'a StreamRecord) -> Self {
         let media = stream.ledger.iter().map(|account| MediumLedger::of(account, &stream.tally));
@@ -66,25 +47,6 @@ impl<'a> StreamLedger<'a> {
             ordinal: stream.ordinal,
             status: stream.status,
             media: media.collect(),
-        }
-    }
-}
-
-impl<'a> MediumLedger<'a> {
-    fn of(account: &'a Account, tally: &Tally) -> Self {
-        Self {
-            medium: &account.medium,
-            came: tally.of(&account.medium),
-            since_ms: account.since_ms,
-            until_ms: account.until_ms,
-            expected_ms: account.expected_ms(),
-            covered_ms: account.covered_ms(),
-            paused_ms: account.paused_ms,
-            completeness: account.completeness(),
-            gaps: &account.gaps,
-            earlier_gaps: account.earlier_gaps,
-            in_gaps: account.in_gaps,
-            open_gap: account.open,
         }
     }
 }

@@ -118,6 +118,12 @@ fn parameters(route: &Route, about: &Operation) -> Vec<Value> {
         let id = json!({ "type": "string", "format": "uuid" });
         parameters.push(json!({ "name": "id", "in": "path", "required": true, "schema": id }));
     }
+    if route.path.contains("{file}") {
+        let about = "The `file` of a list of recordings";
+        parameters.push(json!({
+            "name": "file", "in": "path", "required": true, "description": about, "schema": text,
+        }));
+    }
     if route.path.contains("{delivery}") {
         let what = "The `event_id` of the delivery";
         parameters.push(json!({

@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::openapi::Operation;
 use super::{
     AppState, auth, control, docs, endpoints, events, forwards, idempotency, installations, ledger,
-    live, notices, oauth, openapi, ops, request, sessions, transcript, video, webhook,
+    live, notices, oauth, openapi, ops, recordings, request, sessions, transcript, video, webhook,
 };
 
 /// Who may use a path.
@@ -176,8 +176,26 @@ fn session_routes() -> Vec<Route> {
         route("/{id}/transcript").get(
             transcript::download,
             about("downloadTranscript", "What was said, in order")
-                .query("format", "json, vtt, srt or txt; else the header accept decides")
+                .query("format", "json, jsonl, vtt, srt or txt; else the header accept decides")
                 .answer(200, "The transcript, in that format", None),
+        ),
+        route("/{id}/recordings").get(
+            recordings::list,
+            about("listRecordings", "What was recorded, and where it stands").answer(
+                200,
+                "The recordings, and their files",
+                Some("RecordingList"),
+            ),
+        ),
+        route("/{id}/recordings/{file}").get(
+            recordings::download,
+            about("downloadRecording", "A recorded file, or a part of it (header range)")
+                .answer(200, "The file", None)
+                .answer(206, "The part that was asked for", None)
+                .answer(304, "It is the one of the header if-none-match", None)
+                .answer(409, "Its stream goes on", None)
+                .answer(410, "It is lost", None)
+                .answer(416, "It has no such part", None),
         ),
         route("/{id}/events").get(
             events::subscribe,

@@ -1,28 +1,21 @@
 //! `GET …/{id}/transcript`: what was said, as JSON, subtitles or text.
 
-mod format;
-mod lines;
-mod window;
-
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
-use bytes::Bytes;
 use futures_util::stream;
 
-use self::format::{Format, Writer};
-use self::lines::{Line, Lines};
 use super::AppState;
 use super::error::ApiError;
 use super::params::{Params, SessionPath, known_session};
-use crate::model::{SessionId, StreamRecord};
+use crate::model::SessionId;
 use crate::store::StoreError;
-
-/// About how much text is written at a time.
-const CHUNK_BYTES: usize = 16 * 1024;
+use crate::transcript::format::{self, Format, Writer};
+use crate::transcript::lines::Lines;
+use crate::transcript::{Transcript, origin_ms};
 
 /// The transcript of all streams of a session on one time line, which starts with the first packet of the earliest
 /// stream or, where Zoom sent none, with the first line. Written while it is read: a long one takes no memory.
@@ -39,7 +32,7 @@ pub async fn download(
     // Read before the answer starts: a dead store is a 503, not a file that ends early.
     let first = lines.next().await?;
     let writer = Writer::new(format, id, origin_ms(&streams, first.as_ref()));
-    let reading = Reading { lines, writer, next: first, state: ReadState::Start };
+    let reading = Transcript::new(lines, writer, first);
     let body = stream::try_unfold(reading, |mut reading| async move {
         let chunk = reading.chunk().await.inspect_err(|error| {
             tracing::warn!(%error, "a transcript was cut");
@@ -50,7 +43,8 @@ pub async fn download(
 }
 
 fn chosen(params: &Params, headers: &HeaderMap) -> Result<Format, ApiError> {
-    let named = params.parsed("format", "must be one of json, vtt, srt, txt", Format::parse)?;
+    let named =
+        params.parsed("format", "must be one of json, jsonl, vtt, srt, txt", Format::parse)?;
     let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
     match (named, accept) {
         (Some(format), _) => Ok(format),
@@ -60,11 +54,6 @@ fn chosen(params: &Params, headers: &HeaderMap) -> Result<Format, ApiError> {
             .and_then(Format::accepted)
             .ok_or(ApiError::NotAcceptable(format::MEDIA_TYPES)),
     }
-}
-
-fn origin_ms(streams: &[StreamRecord], first: Option<&Line>) -> i64 {
-    let first_packet = streams.iter().filter_map(|stream| stream.first_packet_ms).min();
-    first_packet.or(first.map(|line| line.said.start_ms)).unwrap_or(0)
 }
 
 fn response(format: Format, id: SessionId, body: Body) -> Response {
@@ -78,40 +67,4 @@ fn response(format: Format, id: SessionId, body: Body) -> Response {
         headers.insert(header::CONTENT_DISPOSITION, disposition);
     }
     response
-}
-
-/// A transcript on its way out.
-struct Reading {
-    lines: Lines,
-    writer: Writer,
-    next: Option<Line>,
-    state: ReadState,
-}
-
-enum ReadState {
-    Start,
-    Lines,
-    Done,
-}
-
-impl Reading {
-    async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let mut text = String::new();
-        match self.state {
-            ReadState::Start => self.writer.start(&mut text),
-            ReadState::Lines => {}
-            ReadState::Done => return Ok(None),
-        }
-        self.state = ReadState::Lines;
-        while let Some(line) = self.next.take() {
-            self.writer.line(&mut text, &line);
-            self.next = self.lines.next().await?;
-            if text.len() >= CHUNK_BYTES {
-                return Ok(Some(text.into()));
-            }
-        }
-        self.writer.end(&mut text);
-        self.state = ReadState::Done;
-        Ok(Some(text.into()))
-    }
 }

@@ -31,6 +31,11 @@ impl MediaSet {
         Self(self.0 | other.0)
     }
 
+    /// In the order of [`Medium::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Medium> {
+        Medium::ALL.into_iter().filter(move |medium| self.contains(*medium))
+    }
+
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -91,6 +96,11 @@ impl Tap {
     /// What is there already.
     pub fn try_next(&mut self) -> Option<Tapped> {
         self.queue.lock().pop()
+    }
+
+    /// What it takes, and the entries that its owner asked for beside them.
+    pub fn media(&self) -> MediaSet {
+        self.queue.wants.media
     }
 
     /// Takes no frames from now on, or takes them again. What a sink does not take is a gap in the ledger.

@@ -2,6 +2,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::{MediumTally, Tally};
+
 /// Why a medium was, or may have been, lost for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -166,6 +168,43 @@ impl Account {
     fn open_ms(&self, is_counted: impl Fn(GapCause) -> bool) -> i64 {
         let open = self.open.filter(|open| is_counted(open.cause));
         open.map_or(0, |open| self.until_ms.saturating_sub(open.start_ms).max(0))
+    }
+}
+
+/// An account and what came, as people are shown them.
+#[derive(Debug, Clone, Serialize)]
+pub struct MediumLedger<'a> {
+    medium: &'a str,
+    #[serde(flatten)]
+    came: MediumTally,
+    since_ms: i64,
+    until_ms: i64,
+    expected_ms: i64,
+    covered_ms: i64,
+    paused_ms: i64,
+    completeness: Option<f64>,
+    gaps: &'a [Gap],
+    earlier_gaps: u64,
+    in_gaps: FrameCount,
+    open_gap: Option<OpenGap>,
+}
+
+impl<'a> MediumLedger<'a> {
+    pub fn of(account: &'a Account, tally: &Tally) -> Self {
+        Self {
+            medium: &account.medium,
+            came: tally.of(&account.medium),
+            since_ms: account.since_ms,
+            until_ms: account.until_ms,
+            expected_ms: account.expected_ms(),
+            covered_ms: account.covered_ms(),
+            paused_ms: account.paused_ms,
+            completeness: account.completeness(),
+            gaps: &account.gaps,
+            earlier_gaps: account.earlier_gaps,
+            in_gaps: account.in_gaps,
+            open_gap: account.open,
+        }
     }
 }
 

@@ -187,7 +187,8 @@ impl Forwards {
             .iter()
             .filter_map(|(id, running)| {
                 let arrived = running.arrived.borrow().clone();
-                (arrived != running.noted).then(|| (*id, arrived))
+                let is_news = arrived != running.noted;
+                is_news.then_some((*id, arrived))
             })
             .collect();
         for (id, cursor) in news {

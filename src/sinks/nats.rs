@@ -4,6 +4,7 @@
 //! published again after a crash is dropped by the broker, or told apart by its consumer. Frames are published once,
 //! to whoever listens.
 
+mod deletions;
 mod link;
 mod media;
 
@@ -119,6 +120,8 @@ impl Nats {
         settings: relay::Settings,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
+        let deletions =
+            deletions::tell(Arc::clone(&self), store.clone(), settings.clone(), stop.clone());
         let relay = Relay::new(store.clone(), hub, NAME, settings);
         let wants = Wants { media: self.settings.media, ..Wants::default() };
         let streams = hub.sink(
@@ -131,7 +134,7 @@ impl Nats {
                 let nats = Arc::clone(&self);
                 async move { nats.deliver(entries).await }
             };
-            tokio::join!(relay.run(stop.clone(), deliver), media.run(stop));
+            tokio::join!(relay.run(stop.clone(), deliver), media.run(stop), deletions);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is to be deleted of a user, of a session, or of a stream that was revoked: asked for in one transaction, done in
 //! small ones, and noted at the end. A daemon that stops in the middle goes on where it was.
 
+use serde::Deserialize;
 use serde_json::json;
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -8,6 +9,7 @@ use uuid::Uuid;
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
 use super::outgoing::{blank_answers, emit, forget_some_of_session};
+use super::recordings::delete_recordings_of_stream;
 use super::rows::read;
 use super::{Store, StoreError, sql};
 use crate::model::{AuditRow, EventKind, OutgoingEvent, SessionId, StreamId};
@@ -31,6 +33,53 @@ impl Store {
             })
             .await?;
         Ok(true)
+    }
+}
+
+/// A deletion that is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    pub id: String,
+    pub at_ms: i64,
+    /// `user`, `session` or `stream`.
+    pub scope: String,
+    /// The id of whom or what.
+    pub subject: String,
+}
+
+#[derive(FromRow)]
+struct DeletedRow {
+    id: String,
+    at_ms: i64,
+    subject: String,
+    detail: String,
+}
+
+impl From<DeletedRow> for Deleted {
+    fn from(row: DeletedRow) -> Self {
+        #[derive(Default, Deserialize)]
+        struct Detail {
+            scope: Option<String>,
+        }
+        let DeletedRow { id, at_ms, subject, detail } = row;
+        let detail: Detail = serde_json::from_str(&detail).unwrap_or_default();
+        // Before there were others, a deletion was of a user.
+        let scope = detail.scope.unwrap_or_else(|| Scope::User.as_str().to_owned());
+        Self { id, at_ms, scope, subject }
+    }
+}
+
+impl Store {
+    /// Deletions that were done after the one with this time and id, in order.
+    pub async fn deletions_after(
+        &self,
+        at_ms: i64,
+        id: &str,
+        limit: u32,
+    ) -> Result<Vec<Deleted>, StoreError> {
+        let values = binds![at_ms, id, i64::from(limit)];
+        let rows: Vec<DeletedRow> = self.database.all(sql::DELETIONS_AFTER, values).await?;
+        Ok(rows.into_iter().map(Deleted::from).collect())
     }
 }
 
@@ -196,6 +245,7 @@ async fn empty(
     if is_empty {
         after_stream = stream;
         deliveries = tx.execute(sql::BLANK_DELIVERIES, binds![stream]).await?;
+        delete_recordings_of_stream(tx, stream).await?;
         blank_answers(tx, stream).await?;
     }
     let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);

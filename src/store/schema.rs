@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 11;
+pub(super) const NEWEST: i64 = 12;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -56,6 +56,11 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $folder, "/0008_outgoing_webhooks.sql")),
             ),
             migration(
+                9,
+                "recordings",
+                include_str!(concat!("../../migrations/", $folder, "/0009_recordings.sql")),
+            ),
+            migration(
                 10,
                 "retention",
                 include_str!(concat!("../../migrations/", $folder, "/0010_retention.sql")),
@@ -64,6 +69,11 @@ macro_rules! migrations {
                 11,
                 "forwards",
                 include_str!(concat!("../../migrations/", $folder, "/0011_forwards.sql")),
+            ),
+            migration(
+                12,
+                "told deletions",
+                include_str!(concat!("../../migrations/", $folder, "/0012_told_deletions.sql")),
             ),
         ])
     };

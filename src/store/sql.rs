@@ -77,6 +77,30 @@ macro_rules! select_installation {
     };
 }
 
+macro_rules! select_recording {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, session_id, stream_id, ordinal, part, spool, status, started_at_ms,
+                    finished_at_ms, stored_at_ms
+               FROM recordings
+              WHERE ",
+            $condition
+        )
+    };
+}
+
+macro_rules! select_recorded_file {
+    ($condition:literal) => {
+        concat!(
+            "SELECT recording_id, name, api_name, path, medium, user_id, user_name, content_type,
+                    bytes, sha256, first_ms, last_ms
+               FROM recording_files
+              WHERE ",
+            $condition
+        )
+    };
+}
+
 statements! {
     /// The newest migration that was applied.
     SCHEMA_VERSION = "SELECT MAX(version) FROM _sqlx_migrations";
@@ -771,6 +795,66 @@ statements! {
 
     END_DELETION = "DELETE FROM deletions WHERE id = $1";
 
+    /// Two machines that take the next part of a stream at the same time: the second tries again.
+    INSERT_RECORDING = "
+        INSERT INTO recordings (id, session_id, stream_id, ordinal, part, spool, status,
+                                started_at_ms)
+        SELECT $1, $2, $3, $4, COALESCE(MAX(part), 0) + 1, $5, 'recording', $6
+          FROM recordings WHERE stream_id = $3
+        ON CONFLICT (id) DO NOTHING";
+
+    RECORDING = select_recording!("id = $1");
+
+    RECORDINGS_OF_SESSION = select_recording!(
+        "session_id = $1 AND status <> 'deleting' ORDER BY ordinal, part"
+    );
+
+    UNFINISHED_RECORDINGS = select_recording!("spool = $1 AND status <> 'stored' ORDER BY id");
+
+    /// What has files in the spool $1, or nowhere but where recordings go.
+    RECORDINGS_TO_DELETE = select_recording!(
+        "status = 'deleting' AND (spool = $1 OR stored_at_ms IS NOT NULL) ORDER BY id LIMIT $2"
+    );
+
+    MOVE_RECORDING = "
+        UPDATE recordings
+           SET status = $3,
+               finished_at_ms = CASE WHEN $3 = 'uploading' THEN $4 ELSE finished_at_ms END,
+               stored_at_ms = CASE WHEN $3 = 'stored' THEN $4 ELSE stored_at_ms END
+         WHERE id = $1 AND status = $2";
+
+    DELETE_RECORDINGS_OF_SESSION = "
+        UPDATE recordings SET status = 'deleting' WHERE session_id = $1 AND status <> 'deleting'";
+
+    DELETE_RECORDINGS_OF_STREAM = "
+        UPDATE recordings SET status = 'deleting' WHERE stream_id = $1 AND status <> 'deleting'";
+
+    FORGET_RECORDING = "DELETE FROM recordings WHERE id = $1 AND status = 'deleting'";
+
+    FORGET_RECORDED_FILES = "DELETE FROM recording_files WHERE recording_id = $1";
+
+    UPSERT_RECORDED_FILE = "
+        INSERT INTO recording_files (recording_id, name, session_id, api_name, path, medium,
+                                     user_id, user_name, content_type, bytes, sha256, first_ms,
+                                     last_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ON CONFLICT (recording_id, name) DO UPDATE
+           SET api_name = excluded.api_name, path = excluded.path,
+               user_name = excluded.user_name, bytes = excluded.bytes, sha256 = excluded.sha256,
+               first_ms = excluded.first_ms, last_ms = excluded.last_ms";
+
+    /// Files that were announced and never came to be.
+    DROP_EMPTY_RECORDED_FILES = "
+        DELETE FROM recording_files WHERE recording_id = $1 AND sha256 = ''";
+
+    RECORDED_FILES = select_recorded_file!("recording_id = $1 ORDER BY name");
+
+    RECORDED_FILES_OF_SESSION = select_recorded_file!(
+        "session_id = $1 ORDER BY recording_id, name LIMIT $2"
+    );
+
+    RECORDED_FILE = select_recorded_file!("session_id = $1 AND api_name = $2");
+
     ENDPOINT = select_endpoint!("id = $1");
 
     ENDPOINTS = select_endpoint!("1 = 1 ORDER BY created_at_ms, id");
@@ -965,6 +1049,12 @@ statements! {
     INSERT_AUDIT = "
         INSERT INTO audit (id, at_ms, actor, action, subject, outcome, detail)
         VALUES ($1, $2, $3, $4, $5, $6, $7)";
+
+    /// After ($1, $2), in order.
+    DELETIONS_AFTER = "
+        SELECT id, at_ms, subject, detail FROM audit
+         WHERE action = 'data.deleted' AND (at_ms > $1 OR (at_ms = $1 AND id > $2))
+         ORDER BY at_ms, id LIMIT $3";
 
     /// The newest first.
     AUDIT = "

@@ -8,6 +8,7 @@ use super::database::{Connection, binds};
 use super::deletions::ask_stream_deletion;
 use super::entries::write_batches;
 use super::outgoing::blank_answers;
+use super::recordings::delete_recordings_of_stream;
 use super::rows::{self, StreamRow};
 use super::sessions::{media_text, refresh_session};
 use super::told::tell_stream;
@@ -178,6 +179,7 @@ pub(super) async fn delete_personal_entries(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let entries = tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
+    let recordings = delete_recordings_of_stream(tx, stream.as_str()).await?;
     blank_answers(tx, stream.as_str()).await?;
     let row = AuditRow {
         at_ms: now_ms,
@@ -185,7 +187,7 @@ pub(super) async fn delete_personal_entries(
         action: "stream.revoke",
         subject: stream.as_str().to_owned(),
         outcome: "ok".to_owned(),
-        detail: serde_json::json!({ "entries": entries }),
+        detail: serde_json::json!({ "entries": entries, "recordings": recordings }),
     };
     insert_audit(tx, &row).await?;
     ask_stream_deletion(tx, stream, "zoom", now_ms).await

@@ -17,6 +17,7 @@ mod outage;
 mod peer;
 pub mod process;
 mod products;
+mod recordings;
 mod refusals;
 mod replicas;
 mod retention;

@@ -4,6 +4,7 @@ mod control;
 mod daemon;
 mod http;
 mod install;
+mod record;
 mod simulator;
 mod sinks;
 mod store;

@@ -6,6 +6,7 @@ mod installations;
 mod leases;
 mod opening;
 mod outgoing;
+mod recordings;
 mod retention;
 mod sessions;
 mod sinks;

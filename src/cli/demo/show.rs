@@ -1,23 +1,31 @@
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
 use crate::hub::Hub;
-use crate::model::{Cursor, Entry, EntryBody, Participant, Session, SessionStatus};
+use crate::model::{
+    Cursor, Entry, EntryBody, Participant, RecordedFile, RecordingStatus, Session, SessionStatus,
+};
 use crate::store::{SessionPage, Store};
 
 /// How long to wait for live news before looking into the store.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Entries read from the store at a time.
 const PAGE: u32 = 200;
+/// How often to look whether the recording is stored: it takes a second or two.
+const STORED_LOOKS: u32 = 40;
+/// Names of files that are printed; pictures are many.
+const MAX_NAMES: usize = 20;
 
 /// What the demo's terminal shows.
 pub(super) struct Show {
     store: Store,
     hub: Arc<Hub>,
+    /// The folder of recordings.
+    recordings: PathBuf,
     started_ms: i64,
 }
 
@@ -47,6 +55,7 @@ fn session_banner(address: SocketAddr, token: &str, session: &Session, meeting: 
         "  curl -s {auth} {base}\n  \
          curl -s {auth} '{base}/transcript?format=txt'     # or json, vtt, srt\n  \
          curl -sN {auth} {base}/events                     # live, as server-sent events\n  \
+         curl -s {auth} {base}/recordings                  # files, when the meeting is over\n  \
          websocat -H='Authorization: Bearer {token}' 'ws://{address}/api/v1/sdk/sessions/{id}/live?media=transcript,audio' # live, with sound\n  \
          curl -s {auth} {base}/timeline                    # what happened, and what is missing\n  \
          curl -s {auth} -X POST {base}/rtms/pause          # or resume, stop, start\n\n\
@@ -58,8 +67,8 @@ fn session_banner(address: SocketAddr, token: &str, session: &Session, meeting: 
 }
 
 impl Show {
-    pub fn new(store: Store, hub: Arc<Hub>, started_ms: i64) -> Self {
-        Self { store, hub, started_ms }
+    pub fn new(store: Store, hub: Arc<Hub>, recordings: PathBuf, started_ms: i64) -> Self {
+        Self { store, hub, recordings, started_ms }
     }
 
     /// Prints the meeting as it is stored, until it has ended.
@@ -72,6 +81,7 @@ impl Show {
             self.print_new(&session, &mut cursor).await;
             if self.has_ended(&session).await {
                 self.print_new(&session, &mut cursor).await;
+                self.print_recording(&session).await;
                 return println!(
                     "\nThe meeting is over; what it left is still served. Ctrl-C ends the demo."
                 );
@@ -81,6 +91,33 @@ impl Show {
                 Some(live) => drop(timeout(LOOK_EVERY, live.entries.recv()).await),
                 None => sleep(LOOK_EVERY).await,
             }
+        }
+    }
+
+    /// Where the files of the meeting are, as soon as they are there.
+    async fn print_recording(&self, session: &Session) {
+        for _ in 0..STORED_LOOKS {
+            let recordings = self.store.recordings_of(session.id).await.unwrap_or_default();
+            let Some(recording) = recordings.first() else { return };
+            if recording.status == RecordingStatus::Stored {
+                let files = self.store.recorded_files(recording.id).await.unwrap_or_default();
+                return self.print_files(&files);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn print_files(&self, files: &[RecordedFile]) {
+        let Some(manifest) = files.iter().find(|file| file.medium == "manifest") else { return };
+        let folder =
+            self.recordings.join(Path::new(&manifest.path).parent().unwrap_or(Path::new("")));
+        let folder = std::path::absolute(&folder).unwrap_or(folder);
+        println!("\nThe recording is in {}:\n", folder.display());
+        for file in files.iter().take(MAX_NAMES) {
+            println!("  {:>10}  {}", file.bytes, file.name);
+        }
+        if files.len() > MAX_NAMES {
+            println!("  and {} more: see manifest.json", files.len() - MAX_NAMES);
         }
     }
 

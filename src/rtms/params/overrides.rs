@@ -13,6 +13,8 @@ pub struct ParamsOverrides {
     pub types: Option<Value>,
     pub connection_mode: Option<Value>,
     pub buffer_data: Option<Value>,
+    /// What is recorded: nothing that Zoom is asked for, and read by whoever records.
+    pub record: Option<Value>,
     pub audio: AudioOverrides,
     pub video: VideoOverrides,
     pub share: ShareOverrides,

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::kit::{
-    Home, Log, PATIENCE, Page, Scene, Zoom, chatter, endless, eventually, script, zoom,
+    API_TOKEN, Home, Log, PATIENCE, Page, Scene, Zoom, chatter, endless, eventually, script, zoom,
 };
 use super::process::Process;
 use crate::support::nats::{Broker, Stored};
@@ -197,4 +197,21 @@ async fn a_broker_with_a_password_takes_it_from_the_url_and_it_is_not_logged() {
     let ended = process.ended().await;
     assert_eq!(ended.code(), 0);
     assert!(!ended.err.contains("wr0ng"), "{}", ended.err);
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_told_after_what_was_said() {
+    let broker = Broker::start("").await;
+    let home = home(&broker).set("API_TOKENS", &format!("boss:{API_TOKEN}:admin"));
+    let scene = Scene::open(home, zoom(script(chatter(5, 50), 1_000))).await;
+    let page = scene.log.over().await;
+    assert_whole(&broker, &page).await;
+    let session = scene.log.session_id();
+    let answer = scene.daemon.api().delete(&format!("/api/v1/sdk/sessions/{session}")).await;
+    assert_eq!(answer.status, 202);
+    let stored = broker.stored("RTMSD", page.entries.len() as u64 + 1).await;
+    let told = stored.last().unwrap();
+    assert_eq!(told.subject, "rtms.deleted.session");
+    assert_eq!(told.json()["subject"], session);
+    scene.zoom.close_clean().await;
 }

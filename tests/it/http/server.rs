@@ -1,6 +1,7 @@
 //! The HTTP layer as a test starts it.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,16 @@ use rtmsd::control::{self, AutoStart, Control, Policies};
 use rtmsd::http::auth::ApiTokens;
 use rtmsd::http::server::{Limits, serve};
 use rtmsd::http::{AppState, Counters, RateLimit, router};
-use rtmsd::hub::{Feed, Hub, WriterSettings};
+use rtmsd::hub::{Feed, Hub, MediaSet, WriterSettings};
 use rtmsd::model::{Outcome, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
 use rtmsd::sinks::forward::{Forwards, Targets};
 use rtmsd::sinks::live::Live;
+use rtmsd::sinks::record::layout::Layout;
+use rtmsd::sinks::record::target::Place;
+use rtmsd::sinks::record::{self, Recordings};
 use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::webhooks::{self, Webhooks};
 use rtmsd::store::{Location, Store};
@@ -101,6 +105,19 @@ impl Default for Wiring {
     }
 }
 
+/// None are made: nobody records.
+fn recordings(store: &Store, hub: &Hub, folder: &Path) -> Recordings {
+    let settings = record::Settings {
+        media: MediaSet::default(),
+        place: Place::Folder(folder.join("recordings")),
+        layout: Layout::RtmsSamples,
+        spools: folder.join("spool"),
+        spool_bytes: u64::MAX,
+    };
+    let tls = client_config(None).expect("the public authorities");
+    Recordings::new(&settings, store.clone(), hub, &tls, || 0).expect("a folder").0
+}
+
 impl Server {
     pub async fn start() -> Self {
         Self::wired(Wiring::default()).await
@@ -122,6 +139,7 @@ impl Server {
         let writing = tokio::spawn(writer.run());
         let Wiring { limits, body_timeout, now_ms, .. } = wiring;
         let (control, installer) = zoom_side(&store, &wiring);
+        let recordings = recordings(&store, &hub, folder.path());
         let draining = CancellationToken::new();
         let targets = Targets::new(vec!["127.0.0.1".into()], true);
         let live = Live {
@@ -135,6 +153,7 @@ impl Server {
         let state = Arc::new(AppState {
             store,
             hub,
+            recordings,
             control,
             webhooks,
             api_tokens: ApiTokens::parse(

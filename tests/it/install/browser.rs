@@ -79,7 +79,7 @@ impl Browser {
         browser
     }
 
-    async fn call(&self, method: Method, path: &str, body: Value) -> Value {
+    pub async fn call(&self, method: Method, path: &str, body: Value) -> Value {
         let mut request = self.http.request(method, format!("{}{path}", self.session));
         if !body.is_null() {
             request = request.json(&body);

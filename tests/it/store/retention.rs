@@ -57,6 +57,10 @@ async fn a_session_that_lives_is_not_deleted_and_one_that_is_over_leaves_nothing
         let deleted: Vec<_> = trail.iter().filter(|row| row.action == "data.deleted").collect();
         assert_eq!(deleted.len(), 1, "asked for twice, done once");
         assert_eq!((&*deleted[0].actor, &deleted[0].subject), ("boss", &id.to_string()));
+        let told = store.deletions_after(0, "", 10).await.unwrap();
+        let told: Vec<_> = told.iter().map(|it| (&*it.scope, &it.subject, it.at_ms)).collect();
+        assert_eq!(told, [("session", &id.to_string(), 40)]);
+        assert!(store.deletions_after(40, "~", 10).await.unwrap().is_empty());
         // A copy of a webhook that was answered is still a copy.
         assert_eq!(record(store, started("s1", 1, URL)).await, rtmsd::store::Recorded::Repeat);
     })

@@ -7,6 +7,7 @@ use rtmsd::config::Config;
 use rtmsd::model::Tally;
 use rtmsd::rtms::stream::Timings;
 use rtmsd::sessions::Leases;
+use rtmsd::sinks::record::target::Place;
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -27,6 +28,8 @@ pub struct Home {
     variables: Vec<(String, String)>,
     pub timings: Timings,
     pub leases: Leases,
+    /// Where recordings go, where no variable can say it.
+    pub recordings: Option<Place>,
     folder: TempDir,
 }
 
@@ -52,7 +55,8 @@ impl Home {
             ("ENTRY_BATCH_MS", "20"),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Self { variables: variables.into(), timings: fast(), leases: Leases::default(), folder }
+        let (timings, leases) = (fast(), Leases::default());
+        Self { variables: variables.into(), timings, leases, recordings: None, folder }
     }
 
     /// With an empty Postgres database of its own.
@@ -80,7 +84,11 @@ impl Home {
             let found = self.variables.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| value.clone())
         };
-        Config::from_lookup(lookup).unwrap()
+        let mut config = Config::from_lookup(lookup).unwrap();
+        if let Some(place) = &self.recordings {
+            config.recordings.place = place.clone();
+        }
+        config
     }
 }
 
@@ -164,8 +172,15 @@ pub struct Api(pub SocketAddr);
 impl Api {
     /// `None` when the daemon is not there.
     pub async fn get(self, path: &str) -> Option<Answer> {
+        self.ask("GET", path, &[]).await
+    }
+
+    /// With further headers. `None` when the daemon is not there.
+    pub async fn ask(self, method: &str, path: &str, headers: &[(&str, &str)]) -> Option<Answer> {
         let authorization = format!("Bearer {API_TOKEN}");
-        try_exchange(self.0, &head("GET", path, &[("authorization", &authorization)])).await
+        let own = [("authorization", authorization.as_str())];
+        let headers: Vec<_> = own.iter().chain(headers).copied().collect();
+        try_exchange(self.0, &head(method, path, &headers)).await
     }
 
     pub async fn post(self, path: &str, body: &Value) -> Answer {

@@ -44,6 +44,7 @@ struct StreamLines {
 }
 
 impl Lines {
+    /// Of all streams of a session.
     pub fn new(
         store: Store,
         session_id: SessionId,
@@ -53,6 +54,19 @@ impl Lines {
         let ordinals: Vec<u32> = streams.iter().map(|stream| stream.ordinal).collect();
         let streams = ordinals.iter().map(|own| StreamLines::new(*own, &ordinals)).collect();
         Self { store, session_id, streams, window: Window::new(applies_corrections) }
+    }
+
+    /// Of one of a session's streams.
+    pub fn of_stream(
+        store: Store,
+        session_id: SessionId,
+        streams: &[StreamRecord],
+        ordinal: u32,
+        applies_corrections: bool,
+    ) -> Self {
+        let mut lines = Self::new(store, session_id, streams, applies_corrections);
+        lines.streams.retain(|stream| stream.ordinal == ordinal);
+        lines
     }
 
     pub async fn next(&mut self) -> Result<Option<Line>, StoreError> {

@@ -1,28 +1,32 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::lines::Line;
-use crate::http::envelope::rfc3339;
-use crate::model::{SessionId, TranscriptLine};
+use crate::model::{SessionId, TranscriptLine, rfc3339};
 
 /// What a transcript can be had as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
+    /// One object in the API's envelope.
     Json,
+    /// One object a line.
+    Jsonl,
     Vtt,
     Srt,
     Txt,
 }
 
 /// For a client that asked for something else.
-pub const MEDIA_TYPES: &str = "application/json, text/vtt, application/x-subrip, text/plain";
+pub const MEDIA_TYPES: &str =
+    "application/json, application/jsonl, text/vtt, application/x-subrip, text/plain";
 
 impl Format {
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "json" => Some(Self::Json),
+            "jsonl" => Some(Self::Jsonl),
             "vtt" => Some(Self::Vtt),
             "srt" => Some(Self::Srt),
             "txt" => Some(Self::Txt),
@@ -40,6 +44,7 @@ impl Format {
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
+            Self::Jsonl => "application/jsonl",
             Self::Vtt => "text/vtt; charset=utf-8",
             Self::Srt => "application/x-subrip; charset=utf-8",
             Self::Txt => "text/plain; charset=utf-8",
@@ -50,6 +55,7 @@ impl Format {
     pub fn file_suffix(self) -> Option<&'static str> {
         match self {
             Self::Json => None,
+            Self::Jsonl => Some("jsonl"),
             Self::Vtt => Some("vtt"),
             Self::Srt => Some("srt"),
             Self::Txt => Some("txt"),
@@ -58,7 +64,7 @@ impl Format {
 
     /// A file for people shows what is true in the end; programs get every line with its attribute.
     pub fn applies_corrections(self) -> bool {
-        self != Self::Json
+        !matches!(self, Self::Json | Self::Jsonl)
     }
 }
 
@@ -66,6 +72,7 @@ fn accepted_range(range: &str) -> Option<(f32, Format)> {
     let mut parts = range.split(';').map(str::trim);
     let format = match parts.next()?.to_ascii_lowercase().as_str() {
         "application/json" | "application/*" | "*/*" => Format::Json,
+        "application/jsonl" | "application/x-ndjson" => Format::Jsonl,
         "text/vtt" => Format::Vtt,
         "application/x-subrip" | "text/srt" => Format::Srt,
         "text/plain" | "text/*" => Format::Txt,
@@ -98,7 +105,7 @@ impl Writer {
                 push(out, format_args!("\"session_id\":\"{id}\",\"origin\":{origin},\"lines\":["));
             }
             Format::Vtt => out.push_str("WEBVTT\n\n"),
-            Format::Srt | Format::Txt => {}
+            Format::Jsonl | Format::Srt | Format::Txt => {}
         }
     }
 
@@ -109,7 +116,11 @@ impl Writer {
         let text = one_line(&line.said.text);
         let speaker = speaker(&line.said);
         match self.format {
-            Format::Json => self.json_line(out, line, from_ms),
+            Format::Json => {
+                let comma = if self.written == 1 { "" } else { "," };
+                push(out, format_args!("{comma}{}", json_line(line, from_ms)));
+            }
+            Format::Jsonl => push(out, format_args!("{}\n", json_line(line, from_ms))),
             Format::Vtt => {
                 let (from, to) = (clock(from_ms, '.'), clock(to_ms, '.'));
                 let (speaker, text) = (escaped(&speaker), escaped(&text));
@@ -133,26 +144,24 @@ impl Writer {
             out.push_str("]}}");
         }
     }
+}
 
-    fn json_line(&self, out: &mut String, line: &Line, offset_ms: i64) {
-        let said = &line.said;
-        let comma = if self.written == 1 { "" } else { "," };
-        let line = json!({
-            "stream": line.stream,
-            "seq": line.seq,
-            "user_id": said.user_id,
-            "user_name": said.user_name,
-            "text": said.text,
-            "start_ms": said.start_ms,
-            "start": rfc3339(said.start_ms),
-            "end_ms": said.end_ms,
-            "end": rfc3339(said.end_ms),
-            "offset_ms": offset_ms,
-            "language": said.language,
-            "attribute": said.attribute,
-        });
-        push(out, format_args!("{comma}{line}"));
-    }
+fn json_line(line: &Line, offset_ms: i64) -> Value {
+    let said = &line.said;
+    json!({
+        "stream": line.stream,
+        "seq": line.seq,
+        "user_id": said.user_id,
+        "user_name": said.user_name,
+        "text": said.text,
+        "start_ms": said.start_ms,
+        "start": rfc3339(said.start_ms),
+        "end_ms": said.end_ms,
+        "end": rfc3339(said.end_ms),
+        "offset_ms": offset_ms,
+        "language": said.language,
+        "attribute": said.attribute,
+    })
 }
 
 fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
@@ -186,7 +195,6 @@ fn escaped(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
     use uuid::Uuid;
 
     use super::super::lines::tests::line;
@@ -238,12 +246,16 @@ mod tests {
     }
 
     #[test]
-    fn json_is_one_envelope_however_many_lines() {
+    fn json_is_one_envelope_and_jsonl_the_same_line_by_line() {
         for count in [0, 1, 3] {
             let lines: Vec<_> = (0..count).map(|n| line(1, n, ORIGIN_MS, "\"x\"")).collect();
             let json: Value = serde_json::from_str(&written(Format::Json, &lines)).unwrap();
             assert_eq!(json["status"], true);
             assert_eq!(json["data"]["lines"].as_array().unwrap().len() as u64, count);
+            let text = written(Format::Jsonl, &lines);
+            let each: Vec<Value> =
+                text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!(json["data"]["lines"], Value::from(each));
         }
     }
 
@@ -255,7 +267,7 @@ mod tests {
         assert!(text.contains("00:00:00.000 --> 00:00:00.001"), "{text}");
         let mut absurd = line(1, 1, i64::MIN, "x");
         absurd.said.end_ms = i64::MAX;
-        for format in [Format::Json, Format::Vtt, Format::Srt, Format::Txt] {
+        for format in [Format::Json, Format::Jsonl, Format::Vtt, Format::Srt, Format::Txt] {
             assert!(!written(format, std::slice::from_ref(&absurd)).is_empty());
         }
     }

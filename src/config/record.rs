@@ -1,0 +1,44 @@
+use super::read::Reader;
+use crate::rtms::params::media_from_names;
+use crate::sinks::record::Settings;
+use crate::sinks::record::layout::Layout;
+use crate::sinks::record::target::Place;
+
+/// What is recorded, and where it goes.
+pub(super) fn settings(read: &mut Reader<'_>) -> Option<Settings> {
+    let data_dir = super::data_dir(read);
+    let media = match read.optional("RECORD") {
+        None => Some(Vec::new()),
+        Some(text) if text.eq_ignore_ascii_case("off") => Some(Vec::new()),
+        Some(text) => media_from_names(&text).or_else(|| {
+            let form = "off, or some of audio, video, share, transcript, chat, separated by commas";
+            read.wrong("RECORD", form)
+        }),
+    };
+    let place = match read.optional("RECORDINGS_URL") {
+        None => Some(Place::Folder(data_dir.join("recordings"))),
+        Some(text) => match Place::parse(&text, read.environment()) {
+            Ok(place) => Some(place),
+            Err(error) => read.wrong("RECORDINGS_URL", error.to_string()),
+        },
+    };
+    let layout = read.text("RECORDINGS_LAYOUT", "{date}/{session}/{ordinal}");
+    let layout = match Layout::parse(&layout) {
+        Ok(layout) => Some(layout),
+        Err(error) => {
+            let form = format!(
+                "rtms-samples, or a folder such as {{date}}/{{session}}/{{ordinal}}; it {error}"
+            );
+            read.wrong("RECORDINGS_LAYOUT", form)
+        }
+    };
+    let spool_bytes =
+        read.number("RECORDINGS_SPOOL_BYTES", 20 << 30, 1024 * 1024..=i64::MAX as u64);
+    Some(Settings {
+        media: media?.into_iter().collect(),
+        place: place?,
+        layout: layout?,
+        spools: data_dir.join("spool"),
+        spool_bytes: spool_bytes?,
+    })
+}

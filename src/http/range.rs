@@ -1,0 +1,90 @@
+//! Which bytes of a file a request wants (RFC 9110, section 14) (pure).
+
+use std::ops::Range;
+
+/// What a header `range` asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of it: there is no such header, or none that is understood.
+    All,
+    /// One piece, which lies inside the file.
+    Part(Range<u64>),
+    /// A piece that the file does not have.
+    Nothing,
+}
+
+/// Reads a header `range` for a file of so many bytes. Several ranges at once are answered with all of it, as is
+/// allowed.
+pub fn wanted(header: Option<&str>, bytes: u64) -> Wanted {
+    let range = header.and_then(|header| header.trim().strip_prefix("bytes="));
+    let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
+        return Wanted::All;
+    };
+    let number = |text: &str| match text.trim() {
+        "" => Some(None),
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            // Longer than any file: to its end.
+            Some(Some(digits.parse().unwrap_or(u64::MAX)))
+        }
+        _ => None,
+    };
+    let range = match (number(first), number(last)) {
+        (Some(Some(first)), Some(last)) => {
+            let end = last.map_or(bytes, |last| last.saturating_add(1).min(bytes));
+            if last.is_some_and(|last| last < first) {
+                return Wanted::All;
+            }
+            first..end
+        }
+        (Some(None), Some(Some(length))) => bytes.saturating_sub(length)..bytes,
+        _ => return Wanted::All,
+    };
+    if range.is_empty() { Wanted::Nothing } else { Wanted::Part(range) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_range_is_cut_to_the_file() {
+        for (header, range) in [
+            ("bytes=0-0", 0..1),
+            ("bytes=10-19", 10..20),
+            ("bytes=90-", 90..100),
+            ("bytes=90-1000", 90..100),
+            ("bytes=-10", 90..100),
+            ("bytes=-1000", 0..100),
+            ("bytes=0-99999999999999999999999", 0..100),
+        ] {
+            assert_eq!(wanted(Some(header), 100), Wanted::Part(range), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_range_behind_the_end_is_nothing() {
+        for header in ["bytes=100-", "bytes=100-200", "bytes=-0", "bytes=99999999999999999999999-"]
+        {
+            assert_eq!(wanted(Some(header), 100), Wanted::Nothing, "{header}");
+        }
+        assert_eq!(wanted(Some("bytes=0-"), 0), Wanted::Nothing);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_all_of_it() {
+        for header in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "items=0-1",
+            "bytes=5-4",
+            "bytes=a-b",
+            "bytes=0-1,5-6",
+            "bytes=+1-2",
+        ] {
+            assert_eq!(wanted(Some(header), 100), Wanted::All, "{header}");
+        }
+        assert_eq!(wanted(None, 100), Wanted::All);
+    }
+}

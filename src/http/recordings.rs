@@ -1,0 +1,223 @@
+//! `GET /api/v1/sdk/sessions/{id}/recordings` and `…/recordings/{file}`.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use futures_util::TryStreamExt;
+use serde::Serialize;
+use serde_json::json;
+
+use super::AppState;
+use super::envelope::{rfc3339, success};
+use super::error::ApiError;
+use super::params::{SessionPath, known_session};
+use super::range::{Wanted, wanted};
+use crate::model::{
+    RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, StreamId, UserId,
+};
+use crate::sinks::record::OpenError;
+
+/// More files than this are not listed: they are in the manifest.
+const MAX_FILES: u32 = 5_000;
+
+/// A session's recordings with their files, also those that go on.
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    SessionPath(id): SessionPath,
+) -> Result<Response, ApiError> {
+    known_session(&state.store, id).await?;
+    let recordings = state.store.recordings_of(id).await?;
+    let files = state.store.recorded_files_of(id, MAX_FILES).await?;
+    let recordings: Vec<_> =
+        recordings.iter().map(|recording| RecordingView::of(recording, &files)).collect();
+    Ok(success("recordings", json!({ "recordings": recordings })))
+}
+
+/// One file, or a part of it. The path names a row: it is never a path of ours.
+pub async fn download(
+    State(state): State<Arc<AppState>>,
+    Path((id, name)): Path<(String, String)>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let problem = "must be a UUID";
+    let id = SessionId::parse(&id).ok_or(ApiError::InvalidValue { name: "session_id", problem })?;
+    let found = state.store.recorded_file(id, &name).await?;
+    let (recording, file) = found.ok_or(ApiError::UnknownRecording)?;
+    let etag = format!("\"{}\"", file.sha256);
+    let is_whole = recording.status != RecordingStatus::Recording;
+    if is_whole && text(&headers, header::IF_NONE_MATCH).is_some_and(|known| known.contains(&etag))
+    {
+        return Ok(not_modified(&etag));
+    }
+    // A range of another version would not fit.
+    let is_same = text(&headers, header::IF_RANGE).is_none_or(|version| version == etag);
+    let range = text(&headers, header::RANGE).filter(|_| is_same);
+    let (status, range) = match wanted(range, file.bytes) {
+        Wanted::Nothing => {
+            return Err(ApiError::RangeNotSatisfiable { bytes: file.bytes });
+        }
+        Wanted::All => (StatusCode::OK, 0..file.bytes),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+    };
+    let part = if method == Method::HEAD { 0..0 } else { range.clone() };
+    let content = state.recordings.open(&recording, &file, part).await.map_err(refused)?;
+    let content = content.inspect_err(|error| tracing::warn!(%error, "a recording was cut"));
+    let mut response = Response::new(Body::from_stream(content));
+    *response.status_mut() = status;
+    describe(response.headers_mut(), &file, &etag, &range);
+    if status == StatusCode::PARTIAL_CONTENT {
+        let part = format!("bytes {}-{}/{}", range.start, range.end - 1, file.bytes);
+        response.headers_mut().insert(header::CONTENT_RANGE, plain(&part));
+    }
+    Ok(response)
+}
+
+fn refused(error: OpenError) -> ApiError {
+    match error {
+        OpenError::NotYet => ApiError::RecordingNotFinished,
+        OpenError::Lost => ApiError::RecordingLost,
+        OpenError::Target(error) => {
+            tracing::warn!(%error, "a recording cannot be read now");
+            ApiError::RecordingsUnavailable
+        }
+    }
+}
+
+fn not_modified(etag: &str) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response.headers_mut().insert(header::ETAG, plain(etag));
+    response
+}
+
+fn describe(headers: &mut HeaderMap, file: &RecordedFile, etag: &str, range: &Range<u64>) {
+    headers.insert(header::CONTENT_TYPE, plain(&file.content_type));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::ETAG, plain(etag));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_DISPOSITION, plain(&disposition(&file.api_name)));
+}
+
+/// A name for every browser, and the real one for those that read RFC 6266.
+fn disposition(name: &str) -> String {
+    let ascii: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        match char::from(byte) {
+            c if is_plain(c) => encoded.push(c),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.".contains(c)
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A value of our own making; whatever it holds that a header cannot, the header is empty.
+fn plain(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[derive(Serialize)]
+struct RecordingView<'a> {
+    recording_id: RecordingId,
+    stream_id: &'a StreamId,
+    /// Which stream of its session it is of, from 1.
+    ordinal: u32,
+    /// Which part of that stream it is, from 1.
+    part: u32,
+    status: RecordingStatus,
+    started_at: Option<String>,
+    started_at_ms: i64,
+    finished_at: Option<String>,
+    finished_at_ms: Option<i64>,
+    stored_at: Option<String>,
+    stored_at_ms: Option<i64>,
+    files: Vec<FileView<'a>>,
+}
+
+#[derive(Serialize)]
+struct FileView<'a> {
+    /// The last part of its path in this API.
+    file: &'a str,
+    url: String,
+    /// Where recordings go, from RECORDINGS_URL on; null while the stream goes on.
+    path: Option<&'a str>,
+    medium: &'a str,
+    user_id: Option<UserId>,
+    user_name: Option<&'a str>,
+    content_type: &'a str,
+    bytes: Option<u64>,
+    sha256: Option<&'a str>,
+    first_ms: Option<i64>,
+    last_ms: Option<i64>,
+}
+
+impl<'a> RecordingView<'a> {
+    fn of(recording: &'a Recording, files: &'a [(RecordingId, RecordedFile)]) -> Self {
+        let own = files.iter().filter(|(id, _)| *id == recording.id);
+        Self {
+            recording_id: recording.id,
+            stream_id: &recording.stream_id,
+            ordinal: recording.ordinal,
+            part: recording.part,
+            status: recording.status,
+            started_at: rfc3339(recording.started_at_ms),
+            started_at_ms: recording.started_at_ms,
+            finished_at: recording.finished_at_ms.and_then(rfc3339),
+            finished_at_ms: recording.finished_at_ms,
+            stored_at: recording.stored_at_ms.and_then(rfc3339),
+            stored_at_ms: recording.stored_at_ms,
+            files: own.map(|(_, file)| FileView::of(recording, file)).collect(),
+        }
+    }
+}
+
+impl<'a> FileView<'a> {
+    fn of(recording: &Recording, file: &'a RecordedFile) -> Self {
+        let is_whole = recording.finished_at_ms.is_some();
+        let mut url = url::Url::parse("http://localhost").expect("a constant URL");
+        let session = recording.session_id;
+        url.set_path(&format!("/api/v1/sdk/sessions/{session}/recordings/{}", file.api_name));
+        Self {
+            file: &file.api_name,
+            url: url.path().to_owned(),
+            path: is_whole.then_some(&*file.path),
+            medium: &file.medium,
+            user_id: file.user_id,
+            user_name: file.user_name.as_deref(),
+            content_type: &file.content_type,
+            bytes: is_whole.then_some(file.bytes),
+            sha256: is_whole.then_some(&*file.sha256),
+            first_ms: file.first_ms,
+            last_ms: file.last_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_name_is_kept_and_breaks_no_header() {
+        assert_eq!(
+            disposition("1-audio-7-Núñez.wav"),
+            "attachment; filename=\"1-audio-7-N__ez.wav\"; \
+             filename*=UTF-8''1-audio-7-N%C3%BA%C3%B1ez.wav"
+        );
+        assert!(!disposition("a\"\r\nb").contains(['\r', '\n']));
+    }
+}

@@ -1,0 +1,193 @@
+//! Recordings: every stream as files that ordinary tools play.
+//!
+//! A stream's frames go into files in the spool, a folder on this machine, while it runs ([`take`]). When it is over,
+//! the files are closed, texts and a manifest are written beside them ([`finish`]), and all of it goes where
+//! recordings go ([`complete`]): a folder, or an object store ([`target`]). A row in the store says where a
+//! recording stands, so that a restart goes on in the middle of any of this; the spool says what it holds, so that
+//! another daemon does not.
+
+mod complete;
+mod finish;
+/// Folders and names.
+pub mod layout;
+mod recorder;
+mod room;
+mod spool;
+mod take;
+mod takes;
+/// Where recordings go.
+pub mod target;
+mod texts;
+pub mod track;
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use serde_json::Value;
+use thiserror::Error;
+use tokio::sync::{Notify, OnceCell, Semaphore};
+
+use self::finish::blocking;
+use self::layout::Layout;
+pub use self::recorder::Recorder;
+use self::room::Room;
+use self::spool::Spool;
+use self::target::{Content, Place, PlaceError, Target, TargetError, read_file};
+use crate::hub::{Hub, MediaSet, Medium, Wants};
+use crate::model::{RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord};
+use crate::store::{Store, StoreError};
+
+/// The field of a session's media parameters that says what is recorded of it.
+pub const RECORD_FIELD: &str = "record";
+
+/// What may wait in memory of one stream while the disk is busy.
+const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
+/// How many recordings are closed at once, and how many files are uploaded.
+const FINISHES_AT_ONCE: usize = 2;
+const UPLOADS_AT_ONCE: usize = 4;
+
+/// What is recorded, and where it goes.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Of sessions that say nothing else.
+    pub media: MediaSet,
+    pub place: Place,
+    pub layout: Layout,
+    /// The folder of this machine's spools.
+    pub spools: PathBuf,
+    /// What may lie there at most, until it is stored.
+    pub spool_bytes: u64,
+}
+
+/// Why a file cannot be had.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Later it can: its stream goes on, or it is on its way from another machine.
+    #[error("the recording is not finished yet")]
+    NotYet,
+    #[error("the file is lost")]
+    Lost,
+    #[error("{0}")]
+    Target(TargetError),
+}
+
+/// The recordings of this daemon: cheap to clone.
+#[derive(Clone)]
+pub struct Recordings(Arc<Shared>);
+
+/// What every recording needs.
+struct Shared {
+    store: Store,
+    target: Target,
+    layout: Arc<Layout>,
+    spools: PathBuf,
+    /// Opened when something is recorded, or lies there.
+    spool: OnceCell<Arc<Spool>>,
+    room: Arc<Room>,
+    finishes: Semaphore,
+    uploads: Semaphore,
+    /// Somebody wants something deleted.
+    wake: Notify,
+    now_ms: fn() -> i64,
+}
+
+impl Recordings {
+    /// The handle, and the recorder that must run for anything to be recorded.
+    pub fn new(
+        settings: &Settings,
+        store: Store,
+        hub: &Hub,
+        tls: &ClientConfig,
+        now_ms: fn() -> i64,
+    ) -> Result<(Self, Recorder), PlaceError> {
+        let shared = Arc::new(Shared {
+            store,
+            target: Target::open(&settings.place, tls)?,
+            layout: Arc::new(settings.layout.clone()),
+            spools: settings.spools.clone(),
+            spool: OnceCell::new(),
+            room: Room::new(settings.spools.clone(), settings.spool_bytes),
+            finishes: Semaphore::new(FINISHES_AT_ONCE),
+            uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            wake: Notify::new(),
+            now_ms,
+        });
+        let media = settings.media;
+        let streams = hub.sink(move |stream| wants(stream, media), MAX_QUEUED_BYTES);
+        Ok((Self(Arc::clone(&shared)), Recorder::new(shared, streams)))
+    }
+
+    /// Wants all recordings of a session deleted: they are shown no more, and their files are removed soon, wherever
+    /// they are. Returns how many there were.
+    pub async fn delete(&self, session: SessionId) -> Result<u64, StoreError> {
+        let recordings = self.0.store.delete_recordings_of(session).await?;
+        self.0.wake.notify_one();
+        Ok(recordings)
+    }
+
+    /// The bytes of a file in `range`, which lies inside it.
+    pub async fn open(
+        &self,
+        recording: &Recording,
+        file: &RecordedFile,
+        range: Range<u64>,
+    ) -> Result<Content, OpenError> {
+        match recording.status {
+            RecordingStatus::Recording => Err(OpenError::NotYet),
+            RecordingStatus::Failed | RecordingStatus::Deleting => Err(OpenError::Lost),
+            RecordingStatus::Stored => self.0.target.read(&file.path, range).await.map_err(lost),
+            RecordingStatus::Uploading => self.0.read_spooled(recording, file, range).await,
+        }
+    }
+}
+
+impl Shared {
+    /// Our spool; opened with the first call.
+    async fn spool(&self) -> io::Result<Arc<Spool>> {
+        let open = || async {
+            let spools = self.spools.clone();
+            blocking(move || Spool::open(&spools).map(Arc::new)).await
+        };
+        self.spool.get_or_try_init(open).await.cloned()
+    }
+
+    /// A file on its way is here, or there already.
+    async fn read_spooled(
+        &self,
+        recording: &Recording,
+        file: &RecordedFile,
+        range: Range<u64>,
+    ) -> Result<Content, OpenError> {
+        let spool = self.spool.get().filter(|spool| spool.id == recording.spool);
+        let Some(spool) = spool else { return Err(OpenError::NotYet) };
+        let path = spool.files(recording.id).join(&file.name);
+        match read_file(&path, range.clone()).await {
+            Err(TargetError::Missing) => {
+                self.target.read(&file.path, range).await.map_err(OpenError::Target)
+            }
+            read => read.map_err(OpenError::Target),
+        }
+    }
+}
+
+fn lost(error: TargetError) -> OpenError {
+    match error {
+        TargetError::Missing => OpenError::Lost,
+        error => OpenError::Target(error),
+    }
+}
+
+/// What a stream's session says, else what is configured.
+fn wants(stream: &StreamRecord, configured: MediaSet) -> Option<Wants> {
+    let own = stream.media.as_ref().and_then(|media| media.get(RECORD_FIELD));
+    let media = own.map_or(configured, media_of);
+    (!media.is_empty()).then(|| Wants { media, ..Wants::default() })
+}
+
+fn media_of(names: &Value) -> MediaSet {
+    let names = names.as_array().map(Vec::as_slice).unwrap_or_default();
+    names.iter().filter_map(Value::as_str).filter_map(Medium::parse).collect()
+}

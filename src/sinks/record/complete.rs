@@ -1,0 +1,195 @@
+//! A recording whose stream is over: finished, uploaded, stored. Each step is tried for as long as it takes, and a
+//! restart goes on with the step that was not done.
+
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use tokio::time::sleep;
+
+use super::Shared;
+use super::finish::{Finish, FinishError, MANIFEST, blocking};
+use super::spool::{Label, Spool};
+use super::target::TargetError;
+use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId};
+use crate::store::{NewRecording, StoreError};
+
+/// The waits between tries.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// The stop reason that takes back what was collected (rtms-protocol.md section 10.6).
+const REVOKED: i64 = 8;
+
+/// Brings a recording to its end. Returns when nothing is left to do here.
+pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, label: Label) {
+    let mut share = shared.room.share();
+    share.set(spooled_bytes(&spool, &label).await);
+    let mut recording = announced(&shared, spool.id, &label).await;
+    if recording.status == RecordingStatus::Recording {
+        if !finished(&shared, &spool, &recording, &label).await {
+            return;
+        }
+        recording.status = RecordingStatus::Uploading;
+    }
+    if recording.status == RecordingStatus::Uploading {
+        let files =
+            persistently("a recording's files", || shared.store.recorded_files(recording.id));
+        let files = files.await;
+        if !uploaded(&shared, &spool, &recording, &files).await {
+            return;
+        }
+        recording.status = RecordingStatus::Stored;
+        tracing::info!(session = %recording.session_id, stream_id = %recording.stream_id,
+            files = files.len(), "recording stored");
+    }
+    if recording.status == RecordingStatus::Stored {
+        persistently("a spool's folder", || {
+            let (spool, id) = (Arc::clone(&spool), recording.id);
+            blocking(move || spool.remove(id))
+        })
+        .await;
+    }
+}
+
+/// The recording's row, made if it is not there.
+pub async fn announced(shared: &Shared, spool: SpoolId, label: &Label) -> Recording {
+    let new = NewRecording {
+        id: label.id,
+        session_id: label.session_id,
+        stream_id: &label.stream_id,
+        ordinal: label.ordinal,
+        spool,
+        started_at_ms: label.started_at_ms,
+    };
+    persistently("a recording's row", || shared.store.begin_recording(&new)).await
+}
+
+/// Closes the files. False when they are not wanted any more.
+async fn finished(
+    shared: &Shared,
+    spool: &Arc<Spool>,
+    recording: &Recording,
+    label: &Label,
+) -> bool {
+    persistently("the end of a recording", || async {
+        let _turn = shared.finishes.acquire().await;
+        try_finish(shared, spool, recording, label).await
+    })
+    .await
+}
+
+async fn try_finish(
+    shared: &Shared,
+    spool: &Arc<Spool>,
+    recording: &Recording,
+    label: &Label,
+) -> Result<bool, FinishError> {
+    let (store, now_ms) = (&shared.store, (shared.now_ms)());
+    let id = recording.session_id;
+    let streams = store.streams_of(id).await?;
+    let stream = streams.iter().find(|stream| stream.stream_id == recording.stream_id);
+    let (Some(session), Some(stream)) = (store.session(id).await?, stream) else {
+        return Err(StoreError::Row("a recording's stream is not known".into()).into());
+    };
+    let from = RecordingStatus::Recording;
+    if stream.stop_reason == Some(REVOKED) {
+        store.move_recording(recording.id, from, RecordingStatus::Deleting, now_ms).await?;
+        return Ok(false);
+    }
+    let layout = &shared.layout;
+    let finish = Finish {
+        store,
+        spool,
+        layout,
+        recording,
+        label,
+        session: &session,
+        streams: &streams,
+        stream,
+        now_ms,
+    };
+    let files = finish.run().await?;
+    Ok(store.finish_recording(recording, &files, now_ms).await?)
+}
+
+/// Moves all files where they go, the manifest last. False when they are not wanted any more, or lost.
+async fn uploaded(
+    shared: &Shared,
+    spool: &Spool,
+    recording: &Recording,
+    files: &[RecordedFile],
+) -> bool {
+    let (last, first): (Vec<RecordedFile>, Vec<RecordedFile>) =
+        files.iter().cloned().partition(|file| file.name == MANIFEST);
+    let upload =
+        |file: RecordedFile| async move { uploaded_file(shared, spool, recording, &file).await };
+    let first = stream::iter(first).map(upload).buffer_unordered(super::UPLOADS_AT_ONCE);
+    let mut is_whole = first.all(async |is_there| is_there).await;
+    for file in last {
+        is_whole = is_whole && uploaded_file(shared, spool, recording, &file).await;
+    }
+    if is_whole {
+        return persistently("a recording's state", || {
+            shared.store.store_recording(recording, files, (shared.now_ms)())
+        })
+        .await;
+    }
+    tracing::error!(recording = %recording.id, "files of a recording are gone from the spool");
+    persistently("a recording's state", || {
+        let (from, to) = (RecordingStatus::Uploading, RecordingStatus::Failed);
+        shared.store.move_recording(recording.id, from, to, (shared.now_ms)())
+    })
+    .await;
+    false
+}
+
+/// False when the file is not there any more.
+async fn uploaded_file(
+    shared: &Shared,
+    spool: &Spool,
+    recording: &Recording,
+    file: &RecordedFile,
+) -> bool {
+    let from = spool.files(recording.id).join(&file.name);
+    persistently("an upload", || async {
+        let _turn = shared.uploads.acquire().await;
+        match shared.target.take(&from, &file.path, &file.content_type).await {
+            Ok(()) => Ok(true),
+            // An object store that lacks its bucket says the same.
+            Err(TargetError::Missing) if !from.exists() => Ok(false),
+            Err(error) => Err(error),
+        }
+    })
+    .await
+}
+
+async fn spooled_bytes(spool: &Arc<Spool>, label: &Label) -> u64 {
+    let (spool, id) = (Arc::clone(spool), label.id);
+    blocking(move || Ok::<_, io::Error>(spool.bytes(id))).await.unwrap_or(0)
+}
+
+/// Tries until it succeeds.
+async fn persistently<T, E: Display, F: Future<Output = Result<T, E>>>(
+    what: &'static str,
+    attempt: impl Fn() -> F,
+) -> T {
+    let mut wait = FIRST_RETRY;
+    loop {
+        match attempt().await {
+            Ok(done) if wait > FIRST_RETRY => {
+                tracing::info!(what, "recordings: what failed before is done");
+                return done;
+            }
+            Ok(done) => return done,
+            Err(error) if wait == FIRST_RETRY || wait == LAST_RETRY => {
+                tracing::warn!(what, %error, "recordings: tried again until it is done");
+            }
+            Err(_) => {}
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(LAST_RETRY);
+    }
+}

@@ -1,0 +1,308 @@
+//! A stream is over: its recording's files are closed, its texts and its manifest are written.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio::task::spawn_blocking;
+
+use super::layout::{Layout, Subject};
+use super::spool::{Label, Spool, TrackNote};
+use super::takes;
+use super::texts::{Text, TextError, Texts};
+use super::track::TrackFile;
+use crate::model::{MediumLedger, RecordedFile, Recording, Session, StreamRecord, UserId, rfc3339};
+use crate::rtms::message::Medium;
+use crate::store::{Store, StoreError};
+use crate::transcript::origin_ms;
+
+/// The last file of a recording: where it is, all others are.
+pub const MANIFEST: &str = "manifest.json";
+const MANIFEST_VERSION: u32 = 1;
+const HASH_BYTES: usize = 128 * 1024;
+
+/// Why a recording is not finished yet.
+#[derive(Debug, Error)]
+pub enum FinishError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    File(#[from] io::Error),
+}
+
+impl From<TextError> for FinishError {
+    fn from(error: TextError) -> Self {
+        match error {
+            TextError::Store(error) => Self::Store(error),
+            TextError::File(error) => Self::File(error),
+        }
+    }
+}
+
+/// A recording, and what is known of its stream.
+pub struct Finish<'a> {
+    pub store: &'a Store,
+    pub spool: &'a Arc<Spool>,
+    pub layout: &'a Layout,
+    pub recording: &'a Recording,
+    pub label: &'a Label,
+    pub session: &'a Session,
+    pub streams: &'a [StreamRecord],
+    pub stream: &'a StreamRecord,
+    pub now_ms: i64,
+}
+
+/// A file that is to be described.
+struct Draft {
+    name: String,
+    /// Inside the recording's folder where it goes.
+    place: String,
+    medium: String,
+    user: Option<(UserId, Option<String>)>,
+    content_type: &'static str,
+    span_ms: Option<(i64, i64)>,
+}
+
+impl Finish<'_> {
+    /// Closes and writes everything. May be called again: what is there is made anew.
+    pub async fn run(&self) -> Result<Vec<RecordedFile>, FinishError> {
+        let (spool, label) = (Arc::clone(self.spool), self.label.clone());
+        let tracks = blocking(move || takes::finish(&spool, &label)).await?;
+        let mut drafts = Vec::new();
+        let folder = self.spool.files(self.recording.id);
+        for (note, finished) in &tracks {
+            let files = finished.files.iter().filter_map(|file| self.track(&folder, note, file));
+            drafts.extend(files);
+        }
+        // A file that changed its format is named by both of its notes.
+        drafts.sort_by(|one, other| one.name.cmp(&other.name));
+        drafts.dedup_by(|one, other| one.name == other.name);
+        drafts.extend(self.texts(&folder).await?.into_iter().map(Draft::from));
+        let mut files = self.described(drafts).await?;
+        files.push(self.manifest(&folder, &files).await?);
+        Ok(files)
+    }
+
+    fn track(&self, folder: &Path, note: &TrackNote, file: &TrackFile) -> Option<Draft> {
+        let name = file.path.strip_prefix(folder).ok()?.to_str()?.to_owned();
+        Some(Draft {
+            place: self.layout.place(&name, note.voice(), file.first_ms),
+            medium: note.medium.clone(),
+            user: note.user_id.map(|user_id| (user_id, note.user_name.clone())),
+            content_type: content_type(&name),
+            span_ms: Some((file.first_ms, file.last_ms)),
+            name,
+        })
+    }
+
+    async fn texts(&self, folder: &Path) -> Result<Vec<Text>, FinishError> {
+        let origin_ms = self.origin_ms();
+        let texts = Texts {
+            store: self.store,
+            streams: self.streams,
+            stream: self.stream,
+            folder,
+            origin_ms,
+        };
+        let mut written = Vec::new();
+        if self.label.records(Medium::Transcript) {
+            written.extend(texts.transcript().await?);
+        }
+        if self.label.records(Medium::Chat) {
+            written.push(texts.chat().await?);
+        }
+        written.push(texts.events().await?);
+        Ok(written)
+    }
+
+    /// Time 0 of all files.
+    fn origin_ms(&self) -> i64 {
+        let of_stream = || origin_ms([self.stream], None);
+        let origin_ms = self.label.origin_ms.unwrap_or_else(of_stream);
+        if origin_ms > 0 { origin_ms } else { self.label.started_at_ms }
+    }
+
+    async fn described(&self, drafts: Vec<Draft>) -> Result<Vec<RecordedFile>, FinishError> {
+        let folder = self.spool.files(self.recording.id);
+        let names: Vec<String> = drafts.iter().map(|draft| draft.name.clone()).collect();
+        let hash = move || {
+            let hashed = names.iter().map(|name| hashed(&folder.join(name)));
+            hashed.collect::<io::Result<Vec<_>>>()
+        };
+        let hashes = blocking(hash).await?;
+        let described = drafts.into_iter().zip(hashes);
+        Ok(described.map(|(draft, hash)| self.file(draft, hash)).collect())
+    }
+
+    fn file(&self, draft: Draft, (bytes, sha256): (u64, String)) -> RecordedFile {
+        let (user_id, user_name) = draft.user.unzip();
+        RecordedFile {
+            api_name: api_name(self.recording, &draft.place),
+            path: format!("{}/{}", self.folder(), draft.place),
+            name: draft.name,
+            medium: draft.medium,
+            user_id,
+            user_name: user_name.flatten(),
+            content_type: draft.content_type.to_owned(),
+            bytes,
+            sha256,
+            first_ms: draft.span_ms.map(|span| span.0),
+            last_ms: draft.span_ms.map(|span| span.1),
+        }
+    }
+
+    /// The recording's folder where it goes.
+    fn folder(&self) -> String {
+        let subject = Subject {
+            session_id: self.recording.session_id,
+            stream_id: &self.recording.stream_id,
+            ordinal: self.recording.ordinal,
+            instance: &self.stream.instance,
+            started_at_ms: self.recording.started_at_ms,
+        };
+        self.layout.folder(&subject, self.recording.part)
+    }
+
+    async fn manifest(
+        &self,
+        folder: &Path,
+        files: &[RecordedFile],
+    ) -> Result<RecordedFile, FinishError> {
+        let manifest = format!("{:#}\n", self.manifest_json(files));
+        tokio::fs::write(folder.join(MANIFEST), &manifest).await?;
+        let draft = Draft {
+            name: MANIFEST.to_owned(),
+            place: MANIFEST.to_owned(),
+            medium: "manifest".to_owned(),
+            user: None,
+            content_type: content_type(MANIFEST),
+            span_ms: None,
+        };
+        let hash = hex::encode(Sha256::digest(manifest.as_bytes()));
+        Ok(self.file(draft, (manifest.len() as u64, hash)))
+    }
+
+    fn manifest_json(&self, files: &[RecordedFile]) -> Value {
+        let (recording, stream) = (self.recording, self.stream);
+        let folder = self.folder();
+        let inside = |path: &str| path.strip_prefix(&format!("{folder}/")).map(str::to_owned);
+        let origin_ms = self.origin_ms();
+        let file = |file: &RecordedFile| {
+            json!({
+                "name": inside(&file.path),
+                "medium": file.medium,
+                "user_id": file.user_id,
+                "user_name": file.user_name,
+                "content_type": file.content_type,
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+                "first_ms": file.first_ms,
+                "last_ms": file.last_ms,
+            })
+        };
+        let ledger: Vec<_> =
+            stream.ledger.iter().map(|account| MediumLedger::of(account, &stream.tally)).collect();
+        json!({
+            "version": MANIFEST_VERSION,
+            "recording_id": recording.id,
+            "session_id": recording.session_id,
+            "stream_id": recording.stream_id,
+            "ordinal": recording.ordinal,
+            "part": recording.part,
+            "product": stream.instance.product,
+            "instance_id": stream.instance.id(),
+            "meeting_id": self.session.meeting_id,
+            "record": self.label.media,
+            "origin_ms": origin_ms,
+            "origin": rfc3339(origin_ms),
+            "started_at_ms": recording.started_at_ms,
+            "finished_at_ms": self.now_ms,
+            "outcome": stream.outcome,
+            "stop_reason": stream.stop_reason,
+            "frames": self.label.frames,
+            "files": files.iter().map(file).collect::<Vec<_>>(),
+            "ledger": ledger,
+        })
+    }
+}
+
+/// What a recording's tracks will be, while it goes on.
+pub fn underway(recording: &Recording, label: &Label) -> Vec<RecordedFile> {
+    let file = |note: &TrackNote| RecordedFile {
+        name: note.name.clone(),
+        api_name: api_name(recording, &note.name),
+        path: note.name.clone(),
+        medium: note.medium.clone(),
+        user_id: note.user_id,
+        user_name: note.user_name.clone(),
+        content_type: content_type(&note.name).to_owned(),
+        bytes: 0,
+        sha256: String::new(),
+        first_ms: None,
+        last_ms: None,
+    };
+    // Pictures are many files, whose names come at the end.
+    label.tracks.iter().filter(|note| note.kind.extension().is_some()).map(file).collect()
+}
+
+impl From<Text> for Draft {
+    fn from(text: Text) -> Self {
+        Self {
+            place: text.name.clone(),
+            name: text.name,
+            medium: text.medium.to_owned(),
+            user: None,
+            content_type: text.content_type,
+            span_ms: text.span_ms,
+        }
+    }
+}
+
+/// The name of a file in the API: with its stream's number before it, and without folders.
+fn api_name(recording: &Recording, place: &str) -> String {
+    let place = place.replace('/', "-");
+    match recording.part {
+        1 => format!("{}-{place}", recording.ordinal),
+        part => format!("{}.{part}-{place}", recording.ordinal),
+    }
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit_once('.').map(|(_, extension)| extension) {
+        Some("wav") => "audio/wav",
+        Some("ogg") => "audio/ogg",
+        Some("mp4") => "video/mp4",
+        Some("jpg") => "image/jpeg",
+        Some("png") => "image/png",
+        Some("json") => "application/json",
+        Some("jsonl") => "application/jsonl",
+        _ => "application/octet-stream",
+    }
+}
+
+/// How long a file is, and its SHA-256 in hex.
+fn hashed(path: &Path) -> io::Result<(u64, String)> {
+    let mut file = File::open(path)?;
+    let (mut hash, mut bytes) = (Sha256::new(), 0);
+    let mut chunk = vec![0; HASH_BYTES];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok((bytes, hex::encode(hash.finalize()))),
+            read => {
+                hash.update(&chunk[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+}
+
+/// File work, on a thread that may wait for the disk.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
+}

@@ -1,0 +1,268 @@
+//! The folder of recordings that are not stored yet, on this machine. It outlives the process that fills it.
+//!
+//! ```text
+//! 0/lock                 held while a daemon runs
+//! 0/id                   the spool's own id
+//! 0/<recording>/label.json
+//! 0/<recording>/files/…
+//! ```
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::layout::Voice;
+use super::track::{Counts, TrackKind};
+use crate::model::{RecordingId, SessionId, SpoolId, StreamId, UserId};
+use crate::rtms::message::Medium;
+
+/// How many daemons may share a data folder.
+const MAX_SPOOLS: u32 = 64;
+const LABEL: &str = "label.json";
+
+/// A spool that is ours while we run.
+#[derive(Debug)]
+pub struct Spool {
+    pub id: SpoolId,
+    folder: PathBuf,
+    _lock: File,
+}
+
+/// What is known of a recording on disk: enough to go on with it after a restart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Label {
+    pub id: RecordingId,
+    pub session_id: SessionId,
+    pub stream_id: StreamId,
+    pub ordinal: u32,
+    /// The names of the media that are recorded.
+    pub media: Vec<String>,
+    pub started_at_ms: i64,
+    /// Time 0 of every file, Unix milliseconds; none before the first frame.
+    pub origin_ms: Option<i64>,
+    pub tracks: Vec<TrackNote>,
+    #[serde(default)]
+    pub frames: FrameCounts,
+}
+
+/// What became of the frames that were to be recorded. Those of a process that was killed are not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameCounts {
+    pub written: u64,
+    /// Left out: the same again, or too late for a file that only grows.
+    pub late: u64,
+    /// Left out: from a time that cannot be.
+    pub absurd: u64,
+    /// Left out: no picture before the first key frame, nothing that its codec knows.
+    pub unreadable: u64,
+    /// Left out: the track had all the files that it may have.
+    pub beyond_limit: u64,
+}
+
+impl FrameCounts {
+    pub fn add(&mut self, counts: &Counts) {
+        self.written += counts.written;
+        self.late += counts.late;
+        self.absurd += counts.absurd;
+        self.unreadable += counts.unreadable;
+        self.beyond_limit += counts.beyond_limit;
+    }
+}
+
+/// A file of frames, or a folder of pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrackNote {
+    /// Under `files/`.
+    pub name: String,
+    pub medium: String,
+    pub user_id: Option<UserId>,
+    pub user_name: Option<String>,
+    /// Whether everybody is added up here.
+    pub is_mix: bool,
+    pub kind: TrackKind,
+}
+
+impl TrackNote {
+    pub fn voice(&self) -> Voice<'_> {
+        match self.user_id {
+            _ if self.is_mix => Voice::Mix,
+            Some(user_id) => Voice::One(user_id, self.user_name.as_deref()),
+            None => Voice::All,
+        }
+    }
+}
+
+impl Label {
+    pub fn records(&self, medium: Medium) -> bool {
+        self.media.iter().any(|name| name == medium.as_str())
+    }
+}
+
+impl Spool {
+    /// The first spool under `root` that no other daemon has; made if there is none. Blocks.
+    pub fn open(root: &Path) -> io::Result<Self> {
+        for number in 0..MAX_SPOOLS {
+            let folder = root.join(number.to_string());
+            fs::create_dir_all(&folder)?;
+            let lock = File::create(folder.join("lock"))?;
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { id: id_of(&folder)?, folder, _lock: lock }),
+                Err(TryLockError::WouldBlock) => continue,
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Err(io::Error::other("too many daemons share this data folder"))
+    }
+
+    /// The labels of what lies here, the oldest first. What has none that can be read is left alone.
+    pub fn labels(&self) -> io::Result<Vec<Label>> {
+        let mut labels = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            if !path.is_dir() {
+                continue;
+            }
+            match read_label(&path) {
+                Ok(label) => labels.push(label),
+                Err(error) => {
+                    tracing::warn!(folder = %path.display(), %error, "a recording without its label is left alone");
+                }
+            }
+        }
+        labels.sort_by_key(|label| label.id);
+        Ok(labels)
+    }
+
+    pub fn label(&self, id: RecordingId) -> io::Result<Label> {
+        read_label(&self.folder_of(id))
+    }
+
+    /// Writes a recording's label; the first one makes its folder.
+    pub fn keep(&self, label: &Label) -> io::Result<()> {
+        let folder = self.folder_of(label.id);
+        fs::create_dir_all(folder.join("files"))?;
+        let text = serde_json::to_vec(label).map_err(io::Error::other)?;
+        let fresh = folder.join("label.json.new");
+        fs::write(&fresh, text)?;
+        fs::rename(&fresh, folder.join(LABEL))
+    }
+
+    /// Where a recording's files are.
+    pub fn files(&self, id: RecordingId) -> PathBuf {
+        self.folder_of(id).join("files")
+    }
+
+    pub fn has(&self, id: RecordingId) -> bool {
+        self.folder_of(id).join(LABEL).exists()
+    }
+
+    /// What a recording takes on disk; holes take nothing.
+    pub fn bytes(&self, id: RecordingId) -> u64 {
+        bytes_under(&self.folder_of(id))
+    }
+
+    /// Removes what is left of a recording. Once it is gone, it is gone.
+    pub fn remove(&self, id: RecordingId) -> io::Result<()> {
+        match fs::remove_dir_all(self.folder_of(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn folder_of(&self, id: RecordingId) -> PathBuf {
+        self.folder.join(id.to_string())
+    }
+}
+
+fn read_label(folder: &Path) -> io::Result<Label> {
+    let text = fs::read(folder.join(LABEL))?;
+    serde_json::from_slice(&text).map_err(io::Error::other)
+}
+
+fn id_of(folder: &Path) -> io::Result<SpoolId> {
+    let path = folder.join("id");
+    let known = fs::read_to_string(&path).ok();
+    if let Some(id) = known.and_then(|text| Uuid::try_parse(text.trim()).ok()) {
+        return Ok(SpoolId(id));
+    }
+    let id = SpoolId(Uuid::new_v4());
+    fs::write(&path, id.to_string())?;
+    Ok(id)
+}
+
+fn bytes_under(path: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(path) else { return 0 };
+    let bytes = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(about) if about.is_dir() => bytes_under(&entry.path()),
+        Ok(about) => about.blocks().saturating_mul(512),
+        Err(_) => 0,
+    };
+    entries.flatten().map(bytes).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::tempdir;
+
+    use super::*;
+
+    fn label() -> Label {
+        Label {
+            id: RecordingId(Uuid::now_v7()),
+            session_id: SessionId(Uuid::nil()),
+            stream_id: StreamId::parse("/a+b==").unwrap(),
+            ordinal: 1,
+            media: vec!["audio".into()],
+            started_at_ms: 5,
+            origin_ms: Some(4),
+            tracks: vec![TrackNote {
+                name: "audio-7-Ana.ogg".into(),
+                medium: "audio".into(),
+                user_id: Some(UserId(7)),
+                user_name: Some("Ana".into()),
+                is_mix: false,
+                kind: TrackKind::Ogg { channels: 2 },
+            }],
+            frames: FrameCounts::default(),
+        }
+    }
+
+    #[test]
+    fn a_spool_keeps_its_id_and_its_labels_over_a_restart() {
+        let root = tempdir().unwrap();
+        let (one, other) = (label(), label());
+        let spool = Spool::open(root.path()).unwrap();
+        spool.keep(&other).unwrap();
+        spool.keep(&one).unwrap();
+        let id = spool.id;
+        drop(spool);
+        let spool = Spool::open(root.path()).unwrap();
+        assert_eq!(spool.id, id);
+        assert_eq!(spool.labels().unwrap(), [one.clone(), other]);
+        assert!(spool.bytes(one.id) > 0);
+        spool.remove(one.id).unwrap();
+        spool.remove(one.id).unwrap();
+        assert!(!spool.has(one.id));
+    }
+
+    #[test]
+    fn two_daemons_of_one_data_folder_have_two_spools() {
+        let root = tempdir().unwrap();
+        let (one, other) = (Spool::open(root.path()).unwrap(), Spool::open(root.path()).unwrap());
+        assert_ne!(one.id, other.id);
+    }
+
+    #[test]
+    fn what_has_no_label_is_left_alone() {
+        let root = tempdir().unwrap();
+        let spool = Spool::open(root.path()).unwrap();
+        fs::create_dir(root.path().join("0/odd")).unwrap();
+        fs::write(root.path().join("0/odd/label.json"), "{").unwrap();
+        assert_eq!(spool.labels().unwrap(), []);
+        assert!(root.path().join("0/odd").exists());
+    }
+}

@@ -1,0 +1,211 @@
+//! One stream's frames on their way to disk. The stream never waits: what comes while the disk does waits in the tap,
+//! and what finds no room is a gap in the stream's ledger.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::complete::announced;
+use super::finish::{blocking, underway};
+use super::room::{Room, Share};
+use super::spool::{Label, Spool};
+use super::takes::Takes;
+use crate::hub::{Frame, Tap, Tapped};
+
+/// Frames are written together: a thread is borrowed once for all that came in this time.
+const GATHER: Duration = Duration::from_millis(200);
+/// How often to look whether there is room again, and what else is to be done.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How the stream left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It is over.
+    Ended,
+    /// Somebody goes on with it, perhaps here.
+    Moved,
+    /// The recording is not wanted any more.
+    Cancelled,
+}
+
+/// Records until the stream leaves.
+pub async fn record(
+    shared: Arc<Shared>,
+    label: Label,
+    mut tap: Tap,
+    cancel: CancellationToken,
+) -> Left {
+    let mut news = News { shared: Arc::clone(&shared), told: None, task: JoinSet::new() };
+    let (mut desk, mut has_complained) = (None, false);
+    loop {
+        let batch = tokio::select! {
+            () = cancel.cancelled() => return Left::Cancelled,
+            batch = gather(&mut tap) => batch,
+        };
+        let (left, frames) = (batch.left, batch.frames);
+        let mut now = match desk.take() {
+            Some(desk) => desk,
+            None => match open(&shared, &label).await {
+                Ok(desk) => desk,
+                Err(error) => {
+                    if !std::mem::replace(&mut has_complained, true) {
+                        complain(&label, &error);
+                    }
+                    tap.refuse(true);
+                    match left {
+                        Some(left) => return left,
+                        None => continue,
+                    }
+                }
+            },
+        };
+        if left.is_some() || now.has_work(&frames) {
+            let work = move || {
+                now.work(frames, left.is_some());
+                Ok(now)
+            };
+            match blocking(work).await {
+                Ok(done) => now = done,
+                Err(error) => {
+                    complain(&label, &error);
+                    continue;
+                }
+            }
+        }
+        tap.refuse(now.is_refusing);
+        news.tell(now.takes.label(), &now.spool);
+        if let Some(left) = left {
+            return left;
+        }
+        desk = Some(now);
+    }
+}
+
+/// What came within a short time, and whether it was the last.
+#[derive(Default)]
+struct Batch {
+    frames: Vec<Arc<Frame>>,
+    left: Option<Left>,
+}
+
+impl Batch {
+    fn add(&mut self, item: Tapped) {
+        match item {
+            Tapped::Frame(frame) => self.frames.push(frame),
+            // The ledger has it.
+            Tapped::Dropped(..) => {}
+            Tapped::Over { is_final: true, .. } => self.left = Some(Left::Ended),
+            Tapped::Over { is_final: false, .. } => self.left = Some(Left::Moved),
+        }
+    }
+}
+
+async fn gather(tap: &mut Tap) -> Batch {
+    let mut batch = Batch::default();
+    let Ok(first) = timeout_at(Instant::now() + LOOK_EVERY, tap.next()).await else { return batch };
+    batch.add(first);
+    if batch.left.is_none() {
+        sleep(GATHER).await;
+    }
+    while let Some(item) = tap.try_next() {
+        batch.add(item);
+    }
+    batch
+}
+
+async fn open(shared: &Shared, label: &Label) -> io::Result<Desk> {
+    let spool = shared.spool().await?;
+    let (layout, label) = (Arc::clone(&shared.layout), label.clone());
+    let (room, share) = (Arc::clone(&shared.room), shared.room.share());
+    let open = move || {
+        // What lies there knows its tracks.
+        let known = spool.label(label.id).unwrap_or_else(|_| label.clone());
+        let label = Label { media: label.media, ..known };
+        let takes = Takes::open(Arc::clone(&spool), layout, label)?;
+        let waiting = VecDeque::new();
+        Ok(Desk { spool, takes, room, share, waiting, is_refusing: false, is_in_trouble: false })
+    };
+    blocking(open).await
+}
+
+fn complain(label: &Label, error: &io::Error) {
+    tracing::error!(stream_id = %label.stream_id, %error, "a stream cannot be recorded now");
+}
+
+/// What a thread needs to write a stream's frames.
+struct Desk {
+    spool: Arc<Spool>,
+    takes: Takes,
+    room: Arc<Room>,
+    share: Share,
+    waiting: VecDeque<Arc<Frame>>,
+    /// There is no room for more.
+    is_refusing: bool,
+    /// The last write failed.
+    is_in_trouble: bool,
+}
+
+impl Desk {
+    fn has_work(&self, frames: &[Arc<Frame>]) -> bool {
+        let is_idle = frames.is_empty() && self.waiting.is_empty();
+        !is_idle || self.is_refusing || !self.takes.is_synced()
+    }
+
+    /// Writes what came and what still waits. Blocks.
+    fn work(&mut self, frames: Vec<Arc<Frame>>, is_last: bool) {
+        self.waiting.extend(frames);
+        let mut written = self.takes.take(&mut self.waiting);
+        if is_last {
+            written = written.and_then(|()| self.takes.close_all());
+        }
+        self.share.set(self.takes.bytes());
+        let stream_id = &self.takes.label().stream_id;
+        match &written {
+            Err(error) if !self.is_in_trouble => {
+                tracing::error!(%stream_id, %error, "the disk takes no frames; what comes now is a gap");
+            }
+            Ok(()) if self.is_in_trouble => {
+                tracing::info!(%stream_id, "the disk takes frames again")
+            }
+            _ => {}
+        }
+        self.is_in_trouble = written.is_err();
+        let is_full = self.room.is_full();
+        if is_full && !self.is_refusing {
+            tracing::warn!(%stream_id, "no room for recordings (RECORDINGS_SPOOL_BYTES, or the disk); what comes now is a gap");
+        }
+        self.is_refusing = is_full || self.is_in_trouble;
+    }
+}
+
+/// Tells the store what is recorded, beside the recording: a store that is away holds nothing up.
+struct News {
+    shared: Arc<Shared>,
+    /// How many tracks the store was told of.
+    told: Option<usize>,
+    task: JoinSet<()>,
+}
+
+impl News {
+    fn tell(&mut self, label: &Label, spool: &Spool) {
+        while self.task.try_join_next().is_some() {}
+        if !self.task.is_empty() || self.told == Some(label.tracks.len()) {
+            return;
+        }
+        self.told = Some(label.tracks.len());
+        let (shared, label, spool) = (Arc::clone(&self.shared), label.clone(), spool.id);
+        self.task.spawn(async move {
+            let recording = announced(&shared, spool, &label).await;
+            let files = underway(&recording, &label);
+            if let Err(error) = shared.store.write_recorded_files(&recording, &files).await {
+                tracing::debug!(recording = %label.id, %error, "files are listed when they are finished");
+            }
+        });
+    }
+}

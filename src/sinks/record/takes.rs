@@ -1,0 +1,311 @@
+//! The files of one recording while its stream goes on. Everything here blocks.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::layout::{Layout, Voice};
+use super::spool::{Label, Spool, TrackNote};
+use super::track::{Finished, Mix, Track, TrackError, TrackKind};
+use crate::hub::Frame;
+use crate::model::UserId;
+use crate::rtms::message::Medium;
+
+/// What a killed process may have to repair, or lose.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How many files of a recording are open at once; the one that was used least recently makes room.
+const MAX_OPEN: usize = 32;
+/// More voices than this are no meeting.
+const MAX_TRACKS: usize = 4_000;
+
+/// The files of a recording.
+pub struct Takes {
+    spool: Arc<Spool>,
+    layout: Arc<Layout>,
+    folder: PathBuf,
+    label: Label,
+    open: HashMap<Key, Open>,
+    /// What lay there before the open tracks were opened.
+    closed_bytes: u64,
+    synced_at: Instant,
+    is_synced: bool,
+    uses: u64,
+    has_complained: bool,
+}
+
+/// Which track a frame belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    One(Medium, Option<UserId>),
+    Mix,
+}
+
+struct Open {
+    writer: Writer,
+    kind: TrackKind,
+    used: u64,
+}
+
+enum Writer {
+    Track(Box<Track>),
+    Mix(Box<Mix>),
+}
+
+impl Takes {
+    /// Goes on with what a label says, or begins.
+    pub fn open(spool: Arc<Spool>, layout: Arc<Layout>, label: Label) -> io::Result<Self> {
+        spool.keep(&label)?;
+        Ok(Self {
+            folder: spool.files(label.id),
+            closed_bytes: spool.bytes(label.id),
+            spool,
+            layout,
+            label,
+            open: HashMap::new(),
+            synced_at: Instant::now(),
+            is_synced: true,
+            uses: 0,
+            has_complained: false,
+        })
+    }
+
+    pub fn label(&self) -> &Label {
+        &self.label
+    }
+
+    /// What the recording takes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.closed_bytes + self.open.values().map(Open::bytes).sum::<u64>()
+    }
+
+    /// Writes frames, the oldest first, and takes them out of `frames`. After an error all files are closed, and the rest
+    /// waits in `frames`.
+    pub fn take(&mut self, frames: &mut VecDeque<Arc<Frame>>) -> io::Result<()> {
+        self.set_origin(frames)?;
+        self.is_synced &= frames.is_empty();
+        while let Some(frame) = frames.pop_front() {
+            self.write(&frame)?;
+        }
+        if !self.is_synced && self.synced_at.elapsed() >= SYNC_EVERY {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Whether everything that was taken lies in files that play.
+    pub fn is_synced(&self) -> bool {
+        self.is_synced
+    }
+
+    /// After this everything that was taken lies in files that play.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.synced_at = Instant::now();
+        let synced = self.open.values_mut().try_for_each(Open::sync);
+        self.checked(synced)?;
+        self.is_synced = true;
+        Ok(())
+    }
+
+    /// Closes all files, and keeps in the label what became of the frames. They may be opened again.
+    pub fn close_all(&mut self) -> io::Result<()> {
+        let keys: Vec<Key> = self.open.keys().copied().collect();
+        keys.into_iter().try_for_each(|key| self.close(key))?;
+        self.is_synced = true;
+        self.spool.keep(&self.label)
+    }
+
+    /// The stream's first packet, unless something that is older came first.
+    fn set_origin(&mut self, frames: &VecDeque<Arc<Frame>>) -> io::Result<()> {
+        if self.label.origin_ms.is_some() || frames.is_empty() {
+            return Ok(());
+        }
+        let first_packet = frames.iter().filter_map(|frame| frame.stream.first_packet_ms);
+        let first_frame = frames.iter().map(|frame| frame.at_ms);
+        self.label.origin_ms = first_packet.chain(first_frame).min();
+        self.spool.keep(&self.label)
+    }
+
+    fn write(&mut self, frame: &Frame) -> io::Result<()> {
+        let kind = match TrackKind::of(frame.medium, &frame.stream.effective) {
+            Ok(kind) => kind,
+            Err(error) => {
+                self.complain(&error.to_string());
+                return Ok(());
+            }
+        };
+        self.write_to(Key::One(frame.medium, frame.user_id), kind, frame)?;
+        match (kind, frame.medium, frame.user_id) {
+            (TrackKind::Wav(format), Medium::Audio, Some(_)) if format.is_mixable() => {
+                self.write_to(Key::Mix, kind, frame)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_to(&mut self, key: Key, kind: TrackKind, frame: &Frame) -> io::Result<()> {
+        if self.open.get(&key).is_some_and(|open| open.kind != kind) {
+            self.close(key)?;
+        }
+        if !self.open.contains_key(&key) && !self.open_track(key, kind, frame)? {
+            return Ok(());
+        }
+        self.uses += 1;
+        let Some(open) = self.open.get_mut(&key) else { return Ok(()) };
+        open.used = self.uses;
+        let written = match &mut open.writer {
+            Writer::Track(track) => track.write(frame.at_ms, &frame.payload),
+            Writer::Mix(mix) => {
+                let who = frame.user_id.unwrap_or(UserId(0));
+                mix.write(frame.at_ms, who, &frame.payload)
+            }
+        };
+        self.checked(written)
+    }
+
+    /// False when there are too many already.
+    fn open_track(&mut self, key: Key, kind: TrackKind, frame: &Frame) -> io::Result<bool> {
+        let user_name = frame.person.as_ref().and_then(|person| person.user_name.clone());
+        let Some(note) = self.note(key, kind, user_name) else {
+            self.complain("it has too many voices");
+            return Ok(false);
+        };
+        if self.open.len() >= MAX_OPEN {
+            let least_used = self.open.iter().min_by_key(|(_, open)| open.used);
+            if let Some(key) = least_used.map(|(key, _)| *key) {
+                self.close(key)?;
+            }
+        }
+        let path = self.folder.join(&self.label.tracks[note].name);
+        let origin_ms = self.label.origin_ms.unwrap_or(frame.at_ms);
+        let writer = Writer::resume(&path, key == Key::Mix, kind, origin_ms);
+        let writer = self.checked(writer)?;
+        self.open.insert(key, Open { writer, kind, used: self.uses });
+        Ok(true)
+    }
+
+    /// The place of a track's note, which is written before the track is.
+    fn note(&mut self, key: Key, kind: TrackKind, user_name: Option<String>) -> Option<usize> {
+        let (medium, user_id, is_mix) = match key {
+            Key::One(medium, user_id) => (medium, user_id, false),
+            Key::Mix => (Medium::Audio, None, true),
+        };
+        let tracks = &self.label.tracks;
+        let is_same = |note: &TrackNote| {
+            note.medium == medium.as_str()
+                && note.user_id == user_id
+                && note.is_mix == is_mix
+                && note.kind.extension() == kind.extension()
+        };
+        let known = tracks.iter().position(is_same);
+        if known.is_some_and(|known| tracks[known].kind == kind) {
+            return known;
+        }
+        if known.is_none() && tracks.len() >= MAX_TRACKS {
+            return None;
+        }
+        let voice = match user_id {
+            _ if is_mix => Voice::Mix,
+            Some(user_id) => Voice::One(user_id, user_name.as_deref()),
+            None => Voice::All,
+        };
+        let index = known.unwrap_or(tracks.len());
+        match known {
+            Some(known) => self.label.tracks[known].kind = kind,
+            None => {
+                let name = self.layout.track(medium, voice, kind);
+                // The speaker of mixed sound changes: the track is nobody's.
+                let user_name = user_id.and(user_name);
+                let medium = medium.as_str().to_owned();
+                let note = TrackNote { name, medium, user_id, user_name, is_mix, kind };
+                self.label.tracks.push(note);
+            }
+        }
+        if let Err(error) = self.spool.keep(&self.label) {
+            tracing::warn!(recording = %self.label.id, %error, "a recording's label is not up to date");
+        }
+        Some(index)
+    }
+
+    fn close(&mut self, key: Key) -> io::Result<()> {
+        let Some(open) = self.open.remove(&key) else { return Ok(()) };
+        self.closed_bytes += open.bytes();
+        let finished = open.writer.finish();
+        let finished = self.checked(finished)?;
+        // What is in the mix is in its voice's track, too.
+        if key != Key::Mix {
+            self.label.frames.add(&finished.counts);
+        }
+        Ok(())
+    }
+
+    /// What was half written is repaired when a file is resumed, and not before.
+    fn checked<T>(&mut self, done: Result<T, TrackError>) -> io::Result<T> {
+        done.map_err(|error| {
+            self.open.clear();
+            self.closed_bytes = self.spool.bytes(self.label.id);
+            error.source
+        })
+    }
+
+    /// Once for each recording.
+    fn complain(&mut self, problem: &str) {
+        if !std::mem::replace(&mut self.has_complained, true) {
+            let stream_id = &self.label.stream_id;
+            tracing::warn!(%stream_id, problem, "some of a stream cannot be recorded");
+        }
+    }
+}
+
+impl Open {
+    fn bytes(&self) -> u64 {
+        match &self.writer {
+            Writer::Track(track) => track.bytes(),
+            Writer::Mix(mix) => mix.bytes(),
+        }
+    }
+
+    fn sync(&mut self) -> Result<(), TrackError> {
+        match &mut self.writer {
+            Writer::Track(track) => track.sync(),
+            Writer::Mix(mix) => mix.sync(),
+        }
+    }
+}
+
+impl Writer {
+    fn resume(
+        path: &std::path::Path,
+        is_mix: bool,
+        kind: TrackKind,
+        origin_ms: i64,
+    ) -> Result<Self, TrackError> {
+        match kind {
+            TrackKind::Wav(format) if is_mix => {
+                Mix::resume(path, format, origin_ms).map(|mix| Self::Mix(Box::new(mix)))
+            }
+            kind => Track::resume(path, kind, origin_ms).map(|track| Self::Track(Box::new(track))),
+        }
+    }
+
+    fn finish(self) -> Result<Finished, TrackError> {
+        match self {
+            Self::Track(track) => track.finish(),
+            Self::Mix(mix) => mix.finish(),
+        }
+    }
+}
+
+/// Closes every track of a recording that is over, whoever wrote it, and says what lies there. May be called again.
+pub fn finish(spool: &Spool, label: &Label) -> io::Result<Vec<(TrackNote, Finished)>> {
+    let folder = spool.files(label.id);
+    let origin_ms = label.origin_ms.unwrap_or(label.started_at_ms);
+    let finish = |note: &TrackNote| {
+        let path = folder.join(&note.name);
+        let writer = Writer::resume(&path, note.is_mix, note.kind, origin_ms);
+        let finished = writer.and_then(Writer::finish).map_err(|error| error.source)?;
+        Ok((note.clone(), finished))
+    };
+    label.tracks.iter().map(finish).collect()
+}

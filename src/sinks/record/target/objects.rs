@@ -1,0 +1,235 @@
+//! Recordings in S3, Google Cloud Storage and Azure.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{ClientConfigKey, HttpClient, HttpConnector};
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{
+    Attribute, Attributes, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt,
+    RetryConfig, WriteMultipart,
+};
+use rustls::ClientConfig;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
+use url::Url;
+
+use super::{Content, READ_BYTES, TargetError};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a store may be silent.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// A file up to this size goes in one request; a longer one in parts.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+/// How many parts of a file are on their way at once.
+const PARTS_AT_ONCE: usize = 4;
+
+/// The variables of each kind of store, as its own tools name them.
+const S3: [&str; 17] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ALLOW_HTTP",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+    "AWS_METADATA_ENDPOINT",
+];
+const GOOGLE: [&str; 5] = [
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_PATH",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_SKIP_SIGNATURE",
+];
+const AZURE: [&str; 13] = [
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CLIENT_ID",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_STORAGE_TENANT_ID",
+    "AZURE_STORAGE_ENDPOINT",
+    "AZURE_STORAGE_USE_EMULATOR",
+    "AZURE_ALLOW_HTTP",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_CLIENT_ID",
+    "AZURE_TENANT_ID",
+];
+
+/// The variables that say how to reach the store of a URL; none for a URL that names no store.
+pub(super) fn variables(url: &Url) -> Option<&'static [&'static str]> {
+    url.host_str().filter(|host| !host.is_empty())?;
+    match url.scheme() {
+        "s3" => Some(&S3),
+        "gs" => Some(&GOOGLE),
+        "az" => Some(&AZURE),
+        _ => None,
+    }
+}
+
+/// An object store. Its own retries are few: whoever uploads tries again for as long as it takes.
+#[derive(Debug, Clone)]
+pub struct Objects(Arc<dyn ObjectStore>);
+
+impl Objects {
+    pub fn new(store: Arc<dyn ObjectStore>) -> Self {
+        Self(store)
+    }
+
+    pub(super) fn open(
+        url: &Url,
+        options: &[(&str, String)],
+        tls: &ClientConfig,
+    ) -> object_store::Result<Self> {
+        let store = build(url, options, tls)?;
+        let prefix = Path::from_url_path(url.path())?;
+        if prefix.as_ref().is_empty() {
+            return Ok(Self(store));
+        }
+        Ok(Self(Arc::new(PrefixStore::new(store, prefix))))
+    }
+
+    /// Uploads a file: in one request, or in parts that become visible together.
+    pub async fn put(
+        &self,
+        file: &FilePath,
+        path: &str,
+        content_type: &str,
+    ) -> Result<(), TargetError> {
+        let mut file = File::open(file).await.map_err(super::missing)?;
+        let attributes = Attributes::from_iter([(Attribute::ContentType, content_type.to_owned())]);
+        let path = read(path)?;
+        if file.metadata().await?.len() <= PART_BYTES as u64 {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).await?;
+            let whole = self.0.put_opts(&path, bytes.into(), attributes.into());
+            return whole.await.map(drop).map_err(failed);
+        }
+        let upload = self.0.put_multipart_opts(&path, attributes.into()).await.map_err(failed)?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        match copy(&mut file, &mut upload).await {
+            Ok(()) => upload.finish().await.map(drop).map_err(failed),
+            Err(error) => {
+                // Parts that are left there cost money until they are aborted.
+                let _ = upload.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    pub async fn get(&self, path: &str, range: Range<u64>) -> Result<Content, TargetError> {
+        // A store refuses a range of nothing.
+        if range.is_empty() {
+            return Ok(stream::empty().boxed());
+        }
+        let range = Some(GetRange::Bounded(range));
+        let options = GetOptions { range, ..GetOptions::default() };
+        let found = self.0.get_opts(&read(path)?, options).await.map_err(failed)?;
+        Ok(found.into_stream().map_err(failed).boxed())
+    }
+
+    pub async fn remove(&self, path: &str) -> Result<(), TargetError> {
+        match self.0.delete(&read(path)?).await.map_err(failed) {
+            Err(TargetError::Missing) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+async fn copy(file: &mut File, upload: &mut WriteMultipart) -> Result<(), TargetError> {
+    let mut chunk = vec![0; READ_BYTES];
+    loop {
+        let read = file.read(&mut chunk).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        upload.wait_for_capacity(PARTS_AT_ONCE).await.map_err(failed)?;
+        upload.write(&chunk[..read]);
+    }
+}
+
+fn read(path: &str) -> Result<Path, TargetError> {
+    Path::parse(path).map_err(|error| failed(error.into()))
+}
+
+fn failed(error: object_store::Error) -> TargetError {
+    match error {
+        object_store::Error::NotFound { .. } => TargetError::Missing,
+        error => TargetError::Objects(error),
+    }
+}
+
+fn build(
+    url: &Url,
+    options: &[(&str, String)],
+    tls: &ClientConfig,
+) -> object_store::Result<Arc<dyn ObjectStore>> {
+    let connector = Connector(tls.clone());
+    let retry = RetryConfig {
+        max_retries: 2,
+        retry_timeout: Duration::from_secs(20),
+        ..RetryConfig::default()
+    };
+    /// The three builders are alike, and share no trait.
+    macro_rules! store {
+        ($builder:ty) => {{
+            let mut builder = <$builder>::new().with_url(url.as_str());
+            for (name, value) in options {
+                let Ok(key) = name.to_ascii_lowercase().parse() else { continue };
+                builder = builder.with_config(key, value);
+            }
+            Arc::new(builder.with_retry(retry).with_http_connector(connector).build()?)
+        }};
+    }
+    Ok(match url.scheme() {
+        "s3" => store!(AmazonS3Builder),
+        "gs" => store!(GoogleCloudStorageBuilder),
+        _ => store!(MicrosoftAzureBuilder),
+    })
+}
+
+/// Our own HTTP client under the store's protocol: one TLS provider, and times that end.
+struct Connector(ClientConfig);
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connector")
+    }
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let allows_http = options.get_config_value(&ClientConfigKey::AllowHttp);
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(self.0.clone())
+            .https_only(allows_http.as_deref() != Some("true"))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .build()
+            .map_err(|error| object_store::Error::Generic {
+                store: "HTTP",
+                source: Box::new(error),
+            })?;
+        Ok(HttpClient::new(client))
+    }
+}

@@ -1,0 +1,85 @@
+use futures_util::TryStreamExt;
+use object_store::memory::InMemory;
+use tempfile::tempdir;
+
+use super::*;
+
+async fn read(target: &Target, path: &str, range: Range<u64>) -> Vec<u8> {
+    let content = target.read(path, range).await.unwrap();
+    let chunks: Vec<Bytes> = content.try_collect().await.unwrap();
+    chunks.concat()
+}
+
+async fn takes_reads_and_removes(target: Target) {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("a");
+    // More than one part.
+    let bytes: Vec<u8> = (0..20_000_000_u32).map(|n| (n % 251) as u8).collect();
+    std::fs::write(&file, &bytes).unwrap();
+    target.take(&file, "2026/x/a.wav", "audio/wav").await.unwrap();
+    assert_eq!(read(&target, "2026/x/a.wav", 0..20_000_000).await, bytes);
+    assert_eq!(
+        read(&target, "2026/x/a.wav", 9_999_999..10_000_002).await,
+        bytes[9_999_999..10_000_002]
+    );
+    assert!(read(&target, "2026/x/a.wav", 5..5).await.is_empty());
+    for _ in 0..2 {
+        target.remove("2026/x/a.wav").await.unwrap();
+    }
+    let gone = target.read("2026/x/a.wav", 0..1).await;
+    assert!(matches!(gone, Err(TargetError::Missing)));
+}
+
+#[tokio::test]
+async fn a_folder_takes_reads_and_removes_and_leaves_nothing_behind() {
+    let folder = tempdir().unwrap();
+    takes_reads_and_removes(Target::Folder(folder.path().to_owned())).await;
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn an_object_store_takes_reads_and_removes() {
+    takes_reads_and_removes(Target::Objects(Objects::new(Arc::new(InMemory::new())))).await;
+}
+
+#[tokio::test]
+async fn a_file_that_was_moved_before_is_as_good() {
+    let (from, to) = (tempdir().unwrap(), tempdir().unwrap());
+    let (file, target) = (from.path().join("a"), Target::Folder(to.path().to_owned()));
+    std::fs::write(&file, "sound").unwrap();
+    for _ in 0..2 {
+        target.take(&file, "a", "audio/wav").await.unwrap();
+    }
+    let never = target.take(&from.path().join("b"), "b", "audio/wav").await;
+    assert!(matches!(never, Err(TargetError::Missing)));
+}
+
+#[test]
+fn a_place_is_a_folder_or_a_store_that_is_known() {
+    let nothing = |_: &str| None;
+    let folder = |text: &str| Place::parse(text, &nothing).unwrap().folder().unwrap().to_owned();
+    assert_eq!(folder("./data/x"), Path::new("./data/x"));
+    assert_eq!(folder("file:///var/x%20y"), Path::new("/var/x y"));
+    for wrong in ["ftp://host/x", "s3://", "http://bucket/x", "s3:///path"] {
+        assert_eq!(Place::parse(wrong, &nothing).unwrap_err(), PlaceError::Form, "{wrong}");
+    }
+}
+
+#[test]
+fn stores_are_built_from_their_own_variables() {
+    let variables = |name: &str| {
+        Some(match name {
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "x".to_owned(),
+            "AZURE_STORAGE_ACCOUNT_NAME" => "x".to_owned(),
+            "AZURE_STORAGE_ACCOUNT_KEY" => "eA==".to_owned(),
+            "GOOGLE_SERVICE_ACCOUNT_KEY" => return None,
+            _ => return None,
+        })
+    };
+    for good in ["s3://bucket/some/path", "s3://bucket", "az://container/path", "gs://bucket/x"] {
+        let place = Place::parse(good, &variables);
+        assert!(matches!(place, Ok(Place::Url { .. })), "{good}");
+    }
+    let unfinished = Place::parse("az://container/path", &|_: &str| None);
+    assert_eq!(unfinished.unwrap_err(), PlaceError::Store);
+}

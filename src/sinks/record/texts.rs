@@ -1,0 +1,141 @@
+//! What a recording holds as text: transcript, chat and events of its stream, out of the store.
+
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+use thiserror::Error;
+use tokio::fs::File;
+use tokio::io::{AsyncWriteExt, BufWriter};
+
+use crate::model::{Cursor, Entry, EntryBody, EntryKind, StreamRecord, rfc3339};
+use crate::store::{Store, StoreError};
+use crate::transcript::Transcript;
+use crate::transcript::format::{Format, Writer};
+use crate::transcript::lines::Lines;
+
+const TRANSCRIPTS: [Format; 4] = [Format::Vtt, Format::Srt, Format::Txt, Format::Jsonl];
+/// Entries that are read from the store at a time.
+const PAGE: u32 = 500;
+/// The highest number of an entry that both stores can compare with.
+const LAST_SEQ: u64 = i64::MAX as u64;
+
+/// Why a text was not written.
+#[derive(Debug, Error)]
+pub enum TextError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    File(#[from] io::Error),
+}
+
+/// A text that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    pub name: String,
+    pub medium: &'static str,
+    pub content_type: &'static str,
+    /// The time of the first and the last thing in it, Unix milliseconds.
+    pub span_ms: Option<(i64, i64)>,
+}
+
+/// One stream's entries, and the folder that they are written to.
+pub struct Texts<'a> {
+    pub store: &'a Store,
+    /// All streams of the session.
+    pub streams: &'a [StreamRecord],
+    pub stream: &'a StreamRecord,
+    pub folder: &'a Path,
+    /// Time 0 of the recording, Unix milliseconds.
+    pub origin_ms: i64,
+}
+
+/// One line of a JSONL file.
+#[derive(Serialize)]
+struct EntryLine<'a> {
+    seq: u64,
+    at_ms: i64,
+    at: Option<String>,
+    offset_ms: i64,
+    #[serde(flatten)]
+    body: &'a EntryBody,
+}
+
+impl Texts<'_> {
+    /// The transcript in every format.
+    pub async fn transcript(&self) -> Result<Vec<Text>, TextError> {
+        let mut texts = Vec::new();
+        for format in TRANSCRIPTS {
+            texts.push(self.transcript_as(format).await?);
+        }
+        Ok(texts)
+    }
+
+    pub async fn chat(&self) -> Result<Text, TextError> {
+        self.entries("chat", &[EntryKind::Chat]).await
+    }
+
+    /// Everything that is neither transcript nor chat.
+    pub async fn events(&self) -> Result<Text, TextError> {
+        let is_event = |kind: &EntryKind| !matches!(kind, EntryKind::Transcript | EntryKind::Chat);
+        let kinds: Vec<EntryKind> = EntryKind::ALL.into_iter().filter(is_event).collect();
+        self.entries("events", &kinds).await
+    }
+
+    async fn transcript_as(&self, format: Format) -> Result<Text, TextError> {
+        let suffix = format.file_suffix().unwrap_or("json");
+        let name = format!("transcript.{suffix}");
+        let (id, store) = (self.stream.session_id, self.store.clone());
+        let corrected = format.applies_corrections();
+        let mut lines = Lines::of_stream(store, id, self.streams, self.stream.ordinal, corrected);
+        let first = lines.next().await?;
+        let mut text = Transcript::new(lines, Writer::new(format, id, self.origin_ms), first);
+        let mut file = BufWriter::new(File::create(self.folder.join(&name)).await?);
+        while let Some(chunk) = text.chunk().await? {
+            file.write_all(&chunk).await?;
+        }
+        file.flush().await?;
+        let tally = &self.stream.tally.transcript;
+        let span_ms = tally.first_ms.zip(tally.last_ms);
+        Ok(Text { name, medium: "transcript", content_type: format.media_type(), span_ms })
+    }
+
+    async fn entries(&self, medium: &'static str, kinds: &[EntryKind]) -> Result<Text, TextError> {
+        let name = format!("{medium}.jsonl");
+        let mut file = BufWriter::new(File::create(self.folder.join(&name)).await?);
+        let (mut cursor, mut span_ms) = (self.start(), None);
+        loop {
+            let id = self.stream.session_id;
+            let entries = self.store.entries_after(id, &cursor, kinds, PAGE).await?;
+            let Some(last) = entries.last() else { break };
+            cursor.advance(self.stream.ordinal, last.seq);
+            for entry in &entries {
+                let (first_ms, last_ms) = span_ms.unwrap_or((entry.at_ms, entry.at_ms));
+                span_ms = Some((first_ms.min(entry.at_ms), last_ms.max(entry.at_ms)));
+                file.write_all(self.line(entry).as_bytes()).await?;
+            }
+        }
+        file.flush().await?;
+        Ok(Text { name, medium, content_type: "application/jsonl", span_ms })
+    }
+
+    /// Before the first entry of this stream, and behind all of the others.
+    fn start(&self) -> Cursor {
+        let mut cursor = Cursor::default();
+        for other in self.streams.iter().filter(|other| other.ordinal != self.stream.ordinal) {
+            cursor.advance(other.ordinal, LAST_SEQ);
+        }
+        cursor
+    }
+
+    fn line(&self, entry: &Entry) -> String {
+        let line = EntryLine {
+            seq: entry.seq,
+            at_ms: entry.at_ms,
+            at: rfc3339(entry.at_ms),
+            offset_ms: entry.at_ms.saturating_sub(self.origin_ms),
+            body: &entry.body,
+        };
+        serde_json::to_string(&line).expect("an entry has no map with other keys than text") + "\n"
+    }
+}

@@ -1,0 +1,194 @@
+//! Frames of one medium as files that ordinary tools play, on one clock: time 0 of every file is the stream's
+//! origin.
+//!
+//! Everything here blocks (`std::fs`), reads no clock and starts no thread. A [`Track`] is what one participant
+//! or one mixed stream becomes; a [`Mix`] adds participants up. Both can be killed at any moment and resumed: of
+//! what was written before the last `sync` nothing is lost, and the files play as they lie there.
+//!
+//! Nothing is synced to the platter before `finish`: a killed process loses nothing of it, a power cut may.
+
+mod kind;
+mod mix;
+mod mp4;
+mod ogg;
+mod order;
+mod parts;
+mod pictures;
+mod wav;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use thiserror::Error;
+
+pub use kind::{TrackKind, Unrecordable};
+pub use mix::Mix;
+pub use wav::{Coding, WavFormat};
+
+use mp4::Mp4Track;
+use ogg::OggTrack;
+use pictures::Pictures;
+use wav::WavTrack;
+
+/// The frames of one medium of one participant, or of one mixed stream, on their way into files.
+pub struct Track {
+    path: PathBuf,
+    writer: Writer,
+}
+
+enum Writer {
+    Wav(WavTrack),
+    Ogg(OggTrack),
+    Mp4(Mp4Track),
+    Pictures(Pictures),
+}
+
+/// What became of the frames since the track was created or resumed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// In the files, or in memory until the next `sync`.
+    pub written: u64,
+    /// Not written: the same again, or too late for a file that only grows.
+    pub late: u64,
+    /// Not written: from before the origin, or from a time that cannot be.
+    pub absurd: u64,
+    /// Not written: no picture before the first key frame, nothing that its codec knows.
+    pub unreadable: u64,
+    /// Not written: the track has all the files that it may have.
+    pub beyond_limit: u64,
+}
+
+/// A finished track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Every file of the track, those from before a restart too. None when there was nothing to write.
+    pub files: Vec<TrackFile>,
+    pub counts: Counts,
+}
+
+/// A file, and the span that it covers. Sound begins at the origin (with silence, where nobody spoke), moving
+/// pictures with their first picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackFile {
+    pub path: PathBuf,
+    /// Its length. Silence may be a hole in the file that takes no room.
+    pub bytes: u64,
+    /// Unix milliseconds.
+    pub first_ms: i64,
+    /// Where the last frame ends (a still image: when it was made). Unix milliseconds.
+    pub last_ms: i64,
+}
+
+/// A file could not be read or written. What was on its way is lost; a later `write` may succeed again.
+#[derive(Debug, Error)]
+#[error("cannot write {}", path.display())]
+pub struct TrackError {
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+impl TrackError {
+    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self { path, source }
+    }
+}
+
+impl Track {
+    /// A new track. `path` is its file, or the folder of its pictures; further files stand beside it
+    /// (`ana_2.mp4`). Fails where there is one already: that is for [`Track::resume`]. The folder above it must
+    /// exist.
+    ///
+    /// `origin_ms` (Unix milliseconds) is the same for all tracks of a stream.
+    pub fn create(path: &Path, kind: TrackKind, origin_ms: i64) -> Result<Self, TrackError> {
+        if path.exists() {
+            let exists = io::Error::from(io::ErrorKind::AlreadyExists);
+            return Err(TrackError { path: path.to_owned(), source: exists });
+        }
+        Self::resume(path, kind, origin_ms)
+    }
+
+    /// Goes on with what a finished track or a killed process left, cutting off what was only half written; begins
+    /// anew where there is nothing. A file of another format stays as it is, and a further one begins.
+    pub fn resume(path: &Path, kind: TrackKind, origin_ms: i64) -> Result<Self, TrackError> {
+        let writer = match kind {
+            TrackKind::Wav(format) => WavTrack::open(path, format, origin_ms).map(Writer::Wav),
+            TrackKind::Ogg { channels } => {
+                OggTrack::open(path, channels, origin_ms).map(Writer::Ogg)
+            }
+            TrackKind::Mp4 => Mp4Track::open(path, origin_ms).map(Writer::Mp4),
+            TrackKind::Pictures => Pictures::open(path, origin_ms).map(Writer::Pictures),
+        };
+        let writer = writer.map_err(TrackError::at(path))?;
+        Ok(Self { path: path.to_owned(), writer })
+    }
+
+    /// Takes a frame. `at_ms`: when it was made, Unix milliseconds. Frames that come a little late, twice, or with a
+    /// time that cannot be are sorted, left out and counted.
+    pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> Result<(), TrackError> {
+        let written = match &mut self.writer {
+            Writer::Wav(wav) => wav.write(at_ms, payload),
+            Writer::Ogg(ogg) => ogg.write(at_ms, payload),
+            Writer::Mp4(mp4) => mp4.write(at_ms, payload),
+            Writer::Pictures(pictures) => pictures.write(at_ms, payload),
+        };
+        written.map_err(TrackError::at(&self.path))
+    }
+
+    /// Says how far the stream has come, by whatever is known of it (the newest frame of anybody, a clock). A frame
+    /// that is hours ahead of its predecessors is believed up to ten minutes after this; without it, only when
+    /// four others agree. Not needed for pictures.
+    pub fn reached(&mut self, at_ms: i64) {
+        match &mut self.writer {
+            Writer::Wav(wav) => wav.reached(at_ms),
+            Writer::Ogg(ogg) => ogg.reached(at_ms),
+            Writer::Mp4(mp4) => mp4.reached(at_ms),
+            Writer::Pictures(_) => {}
+        }
+    }
+
+    /// After this, what was written lies in files that play: sizes in headers are right. Of moving pictures the
+    /// newest is held back, because its duration is not known yet.
+    pub fn sync(&mut self) -> Result<(), TrackError> {
+        let synced = match &mut self.writer {
+            Writer::Wav(wav) => wav.sync(),
+            Writer::Ogg(ogg) => ogg.sync(),
+            Writer::Mp4(mp4) => mp4.sync(),
+            Writer::Pictures(_) => Ok(()),
+        };
+        synced.map_err(TrackError::at(&self.path))
+    }
+
+    /// Writes the rest, and says what lies there. After an error the files are as a killed process leaves them: resume
+    /// and finish again.
+    pub fn finish(self) -> Result<Finished, TrackError> {
+        let finished = match self.writer {
+            Writer::Wav(wav) => wav.finish(),
+            Writer::Ogg(ogg) => ogg.finish(),
+            Writer::Mp4(mp4) => mp4.finish(),
+            Writer::Pictures(pictures) => pictures.finish(),
+        };
+        finished.map_err(TrackError::at(&self.path))
+    }
+
+    /// What became of the frames so far.
+    pub fn counts(&self) -> Counts {
+        match &self.writer {
+            Writer::Wav(wav) => wav.counts(),
+            Writer::Ogg(ogg) => ogg.counts(),
+            Writer::Mp4(mp4) => mp4.counts(),
+            Writer::Pictures(pictures) => pictures.counts(),
+        }
+    }
+
+    /// The room that frames have taken on disk since the track was created or resumed, holes not counted.
+    pub fn bytes(&self) -> u64 {
+        match &self.writer {
+            Writer::Wav(wav) => wav.bytes(),
+            Writer::Ogg(ogg) => ogg.bytes(),
+            Writer::Mp4(mp4) => mp4.bytes(),
+            Writer::Pictures(pictures) => pictures.bytes(),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use super::order::{Doubt, Reorder, Timed, Turn};
+use super::wav::{self, Over, Place, WavFile, WavFormat};
+use super::{Counts, Finished, TrackError, TrackFile};
+use crate::model::UserId;
+
+/// How much of the mix stays in memory, where adding is cheap. Who comes later is added in the file.
+const WINDOW_MS: u64 = 2_000;
+
+/// How many voices are known at a time; Zoom lets three speak at once (section 8.1).
+const MAX_VOICES: usize = 1_000;
+
+/// A voice that was silent for so long is forgotten, and begins anew.
+const FORGOTTEN_AFTER_MS: u64 = 10_000;
+
+/// The L16 sound of all participants, added up in one WAV file. Sums that are too loud stay at the limit.
+pub struct Mix {
+    path: PathBuf,
+    origin_ms: i64,
+    /// Where the mix ended when it was resumed. What is older may be in it already.
+    resumed_ms: i64,
+    /// Where the stream is known to be.
+    reached_ms: i64,
+    earlier: Vec<TrackFile>,
+    file: WavFile,
+    voices: HashMap<UserId, Voice>,
+    counts: Counts,
+}
+
+/// One participant's frames, sorted before they are added.
+struct Voice {
+    place: Place,
+    doubt: Doubt,
+    order: Reorder,
+}
+
+impl Mix {
+    /// A new mix; as [`super::Track::create`]. Only L16 can be added up: see [`WavFormat::is_mixable`].
+    pub fn create(path: &Path, format: WavFormat, origin_ms: i64) -> Result<Self, TrackError> {
+        if path.exists() {
+            return Err(TrackError::at(path)(io::ErrorKind::AlreadyExists.into()));
+        }
+        Self::resume(path, format, origin_ms)
+    }
+
+    /// Goes on with what is there; as [`super::Track::resume`].
+    pub fn resume(path: &Path, format: WavFormat, origin_ms: i64) -> Result<Self, TrackError> {
+        if !format.is_mixable() {
+            return Err(TrackError::at(path)(io::ErrorKind::InvalidInput.into()));
+        }
+        let (earlier, mut file) =
+            wav::open(path, format, origin_ms).map_err(TrackError::at(path))?;
+        file.keep_ms(WINDOW_MS);
+        Ok(Self {
+            path: path.to_owned(),
+            origin_ms,
+            resumed_ms: origin_ms + file.len_ms(),
+            reached_ms: origin_ms,
+            earlier,
+            file,
+            voices: HashMap::new(),
+            counts: Counts::default(),
+        })
+    }
+
+    /// Takes a frame of a participant; as [`super::Track::write`].
+    pub fn write(&mut self, at_ms: i64, who: UserId, payload: &Bytes) -> Result<(), TrackError> {
+        self.add(at_ms, who, payload).map_err(TrackError::at(&self.path))
+    }
+
+    /// As [`super::Track::reached`].
+    pub fn reached(&mut self, at_ms: i64) {
+        self.reached_ms = self.reached_ms.max(at_ms);
+        self.voices.values_mut().for_each(|voice| voice.doubt.reach(at_ms));
+    }
+
+    /// As [`super::Track::sync`].
+    pub fn sync(&mut self) -> Result<(), TrackError> {
+        self.write_all().map_err(TrackError::at(&self.path))
+    }
+
+    /// As [`super::Track::finish`].
+    pub fn finish(mut self) -> Result<Finished, TrackError> {
+        self.sync()?;
+        self.voices.values_mut().for_each(|voice| voice.doubt.forget(&mut self.counts));
+        let closed = wav::close(self.file, self.origin_ms).map_err(TrackError::at(&self.path))?;
+        let mut files = self.earlier;
+        files.push(closed);
+        Ok(Finished { files, counts: self.counts })
+    }
+
+    /// What became of the frames so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// As [`super::Track::bytes`].
+    pub fn bytes(&self) -> u64 {
+        self.file.added
+    }
+
+    fn add(&mut self, at_ms: i64, who: UserId, payload: &Bytes) -> io::Result<()> {
+        if (self.origin_ms..self.resumed_ms).contains(&at_ms) {
+            self.counts.late += 1;
+            return Ok(());
+        }
+        if !self.voices.contains_key(&who) && !self.make_room()? {
+            self.counts.beyond_limit += 1;
+            return Ok(());
+        }
+        let newest_ms = self.reached_ms.max(self.origin_ms + self.file.len_ms());
+        let voice = self.voices.entry(who).or_insert_with(|| Voice {
+            place: Place::new(self.file.format, 0),
+            doubt: Doubt::new(self.origin_ms, newest_ms),
+            order: Reorder::new(),
+        });
+        let frame = Timed { at_ms, payload: payload.clone() };
+        for frame in voice.doubt.pass(frame, &mut self.counts) {
+            // Adding what came before would double it.
+            if !matches!(voice.order.push(frame), Turn::Waits) {
+                self.counts.late += 1;
+            }
+            while let Some(frame) = voice.order.pop() {
+                lay(&mut self.file, &mut voice.place, self.origin_ms, &frame)?;
+                self.counts.written += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for one more voice, after those that are silent were forgotten.
+    fn make_room(&mut self) -> io::Result<bool> {
+        if self.voices.len() >= MAX_VOICES {
+            self.write_all()?;
+        }
+        Ok(self.voices.len() < MAX_VOICES)
+    }
+
+    fn write_all(&mut self) -> io::Result<()> {
+        for voice in self.voices.values_mut() {
+            while let Some(frame) = voice.order.pop_any() {
+                lay(&mut self.file, &mut voice.place, self.origin_ms, &frame)?;
+                self.counts.written += 1;
+            }
+        }
+        let forgotten = FORGOTTEN_AFTER_MS * self.file.format.bytes_per_ms();
+        let end = self.file.len();
+        self.voices
+            .retain(|_, voice| voice.place.next + forgotten >= end || voice.doubt.is_waiting());
+        self.file.sync()
+    }
+}
+
+fn lay(file: &mut WavFile, place: &mut Place, origin_ms: i64, frame: &Timed) -> io::Result<()> {
+    let sound = wav::whole(file.format, &frame.payload);
+    let position = place.take((frame.at_ms - origin_ms) as u64, sound.len());
+    file.put(position, sound, Over::Add)
+}

@@ -1,0 +1,203 @@
+//! H.264 in fragmented MP4, as it came: a killed process leaves a file that plays.
+
+mod annexb;
+mod boxes;
+mod part;
+mod sps;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use self::boxes::{ParameterSets, Sample};
+use self::part::{Part, Reopened};
+use super::order::{Doubt, Timed};
+use super::{Counts, Finished, TrackFile, parts};
+
+/// The most picture parameter sets that a file can name.
+const MAX_PPS: usize = 255;
+
+/// Pictures of one participant, of the active speaker, or of a shared screen.
+pub struct Mp4Track {
+    base: PathBuf,
+    origin_ms: i64,
+    earlier: Vec<TrackFile>,
+    /// How many files there are, those that are not ours too.
+    numbered: usize,
+    part: Option<Part>,
+    /// What came last.
+    sets: ParameterSets,
+    /// No picture can be decoded before the next key frame.
+    needs_key: bool,
+    /// Whether parameter sets other than the file's own stand before key frames.
+    sets_in_band: bool,
+    doubt: Doubt,
+    counts: Counts,
+    bytes: u64,
+}
+
+impl Mp4Track {
+    pub fn open(base: &Path, origin_ms: i64) -> io::Result<Self> {
+        let mut track = Self {
+            base: base.to_owned(),
+            origin_ms,
+            earlier: Vec::new(),
+            numbered: 0,
+            part: None,
+            sets: ParameterSets::default(),
+            needs_key: true,
+            sets_in_band: false,
+            doubt: Doubt::new(origin_ms, origin_ms),
+            counts: Counts::default(),
+            bytes: 0,
+        };
+        let there = parts::existing(base);
+        track.numbered = there.len();
+        for (index, path) in there.iter().enumerate() {
+            let is_last = index + 1 == there.len();
+            match Part::reopen(path)? {
+                Reopened::Part(part) if is_last => track.go_on(*part),
+                Reopened::Part(part) => track.earlier.push(part.close(origin_ms)?.0),
+                Reopened::Begun if is_last => {
+                    std::fs::remove_file(path)?;
+                    track.numbered -= 1;
+                }
+                Reopened::Begun | Reopened::Foreign => {}
+            }
+        }
+        Ok(track)
+    }
+
+    fn go_on(&mut self, part: Part) {
+        self.sets = part.sets.clone();
+        // Its last key frame may have had others before it.
+        self.sets_in_band = true;
+        self.doubt = Doubt::new(self.origin_ms, self.origin_ms + part.end_ms() as i64);
+        self.part = Some(part);
+    }
+
+    pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+        let frame = Timed { at_ms, payload: payload.clone() };
+        for frame in self.doubt.pass(frame, &mut self.counts) {
+            self.take(&frame)?;
+        }
+        Ok(())
+    }
+
+    pub fn reached(&mut self, at_ms: i64) {
+        self.doubt.reach(at_ms);
+    }
+
+    pub fn sync(&mut self) -> io::Result<()> {
+        let Some(part) = &mut self.part else { return Ok(()) };
+        let synced = part.sync();
+        self.needs_key |= synced.is_err();
+        synced
+    }
+
+    pub fn finish(mut self) -> io::Result<Finished> {
+        self.doubt.forget(&mut self.counts);
+        self.close_part()?;
+        Ok(Finished { files: self.earlier, counts: self.counts })
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes + self.part.as_ref().map_or(0, |part| part.added)
+    }
+
+    fn take(&mut self, frame: &Timed) -> io::Result<()> {
+        let units = annexb::units(&frame.payload);
+        let has = |kind| units.iter().any(|unit| annexb::kind(unit) == kind);
+        self.note_sets(&units);
+        let is_key = has(annexb::IDR);
+        if !is_key && (self.needs_key || !has(annexb::SLICE)) {
+            self.counts.unreadable += u64::from(!has(annexb::SPS));
+            return Ok(());
+        }
+        if is_key && !self.begin_picture()? {
+            self.counts.unreadable += 1;
+            return Ok(());
+        }
+        let Some(part) = &mut self.part else { return Ok(()) };
+        let data = sample_data(&units, is_key.then_some(&self.sets), self.sets_in_band);
+        let at_ms = (frame.at_ms - self.origin_ms) as u64;
+        let pushed = part.push(Sample { at_ms, duration_ms: 0, is_key, data });
+        self.needs_key = pushed.is_err();
+        self.counts.written += u64::from(pushed.is_ok());
+        pushed
+    }
+
+    /// Remembers parameter sets: an SPS begins a new collection.
+    fn note_sets(&mut self, units: &[&[u8]]) {
+        let of = |kind| units.iter().filter(move |unit| annexb::kind(unit) == kind);
+        if let Some(sps) = of(annexb::SPS).next_back() {
+            self.sets.sps = sps.to_vec();
+        }
+        let pps: Vec<_> = of(annexb::PPS).take(MAX_PPS).map(|unit| unit.to_vec()).collect();
+        if !pps.is_empty() {
+            self.sets.pps = pps;
+        }
+    }
+
+    /// Sees to a file for the picture of the newest sets; false when they say too little.
+    fn begin_picture(&mut self) -> io::Result<bool> {
+        let is_short = |set: &Vec<u8>| set.len() <= usize::from(u16::MAX);
+        let are_usable = is_short(&self.sets.sps)
+            && !self.sets.pps.is_empty()
+            && self.sets.pps.iter().all(is_short);
+        let picture = sps::read(&self.sets.sps).filter(|_| are_usable);
+        let Some(picture) = picture else { return Ok(false) };
+        let may_part = self.numbered <= parts::MAX_PARTS;
+        let fits = self.part.as_ref().is_some_and(|part| part.picture == picture);
+        if !fits && (self.part.is_none() || may_part) {
+            self.close_part()?;
+            if !may_part {
+                return Ok(false);
+            }
+            self.numbered += 1;
+            let path = parts::path(&self.base, self.numbered);
+            self.part = Some(Part::create(&path, self.sets.clone(), picture)?);
+            self.sets_in_band = false;
+        }
+        let differs = self.part.as_ref().is_some_and(|part| part.sets != self.sets);
+        self.sets_in_band |= differs;
+        Ok(true)
+    }
+
+    fn close_part(&mut self) -> io::Result<()> {
+        if let Some(part) = self.part.take() {
+            let (file, added) = part.close(self.origin_ms)?;
+            self.bytes += added;
+            self.earlier.push(file);
+        }
+        Ok(())
+    }
+}
+
+/// The units behind their lengths. Parameter sets do not stand in a key frame, unless the file's own are not those
+/// that it needs.
+fn sample_data(units: &[&[u8]], key: Option<&ParameterSets>, sets_in_band: bool) -> Vec<u8> {
+    let mut data = Vec::new();
+    let mut put = |unit: &[u8]| {
+        data.extend((unit.len() as u32).to_be_bytes());
+        data.extend_from_slice(unit);
+    };
+    if let Some(sets) = key
+        && sets_in_band
+    {
+        put(&sets.sps);
+        sets.pps.iter().for_each(|pps| put(pps));
+    }
+    let is_set = |unit: &[u8]| [annexb::SPS, annexb::PPS].contains(&annexb::kind(unit));
+    for unit in units.iter().filter(|unit| key.is_none() || !is_set(unit)) {
+        put(unit);
+    }
+    data
+}

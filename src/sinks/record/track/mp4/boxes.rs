@@ -1,0 +1,275 @@
+//! The boxes of a fragmented MP4 (ISO/IEC 14496-12 and -15; pure): one video track, times in milliseconds.
+
+use super::sps::{HIGH_PROFILES, Picture};
+
+/// Ticks a second.
+const TIMESCALE: u32 = 1000;
+
+const TRACK: u32 = 1;
+
+/// A sample that others need not be decoded for, and one that needs others.
+const FLAGS_KEY: u32 = 0x0200_0000;
+const FLAGS_OTHER: u32 = 0x0101_0000;
+
+/// Where in a `moof` of ours the sequence number, the time and the samples stand.
+const SEQUENCE_AT: usize = 20;
+const TIME_AT: usize = 60;
+const COUNT_AT: usize = 80;
+const SAMPLES_AT: usize = 88;
+const SAMPLE_BYTES: usize = 12;
+
+/// The most samples of a fragment.
+pub const MAX_SAMPLES: usize = 10_000;
+
+/// The longest `moof`.
+pub const MAX_MOOF_BYTES: usize = SAMPLES_AT + MAX_SAMPLES * SAMPLE_BYTES;
+
+/// What a decoder must know before the first picture: whole NAL units.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ParameterSets {
+    pub sps: Vec<u8>,
+    pub pps: Vec<Vec<u8>>,
+}
+
+/// A picture with its duration, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// Since the origin.
+    pub at_ms: u64,
+    pub duration_ms: u32,
+    pub is_key: bool,
+    /// NAL units behind lengths of four bytes.
+    pub data: Vec<u8>,
+}
+
+/// What a whole fragment says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FragmentInfo {
+    pub sequence: u32,
+    pub at_ms: u64,
+    pub duration_ms: u64,
+    pub data_bytes: u64,
+}
+
+/// Everything before the first fragment. The duration, in milliseconds, counts from the origin; 0 is unknown.
+pub fn beginning(sets: &ParameterSets, picture: Picture, duration_ms: u64) -> Vec<u8> {
+    let mut out = Boxes { bytes: first_box() };
+    out.part(b"moov", |out| {
+        out.full(b"mvhd", 0, 0, |out| {
+            out.u32s(&[0, 0, TIMESCALE, 0, 0x1_0000]);
+            out.u32s(&[0x0100_0000, 0, 0]);
+            out.matrix();
+            out.u32s(&[0; 6]);
+            out.u32(TRACK + 1);
+        });
+        out.part(b"trak", |out| track(out, sets, picture));
+        out.part(b"mvex", |out| {
+            out.full(b"mehd", 1, 0, |out| out.u64(duration_ms));
+            out.full(b"trex", 0, 0, |out| out.u32s(&[TRACK, 1, 0, 0, FLAGS_OTHER]));
+        });
+    });
+    out.bytes
+}
+
+/// What every file of ours begins with.
+pub fn first_box() -> Vec<u8> {
+    let mut out = Boxes::default();
+    out.part(b"ftyp", |out| {
+        out.bytes(b"isom");
+        out.u32(0x200);
+        out.bytes(b"isomiso5iso6avc1mp41");
+    });
+    out.bytes
+}
+
+fn track(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
+    let (width, height) = (u32::from(picture.width), u32::from(picture.height));
+    // Enabled, in the movie, in its preview.
+    out.full(b"tkhd", 0, 7, |out| {
+        out.u32s(&[0, 0, TRACK, 0, 0, 0, 0, 0, 0]);
+        out.matrix();
+        out.u32s(&[width << 16, height << 16]);
+    });
+    out.part(b"mdia", |out| {
+        // The language is "und".
+        out.full(b"mdhd", 0, 0, |out| out.u32s(&[0, 0, TIMESCALE, 0, 0x55c4_0000]));
+        out.full(b"hdlr", 0, 0, |out| {
+            out.u32(0);
+            out.bytes(b"vide");
+            out.u32s(&[0; 3]);
+            out.bytes(b"video\0");
+        });
+        out.part(b"minf", |out| {
+            out.full(b"vmhd", 0, 1, |out| out.u32s(&[0, 0]));
+            out.part(b"dinf", |out| {
+                out.full(b"dref", 0, 0, |out| {
+                    out.u32(1);
+                    // The media are in this file.
+                    out.full(b"url ", 0, 1, |_| {});
+                });
+            });
+            out.part(b"stbl", |out| {
+                out.full(b"stsd", 0, 0, |out| {
+                    out.u32(1);
+                    out.part(b"avc1", |out| coding(out, sets, picture));
+                });
+                // Every sample is in a fragment.
+                out.full(b"stts", 0, 0, |out| out.u32(0));
+                out.full(b"stsc", 0, 0, |out| out.u32(0));
+                out.full(b"stsz", 0, 0, |out| out.u32s(&[0, 0]));
+                out.full(b"stco", 0, 0, |out| out.u32(0));
+            });
+        });
+    });
+}
+
+fn coding(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
+    out.bytes(&[0, 0, 0, 0, 0, 0, 0, 1]);
+    out.u32s(&[0; 4]);
+    out.bytes(&picture.width.to_be_bytes());
+    out.bytes(&picture.height.to_be_bytes());
+    // 72 dpi, one frame a sample, no name, 24 bits.
+    out.u32s(&[0x48_0000, 0x48_0000, 0]);
+    out.bytes(&1u16.to_be_bytes());
+    out.u32s(&[0; 8]);
+    out.bytes(&[0, 24, 0xff, 0xff]);
+    out.part(b"avcC", |out| {
+        out.bytes(&[1]);
+        out.bytes(&sets.sps[1..4]);
+        // Lengths of four bytes; one SPS.
+        out.bytes(&[0xff, 0xe1]);
+        out.set(&sets.sps);
+        out.bytes(&[sets.pps.len() as u8]);
+        sets.pps.iter().for_each(|pps| out.set(pps));
+        if HIGH_PROFILES.contains(&sets.sps[1]) {
+            out.bytes(&[
+                0xfc | picture.chroma_format,
+                0xf8 | (picture.luma_bits - 8),
+                0xf8 | (picture.chroma_bits - 8),
+                0,
+            ]);
+        }
+    });
+}
+
+/// A fragment of samples that follow each other.
+pub fn fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
+    let data_bytes: usize = samples.iter().map(|sample| sample.data.len()).sum();
+    let mut out = Boxes::default();
+    out.bytes.reserve(SAMPLES_AT + samples.len() * SAMPLE_BYTES + 8 + data_bytes);
+    out.part(b"moof", |out| {
+        out.full(b"mfhd", 0, 0, |out| out.u32(sequence));
+        out.part(b"traf", |out| {
+            // Offsets count from this `moof`.
+            out.full(b"tfhd", 0, 0x2_0000, |out| out.u32(TRACK));
+            out.full(b"tfdt", 1, 0, |out| out.u64(samples.first().map_or(0, |s| s.at_ms)));
+            // Where the data begin; of each sample its duration, size and flags.
+            out.full(b"trun", 0, 0x701, |out| {
+                out.u32(samples.len() as u32);
+                out.u32((SAMPLES_AT + samples.len() * SAMPLE_BYTES + 8) as u32);
+                for sample in samples {
+                    let flags = if sample.is_key { FLAGS_KEY } else { FLAGS_OTHER };
+                    out.u32s(&[sample.duration_ms, sample.data.len() as u32, flags]);
+                }
+            });
+        });
+    });
+    out.part(b"mdat", |out| samples.iter().for_each(|sample| out.bytes(&sample.data)));
+    out.bytes
+}
+
+/// Reads a whole `moof` of ours.
+pub fn read_moof(moof: &[u8]) -> Option<FragmentInfo> {
+    let number = |at: usize| Some(u32::from_be_bytes(moof.get(at..at + 4)?.try_into().ok()?));
+    let count = number(COUNT_AT)? as usize;
+    if count > MAX_SAMPLES || moof.len() != SAMPLES_AT + count * SAMPLE_BYTES {
+        return None;
+    }
+    let sum = |field: usize| {
+        (0..count).try_fold(0u64, |sum, index| {
+            Some(sum + u64::from(number(SAMPLES_AT + index * SAMPLE_BYTES + field)?))
+        })
+    };
+    let at_ms = u64::from(number(TIME_AT)?) << 32 | u64::from(number(TIME_AT + 4)?);
+    Some(FragmentInfo {
+        sequence: number(SEQUENCE_AT)?,
+        at_ms,
+        duration_ms: sum(0)?,
+        data_bytes: sum(4)?,
+    })
+}
+
+/// The parameter sets in a beginning of ours.
+pub fn read_sets(beginning: &[u8]) -> Option<ParameterSets> {
+    let at = beginning.windows(4).position(|name| name == b"avcC")?;
+    let mut rest = beginning.get(at + 4 + 6..)?;
+    let sps = read_set(&mut rest)?;
+    let (count, after) = rest.split_first()?;
+    rest = after;
+    let pps = (0..*count).map(|_| read_set(&mut rest)).collect::<Option<_>>()?;
+    Some(ParameterSets { sps, pps })
+}
+
+fn read_set(rest: &mut &[u8]) -> Option<Vec<u8>> {
+    let (length, after) = rest.split_first_chunk::<2>()?;
+    let (set, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
+    *rest = after;
+    Some(set.to_vec())
+}
+
+/// Where a beginning says the duration.
+pub fn duration_at(beginning: &[u8]) -> Option<usize> {
+    // Behind the name, the version and the flags; nothing but `trex` comes after it.
+    beginning.windows(4).rposition(|name| name == b"mehd").map(|at| at + 8)
+}
+
+/// Boxes one after another and in each other.
+#[derive(Default)]
+struct Boxes {
+    bytes: Vec<u8>,
+}
+
+impl Boxes {
+    fn part(&mut self, name: &[u8; 4], fill: impl FnOnce(&mut Self)) {
+        let at = self.bytes.len();
+        self.u32(0);
+        self.bytes(name);
+        fill(self);
+        let length = (self.bytes.len() - at) as u32;
+        self.bytes[at..at + 4].copy_from_slice(&length.to_be_bytes());
+    }
+
+    fn full(&mut self, name: &[u8; 4], version: u8, flags: u32, fill: impl FnOnce(&mut Self)) {
+        self.part(name, |out| {
+            out.u32(u32::from(version) << 24 | flags);
+            fill(out);
+        });
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn u32(&mut self, number: u32) {
+        self.bytes(&number.to_be_bytes());
+    }
+
+    fn u32s(&mut self, numbers: &[u32]) {
+        numbers.iter().for_each(|number| self.u32(*number));
+    }
+
+    fn u64(&mut self, number: u64) {
+        self.bytes(&number.to_be_bytes());
+    }
+
+    /// A parameter set behind its length.
+    fn set(&mut self, unit: &[u8]) {
+        self.bytes(&(unit.len() as u16).to_be_bytes());
+        self.bytes(unit);
+    }
+
+    /// The picture as it is.
+    fn matrix(&mut self) {
+        self.u32s(&[0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000]);
+    }
+}

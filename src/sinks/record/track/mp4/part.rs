@@ -1,0 +1,266 @@
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::boxes::{self, MAX_MOOF_BYTES, MAX_SAMPLES, ParameterSets, Sample};
+use super::sps::{self, Picture};
+use crate::sinks::record::track::TrackFile;
+
+/// A fragment ends with the first picture after so long, and before a key frame after half of it.
+const FRAGMENT_MS: u64 = 2_000;
+
+/// A fragment ends when it has so many bytes.
+const FRAGMENT_BYTES: usize = 4 << 20;
+
+/// How long the last picture of a file is shown when there was no other to tell.
+const LAST_PICTURE_MS: u32 = 40;
+const MAX_LAST_PICTURE_MS: u32 = 1_000;
+
+/// The longest beginning of a file: parameter sets are at most 64 KiB each.
+const MAX_BEGINNING_BYTES: u64 = 1 << 20;
+
+/// One MP4 file: pictures of one size.
+pub struct Part {
+    pub path: PathBuf,
+    pub sets: ParameterSets,
+    pub picture: Picture,
+    file: File,
+    /// Where the next fragment goes.
+    end: u64,
+    sequence: u32,
+    /// Whole pictures, and the newest, whose duration is not known yet.
+    samples: Vec<Sample>,
+    newest: Option<Sample>,
+    bytes_waiting: usize,
+    last_duration_ms: u32,
+    /// Since the origin.
+    first_ms: Option<u64>,
+    end_ms: u64,
+    /// What this writer added.
+    pub added: u64,
+}
+
+/// The length and the name of a box.
+const BOX_HEADER_BYTES: u64 = 8;
+
+/// What a file turned out to be.
+pub enum Reopened {
+    Part(Box<Part>),
+    /// One of ours that was killed before its first fragment could be written.
+    Begun,
+    Foreign,
+}
+
+impl Part {
+    pub fn create(path: &Path, sets: ParameterSets, picture: Picture) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let beginning = boxes::beginning(&sets, picture, 0);
+        file.write_all_at(&beginning, 0)?;
+        let mut part = Self::new(path, file, sets, picture);
+        part.end = beginning.len() as u64;
+        part.added = part.end;
+        Ok(part)
+    }
+
+    fn new(path: &Path, file: File, sets: ParameterSets, picture: Picture) -> Self {
+        Self {
+            path: path.to_owned(),
+            sets,
+            picture,
+            file,
+            end: 0,
+            sequence: 0,
+            samples: Vec::new(),
+            newest: None,
+            bytes_waiting: 0,
+            last_duration_ms: LAST_PICTURE_MS,
+            first_ms: None,
+            end_ms: 0,
+            added: 0,
+        }
+    }
+
+    /// Reads what is there up to the last whole fragment, and cuts off the rest.
+    pub fn reopen(path: &Path) -> io::Result<Reopened> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let length = file.metadata()?.len();
+        let mut there = vec![0; length.min(MAX_BEGINNING_BYTES) as usize];
+        file.read_exact_at(&mut there, 0)?;
+        let Some((sets, picture, end)) = read_beginning(&there) else {
+            return Ok(if is_cut_beginning(&there) { Reopened::Begun } else { Reopened::Foreign });
+        };
+        let mut part = Self::new(path, file, sets, picture);
+        part.end = end;
+        while part.step_over_fragment(length)? {}
+        part.file.set_len(part.end)?;
+        part.say_duration()?;
+        Ok(Reopened::Part(Box::new(part)))
+    }
+
+    /// Where the last whole picture ends, since the origin.
+    pub fn end_ms(&self) -> u64 {
+        self.end_ms
+    }
+
+    /// Goes on behind the next fragment, if it is whole.
+    fn step_over_fragment(&mut self, length: u64) -> io::Result<bool> {
+        let Some(moof_bytes) = box_bytes(&self.file, self.end, length, b"moof")? else {
+            return Ok(false);
+        };
+        if moof_bytes > MAX_MOOF_BYTES as u64 {
+            return Ok(false);
+        }
+        let mut moof = vec![0; moof_bytes as usize];
+        self.file.read_exact_at(&mut moof, self.end)?;
+        let data_at = self.end + moof_bytes;
+        let data_bytes = box_bytes(&self.file, data_at, length, b"mdat")?;
+        match (boxes::read_moof(&moof), data_bytes) {
+            (Some(info), Some(data_bytes)) if data_bytes == info.data_bytes + BOX_HEADER_BYTES => {
+                self.end = data_at + data_bytes;
+                self.sequence = info.sequence;
+                self.first_ms.get_or_insert(info.at_ms);
+                self.end_ms = info.at_ms + info.duration_ms;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Takes a picture. Times grow: one that does not is moved behind its predecessor.
+    pub fn push(&mut self, mut sample: Sample) -> io::Result<()> {
+        let previous_ms = self.newest.as_ref().map(|newest| newest.at_ms);
+        let earliest_ms = previous_ms.map_or(self.end_ms, |previous_ms| previous_ms + 1);
+        sample.at_ms = sample.at_ms.max(earliest_ms);
+        if let Some(mut newest) = self.newest.take() {
+            newest.duration_ms = (sample.at_ms - newest.at_ms) as u32;
+            self.last_duration_ms = newest.duration_ms;
+            self.samples.push(newest);
+        }
+        self.bytes_waiting += sample.data.len();
+        let since_ms = self.samples.first().map_or(0, |first| sample.at_ms - first.at_ms);
+        let is_full = since_ms >= FRAGMENT_MS
+            || sample.is_key && since_ms >= FRAGMENT_MS / 2
+            || self.bytes_waiting >= FRAGMENT_BYTES
+            || self.samples.len() >= MAX_SAMPLES;
+        self.newest = Some(sample);
+        if is_full { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes what is whole, and how long the film is.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.flush()?;
+        self.say_duration()
+    }
+
+    /// Writes the rest.
+    pub fn close(mut self, origin_ms: i64) -> io::Result<(TrackFile, u64)> {
+        if let Some(mut newest) = self.newest.take() {
+            newest.duration_ms = self.last_duration_ms.clamp(1, MAX_LAST_PICTURE_MS);
+            self.samples.push(newest);
+        }
+        self.sync()?;
+        self.file.set_len(self.end)?;
+        self.file.sync_all()?;
+        let first_ms = origin_ms + self.first_ms.unwrap_or_default() as i64;
+        let last_ms = origin_ms + self.end_ms as i64;
+        let file = TrackFile { path: self.path, bytes: self.end, first_ms, last_ms };
+        Ok((file, self.added))
+    }
+
+    /// Writes a fragment. After an error its pictures are lost, and those that need them.
+    fn flush(&mut self) -> io::Result<()> {
+        let (Some(first), Some(last)) = (self.samples.first(), self.samples.last()) else {
+            return Ok(());
+        };
+        let (first_ms, end_ms) = (first.at_ms, last.at_ms + u64::from(last.duration_ms));
+        let fragment = boxes::fragment(self.sequence + 1, &self.samples);
+        self.samples.clear();
+        self.bytes_waiting = self.newest.as_ref().map_or(0, |newest| newest.data.len());
+        if let Err(error) = self.write_fragment(&fragment) {
+            self.newest = None;
+            self.bytes_waiting = 0;
+            // Where this fails too, the next fragment is written over what is there.
+            let _ = self.file.set_len(self.end);
+            return Err(error);
+        }
+        self.end += fragment.len() as u64;
+        self.added += fragment.len() as u64;
+        self.sequence += 1;
+        self.first_ms.get_or_insert(first_ms);
+        self.end_ms = end_ms;
+        Ok(())
+    }
+
+    /// The first bytes last: before they are there, players see a box without a name that goes to the end, and
+    /// step over it. Many refuse the whole file for a `moof` that breaks off.
+    fn write_fragment(&self, fragment: &[u8]) -> io::Result<()> {
+        let (name, rest) = fragment.split_at(BOX_HEADER_BYTES as usize);
+        self.file.write_all_at(rest, self.end + BOX_HEADER_BYTES)?;
+        self.file.write_all_at(name, self.end)
+    }
+
+    fn say_duration(&self) -> io::Result<()> {
+        let beginning = boxes::beginning(&self.sets, self.picture, self.end_ms);
+        self.file.write_all_at(&beginning, 0)
+    }
+}
+
+/// The parameter sets of a beginning that we wrote, and where it ends.
+fn read_beginning(there: &[u8]) -> Option<(ParameterSets, Picture, u64)> {
+    let sets = boxes::read_sets(there)?;
+    let picture = sps::read(&sets.sps)?;
+    let unknown = boxes::beginning(&sets, picture, 0);
+    let duration_at = boxes::duration_at(&unknown)?;
+    let duration = there.get(duration_at..duration_at + 8)?;
+    let duration_ms = u64::from_be_bytes(duration.try_into().ok()?);
+    let expected = boxes::beginning(&sets, picture, duration_ms);
+    there.starts_with(&expected).then_some((sets, picture, expected.len() as u64))
+}
+
+/// Whether a file has our first box, or a piece of it, and no fragment.
+fn is_cut_beginning(there: &[u8]) -> bool {
+    let first = boxes::first_box();
+    let length = first.len().min(there.len());
+    let has_fragment = there.windows(4).any(|name| name == b"moof");
+    there[..length] == first[..length] && !has_fragment
+}
+
+/// The length of the box that begins there, if it has this name and is whole.
+fn box_bytes(file: &File, at: u64, length: u64, name: &[u8; 4]) -> io::Result<Option<u64>> {
+    if length.saturating_sub(at) < BOX_HEADER_BYTES {
+        return Ok(None);
+    }
+    let mut header = [0; 8];
+    file.read_exact_at(&mut header, at)?;
+    let bytes = u64::from(u32::from_be_bytes([header[0], header[1], header[2], header[3]]));
+    let is_whole = header[4..] == *name && bytes >= BOX_HEADER_BYTES && bytes <= length - at;
+    Ok(is_whole.then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(at_ms: u64) -> Sample {
+        Sample { at_ms, duration_ms: 0, is_key: true, data: vec![0, 0, 0, 1, 0x65] }
+    }
+
+    #[test]
+    fn a_fragment_that_cannot_be_written_is_lost_and_the_next_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ana.mp4");
+        let sets = ParameterSets { sps: vec![0x67, 66, 0, 30, 1], pps: vec![vec![0x68, 1]] };
+        let picture =
+            Picture { width: 16, height: 16, chroma_format: 1, luma_bits: 8, chroma_bits: 8 };
+        let mut part = Part::create(&path, sets, picture).unwrap();
+        (0..3).for_each(|n| part.push(sample(40 * n)).unwrap());
+        let writable = std::mem::replace(&mut part.file, File::open(&path).unwrap());
+        assert!(part.sync().is_err());
+        part.file = writable;
+        part.push(sample(5000)).unwrap();
+        let (file, _) = part.close(0).unwrap();
+        assert_eq!((file.first_ms, file.last_ms), (5000, 5040));
+        assert_eq!(file.bytes, path.metadata().unwrap().len());
+    }
+}

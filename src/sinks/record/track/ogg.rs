@@ -1,0 +1,328 @@
+//! Opus in Ogg (RFC 7845), as it came. A stream that was cut goes on as the same logical stream, which the `ogg`
+//! crate's writer cannot do: the pages are ours.
+
+mod packet;
+mod page;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+
+use self::packet::SAMPLES_PER_MS;
+use self::page::{BEGINS, MAX_PAGE_BYTES, Packets};
+use super::order::{Doubt, Reorder, Timed, Turn};
+use super::{Counts, Finished, TrackFile, parts};
+
+/// How much sound a page has at most.
+const PAGE_SAMPLES: u64 = 1000 * SAMPLES_PER_MS;
+
+/// A packet whose time differs by less from where the last one ended follows it without a seam; and by less than
+/// its own length.
+const MAX_JITTER_SAMPLES: u64 = 60 * SAMPLES_PER_MS;
+
+/// Opus of one voice or of one mixed stream.
+pub struct OggTrack {
+    origin_ms: i64,
+    channels: u8,
+    earlier: Vec<TrackFile>,
+    file: OggFile,
+    doubt: Doubt,
+    order: Reorder,
+    counts: Counts,
+}
+
+/// One logical stream in one file.
+struct OggFile {
+    path: PathBuf,
+    file: File,
+    serial: u32,
+    /// Of the next page.
+    number: u32,
+    /// Where the next page begins, and where the last one did.
+    end: u64,
+    last_page_at: u64,
+    /// Where the sound of all whole pages ends, in samples.
+    paged: u64,
+    /// With what has no page yet.
+    granule: u64,
+    packets: Packets,
+    bytes: u64,
+}
+
+impl OggTrack {
+    pub fn open(base: &Path, channels: u8, origin_ms: i64) -> io::Result<Self> {
+        let mut earlier = Vec::new();
+        let mut file = None;
+        let there = parts::existing(base);
+        for (index, path) in there.iter().enumerate() {
+            let is_last = index + 1 == there.len();
+            match OggFile::reopen(path)? {
+                Reopened::Stream(found, of) if is_last && of == channels => file = Some(found),
+                Reopened::Stream(found, _) => earlier.push(found.close(origin_ms)?),
+                Reopened::Begun if is_last => {
+                    std::fs::remove_file(path)?;
+                    file = Some(OggFile::create(path, channels, origin_ms as u32)?);
+                }
+                Reopened::Begun | Reopened::Foreign => {}
+            }
+        }
+        let file = match file {
+            Some(file) => file,
+            None => {
+                let path = parts::path(base, there.len() + 1);
+                OggFile::create(&path, channels, origin_ms as u32)?
+            }
+        };
+        let newest_ms = origin_ms + file.len_ms();
+        Ok(Self {
+            origin_ms,
+            channels,
+            earlier,
+            file,
+            doubt: Doubt::new(origin_ms, newest_ms),
+            order: Reorder::new(),
+            counts: Counts::default(),
+        })
+    }
+
+    pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+        let mut room = Packets::default();
+        if packet::samples(payload).is_none() || !room.push(payload) {
+            self.counts.unreadable += 1;
+            return Ok(());
+        }
+        let frame = Timed { at_ms, payload: payload.clone() };
+        for frame in self.doubt.pass(frame, &mut self.counts) {
+            if !matches!(self.order.push(frame), Turn::Waits) {
+                self.counts.late += 1;
+            }
+            while let Some(frame) = self.order.pop() {
+                self.put(&frame)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn reached(&mut self, at_ms: i64) {
+        self.doubt.reach(at_ms);
+    }
+
+    pub fn sync(&mut self) -> io::Result<()> {
+        while let Some(frame) = self.order.pop_any() {
+            self.put(&frame)?;
+        }
+        self.file.flush()
+    }
+
+    pub fn finish(mut self) -> io::Result<Finished> {
+        self.sync()?;
+        self.doubt.forget(&mut self.counts);
+        let mut files = self.earlier;
+        files.push(self.file.close(self.origin_ms)?);
+        Ok(Finished { files, counts: self.counts })
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.file.bytes
+    }
+
+    fn put(&mut self, frame: &Timed) -> io::Result<()> {
+        let Some(samples) = packet::samples(&frame.payload) else { return Ok(()) };
+        let exact = (frame.at_ms - self.origin_ms) as u64 * SAMPLES_PER_MS;
+        let tolerance = samples.min(MAX_JITTER_SAMPLES);
+        if exact + tolerance <= self.file.granule {
+            self.counts.late += 1;
+            return Ok(());
+        }
+        if exact >= self.file.granule + tolerance {
+            for silence in packet::silence(exact - self.file.granule, self.channels) {
+                self.file.push(&silence)?;
+            }
+        }
+        self.counts.written += 1;
+        self.file.push(&frame.payload)
+    }
+}
+
+/// What a file turned out to be.
+enum Reopened {
+    /// A stream with so many channels.
+    Stream(OggFile, u8),
+    /// A stream of ours that was killed before its headers were whole.
+    Begun,
+    Foreign,
+}
+
+impl OggFile {
+    fn create(path: &Path, channels: u8, serial: u32) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let mut created = Self::new(path, file, serial);
+        let mut headers = header_page(&head(channels), BEGINS, serial, 0);
+        created.last_page_at = headers.len() as u64;
+        headers.extend(header_page(&tags(), 0, serial, 1));
+        created.file.write_all_at(&headers, 0)?;
+        created.end = headers.len() as u64;
+        created.number = 2;
+        Ok(created)
+    }
+
+    fn new(path: &Path, file: File, serial: u32) -> Self {
+        Self {
+            path: path.to_owned(),
+            file,
+            serial,
+            number: 0,
+            end: 0,
+            last_page_at: 0,
+            paged: 0,
+            granule: 0,
+            packets: Packets::default(),
+            bytes: 0,
+        }
+    }
+
+    /// Reads what is there up to the last whole page, and cuts off the rest.
+    fn reopen(path: &Path) -> io::Result<Reopened> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let mut pages = Pages { reader: BufReader::new(&file), buffer: Vec::new() };
+        let mut found: Option<(Self, u8)> = None;
+        while let Some((page, body)) = pages.next()? {
+            let (stream, _) = match &mut found {
+                Some(found) => found,
+                None => {
+                    let Some(channels) = channels_of(&body) else { return Ok(Reopened::Foreign) };
+                    found.insert((Self::new(path, file.try_clone()?, page.serial), channels))
+                }
+            };
+            if page.serial != stream.serial || page.number != stream.number {
+                break;
+            }
+            stream.last_page_at = stream.end;
+            stream.end += page.bytes as u64;
+            stream.number += 1;
+            stream.paged = page.granule;
+            stream.granule = page.granule;
+        }
+        match found {
+            Some((stream, channels)) if stream.number >= 2 => {
+                stream.file.set_len(stream.end)?;
+                stream.mark_end(false)?;
+                Ok(Reopened::Stream(stream, channels))
+            }
+            _ if is_beginning(&file)? => Ok(Reopened::Begun),
+            _ => Ok(Reopened::Foreign),
+        }
+    }
+
+    fn len_ms(&self) -> i64 {
+        self.granule.div_ceil(SAMPLES_PER_MS) as i64
+    }
+
+    fn push(&mut self, packet: &[u8]) -> io::Result<()> {
+        if self.granule - self.paged >= PAGE_SAMPLES || !self.packets.push(packet) {
+            self.flush()?;
+            self.packets.push(packet);
+        }
+        self.granule += packet::samples(packet).unwrap_or_default();
+        Ok(())
+    }
+
+    /// Writes a page of what has none. After an error that sound is lost; what comes next is at its right time.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.packets.is_empty() {
+            return Ok(());
+        }
+        let page = self.packets.page(0, self.granule, self.serial, self.number);
+        self.packets.clear();
+        if let Err(error) = self.file.write_all_at(&page, self.end) {
+            self.granule = self.paged;
+            // Where this fails too, the next page is written over what is there.
+            let _ = self.file.set_len(self.end);
+            return Err(error);
+        }
+        self.last_page_at = self.end;
+        self.end += page.len() as u64;
+        self.bytes += page.len() as u64;
+        self.number += 1;
+        self.paged = self.granule;
+        Ok(())
+    }
+
+    fn close(mut self, origin_ms: i64) -> io::Result<TrackFile> {
+        self.flush()?;
+        self.file.set_len(self.end)?;
+        self.mark_end(true)?;
+        self.file.sync_all()?;
+        let last_ms = origin_ms + self.len_ms();
+        Ok(TrackFile { path: self.path, bytes: self.end, first_ms: origin_ms, last_ms })
+    }
+
+    fn mark_end(&self, ends: bool) -> io::Result<()> {
+        let mut page = vec![0; (self.end - self.last_page_at) as usize];
+        self.file.read_exact_at(&mut page, self.last_page_at)?;
+        page::set_end(&mut page, ends);
+        self.file.write_all_at(&page, self.last_page_at)
+    }
+}
+
+/// The pages of a file, one after another.
+struct Pages<R> {
+    reader: R,
+    buffer: Vec<u8>,
+}
+
+impl<R: Read> Pages<R> {
+    fn next(&mut self) -> io::Result<Option<(page::PageInfo, Vec<u8>)>> {
+        let missing = MAX_PAGE_BYTES.saturating_sub(self.buffer.len()) as u64;
+        self.reader.by_ref().take(missing).read_to_end(&mut self.buffer)?;
+        let Some(page) = page::read(&self.buffer) else { return Ok(None) };
+        let body = self.buffer[page.body_at..page.bytes].to_vec();
+        self.buffer.drain(..page.bytes);
+        Ok(Some((page, body)))
+    }
+}
+
+/// Whether a file holds nothing but the beginning of our headers.
+fn is_beginning(file: &File) -> io::Result<bool> {
+    let length = file.metadata()?.len() as usize;
+    let whole = header_page(&head(1), BEGINS, 0, 0).len() + header_page(&tags(), 0, 0, 1).len();
+    let mut start = vec![0; length.min(5)];
+    file.read_exact_at(&mut start, 0)?;
+    Ok(length < whole && b"OggS\0".starts_with(&start))
+}
+
+fn header_page(packet: &[u8], flags: u8, serial: u32, number: u32) -> Vec<u8> {
+    let mut packets = Packets::default();
+    packets.push(packet);
+    packets.page(flags, 0, serial, number)
+}
+
+/// RFC 7845, section 5.1. Nothing is skipped at the beginning: the first sample is the origin.
+fn head(channels: u8) -> Vec<u8> {
+    let mut head = b"OpusHead\x01".to_vec();
+    head.push(channels);
+    head.extend([0, 0]);
+    head.extend(48_000u32.to_le_bytes());
+    head.extend([0, 0, 0]);
+    head
+}
+
+fn channels_of(packet: &[u8]) -> Option<u8> {
+    [1, 2].into_iter().find(|channels| packet == head(*channels))
+}
+
+/// RFC 7845, section 5.2.
+fn tags() -> Vec<u8> {
+    let mut tags = b"OpusTags\x05\0\0\0rtmsd".to_vec();
+    tags.extend([0; 4]);
+    tags
+}

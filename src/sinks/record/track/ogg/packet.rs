@@ -1,0 +1,63 @@
+//! What a packet of Opus says of itself (RFC 6716, section 3; pure).
+
+/// Opus counts at 48 kHz, whatever it holds.
+pub const SAMPLES_PER_MS: u64 = 48;
+
+const MAX_PACKET_SAMPLES: u64 = 120 * SAMPLES_PER_MS;
+
+/// How much sound a packet has; none where it is not a packet of Opus.
+pub fn samples(packet: &[u8]) -> Option<u64> {
+    let first = *packet.first()?;
+    let config = first >> 3;
+    let frame = match config {
+        0..12 => [480, 960, 1920, 2880][usize::from(config % 4)],
+        12..16 => [480, 960][usize::from(config % 2)],
+        _ => [120, 240, 480, 960][usize::from(config % 4)],
+    };
+    let frames = match first & 3 {
+        0 => 1,
+        1 | 2 => 2,
+        _ => u64::from(packet.get(1)? & 0x3f),
+    };
+    let samples = frame * frames;
+    (1..=MAX_PACKET_SAMPLES).contains(&samples).then_some(samples)
+}
+
+/// So much silence, rounded down to 20 ms: packets of up to six full-band frames that decode to zero.
+pub fn silence(samples: u64, channels: u8) -> impl Iterator<Item = Vec<u8>> {
+    const FRAME: u64 = 20 * SAMPLES_PER_MS;
+    const FRAMES_PER_PACKET: u64 = 6;
+    let frames = samples / FRAME;
+    let packets = frames.div_ceil(FRAMES_PER_PACKET);
+    (0..packets).map(move |index| {
+        let here = (frames - index * FRAMES_PER_PACKET).min(FRAMES_PER_PACKET) as u8;
+        let mut packet = vec![if channels == 2 { 0xff } else { 0xfb }, here];
+        packet.extend([0xff, 0xfe].repeat(here.into()));
+        packet
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_say_how_long_a_packet_is() {
+        assert_eq!(samples(&[0xf8, 0xff, 0xfe]), Some(960));
+        assert_eq!(samples(&[0x78]), Some(960));
+        assert_eq!(samples(&[0x18]), Some(2880));
+        assert_eq!(samples(&[0x81]), Some(240));
+        assert_eq!(samples(&[0xfb, 6]), Some(5760));
+        assert_eq!(samples(&[0xfb, 7]), None);
+        assert_eq!((samples(&[]), samples(&[0xfb]), samples(&[0xfb, 0])), (None, None, None));
+    }
+
+    #[test]
+    fn silence_is_as_long_as_it_should_be() {
+        for ms in [0, 19, 20, 119, 120, 140, 3_600_010] {
+            let packets = silence(ms * SAMPLES_PER_MS, 1);
+            let sum: u64 = packets.map(|packet| samples(&packet).unwrap()).sum();
+            assert_eq!(sum, ms / 20 * 20 * SAMPLES_PER_MS);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Ogg pages (RFC 3533; pure). A packet never goes over the end of a page here.
+
+const CAPTURE: &[u8; 4] = b"OggS";
+const HEADER_BYTES: usize = 27;
+const MAX_SEGMENTS: usize = 255;
+
+pub const BEGINS: u8 = 2;
+pub const ENDS: u8 = 4;
+
+/// The longest page.
+pub const MAX_PAGE_BYTES: usize = HEADER_BYTES + MAX_SEGMENTS + MAX_SEGMENTS * 255;
+
+/// Packets that have no page yet.
+#[derive(Debug, Default)]
+pub struct Packets {
+    segments: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Packets {
+    /// Adds a packet; false where the page has no room for it.
+    pub fn push(&mut self, packet: &[u8]) -> bool {
+        let segments = packet.len() / 255 + 1;
+        if self.segments.len() + segments > MAX_SEGMENTS {
+            return false;
+        }
+        self.segments.extend(std::iter::repeat_n(255, segments - 1));
+        self.segments.push((packet.len() % 255) as u8);
+        self.body.extend_from_slice(packet);
+        true
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    pub fn clear(&mut self) {
+        self.segments.clear();
+        self.body.clear();
+    }
+
+    /// The page of all packets. `granule`: the sample after its last.
+    pub fn page(&self, flags: u8, granule: u64, serial: u32, number: u32) -> Vec<u8> {
+        let mut page = Vec::with_capacity(HEADER_BYTES + self.segments.len() + self.body.len());
+        page.extend(CAPTURE);
+        page.extend([0, flags]);
+        page.extend(granule.to_le_bytes());
+        page.extend(serial.to_le_bytes());
+        page.extend(number.to_le_bytes());
+        page.extend([0; 4]);
+        page.push(self.segments.len() as u8);
+        page.extend_from_slice(&self.segments);
+        page.extend_from_slice(&self.body);
+        sign(&mut page);
+        page
+    }
+}
+
+/// What a page says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageInfo {
+    pub bytes: usize,
+    pub body_at: usize,
+    pub granule: u64,
+    pub serial: u32,
+    pub number: u32,
+}
+
+/// The page at the beginning of `bytes`; none where it is not whole.
+pub fn read(bytes: &[u8]) -> Option<PageInfo> {
+    let header = bytes.get(..HEADER_BYTES)?;
+    if !header.starts_with(CAPTURE) || header[4] != 0 {
+        return None;
+    }
+    let body_at = HEADER_BYTES + usize::from(header[26]);
+    let segments = bytes.get(HEADER_BYTES..body_at)?;
+    let length = body_at + segments.iter().map(|length| usize::from(*length)).sum::<usize>();
+    let page = bytes.get(..length)?;
+    let mut signed = page.to_vec();
+    sign(&mut signed);
+    let number =
+        |at: usize| u32::from_le_bytes([page[at], page[at + 1], page[at + 2], page[at + 3]]);
+    let granule = u64::from(number(6)) | u64::from(number(10)) << 32;
+    let info = PageInfo { bytes: length, body_at, granule, serial: number(14), number: number(18) };
+    (signed == page).then_some(info)
+}
+
+/// Says of a whole page whether it is the last.
+pub fn set_end(page: &mut [u8], ends: bool) {
+    page[5] = if ends { page[5] | ENDS } else { page[5] & !ENDS };
+    sign(page);
+}
+
+fn sign(page: &mut [u8]) {
+    page[22..26].fill(0);
+    let sum = checksum(page);
+    page[22..26].copy_from_slice(&sum.to_le_bytes());
+}
+
+const TABLE: [u32; 256] = table();
+
+const fn table() -> [u32; 256] {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        let mut sum = (index as u32) << 24;
+        let mut bit = 0;
+        while bit < 8 {
+            sum = if sum & 0x8000_0000 == 0 { sum << 1 } else { (sum << 1) ^ 0x04c1_1db7 };
+            bit += 1;
+        }
+        table[index] = sum;
+        index += 1;
+    }
+    table
+}
+
+fn checksum(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |sum, byte| (sum << 8) ^ TABLE[(sum >> 24) as usize ^ usize::from(*byte)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_read_back_and_one_that_is_cut_or_changed_is_not() {
+        let mut packets = Packets::default();
+        for length in [0, 1, 254, 255, 256, 700] {
+            assert!(packets.push(&vec![7; length]));
+        }
+        let page = packets.page(0, 0x1_0000_0002, 5, 9);
+        let info = read(&page).unwrap();
+        assert_eq!((info.bytes, info.granule), (page.len(), 0x1_0000_0002));
+        assert_eq!((info.serial, info.number), (5, 9));
+        for at in 0..page.len() {
+            assert_eq!(read(&page[..at]), None);
+            let mut other = page.clone();
+            other[at] ^= 1;
+            assert_eq!(read(&other), None, "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_page_has_room_for_255_segments() {
+        let mut packets = Packets::default();
+        assert!((0..255).all(|_| packets.push(&[0; 254])));
+        assert!(!packets.push(&[]));
+        assert!(packets.page(0, 0, 0, 0).len() <= MAX_PAGE_BYTES);
+    }
+}

@@ -1,0 +1,189 @@
+//! Sound as WAV, where a byte has its place in time: L16, G.711, G.722.
+
+mod file;
+mod format;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
+
+pub use self::file::{Over, WavFile};
+pub use self::format::{Coding, WavFormat};
+use super::order::{Doubt, Reorder, Timed, Turn};
+use super::{Counts, Finished, TrackFile, parts};
+
+/// A frame whose time differs by less from where the last one ended follows it without a seam; and by less than its
+/// own length: a lost frame leaves a hole as long as it is.
+const MAX_JITTER_MS: u64 = 60;
+
+/// Sound of one voice or of one mixed stream.
+pub struct WavTrack {
+    origin_ms: i64,
+    earlier: Vec<TrackFile>,
+    file: WavFile,
+    place: Place,
+    doubt: Doubt,
+    order: Reorder,
+    counts: Counts,
+}
+
+/// Where the next frame of a voice goes, so that timestamps may shiver without a sample lost or doubled.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    bytes_per_ms: u64,
+    /// Where the last frame ended.
+    pub next: u64,
+}
+
+impl Place {
+    pub fn new(format: WavFormat, next: u64) -> Self {
+        Self { bytes_per_ms: format.bytes_per_ms(), next }
+    }
+
+    /// The position of a frame that comes in order. `since_ms`: since the origin.
+    pub fn take(&mut self, since_ms: u64, bytes: usize) -> u64 {
+        let exact = since_ms * self.bytes_per_ms;
+        let bytes = bytes as u64;
+        let tolerance = bytes.min(MAX_JITTER_MS * self.bytes_per_ms);
+        let position = if exact.abs_diff(self.next) < tolerance { self.next } else { exact };
+        self.next = self.next.max(position + bytes);
+        position
+    }
+}
+
+/// Whole samples only.
+pub fn whole(format: WavFormat, payload: &Bytes) -> &[u8] {
+    &payload[..payload.len() - payload.len() % format.block_bytes() as usize]
+}
+
+/// The file to go on with, and those before it: earlier parts are closed, a file of another format too.
+pub fn open(
+    base: &Path,
+    format: WavFormat,
+    origin_ms: i64,
+) -> io::Result<(Vec<TrackFile>, WavFile)> {
+    let mut earlier = Vec::new();
+    let there = parts::existing(base);
+    for (index, path) in there.iter().enumerate() {
+        let is_last = index + 1 == there.len();
+        match WavFile::reopen(path)? {
+            Some(file) if is_last && file.format == format => return Ok((earlier, file)),
+            Some(file) => earlier.push(close(file, origin_ms)?),
+            // Killed while the header was written: nothing else is in it.
+            None if is_last && is_cut_header(path, format)? => {
+                std::fs::remove_file(path)?;
+                return Ok((earlier, WavFile::create(path, format)?));
+            }
+            None => {}
+        }
+    }
+    let file = WavFile::create(&parts::path(base, there.len() + 1), format)?;
+    Ok((earlier, file))
+}
+
+/// Whether a file holds nothing but a piece of such a header, whatever the sizes in it say.
+fn is_cut_header(path: &Path, format: WavFormat) -> io::Result<bool> {
+    let header = format.header(0);
+    if path.metadata()?.len() >= header.len() as u64 {
+        return Ok(false);
+    }
+    let there = std::fs::read(path)?;
+    let is_size = |at: usize| (4..8).contains(&at) || at >= header.len() - 4;
+    let fits = |(at, byte): (usize, &u8)| is_size(at) || header[at] == *byte;
+    Ok(there.iter().enumerate().all(fits))
+}
+
+/// Closes a file, and says what is in it.
+pub fn close(mut file: WavFile, origin_ms: i64) -> io::Result<TrackFile> {
+    let bytes = file.close()?;
+    let last_ms = origin_ms + file.len_ms();
+    Ok(TrackFile { path: file.path, bytes, first_ms: origin_ms, last_ms })
+}
+
+impl WavTrack {
+    pub fn open(path: &Path, format: WavFormat, origin_ms: i64) -> io::Result<Self> {
+        let (earlier, file) = open(path, format, origin_ms)?;
+        Ok(Self {
+            origin_ms,
+            earlier,
+            place: Place::new(format, file.len()),
+            doubt: Doubt::new(origin_ms, origin_ms + file.len_ms()),
+            file,
+            order: Reorder::new(),
+            counts: Counts::default(),
+        })
+    }
+
+    pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+        if whole(self.file.format, payload).is_empty() {
+            self.counts.unreadable += 1;
+            return Ok(());
+        }
+        let frame = Timed { at_ms, payload: payload.clone() };
+        for frame in self.doubt.pass(frame, &mut self.counts) {
+            match self.order.push(frame) {
+                Turn::Waits => {}
+                Turn::Repeated => self.counts.late += 1,
+                Turn::Missed(frame) => self.fill_in(&frame)?,
+            }
+            while let Some(frame) = self.order.pop() {
+                self.put(&frame)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn reached(&mut self, at_ms: i64) {
+        self.doubt.reach(at_ms);
+    }
+
+    pub fn sync(&mut self) -> io::Result<()> {
+        while let Some(frame) = self.order.pop_any() {
+            self.put(&frame)?;
+        }
+        self.file.sync()
+    }
+
+    pub fn finish(mut self) -> io::Result<Finished> {
+        self.sync()?;
+        self.doubt.forget(&mut self.counts);
+        let mut files = self.earlier;
+        files.push(close(self.file, self.origin_ms)?);
+        Ok(Finished { files, counts: self.counts })
+    }
+
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.file.added
+    }
+
+    fn put(&mut self, frame: &Timed) -> io::Result<()> {
+        let sound = whole(self.file.format, &frame.payload);
+        let position = self.place.take(self.since_ms(frame), sound.len());
+        self.counts.written += 1;
+        self.file.put(position, sound, Over::Replace)
+    }
+
+    /// A frame from before the newest fills silence; where there is sound it is one that came before.
+    fn fill_in(&mut self, frame: &Timed) -> io::Result<()> {
+        let sound = whole(self.file.format, &frame.payload);
+        let position = self.since_ms(frame) * self.place.bytes_per_ms;
+        if !self.file.is_silent(position, sound.len())? {
+            self.counts.late += 1;
+            return Ok(());
+        }
+        self.counts.written += 1;
+        self.place.next = self.place.next.max(position + sound.len() as u64);
+        self.file.put(position, sound, Over::Replace)
+    }
+
+    fn since_ms(&self, frame: &Timed) -> u64 {
+        (frame.at_ms - self.origin_ms) as u64
+    }
+}

@@ -1,0 +1,257 @@
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::format::{MAX_HEADER_BYTES, WavFormat};
+
+/// Silence that is longer becomes a hole in the file.
+const MAX_BUFFERED_SILENCE_BYTES: u64 = 64 << 10;
+
+/// How much sound a voice of its own keeps in memory.
+const TAIL_BYTES: usize = 16 << 10;
+
+const SILENCE_CHUNK_BYTES: u64 = 64 << 10;
+
+/// One WAV file. Sound may be put anywhere; the end of the file is kept in memory for a while.
+pub struct WavFile {
+    pub path: PathBuf,
+    pub format: WavFormat,
+    file: File,
+    /// Where the sound begins in the file.
+    data_at: u64,
+    /// The newest sound; positions count bytes of sound, from 0.
+    tail: Vec<u8>,
+    tail_at: u64,
+    /// How much of the tail stays in memory when the rest is written.
+    keep_bytes: usize,
+    max_tail_bytes: usize,
+    /// How much sound the header says.
+    said: Option<u64>,
+    /// What this writer added, holes not counted.
+    pub added: u64,
+}
+
+/// What happens to sound that is already at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    Replace,
+    /// Samples of L16 are added, and stay at their limits.
+    Add,
+}
+
+impl WavFile {
+    /// A new file: there must not be one.
+    pub fn create(path: &Path, format: WavFormat) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        file.write_all_at(&format.header(0), 0)?;
+        Ok(Self::new(path, file, format, 0))
+    }
+
+    /// A file that was left behind, whatever its header says of its size. None when it is not one of ours.
+    pub fn reopen(path: &Path) -> io::Result<Option<Self>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        let length = file.metadata()?.len();
+        let mut header = vec![0; length.min(MAX_HEADER_BYTES as u64) as usize];
+        file.read_exact_at(&mut header, 0)?;
+        let Some((format, said)) = WavFormat::parse(&header) else { return Ok(None) };
+        let there = length - format.header_bytes();
+        let is_padded = said % 2 == 1 && there == said + 1;
+        let data_bytes = if is_padded { said } else { there - there % format.block_bytes() };
+        file.set_len(format.header_bytes() + data_bytes)?;
+        let mut reopened = Self::new(path, file, format, data_bytes);
+        reopened.sync()?;
+        Ok(Some(reopened))
+    }
+
+    fn new(path: &Path, file: File, format: WavFormat, data_bytes: u64) -> Self {
+        Self {
+            path: path.to_owned(),
+            format,
+            file,
+            data_at: format.header_bytes(),
+            tail: Vec::new(),
+            tail_at: data_bytes,
+            keep_bytes: 0,
+            max_tail_bytes: TAIL_BYTES,
+            said: None,
+            added: 0,
+        }
+    }
+
+    /// Keeps so much sound in memory, and writes when there is twice as much.
+    pub fn keep_ms(&mut self, keep_ms: u64) {
+        self.keep_bytes = (keep_ms * self.format.bytes_per_ms()) as usize;
+        self.max_tail_bytes = 2 * self.keep_bytes;
+    }
+
+    /// How much sound there is, in bytes.
+    pub fn len(&self) -> u64 {
+        self.tail_at + self.tail.len() as u64
+    }
+
+    /// How long the sound is.
+    pub fn len_ms(&self) -> i64 {
+        self.len().div_ceil(self.format.bytes_per_ms()) as i64
+    }
+
+    /// Puts sound at a position; what is missing before it becomes silence. After an error the sound in memory is
+    /// lost: silence is there in its place.
+    pub fn put(&mut self, position: u64, sound: &[u8], over: Over) -> io::Result<()> {
+        self.reach(position)?;
+        let in_file = self.tail_at.saturating_sub(position).min(sound.len() as u64) as usize;
+        let (in_file, in_tail) = sound.split_at(in_file);
+        if !in_file.is_empty() {
+            self.put_in_file(position, in_file, over)?;
+        }
+        let at = position.saturating_sub(self.tail_at) as usize;
+        let overlap = self.tail.len().saturating_sub(at).min(in_tail.len());
+        let (over_tail, beyond) = in_tail.split_at(overlap);
+        lay(&mut self.tail[at..at + overlap], over_tail, over);
+        self.tail.extend_from_slice(beyond);
+        self.added += beyond.len() as u64;
+        if self.tail.len() >= self.max_tail_bytes { self.spill(self.keep_bytes) } else { Ok(()) }
+    }
+
+    /// Whether nothing but silence is there.
+    pub fn is_silent(&self, position: u64, bytes: usize) -> io::Result<bool> {
+        let in_file = self.tail_at.saturating_sub(position).min(bytes as u64) as usize;
+        let there = self.read(position, in_file)?;
+        let from = position.saturating_sub(self.tail_at).min(self.tail.len() as u64) as usize;
+        let to = (from + bytes - in_file).min(self.tail.len());
+        let silence = self.format.silence();
+        Ok(there.iter().chain(&self.tail[from..to]).all(|byte| *byte == silence))
+    }
+
+    /// Writes everything, and the right sizes into the header.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.spill(0)?;
+        if self.said == Some(self.len()) {
+            return Ok(());
+        }
+        // The file may end in a hole that nothing was written behind.
+        self.file.set_len(self.data_at + self.len())?;
+        self.file.write_all_at(&self.format.header(self.len()), 0)?;
+        self.said = Some(self.len());
+        Ok(())
+    }
+
+    /// [`WavFile::sync`], padded to an even length as RIFF wants it, and down to the disk.
+    pub fn close(&mut self) -> io::Result<u64> {
+        self.sync()?;
+        if self.len() % 2 == 1 {
+            self.file.write_all_at(&[self.format.silence()], self.data_at + self.len())?;
+        }
+        self.file.sync_all()?;
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn reach(&mut self, position: u64) -> io::Result<()> {
+        let Some(missing) = position.checked_sub(self.len()) else { return Ok(()) };
+        if missing <= MAX_BUFFERED_SILENCE_BYTES {
+            self.tail.resize(self.tail.len() + missing as usize, self.format.silence());
+            self.added += missing;
+            return Ok(());
+        }
+        self.spill(0)?;
+        if self.format.silence() != 0 {
+            self.write_silence(missing)?;
+            self.added += missing;
+        }
+        self.tail_at = position;
+        Ok(())
+    }
+
+    /// Where silence is not zero it cannot be a hole.
+    fn write_silence(&self, mut bytes: u64) -> io::Result<()> {
+        let chunk = vec![self.format.silence(); SILENCE_CHUNK_BYTES as usize];
+        let mut at = self.data_at + self.len();
+        while bytes > 0 {
+            let now = bytes.min(SILENCE_CHUNK_BYTES);
+            self.file.write_all_at(&chunk[..now as usize], at)?;
+            at += now;
+            bytes -= now;
+        }
+        Ok(())
+    }
+
+    fn put_in_file(&self, position: u64, sound: &[u8], over: Over) -> io::Result<()> {
+        let mut there = self.read(position, sound.len())?;
+        lay(&mut there, sound, over);
+        self.file.write_all_at(&there, self.data_at + position)
+    }
+
+    /// What the file has there; silence where it has nothing.
+    fn read(&self, position: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut there = vec![self.format.silence(); bytes];
+        let mut filled = 0;
+        while filled < bytes {
+            let at = self.data_at + position + filled as u64;
+            match self.file.read_at(&mut there[filled..], at) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(there)
+    }
+
+    /// Writes the tail but for its newest bytes.
+    fn spill(&mut self, keep_bytes: usize) -> io::Result<()> {
+        let keep_bytes = keep_bytes - keep_bytes % self.format.block_bytes() as usize;
+        let spilled = self.tail.len().saturating_sub(keep_bytes);
+        if spilled == 0 {
+            return Ok(());
+        }
+        let written = self.file.write_all_at(&self.tail[..spilled], self.data_at + self.tail_at);
+        match written {
+            Ok(()) => {
+                self.tail.drain(..spilled);
+                self.tail_at += spilled as u64;
+            }
+            // Memory is bounded also while the disk is full.
+            Err(_) => {
+                self.tail.clear();
+                self.said = None;
+            }
+        }
+        written
+    }
+}
+
+/// Lays sound over what is there; both are equally long.
+fn lay(there: &mut [u8], sound: &[u8], over: Over) {
+    if over == Over::Replace {
+        return there.copy_from_slice(sound);
+    }
+    for (there, sound) in there.chunks_exact_mut(2).zip(sound.chunks_exact(2)) {
+        let sum = i16::from_le_bytes([there[0], there[1]])
+            .saturating_add(i16::from_le_bytes([sound[0], sound[1]]));
+        there.copy_from_slice(&sum.to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::record::track::wav::Coding;
+
+    #[test]
+    fn sound_that_cannot_be_written_becomes_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ana.wav");
+        let format = WavFormat { coding: Coding::L16, rate_hz: 16_000, channels: 1 };
+        let mut wav = WavFile::create(&path, format).unwrap();
+        wav.put(0, &[1; 4], Over::Replace).unwrap();
+        wav.sync().unwrap();
+        wav.put(4, &[2; 4], Over::Replace).unwrap();
+        let writable = std::mem::replace(&mut wav.file, File::open(&path).unwrap());
+        assert!(wav.sync().is_err());
+        wav.file = writable;
+        wav.put(8, &[3; 4], Over::Replace).unwrap();
+        wav.close().unwrap();
+        let file = std::fs::read(&path).unwrap();
+        assert_eq!(file, [&format.header(12)[..], &[1; 4], &[0; 4], &[3; 4]].concat());
+    }
+}

@@ -1,0 +1,337 @@
+//! Recordings: where they stand, and their files.
+
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::database::{Connection, binds};
+use super::outgoing::emit;
+use super::rows;
+use super::{Store, StoreError, sql};
+use crate::model::{
+    EventKind, OutgoingEvent, RecordedFile, Recording, RecordingId, RecordingStatus, SessionId,
+    SpoolId, StreamId, UserId,
+};
+
+/// Rows of files written in one transaction: others get their turn in between.
+const FILES_AT_ONCE: usize = 200;
+/// Pictures are many: the others are in the list of recordings.
+const MAX_FILES_TOLD: usize = 100;
+
+impl Store {
+    /// Notes that a spool records a stream, once for each id. Returns the row: its part, and what became of it.
+    pub async fn begin_recording(&self, new: &NewRecording<'_>) -> Result<Recording, StoreError> {
+        let id = new.id.to_string();
+        let row: RecordingRow = self
+            .database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let values = binds![
+                    &*id,
+                    new.session_id.to_string(),
+                    new.stream_id.as_str(),
+                    i64::from(new.ordinal),
+                    new.spool.to_string(),
+                    new.started_at_ms,
+                ];
+                tx.connection().execute(sql::INSERT_RECORDING, values).await?;
+                let row = tx.connection().one(sql::RECORDING, binds![&*id]).await?;
+                tx.commit().await?;
+                Ok(row)
+            })
+            .await?;
+        row.try_into()
+    }
+
+    /// A recording as it now is; none when it was deleted.
+    pub async fn recording(&self, id: RecordingId) -> Result<Option<Recording>, StoreError> {
+        let row: Option<RecordingRow> =
+            self.database.optional(sql::RECORDING, binds![id.to_string()]).await?;
+        row.map(Recording::try_from).transpose()
+    }
+
+    /// A session's recordings, without those that are being deleted, by stream and part.
+    pub async fn recordings_of(&self, id: SessionId) -> Result<Vec<Recording>, StoreError> {
+        let rows: Vec<RecordingRow> =
+            self.database.all(sql::RECORDINGS_OF_SESSION, binds![id.to_string()]).await?;
+        rows.into_iter().map(Recording::try_from).collect()
+    }
+
+    /// What a spool's daemon still has to do.
+    pub async fn unfinished_recordings(
+        &self,
+        spool: SpoolId,
+    ) -> Result<Vec<Recording>, StoreError> {
+        let rows: Vec<RecordingRow> =
+            self.database.all(sql::UNFINISHED_RECORDINGS, binds![spool.to_string()]).await?;
+        rows.into_iter().map(Recording::try_from).collect()
+    }
+
+    /// Recordings whose files are to be deleted by the daemon that has this spool, the oldest first.
+    pub async fn recordings_to_delete(
+        &self,
+        spool: Option<SpoolId>,
+        limit: u32,
+    ) -> Result<Vec<Recording>, StoreError> {
+        let spool = spool.map(|spool| spool.to_string()).unwrap_or_default();
+        let values = binds![spool, i64::from(limit)];
+        let rows: Vec<RecordingRow> = self.database.all(sql::RECORDINGS_TO_DELETE, values).await?;
+        rows.into_iter().map(Recording::try_from).collect()
+    }
+
+    /// Takes a recording from one state to the next. False when it was not in the first: somebody wants it deleted,
+    /// or this call was made before.
+    pub async fn move_recording(
+        &self,
+        id: RecordingId,
+        from: RecordingStatus,
+        to: RecordingStatus,
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let values = binds![id.to_string(), from.as_str(), to.as_str(), now_ms];
+        Ok(self.database.execute(sql::MOVE_RECORDING, values).await? > 0)
+    }
+
+    /// Writes what files a recording has; of those that are known, what is new of them.
+    pub async fn write_recorded_files(
+        &self,
+        recording: &Recording,
+        files: &[RecordedFile],
+    ) -> Result<(), StoreError> {
+        for some in files.chunks(FILES_AT_ONCE) {
+            self.database
+                .run(|| async {
+                    let mut tx = self.database.begin().await?;
+                    for file in some {
+                        write_file(&mut tx.connection(), recording, file).await?;
+                    }
+                    tx.commit().await
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// A recording is whole: after this its files are all that it has. False when somebody wants it deleted.
+    pub async fn finish_recording(
+        &self,
+        recording: &Recording,
+        files: &[RecordedFile],
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        self.write_recorded_files(recording, files).await?;
+        let id = recording.id.to_string();
+        self.database.execute(sql::DROP_EMPTY_RECORDED_FILES, binds![&*id]).await?;
+        let (from, to) = (RecordingStatus::Recording, RecordingStatus::Uploading);
+        self.move_recording(recording.id, from, to, now_ms).await
+    }
+
+    /// A recording is where recordings go, and outgoing webhooks are told so with it. False when somebody wants it
+    /// deleted, or this call was made before.
+    pub async fn store_recording(
+        &self,
+        recording: &Recording,
+        files: &[RecordedFile],
+        now_ms: i64,
+    ) -> Result<bool, StoreError> {
+        let (from, to) = (RecordingStatus::Uploading, RecordingStatus::Stored);
+        let values = binds![recording.id.to_string(), from.as_str(), to.as_str(), now_ms];
+        let event = ready(recording, files, now_ms);
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let is_moved = tx.connection().execute(sql::MOVE_RECORDING, values).await? > 0;
+                if is_moved {
+                    emit(&mut tx.connection(), &event, now_ms).await?;
+                }
+                tx.commit().await?;
+                Ok(is_moved)
+            })
+            .await
+    }
+
+    /// A recording's files, by name.
+    pub async fn recorded_files(&self, id: RecordingId) -> Result<Vec<RecordedFile>, StoreError> {
+        let rows: Vec<FileRow> =
+            self.database.all(sql::RECORDED_FILES, binds![id.to_string()]).await?;
+        rows.into_iter().map(|row| Ok(row.read()?.1)).collect()
+    }
+
+    /// Up to `limit` files of a session's recordings, each with its recording.
+    pub async fn recorded_files_of(
+        &self,
+        id: SessionId,
+        limit: u32,
+    ) -> Result<Vec<(RecordingId, RecordedFile)>, StoreError> {
+        let values = binds![id.to_string(), i64::from(limit)];
+        let rows: Vec<FileRow> = self.database.all(sql::RECORDED_FILES_OF_SESSION, values).await?;
+        rows.into_iter().map(FileRow::read).collect()
+    }
+
+    /// The file of a session that has this name in the API, and its recording.
+    pub async fn recorded_file(
+        &self,
+        session: SessionId,
+        api_name: &str,
+    ) -> Result<Option<(Recording, RecordedFile)>, StoreError> {
+        let values = binds![session.to_string(), api_name];
+        let row: Option<FileRow> = self.database.optional(sql::RECORDED_FILE, values).await?;
+        let Some((id, file)) = row.map(FileRow::read).transpose()? else { return Ok(None) };
+        let recording = self.recording(id).await?;
+        let shown = recording.filter(|recording| recording.status != RecordingStatus::Deleting);
+        Ok(shown.map(|recording| (recording, file)))
+    }
+
+    /// Wants all recordings of a session deleted. They are shown no more, and whoever has their files removes them;
+    /// returns how many.
+    pub async fn delete_recordings_of(&self, session: SessionId) -> Result<u64, StoreError> {
+        self.database.execute(sql::DELETE_RECORDINGS_OF_SESSION, binds![session.to_string()]).await
+    }
+
+    /// Forgets a recording that was to be deleted, after its files are gone.
+    pub async fn forget_recording(&self, id: RecordingId) -> Result<(), StoreError> {
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                tx.connection().execute(sql::FORGET_RECORDED_FILES, binds![id.to_string()]).await?;
+                tx.connection().execute(sql::FORGET_RECORDING, binds![id.to_string()]).await?;
+                tx.commit().await
+            })
+            .await
+    }
+}
+
+/// A recording that begins.
+#[derive(Debug, Clone)]
+pub struct NewRecording<'a> {
+    pub id: RecordingId,
+    pub session_id: SessionId,
+    pub stream_id: &'a StreamId,
+    pub ordinal: u32,
+    pub spool: SpoolId,
+    pub started_at_ms: i64,
+}
+
+fn ready(recording: &Recording, files: &[RecordedFile], now_ms: i64) -> OutgoingEvent {
+    let file = |file: &RecordedFile| {
+        json!({
+            "file": file.api_name, "medium": file.medium, "content_type": file.content_type,
+            "bytes": file.bytes, "sha256": file.sha256,
+        })
+    };
+    let data = json!({
+        "session_id": recording.session_id,
+        "stream_id": recording.stream_id,
+        "stream": recording.ordinal,
+        "recording_id": recording.id,
+        "part": recording.part,
+        "files": files.iter().take(MAX_FILES_TOLD).map(file).collect::<Vec<_>>(),
+        "file_count": files.len(),
+    });
+    OutgoingEvent::new(EventKind::RecordingReady, &recording.id.to_string(), now_ms, data)
+        .in_session(recording.session_id)
+        .in_stream(&recording.stream_id)
+}
+
+/// What was recorded of a stream goes with what was said in it.
+pub(super) async fn delete_recordings_of_stream(
+    tx: &mut Connection<'_>,
+    stream: &str,
+) -> Result<u64, StoreError> {
+    tx.execute(sql::DELETE_RECORDINGS_OF_STREAM, binds![stream]).await
+}
+
+async fn write_file(
+    tx: &mut Connection<'_>,
+    recording: &Recording,
+    file: &RecordedFile,
+) -> Result<(), StoreError> {
+    // User ids beyond `i64` are nobody's: Zoom's have eight digits.
+    let user_id = file.user_id.and_then(|user_id| i64::try_from(user_id.0).ok());
+    let values = binds![
+        recording.id.to_string(),
+        &*file.name,
+        recording.session_id.to_string(),
+        &*file.api_name,
+        &*file.path,
+        &*file.medium,
+        user_id,
+        file.user_name.as_deref(),
+        &*file.content_type,
+        i64::try_from(file.bytes).unwrap_or(i64::MAX),
+        &*file.sha256,
+        file.first_ms,
+        file.last_ms,
+    ];
+    tx.execute(sql::UPSERT_RECORDED_FILE, values).await.map(drop)
+}
+
+#[derive(FromRow)]
+struct RecordingRow {
+    id: String,
+    session_id: String,
+    stream_id: String,
+    ordinal: i64,
+    part: i64,
+    spool: String,
+    status: String,
+    started_at_ms: i64,
+    finished_at_ms: Option<i64>,
+    stored_at_ms: Option<i64>,
+}
+
+impl TryFrom<RecordingRow> for Recording {
+    type Error = StoreError;
+
+    fn try_from(row: RecordingRow) -> Result<Self, StoreError> {
+        let uuid = |text: &str| uuid::Uuid::try_parse(text).ok();
+        Ok(Self {
+            id: rows::read("recording id", &row.id, RecordingId::parse)?,
+            session_id: rows::session_id(&row.session_id)?,
+            stream_id: rows::stream_id(&row.stream_id)?,
+            ordinal: rows::number("ordinal", row.ordinal)?,
+            part: rows::number("part", row.part)?,
+            spool: SpoolId(rows::read("spool", &row.spool, uuid)?),
+            status: rows::read("recording status", &row.status, RecordingStatus::parse)?,
+            started_at_ms: row.started_at_ms,
+            finished_at_ms: row.finished_at_ms,
+            stored_at_ms: row.stored_at_ms,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct FileRow {
+    recording_id: String,
+    name: String,
+    api_name: String,
+    path: String,
+    medium: String,
+    user_id: Option<i64>,
+    user_name: Option<String>,
+    content_type: String,
+    bytes: i64,
+    sha256: String,
+    first_ms: Option<i64>,
+    last_ms: Option<i64>,
+}
+
+impl FileRow {
+    fn read(self) -> Result<(RecordingId, RecordedFile), StoreError> {
+        let id = rows::read("recording id", &self.recording_id, RecordingId::parse)?;
+        let user_id = self.user_id.map(|id| rows::number("user id", id)).transpose()?;
+        let file = RecordedFile {
+            name: self.name,
+            api_name: self.api_name,
+            path: self.path,
+            medium: self.medium,
+            user_id: user_id.map(UserId),
+            user_name: self.user_name,
+            content_type: self.content_type,
+            bytes: rows::number("bytes", self.bytes)?,
+            sha256: self.sha256,
+            first_ms: self.first_ms,
+            last_ms: self.last_ms,
+        };
+        Ok((id, file))
+    }
+}

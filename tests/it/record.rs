@@ -1,0 +1,5 @@
+//! Recordings, seen by tools that others wrote.
+
+mod film;
+mod sound;
+mod tools;

@@ -1,0 +1,109 @@
+//! The rows of recordings.
+
+use rtmsd::model::{
+    RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, SpoolId, StreamId, UserId,
+};
+use rtmsd::store::{NewRecording, Store};
+use uuid::Uuid;
+
+use super::webhooks::*;
+use crate::support::stores::TestStore;
+
+const SPOOL: SpoolId = SpoolId(Uuid::from_u128(1));
+const OTHER: SpoolId = SpoolId(Uuid::from_u128(2));
+
+async fn begin(
+    store: &Store,
+    session_id: SessionId,
+    stream: &StreamId,
+    spool: SpoolId,
+) -> Recording {
+    let id = RecordingId(Uuid::now_v7());
+    let stream_id = stream;
+    let new = NewRecording { id, session_id, stream_id, ordinal: 1, spool, started_at_ms: 5 };
+    let made = store.begin_recording(&new).await.unwrap();
+    assert_eq!(store.begin_recording(&new).await.unwrap(), made, "once for each id");
+    made
+}
+
+fn file(name: &str, sha256: &str) -> RecordedFile {
+    RecordedFile {
+        name: name.into(),
+        api_name: format!("1-{name}"),
+        path: format!("a/{name}"),
+        medium: "audio".into(),
+        user_id: Some(UserId(7)),
+        user_name: Some("Ana \u{0}".into()),
+        content_type: "audio/wav".into(),
+        bytes: 44,
+        sha256: sha256.into(),
+        first_ms: Some(1),
+        last_ms: None,
+    }
+}
+
+async fn a_recording_goes_from_state_to_state(store: &Store) {
+    let session = SessionId(Uuid::now_v7());
+    let stream = stream_id("s1");
+    let one = begin(store, session, &stream, SPOOL).await;
+    let other = begin(store, session, &stream, OTHER).await;
+    assert_eq!((one.part, other.part), (1, 2));
+    store.write_recorded_files(&one, &[file("x.wav", ""), file("y.wav", "")]).await.unwrap();
+    assert!(store.finish_recording(&one, &[file("x.wav", "ab")], 9).await.unwrap());
+    assert!(!store.finish_recording(&one, &[file("x.wav", "ab")], 9).await.unwrap());
+    let files = store.recorded_files(one.id).await.unwrap();
+    assert_eq!(files.len(), 1, "what never came to be is forgotten: {files:?}");
+    assert_eq!(files[0].sha256, "ab");
+    let (found, file) = store.recorded_file(session, "1-x.wav").await.unwrap().unwrap();
+    assert_eq!((found.status, found.finished_at_ms), (RecordingStatus::Uploading, Some(9)));
+    assert_eq!(file.path, "a/x.wav");
+    assert_eq!(store.recorded_file(session, "1-y.wav").await.unwrap(), None);
+    let elsewhere = SessionId(Uuid::now_v7());
+    assert_eq!(store.recorded_file(elsewhere, "1-x.wav").await.unwrap(), None);
+    assert!(store.store_recording(&one, &files, 12).await.unwrap());
+    assert!(!store.store_recording(&one, &files, 13).await.unwrap());
+    assert_eq!(store.recording(one.id).await.unwrap().unwrap().stored_at_ms, Some(12));
+    let unfinished = store.unfinished_recordings(OTHER).await.unwrap();
+    assert_eq!(unfinished, [other]);
+    assert_eq!(store.unfinished_recordings(SPOOL).await.unwrap(), []);
+}
+
+async fn what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(store: &Store) {
+    let session = SessionId(Uuid::now_v7());
+    let stream = stream_id("s2");
+    let stored = begin(store, session, &stream, SPOOL).await;
+    let spooled = begin(store, session, &stream, SPOOL).await;
+    store.finish_recording(&stored, &[file("x.wav", "ab")], 9).await.unwrap();
+    assert!(store.store_recording(&stored, &[file("x.wav", "ab")], 12).await.unwrap());
+    assert_eq!(store.delete_recordings_of(session).await.unwrap(), 2);
+    assert_eq!(store.delete_recordings_of(session).await.unwrap(), 0);
+    assert_eq!(store.recordings_of(session).await.unwrap(), []);
+    assert_eq!(store.recorded_file(session, "1-x.wav").await.unwrap(), None);
+    let to_delete = async |spool| {
+        let rows = store.recordings_to_delete(spool, 10).await.unwrap();
+        rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    assert_eq!(to_delete(Some(SPOOL)).await, [stored.id, spooled.id]);
+    assert_eq!(to_delete(Some(OTHER)).await, [stored.id], "what is stored can be deleted by all");
+    assert_eq!(to_delete(None).await, [stored.id]);
+    assert!(!store.finish_recording(&spooled, &[], 9).await.unwrap());
+    for id in [stored.id, spooled.id] {
+        store.forget_recording(id).await.unwrap();
+        assert_eq!(store.recording(id).await.unwrap(), None);
+        assert_eq!(store.recorded_files(id).await.unwrap(), []);
+    }
+}
+
+#[tokio::test]
+async fn recordings_keep_their_promises_on_sqlite() {
+    let test = TestStore::sqlite().await;
+    a_recording_goes_from_state_to_state(&test.store).await;
+    what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(&test.store).await;
+}
+
+#[tokio::test]
+async fn recordings_keep_their_promises_on_postgres() {
+    let test = TestStore::postgres().await;
+    a_recording_goes_from_state_to_state(&test.store).await;
+    what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(&test.store).await;
+}
