@@ -69,7 +69,9 @@ impl Ledger {
                 book.up(now_ms, step_ms.map(i64::from));
             }),
             Change::Down { link, cause } => self.each(link, |book| book.down(cause)),
-            Change::Alive(LinkId::Signaling) => self.each(LinkId::Signaling, Book::confirm),
+            Change::Alive(LinkId::Signaling) => {
+                self.each(LinkId::Signaling, |book| book.confirm(now_ms))
+            }
             Change::Alive(link) => self.each(link, |book| book.alive(now_ms)),
             Change::Moved => self.each(LinkId::Signaling, Book::moved),
             Change::Paused { at_ms } => self.all(now_ms, at_ms, Book::paused),

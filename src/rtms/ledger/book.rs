@@ -31,6 +31,8 @@ pub(super) struct Book {
     is_paused: bool,
     /// The link came up inside the open gap: until when its first frame may tell where that ends.
     rejoined_until_ms: Option<i64>,
+    /// When signaling showed life last: without it Zoom sends no media, though their links stand.
+    signaling_ms: i64,
     /// When anything came last, and when a frame came last.
     heard_ms: i64,
     arrived_ms: i64,
@@ -53,6 +55,7 @@ impl Book {
             down_cause: GapCause::LinkLost,
             is_paused: false,
             rejoined_until_ms: None,
+            signaling_ms: start_ms,
             heard_ms: start_ms,
             arrived_ms: start_ms,
             last_frame_ms: None,
@@ -112,8 +115,9 @@ impl Book {
     }
 
     /// A keep-alive came on signaling.
-    pub fn confirm(&mut self) {
+    pub fn confirm(&mut self, now_ms: i64) {
         self.is_confirmed = self.is_up;
+        self.signaling_ms = now_ms;
     }
 
     /// A keep-alive came: whatever was sent before it has come, too.
@@ -131,7 +135,8 @@ impl Book {
         {
             self.close(until_ms);
         }
-        self.account.alive_ms = self.account.alive_ms.max(now_ms - self.lag_ms());
+        let alive_ms = self.signaling_ms.min(now_ms) - self.lag_ms();
+        self.account.alive_ms = self.account.alive_ms.max(alive_ms);
     }
 
     /// A link that brings something is up, even if its handshake was not answered yet.

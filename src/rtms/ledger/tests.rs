@@ -362,3 +362,14 @@ fn in_gaps(kept: &Kept) -> u64 {
     assert_eq!(bytes, frames * BYTES);
     frames
 }
+
+#[test]
+fn a_keep_alive_of_a_medium_proves_nothing_while_signaling_is_silent() {
+    let mut kept = Kept::live(&[Video]);
+    kept.change(10_000, Change::Alive(LinkId::Signaling));
+    kept.change(30_000, Change::Alive(ALL));
+    kept.down(31_000, LinkLost);
+    kept.up(32_000);
+    kept.frame(32_100, Video, 32_050);
+    assert_eq!(kept.gaps(), [(Video, 9_000, 32_050, LinkLost)]);
+}
