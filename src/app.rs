@@ -313,6 +313,7 @@ fn control_settings(config: &Config) -> control::Settings {
     control::Settings {
         policies: config.policies.clone(),
         start_timeout: config.start_timeout,
+        may_record: config.retention.media != Keep::Nothing,
         look_every: CONTROL_LOOK_EVERY,
         params: config.params.clone(),
         now_ms: clock::now_ms,
@@ -368,6 +369,12 @@ async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<
     }
     if let Some(before_ms) = retention.entries.cutoff_ms(now_ms) {
         while store.expire_entries(before_ms, now_ms).await? {}
+    }
+    if let Some(before_ms) = retention.media.cutoff_ms(now_ms) {
+        let recordings = store.expire_recordings(before_ms).await?;
+        if recordings > 0 {
+            tracing::info!(recordings, "old recordings are being deleted");
+        }
     }
     Ok(())
 }
