@@ -195,7 +195,7 @@ impl App {
         background.spawn(delete(self.store.clone()));
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
-        let forwards = tokio::spawn(Arc::clone(&state.forwards).run());
+        let mut forwards = tokio::spawn(Arc::clone(&state.forwards).run());
         let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
@@ -205,6 +205,7 @@ impl App {
             _ = &mut streams => Some("streams"),
             _ = &mut http => Some("http"),
             _ = &mut control => Some("control"),
+            _ = &mut forwards => Some("forwards"),
             _ = background.join_next() => Some("store writer"),
             Some(_) = sinks.join_next() => Some("a sink"),
         };
