@@ -863,6 +863,11 @@ statements! {
     DELETE_RECORDINGS_OF_STREAM = "
         UPDATE recordings SET status = 'deleting' WHERE stream_id = $1 AND status <> 'deleting'";
 
+    EXPIRE_RECORDINGS = "
+        UPDATE recordings SET status = 'deleting'
+         WHERE (status = 'stored' AND stored_at_ms < $1)
+            OR (status = 'failed' AND started_at_ms < $1)";
+
     RECORDINGS_TO_REMOVE = "
         SELECT COUNT(*) FROM recordings WHERE stream_id = $1 AND status = 'deleting'";
 
