@@ -15,13 +15,13 @@ use crate::support::proxy::Proxy;
 use crate::support::stores::{TestStore, on_both};
 
 /// Past the store, to the database itself.
-enum Raw {
+pub(super) enum Raw {
     Postgres(PgConnection),
     Sqlite(SqliteConnection),
 }
 
 impl Raw {
-    async fn connect(location: &Location) -> Self {
+    pub(super) async fn connect(location: &Location) -> Self {
         match location {
             Location::Postgres(url) => {
                 Raw::Postgres(PgConnection::connect(url.expose()).await.unwrap())
@@ -33,11 +33,20 @@ impl Raw {
         }
     }
 
-    async fn execute(&mut self, sql: &'static str) {
+    pub(super) async fn execute(&mut self, sql: &'static str) {
         match self {
             Raw::Postgres(connection) => drop(connection.execute(sql).await.unwrap()),
             Raw::Sqlite(connection) => drop(connection.execute(sql).await.unwrap()),
         }
+    }
+
+    /// The number that a statement answers.
+    pub(super) async fn count(&mut self, sql: &'static str) -> i64 {
+        match self {
+            Raw::Postgres(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
+            Raw::Sqlite(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
+        }
+        .unwrap()
     }
 
     async fn prepare(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
