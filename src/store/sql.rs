@@ -829,6 +829,11 @@ statements! {
     DELETE_RECORDINGS_OF_STREAM = "
         UPDATE recordings SET status = 'deleting' WHERE stream_id = $1 AND status <> 'deleting'";
 
+    EXPIRE_RECORDINGS = "
+        UPDATE recordings SET status = 'deleting'
+         WHERE (status = 'stored' AND stored_at_ms < $1)
+            OR (status = 'failed' AND started_at_ms < $1)";
+
     FORGET_RECORDING = "DELETE FROM recordings WHERE id = $1 AND status = 'deleting'";
 
     FORGET_RECORDED_FILES = "DELETE FROM recording_files WHERE recording_id = $1";
