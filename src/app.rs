@@ -262,6 +262,7 @@ impl App {
             store: self.store.clone(),
             stop,
             buffer_bytes: self.config.live_buffer_bytes,
+            now_ms: clock::now_ms,
         }
     }
 

@@ -24,6 +24,8 @@ const MAX_WEBHOOK_DELAY_MS: i64 = 2 * 60 * 60 * 1_000;
 
 /// How often a stream that is over asks for room for its last words. In between the store takes what waits.
 const LAST_TRIES: u32 = 100;
+/// A frame whose time is further from ours than this is placed where it came: Zoom keeps 60 s.
+const MAX_FRAME_AWAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Zoom's number for the mixed sound (section 6.12).
 const MIXED: UserId = UserId(0);
@@ -129,7 +131,8 @@ impl Feed {
     /// Counts a frame, and hands it to whoever wants its bytes. `text` is the message that `info` was read from.
     pub fn frame(&mut self, medium: Medium, info: FrameInfo, text: &str) {
         let now_ms = clock::now_ms();
-        let at_ms = info.at_ms.unwrap_or(now_ms);
+        let believable = now_ms - MAX_FRAME_AWAY_MS..=now_ms + MAX_FRAME_AWAY_MS;
+        let at_ms = info.at_ms.filter(|at_ms| believable.contains(at_ms)).unwrap_or(now_ms);
         let bytes = u64::from(info.bytes);
         self.count(medium, at_ms, bytes);
         if !self.outlet.wants(medium) || self.hand_out(medium, at_ms, &info, text) {

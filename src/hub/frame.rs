@@ -28,7 +28,7 @@ pub struct Frame {
     pub medium: Medium,
     /// Counts the stream's frames of this medium, from 1: who misses one sees it.
     pub seq: u64,
-    /// When Zoom made it, or when it came where Zoom does not say. Unix milliseconds.
+    /// When Zoom made it, or when it came where Zoom does not say or cannot be believed. Unix milliseconds.
     pub at_ms: i64,
     /// Whose it is; none for the mixed sound.
     pub user_id: Option<UserId>,
@@ -48,6 +48,6 @@ pub struct Encoded {
 impl Frame {
     /// Since the stream's first packet, in milliseconds; none before that is known.
     pub fn offset_ms(&self) -> Option<i64> {
-        self.stream.first_packet_ms.map(|origin_ms| self.at_ms - origin_ms)
+        self.stream.first_packet_ms.map(|origin_ms| self.at_ms.saturating_sub(origin_ms))
     }
 }

@@ -22,6 +22,9 @@ pub const NAMES: [&str; 10] = [
     "sample_rate",
 ];
 
+/// Sessions that one consumer may name with a cursor.
+const MAX_CURSORS: usize = 1024;
+
 /// Why a request is not served. Quotes no value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RequestError {
@@ -149,6 +152,15 @@ impl Request {
         Self { from: From::After(BTreeMap::from([(session, cursor)])), ..self }
     }
 
+    /// The sessions whose entries are wanted whether they run here or not.
+    pub fn sessions(&self) -> Vec<SessionId> {
+        match (self.session, &self.from) {
+            (Some(session), _) => vec![session],
+            (None, From::After(cursors)) => cursors.keys().copied().collect(),
+            (None, From::Start | From::Now) => Vec::new(),
+        }
+    }
+
     pub fn wants(&self) -> Wants {
         Wants { media: self.media, user_id: self.user_id, product: self.product }
     }
@@ -251,6 +263,9 @@ impl Reader<'_> {
     fn from(&self, session: Option<SessionId>) -> Result<From, RequestError> {
         const PROBLEM: &str = "must be start, now, or a cursor such as 1:57,2:3";
         if let Some(Value::Object(cursors)) = self.0.get("from") {
+            if cursors.len() > MAX_CURSORS {
+                return wrong("from", "must name at most 1024 sessions");
+            }
             let cursor = |(id, cursor): (&String, &Value)| {
                 Some((SessionId::parse(id)?, cursor.as_str()?.parse().ok()?))
             };
@@ -321,6 +336,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_served_is_refused_by_name() {
+        let cursors = |number: u128| (Uuid::from_u128(number).to_string(), json!("1:1"));
+        let too_many: Map<String, Value> = (0..=MAX_CURSORS as u128).map(cursors).collect();
         for (asked, name) in [
             (json!({"media": "sound"}), "media"),
             (json!({"media": {}}), "media"),
@@ -328,6 +345,7 @@ mod tests {
             (json!({"format": "twilio"}), "format"),
             (json!({"from": "1:57"}), "from"),
             (json!({"from": {"x": "1:57"}}), "from"),
+            (json!({"from": too_many}), "from"),
             (json!({"policy": "wait"}), "policy"),
             (json!({"user": "ana"}), "user"),
             (json!({"session": "x"}), "session"),

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::request::{From, Request};
 use super::wire::Running;
 use crate::hub::{Follow, Followed, Follower, Frame, Hub, Medium, StreamInfo, Tap, Tapped};
-use crate::model::{Cursor, EntryBody, Session, SessionId, StreamId};
+use crate::model::{Cursor, EntryBody, Product, Session, SessionId, StreamId};
 use crate::store::{Store, StoreError};
 
 /// Entries that wait for a consumer; more wait in the store.
@@ -18,6 +18,10 @@ const NEWS: usize = 64;
 /// How often the store is read for what another replica wrote: one session, or each of many.
 const REREAD_ONE: Duration = Duration::from_secs(2);
 const REREAD_EACH: Duration = Duration::from_secs(30);
+/// Ended sessions that a consumer of many is known to have got to the end.
+const MAX_ENDED: usize = 1024;
+/// Consumers that come back after a restart take turns, session by session, for their first pages.
+static FIRST_READS: Semaphore = Semaphore::const_new(8);
 /// How long to wait for a store that is away.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -30,6 +34,8 @@ pub struct Live {
     pub stop: CancellationToken,
     /// The frames that may wait for one consumer, in bytes.
     pub buffer_bytes: usize,
+    /// The clock by which streams were announced: Unix milliseconds.
+    pub now_ms: fn() -> i64,
 }
 
 /// What comes next for a consumer.
@@ -51,11 +57,14 @@ pub enum Item {
 pub struct Source {
     live: Live,
     request: Request,
+    opened_ms: i64,
     tap: Tap,
     changes: watch::Receiver<()>,
     /// What the consumer was told of the streams.
     known: HashMap<StreamId, Arc<StreamInfo>>,
     followed: HashSet<SessionId>,
+    /// Where sessions have ended, of many: another stream of one goes on behind that.
+    ended: VecDeque<(SessionId, Cursor)>,
     followers: JoinSet<()>,
     news: mpsc::Receiver<(SessionId, Followed)>,
     tell: mpsc::Sender<(SessionId, Followed)>,
@@ -69,22 +78,22 @@ impl Source {
         let tap = live.hub.tap(request.session, request.wants(), live.buffer_bytes);
         let mut source = Self {
             live: live.clone(),
+            opened_ms: (live.now_ms)(),
             tap,
             changes: live.hub.changes(),
             known: HashMap::new(),
             followed: HashSet::new(),
+            ended: VecDeque::new(),
             followers: JoinSet::new(),
             news,
             tell,
             ready: VecDeque::new(),
             request,
         };
-        let from = source.request.from.clone();
-        if let Some(session) = source.request.session {
-            source.follow(session, &from);
-        }
-        for (stream, _) in source.running() {
-            source.follow(stream.session_id, &from);
+        let running = source.running().into_iter().map(|(stream, _)| stream.session_id);
+        for session in source.request.sessions().into_iter().chain(running) {
+            let begin = source.begin(session).unwrap_or(Begin::Now);
+            source.follow(session, begin);
         }
         source
     }
@@ -148,7 +157,7 @@ impl Source {
         self.followers = JoinSet::new();
         (self.tell, self.news) = mpsc::channel(NEWS);
         self.followed.clear();
-        self.follow(session, &From::After([(session, after.clone())].into()));
+        self.follow(session, Begin::After(after.clone()));
     }
 
     fn running(&self) -> Vec<Running> {
@@ -178,7 +187,9 @@ impl Source {
             Some(known) if Arc::ptr_eq(known, stream) || known == stream => {}
             _ => {
                 self.known.insert(stream.stream_id.clone(), Arc::clone(stream));
-                self.follow(stream.session_id, &From::Start);
+                // It may be picked up after a restart: what was said before the consumer came is not new.
+                let since = Begin::Since(self.opened_ms);
+                self.follow(stream.session_id, self.begin(stream.session_id).unwrap_or(since));
                 self.ready.push_back(Item::Running(Arc::clone(stream)));
             }
         }
@@ -203,12 +214,20 @@ impl Source {
     }
 
     fn note(&mut self, session: SessionId, followed: Followed) {
-        if let Followed::Entry { entry, .. } = &followed
-            && !self.is_of_user(&entry.body)
-        {
-            return;
+        match &followed {
+            Followed::Entry { entry, .. } if !self.is_of_user(&entry.body) => return,
+            Followed::End { cursor } if self.request.session.is_none() => self.end(session, cursor),
+            _ => {}
         }
         self.ready.push_back(Item::Entry(followed, session));
+    }
+
+    fn end(&mut self, session: SessionId, cursor: &str) {
+        self.followed.remove(&session);
+        if self.ended.len() == MAX_ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((session, cursor.parse().unwrap_or_default()));
     }
 
     /// Of others' words nothing, of everything else all.
@@ -221,19 +240,42 @@ impl Source {
         }
     }
 
+    /// Where the consumer wants a session's entries to begin; none for what is new.
+    fn begin(&self, session: SessionId) -> Option<Begin> {
+        let ended = self.ended.iter().rev().find(|(ended, _)| *ended == session);
+        if let Some((_, cursor)) = ended {
+            return Some(Begin::After(cursor.clone()));
+        }
+        match &self.request.from {
+            From::Start => Some(Begin::After(Cursor::default())),
+            From::After(cursors) => {
+                Some(Begin::After(cursors.get(&session).cloned().unwrap_or_default()))
+            }
+            From::Now => None,
+        }
+    }
+
     /// Gives a session's entries, once.
-    fn follow(&mut self, session_id: SessionId, from: &From) {
+    fn follow(&mut self, session_id: SessionId, begin: Begin) {
         if !self.followed.insert(session_id) {
             return;
         }
-        let (live, tell, from) = (self.live.clone(), self.tell.clone(), from.clone());
+        let (live, tell) = (self.live.clone(), self.tell.clone());
         let is_one = self.request.session.is_some();
+        let product = self.request.product;
         let reread_every = if is_one { REREAD_ONE } else { REREAD_EACH };
         let kinds = self.request.kinds.clone();
         self.followers.spawn(async move {
-            let after = first(&live.store, session_id, from).await;
+            let turn = FIRST_READS.acquire().await;
+            if !is_one && !is_of(&live.store, session_id, product).await {
+                return;
+            }
+            let after = first(&live.store, session_id, begin).await;
             let follow = Follow { session_id, after, kinds, reread_every };
             let mut follower = Follower::new(&live.hub, live.store, follow, live.stop);
+            // What fails is read again by `next`.
+            let _ = follower.begin().await;
+            drop(turn);
             while let Some(followed) = follower.next().await {
                 if tell.send((session_id, followed)).await.is_err() {
                     return;
@@ -243,17 +285,48 @@ impl Source {
     }
 }
 
+/// Where one session's entries begin.
+enum Begin {
+    After(Cursor),
+    Now,
+    /// Now, but with all of the streams that were announced at this time or later.
+    Since(i64),
+}
+
+/// Whether a session that a consumer of many has named is known, and of its product.
+async fn is_of(store: &Store, session: SessionId, product: Option<Product>) -> bool {
+    let known = patiently(|| store.session(session)).await;
+    known.is_some_and(|session| product.is_none_or(|only| only == session.instance.product))
+}
+
 /// After which entry to begin.
-async fn first(store: &Store, session: SessionId, from: From) -> Cursor {
-    match from {
-        From::Start => Cursor::default(),
-        From::After(mut cursors) => cursors.remove(&session).unwrap_or_default(),
-        From::Now => loop {
-            match store.newest(session).await {
-                Ok(cursor) => return cursor,
-                Err(error) => tracing::warn!(%error, "a live subscriber waits for the store"),
-            }
-            sleep(RETRY).await;
-        },
+async fn first(store: &Store, session: SessionId, begin: Begin) -> Cursor {
+    match begin {
+        Begin::After(cursor) => cursor,
+        Begin::Now => patiently(|| store.newest(session)).await,
+        Begin::Since(opened_ms) => patiently(|| before(store, session, opened_ms)).await,
+    }
+}
+
+/// The newest entries of the streams that were announced before.
+async fn before(store: &Store, session: SessionId, opened_ms: i64) -> Result<Cursor, StoreError> {
+    let newest = store.newest(session).await?;
+    let mut cursor = Cursor::default();
+    for stream in store.streams_of(session).await? {
+        if stream.created_at_ms < opened_ms {
+            cursor.advance(stream.ordinal, newest.seen(stream.ordinal));
+        }
+    }
+    Ok(cursor)
+}
+
+/// Asks a store until it answers.
+async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(ask: impl Fn() -> F) -> T {
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(error) => tracing::warn!(%error, "a live subscriber waits for the store"),
+        }
+        sleep(RETRY).await;
     }
 }

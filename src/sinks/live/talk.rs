@@ -110,7 +110,12 @@ impl Receipts {
         }
         self.last += 1;
         self.asked = Some((self.last, self.said.clone()));
-        Some(Message::Ping(self.last.to_be_bytes().to_vec().into()))
+        Some(ping(self.last))
+    }
+
+    /// The ping that waits for its answer: a peer need only answer the newest (RFC 6455 section 5.5.3).
+    fn again(&self) -> Option<Message> {
+        self.asked.as_ref().map(|(number, _)| ping(*number))
     }
 
     fn pong(&mut self, payload: &[u8]) {
@@ -119,6 +124,10 @@ impl Receipts {
             self.arrived.send_replace(cursor);
         }
     }
+}
+
+fn ping(number: u64) -> Message {
+    Message::Ping(number.to_be_bytes().to_vec().into())
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
@@ -250,7 +259,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
             return Err(Over::Silent);
         }
         self.ping_at = Instant::now() + PING_EVERY;
-        self.out.push(Message::Ping(Default::default()));
+        let again = self.receipts.as_ref().and_then(Receipts::again);
+        self.out.push(again.unwrap_or_else(|| Message::Ping(Default::default())));
         Ok(())
     }
 
@@ -356,7 +366,7 @@ pub async fn first_text<S: AsyncRead + AsyncWrite + Unpin>(
 mod tests {
     use super::*;
 
-    fn ping(receipts: &mut Receipts) -> Option<Vec<u8>> {
+    fn asked(receipts: &mut Receipts) -> Option<Vec<u8>> {
         match receipts.ask()? {
             Message::Ping(payload) => Some(payload.to_vec()),
             _ => None,
@@ -364,21 +374,34 @@ mod tests {
     }
 
     #[test]
+    fn a_peer_that_answers_only_the_newest_ping_confirms_by_it() {
+        let arrived = watch::Sender::default();
+        let mut receipts = Receipts::new(arrived.clone());
+        assert_eq!(receipts.again(), None);
+        receipts.said.advance(1, 5);
+        receipts.ask().unwrap();
+        let Some(Message::Ping(newest)) = receipts.again() else { panic!("nothing is asked") };
+        receipts.pong(&newest);
+        assert_eq!(arrived.borrow().seen(1), 5);
+        assert_eq!(receipts.again(), None);
+    }
+
+    #[test]
     fn only_what_came_before_an_answered_ping_is_confirmed() {
         let arrived = watch::Sender::default();
         let mut receipts = Receipts::new(arrived.clone());
-        assert_eq!(ping(&mut receipts), None);
+        assert_eq!(asked(&mut receipts), None);
         receipts.said.advance(1, 5);
-        let payload = ping(&mut receipts).unwrap();
+        let payload = asked(&mut receipts).unwrap();
         receipts.said.advance(1, 9);
-        assert_eq!(ping(&mut receipts), None, "one at a time");
+        assert_eq!(asked(&mut receipts), None, "one at a time");
         receipts.pong(b"something");
         assert_eq!(arrived.borrow().seen(1), 0);
         receipts.pong(&payload);
         assert_eq!(arrived.borrow().seen(1), 5);
-        let payload = ping(&mut receipts).unwrap();
+        let payload = asked(&mut receipts).unwrap();
         receipts.pong(&payload);
         assert_eq!(arrived.borrow().seen(1), 9);
-        assert_eq!(ping(&mut receipts), None);
+        assert_eq!(asked(&mut receipts), None);
     }
 }

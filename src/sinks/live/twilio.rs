@@ -23,6 +23,9 @@ const MAX_VOICES: usize = 64;
 /// The longest message of a server that is looked into: a mark is short, speech is long.
 const MAX_MARK_BYTES: usize = 4 * 1024;
 
+/// 10 s of sound: what else is due, because a clock was moved, comes with the next tick.
+const MAX_CHUNKS_AT_ONCE: usize = 500;
+
 /// Zoom sends something else than L16.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotL16(pub &'static str);
@@ -110,7 +113,9 @@ impl Twilio {
     /// The media that are due by now.
     pub fn tick(&mut self, now_ms: i64) -> Vec<String> {
         let mut said = Vec::new();
-        while let Some(chunk) = self.mixer.take(now_ms) {
+        while said.len() < MAX_CHUNKS_AT_ONCE
+            && let Some(chunk) = self.mixer.take(now_ms)
+        {
             said.push(self.media(&chunk));
         }
         said

@@ -1,12 +1,15 @@
 //! Live consumers over real sockets, with streams that the test makes.
 
+use std::sync::Arc;
+
 use base64::prelude::{BASE64_STANDARD, Engine};
-use rtmsd::hub::Feed;
+use rtmsd::clock::now_ms;
+use rtmsd::hub::{Feed, Medium};
 use rtmsd::model::{EntryBody, Participant, StreamRecord, TranscriptLine, UserId};
 use rtmsd::rtms::message::{self, Message};
 use serde_json::{Value, json};
 
-use super::server::{READER, SUBSCRIBERS, Server};
+use super::server::{READER, SUBSCRIBERS, Server, Wiring};
 use crate::support::websocket::{Heard, WebSocket};
 
 const MEETING: &str = "m1==";
@@ -22,9 +25,13 @@ async fn open(server: &Server, stream: &StreamRecord, query: &str) -> WebSocket 
 
 /// A frame as it comes from Zoom.
 fn frame(feed: &mut Feed, medium: &str, user_id: u32, payload: &[u8]) {
+    frame_at(feed, medium, user_id, payload, now_ms());
+}
+
+fn frame_at(feed: &mut Feed, medium: &str, user_id: u32, payload: &[u8], at_ms: i64) {
     let number = if medium == "audio" { 14 } else { 15 };
     let text = json!({"msg_type": number, "content": {
-        "user_id": user_id, "data": BASE64_STANDARD.encode(payload), "timestamp": 1_732_313_190_020_i64,
+        "user_id": user_id, "data": BASE64_STANDARD.encode(payload), "timestamp": at_ms,
     }})
     .to_string();
     let Ok(Message::Frame(medium, info)) = message::parse(&text) else { panic!("no frame") };
@@ -289,6 +296,130 @@ async fn a_consumer_of_everything_hears_of_each_session_as_it_appears() {
     drop(feed_2);
     let over = socket.of_type("stream").await;
     assert_eq!((&over["stream_id"], &over["state"]), (&json!("s2"), &json!("over")));
+}
+
+/// A socket on every session, after its hello.
+async fn open_all(server: &Server, first: &Value) -> WebSocket {
+    let socket = WebSocket::open(server.address, "/api/v1/live", &[READER]).await;
+    let mut socket = socket.unwrap_or_else(|answer| panic!("{}", answer.text()));
+    socket.say(&first.to_string()).await;
+    assert_eq!(socket.text().await["type"], "hello");
+    socket
+}
+
+/// The numbers of a session's entries, up to its end.
+async fn numbers(socket: &mut WebSocket, session: &StreamRecord) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    loop {
+        let message = socket.text().await;
+        if message["session_id"] != json!(session.session_id) {
+            continue;
+        }
+        match message["type"].as_str().unwrap() {
+            "entry" => numbers.push(message["seq"].as_u64().unwrap()),
+            "end" => return numbers,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_of_everything_gets_what_it_missed_of_a_session_that_has_ended() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut feed = server.feed(&stream);
+    for text in ["heard", "missed", "missed, too"] {
+        feed.note(None, line(7, text));
+    }
+    drop(feed);
+    server.end_stream(MEETING, &stream).await;
+    let unknown = "01932b5e-0000-7000-8000-000000000000";
+    let from = json!({stream.session_id.to_string(): "1:1", unknown: "1:1"});
+    let mut socket = open_all(&server, &json!({"media": "transcript", "from": from})).await;
+    assert_eq!(numbers(&mut socket, &stream).await, [2, 3, 4]);
+    let second = server.start_stream(MEETING, "s2").await;
+    let mut feed = server.feed(&second);
+    feed.note(None, line(7, "once more"));
+    let entry = socket.of_type("entry").await;
+    assert_eq!((&entry["stream_id"], &entry["text"]), (&json!("s2"), &json!("once more")));
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_back_before_the_streams_goes_on_where_it_was() {
+    let server = Server::start().await;
+    let known = server.start_stream(MEETING, "s1").await;
+    let mut feed = server.feed(&known);
+    feed.note(None, line(7, "heard"));
+    feed.note(None, line(7, "missed"));
+    drop(feed);
+    server.state.hub.flush().await;
+    let from = json!({known.session_id.to_string(): "1:1"});
+    let mut socket = open_all(&server, &json!({"media": "transcript", "from": from})).await;
+    let mut feed = server.feed_after(&known, 2);
+    feed.note(None, line(7, "again"));
+    drop(feed);
+    server.end_stream(MEETING, &known).await;
+    assert_eq!(numbers(&mut socket, &known).await, [2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_consumer_of_what_is_new_gets_nothing_old_of_a_stream_that_is_picked_up() {
+    let wiring = Wiring { now_ms, ..Wiring::default() };
+    let server = Server::wired(wiring).await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut feed = server.feed(&stream);
+    feed.note(None, line(7, "old"));
+    drop(feed);
+    server.state.hub.flush().await;
+    // The consumer must come in a later millisecond than the stream.
+    while now_ms() <= stream.created_at_ms {
+        tokio::task::yield_now().await;
+    }
+    let mut socket = open_all(&server, &json!({"media": "transcript", "from": "now"})).await;
+    let feed = server.feed_after(&stream, 1);
+    let second = server.start_stream(MEETING, "s2").await;
+    let mut new = server.feed(&second);
+    new.note(None, line(7, "new"));
+    drop((feed, new));
+    let first = socket.of_type("entry").await;
+    assert_eq!((&first["stream_id"], &first["text"]), (&json!("s2"), &json!("new")));
+}
+
+/// Beyond every calendar in both directions, and times that somebody forgot to set.
+const ABSURD_MS: [i64; 5] = [i64::MIN, -9_300_000_000_000_000, 0, 253_402_300_800_000, i64::MAX];
+const MINUTE_MS: i64 = 60_000;
+
+#[tokio::test]
+async fn frames_with_absurd_times_are_placed_where_they_came_and_flood_nobody() {
+    let server = Server::start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut plain = open(&server, &stream, "?media=audio").await;
+    let mut twilio = open(&server, &stream, "?format=twilio").await;
+    assert_eq!(plain.text().await["type"], "hello");
+    assert_eq!(twilio.text().await["event"], "connected");
+    let hub = Arc::clone(&server.state.hub);
+    let mut feed = Feed::new(hub, &stream, 0, &[Medium::Audio]);
+    let began_ms = now_ms();
+    feed.note(Some(i64::MIN), EntryBody::FirstPacket {});
+    for at_ms in ABSURD_MS.into_iter().chain([began_ms]).chain(ABSURD_MS) {
+        frame_at(&mut feed, "audio", 7, &[1; 640], at_ms);
+        let told = plain.of_type("frame").await["at_ms"].as_i64().unwrap();
+        assert!((told - began_ms).abs() < MINUTE_MS, "{at_ms} became {told}");
+    }
+    twilio.say(r#"{"event": "mark", "mark": {"name": "after"}}"#).await;
+    let mut sounds = 0;
+    while twilio.text().await["event"] != "mark" {
+        sounds += 1;
+        assert!(sounds < 1_000, "eleven frames became a flood");
+    }
+    feed.finish().await;
+    let stream = server.stream("s1").await;
+    let audio = &stream.tally.audio;
+    for at_ms in [audio.first_ms.unwrap(), audio.last_ms.unwrap()] {
+        assert!((at_ms - began_ms).abs() < MINUTE_MS, "the ledger holds {at_ms}");
+    }
+    assert_eq!(audio.frames, 11);
+    assert!(stream.ledger[0].covered_ms() < MINUTE_MS);
 }
 
 /// More than a consumer's queue holds, many times.

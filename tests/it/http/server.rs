@@ -147,6 +147,7 @@ impl Server {
             store: store.clone(),
             stop: draining.clone(),
             buffer_bytes: LIVE_BUFFER_BYTES,
+            now_ms,
         };
         let forwards = Forwards::new(live.clone(), targets, client_config(None).expect("TLS"));
         let webhooks = Webhooks::new(store.clone(), webhook_settings(now_ms));

@@ -9,7 +9,7 @@ const HOLD_MS: i64 = 60;
 /// How late sound may be before it is taken for silence.
 const SILENCE_MS: i64 = 200;
 /// Beyond this a clock has jumped: it is not waited for, nor caught up with.
-const JUMP_CHUNKS: i64 = 500;
+const JUMP_CHUNKS: u64 = 500;
 /// A voice whose times are not quite even goes on where it was.
 const EVEN_MS: i64 = 40;
 
@@ -69,7 +69,7 @@ impl Mixer {
     pub fn add(&mut self, now_ms: i64, at_ms: i64, samples: &[i16], place: &mut Place) {
         let chunk = self.chunk();
         let mut begin = self.position(at_ms);
-        if (begin / chunk - self.next).abs() > JUMP_CHUNKS {
+        if (begin / chunk).abs_diff(self.next) > JUMP_CHUNKS {
             self.start_again(at_ms);
             begin = self.next * chunk;
         }
@@ -87,16 +87,17 @@ impl Mixer {
             }
             self.waiting[slot][(offset % chunk) as usize] += i32::from(*sample);
         }
-        let end_ms = at_ms + samples.len() as i64 * 1000 / self.rate_hz;
+        let end_ms = at_ms.saturating_add(samples.len() as i64 * 1000 / self.rate_hz);
         self.newest_ms = self.newest_ms.max(end_ms);
-        self.lead_ms = self.lead_ms.min(now_ms - at_ms);
+        self.lead_ms = self.lead_ms.min(now_ms.saturating_sub(at_ms));
     }
 
     /// The next chunk that is due.
     pub fn take(&mut self, now_ms: i64) -> Option<Chunk> {
-        let end_ms = self.origin_ms? + (self.next + 1) * CHUNK_MS;
-        let is_complete = self.newest_ms - self.hold_ms >= end_ms;
-        let is_silent = now_ms - self.lead_ms - SILENCE_MS >= end_ms;
+        let end_ms = self.origin_ms?.saturating_add((self.next + 1) * CHUNK_MS);
+        let is_complete = self.newest_ms.saturating_sub(self.hold_ms) >= end_ms;
+        let silent_ms = now_ms.saturating_sub(self.lead_ms).saturating_sub(SILENCE_MS);
+        let is_silent = silent_ms >= end_ms;
         (is_complete || is_silent).then(|| self.give())
     }
 
@@ -123,7 +124,7 @@ impl Mixer {
     }
 
     fn start_again(&mut self, at_ms: i64) {
-        self.origin_ms = Some(at_ms - self.next * CHUNK_MS);
+        self.origin_ms = Some(at_ms.saturating_sub(self.next * CHUNK_MS));
         self.clock += 1;
         self.waiting.clear();
         self.newest_ms = i64::MIN;

@@ -116,6 +116,19 @@ fn a_mark_comes_back_and_everything_else_a_server_says_is_heard_in_silence() {
 }
 
 #[test]
+fn a_moved_clock_or_an_absurd_time_makes_no_flood() {
+    for at_ms in [i64::MIN, 0, AT, i64::MAX] {
+        let mut twilio = sound(Encoding::Mulaw, 8_000);
+        let audio = audio(AudioCodec::L16, SampleRate::Khz8, Channels::Mono);
+        for at_ms in [AT, at_ms, i64::MAX, i64::MIN, at_ms] {
+            let frame = Frame { at_ms, ..frame(audio, 0, vec![0; 320]) };
+            assert!(twilio.frame(AT, &frame).unwrap().len() <= MAX_CHUNKS_AT_ONCE);
+        }
+        assert!(twilio.tick(AT + 86_400_000).len() <= MAX_CHUNKS_AT_ONCE);
+    }
+}
+
+#[test]
 fn a_conversation_ends_with_the_rest_and_stop() {
     let mut twilio = sound(Encoding::Mulaw, 8_000);
     let mut audio = audio(AudioCodec::L16, SampleRate::Khz8, Channels::Mono);
