@@ -1,5 +1,8 @@
 //! The composition root: builds everything, runs until told to stop, and stops in order.
 
+mod settings;
+mod upkeep;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,31 +11,30 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock;
-use crate::config::{Config, Keep, Retention};
-use crate::control::{self, Control};
+use crate::config::{Config, Keep};
+use crate::control::Control;
 use crate::http::server::{Limits, serve};
 use crate::http::{AppState, Counters, RateLimit, router};
-use crate::hub::{Hub, Writer, WriterSettings};
+use crate::hub::{Hub, Writer};
 use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
-use crate::seal::KeyRing;
-use crate::sessions::{self, Leases, Supervisor, supervisor};
+use crate::sessions::{Leases, Supervisor, supervisor};
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
 use crate::sinks::nats::{Nats, NatsError};
 use crate::sinks::record::target::PlaceError;
 use crate::sinks::record::{Recorder, Recordings};
 use crate::sinks::relay::{self, Relay, Relayed};
-use crate::sinks::webhooks::{self, Webhooks};
+use crate::sinks::webhooks::Webhooks;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
-use crate::zoom::api::{Api, VideoApi};
+use crate::zoom::api::Api;
 use crate::zoom::client::ZoomClient;
 use crate::zoom::install::Installer;
 use crate::zoom::oauth::OAuth;
@@ -43,14 +45,6 @@ use crate::zoom::token::{Configured, Tokens};
 
 /// The relay's name of the outgoing webhooks: positions are kept under it.
 const WEBHOOKS_SINK: &str = "webhooks";
-/// How often outgoing webhooks are looked for that are due.
-const WEBHOOKS_LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often planned requests to Zoom are looked for.
-const CONTROL_LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often old deliveries are forgotten.
-const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
-/// How often it is looked for data that is to be deleted.
-const DELETE_EVERY: Duration = Duration::from_secs(1);
 /// How long a request's body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the last steps of a stop may take, each.
@@ -107,12 +101,8 @@ impl App {
             None => None,
         };
         let store = Store::open(&config.database).await?;
-        let writer_settings = WriterSettings {
-            batch_interval: config.entry_batch_interval,
-            max_queued_bytes: config.entry_buffer_bytes,
-            keeps_personal: config.retention.entries != Keep::Nothing,
-        };
-        let (hub, writer) = Hub::new(store.clone(), config.max_subscribers, writer_settings);
+        let (hub, writer) =
+            Hub::new(store.clone(), config.max_subscribers, settings::writer(&config));
         let (recordings, recorder) =
             Recordings::new(&config.recordings, store.clone(), &hub, &tls, clock::now_ms)?;
         if matches!(config.install.configured, Configured::Static(_)) {
@@ -125,35 +115,18 @@ impl App {
         let (ring, configured) = (token_keys, config.install.configured.clone());
         let tokens =
             Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock::now_ms);
-        let webhooks = Webhooks::new(store.clone(), webhook_settings(&config, &ring));
+        let webhooks = Webhooks::new(store.clone(), settings::webhooks(&config, &ring));
         webhooks.configure(&config.webhooks.endpoints).await?;
         let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
         let node = NodeId(Uuid::new_v4());
-        let settings = sessions::Settings {
-            node,
-            client: config.client.clone(),
-            video_sdk: config.video_sdk.as_ref().map(|video| video.credentials.clone()),
-            handshake_ids: config.handshake_ids.clone(),
-            params: config.params.clone(),
-            policy: config.policy.clone(),
-            timings,
-            tls: Arc::clone(&tls),
-            max_streams: config.max_streams,
-            leases,
-            at_shutdown: config.at_shutdown,
-            grace: config.shutdown_grace,
-        };
-        let video = config.video_api.clone().map(|pair| VideoApi {
-            pair,
-            base_url: config.install.oauth.api_base_url.clone(),
-            now_ms: clock::now_ms,
-        });
+        let streams = settings::streams(&config, node, timings, leases, Arc::clone(&tls));
         let client_id = config.client.id.clone();
+        let video = settings::video_api(&config);
         let api = Api::new(zoom, tokens.clone(), client_id, video, Pauses::default());
-        let control = Arc::new(Control::new(store.clone(), api, control_settings(&config)));
+        let control = Arc::new(Control::new(store.clone(), api, settings::control(&config)));
         let stop_streams = CancellationToken::new();
         let (supervisor, on_change) =
-            supervisor(settings, store.clone(), Arc::clone(&hub), stop_streams.clone());
+            supervisor(streams, store.clone(), Arc::clone(&hub), stop_streams.clone());
         Ok(Self {
             store,
             hub,
@@ -190,9 +163,9 @@ impl App {
         sinks.spawn(self.recorder.run(stop_sinks.clone()));
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
-        background.spawn(prune(self.store.clone(), self.config.retention));
+        background.spawn(upkeep::prune(self.store.clone(), self.config.retention));
         background.spawn(self.tokens.clone().keep_alive());
-        background.spawn(delete(self.store.clone()));
+        background.spawn(upkeep::delete(self.store.clone()));
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
         let mut forwards = tokio::spawn(Arc::clone(&state.forwards).run());
@@ -302,26 +275,6 @@ impl App {
     }
 }
 
-fn webhook_settings(config: &Config, ring: &KeyRing) -> webhooks::Settings {
-    webhooks::Settings {
-        ring: ring.clone(),
-        policy: Arc::clone(&config.webhooks.policy),
-        look_every: WEBHOOKS_LOOK_EVERY,
-        now_ms: clock::now_ms,
-    }
-}
-
-fn control_settings(config: &Config) -> control::Settings {
-    control::Settings {
-        policies: config.policies.clone(),
-        start_timeout: config.start_timeout,
-        may_record: config.retention.media != Keep::Nothing,
-        look_every: CONTROL_LOOK_EVERY,
-        params: config.params.clone(),
-        now_ms: clock::now_ms,
-    }
-}
-
 /// Waits for a part that was told to stop. A panic in it was logged where it happened, and the others still
 /// stop in order.
 async fn finished(part: JoinHandle<()>) {
@@ -345,56 +298,5 @@ async fn end_sinks(mut sinks: JoinSet<()>) {
     let ended = async { while sinks.join_next().await.is_some() {} };
     if timeout(LAST_STEP, ended).await.is_err() {
         tracing::warn!("sinks did not get everything in time; what is left waits in the store");
-    }
-}
-
-/// Forgets what is not to be kept any more, for ever.
-async fn prune(store: Store, retention: Retention) {
-    let mut due = interval(PRUNE_EVERY);
-    loop {
-        due.tick().await;
-        if let Err(error) = prune_once(&store, retention, clock::now_ms()).await {
-            tracing::warn!(%error, "what is old could not be forgotten now; tried again");
-        }
-    }
-}
-
-async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<(), StoreError> {
-    store.prune_idempotency_keys(now_ms).await?;
-    store.prune_forwards(now_ms).await?;
-    if let Some(before_ms) = retention.deliveries_before_ms(now_ms) {
-        let deliveries = store.prune_deliveries(before_ms).await?;
-        if deliveries > 0 {
-            tracing::info!(deliveries, "old deliveries forgotten");
-        }
-        store.prune_events(before_ms).await?;
-    }
-    if let Some(before_ms) = retention.entries.cutoff_ms(now_ms) {
-        while store.expire_entries(before_ms, now_ms).await? {}
-    }
-    if let Some(before_ms) = retention.media.cutoff_ms(now_ms) {
-        let recordings = store.expire_recordings(before_ms).await?;
-        if recordings > 0 {
-            tracing::info!(recordings, "old recordings are being deleted");
-        }
-    }
-    Ok(())
-}
-
-/// Deletes what users and operators have asked for, bit by bit, for ever.
-async fn delete(store: Store) {
-    let mut due = interval(DELETE_EVERY);
-    loop {
-        due.tick().await;
-        loop {
-            match store.delete_some(clock::now_ms()).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "data could not be deleted now; tried again");
-                    break;
-                }
-            }
-        }
     }
 }

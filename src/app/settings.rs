@@ -1,0 +1,82 @@
+//! What each part is told of the configuration.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+
+use crate::clock;
+use crate::config::{Config, Keep};
+use crate::hub::WriterSettings;
+use crate::model::NodeId;
+use crate::rtms::stream::Timings;
+use crate::seal::KeyRing;
+use crate::sessions::Leases;
+use crate::sinks::webhooks;
+use crate::zoom::api::VideoApi;
+use crate::{control, sessions};
+
+/// How often outgoing webhooks are looked for that are due.
+const WEBHOOKS_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often planned requests to Zoom are looked for.
+const CONTROL_LOOK_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) fn writer(config: &Config) -> WriterSettings {
+    WriterSettings {
+        batch_interval: config.entry_batch_interval,
+        max_queued_bytes: config.entry_buffer_bytes,
+        keeps_personal: config.retention.entries != Keep::Nothing,
+    }
+}
+
+pub(super) fn streams(
+    config: &Config,
+    node: NodeId,
+    timings: Timings,
+    leases: Leases,
+    tls: Arc<ClientConfig>,
+) -> sessions::Settings {
+    sessions::Settings {
+        node,
+        client: config.client.clone(),
+        video_sdk: config.video_sdk.as_ref().map(|video| video.credentials.clone()),
+        handshake_ids: config.handshake_ids.clone(),
+        params: config.params.clone(),
+        policy: config.policy.clone(),
+        timings,
+        tls,
+        max_streams: config.max_streams,
+        leases,
+        at_shutdown: config.at_shutdown,
+        grace: config.shutdown_grace,
+    }
+}
+
+/// None where no pair for the Video SDK's API is set.
+pub(super) fn video_api(config: &Config) -> Option<VideoApi> {
+    config.video_api.clone().map(|pair| VideoApi {
+        pair,
+        base_url: config.install.oauth.api_base_url.clone(),
+        now_ms: clock::now_ms,
+    })
+}
+
+pub(super) fn webhooks(config: &Config, ring: &KeyRing) -> webhooks::Settings {
+    webhooks::Settings {
+        ring: ring.clone(),
+        policy: Arc::clone(&config.webhooks.policy),
+        look_every: WEBHOOKS_LOOK_EVERY,
+        now_ms: clock::now_ms,
+    }
+}
+
+pub(super) fn control(config: &Config) -> control::Settings {
+    control::Settings {
+        policies: config.policies.clone(),
+        start_timeout: config.start_timeout,
+        may_record: config.retention.media != Keep::Nothing,
+        look_every: CONTROL_LOOK_EVERY,
+        params: config.params.clone(),
+        now_ms: clock::now_ms,
+    }
+}
