@@ -23,6 +23,7 @@ mod rows;
 mod schema;
 mod sessions;
 mod sinks;
+mod spools;
 pub mod sql;
 mod streams;
 mod told;

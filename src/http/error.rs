@@ -43,6 +43,8 @@ pub enum ApiError {
     RecordingNotFinished,
     #[error("the file was recorded, and is lost")]
     RecordingLost,
+    #[error("the file is in a folder of another machine: ask the daemon there")]
+    RecordingElsewhere,
     #[error("the place where recordings are cannot be reached now: try again")]
     RecordingsUnavailable,
     #[error("the file has {bytes} bytes: none of them are in this range")]
@@ -165,6 +167,7 @@ impl ApiError {
             | Self::SessionLive
             | Self::SessionEnded
             | Self::RecordingNotFinished
+            | Self::RecordingElsewhere
             | Self::TooManyForwards => StatusCode::CONFLICT,
             Self::Target(_) => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
@@ -188,6 +191,7 @@ impl ApiError {
             Self::UnknownRecording => "recording_not_found",
             Self::RecordingNotFinished => "recording_not_finished",
             Self::RecordingLost => "recording_lost",
+            Self::RecordingElsewhere => "recording_elsewhere",
             Self::RecordingsUnavailable => "recordings_unavailable",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::Endpoint(error) => endpoints::code(error),

@@ -81,6 +81,7 @@ fn refused(error: OpenError) -> ApiError {
     match error {
         OpenError::NotYet => ApiError::RecordingNotFinished,
         OpenError::Lost => ApiError::RecordingLost,
+        OpenError::Elsewhere => ApiError::RecordingElsewhere,
         OpenError::Target(error) => {
             tracing::warn!(%error, "a recording cannot be read now");
             ApiError::RecordingsUnavailable

@@ -48,6 +48,8 @@ const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
 /// How many recordings are closed at once, and how many files are uploaded.
 const FINISHES_AT_ONCE: usize = 2;
 const UPLOADS_AT_ONCE: usize = 4;
+/// How many threads write frames at most: a disk that hangs must not take those that others need.
+const WRITES_AT_ONCE: usize = 16;
 
 /// What is recorded, and where it goes.
 #[derive(Debug, Clone)]
@@ -70,6 +72,9 @@ pub enum OpenError {
     NotYet,
     #[error("the file is lost")]
     Lost,
+    /// Recordings go to a folder, and this machine's is not the one.
+    #[error("the file is on another machine")]
+    Elsewhere,
     #[error("{0}")]
     Target(TargetError),
 }
@@ -89,6 +94,7 @@ struct Shared {
     room: Arc<Room>,
     finishes: Semaphore,
     uploads: Semaphore,
+    writes: Semaphore,
     /// Somebody wants something deleted.
     wake: Notify,
     now_ms: fn() -> i64,
@@ -112,6 +118,7 @@ impl Recordings {
             room: Room::new(settings.spools.clone(), settings.spool_bytes),
             finishes: Semaphore::new(FINISHES_AT_ONCE),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
+            writes: Semaphore::new(WRITES_AT_ONCE),
             wake: Notify::new(),
             now_ms,
         });
@@ -138,7 +145,7 @@ impl Recordings {
         match recording.status {
             RecordingStatus::Recording => Err(OpenError::NotYet),
             RecordingStatus::Failed | RecordingStatus::Deleting => Err(OpenError::Lost),
-            RecordingStatus::Stored => self.0.target.read(&file.path, range).await.map_err(lost),
+            RecordingStatus::Stored => self.0.read_stored(recording, file, range).await,
             RecordingStatus::Uploading => self.0.read_spooled(recording, file, range).await,
         }
     }
@@ -152,6 +159,20 @@ impl Shared {
             blocking(move || Spool::open(&spools).map(Arc::new)).await
         };
         self.spool.get_or_try_init(open).await.cloned()
+    }
+
+    async fn read_stored(
+        &self,
+        recording: &Recording,
+        file: &RecordedFile,
+        range: Range<u64>,
+    ) -> Result<Content, OpenError> {
+        let is_ours = self.spool.get().is_some_and(|spool| spool.id == recording.spool);
+        self.target.read(&file.path, range).await.map_err(|error| match error {
+            TargetError::Missing if is_ours || self.target.is_shared() => OpenError::Lost,
+            TargetError::Missing => OpenError::Elsewhere,
+            error => OpenError::Target(error),
+        })
     }
 
     /// A file on its way is here, or there already.
@@ -170,13 +191,6 @@ impl Shared {
             }
             read => read.map_err(OpenError::Target),
         }
-    }
-}
-
-fn lost(error: TargetError) -> OpenError {
-    match error {
-        TargetError::Missing => OpenError::Lost,
-        error => OpenError::Target(error),
     }
 }
 

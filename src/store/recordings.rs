@@ -6,6 +6,7 @@ use sqlx::FromRow;
 use super::database::{Connection, binds};
 use super::outgoing::emit;
 use super::rows;
+use super::spools::SPOOL_LOST_AFTER_MS;
 use super::{Store, StoreError, sql};
 use crate::model::{
     EventKind, OutgoingEvent, RecordedFile, Recording, RecordingId, RecordingStatus, SessionId,
@@ -66,14 +67,18 @@ impl Store {
         rows.into_iter().map(Recording::try_from).collect()
     }
 
-    /// Recordings whose files are to be deleted by the daemon that has this spool, the oldest first.
+    /// Recordings whose files are to be deleted by the daemon that has this spool, the oldest first. Those of lost
+    /// spools are among them, and with `is_shared`, where every daemon reaches the same files, all that are stored.
     pub async fn recordings_to_delete(
         &self,
         spool: Option<SpoolId>,
+        is_shared: bool,
+        now_ms: i64,
         limit: u32,
     ) -> Result<Vec<Recording>, StoreError> {
         let spool = spool.map(|spool| spool.to_string()).unwrap_or_default();
-        let values = binds![spool, i64::from(limit)];
+        let values =
+            binds![spool, i64::from(is_shared), now_ms - SPOOL_LOST_AFTER_MS, i64::from(limit)];
         let rows: Vec<RecordingRow> = self.database.all(sql::RECORDINGS_TO_DELETE, values).await?;
         rows.into_iter().map(Recording::try_from).collect()
     }

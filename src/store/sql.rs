@@ -845,10 +845,42 @@ statements! {
 
     UNFINISHED_RECORDINGS = select_recording!("spool = $1 AND status <> 'stored' ORDER BY id");
 
-    /// What has files in the spool $1, or nowhere but where recordings go.
+    /// What has files in the spool $1; with $2, what is stored; and what spools that were not seen since $3 have
+    /// outside of themselves.
     RECORDINGS_TO_DELETE = select_recording!(
-        "status = 'deleting' AND (spool = $1 OR stored_at_ms IS NOT NULL) ORDER BY id LIMIT $2"
+        "status = 'deleting'
+            AND (spool = $1
+                 OR ($2 <> 0 AND stored_at_ms IS NOT NULL)
+                 OR (finished_at_ms IS NOT NULL AND swept_at_ms IS NULL
+                     AND spool IN (SELECT id FROM spools WHERE seen_at_ms < $3)))
+          ORDER BY id LIMIT $4"
     );
+
+    /// What is left of it is in its spool, should that ever be seen again.
+    SWEEP_RECORDING = "UPDATE recordings SET swept_at_ms = $2 WHERE id = $1";
+
+    SEE_SPOOL = "
+        INSERT INTO spools (id, seen_at_ms) VALUES ($1, $2)
+        ON CONFLICT (id) DO UPDATE SET seen_at_ms = excluded.seen_at_ms";
+
+    /// Nobody knows when these were last seen: their time begins now.
+    NOTE_SPOOLS = "
+        INSERT INTO spools (id, seen_at_ms)
+        SELECT DISTINCT spool, $1 FROM recordings WHERE status <> 'stored'
+        ON CONFLICT (id) DO NOTHING";
+
+    /// What spools that were not seen since $1 still had to do, of streams that are over.
+    FAIL_LOST_RECORDINGS = "
+        UPDATE recordings SET status = 'failed'
+         WHERE status IN ('recording', 'uploading')
+           AND spool IN (SELECT id FROM spools WHERE seen_at_ms < $1)
+           AND NOT EXISTS (SELECT 1 FROM streams
+                            WHERE streams.stream_id = recordings.stream_id
+                              AND streams.outcome IS NULL)";
+
+    MERGE_SPOOLS = "UPDATE recordings SET spool = $2 WHERE spool = $1";
+
+    FORGET_SPOOL = "DELETE FROM spools WHERE id = $1";
 
     MOVE_RECORDING = "
         UPDATE recordings

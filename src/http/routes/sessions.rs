@@ -88,7 +88,7 @@ fn afterwards() -> Vec<Route> {
                 .answer(200, "The file", None)
                 .answer(206, "The part that was asked for", None)
                 .answer(304, "It is the one of the header if-none-match", None)
-                .answer(409, "Its stream goes on", None)
+                .answer(409, "Its stream goes on, or it is in a folder of another machine", None)
                 .answer(410, "It is lost", None)
                 .answer(416, "It has no such part", None),
         ),

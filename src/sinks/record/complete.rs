@@ -28,6 +28,9 @@ pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, label: Label) {
     let mut share = shared.room.share();
     share.set(spooled_bytes(&spool, &label).await);
     let mut recording = announced(&shared, spool.id, &label).await;
+    if recording.status == RecordingStatus::Failed {
+        recording.status = taken_up(&shared, &recording).await;
+    }
     if recording.status == RecordingStatus::Recording {
         if !finished(&shared, &spool, &recording, &label).await {
             return;
@@ -52,6 +55,18 @@ pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, label: Label) {
         })
         .await;
     }
+}
+
+/// Somebody thought that this spool was lost.
+async fn taken_up(shared: &Shared, recording: &Recording) -> RecordingStatus {
+    let (from, to) = match recording.finished_at_ms {
+        None => (RecordingStatus::Failed, RecordingStatus::Recording),
+        Some(_) => (RecordingStatus::Failed, RecordingStatus::Uploading),
+    };
+    let is_moved = persistently("a recording's state", || {
+        shared.store.move_recording(recording.id, from, to, (shared.now_ms)())
+    });
+    if is_moved.await { to } else { from }
 }
 
 /// The recording's row, made if it is not there.

@@ -113,12 +113,14 @@ impl Layout {
     pub fn place(&self, name: &str, voice: Voice<'_>, first_ms: i64) -> String {
         match (self, name.split_once('/'), name.rsplit_once('.')) {
             // The sample library keeps images beside everything else, by the time of each.
-            (Self::RtmsSamples, Some(_), Some((_, extension @ ("jpg" | "png")))) => {
+            (Self::RtmsSamples, Some((folder, _)), Some((_, extension @ ("jpg" | "png")))) => {
                 let who = match voice {
                     Voice::One(user_id, _) => user_id.to_string(),
                     _ => "unknown".to_owned(),
                 };
-                format!("{who}_{first_ms}.{extension}")
+                // One person's camera and screen may show something in the same millisecond.
+                let of = if folder.ends_with("_share") { "_share" } else { "" };
+                format!("{who}{of}_{first_ms}.{extension}")
             }
             _ => name.to_owned(),
         }
@@ -233,7 +235,8 @@ mod tests {
         let ana = Voice::One(UserId(7), Some("Ana"));
         assert_eq!(layout.track(Medium::Video, ana, TrackKind::Mp4), "7.mp4");
         assert_eq!(layout.track(Medium::Video, Voice::All, TrackKind::Mp4), "mixed_video.mp4");
-        assert_eq!(layout.place("7_share/000.jpg", ana, 1234), "7_1234.jpg");
+        assert_eq!(layout.place("7/000.jpg", ana, 1234), "7_1234.jpg");
+        assert_eq!(layout.place("7_share/000.jpg", ana, 1234), "7_share_1234.jpg");
         assert_eq!(layout.place("7.mp4", ana, 1234), "7.mp4");
     }
 

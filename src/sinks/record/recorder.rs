@@ -1,13 +1,13 @@
 //! Who records what: one task for each stream that runs here, and one for each recording that is to be completed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -22,8 +22,10 @@ use crate::store::StoreError;
 
 /// How often to look for streams that ended elsewhere, and for what is to be deleted.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// How long a look may take.
+/// How long each half of a look may take.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
+/// How often the store is told that our spool is still there, and asked for spools that are not.
+const SEEN_EVERY: Duration = Duration::from_secs(60);
 /// How long a stop waits for the last frames to be written.
 const LAST_FRAMES: Duration = Duration::from_secs(5);
 /// How many recordings are deleted at a time.
@@ -42,6 +44,9 @@ pub struct Recorder {
     /// What lies in the spool and has no task: its stream has left, and is not over for all we know.
     idle: Vec<Label>,
     is_reconciled: bool,
+    /// What another daemon left lies in our spool, and perhaps not in `idle`.
+    has_adopted: bool,
+    seen_at: Option<Instant>,
 }
 
 impl Recorder {
@@ -55,6 +60,8 @@ impl Recorder {
             running: HashMap::new(),
             idle: Vec::new(),
             is_reconciled: false,
+            has_adopted: false,
+            seen_at: None,
         }
     }
 
@@ -191,17 +198,57 @@ impl Recorder {
     }
 
     async fn look(&mut self) {
-        let looked = async {
+        // Whatever either finds, the other has its turn.
+        in_time(self.complete_what_ended()).await;
+        in_time(async {
+            self.adopt().await?;
+            self.see_spools().await?;
             self.reconcile().await?;
-            self.delete().await?;
-            self.complete_what_ended().await
-        };
-        // A store that does not answer must not keep the next stream waiting.
-        match timeout(LOOK_LIMIT, looked).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "recordings are looked after later"),
-            Err(_) => tracing::debug!("recordings are looked after later"),
+            self.delete().await
+        })
+        .await;
+    }
+
+    /// What lies in spools of this folder that no daemon has any more comes into ours.
+    async fn adopt(&mut self) -> Result<(), StoreError> {
+        let Some(spool) = self.shared.spool.get().cloned() else { return Ok(()) };
+        let there = Arc::clone(&spool);
+        let abandoned = blocking(move || there.abandoned()).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "spools of other daemons cannot be read");
+            Vec::new()
+        });
+        for other in abandoned {
+            // The rows first: files of ours that lie elsewhere are found again, rows of nobody are not.
+            self.shared.store.merge_spools(other.id, spool.id).await?;
+            (self.has_adopted, self.is_reconciled) = (true, false);
+            let into = Arc::clone(&spool);
+            match blocking(move || into.adopt(&other)).await {
+                Ok(()) => tracing::info!("what an earlier daemon recorded is taken over"),
+                Err(error) => tracing::error!(%error, "a spool cannot be taken over"),
+            }
         }
+        if self.has_adopted {
+            self.find_again().await;
+            self.has_adopted = false;
+        }
+        Ok(())
+    }
+
+    /// A spool that is gone for ever ends nothing by itself.
+    async fn see_spools(&mut self) -> Result<(), StoreError> {
+        if self.seen_at.is_some_and(|seen_at| seen_at.elapsed() < SEEN_EVERY) {
+            return Ok(());
+        }
+        let now_ms = (self.shared.now_ms)();
+        if let Some(spool) = self.shared.spool.get() {
+            self.shared.store.see_spool(spool.id, now_ms).await?;
+        }
+        let lost = self.shared.store.fail_lost_recordings(now_ms).await?;
+        if lost > 0 {
+            tracing::error!(lost, "recordings are given up: nobody has seen their spool for a day");
+        }
+        self.seen_at = Some(Instant::now());
+        Ok(())
     }
 
     /// Rows of our spool whose files are gone: nobody will ever store them.
@@ -225,21 +272,17 @@ impl Recorder {
 
     /// Streams may end while nobody records them: while we were down, or elsewhere.
     async fn complete_what_ended(&mut self) -> Result<(), StoreError> {
-        let mut ended = HashSet::new();
-        for label in &self.idle {
-            match self.shared.store.stream(&label.stream_id).await? {
-                Some(stream) if stream.outcome.is_none() => {}
-                Some(_) => {
-                    ended.insert(label.id);
-                }
-                // Another store's: the files are left for whoever has it.
-                None => tracing::debug!(recording = %label.id, "its stream is not known here"),
+        // Each goes to the end before the next is asked for: a look that is cut short goes on with the others.
+        for _ in 0..self.idle.len() {
+            let Some(label) = self.idle.first() else { break };
+            let stream = self.shared.store.stream(&label.stream_id).await?;
+            if stream.is_some_and(|stream| stream.outcome.is_some()) {
+                let label = self.idle.remove(0);
+                self.complete(label).await;
+            } else {
+                // It goes on, or is another store's: then the files are left for whoever has it.
+                self.idle.rotate_left(1);
             }
-        }
-        let (ended, idle) = self.idle.drain(..).partition(|label| ended.contains(&label.id));
-        self.idle = idle;
-        for label in ended {
-            self.complete(label).await;
         }
         Ok(())
     }
@@ -247,7 +290,9 @@ impl Recorder {
     async fn delete(&mut self) -> Result<(), StoreError> {
         let spool = self.shared.spool.get().cloned();
         let own = spool.as_ref().map(|spool| spool.id);
-        let rows = self.shared.store.recordings_to_delete(own, DELETED_AT_ONCE).await?;
+        let (store, now_ms) = (&self.shared.store, (self.shared.now_ms)());
+        let is_shared = self.shared.target.is_shared();
+        let rows = store.recordings_to_delete(own, is_shared, now_ms, DELETED_AT_ONCE).await?;
         for row in rows {
             if let Some(task) = self.running.get(&row.id) {
                 // When it has ended, its files can go.
@@ -270,11 +315,22 @@ impl Recorder {
     }
 }
 
+/// A store that does not answer must not keep the next stream waiting.
+async fn in_time(step: impl Future<Output = Result<(), StoreError>>) {
+    match timeout(LOOK_LIMIT, step).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "recordings are looked after later"),
+        Err(_) => tracing::debug!("recordings are looked after later"),
+    }
+}
+
+/// `spool`: if it is the one that the recording was made in.
 async fn delete_one(
     shared: &Shared,
     spool: Option<Arc<Spool>>,
     row: &Recording,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let is_elsewhere = spool.is_none() && row.stored_at_ms.is_none();
     if let Some(spool) = spool {
         let id = row.id;
         blocking(move || spool.remove(id)).await?;
@@ -284,6 +340,9 @@ async fn delete_one(
         for file in shared.store.recorded_files(row.id).await? {
             shared.target.remove(&file.path).await?;
         }
+    }
+    if is_elsewhere {
+        return Ok(shared.store.sweep_recording(row.id, (shared.now_ms)()).await?);
     }
     shared.store.forget_recording(row.id).await?;
     tracing::info!(recording = %row.id, "recording deleted");

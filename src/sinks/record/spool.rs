@@ -118,6 +118,33 @@ impl Spool {
         Err(io::Error::other("too many daemons share this data folder"))
     }
 
+    /// Spools beside this one that hold something and that no daemon has any more: ours while they are held. Blocks.
+    pub fn abandoned(&self) -> io::Result<Vec<Self>> {
+        let Some(root) = self.folder.parent() else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for folder in (0..MAX_SPOOLS).map(|number| root.join(number.to_string())) {
+            if !folder.join("id").exists() {
+                continue;
+            }
+            let lock = File::create(folder.join("lock"))?;
+            match lock.try_lock() {
+                Ok(()) => found.push(Self { id: id_of(&folder)?, folder, _lock: lock }),
+                // Ours, too.
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Moves everything of another spool here, which is then none any more. May be called again. Blocks.
+    pub fn adopt(&self, other: &Self) -> io::Result<()> {
+        for label in other.labels()? {
+            fs::rename(other.folder_of(label.id), self.folder_of(label.id))?;
+        }
+        fs::remove_file(other.folder.join("id"))
+    }
+
     /// The labels of what lies here, the oldest first. What has none that can be read is left alone.
     pub fn labels(&self) -> io::Result<Vec<Label>> {
         let mut labels = Vec::new();
@@ -254,6 +281,24 @@ mod tests {
         let root = tempdir().unwrap();
         let (one, other) = (Spool::open(root.path()).unwrap(), Spool::open(root.path()).unwrap());
         assert_ne!(one.id, other.id);
+    }
+
+    #[test]
+    fn what_a_daemon_left_beside_us_is_adopted_once() {
+        let root = tempdir().unwrap();
+        let (old, new) = (Spool::open(root.path()).unwrap(), Spool::open(root.path()).unwrap());
+        let label = label();
+        old.keep(&label).unwrap();
+        assert!(new.abandoned().unwrap().is_empty(), "it is still somebody's");
+        let id = old.id;
+        drop(old);
+        let found = new.abandoned().unwrap();
+        assert_eq!(found.iter().map(|spool| spool.id).collect::<Vec<_>>(), [id]);
+        new.adopt(&found[0]).unwrap();
+        drop(found);
+        assert_eq!(new.labels().unwrap(), [label]);
+        assert!(new.abandoned().unwrap().is_empty());
+        assert_ne!(Spool::open(root.path()).unwrap().id, id);
     }
 
     #[test]

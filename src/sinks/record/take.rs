@@ -66,15 +66,20 @@ pub async fn record(
             },
         };
         if left.is_some() || now.has_work(&frames) {
+            let now_ms = (shared.now_ms)();
             let work = move || {
-                now.work(frames, left.is_some());
+                now.work(frames, left.is_some(), now_ms);
                 Ok(now)
             };
+            let _turn = shared.writes.acquire().await;
             match blocking(work).await {
                 Ok(done) => now = done,
                 Err(error) => {
                     complain(&label, &error);
-                    continue;
+                    match left {
+                        Some(left) => return left,
+                        None => continue,
+                    }
                 }
             }
         }
@@ -131,6 +136,7 @@ async fn open(shared: &Shared, label: &Label) -> io::Result<Desk> {
         let waiting = VecDeque::new();
         Ok(Desk { spool, takes, room, share, waiting, is_refusing: false, is_in_trouble: false })
     };
+    let _turn = shared.writes.acquire().await;
     blocking(open).await
 }
 
@@ -158,9 +164,9 @@ impl Desk {
     }
 
     /// Writes what came and what still waits. Blocks.
-    fn work(&mut self, frames: Vec<Arc<Frame>>, is_last: bool) {
+    fn work(&mut self, frames: Vec<Arc<Frame>>, is_last: bool, now_ms: i64) {
         self.waiting.extend(frames);
-        let mut written = self.takes.take(&mut self.waiting);
+        let mut written = self.takes.take(&mut self.waiting, now_ms);
         if is_last {
             written = written.and_then(|()| self.takes.close_all());
         }

@@ -17,6 +17,12 @@ use crate::rtms::message::Medium;
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// How many files of a recording are open at once; the one that was used least recently makes room.
 const MAX_OPEN: usize = 32;
+/// A first frame that is further than this from our clock is no origin.
+const ORIGIN_WITHIN_MS: i64 = 2 * 60 * 60 * 1000;
+/// How old the first packet of a stream may be that is recorded from now on: Zoom ends a meeting after 30 hours.
+const FIRST_PACKET_WITHIN_MS: i64 = 30 * 60 * 60 * 1000;
+/// Frames may be a little older than what Zoom calls the first packet.
+const BEFORE_FIRST_PACKET_MS: i64 = 10_000;
 /// More voices than this are no meeting.
 const MAX_TRACKS: usize = 4_000;
 
@@ -32,6 +38,8 @@ pub struct Takes {
     synced_at: Instant,
     is_synced: bool,
     uses: u64,
+    /// By our clock.
+    now_ms: i64,
     has_complained: bool,
 }
 
@@ -67,6 +75,7 @@ impl Takes {
             synced_at: Instant::now(),
             is_synced: true,
             uses: 0,
+            now_ms: i64::MIN,
             has_complained: false,
         })
     }
@@ -81,8 +90,11 @@ impl Takes {
     }
 
     /// Writes frames, the oldest first, and takes them out of `frames`. After an error all files are closed, and the rest
-    /// waits in `frames`.
-    pub fn take(&mut self, frames: &mut VecDeque<Arc<Frame>>) -> io::Result<()> {
+    /// waits in `frames`. `now_ms`: Unix milliseconds.
+    pub fn take(&mut self, frames: &mut VecDeque<Arc<Frame>>, now_ms: i64) -> io::Result<()> {
+        self.now_ms = now_ms;
+        // Who was silent for long is believed at once.
+        self.open.values_mut().for_each(|open| open.reached(now_ms));
         self.set_origin(frames)?;
         self.is_synced &= frames.is_empty();
         while let Some(frame) = frames.pop_front() {
@@ -116,14 +128,14 @@ impl Takes {
         self.spool.keep(&self.label)
     }
 
-    /// The stream's first packet, unless something that is older came first.
     fn set_origin(&mut self, frames: &VecDeque<Arc<Frame>>) -> io::Result<()> {
         if self.label.origin_ms.is_some() || frames.is_empty() {
             return Ok(());
         }
-        let first_packet = frames.iter().filter_map(|frame| frame.stream.first_packet_ms);
-        let first_frame = frames.iter().map(|frame| frame.at_ms);
-        self.label.origin_ms = first_packet.chain(first_frame).min();
+        let first_packet_ms = frames.iter().filter_map(|frame| frame.stream.first_packet_ms).min();
+        let frames_ms: Vec<i64> = frames.iter().map(|frame| frame.at_ms).collect();
+        let origin_ms = origin_ms(first_packet_ms, &frames_ms, self.now_ms);
+        self.label.origin_ms = Some(origin_ms.unwrap_or(self.label.started_at_ms));
         self.spool.keep(&self.label)
     }
 
@@ -181,7 +193,9 @@ impl Takes {
         let origin_ms = self.label.origin_ms.unwrap_or(frame.at_ms);
         let writer = Writer::resume(&path, key == Key::Mix, kind, origin_ms);
         let writer = self.checked(writer)?;
-        self.open.insert(key, Open { writer, kind, used: self.uses });
+        let mut open = Open { writer, kind, used: self.uses };
+        open.reached(self.now_ms);
+        self.open.insert(key, open);
         Ok(true)
     }
 
@@ -266,6 +280,13 @@ impl Open {
         }
     }
 
+    fn reached(&mut self, at_ms: i64) {
+        match &mut self.writer {
+            Writer::Track(track) => track.reached(at_ms),
+            Writer::Mix(mix) => mix.reached(at_ms),
+        }
+    }
+
     fn sync(&mut self) -> Result<(), TrackError> {
         match &mut self.writer {
             Writer::Track(track) => track.sync(),
@@ -297,6 +318,20 @@ impl Writer {
     }
 }
 
+/// The stream's first packet, unless something that is a little older came first; else the first frame. None when
+/// nothing has a time that can be: one such time as the origin, and everything after it would be left out.
+fn origin_ms(first_packet_ms: Option<i64>, frames_ms: &[i64], now_ms: i64) -> Option<i64> {
+    let until_ms = now_ms + ORIGIN_WITHIN_MS;
+    let first_packet_ms = first_packet_ms
+        .filter(|at_ms| (now_ms - FIRST_PACKET_WITHIN_MS..=until_ms).contains(at_ms));
+    let from_ms = match first_packet_ms {
+        Some(at_ms) => at_ms - BEFORE_FIRST_PACKET_MS,
+        None => now_ms - ORIGIN_WITHIN_MS,
+    };
+    let frames_ms = frames_ms.iter().copied().filter(|at_ms| (from_ms..=until_ms).contains(at_ms));
+    frames_ms.chain(first_packet_ms).min()
+}
+
 /// Closes every track of a recording that is over, whoever wrote it, and says what lies there. May be called again.
 pub fn finish(spool: &Spool, label: &Label) -> io::Result<Vec<(TrackNote, Finished)>> {
     let folder = spool.files(label.id);
@@ -309,3 +344,6 @@ pub fn finish(spool: &Spool, label: &Label) -> io::Result<Vec<(TrackNote, Finish
     };
     label.tracks.iter().map(finish).collect()
 }
+
+#[cfg(test)]
+mod tests;

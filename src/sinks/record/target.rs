@@ -106,6 +106,11 @@ impl Target {
         }
     }
 
+    /// Whether every daemon reaches the same files. A folder may be each machine's own.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Objects(_))
+    }
+
     /// Moves a file here, whole or not at all. A file that was moved before is as good.
     pub async fn take(
         &self,
@@ -172,20 +177,28 @@ async fn move_file(from: &Path, to: &Path) -> Result<(), TargetError> {
 
 /// Under another name until it is whole.
 async fn copy_file(from: &Path, to: &Path) -> Result<(), TargetError> {
-    let mut name = to.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    let part = to.with_file_name(name);
+    let part = part_of(to);
     fs::copy(from, &part).await.map_err(missing)?;
     fs::File::open(&part).await?.sync_all().await?;
     fs::rename(&part, to).await?;
     Ok(fs::remove_file(from).await?)
 }
 
+/// Where a file is that is not whole yet.
+fn part_of(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    file.with_file_name(name)
+}
+
 async fn remove_file(root: &Path, path: &str) -> Result<(), TargetError> {
-    match fs::remove_file(root.join(path)).await {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error.into()),
+    let file = root.join(path);
+    // A copy that was cancelled leaves its part.
+    for path in [part_of(&file), file] {
+        match fs::remove_file(path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
     }
     // Up to the first that holds something else.
     let mut folder = Path::new(path).parent();

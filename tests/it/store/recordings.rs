@@ -79,13 +79,15 @@ async fn what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone
     assert_eq!(store.delete_recordings_of(session).await.unwrap(), 0);
     assert_eq!(store.recordings_of(session).await.unwrap(), []);
     assert_eq!(store.recorded_file(session, "1-x.wav").await.unwrap(), None);
-    let to_delete = async |spool| {
-        let rows = store.recordings_to_delete(spool, 10).await.unwrap();
+    let to_delete = async |spool, is_shared| {
+        let rows = store.recordings_to_delete(spool, is_shared, 12, 10).await.unwrap();
         rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
     };
-    assert_eq!(to_delete(Some(SPOOL)).await, [stored.id, spooled.id]);
-    assert_eq!(to_delete(Some(OTHER)).await, [stored.id], "what is stored can be deleted by all");
-    assert_eq!(to_delete(None).await, [stored.id]);
+    assert_eq!(to_delete(Some(SPOOL), false).await, [stored.id, spooled.id]);
+    assert_eq!(to_delete(Some(OTHER), true).await, [stored.id], "an object store is everybody's");
+    assert_eq!(to_delete(None, true).await, [stored.id]);
+    let elsewhere = to_delete(Some(OTHER), false).await;
+    assert_eq!(elsewhere, [], "a folder may be another machine's");
     assert!(!store.finish_recording(&spooled, &[], 9).await.unwrap());
     for id in [stored.id, spooled.id] {
         store.forget_recording(id).await.unwrap();
@@ -106,9 +108,47 @@ async fn what_was_stored_too_long_ago_is_deleted(store: &Store) {
     assert_eq!(store.recordings_of(session).await.unwrap(), [running]);
 }
 
+async fn what_a_lost_spool_leaves_is_ended_by_others(store: &Store) {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    let (lost, seen) = (SpoolId(Uuid::from_u128(3)), SpoolId(Uuid::from_u128(4)));
+    let session = SessionId(Uuid::now_v7());
+    let made = begin(store, session, &stream_id("s3"), lost).await;
+    let uploaded = begin(store, session, &stream_id("s4"), lost).await;
+    store.finish_recording(&uploaded, &[file("x.wav", "ab")], 9).await.unwrap();
+    let ours = begin(store, session, &stream_id("s5"), seen).await;
+    let status = async |id| store.recording(id).await.unwrap().unwrap().status;
+    let to_delete = async |now_ms| {
+        let rows = store.recordings_to_delete(Some(seen), false, now_ms, 100).await.unwrap();
+        rows.into_iter().map(|row| row.id).filter(|id| *id != ours.id).collect::<Vec<_>>()
+    };
+    store.fail_lost_recordings(20).await.unwrap();
+    store.see_spool(seen, 20 + DAY).await.unwrap();
+    store.fail_lost_recordings(20 + DAY).await.unwrap();
+    assert_eq!(
+        status(made.id).await,
+        RecordingStatus::Recording,
+        "its time began when first asked"
+    );
+    assert!(store.fail_lost_recordings(21 + DAY).await.unwrap() >= 2);
+    assert_eq!(status(made.id).await, RecordingStatus::Failed);
+    assert_eq!(status(uploaded.id).await, RecordingStatus::Failed);
+    assert_eq!(status(ours.id).await, RecordingStatus::Recording);
+
+    store.delete_recordings_of(session).await.unwrap();
+    assert_eq!(to_delete(20 + DAY).await, []);
+    assert_eq!(to_delete(21 + DAY).await, [uploaded.id], "only this may have files elsewhere");
+    store.sweep_recording(uploaded.id, 30 + DAY).await.unwrap();
+    assert_eq!(to_delete(31 + DAY).await, []);
+    let back = store.recordings_to_delete(Some(lost), false, 31 + DAY, 100).await.unwrap();
+    assert_eq!(back.len(), 2, "a spool that comes back still hears of it");
+    store.merge_spools(lost, seen).await.unwrap();
+    assert_eq!(to_delete(31 + DAY).await, [made.id, uploaded.id]);
+}
+
 #[tokio::test]
 async fn recordings_keep_their_promises_on_sqlite() {
     let test = TestStore::sqlite().await;
+    what_a_lost_spool_leaves_is_ended_by_others(&test.store).await;
     a_recording_goes_from_state_to_state(&test.store).await;
     what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(&test.store).await;
     what_was_stored_too_long_ago_is_deleted(&test.store).await;
@@ -117,6 +157,7 @@ async fn recordings_keep_their_promises_on_sqlite() {
 #[tokio::test]
 async fn recordings_keep_their_promises_on_postgres() {
     let test = TestStore::postgres().await;
+    what_a_lost_spool_leaves_is_ended_by_others(&test.store).await;
     a_recording_goes_from_state_to_state(&test.store).await;
     what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(&test.store).await;
     what_was_stored_too_long_ago_is_deleted(&test.store).await;

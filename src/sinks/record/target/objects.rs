@@ -6,6 +6,7 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
@@ -14,15 +15,16 @@ use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{
-    Attribute, Attributes, ClientOptions, GetOptions, GetRange, ObjectStore, ObjectStoreExt,
-    RetryConfig, WriteMultipart,
+    Attribute, Attributes, ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore,
+    ObjectStoreExt, RetryConfig,
 };
 use rustls::ClientConfig;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
+use tokio::runtime::Handle;
 use url::Url;
 
-use super::{Content, READ_BYTES, TargetError};
+use super::{Content, TargetError};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a store may be silent.
@@ -125,15 +127,10 @@ impl Objects {
             return whole.await.map(drop).map_err(failed);
         }
         let upload = self.0.put_multipart_opts(&path, attributes.into()).await.map_err(failed)?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
-        match copy(&mut file, &mut upload).await {
-            Ok(()) => upload.finish().await.map(drop).map_err(failed),
-            Err(error) => {
-                // Parts that are left there cost money until they are aborted.
-                let _ = upload.abort().await;
-                Err(error)
-            }
-        }
+        let mut upload = Upload(Some(upload));
+        upload.send(&mut file).await?;
+        upload.0 = None;
+        Ok(())
     }
 
     pub async fn get(&self, path: &str, range: Range<u64>) -> Result<Content, TargetError> {
@@ -155,15 +152,41 @@ impl Objects {
     }
 }
 
-async fn copy(file: &mut File, upload: &mut WriteMultipart) -> Result<(), TargetError> {
-    let mut chunk = vec![0; READ_BYTES];
-    loop {
-        let read = file.read(&mut chunk).await?;
-        if read == 0 {
-            return Ok(());
+/// A file on its way in parts. Those of one that fails or is cancelled cost money until they are aborted.
+struct Upload(Option<Box<dyn MultipartUpload>>);
+
+impl Upload {
+    async fn send(&mut self, file: &mut File) -> Result<(), TargetError> {
+        let Some(upload) = &mut self.0 else { return Ok(()) };
+        let mut sending = FuturesUnordered::new();
+        loop {
+            let mut part = Vec::with_capacity(PART_BYTES);
+            (&mut *file).take(PART_BYTES as u64).read_to_end(&mut part).await?;
+            if part.is_empty() {
+                break;
+            }
+            if sending.len() >= PARTS_AT_ONCE {
+                sending.next().await.transpose().map_err(failed)?;
+            }
+            sending.push(upload.put_part(part.into()));
         }
-        upload.wait_for_capacity(PARTS_AT_ONCE).await.map_err(failed)?;
-        upload.write(&chunk[..read]);
+        while let Some(sent) = sending.next().await {
+            sent.map_err(failed)?;
+        }
+        upload.complete().await.map(drop).map_err(failed)
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let (Some(mut upload), Ok(runtime)) = (self.0.take(), Handle::try_current()) else {
+            return;
+        };
+        runtime.spawn(async move {
+            if let Err(error) = upload.abort().await {
+                tracing::debug!(%error, "parts of a cancelled upload are left in the store");
+            }
+        });
     }
 }
 
@@ -233,3 +256,6 @@ impl HttpConnector for Connector {
         Ok(HttpClient::new(client))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,15 @@ async fn an_object_store_takes_reads_and_removes() {
 }
 
 #[tokio::test]
+async fn what_a_cancelled_copy_left_goes_with_the_file() {
+    let folder = tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("x")).unwrap();
+    std::fs::write(folder.path().join("x/a.wav.part"), "half").unwrap();
+    Target::Folder(folder.path().to_owned()).remove("x/a.wav").await.unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn a_file_that_was_moved_before_is_as_good() {
     let (from, to) = (tempdir().unwrap(), tempdir().unwrap());
     let (file, target) = (from.path().join("a"), Target::Folder(to.path().to_owned()));

@@ -119,3 +119,26 @@ async fn uploads_wait_for_a_store_that_is_away_and_outlive_a_restart() {
     assert_eq!((answer.status, &*answer.code()), (503, "recordings_unavailable"));
     drop(zoom);
 }
+
+#[tokio::test]
+async fn files_in_a_folder_of_another_machine_are_left_to_its_daemon_and_not_forgotten() {
+    let here = recording(Home::postgres().await).set("MEDIA_TYPES", "audio,transcript");
+    let database = here.variables().iter().find(|(name, _)| name == "DATABASE_URL").cloned();
+    let elsewhere = recording(Home::sqlite())
+        .set("MEDIA_TYPES", "audio,transcript")
+        .set("DATABASE_URL", &database.unwrap().1);
+    let Scene { home, daemon, zoom, log } = Scene::open(here, meeting()).await;
+    log.over().await;
+    let stored = recorded(daemon.api(), log.session_id(), "stored").await;
+    let other = TestDaemon::start(&elsewhere).await;
+    let answer = other.api().get(&stored.path("1-manifest.json")).await.unwrap();
+    assert_eq!((answer.status, &*answer.code()), (409, "recording_elsewhere"));
+    daemon.kill().await;
+    let session = format!("/api/v1/sdk/sessions/{}", log.session_id());
+    assert_eq!(other.api().delete(&session).await.status, 200);
+    assert!(!files_below(&folder(&home)).is_empty(), "nobody who can reach them runs");
+    let _daemon = TestDaemon::start(&home).await;
+    let all_gone = async || files_below(&folder(&home)).is_empty().then_some(());
+    eventually("the files are gone", all_gone).await;
+    drop(zoom);
+}
