@@ -931,13 +931,15 @@ statements! {
                                OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', '')))
         ON CONFLICT (id) DO NOTHING";
 
-    /// To every endpoint that wants it, and once to each.
+    /// To every endpoint that wants it, and once to each. Nothing for an event that nobody wanted: whoever
+    /// wants it since another transaction gets no delivery without an event.
     ADDRESS_EVENT = "
         INSERT INTO outgoing_deliveries (endpoint_id, event_id, status, attempts, due_at_ms,
                                          created_at_ms)
         SELECT id, $1, 'waiting', 0, $3, $3 FROM webhook_endpoints
          WHERE status = 'enabled'
            AND (events = '' OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', ''))
+           AND EXISTS (SELECT 1 FROM outgoing_events WHERE id = $1)
         ON CONFLICT (endpoint_id, event_id) DO NOTHING";
 
     /// For one endpoint, whatever it wants.
@@ -1015,25 +1017,26 @@ statements! {
                        WHERE last.endpoint_id = $1 AND last.event_id = $2))
          ORDER BY deliveries.created_at_ms DESC, deliveries.event_id DESC LIMIT $3";
 
-    PRUNE_OUTGOING = "
-        DELETE FROM outgoing_deliveries
-         WHERE event_id IN (SELECT id FROM outgoing_events
-                             WHERE created_at_ms < $1 ORDER BY created_at_ms, id LIMIT $2)";
-
     PRUNE_EVENTS = "
         DELETE FROM outgoing_events
          WHERE id IN (SELECT id FROM outgoing_events
-                       WHERE created_at_ms < $1 ORDER BY created_at_ms, id LIMIT $2)";
-
-    FORGET_DELIVERIES_OF_SESSION = "
-        DELETE FROM outgoing_deliveries
-         WHERE event_id IN (SELECT id FROM outgoing_events
-                             WHERE session_id = $1 ORDER BY id LIMIT $2)";
+                       WHERE created_at_ms < $1 ORDER BY created_at_ms, id LIMIT $2)
+        RETURNING id";
 
     FORGET_EVENTS_OF_SESSION = "
         DELETE FROM outgoing_events
          WHERE id IN (SELECT id FROM outgoing_events
-                       WHERE session_id = $1 ORDER BY id LIMIT $2)";
+                       WHERE session_id = $1 ORDER BY id LIMIT $2)
+        RETURNING id";
+
+    FORGET_DELIVERIES_OF_EVENT = "DELETE FROM outgoing_deliveries WHERE event_id = $1";
+
+    /// For this version can never send it.
+    FAIL_UNREADABLE = "
+        UPDATE outgoing_deliveries
+           SET status = 'failed', due_at_ms = NULL, claim = NULL, last_at_ms = $3,
+               last_status = NULL, last_error = 'unreadable', last_answer = NULL
+         WHERE endpoint_id = $1 AND event_id = $2";
 
     /// What endpoints answered may repeat what they were sent.
     BLANK_ANSWERS = "

@@ -16,6 +16,7 @@ use self::receiver::{Receiver, Reply};
 use self::verifier::verify;
 use crate::daemon::kit::eventually;
 use crate::store::webhooks::{announce, stream_id};
+use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
 #[tokio::test]
@@ -239,6 +240,32 @@ async fn a_slow_receiver_gets_a_few_requests_at_a_time_and_holds_up_nobody() {
         kit.delivered(slow_id, &event.id).await;
     }
     assert_eq!((slow.got().len(), quick.got().len()), (20, 20));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_read_holds_up_no_other() {
+    clock!(now_ms, move_ahead);
+    on_both(async |test| {
+        let (first, last) = (Receiver::start().await, Receiver::start().await);
+        let mut kit = Kit::on(test.store.clone(), "127.0.0.1", now_ms);
+        kit.endpoint_at(&first).await;
+        kit.tell("for the first only").await;
+        kit.endpoint_at(&last).await;
+        let mut raw = Raw::connect(&test.location).await;
+        raw.execute(
+            "UPDATE webhook_endpoints SET source = 'odd'
+              WHERE id = (SELECT MIN(id) FROM webhook_endpoints)",
+        )
+        .await;
+        kit.tell("for both").await;
+        kit.work();
+        last.has(1).await;
+        assert_eq!(first.got().len(), 0);
+        raw.execute("UPDATE webhook_endpoints SET source = 'api'").await;
+        first.has(2).await;
+        kit.rest().await;
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -4,50 +4,14 @@ use std::time::Duration;
 use rtmsd::model::{Cursor, NodeId, Outcome, SessionId};
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, SessionPage, Store, StoreError, StreamUpdate, sql};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection, SqlSafeStr, SqliteConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::webhooks::*;
 use crate::support::postgres;
 use crate::support::proxy::Proxy;
+use crate::support::raw::Raw;
 use crate::support::stores::{TestStore, on_both};
-
-/// Past the store, to the database itself.
-enum Raw {
-    Postgres(PgConnection),
-    Sqlite(SqliteConnection),
-}
-
-impl Raw {
-    async fn connect(location: &Location) -> Self {
-        match location {
-            Location::Postgres(url) => {
-                Raw::Postgres(PgConnection::connect(url.expose()).await.unwrap())
-            }
-            Location::Sqlite(path) => {
-                let options = SqliteConnectOptions::new().filename(path);
-                Raw::Sqlite(options.connect().await.unwrap())
-            }
-        }
-    }
-
-    async fn execute(&mut self, sql: &'static str) {
-        match self {
-            Raw::Postgres(connection) => drop(connection.execute(sql).await.unwrap()),
-            Raw::Sqlite(connection) => drop(connection.execute(sql).await.unwrap()),
-        }
-    }
-
-    async fn prepare(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        let sql = sql.into_sql_str();
-        match self {
-            Raw::Postgres(connection) => connection.prepare(sql).await.map(drop),
-            Raw::Sqlite(connection) => connection.prepare(sql).await.map(drop),
-        }
-    }
-}
 
 async fn error_of_open(location: &Location) -> StoreError {
     match Store::open(location).await {
