@@ -258,15 +258,20 @@ impl Store {
         rows.into_iter().map(LoggedDelivery::try_from).collect()
     }
 
-    /// Forgets events that were put down before `before_ms`, with their deliveries. Returns how many.
-    pub async fn prune_events(&self, before_ms: i64) -> Result<u64, StoreError> {
+    /// Forgets events that were put down before `before_ms`, with their deliveries. Those that still wait for an
+    /// endpoint stay until they are from before `waiting_before_ms`, too. Returns how many are gone.
+    pub async fn prune_events(
+        &self,
+        before_ms: i64,
+        waiting_before_ms: i64,
+    ) -> Result<u64, StoreError> {
         let mut pruned = 0;
         loop {
             let rows = self
                 .database
                 .run(|| async {
                     let mut tx = self.database.begin().await?;
-                    let values = binds![before_ms, i64::from(PRUNE_ROWS)];
+                    let values = binds![before_ms, i64::from(PRUNE_ROWS), waiting_before_ms];
                     let rows = forget(&mut tx.connection(), sql::PRUNE_EVENTS, values).await?;
                     tx.commit().await?;
                     Ok(rows)

@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 12;
+pub(super) const NEWEST: i64 = 13;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -74,6 +74,11 @@ macro_rules! migrations {
                 12,
                 "told deletions",
                 include_str!(concat!("../../migrations/", $folder, "/0012_told_deletions.sql")),
+            ),
+            migration(
+                13,
+                "open actions",
+                include_str!(concat!("../../migrations/", $folder, "/0013_open_actions.sql")),
             ),
         ])
     };

@@ -249,7 +249,9 @@ impl Sender {
         if verdict == Verdict::Gone {
             return switch_off(&self.hooks, id, EndpointStatus::Gone, now_ms).await;
         }
-        if failing.is_some_and(|since_ms| schedule::is_hopeless(since_ms, now_ms)) {
+        // One failure after a long silence says little: a delivery must have failed for all its time.
+        let is_exhausted = verdict == Verdict::GiveUp;
+        if is_exhausted && failing.is_some_and(|since_ms| schedule::is_hopeless(since_ms, now_ms)) {
             return switch_off(&self.hooks, id, EndpointStatus::Failing, now_ms).await;
         }
         Ok(())

@@ -301,11 +301,29 @@ async fn the_log_is_read_page_by_page_and_old_events_are_forgotten() {
         }
         assert_eq!(seen.len(), 25);
         assert!(seen.is_sorted_by(|newer, older| newer > older), "newest first, each once");
-        assert_eq!(store.prune_events(2).await.unwrap(), 10);
+        assert_eq!(store.prune_events(2, 2).await.unwrap(), 10);
         assert_eq!(kinds(store, id).await.len(), 15);
         assert_eq!(store.count_waiting(id, 10).await.unwrap(), 10, "counted so far");
         assert!(store.delete_endpoint(id).await.unwrap());
         assert!(!store.delete_endpoint(id).await.unwrap());
+        assert_eq!(kinds(store, id).await, [""; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_still_waits_is_not_forgotten_with_what_was_delivered() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = endpoint(store, &[]).await;
+        store.enqueue_events(&[gap_event(1), gap_event(2)], 10).await.unwrap();
+        let claimed = store.claim_deliveries(id, 10, LEASE_MS, 1).await.unwrap();
+        let (done, ok) = (DeliveryStatus::Delivered, Attempt::default());
+        store.settle_delivery(&claimed[0], done, None, &ok, 11).await.unwrap();
+        assert_eq!(store.prune_events(20, 10).await.unwrap(), 1);
+        let log = store.deliveries_of_endpoint(id, None, 9).await.unwrap();
+        assert_eq!((log.len(), log[0].status), (1, DeliveryStatus::Waiting));
+        assert_eq!(store.prune_events(20, 11).await.unwrap(), 1, "not for ever");
         assert_eq!(kinds(store, id).await, [""; 0]);
     })
     .await;
