@@ -242,7 +242,7 @@ impl App {
     fn state(&self, draining: CancellationToken) -> Arc<AppState> {
         let live = self.live(draining.clone());
         let (targets, tls) = (self.config.targets.clone(), Arc::clone(&self.tls));
-        let forwards = Arc::new(Forwards::new(live.clone(), targets, tls));
+        let forwards = Arc::new(Forwards::new(live.clone(), targets, tls, clock::now_ms));
         Arc::new(AppState {
             store: self.store.clone(),
             hub: Arc::clone(&self.hub),

@@ -8,6 +8,10 @@ use crate::store::{Store, StoreError};
 
 /// How often what is old is forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
+/// An outgoing webhook that still waits is kept for so long, whatever the retention: longer than it is tried for.
+const KEEP_WAITING_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+/// A forward is kept for so long after its session's last stream: another may follow.
+const KEEP_FORWARDS_MS: i64 = 2 * 24 * 60 * 60 * 1000;
 /// How often it is looked for data that is to be deleted.
 const DELETE_EVERY: Duration = Duration::from_secs(1);
 
@@ -24,13 +28,13 @@ pub(super) async fn prune(store: Store, retention: Retention) {
 
 async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<(), StoreError> {
     store.prune_idempotency_keys(now_ms).await?;
-    store.prune_forwards(now_ms).await?;
+    store.prune_forwards(now_ms.saturating_sub(KEEP_FORWARDS_MS)).await?;
     if let Some(before_ms) = retention.deliveries_before_ms(now_ms) {
         let deliveries = store.prune_deliveries(before_ms).await?;
         if deliveries > 0 {
             tracing::info!(deliveries, "old deliveries forgotten");
         }
-        store.prune_events(before_ms).await?;
+        store.prune_events(before_ms, now_ms.saturating_sub(KEEP_WAITING_MS)).await?;
     }
     if let Some(before_ms) = retention.entries.cutoff_ms(now_ms) {
         while store.expire_entries(before_ms, now_ms).await? {}

@@ -38,6 +38,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// What a stream's end leaves to say, and the time in which another stream may begin.
 const AFTER_STREAM: Duration = Duration::from_secs(5);
+/// How long ago a stream may have ended whose forwards are still looked at: far longer than [`AFTER_STREAM`], whatever
+/// the clocks of several daemons say.
+const RECENTLY_MS: i64 = 10 * 60 * 1000;
 /// A connection that lasts so long is a good one.
 const STABLE: Duration = Duration::from_secs(10);
 
@@ -66,6 +69,8 @@ pub struct Forwards {
     live: Live,
     targets: Targets,
     tls: Arc<ClientConfig>,
+    /// The wall clock, Unix milliseconds.
+    now_ms: fn() -> i64,
     running: Mutex<HashMap<ForwardId, Running>>,
     news: Notify,
 }
@@ -83,8 +88,8 @@ struct Running {
 }
 
 impl Forwards {
-    pub fn new(live: Live, targets: Targets, tls: Arc<ClientConfig>) -> Self {
-        Self { live, targets, tls, running: Mutex::default(), news: Notify::new() }
+    pub fn new(live: Live, targets: Targets, tls: Arc<ClientConfig>, now_ms: fn() -> i64) -> Self {
+        Self { live, targets, tls, now_ms, running: Mutex::default(), news: Notify::new() }
     }
 
     /// Whether a URL may be forwarded to.
@@ -130,7 +135,8 @@ impl Forwards {
 
     async fn reconcile(self: &Arc<Self>, tasks: &mut JoinSet<()>) -> Result<(), StoreError> {
         self.note_arrived().await?;
-        let forwards = self.live.store.forwards(MAX_ALL).await?;
+        let since_ms = (self.now_ms)().saturating_sub(RECENTLY_MS);
+        let forwards = self.live.store.forwards(since_ms, MAX_ALL).await?;
         let here: HashSet<SessionId> =
             self.live.hub.running_all().iter().map(|(stream, _)| stream.session_id).collect();
         self.stop_others(&forwards, &here);

@@ -336,7 +336,8 @@ pub(super) async fn confirm_starts(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let values = binds![id.to_string(), meeting_id];
-    settle(tx, sql::CONFIRM_STARTS, values, now_ms).await.map(drop)
+    settle(tx, sql::CONFIRM_STARTS, values, now_ms).await?;
+    settle(tx, sql::CONFIRM_LATE_START, binds![id.to_string()], now_ms).await.map(drop)
 }
 
 /// A stream has ended, or will: the stops that were asked for have had their effect.

@@ -29,10 +29,10 @@ impl Store {
         rows.into_iter().map(Forward::try_from).collect()
     }
 
-    /// Those of all sessions, at most `limit`, the oldest first.
-    pub async fn forwards(&self, limit: u32) -> Result<Vec<Forward>, StoreError> {
-        let rows: Vec<ForwardRow> =
-            self.database.all(sql::FORWARDS, binds![i64::from(limit)]).await?;
+    /// Those of all sessions with a stream that runs, or has run since `since_ms`: at most `limit`, the oldest first.
+    pub async fn forwards(&self, since_ms: i64, limit: u32) -> Result<Vec<Forward>, StoreError> {
+        let values = binds![since_ms, i64::from(limit)];
+        let rows: Vec<ForwardRow> = self.database.all(sql::FORWARDS, values).await?;
         rows.into_iter().map(Forward::try_from).collect()
     }
 
@@ -52,7 +52,7 @@ impl Store {
         Ok(self.database.execute(sql::DELETE_FORWARD, values).await? == 1)
     }
 
-    /// Forgets those of sessions that ended before this.
+    /// Forgets those from before this, where no stream runs nor has run since.
     pub async fn prune_forwards(&self, before_ms: i64) -> Result<u64, StoreError> {
         self.database.execute(sql::PRUNE_FORWARDS, binds![before_ms]).await
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::database::{Connection, binds};
+use super::database::{Bind, Connection, binds};
 use super::endpoints::{endpoint_id, read_endpoint, unlisted};
 use super::rows::{self, EntryRow};
 use super::{Store, StoreError, StoredEndpoint, sql};
@@ -152,6 +152,7 @@ impl Store {
     }
 
     /// Takes up to `limit` of an endpoint's deliveries whose time has come. They are this caller's for `lease_ms`.
+    /// Those that can never be sent end here, and hold up no others.
     pub async fn claim_deliveries(
         &self,
         id: EndpointId,
@@ -171,9 +172,11 @@ impl Store {
                 let Some(endpoint) = endpoint else { return Ok(Vec::new()) };
                 let mut claimed = Vec::with_capacity(rows.len());
                 for (event_id, attempts) in rows {
+                    let event = read_event(&mut tx.connection(), id, &event_id, now_ms).await?;
+                    let Some(event) = event else { continue };
                     claimed.push(ClaimedDelivery {
                         endpoint: endpoint.clone(),
-                        event: read_event(&mut tx.connection(), &event_id).await?,
+                        event,
                         attempts: rows::number("attempts", attempts)?,
                         claim: claim.clone(),
                     });
@@ -259,17 +262,21 @@ impl Store {
         rows.into_iter().map(LoggedDelivery::try_from).collect()
     }
 
-    /// Forgets events that were put down before `before_ms`, with their deliveries. Returns how many.
-    pub async fn prune_events(&self, before_ms: i64) -> Result<u64, StoreError> {
+    /// Forgets events that were put down before `before_ms`, with their deliveries. Those that still wait for an
+    /// endpoint stay until they are from before `waiting_before_ms`, too. Returns how many are gone.
+    pub async fn prune_events(
+        &self,
+        before_ms: i64,
+        waiting_before_ms: i64,
+    ) -> Result<u64, StoreError> {
         let mut pruned = 0;
         loop {
             let rows = self
                 .database
                 .run(|| async {
                     let mut tx = self.database.begin().await?;
-                    let values = binds![before_ms, i64::from(PRUNE_ROWS)];
-                    tx.connection().execute(sql::PRUNE_OUTGOING, values).await?;
-                    let rows = tx.connection().execute(sql::PRUNE_EVENTS, values).await?;
+                    let values = binds![before_ms, i64::from(PRUNE_ROWS), waiting_before_ms];
+                    let rows = forget(&mut tx.connection(), sql::PRUNE_EVENTS, values).await?;
                     tx.commit().await?;
                     Ok(rows)
                 })
@@ -348,8 +355,20 @@ pub(super) async fn forget_some_of_session(
     limit: u32,
 ) -> Result<bool, StoreError> {
     let values = binds![session, i64::from(limit)];
-    tx.execute(sql::FORGET_DELIVERIES_OF_SESSION, values).await?;
-    Ok(tx.execute(sql::FORGET_EVENTS_OF_SESSION, values).await? == u64::from(limit))
+    Ok(forget(tx, sql::FORGET_EVENTS_OF_SESSION, values).await? == u64::from(limit))
+}
+
+/// Deletes events by a statement that returns their ids, and then their deliveries: of those events and no others.
+async fn forget(
+    tx: &mut Connection<'_>,
+    statement: &'static str,
+    values: &[Bind<'_>],
+) -> Result<u64, StoreError> {
+    let events: Vec<(String,)> = tx.all(statement, values).await?;
+    for (event,) in &events {
+        tx.execute(sql::FORGET_DELIVERIES_OF_EVENT, binds![&**event]).await?;
+    }
+    Ok(events.len() as u64)
 }
 
 async fn note_health(
@@ -372,9 +391,27 @@ async fn note_health(
     }
 }
 
-async fn read_event(tx: &mut Connection<'_>, id: &str) -> Result<OutgoingEvent, StoreError> {
-    let row: EventRow = tx.one(sql::OUTGOING_EVENT, binds![id]).await?;
-    row.try_into()
+/// None where there is nothing to send: the event was deleted, or this version cannot read it, and a newer one may
+/// have its delivery made again.
+async fn read_event(
+    tx: &mut Connection<'_>,
+    endpoint: EndpointId,
+    id: &str,
+    now_ms: i64,
+) -> Result<Option<OutgoingEvent>, StoreError> {
+    let row: Option<EventRow> = tx.optional(sql::OUTGOING_EVENT, binds![id]).await?;
+    let Some(row) = row else {
+        tx.execute(sql::FORGET_DELIVERIES_OF_EVENT, binds![id]).await?;
+        return Ok(None);
+    };
+    match OutgoingEvent::try_from(row) {
+        Ok(event) => Ok(Some(event)),
+        Err(error) => {
+            tracing::error!(%endpoint, event = id, %error, "a webhook cannot be sent");
+            tx.execute(sql::FAIL_UNREADABLE, binds![endpoint.to_string(), id, now_ms]).await?;
+            Ok(None)
+        }
+    }
 }
 
 #[derive(FromRow)]

@@ -76,6 +76,11 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $folder, "/0012_told_deletions.sql")),
             ),
             migration(
+                13,
+                "open actions",
+                include_str!(concat!("../../migrations/", $folder, "/0013_open_actions.sql")),
+            ),
+            migration(
                 14,
                 "deletions complete",
                 include_str!(concat!("../../migrations/", $folder, "/0014_deletions_complete.sql")),

@@ -293,12 +293,14 @@ statements! {
         ON CONFLICT (session_id, cause) DO NOTHING";
 
     /// Actions whose time has come: planned ones, and those whose runner gave no sign of life. They
-    /// run only when they are admitted. The outer condition is not idle: see `CLAIM_ORPHANS`.
+    /// run only when they are admitted. The outer condition is not idle: see `CLAIM_ORPHANS`. The
+    /// last status condition is the one of the index `actions_due`, without which SQLite does not use it.
     CLAIM_ACTIONS = "
         UPDATE actions SET attempts = attempts + 1, due_at_ms = $2
          WHERE id IN (SELECT id FROM actions
                        WHERE due_at_ms <= $1 AND cause IS NOT NULL
                          AND status IN ('due', 'running')
+                         AND status IN ('due', 'running', 'accepted')
                        ORDER BY due_at_ms LIMIT $3)
            AND due_at_ms <= $1 AND status IN ('due', 'running')
         RETURNING id";
@@ -326,19 +328,22 @@ statements! {
          WHERE session_id = $1 AND action = 'start' AND status IN ('running', 'accepted')";
 
     /// A stream was announced: whatever start was asked for has had its effect. By number too,
-    /// since a meeting that was asked for by number may be known under another name by now. Of
-    /// the starts that were given up, only the last can have brought it.
+    /// since a meeting that was asked for by number may be known under another name by now.
     CONFIRM_STARTS = "
         UPDATE actions SET status = 'confirmed', due_at_ms = NULL
-         WHERE action = 'start'
-           AND ((status IN ('running', 'accepted')
-                 AND session_id IN (SELECT id FROM sessions
-                                     WHERE id = $1 OR (meeting_id = $2 AND status <> 'ended')))
-                OR (status = 'timed_out'
-                    AND id = (SELECT newest.id FROM actions AS newest
-                               WHERE newest.session_id = $1 AND newest.action = 'start'
-                                 AND newest.status <> 'skipped'
-                               ORDER BY newest.asked_at_ms DESC, newest.id DESC LIMIT 1)))
+         WHERE action = 'start' AND status IN ('running', 'accepted')
+           AND session_id IN (SELECT id FROM sessions
+                               WHERE id = $1 OR (meeting_id = $2 AND status <> 'ended'))
+        RETURNING session_id";
+
+    /// Of the starts that were given up, only the last can have brought the stream.
+    CONFIRM_LATE_START = "
+        UPDATE actions SET status = 'confirmed', due_at_ms = NULL
+         WHERE status = 'timed_out'
+           AND id = (SELECT newest.id FROM actions AS newest
+                      WHERE newest.session_id = $1 AND newest.action = 'start'
+                        AND newest.status <> 'skipped'
+                      ORDER BY newest.asked_at_ms DESC, newest.id DESC LIMIT 1)
         RETURNING session_id";
 
     /// A stream has ended: the stops that were asked for have had their effect.
@@ -346,11 +351,13 @@ statements! {
         UPDATE actions SET status = 'confirmed', due_at_ms = NULL
          WHERE session_id = $1 AND action = 'stop' AND status IN ('running', 'accepted')";
 
-    /// Where actions wait in vain: see `TIME_OUT_ACTIONS`.
+    /// Where actions wait in vain, a session once for each: see `TIME_OUT_ACTIONS`, and `CLAIM_ACTIONS` for the
+    /// last condition.
     SESSIONS_WITH_LATE_ACTIONS = "
-        SELECT DISTINCT session_id FROM actions
+        SELECT session_id FROM actions
          WHERE due_at_ms <= $1 AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
-         ORDER BY session_id LIMIT $2";
+           AND status IN ('due', 'running', 'accepted')
+         ORDER BY due_at_ms LIMIT $2";
 
     /// Actions that no webhook followed: they keep the time at which they were late. A planned one
     /// that still runs belongs to its runner.
@@ -517,9 +524,14 @@ statements! {
         SELECT id, session_id, url, asked, cursor, created_at_ms
           FROM forwards WHERE session_id = $1 ORDER BY id";
 
+    /// Of sessions with a stream that runs or has run since $1.
     FORWARDS = "
         SELECT id, session_id, url, asked, cursor, created_at_ms
-          FROM forwards ORDER BY id LIMIT $1";
+          FROM forwards
+         WHERE EXISTS (SELECT 1 FROM streams
+                        WHERE streams.session_id = forwards.session_id
+                          AND (ended_at_ms IS NULL OR ended_at_ms >= $1))
+         ORDER BY id LIMIT $2";
 
     NOTE_FORWARDED = "UPDATE forwards SET cursor = $2 WHERE id = $1";
 
@@ -527,8 +539,10 @@ statements! {
 
     PRUNE_FORWARDS = "
         DELETE FROM forwards
-         WHERE session_id IN (SELECT id FROM sessions
-                               WHERE status = 'ended' AND ended_at_ms < $1)";
+         WHERE created_at_ms < $1
+           AND NOT EXISTS (SELECT 1 FROM streams
+                            WHERE streams.session_id = forwards.session_id
+                              AND (ended_at_ms IS NULL OR ended_at_ms >= $1))";
 
     STREAM_HEADS = "
         SELECT stream_id, ordinal,
@@ -1005,13 +1019,15 @@ statements! {
                                OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', '')))
         ON CONFLICT (id) DO NOTHING";
 
-    /// To every endpoint that wants it, and once to each.
+    /// To every endpoint that wants it, and once to each. Nothing for an event that nobody wanted: whoever
+    /// wants it since another transaction gets no delivery without an event.
     ADDRESS_EVENT = "
         INSERT INTO outgoing_deliveries (endpoint_id, event_id, status, attempts, due_at_ms,
                                          created_at_ms)
         SELECT id, $1, 'waiting', 0, $3, $3 FROM webhook_endpoints
          WHERE status = 'enabled'
            AND (events = '' OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', ''))
+           AND EXISTS (SELECT 1 FROM outgoing_events WHERE id = $1)
         ON CONFLICT (endpoint_id, event_id) DO NOTHING";
 
     /// For one endpoint, whatever it wants.
@@ -1089,25 +1105,32 @@ statements! {
                        WHERE last.endpoint_id = $1 AND last.event_id = $2))
          ORDER BY deliveries.created_at_ms DESC, deliveries.event_id DESC LIMIT $3";
 
-    PRUNE_OUTGOING = "
-        DELETE FROM outgoing_deliveries
-         WHERE event_id IN (SELECT id FROM outgoing_events
-                             WHERE created_at_ms < $1 ORDER BY created_at_ms, id LIMIT $2)";
-
+    /// Those from before $1; of what still waits only those from before $3, too.
     PRUNE_EVENTS = "
         DELETE FROM outgoing_events
          WHERE id IN (SELECT id FROM outgoing_events
-                       WHERE created_at_ms < $1 ORDER BY created_at_ms, id LIMIT $2)";
-
-    FORGET_DELIVERIES_OF_SESSION = "
-        DELETE FROM outgoing_deliveries
-         WHERE event_id IN (SELECT id FROM outgoing_events
-                             WHERE session_id = $1 ORDER BY id LIMIT $2)";
+                       WHERE created_at_ms < $1
+                         AND (created_at_ms < $3
+                              OR NOT EXISTS (SELECT 1 FROM outgoing_deliveries
+                                              WHERE event_id = outgoing_events.id
+                                                AND status = 'waiting'))
+                       ORDER BY created_at_ms, id LIMIT $2)
+        RETURNING id";
 
     FORGET_EVENTS_OF_SESSION = "
         DELETE FROM outgoing_events
          WHERE id IN (SELECT id FROM outgoing_events
-                       WHERE session_id = $1 ORDER BY id LIMIT $2)";
+                       WHERE session_id = $1 ORDER BY id LIMIT $2)
+        RETURNING id";
+
+    FORGET_DELIVERIES_OF_EVENT = "DELETE FROM outgoing_deliveries WHERE event_id = $1";
+
+    /// For this version can never send it.
+    FAIL_UNREADABLE = "
+        UPDATE outgoing_deliveries
+           SET status = 'failed', due_at_ms = NULL, claim = NULL, last_at_ms = $3,
+               last_status = NULL, last_error = 'unreadable', last_answer = NULL
+         WHERE endpoint_id = $1 AND event_id = $2";
 
     /// Events about the session of a stream ($1) as a whole: there are two at most.
     FORGET_EVENTS_ABOUT_SESSION = "

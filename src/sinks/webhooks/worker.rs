@@ -62,7 +62,7 @@ impl Worker {
         let mut due = interval(self.hooks.0.settings.look_every);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let hooks = self.hooks.clone();
-        let mut store_is_away = false;
+        let mut store_fails = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -77,11 +77,11 @@ impl Worker {
             }
             let looked = self.look().await;
             if let Err(error) = &looked
-                && !store_is_away
+                && !store_fails
             {
-                tracing::warn!(%error, "outgoing webhooks wait: the store does not answer");
+                tracing::warn!(%error, "outgoing webhooks wait for the store");
             }
-            store_is_away = looked.is_err();
+            store_fails = looked.is_err();
         }
         self.finish().await;
     }
@@ -94,29 +94,38 @@ impl Worker {
         }
     }
 
-    /// Takes up what is due, as far as there is room.
+    /// Takes up what is due, as far as there is room. What is wrong with one endpoint's rows holds up no other's.
     async fn look(&mut self) -> Result<(), StoreError> {
-        let store = self.hooks.0.store.clone();
         let now_ms = self.hooks.now_ms();
         if self.counted_at.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
             self.counted_at = Some(Instant::now());
             self.check_backlogs(now_ms).await?;
         }
+        let mut looked = Ok(());
+        for id in self.hooks.0.store.endpoints_with_due_deliveries(now_ms).await? {
+            match self.take_up(id, now_ms).await {
+                Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                Err(error) => looked = Err(error),
+                Ok(()) => {}
+            }
+        }
+        looked
+    }
+
+    async fn take_up(&mut self, id: EndpointId, now_ms: i64) -> Result<(), StoreError> {
+        let room = self.rooms.entry(id).or_insert_with(|| Arc::new(Semaphore::new(PER_ENDPOINT)));
+        let limit = u32::try_from(room.available_permits()).unwrap_or(0);
+        if limit == 0 {
+            return Ok(());
+        }
+        let room = Arc::clone(room);
         let lease_ms = i64::try_from(LEASE.as_millis()).expect("a constant of a minute");
-        for id in store.endpoints_with_due_deliveries(now_ms).await? {
-            let room =
-                self.rooms.entry(id).or_insert_with(|| Arc::new(Semaphore::new(PER_ENDPOINT)));
-            let limit = u32::try_from(room.available_permits()).unwrap_or(0);
-            if limit == 0 {
-                continue;
-            }
-            let room = Arc::clone(room);
-            for delivery in store.claim_deliveries(id, now_ms, lease_ms, limit).await? {
-                // Nobody else takes permits: as many are free as were counted.
-                let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { break };
-                let sender = Sender { hooks: self.hooks.clone(), client: self.client.clone() };
-                self.sends.spawn(sender.deliver(delivery, permit, self.broken_off.clone()));
-            }
+        let store = &self.hooks.0.store;
+        for delivery in store.claim_deliveries(id, now_ms, lease_ms, limit).await? {
+            // Nobody else takes permits: as many are free as were counted.
+            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { break };
+            let sender = Sender { hooks: self.hooks.clone(), client: self.client.clone() };
+            self.sends.spawn(sender.deliver(delivery, permit, self.broken_off.clone()));
         }
         Ok(())
     }
@@ -240,7 +249,9 @@ impl Sender {
         if verdict == Verdict::Gone {
             return switch_off(&self.hooks, id, EndpointStatus::Gone, now_ms).await;
         }
-        if failing.is_some_and(|since_ms| schedule::is_hopeless(since_ms, now_ms)) {
+        // One failure after a long silence says little: a delivery must have failed for all its time.
+        let is_exhausted = verdict == Verdict::GiveUp;
+        if is_exhausted && failing.is_some_and(|since_ms| schedule::is_hopeless(since_ms, now_ms)) {
             return switch_off(&self.hooks, id, EndpointStatus::Failing, now_ms).await;
         }
         Ok(())

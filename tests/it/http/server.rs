@@ -149,7 +149,8 @@ impl Server {
             buffer_bytes: LIVE_BUFFER_BYTES,
             now_ms,
         };
-        let forwards = Forwards::new(live.clone(), targets, client_config(None).expect("TLS"));
+        let forwards =
+            Forwards::new(live.clone(), targets, client_config(None).expect("TLS"), now_ms);
         let webhooks = Webhooks::new(store.clone(), webhook_settings(now_ms));
         let state = Arc::new(AppState {
             store,

@@ -6,7 +6,9 @@ mod kit;
 mod receiver;
 mod verifier;
 
-use rtmsd::model::{EndpointStatus, Entry, EntryBody, EventKind, Outcome, TranscriptLine, UserId};
+use rtmsd::model::{
+    EndpointStatus, Entry, EntryBody, EventKind, Outcome, OutgoingEvent, TranscriptLine, UserId,
+};
 use rtmsd::sinks::webhooks::EndpointError;
 use rtmsd::store::{DeliveryStatus, EndpointChange};
 use tokio::net::TcpListener;
@@ -16,6 +18,7 @@ use self::receiver::{Receiver, Reply};
 use self::verifier::verify;
 use crate::daemon::kit::eventually;
 use crate::store::webhooks::{announce, stream_id};
+use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
 #[tokio::test]
@@ -136,18 +139,22 @@ async fn a_receiver_that_fails_for_three_days_is_switched_off_and_the_others_are
     drop(nobody);
     let id = kit.endpoint(&format!("http://{address}/")).await;
     let witness = kit.endpoint_at(&other).await;
-    let event = kit.tell("first").await;
-    for attempts in 1..=8 {
-        let tried = kit.tried(id, &event.id, attempts).await;
-        assert_eq!(tried.last_error.as_deref(), Some("no_connection"));
-        let is_last = tried.status == DeliveryStatus::Failed;
-        assert_eq!(is_last, attempts == 8);
-        move_ahead(tried.due_at_ms.map_or(0, |due_at_ms| due_at_ms - now_ms()));
-    }
+    let fails_for_its_time = async |event: &OutgoingEvent| {
+        for attempts in 1..=8 {
+            let is_off = kit.hooks.endpoint(id).await.unwrap().status != EndpointStatus::Enabled;
+            assert!(!is_off, "before attempt {attempts} of {}", event.id);
+            let tried = kit.tried(id, &event.id, attempts).await;
+            assert_eq!(tried.last_error.as_deref(), Some("no_connection"));
+            let is_last = tried.status == DeliveryStatus::Failed;
+            assert_eq!(is_last, attempts == 8);
+            move_ahead(tried.due_at_ms.map_or(0, |due_at_ms| due_at_ms - now_ms()));
+        }
+    };
+    fails_for_its_time(&kit.tell("first").await).await;
     assert_eq!(kit.hooks.endpoint(id).await.unwrap().status, EndpointStatus::Enabled);
     move_ahead(2 * DAY_MS);
+    fails_for_its_time(&kit.tell("another").await).await;
     eventually("it is switched off", async || {
-        kit.tell("another").await;
         let status = kit.hooks.endpoint(id).await.unwrap().status;
         (status == EndpointStatus::Failing).then_some(())
     })
@@ -239,6 +246,32 @@ async fn a_slow_receiver_gets_a_few_requests_at_a_time_and_holds_up_nobody() {
         kit.delivered(slow_id, &event.id).await;
     }
     assert_eq!((slow.got().len(), quick.got().len()), (20, 20));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_read_holds_up_no_other() {
+    clock!(now_ms, move_ahead);
+    on_both(async |test| {
+        let (first, last) = (Receiver::start().await, Receiver::start().await);
+        let mut kit = Kit::on(test.store.clone(), "127.0.0.1", now_ms);
+        kit.endpoint_at(&first).await;
+        kit.tell("for the first only").await;
+        kit.endpoint_at(&last).await;
+        let mut raw = Raw::connect(&test.location).await;
+        raw.execute(
+            "UPDATE webhook_endpoints SET source = 'odd'
+              WHERE id = (SELECT MIN(id) FROM webhook_endpoints)",
+        )
+        .await;
+        kit.tell("for both").await;
+        kit.work();
+        last.has(1).await;
+        assert_eq!(first.got().len(), 0);
+        raw.execute("UPDATE webhook_endpoints SET source = 'api'").await;
+        first.has(2).await;
+        kit.rest().await;
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -4,59 +4,14 @@ use std::time::Duration;
 use rtmsd::model::{Cursor, NodeId, Outcome, SessionId};
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, SessionPage, Store, StoreError, StreamUpdate, sql};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection, SqlSafeStr, SqliteConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::webhooks::*;
 use crate::support::postgres;
 use crate::support::proxy::Proxy;
+use crate::support::raw::Raw;
 use crate::support::stores::{TestStore, on_both};
-
-/// Past the store, to the database itself.
-pub(super) enum Raw {
-    Postgres(PgConnection),
-    Sqlite(SqliteConnection),
-}
-
-impl Raw {
-    pub(super) async fn connect(location: &Location) -> Self {
-        match location {
-            Location::Postgres(url) => {
-                Raw::Postgres(PgConnection::connect(url.expose()).await.unwrap())
-            }
-            Location::Sqlite(path) => {
-                let options = SqliteConnectOptions::new().filename(path);
-                Raw::Sqlite(options.connect().await.unwrap())
-            }
-        }
-    }
-
-    pub(super) async fn execute(&mut self, sql: &'static str) {
-        match self {
-            Raw::Postgres(connection) => drop(connection.execute(sql).await.unwrap()),
-            Raw::Sqlite(connection) => drop(connection.execute(sql).await.unwrap()),
-        }
-    }
-
-    /// The number that a statement answers.
-    pub(super) async fn count(&mut self, sql: &'static str) -> i64 {
-        match self {
-            Raw::Postgres(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
-            Raw::Sqlite(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
-        }
-        .unwrap()
-    }
-
-    async fn prepare(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
-        let sql = sql.into_sql_str();
-        match self {
-            Raw::Postgres(connection) => connection.prepare(sql).await.map(drop),
-            Raw::Sqlite(connection) => connection.prepare(sql).await.map(drop),
-        }
-    }
-}
 
 async fn error_of_open(location: &Location) -> StoreError {
     match Store::open(location).await {

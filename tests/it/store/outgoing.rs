@@ -14,6 +14,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::webhooks::*;
+use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
 const MAX: u32 = 50;
@@ -121,6 +122,37 @@ async fn a_delivery_is_claimed_by_one_of_many_and_by_another_after_the_lease() {
         let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();
         let delivered = log.iter().filter(|delivery| delivery.status == done).count();
         assert_eq!((delivered, log.len()), (1, 20));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_can_never_be_sent_holds_up_no_other() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = endpoint(store, &[]).await;
+        let events: Vec<_> = (0..3).map(gap_event).collect();
+        store.enqueue_events(&events, 10).await.unwrap();
+        let mut raw = Raw::connect(&test.location).await;
+        raw.execute(
+            "INSERT INTO outgoing_deliveries (endpoint_id, event_id, status, attempts, due_at_ms, created_at_ms)
+             SELECT id, 'evt_orphan', 'waiting', 0, 1, 1 FROM webhook_endpoints",
+        )
+        .await;
+        raw.execute(
+            "UPDATE outgoing_events SET kind = 'of.a.newer.version'
+              WHERE id = (SELECT MIN(id) FROM outgoing_events)",
+        )
+        .await;
+        let claimed = store.claim_deliveries(id, 10, LEASE_MS, 9).await.unwrap();
+        assert_eq!(claimed.len(), 2);
+        assert_eq!(store.count_waiting(id, 9).await.unwrap(), 2, "the others have ended");
+        raw.execute("UPDATE outgoing_events SET kind = 'gap.recorded'").await;
+        let log = store.deliveries_of_endpoint(id, None, 9).await.unwrap();
+        let failed = log.iter().find(|it| it.status == DeliveryStatus::Failed).unwrap();
+        assert_eq!(failed.last_error.as_deref(), Some("unreadable"));
+        assert!(store.resend_delivery(id, &failed.event_id, 20).await.unwrap());
+        assert_eq!(store.claim_deliveries(id, 20, LEASE_MS, 9).await.unwrap().len(), 1);
     })
     .await;
 }
@@ -269,11 +301,29 @@ async fn the_log_is_read_page_by_page_and_old_events_are_forgotten() {
         }
         assert_eq!(seen.len(), 25);
         assert!(seen.is_sorted_by(|newer, older| newer > older), "newest first, each once");
-        assert_eq!(store.prune_events(2).await.unwrap(), 10);
+        assert_eq!(store.prune_events(2, 2).await.unwrap(), 10);
         assert_eq!(kinds(store, id).await.len(), 15);
         assert_eq!(store.count_waiting(id, 10).await.unwrap(), 10, "counted so far");
         assert!(store.delete_endpoint(id).await.unwrap());
         assert!(!store.delete_endpoint(id).await.unwrap());
+        assert_eq!(kinds(store, id).await, [""; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_still_waits_is_not_forgotten_with_what_was_delivered() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = endpoint(store, &[]).await;
+        store.enqueue_events(&[gap_event(1), gap_event(2)], 10).await.unwrap();
+        let claimed = store.claim_deliveries(id, 10, LEASE_MS, 1).await.unwrap();
+        let (done, ok) = (DeliveryStatus::Delivered, Attempt::default());
+        store.settle_delivery(&claimed[0], done, None, &ok, 11).await.unwrap();
+        assert_eq!(store.prune_events(20, 10).await.unwrap(), 1);
+        let log = store.deliveries_of_endpoint(id, None, 9).await.unwrap();
+        assert_eq!((log.len(), log[0].status), (1, DeliveryStatus::Waiting));
+        assert_eq!(store.prune_events(20, 11).await.unwrap(), 1, "not for ever");
         assert_eq!(kinds(store, id).await, [""; 0]);
     })
     .await;

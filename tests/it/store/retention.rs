@@ -7,9 +7,9 @@ use rtmsd::model::{
 use rtmsd::store::{NewRecording, SessionDeletion, Store, StreamUpdate};
 use uuid::Uuid;
 
-use super::opening::Raw;
 use super::outgoing::{self, endpoint};
 use super::webhooks::*;
+use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
 /// What somebody did, and what says nothing of anybody.
