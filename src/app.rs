@@ -199,7 +199,7 @@ impl App {
         background.spawn(delete(self.store.clone()));
         let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
         let mut streams = tokio::spawn(self.supervisor.run());
-        let forwards = tokio::spawn(Arc::clone(&state.forwards).run());
+        let mut forwards = tokio::spawn(Arc::clone(&state.forwards).run());
         let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
@@ -209,6 +209,7 @@ impl App {
             _ = &mut streams => Some("streams"),
             _ = &mut http => Some("http"),
             _ = &mut control => Some("control"),
+            _ = &mut forwards => Some("forwards"),
             _ = background.join_next() => Some("store writer"),
             Some(_) = sinks.join_next() => Some("a sink"),
         };
@@ -317,6 +318,7 @@ fn control_settings(config: &Config) -> control::Settings {
     control::Settings {
         policies: config.policies.clone(),
         start_timeout: config.start_timeout,
+        may_record: config.retention.media != Keep::Nothing,
         look_every: CONTROL_LOOK_EVERY,
         params: config.params.clone(),
         now_ms: clock::now_ms,
@@ -372,6 +374,12 @@ async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<
     }
     if let Some(before_ms) = retention.entries.cutoff_ms(now_ms) {
         while store.expire_entries(before_ms, now_ms).await? {}
+    }
+    if let Some(before_ms) = retention.media.cutoff_ms(now_ms) {
+        let recordings = store.expire_recordings(before_ms).await?;
+        if recordings > 0 {
+            tracing::info!(recordings, "old recordings are being deleted");
+        }
     }
     Ok(())
 }

@@ -111,10 +111,10 @@ impl Config {
         let max_streams = read.number("MAX_STREAMS", 4000, 1..=1_000_000);
         let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
         let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
-        let recordings = record::settings(read);
+        let retention = retention::retention(read);
+        let recordings = record::settings(read, retention);
         let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 4 << 20, 64 * 1024..=1 << 30);
         let targets = targets(read);
-        let retention = retention::retention(read);
         let nats = nats::nats(read);
         let webhooks = webhooks::settings(read);
         let log = log(read);

@@ -40,6 +40,8 @@ pub struct Settings {
     pub look_every: Duration,
     /// What every stream asks for, unless its session says otherwise.
     pub params: Params,
+    /// Whether anything may be recorded.
+    pub may_record: bool,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
 }
@@ -91,7 +93,9 @@ impl Control {
     /// # Errors
     /// Every mistake in them.
     pub fn resolve_media(&self, wanted: &MediaParams) -> Result<MediaParams, MediaError> {
-        media::resolve(&self.settings.params, wanted)
+        let media = media::resolve(&self.settings.params, wanted)?;
+        media::check_recording(&media, self.settings.may_record)?;
+        Ok(media)
     }
 
     /// Asks Zoom for an action on a session's stream, and waits for the answer. `media`, which must be resolved,

@@ -1,11 +1,12 @@
 use super::read::Reader;
+use super::retention::{Keep, Retention};
 use crate::rtms::params::media_from_names;
 use crate::sinks::record::Settings;
 use crate::sinks::record::layout::Layout;
 use crate::sinks::record::target::Place;
 
 /// What is recorded, and where it goes.
-pub(super) fn settings(read: &mut Reader<'_>) -> Option<Settings> {
+pub(super) fn settings(read: &mut Reader<'_>, retention: Option<Retention>) -> Option<Settings> {
     let data_dir = super::data_dir(read);
     let media = match read.optional("RECORD") {
         None => Some(Vec::new()),
@@ -15,6 +16,10 @@ pub(super) fn settings(read: &mut Reader<'_>) -> Option<Settings> {
             read.wrong("RECORD", form)
         }),
     };
+    let is_kept = retention.is_none_or(|retention| retention.media != Keep::Nothing);
+    if !is_kept && media.as_ref().is_some_and(|media| !media.is_empty()) {
+        return read.wrong("RECORD", "off while RETENTION_MEDIA is zero");
+    }
     let place = match read.optional("RECORDINGS_URL") {
         None => Some(Place::Folder(data_dir.join("recordings"))),
         Some(text) => match Place::parse(&text, read.environment()) {

@@ -17,6 +17,8 @@ pub struct Retention {
     /// The log of a stream, since its end. Of [`Keep::Nothing`] only what says nothing of people is stored, and that
     /// stays.
     pub entries: Keep,
+    /// Recordings, since they were stored where they go. Of [`Keep::Nothing`] nothing is recorded.
+    pub media: Keep,
     /// The bodies of received webhooks, since they came.
     pub deliveries: Keep,
 }
@@ -63,8 +65,9 @@ impl Retention {
 
 pub(super) fn retention(read: &mut Reader<'_>) -> Option<Retention> {
     let entries = keep(read, "RETENTION_ENTRIES", "forever");
+    let media = keep(read, "RETENTION_MEDIA", "forever");
     let deliveries = keep(read, "RETENTION_DELIVERIES", "7d");
-    Some(Retention { entries: entries?, deliveries: deliveries? })
+    Some(Retention { entries: entries?, media: media?, deliveries: deliveries? })
 }
 
 fn keep(read: &mut Reader<'_>, name: &'static str, default: &str) -> Option<Keep> {
@@ -93,7 +96,8 @@ mod tests {
 
     #[test]
     fn a_webhook_that_is_not_kept_is_still_known_when_it_is_repeated() {
-        let zero = Retention { entries: Keep::Nothing, deliveries: Keep::Nothing };
+        let zero =
+            Retention { entries: Keep::Nothing, media: Keep::Nothing, deliveries: Keep::Nothing };
         let now_ms = 1_800_000_000_000;
         assert_eq!(zero.entries.cutoff_ms(now_ms), None);
         assert_eq!(zero.deliveries_before_ms(now_ms), Some(now_ms - 86_400_000));

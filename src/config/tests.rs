@@ -362,3 +362,10 @@ fn browsers_come_by_https_when_either_url_says_so() {
     assert!(config(&[redirect]).unwrap().install.is_https());
     assert!(config(&[("PUBLIC_URL", "https://rtms.example.com")]).unwrap().install.is_https());
 }
+
+#[test]
+fn nothing_is_recorded_where_no_media_are_kept() {
+    assert_eq!(mistakes(&[("RETENTION_MEDIA", "zero"), ("RECORD", "audio")]), ["RECORD"]);
+    assert!(config(&[("RETENTION_MEDIA", "zero")]).is_ok());
+    assert!(config(&[("RETENTION_MEDIA", "30d"), ("RECORD", "audio")]).is_ok());
+}

@@ -313,6 +313,11 @@ pub const VARIABLES: &[Variable] = &[
         "how long what people said and did is kept after a stream's end: forever, 30d, 12h, or zero: live only, \
          never at rest",
     ),
+    plain(
+        "RETENTION_MEDIA",
+        "forever",
+        "how long recordings are kept once they are stored: forever, 30d, 12h, or zero: nothing is recorded",
+    ),
     aliased(
         "RETENTION_DELIVERIES",
         &["DELIVERY_RETENTION_DAYS"],

@@ -47,6 +47,16 @@ pub(super) fn resolve(
     Ok(media)
 }
 
+/// Refuses what would be recorded where nothing may be. `media` is resolved.
+pub(super) fn check_recording(media: &MediaParams, may_record: bool) -> Result<(), MediaError> {
+    let names = media.get(RECORD).and_then(Value::as_array);
+    if may_record || names.is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let mistake = "media.record must be off: no media are kept here (RETENTION_MEDIA)".to_owned();
+    Err(MediaError(vec![mistake]))
+}
+
 /// What is recorded of a session, as a list of names; an empty one for nothing.
 fn record(value: &Value) -> Result<Value, String> {
     let text = match value {
@@ -128,6 +138,17 @@ mod tests {
         let media = resolve(&configured, &wanted(json!({"types": ["chat"]}))).unwrap();
         assert_eq!(media["types"], json!(["chat"]));
         assert_eq!(media["audio"], object(&configured)["audio"]);
+    }
+
+    #[test]
+    fn where_nothing_may_be_recorded_nothing_can_be_asked_to_be() {
+        let media = |record| resolve(&Params::default(), &wanted(json!({ "record": record })));
+        assert!(check_recording(&media("audio").unwrap(), true).is_ok());
+        let refused = check_recording(&media("audio").unwrap(), false).unwrap_err();
+        assert!(refused.0[0].starts_with("media.record must be off"), "{refused}");
+        assert!(check_recording(&media("off").unwrap(), false).is_ok());
+        let silent = resolve(&Params::default(), &wanted(json!({}))).unwrap();
+        assert!(check_recording(&silent, false).is_ok());
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,9 @@ const FIGURES_EVERY: Duration = Duration::from_secs(10);
 /// Zoom's last try to deliver a webhook comes 85 minutes after the first (section 11).
 const MAX_WEBHOOK_DELAY_MS: i64 = 2 * 60 * 60 * 1_000;
 
+/// How often a stream that is over asks for room for its last words. In between the store takes what waits.
+const LAST_TRIES: u32 = 100;
+
 /// Zoom's number for the mixed sound (section 6.12).
 const MIXED: UserId = UserId(0);
 
@@ -33,6 +37,8 @@ pub struct Feed {
     last_seq: u64,
     /// Entries that found the queue full, to be accounted for as soon as it is not.
     lost: u64,
+    /// What is said when the stream is over, until there was room for it.
+    closing: VecDeque<EntryBody>,
     status: StreamStatus,
     first_packet_ms: Option<i64>,
     tally: Tally,
@@ -81,6 +87,7 @@ impl Feed {
             stream_ordinal: stream.ordinal,
             last_seq,
             lost: 0,
+            closing: VecDeque::new(),
             status: stream.status,
             first_packet_ms: stream.first_packet_ms,
             tally: stream.tally,
@@ -174,9 +181,20 @@ impl Feed {
         let now_ms = clock::now_ms();
         self.ledger.end(now_ms);
         self.note_gaps();
-        for account in self.ledger.accounts(now_ms) {
-            self.append(now_ms, summary(&account, &self.tally));
+        let accounts = self.ledger.accounts(now_ms);
+        self.closing = accounts.iter().map(|account| summary(account, &self.tally)).collect();
+        self.close();
+    }
+
+    /// Says what is still to be said at the end. False when there was no room for all of it.
+    fn close(&mut self) -> bool {
+        while let Some(body) = self.closing.front().cloned() {
+            if !self.tell_lost() || !self.push(clock::now_ms(), body) {
+                return false;
+            }
+            self.closing.pop_front();
         }
+        self.tell_lost()
     }
 
     /// Keeps in mind what came so far, in this run, that nobody reads.
@@ -204,13 +222,22 @@ impl Feed {
         }
     }
 
-    /// Tells the store the last figures, and waits until it has everything of this stream.
+    /// Tells the store the last figures, and waits until it has everything of this stream. What found no room gets
+    /// it when the store has taken what was before it.
     pub async fn finish(&mut self) {
-        self.write_figures(Instant::now());
-        self.hub.flush().await;
+        for _ in 0..LAST_TRIES {
+            let is_closed = self.close();
+            let is_written = self.write_figures(Instant::now());
+            self.hub.flush().await;
+            if is_closed && is_written {
+                return;
+            }
+        }
+        tracing::error!(stream_id = %self.stream_id, lost = self.lost, "a stream's end is not accounted for");
     }
 
-    fn write_figures(&mut self, now: Instant) {
+    /// False when there was no room.
+    fn write_figures(&mut self, now: Instant) -> bool {
         let update = StreamUpdate {
             status: Some(self.status).filter(|status| *status != self.written.status),
             first_packet_ms: self.first_packet_ms,
@@ -219,11 +246,13 @@ impl Feed {
             unknown_messages: (!self.unknown.is_written).then(|| self.unknown.total()),
             ledger: Some(self.ledger.accounts(clock::now_ms())),
         };
-        if self.hub.queue.push(Item::Update(self.stream_id.clone(), Box::new(update))) {
+        let is_queued = self.hub.queue.push(Item::Update(self.stream_id.clone(), Box::new(update)));
+        if is_queued {
             self.written = Written { status: self.status, at: Some(now) };
             self.unknown.is_written = true;
             self.effective = None;
         }
+        is_queued
     }
 
     fn note_gaps(&mut self) {
@@ -236,20 +265,24 @@ impl Feed {
 
     /// False when there was no room; that is accounted for as soon as there is.
     fn append(&mut self, at_ms: i64, body: EntryBody) -> bool {
-        if self.lost > 0 {
-            let count = self.lost;
-            if !self.push(clock::now_ms(), EntryBody::EntriesLost { count }) {
-                self.lost += 1;
-                return false;
-            }
-            self.lost = 0;
-        }
-        let is_kept = self.push(at_ms, body);
+        let is_kept = self.tell_lost() && self.push(at_ms, body);
         if !is_kept {
-            tracing::warn!(stream_id = %self.stream_id, "the entry buffer is full: entries are being lost");
+            if self.lost == 0 {
+                tracing::warn!(stream_id = %self.stream_id, "the entry buffer is full: entries are being lost");
+            }
             self.lost += 1;
         }
         is_kept
+    }
+
+    /// False when there is no room even for saying what was lost.
+    fn tell_lost(&mut self) -> bool {
+        let count = self.lost;
+        let is_told = count == 0 || self.push(clock::now_ms(), EntryBody::EntriesLost { count });
+        if is_told {
+            self.lost = 0;
+        }
+        is_told
     }
 
     /// The number is used up only if there was room.

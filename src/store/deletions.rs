@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::audit::insert_audit;
 use super::database::{Connection, binds};
-use super::outgoing::{blank_answers, emit, forget_some_of_session};
+use super::outgoing::{
+    blank_some_answers, emit, forget_events_about_session, forget_some_of_session,
+};
 use super::recordings::delete_recordings_of_stream;
 use super::rows::read;
 use super::{Store, StoreError, sql};
@@ -20,19 +22,34 @@ const ENTRIES_PER_STEP: u32 = 500;
 const EVENTS_PER_STEP: u32 = 200;
 
 impl Store {
-    /// Does a bounded part of what is to be deleted. False when nothing is.
+    /// Does a bounded part of what is to be deleted: of the oldest deletion that can go on. False when nothing is
+    /// to be deleted; an error when none of what is can go on.
     pub async fn delete_some(&self, now_ms: i64) -> Result<bool, StoreError> {
-        let oldest: Option<(String,)> =
-            self.database.optional(sql::OLDEST_DELETION, binds![]).await?;
-        let Some((id,)) = oldest else { return Ok(false) };
+        let (mut after, mut failed) = (String::new(), None);
+        while let Some(id) = self.next_deletion(&after).await? {
+            match self.step_deletion(&id, now_ms).await {
+                Ok(()) => return Ok(true),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+            after = id;
+        }
+        failed.map_or(Ok(false), Err)
+    }
+
+    async fn next_deletion(&self, after: &str) -> Result<Option<String>, StoreError> {
+        let next: Option<(String,)> =
+            self.database.optional(sql::NEXT_DELETION, binds![after]).await?;
+        Ok(next.map(|(id,)| id))
+    }
+
+    async fn step_deletion(&self, id: &str, now_ms: i64) -> Result<(), StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                step(&mut tx.connection(), &id, now_ms).await?;
+                step(&mut tx.connection(), id, now_ms).await?;
                 tx.commit().await
             })
-            .await?;
-        Ok(true)
+            .await
     }
 }
 
@@ -115,6 +132,14 @@ impl Scope {
             Self::User => sql::STREAM_OF_USER_TO_EMPTY,
             Self::Session => sql::STREAM_OF_SESSION_TO_EMPTY,
             Self::Stream => sql::STREAM_TO_EMPTY,
+        }
+    }
+
+    /// What of it to delete before the rest goes with its session.
+    fn entries(self) -> &'static str {
+        match self {
+            Self::User | Self::Stream => sql::DELETE_SOME_PERSONAL_ENTRIES,
+            Self::Session => sql::DELETE_SOME_EARLIER_ENTRIES,
         }
     }
 }
@@ -216,6 +241,11 @@ struct Pending {
     streams: i64,
     entries: i64,
     deliveries: i64,
+    recordings: i64,
+}
+
+fn count(rows: u64) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
 async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<(), StoreError> {
@@ -239,17 +269,20 @@ async fn empty(
     pending: &Pending,
     stream: &str,
 ) -> Result<(), StoreError> {
-    let only_personal = scope != Scope::Session;
-    let (entries, is_empty) = delete_some_entries(tx, stream, only_personal).await?;
-    let (mut after_stream, mut deliveries) = (&*pending.after_stream, 0);
-    if is_empty {
+    let (entries, is_empty) = delete_some_entries(tx, stream, scope.entries()).await?;
+    let (mut after_stream, mut deliveries, mut recordings) = (&*pending.after_stream, 0, 0);
+    let is_done = is_empty && !blank_some_answers(tx, stream).await?;
+    if is_done {
         after_stream = stream;
         deliveries = tx.execute(sql::BLANK_DELIVERIES, binds![stream]).await?;
         delete_recordings_of_stream(tx, stream).await?;
-        blank_answers(tx, stream).await?;
+        (recordings,) = tx.one(sql::RECORDINGS_TO_REMOVE, binds![stream]).await?;
     }
-    let count = |rows: u64| i64::try_from(rows).unwrap_or(i64::MAX);
-    let values = binds![id, after_stream, i64::from(is_empty), count(entries), count(deliveries)];
+    if is_done && scope == Scope::User {
+        forget_events_about_session(tx, stream, pending.asked_at_ms).await?;
+    }
+    let (streams, entries, deliveries) = (i64::from(is_done), count(entries), count(deliveries));
+    let values = binds![id, after_stream, streams, entries, deliveries, recordings];
     tx.execute(sql::COUNT_DELETED, values).await.map(drop)
 }
 
@@ -257,22 +290,28 @@ async fn empty(
 pub(super) async fn delete_some_entries(
     tx: &mut Connection<'_>,
     stream: &str,
-    only_personal: bool,
+    statement: &'static str,
 ) -> Result<(u64, bool), StoreError> {
-    let values = binds![stream, i64::from(ENTRIES_PER_STEP), i64::from(only_personal)];
-    let entries = tx.execute(sql::DELETE_SOME_ENTRIES, values).await?;
+    let values = binds![stream, i64::from(ENTRIES_PER_STEP)];
+    let entries = tx.execute(statement, values).await?;
     Ok((entries, entries < u64::from(ENTRIES_PER_STEP)))
 }
 
+/// Returns how many entries went with them.
 async fn delete_rows_of_session(
     tx: &mut Connection<'_>,
     session: &str,
     asked_at_ms: i64,
-) -> Result<(), StoreError> {
-    tx.execute(sql::BLANK_NOTICES_OF_SESSION, binds![session]).await?;
+) -> Result<u64, StoreError> {
+    // A stream that comes back at this moment keeps its last number, or comes too late.
+    tx.execute(sql::LOCK_SESSION, binds![session]).await?;
+    let entries =
+        tx.execute(sql::DELETE_LAST_ENTRIES_OF_SESSION, binds![session, asked_at_ms]).await?;
+    tx.execute(sql::BLANK_DELIVERIES_OF_SESSION, binds![session]).await?;
     tx.execute(sql::DELETE_ACTIONS_OF_SESSION, binds![session]).await?;
     tx.execute(sql::DELETE_STREAMS_OF_SESSION, binds![session, asked_at_ms]).await?;
-    tx.execute(sql::DELETE_SESSION, binds![session]).await.map(drop)
+    tx.execute(sql::DELETE_SESSION, binds![session]).await?;
+    Ok(entries)
 }
 
 async fn end(
@@ -282,15 +321,20 @@ async fn end(
     pending: &Pending,
     now_ms: i64,
 ) -> Result<(), StoreError> {
+    let mut last_entries = 0;
     if scope == Scope::Session {
         if forget_some_of_session(tx, &pending.subject, EVENTS_PER_STEP).await? {
             return Ok(());
         }
-        delete_rows_of_session(tx, &pending.subject, pending.asked_at_ms).await?;
+        last_entries = delete_rows_of_session(tx, &pending.subject, pending.asked_at_ms).await?;
     }
     tx.execute(sql::END_DELETION, binds![id]).await?;
-    let Pending { streams, entries, deliveries, asked_at_ms, .. } = *pending;
-    let data = json!({ "scope": scope.as_str(), "subject": pending.subject });
+    let Pending { streams, deliveries, recordings, asked_at_ms, .. } = *pending;
+    let entries = pending.entries + count(last_entries);
+    // Whoever has a recording's files removes them: that may take longer.
+    let data = json!({
+        "scope": scope.as_str(), "subject": pending.subject, "recordings_to_remove": recordings,
+    });
     emit(tx, &OutgoingEvent::new(EventKind::DataDeleted, id, now_ms, data), now_ms).await?;
     let audit = AuditRow {
         at_ms: now_ms,
@@ -300,7 +344,7 @@ async fn end(
         outcome: "ok".to_owned(),
         detail: json!({
             "scope": scope.as_str(), "asked_at_ms": asked_at_ms, "streams": streams, "entries": entries,
-            "deliveries": deliveries,
+            "deliveries": deliveries, "recordings_to_remove": recordings,
         }),
     };
     insert_audit(tx, &audit).await

@@ -4,7 +4,7 @@ use super::actions::{confirm_starts, confirm_stops};
 use super::database::{Connection, binds};
 use super::installations::deauthorize;
 use super::sessions::{Told, change_meeting, refresh_session, upsert_session};
-use super::streams::{REVOKED, delete_personal_entries, lock_stream};
+use super::streams::{REVOKED, lock_stream, revoke};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{
     Announcement, Delivery, Notice, StreamId, StreamRecord, StreamStarted, StreamStopped,
@@ -70,7 +70,10 @@ pub(super) async fn record(
         }
         Announcement::Meeting(meeting) => {
             let (event_ts_ms, now_ms) = (delivery.event_ts_ms, delivery.received_at_ms);
-            return change_meeting(tx, meeting, event_ts_ms, now_ms).await.map(Recorded::Session);
+            let session = change_meeting(tx, meeting, event_ts_ms, now_ms).await?;
+            let values = binds![&*delivery.digest, session.to_string()];
+            tx.execute(sql::MARK_DELIVERY_SESSION, values).await?;
+            return Ok(Recorded::Session(session));
         }
         Announcement::Deauthorized(gone) => {
             // Its streams, if any still run, are found by whoever looks at all rows.
@@ -113,13 +116,18 @@ fn is_stale(delivery: &Delivery) -> bool {
 
 /// False when these bytes were recorded before. A concurrent copy waits here for the first.
 async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<bool, StoreError> {
+    // Nobody knows whom an event of no concern is about: no deletion would find its body.
+    let body = match delivery.announcement {
+        Announcement::Other => "",
+        _ => &*delivery.body,
+    };
     let values = binds![
         &*delivery.digest,
         &*delivery.event,
         delivery.event_ts_ms,
         delivery.received_at_ms,
         delivery.announcement.stream_id().map(StreamId::as_str),
-        &*delivery.body,
+        body,
     ];
     Ok(tx.execute(sql::INSERT_DELIVERY, values).await? == 1)
 }
@@ -214,7 +222,9 @@ async fn stop(
         return Ok(is_news);
     }
     if stopped.stop_reason == Some(REVOKED) {
-        delete_personal_entries(tx, &stopped.stream_id, delivery.received_at_ms).await?;
+        revoke(tx, &stream, delivery.received_at_ms).await?;
+        // What is to be deleted may be gone already: this webhook came after it.
+        tx.execute(sql::BLANK_DELIVERIES, binds![id]).await?;
     }
     if is_news {
         refresh_session(tx, stream.session_id, delivery.received_at_ms).await?;

@@ -17,6 +17,9 @@ use crate::model::{Content, EndpointId, Entry, EventKind, OutgoingEvent, StreamI
 /// Events deleted in one transaction, with their deliveries: others get their turn in between.
 const PRUNE_ROWS: u32 = 200;
 
+/// Answers forgotten in one transaction.
+const ANSWERS_PER_STEP: u32 = 500;
+
 /// A delivery that is this caller's to make until its lease runs out.
 #[derive(Debug, Clone)]
 pub struct ClaimedDelivery {
@@ -204,7 +207,8 @@ impl Store {
             now_ms,
             attempt.status.map(i64::from),
             attempt.error,
-            attempt.answer.as_deref(),
+            // An empty answer says nothing that would have to be forgotten.
+            attempt.answer.as_deref().filter(|answer| !answer.is_empty()),
         ];
         self.database
             .run(|| async {
@@ -321,9 +325,22 @@ pub(super) async fn emit(
     tx.execute(sql::ADDRESS_EVENT, binds![id, kind, now_ms]).await.map(drop)
 }
 
-/// What endpoints answered about a stream may repeat what was said in it.
-pub(super) async fn blank_answers(tx: &mut Connection<'_>, stream: &str) -> Result<(), StoreError> {
-    tx.execute(sql::BLANK_ANSWERS, binds![stream]).await.map(drop)
+/// What endpoints answered about a stream may repeat what was said in it: forgets some of it. True when more is left.
+pub(super) async fn blank_some_answers(
+    tx: &mut Connection<'_>,
+    stream: &str,
+) -> Result<bool, StoreError> {
+    let values = binds![stream, i64::from(ANSWERS_PER_STEP)];
+    Ok(tx.execute(sql::BLANK_ANSWERS, values).await? == u64::from(ANSWERS_PER_STEP))
+}
+
+/// Forgets what was told of the session of a stream as a whole, by `until_ms`: it names people.
+pub(super) async fn forget_events_about_session(
+    tx: &mut Connection<'_>,
+    stream: &str,
+    until_ms: i64,
+) -> Result<(), StoreError> {
+    forget(tx, sql::FORGET_EVENTS_ABOUT_SESSION, binds![stream, until_ms]).await.map(drop)
 }
 
 /// Forgets up to `limit` of what was told of a session, with the deliveries. True when more is left.

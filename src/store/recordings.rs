@@ -91,6 +91,11 @@ impl Store {
         Ok(self.database.execute(sql::MOVE_RECORDING, values).await? > 0)
     }
 
+    /// Has recordings deleted that were stored before `before_ms`. Returns how many.
+    pub async fn expire_recordings(&self, before_ms: i64) -> Result<u64, StoreError> {
+        self.database.execute(sql::EXPIRE_RECORDINGS, binds![before_ms]).await
+    }
+
     /// Writes what files a recording has; of those that are known, what is new of them.
     pub async fn write_recorded_files(
         &self,

@@ -2,8 +2,11 @@
 
 use super::database::binds;
 use super::deletions::delete_some_entries;
-use super::outgoing::blank_answers;
+use super::outgoing::blank_some_answers;
 use super::{Store, StoreError, sql};
+
+/// What goes when its time is over.
+const DOOMED: &str = sql::DELETE_SOME_EARLIER_ENTRIES;
 
 impl Store {
     /// Deletes a bounded part of the logs of streams that ended before `before_ms`. False when there is none.
@@ -15,9 +18,8 @@ impl Store {
             .run(|| async {
                 let mut tx = self.database.begin().await?;
                 let mut connection = tx.connection();
-                let (_, is_empty) = delete_some_entries(&mut connection, &stream, false).await?;
-                if is_empty {
-                    blank_answers(&mut connection, &stream).await?;
+                let (_, is_empty) = delete_some_entries(&mut connection, &stream, DOOMED).await?;
+                if is_empty && !blank_some_answers(&mut connection, &stream).await? {
                     connection.execute(sql::MARK_EMPTIED, binds![&*stream, now_ms]).await?;
                 }
                 tx.commit().await

@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 13;
+pub(super) const NEWEST: i64 = 14;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -79,6 +79,11 @@ macro_rules! migrations {
                 13,
                 "open actions",
                 include_str!(concat!("../../migrations/", $folder, "/0013_open_actions.sql")),
+            ),
+            migration(
+                14,
+                "deletions complete",
+                include_str!(concat!("../../migrations/", $folder, "/0014_deletions_complete.sql")),
             ),
         ])
     };

@@ -112,6 +112,9 @@ statements! {
 
     MARK_DELIVERY_EFFECTIVE = "UPDATE deliveries SET effect = 'changed' WHERE digest = $1";
 
+    /// The session that a webhook about no stream is about.
+    MARK_DELIVERY_SESSION = "UPDATE deliveries SET session_id = $2 WHERE digest = $1";
+
     /// A notice of Zoom's: about a session, or about the account.
     MARK_NOTICE = "UPDATE deliveries SET effect = 'notice', session_id = $2 WHERE digest = $1";
 
@@ -370,7 +373,8 @@ statements! {
                CASE WHEN deliveries.effect = 'notice' AND LENGTH(deliveries.body) <= 2048
                     THEN deliveries.body END AS notice
           FROM deliveries LEFT JOIN streams ON streams.stream_id = deliveries.stream_id
-         WHERE streams.session_id = $1 OR deliveries.session_id = $1
+         WHERE streams.session_id = $1
+            OR (deliveries.session_id = $1 AND deliveries.effect = 'notice')
          ORDER BY deliveries.received_at_ms LIMIT $2";
 
     /// Takes a key that is new or whose time is over.
@@ -431,7 +435,7 @@ statements! {
         UPDATE streams
            SET server_urls = $2, event_ts_ms = $3, generation = generation + 1,
                status = 'announced', outcome = NULL, stop_reason = NULL, ended_at_ms = NULL,
-               owner = NULL, lease_until_ms = NULL
+               emptied_at_ms = NULL, owner = NULL, lease_until_ms = NULL
          WHERE stream_id = $1";
 
     /// The first stop stays; a reason may come later; a revocation (8) outranks every other.
@@ -443,6 +447,10 @@ statements! {
            AND (stop_seen_at_ms IS NULL
                 OR (stop_reason IS NULL AND CAST($3 AS BIGINT) IS NOT NULL)
                 OR (stop_reason <> 8 AND $3 = 8))";
+
+    /// Of a stream that has ended; one that runs gets its reason when it ends.
+    NOTE_REVOCATION = "
+        UPDATE streams SET stop_reason = 8 WHERE stream_id = $1 AND ended_at_ms IS NOT NULL";
 
     NOTE_INTERRUPT = "
         UPDATE streams SET interrupts = interrupts + 1
@@ -736,12 +744,13 @@ statements! {
                                deliveries)
         VALUES ($1, $2, $3, $4, $5, '', 0, 0, 0)";
 
-    OLDEST_DELETION = "SELECT id FROM deletions ORDER BY id LIMIT 1";
+    NEXT_DELETION = "SELECT id FROM deletions WHERE id > $1 ORDER BY id LIMIT 1";
 
     /// No row when another daemon has finished it.
     LOCK_DELETION = "
         UPDATE deletions SET after_stream = after_stream WHERE id = $1
-        RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, entries, deliveries";
+        RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, entries, deliveries,
+                  recordings";
 
     /// The next stream of a user ($1) after $2: of what came before $3, since the user may be back.
     STREAM_OF_USER_TO_EMPTY = "
@@ -762,11 +771,21 @@ statements! {
         SELECT stream_id FROM streams
          WHERE stream_id = $1 AND stream_id > $2 AND created_at_ms <= $3";
 
-    /// $3 is 0 for all entries, 1 for the personal ones.
-    DELETE_SOME_ENTRIES = "
+    DELETE_SOME_PERSONAL_ENTRIES = "
         DELETE FROM entries
          WHERE stream_id = $1
-           AND seq IN (SELECT seq FROM entries WHERE stream_id = $1 AND personal >= $3
+           AND seq IN (SELECT seq FROM entries WHERE stream_id = $1 AND personal = 1
+                        ORDER BY seq LIMIT $2)";
+
+    /// All but the last one, which is not personal: a stream that comes back goes on after its
+    /// number.
+    DELETE_SOME_EARLIER_ENTRIES = "
+        DELETE FROM entries
+         WHERE stream_id = $1
+           AND seq IN (SELECT seq FROM entries
+                        WHERE stream_id = $1
+                          AND (personal = 1
+                               OR seq < (SELECT MAX(seq) FROM entries WHERE stream_id = $1))
                         ORDER BY seq LIMIT $2)";
 
     STREAM_TO_EXPIRE = "
@@ -783,10 +802,20 @@ statements! {
 
     SESSION_DELETION = "SELECT id FROM deletions WHERE scope = 'session' AND subject = $1 LIMIT 1";
 
-    BLANK_NOTICES_OF_SESSION = "
+    BLANK_DELIVERIES_OF_SESSION = "
         UPDATE deliveries SET body = '' WHERE session_id = $1 AND body <> ''";
 
     DELETE_ACTIONS_OF_SESSION = "DELETE FROM actions WHERE session_id = $1";
+
+    /// See `DELETE_SOME_EARLIER_ENTRIES`. Not of a stream that has said more since.
+    DELETE_LAST_ENTRIES_OF_SESSION = "
+        DELETE FROM entries
+         WHERE stream_id IN (SELECT stream_id FROM streams
+                              WHERE session_id = $1 AND created_at_ms <= $2
+                                AND ended_at_ms IS NOT NULL)
+           AND NOT EXISTS (SELECT 1 FROM entries AS others
+                            WHERE others.stream_id = entries.stream_id
+                              AND others.seq <> entries.seq)";
 
     /// What was announced since ($2) stays, and with it the session.
     DELETE_STREAMS_OF_SESSION = "
@@ -798,13 +827,18 @@ statements! {
         DELETE FROM sessions
          WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM streams WHERE streams.session_id = sessions.id)";
 
-    /// That it came stays known, so that a copy of it is still a copy.
-    BLANK_DELIVERIES = "UPDATE deliveries SET body = '' WHERE stream_id = $1 AND body <> ''";
+    /// What was told of a stream and of its session. That it came stays known, so that a copy of
+    /// it is still a copy.
+    BLANK_DELIVERIES = "
+        UPDATE deliveries SET body = ''
+         WHERE (stream_id = $1
+                OR session_id = (SELECT session_id FROM streams WHERE stream_id = $1))
+           AND body <> ''";
 
     COUNT_DELETED = "
         UPDATE deletions
            SET after_stream = $2, streams = streams + $3, entries = entries + $4,
-               deliveries = deliveries + $5
+               deliveries = deliveries + $5, recordings = recordings + $6
          WHERE id = $1";
 
     END_DELETION = "DELETE FROM deletions WHERE id = $1";
@@ -842,6 +876,14 @@ statements! {
 
     DELETE_RECORDINGS_OF_STREAM = "
         UPDATE recordings SET status = 'deleting' WHERE stream_id = $1 AND status <> 'deleting'";
+
+    EXPIRE_RECORDINGS = "
+        UPDATE recordings SET status = 'deleting'
+         WHERE (status = 'stored' AND stored_at_ms < $1)
+            OR (status = 'failed' AND started_at_ms < $1)";
+
+    RECORDINGS_TO_REMOVE = "
+        SELECT COUNT(*) FROM recordings WHERE stream_id = $1 AND status = 'deleting'";
 
     FORGET_RECORDING = "DELETE FROM recordings WHERE id = $1 AND status = 'deleting'";
 
@@ -1058,11 +1100,23 @@ statements! {
                last_status = NULL, last_error = 'unreadable', last_answer = NULL
          WHERE endpoint_id = $1 AND event_id = $2";
 
+    /// Events about the session of a stream ($1) as a whole: there are two at most.
+    FORGET_EVENTS_ABOUT_SESSION = "
+        DELETE FROM outgoing_events
+         WHERE session_id = (SELECT session_id FROM streams WHERE streams.stream_id = $1)
+           AND outgoing_events.stream_id IS NULL AND created_at_ms <= $2
+        RETURNING id";
+
     /// What endpoints answered may repeat what they were sent.
     BLANK_ANSWERS = "
         UPDATE outgoing_deliveries SET last_answer = NULL
-         WHERE last_answer IS NOT NULL
-           AND event_id IN (SELECT id FROM outgoing_events WHERE stream_id = $1)";
+         WHERE (endpoint_id, event_id) IN
+               (SELECT deliveries.endpoint_id, deliveries.event_id
+                  FROM outgoing_events
+                  JOIN outgoing_deliveries AS deliveries
+                    ON deliveries.event_id = outgoing_events.id
+                 WHERE outgoing_events.stream_id = $1 AND deliveries.last_answer <> ''
+                 LIMIT $2)";
 
     ENTRY = "
         SELECT streams.session_id, streams.ordinal, entries.seq, entries.at_ms, entries.body

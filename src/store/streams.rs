@@ -7,7 +7,7 @@ use super::audit::insert_audit;
 use super::database::{Connection, binds};
 use super::deletions::ask_stream_deletion;
 use super::entries::write_batches;
-use super::outgoing::blank_answers;
+use super::outgoing::blank_some_answers;
 use super::recordings::delete_recordings_of_stream;
 use super::rows::{self, StreamRow};
 use super::sessions::{media_text, refresh_session};
@@ -159,7 +159,7 @@ async fn end_stream(
     };
     let is_revoked = is_ended && record.stop_reason == Some(REVOKED);
     if is_revoked || end.stop_reason == Some(REVOKED) {
-        delete_personal_entries(tx, stream, end.now_ms).await?;
+        revoke(tx, &record, end.now_ms).await?;
     }
     if is_ended {
         let reason = end.stop_reason.or(record.stop_reason);
@@ -172,15 +172,30 @@ async fn end_stream(
 }
 
 /// A participant took the consent back (stop reason 8): what is personal goes at once, and how much is noted; what
-/// else is left of the stream goes soon.
-pub(super) async fn delete_personal_entries(
+/// else is left of the stream goes soon. Both once: signaling says it, and a webhook after that. `stream` is what it
+/// was before.
+pub(super) async fn revoke(
+    tx: &mut Connection<'_>,
+    stream: &StreamRecord,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let is_told = stream.ended_at_ms.is_some() && stream.stop_reason == Some(REVOKED);
+    if is_told {
+        return Ok(());
+    }
+    tx.execute(sql::NOTE_REVOCATION, binds![stream.stream_id.as_str()]).await?;
+    delete_personal_entries(tx, &stream.stream_id, now_ms).await
+}
+
+async fn delete_personal_entries(
     tx: &mut Connection<'_>,
     stream: &StreamId,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let entries = tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
     let recordings = delete_recordings_of_stream(tx, stream.as_str()).await?;
-    blank_answers(tx, stream.as_str()).await?;
+    // What is more than that goes with what else is left.
+    blank_some_answers(tx, stream.as_str()).await?;
     let row = AuditRow {
         at_ms: now_ms,
         actor: "zoom".to_owned(),

@@ -13,9 +13,8 @@ use crate::model::{
 pub(super) fn of_session(told: Option<&str>, status: &str) -> Option<EventKind> {
     match (told.and_then(EventKind::parse), SessionStatus::parse(status)?) {
         (None, SessionStatus::Live) => Some(EventKind::SessionStarted),
-        (None | Some(EventKind::SessionStarted), SessionStatus::Ended) => {
-            Some(EventKind::SessionEnded)
-        }
+        // One that nobody was told of may be one that was deleted, and of which Zoom says more.
+        (Some(EventKind::SessionStarted), SessionStatus::Ended) => Some(EventKind::SessionEnded),
         _ => None,
     }
 }
@@ -115,7 +114,7 @@ mod tests {
         assert_eq!(of_session(started, "stopped"), None);
         assert_eq!(of_session(started, "live"), None);
         assert_eq!(of_session(started, "ended"), Some(EventKind::SessionEnded));
-        assert_eq!(of_session(None, "ended"), Some(EventKind::SessionEnded));
+        assert_eq!(of_session(None, "ended"), None, "nobody has heard of it");
         assert_eq!(of_session(ended, "live"), None);
         assert_eq!(of_session(ended, "ended"), None);
     }

@@ -3,6 +3,7 @@
 mod control;
 mod daemon;
 mod http;
+mod hub;
 mod install;
 mod record;
 mod simulator;

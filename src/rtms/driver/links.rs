@@ -97,10 +97,14 @@ impl Links {
         // Before the first look at a flag: who wakes after that look finds this task.
         self.task.register(cx.waker());
         let count = self.slots.len();
-        for step in 0..count {
-            let index = (self.turn + step) % count;
+        // Signaling first: it brings little, and its word that the stream ends explains what the others do then.
+        let signaling = self.slots.iter().position(|slot| slot.id == LinkId::Signaling);
+        let in_turn = (0..count).map(|step| (self.turn + step) % count);
+        for index in signaling.into_iter().chain(in_turn) {
             let Poll::Ready(news) = self.slots[index].poll() else { continue };
-            self.turn = index + 1;
+            if Some(index) != signaling {
+                self.turn = index + 1;
+            }
             if let Input::Lost(id, _) = news {
                 self.remove(id);
             }

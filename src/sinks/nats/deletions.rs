@@ -71,5 +71,6 @@ async fn tell_news(
         }
     }
     *told = seen;
-    Ok(store.move_sink_through(NAME, after.0).await?)
+    // Everything up to now is told: the next daemon does not tell the last one again for ever.
+    Ok(store.move_sink_through(NAME, after.0.max(now_ms - OVERLAP_MS)).await?)
 }

@@ -20,7 +20,7 @@ pub use script::{chatter, endless, script};
 pub use webhooks::{started, stopped};
 
 /// No test waits longer for one thing.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at something that tells nobody when it changes.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How much shorter the simulator's waits are: keep-alives come twice a second.

@@ -303,6 +303,7 @@ pub fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Installer) {
         policies: wiring.policies.clone(),
         start_timeout: wiring.start_timeout,
         look_every: Duration::from_millis(20),
+        may_record: true,
         params: Params::default(),
         now_ms: wiring.now_ms,
     };

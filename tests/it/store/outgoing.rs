@@ -32,7 +32,7 @@ fn new(events: &[EventKind], source: EndpointSource) -> NewEndpoint {
     }
 }
 
-async fn endpoint(store: &Store, events: &[EventKind]) -> EndpointId {
+pub(super) async fn endpoint(store: &Store, events: &[EventKind]) -> EndpointId {
     let new = new(events, EndpointSource::Api);
     assert!(store.create_endpoint(&new, MAX, 1).await.unwrap());
     new.id
@@ -43,7 +43,7 @@ fn gap_event(n: i64) -> OutgoingEvent {
 }
 
 /// The types of what was put down for an endpoint, oldest first.
-async fn kinds(store: &Store, id: EndpointId) -> Vec<&'static str> {
+pub(super) async fn kinds(store: &Store, id: EndpointId) -> Vec<&'static str> {
     let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();
     log.iter().rev().map(|delivery| delivery.kind.as_str()).collect()
 }

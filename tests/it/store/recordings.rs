@@ -94,11 +94,24 @@ async fn what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone
     }
 }
 
+async fn what_was_stored_too_long_ago_is_deleted(store: &Store) {
+    let session = SessionId(Uuid::now_v7());
+    let stream = stream_id("s3");
+    let old = begin(store, session, &stream, SPOOL).await;
+    store.finish_recording(&old, &[], 9).await.unwrap();
+    assert!(store.store_recording(&old, &[], 6).await.unwrap());
+    let running = begin(store, session, &stream, SPOOL).await;
+    assert_eq!(store.expire_recordings(6).await.unwrap(), 0);
+    assert_eq!(store.expire_recordings(7).await.unwrap(), 1);
+    assert_eq!(store.recordings_of(session).await.unwrap(), [running]);
+}
+
 #[tokio::test]
 async fn recordings_keep_their_promises_on_sqlite() {
     let test = TestStore::sqlite().await;
     a_recording_goes_from_state_to_state(&test.store).await;
     what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(&test.store).await;
+    what_was_stored_too_long_ago_is_deleted(&test.store).await;
 }
 
 #[tokio::test]
@@ -106,4 +119,5 @@ async fn recordings_keep_their_promises_on_postgres() {
     let test = TestStore::postgres().await;
     a_recording_goes_from_state_to_state(&test.store).await;
     what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(&test.store).await;
+    what_was_stored_too_long_ago_is_deleted(&test.store).await;
 }

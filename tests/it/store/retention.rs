@@ -1,11 +1,15 @@
 //! What is deleted, when, and what stays.
 
 use rtmsd::model::{
-    Cursor, Entry, EntryBody, NodeId, Outcome, Participant, SessionId, StreamId, UserId,
+    Cursor, Entry, EntryBody, MeetingChange, NodeId, Outcome, Participant, RecordingId, SessionId,
+    SpoolId, StreamId, StreamStatus, UserId,
 };
-use rtmsd::store::{SessionDeletion, Store};
+use rtmsd::store::{NewRecording, SessionDeletion, Store, StreamUpdate};
+use uuid::Uuid;
 
+use super::outgoing::{self, endpoint};
 use super::webhooks::*;
+use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
 /// What somebody did, and what says nothing of anybody.
@@ -92,7 +96,7 @@ async fn old_logs_are_forgotten_and_young_ones_are_not() {
         assert!(!store.expire_entries(1000, 2000).await.unwrap(), "not older than that");
         assert_eq!(kinds(store, id).await, ["participant_joined", "moved", "ended"]);
         while store.expire_entries(1001, 2000).await.unwrap() {}
-        assert!(kinds(store, id).await.is_empty());
+        assert_eq!(kinds(store, id).await, ["ended"], "its number is not given again");
         let stream = store.stream(&stream_id("s1")).await.unwrap().expect("its figures stay");
         assert_eq!(stream.outcome, Some(Outcome::Stopped));
     })
@@ -125,6 +129,189 @@ async fn of_a_revoked_stream_its_webhooks_are_forgotten_too_and_that_is_noted() 
         assert_eq!((&*newest.action, &*newest.subject), ("data.deleted", "s1"));
         let detail: serde_json::Value = serde_json::from_str(&newest.detail).unwrap();
         assert_eq!((&detail["scope"], &detail["deliveries"]), (&"stream".into(), &1.into()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revocation_that_signaling_and_a_webhook_both_tell_is_one_deletion() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = announce(store, "s1").await;
+        say(store, id, "s1").await;
+        end(store, &stream_id("s1"), 8, 1000).await;
+        while store.delete_some(2000).await.unwrap() {}
+        record(store, stopped("s1", 3000, Some(8))).await;
+        let again = store.finish_stream(&stream_id("s1"), 1, Outcome::Stopped, Some(8), 3500).await;
+        assert_eq!(again.unwrap(), None);
+        assert!(!store.delete_some(4000).await.unwrap(), "nothing is left to do");
+        for action in ["data.deleted", "stream.revoke"] {
+            let trail = store.audit_trail(10).await.unwrap();
+            assert_eq!(trail.iter().filter(|row| row.action == action).count(), 1, "{action}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revocation_that_is_told_after_another_end_is_done_once() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = announce(store, "s1").await;
+        say(store, id, "s1").await;
+        end(store, &stream_id("s1"), 6, 1000).await;
+        let s1 = stream_id("s1");
+        for _ in 0..2 {
+            let end = store.finish_stream(&s1, 1, Outcome::Stopped, Some(8), 1500);
+            assert_eq!(end.await.unwrap(), None);
+        }
+        record(store, stopped("s1", 2000, Some(8))).await;
+        assert_eq!(kinds(store, id).await, ["moved", "ended"]);
+        while store.delete_some(3000).await.unwrap() {}
+        let told = store.deletions_after(0, "", 10).await.unwrap();
+        assert_eq!(told.len(), 1, "{told:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_comes_back_goes_on_after_the_numbers_of_its_old_log_and_is_old_again_later()
+{
+    on_both(async |test| {
+        let store = &test.store;
+        let id = announce(store, "s1").await;
+        say(store, id, "s1").await;
+        let s1 = stream_id("s1");
+        store.finish_stream(&s1, 1, Outcome::WindowExpired, None, 1000).await.unwrap();
+        while store.expire_entries(1001, 2000).await.unwrap() {}
+        assert_eq!(record(store, started("s1", 3000, URL)).await, changed("s1"));
+        let node = NodeId(uuid::Uuid::nil());
+        let claim = claim_stream(store, node, &s1, 3000, 1000).await.unwrap().expect("it runs");
+        assert_eq!(claim.last_seq, 3);
+        store.finish_stream(&s1, 2, Outcome::Stopped, Some(6), 4000).await.unwrap();
+        while store.expire_entries(4001, 5000).await.unwrap() {}
+        assert_eq!(kinds(store, id).await, ["ended"]);
+    })
+    .await;
+}
+
+/// What is noted of the deletion that was done last.
+async fn last_detail(store: &Store) -> serde_json::Value {
+    let newest = &store.audit_trail(1).await.unwrap()[0];
+    assert_eq!(newest.action, "data.deleted");
+    serde_json::from_str(&newest.detail).unwrap()
+}
+
+#[tokio::test]
+async fn of_a_session_what_zoom_told_of_its_meeting_is_forgotten_too() {
+    on_both(async |test| {
+        let store = &test.store;
+        record(store, meeting_changed(1, MeetingChange::Started)).await;
+        let id = announce(store, "s1").await;
+        end(store, &stream_id("s1"), 6, 20).await;
+        record(store, meeting_changed(30, MeetingChange::Ended)).await;
+        store.delete_session(id, "boss", 40).await.unwrap();
+        while store.delete_some(50).await.unwrap() {}
+        let mut raw = Raw::connect(&test.location).await;
+        assert_eq!(raw.count("SELECT COUNT(*) FROM deliveries WHERE body <> ''").await, 0);
+        assert_eq!(raw.count("SELECT COUNT(*) FROM deliveries").await, 3, "a copy is a copy");
+        assert_eq!(raw.count("SELECT COUNT(*) FROM entries").await, 0);
+        let detail = last_detail(store).await;
+        assert_eq!((&detail["deliveries"], &detail["entries"]), (&3.into(), &1.into()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_a_user_what_was_told_of_their_sessions_is_forgotten_too() {
+    on_both(async |test| {
+        let store = &test.store;
+        let crm = endpoint(store, &[]).await;
+        record(store, meeting_changed(1, MeetingChange::Started)).await;
+        announce(store, "s1").await;
+        let live = StreamUpdate { status: Some(StreamStatus::Live), ..Default::default() };
+        store.update_streams(&[(stream_id("s1"), live)], 10).await.unwrap();
+        end(store, &stream_id("s1"), 6, 20).await;
+        let told = outgoing::kinds(store, crm).await;
+        assert!(told.contains(&"session.started") && told.contains(&"session.ended"), "{told:?}");
+        record(store, deauthorized(30)).await;
+        while store.delete_some(40).await.unwrap() {}
+        let mut told = outgoing::kinds(store, crm).await;
+        told.sort_unstable();
+        assert_eq!(told, ["data.deleted", "stream.ended", "stream.started"]);
+        assert_eq!(last_detail(store).await["deliveries"], 2);
+        let mut raw = Raw::connect(&test.location).await;
+        let orphans = "SELECT COUNT(*) FROM outgoing_deliveries
+                        WHERE event_id NOT IN (SELECT id FROM outgoing_events)";
+        assert_eq!(raw.count(orphans).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_event_of_no_concern_says_is_not_kept() {
+    on_both(async |test| {
+        record(&test.store, other(1)).await;
+        let mut raw = Raw::connect(&test.location).await;
+        assert_eq!(raw.count("SELECT COUNT(*) FROM deliveries WHERE body <> ''").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_a_deleted_session_that_zoom_says_more_about_nothing_is_told() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = announce(store, "s1").await;
+        end(store, &stream_id("s1"), 6, 20).await;
+        store.delete_session(id, "boss", 30).await.unwrap();
+        while store.delete_some(40).await.unwrap() {}
+        let crm = endpoint(store, &[]).await;
+        record(store, stopped("s1", 50, Some(6))).await;
+        record(store, meeting_changed(60, MeetingChange::Ended)).await;
+        assert!(outgoing::kinds(store, crm).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_cannot_go_on_holds_up_no_other() {
+    on_both(async |test| {
+        let store = &test.store;
+        let mut raw = Raw::connect(&test.location).await;
+        raw.execute(
+            "INSERT INTO deletions (id, scope, subject, actor, asked_at_ms, after_stream, streams,
+                                    entries, deliveries)
+             VALUES ('0', 'galaxy', 's', 'boss', 1, '', 0, 0, 0)",
+        )
+        .await;
+        let id = announce(store, "s1").await;
+        end(store, &stream_id("s1"), 6, 20).await;
+        store.delete_session(id, "boss", 30).await.unwrap();
+        while store.session(id).await.unwrap().is_some() {
+            assert!(store.delete_some(40).await.unwrap());
+        }
+        store.delete_some(50).await.expect_err("what cannot go on is reported");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deletion_says_how_many_recordings_are_still_to_be_removed() {
+    on_both(async |test| {
+        let store = &test.store;
+        let session_id = announce(store, "s1").await;
+        let stream_id = &stream_id("s1");
+        for n in 1..=2 {
+            let (id, spool) = (RecordingId(Uuid::from_u128(n)), SpoolId(Uuid::nil()));
+            let new =
+                NewRecording { id, session_id, stream_id, ordinal: 1, spool, started_at_ms: 5 };
+            store.begin_recording(&new).await.unwrap();
+        }
+        end(store, stream_id, 8, 20).await;
+        store.forget_recording(RecordingId(Uuid::from_u128(1))).await.unwrap();
+        while store.delete_some(30).await.unwrap() {}
+        assert_eq!(last_detail(store).await["recordings_to_remove"], 1);
     })
     .await;
 }

@@ -1,8 +1,9 @@
 //! Deliveries as the webhook handler would make them.
 
 use rtmsd::model::{
-    Announcement, Delivery, IdKey, Instance, NodeId, Notice, Product, SessionId, StreamId,
-    StreamInterrupted, StreamRecord, StreamStarted, StreamStopped,
+    Announcement, Deauthorization, Delivery, IdKey, Instance, MeetingChange, MeetingChanged,
+    NodeId, Notice, Product, SessionId, StreamId, StreamInterrupted, StreamRecord, StreamStarted,
+    StreamStopped,
 };
 use rtmsd::store::{Claim, Recorded, Store, StoreError};
 use sha2::{Digest, Sha256};
@@ -44,6 +45,28 @@ pub fn stopped(stream: &str, event_ts_ms: i64, stop_reason: Option<i64>) -> Deli
 pub fn interrupted(stream: &str, event_ts_ms: i64) -> Delivery {
     let interrupted = StreamInterrupted { stream_id: stream_id(stream), instance: meeting("m") };
     delivery("meeting.rtms_interrupted", event_ts_ms, Announcement::Interrupted(interrupted))
+}
+
+/// The meeting `m` begins or ends.
+pub fn meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Delivery {
+    let changed = MeetingChanged {
+        change,
+        instance: meeting("m"),
+        account_id: Some("acc1".into()),
+        meeting_id: None,
+        host_id: Some("host1".into()),
+    };
+    delivery("meeting.changed", event_ts_ms, Announcement::Meeting(changed))
+}
+
+/// The user of [`started`]'s streams removes the app.
+pub fn deauthorized(event_ts_ms: i64) -> Delivery {
+    let gone = Deauthorization {
+        user_id: "u1".into(),
+        account_id: Some("acc1".into()),
+        may_keep_data: false,
+    };
+    delivery("app_deauthorized", event_ts_ms, Announcement::Deauthorized(gone))
 }
 
 pub fn other(event_ts_ms: i64) -> Delivery {

@@ -30,6 +30,15 @@ impl Raw {
         }
     }
 
+    /// The number that a statement answers.
+    pub async fn count(&mut self, sql: &'static str) -> i64 {
+        match self {
+            Raw::Postgres(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
+            Raw::Sqlite(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
+        }
+        .unwrap()
+    }
+
     pub async fn prepare(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         let sql = sql.into_sql_str();
         match self {

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::http::client::Answer;
 
 /// No message takes this long unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;

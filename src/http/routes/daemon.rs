@@ -1,0 +1,42 @@
+use super::{Access, Route};
+use crate::http::openapi::Operation;
+use crate::http::{docs, openapi, ops, webhook};
+
+/// Zoom's webhooks, health and documents.
+pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
+    let about = |id, summary| Operation::new("Daemon", id, summary);
+    vec![
+        Route::new(Access::Open, webhook_path).post(
+            webhook::receive,
+            about("receiveWebhook", "Zoom's webhooks, proven by their signature").answer(
+                200,
+                "Recorded, or known already",
+                None,
+            ),
+        ),
+        Route::new(Access::Open, &webhook::video_path(webhook_path)).post(
+            webhook::receive_video,
+            about("receiveVideoWebhook", "Webhooks of the Video SDK app, proven by its signature")
+                .answer(200, "Recorded, or known already", None)
+                .answer(404, "No Video SDK app is set", None),
+        ),
+        Route::new(Access::Open, "/health/live")
+            .get(ops::live, about("live", "Does the process answer?").answer(200, "Yes", None)),
+        Route::new(Access::Open, "/health/ready").get(
+            ops::ready,
+            about("ready", "Would a webhook be recorded now?").answer(200, "Yes", None).answer(
+                503,
+                "No, and which check failed",
+                None,
+            ),
+        ),
+        Route::new(Access::Open, "/openapi.json").get(
+            openapi::serve,
+            about("openapi", "This document").answer(200, "OpenAPI 3.1", None),
+        ),
+        Route::new(Access::Open, "/docs").get(
+            docs::serve,
+            about("docs", "This document, for people").answer(200, "A page", None),
+        ),
+    ]
+}

@@ -1,0 +1,75 @@
+use super::{Access, Route};
+use crate::http::endpoints;
+use crate::http::openapi::Operation;
+
+/// Outgoing webhooks.
+pub(super) fn routes() -> Vec<Route> {
+    let about = |id, summary| Operation::new("Outgoing webhooks", id, summary);
+    let route =
+        |rest: &str| Route::new(Access::Admin, &format!("/api/v1/webhooks/endpoints{rest}"));
+    vec![
+        route("")
+            .get(
+                endpoints::list,
+                about("listEndpoints", "Where outgoing webhooks go, oldest first; never a secret")
+                    .answer(200, "All of them", Some("EndpointList")),
+            )
+            .post(
+                endpoints::create,
+                about("createEndpoint", "Make an endpoint; its secret is shown once")
+                    .body("NewEndpoint")
+                    .answer(201, "Made", Some("EndpointAndSecret")),
+            ),
+        route("/{id}")
+            .get(
+                endpoints::show,
+                about("showEndpoint", "One endpoint").answer(
+                    200,
+                    "The endpoint",
+                    Some("EndpointOnly"),
+                ),
+            )
+            .patch(
+                endpoints::change,
+                about("changeEndpoint", "Change an endpoint, or switch it on or off")
+                    .body("EndpointChange")
+                    .answer(200, "As it is now", Some("EndpointOnly")),
+            )
+            .delete(
+                endpoints::remove,
+                about("deleteEndpoint", "Delete an endpoint with its deliveries")
+                    .answer(200, "Deleted", None),
+            ),
+        route("/{id}/rotate-secret").post(
+            endpoints::rotate_secret,
+            about(
+                "rotateSecret",
+                "A new secret, shown once; the old one signs beside it for a day",
+            )
+            .answer(200, "Rotated", Some("EndpointAndSecret")),
+        ),
+        route("/{id}/test").post(
+            endpoints::test,
+            about("testEndpoint", "Send a `test`, whatever the endpoint's filter").answer(
+                202,
+                "On its way",
+                Some("EventSent"),
+            ),
+        ),
+        route("/{id}/deliveries").get(
+            endpoints::deliveries,
+            about("listDeliveries", "What was sent to an endpoint, and what came of it")
+                .query("limit", "How many: 1 to 200, else 50")
+                .query("before", "The `next` of the page before")
+                .answer(200, "One page, newest first", Some("DeliveryList")),
+        ),
+        route("/{id}/deliveries/{delivery}/resend").post(
+            endpoints::resend,
+            about("resendDelivery", "Send an event again, under the same id").answer(
+                202,
+                "On its way",
+                Some("EventSent"),
+            ),
+        ),
+    ]
+}
