@@ -340,12 +340,7 @@ pub(super) async fn forget_events_about_session(
     stream: &str,
     until_ms: i64,
 ) -> Result<(), StoreError> {
-    let events: Vec<(String,)> =
-        tx.all(sql::FORGET_EVENTS_ABOUT_SESSION, binds![stream, until_ms]).await?;
-    for (event,) in events {
-        tx.execute(sql::DROP_DELIVERIES_OF_EVENT, binds![event]).await?;
-    }
-    Ok(())
+    forget(tx, sql::FORGET_EVENTS_ABOUT_SESSION, binds![stream, until_ms]).await.map(drop)
 }
 
 /// Forgets up to `limit` of what was told of a session, with the deliveries. True when more is left.

@@ -1139,8 +1139,6 @@ statements! {
            AND outgoing_events.stream_id IS NULL AND created_at_ms <= $2
         RETURNING id";
 
-    DROP_DELIVERIES_OF_EVENT = "DELETE FROM outgoing_deliveries WHERE event_id = $1";
-
     /// What endpoints answered may repeat what they were sent.
     BLANK_ANSWERS = "
         UPDATE outgoing_deliveries SET last_answer = NULL
