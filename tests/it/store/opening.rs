@@ -24,7 +24,7 @@ async fn error_of_open(location: &Location) -> StoreError {
 async fn every_statement_fits_both_schemas() {
     on_both(async |test| {
         let mut raw = Raw::connect(&test.location).await;
-        for (name, sql) in sql::ALL {
+        for (name, sql) in sql::all() {
             raw.prepare(sql).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         }
     })

@@ -1,0 +1,143 @@
+//! What is asked of Zoom, and answers that are given again.
+
+statements! {
+    /// Changes nothing: keeps others from changing the session until the transaction ends.
+    LOCK_SESSION = "UPDATE sessions SET status = status WHERE id = $1 RETURNING id";
+
+    /// What the session's next streams ask for.
+    SET_MEDIA = "UPDATE sessions SET media = $2 WHERE id = $1";
+
+    SESSIONS_TO_REVIEW = "
+        SELECT id, review_at_ms FROM sessions WHERE review_at_ms IS NOT NULL
+         ORDER BY review_at_ms LIMIT $1";
+
+    /// Not when it has changed since it was looked at.
+    REVIEWED = "UPDATE sessions SET review_at_ms = NULL WHERE id = $1 AND review_at_ms = $2";
+
+    /// The newest ones, oldest first.
+    ACTIONS_OF_SESSION = select_action!(
+        "session_id = $1
+         AND id IN (SELECT newest.id FROM actions AS newest WHERE newest.session_id = $1
+                     ORDER BY newest.asked_at_ms DESC, newest.id DESC LIMIT $2)
+         ORDER BY asked_at_ms, id"
+    );
+
+    ACTION = select_action!("id = $1");
+
+    INSERT_ACTION = "
+        INSERT INTO actions (id, session_id, action, asked_by, cause, status, asked_at_ms,
+                             due_at_ms, attempts)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        ON CONFLICT (session_id, cause) DO NOTHING";
+
+    /// Actions whose time has come: planned ones, and those whose runner gave no sign of life. They
+    /// run only when they are admitted. The outer condition is not idle: see `CLAIM_ORPHANS`. The
+    /// last status condition is the one of the index `actions_due`, without which SQLite does not use it.
+    CLAIM_ACTIONS = "
+        UPDATE actions SET attempts = attempts + 1, due_at_ms = $2
+         WHERE id IN (SELECT id FROM actions
+                       WHERE due_at_ms <= $1 AND cause IS NOT NULL
+                         AND status IN ('due', 'running')
+                         AND status IN ('due', 'running', 'accepted')
+                       ORDER BY due_at_ms LIMIT $3)
+           AND due_at_ms <= $1 AND status IN ('due', 'running')
+        RETURNING id";
+
+    RUN_ACTION = "UPDATE actions SET status = 'running' WHERE id = $1";
+
+    /// What was settled meanwhile, by a webhook or by a stop, stays as it is.
+    ANSWER_ACTION = "
+        UPDATE actions
+           SET status = CASE WHEN status IN ('due', 'running') THEN $2 ELSE status END,
+               due_at_ms = CASE WHEN status IN ('due', 'running') THEN $3 ELSE due_at_ms END,
+               answered_at_ms = $4, answer = $5
+         WHERE id = $1";
+
+    /// A stop that a program asks for outdoes the starts that are planned.
+    DROP_PLANNED_STARTS = "
+        UPDATE actions
+           SET status = 'skipped', due_at_ms = NULL, answered_at_ms = $2, answer = $3
+         WHERE session_id = $1 AND action = 'start' AND status = 'due'
+        RETURNING session_id";
+
+    /// A stop that Zoom said yes to outdoes the starts before it.
+    DROP_PENDING_STARTS = "
+        UPDATE actions SET status = 'skipped', due_at_ms = NULL
+         WHERE session_id = $1 AND action = 'start' AND status IN ('running', 'accepted')";
+
+    /// A stream was announced: whatever start was asked for has had its effect. By number too,
+    /// since a meeting that was asked for by number may be known under another name by now.
+    CONFIRM_STARTS = "
+        UPDATE actions SET status = 'confirmed', due_at_ms = NULL
+         WHERE action = 'start' AND status IN ('running', 'accepted')
+           AND session_id IN (SELECT id FROM sessions
+                               WHERE id = $1 OR (meeting_id = $2 AND status <> 'ended'))
+        RETURNING session_id";
+
+    /// Of the starts that were given up, only the last can have brought the stream.
+    CONFIRM_LATE_START = "
+        UPDATE actions SET status = 'confirmed', due_at_ms = NULL
+         WHERE status = 'timed_out'
+           AND id = (SELECT newest.id FROM actions AS newest
+                      WHERE newest.session_id = $1 AND newest.action = 'start'
+                        AND newest.status <> 'skipped'
+                      ORDER BY newest.asked_at_ms DESC, newest.id DESC LIMIT 1)
+        RETURNING session_id";
+
+    /// A stream has ended: the stops that were asked for have had their effect.
+    CONFIRM_STOPS = "
+        UPDATE actions SET status = 'confirmed', due_at_ms = NULL
+         WHERE session_id = $1 AND action = 'stop' AND status IN ('running', 'accepted')";
+
+    /// Where actions wait in vain, a session once for each: see `TIME_OUT_ACTIONS`, and `CLAIM_ACTIONS` for the
+    /// last condition.
+    SESSIONS_WITH_LATE_ACTIONS = "
+        SELECT session_id FROM actions
+         WHERE due_at_ms <= $1 AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
+           AND status IN ('due', 'running', 'accepted')
+         ORDER BY due_at_ms LIMIT $2";
+
+    /// Actions that no webhook followed: they keep the time at which they were late. A planned one
+    /// that still runs belongs to its runner.
+    TIME_OUT_ACTIONS = "
+        UPDATE actions SET status = 'timed_out'
+         WHERE session_id = $2 AND due_at_ms <= $1
+           AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
+        RETURNING session_id";
+
+    DELIVERIES_OF_SESSION = "
+        SELECT deliveries.event, deliveries.event_ts_ms, deliveries.received_at_ms,
+               streams.ordinal, deliveries.effect,
+               CASE WHEN deliveries.effect = 'notice' AND LENGTH(deliveries.body) <= 2048
+                    THEN deliveries.body END AS notice
+          FROM deliveries LEFT JOIN streams ON streams.stream_id = deliveries.stream_id
+         WHERE streams.session_id = $1
+            OR (deliveries.session_id = $1 AND deliveries.effect = 'notice')
+         ORDER BY deliveries.received_at_ms LIMIT $2";
+
+    /// Takes a key that is new or whose time is over.
+    TAKE_IDEMPOTENCY_KEY = "
+        INSERT INTO idempotency_keys (token, path, key, digest, expires_at_ms)
+        VALUES ($1, $2, $3, $4, $6)
+        ON CONFLICT (token, path, key) DO UPDATE
+           SET digest = excluded.digest, status = NULL, body = NULL,
+               expires_at_ms = excluded.expires_at_ms
+         WHERE idempotency_keys.expires_at_ms <= $5";
+
+    IDEMPOTENCY_KEY = "
+        SELECT digest, status, body FROM idempotency_keys
+         WHERE token = $1 AND path = $2 AND key = $3";
+
+    KEEP_ANSWER = "
+        UPDATE idempotency_keys SET status = $4, body = $5, expires_at_ms = $6
+         WHERE token = $1 AND path = $2 AND key = $3";
+
+    RELEASE_IDEMPOTENCY_KEY = "
+        DELETE FROM idempotency_keys
+         WHERE token = $1 AND path = $2 AND key = $3 AND status IS NULL";
+
+    PRUNE_IDEMPOTENCY_KEYS = "
+        DELETE FROM idempotency_keys
+         WHERE (token, path, key) IN (SELECT token, path, key FROM idempotency_keys
+                                       WHERE expires_at_ms <= $1 LIMIT $2)";
+}

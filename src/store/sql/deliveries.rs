@@ -1,0 +1,86 @@
+//! Webhooks from Zoom, and what they change.
+
+statements! {
+    INSERT_DELIVERY = "
+        INSERT INTO deliveries (digest, event, event_ts_ms, received_at_ms, stream_id, effect, body)
+        VALUES ($1, $2, $3, $4, $5, 'none', $6)
+        ON CONFLICT (digest) DO NOTHING";
+
+    MARK_DELIVERY_EFFECTIVE = "UPDATE deliveries SET effect = 'changed' WHERE digest = $1";
+
+    /// The session that a webhook about no stream is about.
+    MARK_DELIVERY_SESSION = "UPDATE deliveries SET session_id = $2 WHERE digest = $1";
+
+    /// A notice of Zoom's: about a session, or about the account.
+    MARK_NOTICE = "UPDATE deliveries SET effect = 'notice', session_id = $2 WHERE digest = $1";
+
+    /// By whatever the notice names; of several the newest.
+    SESSION_OF_NOTICE = "
+        SELECT id FROM sessions
+         WHERE id = (SELECT session_id FROM streams WHERE stream_id = $1)
+            OR (product IN ('meeting', 'webinar', 'video_sdk', 'contact_center')
+                AND instance_id = $2)
+            OR (meeting_id = $3 AND status <> 'ended')
+         ORDER BY id DESC LIMIT 1";
+
+    /// Long bodies stay in the store.
+    NOTICES_OF_ACCOUNT = "
+        SELECT event, event_ts_ms, received_at_ms,
+               CASE WHEN LENGTH(body) <= $2 THEN body END AS body
+          FROM deliveries WHERE effect = 'notice' AND session_id IS NULL
+         ORDER BY received_at_ms DESC, digest LIMIT $1";
+
+    PRUNE_DELIVERIES = "
+        DELETE FROM deliveries
+         WHERE digest IN (SELECT digest FROM deliveries WHERE received_at_ms < $1 LIMIT $2)";
+
+    /// The session is locked: no other transaction takes the same ordinal.
+    INSERT_STREAM = "
+        INSERT INTO streams (stream_id, session_id, ordinal, server_urls, event_ts_ms, generation,
+                             interrupts, status, tally, media, created_at_ms)
+        SELECT $1, $2, COALESCE(MAX(ordinal), 0) + 1, $3, $4, 1, 0, 'announced', '{}',
+               (SELECT media FROM sessions WHERE id = $2), $5
+          FROM streams WHERE session_id = $2";
+
+    /// A stream whose stop came before its start: it has ended before it was known.
+    INSERT_TOMBSTONE = "
+        INSERT INTO streams (stream_id, session_id, ordinal, server_urls, event_ts_ms, generation,
+                             interrupts, status, stop_seen_at_ms, stop_reason, outcome, tally,
+                             created_at_ms, ended_at_ms)
+        SELECT $1, $2, COALESCE(MAX(ordinal), 0) + 1, '', $3, 0, 0, 'ended', $5, $4, 'stopped',
+               '{}', $5, $5
+          FROM streams WHERE session_id = $2";
+
+    MOVE_STREAM = "
+        UPDATE streams SET server_urls = $2, event_ts_ms = $3, generation = generation + 1
+         WHERE stream_id = $1";
+
+    REVIVE_STREAM = "
+        UPDATE streams
+           SET server_urls = $2, event_ts_ms = $3, generation = generation + 1,
+               status = 'announced', outcome = NULL, stop_reason = NULL, ended_at_ms = NULL,
+               emptied_at_ms = NULL, owner = NULL, lease_until_ms = NULL
+         WHERE stream_id = $1";
+
+    /// The first stop stays; a reason may come later; a revocation (8) outranks every other.
+    NOTE_STOP = "
+        UPDATE streams
+           SET stop_seen_at_ms = COALESCE(stop_seen_at_ms, $2),
+               stop_reason = CASE WHEN $3 = 8 THEN $3 ELSE COALESCE(stop_reason, $3) END
+         WHERE stream_id = $1
+           AND (stop_seen_at_ms IS NULL
+                OR (stop_reason IS NULL AND CAST($3 AS BIGINT) IS NOT NULL)
+                OR (stop_reason <> 8 AND $3 = 8))";
+
+    NOTE_INTERRUPT = "
+        UPDATE streams SET interrupts = interrupts + 1
+         WHERE stream_id = $1 AND ended_at_ms IS NULL AND stop_seen_at_ms IS NULL";
+
+    /// What was told of a stream and of its session. That it came stays known, so that a copy of
+    /// it is still a copy.
+    BLANK_DELIVERIES = "
+        UPDATE deliveries SET body = ''
+         WHERE (stream_id = $1
+                OR session_id = (SELECT session_id FROM streams WHERE stream_id = $1))
+           AND body <> ''";
+}

@@ -1,0 +1,16 @@
+//! The log of a stream.
+
+statements! {
+    STREAM_HEADS = "
+        SELECT stream_id, ordinal,
+               COALESCE((SELECT MAX(seq) FROM entries
+                          WHERE entries.stream_id = streams.stream_id), 0) AS last_seq
+          FROM streams WHERE session_id = $1 ORDER BY ordinal";
+
+    /// `$3` is empty, or kinds between commas (`,chat,transcript,`).
+    ENTRIES_AFTER = "
+        SELECT seq, at_ms, body FROM entries
+         WHERE stream_id = $1 AND seq > $2
+           AND ($3 = '' OR $3 <> replace($3, ',' || kind || ',', ''))
+         ORDER BY seq LIMIT $4";
+}

@@ -1,0 +1,216 @@
+//! Outgoing webhooks.
+
+statements! {
+    TELL_SESSION = "UPDATE sessions SET told = $2 WHERE id = $1";
+
+    STREAM_TOLD = "SELECT told FROM streams WHERE stream_id = $1";
+
+    TELL_STREAM = "UPDATE streams SET told = $2 WHERE stream_id = $1";
+
+    ENDPOINT = select_endpoint!("id = $1");
+
+    ENDPOINTS = select_endpoint!("1 = 1 ORDER BY created_at_ms, id");
+
+    /// No row when there are as many as there may be ($10).
+    INSERT_ENDPOINT = "
+        INSERT INTO webhook_endpoints (id, source, url, description, events, secret,
+                                       previous_secret, status, created_at_ms, updated_at_ms)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9
+         WHERE (SELECT COUNT(*) FROM webhook_endpoints) < $10";
+
+    /// What is configured is as it is configured, and enabled at every start.
+    CONFIGURE_ENDPOINT = "
+        INSERT INTO webhook_endpoints (id, source, url, description, events, secret,
+                                       previous_secret, status, created_at_ms, updated_at_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+        ON CONFLICT (id) DO UPDATE
+           SET url = excluded.url, description = excluded.description, events = excluded.events,
+               secret = excluded.secret, previous_secret = excluded.previous_secret,
+               status = excluded.status, failing_since_ms = NULL, updated_at_ms = $9";
+
+    /// Enabling forgets the failures.
+    CHANGE_ENDPOINT = "
+        UPDATE webhook_endpoints
+           SET url = COALESCE($2, url), description = COALESCE($3, description),
+               events = COALESCE($4, events), status = COALESCE($5, status),
+               failing_since_ms = CASE WHEN $5 = 'enabled' THEN NULL ELSE failing_since_ms END,
+               updated_at_ms = $6
+         WHERE id = $1";
+
+    /// Not when another rotation came in between.
+    ROTATE_SECRET = "
+        UPDATE webhook_endpoints
+           SET secret = $3, previous_secret = $4, previous_until_ms = $5, updated_at_ms = $6
+         WHERE id = $1 AND secret = $2";
+
+    /// The same secrets under another seal.
+    RESEAL_SECRETS = "
+        UPDATE webhook_endpoints SET secret = $3, previous_secret = $4
+         WHERE id = $1 AND secret = $2";
+
+    DISABLE_ENDPOINT = "
+        UPDATE webhook_endpoints SET status = $2, updated_at_ms = $3
+         WHERE id = $1 AND status = 'enabled'";
+
+    ENDPOINT_FAILED = "
+        UPDATE webhook_endpoints SET failing_since_ms = COALESCE(failing_since_ms, $2)
+         WHERE id = $1
+        RETURNING failing_since_ms";
+
+    ENDPOINT_SUCCEEDED = "
+        UPDATE webhook_endpoints SET failing_since_ms = NULL
+         WHERE id = $1 AND failing_since_ms IS NOT NULL";
+
+    DELETE_ENDPOINT = "DELETE FROM webhook_endpoints WHERE id = $1";
+
+    FORGET_DELIVERIES_OF_ENDPOINT = "
+        DELETE FROM outgoing_deliveries
+         WHERE endpoint_id = $1
+           AND event_id IN (SELECT event_id FROM outgoing_deliveries
+                             WHERE endpoint_id = $1 LIMIT $2)";
+
+    /// The filters of all who get anything.
+    WANTED_EVENTS = "SELECT events FROM webhook_endpoints WHERE status = 'enabled'";
+
+    /// Nothing, where no endpoint wants it.
+    INSERT_EVENT = "
+        INSERT INTO outgoing_events (id, kind, at_ms, session_id, stream_id, seq, data,
+                                     created_at_ms)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8
+         WHERE EXISTS (SELECT 1 FROM webhook_endpoints
+                        WHERE status = 'enabled'
+                          AND (events = ''
+                               OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', '')))
+        ON CONFLICT (id) DO NOTHING";
+
+    /// To every endpoint that wants it, and once to each. Nothing for an event that nobody wanted: whoever
+    /// wants it since another transaction gets no delivery without an event.
+    ADDRESS_EVENT = "
+        INSERT INTO outgoing_deliveries (endpoint_id, event_id, status, attempts, due_at_ms,
+                                         created_at_ms)
+        SELECT id, $1, 'waiting', 0, $3, $3 FROM webhook_endpoints
+         WHERE status = 'enabled'
+           AND (events = '' OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', ''))
+           AND EXISTS (SELECT 1 FROM outgoing_events WHERE id = $1)
+        ON CONFLICT (endpoint_id, event_id) DO NOTHING";
+
+    /// For one endpoint, whatever it wants.
+    INSERT_TEST_EVENT = "
+        INSERT INTO outgoing_events (id, kind, at_ms, data, created_at_ms)
+        VALUES ($1, $2, $3, $4, $3)";
+
+    ADDRESS_TEST_EVENT = "
+        INSERT INTO outgoing_deliveries (endpoint_id, event_id, status, attempts, due_at_ms,
+                                         created_at_ms)
+        VALUES ($1, $2, 'waiting', 0, $3, $3)";
+
+    ENDPOINTS_WITH_DUE_DELIVERIES = "
+        SELECT id FROM webhook_endpoints
+         WHERE status = 'enabled'
+           AND EXISTS (SELECT 1 FROM outgoing_deliveries
+                        WHERE endpoint_id = webhook_endpoints.id AND due_at_ms <= $1)";
+
+    /// Takes what is due, and what its sender gave no sign of life about. The outer condition is
+    /// not idle: see `CLAIM_ORPHANS`.
+    CLAIM_OUTGOING = "
+        UPDATE outgoing_deliveries SET claim = $4, attempts = attempts + 1, due_at_ms = $3
+         WHERE endpoint_id = $1
+           AND event_id IN (SELECT event_id FROM outgoing_deliveries
+                             WHERE endpoint_id = $1 AND due_at_ms <= $2
+                             ORDER BY due_at_ms LIMIT $5)
+           AND due_at_ms <= $2
+        RETURNING event_id, attempts";
+
+    OUTGOING_EVENT = "
+        SELECT id, kind, at_ms, session_id, stream_id, seq, data
+          FROM outgoing_events WHERE id = $1";
+
+    /// Only while the claim is still ours.
+    SETTLE_OUTGOING = "
+        UPDATE outgoing_deliveries
+           SET status = $4, due_at_ms = $5, claim = NULL, last_at_ms = $6, last_status = $7,
+               last_error = $8, last_answer = $9
+         WHERE endpoint_id = $1 AND event_id = $2 AND claim = $3";
+
+    /// Broken off: due again at once, as if it had not begun.
+    RELEASE_OUTGOING = "
+        UPDATE outgoing_deliveries SET claim = NULL, due_at_ms = $4, attempts = attempts - 1
+         WHERE endpoint_id = $1 AND event_id = $2 AND claim = $3";
+
+    /// A claim that somebody has is void: what comes of it is not recorded.
+    RESEND_OUTGOING = "
+        UPDATE outgoing_deliveries
+           SET status = 'waiting', attempts = 0, due_at_ms = $3, claim = NULL
+         WHERE endpoint_id = $1 AND event_id = $2";
+
+    /// Up to $2.
+    COUNT_WAITING = "
+        SELECT COUNT(*) FROM (SELECT 1 FROM outgoing_deliveries
+                               WHERE endpoint_id = $1 AND due_at_ms IS NOT NULL LIMIT $2)
+               AS waiting";
+
+    /// The newest first, after the delivery of the event $2.
+    DELIVERIES_OF_ENDPOINT = "
+        SELECT deliveries.event_id, outgoing_events.kind, deliveries.status, deliveries.attempts,
+               CASE WHEN deliveries.claim IS NULL THEN deliveries.due_at_ms END AS due_at_ms,
+               deliveries.last_at_ms, deliveries.last_status,
+               deliveries.last_error, deliveries.last_answer, deliveries.created_at_ms
+          FROM outgoing_deliveries AS deliveries
+          JOIN outgoing_events ON outgoing_events.id = deliveries.event_id
+         WHERE deliveries.endpoint_id = $1
+           AND (CAST($2 AS TEXT) IS NULL
+                OR (deliveries.created_at_ms, deliveries.event_id)
+                   < (SELECT last.created_at_ms, last.event_id FROM outgoing_deliveries AS last
+                       WHERE last.endpoint_id = $1 AND last.event_id = $2))
+         ORDER BY deliveries.created_at_ms DESC, deliveries.event_id DESC LIMIT $3";
+
+    /// Those from before $1; of what still waits only those from before $3, too.
+    PRUNE_EVENTS = "
+        DELETE FROM outgoing_events
+         WHERE id IN (SELECT id FROM outgoing_events
+                       WHERE created_at_ms < $1
+                         AND (created_at_ms < $3
+                              OR NOT EXISTS (SELECT 1 FROM outgoing_deliveries
+                                              WHERE event_id = outgoing_events.id
+                                                AND status = 'waiting'))
+                       ORDER BY created_at_ms, id LIMIT $2)
+        RETURNING id";
+
+    FORGET_EVENTS_OF_SESSION = "
+        DELETE FROM outgoing_events
+         WHERE id IN (SELECT id FROM outgoing_events
+                       WHERE session_id = $1 ORDER BY id LIMIT $2)
+        RETURNING id";
+
+    FORGET_DELIVERIES_OF_EVENT = "DELETE FROM outgoing_deliveries WHERE event_id = $1";
+
+    /// For this version can never send it.
+    FAIL_UNREADABLE = "
+        UPDATE outgoing_deliveries
+           SET status = 'failed', due_at_ms = NULL, claim = NULL, last_at_ms = $3,
+               last_status = NULL, last_error = 'unreadable', last_answer = NULL
+         WHERE endpoint_id = $1 AND event_id = $2";
+
+    /// Events about the session of a stream ($1) as a whole: there are two at most.
+    FORGET_EVENTS_ABOUT_SESSION = "
+        DELETE FROM outgoing_events
+         WHERE session_id = (SELECT session_id FROM streams WHERE streams.stream_id = $1)
+           AND outgoing_events.stream_id IS NULL AND created_at_ms <= $2
+        RETURNING id";
+
+    /// What endpoints answered may repeat what they were sent.
+    BLANK_ANSWERS = "
+        UPDATE outgoing_deliveries SET last_answer = NULL
+         WHERE (endpoint_id, event_id) IN
+               (SELECT deliveries.endpoint_id, deliveries.event_id
+                  FROM outgoing_events
+                  JOIN outgoing_deliveries AS deliveries
+                    ON deliveries.event_id = outgoing_events.id
+                 WHERE outgoing_events.stream_id = $1 AND deliveries.last_answer <> ''
+                 LIMIT $2)";
+
+    ENTRY = "
+        SELECT streams.session_id, streams.ordinal, entries.seq, entries.at_ms, entries.body
+          FROM entries JOIN streams ON streams.stream_id = entries.stream_id
+         WHERE entries.stream_id = $1 AND entries.seq = $2";
+}

@@ -1,0 +1,100 @@
+//! Recordings and spools.
+
+statements! {
+    /// Two machines that take the next part of a stream at the same time: the second tries again.
+    INSERT_RECORDING = "
+        INSERT INTO recordings (id, session_id, stream_id, ordinal, part, spool, status,
+                                started_at_ms)
+        SELECT $1, $2, $3, $4, COALESCE(MAX(part), 0) + 1, $5, 'recording', $6
+          FROM recordings WHERE stream_id = $3
+        ON CONFLICT (id) DO NOTHING";
+
+    RECORDING = select_recording!("id = $1");
+
+    RECORDINGS_OF_SESSION = select_recording!(
+        "session_id = $1 AND status <> 'deleting' ORDER BY ordinal, part"
+    );
+
+    UNFINISHED_RECORDINGS = select_recording!("spool = $1 AND status <> 'stored' ORDER BY id");
+
+    /// What has files in the spool $1; with $2, what is stored; and what spools that were not seen since $3 have
+    /// outside of themselves.
+    RECORDINGS_TO_DELETE = select_recording!(
+        "status = 'deleting'
+            AND (spool = $1
+                 OR ($2 <> 0 AND stored_at_ms IS NOT NULL)
+                 OR (finished_at_ms IS NOT NULL AND swept_at_ms IS NULL
+                     AND spool IN (SELECT id FROM spools WHERE seen_at_ms < $3)))
+          ORDER BY id LIMIT $4"
+    );
+
+    /// What is left of it is in its spool, should that ever be seen again.
+    SWEEP_RECORDING = "UPDATE recordings SET swept_at_ms = $2 WHERE id = $1";
+
+    SEE_SPOOL = "
+        INSERT INTO spools (id, seen_at_ms) VALUES ($1, $2)
+        ON CONFLICT (id) DO UPDATE SET seen_at_ms = excluded.seen_at_ms";
+
+    /// Nobody knows when these were last seen: their time begins now.
+    NOTE_SPOOLS = "
+        INSERT INTO spools (id, seen_at_ms)
+        SELECT DISTINCT spool, $1 FROM recordings WHERE status <> 'stored'
+        ON CONFLICT (id) DO NOTHING";
+
+    /// What spools that were not seen since $1 still had to do, of streams that are over.
+    FAIL_LOST_RECORDINGS = "
+        UPDATE recordings SET status = 'failed'
+         WHERE status IN ('recording', 'uploading')
+           AND spool IN (SELECT id FROM spools WHERE seen_at_ms < $1)
+           AND NOT EXISTS (SELECT 1 FROM streams
+                            WHERE streams.stream_id = recordings.stream_id
+                              AND streams.outcome IS NULL)";
+
+    MERGE_SPOOLS = "UPDATE recordings SET spool = $2 WHERE spool = $1";
+
+    FORGET_SPOOL = "DELETE FROM spools WHERE id = $1";
+
+    MOVE_RECORDING = "
+        UPDATE recordings
+           SET status = $3,
+               finished_at_ms = CASE WHEN $3 = 'uploading' THEN $4 ELSE finished_at_ms END,
+               stored_at_ms = CASE WHEN $3 = 'stored' THEN $4 ELSE stored_at_ms END
+         WHERE id = $1 AND status = $2";
+
+    DELETE_RECORDINGS_OF_SESSION = "
+        UPDATE recordings SET status = 'deleting' WHERE session_id = $1 AND status <> 'deleting'";
+
+    DELETE_RECORDINGS_OF_STREAM = "
+        UPDATE recordings SET status = 'deleting' WHERE stream_id = $1 AND status <> 'deleting'";
+
+    EXPIRE_RECORDINGS = "
+        UPDATE recordings SET status = 'deleting'
+         WHERE (status = 'stored' AND stored_at_ms < $1)
+            OR (status = 'failed' AND started_at_ms < $1)";
+
+    FORGET_RECORDING = "DELETE FROM recordings WHERE id = $1 AND status = 'deleting'";
+
+    FORGET_RECORDED_FILES = "DELETE FROM recording_files WHERE recording_id = $1";
+
+    UPSERT_RECORDED_FILE = "
+        INSERT INTO recording_files (recording_id, name, session_id, api_name, path, medium,
+                                     user_id, user_name, content_type, bytes, sha256, first_ms,
+                                     last_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+        ON CONFLICT (recording_id, name) DO UPDATE
+           SET api_name = excluded.api_name, path = excluded.path,
+               user_name = excluded.user_name, bytes = excluded.bytes, sha256 = excluded.sha256,
+               first_ms = excluded.first_ms, last_ms = excluded.last_ms";
+
+    /// Files that were announced and never came to be.
+    DROP_EMPTY_RECORDED_FILES = "
+        DELETE FROM recording_files WHERE recording_id = $1 AND sha256 = ''";
+
+    RECORDED_FILES = select_recorded_file!("recording_id = $1 ORDER BY name");
+
+    RECORDED_FILES_OF_SESSION = select_recorded_file!(
+        "session_id = $1 ORDER BY recording_id, name LIMIT $2"
+    );
+
+    RECORDED_FILE = select_recorded_file!("session_id = $1 AND api_name = $2");
+}

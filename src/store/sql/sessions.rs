@@ -1,0 +1,138 @@
+//! Sessions.
+
+statements! {
+    /// The newest migration that was applied.
+    SCHEMA_VERSION = "SELECT MAX(version) FROM _sqlx_migrations";
+
+    /// Finds or makes a session, and keeps others from changing it until the transaction ends.
+    UPSERT_SESSION = "
+        INSERT INTO sessions (id, product, id_key, instance_id, account_id, meeting_id, operator_id,
+                              status, created_at_ms, updated_at_ms)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, 'connecting', $8, $8)
+        ON CONFLICT (product, instance_id) DO UPDATE
+           SET account_id = COALESCE(excluded.account_id, sessions.account_id),
+               meeting_id = COALESCE(excluded.meeting_id, sessions.meeting_id),
+               operator_id = COALESCE(excluded.operator_id, sessions.operator_id)
+        RETURNING id";
+
+    /// A meeting that was known by its number alone is now known as Zoom names it.
+    ADOPT_SESSION = "
+        UPDATE sessions SET product = $1, id_key = $2, instance_id = $3
+         WHERE product IN ('meeting', 'webinar') AND id_key = 'meeting_id' AND instance_id = $4
+           AND NOT EXISTS (SELECT 1 FROM sessions AS others
+                            WHERE others.product = $1 AND others.instance_id = $3)";
+
+    /// A session of an earlier meeting with the same number, for which a start was asked since, goes
+    /// on as the one that begins now: that is the meeting the start was meant for.
+    ADOPT_EARLIER_SESSION = "
+        UPDATE sessions
+           SET product = $1, id_key = $2, instance_id = $3, meeting_started_at_ms = NULL
+         WHERE id = (SELECT earlier.id FROM sessions AS earlier
+                      WHERE earlier.meeting_id = $4 AND earlier.product IN ('meeting', 'webinar')
+                        AND earlier.status IN ('rtms_start_requested', 'start_timed_out')
+                        AND earlier.instance_id <> $3
+                      ORDER BY earlier.id DESC LIMIT 1)
+           AND NOT EXISTS (SELECT 1 FROM sessions AS others
+                            WHERE others.product = $1 AND others.instance_id = $3)";
+
+    /// The first of each time stays.
+    NOTE_MEETING = "
+        UPDATE sessions
+           SET host_id = COALESCE($2, host_id),
+               meeting_started_at_ms = COALESCE(meeting_started_at_ms, $3),
+               meeting_ended_at_ms = COALESCE(meeting_ended_at_ms, $4)
+         WHERE id = $1";
+
+    /// The session of a meeting number that may still go on: not ended, and not long forgotten.
+    FIND_SESSION_BY_NUMBER = "
+        SELECT id FROM sessions
+         WHERE meeting_id = $1 AND product IN ($2, $3) AND status <> 'ended'
+           AND updated_at_ms >= $4
+         ORDER BY id DESC LIMIT 1";
+
+    /// A session that a program asks for; one that is there already is locked and stays as it is.
+    CREATE_SESSION = "
+        INSERT INTO sessions (id, product, id_key, instance_id, meeting_id, status, created_at_ms,
+                              updated_at_ms)
+        VALUES ($1, $2, $3, $4, $5, 'created', $6, $6)
+        ON CONFLICT (product, instance_id) DO UPDATE SET status = sessions.status
+        RETURNING id";
+
+    /// What a program says replaces what was there; what it leaves out stays.
+    DESCRIBE_SESSION = "
+        UPDATE sessions
+           SET participant_user_id = COALESCE($2, participant_user_id),
+               installation_id = COALESCE($3, installation_id),
+               metadata = COALESCE($4, metadata),
+               media = COALESCE($5, media)
+         WHERE id = $1";
+
+    PIN_VIDEO = "UPDATE sessions SET video_user_id = $2 WHERE id = $1";
+
+    /// Derives a session's state from its streams and, while none lives, from the last start that
+    /// was asked for since.
+    REFRESH_SESSION = "
+        UPDATE sessions
+           SET updated_at_ms = $2,
+               review_at_ms = $2,
+               status = CASE
+                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
+                                   AND streams.status IN ('live', 'interrupted', 'paused'))
+                   THEN 'live'
+                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
+                                   AND ended_at_ms IS NULL)
+                   THEN 'connecting'
+                   WHEN meeting_ended_at_ms IS NOT NULL
+                   THEN 'ended'
+                   WHEN (SELECT stop_reason FROM streams WHERE session_id = sessions.id
+                            AND stop_reason IS NOT NULL ORDER BY ordinal DESC LIMIT 1) = 6
+                   THEN 'ended'
+                   ELSE COALESCE(
+                       (SELECT CASE actions.status
+                                   WHEN 'running' THEN 'rtms_start_requested'
+                                   WHEN 'accepted' THEN 'rtms_start_requested'
+                                   WHEN 'timed_out' THEN 'start_timed_out'
+                                   WHEN 'refused' THEN 'start_refused'
+                               END
+                          FROM actions
+                         WHERE actions.session_id = sessions.id AND actions.action = 'start'
+                           AND actions.status <> 'skipped'
+                           AND actions.asked_at_ms >= COALESCE(
+                                   (SELECT MAX(streams.created_at_ms) FROM streams
+                                     WHERE streams.session_id = sessions.id), 0)
+                         ORDER BY actions.asked_at_ms DESC, actions.id DESC LIMIT 1),
+                       CASE WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id)
+                            THEN 'stopped' ELSE 'created' END)
+               END,
+               ended_at_ms = CASE
+                   WHEN EXISTS (SELECT 1 FROM streams WHERE session_id = sessions.id
+                                   AND streams.ended_at_ms IS NULL)
+                   THEN NULL
+                   ELSE COALESCE(meeting_ended_at_ms,
+                                 (SELECT MAX(streams.ended_at_ms) FROM streams
+                                   WHERE session_id = sessions.id))
+               END
+         WHERE id = $1
+        RETURNING status, told";
+
+    SESSION = select_session!("id = $1");
+
+    SESSIONS = select_session!(
+        "(CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR status = $2)
+         ORDER BY id DESC LIMIT $3"
+    );
+
+    /// For a store that one process owns: whoever had a lease is dead.
+    RELEASE_ALL_LEASES = "
+        UPDATE streams SET owner = NULL, lease_until_ms = NULL
+         WHERE owner IS NOT NULL AND ended_at_ms IS NULL";
+
+    /// See `RELEASE_ALL_LEASES`.
+    RELEASE_ALL_SINKS = "
+        UPDATE sinks SET owner = NULL, lease_until_ms = NULL WHERE owner IS NOT NULL";
+
+    /// For a store that one process owns: whoever was sending is dead.
+    RELEASE_ALL_OUTGOING = "
+        UPDATE outgoing_deliveries SET claim = NULL, due_at_ms = created_at_ms
+         WHERE claim IS NOT NULL";
+}

@@ -1,0 +1,70 @@
+//! Streams and their leases.
+
+statements! {
+    /// Changes nothing: keeps others from changing the session or its streams until the
+    /// transaction ends. Whoever changes both takes this lock first, so none waits for another in
+    /// a circle.
+    LOCK_SESSION_OF_STREAM = "
+        UPDATE sessions SET status = status
+         WHERE id = (SELECT session_id FROM streams WHERE stream_id = $1)
+        RETURNING id";
+
+    /// Of a stream that has ended; one that runs gets its reason when it ends.
+    NOTE_REVOCATION = "
+        UPDATE streams SET stop_reason = 8 WHERE stream_id = $1 AND ended_at_ms IS NOT NULL";
+
+    UPDATE_STREAM = "
+        UPDATE streams
+           SET status = COALESCE($2, status),
+               first_packet_ms = COALESCE($3, first_packet_ms),
+               tally = COALESCE($4, tally),
+               unknown_messages = COALESCE($5, unknown_messages),
+               effective = COALESCE($6, effective),
+               ledger = COALESCE($7, ledger)
+         WHERE stream_id = $1 AND ended_at_ms IS NULL";
+
+    /// Not when Zoom has moved it since, unless Zoom has stopped it, after which it moves no more.
+    END_STREAM = "
+        UPDATE streams
+           SET status = 'ended', outcome = $2, ended_at_ms = $4, owner = NULL,
+               lease_until_ms = NULL,
+               stop_reason = CASE WHEN $3 = 8 THEN $3 ELSE COALESCE(stop_reason, $3) END
+         WHERE stream_id = $1 AND ended_at_ms IS NULL
+           AND (generation <= $5 OR stop_seen_at_ms IS NOT NULL)";
+
+    STREAM = select_stream!("streams.stream_id = $1");
+
+    STREAMS_OF_SESSION = select_stream!("streams.session_id = $1 ORDER BY streams.ordinal");
+
+    STREAMS_OF_NODE = select_stream!(
+        "streams.owner = $1 AND streams.ended_at_ms IS NULL ORDER BY streams.stream_id"
+    );
+
+    CLAIM_STREAM = "
+        UPDATE streams SET owner = $2, lease_until_ms = $3
+         WHERE stream_id = $1 AND ended_at_ms IS NULL
+           AND (owner IS NULL OR owner = $2 OR lease_until_ms <= $4)";
+
+    /// The outer condition is not idle: of two nodes that chose the same streams, the second waits
+    /// for the first and finds it false.
+    CLAIM_ORPHANS = "
+        UPDATE streams SET owner = $1, lease_until_ms = $2
+         WHERE stream_id IN (SELECT stream_id FROM streams
+                              WHERE ended_at_ms IS NULL
+                                AND (owner IS NULL OR lease_until_ms <= $3)
+                              ORDER BY stream_id LIMIT $4)
+           AND ended_at_ms IS NULL
+           AND (owner IS NULL OR lease_until_ms <= $3)
+        RETURNING stream_id";
+
+    RENEW_LEASES = "
+        UPDATE streams SET lease_until_ms = $2 WHERE owner = $1 AND ended_at_ms IS NULL";
+
+    RELEASE_LEASES = "
+        UPDATE streams SET owner = NULL, lease_until_ms = NULL
+         WHERE owner = $1 AND ended_at_ms IS NULL";
+
+    LAST_SEQ = "SELECT COALESCE(MAX(seq), 0) FROM entries WHERE stream_id = $1";
+
+    DELETE_PERSONAL_ENTRIES = "DELETE FROM entries WHERE stream_id = $1 AND personal = 1";
+}
