@@ -38,7 +38,7 @@ statements! {
     /// Nobody knows when these were last seen: their time begins now.
     NOTE_SPOOLS = "
         INSERT INTO spools (id, seen_at_ms)
-        SELECT DISTINCT spool, $1 FROM recordings WHERE status <> 'stored'
+        SELECT DISTINCT spool, CAST($1 AS BIGINT) FROM recordings WHERE status <> 'stored'
         ON CONFLICT (id) DO NOTHING";
 
     /// What spools that were not seen since $1 still had to do, of streams that are over.
