@@ -17,9 +17,10 @@ const CRATES: [(&str, &[&str]); 8] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 34] = [
+const PURE: [&str; 35] = [
     "http/range",
     "sinks/record/layout",
+    "sinks/public",
     "sinks/webhooks/address",
     "sinks/webhooks/body",
     "sinks/webhooks/schedule",

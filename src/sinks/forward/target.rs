@@ -1,11 +1,12 @@
 //! Where a forward may lead (pure): the operator lists the hosts, and of what a name resolves to only public addresses are
 //! taken unless the name itself is listed.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use thiserror::Error;
 
 use crate::rtms::endpoint::{Endpoint, EndpointError, Policy};
+use crate::sinks::public::is_public;
 
 /// Which servers may be dialled.
 #[derive(Debug, Clone)]
@@ -59,41 +60,6 @@ impl Targets {
     }
 }
 
-/// Whether an address is one of the open internet's.
-pub fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => match address.to_ipv4_mapped() {
-            Some(mapped) => is_public_v4(mapped),
-            None => is_public_v6(address),
-        },
-    }
-}
-
-/// IANA's registry of special addresses.
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let is_special = address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_documentation()
-        || address.is_multicast()
-        || a == 0
-        || a >= 240
-        || (a == 100 && b & 0xc0 == 64)
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && b & 0xfe == 18);
-    !is_special
-}
-
-/// What is global by its first three bits, without what leads to IPv4 or is for documentation.
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [first, second, ..] = address.segments();
-    let is_global = first & 0xe000 == 0x2000;
-    let is_special = first == 0x2002 || (first == 0x2001 && (second < 0x200 || second == 0xdb8));
-    is_global && !is_special
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,18 +98,5 @@ mod tests {
         assert!(targets().allows_address("bot.internal", private));
         assert!(!targets().allows_address("a.example.com", private));
         assert!(targets().allows_address("a.example.com", "93.184.215.14".parse().unwrap()));
-    }
-
-    #[test]
-    fn special_addresses_are_not_public() {
-        let special = "127.0.0.1 10.0.0.1 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 \
-             255.255.255.255 224.0.0.1 198.18.0.1 192.0.2.1 ::1 :: fe80::1 fd00::1 ff02::1 \
-             ::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::a00:1 2002:a00:1:: 2001::1 2001:db8::1";
-        for address in special.split_whitespace() {
-            assert!(!is_public(address.parse().unwrap()), "{address}");
-        }
-        for address in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700:4700::1111"] {
-            assert!(is_public(address.parse().unwrap()), "{address}");
-        }
     }
 }

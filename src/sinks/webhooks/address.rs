@@ -1,46 +1,17 @@
 //! Where outgoing webhooks may go (pure). Whoever may register an endpoint must not reach through us what only we
 //! can reach: the operator's own network, this machine, a cloud's metadata service.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use thiserror::Error;
 use url::{Host, Url};
+
+use crate::sinks::public::{is_in_v4, is_in_v6, is_public};
 
 /// Longer URLs than this are a mistake.
 const MAX_URL_BYTES: usize = 2048;
 /// More entries of `WEBHOOKS_ALLOWED_HOSTS` than this are a mistake.
 const MAX_LISTED: usize = 256;
-
-/// Networks that are not the public internet (IANA's special-purpose registries), and two addresses of clouds.
-const REFUSED_V4: [(Ipv4Addr, u8); 16] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
-    (Ipv4Addr::new(10, 0, 0, 0), 8),
-    (Ipv4Addr::new(100, 64, 0, 0), 10),
-    (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
-    (Ipv4Addr::new(172, 16, 0, 0), 12),
-    (Ipv4Addr::new(192, 0, 0, 0), 24),
-    (Ipv4Addr::new(192, 0, 2, 0), 24),
-    (Ipv4Addr::new(192, 88, 99, 0), 24),
-    (Ipv4Addr::new(192, 168, 0, 0), 16),
-    (Ipv4Addr::new(198, 18, 0, 0), 15),
-    (Ipv4Addr::new(198, 51, 100, 0), 24),
-    (Ipv4Addr::new(203, 0, 113, 0), 24),
-    (Ipv4Addr::new(224, 0, 0, 0), 4),
-    (Ipv4Addr::new(240, 0, 0, 0), 4),
-    // Azure's host, with credentials for whoever asks from inside.
-    (Ipv4Addr::new(168, 63, 129, 16), 32),
-];
-/// Of `2000::/3`, outside of which nothing is public: tunnels (which hide an IPv4 address) and documentation.
-const REFUSED_V6: [(Ipv6Addr, u8); 4] = [
-    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
-    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
-    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
-    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
-];
-const PUBLIC_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
-/// The last 32 bits are an IPv4 address behind a NAT64 gateway.
-const NAT64: (Ipv6Addr, u8) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
 /// Why a URL is no endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -155,31 +126,6 @@ impl Net {
 fn is_name(text: &str) -> bool {
     let name = text.strip_prefix('.').unwrap_or(text);
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c))
-}
-
-fn is_public(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => !REFUSED_V4.iter().any(|net| is_in_v4(address, *net)),
-        IpAddr::V6(address) if is_in_v6(address, NAT64) => {
-            let [.., a, b, c, d] = address.octets();
-            is_public(Ipv4Addr::new(a, b, c, d).into())
-        }
-        IpAddr::V6(address) => {
-            is_in_v6(address, PUBLIC_V6) && !REFUSED_V6.iter().any(|net| is_in_v6(address, *net))
-        }
-    }
-}
-
-fn is_in_v4(address: Ipv4Addr, (net, prefix): (Ipv4Addr, u8)) -> bool {
-    let shift = 32 - u32::from(prefix);
-    let top = |address: Ipv4Addr| address.to_bits().checked_shr(shift).unwrap_or(0);
-    top(address) == top(net)
-}
-
-fn is_in_v6(address: Ipv6Addr, (net, prefix): (Ipv6Addr, u8)) -> bool {
-    let shift = 128 - u32::from(prefix);
-    let top = |address: Ipv6Addr| address.to_bits().checked_shr(shift).unwrap_or(0);
-    top(address) == top(net)
 }
 
 #[cfg(test)]
