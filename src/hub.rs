@@ -22,13 +22,13 @@ pub use feed::Feed;
 pub use follower::{Follow, Followed, Follower, Kinds};
 pub use frame::{Encoded, Frame, StreamInfo};
 pub use people::Person;
-pub use tap::{MediaSet, Tap, Tapped, Wants};
+pub use tap::{MediaSet, SinkLimits, Tap, Tapped, Wants};
 pub use writer::{Writer, WriterSettings};
 
 pub use crate::rtms::message::Medium;
 
 use self::places::{Outlet, Places, Running};
-use self::tap::TapQueue;
+use self::tap::{TapQueue, Total};
 use self::writer::{Item, Queue};
 use crate::model::{Entry, SessionId, StreamRecord};
 use crate::store::Store;
@@ -57,6 +57,7 @@ type Choice = Box<dyn Fn(&StreamRecord) -> Option<Wants> + Send + Sync>;
 struct Sink {
     wants: Choice,
     max_bytes: usize,
+    total: Arc<Total>,
     streams: mpsc::UnboundedSender<SinkStream>,
 }
 
@@ -142,10 +143,11 @@ impl Hub {
     pub fn sink(
         &self,
         wants: impl Fn(&StreamRecord) -> Option<Wants> + Send + Sync + 'static,
-        max_bytes: usize,
+        limits: SinkLimits,
     ) -> mpsc::UnboundedReceiver<SinkStream> {
         let (streams, receiver) = mpsc::unbounded_channel();
-        let sink = Sink { wants: Box::new(wants), max_bytes, streams };
+        let total = Arc::new(Total::new(limits.all_bytes));
+        let sink = Sink { wants: Box::new(wants), max_bytes: limits.each_bytes, total, streams };
         self.sinks.write().expect("nothing panics while holding the sinks").push(sink);
         receiver
     }
@@ -154,7 +156,9 @@ impl Hub {
     fn outlet(&self, record: &StreamRecord, stream: Arc<StreamInfo>) -> Outlet {
         let sinks = self.sinks.read().expect("nothing panics while holding the sinks");
         let give = |sink: &Sink| {
-            let queue = Arc::new(TapQueue::new((sink.wants)(record)?, sink.max_bytes));
+            let total = Arc::clone(&sink.total);
+            let queue = TapQueue::of_sink((sink.wants)(record)?, sink.max_bytes, total);
+            let queue = Arc::new(queue);
             let tap = Tap::new(Arc::clone(&queue), None);
             // A sink that has stopped wants nothing any more.
             sink.streams.send((Arc::clone(&stream), tap)).is_ok().then_some(queue)

@@ -1,7 +1,7 @@
 //! Taps: who wants frames, of which streams, and the queues between.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
@@ -59,6 +59,28 @@ pub struct Wants {
     pub product: Option<Product>,
 }
 
+/// What may wait for a sink.
+#[derive(Debug, Clone, Copy)]
+pub struct SinkLimits {
+    /// Of one stream.
+    pub each_bytes: usize,
+    /// Of all streams together.
+    pub all_bytes: usize,
+}
+
+/// What waits for a sink in all its queues.
+#[derive(Debug)]
+pub(super) struct Total {
+    bytes: AtomicUsize,
+    max_bytes: usize,
+}
+
+impl Total {
+    pub fn new(max_bytes: usize) -> Self {
+        Self { bytes: AtomicUsize::new(0), max_bytes }
+    }
+}
+
 /// What comes out of a tap.
 #[derive(Debug, Clone)]
 pub enum Tapped {
@@ -112,7 +134,7 @@ impl Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         self.queue.is_refusing.store(true, Ordering::Relaxed);
-        self.queue.lock().waiting.clear();
+        self.queue.lock().clear();
         if let Some(place) = &self.place {
             place.remove(&self.queue);
         }
@@ -133,6 +155,8 @@ struct Waiting {
     waiting: VecDeque<Tapped>,
     bytes: usize,
     dropped: [u64; Medium::ALL.len()],
+    /// Of a sink: its other queues count, too.
+    total: Option<Arc<Total>>,
 }
 
 impl Waiting {
@@ -144,8 +168,35 @@ impl Waiting {
             }
         }
         let item = self.waiting.pop_front()?;
-        self.bytes -= bytes(&item);
+        self.shrink(bytes(&item));
         Some(item)
+    }
+
+    fn push(&mut self, item: Tapped) {
+        let bytes = bytes(&item);
+        self.bytes += bytes;
+        if let Some(total) = &self.total {
+            total.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        self.waiting.push_back(item);
+    }
+
+    fn shrink(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        if let Some(total) = &self.total {
+            total.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+
+    fn clear(&mut self) {
+        self.waiting.clear();
+        self.shrink(self.bytes);
+    }
+
+    fn is_over(&self, max_bytes: usize) -> bool {
+        let is_total_over =
+            |total: &Arc<Total>| total.bytes.load(Ordering::Relaxed) > total.max_bytes;
+        self.bytes > max_bytes || self.total.as_ref().is_some_and(is_total_over)
     }
 
     /// False when there is no frame to drop.
@@ -153,7 +204,7 @@ impl Waiting {
         let is_frame = |item: &Tapped| matches!(item, Tapped::Frame(_));
         let Some(index) = self.waiting.iter().position(is_frame) else { return false };
         let Some(Tapped::Frame(frame)) = self.waiting.remove(index) else { return false };
-        self.bytes -= frame_bytes(&frame);
+        self.shrink(frame_bytes(&frame));
         self.dropped[frame.medium as usize] += 1;
         true
     }
@@ -168,6 +219,13 @@ impl TapQueue {
             waiting: Mutex::default(),
             news: Notify::new(),
         }
+    }
+
+    /// A queue of a sink.
+    pub fn of_sink(wants: Wants, max_bytes: usize, total: Arc<Total>) -> Self {
+        let mut queue = Self::new(wants, max_bytes);
+        queue.waiting = Mutex::new(Waiting { total: Some(total), ..Waiting::default() });
+        queue
     }
 
     pub fn wants_of(&self, stream: &StreamInfo) -> MediaSet {
@@ -188,10 +246,9 @@ impl TapQueue {
             return false;
         }
         let mut waiting = self.lock();
-        waiting.bytes += bytes(&item);
-        waiting.waiting.push_back(item);
+        waiting.push(item);
         let mut is_whole = true;
-        while waiting.bytes > self.max_bytes && waiting.drop_oldest() {
+        while waiting.is_over(self.max_bytes) && waiting.drop_oldest() {
             is_whole = false;
         }
         drop(waiting);

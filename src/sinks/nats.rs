@@ -28,7 +28,7 @@ use self::link::Link;
 use self::media::Media;
 use super::message::{DELETED, ENTRIES, Message};
 use super::relay::{self, Relay, Relayed};
-use crate::hub::{Frame, Hub, MediaSet, Wants};
+use crate::hub::{Frame, Hub, MediaSet, SinkLimits, Wants};
 use crate::secret::Secret;
 use crate::store::Store;
 
@@ -38,6 +38,8 @@ const NAME: &str = "nats";
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// How long a stream that we make keeps entries.
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// What may wait of the frames of all streams together.
+const MAX_MEDIA_BYTES: usize = 512 * 1024 * 1024;
 /// The wait for one answer of JetStream; less than the relay's patience with a delivery.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -126,7 +128,7 @@ impl Nats {
         let wants = Wants { media: self.settings.media, ..Wants::default() };
         let streams = hub.sink(
             move |_| (!wants.media.is_empty()).then_some(wants),
-            self.settings.media_buffer_bytes,
+            SinkLimits { each_bytes: self.settings.media_buffer_bytes, all_bytes: MAX_MEDIA_BYTES },
         );
         let media = Media { nats: Arc::clone(&self), store, streams };
         async move {

@@ -36,15 +36,16 @@ pub use self::recorder::Recorder;
 use self::room::Room;
 use self::spool::Spool;
 use self::target::{Content, Place, PlaceError, Target, TargetError, read_file};
-use crate::hub::{Hub, MediaSet, Medium, Wants};
+use crate::hub::{Hub, MediaSet, Medium, SinkLimits, Wants};
 use crate::model::{RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord};
 use crate::store::{Store, StoreError};
 
 /// The field of a session's media parameters that says what is recorded of it.
 pub const RECORD_FIELD: &str = "record";
 
-/// What may wait in memory of one stream while the disk is busy.
-const MAX_QUEUED_BYTES: usize = 16 * 1024 * 1024;
+/// What may wait in memory while the disk is busy.
+const QUEUES: SinkLimits =
+    SinkLimits { each_bytes: 16 * 1024 * 1024, all_bytes: 512 * 1024 * 1024 };
 /// How many recordings are closed at once, and how many files are uploaded.
 const FINISHES_AT_ONCE: usize = 2;
 const UPLOADS_AT_ONCE: usize = 4;
@@ -123,7 +124,7 @@ impl Recordings {
             now_ms,
         });
         let media = settings.media;
-        let streams = hub.sink(move |stream| wants(stream, media), MAX_QUEUED_BYTES);
+        let streams = hub.sink(move |stream| wants(stream, media), QUEUES);
         Ok((Self(Arc::clone(&shared)), Recorder::new(shared, streams)))
     }
 

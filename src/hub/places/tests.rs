@@ -2,6 +2,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use super::*;
+use crate::hub::tap::Total;
 use crate::model::{IdKey, Instance, Product, UserId};
 use crate::rtms::params::Effective;
 
@@ -126,4 +127,23 @@ fn the_end_is_told_once_to_taps_and_sinks() {
         let Some(Tapped::Over { is_final: true, .. }) = tap.try_next() else { panic!("no end") };
         assert!(tap.try_next().is_none());
     }
+}
+
+#[test]
+fn all_queues_of_a_sink_share_one_bound() {
+    let places = Places::default();
+    let total = Arc::new(Total::new(2_000));
+    let queue = || TapQueue::of_sink(wants(Medium::Audio), PLENTY, Arc::clone(&total));
+    let (first, second) = (Arc::new(queue()), Arc::new(queue()));
+    let mut full = Tap::new(Arc::clone(&first), None);
+    let mut other = Tap::new(Arc::clone(&second), None);
+    let outlet = outlet(&places, Vec::new());
+    let frame = |seq| Tapped::Frame(frame(&outlet, seq, 7, &[0; 1000]));
+    assert!(first.push(frame(1)));
+    assert!(!second.push(frame(2)), "no room beside the other's");
+    assert!(numbers(&mut other).is_empty());
+    assert_eq!(numbers(&mut full), [1]);
+    assert!(second.push(frame(3)), "room again");
+    drop(other);
+    assert!(first.push(frame(4)), "what nobody reads any more makes room");
 }
