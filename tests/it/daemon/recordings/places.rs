@@ -16,7 +16,7 @@ use object_store::{
 use rtmsd::sinks::record::target::Place;
 
 use super::kit::*;
-use crate::daemon::kit::{Home, Scene, TestDaemon, eventually};
+use crate::daemon::kit::{API_TOKEN, Home, Scene, TestDaemon, eventually};
 
 /// A store that can be away.
 #[derive(Debug, Default)]
@@ -122,10 +122,14 @@ async fn uploads_wait_for_a_store_that_is_away_and_outlive_a_restart() {
 
 #[tokio::test]
 async fn files_in_a_folder_of_another_machine_are_left_to_its_daemon_and_not_forgotten() {
-    let here = recording(Home::postgres().await).set("MEDIA_TYPES", "audio,transcript");
+    let boss = format!("boss:{API_TOKEN}:admin");
+    let here = recording(Home::postgres().await)
+        .set("MEDIA_TYPES", "audio,transcript")
+        .set("API_TOKENS", &boss);
     let database = here.variables().iter().find(|(name, _)| name == "DATABASE_URL").cloned();
     let elsewhere = recording(Home::sqlite())
         .set("MEDIA_TYPES", "audio,transcript")
+        .set("API_TOKENS", &boss)
         .set("DATABASE_URL", &database.unwrap().1);
     let Scene { home, daemon, zoom, log } = Scene::open(here, meeting()).await;
     log.over().await;
@@ -135,7 +139,7 @@ async fn files_in_a_folder_of_another_machine_are_left_to_its_daemon_and_not_for
     assert_eq!((answer.status, &*answer.code()), (409, "recording_elsewhere"));
     daemon.kill().await;
     let session = format!("/api/v1/sdk/sessions/{}", log.session_id());
-    assert_eq!(other.api().delete(&session).await.status, 200);
+    assert_eq!(other.api().delete(&session).await.status, 202);
     assert!(!files_below(&folder(&home)).is_empty(), "nobody who can reach them runs");
     let _daemon = TestDaemon::start(&home).await;
     let all_gone = async || files_below(&folder(&home)).is_empty().then_some(());
