@@ -34,7 +34,10 @@ async fn one_daemon_runs_a_stream_and_the_other_takes_it_over_when_the_first_is_
     let log = log.moved_to(second.api());
     let page = log.entries("picked_up", 1).await;
     let kept = page.assert_chatter();
-    assert!(sent - kept <= MAX_LOST_LINES, "{} of {sent} lines are lost", sent - kept);
+    // The other daemon may have said more by now.
+    let until = page.entries.iter().take_while(|entry| entry["kind"] != "picked_up");
+    let first = until.filter(|entry| entry["kind"] == "transcript").count();
+    assert!(sent - first <= MAX_LOST_LINES, "{} of {sent} lines are lost", sent - first);
     log.lines(kept + 10).await.assert_chatter();
     let stream = zoom.stream();
     assert_eq!((stream.signaling_handshakes, stream.refusals.len()), (2, 0));
