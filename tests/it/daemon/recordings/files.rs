@@ -43,6 +43,10 @@ async fn a_meeting_is_recorded(home: Home) {
     assert!(vtt.starts_with("WEBVTT") && vtt.contains("<v Ana Silva>line 0"), "{vtt}");
     let lines = page.of("transcript").len();
     assert_eq!(vtt.matches("-->").count(), lines);
+    for (name, codec) in [("1-transcript.vtt", "webvtt"), ("1-transcript.srt", "subrip")] {
+        let probed = probe(&files[name], name);
+        assert_eq!(probed["streams"][0]["codec_name"], codec, "{probed:#}");
+    }
     assert_eq!(text("1-transcript.jsonl").lines().count(), lines);
     assert!(text("1-chat.jsonl").contains("hello"));
     let events = text("1-events.jsonl");
