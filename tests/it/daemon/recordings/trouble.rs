@@ -46,7 +46,7 @@ async fn a_full_spool_is_a_gap_in_the_ledger_and_the_stream_lives_on() {
 }
 
 #[tokio::test]
-async fn a_cut_and_a_pause_are_silence_and_everything_stays_in_its_place() {
+async fn a_cut_a_pause_and_a_failover_are_silence_and_everything_stays_in_its_place() {
     let home = recording(Home::sqlite()).set("MEDIA_TYPES", "audio,transcript");
     let scene = Scene::open(home, zoom(endless(LINE_MS))).await;
     scene.live().await;
@@ -57,6 +57,10 @@ async fn a_cut_and_a_pause_are_silence_and_everything_stays_in_its_place() {
     scene.zoom.perform(Verb::Pause).await;
     scene.daemon.api().reaches(scene.log.session_id(), "paused").await;
     scene.zoom.perform(Verb::Resume).await;
+    scene.live().await;
+    scene.zoom.perform(Verb::FailOver).await;
+    scene.log.entries("moved", 1).await;
+    scene.live().await;
     let lines = scene.log.page().of("transcript").len();
     scene.log.lines(lines + 10).await;
     scene.zoom.perform(Verb::Stop { reason: 6 }).await;
@@ -67,6 +71,7 @@ async fn a_cut_and_a_pause_are_silence_and_everything_stays_in_its_place() {
     let causes = causes(&manifest, "audio");
     assert!(causes.contains(&"link_lost".to_owned()), "{causes:?}");
     assert!(causes.contains(&"paused".to_owned()), "{causes:?}");
+    assert!(causes.contains(&"failover".to_owned()), "{causes:?}");
     let heard = sounding_frames(&files["1-audio-mix.wav"]);
     assert!(heard > 50, "{heard}");
     let stream = scene.stream().await;
