@@ -49,13 +49,16 @@ impl Settings {
             lease: Duration::from_secs(20),
             look_every: Duration::from_secs(1),
             deliver_timeout: Duration::from_secs(8),
-            max_entries: 200,
+            max_entries: 1000,
             // A node's number is random.
             seed: node.0.as_u64_pair().1,
             now_ms,
         }
     }
 }
+
+/// Between two rounds that have news: positions are written with each, and the store has one writer.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// The way of all entries to one sink. Of several daemons that share a store one at a time works for it.
 pub struct Relay {
@@ -73,6 +76,12 @@ pub struct Relay {
 struct Held {
     until_ms: i64,
     through_ms: i64,
+}
+
+/// What a round found.
+enum Round {
+    News,
+    Nothing,
 }
 
 #[derive(Debug, Error)]
@@ -103,9 +112,10 @@ impl Relay {
     {
         loop {
             let is_last = stop.is_cancelled();
-            let wait = match self.round(&deliver).await {
-                Ok(()) => self.is_well(),
-                Err(error) => self.has_failed(&error),
+            let (wait, is_idle) = match self.round(&deliver, is_last).await {
+                Ok(Round::Nothing) => (self.is_well(), true),
+                Ok(Round::News) => (PAUSE.min(self.is_well()), false),
+                Err(error) => (self.has_failed(&error), false),
             };
             if is_last {
                 break;
@@ -113,7 +123,7 @@ impl Relay {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = sleep(wait) => {}
-                Ok(()) = self.stored.changed(), if self.backoff.is_clear() && self.held.is_some() => {}
+                Ok(()) = self.stored.changed(), if is_idle && self.held.is_some() => {}
             }
         }
         if self.held.is_some()
@@ -138,8 +148,13 @@ impl Relay {
         self.backoff.after_loss(&mut self.rng)
     }
 
-    /// Delivers until nothing is left. Streams have their turns: a long one does not hold up the others.
-    async fn round<F, E>(&mut self, deliver: &impl Fn(Vec<Relayed>) -> F) -> Result<(), RelayError>
+    /// Delivers some of every stream; the last round until nothing is left. Streams have their turns: a long one
+    /// does not hold up the others.
+    async fn round<F, E>(
+        &mut self,
+        deliver: &impl Fn(Vec<Relayed>) -> F,
+        is_last: bool,
+    ) -> Result<Round, RelayError>
     where
         F: Future<Output = Result<(), E>>,
         E: Display,
@@ -151,7 +166,11 @@ impl Relay {
             let limit = self.settings.max_entries;
             let page = self.store.sink_page(self.sink, held.through_ms, from, limit).await?;
             if page.last.is_none() && after.is_none() {
-                return self.note_through(held, began_ms).await;
+                self.note_through(held, began_ms).await?;
+                return Ok(Round::Nothing);
+            }
+            if page.last.is_none() && !is_last {
+                return Ok(Round::News);
             }
             if page.last.is_none() {
                 began_ms = (self.settings.now_ms)();
@@ -162,7 +181,7 @@ impl Relay {
             }
             self.store.move_sink(self.sink, &page.reached).await?;
         }
-        Ok(())
+        Ok(Round::Nothing)
     }
 
     async fn deliver<F, E>(

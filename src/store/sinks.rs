@@ -9,7 +9,7 @@ use super::{Store, StoreError, sql};
 use crate::model::{Entry, NodeId, Product, StreamId};
 
 /// Streams in one page: each costs a statement.
-const PAGE_STREAMS: u32 = 100;
+const PAGE_STREAMS: u32 = 500;
 
 /// A sink is this caller's until its lease runs out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
