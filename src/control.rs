@@ -14,13 +14,12 @@ use thiserror::Error;
 use tokio::sync::Notify;
 
 pub use media::MediaError;
-use policy::ms;
 pub use policy::{AutoStart, Policies, Refusal};
 pub use timeline::{Missing, Moment, Timeline};
 
 use crate::model::{
     Action, ActionId, ActionStatus, Answer, InstallationId, InstallationStatus, MediaParams,
-    NewSession, Session, SessionId, Standing, StreamId, UserId, ZoomAnswer,
+    NewSession, Session, SessionId, Standing, StreamId, UserId, ZoomAnswer, ms,
 };
 use crate::rtms::params::Params;
 use crate::store::{Begin, Begun, Made, Store, StoreError};

@@ -12,6 +12,7 @@ mod ledger;
 mod outgoing;
 mod recording;
 mod session;
+mod time;
 mod view;
 mod webhook_endpoint;
 
@@ -39,5 +40,6 @@ pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,
 };
-pub use view::{EntryView, rfc3339};
+pub use time::{ms, rfc3339};
+pub use view::EntryView;
 pub use webhook_endpoint::{EndpointId, EndpointSource, EndpointStatus, WebhookEndpoint};

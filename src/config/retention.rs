@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::read::Reader;
+use crate::model::ms;
 
 /// How long something is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Keep {
     /// What was made before this time is not kept any more; `None` where nothing that is stored gets too old.
     pub fn cutoff_ms(self, now_ms: i64) -> Option<i64> {
         let Self::For(keep) = self else { return None };
-        Some(now_ms.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX)))
+        Some(now_ms.saturating_sub(ms(keep)))
     }
 
     /// A number is days; `12h` are hours.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::{
     Action, ActionId, ActionRecord, ActionStatus, Outcome, Planned, SessionStatus, Standing,
-    StreamRecord, StreamStatus,
+    StreamRecord, StreamStatus, ms,
 };
 
 /// A stream that lived so long was stable: its end is a first one again.
@@ -208,11 +208,6 @@ fn is_technical_end(stream: &StreamRecord) -> bool {
         Some(reason) => matches!(reason, 10..=17 | 19 | 24),
         None => matches!(stream.outcome, Some(Outcome::WindowExpired | Outcome::Gone)),
     }
-}
-
-/// A wait as the store counts time.
-pub(super) fn ms(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::Control;
 use super::policy::{self, NotNow, Refusal};
-use super::{Control, ms};
-use crate::model::{ActionRecord, ActionStatus, Answer};
+use crate::model::{ActionRecord, ActionStatus, Answer, ms};
 use crate::store::StoreError;
 use crate::zoom::api::{CallError, LONGEST_CALL};
 use crate::zoom::refusal::Problem;

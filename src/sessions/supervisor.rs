@@ -10,7 +10,7 @@ use super::run::{Ender, Run, job, params};
 use super::{AtShutdown, Settings};
 use crate::clock;
 use crate::hub::{Feed, Hub};
-use crate::model::{Outcome, StreamId, StreamRecord, UserId};
+use crate::model::{Outcome, StreamId, StreamRecord, UserId, ms};
 use crate::rtms::driver::Command;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
@@ -300,7 +300,7 @@ impl Supervisor {
     }
 
     fn lease_ms(&self) -> i64 {
-        i64::try_from(self.settings.leases.lease.as_millis()).unwrap_or(i64::MAX)
+        ms(self.settings.leases.lease)
     }
 
     fn note_answer(&mut self, answer: Result<(), StoreError>) {

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::Hub;
-use crate::model::{NodeId, StreamId};
+use crate::model::{NodeId, StreamId, ms};
 use crate::rtms::backoff::{Backoff, rng};
 use crate::store::{Store, StoreError};
 
@@ -206,7 +206,7 @@ impl Relay {
     /// None while another node has the sink. A node that cannot deliver lets its lease run out: another may be able to.
     async fn hold(&mut self) -> Result<Option<Held>, StoreError> {
         let now_ms = (self.settings.now_ms)();
-        let lease_ms = i64::try_from(self.settings.lease.as_millis()).unwrap_or(i64::MAX);
+        let lease_ms = ms(self.settings.lease);
         let early_ms = if self.backoff.is_clear() { lease_ms / 2 } else { 0 };
         if self.held.is_none_or(|held| held.until_ms - early_ms <= now_ms) {
             let hold =

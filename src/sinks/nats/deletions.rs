@@ -6,6 +6,7 @@ use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
 use super::{Nats, NatsError};
+use crate::model::ms;
 use crate::sinks::relay;
 use crate::store::{Store, StoreError};
 
@@ -54,7 +55,7 @@ async fn tell_news(
     told: &mut HashSet<String>,
 ) -> Result<(), TellError> {
     let now_ms = (settings.now_ms)();
-    let lease_ms = i64::try_from(settings.lease.as_millis()).unwrap_or(i64::MAX);
+    let lease_ms = ms(settings.lease);
     let held = store.hold_sink(NAME, settings.node, now_ms, lease_ms).await?;
     let Some(held) = held else { return Ok(()) };
     let mut after = (held.through_ms.saturating_sub(OVERLAP_MS), String::new());

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::client::{Answer, Client, SendError, Signed, TOTAL_TIMEOUT};
 use super::schedule::{self, Verdict};
 use super::{Webhooks, body, secrets, signature};
-use crate::model::{Content, EndpointId, EndpointStatus};
+use crate::model::{Content, EndpointId, EndpointStatus, ms};
 use crate::store::{Attempt, ClaimedDelivery, DeliveryStatus, StoreError, StoredEndpoint};
 use crate::zoom::retry::wait_ms;
 
@@ -119,7 +119,7 @@ impl Worker {
             return Ok(());
         }
         let room = Arc::clone(room);
-        let lease_ms = i64::try_from(LEASE.as_millis()).expect("a constant of a minute");
+        let lease_ms = ms(LEASE);
         let store = &self.hooks.0.store;
         for delivery in store.claim_deliveries(id, now_ms, lease_ms, limit).await? {
             // Nobody else takes permits: as many are free as were counted.
