@@ -16,7 +16,7 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
-use super::params::SessionPath;
+use super::params::InPath;
 use super::refused;
 use super::sessions::SessionView;
 use crate::control::{ControlError, Moment, Refusal, Requested};
@@ -49,7 +49,7 @@ async fn make(state: &AppState, body: &[u8]) -> Result<Made, ApiError> {
 
 pub async fn start(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
@@ -64,7 +64,7 @@ fn resolved(state: &AppState, media: Option<MediaParams>) -> Result<Option<Media
 
 pub async fn stop(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     request(&state, id, Action::Stop, None, &caller).await
@@ -72,7 +72,7 @@ pub async fn stop(
 
 pub async fn pause(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     request(&state, id, Action::Pause, None, &caller).await
@@ -80,7 +80,7 @@ pub async fn pause(
 
 pub async fn resume(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     request(&state, id, Action::Resume, None, &caller).await
@@ -214,7 +214,7 @@ struct ZoomView<'a> {
 /// What happened to a session, in order, and what did not.
 pub async fn timeline(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {
     let timeline = state.control.timeline(id).await?.ok_or(ApiError::UnknownSession)?;
     let moments: Vec<_> = timeline.moments.iter().map(MomentView::of).collect();

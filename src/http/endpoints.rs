@@ -5,7 +5,7 @@ mod wish;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
@@ -17,10 +17,8 @@ use super::auth::Caller;
 use super::control::audit;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
-use super::params::{Params, cut_page};
-use crate::model::{
-    EndpointId, EndpointSource, EndpointStatus, EventKind, OutgoingEvent, WebhookEndpoint,
-};
+use super::params::{InPath, Params, PathPart, cut_page};
+use crate::model::{EndpointId, EndpointSource, EndpointStatus, EventKind, WebhookEndpoint};
 use crate::sinks::webhooks::EndpointError;
 use crate::store::{DeliveryStatus, LoggedDelivery};
 
@@ -50,9 +48,9 @@ pub async fn create(
 
 pub async fn show(
     State(state): State<Arc<AppState>>,
-    Path(id): Path<String>,
+    InPath(id): InPath<EndpointId>,
 ) -> Result<Response, ApiError> {
-    let endpoint = state.webhooks.endpoint(known_id(&id)?).await?;
+    let endpoint = state.webhooks.endpoint(id).await?;
     Ok(success("webhook endpoint", json!({ "endpoint": EndpointView::of(&endpoint) })))
 }
 
@@ -60,10 +58,9 @@ pub async fn show(
 pub async fn change(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    InPath(id): InPath<EndpointId>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let id = known_id(&id)?;
     let changed = state.webhooks.change(id, wish::of_change(&body)?).await;
     let endpoint = noted(&state, &caller, "webhook_endpoint.change", id, changed).await?;
     Ok(success("webhook endpoint changed", json!({ "endpoint": EndpointView::of(&endpoint) })))
@@ -72,9 +69,8 @@ pub async fn change(
 pub async fn remove(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    InPath(id): InPath<EndpointId>,
 ) -> Result<Response, ApiError> {
-    let id = known_id(&id)?;
     let removed = state.webhooks.remove(id).await;
     noted(&state, &caller, "webhook_endpoint.delete", id, removed).await?;
     Ok(success("webhook endpoint deleted", json!({ "id": id })))
@@ -84,9 +80,8 @@ pub async fn remove(
 pub async fn rotate_secret(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    InPath(id): InPath<EndpointId>,
 ) -> Result<Response, ApiError> {
-    let id = known_id(&id)?;
     let rotated = state.webhooks.rotate_secret(id).await;
     let action = "webhook_endpoint.rotate_secret";
     let (endpoint, secret) = noted(&state, &caller, action, id, rotated).await?;
@@ -96,9 +91,9 @@ pub async fn rotate_secret(
 
 pub async fn test(
     State(state): State<Arc<AppState>>,
-    Path(id): Path<String>,
+    InPath(id): InPath<EndpointId>,
 ) -> Result<Response, ApiError> {
-    let event_id = state.webhooks.test(known_id(&id)?).await?;
+    let event_id = state.webhooks.test(id).await?;
     let data = json!({ "event_id": event_id });
     Ok(success_as(StatusCode::ACCEPTED, "a test is on its way", data))
 }
@@ -106,12 +101,12 @@ pub async fn test(
 /// One page of an endpoint's deliveries, newest first; `next` is the `before` of the next page.
 pub async fn deliveries(
     State(state): State<Arc<AppState>>,
-    Path(id): Path<String>,
+    InPath(id): InPath<EndpointId>,
     params: Params,
 ) -> Result<Response, ApiError> {
     let (limit, before) = (params.limit()?, params.get("before"));
     // One more than asked for tells whether there is a next page.
-    let mut found = state.webhooks.deliveries(known_id(&id)?, before, limit + 1).await?;
+    let mut found = state.webhooks.deliveries(id, before, limit + 1).await?;
     let next = cut_page(&mut found, limit).map(|delivery| delivery.event_id.clone());
     let deliveries: Vec<_> = found.iter().map(DeliveryView::of).collect();
     Ok(success("webhook deliveries", json!({ "deliveries": deliveries, "next": next })))
@@ -121,12 +116,9 @@ pub async fn deliveries(
 pub async fn resend(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
-    Path((id, event_id)): Path<(String, String)>,
+    InPath(id): InPath<EndpointId>,
+    InPath(EventId(event_id)): InPath<EventId>,
 ) -> Result<Response, ApiError> {
-    let id = known_id(&id)?;
-    if !OutgoingEvent::is_id(&event_id) {
-        return Err(EndpointError::UnknownDelivery.into());
-    }
     let sent = state.webhooks.resend(id, &event_id).await;
     noted(&state, &caller, "webhook_endpoint.resend", id, sent).await?;
     let data = json!({ "event_id": event_id });
@@ -147,9 +139,31 @@ async fn noted<T>(
     done
 }
 
-fn known_id(text: &str) -> Result<EndpointId, ApiError> {
-    let problem = "must be a UUID";
-    EndpointId::parse(text).ok_or(ApiError::InvalidValue { name: "endpoint_id", problem })
+impl PathPart for EndpointId {
+    const NAME: &'static str = "id";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn unknown() -> ApiError {
+        EndpointError::Unknown.into()
+    }
+}
+
+/// The `event_id` of a delivery.
+pub struct EventId(String);
+
+impl PathPart for EventId {
+    const NAME: &'static str = "delivery";
+
+    fn read(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+
+    fn unknown() -> ApiError {
+        EndpointError::UnknownDelivery.into()
+    }
 }
 
 pub(super) fn status(error: &EndpointError) -> StatusCode {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::AppState;
 use super::error::ApiError;
-use super::params::{Params, SessionPath, known_session};
+use super::params::{InPath, Params, known_session};
 use crate::hub::{Follow, Followed, Follower, Kinds, Room};
 use crate::model::{Cursor, SessionId};
 
@@ -28,7 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// 204 when the session has ended and nothing is left to send, which tells a browser to stop.
 pub async fn subscribe(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use super::auth::Caller;
 use super::control::audit;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
-use super::params::{SessionPath, known_session};
+use super::params::{InPath, PathPart, known_session};
 use crate::model::{Cursor, Forward, ForwardId, SessionId, SessionStatus};
 use crate::sinks::forward::{Doing, MAX_PER_SESSION};
 use crate::sinks::live::{From, Policy, Request};
@@ -24,7 +24,7 @@ use crate::sinks::live::{From, Policy, Request};
 /// Makes a forward. It runs while a stream of the session runs.
 pub async fn create(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
@@ -73,7 +73,7 @@ async fn make(state: &AppState, id: SessionId, body: &[u8]) -> Result<Forward, A
 /// A session's forwards, and how they do on this daemon.
 pub async fn list(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {
     known_session(&state.store, id).await?;
     let forwards = state.store.forwards_of(id).await?;
@@ -85,19 +85,31 @@ pub async fn list(
 /// Ends a forward.
 pub async fn remove(
     State(state): State<Arc<AppState>>,
-    Path((session, forward)): Path<(String, String)>,
+    InPath(session): InPath<SessionId>,
+    InPath(forward): InPath<ForwardId>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
-    let session = SessionId::parse(&session).ok_or(ApiError::UnknownSession)?;
-    let forward = ForwardId::parse(&forward).ok_or(ApiError::UnknownForward)?;
     let is_removed = state.store.remove_forward(session, forward).await?;
     let outcome = if is_removed { "ok" } else { "forward_not_found" };
     audit(&state, &caller, "forward.remove", session.to_string(), outcome).await;
     if !is_removed {
+        known_session(&state.store, session).await?;
         return Err(ApiError::UnknownForward);
     }
     state.forwards.look();
     Ok(success("forward removed", Value::Null))
+}
+
+impl PathPart for ForwardId {
+    const NAME: &'static str = "forward";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn unknown() -> ApiError {
+        ApiError::UnknownForward
+    }
 }
 
 #[derive(Serialize)]

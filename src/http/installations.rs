@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::json;
@@ -12,7 +12,7 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
-use super::params::{Params, cut_page};
+use super::params::{InPath, Params, PathPart, cut_page};
 use crate::model::{AuditRow, Installation, InstallationId, InstallationStatus};
 use crate::zoom::install::{Uninstall, UninstallError, Uninstalled};
 
@@ -33,9 +33,9 @@ pub async fn list(
 
 pub async fn show(
     State(state): State<Arc<AppState>>,
-    Path(id): Path<String>,
+    InPath(id): InPath<InstallationId>,
 ) -> Result<Response, ApiError> {
-    let grant = state.store.grant(known_id(&id)?).await?;
+    let grant = state.store.grant(id).await?;
     let installation = grant.ok_or(ApiError::UnknownInstallation)?.installation;
     let installation = InstallationView::of(&installation);
     Ok(success("installation", json!({ "installation": installation })))
@@ -46,10 +46,9 @@ pub async fn show(
 pub async fn remove(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    InPath(id): InPath<InstallationId>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let id = known_id(&id)?;
     let wish = Uninstall {
         delete_data: is_wished(&params, "delete_data")?,
         force: is_wished(&params, "force")?,
@@ -87,9 +86,16 @@ impl From<UninstallError> for ApiError {
     }
 }
 
-fn known_id(text: &str) -> Result<InstallationId, ApiError> {
-    let problem = "must be a UUID";
-    InstallationId::parse(text).ok_or(ApiError::InvalidValue { name: "installation_id", problem })
+impl PathPart for InstallationId {
+    const NAME: &'static str = "id";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn unknown() -> ApiError {
+        ApiError::UnknownInstallation
+    }
 }
 
 /// An installation in JSON.

@@ -10,8 +10,8 @@ use serde_json::json;
 use super::AppState;
 use super::envelope::success;
 use super::error::ApiError;
-use super::params::{SessionPath, known_session};
-use crate::model::{MediumLedger, StreamId, StreamRecord, StreamStatus};
+use super::params::{InPath, known_session};
+use crate::model::{MediumLedger, SessionId, StreamId, StreamRecord, StreamStatus};
 
 /// Every stream of a session with its accounts, as they were last stored: of a live stream at most a few seconds ago,
 /// see `until_ms`.
@@ -22,7 +22,7 @@ use crate::model::{MediumLedger, StreamId, StreamRecord, StreamStatus};
 /// `frames` without these were sent and received.
 pub async fn show(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {
     known_session(&state.store, id).await?;
     let streams = state.store.streams_of(id).await?;

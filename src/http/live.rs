@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::auth::{SUBPROTOCOL, offers_subprotocol};
 use super::counters::count;
 use super::error::ApiError;
-use super::params::{Params, SessionPath, known_session};
+use super::params::{InPath, Params, known_session};
 use super::server::Socket;
 use super::{AppState, Counters};
 use crate::hub::Room;
@@ -33,7 +33,7 @@ const FIRST_MESSAGE_LIMIT: Duration = Duration::from_secs(10);
 /// One session.
 pub async fn one(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
     query: Params,
     request: HttpRequest,
 ) -> Result<Response, ApiError> {

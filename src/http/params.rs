@@ -2,23 +2,46 @@
 
 use std::collections::HashMap;
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Query, RawPathParams};
 use axum::http::request::Parts;
 
 use super::error::ApiError;
 use crate::model::{Session, SessionId};
 use crate::store::Store;
 
-/// The session that a path names. It need not exist.
-pub struct SessionPath(pub SessionId);
+/// An id or a name that stands in a path.
+pub trait PathPart: Sized {
+    /// The name of its place in the route.
+    const NAME: &'static str;
 
-impl<S: Send + Sync> FromRequestParts<S> for SessionPath {
+    fn read(text: &str) -> Option<Self>;
+
+    /// The answer where nothing has this id.
+    fn unknown() -> ApiError;
+}
+
+/// What a path names. It need not exist; a text that is no id at all is answered like an id that nothing has.
+pub struct InPath<T>(pub T);
+
+impl<T: PathPart, S: Send + Sync> FromRequestParts<S> for InPath<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let id = Path::<String>::from_request_parts(parts, state).await.ok();
-        let id = id.and_then(|Path(id)| SessionId::parse(&id));
-        id.map(Self).ok_or(ApiError::InvalidValue { name: "session_id", problem: "must be a UUID" })
+        let found = RawPathParams::from_request_parts(parts, state).await.ok();
+        let own = found.iter().flatten().find(|(name, _)| *name == T::NAME);
+        own.and_then(|(_, text)| T::read(text)).map(Self).ok_or_else(T::unknown)
+    }
+}
+
+impl PathPart for SessionId {
+    const NAME: &'static str = "id";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    fn unknown() -> ApiError {
+        ApiError::UnknownSession
     }
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use futures_util::TryStreamExt;
@@ -14,12 +14,13 @@ use serde_json::json;
 use super::AppState;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
-use super::params::{SessionPath, known_session};
+use super::params::{InPath, PathPart, known_session};
 use super::range::{Wanted, wanted};
 use crate::model::{
     RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, StreamId, UserId,
 };
 use crate::sinks::record::OpenError;
+use crate::store::Store;
 
 /// More files than this are not listed: they are in the manifest.
 const MAX_FILES: u32 = 5_000;
@@ -27,7 +28,7 @@ const MAX_FILES: u32 = 5_000;
 /// A session's recordings with their files, also those that go on.
 pub async fn list(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {
     known_session(&state.store, id).await?;
     let recordings = state.store.recordings_of(id).await?;
@@ -40,14 +41,12 @@ pub async fn list(
 /// One file, or a part of it. The path names a row: it is never a path of ours.
 pub async fn download(
     State(state): State<Arc<AppState>>,
-    Path((id, name)): Path<(String, String)>,
+    InPath(id): InPath<SessionId>,
+    InPath(FileName(name)): InPath<FileName>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let problem = "must be a UUID";
-    let id = SessionId::parse(&id).ok_or(ApiError::InvalidValue { name: "session_id", problem })?;
-    let found = state.store.recorded_file(id, &name).await?;
-    let (recording, file) = found.ok_or(ApiError::UnknownRecording)?;
+    let (recording, file) = known_file(&state.store, id, &name).await?;
     let etag = format!("\"{}\"", file.sha256);
     let is_whole = recording.status != RecordingStatus::Recording;
     if is_whole && text(&headers, header::IF_NONE_MATCH).is_some_and(|known| known.contains(&etag))
@@ -75,6 +74,34 @@ pub async fn download(
         response.headers_mut().insert(header::CONTENT_RANGE, plain(&part));
     }
     Ok(response)
+}
+
+/// A session's recorded file, or 404 for whichever of the two is unknown.
+pub async fn known_file(
+    store: &Store,
+    id: SessionId,
+    name: &str,
+) -> Result<(Recording, RecordedFile), ApiError> {
+    if let Some(found) = store.recorded_file(id, name).await? {
+        return Ok(found);
+    }
+    known_session(store, id).await?;
+    Err(ApiError::UnknownRecording)
+}
+
+/// The last part of a recorded file's path.
+pub struct FileName(String);
+
+impl PathPart for FileName {
+    const NAME: &'static str = "file";
+
+    fn read(text: &str) -> Option<Self> {
+        Some(Self(text.to_owned()))
+    }
+
+    fn unknown() -> ApiError {
+        ApiError::UnknownRecording
+    }
 }
 
 fn refused(error: OpenError) -> ApiError {

@@ -14,7 +14,7 @@ use super::auth::Caller;
 use super::control::audit;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
-use super::params::{Params, SessionPath, cut_page, known_session};
+use super::params::{InPath, Params, cut_page, known_session};
 use crate::model::{
     IdKey, MediaParams, Metadata, Outcome, Product, Session, SessionId, SessionStatus, StreamId,
     StreamRecord, StreamStatus, Tally, UnknownMessages, UserId,
@@ -39,7 +39,7 @@ pub async fn list(
 /// One session with its streams.
 pub async fn show(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {
     let session = known_session(&state.store, id).await?;
     let streams = state.store.streams_of(id).await?;
@@ -52,7 +52,7 @@ pub async fn show(
 pub async fn remove(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {
     let now_ms = (state.now_ms)();
     let asked = state.store.delete_session(id, &caller.name, now_ms).await?;

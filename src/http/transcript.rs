@@ -10,7 +10,7 @@ use futures_util::stream;
 
 use super::AppState;
 use super::error::ApiError;
-use super::params::{Params, SessionPath, known_session};
+use super::params::{InPath, Params, known_session};
 use crate::model::SessionId;
 use crate::store::StoreError;
 use crate::transcript::format::{self, Format, Writer};
@@ -21,7 +21,7 @@ use crate::transcript::{Transcript, origin_ms};
 /// stream or, where Zoom sent none, with the first line. Written while it is read: a long one takes no memory.
 pub async fn download(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {

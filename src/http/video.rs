@@ -15,8 +15,8 @@ use super::auth::Caller;
 use super::control::audit;
 use super::envelope::success_as;
 use super::error::ApiError;
-use super::params::SessionPath;
-use crate::model::UserId;
+use super::params::InPath;
+use crate::model::{SessionId, UserId};
 
 #[derive(Deserialize)]
 struct Body {
@@ -26,7 +26,7 @@ struct Body {
 /// The choice holds for this session's streams until the next one; Zoom's answer is an entry of the stream.
 pub async fn subscribe(
     State(state): State<Arc<AppState>>,
-    SessionPath(id): SessionPath,
+    InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {

@@ -135,12 +135,6 @@ impl OutgoingEvent {
         }
     }
 
-    /// Whether a text has the form of an id.
-    pub fn is_id(text: &str) -> bool {
-        let is_hex = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_hexdigit());
-        text.strip_prefix(ID_PREFIX).is_some_and(|rest| rest.len() == 2 * ID_BYTES && is_hex(rest))
-    }
-
     pub fn in_session(self, id: SessionId) -> Self {
         Self { session_id: Some(id), ..self }
     }
@@ -249,7 +243,6 @@ mod tests {
         let others = [id("s", 3), id("s", 4), id("t", 3), id("s3", 3)];
         let distinct: std::collections::BTreeSet<_> = others.iter().collect();
         assert_eq!(distinct.len(), others.len());
-        assert!(OutgoingEvent::is_id(&id("s", 3)) && !OutgoingEvent::is_id("evt_1"));
         assert!(!id("s", 3).contains('.'), "a full stop separates the parts that are signed");
     }
 

@@ -29,6 +29,44 @@ async fn every_path_and_method_of_the_document_is_answered_and_no_other_method_i
     }
 }
 
+/// A body that each POST and PATCH takes.
+fn body_of(path: &str) -> &'static str {
+    match path.rsplit('/').next() {
+        Some("forward") => r#"{"url": "ws://127.0.0.1:9/"}"#,
+        Some("subscribe") => r#"{"user_id": 7}"#,
+        _ => "{}",
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_no_id_is_answered_as_one_that_is_unknown() {
+    let kit = Kit::start().await;
+    let unknown = "01932b5e-0000-7000-8000-000000000000";
+    let mut walked = 0;
+    for (path, operations) in document(&kit).await["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys().filter(|_| path.contains("{id}")) {
+            let ask = async |id: &str| {
+                let url = path.replace("{id}", id);
+                let url = ["{file}", "{forward}", "{delivery}"]
+                    .iter()
+                    .fold(url, |url, place| url.replace(place, id));
+                let (method, body) = (method.to_uppercase(), body_of(path).as_bytes());
+                let answer = kit.server.send(&method, &url, body, &[BOSS]).await;
+                let mut error = answer.json()["error"].take();
+                error["request_id"].take();
+                (answer.status, error)
+            };
+            let expected = ask(unknown).await;
+            assert_eq!(expected.0, 404, "{method} {path}: {}", expected.1);
+            for id in ["x", "%ff", "%00", "..%2f..", "0", &"9".repeat(5000)] {
+                assert_eq!(ask(id).await, expected, "{method} {path} {id}");
+            }
+            walked += 1;
+        }
+    }
+    assert!(walked > 20, "{walked}");
+}
+
 #[test]
 fn the_router_takes_its_routes_from_the_documents_table_alone() {
     let mut files = vec![std::path::PathBuf::from("src/http")];

@@ -206,9 +206,20 @@ impl Server {
     }
 
     pub async fn post_to(&self, path: &str, body: &[u8], headers: &[(&str, &str)]) -> Answer {
+        self.send("POST", path, body, headers).await
+    }
+
+    /// Any request with a body.
+    pub async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let length = body.len().to_string();
         let headers = [headers, &[("content-length", &length)]].concat();
-        let mut request = head("POST", path, &headers);
+        let mut request = head(method, path, &headers);
         request.extend_from_slice(body);
         exchange(self.address, &request).await
     }
