@@ -21,6 +21,7 @@ use crate::zoom::signature::WebhookKey;
 /// Bearer tokens of the API.
 pub mod auth;
 mod body;
+mod connections;
 mod control;
 mod counters;
 mod docs;

@@ -1,12 +1,12 @@
 use std::process::ExitCode;
 
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_SETTINGS, fail};
 use crate::app::{App, AppError};
 use crate::config::Config;
+use crate::http::server;
 use crate::rtms::stream::Timings;
 use crate::sessions::Leases;
 
@@ -22,7 +22,7 @@ pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
     }
     let address = config.address;
     raise_file_limit();
-    let listener = match TcpListener::bind(address).await {
+    let listener = match server::listen(address) {
         Ok(listener) => listener,
         Err(error) => return fail(1, &format!("cannot listen on {address}: {error}")),
     };

@@ -289,7 +289,11 @@ pub const VARIABLES: &[Variable] = &[
         "how much may wait in memory while the store is away; beyond it entries are lost, and counted",
     ),
     plain("MAX_STREAMS", "4000", "how many streams this daemon runs at once"),
-    plain("MAX_CONNECTIONS", "1024", "how many HTTP connections may be open; more wait"),
+    plain(
+        "MAX_CONNECTIONS",
+        "1024",
+        "how many HTTP requests are answered at once; a new connection takes the place of a silent or slow one, and requests beyond the limit get 503",
+    ),
     plain("MAX_SUBSCRIBERS", "512", "how many live subscribers there may be; more are refused"),
     plain(
         "LIVE_BUFFER_BYTES",

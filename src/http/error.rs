@@ -93,6 +93,8 @@ pub enum ApiError {
     NoFirstMessage,
     #[error("as many subscribers as allowed are connected: try again later")]
     TooManySubscribers,
+    #[error("as many requests as MAX_CONNECTIONS allows are being answered: try again")]
+    Overloaded,
     /// The cause is for the log.
     #[error("the store cannot be used now: try again")]
     Store(Arc<StoreError>),
@@ -173,9 +175,10 @@ impl ApiError {
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Control(error) => refused::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::TooManySubscribers | Self::Store(_) | Self::RecordingsUnavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::TooManySubscribers
+            | Self::Overloaded
+            | Self::Store(_)
+            | Self::RecordingsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -214,6 +217,7 @@ impl ApiError {
             Self::UpgradeRequired => "upgrade_required",
             Self::NoFirstMessage => "nothing_asked",
             Self::TooManySubscribers => "too_many_subscribers",
+            Self::Overloaded => "overloaded",
             Self::Store(_) => "store_unavailable",
             Self::TooManyRequests { .. } => "too_many_requests",
             Self::NotJson { .. } => "malformed",

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use uuid::Uuid;
 
+use super::connections::Overloaded;
 use super::counters::{Counters, count};
 use super::error::ApiError;
 
@@ -32,12 +33,15 @@ pub async fn observe(
     let method = request.method().clone();
     // The raw path may hold anything; the route is ours.
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut response =
-        AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
+    let is_probe = route.as_ref().is_some_and(|route| route.as_str().starts_with("/health/"));
+    let is_refused = !is_probe && request.extensions().get::<Overloaded>().is_some();
+    let mut response = match is_refused {
+        true => ApiError::Overloaded.into_response(),
+        false => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
             count(&counters.panics);
             ApiError::Panicked.into_response()
-        });
-    let is_probe = route.as_ref().is_some_and(|route| route.as_str().starts_with("/health/"));
+        }),
+    };
     let error = response.extensions_mut().remove::<ApiError>();
     if let Some(error) = &error {
         error.render(&mut response, &request_id);

@@ -1,25 +1,34 @@
 //! The accept loop: a bound on connections, headers, waits and on the way out.
 
+use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::response::Response;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::connections::{Connections, Overloaded, Place};
 use super::stall::StallTimeout;
 
 /// Headers in one request; real ones have about twenty.
 const MAX_HEADERS: usize = 64;
 /// The request line and all headers together, and what is buffered of a body.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
+/// Connections that wait to be accepted; the kernel allows no more by default (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
 /// How long to wait when the process has no file left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -29,9 +38,11 @@ pub type Socket = StallTimeout<TcpStream>;
 /// The bounds on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Open connections. One more waits in the kernel's backlog until another ends, and every one
-    /// that is slow or idle ends.
+    /// Open connections. One more takes the place of one that is silent or slow with its request; while
+    /// all of them are being answered, it waits in the kernel's backlog.
     pub connections: usize,
+    /// From the start of a connection to its first byte.
+    pub first_byte_timeout: Duration,
     /// From the start of a connection, or the end of the response before, to the last header of a request.
     pub header_timeout: Duration,
     /// How long a client may read nothing of what we write.
@@ -44,6 +55,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            first_byte_timeout: Duration::from_secs(3),
             header_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(30),
             grace: Duration::from_secs(5),
@@ -51,27 +63,29 @@ impl Default for Limits {
     }
 }
 
+/// Binds a TCP socket with a backlog that holds a burst of connections: with tokio's own, SYNs are dropped and
+/// come again a second later.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Serves until `stop`, then lets running requests end within the grace and cuts the rest.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let open = Connections::new(limits.connections);
     let mut connections = JoinSet::new();
+    let mut accepted = None;
     loop {
-        let next = async {
-            let slot =
-                Arc::clone(&slots).acquire_owned().await.expect("the semaphore is not closed");
-            (slot, listener.accept().await)
-        };
+        let next = accept(&listener, &open, &mut accepted);
         tokio::select! {
             biased;
             () = stop.cancelled() => break,
             Some(ended) = connections.join_next() => note(ended),
-            (slot, accepted) = next => match accepted {
-                Ok((socket, _)) => {
-                    let connection = converse(socket, router.clone(), limits, stop.clone());
-                    connections.spawn(async move {
-                        let _slot = slot;
-                        connection.await;
-                    });
+            next = next => match next {
+                Ok((socket, place)) => {
+                    connections.spawn(converse(socket, place, router.clone(), limits, stop.clone()));
                 }
                 Err(error) => survive(&error).await,
             },
@@ -81,17 +95,62 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     drain(connections, limits.grace).await;
 }
 
-/// One connection, to its end.
-async fn converse(socket: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
+/// The next connection, once there is a place for it. `accepted` keeps it while it waits, so that this is
+/// cancel-safe.
+async fn accept(
+    listener: &TcpListener,
+    open: &Arc<Connections>,
+    accepted: &mut Option<(TcpStream, SocketAddr)>,
+) -> io::Result<(TcpStream, Place)> {
+    let (socket, peer) = match accepted.take() {
+        Some(waiting) => waiting,
+        None => listener.accept().await?,
+    };
+    let (_, peer) = accepted.insert((socket, peer));
+    let place = open.enter(peer.ip()).await;
+    let (socket, _) = accepted.take().expect("it was put there above");
+    Ok((socket, place))
+}
+
+/// One connection, to its end or until another one needs its place.
+async fn converse(
+    socket: TcpStream,
+    place: Place,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let talk = async {
+        // Buffers are for clients that have something to say.
+        let first_byte = timeout(limits.first_byte_timeout, socket.peek(&mut [0])).await;
+        if matches!(first_byte, Ok(Ok(1..))) {
+            answer(socket, &place, router, limits, &stop).await;
+        }
+    };
+    tokio::select! {
+        () = talk => {}
+        () = place.lost() => tracing::debug!("closed a connection without a request for a new one"),
+    }
+}
+
+async fn answer(
+    socket: TcpStream,
+    place: &Place,
+    router: Router,
+    limits: Limits,
+    stop: &CancellationToken,
+) {
     // Events are small and must not wait for each other.
     let _ = socket.set_nodelay(true);
     let io = TokioIo::new(StallTimeout::new(socket, limits.write_timeout));
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| respond(&router, place, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER_BYTES)
-        .serve_connection(io, TowerToHyperService::new(router))
+        .serve_connection(io, service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
@@ -104,6 +163,21 @@ async fn converse(socket: TcpStream, router: Router, limits: Limits, stop: Cance
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+async fn respond(
+    router: &TowerToHyperService<Router>,
+    place: &Place,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let (head, body) = request.into_parts();
+    let progress = place.request(&body);
+    let mut request = Request::from_parts(head, progress.receive(body));
+    if progress.is_over() {
+        request.extensions_mut().insert(Overloaded);
+    }
+    let response = router.call(request).await?;
+    Ok(response.map(|body| progress.answer(body)))
 }
 
 /// An aborted handshake is the peer's matter; running out of files is ours, and passes.

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
 use rtmsd::http::server::Limits;
+use rtmsd::model::EntryBody;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::client::{Answer, PATIENCE, exchange, head, read_answer};
-use super::server::Server;
+use super::client::{Answer, PATIENCE, SseClient, exchange, head, read_answer};
+use super::server::{READER, Server};
 
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(60);
@@ -76,17 +77,76 @@ async fn too_many_headers_or_too_long_ones_are_refused() {
 }
 
 #[tokio::test]
-async fn a_connection_over_the_cap_waits_until_another_ends() {
-    let capped = Limits { connections: 2, ..limits(LONG) };
-    let server = Server::start_with(capped, LONG).await;
-    let first = TcpStream::connect(server.address).await.unwrap();
-    let _second = TcpStream::connect(server.address).await.unwrap();
-    let mut third = TcpStream::connect(server.address).await.unwrap();
-    third.write_all(&head("GET", "/health/live", &[])).await.unwrap();
-    assert!(timeout(SHORT, third.readable()).await.is_err(), "the third was served");
-    drop(first);
-    let answer = timeout(PATIENCE, read_answer(&mut third)).await.expect("the third is served");
-    assert_eq!(answer.status, 200);
+async fn a_connection_without_a_first_byte_is_closed_early() {
+    let limits = Limits { first_byte_timeout: SHORT, ..limits(LONG) };
+    let server = Server::start_with(limits, LONG).await;
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    assert_eq!(closed(&mut silent).await, b"");
+    let mut begun = TcpStream::connect(server.address).await.unwrap();
+    begun.write_all(b"GET /health").await.unwrap();
+    assert!(timeout(2 * SHORT, begun.read(&mut [0])).await.is_err(), "it has said something");
+}
+
+/// A server whose clients may take their time, with few places.
+async fn crowded() -> Server {
+    let limits = Limits { connections: 4, first_byte_timeout: LONG, ..limits(LONG) };
+    Server::start_with(limits, LONG).await
+}
+
+/// Many more than a crowded server has places for.
+const CROWD: usize = 100;
+
+async fn crowd(server: &Server, says: &[u8]) -> Vec<TcpStream> {
+    let mut crowd = Vec::new();
+    for _ in 0..CROWD {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        // An early one may have lost its place already.
+        let _ = socket.write_all(says).await;
+        crowd.push(socket);
+    }
+    crowd
+}
+
+#[tokio::test]
+async fn silent_connections_keep_no_webhook_out() {
+    let server = crowded().await;
+    let _silent = crowd(&server, b"").await;
+    assert_eq!(server.webhook(b"{\"event\":\"x\"}").await.status, 200);
+    assert_eq!(server.get("/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn half_requests_keep_no_webhook_out() {
+    let server = crowded().await;
+    let half_head = b"POST /webhook HTTP/1.1\r\nhost: x\r\n";
+    let _slow = crowd(&server, half_head).await;
+    assert_eq!(server.webhook(b"{\"event\":\"x\"}").await.status, 200);
+    let half_body = [head("POST", "/webhook", &[("content-length", "9")]), b"{".to_vec()].concat();
+    let _slow = crowd(&server, &half_body).await;
+    assert_eq!(server.webhook(b"{\"event\":\"y\"}").await.status, 200);
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_are_refused_and_health_still_answers() {
+    let server = crowded().await;
+    let stream = server.start_stream("m1==", "s1").await;
+    let path = format!("/api/v1/sdk/sessions/{}/events", stream.session_id);
+    let mut answered = Vec::new();
+    for _ in 0..4 {
+        let (status, events) = SseClient::open(server.address, &path, &[READER]).await;
+        assert_eq!(status, 200);
+        answered.push(events);
+    }
+    let _silent = crowd(&server, b"").await;
+    let refused = server.webhook(b"{\"event\":\"x\"}").await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
+    assert_eq!(refused.header("retry-after"), Some("2"));
+    assert_eq!(server.get("/health/live").await.status, 200);
+    let mut feed = server.feed(&stream);
+    feed.note(None, EntryBody::Moved {});
+    for events in &mut answered {
+        assert_eq!(events.next().await.unwrap().event, "moved", "what is being answered goes on");
+    }
 }
 
 #[tokio::test]
