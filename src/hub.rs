@@ -11,6 +11,7 @@ mod frame;
 mod people;
 mod places;
 mod tap;
+mod times;
 mod writer;
 
 use std::collections::HashMap;
@@ -45,6 +46,7 @@ pub struct Hub {
     sinks: RwLock<Vec<Sink>>,
     /// Changes whenever entries were stored.
     stored: watch::Sender<()>,
+    now_ms: fn() -> i64,
 }
 
 /// What a sink gets for each stream that it wants: its frames, from the first one on.
@@ -86,6 +88,7 @@ impl Hub {
             places: Places::default(),
             sinks: RwLock::default(),
             stored: watch::Sender::default(),
+            now_ms: settings.now_ms,
         });
         let writer = Writer::new(Arc::clone(&hub), store, settings, queue, receiver);
         (hub, writer)

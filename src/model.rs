@@ -3,6 +3,7 @@
 mod action;
 mod announcement;
 mod audit;
+mod belief;
 mod cursor;
 mod entry;
 mod forward;
@@ -24,6 +25,7 @@ pub use announcement::{
     StreamInterrupted, StreamStarted, StreamStopped,
 };
 pub use audit::AuditRow;
+pub use belief::{MAX_AHEAD_MS, MAX_LATE_MS, MAX_MEETING_MS, MAX_WEBHOOK_DELAY_MS, believed};
 pub use cursor::Cursor;
 pub use entry::{
     ChatFile, ChatGroupChange, ChatGroupEvent, ChatGroupMember, ChatMessage, ChatSession,

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use self::format::Writer;
 use self::lines::{Line, Lines};
-use crate::model::StreamRecord;
+use crate::model::{StreamRecord, Tally};
 use crate::store::StoreError;
 
 /// About how much text is written at a time.
@@ -58,11 +58,16 @@ impl Transcript {
     }
 }
 
-/// The zero of a time line: the earliest first packet or, where Zoom sent none, the first line.
+/// The zero of a time line: the oldest of all first packets, sounds, pictures and the first line. What Zoom kept
+/// before we joined may be older than the first packet that it tells of.
 pub fn origin_ms<'a>(
     streams: impl IntoIterator<Item = &'a StreamRecord>,
     first: Option<&Line>,
 ) -> i64 {
-    let first_packet = streams.into_iter().filter_map(|stream| stream.first_packet_ms).min();
-    first_packet.or(first.map(|line| line.said.start_ms)).unwrap_or(0)
+    let of_stream = |stream: &StreamRecord| {
+        let Tally { audio, video, share, .. } = &stream.tally;
+        [stream.first_packet_ms, audio.first_ms, video.first_ms, share.first_ms]
+    };
+    let oldest = streams.into_iter().flat_map(of_stream).flatten();
+    oldest.chain(first.map(|line| line.said.start_ms)).min().unwrap_or(0)
 }

@@ -26,6 +26,7 @@ pub(super) fn writer(config: &Config) -> WriterSettings {
         batch_interval: config.entry_batch_interval,
         max_queued_bytes: config.entry_buffer_bytes,
         keeps_personal: config.retention.entries != Keep::Nothing,
+        now_ms: clock::now_ms,
     }
 }
 

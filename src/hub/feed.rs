@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::frame::{Encoded, Frame, StreamInfo};
 use super::places::Outlet;
+use super::times;
 use super::writer::Item;
 use super::{Hub, Person};
-use crate::clock;
 use crate::model::{
     Account, Entry, EntryBody, Gap, MediaParams, MediumTally, SessionId, StreamId, StreamRecord,
-    StreamStatus, Tally, UnknownMessages, UserId,
+    StreamStatus, Tally, UnknownMessages, UserId, believed,
 };
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::{FrameInfo, Medium, payload};
@@ -19,13 +19,8 @@ use crate::store::StreamUpdate;
 /// How often a stream's figures are written while its status stays the same.
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
-/// Zoom's last try to deliver a webhook comes 85 minutes after the first (section 11).
-const MAX_WEBHOOK_DELAY_MS: i64 = 2 * 60 * 60 * 1_000;
-
 /// How often a stream that is over asks for room for its last words. In between the store takes what waits.
 const LAST_TRIES: u32 = 100;
-/// A frame whose time is further from ours than this is placed where it came: Zoom keeps 60 s.
-const MAX_FRAME_AWAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// Zoom's number for the mixed sound (section 6.12).
 const MIXED: UserId = UserId(0);
@@ -42,6 +37,7 @@ pub struct Feed {
     /// What is said when the stream is over, until there was room for it.
     closing: VecDeque<EntryBody>,
     status: StreamStatus,
+    announced_ms: i64,
     first_packet_ms: Option<i64>,
     tally: Tally,
     unknown: Unknown,
@@ -80,6 +76,7 @@ impl Feed {
     /// Continues a stream's log after its entry `last_seq`. `media` are those that it wants.
     pub fn new(hub: Arc<Hub>, stream: &StreamRecord, last_seq: u64, media: &[Medium]) -> Self {
         let info = Arc::new(info(stream));
+        let announced_ms = times::of_webhook(stream.event_ts_ms, stream.created_at_ms);
         Self {
             outlet: hub.outlet(stream, Arc::clone(&info)),
             stream: info,
@@ -91,6 +88,7 @@ impl Feed {
             lost: 0,
             closing: VecDeque::new(),
             status: stream.status,
+            announced_ms,
             first_packet_ms: stream.first_packet_ms,
             tally: stream.tally,
             unknown: Unknown {
@@ -99,14 +97,15 @@ impl Feed {
                 is_written: true,
             },
             effective: None,
-            ledger: Ledger::new(&stream.ledger, media, announced_at_ms(stream)),
+            ledger: Ledger::new(&stream.ledger, media, announced_ms),
             written: Written { status: stream.status, at: None },
         }
     }
 
-    /// Appends an entry. `at_ms` is Zoom's time; without it, ours.
-    pub fn note(&mut self, at_ms: Option<i64>, body: EntryBody) {
-        let now_ms = clock::now_ms();
+    /// Appends an entry. `at_ms` is Zoom's time; where it is missing or not believed, ours stands in.
+    pub fn note(&mut self, at_ms: Option<i64>, mut body: EntryBody) {
+        let now_ms = self.now_ms();
+        let at_ms = times::of_entry(at_ms, &mut body, self.announced_ms, now_ms);
         let entry_ms = at_ms.unwrap_or(now_ms);
         if !self.take_account(entry_ms, &body) {
             return;
@@ -124,15 +123,14 @@ impl Feed {
 
     /// Takes what becomes of the links into account.
     pub fn change(&mut self, change: Change) {
-        self.ledger.change(clock::now_ms(), change);
+        self.ledger.change(self.now_ms(), change);
         self.note_gaps();
     }
 
     /// Counts a frame, and hands it to whoever wants its bytes. `text` is the message that `info` was read from.
     pub fn frame(&mut self, medium: Medium, info: FrameInfo, text: &str) {
-        let now_ms = clock::now_ms();
-        let believable = now_ms - MAX_FRAME_AWAY_MS..=now_ms + MAX_FRAME_AWAY_MS;
-        let at_ms = info.at_ms.filter(|at_ms| believable.contains(at_ms)).unwrap_or(now_ms);
+        let now_ms = self.now_ms();
+        let at_ms = believed(info.at_ms, now_ms, now_ms).unwrap_or(now_ms);
         let bytes = u64::from(info.bytes);
         self.count(medium, at_ms, bytes);
         if !self.outlet.wants(medium) || self.hand_out(medium, at_ms, &info, text) {
@@ -181,7 +179,7 @@ impl Feed {
 
     /// The stream is over: closes its account, and says what came of each medium.
     pub fn end(&mut self) {
-        let now_ms = clock::now_ms();
+        let now_ms = self.now_ms();
         self.ledger.end(now_ms);
         self.note_gaps();
         let accounts = self.ledger.accounts(now_ms);
@@ -192,7 +190,7 @@ impl Feed {
     /// Says what is still to be said at the end. False when there was no room for all of it.
     fn close(&mut self) -> bool {
         while let Some(body) = self.closing.front().cloned() {
-            if !self.tell_lost() || !self.push(clock::now_ms(), body) {
+            if !self.tell_lost() || !self.push(self.now_ms(), body) {
                 return false;
             }
             self.closing.pop_front();
@@ -247,7 +245,7 @@ impl Feed {
             tally: Some(self.tally),
             effective: self.effective.clone(),
             unknown_messages: (!self.unknown.is_written).then(|| self.unknown.total()),
-            ledger: Some(self.ledger.accounts(clock::now_ms())),
+            ledger: Some(self.ledger.accounts(self.now_ms())),
         };
         let is_queued = self.hub.queue.push(Item::Update(self.stream_id.clone(), Box::new(update)));
         if is_queued {
@@ -258,11 +256,15 @@ impl Feed {
         is_queued
     }
 
+    fn now_ms(&self) -> i64 {
+        (self.hub.now_ms)()
+    }
+
     fn note_gaps(&mut self) {
         while let Some((medium, gap)) = self.ledger.closed() {
             let Gap { start_ms, end_ms, cause } = gap;
             let body = EntryBody::Gap { medium: medium.as_str().into(), start_ms, end_ms, cause };
-            self.append(clock::now_ms(), body);
+            self.append(self.now_ms(), body);
         }
     }
 
@@ -281,7 +283,7 @@ impl Feed {
     /// False when there is no room even for saying what was lost.
     fn tell_lost(&mut self) -> bool {
         let count = self.lost;
-        let is_told = count == 0 || self.push(clock::now_ms(), EntryBody::EntriesLost { count });
+        let is_told = count == 0 || self.push(self.now_ms(), EntryBody::EntriesLost { count });
         if is_told {
             self.lost = 0;
         }
@@ -324,8 +326,8 @@ impl Feed {
         let tally = medium_tally(&mut self.tally, medium);
         tally.frames += 1;
         tally.bytes += bytes;
-        tally.first_ms.get_or_insert(at_ms);
-        tally.last_ms = Some(at_ms);
+        tally.first_ms = Some(tally.first_ms.map_or(at_ms, |first_ms| first_ms.min(at_ms)));
+        tally.last_ms = tally.last_ms.max(Some(at_ms));
     }
 }
 
@@ -347,13 +349,6 @@ fn piece_of(body: &EntryBody) -> Option<(Medium, u64)> {
         EntryBody::Chat(message) => Some((Medium::Chat, message.text.len() as u64)),
         _ => None,
     }
-}
-
-/// Zoom's time of the webhook, unless it cannot be true.
-fn announced_at_ms(stream: &StreamRecord) -> i64 {
-    let known_ms = stream.created_at_ms;
-    let believable = known_ms - MAX_WEBHOOK_DELAY_MS..=known_ms;
-    if believable.contains(&stream.event_ts_ms) { stream.event_ts_ms } else { known_ms }
 }
 
 fn summary(account: &Account, tally: &Tally) -> EntryBody {

@@ -29,6 +29,8 @@ pub struct WriterSettings {
     pub max_queued_bytes: usize,
     /// Whether what people said and did is stored. Otherwise it is handed on live, and its number says so.
     pub keeps_personal: bool,
+    /// The wall clock, Unix milliseconds.
+    pub now_ms: fn() -> i64,
 }
 
 impl Default for WriterSettings {
@@ -37,6 +39,7 @@ impl Default for WriterSettings {
             batch_interval: Duration::from_millis(250),
             max_queued_bytes: 64 * 1024 * 1024,
             keeps_personal: true,
+            now_ms: clock::now_ms,
         }
     }
 }
@@ -213,7 +216,7 @@ impl Writer {
 
     async fn update(&self, updates: Vec<(StreamId, StreamUpdate)>) {
         for updates in updates.chunks(MAX_UPDATES) {
-            let update = || self.store.update_streams(updates, clock::now_ms());
+            let update = || self.store.update_streams(updates, (self.settings.now_ms)());
             if let Err(error) = until_answered(update).await {
                 tracing::error!(%error, streams = updates.len(), "figures of streams are not stored");
             }

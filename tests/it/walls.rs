@@ -17,8 +17,9 @@ const CRATES: [(&str, &[&str]); 8] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 35] = [
+const PURE: [&str; 36] = [
     "http/range",
+    "hub/times",
     "sinks/record/layout",
     "sinks/public",
     "sinks/webhooks/address",

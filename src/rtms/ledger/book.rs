@@ -1,4 +1,4 @@
-use crate::model::{Account, FrameCount, Gap, GapCause, Newest, OpenGap};
+use crate::model::{Account, FrameCount, Gap, GapCause, Newest, OpenGap, believed};
 use crate::rtms::message::Medium;
 
 /// How many gaps an account lists; older ones are counted there and found in the stream's log.
@@ -14,9 +14,6 @@ const BURST_MS: i64 = 2_000;
 const QUIET_MS: i64 = 25_000;
 /// Longer than one keep-alive of signaling: without it, our readiness may not have reached Zoom.
 const CONFIRM_MS: i64 = 15_000;
-/// A time of Zoom's that is further from ours than this is not believed. Zoom keeps 60 s of audio.
-const MAX_AGE_MS: i64 = 150_000;
-const MAX_AHEAD_MS: i64 = 5_000;
 
 /// One medium's account, and what must be known of its link to keep it.
 #[derive(Debug)]
@@ -335,8 +332,7 @@ impl Book {
     }
 }
 
-/// Zoom's time where it can be true, else ours.
+/// Zoom's time where it is believed, else ours.
 pub(super) fn placed(now_ms: i64, at_ms: Option<i64>) -> i64 {
-    let believable = now_ms - MAX_AGE_MS..=now_ms + MAX_AHEAD_MS;
-    at_ms.filter(|at_ms| believable.contains(at_ms)).unwrap_or(now_ms)
+    believed(at_ms, now_ms, now_ms).unwrap_or(now_ms)
 }

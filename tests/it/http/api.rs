@@ -18,7 +18,7 @@ fn said(name: &str, start_ms: i64, text: &str) -> EntryBody {
         user_name: Some(name.into()),
         text: text.into(),
         start_ms,
-        end_ms: start_ms + 1000,
+        end_ms: start_ms.saturating_add(1000),
         language: Some(9),
         attribute: None,
     })
@@ -213,6 +213,50 @@ async fn a_transcript_comes_in_every_format_in_order_of_speech() {
     assert_eq!(named.status, 200);
 }
 
+/// Unset, and beyond what anybody means.
+const ABSURD_MS: [i64; 5] = [0, -1, 1_000, i64::MIN, i64::MAX];
+
+#[tokio::test]
+async fn a_line_whose_time_is_unset_or_absurd_stands_where_it_came_and_moves_no_other() {
+    for absurd_ms in ABSURD_MS {
+        let server = Server::start().await;
+        let stream = server.start_stream("m1==", "s1").await;
+        let mut feed = server.feed(&stream);
+        feed.note(Some(START_MS), said("Ana", START_MS - 5_000, "one"));
+        let mut odd = said("Ana", absurd_ms, "two");
+        if let EntryBody::Transcript(line) = &mut odd {
+            line.end_ms = absurd_ms;
+        }
+        feed.note(Some(absurd_ms), odd);
+        feed.note(Some(absurd_ms), EntryBody::FirstPacket {});
+        feed.note(Some(START_MS), said("Ana", START_MS - 3_000, "three"));
+        feed.finish().await;
+        let path = format!("/api/v1/sdk/sessions/{}/transcript", stream.session_id);
+        let text = server.get(&format!("{path}?format=txt")).await.text().to_owned();
+        let expected =
+            "[00:00:00.000] Ana: one\n[00:00:02.000] Ana: three\n[00:00:05.000] Ana: two\n";
+        assert_eq!(text, expected, "{absurd_ms}");
+        for (format, first) in
+            [("vtt", "00:00:00.000 --> 00:00:01.000"), ("srt", "00:00:00,000 --> ")]
+        {
+            let text = server.get(&format!("{path}?format={format}")).await.text().to_owned();
+            assert!(text.contains(first), "{absurd_ms}: {text}");
+        }
+        let data = server.get(&path).await.json()["data"].take();
+        assert_eq!(data["origin"]["ms"], START_MS - 5_000, "{absurd_ms}");
+        let offsets: Vec<_> = data["lines"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| line["offset_ms"].clone())
+            .collect();
+        assert_eq!(offsets, [0, 2_000, 5_000], "{absurd_ms}");
+        let page = format!("/api/v1/sdk/sessions/{}/ledger", stream.session_id);
+        let ledger = server.get(&page).await.json()["data"].take();
+        assert!(!ledger.to_string().contains("1970"), "{ledger}");
+    }
+}
+
 #[tokio::test]
 async fn a_long_transcript_is_complete() {
     let server = Server::start().await;
@@ -220,7 +264,7 @@ async fn a_long_transcript_is_complete() {
     let mut feed = server.feed(&stream);
     // Many pages and many more lines than are held back for their order.
     for n in 0..1500 {
-        feed.note(None, said("Ana", START_MS + n * 1000, &format!("line {n}")));
+        feed.note(None, said("Ana", START_MS + n * 40, &format!("line {n}")));
     }
     server.state.hub.flush().await;
     let path = format!("/api/v1/sdk/sessions/{}/transcript?format=txt", stream.session_id);

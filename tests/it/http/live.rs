@@ -62,9 +62,14 @@ fn split(message: &[u8]) -> (Value, &[u8]) {
     (serde_json::from_slice(head).unwrap(), payload)
 }
 
+/// A server by the real clock: frames bear real times.
+async fn start() -> Server {
+    Server::wired(Wiring { now_ms, ..Wiring::default() }).await
+}
+
 #[tokio::test]
 async fn a_consumer_gets_a_hello_then_entries_and_frames() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&stream);
     feed.note(None, joined(7, "Ana"));
@@ -88,7 +93,7 @@ async fn a_consumer_gets_a_hello_then_entries_and_frames() {
 
 #[tokio::test]
 async fn the_first_message_says_what_a_query_would() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&stream);
     let mut socket = open(&server, &stream, "").await;
@@ -105,7 +110,7 @@ async fn the_first_message_says_what_a_query_would() {
 
 #[tokio::test]
 async fn a_query_that_cannot_be_served_is_refused_before_the_upgrade() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     for (query, name) in [
         ("?media=sound", "media"),
@@ -128,7 +133,7 @@ async fn a_query_that_cannot_be_served_is_refused_before_the_upgrade() {
 
 #[tokio::test]
 async fn a_first_message_that_cannot_be_served_is_told_why() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     for (first, code, word) in [
         ("no json", "malformed", "JSON"),
@@ -148,7 +153,7 @@ async fn a_first_message_that_cannot_be_served_is_told_why() {
 
 #[tokio::test]
 async fn who_has_no_token_or_not_its_scope_gets_no_socket_and_a_subprotocol_can_bring_one() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let path = path(&stream, "?media=audio");
     let query = format!("{path}&token=read-token");
@@ -171,7 +176,7 @@ async fn who_has_no_token_or_not_its_scope_gets_no_socket_and_a_subprotocol_can_
 
 #[tokio::test]
 async fn entries_go_on_behind_a_cursor_without_loss_or_repeat() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&stream);
     let (mut cursor, mut seen) = (String::from("1:0"), Vec::new());
@@ -192,7 +197,7 @@ async fn entries_go_on_behind_a_cursor_without_loss_or_repeat() {
 
 #[tokio::test]
 async fn who_begins_now_gets_what_comes_and_only_the_users_own_words() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&stream);
     feed.note(None, line(7, "before"));
@@ -223,7 +228,7 @@ async fn who_begins_now_gets_what_comes_and_only_the_users_own_words() {
 
 #[tokio::test]
 async fn the_end_of_a_session_is_told_and_closes_the_socket() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut socket = open(&server, &stream, "?media=transcript").await;
     let mut feed = server.feed(&stream);
@@ -243,7 +248,7 @@ async fn the_end_of_a_session_is_told_and_closes_the_socket() {
 
 #[tokio::test]
 async fn a_stop_of_the_daemon_closes_with_1001() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut socket = open(&server, &stream, "?media=audio").await;
     let mut waiting = open(&server, &stream, "").await;
@@ -255,7 +260,7 @@ async fn a_stop_of_the_daemon_closes_with_1001() {
 
 #[tokio::test]
 async fn live_consumers_count_as_subscribers() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut sockets = Vec::new();
     for _ in 0..SUBSCRIBERS {
@@ -274,7 +279,7 @@ async fn live_consumers_count_as_subscribers() {
 
 #[tokio::test]
 async fn a_consumer_of_everything_hears_of_each_session_as_it_appears() {
-    let server = Server::start().await;
+    let server = start().await;
     let first = server.start_stream("m1==", "s1").await;
     let mut feed_1 = server.feed(&first);
     let path = "/api/v1/live?media=audio,transcript";
@@ -325,7 +330,7 @@ async fn numbers(socket: &mut WebSocket, session: &StreamRecord) -> Vec<u64> {
 
 #[tokio::test]
 async fn a_consumer_of_everything_gets_what_it_missed_of_a_session_that_has_ended() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&stream);
     for text in ["heard", "missed", "missed, too"] {
@@ -346,7 +351,7 @@ async fn a_consumer_of_everything_gets_what_it_missed_of_a_session_that_has_ende
 
 #[tokio::test]
 async fn a_consumer_that_is_back_before_the_streams_goes_on_where_it_was() {
-    let server = Server::start().await;
+    let server = start().await;
     let known = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&known);
     feed.note(None, line(7, "heard"));
@@ -391,7 +396,7 @@ const MINUTE_MS: i64 = 60_000;
 
 #[tokio::test]
 async fn frames_with_absurd_times_are_placed_where_they_came_and_flood_nobody() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut plain = open(&server, &stream, "?media=audio").await;
     let mut twilio = open(&server, &stream, "?format=twilio").await;
@@ -433,7 +438,7 @@ fn flood(feed: &mut Feed) {
 
 #[tokio::test]
 async fn a_slow_consumer_loses_the_oldest_frames_and_is_told_how_many_and_no_entry() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut slow = open(&server, &stream, "?format=binary").await;
     assert_eq!(slow.text().await["type"], "hello");
@@ -467,7 +472,7 @@ async fn a_slow_consumer_loses_the_oldest_frames_and_is_told_how_many_and_no_ent
 
 #[tokio::test]
 async fn a_slow_consumer_that_wants_all_or_nothing_is_disconnected_and_another_is_not() {
-    let server = Server::start().await;
+    let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut slow = open(&server, &stream, "?policy=disconnect&format=binary").await;
     let mut other = open(&server, &stream, "?policy=disconnect&media=transcript").await;

@@ -133,11 +133,11 @@ impl Server {
         let (on_change, changes) = mpsc::channel(16);
         let stop = CancellationToken::new();
         let store = Store::open(&location).await.expect("a store");
-        let settings =
-            WriterSettings { batch_interval: Duration::from_millis(5), ..Default::default() };
+        let Wiring { limits, body_timeout, now_ms, .. } = wiring;
+        let batch_interval = Duration::from_millis(5);
+        let settings = WriterSettings { batch_interval, now_ms, ..Default::default() };
         let (hub, writer) = Hub::new(store.clone(), SUBSCRIBERS, settings);
         let writing = tokio::spawn(writer.run());
-        let Wiring { limits, body_timeout, now_ms, .. } = wiring;
         let (control, installer) = zoom_side(&store, &wiring);
         let recordings = recordings(&store, &hub, folder.path());
         let draining = CancellationToken::new();
