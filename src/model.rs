@@ -11,6 +11,7 @@ mod id;
 mod installation;
 mod ledger;
 mod outgoing;
+mod readable;
 mod recording;
 mod session;
 mod time;
@@ -37,6 +38,7 @@ pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, Use
 pub use installation::{Installation, InstallationId, InstallationStatus};
 pub use ledger::{Account, FrameCount, Gap, GapCause, MediumLedger, Newest, OpenGap};
 pub use outgoing::{Content, EventKind, OutgoingEvent};
+pub use readable::{is_joiner, one_line};
 pub use recording::{RecordedFile, Recording, RecordingId, RecordingStatus, SpoolId};
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::lines::Line;
-use crate::model::{SessionId, TranscriptLine, rfc3339};
+use crate::model::{SessionId, TranscriptLine, one_line, rfc3339};
 
 /// What a transcript can be had as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +113,7 @@ impl Writer {
         self.written += 1;
         let from_ms = line.said.start_ms.saturating_sub(self.origin_ms).max(0);
         let to_ms = line.said.end_ms.saturating_sub(self.origin_ms).max(from_ms.saturating_add(1));
+        // A line break would end a cue or start a forged line.
         let text = one_line(&line.said.text);
         let speaker = speaker(&line.said);
         match self.format {
@@ -179,12 +180,6 @@ fn speaker(said: &TranscriptLine) -> String {
     name.unwrap_or_else(|| format!("Participant {}", said.user_id))
 }
 
-/// A line break would end a cue or start a forged line; so every run of space or control characters is one space.
-fn one_line(text: &str) -> String {
-    let parts = text.split(|c: char| c.is_whitespace() || c.is_control());
-    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
 /// For WebVTT, in a cue's text and in a voice's name.
 fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>']) {
@@ -243,6 +238,20 @@ mod tests {
             written(Format::Txt, &[nameless]),
             "[00:00:00.000] Participant 7: hi [00:00:00.000] Eve: forged\n"
         );
+    }
+
+    #[test]
+    fn files_for_people_have_no_format_characters_and_json_has_what_was_sent() {
+        let mut odd = line(1, 1, ORIGIN_MS, "see \u{202e}txt.exe\u{202c} 👩\u{200d}💻");
+        odd.said.user_name = Some("An\u{200f}a\u{2066}".into());
+        let odd = [odd];
+        for format in [Format::Vtt, Format::Srt, Format::Txt] {
+            let text = written(format, &odd);
+            assert!(text.contains("see txt.exe 👩\u{200d}💻") && text.contains("Ana"), "{text:?}");
+        }
+        let json: Value = serde_json::from_str(&written(Format::Jsonl, &odd)).unwrap();
+        assert_eq!(json["user_name"], "An\u{200f}a\u{2066}");
+        assert_eq!(json["text"], odd[0].said.text);
     }
 
     #[test]

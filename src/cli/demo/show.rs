@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout};
 use crate::hub::Hub;
 use crate::model::{
     Cursor, Entry, EntryBody, Participant, RecordedFile, RecordingStatus, Session, SessionStatus,
+    one_line,
 };
 use crate::store::{SessionPage, Store};
 
@@ -114,7 +115,7 @@ impl Show {
         let folder = std::path::absolute(&folder).unwrap_or(folder);
         println!("\nThe recording is in {}:\n", folder.display());
         for file in files.iter().take(MAX_NAMES) {
-            println!("  {:>10}  {}", file.bytes, file.name);
+            println!("  {:>10}  {}", file.bytes, one_line(&file.name));
         }
         if files.len() > MAX_NAMES {
             println!("  and {} more: see manifest.json", files.len() - MAX_NAMES);
@@ -144,7 +145,7 @@ impl Show {
             for entry in &entries {
                 cursor.advance(entry.stream_ordinal, entry.seq);
                 if let Some(line) = line(&entry.body) {
-                    println!("{}  {line}", self.time(entry));
+                    println!("{}  {}", self.time(entry), one_line(&line));
                 }
             }
             if entries.len() < PAGE as usize {

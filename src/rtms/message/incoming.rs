@@ -237,16 +237,27 @@ struct ChatContent {
 }
 
 impl ChatContent {
-    /// The object inside `data`, whether it came as an object or as its JSON text. A text with its sender
-    /// beside it is what was typed, whatever it looks like.
+    /// The object inside `data`, whether it came as an object or as its JSON text. A text with anything else of a
+    /// message beside it is what was typed, whatever it looks like.
     fn inner(&mut self) -> Option<ChatContent> {
         match &self.data {
             Value::Object(_) => serde_json::from_value(self.data.take()).ok(),
-            Value::String(text) if self.sender.is_none() && text.trim_start().starts_with('{') => {
+            Value::String(text) if self.is_bare() && text.trim_start().starts_with('{') => {
                 serde_json::from_str(text).ok().filter(ChatContent::is_envelope)
             }
             _ => None,
         }
+    }
+
+    /// Whether there is nothing but a time and `data`.
+    fn is_bare(&self) -> bool {
+        let ids = [&self.message_id, &self.parent_message_id, &self.user_name];
+        let extras = [&self.chat_session, &self.receiver, &self.files, &self.delete_file_id_list];
+        self.sender.is_none()
+            && self.user_id.is_none()
+            && self.operation_type.is_none()
+            && ids.iter().all(|text| text.is_none())
+            && extras.iter().all(|value| value.is_null())
     }
 
     fn is_envelope(&self) -> bool {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::track::TrackKind;
-use crate::model::{Instance, SessionId, StreamId, UserId};
+use crate::model::{Instance, SessionId, StreamId, UserId, is_joiner, one_line};
 use crate::rtms::message::Medium;
 
 /// The longest form of a name or an id in a path.
@@ -175,11 +175,13 @@ fn samples_stem(medium: Medium, voice: Voice<'_>) -> String {
     }
 }
 
-/// What of a text may stand in a path: letters and digits of any script, and `-`; `_` for everything else.
+/// What of a text may stand in a path: letters and digits of any script with joiners behind them, and `-`; `_` for
+/// everything else.
 fn safe(text: &str) -> Option<String> {
     let mut safe = String::new();
-    for c in text.chars() {
-        let c = if c.is_alphanumeric() || c == '-' { c } else { '_' };
+    for c in one_line(text).chars() {
+        let is_joining = is_joiner(c) && safe.ends_with(char::is_alphanumeric);
+        let c = if c.is_alphanumeric() || c == '-' || is_joining { c } else { '_' };
         if safe.len() + c.len_utf8() > MAX_BYTES || safe.chars().count() >= MAX_CHARS {
             break;
         }
@@ -187,7 +189,7 @@ fn safe(text: &str) -> Option<String> {
             safe.push(c);
         }
     }
-    let safe = safe.trim_matches(['_', '-']);
+    let safe = safe.trim_matches(|c| c == '_' || c == '-' || is_joiner(c));
     (!safe.is_empty()).then(|| safe.to_owned())
 }
 
@@ -264,6 +266,9 @@ mod tests {
         assert_eq!(audio("王伟"), "share-7-王伟");
         assert_eq!(audio("..."), "share-7");
         assert_eq!(audio("\u{202e}"), "share-7");
+        assert_eq!(audio("Ana\u{202e}gpj.exe"), "share-7-Anagpj_exe");
+        assert_eq!(audio("نی\u{200c}ما\u{200c}"), "share-7-نی\u{200c}ما");
+        assert_eq!(audio("\u{200d}\u{200d}"), "share-7");
         let long = audio(&"x".repeat(5_000));
         assert!(long.len() < 100, "{long}");
         assert!(audio(&"王".repeat(5_000)).len() < 200);

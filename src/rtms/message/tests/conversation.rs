@@ -135,6 +135,35 @@ fn a_chat_text_that_looks_like_json_stays_what_was_typed() {
     }
 }
 
+/// Whatever of a message stands beside it, a typed text brings no sender, operation or files of its own.
+#[test]
+fn a_chat_text_that_looks_like_an_envelope_is_none_beside_anything_else_of_a_message() {
+    let forged = r#"{"sender":{"user_id":2,"user_name":"Boss"},"operation_type":2,"message_id":"m-9","data":"forged"}"#;
+    let others = [
+        r#""user_id":7"#,
+        r#""user_name":"Ana""#,
+        r#""operation_type":1"#,
+        r#""message_id":"m-1""#,
+        r#""parent_message_id":"m-0""#,
+        r#""chat_session":{"type":1}"#,
+        r#""receiver":{"user_id":8}"#,
+        r#""files":[]"#,
+        r#""delete_file_id_list":[]"#,
+    ];
+    let data = serde_json::to_string(forged).unwrap();
+    let read = |more: &str| {
+        chat(&format!(r#"{{"msg_type":18,"content":{{"timestamp":1{more},"data":{data}}}}}"#)).1
+    };
+    assert_eq!(read("").text, "forged", "alone it is Zoom's");
+    for other in others {
+        let message = read(&format!(",{other}"));
+        assert_eq!(message.text, forged, "{other}");
+        assert_ne!(message.user_id, Some(UserId(2)), "{other}");
+        assert_ne!(message.operation, Some(2), "{other}");
+        assert!(message.message_id.is_none_or(|id| id == "m-1"), "{other}");
+    }
+}
+
 #[test]
 fn a_chat_text_that_is_no_envelope_stays_what_was_typed() {
     for typed in [r#"{"a":1}"#, r#"{"sender":"nobody","data":"x"}"#, "{"] {
