@@ -18,14 +18,14 @@ pub use policy::{AutoStart, Policies, Refusal};
 pub use timeline::{Missing, Moment, Timeline};
 
 use crate::model::{
-    Action, ActionId, ActionStatus, Answer, InstallationId, InstallationStatus, MediaParams,
+    Action, ActionId, ActionStatus, Answer, ChoiceReason, Chosen, InstallationId, MediaParams,
     NewSession, Session, SessionId, Standing, StreamId, UserId, ZoomAnswer, ms,
 };
 use crate::rtms::params::Params;
 use crate::store::{Begin, Begun, Made, Store, StoreError};
 use crate::zoom::api::{Accepted, Api, CallError, LONGEST_CALL, StatusChange};
 use crate::zoom::refusal::ZoomError;
-use crate::zoom::token::{TokenError, Wanted};
+use crate::zoom::token::{Candidates, TokenError};
 
 /// For so long after its beginning Zoom may not know a meeting (section 14.1).
 const NEW_MEETING_MS: i64 = 2 * 60 * 1000;
@@ -67,6 +67,24 @@ pub struct Requested {
     /// As it was before.
     pub session: Session,
     pub accepted: Accepted,
+    /// Whose token Zoom was asked with.
+    pub chosen: Option<Chosen>,
+}
+
+/// What a program says about the action that it asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wish<'a> {
+    /// What the session's streams ask for from then on; must be resolved.
+    pub media: Option<&'a MediaParams>,
+    /// Whose token is used; if Zoom says yes, for the session from then on.
+    pub installation_id: Option<InstallationId>,
+}
+
+/// What came of asking Zoom.
+struct Asked {
+    /// None when there was no token.
+    chosen: Option<Chosen>,
+    answer: Result<Accepted, CallError>,
 }
 
 /// Asks Zoom for things, and keeps the books.
@@ -97,13 +115,12 @@ impl Control {
         Ok(media)
     }
 
-    /// Asks Zoom for an action on a session's stream, and waits for the answer. `media`, which must be resolved,
-    /// is what the session's streams ask for from then on.
+    /// Asks Zoom for an action on a session's stream, and waits for the answer.
     pub async fn request(
         &self,
         session_id: SessionId,
         action: Action,
-        media: Option<&MediaParams>,
+        wish: Wish<'_>,
         asked_by: &str,
     ) -> Result<Requested, ControlError> {
         if action == Action::Stop {
@@ -112,7 +129,7 @@ impl Control {
         }
         let now_ms = (self.settings.now_ms)();
         let until_ms = now_ms + ms(LONGEST_CALL) + ms(self.settings.start_timeout);
-        let begin = Begin { session_id, action, asked_by, now_ms, until_ms, media };
+        let begin = Begin { session_id, action, asked_by, now_ms, until_ms, media: wish.media };
         let admit = |standing: &Standing| {
             policy::admit(action, standing, None)
                 .map_err(|refusal| (refusal, Box::new(standing.session.clone())))
@@ -122,18 +139,21 @@ impl Control {
             Ok(begun) => begun,
             Err((refusal, session)) => return Err(ControlError::Refused(refusal, session)),
         };
-        let asked = self.ask(&standing, action).await;
-        let (status, due_at_ms) = match &asked {
+        let asked = self.ask(&standing, action, wish.installation_id).await;
+        let (status, due_at_ms) = match &asked.answer {
             Ok(_) => self.accepted(action, &standing),
             Err(_) => (ActionStatus::Refused, None),
         };
         self.answer(id, status, due_at_ms, &asked).await?;
-        let accepted = asked.map_err(|error| match error {
+        let accepted = asked.answer.map_err(|error| match error {
             CallError::Zoom(error) => ControlError::Zoom(error),
             CallError::Token(TokenError::Store(error)) => ControlError::Store(error),
             CallError::Token(error) => ControlError::Token(error),
         })?;
-        Ok(Requested { session: standing.session, accepted })
+        if let Some(named) = wish.installation_id {
+            self.store.set_installation(session_id, named).await?;
+        }
+        Ok(Requested { session: standing.session, accepted, chosen: asked.chosen })
     }
 
     /// Chooses whose video a session's streams ask for, from now on. Returns the stream that goes on, if one does:
@@ -175,8 +195,26 @@ impl Control {
         self.changed.notify_one();
     }
 
-    async fn ask(&self, standing: &Standing, action: Action) -> Result<Accepted, CallError> {
-        let session = &standing.session;
+    async fn ask(
+        &self,
+        standing: &Standing,
+        action: Action,
+        named: Option<InstallationId>,
+    ) -> Asked {
+        let chosen = match self.choose(standing, named).await {
+            Ok(chosen) => chosen,
+            Err(error) => return Asked { chosen: None, answer: Err(error.into()) },
+        };
+        let answer = self.ask_with(&chosen, &standing.session, action).await;
+        Asked { chosen: Some(chosen), answer }
+    }
+
+    async fn ask_with(
+        &self,
+        chosen: &Chosen,
+        session: &Session,
+        action: Action,
+    ) -> Result<Accepted, CallError> {
         let target = session.target().ok_or_else(|| {
             CallError::Token(TokenError::Missing("the meeting's number is not known".into()))
         })?;
@@ -190,35 +228,31 @@ impl Control {
             is_new: action == Action::Start
                 && began_ms.is_some_and(|ms| (self.settings.now_ms)() - ms < NEW_MEETING_MS),
         };
-        let wanted = self.wanted(session).await.map_err(TokenError::Store)?;
-        let asked = self.api.change_status(&wanted.source, &change).await;
-        match (asked, wanted.lost) {
-            // There is no other token: the user whose own one is lost can mend that.
-            (Err(CallError::Token(TokenError::Missing(_))), Some(id)) => {
-                Err(TokenError::NeedsReconnect(id).into())
-            }
-            (asked, _) => asked,
-        }
+        self.api.change_status(chosen, &change).await
     }
 
-    /// Whose token is used: of the installation that is named, else of the meeting's host, else of the participant,
-    /// else of somebody in the account, else the configured one.
-    async fn wanted<'a>(&self, session: &'a Session) -> Result<Choice<'a>, StoreError> {
-        if let Some(id) = session.installation_id.as_deref().and_then(InstallationId::parse) {
-            return Ok(Choice { source: Wanted::Installation(id), lost: None });
-        }
-        let users = [&session.host_id, &session.participant_user_id, &session.operator_id];
-        let mut lost = None;
-        for user_id in users.into_iter().filter_map(|id| id.as_deref()) {
-            let Some(grant) = self.store.find_grant(Some(user_id), None).await? else { continue };
-            let id = grant.installation.id;
-            if grant.installation.status == InstallationStatus::Connected {
-                return Ok(Choice { source: Wanted::Installation(id), lost: None });
-            }
-            lost = lost.or(Some(id));
-        }
-        let source = Wanted::For { host_id: None, account_id: session.account_id.as_deref() };
-        Ok(Choice { source, lost })
+    async fn choose(
+        &self,
+        standing: &Standing,
+        named: Option<InstallationId>,
+    ) -> Result<Chosen, TokenError> {
+        let session = &standing.session;
+        let named_before = || session.installation_id.as_deref().and_then(InstallationId::parse);
+        let users = [
+            (ChoiceReason::Host, &session.host_id),
+            (ChoiceReason::Participant, &session.participant_user_id),
+            (ChoiceReason::Operator, &session.operator_id),
+        ];
+        let known = Candidates {
+            named: named.or_else(named_before),
+            users: users
+                .into_iter()
+                .filter_map(|(reason, user)| Some((reason, user.as_deref()?)))
+                .collect(),
+            account_id: session.account_id.as_deref(),
+            used_before: used_before(standing),
+        };
+        self.api.choose(session.instance.product, &known).await
     }
 
     /// Where an action stands that Zoom said yes to: a start's stream is waited for, and the end of a stopped one.
@@ -244,45 +278,51 @@ impl Control {
         id: ActionId,
         status: ActionStatus,
         due_at_ms: Option<i64>,
-        asked: &Result<Accepted, CallError>,
+        asked: &Asked,
     ) -> Result<(), StoreError> {
         let now_ms = (self.settings.now_ms)();
-        self.store.answer_action(id, status, due_at_ms, &answer(asked), now_ms).await
+        self.store.answer_action(id, status, due_at_ms, &asked.record(), now_ms).await
     }
 }
 
-/// Whose token is used for a session.
-struct Choice<'a> {
-    source: Wanted<'a>,
-    /// The best user's installation, whose tokens Zoom takes no more.
-    lost: Option<InstallationId>,
+impl Asked {
+    /// What is kept of it.
+    fn record(&self) -> Answer {
+        let chosen = self.chosen;
+        match &self.answer {
+            Ok(accepted) => Answer {
+                zoom: Some(ZoomAnswer { status: accepted.status, ..ZoomAnswer::default() }),
+                chosen,
+                ..Answer::default()
+            },
+            Err(CallError::Zoom(error)) => Answer {
+                code: Some(error.problem.code().to_owned()),
+                detail: Some(error.problem.advice().to_owned()),
+                zoom: error.answer.clone(),
+                chosen,
+            },
+            Err(CallError::Token(error)) => Answer {
+                code: Some(token_code(error).to_owned()),
+                detail: Some(error.to_string()),
+                zoom: None,
+                chosen,
+            },
+        }
+    }
 }
 
-/// What is kept of an answer.
-fn answer(asked: &Result<Accepted, CallError>) -> Answer {
-    match asked {
-        Ok(accepted) => Answer {
-            code: None,
-            detail: None,
-            zoom: Some(ZoomAnswer { status: accepted.status, ..ZoomAnswer::default() }),
-        },
-        Err(CallError::Zoom(error)) => Answer {
-            code: Some(error.problem.code().to_owned()),
-            detail: Some(error.problem.advice().to_owned()),
-            zoom: error.answer.clone(),
-        },
-        Err(CallError::Token(error)) => Answer {
-            code: Some(token_code(error).to_owned()),
-            detail: Some(error.to_string()),
-            zoom: None,
-        },
-    }
+/// Whose token Zoom last said yes to for this session.
+fn used_before(standing: &Standing) -> Option<Chosen> {
+    let answers = standing.actions.iter().rev().filter_map(|action| action.answer.as_ref());
+    let is_yes = |answer: &&Answer| answer.code.is_none() && answer.zoom.is_some();
+    answers.filter(is_yes).find_map(|answer| answer.chosen)
 }
 
 /// Our word for why there is no token.
 pub fn token_code(error: &TokenError) -> &'static str {
     match error {
         TokenError::Missing(_) => "token_missing",
+        TokenError::Ambiguous { .. } => "installation_ambiguous",
         TokenError::NeedsReconnect(_) => "installation_needs_reconnect",
         TokenError::Revoked(_) => "installation_revoked",
         TokenError::Unavailable(_) => "zoom_unavailable",

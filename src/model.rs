@@ -4,6 +4,7 @@ mod action;
 mod announcement;
 mod audit;
 mod belief;
+mod choice;
 mod cursor;
 mod entry;
 mod forward;
@@ -27,6 +28,7 @@ pub use announcement::{
 };
 pub use audit::AuditRow;
 pub use belief::{MAX_AHEAD_MS, MAX_LATE_MS, MAX_MEETING_MS, MAX_WEBHOOK_DELAY_MS, believed};
+pub use choice::{ChoiceReason, Chosen};
 pub use cursor::Cursor;
 pub use entry::{
     ChatFile, ChatGroupChange, ChatGroupEvent, ChatGroupMember, ChatMessage, ChatSession,

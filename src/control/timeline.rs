@@ -142,6 +142,9 @@ fn of_answer(action: &ActionRecord, at_ms: i64) -> Moment {
     if let Some(advice) = &answer.detail {
         let _ = write!(detail, " ({advice})");
     }
+    if let Some(chosen) = &answer.chosen {
+        let _ = write!(detail, "; asked with {chosen}");
+    }
     if let Some(zoom) = &answer.zoom {
         let _ = write!(detail, "; Zoom: HTTP {}", zoom.status);
         if let Some(code) = zoom.code {

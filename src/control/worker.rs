@@ -124,15 +124,15 @@ impl Control {
                 (ActionStatus::Refused, None, noted("it was taken up too often without an end"))
             }
             Some(Ok(standing)) => {
-                let asking = self.ask(&standing, action.action);
+                let asking = self.ask(&standing, action.action, None);
                 match stop.run_until_cancelled(asking).await {
                     None => (ActionStatus::Due, Some(now_ms), noted("the daemon was stopped")),
                     Some(asked) => {
-                        let (status, due_at_ms) = match &asked {
+                        let (status, due_at_ms) = match &asked.answer {
                             Ok(_) => self.accepted(action.action, &standing),
                             Err(error) => self.after_refusal(action, error),
                         };
-                        (status, due_at_ms, super::answer(&asked))
+                        (status, due_at_ms, asked.record())
                     }
                 }
             }
@@ -184,5 +184,5 @@ fn in_words(why: NotNow) -> &'static str {
 }
 
 fn noted(detail: &str) -> Answer {
-    Answer { code: None, detail: Some(detail.to_owned()), zoom: None }
+    Answer { detail: Some(detail.to_owned()), ..Answer::default() }
 }

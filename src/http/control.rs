@@ -19,7 +19,7 @@ use super::error::ApiError;
 use super::params::InPath;
 use super::refused;
 use super::sessions::SessionView;
-use crate::control::{ControlError, Moment, Refusal, Requested};
+use crate::control::{ControlError, Moment, Refusal, Requested, Wish};
 use crate::model::{Action, AuditRow, MediaParams, Metadata, Session, SessionId, SessionStatus};
 use crate::store::Made;
 
@@ -53,8 +53,10 @@ pub async fn start(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let media = resolved(&state, new_session::media_of_start(&body)?)?;
-    request(&state, id, Action::Start, media.as_ref(), &caller).await
+    let asked = new_session::start(&body)?;
+    let media = resolved(&state, asked.media)?;
+    let wish = Wish { media: media.as_ref(), installation_id: asked.installation_id };
+    request(&state, id, Action::Start, wish, &caller).await
 }
 
 fn resolved(state: &AppState, media: Option<MediaParams>) -> Result<Option<MediaParams>, ApiError> {
@@ -66,24 +68,30 @@ pub async fn stop(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
-    request(&state, id, Action::Stop, None, &caller).await
+    let wish = Wish { installation_id: new_session::installation(&body)?, ..Wish::default() };
+    request(&state, id, Action::Stop, wish, &caller).await
 }
 
 pub async fn pause(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
-    request(&state, id, Action::Pause, None, &caller).await
+    let wish = Wish { installation_id: new_session::installation(&body)?, ..Wish::default() };
+    request(&state, id, Action::Pause, wish, &caller).await
 }
 
 pub async fn resume(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
-    request(&state, id, Action::Resume, None, &caller).await
+    let wish = Wish { installation_id: new_session::installation(&body)?, ..Wish::default() };
+    request(&state, id, Action::Resume, wish, &caller).await
 }
 
 /// 202 when Zoom said yes, 200 when there is nothing to ask.
@@ -91,10 +99,10 @@ async fn request(
     state: &AppState,
     id: SessionId,
     action: Action,
-    media: Option<&MediaParams>,
+    wish: Wish<'_>,
     caller: &Caller,
 ) -> Result<Response, ApiError> {
-    let asked = state.control.request(id, action, media, &format!("api:{}", caller.name)).await;
+    let asked = state.control.request(id, action, wish, &format!("api:{}", caller.name)).await;
     audit(
         state,
         caller,
@@ -106,7 +114,7 @@ async fn request(
     match asked {
         Ok(requested) => Ok(accepted(action, &requested)),
         Err(ControlError::Refused(refusal, session)) if is_done(refusal) => {
-            let data = json!({ "session": Brief::of(&session, session.status), "zoom": null });
+            let data = json!({ "session": Brief::of(&session, session.status), "zoom": null, "chosen": null });
             Ok(success(done_message(refusal), data))
         }
         Err(error) => Err(error.into()),
@@ -175,7 +183,8 @@ fn accepted(action: Action, requested: &Requested) -> Response {
         zoom_response: requested.accepted.body.as_ref(),
     };
     let message = format!("Zoom RTMS {} requested", action.as_str());
-    let data = json!({ "session": Brief::of(session, status), "zoom": zoom });
+    let data =
+        json!({ "session": Brief::of(session, status), "zoom": zoom, "chosen": requested.chosen });
     success_as(StatusCode::ACCEPTED, &message, data)
 }
 

@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::oauth::Refusal;
 use super::{endpoints, refused};
 use crate::control::{ControlError, MediaError};
-use crate::model::ZoomAnswer;
+use crate::model::{InstallationId, ZoomAnswer};
 use crate::sinks::forward::TargetError;
 use crate::sinks::webhooks::EndpointError;
 use crate::store::StoreError;
@@ -266,10 +266,18 @@ impl ApiError {
         }
     }
 
+    /// The installations that the client may name, where it has to name one.
+    fn installations(&self) -> Option<&[InstallationId]> {
+        match self {
+            Self::Control(error) => refused::installations(error),
+            _ => None,
+        }
+    }
+
     /// Makes the response what the client sees. Headers that were set on the way, such as `allow`, stay.
     pub fn render(&self, response: &mut Response, request_id: &str) {
         let status = self.status();
-        let envelope = json!({
+        let mut envelope = json!({
             "status": false,
             "message": self.message(),
             "error": {
@@ -280,6 +288,9 @@ impl ApiError {
                 "request_id": request_id,
             },
         });
+        if let Some(installations) = self.installations() {
+            envelope["error"]["installations"] = json!(installations);
+        }
         *response.body_mut() = Body::from(envelope.to_string());
         *response.status_mut() = status;
         let headers = response.headers_mut();

@@ -25,13 +25,15 @@ pub struct Operation {
     pub summary: &'static str,
     pub query: Vec<(&'static str, &'static str)>,
     pub body: Option<&'static str>,
+    is_body_optional: bool,
     /// Status, what it means, and the schema of the envelope's `data`.
     pub answers: Vec<(u16, &'static str, Option<&'static str>)>,
 }
 
 impl Operation {
     pub fn new(tag: &'static str, id: &'static str, summary: &'static str) -> Self {
-        Self { method: "", tag, id, summary, query: vec![], body: None, answers: vec![] }
+        let (query, answers) = (vec![], vec![]);
+        Self { method: "", tag, id, summary, query, body: None, is_body_optional: false, answers }
     }
 
     pub fn query(mut self, name: &'static str, about: &'static str) -> Self {
@@ -41,6 +43,10 @@ impl Operation {
 
     pub fn body(self, schema: &'static str) -> Self {
         Self { body: Some(schema), ..self }
+    }
+
+    pub fn optional_body(self, schema: &'static str) -> Self {
+        Self { is_body_optional: true, ..self.body(schema) }
     }
 
     pub fn answer(mut self, status: u16, about: &'static str, data: Option<&'static str>) -> Self {
@@ -93,7 +99,7 @@ fn describe(route: &Route, about: &Operation) -> Value {
     });
     if let Some(schema) = about.body {
         described["requestBody"] =
-            json!({ "required": true, "content": content(reference(schema)) });
+            json!({ "required": !about.is_body_optional, "content": content(reference(schema)) });
     }
     if let Some(scope) = scope(route.access, about.method) {
         described["security"] = json!([{ "token": [scope] }]);

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 
 use crate::control::{ControlError, Refusal, token_code};
-use crate::model::ZoomAnswer;
+use crate::model::{InstallationId, ZoomAnswer};
 use crate::zoom::refusal::Problem;
 use crate::zoom::token::TokenError;
 
@@ -65,6 +65,7 @@ pub fn detail(error: &ControlError) -> String {
         ControlError::Token(TokenError::Revoked(_)) => {
             return "this user took the app back: have them install it again".to_owned();
         }
+        ControlError::Token(error @ TokenError::Ambiguous { .. }) => return error.to_string(),
         ControlError::Token(_) => return "no token can be had from Zoom now: try again".to_owned(),
         other => return other.to_string(),
     };
@@ -102,6 +103,14 @@ pub fn wait_s(error: &ControlError) -> Option<u64> {
             zoom.wait_ms.map(|ms| ms.div_ceil(1000))
         }
         error => is_retryable(error).then_some(RETRY_AFTER_S),
+    }
+}
+
+/// The installations that a client may name, where it has to name one.
+pub fn installations(error: &ControlError) -> Option<&[InstallationId]> {
+    match error {
+        ControlError::Token(TokenError::Ambiguous { ids, .. }) => Some(ids),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Session, SessionId, StreamRecord};
+use super::{Chosen, Session, SessionId, StreamRecord};
 
 /// What Zoom can be asked to do with the stream of a session (rtms-protocol.md section 14.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -107,7 +107,7 @@ impl ActionStatus {
 }
 
 /// What came of a request to Zoom, in our words and in Zoom's.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Our word for the error; none when Zoom said yes.
     pub code: Option<String>,
@@ -115,6 +115,9 @@ pub struct Answer {
     pub detail: Option<String>,
     /// None when Zoom was not asked or did not answer.
     pub zoom: Option<ZoomAnswer>,
+    /// Whose token Zoom was asked with; none when there was none.
+    #[serde(default)]
+    pub chosen: Option<Chosen>,
 }
 
 /// What Zoom's REST API answered (section 14.1).

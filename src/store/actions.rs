@@ -8,8 +8,8 @@ use super::rows::{self, ActionRow, SessionRow, StreamRow};
 use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, sql};
 use crate::model::{
-    Action, ActionId, ActionRecord, ActionStatus, Answer, MediaParams, Planned, Session, SessionId,
-    Standing, StreamRecord,
+    Action, ActionId, ActionRecord, ActionStatus, Answer, InstallationId, MediaParams, Planned,
+    Session, SessionId, Standing, StreamRecord,
 };
 
 /// Decisions look at no more of a session's actions than this: the newest.
@@ -142,6 +142,16 @@ impl Store {
                 tx.commit().await
             })
             .await
+    }
+
+    /// Names the installation whose token is used for a session from now on.
+    pub async fn set_installation(
+        &self,
+        id: SessionId,
+        installation: InstallationId,
+    ) -> Result<(), StoreError> {
+        let values = binds![id.to_string(), installation.to_string()];
+        self.database.execute(sql::SET_INSTALLATION, values).await.map(drop)
     }
 
     /// Sessions that have changed since a policy looked at them, with the mark to give back.
@@ -350,7 +360,7 @@ pub(super) async fn confirm_stops(
 
 async fn drop_planned_starts(tx: &mut Connection<'_>, begin: &Begin<'_>) -> Result<(), StoreError> {
     let detail = Some("a stop was asked for before it was due".to_owned());
-    let answer = serde_json::to_string(&Answer { code: None, detail, zoom: None })
+    let answer = serde_json::to_string(&Answer { detail, ..Answer::default() })
         .expect("texts and numbers become JSON");
     let values = binds![begin.session_id.to_string(), begin.now_ms, answer];
     settle(tx, sql::DROP_PLANNED_STARTS, values, begin.now_ms).await.map(drop)

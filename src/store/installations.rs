@@ -94,6 +94,17 @@ impl Store {
         row.map(StoredGrant::try_from).transpose()
     }
 
+    /// Up to `limit` connected installations, oldest first.
+    pub async fn connected_installations(
+        &self,
+        limit: u32,
+    ) -> Result<Vec<Installation>, StoreError> {
+        let values = binds![i64::from(limit)];
+        let rows: Vec<Row> = self.database.all(sql::CONNECTED_INSTALLATIONS, values).await?;
+        let installation = |row| StoredGrant::try_from(row).map(|grant| grant.installation);
+        rows.into_iter().map(installation).collect()
+    }
+
     /// Connected installations whose tokens were obtained before `before_ms`, oldest first.
     pub async fn idle_installations(
         &self,

@@ -11,10 +11,10 @@ use tokio::time::{sleep, timeout};
 use super::client::ZoomClient;
 use super::refusal::ZoomError;
 use super::retry::{Next, Pauses, Tries, wait_ms};
-use super::token::{Granted, TokenError, Tokens, Wanted};
+use super::token::{Candidates, Granted, TokenError, Tokens};
 use super::{Credentials, video_jwt};
 use crate::clock;
-use crate::model::{Action, Product};
+use crate::model::{Action, ChoiceReason, Chosen, Product};
 
 /// No answer of Zoom's that we look into is longer.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -94,24 +94,37 @@ impl Api {
         Self { client, tokens, client_id, video, pauses }
     }
 
+    /// Whose token fits: for a Video SDK session that of the API key, where there is one, else as
+    /// [`Tokens::choose`] says.
+    pub async fn choose(
+        &self,
+        product: Product,
+        known: &Candidates<'_>,
+    ) -> Result<Chosen, TokenError> {
+        if product == Product::VideoSdk && self.video.is_some() {
+            return Ok(Chosen { installation_id: None, reason: ChoiceReason::VideoSdkKey });
+        }
+        self.tokens.choose(known).await
+    }
+
     /// Asks Zoom, in bounded time. A yes means that Zoom will try: what comes of it is told by webhook.
     pub async fn change_status(
         &self,
-        wanted: &Wanted<'_>,
+        chosen: &Chosen,
         change: &StatusChange<'_>,
     ) -> Result<Accepted, CallError> {
-        let tried = timeout(LONGEST_CALL, self.try_until_answered(wanted, change)).await;
+        let tried = timeout(LONGEST_CALL, self.try_until_answered(chosen, change)).await;
         tried.unwrap_or_else(|_| Err(ZoomError::no_answer().into()))
     }
 
     async fn try_until_answered(
         &self,
-        wanted: &Wanted<'_>,
+        chosen: &Chosen,
         change: &StatusChange<'_>,
     ) -> Result<Accepted, CallError> {
         let mut granted = match &self.video {
             Some(video) if change.product == Product::VideoSdk => video.granted(),
-            _ => self.tokens.token(wanted).await?,
+            _ => self.tokens.token(&chosen.wanted()).await?,
         };
         let mut tries = Tries::default();
         loop {

@@ -6,6 +6,7 @@
 //! blocks the row only until it runs out. The generation decides what is stored: tokens that came for an older
 //! generation than the row's are thrown away.
 
+mod choice;
 mod flight;
 mod keeper;
 mod refresh;
@@ -19,6 +20,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::choice::Candidates;
 use self::flight::{Flight, Key};
 pub use self::rotate::{RotateError, Rotated, rotate_keys};
 use super::Credentials;
@@ -32,14 +34,10 @@ use crate::store::{Store, StoreError, StoredGrant};
 const AHEAD: i64 = 10;
 
 /// Whose token is wanted.
-#[derive(Debug, Clone, Copy)]
-pub enum Wanted<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
     Installation(InstallationId),
-    /// The best one for a meeting: its host's, else one of its account, else the configured one.
-    For {
-        host_id: Option<&'a str>,
-        account_id: Option<&'a str>,
-    },
+    Configured,
 }
 
 /// The token source beside installations.
@@ -75,6 +73,14 @@ pub enum TokenError {
     NeedsReconnect(InstallationId),
     #[error("installation {0} was revoked: its user has to install again")]
     Revoked(InstallationId),
+    /// Several installations are connected, and nothing says which of them fits; not all are listed when `has_more`.
+    #[error(
+        "several users have installed the app, and nothing says whose meeting this is: name one with \
+         installation_id: {}{}",
+        listed(.ids),
+        if *.has_more { ", and more" } else { "" }
+    )]
+    Ambiguous { ids: Vec<InstallationId>, has_more: bool },
     #[error("no token can be had now: {0}")]
     Unavailable(RefreshError),
     #[error(transparent)]
@@ -88,8 +94,22 @@ impl TokenError {
             Self::Unavailable(RefreshError::OAuth(error)) => error.is_temporary(),
             Self::Unavailable(_) | Self::Store(_) => true,
             Self::Missing(_) | Self::NeedsReconnect(_) | Self::Revoked(_) => false,
+            Self::Ambiguous { .. } => false,
         }
     }
+
+    fn no_source() -> Self {
+        Self::Missing(
+            "nobody of this account has installed the app: open \
+             /api/v1/zoom/oauth/install as the host, or set ZOOM_ACCOUNT_ID"
+                .to_owned(),
+        )
+    }
+}
+
+fn listed(ids: &[InstallationId]) -> String {
+    let ids: Vec<String> = ids.iter().map(InstallationId::to_string).collect();
+    ids.join(", ")
 }
 
 /// Why a refresh brought nothing. Holds no token.
@@ -156,10 +176,14 @@ impl Tokens {
     }
 
     /// A valid token. Waits for a refresh where one is due, in bounded time.
-    pub async fn token(&self, wanted: &Wanted<'_>) -> Result<Granted, TokenError> {
-        match self.choose(wanted).await? {
+    pub async fn token(&self, wanted: &Wanted) -> Result<Granted, TokenError> {
+        let id = match *wanted {
+            Wanted::Configured => return self.configured_token().await,
+            Wanted::Installation(id) => id,
+        };
+        match self.0.store.grant(id).await? {
             Some(grant) => self.valid(grant).await,
-            None => self.configured_token().await,
+            None => Err(TokenError::Missing(format!("there is no installation {id}"))),
         }
     }
 
@@ -176,21 +200,6 @@ impl Tokens {
         self.0.stopping.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
-    }
-
-    async fn choose(&self, wanted: &Wanted<'_>) -> Result<Option<StoredGrant>, TokenError> {
-        let store = &self.0.store;
-        match *wanted {
-            Wanted::Installation(id) => match store.grant(id).await? {
-                Some(grant) => Ok(Some(grant)),
-                None => Err(TokenError::Missing(format!("there is no installation {id}"))),
-            },
-            Wanted::For { host_id, account_id } => {
-                let found = store.find_grant(host_id, account_id).await?;
-                let has_configured = !matches!(self.0.configured, Configured::None);
-                Ok(found.filter(|grant| !has_configured || is_connected(grant)))
-            }
-        }
     }
 
     async fn valid(&self, grant: StoredGrant) -> Result<Granted, TokenError> {
@@ -235,11 +244,7 @@ impl Tokens {
 
     async fn configured_token(&self) -> Result<Granted, TokenError> {
         match &self.0.configured {
-            Configured::None => Err(TokenError::Missing(
-                "nobody of this account has installed the app: open \
-                 /api/v1/zoom/oauth/install as the host, or set ZOOM_ACCOUNT_ID"
-                    .to_owned(),
-            )),
+            Configured::None => Err(TokenError::no_source()),
             Configured::Static(token) => Ok(self.0.configured_grant(token.clone(), None)),
             Configured::Account { .. } => match self.0.good_account_token() {
                 Some(granted) => Ok(granted),

@@ -3,6 +3,7 @@
 mod actions;
 mod command;
 mod idempotency;
+mod installations;
 mod kit;
 mod openapi;
 mod policies;

@@ -4,5 +4,6 @@ pub mod browser;
 mod daemon;
 mod deauthorization;
 mod flow;
+mod meetmind;
 mod rotation;
 mod tokens;

@@ -1,4 +1,4 @@
-//! The bodies of `POST /api/v1/sdk/sessions` and of a start.
+//! The bodies of `POST /api/v1/sdk/sessions` and of actions.
 
 use serde_json::Value;
 
@@ -21,13 +21,30 @@ const FIELDS: [&str; 7] = [
     "media",
 ];
 
-/// Reads the body of a start, which may be empty: the media parameters, not resolved yet.
-pub fn media_of_start(body: &[u8]) -> Result<Option<MediaParams>, ApiError> {
+/// What a start says.
+#[derive(Debug, Default, PartialEq)]
+pub struct Start {
+    /// Not resolved yet.
+    pub media: Option<MediaParams>,
+    pub installation_id: Option<InstallationId>,
+}
+
+/// Reads the body of a start, which may be empty.
+pub fn start(body: &[u8]) -> Result<Start, ApiError> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Start::default());
+    }
+    let mut fields = fields(body, &["media", "installation_id"])?;
+    let installation_id = installation_id(fields.get("installation_id"))?;
+    Ok(Start { media: media(fields.remove("media"))?, installation_id })
+}
+
+/// Reads the body of another action, which may be empty: the installation that it names.
+pub fn installation(body: &[u8]) -> Result<Option<InstallationId>, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let mut fields = fields(body, &["media"])?;
-    media(fields.remove("media"))
+    installation_id(fields(body, &["installation_id"])?.get("installation_id"))
 }
 
 /// Reads the body of a new session; its media parameters are not resolved yet.
@@ -41,7 +58,7 @@ pub fn parse(body: &[u8]) -> Result<NewSession, ApiError> {
         product,
         meeting_id: meeting_id(product, fields.get("meeting_id"))?,
         participant_user_id: short_text("participant_user_id", fields.get("participant_user_id"))?,
-        installation_id: installation_id(fields.get("installation_id"))?,
+        installation_id: installation_id(fields.get("installation_id"))?.map(|id| id.to_string()),
         metadata: metadata(fields.remove("metadata"))?,
         media: media(fields.remove("media"))?,
     })
@@ -96,9 +113,9 @@ fn short_text(name: &'static str, value: Option<&Value>) -> Result<Option<String
     id.map(Some).ok_or_else(|| invalid(name, "must be a short identifier in a string"))
 }
 
-fn installation_id(value: Option<&Value>) -> Result<Option<String>, ApiError> {
+fn installation_id(value: Option<&Value>) -> Result<Option<InstallationId>, ApiError> {
     let Some(value) = value else { return Ok(None) };
-    let id = value.as_str().and_then(InstallationId::parse).map(|id| id.to_string());
+    let id = value.as_str().and_then(InstallationId::parse);
     id.map(Some).ok_or_else(|| invalid("installation_id", "must be a UUID"))
 }
 
@@ -177,15 +194,28 @@ mod tests {
     }
 
     #[test]
-    fn a_start_needs_no_body_and_takes_nothing_but_media() {
-        let read = |body: &str| media_of_start(body.as_bytes()).map_err(|error| error.code());
+    fn a_start_needs_no_body_and_takes_media_and_an_installation() {
+        let read = |body: &str| start(body.as_bytes()).map_err(|error| error.code());
         for nothing in ["", " \n", "{}", r#"{"media":null}"#] {
-            assert_eq!(read(nothing), Ok(None), "{nothing:?}");
+            assert_eq!(read(nothing), Ok(Start::default()), "{nothing:?}");
         }
-        assert!(read(r#"{"media":{"types":"audio"}}"#).unwrap().unwrap().contains_key("types"));
+        let media = read(r#"{"media":{"types":"audio"}}"#).unwrap().media;
+        assert!(media.unwrap().contains_key("types"));
+        let id = "01932b5e-0000-7000-8000-000000000000";
+        let named = read(&format!(r#"{{"installation_id":"{id}"}}"#)).unwrap().installation_id;
+        assert_eq!(named, InstallationId::parse(id));
+        assert_eq!(read(r#"{"installation_id":"ana"}"#), Err("invalid_value"));
         assert_eq!(read(r#"{"media":"audio"}"#), Err("invalid_value"));
         assert_eq!(read(r#"{"metadata":{}}"#), Err("unknown_field"));
         assert_eq!(read("[]"), Err("malformed"));
+    }
+
+    #[test]
+    fn another_action_takes_an_installation_and_nothing_else() {
+        let read = |body: &str| installation(body.as_bytes()).map_err(|error| error.code());
+        assert_eq!((read(""), read("{}")), (Ok(None), Ok(None)));
+        assert_eq!(read(r#"{"media":{}}"#), Err("unknown_field"));
+        assert_eq!(read(r#"{"installation_id":7}"#), Err("invalid_value"));
     }
 
     #[test]

@@ -162,12 +162,22 @@ fn actions() -> Vec<Route> {
         Route::new(Access::Token, &format!("/api/v1/sdk/sessions/{{id}}/rtms/{action}"))
     };
     vec![
-        route("start")
-            .post(control::start, about("startRtms", "Ask Zoom for a stream").body("Start")),
-        route("stop").post(control::stop, about("stopRtms", "Ask Zoom to end the stream")),
-        route("pause").post(control::pause, about("pauseRtms", "Ask Zoom to pause the stream")),
-        route("resume")
-            .post(control::resume, about("resumeRtms", "Ask Zoom to go on with the stream")),
+        route("start").post(
+            control::start,
+            about("startRtms", "Ask Zoom for a stream").optional_body("Start"),
+        ),
+        route("stop").post(
+            control::stop,
+            about("stopRtms", "Ask Zoom to end the stream").optional_body("Action"),
+        ),
+        route("pause").post(
+            control::pause,
+            about("pauseRtms", "Ask Zoom to pause the stream").optional_body("Action"),
+        ),
+        route("resume").post(
+            control::resume,
+            about("resumeRtms", "Ask Zoom to go on with the stream").optional_body("Action"),
+        ),
         Route::new(Access::Token, "/api/v1/sdk/sessions/{id}/video/subscribe").post(
             video::subscribe,
             Operation::new("RTMS", "subscribeVideo", "Choose whose camera is wanted")

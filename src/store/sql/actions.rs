@@ -7,6 +7,9 @@ statements! {
     /// What the session's next streams ask for.
     SET_MEDIA = "UPDATE sessions SET media = $2 WHERE id = $1";
 
+    /// Whose token is used for the session.
+    SET_INSTALLATION = "UPDATE sessions SET installation_id = $2 WHERE id = $1";
+
     SESSIONS_TO_REVIEW = "
         SELECT id, review_at_ms FROM sessions WHERE review_at_ms IS NOT NULL
          ORDER BY review_at_ms LIMIT $1";

@@ -89,6 +89,9 @@ statements! {
          LIMIT 1"
     );
 
+    CONNECTED_INSTALLATIONS =
+        select_installation!("status = 'connected' ORDER BY id LIMIT $1");
+
     /// Grants whose tokens are older than `$1`, oldest first.
     IDLE_INSTALLATIONS = select_installation!(
         "status = 'connected' AND refresh_token IS NOT NULL AND tokens_at_ms < $1

@@ -21,6 +21,7 @@ async fn a_start_is_answered_as_its_clients_know_it() {
                 "action": "start", "meeting_id": NUMBER, "zoom_status_code": 204,
                 "zoom_response": null,
             },
+            "chosen": { "installation_id": null, "reason": "configured" },
         },
     });
     assert_eq!(answer.json(), expected);

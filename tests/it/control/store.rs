@@ -34,7 +34,7 @@ async fn plan(store: &Store, id: SessionId, plan: Planned) {
 }
 
 fn yes() -> Answer {
-    Answer { code: None, detail: None, zoom: None }
+    Answer::default()
 }
 
 async fn begin(store: &Store, id: SessionId, now_ms: i64, until_ms: i64) {

@@ -5,7 +5,7 @@ use rtmsd::app::App;
 use rtmsd::model::{Installation, InstallationStatus};
 use rtmsd::rtms::stream::Timings;
 use rtmsd::sessions::Leases;
-use rtmsd::zoom::token::{Granted, TokenError, Tokens, Wanted};
+use rtmsd::zoom::token::{Candidates, Granted, TokenError, Tokens, Wanted};
 use tokio::task::JoinSet;
 
 use super::daemon::{Daemon, config};
@@ -219,34 +219,10 @@ async fn at_95_percent(daemon: &Daemon, installation: &Installation) -> Installa
 }
 
 #[tokio::test]
-async fn the_token_is_the_hosts_else_one_of_the_account_else_the_configured_one() {
-    let zoom = FakeZoom::start().await;
-    let daemon = Daemon::start_with(&zoom, &[("access_token", "static-token-01")]).await;
-    let ana = daemon.install(&zoom).await;
-    zoom.world().user_id = "userBo02".into();
-    let bo = daemon.install(&zoom).await;
-    let chosen = async |host_id, account_id| {
-        let wanted = Wanted::For { host_id, account_id };
-        let granted = daemon.tokens.token(&wanted).await.unwrap();
-        granted.installation.map(|installation| installation.id)
-    };
-    assert_eq!(chosen(Some("userAna01"), Some("acc1")).await, Some(ana.id));
-    assert_eq!(chosen(Some("userBo02"), None).await, Some(bo.id));
-    assert_eq!(chosen(Some("somebody"), Some("acc1")).await, Some(bo.id), "the newest");
-    assert_eq!(chosen(Some("somebody"), Some("acc2")).await, None, "the configured one");
-    assert_eq!(chosen(None, None).await, None);
-    // A host whose grant is dead does not hide a colleague's.
-    daemon.store.give_up_grant(ana.id, ana.generation, 0).await.unwrap();
-    assert_eq!(chosen(Some("userAna01"), Some("acc1")).await, Some(bo.id));
-    assert_eq!(chosen(Some("userAna01"), None).await, None, "the configured one");
-}
-
-#[tokio::test]
 async fn without_any_source_the_error_says_what_is_missing() {
     let zoom = FakeZoom::start().await;
     let daemon = Daemon::start(&zoom).await;
-    let wanted = Wanted::For { host_id: Some("userAna01"), account_id: None };
-    let error = daemon.tokens.token(&wanted).await.unwrap_err();
+    let error = daemon.tokens.choose(&Candidates::default()).await.unwrap_err();
     assert!(matches!(&error, TokenError::Missing(what) if what.contains("install")), "{error}");
 }
 
@@ -254,11 +230,10 @@ async fn without_any_source_the_error_says_what_is_missing() {
 async fn server_to_server_tokens_are_fetched_once_and_replaced_when_they_are_refused() {
     let zoom = FakeZoom::start().await;
     let daemon = Daemon::start_with(&zoom, &[("ZOOM_ACCOUNT_ID", "acc1")]).await;
-    let wanted = Wanted::For { host_id: None, account_id: None };
+    let wanted = Wanted::Configured;
     let mut tasks = JoinSet::new();
     for _ in 0..20 {
         let tokens = daemon.tokens.clone();
-        let wanted = Wanted::For { host_id: None, account_id: None };
         tasks.spawn(async move { tokens.token(&wanted).await.unwrap() });
     }
     let got = tasks.join_all().await;
