@@ -1,5 +1,6 @@
 //! The composition root: builds everything, runs until told to stop, and stops in order.
 
+mod parts;
 mod settings;
 mod upkeep;
 
@@ -20,7 +21,7 @@ use crate::clock;
 use crate::config::{Config, Keep};
 use crate::control::Control;
 use crate::http::server::{Limits, serve};
-use crate::http::{AppState, Counters, RateLimit, router};
+use crate::http::{AppState, Counters, Documents, RateLimit, Readiness, router};
 use crate::hub::{Hub, Writer};
 use crate::model::{NodeId, StreamId};
 use crate::rtms::stream::Timings;
@@ -30,7 +31,7 @@ use crate::sinks::live::Live;
 use crate::sinks::nats::{Nats, NatsError};
 use crate::sinks::record::target::PlaceError;
 use crate::sinks::record::{Recorder, Recordings};
-use crate::sinks::relay::{self, Relay, Relayed};
+use crate::sinks::relay;
 use crate::sinks::webhooks::Webhooks;
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
@@ -43,8 +44,8 @@ use crate::zoom::retry::Pauses;
 use crate::zoom::signature::WebhookKey;
 use crate::zoom::token::{Configured, Tokens};
 
-/// The relay's name of the outgoing webhooks: positions are kept under it.
-const WEBHOOKS_SINK: &str = "webhooks";
+use self::parts::{Parts, WebhookRelay};
+
 /// How long a request's body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the last steps of a stop may take, each.
@@ -157,18 +158,18 @@ impl App {
         };
         let (stop_http, state) = (CancellationToken::new(), self.state(stop.clone()));
         // Before the streams: a sink misses no first frame.
-        let (stop_sinks, mut sinks) = (CancellationToken::new(), JoinSet::<()>::new());
-        self.start_webhooks(&mut sinks, &stop_sinks);
-        self.start_nats(&mut sinks, &stop_sinks);
-        sinks.spawn(self.recorder.run(stop_sinks.clone()));
+        let stop_sinks = CancellationToken::new();
+        let parts = Parts { counters: Arc::clone(&state.counters) };
+        let mut sinks = self.sinks(&parts, &stop_sinks);
+        sinks.spawn(parts.recorder(self.recorder, &stop_sinks));
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
-        background.spawn(upkeep::prune(self.store.clone(), self.config.retention));
-        background.spawn(self.tokens.clone().keep_alive());
-        background.spawn(upkeep::delete(self.store.clone()));
-        let mut control = tokio::spawn(Arc::clone(&self.control).run(stop.clone()));
+        background.spawn(parts.retention(self.store.clone(), self.config.retention));
+        background.spawn(parts.idle_refresh(self.tokens.clone()));
+        background.spawn(parts.deletions(self.store.clone()));
+        let mut control = tokio::spawn(parts.control(Arc::clone(&self.control), &stop));
         let mut streams = tokio::spawn(self.supervisor.run());
-        let mut forwards = tokio::spawn(Arc::clone(&state.forwards).run());
+        let mut forwards = tokio::spawn(parts.forwards(Arc::clone(&state.forwards), &stop));
         let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
@@ -209,24 +210,23 @@ impl App {
         ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
     }
 
-    /// What entries tell becomes outgoing webhooks, and those are sent.
-    fn start_webhooks(&self, sinks: &mut JoinSet<()>, stop: &CancellationToken) {
+    /// Starts the sinks of stored entries: outgoing webhooks, and NATS where it is set.
+    fn sinks(&self, parts: &Parts, stop: &CancellationToken) -> JoinSet<()> {
+        let mut sinks = JoinSet::new();
         let settings = relay::Settings::new(self.node, clock::now_ms);
-        let relay = Relay::new(self.store.clone(), &self.hub, WEBHOOKS_SINK, settings);
-        let webhooks = self.webhooks.clone();
-        let tell = move |entries: Vec<Relayed>| {
-            let webhooks = webhooks.clone();
-            async move { webhooks.emit_entries(entries.iter().map(|it| &it.entry)).await }
+        let relay = WebhookRelay {
+            store: self.store.clone(),
+            hub: Arc::clone(&self.hub),
+            settings: settings.clone(),
+            webhooks: self.webhooks.clone(),
         };
-        sinks.spawn(relay.run(stop.clone(), tell));
-        sinks.spawn(self.webhooks.clone().run(Arc::clone(&self.tls), stop.clone()));
-    }
-
-    fn start_nats(&self, sinks: &mut JoinSet<()>, stop: &CancellationToken) {
+        sinks.spawn(parts.webhook_relay(relay, stop));
+        sinks.spawn(parts.webhook_sender(self.webhooks.clone(), Arc::clone(&self.tls), stop));
         if let Some(nats) = self.nats.clone() {
-            let settings = relay::Settings::new(self.node, clock::now_ms);
-            sinks.spawn(nats.run(self.store.clone(), &self.hub, settings, stop.clone()));
+            let runner = nats.runner(self.store.clone(), &self.hub, settings);
+            sinks.spawn(parts.nats(runner, stop));
         }
+        sinks
     }
 
     fn live(&self, stop: CancellationToken) -> Live {
@@ -266,6 +266,8 @@ impl App {
             now_ms: clock::now_ms,
             on_change: self.on_change.clone(),
             counters: Arc::new(Counters::default()),
+            documents: Documents::default(),
+            readiness: Readiness::default(),
             forwards,
             live,
             conversations: TaskTracker::new(),

@@ -1,6 +1,9 @@
+//! What is counted since the process started.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What the HTTP layer counts since the process started.
 #[derive(Debug, Default)]
 pub struct Counters {
     /// Panics in handlers, answered 500.
@@ -11,6 +14,20 @@ pub struct Counters {
     pub webhooks_repeated: AtomicU64,
     /// Webhooks that were refused: signature, age, size, form.
     pub webhooks_refused: AtomicU64,
+    restarts: Mutex<BTreeMap<&'static str, u64>>,
+}
+
+impl Counters {
+    /// Counts a restart of the daemon's part of this name.
+    pub fn part_restarted(&self, part: &'static str) {
+        let mut restarts = self.restarts.lock().expect("nothing panics while holding the counts");
+        *restarts.entry(part).or_default() += 1;
+    }
+
+    /// How often each part was started again, by name; only those that were.
+    pub fn restarts(&self) -> BTreeMap<&'static str, u64> {
+        self.restarts.lock().expect("nothing panics while holding the counts").clone()
+    }
 }
 
 /// Adds one.

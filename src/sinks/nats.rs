@@ -103,6 +103,31 @@ pub struct Nats {
     has_stream: AtomicBool,
 }
 
+/// Publishes what the daemon stores and receives.
+pub struct Runner {
+    nats: Arc<Nats>,
+    store: Store,
+    hub: Arc<Hub>,
+    settings: relay::Settings,
+    media: Media,
+}
+
+impl Runner {
+    /// Publishes until `stop`, and then what is left, unless the broker is away. After a panic it can run again.
+    pub async fn run(&mut self, stop: CancellationToken) {
+        let Self { nats, store, hub, settings, media } = self;
+        let (deletions_to, settings) = (Arc::clone(nats), settings.clone());
+        let deletions =
+            deletions::tell(deletions_to, store.clone(), settings.clone(), stop.clone());
+        let relay = Relay::new(store.clone(), hub, NAME, settings);
+        let deliver = |entries| {
+            let nats = Arc::clone(nats);
+            async move { nats.deliver(entries).await }
+        };
+        tokio::join!(relay.run(stop.clone(), deliver), media.run(stop), deletions);
+    }
+}
+
 impl Nats {
     /// Does not wait for the broker: it is connected to when it is there, and again whenever it was away.
     pub async fn connect(settings: Settings, tls: &ClientConfig) -> Result<Arc<Self>, NatsError> {
@@ -113,31 +138,20 @@ impl Nats {
         Ok(Arc::new(Self { link, jetstream, settings, counts, has_stream }))
     }
 
-    /// Publishes until `stop`, and then what is left, unless the broker is away. Streams that begin to run after
-    /// this call, not only after its first poll, are published from their first frame on.
-    pub fn run(
+    /// What publishes. Streams that begin to run after this call are published from their first frame on.
+    pub fn runner(
         self: Arc<Self>,
         store: Store,
-        hub: &Hub,
+        hub: &Arc<Hub>,
         settings: relay::Settings,
-        stop: CancellationToken,
-    ) -> impl Future<Output = ()> + Send + use<> {
-        let deletions =
-            deletions::tell(Arc::clone(&self), store.clone(), settings.clone(), stop.clone());
-        let relay = Relay::new(store.clone(), hub, NAME, settings);
+    ) -> Runner {
         let wants = Wants { media: self.settings.media, ..Wants::default() };
         let streams = hub.sink(
             move |_| (!wants.media.is_empty()).then_some(wants),
             SinkLimits { each_bytes: self.settings.media_buffer_bytes, all_bytes: MAX_MEDIA_BYTES },
         );
-        let media = Media { nats: Arc::clone(&self), store, streams };
-        async move {
-            let deliver = |entries| {
-                let nats = Arc::clone(&self);
-                async move { nats.deliver(entries).await }
-            };
-            tokio::join!(relay.run(stop.clone(), deliver), media.run(stop), deletions);
-        }
+        let media = Media::new(Arc::clone(&self), store.clone(), streams);
+        Runner { nats: self, store, hub: Arc::clone(hub), settings, media }
     }
 
     pub fn counts(&self) -> &Counts {

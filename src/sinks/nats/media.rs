@@ -21,15 +21,24 @@ const ACCOUNT_RETRY: Duration = Duration::from_secs(1);
 
 /// Frames to core subjects: one task per stream, so that none waits for another.
 pub(super) struct Media {
-    pub nats: Arc<Nats>,
-    pub store: Store,
-    pub streams: mpsc::UnboundedReceiver<SinkStream>,
+    nats: Arc<Nats>,
+    store: Store,
+    streams: mpsc::UnboundedReceiver<SinkStream>,
+    publishing: JoinSet<()>,
 }
 
 impl Media {
+    pub fn new(
+        nats: Arc<Nats>,
+        store: Store,
+        streams: mpsc::UnboundedReceiver<SinkStream>,
+    ) -> Self {
+        Self { nats, store, streams, publishing: JoinSet::new() }
+    }
+
     /// Until `stop`, which comes after the streams have ended here, and then what is left.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let mut publishing = JoinSet::new();
+    pub async fn run(&mut self, stop: CancellationToken) {
+        let Self { publishing, .. } = self;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,

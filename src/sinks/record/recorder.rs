@@ -66,7 +66,8 @@ impl Recorder {
     }
 
     /// Runs until `stop`, which comes after the streams have left. What is not stored then is, after the next start.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// After a panic it can run again: the recordings' own tasks have gone on.
+    pub async fn run(&mut self, stop: CancellationToken) {
         self.find_what_was_left().await;
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -55,8 +55,9 @@ impl Running {
         let relay = relay::Settings { look_every: quick, max_entries: 20, ..usual };
         let nats = Nats::connect(settings, &client_config(None).unwrap()).await.unwrap();
         let stop = CancellationToken::new();
-        let run = Arc::clone(&nats).run(store.clone(), &hub, relay, stop.clone());
-        Self { nats, stop, task: tokio::spawn(run) }
+        let mut runner = Arc::clone(&nats).runner(store.clone(), &hub, relay);
+        let until = stop.clone();
+        Self { nats, stop, task: tokio::spawn(async move { runner.run(until).await }) }
     }
 
     /// Waits until so many entries were acknowledged.

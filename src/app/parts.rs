@@ -1,0 +1,223 @@
+//! Keeps the daemon's parts running: one that panics is counted and started again, and the others go on.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use rustls::ClientConfig;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::upkeep;
+use crate::config::Retention;
+use crate::control::Control;
+use crate::http::Counters;
+use crate::hub::Hub;
+use crate::sinks::forward::Forwards;
+use crate::sinks::nats;
+use crate::sinks::record::Recorder;
+use crate::sinks::relay::{self, Relay, Relayed};
+use crate::sinks::webhooks::Webhooks;
+use crate::store::Store;
+use crate::zoom::token::Tokens;
+
+/// The relay's name of the outgoing webhooks: positions are kept under it.
+const WEBHOOKS_SINK: &str = "webhooks";
+
+/// The parts that start again after a panic. The streams, the HTTP server and the store's writer are not among them:
+/// without one of those the daemon ends, and its next start picks everything up.
+pub(super) struct Parts {
+    pub counters: Arc<Counters>,
+}
+
+/// What turns stored entries into outgoing webhooks.
+pub(super) struct WebhookRelay {
+    pub store: Store,
+    pub hub: Arc<Hub>,
+    pub settings: relay::Settings,
+    pub webhooks: Webhooks,
+}
+
+type Part = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl Parts {
+    pub fn recorder(&self, recorder: Recorder, stop: &CancellationToken) -> Part {
+        let until = stop.clone();
+        self.part("recorder", stop, recorder, move |recorder| Box::pin(recorder.run(until.clone())))
+    }
+
+    pub fn webhook_relay(&self, relay: WebhookRelay, stop: &CancellationToken) -> Part {
+        let until = stop.clone();
+        self.part("webhook_relay", stop, relay, move |relay| Box::pin(relay.run(until.clone())))
+    }
+
+    pub fn webhook_sender(
+        &self,
+        webhooks: Webhooks,
+        tls: Arc<ClientConfig>,
+        stop: &CancellationToken,
+    ) -> Part {
+        let until = stop.clone();
+        self.part("webhook_sender", stop, webhooks, move |webhooks| {
+            Box::pin(webhooks.clone().run(Arc::clone(&tls), until.clone()))
+        })
+    }
+
+    pub fn nats(&self, runner: nats::Runner, stop: &CancellationToken) -> Part {
+        let until = stop.clone();
+        self.part("nats", stop, runner, move |runner| Box::pin(runner.run(until.clone())))
+    }
+
+    pub fn control(&self, control: Arc<Control>, stop: &CancellationToken) -> Part {
+        let until = stop.clone();
+        self.part("control", stop, control, move |control| {
+            Box::pin(Arc::clone(control).run(until.clone()))
+        })
+    }
+
+    pub fn forwards(&self, forwards: Arc<Forwards>, stop: &CancellationToken) -> Part {
+        self.part("forwards", stop, forwards, |forwards| Box::pin(Arc::clone(forwards).run()))
+    }
+
+    pub fn retention(&self, store: Store, retention: Retention) -> Part {
+        self.background("retention", store, move |store| {
+            Box::pin(upkeep::prune(store.clone(), retention))
+        })
+    }
+
+    pub fn deletions(&self, store: Store) -> Part {
+        self.background("deletions", store, |store| Box::pin(upkeep::delete(store.clone())))
+    }
+
+    pub fn idle_refresh(&self, tokens: Tokens) -> Part {
+        self.background("idle_refresh", tokens, |tokens| Box::pin(tokens.clone().keep_alive()))
+    }
+
+    /// A part that is dropped at the end and not stopped.
+    fn background<S: Send + 'static>(
+        &self,
+        name: &'static str,
+        state: S,
+        start: impl for<'a> Fn(&'a mut S) -> Running<'a> + Send + 'static,
+    ) -> Part {
+        self.part(name, &CancellationToken::new(), state, start)
+    }
+
+    fn part<S: Send + 'static>(
+        &self,
+        name: &'static str,
+        stop: &CancellationToken,
+        state: S,
+        start: impl for<'a> Fn(&'a mut S) -> Running<'a> + Send + 'static,
+    ) -> Part {
+        Box::pin(keep_running(name, Arc::clone(&self.counters), stop.clone(), state, start))
+    }
+}
+
+impl WebhookRelay {
+    async fn run(&self, stop: CancellationToken) {
+        let emit = |entries: Vec<Relayed>| async move {
+            self.webhooks.emit_entries(entries.iter().map(|relayed| &relayed.entry)).await
+        };
+        let relay = Relay::new(self.store.clone(), &self.hub, WEBHOOKS_SINK, self.settings.clone());
+        relay.run(stop, emit).await;
+    }
+}
+
+/// A part that has just been started, until it ends.
+type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// The waits before a part starts again.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A part that ran this long starts again as if it had never failed.
+const STABLE_AFTER: Duration = Duration::from_secs(60);
+
+/// Runs a part until `stop`. `start` begins it, also after a panic and when it ends by itself, with what `state`
+/// still holds.
+async fn keep_running<S: Send>(
+    name: &'static str,
+    counters: Arc<Counters>,
+    stop: CancellationToken,
+    mut state: S,
+    start: impl for<'a> Fn(&'a mut S) -> Running<'a>,
+) {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let started = Instant::now();
+        let ended = AssertUnwindSafe(start(&mut state)).catch_unwind().await;
+        if stop.is_cancelled() {
+            return;
+        }
+        counters.part_restarted(name);
+        if started.elapsed() >= STABLE_AFTER {
+            wait = FIRST_WAIT;
+        }
+        let (cause, wait_s) = (if ended.is_err() { "a panic" } else { "its end" }, wait.as_secs());
+        tracing::error!(
+            part = name,
+            cause,
+            wait_s,
+            "a part of the daemon stopped; starting it again"
+        );
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(wait) => {}
+        }
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    /// Counts its starts in its state, and panics at the first two of them.
+    fn fragile(starts: &mut Arc<AtomicU32>) -> Running<'_> {
+        Box::pin(async {
+            if starts.fetch_add(1, Ordering::Relaxed) < 2 {
+                panic!("a fault");
+            }
+            std::future::pending().await
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_panics_is_counted_and_started_again() {
+        let (starts, counters) = (Arc::new(AtomicU32::new(0)), Arc::new(Counters::default()));
+        let stop = CancellationToken::new();
+        let part =
+            keep_running("recorder", counters.clone(), stop.clone(), starts.clone(), fragile);
+        let part = tokio::spawn(part);
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(starts.load(Ordering::Relaxed), 3);
+        assert_eq!(counters.restarts()["recorder"], 2);
+        assert!(!part.is_finished());
+        part.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_ends_at_the_stop_is_not_started_again() {
+        let (counters, stop) = (Arc::new(Counters::default()), CancellationToken::new());
+        stop.cancel();
+        keep_running("relay", counters.clone(), stop, (), |()| Box::pin(async {})).await;
+        assert!(counters.restarts().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_keeps_panicking_waits_longer_each_time_and_still_stops() {
+        let (counters, stop) = (Arc::new(Counters::default()), CancellationToken::new());
+        let part = keep_running("nats", counters.clone(), stop.clone(), (), |()| {
+            Box::pin(async { panic!("a fault") })
+        });
+        let part = tokio::spawn(part);
+        sleep(Duration::from_secs(1 + 2 + 4 + 8 + 1)).await;
+        assert_eq!(counters.restarts()["nats"], 5);
+        stop.cancel();
+        part.await.unwrap();
+    }
+}
