@@ -5,6 +5,18 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::TryInitError;
 
+/// Crates that print what goes over a connection at `debug` or `trace`: signatures, tokens, what people say. Whatever
+/// the filter says, they print nothing below this.
+const CAPS: [&str; 7] = [
+    "tungstenite=info",
+    "tokio_tungstenite=info",
+    "rustls=info",
+    "hyper=info",
+    "hyper_util=info",
+    "reqwest=info",
+    "async_nats=info",
+];
+
 #[derive(Debug, Clone)]
 pub struct LogSettings {
     /// `trace` to `off`, for our own code; other crates speak from `warn` on.
@@ -35,10 +47,12 @@ impl LogSettings {
     }
 
     fn filter(&self) -> EnvFilter {
-        match &self.directives {
+        let filter = match &self.directives {
             Some(directives) => EnvFilter::new(directives),
-            None => EnvFilter::new(format!("warn,rtmsd={}", self.level)),
-        }
+            None => return EnvFilter::new(format!("warn,rtmsd={}", self.level)),
+        };
+        let cap = |cap: &str| cap.parse().expect("a constant that a test reads");
+        CAPS.iter().fold(filter, |filter, text| filter.add_directive(cap(text)))
     }
 }
 
@@ -59,5 +73,24 @@ pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
         builder.finish().try_init()
     } else {
         builder.json().flatten_event(true).finish().try_init()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_filter_makes_a_crate_print_what_goes_over_a_connection() {
+        for directives in ["trace", "tungstenite=trace", "hyper=debug,info"] {
+            let settings =
+                LogSettings { directives: Some(directives.to_owned()), ..LogSettings::default() };
+            let filter = settings.filter().to_string();
+            for cap in CAPS {
+                let (name, _) = cap.split_once('=').unwrap();
+                assert!(filter.contains(cap), "{directives}: {filter}");
+                assert!(!filter.contains(&format!("{name}=trace")), "{directives}: {filter}");
+            }
+        }
     }
 }
