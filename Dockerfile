@@ -10,9 +10,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     cargo build --release --locked && cp target/release/rtmsd /rtmsd
 
 FROM debian:bookworm-slim
-RUN useradd --system --uid 10001 --home-dir /var/lib/rtmsd --create-home rtmsd
+RUN groupadd --system --gid 10001 rtmsd && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/rtmsd --create-home rtmsd
 COPY --from=build /rtmsd /usr/local/bin/rtmsd
-USER rtmsd
+# A number: a cluster that refuses root can tell that this is not root.
+USER 10001:10001
 WORKDIR /var/lib/rtmsd
 # The port is left to PORT or ZM_RTMS_PORT; 3000 is the default.
 ENV DATA_DIR=/var/lib/rtmsd/data
