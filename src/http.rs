@@ -56,6 +56,8 @@ mod video;
 mod webhook;
 
 pub use counters::Counters;
+pub use docs::Documents;
+pub use ops::Readiness;
 pub use rate::RateLimit;
 pub use routes::router;
 pub use webhook::check_path as check_webhook_path;
@@ -90,6 +92,8 @@ pub struct AppState {
     /// Cancelled when the daemon is told to stop: not ready any more, event streams end.
     pub draining: CancellationToken,
     pub counters: Arc<Counters>,
+    pub documents: Documents,
+    pub readiness: Readiness,
     pub live: Live,
     pub forwards: Arc<Forwards>,
     /// WebSockets of live consumers; they end when the daemon drains, and whoever stops waits for them here.

@@ -1,20 +1,40 @@
 //! `GET /docs`: the OpenAPI document as a page. No script, no other host.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::AppState;
 use super::{openapi, routes};
 use crate::web::docs::{Documented, Page, Schema};
 
+/// What describes the API, made when it is first asked for.
+#[derive(Default)]
+pub struct Documents {
+    openapi: OnceLock<Bytes>,
+    page: OnceLock<Bytes>,
+}
+
+impl Documents {
+    /// The OpenAPI document, as JSON.
+    pub(super) fn openapi(&self, webhook_path: &str) -> Bytes {
+        let make = || openapi::document(webhook_path).to_string().into();
+        self.openapi.get_or_init(make).clone()
+    }
+
+    fn page(&self, webhook_path: &str) -> Bytes {
+        self.page.get_or_init(|| page(webhook_path).html().into()).clone()
+    }
+}
+
 pub async fn serve(State(state): State<Arc<AppState>>) -> Response {
     let policy = crate::web::docs::CONTENT_SECURITY_POLICY.as_str();
-    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(page(&state.webhook_path).html()))
-        .into_response()
+    let page = state.documents.page(&state.webhook_path);
+    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()
 }
 
 fn page(webhook_path: &str) -> Page {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::AppState;
@@ -55,8 +56,9 @@ impl Operation {
     }
 }
 
-pub async fn serve(State(state): State<Arc<AppState>>) -> Json<Value> {
-    Json(document(&state.webhook_path))
+pub async fn serve(State(state): State<Arc<AppState>>) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, state.documents.openapi(&state.webhook_path)).into_response()
 }
 
 /// The document of a daemon that takes webhooks at this path.

@@ -1,12 +1,14 @@
+use std::time::Duration;
+
 use rtmsd::model::{
     Account, EntryBody, Gap, GapCause, MediumTally, Participant, Tally, TranscriptLine,
     UnknownMessages, UserId,
 };
 use rtmsd::store::StreamUpdate;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
-use super::client::exchange;
-use super::client::head;
+use super::client::{PATIENCE, exchange, head};
 use super::server::{NOW_S, READER, Server};
 
 const UNKNOWN: &str = "01932b5e-0000-7000-8000-000000000000";
@@ -288,14 +290,21 @@ async fn readiness_follows_the_store_and_the_stop_and_liveness_neither() {
     let server = Server::start().await;
     let ready = server.request("GET", "/health/ready", &[]).await;
     assert_eq!(ready.status, 200);
-    assert_eq!(ready.json()["data"], json!({"store": "ok", "draining": false}));
+    assert_eq!(ready.json()["data"], json!({"store": "ok", "draining": false, "restarts": {}}));
     server.state.draining.cancel();
     let ready = server.request("GET", "/health/ready", &[]).await;
     assert_eq!(ready.status, 503);
-    assert_eq!(ready.json()["data"], json!({"store": "ok", "draining": true}));
+    assert_eq!(ready.json()["data"], json!({"store": "ok", "draining": true, "restarts": {}}));
     server.state.store.close().await;
-    let ready = server.request("GET", "/health/ready", &[]).await;
-    assert_eq!((ready.status, &ready.json()["data"]["store"]), (503, &json!("unavailable")));
+    let unavailable = async {
+        let store = async || {
+            server.request("GET", "/health/ready", &[]).await.json()["data"]["store"].take()
+        };
+        while store().await != json!("unavailable") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, unavailable).await.expect("an answer of the store counts for half a second");
     assert_eq!(server.request("GET", "/health/live", &[]).await.status, 200);
     let answer = server.get("/api/v1/sdk/sessions").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "store_unavailable"));

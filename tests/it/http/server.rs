@@ -8,7 +8,7 @@ use std::time::Duration;
 use rtmsd::control::{self, AutoStart, Control, Policies};
 use rtmsd::http::auth::ApiTokens;
 use rtmsd::http::server::{Limits, serve};
-use rtmsd::http::{AppState, Counters, RateLimit, router};
+use rtmsd::http::{AppState, Counters, Documents, RateLimit, Readiness, router};
 use rtmsd::hub::{Feed, Hub, MediaSet, WriterSettings};
 use rtmsd::model::{Outcome, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
@@ -178,6 +178,8 @@ impl Server {
             live,
             conversations: TaskTracker::new(),
             counters: Arc::new(Counters::default()),
+            documents: Documents::default(),
+            readiness: Readiness::default(),
             requests: TaskTracker::new(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
