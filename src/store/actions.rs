@@ -1,9 +1,8 @@
 //! Actions: what Zoom was asked to do with a session, and what it will be asked.
 
-use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::database::{Bind, Connection, binds};
+use super::database::{Bind, Connection, binds, row};
 use super::rows::{self, ActionRow, SessionRow, StreamRow};
 use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, sql};
@@ -17,18 +16,20 @@ const MAX_ACTIONS: i64 = 500;
 /// Sessions whose actions are given up in one go; the others have their turn at the next look.
 const TIME_OUTS_AT_ONCE: i64 = 100;
 
-/// A webhook about one of a session's streams, without its body.
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct DeliveryBrief {
-    pub event: String,
-    pub event_ts_ms: i64,
-    pub received_at_ms: i64,
-    /// Which stream of its session it is about, from 1.
-    pub ordinal: Option<i64>,
-    /// `changed`, `notice`, or `none` for what came too late or twice.
-    pub effect: String,
-    /// The body of a notice, unless it is long.
-    pub notice: Option<String>,
+row! {
+    /// A webhook about one of a session's streams, without its body.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct DeliveryBrief {
+        pub event: String,
+        pub event_ts_ms: i64,
+        pub received_at_ms: i64,
+        /// Which stream of its session it is about, from 1.
+        pub ordinal: Option<i64>,
+        /// `changed`, `notice`, or `none` for what came too late or twice.
+        pub effect: String,
+        /// The body of a notice, unless it is long.
+        pub notice: Option<String>,
+    }
 }
 
 /// An action that a program asks for.

@@ -1,8 +1,6 @@
 //! What was done, by whom: written once, never changed.
 
-use sqlx::FromRow;
-
-use super::database::{Bind, Connection, binds};
+use super::database::{Bind, Connection, binds, row};
 use super::{Store, StoreError, sql};
 use crate::model::AuditRow;
 
@@ -19,16 +17,18 @@ impl Store {
     }
 }
 
-/// An act as it was noted: see [`AuditRow`].
-#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
-pub struct Audited {
-    pub at_ms: i64,
-    pub actor: String,
-    pub action: String,
-    pub subject: String,
-    pub outcome: String,
-    /// A JSON object.
-    pub detail: String,
+row! {
+    /// An act as it was noted: see [`AuditRow`].
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Audited {
+        pub at_ms: i64,
+        pub actor: String,
+        pub action: String,
+        pub subject: String,
+        pub outcome: String,
+        /// A JSON object.
+        pub detail: String,
+    }
 }
 
 /// Notes an act together with what was done.

@@ -52,6 +52,28 @@ macro_rules! binds {
 }
 pub(super) use binds;
 
+/// Declares a row struct: every field is read from the column of its name, in both stores. In place of sqlx's derive,
+/// whose macro crate builds sqlx, its drivers and SQLite a second time.
+macro_rules! row {
+    ($(#[$about:meta])* $seen:vis struct $name:ident {
+        $($(#[$note:meta])* $shown:vis $field:ident: $kind:ty,)*
+    }) => {
+        $(#[$about])* $seen struct $name {
+            $($(#[$note])* $shown $field: $kind,)*
+        }
+        $crate::store::database::row!(@read sqlx::postgres::PgRow => $name { $($field)* });
+        $crate::store::database::row!(@read sqlx::sqlite::SqliteRow => $name { $($field)* });
+    };
+    (@read $row:ty => $name:ident { $($field:ident)* }) => {
+        impl sqlx::FromRow<'_, $row> for $name {
+            fn from_row(row: &$row) -> Result<Self, sqlx::Error> {
+                Ok(Self { $($field: sqlx::Row::try_get(row, stringify!($field))?,)* })
+            }
+        }
+    };
+}
+pub(super) use row;
+
 /// A row struct that can be read from both.
 pub(super) trait Row:
     for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin

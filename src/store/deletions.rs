@@ -3,11 +3,10 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::audit::insert_audit;
-use super::database::{Connection, binds};
+use super::database::{Connection, binds, row};
 use super::outgoing::{
     blank_some_answers, emit, forget_events_about_session, forget_some_of_session,
 };
@@ -64,12 +63,13 @@ pub struct Deleted {
     pub subject: String,
 }
 
-#[derive(FromRow)]
-struct DeletedRow {
-    id: String,
-    at_ms: i64,
-    subject: String,
-    detail: String,
+row! {
+    struct DeletedRow {
+        id: String,
+        at_ms: i64,
+        subject: String,
+        detail: String,
+    }
 }
 
 impl From<DeletedRow> for Deleted {
@@ -231,17 +231,18 @@ pub(super) async fn ask_deletion(
     Ok(streams_stopped)
 }
 
-#[derive(FromRow)]
-struct Pending {
-    scope: String,
-    subject: String,
-    actor: String,
-    asked_at_ms: i64,
-    after_stream: String,
-    streams: i64,
-    entries: i64,
-    deliveries: i64,
-    recordings: i64,
+row! {
+    struct Pending {
+        scope: String,
+        subject: String,
+        actor: String,
+        asked_at_ms: i64,
+        after_stream: String,
+        streams: i64,
+        entries: i64,
+        deliveries: i64,
+        recordings: i64,
+    }
 }
 
 fn count(rows: u64) -> i64 {

@@ -1,7 +1,7 @@
 //! Webhook deliveries and what they do to sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
 
 use super::actions::{confirm_starts, confirm_stops};
-use super::database::{Connection, binds};
+use super::database::{Connection, binds, row};
 use super::installations::deauthorize;
 use super::sessions::{Told, change_meeting, refresh_session, upsert_session};
 use super::streams::{REVOKED, lock_stream, revoke};
@@ -17,14 +17,16 @@ const PRUNE_ROWS: u32 = 500;
 /// A notice with a longer body is shown without it.
 const MAX_NOTICE_CHARS: i64 = 8 * 1024;
 
-/// What Zoom told about starts and limits without naming a session.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct AccountNotice {
-    pub event: String,
-    pub event_ts_ms: i64,
-    pub received_at_ms: i64,
-    /// As it came; none where it is too long to show.
-    pub body: Option<String>,
+row! {
+    /// What Zoom told about starts and limits without naming a session.
+    #[derive(Debug, Clone)]
+    pub struct AccountNotice {
+        pub event: String,
+        pub event_ts_ms: i64,
+        pub received_at_ms: i64,
+        /// As it came; none where it is too long to show.
+        pub body: Option<String>,
+    }
 }
 
 /// Zoom waits so long for signaling to come back (section 3.6).

@@ -1,8 +1,6 @@
 //! Endpoints of outgoing webhooks: made by administrators or by the configuration.
 
-use sqlx::FromRow;
-
-use super::database::{Bind, Connection, binds};
+use super::database::{Bind, Connection, binds, row};
 use super::outgoing::emit;
 use super::{Store, StoreError, rows, sql};
 use crate::model::{
@@ -219,20 +217,21 @@ fn values_of(new: &NewEndpoint, now_ms: i64) -> Vec<Bind<'_>> {
     ]
 }
 
-#[derive(FromRow)]
-struct Row {
-    id: String,
-    source: String,
-    url: String,
-    description: String,
-    events: String,
-    secret: String,
-    previous_secret: Option<String>,
-    previous_until_ms: Option<i64>,
-    status: String,
-    failing_since_ms: Option<i64>,
-    created_at_ms: i64,
-    updated_at_ms: i64,
+row! {
+    struct Row {
+        id: String,
+        source: String,
+        url: String,
+        description: String,
+        events: String,
+        secret: String,
+        previous_secret: Option<String>,
+        previous_until_ms: Option<i64>,
+        status: String,
+        failing_since_ms: Option<i64>,
+        created_at_ms: i64,
+        updated_at_ms: i64,
+    }
 }
 
 impl TryFrom<Row> for StoredEndpoint {

@@ -1,8 +1,6 @@
 //! Forwards: made and removed over the API, run by whichever daemon runs their session's stream.
 
-use sqlx::FromRow;
-
-use super::database::binds;
+use super::database::{binds, row};
 use super::{Store, StoreError, rows, sql};
 use crate::model::{Cursor, Forward, ForwardId, SessionId};
 
@@ -58,14 +56,15 @@ impl Store {
     }
 }
 
-#[derive(FromRow)]
-struct ForwardRow {
-    id: String,
-    session_id: String,
-    url: String,
-    asked: String,
-    cursor: String,
-    created_at_ms: i64,
+row! {
+    struct ForwardRow {
+        id: String,
+        session_id: String,
+        url: String,
+        asked: String,
+        cursor: String,
+        created_at_ms: i64,
+    }
 }
 
 impl TryFrom<ForwardRow> for Forward {

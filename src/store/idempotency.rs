@@ -1,8 +1,6 @@
 //! Answers that are given again when a client repeats a request under the same key.
 
-use sqlx::FromRow;
-
-use super::database::{Bind, Connection, binds};
+use super::database::{Bind, Connection, binds, row};
 use super::{Store, StoreError, sql};
 
 /// Keys deleted in one statement: requests get their turn in between.
@@ -37,11 +35,12 @@ pub enum Taken {
     OtherBody,
 }
 
-#[derive(FromRow)]
-struct KeyRow {
-    digest: String,
-    status: Option<i64>,
-    body: Option<String>,
+row! {
+    struct KeyRow {
+        digest: String,
+        status: Option<i64>,
+        body: Option<String>,
+    }
 }
 
 impl Store {

@@ -1,11 +1,10 @@
 //! Installations: whose grant we hold, its sealed tokens, and who refreshes them now.
 
 use serde_json::json;
-use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::audit::insert_audit;
-use super::database::{Connection, binds};
+use super::database::{Connection, binds, row};
 use super::deletions::ask_deletion;
 use super::outgoing::emit;
 use super::rows;
@@ -317,23 +316,24 @@ pub(super) async fn deauthorize(
     insert_audit(tx, &audit).await
 }
 
-#[derive(FromRow)]
-struct Row {
-    id: String,
-    account_id: String,
-    user_id: String,
-    display_name: Option<String>,
-    email: Option<String>,
-    scope: String,
-    api_base_url: Option<String>,
-    status: String,
-    access_token: Option<String>,
-    refresh_token: Option<String>,
-    expires_at_ms: Option<i64>,
-    tokens_at_ms: i64,
-    generation: i64,
-    created_at_ms: i64,
-    updated_at_ms: i64,
+row! {
+    struct Row {
+        id: String,
+        account_id: String,
+        user_id: String,
+        display_name: Option<String>,
+        email: Option<String>,
+        scope: String,
+        api_base_url: Option<String>,
+        status: String,
+        access_token: Option<String>,
+        refresh_token: Option<String>,
+        expires_at_ms: Option<i64>,
+        tokens_at_ms: i64,
+        generation: i64,
+        created_at_ms: i64,
+        updated_at_ms: i64,
+    }
 }
 
 impl TryFrom<Row> for StoredGrant {

@@ -5,10 +5,9 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::database::{Bind, Connection, binds};
+use super::database::{Bind, Connection, binds, row};
 use super::endpoints::{endpoint_id, read_endpoint, unlisted};
 use super::rows::{self, EntryRow};
 use super::{Store, StoreError, StoredEndpoint, sql};
@@ -295,7 +294,8 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let session_id = rows::session_id(&row.session_id)?;
         let ordinal = rows::number("ordinal", row.ordinal)?;
-        row.entry.into_entry(session_id, stream.clone(), ordinal).map(Some)
+        let entry = EntryRow { seq: row.seq, at_ms: row.at_ms, body: row.body };
+        entry.into_entry(session_id, stream.clone(), ordinal).map(Some)
     }
 }
 
@@ -409,15 +409,16 @@ async fn read_event(
     }
 }
 
-#[derive(FromRow)]
-struct EventRow {
-    id: String,
-    kind: String,
-    at_ms: i64,
-    session_id: Option<String>,
-    stream_id: Option<String>,
-    seq: Option<i64>,
-    data: Option<String>,
+row! {
+    struct EventRow {
+        id: String,
+        kind: String,
+        at_ms: i64,
+        session_id: Option<String>,
+        stream_id: Option<String>,
+        seq: Option<i64>,
+        data: Option<String>,
+    }
 }
 
 impl TryFrom<EventRow> for OutgoingEvent {
@@ -443,26 +444,29 @@ impl TryFrom<EventRow> for OutgoingEvent {
     }
 }
 
-#[derive(FromRow)]
-struct PlacedEntryRow {
-    session_id: String,
-    ordinal: i64,
-    #[sqlx(flatten)]
-    entry: EntryRow,
+row! {
+    struct PlacedEntryRow {
+        session_id: String,
+        ordinal: i64,
+        seq: i64,
+        at_ms: i64,
+        body: String,
+    }
 }
 
-#[derive(FromRow)]
-struct LogRow {
-    event_id: String,
-    kind: String,
-    status: String,
-    attempts: i64,
-    due_at_ms: Option<i64>,
-    last_at_ms: Option<i64>,
-    last_status: Option<i64>,
-    last_error: Option<String>,
-    last_answer: Option<String>,
-    created_at_ms: i64,
+row! {
+    struct LogRow {
+        event_id: String,
+        kind: String,
+        status: String,
+        attempts: i64,
+        due_at_ms: Option<i64>,
+        last_at_ms: Option<i64>,
+        last_status: Option<i64>,
+        last_error: Option<String>,
+        last_answer: Option<String>,
+        created_at_ms: i64,
+    }
 }
 
 impl TryFrom<LogRow> for LoggedDelivery {

@@ -1,9 +1,8 @@
 //! Recordings: where they stand, and their files.
 
 use serde_json::json;
-use sqlx::FromRow;
 
-use super::database::{Connection, binds};
+use super::database::{Connection, binds, row};
 use super::outgoing::emit;
 use super::rows;
 use super::spools::SPOOL_LOST_AFTER_MS;
@@ -275,18 +274,19 @@ async fn write_file(
     tx.execute(sql::UPSERT_RECORDED_FILE, values).await.map(drop)
 }
 
-#[derive(FromRow)]
-struct RecordingRow {
-    id: String,
-    session_id: String,
-    stream_id: String,
-    ordinal: i64,
-    part: i64,
-    spool: String,
-    status: String,
-    started_at_ms: i64,
-    finished_at_ms: Option<i64>,
-    stored_at_ms: Option<i64>,
+row! {
+    struct RecordingRow {
+        id: String,
+        session_id: String,
+        stream_id: String,
+        ordinal: i64,
+        part: i64,
+        spool: String,
+        status: String,
+        started_at_ms: i64,
+        finished_at_ms: Option<i64>,
+        stored_at_ms: Option<i64>,
+    }
 }
 
 impl TryFrom<RecordingRow> for Recording {
@@ -309,20 +309,21 @@ impl TryFrom<RecordingRow> for Recording {
     }
 }
 
-#[derive(FromRow)]
-struct FileRow {
-    recording_id: String,
-    name: String,
-    api_name: String,
-    path: String,
-    medium: String,
-    user_id: Option<i64>,
-    user_name: Option<String>,
-    content_type: String,
-    bytes: i64,
-    sha256: String,
-    first_ms: Option<i64>,
-    last_ms: Option<i64>,
+row! {
+    struct FileRow {
+        recording_id: String,
+        name: String,
+        api_name: String,
+        path: String,
+        medium: String,
+        user_id: Option<i64>,
+        user_name: Option<String>,
+        content_type: String,
+        bytes: i64,
+        sha256: String,
+        first_ms: Option<i64>,
+        last_ms: Option<i64>,
+    }
 }
 
 impl FileRow {

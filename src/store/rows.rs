@@ -1,93 +1,98 @@
 //! Rows as they are stored, and what they become.
 
 use serde::de::DeserializeOwned;
-use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::StoreError;
+use super::database::row;
 use crate::model::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Entry, EntryBody, IdKey, Instance,
     Outcome, Product, Session, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
     Tally, UserId,
 };
 
-#[derive(FromRow)]
-pub(super) struct SessionRow {
-    id: String,
-    product: String,
-    id_key: String,
-    instance_id: String,
-    account_id: Option<String>,
-    meeting_id: Option<String>,
-    operator_id: Option<String>,
-    host_id: Option<String>,
-    participant_user_id: Option<String>,
-    installation_id: Option<String>,
-    metadata: Option<String>,
-    media: Option<String>,
-    status: String,
-    meeting_started_at_ms: Option<i64>,
-    meeting_ended_at_ms: Option<i64>,
-    created_at_ms: i64,
-    updated_at_ms: i64,
-    ended_at_ms: Option<i64>,
+row! {
+    pub(super) struct SessionRow {
+        id: String,
+        product: String,
+        id_key: String,
+        instance_id: String,
+        account_id: Option<String>,
+        meeting_id: Option<String>,
+        operator_id: Option<String>,
+        host_id: Option<String>,
+        participant_user_id: Option<String>,
+        installation_id: Option<String>,
+        metadata: Option<String>,
+        media: Option<String>,
+        status: String,
+        meeting_started_at_ms: Option<i64>,
+        meeting_ended_at_ms: Option<i64>,
+        created_at_ms: i64,
+        updated_at_ms: i64,
+        ended_at_ms: Option<i64>,
+    }
 }
 
-#[derive(FromRow)]
-pub(super) struct StreamRow {
-    stream_id: String,
-    session_id: String,
-    ordinal: i64,
-    product: String,
-    id_key: String,
-    instance_id: String,
-    server_urls: String,
-    event_ts_ms: i64,
-    generation: i64,
-    interrupts: i64,
-    status: String,
-    stop_seen_at_ms: Option<i64>,
-    stop_reason: Option<i64>,
-    outcome: Option<String>,
-    first_packet_ms: Option<i64>,
-    tally: String,
-    unknown_messages: String,
-    media: Option<String>,
-    effective: Option<String>,
-    video_user_id: Option<i64>,
-    ledger: String,
-    created_at_ms: i64,
-    ended_at_ms: Option<i64>,
+row! {
+    pub(super) struct StreamRow {
+        stream_id: String,
+        session_id: String,
+        ordinal: i64,
+        product: String,
+        id_key: String,
+        instance_id: String,
+        server_urls: String,
+        event_ts_ms: i64,
+        generation: i64,
+        interrupts: i64,
+        status: String,
+        stop_seen_at_ms: Option<i64>,
+        stop_reason: Option<i64>,
+        outcome: Option<String>,
+        first_packet_ms: Option<i64>,
+        tally: String,
+        unknown_messages: String,
+        media: Option<String>,
+        effective: Option<String>,
+        video_user_id: Option<i64>,
+        ledger: String,
+        created_at_ms: i64,
+        ended_at_ms: Option<i64>,
+    }
 }
 
-#[derive(FromRow)]
-pub(super) struct ActionRow {
-    id: String,
-    session_id: String,
-    action: String,
-    asked_by: String,
-    cause: Option<String>,
-    status: String,
-    asked_at_ms: i64,
-    due_at_ms: Option<i64>,
-    attempts: i64,
-    answered_at_ms: Option<i64>,
-    answer: Option<String>,
+row! {
+    pub(super) struct ActionRow {
+        id: String,
+        session_id: String,
+        action: String,
+        asked_by: String,
+        cause: Option<String>,
+        status: String,
+        asked_at_ms: i64,
+        due_at_ms: Option<i64>,
+        attempts: i64,
+        answered_at_ms: Option<i64>,
+        answer: Option<String>,
+    }
 }
 
-/// A stream and how far its entries go.
-#[derive(FromRow)]
-pub(super) struct HeadRow {
-    pub stream_id: String,
-    pub ordinal: i64,
-    pub last_seq: i64,
+row! {
+    /// A stream and how far its entries go.
+    pub(super) struct HeadRow {
+        pub stream_id: String,
+        pub ordinal: i64,
+        pub last_seq: i64,
+    }
 }
 
-#[derive(FromRow)]
-pub(super) struct EntryRow {
-    pub seq: i64,
-    at_ms: i64,
-    body: String,
+row! {
+    pub(super) struct EntryRow {
+        pub seq: i64,
+        pub at_ms: i64,
+        pub body: String,
+    }
 }
 
 impl EntryRow {

@@ -1,8 +1,6 @@
 //! How far each sink is, and who works for it.
 
-use sqlx::FromRow;
-
-use super::database::{Connection, binds};
+use super::database::{Connection, binds, row};
 use super::entries::stored;
 use super::rows::{self, EntryRow};
 use super::{Store, StoreError, sql};
@@ -38,15 +36,16 @@ pub struct SinkPage {
     pub last: Option<StreamId>,
 }
 
-/// A stream of which a sink has not got everything.
-#[derive(FromRow)]
-struct NewsRow {
-    stream_id: String,
-    session_id: String,
-    ordinal: i64,
-    product: String,
-    account_id: Option<String>,
-    seen: i64,
+row! {
+    /// A stream of which a sink has not got everything.
+    struct NewsRow {
+        stream_id: String,
+        session_id: String,
+        ordinal: i64,
+        product: String,
+        account_id: Option<String>,
+        seen: i64,
+    }
 }
 
 impl Store {
