@@ -30,6 +30,7 @@ mod envelope;
 mod error;
 mod events;
 mod forwards;
+mod home;
 mod idempotency;
 mod installations;
 mod json;

@@ -2,6 +2,8 @@
 
 /// The API's reference.
 pub mod docs;
+/// The page at `/`.
+pub mod home;
 
 use std::sync::LazyLock;
 

@@ -43,18 +43,43 @@ pub async fn live() -> Response {
     Json(json!({ "status": true, "message": "live" })).into_response()
 }
 
+/// What must hold for a webhook sent now to be recorded.
+pub struct Checks {
+    store_ok: bool,
+    draining: bool,
+}
+
+impl Checks {
+    pub async fn of(state: &AppState) -> Self {
+        let store_ok = state.readiness.is_store_ready(&state.store).await;
+        Self { store_ok, draining: state.draining.is_cancelled() }
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.store_ok && !self.draining
+    }
+
+    /// What is wrong, for people; none if the daemon is ready.
+    pub fn problem(&self) -> Option<&'static str> {
+        match self {
+            Self { draining: true, .. } => Some("The daemon is stopping."),
+            Self { store_ok: false, .. } => Some("The store cannot be reached."),
+            _ => None,
+        }
+    }
+}
+
 /// 200 when a webhook sent now would be recorded, else 503 with the name of the check that failed. `restarts` counts
 /// the parts of the daemon that panicked and were started again.
 pub async fn ready(State(state): State<Arc<AppState>>) -> Response {
-    let store_ok = state.readiness.is_store_ready(&state.store).await;
-    let draining = state.draining.is_cancelled();
-    let checks = json!({
-        "store": if store_ok { "ok" } else { "unavailable" },
-        "draining": draining,
+    let checks = Checks::of(&state).await;
+    let ready = checks.is_ready();
+    let data = json!({
+        "store": if checks.store_ok { "ok" } else { "unavailable" },
+        "draining": checks.draining,
         "restarts": state.counters.restarts(),
     });
-    let ready = store_ok && !draining;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let message = if ready { "ready" } else { "not ready" };
-    (status, Json(json!({ "status": ready, "message": message, "data": checks }))).into_response()
+    (status, Json(json!({ "status": ready, "message": message, "data": data }))).into_response()
 }

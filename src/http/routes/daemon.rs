@@ -1,11 +1,19 @@
 use super::{Access, Route};
 use crate::http::openapi::Operation;
-use crate::http::{docs, openapi, ops, webhook};
+use crate::http::{docs, home, openapi, ops, webhook};
 
 /// Zoom's webhooks, health and documents.
 pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
     let about = |id, summary| Operation::new("Daemon", id, summary);
     vec![
+        Route::new(Access::Open, "/").get(
+            home::serve,
+            about("home", "What this is and whether it is ready: a page for browsers").answer(
+                200,
+                "A page where HTML is accepted, else JSON",
+                None,
+            ),
+        ),
         Route::new(Access::Open, webhook_path).post(
             webhook::receive,
             about("receiveWebhook", "Zoom's webhooks, proven by their signature").answer(

@@ -1,0 +1,77 @@
+//! `GET /`: what this is and whether it is ready, as a page for people and as JSON for programs.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{Html, IntoResponse, Response};
+use serde_json::json;
+
+use super::AppState;
+use super::envelope::success;
+use super::oauth::INSTALL_PATH;
+use super::ops::Checks;
+use crate::web::CONTENT_SECURITY_POLICY;
+use crate::web::home::Home;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// 200 in either form: `/health/ready` is for whoever acts on it.
+pub async fn serve(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
+    let checks = Checks::of(&state).await;
+    let mut response = if wants_html(&headers) {
+        let home = Home {
+            not_ready: checks.problem(),
+            version: VERSION,
+            webhook_path: state.webhook_path.clone(),
+            install_path: INSTALL_PATH,
+        };
+        let policy = CONTENT_SECURITY_POLICY.as_str();
+        ([(header::CONTENT_SECURITY_POLICY, policy)], Html(home.html())).into_response()
+    } else {
+        let paths = json!({
+            "name": "rtmsd", "version": VERSION, "ready": checks.is_ready(), "docs": "/docs",
+            "openapi": "/openapi.json", "health": "/health/ready", "install": INSTALL_PATH,
+        });
+        success("rtmsd", paths)
+    };
+    // One address, two forms, and neither is true for long.
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, header::HeaderValue::from_static("accept"));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
+
+/// A browser names HTML; a program that names nothing gets JSON.
+fn wants_html(headers: &HeaderMap) -> bool {
+    let accept =
+        headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    accept.flat_map(|list| list.split(',')).any(|part| {
+        let mut parameters = part.split(';').map(str::trim);
+        let is_html = parameters.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+        is_html && !parameters.any(|parameter| ["q=0", "q=0.0"].contains(&parameter))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn html_is_for_those_who_name_it() {
+        let wants = |accept: &'static str| {
+            wants_html(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
+        };
+        for browser in
+            ["text/html", "text/html,application/xhtml+xml,*/*;q=0.8", "a/b, TEXT/HTML;q=0.5"]
+        {
+            assert!(wants(browser), "{browser}");
+        }
+        for program in ["", "*/*", "application/json", "text/html;q=0, */*", "text/htmlx"] {
+            assert!(!wants(program), "{program}");
+        }
+        assert!(!wants_html(&HeaderMap::new()));
+    }
+}
