@@ -69,12 +69,9 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     let daemon = tokio::spawn(app.run(listener, stop.clone()));
     let simulator = start_simulator(zoom, address, &args, &secrets).await?;
     show::banner(address, API_TOKEN, &args.data_dir);
-    let meetings = simulator.live_meetings();
-    let meeting = meetings.first().map_or("", String::as_str);
-    let meeting = format!("{}/meetings/{meeting}", simulator.control_url());
     tokio::select! {
         () = stop.cancelled() => {}
-        () = show.run(address, API_TOKEN, &meeting) => {
+        () = show.run(address, API_TOKEN, &simulator) => {
             if args.exit_at_end {
                 stop.cancel();
             }

@@ -1,3 +1,5 @@
+//! What the demo prints: what can be asked, the meeting as it is stored, and where its files are.
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use crate::model::{
     Cursor, Entry, EntryBody, Participant, RecordedFile, RecordingStatus, Session, SessionStatus,
     one_line,
 };
+use crate::simulator::Simulator;
 use crate::store::{SessionPage, Store};
 
 /// How long to wait for live news before looking into the store.
@@ -40,6 +43,7 @@ pub(super) fn banner(address: SocketAddr, token: &str, data_dir: &Path) {
          curl -s http://{address}/health/ready\n  \
          curl -s -H 'Authorization: Bearer {token}' http://{address}/api/v1/sdk/sessions\n\n\
          In a browser:\n\n  \
+         http://{address}/                                  # is it ready, and what next\n  \
          http://{address}/docs                              # every call\n  \
          http://{address}/api/v1/zoom/oauth/install         # install the app, with the simulated Zoom's consent page\n\n\
          The meeting begins. Ctrl-C ends the demo.\n",
@@ -47,8 +51,8 @@ pub(super) fn banner(address: SocketAddr, token: &str, data_dir: &Path) {
     );
 }
 
-/// `meeting` is where the simulator takes orders about this meeting.
-fn session_banner(address: SocketAddr, token: &str, session: &Session, meeting: &str) {
+/// What can be asked of the meeting, and of the simulated Zoom about it.
+fn session_banner(address: SocketAddr, token: &str, session: &Session, simulator: &Simulator) {
     let base = format!("http://{address}/api/v1/sdk/sessions/{}", session.id);
     let id = session.id;
     let auth = format!("-H 'Authorization: Bearer {token}'");
@@ -59,8 +63,13 @@ fn session_banner(address: SocketAddr, token: &str, session: &Session, meeting: 
          curl -s {auth} {base}/recordings                  # files, when the meeting is over\n  \
          websocat -H='Authorization: Bearer {token}' 'ws://{address}/api/v1/sdk/sessions/{id}/live?media=transcript,audio' # live, with sound\n  \
          curl -s {auth} {base}/timeline                    # what happened, and what is missing\n  \
-         curl -s {auth} -X POST {base}/rtms/pause          # or resume, stop, start\n\n\
-         Break it, as Zoom or the network would, and see what it says:\n\n  \
+         curl -s {auth} -X POST {base}/rtms/pause          # or resume, stop, start\n"
+    );
+    // A meeting has its number from its announcement to its end.
+    let Some(meeting) = simulator.live_meetings().into_iter().next() else { return };
+    let meeting = format!("{}/meetings/{meeting}", simulator.control_url());
+    println!(
+        "Break it, as Zoom or the network would, and see what it says:\n\n  \
          curl -s -X POST {meeting}/cut -d '{{\"link\":\"audio\",\"how\":\"reset\"}}'     # or signaling, media, transcript\n  \
          curl -s -X POST {meeting}/fail_over\n  \
          curl -s {auth} {base}/ledger                      # what was lost, and why\n"
@@ -73,9 +82,9 @@ impl Show {
     }
 
     /// Prints the meeting as it is stored, until it has ended.
-    pub async fn run(&self, address: SocketAddr, token: &str, meeting: &str) {
+    pub async fn run(&self, address: SocketAddr, token: &str, simulator: &Simulator) {
         let session = self.first_session().await;
-        session_banner(address, token, &session, meeting);
+        session_banner(address, token, &session, simulator);
         let mut live = self.hub.subscribe(session.id);
         let mut cursor = Cursor::default();
         loop {
