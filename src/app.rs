@@ -42,7 +42,7 @@ use crate::zoom::oauth::OAuth;
 use crate::zoom::patience;
 use crate::zoom::retry::Pauses;
 use crate::zoom::signature::WebhookKey;
-use crate::zoom::token::{Configured, Tokens};
+use crate::zoom::token::Tokens;
 
 use self::parts::{Parts, WebhookRelay};
 
@@ -106,12 +106,6 @@ impl App {
             Hub::new(store.clone(), config.max_subscribers, settings::writer(&config));
         let (recordings, recorder) =
             Recordings::new(&config.recordings, store.clone(), &hub, &tls, clock::now_ms)?;
-        if matches!(config.install.configured, Configured::Static(_)) {
-            tracing::warn!(
-                "ZOOM_ACCESS_TOKEN (access_token) is used as it is: it ends after an hour and is not \
-                 refreshed; let people install the app instead"
-            );
-        }
         let oauth = OAuth::new(zoom.clone(), config.install.oauth.clone());
         let (ring, configured) = (token_keys, config.install.configured.clone());
         let tokens =

@@ -1,22 +1,23 @@
 //! The command line: what to do, and with which settings.
 
 mod demo;
+mod first_start;
 mod health;
 mod rotate_keys;
 mod serve;
 
-use std::collections::HashMap;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, Config, ConfigErrors, log_settings};
+use crate::config::{self, Config, ConfigErrors, Source, log_settings};
 use crate::simulator::{SimulateArgs, Verdict};
 use crate::store::Store;
-use crate::{simulator, telemetry, tls};
+use crate::{simulator, telemetry};
 
-/// A daemon for Zoom Realtime Media Streams. Settings come from the environment and from `.env`.
+/// A daemon for Zoom Realtime Media Streams. Settings come from the environment and from `.env` of the working folder.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
@@ -55,9 +56,9 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo(args) => demo::run(args, stop).await,
         Command::Simulate(args) => simulate(args, stop).await,
         Command::Health => ask_health().await,
-        Command::Serve => with_config(async |config| serve::run(config, stop.clone()).await).await,
+        Command::Serve => to_serve(async |config| serve::run(config, stop.clone()).await).await,
         Command::Migrate => with_config(migrate).await,
-        Command::Check => with_config(async |config| check(&config)).await,
+        Command::Check => to_serve(check).await,
         Command::Openapi => openapi(),
         Command::RotateKeys => with_config(rotate_keys::run).await,
     };
@@ -65,34 +66,48 @@ pub async fn run(cli: Cli) -> ExitCode {
     done
 }
 
+/// For commands that need the settings, and not what serving needs beyond them.
 async fn with_config(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
-    let lookup = match lookup() {
-        Ok(lookup) => lookup,
-        Err(message) => return fail(EXIT_SETTINGS, message),
-    };
-    start_logs(&log_settings(&lookup));
-    match Config::from_lookup(&lookup) {
-        Ok(config) => {
-            // It holds every secret of `.env` in clear, for longer than anybody needs them.
-            drop(lookup);
-            work(config).await
-        }
+    let source = source();
+    let config = Config::from_lookup(|name| source.lookup(name));
+    with_settled(source, config, work).await
+}
+
+async fn to_serve(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
+    let source = source();
+    let config = Config::to_serve(|name| source.lookup(name));
+    with_settled(source, config, work).await
+}
+
+async fn with_settled(
+    source: Source<fn(&str) -> Option<String>>,
+    config: Result<Config, ConfigErrors>,
+    work: impl AsyncFnOnce(Config) -> ExitCode,
+) -> ExitCode {
+    start_logs(&log_settings(|name| source.lookup(name)));
+    if let Some(note) = source.note() {
+        tracing::warn!("{note}");
+    }
+    let config = source.settle(config);
+    // It holds every secret of `.env` in clear, for longer than anybody needs them.
+    drop(source);
+    match config {
+        Ok(config) => work(config).await,
         Err(errors) => wrong_settings(&errors),
     }
 }
 
 async fn ask_health() -> ExitCode {
-    match lookup().map(config::address) {
-        Ok(Ok(address)) => health::run(address).await,
-        Ok(Err(errors)) => wrong_settings(&errors),
-        Err(message) => fail(EXIT_SETTINGS, message),
+    let source = source();
+    match source.settle(config::address(|name| source.lookup(name))) {
+        Ok(address) => health::run(address).await,
+        Err(errors) => wrong_settings(&errors),
     }
 }
 
-/// The environment, and behind it `.env`. The error does not quote the line that is wrong: it may hold a secret.
-fn lookup() -> Result<impl Fn(&str) -> Option<String>, &'static str> {
-    let dotenv = dotenv().map_err(|_| "the file .env has a line that cannot be read")?;
-    Ok(move |name: &str| std::env::var(name).ok().or_else(|| dotenv.get(name).cloned()))
+/// The environment, and behind it `.env` of the working folder.
+fn source() -> Source<fn(&str) -> Option<String>> {
+    Source::read(Path::new(""), |name| std::env::var(name).ok())
 }
 
 /// Zoom's side alone. Fails when a client broke the protocol.
@@ -102,15 +117,6 @@ async fn simulate(args: SimulateArgs, stop: CancellationToken) -> ExitCode {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
         Ok(Verdict::Breached) => ExitCode::FAILURE,
         Err(error) => fail(1, &error.to_string()),
-    }
-}
-
-/// The variables of `.env` in this folder or one above it; none if there is no such file.
-fn dotenv() -> Result<HashMap<String, String>, dotenvy::Error> {
-    match dotenvy::dotenv_iter() {
-        Ok(lines) => lines.collect(),
-        Err(error) if error.not_found() => Ok(HashMap::new()),
-        Err(error) => Err(error),
     }
 }
 
@@ -146,16 +152,8 @@ fn openapi() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Touches nothing: a newer binary's check must not change an older one's store.
-fn check(config: &Config) -> ExitCode {
-    if let Some(problem) = serve::missing(config) {
-        return fail(EXIT_SETTINGS, &problem);
-    }
-    match tls::client_config(config.ca_file.as_deref()) {
-        Ok(_) => {
-            println!("the settings are good");
-            ExitCode::SUCCESS
-        }
-        Err(error) => fail(EXIT_SETTINGS, &error.to_string()),
-    }
+/// Whether `rtmsd serve` would start. Touches nothing: a newer binary's check must not change an older one's store.
+async fn check(_config: Config) -> ExitCode {
+    println!("the settings are good");
+    ExitCode::SUCCESS
 }

@@ -1,5 +1,6 @@
 //! Settings from the environment and `.env`: every mistake at once, by name, and never a value.
 
+mod dotenv;
 mod install;
 mod media;
 mod nats;
@@ -7,6 +8,8 @@ mod products;
 mod read;
 mod record;
 mod retention;
+mod serve;
+mod source;
 mod variables;
 mod webhooks;
 
@@ -33,6 +36,7 @@ pub use self::products::VideoSdkSettings;
 use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
 pub use self::retention::{Keep, Retention};
+pub use self::source::Source;
 pub use self::variables::{VARIABLES, Variable};
 pub use self::webhooks::WebhookSettings;
 
@@ -79,6 +83,14 @@ impl Config {
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let mut read = Reader::new(&lookup);
         let config = Self::read(&mut read);
+        read.finish(config)
+    }
+
+    /// The same for `rtmsd serve`, which needs more than other commands. `rtmsd check` asks this too.
+    pub fn to_serve(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
+        let mut read = Reader::new(&lookup);
+        let config = Self::read(&mut read);
+        serve::require(&mut read);
         read.finish(config)
     }
 
@@ -191,8 +203,11 @@ fn database(read: &mut Reader<'_>) -> Option<Location> {
 }
 
 fn api_tokens(read: &mut Reader<'_>) -> Option<ApiTokens> {
-    let text = read.text("API_TOKENS", "");
+    let Some(text) = read.optional("API_TOKENS") else { return Some(ApiTokens::default()) };
     match ApiTokens::parse(&text) {
+        Ok(tokens) if tokens.is_empty() => {
+            read.wrong("API_TOKENS", "at least one name:token, or left out")
+        }
         Ok(tokens) => Some(tokens),
         Err(mistakes) => {
             for mistake in mistakes {

@@ -61,8 +61,8 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     let zoom = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(said)?;
     let zoom_url = format!("http://{}", zoom.local_addr().map_err(said)?);
     let secrets = Secrets::make();
-    let token_key = key_file::read_or_make(&args.data_dir).map_err(said)?;
-    let config = config(address, &zoom_url, &args, &secrets, &token_key)?;
+    let token_key = key_file::read_or_make(&args.data_dir, key_file::TOKEN_KEY).map_err(said)?;
+    let config = config(address, &zoom_url, &args, &secrets, &token_key.value)?;
     let app = App::build(config, Timings::default(), Leases::default()).await.map_err(said)?;
     let recordings = args.data_dir.join("recordings");
     let show = Show::new(app.store.clone(), app.hub.clone(), recordings, clock::now_ms());

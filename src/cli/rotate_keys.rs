@@ -1,6 +1,8 @@
+//! `rtmsd rotate-keys`: everything sealed anew under the first key.
+
 use std::process::ExitCode;
 
-use super::{EXIT_SETTINGS, fail};
+use super::{EXIT_SETTINGS, fail, first_start};
 use crate::app::AppError;
 use crate::config::Config;
 use crate::seal::KeyRing;
@@ -10,8 +12,14 @@ use crate::zoom::token::{RotateError, Rotated, rotate_keys};
 
 /// Seals every stored token and webhook secret under the first key of `TOKEN_ENCRYPTION_KEYS`, beside daemons that go on working.
 pub(super) async fn run(config: Config) -> ExitCode {
-    let Some(ring) = config.install.token_keys else {
-        return fail(EXIT_SETTINGS, &AppError::NoTokenKeys.to_string());
+    let ring = match config.install.token_keys {
+        Some(ref ring) => Ok(Some(ring.clone())),
+        None => first_start::token_keys(&config),
+    };
+    let ring = match ring {
+        Ok(Some(ring)) => ring,
+        Ok(None) => return fail(EXIT_SETTINGS, &AppError::NoTokenKeys.to_string()),
+        Err(error) => return fail(1, &error.to_string()),
     };
     let store = match Store::open_beside(&config.database).await {
         Ok(store) => store,

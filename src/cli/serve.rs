@@ -1,25 +1,22 @@
+//! `rtmsd serve`: the daemon until it is asked to stop.
+
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{EXIT_SETTINGS, fail};
-use crate::app::{App, AppError};
+use super::{fail, first_start};
+use crate::app::App;
 use crate::config::Config;
 use crate::http::server;
 use crate::rtms::stream::Timings;
 use crate::sessions::Leases;
+use crate::zoom::token::Configured;
 
-/// A REST API that anybody or nobody may use is a mistake.
-const NO_TOKENS: &str = "API_TOKENS is missing: it says who may use the REST API. Make a token with \
-                         `openssl rand -hex 32` and set API_TOKENS=me:that-token";
 /// The exit code of a process that a signal ended.
 const EXIT_SIGNAL: i32 = 130;
 
-pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
-    if let Some(problem) = missing(&config) {
-        return fail(EXIT_SETTINGS, &problem);
-    }
+pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode {
     let address = config.address;
     raise_file_limit();
     let listener = match server::listen(address) {
@@ -28,6 +25,15 @@ pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
     };
     // The port that was given when any was asked for.
     let address = listener.local_addr().unwrap_or(address);
+    if let Err(error) = first_start::complete(&mut config) {
+        return fail(1, &format!("DATA_DIR cannot hold a token and a key: {error}"));
+    }
+    if matches!(config.install.configured, Configured::Static(_)) {
+        tracing::warn!(
+            "ZOOM_ACCESS_TOKEN (access_token) is used as it is: it ends after an hour and is not refreshed; \
+             let people install the app instead"
+        );
+    }
     let webhook_path = config.webhook_path.clone();
     let app = match App::build(config, Timings::default(), Leases::default()).await {
         Ok(app) => app,
@@ -40,17 +46,6 @@ pub(super) async fn run(config: Config, stop: CancellationToken) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => fail(1, &error.to_string()),
-    }
-}
-
-/// What `serve` needs and other commands do not.
-pub(super) fn missing(config: &Config) -> Option<String> {
-    if config.api_tokens.is_empty() {
-        Some(NO_TOKENS.to_owned())
-    } else if config.install.token_keys.is_none() {
-        Some(AppError::NoTokenKeys.to_string())
-    } else {
-        None
     }
 }
 

@@ -16,7 +16,7 @@ const CALLBACK_PATH: &str = "/api/v1/zoom/oauth/callback";
 pub struct InstallSettings {
     /// Where browsers reach us, without a slash at the end.
     pub public_url: String,
-    /// None when no key is set: `serve` refuses that, `demo` makes one.
+    /// None when no key is set: with the embedded store the first start makes one.
     pub token_keys: Option<KeyRing>,
     pub oauth: oauth::Settings,
     pub configured: Configured,

@@ -1,3 +1,5 @@
+//! Reads variables one by one and keeps every mistake.
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -41,9 +43,16 @@ impl<'a> Reader<'a> {
 
     /// The settings, if there was no mistake.
     pub fn finish<T>(self, config: Option<T>) -> Result<T, ConfigErrors> {
+        let mut mistakes: Vec<Mistake> = Vec::new();
+        for mistake in self.mistakes {
+            // A variable that several settings follow from is read several times.
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            }
+        }
         match config {
-            Some(config) if self.mistakes.is_empty() => Ok(config),
-            _ => Err(ConfigErrors(self.mistakes)),
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(ConfigErrors(mistakes)),
         }
     }
 
@@ -57,14 +66,20 @@ impl<'a> Reader<'a> {
                 Some((first, other)) if *other != value => {
                     let problem =
                         format!("{first} and {name} have different values; keep one of them");
-                    self.mistakes.push(Mistake { name: variable.name, problem });
+                    self.mistake(variable.name, problem);
                     return None;
                 }
                 Some(_) => {}
                 None => found = Some((name, value)),
             }
         }
-        found.map(|(_, value)| value)
+        match found {
+            Some((_, value)) if is_quoted(&value) => {
+                self.mistake(variable.name, QUOTED);
+                None
+            }
+            found => found.map(|(_, value)| value),
+        }
     }
 
     fn value(&self, name: &str) -> Option<String> {
@@ -85,7 +100,7 @@ impl<'a> Reader<'a> {
                 [] => String::new(),
                 aliases => format!(" (also read as {})", aliases.join(", ")),
             };
-            self.mistakes.push(Mistake { name, problem: format!("missing: {about}{also}") });
+            self.mistake(name, format!("missing: {about}{also}"));
         }
         value
     }
@@ -143,8 +158,31 @@ impl<'a> Reader<'a> {
 
     /// Notes that a value is not of its form.
     pub fn wrong<T>(&mut self, name: &'static str, form: impl Into<String>) -> Option<T> {
-        let problem = format!("must be {}", form.into());
-        self.mistakes.push(Mistake { name, problem });
+        self.mistake(name, format!("must be {}", form.into()));
         None
     }
+
+    /// Notes what is wrong with a variable.
+    pub fn mistake(&mut self, name: &'static str, problem: impl Into<String>) {
+        self.mistakes.push(Mistake { name, problem: problem.into() });
+    }
+}
+
+/// Docker's `--env-file` and some shells leave the quotes around a value in it.
+const QUOTED: &str =
+    "the value is in quotes that are part of it: remove them (docker --env-file keeps quotes)";
+
+/// Whether a value begins and ends with quotes of a pair.
+fn is_quoted(value: &str) -> bool {
+    const PAIRS: [(char, char); 6] = [
+        ('"', '"'),
+        ('\'', '\''),
+        ('`', '`'),
+        ('\u{201c}', '\u{201d}'),
+        ('\u{201e}', '\u{201c}'),
+        ('\u{2018}', '\u{2019}'),
+    ];
+    PAIRS
+        .iter()
+        .any(|(first, last)| value.strip_prefix(*first).is_some_and(|rest| rest.ends_with(*last)))
 }

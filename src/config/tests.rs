@@ -70,7 +70,7 @@ fn the_names_of_zooms_samples_are_read() {
     let sample = HashMap::from([
         ("ZM_RTMS_CLIENT", "id"),
         ("ZM_RTMS_SECRET", "secret"),
-        ("ZM_RTMS_WEBHOOK_SECRET", "token"),
+        ("ZM_RTMS_SECRET_TOKEN", "token"),
         ("ZM_RTMS_PORT", "8080"),
         ("ZM_RTMS_PATH", "/zoom"),
         ("ZM_RTMS_LOG_LEVEL", "DEBUG"),
@@ -87,6 +87,25 @@ fn two_different_values_for_one_thing_are_refused_with_both_names() {
     let errors = config(&[("ZM_RTMS_CLIENT", "another")]).unwrap_err().to_string();
     assert!(errors.contains("ZOOM_CLIENT_ID") && errors.contains("ZM_RTMS_CLIENT"), "{errors}");
     assert!(config(&[("ZM_RTMS_CLIENT", "id")]).is_ok());
+}
+
+#[test]
+fn serving_needs_a_token_and_a_key_only_where_the_store_is_shared() {
+    let to_serve = |changes: &[(&str, &str)]| {
+        let values: HashMap<&str, &str> = GOOD.iter().chain(changes).copied().collect();
+        let read = Config::to_serve(|name| values.get(name).map(ToString::to_string));
+        read.map(drop).map_err(|errors| errors.0.iter().map(|it| it.name).collect::<Vec<_>>())
+    };
+    assert_eq!(to_serve(&[]), Ok(()));
+    let postgres = ("DATABASE_URL", "postgres://u@h/d");
+    assert_eq!(to_serve(&[postgres]), Err(vec!["API_TOKENS", "TOKEN_ENCRYPTION_KEYS"]));
+    let key = "42".repeat(32);
+    let both = [postgres, ("API_TOKENS", "a:b"), ("TOKEN_ENCRYPTION_KEYS", &key)];
+    assert_eq!(to_serve(&both), Ok(()));
+    // A mistake that is there is not reported as missing, too.
+    let broken = [postgres, ("API_TOKENS", "a"), ("TOKEN_ENCRYPTION_KEYS", "x")];
+    assert_eq!(to_serve(&broken), Err(vec!["API_TOKENS", "TOKEN_ENCRYPTION_KEYS"]));
+    assert_eq!(to_serve(&[("API_TOKENS", " , ")]), Err(vec!["API_TOKENS"]));
 }
 
 #[test]

@@ -32,38 +32,51 @@ const fn aliased(
 pub const VARIABLES: &[Variable] = &[
     aliased(
         "ZOOM_CLIENT_ID",
-        &["ZM_RTMS_CLIENT", "ZM_CLIENT_ID"],
+        &["ZM_RTMS_CLIENT", "ZM_CLIENT_ID", "ZOOM_APP_CLIENT_ID", "CLIENT_ID"],
         "",
         "the client id of your Zoom app (App Credentials)",
     ),
     aliased(
         "ZOOM_CLIENT_SECRET",
-        &["ZM_RTMS_SECRET", "ZM_CLIENT_SECRET"],
+        &["ZM_RTMS_SECRET", "ZM_CLIENT_SECRET", "ZOOM_APP_CLIENT_SECRET", "CLIENT_SECRET"],
         "",
         "the client secret of your Zoom app (App Credentials)",
     ),
     aliased(
         "ZOOM_SECRET_TOKEN",
-        &["ZM_RTMS_WEBHOOK_SECRET", "ZOOM_WEBHOOK_SECRET_TOKEN"],
+        &[
+            "ZM_RTMS_SECRET_TOKEN",
+            "ZM_RTMS_WEBHOOK_SECRET",
+            "ZOOM_WEBHOOK_SECRET_TOKEN",
+            "RTMS_WEBHOOK_SECRET",
+        ],
         "",
         "the Secret Token of your Zoom app (Features, Access): it signs webhooks and is not the client secret",
     ),
-    plain(
+    aliased(
         "ZOOM_VIDEO_SDK_KEY",
+        &["VIDEO_CLIENT_ID"],
         "",
         "the SDK key of your Video SDK app, for its sessions; its webhooks go to WEBHOOK_PATH and /video",
     ),
-    plain("ZOOM_VIDEO_SDK_SECRET", "", "the SDK secret of your Video SDK app"),
-    plain(
+    aliased(
+        "ZOOM_VIDEO_SDK_SECRET",
+        &["VIDEO_CLIENT_SECRET"],
+        "",
+        "the SDK secret of your Video SDK app",
+    ),
+    aliased(
         "ZOOM_VIDEO_SECRET_TOKEN",
+        &["VIDEO_SECRET_TOKEN"],
         "",
         "the Secret Token of your Video SDK app: it signs its webhooks",
     ),
     plain(
         "API_TOKENS",
         "",
-        "who may use the REST API: name:token or name:token:scope+scope (read, control, admin), separated by commas; \
-         needed by rtmsd serve, make a token with: openssl rand -hex 32",
+        "who may use the REST API: name:token or name:token:scope+scope (read, control, admin), separated by commas \
+         (make a token with: openssl rand -hex 32); needed with Postgres, and without it the first start makes one in \
+         DATA_DIR",
     ),
     plain(
         "API_RATE_LIMIT_PER_SECOND",
@@ -77,14 +90,23 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain("ZOOM_VIDEO_API_SECRET", "", "its secret: signs the tokens of those calls"),
     plain("HOST", "0.0.0.0", "the address to listen on"),
-    aliased("PORT", &["ZM_RTMS_PORT"], "3000", "the port to listen on"),
-    aliased("WEBHOOK_PATH", &["ZM_RTMS_PATH"], "/webhook", "where Zoom sends its webhooks"),
+    aliased("PORT", &["ZM_RTMS_PORT", "SERVER_PORT"], "3000", "the port to listen on"),
+    aliased(
+        "WEBHOOK_PATH",
+        &["ZM_RTMS_PATH", "APP_WEBHOOK_PATH"],
+        "/webhook",
+        "where Zoom sends its webhooks",
+    ),
     plain(
         "WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS",
         "300",
         "how far a webhook's timestamp may be from our clock, either way",
     ),
-    plain("DATA_DIR", "./data", "the folder of the embedded SQLite file, and of recordings"),
+    plain(
+        "DATA_DIR",
+        "./data",
+        "the folder of the embedded SQLite file, of recordings, and of the token and key that the first start makes",
+    ),
     aliased(
         "DATABASE_URL",
         &["SDK_DATABASE_URL"],
@@ -94,7 +116,7 @@ pub const VARIABLES: &[Variable] = &[
     ),
     aliased(
         "PUBLIC_URL",
-        &["SDK_PUBLIC_BASE_URL"],
+        &["SDK_PUBLIC_BASE_URL", "PUBLIC_BASE_URL"],
         "",
         "where browsers reach this daemon, such as https://rtms.example.com; without it http://localhost and the port",
     ),
@@ -105,10 +127,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     aliased(
         "TOKEN_ENCRYPTION_KEYS",
-        &["SDK_TOKEN_ENCRYPTION_KEY"],
+        &["SDK_TOKEN_ENCRYPTION_KEY", "TOKEN_ENCRYPTION_KEY"],
         "",
         "keys of 32 bytes in hex or base64, separated by commas: the first seals the tokens, all of them open \
-         (make one with: openssl rand -hex 32)",
+         (make one with: openssl rand -hex 32); needed with Postgres, and without it the first start makes one in \
+         DATA_DIR",
     ),
     plain("ZOOM_API_BASE_URL", "https://api.zoom.us", "where Zoom's REST API is"),
     plain("ZOOM_OAUTH_BASE_URL", "https://zoom.us", "where Zoom's OAuth is"),
@@ -117,13 +140,15 @@ pub const VARIABLES: &[Variable] = &[
         "",
         "the account for server-to-server OAuth, used where nobody has installed the app",
     ),
-    plain(
+    aliased(
         "ZOOM_S2S_CLIENT_ID",
+        &["S2S_ZM_CLIENT_ID"],
         "",
         "the client id of the server-to-server app; without it ZOOM_CLIENT_ID",
     ),
-    plain(
+    aliased(
         "ZOOM_S2S_CLIENT_SECRET",
+        &["S2S_ZM_CLIENT_SECRET"],
         "",
         "the client secret of the server-to-server app; without it ZOOM_CLIENT_SECRET",
     ),
@@ -169,8 +194,9 @@ pub const VARIABLES: &[Variable] = &[
         "per_participant",
         "mixed (everybody in one) or per_participant (up to three speakers at a time)",
     ),
-    plain(
+    aliased(
         "AUDIO_SEND_RATE_MS",
+        &["AUDIO_SEND_RATE"],
         "20",
         "how much sound is in one frame: 20, or with l16 up to 1000 in steps of 20",
     ),

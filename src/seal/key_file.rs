@@ -1,47 +1,141 @@
-//! A key in a file of the data folder, for those who set none: good for a demo on one machine.
+//! Secrets in files of the data folder, for those who set none: the key that seals tokens, and the API's token.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{KEY_BYTES, random_bytes};
 use crate::secret::Secret;
 
-const NAME: &str = "token-encryption-key";
+/// The file of the key that seals tokens at rest, as `TOKEN_ENCRYPTION_KEYS` takes it.
+pub const TOKEN_KEY: &str = "token-encryption-key";
+/// The file of the token that the REST API takes.
+pub const API_TOKEN: &str = "api-token";
 
-/// Reads the key of a data folder, as `TOKEN_ENCRYPTION_KEYS` takes it; makes it first if there is none. Only its owner
-/// may read it.
-pub fn read_or_make(folder: &Path) -> io::Result<Secret<String>> {
-    let path = folder.join(NAME);
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // Exclusive: of two that start at once, the second reads what the first has made.
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(mut file) => {
-            file.write_all(hex::encode(random_bytes::<KEY_BYTES>()).as_bytes())?;
-            file.sync_all()?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error),
+/// A secret and its file.
+#[derive(Debug)]
+pub struct Kept {
+    /// 32 bytes in hex.
+    pub value: Secret<String>,
+    pub path: PathBuf,
+    /// Whether it was made just now.
+    pub is_new: bool,
+}
+
+/// Reads a secret of a data folder, and makes it first if there is none. Only its owner may read the file and, where it
+/// is made here, the folder. A file that is there is never written.
+///
+/// # Errors
+/// When the folder or the file cannot be used, or the file does not hold a secret.
+pub fn read_or_make(folder: &Path, name: &str) -> io::Result<Kept> {
+    if let Some(value) = read(folder, name)? {
+        return Ok(Kept { value, path: folder.join(name), is_new: false });
     }
-    fs::read_to_string(path).map(|text| Secret::new(text.trim().to_owned()))
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let is_new = make(folder, name)?;
+    // Of two that start at once, one has made it.
+    let value = read(folder, name)?.ok_or(io::ErrorKind::NotFound)?;
+    Ok(Kept { value, path: folder.join(name), is_new })
+}
+
+/// Reads a secret of a data folder; none if there is no such file.
+///
+/// # Errors
+/// When the file cannot be read, or does not hold a secret.
+pub fn read(folder: &Path, name: &str) -> io::Result<Option<Secret<String>>> {
+    let path = folder.join(name);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(about(&path, &error.to_string())),
+    };
+    let text = text.trim();
+    if text.len() == 2 * KEY_BYTES && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        Ok(Some(Secret::new(text.to_owned())))
+    } else {
+        Err(about(
+            &path,
+            "it does not hold 32 bytes in hex; restore it, or remove it for a new one",
+        ))
+    }
+}
+
+/// Whole or not at all: written beside its place, and linked there unless another was faster.
+fn make(folder: &Path, name: &str) -> io::Result<bool> {
+    let path = folder.join(name);
+    let draft = folder.join(format!(".{name}.{}", hex::encode(random_bytes::<8>())));
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        writeln!(file, "{}", hex::encode(random_bytes::<KEY_BYTES>()))?;
+        file.sync_all()?;
+        fs::hard_link(&draft, &path)
+    };
+    let linked = write();
+    let removed = fs::remove_file(&draft);
+    match linked {
+        Ok(()) => removed.and_then(|()| File::open(folder)?.sync_all()).map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(about(&path, &error.to_string())),
+    }
+}
+
+fn about(path: &Path, problem: &str) -> io::Error {
+    io::Error::other(format!("{}: {problem}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
     use std::os::unix::fs::PermissionsExt;
+    use std::thread;
 
     use super::*;
     use crate::seal::KeyRing;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
 
     #[test]
     fn a_folder_has_one_key_that_only_its_owner_reads() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
-        let key = read_or_make(&data).unwrap();
-        assert!(KeyRing::parse(key.expose()).is_ok());
-        assert_eq!(read_or_make(&data).unwrap().expose(), key.expose());
-        let mode = fs::metadata(data.join(NAME)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let made = read_or_make(&data, TOKEN_KEY).unwrap();
+        assert!(made.is_new && KeyRing::parse(made.value.expose()).is_ok());
+        let read = read_or_make(&data, TOKEN_KEY).unwrap();
+        assert!(!read.is_new && read.value.expose() == made.value.expose());
+        assert_eq!((mode(&made.path), mode(&data)), (0o600, 0o700));
+        let token = read_or_make(&data, API_TOKEN).unwrap();
+        assert_ne!(token.value.expose(), made.value.expose());
+        assert_eq!(fs::read_dir(&data).unwrap().count(), 2, "no draft is left");
+    }
+
+    #[test]
+    fn many_that_start_at_once_have_one_key_and_one_of_them_made_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let make = || {
+            thread::spawn({
+                let data = data.clone();
+                move || read_or_make(&data, TOKEN_KEY).unwrap()
+            })
+        };
+        let starts: Vec<_> = (0..8).map(|_| make()).collect();
+        let kept: Vec<Kept> = starts.into_iter().map(|start| start.join().unwrap()).collect();
+        let values: HashSet<_> = kept.iter().map(|kept| kept.value.expose().clone()).collect();
+        assert_eq!(values.len(), 1);
+        assert_eq!(kept.iter().filter(|kept| kept.is_new).count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_holds_no_secret_is_named_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["", "s3cret", &"zz".repeat(KEY_BYTES)] {
+            fs::write(folder.path().join(TOKEN_KEY), text).unwrap();
+            let error = read_or_make(folder.path(), TOKEN_KEY).unwrap_err().to_string();
+            assert!(error.contains(TOKEN_KEY) && !error.contains("s3cret"), "{error}");
+            assert_eq!(fs::read_to_string(folder.path().join(TOKEN_KEY)).unwrap(), text);
+        }
     }
 }

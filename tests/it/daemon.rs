@@ -21,6 +21,7 @@ mod recordings;
 mod refusals;
 mod replicas;
 mod retention;
+mod samples;
 mod shutdown;
 mod subscribers;
 mod video;

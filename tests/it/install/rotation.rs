@@ -107,11 +107,13 @@ async fn a_sealed_token_that_is_moved_to_another_row_does_not_open() {
 }
 
 #[tokio::test]
-async fn serve_refuses_to_start_without_a_key_and_says_how_to_make_one_as_check_does() {
+async fn with_postgres_serve_refuses_to_start_without_a_key_and_says_how_to_make_one_as_check_does()
+{
     for name in ["serve", "check"] {
         let folder = tempfile::tempdir().unwrap();
         let mut command = rtmsd(folder.path(), "", name);
         command.env("PORT", "0").env("HOST", "127.0.0.1");
+        command.env("DATABASE_URL", "postgres://u@127.0.0.1:1/x");
         let refused = output(command).await;
         assert_eq!(refused.status.code(), Some(2));
         let said = String::from_utf8_lossy(&refused.stderr);

@@ -1,0 +1,229 @@
+//! `.env` of the working folder: its values, and what is wrong with it by file and line, never with a value.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// The file's name. It is read from the working folder only.
+pub const FILE: &str = ".env";
+/// A file that is longer is no `.env`.
+const MAX_BYTES: u64 = 1 << 20;
+/// A value in quotes may span this many lines.
+const MAX_VALUE_LINES: usize = 200;
+/// Group and others may not write the file.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+const BYTE_ORDER_MARK: char = '\u{feff}';
+const REFERENCE: &str = "has a $ that may stand for itself or for another variable: put the value in single quotes if \
+                         it is a character, or write out what it stands for";
+const OPEN_QUOTE: &str = "has a quote that is not closed";
+const UNREADABLE: &str = "cannot be read: write NAME=value, and put a value with spaces, quotes or backslashes in \
+                          single quotes";
+const NOT_UTF8: &str = "is not UTF-8: save the file as UTF-8";
+const MARKED: &str = "begins with a byte order mark (U+FEFF): remove it";
+
+/// What a `.env` says.
+#[derive(Debug, Default)]
+pub(super) struct DotEnv {
+    values: HashMap<String, Line>,
+    pub problems: Vec<LineProblem>,
+    /// An editor put a byte order mark in front. It is not part of the first name.
+    pub is_marked: bool,
+}
+
+struct Line {
+    number: usize,
+    value: String,
+}
+
+/// What is wrong with one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LineProblem {
+    pub line: usize,
+    /// The variable that the line sets, as far as it can be read.
+    pub name: Option<String>,
+    pub problem: &'static str,
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {}", self.number)
+    }
+}
+
+impl DotEnv {
+    /// Reads the file; empty where there is none. `is_set` says whether the environment has a variable.
+    ///
+    /// # Errors
+    /// Why the whole file is refused, and what to do.
+    pub fn read(path: &Path, is_set: &dyn Fn(&str) -> bool) -> Result<Self, String> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(format!("cannot be read: {error}")),
+        };
+        let unreadable = |error| format!("cannot be read: {error}");
+        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
+        if mode & WRITABLE_BY_OTHERS != 0 {
+            return Err(format!(
+                "can be written by others than its owner (mode {:03o}): run chmod go-w {FILE}",
+                mode & 0o777
+            ));
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_BYTES {
+            return Err(format!("is longer than {MAX_BYTES} bytes"));
+        }
+        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            return Err("is UTF-16: save it as UTF-8".to_owned());
+        }
+        Ok(Self::parse(&bytes, is_set))
+    }
+
+    fn parse(bytes: &[u8], is_set: &dyn Fn(&str) -> bool) -> Self {
+        let unmarked = bytes.strip_prefix(b"\xef\xbb\xbf");
+        let mut file = Self { is_marked: unmarked.is_some(), ..Self::default() };
+        let lines = unmarked.unwrap_or(bytes).split(|byte| *byte == b'\n');
+        let lines: Vec<_> = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+        let mut index = 0;
+        while index < lines.len() {
+            index += file.statement(&lines[index..], index + 1, is_set);
+        }
+        file
+    }
+
+    /// Reads the statement that begins with the first of `lines`; gives how many of them it has.
+    fn statement(
+        &mut self,
+        lines: &[&[u8]],
+        number: usize,
+        is_set: &dyn Fn(&str) -> bool,
+    ) -> usize {
+        let mut text = String::new();
+        for (index, line) in lines.iter().take(MAX_VALUE_LINES).enumerate() {
+            let Ok(line) = str::from_utf8(line) else {
+                self.refuse(number + index, &String::from_utf8_lossy(line), NOT_UTF8);
+                return index + 1;
+            };
+            text.push_str(line);
+            text.push('\n');
+            let known = |name: &str| is_set(name) || self.values.contains_key(name);
+            let scan = Scan::of(&text, &known);
+            if !scan.is_open {
+                self.take(&text, &scan, number);
+                return index + 1;
+            }
+        }
+        // What follows an open quote is read as if the quote were not there, so that its mistakes are found too.
+        self.refuse(number, &text, OPEN_QUOTE);
+        1
+    }
+
+    fn take(&mut self, text: &str, scan: &Scan, number: usize) {
+        if scan.is_reference {
+            return self.refuse(number, text, REFERENCE);
+        }
+        match dotenvy::from_read_iter(scan.literal.as_bytes()).next() {
+            None => {}
+            Some(Ok((name, value))) => {
+                self.values.insert(name, Line { number, value });
+            }
+            Some(Err(_)) if text.starts_with(BYTE_ORDER_MARK) => self.refuse(number, text, MARKED),
+            Some(Err(_)) => self.refuse(number, text, UNREADABLE),
+        }
+    }
+
+    fn refuse(&mut self, line: usize, text: &str, problem: &'static str) {
+        self.problems.push(LineProblem { line, name: name_of(text), problem });
+    }
+
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|line| line.value.as_str())
+    }
+
+    /// The number of the line that sets a variable.
+    pub fn line(&self, name: &str) -> Option<usize> {
+        self.values.get(name).map(|line| line.number)
+    }
+}
+
+/// The name before the first `=`, where it is one.
+fn name_of(text: &str) -> Option<String> {
+    let (name, _) = text.trim_start_matches(BYTE_ORDER_MARK).split_once('=')?;
+    let name = name.trim();
+    let name = name.strip_prefix("export ").unwrap_or(name).trim();
+    (!name.is_empty() && name.chars().all(is_name_char)).then(|| name.to_owned())
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || c == '.'
+}
+
+/// A statement as dotenvy must see it, so that every `$` is a character.
+struct Scan {
+    literal: String,
+    /// A quote is not closed yet: the next line belongs to the value.
+    is_open: bool,
+    /// A `$` may stand for a variable.
+    is_reference: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quote {
+    None,
+    Single,
+    Double,
+}
+
+impl Scan {
+    fn of(text: &str, is_known: &dyn Fn(&str) -> bool) -> Self {
+        let mut scan = Self { literal: text.to_owned(), is_open: false, is_reference: false };
+        let Some((name, value)) = text.split_once('=') else { return scan };
+        if name.trim_start().starts_with('#') {
+            return scan;
+        }
+        scan.literal = format!("{name}=");
+        scan.value(value, is_known);
+        scan
+    }
+
+    fn value(&mut self, value: &str, is_known: &dyn Fn(&str) -> bool) {
+        let (mut quote, mut escaped, mut after_space) = (Quote::None, false, true);
+        for (at, c) in value.char_indices() {
+            if c == '#' && after_space && quote == Quote::None {
+                break;
+            }
+            let was_escaped = std::mem::take(&mut escaped);
+            match (quote, c) {
+                _ if was_escaped => {}
+                (Quote::Single, '\'') | (Quote::Double, '"') => quote = Quote::None,
+                (Quote::Single, _) => {}
+                (_, '\\') => escaped = true,
+                (_, '$') => {
+                    self.is_reference |= is_reference(&value[at + 1..], is_known);
+                    self.literal.push('\\');
+                }
+                (Quote::None, '\'') => quote = Quote::Single,
+                (Quote::None, '"') => quote = Quote::Double,
+                _ => {}
+            }
+            after_space = c.is_whitespace();
+            self.literal.push(c);
+        }
+        self.literal.push('\n');
+        self.is_open = quote != Quote::None;
+    }
+}
+
+/// Whether what follows a `$` names a variable: in braces, or one that is set.
+fn is_reference(rest: &str, is_known: &dyn Fn(&str) -> bool) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let name = &rest[..rest.find(|c: char| !is_part(c)).unwrap_or(rest.len())];
+    rest.starts_with('{') || (!name.is_empty() && is_known(name))
+}
+
+#[cfg(test)]
+mod tests;

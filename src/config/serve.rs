@@ -1,0 +1,26 @@
+//! What `rtmsd serve` needs beyond the other commands, so that `rtmsd check` says the same.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::read::Reader;
+use crate::tls;
+
+/// Notes what is missing for serving. With the embedded store the first start makes a token and a key in `DATA_DIR`;
+/// daemons that share a Postgres have no such folder.
+pub(super) fn require(read: &mut Reader<'_>) {
+    if read.optional("DATABASE_URL").is_some() {
+        read.required("API_TOKENS");
+        read.required("TOKEN_ENCRYPTION_KEYS");
+    }
+    if let Some(path) = read.optional("RTMS_CA_FILE")
+        && let Err(error) = tls::client_config(Some(Path::new(&path)))
+    {
+        read.mistake("RTMS_CA_FILE", error.to_string());
+    }
+    if let Some(path) = read.optional("NATS_CREDENTIALS")
+        && let Err(error) = File::open(&path)
+    {
+        read.mistake("NATS_CREDENTIALS", format!("cannot read {path}: {error}"));
+    }
+}

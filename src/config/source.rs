@@ -1,0 +1,131 @@
+//! Where settings come from: the environment, and behind it `.env` of the working folder.
+
+use std::path::Path;
+
+use super::dotenv::{self, DotEnv, LineProblem};
+use super::read::{ConfigErrors, Mistake};
+use super::variables::{VARIABLES, Variable};
+
+/// The variables of the stores that recordings go to: read by the names that the stores give them.
+const STORE_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+
+/// The environment, and behind it `.env`.
+pub struct Source<E> {
+    environment: E,
+    dotenv: DotEnv,
+    /// Why `.env` is refused as a whole.
+    refused: Option<String>,
+}
+
+impl<E: Fn(&str) -> Option<String>> Source<E> {
+    /// Reads `.env` in a folder. What is wrong with it is for [`Self::settle`].
+    pub fn read(folder: &Path, environment: E) -> Self {
+        let is_set = |name: &str| environment(name).is_some();
+        let (dotenv, refused) = match DotEnv::read(&folder.join(dotenv::FILE), &is_set) {
+            Ok(dotenv) => (dotenv, None),
+            Err(reason) => (DotEnv::default(), Some(reason)),
+        };
+        Self { environment, dotenv, refused }
+    }
+
+    /// The value of a variable. The environment wins, also under another name of the same setting.
+    pub fn lookup(&self, name: &str) -> Option<String> {
+        if let Some(value) = (self.environment)(name) {
+            return Some(value);
+        }
+        if self.is_in_environment(name) {
+            return None;
+        }
+        self.dotenv.value(name).map(str::to_owned)
+    }
+
+    /// What the start does not fail for.
+    pub fn note(&self) -> Option<String> {
+        let marked =
+            format!("{} line 1 begins with a byte order mark: it is ignored", dotenv::FILE);
+        self.dotenv.is_marked.then_some(marked)
+    }
+
+    /// What was read, unless `.env` has a mistake of its own. Every mistake is in one list, with the line that it comes
+    /// from.
+    pub fn settle<T>(&self, read: Result<T, ConfigErrors>) -> Result<T, ConfigErrors> {
+        if let Some(reason) = &self.refused {
+            // Without the file, settings would be reported that it has.
+            let mistake = Mistake { name: dotenv::FILE, problem: reason.clone() };
+            return Err(ConfigErrors(vec![mistake]));
+        }
+        let lines: Vec<Mistake> =
+            self.dotenv.problems.iter().filter_map(|it| self.mistake(it)).collect();
+        let (config, mut mistakes) = match read {
+            Ok(config) => (Some(config), Vec::new()),
+            Err(ConfigErrors(mistakes)) => (None, mistakes),
+        };
+        // A setting whose line cannot be read is not missing.
+        mistakes.retain(|mistake| lines.iter().all(|line| line.name != mistake.name));
+        for mistake in &mut mistakes {
+            mistake.problem.push_str(&self.place(mistake.name));
+        }
+        mistakes.splice(0..0, lines);
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(ConfigErrors(mistakes)),
+        }
+    }
+
+    /// A line that we would read and cannot. A line of another program's variable is no concern of ours.
+    fn mistake(&self, line: &LineProblem) -> Option<Mistake> {
+        let at = format!("{} line {} {}", dotenv::FILE, line.line, line.problem);
+        let Some(name) = &line.name else {
+            return Some(Mistake {
+                name: dotenv::FILE,
+                problem: format!("line {} {}", line.line, line.problem),
+            });
+        };
+        if self.is_in_environment(name) {
+            return None;
+        }
+        if let Some(variable) = setting(name) {
+            return Some(Mistake { name: variable.name, problem: at });
+        }
+        let is_stores = STORE_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+        is_stores.then(|| Mistake {
+            name: dotenv::FILE,
+            problem: format!("line {} ({name}) {}", line.line, line.problem),
+        })
+    }
+
+    /// Which lines set a setting, in brackets.
+    fn place(&self, name: &str) -> String {
+        let Some(variable) = setting(name).filter(|_| !self.is_in_environment(name)) else {
+            return String::new();
+        };
+        let mut lines: Vec<usize> =
+            variable.names().filter_map(|name| self.dotenv.line(name)).collect();
+        lines.sort_unstable();
+        match lines.as_slice() {
+            [] => String::new(),
+            [line] => format!(" ({} line {line})", dotenv::FILE),
+            lines => {
+                let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+                format!(" ({} lines {})", dotenv::FILE, lines.join(", "))
+            }
+        }
+    }
+
+    /// Whether the environment has a setting, under any of its names.
+    fn is_in_environment(&self, name: &str) -> bool {
+        let is_set = |name: &str| (self.environment)(name).is_some();
+        match setting(name) {
+            Some(variable) => variable.names().any(is_set),
+            None => is_set(name),
+        }
+    }
+}
+
+/// The setting that is read under a name.
+fn setting(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.names().any(|own| own == name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::Config;
+
+const APP: &str = "ZOOM_CLIENT_ID=id\nZOOM_CLIENT_SECRET=s3cret\nZOOM_SECRET_TOKEN=token\n";
+
+/// A folder with a `.env` of this content.
+fn folder(content: impl AsRef<[u8]>) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(dotenv::FILE);
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    folder
+}
+
+fn read(
+    content: impl AsRef<[u8]>,
+    environment: &'static [(&'static str, &'static str)],
+) -> Result<Config, ConfigErrors> {
+    let folder = folder(content);
+    let source = Source::read(folder.path(), |name| {
+        environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+    });
+    source.settle(Config::to_serve(|name| source.lookup(name)))
+}
+
+fn said(content: impl AsRef<[u8]>) -> String {
+    read(content, &[]).expect_err("there is a mistake").to_string()
+}
+
+#[test]
+fn the_environment_wins_also_under_another_name_of_the_setting() {
+    let content = format!("{APP}ZM_RTMS_PORT=8080\nHOST=10.0.0.1\n");
+    let config = read(content, &[("PORT", "3001")]).unwrap();
+    assert_eq!(config.address.to_string(), "10.0.0.1:3001");
+}
+
+#[test]
+fn a_mistake_names_the_line_of_the_file_and_not_the_value() {
+    let said = said(format!("# mine\n{APP}\nPORT=s3cret\nMEDIA_TYPES=s3cret\n"));
+    assert!(said.contains("PORT: must be a whole number from 0 to 65535 (.env line 6)"), "{said}");
+    assert!(said.contains("(.env line 7)"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn two_values_for_one_setting_name_both_lines() {
+    let said = said(format!("{APP}ZM_RTMS_CLIENT=other\n"));
+    assert!(said.contains("(.env lines 1, 4)"), "{said}");
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_in_the_same_list_and_its_setting_is_not_missing() {
+    let said = said("ZOOM_CLIENT_ID=my id s3cret\nPORT=x\nZOOM_CLIENT_SECRET='s3cret\n");
+    assert!(said.contains("ZOOM_CLIENT_ID: .env line 1 cannot be read"), "{said}");
+    assert!(
+        said.contains("ZOOM_CLIENT_SECRET: .env line 3 has a quote that is not closed"),
+        "{said}"
+    );
+    assert!(said.contains("PORT: must be"), "{said}");
+    assert!(said.contains("ZOOM_SECRET_TOKEN: missing"), "{said}");
+    assert_eq!(said.matches("ZOOM_CLIENT_ID:").count(), 1, "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn what_another_program_reads_is_no_concern_of_ours() {
+    let others = "OVERLAY_LABEL=Verified by\nCORS=${PUBLIC_URL},x\nPROMPT=\"open\n";
+    assert!(read(format!("{others}{APP}"), &[]).is_ok());
+}
+
+#[test]
+fn a_line_without_a_name_is_named_by_its_number() {
+    let said = said(format!("{APP}s3cret-token\n"));
+    assert!(said.contains(".env: line 4 cannot be read"), "{said}");
+    assert!(!said.contains("s3cret"), "{said}");
+}
+
+#[test]
+fn a_line_that_the_environment_overrides_is_not_read() {
+    assert!(read(format!("{APP}PORT=a b\n"), &[("PORT", "3001")]).is_ok());
+}
+
+#[test]
+fn a_value_in_quotes_of_its_own_is_refused_wherever_it_comes_from() {
+    for quoted in ["'\"token\"'", "\\\"token\\\"", "“token”", "`token`", "\"'token'\""] {
+        let said = said(APP.replace("=token", &format!("={quoted}")));
+        assert!(said.contains("ZOOM_SECRET_TOKEN: the value is in quotes"), "{quoted}: {said}");
+        assert!(said.contains("(.env line 3)"), "{quoted}: {said}");
+    }
+    let environment = &[("ZOOM_SECRET_TOKEN", "\"token\"")];
+    let said = read(APP, environment).unwrap_err().to_string();
+    assert!(said.contains("ZOOM_SECRET_TOKEN: the value is in quotes"), "{said}");
+    assert!(!said.contains(".env line"), "{said}");
+}
+
+#[test]
+fn a_file_that_others_can_write_is_refused_as_a_whole() {
+    for mode in [0o622, 0o660, 0o602, 0o666] {
+        let folder = folder(APP);
+        let path = folder.path().join(dotenv::FILE);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let source = Source::read(folder.path(), |_| None);
+        let errors = source.settle(Config::to_serve(|name| source.lookup(name))).unwrap_err();
+        assert_eq!(errors.0.len(), 1, "{errors}");
+        assert!(errors.to_string().contains("run chmod go-w .env"), "{errors}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_text_says_so() {
+    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(APP.bytes().flat_map(|b| [b, 0])).collect();
+    assert!(said(utf16).contains("UTF-16"));
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join(dotenv::FILE)).unwrap();
+    let source = Source::read(folder.path(), |_| None);
+    let errors = source.settle(Config::to_serve(|name| source.lookup(name))).unwrap_err();
+    assert!(errors.to_string().contains(".env: "), "{errors}");
+}
+
+#[test]
+fn no_file_is_no_mistake_and_a_folder_above_is_not_looked_into() {
+    let folder = folder(APP);
+    let below = folder.path().join("below");
+    fs::create_dir(&below).unwrap();
+    let source = Source::read(&below, |_| None);
+    assert_eq!(source.lookup("ZOOM_CLIENT_ID"), None);
+    assert!(source.settle(Ok(())).is_ok());
+}
+
+#[test]
+fn a_byte_order_mark_in_front_is_noted() {
+    let folder = folder(format!("\u{feff}{APP}"));
+    let source = Source::read(folder.path(), |_| None);
+    assert_eq!(source.lookup("ZOOM_CLIENT_ID").as_deref(), Some("id"));
+    assert!(source.note().unwrap().contains(".env line 1"));
+}
