@@ -5,6 +5,7 @@ mod binary;
 mod chaos;
 mod crash;
 mod crowd;
+mod first_hour;
 mod forward;
 pub mod kit;
 mod ledger;

@@ -81,6 +81,16 @@ impl Process {
         .await
     }
 
+    /// What it has printed so far.
+    pub fn out(&self) -> String {
+        self.out.lines.lock().unwrap().join("\n")
+    }
+
+    /// What it has said on standard error so far.
+    pub fn err(&self) -> String {
+        self.err.lines.lock().unwrap().join("\n")
+    }
+
     /// `TERM`, `KILL` and so on.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs");
