@@ -309,7 +309,9 @@ impl Feed {
     /// every rejoin.
     fn take_account(&mut self, at_ms: i64, body: &EntryBody) -> bool {
         if let Some((medium, bytes)) = piece_of(body) {
-            self.count(medium, at_ms, bytes);
+            let made_ms =
+                if let EntryBody::Transcript(line) = body { line.start_ms } else { at_ms };
+            self.count(medium, made_ms.min(at_ms), bytes);
         }
         match body {
             EntryBody::FirstPacket {} if self.first_packet_ms.is_some() => return false,

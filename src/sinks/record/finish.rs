@@ -14,7 +14,7 @@ use super::layout::{Layout, Subject};
 use super::spool::{Label, Spool, TrackNote};
 use super::takes;
 use super::texts::{Text, TextError, Texts};
-use super::track::TrackFile;
+use super::track::{Finished, TrackFile};
 use crate::model::{MediumLedger, RecordedFile, Recording, Session, StreamRecord, UserId, rfc3339};
 use crate::rtms::message::Medium;
 use crate::store::{Store, StoreError};
@@ -70,11 +70,20 @@ struct Draft {
 impl Finish<'_> {
     /// Closes and writes everything. May be called again: what is there is made anew.
     pub async fn run(&self) -> Result<Vec<RecordedFile>, FinishError> {
-        let (spool, label) = (Arc::clone(self.spool), self.label.clone());
-        let tracks = blocking(move || takes::finish(&spool, &label)).await?;
+        let (spool, id) = (Arc::clone(self.spool), self.label.id);
+        let text = &self.stream.tally.transcript;
+        let oldest_ms = text.first_ms.filter(|_| self.label.records(Medium::Transcript));
+        let (label, tracks) = blocking(move || takes::finish(&spool, id, oldest_ms)).await?;
+        Finish { label: &label, ..*self }.describe(&tracks).await
+    }
+
+    async fn describe(
+        &self,
+        tracks: &[(TrackNote, Finished)],
+    ) -> Result<Vec<RecordedFile>, FinishError> {
         let mut drafts = Vec::new();
         let folder = self.spool.files(self.recording.id);
-        for (note, finished) in &tracks {
+        for (note, finished) in tracks {
             let files = finished.files.iter().filter_map(|file| self.track(&folder, note, file));
             drafts.extend(files);
         }

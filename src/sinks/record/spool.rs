@@ -53,7 +53,10 @@ pub struct Label {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FrameCounts {
     pub written: u64,
-    /// Left out: the same again, or too late for a file that only grows.
+    /// Left out: it came before, and is in the files.
+    #[serde(default)]
+    pub repeated: u64,
+    /// Left out: other sound has its place, or too late for a file that only grows.
     pub late: u64,
     /// Left out: from a time that cannot be.
     pub absurd: u64,
@@ -66,6 +69,7 @@ pub struct FrameCounts {
 impl FrameCounts {
     pub fn add(&mut self, counts: &Counts) {
         self.written += counts.written;
+        self.repeated += counts.repeated;
         self.late += counts.late;
         self.absurd += counts.absurd;
         self.unreadable += counts.unreadable;
@@ -84,6 +88,9 @@ pub struct TrackNote {
     /// Whether everybody is added up here.
     pub is_mix: bool,
     pub kind: TrackKind,
+    /// Time 0 of its files; none where that is the recording's.
+    #[serde(default)]
+    pub origin_ms: Option<i64>,
 }
 
 impl TrackNote {
@@ -97,6 +104,14 @@ impl TrackNote {
 }
 
 impl Label {
+    /// Time 0 of every file from now on; tracks that lie there are moved when they are opened.
+    pub fn begin_at(&mut self, origin_ms: i64) {
+        for note in &mut self.tracks {
+            note.origin_ms = note.origin_ms.or(self.origin_ms);
+        }
+        self.origin_ms = Some(origin_ms);
+    }
+
     pub fn records(&self, medium: Medium) -> bool {
         self.media.iter().any(|name| name == medium.as_str())
     }
@@ -253,6 +268,7 @@ mod tests {
                 user_name: Some("Ana".into()),
                 is_mix: false,
                 kind: TrackKind::Ogg { channels: 2 },
+                origin_ms: Some(4),
             }],
             frames: FrameCounts::default(),
         }

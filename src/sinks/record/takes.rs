@@ -1,28 +1,25 @@
 //! The files of one recording while its stream goes on. Everything here blocks.
 
+mod aligned;
+
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use self::aligned::aligned;
+pub use self::aligned::finish;
 use super::layout::{Layout, Voice};
 use super::spool::{Label, Spool, TrackNote};
-use super::track::{Finished, Mix, Track, TrackError, TrackKind};
+use super::track::{Finished, Mix, Track, TrackError, TrackKind, shift};
 use crate::hub::Frame;
-use crate::model::UserId;
+use crate::model::{UserId, believed};
 use crate::rtms::message::Medium;
 
 /// What a killed process may have to repair, or lose.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// How many files of a recording are open at once; the one that was used least recently makes room.
 const MAX_OPEN: usize = 32;
-/// A first frame that is further than this from our clock is no origin.
-const ORIGIN_WITHIN_MS: i64 = 2 * 60 * 60 * 1000;
-/// How old the first packet of a stream may be that is recorded from now on: Zoom ends a meeting after 30 hours.
-const FIRST_PACKET_WITHIN_MS: i64 = 30 * 60 * 60 * 1000;
-/// Frames may be a little older than what Zoom calls the first packet.
-const BEFORE_FIRST_PACKET_MS: i64 = 10_000;
 /// More voices than this are no meeting.
 const MAX_TRACKS: usize = 4_000;
 
@@ -30,7 +27,6 @@ const MAX_TRACKS: usize = 4_000;
 pub struct Takes {
     spool: Arc<Spool>,
     layout: Arc<Layout>,
-    folder: PathBuf,
     label: Label,
     open: HashMap<Key, Open>,
     /// What lay there before the open tracks were opened.
@@ -41,6 +37,8 @@ pub struct Takes {
     /// By our clock.
     now_ms: i64,
     has_complained: bool,
+    /// What the mix held before its files were moved: the origin that it had, and where each voice ends.
+    moved_mix: Option<(i64, HashMap<UserId, i64>)>,
 }
 
 /// Which track a frame belongs to.
@@ -66,7 +64,6 @@ impl Takes {
     pub fn open(spool: Arc<Spool>, layout: Arc<Layout>, label: Label) -> io::Result<Self> {
         spool.keep(&label)?;
         Ok(Self {
-            folder: spool.files(label.id),
             closed_bytes: spool.bytes(label.id),
             spool,
             layout,
@@ -77,6 +74,7 @@ impl Takes {
             uses: 0,
             now_ms: i64::MIN,
             has_complained: false,
+            moved_mix: None,
         })
     }
 
@@ -93,9 +91,7 @@ impl Takes {
     /// waits in `frames`. `now_ms`: Unix milliseconds.
     pub fn take(&mut self, frames: &mut VecDeque<Arc<Frame>>, now_ms: i64) -> io::Result<()> {
         self.now_ms = now_ms;
-        // Who was silent for long is believed at once.
-        self.open.values_mut().for_each(|open| open.reached(now_ms));
-        self.set_origin(frames)?;
+        self.place_origin(frames)?;
         self.is_synced &= frames.is_empty();
         while let Some(frame) = frames.pop_front() {
             self.write(&frame)?;
@@ -128,18 +124,43 @@ impl Takes {
         self.spool.keep(&self.label)
     }
 
-    fn set_origin(&mut self, frames: &VecDeque<Arc<Frame>>) -> io::Result<()> {
-        if self.label.origin_ms.is_some() || frames.is_empty() {
-            return Ok(());
+    /// Time 0 is the oldest of all that comes. Zoom may keep sound that is older than pictures that came before it.
+    fn place_origin(&mut self, frames: &VecDeque<Arc<Frame>>) -> io::Result<()> {
+        let oldest =
+            frames.iter().filter(|frame| self.believes(frame)).map(|frame| frame.at_ms).min();
+        let Some(oldest_ms) = oldest else { return Ok(()) };
+        match self.label.origin_ms {
+            None => {
+                let first_packet = frames.iter().filter_map(|frame| frame.stream.first_packet_ms);
+                self.label
+                    .begin_at(first_packet.min().map_or(oldest_ms, |at_ms| at_ms.min(oldest_ms)));
+                self.spool.keep(&self.label)
+            }
+            Some(origin_ms) if oldest_ms < origin_ms => {
+                self.sync()?;
+                let mix = self.open.get(&Key::Mix).and_then(Open::mix);
+                self.moved_mix = mix.map(|mix| (origin_ms, mix.ends()));
+                self.close_all()?;
+                self.label.begin_at(shift::origin_for(origin_ms, oldest_ms));
+                let (stream_id, by_ms) = (&self.label.stream_id, origin_ms - oldest_ms);
+                tracing::debug!(%stream_id, by_ms, "older frames came; the recording's files are moved");
+                self.spool.keep(&self.label)
+            }
+            Some(_) => Ok(()),
         }
-        let first_packet_ms = frames.iter().filter_map(|frame| frame.stream.first_packet_ms).min();
-        let frames_ms: Vec<i64> = frames.iter().map(|frame| frame.at_ms).collect();
-        let origin_ms = origin_ms(first_packet_ms, &frames_ms, self.now_ms);
-        self.label.origin_ms = Some(origin_ms.unwrap_or(self.label.started_at_ms));
-        self.spool.keep(&self.label)
+    }
+
+    /// The hub places what is not believed: nothing it hands out is from before the recording, but for what Zoom kept.
+    fn believes(&self, frame: &Frame) -> bool {
+        let since_ms = self.label.started_at_ms.min(self.now_ms);
+        believed(Some(frame.at_ms), since_ms, self.now_ms).is_some()
     }
 
     fn write(&mut self, frame: &Frame) -> io::Result<()> {
+        if !self.believes(frame) {
+            self.label.frames.absurd += 1;
+            return Ok(());
+        }
         let kind = match TrackKind::of(frame.medium, &frame.stream.effective) {
             Ok(kind) => kind,
             Err(error) => {
@@ -189,13 +210,16 @@ impl Takes {
                 self.close(key)?;
             }
         }
-        let path = self.folder.join(&self.label.tracks[note].name);
-        let origin_ms = self.label.origin_ms.unwrap_or(frame.at_ms);
+        let aligned = aligned(&self.spool, &mut self.label, note);
+        let (path, origin_ms) = self.checked(aligned)?;
         let writer = Writer::resume(&path, key == Key::Mix, kind, origin_ms);
-        let writer = self.checked(writer)?;
-        let mut open = Open { writer, kind, used: self.uses };
-        open.reached(self.now_ms);
-        self.open.insert(key, open);
+        let mut writer = self.checked(writer)?;
+        if let (Writer::Mix(mix), Some((had_origin_ms, ends))) =
+            (&mut writer, self.moved_mix.take_if(|_| key == Key::Mix))
+        {
+            mix.remember(had_origin_ms, ends);
+        }
+        self.open.insert(key, Open { writer, kind, used: self.uses });
         Ok(true)
     }
 
@@ -232,7 +256,8 @@ impl Takes {
                 // The speaker of mixed sound changes: the track is nobody's.
                 let user_name = user_id.and(user_name);
                 let medium = medium.as_str().to_owned();
-                let note = TrackNote { name, medium, user_id, user_name, is_mix, kind };
+                let origin_ms = self.label.origin_ms;
+                let note = TrackNote { name, medium, user_id, user_name, is_mix, kind, origin_ms };
                 self.label.tracks.push(note);
             }
         }
@@ -273,17 +298,17 @@ impl Takes {
 }
 
 impl Open {
+    fn mix(&self) -> Option<&Mix> {
+        match &self.writer {
+            Writer::Track(_) => None,
+            Writer::Mix(mix) => Some(mix),
+        }
+    }
+
     fn bytes(&self) -> u64 {
         match &self.writer {
             Writer::Track(track) => track.bytes(),
             Writer::Mix(mix) => mix.bytes(),
-        }
-    }
-
-    fn reached(&mut self, at_ms: i64) {
-        match &mut self.writer {
-            Writer::Track(track) => track.reached(at_ms),
-            Writer::Mix(mix) => mix.reached(at_ms),
         }
     }
 
@@ -316,33 +341,6 @@ impl Writer {
             Self::Mix(mix) => mix.finish(),
         }
     }
-}
-
-/// The stream's first packet, unless something that is a little older came first; else the first frame. None when
-/// nothing has a time that can be: one such time as the origin, and everything after it would be left out.
-fn origin_ms(first_packet_ms: Option<i64>, frames_ms: &[i64], now_ms: i64) -> Option<i64> {
-    let until_ms = now_ms + ORIGIN_WITHIN_MS;
-    let first_packet_ms = first_packet_ms
-        .filter(|at_ms| (now_ms - FIRST_PACKET_WITHIN_MS..=until_ms).contains(at_ms));
-    let from_ms = match first_packet_ms {
-        Some(at_ms) => at_ms - BEFORE_FIRST_PACKET_MS,
-        None => now_ms - ORIGIN_WITHIN_MS,
-    };
-    let frames_ms = frames_ms.iter().copied().filter(|at_ms| (from_ms..=until_ms).contains(at_ms));
-    frames_ms.chain(first_packet_ms).min()
-}
-
-/// Closes every track of a recording that is over, whoever wrote it, and says what lies there. May be called again.
-pub fn finish(spool: &Spool, label: &Label) -> io::Result<Vec<(TrackNote, Finished)>> {
-    let folder = spool.files(label.id);
-    let origin_ms = label.origin_ms.unwrap_or(label.started_at_ms);
-    let finish = |note: &TrackNote| {
-        let path = folder.join(&note.name);
-        let writer = Writer::resume(&path, note.is_mix, note.kind, origin_ms);
-        let finished = writer.and_then(Writer::finish).map_err(|error| error.source)?;
-        Ok((note.clone(), finished))
-    };
-    label.tracks.iter().map(finish).collect()
 }
 
 #[cfg(test)]

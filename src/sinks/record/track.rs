@@ -14,6 +14,7 @@ mod ogg;
 mod order;
 mod parts;
 mod pictures;
+pub mod shift;
 mod wav;
 
 use std::io;
@@ -49,7 +50,9 @@ enum Writer {
 pub struct Counts {
     /// In the files, or in memory until the next `sync`.
     pub written: u64,
-    /// Not written: the same again, or too late for a file that only grows.
+    /// Not written: it came before, and is in the files.
+    pub repeated: u64,
+    /// Not written: other sound has its place, or too late for a file that only grows.
     pub late: u64,
     /// Not written: from before the origin, or from a time that cannot be.
     pub absurd: u64,
@@ -134,18 +137,6 @@ impl Track {
             Writer::Pictures(pictures) => pictures.write(at_ms, payload),
         };
         written.map_err(TrackError::at(&self.path))
-    }
-
-    /// Says how far the stream has come, by whatever is known of it (the newest frame of anybody, a clock). A frame
-    /// that is hours ahead of its predecessors is believed up to ten minutes after this; without it, only when
-    /// four others agree. Not needed for pictures.
-    pub fn reached(&mut self, at_ms: i64) {
-        match &mut self.writer {
-            Writer::Wav(wav) => wav.reached(at_ms),
-            Writer::Ogg(ogg) => ogg.reached(at_ms),
-            Writer::Mp4(mp4) => mp4.reached(at_ms),
-            Writer::Pictures(_) => {}
-        }
     }
 
     /// After this, what was written lies in files that play: sizes in headers are right. Of moving pictures the

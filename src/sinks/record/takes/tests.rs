@@ -70,18 +70,115 @@ fn counts_of(batches: &[(i64, Vec<i64>)]) -> FrameCounts {
     takes.label().frames
 }
 
+/// Sound of one voice is not all alike.
+fn voiced(first_packet_ms: Option<i64>, at_ms: i64, user_id: u64) -> Arc<Frame> {
+    let mut frame = Arc::unwrap_or_clone(sound(first_packet_ms, at_ms));
+    frame.user_id = Some(UserId(user_id));
+    frame.payload = [(at_ms / 20 % 100) as u8 + 1; 640].to_vec().into();
+    Arc::new(frame)
+}
+
+/// Frames of 20 ms, from a time on.
+fn speech(first_packet_ms: Option<i64>, from_ms: i64, count: i64, who: u64) -> Vec<Arc<Frame>> {
+    (0..count).map(|n| voiced(first_packet_ms, from_ms + 20 * n, who)).collect()
+}
+
+fn take(takes: &mut Takes, frames: Vec<Arc<Frame>>, now_ms: i64) {
+    let mut frames = VecDeque::from(frames);
+    takes.take(&mut frames, now_ms).unwrap();
+    assert!(frames.is_empty());
+}
+
+/// Ends a recording. How many frames of sound each file has, by its name, and from when to when it goes.
+fn ended(takes: Takes) -> Vec<(String, usize, i64, i64)> {
+    let (spool, id) = (Arc::clone(&takes.spool), takes.label.id);
+    drop(takes);
+    let (label, tracks) = finish(&spool, id, None).unwrap();
+    let track = |(note, finished): &(TrackNote, Finished)| {
+        let [file] = &finished.files[..] else { panic!("{:?}", finished.files) };
+        assert_eq!(Some(file.first_ms), label.origin_ms);
+        let wav = std::fs::read(&file.path).unwrap();
+        let data = wav.windows(4).position(|name| name == b"data").expect("a data chunk") + 8;
+        let frames = wav[data..].chunks(640).filter(|frame| frame.iter().any(|byte| *byte != 0));
+        (note.name.clone(), frames.count(), file.first_ms, file.last_ms)
+    };
+    tracks.iter().map(track).collect()
+}
+
 #[test]
-fn one_absurd_time_at_the_beginning_costs_its_own_frame_only() {
-    for absurd in [0, -5, i64::MIN, i64::MAX, NOW - 40 * HOUR, NOW + 40 * HOUR] {
-        let counts = counts_of(&[(NOW, vec![absurd, NOW, NOW + 20]), (NOW, vec![NOW + 40])]);
-        assert_eq!((counts.written, counts.absurd), (3, 1), "{absurd}");
+fn sound_that_zoom_kept_before_the_first_packet_is_recorded() {
+    let (_root, mut takes) = takes();
+    take(&mut takes, speech(Some(NOW), NOW - 30_000, 1_500, 7), NOW);
+    take(&mut takes, speech(Some(NOW), NOW, 50, 7), NOW + 1_000);
+    takes.close_all().unwrap();
+    assert_eq!((takes.label.frames.written, takes.label.frames.absurd), (1_550, 0));
+    let span = (1_550, NOW - 30_000, NOW + 1_000);
+    let files = ended(takes);
+    assert_eq!(files.len(), 2, "a voice and the mix");
+    assert!(files.iter().all(|file| (file.1, file.2, file.3) == span), "{files:?}");
+}
+
+#[test]
+fn what_is_older_than_the_files_moves_them_and_nothing_is_lost() {
+    let (_root, mut takes) = takes();
+    take(&mut takes, speech(None, NOW, 50, 7), NOW + 1_000);
+    // Of another voice, and then of the same.
+    take(&mut takes, speech(None, NOW - 20_010, 1_000, 8), NOW + 1_000);
+    take(&mut takes, speech(None, NOW - 30_000, 500, 7), NOW + 1_000);
+    take(&mut takes, speech(None, NOW + 1_000, 50, 7), NOW + 2_000);
+    takes.close_all().unwrap();
+    let frames = takes.label.frames;
+    assert_eq!((frames.written, frames.late, frames.absurd), (1_600, 0, 0));
+    let files = ended(takes);
+    let of = |who: &str| files.iter().find(|file| file.0.contains(who)).unwrap();
+    assert_eq!(of("-7"), &("audio-7.wav".to_owned(), 600, NOW - 30_000, NOW + 2_000));
+    assert_eq!((of("-8").1, of("-8").2), (1_000, NOW - 30_000));
+    // All the time somebody speaks: the one, the other, and the one again.
+    let spoken = (500 + 1_000 + 100) as usize;
+    assert!((spoken - 2..=spoken).contains(&of("mix").1), "{files:?}");
+}
+
+/// A killed process leaves its files before they are moved, half moved, or moved.
+#[test]
+fn a_kill_while_files_are_moved_costs_nothing() {
+    for step in 0..4 {
+        let (_root, mut killed) = takes();
+        take(&mut killed, speech(None, NOW, 50, 7), NOW + 1_000);
+        killed.close_all().unwrap();
+        let mut label = killed.label.clone();
+        let to_ms = shift::origin_for(NOW, NOW - 10_000);
+        let path = killed.spool.files(label.id).join(&label.tracks[0].name);
+        if step > 0 {
+            label.begin_at(to_ms);
+            killed.spool.keep(&label).unwrap();
+        }
+        if step > 1 {
+            shift::prepare(&path, label.tracks[0].kind, NOW, to_ms).unwrap();
+        }
+        if step > 2 {
+            label.tracks[0].origin_ms = Some(to_ms);
+            killed.spool.keep(&label).unwrap();
+        }
+        let (spool, layout) = (Arc::clone(&killed.spool), Arc::clone(&killed.layout));
+        let label = spool.label(label.id).unwrap();
+        let mut resumed = Takes::open(spool, layout, label).unwrap();
+        take(&mut resumed, speech(None, NOW - 10_000, 500, 7), NOW + 2_000);
+        resumed.close_all().unwrap();
+        // What a killed mix holds is not known by voice: it takes nothing that may be in it.
+        for (name, frames, first_ms, last_ms) in ended(resumed) {
+            assert_eq!((first_ms, last_ms), (to_ms, NOW + 1_000), "{name} {step}");
+            assert!(frames == 550 || name.contains("mix"), "{name} {step}: {frames}");
+        }
     }
 }
 
 #[test]
-fn a_batch_of_absurd_times_only_leaves_the_clock_as_the_origin() {
-    let counts = counts_of(&[(NOW, vec![0]), (NOW, vec![NOW + 20, NOW + 40])]);
-    assert_eq!((counts.written, counts.absurd), (2, 1));
+fn an_absurd_time_moves_no_file_and_is_counted() {
+    for absurd in [0, -5, i64::MIN, i64::MAX, NOW - 40 * HOUR, NOW + 2 * MINUTE] {
+        let counts =
+            counts_of(&[(NOW, vec![absurd, NOW, NOW + 20]), (NOW, vec![absurd, NOW + 40])]);
+        assert_eq!((counts.written, counts.absurd), (3, 2), "{absurd}");
+    }
 }
 
 #[test]
@@ -92,10 +189,8 @@ fn who_speaks_shortly_after_a_long_silence_is_recorded() {
 }
 
 #[test]
-fn the_first_packet_is_the_origin_also_hours_later_but_not_when_it_cannot_be() {
-    assert_eq!(origin_ms(Some(NOW - 5 * HOUR), &[NOW], NOW), Some(NOW - 5 * HOUR));
-    assert_eq!(origin_ms(Some(NOW), &[NOW - 500, NOW - HOUR], NOW), Some(NOW - 500));
-    for absurd in [0, i64::MIN, i64::MAX, NOW + 3 * HOUR] {
-        assert_eq!(origin_ms(Some(absurd), &[NOW], NOW), Some(NOW), "{absurd}");
-    }
+fn the_first_packet_is_the_origin_also_hours_later() {
+    let (_root, mut takes) = takes();
+    take(&mut takes, speech(Some(NOW - 5 * HOUR), NOW, 1, 7), NOW);
+    assert_eq!(takes.label.origin_ms, Some(NOW - 5 * HOUR));
 }

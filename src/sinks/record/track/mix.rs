@@ -1,10 +1,11 @@
 use std::collections::HashMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::order::{Doubt, Reorder, Timed, Turn};
+use super::order::{Reorder, Timed, Turn, fits};
 use super::wav::{self, Over, Place, WavFile, WavFormat};
 use super::{Counts, Finished, TrackError, TrackFile};
 use crate::model::UserId;
@@ -22,10 +23,10 @@ const FORGOTTEN_AFTER_MS: u64 = 10_000;
 pub struct Mix {
     path: PathBuf,
     origin_ms: i64,
-    /// Where the mix ended when it was resumed. What is older may be in it already.
-    resumed_ms: i64,
-    /// Where the stream is known to be.
-    reached_ms: i64,
+    /// From where to where sound may be in it already that was there when it was resumed.
+    resumed: Range<i64>,
+    /// Where each voice of it ended then, if that is known.
+    ends: Option<HashMap<UserId, i64>>,
     earlier: Vec<TrackFile>,
     file: WavFile,
     voices: HashMap<UserId, Voice>,
@@ -35,7 +36,6 @@ pub struct Mix {
 /// One participant's frames, sorted before they are added.
 struct Voice {
     place: Place,
-    doubt: Doubt,
     order: Reorder,
 }
 
@@ -59,8 +59,8 @@ impl Mix {
         Ok(Self {
             path: path.to_owned(),
             origin_ms,
-            resumed_ms: origin_ms + file.len_ms(),
-            reached_ms: origin_ms,
+            resumed: origin_ms..origin_ms + file.len_ms(),
+            ends: None,
             earlier,
             file,
             voices: HashMap::new(),
@@ -68,15 +68,25 @@ impl Mix {
         })
     }
 
+    /// Where each voice ends, in Unix milliseconds.
+    pub fn ends(&self) -> HashMap<UserId, i64> {
+        let bytes_per_ms = self.file.format.bytes_per_ms();
+        let end = |voice: &Voice| self.origin_ms + (voice.place.next / bytes_per_ms) as i64;
+        let mut ends = self.ends.clone().unwrap_or_default();
+        ends.extend(self.voices.iter().map(|(who, voice)| (*who, end(voice))));
+        ends
+    }
+
+    /// Says of a resumed mix that was moved what is in it: of each voice what lies between the origin that it had and
+    /// its end.
+    pub fn remember(&mut self, had_origin_ms: i64, ends: HashMap<UserId, i64>) {
+        self.resumed.start = had_origin_ms;
+        self.ends = Some(ends);
+    }
+
     /// Takes a frame of a participant; as [`super::Track::write`].
     pub fn write(&mut self, at_ms: i64, who: UserId, payload: &Bytes) -> Result<(), TrackError> {
         self.add(at_ms, who, payload).map_err(TrackError::at(&self.path))
-    }
-
-    /// As [`super::Track::reached`].
-    pub fn reached(&mut self, at_ms: i64) {
-        self.reached_ms = self.reached_ms.max(at_ms);
-        self.voices.values_mut().for_each(|voice| voice.doubt.reach(at_ms));
     }
 
     /// As [`super::Track::sync`].
@@ -87,7 +97,6 @@ impl Mix {
     /// As [`super::Track::finish`].
     pub fn finish(mut self) -> Result<Finished, TrackError> {
         self.sync()?;
-        self.voices.values_mut().for_each(|voice| voice.doubt.forget(&mut self.counts));
         let closed = wav::close(self.file, self.origin_ms).map_err(TrackError::at(&self.path))?;
         let mut files = self.earlier;
         files.push(closed);
@@ -105,7 +114,15 @@ impl Mix {
     }
 
     fn add(&mut self, at_ms: i64, who: UserId, payload: &Bytes) -> io::Result<()> {
-        if (self.origin_ms..self.resumed_ms).contains(&at_ms) {
+        if !fits(self.origin_ms, at_ms) {
+            self.counts.absurd += 1;
+            return Ok(());
+        }
+        let end_ms = match &self.ends {
+            Some(ends) => ends.get(&who).copied().unwrap_or(i64::MIN),
+            None => self.resumed.end,
+        };
+        if (self.resumed.start..end_ms).contains(&at_ms) {
             self.counts.late += 1;
             return Ok(());
         }
@@ -113,22 +130,19 @@ impl Mix {
             self.counts.beyond_limit += 1;
             return Ok(());
         }
-        let newest_ms = self.reached_ms.max(self.origin_ms + self.file.len_ms());
         let voice = self.voices.entry(who).or_insert_with(|| Voice {
             place: Place::new(self.file.format, 0),
-            doubt: Doubt::new(self.origin_ms, newest_ms),
             order: Reorder::new(),
         });
-        let frame = Timed { at_ms, payload: payload.clone() };
-        for frame in voice.doubt.pass(frame, &mut self.counts) {
+        match voice.order.push(Timed { at_ms, payload: payload.clone() }) {
+            Turn::Waits => {}
+            Turn::Repeated => self.counts.repeated += 1,
             // Adding what came before would double it.
-            if !matches!(voice.order.push(frame), Turn::Waits) {
-                self.counts.late += 1;
-            }
-            while let Some(frame) = voice.order.pop() {
-                lay(&mut self.file, &mut voice.place, self.origin_ms, &frame)?;
-                self.counts.written += 1;
-            }
+            Turn::Clashes | Turn::Missed(_) => self.counts.late += 1,
+        }
+        while let Some(frame) = voice.order.pop() {
+            lay(&mut self.file, &mut voice.place, self.origin_ms, &frame)?;
+            self.counts.written += 1;
         }
         Ok(())
     }
@@ -150,8 +164,7 @@ impl Mix {
         }
         let forgotten = FORGOTTEN_AFTER_MS * self.file.format.bytes_per_ms();
         let end = self.file.len();
-        self.voices
-            .retain(|_, voice| voice.place.next + forgotten >= end || voice.doubt.is_waiting());
+        self.voices.retain(|_, voice| voice.place.next + forgotten >= end);
         self.file.sync()
     }
 }

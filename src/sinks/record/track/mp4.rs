@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use self::boxes::{ParameterSets, Sample};
 use self::part::{Part, Reopened};
-use super::order::{Doubt, Timed};
+use super::order::{Timed, fits};
 use super::{Counts, Finished, TrackFile, parts};
 
 /// The most picture parameter sets that a file can name.
@@ -34,7 +34,6 @@ pub struct Mp4Track {
     needs_key: bool,
     /// Whether parameter sets other than the file's own stand before key frames.
     sets_in_band: bool,
-    doubt: Doubt,
     counts: Counts,
     bytes: u64,
 }
@@ -50,7 +49,6 @@ impl Mp4Track {
             sets: ParameterSets::default(),
             needs_key: true,
             sets_in_band: false,
-            doubt: Doubt::new(origin_ms, origin_ms),
             counts: Counts::default(),
             bytes: 0,
         };
@@ -75,20 +73,15 @@ impl Mp4Track {
         self.sets = part.sets.clone();
         // Its last key frame may have had others before it.
         self.sets_in_band = true;
-        self.doubt = Doubt::new(self.origin_ms, self.origin_ms + part.end_ms() as i64);
         self.part = Some(part);
     }
 
     pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
-        let frame = Timed { at_ms, payload: payload.clone() };
-        for frame in self.doubt.pass(frame, &mut self.counts) {
-            self.take(&frame)?;
+        if !fits(self.origin_ms, at_ms) {
+            self.counts.absurd += 1;
+            return Ok(());
         }
-        Ok(())
-    }
-
-    pub fn reached(&mut self, at_ms: i64) {
-        self.doubt.reach(at_ms);
+        self.take(&Timed { at_ms, payload: payload.clone() })
     }
 
     pub fn sync(&mut self) -> io::Result<()> {
@@ -99,7 +92,6 @@ impl Mp4Track {
     }
 
     pub fn finish(mut self) -> io::Result<Finished> {
-        self.doubt.forget(&mut self.counts);
         self.close_part()?;
         Ok(Finished { files: self.earlier, counts: self.counts })
     }
@@ -118,7 +110,12 @@ impl Mp4Track {
         self.note_sets(&units);
         let is_key = has(annexb::IDR);
         if !is_key && (self.needs_key || !has(annexb::SLICE)) {
-            self.counts.unreadable += u64::from(!has(annexb::SPS));
+            // Parameter sets alone go into the file with the next picture.
+            let are_sets = !has(annexb::SLICE) && (has(annexb::SPS) || has(annexb::PPS));
+            match are_sets {
+                true => self.counts.written += 1,
+                false => self.counts.unreadable += 1,
+            }
             return Ok(());
         }
         if is_key && !self.begin_picture()? {
@@ -178,6 +175,16 @@ impl Mp4Track {
             self.earlier.push(file);
         }
         Ok(())
+    }
+}
+
+/// A copy of a file, which must not be there, in which everything comes `by_ms` later. What is no film of ours is
+/// copied as it is.
+pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
+    std::fs::copy(from, to)?;
+    match Part::reopen(to)? {
+        Reopened::Part(part) => part.shift(by_ms),
+        Reopened::Begun | Reopened::Foreign => Ok(()),
     }
 }
 

@@ -15,8 +15,11 @@ use bytes::Bytes;
 
 use self::packet::SAMPLES_PER_MS;
 use self::page::{BEGINS, MAX_PAGE_BYTES, Packets};
-use super::order::{Doubt, Reorder, Timed, Turn};
+use super::order::{Reorder, Timed, Turn, fits};
 use super::{Counts, Finished, TrackFile, parts};
+
+/// Each of the two headers has a page of its own.
+const HEADER_PAGES: u32 = 2;
 
 /// How much sound a page has at most.
 const PAGE_SAMPLES: u64 = 1000 * SAMPLES_PER_MS;
@@ -31,7 +34,6 @@ pub struct OggTrack {
     channels: u8,
     earlier: Vec<TrackFile>,
     file: OggFile,
-    doubt: Doubt,
     order: Reorder,
     counts: Counts,
 }
@@ -78,13 +80,11 @@ impl OggTrack {
                 OggFile::create(&path, channels, origin_ms as u32)?
             }
         };
-        let newest_ms = origin_ms + file.len_ms();
         Ok(Self {
             origin_ms,
             channels,
             earlier,
             file,
-            doubt: Doubt::new(origin_ms, newest_ms),
             order: Reorder::new(),
             counts: Counts::default(),
         })
@@ -96,20 +96,19 @@ impl OggTrack {
             self.counts.unreadable += 1;
             return Ok(());
         }
-        let frame = Timed { at_ms, payload: payload.clone() };
-        for frame in self.doubt.pass(frame, &mut self.counts) {
-            if !matches!(self.order.push(frame), Turn::Waits) {
-                self.counts.late += 1;
-            }
-            while let Some(frame) = self.order.pop() {
-                self.put(&frame)?;
-            }
+        if !fits(self.origin_ms, at_ms) {
+            self.counts.absurd += 1;
+            return Ok(());
+        }
+        match self.order.push(Timed { at_ms, payload: payload.clone() }) {
+            Turn::Waits => {}
+            Turn::Repeated => self.counts.repeated += 1,
+            Turn::Clashes | Turn::Missed(_) => self.counts.late += 1,
+        }
+        while let Some(frame) = self.order.pop() {
+            self.put(&frame)?;
         }
         Ok(())
-    }
-
-    pub fn reached(&mut self, at_ms: i64) {
-        self.doubt.reach(at_ms);
     }
 
     pub fn sync(&mut self) -> io::Result<()> {
@@ -121,7 +120,6 @@ impl OggTrack {
 
     pub fn finish(mut self) -> io::Result<Finished> {
         self.sync()?;
-        self.doubt.forget(&mut self.counts);
         let mut files = self.earlier;
         files.push(self.file.close(self.origin_ms)?);
         Ok(Finished { files, counts: self.counts })
@@ -151,6 +149,29 @@ impl OggTrack {
         self.counts.written += 1;
         self.file.push(&frame.payload)
     }
+}
+
+/// A copy of a file, which must not be there, in which everything comes `by_ms` later, to 20 ms. What is no stream of
+/// ours is copied as it is.
+pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
+    let Reopened::Stream(there, channels) = OggFile::reopen(from)? else {
+        return std::fs::copy(from, to).map(drop);
+    };
+    let mut copy = OggFile::create(to, channels, there.serial)?;
+    for silence in packet::silence(by_ms * SAMPLES_PER_MS, channels) {
+        copy.push(&silence)?;
+    }
+    copy.flush()?;
+    let by = copy.granule;
+    let mut pages = Pages { reader: BufReader::new(File::open(from)?), buffer: Vec::new() };
+    while let Some((info, mut page)) = pages.next_whole()? {
+        // The headers are there already.
+        if info.number >= HEADER_PAGES {
+            page::set_place(&mut page, info.granule + by, copy.number);
+            copy.append(&page, info.granule + by)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a file turned out to be.
@@ -243,17 +264,22 @@ impl OggFile {
         }
         let page = self.packets.page(0, self.granule, self.serial, self.number);
         self.packets.clear();
-        if let Err(error) = self.file.write_all_at(&page, self.end) {
+        let appended = self.append(&page, self.granule);
+        if appended.is_err() {
             self.granule = self.paged;
             // Where this fails too, the next page is written over what is there.
             let _ = self.file.set_len(self.end);
-            return Err(error);
         }
+        appended
+    }
+
+    fn append(&mut self, page: &[u8], granule: u64) -> io::Result<()> {
+        self.file.write_all_at(page, self.end)?;
         self.last_page_at = self.end;
         self.end += page.len() as u64;
         self.bytes += page.len() as u64;
         self.number += 1;
-        self.paged = self.granule;
+        (self.paged, self.granule) = (granule, granule);
         Ok(())
     }
 
@@ -281,13 +307,20 @@ struct Pages<R> {
 }
 
 impl<R: Read> Pages<R> {
+    /// The next page, and its body.
     fn next(&mut self) -> io::Result<Option<(page::PageInfo, Vec<u8>)>> {
+        Ok(self.next_whole()?.map(|(info, mut page)| {
+            page.drain(..info.body_at);
+            (info, page)
+        }))
+    }
+
+    fn next_whole(&mut self) -> io::Result<Option<(page::PageInfo, Vec<u8>)>> {
         let missing = MAX_PAGE_BYTES.saturating_sub(self.buffer.len()) as u64;
         self.reader.by_ref().take(missing).read_to_end(&mut self.buffer)?;
-        let Some(page) = page::read(&self.buffer) else { return Ok(None) };
-        let body = self.buffer[page.body_at..page.bytes].to_vec();
-        self.buffer.drain(..page.bytes);
-        Ok(Some((page, body)))
+        let Some(info) = page::read(&self.buffer) else { return Ok(None) };
+        let page = self.buffer.drain(..info.bytes).collect();
+        Ok(Some((info, page)))
     }
 }
 

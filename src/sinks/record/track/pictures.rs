@@ -143,6 +143,21 @@ impl Pictures {
     }
 }
 
+/// A copy of a folder, which must not be there, in which everything comes `by_ms` later; its origin is `origin_ms`. The
+/// images are not copied: they have two names.
+pub fn shifted(from: &Path, to: &Path, by_ms: u64, origin_ms: i64) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for (name, _) in unlisted(from, &[])? {
+        let (Some(offset_ms), Some((_, extension))) = (offset_ms(&name), name.rsplit_once('.'))
+        else {
+            continue;
+        };
+        let later = format!("{:09}.{extension}", offset_ms + by_ms as i64);
+        fs::hard_link(from.join(&name), to.join(later))?;
+    }
+    Pictures::open(to, origin_ms).map(drop)
+}
+
 /// The lines of the index, and where the last whole one ends.
 fn listed(folder: &Path) -> io::Result<(Vec<Line>, u64)> {
     let text = match fs::read(folder.join(INDEX)) {
@@ -214,7 +229,8 @@ mod tests {
         track.write(ORIGIN_MS + 4_000_000, &Bytes::from_static(b"text")).unwrap();
         track.write(ORIGIN_MS - 1, &JPG).unwrap();
         let finished = track.finish().unwrap();
-        let expected = Counts { written: 2, late: 1, absurd: 1, unreadable: 1, beyond_limit: 0 };
+        let expected =
+            Counts { written: 2, late: 1, absurd: 1, unreadable: 1, ..Counts::default() };
         assert_eq!(finished.counts, expected);
         assert_eq!(fs::read(path.join("000000000.jpg")).unwrap(), JPG);
         assert_eq!(fs::read(path.join("003600000.png")).unwrap(), PNG);
@@ -246,5 +262,22 @@ mod tests {
             // The index, two images, the notes.
             assert_eq!(fs::read_dir(&path).unwrap().count(), 4);
         }
+    }
+
+    #[test]
+    fn a_folder_that_is_moved_has_the_same_images_with_their_times() {
+        let (_folder, path) = desk();
+        let mut track = Track::create(&path, TrackKind::Pictures, ORIGIN_MS).unwrap();
+        track.write(ORIGIN_MS, &JPG).unwrap();
+        track.write(ORIGIN_MS + 1000, &PNG).unwrap();
+        track.finish().unwrap();
+        let later = path.with_file_name("later");
+        shifted(&path, &later, 30_000, ORIGIN_MS - 30_000).unwrap();
+        let track = Track::resume(&later, TrackKind::Pictures, ORIGIN_MS - 30_000).unwrap();
+        let times: Vec<i64> =
+            track.finish().unwrap().files.iter().map(|file| file.first_ms).collect();
+        assert_eq!(times, [ORIGIN_MS, ORIGIN_MS, ORIGIN_MS + 1000]);
+        assert_eq!(fs::read(later.join("000030000.jpg")).unwrap(), JPG);
+        assert_eq!(fs::read(later.join("000031000.png")).unwrap(), PNG);
     }
 }

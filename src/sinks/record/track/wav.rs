@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 pub use self::file::{Over, WavFile};
 pub use self::format::{Coding, WavFormat};
-use super::order::{Doubt, Reorder, Timed, Turn};
+use super::order::{Reorder, Timed, Turn, fits};
 use super::{Counts, Finished, TrackFile, parts};
 
 /// A frame whose time differs by less from where the last one ended follows it without a seam; and by less than its
@@ -25,7 +25,6 @@ pub struct WavTrack {
     earlier: Vec<TrackFile>,
     file: WavFile,
     place: Place,
-    doubt: Doubt,
     order: Reorder,
     counts: Counts,
 }
@@ -96,6 +95,14 @@ fn is_cut_header(path: &Path, format: WavFormat) -> io::Result<bool> {
     Ok(there.iter().enumerate().all(fits))
 }
 
+/// A copy of a file in which everything comes `by_ms` later. What is no WAV of ours is copied as it is.
+pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
+    match WavFile::reopen(from)? {
+        Some(file) => file.shifted(to, by_ms),
+        None => std::fs::copy(from, to).map(drop),
+    }
+}
+
 /// Closes a file, and says what is in it.
 pub fn close(mut file: WavFile, origin_ms: i64) -> io::Result<TrackFile> {
     let bytes = file.close()?;
@@ -110,7 +117,6 @@ impl WavTrack {
             origin_ms,
             earlier,
             place: Place::new(format, file.len()),
-            doubt: Doubt::new(origin_ms, origin_ms + file.len_ms()),
             file,
             order: Reorder::new(),
             counts: Counts::default(),
@@ -122,22 +128,20 @@ impl WavTrack {
             self.counts.unreadable += 1;
             return Ok(());
         }
-        let frame = Timed { at_ms, payload: payload.clone() };
-        for frame in self.doubt.pass(frame, &mut self.counts) {
-            match self.order.push(frame) {
-                Turn::Waits => {}
-                Turn::Repeated => self.counts.late += 1,
-                Turn::Missed(frame) => self.fill_in(&frame)?,
-            }
-            while let Some(frame) = self.order.pop() {
-                self.put(&frame)?;
-            }
+        if !fits(self.origin_ms, at_ms) {
+            self.counts.absurd += 1;
+            return Ok(());
+        }
+        match self.order.push(Timed { at_ms, payload: payload.clone() }) {
+            Turn::Waits => {}
+            Turn::Repeated => self.counts.repeated += 1,
+            Turn::Clashes => self.counts.late += 1,
+            Turn::Missed(frame) => self.fill_in(&frame)?,
+        }
+        while let Some(frame) = self.order.pop() {
+            self.put(&frame)?;
         }
         Ok(())
-    }
-
-    pub fn reached(&mut self, at_ms: i64) {
-        self.doubt.reach(at_ms);
     }
 
     pub fn sync(&mut self) -> io::Result<()> {
@@ -149,7 +153,6 @@ impl WavTrack {
 
     pub fn finish(mut self) -> io::Result<Finished> {
         self.sync()?;
-        self.doubt.forget(&mut self.counts);
         let mut files = self.earlier;
         files.push(close(self.file, self.origin_ms)?);
         Ok(Finished { files, counts: self.counts })

@@ -13,7 +13,7 @@ const FLAGS_OTHER: u32 = 0x0101_0000;
 
 /// Where in a `moof` of ours the sequence number, the time and the samples stand.
 const SEQUENCE_AT: usize = 20;
-const TIME_AT: usize = 60;
+pub const TIME_AT: usize = 60;
 const COUNT_AT: usize = 80;
 const SAMPLES_AT: usize = 88;
 const SAMPLE_BYTES: usize = 12;

@@ -98,9 +98,19 @@ impl Part {
         Ok(Reopened::Part(Box::new(part)))
     }
 
-    /// Where the last whole picture ends, since the origin.
-    pub fn end_ms(&self) -> u64 {
-        self.end_ms
+    /// Lets everything that lies there come later.
+    pub fn shift(mut self, by_ms: u64) -> io::Result<()> {
+        let mut at = boxes::beginning(&self.sets, self.picture, 0).len() as u64;
+        while let Some(moof_bytes) = box_bytes(&self.file, at, self.end, b"moof")? {
+            let mut time = [0; 8];
+            self.file.read_exact_at(&mut time, at + boxes::TIME_AT as u64)?;
+            let later = u64::from_be_bytes(time) + by_ms;
+            self.file.write_all_at(&later.to_be_bytes(), at + boxes::TIME_AT as u64)?;
+            let data_at = at + moof_bytes;
+            at = data_at + box_bytes(&self.file, data_at, self.end, b"mdat")?.unwrap_or_default();
+        }
+        self.end_ms += by_ms;
+        self.say_duration()
     }
 
     /// Goes on behind the next fragment, if it is whole.

@@ -70,6 +70,24 @@ fn pictures(path: &Path) -> Vec<(u64, u32, bool)> {
 }
 
 #[test]
+fn a_film_that_is_moved_is_the_same_film_later() {
+    let (_folder, path) = desk();
+    let (camera, later) = (film(CAMERA), path.with_file_name("later.mp4"));
+    let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
+    write(&mut track, from(0, &camera).chain(from(5_000, &camera)));
+    track.finish().unwrap();
+    shifted(&path, &later, 30_000).unwrap();
+    let moved: Vec<_> = pictures(&path).iter().map(|one| (one.0 + 30_000, one.1, one.2)).collect();
+    assert_eq!(pictures(&later), moved);
+    let track = Track::resume(&later, TrackKind::Mp4, ORIGIN_MS - 30_000).unwrap();
+    let finished = track.finish().unwrap();
+    assert_eq!(
+        (finished.files[0].first_ms, finished.files[0].last_ms),
+        (ORIGIN_MS, ORIGIN_MS + 6_000)
+    );
+}
+
+#[test]
 fn the_sets_say_how_large_pictures_are() {
     let size = |stream: &[u8]| {
         let picture = sps::read(annexb::units(stream)[0]).unwrap();

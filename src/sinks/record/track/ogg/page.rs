@@ -91,6 +91,13 @@ pub fn set_end(page: &mut [u8], ends: bool) {
     sign(page);
 }
 
+/// Says of a whole page where it stands.
+pub fn set_place(page: &mut [u8], granule: u64, number: u32) {
+    page[6..14].copy_from_slice(&granule.to_le_bytes());
+    page[18..22].copy_from_slice(&number.to_le_bytes());
+    sign(page);
+}
+
 fn sign(page: &mut [u8]) {
     page[22..26].fill(0);
     let sum = checksum(page);

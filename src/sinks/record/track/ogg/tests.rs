@@ -70,7 +70,7 @@ fn packets_stand_where_their_times_say_and_silence_between_them() {
     let finished = track.finish().unwrap();
     let expected = [(100, 1), (120, 2), (140, 3), (160, 4), (60_000, 5), (60_020, 6)];
     assert_eq!(voices(&path), expected);
-    assert_eq!((finished.counts.written, finished.counts.late), (6, 1));
+    assert_eq!((finished.counts.written, finished.counts.repeated), (6, 1));
     assert_eq!(finished.files[0].last_ms, ORIGIN_MS + 60_040);
     assert_eq!(finished.files[0].bytes, fs::metadata(&path).unwrap().len());
 }
@@ -151,4 +151,25 @@ fn a_page_that_cannot_be_written_becomes_silence() {
     write(&mut track, 40, 3);
     track.finish().unwrap();
     assert_eq!(voices(&path), [(0, 1), (40, 3)]);
+}
+
+#[test]
+fn a_stream_that_is_moved_is_the_same_stream_behind_silence() {
+    let (_folder, path) = desk();
+    let later = path.with_file_name("later.ogg");
+    let sound = |path: &Path, by: u64| {
+        let packets = packets(&fs::read(path).unwrap());
+        let voices = packets.into_iter().filter(|(_, packet)| packet[0] == 0x78);
+        voices.map(|(at, packet)| (at + by, packet)).take(200).collect::<Vec<_>>()
+    };
+    let mut track = Track::create(&path, KIND, ORIGIN_MS).unwrap();
+    write(&mut track, (0..200).map(|n| (1_000 + 20 * n, n as u8)));
+    track.finish().unwrap();
+    let before = sound(&path, 30_020 * SAMPLES_PER_MS);
+    shifted(&path, &later, 30_020).unwrap();
+    let mut track = Track::resume(&later, KIND, ORIGIN_MS - 30_020).unwrap();
+    track.write(ORIGIN_MS + 5_000, &voice(7)).unwrap();
+    let finished = track.finish().unwrap();
+    assert_eq!(finished.files[0].last_ms, ORIGIN_MS + 5_020);
+    assert_eq!(sound(&later, 0), before);
 }

@@ -123,6 +123,23 @@ impl WavFile {
         Ok(there.iter().chain(&self.tail[from..to]).all(|byte| *byte == silence))
     }
 
+    /// A copy, which must not be there, with so much silence before everything. Long silence stays a hole.
+    pub fn shifted(&self, to: &Path, by_ms: u64) -> io::Result<()> {
+        let mut copy = Self::create(to, self.format)?;
+        let by = by_ms * self.format.bytes_per_ms();
+        let mut at = 0;
+        while at < self.len() {
+            let bytes = (self.len() - at).min(SILENCE_CHUNK_BYTES);
+            let sound = self.read(at, bytes as usize)?;
+            if sound.iter().any(|byte| *byte != self.format.silence()) {
+                copy.put(by + at, &sound, Over::Replace)?;
+            }
+            at += bytes;
+        }
+        copy.reach(by + self.len())?;
+        copy.sync()
+    }
+
     /// Writes everything, and the right sizes into the header.
     pub fn sync(&mut self) -> io::Result<()> {
         self.spill(0)?;

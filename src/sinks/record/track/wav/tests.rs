@@ -174,12 +174,12 @@ fn what_comes_late_fills_silence_and_never_replaces_sound() {
 fn an_absurd_time_does_not_make_an_absurd_file() {
     let desk = Desk::new();
     let mut track = desk.track(L16);
-    write(&mut track, [(0, 1), (5 * HOUR_MS, 2), (1_000 * HOUR_MS, 2), (-1, 3), (20, 4)]);
+    write(&mut track, [(0, 1), (1_000 * HOUR_MS, 2), (-1, 3), (20, 4)]);
     track.write(i64::MAX, &frame(1)).unwrap();
     track.write(i64::MIN, &frame(1)).unwrap();
     let finished = track.finish().unwrap();
     assert_eq!(values(&desk.samples()), [1, 4]);
-    assert_eq!(finished.counts.absurd, 5);
+    assert_eq!(finished.counts.absurd, 4);
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn shivering_voices_are_mixed_without_seams_and_repeats_are_not_added_twice() {
         say(&mut mix, 1, [offset_ms + offset_ms % 7], 100);
         say(&mut mix, 2, [offset_ms], 1);
     }
-    assert_eq!(mix.finish().unwrap().counts.late, 500);
+    assert_eq!(mix.finish().unwrap().counts.repeated, 500);
     assert_eq!(values(&desk.samples()), [101; 500]);
 }
 

@@ -1,0 +1,65 @@
+//! Tracks that were begun when time 0 of their recording was later: they are moved when they are opened, and at the
+//! latest when the recording is finished.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::Writer;
+use crate::model::RecordingId;
+use crate::sinks::record::spool::{Label, Spool, TrackNote};
+use crate::sinks::record::track::{Finished, TrackError, shift};
+
+/// What is said so shortly before the first frame stands at time 0: for less no file is moved.
+const TEXT_BEFORE_MS: i64 = 5_000;
+
+/// Moves what lies of a track to the recording's time 0. Returns its path, and that time.
+pub(super) fn aligned(
+    spool: &Spool,
+    label: &mut Label,
+    index: usize,
+) -> Result<(PathBuf, i64), TrackError> {
+    let origin_ms = label.origin_ms.unwrap_or(label.started_at_ms);
+    let note = &mut label.tracks[index];
+    let path = spool.files(label.id).join(&note.name);
+    let from_ms = note.origin_ms.replace(origin_ms).unwrap_or(origin_ms);
+    let kind = note.kind;
+    let align = || {
+        if from_ms > origin_ms {
+            shift::prepare(&path, kind, from_ms, origin_ms)?;
+            spool.keep(label)?;
+        }
+        shift::commit(&path, origin_ms)
+    };
+    match align() {
+        Ok(()) => Ok((path, origin_ms)),
+        Err(source) => {
+            label.tracks[index].origin_ms = Some(from_ms);
+            Err(TrackError { path, source })
+        }
+    }
+}
+
+/// Closes every track of a recording that is over, whoever wrote it, and says what lies there, with the label as it is
+/// then. `oldest_ms`: the oldest that the recording holds as text. May be called again.
+pub fn finish(
+    spool: &Spool,
+    id: RecordingId,
+    oldest_ms: Option<i64>,
+) -> io::Result<(Label, Vec<(TrackNote, Finished)>)> {
+    let mut label = spool.label(id)?;
+    if let (Some(origin_ms), Some(oldest_ms)) = (label.origin_ms, oldest_ms)
+        && oldest_ms < origin_ms - TEXT_BEFORE_MS
+    {
+        label.begin_at(shift::origin_for(origin_ms, oldest_ms));
+        spool.keep(&label)?;
+    }
+    let mut tracks = Vec::new();
+    for index in 0..label.tracks.len() {
+        let (path, origin_ms) = aligned(spool, &mut label, index).map_err(|error| error.source)?;
+        let note = label.tracks[index].clone();
+        let writer = Writer::resume(&path, note.is_mix, note.kind, origin_ms);
+        let finished = writer.and_then(Writer::finish).map_err(|error| error.source)?;
+        tracks.push((note, finished));
+    }
+    Ok((label, tracks))
+}
