@@ -14,6 +14,8 @@ pub mod control;
 pub mod http;
 /// Entries and frames from streams to whoever wants them.
 pub mod hub;
+/// JSON from outside, read lossily (pure).
+pub mod json;
 /// The values that everything speaks of (pure).
 pub mod model;
 /// One RTMS stream: messages, state machine, driver.

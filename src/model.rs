@@ -16,6 +16,7 @@ mod readable;
 mod recording;
 mod session;
 mod time;
+mod unreadable;
 mod view;
 mod webhook_endpoint;
 
@@ -47,5 +48,6 @@ pub use session::{
     StreamStatus, Tally, UnknownMessages,
 };
 pub use time::{ms, rfc3339};
+pub use unreadable::{Lost, Unreadable, UnreadableMessages};
 pub use view::EntryView;
 pub use webhook_endpoint::{EndpointId, EndpointSource, EndpointStatus, WebhookEndpoint};

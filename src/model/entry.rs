@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{GapCause, SessionId, StreamId, UserId};
+use crate::json;
 
 /// One numbered row of a stream's log.
 #[derive(Debug, Clone, PartialEq)]
@@ -251,7 +252,7 @@ pub struct ContactCenterParty {
     pub queue_name: Option<String>,
 }
 
-/// JSON as Zoom sent it; null where it is longer than [`RawJson::MAX_BYTES`].
+/// JSON as Zoom sent it; null where it is longer than [`RawJson::MAX_BYTES`], or nests too deep to be read back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RawJson(Value);
@@ -260,7 +261,7 @@ impl RawJson {
     pub const MAX_BYTES: usize = 4096;
 
     pub fn of(text: &str) -> Self {
-        let fits = text.len() <= Self::MAX_BYTES;
+        let fits = text.len() <= Self::MAX_BYTES && !json::is_too_deep(text);
         Self(serde_json::from_str(text).ok().filter(|_| fits).unwrap_or_default())
     }
 

@@ -123,6 +123,11 @@ impl<'de> Deserialize<'de> for UserId {
             fn visit_i64<E: serde::de::Error>(self, id: i64) -> Result<UserId, E> {
                 u64::try_from(id).map(UserId).map_err(E::custom)
             }
+            fn visit_f64<E: serde::de::Error>(self, id: f64) -> Result<UserId, E> {
+                // Beyond 2^53 a float has no ones.
+                let is_id = id.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&id);
+                is_id.then_some(UserId(id as u64)).ok_or_else(|| E::custom("no user id"))
+            }
             fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<UserId, E> {
                 id.parse().map(UserId).map_err(E::custom)
             }

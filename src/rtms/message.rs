@@ -2,6 +2,7 @@
 //!
 //! The encoding of frames is known here and nowhere else.
 
+mod answer;
 mod chat;
 mod codes;
 mod contact_center;
@@ -9,15 +10,17 @@ mod content;
 mod event;
 mod incoming;
 mod outgoing;
+mod reader;
 mod short;
 mod time;
 
+pub use answer::HandshakeAnswer;
 pub use codes::{
     MEDIA_TYPE_ALL, Medium, event_type, msg_type, session_state, status, stop_reason, stream_state,
 };
 pub use content::{FrameInfo, payload};
 pub use event::{Event, EventUpdate};
-pub use incoming::{HandshakeAnswer, KeepAlive, Malformed, Message, parse};
+pub use incoming::{KeepAlive, Malformed, Message, parse};
 pub use outgoing::{Handshake, Outgoing};
 pub use time::normalize_ms;
 

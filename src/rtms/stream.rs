@@ -25,9 +25,11 @@ use self::video::Cameras;
 use super::backoff;
 use super::endpoint::Endpoint;
 use super::ledger::Change;
-use super::message::{FrameInfo, Medium, Message, Outgoing, parse};
+use super::message::{FrameInfo, KeepAlive, Medium, Message, Outgoing, parse};
 use super::params::Effective;
-use crate::model::{EntryBody, GapCause, Outcome, StreamStatus, UnknownMessages, UserId};
+use crate::model::{
+    EntryBody, GapCause, Outcome, StreamStatus, UnknownMessages, UnreadableMessages, UserId,
+};
 
 /// How long the end that Zoom announced may take to come before a link that closed is dialled again.
 const TERMINATING_PAUSE: Duration = Duration::from_secs(2);
@@ -116,6 +118,7 @@ pub struct Stream<T> {
     roster: Roster,
     cameras: Cameras,
     unknown: UnknownMessages,
+    unreadable: UnreadableMessages,
     outputs: VecDeque<Output<T>>,
     rng: SmallRng,
 }
@@ -165,6 +168,7 @@ impl<T: AsRef<str>> Stream<T> {
             roster: Roster::default(),
             cameras: Cameras::default(),
             unknown: UnknownMessages::new(),
+            unreadable: UnreadableMessages::default(),
             outputs: VecDeque::from([dial]),
             rng: backoff::rng(seed),
         }
@@ -252,6 +256,11 @@ impl<T: AsRef<str>> Stream<T> {
         &self.unknown
     }
 
+    /// What could not be read since the last call.
+    pub fn take_unreadable(&mut self) -> UnreadableMessages {
+        std::mem::take(&mut self.unreadable)
+    }
+
     fn opened(&mut self, now: Instant, id: LinkId) {
         let link = find(&mut self.signaling, &mut self.media, id);
         if link.is_some_and(|link| link.opened(now, &self.setup.timings)) {
@@ -263,25 +272,19 @@ impl<T: AsRef<str>> Stream<T> {
     fn received(&mut self, now: Instant, id: LinkId, text: T) {
         let link = find(&mut self.signaling, &mut self.media, id);
         let Some(link) = link.filter(|link| link.is_open()) else { return };
+        // What cannot be read costs itself, and is no sign of life.
+        let Ok(message) = parse(text.as_ref(), &mut self.unreadable) else { return };
         link.heard(now, &self.setup.timings);
-        let frame = match parse(text.as_ref()) {
-            Ok(Message::Frame(medium, info)) => Some((medium, info)),
-            Ok(message) => {
-                self.message(now, id, message);
-                None
-            }
-            Err(malformed) => return self.lost(now, id, Loss::Malformed(malformed), Socket::Open),
-        };
-        if let Some((medium, info)) = frame {
-            self.frame(id, medium, info, text);
+        match message {
+            Message::Frame(medium, info) => self.frame(id, medium, info, text),
+            message => self.message(now, id, message),
         }
     }
 
-    fn message(&mut self, now: Instant, id: LinkId, message: Message<'_>) {
+    fn message(&mut self, now: Instant, id: LinkId, message: Message) {
         match (id, message) {
             (_, Message::KeepAlive(request)) => {
-                let timestamp = request.timestamp.to_owned();
-                let sequence = request.sequence.map(ToOwned::to_owned);
+                let KeepAlive { timestamp, sequence } = request;
                 self.send(id, Outgoing::KeepAlive { timestamp, sequence });
                 self.account(Change::Alive(id));
             }

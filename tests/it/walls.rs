@@ -17,7 +17,8 @@ const CRATES: [(&str, &[&str]); 8] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 36] = [
+const PURE: [&str; 37] = [
+    "json",
     "http/range",
     "hub/times",
     "sinks/record/layout",

@@ -1,50 +1,158 @@
 //! Chat: messages with their operations and files (section 6.16), and groups (section 7, events 10 to 14). Most of it
 //! is unpublished: what is read is read in any form, and nothing is required.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::codes::event_type;
-use super::event::read;
-use super::short::Short;
-use super::time::Lenient;
+use super::codes::{chat_operation, event_type};
+use super::incoming::{Malformed, Message};
+use super::reader::{Fields, Reader};
 use crate::model::{
-    ChatFile, ChatGroupChange, ChatGroupEvent, ChatGroupMember, ChatSession, Participant, RawJson,
-    UserId,
+    ChatFile, ChatGroupChange, ChatGroupEvent, ChatGroupMember, ChatMessage, ChatSession,
+    Participant, RawJson,
 };
 
 /// How many members of a group, or files of a message, are kept.
 const MAX_ITEMS: usize = 64;
 
-pub(super) fn group_event(number: u16, raw: &str) -> Option<ChatGroupEvent> {
-    let change = match number {
+/// Which of the fields sit in `content` and which inside `content.data` is not certain: both are read (section 6.16).
+pub(super) fn message(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Malformed> {
+    let content = reader.object(fields, "content").ok_or_else(|| reader.without("content"))?;
+    let at_ms = reader.time(&content, "timestamp");
+    let mut message = part(reader, &content);
+    let data = content.raw("data").map_or("", RawValue::get);
+    if let Some(inner) = inner(reader, &content, data) {
+        message = merged(message, inner);
+    } else if let Ok(text) = serde_json::from_str(data) {
+        message.text = text;
+    } else if !data.is_empty() {
+        if message == ChatMessage::default() {
+            return Err(Malformed { at_ms, ..reader.without("data") });
+        }
+        reader.lose_field("data");
+    }
+    Ok(Message::Chat(at_ms, message))
+}
+
+/// The object inside `data`, whether it came as an object or as its JSON text. A text with anything else of a message
+/// beside it is what was typed, whatever it looks like.
+fn inner(reader: &mut Reader, content: &Fields<'_>, data: &str) -> Option<ChatMessage> {
+    if let Some(object) = Fields::of(data) {
+        return Some(whole(reader, &object));
+    }
+    let text: String = serde_json::from_str(data).ok()?;
+    let object = Fields::of(&text).filter(|object| is_bare(content) && is_envelope(object))?;
+    reader.tried(|reader| whole(reader, &object))
+}
+
+/// Whether there is nothing but a time and `data`.
+fn is_bare(content: &Fields<'_>) -> bool {
+    let others = [
+        "sender",
+        "user_id",
+        "user_name",
+        "operation_type",
+        "message_id",
+        "parent_message_id",
+        "chat_session",
+        "receiver",
+        "files",
+        "delete_file_id_list",
+    ];
+    others.iter().all(|name| content.raw(name).is_none())
+}
+
+fn is_envelope(object: &Fields<'_>) -> bool {
+    let is_text = object.raw("data").is_some_and(|data| data.get().starts_with('"'));
+    is_text || object.raw("message_id").is_some() || object.raw("operation_type").is_some()
+}
+
+fn whole(reader: &mut Reader, object: &Fields<'_>) -> ChatMessage {
+    let text = reader.field(object, "data").unwrap_or_default();
+    ChatMessage { text, ..part(reader, object) }
+}
+
+/// Everything but the text.
+fn part(reader: &mut Reader, fields: &Fields<'_>) -> ChatMessage {
+    let operation = reader.code(fields, "operation_type");
+    let sender = reader.object(fields, "sender").unwrap_or_default();
+    let sender_id = reader.user_id(&sender, "user_id");
+    let sender_name = reader.name(&sender, "user_name");
+    ChatMessage {
+        user_id: sender_id.or_else(|| reader.user_id(fields, "user_id")),
+        user_name: sender_name.or_else(|| reader.text(fields, "user_name")),
+        text: String::new(),
+        operation,
+        operation_name: operation.and_then(chat_operation::name).map(Into::into),
+        session: session(reader, fields).map(Box::new),
+        receiver: receiver(reader, fields),
+        files: files(reader, fields),
+        deleted_file_ids: deleted_files(reader, fields),
+        message_id: reader.text(fields, "message_id"),
+        parent_message_id: reader.text(fields, "parent_message_id"),
+    }
+}
+
+/// What stands outside wins, but for the text.
+fn merged(outer: ChatMessage, inner: ChatMessage) -> ChatMessage {
+    ChatMessage {
+        user_id: outer.user_id.or(inner.user_id),
+        user_name: outer.user_name.or(inner.user_name),
+        text: inner.text,
+        operation: outer.operation.or(inner.operation),
+        operation_name: outer.operation_name.or(inner.operation_name),
+        session: outer.session.or(inner.session),
+        receiver: outer.receiver.or(inner.receiver),
+        files: [outer.files, inner.files].concat(),
+        deleted_file_ids: [outer.deleted_file_ids, inner.deleted_file_ids].concat(),
+        message_id: outer.message_id.or(inner.message_id),
+        parent_message_id: outer.parent_message_id.or(inner.parent_message_id),
+    }
+}
+
+pub(super) fn group_change(number: u16) -> Option<ChatGroupChange> {
+    Some(match number {
         event_type::CHAT_GROUP_CREATE => ChatGroupChange::Created,
         event_type::CHAT_GROUP_DELETE => ChatGroupChange::Deleted,
         event_type::CHAT_GROUP_MEMBERS_ADD => ChatGroupChange::MembersAdded,
         event_type::CHAT_GROUP_MEMBERS_DELETE => ChatGroupChange::MembersDeleted,
         event_type::CHAT_GROUP_MEMBER_STATUS_UPDATE => ChatGroupChange::MemberStatusChanged,
         _ => return None,
-    };
-    let body: Value = serde_json::from_str(raw).ok()?;
-    let group = body.get("chat_group").or(body.get("group")).filter(|group| group.is_object());
-    let group = group.unwrap_or(&body);
-    let members = first(group, MEMBERS).or_else(|| first(&body, MEMBERS));
-    Some(ChatGroupEvent {
-        change,
-        group_id: text(group, &["chat_group_id", "group_id", "id"]),
-        group_name: text(group, &["chat_group_name", "group_name", "name"]),
-        members: items(members).filter_map(member).collect(),
-        raw: RawJson::of(raw),
     })
 }
 
-const MEMBERS: &[&str] = &["members", "participants", "member_list"];
+pub(super) fn group_event(
+    change: ChatGroupChange,
+    reader: &mut Reader,
+    body: &Fields<'_>,
+    raw: &str,
+) -> ChatGroupEvent {
+    let named = ["chat_group", "group"].into_iter().find(|name| body.raw(name).is_some());
+    let own = named.and_then(|name| reader.object(body, name));
+    let group = own.as_ref().unwrap_or(body);
+    ChatGroupEvent {
+        change,
+        group_id: reader.first_text(group, &["chat_group_id", "group_id", "id"]),
+        group_name: reader.first_text(group, &["chat_group_name", "group_name", "name"]),
+        members: members(reader, group, body),
+        raw: RawJson::of(raw),
+    }
+}
 
-fn member(value: &Value) -> Option<ChatGroupMember> {
-    let status = first(value, &["status", "member_status"]).and_then(read::<Lenient>);
+fn members(reader: &mut Reader, group: &Fields<'_>, body: &Fields<'_>) -> Vec<ChatGroupMember> {
+    let names = ["members", "participants", "member_list"];
+    let places = [group, body].into_iter().flat_map(|place| names.map(|name| (place, name)));
+    let place = places.into_iter().find(|(place, name)| place.raw(name).is_some());
+    place.map(|(place, name)| items(reader, place, name, member)).unwrap_or_default()
+}
+
+fn member(reader: &mut Reader, fields: &Fields<'_>) -> Option<ChatGroupMember> {
+    let user_id = reader.user_id(fields, "user_id")?;
+    let status = ["status", "member_status"].into_iter().find(|name| fields.raw(name).is_some());
+    let status = status.and_then(|name| reader.code(fields, name));
     Some(ChatGroupMember {
-        user_id: value.get("user_id").and_then(read::<UserId>)?,
-        user_name: text(value, &["user_name", "name"]),
-        status: status.and_then(|status| member_status(status.0)).map(Into::into),
+        user_id,
+        user_name: reader.first_text(fields, &["user_name", "name"]),
+        status: status.and_then(member_status).map(Into::into),
     })
 }
 
@@ -61,12 +169,13 @@ fn member_status(status: i64) -> Option<&'static str> {
 }
 
 /// Where a message was written.
-pub(super) fn session(value: &Value) -> Option<ChatSession> {
-    let number = value.get("type").and_then(read::<Lenient>).map(|number| number.0);
+fn session(reader: &mut Reader, fields: &Fields<'_>) -> Option<ChatSession> {
+    let session = reader.object(fields, "chat_session")?;
+    let number = reader.code(&session, "type");
     let session = ChatSession {
         number,
         name: number.and_then(session_name).map(Into::into),
-        id: text(value, &["id"]),
+        id: reader.name(&session, "id"),
     };
     (session != ChatSession::default()).then_some(session)
 }
@@ -82,46 +191,35 @@ fn session_name(number: i64) -> Option<&'static str> {
     })
 }
 
-pub(super) fn receiver(value: &Value) -> Option<Participant> {
-    let user_id = value.get("user_id").and_then(read::<UserId>)?;
-    Some(Participant { user_id, user_name: text(value, &["user_name"]) })
+fn receiver(reader: &mut Reader, fields: &Fields<'_>) -> Option<Participant> {
+    let receiver = reader.object(fields, "receiver")?;
+    reader.person(&receiver)
 }
 
-pub(super) fn files(value: &Value) -> Vec<ChatFile> {
-    items(Some(value)).filter_map(file).collect()
+fn files(reader: &mut Reader, fields: &Fields<'_>) -> Vec<ChatFile> {
+    items(reader, fields, "files", |reader, fields| {
+        let size = ["file_size", "size"].into_iter().find(|name| fields.raw(name).is_some());
+        let file = ChatFile {
+            id: reader.first_text(fields, &["file_id", "id"]),
+            name: reader.first_text(fields, &["file_name", "name"]),
+            size_bytes: size.and_then(|name| reader.size(fields, name)),
+        };
+        (file != ChatFile::default()).then_some(file)
+    })
 }
 
-fn file(value: &Value) -> Option<ChatFile> {
-    let file = ChatFile {
-        id: text(value, &["file_id", "id"]),
-        name: text(value, &["file_name", "name"]),
-        size_bytes: first(value, &["file_size", "size"])
-            .and_then(read::<Lenient>)
-            .and_then(|size| u64::try_from(size.0).ok()),
-    };
-    (file != ChatFile::default()).then_some(file)
+fn items<T>(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    name: &'static str,
+    read: impl Fn(&mut Reader, &Fields<'_>) -> Option<T>,
+) -> Vec<T> {
+    let list = reader.list(fields, name).unwrap_or_default().into_iter().take(MAX_ITEMS);
+    list.filter_map(|raw| reader.member(name, raw, &read)).collect()
 }
 
-pub(super) fn deleted_files(value: &Value) -> Vec<String> {
-    items(Some(value)).filter_map(short).collect()
-}
-
-fn items(value: Option<&Value>) -> impl Iterator<Item = &Value> {
-    value.and_then(Value::as_array).into_iter().flatten().take(MAX_ITEMS)
-}
-
-fn first<'a>(value: &'a Value, keys: &[&str]) -> Option<&'a Value> {
-    keys.iter().find_map(|key| value.get(*key)).filter(|value| !value.is_null())
-}
-
-fn text(value: &Value, keys: &[&str]) -> Option<String> {
-    first(value, keys).and_then(short)
-}
-
-/// A number counts as its digits.
-fn short(value: &Value) -> Option<String> {
-    match value {
-        Value::Number(number) => Some(number.to_string()),
-        value => read::<Short>(value).map(|text| text.0).filter(|text| !text.is_empty()),
-    }
+fn deleted_files(reader: &mut Reader, fields: &Fields<'_>) -> Vec<String> {
+    let name = "delete_file_id_list";
+    let list = reader.list(fields, name).unwrap_or_default().into_iter().take(MAX_ITEMS);
+    list.filter_map(|raw| reader.text_member(name, raw)).filter(|id| !id.is_empty()).collect()
 }

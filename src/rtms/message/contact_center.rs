@@ -1,10 +1,7 @@
 //! What the event numbers mean in a Contact Center engagement (section 10.2).
 
-use serde_json::Value;
-
 use super::codes::event_type::{CONTACT_CENTER_FIRST, CONTACT_CENTER_LAST};
-use super::event::read;
-use super::short::Short;
+use super::reader::{Fields, Reader};
 use crate::model::{ContactCenterEvent, ContactCenterParty, RawJson};
 
 /// From [`CONTACT_CENTER_FIRST`] to [`CONTACT_CENTER_LAST`].
@@ -34,24 +31,33 @@ const NAMES: [&str; 22] = [
 ];
 const _: () = assert!(NAMES.len() == (CONTACT_CENTER_LAST - CONTACT_CENTER_FIRST + 1) as usize);
 
-pub(super) fn event(number: u16, raw: &str) -> Option<ContactCenterEvent> {
+/// None for a number that means the same in all products; no name for one that this version does not know.
+pub(super) fn name(number: u16) -> Option<Option<&'static str>> {
     let place = number.checked_sub(CONTACT_CENTER_FIRST)?;
-    let body: Value = serde_json::from_str(raw).ok()?;
-    Some(ContactCenterEvent {
-        code: number,
-        name: NAMES.get(usize::from(place)).map(|name| (*name).into()),
-        participant: party(&body),
+    Some(NAMES.get(usize::from(place)).copied())
+}
+
+pub(super) fn event(
+    code: u16,
+    name: Option<&'static str>,
+    reader: &mut Reader,
+    body: &Fields<'_>,
+    raw: &str,
+) -> ContactCenterEvent {
+    ContactCenterEvent {
+        code,
+        name: name.map(Into::into),
+        participant: party(reader, body),
         raw: RawJson::of(raw),
-    })
+    }
 }
 
 /// An older copy of Zoom's docs misspells the field (section 7).
-fn party(body: &Value) -> Option<ContactCenterParty> {
-    let info = ["participant_info", "paticipant_info"].iter().find_map(|key| body.get(*key))?;
-    let text = |key: &str| match info.get(key)? {
-        Value::Number(number) => Some(number.to_string()),
-        value => read::<Short>(value).map(|text| text.0).filter(|text| !text.is_empty()),
-    };
+fn party(reader: &mut Reader, body: &Fields<'_>) -> Option<ContactCenterParty> {
+    let info = reader
+        .object(body, "participant_info")
+        .or_else(|| reader.object(body, "paticipant_info"))?;
+    let mut text = |name| reader.name(&info, name);
     Some(ContactCenterParty {
         channel_id: text("channel_id"),
         mode: text("participant_mode"),

@@ -1,3 +1,5 @@
+//! Media frames: read in one pass, their payload decoded on demand (rtms-protocol.md sections 6.12 to 6.14).
+
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
@@ -7,8 +9,12 @@ use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig, Simd};
 use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
-use super::time::Lenient;
+use super::codes::msg_type;
+use super::reader::{Fields, MaybeUser, Reader};
+use super::time::normalize_ms;
+use crate::json::{self, Number};
 use crate::model::UserId;
 
 /// What is known of an audio, video or share frame without decoding it (sections 6.12 to 6.14).
@@ -42,21 +48,23 @@ static BASE64: LazyLock<Simd> = LazyLock::new(|| {
 /// The payload of a frame, out of its base64. `text` is the message that `info` was read from. `None` when
 /// it is not base64.
 pub fn payload(text: &str, info: &FrameInfo) -> Option<Bytes> {
-    #[derive(serde::Deserialize)]
-    struct Body<'a> {
-        #[serde(borrow)]
-        content: Content<'a>,
-    }
     let plain = info.data.and_then(|span| text.get(span.start as usize..span.end as usize));
     let bytes = match plain {
         Some(base64) => BASE64.decode(base64),
-        None => BASE64.decode(serde_json::from_str::<Body<'_>>(text).ok()?.content.data?.as_ref()),
+        None => BASE64.decode(escaped_payload(text)?),
     };
     bytes.ok().map(Bytes::from)
 }
 
+fn escaped_payload(text: &str) -> Option<String> {
+    let text = json::mended(text);
+    let content = Content::read(&mut Reader::new(msg_type::UNDEFINED), &Fields::of(&text)?)?;
+    content.data.map(Cow::into_owned)
+}
+
 /// The `content` of messages 14 to 16, borrowed from the frame. It is read in the same pass as `msg_type`,
-/// since these are nearly all messages there are; whatever it does not know it skips.
+/// since these are nearly all messages there are; whatever it does not know it skips. An odd field ends that pass:
+/// [`Content::read`] then reads the fields one by one.
 #[derive(Debug, Default)]
 pub(super) struct Content<'a> {
     user_id: Option<UserId>,
@@ -64,7 +72,27 @@ pub(super) struct Content<'a> {
     data: Option<Cow<'a, str>>,
 }
 
-impl Content<'_> {
+impl<'a> Content<'a> {
+    /// Without the field that cannot be read.
+    pub fn read(reader: &mut Reader, fields: &Fields<'a>) -> Option<Self> {
+        let raw = fields.raw("content")?;
+        let payload = |raw: &'a RawValue| serde_json::from_str::<Payload<'a>>(raw.get()).ok()?.0;
+        if raw.get().starts_with('"') {
+            return Some(Self { data: payload(raw), ..Self::default() });
+        }
+        let content = reader.object(fields, "content")?;
+        Some(Self {
+            user_id: reader.user_id(&content, "user_id"),
+            at_ms: reader.time(&content, "timestamp"),
+            data: content.raw("data").and_then(payload),
+        })
+    }
+
+    /// When Zoom made it, Unix milliseconds.
+    pub fn at_ms(&self) -> Option<i64> {
+        self.at_ms
+    }
+
     /// `None` when there is no payload text. `text` is the whole message.
     pub fn frame_info(&self, text: &str) -> Option<FrameInfo> {
         let data = self.data.as_ref()?;
@@ -113,9 +141,10 @@ impl<'de> Visitor<'de> for ContentVisitor {
         let mut content = Content::default();
         while let Some(KeyText(key)) = map.next_key()? {
             match &*key {
-                "user_id" => content.user_id = map.next_value::<Option<UserId>>()?,
+                "user_id" => content.user_id = map.next_value::<MaybeUser>()?.0,
                 "timestamp" => {
-                    content.at_ms = map.next_value::<Option<Lenient>>()?.map(Lenient::as_ms);
+                    let time = map.next_value::<Option<Number>>()?;
+                    content.at_ms = time.map(|time| normalize_ms(time.cut()));
                 }
                 "data" => content.data = map.next_value::<Payload<'de>>()?.0,
                 _ => drop(map.next_value::<IgnoredAny>()?),
@@ -138,7 +167,8 @@ impl<'de> Visitor<'de> for ContentVisitor {
     }
 }
 
-struct KeyText<'a>(Cow<'a, str>);
+/// The name of a field.
+pub(super) struct KeyText<'a>(pub Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for KeyText<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -23,8 +23,8 @@ pub enum Outgoing {
     Subscribe(Vec<u16>),
     /// 7 (section 6.7)
     Ready(StreamId),
-    /// 13 (section 6.11)
-    KeepAlive { timestamp: Box<RawValue>, sequence: Option<Box<RawValue>> },
+    /// 13 (section 6.11). Without a time to echo it gets that of its sending.
+    KeepAlive { timestamp: Option<Box<RawValue>>, sequence: Option<Box<RawValue>> },
     /// 21 (section 6.18)
     Close(StreamId),
     /// 28 (section 6.19). Without a time it gets that of its sending: [`Outgoing::stamp`].
@@ -43,8 +43,14 @@ pub struct Handshake {
 impl Outgoing {
     /// Gives a message that tells its time the time of its sending, Unix milliseconds.
     pub fn stamp(&mut self, now_ms: i64) {
-        if let Outgoing::SubscribeVideo { at_ms, .. } = self {
-            at_ms.get_or_insert(now_ms);
+        match self {
+            Outgoing::SubscribeVideo { at_ms, .. } => {
+                at_ms.get_or_insert(now_ms);
+            }
+            Outgoing::KeepAlive { timestamp: timestamp @ None, .. } => {
+                *timestamp = serde_json::value::to_raw_value(&now_ms).ok();
+            }
+            _ => {}
         }
     }
 
@@ -83,7 +89,9 @@ impl Serialize for Outgoing {
                 map.serialize_entry("timestamp", &at_ms.unwrap_or_default())?;
             }
             Outgoing::KeepAlive { timestamp, sequence } => {
-                map.serialize_entry("timestamp", timestamp)?;
+                if let Some(timestamp) = timestamp {
+                    map.serialize_entry("timestamp", timestamp)?;
+                }
                 if let Some(sequence) = sequence {
                     map.serialize_entry("sequence", sequence)?;
                 }

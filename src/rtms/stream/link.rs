@@ -5,7 +5,7 @@ use rand::rngs::SmallRng;
 
 use super::Timings;
 use crate::rtms::backoff::Backoff;
-use crate::rtms::message::{Malformed, Medium};
+use crate::rtms::message::Medium;
 
 /// A dial that has less than this is not tried.
 const SHORTEST_TRY: Duration = Duration::from_millis(250);
@@ -43,12 +43,10 @@ pub enum Loss {
     Closed(Option<u16>),
     /// The connection ended without one.
     Dropped(String),
-    /// Nothing came for longer than [`Timings::silence`].
+    /// Nothing that can be read came for longer than [`Timings::silence`].
     Silent,
     /// No answer to our handshake.
     Unanswered,
-    /// A message that cannot be read.
-    Malformed(Malformed),
     /// Zoom refused the handshake with this status, and may think better of it.
     Refused(i64),
     /// Zoom refused the handshake with this status because it still holds our old connection (section 3.4).
@@ -68,7 +66,6 @@ impl fmt::Display for Loss {
             Loss::Dropped(cause) => write!(f, "connection lost: {cause}"),
             Loss::Silent => f.write_str("silent for too long"),
             Loss::Unanswered => f.write_str("no answer to the handshake"),
-            Loss::Malformed(malformed) => write!(f, "malformed message: {malformed}"),
             Loss::Refused(status) | Loss::Duplicate(status) => {
                 write!(f, "handshake refused with status {status}")
             }
@@ -175,7 +172,7 @@ impl Link {
         self.state = State::Live { silent_at: now + timings.silence, stable_at };
     }
 
-    /// Any frame is life.
+    /// Any message that can be read is life.
     pub fn heard(&mut self, now: Instant, timings: &Timings) {
         if let State::Live { silent_at, .. } = &mut self.state {
             *silent_at = now + timings.silence;

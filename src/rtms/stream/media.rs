@@ -87,7 +87,7 @@ impl<T: AsRef<str>> Stream<T> {
         self.note(None, EntryBody::LinkDown { link, cause: cause.to_owned() });
     }
 
-    pub(super) fn media_message(&mut self, now: Instant, lane: Lane, message: Message<'_>) {
+    pub(super) fn media_message(&mut self, now: Instant, lane: Lane, message: Message) {
         match message {
             Message::MediaAnswer(answer) | Message::SignalingAnswer(answer) => {
                 self.media_answer(now, lane, &answer);

@@ -31,7 +31,7 @@ const MEETING_EVENTS: [u16; 12] = [
 const MAX_REASON_CHARS: usize = 200;
 
 impl<T: AsRef<str>> Stream<T> {
-    pub(super) fn signaling_message(&mut self, now: Instant, message: Message<'_>) {
+    pub(super) fn signaling_message(&mut self, now: Instant, message: Message) {
         match message {
             Message::SignalingAnswer(answer) => self.signaling_answer(now, &answer),
             Message::Event(update) => self.event_update(now, update),
@@ -152,15 +152,22 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     /// The same number means different things in different products.
-    fn event_update(&mut self, now: Instant, update: EventUpdate<'_>) {
+    fn event_update(&mut self, now: Instant, update: EventUpdate) {
         let at_ms = update.at_ms;
         let own = match self.is_contact_center() {
-            true => update.contact_center().map(Box::new).map(EntryBody::ContactCenterEvent),
-            false => update.chat_group().map(Box::new).map(EntryBody::ChatGroup),
+            true => {
+                let event = update.contact_center(&mut self.unreadable).map(Box::new);
+                event.map(EntryBody::ContactCenterEvent)
+            }
+            false => {
+                let event = update.chat_group(&mut self.unreadable).map(Box::new);
+                event.map(EntryBody::ChatGroup)
+            }
         };
-        match own {
-            Some(body) => self.note(at_ms, body),
-            None => self.event(now, at_ms, update.event),
+        if let Some(body) = own {
+            self.note(at_ms, body);
+        } else if let Ok(event) = update.meeting(&mut self.unreadable) {
+            self.event(now, at_ms, event);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rtmsd::clock::now_ms;
 use rtmsd::hub::{Feed, Medium};
+use rtmsd::model::UnreadableMessages;
 use rtmsd::model::{EntryBody, Participant, StreamRecord, TranscriptLine, UserId};
 use rtmsd::rtms::message::{self, Message};
 use serde_json::{Value, json};
@@ -34,7 +35,8 @@ fn frame_at(feed: &mut Feed, medium: &str, user_id: u32, payload: &[u8], at_ms: 
         "user_id": user_id, "data": BASE64_STANDARD.encode(payload), "timestamp": at_ms,
     }})
     .to_string();
-    let Ok(Message::Frame(medium, info)) = message::parse(&text) else { panic!("no frame") };
+    let parsed = message::parse(&text, &mut UnreadableMessages::default());
+    let Ok(Message::Frame(medium, info)) = parsed else { panic!("no frame") };
     feed.frame(medium, info, &text);
 }
 

@@ -1,6 +1,6 @@
-use super::malformed;
-use crate::model::{ChatFile, ChatMessage, ChatSession, Participant, TranscriptLine, UserId};
-use crate::rtms::message::{Malformed, Message, parse};
+use super::{lost, malformed, parse, unreadable};
+use crate::model::{ChatFile, ChatMessage, ChatSession, Lost, Participant, TranscriptLine, UserId};
+use crate::rtms::message::Message;
 
 fn line(text: &str) -> (Option<i64>, TranscriptLine) {
     match parse(text).unwrap() {
@@ -71,11 +71,15 @@ fn a_transcript_line_never_ends_before_it_starts() {
 
 #[test]
 fn a_transcript_without_text_is_malformed() {
-    for content in ["{}", r#"{"data":7}"#, r#"{"data":null}"#, "7", r#""AAAA""#] {
+    for content in ["{}", r#"{"data":7}"#, r#"{"data":null}"#] {
         let text = format!(r#"{{"msg_type":17,"content":{content}}}"#);
-        assert_eq!(malformed(&text), Malformed::Fields(17), "{content}");
+        assert_eq!(malformed(&text), lost(17, "data"), "{content}");
     }
-    assert_eq!(malformed(r#"{"msg_type":17}"#), Malformed::Fields(17));
+    for content in ["7", r#""AAAA""#, "null"] {
+        let text = format!(r#"{{"msg_type":17,"content":{content}}}"#);
+        assert_eq!(malformed(&text), lost(17, "content"), "{content}");
+    }
+    assert_eq!(malformed(r#"{"msg_type":17}"#), lost(17, "content"));
 }
 
 #[test]
@@ -175,10 +179,17 @@ fn a_chat_text_that_is_no_envelope_stays_what_was_typed() {
 
 #[test]
 fn a_chat_message_without_content_is_malformed() {
-    assert_eq!(malformed(r#"{"msg_type":18}"#), Malformed::Fields(18));
-    assert_eq!(malformed(r#"{"msg_type":18,"content":7}"#), Malformed::Fields(18));
+    assert_eq!(malformed(r#"{"msg_type":18}"#), lost(18, "content"));
+    assert_eq!(malformed(r#"{"msg_type":18,"content":7}"#), lost(18, "content"));
+    assert_eq!(malformed(r#"{"msg_type":18,"content":{"data":[1]}}"#), lost(18, "data"));
+}
+
+#[test]
+fn an_odd_sender_costs_a_chat_message_its_sender() {
     let text = r#"{"msg_type":18,"content":{"sender":"Ana","data":"x"}}"#;
-    assert_eq!(malformed(text), Malformed::Fields(18));
+    let (_, message) = chat(text);
+    assert_eq!((message.text.as_str(), message.user_id), ("x", None));
+    assert_eq!(unreadable(text), [(18, Lost::Field, "sender".to_owned(), 1)]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
-use super::malformed;
-use crate::model::UserId;
-use crate::rtms::message::{FrameInfo, KeepAlive, Malformed, Medium, Message, parse};
+use super::{lost, malformed, parse, unreadable};
+use crate::model::{Lost, UserId};
+use crate::rtms::message::{FrameInfo, KeepAlive, Medium, Message, payload};
 
 fn frame(text: &str) -> (Medium, FrameInfo) {
     match parse(text).unwrap() {
@@ -9,7 +9,7 @@ fn frame(text: &str) -> (Medium, FrameInfo) {
     }
 }
 
-fn keep_alive(text: &str) -> KeepAlive<'_> {
+fn keep_alive(text: &str) -> KeepAlive {
     match parse(text).unwrap() {
         Message::KeepAlive(request) => request,
         other => panic!("not a keep-alive: {other:?}"),
@@ -51,38 +51,85 @@ fn video_and_share_are_frames_of_their_medium() {
 #[test]
 fn a_frame_without_a_payload_is_malformed() {
     for number in [14, 15, 16] {
-        for rest in [
-            "",
-            r#","content":null"#,
-            r#","content":{}"#,
-            r#","content":{"data":null}"#,
-            r#","content":{"data":{"a":1}}"#,
-            r#","content":{"data":7}"#,
-            r#","content":7"#,
-            r#","content":{"data":"AAAA","user_id":"ana"}"#,
-        ] {
+        for rest in ["", r#","content":null"#, r#","content":7"#, r#","content":[]"#] {
             let text = format!(r#"{{"msg_type":{number}{rest}}}"#);
-            assert_eq!(malformed(&text), Malformed::Fields(number), "{text}");
+            assert_eq!(malformed(&text), lost(number, "content"), "{text}");
         }
+        for content in ["{}", r#"{"data":null}"#, r#"{"data":{"a":1}}"#, r#"{"data":7}"#] {
+            let text = format!(r#"{{"msg_type":{number},"content":{content}}}"#);
+            assert_eq!(malformed(&text), lost(number, "data"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_lost_frame_still_tells_when_it_was_made() {
+    let text = r#"{"msg_type":14,"content":{"user_id":[],"data":null,"timestamp":1732313190020}}"#;
+    assert_eq!(parse(text).unwrap_err().at_ms, Some(1_732_313_190_020));
+}
+
+#[test]
+fn an_odd_field_of_a_frame_costs_that_field() {
+    for (field, reason) in [
+        (r#""user_id":-1"#, Some("user_id")),
+        (r#""user_id":7.5"#, Some("user_id")),
+        (r#""user_id":[]"#, Some("user_id")),
+        (r#""user_id":1e999"#, Some("user_id")),
+        (r#""user_id":"customer-contact-id""#, None),
+        (r#""user_id":"""#, None),
+        (r#""timestamp":"soon""#, Some("timestamp")),
+        (r#""timestamp":{}"#, Some("timestamp")),
+        (r#""timestamp":"""#, None),
+    ] {
+        let text = format!(r#"{{"msg_type":14,"content":{{"data":"AAAB",{field}}}}}"#);
+        let (medium, info) = frame(&text);
+        assert_eq!((medium, info.bytes, info.user_id, info.at_ms), (Medium::Audio, 3, None, None));
+        assert_eq!(payload(&text, &info).unwrap(), [0, 0, 1][..], "{text}");
+        let expected = reason.map(|reason| (14, Lost::Field, reason.to_owned(), 1));
+        assert_eq!(unreadable(&text), Vec::from_iter(expected), "{text}");
+    }
+    let whole = r#"{"msg_type":14,"content":{"data":"AAAB","user_id":7.0}}"#;
+    assert_eq!(frame(whole).1.user_id, Some(UserId(7)));
+}
+
+/// What is replaced is as long as before: the payload lies where it lay.
+#[test]
+fn a_frame_with_a_broken_name_is_a_frame() {
+    for text in [
+        r#"{"msg_type":14,"content":{"user_name":"Ana \ud83d","user_id":7,"data":"AAAB"}}"#,
+        r#"{"msg_type":14,"content":{"\ud83d":"x","user_id":7,"data":"AAAB"}}"#,
+        "\u{feff}{\"msg_type\":14,\"content\":{\"user_name\":\"a\tb\",\"user_id\":7,\"data\":\"AAAB\"}}",
+        r#" {"msg_type":"14","content":{"user_name":"Ana \u","user_id":7,"data":"AA\/B"}}"#,
+        r#"{"msg_type":3,"msg_type":14,"content":{"user_id":1,"user_id":7,"data":"AAAB"}}"#,
+    ] {
+        let (_, info) = frame(text);
+        assert_eq!((info.user_id, info.bytes), (Some(UserId(7)), 3), "{text}");
+        assert_eq!(payload(text, &info).unwrap().len(), 3, "{text}");
+        assert_eq!(unreadable(text), [], "{text}");
     }
 }
 
 #[test]
 fn a_keep_alive_is_echoed_as_it_came() {
     let request = keep_alive(r#"{"msg_type":12,"timestamp":1732313182000}"#);
-    assert_eq!(request.timestamp.get(), "1732313182000");
+    assert_eq!(request.timestamp.unwrap().get(), "1732313182000");
     assert!(request.sequence.is_none());
     let request =
         keep_alive(r#"{ "sequence" : 42, "msg_type" : 12, "timestamp" : "1732313182000" }"#);
-    assert_eq!(request.timestamp.get(), r#""1732313182000""#);
+    assert_eq!(request.timestamp.unwrap().get(), r#""1732313182000""#);
     assert_eq!(request.sequence.unwrap().get(), "42");
 }
 
 #[test]
-fn a_keep_alive_that_cannot_be_echoed_is_malformed() {
-    assert_eq!(malformed(r#"{"msg_type":12}"#), Malformed::Fields(12));
-    let long = format!(r#"{{"msg_type":12,"timestamp":"{}"}}"#, "9".repeat(64));
-    assert_eq!(malformed(&long), Malformed::Fields(12));
-    let long = format!(r#"{{"msg_type":12,"timestamp":1,"sequence":[{}1]}}"#, "1,".repeat(64));
-    assert_eq!(malformed(&long), Malformed::Fields(12));
+fn what_cannot_be_echoed_is_left_out_of_the_answer() {
+    assert!(keep_alive(r#"{"msg_type":12}"#).timestamp.is_none());
+    assert!(keep_alive(r#"{"msg_type":12,"timestamp":null,"sequence":null}"#).timestamp.is_none());
+    let nines = "9".repeat(64);
+    for odd in [format!(r#""{nines}""#), nines, "[1]".to_owned(), "{}".to_owned()] {
+        let text = format!(r#"{{"msg_type":12,"timestamp":{odd},"sequence":{odd}}}"#);
+        let request = keep_alive(&text);
+        assert!(request.timestamp.is_none() && request.sequence.is_none(), "{text}");
+        let expected = ["sequence", "timestamp"].map(|name| (12, Lost::Field, name.to_owned(), 1));
+        assert_eq!(unreadable(&text), expected);
+    }
 }

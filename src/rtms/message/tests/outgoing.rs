@@ -93,9 +93,9 @@ fn message_7_says_that_we_are_ready() {
 
 #[test]
 fn message_13_echoes_what_came() {
-    let plain = Outgoing::KeepAlive { timestamp: raw("1732313182000"), sequence: None };
+    let plain = Outgoing::KeepAlive { timestamp: Some(raw("1732313182000")), sequence: None };
     assert_eq!(plain.to_json(), r#"{"msg_type":13,"timestamp":1732313182000}"#);
-    let both = Outgoing::KeepAlive { timestamp: raw("\"17\""), sequence: Some(raw("42")) };
+    let both = Outgoing::KeepAlive { timestamp: Some(raw("\"17\"")), sequence: Some(raw("42")) };
     assert_eq!(both.to_json(), r#"{"msg_type":13,"timestamp":"17","sequence":42}"#);
 }
 

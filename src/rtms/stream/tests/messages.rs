@@ -1,9 +1,13 @@
 //! What each message becomes.
 
+use std::time::Duration;
+
 use super::driver::Driver;
 use super::{AUDIO, AUDIO_FRAME, KEEP_ALIVE, LINE, SIGNALING, TRANSCRIPT, setup, state};
-use crate::model::{EntryBody, IdKey, Instance, Participant, Product, StreamStatus, UserId};
-use crate::rtms::message::Medium;
+use crate::model::{
+    EntryBody, IdKey, Instance, Lost, Participant, Product, StreamStatus, Unreadable, UserId,
+};
+use crate::rtms::message::{Medium, Outgoing};
 use crate::rtms::params::ConnectionMode;
 
 fn entry_of(text: &str) -> (Option<i64>, EntryBody) {
@@ -204,7 +208,9 @@ fn an_event_of_an_unknown_number_is_counted() {
     driver.hear(SIGNALING, &event(15, r#","participants":"odd""#));
     driver.hear(SIGNALING, &event(8, r#","participants":"odd""#));
     assert!(driver.said().is_empty());
-    assert_eq!(driver.stream.unknown().get(&6), Some(&2));
+    assert_eq!(driver.stream.unknown().get(&6), Some(&1));
+    let odd = Unreadable::new(6, Lost::Message, "participants");
+    assert_eq!(driver.stream.take_unreadable().count(&odd), 1);
 }
 
 #[test]
@@ -323,7 +329,7 @@ fn a_paused_stream_answers_keep_alives_and_stays() {
     let mut driver = Driver::stable(&[Medium::Audio]);
     driver.hear(SIGNALING, &state(5, 0));
     for _ in 0..20 {
-        driver.pass(std::time::Duration::from_secs(10));
+        driver.pass(Duration::from_secs(10));
         driver.forget();
         driver.hear(SIGNALING, KEEP_ALIVE);
         driver.hear(AUDIO, KEEP_ALIVE);
@@ -429,10 +435,77 @@ fn a_message_on_the_wrong_kind_of_link_is_counted_and_ignored() {
 }
 
 #[test]
-fn a_malformed_message_ends_its_link_and_no_other() {
+fn a_malformed_message_costs_itself_and_no_link() {
     let mut driver = Driver::stable(&[Medium::Audio, Medium::Transcript]);
-    driver.hear(TRANSCRIPT, r#"{"msg_type":17,"content":{}}"#);
-    assert_eq!(driver.said(), ["drop transcript", "transcript is down"]);
-    driver.catch_up();
-    assert_eq!(driver.said(), ["dial transcript at transcript.zoom.us"]);
+    for bad in [r#"{"msg_type":17,"content":{}}"#, "", "[]", "\u{fffd}\u{fffd}\u{fffd}", "{}"] {
+        driver.hear(TRANSCRIPT, bad);
+        driver.hear(SIGNALING, bad);
+    }
+    assert!(driver.said().is_empty());
+    let unreadable = driver.stream.take_unreadable();
+    let no_data = Unreadable::new(17, Lost::Message, "data");
+    assert_eq!((unreadable.total(), unreadable.count(&no_data)), (10, 2));
+    assert!(driver.stream.take_unreadable().is_empty());
+    driver.hear(TRANSCRIPT, LINE);
+    assert_eq!(driver.said(), ["entry transcript"]);
+}
+
+/// Garbage is no sign of life: it neither ends a link nor keeps it.
+#[test]
+fn a_link_that_brings_nothing_readable_is_given_up_like_a_silent_one() {
+    let mut driver = Driver::stable(&[Medium::Audio]);
+    for _ in 0..10 {
+        driver.pass(Duration::from_secs(5));
+        driver.hear(SIGNALING, KEEP_ALIVE);
+        driver.hear(AUDIO, r#"{"msg_type":14,"content":{"data":null}}"#);
+        driver.forget();
+    }
+    driver.pass(Duration::from_secs(6));
+    assert_eq!(driver.said()[..2], ["drop audio", "audio is down"]);
+}
+
+#[test]
+fn a_handshake_that_only_garbage_answers_is_unanswered() {
+    let mut driver = Driver::new(setup(&[Medium::Audio], ConnectionMode::Split), 1);
+    driver.open(SIGNALING);
+    for _ in 0..3 {
+        driver.pass(Duration::from_secs(3));
+        driver.hear(SIGNALING, r#"{"msg_type":2,"status_code":"ok"}"#);
+    }
+    driver.forget();
+    driver.pass(Duration::from_secs(2));
+    assert_eq!(driver.said()[..2], ["drop signaling", "signaling is down"]);
+}
+
+#[test]
+fn a_keep_alive_without_a_time_is_answered_with_the_time_of_the_answer() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    driver.hear(AUDIO, r#"{"msg_type":12}"#);
+    assert_eq!(driver.said(), ["send 13 to audio"]);
+    let mut answer = Outgoing::KeepAlive { timestamp: None, sequence: None };
+    answer.stamp(1_732_313_182_000);
+    assert_eq!(answer.to_json(), r#"{"msg_type":13,"timestamp":1732313182000}"#);
+}
+
+/// What public reports show of rosters (section 23.5).
+#[test]
+fn somebody_odd_in_a_roster_costs_nobody_else() {
+    let mut driver = Driver::live(&[Medium::Audio]);
+    let good = (1..20).map(|id| format!(r#"{{"user_id":{id},"user_name":"n{id} \ud83d"}}"#));
+    let phone = r#"{"user_name":"+49 30 …"}"#.to_owned();
+    let list = good.chain([phone, "null".into(), r#"{"user_id":-1}"#.into()]);
+    let list = list.collect::<Vec<_>>().join(",");
+    driver.hear(SIGNALING, &event(3, &format!(r#","participants":[{list}]"#)));
+    assert_eq!(driver.said(), ["entry participant_joined"; 19]);
+    let lost = driver.stream.take_unreadable();
+    assert_eq!(lost.count(&Unreadable::new(6, Lost::Member, "participants")), 3);
+    assert_eq!(lost.total(), 3);
+    for odd in [r#""user_id":null"#, r#""user_id":-1"#, r#""user_id":"""#] {
+        driver.hear(SIGNALING, &event(2, &format!(",{odd}")));
+        driver.hear(SIGNALING, &event(3, r#","participants":null"#));
+    }
+    assert!(driver.said().is_empty());
+    assert_eq!(driver.stream.take_unreadable().total(), 6);
+    driver.hear(SIGNALING, &event(2, r#","user_id":7.0"#));
+    assert_eq!(driver.said(), ["entry active_speaker"]);
 }

@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::sockets::Socket;
 use super::{ALL, AUDIO_FRAME, JOINED, KEEP_ALIVE, LINE, MEDIA_INTERRUPTED, MEDIA_JOINED};
 use super::{SIGNALING, offer, only, refusal, setup, state};
-use crate::rtms::message::{Malformed, Medium};
+use crate::rtms::message::Medium;
 use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{Input, LinkId, Loss, Timings};
 
@@ -155,12 +155,7 @@ fn some_reason(rng: &mut SmallRng) -> Option<i64> {
 }
 
 fn some_loss(rng: &mut SmallRng) -> Loss {
-    let losses = [
-        Loss::Closed(Some(1000)),
-        Loss::Closed(None),
-        Loss::Dropped("reset".into()),
-        Loss::Malformed(Malformed::NotAMessage),
-    ];
+    let losses = [Loss::Closed(Some(1000)), Loss::Closed(None), Loss::Dropped("reset".into())];
     losses.choose(rng).expect("not empty").clone()
 }
 

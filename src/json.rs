@@ -1,0 +1,243 @@
+//! JSON from outside, read so that what is odd in it costs no more than itself (pure).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, Visitor};
+
+/// How deep stored JSON may nest. serde_json reads back 127 levels, and what is stored is wrapped in some of ours.
+pub const MAX_DEPTH: usize = 64;
+
+/// Reads an answer of another program. What is no text in it becomes U+FFFD.
+///
+/// # Errors
+/// serde_json's, when it is no JSON or not of this type.
+pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_str(&mended(&String::from_utf8_lossy(bytes)))
+}
+
+/// The text with everything replaced inside its strings that no JSON reader takes: half of a surrogate pair becomes
+/// U+FFFD, a control character a space, and the backslash of an escape that is none a question mark. A byte order
+/// mark becomes spaces. Nothing moves: what is replaced is as long as before.
+pub fn mended(text: &str) -> Cow<'_, str> {
+    let is_suspect = |byte: u8| byte == b'\\' || byte < b' ';
+    if !text.starts_with(MARK) && !text.bytes().any(is_suspect) {
+        return Cow::Borrowed(text);
+    }
+    let mut mended: Option<Vec<u8>> = None;
+    if text.starts_with(MARK) {
+        mended = Some([b"   ", &text.as_bytes()[MARK.len_utf8()..]].concat());
+    }
+    for (at, replacement) in faults(text.as_bytes()) {
+        let bytes = mended.get_or_insert_with(|| text.as_bytes().to_vec());
+        bytes[at..at + replacement.len()].copy_from_slice(replacement);
+    }
+    match mended {
+        Some(bytes) => Cow::Owned(String::from_utf8(bytes).expect("ASCII replaced by ASCII")),
+        None => Cow::Borrowed(text),
+    }
+}
+
+const MARK: char = '\u{feff}';
+const REPLACED_ESCAPE: &[u8] = br"\ufffd";
+
+/// Where something in a string must be replaced, and by what.
+fn faults(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [u8])> {
+    let (mut at, mut is_inside) = (0, false);
+    std::iter::from_fn(move || {
+        while let Some(byte) = bytes.get(at) {
+            let here = at;
+            let (length, fault): (usize, Option<&'static [u8]>) = match byte {
+                b'"' => {
+                    is_inside = !is_inside;
+                    (1, None)
+                }
+                b'\\' if is_inside => escape(&bytes[at..]),
+                0..b' ' if is_inside => (1, Some(b" ")),
+                _ => (1, None),
+            };
+            at += length;
+            if let Some(replacement) = fault {
+                return Some((here, replacement));
+            }
+        }
+        None
+    })
+}
+
+/// How long the escape is that begins here, and what must stand in its place.
+fn escape(bytes: &[u8]) -> (usize, Option<&'static [u8]>) {
+    match bytes.get(1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => (2, None),
+        Some(b'u') => match (code_unit(bytes), bytes.get(6..).and_then(code_unit)) {
+            (None, _) => (1, Some(b"?")),
+            (Some(0xd800..0xdc00), Some(0xdc00..0xe000)) => (12, None),
+            (Some(0xd800..0xe000), _) => (6, Some(REPLACED_ESCAPE)),
+            (Some(_), _) => (6, None),
+        },
+        _ => (1, Some(b"?")),
+    }
+}
+
+/// The number of a `\uXXXX` at the beginning.
+fn code_unit(bytes: &[u8]) -> Option<u16> {
+    let digits = bytes.strip_prefix(br"\u")?.get(..4)?;
+    let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+    u16::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| is_hex)?, 16).ok()
+}
+
+/// Whether it nests deeper than [`MAX_DEPTH`]. Takes no stack, whatever the text.
+pub fn is_too_deep(text: &str) -> bool {
+    let (mut depth, mut is_inside, mut is_escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_inside => is_escaped = true,
+            b'"' => is_inside = !is_inside,
+            b'{' | b'[' if !is_inside => depth += 1,
+            b'}' | b']' if !is_inside => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
+}
+
+/// A number that may come as a text, or with a fraction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Number {
+    whole: i64,
+    is_exact: bool,
+}
+
+impl Number {
+    /// Without its fraction: for times and sizes.
+    pub fn cut(self) -> i64 {
+        self.whole
+    }
+
+    /// None with a fraction: for codes, which mean nothing then.
+    pub fn exact(self) -> Option<i64> {
+        self.is_exact.then_some(self.whole)
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+struct NumberVisitor;
+
+impl Visitor<'_> for NumberVisitor {
+    type Value = Number;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, or a string of digits")
+    }
+
+    fn visit_i64<E: Error>(self, whole: i64) -> Result<Number, E> {
+        Ok(Number { whole, is_exact: true })
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Number, E> {
+        i64::try_from(number).map_err(E::custom).and_then(|whole| self.visit_i64(whole))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Number, E> {
+        // Beyond this a float has no ones.
+        const MAX: f64 = 9_007_199_254_740_992.0;
+        if !(-MAX..=MAX).contains(&number) {
+            return Err(E::custom("the number is out of range"));
+        }
+        Ok(Number { whole: number as i64, is_exact: number.fract() == 0.0 })
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Number, E> {
+        let text = text.trim();
+        match text.parse() {
+            Ok(whole) => self.visit_i64(whole),
+            Err(_) => text.parse().map_err(E::custom).and_then(|number| self.visit_f64(number)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_a_surrogate_pair_becomes_the_replacement_character() {
+        for (sent, read) in [
+            (r#""Ana \ud83d""#, "Ana \u{fffd}"),
+            (r#""\udc4d up""#, "\u{fffd} up"),
+            (r#""\ud83d\ud83d\udc4d""#, "\u{fffd}\u{1f44d}"),
+            (r#""\uD83Dx\uDC4D""#, "\u{fffd}x\u{fffd}"),
+            (r#""\ud83d\n""#, "\u{fffd}\n"),
+            (r#""a \ud8""#, "a ?ud8"),
+            (r#""a \u""#, "a ?u"),
+            (r#""a \x""#, "a ?x"),
+            ("\"a\tb\u{0}c\"", "a b c"),
+        ] {
+            let mended = mended(sent);
+            assert_eq!(mended.len(), sent.len(), "{sent}: nothing moves");
+            assert_eq!(serde_json::from_str::<String>(&mended).unwrap(), read, "{sent}");
+        }
+        assert_eq!(mended("\u{feff}{}"), "   {}");
+    }
+
+    #[test]
+    fn what_is_well_formed_is_not_touched() {
+        for good in [
+            r#"{"a":"\ud83d\udc4d \"q\" \\ud83d \u00e9"}"#,
+            "{\n\t\"a\": 1\n}",
+            r#"["\\", "\ud7ff", "\ue000"]"#,
+            "",
+        ] {
+            assert!(matches!(mended(good), Cow::Borrowed(_)), "{good}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_cost_only_themselves() {
+        let read: Vec<String> = from_slice(b"[\"Ana \xf0\x9f\x91\",\"Bo\"]").unwrap();
+        assert_eq!(read, ["Ana \u{fffd}", "Bo"]);
+        assert!(from_slice::<Vec<String>>(b"\xf0\x9f\x91").is_err());
+    }
+
+    #[test]
+    fn depth_counts_what_is_open_outside_strings() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(!is_too_deep(&nested(64)));
+        assert!(is_too_deep(&nested(65)));
+        assert!(is_too_deep(&"{".repeat(1_000_000)));
+        let brackets = "[".repeat(100);
+        assert!(!is_too_deep(&format!(r#"{{"a":"{brackets}","b":"\"{brackets}"}}"#)));
+        assert!(!is_too_deep(&"[],".repeat(100)));
+    }
+
+    #[test]
+    fn a_number_is_read_in_every_form() {
+        let read = |text: &str| serde_json::from_str::<Number>(text).ok();
+        for (text, cut, exact) in [
+            ("12", 12, Some(12)),
+            ("-1", -1, Some(-1)),
+            ("12.9", 12, None),
+            ("7.0", 7, Some(7)),
+            ("\" 12 \"", 12, Some(12)),
+            ("\"3600.5\"", 3600, None),
+            ("1732313171881.25", 1_732_313_171_881, None),
+        ] {
+            let number = read(text).unwrap();
+            assert_eq!((number.cut(), number.exact()), (cut, exact), "{text}");
+        }
+        for bad in ["\"now\"", "\"\"", "null", "true", "[]", "1e300", "1e999", "\"nan\"", "\"inf\""]
+        {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+        assert_eq!(read("18446744073709551615"), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! What could not be read of the messages of a stream, counted by kind.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How many kinds are told apart.
+const MAX_KINDS: usize = 64;
+
+/// One kind of what could not be read. Says where, never what.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// 0 where the message does not say.
+    pub msg_type: u16,
+    pub lost: Lost,
+    /// The field that is missing or odd, or `not_json` or `no_msg_type`.
+    pub reason: Cow<'static, str>,
+}
+
+/// How much of a message was lost with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lost {
+    /// All of it: what cannot be read is what it is about.
+    Message,
+    /// One field, as if it were absent.
+    Field,
+    /// One member of a list.
+    Member,
+}
+
+impl Unreadable {
+    pub const fn new(msg_type: u16, lost: Lost, reason: &'static str) -> Self {
+        Self { msg_type, lost, reason: Cow::Borrowed(reason) }
+    }
+}
+
+/// How often each kind came. In JSON a list of the kinds with their `count`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnreadableMessages(BTreeMap<Unreadable, u64>);
+
+impl UnreadableMessages {
+    /// Counts one. A kind beyond the bound is not told apart from the last: it is counted nowhere.
+    pub fn add(&mut self, kind: Unreadable) {
+        self.add_many(kind, 1);
+    }
+
+    pub fn add_all(&mut self, others: Self) {
+        for (kind, count) in others.0 {
+            self.add_many(kind, count);
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn kinds(&self) -> impl Iterator<Item = &Unreadable> {
+        self.0.keys()
+    }
+
+    pub fn count(&self, kind: &Unreadable) -> u64 {
+        self.0.get(kind).copied().unwrap_or(0)
+    }
+
+    /// All kinds together.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    fn add_many(&mut self, kind: Unreadable, count: u64) {
+        if self.0.len() < MAX_KINDS || self.0.contains_key(&kind) {
+            *self.0.entry(kind).or_default() += count;
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Counted {
+    #[serde(flatten)]
+    kind: Unreadable,
+    count: u64,
+}
+
+impl Serialize for UnreadableMessages {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counted =
+            self.0.iter().map(|(kind, count)| Counted { kind: kind.clone(), count: *count });
+        serializer.collect_seq(counted)
+    }
+}
+
+impl<'de> Deserialize<'de> for UnreadableMessages {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let counted = Vec::<Counted>::deserialize(deserializer)?;
+        Ok(Self(counted.into_iter().map(|one| (one.kind, one.count)).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_DATA: Unreadable = Unreadable::new(14, Lost::Message, "data");
+
+    #[test]
+    fn kinds_are_counted_and_read_back() {
+        let mut all = UnreadableMessages::default();
+        all.add(NO_DATA);
+        all.add(NO_DATA);
+        all.add(Unreadable::new(6, Lost::Member, "participants"));
+        let json = serde_json::to_value(&all).unwrap();
+        let expected = serde_json::json!([
+            { "msg_type": 6, "lost": "member", "reason": "participants", "count": 1 },
+            { "msg_type": 14, "lost": "message", "reason": "data", "count": 2 },
+        ]);
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_value::<UnreadableMessages>(json).unwrap(), all);
+        let mut twice = all.clone();
+        twice.add_all(all);
+        assert_eq!((twice.count(&NO_DATA), twice.total()), (4, 6));
+    }
+
+    #[test]
+    fn kinds_have_a_bound_and_the_known_ones_are_counted_beyond_it() {
+        let mut all = UnreadableMessages::default();
+        for msg_type in 0..1_000 {
+            all.add(Unreadable::new(msg_type, Lost::Message, "data"));
+        }
+        assert_eq!(all.total(), 64);
+        all.add(Unreadable::new(0, Lost::Message, "data"));
+        assert_eq!(all.total(), 65);
+    }
+}

@@ -1,0 +1,68 @@
+//! The answers to both handshakes (rtms-protocol.md sections 6.2 and 6.4).
+
+use serde_json::Value;
+
+use super::codes::status;
+use super::incoming::Malformed;
+use super::reader::{Fields, Reader};
+
+/// The answer to a handshake (sections 6.2 and 6.4).
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct HandshakeAnswer {
+    /// 0 is success (section 10.3).
+    pub status_code: i64,
+    pub reason: String,
+    /// Message 2 only: the media URLs by key.
+    urls: Vec<(String, String)>,
+    /// Message 4 only: what Zoom gives, by medium.
+    pub media_params: Value,
+}
+
+impl HandshakeAnswer {
+    /// The media URL under the first of these keys that is there.
+    pub fn media_url(&self, keys: &[&str]) -> Option<&str> {
+        keys.iter().find_map(|key| {
+            let (_, url) = self.urls.iter().find(|(name, _)| name == key)?;
+            Some(url.as_str())
+        })
+    }
+
+    /// A refusal needs its status only. An acceptance without readable URLs is as good as none.
+    pub(super) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Result<Self, Malformed> {
+        let status_code = reader.code(fields, "status_code");
+        let status_code = status_code.ok_or_else(|| reader.without("status_code"))?;
+        let server = reader.object(fields, "media_server").unwrap_or_default();
+        let has_urls = server.raw("server_urls").is_some();
+        let urls = reader.object(&server, "server_urls");
+        if status_code == status::OK && has_urls && urls.is_none() {
+            return Err(reader.without("server_urls"));
+        }
+        Ok(Self {
+            status_code,
+            reason: text(&reader.value(fields, "reason")),
+            urls: urls.map(|urls| read_urls(reader, &urls)).unwrap_or_default(),
+            media_params: reader.value(fields, "media_params"),
+        })
+    }
+}
+
+fn read_urls(reader: &mut Reader, urls: &Fields<'_>) -> Vec<(String, String)> {
+    let mut read = Vec::new();
+    for (name, raw) in urls.iter().filter(|(_, raw)| raw.get() != "null") {
+        match serde_json::from_str::<String>(raw.get()) {
+            Ok(url) if url.is_empty() => {}
+            Ok(url) => read.push((name.to_owned(), url)),
+            Err(_) => reader.lose_member("server_urls"),
+        }
+    }
+    read
+}
+
+/// Zoom's mock gives other things than texts.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,291 @@
+//! Reads a message field by field, so that an odd field costs only itself. What is odd is counted, never kept.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{
+    Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny,
+    IntoDeserializer, MapAccess, Visitor,
+};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::content::KeyText;
+use super::incoming::Malformed;
+use super::short::Short;
+use super::time::normalize_ms;
+use crate::json::Number;
+use crate::model::{Lost, Participant, Unreadable, UnreadableMessages, UserId};
+
+/// How many fields of one object are looked at; Zoom's have about ten.
+const MAX_FIELDS: usize = 1024;
+
+/// The fields of a JSON object, each of them unread. A field that is null is not there, and of two with one name the
+/// last counts.
+#[derive(Debug, Default)]
+pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    /// None when the text is no object.
+    pub fn of(text: &'a str) -> Option<Self> {
+        let (fields, is_whole) = Self::read(text);
+        is_whole.then_some(fields)
+    }
+
+    /// What is there, and whether the text is an object from its first to its last character: a message that was cut
+    /// still tells its number.
+    pub fn read(text: &'a str) -> (Self, bool) {
+        let mut fields = Self::default();
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let read = Collect(&mut fields).deserialize(&mut deserializer);
+        let is_whole = read.and_then(|()| deserializer.end()).is_ok();
+        (fields, is_whole)
+    }
+
+    pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        let (_, raw) = self.0.iter().rev().find(|(field, _)| field == name)?;
+        (raw.get() != "null").then_some(*raw)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, raw)| (&**name, *raw))
+    }
+}
+
+struct Collect<'f, 'a>(&'f mut Fields<'a>);
+
+impl<'a> DeserializeSeed<'a> for Collect<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Collect<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        let fields = &mut self.0.0;
+        while let Some(KeyText(name)) = map.next_key()? {
+            if fields.len() < MAX_FIELDS {
+                fields.push((name, map.next_value()?));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the fields of one message, or of one member of a list, and counts the odd ones.
+pub(super) struct Reader {
+    msg_type: u16,
+    odd: UnreadableMessages,
+}
+
+impl Reader {
+    /// Reads a message: what is odd in it is counted, or the message itself when it is lost.
+    pub fn read<T>(
+        msg_type: u16,
+        unreadable: &mut UnreadableMessages,
+        read: impl FnOnce(&mut Self) -> Result<T, Malformed>,
+    ) -> Result<T, Malformed> {
+        let mut reader = Self::new(msg_type);
+        let message = read(&mut reader);
+        match &message {
+            Ok(_) => unreadable.add_all(reader.odd),
+            Err(malformed) => unreadable.add(malformed.kind.clone()),
+        }
+        message
+    }
+
+    pub fn new(msg_type: u16) -> Self {
+        Self { msg_type, odd: UnreadableMessages::default() }
+    }
+
+    /// The message is lost for want of this field.
+    pub fn without(&self, field: &'static str) -> Malformed {
+        Malformed { kind: Unreadable::new(self.msg_type, Lost::Message, field), at_ms: None }
+    }
+
+    fn lose(&mut self, lost: Lost, reason: &'static str) {
+        self.odd.add(Unreadable::new(self.msg_type, lost, reason));
+    }
+
+    /// What is read if no field of it is odd: for a text of which it is not certain what it is.
+    pub fn tried<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let mut own = Self::new(self.msg_type);
+        let value = read(&mut own);
+        let is_sound = own.odd.kinds().all(|kind| kind.lost == Lost::Member);
+        if is_sound {
+            self.odd.add_all(own.odd);
+        }
+        is_sound.then_some(value)
+    }
+
+    pub fn lose_field(&mut self, name: &'static str) {
+        self.lose(Lost::Field, name);
+    }
+
+    pub fn lose_member(&mut self, list: &'static str) {
+        self.lose(Lost::Member, list);
+    }
+
+    /// A member of a list. Without what makes it one it is lost.
+    pub fn member<T>(
+        &mut self,
+        list: &'static str,
+        raw: &RawValue,
+        read: impl FnOnce(&mut Self, &Fields<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let mut own = Self::new(self.msg_type);
+        let member = Fields::of(raw.get()).and_then(|fields| read(&mut own, &fields));
+        match &member {
+            Some(_) => self.odd.add_all(own.odd),
+            None => self.lose_member(list),
+        }
+        member
+    }
+
+    pub fn field<T: DeserializeOwned>(
+        &mut self,
+        fields: &Fields<'_>,
+        name: &'static str,
+    ) -> Option<T> {
+        let raw = fields.raw(name)?;
+        let value = serde_json::from_str(raw.get()).ok();
+        if value.is_none() {
+            self.lose_field(name);
+        }
+        value
+    }
+
+    /// A number; an empty text is one that is not set.
+    fn number(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<Number> {
+        fields.raw(name).filter(|raw| raw.get() != r#""""#)?;
+        self.field(fields, name)
+    }
+
+    /// A number that means something by itself.
+    pub fn code(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<i64> {
+        let code = self.number(fields, name)?.exact();
+        if code.is_none() {
+            self.lose_field(name);
+        }
+        code
+    }
+
+    /// Unix milliseconds (section 4).
+    pub fn time(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<i64> {
+        self.number(fields, name).map(|time| normalize_ms(time.cut()))
+    }
+
+    pub fn size(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<u64> {
+        self.number(fields, name).and_then(|size| u64::try_from(size.cut()).ok())
+    }
+
+    /// A text instead of a number is nobody of a meeting: engagements have them (section 23.2).
+    pub fn user_id(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<UserId> {
+        self.field::<MaybeUser>(fields, name)?.0
+    }
+
+    /// A name or an identifier; a number counts as its digits.
+    pub fn text(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<String> {
+        self.field::<Text>(fields, name).map(|text| text.0)
+    }
+
+    /// The first of these that is there, and not empty.
+    pub fn first_text(&mut self, fields: &Fields<'_>, names: &[&'static str]) -> Option<String> {
+        let name = names.iter().find(|name| fields.raw(name).is_some())?;
+        self.text(fields, name).filter(|text| !text.is_empty())
+    }
+
+    pub fn value(&mut self, fields: &Fields<'_>, name: &'static str) -> Value {
+        self.field(fields, name).unwrap_or_default()
+    }
+
+    pub fn object<'a>(&mut self, fields: &Fields<'a>, name: &'static str) -> Option<Fields<'a>> {
+        let object = Fields::of(fields.raw(name)?.get());
+        if object.is_none() {
+            self.lose_field(name);
+        }
+        object
+    }
+
+    /// The members of a list, unread.
+    pub fn list<'a>(
+        &mut self,
+        fields: &Fields<'a>,
+        name: &'static str,
+    ) -> Option<Vec<&'a RawValue>> {
+        let list = serde_json::from_str(fields.raw(name)?.get()).ok();
+        if list.is_none() {
+            self.lose_field(name);
+        }
+        list
+    }
+
+    /// A member of a list of identifiers.
+    pub fn text_member(&mut self, list: &'static str, raw: &RawValue) -> Option<String> {
+        let text = serde_json::from_str::<Text>(raw.get()).ok();
+        if text.is_none() {
+            self.lose_member(list);
+        }
+        text.map(|text| text.0)
+    }
+
+    /// Somebody, by their number.
+    pub fn person(&mut self, fields: &Fields<'_>) -> Option<Participant> {
+        let user_id = self.user_id(fields, "user_id")?;
+        Some(Participant { user_id, user_name: self.name(fields, "user_name") })
+    }
+
+    pub fn name(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<String> {
+        self.text(fields, name).filter(|name| !name.is_empty())
+    }
+}
+
+/// A name or an identifier.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Number(number) => Ok(Self(number.to_string())),
+            text => Short::deserialize(text).map(|text| Self(text.0)).map_err(D::Error::custom),
+        }
+    }
+}
+
+/// A participant's number, where it is one.
+pub(super) struct MaybeUser(pub Option<UserId>);
+
+impl<'de> Deserialize<'de> for MaybeUser {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = MaybeUser;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a user id (a number, or a text)")
+            }
+            fn visit_u64<E: Error>(self, id: u64) -> Result<MaybeUser, E> {
+                Ok(MaybeUser(Some(UserId(id))))
+            }
+            fn visit_f64<E: Error>(self, id: f64) -> Result<MaybeUser, E> {
+                UserId::deserialize(id.into_deserializer()).map(|id| MaybeUser(Some(id)))
+            }
+            fn visit_str<E: Error>(self, id: &str) -> Result<MaybeUser, E> {
+                Ok(MaybeUser(id.trim().parse().ok().map(UserId)))
+            }
+            fn visit_unit<E: Error>(self) -> Result<MaybeUser, E> {
+                Ok(MaybeUser(None))
+            }
+        }
+        deserializer.deserialize_any(Number)
+    }
+}
