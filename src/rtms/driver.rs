@@ -2,6 +2,7 @@
 
 mod links;
 mod socket;
+mod text_frames;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -2,6 +2,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_util::{FutureExt, Sink, Stream};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
 use tokio_util::either::Either;
 
+use super::text_frames::TextAsBinary;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::Medium;
 use crate::rtms::stream::{Lane, LinkId, Loss};
@@ -32,9 +34,11 @@ const MAX_PICTURE_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 const SMALL_READ_BUFFER_BYTES: usize = 4 * 1024;
 const PICTURE_READ_BUFFER_BYTES: usize = 16 * 1024;
 
+type Connection = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
 /// One open WebSocket.
 pub(super) struct Socket {
-    websocket: WebSocketStream<Either<TcpStream, Box<TlsStream<TcpStream>>>>,
+    websocket: WebSocketStream<TextAsBinary<Connection>>,
     unflushed: bool,
 }
 
@@ -63,10 +67,11 @@ pub(super) async fn dial(
 async fn upgrade(
     id: LinkId,
     endpoint: &Endpoint,
-    stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    connection: Connection,
 ) -> Result<Socket, String> {
     let mut request = endpoint.url().into_client_request().map_err(|error| said(&error))?;
     request.headers_mut().insert("user-agent", HeaderValue::from_static(USER_AGENT));
+    let stream = TextAsBinary::new(connection);
     let (websocket, _) =
         tokio_tungstenite::client_async_with_config(request, stream, Some(config(id)))
             .await
@@ -87,6 +92,12 @@ fn config(id: LinkId) -> WebSocketConfig {
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .max_message_size(Some(max_message))
         .max_frame_size(Some(max_message))
+}
+
+/// What is not UTF-8 becomes U+FFFD.
+fn text(bytes: Bytes) -> Utf8Bytes {
+    Utf8Bytes::try_from(bytes.clone())
+        .unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into())
 }
 
 /// A WebSocket error in words that quote nothing a server sent.
@@ -124,11 +135,7 @@ impl Socket {
             };
             match message {
                 Message::Text(text) => return Poll::Ready(Ok(text)),
-                // Zoom's own client sends its JSON in binary frames, so a server may do it too (section 22).
-                Message::Binary(bytes) => {
-                    let text = Utf8Bytes::try_from(bytes);
-                    return Poll::Ready(text.map_err(|_| Loss::Dropped("not UTF-8".into())));
-                }
+                Message::Binary(bytes) => return Poll::Ready(Ok(text(bytes))),
                 Message::Close(frame) => {
                     let code = frame.map(|frame| frame.code.into());
                     return Poll::Ready(Err(Loss::Closed(code)));
