@@ -37,6 +37,11 @@ pub enum ApiError {
     Media(MediaError),
     #[error("no Video SDK app is set: see ZOOM_VIDEO_SDK_KEY")]
     NoVideoSdk,
+    #[error(
+        "events of the Video SDK come to the webhook path with /video, signed with ZOOM_VIDEO_SECRET_TOKEN, and \
+         all others to the path itself, signed with ZOOM_SECRET_TOKEN"
+    )]
+    OtherApp,
     #[error("the session has no recorded file of this name")]
     UnknownRecording,
     #[error("the recording is not finished yet: try again when its stream is over")]
@@ -144,7 +149,7 @@ impl ApiError {
         match self {
             Self::Event(_) | Self::BodyCut | Self::NotJson { .. } => StatusCode::BAD_REQUEST,
             Self::Signature(_) | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::OtherApp => StatusCode::FORBIDDEN,
             Self::UnknownRoute
             | Self::UnknownSession
             | Self::UnknownInstallation
@@ -191,6 +196,7 @@ impl ApiError {
             Self::SessionLive => "session_live",
             Self::UnknownInstallation => "installation_not_found",
             Self::NoVideoSdk => "video_sdk_not_configured",
+            Self::OtherApp => "other_app",
             Self::UnknownRecording => "recording_not_found",
             Self::RecordingNotFinished => "recording_not_finished",
             Self::RecordingLost => "recording_lost",

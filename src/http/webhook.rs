@@ -54,7 +54,12 @@ pub async fn receive(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    count_refused(&state, answer(&state, &state.webhook_key, request).await)
+    // Without a Video SDK app of its own, the only app may be one.
+    let speaks_for = match state.video_webhook_key {
+        Some(_) => SpeaksFor::AllButVideoSdk,
+        None => SpeaksFor::All,
+    };
+    count_refused(&state, answer(&state, &state.webhook_key, speaks_for, request).await)
 }
 
 /// The webhooks of the Video SDK app, which has a secret token of its own.
@@ -63,7 +68,27 @@ pub async fn receive_video(
     request: Request,
 ) -> Result<Response, ApiError> {
     let key = state.video_webhook_key.as_ref().ok_or(ApiError::NoVideoSdk)?;
-    count_refused(&state, answer(&state, key, request).await)
+    count_refused(&state, answer(&state, key, SpeaksFor::VideoSdk, request).await)
+}
+
+/// Whose events a key may sign.
+#[derive(Debug, Clone, Copy)]
+enum SpeaksFor {
+    All,
+    AllButVideoSdk,
+    VideoSdk,
+}
+
+impl SpeaksFor {
+    /// Notices about limits come for every product.
+    fn includes(self, event: &str) -> bool {
+        let is_video_sdk = event.starts_with("session.");
+        match self {
+            Self::All => true,
+            Self::AllButVideoSdk => !is_video_sdk,
+            Self::VideoSdk => is_video_sdk || event.starts_with("rtms."),
+        }
+    }
 }
 
 fn count_refused(
@@ -79,6 +104,7 @@ fn count_refused(
 async fn answer(
     state: &AppState,
     key: &WebhookKey,
+    speaks_for: SpeaksFor,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
@@ -89,6 +115,9 @@ async fn answer(
     key.check(headers, &raw, now_ms, tolerance_s).map_err(ApiError::Signature)?;
     match event::parse(&raw, now_ms).map_err(ApiError::Event)? {
         Event::UrlValidation { plain_token } => Ok(validation(key, &plain_token)),
+        Event::Delivery(delivery) if !speaks_for.includes(&delivery.event) => {
+            Err(ApiError::OtherApp)
+        }
         Event::Delivery(mut delivery) => {
             if !state.keeps_deliveries {
                 delivery.body.clear();

@@ -161,6 +161,11 @@ impl Product {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|product| product.as_str() == text)
     }
+
+    /// Whether both belong to the same kind of Zoom app: the Video SDK has apps of its own.
+    pub fn has_app_of(self, other: Self) -> bool {
+        (self == Self::VideoSdk) == (other == Self::VideoSdk)
+    }
 }
 
 /// The JSON key under which Zoom names a conversation, in webhooks and in handshakes (sections 13.6, 16).

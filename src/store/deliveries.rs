@@ -7,7 +7,8 @@ use super::sessions::{Told, change_meeting, refresh_session, upsert_session};
 use super::streams::{REVOKED, lock_stream, revoke};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{
-    Announcement, Delivery, Notice, StreamId, StreamRecord, StreamStarted, StreamStopped,
+    Announcement, Delivery, Instance, Notice, StreamId, StreamInterrupted, StreamRecord,
+    StreamStarted, StreamStopped,
 };
 
 /// Deliveries deleted in one statement: webhooks get their turn in between, and no statement
@@ -66,10 +67,7 @@ pub(super) async fn record(
         Announcement::Started(started) => start(tx, delivery, started).await?,
         Announcement::Stopped(stopped) => stop(tx, delivery, stopped).await?,
         Announcement::Interrupted(_) if is_stale(delivery) => false,
-        Announcement::Interrupted(interrupted) => {
-            let id = interrupted.stream_id.as_str();
-            tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0
-        }
+        Announcement::Interrupted(interrupted) => interrupt(tx, interrupted).await?,
         Announcement::Meeting(meeting) => {
             let (event_ts_ms, now_ms) = (delivery.event_ts_ms, delivery.received_at_ms);
             let session = change_meeting(tx, meeting, event_ts_ms, now_ms).await?;
@@ -96,6 +94,24 @@ pub(super) async fn record(
         }
         _ => Ok(Recorded::NoChange),
     }
+}
+
+/// Whether a webhook about this conversation may change the stream: the key of one app must not speak for a stream
+/// of another.
+fn is_of_app(stream: &StreamRecord, instance: &Instance) -> bool {
+    stream.instance.product.has_app_of(instance.product)
+}
+
+async fn interrupt(
+    tx: &mut Connection<'_>,
+    interrupted: &StreamInterrupted,
+) -> Result<bool, StoreError> {
+    let stream = lock_stream(tx, &interrupted.stream_id).await?;
+    if !stream.is_some_and(|stream| is_of_app(&stream, &interrupted.instance)) {
+        return Ok(false);
+    }
+    let id = interrupted.stream_id.as_str();
+    Ok(tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0)
 }
 
 /// Files a notice with the session that it names, or with the account.
@@ -143,6 +159,9 @@ async fn start(
         insert_stream(tx, delivery, started).await?;
         return Ok(true);
     };
+    if !is_of_app(&stream, &started.instance) {
+        return Ok(false);
+    }
     let statement = match effect_of_start(&stream, started, delivery.event_ts_ms) {
         StartEffect::Stale => return Ok(false),
         StartEffect::Move => sql::MOVE_STREAM,
@@ -216,6 +235,9 @@ async fn stop(
         insert_tombstone(tx, delivery, stopped).await?;
         return Ok(false);
     };
+    if !is_of_app(&stream, &stopped.instance) {
+        return Ok(false);
+    }
     let id = stopped.stream_id.as_str();
     let values = binds![id, delivery.received_at_ms, stopped.stop_reason];
     let is_news = tx.execute(sql::NOTE_STOP, values).await? > 0;

@@ -4,7 +4,7 @@ use rtmsd::secret::Secret;
 use rtmsd::zoom::signature::{PlainToken, WebhookKey};
 use serde_json::{Value, json};
 
-use super::client::exchange;
+use super::client::{Answer, exchange};
 use super::server::{NOW_S, Server, key, signed_at};
 
 const DOCUMENTED_BODY: &[u8] = br#"{"event":"meeting.rtms_started","event_ts":1732313171881,"payload":{"meeting_uuid":"4444AAAiAAAAAiAiAiiAii==","rtms_stream_id":"e1f2a3b4-0000-4000-8000-00000000abcd","server_urls":"wss://127.0.0.1:9443"}}"#;
@@ -201,6 +201,7 @@ async fn the_video_sdk_app_has_its_own_path_and_its_own_signature() {
     for (path, signature, status) in [
         ("/webhook/video", &ours, 401),
         ("/webhook", &theirs, 401),
+        ("/webhook", &ours, 403),
         ("/webhook/video", &theirs, 200),
     ] {
         let headers = [signed_at(&time), ("x-zm-signature", signature.as_str())];
@@ -220,4 +221,39 @@ async fn the_video_sdk_apps_url_is_validated_with_its_own_secret() {
     let answer = server.post_to("/webhook/video", body, &headers).await.json();
     let token = PlainToken::parse("abc").unwrap();
     assert_eq!(answer["encryptedToken"], video.encrypted_token(&token));
+}
+
+/// Signs a body as the Video SDK app does and sends it to that app's path.
+async fn video_webhook(server: &Server, body: &Value) -> Answer {
+    let (body, time) = (body.to_string().into_bytes(), NOW_S.to_string());
+    let signature = WebhookKey::new(&Secret::new("demoVideoToken01".into())).sign(NOW_S, &body);
+    let headers = [signed_at(&time), ("x-zm-signature", signature.as_str())];
+    server.post_to("/webhook/video", &body, &headers).await
+}
+
+#[tokio::test]
+async fn the_video_sdk_apps_key_signs_nothing_about_meetings_and_users() {
+    let server = Server::start().await;
+    let stream = server.start_stream("m1==", "s1").await;
+    for event in ["app_deauthorized", "meeting.rtms_stopped", "meeting.ended", "anything"] {
+        let body = json!({"event": event, "event_ts": NOW_S * 1000, "payload":
+            {"meeting_uuid": "m1==", "rtms_stream_id": "s1", "user_id": "u1", "object": {"uuid": "m1=="}}});
+        let refused = video_webhook(&server, &body).await;
+        assert_eq!((refused.status, refused.code().as_str()), (403, "other_app"), "{event}");
+    }
+    let near_limit = json!({"event": "rtms.concurrency_near_limit", "event_ts": 1, "payload": {}});
+    assert_eq!(video_webhook(&server, &near_limit).await.status, 200);
+    assert_eq!(server.stream("s1").await, stream);
+}
+
+#[tokio::test]
+async fn the_video_sdk_apps_key_moves_and_stops_no_stream_of_a_meeting() {
+    let server = Server::start().await;
+    let stream = server.start_stream("m1==", "s1").await;
+    for event in ["session.rtms_started", "session.rtms_interrupted", "session.rtms_stopped"] {
+        let body = json!({"event": event, "event_ts": NOW_S * 1000 + 1, "payload":
+            {"session_id": "v==", "rtms_stream_id": "s1", "server_urls": "wss://b", "stop_reason": 8}});
+        assert_eq!(video_webhook(&server, &body).await.status, 200, "{event}");
+        assert_eq!(server.stream("s1").await, stream, "{event}");
+    }
 }
