@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -13,6 +13,7 @@ use rtmsd::zoom::signature::WebhookKey;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::eventually;
 use crate::http::client::{head, try_exchange};
@@ -104,6 +105,16 @@ pub async fn send_webhook(daemon: SocketAddr, body: &Value) -> u16 {
 }
 
 impl Office {
+    /// Waits for the first daemon, however slowly it starts, for less time than the simulator waits for an answer.
+    async fn opened(&self) {
+        for _ in 0..800 {
+            if self.books().daemon.is_some() {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     fn books(&self) -> MutexGuard<'_, Books> {
         self.0.lock().unwrap()
     }
@@ -112,6 +123,7 @@ impl Office {
 async fn take(State(office): State<Office>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let parsed: Value = serde_json::from_slice(&body).unwrap();
     let event = parsed["event"].as_str().unwrap_or_default().to_owned();
+    office.opened().await;
     let (daemon, is_lost) = {
         let books = office.books();
         (books.daemon, books.lost.contains(&event))
