@@ -40,7 +40,10 @@ pub struct Place<'a> {
 pub enum OpenError {
     #[error("a sealed value is not of the form v1.key.data")]
     Malformed,
-    #[error("a sealed value needs a key that TOKEN_ENCRYPTION_KEYS does not have")]
+    #[error(
+        "a sealed value needs a key that TOKEN_ENCRYPTION_KEYS does not have: add it; a key that a start made is in \
+         the file token-encryption-key of DATA_DIR"
+    )]
     UnknownKey,
     #[error("a sealed value was changed, or moved from where it was sealed")]
     Forged,

@@ -66,7 +66,10 @@ pub enum ApiError {
          here only with force=true"
     )]
     NotRevoked,
-    #[error("send the header authorization: Bearer with one of the tokens of API_TOKENS")]
+    #[error(
+        "send the header authorization: Bearer with a token: one of API_TOKENS, or the one in the file \
+         api-token of DATA_DIR"
+    )]
     Unauthenticated,
     #[error("this token lacks the scope {0}")]
     Forbidden(&'static str),
