@@ -245,6 +245,7 @@ impl App {
             webhooks: self.webhooks.clone(),
             api_tokens: self.config.api_tokens.clone(),
             rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
+            trusted_proxies: self.config.trusted_proxies.clone(),
             webhook_path: self.config.webhook_path.clone(),
             webhook_key: WebhookKey::new(&self.config.webhook_secret),
             video_webhook_key: self

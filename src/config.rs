@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::control::{AutoStart, Policies};
 use crate::http::auth::ApiTokens;
-use crate::http::check_webhook_path;
+use crate::http::{TrustedProxies, check_webhook_path};
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::params::Params;
 use crate::secret::Secret;
@@ -67,6 +67,7 @@ pub struct Config {
     pub entry_buffer_bytes: usize,
     pub max_streams: usize,
     pub max_connections: usize,
+    pub trusted_proxies: TrustedProxies,
     pub max_subscribers: usize,
     pub recordings: crate::sinks::record::Settings,
     pub live_buffer_bytes: usize,
@@ -122,6 +123,7 @@ impl Config {
             read.number("ENTRY_BUFFER_BYTES", 64 << 20, 64 * 1024..=usize::MAX as u64);
         let max_streams = read.number("MAX_STREAMS", 4000, 1..=1_000_000);
         let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
+        let trusted_proxies = trusted_proxies(read);
         let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
         let retention = retention::retention(read);
         let recordings = record::settings(read, retention);
@@ -153,6 +155,7 @@ impl Config {
             entry_batch_interval: Duration::from_millis(entry_batch_ms?),
             entry_buffer_bytes: usize::try_from(entry_buffer_bytes?).ok()?,
             max_streams: usize::try_from(max_streams?).ok()?,
+            trusted_proxies: trusted_proxies?,
             max_connections: usize::try_from(max_connections?).ok()?,
             max_subscribers: usize::try_from(max_subscribers?).ok()?,
             recordings: recordings?,
@@ -248,6 +251,14 @@ fn policy(read: &mut Reader<'_>) -> Option<Policy> {
 }
 
 /// Where sessions may be forwarded to.
+fn trusted_proxies(read: &mut Reader<'_>) -> Option<TrustedProxies> {
+    let name = "TRUSTED_PROXIES";
+    let text = read.text(name, "");
+    TrustedProxies::parse(&text).or_else(|| {
+        read.wrong(name, "addresses or networks such as 10.0.0.0/8, separated by commas")
+    })
+}
+
 fn targets(read: &mut Reader<'_>) -> Option<Targets> {
     let hosts = hosts(read, "FORWARD_ALLOWED_HOSTS", "");
     let allow_ws = read.flag("FORWARD_ALLOW_WS", false);

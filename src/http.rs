@@ -21,6 +21,7 @@ use crate::zoom::signature::WebhookKey;
 /// Bearer tokens of the API.
 pub mod auth;
 mod body;
+mod client_address;
 mod connections;
 mod control;
 mod counters;
@@ -56,6 +57,7 @@ mod transcript;
 mod video;
 mod webhook;
 
+pub use client_address::TrustedProxies;
 pub use counters::Counters;
 pub use docs::Documents;
 pub use ops::Readiness;
@@ -72,6 +74,7 @@ pub struct AppState {
     pub webhooks: Webhooks,
     pub api_tokens: auth::ApiTokens,
     pub rate_limit: RateLimit,
+    pub trusted_proxies: TrustedProxies,
     /// Where Zoom sends webhooks; must pass [`check_webhook_path`].
     pub webhook_path: String,
     pub webhook_key: WebhookKey,

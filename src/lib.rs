@@ -18,6 +18,8 @@ pub mod hub;
 pub mod json;
 /// The values that everything speaks of (pure).
 pub mod model;
+/// Token buckets.
+pub mod rate;
 /// One RTMS stream: messages, state machine, driver.
 pub mod rtms;
 /// Tokens at rest: sealed to their table, row and column.

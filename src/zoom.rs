@@ -8,6 +8,8 @@ pub mod api;
 pub mod client;
 /// Webhook payloads of every product (pure).
 pub mod event;
+/// Who may exchange a code for tokens, and when.
+mod exchange_limit;
 /// People install the app: to Zoom's consent page and back.
 pub mod install;
 /// Zoom's OAuth endpoints.

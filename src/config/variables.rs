@@ -316,6 +316,12 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain("MAX_STREAMS", "4000", "how many streams this daemon runs at once"),
     plain(
+        "TRUSTED_PROXIES",
+        "",
+        "proxies in front of the daemon, as addresses or networks separated by commas: what they say in Forwarded or \
+         X-Forwarded-For is taken for the client's address",
+    ),
+    plain(
         "MAX_CONNECTIONS",
         "1024",
         "how many HTTP requests are answered at once; a new connection takes the place of a silent or slow one, and requests beyond the limit get 503",

@@ -91,7 +91,7 @@ impl Connections {
         let close = CancellationToken::new();
         let entry = Open { peer, phase: Phase::Silent, since: id, close: close.clone() };
         table.open.insert(id, entry);
-        Some(Place { id, close, connections: Arc::clone(self) })
+        Some(Place { id, peer, close, connections: Arc::clone(self) })
     }
 
     fn set_phase(&self, id: u64, phase: Phase) {
@@ -148,11 +148,16 @@ fn least_worth(open: &HashMap<u64, Open>) -> Option<u64> {
 /// One connection's place; dropped, another can have it.
 pub(super) struct Place {
     id: u64,
+    peer: IpAddr,
     close: CancellationToken,
     connections: Arc<Connections>,
 }
 
 impl Place {
+    pub fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
     /// Waits until the connection has to close because another needs its place.
     pub async fn lost(&self) {
         self.close.cancelled().await;

@@ -5,16 +5,17 @@ mod outcome;
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde_json::json;
 use url::form_urlencoded;
 
 use self::cookie::Browser;
 pub use self::outcome::Refusal;
 use super::AppState;
+use super::client_address::ClientAddress;
 use super::envelope::success;
 use super::error::ApiError;
 use super::installations::InstallationView;
@@ -52,10 +53,11 @@ pub async fn install(State(state): State<Arc<AppState>>, headers: HeaderMap) -> 
 /// The way back from Zoom. Whatever happens has a page, or JSON for `accept: application/json`.
 pub async fn callback(
     State(state): State<Arc<AppState>>,
+    Extension(client): Extension<ClientAddress>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let finished = finish(&state, query.as_deref().unwrap_or_default(), &headers).await;
+    let finished = finish(&state, client, query.as_deref().unwrap_or_default(), &headers).await;
     match (finished, wants_json(&headers)) {
         (Ok(installation), true) => Ok(installed_json(&installation)),
         (Ok(installation), false) => Ok(page(StatusCode::OK, &installed_page(&installation))),
@@ -69,6 +71,7 @@ pub async fn callback(
 
 async fn finish(
     state: &AppState,
+    client: ClientAddress,
     query: &str,
     headers: &HeaderMap,
 ) -> Result<Installation, Refusal> {
@@ -90,7 +93,7 @@ async fn finish(
     let code = code.filter(|text| !text.is_empty()).ok_or(Refusal::NoCode)?;
     let browser = Browser::known(headers, state.is_https);
     let browser = browser.as_ref().map(Browser::id);
-    let finished = state.installer.finish(&returned, Secret::new(code), browser).await;
+    let finished = state.installer.finish(&returned, Secret::new(code), browser, client.0).await;
     finished.map_err(|error| Refusal::of(&error))
 }
 

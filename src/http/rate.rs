@@ -1,43 +1,36 @@
-//! How often a token may ask: a bucket of requests that fills evenly.
+//! How often a token may ask: one bucket for each, as large as a second's worth of requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::error::ApiError;
+use crate::rate::{Bucket, Rate};
 
-/// One bucket per token, as large as a second's worth of requests.
 pub struct RateLimit {
-    per_second: f64,
+    rate: Rate,
     /// Only names of configured tokens come here: there are few.
     buckets: Mutex<HashMap<Arc<str>, Bucket>>,
 }
 
-struct Bucket {
-    requests: f64,
-    at: Instant,
-}
-
 impl RateLimit {
     pub fn new(per_second: u32) -> Self {
-        Self { per_second: f64::from(per_second.max(1)), buckets: Mutex::default() }
+        let per_second = f64::from(per_second.max(1));
+        Self { rate: Rate { per_second, burst: per_second }, buckets: Mutex::default() }
     }
 
     /// Takes one request out of a token's bucket, or says when there will be one.
     pub fn take(&self, token: &Arc<str>, now: Instant) -> Result<(), ApiError> {
-        // Whoever panicked left a bucket that is still a bucket.
+        // A bucket is a bucket at every moment: a panic elsewhere leaves nothing half done.
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = || Bucket { requests: self.per_second, at: now };
+        let full = || Bucket::full(self.rate, now);
         let bucket = buckets.entry(Arc::clone(token)).or_insert_with(full);
-        let since_s = now.saturating_duration_since(bucket.at).as_secs_f64();
-        bucket.requests = (bucket.requests + since_s * self.per_second).min(self.per_second);
-        bucket.at = now;
-        if bucket.requests < 1.0 {
-            // At least one a second comes in: the wait is never longer.
-            return Err(ApiError::TooManyRequests { wait_s: 1 });
+        // At least one a second comes in: the wait is never longer.
+        if bucket.take(self.rate, now) {
+            Ok(())
+        } else {
+            Err(ApiError::TooManyRequests { wait_s: 1 })
         }
-        bucket.requests -= 1.0;
-        Ok(())
     }
 }
 
@@ -48,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_may_ask_so_often_and_no_more_and_others_do_not_suffer() {
+    fn a_token_may_ask_so_often_and_others_do_not_suffer() {
         let (limit, now) = (RateLimit::new(3), Instant::now());
         let (one, other): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         let taken = |token, at| limit.take(token, at).is_ok();

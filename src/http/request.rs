@@ -1,5 +1,6 @@
 //! What happens to every request: an id, a log line, security headers, and no panic that kills the connection.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use uuid::Uuid;
 
+use super::client_address::{ClientAddress, Peer, TrustedProxies};
 use super::connections::Overloaded;
 use super::counters::{Counters, count};
 use super::error::ApiError;
@@ -21,14 +23,31 @@ const REQUEST_ID_HEADER: &str = "x-request-id";
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
+/// What [`observe`] works with.
+pub struct Observer {
+    pub counters: Arc<Counters>,
+    pub trusted_proxies: TrustedProxies,
+}
+
+impl Observer {
+    /// A request without a peer came over no socket: only tests make one.
+    fn client(&self, request: &Request) -> ClientAddress {
+        let peer = request.extensions().get::<Peer>();
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
+        self.trusted_proxies.client(peer, request.headers())
+    }
+}
+
 /// Wraps every route, the fallbacks too.
 pub async fn observe(
-    State(counters): State<Arc<Counters>>,
+    State(observer): State<Arc<Observer>>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let request_id = Uuid::now_v7().to_string();
+    let client = observer.client(&request);
     request.extensions_mut().insert(RequestId(request_id.clone()));
+    request.extensions_mut().insert(client);
     let started = Instant::now();
     let method = request.method().clone();
     // The raw path may hold anything; the route is ours.
@@ -38,7 +57,7 @@ pub async fn observe(
     let mut response = match is_refused {
         true => ApiError::Overloaded.into_response(),
         false => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
-            count(&counters.panics);
+            count(&observer.counters.panics);
             ApiError::Panicked.into_response()
         }),
     };
@@ -52,6 +71,7 @@ pub async fn observe(
     }
     tracing::info!(
         request_id,
+        client = %client.0,
         %method,
         route = route.as_ref().map_or("none", MatchedPath::as_str),
         status = response.status().as_u16(),
@@ -106,9 +126,13 @@ mod tests {
                 panic!("a secret")
             }
         };
+        let observer = Observer {
+            counters: Arc::clone(&counters),
+            trusted_proxies: TrustedProxies::default(),
+        };
         let router = Router::new()
             .route("/boom", get(boom))
-            .layer(from_fn_with_state(Arc::clone(&counters), observe));
+            .layer(from_fn_with_state(Arc::new(observer), observe));
         let response = call(router, "/boom").await;
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(counters.panics.load(Ordering::Relaxed), 1);

@@ -108,8 +108,15 @@ pub fn router(state: Arc<AppState>) -> Router {
         .merge(admin)
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .fallback(|| async { ApiError::UnknownRoute })
-        .layer(from_fn_with_state(Arc::clone(&state.counters), request::observe))
+        .layer(from_fn_with_state(observer(&state), request::observe))
         .with_state(state)
+}
+
+fn observer(state: &AppState) -> Arc<request::Observer> {
+    Arc::new(request::Observer {
+        counters: Arc::clone(&state.counters),
+        trusted_proxies: state.trusted_proxies.clone(),
+    })
 }
 
 /// The table.

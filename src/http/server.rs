@@ -20,6 +20,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::client_address::Peer;
 use super::connections::{Connections, Overloaded, Place};
 use super::stall::StallTimeout;
 
@@ -173,6 +174,7 @@ async fn respond(
     let (head, body) = request.into_parts();
     let progress = place.request(&body);
     let mut request = Request::from_parts(head, progress.receive(body));
+    request.extensions_mut().insert(Peer(place.peer()));
     if progress.is_over() {
         request.extensions_mut().insert(Overloaded);
     }

@@ -1,12 +1,15 @@
 //! People install the app: to Zoom's consent page and back with a code, and out again (rtms-protocol.md section 15).
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use thiserror::Error;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::exchange_limit::ExchangeLimit;
 use super::oauth::{self, OAuth, OAuthError};
 use super::patience;
 use super::state::{Accepted, Issued, StateError, StateKeys};
@@ -16,8 +19,9 @@ use crate::seal::{KeyRing, random_bytes};
 use crate::secret::Secret;
 use crate::store::{GrantedTo, Store, StoreError};
 
-/// Codes exchanged at once: anybody may come with one, and each costs two calls to Zoom.
-const MAX_EXCHANGES: usize = 16;
+/// States that came back and are remembered until they expire. Beyond it the oldest are forgotten: Zoom takes a code
+/// only once, too.
+const MAX_USED: usize = 10_000;
 
 /// An install on its way to Zoom.
 #[derive(Debug)]
@@ -84,7 +88,10 @@ struct Inner {
     tokens: Tokens,
     keys: StateKeys,
     now_ms: fn() -> i64,
-    exchanges: Semaphore,
+    exchanges: ExchangeLimit,
+    /// States that came back here. Only one whose install succeeds is put down in the store, so that nobody makes the
+    /// store write by coming back with a code of their own making.
+    used: Mutex<VecDeque<String>>,
     /// Owns the exchanges: Zoom ends an older grant of the user when it gives a new one, so a browser that leaves in
     /// between must not cost both.
     tasks: TaskTracker,
@@ -107,7 +114,8 @@ impl Installer {
             oauth,
             tokens,
             now_ms,
-            exchanges: Semaphore::new(MAX_EXCHANGES),
+            exchanges: ExchangeLimit::new(Instant::now()),
+            used: Mutex::default(),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
         }))
@@ -120,16 +128,24 @@ impl Installer {
         Begun { authorization_url: self.0.oauth.authorize_url(&state, &verifier), state }
     }
 
-    /// Finishes an install: checks the state, and only then exchanges the code, asks whose it is, and stores the tokens.
+    /// Finishes an install that came back from `address`: checks the state, waits for its turn, and only then exchanges
+    /// the code, asks whose it is, and stores the tokens.
     pub async fn finish(
         &self,
         state: &str,
         code: Secret<String>,
         browser: Option<&str>,
+        address: IpAddr,
     ) -> Result<Installation, InstallError> {
         let accepted = self.0.keys.check((self.0.now_ms)(), state, browser)?;
+        let turn = self.0.exchanges.turn(address, browser, Instant::now()).await;
+        let turn = turn.ok_or(InstallError::Busy)?;
+        self.0.use_state(&accepted.id)?;
         let inner = Arc::clone(&self.0);
-        let task = self.0.tasks.spawn(async move { inner.install(&accepted, &code).await });
+        let task = self.0.tasks.spawn(async move {
+            let _turn = turn;
+            inner.install(&accepted, &code).await
+        });
         task.await.unwrap_or(Err(InstallError::Panicked))
     }
 
@@ -160,13 +176,9 @@ impl Inner {
         accepted: &Accepted,
         code: &Secret<String>,
     ) -> Result<Installation, InstallError> {
-        let _permit = self.exchanges.try_acquire().map_err(|_| InstallError::Busy)?;
-        if !self.store.use_oauth_state(&accepted.id, accepted.expires_at_ms).await? {
-            return Err(InstallError::Used);
-        }
         let tokens = self.oauth.exchange(code, &accepted.verifier).await?;
         let obtained_at_ms = (self.now_ms)();
-        let installed = self.store(&tokens, obtained_at_ms).await;
+        let installed = self.store(accepted, &tokens, obtained_at_ms).await;
         match &installed {
             Ok(installation) => tracing::info!(installation = %installation.id, "installed"),
             // The code is used up, and the user begins again: nobody must keep these.
@@ -175,12 +187,30 @@ impl Inner {
         installed
     }
 
+    /// A state works once, in this daemon.
+    fn use_state(&self, id: &str) -> Result<(), InstallError> {
+        let mut used = self.used.lock().expect("nothing panics while holding the used states");
+        if used.iter().any(|used| used == id) {
+            return Err(InstallError::Used);
+        }
+        if used.len() >= MAX_USED {
+            used.pop_front();
+        }
+        used.push_back(id.to_owned());
+        Ok(())
+    }
+
     async fn store(
         &self,
+        accepted: &Accepted,
         tokens: &oauth::Tokens,
         obtained_at_ms: i64,
     ) -> Result<Installation, InstallError> {
         let user = patience::ask(&self.stopping, || self.oauth.user(tokens)).await?;
+        // And in every other daemon of this store.
+        if !self.store.use_oauth_state(&accepted.id, accepted.expires_at_ms).await? {
+            return Err(InstallError::Used);
+        }
         let granted = GrantedTo {
             account_id: user.account_id,
             user_id: user.id,

@@ -31,11 +31,12 @@ pub enum UrlError {
 pub struct AddressPolicy {
     /// In lower case; a suffix begins with a dot.
     names: Vec<String>,
-    nets: Vec<Net>,
+    nets: Vec<Network>,
 }
 
+/// An address, or all that share its first bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Net {
+pub struct Network {
     address: IpAddr,
     prefix: u8,
 }
@@ -47,7 +48,7 @@ impl AddressPolicy {
         let mut policy = Self::default();
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         for part in parts {
-            match Net::parse(part) {
+            match Network::parse(part) {
                 Some(net) => policy.nets.push(net),
                 None if is_name(part) => policy.names.push(part.to_ascii_lowercase()),
                 None => return None,
@@ -102,8 +103,9 @@ impl AddressPolicy {
     }
 }
 
-impl Net {
-    fn parse(text: &str) -> Option<Self> {
+impl Network {
+    /// Reads `10.0.0.0/8`, or one address.
+    pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
             None => (text, None),
@@ -114,7 +116,7 @@ impl Net {
         (prefix <= bits).then_some(Self { address, prefix })
     }
 
-    fn contains(self, address: IpAddr) -> bool {
+    pub fn contains(self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(net), IpAddr::V4(address)) => is_in_v4(address, (net, self.prefix)),
             (IpAddr::V6(net), IpAddr::V6(address)) => is_in_v6(address, (net, self.prefix)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rtmsd::control::{self, AutoStart, Control, Policies};
 use rtmsd::http::auth::ApiTokens;
 use rtmsd::http::server::{Limits, serve};
-use rtmsd::http::{AppState, Counters, Documents, RateLimit, Readiness, router};
+use rtmsd::http::{AppState, Counters, Documents, RateLimit, Readiness, TrustedProxies, router};
 use rtmsd::hub::{Feed, Hub, MediaSet, WriterSettings};
 use rtmsd::model::{Outcome, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
@@ -163,6 +163,7 @@ impl Server {
             )
             .expect("tokens"),
             rate_limit: RateLimit::new(wiring.requests_per_s),
+            trusted_proxies: TrustedProxies::default(),
             webhook_path: "/webhook".into(),
             webhook_key: key(),
             video_webhook_key: Some(WebhookKey::new(&Secret::new("demoVideoToken01".into()))),

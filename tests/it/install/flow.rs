@@ -1,3 +1,7 @@
+use std::time::Instant;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use rtmsd::model::InstallationStatus;
 use rtmsd::seal::KeyRing;
 use rtmsd::zoom::state::{STATE_LIFE_MS, StateKeys};
@@ -133,6 +137,32 @@ async fn a_state_works_once() {
     check_page(&page);
     assert!(page.text().contains("finished already"));
     assert_eq!(zoom.world().granted.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stranger_with_many_codes_reaches_zoom_only_as_often_as_one_address_may() {
+    let (zoom, daemon) = both().await;
+    let begun = Instant::now();
+    let mut strangers = FuturesUnordered::new();
+    for index in 0..40 {
+        let trip = Trip::begin(&daemon).await;
+        let url = url::Url::parse(&trip.authorize_url).unwrap();
+        let (_, state) = url.query_pairs().find(|(name, _)| name == "state").unwrap();
+        let path = format!("{CALLBACK}?code=forged{index}&state={state}");
+        let daemon = &daemon;
+        strangers.push(async move { trip.come_back(daemon, &path, JSON).await.code() });
+    }
+    let mut codes = Vec::new();
+    // Ten have their turn at once, twenty would wait for longer than ten seconds.
+    while codes.len() < 30 {
+        codes.push(strangers.next().await.expect("what does not wait for ten seconds is refused"));
+    }
+    let allowed = 10 + usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
+    let asked = zoom.world().asked;
+    assert!((10..=allowed).contains(&asked), "{asked} of {allowed}: {codes:?}");
+    let refused = codes.iter().filter(|code| *code == "too_many_installs").count();
+    assert!(refused >= 30 - allowed, "{codes:?}");
+    drop(strangers);
 }
 
 #[tokio::test]

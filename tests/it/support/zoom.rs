@@ -40,6 +40,8 @@ pub struct World {
     pub delay: Duration,
     pub user_id: String,
     pub user_name: String,
+    /// How often the token endpoint was asked.
+    pub asked: usize,
     /// Grant types that were asked for and answered with tokens, in order.
     pub granted: Vec<String>,
     pub revoked: Vec<String>,
@@ -75,6 +77,7 @@ impl FakeZoom {
             delay: Duration::ZERO,
             user_id: "userAna01".into(),
             user_name: "Ana Ruiz".into(),
+            asked: 0,
             granted: Vec::new(),
             revoked: Vec::new(),
             given: Vec::new(),
@@ -158,6 +161,7 @@ async fn token(
     let delay = world.lock().unwrap().delay;
     tokio::time::sleep(delay).await;
     let mut world = world.lock().unwrap();
+    world.asked += 1;
     if let Some(status) = world.failing.pop() {
         return trouble(status);
     }

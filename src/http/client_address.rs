@@ -1,0 +1,141 @@
+//! Where a request comes from, also behind proxies that the operator trusts.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, HeaderName, header};
+
+use crate::sinks::webhooks::address::Network;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Entries of `TRUSTED_PROXIES` beyond this are a mistake.
+const MAX_LISTED: usize = 64;
+
+/// The other end of the connection that a request came on.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub IpAddr);
+
+/// The client of a request, as far as trusted proxies tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// The addresses of `TRUSTED_PROXIES`: what they say about a request's origin is believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedProxies(Vec<Network>);
+
+impl TrustedProxies {
+    /// Reads addresses and networks (`10.0.0.0/8`), separated by commas. `None` when one of them is neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        let networks: Vec<Network> = parts.map(Network::parse).collect::<Option<_>>()?;
+        (networks.len() <= MAX_LISTED).then_some(Self(networks))
+    }
+
+    /// The nearest address on the request's way that is not a trusted proxy. A name or an unreadable entry ends the way:
+    /// what is beyond it was written by somebody who is not trusted.
+    pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
+        let mut client = peer;
+        for claimed in way(headers).into_iter().rev() {
+            if !self.trusts(client) {
+                break;
+            }
+            let Some(address) = claimed else { break };
+            client = address;
+        }
+        ClientAddress(client.to_canonical())
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+}
+
+/// The addresses that `Forwarded` names (RFC 7239), else those of `X-Forwarded-For`; the client's first.
+fn way(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let is_forwarded = headers.contains_key(header::FORWARDED);
+    let name = if is_forwarded { header::FORWARDED } else { X_FORWARDED_FOR };
+    let lists = headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or_default());
+    let elements = lists.flat_map(|list| list.split(','));
+    elements
+        .map(|element| if is_forwarded { forwarded_for(element) } else { node(element) })
+        .collect()
+}
+
+/// The `for=` of one element.
+fn forwarded_for(element: &str) -> Option<IpAddr> {
+    let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    node(value)
+}
+
+/// An address with or without a port, quotes and brackets.
+fn node(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    if let Ok(address) = text.parse() {
+        return Some(address);
+    }
+    match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?.0.parse().ok(),
+        None => text.rsplit_once(':')?.0.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn client(trusted: &str, peer: &str, headers: &[(HeaderName, &'static str)]) -> String {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name, HeaderValue::from_static(value));
+        }
+        let proxies = TrustedProxies::parse(trusted).unwrap();
+        proxies.client(peer.parse().unwrap(), &map).0.to_string()
+    }
+
+    #[test]
+    fn without_trusted_proxies_the_peer_is_the_client_whatever_it_says() {
+        let says = [(X_FORWARDED_FOR, "198.51.100.9")];
+        assert_eq!(client("", "192.0.2.1", &says), "192.0.2.1");
+        assert_eq!(client("10.0.0.0/8", "192.0.2.1", &says), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_trusted_proxy_is_believed_up_to_the_first_that_is_not() {
+        let trusted = "10.0.0.0/8, ::1";
+        let says = |list| [(X_FORWARDED_FOR, list)];
+        assert_eq!(client(trusted, "10.0.0.1", &says("198.51.100.9")), "198.51.100.9");
+        assert_eq!(client(trusted, "::1", &says("198.51.100.9, 10.0.0.7")), "198.51.100.9");
+        let forged = "203.0.113.5, 198.51.100.9, 10.0.0.7";
+        assert_eq!(client(trusted, "10.0.0.1", &says(forged)), "198.51.100.9");
+        assert_eq!(client(trusted, "10.0.0.1", &says("unknown, 10.0.0.7")), "10.0.0.7");
+        assert_eq!(client(trusted, "10.0.0.1", &[]), "10.0.0.1");
+        let two = [(X_FORWARDED_FOR, "203.0.113.5"), (X_FORWARDED_FOR, "198.51.100.9")];
+        assert_eq!(client(trusted, "10.0.0.1", &two), "198.51.100.9");
+    }
+
+    #[test]
+    fn the_standard_header_wins_and_may_have_ports_and_quotes() {
+        let trusted = "10.0.0.0/8";
+        for (value, address) in [
+            ("for=198.51.100.9", "198.51.100.9"),
+            ("proto=https; For=\"198.51.100.9:443\"", "198.51.100.9"),
+            ("for=\"[2001:db8::7]:47011\";by=10.0.0.1", "2001:db8::7"),
+            ("for=203.0.113.5, for=198.51.100.9", "198.51.100.9"),
+            ("for=_hidden", "10.0.0.1"),
+            ("by=10.0.0.2", "10.0.0.1"),
+        ] {
+            let headers = [(header::FORWARDED, value), (X_FORWARDED_FOR, "203.0.113.7")];
+            assert_eq!(client(trusted, "10.0.0.1", &headers), address, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_proxies_holds_only_addresses_and_networks() {
+        assert!(TrustedProxies::parse("10.0.0.0/8, 192.0.2.1, 2001:db8::/32").is_some());
+        for bad in ["proxy.example.com", "10.0.0.0/33", "*"] {
+            assert_eq!(TrustedProxies::parse(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Who may exchange a code for tokens, and when: anybody may come back from Zoom with a code, and each costs two calls to
+//! Zoom under our name.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+
+use crate::rate::{Bucket, Rate};
+
+/// Codes exchanged at once.
+const MAX_EXCHANGES: usize = 16;
+/// How long an install may wait for its turn.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+/// All installs together: far more than people press *Allow*, far less than Zoom would mind.
+const ALL: Rate = Rate { per_second: 10.0, burst: 50.0 };
+/// The installs from one address; an office shares one.
+const EACH: Rate = Rate { per_second: 1.0, burst: 10.0 };
+/// Addresses that are told apart; while there are more, new ones share a bucket.
+const MAX_ADDRESSES: usize = 10_000;
+
+/// The limits on exchanges. Cheap to clone.
+#[derive(Clone)]
+pub struct ExchangeLimit {
+    running: Arc<Semaphore>,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+struct Waiting {
+    all: Bucket,
+    addresses: HashMap<IpAddr, Bucket>,
+    /// Browsers with an exchange that waits or runs.
+    browsers: HashSet<String>,
+}
+
+/// Somebody's turn; over when it is dropped.
+pub struct Turn {
+    _permit: OwnedSemaphorePermit,
+    _browser: Option<BrowserTurn>,
+}
+
+struct BrowserTurn {
+    limit: ExchangeLimit,
+    browser: String,
+}
+
+impl ExchangeLimit {
+    pub fn new(now: Instant) -> Self {
+        let all = Bucket::full(ALL, now);
+        let waiting = Waiting { all, addresses: HashMap::new(), browsers: HashSet::new() };
+        Self {
+            running: Arc::new(Semaphore::new(MAX_EXCHANGES)),
+            waiting: Arc::new(Mutex::new(waiting)),
+        }
+    }
+
+    /// Waits for a turn; `None` when the wait would be too long, or this browser has one already.
+    pub async fn turn(&self, address: IpAddr, browser: Option<&str>, now: Instant) -> Option<Turn> {
+        let (wait, browser) = self.reserve(address, browser, now)?;
+        sleep(wait).await;
+        let permit = Arc::clone(&self.running).acquire_owned();
+        let permit = timeout(MAX_WAIT, permit).await.ok()?.ok()?;
+        Some(Turn { _permit: permit, _browser: browser })
+    }
+
+    fn reserve(
+        &self,
+        address: IpAddr,
+        browser: Option<&str>,
+        now: Instant,
+    ) -> Option<(Duration, Option<BrowserTurn>)> {
+        let mut waiting = self.lock();
+        if browser.is_some_and(|browser| waiting.browsers.contains(browser)) {
+            return None;
+        }
+        let own = waiting.bucket(address, now).reserve(EACH, now, MAX_WAIT)?;
+        let common = waiting.all.reserve(ALL, now, MAX_WAIT)?;
+        let browser = browser.map(|browser| {
+            waiting.browsers.insert(browser.to_owned());
+            BrowserTurn { limit: self.clone(), browser: browser.to_owned() }
+        });
+        Some((own.max(common), browser))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().expect("nothing panics while holding the waiting installs")
+    }
+}
+
+impl Waiting {
+    fn bucket(&mut self, address: IpAddr, now: Instant) -> &mut Bucket {
+        let mut address = network(address);
+        if self.addresses.len() >= MAX_ADDRESSES && !self.addresses.contains_key(&address) {
+            self.addresses.retain(|_, bucket| !bucket.is_full(EACH, now));
+            if self.addresses.len() >= MAX_ADDRESSES {
+                address = Ipv6Addr::UNSPECIFIED.into();
+            }
+        }
+        self.addresses.entry(address).or_insert_with(|| Bucket::full(EACH, now))
+    }
+}
+
+/// Whoever has an IPv6 address has the other 2^64 of its network.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let mask = u128::MAX << 64;
+            Ipv6Addr::from(u128::from(address) & mask).into()
+        }
+        v4 => v4,
+    }
+}
+
+impl Drop for BrowserTurn {
+    fn drop(&mut self) {
+        self.limit.lock().browsers.remove(&self.browser);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    /// How long this address waits, in milliseconds.
+    fn wait_ms(limit: &ExchangeLimit, from: &str, now: Instant) -> Option<u128> {
+        limit.reserve(address(from), None, now).map(|(wait, _)| wait.as_millis())
+    }
+
+    #[test]
+    fn one_address_waits_after_its_burst_and_is_refused_when_it_waits_too_long() {
+        let now = Instant::now();
+        let limit = ExchangeLimit::new(now);
+        assert!((0..10).all(|_| wait_ms(&limit, "192.0.2.1", now) == Some(0)));
+        let waits: Vec<_> = (0..11).map(|_| wait_ms(&limit, "192.0.2.1", now)).collect();
+        assert_eq!(waits[..2], [Some(1000), Some(2000)]);
+        assert_eq!(waits[9..], [Some(10_000), None]);
+        assert_eq!(wait_ms(&limit, "192.0.2.2", now), Some(0), "others are not made to wait");
+    }
+
+    #[test]
+    fn many_addresses_wait_for_the_common_rate() {
+        let now = Instant::now();
+        let limit = ExchangeLimit::new(now);
+        let from = |index: u32| std::net::Ipv4Addr::from(0xC633_6400 + index).to_string();
+        let waits: Vec<_> = (0..200).map(|index| wait_ms(&limit, &from(index), now)).collect();
+        assert!(waits[..50].iter().all(|wait| *wait == Some(0)));
+        assert_eq!(waits[50], Some(100));
+        assert_eq!(waits.iter().flatten().count(), 150, "a burst, and ten seconds of the rate");
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_are_one() {
+        let now = Instant::now();
+        let limit = ExchangeLimit::new(now);
+        assert!((0..10).all(|host| wait_ms(&limit, &format!("2001:db8::{host}"), now) == Some(0)));
+        assert_eq!(wait_ms(&limit, "2001:db8::ffff", now), Some(1000));
+        assert_eq!(wait_ms(&limit, "2001:db8:0:1::1", now), Some(0));
+    }
+
+    #[test]
+    fn addresses_beyond_those_that_are_told_apart_share_a_bucket() {
+        let now = Instant::now();
+        let limit = ExchangeLimit::new(now);
+        for index in 0..MAX_ADDRESSES {
+            let address = std::net::Ipv4Addr::from(0x0A00_0000 + index as u32).into();
+            limit.lock().bucket(address, now).take(EACH, now);
+        }
+        for index in 0..100 {
+            let address = std::net::Ipv4Addr::from(0x0B00_0000 + index).into();
+            limit.lock().bucket(address, now).take(EACH, now);
+        }
+        assert_eq!(limit.lock().addresses.len(), MAX_ADDRESSES + 1);
+        let much_later = now + Duration::from_secs(60);
+        limit.lock().bucket(address("192.0.2.1"), much_later);
+        assert_eq!(limit.lock().addresses.len(), 1, "full buckets are forgotten");
+    }
+
+    #[tokio::test]
+    async fn a_browser_has_one_exchange_at_a_time() {
+        let limit = ExchangeLimit::new(Instant::now());
+        let turn = async |browser| limit.turn(address("192.0.2.1"), browser, Instant::now()).await;
+        let first = turn(Some("a")).await.unwrap();
+        assert!(turn(Some("a")).await.is_none());
+        assert!(turn(Some("b")).await.is_some() && turn(None).await.is_some());
+        drop(first);
+        assert!(turn(Some("a")).await.is_some());
+    }
+}
