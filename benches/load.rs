@@ -27,7 +27,7 @@ const RAMP_LIMIT: Duration = Duration::from_secs(120);
 const SETTLE: Duration = Duration::from_secs(3);
 /// The kernel's unit in /proc/…/stat.
 const TICK_US: u64 = 10_000;
-const API_TOKEN: &str = "bench-token";
+const API_TOKEN: &str = "token-of-the-load-bench";
 
 #[derive(Parser)]
 struct Args {
@@ -144,7 +144,7 @@ async fn start_zoom(args: &Args, meetings: u32, tls_dir: &Path, port: u16) -> Si
     let length = RAMP_LIMIT.as_secs() as u32 + args.seconds;
     let settings = Settings {
         client_secret: Secret::new("bench-secret".into()),
-        secret_token: Secret::new("bench-token".into()),
+        secret_token: Secret::new("token-of-the-load-bench".into()),
         webhook_url: Some(format!("http://127.0.0.1:{port}/webhook")),
         skip_url_validation: true,
         script: Script::load(length),
@@ -161,7 +161,7 @@ fn start_daemon(args: &Args, folder: &Path, tls_dir: &Path, port: u16) -> Child 
         .current_dir(folder)
         .env("ZOOM_CLIENT_ID", "demoClientId01")
         .env("ZOOM_CLIENT_SECRET", "bench-secret")
-        .env("ZOOM_SECRET_TOKEN", "bench-token")
+        .env("ZOOM_SECRET_TOKEN", "token-of-the-load-bench")
         .env("API_TOKENS", format!("bench:{API_TOKEN}"))
         .env("TOKEN_ENCRYPTION_KEYS", "00".repeat(32))
         .env("PORT", port.to_string())

@@ -167,6 +167,9 @@ fn key_bytes(text: &str) -> Result<Zeroizing<[u8; KEY_BYTES]>, &'static str> {
     let bytes = bytes.map_err(|_| "is neither hex nor base64")?;
     let bytes: [u8; KEY_BYTES] =
         bytes.as_slice().try_into().map_err(|_| "has another length than 32 bytes")?;
+    if bytes == [0; KEY_BYTES] {
+        return Err("is all zeros: make one with openssl rand -hex 32");
+    }
     Ok(Zeroizing::new(bytes))
 }
 

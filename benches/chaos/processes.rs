@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Problem;
 
-const API_TOKEN: &str = "chaos-token";
+const API_TOKEN: &str = "chaos-token-of-the-bench";
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// The longest script: a run ends before it.
 const SCRIPT_SECONDS: u32 = 900;
@@ -150,7 +150,7 @@ fn variables(folder: &Path, port: u16) -> Vec<(&'static str, String)> {
         ("ZOOM_CLIENT_ID", "demoClientId01"),
         ("ZOOM_CLIENT_SECRET", "demoClientSecret01"),
         ("ZOOM_SECRET_TOKEN", "demoSecretToken01"),
-        ("API_TOKENS", "chaos:chaos-token:read"),
+        ("API_TOKENS", "chaos:chaos-token-of-the-bench:read"),
         ("API_RATE_LIMIT_PER_SECOND", "10000"),
         (
             "TOKEN_ENCRYPTION_KEYS",

@@ -26,7 +26,7 @@ use crate::telemetry::LogSettings;
 /// The demo's address when nothing else has it.
 const PORT: u16 = 3000;
 /// What a demo's API calls carry: it listens on loopback only.
-const API_TOKEN: &str = "demo";
+const API_TOKEN: &str = "token-of-the-demo";
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {

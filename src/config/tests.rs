@@ -100,7 +100,7 @@ fn serving_needs_a_token_and_a_key_only_where_the_store_is_shared() {
     let postgres = ("DATABASE_URL", "postgres://u@h/d");
     assert_eq!(to_serve(&[postgres]), Err(vec!["API_TOKENS", "TOKEN_ENCRYPTION_KEYS"]));
     let key = "42".repeat(32);
-    let both = [postgres, ("API_TOKENS", "a:b"), ("TOKEN_ENCRYPTION_KEYS", &key)];
+    let both = [postgres, ("API_TOKENS", "a:a-token-of-16-bytes"), ("TOKEN_ENCRYPTION_KEYS", &key)];
     assert_eq!(to_serve(&both), Ok(()));
     // A mistake that is there is not reported as missing, too.
     let broken = [postgres, ("API_TOKENS", "a"), ("TOKEN_ENCRYPTION_KEYS", "x")];

@@ -16,6 +16,8 @@ use super::error::ApiError;
 
 /// More tokens than this are a mistake.
 const MAX_TOKENS: usize = 256;
+/// A shorter one can be guessed.
+const MIN_TOKEN_BYTES: usize = 16;
 const MAX_TOKEN_BYTES: usize = 512;
 
 /// What a token may do.
@@ -99,8 +101,12 @@ impl ApiToken {
         if name.is_empty() || !name.bytes().all(plain) {
             return Err("needs a name of A-Z a-z 0-9 _ - . before the colon");
         }
-        let fits = (1..=MAX_TOKEN_BYTES).contains(&token.len());
-        if !fits || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if token.len() < MIN_TOKEN_BYTES {
+            return Err(
+                "needs at least 16 characters after the colon: make them with openssl rand -hex 32",
+            );
+        }
+        if token.len() > MAX_TOKEN_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("needs a token of printable ASCII without spaces after the colon");
         }
         let scopes = match parts.next() {
@@ -229,21 +235,30 @@ mod tests {
 
     #[test]
     fn a_token_may_do_what_its_scopes_say() {
-        let tokens = ApiTokens::parse("a:tokenA, b:tokenB:read,c:tokenC:admin").unwrap();
-        assert_eq!(outcome(&tokens, "Bearer tokenA", Scope::Read), Ok(()));
-        assert_eq!(outcome(&tokens, "Bearer tokenA", Scope::Control), Ok(()));
-        assert_eq!(outcome(&tokens, "Bearer tokenA", Scope::Admin), Err("forbidden"));
-        assert_eq!(outcome(&tokens, "bearer tokenB", Scope::Read), Ok(()));
-        assert_eq!(outcome(&tokens, "Bearer tokenB", Scope::Control), Err("forbidden"));
-        assert_eq!(outcome(&tokens, "Bearer tokenC", Scope::Control), Ok(()));
+        let tokens = ApiTokens::parse(
+            "a:token-of-16-bytesA, b:token-of-16-bytesB:read,c:token-of-16-bytesC:admin",
+        )
+        .unwrap();
+        assert_eq!(outcome(&tokens, "Bearer token-of-16-bytesA", Scope::Read), Ok(()));
+        assert_eq!(outcome(&tokens, "Bearer token-of-16-bytesA", Scope::Control), Ok(()));
+        assert_eq!(outcome(&tokens, "Bearer token-of-16-bytesA", Scope::Admin), Err("forbidden"));
+        assert_eq!(outcome(&tokens, "bearer token-of-16-bytesB", Scope::Read), Ok(()));
+        assert_eq!(outcome(&tokens, "Bearer token-of-16-bytesB", Scope::Control), Err("forbidden"));
+        assert_eq!(outcome(&tokens, "Bearer token-of-16-bytesC", Scope::Control), Ok(()));
     }
 
     #[test]
     fn whoever_has_no_token_is_not_let_in() {
-        let tokens = ApiTokens::parse("a:tokenA").unwrap();
-        for bad in
-            ["", "Bearer", "Bearer ", "Bearer tokenB", "Basic tokenA", "tokenA", "Bearer a:tokenA"]
-        {
+        let tokens = ApiTokens::parse("a:token-of-16-bytesA").unwrap();
+        for bad in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer token-of-16-bytesB",
+            "Basic token-of-16-bytesA",
+            "token-of-16-bytesA",
+            "Bearer a:token-of-16-bytesA",
+        ] {
             assert_eq!(outcome(&tokens, bad, Scope::Read), Err("unauthenticated"), "{bad:?}");
         }
         let refused = authenticate(&tokens, &HeaderMap::new()).unwrap_err();
@@ -255,32 +270,39 @@ mod tests {
 
     #[test]
     fn a_browsers_websocket_brings_its_token_among_the_subprotocols() {
-        let tokens = ApiTokens::parse("a:tokenA").unwrap();
+        let tokens = ApiTokens::parse("a:token-of-16-bytesA").unwrap();
         let with = |list| {
             HeaderMap::from_iter([(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))])
         };
-        let headers = with("rtmsd, bearer.tokenA");
+        let headers = with("rtmsd, bearer.token-of-16-bytesA");
         assert!(offers_subprotocol(&headers) && authenticate(&tokens, &headers).is_ok());
-        for bad in ["rtmsd", "bearer.tokenB", "tokenA", "bearer tokenA", ""] {
+        for bad in [
+            "rtmsd",
+            "bearer.token-of-16-bytesB",
+            "token-of-16-bytesA",
+            "bearer token-of-16-bytesA",
+            "",
+        ] {
             assert!(authenticate(&tokens, &with(bad)).is_err(), "{bad}");
         }
-        let mut both = with("bearer.tokenA");
-        both.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer tokenB"));
+        let mut both = with("bearer.token-of-16-bytesA");
+        both.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer token-of-16-bytesB"));
         assert!(authenticate(&tokens, &both).is_err());
     }
 
     #[test]
     fn every_mistake_is_reported_and_no_value() {
-        let text = "s3cret,ok:s3cret1,ok:s3cret2,two:s3cret1,:s3cret3,x:,y:s3 cret,z:s3cret4:root";
+        let text = "s3cret,ok:s3cret-of-16-bytes1,ok:s3cret-of-16-bytes2,two:s3cret-of-16-bytes1,:s3cret-of-16-bytes3,x:,\
+             y:s3 cret of 16 bytes,z:s3cret-of-16-bytes4:root,short:s3cret-of-15-by";
         let mistakes = ApiTokens::parse(text).unwrap_err();
         let positions: Vec<_> = mistakes.iter().map(|mistake| mistake.position).collect();
-        assert_eq!(positions, [1, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(positions, [1, 3, 4, 5, 6, 7, 8, 9]);
         assert!(mistakes.iter().all(|mistake| !mistake.to_string().contains("s3")));
     }
 
     #[test]
     fn tokens_are_not_kept() {
-        let tokens = ApiTokens::parse("a:s3cret").unwrap();
+        let tokens = ApiTokens::parse("a:s3cret-of-16-bytes").unwrap();
         assert!(!format!("{tokens:?}").contains("s3cret"));
     }
 }

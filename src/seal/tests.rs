@@ -115,3 +115,10 @@ proptest! {
         prop_assert!(ring(A).open(HOME, &text).is_err());
     }
 }
+
+#[test]
+fn a_key_of_zeros_is_a_mistake() {
+    let zeros = "00".repeat(32);
+    let problem = "is all zeros: make one with openssl rand -hex 32";
+    assert_eq!(problems(&format!("{},{zeros}", "07".repeat(32))), [(2, problem)]);
+}

@@ -34,7 +34,7 @@ async fn another_body_under_the_same_key_is_refused() {
     keyed(&kit, "", &json!({"platform": "zoom", "meeting_id": 1}), "k1").await;
     let other = keyed(&kit, "", &json!({"platform": "zoom", "meeting_id": 2}), "k1").await;
     assert_eq!((other.status, other.code().as_str()), (422, "idempotency_key_reused"));
-    let own_key = [("authorization", "Bearer control-token"), ("idempotency-key", "k1")];
+    let own_key = [("authorization", "Bearer control-token-of-tests"), ("idempotency-key", "k1")];
     let others = kit.post_with("", &json!({"platform": "zoom", "meeting_id": 2}), &own_key).await;
     assert_eq!(others.status, 201, "the keys of another token are others");
 }

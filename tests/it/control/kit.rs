@@ -16,7 +16,7 @@ use super::zoom::FakeZoom;
 use crate::http::client::{Answer, PATIENCE};
 use crate::http::server::{Server, Wiring};
 
-pub const BOSS: (&str, &str) = ("authorization", "Bearer boss-token");
+pub const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
 pub const NUMBER: &str = "91234567890";
 
 pub struct Kit {

@@ -100,8 +100,10 @@ async fn what_a_token_needs_is_what_the_document_says() {
             let stranger = kit.server.request(&method, &url, &[]).await;
             let is_refused = stranger.status == 401 && stranger.code() == "unauthenticated";
             assert_eq!(is_refused, needs.is_some(), "{method} {path}");
-            let reader =
-                kit.server.request(&method, &url, &[("authorization", "Bearer read-token")]).await;
+            let reader = kit
+                .server
+                .request(&method, &url, &[("authorization", "Bearer read-token-of-tests")])
+                .await;
             let is_more = matches!(needs, Some("control" | "admin"));
             assert_eq!(reader.status == 403, is_more, "{method} {path}");
         }

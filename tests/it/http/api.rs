@@ -38,11 +38,12 @@ async fn the_api_is_for_those_with_a_token_that_may_read() {
             assert_eq!((answer.status, answer.code().as_str()), (401, "unauthenticated"), "{path}");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
         }
-        let answer =
-            server.request("GET", &path, &[("authorization", "Bearer control-token")]).await;
+        let answer = server
+            .request("GET", &path, &[("authorization", "Bearer control-token-of-tests")])
+            .await;
         assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{path}");
     }
-    let in_url = "/api/v1/sdk/sessions?access_token=read-token";
+    let in_url = "/api/v1/sdk/sessions?access_token=read-token-of-tests";
     assert_eq!(server.request("GET", in_url, &[]).await.status, 401);
 }
 
@@ -317,7 +318,7 @@ async fn a_token_or_query_does_not_come_back_in_an_error() {
     let headers = [READER, ("x-request-id", "s3cret")];
     let answer = exchange(server.address, &head("GET", path, &headers)).await;
     assert_eq!(answer.status, 422);
-    assert!(!answer.text().contains("s3cret") && !answer.text().contains("read-token"));
+    assert!(!answer.text().contains("s3cret") && !answer.text().contains("read-token-of-tests"));
     assert_ne!(answer.header("x-request-id"), Some("s3cret"));
 }
 
@@ -350,16 +351,16 @@ async fn a_session_is_deleted_by_whoever_may_do_everything_once_nothing_of_it_ru
         let headers = [("authorization", format!("Bearer {token}"))];
         server.request("DELETE", &path, &[("authorization", &headers[0].1)]).await
     };
-    assert_eq!(delete("control-token").await.code(), "forbidden");
-    let answer = delete("boss-token").await;
+    assert_eq!(delete("control-token-of-tests").await.code(), "forbidden");
+    let answer = delete("boss-token-of-tests").await;
     assert_eq!((answer.status, answer.code().as_str()), (409, "session_live"));
     server.end_stream("m1==", &stream).await;
-    let answer = delete("boss-token").await;
+    let answer = delete("boss-token-of-tests").await;
     assert_eq!(answer.status, 202);
     assert_eq!(answer.json()["data"]["id"], stream.session_id.to_string());
     while server.state.store.delete_some(0).await.unwrap() {}
     assert_eq!(server.get(&path).await.code(), "session_not_found");
-    assert_eq!(delete("boss-token").await.code(), "session_not_found");
+    assert_eq!(delete("boss-token-of-tests").await.code(), "session_not_found");
     let trail = server.state.store.audit_trail(10).await.unwrap();
     let acts: Vec<_> = trail.iter().map(|row| (&*row.action, &*row.outcome)).collect();
     let expected = [

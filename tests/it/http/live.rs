@@ -158,18 +158,18 @@ async fn who_has_no_token_or_not_its_scope_gets_no_socket_and_a_subprotocol_can_
     let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let path = path(&stream, "?media=audio");
-    let query = format!("{path}&token=read-token");
+    let query = format!("{path}&token=read-token-of-tests");
     for (path, headers, status) in [
         (&path, [("x", "y")], 401),
         (&query, [("x", "y")], 401),
         (&path, [("authorization", "Bearer wrong")], 401),
-        (&path, [("authorization", "Bearer control-token")], 403),
+        (&path, [("authorization", "Bearer control-token-of-tests")], 403),
         (&path, [("sec-websocket-protocol", "rtmsd, bearer.wrong")], 401),
     ] {
         let refused = WebSocket::open(server.address, path, &headers).await;
         assert_eq!(refused.err().map(|answer| answer.status), Some(status), "{headers:?}");
     }
-    let brought = [("sec-websocket-protocol", "rtmsd, bearer.read-token")];
+    let brought = [("sec-websocket-protocol", "rtmsd, bearer.read-token-of-tests")];
     let socket = WebSocket::open(server.address, &path, &brought).await;
     let mut socket = socket.unwrap_or_else(|answer| panic!("{}", answer.status));
     assert_eq!(socket.subprotocol.as_deref(), Some("rtmsd"));

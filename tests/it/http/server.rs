@@ -43,7 +43,7 @@ use super::client::{Answer, PATIENCE, exchange, head};
 
 /// The clock of these tests stands still, at the time of the documented signature.
 pub const NOW_S: i64 = 1_732_313_172;
-pub const READER: (&str, &str) = ("authorization", "Bearer read-token");
+pub const READER: (&str, &str) = ("authorization", "Bearer read-token-of-tests");
 
 pub struct Server {
     pub address: SocketAddr,
@@ -159,7 +159,7 @@ impl Server {
             control,
             webhooks,
             api_tokens: ApiTokens::parse(
-                "reader:read-token:read,controller:control-token:control,boss:boss-token:admin",
+                "reader:read-token-of-tests:read,controller:control-token-of-tests:control,boss:boss-token-of-tests:admin",
             )
             .expect("tokens"),
             rate_limit: RateLimit::new(wiring.requests_per_s),
