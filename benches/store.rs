@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 use rtmsd::model::{
-    Announcement, Delivery, Entry, EntryBody, IdKey, Instance, Product, StreamId, StreamRecord,
-    StreamStarted, TranscriptLine, UserId,
+    Announcement, Delivery, Entry, EntryBody, IdKey, Instance, Product, Speaker, StreamId,
+    StreamRecord, StreamStarted, TranscriptLine, UserId,
 };
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, Store};
@@ -87,8 +87,7 @@ async fn announce(store: &Store, name: &str, event_ts_ms: i64) -> StreamRecord {
 
 fn entry(stream: &StreamRecord, seq: u64) -> Entry {
     let line = TranscriptLine {
-        user_id: UserId(16_778_240),
-        user_name: Some("Ana Silva".into()),
+        speaker: Speaker::participant(UserId(16_778_240), Some("Ana Silva".into())),
         text: "A line of about the length that people speak in one breath.".into(),
         start_ms: 1_732_313_190_000,
         end_ms: 1_732_313_191_500,

@@ -5,6 +5,7 @@ mod announcement;
 mod audit;
 mod belief;
 mod choice;
+mod contact_center;
 mod cursor;
 mod entry;
 mod forward;
@@ -15,6 +16,7 @@ mod outgoing;
 mod readable;
 mod recording;
 mod session;
+mod speaker;
 mod time;
 mod unreadable;
 mod view;
@@ -30,11 +32,11 @@ pub use announcement::{
 pub use audit::AuditRow;
 pub use belief::{MAX_AHEAD_MS, MAX_LATE_MS, MAX_MEETING_MS, MAX_WEBHOOK_DELAY_MS, believed};
 pub use choice::{ChoiceReason, Chosen};
+pub use contact_center::{ContactCenterEvent, ContactCenterParty};
 pub use cursor::Cursor;
 pub use entry::{
-    ChatFile, ChatGroupChange, ChatGroupEvent, ChatGroupMember, ChatMessage, ChatSession,
-    ContactCenterEvent, ContactCenterParty, Entry, EntryBody, EntryKind, Participant, RawJson,
-    TranscriptLine,
+    ChatFile, ChatGroupChange, ChatGroupEvent, ChatGroupMember, ChatMessage, ChatSession, Entry,
+    EntryBody, EntryKind, Participant, RawJson, TranscriptLine,
 };
 pub use forward::{Forward, ForwardId};
 pub use id::{IdError, IdKey, Instance, NodeId, Product, SessionId, StreamId, UserId};
@@ -46,6 +48,9 @@ pub use recording::{RecordedFile, Recording, RecordingId, RecordingStatus, Spool
 pub use session::{
     MediaParams, MediumTally, Metadata, NewSession, Outcome, Session, SessionStatus, StreamRecord,
     StreamStatus, Tally, UnknownMessages,
+};
+pub use speaker::{
+    ChannelId, Speaker, SpeakerFilter, SpeakerKey, SpeakerRef, SpeakerUserId, UserIdRef,
 };
 pub use time::{ms, rfc3339};
 pub use unreadable::{Lost, Unreadable, UnreadableMessages};

@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::params::{InPath, PathPart, known_session};
 use super::range::{Wanted, wanted};
 use crate::model::{
-    RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, StreamId, UserId,
+    RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, Speaker, StreamId,
 };
 use crate::sinks::record::OpenError;
 use crate::store::Store;
@@ -184,8 +184,8 @@ struct FileView<'a> {
     /// Where recordings go, from RECORDINGS_URL on; null while the stream goes on.
     path: Option<&'a str>,
     medium: &'a str,
-    user_id: Option<UserId>,
-    user_name: Option<&'a str>,
+    #[serde(flatten)]
+    speaker: &'a Speaker,
     content_type: &'a str,
     bytes: Option<u64>,
     sha256: Option<&'a str>,
@@ -224,8 +224,7 @@ impl<'a> FileView<'a> {
             url: url.path().to_owned(),
             path: is_whole.then_some(&*file.path),
             medium: &file.medium,
-            user_id: file.user_id,
-            user_name: file.user_name.as_deref(),
+            speaker: &file.speaker,
             content_type: &file.content_type,
             bytes: is_whole.then_some(file.bytes),
             sha256: is_whole.then_some(&*file.sha256),

@@ -2,14 +2,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Hub;
 use super::frame::{Encoded, Frame, StreamInfo};
 use super::places::Outlet;
 use super::times;
 use super::writer::Item;
-use super::{Hub, Person};
 use crate::model::{
     Account, Entry, EntryBody, Gap, MediaParams, MediumTally, SessionId, StreamId, StreamRecord,
-    StreamStatus, Tally, UnknownMessages, UserId, believed,
+    StreamStatus, Tally, UnknownMessages, believed,
 };
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::{FrameInfo, Medium, payload};
@@ -21,9 +21,6 @@ const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
 /// How often a stream that is over asks for room for its last words. In between the store takes what waits.
 const LAST_TRIES: u32 = 100;
-
-/// Zoom's number for the mixed sound (section 6.12).
-const MIXED: UserId = UserId(0);
 
 /// One stream's way into the hub: numbers its entries and counts its frames.
 pub struct Feed {
@@ -110,7 +107,7 @@ impl Feed {
         if !self.take_account(entry_ms, &body) {
             return;
         }
-        self.outlet.running().people().note(entry_ms, &body);
+        self.outlet.running().people().note(entry_ms, &mut body);
         let piece = piece_of(&body);
         let is_kept = self.append(entry_ms, body);
         match piece {
@@ -144,25 +141,18 @@ impl Feed {
     /// False when a sink lost something. A payload that is not base64 is nobody's frame.
     fn hand_out(&mut self, medium: Medium, at_ms: i64, info: &FrameInfo, text: &str) -> bool {
         let Some(payload) = payload(text, info) else { return true };
-        let user_id = info.user_id.filter(|user_id| *user_id != MIXED);
+        let who = info.speaker(text, self.stream.instance.product);
+        let (speaker, active_speaker) = self.outlet.running().people().heard(&who);
         self.outlet.offer(&Arc::new(Frame {
             stream: Arc::clone(&self.stream),
             medium,
             seq: medium_tally(&mut self.tally, medium).frames,
             at_ms,
-            user_id,
-            person: self.person(user_id),
+            speaker,
+            active_speaker,
             payload,
             encoded: Encoded::default(),
         }))
-    }
-
-    fn person(&self, user_id: Option<UserId>) -> Option<Arc<Person>> {
-        let people = self.outlet.running().people();
-        match user_id {
-            Some(user_id) => people.get(user_id).cloned(),
-            None => people.speaker().cloned(),
-        }
     }
 
     /// The stream has changed what it is or gives.

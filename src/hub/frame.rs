@@ -3,7 +3,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use super::people::Person;
-use crate::model::{Instance, SessionId, StreamId, UserId};
+use crate::model::{Instance, SessionId, Speaker, SpeakerKey, StreamId};
 use crate::rtms::message::Medium;
 use crate::rtms::params::Effective;
 
@@ -30,10 +30,10 @@ pub struct Frame {
     pub seq: u64,
     /// When Zoom made it, or when it came where Zoom does not say or cannot be believed. Unix milliseconds.
     pub at_ms: i64,
-    /// Whose it is; none for the mixed sound.
-    pub user_id: Option<UserId>,
-    /// What is known of them; for the mixed sound, of who speaks by Zoom's last word.
-    pub person: Option<Arc<Person>>,
+    /// Who it is from; none for the mixed sound.
+    pub speaker: Option<Arc<Person>>,
+    /// Who speaks in the mixed sound, by Zoom's last word.
+    pub active_speaker: Option<Arc<Person>>,
     pub payload: Bytes,
     pub encoded: Encoded,
 }
@@ -46,6 +46,16 @@ pub struct Encoded {
 }
 
 impl Frame {
+    /// Who it is from; none for the mixed sound.
+    pub fn speaker(&self) -> Option<&Speaker> {
+        self.speaker.as_deref().map(|person| &person.speaker)
+    }
+
+    /// What tells its speaker from others of the stream; none for the mixed sound.
+    pub fn speaker_key(&self) -> Option<SpeakerKey> {
+        self.speaker()?.key()
+    }
+
     /// Since the stream's first packet, in milliseconds; none before that is known.
     pub fn offset_ms(&self) -> Option<i64> {
         self.stream.first_packet_ms.map(|origin_ms| self.at_ms.saturating_sub(origin_ms))

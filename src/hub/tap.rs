@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::frame::{Frame, StreamInfo};
 use super::places::Place;
-use crate::model::{Product, UserId};
+use crate::model::{Product, SpeakerFilter};
 use crate::rtms::message::Medium;
 
 /// What a queued item takes beside its payload, roughly.
@@ -48,13 +48,13 @@ impl FromIterator<Medium> for MediaSet {
 }
 
 /// Which frames a tap takes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Wants {
     /// Audio, video and share come as frames; transcript and chat are entries, and come from
     /// [`super::Hub::subscribe`].
     pub media: MediaSet,
-    /// Only this participant's.
-    pub user_id: Option<UserId>,
+    /// Only these speakers'.
+    pub speakers: SpeakerFilter,
     /// Only streams of this product.
     pub product: Option<Product>,
 }
@@ -235,8 +235,7 @@ impl TapQueue {
 
     pub fn wants(&self, frame: &Frame) -> bool {
         let wants = &self.wants;
-        wants.media.contains(frame.medium)
-            && (wants.user_id.is_none() || wants.user_id == frame.user_id)
+        wants.media.contains(frame.medium) && wants.speakers.takes(frame.speaker())
     }
 
     /// Never waits. False when a frame was lost by it: this one, or older ones that made room.

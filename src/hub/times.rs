@@ -37,7 +37,7 @@ pub(super) fn of_webhook(event_ts_ms: i64, received_ms: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::UserId;
+    use crate::model::Speaker;
 
     const NOW: i64 = 1_763_600_000_000;
     const HOUR: i64 = 60 * 60 * 1_000;
@@ -45,8 +45,7 @@ mod tests {
     /// Sent, and the span that the line says: what it becomes.
     fn placed(sent_ms: Option<i64>, start_ms: i64, end_ms: i64) -> (Option<i64>, i64, i64) {
         let line = TranscriptLine {
-            user_id: UserId(7),
-            user_name: None,
+            speaker: Speaker::default(),
             text: "hi".into(),
             start_ms,
             end_ms,

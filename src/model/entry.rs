@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{GapCause, SessionId, StreamId, UserId};
+use super::{ContactCenterEvent, GapCause, SessionId, Speaker, StreamId, UserId};
 use crate::json;
 
 /// One numbered row of a stream's log.
@@ -143,8 +143,8 @@ pub enum EntryKind {
 /// One phrase that somebody said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptLine {
-    pub user_id: UserId,
-    pub user_name: Option<String>,
+    #[serde(flatten)]
+    pub speaker: Speaker,
     pub text: String,
     /// Unix milliseconds.
     pub start_ms: i64,
@@ -227,31 +227,6 @@ pub struct ChatGroupMember {
     pub status: Option<Cow<'static, str>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContactCenterEvent {
-    /// Zoom's number (section 10.2).
-    pub code: u16,
-    /// Its name in lower case; none for a number that this version does not know.
-    pub name: Option<Cow<'static, str>>,
-    /// Whom it is about.
-    pub participant: Option<ContactCenterParty>,
-    pub raw: RawJson,
-}
-
-/// One party of an engagement. "User" is the agent, "consumer" the caller.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContactCenterParty {
-    pub channel_id: Option<String>,
-    /// `caller` or `callee`.
-    pub mode: Option<String>,
-    /// Not a meeting's number: a text.
-    pub user_id: Option<String>,
-    pub display_name: Option<String>,
-    pub phone_number: Option<String>,
-    pub queue_id: Option<String>,
-    pub queue_name: Option<String>,
-}
-
 /// JSON as Zoom sent it; null where it is longer than [`RawJson::MAX_BYTES`], or nests too deep to be read back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -283,7 +258,7 @@ impl EntryBody {
     pub fn text_bytes(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         match self {
-            EntryBody::Transcript(line) => line.text.len() + length(&line.user_name),
+            EntryBody::Transcript(line) => line.text.len() + line.speaker.text_bytes(),
             EntryBody::Chat(chat) => {
                 let ids = length(&chat.message_id) + length(&chat.parent_message_id);
                 let files = chat.files.iter().map(|file| length(&file.id) + length(&file.name));

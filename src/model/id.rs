@@ -166,6 +166,11 @@ impl Product {
     pub fn has_app_of(self, other: Self) -> bool {
         (self == Self::VideoSdk) == (other == Self::VideoSdk)
     }
+
+    /// Whether its parties are named by channel, and its user ids are texts (section 23.2).
+    pub fn names_channels(self) -> bool {
+        self == Product::ContactCenter
+    }
 }
 
 /// The JSON key under which Zoom names a conversation, in webhooks and in handshakes (sections 13.6, 16).

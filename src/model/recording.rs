@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{SessionId, StreamId, UserId};
+use super::{SessionId, Speaker, StreamId};
 
 /// Our own id of a recording: a UUID v7, so that ids sort by their beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -98,8 +98,8 @@ pub struct RecordedFile {
     /// `audio`, `video`, `share`, `transcript`, `chat`, `events` or `manifest`.
     pub medium: String,
     /// Whose it is; none for what is everybody's.
-    pub user_id: Option<UserId>,
-    pub user_name: Option<String>,
+    #[serde(flatten)]
+    pub speaker: Speaker,
     pub content_type: String,
     pub bytes: u64,
     /// In hex.

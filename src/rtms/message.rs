@@ -12,6 +12,7 @@ mod incoming;
 mod outgoing;
 mod reader;
 mod short;
+mod speaker;
 mod time;
 
 pub use answer::HandshakeAnswer;

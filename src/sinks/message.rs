@@ -60,11 +60,17 @@ impl Message {
         }
     }
 
-    /// At `{account}.{session}.{medium}.{user}`; the body is the payload.
+    /// At `{account}.{session}.{medium}.{speaker}`, the speaker being a channel or else a user; the body is the
+    /// payload.
     pub fn of_frame(frame: &Frame, account_id: Option<&str>) -> Self {
         let stream = &frame.stream;
         let medium = frame.medium.as_str();
-        let user = frame.user_id.map_or_else(|| NOBODY.to_owned(), |id| id.to_string());
+        let speaker = frame.speaker();
+        let user = speaker.and_then(|speaker| speaker.user_id.as_ref()).map(ToString::to_string);
+        let user = part(user.as_deref());
+        let channel = speaker.and_then(|speaker| speaker.channel_id.as_ref());
+        let channel = channel.map(|id| part(Some(id.as_str())));
+        let last = channel.clone().unwrap_or_else(|| user.clone());
         let mut headers = vec![
             ("Rtms-Session", stream.session_id.to_string()),
             ("Rtms-Stream", stream.stream_id.to_string()),
@@ -72,13 +78,14 @@ impl Message {
             ("Rtms-Seq", frame.seq.to_string()),
             ("Rtms-At-Ms", frame.at_ms.to_string()),
             ("Rtms-Medium", medium.to_owned()),
-            ("Rtms-User", user.clone()),
+            ("Rtms-User", user),
             ("Rtms-Product", stream.instance.product.as_str().to_owned()),
         ];
+        headers.extend(channel.map(|channel| ("Rtms-Channel", channel)));
         headers.extend(format_headers(&stream.effective, frame.medium));
         Self {
             id: None,
-            path: vec![part(account_id), stream.session_id.to_string(), medium.to_owned(), user],
+            path: vec![part(account_id), stream.session_id.to_string(), medium.to_owned(), last],
             headers,
             body: frame.payload.clone(),
         }

@@ -147,7 +147,7 @@ impl Nats {
     ) -> Runner {
         let wants = Wants { media: self.settings.media, ..Wants::default() };
         let streams = hub.sink(
-            move |_| (!wants.media.is_empty()).then_some(wants),
+            move |_| (!wants.media.is_empty()).then(|| wants.clone()),
             SinkLimits { each_bytes: self.settings.media_buffer_bytes, all_bytes: MAX_MEDIA_BYTES },
         );
         let media = Media::new(Arc::clone(&self), store.clone(), streams);

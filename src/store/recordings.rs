@@ -8,8 +8,8 @@ use super::rows;
 use super::spools::SPOOL_LOST_AFTER_MS;
 use super::{Store, StoreError, sql};
 use crate::model::{
-    EventKind, OutgoingEvent, RecordedFile, Recording, RecordingId, RecordingStatus, SessionId,
-    SpoolId, StreamId, UserId,
+    ChannelId, EventKind, OutgoingEvent, RecordedFile, Recording, RecordingId, RecordingStatus,
+    SessionId, Speaker, SpeakerUserId, SpoolId, StreamId, UserId,
 };
 
 /// Rows of files written in one transaction: others get their turn in between.
@@ -254,8 +254,12 @@ async fn write_file(
     recording: &Recording,
     file: &RecordedFile,
 ) -> Result<(), StoreError> {
-    // User ids beyond `i64` are nobody's: Zoom's have eight digits.
-    let user_id = file.user_id.and_then(|user_id| i64::try_from(user_id.0).ok());
+    let (user_id, user_text) = match &file.speaker.user_id {
+        // User ids beyond `i64` are nobody's: Zoom's have eight digits.
+        Some(SpeakerUserId::Number(number)) => (i64::try_from(number.0).ok(), None),
+        Some(SpeakerUserId::Text(text)) => (None, Some(&**text)),
+        None => (None, None),
+    };
     let values = binds![
         recording.id.to_string(),
         &*file.name,
@@ -264,12 +268,14 @@ async fn write_file(
         &*file.path,
         &*file.medium,
         user_id,
-        file.user_name.as_deref(),
+        file.speaker.name.as_deref(),
         &*file.content_type,
         i64::try_from(file.bytes).unwrap_or(i64::MAX),
         &*file.sha256,
         file.first_ms,
         file.last_ms,
+        user_text,
+        file.speaker.channel_id.as_ref().map(ChannelId::as_str),
     ];
     tx.execute(sql::UPSERT_RECORDED_FILE, values).await.map(drop)
 }
@@ -323,20 +329,24 @@ row! {
         sha256: String,
         first_ms: Option<i64>,
         last_ms: Option<i64>,
+        user_text: Option<String>,
+        channel_id: Option<String>,
     }
 }
 
 impl FileRow {
     fn read(self) -> Result<(RecordingId, RecordedFile), StoreError> {
         let id = rows::read("recording id", &self.recording_id, RecordingId::parse)?;
-        let user_id = self.user_id.map(|id| rows::number("user id", id)).transpose()?;
+        let number = self.user_id.map(|id| rows::number("user id", id)).transpose()?;
+        let text = self.user_text.as_deref().and_then(SpeakerUserId::text);
+        let user_id = text.or(number.map(UserId).map(SpeakerUserId::Number));
+        let channel_id = self.channel_id.as_deref().and_then(ChannelId::new);
         let file = RecordedFile {
             name: self.name,
             api_name: self.api_name,
             path: self.path,
             medium: self.medium,
-            user_id: user_id.map(UserId),
-            user_name: self.user_name,
+            speaker: Speaker { user_id, name: self.user_name, channel_id },
             content_type: self.content_type,
             bytes: rows::number("bytes", self.bytes)?,
             sha256: self.sha256,

@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 15;
+pub(super) const NEWEST: i64 = 17;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -89,6 +89,11 @@ macro_rules! migrations {
                 15,
                 "spools",
                 include_str!(concat!("../../migrations/", $folder, "/0015_spools.sql")),
+            ),
+            migration(
+                17,
+                "speakers",
+                include_str!(concat!("../../migrations/", $folder, "/0017_speakers.sql")),
             ),
         ])
     };

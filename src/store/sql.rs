@@ -93,7 +93,7 @@ macro_rules! select_recorded_file {
     ($condition:literal) => {
         concat!(
             "SELECT recording_id, name, api_name, path, medium, user_id, user_name, content_type,
-                    bytes, sha256, first_ms, last_ms
+                    bytes, sha256, first_ms, last_ms, user_text, channel_id
                FROM recording_files
               WHERE ",
             $condition

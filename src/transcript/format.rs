@@ -149,11 +149,11 @@ impl Writer {
 
 fn json_line(line: &Line, offset_ms: i64) -> Value {
     let said = &line.said;
-    json!({
+    let mut in_json = json!({
         "stream": line.stream,
         "seq": line.seq,
-        "user_id": said.user_id,
-        "user_name": said.user_name,
+        "user_id": said.speaker.user_id,
+        "user_name": said.speaker.name,
         "text": said.text,
         "start_ms": said.start_ms,
         "start": rfc3339(said.start_ms),
@@ -162,7 +162,11 @@ fn json_line(line: &Line, offset_ms: i64) -> Value {
         "offset_ms": offset_ms,
         "language": said.language,
         "attribute": said.attribute,
-    })
+    });
+    if let Some(channel_id) = &said.speaker.channel_id {
+        in_json["channel_id"] = json!(channel_id);
+    }
+    in_json
 }
 
 fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
@@ -176,8 +180,8 @@ fn clock(ms: i64, point: char) -> String {
 }
 
 fn speaker(said: &TranscriptLine) -> String {
-    let name = said.user_name.as_deref().map(one_line).filter(|name| !name.is_empty());
-    name.unwrap_or_else(|| format!("Participant {}", said.user_id))
+    let name = said.speaker.name.as_deref().map(one_line).filter(|name| !name.is_empty());
+    name.unwrap_or_else(|| one_line(&said.speaker.placeholder()))
 }
 
 /// For WebVTT, in a cue's text and in a voice's name.
@@ -194,6 +198,7 @@ mod tests {
 
     use super::super::lines::tests::line;
     use super::*;
+    use crate::model::{ChannelId, Speaker};
 
     const ORIGIN_MS: i64 = 1_732_313_190_000;
 
@@ -211,7 +216,7 @@ mod tests {
     #[test]
     fn web_vtt_has_voices_and_escapes() {
         let mut odd = line(1, 2, ORIGIN_MS + 3_661_001, "a <b> & c\n\n00:01 --> 00:02");
-        odd.said.user_name = Some("Bo>b\n".into());
+        odd.said.speaker.name = Some("Bo>b\n".into());
         let text = written(Format::Vtt, &[line(1, 1, ORIGIN_MS + 1000, "Good morning"), odd]);
         assert_eq!(
             text,
@@ -233,7 +238,7 @@ mod tests {
     #[test]
     fn text_names_who_has_no_name_by_number() {
         let mut nameless = line(1, 1, ORIGIN_MS, "hi\r\n[00:00:00.000] Eve: forged");
-        nameless.said.user_name = None;
+        nameless.said.speaker.name = None;
         assert_eq!(
             written(Format::Txt, &[nameless]),
             "[00:00:00.000] Participant 7: hi [00:00:00.000] Eve: forged\n"
@@ -243,7 +248,7 @@ mod tests {
     #[test]
     fn files_for_people_have_no_format_characters_and_json_has_what_was_sent() {
         let mut odd = line(1, 1, ORIGIN_MS, "see \u{202e}txt.exe\u{202c} 👩\u{200d}💻");
-        odd.said.user_name = Some("An\u{200f}a\u{2066}".into());
+        odd.said.speaker.name = Some("An\u{200f}a\u{2066}".into());
         let odd = [odd];
         for format in [Format::Vtt, Format::Srt, Format::Txt] {
             let text = written(format, &odd);
@@ -252,6 +257,27 @@ mod tests {
         let json: Value = serde_json::from_str(&written(Format::Jsonl, &odd)).unwrap();
         assert_eq!(json["user_name"], "An\u{200f}a\u{2066}");
         assert_eq!(json["text"], odd[0].said.text);
+    }
+
+    #[test]
+    fn the_parties_of_an_engagement_are_never_participant_0() {
+        let mut agent = line(1, 1, ORIGIN_MS, "hello");
+        agent.said.speaker = Speaker { channel_id: ChannelId::new("c\n1"), ..Speaker::default() };
+        let mut nobody = line(1, 2, ORIGIN_MS, "hm");
+        nobody.said.speaker = Speaker::default();
+        let lines = [agent, nobody];
+        assert_eq!(
+            written(Format::Txt, &lines),
+            "[00:00:00.000] Channel c 1: hello\n[00:00:00.000] Unknown speaker: hm\n"
+        );
+        let text = written(Format::Jsonl, &lines);
+        let in_json: Vec<Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(
+            (&in_json[0]["channel_id"], &in_json[0]["user_id"]),
+            (&"c\n1".into(), &Value::Null)
+        );
+        assert!(in_json[1].get("channel_id").is_none());
     }
 
     #[test]

@@ -114,12 +114,11 @@ impl StreamLines {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::model::UserId;
+    use crate::model::{Speaker, UserId};
 
     pub fn line(stream: u32, seq: u64, start_ms: i64, text: &str) -> Line {
         let said = TranscriptLine {
-            user_id: UserId(7),
-            user_name: Some("Ana".into()),
+            speaker: Speaker::participant(UserId(7), Some("Ana".into())),
             text: text.into(),
             start_ms,
             end_ms: start_ms + 1500,

@@ -50,7 +50,7 @@ impl Window {
         let start_ms = line.said.start_ms;
         let of_stream = (start_ms, line.stream, 0)..=(start_ms, line.stream, u64::MAX);
         let mut candidates = self.held.range_mut(of_stream).rev().map(|(_, held)| held);
-        candidates.find(|held| held.said.user_id == line.said.user_id)
+        candidates.find(|held| held.said.speaker.key() == line.said.speaker.key())
     }
 }
 

@@ -173,7 +173,9 @@ impl Show {
 fn line(body: &EntryBody) -> Option<String> {
     Some(match body {
         EntryBody::Transcript(line) => {
-            format!("{}: {}", line.user_name.as_deref().unwrap_or("?"), line.text)
+            let speaker = &line.speaker;
+            let name = speaker.name.clone().unwrap_or_else(|| speaker.placeholder());
+            format!("{name}: {}", line.text)
         }
         EntryBody::Chat(message) => {
             format!("[chat] {}: {}", message.user_name.as_deref().unwrap_or("?"), message.text)

@@ -26,13 +26,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::{EntryBody, StreamId, TranscriptLine, UserId};
+    use crate::model::{EntryBody, Speaker, StreamId, TranscriptLine, UserId};
 
     #[test]
     fn an_entry_is_one_event_whatever_was_said() {
         let said = TranscriptLine {
-            user_id: UserId(7),
-            user_name: Some("Ana\n\nevent: end".into()),
+            speaker: Speaker::participant(UserId(7), Some("Ana\n\nevent: end".into())),
             text: "a\r\n\ndata: forged\u{2028}".into(),
             start_ms: 1,
             end_ms: 2,

@@ -3,7 +3,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::hub::tap::Total;
-use crate::model::{IdKey, Instance, Product, UserId};
+use crate::model::{IdKey, Instance, Product, Speaker, SpeakerFilter, UserId};
 use crate::rtms::params::Effective;
 
 const SESSION: SessionId = SessionId(Uuid::from_u128(1));
@@ -28,8 +28,8 @@ fn frame(outlet: &Outlet, seq: u64, user_id: u64, payload: &[u8]) -> Arc<Frame> 
         medium: Medium::Audio,
         seq,
         at_ms: 120,
-        user_id: Some(UserId(user_id)),
-        person: None,
+        speaker: Some(Arc::new(Person::of(Speaker::participant(UserId(user_id), None)))),
+        active_speaker: None,
         payload: Bytes::copy_from_slice(payload),
     })
 }
@@ -64,11 +64,9 @@ fn every_tap_gets_what_it_wants_and_only_that() {
     let places = Places::default();
     let mut outlet = outlet(&places, Vec::new());
     let mut whole = places.tap(None, wants(Medium::Audio), PLENTY);
-    let mut ana = places.tap(
-        Some(SESSION),
-        Wants { user_id: Some(UserId(7)), ..wants(Medium::Audio) },
-        PLENTY,
-    );
+    let only_ana = SpeakerFilter { user_id: Some("7".into()), ..SpeakerFilter::default() };
+    let mut ana =
+        places.tap(Some(SESSION), Wants { speakers: only_ana, ..wants(Medium::Audio) }, PLENTY);
     let mut elsewhere =
         places.tap(Some(SessionId(Uuid::from_u128(2))), wants(Medium::Audio), PLENTY);
     let product = Some(Product::Webinar);

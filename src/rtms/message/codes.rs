@@ -103,7 +103,7 @@ pub mod event_type {
     pub const CHAT_GROUP_MEMBER_STATUS_UPDATE: u16 = 14;
     /// Contact Center gives the numbers from here to its last another meaning (section 10.2).
     pub const CONTACT_CENTER_FIRST: u16 = 8;
-    pub const CONTACT_CENTER_LAST: u16 = 29;
+    pub const CONTACT_CENTER_LAST: u16 = 34;
 }
 
 /// `operation_type` of MEDIA_DATA_CHAT (section 6.16).

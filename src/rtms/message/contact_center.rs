@@ -5,7 +5,7 @@ use super::reader::{Fields, Reader};
 use crate::model::{ContactCenterEvent, ContactCenterParty, RawJson};
 
 /// From [`CONTACT_CENTER_FIRST`] to [`CONTACT_CENTER_LAST`].
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 27] = [
     "consumer_answered",
     "consumer_end",
     "user_answered",
@@ -28,6 +28,13 @@ const NAMES: [&str; 22] = [
     "conference_participant_rejected",
     "conference_participant_timeout",
     "conference_participant_left",
+    // A flow was entered or left, a medium was played, digits were collected: Zoom's text says which numbers
+    // are about IVR, not which is which (section 23.2). The event as it came tells.
+    "ivr",
+    "ivr",
+    "ivr",
+    "ivr",
+    "ivr",
 ];
 const _: () = assert!(NAMES.len() == (CONTACT_CENTER_LAST - CONTACT_CENTER_FIRST + 1) as usize);
 

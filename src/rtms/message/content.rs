@@ -12,28 +12,52 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 use serde_json::value::RawValue;
 
 use super::codes::msg_type;
-use super::reader::{Fields, MaybeUser, Reader};
+use super::reader::{Fields, Reader};
+use super::speaker::{self, Tokens};
 use super::time::normalize_ms;
 use crate::json::{self, Number};
-use crate::model::UserId;
+use crate::model::{Product, SpeakerRef};
 
 /// What is known of an audio, video or share frame without decoding it (sections 6.12 to 6.14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameInfo {
-    /// 0 or absent for the mixed stream.
-    pub user_id: Option<UserId>,
     /// When Zoom made it, Unix milliseconds.
     pub at_ms: Option<i64>,
     /// Payload bytes, before base64.
     pub bytes: u32,
     /// Where the base64 text lies in the message. `None` when it has escapes: then it lies nowhere as it is.
     data: Option<Span>,
+    /// Where the JSON of `user_id` and `channel_id` lies.
+    user_id: Option<Span>,
+    channel_id: Option<Span>,
+}
+
+impl FrameInfo {
+    /// Who it is from; nobody for the mixed stream. `text` is the message that this was read from.
+    pub fn speaker<'a>(&self, text: &'a str, product: Product) -> SpeakerRef<'a> {
+        let token = |span: Option<Span>| text.get(span?.range());
+        let tokens = Tokens { user_id: token(self.user_id), channel_id: token(self.channel_id) };
+        tokens.speaker(product)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
     start: u32,
     end: u32,
+}
+
+impl Span {
+    /// Where `part`, a slice of `text`, lies in it.
+    fn of(part: &str, text: &str) -> Option<Self> {
+        let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+        let end = u32::try_from(start.wrapping_add(part.len())).ok()?;
+        Some(Self { start: u32::try_from(start).ok()?, end })
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
 }
 
 /// Some senders leave the padding out.
@@ -48,7 +72,7 @@ static BASE64: LazyLock<Simd> = LazyLock::new(|| {
 /// The payload of a frame, out of its base64. `text` is the message that `info` was read from. `None` when
 /// it is not base64.
 pub fn payload(text: &str, info: &FrameInfo) -> Option<Bytes> {
-    let plain = info.data.and_then(|span| text.get(span.start as usize..span.end as usize));
+    let plain = info.data.and_then(|span| text.get(span.range()));
     let bytes = match plain {
         Some(base64) => BASE64.decode(base64),
         None => BASE64.decode(escaped_payload(text)?),
@@ -67,7 +91,7 @@ fn escaped_payload(text: &str) -> Option<String> {
 /// [`Content::read`] then reads the fields one by one.
 #[derive(Debug, Default)]
 pub(super) struct Content<'a> {
-    user_id: Option<UserId>,
+    who: Tokens<'a>,
     at_ms: Option<i64>,
     data: Option<Cow<'a, str>>,
 }
@@ -82,7 +106,7 @@ impl<'a> Content<'a> {
         }
         let content = reader.object(fields, "content")?;
         Some(Self {
-            user_id: reader.user_id(&content, "user_id"),
+            who: Tokens::read(reader, &content),
             at_ms: reader.time(&content, "timestamp"),
             data: content.raw("data").and_then(payload),
         })
@@ -96,24 +120,18 @@ impl<'a> Content<'a> {
     /// `None` when there is no payload text. `text` is the whole message.
     pub fn frame_info(&self, text: &str) -> Option<FrameInfo> {
         let data = self.data.as_ref()?;
-        let span = match data {
-            Cow::Borrowed(data) => span(place_in(text, data)),
-            Cow::Owned(_) => None,
-        };
-        let bytes = decoded_len(data);
-        Some(FrameInfo { user_id: self.user_id, at_ms: self.at_ms, bytes, data: span })
+        let span = |part: &str| Span::of(part, text);
+        Some(FrameInfo {
+            at_ms: self.at_ms,
+            bytes: decoded_len(data),
+            data: match data {
+                Cow::Borrowed(data) => span(data),
+                Cow::Owned(_) => None,
+            },
+            user_id: self.who.user_id.and_then(span),
+            channel_id: self.who.channel_id.and_then(span),
+        })
     }
-}
-
-/// Where `part`, a slice of `text`, lies in it.
-fn place_in(text: &str, part: &str) -> Range<usize> {
-    let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
-    start..start.wrapping_add(part.len())
-}
-
-fn span(range: Range<usize>) -> Option<Span> {
-    let start = u32::try_from(range.start).ok()?;
-    Some(Span { start, end: u32::try_from(range.end).ok()? })
 }
 
 /// The number of bytes behind a base64 text, with or without its padding.
@@ -141,7 +159,14 @@ impl<'de> Visitor<'de> for ContentVisitor {
         let mut content = Content::default();
         while let Some(KeyText(key)) = map.next_key()? {
             match &*key {
-                "user_id" => content.user_id = map.next_value::<MaybeUser>()?.0,
+                "user_id" => {
+                    let token = map.next_value::<&RawValue>()?.get();
+                    content.who.user_id = Some(sound(token, speaker::is_user_id)?);
+                }
+                "channel_id" => {
+                    let token = map.next_value::<&RawValue>()?.get();
+                    content.who.channel_id = Some(sound(token, speaker::is_channel_id)?);
+                }
                 "timestamp" => {
                     let time = map.next_value::<Option<Number>>()?;
                     content.at_ms = time.map(|time| normalize_ms(time.cut()));
@@ -165,6 +190,11 @@ impl<'de> Visitor<'de> for ContentVisitor {
     fn visit_unit<E: Error>(self) -> Result<Content<'de>, E> {
         Ok(Content::default())
     }
+}
+
+/// An odd id ends the pass.
+fn sound<E: Error>(token: &str, is_sound: fn(&str) -> bool) -> Result<&str, E> {
+    if is_sound(token) { Ok(token) } else { Err(E::custom("an odd id")) }
 }
 
 /// The name of a field.
@@ -266,10 +296,10 @@ mod tests {
 
     #[test]
     fn a_payload_without_escapes_is_borrowed() {
-        let text = r#"{"user_id":7,"timestamp":1732313190020,"data":"AAAB","later":{"x":[1]}}"#;
+        let text = r#"{"user_id":7,"channel_id":"c-1","timestamp":1732313190020,"data":"AAAB","later":{"x":[1]}}"#;
         let content: Content = serde_json::from_str(text).unwrap();
         assert!(matches!(content.data, Some(Cow::Borrowed("AAAB"))));
-        assert_eq!(content.user_id, Some(UserId(7)));
+        assert_eq!((content.who.user_id, content.who.channel_id), (Some("7"), Some(r#""c-1""#)));
         assert_eq!(content.at_ms, Some(1_732_313_190_020));
     }
 }

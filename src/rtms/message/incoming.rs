@@ -12,8 +12,11 @@ use super::codes::{Medium, msg_type};
 use super::content::{Content, FrameInfo};
 use super::event::EventUpdate;
 use super::reader::{Fields, Reader};
+use super::speaker::Tokens;
 use crate::json::{self, Number};
-use crate::model::{ChatMessage, Lost, TranscriptLine, Unreadable, UnreadableMessages, UserId};
+use crate::model::{
+    ChatMessage, Lost, Product, Speaker, TranscriptLine, Unreadable, UnreadableMessages, UserId,
+};
 
 /// A message from Zoom, as far as a decision hangs on it.
 #[derive(Debug)]
@@ -172,9 +175,10 @@ fn transcript(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Malfo
     };
     let start_ms = reader.time(&content, "start_time").or(sent_ms).unwrap_or(0);
     let end_ms = reader.time(&content, "end_time").or(sent_ms).unwrap_or(start_ms);
+    // A number in quotes stays a text here: what it means is the product's.
+    let who = Tokens::read(reader, &content).speaker(Product::ContactCenter);
     let line = TranscriptLine {
-        user_id: reader.user_id(&content, "user_id").unwrap_or(UserId(0)),
-        user_name: reader.name(&content, "user_name"),
+        speaker: Speaker { name: reader.name(&content, "user_name"), ..who.to_speaker() },
         text,
         start_ms,
         end_ms: end_ms.max(start_ms),

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use super::link::Link;
 use super::verdict::{Verdict, verdict};
 use super::{End, Lane, LinkId, Loss, MediaLink, Output, Socket, Stream, find};
-use crate::model::{EntryBody, Outcome, Participant};
+use crate::model::{EntryBody, Outcome};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
 use crate::rtms::message::{
@@ -93,8 +93,8 @@ impl<T: AsRef<str>> Stream<T> {
                 self.media_answer(now, lane, &answer);
             }
             Message::Transcript(at_ms, mut line) => {
-                let speaker = Participant { user_id: line.user_id, user_name: line.user_name };
-                line.user_name = self.roster.named(speaker).user_name;
+                line.speaker =
+                    self.roster.speaker(line.speaker.in_product(self.setup.instance.product));
                 self.entry(Medium::Transcript, at_ms, EntryBody::Transcript(line));
             }
             Message::Chat(at_ms, message) => {
@@ -173,11 +173,13 @@ impl<T: AsRef<str>> Stream<T> {
         self.note_liveness();
     }
 
-    /// Everybody's sound in one is sent all the time; a participant's only while they speak (section 9).
+    /// Everybody's sound in one is sent all the time; a participant's only while they speak (section 9), and so is a
+    /// channel's, whichever of the two was asked for.
     fn audio_step_ms(&self, id: LinkId) -> Option<u32> {
         let LinkId::Media(lane) = id else { return None };
         let audio = self.effective(lane)?.audio.as_ref()?;
-        audio.send_rate_ms.filter(|_| audio.streams == Some(AudioStreams::Mixed))
+        let is_mixed = audio.streams == Some(AudioStreams::Mixed);
+        audio.send_rate_ms.filter(|_| is_mixed && !self.setup.instance.product.names_channels())
     }
 
     /// Zoom will not give this medium. The stream goes on with the others, if there are any.

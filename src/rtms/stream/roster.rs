@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{Participant, UserId};
+use crate::model::{Participant, Speaker, UserId};
 
 /// How many people a stream keeps in mind.
 const MAX_PEOPLE: usize = 2048;
@@ -28,6 +28,14 @@ impl Roster {
             }
         }
         Participant { user_id, user_name }
+    }
+
+    /// A line's speaker, with the name that is known. Parties of an engagement have theirs from its events, which
+    /// are not looked into here.
+    pub fn speaker(&mut self, speaker: Speaker) -> Speaker {
+        let Some(user_id) = speaker.number() else { return speaker };
+        let known = self.named(Participant { user_id, user_name: speaker.name });
+        Speaker::participant(user_id, known.user_name)
     }
 
     /// Somebody joined, with the name that is known; `None` for somebody who is present already. After a

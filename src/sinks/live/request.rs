@@ -6,16 +6,19 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::hub::{Kinds, MediaSet, Medium, Wants};
-use crate::model::{Cursor, EntryKind, Product, SessionId, UserId};
+use crate::model::{
+    ChannelId, Cursor, EntryKind, Product, SessionId, SpeakerFilter, SpeakerUserId,
+};
 
 /// Every name that may be said.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "media",
     "kinds",
     "format",
     "from",
     "policy",
     "user",
+    "channel",
     "session",
     "product",
     "encoding",
@@ -31,7 +34,7 @@ pub enum RequestError {
     #[error("{name} {problem}")]
     Value { name: &'static str, problem: &'static str },
     #[error(
-        "there is no field {0:?}: there are media, kinds, format, from, policy, user, session, product, encoding and sample_rate"
+        "there is no field {0:?}: there are media, kinds, format, from, policy, user, channel, session, product, encoding and sample_rate"
     )]
     UnknownField(String),
 }
@@ -42,8 +45,8 @@ pub struct Request {
     /// None for all sessions whose streams run here.
     pub session: Option<SessionId>,
     pub product: Option<Product>,
-    /// Frames, transcript lines and chat messages of this participant only.
-    pub user_id: Option<UserId>,
+    /// Frames, transcript lines and chat messages of these speakers only.
+    pub speakers: SpeakerFilter,
     /// Which frames.
     pub media: MediaSet,
     /// Which entries.
@@ -130,9 +133,7 @@ impl Request {
                 "must be meeting, webinar, video_sdk or contact_center",
                 Product::parse,
             )?,
-            user_id: read.value("user", "must be a participant's number", |text| {
-                text.parse().ok().map(UserId)
-            })?,
+            speakers: read.speakers()?,
             media: media.iter().copied().filter(is_framed).collect(),
             kinds,
             format,
@@ -162,7 +163,7 @@ impl Request {
     }
 
     pub fn wants(&self) -> Wants {
-        Wants { media: self.media, user_id: self.user_id, product: self.product }
+        Wants { media: self.media, speakers: self.speakers.clone(), product: self.product }
     }
 }
 
@@ -212,6 +213,16 @@ impl Reader<'_> {
     ) -> Result<Option<T>, RequestError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         parse(&text).map_or_else(|| wrong(name, problem), |value| Ok(Some(value)))
+    }
+
+    fn speakers(&self) -> Result<SpeakerFilter, RequestError> {
+        let user = "must be a participant's number, or a user's id";
+        let channel = "must be the id of a channel";
+        let text = |text: &str| SpeakerUserId::text(text).map(|_| text.into());
+        Ok(SpeakerFilter {
+            user_id: self.value("user", user, text)?,
+            channel_id: self.value("channel", channel, ChannelId::new)?,
+        })
     }
 
     fn media(&self, format: Format) -> Result<Vec<Medium>, RequestError> {
@@ -318,7 +329,7 @@ mod tests {
         let texts = read(&json!({"media": "audio,transcript", "user": "7"}), None).unwrap();
         let lists = read(&json!({"media": ["audio", "transcript"], "user": 7}), None).unwrap();
         assert_eq!(texts, lists);
-        assert_eq!(texts.user_id, Some(UserId(7)));
+        assert_eq!(texts.speakers.user_id.as_deref(), Some("7"));
         assert!(texts.kinds.0.contains(&EntryKind::Transcript));
         assert!(texts.kinds.0.contains(&EntryKind::Gap));
         assert!(!texts.kinds.0.contains(&EntryKind::Chat));
@@ -347,7 +358,9 @@ mod tests {
             (json!({"from": {"x": "1:57"}}), "from"),
             (json!({"from": too_many}), "from"),
             (json!({"policy": "wait"}), "policy"),
-            (json!({"user": "ana"}), "user"),
+            (json!({"user": ""}), "user"),
+            (json!({"user": {}}), "user"),
+            (json!({"channel": ""}), "channel"),
             (json!({"session": "x"}), "session"),
             (json!({"product": "phone"}), "product"),
             (json!({"kinds": "gaps"}), "kinds"),

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::request::{From, Request};
 use super::wire::Running;
 use crate::hub::{Follow, Followed, Follower, Frame, Hub, Medium, StreamInfo, Tap, Tapped};
-use crate::model::{Cursor, EntryBody, Product, Session, SessionId, StreamId};
+use crate::model::{Cursor, EntryBody, Product, Session, SessionId, Speaker, StreamId};
 use crate::store::{Store, StoreError};
 
 /// Entries that wait for a consumer; more wait in the store.
@@ -215,7 +215,7 @@ impl Source {
 
     fn note(&mut self, session: SessionId, followed: Followed) {
         match &followed {
-            Followed::Entry { entry, .. } if !self.is_of_user(&entry.body) => return,
+            Followed::Entry { entry, .. } if !self.is_wanted(&entry.body) => return,
             Followed::End { cursor } if self.request.session.is_none() => self.end(session, cursor),
             _ => {}
         }
@@ -231,11 +231,14 @@ impl Source {
     }
 
     /// Of others' words nothing, of everything else all.
-    fn is_of_user(&self, body: &EntryBody) -> bool {
-        let Some(user_id) = self.request.user_id else { return true };
+    fn is_wanted(&self, body: &EntryBody) -> bool {
+        let speakers = &self.request.speakers;
         match body {
-            EntryBody::Transcript(line) => line.user_id == user_id,
-            EntryBody::Chat(message) => message.user_id == Some(user_id),
+            EntryBody::Transcript(line) => speakers.takes(Some(&line.speaker)),
+            EntryBody::Chat(message) => {
+                let sender = message.user_id.map(|user_id| Speaker::participant(user_id, None));
+                speakers.takes(sender.as_ref())
+            }
             _ => true,
         }
     }

@@ -15,7 +15,7 @@ use self::resample::Resampler;
 use super::request::{Encoding, Sound};
 use super::wire::{BASE64, Running};
 use crate::hub::{Frame, Medium};
-use crate::model::{Session, UserId};
+use crate::model::{Session, SpeakerKey};
 use crate::rtms::params::{AudioCodec, AudioStreams, Channels, EffectiveAudio, SampleRate};
 
 /// Voices that are kept in mind; Zoom gives at most three at a time (rtms-protocol.md section 8.1).
@@ -34,7 +34,7 @@ pub struct NotL16(pub &'static str);
 pub struct Twilio {
     sound: Sound,
     mixer: Mixer,
-    voices: HashMap<Option<UserId>, Voice>,
+    voices: HashMap<Option<SpeakerKey>, Voice>,
     /// Of the conversation's messages.
     sequence: u64,
     stream_sid: String,
@@ -96,12 +96,14 @@ impl Twilio {
         let (rate_hz, channels) = layout(frame.stream.effective.audio.as_ref())?;
         let audio = frame.stream.effective.audio.as_ref();
         let is_mixed = audio.and_then(|audio| audio.streams) == Some(AudioStreams::Mixed);
-        self.mixer.is_mixed(is_mixed);
-        if self.voices.len() >= MAX_VOICES && !self.voices.contains_key(&frame.user_id) {
+        // Contact Center gives each party's sound, whatever was asked for.
+        self.mixer.is_mixed(is_mixed && frame.speaker.is_none());
+        let speaker = frame.speaker_key();
+        if self.voices.len() >= MAX_VOICES && !self.voices.contains_key(&speaker) {
             self.voices.clear();
         }
         let new = || Voice::new(rate_hz, self.sound.rate_hz);
-        let voice = self.voices.entry(frame.user_id).or_insert_with(new);
+        let voice = self.voices.entry(speaker).or_insert_with(new);
         if voice.rate_hz != rate_hz {
             *voice = Voice::new(rate_hz, self.sound.rate_hz);
         }

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::hub::{Frame, Medium, Person, StreamInfo};
 use crate::model::{
-    Entry, EntryView, IdKey, Metadata, Product, Session, SessionId, SessionStatus, StreamId, UserId,
+    ChannelId, Entry, EntryView, IdKey, Metadata, Product, Session, SessionId, SessionStatus,
+    Speaker, SpeakerUserId, StreamId,
 };
 use crate::rtms::params::Effective;
 
@@ -93,11 +94,13 @@ struct FrameHead<'a> {
     /// Since the stream's first packet.
     offset_ms: Option<i64>,
     /// None for the mixed sound.
-    user_id: Option<UserId>,
+    user_id: Option<&'a SpeakerUserId>,
     user_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel_id: Option<&'a ChannelId>,
     /// Who speaks in the mixed sound, by Zoom's last word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    speaker_id: Option<UserId>,
+    speaker_id: Option<&'a SpeakerUserId>,
 }
 
 /// A stream, and who is and was in it.
@@ -164,7 +167,8 @@ pub fn binary_frame(frame: &Frame) -> Bytes {
 
 fn head(frame: &Frame) -> String {
     let stream = &frame.stream;
-    let person = frame.person.as_deref();
+    let speaker = frame.speaker();
+    let active = frame.active_speaker.as_deref();
     json(&FrameHead {
         r#type: "frame",
         session_id: stream.session_id,
@@ -174,16 +178,17 @@ fn head(frame: &Frame) -> String {
         seq: frame.seq,
         at_ms: frame.at_ms,
         offset_ms: frame.offset_ms(),
-        user_id: frame.user_id,
-        user_name: person.filter(|_| frame.user_id.is_some()).and_then(name),
-        speaker_id: person.filter(|_| frame.user_id.is_none()).map(|person| person.user_id),
+        user_id: speaker.and_then(|speaker| speaker.user_id.as_ref()),
+        user_name: speaker.and_then(name),
+        channel_id: speaker.and_then(|speaker| speaker.channel_id.as_ref()),
+        speaker_id: active.and_then(|person| person.speaker.user_id.as_ref()),
     })
 }
 
 /// A name that fits into a head.
-fn name(person: &Person) -> Option<&str> {
+fn name(speaker: &Speaker) -> Option<&str> {
     const MAX_NAME_BYTES: usize = 4096;
-    let name = person.user_name.as_deref()?;
+    let name = speaker.name.as_deref()?;
     Some(&name[..name.floor_char_boundary(MAX_NAME_BYTES)])
 }
 
@@ -215,9 +220,9 @@ mod tests {
 
     use super::*;
     use crate::hub::Encoded;
-    use crate::model::Instance;
+    use crate::model::{Instance, UserId};
 
-    fn frame(payload: &'static [u8], user_id: Option<u64>) -> Frame {
+    fn frame(payload: &'static [u8], speaker: Option<Speaker>) -> Frame {
         let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, "m==").unwrap();
         let stream = StreamInfo {
             session_id: SessionId(Uuid::nil()),
@@ -227,18 +232,21 @@ mod tests {
             first_packet_ms: Some(1_000),
             effective: Effective::default(),
         };
-        let name = Some("Ana \"A\" Silva".to_owned());
-        let ana = Person { user_id: UserId(7), user_name: name, joined_ms: None, left_ms: None };
+        let of = |speaker| Arc::new(Person { speaker, joined_ms: None, left_ms: None });
         Frame {
             stream: Arc::new(stream),
             medium: Medium::Audio,
             seq: 9,
             at_ms: 1_020,
-            user_id: user_id.map(UserId),
-            person: Some(Arc::new(ana)),
+            active_speaker: speaker.is_none().then(|| of(ana())),
+            speaker: speaker.map(of),
             payload: Bytes::from_static(payload),
             encoded: Encoded::default(),
         }
+    }
+
+    fn ana() -> Speaker {
+        Speaker::participant(UserId(7), Some("Ana \"A\" Silva".to_owned()))
     }
 
     fn expected() -> Value {
@@ -251,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_binary_frame_is_a_length_a_head_and_the_payload() {
-        let bytes = binary_frame(&frame(b"\x00\xff{}", Some(7)));
+        let bytes = binary_frame(&frame(b"\x00\xff{}", Some(ana())));
         let length = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
         let head: Value = serde_json::from_slice(&bytes[2..2 + length]).unwrap();
         assert_eq!(head, expected());
@@ -261,7 +269,7 @@ mod tests {
     #[test]
     fn a_json_frame_is_the_head_and_the_payload_in_base64() {
         let mut object: Value =
-            serde_json::from_slice(&json_frame(&frame(b"\x00\xff{}", Some(7)))).unwrap();
+            serde_json::from_slice(&json_frame(&frame(b"\x00\xff{}", Some(ana())))).unwrap();
         let payload = object.as_object_mut().unwrap().remove("payload").unwrap();
         assert_eq!(object, expected());
         assert_eq!(payload, "AP97fQ==");
@@ -272,6 +280,14 @@ mod tests {
         let object: Value = serde_json::from_slice(&json_frame(&frame(b"", None))).unwrap();
         assert_eq!((&object["user_id"], &object["user_name"]), (&Value::Null, &Value::Null));
         assert_eq!(object["speaker_id"], 7);
+    }
+
+    #[test]
+    fn a_party_of_an_engagement_is_named_by_its_channel() {
+        let party = Speaker { channel_id: ChannelId::new("c1"), ..Speaker::default() };
+        let object: Value = serde_json::from_slice(&json_frame(&frame(b"", Some(party)))).unwrap();
+        assert_eq!((&object["user_id"], &object["channel_id"]), (&Value::Null, &json!("c1")));
+        assert!(expected().get("channel_id").is_none(), "a meeting has none");
     }
 
     #[test]

@@ -5,9 +5,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::*;
-use crate::hub::StreamInfo;
+use crate::hub::{Person, StreamInfo};
 use crate::model::{
-    Entry, EntryBody, IdKey, Instance, Product, SessionId, StreamId, TranscriptLine, UserId,
+    ChannelId, Entry, EntryBody, IdKey, Instance, Product, SessionId, Speaker, SpeakerUserId,
+    StreamId, TranscriptLine, UserId,
 };
 use crate::rtms::params::{AudioCodec, Channels, EffectiveAudio, SampleRate};
 
@@ -15,8 +16,7 @@ const SESSION: SessionId = SessionId(Uuid::nil());
 
 fn spoken(account_id: Option<&str>) -> Relayed {
     let line = TranscriptLine {
-        user_id: UserId(7),
-        user_name: Some("Ana".into()),
+        speaker: Speaker::participant(UserId(7), Some("Ana".into())),
         text: "hello\r\nRtms-Kind: forged".into(),
         start_ms: 1,
         end_ms: 2,
@@ -34,7 +34,7 @@ fn spoken(account_id: Option<&str>) -> Relayed {
     Relayed { entry, product: Product::Meeting, account_id: account_id.map(ToOwned::to_owned) }
 }
 
-fn heard(user_id: Option<UserId>) -> Frame {
+fn heard(speaker: Option<Speaker>) -> Frame {
     let audio = EffectiveAudio {
         content_type: None,
         codec: Some(AudioCodec::L16),
@@ -56,8 +56,8 @@ fn heard(user_id: Option<UserId>) -> Frame {
         medium: Medium::Audio,
         seq: 9,
         at_ms: 10,
-        user_id,
-        person: None,
+        speaker: speaker.map(|speaker| Arc::new(Person::of(speaker))),
+        active_speaker: None,
         payload: Bytes::from_static(&[0, 1, 2]),
         encoded: Default::default(),
     }
@@ -90,7 +90,7 @@ fn an_entry_is_what_the_api_shows_under_its_id() {
 
 #[test]
 fn a_frame_is_its_payload_and_says_how_to_read_it() {
-    let message = Message::of_frame(&heard(Some(UserId(7))), None);
+    let message = Message::of_frame(&heard(Some(Speaker::participant(UserId(7), None))), None);
     assert_eq!(message.id, None);
     assert_eq!(message.path, ["_", &SESSION.to_string(), "audio", "7"]);
     assert_eq!(message.body, [0, 1, 2].as_slice());
@@ -105,6 +105,21 @@ fn a_frame_is_its_payload_and_says_how_to_read_it() {
         assert_eq!(header(&message, name), Some(value), "{name}");
     }
     assert_eq!(Message::of_frame(&heard(None), None).path[3], NOBODY);
+}
+
+#[test]
+fn a_party_of_an_engagement_has_its_channel_in_the_path() {
+    let user_id = SpeakerUserId::text("KDcu.x\r\n");
+    let party = Speaker { user_id, channel_id: ChannelId::new("c.1"), name: Some("Ana".into()) };
+    let message = Message::of_frame(&heard(Some(party)), None);
+    assert_eq!(message.path, ["_", &SESSION.to_string(), "audio", "c%2E1"]);
+    assert_eq!(header(&message, "Rtms-Channel"), Some("c%2E1"));
+    assert_eq!(header(&message, "Rtms-User"), Some("KDcu%2Ex%0D%0A"));
+    let meeting = Message::of_frame(&heard(None), None);
+    assert_eq!(
+        (header(&meeting, "Rtms-Channel"), header(&meeting, "Rtms-User")),
+        (None, Some("_"))
+    );
 }
 
 #[test]

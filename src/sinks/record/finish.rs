@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -15,7 +16,9 @@ use super::spool::{Label, Spool, TrackNote};
 use super::takes;
 use super::texts::{Text, TextError, Texts};
 use super::track::{Finished, TrackFile};
-use crate::model::{MediumLedger, RecordedFile, Recording, Session, StreamRecord, UserId, rfc3339};
+use crate::model::{
+    MediumLedger, RecordedFile, Recording, Session, Speaker, StreamRecord, rfc3339,
+};
 use crate::rtms::message::Medium;
 use crate::store::{Store, StoreError};
 use crate::transcript::origin_ms;
@@ -62,9 +65,24 @@ struct Draft {
     /// Inside the recording's folder where it goes.
     place: String,
     medium: String,
-    user: Option<(UserId, Option<String>)>,
+    speaker: Speaker,
     content_type: &'static str,
     span_ms: Option<(i64, i64)>,
+}
+
+/// A file in the manifest.
+#[derive(Serialize)]
+struct ManifestFile<'a> {
+    /// Inside the recording's folder.
+    name: Option<String>,
+    medium: &'a str,
+    #[serde(flatten)]
+    speaker: &'a Speaker,
+    content_type: &'a str,
+    bytes: u64,
+    sha256: &'a str,
+    first_ms: Option<i64>,
+    last_ms: Option<i64>,
 }
 
 impl Finish<'_> {
@@ -101,7 +119,7 @@ impl Finish<'_> {
         Some(Draft {
             place: self.layout.place(&name, note.voice(), file.first_ms),
             medium: note.medium.clone(),
-            user: note.user_id.map(|user_id| (user_id, note.user_name.clone())),
+            speaker: note.speaker.clone(),
             content_type: content_type(&name),
             span_ms: Some((file.first_ms, file.last_ms)),
             name,
@@ -148,14 +166,12 @@ impl Finish<'_> {
     }
 
     fn file(&self, draft: Draft, (bytes, sha256): (u64, String)) -> RecordedFile {
-        let (user_id, user_name) = draft.user.unzip();
         RecordedFile {
             api_name: api_name(self.recording, &draft.place),
             path: format!("{}/{}", self.folder(), draft.place),
             name: draft.name,
             medium: draft.medium,
-            user_id,
-            user_name: user_name.flatten(),
+            speaker: draft.speaker,
             content_type: draft.content_type.to_owned(),
             bytes,
             sha256,
@@ -187,7 +203,7 @@ impl Finish<'_> {
             name: MANIFEST.to_owned(),
             place: MANIFEST.to_owned(),
             medium: "manifest".to_owned(),
-            user: None,
+            speaker: Speaker::default(),
             content_type: content_type(MANIFEST),
             span_ms: None,
         };
@@ -201,16 +217,15 @@ impl Finish<'_> {
         let inside = |path: &str| path.strip_prefix(&format!("{folder}/")).map(str::to_owned);
         let origin_ms = self.origin_ms();
         let file = |file: &RecordedFile| {
-            json!({
-                "name": inside(&file.path),
-                "medium": file.medium,
-                "user_id": file.user_id,
-                "user_name": file.user_name,
-                "content_type": file.content_type,
-                "bytes": file.bytes,
-                "sha256": file.sha256,
-                "first_ms": file.first_ms,
-                "last_ms": file.last_ms,
+            json!(ManifestFile {
+                name: inside(&file.path),
+                medium: &file.medium,
+                speaker: &file.speaker,
+                content_type: &file.content_type,
+                bytes: file.bytes,
+                sha256: &file.sha256,
+                first_ms: file.first_ms,
+                last_ms: file.last_ms,
             })
         };
         let ledger: Vec<_> =
@@ -246,8 +261,7 @@ pub fn underway(recording: &Recording, label: &Label) -> Vec<RecordedFile> {
         api_name: api_name(recording, &note.name),
         path: note.name.clone(),
         medium: note.medium.clone(),
-        user_id: note.user_id,
-        user_name: note.user_name.clone(),
+        speaker: note.speaker.clone(),
         content_type: content_type(&note.name).to_owned(),
         bytes: 0,
         sha256: String::new(),
@@ -264,7 +278,7 @@ impl From<Text> for Draft {
             place: text.name.clone(),
             name: text.name,
             medium: text.medium.to_owned(),
-            user: None,
+            speaker: Speaker::default(),
             content_type: text.content_type,
             span_ms: text.span_ms,
         }

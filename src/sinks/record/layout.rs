@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::track::TrackKind;
-use crate::model::{Instance, SessionId, StreamId, UserId, is_joiner, one_line};
+use crate::model::{Instance, SessionId, Speaker, SpeakerUserId, StreamId, is_joiner, one_line};
 use crate::rtms::message::Medium;
 
 /// The longest form of a name or an id in a path.
@@ -54,7 +54,7 @@ pub struct Subject<'a> {
 /// Whose frames a track holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Voice<'a> {
-    One(UserId, Option<&'a str>),
+    One(&'a Speaker),
     /// Everybody, as Zoom mixes or chooses them.
     All,
     /// Everybody, added up here.
@@ -115,7 +115,7 @@ impl Layout {
             // The sample library keeps images beside everything else, by the time of each.
             (Self::RtmsSamples, Some((folder, _)), Some((_, extension @ ("jpg" | "png")))) => {
                 let who = match voice {
-                    Voice::One(user_id, _) => user_id.to_string(),
+                    Voice::One(speaker) => id(speaker),
                     _ => "unknown".to_owned(),
                 };
                 // One person's camera and screen may show something in the same millisecond.
@@ -157,9 +157,9 @@ fn date_and_time(ms: i64) -> (String, String) {
 fn stem(medium: Medium, voice: Voice<'_>) -> String {
     let medium = medium.as_str();
     match voice {
-        Voice::One(user_id, name) => match name.and_then(safe) {
-            Some(name) => format!("{medium}-{user_id}-{name}"),
-            None => format!("{medium}-{user_id}"),
+        Voice::One(speaker) => match speaker.name.as_deref().and_then(safe) {
+            Some(name) => format!("{medium}-{}-{name}", id(speaker)),
+            None => format!("{medium}-{}", id(speaker)),
         },
         Voice::All => format!("{medium}-all"),
         Voice::Mix => format!("{medium}-mix"),
@@ -168,10 +168,24 @@ fn stem(medium: Medium, voice: Voice<'_>) -> String {
 
 fn samples_stem(medium: Medium, voice: Voice<'_>) -> String {
     match (medium, voice) {
-        (Medium::Share, Voice::One(user_id, _)) => format!("{user_id}_share"),
-        (_, Voice::One(user_id, _)) => user_id.to_string(),
+        (Medium::Share, Voice::One(speaker)) => format!("{}_share", id(speaker)),
+        (_, Voice::One(speaker)) => id(speaker),
         (_, Voice::All) => format!("mixed_{}", medium.as_str()),
         (_, Voice::Mix) => "mixed_from_individual".to_owned(),
+    }
+}
+
+/// A speaker's id in a name. What cannot stand there is left out of it: two speakers may share it.
+fn id(speaker: &Speaker) -> String {
+    let plain = |kind: &str, id: &str| match safe(id) {
+        Some(id) => format!("{kind}-{id}"),
+        None => kind.to_owned(),
+    };
+    match (&speaker.channel_id, &speaker.user_id) {
+        (Some(channel_id), _) => plain("channel", channel_id.as_str()),
+        (None, Some(SpeakerUserId::Text(text))) => plain("user", text),
+        (None, Some(SpeakerUserId::Number(number))) => number.to_string(),
+        (None, None) => "unknown".to_owned(),
     }
 }
 
@@ -203,7 +217,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::{IdKey, Product};
+    use crate::model::{ChannelId, IdKey, Product, UserId};
 
     fn folder(layout: &str, stream: &str, part: u32) -> String {
         let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, "/ab+c==").unwrap();
@@ -234,7 +248,8 @@ mod tests {
     fn the_sample_librarys_folders_are_kept() {
         assert_eq!(folder("rtms-samples", "a/b=", 1), "_ab_c__/a_b_");
         let layout = Layout::RtmsSamples;
-        let ana = Voice::One(UserId(7), Some("Ana"));
+        let ana = Speaker::participant(UserId(7), Some("Ana".into()));
+        let ana = Voice::One(&ana);
         assert_eq!(layout.track(Medium::Video, ana, TrackKind::Mp4), "7.mp4");
         assert_eq!(layout.track(Medium::Video, Voice::All, TrackKind::Mp4), "mixed_video.mp4");
         assert_eq!(layout.place("7/000.jpg", ana, 1234), "7_1234.jpg");
@@ -256,10 +271,28 @@ mod tests {
     }
 
     #[test]
+    fn a_track_of_an_engagement_is_called_after_its_channel() {
+        let track = |layout: &Layout, channel: &str, name: Option<&str>| {
+            let channel_id = ChannelId::new(channel);
+            let speaker = Speaker { channel_id, name: name.map(Into::into), user_id: None };
+            layout.track(Medium::Audio, Voice::One(&speaker), TrackKind::Mp4)
+        };
+        let template = Layout::Template("{stream}".to_owned());
+        assert_eq!(
+            track(&template, "123abc", Some("Jane Doe")),
+            "audio-channel-123abc-Jane_Doe.mp4"
+        );
+        assert_eq!(track(&template, "../7", None), "audio-channel-7.mp4");
+        assert_eq!(track(&template, "//", None), "audio-channel.mp4");
+        assert_eq!(track(&Layout::RtmsSamples, "123abc", Some("Jane")), "channel-123abc.mp4");
+    }
+
+    #[test]
     fn a_hostile_name_is_one_part_of_a_path() {
         let layout = Layout::Template("{stream}".to_owned());
         let audio = |name: &str| {
-            layout.track(Medium::Share, Voice::One(UserId(7), Some(name)), TrackKind::Pictures)
+            let speaker = Speaker::participant(UserId(7), Some(name.to_owned()));
+            layout.track(Medium::Share, Voice::One(&speaker), TrackKind::Pictures)
         };
         assert_eq!(audio("Ana Núñez (she/her)"), "share-7-Ana_Núñez_she_her");
         assert_eq!(audio("../../../etc/passwd\0"), "share-7-etc_passwd");

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::layout::Voice;
 use super::track::{Counts, TrackKind};
-use crate::model::{RecordingId, SessionId, SpoolId, StreamId, UserId};
+use crate::model::{RecordingId, SessionId, Speaker, SpoolId, StreamId};
 use crate::rtms::message::Medium;
 
 /// How many daemons may share a data folder.
@@ -83,8 +83,9 @@ pub struct TrackNote {
     /// Under `files/`.
     pub name: String,
     pub medium: String,
-    pub user_id: Option<UserId>,
-    pub user_name: Option<String>,
+    /// Nobody in particular for everybody's.
+    #[serde(flatten)]
+    pub speaker: Speaker,
     /// Whether everybody is added up here.
     pub is_mix: bool,
     pub kind: TrackKind,
@@ -95,9 +96,9 @@ pub struct TrackNote {
 
 impl TrackNote {
     pub fn voice(&self) -> Voice<'_> {
-        match self.user_id {
+        match self.speaker.key() {
             _ if self.is_mix => Voice::Mix,
-            Some(user_id) => Voice::One(user_id, self.user_name.as_deref()),
+            Some(_) => Voice::One(&self.speaker),
             None => Voice::All,
         }
     }
@@ -251,6 +252,7 @@ mod tests {
     use tempfile::tempdir;
 
     use super::*;
+    use crate::model::{ChannelId, UserId};
 
     fn label() -> Label {
         Label {
@@ -264,8 +266,7 @@ mod tests {
             tracks: vec![TrackNote {
                 name: "audio-7-Ana.ogg".into(),
                 medium: "audio".into(),
-                user_id: Some(UserId(7)),
-                user_name: Some("Ana".into()),
+                speaker: Speaker::participant(UserId(7), Some("Ana".into())),
                 is_mix: false,
                 kind: TrackKind::Ogg { channels: 2 },
                 origin_ms: Some(4),
@@ -290,6 +291,19 @@ mod tests {
         spool.remove(one.id).unwrap();
         spool.remove(one.id).unwrap();
         assert!(!spool.has(one.id));
+    }
+
+    #[test]
+    fn a_label_from_before_channels_is_read() {
+        let mut now = label();
+        let mut text = serde_json::to_value(&now).unwrap();
+        let track = text["tracks"][0].as_object_mut().unwrap();
+        let keys: Vec<&str> = track.keys().map(String::as_str).collect();
+        assert!(!keys.contains(&"channel_id"), "{keys:?}");
+        assert_eq!(serde_json::from_value::<Label>(text).unwrap(), now);
+        now.tracks[0].speaker.channel_id = ChannelId::new("c1");
+        let text = serde_json::to_string(&now).unwrap();
+        assert_eq!(serde_json::from_str::<Label>(&text).unwrap(), now);
     }
 
     #[test]

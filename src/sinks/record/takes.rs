@@ -13,7 +13,7 @@ use super::layout::{Layout, Voice};
 use super::spool::{Label, Spool, TrackNote};
 use super::track::{Finished, Mix, Track, TrackError, TrackKind, shift};
 use crate::hub::Frame;
-use crate::model::{UserId, believed};
+use crate::model::{Speaker, SpeakerKey, believed};
 use crate::rtms::message::Medium;
 
 /// What a killed process may have to repair, or lose.
@@ -38,19 +38,21 @@ pub struct Takes {
     now_ms: i64,
     has_complained: bool,
     /// What the mix held before its files were moved: the origin that it had, and where each voice ends.
-    moved_mix: Option<(i64, HashMap<UserId, i64>)>,
+    moved_mix: Option<(i64, HashMap<SpeakerKey, i64>)>,
 }
 
 /// Which track a frame belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
-    One(Medium, Option<UserId>),
+    One(Medium, Option<SpeakerKey>),
     Mix,
 }
 
 struct Open {
     writer: Writer,
     kind: TrackKind,
+    /// Its speaker's name is in its note, or it has no speaker.
+    is_named: bool,
     used: u64,
 }
 
@@ -118,8 +120,8 @@ impl Takes {
 
     /// Closes all files, and keeps in the label what became of the frames. They may be opened again.
     pub fn close_all(&mut self) -> io::Result<()> {
-        let keys: Vec<Key> = self.open.keys().copied().collect();
-        keys.into_iter().try_for_each(|key| self.close(key))?;
+        let keys: Vec<Key> = self.open.keys().cloned().collect();
+        keys.iter().try_for_each(|key| self.close(key))?;
         self.is_synced = true;
         self.spool.keep(&self.label)
     }
@@ -168,112 +170,134 @@ impl Takes {
                 return Ok(());
             }
         };
-        self.write_to(Key::One(frame.medium, frame.user_id), kind, frame)?;
-        match (kind, frame.medium, frame.user_id) {
+        let speaker = frame.speaker_key();
+        self.write_to(&Key::One(frame.medium, speaker.clone()), kind, frame)?;
+        match (kind, frame.medium, speaker) {
             (TrackKind::Wav(format), Medium::Audio, Some(_)) if format.is_mixable() => {
-                self.write_to(Key::Mix, kind, frame)
+                self.write_to(&Key::Mix, kind, frame)
             }
             _ => Ok(()),
         }
     }
 
-    fn write_to(&mut self, key: Key, kind: TrackKind, frame: &Frame) -> io::Result<()> {
-        if self.open.get(&key).is_some_and(|open| open.kind != kind) {
+    fn write_to(&mut self, key: &Key, kind: TrackKind, frame: &Frame) -> io::Result<()> {
+        if self.open.get(key).is_some_and(|open| open.kind != kind) {
             self.close(key)?;
         }
-        if !self.open.contains_key(&key) && !self.open_track(key, kind, frame)? {
+        if !self.open.contains_key(key) && !self.open_track(key, kind, frame)? {
             return Ok(());
         }
         self.uses += 1;
-        let Some(open) = self.open.get_mut(&key) else { return Ok(()) };
+        let Some(open) = self.open.get_mut(key) else { return Ok(()) };
         open.used = self.uses;
+        let name = frame.speaker().and_then(|speaker| speaker.name.as_ref());
+        if !open.is_named && name.is_some() {
+            open.is_named = true;
+            self.rename(key, frame.speaker());
+        }
+        let Some(open) = self.open.get_mut(key) else { return Ok(()) };
         let written = match &mut open.writer {
             Writer::Track(track) => track.write(frame.at_ms, &frame.payload),
-            Writer::Mix(mix) => {
-                let who = frame.user_id.unwrap_or(UserId(0));
-                mix.write(frame.at_ms, who, &frame.payload)
-            }
+            Writer::Mix(mix) => match frame.speaker_key() {
+                Some(who) => mix.write(frame.at_ms, &who, &frame.payload),
+                None => Ok(()),
+            },
         };
         self.checked(written)
     }
 
     /// False when there are too many already.
-    fn open_track(&mut self, key: Key, kind: TrackKind, frame: &Frame) -> io::Result<bool> {
-        let user_name = frame.person.as_ref().and_then(|person| person.user_name.clone());
-        let Some(note) = self.note(key, kind, user_name) else {
+    fn open_track(&mut self, key: &Key, kind: TrackKind, frame: &Frame) -> io::Result<bool> {
+        let Some(note) = self.note(key, kind, frame.speaker()) else {
             self.complain("it has too many voices");
             return Ok(false);
         };
         if self.open.len() >= MAX_OPEN {
             let least_used = self.open.iter().min_by_key(|(_, open)| open.used);
-            if let Some(key) = least_used.map(|(key, _)| *key) {
-                self.close(key)?;
+            if let Some(key) = least_used.map(|(key, _)| key.clone()) {
+                self.close(&key)?;
             }
         }
         let aligned = aligned(&self.spool, &mut self.label, note);
         let (path, origin_ms) = self.checked(aligned)?;
-        let writer = Writer::resume(&path, key == Key::Mix, kind, origin_ms);
+        let writer = Writer::resume(&path, *key == Key::Mix, kind, origin_ms);
         let mut writer = self.checked(writer)?;
         if let (Writer::Mix(mix), Some((had_origin_ms, ends))) =
-            (&mut writer, self.moved_mix.take_if(|_| key == Key::Mix))
+            (&mut writer, self.moved_mix.take_if(|_| *key == Key::Mix))
         {
             mix.remember(had_origin_ms, ends);
         }
-        self.open.insert(key, Open { writer, kind, used: self.uses });
+        let of = &self.label.tracks[note].speaker;
+        let is_named = of.name.is_some() || of.key().is_none();
+        self.open.insert(key.clone(), Open { writer, kind, is_named, used: self.uses });
         Ok(true)
     }
 
     /// The place of a track's note, which is written before the track is.
-    fn note(&mut self, key: Key, kind: TrackKind, user_name: Option<String>) -> Option<usize> {
-        let (medium, user_id, is_mix) = match key {
-            Key::One(medium, user_id) => (medium, user_id, false),
-            Key::Mix => (Medium::Audio, None, true),
-        };
-        let tracks = &self.label.tracks;
-        let is_same = |note: &TrackNote| {
-            note.medium == medium.as_str()
-                && note.user_id == user_id
-                && note.is_mix == is_mix
-                && note.kind.extension() == kind.extension()
-        };
-        let known = tracks.iter().position(is_same);
-        if known.is_some_and(|known| tracks[known].kind == kind) {
-            return known;
-        }
-        if known.is_none() && tracks.len() >= MAX_TRACKS {
-            return None;
-        }
-        let voice = match user_id {
-            _ if is_mix => Voice::Mix,
-            Some(user_id) => Voice::One(user_id, user_name.as_deref()),
-            None => Voice::All,
-        };
-        let index = known.unwrap_or(tracks.len());
+    fn note(&mut self, key: &Key, kind: TrackKind, speaker: Option<&Speaker>) -> Option<usize> {
+        let known = self.label.tracks.iter().position(|note| is_of(note, key, kind));
         match known {
+            Some(known) if self.label.tracks[known].kind == kind => return Some(known),
             Some(known) => self.label.tracks[known].kind = kind,
+            None if self.label.tracks.len() >= MAX_TRACKS => return None,
             None => {
-                let name = self.layout.track(medium, voice, kind);
-                // The speaker of mixed sound changes: the track is nobody's.
-                let user_name = user_id.and(user_name);
-                let medium = medium.as_str().to_owned();
-                let origin_ms = self.label.origin_ms;
-                let note = TrackNote { name, medium, user_id, user_name, is_mix, kind, origin_ms };
+                let note = self.new_note(key, kind, speaker);
                 self.label.tracks.push(note);
             }
         }
+        self.keep_label();
+        Some(known.unwrap_or(self.label.tracks.len() - 1))
+    }
+
+    fn new_note(&self, key: &Key, kind: TrackKind, speaker: Option<&Speaker>) -> TrackNote {
+        let (medium, voice, speaker) = match (key, speaker) {
+            (Key::One(medium, _), Some(speaker)) => (*medium, Voice::One(speaker), speaker.clone()),
+            (Key::One(medium, _), None) => (*medium, Voice::All, Speaker::default()),
+            (Key::Mix, _) => (Medium::Audio, Voice::Mix, Speaker::default()),
+        };
+        let name = self.unused(self.layout.track(medium, voice, kind));
+        let (medium, is_mix) = (medium.as_str().to_owned(), *key == Key::Mix);
+        let origin_ms = self.label.origin_ms;
+        TrackNote { name, medium, speaker, is_mix, kind, origin_ms }
+    }
+
+    /// Two speakers may have one name in a path, and no two tracks one file.
+    fn unused(&self, name: String) -> String {
+        let is_free = |name: &String| self.label.tracks.iter().all(|note| note.name != *name);
+        if is_free(&name) {
+            return name;
+        }
+        let (stem, extension) = match name.rsplit_once('.') {
+            Some((stem, extension)) => (stem, format!(".{extension}")),
+            None => (&*name, String::new()),
+        };
+        let mut names = (1..).map(|number| format!("{stem}-speaker{number}{extension}"));
+        names.find(is_free).expect("there are more numbers than tracks")
+    }
+
+    /// A track that began before its speaker's name was known: the file keeps its name, its note tells.
+    fn rename(&mut self, key: &Key, speaker: Option<&Speaker>) {
+        let Key::One(..) = key else { return };
+        let of_key = |note: &&mut TrackNote| is_of(note, key, note.kind);
+        for note in self.label.tracks.iter_mut().filter(of_key) {
+            note.speaker = speaker.cloned().unwrap_or_default();
+        }
+        self.keep_label();
+    }
+
+    fn keep_label(&self) {
         if let Err(error) = self.spool.keep(&self.label) {
             tracing::warn!(recording = %self.label.id, %error, "a recording's label is not up to date");
         }
-        Some(index)
     }
 
-    fn close(&mut self, key: Key) -> io::Result<()> {
-        let Some(open) = self.open.remove(&key) else { return Ok(()) };
+    fn close(&mut self, key: &Key) -> io::Result<()> {
+        let Some(open) = self.open.remove(key) else { return Ok(()) };
         self.closed_bytes += open.bytes();
         let finished = open.writer.finish();
         let finished = self.checked(finished)?;
         // What is in the mix is in its voice's track, too.
-        if key != Key::Mix {
+        if *key != Key::Mix {
             self.label.frames.add(&finished.counts);
         }
         Ok(())
@@ -295,6 +319,18 @@ impl Takes {
             tracing::warn!(%stream_id, problem, "some of a stream cannot be recorded");
         }
     }
+}
+
+/// Whether a note is that of a track: format apart, a file with another extension is another track.
+fn is_of(note: &TrackNote, key: &Key, kind: TrackKind) -> bool {
+    let (medium, speaker, is_mix) = match key {
+        Key::One(medium, speaker) => (*medium, speaker.clone(), false),
+        Key::Mix => (Medium::Audio, None, true),
+    };
+    note.medium == medium.as_str()
+        && note.speaker.key() == speaker
+        && note.is_mix == is_mix
+        && note.kind.extension() == kind.extension()
 }
 
 impl Open {

@@ -30,13 +30,12 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::{EntryBody, SessionId, StreamId, TranscriptLine, UserId};
+    use crate::model::{EntryBody, SessionId, Speaker, StreamId, TranscriptLine, UserId};
 
     #[test]
     fn an_entry_is_told_as_the_api_tells_it() {
         let line = TranscriptLine {
-            user_id: UserId(7),
-            user_name: Some("Ana".into()),
+            speaker: Speaker::participant(UserId(7), Some("Ana".into())),
             text: "Good morning".into(),
             start_ms: 1_732_313_171_000,
             end_ms: 1_732_313_171_881,

@@ -79,12 +79,13 @@ statements! {
     UPSERT_RECORDED_FILE = "
         INSERT INTO recording_files (recording_id, name, session_id, api_name, path, medium,
                                      user_id, user_name, content_type, bytes, sha256, first_ms,
-                                     last_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                                     last_ms, user_text, channel_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         ON CONFLICT (recording_id, name) DO UPDATE
            SET api_name = excluded.api_name, path = excluded.path,
                user_name = excluded.user_name, bytes = excluded.bytes, sha256 = excluded.sha256,
-               first_ms = excluded.first_ms, last_ms = excluded.last_ms";
+               first_ms = excluded.first_ms, last_ms = excluded.last_ms,
+               user_text = excluded.user_text, channel_id = excluded.channel_id";
 
     /// Files that were announced and never came to be.
     DROP_EMPTY_RECORDED_FILES = "

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use rtmsd::model::{
-    Account, EntryBody, Gap, GapCause, MediumTally, Participant, Tally, TranscriptLine,
+    Account, EntryBody, Gap, GapCause, MediumTally, Participant, Speaker, Tally, TranscriptLine,
     UnknownMessages, UserId,
 };
 use rtmsd::store::StreamUpdate;
@@ -16,8 +16,7 @@ const START_MS: i64 = NOW_S * 1000;
 
 fn said(name: &str, start_ms: i64, text: &str) -> EntryBody {
     EntryBody::Transcript(TranscriptLine {
-        user_id: UserId(7),
-        user_name: Some(name.into()),
+        speaker: Speaker::participant(UserId(7), Some(name.into())),
         text: text.into(),
         start_ms,
         end_ms: start_ms.saturating_add(1000),

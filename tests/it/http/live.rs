@@ -5,8 +5,9 @@ use std::sync::Arc;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rtmsd::clock::now_ms;
 use rtmsd::hub::{Feed, Medium};
-use rtmsd::model::UnreadableMessages;
-use rtmsd::model::{EntryBody, Participant, StreamRecord, TranscriptLine, UserId};
+use rtmsd::model::{
+    EntryBody, Participant, Speaker, StreamRecord, TranscriptLine, UnreadableMessages, UserId,
+};
 use rtmsd::rtms::message::{self, Message};
 use serde_json::{Value, json};
 
@@ -42,8 +43,7 @@ fn frame_at(feed: &mut Feed, medium: &str, user_id: u32, payload: &[u8], at_ms: 
 
 fn line(user_id: u64, text: &str) -> EntryBody {
     EntryBody::Transcript(TranscriptLine {
-        user_id: UserId(user_id),
-        user_name: None,
+        speaker: Speaker::participant(UserId(user_id), None),
         text: text.into(),
         start_ms: 1,
         end_ms: 2,

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use rtmsd::model::UserId;
+use rtmsd::model::{SpeakerKey, SpeakerUserId, UserId};
 use rtmsd::sinks::record::track::{Coding, Mix, Track, TrackKind, WavFormat};
 use tempfile::TempDir;
 
@@ -12,6 +12,10 @@ const L16: WavFormat = WavFormat { coding: Coding::L16, rate_hz: 16_000, channel
 const A_LAW: WavFormat = WavFormat { coding: Coding::ALaw, rate_hz: 8_000, channels: 1 };
 const G722: WavFormat = WavFormat { coding: Coding::G722, rate_hz: 16_000, channels: 1 };
 const HOUR_MS: i64 = 3_600_000;
+
+fn who(number: u64) -> SpeakerKey {
+    SpeakerKey::User(SpeakerUserId::Number(UserId(number)))
+}
 
 fn desk(name: &str) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -117,9 +121,9 @@ fn the_mix_is_the_sum_of_the_voices() {
     let mut mix = Mix::create(&path, L16, ORIGIN_MS).unwrap();
     for index in 0..100 {
         let tone = bytes(&tone(index, 320));
-        mix.write(ORIGIN_MS + 20 * index, UserId(1), &tone).unwrap();
+        mix.write(ORIGIN_MS + 20 * index, &who(1), &tone).unwrap();
         if index >= 50 {
-            mix.write(ORIGIN_MS + 20 * index, UserId(2), &bytes(&[5; 320])).unwrap();
+            mix.write(ORIGIN_MS + 20 * index, &who(2), &bytes(&[5; 320])).unwrap();
         }
     }
     mix.finish().unwrap();

@@ -9,7 +9,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rtmsd::clock;
 use rtmsd::hub::{Hub, WriterSettings};
-use rtmsd::model::{Announcement, Delivery, Entry, EntryBody, NodeId, TranscriptLine, UserId};
+use rtmsd::model::{
+    Announcement, Delivery, Entry, EntryBody, NodeId, Speaker, TranscriptLine, UserId,
+};
 use rtmsd::sinks::nats::{Nats, NatsError, Settings};
 use rtmsd::sinks::relay;
 use rtmsd::store::Store;
@@ -99,8 +101,7 @@ async fn say(store: &Store, stream: &str, texts: &[&str]) -> Vec<Entry> {
         seq: index as u64 + 1,
         at_ms: 1_000,
         body: EntryBody::Transcript(TranscriptLine {
-            user_id: UserId(7),
-            user_name: Some("Ana".into()),
+            speaker: Speaker::participant(UserId(7), Some("Ana".into())),
             text: (*text).to_owned(),
             start_ms: 1,
             end_ms: 2,

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rtmsd::clock;
 use rtmsd::hub::{Hub, WriterSettings};
-use rtmsd::model::{Entry, EntryBody, NodeId, Outcome, TranscriptLine, UserId};
+use rtmsd::model::{Entry, EntryBody, NodeId, Outcome, Speaker, TranscriptLine, UserId};
 use rtmsd::sinks::relay::{Relay, Relayed, Settings};
 use rtmsd::store::Store;
 use tokio::sync::watch;
@@ -147,8 +147,7 @@ async fn store_lines(store: &Store, stream: &str, from: u64, to: u64) -> Vec<Ent
         seq,
         at_ms: 1_000 + seq as i64,
         body: EntryBody::Transcript(TranscriptLine {
-            user_id: UserId(7),
-            user_name: Some("Ana".into()),
+            speaker: Speaker::participant(UserId(7), Some("Ana".into())),
             text: format!("line {seq}"),
             start_ms: 1,
             end_ms: 2,

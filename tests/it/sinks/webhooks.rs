@@ -7,7 +7,8 @@ mod receiver;
 mod verifier;
 
 use rtmsd::model::{
-    EndpointStatus, Entry, EntryBody, EventKind, Outcome, OutgoingEvent, TranscriptLine, UserId,
+    EndpointStatus, Entry, EntryBody, EventKind, Outcome, OutgoingEvent, Speaker, TranscriptLine,
+    UserId,
 };
 use rtmsd::sinks::webhooks::EndpointError;
 use rtmsd::store::{DeliveryStatus, EndpointChange};
@@ -346,8 +347,7 @@ async fn an_entry_that_was_deleted_before_it_was_sent_is_withdrawn() {
     let session_id = announce(&kit.store, "s1").await;
     let id = kit.endpoint_at(&receiver).await;
     let line = TranscriptLine {
-        user_id: UserId(7),
-        user_name: None,
+        speaker: Speaker::participant(UserId(7), None),
         text: "something private".into(),
         start_ms: 1,
         end_ms: 2,

@@ -1,6 +1,6 @@
 use rtmsd::model::{
-    ChatMessage, Cursor, Entry, EntryBody, EntryKind, NodeId, Outcome, SessionId, TranscriptLine,
-    UserId,
+    ChatMessage, Cursor, Entry, EntryBody, EntryKind, NodeId, Outcome, SessionId, Speaker,
+    TranscriptLine, UserId,
 };
 use rtmsd::store::{Store, StoreError};
 use uuid::Uuid;
@@ -10,8 +10,7 @@ use crate::support::stores::on_both;
 
 fn line(text: &str) -> EntryBody {
     EntryBody::Transcript(TranscriptLine {
-        user_id: UserId(16_778_240),
-        user_name: Some("Ana".into()),
+        speaker: Speaker::participant(UserId(16_778_240), Some("Ana".into())),
         text: text.into(),
         start_ms: 1,
         end_ms: 2,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rtmsd::model::{
     EndpointId, EndpointSource, EndpointStatus, Entry, EntryBody, EventKind, Outcome,
-    OutgoingEvent, SessionId, StreamStatus, TranscriptLine, UserId,
+    OutgoingEvent, SessionId, Speaker, StreamStatus, TranscriptLine, UserId,
 };
 use rtmsd::store::{
     Attempt, DeliveryStatus, EndpointChange, GrantedTo, NewEndpoint, SealedSecrets, SealedTokens,
@@ -50,8 +50,7 @@ pub(super) async fn kinds(store: &Store, id: EndpointId) -> Vec<&'static str> {
 
 fn line(session_id: SessionId, stream: &str, seq: u64) -> Entry {
     let line = TranscriptLine {
-        user_id: UserId(7),
-        user_name: Some("Ana".into()),
+        speaker: Speaker::participant(UserId(7), Some("Ana".into())),
         text: "something private".into(),
         start_ms: 1,
         end_ms: 2,

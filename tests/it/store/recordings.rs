@@ -1,7 +1,8 @@
 //! The rows of recordings.
 
 use rtmsd::model::{
-    RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, SpoolId, StreamId, UserId,
+    ChannelId, RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, Speaker,
+    SpeakerUserId, SpoolId, StreamId, UserId,
 };
 use rtmsd::store::{NewRecording, Store};
 use uuid::Uuid;
@@ -32,8 +33,7 @@ fn file(name: &str, sha256: &str) -> RecordedFile {
         api_name: format!("1-{name}"),
         path: format!("a/{name}"),
         medium: "audio".into(),
-        user_id: Some(UserId(7)),
-        user_name: Some("Ana \u{0}".into()),
+        speaker: Speaker::participant(UserId(7), Some("Ana \u{0}".into())),
         content_type: "audio/wav".into(),
         bytes: 44,
         sha256: sha256.into(),
@@ -66,6 +66,22 @@ async fn a_recording_goes_from_state_to_state(store: &Store) {
     let unfinished = store.unfinished_recordings(OTHER).await.unwrap();
     assert_eq!(unfinished, [other]);
     assert_eq!(store.unfinished_recordings(SPOOL).await.unwrap(), []);
+}
+
+async fn a_file_is_its_speakers(store: &Store) {
+    let session = SessionId(Uuid::now_v7());
+    let recording = begin(store, session, &stream_id("s4"), SPOOL).await;
+    let name = Some("Ana".to_owned());
+    let channel_id = ChannelId::new("c1");
+    let party = Speaker { channel_id, name: name.clone(), user_id: SpeakerUserId::text("7") };
+    let speakers = [Speaker::participant(UserId(7), name), party, Speaker::default()];
+    let files: Vec<_> = speakers
+        .iter()
+        .enumerate()
+        .map(|(n, speaker)| RecordedFile { speaker: speaker.clone(), ..file(&n.to_string(), "ab") })
+        .collect();
+    assert!(store.finish_recording(&recording, &files, 9).await.unwrap());
+    assert_eq!(store.recorded_files(recording.id).await.unwrap(), files);
 }
 
 async fn what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(store: &Store) {
@@ -150,6 +166,7 @@ async fn recordings_keep_their_promises_on_sqlite() {
     let test = TestStore::sqlite().await;
     what_a_lost_spool_leaves_is_ended_by_others(&test.store).await;
     a_recording_goes_from_state_to_state(&test.store).await;
+    a_file_is_its_speakers(&test.store).await;
     what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(&test.store).await;
     what_was_stored_too_long_ago_is_deleted(&test.store).await;
 }
@@ -159,6 +176,7 @@ async fn recordings_keep_their_promises_on_postgres() {
     let test = TestStore::postgres().await;
     what_a_lost_spool_leaves_is_ended_by_others(&test.store).await;
     a_recording_goes_from_state_to_state(&test.store).await;
+    a_file_is_its_speakers(&test.store).await;
     what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(&test.store).await;
     what_was_stored_too_long_ago_is_deleted(&test.store).await;
 }

@@ -1,5 +1,8 @@
 use super::{lost, malformed, parse, unreadable};
-use crate::model::{ChatFile, ChatMessage, ChatSession, Lost, Participant, TranscriptLine, UserId};
+use crate::model::{
+    ChannelId, ChatFile, ChatMessage, ChatSession, Lost, Participant, Speaker, SpeakerUserId,
+    TranscriptLine, UserId,
+};
 use crate::rtms::message::Message;
 
 fn line(text: &str) -> (Option<i64>, TranscriptLine) {
@@ -41,8 +44,7 @@ fn a_transcript_line_tells_who_said_what_when() {
     );
     assert_eq!(at_ms, Some(1_732_313_191_600));
     let expected = TranscriptLine {
-        user_id: UserId(16_778_240),
-        user_name: Some("Ana".into()),
+        speaker: Speaker::participant(UserId(16_778_240), Some("Ana".into())),
         text: "Good \"morning\"".into(),
         start_ms: 1_732_313_190_000,
         end_ms: 1_732_313_191_500,
@@ -53,12 +55,28 @@ fn a_transcript_line_tells_who_said_what_when() {
 }
 
 #[test]
+fn a_line_of_an_engagement_is_of_its_channel_and_a_user_id_may_be_a_text() {
+    let (_, by_channel) =
+        line(r#"{"msg_type":17,"content":{"channel_id":"123abc","timestamp":1,"data":"x"}}"#);
+    let channel_id = ChannelId::new("123abc");
+    assert_eq!(
+        by_channel.speaker,
+        Speaker { channel_id: channel_id.clone(), ..Speaker::default() }
+    );
+    let (_, both) = line(
+        r#"{"msg_type":17,"content":{"channel_id":"123abc","user_id":"customer-contact-id","data":"x"}}"#,
+    );
+    let user_id = SpeakerUserId::text("customer-contact-id");
+    assert_eq!(both.speaker, Speaker { user_id, channel_id, name: None });
+}
+
+#[test]
 fn a_transcript_line_from_before_spans_existed_stands_at_its_send_time() {
     let (_, line) = line(
         r#"{"msg_type":17,"content":{"user_id":1,"timestamp":1732313191600,"attribute":2,"data":"x"}}"#,
     );
     assert_eq!((line.start_ms, line.end_ms), (1_732_313_191_600, 1_732_313_191_600));
-    assert_eq!((line.attribute, line.user_name), (Some(2), None));
+    assert_eq!((line.attribute, line.speaker.name), (Some(2), None));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::{lost, malformed, parse, unreadable};
-use crate::model::{Lost, UserId};
+use crate::model::{Lost, Product, Speaker, SpeakerUserId, UserId};
 use crate::rtms::message::{FrameInfo, KeepAlive, Medium, Message, payload};
 
 fn frame(text: &str) -> (Medium, FrameInfo) {
@@ -7,6 +7,10 @@ fn frame(text: &str) -> (Medium, FrameInfo) {
         Message::Frame(medium, info) => (medium, info),
         other => panic!("not a frame: {other:?}"),
     }
+}
+
+fn speaker(text: &str, product: Product) -> Speaker {
+    frame(text).1.speaker(text, product).to_speaker()
 }
 
 fn keep_alive(text: &str) -> KeepAlive {
@@ -21,22 +25,27 @@ fn an_audio_frame_tells_its_speaker_time_and_size() {
     let text = r#"{"msg_type":14,"content":{"user_id":16778240,"user_name":"Ana","data":"AAAB","length":3,"timestamp":1732313190020}}"#;
     let (medium, info) = frame(text);
     assert_eq!((medium, info.bytes), (Medium::Audio, 3));
-    assert_eq!(info.user_id, Some(UserId(16_778_240)));
+    assert_eq!(speaker(text, Product::Meeting), Speaker::participant(UserId(16_778_240), None));
     assert_eq!(info.at_ms, Some(1_732_313_190_020));
 }
 
 #[test]
 fn mixed_audio_has_nobody_or_number_0() {
     let text = r#"{"msg_type":14,"content":{"user_id":0,"data":"AAA=","timestamp":1732313190020}}"#;
-    assert_eq!(frame(text).1.user_id, Some(UserId(0)));
+    assert_eq!(speaker(text, Product::Meeting), Speaker::default());
     let text = r#"{"msg_type":14,"content":{"data":"AAA=","timestamp":1732313190020}}"#;
-    assert_eq!((frame(text).1.user_id, frame(text).1.bytes), (None, 2));
+    assert_eq!(speaker(text, Product::Meeting), Speaker::default());
+    assert_eq!(frame(text).1.bytes, 2);
 }
 
 #[test]
 fn contact_center_audio_carries_a_channel() {
-    let text = r#"{"msg_type":14,"content":{"channel_id":"c-1","user_id":1,"data":"AAAB","timestamp":1732313190020}}"#;
-    assert_eq!(frame(text).1.bytes, 3);
+    let text = r#"{"msg_type":14,"content":{"channel_id":"c-1","user_id":"7","data":"AAAB","timestamp":1732313190020}}"#;
+    let party = speaker(text, Product::ContactCenter);
+    assert_eq!(party.channel_id.unwrap().as_str(), "c-1");
+    assert_eq!(party.user_id, SpeakerUserId::text("7"), "a text is no participant's number here");
+    let text = r#"{"msg_type":14,"content":{"channel_id":"c-1","data":"AAAB"}}"#;
+    assert_eq!(speaker(text, Product::ContactCenter).user_id, None);
 }
 
 #[test]
@@ -77,19 +86,21 @@ fn an_odd_field_of_a_frame_costs_that_field() {
         (r#""user_id":1e999"#, Some("user_id")),
         (r#""user_id":"customer-contact-id""#, None),
         (r#""user_id":"""#, None),
+        (r#""channel_id":[1]"#, Some("channel_id")),
         (r#""timestamp":"soon""#, Some("timestamp")),
         (r#""timestamp":{}"#, Some("timestamp")),
         (r#""timestamp":"""#, None),
     ] {
         let text = format!(r#"{{"msg_type":14,"content":{{"data":"AAAB",{field}}}}}"#);
         let (medium, info) = frame(&text);
-        assert_eq!((medium, info.bytes, info.user_id, info.at_ms), (Medium::Audio, 3, None, None));
+        let number = speaker(&text, Product::Meeting).number();
+        assert_eq!((medium, info.bytes, number, info.at_ms), (Medium::Audio, 3, None, None));
         assert_eq!(payload(&text, &info).unwrap(), [0, 0, 1][..], "{text}");
         let expected = reason.map(|reason| (14, Lost::Field, reason.to_owned(), 1));
         assert_eq!(unreadable(&text), Vec::from_iter(expected), "{text}");
     }
     let whole = r#"{"msg_type":14,"content":{"data":"AAAB","user_id":7.0}}"#;
-    assert_eq!(frame(whole).1.user_id, Some(UserId(7)));
+    assert_eq!(speaker(whole, Product::Meeting).number(), Some(UserId(7)));
 }
 
 /// What is replaced is as long as before: the payload lies where it lay.
@@ -103,7 +114,8 @@ fn a_frame_with_a_broken_name_is_a_frame() {
         r#"{"msg_type":3,"msg_type":14,"content":{"user_id":1,"user_id":7,"data":"AAAB"}}"#,
     ] {
         let (_, info) = frame(text);
-        assert_eq!((info.user_id, info.bytes), (Some(UserId(7)), 3), "{text}");
+        let number = speaker(text, Product::Meeting).number();
+        assert_eq!((number, info.bytes), (Some(UserId(7)), 3), "{text}");
         assert_eq!(payload(text, &info).unwrap().len(), 3, "{text}");
         assert_eq!(unreadable(text), [], "{text}");
     }

@@ -1,7 +1,7 @@
 //! The tolerance list of section 18.8 and what Zoom's texts and mock disagree about.
 
 use super::{event, lost, malformed, parse};
-use crate::model::{Participant, UserId};
+use crate::model::{Participant, Product, SpeakerRef, SpeakerUserId, UserId};
 use crate::rtms::message::{Event, Medium, Message};
 
 #[test]
@@ -38,18 +38,14 @@ fn a_user_id_may_be_a_string() {
     assert_eq!(event(text).1, Event::ActiveSpeaker(seven));
     let text = r#"{"msg_type":14,"content":{"user_id":"7","data":"AAAA"}}"#;
     let Message::Frame(Medium::Audio, info) = parse(text).unwrap() else { panic!("not audio") };
-    assert_eq!(info.user_id, Some(UserId(7)));
-    for text in [
-        r#"{"msg_type":17,"content":{"user_id":"7","data":"x"}}"#,
-        r#"{"msg_type":18,"content":{"sender":{"user_id":"7"},"data":"x"}}"#,
-    ] {
-        let user_id = match parse(text).unwrap() {
-            Message::Transcript(_, line) => Some(line.user_id),
-            Message::Chat(_, message) => message.user_id,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(user_id, Some(UserId(7)), "{text}");
-    }
+    let seven = Some(SpeakerUserId::Number(UserId(7)));
+    assert_eq!(info.speaker(text, Product::Meeting).to_speaker().user_id, seven);
+    let text = r#"{"msg_type":17,"content":{"user_id":"7","data":"x"}}"#;
+    let Message::Transcript(_, line) = parse(text).unwrap() else { panic!("not a line") };
+    assert_eq!(line.speaker.in_product(Product::Meeting).user_id, seven);
+    let text = r#"{"msg_type":18,"content":{"sender":{"user_id":"7"},"data":"x"}}"#;
+    let Message::Chat(_, message) = parse(text).unwrap() else { panic!("not chat") };
+    assert_eq!(message.user_id, Some(UserId(7)));
 }
 
 #[test]
@@ -107,7 +103,8 @@ fn the_content_of_a_frame_may_be_the_payload_itself() {
         (r#"{"msg_type":14,"content":"\/9j\/AA=="}"#, 4),
     ] {
         let Message::Frame(Medium::Audio, info) = parse(text).unwrap() else { panic!("{text}") };
-        assert_eq!((info.user_id, info.at_ms, info.bytes), (None, None, bytes));
+        let nobody = info.speaker(text, Product::Meeting);
+        assert_eq!((nobody, info.at_ms, info.bytes), (SpeakerRef::default(), None, bytes));
     }
 }
 
@@ -163,7 +160,7 @@ fn a_name_is_cut_to_1024_bytes_wherever_it_comes() {
     }
     let text = format!(r#"{{"msg_type":17,"content":{{"data":"hi",{}}}"#, &person[1..]);
     let Message::Transcript(_, line) = parse(&text).unwrap() else { panic!("not a line") };
-    assert_eq!(line.user_name, name);
+    assert_eq!(line.speaker.name, name);
 }
 
 #[test]

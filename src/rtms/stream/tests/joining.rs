@@ -77,7 +77,7 @@ fn every_event_of_a_meeting_is_subscribed_to_but_the_automatic_ones() {
 
 #[test]
 fn an_engagement_is_subscribed_to_the_common_events_and_to_its_own() {
-    let expected: Vec<u64> = (2..=6).chain(8..=29).collect();
+    let expected: Vec<u64> = (2..=6).chain(8..=34).collect();
     assert_eq!(subscribed(Product::ContactCenter), expected);
 }
 

@@ -86,7 +86,7 @@ fn a_leave_without_a_name_gets_it_from_the_roster() {
         .into_iter()
         .map(|(_, body)| match body {
             EntryBody::ParticipantLeft(person) => person.user_name,
-            EntryBody::Transcript(line) => line.user_name,
+            EntryBody::Transcript(line) => line.speaker.name,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -277,8 +277,13 @@ fn the_numbers_from_8_on_mean_something_else_in_contact_center() {
         assert_eq!((&entry["code"], &entry["name"]), (&number.into(), &name.into()));
         assert_eq!(entry["raw"]["participants"][0]["user_id"], 7);
     }
-    let newer = engagement_entry(&event(34, ""));
-    assert_eq!((&newer["code"], &newer["name"]), (&34.into(), &serde_json::Value::Null));
+    for number in 30..=34 {
+        let entry = engagement_entry(&event(number, r#","digits":"42""#));
+        assert_eq!((&entry["code"], &entry["name"]), (&number.into(), &"ivr".into()));
+        assert_eq!(entry["raw"]["digits"], "42");
+    }
+    let newer = engagement_entry(&event(35, ""));
+    assert_eq!((&newer["code"], &newer["name"]), (&35.into(), &serde_json::Value::Null));
     assert_eq!(engagement_entry(&event(2, ANA))["kind"], "active_speaker");
 }
 

@@ -35,8 +35,8 @@ fn frame(audio: EffectiveAudio, step: i64, payload: Vec<u8>) -> Frame {
         medium: Medium::Audio,
         seq: 1,
         at_ms: AT + step * 20,
-        user_id: None,
-        person: None,
+        speaker: None,
+        active_speaker: None,
         payload: payload.into(),
         encoded: Encoded::default(),
     }

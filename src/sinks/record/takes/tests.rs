@@ -2,8 +2,8 @@ use tempfile::{TempDir, tempdir};
 use uuid::Uuid;
 
 use super::*;
-use crate::hub::{Encoded, StreamInfo};
-use crate::model::{IdKey, Instance, Product, RecordingId, SessionId, StreamId};
+use crate::hub::{Encoded, Person, StreamInfo};
+use crate::model::{ChannelId, IdKey, Instance, Product, RecordingId, SessionId, StreamId, UserId};
 use crate::rtms::params::{
     AudioCodec, AudioContent, AudioStreams, Channels, Effective, EffectiveAudio, SampleRate,
 };
@@ -14,6 +14,10 @@ const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 
 fn sound(first_packet_ms: Option<i64>, at_ms: i64) -> Arc<Frame> {
+    said(Some(Speaker::participant(UserId(7), None)), first_packet_ms, at_ms)
+}
+
+fn said(speaker: Option<Speaker>, first_packet_ms: Option<i64>, at_ms: i64) -> Arc<Frame> {
     let audio = EffectiveAudio {
         content_type: Some(AudioContent::Raw),
         codec: Some(AudioCodec::L16),
@@ -35,8 +39,8 @@ fn sound(first_packet_ms: Option<i64>, at_ms: i64) -> Arc<Frame> {
         medium: Medium::Audio,
         seq: 1,
         at_ms,
-        user_id: Some(UserId(7)),
-        person: None,
+        speaker: speaker.map(|speaker| Arc::new(Person::of(speaker))),
+        active_speaker: None,
         payload: vec![1; 640].into(),
         encoded: Encoded::default(),
     })
@@ -73,7 +77,7 @@ fn counts_of(batches: &[(i64, Vec<i64>)]) -> FrameCounts {
 /// Sound of one voice is not all alike.
 fn voiced(first_packet_ms: Option<i64>, at_ms: i64, user_id: u64) -> Arc<Frame> {
     let mut frame = Arc::unwrap_or_clone(sound(first_packet_ms, at_ms));
-    frame.user_id = Some(UserId(user_id));
+    frame.speaker = Some(Arc::new(Person::of(Speaker::participant(UserId(user_id), None))));
     frame.payload = [(at_ms / 20 % 100) as u8 + 1; 640].to_vec().into();
     Arc::new(frame)
 }
@@ -193,4 +197,54 @@ fn the_first_packet_is_the_origin_also_hours_later() {
     let (_root, mut takes) = takes();
     take(&mut takes, speech(Some(NOW - 5 * HOUR), NOW, 1, 7), NOW);
     assert_eq!(takes.label.origin_ms, Some(NOW - 5 * HOUR));
+}
+
+fn channel(id: &str, name: Option<&str>) -> Option<Speaker> {
+    let (channel_id, name) = (ChannelId::new(id), name.map(ToOwned::to_owned));
+    Some(Speaker { channel_id, name, user_id: None })
+}
+
+fn both(one: &Option<Speaker>, other: &Option<Speaker>) -> VecDeque<Arc<Frame>> {
+    let at = |speaker: &Option<Speaker>, at_ms| said(speaker.clone(), Some(NOW), at_ms);
+    (0..50).flat_map(|step| [at(one, NOW + 20 * step), at(other, NOW + 20 * step)]).collect()
+}
+
+#[test]
+fn both_parties_of_an_engagement_with_the_same_times_have_whole_tracks() {
+    let (_root, mut takes) = takes();
+    let mut frames = both(&channel("c1", Some("Ana")), &channel("c2", Some("Consumer")));
+    takes.take(&mut frames, NOW).unwrap();
+    takes.close_all().unwrap();
+    let frames = takes.label().frames;
+    assert_eq!((frames.written, frames.late), (100, 0));
+    let whole = |name: &str| (name.to_owned(), 50, NOW, NOW + 1_000);
+    let [ana, consumer] = ["audio-channel-c1-Ana.wav", "audio-channel-c2-Consumer.wav"];
+    assert_eq!(ended(takes), [ana, "audio-mix.wav", consumer].map(whole));
+}
+
+#[test]
+fn two_channels_that_are_one_in_a_path_have_a_file_each_also_after_a_restart() {
+    let (_root, mut takes) = takes();
+    let (one, other) = (channel("a/b", None), channel("a.b", None));
+    for _ in 0..2 {
+        takes.take(&mut both(&one, &other), NOW).unwrap();
+        takes.close_all().unwrap();
+        let (spool, layout) = (Arc::clone(&takes.spool), Arc::clone(&takes.layout));
+        let label = takes.spool.label(takes.label.id).unwrap();
+        takes = Takes::open(spool, layout, label).unwrap();
+    }
+    let names: Vec<&str> = takes.label().tracks.iter().map(|note| &*note.name).collect();
+    let expected = ["audio-channel-a_b.wav", "audio-mix.wav", "audio-channel-a_b-speaker1.wav"];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_name_that_comes_after_the_first_frame_is_noted() {
+    let (_root, mut takes) = takes();
+    for (name, step) in [(None, 0), (Some("Ana"), 1), (Some("Ana"), 2)] {
+        let frame = said(channel("c1", name), Some(NOW), NOW + 20 * step);
+        takes.take(&mut [frame].into(), NOW).unwrap();
+    }
+    let note = &takes.spool.label(takes.label.id).unwrap().tracks[0];
+    assert_eq!((&*note.name, note.speaker.name.as_deref()), ("audio-channel-c1.wav", Some("Ana")));
 }

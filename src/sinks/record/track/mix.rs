@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::order::{Reorder, Timed, Turn, fits};
 use super::wav::{self, Over, Place, WavFile, WavFormat};
 use super::{Counts, Finished, TrackError, TrackFile};
-use crate::model::UserId;
+use crate::model::SpeakerKey;
 
 /// How much of the mix stays in memory, where adding is cheap. Who comes later is added in the file.
 const WINDOW_MS: u64 = 2_000;
@@ -26,10 +26,10 @@ pub struct Mix {
     /// From where to where sound may be in it already that was there when it was resumed.
     resumed: Range<i64>,
     /// Where each voice of it ended then, if that is known.
-    ends: Option<HashMap<UserId, i64>>,
+    ends: Option<HashMap<SpeakerKey, i64>>,
     earlier: Vec<TrackFile>,
     file: WavFile,
-    voices: HashMap<UserId, Voice>,
+    voices: HashMap<SpeakerKey, Voice>,
     counts: Counts,
 }
 
@@ -69,23 +69,28 @@ impl Mix {
     }
 
     /// Where each voice ends, in Unix milliseconds.
-    pub fn ends(&self) -> HashMap<UserId, i64> {
+    pub fn ends(&self) -> HashMap<SpeakerKey, i64> {
         let bytes_per_ms = self.file.format.bytes_per_ms();
         let end = |voice: &Voice| self.origin_ms + (voice.place.next / bytes_per_ms) as i64;
         let mut ends = self.ends.clone().unwrap_or_default();
-        ends.extend(self.voices.iter().map(|(who, voice)| (*who, end(voice))));
+        ends.extend(self.voices.iter().map(|(who, voice)| (who.clone(), end(voice))));
         ends
     }
 
     /// Says of a resumed mix that was moved what is in it: of each voice what lies between the origin that it had and
     /// its end.
-    pub fn remember(&mut self, had_origin_ms: i64, ends: HashMap<UserId, i64>) {
+    pub fn remember(&mut self, had_origin_ms: i64, ends: HashMap<SpeakerKey, i64>) {
         self.resumed.start = had_origin_ms;
         self.ends = Some(ends);
     }
 
     /// Takes a frame of a participant; as [`super::Track::write`].
-    pub fn write(&mut self, at_ms: i64, who: UserId, payload: &Bytes) -> Result<(), TrackError> {
+    pub fn write(
+        &mut self,
+        at_ms: i64,
+        who: &SpeakerKey,
+        payload: &Bytes,
+    ) -> Result<(), TrackError> {
         self.add(at_ms, who, payload).map_err(TrackError::at(&self.path))
     }
 
@@ -113,24 +118,24 @@ impl Mix {
         self.file.added
     }
 
-    fn add(&mut self, at_ms: i64, who: UserId, payload: &Bytes) -> io::Result<()> {
+    fn add(&mut self, at_ms: i64, who: &SpeakerKey, payload: &Bytes) -> io::Result<()> {
         if !fits(self.origin_ms, at_ms) {
             self.counts.absurd += 1;
             return Ok(());
         }
         let end_ms = match &self.ends {
-            Some(ends) => ends.get(&who).copied().unwrap_or(i64::MIN),
+            Some(ends) => ends.get(who).copied().unwrap_or(i64::MIN),
             None => self.resumed.end,
         };
         if (self.resumed.start..end_ms).contains(&at_ms) {
             self.counts.late += 1;
             return Ok(());
         }
-        if !self.voices.contains_key(&who) && !self.make_room()? {
+        if !self.voices.contains_key(who) && !self.make_room()? {
             self.counts.beyond_limit += 1;
             return Ok(());
         }
-        let voice = self.voices.entry(who).or_insert_with(|| Voice {
+        let voice = self.voices.entry(who.clone()).or_insert_with(|| Voice {
             place: Place::new(self.file.format, 0),
             order: Reorder::new(),
         });

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
 
 use super::*;
-use crate::model::UserId;
+use crate::model::{SpeakerKey, SpeakerUserId, UserId};
 use crate::sinks::record::track::{Mix, Track, TrackKind};
 
 const ORIGIN_MS: i64 = 1_763_600_000_000;
@@ -295,7 +295,8 @@ fn what_was_written_since_the_last_sync_is_all_that_a_kill_costs() {
 
 fn say(mix: &mut Mix, who: u64, offsets: impl IntoIterator<Item = i64>, sample: i16) {
     for offset_ms in offsets {
-        mix.write(ORIGIN_MS + offset_ms, UserId(who), &frame(sample)).unwrap();
+        let who = SpeakerKey::User(SpeakerUserId::Number(UserId(who)));
+        mix.write(ORIGIN_MS + offset_ms, &who, &frame(sample)).unwrap();
     }
 }
 

@@ -1,0 +1,101 @@
+//! What happens in a Contact Center engagement, and to which party (rtms-protocol.md sections 7 and 10.2).
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::{ChannelId, RawJson, Speaker, SpeakerUserId};
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactCenterEvent {
+    /// Zoom's number (section 10.2).
+    pub code: u16,
+    /// Its name in lower case; none for a number that this version does not know.
+    pub name: Option<Cow<'static, str>>,
+    /// The party that it is about.
+    pub participant: Option<ContactCenterParty>,
+    pub raw: RawJson,
+}
+
+/// One party of an engagement. "User" is the agent, "consumer" the caller.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactCenterParty {
+    pub channel_id: Option<String>,
+    /// `caller` or `callee`.
+    pub mode: Option<String>,
+    /// Not a meeting's number: a text.
+    pub user_id: Option<String>,
+    pub display_name: Option<String>,
+    pub phone_number: Option<String>,
+    pub queue_id: Option<String>,
+    pub queue_name: Option<String>,
+}
+
+impl ContactCenterEvent {
+    /// The party that it is about, by display name or else by role; none when it names no channel and no user.
+    pub fn speaker(&self) -> Option<Speaker> {
+        let party = self.participant.as_ref()?;
+        let user_id = party.user_id.as_deref().and_then(SpeakerUserId::text);
+        let channel_id = party.channel_id.as_deref().and_then(ChannelId::new);
+        let name = party.display_name.clone().or_else(|| self.role().map(str::to_owned));
+        let speaker = Speaker { user_id, name, channel_id };
+        speaker.key().is_some().then_some(speaker)
+    }
+
+    /// Whether [`Self::speaker`] has a name of its own.
+    pub fn has_display_name(&self) -> bool {
+        self.participant.as_ref().is_some_and(|party| party.display_name.is_some())
+    }
+
+    /// "User" is the agent in Zoom's words, "consumer" the one who called or was called.
+    fn role(&self) -> Option<&'static str> {
+        let name = self.name.as_deref().unwrap_or_default();
+        let mode = self.participant.as_ref().and_then(|party| party.mode.as_deref());
+        match (name.split_once('_').map(|(who, _)| who), mode) {
+            (Some("user"), _) => Some("Agent"),
+            (Some("consumer"), _) => Some("Consumer"),
+            (_, Some("caller")) => Some("Caller"),
+            (_, Some("callee")) => Some("Callee"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(name: &'static str, party: ContactCenterParty) -> ContactCenterEvent {
+        let (participant, raw) = (Some(party), RawJson::default());
+        ContactCenterEvent { code: 8, name: Some(name.into()), participant, raw }
+    }
+
+    #[test]
+    fn a_party_is_called_by_its_name_or_else_by_its_role() {
+        let on = |display_name: Option<&str>, mode: &str| ContactCenterParty {
+            channel_id: Some("c1".into()),
+            mode: Some(mode.into()),
+            display_name: display_name.map(Into::into),
+            ..ContactCenterParty::default()
+        };
+        for (name, party, called) in [
+            ("user_answered", on(Some("Ana"), "callee"), Some("Ana")),
+            ("user_hold", on(None, "callee"), Some("Agent")),
+            ("consumer_answered", on(None, "caller"), Some("Consumer")),
+            ("transfer_initiated", on(None, "caller"), Some("Caller")),
+            ("monitor_started", on(None, "callee"), Some("Callee")),
+            ("monitor_started", on(None, "listener"), None),
+        ] {
+            let speaker = event(name, party).speaker().unwrap();
+            assert_eq!(speaker.name.as_deref(), called, "{name}");
+            assert_eq!(speaker.channel_id, ChannelId::new("c1"));
+        }
+    }
+
+    #[test]
+    fn an_event_without_channel_and_user_is_about_nobody() {
+        let mode = Some("caller".to_owned());
+        let party = ContactCenterParty { mode, ..ContactCenterParty::default() };
+        assert_eq!(event("consumer_answered", party).speaker(), None);
+    }
+}

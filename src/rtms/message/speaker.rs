@@ -1,0 +1,142 @@
+//! Who a frame or a line is from: `user_id` and `channel_id` in any form that Zoom sends (sections 6.12, 23.2).
+
+use std::borrow::Cow;
+
+use super::reader::{Fields, Reader};
+use crate::json;
+use crate::model::{Product, SpeakerRef, UserId, UserIdRef};
+
+/// The JSON of both ids: what they mean depends on the product, which only the stream knows.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tokens<'a> {
+    pub user_id: Option<&'a str>,
+    pub channel_id: Option<&'a str>,
+}
+
+impl<'a> Tokens<'a> {
+    /// Without an id that is odd.
+    pub fn read(reader: &mut Reader, content: &Fields<'a>) -> Self {
+        let mut token = |name, is_sound: fn(&str) -> bool| {
+            let token = content.raw(name)?.get();
+            if !is_sound(token) {
+                reader.lose_field(name);
+            }
+            is_sound(token).then_some(token)
+        };
+        Self {
+            user_id: token("user_id", is_user_id),
+            channel_id: token("channel_id", is_channel_id),
+        }
+    }
+
+    /// Digits in quotes are a participant's number (section 7), except in products whose user ids are texts. 0 is
+    /// nobody, the mixed sound.
+    pub fn speaker(self, product: Product) -> SpeakerRef<'a> {
+        let channel_id = self.channel_id.and_then(text);
+        SpeakerRef { user_id: self.user_id.and_then(|token| user_id(token, product)), channel_id }
+    }
+}
+
+/// A number, a text, or null.
+pub(super) fn is_user_id(token: &str) -> bool {
+    is_digits(token) || is_text(token) || serde_json::from_str::<Option<UserId>>(token).is_ok()
+}
+
+/// A text, null, or a number that is one.
+pub(super) fn is_channel_id(token: &str) -> bool {
+    is_digits(token) || is_text(token) || token == "null"
+}
+
+fn is_digits(token: &str) -> bool {
+    token.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_text(token: &str) -> bool {
+    token.starts_with('"')
+}
+
+fn user_id(token: &str, product: Product) -> Option<UserIdRef<'_>> {
+    if !is_text(token) {
+        let number = serde_json::from_str::<Option<UserId>>(token).ok()??;
+        return (number.0 != 0).then_some(UserIdRef::Number(number));
+    }
+    let id = text(token)?;
+    match id.trim().parse() {
+        Ok(0) => None,
+        Ok(number) if !product.names_channels() => Some(UserIdRef::Number(UserId(number))),
+        _ => Some(UserIdRef::Text(id)),
+    }
+}
+
+/// The text of a string, or of a number as it is written; none when it is empty.
+fn text(token: &str) -> Option<Cow<'_, str>> {
+    let plain = token.strip_prefix('"').and_then(|token| token.strip_suffix('"'));
+    let text = match plain {
+        Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
+        Some(_) => Cow::Owned(serde_json::from_str(&json::mended(token)).ok()?),
+        None if token != "null" => Cow::Borrowed(token),
+        None => return None,
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(token: &str, product: Product) -> Option<UserIdRef<'_>> {
+        assert!(is_user_id(token), "{token}");
+        Tokens { user_id: Some(token), channel_id: None }.speaker(product).user_id
+    }
+
+    fn text_id(text: &str) -> Option<UserIdRef<'_>> {
+        Some(UserIdRef::Text(Cow::Borrowed(text)))
+    }
+
+    #[test]
+    fn a_number_in_quotes_is_a_participant_in_a_meeting_and_a_text_in_contact_center() {
+        let seven = Some(UserIdRef::Number(UserId(7)));
+        for number in ["7", "7.0"] {
+            assert_eq!(user(number, Product::Meeting), seven, "{number}");
+            assert_eq!(user(number, Product::ContactCenter), seven, "{number}");
+        }
+        assert_eq!(user("\"7\"", Product::Meeting), seven);
+        assert_eq!(user("\"7\"", Product::ContactCenter), text_id("7"));
+        for product in Product::ALL {
+            assert_eq!(user("\"customer-contact-id\"", product), text_id("customer-contact-id"));
+        }
+    }
+
+    #[test]
+    fn what_names_nobody_is_nobody_and_what_is_odd_is_told() {
+        for token in ["0", "\"0\"", "null", "\"\""] {
+            for product in [Product::Meeting, Product::ContactCenter] {
+                assert_eq!(user(token, product), None, "{token}");
+            }
+        }
+        for odd in ["-1", "7.5", "[]", "{\"a\":\"1\"}", "true", "1e300"] {
+            assert!(!is_user_id(odd), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_channel_is_a_text_a_number_or_nothing() {
+        let channel = |token| {
+            assert!(is_channel_id(token), "{token}");
+            Tokens { user_id: None, channel_id: Some(token) }.speaker(Product::Meeting).channel_id
+        };
+        for (token, id) in [
+            ("\"123abc\"", Some("123abc")),
+            ("5", Some("5")),
+            (r#""a\u0062""#, Some("ab")),
+            (r#""a\ud83d""#, Some("a\u{fffd}")),
+            ("\"\"", None),
+            ("null", None),
+        ] {
+            assert_eq!(channel(token).as_deref(), id, "{token}");
+        }
+        for odd in ["[1]", "-1", "{}", "false"] {
+            assert!(!is_channel_id(odd), "{odd}");
+        }
+    }
+}
