@@ -148,7 +148,7 @@ pub fn config(
             "API_TOKENS",
             format!(
                 "tester:{API_TOKEN}:admin,controller:controller-token:read+control,\
-                 reader:reader-token:read"
+                 reader:reader-token-0123:read"
             ),
         ),
         ("ZOOM_CLIENT_ID", CLIENT_ID.to_owned()),

@@ -194,7 +194,7 @@ async fn two_installs_in_two_tabs_of_a_browser_both_work() {
 async fn a_program_may_ask_for_the_url_with_a_token_that_controls() {
     let (zoom, daemon) = both().await;
     assert_eq!(daemon.request("GET", AUTHORIZE_URL, &[]).await.status, 401);
-    let reader = ("authorization", "Bearer reader-token");
+    let reader = ("authorization", "Bearer reader-token-0123");
     assert_eq!(daemon.request("GET", AUTHORIZE_URL, &[reader]).await.status, 403);
     let body = daemon.api("GET", AUTHORIZE_URL).await.json();
     assert_eq!(body["authorization_url"], body["data"]["authorization_url"]);
@@ -283,7 +283,7 @@ async fn deleting_an_installation_revokes_it_at_zoom_and_deletes_its_tokens() {
     let (zoom, daemon) = both().await;
     let installation = daemon.install(&zoom).await;
     let path = format!("{INSTALLATIONS}/{}", installation.id);
-    for token in ["reader-token", "controller-token"] {
+    for token in ["reader-token-0123", "controller-token"] {
         let authorization = format!("Bearer {token}");
         let headers = [("authorization", &*authorization)];
         for (method, path) in [("DELETE", &*path), ("GET", &path), ("GET", INSTALLATIONS)] {
