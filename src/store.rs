@@ -49,7 +49,7 @@ pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
 pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery};
 pub use recordings::NewRecording;
-pub use sessions::Made;
+pub use sessions::{KnownSession, Made};
 pub use sinks::{Relayed, SinkHold, SinkPage};
 
 /// Where the store is.

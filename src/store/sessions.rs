@@ -1,12 +1,15 @@
 //! Sessions: found or made by webhooks, in a state that follows from their streams.
 
-use super::database::{Connection, binds};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::database::{Bind, Connection, binds};
 use super::rows::{self, SessionRow};
 use super::told::{self, tell_session};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{
     IdKey, Instance, MediaParams, MeetingChange, MeetingChanged, NewSession, Product, Session,
-    SessionId, UserId,
+    SessionId, SessionStatus, UserId,
 };
 
 /// A meeting lasts 30 hours at most: a session that nothing happened to for so long is another one.
@@ -49,7 +52,43 @@ impl Store {
         let row: Option<SessionRow> = self.database.optional(sql::SESSION, values).await?;
         row.map(Session::try_from).transpose()
     }
+
+    /// Those of the sessions that exist, by id.
+    pub async fn known_sessions(
+        &self,
+        ids: &[SessionId],
+    ) -> Result<HashMap<SessionId, KnownSession>, StoreError> {
+        let mut known = HashMap::new();
+        for chunk in ids.chunks(KNOWN_AT_ONCE) {
+            // The last one again and again, so that the statement is always the same.
+            let ids = (0..KNOWN_AT_ONCE).map(|index| chunk[index.min(chunk.len() - 1)].to_string());
+            let binds: Vec<Bind<'_>> = ids.map(Bind::from).collect();
+            let rows: Vec<(String, String, String)> =
+                self.database.all(&KNOWN_SESSIONS, &binds).await?;
+            for (id, product, status) in rows {
+                let product = rows::read("product", &product, Product::parse)?;
+                let is_ended = status == SessionStatus::Ended.as_str();
+                known.insert(rows::session_id(&id)?, KnownSession { product, is_ended });
+            }
+        }
+        Ok(known)
+    }
 }
+
+/// What is known of a session without reading all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownSession {
+    pub product: Product,
+    pub is_ended: bool,
+}
+
+/// How many ids one statement asks for.
+const KNOWN_AT_ONCE: usize = 64;
+
+static KNOWN_SESSIONS: LazyLock<String> = LazyLock::new(|| {
+    let places: Vec<String> = (1..=KNOWN_AT_ONCE).map(|place| format!("${place}")).collect();
+    format!("SELECT id, product, status FROM sessions WHERE id IN ({})", places.join(", "))
+});
 
 /// A session that a program asked for.
 #[derive(Debug, Clone, PartialEq)]

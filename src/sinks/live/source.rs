@@ -2,6 +2,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{BoxFuture, ready};
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -20,6 +22,8 @@ const REREAD_ONE: Duration = Duration::from_secs(2);
 const REREAD_EACH: Duration = Duration::from_secs(30);
 /// Ended sessions that a consumer of many is known to have got to the end.
 const MAX_ENDED: usize = 1024;
+/// Ended sessions that a consumer of many gets the rest of at a time.
+const ENDED_AT_ONCE: usize = 4;
 /// Consumers that come back after a restart take turns, session by session, for their first pages.
 static FIRST_READS: Semaphore = Semaphore::const_new(8);
 /// How long to wait for a store that is away.
@@ -90,8 +94,9 @@ impl Source {
             ready: VecDeque::new(),
             request,
         };
-        let running = source.running().into_iter().map(|(stream, _)| stream.session_id);
-        for session in source.request.sessions().into_iter().chain(running) {
+        source.follow_named();
+        for (stream, _) in source.running() {
+            let session = stream.session_id;
             let begin = source.begin(session).unwrap_or(Begin::Now);
             source.follow(session, begin);
         }
@@ -258,33 +263,68 @@ impl Source {
         }
     }
 
+    /// Gives the entries of the sessions that the request names, whether they run here or not. One task follows all of
+    /// them.
+    fn follow_named(&mut self) {
+        let named = self.request.sessions();
+        if self.request.session.is_some() {
+            return named.into_iter().for_each(|session| {
+                let begin = self.begin(session).unwrap_or(Begin::Now);
+                self.follow(session, begin);
+            });
+        }
+        let begin = |session| (session, self.begin(session).unwrap_or(Begin::Now));
+        let begins: Vec<_> = named.iter().copied().map(begin).collect();
+        if begins.is_empty() {
+            return;
+        }
+        self.followed.extend(named);
+        let follow = self.following(REREAD_EACH);
+        let (store, product) = (self.live.store.clone(), self.request.product);
+        self.followers.spawn(async move {
+            let known = known(&store, begins, product).await;
+            let open: FuturesUnordered<BoxFuture<'static, ()>> =
+                known.open.into_iter().map(|(id, begin)| follow(id, begin)).collect();
+            let ended = known.ended.into_iter().map(|(id, begin)| follow(id, begin));
+            let ended = stream::iter(ended).buffer_unordered(ENDED_AT_ONCE);
+            tokio::join!(ended.for_each(|()| ready(())), open.for_each(|()| ready(())));
+        });
+    }
+
     /// Gives a session's entries, once.
     fn follow(&mut self, session_id: SessionId, begin: Begin) {
         if !self.followed.insert(session_id) {
             return;
         }
-        let (live, tell) = (self.live.clone(), self.tell.clone());
         let is_one = self.request.session.is_some();
-        let product = self.request.product;
-        let reread_every = if is_one { REREAD_ONE } else { REREAD_EACH };
+        let follow = self.following(if is_one { REREAD_ONE } else { REREAD_EACH });
+        self.followers.spawn(follow(session_id, begin));
+    }
+
+    /// What follows one session for this consumer, to its end.
+    fn following(
+        &self,
+        reread_every: Duration,
+    ) -> impl Fn(SessionId, Begin) -> BoxFuture<'static, ()> + Send + Sync + use<> {
+        let (live, tell) = (self.live.clone(), self.tell.clone());
         let kinds = self.request.kinds.clone();
-        self.followers.spawn(async move {
-            let turn = FIRST_READS.acquire().await;
-            if !is_one && !is_of(&live.store, session_id, product).await {
-                return;
-            }
-            let after = first(&live.store, session_id, begin).await;
-            let follow = Follow { session_id, after, kinds, reread_every };
-            let mut follower = Follower::new(&live.hub, live.store, follow, live.stop);
-            // What fails is read again by `next`.
-            let _ = follower.begin().await;
-            drop(turn);
-            while let Some(followed) = follower.next().await {
-                if tell.send((session_id, followed)).await.is_err() {
-                    return;
+        move |session_id, begin| {
+            let (live, tell, kinds) = (live.clone(), tell.clone(), kinds.clone());
+            Box::pin(async move {
+                let turn = FIRST_READS.acquire().await;
+                let after = first(&live.store, session_id, begin).await;
+                let follow = Follow { session_id, after, kinds, reread_every };
+                let mut follower = Follower::new(&live.hub, live.store, follow, live.stop);
+                // What fails is read again by `next`.
+                let _ = follower.begin().await;
+                drop(turn);
+                while let Some(followed) = follower.next().await {
+                    if tell.send((session_id, followed)).await.is_err() {
+                        return;
+                    }
                 }
-            }
-        });
+            })
+        }
     }
 }
 
@@ -296,10 +336,29 @@ enum Begin {
     Since(i64),
 }
 
-/// Whether a session that a consumer of many has named is known, and of its product.
-async fn is_of(store: &Store, session: SessionId, product: Option<Product>) -> bool {
-    let known = patiently(|| store.session(session)).await;
-    known.is_some_and(|session| product.is_none_or(|only| only == session.instance.product))
+/// The sessions that a consumer has named and that exist.
+#[derive(Default)]
+struct Known {
+    open: Vec<(SessionId, Begin)>,
+    ended: Vec<(SessionId, Begin)>,
+}
+
+/// Those of the sessions that exist and are of the product, asked for in a few statements.
+async fn known(store: &Store, named: Vec<(SessionId, Begin)>, product: Option<Product>) -> Known {
+    let ids: Vec<SessionId> = named.iter().map(|(id, _)| *id).collect();
+    let turn = FIRST_READS.acquire().await;
+    let found = patiently(|| store.known_sessions(&ids)).await;
+    drop(turn);
+    let mut known = Known::default();
+    for (id, begin) in named {
+        match found.get(&id) {
+            Some(session) if product.is_some_and(|only| only != session.product) => {}
+            Some(session) if session.is_ended => known.ended.push((id, begin)),
+            Some(_) => known.open.push((id, begin)),
+            None => {}
+        }
+    }
+    known
 }
 
 /// After which entry to begin.

@@ -9,7 +9,9 @@ use rtmsd::model::{
     EntryBody, Participant, Speaker, StreamRecord, TranscriptLine, UnreadableMessages, UserId,
 };
 use rtmsd::rtms::message::{self, Message};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use tokio::runtime::Handle;
+use uuid::Uuid;
 
 use super::server::{READER, SUBSCRIBERS, Server, Wiring};
 use crate::support::websocket::{Heard, WebSocket};
@@ -349,6 +351,48 @@ async fn a_consumer_of_everything_gets_what_it_missed_of_a_session_that_has_ende
     feed.note(None, line(7, "once more"));
     let entry = socket.of_type("entry").await;
     assert_eq!((&entry["stream_id"], &entry["text"]), (&json!("s2"), &json!("once more")));
+}
+
+#[tokio::test]
+async fn consumers_that_name_sessions_without_number_cost_a_task_each_and_not_one_a_session() {
+    let server = start().await;
+    let from: Map<String, Value> =
+        (0..1024).map(|number: u128| (Uuid::from_u128(number).to_string(), json!("1:1"))).collect();
+    let before = Handle::current().metrics().num_alive_tasks();
+    let mut sockets = Vec::new();
+    for _ in 0..4 {
+        sockets.push(open_all(&server, &json!({"media": "transcript", "from": from})).await);
+    }
+    let after = Handle::current().metrics().num_alive_tasks();
+    // A connection and a conversation end in one task, and what is named is another.
+    assert!(after - before <= 4 * 4, "{before} tasks became {after}");
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut feed = server.feed(&stream);
+    feed.note(None, line(7, "heard"));
+    for socket in &mut sockets {
+        assert_eq!(socket.of_type("entry").await["text"], "heard");
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_gets_the_rest_of_as_many_ended_sessions_as_it_names() {
+    let server = start().await;
+    let mut from = Map::new();
+    for number in 0..70 {
+        let meeting = format!("m{number}==");
+        let stream = server.start_stream(&meeting, &format!("s{number}")).await;
+        server.feed(&stream).note(None, line(7, "missed"));
+        server.end_stream(&meeting, &stream).await;
+        from.insert(stream.session_id.to_string(), json!(""));
+    }
+    let mut socket = open_all(&server, &json!({"media": "transcript", "from": from})).await;
+    let (mut missed, mut ended) = (0, 0);
+    while ended < 70 {
+        let message = socket.text().await;
+        missed += usize::from(message["text"] == "missed");
+        ended += usize::from(message["type"] == "end");
+    }
+    assert_eq!(missed, 70);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-use rtmsd::model::{Outcome, Session, SessionId, SessionStatus};
-use rtmsd::store::SessionPage;
+use rtmsd::model::{Outcome, Product, Session, SessionId, SessionStatus};
+use rtmsd::store::{KnownSession, SessionPage};
 use uuid::Uuid;
 
 use super::webhooks::*;
@@ -69,6 +69,30 @@ async fn a_later_start_fills_in_what_is_known_and_keeps_what_was() {
         let session = store.session(id).await.unwrap().unwrap();
         assert_eq!(session.account_id.as_deref(), Some("acc1"));
         assert_eq!(store.streams_of(id).await.unwrap().len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_known_of_many_ids_are_found_with_their_product_and_whether_they_ended() {
+    on_both(async |test| {
+        let store = &test.store;
+        for n in 1..=2 {
+            record(store, started_in(&format!("m{n}"), &format!("s{n}"), n, URL)).await;
+        }
+        store.finish_stream(&stream_id("s2"), 1, Outcome::Stopped, Some(6), 9).await.unwrap();
+        let page = SessionPage { limit: 2, ..SessionPage::default() };
+        let sessions: Vec<SessionId> =
+            store.sessions(&page).await.unwrap().iter().map(|session| session.id).collect();
+        let unknown = (0..200).map(|number| SessionId(Uuid::from_u128(number)));
+        let ids: Vec<SessionId> =
+            [sessions[0]].into_iter().chain(unknown).chain([sessions[1]]).collect();
+        let known = store.known_sessions(&ids).await.unwrap();
+        assert_eq!(known.len(), 2);
+        for (id, is_ended) in [(sessions[0], true), (sessions[1], false)] {
+            assert_eq!(known[&id], KnownSession { product: Product::Meeting, is_ended });
+        }
+        assert!(store.known_sessions(&[]).await.unwrap().is_empty());
     })
     .await;
 }
