@@ -21,6 +21,7 @@ use crate::clock;
 use crate::config::{Config, Keep};
 use crate::control::Control;
 use crate::http::server::{Limits, serve};
+use crate::http::tickets::TicketKeys;
 use crate::http::{AppState, Counters, Documents, RateLimit, Readiness, router};
 use crate::hub::{Hub, Writer};
 use crate::model::{NodeId, StreamId};
@@ -78,6 +79,7 @@ pub struct App {
     pub recordings: Recordings,
     pub webhooks: Webhooks,
     installer: Installer,
+    ticket_keys: TicketKeys,
     control: Arc<Control>,
     nats: Option<Arc<Nats>>,
     config: Config,
@@ -112,6 +114,7 @@ impl App {
             Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock::now_ms);
         let webhooks = Webhooks::new(store.clone(), settings::webhooks(&config, &ring));
         webhooks.configure(&config.webhooks.endpoints).await?;
+        let ticket_keys = TicketKeys::new(&ring);
         let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
         let node = NodeId(Uuid::new_v4());
         let streams = settings::streams(&config, node, timings, leases, Arc::clone(&tls));
@@ -129,6 +132,7 @@ impl App {
             recordings,
             webhooks,
             installer,
+            ticket_keys,
             control,
             nats,
             config,
@@ -244,6 +248,8 @@ impl App {
             control: Arc::clone(&self.control),
             webhooks: self.webhooks.clone(),
             api_tokens: self.config.api_tokens.clone(),
+            ticket_keys: self.ticket_keys.clone(),
+            cors: self.config.cors.clone(),
             rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
             trusted_proxies: self.config.trusted_proxies.clone(),
             webhook_path: self.config.webhook_path.clone(),

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crate::control::{AutoStart, Policies};
 use crate::http::auth::ApiTokens;
+use crate::http::cors::AllowedOrigins;
 use crate::http::{TrustedProxies, check_webhook_path};
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::params::Params;
@@ -47,6 +48,8 @@ pub struct Config {
     pub database: Location,
     pub api_tokens: ApiTokens,
     pub api_rate_limit_per_s: u32,
+    /// The pages of other origins that may use the API.
+    pub cors: AllowedOrigins,
     pub webhook_path: String,
     pub webhook_secret: Secret<String>,
     pub webhook_tolerance_s: u32,
@@ -101,6 +104,7 @@ impl Config {
         let database = database(read);
         let api_tokens = api_tokens(read);
         let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 100, 1..=1_000_000);
+        let cors = cors(read);
         let webhook_path = webhook_path(read);
         let webhook_secret = read.secret("ZOOM_SECRET_TOKEN");
         let webhook_tolerance_s =
@@ -137,6 +141,7 @@ impl Config {
             database: database?,
             api_tokens: api_tokens?,
             api_rate_limit_per_s: u32::try_from(api_rate_limit?).ok()?,
+            cors: cors?,
             webhook_path: webhook_path?,
             webhook_secret: webhook_secret?,
             webhook_tolerance_s: u32::try_from(webhook_tolerance_s?).ok()?,
@@ -221,6 +226,17 @@ fn api_tokens(read: &mut Reader<'_>) -> Option<ApiTokens> {
                 read.wrong::<()>("API_TOKENS", what);
             }
             None
+        }
+    }
+}
+
+fn cors(read: &mut Reader<'_>) -> Option<AllowedOrigins> {
+    match AllowedOrigins::parse(&read.text("CORS_ALLOWED_ORIGINS", "")) {
+        Ok(origins) => Some(origins),
+        Err(problem) => {
+            let form = "exact origins, such as https://app.example.com or http://localhost:5173, separated \
+                        by commas";
+            read.wrong("CORS_ALLOWED_ORIGINS", format!("{form}; {problem}"))
         }
     }
 }

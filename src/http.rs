@@ -24,6 +24,8 @@ mod body;
 mod client_address;
 mod connections;
 mod control;
+/// Pages of other origins.
+pub mod cors;
 mod counters;
 mod docs;
 mod endpoints;
@@ -53,6 +55,8 @@ mod routes;
 pub mod server;
 mod sessions;
 mod stall;
+/// What browsers ask with where they cannot send a token.
+pub mod tickets;
 mod transcript;
 mod video;
 mod webhook;
@@ -73,6 +77,9 @@ pub struct AppState {
     pub control: Arc<Control>,
     pub webhooks: Webhooks,
     pub api_tokens: auth::ApiTokens,
+    pub ticket_keys: tickets::TicketKeys,
+    /// The pages that may use the API from a browser.
+    pub cors: cors::AllowedOrigins,
     pub rate_limit: RateLimit,
     pub trusted_proxies: TrustedProxies,
     /// Where Zoom sends webhooks; must pass [`check_webhook_path`].

@@ -26,6 +26,7 @@ mod sinks;
 mod spools;
 pub mod sql;
 mod streams;
+mod tickets;
 mod told;
 
 use std::path::PathBuf;
@@ -51,6 +52,7 @@ pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery};
 pub use recordings::NewRecording;
 pub use sessions::{KnownSession, Made};
 pub use sinks::{Relayed, SinkHold, SinkPage};
+pub use tickets::{TicketUse, UsedTicket};
 
 /// Where the store is.
 #[derive(Debug, Clone)]

@@ -28,6 +28,7 @@ pub(super) async fn prune(store: Store, retention: Retention) {
 
 async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<(), StoreError> {
     store.prune_idempotency_keys(now_ms).await?;
+    store.prune_tickets(now_ms).await?;
     store.prune_forwards(now_ms.saturating_sub(KEEP_FORWARDS_MS)).await?;
     if let Some(before_ms) = retention.deliveries_before_ms(now_ms) {
         let deliveries = store.prune_deliveries(before_ms).await?;

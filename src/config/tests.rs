@@ -43,6 +43,7 @@ fn every_mistake_is_reported_at_once_by_name_and_without_its_value() {
         ("MEDIA_TYPES", "audio,s3cret"),
         ("WEBHOOK_PATH", "s3cret"),
         ("API_TOKENS", "s3cret"),
+        ("CORS_ALLOWED_ORIGINS", "https://s3cret/path"),
         ("RTMS_ALLOW_WS", "s3cret"),
         ("LOG_LEVEL", "s3cret"),
         ("ENTRY_BATCH_MS", "0"),

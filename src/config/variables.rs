@@ -84,6 +84,12 @@ pub const VARIABLES: &[Variable] = &[
         "how many requests each token may make; more are answered 429",
     ),
     plain(
+        "CORS_ALLOWED_ORIGINS",
+        "",
+        "the pages that may use the API from a browser: exact origins such as https://app.example.com, separated by \
+         commas; without it none of another origin",
+    ),
+    plain(
         "ZOOM_VIDEO_API_KEY",
         "",
         "the Video SDK API key of your account, for starting and stopping Video SDK sessions over REST",

@@ -1,5 +1,6 @@
 //! Bearer tokens of the API: who may call what.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,12 +8,14 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
-use super::AppState;
 use super::error::ApiError;
+use super::{AppState, tickets};
 
 /// More tokens than this are a mistake.
 const MAX_TOKENS: usize = 256;
@@ -80,6 +83,15 @@ impl ApiTokens {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The hash of the token of this name.
+    pub fn hash_of(&self, name: &str) -> Option<[u8; 32]> {
+        self.named(name).map(|token| token.hash)
+    }
+
+    fn named(&self, name: &str) -> Option<&ApiToken> {
+        self.0.iter().find(|token| *token.name == *name)
     }
 
     /// The token that these bytes are. Compares with all of them, in the same time whichever it is.
@@ -156,6 +168,30 @@ pub async fn require_scope(
     require(&state, scope, request, next).await
 }
 
+/// Lets a request through whose token may read, whatever the method.
+pub async fn require_read(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    require(&state, Scope::Read, request, next).await
+}
+
+/// Lets a request through whose token may read, or which brings a ticket for its path instead.
+pub async fn require_ticket(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let ticket = tickets::of_query(request.uri()).filter(|_| !brings_token(request.headers()));
+    let Some(ticket) = ticket else { return require(&state, Scope::Read, request, next).await };
+    let claim = tickets::claim(&state, &ticket, request.uri().path())?;
+    let token = state.api_tokens.named(&claim.token).ok_or(ApiError::TicketRefused)?;
+    admit(&state, token, Scope::Read)?;
+    tickets::redeem(&state, &claim).await?;
+    Ok(pass(token, request, next).await)
+}
+
 /// Lets a request through whose token may control.
 pub async fn require_control(
     State(state): State<Arc<AppState>>,
@@ -177,14 +213,22 @@ pub async fn require_admin(
 async fn require(
     state: &AppState,
     scope: Scope,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let token = authenticate(&state.api_tokens, request.headers())?;
+    admit(state, token, scope)?;
+    Ok(pass(token, request, next).await)
+}
+
+fn admit(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), ApiError> {
     state.rate_limit.take(&token.name, Instant::now())?;
-    token.check(scope)?;
+    token.check(scope)
+}
+
+async fn pass(token: &ApiToken, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(Caller { name: Arc::clone(&token.name) });
-    Ok(next.run(request).await)
+    next.run(request).await
 }
 
 /// What a request may do. A method that no route has is refused as such after this: reading is enough to learn that.
@@ -193,17 +237,31 @@ fn scope_of(method: &Method) -> Scope {
 }
 
 fn authenticate<'a>(tokens: &'a ApiTokens, headers: &HeaderMap) -> Result<&'a ApiToken, ApiError> {
-    bearer(headers).and_then(|token| tokens.find(token)).ok_or(ApiError::Unauthenticated)
+    bearer(headers).and_then(|token| tokens.find(&token)).ok_or(ApiError::Unauthenticated)
 }
 
 /// Tokens are taken from headers only: a URL ends up in logs and histories.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+fn bearer(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
-        return subprotocols(headers).find_map(|name| name.strip_prefix(b"bearer."));
+        return subprotocols(headers).find_map(token_of_subprotocol);
     };
     let value = value.as_bytes();
     let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii().into())
+}
+
+/// `bearer.` and the token, or `bearer64.` and the token in base64url: a subprotocol's name cannot hold every character.
+fn token_of_subprotocol(name: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if let Some(encoded) = name.strip_prefix(b"bearer64.") {
+        return URL_SAFE_NO_PAD.decode(encoded).ok().map(Cow::from);
+    }
+    name.strip_prefix(b"bearer.").map(Cow::from)
+}
+
+/// Whether a request says that it has a token, good or bad.
+fn brings_token(headers: &HeaderMap) -> bool {
+    let is_token = |name: &[u8]| name.starts_with(b"bearer.") || name.starts_with(b"bearer64.");
+    headers.contains_key(header::AUTHORIZATION) || subprotocols(headers).any(is_token)
 }
 
 /// What a WebSocket of ours is called.
@@ -281,6 +339,7 @@ mod tests {
             "bearer.token-of-16-bytesB",
             "token-of-16-bytesA",
             "bearer token-of-16-bytesA",
+            "bearer64.token-of-16-bytesA",
             "",
         ] {
             assert!(authenticate(&tokens, &with(bad)).is_err(), "{bad}");
@@ -288,6 +347,25 @@ mod tests {
         let mut both = with("bearer.token-of-16-bytesA");
         both.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer token-of-16-bytesB"));
         assert!(authenticate(&tokens, &both).is_err());
+    }
+
+    #[test]
+    fn a_token_with_any_character_comes_as_a_subprotocol_in_base64url() {
+        let tokens = ApiTokens::parse("a:to/ken-of-16-bytes+A==").unwrap();
+        let with = |list| {
+            HeaderMap::from_iter([(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))])
+        };
+        assert!(
+            authenticate(&tokens, &with("rtmsd, bearer64.dG8va2VuLW9mLTE2LWJ5dGVzK0E9PQ")).is_ok()
+        );
+        for bad in [
+            "bearer64.",
+            "bearer64.dG8va2VuLW9mLTE2LWJ5dGVzK0E9PQ==",
+            "bearer64.dG8va2VuLW9mLTE2LWJ5dGVzK0",
+            "bearer64.*",
+        ] {
+            assert!(authenticate(&tokens, &with(bad)).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -71,6 +71,12 @@ pub enum ApiError {
          api-token of DATA_DIR"
     )]
     Unauthenticated,
+    #[error(
+        "the ticket is used, expired, or not for this path: get a new one with POST /api/v1/tickets"
+    )]
+    TicketRefused,
+    #[error("this token has used as many tickets as it may for now: try again later")]
+    TooManyTickets,
     #[error("this token lacks the scope {0}")]
     Forbidden(&'static str),
     #[error("{name} {problem}")]
@@ -151,7 +157,9 @@ impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Event(_) | Self::BodyCut | Self::NotJson { .. } => StatusCode::BAD_REQUEST,
-            Self::Signature(_) | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Signature(_) | Self::Unauthenticated | Self::TicketRefused => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::Forbidden(_) | Self::OtherApp => StatusCode::FORBIDDEN,
             Self::UnknownRoute
             | Self::UnknownSession
@@ -180,7 +188,7 @@ impl ApiError {
             | Self::RecordingElsewhere
             | Self::TooManyForwards => StatusCode::CONFLICT,
             Self::Target(_) => StatusCode::FORBIDDEN,
-            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyRequests { .. } | Self::TooManyTickets => StatusCode::TOO_MANY_REQUESTS,
             Self::Control(error) => refused::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooManySubscribers
@@ -210,6 +218,8 @@ impl ApiError {
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",
             Self::Unauthenticated => "unauthenticated",
+            Self::TicketRefused => "ticket_refused",
+            Self::TooManyTickets => "too_many_tickets",
             Self::Forbidden(_) => "forbidden",
             Self::InvalidValue { .. } | Self::Media(_) => "invalid_value",
             Self::NotAcceptable(_) => "not_acceptable",
@@ -254,7 +264,7 @@ impl ApiError {
         match self {
             Self::Control(error) => refused::is_retryable(error),
             Self::TooManyRequests { .. } | Self::KeyInProgress | Self::NotRevoked => true,
-            Self::RecordingNotFinished => true,
+            Self::RecordingNotFinished | Self::TooManyTickets => true,
             _ => self.status() == StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -316,7 +326,7 @@ impl ApiError {
         if matches!(self, Self::UpgradeRequired) {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
-        if matches!(self, Self::Unauthenticated) {
+        if matches!(self, Self::Unauthenticated | Self::TicketRefused) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
     }

@@ -80,10 +80,16 @@ pub fn document(webhook_path: &str) -> Value {
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": { "token": {
-                "type": "http", "scheme": "bearer",
-                "description": "One of API_TOKENS, with the scopes read, control or admin",
-            }},
+            "securitySchemes": {
+                "token": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "One of API_TOKENS, with the scopes read, control or admin",
+                },
+                "ticket": {
+                    "type": "apiKey", "in": "query", "name": "ticket",
+                    "description": "Made with POST /api/v1/tickets for this path",
+                },
+            },
         },
     })
 }
@@ -106,6 +112,9 @@ fn describe(route: &Route, about: &Operation) -> Value {
     if let Some(scope) = scope(route.access, about.method) {
         described["security"] = json!([{ "token": [scope] }]);
     }
+    if route.access == Access::Ticket {
+        described["security"] = json!([{ "token": ["read"] }, { "ticket": [] }]);
+    }
     described
 }
 
@@ -113,7 +122,7 @@ fn describe(route: &Route, about: &Operation) -> Value {
 pub fn scope(access: Access, method: &str) -> Option<&'static str> {
     match (access, method) {
         (Access::Open, _) => None,
-        (Access::Token, "get") => Some("read"),
+        (Access::Token, "get") | (Access::Read | Access::Ticket, _) => Some("read"),
         (Access::Token | Access::Control, _) => Some("control"),
         (Access::Admin, _) => Some("admin"),
     }

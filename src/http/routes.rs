@@ -15,7 +15,7 @@ use axum::routing::MethodRouter;
 
 use super::error::ApiError;
 use super::openapi::Operation;
-use super::{AppState, auth, idempotency, request};
+use super::{AppState, auth, cors, idempotency, request};
 
 /// Who may use a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,10 @@ pub enum Access {
     Open,
     /// A token: `read` for looking, `control` for changing. What changes something is carried out to its end.
     Token,
+    /// A token with `read`, whatever the method: nothing is changed.
+    Read,
+    /// A token with `read`, or a ticket for the path.
+    Ticket,
     /// A token with `control`, whatever the method.
     Control,
     /// A token with `admin`, whatever the method.
@@ -88,11 +92,14 @@ impl Route {
 /// When `webhook_path` did not pass [`super::check_webhook_path`].
 pub fn router(state: Arc<AppState>) -> Router {
     let (mut open, mut token) = (Router::new(), Router::new());
+    let (mut read, mut ticket) = (Router::new(), Router::new());
     let (mut control, mut admin) = (Router::new(), Router::new());
     for Route { path, access, handlers, .. } in all(&state.webhook_path) {
         match access {
             Access::Open => open = open.route(&path, handlers),
             Access::Token => token = token.route(&path, handlers),
+            Access::Read => read = read.route(&path, handlers),
+            Access::Ticket => ticket = ticket.route(&path, handlers),
             Access::Control => control = control.route(&path, handlers),
             Access::Admin => admin = admin.route(&path, handlers),
         }
@@ -100,15 +107,21 @@ pub fn router(state: Arc<AppState>) -> Router {
     let token = token
         .route_layer(from_fn_with_state(Arc::clone(&state), idempotency::once))
         .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_scope));
+    let read = read.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_read));
+    let ticket = ticket.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_ticket));
     let control =
         control.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_control));
     let admin = admin.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_admin));
     open.merge(token)
+        .merge(read)
+        .merge(ticket)
         .merge(control)
         .merge(admin)
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .fallback(|| async { ApiError::UnknownRoute })
         .layer(from_fn_with_state(observer(&state), request::observe))
+        // Outermost: a page must be able to read every answer, whoever gives it.
+        .layer(from_fn_with_state(Arc::clone(&state), cors::allow))
         .with_state(state)
 }
 

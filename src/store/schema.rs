@@ -6,7 +6,7 @@ use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 17;
+pub(super) const NEWEST: i64 = 19;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -94,6 +94,11 @@ macro_rules! migrations {
                 17,
                 "speakers",
                 include_str!(concat!("../../migrations/", $folder, "/0017_speakers.sql")),
+            ),
+            migration(
+                19,
+                "tickets",
+                include_str!(concat!("../../migrations/", $folder, "/0019_tickets.sql")),
             ),
         ])
     };

@@ -111,6 +111,7 @@ mod recordings;
 mod sessions;
 mod sinks;
 mod streams;
+mod tickets;
 
 pub use actions::*;
 pub use deletions::*;
@@ -122,6 +123,7 @@ pub use recordings::*;
 pub use sessions::*;
 pub use sinks::*;
 pub use streams::*;
+pub use tickets::*;
 
 /// All of them, with their names.
 pub fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
@@ -136,6 +138,7 @@ pub fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
         sessions::ALL,
         sinks::ALL,
         streams::ALL,
+        tickets::ALL,
     ];
     all.into_iter().flatten()
 }

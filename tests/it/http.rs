@@ -2,9 +2,12 @@
 
 mod api;
 pub mod client;
+mod cors;
 mod events;
 mod hostile;
 mod limits;
 mod live;
+mod pages;
 pub mod server;
+mod tickets;
 mod webhook;

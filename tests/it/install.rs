@@ -1,7 +1,7 @@
 //! People install the app, and their tokens are there when they are wanted. Against a Zoom of our own.
 
 pub mod browser;
-mod daemon;
+pub mod daemon;
 mod deauthorization;
 mod flow;
 mod meetmind;

@@ -12,5 +12,6 @@ mod retention;
 mod sessions;
 mod sinks;
 mod streams;
+mod tickets;
 mod walk;
 pub mod webhooks;

@@ -1,7 +1,7 @@
 use super::{Access, Route};
 use crate::http::openapi::Operation;
 use crate::http::{
-    control, events, forwards, ledger, live, recordings, sessions, transcript, video,
+    control, events, forwards, ledger, live, recordings, sessions, tickets, transcript, video,
 };
 
 /// A session, what came of it, what goes on in it, and what is asked of Zoom for it.
@@ -82,7 +82,7 @@ fn afterwards() -> Vec<Route> {
                 Some("RecordingList"),
             ),
         ),
-        session_route("/{id}/recordings/{file}").get(
+        ticket_route("/{id}/recordings/{file}").get(
             recordings::download,
             about("downloadRecording", "A recorded file, or a part of it (header range)")
                 .answer(200, "The file", None)
@@ -97,14 +97,14 @@ fn afterwards() -> Vec<Route> {
 
 fn as_it_happens() -> Vec<Route> {
     vec![
-        session_route("/{id}/events").get(
+        ticket_route("/{id}/events").get(
             events::subscribe,
             about("subscribe", "Everything that happens, as server-sent events, from any point on")
                 .query("after", "The `id` of the last event seen; or the header last-event-id")
                 .query("kinds", "Only these kinds, separated by commas")
                 .answer(200, "text/event-stream", None),
         ),
-        session_route("/{id}/live")
+        ticket_route("/{id}/live")
             .get(live::one, live_query(about("liveSession", "Frames and entries, live"))),
         session_route("/{id}/forward")
             .get(
@@ -122,11 +122,17 @@ fn as_it_happens() -> Vec<Route> {
             forwards::remove,
             about("removeForward", "Send no more to this server").answer(200, "Removed", None),
         ),
-        Route::new(Access::Token, "/api/v1/live").get(
+        Route::new(Access::Ticket, "/api/v1/live").get(
             live::all,
             live_query(about("liveAll", "Frames and entries of all sessions that run here, live"))
                 .query("session", "Only this one")
                 .query("product", "Only sessions of this product"),
+        ),
+        Route::new(Access::Read, "/api/v1/tickets").post(
+            tickets::create,
+            about("createTicket", "A ticket for one path, for browsers: see the README")
+                .body("NewTicket")
+                .answer(201, "Made; it waits a minute for its use", Some("Ticket")),
         ),
     ]
 }
@@ -195,6 +201,11 @@ fn session_path(rest: &str) -> String {
 
 fn session_route(rest: &str) -> Route {
     Route::new(Access::Token, &session_path(rest))
+}
+
+/// One that a browser asks for without a header of its own.
+fn ticket_route(rest: &str) -> Route {
+    Route::new(Access::Ticket, &session_path(rest))
 }
 
 fn about(id: &'static str, summary: &'static str) -> Operation {

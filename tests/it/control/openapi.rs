@@ -164,7 +164,13 @@ async fn the_bodies_are_those_of_the_document() {
     let deliveries = kit.server.request("GET", &format!("{one}/deliveries"), &[BOSS]).await.json();
     let all_endpoints = kit.server.request("GET", endpoints, &[BOSS]).await.json();
     let one = kit.server.request("GET", &one, &[BOSS]).await.json();
+    let new_ticket = json!({"path": format!("/api/v1/sdk/sessions/{id}/events")});
+    let tickets = "/api/v1/tickets";
+    let ticket =
+        kit.server.post_to(tickets, new_ticket.to_string().as_bytes(), &[BOSS]).await.json();
     for (schema, body) in [
+        ("NewTicket", &new_ticket),
+        ("Ticket", &ticket["data"]),
         ("NewEndpoint", &new_endpoint),
         ("EndpointAndSecret", &made_endpoint["data"]),
         ("EndpointOnly", &one["data"]),

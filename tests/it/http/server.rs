@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use rtmsd::control::{self, AutoStart, Control, Policies};
 use rtmsd::http::auth::ApiTokens;
+use rtmsd::http::cors::AllowedOrigins;
 use rtmsd::http::server::{Limits, serve};
+use rtmsd::http::tickets::TicketKeys;
 use rtmsd::http::{AppState, Counters, Documents, RateLimit, Readiness, TrustedProxies, router};
 use rtmsd::hub::{Feed, Hub, MediaSet, WriterSettings};
 use rtmsd::model::{Outcome, StreamId, StreamRecord};
@@ -52,7 +54,7 @@ pub struct Server {
     stop: CancellationToken,
     serving: JoinHandle<()>,
     writing: JoinHandle<()>,
-    _folder: TempDir,
+    pub folder: TempDir,
 }
 
 impl Drop for Server {
@@ -77,6 +79,8 @@ pub struct Wiring {
     pub body_timeout: Duration,
     pub now_ms: fn() -> i64,
     pub requests_per_s: u32,
+    /// As in `CORS_ALLOWED_ORIGINS`.
+    pub origins: String,
     pub policies: Policies,
     pub start_timeout: Duration,
     pub pauses: Pauses,
@@ -91,6 +95,7 @@ impl Default for Wiring {
             body_timeout: Duration::from_secs(10),
             now_ms: || NOW_S * 1000,
             requests_per_s: 100_000,
+            origins: String::new(),
             policies: Policies {
                 auto_start: AutoStart::Off,
                 auto_stop_after: None,
@@ -159,9 +164,12 @@ impl Server {
             control,
             webhooks,
             api_tokens: ApiTokens::parse(
-                "reader:read-token-of-tests:read,controller:control-token-of-tests:control,boss:boss-token-of-tests:admin",
+                "reader:read-token-of-tests:read,controller:control-token-of-tests:control,boss:boss-token-of-tests:admin,\
+                 page:sla/sh=token-of-tests:read",
             )
             .expect("tokens"),
+            ticket_keys: TicketKeys::new(&ring()),
+            cors: AllowedOrigins::parse(&wiring.origins).expect("origins"),
             rate_limit: RateLimit::new(wiring.requests_per_s),
             trusted_proxies: TrustedProxies::default(),
             webhook_path: "/webhook".into(),
@@ -186,7 +194,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let serving = tokio::spawn(serve(listener, router(state.clone()), limits, stop.clone()));
-        Self { address, state, changes, stop, serving, writing, _folder: folder }
+        Self { address, state, changes, stop, serving, writing, folder }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -229,9 +237,13 @@ impl Server {
 
     /// Announces a stream and returns its row.
     pub async fn start_stream(&self, meeting: &str, stream: &str) -> StreamRecord {
+        self.start_stream_at(meeting, stream, NOW_S * 1000).await
+    }
+
+    pub async fn start_stream_at(&self, meeting: &str, stream: &str, at_ms: i64) -> StreamRecord {
         let body = json!({
             "event": "meeting.rtms_started",
-            "event_ts": NOW_S * 1000,
+            "event_ts": at_ms,
             "payload": {
                 "meeting_uuid": meeting,
                 "meeting_id": "91234567890",
@@ -286,10 +298,14 @@ impl Server {
     }
 }
 
+fn ring() -> KeyRing {
+    KeyRing::parse(&"07".repeat(32)).expect("a key")
+}
+
 /// Outgoing webhooks may go to loopback.
 pub fn webhook_settings(now_ms: fn() -> i64) -> webhooks::Settings {
     webhooks::Settings {
-        ring: KeyRing::parse(&"07".repeat(32)).expect("a key"),
+        ring: ring(),
         policy: Arc::new(AddressPolicy::parse("127.0.0.1").expect("a policy")),
         look_every: Duration::from_millis(20),
         now_ms,
@@ -309,8 +325,7 @@ pub fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Installer) {
     };
     let zoom = ZoomClient::new(&client_config(None).expect("TLS"));
     let oauth = OAuth::new(zoom.clone(), settings);
-    let ring = KeyRing::parse(&"07".repeat(32)).expect("a key");
-    let clock = rtmsd::clock::now_ms;
+    let (ring, clock) = (ring(), rtmsd::clock::now_ms);
     let tokens = Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock);
     let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock);
     let api = Api::new(zoom, tokens, "demoClientId01".into(), None, wiring.pauses.clone());

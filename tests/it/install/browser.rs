@@ -65,6 +65,8 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
+            // Nobody clicks on a page before it plays something.
+            "--autoplay-policy=no-user-gesture-required",
             "--window-size=900,700",
             &profile_argument,
         ];

@@ -190,7 +190,7 @@ async fn secrets_of_a_run(folder: &Path, settings: &[(&str, &str)]) -> Vec<Strin
     secrets
 }
 
-/// Installs twice, fails once, and uninstalls; returns the codes that were used.
+/// Installs twice, fails once, uninstalls, and uses tickets; returns the codes and tickets.
 async fn visit(zoom: &FakeZoom, port: u16) -> Vec<String> {
     let address = ([127, 0, 0, 1], port).into();
     while tokio::net::TcpStream::connect(address).await.is_err() {
@@ -221,5 +221,18 @@ async fn visit(zoom: &FakeZoom, port: u16) -> Vec<String> {
     let id = list["data"]["installations"][0]["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/zoom/installations/{id}");
     assert_eq!(get("DELETE", &path, &headers).await.status, 200);
+    // A ticket that is used, one that is refused, and one that never comes.
+    for uses in 0..3 {
+        let body = r#"{"path":"/api/v1/live"}"#;
+        let length = body.len().to_string();
+        let headers = [("authorization", &*authorization), ("content-length", &*length)];
+        let request = [head("POST", "/api/v1/tickets", &headers), body.into()].concat();
+        let made = exchange(address, &request).await.json();
+        for status in [426, 401].into_iter().take(uses) {
+            let url = made["data"]["url"].as_str().unwrap();
+            assert_eq!(get("GET", url, &[]).await.status, status);
+        }
+        codes.push(made["data"]["ticket"].as_str().unwrap().to_owned());
+    }
     codes
 }

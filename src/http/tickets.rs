@@ -1,0 +1,127 @@
+//! `POST /api/v1/tickets`: what a browser asks with where it cannot send a token, and how it is redeemed.
+
+mod resource;
+mod signed;
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+pub use self::resource::Resource;
+use self::signed::Claim;
+pub use self::signed::TicketKeys;
+use super::auth::Caller;
+use super::envelope::{rfc3339, success_as};
+use super::error::ApiError;
+use super::json::fields;
+use super::params::known_session;
+use super::recordings::known_file;
+use super::{AppState, body};
+use crate::model::RecordedFile;
+use crate::seal::random_bytes;
+use crate::store::{TicketUse, UsedTicket};
+
+/// How long a ticket waits for its use.
+const LIFE_MS: i64 = 60 * 1000;
+/// A player asks for a file in parts, for as long as it plays, and for a while after that.
+const WINDOW_MS: i64 = 10 * 60 * 1000;
+const LONGEST_WINDOW_MS: i64 = 12 * 60 * 60 * 1000;
+/// How far the clocks of several daemons may be apart: so much longer a used ticket is remembered.
+const CLOCKS_APART_MS: i64 = 5 * 60 * 1000;
+/// How many used tickets of one token are remembered.
+const MAX_USED: u32 = 20_000;
+const MAX_BODY_BYTES: usize = 8 * 1024;
+/// The name in the query.
+const QUERY: &str = "ticket";
+
+/// Makes a ticket for one path of this API, with the caller's token and no more than its scope `read`.
+pub async fn create(
+    State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let bytes = body::read(request.into_body(), MAX_BODY_BYTES, state.body_timeout).await?;
+    let path = path(&bytes)?;
+    let problem = "must be the path of a session's events, its live socket, /api/v1/live or one recording, \
+                   without a query";
+    let invalid = ApiError::InvalidValue { name: "path", problem };
+    let resource = Resource::parse(&path).ok_or(invalid)?;
+    let window_ms = window_ms(&state, &resource).await?;
+    let token_hash = state.api_tokens.hash_of(&caller.name).ok_or(ApiError::Unauthenticated)?;
+    let expires_at_ms = (state.now_ms)().saturating_add(LIFE_MS);
+    let token = caller.name.to_string();
+    let claim = Claim { id: random_bytes(), expires_at_ms, window_ms, token };
+    let ticket = state.ticket_keys.sign(&claim, &resource.name(), &token_hash);
+    let data = json!({
+        "ticket": ticket,
+        "url": format!("{path}?{QUERY}={ticket}"),
+        "expires_at": rfc3339(expires_at_ms),
+        "expires_at_ms": expires_at_ms,
+        "window_ms": window_ms,
+    });
+    Ok(success_as(StatusCode::CREATED, "ticket made", data))
+}
+
+fn path(body: &[u8]) -> Result<String, ApiError> {
+    match fields(body, &["path"])?.remove("path") {
+        Some(Value::String(path)) => Ok(path),
+        _ => Err(ApiError::InvalidValue { name: "path", problem: "must be a path in a string" }),
+    }
+}
+
+/// How long a ticket may come again after its first use; 404 where there is nothing to come to.
+async fn window_ms(state: &AppState, resource: &Resource) -> Result<i64, ApiError> {
+    match resource {
+        Resource::LiveAll => Ok(0),
+        Resource::Live(id) | Resource::Events(id) => {
+            known_session(&state.store, *id).await.map(|_| 0)
+        }
+        Resource::Recording(id, name) => {
+            let (_, file) = known_file(&state.store, *id, name).await?;
+            Ok(playing_ms(&file).saturating_add(WINDOW_MS).min(LONGEST_WINDOW_MS))
+        }
+    }
+}
+
+/// Zero where it is not known.
+fn playing_ms(file: &RecordedFile) -> i64 {
+    let span = file.first_ms.zip(file.last_ms).map(|(first, last)| last.saturating_sub(first));
+    span.unwrap_or(0).max(0)
+}
+
+/// The ticket in a request's query.
+pub fn of_query(uri: &Uri) -> Option<String> {
+    let query = uri.query()?;
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, _)| name == QUERY).map(|(_, ticket)| ticket.into_owned())
+}
+
+/// Whose ticket this is, checked before anything is written: signed here for this path, by a token that still is one.
+pub fn claim(state: &AppState, ticket: &str, path: &str) -> Result<Claim, ApiError> {
+    let resource = Resource::parse(path).ok_or(ApiError::TicketRefused)?;
+    let hash_of = |name: &str| state.api_tokens.hash_of(name);
+    state.ticket_keys.read(ticket, &resource.name(), hash_of).ok_or(ApiError::TicketRefused)
+}
+
+/// Uses a ticket: once, or a recording's for as long as its window is open.
+pub async fn redeem(state: &AppState, claim: &Claim) -> Result<(), ApiError> {
+    let now_ms = (state.now_ms)();
+    let id = hex::encode(claim.id);
+    let used = if now_ms > claim.expires_at_ms {
+        state.store.used_ticket(&id, now_ms).await?.unwrap_or(TicketUse::Spent)
+    } else {
+        let until_ms = if claim.window_ms > 0 { now_ms.saturating_add(claim.window_ms) } else { 0 };
+        let keep_ms = until_ms.max(claim.expires_at_ms).saturating_add(CLOCKS_APART_MS);
+        let ticket = UsedTicket { id: &id, token: &claim.token, until_ms, keep_ms };
+        state.store.use_ticket(&ticket, MAX_USED, now_ms).await?
+    };
+    match used {
+        TicketUse::First | TicketUse::Again => Ok(()),
+        TicketUse::Spent => Err(ApiError::TicketRefused),
+        TicketUse::TooMany => Err(ApiError::TooManyTickets),
+    }
+}
