@@ -7,7 +7,6 @@ mod upkeep;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -25,6 +24,7 @@ use crate::http::tickets::TicketKeys;
 use crate::http::{AppState, Counters, Documents, RateLimit, Readiness, router};
 use crate::hub::{Hub, Writer};
 use crate::model::{NodeId, StreamId};
+use crate::net::{Network, Resolver};
 use crate::rtms::stream::Timings;
 use crate::sessions::{Leases, Supervisor, supervisor};
 use crate::sinks::forward::Forwards;
@@ -88,17 +88,24 @@ pub struct App {
     supervisor: Supervisor,
     recorder: Recorder,
     on_change: mpsc::Sender<StreamId>,
-    tls: Arc<ClientConfig>,
+    network: Network,
     /// Ends the streams, after HTTP has stopped.
     stop_streams: CancellationToken,
 }
 
 impl App {
-    /// Opens the store, brings its schema up to date, and builds the rest. Starts nothing.
-    pub async fn build(config: Config, timings: Timings, leases: Leases) -> Result<Self, AppError> {
+    /// Opens the store, brings its schema up to date, and builds the rest. Starts nothing. `resolver` looks up every host
+    /// but those of the database and the broker.
+    pub async fn build(
+        config: Config,
+        timings: Timings,
+        leases: Leases,
+        resolver: Resolver,
+    ) -> Result<Self, AppError> {
         let token_keys = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
         let tls = client_config(config.ca_file.as_deref())?;
-        let zoom = ZoomClient::new(&tls);
+        let network = Network::new(Arc::clone(&tls), resolver, config.proxy.clone());
+        let zoom = ZoomClient::new(&network);
         let nats = match config.nats.clone() {
             Some(settings) => Some(Nats::connect(settings, &tls).await?),
             None => None,
@@ -107,7 +114,7 @@ impl App {
         let (hub, writer) =
             Hub::new(store.clone(), config.max_subscribers, settings::writer(&config));
         let (recordings, recorder) =
-            Recordings::new(&config.recordings, store.clone(), &hub, &tls, clock::now_ms)?;
+            Recordings::new(&config.recordings, store.clone(), &hub, &network, clock::now_ms)?;
         let oauth = OAuth::new(zoom.clone(), config.install.oauth.clone());
         let (ring, configured) = (token_keys, config.install.configured.clone());
         let tokens =
@@ -117,7 +124,7 @@ impl App {
         let ticket_keys = TicketKeys::new(&ring);
         let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
         let node = NodeId(Uuid::new_v4());
-        let streams = settings::streams(&config, node, timings, leases, Arc::clone(&tls));
+        let streams = settings::streams(&config, node, timings, leases, network.clone());
         let client_id = config.client.id.clone();
         let video = settings::video_api(&config);
         let api = Api::new(zoom, tokens.clone(), client_id, video, Pauses::default());
@@ -141,7 +148,7 @@ impl App {
             supervisor,
             recorder,
             on_change,
-            tls,
+            network,
             stop_streams,
         })
     }
@@ -219,7 +226,7 @@ impl App {
             webhooks: self.webhooks.clone(),
         };
         sinks.spawn(parts.webhook_relay(relay, stop));
-        sinks.spawn(parts.webhook_sender(self.webhooks.clone(), Arc::clone(&self.tls), stop));
+        sinks.spawn(parts.webhook_sender(self.webhooks.clone(), self.network.clone(), stop));
         if let Some(nats) = self.nats.clone() {
             let runner = nats.runner(self.store.clone(), &self.hub, settings);
             sinks.spawn(parts.nats(runner, stop));
@@ -239,8 +246,8 @@ impl App {
 
     fn state(&self, draining: CancellationToken) -> Arc<AppState> {
         let live = self.live(draining.clone());
-        let (targets, tls) = (self.config.targets.clone(), Arc::clone(&self.tls));
-        let forwards = Arc::new(Forwards::new(live.clone(), targets, tls, clock::now_ms));
+        let (targets, network) = (self.config.targets.clone(), self.network.for_named_hosts());
+        let forwards = Arc::new(Forwards::new(live.clone(), targets, network, clock::now_ms));
         Arc::new(AppState {
             store: self.store.clone(),
             hub: Arc::clone(&self.hub),

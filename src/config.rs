@@ -21,6 +21,7 @@ use crate::control::{AutoStart, Policies};
 use crate::http::auth::ApiTokens;
 use crate::http::cors::AllowedOrigins;
 use crate::http::{TrustedProxies, check_webhook_path};
+use crate::net::proxy::ProxyRules;
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::params::Params;
 use crate::secret::Secret;
@@ -62,6 +63,8 @@ pub struct Config {
     pub params: Params,
     pub policy: Policy,
     pub ca_file: Option<PathBuf>,
+    /// For everything that is Zoom's, and for object stores.
+    pub proxy: ProxyRules,
     pub policies: Policies,
     pub start_timeout: Duration,
     pub at_shutdown: AtShutdown,
@@ -118,6 +121,7 @@ impl Config {
         let params = media::params(read);
         let policy = policy(read);
         let ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
+        let proxy = proxy(read);
         let policies = policies(read);
         let start_timeout_s = read.number("RTMS_START_TIMEOUT_SECONDS", 30, 1..=3600);
         let at_shutdown = at_shutdown(read);
@@ -153,6 +157,7 @@ impl Config {
             params: params?,
             policy: policy?,
             ca_file,
+            proxy: proxy?,
             policies: policies?,
             start_timeout: Duration::from_secs(start_timeout_s?),
             at_shutdown: at_shutdown?,
@@ -266,7 +271,15 @@ fn policy(read: &mut Reader<'_>) -> Option<Policy> {
     }
 }
 
-/// Where sessions may be forwarded to.
+fn proxy(read: &mut Reader<'_>) -> Option<ProxyRules> {
+    let no_proxy = read.text("NO_PROXY", "");
+    let Some(url) = read.optional("HTTPS_PROXY") else { return Some(ProxyRules::default()) };
+    match ProxyRules::read(&url, &no_proxy) {
+        Ok(rules) => Some(rules),
+        Err(form) => read.wrong("HTTPS_PROXY", form.to_string()),
+    }
+}
+
 fn trusted_proxies(read: &mut Reader<'_>) -> Option<TrustedProxies> {
     let name = "TRUSTED_PROXIES";
     let text = read.text(name, "");
@@ -275,6 +288,7 @@ fn trusted_proxies(read: &mut Reader<'_>) -> Option<TrustedProxies> {
     })
 }
 
+/// Where sessions may be forwarded to.
 fn targets(read: &mut Reader<'_>) -> Option<Targets> {
     let hosts = hosts(read, "FORWARD_ALLOWED_HOSTS", "");
     let allow_ws = read.flag("FORWARD_ALLOW_WS", false);

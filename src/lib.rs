@@ -18,6 +18,8 @@ pub mod hub;
 pub mod json;
 /// The values that everything speaks of (pure).
 pub mod model;
+/// What several modules need of a network: look-ups, address racing, proxies, WebSockets and HTTP clients.
+pub mod net;
 /// Token buckets.
 pub mod rate;
 /// One RTMS stream: messages, state machine, driver.

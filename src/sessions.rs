@@ -10,7 +10,6 @@ mod supervisor;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +17,7 @@ pub use supervisor::Supervisor;
 
 use crate::hub::Hub;
 use crate::model::{NodeId, StreamId};
+use crate::net::Network;
 use crate::rtms::endpoint::Policy;
 use crate::rtms::params::Params;
 use crate::rtms::stream::Timings;
@@ -39,7 +39,7 @@ pub struct Settings {
     pub params: Params,
     pub policy: Policy,
     pub timings: Timings,
-    pub tls: Arc<ClientConfig>,
+    pub network: Network,
     pub max_streams: usize,
     pub leases: Leases,
     pub at_shutdown: AtShutdown,

@@ -95,14 +95,15 @@ pub struct Simulator {
 pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulator, SimulatorError> {
     check(&settings)?;
     let addr = listener.local_addr()?;
-    let tls = settings.tls_dir.as_deref().map(TlsFiles::ensure).transpose()?;
+    let ensure = |folder| TlsFiles::ensure(folder, &settings.tls_host);
+    let tls = settings.tls_dir.as_deref().map(ensure).transpose()?;
     let acceptor = match &tls {
         Some(files) => Some(TlsAcceptor::from(Arc::new(files.server_config()?))),
         None => None,
     };
     // The name, not the address, where there is a certificate: see `tls`.
     let origin = match &tls {
-        Some(_) => format!("wss://localhost:{}", addr.port()),
+        Some(_) => format!("wss://{}:{}", settings.tls_host, addr.port()),
         None => format!("ws://127.0.0.1:{}", addr.port()),
     };
     let stop = CancellationToken::new();
@@ -150,7 +151,7 @@ impl Simulator {
         self.addr
     }
 
-    /// The base of REST: `http://127.0.0.1:port`, or `https://localhost:port` with TLS.
+    /// The base of REST: `http://127.0.0.1:port`, or `https://localhost:port` (or the host of the settings) with TLS.
     pub fn base_url(&self) -> String {
         self.world.base_url()
     }

@@ -9,7 +9,6 @@ pub mod live;
 pub mod message;
 /// NATS: entries to JetStream, frames to core subjects.
 pub mod nats;
-mod public;
 /// Recordings: every stream as files that ordinary tools play.
 pub mod record;
 /// Every stored entry, in order and at least once, to one sink.

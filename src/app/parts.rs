@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use rustls::ClientConfig;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +14,7 @@ use crate::config::Retention;
 use crate::control::Control;
 use crate::http::Counters;
 use crate::hub::Hub;
+use crate::net::Network;
 use crate::sinks::forward::Forwards;
 use crate::sinks::nats;
 use crate::sinks::record::Recorder;
@@ -56,12 +56,12 @@ impl Parts {
     pub fn webhook_sender(
         &self,
         webhooks: Webhooks,
-        tls: Arc<ClientConfig>,
+        network: Network,
         stop: &CancellationToken,
     ) -> Part {
         let until = stop.clone();
         self.part("webhook_sender", stop, webhooks, move |webhooks| {
-            Box::pin(webhooks.clone().run(Arc::clone(&tls), until.clone()))
+            Box::pin(webhooks.clone().run(network.clone(), until.clone()))
         })
     }
 

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
-
 use crate::clock;
 use crate::config::{Config, Keep};
 use crate::hub::WriterSettings;
 use crate::model::NodeId;
+use crate::net::Network;
 use crate::rtms::stream::Timings;
 use crate::seal::KeyRing;
 use crate::sessions::Leases;
@@ -35,7 +34,7 @@ pub(super) fn streams(
     node: NodeId,
     timings: Timings,
     leases: Leases,
-    tls: Arc<ClientConfig>,
+    network: Network,
 ) -> sessions::Settings {
     sessions::Settings {
         node,
@@ -45,7 +44,7 @@ pub(super) fn streams(
         params: config.params.clone(),
         policy: config.policy.clone(),
         timings,
-        tls,
+        network,
         max_streams: config.max_streams,
         leases,
         at_shutdown: config.at_shutdown,

@@ -16,6 +16,7 @@ use super::{fail, start_logs};
 use crate::app::App;
 use crate::clock;
 use crate::config::Config;
+use crate::net::Resolver;
 use crate::rtms::stream::Timings;
 use crate::seal::key_file;
 use crate::secret::Secret;
@@ -63,7 +64,9 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     let secrets = Secrets::make();
     let token_key = key_file::read_or_make(&args.data_dir, key_file::TOKEN_KEY).map_err(said)?;
     let config = config(address, &zoom_url, &args, &secrets, &token_key.value)?;
-    let app = App::build(config, Timings::default(), Leases::default()).await.map_err(said)?;
+    let app = App::build(config, Timings::default(), Leases::default(), Resolver::system())
+        .await
+        .map_err(said)?;
     let recordings = args.data_dir.join("recordings");
     let show = Show::new(app.store.clone(), app.hub.clone(), recordings, clock::now_ms());
     let daemon = tokio::spawn(app.run(listener, stop.clone()));

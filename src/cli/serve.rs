@@ -9,6 +9,7 @@ use super::{fail, first_start};
 use crate::app::App;
 use crate::config::Config;
 use crate::http::server;
+use crate::net::Resolver;
 use crate::rtms::stream::Timings;
 use crate::sessions::Leases;
 use crate::zoom::token::Configured;
@@ -35,10 +36,11 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
         );
     }
     let webhook_path = config.webhook_path.clone();
-    let app = match App::build(config, Timings::default(), Leases::default()).await {
-        Ok(app) => app,
-        Err(error) => return fail(1, &error.to_string()),
-    };
+    let app =
+        match App::build(config, Timings::default(), Leases::default(), Resolver::system()).await {
+            Ok(app) => app,
+            Err(error) => return fail(1, &error.to_string()),
+        };
     tracing::info!(%address, webhook_path, version = env!("CARGO_PKG_VERSION"), "rtmsd listens");
     match app.run(listener, stop).await {
         Ok(()) => {

@@ -389,3 +389,16 @@ fn nothing_is_recorded_where_no_media_are_kept() {
     assert!(config(&[("RETENTION_MEDIA", "zero")]).is_ok());
     assert!(config(&[("RETENTION_MEDIA", "30d"), ("RECORD", "audio")]).is_ok());
 }
+
+#[test]
+fn the_proxy_is_read_under_both_spellings_and_its_password_is_not_printed() {
+    let config =
+        config(&[("https_proxy", "http://ana:s3cret@proxy.corp:3128"), ("NO_PROXY", ".internal")]);
+    let config = config.unwrap();
+    assert!(config.proxy.proxy_for("rtms.zoom.us", 443).is_some());
+    assert!(config.proxy.proxy_for("minio.internal", 443).is_none());
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let errors = super::tests::config(&[("HTTPS_PROXY", "socks5://ana:s3cret@proxy.corp")]);
+    let errors = errors.unwrap_err().to_string();
+    assert!(errors.contains("HTTPS_PROXY") && !errors.contains("s3cret"), "{errors}");
+}

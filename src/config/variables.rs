@@ -276,7 +276,22 @@ pub const VARIABLES: &[Variable] = &[
         "RTMS_CA_FILE",
         &["ZM_RTMS_CA"],
         "",
-        "a PEM file with an extra certificate authority for wss://",
+        "a PEM file with an extra certificate authority for everything that is connected to with TLS: Zoom, object stores, \
+         a proxy, NATS, forwards and webhooks",
+    ),
+    aliased(
+        "HTTPS_PROXY",
+        &["https_proxy"],
+        "",
+        "http://user:password@host:port or https://…: a proxy that allows CONNECT, for Zoom's REST API, OAuth and \
+         WebSockets and for object stores; forwards, outgoing webhooks, NATS, Postgres and loopback go past it",
+    ),
+    aliased(
+        "NO_PROXY",
+        &["no_proxy"],
+        "",
+        "what goes past HTTPS_PROXY, too: domains with all below them, addresses, networks (10.0.0.0/8), each with :port \
+         if only that is meant, or *; separated by commas",
     ),
     plain(
         "RTMS_AUTO_START",

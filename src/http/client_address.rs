@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, header};
 
-use crate::sinks::webhooks::address::Network;
+use crate::net::public_addr::Subnet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Entries of `TRUSTED_PROXIES` beyond this are a mistake.
@@ -20,13 +20,13 @@ pub struct ClientAddress(pub IpAddr);
 
 /// The addresses of `TRUSTED_PROXIES`: what they say about a request's origin is believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<Network>);
+pub struct TrustedProxies(Vec<Subnet>);
 
 impl TrustedProxies {
     /// Reads addresses and networks (`10.0.0.0/8`), separated by commas. `None` when one of them is neither.
     pub fn parse(text: &str) -> Option<Self> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-        let networks: Vec<Network> = parts.map(Network::parse).collect::<Option<_>>()?;
+        let networks: Vec<Subnet> = parts.map(Subnet::parse).collect::<Option<_>>()?;
         (networks.len() <= MAX_LISTED).then_some(Self(networks))
     }
 

@@ -5,10 +5,8 @@ mod socket;
 mod text_frames;
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Instant;
 
-use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -19,6 +17,7 @@ use super::stream::{End, Input, Output, Setup, Stream};
 use crate::clock;
 use crate::hub::Feed;
 use crate::model::{StreamId, UserId};
+use crate::net::Network;
 
 /// What the owner of a stream tells it.
 #[derive(Debug)]
@@ -54,14 +53,14 @@ pub struct Job {
     /// The announcement that `endpoint` is from; follows the moves.
     pub generation: i64,
     pub seed: u64,
-    pub tls: Arc<ClientConfig>,
+    pub network: Network,
     pub feed: Feed,
 }
 
 /// Runs a stream to its end, or until it is told to leave it. All its sockets live and die in here.
 pub async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Drive {
     let stream = Stream::new(Instant::now(), job.seed, job.setup.clone(), job.endpoint.clone());
-    let links = Links::new(Arc::clone(&job.tls));
+    let links = Links::new(job.network.clone());
     let alarm = Box::pin(tokio::time::sleep(std::time::Duration::ZERO));
     let (generation, feed) = (&mut job.generation, &mut job.feed);
     let stream_id = &job.setup.stream_id;

@@ -104,8 +104,8 @@ pub(super) fn job(
         policy: settings.policy.clone(),
         timings: settings.timings.clone(),
     };
-    let tls = Arc::clone(&settings.tls);
-    Job { setup, endpoint, generation: stream.generation, seed: rand::random(), tls, feed }
+    let network = settings.network.clone();
+    Job { setup, endpoint, generation: stream.generation, seed: rand::random(), network, feed }
 }
 
 /// What the session said when the stream was announced, else what is configured.

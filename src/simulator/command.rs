@@ -27,6 +27,9 @@ pub struct SimulateArgs {
     /// Serve wss and https; ca.pem, cert.pem and key.pem are made in this folder if they are not there
     #[arg(long, value_name = "DIR")]
     tls_dir: Option<PathBuf>,
+    /// The host in wss and https URLs and in a certificate that is made: what clients of another machine or container call it
+    #[arg(long, value_name = "HOST", default_value = "localhost", requires = "tls_dir")]
+    tls_host: String,
     /// Meetings at once
     #[arg(long, default_value_t = 1)]
     meetings: u32,
@@ -187,6 +190,7 @@ impl SimulateArgs {
                 ..OAuthSettings::default()
             },
             tls_dir: self.tls_dir,
+            tls_host: self.tls_host,
             seed: self.seed,
             remembers_frames: self.remember_frames,
             ..Settings::default()

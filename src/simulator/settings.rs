@@ -52,6 +52,8 @@ pub struct Settings {
     pub oauth: OAuthSettings,
     /// Serves `wss` and `https` with a certificate kept in this folder.
     pub tls_dir: Option<PathBuf>,
+    /// The host in its `wss` and `https` URLs, and in a certificate that it makes.
+    pub tls_host: String,
     /// Every id and token comes from it.
     pub seed: u64,
     pub timings: Timings,
@@ -96,6 +98,7 @@ impl Default for Settings {
             access_token: None,
             oauth: OAuthSettings::default(),
             tls_dir: None,
+            tls_host: "localhost".to_owned(),
             seed: 1,
             timings: Timings::default(),
             scopes: Medium::ALL.to_vec(),

@@ -1,5 +1,6 @@
-//! The simulator's own certificate authority, and the certificate for `localhost` that it signs.
+//! The simulator's own certificate authority, and the certificate for `localhost` or another host that it signs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,8 +23,8 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// The files in `folder`; all three are made when one is missing.
-    pub fn ensure(folder: &Path) -> Result<Self, SimulatorError> {
+    /// The files in `folder`; all three are made when one is missing, for `host` and for this machine.
+    pub fn ensure(folder: &Path, host: &str) -> Result<Self, SimulatorError> {
         let files = Self {
             ca: folder.join("ca.pem"),
             cert: folder.join("cert.pem"),
@@ -32,12 +33,12 @@ impl TlsFiles {
         let all_there = [&files.ca, &files.cert, &files.key].iter().all(|file| file.exists());
         if !all_there {
             fs::create_dir_all(folder)?;
-            files.make()?;
+            files.make(host)?;
         }
         Ok(files)
     }
 
-    fn make(&self) -> Result<(), SimulatorError> {
+    fn make(&self, host: &str) -> Result<(), SimulatorError> {
         let ca_key = KeyPair::generate()?;
         let mut ca = dated(Vec::new())?;
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -46,8 +47,9 @@ impl TlsFiles {
         let ca_pem = ca.self_signed(&ca_key)?.pem();
 
         // The name as well as the address: Zoom's own client matches no IP address (section 22).
-        let mut server = dated(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
-        server.distinguished_name.push(DnType::CommonName, "localhost");
+        let names = ["localhost", "127.0.0.1", host].map(str::to_owned);
+        let mut server = dated(names.into_iter().collect::<BTreeSet<_>>().into_iter().collect())?;
+        server.distinguished_name.push(DnType::CommonName, host);
         server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         server.use_authority_key_identifier_extension = true;

@@ -11,7 +11,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -24,6 +23,7 @@ use self::dial::dial;
 use super::live::{Live, Over, Receipts, Request, Source, Talk};
 use crate::hub::Room;
 use crate::model::{Cursor, Forward, ForwardId, SessionId};
+use crate::net::Network;
 use crate::rtms::backoff::{self, Backoff};
 use crate::rtms::endpoint::Endpoint;
 use crate::store::StoreError;
@@ -68,7 +68,7 @@ pub enum Doing {
 pub struct Forwards {
     live: Live,
     targets: Targets,
-    tls: Arc<ClientConfig>,
+    network: Network,
     /// The wall clock, Unix milliseconds.
     now_ms: fn() -> i64,
     running: Mutex<HashMap<ForwardId, Running>>,
@@ -88,8 +88,9 @@ struct Running {
 }
 
 impl Forwards {
-    pub fn new(live: Live, targets: Targets, tls: Arc<ClientConfig>, now_ms: fn() -> i64) -> Self {
-        Self { live, targets, tls, now_ms, running: Mutex::default(), news: Notify::new() }
+    /// `network` is for hosts that a user of the API names.
+    pub fn new(live: Live, targets: Targets, network: Network, now_ms: fn() -> i64) -> Self {
+        Self { live, targets, network, now_ms, running: Mutex::default(), news: Notify::new() }
     }
 
     /// Whether a URL may be forwarded to.
@@ -266,7 +267,7 @@ impl Task {
 
     /// Connects, and talks until it is lost (an error) or over (the last that is to be said of the forward).
     async fn connection(&self, endpoint: &Endpoint, source: &mut Source) -> Result<Doing, String> {
-        let dial = dial(endpoint, &self.forwards.targets, &self.forwards.tls);
+        let dial = dial(endpoint, &self.forwards.targets, &self.forwards.network);
         let Some(socket) = self.stop.run_until_cancelled(dial).await else {
             return Ok(Doing::Waiting);
         };

@@ -25,7 +25,6 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::{Notify, OnceCell, Semaphore};
@@ -38,6 +37,7 @@ use self::spool::Spool;
 use self::target::{Content, Place, PlaceError, Target, TargetError, read_file};
 use crate::hub::{Hub, MediaSet, Medium, SinkLimits, Wants};
 use crate::model::{RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord};
+use crate::net::Network;
 use crate::store::{Store, StoreError};
 
 /// The field of a session's media parameters that says what is recorded of it.
@@ -107,12 +107,12 @@ impl Recordings {
         settings: &Settings,
         store: Store,
         hub: &Hub,
-        tls: &ClientConfig,
+        network: &Network,
         now_ms: fn() -> i64,
     ) -> Result<(Self, Recorder), PlaceError> {
         let shared = Arc::new(Shared {
             store,
-            target: Target::open(&settings.place, tls)?,
+            target: Target::open(&settings.place, network)?,
             layout: Arc::new(settings.layout.clone()),
             spools: settings.spools.clone(),
             spool: OnceCell::new(),

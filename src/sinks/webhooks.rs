@@ -17,7 +17,6 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -32,6 +31,7 @@ use self::worker::Worker;
 use crate::model::{
     EndpointId, EndpointSource, EndpointStatus, Entry, EventKind, OutgoingEvent, WebhookEndpoint,
 };
+use crate::net::Network;
 use crate::seal::{KeyRing, OpenError};
 use crate::secret::Secret;
 use crate::store::{
@@ -107,8 +107,8 @@ impl Webhooks {
     }
 
     /// Sends what is due until `stop`. What is being sent then is broken off after a while, and due again.
-    pub async fn run(self, tls: Arc<ClientConfig>, stop: CancellationToken) {
-        Worker::new(self, &tls).run(stop).await;
+    pub async fn run(self, network: Network, stop: CancellationToken) {
+        Worker::new(self, &network).run(stop).await;
     }
 
     /// Puts events down for every endpoint that wants them. What was put down before is not sent again.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
-use super::client::ZoomClient;
+use super::client::{ZoomClient, failure};
 use super::refusal::ZoomError;
 use super::retry::{Next, Pauses, Tries, wait_ms};
 use super::token::{Candidates, Granted, TokenError, Tokens};
@@ -159,8 +159,11 @@ impl Api {
             .json(&body(&self.client_id, change, participant(granted, change)))
             .send()
             .await;
-        // The error's text could hold the URL, and says no more than this.
-        let answer = answer.map_err(|_| ZoomError::no_answer())?;
+        let answer = answer.map_err(|error| {
+            let cause = failure(&error);
+            tracing::debug!(%cause, "a request to Zoom has no answer");
+            ZoomError::no_answer()
+        })?;
         read_answer(answer).await
     }
 }

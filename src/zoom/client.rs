@@ -3,17 +3,16 @@
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
-use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use rustls::ClientConfig;
 use thiserror::Error;
+
+use crate::net::Network;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// A whole exchange, from the first byte out to the last byte in.
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(8);
 /// Answers of Zoom's have a few KiB.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
-const USER_AGENT: &str = concat!("rtmsd/", env!("CARGO_PKG_VERSION"));
 
 /// Why there is no answer. Holds no URL, header or body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -26,6 +25,12 @@ pub enum ClientError {
     CutOff,
     #[error("the answer is longer than {MAX_ANSWER_BYTES} bytes")]
     TooLong,
+    #[error(
+        "the proxy wants a user name and a password, or others (HTTP status 407): check HTTPS_PROXY"
+    )]
+    ProxyCredentials,
+    #[error("the proxy of HTTPS_PROXY opens no connection to Zoom: it must allow CONNECT")]
+    Proxy,
 }
 
 /// What Zoom answered, whatever its status.
@@ -42,14 +47,11 @@ pub struct Answer {
 pub struct ZoomClient(reqwest::Client);
 
 impl ZoomClient {
-    pub fn new(tls: &ClientConfig) -> Self {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.clone())
-            .redirect(Policy::none())
-            .referer(false)
+    pub fn new(network: &Network) -> Self {
+        let client = network
+            .http_client()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TOTAL_TIMEOUT)
-            .user_agent(USER_AGENT)
             .build()
             .expect("a client of constants and a finished TLS configuration can be built");
         Self(client)
@@ -61,7 +63,7 @@ impl ZoomClient {
 
     /// Sends a request and reads the whole answer.
     pub async fn send(&self, request: RequestBuilder) -> Result<Answer, ClientError> {
-        let response = request.send().await.map_err(|error| kind(&error))?;
+        let response = request.send().await.map_err(|error| failure(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Answer { status, headers, body: read(response).await? })
     }
@@ -69,7 +71,7 @@ impl ZoomClient {
 
 async fn read(mut response: Response) -> Result<Vec<u8>, ClientError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| kind(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
             return Err(ClientError::TooLong);
         }
@@ -78,13 +80,27 @@ async fn read(mut response: Response) -> Result<Vec<u8>, ClientError> {
     Ok(body)
 }
 
-/// The error's own text would name the URL.
-fn kind(error: &reqwest::Error) -> ClientError {
-    if error.is_timeout() {
+/// Why a request has no answer. What the proxy refuses goes to the log, too: whoever set the proxy reads that. The error's
+/// own text would name the URL.
+pub fn failure(error: &reqwest::Error) -> ClientError {
+    if let Some(refusal) = proxy_refusal(error) {
+        tracing::warn!(error = %refusal, "a request to Zoom is not sent; it counts as unanswered");
+        refusal
+    } else if error.is_timeout() {
         ClientError::TimedOut
     } else if error.is_body() || error.is_decode() {
         ClientError::CutOff
     } else {
         ClientError::NoConnection
     }
+}
+
+/// By the beginning of its text: the type of this cause is not public.
+fn proxy_refusal(error: &reqwest::Error) -> Option<ClientError> {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
+    causes.find_map(|cause| match cause.to_string().strip_prefix("tunnel error: ")? {
+        "proxy authorization required" => Some(ClientError::ProxyCredentials),
+        "unsuccessful" => Some(ClientError::Proxy),
+        _ => None,
+    })
 }

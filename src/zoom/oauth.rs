@@ -220,6 +220,7 @@ fn basic(client: &Credentials) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::Network;
     use crate::tls::client_config;
 
     fn oauth(api_is_fixed: bool) -> OAuth {
@@ -233,7 +234,7 @@ mod tests {
             },
             redirect_url: "https://rtmsd.example/callback?x=1&y".into(),
         };
-        OAuth::new(ZoomClient::new(&client_config(None).unwrap()), settings)
+        OAuth::new(ZoomClient::new(&Network::direct(client_config(None).unwrap())), settings)
     }
 
     #[test]

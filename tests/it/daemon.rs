@@ -14,6 +14,7 @@ mod live;
 mod media;
 mod meeting;
 mod nats;
+mod network;
 mod outage;
 mod peer;
 pub mod process;

@@ -5,6 +5,7 @@ mod daemon;
 mod http;
 mod hub;
 mod install;
+mod net;
 mod record;
 mod simulator;
 mod sinks;

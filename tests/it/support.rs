@@ -1,6 +1,8 @@
 //! What several tests need.
 
+pub mod connect_proxy;
 pub mod nats;
+pub mod network;
 pub mod postgres;
 pub mod proxy;
 pub mod raw;

@@ -5,24 +5,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A crate, and the modules that may name it.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("axum", &["http", "simulator"]),
     ("hyper", &["http", "simulator"]),
     ("sqlx", &["store"]),
-    ("reqwest", &["zoom", "sinks/webhooks/client", "sinks/record/target", "simulator"]),
+    ("reqwest", &["net", "zoom", "sinks/webhooks/client", "simulator"]),
     ("object_store", &["sinks/record/target"]),
-    ("tungstenite", &["rtms/driver", "http/live", "sinks/live", "sinks/forward", "simulator"]),
+    ("tungstenite", &["net", "rtms/driver", "http/live", "sinks/live", "simulator"]),
+    ("tokio_rustls", &["net", "simulator"]),
     ("async_nats", &["sinks/nats"]),
     ("clap", &["main", "cli", "simulator/command"]),
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 37] = [
+const PURE: [&str; 38] = [
     "json",
     "http/range",
     "hub/times",
     "sinks/record/layout",
-    "sinks/public",
+    "net/proxy",
+    "net/public_addr",
     "sinks/webhooks/address",
     "sinks/webhooks/body",
     "sinks/webhooks/schedule",
@@ -69,8 +71,28 @@ const IMPURE: [&str; 9] = [
 ];
 
 /// A module, and those of ours that it must not name: arrows never point up.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("transcript", &["app", "cli", "http", "hub", "sessions", "simulator", "sinks", "zoom"]),
+    (
+        "net",
+        &[
+            "app",
+            "cli",
+            "config",
+            "control",
+            "http",
+            "hub",
+            "model",
+            "rtms",
+            "sessions",
+            "simulator",
+            "sinks",
+            "store",
+            "transcript",
+            "web",
+            "zoom",
+        ],
+    ),
     ("model", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator", "store", "zoom"]),
     ("rtms", &["app", "cli", "http", "sessions", "simulator", "store", "zoom"]),
     ("zoom", &["app", "cli", "http", "hub", "sessions", "simulator"]),

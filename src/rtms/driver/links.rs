@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
 use futures_util::task::AtomicWaker;
-use rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::socket::{Socket, dial};
+use crate::net::Network;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::{HangUp, Input, LinkId, Loss};
 
@@ -21,7 +21,7 @@ pub(super) struct Links {
     turn: usize,
     /// The stream's task, for the sockets to wake.
     task: Arc<AtomicWaker>,
-    tls: Arc<ClientConfig>,
+    network: Network,
 }
 
 struct Slot {
@@ -56,13 +56,13 @@ impl Wake for Woken {
 }
 
 impl Links {
-    pub fn new(tls: Arc<ClientConfig>) -> Self {
-        Self { slots: Vec::with_capacity(2), turn: 0, task: Arc::default(), tls }
+    pub fn new(network: Network) -> Self {
+        Self { slots: Vec::with_capacity(2), turn: 0, task: Arc::default(), network }
     }
 
     pub fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         self.remove(id);
-        let dial = dial(id, endpoint, Arc::clone(&self.tls));
+        let dial = dial(id, endpoint, self.network.clone());
         // Set: what was never polled cannot wake anybody.
         let woken = Woken { is_set: AtomicBool::new(true), task: Arc::clone(&self.task) };
         let woken = Arc::new(woken);

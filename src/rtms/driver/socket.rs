@@ -1,27 +1,16 @@
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, Sink, Stream};
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
-use tokio_util::either::Either;
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::text_frames::TextAsBinary;
+use crate::net::{Network, Transport, WebSocket, describe};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::Medium;
 use crate::rtms::stream::{Lane, LinkId, Loss};
-
-const USER_AGENT: &str = concat!("rtmsd/", env!("CARGO_PKG_VERSION"));
 
 /// What we send is small and rare; a peer that takes none of it is cut.
 const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024;
@@ -34,11 +23,9 @@ const MAX_PICTURE_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 const SMALL_READ_BUFFER_BYTES: usize = 4 * 1024;
 const PICTURE_READ_BUFFER_BYTES: usize = 16 * 1024;
 
-type Connection = Either<TcpStream, Box<TlsStream<TcpStream>>>;
-
 /// One open WebSocket.
 pub(super) struct Socket {
-    websocket: WebSocketStream<TextAsBinary<Connection>>,
+    websocket: WebSocket<TextAsBinary<Transport>>,
     unflushed: bool,
 }
 
@@ -46,36 +33,11 @@ pub(super) struct Socket {
 pub(super) async fn dial(
     id: LinkId,
     endpoint: Endpoint,
-    tls: Arc<ClientConfig>,
+    network: Network,
 ) -> Result<Socket, String> {
-    let tcp = TcpStream::connect((endpoint.host(), endpoint.port()))
-        .await
-        .map_err(|error| error.to_string())?;
-    // A keep-alive answer must not wait for more data to send.
-    tcp.set_nodelay(true).map_err(|error| error.to_string())?;
-    let stream = if endpoint.is_tls() {
-        let name = ServerName::try_from(endpoint.host().to_owned())
-            .map_err(|_| "its host is no name for TLS".to_owned())?;
-        let tls = TlsConnector::from(tls).connect(name, tcp).await;
-        Either::Right(Box::new(tls.map_err(|error| error.to_string())?))
-    } else {
-        Either::Left(tcp)
-    };
-    upgrade(id, &endpoint, stream).await
-}
-
-async fn upgrade(
-    id: LinkId,
-    endpoint: &Endpoint,
-    connection: Connection,
-) -> Result<Socket, String> {
-    let mut request = endpoint.url().into_client_request().map_err(|error| said(&error))?;
-    request.headers_mut().insert("user-agent", HeaderValue::from_static(USER_AGENT));
-    let stream = TextAsBinary::new(connection);
-    let (websocket, _) =
-        tokio_tungstenite::client_async_with_config(request, stream, Some(config(id)))
-            .await
-            .map_err(|error| said(&error))?;
+    let dialled =
+        network.websocket(endpoint.target(), config(id), |_| true, TextAsBinary::new).await;
+    let websocket = dialled.map_err(|error| error.to_string())?;
     Ok(Socket { websocket, unflushed: false })
 }
 
@@ -100,17 +62,6 @@ fn text(bytes: Bytes) -> Utf8Bytes {
         .unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into())
 }
 
-/// A WebSocket error in words that quote nothing a server sent.
-fn said(error: &tungstenite::Error) -> String {
-    match error {
-        tungstenite::Error::Http(response) => format!("HTTP status {}", response.status().as_u16()),
-        tungstenite::Error::Io(error) => error.to_string(),
-        tungstenite::Error::Capacity(_) => "a message is too large".to_owned(),
-        tungstenite::Error::Utf8(_) => "a text is not UTF-8".to_owned(),
-        error => error.to_string(),
-    }
-}
-
 impl Socket {
     /// Queues a message; it leaves at the next poll. False when the peer has stopped reading.
     pub fn send(&mut self, text: String) -> bool {
@@ -123,14 +74,16 @@ impl Socket {
         if self.unflushed {
             match Pin::new(&mut self.websocket).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(Loss::Dropped(said(&error)))),
+                Poll::Ready(Err(error)) => {
+                    return Poll::Ready(Err(Loss::Dropped(describe(&error))));
+                }
                 Poll::Pending => {}
             }
         }
         loop {
             let message = match ready!(Pin::new(&mut self.websocket).poll_next(cx)) {
                 None => return Poll::Ready(Err(Loss::Dropped("end of stream".into()))),
-                Some(Err(error)) => return Poll::Ready(Err(Loss::Dropped(said(&error)))),
+                Some(Err(error)) => return Poll::Ready(Err(Loss::Dropped(describe(&error)))),
                 Some(Ok(message)) => message,
             };
             match message {

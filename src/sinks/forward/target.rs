@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use thiserror::Error;
 
+use crate::net::public_addr::is_public;
 use crate::rtms::endpoint::{Endpoint, EndpointError, Policy};
-use crate::sinks::public::is_public;
 
 /// Which servers may be dialled.
 #[derive(Debug, Clone)]

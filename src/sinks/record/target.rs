@@ -10,13 +10,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use object_store::ObjectStore;
-use rustls::ClientConfig;
 use thiserror::Error;
 use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use url::Url;
 
 use self::objects::Objects;
+use crate::net::Network;
 
 /// How much of a file is read at a time.
 const READ_BYTES: usize = 64 * 1024;
@@ -81,7 +81,7 @@ impl Place {
         let place = Self::Url { url, options: names.iter().filter_map(value).collect() };
         // Built once to find mistakes now, and again where TLS is set up.
         let tls = crate::tls::client_config(None).map_err(|_| PlaceError::Store)?;
-        Target::open(&place, &tls).map(|_| place)
+        Target::open(&place, &Network::direct(tls)).map(|_| place)
     }
 
     /// The folder, where it is one.
@@ -95,12 +95,13 @@ impl Place {
 
 impl Target {
     /// Connects to nothing yet.
-    pub fn open(place: &Place, tls: &ClientConfig) -> Result<Self, PlaceError> {
+    pub fn open(place: &Place, network: &Network) -> Result<Self, PlaceError> {
         match place {
             Place::Folder(folder) => Ok(Self::Folder(folder.clone())),
             Place::Objects(store) => Ok(Self::Objects(Objects::new(Arc::clone(store)))),
             Place::Url { url, options } => {
-                let objects = Objects::open(url, options, tls).map_err(|_| PlaceError::Store)?;
+                let objects =
+                    Objects::open(url, options, network).map_err(|_| PlaceError::Store)?;
                 Ok(Self::Objects(objects))
             }
         }

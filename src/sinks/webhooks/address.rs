@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use thiserror::Error;
 use url::{Host, Url};
 
-use crate::sinks::public::{is_in_v4, is_in_v6, is_public};
+use crate::net::public_addr::{Subnet, is_public};
 
 /// Longer URLs than this are a mistake.
 const MAX_URL_BYTES: usize = 2048;
@@ -31,14 +31,7 @@ pub enum UrlError {
 pub struct AddressPolicy {
     /// In lower case; a suffix begins with a dot.
     names: Vec<String>,
-    nets: Vec<Network>,
-}
-
-/// An address, or all that share its first bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
+    nets: Vec<Subnet>,
 }
 
 impl AddressPolicy {
@@ -48,7 +41,7 @@ impl AddressPolicy {
         let mut policy = Self::default();
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         for part in parts {
-            match Network::parse(part) {
+            match Subnet::parse(part) {
                 Some(net) => policy.nets.push(net),
                 None if is_name(part) => policy.names.push(part.to_ascii_lowercase()),
                 None => return None,
@@ -100,28 +93,6 @@ impl AddressPolicy {
 
     fn lists_address(&self, address: IpAddr) -> bool {
         self.nets.iter().any(|net| net.contains(address))
-    }
-}
-
-impl Network {
-    /// Reads `10.0.0.0/8`, or one address.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.unwrap_or(bits);
-        (prefix <= bits).then_some(Self { address, prefix })
-    }
-
-    pub fn contains(self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(net), IpAddr::V4(address)) => is_in_v4(address, (net, self.prefix)),
-            (IpAddr::V6(net), IpAddr::V6(address)) => is_in_v6(address, (net, self.prefix)),
-            _ => false,
-        }
     }
 }
 

@@ -8,20 +8,18 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
-use rustls::ClientConfig;
 use thiserror::Error;
 
 use super::address::AddressPolicy;
 use super::signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
+use crate::net::{Network, Resolver};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A whole exchange, from the first byte out to the last byte in that we read.
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// What is kept of an answer: enough for an error message.
 const MAX_ANSWER_BYTES: usize = 1024;
-const USER_AGENT: &str = concat!("rtmsd/", env!("CARGO_PKG_VERSION"));
 
 /// Why there is no answer. Holds no URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -55,16 +53,13 @@ pub struct Signed<'a> {
 pub struct Client(reqwest::Client);
 
 impl Client {
-    pub fn new(tls: &ClientConfig, policy: Arc<AddressPolicy>) -> Self {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.clone())
-            .redirect(Policy::none())
-            .referer(false)
-            .no_proxy()
-            .dns_resolver(Resolver(policy))
+    pub fn new(network: &Network, policy: Arc<AddressPolicy>) -> Self {
+        let network = network.for_named_hosts();
+        let client = network
+            .http_client()
+            .dns_resolver(Admitted { policy, resolver: network.resolver().clone() })
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(TOTAL_TIMEOUT)
-            .user_agent(USER_AGENT)
             .build()
             .expect("a client of constants and a finished TLS configuration can be built");
         Self(client)
@@ -108,17 +103,20 @@ async fn beginning(mut response: Response) -> String {
 }
 
 /// Leaves out the addresses that the policy refuses.
-struct Resolver(Arc<AddressPolicy>);
+struct Admitted {
+    policy: Arc<AddressPolicy>,
+    resolver: Resolver,
+}
 
 #[derive(Debug, Error)]
 #[error("the host has no address that may be connected to")]
 struct AddressRefused;
 
-impl Resolve for Resolver {
+impl Resolve for Admitted {
     fn resolve(&self, name: Name) -> Resolving {
-        let policy = Arc::clone(&self.0);
+        let (policy, resolver) = (Arc::clone(&self.policy), self.resolver.clone());
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found = resolver.addresses(name.as_str(), 0).await?.into_iter();
             let is_listed = policy.lists(name.as_str());
             let is_admitted = |found: &SocketAddr| is_listed || policy.admits(found.ip());
             let admitted: Vec<SocketAddr> = found.filter(is_admitted).collect();

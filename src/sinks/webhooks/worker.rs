@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -14,6 +13,7 @@ use super::client::{Answer, Client, SendError, Signed, TOTAL_TIMEOUT};
 use super::schedule::{self, Verdict};
 use super::{Webhooks, body, secrets, signature};
 use crate::model::{Content, EndpointId, EndpointStatus, ms};
+use crate::net::Network;
 use crate::store::{Attempt, ClaimedDelivery, DeliveryStatus, StoreError, StoredEndpoint};
 use crate::zoom::retry::wait_ms;
 
@@ -46,8 +46,8 @@ struct Tried {
 }
 
 impl Worker {
-    pub fn new(hooks: Webhooks, tls: &ClientConfig) -> Self {
-        let client = Client::new(tls, Arc::clone(&hooks.0.settings.policy));
+    pub fn new(hooks: Webhooks, network: &Network) -> Self {
+        let client = Client::new(network, Arc::clone(&hooks.0.settings.policy));
         Self {
             hooks,
             client,

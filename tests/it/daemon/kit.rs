@@ -133,7 +133,11 @@ impl Scene {
     }
 
     pub async fn open_tls(home: Home, settings: Settings) -> Self {
-        let zoom = Zoom::open_tls(settings).await;
+        Self::over_tls(home, Zoom::open_tls(settings).await).await
+    }
+
+    /// With a Zoom that stands already, and has a certificate.
+    pub async fn over_tls(home: Home, zoom: Zoom) -> Self {
         let ca = zoom.simulator.tls_files().unwrap().ca.display().to_string();
         Self::with(home.set("RTMS_CA_FILE", &ca), zoom).await
     }

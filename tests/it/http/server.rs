@@ -24,7 +24,6 @@ use rtmsd::sinks::record::{self, Recordings};
 use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::webhooks::{self, Webhooks};
 use rtmsd::store::{Location, Store};
-use rtmsd::tls::client_config;
 use rtmsd::zoom::Credentials;
 use rtmsd::zoom::api::Api;
 use rtmsd::zoom::client::ZoomClient;
@@ -42,6 +41,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client::{Answer, PATIENCE, exchange, head};
+use crate::support::network::network;
 
 /// The clock of these tests stands still, at the time of the documented signature.
 pub const NOW_S: i64 = 1_732_313_172;
@@ -119,8 +119,7 @@ fn recordings(store: &Store, hub: &Hub, folder: &Path) -> Recordings {
         spools: folder.join("spool"),
         spool_bytes: u64::MAX,
     };
-    let tls = client_config(None).expect("the public authorities");
-    Recordings::new(&settings, store.clone(), hub, &tls, || 0).expect("a folder").0
+    Recordings::new(&settings, store.clone(), hub, &network(), || 0).expect("a folder").0
 }
 
 impl Server {
@@ -154,8 +153,7 @@ impl Server {
             buffer_bytes: LIVE_BUFFER_BYTES,
             now_ms,
         };
-        let forwards =
-            Forwards::new(live.clone(), targets, client_config(None).expect("TLS"), now_ms);
+        let forwards = Forwards::new(live.clone(), targets, network(), now_ms);
         let webhooks = Webhooks::new(store.clone(), webhook_settings(now_ms));
         let state = Arc::new(AppState {
             store,
@@ -323,7 +321,7 @@ pub fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Installer) {
         client,
         redirect_url: "https://rtmsd.test/api/v1/zoom/oauth/callback".into(),
     };
-    let zoom = ZoomClient::new(&client_config(None).expect("TLS"));
+    let zoom = ZoomClient::new(&network());
     let oauth = OAuth::new(zoom.clone(), settings);
     let (ring, clock) = (ring(), rtmsd::clock::now_ms);
     let tokens = Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock);

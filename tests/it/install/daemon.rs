@@ -8,6 +8,7 @@ use std::time::Duration;
 use rtmsd::app::App;
 use rtmsd::config::Config;
 use rtmsd::model::{Installation, InstallationId};
+use rtmsd::net::Resolver;
 use rtmsd::rtms::stream::Timings;
 use rtmsd::secret::Secret;
 use rtmsd::sessions::Leases;
@@ -61,7 +62,9 @@ impl Daemon {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let config = config(zoom_url, address, data, settings);
-        let app = App::build(config, Timings::default(), Leases::default()).await.unwrap();
+        let app = App::build(config, Timings::default(), Leases::default(), Resolver::system())
+            .await
+            .unwrap();
         let (store, tokens) = (app.store.clone(), app.tokens.clone());
         let stop = CancellationToken::new();
         let stopped = stop.clone();

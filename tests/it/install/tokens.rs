@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use rtmsd::app::App;
 use rtmsd::model::{Installation, InstallationStatus};
+use rtmsd::net::Resolver;
 use rtmsd::rtms::stream::Timings;
 use rtmsd::sessions::Leases;
 use rtmsd::zoom::token::{Candidates, Granted, TokenError, Tokens, Wanted};
@@ -53,7 +54,9 @@ async fn two_daemons_on_one_postgres_refresh_once() {
     let daemon = Daemon::start_with(&zoom, &settings).await;
     let folder = tempfile::tempdir().unwrap();
     let config = config(&zoom.url(), daemon.address, folder.path(), &settings);
-    let other = App::build(config, Timings::default(), Leases::default()).await.unwrap();
+    let other = App::build(config, Timings::default(), Leases::default(), Resolver::system())
+        .await
+        .unwrap();
     zoom.world().expires_in = Some(0);
     let installation = daemon.install(&zoom).await;
     zoom.world().expires_in = Some(3599);

@@ -18,13 +18,13 @@ use object_store::{
     Attribute, Attributes, ClientOptions, GetOptions, GetRange, MultipartUpload, ObjectStore,
     ObjectStoreExt, RetryConfig,
 };
-use rustls::ClientConfig;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use url::Url;
 
 use super::{Content, TargetError};
+use crate::net::Network;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a store may be silent.
@@ -100,9 +100,9 @@ impl Objects {
     pub(super) fn open(
         url: &Url,
         options: &[(&str, String)],
-        tls: &ClientConfig,
+        network: &Network,
     ) -> object_store::Result<Self> {
-        let store = build(url, options, tls)?;
+        let store = build(url, options, network)?;
         let prefix = Path::from_url_path(url.path())?;
         if prefix.as_ref().is_empty() {
             return Ok(Self(store));
@@ -204,9 +204,9 @@ fn failed(error: object_store::Error) -> TargetError {
 fn build(
     url: &Url,
     options: &[(&str, String)],
-    tls: &ClientConfig,
+    network: &Network,
 ) -> object_store::Result<Arc<dyn ObjectStore>> {
-    let connector = Connector(tls.clone());
+    let connector = Connector(network.clone());
     let retry = RetryConfig {
         max_retries: 2,
         retry_timeout: Duration::from_secs(20),
@@ -230,8 +230,8 @@ fn build(
     })
 }
 
-/// Our own HTTP client under the store's protocol: one TLS provider, and times that end.
-struct Connector(ClientConfig);
+/// Our own HTTP client under the store's protocol: one TLS provider, one proxy, and times that end.
+struct Connector(Network);
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -242,10 +242,10 @@ impl fmt::Debug for Connector {
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let allows_http = options.get_config_value(&ClientConfigKey::AllowHttp);
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(self.0.clone())
+        let client = self
+            .0
+            .http_client()
             .https_only(allows_http.as_deref() != Some("true"))
-            .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .build()

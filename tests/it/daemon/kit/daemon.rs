@@ -5,6 +5,7 @@ use std::time::Duration;
 use rtmsd::app::App;
 use rtmsd::config::Config;
 use rtmsd::model::Tally;
+use rtmsd::net::Resolver;
 use rtmsd::rtms::stream::Timings;
 use rtmsd::sessions::Leases;
 use rtmsd::sinks::record::target::Place;
@@ -30,6 +31,8 @@ pub struct Home {
     pub leases: Leases,
     /// Where recordings go, where no variable can say it.
     pub recordings: Option<Place>,
+    /// Finds the hosts that the daemon connects to.
+    pub resolver: Resolver,
     folder: TempDir,
 }
 
@@ -56,7 +59,9 @@ impl Home {
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let (timings, leases) = (fast(), Leases::default());
-        Self { variables: variables.into(), timings, leases, recordings: None, folder }
+        let resolver = Resolver::system();
+        let (variables, recordings) = (variables.into(), None);
+        Self { variables, timings, leases, recordings, resolver, folder }
     }
 
     /// With an empty Postgres database of its own.
@@ -124,6 +129,7 @@ impl TestDaemon {
     pub async fn start(home: &Home) -> Self {
         let config = home.config();
         let (timings, leases) = (home.timings.clone(), home.leases);
+        let resolver = home.resolver.clone();
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().unwrap();
         let stop = CancellationToken::new();
@@ -132,7 +138,7 @@ impl TestDaemon {
         let running = runtime.spawn(async move {
             let listener = TcpListener::bind(config.address).await.unwrap();
             let address = listener.local_addr().unwrap();
-            let app = App::build(config, timings, leases).await.unwrap();
+            let app = App::build(config, timings, leases, resolver).await.unwrap();
             sender.send(address).unwrap();
             app.run(listener, stopped).await.unwrap();
         });

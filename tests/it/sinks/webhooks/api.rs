@@ -2,7 +2,6 @@
 
 use rtmsd::secret::Secret;
 use rtmsd::sinks::webhooks::ConfiguredEndpoint;
-use rtmsd::tls::client_config;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +10,7 @@ use super::verifier::verify;
 use crate::daemon::kit::eventually;
 use crate::http::client::{Answer, exchange, head};
 use crate::http::server::{Server, Wiring};
+use crate::support::network::network;
 
 const PATH: &str = "/api/v1/webhooks/endpoints";
 const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
@@ -151,7 +151,7 @@ async fn a_test_is_sent_logged_and_sent_again() {
     let wiring = Wiring { now_ms: rtmsd::clock::now_ms, ..Wiring::default() };
     let (server, receiver) = (Server::wired(wiring).await, Receiver::start().await);
     let stop = CancellationToken::new();
-    let sender = server.state.webhooks.clone().run(client_config(None).unwrap(), stop.clone());
+    let sender = server.state.webhooks.clone().run(network(), stop.clone());
     let sender = tokio::spawn(sender);
     let wish = json!({"url": receiver.url(), "events": ["session.ended"]});
     let made = data(&server, "POST", "", &wish).await;

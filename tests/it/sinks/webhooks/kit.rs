@@ -8,13 +8,13 @@ use rtmsd::seal::KeyRing;
 use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::webhooks::{Settings, Webhooks};
 use rtmsd::store::{DeliveryStatus, LoggedDelivery, Store};
-use rtmsd::tls::client_config;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::receiver::Receiver;
 use crate::daemon::kit::eventually;
+use crate::support::network::network;
 use crate::support::stores::TestStore;
 
 pub const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -79,7 +79,7 @@ impl Kit {
 
     pub fn work(&mut self) {
         self.stop = CancellationToken::new();
-        let running = self.hooks.clone().run(client_config(None).unwrap(), self.stop.clone());
+        let running = self.hooks.clone().run(network(), self.stop.clone());
         self.running = Some(tokio::spawn(running));
     }
 

@@ -35,7 +35,7 @@ const PUBLIC_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3
 const NAT64: (Ipv6Addr, u8) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
 /// Whether an address is one of the open internet's.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => !REFUSED_V4.iter().any(|net| is_in_v4(address, *net)),
         IpAddr::V6(address) if is_in_v6(address, NAT64) => {
@@ -48,15 +48,44 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// A network, or one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subnet {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Subnet {
+    /// Reads an address (IPv6 also in brackets), or an address and the length of its prefix: `10.0.0.0/8`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.trim_start_matches('[').trim_end_matches(']').parse().ok()?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.unwrap_or(bits);
+        (prefix <= bits).then_some(Self { address, prefix })
+    }
+
+    pub fn contains(self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(address)) => is_in_v4(address, (net, self.prefix)),
+            (IpAddr::V6(net), IpAddr::V6(address)) => is_in_v6(address, (net, self.prefix)),
+            _ => false,
+        }
+    }
+}
+
 /// Whether an address lies in a network.
-pub(super) fn is_in_v4(address: Ipv4Addr, (net, prefix): (Ipv4Addr, u8)) -> bool {
+fn is_in_v4(address: Ipv4Addr, (net, prefix): (Ipv4Addr, u8)) -> bool {
     let shift = 32 - u32::from(prefix);
     let top = |address: Ipv4Addr| address.to_bits().checked_shr(shift).unwrap_or(0);
     top(address) == top(net)
 }
 
 /// The same of IPv6.
-pub(super) fn is_in_v6(address: Ipv6Addr, (net, prefix): (Ipv6Addr, u8)) -> bool {
+fn is_in_v6(address: Ipv6Addr, (net, prefix): (Ipv6Addr, u8)) -> bool {
     let shift = 128 - u32::from(prefix);
     let top = |address: Ipv6Addr| address.to_bits().checked_shr(shift).unwrap_or(0);
     top(address) == top(net)

@@ -1,0 +1,122 @@
+//! Happy Eyeballs (RFC 8305): a host's addresses are tried side by side, each a moment after the one before it, and the
+//! first that connects is taken.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::sleep;
+
+/// How long an attempt has before the next address is tried beside it (RFC 8305 section 8).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+/// How many addresses of a host are tried in one race.
+const MAX_ATTEMPTS: usize = 8;
+
+/// Takes the first address to which `attempt` succeeds, and drops the other attempts. An attempt that fails lets the next
+/// one begin at once. The error is that of the last failure.
+pub(super) async fn race<T, F: Future<Output = io::Result<T>>>(
+    addresses: &[SocketAddr],
+    attempt: impl Fn(SocketAddr) -> F,
+) -> io::Result<(SocketAddr, T)> {
+    let mut waiting = interleaved(addresses).into_iter().take(MAX_ATTEMPTS);
+    let mut attempts = FuturesUnordered::new();
+    let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "there is no address");
+    loop {
+        if let Some(address) = waiting.next() {
+            let attempt = attempt(address);
+            attempts.push(async move { (address, attempt.await) });
+        }
+        tokio::select! {
+            ended = attempts.next() => match ended {
+                Some((address, Ok(connected))) => return Ok((address, connected)),
+                Some((_, Err(error))) => failure = error,
+                None => return Err(failure),
+            },
+            () = sleep(ATTEMPT_DELAY), if waiting.len() > 0 => {}
+        }
+    }
+}
+
+/// The families in turn, beginning with that of the first address (RFC 8305 section 4): a family that does not work at all
+/// costs one delay, not one for each of its addresses.
+fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let is_first_kind = |address: &&SocketAddr| address.is_ipv6() == addresses[0].is_ipv6();
+    let (first, other): (Vec<&SocketAddr>, Vec<&SocketAddr>) =
+        addresses.iter().partition(is_first_kind);
+    let longer = first.len().max(other.len());
+    (0..longer).flat_map(|i| [first.get(i), other.get(i)]).flatten().map(|it| **it).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn addresses(text: &str) -> Vec<SocketAddr> {
+        text.split_whitespace().map(|address| address.parse().unwrap()).collect()
+    }
+
+    /// Runs a race in which port 1 never answers, port 2 refuses and port 3 connects; returns what came of it, when each
+    /// attempt began, and when it was over.
+    async fn run(text: &str) -> (io::Result<SocketAddr>, Vec<(String, u128)>, u128) {
+        let begin = Instant::now();
+        let begun = Mutex::new(Vec::new());
+        let attempt = |address: SocketAddr| {
+            begun.lock().unwrap().push((address.to_string(), begin.elapsed().as_millis()));
+            async move {
+                match address.port() {
+                    1 => std::future::pending().await,
+                    2 => Err(io::Error::from(io::ErrorKind::ConnectionRefused)),
+                    _ => Ok(()),
+                }
+            }
+        };
+        let done = race(&addresses(text), attempt).await.map(|(address, ())| address);
+        let took = begin.elapsed().as_millis();
+        (done, begun.into_inner().unwrap(), took)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_swallows_everything_delays_the_next_by_a_quarter_second() {
+        let (done, begun, took) = run("[::1]:1 [::2]:1 10.0.0.1:3").await;
+        assert_eq!(done.unwrap(), "10.0.0.1:3".parse().unwrap());
+        assert_eq!(begun, [("[::1]:1".into(), 0), ("10.0.0.1:3".into(), 250)]);
+        assert_eq!(took, 250);
+        let (_, begun, took) = run("10.0.0.1:1 10.0.0.2:1 10.0.0.3:3").await;
+        assert_eq!((begun.len(), took), (3, 500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_that_refuses_delays_nothing() {
+        let (done, _, took) = run("[::1]:2 10.0.0.1:3").await;
+        assert!(done.is_ok());
+        assert_eq!(took, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_good_first_address_is_the_only_one_that_is_dialled() {
+        let (_, begun, _) = run("[::1]:3 10.0.0.1:3").await;
+        assert_eq!(begun.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_all_have_failed_the_race_is_over() {
+        let (done, begun, took) = run("[::1]:2 10.0.0.1:2").await;
+        assert_eq!(done.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!((begun.len(), took), (2, 0));
+        let (done, _, _) = run("").await;
+        assert_eq!(done.unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+    }
+
+    #[test]
+    fn families_take_turns_beginning_with_the_first() {
+        let found = interleaved(&addresses("[::1]:1 [::2]:1 [::3]:1 10.0.0.1:1"));
+        assert_eq!(found, addresses("[::1]:1 10.0.0.1:1 [::2]:1 [::3]:1"));
+        assert!(interleaved(&[]).is_empty());
+    }
+}

@@ -1,0 +1,90 @@
+//! An HTTP proxy that opens tunnels: every host that it is asked for is this machine.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// How a proxy answers.
+#[derive(Debug, Clone, Copy)]
+pub enum Manner {
+    Open,
+    /// 407 without this `user:password`.
+    Credentials(&'static str),
+    /// Always this status.
+    Refuse(u16),
+    /// It reads, and never answers.
+    Silent,
+}
+
+pub struct ConnectProxy {
+    pub address: SocketAddr,
+    /// Every `host:port` that a tunnel was opened to.
+    opened: Arc<Mutex<Vec<String>>>,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for ConnectProxy {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl ConnectProxy {
+    pub async fn start(manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let opened = Arc::new(Mutex::new(Vec::new()));
+        let serving = tokio::spawn(serve(listener, manner, Arc::clone(&opened)));
+        Self { address, opened, serving }
+    }
+
+    pub fn opened(&self) -> Vec<String> {
+        self.opened.lock().unwrap().clone()
+    }
+}
+
+async fn serve(listener: TcpListener, manner: Manner, opened: Arc<Mutex<Vec<String>>>) {
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        connections.spawn(answer(client, manner, Arc::clone(&opened)));
+    }
+}
+
+async fn answer(mut client: TcpStream, manner: Manner, opened: Arc<Mutex<Vec<String>>>) {
+    let Some(head) = read_head(&mut client).await else { return };
+    let mut line = head.lines().next().unwrap().split(' ');
+    let (method, host) = (line.next().unwrap(), line.next().unwrap().to_owned());
+    let status = match manner {
+        Manner::Silent => std::future::pending().await,
+        _ if method != "CONNECT" => 405,
+        Manner::Refuse(status) => status,
+        Manner::Credentials(pair) if !has(&head, pair) => 407,
+        Manner::Open | Manner::Credentials(_) => 200,
+    };
+    let answer = format!("HTTP/1.1 {status} so\r\nVia: 1.1 test\r\n\r\n");
+    if client.write_all(answer.as_bytes()).await.is_err() || status != 200 {
+        return;
+    }
+    let port: u16 = host.rsplit(':').next().unwrap().parse().unwrap();
+    opened.lock().unwrap().push(host);
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    let _ = copy_bidirectional(&mut client, &mut server).await;
+}
+
+fn has(head: &str, pair: &str) -> bool {
+    let wanted = format!("proxy-authorization: basic {}", STANDARD.encode(pair));
+    head.lines().any(|line| line.eq_ignore_ascii_case(&wanted))
+}
+
+async fn read_head(client: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.ok()?);
+    }
+    String::from_utf8(head).ok()
+}
