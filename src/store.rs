@@ -17,6 +17,7 @@ mod leases;
 mod oauth_states;
 mod open;
 mod outgoing;
+mod pool_mode;
 mod recordings;
 mod retention;
 mod rows;

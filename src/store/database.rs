@@ -15,6 +15,25 @@ use sqlx::{
 };
 
 use super::StoreError;
+use super::pool_mode::PoolMode;
+
+/// Limits that the server itself keeps, so that it does not work on for a caller who has left.
+macro_rules! limits {
+    ($set:literal) => {
+        concat!(
+            $set,
+            " statement_timeout = '5s'; ",
+            $set,
+            " lock_timeout = '4s'; ",
+            $set,
+            " idle_in_transaction_session_timeout = '15s'"
+        )
+    };
+}
+/// For as long as a connection is open.
+pub(super) const SESSION_LIMITS: &str = limits!("SET");
+/// Where the server connection is somebody else's after the transaction, the limits end with it.
+const BEGIN_WITH_LIMITS: &str = concat!("BEGIN; ", limits!("SET LOCAL"));
 
 /// A transaction that loses to another is tried again this often.
 const MAX_TRIES: usize = 6;
@@ -24,7 +43,10 @@ pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 pub(super) enum Database {
-    Postgres(PgPool),
+    Postgres {
+        pool: PgPool,
+        mode: PoolMode,
+    },
     Sqlite {
         /// One connection: SQLite has one writer at a time, and waiting in the pool is fair.
         writer: SqlitePool,
@@ -36,7 +58,7 @@ pub(super) enum Database {
 
 /// A connection of either kind, inside a transaction or not.
 pub(super) enum Connection<'c> {
-    Postgres(&'c mut PgConnection),
+    Postgres(&'c mut PgConnection, PoolMode),
     Sqlite(&'c mut SqliteConnection),
 }
 
@@ -86,12 +108,14 @@ impl<T> Row for T where T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, Sqli
 /// A connection out of a pool, for reading. Each statement sees what was committed before it.
 pub(super) enum Reader {
     Postgres(PoolConnection<Postgres>),
+    /// In a transaction, so that all steps of a statement meet the same server connection.
+    PooledPostgres(sqlx::Transaction<'static, Postgres>),
     Sqlite(PoolConnection<Sqlite>),
 }
 
 /// Rolled back unless it is committed.
 pub(super) enum Transaction {
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres(sqlx::Transaction<'static, Postgres>, PoolMode),
     Sqlite(sqlx::Transaction<'static, Sqlite>),
 }
 
@@ -113,7 +137,9 @@ impl Database {
 
     pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(match self {
-            Database::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
+            Database::Postgres { pool, mode } => {
+                Transaction::Postgres(begin(pool, *mode).await?, *mode)
+            }
             // IMMEDIATE: a transaction that began to read may be refused when it comes to write.
             Database::Sqlite { writer, .. } => {
                 Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
@@ -123,7 +149,10 @@ impl Database {
 
     pub(super) async fn reader(&self) -> Result<Reader, StoreError> {
         Ok(match self {
-            Database::Postgres(pool) => Reader::Postgres(pool.acquire().await?),
+            Database::Postgres { pool, mode: PoolMode::Session } => {
+                Reader::Postgres(pool.acquire().await?)
+            }
+            Database::Postgres { pool, mode } => Reader::PooledPostgres(begin(pool, *mode).await?),
             Database::Sqlite { readers, .. } => Reader::Sqlite(readers.acquire().await?),
         })
     }
@@ -163,7 +192,7 @@ impl Database {
 
     pub(super) async fn close(&self) {
         match self {
-            Database::Postgres(pool) => pool.close().await,
+            Database::Postgres { pool, .. } => pool.close().await,
             Database::Sqlite { writer, readers, lock } => {
                 readers.close().await;
                 writer.close().await;
@@ -177,7 +206,10 @@ impl Database {
 impl Reader {
     pub(super) fn connection(&mut self) -> Connection<'_> {
         match self {
-            Reader::Postgres(connection) => Connection::Postgres(connection),
+            Reader::Postgres(connection) => Connection::Postgres(connection, PoolMode::Session),
+            Reader::PooledPostgres(transaction) => {
+                Connection::Postgres(transaction, PoolMode::Transaction)
+            }
             Reader::Sqlite(connection) => Connection::Sqlite(connection),
         }
     }
@@ -186,16 +218,26 @@ impl Reader {
 impl Transaction {
     pub(super) fn connection(&mut self) -> Connection<'_> {
         match self {
-            Transaction::Postgres(transaction) => Connection::Postgres(transaction),
+            Transaction::Postgres(transaction, mode) => Connection::Postgres(transaction, *mode),
             Transaction::Sqlite(transaction) => Connection::Sqlite(transaction),
         }
     }
 
     pub(super) async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Transaction::Postgres(transaction) => Ok(transaction.commit().await?),
+            Transaction::Postgres(transaction, _) => Ok(transaction.commit().await?),
             Transaction::Sqlite(transaction) => Ok(transaction.commit().await?),
         }
+    }
+}
+
+async fn begin(
+    pool: &PgPool,
+    mode: PoolMode,
+) -> Result<sqlx::Transaction<'static, Postgres>, sqlx::Error> {
+    match mode {
+        PoolMode::Session => pool.begin().await,
+        PoolMode::Transaction => pool.begin_with(BEGIN_WITH_LIMITS).await,
     }
 }
 
@@ -210,7 +252,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result
 macro_rules! on {
     ($connection:expr, |$inner:ident: $Db:ident| $body:expr) => {
         match $connection {
-            Connection::Postgres($inner) => {
+            Connection::Postgres($inner, _) => {
                 type $Db = Postgres;
                 $body
             }
@@ -223,14 +265,20 @@ macro_rules! on {
 }
 
 impl Connection<'_> {
+    /// Whether statements stay prepared on the connection. Where others get it afterwards none may.
+    fn keeps_statements(&self) -> bool {
+        !matches!(self, Connection::Postgres(_, PoolMode::Transaction))
+    }
+
     /// Returns the number of rows that changed.
     pub(super) async fn execute(
         &mut self,
         sql: &'static str,
         binds: &[Bind<'_>],
     ) -> Result<u64, StoreError> {
+        let keeps = self.keeps_statements();
         on!(self, |connection: Db| {
-            let query = sqlx::query_with(sql, arguments::<Db>(binds)?);
+            let query = sqlx::query_with(sql, arguments::<Db>(binds)?).persistent(keeps);
             Ok(query.execute(&mut **connection).await?.rows_affected())
         })
     }
@@ -240,8 +288,10 @@ impl Connection<'_> {
         sql: &'static str,
         binds: &[Bind<'_>],
     ) -> Result<Option<R>, StoreError> {
+        let keeps = self.keeps_statements();
         on!(self, |connection: Db| {
             let query = sqlx::query_as_with::<Db, R, _>(sql, arguments::<Db>(binds)?);
+            let query = query.persistent(keeps);
             Ok(query.fetch_optional(&mut **connection).await?)
         })
     }
@@ -259,8 +309,10 @@ impl Connection<'_> {
         sql: &'static str,
         binds: &[Bind<'_>],
     ) -> Result<Vec<R>, StoreError> {
+        let keeps = self.keeps_statements();
         on!(self, |connection: Db| {
             let query = sqlx::query_as_with::<Db, R, _>(sql, arguments::<Db>(binds)?);
+            let query = query.persistent(keeps);
             Ok(query.fetch_all(&mut **connection).await?)
         })
     }

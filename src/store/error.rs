@@ -19,6 +19,11 @@ pub enum StoreError {
     SchemaTooNew(i64),
     #[error("the store's schema could not be brought up to date: {0}")]
     Migrate(#[source] MigrateError),
+    #[error(
+        "a pooler in statement mode is before Postgres, and that mode has no transactions: set its pool_mode to \
+         transaction or session"
+    )]
+    StatementMode,
     #[error("another rtmsd uses this data folder")]
     Locked,
     #[error("cannot use {}: {source}", path.display())]
@@ -35,6 +40,17 @@ impl StoreError {
     /// The answer did not come in the time that the caller has.
     pub fn timed_out() -> Self {
         Self::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into())
+    }
+
+    /// What the first transaction of all can meet.
+    pub(super) fn of_begin(error: sqlx::Error) -> Self {
+        match &error {
+            // PgBouncer's words; its code says no more than that the protocol was broken.
+            sqlx::Error::Database(refusal) if refusal.message().contains("statement pooling") => {
+                Self::StatementMode
+            }
+            _ => error.into(),
+        }
     }
 
     /// Two transactions were in each other's way: the whole transaction may be tried again.

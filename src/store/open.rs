@@ -11,24 +11,17 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Connection as _, Executor, PgConnection, PgPool};
+use sqlx::{Connection as _, Executor, PgPool};
 
-use super::database::Database;
+use super::database::{Database, SESSION_LIMITS};
+use super::pool_mode::{self, PoolMode};
 use super::{Location, StoreError, schema, sql};
 
 /// A caller learns this soon that the database is away or busy.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 const POSTGRES_CONNECTIONS: u32 = 10;
 const SQLITE_READERS: u32 = 4;
-
-/// Limits that the server itself keeps, so that it does not work on for a caller who has left.
-const POSTGRES_LIMITS: &str = "
-    SET statement_timeout = '5s'; SET lock_timeout = '4s';
-    SET idle_in_transaction_session_timeout = '15s'";
-
-/// Another node may be migrating: wait for it, but not for ever.
-const MIGRATION_LIMITS: &str = "SET lock_timeout = '60s'";
 
 /// In the folder of the SQLite file, which is the data folder.
 const LOCK_FILE: &str = "rtmsd.lock";
@@ -36,7 +29,7 @@ const LOCK_FILE: &str = "rtmsd.lock";
 impl Database {
     pub(super) async fn open(location: &Location) -> Result<Self, StoreError> {
         match location {
-            Location::Postgres(url) => open_postgres(url.expose()).await,
+            Location::Postgres(url) => open_postgres(url.expose(), true).await,
             Location::Sqlite(path) => open_sqlite(path).await,
         }
     }
@@ -44,9 +37,7 @@ impl Database {
     /// Without the data folder's lock, the migrations and the leases.
     pub(super) async fn open_beside(location: &Location) -> Result<Self, StoreError> {
         match location {
-            Location::Postgres(url) => {
-                Ok(Database::Postgres(postgres_pool(postgres_options(url.expose())?)))
-            }
+            Location::Postgres(url) => open_postgres(url.expose(), false).await,
             Location::Sqlite(path) => {
                 let options = sqlite_options(path);
                 let writer = sqlite_pool(options.clone(), 1).await?;
@@ -57,36 +48,42 @@ impl Database {
     }
 }
 
-async fn open_postgres(url: &str) -> Result<Database, StoreError> {
+async fn open_postgres(url: &str, migrates: bool) -> Result<Database, StoreError> {
     let options = postgres_options(url)?;
-    migrate_postgres(&options).await?;
-    Ok(Database::Postgres(postgres_pool(options)))
+    let mut connection = pool_mode::connect(&options).await?;
+    if migrates {
+        schema::migrate_postgres(&mut connection).await?;
+    }
+    let mode = pool_mode::detect(&mut connection, &options).await?;
+    connection.close().await?;
+    if mode == PoolMode::Transaction {
+        tracing::info!(
+            "a pooler in transaction mode is before Postgres; statements are not kept prepared, and every read is a \
+             transaction"
+        );
+    }
+    Ok(Database::Postgres { pool: postgres_pool(options, mode), mode })
 }
 
 fn postgres_options(url: &str) -> Result<PgConnectOptions, StoreError> {
-    Ok(PgConnectOptions::from_str(url).map_err(StoreError::Address)?.application_name("rtmsd"))
+    let options = PgConnectOptions::from_str(url).map_err(StoreError::Address)?;
+    // We store no float, and PgBouncer refuses a connection that asks for its digits.
+    Ok(options.application_name("rtmsd").extra_float_digits(None))
 }
 
-fn postgres_pool(options: PgConnectOptions) -> PgPool {
+fn postgres_pool(options: PgConnectOptions, mode: PoolMode) -> PgPool {
     PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .after_connect(|connection, _| {
-            Box::pin(async move { connection.execute(POSTGRES_LIMITS).await.map(drop) })
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                match mode {
+                    PoolMode::Session => connection.execute(SESSION_LIMITS).await.map(drop),
+                    PoolMode::Transaction => Ok(()),
+                }
+            })
         })
         .connect_lazy_with(options)
-}
-
-/// On a connection of its own: a migration may take longer than any statement of ours, and its
-/// lock goes with the connection when it fails.
-async fn migrate_postgres(options: &PgConnectOptions) -> Result<(), StoreError> {
-    let connecting = PgConnection::connect_with(options);
-    let mut connection = tokio::time::timeout(ACQUIRE_TIMEOUT, connecting)
-        .await
-        .map_err(|_| StoreError::timed_out())??;
-    connection.execute(MIGRATION_LIMITS).await?;
-    schema::migrate(&schema::postgres(), &mut connection).await?;
-    Ok(connection.close().await?)
 }
 
 async fn open_sqlite(path: &Path) -> Result<Database, StoreError> {
@@ -94,7 +91,7 @@ async fn open_sqlite(path: &Path) -> Result<Database, StoreError> {
     create_private(path)?;
     let options = sqlite_options(path);
     let writer = sqlite_pool(options.clone().journal_mode(SqliteJournalMode::Wal), 1).await?;
-    schema::migrate(&schema::sqlite(), &mut *writer.acquire().await?).await?;
+    schema::migrate_sqlite(&mut *writer.acquire().await?).await?;
     sqlx::query(sql::RELEASE_ALL_LEASES).execute(&writer).await?;
     sqlx::query(sql::RELEASE_ALL_SINKS).execute(&writer).await?;
     sqlx::query(sql::RELEASE_ALL_OUTGOING).execute(&writer).await?;

@@ -1,7 +1,10 @@
 //! The schema's versions, built into the binary. A released migration is never edited: the next change is a new one.
 
-use sqlx::SqlSafeStr;
-use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::migrate::{AppliedMigration, Migrate, MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{Connection as _, Executor, PgConnection, SqlSafeStr, SqliteConnection};
 
 use super::StoreError;
 
@@ -104,24 +107,31 @@ macro_rules! migrations {
     };
 }
 
-pub(super) fn postgres() -> Migrator {
-    migrations!("postgres")
-}
-
-pub(super) fn sqlite() -> Migrator {
-    migrations!("sqlite")
-}
-
 fn migration(version: i64, description: &'static str, sql: &'static str) -> Migration {
     let kind = MigrationType::Simple;
     Migration::new(version, description.into(), kind, sql.into_sql_str(), false)
 }
 
-/// Applies what is missing, under the lock that sqlx takes.
-pub(super) async fn migrate<C: Migrate>(
-    migrator: &Migrator,
-    connection: &mut C,
-) -> Result<(), StoreError> {
+/// Another node may be migrating: wait for it, in bounded time. The settings end with the transaction, because a pooler
+/// may lend the connection to somebody else afterwards.
+const BEGIN_MIGRATION: &str = "BEGIN; SET LOCAL lock_timeout = '60s'";
+/// The number means nothing but us.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(7046029254386353131)";
+
+/// Applies what is missing, all of it or nothing, while no other node does.
+pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let begun = connection.begin_with(BEGIN_MIGRATION).await;
+    let mut transaction = begun.map_err(StoreError::of_begin)?;
+    migrate(&migrations!("postgres"), &mut InTransaction(&mut transaction)).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Applies what is missing. The caller has locked the folder.
+pub(super) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    migrate(&migrations!("sqlite"), connection).await
+}
+
+async fn migrate<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<(), StoreError> {
     migrator.run_direct(None, connection, false).await.map_err(|error| match error {
         MigrateError::VersionMissing(version) if version > NEWEST => {
             StoreError::SchemaTooNew(version)
@@ -129,4 +139,66 @@ pub(super) async fn migrate<C: Migrate>(
         MigrateError::Execute(error) => error.into(),
         other => StoreError::Migrate(other),
     })
+}
+
+/// A connection in a transaction that leaves nothing behind: no statement that stays prepared, no lock of its session.
+struct InTransaction<'c>(&'c mut PgConnection);
+
+type Step<'e, T> = BoxFuture<'e, Result<T, MigrateError>>;
+
+impl Migrate for InTransaction<'_> {
+    fn create_schema_if_not_exists<'e>(&'e mut self, schema: &'e str) -> Step<'e, ()> {
+        self.0.create_schema_if_not_exists(schema)
+    }
+
+    fn ensure_migrations_table<'e>(&'e mut self, table: &'e str) -> Step<'e, ()> {
+        self.0.ensure_migrations_table(table)
+    }
+
+    fn dirty_version<'e>(&'e mut self, _: &'e str) -> Step<'e, Option<i64>> {
+        // A transaction applies a version wholly or not at all.
+        Box::pin(async { Ok(None) })
+    }
+
+    fn list_applied_migrations<'e>(&'e mut self, _: &'e str) -> Step<'e, Vec<AppliedMigration>> {
+        let listed =
+            sqlx::query_as("SELECT version, checksum FROM _sqlx_migrations ORDER BY version");
+        Box::pin(async {
+            let rows: Vec<(i64, Vec<u8>)> =
+                listed.persistent(false).fetch_all(&mut *self.0).await?;
+            let applied = rows
+                .into_iter()
+                .map(|(version, checksum)| AppliedMigration { version, checksum: checksum.into() });
+            Ok(applied.collect())
+        })
+    }
+
+    fn lock(&mut self) -> Step<'_, ()> {
+        Box::pin(async { Ok(self.0.execute(LOCK).await.map(drop)?) })
+    }
+
+    fn unlock(&mut self) -> Step<'_, ()> {
+        // The lock ends with the transaction.
+        Box::pin(async { Ok(()) })
+    }
+
+    fn apply<'e>(&'e mut self, _: &'e str, migration: &'e Migration) -> Step<'e, Duration> {
+        let noted = sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES ($1, $2, TRUE, $3, 0)",
+        );
+        let noted = noted.bind(migration.version).bind(&*migration.description);
+        let noted = noted.bind(&*migration.checksum).persistent(false);
+        Box::pin(async move {
+            let failed = |error| MigrateError::ExecuteMigration(error, migration.version);
+            self.0.execute(migration.sql.clone()).await.map_err(failed)?;
+            noted.execute(&mut *self.0).await?;
+            // Nobody reads how long it took.
+            Ok(Duration::ZERO)
+        })
+    }
+
+    fn revert<'e>(&'e mut self, table: &'e str, migration: &'e Migration) -> Step<'e, Duration> {
+        self.0.revert(table, migration)
+    }
 }

@@ -17,6 +17,7 @@ mod nats;
 mod network;
 mod outage;
 mod peer;
+mod pooler;
 pub mod process;
 mod products;
 mod recordings;

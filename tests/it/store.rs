@@ -7,6 +7,7 @@ mod installations;
 mod leases;
 mod opening;
 mod outgoing;
+mod pooler;
 mod recordings;
 mod retention;
 mod sessions;

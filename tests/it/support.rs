@@ -3,6 +3,7 @@
 pub mod connect_proxy;
 pub mod nats;
 pub mod network;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod proxy;
 pub mod raw;

@@ -258,7 +258,7 @@ async fn an_endpoint_that_cannot_be_read_holds_up_no_other() {
         kit.endpoint_at(&first).await;
         kit.tell("for the first only").await;
         kit.endpoint_at(&last).await;
-        let mut raw = Raw::connect(&test.location).await;
+        let mut raw = Raw::connect(&test.database).await;
         raw.execute(
             "UPDATE webhook_endpoints SET source = 'odd'
               WHERE id = (SELECT MIN(id) FROM webhook_endpoints)",

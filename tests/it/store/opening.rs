@@ -23,7 +23,7 @@ async fn error_of_open(location: &Location) -> StoreError {
 #[tokio::test]
 async fn every_statement_fits_both_schemas() {
     on_both(async |test| {
-        let mut raw = Raw::connect(&test.location).await;
+        let mut raw = Raw::connect(&test.database).await;
         for (name, sql) in sql::all() {
             raw.prepare(sql).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         }
@@ -61,7 +61,7 @@ async fn nodes_that_open_an_empty_postgres_at_the_same_time_all_get_the_schema()
 #[tokio::test]
 async fn a_schema_from_a_newer_version_is_refused_by_number() {
     on_both(async |test| {
-        let mut raw = Raw::connect(&test.location).await;
+        let mut raw = Raw::connect(&test.database).await;
         raw.execute(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
              SELECT 999, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1",
@@ -78,7 +78,7 @@ async fn a_schema_from_a_newer_version_is_refused_by_number() {
 #[tokio::test]
 async fn a_migration_that_was_edited_after_it_ran_is_refused() {
     on_both(async |test| {
-        let mut raw = Raw::connect(&test.location).await;
+        let mut raw = Raw::connect(&test.database).await;
         raw.execute("UPDATE _sqlx_migrations SET checksum = checksum || checksum").await;
         test.store.close().await;
         let error = error_of_open(&test.location).await;

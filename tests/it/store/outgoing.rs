@@ -132,7 +132,7 @@ async fn a_delivery_that_can_never_be_sent_holds_up_no_other() {
         let id = endpoint(store, &[]).await;
         let events: Vec<_> = (0..3).map(gap_event).collect();
         store.enqueue_events(&events, 10).await.unwrap();
-        let mut raw = Raw::connect(&test.location).await;
+        let mut raw = Raw::connect(&test.database).await;
         raw.execute(
             "INSERT INTO outgoing_deliveries (endpoint_id, event_id, status, attempts, due_at_ms, created_at_ms)
              SELECT id, 'evt_orphan', 'waiting', 0, 1, 1 FROM webhook_endpoints",

@@ -212,7 +212,7 @@ async fn of_a_session_what_zoom_told_of_its_meeting_is_forgotten_too() {
         record(store, meeting_changed(30, MeetingChange::Ended)).await;
         store.delete_session(id, "boss", 40).await.unwrap();
         while store.delete_some(50).await.unwrap() {}
-        let mut raw = Raw::connect(&test.location).await;
+        let mut raw = Raw::connect(&test.database).await;
         assert_eq!(raw.count("SELECT COUNT(*) FROM deliveries WHERE body <> ''").await, 0);
         assert_eq!(raw.count("SELECT COUNT(*) FROM deliveries").await, 3, "a copy is a copy");
         assert_eq!(raw.count("SELECT COUNT(*) FROM entries").await, 0);
@@ -240,7 +240,7 @@ async fn of_a_user_what_was_told_of_their_sessions_is_forgotten_too() {
         told.sort_unstable();
         assert_eq!(told, ["data.deleted", "stream.ended", "stream.started"]);
         assert_eq!(last_detail(store).await["deliveries"], 2);
-        let mut raw = Raw::connect(&test.location).await;
+        let mut raw = Raw::connect(&test.database).await;
         let orphans = "SELECT COUNT(*) FROM outgoing_deliveries
                         WHERE event_id NOT IN (SELECT id FROM outgoing_events)";
         assert_eq!(raw.count(orphans).await, 0);
@@ -252,7 +252,7 @@ async fn of_a_user_what_was_told_of_their_sessions_is_forgotten_too() {
 async fn what_an_event_of_no_concern_says_is_not_kept() {
     on_both(async |test| {
         record(&test.store, other(1)).await;
-        let mut raw = Raw::connect(&test.location).await;
+        let mut raw = Raw::connect(&test.database).await;
         assert_eq!(raw.count("SELECT COUNT(*) FROM deliveries WHERE body <> ''").await, 0);
     })
     .await;
@@ -278,7 +278,7 @@ async fn of_a_deleted_session_that_zoom_says_more_about_nothing_is_told() {
 async fn a_deletion_that_cannot_go_on_holds_up_no_other() {
     on_both(async |test| {
         let store = &test.store;
-        let mut raw = Raw::connect(&test.location).await;
+        let mut raw = Raw::connect(&test.database).await;
         raw.execute(
             "INSERT INTO deletions (id, scope, subject, actor, asked_at_ms, after_stream, streams,
                                     entries, deliveries)

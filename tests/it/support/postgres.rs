@@ -59,7 +59,7 @@ fn start() -> Cluster {
 }
 
 /// Postgres refuses to run as root: then the user `postgres`, whom Debian's package makes, runs it.
-fn unprivileged_shell() -> Command {
+pub fn unprivileged_shell() -> Command {
     let is_root = Command::new("id")
         .arg("-u")
         .output()

@@ -1,15 +1,17 @@
-//! Both stores, fresh, for cases that must hold on either.
+//! Both stores, fresh, for cases that must hold on either, and on Postgres behind a pooler.
 
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, Store};
 use tempfile::TempDir;
 
-use super::postgres;
+use super::{pgbouncer, postgres};
 
 /// An open store on an empty database of its own.
 pub struct TestStore {
     pub store: Store,
     pub location: Location,
+    /// The same past any pooler.
+    pub database: Location,
     /// Removed at the end.
     _folder: Option<TempDir>,
 }
@@ -18,16 +20,25 @@ impl TestStore {
     pub async fn sqlite() -> Self {
         let folder = TempDir::new().unwrap();
         let location = Location::Sqlite(folder.path().join("data/rtmsd.db"));
-        Self::open(location, Some(folder)).await
+        Self { _folder: Some(folder), ..Self::open(location.clone(), location).await }
     }
 
     pub async fn postgres() -> Self {
-        Self::open(Location::Postgres(Secret::new(postgres::fresh_database().await)), None).await
+        let location = Location::Postgres(Secret::new(postgres::fresh_database().await));
+        Self::open(location.clone(), location).await
     }
 
-    async fn open(location: Location, folder: Option<TempDir>) -> Self {
+    /// Behind a PgBouncer in transaction mode.
+    pub async fn pooled() -> Self {
+        let url = postgres::fresh_database().await;
+        let pooled = pgbouncer::in_transaction_mode().url(&url);
+        let (location, database) = (Secret::new(pooled), Secret::new(url));
+        Self::open(Location::Postgres(location), Location::Postgres(database)).await
+    }
+
+    async fn open(location: Location, database: Location) -> Self {
         let store = Store::open(&location).await.unwrap();
-        Self { store, location, _folder: folder }
+        Self { store, location, database, _folder: None }
     }
 
     /// What another daemon, or this one after a restart, would use. On SQLite the first is closed.
@@ -39,10 +50,12 @@ impl TestStore {
     }
 }
 
-/// Runs a case on an empty SQLite store and on an empty Postgres store.
+/// Runs a case on an empty SQLite store, and on an empty Postgres store without and with a pooler.
 pub async fn on_both(case: impl AsyncFn(&TestStore)) {
     eprintln!("on SQLite:");
     case(&TestStore::sqlite().await).await;
     eprintln!("on Postgres:");
     case(&TestStore::postgres().await).await;
+    eprintln!("on Postgres behind PgBouncer:");
+    case(&TestStore::pooled().await).await;
 }

@@ -1,0 +1,65 @@
+//! A private PgBouncer before the tests' Postgres cluster. It takes every database, and hands its few server connections
+//! round: what one transaction leaves on a connection the next one of somebody else meets.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::sync::OnceLock;
+
+use super::postgres;
+
+const HOW_TO_INSTALL: &str = "the tests need PgBouncer: apt-get install pgbouncer";
+
+pub struct PgBouncer {
+    port: u16,
+    /// Its standard input closes with this value and with this process: PgBouncer stops then.
+    _guard: Child,
+}
+
+/// The one in transaction mode that all tests share.
+pub fn in_transaction_mode() -> &'static PgBouncer {
+    static SHARED: OnceLock<PgBouncer> = OnceLock::new();
+    SHARED.get_or_init(|| PgBouncer::start("transaction"))
+}
+
+impl PgBouncer {
+    /// `mode`: session, transaction or statement.
+    pub fn start(mode: &str) -> Self {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let mut guard = postgres::unprivileged_shell()
+            .args(["-c", include_str!("pgbouncer.sh"), "sh"])
+            .arg(program().expect(HOW_TO_INSTALL))
+            .arg(postgres::socket_folder())
+            .args([port.to_string().as_str(), mode])
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            // Ctrl-C is for the tests.
+            .process_group(0)
+            .spawn()
+            .expect("a shell can be started");
+        let mut line = String::new();
+        let output = guard.stdout.take().expect("it is piped");
+        BufReader::new(output).read_line(&mut line).expect("the shell's output is text");
+        assert_eq!(line.trim_end(), "ready", "no PgBouncer: {HOW_TO_INSTALL}");
+        Self { port, _guard: guard }
+    }
+
+    /// The same database, through PgBouncer.
+    pub fn url(&self, database_url: &str) -> String {
+        let (path, _) = database_url.split_once('?').unwrap();
+        let name = path.rsplit('/').next().unwrap();
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
+    }
+}
+
+fn program() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
+    folders.map(|folder| folder.join("pgbouncer")).find(|program| Path::exists(program))
+}
