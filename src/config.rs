@@ -1,5 +1,6 @@
 //! Settings from the environment and `.env`: every mistake at once, by name, and never a value.
 
+mod credentials;
 mod dotenv;
 mod install;
 mod media;
@@ -16,6 +17,8 @@ mod webhooks;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use url::Url;
 
 use crate::control::{AutoStart, Policies};
 use crate::http::auth::ApiTokens;
@@ -206,12 +209,20 @@ fn database(read: &mut Reader<'_>) -> Option<Location> {
     let Some(url) = read.optional("DATABASE_URL") else {
         return Some(Location::Sqlite(data_dir.join("rtmsd.db")));
     };
-    match url.split_once("://") {
-        Some(("postgres" | "postgresql", _)) => Some(Location::Postgres(Secret::new(url))),
-        _ => read.wrong(
+    if !matches!(url.split_once("://"), Some(("postgres" | "postgresql", _))) {
+        return read.wrong(
             "DATABASE_URL",
             "a postgres:// URL; leave it out for the embedded SQLite file in DATA_DIR",
+        );
+    }
+    match credentials::unescaped(&url) {
+        Some(form) => read.wrong("DATABASE_URL", form),
+        None if Url::parse(&url).is_err() => read.wrong(
+            "DATABASE_URL",
+            "a postgres:// URL that can be read: in a user name and a password everything but letters, digits and - . _ ~ \
+             is percent-encoded (: is %3A, @ is %40)",
         ),
+        None => Some(Location::Postgres(Secret::new(url))),
     }
 }
 
@@ -274,6 +285,9 @@ fn policy(read: &mut Reader<'_>) -> Option<Policy> {
 fn proxy(read: &mut Reader<'_>) -> Option<ProxyRules> {
     let no_proxy = read.text("NO_PROXY", "");
     let Some(url) = read.optional("HTTPS_PROXY") else { return Some(ProxyRules::default()) };
+    if let Some(form) = credentials::unescaped(&url) {
+        return read.wrong("HTTPS_PROXY", form);
+    }
     match ProxyRules::read(&url, &no_proxy) {
         Ok(rules) => Some(rules),
         Err(form) => read.wrong("HTTPS_PROXY", form.to_string()),

@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::credentials::unescaped;
 use super::read::Reader;
 use crate::hub::{MediaSet, Medium};
 use crate::secret::Secret;
@@ -20,6 +21,9 @@ pub(super) fn nats(read: &mut Reader<'_>) -> Option<Option<Settings>> {
     let media = media(read);
     let buffer = read.number("NATS_MEDIA_BUFFER_BYTES", 1 << 20, 64 << 10..=1 << 30);
     let Some(url) = url else { return Some(None) };
+    if let Some(form) = url.split(',').find_map(unescaped) {
+        return read.wrong("NATS_URL", form);
+    }
     let Some((servers, login)) = servers(&url) else { return read.wrong("NATS_URL", URL_FORM) };
     Some(Some(Settings {
         servers,

@@ -402,3 +402,19 @@ fn the_proxy_is_read_under_both_spellings_and_its_password_is_not_printed() {
     let errors = errors.unwrap_err().to_string();
     assert!(errors.contains("HTTPS_PROXY") && !errors.contains("s3cret"), "{errors}");
 }
+
+#[test]
+fn a_password_that_cuts_its_url_is_a_mistake_with_the_code_to_write_and_is_not_printed() {
+    for (name, url) in [
+        ("DATABASE_URL", "postgres://ana:s3@cret@db.corp/rtmsd"),
+        ("DATABASE_URL", "postgres://ana:s3:cret/@db.corp/rtmsd"),
+        ("DATABASE_URL", "postgres://ana:s3cret@[db.corp/rtmsd"),
+        ("HTTPS_PROXY", "http://ana:s3@cret@proxy.corp:3128"),
+        ("NATS_URL", "nats://ana:s3#cret@broker:4222"),
+    ] {
+        let errors = config(&[(name, url)]).unwrap_err().to_string();
+        assert!(errors.contains(name) && errors.contains("percent-encoded"), "{url}: {errors}");
+        assert!(!errors.contains("cret") && !errors.contains("corp"), "{errors}");
+    }
+    assert!(config(&[("DATABASE_URL", "postgres://ana:s3%40cret:x@db.corp/rtmsd")]).is_ok());
+}
