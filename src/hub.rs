@@ -8,6 +8,7 @@
 mod feed;
 mod follower;
 mod frame;
+mod left_out;
 mod people;
 mod places;
 mod tap;
@@ -22,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
 pub use feed::Feed;
 pub use follower::{Follow, Followed, Follower, Kinds};
 pub use frame::{Encoded, Frame, StreamInfo};
+pub use left_out::{LeftOut, LeftOuts};
 pub use people::Person;
 pub use tap::{MediaSet, SinkLimits, Tap, Tapped, Wants};
 pub use writer::{Writer, WriterSettings};

@@ -19,6 +19,11 @@ use crate::store::StreamUpdate;
 /// How often a stream's figures are written while its status stays the same.
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
+/// How often sinks are asked for what they left out.
+const LEFT_OUT_EVERY: Duration = Duration::from_secs(1);
+/// How long a stream that leaves waits for its sinks to settle what they took.
+const SETTLE_LIMIT: Duration = Duration::from_secs(3);
+
 /// How often a stream that is over asks for room for its last words. In between the store takes what waits.
 const LAST_TRIES: u32 = 100;
 
@@ -33,6 +38,8 @@ pub struct Feed {
     lost: u64,
     /// What is said when the stream is over, until there was room for it.
     closing: VecDeque<EntryBody>,
+    is_ended: bool,
+    asked_sinks_at: Option<Instant>,
     status: StreamStatus,
     announced_ms: i64,
     first_packet_ms: Option<i64>,
@@ -84,6 +91,8 @@ impl Feed {
             last_seq,
             lost: 0,
             closing: VecDeque::new(),
+            is_ended: false,
+            asked_sinks_at: None,
             status: stream.status,
             announced_ms,
             first_packet_ms: stream.first_packet_ms,
@@ -167,14 +176,19 @@ impl Feed {
         self.outlet.over(is_final);
     }
 
-    /// The stream is over: closes its account, and says what came of each medium.
+    /// The stream is over: closes its account. [`Feed::finish`] says what came of each medium.
     pub fn end(&mut self) {
-        let now_ms = self.now_ms();
-        self.ledger.end(now_ms);
+        self.ledger.end(self.now_ms());
         self.note_gaps();
-        let accounts = self.ledger.accounts(now_ms);
-        self.closing = accounts.iter().map(|account| summary(account, &self.tally)).collect();
-        self.close();
+        self.is_ended = true;
+    }
+
+    /// Takes what sinks left out into account.
+    fn take_left_out(&mut self) {
+        for span in self.outlet.take_left_out() {
+            self.ledger.left_out(span.medium, span.first_ms, span.last_ms, span.count);
+        }
+        self.note_gaps();
     }
 
     /// Says what is still to be said at the end. False when there was no room for all of it.
@@ -206,6 +220,10 @@ impl Feed {
     /// Tells the store where the stream stands: a new status at once, figures now and then.
     pub fn report(&mut self, status: StreamStatus, now: Instant) {
         self.status = status;
+        if self.asked_sinks_at.is_none_or(|at| now.duration_since(at) >= LEFT_OUT_EVERY) {
+            self.asked_sinks_at = Some(now);
+            self.take_left_out();
+        }
         let is_due = self.written.at.is_none_or(|at| now.duration_since(at) >= FIGURES_EVERY);
         // The ledger moves on with the clock: it says until when the stream was well.
         if status != self.written.status || is_due {
@@ -213,9 +231,15 @@ impl Feed {
         }
     }
 
-    /// Tells the store the last figures, and waits until it has everything of this stream. What found no room gets
-    /// it when the store has taken what was before it.
+    /// Waits for the sinks, tells the store the last figures, and waits until it has everything of this stream. What
+    /// found no room gets it when the store has taken what was before it.
     pub async fn finish(&mut self) {
+        self.outlet.settle(SETTLE_LIMIT).await;
+        self.take_left_out();
+        if self.is_ended {
+            let accounts = self.ledger.accounts(self.now_ms());
+            self.closing = accounts.iter().map(|account| summary(account, &self.tally)).collect();
+        }
         for _ in 0..LAST_TRIES {
             let is_closed = self.close();
             let is_written = self.write_figures(Instant::now());

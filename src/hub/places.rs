@@ -1,10 +1,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::frame::{Frame, StreamInfo};
+use super::left_out::LeftOut;
 use super::people::{People, Person};
 use super::tap::{MediaSet, Tap, TapQueue, Tapped, Wants};
 use crate::model::{SessionId, StreamId};
@@ -175,8 +178,7 @@ impl Outlet {
         self.seen = Some(versions);
     }
 
-    /// Hands a frame to all who want it. False when a sink lost something by it; what a live consumer loses is
-    /// between the two.
+    /// Hands a frame to all who want it. False when a sink refused it; what a live consumer loses is between the two.
     pub fn offer(&self, frame: &Arc<Frame>) -> bool {
         let give = |tap: &&Arc<TapQueue>| tap.wants(frame);
         for tap in self.taps.iter().filter(give) {
@@ -187,6 +189,19 @@ impl Outlet {
             is_whole &= sink.push(Tapped::Frame(Arc::clone(frame)));
         }
         is_whole
+    }
+
+    /// What sinks have left out since the last call.
+    pub fn take_left_out(&self) -> impl Iterator<Item = LeftOut> {
+        self.sinks.iter().flat_map(|sink| sink.take_left_out())
+    }
+
+    /// Waits until every sink has settled what it took, but not for long.
+    pub async fn settle(&self, limit: Duration) {
+        let until = Instant::now() + limit;
+        for sink in &self.sinks {
+            sink.settle(until).await;
+        }
     }
 
     /// Tells everybody that the stream runs here no more. Only the first call counts.

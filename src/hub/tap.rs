@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
 use super::frame::{Frame, StreamInfo};
+use super::left_out::{LeftOut, LeftOuts};
 use super::places::Place;
 use crate::model::{Product, SpeakerFilter};
 use crate::rtms::message::Medium;
@@ -87,6 +89,8 @@ pub enum Tapped {
     Frame(Arc<Frame>),
     /// So many frames of a medium, the oldest that waited, were dropped here: their reader was too slow.
     Dropped(Medium, u64),
+    /// Asks a sink to say by [`Tap::settled`] that whatever it took until now is kept, or was said to be left out.
+    Settle,
     /// The stream does not run here any more. It is over, or somebody picks it up.
     Over {
         stream: Arc<StreamInfo>,
@@ -125,6 +129,17 @@ impl Tap {
         self.queue.wants.media
     }
 
+    /// Says of a sink that it does not keep what it took: that is a gap in the stream's ledger.
+    pub fn left_out(&self, spans: impl IntoIterator<Item = LeftOut>) {
+        self.queue.leave_out(spans);
+    }
+
+    /// Answers [`Tapped::Settle`].
+    pub fn settled(&self) {
+        self.queue.is_settled.store(true, Ordering::Release);
+        self.queue.settled.notify_one();
+    }
+
     /// Takes no frames from now on, or takes them again. What a sink does not take is a gap in the ledger.
     pub fn refuse(&self, refuse: bool) {
         self.queue.is_refusing.store(refuse, Ordering::Relaxed);
@@ -134,7 +149,10 @@ impl Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         self.queue.is_refusing.store(true, Ordering::Relaxed);
+        self.queue.leave_out(self.queue.waiting());
         self.queue.lock().clear();
+        self.queue.is_closed.store(true, Ordering::Release);
+        self.settled();
         if let Some(place) = &self.place {
             place.remove(&self.queue);
         }
@@ -148,6 +166,13 @@ pub(super) struct TapQueue {
     is_refusing: AtomicBool,
     waiting: Mutex<Waiting>,
     news: Notify,
+    /// What the stream's ledger has not been told yet.
+    left_out: Mutex<LeftOuts>,
+    has_left_out: AtomicBool,
+    /// Nobody reads here any longer.
+    is_closed: AtomicBool,
+    is_settled: AtomicBool,
+    settled: Notify,
 }
 
 #[derive(Default)]
@@ -199,14 +224,14 @@ impl Waiting {
         self.bytes > max_bytes || self.total.as_ref().is_some_and(is_total_over)
     }
 
-    /// False when there is no frame to drop.
-    fn drop_oldest(&mut self) -> bool {
+    /// The frame that was dropped, if there was one.
+    fn drop_oldest(&mut self) -> Option<Arc<Frame>> {
         let is_frame = |item: &Tapped| matches!(item, Tapped::Frame(_));
-        let Some(index) = self.waiting.iter().position(is_frame) else { return false };
-        let Some(Tapped::Frame(frame)) = self.waiting.remove(index) else { return false };
+        let index = self.waiting.iter().position(is_frame)?;
+        let Some(Tapped::Frame(frame)) = self.waiting.remove(index) else { return None };
         self.shrink(frame_bytes(&frame));
         self.dropped[frame.medium as usize] += 1;
-        true
+        Some(frame)
     }
 }
 
@@ -218,6 +243,11 @@ impl TapQueue {
             is_refusing: AtomicBool::new(false),
             waiting: Mutex::default(),
             news: Notify::new(),
+            left_out: Mutex::default(),
+            has_left_out: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            is_settled: AtomicBool::new(false),
+            settled: Notify::new(),
         }
     }
 
@@ -238,21 +268,62 @@ impl TapQueue {
         wants.media.contains(frame.medium) && wants.speakers.takes(frame.speaker())
     }
 
-    /// Never waits. False when a frame was lost by it: this one, or older ones that made room.
+    /// Never waits. False when a frame was refused; older ones that made room for it are said to be left out.
     pub fn push(&self, item: Tapped) -> bool {
         let is_frame = matches!(item, Tapped::Frame(_));
         if is_frame && self.is_refusing.load(Ordering::Relaxed) {
             return false;
         }
+        let mut dropped = LeftOuts::default();
         let mut waiting = self.lock();
         waiting.push(item);
-        let mut is_whole = true;
-        while waiting.is_over(self.max_bytes) && waiting.drop_oldest() {
-            is_whole = false;
+        while waiting.is_over(self.max_bytes)
+            && let Some(frame) = waiting.drop_oldest()
+        {
+            dropped.add(LeftOut::of(&frame));
         }
         drop(waiting);
+        self.leave_out(dropped);
         self.news.notify_one();
-        is_whole
+        true
+    }
+
+    fn leave_out(&self, spans: impl IntoIterator<Item = LeftOut>) {
+        let mut spans = spans.into_iter().peekable();
+        if spans.peek().is_some() {
+            let mut left_out = self.left_out.lock().expect("nothing panics while holding spans");
+            spans.for_each(|span| left_out.add(span));
+            self.has_left_out.store(true, Ordering::Release);
+        }
+    }
+
+    /// What was left out since the last call.
+    pub fn take_left_out(&self) -> LeftOuts {
+        if !self.has_left_out.swap(false, Ordering::Acquire) {
+            return LeftOuts::default();
+        }
+        std::mem::take(&mut self.left_out.lock().expect("nothing panics while holding spans"))
+    }
+
+    /// The frames that wait.
+    fn waiting(&self) -> LeftOuts {
+        let waiting = self.lock();
+        let frame = |item: &Tapped| match item {
+            Tapped::Frame(frame) => Some(LeftOut::of(frame)),
+            _ => None,
+        };
+        waiting.waiting.iter().filter_map(frame).collect()
+    }
+
+    /// Waits until a sink has settled what it took. What waits when it does not in time is taken to be left out.
+    pub async fn settle(&self, until: Instant) {
+        self.is_settled.store(self.is_closed.load(Ordering::Acquire), Ordering::Release);
+        self.push(Tapped::Settle);
+        while !self.is_settled.load(Ordering::Acquire) && !self.is_closed.load(Ordering::Acquire) {
+            if timeout_at(until, self.settled.notified()).await.is_err() {
+                return self.leave_out(self.waiting());
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -263,7 +334,7 @@ impl TapQueue {
 fn bytes(item: &Tapped) -> usize {
     match item {
         Tapped::Frame(frame) => frame_bytes(frame),
-        Tapped::Dropped(..) | Tapped::Over { .. } => ITEM_BYTES,
+        Tapped::Dropped(..) | Tapped::Settle | Tapped::Over { .. } => ITEM_BYTES,
     }
 }
 

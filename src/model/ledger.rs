@@ -18,6 +18,9 @@ pub enum GapCause {
     Failover,
     /// It came, and there was no room to keep it.
     SinkOverflow,
+    /// It was received, and a sink that took it (a recording, a broker) has left it out: there was no room in its queue,
+    /// or it is nothing that the sink can keep.
+    LeftOut,
     /// Somebody paused the stream. Nothing was lost: nothing was to come.
     Paused,
     /// The medium's link had not come up yet.
@@ -63,6 +66,9 @@ pub struct Account {
     /// What came though its time lies inside a closed gap: outside the gaps, everything but this was received.
     #[serde(default)]
     pub in_gaps: FrameCount,
+    /// What came, and a sink left out: it counts as received.
+    #[serde(default)]
+    pub left_out: FrameCount,
     /// What came with the newest time, if no closed gap holds that.
     #[serde(default)]
     pub newest: Newest,
@@ -86,12 +92,13 @@ pub struct FrameCount {
 }
 
 impl GapCause {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ZoomInterrupted,
         Self::LinkLost,
         Self::DaemonRestarted,
         Self::Failover,
         Self::SinkOverflow,
+        Self::LeftOut,
         Self::Paused,
         Self::NeverConnected,
     ];
@@ -104,6 +111,7 @@ impl GapCause {
             Self::DaemonRestarted => "daemon_restarted",
             Self::Failover => "failover",
             Self::SinkOverflow => "sink_overflow",
+            Self::LeftOut => "left_out",
             Self::Paused => "paused",
             Self::NeverConnected => "never_connected",
         }
@@ -142,6 +150,7 @@ impl Account {
             earlier_gaps: 0,
             open: None,
             in_gaps: FrameCount::default(),
+            left_out: FrameCount::default(),
             newest: Newest::default(),
             unsure: None,
         }
@@ -186,6 +195,7 @@ pub struct MediumLedger<'a> {
     gaps: &'a [Gap],
     earlier_gaps: u64,
     in_gaps: FrameCount,
+    left_out: FrameCount,
     open_gap: Option<OpenGap>,
 }
 
@@ -203,6 +213,7 @@ impl<'a> MediumLedger<'a> {
             gaps: &account.gaps,
             earlier_gaps: account.earlier_gaps,
             in_gaps: account.in_gaps,
+            left_out: account.left_out,
             open_gap: account.open,
         }
     }

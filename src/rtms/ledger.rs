@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use self::book::Book;
 use super::message::Medium;
 use super::stream::{Lane, LinkId};
-use crate::model::{Account, Gap, GapCause};
+use crate::model::{Account, FrameCount, Gap, GapCause};
 
 /// What becomes of a stream's links. `at_ms` is Zoom's time, where it gave one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,11 @@ impl Ledger {
     /// It came and could not be kept.
     pub fn overflow(&mut self, now_ms: i64, medium: Medium, at_ms: Option<i64>, bytes: u64) {
         self.one(medium, |book| book.overflow(now_ms, at_ms, bytes));
+    }
+
+    /// A sink took what was received between these times, and has left so much of it out.
+    pub fn left_out(&mut self, medium: Medium, first_ms: i64, last_ms: i64, count: FrameCount) {
+        self.one(medium, |book| book.left_out(first_ms, last_ms, count));
     }
 
     /// The stream is over: what is still open ends now.

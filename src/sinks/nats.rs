@@ -242,18 +242,20 @@ impl Nats {
         self.jetstream.send_publish(self.subject(&message.path), publish).await
     }
 
-    async fn publish_frame(&self, frame: &Frame, account_id: Option<&str>) {
+    /// False when the broker does not take it.
+    async fn publish_frame(&self, frame: &Frame, account_id: Option<&str>) -> bool {
         let message = Message::of_frame(frame, account_id);
         let (subject, headers) = (self.subject(&message.path), headers(&message));
         match self.link.client.publish_with_headers(subject, headers, message.body).await {
             Ok(()) => {
                 self.counts.frames.fetch_add(1, Ordering::Relaxed);
+                true
             }
             Err(error) => {
-                self.counts.frames_dropped.fetch_add(1, Ordering::Relaxed);
                 if error.kind() == client::PublishErrorKind::MaxPayloadExceeded {
                     self.note_too_large("a frame is too large for the broker, and is dropped");
                 }
+                false
             }
         }
     }

@@ -1,5 +1,1 @@
-//! Recordings, seen by tools that others wrote.
 
-mod film;
-mod sound;
-mod tools;

@@ -93,21 +93,52 @@ fn a_slow_tap_loses_the_oldest_and_is_told_how_many() {
 }
 
 #[test]
-fn a_sink_that_loses_frames_or_takes_none_is_noticed() {
+fn what_a_sink_drops_or_does_not_take_is_noticed() {
     let places = Places::default();
     let queue = Arc::new(TapQueue::new(wants(Medium::Audio), 1500));
     let mut tap = Tap::new(Arc::clone(&queue), None);
     let mut outlet = outlet(&places, vec![queue]);
     assert!(outlet.wants(Medium::Audio));
     assert!(outlet.offer(&frame(&outlet, 1, 7, &[0; 1000])));
-    assert!(!outlet.offer(&frame(&outlet, 2, 7, &[0; 1000])));
+    assert!(outlet.offer(&frame(&outlet, 2, 7, &[0; 1000])), "it made room for itself");
+    let dropped = LeftOut::of(&frame(&outlet, 1, 7, &[0; 1000]));
+    assert_eq!(outlet.take_left_out().collect::<Vec<_>>(), [dropped], "and cost the oldest");
+    assert_eq!(outlet.take_left_out().count(), 0, "it is told once");
     assert_eq!(numbers(&mut tap), [2]);
     tap.refuse(true);
     assert!(!outlet.offer(&frame(&outlet, 3, 7, b"c")));
     tap.refuse(false);
     assert!(outlet.offer(&frame(&outlet, 4, 7, b"d")));
     drop(tap);
+    let unread = LeftOut::of(&frame(&outlet, 4, 7, b"d"));
+    assert_eq!(outlet.take_left_out().collect::<Vec<_>>(), [unread], "nobody reads it");
     assert!(!outlet.offer(&frame(&outlet, 5, 7, b"e")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_waits_for_its_sinks_but_not_for_ever() {
+    let places = Places::default();
+    let queue = Arc::new(TapQueue::new(wants(Medium::Audio), PLENTY));
+    let mut tap = Tap::new(Arc::clone(&queue), None);
+    let outlet = outlet(&places, vec![queue]);
+    let limit = Duration::from_secs(3);
+    outlet.offer(&frame(&outlet, 1, 7, b"a"));
+    let began = Instant::now();
+    let reads = async {
+        while !matches!(tap.next().await, Tapped::Settle) {}
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        tap.settled();
+    };
+    tokio::join!(outlet.settle(limit), reads);
+    assert_eq!(began.elapsed(), Duration::from_secs(1));
+    assert_eq!(outlet.take_left_out().count(), 0);
+    outlet.offer(&frame(&outlet, 2, 7, b"b"));
+    outlet.settle(limit).await;
+    assert_eq!(began.elapsed(), Duration::from_secs(4));
+    assert_eq!(outlet.take_left_out().count(), 1, "nobody has read it");
+    drop(tap);
+    outlet.settle(limit).await;
+    assert_eq!(began.elapsed(), Duration::from_secs(4), "nobody is waited for");
 }
 
 #[test]
@@ -138,7 +169,8 @@ fn all_queues_of_a_sink_share_one_bound() {
     let outlet = outlet(&places, Vec::new());
     let frame = |seq| Tapped::Frame(frame(&outlet, seq, 7, &[0; 1000]));
     assert!(first.push(frame(1)));
-    assert!(!second.push(frame(2)), "no room beside the other's");
+    assert!(second.push(frame(2)));
+    assert_eq!(second.take_left_out().frames(), 1, "no room beside the other's");
     assert!(numbers(&mut other).is_empty());
     assert_eq!(numbers(&mut full), [1]);
     assert!(second.push(frame(3)), "room again");

@@ -37,6 +37,8 @@ pub(super) struct Book {
     last_frame_ms: Option<i64>,
     /// How far apart frames are, where the medium has a rate.
     step_ms: Option<i64>,
+    /// Where the last gap ends of what sinks left out.
+    left_out_until_ms: i64,
     closed: Vec<Gap>,
 }
 
@@ -57,6 +59,7 @@ impl Book {
             arrived_ms: start_ms,
             last_frame_ms: None,
             step_ms: None,
+            left_out_until_ms: i64::MIN,
             closed: Vec::new(),
         }
     }
@@ -162,7 +165,7 @@ impl Book {
     /// Keeps in mind what bears the newest time, in case that a gap begins there.
     fn count(&mut self, at_ms: i64, frame: FrameCount) {
         let account = &mut self.account;
-        if account.gaps.iter().any(|gap| gap.holds(at_ms)) {
+        if account.gaps.iter().any(|gap| gap.cause != GapCause::LeftOut && gap.holds(at_ms)) {
             account.in_gaps.add(frame);
         } else if at_ms > account.newest.at_ms {
             account.newest = Newest { at_ms, count: frame };
@@ -181,6 +184,15 @@ impl Book {
             let at_ms = placed(now_ms, at_ms);
             self.open(at_ms.min(self.account.alive_ms), GapCause::SinkOverflow);
         }
+    }
+
+    /// It was received, so that it counts as received: the gap says that not all of it is where it should be.
+    pub fn left_out(&mut self, first_ms: i64, last_ms: i64, count: FrameCount) {
+        self.account.left_out.add(count);
+        let start_ms = first_ms.max(self.left_out_until_ms);
+        let end_ms = last_ms + self.step_ms.unwrap_or(1).max(1);
+        self.left_out_until_ms = self.left_out_until_ms.max(end_ms);
+        self.record(Gap { start_ms, end_ms, cause: GapCause::LeftOut });
     }
 
     pub fn paused(&mut self, at_ms: i64) {
@@ -320,7 +332,7 @@ impl Book {
             GapCause::Paused => account.paused_ms += gap.length_ms(),
             _ => account.lost_ms += gap.length_ms(),
         }
-        if gap.holds(account.newest.at_ms) {
+        if gap.cause != GapCause::LeftOut && gap.holds(account.newest.at_ms) {
             account.in_gaps.add(std::mem::take(&mut account.newest.count));
         }
         if account.gaps.len() >= MAX_GAPS {

@@ -1,6 +1,5 @@
 use super::book::{JOIN_GRACE_MS, MAX_GAPS, REJOIN_GRACE_MS};
 use super::*;
-use crate::model::FrameCount;
 
 const START_MS: i64 = 1_732_313_180_000;
 /// In every frame.
@@ -75,7 +74,8 @@ impl Kept {
 }
 
 use GapCause::{
-    DaemonRestarted, Failover, LinkLost, NeverConnected, Paused, SinkOverflow, ZoomInterrupted,
+    DaemonRestarted, Failover, LeftOut, LinkLost, NeverConnected, Paused, SinkOverflow,
+    ZoomInterrupted,
 };
 use Medium::{Audio, Transcript, Video};
 
@@ -345,6 +345,22 @@ fn what_came_in_a_gap_is_counted_so_that_the_rest_is_exact() {
     kept.frame(10_500, Video, 1_000);
     kept.frame(10_500, Video, 2_400);
     assert_eq!(in_gaps(&kept), 3);
+}
+
+/// It was received: what counts as received stays what it is.
+#[test]
+fn what_a_sink_left_out_is_a_gap_of_its_own_and_counts_as_received() {
+    let mut kept = Kept::live(&[Audio]);
+    (7..50).for_each(|n| kept.frame(20 * n, Audio, 20 * n));
+    let count = FrameCount { frames: 5, bytes: 5 * BYTES };
+    kept.ledger.left_out(Audio, START_MS + 200, START_MS + 280, count);
+    kept.ledger.left_out(Audio, START_MS + 280, START_MS + 380, count);
+    assert_eq!(kept.gaps(), [(Audio, 200, 300, LeftOut), (Audio, 300, 400, LeftOut)]);
+    kept.frame(1_000, Audio, 250);
+    let account = kept.account(1_000);
+    assert_eq!(account.left_out, FrameCount { frames: 10, bytes: 10 * BYTES });
+    assert_eq!((account.lost_ms, account.in_gaps), (200, FrameCount::default()));
+    assert_eq!(kept.restarted(1_000).account(2_000).left_out.frames, 10);
 }
 
 #[test]

@@ -183,6 +183,8 @@ impl Source {
             }
             Tapped::Dropped(medium, count) => self.ready.push_back(Item::Dropped(medium, count)),
             Tapped::Over { stream, .. } => self.over(&stream.stream_id),
+            // Sinks are asked.
+            Tapped::Settle => {}
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::Nats;
-use crate::hub::{Frame, SinkStream, Tap, Tapped};
+use crate::hub::{Frame, LeftOut, SinkStream, Tap, Tapped};
 use crate::model::SessionId;
 use crate::store::Store;
 
@@ -62,8 +62,8 @@ async fn publish(nats: Arc<Nats>, store: Store, session_id: SessionId, mut tap: 
     let account_id = account_of(&store, session_id).await;
     while let Some(frame) = next(&nats, &mut tap).await {
         let published = nats.publish_frame(&frame, account_id.as_deref());
-        if timeout(PATIENCE, published).await.is_err() {
-            nats.counts.frames_dropped.fetch_add(1, Ordering::Relaxed);
+        if timeout(PATIENCE, published).await != Ok(true) {
+            leave_out(&nats, &tap, &frame);
         }
     }
 }
@@ -96,19 +96,27 @@ async fn next(nats: &Nats, tap: &mut Tap) -> Option<Arc<Frame>> {
             Tapped::Dropped(_, frames) => {
                 nats.counts.frames_dropped.fetch_add(frames, Ordering::Relaxed);
             }
+            Tapped::Settle => tap.settled(),
             Tapped::Over { .. } => return None,
         }
     }
 }
 
+fn leave_out(nats: &Nats, tap: &Tap, frame: &Frame) {
+    nats.counts.frames_dropped.fetch_add(1, Ordering::Relaxed);
+    tap.left_out([LeftOut::of(frame)]);
+}
+
 /// Drops what waits, until the stream is over.
 async fn over(nats: &Nats, tap: &mut Tap) {
     loop {
-        let dropped = match tap.next().await {
-            Tapped::Frame(_) => 1,
-            Tapped::Dropped(_, frames) => frames,
+        match tap.next().await {
+            Tapped::Frame(frame) => leave_out(nats, tap, &frame),
+            Tapped::Dropped(_, frames) => {
+                nats.counts.frames_dropped.fetch_add(frames, Ordering::Relaxed);
+            }
+            Tapped::Settle => tap.settled(),
             Tapped::Over { .. } => return,
-        };
-        nats.counts.frames_dropped.fetch_add(dropped, Ordering::Relaxed);
+        }
     }
 }

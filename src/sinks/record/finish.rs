@@ -1,5 +1,6 @@
 //! A stream is over: its recording's files are closed, its texts and its manifest are written.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -15,7 +16,7 @@ use super::layout::{Layout, Subject};
 use super::spool::{Label, Spool, TrackNote};
 use super::takes;
 use super::texts::{Text, TextError, Texts};
-use super::track::{Finished, TrackFile};
+use super::track::{Counts, Finished, TrackFile};
 use crate::model::{
     MediumLedger, RecordedFile, Recording, Session, Speaker, StreamRecord, rfc3339,
 };
@@ -108,9 +109,11 @@ impl Finish<'_> {
         // A file that changed its format is named by both of its notes.
         drafts.sort_by(|one, other| one.name.cmp(&other.name));
         drafts.dedup_by(|one, other| one.name == other.name);
-        drafts.extend(self.texts(&folder).await?.into_iter().map(Draft::from));
+        let texts = self.texts(&folder).await?;
+        let entries = texts.iter().filter_map(|text| Some((text.medium, text.entries?))).collect();
+        drafts.extend(texts.into_iter().map(Draft::from));
         let mut files = self.described(drafts).await?;
-        files.push(self.manifest(&folder, &files).await?);
+        files.push(self.manifest(&folder, &files, &entries).await?);
         Ok(files)
     }
 
@@ -196,8 +199,9 @@ impl Finish<'_> {
         &self,
         folder: &Path,
         files: &[RecordedFile],
+        entries: &HashMap<&str, u64>,
     ) -> Result<RecordedFile, FinishError> {
-        let manifest = format!("{:#}\n", self.manifest_json(files));
+        let manifest = format!("{:#}\n", self.manifest_json(files, entries));
         tokio::fs::write(folder.join(MANIFEST), &manifest).await?;
         let draft = Draft {
             name: MANIFEST.to_owned(),
@@ -211,7 +215,7 @@ impl Finish<'_> {
         Ok(self.file(draft, (manifest.len() as u64, hash)))
     }
 
-    fn manifest_json(&self, files: &[RecordedFile]) -> Value {
+    fn manifest_json(&self, files: &[RecordedFile], entries: &HashMap<&str, u64>) -> Value {
         let (recording, stream) = (self.recording, self.stream);
         let folder = self.folder();
         let inside = |path: &str| path.strip_prefix(&format!("{folder}/")).map(str::to_owned);
@@ -247,11 +251,37 @@ impl Finish<'_> {
             "finished_at_ms": self.now_ms,
             "outcome": stream.outcome,
             "stop_reason": stream.stop_reason,
-            "frames": self.label.frames,
+            "frames": self.label.total(),
+            "media": self.media_json(entries),
+            "mix": self.label.mix,
             "files": files.iter().map(file).collect::<Vec<_>>(),
             "ledger": ledger,
         })
     }
+}
+
+impl Finish<'_> {
+    /// Of each medium, what came, and what became of it. `entries`: how many lines and messages the texts hold.
+    fn media_json(&self, entries: &HashMap<&str, u64>) -> Value {
+        let medium = |name: &String| {
+            let received = self.stream.tally.of(name).frames;
+            let counts = self.label.counts.get(name).copied().unwrap_or_default();
+            let json = match entries.get(name.as_str()) {
+                Some(written) => json!({ "received": received, "written": written }),
+                None => json!(Became { received, counts }),
+            };
+            (name.clone(), json)
+        };
+        self.label.media.iter().map(medium).collect::<serde_json::Map<_, _>>().into()
+    }
+}
+
+/// What became of the frames of one medium.
+#[derive(Serialize)]
+struct Became {
+    received: u64,
+    #[serde(flatten)]
+    counts: Counts,
 }
 
 /// What a recording's tracks will be, while it goes on.

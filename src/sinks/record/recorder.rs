@@ -1,6 +1,6 @@
 //! Who records what: one task for each stream that runs here, and one for each recording that is to be completed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::Shared;
 use super::complete::complete;
 use super::finish::blocking;
-use super::spool::{FrameCounts, Label, Spool};
+use super::spool::{Label, Spool};
 use super::take::{Left, record};
+use super::track::Counts;
 use crate::hub::{SinkStream, StreamInfo, Tap};
 use crate::model::{Recording, RecordingId, RecordingStatus};
 use crate::store::StoreError;
@@ -140,7 +141,9 @@ impl Recorder {
             started_at_ms: (self.shared.now_ms)(),
             origin_ms: None,
             tracks: Vec::new(),
-            frames: FrameCounts::default(),
+            counts: BTreeMap::new(),
+            mix: Counts::default(),
+            frames: Counts::default(),
         }
     }
 

@@ -7,6 +7,7 @@
 //! 0/<recording>/files/…
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -45,36 +46,15 @@ pub struct Label {
     /// Time 0 of every file, Unix milliseconds; none before the first frame.
     pub origin_ms: Option<i64>,
     pub tracks: Vec<TrackNote>,
+    /// What became of the frames, by medium. Of a process that was killed, up to some seconds before.
     #[serde(default)]
-    pub frames: FrameCounts,
-}
-
-/// What became of the frames that were to be recorded. Those of a process that was killed are not counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FrameCounts {
-    pub written: u64,
-    /// Left out: it came before, and is in the files.
+    pub counts: BTreeMap<String, Counts>,
+    /// What became of them in the mix, which holds what is in the voices' files, too.
     #[serde(default)]
-    pub repeated: u64,
-    /// Left out: other sound has its place, or too late for a file that only grows.
-    pub late: u64,
-    /// Left out: from a time that cannot be.
-    pub absurd: u64,
-    /// Left out: no picture before the first key frame, nothing that its codec knows.
-    pub unreadable: u64,
-    /// Left out: the track had all the files that it may have.
-    pub beyond_limit: u64,
-}
-
-impl FrameCounts {
-    pub fn add(&mut self, counts: &Counts) {
-        self.written += counts.written;
-        self.repeated += counts.repeated;
-        self.late += counts.late;
-        self.absurd += counts.absurd;
-        self.unreadable += counts.unreadable;
-        self.beyond_limit += counts.beyond_limit;
-    }
+    pub mix: Counts,
+    /// Of versions that did not count by medium.
+    #[serde(default)]
+    pub frames: Counts,
 }
 
 /// A file of frames, or a folder of pictures.
@@ -111,6 +91,13 @@ impl Label {
             note.origin_ms = note.origin_ms.or(self.origin_ms);
         }
         self.origin_ms = Some(origin_ms);
+    }
+
+    /// What became of all frames.
+    pub fn total(&self) -> Counts {
+        let mut total = self.frames;
+        self.counts.values().for_each(|counts| total.add(counts));
+        total
     }
 
     pub fn records(&self, medium: Medium) -> bool {
@@ -271,7 +258,9 @@ mod tests {
                 kind: TrackKind::Ogg { channels: 2 },
                 origin_ms: Some(4),
             }],
-            frames: FrameCounts::default(),
+            counts: BTreeMap::new(),
+            mix: Counts::default(),
+            frames: Counts::default(),
         }
     }
 

@@ -16,7 +16,7 @@ use super::finish::{blocking, underway};
 use super::room::{Room, Share};
 use super::spool::{Label, Spool};
 use super::takes::Takes;
-use crate::hub::{Frame, Tap, Tapped};
+use crate::hub::{Frame, LeftOut, LeftOuts, Tap, Tapped};
 
 /// Frames are written together: a thread is borrowed once for all that came in this time.
 const GATHER: Duration = Duration::from_millis(200);
@@ -48,7 +48,8 @@ pub async fn record(
             () = cancel.cancelled() => return Left::Cancelled,
             batch = gather(&mut tap) => batch,
         };
-        let (left, frames) = (batch.left, batch.frames);
+        let Batch { frames, left, must_settle } = batch;
+        let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
         let mut now = match desk.take() {
             Some(desk) => desk,
             None => match open(&shared, &label).await {
@@ -58,6 +59,7 @@ pub async fn record(
                         complain(&label, &error);
                     }
                     tap.refuse(true);
+                    give_up(&tap, taken, must_settle);
                     match left {
                         Some(left) => return left,
                         None => continue,
@@ -65,10 +67,11 @@ pub async fn record(
                 }
             },
         };
-        if left.is_some() || now.has_work(&frames) {
+        let is_last = left.is_some() || must_settle;
+        if is_last || now.has_work(&frames) {
             let now_ms = (shared.now_ms)();
             let work = move || {
-                now.work(frames, left.is_some(), now_ms);
+                now.work(frames, is_last, now_ms);
                 Ok(now)
             };
             let _turn = shared.writes.acquire().await;
@@ -76,6 +79,7 @@ pub async fn record(
                 Ok(done) => now = done,
                 Err(error) => {
                     complain(&label, &error);
+                    give_up(&tap, taken, must_settle);
                     match left {
                         Some(left) => return left,
                         None => continue,
@@ -84,6 +88,10 @@ pub async fn record(
             }
         }
         tap.refuse(now.is_refusing);
+        tap.left_out(now.takes.take_left_out());
+        if must_settle {
+            tap.settled();
+        }
         news.tell(now.takes.label(), &now.spool);
         if let Some(left) = left {
             return left;
@@ -97,6 +105,8 @@ pub async fn record(
 struct Batch {
     frames: Vec<Arc<Frame>>,
     left: Option<Left>,
+    /// The stream waits until what it sent is in files, or left out.
+    must_settle: bool,
 }
 
 impl Batch {
@@ -105,6 +115,7 @@ impl Batch {
             Tapped::Frame(frame) => self.frames.push(frame),
             // The ledger has it.
             Tapped::Dropped(..) => {}
+            Tapped::Settle => self.must_settle = true,
             Tapped::Over { is_final: true, .. } => self.left = Some(Left::Ended),
             Tapped::Over { is_final: false, .. } => self.left = Some(Left::Moved),
         }
@@ -115,13 +126,21 @@ async fn gather(tap: &mut Tap) -> Batch {
     let mut batch = Batch::default();
     let Ok(first) = timeout_at(Instant::now() + LOOK_EVERY, tap.next()).await else { return batch };
     batch.add(first);
-    if batch.left.is_none() {
+    if batch.left.is_none() && !batch.must_settle {
         sleep(GATHER).await;
     }
     while let Some(item) = tap.try_next() {
         batch.add(item);
     }
     batch
+}
+
+/// What was taken is not recorded.
+fn give_up(tap: &Tap, taken: LeftOuts, must_settle: bool) {
+    tap.left_out(taken);
+    if must_settle {
+        tap.settled();
+    }
 }
 
 async fn open(shared: &Shared, label: &Label) -> io::Result<Desk> {
@@ -169,6 +188,7 @@ impl Desk {
         let mut written = self.takes.take(&mut self.waiting, now_ms);
         if is_last {
             written = written.and_then(|()| self.takes.close_all());
+            self.takes.give_up(std::mem::take(&mut self.waiting));
         }
         self.share.set(self.takes.bytes());
         let stream_id = &self.takes.label().stream_id;

@@ -1,6 +1,8 @@
 //! The files of one recording while its stream goes on. Everything here blocks.
 
 mod aligned;
+mod counting;
+mod open;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -9,15 +11,19 @@ use std::time::{Duration, Instant};
 
 use self::aligned::aligned;
 pub use self::aligned::finish;
+use self::counting::Progress;
+use self::open::{Open, Writer};
 use super::layout::{Layout, Voice};
 use super::spool::{Label, Spool, TrackNote};
-use super::track::{Finished, Mix, Track, TrackError, TrackKind, shift};
-use crate::hub::Frame;
+use super::track::{TrackError, TrackKind, shift};
+use crate::hub::{Frame, LeftOuts};
 use crate::model::{Speaker, SpeakerKey, believed};
 use crate::rtms::message::Medium;
 
 /// What a killed process may have to repair, or lose.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// How old the counts in the label of a killed process may be.
+const KEEP_EVERY: Duration = Duration::from_secs(10);
 /// How many files of a recording are open at once; the one that was used least recently makes room.
 const MAX_OPEN: usize = 32;
 /// More voices than this are no meeting.
@@ -39,6 +45,11 @@ pub struct Takes {
     has_complained: bool,
     /// What the mix held before its files were moved: the origin that it had, and where each voice ends.
     moved_mix: Option<(i64, HashMap<SpeakerKey, i64>)>,
+    /// What the stream's ledger has not been told yet.
+    left_out: LeftOuts,
+    /// When the label was kept last, and whether something was left out since.
+    kept_at: Instant,
+    is_label_old: bool,
 }
 
 /// Which track a frame belongs to.
@@ -46,19 +57,6 @@ pub struct Takes {
 enum Key {
     One(Medium, Option<SpeakerKey>),
     Mix,
-}
-
-struct Open {
-    writer: Writer,
-    kind: TrackKind,
-    /// Its speaker's name is in its note, or it has no speaker.
-    is_named: bool,
-    used: u64,
-}
-
-enum Writer {
-    Track(Box<Track>),
-    Mix(Box<Mix>),
 }
 
 impl Takes {
@@ -77,6 +75,9 @@ impl Takes {
             now_ms: i64::MIN,
             has_complained: false,
             moved_mix: None,
+            left_out: LeftOuts::default(),
+            kept_at: Instant::now(),
+            is_label_old: false,
         })
     }
 
@@ -114,14 +115,18 @@ impl Takes {
         self.synced_at = Instant::now();
         let synced = self.open.values_mut().try_for_each(Open::sync);
         self.checked(synced)?;
+        self.count_synced();
         self.is_synced = true;
+        if self.is_label_old || self.kept_at.elapsed() >= KEEP_EVERY {
+            (self.kept_at, self.is_label_old) = (Instant::now(), false);
+            self.spool.keep(&self.label)?;
+        }
         Ok(())
     }
 
     /// Closes all files, and keeps in the label what became of the frames. They may be opened again.
     pub fn close_all(&mut self) -> io::Result<()> {
-        let keys: Vec<Key> = self.open.keys().cloned().collect();
-        keys.iter().try_for_each(|key| self.close(key))?;
+        self.keys().iter().try_for_each(|key| self.close(key))?;
         self.is_synced = true;
         self.spool.keep(&self.label)
     }
@@ -160,13 +165,14 @@ impl Takes {
 
     fn write(&mut self, frame: &Frame) -> io::Result<()> {
         if !self.believes(frame) {
-            self.label.frames.absurd += 1;
+            self.leave_out(frame, |counts| &mut counts.absurd);
             return Ok(());
         }
         let kind = match TrackKind::of(frame.medium, &frame.stream.effective) {
             Ok(kind) => kind,
             Err(error) => {
                 self.complain(&error.to_string());
+                self.leave_out(frame, |counts| &mut counts.unreadable);
                 return Ok(());
             }
         };
@@ -181,10 +187,16 @@ impl Takes {
     }
 
     fn write_to(&mut self, key: &Key, kind: TrackKind, frame: &Frame) -> io::Result<()> {
-        if self.open.get(key).is_some_and(|open| open.kind != kind) {
-            self.close(key)?;
+        let is_open = self.ready(key, kind, frame);
+        match (&is_open, key) {
+            (Ok(true), _) => {}
+            (Ok(false), Key::Mix) => self.label.mix.beyond_limit += 1,
+            (Ok(false), Key::One(..)) => self.leave_out(frame, |counts| &mut counts.beyond_limit),
+            // It was lost with its voice's file.
+            (Err(_), Key::Mix) => {}
+            (Err(_), Key::One(..)) => self.leave_out(frame, |counts| &mut counts.lost),
         }
-        if !self.open.contains_key(key) && !self.open_track(key, kind, frame)? {
+        if !is_open? {
             return Ok(());
         }
         self.uses += 1;
@@ -203,7 +215,20 @@ impl Takes {
                 None => Ok(()),
             },
         };
-        self.checked(written)
+        open.progress.take(frame);
+        self.checked(written)?;
+        self.count(key);
+        Ok(())
+    }
+
+    /// Sees to it that a track is open for this kind. False when there are too many.
+    fn ready(&mut self, key: &Key, kind: TrackKind, frame: &Frame) -> io::Result<bool> {
+        match self.open.get(key).map(|open| open.kind == kind) {
+            Some(true) => return Ok(true),
+            Some(false) => self.close(key)?,
+            None => {}
+        }
+        self.open_track(key, kind, frame)
     }
 
     /// False when there are too many already.
@@ -229,7 +254,8 @@ impl Takes {
         }
         let of = &self.label.tracks[note].speaker;
         let is_named = of.name.is_some() || of.key().is_none();
-        self.open.insert(key.clone(), Open { writer, kind, is_named, used: self.uses });
+        let progress = Progress::default();
+        self.open.insert(key.clone(), Open { writer, kind, is_named, used: self.uses, progress });
         Ok(true)
     }
 
@@ -294,19 +320,25 @@ impl Takes {
     fn close(&mut self, key: &Key) -> io::Result<()> {
         let Some(open) = self.open.remove(key) else { return Ok(()) };
         self.closed_bytes += open.bytes();
-        let finished = open.writer.finish();
-        let finished = self.checked(finished)?;
-        // What is in the mix is in its voice's track, too.
-        if *key != Key::Mix {
-            self.label.frames.add(&finished.counts);
+        let Open { writer, progress, .. } = open;
+        match writer.finish() {
+            Ok(finished) => {
+                self.count_last(key, progress, finished.counts);
+                Ok(())
+            }
+            Err(error) => {
+                self.lose(key, progress);
+                self.checked(Err(error))
+            }
         }
-        Ok(())
     }
 
     /// What was half written is repaired when a file is resumed, and not before.
     fn checked<T>(&mut self, done: Result<T, TrackError>) -> io::Result<T> {
         done.map_err(|error| {
-            self.open.clear();
+            for (key, open) in std::mem::take(&mut self.open) {
+                self.lose(&key, open.progress);
+            }
             self.closed_bytes = self.spool.bytes(self.label.id);
             error.source
         })
@@ -331,52 +363,6 @@ fn is_of(note: &TrackNote, key: &Key, kind: TrackKind) -> bool {
         && note.speaker.key() == speaker
         && note.is_mix == is_mix
         && note.kind.extension() == kind.extension()
-}
-
-impl Open {
-    fn mix(&self) -> Option<&Mix> {
-        match &self.writer {
-            Writer::Track(_) => None,
-            Writer::Mix(mix) => Some(mix),
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        match &self.writer {
-            Writer::Track(track) => track.bytes(),
-            Writer::Mix(mix) => mix.bytes(),
-        }
-    }
-
-    fn sync(&mut self) -> Result<(), TrackError> {
-        match &mut self.writer {
-            Writer::Track(track) => track.sync(),
-            Writer::Mix(mix) => mix.sync(),
-        }
-    }
-}
-
-impl Writer {
-    fn resume(
-        path: &std::path::Path,
-        is_mix: bool,
-        kind: TrackKind,
-        origin_ms: i64,
-    ) -> Result<Self, TrackError> {
-        match kind {
-            TrackKind::Wav(format) if is_mix => {
-                Mix::resume(path, format, origin_ms).map(|mix| Self::Mix(Box::new(mix)))
-            }
-            kind => Track::resume(path, kind, origin_ms).map(|track| Self::Track(Box::new(track))),
-        }
-    }
-
-    fn finish(self) -> Result<Finished, TrackError> {
-        match self {
-            Self::Track(track) => track.finish(),
-            Self::Mix(mix) => mix.finish(),
-        }
-    }
 }
 
 #[cfg(test)]

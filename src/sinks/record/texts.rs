@@ -37,6 +37,8 @@ pub struct Text {
     pub content_type: &'static str,
     /// The time of the first and the last thing in it, Unix milliseconds.
     pub span_ms: Option<(i64, i64)>,
+    /// How many lines or messages it holds, where each of them has a line.
+    pub entries: Option<u64>,
 }
 
 /// One stream's entries, and the folder that they are written to.
@@ -91,24 +93,28 @@ impl Texts<'_> {
         let first = lines.next().await?;
         let mut text = Transcript::new(lines, Writer::new(format, id, self.origin_ms), first);
         let mut file = BufWriter::new(File::create(self.folder.join(&name)).await?);
+        let mut ends = 0;
         while let Some(chunk) = text.chunk().await? {
+            ends += chunk.iter().filter(|byte| **byte == b'\n').count() as u64;
             file.write_all(&chunk).await?;
         }
+        let entries = Some(ends).filter(|_| format == Format::Jsonl);
         file.flush().await?;
         let tally = &self.stream.tally.transcript;
         let span_ms = tally.first_ms.zip(tally.last_ms);
-        Ok(Text { name, medium: "transcript", content_type: format.media_type(), span_ms })
+        Ok(Text { name, medium: "transcript", content_type: format.media_type(), span_ms, entries })
     }
 
     async fn entries(&self, medium: &'static str, kinds: &[EntryKind]) -> Result<Text, TextError> {
         let name = format!("{medium}.jsonl");
         let mut file = BufWriter::new(File::create(self.folder.join(&name)).await?);
-        let (mut cursor, mut span_ms) = (self.start(), None);
+        let (mut cursor, mut span_ms, mut count) = (self.start(), None, 0);
         loop {
             let id = self.stream.session_id;
             let entries = self.store.entries_after(id, &cursor, kinds, PAGE).await?;
             let Some(last) = entries.last() else { break };
             cursor.advance(self.stream.ordinal, last.seq);
+            count += entries.len() as u64;
             for entry in &entries {
                 let (first_ms, last_ms) = span_ms.unwrap_or((entry.at_ms, entry.at_ms));
                 span_ms = Some((first_ms.min(entry.at_ms), last_ms.max(entry.at_ms)));
@@ -116,7 +122,8 @@ impl Texts<'_> {
             }
         }
         file.flush().await?;
-        Ok(Text { name, medium, content_type: "application/jsonl", span_ms })
+        let entries = Some(count);
+        Ok(Text { name, medium, content_type: "application/jsonl", span_ms, entries })
     }
 
     /// Before the first entry of this stream, and behind all of the others.

@@ -21,6 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use kind::{TrackKind, Unrecordable};
@@ -46,7 +47,8 @@ enum Writer {
 }
 
 /// What became of the frames since the track was created or resumed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// In the files, or in memory until the next `sync`.
     pub written: u64,
@@ -58,8 +60,36 @@ pub struct Counts {
     pub absurd: u64,
     /// Not written: no picture before the first key frame, nothing that its codec knows.
     pub unreadable: u64,
-    /// Not written: the track has all the files that it may have.
+    /// Not written: the track has all the files that it may have, or the recording all its tracks.
     pub beyond_limit: u64,
+    /// Taken, and lost because the disk failed.
+    pub lost: u64,
+}
+
+impl Counts {
+    pub fn add(&mut self, other: &Self) {
+        for (own, other) in self.each().into_iter().zip({ *other }.each()) {
+            *own += *other;
+        }
+    }
+
+    /// What came since an earlier look.
+    pub fn since(mut self, mut earlier: Self) -> Self {
+        for (own, earlier) in self.each().into_iter().zip(earlier.each()) {
+            *own = own.saturating_sub(*earlier);
+        }
+        self
+    }
+
+    /// What came and is not in the files.
+    pub fn left_out(&self) -> u64 {
+        self.late + self.absurd + self.unreadable + self.beyond_limit + self.lost
+    }
+
+    fn each(&mut self) -> [&mut u64; 7] {
+        let Self { written, repeated, late, absurd, unreadable, beyond_limit, lost } = self;
+        [written, repeated, late, absurd, unreadable, beyond_limit, lost]
+    }
 }
 
 /// A finished track.

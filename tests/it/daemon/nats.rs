@@ -112,7 +112,7 @@ async fn frames_that_a_missing_broker_costs_are_a_gap_in_the_ledger() {
     let home = home(&broker).set("NATS_MEDIA", "audio").set("NATS_MEDIA_BUFFER_BYTES", "65536");
     let scene = Scene::open(home, zoom(script(chatter(60, 50), 5_000))).await;
     let page = scene.log.over().await;
-    let is_told = |gap: &&Value| gap["medium"] == "audio" && gap["cause"] == "sink_overflow";
+    let is_told = |gap: &&Value| gap["medium"] == "audio" && gap["cause"] == "left_out";
     assert!(page.of("gap").iter().any(is_told), "{:#?}", page.outline());
     scene.zoom.close_clean().await;
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::Writer;
+use super::open::Writer;
 use crate::model::RecordingId;
 use crate::sinks::record::spool::{Label, Spool, TrackNote};
 use crate::sinks::record::track::{Finished, TrackError, shift};

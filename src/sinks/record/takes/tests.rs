@@ -1,13 +1,17 @@
+use std::collections::BTreeMap;
+
 use tempfile::{TempDir, tempdir};
 use uuid::Uuid;
 
 use super::*;
-use crate::hub::{Encoded, Person, StreamInfo};
-use crate::model::{ChannelId, IdKey, Instance, Product, RecordingId, SessionId, StreamId, UserId};
+use crate::hub::{Encoded, LeftOut, Person, StreamInfo};
+use crate::model::{
+    ChannelId, FrameCount, IdKey, Instance, Product, RecordingId, SessionId, StreamId, UserId,
+};
 use crate::rtms::params::{
     AudioCodec, AudioContent, AudioStreams, Channels, Effective, EffectiveAudio, SampleRate,
 };
-use crate::sinks::record::spool::FrameCounts;
+use crate::sinks::record::track::{Counts, Finished};
 
 const NOW: i64 = 1_732_313_190_000;
 const MINUTE: i64 = 60_000;
@@ -58,20 +62,22 @@ fn takes() -> (TempDir, Takes) {
         started_at_ms: NOW,
         origin_ms: None,
         tracks: Vec::new(),
-        frames: FrameCounts::default(),
+        counts: BTreeMap::new(),
+        mix: Counts::default(),
+        frames: Counts::default(),
     };
     let layout = Arc::new(Layout::parse("{stream}").unwrap());
     (root, Takes::open(spool, layout, label).unwrap())
 }
 
-fn counts_of(batches: &[(i64, Vec<i64>)]) -> FrameCounts {
+fn counts_of(batches: &[(i64, Vec<i64>)]) -> Counts {
     let (_root, mut takes) = takes();
     for (now_ms, times_ms) in batches {
         let mut frames = times_ms.iter().map(|at_ms| sound(None, *at_ms)).collect();
         takes.take(&mut frames, *now_ms).unwrap();
     }
     takes.close_all().unwrap();
-    takes.label().frames
+    takes.label().total()
 }
 
 /// Sound of one voice is not all alike.
@@ -115,7 +121,7 @@ fn sound_that_zoom_kept_before_the_first_packet_is_recorded() {
     take(&mut takes, speech(Some(NOW), NOW - 30_000, 1_500, 7), NOW);
     take(&mut takes, speech(Some(NOW), NOW, 50, 7), NOW + 1_000);
     takes.close_all().unwrap();
-    assert_eq!((takes.label.frames.written, takes.label.frames.absurd), (1_550, 0));
+    assert_eq!(takes.label.counts["audio"], Counts { written: 1_550, ..Counts::default() });
     let span = (1_550, NOW - 30_000, NOW + 1_000);
     let files = ended(takes);
     assert_eq!(files.len(), 2, "a voice and the mix");
@@ -131,7 +137,7 @@ fn what_is_older_than_the_files_moves_them_and_nothing_is_lost() {
     take(&mut takes, speech(None, NOW - 30_000, 500, 7), NOW + 1_000);
     take(&mut takes, speech(None, NOW + 1_000, 50, 7), NOW + 2_000);
     takes.close_all().unwrap();
-    let frames = takes.label.frames;
+    let frames = takes.label.total();
     assert_eq!((frames.written, frames.late, frames.absurd), (1_600, 0, 0));
     let files = ended(takes);
     let of = |who: &str| files.iter().find(|file| file.0.contains(who)).unwrap();
@@ -215,7 +221,7 @@ fn both_parties_of_an_engagement_with_the_same_times_have_whole_tracks() {
     let mut frames = both(&channel("c1", Some("Ana")), &channel("c2", Some("Consumer")));
     takes.take(&mut frames, NOW).unwrap();
     takes.close_all().unwrap();
-    let frames = takes.label().frames;
+    let frames = takes.label().total();
     assert_eq!((frames.written, frames.late), (100, 0));
     let whole = |name: &str| (name.to_owned(), 50, NOW, NOW + 1_000);
     let [ana, consumer] = ["audio-channel-c1-Ana.wav", "audio-channel-c2-Consumer.wav"];
@@ -247,4 +253,50 @@ fn a_name_that_comes_after_the_first_frame_is_noted() {
     }
     let note = &takes.spool.label(takes.label.id).unwrap().tracks[0];
     assert_eq!((&*note.name, note.speaker.name.as_deref()), ("audio-channel-c1.wav", Some("Ana")));
+}
+
+#[test]
+fn what_is_left_out_is_said_with_its_time_and_counted_by_medium() {
+    let (_root, mut takes) = takes();
+    let mut rtp = Arc::unwrap_or_clone(voiced(None, NOW + 40, 7));
+    let mut stream = Arc::unwrap_or_clone(rtp.stream);
+    stream.effective.audio.as_mut().unwrap().content_type = Some(AudioContent::Rtp);
+    rtp.stream = Arc::new(stream);
+    let mut other = Arc::unwrap_or_clone(voiced(None, NOW, 7));
+    other.payload = vec![99; 640].into();
+    let good = || voiced(None, NOW, 7);
+    take(
+        &mut takes,
+        vec![good(), good(), Arc::new(other), voiced(None, NOW + 20, 7), Arc::new(rtp)],
+        NOW,
+    );
+    takes.close_all().unwrap();
+    let counts = takes.label.counts["audio"];
+    let expected = Counts { written: 2, repeated: 1, late: 1, unreadable: 1, ..Counts::default() };
+    assert_eq!(counts, expected);
+    let spans: Vec<LeftOut> = takes.take_left_out().into_iter().collect();
+    let count = FrameCount { frames: 2, bytes: 1_280 };
+    let (medium, first_ms, last_ms) = (Medium::Audio, NOW, NOW + 40);
+    assert_eq!(spans, [LeftOut { medium, first_ms, last_ms, count }]);
+    // A restart goes on counting.
+    let label = takes.spool.label(takes.label.id).unwrap();
+    assert_eq!(label.total(), expected);
+}
+
+#[test]
+fn what_the_disk_did_not_take_is_lost_and_said() {
+    let (_root, mut takes) = takes();
+    take(&mut takes, speech(None, NOW, 50, 7), NOW + 1_000);
+    takes.sync().unwrap();
+    take(&mut takes, speech(None, NOW + 1_000, 5, 7), NOW + 1_100);
+    // No file can be made there.
+    std::fs::create_dir(takes.spool.files(takes.label.id).join("audio-8.wav")).unwrap();
+    let mut frames = VecDeque::from(speech(None, NOW + 1_000, 5, 8));
+    assert!(takes.take(&mut frames, NOW + 1_100).is_err());
+    takes.give_up(frames);
+    let counts = takes.label.counts["audio"];
+    // What was not synced of the one, and everything of the other.
+    assert_eq!(counts, Counts { written: 50, lost: 10, ..Counts::default() });
+    let left_out: u64 = takes.take_left_out().into_iter().map(|span| span.count.frames).sum();
+    assert_eq!(left_out, counts.lost);
 }

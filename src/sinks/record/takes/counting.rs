@@ -1,0 +1,108 @@
+//! What became of the frames of a recording: counted in its label, and said to the stream's ledger where they are left
+//! out, so that what was received and what is in the files never differ in silence.
+
+use std::sync::Arc;
+
+use super::{Key, Takes};
+use crate::hub::{Frame, LeftOut, LeftOuts};
+use crate::rtms::message::Medium;
+use crate::sinks::record::track::Counts;
+
+/// What is known of the frames of an open track.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// What the label has of its counts, and what it had at the last sync.
+    counted: Counts,
+    synced: Counts,
+    /// What was taken since then: a disk that fails loses it.
+    unsynced: LeftOuts,
+    /// The time and the size of the newest frame.
+    newest: (i64, usize),
+}
+
+impl Progress {
+    pub fn take(&mut self, frame: &Frame) {
+        self.newest = (frame.at_ms, frame.payload.len());
+        self.unsynced.add(LeftOut::of(frame));
+    }
+
+    /// What `counts` say more than the label.
+    pub fn news(&mut self, counts: Counts) -> Counts {
+        counts.since(std::mem::replace(&mut self.counted, counts))
+    }
+}
+
+impl Takes {
+    /// What was taken and left out since the last call.
+    pub fn take_left_out(&mut self) -> LeftOuts {
+        std::mem::take(&mut self.left_out)
+    }
+
+    /// Gives up frames that the disk does not take.
+    pub fn give_up(&mut self, frames: impl IntoIterator<Item = Arc<Frame>>) {
+        frames.into_iter().for_each(|frame| self.leave_out(&frame, |counts| &mut counts.lost));
+    }
+
+    pub(super) fn leave_out(&mut self, frame: &Frame, why: fn(&mut Counts) -> &mut u64) {
+        *why(self.counts_of(frame.medium)) += 1;
+        self.left_out.add(LeftOut::of(frame));
+        self.is_label_old = true;
+    }
+
+    /// Takes what became of a track's frames into account.
+    pub(super) fn count(&mut self, key: &Key) {
+        let Some(open) = self.open.get_mut(key) else { return };
+        let news = open.progress.news(open.counts());
+        let newest = open.progress.newest;
+        self.account(key, &news, newest);
+    }
+
+    /// Everything that was taken lies in files.
+    pub(super) fn count_synced(&mut self) {
+        for key in self.keys() {
+            self.count(&key);
+            if let Some(open) = self.open.get_mut(&key) {
+                open.progress.synced = open.progress.counted;
+                open.progress.unsynced = LeftOuts::default();
+            }
+        }
+    }
+
+    pub(super) fn count_last(&mut self, key: &Key, mut progress: Progress, counts: Counts) {
+        let news = progress.news(counts);
+        self.account(key, &news, progress.newest);
+    }
+
+    /// What is in the mix is in its voice's file, too: only that is the ledger's.
+    fn account(&mut self, key: &Key, news: &Counts, (at_ms, bytes): (i64, usize)) {
+        let Key::One(medium, _) = key else { return self.label.mix.add(news) };
+        self.counts_of(*medium).add(news);
+        if news.left_out() > 0 {
+            self.left_out.add(LeftOut::frames(*medium, at_ms, news.left_out(), bytes));
+            self.is_label_old = true;
+        }
+    }
+
+    /// The disk failed: what was taken after the last sync is not in the file.
+    pub(super) fn lose(&mut self, key: &Key, progress: Progress) {
+        let unwritten = progress.counted.since(progress.synced).written;
+        let counts = match key {
+            Key::Mix => &mut self.label.mix,
+            Key::One(medium, _) => self.counts_of(*medium),
+        };
+        counts.written = counts.written.saturating_sub(unwritten);
+        counts.lost += progress.unsynced.frames();
+        if *key != Key::Mix {
+            progress.unsynced.into_iter().for_each(|span| self.left_out.add(span));
+        }
+        self.is_label_old = true;
+    }
+
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.open.keys().cloned().collect()
+    }
+
+    fn counts_of(&mut self, medium: Medium) -> &mut Counts {
+        self.label.counts.entry(medium.as_str().to_owned()).or_default()
+    }
+}

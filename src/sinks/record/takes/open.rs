@@ -1,0 +1,74 @@
+//! The files of a recording that are open.
+
+use std::path::Path;
+
+use super::counting::Progress;
+use crate::sinks::record::track::{Counts, Finished, Mix, Track, TrackError, TrackKind};
+
+/// A track that is open.
+pub(super) struct Open {
+    pub writer: Writer,
+    pub kind: TrackKind,
+    /// Its speaker's name is in its note, or it has no speaker.
+    pub is_named: bool,
+    pub used: u64,
+    pub progress: Progress,
+}
+
+pub(super) enum Writer {
+    Track(Box<Track>),
+    Mix(Box<Mix>),
+}
+
+impl Open {
+    pub fn counts(&self) -> Counts {
+        match &self.writer {
+            Writer::Track(track) => track.counts(),
+            Writer::Mix(mix) => mix.counts(),
+        }
+    }
+
+    pub fn mix(&self) -> Option<&Mix> {
+        match &self.writer {
+            Writer::Track(_) => None,
+            Writer::Mix(mix) => Some(mix),
+        }
+    }
+
+    pub fn bytes(&self) -> u64 {
+        match &self.writer {
+            Writer::Track(track) => track.bytes(),
+            Writer::Mix(mix) => mix.bytes(),
+        }
+    }
+
+    pub fn sync(&mut self) -> Result<(), TrackError> {
+        match &mut self.writer {
+            Writer::Track(track) => track.sync(),
+            Writer::Mix(mix) => mix.sync(),
+        }
+    }
+}
+
+impl Writer {
+    pub fn resume(
+        path: &Path,
+        is_mix: bool,
+        kind: TrackKind,
+        origin_ms: i64,
+    ) -> Result<Self, TrackError> {
+        match kind {
+            TrackKind::Wav(format) if is_mix => {
+                Mix::resume(path, format, origin_ms).map(|mix| Self::Mix(Box::new(mix)))
+            }
+            kind => Track::resume(path, kind, origin_ms).map(|track| Self::Track(Box::new(track))),
+        }
+    }
+
+    pub fn finish(self) -> Result<Finished, TrackError> {
+        match self {
+            Self::Track(track) => track.finish(),
+            Self::Mix(mix) => mix.finish(),
+        }
+    }
+}
