@@ -232,8 +232,7 @@ impl Meeting {
         match cue {
             Cue::Join(who) => {
                 if self.stage.present.insert(*who) {
-                    let people = json!({"participants": [self.user_with_name(*who)]});
-                    self.event(now, wire::EVENT_JOIN, people);
+                    self.presence(now, *who, true);
                 }
             }
             Cue::Leave(who) => self.leave(now, *who),
@@ -260,6 +259,14 @@ impl Meeting {
             }
             Cue::VideoOn(who) => self.camera(now, *who, true),
             Cue::VideoOff(who) => self.camera(now, *who, false),
+            Cue::Engagement(event) => {
+                let script = &self.shared.settings().script;
+                let event = &script.engagements[*event];
+                if let Some(stream) = &self.stream {
+                    let party = &script.people[event.who];
+                    stream.engagement(now, event.event_type, party, &event.fields);
+                }
+            }
             // A fault for a stream that is not there has nothing to break.
             Cue::Act(verb) => drop(self.act(now, verb)),
         }
@@ -272,9 +279,13 @@ impl Meeting {
             self.event(now, wire::EVENT_SHARING_STOP, json!({}));
         }
         if self.stage.present.remove(&who) {
-            let user_id = self.shared.settings().script.people[who].user_id;
-            let people = json!({"participants": [{"user_id": user_id}]});
-            self.event(now, wire::EVENT_LEAVE, people);
+            self.presence(now, who, false);
+        }
+    }
+
+    fn presence(&mut self, now: Instant, who: usize, is_there: bool) {
+        if let Some(stream) = &mut self.stream {
+            stream.presence(now, &[who], is_there);
         }
     }
 
@@ -300,15 +311,15 @@ impl Meeting {
     }
 
     fn speak(&mut self, now: Instant, utterance: usize) {
-        let who = self.shared.settings().script.utterances[utterance].who;
-        if self.stage.speaker.replace(who) != Some(who) {
+        let script = &self.shared.settings().script;
+        let (who, is_engagement) = (script.utterances[utterance].who, script.is_engagement());
+        if self.stage.speaker.replace(who) != Some(who) && !is_engagement {
             self.event(now, wire::EVENT_ACTIVE_SPEAKER, self.user_with_name(who));
         }
     }
 
     fn user_with_name(&self, who: usize) -> serde_json::Value {
-        let person = &self.shared.settings().script.people[who];
-        json!({"user_id": person.user_id, "user_name": person.name})
+        self.shared.settings().script.people[who].with_name()
     }
 
     fn event(&mut self, now: Instant, event_type: u64, fields: serde_json::Value) {

@@ -6,6 +6,7 @@ mod format;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::control::Verb;
@@ -44,6 +45,7 @@ pub struct Script {
     pub(super) people: Arc<[Person]>,
     pub(super) utterances: Arc<[Utterance]>,
     pub(super) chats: Arc<[Chat]>,
+    pub(super) engagements: Arc<[EngagementEvent]>,
     /// In order of time.
     pub(super) cues: Arc<[(u32, Cue)]>,
     pub(super) ending: Ending,
@@ -54,10 +56,12 @@ pub struct Script {
 pub(super) struct Person {
     pub user_id: u32,
     pub name: String,
-    /// The name as a JSON string, quotes included, made once for every frame that carries it.
-    pub name_json: String,
-    /// The Zoom user id of somebody who is signed in.
+    /// Who they are to a frame, as fields of JSON with a comma behind: made once for every frame that carries them.
+    pub frame_fields: String,
+    /// The Zoom user id of somebody who is signed in: in an engagement, of an agent.
     pub zoom_user_id: Option<String>,
+    /// The channel of a party of an engagement.
+    pub channel_id: Option<String>,
 }
 
 /// Something said: audio while it lasts, a transcript line at its end.
@@ -86,6 +90,14 @@ pub(super) struct Chat {
     pub text: String,
 }
 
+/// An event about a party of an engagement.
+#[derive(Debug, Clone)]
+pub(super) struct EngagementEvent {
+    pub who: usize,
+    pub event_type: u64,
+    pub fields: Map<String, Value>,
+}
+
 /// One thing that happens; numbers are indexes into the script's tables.
 #[derive(Debug, Clone)]
 pub(super) enum Cue {
@@ -100,6 +112,8 @@ pub(super) enum Cue {
     ShareStop,
     VideoOn(usize),
     VideoOff(usize),
+    /// Something about a party of an engagement.
+    Engagement(usize),
     /// Something that Zoom does to the stream: a fault, a pause.
     Act(Verb),
 }
@@ -139,6 +153,11 @@ impl Script {
         format::parse(super::demo::SCRIPT, &clip).expect("a test plays the built-in script")
     }
 
+    /// Its people are parties on channels.
+    pub(super) fn is_engagement(&self) -> bool {
+        self.product.names_channels()
+    }
+
     /// Those of its people who have a Zoom account.
     pub(super) fn users(&self) -> Vec<User> {
         let user = |person: &Person| Some(User::new(person.zoom_user_id.as_ref()?, &person.name));
@@ -172,6 +191,7 @@ impl Script {
             people: Arc::new([Person::new(16_778_240, "Load Speaker")]),
             utterances,
             chats: Arc::new([]),
+            engagements: Arc::new([]),
             cues: cues.into(),
             ending: Ending::At { at_ms: end_ms, stop_reason: 6 },
             quirks: Vec::new(),
@@ -181,8 +201,35 @@ impl Script {
 
 impl Person {
     pub fn new(user_id: u32, name: &str) -> Self {
-        let name_json = serde_json::Value::from(name).to_string();
-        Self { user_id, name: name.to_owned(), name_json, zoom_user_id: None }
+        let name_json = Value::from(name);
+        let frame_fields = format!(r#""user_id":{user_id},"user_name":{name_json},"#);
+        let name = name.to_owned();
+        Self { user_id, name, frame_fields, zoom_user_id: None, channel_id: None }
+    }
+
+    /// A party of an engagement: its frames and lines name its channel, and nothing else (section 23.2).
+    pub fn on_channel(self, channel_id: &str) -> Self {
+        let frame_fields = format!(r#""channel_id":{},"#, Value::from(channel_id));
+        Self { frame_fields, channel_id: Some(channel_id.to_owned()), ..self }
+    }
+
+    pub fn with_name(&self) -> Value {
+        json!({"user_id": self.user_id, "user_name": self.name})
+    }
+
+    /// `participant_info` of the events about a party of an engagement (section 7).
+    pub fn party(&self) -> Value {
+        let agent = self.zoom_user_id.as_deref();
+        let mut party = json!({
+            "channel_id": self.channel_id,
+            "participant_mode": if agent.is_some() { "callee" } else { "caller" },
+            "user_id": agent.unwrap_or("customer-contact-id"),
+            "queue_id": "queue-1", "queue_name": "Support",
+        });
+        if !self.name.is_empty() {
+            party["display_name"] = self.name.clone().into();
+        }
+        party
     }
 }
 

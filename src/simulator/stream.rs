@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -282,12 +282,8 @@ impl Stream {
         }
         let now_ms = self.shared.wire_now(now);
         self.state(now, wire::STREAM_TERMINATING, stop_reason);
-        let people = &self.shared.settings().script.people;
-        let everybody: Vec<_> =
-            stage.present.iter().map(|who| json!({"user_id": people[*who].user_id})).collect();
-        if !everybody.is_empty() {
-            self.event(now, wire::EVENT_LEAVE, json!({"participants": everybody}));
-        }
+        let everybody: Vec<usize> = stage.present.iter().copied().collect();
+        self.presence(now, &everybody, false);
         self.tell(wire::session_state(
             &self.session_id,
             wire::SESSION_STOPPED,

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::params::MediaParams;
+use super::script::Person;
 use super::status::Refusal;
 use crate::rtms::message::msg_type;
 
@@ -15,6 +16,12 @@ pub const EVENT_SHARING_STOP: u64 = 6;
 pub const EVENT_MEDIA_INTERRUPTED: u64 = 7;
 pub const EVENT_VIDEO_ON: u64 = 8;
 pub const EVENT_VIDEO_OFF: u64 = 9;
+
+/// Of a Contact Center engagement (section 10.2).
+pub const EVENT_CONSUMER_ANSWERED: u64 = 8;
+pub const EVENT_CONSUMER_END: u64 = 9;
+pub const EVENT_USER_ANSWERED: u64 = 10;
+pub const EVENT_USER_END: u64 = 11;
 
 pub const STREAM_INACTIVE: u64 = 0;
 pub const STREAM_ACTIVE: u64 = 1;
@@ -146,29 +153,29 @@ pub fn video_answer(user_id: &Value, refusal: Option<Refusal>, timestamp_ms: i64
     .to_string()
 }
 
-/// Messages 14, 15 and 16. `user_name_json` is quoted already, and absent from mixed audio.
+/// Who mixed audio is from, as fields of JSON.
+pub const MIXED: &str = r#""user_id":0,"#;
+
+/// Messages 14, 15 and 16. `who` are fields of JSON with a comma behind.
 /// Written by hand: this is the message that a load run sends by the hundred thousand.
 pub fn media_frame(
     msg_type: u16,
-    user_id: u32,
-    user_name_json: Option<&str>,
+    who: &str,
     payload: &super::audio::Payload,
     timestamp_ms: i64,
 ) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(payload.base64.len() + 192);
     let (data, length) = (&payload.base64, payload.length);
-    let start = write!(text, r#"{{"msg_type":{msg_type},"content":{{"user_id":{user_id},"#);
-    let name = user_name_json.map_or(Ok(()), |name| write!(text, r#""user_name":{name},"#));
+    let start = write!(text, r#"{{"msg_type":{msg_type},"content":{{{who}"#);
     let rest = write!(text, r#""data":"{data}","length":{length},"timestamp":{timestamp_ms}}}}}"#);
-    start.and(name).and(rest).expect("a String takes every write");
+    start.and(rest).expect("a String takes every write");
     text
 }
 
 /// What a transcript message says (6.15); times in Unix milliseconds.
 pub struct TranscriptLine<'a> {
-    pub user_id: u32,
-    pub user_name: &'a str,
+    pub person: &'a Person,
     pub start_ms: i64,
     pub end_ms: i64,
     pub timestamp_ms: i64,
@@ -178,15 +185,18 @@ pub struct TranscriptLine<'a> {
 
 /// Message 17.
 pub fn transcript(line: &TranscriptLine<'_>) -> String {
-    json!({
-        "msg_type": msg_type::MEDIA_DATA_TRANSCRIPT,
-        "content": {
-            "user_id": line.user_id, "user_name": line.user_name, "start_time": line.start_ms,
-            "end_time": line.end_ms, "timestamp": line.timestamp_ms, "language": line.language,
-            "attribute": 1, "data": line.text,
-        },
-    })
-    .to_string()
+    let mut content = match &line.person.channel_id {
+        Some(channel_id) => json!({"channel_id": channel_id}),
+        None => json!({"user_id": line.person.user_id, "user_name": line.person.name}),
+    };
+    let said = json!({
+        "start_time": line.start_ms, "end_time": line.end_ms, "timestamp": line.timestamp_ms,
+        "language": line.language, "attribute": 1, "data": line.text,
+    });
+    if let (Value::Object(content), Value::Object(said)) = (&mut content, said) {
+        content.extend(said);
+    }
+    json!({"msg_type": msg_type::MEDIA_DATA_TRANSCRIPT, "content": content}).to_string()
 }
 
 /// Message 18, to everyone (6.16).
@@ -216,14 +226,15 @@ mod tests {
     #[test]
     fn a_media_frame_written_by_hand_is_json() {
         let payload = Payload { base64: "AAAB".into(), length: 3 };
-        let text = media_frame(14, 16_778_240, Some(r#""Ana \"A\"""#), &payload, 1_732_313_190_020);
+        let ana = Person::new(16_778_240, "Ana \"A\"");
+        let text = media_frame(14, &ana.frame_fields, &payload, 1_732_313_190_020);
         assert_eq!(
             serde_json::from_str::<Value>(&text).unwrap(),
             json!({"msg_type": 14, "content": {
                 "user_id": 16778240, "user_name": "Ana \"A\"", "data": "AAAB", "length": 3,
                 "timestamp": 1732313190020_i64}})
         );
-        let mixed = media_frame(14, 0, None, &payload, 1);
+        let mixed = media_frame(14, MIXED, &payload, 1);
         let mixed: Value = serde_json::from_str(&mixed).unwrap();
         assert_eq!(mixed["content"]["user_id"], 0);
         assert!(mixed["content"].get("user_name").is_none());

@@ -5,6 +5,7 @@ mod binary;
 mod chaos;
 mod crash;
 mod crowd;
+mod engagement;
 mod first_hour;
 mod forward;
 pub mod kit;

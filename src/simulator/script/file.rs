@@ -1,6 +1,7 @@
 //! The JSON of a script file (pure). Unknown fields are mistakes.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::simulator::control::Verb;
 use crate::simulator::quirk::Quirk;
@@ -34,6 +35,8 @@ pub struct PersonItem {
     pub name: String,
     /// Makes the person a Zoom user who can install the app; the host is one of them in any case.
     pub zoom_user_id: Option<String>,
+    /// In a Contact Center engagement: the id of the party's channel; without it the key.
+    pub channel_id: Option<String>,
 }
 
 /// One row of the timeline: a time and exactly one thing that happens then.
@@ -52,6 +55,19 @@ pub struct Item {
     pub pause: Option<Nothing>,
     pub resume: Option<Nothing>,
     pub fault: Option<Verb>,
+    /// In a Contact Center engagement: an event about a party, such as a key that it pressed.
+    pub engagement: Option<EngagementItem>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngagementItem {
+    pub who: String,
+    /// Zoom's number (section 10.2).
+    pub event_type: u16,
+    /// What the event holds beside its party.
+    #[serde(default)]
+    pub fields: Map<String, Value>,
 }
 
 #[derive(Deserialize)]

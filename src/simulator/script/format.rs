@@ -3,9 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::file::{EndItem, File, Item, PersonItem, SayItem};
-use super::{Chat, Cue, Ending, MAX_SCRIPT_BYTES, Person, Script, ScriptError, Utterance, Voice};
+use super::file::{EndItem, EngagementItem, File, Item, PersonItem, SayItem};
+use super::{
+    Chat, Cue, Ending, EngagementEvent, MAX_SCRIPT_BYTES, Person, Script, ScriptError, Utterance,
+    Voice,
+};
 use crate::model::Product;
+use crate::rtms::message::event_type::{CONTACT_CENTER_FIRST, CONTACT_CENTER_LAST};
 use crate::simulator::control::Verb;
 
 const MAX_PEOPLE: usize = 1_000;
@@ -26,7 +30,8 @@ pub(super) fn parse(text: &str, find_clip: FindClip<'_>) -> Result<Script, Scrip
         return Err(ScriptError::TooLong);
     }
     let file: File = serde_json::from_str(text)?;
-    let mut reader = Reader::new(&file.people, find_clip)?;
+    let product = product(&file.product)?;
+    let mut reader = Reader::new(&file.people, product, find_clip)?;
     require(file.timeline.len() <= MAX_ITEMS, "timeline", "has too many items")?;
     for (index, item) in file.timeline.iter().enumerate() {
         reader.item(item).map_err(|error| error.at(&format!("timeline[{index}]")))?;
@@ -39,22 +44,27 @@ pub(super) fn parse(text: &str, find_clip: FindClip<'_>) -> Result<Script, Scrip
     check_presence(&cues, &utterances, &reader.chats, &file.people)?;
     Ok(Script {
         title: file.title,
-        product: product(&file.product)?,
+        product,
         meeting_id: meeting_id(&file.meeting_id)?,
         account_id: file.account_id,
         host: file.host,
         ending: ending(file.end.as_ref(), &cues)?,
-        people: file.people.iter().map(person).collect(),
+        people: file.people.iter().map(|item| person(item, product)).collect(),
         utterances: utterances.into(),
         chats: reader.chats.into(),
+        engagements: reader.engagements.into(),
         cues: cues.into(),
         quirks: file.quirks,
     })
 }
 
-fn person(item: &PersonItem) -> Person {
+fn person(item: &PersonItem, product: Product) -> Person {
     let zoom_user_id = item.zoom_user_id.clone();
-    Person { zoom_user_id, ..Person::new(item.user_id, &item.name) }
+    let person = Person { zoom_user_id, ..Person::new(item.user_id, &item.name) };
+    match product.names_channels() {
+        true => person.on_channel(item.channel_id.as_ref().unwrap_or(&item.key)),
+        false => person,
+    }
 }
 
 fn product(name: &str) -> Result<Product, ScriptError> {
@@ -89,14 +99,21 @@ struct Reader<'a> {
     clips: Clips,
     utterances: Vec<Utterance>,
     chats: Vec<Chat>,
+    engagements: Vec<EngagementEvent>,
+    is_engagement: bool,
     cues: Vec<(u32, Cue)>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(people: &'a [PersonItem], find_clip: FindClip<'a>) -> Result<Self, ScriptError> {
+    fn new(
+        people: &'a [PersonItem],
+        product: Product,
+        find_clip: FindClip<'a>,
+    ) -> Result<Self, ScriptError> {
         require(people.len() <= MAX_PEOPLE, "people", "are more than 1000")?;
         let mut by_key = HashMap::new();
-        let mut ids = HashSet::new();
+        let (mut ids, mut channels) = (HashSet::new(), HashSet::new());
+        let is_engagement = product.names_channels();
         for (index, person) in people.iter().enumerate() {
             let place = format!("people[{index}]");
             let fits = person.user_id > 0 && i32::try_from(person.user_id).is_ok();
@@ -104,9 +121,22 @@ impl<'a> Reader<'a> {
             let unused = by_key.insert(person.key.as_str(), index).is_none();
             require(unused, &format!("{place}.key"), "is used twice")?;
             require(ids.insert(person.user_id), &format!("{place}.user_id"), "is used twice")?;
+            let channel_place = format!("{place}.channel_id");
+            let is_fitting = person.channel_id.is_none() || is_engagement;
+            require(is_fitting, &channel_place, "is for product contact_center")?;
+            let channel = person.channel_id.as_ref().unwrap_or(&person.key);
+            require(channels.insert(channel), &channel_place, "is used twice")?;
         }
-        let (clips, cues) = (Clips::new(), Vec::new());
-        Ok(Self { people: by_key, find_clip, clips, utterances: vec![], chats: vec![], cues })
+        Ok(Self {
+            people: by_key,
+            find_clip,
+            clips: Clips::new(),
+            utterances: Vec::new(),
+            chats: Vec::new(),
+            engagements: Vec::new(),
+            is_engagement,
+            cues: Vec::new(),
+        })
     }
 
     fn item(&mut self, item: &Item) -> Result<(), ScriptError> {
@@ -125,6 +155,9 @@ impl<'a> Reader<'a> {
             let who = self.person("chat.who", &chat.who)?;
             self.chats.push(Chat { who, text: chat.text.clone() });
             self.cues.push((item.at_ms, Cue::Chat(self.chats.len() - 1)));
+        }
+        if let Some(event) = &item.engagement {
+            self.engagement(item.at_ms, event)?;
         }
         let mut things = self.cues.len() - before;
         if let Some(say) = &item.say {
@@ -150,6 +183,17 @@ impl<'a> Reader<'a> {
 
     fn plain_cue(&mut self, item: &Item, cue: Option<Cue>) {
         self.cues.extend(cue.map(|cue| (item.at_ms, cue)));
+    }
+
+    fn engagement(&mut self, at_ms: u32, event: &EngagementItem) -> Result<(), ScriptError> {
+        require(self.is_engagement, "engagement", "is for product contact_center")?;
+        let is_known = (CONTACT_CENTER_FIRST..=CONTACT_CENTER_LAST).contains(&event.event_type);
+        require(is_known, "engagement.event_type", "must be 8 to 34 (section 10.2)")?;
+        let who = self.person("engagement.who", &event.who)?;
+        let (event_type, fields) = (event.event_type.into(), event.fields.clone());
+        self.engagements.push(EngagementEvent { who, event_type, fields });
+        self.cues.push((at_ms, Cue::Engagement(self.engagements.len() - 1)));
+        Ok(())
     }
 
     fn say(&mut self, at_ms: u32, say: &SayItem) -> Result<(), ScriptError> {
@@ -225,7 +269,7 @@ fn check_presence(
             Cue::Speak(index) => utterances[*index].who,
             Cue::Chat(index) => chats[*index].who,
             Cue::Leave(who) | Cue::ShareStart(who) | Cue::VideoOn(who) | Cue::VideoOff(who) => *who,
-            Cue::Line(_) | Cue::ShareStop | Cue::Act(_) => continue,
+            Cue::Line(_) | Cue::ShareStop | Cue::Engagement(_) | Cue::Act(_) => continue,
         };
         let place = format!("timeline at_ms {at_ms}");
         let problem = format!("{} is not in the meeting", people[who].key);
@@ -286,7 +330,8 @@ mod tests {
         let times: Vec<u32> = script.cues.iter().map(|(at_ms, _)| *at_ms).collect();
         assert_eq!(times, [0, 1500, 3400]);
         assert!(matches!(script.cues[2].1, Cue::Line(0)));
-        assert_eq!(script.people[0].name_json, r#""Ana \"A\" Silva""#);
+        let fields = r#""user_id":16778240,"user_name":"Ana \"A\" Silva","#;
+        assert_eq!(script.people[0].frame_fields, fields);
     }
 
     #[test]
@@ -321,6 +366,29 @@ mod tests {
         assert!(
             mistake(json!([{"at_ms": 90000, "join": "ana"}])).starts_with("end.at_ms: is before")
         );
+    }
+
+    #[test]
+    fn the_parties_of_an_engagement_are_on_channels() {
+        let engagement = |people: Value, timeline: Value| {
+            let file = json!({
+                "title": "T", "product": "contact_center", "meeting_id": "91234567890",
+                "account_id": "a", "host": "u", "people": people, "timeline": timeline
+            });
+            Script::parse(&file.to_string())
+        };
+        let agent = json!({"key": "ana", "user_id": 1, "name": "Ana", "channel_id": "c\"1"});
+        let other = json!({"key": "cat", "user_id": 2, "name": ""});
+        let pressed = json!({"at_ms": 0, "engagement": {"who": "cat", "event_type": 34}});
+        let script = engagement(json!([agent, other]), json!([pressed])).unwrap();
+        assert_eq!(script.people[0].frame_fields, r#""channel_id":"c\"1","#);
+        assert_eq!(script.people[1].channel_id.as_deref(), Some("cat"));
+        assert!(script.people[1].party().get("display_name").is_none());
+        let same = json!({"key": "x", "user_id": 3, "name": "X", "channel_id": "c\"1"});
+        let error = engagement(json!([agent, same]), json!([])).unwrap_err().to_string();
+        assert_eq!(error, "people[1].channel_id: is used twice");
+        let other = mistake(json!([{"at_ms": 0, "engagement": {"who": "bo", "event_type": 34}}]));
+        assert_eq!(other, "timeline[0].engagement: is for product contact_center");
     }
 
     #[test]

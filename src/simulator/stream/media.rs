@@ -211,9 +211,10 @@ impl Stream {
         let speakers = speaking(script, in_lap, in_lap + params.send_rate, MAX_SPEAKERS);
         let timestamp = self.shared.clock.wire_ms(from_ms);
         let audio = msg_type::MEDIA_DATA_AUDIO;
-        if params.data_opt == AUDIO_MIXED {
+        // An engagement's parties have a channel each, whichever of the two was asked for.
+        if params.data_opt == AUDIO_MIXED && !script.is_engagement() {
             let payload = encoder.mixed(&speakers, in_lap);
-            let text = wire::media_frame(audio, 0, None, &payload, timestamp);
+            let text = wire::media_frame(audio, wire::MIXED, &payload, timestamp);
             let taken = media.link.outbox.send(text);
             self.remember(Medium::Audio, timestamp, payload.length, taken);
             sent.add(payload.length, taken);
@@ -222,8 +223,7 @@ impl Stream {
         for utterance in speakers {
             let person = &script.people[utterance.who];
             let payload = encoder.alone(utterance, in_lap);
-            let name = Some(person.name_json.as_str());
-            let text = wire::media_frame(audio, person.user_id, name, &payload, timestamp);
+            let text = wire::media_frame(audio, &person.frame_fields, &payload, timestamp);
             let taken = media.link.outbox.send(text);
             self.remember(Medium::Audio, timestamp, payload.length, taken);
             sent.add(payload.length, taken);
@@ -241,8 +241,7 @@ impl Stream {
         let person = &script.people[utterance.who];
         let at = |ms: u32| self.shared.clock.wire_ms(lap_ms + i64::from(ms));
         let text = wire::transcript(&TranscriptLine {
-            user_id: person.user_id,
-            user_name: &person.name,
+            person,
             start_ms: at(utterance.start_ms),
             end_ms: at(utterance.end_ms()),
             timestamp_ms: self.shared.wire_now(now),

@@ -88,8 +88,7 @@ impl Stream {
             // Counts up from a key frame.
             let payload = make(scene, params.codec, (due.index + number) as usize);
             let timestamp = self.shared.clock.wire_ms(due.first_ms + number * frame_ms(params));
-            let name = Some(person.name_json.as_str());
-            let text = wire::media_frame(msg_type, person.user_id, name, &payload, timestamp);
+            let text = wire::media_frame(msg_type, &person.frame_fields, &payload, timestamp);
             let taken = media.link.outbox.send(text);
             self.remember(medium, timestamp, payload.length, taken);
             sent.add(payload.length, taken);

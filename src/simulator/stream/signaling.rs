@@ -8,6 +8,7 @@ use super::{Stream, reason};
 use crate::rtms::message::{Medium, msg_type};
 use crate::simulator::link::Link;
 use crate::simulator::params::VIDEO_INDIVIDUAL;
+use crate::simulator::script::Person;
 use crate::simulator::settings::Duplicates;
 use crate::simulator::shared::Stage;
 use crate::simulator::status::Refusal;
@@ -111,20 +112,56 @@ impl Stream {
             } else {
                 self.subscriptions.remove(&event_type);
             }
-            if wanted && event_type == wire::EVENT_JOIN {
-                self.send_roster(now, stage);
+            if wanted {
+                self.send_roster(now, event_type, stage);
             }
         }
     }
 
-    fn send_roster(&self, now: Instant, stage: &Stage) {
-        let people = &self.shared.settings().script.people;
-        let person =
-            |who: &usize| json!({"user_id": people[*who].user_id, "user_name": people[*who].name});
-        let participants: Vec<_> = stage.present.iter().map(person).collect();
-        if !participants.is_empty() {
-            self.event(now, wire::EVENT_JOIN, json!({"participants": participants}));
+    /// Those who are there, where this event tells of them.
+    fn send_roster(&self, now: Instant, event_type: u64, stage: &Stage) {
+        let script = &self.shared.settings().script;
+        let is_told = |who: &&usize| match script.is_engagement() {
+            true => answered_or_ended(&script.people[**who], true) == event_type,
+            false => event_type == wire::EVENT_JOIN,
+        };
+        let who: Vec<usize> = stage.present.iter().filter(is_told).copied().collect();
+        self.presence(now, &who, true);
+    }
+
+    /// Tells that people came or left: a meeting's all in one event, an engagement's each with their own.
+    pub fn presence(&self, now: Instant, who: &[usize], is_there: bool) {
+        let script = &self.shared.settings().script;
+        let people = who.iter().map(|who| &script.people[*who]);
+        if script.is_engagement() {
+            for person in people {
+                let event_type = answered_or_ended(person, is_there);
+                self.engagement(now, event_type, person, &Map::new());
+            }
+        } else if !who.is_empty() {
+            let (event_type, participants): (u64, Vec<Value>) = match is_there {
+                true => (wire::EVENT_JOIN, people.map(Person::with_name).collect()),
+                false => (
+                    wire::EVENT_LEAVE,
+                    people.map(|person| json!({"user_id": person.user_id})).collect(),
+                ),
+            };
+            self.event(now, event_type, json!({"participants": participants}));
         }
+    }
+
+    /// An event about a party of an engagement (section 7).
+    pub fn engagement(
+        &self,
+        now: Instant,
+        event_type: u64,
+        party: &Person,
+        more: &Map<String, Value>,
+    ) {
+        let mut fields = more.clone();
+        fields.insert("event_ts".to_owned(), self.shared.wire_now(now).into());
+        fields.insert("participant_info".to_owned(), party.party());
+        self.event(now, event_type, fields.into());
     }
 
     /// Sends an event if the client subscribed to it.
@@ -231,5 +268,15 @@ impl Stream {
             (false, false) => {}
         }
         Ok(())
+    }
+}
+
+/// The event of a party of an engagement that is there, or is not any more.
+fn answered_or_ended(party: &Person, is_there: bool) -> u64 {
+    match (party.zoom_user_id.is_some(), is_there) {
+        (true, true) => wire::EVENT_USER_ANSWERED,
+        (true, false) => wire::EVENT_USER_END,
+        (false, true) => wire::EVENT_CONSUMER_ANSWERED,
+        (false, false) => wire::EVENT_CONSUMER_END,
     }
 }

@@ -1,7 +1,7 @@
 //! Recordings, from Zoom's frames to files that other people's tools read.
 
 mod files;
-mod kit;
+pub mod kit;
 mod places;
 mod restarts;
 mod trouble;
