@@ -11,6 +11,7 @@ mod frame;
 mod left_out;
 mod people;
 mod places;
+mod rooms;
 mod tap;
 mod times;
 mod writer;
@@ -18,19 +19,21 @@ mod writer;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, RwLock};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 pub use feed::Feed;
 pub use follower::{Follow, Followed, Follower, Kinds};
 pub use frame::{Encoded, Frame, StreamInfo};
 pub use left_out::{LeftOut, LeftOuts};
 pub use people::Person;
+pub use rooms::{Entrant, Room};
 pub use tap::{MediaSet, SinkLimits, Tap, Tapped, Wants};
 pub use writer::{Writer, WriterSettings};
 
 pub use crate::rtms::message::Medium;
 
 use self::places::{Outlet, Places, Running};
+use self::rooms::Rooms;
 use self::tap::{TapQueue, Total};
 use self::writer::{Item, Queue};
 use crate::model::{Entry, SessionId, StreamRecord};
@@ -42,7 +45,7 @@ const SUBSCRIBER_QUEUE: usize = 256;
 /// Where live subscribers find stored entries.
 pub struct Hub {
     subscribers: Mutex<HashMap<SessionId, broadcast::Sender<Arc<Entry>>>>,
-    room: Arc<Semaphore>,
+    rooms: Rooms,
     queue: Queue,
     places: Places,
     sinks: RwLock<Vec<Sink>>,
@@ -71,9 +74,6 @@ pub struct Subscription {
     _room: Room,
 }
 
-/// A subscriber's place among those that are allowed, until it is dropped.
-pub struct Room(#[allow(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
-
 impl Hub {
     /// A hub, and the writer that must run for entries to get anywhere.
     pub fn new(
@@ -85,7 +85,7 @@ impl Hub {
         let queue = Queue::new(sender, settings.max_queued_bytes);
         let hub = Arc::new(Self {
             subscribers: Mutex::default(),
-            room: Arc::new(Semaphore::new(max_subscribers)),
+            rooms: Rooms::new(max_subscribers),
             queue: queue.clone(),
             places: Places::default(),
             sinks: RwLock::default(),
@@ -99,13 +99,13 @@ impl Hub {
     /// Entries of a session from now on, each once, after it was stored. A receiver that falls behind
     /// gets `Lagged` and reads what it missed from the store. `None` when there are too many subscribers.
     pub fn subscribe(&self, session: SessionId) -> Option<Subscription> {
-        let room = self.enter()?;
+        let room = self.enter(Entrant::Privileged)?;
         Some(Subscription { entries: self.entries(session), _room: room })
     }
 
-    /// `None` when there are too many subscribers.
-    pub fn enter(&self) -> Option<Room> {
-        Arc::clone(&self.room).try_acquire_owned().ok().map(Room)
+    /// `None` when there are too many subscribers, or too many of this token.
+    pub fn enter(&self, entrant: Entrant<'_>) -> Option<Room> {
+        self.rooms.enter(entrant)
     }
 
     /// See [`Hub::subscribe`]; for whoever has [entered](Hub::enter), or is bounded otherwise.

@@ -347,7 +347,11 @@ pub const VARIABLES: &[Variable] = &[
         "1024",
         "how many HTTP requests are answered at once; a new connection takes the place of a silent or slow one, and requests beyond the limit get 503",
     ),
-    plain("MAX_SUBSCRIBERS", "512", "how many live subscribers there may be; more are refused"),
+    plain(
+        "MAX_SUBSCRIBERS",
+        "512",
+        "how many live subscribers there may be; more are refused. A token may take two thirds of them, and an eighth is kept for forwards and tokens with admin",
+    ),
     plain(
         "LIVE_BUFFER_BYTES",
         "4194304",

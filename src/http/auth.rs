@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use super::error::ApiError;
 use super::{AppState, tickets};
+use crate::hub::Entrant;
 
 /// More tokens than this are a mistake.
 const MAX_TOKENS: usize = 256;
@@ -156,6 +157,14 @@ impl ApiToken {
 pub struct Caller {
     /// The token's name.
     pub name: Arc<str>,
+    pub is_admin: bool,
+}
+
+impl Caller {
+    /// As which it takes a place among the live subscribers.
+    pub fn entrant(&self) -> Entrant<'_> {
+        if self.is_admin { Entrant::Privileged } else { Entrant::Token(&self.name) }
+    }
 }
 
 /// Lets a request through whose token may do what its method does, and not too often.
@@ -227,7 +236,8 @@ fn admit(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), ApiErro
 }
 
 async fn pass(token: &ApiToken, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Caller { name: Arc::clone(&token.name) });
+    let is_admin = token.scopes.contains(&Scope::Admin);
+    request.extensions_mut().insert(Caller { name: Arc::clone(&token.name), is_admin });
     next.run(request).await
 }
 

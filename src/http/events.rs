@@ -5,6 +5,7 @@ mod text;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -14,6 +15,7 @@ use futures_util::stream;
 use tokio::time::timeout;
 
 use super::AppState;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::params::{InPath, Params, known_session};
 use crate::hub::{Follow, Followed, Follower, Kinds, Room};
@@ -28,6 +30,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// 204 when the session has ended and nothing is left to send, which tells a browser to stop.
 pub async fn subscribe(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     InPath(id): InPath<SessionId>,
     params: Params,
     headers: HeaderMap,
@@ -36,7 +39,7 @@ pub async fn subscribe(
     let kinds =
         params.parsed("kinds", "must be kinds of entries, separated by commas", Kinds::parse)?;
     known_session(&state.store, id).await?;
-    let room = state.hub.enter().ok_or(ApiError::TooManySubscribers)?;
+    let room = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
     let follow = Follow {
         session_id: id,
         after: cursor,

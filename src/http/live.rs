@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request as HttpRequest, State};
 use axum::http::{HeaderValue, header};
@@ -17,7 +18,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::auth::{SUBPROTOCOL, offers_subprotocol};
+use super::auth::{Caller, SUBPROTOCOL, offers_subprotocol};
 use super::counters::count;
 use super::error::ApiError;
 use super::params::{InPath, Params, known_session};
@@ -33,26 +34,29 @@ const FIRST_MESSAGE_LIMIT: Duration = Duration::from_secs(10);
 /// One session.
 pub async fn one(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     InPath(id): InPath<SessionId>,
     query: Params,
     request: HttpRequest,
 ) -> Result<Response, ApiError> {
     known_session(&state.store, id).await?;
-    open(&state, Some(id), &query, request)
+    open(&state, &caller, Some(id), &query, request)
 }
 
 /// All sessions whose streams this daemon runs.
 pub async fn all(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     query: Params,
     request: HttpRequest,
 ) -> Result<Response, ApiError> {
-    open(&state, None, &query, request)
+    open(&state, &caller, None, &query, request)
 }
 
 /// Answers 101, and talks from then on. What the query asks for is checked before that.
 fn open(
     state: &AppState,
+    caller: &Caller,
     session: Option<SessionId>,
     query: &Params,
     mut http: HttpRequest,
@@ -65,7 +69,7 @@ fn open(
         true => None,
         false => Some(Request::read(&asked, session)?),
     };
-    let room = state.hub.enter().ok_or(ApiError::TooManySubscribers)?;
+    let room = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
     let consumer = Consumer { live: state.live.clone(), session, request, _room: room };
     let talk = guarded(consumer.converse(upgrade), Arc::clone(&state.counters));
     state.conversations.spawn(talk);

@@ -7,7 +7,7 @@ use rtmsd::model::{ChatMessage, Entry, EntryBody, EntryKind, Participant, Stream
 use serde_json::json;
 
 use super::client::{PATIENCE, SseClient, SseEvent};
-use super::server::{NOW_S, READER, SUBSCRIBERS, Server};
+use super::server::{ALL_SUBSCRIBERS, NOW_S, READER, SUBSCRIBERS, Server};
 
 const MEETING: &str = "m1==";
 const ENTRIES: usize = 1000;
@@ -113,6 +113,9 @@ async fn a_subscriber_too_many_is_told_to_come_later() {
     let answer = server.get(&path(&stream)).await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "too_many_subscribers"));
     assert_eq!(answer.json()["error"]["retryable"], true);
+    let boss = [("authorization", "Bearer boss-token-of-tests")];
+    let (status, _boss) = SseClient::open(server.address, &path(&stream), &boss).await;
+    assert_eq!(status, 200, "one token leaves places to others");
 }
 
 #[tokio::test]
@@ -159,7 +162,7 @@ async fn a_subscriber_that_reads_nothing_loses_its_place() {
     let stream = server.start_stream(MEETING, "s1").await;
     let (_, _stalled) = subscribe(&server, &path(&stream), "").await;
     let hub = &server.state.hub;
-    let others: Vec<_> = (1..SUBSCRIBERS).map(|_| hub.subscribe(stream.session_id)).collect();
+    let others: Vec<_> = (1..ALL_SUBSCRIBERS).map(|_| hub.subscribe(stream.session_id)).collect();
     assert!(others.iter().all(Option::is_some) && hub.subscribe(stream.session_id).is_none());
     let mut feed = server.feed(&stream);
     for _ in 0..1500 {

@@ -66,8 +66,9 @@ impl Drop for Server {
 
 /// What may wait for a live subscriber.
 pub const LIVE_BUFFER_BYTES: usize = 64 * 1024;
-/// Subscribers of events at a time.
+/// Live subscribers at a time: those of one token, and all of them.
 pub const SUBSCRIBERS: usize = 8;
+pub const ALL_SUBSCRIBERS: usize = 12;
 
 pub fn key() -> WebhookKey {
     WebhookKey::new(&Secret::new("demoSecretToken01".into()))
@@ -140,7 +141,7 @@ impl Server {
         let Wiring { limits, body_timeout, now_ms, .. } = wiring;
         let batch_interval = Duration::from_millis(5);
         let settings = WriterSettings { batch_interval, now_ms, ..Default::default() };
-        let (hub, writer) = Hub::new(store.clone(), SUBSCRIBERS, settings);
+        let (hub, writer) = Hub::new(store.clone(), ALL_SUBSCRIBERS, settings);
         let writing = tokio::spawn(writer.run());
         let (control, installer) = zoom_side(&store, &wiring);
         let recordings = recordings(&store, &hub, folder.path());
