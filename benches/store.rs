@@ -11,7 +11,7 @@ use rtmsd::model::{
     StreamRecord, StreamStarted, TranscriptLine, UserId,
 };
 use rtmsd::secret::Secret;
-use rtmsd::store::{Location, Store};
+use rtmsd::store::{Append, Location, Store};
 
 const ENTRIES: u64 = 2_000;
 const DELIVERIES: usize = 2_000;
@@ -42,7 +42,8 @@ async fn main() {
 }
 
 async fn entries(store: &Store, stream: &StreamRecord, after: u64, batch: usize) -> f64 {
-    let all: Vec<Entry> = (after + 1..=after + ENTRIES).map(|seq| entry(stream, seq)).collect();
+    let append = |seq| Append { epoch: stream.epoch, entry: entry(stream, seq), offer: None };
+    let all: Vec<Append> = (after + 1..=after + ENTRIES).map(append).collect();
     let began = Instant::now();
     for batch in all.chunks(batch) {
         store.write_entries(batch).await.expect("entries are written");

@@ -1,16 +1,19 @@
 //! Entries and frames from a stream to whoever wants them; never waits for one.
 //!
-//! A [`Feed`] is a stream's side: it numbers entries and counts frames. The [`Writer`] stores entries in
-//! batches. After that, and not before, they reach the [`Hub`]'s live subscribers: a number that somebody has
-//! seen is never given to another entry after a crash. Frames go to [`Tap`]s at once; a medium that nobody taps
+//! A [`Feed`] is a stream's side: it notes entries and counts frames. The [`Writer`] numbers entries and stores
+//! them in batches, under the epoch of the stream's claim. After that, and not before, they reach the [`Hub`]'s
+//! live subscribers: a number that somebody has seen is never given to another entry, after a crash or by
+//! another daemon. Frames go to [`Tap`]s at once; a medium that nobody taps
 //! is only counted.
 
 mod feed;
 mod follower;
 mod frame;
 mod left_out;
+mod log;
 mod people;
 mod places;
+mod queue;
 mod rooms;
 mod tap;
 mod times;
@@ -31,12 +34,13 @@ pub use tap::{MediaSet, SinkLimits, Tap, Tapped, Wants};
 pub use writer::{Writer, WriterSettings};
 
 pub use crate::rtms::message::Medium;
+pub use crate::store::{Offer, OfferKey};
 
 use self::places::{Outlet, Places, Running};
+use self::queue::{Item, Queue};
 use self::rooms::Rooms;
 use self::tap::{TapQueue, Total};
-use self::writer::{Item, Queue};
-use crate::model::{Entry, SessionId, StreamRecord};
+use crate::model::{Entry, SessionId, StreamId, StreamRecord};
 use crate::store::Store;
 
 /// How many stored entries a subscriber may be behind before it has to read the store.
@@ -52,6 +56,9 @@ pub struct Hub {
     /// Changes whenever entries were stored.
     stored: watch::Sender<()>,
     now_ms: fn() -> i64,
+    /// Streams that somebody else has claimed, found out by writing. Each once until it is answered.
+    fenced: mpsc::UnboundedSender<(StreamId, i64)>,
+    found_fenced: tokio::sync::Mutex<mpsc::UnboundedReceiver<(StreamId, i64)>>,
 }
 
 /// What a sink gets for each stream that it wants: its frames, from the first one on.
@@ -83,6 +90,7 @@ impl Hub {
     ) -> (Arc<Self>, Writer) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let queue = Queue::new(sender, settings.max_queued_bytes);
+        let (fenced, found_fenced) = mpsc::unbounded_channel();
         let hub = Arc::new(Self {
             subscribers: Mutex::default(),
             rooms: Rooms::new(max_subscribers),
@@ -91,6 +99,8 @@ impl Hub {
             sinks: RwLock::default(),
             stored: watch::Sender::default(),
             now_ms: settings.now_ms,
+            fenced,
+            found_fenced: tokio::sync::Mutex::new(found_fenced),
         });
         let writer = Writer::new(Arc::clone(&hub), store, settings, queue, receiver);
         (hub, writer)
@@ -172,10 +182,37 @@ impl Hub {
         self.places.begin(Arc::new(Running::new(Arc::clone(&stream))), queues)
     }
 
+    /// The next stream of which nothing more is stored under this epoch, because it was claimed since. It must be
+    /// answered with [`Hub::claimed`] or [`Hub::taken`]. Cancel-safe.
+    pub async fn fenced(&self) -> Option<(StreamId, i64)> {
+        self.found_fenced.lock().await.recv().await
+    }
+
+    fn note_fenced(&self, stream_id: &StreamId, epoch: i64) {
+        // A daemon that stops has nobody left who asks.
+        let _ = self.fenced.send((stream_id.clone(), epoch));
+    }
+
+    /// A stream that runs here was claimed again: what it heard meanwhile is stored after the entry `last_seq`.
+    pub fn claimed(&self, stream_id: &StreamId, epoch: i64, last_seq: u64) {
+        let stream_id = stream_id.clone();
+        self.queue.push(Item::Claimed { stream_id, epoch, last_seq });
+    }
+
+    /// A stream that runs here is another node's: what it heard meanwhile is offered to that node.
+    pub fn taken(&self, stream_id: &StreamId) {
+        self.queue.push(Item::Taken(stream_id.clone()));
+    }
+
     /// Waits until everything that was noted before this call is stored.
     pub async fn flush(&self) {
+        self.flush_of(None).await;
+    }
+
+    /// With a stream: waits, too, until it is known whether that is still ours.
+    async fn flush_of(&self, stream_id: Option<StreamId>) {
         let (done, stored) = tokio::sync::oneshot::channel();
-        if self.queue.push(Item::Flush(done)) {
+        if self.queue.push(Item::Flush(stream_id, done)) {
             // An error means that the writer is gone, and nothing will be stored any more.
             let _ = stored.await;
         }

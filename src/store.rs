@@ -11,6 +11,7 @@ mod entries;
 mod error;
 mod forwards;
 mod group;
+mod handovers;
 mod idempotency;
 mod installations;
 mod leases;
@@ -34,8 +35,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::model::{
-    Account, MediaParams, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally,
-    UnknownMessages,
+    Account, Entry, MediaParams, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
+    Tally, UnknownMessages,
 };
 use crate::secret::Secret;
 pub use actions::{Begin, Begun, DeliveryBrief};
@@ -47,6 +48,7 @@ pub use deliveries::AccountNotice;
 pub use endpoints::{EndpointChange, NewEndpoint, SealedSecrets, StoredEndpoint};
 pub use error::StoreError;
 use group::Group;
+pub use handovers::{Offer, OfferKey};
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
 pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery};
@@ -77,16 +79,31 @@ pub enum Recorded {
     Session(SessionId),
 }
 
-/// A stream that this node may run now, with the number of its last stored entry (0 for none).
+/// A stream that this node may run now, under the epoch in its record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Claim {
     pub stream: StreamRecord,
+    /// The number of its last stored entry; 0 for none.
     pub last_seq: u64,
+    /// Another node had it and did not give it back: that node may be alive, and connected.
+    pub is_taken_over: bool,
+}
+
+/// An entry on its way into its stream's log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Append {
+    /// Of the claim that the stream is run under.
+    pub epoch: i64,
+    pub entry: Entry,
+    /// Another node heard it, and offered it under this key.
+    pub offer: Option<OfferKey>,
 }
 
 /// The news about a stream since it was last written. `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct StreamUpdate {
+    /// Of the claim that the stream is run under.
+    pub epoch: i64,
     /// Not [`StreamStatus::Ended`]: only [`Store::finish_stream`] ends a stream.
     pub status: Option<StreamStatus>,
     pub first_packet_ms: Option<i64>,
@@ -94,6 +111,18 @@ pub struct StreamUpdate {
     pub unknown_messages: Option<UnknownMessages>,
     pub effective: Option<MediaParams>,
     pub ledger: Option<Vec<Account>>,
+}
+
+impl StreamUpdate {
+    /// Takes over what a newer update says.
+    pub fn merge(&mut self, newer: Self) {
+        self.status = newer.status.or(self.status);
+        self.first_packet_ms = newer.first_packet_ms.or(self.first_packet_ms);
+        self.tally = newer.tally.or(self.tally);
+        self.effective = newer.effective.or(self.effective.take());
+        self.unknown_messages = newer.unknown_messages.or(self.unknown_messages.take());
+        self.ledger = newer.ledger.or(self.ledger.take());
+    }
 }
 
 /// One page of sessions, newest first.

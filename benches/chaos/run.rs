@@ -1,6 +1,6 @@
 //! One run: the processes are started, plagued, left in peace, and their accounts compared.
 
-mod account;
+pub mod account;
 mod faults;
 mod processes;
 

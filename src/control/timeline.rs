@@ -21,7 +21,7 @@ pub const MAX_DELIVERIES: u32 = 500;
 pub const MAX_ENTRIES: u32 = 1000;
 
 /// The entries that tell how a stream fared; not what people said.
-pub const KINDS: [EntryKind; 10] = [
+pub const KINDS: [EntryKind; 11] = [
     EntryKind::FirstPacket,
     EntryKind::StreamState,
     EntryKind::SessionState,
@@ -30,6 +30,7 @@ pub const KINDS: [EntryKind; 10] = [
     EntryKind::Moved,
     EntryKind::PickedUp,
     EntryKind::EntriesLost,
+    EntryKind::HandedOver,
     EntryKind::Gap,
     EntryKind::Ended,
 ];
@@ -196,6 +197,7 @@ fn of_entry(entry: &Entry) -> Option<Moment> {
         EntryBody::Moved {} => ("moved", "Zoom announced the stream at another server".into()),
         EntryBody::PickedUp {} => ("picked_up", "a daemon took the stream up again".into()),
         EntryBody::EntriesLost { count } => ("entries_lost", format!("{count} entries")),
+        EntryBody::HandedOver { count, .. } => ("handed_over", format!("{count} entries")),
         EntryBody::Gap { medium, start_ms, end_ms, cause } => {
             let (length_ms, cause) = (end_ms - start_ms, cause.as_str());
             ("gap", format!("{medium}: {length_ms} ms, {cause}"))

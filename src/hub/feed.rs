@@ -1,20 +1,25 @@
+//! A stream's way into the hub: its entries are noted, its frames counted and handed out, its gaps accounted for.
+
+mod handover;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Hub;
 use super::frame::{Encoded, Frame, StreamInfo};
+use super::log::Log;
 use super::places::Outlet;
+use super::queue::{Heard, Item};
 use super::times;
-use super::writer::Item;
 use crate::model::{
-    Account, Entry, EntryBody, Gap, MediaParams, MediumTally, SessionId, StreamId, StreamRecord,
-    StreamStatus, Tally, UnknownMessages, believed,
+    Account, EntryBody, Gap, MediaParams, MediumTally, StreamId, StreamRecord, StreamStatus, Tally,
+    UnknownMessages, believed,
 };
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::{FrameInfo, Medium, payload};
 use crate::rtms::params::Effective;
-use crate::store::StreamUpdate;
+use crate::store::{OfferKey, StreamUpdate};
 
 /// How often a stream's figures are written while its status stays the same.
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
@@ -27,15 +32,15 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(3);
 /// How often a stream that is over asks for room for its last words. In between the store takes what waits.
 const LAST_TRIES: u32 = 100;
 
-/// One stream's way into the hub: numbers its entries and counts its frames.
+/// One stream's way into the hub: notes its entries and counts its frames.
 pub struct Feed {
     hub: Arc<Hub>,
-    session_id: SessionId,
     stream_id: StreamId,
-    stream_ordinal: u32,
-    last_seq: u64,
     /// Entries that found the queue full, to be accounted for as soon as it is not.
     lost: u64,
+    beginning: Beginning,
+    /// The last that another daemon has handed over.
+    offered: OfferKey,
     /// What is said when the stream is over, until there was room for it.
     closing: VecDeque<EntryBody>,
     is_ended: bool,
@@ -70,9 +75,21 @@ impl Unknown {
     }
 }
 
+/// What is noted before everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    Done,
+    /// The log goes on.
+    PickedUp,
+    /// The log goes on, if it turns out that the daemon that had the stream has left it: until there is something to
+    /// note, nothing is written.
+    Contested,
+}
+
 /// What the store was last told.
 struct Written {
-    status: StreamStatus,
+    /// None when somebody else may have told it something since.
+    status: Option<StreamStatus>,
     at: Option<Instant>,
 }
 
@@ -81,15 +98,16 @@ impl Feed {
     pub fn new(hub: Arc<Hub>, stream: &StreamRecord, last_seq: u64, media: &[Medium]) -> Self {
         let info = Arc::new(info(stream));
         let announced_ms = times::of_webhook(stream.event_ts_ms, stream.created_at_ms);
+        let log = Box::new(Log::new(stream, last_seq));
+        hub.queue.push(Item::Open(stream.stream_id.clone(), log));
         Self {
             outlet: hub.outlet(stream, Arc::clone(&info)),
             stream: info,
             hub,
-            session_id: stream.session_id,
             stream_id: stream.stream_id.clone(),
-            stream_ordinal: stream.ordinal,
-            last_seq,
             lost: 0,
+            beginning: Beginning::Done,
+            offered: OfferKey::default(),
             closing: VecDeque::new(),
             is_ended: false,
             asked_sinks_at: None,
@@ -104,7 +122,7 @@ impl Feed {
             },
             effective: None,
             ledger: Ledger::new(&stream.ledger, media, announced_ms),
-            written: Written { status: stream.status, at: None },
+            written: Written { status: Some(stream.status), at: None },
         }
     }
 
@@ -194,7 +212,7 @@ impl Feed {
     /// Says what is still to be said at the end. False when there was no room for all of it.
     fn close(&mut self) -> bool {
         while let Some(body) = self.closing.front().cloned() {
-            if !self.tell_lost() || !self.push(self.now_ms(), body) {
+            if !self.tell_lost() || !self.push(self.now_ms(), body, None) {
                 return false;
             }
             self.closing.pop_front();
@@ -220,13 +238,16 @@ impl Feed {
     /// Tells the store where the stream stands: a new status at once, figures now and then.
     pub fn report(&mut self, status: StreamStatus, now: Instant) {
         self.status = status;
+        if self.beginning == Beginning::Contested {
+            return;
+        }
         if self.asked_sinks_at.is_none_or(|at| now.duration_since(at) >= LEFT_OUT_EVERY) {
             self.asked_sinks_at = Some(now);
             self.take_left_out();
         }
         let is_due = self.written.at.is_none_or(|at| now.duration_since(at) >= FIGURES_EVERY);
         // The ledger moves on with the clock: it says until when the stream was well.
-        if status != self.written.status || is_due {
+        if Some(status) != self.written.status || is_due {
             self.write_figures(now);
         }
     }
@@ -243,7 +264,7 @@ impl Feed {
         for _ in 0..LAST_TRIES {
             let is_closed = self.close();
             let is_written = self.write_figures(Instant::now());
-            self.hub.flush().await;
+            self.hub.flush_of(Some(self.stream_id.clone())).await;
             if is_closed && is_written {
                 return;
             }
@@ -254,16 +275,18 @@ impl Feed {
     /// False when there was no room.
     fn write_figures(&mut self, now: Instant) -> bool {
         let update = StreamUpdate {
-            status: Some(self.status).filter(|status| *status != self.written.status),
+            status: Some(self.status).filter(|status| Some(*status) != self.written.status),
             first_packet_ms: self.first_packet_ms,
             tally: Some(self.tally),
             effective: self.effective.clone(),
             unknown_messages: (!self.unknown.is_written).then(|| self.unknown.total()),
             ledger: Some(self.ledger.accounts(self.now_ms())),
+            // Its log knows.
+            epoch: 0,
         };
         let is_queued = self.hub.queue.push(Item::Update(self.stream_id.clone(), Box::new(update)));
         if is_queued {
-            self.written = Written { status: self.status, at: Some(now) };
+            self.written = Written { status: Some(self.status), at: Some(now) };
             self.unknown.is_written = true;
             self.effective = None;
         }
@@ -272,6 +295,12 @@ impl Feed {
 
     fn now_ms(&self) -> i64 {
         (self.hub.now_ms)()
+    }
+
+    /// The stream was claimed by somebody else, and by us again: whatever that node told the store is told anew.
+    pub fn claimed_again(&mut self, now: Instant) {
+        self.written.status = None;
+        self.write_figures(now);
     }
 
     fn note_gaps(&mut self) {
@@ -284,7 +313,7 @@ impl Feed {
 
     /// False when there was no room; that is accounted for as soon as there is.
     fn append(&mut self, at_ms: i64, body: EntryBody) -> bool {
-        let is_kept = self.tell_lost() && self.push(at_ms, body);
+        let is_kept = self.begin() && self.tell_lost() && self.push(at_ms, body, None);
         if !is_kept {
             if self.lost == 0 {
                 tracing::warn!(stream_id = %self.stream_id, "the entry buffer is full: entries are being lost");
@@ -297,26 +326,18 @@ impl Feed {
     /// False when there is no room even for saying what was lost.
     fn tell_lost(&mut self) -> bool {
         let count = self.lost;
-        let is_told = count == 0 || self.push(self.now_ms(), EntryBody::EntriesLost { count });
+        let is_told =
+            count == 0 || self.push(self.now_ms(), EntryBody::EntriesLost { count }, None);
         if is_told {
             self.lost = 0;
         }
         is_told
     }
 
-    /// The number is used up only if there was room.
-    fn push(&mut self, at_ms: i64, body: EntryBody) -> bool {
-        let entry = Entry {
-            session_id: self.session_id,
-            stream_id: self.stream_id.clone(),
-            stream_ordinal: self.stream_ordinal,
-            seq: self.last_seq + 1,
-            at_ms,
-            body,
-        };
-        let is_queued = self.hub.queue.push(Item::Entry(entry));
-        self.last_seq += u64::from(is_queued);
-        is_queued
+    /// False when there was no room.
+    fn push(&mut self, at_ms: i64, body: EntryBody, offer: Option<OfferKey>) -> bool {
+        let heard = Heard { at_ms, body, offer };
+        self.hub.queue.push(Item::Entry(self.stream_id.clone(), heard))
     }
 
     /// Counts what an entry holds. False when it says nothing new: Zoom repeats the first packet's time after
@@ -343,6 +364,7 @@ impl Feed {
         tally.frames += 1;
         tally.bytes += bytes;
         tally.first_ms = Some(tally.first_ms.map_or(at_ms, |first_ms| first_ms.min(at_ms)));
+        // What is handed over is older.
         tally.last_ms = tally.last_ms.max(Some(at_ms));
     }
 }
@@ -394,5 +416,6 @@ impl Drop for Feed {
     /// Also when the stream's task panicked: whoever records it must not wait for more.
     fn drop(&mut self) {
         self.outlet.over(false);
+        self.hub.queue.push(Item::Close(self.stream_id.clone()));
     }
 }

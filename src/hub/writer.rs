@@ -1,25 +1,30 @@
-use std::collections::HashMap;
+//! Numbers what streams have heard, stores it in batches, and hands it on after that. A write counts only under the
+//! epoch of the stream's claim: what another node's claim has fenced is kept aside, for us if the stream comes back,
+//! else for that node.
+
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Hub;
+use super::log::{Log, Standing};
+use super::queue::{Heard, Item, Queue, entry_bytes};
 use crate::clock;
-use crate::model::{Account, Entry, EntryBody, Gap, StreamId};
-use crate::store::{Store, StoreError, StreamUpdate};
+use crate::model::{Entry, EntryBody, StreamId};
+use crate::store::{Append, OfferKey, Store, StoreError, StreamUpdate};
 
 /// The most entries in one transaction.
 const MAX_BATCH: usize = 1000;
 /// The most streams whose figures are written in one transaction: it must end inside the store's own limit.
 const MAX_UPDATES: usize = 100;
+/// The most entries that are offered in one transaction.
+const MAX_OFFERS: usize = 200;
 /// The waits between tries while the store is away.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
-/// What an item takes beside its texts, roughly.
-const ITEM_BYTES: usize = 256;
 
 #[derive(Debug, Clone)]
 pub struct WriterSettings {
@@ -44,61 +49,6 @@ impl Default for WriterSettings {
     }
 }
 
-pub(super) enum Item {
-    Entry(Entry),
-    /// Where a stream stands; a newer one makes it void.
-    Update(StreamId, Box<StreamUpdate>),
-    /// Answered when everything before it is stored.
-    Flush(oneshot::Sender<()>),
-}
-
-/// The queue to the writer, bounded in bytes.
-#[derive(Clone)]
-pub(super) struct Queue {
-    sender: mpsc::UnboundedSender<Item>,
-    queued_bytes: Arc<AtomicUsize>,
-    max_bytes: usize,
-}
-
-impl Queue {
-    pub fn new(sender: mpsc::UnboundedSender<Item>, max_bytes: usize) -> Self {
-        Self { sender, queued_bytes: Arc::default(), max_bytes }
-    }
-
-    /// False when there is no room, or no writer.
-    pub fn push(&self, item: Item) -> bool {
-        let bytes = item.bytes();
-        let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
-        // Whoever waits for a flush must not be told that there is nothing to wait for.
-        let has_room = bytes == 0 || before + bytes <= self.max_bytes;
-        let is_queued = has_room && self.sender.send(item).is_ok();
-        if !is_queued {
-            self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        is_queued
-    }
-
-    fn done(&self, bytes: usize) {
-        self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
-impl Item {
-    fn bytes(&self) -> usize {
-        match self {
-            Item::Flush(_) => 0,
-            Item::Update(_, update) => ITEM_BYTES + ledger_bytes(update),
-            Item::Entry(entry) => ITEM_BYTES + entry.body.text_bytes(),
-        }
-    }
-}
-
-fn ledger_bytes(update: &StreamUpdate) -> usize {
-    let accounts = update.ledger.as_deref().unwrap_or_default();
-    let bytes = |account: &Account| size_of::<Account>() + account.gaps.len() * size_of::<Gap>();
-    accounts.iter().map(bytes).sum()
-}
-
 /// Stores entries in batches, and hands them on after that.
 pub struct Writer {
     hub: Arc<Hub>,
@@ -106,39 +56,34 @@ pub struct Writer {
     settings: WriterSettings,
     queue: Queue,
     items: mpsc::UnboundedReceiver<Item>,
+    /// Of the streams that run here.
+    logs: HashMap<StreamId, Log>,
 }
 
 /// What is stored together, and who waits for it.
 #[derive(Default)]
 struct Batch {
-    entries: Vec<Entry>,
+    entries: Vec<(StreamId, Heard)>,
     /// The newest of each stream.
     updates: HashMap<StreamId, StreamUpdate>,
     bytes: usize,
-    waiting: Vec<oneshot::Sender<()>>,
+    /// What comes after these entries.
+    change: Option<Change>,
+}
+
+/// What becomes of a stream between two entries.
+enum Change {
+    Dismiss(StreamId, Vec<OfferKey>),
+    Claimed { stream_id: StreamId, epoch: i64, last_seq: u64 },
+    Taken(StreamId),
+    Close(StreamId),
+    Flush(Option<StreamId>, oneshot::Sender<()>),
 }
 
 impl Batch {
-    fn add(&mut self, item: Item) {
-        self.bytes += item.bytes();
-        match item {
-            Item::Entry(entry) => self.entries.push(entry),
-            Item::Flush(waiting) => self.waiting.push(waiting),
-            Item::Update(stream_id, update) => {
-                let news = self.updates.entry(stream_id).or_default();
-                news.status = update.status.or(news.status);
-                news.first_packet_ms = update.first_packet_ms.or(news.first_packet_ms);
-                news.tally = update.tally.or(news.tally);
-                news.effective = update.effective.or(news.effective.take());
-                news.unknown_messages = update.unknown_messages.or(news.unknown_messages.take());
-                news.ledger = update.ledger.or(news.ledger.take());
-            }
-        }
-    }
-
     /// Somebody who waits is not made to wait for others.
     fn is_full(&self) -> bool {
-        self.entries.len() + self.updates.len() >= MAX_BATCH || !self.waiting.is_empty()
+        self.entries.len() + self.updates.len() >= MAX_BATCH || self.change.is_some()
     }
 }
 
@@ -150,25 +95,23 @@ impl Writer {
         queue: Queue,
         items: mpsc::UnboundedReceiver<Item>,
     ) -> Self {
-        Self { hub, store, settings, queue, items }
+        Self { hub, store, settings, queue, items, logs: HashMap::new() }
     }
 
     /// Runs until it is dropped: it holds on to what it could not store yet.
     pub async fn run(mut self) {
         loop {
-            let batch = self.gather().await;
-            if self.settings.keeps_personal {
-                self.write(&batch.entries).await;
-            } else {
-                self.write(&without_personal(&batch.entries)).await;
+            let Batch { entries, updates, bytes, change } = self.gather().await;
+            let entry_bytes: usize = entries.iter().map(|(_, heard)| heard.bytes()).sum();
+            let numbered = self.number(entries);
+            let stored = self.append(numbered).await;
+            self.update(updates).await;
+            self.queue.done(bytes - entry_bytes);
+            self.publish(stored);
+            if let Some(change) = change {
+                self.change(change).await;
             }
-            self.update(batch.updates.into_iter().collect()).await;
-            self.queue.done(batch.bytes);
-            self.hub.publish(batch.entries);
-            for waiting in batch.waiting {
-                // Whoever asked may have stopped waiting.
-                let _ = waiting.send(());
-            }
+            self.offer_aside().await;
         }
     }
 
@@ -186,20 +129,91 @@ impl Writer {
             };
             // The hub holds a sender, and we hold the hub: there is no end.
             let Some(item) = item else { break };
-            batch.add(item);
+            self.add(&mut batch, item);
             until.get_or_insert_with(|| Instant::now() + self.settings.batch_interval);
         }
         batch
     }
 
-    /// Stores all of them. A batch that the store refuses is halved until the refused entry stands alone.
-    async fn write(&self, entries: &[Entry]) {
-        let mut parts = vec![entries];
+    fn add(&mut self, batch: &mut Batch, item: Item) {
+        batch.bytes += item.bytes();
+        match item {
+            Item::Open(stream_id, log) => drop(self.logs.insert(stream_id, *log)),
+            Item::Entry(stream_id, heard) => batch.entries.push((stream_id, heard)),
+            Item::Update(stream_id, update) => {
+                batch.updates.entry(stream_id).or_default().merge(*update);
+            }
+            Item::Dismiss(stream_id, keys) => {
+                batch.change = Some(Change::Dismiss(stream_id, keys));
+            }
+            Item::Claimed { stream_id, epoch, last_seq } => {
+                batch.change = Some(Change::Claimed { stream_id, epoch, last_seq });
+            }
+            Item::Taken(stream_id) => batch.change = Some(Change::Taken(stream_id)),
+            Item::Close(stream_id) => batch.change = Some(Change::Close(stream_id)),
+            Item::Flush(stream_id, waiting) => {
+                batch.change = Some(Change::Flush(stream_id, waiting));
+            }
+        }
+    }
+
+    /// Gives each entry its number, but for those that have to wait.
+    fn number(&mut self, entries: Vec<(StreamId, Heard)>) -> Vec<Append> {
+        let mut numbered = Vec::with_capacity(entries.len());
+        for (stream_id, heard) in entries {
+            let bytes = heard.bytes();
+            match self.logs.get_mut(&stream_id) {
+                Some(log) => numbered.extend(log.number(heard)),
+                // A feed opens its log first, and closes it last.
+                None => self.queue.done(bytes),
+            }
+        }
+        numbered
+    }
+
+    /// Stores entries, and returns those that are stored; the others are kept aside.
+    async fn append(&mut self, appends: Vec<Append>) -> Vec<Entry> {
+        let fenced = match self.settings.keeps_personal {
+            true => self.write(&appends).await,
+            false => self.write(&without_personal(&appends)).await,
+        };
+        self.fence(&fenced);
+        let mut stored = Vec::with_capacity(appends.len());
+        for append in appends {
+            match self.logs.get_mut(&append.entry.stream_id) {
+                Some(log) if fenced.contains(&append.entry.stream_id) => log.keep(append),
+                _ => stored.push(append.entry),
+            }
+        }
+        stored
+    }
+
+    /// These streams were claimed by somebody since: whoever owns them finds out by whom.
+    fn fence<'a>(&mut self, streams: impl IntoIterator<Item = &'a StreamId>) {
+        for stream_id in streams {
+            let Some(log) = self.logs.get_mut(stream_id) else { continue };
+            if log.fence() {
+                tracing::warn!(%stream_id, "another daemon has claimed the stream; nothing more is stored of it here");
+                self.hub.note_fenced(stream_id, log.epoch());
+            }
+        }
+    }
+
+    fn publish(&self, stored: Vec<Entry>) {
+        self.queue.done(stored.iter().map(|entry| entry_bytes(&entry.body)).sum());
+        self.hub.publish(stored);
+    }
+
+    /// Stores all of them, and returns the streams that are fenced. A batch that the store refuses is halved until the
+    /// refused entry stands alone.
+    async fn write(&self, appends: &[Append]) -> HashSet<StreamId> {
+        let mut fenced = HashSet::new();
+        let mut parts = vec![appends];
         while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
-            match self.write_until_answered(part).await {
-                Ok(()) => {}
+            match until_answered(|| self.store.write_entries(part)).await {
+                Ok(streams) => fenced.extend(streams),
                 Err(error) if part.len() == 1 => {
-                    let entry = &part[0];
+                    let entry = &part[0].entry;
                     tracing::error!(%error, stream_id = %entry.stream_id, seq = entry.seq, "an entry is lost");
                 }
                 Err(_) => {
@@ -208,39 +222,156 @@ impl Writer {
                 }
             }
         }
+        fenced
     }
 
-    async fn write_until_answered(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        until_answered(|| self.store.write_entries(entries)).await
-    }
-
-    async fn update(&self, updates: Vec<(StreamId, StreamUpdate)>) {
+    async fn update(&mut self, updates: HashMap<StreamId, StreamUpdate>) {
+        let mut good = Vec::with_capacity(updates.len());
+        for (stream_id, update) in updates {
+            let Some(log) = self.logs.get_mut(&stream_id) else { continue };
+            good.extend(log.update(update).map(|update| (stream_id, update)));
+        }
+        let updates = good;
         for updates in updates.chunks(MAX_UPDATES) {
             let update = || self.store.update_streams(updates, (self.settings.now_ms)());
-            if let Err(error) = until_answered(update).await {
-                tracing::error!(%error, streams = updates.len(), "figures of streams are not stored");
+            match until_answered(update).await {
+                Ok(fenced) => {
+                    self.fence(&fenced);
+                    self.keep_updates(updates, &fenced);
+                }
+                Err(error) => {
+                    tracing::error!(%error, streams = updates.len(), "figures of streams are not stored");
+                }
             }
+        }
+    }
+
+    fn keep_updates(&mut self, updates: &[(StreamId, StreamUpdate)], fenced: &[StreamId]) {
+        for (stream_id, update) in
+            updates.iter().filter(|(stream_id, _)| fenced.contains(stream_id))
+        {
+            if let Some(log) = self.logs.get_mut(stream_id) {
+                // It is fenced by now, and keeps it.
+                let _ = log.update(update.clone());
+            }
+        }
+    }
+
+    async fn change(&mut self, change: Change) {
+        match change {
+            Change::Dismiss(stream_id, keys) => self.dismiss(&stream_id, &keys).await,
+            Change::Claimed { stream_id, epoch, last_seq } => {
+                self.claimed(&stream_id, epoch, last_seq).await;
+            }
+            Change::Taken(stream_id) => self.taken(&stream_id).await,
+            Change::Close(stream_id) => {
+                self.taken(&stream_id).await;
+                self.logs.remove(&stream_id);
+            }
+            Change::Flush(stream_id, waiting) => {
+                let log = stream_id.and_then(|stream_id| self.logs.get_mut(&stream_id));
+                match log.filter(|log| log.standing() == Standing::Fenced) {
+                    Some(log) => log.wait(waiting),
+                    // Whoever asked may have stopped waiting.
+                    None => drop(waiting.send(())),
+                }
+            }
+        }
+    }
+
+    /// The stream is ours again: what was kept aside is stored after what another may have stored meanwhile.
+    async fn claimed(&mut self, stream_id: &StreamId, epoch: i64, last_seq: u64) {
+        let stored = self.stored_under_epoch(stream_id).await;
+        let Some(log) = self.logs.get_mut(stream_id) else { return };
+        let (again, bytes) = log.claimed(epoch, last_seq, stored);
+        let update = log.take_update();
+        self.queue.done(bytes);
+        let stored = self.append(again).await;
+        let updates = update.map(|update| (stream_id.clone(), update));
+        self.update(updates.into_iter().collect()).await;
+        self.publish(stored);
+        self.answer(stream_id);
+    }
+
+    /// Answers whoever waits until it is known who has the stream.
+    fn answer(&mut self, stream_id: &StreamId) {
+        let log = self.logs.get_mut(stream_id).filter(|log| log.standing() != Standing::Fenced);
+        for waiting in log.into_iter().flat_map(Log::take_waiting) {
+            let _ = waiting.send(());
+        }
+    }
+
+    /// How far a try came of which no answer came.
+    async fn stored_under_epoch(&self, stream_id: &StreamId) -> u64 {
+        let Some(log) = self.logs.get(stream_id).filter(|log| log.has_aside()) else { return 0 };
+        let epoch = log.epoch();
+        let stored = until_answered(|| self.store.last_seq_of(stream_id, epoch)).await;
+        stored.unwrap_or_else(|error| {
+            tracing::error!(%error, %stream_id, "what was stored of a stream cannot be read; some of it may come twice");
+            0
+        })
+    }
+
+    /// Offers what streams that are not ours any longer have brought since.
+    async fn offer_aside(&mut self) {
+        let is_waiting = |log: &Log| log.standing() == Standing::Taken && log.has_aside();
+        let waiting = self.logs.iter().filter(|(_, log)| is_waiting(log));
+        let waiting: Vec<StreamId> = waiting.map(|(stream_id, _)| stream_id.clone()).collect();
+        for stream_id in waiting {
+            self.taken(&stream_id).await;
+        }
+    }
+
+    /// The stream is another's: that node is offered what was kept aside.
+    async fn taken(&mut self, stream_id: &StreamId) {
+        let stored = self.stored_under_epoch(stream_id).await;
+        let Some(log) = self.logs.get_mut(stream_id) else { return };
+        let (offers, bytes) = log.taken(stored, self.settings.keeps_personal);
+        for offers in offers.chunks(MAX_OFFERS) {
+            let offered = until_answered(|| self.store.offer(stream_id, offers)).await;
+            let kept = offered.unwrap_or_else(|error| {
+                tracing::error!(%error, %stream_id, "what was heard cannot be handed over");
+                0
+            });
+            let lost = offers.len() as u64 - kept;
+            if lost > 0 {
+                tracing::warn!(%stream_id, lost, "what was heard is not handed over: the stream has ended, or too much waits for it");
+            }
+            tracing::info!(%stream_id, entries = kept, "what was heard is handed over to the daemon that has the stream");
+        }
+        self.queue.done(bytes);
+        self.answer(stream_id);
+    }
+
+    async fn dismiss(&self, stream_id: &StreamId, keys: &[OfferKey]) {
+        let Some(log) = self.logs.get(stream_id) else { return };
+        let epoch = log.epoch();
+        let dismissed = until_answered(|| self.store.dismiss_offers(stream_id, epoch, keys)).await;
+        if let Err(error) = dismissed {
+            tracing::error!(%error, %stream_id, "what another daemon heard is not dismissed");
         }
     }
 }
 
 /// The same numbers, and nothing of people.
-fn without_personal(entries: &[Entry]) -> Vec<Entry> {
-    let kept = |entry: &Entry| {
+fn without_personal(appends: &[Append]) -> Vec<Append> {
+    let kept = |append: &Append| {
+        let entry = &append.entry;
         let kind = entry.body.kind();
         let body = match kind.is_personal() {
             true => EntryBody::NotKept { what: kind.as_str().into() },
             false => entry.body.clone(),
         };
-        Entry { stream_id: entry.stream_id.clone(), body, ..*entry }
+        let entry = Entry { stream_id: entry.stream_id.clone(), body, ..*entry };
+        Append { entry, ..*append }
     };
-    entries.iter().map(kept).collect()
+    appends.iter().map(kept).collect()
 }
 
 /// Tries for as long as the store is away: an outage costs nothing.
-async fn until_answered<F: Future<Output = Result<(), StoreError>>>(
+async fn until_answered<T, F: Future<Output = Result<T, StoreError>>>(
     attempt: impl Fn() -> F,
-) -> Result<(), StoreError> {
+) -> Result<T, StoreError> {
     let mut wait = FIRST_RETRY;
     loop {
         match attempt().await {
@@ -248,9 +379,9 @@ async fn until_answered<F: Future<Output = Result<(), StoreError>>>(
                 tracing::warn!(%error, "entries cannot be stored now; trying until they are");
             }
             Err(StoreError::Unavailable(_)) => {}
-            Ok(()) if wait > FIRST_RETRY => {
+            Ok(done) if wait > FIRST_RETRY => {
                 tracing::info!("entries are stored again");
-                return Ok(());
+                return Ok(done);
             }
             answer => return answer,
         }

@@ -83,6 +83,13 @@ pub enum EntryBody {
     EntriesLost {
         count: u64,
     },
+    /// The next `count` entries were heard by another daemon that ran the stream, while this one was not connected.
+    /// Unix milliseconds, of the first and the last of them.
+    HandedOver {
+        count: u64,
+        start_ms: i64,
+        end_ms: i64,
+    },
     /// Stands in the store for an entry that was handed on live and is not kept, as configured.
     NotKept {
         what: Cow<'static, str>,
@@ -134,6 +141,7 @@ pub enum EntryKind {
     Moved,
     PickedUp,
     EntriesLost,
+    HandedOver,
     NotKept,
     Gap,
     Summary,
@@ -287,6 +295,7 @@ impl EntryBody {
             | EntryBody::Moved {}
             | EntryBody::PickedUp {}
             | EntryBody::EntriesLost { .. }
+            | EntryBody::HandedOver { .. }
             | EntryBody::NotKept { .. }
             | EntryBody::Gap { .. }
             | EntryBody::Summary { .. }
@@ -316,6 +325,7 @@ impl EntryBody {
             EntryBody::Moved {} => EntryKind::Moved,
             EntryBody::PickedUp {} => EntryKind::PickedUp,
             EntryBody::EntriesLost { .. } => EntryKind::EntriesLost,
+            EntryBody::HandedOver { .. } => EntryKind::HandedOver,
             EntryBody::NotKept { .. } => EntryKind::NotKept,
             EntryBody::Gap { .. } => EntryKind::Gap,
             EntryBody::Summary { .. } => EntryKind::Summary,
@@ -325,7 +335,7 @@ impl EntryBody {
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Transcript,
         Self::Chat,
         Self::ParticipantJoined,
@@ -346,6 +356,7 @@ impl EntryKind {
         Self::Moved,
         Self::PickedUp,
         Self::EntriesLost,
+        Self::HandedOver,
         Self::NotKept,
         Self::Gap,
         Self::Summary,
@@ -379,11 +390,19 @@ impl EntryKind {
             EntryKind::Moved => "moved",
             EntryKind::PickedUp => "picked_up",
             EntryKind::EntriesLost => "entries_lost",
+            EntryKind::HandedOver => "handed_over",
             EntryKind::NotKept => "not_kept",
             EntryKind::Gap => "gap",
             EntryKind::Summary => "summary",
             EntryKind::Ended => "ended",
         }
+    }
+
+    /// What Zoom said of the conversation, to whichever daemon was connected: one can hand it to another.
+    pub fn is_of_zoom(self) -> bool {
+        let is_answer = self == EntryKind::VideoSubscription;
+        let is_impersonal = matches!(self, EntryKind::SharingStopped | EntryKind::SessionState);
+        (self.is_personal() && !is_answer) || is_impersonal
     }
 
     /// What people said or did, which goes when a stream is revoked (section 12.3, reason 8).

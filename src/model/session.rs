@@ -128,6 +128,8 @@ pub struct StreamRecord {
     pub event_ts_ms: i64,
     /// Counts the moves: 1 at the first start webhook, one more for each failover.
     pub generation: i64,
+    /// Counts the claims and the ends: what a runner writes counts only under the epoch of its claim.
+    pub epoch: i64,
     /// Counts the `rtms_interrupted` webhooks.
     pub interrupts: i64,
     pub status: StreamStatus,

@@ -95,6 +95,17 @@ impl Ledger {
         self.one(medium, |book| book.left_out(first_ms, last_ms, count));
     }
 
+    /// Whether what was made then may be missing here: of this medium, or of any.
+    pub fn is_missing(&self, medium: Option<Medium>, at_ms: i64) -> bool {
+        let concerned = |book: &&Book| medium.is_none_or(|medium| book.medium == medium);
+        self.books.iter().filter(concerned).any(|book| book.is_missing(at_ms))
+    }
+
+    /// It was missing, and another daemon had it.
+    pub fn handed_over(&mut self, medium: Medium, bytes: u64) {
+        self.one(medium, |book| book.handed_over(bytes));
+    }
+
     /// The stream is over: what is still open ends now.
     pub fn end(&mut self, now_ms: i64) {
         self.each(LinkId::Signaling, |book| book.end(now_ms));

@@ -75,6 +75,8 @@ pub enum Output<T> {
     Ledger(Change),
     /// The last output.
     Finished(End),
+    /// The last output, too: another daemon is connected, and nothing has ended.
+    LeftToOwner,
 }
 
 /// Whether Zoom is told that a socket ends.
@@ -113,6 +115,9 @@ pub struct Stream<T> {
     media_report_due: Option<Instant>,
     /// Zoom's server does not know the stream any more: when to believe it.
     gone_at: Option<Instant>,
+    /// Another daemon had the stream and may have it still: a connection that Zoom holds is that one's.
+    is_contested: bool,
+    has_joined: bool,
     has_first_packet: bool,
     has_new_effective: bool,
     roster: Roster,
@@ -163,6 +168,8 @@ impl<T: AsRef<str>> Stream<T> {
             was_live: false,
             media_report_due: None,
             gone_at: None,
+            is_contested: false,
+            has_joined: false,
             has_first_packet: false,
             has_new_effective: false,
             roster: Roster::default(),
@@ -172,6 +179,12 @@ impl<T: AsRef<str>> Stream<T> {
             outputs: VecDeque::from([dial]),
             rng: backoff::rng(seed),
         }
+    }
+
+    /// Another daemon had the stream and did not let go of it: where Zoom still holds a connection (section 3.4), it
+    /// is that one's, and the stream is left to it.
+    pub fn contested(&mut self) {
+        self.is_contested = true;
     }
 
     /// Takes one input into account. After the end nothing is.
@@ -329,11 +342,20 @@ impl<T: AsRef<str>> Stream<T> {
     /// The stream goes on without a medium that cannot be had, and ends without signaling or all media.
     fn window_expired(&mut self, id: LinkId, loss: &Loss) {
         let is_last = self.media.iter().all(|media| media.link.is_down());
-        if id == LinkId::Signaling || is_last {
+        let is_over = id == LinkId::Signaling || is_last;
+        if is_over && self.is_contested && matches!(loss, Loss::Duplicate(_)) {
+            return self.leave_to_owner();
+        }
+        if is_over {
             let detail = format!("{}: {loss}", id.as_str());
             self.finish(End { outcome: Outcome::WindowExpired, stop_reason: None, detail });
         }
         self.note_liveness();
+    }
+
+    /// Nothing is dialled any longer; what is still on its way is read.
+    pub fn is_ending(&self) -> bool {
+        !self.is_running()
     }
 
     fn is_running(&self) -> bool {

@@ -1,15 +1,17 @@
+//! One stream from its claim to its recorded end.
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
 
 use super::Settings;
 use crate::clock;
 use crate::hub::{Feed, Hub};
-use crate::model::{EntryBody, Outcome, Product, StreamId, StreamRecord};
-use crate::rtms::driver::{Command, Drive, Job, drive};
+use crate::model::{Outcome, Product, StreamId, StreamRecord, ms};
+use crate::rtms::driver::{Command, Drive, Job, Lease, drive};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::params::{Params, ParamsOverrides};
 use crate::rtms::stream::{End, Setup};
@@ -24,30 +26,83 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 /// The stop reason after which a new stream would fail like the old one (section 12.3).
 const AUTHENTICATION_FAILURE: i64 = 18;
 
+/// How much of a lease a claim that was given back is left alone by those who look for streams.
+const QUIET_IN_LEASE: u32 = 3;
+/// What was heard elsewhere and is not appended yet, at the end of a stream: how much is read at a time, and how long
+/// the store may take.
+const OFFERS_AT_ONCE: u32 = 500;
+const LAST_OFFERS: Duration = Duration::from_secs(2);
+
 /// One stream, ready to run.
 pub(super) struct Run {
     pub stream_id: StreamId,
     pub job: Job,
     pub commands: mpsc::Receiver<Command>,
     pub ender: Ender,
+    /// How long a lease is.
+    pub lease: Duration,
+}
+
+/// What the supervisor does when a stream's task is over.
+pub(super) enum After {
+    /// Looks at its row: it may have been announced again meanwhile.
+    Look,
+    /// Leaves it alone.
+    Rest,
 }
 
 impl Run {
     /// Drives the stream, and records its end when it has one.
-    pub async fn run(mut self) {
+    pub async fn run(mut self) -> After {
         let drive = drive(&mut self.job, &mut self.commands).await;
         // A supervisor that looks at the row from here on finds nobody to tell.
         self.commands.close();
-        self.job.feed.finish().await;
         match drive {
+            Drive::LeftToOwner => {
+                self.give_back().await;
+                return After::Rest;
+            }
             Drive::Left => {
+                self.job.feed.finish().await;
                 tracing::info!(stream_id = %self.stream_id, "stream left to be picked up")
             }
             Drive::Finished(end) => {
+                self.take_last_offers().await;
+                self.job.feed.finish().await;
                 // Boxed: a store's transaction is large, and every live stream would carry room for it.
-                Box::pin(self.ender.end(&self.stream_id, self.job.generation, &end)).await;
+                let (generation, lease) = (self.job.generation, &self.job.lease);
+                Box::pin(self.ender.end(&self.stream_id, generation, lease, &end)).await;
                 self.job.feed.over(true);
             }
+        }
+        After::Look
+    }
+
+    /// Zoom holds the connection of the daemon that had the stream: that one lives, and only the store did not hear
+    /// of it. It goes on when it can; until then somebody tries again now and then.
+    async fn give_back(&self) {
+        let (stream_id, epoch) = (&self.stream_id, self.job.lease.borrow().epoch);
+        tracing::info!(%stream_id, "another daemon is connected to the stream; the claim is given back");
+        let quiet_ms = ms(self.lease / QUIET_IN_LEASE);
+        if let Err(error) = self.ender.store.give_back(stream_id, epoch, quiet_ms).await {
+            tracing::warn!(%stream_id, %error, "the claim is not given back; its lease runs out");
+        }
+    }
+
+    /// What other daemons offered too late to be found by looking.
+    async fn take_last_offers(&mut self) {
+        let (store, feed) = (&self.ender.store, &mut self.job.feed);
+        let all = async {
+            loop {
+                let found = store.offers(&self.stream_id, feed.offered(), OFFERS_AT_ONCE).await?;
+                if found.is_empty() {
+                    return Ok::<_, StoreError>(());
+                }
+                feed.handed_over(found);
+            }
+        };
+        if !matches!(timeout(LAST_OFFERS, all).await, Ok(Ok(()))) {
+            tracing::warn!(stream_id = %self.stream_id, "what other daemons heard of the stream is not looked at");
         }
     }
 }
@@ -61,13 +116,21 @@ pub(super) struct Ender {
 
 impl Ender {
     /// Records an end for as long as it takes: without it the stream would be picked up for ever. A stream that
-    /// was announced again since `generation` lives on.
-    pub async fn end(&self, stream_id: &StreamId, generation: i64, end: &End) {
+    /// was announced again since `generation`, or that another node has claimed, lives on.
+    pub async fn end(
+        &self,
+        stream_id: &StreamId,
+        generation: i64,
+        lease: &watch::Receiver<Lease>,
+        end: &End,
+    ) {
         let (outcome, reason) = (end.outcome, end.stop_reason);
         let mut wait = FIRST_RETRY;
         loop {
             let now_ms = clock::now_ms();
-            let ended = self.store.finish_stream(stream_id, generation, outcome, reason, now_ms);
+            let epoch = lease.borrow().epoch;
+            let ended =
+                self.store.finish_stream(stream_id, epoch, generation, outcome, reason, now_ms);
             match ended.await {
                 Err(StoreError::Unavailable(_)) => sleep(wait).await,
                 Err(error) => {
@@ -88,13 +151,14 @@ impl Ender {
 pub(super) fn job(
     settings: &Settings,
     claim: &Claim,
+    lease: watch::Receiver<Lease>,
     endpoint: Endpoint,
     params: Params,
     mut feed: Feed,
 ) -> Job {
     let stream = &claim.stream;
-    if claim.last_seq > 0 {
-        feed.note(None, EntryBody::PickedUp {});
+    if claim.last_seq > 0 || claim.is_taken_over {
+        feed.picked_up(claim.is_taken_over);
     }
     let setup = Setup {
         stream_id: stream.stream_id.clone(),
@@ -105,7 +169,9 @@ pub(super) fn job(
         timings: settings.timings.clone(),
     };
     let network = settings.network.clone();
-    Job { setup, endpoint, generation: stream.generation, seed: rand::random(), network, feed }
+    let (generation, seed) = (stream.generation, rand::random());
+    let is_taken_over = claim.is_taken_over;
+    Job { setup, endpoint, generation, lease, is_taken_over, seed, network, feed }
 }
 
 /// What the session said when the stream was announced, else what is configured.

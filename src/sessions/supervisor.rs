@@ -1,20 +1,24 @@
+//! Owns every stream's task, and keeps what runs and what should run the same.
+
+mod contested;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant as StdInstant;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Ender, Run, job, params};
+use super::run::{After, Ender, Run, job, params};
 use super::{AtShutdown, Settings};
-use crate::clock;
 use crate::hub::{Feed, Hub};
 use crate::model::{Outcome, StreamId, StreamRecord, UserId, ms};
-use crate::rtms::driver::Command;
+use crate::rtms::driver::{Command, Lease};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
-use crate::store::{Claim, Store, StoreError};
+use crate::store::{Claim, OfferKey, Store, StoreError};
 
 /// How many commands may wait for one stream.
 const COMMANDS_QUEUE: usize = 16;
@@ -31,7 +35,7 @@ pub struct Supervisor {
     changes: mpsc::Receiver<StreamId>,
     stop: CancellationToken,
     running: HashMap<StreamId, Running>,
-    tasks: JoinSet<()>,
+    tasks: JoinSet<After>,
     /// Whose task it is that ended, panicked or not.
     task_streams: HashMap<Id, StreamId>,
     /// The last look failed; said once per outage.
@@ -43,10 +47,30 @@ pub struct Supervisor {
 /// A running stream, and what its row said when we last told it.
 struct Running {
     commands: mpsc::Sender<Command>,
+    lease: watch::Sender<Lease>,
     generation: i64,
     interrupts: i64,
     stop_told: bool,
     video_user_id: Option<UserId>,
+    /// The last that other daemons heard of it, and it was told.
+    offered: OfferKey,
+    /// Since when another daemon has it.
+    lost_since: Option<StdInstant>,
+}
+
+impl Running {
+    fn epoch(&self) -> i64 {
+        self.lease.borrow().epoch
+    }
+
+    /// A stream that waits for its lease hears of it at once.
+    fn prolong(&self, epoch: i64, until: StdInstant) {
+        let before = self.lease.send_replace(Lease { epoch, until });
+        if before.epoch != epoch || before.until <= StdInstant::now() {
+            // With a full queue it looks after the next command.
+            let _ = self.commands.try_send(Command::Leased);
+        }
+    }
 }
 
 impl Supervisor {
@@ -75,7 +99,7 @@ impl Supervisor {
     pub async fn run(mut self) {
         let mut look = interval(self.settings.leases.look_every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (stop, mut changed) = (self.stop.clone(), Vec::new());
+        let (stop, hub, mut changed) = (self.stop.clone(), Arc::clone(&self.ender.hub), Vec::new());
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -85,6 +109,7 @@ impl Supervisor {
                 1.. = self.changes.recv_many(&mut changed, CHANGES_AT_ONCE) => {
                     self.look_at(std::mem::take(&mut changed)).await;
                 }
+                Some((stream_id, epoch)) = hub.fenced() => self.fenced(stream_id, epoch).await,
                 _ = look.tick() => self.look_at_all().await,
             }
         }
@@ -115,9 +140,9 @@ impl Supervisor {
         if streams.is_empty() {
             return Ok(());
         }
-        let (node, lease_ms) = (self.settings.node, self.lease_ms());
-        let claims = self.store.claim_streams(node, streams, clock::now_ms(), lease_ms).await?;
-        claims.into_iter().for_each(|claim| self.start(claim));
+        let (node, lease_ms, until) = (self.settings.node, self.lease_ms(), self.lease_until());
+        let claims = self.store.claim_streams(node, streams, lease_ms).await?;
+        claims.into_iter().for_each(|claim| self.start(claim, until));
         Ok(())
     }
 
@@ -128,18 +153,25 @@ impl Supervisor {
     }
 
     async fn try_look_at_all(&mut self) -> Result<(), StoreError> {
-        let (node, lease_ms) = (self.settings.node, self.lease_ms());
-        let ours = self.store.renew_leases(node, clock::now_ms(), lease_ms).await?;
+        let (node, lease_ms, until) = (self.settings.node, self.lease_ms(), self.lease_until());
+        let ours = self.store.renew_leases(node, lease_ms).await?;
+        let mut lost: HashSet<StreamId> = self.running.keys().cloned().collect();
         let mut unclaimed = Vec::new();
         for record in &ours {
-            match self.running.contains_key(&record.stream_id) {
-                true => self.tell(record),
+            match self.running.get(&record.stream_id) {
+                Some(running) if running.epoch() == record.epoch => {
+                    lost.remove(&record.stream_id);
+                    running.prolong(record.epoch, until);
+                    self.tell(record);
+                }
+                Some(_) => {}
                 // Claimed, and the answer was lost: ours, and nobody runs it.
-                false => unclaimed.push(record.stream_id.clone()),
+                None => unclaimed.push(record.stream_id.clone()),
             }
         }
+        self.settle(lost.into_iter().collect()).await?;
         self.claim(&unclaimed).await?;
-        self.leave_what_is_not_ours(&ours);
+        self.take_offers().await?;
         if self.patient_until.is_none_or(|until| Instant::now() >= until) {
             self.claim_orphans().await?;
         }
@@ -149,26 +181,18 @@ impl Supervisor {
     async fn claim_orphans(&mut self) -> Result<(), StoreError> {
         let (node, lease_ms) = (self.settings.node, self.lease_ms());
         loop {
+            let until = self.lease_until();
             let room = self.settings.max_streams.saturating_sub(self.running.len());
             let limit = u32::try_from(room).unwrap_or(u32::MAX).min(ORPHANS_AT_ONCE);
             if limit == 0 {
                 return Ok(());
             }
-            let claims = self.store.claim_orphans(node, clock::now_ms(), lease_ms, limit).await?;
+            let claims = self.store.claim_orphans(node, lease_ms, limit).await?;
             let is_all = claims.len() < limit as usize;
-            claims.into_iter().for_each(|claim| self.start(claim));
+            claims.into_iter().for_each(|claim| self.start(claim, until));
             if is_all {
                 return Ok(());
             }
-        }
-    }
-
-    /// A stream whose lease somebody else has now must not have two runners.
-    fn leave_what_is_not_ours(&self, ours: &[StreamRecord]) {
-        let ours: HashSet<&StreamId> = ours.iter().map(|record| &record.stream_id).collect();
-        for (_, running) in self.running.iter().filter(|(id, _)| !ours.contains(id)) {
-            // A task that ended already takes no commands.
-            let _ = running.commands.try_send(Command::Leave);
         }
     }
 
@@ -207,7 +231,7 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self, claim: Claim) {
+    fn start(&mut self, claim: Claim, until: StdInstant) {
         let stream = &claim.stream;
         if self.running.contains_key(&stream.stream_id) {
             return;
@@ -217,7 +241,7 @@ impl Supervisor {
         }
         let stream_id = &stream.stream_id;
         match self.settings.policy.first_allowed(&stream.server_urls) {
-            Ok(endpoint) => self.start_at(endpoint, &claim),
+            Ok(endpoint) => self.start_at(endpoint, &claim, until),
             Err(error) => {
                 tracing::warn!(%stream_id, "the announced server_urls {error}");
                 self.end(stream, ending(Outcome::UrlRefused, None));
@@ -225,7 +249,7 @@ impl Supervisor {
         }
     }
 
-    fn start_at(&mut self, endpoint: Endpoint, claim: &Claim) {
+    fn start_at(&mut self, endpoint: Endpoint, claim: &Claim, until: StdInstant) {
         let stream = &claim.stream;
         let stream_id = stream.stream_id.clone();
         tracing::info!(%stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
@@ -233,9 +257,11 @@ impl Supervisor {
         let hub = Arc::clone(&self.ender.hub);
         let feed = Feed::new(hub, stream, claim.last_seq, &params.media);
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
-        let job = job(&self.settings, claim, endpoint, params, feed);
-        let run = Run { stream_id, job, commands, ender: self.ender.clone() };
-        self.own(stream, sender, run.run());
+        let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
+        let job = job(&self.settings, claim, leased, endpoint, params, feed);
+        let lease_time = self.settings.leases.lease;
+        let run = Run { stream_id, job, commands, ender: self.ender.clone(), lease: lease_time };
+        self.own(stream, sender, lease, run.run());
         self.tell(stream);
     }
 
@@ -245,21 +271,32 @@ impl Supervisor {
             (self.ender.clone(), stream.stream_id.clone(), stream.generation);
         // It takes no commands: its receiver is gone already.
         let (sender, _) = mpsc::channel(1);
-        self.own(stream, sender, async move { ender.end(&stream_id, generation, &end).await });
+        let until = self.lease_until();
+        let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
+        self.own(stream, sender, lease, async move {
+            // What it said until it panicked comes before its end.
+            ender.hub.flush().await;
+            ender.end(&stream_id, generation, &leased, &end).await;
+            After::Look
+        });
     }
 
     fn own(
         &mut self,
         stream: &StreamRecord,
         commands: mpsc::Sender<Command>,
-        task: impl Future<Output = ()> + Send + 'static,
+        lease: watch::Sender<Lease>,
+        task: impl Future<Output = After> + Send + 'static,
     ) {
         let running = Running {
             commands,
+            lease,
             generation: stream.generation,
             interrupts: stream.interrupts,
             stop_told: false,
             video_user_id: None,
+            offered: OfferKey::default(),
+            lost_since: None,
         };
         self.running.insert(stream.stream_id.clone(), running);
         let task = self.tasks.spawn(task);
@@ -267,17 +304,22 @@ impl Supervisor {
     }
 
     /// A task is over. A panic ends only its own stream.
-    async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let task = ended.as_ref().map_or_else(JoinError::id, |(task, ())| *task);
+    async fn ended(&mut self, ended: Result<(Id, After), JoinError>) {
+        let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
         let Some(stream_id) = self.task_streams.remove(&task) else { return };
-        self.running.remove(&stream_id);
-        if ended.is_ok() {
-            // It may have been announced again while it ended.
-            return self.look_at(vec![stream_id]).await;
+        let running = self.running.remove(&stream_id);
+        match ended {
+            Ok((_, After::Look)) => return self.look_at(vec![stream_id]).await,
+            Ok((_, After::Rest)) => return,
+            Err(_) => {}
         }
         tracing::error!(%stream_id, "a stream's task panicked; the stream is given up");
         match self.store.stream(&stream_id).await {
-            Ok(Some(stream)) => self.end(&stream, ending(Outcome::Failed, None)),
+            Ok(Some(mut stream)) => {
+                // Not under another's claim.
+                stream.epoch = running.map_or(stream.epoch, |running| running.epoch());
+                self.end(&stream, ending(Outcome::Failed, None));
+            }
             Ok(None) => {}
             Err(error) => self.note_answer(Err(error)),
         }
@@ -288,15 +330,32 @@ impl Supervisor {
             AtShutdown::Leave => Command::Leave,
             AtShutdown::Close => Command::Close,
         };
-        for running in self.running.values() {
+        for (stream_id, running) in &self.running {
+            if running.lost_since.is_some() {
+                self.ender.hub.taken(stream_id);
+            }
             // A full queue has a command that the stream ends with, or the grace does.
             let _ = running.commands.try_send(command());
         }
-        let all_ended = async { while self.tasks.join_next().await.is_some() {} };
+        let (tasks, hub) = (&mut self.tasks, &self.ender.hub);
+        let all_ended = async {
+            while !tasks.is_empty() {
+                tokio::select! {
+                    _ = tasks.join_next() => {}
+                    // Nobody here will find out who has it.
+                    Some((stream_id, _)) = hub.fenced() => hub.taken(&stream_id),
+                }
+            }
+        };
         if timeout(self.settings.grace, all_ended).await.is_err() {
             tracing::warn!(streams = self.tasks.len(), "streams did not end in time");
             self.tasks.shutdown().await;
         }
+    }
+
+    /// Until when what is claimed or renewed now is certainly ours.
+    fn lease_until(&self) -> StdInstant {
+        StdInstant::now() + self.settings.leases.lease
     }
 
     fn lease_ms(&self) -> i64 {

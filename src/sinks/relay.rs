@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::hub::Hub;
 use crate::model::{NodeId, StreamId, ms};
 use crate::rtms::backoff::{Backoff, rng};
-use crate::store::{Store, StoreError};
+use crate::store::{SinkHold, Store, StoreError};
 
 pub use crate::model::Entry;
 pub use crate::store::Relayed;
@@ -76,6 +76,7 @@ pub struct Relay {
 struct Held {
     until_ms: i64,
     through_ms: i64,
+    epoch: i64,
 }
 
 /// What a round found.
@@ -179,7 +180,9 @@ impl Relay {
             if !page.entries.is_empty() {
                 self.deliver(deliver, page.entries).await?;
             }
-            self.store.move_sink(self.sink, &page.reached).await?;
+            if !self.store.move_sink(self.sink, held.epoch, &page.reached).await? {
+                self.lose_hold();
+            }
         }
         Ok(Round::Nothing)
     }
@@ -209,20 +212,30 @@ impl Relay {
         let lease_ms = ms(self.settings.lease);
         let early_ms = if self.backoff.is_clear() { lease_ms / 2 } else { 0 };
         if self.held.is_none_or(|held| held.until_ms - early_ms <= now_ms) {
-            let hold =
-                self.store.hold_sink(self.sink, self.settings.node, now_ms, lease_ms).await?;
+            let hold = self.store.hold_sink(self.sink, self.settings.node, lease_ms).await?;
             let until_ms = now_ms.saturating_add(lease_ms);
-            self.held = hold.map(|hold| Held { until_ms, through_ms: hold.through_ms });
+            self.held = hold.map(|hold| {
+                let SinkHold { through_ms, epoch } = hold;
+                Held { until_ms, through_ms, epoch }
+            });
         }
         Ok(self.held)
+    }
+
+    /// Another node took the sink while we believed that it was ours: that one delivers again what we have delivered.
+    fn lose_hold(&mut self) {
+        tracing::warn!(sink = self.sink, "another daemon has taken the sink; it goes on there");
+        self.held = None;
     }
 
     /// The sink had everything when the last look at all streams began.
     async fn note_through(&mut self, held: Held, began_ms: i64) -> Result<(), RelayError> {
         let through_ms = began_ms - LATE_MS;
         if through_ms - held.through_ms >= NOTE_THROUGH_EVERY_MS {
-            self.store.move_sink_through(self.sink, through_ms).await?;
-            self.held = Some(Held { through_ms, ..held });
+            match self.store.move_sink_through(self.sink, held.epoch, through_ms).await? {
+                true => self.held = Some(Held { through_ms, ..held }),
+                false => self.lose_hold(),
+            }
         }
         Ok(())
     }

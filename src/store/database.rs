@@ -14,8 +14,8 @@ use sqlx::{
     SqlitePool, Type,
 };
 
-use super::StoreError;
 use super::pool_mode::PoolMode;
+use super::{StoreError, sql};
 
 /// Limits that the server itself keeps, so that it does not work on for a caller who has left.
 macro_rules! limits {
@@ -268,6 +268,16 @@ impl Connection<'_> {
     /// Whether statements stay prepared on the connection. Where others get it afterwards none may.
     fn keeps_statements(&self) -> bool {
         !matches!(self, Connection::Postgres(_, PoolMode::Transaction))
+    }
+
+    /// The database's clock, in Unix milliseconds. Read inside the transaction that compares it or writes it.
+    pub(super) async fn now_ms(&mut self) -> Result<i64, StoreError> {
+        let sql = match self {
+            Connection::Postgres(..) => sql::NOW_MS_POSTGRES,
+            Connection::Sqlite(_) => sql::NOW_MS_SQLITE,
+        };
+        let (now_ms,): (i64,) = self.one(sql, binds![]).await?;
+        Ok(now_ms)
     }
 
     /// Returns the number of rows that changed.

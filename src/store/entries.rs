@@ -1,35 +1,73 @@
 //! The numbered log of every stream.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::LazyLock;
 
 use super::database::{Bind, Connection, binds};
+use super::handovers::take_offers;
 use super::rows::{self, EntryRow, HeadRow};
-use super::{Store, StoreError, sql};
-use crate::model::{Cursor, Entry, EntryKind, SessionId};
+use super::{Append, Store, StoreError, sql};
+use crate::model::{Cursor, Entry, EntryKind, SessionId, StreamId};
 
 /// Rows per statement are powers of two up to this one's: few statements, so that each is prepared
 /// once, and never more values than a statement may have (SQLite 32,766; Postgres 65,535).
 const LARGEST_BATCH_LOG2: u32 = 7;
 
-const COLUMNS: usize = 6;
+/// Values of a row that is inserted, and of one that says what a runner holds.
+const COLUMNS: usize = 7;
+const HELD_COLUMNS: usize = 2;
 
-/// The text that inserts `1 << n` entries.
-static INSERT_ENTRIES: LazyLock<[String; LARGEST_BATCH_LOG2 as usize + 1]> =
-    LazyLock::new(|| std::array::from_fn(|log2| insert_entries(1 << log2)));
+/// Texts of one statement for `1 << n` rows.
+type Texts = [String; LARGEST_BATCH_LOG2 as usize + 1];
+
+static INSERT_ENTRIES: LazyLock<Texts> =
+    LazyLock::new(|| texts(sql::INSERT_ENTRIES_HEAD, COLUMNS, sql::INSERT_ENTRIES_TAIL));
+static FENCED: LazyLock<Texts> =
+    LazyLock::new(|| texts(sql::FENCED_HEAD, HELD_COLUMNS, sql::FENCED_TAIL));
 
 impl Store {
-    /// Writes entries in multi-row statements, in one transaction. An entry that is there already is
-    /// left alone. A stream that ended revoked (reason 8) gets no personal entries any more.
-    pub async fn write_entries(&self, entries: &[Entry]) -> Result<(), StoreError> {
+    /// Writes entries in multi-row statements, in one transaction. Nothing is written of streams that have another
+    /// epoch than their entries, or where a number was given under another epoch: they are returned, and their
+    /// runner must stop. Safe to run again: what was written under the same epoch is left alone.
+    pub async fn write_entries(&self, appends: &[Append]) -> Result<HashSet<StreamId>, StoreError> {
+        let mut fenced = HashSet::new();
+        loop {
+            let is_good = |append: &&Append| !fenced.contains(&append.entry.stream_id);
+            let good: Vec<&Append> = appends.iter().filter(is_good).collect();
+            let lost = self.write_unless_fenced(&good).await?;
+            if lost.is_empty() {
+                return Ok(fenced);
+            }
+            fenced.extend(lost);
+        }
+    }
+
+    /// Writes all of them, or none: then it returns streams whose entries are in the way.
+    async fn write_unless_fenced(&self, appends: &[&Append]) -> Result<Vec<StreamId>, StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                write_batches(&mut tx.connection(), entries).await?;
-                tx.commit().await?;
-                Ok(())
+                let written = write_batches(&mut tx.connection(), appends).await?;
+                // After the rows: they keep a claim from raising the epoch until this transaction ends.
+                let mut lost = fenced(&mut tx.connection(), appends).await?;
+                if lost.is_empty() && written < appends.len() as u64 {
+                    lost = collided(&mut tx.connection(), appends).await?;
+                }
+                if lost.is_empty() {
+                    take_offers(&mut tx.connection(), appends).await?;
+                    tx.commit().await?;
+                }
+                Ok(lost)
             })
             .await
+    }
+
+    /// The last number that was given in a stream under this epoch; 0 for none.
+    pub async fn last_seq_of(&self, stream: &StreamId, epoch: i64) -> Result<u64, StoreError> {
+        let values = binds![stream.as_str(), epoch];
+        let row: Option<(i64,)> = self.database.optional(sql::LAST_SEQ_OF_EPOCH, values).await?;
+        rows::number("seq", row.map_or(0, |(seq,)| seq))
     }
 
     /// Up to `limit` entries of a session's streams after `cursor`, each stream's in order of their
@@ -63,18 +101,64 @@ impl Store {
     }
 }
 
+/// Returns how many were written: fewer where some were there.
 pub(super) async fn write_batches(
     tx: &mut Connection<'_>,
-    entries: &[Entry],
-) -> Result<(), StoreError> {
-    let mut rest = entries;
-    while let Some(log2) = rest.len().checked_ilog2() {
-        let log2 = log2.min(LARGEST_BATCH_LOG2);
-        let (batch, later) = rest.split_at(1 << log2);
-        tx.execute(&INSERT_ENTRIES[log2 as usize], &values_of(batch)).await?;
-        rest = later;
+    appends: &[&Append],
+) -> Result<u64, StoreError> {
+    let mut written = 0;
+    for (log2, batch) in batches(appends) {
+        written += tx.execute(&INSERT_ENTRIES[log2], &values_of(batch)).await?;
     }
-    Ok(())
+    Ok(written)
+}
+
+/// Parts whose lengths are powers of two, each with its power.
+fn batches<T>(mut rest: &[T]) -> impl Iterator<Item = (usize, &[T])> {
+    std::iter::from_fn(move || {
+        let log2 = rest.len().checked_ilog2()?.min(LARGEST_BATCH_LOG2);
+        let (batch, later) = rest.split_at(1 << log2);
+        rest = later;
+        Some((log2 as usize, batch))
+    })
+}
+
+/// Streams that have another epoch by now.
+async fn fenced(tx: &mut Connection<'_>, appends: &[&Append]) -> Result<Vec<StreamId>, StoreError> {
+    let held = |append: &&Append| (append.entry.stream_id.clone(), append.epoch);
+    let held: HashSet<(StreamId, i64)> = appends.iter().map(held).collect();
+    let held: Vec<(StreamId, i64)> = held.into_iter().collect();
+    let mut fenced = Vec::new();
+    for (log2, batch) in batches(&held) {
+        let mut values = Vec::with_capacity(batch.len() * HELD_COLUMNS);
+        for (stream, epoch) in batch {
+            values.extend([Bind::from(stream.as_str()), Bind::from(*epoch)]);
+        }
+        let rows: Vec<(String,)> = tx.all(&FENCED[log2], &values).await?;
+        for (id,) in rows {
+            fenced.push(rows::stream_id(&id)?);
+        }
+    }
+    Ok(fenced)
+}
+
+/// Streams in which one of these numbers was given under another epoch.
+async fn collided(
+    tx: &mut Connection<'_>,
+    appends: &[&Append],
+) -> Result<Vec<StreamId>, StoreError> {
+    let mut spans: HashMap<&StreamId, (i64, u64, u64)> = HashMap::new();
+    for Append { epoch, entry, .. } in appends {
+        let span = spans.entry(&entry.stream_id).or_insert((*epoch, entry.seq, entry.seq));
+        (span.1, span.2) = (span.1.min(entry.seq), span.2.max(entry.seq));
+    }
+    let mut collided = Vec::new();
+    for (stream, (epoch, first, last)) in spans {
+        let values = binds![stream.as_str(), epoch, stored(first), stored(last)];
+        let (others,): (i64,) = tx.one(sql::COLLIDES, values).await?;
+        collided.extend((others > 0).then(|| stream.clone()));
+    }
+    Ok(collided)
 }
 
 async fn read_after(
@@ -114,9 +198,9 @@ fn listed(kinds: &[EntryKind]) -> String {
     list
 }
 
-fn values_of(entries: &[Entry]) -> Vec<Bind<'_>> {
-    let mut values = Vec::with_capacity(entries.len() * COLUMNS);
-    for entry in entries {
+fn values_of<'a>(appends: &[&'a Append]) -> Vec<Bind<'a>> {
+    let mut values = Vec::with_capacity(appends.len() * COLUMNS);
+    for Append { epoch, entry, .. } in appends {
         let kind = entry.body.kind();
         let body = serde_json::to_string(&entry.body).expect("texts and numbers become JSON");
         values.extend([
@@ -126,6 +210,7 @@ fn values_of(entries: &[Entry]) -> Vec<Bind<'_>> {
             Bind::from(i64::from(kind.is_personal())),
             Bind::from(entry.at_ms),
             Bind::from(body),
+            Bind::from(*epoch),
         ]);
     }
     values
@@ -136,13 +221,20 @@ pub(super) fn stored(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 
-fn insert_entries(rows: usize) -> String {
-    let mut text = sql::INSERT_ENTRIES_HEAD.to_owned();
-    for row in 0..rows {
-        let comma = if row == 0 { "" } else { ", " };
-        let [a, b, c, d, e, f] = std::array::from_fn(|column| row * COLUMNS + column + 1);
-        write!(text, "{comma}(${a}, ${b}, ${c}, ${d}, ${e}, ${f})")
-            .expect("writing to a string cannot fail");
+fn texts(head: &str, columns: usize, tail: &str) -> Texts {
+    std::array::from_fn(|log2| head.to_owned() + &rows_of(1 << log2, columns) + tail)
+}
+
+/// `($1, $2), ($3, $4)`, for so many rows of so many columns.
+fn rows_of(rows: usize, columns: usize) -> String {
+    let mut text = String::new();
+    for value in 0..rows * columns {
+        let before = match value % columns {
+            0 if value == 0 => "(",
+            0 => "), (",
+            _ => ", ",
+        };
+        write!(text, "{before}${}", value + 1).expect("writing to a string cannot fail");
     }
-    text + sql::INSERT_ENTRIES_TAIL
+    text + ")"
 }

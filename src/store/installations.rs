@@ -122,11 +122,20 @@ impl Store {
         id: InstallationId,
         generation: i64,
         claim: Uuid,
-        now_ms: i64,
-        until_ms: i64,
+        lease_ms: i64,
     ) -> Result<bool, StoreError> {
-        let values = binds![id.to_string(), generation, claim.to_string(), until_ms, now_ms];
-        Ok(self.database.execute(sql::CLAIM_REFRESH, values).await? == 1)
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let now_ms = tx.connection().now_ms().await?;
+                let until_ms = now_ms.saturating_add(lease_ms);
+                let values =
+                    binds![id.to_string(), generation, claim.to_string(), until_ms, now_ms];
+                let claimed = tx.connection().execute(sql::CLAIM_REFRESH, values).await?;
+                tx.commit().await?;
+                Ok(claimed == 1)
+            })
+            .await
     }
 
     /// Gives the right to refresh back.

@@ -99,6 +99,11 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $folder, "/0017_speakers.sql")),
             ),
             migration(
+                18,
+                "fences",
+                include_str!(concat!("../../migrations/", $folder, "/0018_fences.sql")),
+            ),
+            migration(
                 19,
                 "tickets",
                 include_str!(concat!("../../migrations/", $folder, "/0019_tickets.sql")),

@@ -14,6 +14,8 @@ const PAGE_STREAMS: u32 = 500;
 pub struct SinkHold {
     /// Of streams that ended before this the sink has everything that it will get. Unix milliseconds.
     pub through_ms: i64,
+    /// Raised whenever another node takes the sink: what this one notes counts only under it.
+    pub epoch: i64,
 }
 
 /// An entry on its way to a sink, with what its session says about it.
@@ -49,21 +51,19 @@ row! {
 }
 
 impl Store {
-    /// Takes or prolongs the lease of a sink; none while another node has a good one. A sink that is new begins with
-    /// what is stored from now on.
+    /// Takes or prolongs the lease of a sink, for `lease_ms` by the database's clock; none while another node has a good
+    /// one. A sink that is new begins with what is stored from now on.
     pub async fn hold_sink(
         &self,
         sink: &str,
         node: NodeId,
-        now_ms: i64,
         lease_ms: i64,
     ) -> Result<Option<SinkHold>, StoreError> {
-        let until_ms = now_ms.saturating_add(lease_ms);
         let node = node.to_string();
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                let held = hold(&mut tx.connection(), sink, &node, now_ms, until_ms).await?;
+                let held = hold(&mut tx.connection(), sink, &node, lease_ms).await?;
                 tx.commit().await?;
                 Ok(held)
             })
@@ -96,43 +96,71 @@ impl Store {
             .await
     }
 
-    /// Notes how far a sink is. It is never set back.
+    /// Notes how far a sink is. It is never set back. False, and nothing is noted, when another node has taken the sink
+    /// since the epoch of this hold.
     pub async fn move_sink(
         &self,
         sink: &str,
+        epoch: i64,
         reached: &[(StreamId, u64)],
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
+                if !is_held(&mut tx.connection(), sink, epoch).await? {
+                    return Ok(false);
+                }
                 for (stream, seq) in reached {
                     let values = binds![sink, stream.as_str(), stored(*seq)];
                     tx.connection().execute(sql::MOVE_SINK_POSITION, values).await?;
                 }
-                tx.commit().await
+                tx.commit().await?;
+                Ok(true)
             })
             .await
     }
 
-    /// Notes that a sink has everything of streams that ended before `through_ms`.
-    pub async fn move_sink_through(&self, sink: &str, through_ms: i64) -> Result<(), StoreError> {
-        self.database.execute(sql::MOVE_SINK_THROUGH, binds![sink, through_ms]).await.map(drop)
+    /// Notes that a sink has everything of streams that ended before `through_ms`. False, and nothing is noted, when
+    /// another node has taken the sink since the epoch of this hold.
+    pub async fn move_sink_through(
+        &self,
+        sink: &str,
+        epoch: i64,
+        through_ms: i64,
+    ) -> Result<bool, StoreError> {
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                if !is_held(&mut tx.connection(), sink, epoch).await? {
+                    return Ok(false);
+                }
+                let values = binds![sink, through_ms];
+                tx.connection().execute(sql::MOVE_SINK_THROUGH, values).await?;
+                tx.commit().await?;
+                Ok(true)
+            })
+            .await
     }
+}
+
+async fn is_held(tx: &mut Connection<'_>, sink: &str, epoch: i64) -> Result<bool, StoreError> {
+    Ok(tx.execute(sql::LOCK_HELD_SINK, binds![sink, epoch]).await? > 0)
 }
 
 async fn hold(
     tx: &mut Connection<'_>,
     sink: &str,
     node: &str,
-    now_ms: i64,
-    until_ms: i64,
+    lease_ms: i64,
 ) -> Result<Option<SinkHold>, StoreError> {
+    let now_ms = tx.now_ms().await?;
+    let until_ms = now_ms.saturating_add(lease_ms);
     if tx.execute(sql::INSERT_SINK, binds![sink, now_ms]).await? > 0 {
         tx.execute(sql::INSERT_SINK_POSITIONS, binds![sink, now_ms]).await?;
     }
-    let held: Option<(i64,)> =
+    let held: Option<(i64, i64)> =
         tx.optional(sql::HOLD_SINK, binds![sink, node, now_ms, until_ms]).await?;
-    Ok(held.map(|(through_ms,)| SinkHold { through_ms }))
+    Ok(held.map(|(through_ms, epoch)| SinkHold { through_ms, epoch }))
 }
 
 async fn read_page(

@@ -15,7 +15,8 @@ macro_rules! select_stream {
         concat!(
             "SELECT streams.stream_id, streams.session_id, streams.ordinal, sessions.product,
                     sessions.id_key, sessions.instance_id, streams.server_urls,
-                    streams.event_ts_ms, streams.generation, streams.interrupts, streams.status,
+                    streams.event_ts_ms, streams.generation, streams.epoch, streams.interrupts,
+                    streams.status,
                     streams.stop_seen_at_ms, streams.stop_reason, streams.outcome,
                     streams.first_packet_ms, streams.tally, streams.unknown_messages,
                     streams.ledger, streams.media, streams.effective, sessions.video_user_id,
@@ -105,6 +106,7 @@ mod actions;
 mod deletions;
 mod deliveries;
 mod entries;
+mod handovers;
 mod installations;
 mod outgoing;
 mod recordings;
@@ -117,6 +119,7 @@ pub use actions::*;
 pub use deletions::*;
 pub use deliveries::*;
 pub use entries::*;
+pub use handovers::*;
 pub use installations::*;
 pub use outgoing::*;
 pub use recordings::*;
@@ -132,6 +135,7 @@ pub fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
         deletions::ALL,
         deliveries::ALL,
         entries::ALL,
+        handovers::ALL,
         installations::ALL,
         outgoing::ALL,
         recordings::ALL,
@@ -143,15 +147,26 @@ pub fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     all.into_iter().flatten()
 }
 
-/// Before the rows of a batch, `($1, $2, …), (…)`: stream_id, seq, kind, personal, at_ms, body.
+/// Before the rows of a batch, `($1, $2, …), (…)`: stream_id, seq, kind, personal, at_ms, body, epoch.
 pub const INSERT_ENTRIES_HEAD: &str = "
-    WITH batch (stream_id, seq, kind, personal, at_ms, body) AS (VALUES ";
+    INSERT INTO entries (stream_id, seq, kind, personal, at_ms, body, epoch) VALUES ";
 
-/// After them: what is there stays, and a revoked stream gets no personal entries any more.
-pub const INSERT_ENTRIES_TAIL: &str = ")
-    INSERT INTO entries (stream_id, seq, kind, personal, at_ms, body)
-    SELECT stream_id, seq, kind, personal, at_ms, body FROM batch
-     WHERE NOT (personal = 1 AND EXISTS (
-               SELECT 1 FROM streams WHERE streams.stream_id = batch.stream_id
-                  AND streams.stop_reason = 8 AND streams.ended_at_ms IS NOT NULL))
+/// After them: what is there stays.
+pub const INSERT_ENTRIES_TAIL: &str = "
     ON CONFLICT (stream_id, seq) DO NOTHING";
+
+/// Before the rows of what runners hold, `($1, $2), (…)`: stream_id, epoch.
+pub const FENCED_HEAD: &str = "
+    WITH held (stream_id, epoch) AS (VALUES ";
+
+/// After them: the streams that have another epoch by now.
+pub const FENCED_TAIL: &str = ")
+    SELECT held.stream_id FROM held
+      LEFT JOIN streams ON streams.stream_id = held.stream_id AND streams.epoch = held.epoch
+     WHERE streams.stream_id IS NULL";
+
+/// The database's clock in Unix milliseconds, each in its own words. Of several daemons each has its own clock; what
+/// they claim from each other must be judged by one.
+pub const NOW_MS_POSTGRES: &str =
+    "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
+pub const NOW_MS_SQLITE: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";

@@ -12,7 +12,7 @@ use super::recordings::delete_recordings_of_stream;
 use super::rows::{self, StreamRow};
 use super::sessions::{media_text, refresh_session};
 use super::told::tell_stream;
-use super::{Store, StoreError, StreamUpdate, sql};
+use super::{Append, Store, StoreError, StreamUpdate, sql};
 use crate::model::{
     AuditRow, Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus,
 };
@@ -35,21 +35,24 @@ impl Store {
         rows.into_iter().map(StreamRecord::try_from).collect()
     }
 
-    /// Writes what is new about streams, and their sessions' status with it, in one transaction. A stream
-    /// that has ended or is unknown stays as it is.
+    /// Writes what is new about streams, and their sessions' status with it, in one transaction. Returns those of which
+    /// nothing was written: they have ended, are unknown, or have another epoch than the update's.
     pub async fn update_streams(
         &self,
         updates: &[(StreamId, StreamUpdate)],
         now_ms: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<StreamId>, StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
+                let mut fenced = Vec::new();
                 for (stream, update) in updates {
-                    write_update(&mut tx.connection(), stream, update, now_ms).await?;
+                    if !write_update(&mut tx.connection(), stream, update, now_ms).await? {
+                        fenced.push(stream.clone());
+                    }
                 }
                 tx.commit().await?;
-                Ok(())
+                Ok(fenced)
             })
             .await
     }
@@ -57,18 +60,20 @@ impl Store {
     /// Ends a stream once, with its last entry: the first outcome stays. With stop reason 8 (revoked), from here or from
     /// the stop webhook, its personal entries are deleted, so write the last entries before.
     ///
-    /// `generation` is the one that the stream was run with. A stream that Zoom has moved since is
-    /// not ended: it lives on at its new URLs. Returns the last entry if this call ended it; if not, read
-    /// the stream to see why (ended before, moved, unknown).
+    /// `epoch` and `generation` are those that the stream was run with. A stream that another node has
+    /// claimed since is not ended, nor is one that Zoom has moved: it lives on at its new URLs. Returns the
+    /// last entry if this call ended it; if not, read the stream to see why (ended before, claimed, moved,
+    /// unknown).
     pub async fn finish_stream(
         &self,
         stream: &StreamId,
+        epoch: i64,
         generation: i64,
         outcome: Outcome,
         stop_reason: Option<i64>,
         now_ms: i64,
     ) -> Result<Option<Entry>, StoreError> {
-        let end = End { generation, outcome, stop_reason, now_ms };
+        let end = End { epoch, generation, outcome, stop_reason, now_ms };
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
@@ -82,6 +87,7 @@ impl Store {
 
 /// How a stream ends, as its runner sees it.
 struct End {
+    epoch: i64,
     generation: i64,
     outcome: Outcome,
     stop_reason: Option<i64>,
@@ -109,12 +115,13 @@ pub(super) async fn read_stream(
     row.map(StreamRecord::try_from).transpose()
 }
 
+/// False when nothing was written.
 async fn write_update(
     tx: &mut Connection<'_>,
     stream: &StreamId,
     update: &StreamUpdate,
     now_ms: i64,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let status = update.status.filter(|status| *status != StreamStatus::Ended);
     // The session follows the status alone: a tally, which comes often, needs no lock on it.
     let record = match status {
@@ -132,11 +139,14 @@ async fn write_update(
         unknown,
         update.effective.as_ref().map(media_text),
         ledger,
+        update.epoch,
     ];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
-    let (Some(status), Some(record), true) = (status, record, is_changed) else { return Ok(()) };
-    tell_stream(tx, &record, status, None, now_ms).await?;
-    refresh_session(tx, record.session_id, now_ms).await
+    if let (Some(status), Some(record), true) = (status, record, is_changed) {
+        tell_stream(tx, &record, status, None, now_ms).await?;
+        refresh_session(tx, record.session_id, now_ms).await?;
+    }
+    Ok(is_changed)
 }
 
 fn figures(figures: &impl Serialize) -> String {
@@ -149,8 +159,14 @@ async fn end_stream(
     end: &End,
 ) -> Result<Option<Entry>, StoreError> {
     let Some(record) = lock_stream(tx, stream).await? else { return Ok(None) };
-    let values =
-        binds![stream.as_str(), end.outcome.as_str(), end.stop_reason, end.now_ms, end.generation,];
+    let values = binds![
+        stream.as_str(),
+        end.outcome.as_str(),
+        end.stop_reason,
+        end.now_ms,
+        end.generation,
+        end.epoch,
+    ];
     let is_ended = tx.execute(sql::END_STREAM, values).await? > 0;
     let last_entry = match is_ended {
         // Before anything is deleted: a number that somebody has seen is not given again.
@@ -162,6 +178,7 @@ async fn end_stream(
         revoke(tx, &record, end.now_ms).await?;
     }
     if is_ended {
+        tx.execute(sql::FORGET_OFFERS, binds![stream.as_str()]).await?;
         let reason = end.stop_reason.or(record.stop_reason);
         let how = Some((end.outcome, reason));
         tell_stream(tx, &record, StreamStatus::Ended, how, end.now_ms).await?;
@@ -226,6 +243,8 @@ async fn write_last_entry(
             reason: end.stop_reason.or(record.stop_reason),
         },
     };
-    write_batches(tx, std::slice::from_ref(&entry)).await?;
-    Ok(entry)
+    // The end has moved the epoch on.
+    let append = Append { epoch: end.epoch + 1, entry, offer: None };
+    write_batches(tx, &[&append]).await?;
+    Ok(append.entry)
 }

@@ -6,6 +6,7 @@ mod chaos;
 mod crash;
 mod crowd;
 mod engagement;
+mod fence;
 mod first_hour;
 mod forward;
 pub mod kit;

@@ -36,6 +36,7 @@ fn stream(ordinal: u32, from_ms: i64, to_ms: Option<i64>, reason: Option<i64>) -
         server_urls: "wss://a".into(),
         event_ts_ms: from_ms,
         generation: 1,
+        epoch: 0,
         interrupts: 0,
         status: if to_ms.is_some() { StreamStatus::Ended } else { StreamStatus::Live },
         stop_seen_at_ms: None,

@@ -3,8 +3,9 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, Sink, Stream};
+use tokio::task::coop::has_budget_remaining;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::text_frames::TextAsBinary;
 use crate::net::{Network, Transport, WebSocket, describe};
@@ -27,6 +28,8 @@ const PICTURE_READ_BUFFER_BYTES: usize = 16 * 1024;
 pub(super) struct Socket {
     websocket: WebSocket<TextAsBinary<Transport>>,
     unflushed: bool,
+    /// Nothing can be written any more. What the peer wrote before it went is read all the same.
+    broken: Option<String>,
 }
 
 /// Connects, with TLS and upgrade. The error is for the log and names no path.
@@ -38,7 +41,7 @@ pub(super) async fn dial(
     let dialled =
         network.websocket(endpoint.target(), config(id), |_| true, TextAsBinary::new).await;
     let websocket = dialled.map_err(|error| error.to_string())?;
-    Ok(Socket { websocket, unflushed: false })
+    Ok(Socket { websocket, unflushed: false, broken: None })
 }
 
 fn config(id: LinkId) -> WebSocketConfig {
@@ -66,22 +69,32 @@ impl Socket {
     /// Queues a message; it leaves at the next poll. False when the peer has stopped reading.
     pub fn send(&mut self, text: String) -> bool {
         self.unflushed = true;
-        Pin::new(&mut self.websocket).start_send(Message::Text(text.into())).is_ok()
+        match Pin::new(&mut self.websocket).start_send(Message::Text(text.into())) {
+            Err(Error::Io(error)) => self.broken = Some(error.to_string()),
+            sent => return sent.is_ok(),
+        }
+        true
     }
 
     /// The next text, or why there is none any more. Flushes what was queued on the way.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Utf8Bytes, Loss>> {
-        if self.unflushed {
+        if self.unflushed && self.broken.is_none() {
             match Pin::new(&mut self.websocket).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
-                Poll::Ready(Err(error)) => {
-                    return Poll::Ready(Err(Loss::Dropped(describe(&error))));
-                }
+                Poll::Ready(Err(error)) => self.broken = Some(describe(&error)),
                 Poll::Pending => {}
             }
         }
         loop {
-            let message = match ready!(Pin::new(&mut self.websocket).poll_next(cx)) {
+            let read = Pin::new(&mut self.websocket).poll_next(cx);
+            // Without a budget Tokio says that there is nothing, and wakes us.
+            if read.is_pending()
+                && has_budget_remaining()
+                && let Some(cause) = self.broken.take()
+            {
+                return Poll::Ready(Err(Loss::Dropped(cause)));
+            }
+            let message = match ready!(read) {
                 None => return Poll::Ready(Err(Loss::Dropped("end of stream".into()))),
                 Some(Err(error)) => return Poll::Ready(Err(Loss::Dropped(describe(&error)))),
                 Some(Ok(message)) => message,

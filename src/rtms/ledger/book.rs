@@ -195,6 +195,19 @@ impl Book {
         self.record(Gap { start_ms, end_ms, cause: GapCause::LeftOut });
     }
 
+    /// What a sink left out came all the same.
+    pub fn is_missing(&self, at_ms: i64) -> bool {
+        let open = self.account.open.filter(|open| at_ms >= open.start_ms);
+        let closed = self.account.gaps.iter().filter(|gap| gap.holds(at_ms));
+        let mut causes = closed.map(|gap| gap.cause).chain(open.map(|open| open.cause));
+        causes.any(|cause| !matches!(cause, GapCause::Paused | GapCause::LeftOut))
+    }
+
+    /// It lies in a gap, and came all the same.
+    pub fn handed_over(&mut self, bytes: u64) {
+        self.account.in_gaps.add(FrameCount { frames: 1, bytes });
+    }
+
     pub fn paused(&mut self, at_ms: i64) {
         if std::mem::replace(&mut self.is_paused, true) {
             return;

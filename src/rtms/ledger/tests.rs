@@ -389,3 +389,36 @@ fn a_keep_alive_of_a_medium_proves_nothing_while_signaling_is_silent() {
     kept.frame(32_100, Video, 32_050);
     assert_eq!(kept.gaps(), [(Video, 9_000, 32_050, LinkLost)]);
 }
+
+#[test]
+fn what_another_daemon_heard_counts_where_it_is_missing_here() {
+    let mut kept = Kept::live(&[Medium::Transcript, Medium::Audio]).restarted(1_000);
+    let is_missing =
+        |kept: &Kept, medium, at_ms: i64| kept.ledger.is_missing(medium, START_MS + at_ms);
+    let transcript = Some(Medium::Transcript);
+    assert!(!is_missing(&kept, transcript, 100), "it came here");
+    assert!(
+        is_missing(&kept, transcript, 120),
+        "of what was made then something may have been lost"
+    );
+    assert!(is_missing(&kept, transcript, 5_000), "nothing has come yet");
+    kept.up(8_000);
+    kept.frame(8_100, Medium::Transcript, 7_900);
+    kept.frame(8_100, Medium::Audio, 7_000);
+    assert!(is_missing(&kept, transcript, 7_800));
+    assert!(!is_missing(&kept, transcript, 7_900));
+    assert!(is_missing(&kept, None, 7_800), "by one medium it was not connected");
+    assert!(!is_missing(&kept, None, 7_900));
+
+    let before = kept.ledger.accounts(START_MS + 9_000)[0].in_gaps;
+    kept.ledger.handed_over(Medium::Transcript, 7);
+    let after = kept.ledger.accounts(START_MS + 9_000)[0].in_gaps;
+    assert_eq!((after.frames - before.frames, after.bytes - before.bytes), (1, 7));
+}
+
+#[test]
+fn nothing_is_missing_in_a_pause() {
+    let mut kept = Kept::live(&[Medium::Audio]);
+    kept.change(1_000, Change::Paused { at_ms: Some(START_MS + 1_000) });
+    assert!(!kept.ledger.is_missing(Some(Medium::Audio), START_MS + 1_500));
+}

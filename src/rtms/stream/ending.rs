@@ -58,6 +58,17 @@ impl<T: AsRef<str>> Stream<T> {
         self.phase = Phase::Finished;
     }
 
+    /// Another daemon is connected to the stream: it goes on there.
+    pub(super) fn leave_to_owner(&mut self) {
+        self.hang_up_media(HangUp::Silently);
+        if self.signaling.has_socket() {
+            self.outputs.push_back(Output::HangUp(LinkId::Signaling, HangUp::Silently));
+            self.signaling.take_down();
+        }
+        self.outputs.push_back(Output::LeftToOwner);
+        self.phase = Phase::Finished;
+    }
+
     /// Does what an ending stream waits for; true when that is over.
     pub(super) fn ending_due(&mut self, now: Instant) -> bool {
         match &self.phase {

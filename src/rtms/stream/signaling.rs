@@ -65,6 +65,8 @@ impl<T: AsRef<str>> Stream<T> {
             // Zoom forgets a stream that it has ended: its answer must not hide why it did.
             _ if !self.is_running() => self.lost(now, id, Loss::Refused(status), Socket::Open),
             Verdict::Retry => self.lost(now, id, Loss::Refused(status), Socket::Open),
+            // Before anything else was said of the stream here: nobody will know that it was tried.
+            Verdict::Duplicate if self.is_contested && !self.has_joined => self.leave_to_owner(),
             Verdict::Duplicate => self.lost(now, id, Loss::Duplicate(status), Socket::Open),
             Verdict::Final(Outcome::Gone) if self.may_have_moved(now) => {
                 self.lost(now, LinkId::Signaling, Loss::Refused(answer.status_code), Socket::Open);
@@ -92,6 +94,7 @@ impl<T: AsRef<str>> Stream<T> {
     /// Signaling stands: say again what must be said, and dial the media links of this answer.
     fn joined(&mut self, now: Instant, answer: &HandshakeAnswer) {
         self.signaling.accepted(now, &self.setup.timings);
+        self.has_joined = true;
         self.gone_at = None;
         self.note(None, EntryBody::LinkUp { link: LinkId::Signaling.as_str().into() });
         if !self.is_running() {

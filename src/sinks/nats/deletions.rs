@@ -56,7 +56,7 @@ async fn tell_news(
 ) -> Result<(), TellError> {
     let now_ms = (settings.now_ms)();
     let lease_ms = ms(settings.lease);
-    let held = store.hold_sink(NAME, settings.node, now_ms, lease_ms).await?;
+    let held = store.hold_sink(NAME, settings.node, lease_ms).await?;
     let Some(held) = held else { return Ok(()) };
     let mut after = (held.through_ms.saturating_sub(OVERLAP_MS), String::new());
     let mut seen = HashSet::new();
@@ -73,5 +73,8 @@ async fn tell_news(
     }
     *told = seen;
     // Everything up to now is told: the next daemon does not tell the last one again for ever.
-    Ok(store.move_sink_through(NAME, after.0.max(now_ms - OVERLAP_MS)).await?)
+    // Where another has taken the sink since, it tells them again.
+    let through_ms = after.0.max(now_ms - OVERLAP_MS);
+    store.move_sink_through(NAME, held.epoch, through_ms).await?;
+    Ok(())
 }

@@ -43,11 +43,17 @@ statements! {
           FROM streams WHERE ended_at_ms IS NULL OR ended_at_ms >= $2
         ON CONFLICT (sink, stream_id) DO NOTHING";
 
-    /// No row while another node has a good lease.
+    /// No row while another node has a good lease. Another owner means another epoch.
     HOLD_SINK = "
-        UPDATE sinks SET owner = $2, lease_until_ms = $4
+        UPDATE sinks
+           SET owner = $2, lease_until_ms = $4,
+               epoch = CASE WHEN owner = $2 THEN epoch ELSE epoch + 1 END
          WHERE name = $1 AND (owner IS NULL OR owner = $2 OR lease_until_ms <= $3)
-        RETURNING through_ms";
+        RETURNING through_ms, epoch";
+
+    /// Changes nothing: finds out whether a node still has a sink, and keeps others from taking it until the
+    /// transaction ends.
+    LOCK_HELD_SINK = "UPDATE sinks SET owner = owner WHERE name = $1 AND epoch = $2";
 
     RELEASE_SINK = "
         UPDATE sinks SET owner = NULL, lease_until_ms = NULL WHERE name = $1 AND owner = $2";

@@ -21,15 +21,16 @@ statements! {
                unknown_messages = COALESCE($5, unknown_messages),
                effective = COALESCE($6, effective),
                ledger = COALESCE($7, ledger)
-         WHERE stream_id = $1 AND ended_at_ms IS NULL";
+         WHERE stream_id = $1 AND epoch = $8 AND ended_at_ms IS NULL";
 
-    /// Not when Zoom has moved it since, unless Zoom has stopped it, after which it moves no more.
+    /// Not when Zoom has moved it since, unless Zoom has stopped it, after which it moves no more. The epoch moves
+    /// on: its runner's last words come before this, or not at all.
     END_STREAM = "
         UPDATE streams
            SET status = 'ended', outcome = $2, ended_at_ms = $4, owner = NULL,
-               lease_until_ms = NULL,
+               lease_until_ms = NULL, epoch = epoch + 1,
                stop_reason = CASE WHEN $3 = 8 THEN $3 ELSE COALESCE(stop_reason, $3) END
-         WHERE stream_id = $1 AND ended_at_ms IS NULL
+         WHERE stream_id = $1 AND epoch = $6 AND ended_at_ms IS NULL
            AND (generation <= $5 OR stop_seen_at_ms IS NOT NULL)";
 
     STREAM = select_stream!("streams.stream_id = $1");
@@ -40,22 +41,35 @@ statements! {
         "streams.owner = $1 AND streams.ended_at_ms IS NULL ORDER BY streams.stream_id"
     );
 
+    /// `$2` takes a stream at `$4` until `$3`: one that is its own, that nobody has, or whose lease has run out.
     CLAIM_STREAM = "
-        UPDATE streams SET owner = $2, lease_until_ms = $3
+        UPDATE streams
+           SET owner = $2, lease_until_ms = $3, epoch = epoch + 1,
+               taken_over = CASE WHEN owner = $2 OR lease_until_ms IS NULL THEN 0 ELSE 1 END
          WHERE stream_id = $1 AND ended_at_ms IS NULL
            AND (owner IS NULL OR owner = $2 OR lease_until_ms <= $4)";
 
-    /// The outer condition is not idle: of two nodes that chose the same streams, the second waits
-    /// for the first and finds it false.
+    /// Not what is `$1`'s own: that is renewed. A lease without an owner keeps everybody away for a while. The outer
+    /// condition is not idle: of two nodes that chose the same streams, the second waits for the first and finds it
+    /// false.
     CLAIM_ORPHANS = "
-        UPDATE streams SET owner = $1, lease_until_ms = $2
+        UPDATE streams
+           SET owner = $1, lease_until_ms = $2, epoch = epoch + 1,
+               taken_over = CASE WHEN lease_until_ms IS NULL THEN 0 ELSE 1 END
          WHERE stream_id IN (SELECT stream_id FROM streams
                               WHERE ended_at_ms IS NULL
-                                AND (owner IS NULL OR lease_until_ms <= $3)
+                                AND (owner IS NULL OR owner <> $1)
+                                AND (lease_until_ms IS NULL OR lease_until_ms <= $3)
                               ORDER BY stream_id LIMIT $4)
            AND ended_at_ms IS NULL
-           AND (owner IS NULL OR lease_until_ms <= $3)
+           AND (owner IS NULL OR owner <> $1)
+           AND (lease_until_ms IS NULL OR lease_until_ms <= $3)
         RETURNING stream_id";
+
+    /// Until `$3` nobody looks for it; a node that knows of it may claim it at once.
+    GIVE_BACK = "
+        UPDATE streams SET owner = NULL, lease_until_ms = $3
+         WHERE stream_id = $1 AND epoch = $2 AND ended_at_ms IS NULL";
 
     RENEW_LEASES = "
         UPDATE streams SET lease_until_ms = $2 WHERE owner = $1 AND ended_at_ms IS NULL";
@@ -65,6 +79,8 @@ statements! {
          WHERE owner = $1 AND ended_at_ms IS NULL";
 
     LAST_SEQ = "SELECT COALESCE(MAX(seq), 0) FROM entries WHERE stream_id = $1";
+
+    TAKEN_OVER = "SELECT taken_over FROM streams WHERE stream_id = $1";
 
     DELETE_PERSONAL_ENTRIES = "DELETE FROM entries WHERE stream_id = $1 AND personal = 1";
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::sealed::{self, OpenTokens};
 use super::{AccountToken, Configured, Inner, RefreshError};
-use crate::model::{InstallationId, InstallationStatus};
+use crate::model::{InstallationId, InstallationStatus, ms};
 use crate::store::{SealedTokens, StoreError, TRANSACTION_TIMEOUT};
 use crate::zoom::oauth::{OAuthError, Tokens};
 use crate::zoom::patience::{self, STORE_LIMIT, ZOOM_LIMIT};
@@ -67,9 +67,7 @@ impl Inner {
         generation: i64,
         claim: Uuid,
     ) -> Result<bool, StoreError> {
-        let now_ms = (self.now_ms)();
-        let until_ms = now_ms.saturating_add(CLAIM.as_millis() as i64);
-        self.store.claim_refresh(id, generation, claim, now_ms, until_ms).await
+        self.store.claim_refresh(id, generation, claim, ms(CLAIM)).await
     }
 
     async fn refresh_claimed(

@@ -135,7 +135,7 @@ impl Kit {
         let record = self.server.stream(stream).await;
         let (store, now_ms) = (&self.server.state.store, (self.server.state.now_ms)());
         let ended =
-            store.finish_stream(&record.stream_id, record.generation, outcome, reason, now_ms);
+            store.finish_stream(&record.stream_id, 0, record.generation, outcome, reason, now_ms);
         assert!(ended.await.expect("the store works").is_some(), "the stream lived");
     }
 

@@ -130,6 +130,7 @@ async fn a_webhook_that_comes_before_zooms_answer_confirms_the_start() {
         store
             .finish_stream(
                 &rtmsd::model::StreamId::parse("s1").unwrap(),
+                0,
                 1,
                 rtmsd::model::Outcome::Closed,
                 None,

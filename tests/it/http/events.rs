@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::client::{PATIENCE, SseClient, SseEvent};
 use super::server::{ALL_SUBSCRIBERS, NOW_S, READER, SUBSCRIBERS, Server};
+use crate::store::webhooks::unclaimed;
 
 const MEETING: &str = "m1==";
 const ENTRIES: usize = 1000;
@@ -199,7 +200,7 @@ async fn elsewhere(server: &Server, stream: &StreamRecord, last_seq: u64, bodies
         body,
     };
     let entries: Vec<Entry> = (last_seq + 1..).zip(bodies).map(entry).collect();
-    server.state.store.write_entries(&entries).await.expect("the store works");
+    server.state.store.write_entries(&unclaimed(&entries)).await.expect("the store works");
 }
 
 /// Writes entries through this replica's hub.

@@ -281,7 +281,7 @@ impl Server {
         assert_eq!(self.webhook(body.to_string().as_bytes()).await.status, 200);
         let store = &self.state.store;
         let (id, generation) = (&stream.stream_id, stream.generation);
-        let ended = store.finish_stream(id, generation, Outcome::Stopped, Some(6), now_ms);
+        let ended = store.finish_stream(id, 0, generation, Outcome::Stopped, Some(6), now_ms);
         let last_entry = ended.await.expect("the store works").expect("the stream lived");
         self.state.hub.publish(vec![last_entry]);
     }

@@ -48,8 +48,8 @@ struct Running {
 impl Running {
     /// What is stored from now on is published.
     async fn start(store: &Store, settings: Settings) -> Self {
-        let (node, now_ms) = (NodeId(Uuid::from_u128(1)), clock::now_ms());
-        store.hold_sink("nats", node, now_ms, 1).await.unwrap().unwrap();
+        let node = NodeId(Uuid::from_u128(1));
+        store.hold_sink("nats", node, 1).await.unwrap().unwrap();
         store.release_sink("nats", node).await.unwrap();
         let hub = Hub::new(store.clone(), 1, WriterSettings::default()).0;
         let quick = Duration::from_millis(20);
@@ -110,7 +110,7 @@ async fn say(store: &Store, stream: &str, texts: &[&str]) -> Vec<Entry> {
         }),
     };
     let entries: Vec<Entry> = texts.iter().enumerate().map(line).collect();
-    store.write_entries(&entries).await.unwrap();
+    store.write_entries(&unclaimed(&entries)).await.unwrap();
     entries
 }
 

@@ -132,8 +132,8 @@ fn start(store: &Store, hub: &Hub, settings: Settings, consumer: &Consumer) -> R
 
 /// The sink is known to the store, and ours.
 async fn enable(store: &Store) {
-    let (node, now_ms) = (NodeId(Uuid::from_u128(1)), clock::now_ms());
-    assert!(store.hold_sink("test", node, now_ms, 1).await.unwrap().is_some());
+    let node = NodeId(Uuid::from_u128(1));
+    assert!(store.hold_sink("test", node, 1).await.unwrap().is_some());
     store.release_sink("test", node).await.unwrap();
 }
 
@@ -156,7 +156,7 @@ async fn store_lines(store: &Store, stream: &str, from: u64, to: u64) -> Vec<Ent
         }),
     };
     let entries: Vec<Entry> = (from..=to).map(line).collect();
-    store.write_entries(&entries).await.unwrap();
+    store.write_entries(&unclaimed(&entries)).await.unwrap();
     entries
 }
 
@@ -197,7 +197,7 @@ async fn a_sink_that_is_new_begins_with_what_is_stored_from_then_on() {
         store_lines(store, "live", 1, 20).await;
         store_lines(store, "over", 1, 20).await;
         let over = stream_id("over");
-        store.finish_stream(&over, 1, Outcome::Stopped, None, 5).await.unwrap();
+        store.finish_stream(&over, 0, 1, Outcome::Stopped, None, 5).await.unwrap();
         enable(store).await;
         let expected = store_lines(store, "live", 21, 25).await;
         let running = start(store, &hub(store), settings(1), &consumer);
@@ -220,7 +220,8 @@ async fn a_sink_that_was_away_goes_on_where_it_was() {
         running.stop().await;
         expected.extend(store_lines(store, "s", 71, 200).await);
         let now_ms = clock::now_ms();
-        let ended = store.finish_stream(&stream_id("s"), 1, Outcome::Stopped, None, now_ms).await;
+        let ended =
+            store.finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, None, now_ms).await;
         expected.extend(ended.unwrap());
         announce(store, "later").await;
         expected.extend(store_lines(store, "later", 1, 3).await);
@@ -325,7 +326,8 @@ async fn what_was_deleted_meanwhile_is_passed_over() {
         let running = start(store, &hub(store), settings(1), &consumer);
         consumer.has_refused(1).await;
         let now_ms = clock::now_ms();
-        let end = store.finish_stream(&stream_id("s"), 1, Outcome::Stopped, Some(8), now_ms).await;
+        let end =
+            store.finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, Some(8), now_ms).await;
         consumer.refuse(0);
         consumer.has(1).await;
         running.stop().await;

@@ -18,7 +18,7 @@ use self::kit::{DAY_MS, HOUR_MS, Kit, clock};
 use self::receiver::{Receiver, Reply};
 use self::verifier::verify;
 use crate::daemon::kit::eventually;
-use crate::store::webhooks::{announce, stream_id};
+use crate::store::webhooks::{announce, stream_id, unclaimed};
 use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
@@ -357,13 +357,13 @@ async fn an_entry_that_was_deleted_before_it_was_sent_is_withdrawn() {
     let (stream, body) = (stream_id("s1"), EntryBody::Transcript(line));
     let stream_id = stream.clone();
     let entry = Entry { session_id, stream_id, stream_ordinal: 1, seq: 1, at_ms: 5, body };
-    kit.store.write_entries(std::slice::from_ref(&entry)).await.unwrap();
+    kit.store.write_entries(&unclaimed(std::slice::from_ref(&entry))).await.unwrap();
     receiver.reply(500);
     kit.hooks.emit_entries([&entry, &entry]).await.unwrap();
     let told = receiver.has(1).await.remove(0);
     assert_eq!(told.json()["data"]["text"], "something private");
     kit.tried(id, told.id(), 1).await;
-    kit.store.finish_stream(&stream, 1, Outcome::Stopped, Some(8), 20).await.unwrap();
+    kit.store.finish_stream(&stream, 0, 1, Outcome::Stopped, Some(8), 20).await.unwrap();
     move_ahead(6_000);
     let is_withdrawn = |it: &rtmsd::store::LoggedDelivery| it.status == DeliveryStatus::Withdrawn;
     kit.delivery(id, told.id(), is_withdrawn).await;

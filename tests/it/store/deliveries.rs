@@ -86,7 +86,7 @@ async fn a_start_after_the_stop_webhook_changes_nothing_for_ever() {
         assert_eq!(record(store, stopped("s", 2, Some(6))).await, changed("s"));
         assert_eq!(record(store, started("s", 3, OTHER_URL)).await, Recorded::NoChange);
         let id = stream_id("s");
-        assert!(store.finish_stream(&id, 1, Outcome::Stopped, None, 4).await.unwrap().is_some());
+        assert!(store.finish_stream(&id, 0, 1, Outcome::Stopped, None, 4).await.unwrap().is_some());
         assert_eq!(record(store, started("s", 5, OTHER_URL)).await, Recorded::NoChange);
         assert_eq!(read(store, "s").await.status, StreamStatus::Ended);
     })
@@ -117,7 +117,11 @@ async fn a_newer_start_revives_a_stream_that_we_ended() {
         let session = announce(store, "s").await;
         let id = stream_id("s");
         assert!(
-            store.finish_stream(&id, 1, Outcome::WindowExpired, None, 2).await.unwrap().is_some()
+            store
+                .finish_stream(&id, 0, 1, Outcome::WindowExpired, None, 2)
+                .await
+                .unwrap()
+                .is_some()
         );
         assert_eq!(record(store, started("s", 1, OTHER_URL)).await, Recorded::NoChange);
         assert_eq!(record(store, started("s", 3, OTHER_URL)).await, changed("s"));
@@ -155,7 +159,7 @@ async fn a_stop_of_a_stream_that_we_ended_is_noted_and_its_outcome_stays() {
         let session = announce(store, "s").await;
         assert!(
             store
-                .finish_stream(&stream_id("s"), 1, Outcome::Closed, None, 2)
+                .finish_stream(&stream_id("s"), 0, 1, Outcome::Closed, None, 2)
                 .await
                 .unwrap()
                 .is_some()

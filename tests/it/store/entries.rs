@@ -1,3 +1,5 @@
+use std::collections::HashSet;
+
 use rtmsd::model::{
     ChatMessage, Cursor, Entry, EntryBody, EntryKind, NodeId, Outcome, SessionId, Speaker,
     TranscriptLine, UserId,
@@ -8,7 +10,7 @@ use uuid::Uuid;
 use super::webhooks::*;
 use crate::support::stores::on_both;
 
-fn line(text: &str) -> EntryBody {
+pub fn line(text: &str) -> EntryBody {
     EntryBody::Transcript(TranscriptLine {
         speaker: Speaker::participant(UserId(16_778_240), Some("Ana".into())),
         text: text.into(),
@@ -55,13 +57,13 @@ async fn entries_are_read_as_they_were_written_in_batches_of_every_size() {
     on_both(async |test| {
         let store = &test.store;
         let session = announce(store, "s").await;
-        store.write_entries(&[]).await.unwrap();
+        store.write_entries(&unclaimed(&[])).await.unwrap();
         let bodies: Vec<_> = (0..400).map(|n| line(&format!("line {n} \u{0} \u{1F600}"))).collect();
         let entries = log(store, "s", &bodies).await;
         let mut rest = &entries[..];
         for size in [1, 2, 3, 127, 255] {
             let (batch, later) = rest.split_at(size);
-            store.write_entries(batch).await.unwrap();
+            store.write_entries(&unclaimed(batch)).await.unwrap();
             rest = later;
         }
         assert_eq!(all(store, session).await, entries[..388]);
@@ -76,8 +78,8 @@ async fn an_entry_that_is_there_is_left_alone() {
         let session = announce(store, "s").await;
         let first = log(store, "s", &[line("one"), line("two")]).await;
         let again = log(store, "s", &[line("uno"), line("dos"), line("tres")]).await;
-        store.write_entries(&first).await.unwrap();
-        store.write_entries(&again).await.unwrap();
+        store.write_entries(&unclaimed(&first)).await.unwrap();
+        store.write_entries(&unclaimed(&again)).await.unwrap();
         assert_eq!(all(store, session).await, [&first[..], &again[2..]].concat());
     })
     .await;
@@ -90,7 +92,7 @@ async fn a_batch_is_written_as_a_whole_or_not_at_all() {
         let session = announce(store, "s").await;
         let mut entries = log(store, "s", &[line("one"), line("two"), line("three")]).await;
         entries[2].stream_id = stream_id("unknown");
-        let error = store.write_entries(&entries).await.unwrap_err();
+        let error = store.write_entries(&unclaimed(&entries)).await.unwrap_err();
         assert!(matches!(error, StoreError::Statement(_)), "{error}");
         assert!(!error.to_string().contains("three"), "{error}");
         assert_eq!(all(store, session).await, []);
@@ -107,7 +109,7 @@ async fn reading_resumes_after_a_cursor_without_loss_or_repeat() {
         announce(store, "c").await;
         let a = log(store, "a", &[line("a1"), chat("a2"), line("a3")]).await;
         let c = log(store, "c", &[line("c1"), chat("c2")]).await;
-        store.write_entries(&[&a[..], &c].concat()).await.unwrap();
+        store.write_entries(&unclaimed(&[&a[..], &c].concat())).await.unwrap();
         for limit in 1..=6 {
             let (mut cursor, mut seen) = (Cursor::default(), Vec::new());
             loop {
@@ -135,7 +137,7 @@ async fn kinds_are_filtered_before_the_limit_counts() {
         let session = announce(store, "s").await;
         let bodies = [line("1"), chat("2"), EntryBody::PickedUp {}, line("4"), chat("5")];
         let entries = log(store, "s", &bodies).await;
-        store.write_entries(&entries).await.unwrap();
+        store.write_entries(&unclaimed(&entries)).await.unwrap();
         let read = async |kinds: &[EntryKind], limit| {
             let found = store.entries_after(session, &Cursor::default(), kinds, limit).await;
             found.unwrap().iter().map(|entry| entry.seq).collect::<Vec<_>>()
@@ -152,8 +154,11 @@ async fn a_claim_tells_the_last_number() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
-        store.write_entries(&log(store, "s", &[line("1"), line("2")]).await).await.unwrap();
-        let claims = store.claim_orphans(NodeId(Uuid::nil()), 1, 1, 9).await.unwrap();
+        store
+            .write_entries(&unclaimed(&log(store, "s", &[line("1"), line("2")]).await))
+            .await
+            .unwrap();
+        let claims = store.claim_orphans(NodeId(Uuid::nil()), 1, 9).await.unwrap();
         assert_eq!(claims[0].last_seq, 2);
     })
     .await;
@@ -177,14 +182,18 @@ async fn a_stream_that_ends_revoked_loses_its_personal_entries_and_others_keep_t
             [("a", None, Some(8)), ("b", Some(8), None), ("c", Some(6), Some(8))]
         {
             let session = announce(store, stream).await;
-            store.write_entries(&log(store, stream, &mixed()).await).await.unwrap();
+            store.write_entries(&unclaimed(&log(store, stream, &mixed()).await)).await.unwrap();
             if webhook.is_some() {
                 record(store, stopped(stream, 2, webhook)).await;
             }
             let id = stream_id(stream);
             let before = all(store, session).await.len();
             assert!(
-                store.finish_stream(&id, 1, Outcome::Stopped, socket, 3).await.unwrap().is_some()
+                store
+                    .finish_stream(&id, 0, 1, Outcome::Stopped, socket, 3)
+                    .await
+                    .unwrap()
+                    .is_some()
             );
             let left = all(store, session).await;
             assert_eq!(left.len(), before - 2 + 1, "{stream}");
@@ -192,9 +201,9 @@ async fn a_stream_that_ends_revoked_loses_its_personal_entries_and_others_keep_t
             assert_eq!(read(store, stream).await.stop_reason, Some(8), "{stream}");
         }
         let session = announce(store, "kept").await;
-        store.write_entries(&log(store, "kept", &mixed()).await).await.unwrap();
+        store.write_entries(&unclaimed(&log(store, "kept", &mixed()).await)).await.unwrap();
         let id = stream_id("kept");
-        store.finish_stream(&id, 1, Outcome::Stopped, Some(6), 3).await.unwrap();
+        store.finish_stream(&id, 0, 1, Outcome::Stopped, Some(6), 3).await.unwrap();
         assert_eq!(all(store, session).await.len(), 3 * (2 + 1) + 4 + 1);
     })
     .await;
@@ -205,8 +214,8 @@ async fn a_revocation_after_the_end_deletes_too() {
     on_both(async |test| {
         let store = &test.store;
         let session = announce(store, "s").await;
-        store.write_entries(&log(store, "s", &mixed()).await).await.unwrap();
-        store.finish_stream(&stream_id("s"), 1, Outcome::Stopped, Some(6), 2).await.unwrap();
+        store.write_entries(&unclaimed(&log(store, "s", &mixed()).await)).await.unwrap();
+        store.finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, Some(6), 2).await.unwrap();
         assert_eq!(kinds(store, session).await.len(), 5);
         record(store, stopped("s", 3, Some(8))).await;
         let left = [IMPERSONAL.as_slice(), &[EntryKind::Ended]].concat();
@@ -216,15 +225,15 @@ async fn a_revocation_after_the_end_deletes_too() {
 }
 
 #[tokio::test]
-async fn personal_entries_of_a_revoked_stream_do_not_come_back() {
+async fn nothing_is_written_after_the_end() {
     on_both(async |test| {
         let store = &test.store;
         let session = announce(store, "s").await;
         let late = log(store, "s", &mixed()).await;
-        store.finish_stream(&stream_id("s"), 1, Outcome::Stopped, Some(8), 2).await.unwrap();
-        // The last entry has taken the first number; the rest is what would come back.
-        store.write_entries(&late).await.unwrap();
-        assert_eq!(kinds(store, session).await, [EntryKind::Ended, EntryKind::FirstPacket]);
+        store.finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, Some(8), 2).await.unwrap();
+        let fenced = store.write_entries(&unclaimed(&late)).await.unwrap();
+        assert_eq!(fenced, HashSet::from([stream_id("s")]));
+        assert_eq!(kinds(store, session).await, [EntryKind::Ended]);
     })
     .await;
 }

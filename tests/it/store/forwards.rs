@@ -27,7 +27,7 @@ async fn a_forward_is_kept_while_a_stream_runs_and_for_a_time_after_the_last() {
         assert!(store.add_forward(&made, 4).await.unwrap());
         assert_eq!(store.prune_forwards(1000).await.unwrap(), 0, "its stream runs");
         assert_eq!(store.forwards(1000, 9).await.unwrap(), [made]);
-        let end = store.finish_stream(&stream_id("s1"), 1, Outcome::Stopped, Some(6), 20).await;
+        let end = store.finish_stream(&stream_id("s1"), 0, 1, Outcome::Stopped, Some(6), 20).await;
         end.unwrap().expect("it ran");
         assert_eq!(store.forwards(20, 9).await.unwrap().len(), 1, "what it said last is sent");
         assert_eq!(store.forwards(21, 9).await.unwrap(), []);

@@ -1,8 +1,14 @@
+//! Leases, on both stores. They run by the database's clock: a lease of no time at all has run out, and one of a minute
+//! has not.
+
 use rtmsd::model::{NodeId, Outcome};
 use uuid::Uuid;
 
 use super::webhooks::*;
 use crate::support::stores::{TestStore, on_both};
+
+const LONG: i64 = 60_000;
+const OVER: i64 = 0;
 
 fn node(n: u128) -> NodeId {
     NodeId(Uuid::from_u128(n))
@@ -14,13 +20,78 @@ async fn a_claimed_stream_is_not_given_to_another_node_until_its_lease_runs_out(
         let store = &test.store;
         announce(store, "s").await;
         let s = stream_id("s");
-        let claim = claim_stream(store, node(1), &s, 1_000, 500).await.unwrap().unwrap();
+        let claim = claim_stream(store, node(1), &s, LONG).await.unwrap().unwrap();
         assert_eq!((claim.stream, claim.last_seq), (read(store, "s").await, 0));
-        assert_eq!(claim_stream(store, node(2), &s, 1_499, 500).await.unwrap(), None);
-        assert!(claim_stream(store, node(1), &s, 1_400, 500).await.unwrap().is_some());
-        assert_eq!(claim_stream(store, node(2), &s, 1_899, 500).await.unwrap(), None);
-        assert!(claim_stream(store, node(2), &s, 1_900, 500).await.unwrap().is_some());
-        assert_eq!(claim_stream(store, node(1), &s, 1_901, 500).await.unwrap(), None);
+        assert_eq!(claim_stream(store, node(2), &s, LONG).await.unwrap(), None);
+        assert!(claim_stream(store, node(1), &s, OVER).await.unwrap().is_some());
+        assert!(claim_stream(store, node(2), &s, LONG).await.unwrap().is_some());
+        assert_eq!(claim_stream(store, node(1), &s, LONG).await.unwrap(), None);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_claim_and_the_end_raise_the_epoch_and_a_renewal_does_not() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        let s = stream_id("s");
+        assert_eq!(read(store, "s").await.epoch, 0);
+        for (n, epoch) in [(1, 1), (1, 2), (2, 3)] {
+            let claim = claim_stream(store, node(n), &s, OVER).await.unwrap().unwrap();
+            assert_eq!(claim.stream.epoch, epoch);
+        }
+        assert_eq!(store.claim_orphans(node(1), LONG, 9).await.unwrap()[0].stream.epoch, 4);
+        assert_eq!(store.renew_leases(node(1), LONG).await.unwrap()[0].epoch, 4);
+        store.finish_stream(&s, 4, 1, Outcome::Gone, None, 9).await.unwrap().unwrap();
+        assert_eq!(read(store, "s").await.epoch, 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_claim_says_whether_the_stream_was_taken_from_a_node_that_did_not_let_go() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        let s = stream_id("s");
+        let claim = async |n, lease_ms| {
+            let claim = claim_stream(store, node(n), &s, lease_ms).await.unwrap();
+            claim.map(|claim| claim.is_taken_over)
+        };
+        assert_eq!(claim(1, LONG).await, Some(false), "nobody had it");
+        assert_eq!(claim(1, OVER).await, Some(false), "it was its own");
+        assert_eq!(claim(2, LONG).await, Some(true));
+        store.release_leases(node(2)).await.unwrap();
+        assert_eq!(claim(1, OVER).await, Some(false), "it was let go");
+        let orphans = store.claim_orphans(node(2), LONG, 9).await.unwrap();
+        assert!(orphans[0].is_taken_over);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_claim_that_is_given_back_is_found_by_nobody_for_a_while_and_had_by_whoever_asks_for_it()
+{
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        let s = stream_id("s");
+        claim_stream(store, node(1), &s, OVER).await.unwrap().unwrap();
+        let claim = claim_stream(store, node(2), &s, LONG).await.unwrap().unwrap();
+        store.give_back(&s, claim.stream.epoch - 1, OVER).await.unwrap();
+        assert_eq!(
+            store.claim_orphans(node(3), LONG, 9).await.unwrap(),
+            [],
+            "not by its old epoch"
+        );
+        store.give_back(&s, claim.stream.epoch, LONG).await.unwrap();
+        assert_eq!(store.renew_leases(node(2), LONG).await.unwrap(), []);
+        assert_eq!(store.claim_orphans(node(3), LONG, 9).await.unwrap(), []);
+        let claim = claim_stream(store, node(1), &s, LONG).await.unwrap().unwrap();
+        assert!(claim.is_taken_over);
+        store.give_back(&s, claim.stream.epoch, OVER).await.unwrap();
+        assert_eq!(store.claim_orphans(node(3), LONG, 9).await.unwrap().len(), 1);
     })
     .await;
 }
@@ -29,11 +100,11 @@ async fn a_claimed_stream_is_not_given_to_another_node_until_its_lease_runs_out(
 async fn an_unknown_or_ended_stream_cannot_be_claimed() {
     on_both(async |test| {
         let store = &test.store;
-        assert_eq!(claim_stream(store, node(1), &stream_id("x"), 1, 500).await.unwrap(), None);
+        assert_eq!(claim_stream(store, node(1), &stream_id("x"), LONG).await.unwrap(), None);
         announce(store, "s").await;
-        store.finish_stream(&stream_id("s"), 1, Outcome::Gone, None, 2).await.unwrap();
-        assert_eq!(claim_stream(store, node(1), &stream_id("s"), 3, 500).await.unwrap(), None);
-        assert_eq!(store.claim_orphans(node(1), 3, 500, 10).await.unwrap(), []);
+        store.finish_stream(&stream_id("s"), 0, 1, Outcome::Gone, None, 2).await.unwrap();
+        assert_eq!(claim_stream(store, node(1), &stream_id("s"), LONG).await.unwrap(), None);
+        assert_eq!(store.claim_orphans(node(1), LONG, 10).await.unwrap(), []);
     })
     .await;
 }
@@ -44,11 +115,11 @@ async fn a_stopped_stream_can_be_claimed_and_kept_until_somebody_finishes_it() {
         let store = &test.store;
         announce(store, "s").await;
         record(store, stopped("s", 2, Some(6))).await;
-        let claims = store.claim_orphans(node(1), 3, 500, 10).await.unwrap();
+        let claims = store.claim_orphans(node(1), LONG, 10).await.unwrap();
         assert_eq!(claims[0].stream.stop_reason, Some(6));
-        assert_eq!(store.renew_leases(node(1), 4, 500).await.unwrap().len(), 1);
-        store.finish_stream(&stream_id("s"), 1, Outcome::Stopped, Some(6), 5).await.unwrap();
-        assert_eq!(store.renew_leases(node(1), 6, 500).await.unwrap(), []);
+        assert_eq!(store.renew_leases(node(1), LONG).await.unwrap().len(), 1);
+        store.finish_stream(&stream_id("s"), 1, 1, Outcome::Stopped, Some(6), 5).await.unwrap();
+        assert_eq!(store.renew_leases(node(1), LONG).await.unwrap(), []);
     })
     .await;
 }
@@ -60,11 +131,11 @@ async fn orphans_are_the_streams_without_a_good_lease() {
         for name in ["a", "b", "c", "d"] {
             announce(store, name).await;
         }
-        claim_stream(store, node(1), &stream_id("a"), 1_000, 500).await.unwrap().unwrap();
-        claim_stream(store, node(1), &stream_id("b"), 1_000, 100).await.unwrap().unwrap();
-        assert_eq!(names(&store.claim_orphans(node(2), 1_200, 500, 2).await.unwrap()), ["b", "c"]);
-        assert_eq!(names(&store.claim_orphans(node(2), 1_200, 500, 9).await.unwrap()), ["d"]);
-        assert_eq!(names(&store.claim_orphans(node(2), 1_200, 500, 9).await.unwrap()), [""; 0]);
+        claim_stream(store, node(1), &stream_id("a"), LONG).await.unwrap().unwrap();
+        claim_stream(store, node(1), &stream_id("b"), OVER).await.unwrap().unwrap();
+        assert_eq!(names(&store.claim_orphans(node(2), LONG, 2).await.unwrap()), ["b", "c"]);
+        assert_eq!(names(&store.claim_orphans(node(2), LONG, 9).await.unwrap()), ["d"]);
+        assert_eq!(names(&store.claim_orphans(node(2), LONG, 9).await.unwrap()), [""; 0]);
     })
     .await;
 }
@@ -81,14 +152,15 @@ async fn renewing_prolongs_and_tells_what_has_changed() {
         let store = &test.store;
         announce(store, "s").await;
         announce(store, "of_nobody").await;
-        claim_stream(store, node(1), &stream_id("s"), 1_000, 500).await.unwrap().unwrap();
+        claim_stream(store, node(1), &stream_id("s"), LONG).await.unwrap().unwrap();
         record(store, started("s", 2, OTHER_URL)).await;
-        let streams = store.renew_leases(node(1), 1_400, 500).await.unwrap();
+        let streams = store.renew_leases(node(1), LONG).await.unwrap();
         assert_eq!(streams, [read(store, "s").await]);
         assert_eq!(streams[0].generation, 2);
-        assert_eq!(claim_stream(store, node(2), &stream_id("s"), 1_800, 500).await.unwrap(), None);
-        claim_stream(store, node(2), &stream_id("s"), 1_900, 500).await.unwrap().unwrap();
-        assert_eq!(store.renew_leases(node(1), 1_901, 500).await.unwrap(), []);
+        assert_eq!(claim_stream(store, node(2), &stream_id("s"), LONG).await.unwrap(), None);
+        assert_eq!(store.renew_leases(node(1), OVER).await.unwrap().len(), 1);
+        claim_stream(store, node(2), &stream_id("s"), LONG).await.unwrap().unwrap();
+        assert_eq!(store.renew_leases(node(1), LONG).await.unwrap(), []);
     })
     .await;
 }
@@ -99,10 +171,10 @@ async fn released_streams_are_free_at_once() {
         let store = &test.store;
         announce(store, "a").await;
         announce(store, "b").await;
-        assert_eq!(store.claim_orphans(node(1), 1_000, 60_000, 9).await.unwrap().len(), 2);
+        assert_eq!(store.claim_orphans(node(1), LONG, 9).await.unwrap().len(), 2);
         assert_eq!(store.release_leases(node(2)).await.unwrap(), 0);
         assert_eq!(store.release_leases(node(1)).await.unwrap(), 2);
-        assert_eq!(store.claim_orphans(node(2), 1_001, 60_000, 9).await.unwrap().len(), 2);
+        assert_eq!(store.claim_orphans(node(2), LONG, 9).await.unwrap().len(), 2);
     })
     .await;
 }
@@ -112,10 +184,10 @@ async fn a_revived_stream_has_no_owner() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
-        claim_stream(store, node(1), &stream_id("s"), 1_000, 60_000).await.unwrap().unwrap();
-        store.finish_stream(&stream_id("s"), 1, Outcome::Gone, None, 1_001).await.unwrap();
+        claim_stream(store, node(1), &stream_id("s"), LONG).await.unwrap().unwrap();
+        store.finish_stream(&stream_id("s"), 1, 1, Outcome::Gone, None, 1_001).await.unwrap();
         record(store, started("s", 2, OTHER_URL)).await;
-        assert_eq!(store.claim_orphans(node(2), 1_002, 60_000, 9).await.unwrap().len(), 1);
+        assert_eq!(store.claim_orphans(node(2), LONG, 9).await.unwrap().len(), 1);
     })
     .await;
 }
@@ -133,8 +205,8 @@ async fn nodes_that_claim_at_the_same_time_never_both_win() {
             let store = test.store.clone();
             tasks.spawn(async move {
                 let first = stream_id("s00");
-                let one = claim_stream(&store, node(n), &first, 1_000, 500);
-                let some = store.claim_orphans(node(n), 1_000, 500, 7);
+                let one = claim_stream(&store, node(n), &first, LONG);
+                let some = store.claim_orphans(node(n), LONG, 7);
                 let (one, some) = tokio::join!(one, some);
                 let mut won = names(&some.unwrap());
                 won.extend(one.unwrap().map(|claim| claim.stream.stream_id.to_string()));
@@ -158,16 +230,16 @@ async fn nodes_that_claim_at_the_same_time_never_both_win() {
 async fn a_new_process_on_the_same_sqlite_file_finds_every_stream_free() {
     let test = TestStore::sqlite().await;
     announce(&test.store, "s").await;
-    claim_stream(&test.store, node(1), &stream_id("s"), 1_000, 60_000).await.unwrap().unwrap();
+    claim_stream(&test.store, node(1), &stream_id("s"), LONG).await.unwrap().unwrap();
     let store = test.reopened().await;
-    assert_eq!(store.claim_orphans(node(2), 1_001, 60_000, 9).await.unwrap().len(), 1);
+    assert_eq!(store.claim_orphans(node(2), LONG, 9).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn another_process_on_the_same_postgres_respects_leases() {
     let test = TestStore::postgres().await;
     announce(&test.store, "s").await;
-    claim_stream(&test.store, node(1), &stream_id("s"), 1_000, 60_000).await.unwrap().unwrap();
+    claim_stream(&test.store, node(1), &stream_id("s"), LONG).await.unwrap().unwrap();
     let store = test.reopened().await;
-    assert_eq!(store.claim_orphans(node(2), 1_001, 60_000, 9).await.unwrap(), []);
+    assert_eq!(store.claim_orphans(node(2), LONG, 9).await.unwrap(), []);
 }

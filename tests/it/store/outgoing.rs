@@ -188,7 +188,7 @@ async fn what_happens_to_a_stream_and_its_session_is_told_once_with_the_change()
             becomes(status, now_ms).await;
         }
         for _ in 0..2 {
-            store.finish_stream(&stream, 1, Outcome::Stopped, Some(6), 20).await.unwrap();
+            store.finish_stream(&stream, 0, 1, Outcome::Stopped, Some(6), 20).await.unwrap();
         }
         let told: BTreeSet<_> = kinds(store, id).await.into_iter().collect();
         assert_eq!(kinds(store, id).await.len(), told.len(), "each once");
@@ -236,7 +236,7 @@ async fn what_is_deleted_is_not_told_any_more_nor_kept_in_the_log() {
         let id = endpoint(store, &[]).await;
         let session_id = announce(store, "s1").await;
         let (first, second) = (line(session_id, "s1", 1), line(session_id, "s1", 2));
-        store.write_entries(&[first.clone(), second.clone()]).await.unwrap();
+        store.write_entries(&unclaimed(&[first.clone(), second.clone()])).await.unwrap();
         let told = OutgoingEvent::of_entry(&first).unwrap();
         let waiting = OutgoingEvent::of_entry(&second).unwrap();
         store.enqueue_events(std::slice::from_ref(&told), 10).await.unwrap();
@@ -250,7 +250,7 @@ async fn what_is_deleted_is_not_told_any_more_nor_kept_in_the_log() {
         store.settle_delivery(&claimed[0], done, None, &echo, 11).await.unwrap();
         store.enqueue_events(&[waiting], 12).await.unwrap();
 
-        store.finish_stream(&stream_id("s1"), 1, Outcome::Stopped, Some(8), 20).await.unwrap();
+        store.finish_stream(&stream_id("s1"), 0, 1, Outcome::Stopped, Some(8), 20).await.unwrap();
         while store.delete_some(30).await.unwrap() {}
         assert_eq!(store.entry(&stream_id("s1"), 2).await.unwrap(), None, "nothing to send");
         let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();

@@ -25,11 +25,11 @@ async fn say(store: &Store, session_id: SessionId, stream: &str) {
         body,
     };
     let entries: Vec<Entry> = bodies.into_iter().zip(1..).map(entry).collect();
-    store.write_entries(&entries).await.unwrap();
+    store.write_entries(&unclaimed(&entries)).await.unwrap();
 }
 
 async fn end(store: &Store, stream: &StreamId, reason: i64, now_ms: i64) {
-    let ended = store.finish_stream(stream, 1, Outcome::Stopped, Some(reason), now_ms).await;
+    let ended = store.finish_stream(stream, 0, 1, Outcome::Stopped, Some(reason), now_ms).await;
     ended.unwrap().expect("it ran");
 }
 
@@ -108,8 +108,8 @@ async fn a_stream_that_runs_is_not_forgotten_however_old_it_is() {
     on_both(async |test| {
         let store = &test.store;
         let id = announce(store, "s1").await;
-        claim_stream(store, NodeId(uuid::Uuid::nil()), &stream_id("s1"), 10, 1000).await.unwrap();
         say(store, id, "s1").await;
+        claim_stream(store, NodeId(uuid::Uuid::nil()), &stream_id("s1"), 1000).await.unwrap();
         assert!(!store.expire_entries(i64::MAX, 2000).await.unwrap());
         assert_eq!(kinds(store, id).await.len(), 2);
     })
@@ -142,7 +142,8 @@ async fn a_revocation_that_signaling_and_a_webhook_both_tell_is_one_deletion() {
         end(store, &stream_id("s1"), 8, 1000).await;
         while store.delete_some(2000).await.unwrap() {}
         record(store, stopped("s1", 3000, Some(8))).await;
-        let again = store.finish_stream(&stream_id("s1"), 1, Outcome::Stopped, Some(8), 3500).await;
+        let again =
+            store.finish_stream(&stream_id("s1"), 0, 1, Outcome::Stopped, Some(8), 3500).await;
         assert_eq!(again.unwrap(), None);
         assert!(!store.delete_some(4000).await.unwrap(), "nothing is left to do");
         for action in ["data.deleted", "stream.revoke"] {
@@ -162,7 +163,7 @@ async fn a_revocation_that_is_told_after_another_end_is_done_once() {
         end(store, &stream_id("s1"), 6, 1000).await;
         let s1 = stream_id("s1");
         for _ in 0..2 {
-            let end = store.finish_stream(&s1, 1, Outcome::Stopped, Some(8), 1500);
+            let end = store.finish_stream(&s1, 0, 1, Outcome::Stopped, Some(8), 1500);
             assert_eq!(end.await.unwrap(), None);
         }
         record(store, stopped("s1", 2000, Some(8))).await;
@@ -182,13 +183,13 @@ async fn a_stream_that_comes_back_goes_on_after_the_numbers_of_its_old_log_and_i
         let id = announce(store, "s1").await;
         say(store, id, "s1").await;
         let s1 = stream_id("s1");
-        store.finish_stream(&s1, 1, Outcome::WindowExpired, None, 1000).await.unwrap();
+        store.finish_stream(&s1, 0, 1, Outcome::WindowExpired, None, 1000).await.unwrap();
         while store.expire_entries(1001, 2000).await.unwrap() {}
         assert_eq!(record(store, started("s1", 3000, URL)).await, changed("s1"));
         let node = NodeId(uuid::Uuid::nil());
-        let claim = claim_stream(store, node, &s1, 3000, 1000).await.unwrap().expect("it runs");
+        let claim = claim_stream(store, node, &s1, 1000).await.unwrap().expect("it runs");
         assert_eq!(claim.last_seq, 3);
-        store.finish_stream(&s1, 2, Outcome::Stopped, Some(6), 4000).await.unwrap();
+        store.finish_stream(&s1, 0, 2, Outcome::Stopped, Some(6), 4000).await.unwrap();
         while store.expire_entries(4001, 5000).await.unwrap() {}
         assert_eq!(kinds(store, id).await, ["ended"]);
     })

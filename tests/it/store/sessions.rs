@@ -35,7 +35,7 @@ async fn sessions_are_filtered_by_status() {
         for n in 1..=3 {
             record(store, started_in(&format!("m{n}"), &format!("s{n}"), n, URL)).await;
         }
-        store.finish_stream(&stream_id("s2"), 1, Outcome::Stopped, Some(6), 9).await.unwrap();
+        store.finish_stream(&stream_id("s2"), 0, 1, Outcome::Stopped, Some(6), 9).await.unwrap();
         for (status, expected) in [
             (SessionStatus::Connecting, vec!["m3", "m1"]),
             (SessionStatus::Ended, vec!["m2"]),
@@ -80,7 +80,7 @@ async fn the_known_of_many_ids_are_found_with_their_product_and_whether_they_end
         for n in 1..=2 {
             record(store, started_in(&format!("m{n}"), &format!("s{n}"), n, URL)).await;
         }
-        store.finish_stream(&stream_id("s2"), 1, Outcome::Stopped, Some(6), 9).await.unwrap();
+        store.finish_stream(&stream_id("s2"), 0, 1, Outcome::Stopped, Some(6), 9).await.unwrap();
         let page = SessionPage { limit: 2, ..SessionPage::default() };
         let sessions: Vec<SessionId> =
             store.sessions(&page).await.unwrap().iter().map(|session| session.id).collect();

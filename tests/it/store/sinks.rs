@@ -8,6 +8,14 @@ use crate::support::stores::on_both;
 const ONE: NodeId = NodeId(Uuid::from_u128(1));
 const OTHER: NodeId = NodeId(Uuid::from_u128(2));
 
+const LONG: i64 = 60_000;
+const OVER: i64 = 0;
+
+/// Returns the epoch of the hold.
+async fn hold(store: &Store, node: NodeId, lease_ms: i64) -> i64 {
+    store.hold_sink("sink", node, lease_ms).await.unwrap().expect("it is free").epoch
+}
+
 /// The streams and numbers that a sink would get.
 async fn page(store: &Store, through_ms: i64, after: &str, limit: u32) -> Vec<(String, u64)> {
     let page = store.sink_page("sink", through_ms, after, limit).await.unwrap();
@@ -25,7 +33,7 @@ async fn log(store: &Store, stream: &str, seqs: std::ops::RangeInclusive<u64>) {
         at_ms: 1,
         body: EntryBody::Moved {},
     };
-    store.write_entries(&seqs.map(entry).collect::<Vec<_>>()).await.unwrap();
+    store.write_entries(&unclaimed(&seqs.map(entry).collect::<Vec<_>>())).await.unwrap();
 }
 
 fn at(stream: &str, seqs: &[u64]) -> Vec<(String, u64)> {
@@ -35,20 +43,22 @@ fn at(stream: &str, seqs: &[u64]) -> Vec<(String, u64)> {
 #[tokio::test]
 async fn a_sink_belongs_to_one_node_until_its_lease_ends_or_is_given_back() {
     on_both(async |test| {
-        let hold = async |node, now_ms| {
-            test.store.hold_sink("sink", node, now_ms, 10).await.unwrap().is_some()
+        let store = &test.store;
+        let hold = async |node, lease_ms| {
+            store.hold_sink("sink", node, lease_ms).await.unwrap().map(|hold| hold.epoch)
         };
-        assert!(hold(ONE, 100).await);
-        assert!(!hold(OTHER, 109).await);
-        assert!(hold(ONE, 105).await, "the owner prolongs it");
-        assert!(!hold(OTHER, 114).await);
-        assert!(hold(OTHER, 115).await);
-        test.store.release_sink("sink", ONE).await.unwrap();
-        assert!(!hold(ONE, 116).await, "what is not one's own is not given back");
-        test.store.release_sink("sink", OTHER).await.unwrap();
-        assert!(hold(ONE, 116).await);
-        let other = test.store.hold_sink("another", OTHER, 116, 10).await.unwrap();
-        assert_eq!(other.unwrap().through_ms, 116);
+        assert_eq!(hold(ONE, LONG).await, Some(1));
+        assert_eq!(hold(OTHER, LONG).await, None);
+        assert_eq!(hold(ONE, OVER).await, Some(1), "the owner prolongs it");
+        assert_eq!(hold(OTHER, LONG).await, Some(2), "another owner, another epoch");
+        store.release_sink("sink", ONE).await.unwrap();
+        assert_eq!(hold(ONE, LONG).await, None, "what is not one's own is not given back");
+        store.release_sink("sink", OTHER).await.unwrap();
+        assert_eq!(hold(ONE, LONG).await, Some(3));
+        let began_ms = rtmsd::clock::now_ms();
+        let other = store.hold_sink("another", OTHER, LONG).await.unwrap();
+        let since_ms = other.unwrap().through_ms - began_ms;
+        assert!((-1_000..60_000).contains(&since_ms), "it begins now, by the database's clock");
     })
     .await;
 }
@@ -57,7 +67,7 @@ async fn a_sink_belongs_to_one_node_until_its_lease_ends_or_is_given_back() {
 async fn pages_go_from_stream_to_stream_and_end() {
     on_both(async |test| {
         let store = &test.store;
-        store.hold_sink("sink", ONE, 0, 10).await.unwrap();
+        let epoch = hold(store, ONE, LONG).await;
         for stream in ["a", "b"] {
             announce(store, stream).await;
             log(store, stream, 1..=3).await;
@@ -65,8 +75,10 @@ async fn pages_go_from_stream_to_stream_and_end() {
         assert_eq!(page(store, 0, "", 4).await, [at("a", &[1, 2, 3]), at("b", &[1])].concat());
         assert_eq!(page(store, 0, "a", 4).await, at("b", &[1, 2, 3]));
         assert_eq!(store.sink_page("sink", 0, "b", 4).await.unwrap().last, None);
-        store.move_sink("sink", &[(stream_id("a"), 2), (stream_id("b"), 3)]).await.unwrap();
-        store.move_sink("sink", &[(stream_id("a"), 1), (stream_id("gone"), 1)]).await.unwrap();
+        let reached = [(stream_id("a"), 2), (stream_id("b"), 3)];
+        assert!(store.move_sink("sink", epoch, &reached).await.unwrap());
+        let back = [(stream_id("a"), 1), (stream_id("gone"), 1)];
+        assert!(store.move_sink("sink", epoch, &back).await.unwrap());
         assert_eq!(page(store, 0, "", 4).await, at("a", &[3]));
         let other = store.sink_page("another", 0, "", 9).await.unwrap();
         assert_eq!(other.entries.len(), 6, "each sink has its own positions");
@@ -78,16 +90,37 @@ async fn pages_go_from_stream_to_stream_and_end() {
 async fn streams_that_ended_before_a_sinks_mark_are_not_looked_at() {
     on_both(async |test| {
         let store = &test.store;
-        store.hold_sink("sink", ONE, 0, 10).await.unwrap();
+        let epoch = hold(store, ONE, LONG).await;
         announce(store, "s").await;
         log(store, "s", 1..=1).await;
-        store.finish_stream(&stream_id("s"), 1, Outcome::Stopped, None, 50).await.unwrap();
+        store.finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, None, 50).await.unwrap();
         assert_eq!(page(store, 50, "", 4).await, at("s", &[1, 2]));
         assert_eq!(page(store, 51, "", 4).await, []);
-        store.move_sink_through("sink", 40).await.unwrap();
-        store.move_sink_through("sink", 30).await.unwrap();
-        let held = store.hold_sink("sink", ONE, 60, 10).await.unwrap().unwrap();
-        assert_eq!(held.through_ms, 40, "it is never set back");
+        let through_ms = rtmsd::clock::now_ms() + 60_000;
+        assert!(store.move_sink_through("sink", epoch, through_ms).await.unwrap());
+        assert!(store.move_sink_through("sink", epoch, through_ms - 10).await.unwrap());
+        let held = store.hold_sink("sink", ONE, LONG).await.unwrap().unwrap();
+        assert_eq!(held.through_ms, through_ms, "it is never set back");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_whose_sink_was_taken_moves_it_no_further() {
+    on_both(async |test| {
+        let store = &test.store;
+        let old = hold(store, ONE, OVER).await;
+        announce(store, "a").await;
+        log(store, "a", 1..=3).await;
+        let new = hold(store, OTHER, LONG).await;
+        let far_ms = rtmsd::clock::now_ms() + 60_000;
+        assert!(!store.move_sink("sink", old, &[(stream_id("a"), 3)]).await.unwrap());
+        assert!(!store.move_sink_through("sink", old, far_ms).await.unwrap());
+        assert_eq!(page(store, 0, "", 9).await, at("a", &[1, 2, 3]));
+        let hold = store.hold_sink("sink", OTHER, LONG).await.unwrap().unwrap();
+        assert!(hold.epoch == new && hold.through_ms < far_ms);
+        assert!(store.move_sink("sink", new, &[(stream_id("a"), 2)]).await.unwrap());
+        assert_eq!(page(store, 0, "", 9).await, at("a", &[3]));
     })
     .await;
 }

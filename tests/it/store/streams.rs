@@ -22,6 +22,7 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
         account.gaps = vec![Gap { start_ms: 47, end_ms: 67, cause: GapCause::Failover }];
         account.open = Some(OpenGap { start_ms: 90, cause: GapCause::Paused });
         let update = StreamUpdate {
+            epoch: 0,
             status: Some(StreamStatus::Live),
             first_packet_ms: Some(7),
             tally: Some(tally),
@@ -53,7 +54,7 @@ async fn an_update_neither_ends_a_stream_nor_wakes_one_that_ended() {
             .await
             .unwrap();
         assert_eq!(read(store, "s").await.status, StreamStatus::Announced);
-        store.finish_stream(&stream_id("s"), 1, Outcome::Closed, None, 3).await.unwrap();
+        store.finish_stream(&stream_id("s"), 0, 1, Outcome::Closed, None, 3).await.unwrap();
         let ended = read(store, "s").await;
         store
             .update_streams(&[(stream_id("s").clone(), status(StreamStatus::Live).clone())], 4)
@@ -73,10 +74,14 @@ async fn a_stream_ends_once_and_its_first_outcome_stays() {
     on_both(async |test| {
         let store = &test.store;
         let s = stream_id("s");
-        assert!(store.finish_stream(&s, 1, Outcome::Gone, None, 1).await.unwrap().is_none());
+        assert!(store.finish_stream(&s, 0, 1, Outcome::Gone, None, 1).await.unwrap().is_none());
         announce(store, "s").await;
-        assert!(store.finish_stream(&s, 1, Outcome::Stopped, Some(6), 2).await.unwrap().is_some());
-        assert!(store.finish_stream(&s, 1, Outcome::Failed, Some(1), 3).await.unwrap().is_none());
+        assert!(
+            store.finish_stream(&s, 0, 1, Outcome::Stopped, Some(6), 2).await.unwrap().is_some()
+        );
+        assert!(
+            store.finish_stream(&s, 0, 1, Outcome::Failed, Some(1), 3).await.unwrap().is_none()
+        );
         let stream = read(store, "s").await;
         assert_eq!((stream.status, stream.ended_at_ms), (StreamStatus::Ended, Some(2)));
         assert_eq!((stream.outcome, stream.stop_reason), (Some(Outcome::Stopped), Some(6)));
@@ -93,11 +98,11 @@ async fn a_stream_that_moved_meanwhile_is_not_ended_by_its_runner() {
         announce(store, "s").await;
         record(store, started("s", 2, OTHER_URL)).await;
         assert!(
-            store.finish_stream(&s, 1, Outcome::WindowExpired, None, 3).await.unwrap().is_none()
+            store.finish_stream(&s, 0, 1, Outcome::WindowExpired, None, 3).await.unwrap().is_none()
         );
         assert_eq!(read(store, "s").await.ended_at_ms, None);
         assert!(
-            store.finish_stream(&s, 2, Outcome::WindowExpired, None, 4).await.unwrap().is_some()
+            store.finish_stream(&s, 0, 2, Outcome::WindowExpired, None, 4).await.unwrap().is_some()
         );
     })
     .await;
@@ -111,7 +116,7 @@ async fn a_stopped_stream_is_ended_even_by_a_runner_that_missed_a_move() {
         record(store, started("s", 2, OTHER_URL)).await;
         record(store, stopped("s", 3, Some(6))).await;
         let s = stream_id("s");
-        assert!(store.finish_stream(&s, 1, Outcome::Stopped, None, 4).await.unwrap().is_some());
+        assert!(store.finish_stream(&s, 0, 1, Outcome::Stopped, None, 4).await.unwrap().is_some());
         assert_eq!(read(store, "s").await.stop_reason, Some(6));
     })
     .await;
@@ -134,13 +139,13 @@ async fn a_session_follows_its_streams() {
         }
         announce(store, "b").await;
         assert_eq!(now().await.0, SessionStatus::Live);
-        store.finish_stream(&a, 1, Outcome::Stopped, Some(6), 3).await.unwrap();
+        store.finish_stream(&a, 0, 1, Outcome::Stopped, Some(6), 3).await.unwrap();
         assert_eq!(now().await, (SessionStatus::Connecting, 3, None));
-        store.finish_stream(&b, 1, Outcome::Stopped, Some(2), 4).await.unwrap();
+        store.finish_stream(&b, 0, 1, Outcome::Stopped, Some(2), 4).await.unwrap();
         assert_eq!(now().await, (SessionStatus::Stopped, 4, Some(4)));
         record(store, started("c", 5, URL)).await;
         assert_eq!(now().await, (SessionStatus::Connecting, 5, None));
-        store.finish_stream(&stream_id("c"), 1, Outcome::Stopped, Some(6), 6).await.unwrap();
+        store.finish_stream(&stream_id("c"), 0, 1, Outcome::Stopped, Some(6), 6).await.unwrap();
         assert_eq!(now().await, (SessionStatus::Ended, 6, Some(6)));
     })
     .await;

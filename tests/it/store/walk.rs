@@ -31,25 +31,33 @@ async fn step(store: &Store, rng: &mut StdRng, now_ms: i64) -> String {
     let stream = stream_id(name);
     let event_ts_ms = now_ms - rng.random_range(0..4);
     let node = NodeId(Uuid::from_u128(rng.random_range(1..3)));
-    match rng.random_range(0..11) {
+    // Mostly what its runner knows, and sometimes what an older one does.
+    let epoch = store.stream(&stream).await.unwrap().map_or(0, |stream| stream.epoch);
+    let epoch = epoch - i64::from(rng.random_ratio(1, 5));
+    match rng.random_range(0..12) {
         0..4 => told(record(store, started(name, event_ts_ms, pick(rng, &URLS))).await),
         4 => told(record(store, stopped(name, event_ts_ms, pick(rng, &REASONS))).await),
         5 => told(record(store, interrupted(name, event_ts_ms)).await),
         6 | 7 => {
             let status = Some(pick(rng, &StreamStatus::ALL));
-            let update = StreamUpdate { status, ..StreamUpdate::default() };
-            store.update_streams(&[(stream.clone(), update.clone())], now_ms).await.unwrap();
-            told("updated")
+            let update = StreamUpdate { epoch, status, ..StreamUpdate::default() };
+            told(store.update_streams(&[(stream, update)], now_ms).await.unwrap())
         }
         8 => {
             let (outcome, reason) = (pick(rng, &Outcome::ALL), pick(rng, &REASONS));
             let generation = rng.random_range(1..6);
-            let ended = store.finish_stream(&stream, generation, outcome, reason, now_ms).await;
+            let ended =
+                store.finish_stream(&stream, epoch, generation, outcome, reason, now_ms).await;
             told(ended.unwrap().map(|entry| (entry.seq, entry.body)))
         }
         9 => {
-            let claim = claim_stream(store, node, &stream, now_ms, 5).await.unwrap();
-            told(claim.map(|claim| without_id(claim.stream)))
+            let lease_ms = pick(rng, &[0, 60_000]);
+            let claim = claim_stream(store, node, &stream, lease_ms).await.unwrap();
+            told(claim.map(|claim| (without_id(claim.stream), claim.is_taken_over)))
+        }
+        10 => {
+            store.give_back(&stream, epoch, pick(rng, &[0, 60_000])).await.unwrap();
+            told("given back")
         }
         _ => told(store.release_leases(node).await.unwrap()),
     }

@@ -1,11 +1,11 @@
 //! Deliveries as the webhook handler would make them.
 
 use rtmsd::model::{
-    Announcement, Deauthorization, Delivery, IdKey, Instance, MeetingChange, MeetingChanged,
+    Announcement, Deauthorization, Delivery, Entry, IdKey, Instance, MeetingChange, MeetingChanged,
     NodeId, Notice, Product, SessionId, StreamId, StreamInterrupted, StreamRecord, StreamStarted,
     StreamStopped,
 };
-use rtmsd::store::{Claim, Recorded, Store, StoreError};
+use rtmsd::store::{Append, Claim, Recorded, Store, StoreError};
 use sha2::{Digest, Sha256};
 
 pub const URL: &str = "wss://rtms-sjc1.zoom.us:443";
@@ -112,9 +112,19 @@ pub async fn claim_stream(
     store: &Store,
     node: NodeId,
     stream: &StreamId,
-    now_ms: i64,
     lease_ms: i64,
 ) -> Result<Option<Claim>, StoreError> {
     let streams = std::slice::from_ref(stream);
-    Ok(store.claim_streams(node, streams, now_ms, lease_ms).await?.pop())
+    Ok(store.claim_streams(node, streams, lease_ms).await?.pop())
+}
+
+/// Entries as the runner of this epoch writes them.
+pub fn under(epoch: i64, entries: &[Entry]) -> Vec<Append> {
+    let append = |entry: &Entry| Append { epoch, entry: entry.clone(), offer: None };
+    entries.iter().map(append).collect()
+}
+
+/// Entries of streams that nobody has claimed yet.
+pub fn unclaimed(entries: &[Entry]) -> Vec<Append> {
+    under(0, entries)
 }

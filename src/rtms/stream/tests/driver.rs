@@ -176,13 +176,14 @@ impl Driver {
                 Output::Send(_, message) => self.sent.push(message.to_json()),
                 Output::Note { at_ms, body } => self.entries.push((at_ms, body)),
                 Output::Finished(end) => self.end = Some(end),
+                Output::LeftToOwner => {}
                 Output::Ledger(_) => {}
                 Output::Dial(..) | Output::HangUp(..) | Output::Frame(..) => {}
             }
         }
         assert_eq!(
             self.stream.deadline().is_none(),
-            self.end.is_some(),
+            self.sockets.is_finished(),
             "alive without a deadline"
         );
     }
@@ -207,5 +208,6 @@ fn words(output: &Output<String>) -> String {
         Output::Note { body, .. } => format!("entry {}", body.kind().as_str()),
         Output::Ledger(change) => format!("{change:?}"),
         Output::Finished(end) => format!("finished: {}", end.outcome.as_str()),
+        Output::LeftToOwner => "left to its owner".to_owned(),
     }
 }

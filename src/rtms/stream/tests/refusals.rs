@@ -263,3 +263,50 @@ fn the_reason_of_a_refusal_is_one_short_line_of_a_log() {
     let detail = &driver.end().unwrap().detail;
     assert!(detail.len() < 1_000 && detail.contains("FATAL[31mü"), "{detail}");
 }
+
+/// Taken over from a daemon that did not let go; signaling opens and is refused.
+fn contested(status: i64) -> Driver {
+    let mut driver = Driver::new(setup(&MEDIA, ConnectionMode::Split), 7);
+    driver.stream.contested();
+    driver.open(SIGNALING);
+    driver.forget();
+    driver.hear(SIGNALING, &refusal(2, status));
+    driver
+}
+
+#[test]
+fn a_stream_that_was_taken_over_is_left_to_the_daemon_that_is_still_connected_to_it() {
+    for status in [8, 15, 16] {
+        let mut driver = contested(status);
+        // No entry: nobody is told that it was tried.
+        assert_eq!(driver.said(), ["drop signaling", "left to its owner"], "status {status}");
+        assert!(driver.end().is_none());
+    }
+}
+
+#[test]
+fn a_stream_that_was_taken_over_ends_for_any_other_reason_as_others_do() {
+    assert_eq!(contested(2).end().unwrap().outcome, Outcome::Gone);
+    assert_eq!(contested(3).end().unwrap().outcome, Outcome::Refused);
+    let mut driver = contested(45);
+    driver.pass(Duration::from_secs(65));
+    assert_eq!(driver.end().unwrap().outcome, Outcome::WindowExpired);
+}
+
+#[test]
+fn a_stream_that_was_taken_over_and_joined_is_left_and_not_ended_when_another_stays_connected() {
+    let mut driver = Driver::new(setup(&MEDIA, ConnectionMode::Split), 7);
+    driver.stream.contested();
+    driver.join();
+    driver.join_media(TRANSCRIPT);
+    driver.lose(SIGNALING);
+    while let Some(due) = driver.stream.deadline() {
+        driver.now = driver.now.max(due);
+        driver.catch_up();
+        if driver.said().iter().any(|word| word.starts_with("dial signaling")) {
+            driver.open(SIGNALING);
+            driver.hear(SIGNALING, &refusal(2, 8));
+        }
+    }
+    assert!(driver.end().is_none() && driver.sockets.is_finished());
+}

@@ -56,7 +56,7 @@ impl Sockets {
             }
             Output::Frame(..) | Output::Ledger(_) => {}
             Output::Note { body, .. } => self.check_entry(body),
-            Output::Finished(_) => self.check_end(),
+            Output::Finished(_) | Output::LeftToOwner => self.check_end(),
         }
     }
 

@@ -159,6 +159,7 @@ impl Client {
                 }
                 Output::Note { .. } => {}
                 Output::Ledger(change) => self.ledger.change(unix_ms, change),
+                Output::LeftToOwner => panic!("nobody else has the stream"),
                 Output::Finished(end) => {
                     self.ledger.end(unix_ms);
                     self.end = Some(end);

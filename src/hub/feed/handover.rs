@@ -1,0 +1,68 @@
+//! A stream that another daemon had: how its log goes on, and what that daemon heard and could not store.
+
+use super::{Beginning, Feed, piece_of};
+use crate::hub::queue::Item;
+use crate::model::EntryBody;
+use crate::store::{Offer, OfferKey};
+
+impl Feed {
+    /// The stream is taken up again. Where it is contested nobody is to know so until something is noted.
+    pub fn picked_up(&mut self, is_contested: bool) {
+        self.beginning = match is_contested {
+            true => Beginning::Contested,
+            false => Beginning::PickedUp,
+        };
+        if !is_contested {
+            self.begin();
+        }
+    }
+
+    /// False when there was no room.
+    pub(super) fn begin(&mut self) -> bool {
+        let is_begun = self.beginning == Beginning::Done
+            || self.push(self.now_ms(), EntryBody::PickedUp {}, None);
+        if is_begun {
+            self.beginning = Beginning::Done;
+        }
+        is_begun
+    }
+
+    /// Appends what other daemons heard while this one was not connected, and dismisses the rest of it: that was heard
+    /// here, too.
+    pub fn handed_over(&mut self, mut offers: Vec<Offer>) {
+        offers.retain(|offer| offer.key() > self.offered);
+        let Some(last) = offers.last().map(Offer::key) else { return };
+        self.offered = last;
+        let (missing, known): (Vec<_>, Vec<_>) = offers.into_iter().partition(|offer| {
+            let medium = piece_of(&offer.body).map(|(medium, _)| medium);
+            self.ledger.is_missing(medium, offer.at_ms)
+        });
+        if !known.is_empty() {
+            let keys = known.iter().map(Offer::key).collect();
+            self.hub.queue.push(Item::Dismiss(self.stream_id.clone(), keys));
+        }
+        let times = || missing.iter().map(|offer| offer.at_ms);
+        let (Some(start_ms), Some(end_ms)) = (times().min(), times().max()) else { return };
+        let count = missing.len() as u64;
+        tracing::info!(stream_id = %self.stream_id, entries = count, "what another daemon heard is taken over");
+        let now_ms = self.now_ms();
+        self.append(now_ms, EntryBody::HandedOver { count, start_ms, end_ms });
+        missing.into_iter().for_each(|offer| self.take_over(offer));
+    }
+
+    /// What finds no room stays offered, for the next who has the stream.
+    fn take_over(&mut self, offer: Offer) {
+        let (key, at_ms, piece) = (offer.key(), offer.at_ms, piece_of(&offer.body));
+        if self.push(at_ms, offer.body, Some(key))
+            && let Some((medium, bytes)) = piece
+        {
+            self.count(medium, at_ms, bytes);
+            self.ledger.handed_over(medium, bytes);
+        }
+    }
+
+    /// The last that was handed over.
+    pub fn offered(&self) -> OfferKey {
+        self.offered
+    }
+}

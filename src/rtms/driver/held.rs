@@ -1,0 +1,96 @@
+//! Dials that wait for a lease (pure).
+
+use std::time::{Duration, Instant};
+
+use crate::rtms::endpoint::Endpoint;
+use crate::rtms::stream::LinkId;
+
+/// What a stream would dial if it were certain that it has a lease.
+#[derive(Debug)]
+pub(super) struct HeldDials {
+    /// How long dials are held at most.
+    patience: Duration,
+    /// Since when they are, without a lease in between.
+    since: Option<Instant>,
+    dials: Vec<(LinkId, Endpoint)>,
+}
+
+impl HeldDials {
+    pub fn new(patience: Duration) -> Self {
+        Self { patience, since: None, dials: Vec::new() }
+    }
+
+    /// Gives the endpoint back if it may be dialled now. A later dial of the same link takes the place of one that
+    /// is held.
+    pub fn hold(
+        &mut self,
+        now: Instant,
+        lease_until: Instant,
+        id: LinkId,
+        endpoint: Endpoint,
+    ) -> Option<Endpoint> {
+        self.remove(id);
+        if now < lease_until {
+            self.since = None;
+            return Some(endpoint);
+        }
+        let since = *self.since.get_or_insert(now);
+        if now >= since + self.patience {
+            return Some(endpoint);
+        }
+        self.dials.push((id, endpoint));
+        None
+    }
+
+    /// What may be dialled now that there is a lease.
+    pub fn release(&mut self, now: Instant, lease_until: Instant) -> Vec<(LinkId, Endpoint)> {
+        if now >= lease_until {
+            return Vec::new();
+        }
+        self.since = None;
+        std::mem::take(&mut self.dials)
+    }
+
+    /// The link is not wanted any longer.
+    pub fn remove(&mut self, id: LinkId) {
+        self.dials.retain(|(held, _)| *held != id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rtms::endpoint::Policy;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const SIGNALING: LinkId = LinkId::Signaling;
+
+    fn endpoint() -> Endpoint {
+        let policy = Policy::new(vec!["127.0.0.1".to_owned()], true);
+        policy.first_allowed("ws://127.0.0.1:1").unwrap()
+    }
+
+    #[test]
+    fn without_a_lease_a_dial_waits_for_one_or_for_a_part_of_the_window() {
+        let (start, mut held) = (Instant::now(), HeldDials::new(PATIENCE));
+        let later = start + Duration::from_secs(1);
+        assert!(held.hold(start, later, SIGNALING, endpoint()).is_some(), "the lease is good");
+        assert!(held.hold(later, later, SIGNALING, endpoint()).is_none());
+        assert!(held.release(later, later).is_empty(), "it is still over");
+        let dials = held.release(later, later + PATIENCE);
+        assert_eq!(dials.len(), 1);
+        assert!(held.release(later, later + PATIENCE).is_empty(), "once");
+
+        assert!(held.hold(later, later, SIGNALING, endpoint()).is_none());
+        assert!(held.hold(later + PATIENCE / 2, later, SIGNALING, endpoint()).is_none());
+        assert!(held.hold(later + PATIENCE, later, SIGNALING, endpoint()).is_some());
+    }
+
+    #[test]
+    fn a_link_that_is_not_wanted_is_not_dialled_later() {
+        let (now, mut held) = (Instant::now(), HeldDials::new(PATIENCE));
+        assert!(held.hold(now, now, SIGNALING, endpoint()).is_none());
+        held.remove(SIGNALING);
+        assert!(held.release(now, now + PATIENCE).is_empty());
+    }
+}

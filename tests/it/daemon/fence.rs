@@ -1,0 +1,303 @@
+//! Two daemons on one Postgres, and one of them is cut off from it, or stopped, while it runs a stream: every line that
+//! Zoom sent is stored once or lies in a gap, no number is given twice, and the stream ends when Zoom ends it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use rtmsd::sessions::Leases;
+use rtmsd::simulator::{Duplicates, Settings, Verb};
+use tokio::time::sleep;
+
+use super::chaos::run::account::{Ledger, Made, Totals, compare};
+use super::kit::{Api, Home, Log, Page, TestDaemon, Zoom, endless, eventually, real, zoom};
+use super::process::Process;
+use crate::http::client::{exchange, head};
+use crate::support::postgres;
+use crate::support::proxy::Proxy;
+
+const LINE_MS: u32 = 100;
+/// Of the daemons that are no processes.
+const LEASE: Duration = Duration::from_secs(2);
+/// Of those that are: the default.
+const PROCESS_LEASE: Duration = Duration::from_secs(15);
+
+fn home(database_url: &str) -> Home {
+    let mut home = Home::sqlite()
+        .set("DATABASE_URL", database_url)
+        .set("MEDIA_TYPES", "transcript,audio")
+        .set("AUDIO_STREAMS", "mixed");
+    home.leases = Leases { lease: LEASE, look_every: LEASE / 10 };
+    home
+}
+
+fn settings(duplicates: Duplicates) -> Settings {
+    let mut settings = zoom(endless(LINE_MS));
+    settings.duplicates = duplicates;
+    settings.remembers_frames = true;
+    // Zoom waits as long as it really does, and notices a stopped client as late.
+    settings.timings.signaling_window_ms = real(60_000);
+    settings.timings.media_window_ms = real(60_000);
+    settings.timings.keep_alive_ms = real(8_000);
+    settings
+}
+
+/// A stream, and the log of it at both daemons.
+struct Watched {
+    zoom: Zoom,
+    first: Log,
+    second: Log,
+}
+
+impl Watched {
+    /// A stream that the first daemon runs. The second is started when it does, or it might take the stream at once; it
+    /// gets the webhooks from there on.
+    async fn open(
+        duplicates: Duplicates,
+        first: Api,
+        start_second: impl AsyncFnOnce() -> Api,
+    ) -> Self {
+        let zoom = Zoom::open(settings(duplicates)).await;
+        zoom.post.deliver_to(first.0);
+        let announced = async || zoom.simulator.report().streams.pop();
+        let stream = eventually("a stream is announced", announced).await;
+        let log = Log::follow(first, &stream.instance_id).await;
+        first.reaches(log.session_id(), "live").await;
+        log.lines(5).await;
+        let second = start_second().await;
+        zoom.post.deliver_to(second.0);
+        let there = Log::of_session(second, log.session_id().to_owned());
+        Self { zoom, first: log, second: there }
+    }
+
+    /// Waits until the log has every line that is on its way.
+    async fn caught_up(&self) {
+        let sent = usize::try_from(self.zoom.medium("transcript").frames).unwrap();
+        self.first.lines(sent).await;
+    }
+
+    async fn until_sent(&self, lines: u64) {
+        eventually("more lines are sent", async || {
+            (self.zoom.medium("transcript").frames >= lines).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends the meeting and holds everything that was stored against everything that Zoom made. Returns the log, and
+    /// how many lines are in no place but a gap.
+    async fn settle(&self, api: Api) -> (Page, usize) {
+        self.until_sent(self.zoom.medium("transcript").frames + 10).await;
+        assert_eq!(self.zoom.stream().stop_reason, None, "Zoom has not ended it");
+        self.zoom.perform(Verb::Stop { reason: 6 }).await;
+        let (page, there) = (self.first.over().await, self.second.over().await);
+        assert_eq!(page.entries, there.entries, "both are told the same, live and afterwards");
+        page.assert_numbered();
+        assert_eq!(page.of("ended").len(), 1, "{:#?}", page.outline());
+        assert_eq!(page.entries.last().unwrap()["outcome"], "stopped");
+        let stream = self.zoom.stream();
+        assert_eq!(stream.stop_reason, Some(6));
+        let path = format!("/simulator/streams/{}/frames", stream.stream_id);
+        let answer = exchange(self.zoom.simulator.addr(), &head("GET", &path, &[])).await;
+        let made: Made = serde_json::from_slice(&answer.body).unwrap();
+        let missing = missing(&page, &made);
+        check_ledgers(api, self.first.session_id(), &made).await;
+        let report = self.zoom.simulator.report();
+        assert!(report.is_clean(), "{:?} {:?}", self.zoom.stream().breaches, report.strays);
+        (page, missing)
+    }
+}
+
+/// How many lines were made and are not stored; each of them lies in a gap.
+fn missing(page: &Page, made: &Made) -> usize {
+    let number = |text: &str| text.strip_prefix("line ").unwrap().parse::<usize>().unwrap();
+    let texts = page.texts();
+    let stored: BTreeSet<usize> = texts.iter().map(|text| number(text)).collect();
+    assert_eq!(stored.len(), texts.len(), "a line is stored twice: {texts:?}");
+    let gaps: Vec<(i64, i64)> = page
+        .of("gap")
+        .iter()
+        .filter(|gap| gap["medium"] == "transcript")
+        .map(|gap| (gap["start_ms"].as_i64().unwrap(), gap["end_ms"].as_i64().unwrap()))
+        .collect();
+    // What was said before the first stored line was said before the stream was joined.
+    let joined = *stored.first().expect("lines are stored");
+    let all = made.media["transcript"].iter().enumerate().skip(joined);
+    let missing: Vec<_> = all.filter(|(line, _)| !stored.contains(line)).collect();
+    for (line, (at_ms, ..)) in &missing {
+        let is_in_gap = gaps.iter().any(|(start_ms, end_ms)| (start_ms..end_ms).contains(&at_ms));
+        assert!(is_in_gap, "line {line} at {at_ms} is nowhere: {gaps:?} {:#?}", page.outline());
+    }
+    missing.len()
+}
+
+/// The ledger agrees with Zoom's account, frame by frame.
+async fn check_ledgers(api: Api, session_id: &str, made: &Made) {
+    let path = format!("/api/v1/sdk/sessions/{session_id}/ledger");
+    let mut answer = api.get(&path).await.unwrap().json();
+    let media = answer["data"]["streams"][0]["media"].take();
+    let ledgers: Vec<Ledger> = serde_json::from_value(media).unwrap();
+    assert_eq!(ledgers.len(), 2);
+    for ledger in &ledgers {
+        let compared = compare(ledger, made, &mut Totals::default());
+        compared.unwrap_or_else(|problem| panic!("{}: {problem}", ledger.medium));
+    }
+}
+
+/// Two daemons; the first has a way to the database that can be closed.
+struct Pair {
+    proxy: Proxy,
+    _first: TestDaemon,
+    second: TestDaemon,
+    _homes: [Home; 2],
+    watched: Watched,
+}
+
+impl Pair {
+    async fn open(duplicates: Duplicates) -> Self {
+        let proxy = Proxy::open().await;
+        let url = postgres::fresh_database().await;
+        let homes = [home(&proxy.url(&url)), home(&url)];
+        let first = TestDaemon::start(&homes[0]).await;
+        let mut second = None;
+        let start_second = async || second.insert(TestDaemon::start(&homes[1]).await).api();
+        let watched = Watched::open(duplicates, first.api(), start_second).await;
+        let second = second.expect("it was started");
+        Self { proxy, _first: first, second, _homes: homes, watched }
+    }
+}
+
+/// Of the kinds in this list, in order.
+fn kinds<'a>(page: &'a Page, wanted: &[&str]) -> Vec<&'a str> {
+    let kinds = page.entries.iter().map(|entry| entry["kind"].as_str().unwrap());
+    kinds.filter(|kind| wanted.contains(kind)).collect()
+}
+
+#[tokio::test]
+async fn a_daemon_that_was_cut_off_while_zoom_holds_its_connection_goes_on_and_nothing_is_lost() {
+    let Pair { proxy, second, watched, .. } = &mut Pair::open(Duplicates::Refuse).await;
+    proxy.shut().await;
+    eventually("the other daemon tries and is refused", async || {
+        (watched.zoom.stream().refusals.values().sum::<u64>() > 1).then_some(())
+    })
+    .await;
+    watched.until_sent(watched.zoom.medium("transcript").frames + 20).await;
+    proxy.reopen().await;
+    let stream = watched.zoom.stream();
+    assert_eq!(stream.signaling_handshakes, 1);
+    assert!(stream.refusals.keys().all(|status| *status == 8), "{:?}", stream.refusals);
+    let (page, missing) = watched.settle(second.api()).await;
+    assert_eq!(missing, 0);
+    assert_eq!(kinds(&page, &["picked_up", "link_down", "gap", "handed_over"]), [""; 0]);
+}
+
+async fn is_thrown_out(is_silent: bool) {
+    let mut pair = Pair::open(Duplicates::Kick).await;
+    let watched = &pair.watched;
+    if is_silent {
+        pair.proxy.fall_silent();
+    } else {
+        pair.proxy.shut().await;
+    }
+    watched.second.entries("picked_up", 1).await;
+    let taken_at = watched.zoom.medium("transcript").frames;
+    watched.until_sent(taken_at + 30).await;
+    // Whoever was thrown out does not throw the other out.
+    assert_eq!(watched.zoom.stream().signaling_handshakes, 2);
+    pair.proxy.shut().await;
+    pair.proxy.reopen().await;
+    let page = watched.second.entries("handed_over", 1).await;
+    let handed_over = page.of("handed_over")[0]["count"].as_u64().unwrap();
+    assert!(handed_over > 10, "more than a second's lines were heard and not stored");
+    let (_, missing) = watched.settle(pair.second.api()).await;
+    assert_eq!(watched.zoom.stream().signaling_handshakes, 2);
+    assert!(missing < 10, "{missing} lines are lost: as many as the change took, and no more");
+}
+
+#[tokio::test]
+async fn what_a_daemon_heard_while_it_was_cut_off_is_in_the_log_of_the_one_that_took_its_place() {
+    is_thrown_out(false).await;
+}
+
+#[tokio::test]
+async fn what_a_daemon_heard_while_its_store_hung_is_in_the_log_of_the_one_that_took_its_place() {
+    is_thrown_out(true).await;
+}
+
+/// Two processes.
+struct Processes {
+    first: Process,
+    second: (Process, Api),
+    _homes: [Home; 2],
+    watched: Watched,
+}
+
+impl Processes {
+    async fn open(duplicates: Duplicates, change_second: impl FnOnce(Home) -> Home) -> Self {
+        let url = postgres::fresh_database().await;
+        let homes = [home(&url), change_second(home(&url))];
+        let first = Process::serve(&homes[0]).await;
+        let mut second = None;
+        let start_second = async || second.insert(Process::serve(&homes[1]).await).1;
+        let watched = Watched::open(duplicates, first.1, start_second).await;
+        let second = second.expect("it was started");
+        Self { first: first.0, second, _homes: homes, watched }
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_was_stopped_for_longer_than_its_lease_goes_on_where_zoom_holds_its_connection()
+ {
+    let pair = Processes::open(Duplicates::Refuse, |home| home).await;
+    let watched = &pair.watched;
+    pair.first.signal("STOP");
+    eventually("the other daemon tries and is refused", async || {
+        (!watched.zoom.stream().refusals.is_empty()).then_some(())
+    })
+    .await;
+    sleep(Duration::from_secs(1)).await;
+    pair.first.signal("CONT");
+    watched.caught_up().await;
+    let (_, missing) = watched.settle(pair.second.1).await;
+    assert_eq!(missing, 0, "Zoom's bytes waited in its socket");
+}
+
+#[tokio::test]
+async fn a_daemon_that_was_stopped_for_longer_than_its_lease_writes_nothing_over_the_other() {
+    let pair = Processes::open(Duplicates::Kick, |home| home).await;
+    let watched = &pair.watched;
+    pair.first.signal("STOP");
+    watched.second.entries("picked_up", 1).await;
+    watched.until_sent(watched.zoom.medium("transcript").frames + 20).await;
+    pair.first.signal("CONT");
+    let page = watched.second.entries("handed_over", 1).await;
+    assert!(page.of("handed_over")[0]["count"].as_u64() > Some(50), "what waited in its sockets");
+    let (_, missing) = watched.settle(pair.second.1).await;
+    assert!(missing < 20, "{missing} lines are lost");
+}
+
+/// Debian's `faketime`, of whichever architecture.
+fn library() -> String {
+    let folders = std::fs::read_dir("/usr/lib").unwrap().flatten();
+    let libraries = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    let found = libraries.into_iter().find(|library| library.exists());
+    found.expect("the tests need faketime: apt-get install faketime").display().to_string()
+}
+
+#[tokio::test]
+async fn a_daemon_whose_clock_is_30_s_ahead_takes_no_stream_of_one_that_lives() {
+    let ahead = |home: Home| {
+        home.set("LD_PRELOAD", &library())
+            .set("FAKETIME", "+30s")
+            .set("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    };
+    let pair = Processes::open(Duplicates::Kick, ahead).await;
+    let watched = &pair.watched;
+    // It looks for streams every three seconds.
+    sleep(Duration::from_secs(8)).await;
+    assert_eq!(watched.zoom.stream().signaling_handshakes, 1);
+    assert_eq!(watched.first.page().of("picked_up").len(), 0);
+    pair.first.signal("KILL");
+    let killed = tokio::time::Instant::now();
+    watched.second.entries("picked_up", 1).await;
+    let took = killed.elapsed();
+    assert!(took + Duration::from_secs(4) > PROCESS_LEASE, "after {took:?}");
+}

@@ -1,0 +1,234 @@
+//! A runner that another has taken the place of can write nothing more, however it comes about.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use rtmsd::model::{
+    Cursor, Entry, EntryBody, NodeId, Outcome, SessionId, StreamId, StreamStatus, Tally,
+};
+use rtmsd::store::{Append, Claim, Offer, OfferKey, Store, StreamUpdate};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::entries::line;
+use super::webhooks::*;
+use crate::support::stores::{TestStore, on_both};
+
+const LONG: i64 = 60_000;
+const OVER: i64 = 0;
+
+fn node(n: u128) -> NodeId {
+    NodeId(Uuid::from_u128(n))
+}
+
+async fn claim(store: &Store, n: u128, stream: &str, lease_ms: i64) -> Claim {
+    claim_stream(store, node(n), &stream_id(stream), lease_ms).await.unwrap().expect("it is free")
+}
+
+/// Entries with these texts, as the runner of this claim writes them, from the number `seq` on.
+fn said(claim: &Claim, seq: u64, texts: &[&str]) -> Vec<Append> {
+    let entry = |(text, seq): (&&str, u64)| Entry {
+        session_id: claim.stream.session_id,
+        stream_id: claim.stream.stream_id.clone(),
+        stream_ordinal: claim.stream.ordinal,
+        seq,
+        at_ms: 5,
+        body: line(text),
+    };
+    let entries: Vec<Entry> = texts.iter().zip(seq..).map(entry).collect();
+    under(claim.stream.epoch, &entries)
+}
+
+async fn texts(store: &Store, session: SessionId) -> Vec<String> {
+    let entries = store.entries_after(session, &Cursor::default(), &[], 1000).await.unwrap();
+    let text = |entry: &Entry| match &entry.body {
+        EntryBody::Transcript(line) => Some(line.text.clone()),
+        _ => None,
+    };
+    entries.iter().filter_map(text).collect()
+}
+
+fn only(stream: &str) -> HashSet<StreamId> {
+    HashSet::from([stream_id(stream)])
+}
+
+#[tokio::test]
+async fn a_runner_whose_stream_was_claimed_writes_no_entries_no_figures_and_no_end() {
+    on_both(async |test| {
+        let store = &test.store;
+        let (session, s) = (announce(store, "s").await, stream_id("s"));
+        let old = claim(store, 1, "s", OVER).await;
+        assert_eq!(store.write_entries(&said(&old, 1, &["one"])).await.unwrap(), HashSet::new());
+        let new = claim(store, 2, "s", LONG).await;
+        assert_eq!(new.last_seq, 1);
+
+        let (old_epoch, new_epoch) = (old.stream.epoch, new.stream.epoch);
+        assert_eq!(store.write_entries(&said(&old, 2, &["lost"])).await.unwrap(), only("s"));
+        let (status, tally) = (Some(StreamStatus::Live), Some(Tally::default()));
+        let update = StreamUpdate { epoch: old_epoch, status, tally, ..StreamUpdate::default() };
+        let fenced = store.update_streams(&[(s.clone(), update)], 9).await.unwrap();
+        assert_eq!(fenced, std::slice::from_ref(&s));
+        let outcome = Outcome::WindowExpired;
+        assert_eq!(store.finish_stream(&s, old_epoch, 1, outcome, None, 9).await.unwrap(), None);
+        assert_eq!(read(store, "s").await.status, StreamStatus::Announced);
+
+        assert_eq!(store.write_entries(&said(&new, 2, &["two"])).await.unwrap(), HashSet::new());
+        assert_eq!(texts(store, session).await, ["one", "two"]);
+        let ended = store.finish_stream(&s, new_epoch, 1, outcome, None, 9).await.unwrap();
+        assert_eq!(ended.map(|entry| entry.seq), Some(3));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_fenced_stream_in_a_batch_costs_no_other() {
+    on_both(async |test| {
+        let store = &test.store;
+        let session = announce(store, "a").await;
+        announce(store, "b").await;
+        announce(store, "c").await;
+        let (a, b) = (claim(store, 1, "a", LONG).await, claim(store, 1, "b", OVER).await);
+        let c = claim(store, 1, "c", LONG).await;
+        claim(store, 2, "b", LONG).await;
+        store.finish_stream(&stream_id("c"), 1, 1, Outcome::Gone, None, 9).await.unwrap().unwrap();
+        let batch = [said(&a, 1, &["a1", "a2"]), said(&b, 1, &["b1"]), said(&c, 1, &["c1"])];
+        let fenced = store.write_entries(&batch.concat()).await.unwrap();
+        assert_eq!(fenced, HashSet::from([stream_id("b"), stream_id("c")]));
+        assert_eq!(texts(store, session).await, ["a1", "a2"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_batch_again_is_no_collision_and_another_epochs_number_is_one() {
+    on_both(async |test| {
+        let store = &test.store;
+        let (session, s) = (announce(store, "s").await, stream_id("s"));
+        let old = claim(store, 1, "s", OVER).await;
+        let batch = said(&old, 1, &["one", "two"]);
+        for _ in 0..2 {
+            assert_eq!(store.write_entries(&batch).await.unwrap(), HashSet::new());
+        }
+        let new = claim(store, 2, "s", LONG).await;
+        // What a runner would do that did not read where the log ends.
+        let fenced = store.write_entries(&said(&new, 2, &["zwei", "drei"])).await.unwrap();
+        assert_eq!(fenced, only("s"));
+        assert_eq!(texts(store, session).await, ["one", "two"]);
+        assert_eq!(store.last_seq_of(&s, old.stream.epoch).await.unwrap(), 2);
+        assert_eq!(store.last_seq_of(&s, new.stream.epoch).await.unwrap(), 0);
+    })
+    .await;
+}
+
+/// Writes one entry after another until it is fenced. Returns how many there were before, and how many it wrote.
+async fn write_until_fenced(store: Store, claim: Claim) -> (u64, u64) {
+    const MOST: u64 = 300;
+    for written in 0..MOST {
+        let entry = said(&claim, claim.last_seq + 1 + written, &["something"]);
+        if !store.write_entries(&entry).await.unwrap().is_empty() {
+            return (claim.last_seq, written);
+        }
+    }
+    (claim.last_seq, MOST)
+}
+
+/// Nodes take a stream from each other while each writes as fast as it can: each knows of everything that was
+/// written before, and nothing is written behind its back.
+async fn race(test: &TestStore, stream: &str) {
+    const NODES: u128 = 12;
+    let store = &test.store;
+    let session = announce(store, stream).await;
+    let mut writers = JoinSet::new();
+    for n in 1..=NODES {
+        let claim = claim(store, n, stream, OVER).await;
+        writers.spawn(write_until_fenced(store.clone(), claim));
+        sleep(Duration::from_millis(7)).await;
+    }
+    claim(store, NODES + 1, stream, LONG).await;
+    let mut spans = writers.join_all().await;
+    spans.sort_unstable();
+    let mut last = 0;
+    for (before, written) in spans {
+        assert_eq!(before, last, "a claim knows everything that was written before it");
+        last = before + written;
+    }
+    let found = store.entries_after(session, &Cursor::default(), &[], 100_000).await.unwrap();
+    let found = found.iter().filter(|entry| entry.stream_id.as_str() == stream).count();
+    assert_eq!(found as u64, last);
+    assert!(last > 0);
+}
+
+#[tokio::test]
+async fn nothing_slips_in_between_a_claim_and_the_number_that_it_reads() {
+    on_both(async |test| {
+        for round in 0..4 {
+            race(test, &format!("s{round}")).await;
+        }
+    })
+    .await;
+}
+
+fn offer(epoch: i64, place: i64, text: &str) -> Offer {
+    Offer { epoch, place, at_ms: 7, body: line(text) }
+}
+
+async fn open_offers(store: &Store) -> Vec<Offer> {
+    store.offers(&stream_id("s"), OfferKey::default(), 9).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_one_node_offers_another_takes_once() {
+    on_both(async |test| {
+        let store = &test.store;
+        let (session, s) = (announce(store, "s").await, stream_id("s"));
+        let old = claim(store, 1, "s", OVER).await.stream.epoch;
+        let new = claim(store, 2, "s", LONG).await;
+        let all = [offer(old, 1, "one"), offer(old, 2, "two"), offer(old, 3, "three")];
+        for _ in 0..2 {
+            assert_eq!(store.offer(&s, &all).await.unwrap(), 3);
+        }
+        assert_eq!(store.offered_streams(node(1)).await.unwrap(), []);
+        assert_eq!(store.offered_streams(node(2)).await.unwrap(), std::slice::from_ref(&s));
+        assert_eq!(store.offers(&s, OfferKey::default(), 2).await.unwrap(), all[..2]);
+        assert_eq!(store.offers(&s, all[1].key(), 2).await.unwrap(), all[2..]);
+
+        let mut taken = said(&new, 1, &["one"]);
+        taken[0].offer = Some(all[0].key());
+        for _ in 0..2 {
+            assert_eq!(store.write_entries(&taken).await.unwrap(), HashSet::new());
+        }
+        let rest = [all[1].key(), all[2].key()];
+        store.dismiss_offers(&s, old, &rest).await.unwrap();
+        assert_eq!(open_offers(store).await, all[1..], "not by a node that has not got the stream");
+        store.dismiss_offers(&s, new.stream.epoch, &rest).await.unwrap();
+        // The first did not get its answer.
+        assert_eq!(store.offer(&s, &all).await.unwrap(), 3);
+        assert_eq!(open_offers(store).await, []);
+        assert_eq!(texts(store, session).await, ["one"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_offer_is_taken_only_by_a_write_that_counts_and_goes_with_the_stream() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        let s = stream_id("s");
+        let first = claim(store, 1, "s", OVER).await.stream.epoch;
+        let second = claim(store, 2, "s", OVER).await;
+        let one = [offer(first, 1, "one")];
+        assert_eq!(store.offer(&s, &one).await.unwrap(), 1);
+        let third = claim(store, 3, "s", LONG).await.stream.epoch;
+        let mut taken = said(&second, 1, &["one"]);
+        taken[0].offer = Some(one[0].key());
+        assert_eq!(store.write_entries(&taken).await.unwrap(), only("s"));
+        assert_eq!(open_offers(store).await, one);
+
+        store.finish_stream(&s, third, 1, Outcome::Gone, None, 9).await.unwrap().unwrap();
+        assert_eq!(open_offers(store).await, []);
+        assert_eq!(store.offer(&s, &one).await.unwrap(), 0, "it has ended");
+    })
+    .await;
+}
