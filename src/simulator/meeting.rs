@@ -26,6 +26,7 @@ use super::{lock, wire};
 use crate::clock;
 
 /// What waits for a meeting: bounds how far a fast client gets ahead of it.
+const MAX_HEAD_START_MS: i64 = 5 * 60 * 1000;
 const INBOX: usize = 256;
 /// `stop_reason` of a meeting that was told to end (section 10.6).
 const MEETING_ENDED: u16 = 6;
@@ -95,13 +96,25 @@ fn identity(settings: &Settings, index: u64, rng: &mut StdRng) -> Identity {
     }
 }
 
+/// How far in the past a meeting begins that is faster than real time, so that none of its times lies in the future,
+/// which no client believes for long. Bounded: no client believes times that are too old, either.
+fn head_start_ms(settings: &Settings) -> i64 {
+    let gained = 1.0 - 1.0 / settings.speed.max(1.0);
+    match settings.script.ending {
+        Ending::At { at_ms, .. } => ((f64::from(at_ms) * gained) as i64).min(MAX_HEAD_START_MS),
+        Ending::Again { .. } if gained > 0.0 => MAX_HEAD_START_MS,
+        Ending::Again { .. } => 0,
+    }
+}
+
 async fn play(world: Arc<World>, who: Identity, rng: StdRng, mail: Mailbox) {
     tokio::select! {
         () = world.stop.cancelled() => return,
         _ = world.courier.validated() => {}
     }
     let (sender, inbox) = mpsc::channel(INBOX);
-    let clock = ScriptClock::new(Instant::now(), clock::now_ms(), world.settings.speed);
+    let began_unix_ms = clock::now_ms() - head_start_ms(&world.settings);
+    let clock = ScriptClock::new(Instant::now(), began_unix_ms, world.settings.speed);
     world.open_meeting(&who, sender.clone());
     let shared = Arc::new(Shared {
         world: world.clone(),
