@@ -134,8 +134,8 @@ impl Kit {
     pub async fn end_stream(&self, stream: &str, outcome: Outcome, reason: Option<i64>) {
         let record = self.server.stream(stream).await;
         let (store, now_ms) = (&self.server.state.store, (self.server.state.now_ms)());
-        let ended =
-            store.finish_stream(&record.stream_id, 0, record.generation, outcome, reason, now_ms);
+        let (id, epoch, generation) = (&record.stream_id, record.epoch, record.generation);
+        let ended = store.finish_stream(id, epoch, generation, outcome, reason, now_ms);
         assert!(ended.await.expect("the store works").is_some(), "the stream lived");
     }
 
