@@ -1,19 +1,57 @@
 //! JSON from outside, read so that what is odd in it costs no more than itself (pure).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// How deep stored JSON may nest. serde_json reads back 127 levels, and what is stored is wrapped in some of ours.
 pub const MAX_DEPTH: usize = 64;
 
-/// Reads an answer of another program. What is no text in it becomes U+FFFD.
+/// Reads an answer of another program. What is no text in it becomes U+FFFD. None when it is no JSON, or not of this
+/// type; optional fields read by [`or_none`] cost no more than themselves.
+pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let value = value(&mended(&String::from_utf8_lossy(bytes)))?;
+    T::deserialize(value).ok()
+}
+
+/// For a field whose odd value counts as none: `#[serde(default, deserialize_with = "json::or_none")]`.
 ///
 /// # Errors
-/// serde_json's, when it is no JSON or not of this type.
-pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
-    serde_json::from_str(&mended(&String::from_utf8_lossy(bytes)))
+/// None but the deserializer's own.
+pub fn or_none<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Value::deserialize(deserializer).map(|value| T::deserialize(value).ok())
+}
+
+/// Reads any JSON that does not nest too deep. A number that is too large for any type is null, and costs nothing
+/// around it.
+pub fn value(text: &str) -> Option<Value> {
+    if is_too_deep(text) {
+        return None;
+    }
+    serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str::<&RawValue>(text).map(|raw| piece_by_piece(raw.get())))
+        .ok()
+}
+
+fn piece_by_piece(text: &str) -> Value {
+    if let Ok(value) = serde_json::from_str(text) {
+        return value;
+    }
+    if let Ok(fields) = serde_json::from_str::<HashMap<String, &RawValue>>(text) {
+        let fields = fields.into_iter().map(|(name, raw)| (name, piece_by_piece(raw.get())));
+        return Value::Object(fields.collect());
+    }
+    let members = serde_json::from_str::<Vec<&RawValue>>(text).unwrap_or_default();
+    match text.starts_with('[') {
+        true => members.iter().map(|raw| piece_by_piece(raw.get())).collect(),
+        false => Value::Null,
+    }
 }
 
 /// The text with everything replaced inside its strings that no JSON reader takes: half of a surrogate pair becomes
@@ -205,7 +243,40 @@ mod tests {
     fn bytes_that_are_no_text_cost_only_themselves() {
         let read: Vec<String> = from_slice(b"[\"Ana \xf0\x9f\x91\",\"Bo\"]").unwrap();
         assert_eq!(read, ["Ana \u{fffd}", "Bo"]);
-        assert!(from_slice::<Vec<String>>(b"\xf0\x9f\x91").is_err());
+        assert!(from_slice::<Vec<String>>(b"\xf0\x9f\x91").is_none());
+    }
+
+    #[test]
+    fn a_number_that_is_too_large_for_any_type_costs_only_itself() {
+        let read = value(r#"{"a":1e999,"b":[1,-1e999,{"c":"x","d":1e999}],"e":2}"#).unwrap();
+        let expected =
+            serde_json::json!({"a": null, "b": [1, null, {"c": "x", "d": null}], "e": 2});
+        assert_eq!(read, expected);
+        for bad in ["", "{", "[1e999", "{\"a\":1e999} x"] {
+            assert_eq!(value(bad), None, "{bad}");
+        }
+        assert_eq!(value(&"[".repeat(100_000)), None);
+    }
+
+    #[test]
+    fn an_odd_field_of_an_answer_counts_as_none() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Answer {
+            id: String,
+            #[serde(default, deserialize_with = "or_none")]
+            life: Option<Number>,
+        }
+        let life = |text: &str| {
+            let answer: Answer = from_slice(text.as_bytes()).unwrap();
+            assert_eq!(answer.id, "a");
+            answer.life.map(Number::cut)
+        };
+        assert_eq!(life(r#"{"id":"a","life":"3599"}"#), Some(3599));
+        assert_eq!(life(r#"{"id":"a","life":3599.5}"#), Some(3599));
+        for odd in ["null", "\"soon\"", "[]", "{}", "true", "1e999"] {
+            assert_eq!(life(&format!(r#"{{"id":"a","life":{odd}}}"#)), None, "{odd}");
+        }
+        assert_eq!(life(r#"{"id":"a"}"#), None);
     }
 
     #[test]

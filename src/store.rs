@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use crate::model::{
     Account, Entry, MediaParams, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
-    Tally, UnknownMessages,
+    Tally, UnknownMessages, UnreadableMessages,
 };
 use crate::secret::Secret;
 pub use actions::{Begin, Begun, DeliveryBrief};
@@ -109,6 +109,7 @@ pub struct StreamUpdate {
     pub first_packet_ms: Option<i64>,
     pub tally: Option<Tally>,
     pub unknown_messages: Option<UnknownMessages>,
+    pub unreadable_messages: Option<UnreadableMessages>,
     pub effective: Option<MediaParams>,
     pub ledger: Option<Vec<Account>>,
 }
@@ -121,6 +122,7 @@ impl StreamUpdate {
         self.tally = newer.tally.or(self.tally);
         self.effective = newer.effective.or(self.effective.take());
         self.unknown_messages = newer.unknown_messages.or(self.unknown_messages.take());
+        self.unreadable_messages = newer.unreadable_messages.or(self.unreadable_messages.take());
         self.ledger = newer.ledger.or(self.ledger.take());
     }
 }

@@ -9,8 +9,8 @@ use serde::Serialize;
 pub use missing::Missing;
 
 use crate::model::{
-    Action, ActionRecord, ActionStatus, Entry, EntryBody, EntryKind, Session, Standing,
-    StreamRecord, Tally,
+    Action, ActionRecord, ActionStatus, Entry, EntryBody, EntryKind, Lost, Session, Standing,
+    StreamRecord, Tally, Unreadable,
 };
 use crate::rtms::message::Medium;
 use crate::store::DeliveryBrief;
@@ -223,6 +223,7 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry]) -> Vec<Moment> {
         Some(moment(first_ms?, "first_frame", Some(stream.ordinal), detail))
     };
     let mut moments: Vec<Moment> = firsts(&stream.tally).into_iter().filter_map(first).collect();
+    moments.extend(unreadable(stream));
     let is_told = entries.iter().any(|entry| {
         entry.stream_ordinal == stream.ordinal && matches!(entry.body, EntryBody::Ended { .. })
     });
@@ -231,6 +232,21 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry]) -> Vec<Moment> {
         moments.push(moment(at_ms, "stream_closed", Some(stream.ordinal), detail));
     }
     moments
+}
+
+/// What could not be read, at the time when it came first.
+fn unreadable(stream: &StreamRecord) -> impl Iterator<Item = Moment> {
+    stream.unreadable_messages.iter().map(|(kind, count, first_ms)| {
+        let Unreadable { msg_type, lost, reason } = kind;
+        let lost = match lost {
+            Lost::Message => "the message",
+            Lost::Field => "the field",
+            Lost::Member => "a member of the list",
+        };
+        let detail = format!("msg_type {msg_type}, {reason}: {lost} was skipped, {count} times");
+        let at_ms = first_ms.unwrap_or(stream.created_at_ms);
+        moment(at_ms, "unreadable_message", Some(stream.ordinal), detail)
+    })
 }
 
 fn firsts(tally: &Tally) -> [(Medium, Option<i64>); 5] {

@@ -17,7 +17,7 @@ use super::error::ApiError;
 use super::params::{InPath, Params, cut_page, known_session};
 use crate::model::{
     IdKey, MediaParams, Metadata, Outcome, Product, Session, SessionId, SessionStatus, StreamId,
-    StreamRecord, StreamStatus, Tally, UnknownMessages, UserId,
+    StreamRecord, StreamStatus, Tally, UnknownMessages, UnreadableMessages, UserId,
 };
 use crate::store::{SessionDeletion, SessionPage};
 use crate::zoom::stop_reason;
@@ -156,6 +156,8 @@ struct StreamView<'a> {
     tally: Tally,
     /// How many messages came that nobody reads, by `msg_type`.
     unknown_messages: &'a UnknownMessages,
+    /// What could not be read of its messages, by kind.
+    unreadable_messages: &'a UnreadableMessages,
     /// What it asks for; null for what is configured.
     media: Option<&'a MediaParams>,
     /// What Zoom gives; null before it has said so.
@@ -190,6 +192,7 @@ impl<'a> StreamView<'a> {
             first_packet_ms: stream.first_packet_ms,
             tally: stream.tally,
             unknown_messages: &stream.unknown_messages,
+            unreadable_messages: &stream.unreadable_messages,
             media: stream.media.as_ref(),
             effective: stream.effective.as_ref(),
             video_user_id: stream.video_user_id,

@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::Hub;
 use super::frame::{Encoded, Frame, StreamInfo};
 use super::log::Log;
@@ -13,8 +15,8 @@ use super::places::Outlet;
 use super::queue::{Heard, Item};
 use super::times;
 use crate::model::{
-    Account, EntryBody, Gap, MediaParams, MediumTally, StreamId, StreamRecord, StreamStatus, Tally,
-    UnknownMessages, believed,
+    Account, EntryBody, Gap, Lost, MediaParams, MediumTally, StreamId, StreamRecord, StreamStatus,
+    Tally, UnknownMessages, Unreadable, UnreadableMessages, believed,
 };
 use crate::rtms::ledger::{Change, Ledger};
 use crate::rtms::message::{FrameInfo, Medium, payload};
@@ -50,6 +52,8 @@ pub struct Feed {
     first_packet_ms: Option<i64>,
     tally: Tally,
     unknown: Unknown,
+    unreadable: UnreadableMessages,
+    is_unreadable_written: bool,
     /// What Zoom gives, until the store was told.
     effective: Option<MediaParams>,
     ledger: Ledger,
@@ -120,6 +124,8 @@ impl Feed {
                 now: UnknownMessages::new(),
                 is_written: true,
             },
+            unreadable: stream.unreadable_messages.clone(),
+            is_unreadable_written: true,
             effective: None,
             ledger: Ledger::new(&stream.ledger, media, announced_ms),
             written: Written { status: Some(stream.status), at: None },
@@ -156,8 +162,12 @@ impl Feed {
         let now_ms = self.now_ms();
         let at_ms = believed(info.at_ms, now_ms, now_ms).unwrap_or(now_ms);
         let bytes = u64::from(info.bytes);
+        let payload = match self.outlet.wants(medium).then(|| payload(text, &info)) {
+            Some(None) => return self.not_base64(medium, &info),
+            payload => payload.flatten(),
+        };
         self.count(medium, at_ms, bytes);
-        if !self.outlet.wants(medium) || self.hand_out(medium, at_ms, &info, text) {
+        if payload.is_none_or(|payload| self.hand_out(medium, at_ms, &info, text, payload)) {
             self.ledger.frame(now_ms, medium, info.at_ms, bytes);
         } else {
             self.ledger.overflow(now_ms, medium, info.at_ms, bytes);
@@ -165,9 +175,22 @@ impl Feed {
         self.note_gaps();
     }
 
-    /// False when a sink lost something. A payload that is not base64 is nobody's frame.
-    fn hand_out(&mut self, medium: Medium, at_ms: i64, info: &FrameInfo, text: &str) -> bool {
-        let Some(payload) = payload(text, info) else { return true };
+    fn not_base64(&mut self, medium: Medium, info: &FrameInfo) {
+        let mut unreadable = UnreadableMessages::default();
+        unreadable.add(Unreadable::new(medium.msg_type(), Lost::Message, "data"));
+        self.add_unreadable(unreadable);
+        self.change(Change::Unreadable { medium, at_ms: info.at_ms });
+    }
+
+    /// False when a sink lost something.
+    fn hand_out(
+        &mut self,
+        medium: Medium,
+        at_ms: i64,
+        info: &FrameInfo,
+        text: &str,
+        payload: Bytes,
+    ) -> bool {
         let who = info.speaker(text, self.stream.instance.product);
         let (speaker, active_speaker) = self.outlet.running().people().heard(&who);
         self.outlet.offer(&Arc::new(Frame {
@@ -228,6 +251,14 @@ impl Feed {
         }
     }
 
+    /// Counts what has come that cannot be read.
+    pub fn add_unreadable(&mut self, unreadable: UnreadableMessages) {
+        if !unreadable.is_empty() {
+            self.unreadable.add_all(unreadable.seen_at(self.now_ms()));
+            self.is_unreadable_written = false;
+        }
+    }
+
     /// Zoom has said what it gives.
     pub fn effective(&mut self, effective: &Effective) {
         let json = serde_json::to_value(effective).ok();
@@ -274,12 +305,15 @@ impl Feed {
 
     /// False when there was no room.
     fn write_figures(&mut self, now: Instant) -> bool {
+        self.ledger.settle();
+        self.note_gaps();
         let update = StreamUpdate {
             status: Some(self.status).filter(|status| Some(*status) != self.written.status),
             first_packet_ms: self.first_packet_ms,
             tally: Some(self.tally),
             effective: self.effective.clone(),
             unknown_messages: (!self.unknown.is_written).then(|| self.unknown.total()),
+            unreadable_messages: (!self.is_unreadable_written).then(|| self.unreadable.clone()),
             ledger: Some(self.ledger.accounts(self.now_ms())),
             // Its log knows.
             epoch: 0,
@@ -288,6 +322,7 @@ impl Feed {
         if is_queued {
             self.written = Written { status: Some(self.status), at: Some(now) };
             self.unknown.is_written = true;
+            self.is_unreadable_written = true;
             self.effective = None;
         }
         is_queued

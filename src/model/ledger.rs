@@ -21,6 +21,8 @@ pub enum GapCause {
     /// It was received, and a sink that took it (a recording, a broker) has left it out: there was no room in its queue,
     /// or it is nothing that the sink can keep.
     LeftOut,
+    /// It came, and could not be read.
+    Unreadable,
     /// Somebody paused the stream. Nothing was lost: nothing was to come.
     Paused,
     /// The medium's link had not come up yet.
@@ -92,13 +94,14 @@ pub struct FrameCount {
 }
 
 impl GapCause {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ZoomInterrupted,
         Self::LinkLost,
         Self::DaemonRestarted,
         Self::Failover,
         Self::SinkOverflow,
         Self::LeftOut,
+        Self::Unreadable,
         Self::Paused,
         Self::NeverConnected,
     ];
@@ -112,6 +115,7 @@ impl GapCause {
             Self::Failover => "failover",
             Self::SinkOverflow => "sink_overflow",
             Self::LeftOut => "left_out",
+            Self::Unreadable => "unreadable",
             Self::Paused => "paused",
             Self::NeverConnected => "never_connected",
         }

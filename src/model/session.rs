@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use serde_json::{Map, Value};
 
-use super::{Account, Instance, Product, SessionId, StreamId, UserId};
+use super::{Account, Instance, Product, SessionId, StreamId, UnreadableMessages, UserId};
 
 /// One live or past Zoom conversation, as our API shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -143,6 +143,7 @@ pub struct StreamRecord {
     pub first_packet_ms: Option<i64>,
     pub tally: Tally,
     pub unknown_messages: UnknownMessages,
+    pub unreadable_messages: UnreadableMessages,
     /// What it asks for, from its session when it was announced; none for what is configured.
     pub media: Option<MediaParams>,
     /// What Zoom gives, since its last handshakes.

@@ -36,20 +36,36 @@ impl Unreadable {
     }
 }
 
-/// How often each kind came. In JSON a list of the kinds with their `count`.
+/// How often each kind came, and when first. In JSON a list of the kinds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UnreadableMessages(BTreeMap<Unreadable, u64>);
+pub struct UnreadableMessages(BTreeMap<Unreadable, Seen>);
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    count: u64,
+    /// Unix milliseconds.
+    first_ms: Option<i64>,
+}
 
 impl UnreadableMessages {
     /// Counts one. A kind beyond the bound is not told apart from the last: it is counted nowhere.
     pub fn add(&mut self, kind: Unreadable) {
-        self.add_many(kind, 1);
+        self.add_many(kind, Seen { count: 1, first_ms: None });
     }
 
     pub fn add_all(&mut self, others: Self) {
-        for (kind, count) in others.0 {
-            self.add_many(kind, count);
+        for (kind, seen) in others.0 {
+            self.add_many(kind, seen);
         }
+    }
+
+    /// Those of which it was not known when they came came now.
+    #[must_use]
+    pub fn seen_at(mut self, now_ms: i64) -> Self {
+        for seen in self.0.values_mut() {
+            seen.first_ms.get_or_insert(now_ms);
+        }
+        self
     }
 
     pub fn is_empty(&self) -> bool {
@@ -61,17 +77,24 @@ impl UnreadableMessages {
     }
 
     pub fn count(&self, kind: &Unreadable) -> u64 {
-        self.0.get(kind).copied().unwrap_or(0)
+        self.0.get(kind).map_or(0, |seen| seen.count)
     }
 
     /// All kinds together.
     pub fn total(&self) -> u64 {
-        self.0.values().sum()
+        self.0.values().map(|seen| seen.count).sum()
     }
 
-    fn add_many(&mut self, kind: Unreadable, count: u64) {
+    /// The kinds, how often they came, and when first (Unix milliseconds).
+    pub fn iter(&self) -> impl Iterator<Item = (&Unreadable, u64, Option<i64>)> {
+        self.0.iter().map(|(kind, seen)| (kind, seen.count, seen.first_ms))
+    }
+
+    fn add_many(&mut self, kind: Unreadable, new: Seen) {
         if self.0.len() < MAX_KINDS || self.0.contains_key(&kind) {
-            *self.0.entry(kind).or_default() += count;
+            let seen = self.0.entry(kind).or_default();
+            seen.count += new.count;
+            seen.first_ms = seen.first_ms.or(new.first_ms);
         }
     }
 }
@@ -80,13 +103,13 @@ impl UnreadableMessages {
 struct Counted {
     #[serde(flatten)]
     kind: Unreadable,
-    count: u64,
+    #[serde(flatten)]
+    seen: Seen,
 }
 
 impl Serialize for UnreadableMessages {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let counted =
-            self.0.iter().map(|(kind, count)| Counted { kind: kind.clone(), count: *count });
+        let counted = self.0.iter().map(|(kind, seen)| Counted { kind: kind.clone(), seen: *seen });
         serializer.collect_seq(counted)
     }
 }
@@ -94,7 +117,7 @@ impl Serialize for UnreadableMessages {
 impl<'de> Deserialize<'de> for UnreadableMessages {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let counted = Vec::<Counted>::deserialize(deserializer)?;
-        Ok(Self(counted.into_iter().map(|one| (one.kind, one.count)).collect()))
+        Ok(Self(counted.into_iter().map(|one| (one.kind, one.seen)).collect()))
     }
 }
 
@@ -110,16 +133,18 @@ mod tests {
         all.add(NO_DATA);
         all.add(NO_DATA);
         all.add(Unreadable::new(6, Lost::Member, "participants"));
+        let mut all = all.seen_at(5);
+        all.add(NO_DATA);
         let json = serde_json::to_value(&all).unwrap();
         let expected = serde_json::json!([
-            { "msg_type": 6, "lost": "member", "reason": "participants", "count": 1 },
-            { "msg_type": 14, "lost": "message", "reason": "data", "count": 2 },
+            { "msg_type": 6, "lost": "member", "reason": "participants", "count": 1, "first_ms": 5 },
+            { "msg_type": 14, "lost": "message", "reason": "data", "count": 3, "first_ms": 5 },
         ]);
         assert_eq!(json, expected);
         assert_eq!(serde_json::from_value::<UnreadableMessages>(json).unwrap(), all);
         let mut twice = all.clone();
         twice.add_all(all);
-        assert_eq!((twice.count(&NO_DATA), twice.total()), (4, 6));
+        assert_eq!((twice.count(&NO_DATA), twice.total()), (6, 8));
     }
 
     #[test]

@@ -99,7 +99,8 @@ pub async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Dri
     let stream_id = &job.setup.stream_id;
     let held = HeldDials::new(job.setup.timings.signaling_window / WAITS_IN_WINDOW);
     let epoch = lease.borrow().epoch;
-    Driver { stream, links, alarm, stream_id, generation, feed, lease, epoch, held }
+    let has_warned = false;
+    Driver { stream, links, alarm, stream_id, generation, feed, lease, epoch, held, has_warned }
         .run(commands)
         .await
 }
@@ -115,6 +116,8 @@ struct Driver<'a> {
     /// The one that was last seen.
     epoch: i64,
     held: HeldDials,
+    /// Unreadable messages are logged once, and counted always.
+    has_warned: bool,
 }
 
 impl Driver<'_> {
@@ -123,6 +126,7 @@ impl Driver<'_> {
         loop {
             let over = self.perform();
             self.feed.count_unknown(self.stream.unknown());
+            self.count_unreadable();
             if let Some(effective) = self.stream.take_effective() {
                 self.feed.effective(&effective);
             }
@@ -181,6 +185,18 @@ impl Driver<'_> {
             }
         }
         None
+    }
+
+    fn count_unreadable(&mut self) {
+        let unreadable = self.stream.take_unreadable();
+        if unreadable.is_empty() {
+            return;
+        }
+        if !std::mem::replace(&mut self.has_warned, true) {
+            let stream_id = &self.stream_id;
+            tracing::warn!(%stream_id, ?unreadable, "a message cannot be read; it is skipped and counted, as are those that follow");
+        }
+        self.feed.add_unreadable(unreadable);
     }
 
     /// Messages that nobody reads are counted by `msg_type`, and told once.

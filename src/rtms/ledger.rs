@@ -34,6 +34,8 @@ pub enum Change {
     Resumed { at_ms: Option<i64> },
     /// Zoom cannot send, though the links stand: state 2 for another reason than a link.
     Interrupted { at_ms: Option<i64> },
+    /// A frame, a line or a message came that cannot be read.
+    Unreadable { medium: Medium, at_ms: Option<i64> },
 }
 
 /// The account of every medium that a stream wants.
@@ -77,6 +79,9 @@ impl Ledger {
             Change::Paused { at_ms } => self.all(now_ms, at_ms, Book::paused),
             Change::Resumed { at_ms } => self.all(now_ms, at_ms, Book::resumed),
             Change::Interrupted { at_ms } => self.all(now_ms, at_ms, Book::interrupted),
+            Change::Unreadable { medium, at_ms } => {
+                self.one(medium, |book| book.unreadable(now_ms, at_ms))
+            }
         }
     }
 
@@ -104,6 +109,12 @@ impl Ledger {
     /// It was missing, and another daemon had it.
     pub fn handed_over(&mut self, medium: Medium, bytes: u64) {
         self.one(medium, |book| book.handed_over(bytes));
+    }
+
+    /// Closes the gaps of what could not be read, which otherwise wait a moment for more of it: an account must hold
+    /// them when it is stored.
+    pub fn settle(&mut self) {
+        self.each(LinkId::Signaling, Book::settle);
     }
 
     /// The stream is over: what is still open ends now.

@@ -26,4 +26,4 @@ pub use outgoing::{Handshake, Outgoing};
 pub use time::normalize_ms;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -286,11 +286,14 @@ impl<T: AsRef<str>> Stream<T> {
         let link = find(&mut self.signaling, &mut self.media, id);
         let Some(link) = link.filter(|link| link.is_open()) else { return };
         // What cannot be read costs itself, and is no sign of life.
-        let Ok(message) = parse(text.as_ref(), &mut self.unreadable) else { return };
-        link.heard(now, &self.setup.timings);
+        let message = parse(text.as_ref(), &mut self.unreadable);
+        if message.is_ok() {
+            link.heard(now, &self.setup.timings);
+        }
         match message {
-            Message::Frame(medium, info) => self.frame(id, medium, info, text),
-            message => self.message(now, id, message),
+            Ok(Message::Frame(medium, info)) => self.frame(id, medium, info, text),
+            Ok(message) => self.message(now, id, message),
+            Err(malformed) => self.message_lost(id, &malformed),
         }
     }
 

@@ -54,6 +54,7 @@ row! {
         first_packet_ms: Option<i64>,
         tally: String,
         unknown_messages: String,
+        unreadable_messages: String,
         media: Option<String>,
         effective: Option<String>,
         video_user_id: Option<i64>,
@@ -167,6 +168,11 @@ impl TryFrom<StreamRow> for StreamRecord {
             first_packet_ms: row.first_packet_ms,
             tally,
             unknown_messages: read_json("unknown messages", &row.stream_id, &row.unknown_messages)?,
+            unreadable_messages: read_json(
+                "unreadable messages",
+                &row.stream_id,
+                &row.unreadable_messages,
+            )?,
             media,
             effective,
             video_user_id: row

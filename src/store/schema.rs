@@ -94,6 +94,15 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $folder, "/0015_spools.sql")),
             ),
             migration(
+                16,
+                "unreadable messages",
+                include_str!(concat!(
+                    "../../migrations/",
+                    $folder,
+                    "/0016_unreadable_messages.sql"
+                )),
+            ),
+            migration(
                 17,
                 "speakers",
                 include_str!(concat!("../../migrations/", $folder, "/0017_speakers.sql")),

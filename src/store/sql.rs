@@ -19,6 +19,7 @@ macro_rules! select_stream {
                     streams.status,
                     streams.stop_seen_at_ms, streams.stop_reason, streams.outcome,
                     streams.first_packet_ms, streams.tally, streams.unknown_messages,
+                    streams.unreadable_messages,
                     streams.ledger, streams.media, streams.effective, sessions.video_user_id,
                     streams.created_at_ms, streams.ended_at_ms
                FROM streams JOIN sessions ON sessions.id = streams.session_id

@@ -140,6 +140,7 @@ async fn write_update(
         update.effective.as_ref().map(media_text),
         ledger,
         update.epoch,
+        update.unreadable_messages.as_ref().map(figures),
     ];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
     if let (Some(status), Some(record), true) = (status, record, is_changed) {

@@ -28,5 +28,6 @@ mod replicas;
 mod retention;
 mod samples;
 mod shutdown;
+mod spoiled;
 mod subscribers;
 mod video;

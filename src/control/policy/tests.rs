@@ -45,6 +45,7 @@ fn stream(ordinal: u32, from_ms: i64, to_ms: Option<i64>, reason: Option<i64>) -
         first_packet_ms: None,
         tally: Tally::default(),
         unknown_messages: crate::model::UnknownMessages::new(),
+        unreadable_messages: crate::model::UnreadableMessages::default(),
         media: None,
         effective: None,
         video_user_id: None,

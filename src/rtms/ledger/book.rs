@@ -1,3 +1,8 @@
+//! One medium's account while its stream runs.
+
+mod unread;
+
+use self::unread::Unread;
 use crate::model::{Account, FrameCount, Gap, GapCause, Newest, OpenGap, believed};
 use crate::rtms::message::Medium;
 
@@ -39,6 +44,8 @@ pub(super) struct Book {
     step_ms: Option<i64>,
     /// Where the last gap ends of what sinks left out.
     left_out_until_ms: i64,
+    /// The gap of what came last and could not be read.
+    unread: Option<Unread>,
     closed: Vec<Gap>,
 }
 
@@ -60,6 +67,7 @@ impl Book {
             last_frame_ms: None,
             step_ms: None,
             left_out_until_ms: i64::MIN,
+            unread: None,
             closed: Vec::new(),
         }
     }
@@ -92,6 +100,7 @@ impl Book {
 
     /// A loss inside a gap that is still open prolongs it.
     pub fn down(&mut self, cause: GapCause) {
+        self.settle();
         if !std::mem::take(&mut self.is_up) {
             return;
         }
@@ -126,6 +135,7 @@ impl Book {
             return;
         }
         self.heard(now_ms);
+        self.settle_old(now_ms);
         if !self.is_confirmed || now_ms - self.arrived_ms < BURST_MS {
             return;
         }
@@ -141,11 +151,9 @@ impl Book {
 
     /// A link that brings something is up, even if its handshake was not answered yet.
     pub fn frame(&mut self, now_ms: i64, at_ms: Option<i64>, bytes: u64) {
-        self.is_up = true;
         let at_ms = placed(now_ms, at_ms);
-        self.heard(now_ms);
-        self.is_confirmed = true;
-        self.arrived_ms = now_ms;
+        self.arrived(now_ms);
+        self.settle_old(now_ms);
         match self.account.open {
             Some(open) if open.cause == GapCause::NeverConnected => self.close(at_ms),
             Some(open) if at_ms > open.start_ms => {
@@ -162,10 +170,21 @@ impl Book {
         self.count(at_ms, FrameCount { frames: 1, bytes });
     }
 
+    fn arrived(&mut self, now_ms: i64) {
+        self.is_up = true;
+        self.heard(now_ms);
+        self.is_confirmed = true;
+        self.arrived_ms = now_ms;
+    }
+
     /// Keeps in mind what bears the newest time, in case that a gap begins there.
     fn count(&mut self, at_ms: i64, frame: FrameCount) {
         let account = &mut self.account;
-        if account.gaps.iter().any(|gap| gap.cause != GapCause::LeftOut && gap.holds(at_ms)) {
+        let is_in_unread = self.unread.as_mut().is_some_and(|unread| unread.received(at_ms, frame));
+        if is_in_unread {
+            // Counted when that gap is closed.
+        } else if account.gaps.iter().any(|gap| gap.cause != GapCause::LeftOut && gap.holds(at_ms))
+        {
             account.in_gaps.add(frame);
         } else if at_ms > account.newest.at_ms {
             account.newest = Newest { at_ms, count: frame };
@@ -179,6 +198,7 @@ impl Book {
 
     /// It ends with the next frame that is kept.
     pub fn overflow(&mut self, now_ms: i64, at_ms: Option<i64>, bytes: u64) {
+        self.settle();
         self.account.in_gaps.add(FrameCount { frames: 1, bytes });
         if self.account.open.is_none() {
             let at_ms = placed(now_ms, at_ms);
@@ -217,6 +237,7 @@ impl Book {
 
     /// Zoom says that nothing comes from now on; what was on its way then may come still.
     fn stop(&mut self, at_ms: i64, cause: GapCause) {
+        self.settle();
         let alive_ms = self.account.alive_ms;
         match self.account.open {
             Some(_) => self.close(at_ms),
@@ -257,6 +278,7 @@ impl Book {
     }
 
     pub fn end(&mut self, now_ms: i64) {
+        self.settle();
         let was_dead = self.is_up && now_ms - self.heard_ms > QUIET_MS;
         if was_dead {
             self.down(GapCause::LinkLost);

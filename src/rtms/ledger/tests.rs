@@ -48,6 +48,12 @@ impl Kept {
         self.ledger.frame(START_MS + at_ms, medium, Some(START_MS + made_ms), BYTES);
     }
 
+    /// One that cannot be read, and whether it says when it was made.
+    fn unreadable(&mut self, at_ms: i64, medium: Medium, made_ms: Option<i64>) {
+        let made_ms = made_ms.map(|made_ms| START_MS + made_ms);
+        self.change(at_ms, Change::Unreadable { medium, at_ms: made_ms });
+    }
+
     fn end(&mut self, at_ms: i64) {
         self.ledger.end(START_MS + at_ms);
     }
@@ -74,7 +80,7 @@ impl Kept {
 }
 
 use GapCause::{
-    DaemonRestarted, Failover, LeftOut, LinkLost, NeverConnected, Paused, SinkOverflow,
+    DaemonRestarted, Failover, LeftOut, LinkLost, NeverConnected, Paused, SinkOverflow, Unreadable,
     ZoomInterrupted,
 };
 use Medium::{Audio, Transcript, Video};
@@ -421,4 +427,100 @@ fn nothing_is_missing_in_a_pause() {
     let mut kept = Kept::live(&[Medium::Audio]);
     kept.change(1_000, Change::Paused { at_ms: Some(START_MS + 1_000) });
     assert!(!kept.ledger.is_missing(Some(Medium::Audio), START_MS + 1_500));
+}
+
+#[test]
+fn a_frame_that_cannot_be_read_is_a_gap_of_one_frame() {
+    for made_ms in [Some(160), None] {
+        let mut kept = Kept::live(&[Audio, Video]);
+        kept.frame(140, Audio, 140);
+        kept.unreadable(160, Audio, made_ms);
+        (9..=200).for_each(|step| kept.frame(step * 20, Audio, step * 20));
+        assert_eq!(kept.gaps(), [(Audio, 160, 180, Unreadable)]);
+        let account = kept.account(4_000);
+        assert_eq!(account.expected_ms() - account.covered_ms(), 20);
+        assert_eq!(in_gaps(&kept), 0);
+    }
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_a_gap_of_a_moment() {
+    let mut kept = Kept::live(&[Transcript]);
+    kept.unreadable(5_000, Transcript, None);
+    kept.alive(10_000);
+    assert_eq!(kept.gaps(), [(Transcript, 5_000, 5_001, Unreadable)]);
+    kept.unreadable(15_000, Transcript, Some(14_000));
+    kept.end(15_500);
+    assert_eq!(kept.gaps(), [(Transcript, 14_000, 14_001, Unreadable)]);
+}
+
+#[test]
+fn what_cannot_be_read_in_a_row_or_between_others_is_one_gap() {
+    let mut kept = Kept::live(&[Audio]);
+    // One speaker of two, all of whose frames are odd, for three seconds.
+    for step in 7..157 {
+        kept.frame(step * 20, Audio, step * 20);
+        kept.unreadable(step * 20, Audio, Some(step * 20));
+    }
+    (157..=300).for_each(|step| kept.frame(step * 20, Audio, step * 20));
+    assert_eq!(kept.gaps(), [(Audio, 140, 3_140, Unreadable)]);
+    assert_eq!(in_gaps(&kept), 150);
+}
+
+#[test]
+fn a_storm_of_what_cannot_be_read_is_told_every_ten_seconds() {
+    let mut kept = Kept::live(&[Audio]);
+    (7..3_000).for_each(|step| kept.unreadable(step * 20, Audio, None));
+    kept.end(60_000);
+    let gaps = kept.gaps();
+    assert!((6..=7).contains(&gaps.len()), "{gaps:?}");
+    assert!(gaps.windows(2).all(|two| two[0].2 == two[1].1), "{gaps:?}");
+    assert_eq!(kept.account(60_000).covered_ms(), 20);
+}
+
+#[test]
+fn what_cannot_be_read_inside_a_gap_is_in_that_gap() {
+    let mut kept = Kept::live(&[Audio]);
+    kept.down(1_000, LinkLost);
+    kept.unreadable(1_500, Audio, None);
+    kept.frame(2_000, Audio, 2_000);
+    assert_eq!(kept.gaps(), [(Audio, 120, 2_000, LinkLost)]);
+    kept.unreadable(2_020, Audio, Some(2_020));
+    kept.down(2_040, LinkLost);
+    kept.up(2_500);
+    kept.frame(2_600, Audio, 2_600);
+    let gaps = [(Audio, 2_020, 2_040, Unreadable), (Audio, 2_040, 2_600, LinkLost)];
+    assert_eq!(kept.gaps(), gaps);
+}
+
+/// Several may speak at once, and their frames overtake each other.
+#[test]
+fn what_was_received_around_an_unreadable_frame_is_counted_to_the_frame() {
+    let mut kept = Kept::live(&[Video]);
+    kept.frame(500, Video, 480);
+    kept.frame(500, Video, 480);
+    kept.unreadable(505, Video, Some(460));
+    kept.frame(510, Video, 470);
+    kept.frame(520, Video, 490);
+    kept.frame(560, Video, 540);
+    kept.unreadable(600, Video, Some(530));
+    kept.frame(610, Video, 540);
+    kept.frame(700, Video, 700);
+    kept.alive(2_000);
+    assert_eq!(kept.gaps(), [(Video, 480, 580, Unreadable)]);
+    // All but those of 120, 470 and 700.
+    assert_eq!(in_gaps(&kept), 5);
+}
+
+#[test]
+fn an_account_that_is_stored_holds_what_could_not_be_read() {
+    let mut kept = Kept::live(&[Audio]);
+    kept.unreadable(140, Audio, Some(140));
+    kept.ledger.settle();
+    assert_eq!(kept.gaps(), [(Audio, 140, 160, Unreadable)]);
+    let mut kept = kept.restarted(200);
+    assert_eq!(kept.account(6_000).lost_ms, 20);
+    kept.up(6_000);
+    kept.frame(6_000, Audio, 6_000);
+    assert_eq!(kept.gaps(), [(Audio, 160, 6_000, DaemonRestarted)]);
 }

@@ -25,12 +25,13 @@ pub(super) fn message(reader: &mut Reader, fields: &Fields<'_>) -> Result<Messag
     } else if let Ok(text) = serde_json::from_str(data) {
         message.text = text;
     } else if !data.is_empty() {
-        if message == ChatMessage::default() {
-            return Err(Malformed { at_ms, ..reader.without("data") });
-        }
         reader.lose_field("data");
     }
-    Ok(Message::Chat(at_ms, message))
+    let says_nothing = message == ChatMessage::default() && !data.starts_with('"');
+    match says_nothing {
+        true => Err(Malformed { at_ms, ..reader.without("data") }),
+        false => Ok(Message::Chat(at_ms, message)),
+    }
 }
 
 /// The object inside `data`, whether it came as an object or as its JSON text. A text with anything else of a message

@@ -56,6 +56,22 @@ impl Medium {
         Self::ALL.into_iter().find(|medium| medium.as_str() == text)
     }
 
+    /// The `msg_type` that carries it (sections 6.12 to 6.16).
+    pub fn msg_type(self) -> u16 {
+        match self {
+            Medium::Audio => msg_type::MEDIA_DATA_AUDIO,
+            Medium::Video => msg_type::MEDIA_DATA_VIDEO,
+            Medium::Share => msg_type::MEDIA_DATA_SHARE,
+            Medium::Transcript => msg_type::MEDIA_DATA_TRANSCRIPT,
+            Medium::Chat => msg_type::MEDIA_DATA_CHAT,
+        }
+    }
+
+    /// What a message of this type is a piece of.
+    pub fn of_message(number: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|medium| medium.msg_type() == number)
+    }
+
     /// The bit in `media_type` (section 10.8); "all" is 32.
     pub fn bit(self) -> u32 {
         match self {

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer::HandshakeAnswer;
@@ -109,12 +110,8 @@ fn frame(text: &str) -> Option<(Medium, FrameInfo)> {
 }
 
 fn frame_medium(number: u16) -> Option<Medium> {
-    match number {
-        msg_type::MEDIA_DATA_AUDIO => Some(Medium::Audio),
-        msg_type::MEDIA_DATA_VIDEO => Some(Medium::Video),
-        msg_type::MEDIA_DATA_SHARE => Some(Medium::Share),
-        _ => None,
-    }
+    Medium::of_message(number)
+        .filter(|medium| matches!(medium, Medium::Audio | Medium::Video | Medium::Share))
 }
 
 /// A number that does not fit is one that we do not know.
@@ -222,7 +219,9 @@ const MAX_ECHO_BYTES: usize = 32;
 fn keep_alive(reader: &mut Reader, fields: &Fields<'_>) -> KeepAlive {
     let mut echo = |name| {
         let raw = fields.raw(name)?;
-        let is_echoed = raw.get().len() <= MAX_ECHO_BYTES && !raw.get().starts_with(['[', '{']);
+        let is_plain = |value: Value| !value.is_object() && !value.is_array();
+        let is_echoed = raw.get().len() <= MAX_ECHO_BYTES
+            && serde_json::from_str(raw.get()).is_ok_and(is_plain);
         if !is_echoed {
             reader.lose_field(name);
         }

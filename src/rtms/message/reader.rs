@@ -14,7 +14,7 @@ use super::content::KeyText;
 use super::incoming::Malformed;
 use super::short::Short;
 use super::time::normalize_ms;
-use crate::json::Number;
+use crate::json::{self, Number};
 use crate::model::{Lost, Participant, Unreadable, UnreadableMessages, UserId};
 
 /// How many fields of one object are looked at; Zoom's have about ten.
@@ -205,8 +205,13 @@ impl Reader {
         self.text(fields, name).filter(|text| !text.is_empty())
     }
 
+    /// Anything; what is odd inside it is left out.
     pub fn value(&mut self, fields: &Fields<'_>, name: &'static str) -> Value {
-        self.field(fields, name).unwrap_or_default()
+        let Some(raw) = fields.raw(name) else { return Value::Null };
+        if serde_json::from_str::<Value>(raw.get()).is_err() {
+            self.lose_field(name);
+        }
+        json::value(raw.get()).unwrap_or_default()
     }
 
     pub fn object<'a>(&mut self, fields: &Fields<'a>, name: &'static str) -> Option<Fields<'a>> {

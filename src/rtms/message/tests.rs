@@ -4,8 +4,9 @@ mod arbitrary;
 mod conversation;
 mod frames;
 mod outgoing;
-mod samples;
+pub(in crate::rtms) mod samples;
 mod signaling;
+pub(in crate::rtms) mod spoiled;
 mod tolerance;
 
 use super::{Event, Malformed, Message};

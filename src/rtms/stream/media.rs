@@ -7,7 +7,8 @@ use crate::model::{EntryBody, Outcome};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
 use crate::rtms::message::{
-    FrameInfo, Handshake, HandshakeAnswer, MEDIA_TYPE_ALL, Medium, Message, Outgoing, msg_type,
+    FrameInfo, Handshake, HandshakeAnswer, MEDIA_TYPE_ALL, Malformed, Medium, Message, Outgoing,
+    msg_type,
 };
 use crate::rtms::params::{AudioStreams, ConnectionMode, Effective};
 
@@ -116,6 +117,22 @@ impl<T: AsRef<str>> Stream<T> {
             self.count_unknown(msg_type::UNDEFINED);
         } else if self.setup.params.wants(medium) {
             self.outputs.push_back(Output::Frame(medium, info, text));
+        }
+    }
+
+    /// What may have been a piece of a medium is missing in its account.
+    pub(super) fn message_lost(&mut self, id: LinkId, malformed: &Malformed) {
+        let LinkId::Media(lane) = id else { return };
+        let (number, at_ms) = (malformed.kind.msg_type, malformed.at_ms);
+        let is_live = self.link_mut(id).is_some_and(|link| link.is_live());
+        let media = match Medium::of_message(number) {
+            Some(medium) => vec![medium],
+            // It does not say what it was: a piece of any medium of this link.
+            None if number == msg_type::UNDEFINED && is_live => self.media_of(lane),
+            None => Vec::new(),
+        };
+        for medium in media.into_iter().filter(|medium| self.setup.params.wants(*medium)) {
+            self.outputs.push_back(Output::Ledger(Change::Unreadable { medium, at_ms }));
         }
     }
 

@@ -12,6 +12,7 @@ mod refusals;
 mod reports;
 mod simulation;
 mod sockets;
+mod spoiled;
 mod timers;
 mod video;
 mod walk;

@@ -20,7 +20,8 @@ statements! {
                tally = COALESCE($4, tally),
                unknown_messages = COALESCE($5, unknown_messages),
                effective = COALESCE($6, effective),
-               ledger = COALESCE($7, ledger)
+               ledger = COALESCE($7, ledger),
+               unreadable_messages = COALESCE($9, unreadable_messages)
          WHERE stream_id = $1 AND epoch = $8 AND ended_at_ms IS NULL";
 
     /// Not when Zoom has moved it since, unless Zoom has stopped it, after which it moves no more. The epoch moves

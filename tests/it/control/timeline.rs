@@ -1,4 +1,4 @@
-use rtmsd::model::EntryBody;
+use rtmsd::model::{EntryBody, Lost, Unreadable, UnreadableMessages};
 use serde_json::{Value, json};
 
 use super::kit::Kit;
@@ -100,4 +100,34 @@ async fn a_notice_about_a_session_is_in_its_timeline_and_one_about_the_account_i
     assert_eq!(notices.as_array().unwrap().len(), 1);
     assert_eq!(notices[0]["event"], "rtms.concurrency_near_limit");
     assert_eq!(notices[0]["payload"], json!({"percentage": 82}));
+}
+
+#[tokio::test]
+async fn what_could_not_be_read_is_told_by_kind_and_without_its_content() {
+    let kit = Kit::start().await;
+    kit.announce("m==", "s1").await;
+    let id = kit.only_session().await;
+    let mut feed = kit.server.feed(&kit.server.stream("s1").await);
+    for _ in 0..3 {
+        let mut unreadable = UnreadableMessages::default();
+        unreadable.add(Unreadable::new(6, Lost::Member, "participants"));
+        feed.add_unreadable(unreadable);
+    }
+    feed.finish().await;
+    let shown = kit.get(&format!("/{id}")).await["streams"][0]["unreadable_messages"][0].clone();
+    let first_ms = shown["first_ms"].as_i64().unwrap();
+    let expected = json!({ "msg_type": 6, "lost": "member", "reason": "participants", "count": 3,
+        "first_ms": first_ms });
+    assert_eq!(shown, expected);
+    let timeline = timeline(&kit, &id).await;
+    let expected = "msg_type 6, participants: a member of the list was skipped, 3 times";
+    assert_eq!(detail(&timeline, "unreadable_message"), expected);
+    // The next run of the stream goes on counting.
+    let mut feed = kit.server.feed(&kit.server.stream("s1").await);
+    let mut unreadable = UnreadableMessages::default();
+    unreadable.add(Unreadable::new(6, Lost::Member, "participants"));
+    feed.add_unreadable(unreadable);
+    feed.finish().await;
+    let shown = kit.get(&format!("/{id}")).await["streams"][0]["unreadable_messages"][0].clone();
+    assert_eq!((&shown["count"], &shown["first_ms"]), (&json!(4), &json!(first_ms)));
 }

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::kit::PATIENCE;
@@ -51,6 +53,23 @@ impl PeerSocket {
                 return serde_json::from_str(&text).unwrap();
             }
         }
+    }
+
+    /// The next message of this type.
+    pub async fn hear_type(&mut self, number: u16) -> Value {
+        loop {
+            let message = self.hear().await;
+            if message["msg_type"] == number {
+                return message;
+            }
+        }
+    }
+
+    /// A text frame, whatever is in it.
+    pub async fn say_bytes(&mut self, bytes: &[u8]) {
+        let text = OpCode::Data(Data::Text);
+        let frame = Frame::message(bytes.to_vec(), text, true);
+        self.0.send(Message::Frame(frame)).await.unwrap();
     }
 
     pub async fn say(&mut self, message: &Value) {

@@ -1,6 +1,6 @@
 use rtmsd::model::{
-    Account, Gap, GapCause, MediumTally, OpenGap, Outcome, SessionStatus, StreamStatus, Tally,
-    UnknownMessages,
+    Account, Gap, GapCause, Lost, MediumTally, OpenGap, Outcome, SessionStatus, StreamStatus,
+    Tally, UnknownMessages, Unreadable, UnreadableMessages,
 };
 use rtmsd::store::StreamUpdate;
 
@@ -21,12 +21,16 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
         let mut account = Account::new("audio", 7);
         account.gaps = vec![Gap { start_ms: 47, end_ms: 67, cause: GapCause::Failover }];
         account.open = Some(OpenGap { start_ms: 90, cause: GapCause::Paused });
+        let mut unreadable = UnreadableMessages::default();
+        unreadable.add(Unreadable::new(14, Lost::Message, "data"));
+        let unreadable = unreadable.seen_at(8);
         let update = StreamUpdate {
             epoch: 0,
             status: Some(StreamStatus::Live),
             first_packet_ms: Some(7),
             tally: Some(tally),
             unknown_messages: Some(UnknownMessages::from([(23, 2)])),
+            unreadable_messages: Some(unreadable.clone()),
             effective: None,
             ledger: Some(vec![account.clone()]),
         };
@@ -39,6 +43,7 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
         assert_eq!(stream.status, StreamStatus::Paused);
         assert_eq!((stream.first_packet_ms, stream.tally), (Some(7), tally));
         assert_eq!(stream.unknown_messages, UnknownMessages::from([(23, 2)]));
+        assert_eq!(stream.unreadable_messages, unreadable);
         assert_eq!(stream.ledger, [account.clone()]);
     })
     .await;

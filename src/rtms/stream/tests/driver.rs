@@ -4,6 +4,7 @@ use super::sockets::Sockets;
 use super::{ALL, JOINED, MEDIA_JOINED, SIGNALING, only, setup};
 use crate::model::EntryBody;
 use crate::rtms::endpoint::Endpoint;
+use crate::rtms::ledger::Change;
 use crate::rtms::message::Medium;
 use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{End, HangUp, Input, LinkId, Loss, Output, Setup, Stream};
@@ -19,6 +20,7 @@ pub struct Driver {
     said: Vec<String>,
     sent: Vec<String>,
     entries: Vec<(Option<i64>, EntryBody)>,
+    unreadable: Vec<Medium>,
     end: Option<End>,
 }
 
@@ -33,6 +35,7 @@ impl Driver {
             said: Vec::new(),
             sent: Vec::new(),
             entries: Vec::new(),
+            unreadable: Vec::new(),
             end: None,
         };
         driver.drain();
@@ -162,6 +165,11 @@ impl Driver {
         std::mem::take(&mut self.entries)
     }
 
+    /// The media of which something was lost since the last look.
+    pub fn unreadable_media(&mut self) -> Vec<Medium> {
+        std::mem::take(&mut self.unreadable)
+    }
+
     pub fn end(&self) -> Option<&End> {
         self.end.as_ref()
     }
@@ -177,6 +185,7 @@ impl Driver {
                 Output::Note { at_ms, body } => self.entries.push((at_ms, body)),
                 Output::Finished(end) => self.end = Some(end),
                 Output::LeftToOwner => {}
+                Output::Ledger(Change::Unreadable { medium, .. }) => self.unreadable.push(medium),
                 Output::Ledger(_) => {}
                 Output::Dial(..) | Output::HangUp(..) | Output::Frame(..) => {}
             }

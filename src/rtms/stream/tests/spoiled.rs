@@ -1,0 +1,71 @@
+//! Whatever is spoiled in a message, its link lives and everybody else's data is complete.
+
+use super::driver::Driver;
+use super::{ALL, AUDIO_FRAME, LINE, SIGNALING};
+use crate::model::Lost;
+use crate::rtms::message::Medium;
+use crate::rtms::message::tests::spoiled::{self, Spoiled};
+
+const GOOD: [(&str, &str); 2] = [(AUDIO_FRAME, "audio frame"), (LINE, "entry transcript")];
+
+/// Those whose good form changes the stream itself, spoiled or not: the end of it, and reports of lost links.
+fn ends_something(text: &str) -> bool {
+    text.contains(r#""msg_type":8"#) || text.contains(r#""event_type":7"#)
+}
+
+#[test]
+fn a_spoiled_message_ends_no_link_and_costs_nobody_else() {
+    let mut driver = Driver::unified(&Medium::ALL);
+    let spoiled = spoiled::all().into_iter().filter(|spoiled| !ends_something(&spoiled.text));
+    for (place, Spoiled { number, text, costs }) in spoiled.enumerate() {
+        let link = if (14..=18).contains(&number) || number == 4 { ALL } else { SIGNALING };
+        driver.hear(link, &text);
+        let short: String = text.chars().take(400).collect();
+        let said = driver.said().join(", ");
+        let is_news = |said: &str| {
+            ["drop", "close", "is down", "finished"].iter().any(|word| said.contains(word))
+        };
+        assert!(!is_news(&said), "{said} after {short}");
+        let unreadable = driver.stream.take_unreadable();
+        assert_eq!(unreadable.total(), u64::from(costs.is_some()), "{short}\n{unreadable:?}");
+        let is_lost = unreadable.kinds().any(|kind| kind.lost == Lost::Message);
+        assert_eq!(is_lost, costs == Some(Lost::Message), "{short}");
+        for (good, becomes) in GOOD {
+            driver.hear(ALL, good);
+            assert_eq!(driver.said(), [becomes], "after {short}");
+        }
+        let join = format!(
+            r#"{{"msg_type":6,"event":{{"event_type":3,"participants":[{{"user_id":{}}}]}}}}"#,
+            100_000_000 + place
+        );
+        driver.hear(SIGNALING, &join);
+        assert_eq!(driver.said(), ["entry participant_joined"], "after {short}");
+        driver.forget();
+    }
+}
+
+/// A frame that is lost is missing in the account of its medium, and of no other.
+#[test]
+fn a_lost_message_is_accounted_to_its_medium() {
+    for (text, media) in [
+        (r#"{"msg_type":14,"content":{"data":null}}"#, &[Medium::Audio][..]),
+        (r#"{"msg_type":17,"content":{}}"#, &[Medium::Transcript]),
+        (r#"{"msg_type":18}"#, &[Medium::Chat]),
+        (r#"{"msg_type":15,"content":{"user_id":1,"data":"AA"#, &[Medium::Video]),
+        // It may have been any of them.
+        (
+            "\u{fffd}\u{fffd}\u{fffd}",
+            &[Medium::Audio, Medium::Video, Medium::Transcript, Medium::Chat],
+        ),
+        (r#"{"msg_type":4}"#, &[]),
+        // Not wanted.
+        (r#"{"msg_type":16,"content":{}}"#, &[]),
+    ] {
+        let wanted = [Medium::Audio, Medium::Video, Medium::Transcript, Medium::Chat];
+        let mut driver = Driver::unified(&wanted);
+        driver.hear(ALL, text);
+        assert_eq!(driver.unreadable_media(), media, "{text}");
+        driver.hear(SIGNALING, text);
+        assert_eq!(driver.unreadable_media(), [], "{text}");
+    }
+}
