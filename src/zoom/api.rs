@@ -14,6 +14,7 @@ use super::retry::{Next, Pauses, Tries, wait_ms};
 use super::token::{Candidates, Granted, TokenError, Tokens};
 use super::{Credentials, video_jwt};
 use crate::clock;
+use crate::json;
 use crate::model::{Action, ChoiceReason, Chosen, Product};
 
 /// No answer of Zoom's that we look into is longer.
@@ -183,7 +184,7 @@ async fn read_answer(mut answer: Response) -> Result<Accepted, ZoomError> {
         body.extend_from_slice(&chunk);
     }
     if status.is_success() {
-        let body = serde_json::from_slice(&body).ok();
+        let body = json::from_slice(&body);
         return Ok(Accepted { status: status.as_u16(), body });
     }
     Err(ZoomError::from_answer(status.as_u16(), &body, tracking_id, wait))

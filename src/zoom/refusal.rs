@@ -1,9 +1,9 @@
 //! What Zoom's REST API says when it says no, in our words (rtms-protocol.md section 14.1).
 
 use serde::Deserialize;
-use serde_json::Value;
 use thiserror::Error;
 
+use crate::json::{self, Number};
 use crate::model::ZoomAnswer;
 
 /// Zoom's own words are kept up to this length, in characters.
@@ -143,22 +143,26 @@ impl ZoomError {
 
 #[derive(Deserialize)]
 struct Body {
-    code: Option<Value>,
+    #[serde(default, deserialize_with = "json::or_none")]
+    code: Option<Number>,
+    #[serde(default, deserialize_with = "json::or_none")]
     message: Option<String>,
-    #[serde(default)]
-    errors: Vec<FieldError>,
+    #[serde(default, deserialize_with = "json::or_none")]
+    errors: Option<Vec<FieldError>>,
 }
 
 #[derive(Deserialize)]
 struct FieldError {
+    #[serde(default, deserialize_with = "json::or_none")]
     field: Option<String>,
+    #[serde(default, deserialize_with = "json::or_none")]
     message: Option<String>,
 }
 
 fn read_body(body: &[u8]) -> (Option<i64>, Option<String>) {
-    let Ok(body) = serde_json::from_slice::<Body>(body) else { return (None, None) };
-    let code = body.code.and_then(|code| code.as_i64().or_else(|| code.as_str()?.parse().ok()));
-    let fields = body.errors.into_iter().map(|error| {
+    let Some(body) = json::from_slice::<Body>(body) else { return (None, None) };
+    let code = body.code.and_then(Number::exact);
+    let fields = body.errors.unwrap_or_default().into_iter().map(|error| {
         let field = error.field.unwrap_or_default();
         format!("; {field}: {}", error.message.unwrap_or_default())
     });

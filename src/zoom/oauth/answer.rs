@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{OAuthError, Tokens, User};
+use crate::json::{self, Number};
 use crate::secret::Secret;
 
 /// Longer texts are no names and ids.
@@ -11,24 +12,27 @@ const MAX_TEXT_BYTES: usize = 256;
 #[derive(Deserialize)]
 struct TokenBody {
     access_token: String,
+    #[serde(default, deserialize_with = "json::or_none")]
     refresh_token: Option<String>,
-    expires_in: Option<i64>,
-    #[serde(default)]
-    scope: String,
+    #[serde(default, deserialize_with = "json::or_none")]
+    expires_in: Option<Number>,
+    #[serde(default, deserialize_with = "json::or_none")]
+    scope: Option<String>,
+    #[serde(default, deserialize_with = "json::or_none")]
     api_url: Option<String>,
 }
 
 /// Reads tokens (section 15.2).
 pub(super) fn tokens(body: &[u8]) -> Result<Tokens, OAuthError> {
-    let body: TokenBody = serde_json::from_slice(body).map_err(|_| OAuthError::Unreadable)?;
+    let body: TokenBody = json::from_slice(body).ok_or(OAuthError::Unreadable)?;
     if body.access_token.is_empty() || !body.access_token.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(OAuthError::Unreadable);
     }
     Ok(Tokens {
         access: Secret::new(body.access_token),
         refresh: body.refresh_token.filter(|token| !token.is_empty()).map(Secret::new),
-        expires_in_s: body.expires_in.filter(|seconds| *seconds >= 0),
-        scope: body.scope,
+        expires_in_s: body.expires_in.map(Number::cut).filter(|seconds| *seconds >= 0),
+        scope: body.scope.unwrap_or_default(),
         api_base_url: body.api_url,
     })
 }
@@ -37,9 +41,13 @@ pub(super) fn tokens(body: &[u8]) -> Result<Tokens, OAuthError> {
 struct UserBody {
     id: String,
     account_id: String,
+    #[serde(default, deserialize_with = "json::or_none")]
     email: Option<String>,
+    #[serde(default, deserialize_with = "json::or_none")]
     display_name: Option<String>,
+    #[serde(default, deserialize_with = "json::or_none")]
     first_name: Option<String>,
+    #[serde(default, deserialize_with = "json::or_none")]
     last_name: Option<String>,
 }
 
@@ -51,7 +59,7 @@ pub(super) fn user(status: u16, body: &[u8]) -> Result<User, OAuthError> {
         429 | 500.. => return Err(OAuthError::Failing(status)),
         _ => return Err(OAuthError::Misconfigured("it needs the scope user:read:user")),
     }
-    let body: UserBody = serde_json::from_slice(body).map_err(|_| OAuthError::Unreadable)?;
+    let body: UserBody = json::from_slice(body).ok_or(OAuthError::Unreadable)?;
     let is_id = |text: &str| (1..=MAX_TEXT_BYTES).contains(&text.len());
     if !is_id(&body.id) || !is_id(&body.account_id) {
         return Err(OAuthError::Unreadable);
@@ -72,11 +80,12 @@ fn short(text: Option<String>) -> Option<String> {
     (1..=MAX_TEXT_BYTES).contains(&text.len()).then_some(text)
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Refusal {
-    error: String,
-    reason: String,
+    #[serde(default, deserialize_with = "json::or_none")]
+    error: Option<String>,
+    #[serde(default, deserialize_with = "json::or_none")]
+    reason: Option<String>,
 }
 
 /// What a status that is no success means (section 15.4). Zoom sends 400 and 401 for the same cause, so the body
@@ -85,11 +94,11 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> OAuthError {
     if status == 429 || status >= 500 {
         return OAuthError::Failing(status);
     }
-    let Ok(Refusal { error, reason }) = serde_json::from_slice(body) else {
+    let Some(Refusal { error, reason }) = json::from_slice(body) else {
         return OAuthError::Failing(status);
     };
-    let reason = reason.to_ascii_lowercase();
-    match error.as_str() {
+    let reason = reason.unwrap_or_default().to_ascii_lowercase();
+    match error.unwrap_or_default().as_str() {
         _ if reason.contains("redirect") => OAuthError::Misconfigured(
             "ZOOM_OAUTH_REDIRECT_URL is not among the redirect URLs of the app",
         ),
@@ -141,6 +150,20 @@ mod tests {
             let tokens = tokens(body.as_bytes()).unwrap();
             assert!(tokens.refresh.is_none() && tokens.expires_in_s.is_none());
         }
+        for (life, seconds) in [
+            (r#""3599""#, Some(3599)),
+            ("3599.5", Some(3599)),
+            ("-1", None),
+            (r#""soon""#, None),
+            ("[]", None),
+            ("1e999", None),
+        ] {
+            let odd = r#""refresh_token":7,"scope":["a"],"api_url":{}"#;
+            let body = format!(r#"{{"access_token":"a","expires_in":{life},{odd}}}"#);
+            let tokens = tokens(body.as_bytes()).unwrap();
+            assert_eq!(tokens.expires_in_s, seconds, "{life}");
+            assert!(tokens.refresh.is_none() && tokens.scope.is_empty());
+        }
         for bad in ["", "[]", r#"{"access_token":""}"#, r#"{"access_token":"a\r\nb"}"#, "{}"] {
             assert!(matches!(tokens(bad.as_bytes()), Err(OAuthError::Unreadable)), "{bad}");
         }
@@ -174,6 +197,8 @@ mod tests {
             assert!(refused.is_temporary());
         }
         assert_eq!(refusal(403, b"<html>a proxy</html>"), OAuthError::Failing(403));
+        let odd = br#"{"error":"invalid_grant","reason":["cut \ud83d"]}"#;
+        assert_eq!(refusal(400, odd), OAuthError::Dead);
     }
 
     #[test]
@@ -192,6 +217,13 @@ mod tests {
         assert_eq!(ana.email.as_deref(), Some("ana@example.com"));
         let plain = user(200, br#"{"id":"u1","account_id":"a1"}"#).unwrap();
         assert_eq!((plain.display_name, plain.email), (None, None));
+        let odd = user(
+            200,
+            b"{\"id\":\"u1\",\"account_id\":\"a1\",\"email\":7,\"display_name\":\"Ana \\ud83d \xf0\x9f\"}",
+        );
+        let odd = odd.unwrap();
+        assert_eq!(odd.display_name.as_deref(), Some("Ana \u{fffd} \u{fffd}"));
+        assert_eq!(odd.email, None);
         assert_eq!(user(401, b"{}"), Err(OAuthError::Dead));
         assert!(matches!(user(400, br#"{"code":4711}"#), Err(OAuthError::Misconfigured(_))));
         assert_eq!(user(503, b""), Err(OAuthError::Failing(503)));
