@@ -171,6 +171,11 @@ impl Store {
         }
     }
 
+    /// How many rows, or columns of rows, this process could not read and passed over.
+    pub fn passed_over(&self) -> u64 {
+        rows::passed_over()
+    }
+
     /// Waits for running statements and closes the pools. A SQLite folder may then be opened again.
     pub async fn close(&self) {
         self.database.close().await;

@@ -3,17 +3,41 @@
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
+use crate::json;
 
 /// The longest name of a field that is repeated in an error.
 const MAX_FIELD_CHARS: usize = 64;
 
-/// The fields of a JSON object, all of them known. One that is null counts as left out.
+/// The fields of a JSON object, all of them known. One that is null counts as left out. What nests so deep that it could
+/// not be read back out of the store is refused.
 pub fn fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, ApiError> {
+    if json::is_too_deep(&String::from_utf8_lossy(body)) {
+        return Err(ApiError::InvalidValue {
+            name: "body",
+            problem: "must not nest deeper than 64 levels",
+        });
+    }
     let mut fields: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|error| ApiError::NotJson { line: error.line(), column: error.column() })?;
     fields.retain(|_, value| !value.is_null());
     match fields.keys().find(|name| !known.contains(&name.as_str())) {
         Some(name) => Err(ApiError::UnknownField(name.chars().take(MAX_FIELD_CHARS).collect())),
         None => Ok(fields),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nests_too_deep_to_be_read_back_is_refused() {
+        let body =
+            |depth: usize| format!(r#"{{"metadata":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        assert!(fields(body(63).as_bytes(), &["metadata"]).is_ok());
+        for depth in [64, 126, 100_000] {
+            let error = fields(body(depth).as_bytes(), &["metadata"]).unwrap_err();
+            assert!(matches!(error, ApiError::InvalidValue { name: "body", .. }), "{depth}");
+        }
     }
 }

@@ -70,7 +70,7 @@ impl Checks {
 }
 
 /// 200 when a webhook sent now would be recorded, else 503 with the name of the check that failed. `restarts` counts
-/// the parts of the daemon that panicked and were started again.
+/// the parts of the daemon that panicked and were started again, `unreadable_rows` what of the store it could not read.
 pub async fn ready(State(state): State<Arc<AppState>>) -> Response {
     let checks = Checks::of(&state).await;
     let ready = checks.is_ready();
@@ -78,6 +78,7 @@ pub async fn ready(State(state): State<Arc<AppState>>) -> Response {
         "store": if checks.store_ok { "ok" } else { "unavailable" },
         "draining": checks.draining,
         "restarts": state.counters.restarts(),
+        "unreadable_rows": state.store.passed_over(),
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let message = if ready { "ready" } else { "not ready" };

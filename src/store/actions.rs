@@ -8,7 +8,7 @@ use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, sql};
 use crate::model::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, InstallationId, MediaParams, Planned,
-    Session, SessionId, Standing, StreamRecord,
+    Session, SessionId, Standing,
 };
 
 /// Decisions look at no more of a session's actions than this: the newest.
@@ -225,7 +225,7 @@ impl Store {
                 Ok(rows)
             })
             .await?;
-        rows.into_iter().map(ActionRecord::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// Gives up on actions that no webhook followed in time. Returns their sessions.
@@ -399,7 +399,7 @@ async fn read_standing(
         tx.all(sql::ACTIONS_OF_SESSION, binds![&*text, MAX_ACTIONS]).await?;
     Ok(Some(Standing {
         session: Session::try_from(row)?,
-        streams: streams.into_iter().map(StreamRecord::try_from).collect::<Result<_, _>>()?,
-        actions: actions.into_iter().map(ActionRecord::try_from).collect::<Result<_, _>>()?,
+        streams: rows::readable(streams),
+        actions: rows::readable(actions),
     }))
 }

@@ -61,7 +61,7 @@ impl Store {
     /// All endpoints, oldest first.
     pub async fn endpoints(&self) -> Result<Vec<StoredEndpoint>, StoreError> {
         let rows: Vec<Row> = self.database.all(sql::ENDPOINTS, binds![]).await?;
-        rows.into_iter().map(StoredEndpoint::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// An endpoint as it now is; none when there is none of that id.

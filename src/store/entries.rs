@@ -71,7 +71,8 @@ impl Store {
     }
 
     /// Up to `limit` entries of a session's streams after `cursor`, each stream's in order of their
-    /// numbers. `kinds` empty: all of them.
+    /// numbers. `kinds` empty: all of them. In the place of an entry that this version cannot read is one that says
+    /// [`EntryBody::NotKept`](crate::model::EntryBody::NotKept): it holds up no reader.
     pub async fn entries_after(
         &self,
         id: SessionId,
@@ -182,7 +183,7 @@ async fn read_after(
         let found: Vec<EntryRow> = tx.all(sql::ENTRIES_AFTER, values).await?;
         let stream_id = rows::stream_id(&head.stream_id)?;
         for row in found {
-            entries.push(row.into_entry(session_id, stream_id.clone(), ordinal)?);
+            entries.push(row.into_entry_or_place(session_id, stream_id.clone(), ordinal)?);
         }
     }
     Ok(entries)

@@ -24,14 +24,14 @@ impl Store {
     pub async fn forwards_of(&self, session: SessionId) -> Result<Vec<Forward>, StoreError> {
         let values = binds![session.to_string()];
         let rows: Vec<ForwardRow> = self.database.all(sql::FORWARDS_OF_SESSION, values).await?;
-        rows.into_iter().map(Forward::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// Those of all sessions with a stream that runs, or has run since `since_ms`: at most `limit`, the oldest first.
     pub async fn forwards(&self, since_ms: i64, limit: u32) -> Result<Vec<Forward>, StoreError> {
         let values = binds![since_ms, i64::from(limit)];
         let rows: Vec<ForwardRow> = self.database.all(sql::FORWARDS, values).await?;
-        rows.into_iter().map(Forward::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// Notes which entries have arrived.

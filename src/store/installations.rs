@@ -112,7 +112,7 @@ impl Store {
     ) -> Result<Vec<StoredGrant>, StoreError> {
         let values = binds![before_ms, i64::from(limit)];
         let rows: Vec<Row> = self.database.all(sql::IDLE_INSTALLATIONS, values).await?;
-        rows.into_iter().map(StoredGrant::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// Takes the right to refresh until `until_ms`. False when another has it, when the tokens are not those of
@@ -209,7 +209,7 @@ impl Store {
         let characters = i64::try_from(prefix.len()).unwrap_or(i64::MAX);
         let values = binds![after, prefix, characters, i64::from(limit)];
         let rows: Vec<Row> = self.database.all(sql::SEALED_OTHERWISE, values).await?;
-        rows.into_iter().map(StoredGrant::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// Stores the same tokens under another seal. False when other tokens came in the meantime.

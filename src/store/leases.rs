@@ -75,7 +75,7 @@ impl Store {
         // Two transactions, and the second only reads: a stream that is lost between them is
         // missing, as it should be.
         let rows: Vec<StreamRow> = self.database.all(sql::STREAMS_OF_NODE, binds![&*node]).await?;
-        rows.into_iter().map(StreamRecord::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// Gives one claim back. For `quiet_ms` nobody finds the stream by looking; a node that knows of it may claim it

@@ -258,7 +258,7 @@ impl Store {
     ) -> Result<Vec<LoggedDelivery>, StoreError> {
         let values = binds![id.to_string(), before, i64::from(limit)];
         let rows: Vec<LogRow> = self.database.all(sql::DELIVERIES_OF_ENDPOINT, values).await?;
-        rows.into_iter().map(LoggedDelivery::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// Forgets events that were put down before `before_ms`, with their deliveries. Those that still wait for an
@@ -294,8 +294,9 @@ impl Store {
         let Some(row) = row else { return Ok(None) };
         let session_id = rows::session_id(&row.session_id)?;
         let ordinal = rows::number("ordinal", row.ordinal)?;
-        let entry = EntryRow { seq: row.seq, at_ms: row.at_ms, body: row.body };
-        entry.into_entry(session_id, stream.clone(), ordinal).map(Some)
+        let PlacedEntryRow { seq, kind, at_ms, body, .. } = row;
+        let entry = EntryRow { seq, kind, at_ms, body };
+        Ok(rows::or_passed_over(entry.into_entry(session_id, stream.clone(), ordinal)))
     }
 }
 
@@ -449,6 +450,7 @@ row! {
         session_id: String,
         ordinal: i64,
         seq: i64,
+        kind: String,
         at_ms: i64,
         body: String,
     }

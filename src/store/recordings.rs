@@ -53,7 +53,7 @@ impl Store {
     pub async fn recordings_of(&self, id: SessionId) -> Result<Vec<Recording>, StoreError> {
         let rows: Vec<RecordingRow> =
             self.database.all(sql::RECORDINGS_OF_SESSION, binds![id.to_string()]).await?;
-        rows.into_iter().map(Recording::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// What a spool's daemon still has to do.
@@ -63,7 +63,7 @@ impl Store {
     ) -> Result<Vec<Recording>, StoreError> {
         let rows: Vec<RecordingRow> =
             self.database.all(sql::UNFINISHED_RECORDINGS, binds![spool.to_string()]).await?;
-        rows.into_iter().map(Recording::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// Recordings whose files are to be deleted by the daemon that has this spool, the oldest first. Those of lost
@@ -79,7 +79,7 @@ impl Store {
         let values =
             binds![spool, i64::from(is_shared), now_ms - SPOOL_LOST_AFTER_MS, i64::from(limit)];
         let rows: Vec<RecordingRow> = self.database.all(sql::RECORDINGS_TO_DELETE, values).await?;
-        rows.into_iter().map(Recording::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// Takes a recording from one state to the next. False when it was not in the first: somebody wants it deleted,

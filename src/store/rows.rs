@@ -1,5 +1,7 @@
 //! Rows as they are stored, and what they become.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -8,7 +10,7 @@ use super::database::row;
 use crate::model::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Entry, EntryBody, IdKey, Instance,
     Outcome, Product, Session, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
-    Tally, UserId,
+    UserId,
 };
 
 row! {
@@ -92,12 +94,38 @@ row! {
 row! {
     pub(super) struct EntryRow {
         pub seq: i64,
+        pub kind: String,
         pub at_ms: i64,
         pub body: String,
     }
 }
 
+/// How many rows, or columns of rows, could not be read since the process started.
+static PASSED_OVER: AtomicU64 = AtomicU64::new(0);
+
+/// Rows that this version cannot read are passed over, so that one of them holds up no others.
+pub(super) fn passed_over() -> u64 {
+    PASSED_OVER.load(Ordering::Relaxed)
+}
+
+fn pass_over(error: &StoreError) {
+    let total = PASSED_OVER.fetch_add(1, Ordering::Relaxed) + 1;
+    tracing::error!(%error, total, "a row is passed over");
+}
+
+/// The rows that can be read; the others are passed over.
+pub(super) fn readable<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Vec<T> {
+    rows.into_iter().filter_map(|row| or_passed_over(T::try_from(row))).collect()
+}
+
+/// None for a row that cannot be read.
+pub(super) fn or_passed_over<T>(read: Result<T, StoreError>) -> Option<T> {
+    read.inspect_err(pass_over).ok()
+}
+
 impl EntryRow {
+    /// # Errors
+    /// When this version cannot read it.
     pub(super) fn into_entry(
         self,
         session_id: SessionId,
@@ -110,15 +138,30 @@ impl EntryRow {
         let seq = number("seq", self.seq)?;
         Ok(Entry { session_id, stream_id, stream_ordinal, seq, at_ms: self.at_ms, body })
     }
+
+    /// What cannot be read keeps its number, so that readers go on after it.
+    pub(super) fn into_entry_or_place(
+        self,
+        session_id: SessionId,
+        stream_id: StreamId,
+        stream_ordinal: u32,
+    ) -> Result<Entry, StoreError> {
+        let (seq, at_ms) = (number("seq", self.seq)?, self.at_ms);
+        let what = self.kind.clone().into();
+        let read = self.into_entry(session_id, stream_id.clone(), stream_ordinal);
+        Ok(or_passed_over(read).unwrap_or_else(|| {
+            let body = EntryBody::NotKept { what };
+            Entry { session_id, stream_id, stream_ordinal, seq, at_ms, body }
+        }))
+    }
 }
 
 impl TryFrom<SessionRow> for Session {
     type Error = StoreError;
 
     fn try_from(row: SessionRow) -> Result<Self, StoreError> {
-        let metadata =
-            row.metadata.map(|text| read_json("metadata", &row.id, &text)).transpose()?;
-        let media = row.media.map(|text| read_json("media", &row.id, &text)).transpose()?;
+        let metadata = row.metadata.and_then(|text| read_json("metadata", &row.id, &text));
+        let media = row.media.and_then(|text| read_json("media", &row.id, &text));
         Ok(Session {
             id: session_id(&row.id)?,
             instance: instance(&row.product, &row.id_key, &row.instance_id)?,
@@ -145,12 +188,10 @@ impl TryFrom<StreamRow> for StreamRecord {
 
     fn try_from(row: StreamRow) -> Result<Self, StoreError> {
         let outcome = row.outcome.map(|text| read("outcome", &text, Outcome::parse));
-        let tally: Tally = read_json("tally", &row.stream_id, &row.tally)?;
-        let of_json = |what, text: Option<String>| {
-            text.map(|text| read_json(what, &row.stream_id, &text)).transpose()
-        };
+        let of_json =
+            |what, text: Option<String>| read_json(what, &row.stream_id, text.as_deref()?);
         let (media, effective) =
-            (of_json("media", row.media)?, of_json("effective media", row.effective)?);
+            (of_json("media", row.media), of_json("effective media", row.effective));
         Ok(StreamRecord {
             stream_id: stream_id(&row.stream_id)?,
             session_id: session_id(&row.session_id)?,
@@ -166,20 +207,20 @@ impl TryFrom<StreamRow> for StreamRecord {
             stop_reason: row.stop_reason,
             outcome: outcome.transpose()?,
             first_packet_ms: row.first_packet_ms,
-            tally,
-            unknown_messages: read_json("unknown messages", &row.stream_id, &row.unknown_messages)?,
-            unreadable_messages: read_json(
+            tally: figures("tally", &row.stream_id, &row.tally),
+            unknown_messages: figures("unknown messages", &row.stream_id, &row.unknown_messages),
+            unreadable_messages: figures(
                 "unreadable messages",
                 &row.stream_id,
                 &row.unreadable_messages,
-            )?,
+            ),
             media,
             effective,
             video_user_id: row
                 .video_user_id
                 .map(|id| number("video user id", id).map(UserId))
                 .transpose()?,
-            ledger: read_json("ledger", &row.stream_id, &row.ledger)?,
+            ledger: figures("ledger", &row.stream_id, &row.ledger),
             created_at_ms: row.created_at_ms,
             ended_at_ms: row.ended_at_ms,
         })
@@ -191,7 +232,7 @@ impl TryFrom<ActionRow> for ActionRecord {
 
     fn try_from(row: ActionRow) -> Result<Self, StoreError> {
         let answer: Option<Answer> =
-            row.answer.map(|text| read_json("answer", &row.id, &text)).transpose()?;
+            row.answer.and_then(|text| read_json("answer", &row.id, &text));
         Ok(ActionRecord {
             id: action_id(&row.id)?,
             session_id: session_id(&row.session_id)?,
@@ -238,9 +279,16 @@ pub(super) fn read<T>(
     parse(text).ok_or_else(|| unreadable(format_args!("{what} {text:?}")))
 }
 
-/// The value itself does not get into the error: it could hold what people said.
-fn read_json<T: DeserializeOwned>(what: &str, of: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_str(text).map_err(|_| unreadable(format_args!("{what} of {of}")))
+/// A column that cannot be read counts as none and costs nothing of its row. The value itself does not get into the
+/// log: it could hold what people said.
+fn read_json<T: DeserializeOwned>(what: &str, of: &str, text: &str) -> Option<T> {
+    let read = serde_json::from_str(text).map_err(|_| unreadable(format_args!("{what} of {of}")));
+    or_passed_over(read)
+}
+
+/// Figures that cannot be read begin anew.
+fn figures<T: DeserializeOwned + Default>(what: &str, of: &str, text: &str) -> T {
+    read_json(what, of, text).unwrap_or_default()
 }
 
 fn unreadable(what: std::fmt::Arguments<'_>) -> StoreError {

@@ -22,7 +22,7 @@ impl Store {
         let status = page.status.map(|status| status.as_str());
         let values = binds![before, status, i64::from(page.limit)];
         let rows: Vec<SessionRow> = self.database.all(sql::SESSIONS, values).await?;
-        rows.into_iter().map(Session::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// Makes a session, or finds the one that is the same: the conversation with this id, or the meeting with this

@@ -194,12 +194,10 @@ impl SinkPage {
         let product = rows::read("product", &stream.product, Product::parse)?;
         self.reached.push((stream_id.clone(), rows::number("seq", last.seq)?));
         for row in found {
-            match row.into_entry(session_id, stream_id.clone(), ordinal) {
-                Ok(entry) => {
-                    let account_id = stream.account_id.clone();
-                    self.entries.push(Relayed { entry, product, account_id });
-                }
-                Err(error) => tracing::error!(%error, "an entry is kept from a sink"),
+            let entry = row.into_entry(session_id, stream_id.clone(), ordinal);
+            if let Some(entry) = rows::or_passed_over(entry) {
+                let account_id = stream.account_id.clone();
+                self.entries.push(Relayed { entry, product, account_id });
             }
         }
         Ok(())

@@ -32,7 +32,7 @@ impl Store {
     pub async fn streams_of(&self, id: SessionId) -> Result<Vec<StreamRecord>, StoreError> {
         let values = binds![id.to_string()];
         let rows: Vec<StreamRow> = self.database.all(sql::STREAMS_OF_SESSION, values).await?;
-        rows.into_iter().map(StreamRecord::try_from).collect()
+        Ok(rows::readable(rows))
     }
 
     /// Writes what is new about streams, and their sessions' status with it, in one transaction. Returns those of which

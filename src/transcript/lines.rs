@@ -72,7 +72,10 @@ impl Lines {
     pub async fn next(&mut self) -> Result<Option<Line>, StoreError> {
         while !self.window.is_full() {
             for stream in &mut self.streams {
-                stream.fill(&self.store, self.session_id).await?;
+                // A page of lines that cannot be read holds none.
+                while stream.page.is_empty() && !stream.drained {
+                    stream.fill(&self.store, self.session_id).await?;
+                }
             }
             let heads = self.streams.iter_mut().filter(|stream| !stream.page.is_empty());
             let earliest = heads.min_by_key(|stream| stream.page[0].said.start_ms);
@@ -95,18 +98,16 @@ impl StreamLines {
     }
 
     async fn fill(&mut self, store: &Store, session_id: SessionId) -> Result<(), StoreError> {
-        if self.drained || !self.page.is_empty() {
-            return Ok(());
-        }
         let kinds = [EntryKind::Transcript];
         let entries = store.entries_after(session_id, &self.cursor, &kinds, PAGE).await?;
         // A stream that began after the list of streams was read is left for the next download.
         let own = entries.into_iter().filter(|entry| entry.stream_ordinal == self.ordinal);
+        self.drained = true;
         for entry in own {
+            self.drained = false;
             self.cursor.advance(self.ordinal, entry.seq);
             self.page.extend(Line::of(entry));
         }
-        self.drained = self.page.is_empty();
         Ok(())
     }
 }

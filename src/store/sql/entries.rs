@@ -9,7 +9,7 @@ statements! {
 
     /// `$3` is empty, or kinds between commas (`,chat,transcript,`).
     ENTRIES_AFTER = "
-        SELECT seq, at_ms, body FROM entries
+        SELECT seq, kind, at_ms, body FROM entries
          WHERE stream_id = $1 AND seq > $2
            AND ($3 = '' OR $3 <> replace($3, ',' || kind || ',', ''))
          ORDER BY seq LIMIT $4";

@@ -210,7 +210,8 @@ statements! {
                  LIMIT $2)";
 
     ENTRY = "
-        SELECT streams.session_id, streams.ordinal, entries.seq, entries.at_ms, entries.body
+        SELECT streams.session_id, streams.ordinal, entries.seq, entries.kind, entries.at_ms,
+               entries.body
           FROM entries JOIN streams ON streams.stream_id = entries.stream_id
          WHERE entries.stream_id = $1 AND entries.seq = $2";
 }

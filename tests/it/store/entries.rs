@@ -8,6 +8,7 @@ use rtmsd::store::{Store, StoreError};
 use uuid::Uuid;
 
 use super::webhooks::*;
+use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
 pub fn line(text: &str) -> EntryBody {
@@ -234,6 +235,37 @@ async fn nothing_is_written_after_the_end() {
         let fenced = store.write_entries(&unclaimed(&late)).await.unwrap();
         assert_eq!(fenced, HashSet::from([stream_id("s")]));
         assert_eq!(kinds(store, session).await, [EntryKind::Ended]);
+    })
+    .await;
+}
+
+/// A row that no version can read must not hold up those who come after it.
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_keeps_its_number_and_holds_up_nobody() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        store.hold_sink("sink", NodeId(Uuid::from_u128(1)), 1_000).await.unwrap();
+        let id = read(store, "s").await.session_id;
+        log(store, "s", &[line("one"), line("two"), chat("three"), line("four")]).await;
+        let deep =
+            "UPDATE entries SET body = '{\"kind\":\"transcript\",\"text\":[[[' WHERE seq = 2";
+        Raw::connect(&test.location).await.execute(deep).await;
+        let before = store.passed_over();
+        let entries = store.entries_after(id, &Cursor::default(), &[], 10).await.unwrap();
+        let kinds: Vec<_> = entries.iter().map(|entry| (entry.seq, entry.body.kind())).collect();
+        let expected =
+            [EntryKind::Transcript, EntryKind::NotKept, EntryKind::Chat, EntryKind::Transcript];
+        assert_eq!(kinds, (1..).zip(expected).collect::<Vec<_>>());
+        assert_eq!(entries[1].body, EntryBody::NotKept { what: "transcript".into() });
+        assert!(store.passed_over() > before, "it is counted");
+        let lines =
+            store.entries_after(id, &Cursor::default(), &[EntryKind::Transcript], 2).await.unwrap();
+        assert_eq!(lines.last().unwrap().seq, 2, "a page ends behind it");
+        let page = store.sink_page("sink", 0, "", 10).await.unwrap();
+        let seqs: Vec<u64> = page.entries.iter().map(|relayed| relayed.entry.seq).collect();
+        assert_eq!((seqs, page.reached[0].1), (vec![1, 3, 4], 4));
+        assert_eq!(store.entry(&stream_id("s"), 2).await.unwrap(), None, "no webhook waits for it");
     })
     .await;
 }

@@ -2,9 +2,10 @@ use rtmsd::model::{
     Account, Gap, GapCause, Lost, MediumTally, OpenGap, Outcome, SessionStatus, StreamStatus,
     Tally, UnknownMessages, Unreadable, UnreadableMessages,
 };
-use rtmsd::store::StreamUpdate;
+use rtmsd::store::{SessionPage, StreamUpdate};
 
 use super::webhooks::*;
+use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
 fn status(status: StreamStatus) -> StreamUpdate {
@@ -152,6 +153,37 @@ async fn a_session_follows_its_streams() {
         assert_eq!(now().await, (SessionStatus::Connecting, 5, None));
         store.finish_stream(&stream_id("c"), 0, 1, Outcome::Stopped, Some(6), 6).await.unwrap();
         assert_eq!(now().await, (SessionStatus::Ended, 6, Some(6)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_of_a_row_costs_no_other() {
+    on_both(async |test| {
+        let store = &test.store;
+        announce(store, "s").await;
+        announce(store, "t").await;
+        let mut raw = Raw::connect(&test.location).await;
+        raw.execute(
+            "UPDATE streams SET tally = '{', unknown_messages = '?', unreadable_messages = '[',
+                    ledger = 'nope', media = 'x', effective = '[' WHERE stream_id = 's'",
+        )
+        .await;
+        raw.execute("UPDATE sessions SET metadata = '{', media = '['").await;
+        let stream = read(store, "s").await;
+        assert_eq!((stream.tally, stream.ledger), (Tally::default(), Vec::new()));
+        assert_eq!((stream.media, stream.effective), (None, None));
+        let session = store.session(stream.session_id).await.unwrap().unwrap();
+        assert_eq!((session.metadata, session.media), (None, None));
+        // A row that means nothing at all is passed over.
+        raw.execute("UPDATE streams SET status = 'dancing' WHERE stream_id = 's'").await;
+        assert!(store.streams_of(stream.session_id).await.unwrap().iter().all(|s| s.stream_id != stream.stream_id));
+        let other = read(store, "t").await;
+        raw.execute("UPDATE sessions SET status = 'dancing' WHERE id = (SELECT session_id FROM streams WHERE stream_id = 's')")
+            .await;
+        let page = SessionPage { before: None, status: None, limit: 10 };
+        let ids: Vec<_> = store.sessions(&page).await.unwrap().iter().map(|s| s.id).collect();
+        assert!(ids.iter().all(|id| *id != stream.session_id) || stream.session_id == other.session_id);
     })
     .await;
 }

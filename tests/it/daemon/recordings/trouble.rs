@@ -1,10 +1,12 @@
 //! What happens to a recording happens to nobody else.
 
 use rtmsd::simulator::{CutKind, LinkName, Verb};
+use rtmsd::store::Location;
 use serde_json::Value;
 
 use super::kit::*;
-use crate::daemon::kit::{Home, Scene, endless, eventually, zoom};
+use crate::daemon::kit::{Home, Log, Scene, endless, eventually, zoom};
+use crate::support::raw::Raw;
 
 const LINE_MS: u32 = 100;
 
@@ -94,5 +96,41 @@ async fn what_is_revoked_is_deleted() {
     let list = scene.daemon.api().get(&path).await.unwrap().json();
     assert_eq!(list["data"]["recordings"], serde_json::json!([]));
     assert_eq!(files_below(&folder(&scene.home)), Vec::<std::path::PathBuf>::new());
+    scene.zoom.close_clean().await;
+}
+
+/// Until its entries can be read the end of a recording would be tried again for ever, and its spool never freed.
+#[tokio::test]
+async fn a_row_that_cannot_be_read_ends_neither_events_nor_transcript_nor_recording() {
+    let home = recording(Home::sqlite()).set("MEDIA_TYPES", "audio,transcript");
+    let scene = Scene::open(home, zoom(endless(LINE_MS))).await;
+    scene.live().await;
+    scene.log.lines(5).await;
+    let file = scene.home.folder().join("data/rtmsd.db");
+    let mut raw = Raw::connect(&Location::Sqlite(file)).await;
+    raw.execute("UPDATE entries SET body = '{\"kind\":\"transcript\",\"text\":[[[' WHERE kind = 'transcript' AND seq = (SELECT MIN(seq) FROM entries WHERE kind = 'transcript')").await;
+    raw.execute("UPDATE entries SET body = '[' WHERE kind = 'link_up'").await;
+    scene.log.lines(8).await;
+    scene.zoom.perform(Verb::Stop { reason: 6 }).await;
+    let heard = scene.log.over().await;
+    let id = scene.log.session_id();
+    let again = Log::of_session(scene.daemon.api(), id.to_owned()).over().await;
+    assert_eq!(again.entries.len(), heard.entries.len(), "no number is missing");
+    assert_eq!(again.of("transcript").len() + 1, heard.of("transcript").len());
+    assert_eq!(again.of("not_kept")[0]["what"], "link_up");
+    let path = format!("/api/v1/sdk/sessions/{id}/transcript");
+    let answer = scene.daemon.api().get(&path).await.unwrap();
+    let lines = answer.json()["data"]["lines"].as_array().unwrap().len();
+    assert_eq!((answer.status, lines), (200, again.of("transcript").len()));
+    let recorded = recorded(scene.daemon.api(), id, "stored").await;
+    recorded.checked().await;
+    let text = recorded.text("1-transcript.jsonl").await;
+    assert_eq!(text.lines().count(), lines);
+    let spools = scene.home.folder().join("data/spool");
+    eventually("the spool is freed", async || {
+        let left = std::fs::read_dir(&spools).map_or(0, Iterator::count);
+        (left == 0).then_some(())
+    })
+    .await;
     scene.zoom.close_clean().await;
 }
