@@ -13,8 +13,11 @@ const NAME_CUT_IN_ITS_BYTES: &[u8] =
 const NAME_CUT_IN_A_PAIR: &[u8] =
     br#"{"msg_type":17,"content":{"user_id":8,"user_name":"Bo \ud83d","data":"cut pair"}}"#;
 
+/// The `msg_type`, what was lost, and why.
+type Counted = (u16, &'static str, &'static str);
+
 /// What Zoom or another JSON peer was seen to send (section 23.5), and what it costs: type, what is lost, and why.
-fn spoiled() -> Vec<(Vec<u8>, Option<(u16, &'static str, &'static str)>)> {
+fn spoiled() -> Vec<(Vec<u8>, Option<Counted>)> {
     let audio_name = b"{\"msg_type\":14,\"content\":{\"user_id\":7,\"user_name\":\"\xf0\x9f\",\"data\":\"AAAB\"}}";
     vec![
         (NAME_CUT_IN_ITS_BYTES.to_vec(), None),
