@@ -247,10 +247,12 @@ async fn an_entry_that_cannot_be_read_keeps_its_number_and_holds_up_nobody() {
         announce(store, "s").await;
         store.hold_sink("sink", NodeId(Uuid::from_u128(1)), 1_000).await.unwrap();
         let id = read(store, "s").await.session_id;
-        log(store, "s", &[line("one"), line("two"), chat("three"), line("four")]).await;
+        let entries =
+            log(store, "s", &[line("one"), line("two"), chat("three"), line("four")]).await;
+        store.write_entries(&unclaimed(&entries)).await.unwrap();
         let deep =
             "UPDATE entries SET body = '{\"kind\":\"transcript\",\"text\":[[[' WHERE seq = 2";
-        Raw::connect(&test.location).await.execute(deep).await;
+        Raw::connect(&test.database).await.execute(deep).await;
         let before = store.passed_over();
         let entries = store.entries_after(id, &Cursor::default(), &[], 10).await.unwrap();
         let kinds: Vec<_> = entries.iter().map(|entry| (entry.seq, entry.body.kind())).collect();

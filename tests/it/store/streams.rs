@@ -163,7 +163,7 @@ async fn what_cannot_be_read_of_a_row_costs_no_other() {
         let store = &test.store;
         announce(store, "s").await;
         announce(store, "t").await;
-        let mut raw = Raw::connect(&test.location).await;
+        let mut raw = Raw::connect(&test.database).await;
         raw.execute(
             "UPDATE streams SET tally = '{', unknown_messages = '?', unreadable_messages = '[',
                     ledger = 'nope', media = 'x', effective = '[' WHERE stream_id = 's'",

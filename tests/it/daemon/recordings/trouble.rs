@@ -126,11 +126,6 @@ async fn a_row_that_cannot_be_read_ends_neither_events_nor_transcript_nor_record
     recorded.checked().await;
     let text = recorded.text("1-transcript.jsonl").await;
     assert_eq!(text.lines().count(), lines);
-    let spools = scene.home.folder().join("data/spool");
-    eventually("the spool is freed", async || {
-        let left = std::fs::read_dir(&spools).map_or(0, Iterator::count);
-        (left == 0).then_some(())
-    })
-    .await;
+    eventually("the spool is empty", async || spooled(&scene.home).is_empty().then_some(())).await;
     scene.zoom.close_clean().await;
 }
