@@ -2,7 +2,7 @@
 
 mod unread;
 
-use self::unread::Unread;
+use self::unread::{Recent, Unread};
 use crate::model::{Account, FrameCount, Gap, GapCause, Newest, OpenGap, believed};
 use crate::rtms::message::Medium;
 
@@ -46,6 +46,9 @@ pub(super) struct Book {
     left_out_until_ms: i64,
     /// The gap of what came last and could not be read.
     unread: Option<Unread>,
+    recent: Recent,
+    /// Until when frames that cannot be read have come inside the open gap.
+    lost_until_ms: i64,
     closed: Vec<Gap>,
 }
 
@@ -68,13 +71,16 @@ impl Book {
             step_ms: None,
             left_out_until_ms: i64::MIN,
             unread: None,
+            recent: Recent::since(i64::MIN),
+            lost_until_ms: i64::MIN,
             closed: Vec::new(),
         }
     }
 
     /// What was open when the daemon went ends there.
     pub fn picked_up(medium: Medium, account: Account) -> Self {
-        let mut book = Self { account, ..Self::new(medium, 0) };
+        let recent = Recent::since(account.newest.at_ms);
+        let mut book = Self { account, recent, ..Self::new(medium, 0) };
         let until_ms = book.account.until_ms;
         let start_ms = match book.account.open {
             Some(_) => until_ms,
@@ -187,9 +193,13 @@ impl Book {
         {
             account.in_gaps.add(frame);
         } else if at_ms > account.newest.at_ms {
-            account.newest = Newest { at_ms, count: frame };
+            let newest = Newest { at_ms, count: frame };
+            let older = std::mem::replace(&mut account.newest, newest);
+            self.recent.add(older.at_ms, older.count);
         } else if at_ms == account.newest.at_ms {
             account.newest.count.add(frame);
+        } else {
+            self.recent.add(at_ms, frame);
         }
         if let Some((start_ms, _)) = &mut account.unsure {
             *start_ms = at_ms.max(*start_ms);
@@ -337,7 +347,9 @@ impl Book {
 
     fn close(&mut self, end_ms: i64) {
         self.rejoined_until_ms = None;
+        let lost_until_ms = std::mem::replace(&mut self.lost_until_ms, i64::MIN);
         let Some(OpenGap { start_ms, cause }) = self.account.open.take() else { return };
+        let end_ms = end_ms.max(lost_until_ms);
         let gap = Gap { start_ms, end_ms: end_ms.max(start_ms), cause };
         self.account.alive_ms = self.account.alive_ms.max(gap.end_ms);
         self.last_frame_ms = self.last_frame_ms.max(self.last_frame_ms.map(|_| gap.end_ms));

@@ -507,9 +507,9 @@ fn what_was_received_around_an_unreadable_frame_is_counted_to_the_frame() {
     kept.frame(610, Video, 540);
     kept.frame(700, Video, 700);
     kept.alive(2_000);
-    assert_eq!(kept.gaps(), [(Video, 480, 580, Unreadable)]);
-    // All but those of 120, 470 and 700.
-    assert_eq!(in_gaps(&kept), 5);
+    assert_eq!(kept.gaps(), [(Video, 460, 570, Unreadable)]);
+    // All but those of 120 and 700.
+    assert_eq!(in_gaps(&kept), 6);
 }
 
 #[test]
@@ -523,4 +523,26 @@ fn an_account_that_is_stored_holds_what_could_not_be_read() {
     kept.up(6_000);
     kept.frame(6_000, Audio, 6_000);
     assert_eq!(kept.gaps(), [(Audio, 160, 6_000, DaemonRestarted)]);
+}
+
+/// What overtakes is in order neither with the gaps nor with what was received.
+#[test]
+fn a_late_frame_that_cannot_be_read_is_a_gap_before_those_that_are_known() {
+    let mut kept = Kept::live(&[Video]);
+    kept.frame(1_000, Video, 1_000);
+    kept.frame(1_000, Video, 980);
+    kept.down(1_500, LinkLost);
+    kept.up(1_600);
+    kept.frame(1_700, Video, 1_690);
+    assert_eq!(kept.gaps(), [(Video, 1_000, 1_690, LinkLost)]);
+    kept.unreadable(1_710, Video, Some(975));
+    assert_eq!(kept.gaps(), [(Video, 975, 1_000, Unreadable)]);
+    // Those of 980 and 1,000.
+    assert_eq!(in_gaps(&kept), 2);
+    kept.unreadable(1_720, Video, Some(1_200));
+    assert_eq!(kept.gaps(), [], "it is in a gap already");
+    kept.down(2_000, LinkLost);
+    kept.unreadable(2_100, Video, Some(2_050));
+    kept.frame(2_110, Video, 2_010);
+    assert_eq!(kept.gaps(), [(Video, 1_690, 2_090, LinkLost)], "as long as what is lost in it");
 }

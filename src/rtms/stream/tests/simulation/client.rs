@@ -188,6 +188,8 @@ impl Client {
         let is_new = stored.status != Some(status);
         let is_due = is_new || self.now_ms - stored.at_ms >= STORE_EVERY_MS;
         if self.stream.is_some() && is_due {
+            self.ledger.settle();
+            self.gaps.extend(std::iter::from_fn(|| self.ledger.closed()));
             let accounts = self.ledger.accounts(START_MS + self.now_ms);
             let (at_ms, tally) = (self.now_ms, self.tally.clone());
             self.stored = Stored { at_ms, status: Some(status), accounts, tally };

@@ -348,7 +348,9 @@ impl Zoom {
         let is_sent = self.ghosts.contains_key(&link)
             || socket.is_some_and(|socket| socket.is_ready && !socket.is_noticed);
         if is_sent {
-            return self.say(link, frame(medium, made_ms));
+            let is_spoiled = self.rng.random_bool(SPOILED);
+            let text = if is_spoiled { spoiled } else { frame };
+            return self.say(link, text(medium, made_ms));
         }
         if medium == Medium::Audio {
             self.kept_audio.push_back(made_ms);
@@ -436,6 +438,18 @@ impl Zoom {
         let died = links.iter().filter_map(|link| Some(START_MS + self.died_ms.get(link)?));
         died.filter(|died_ms| *died_ms >= from_ms).min()
     }
+}
+
+/// How many frames nobody can read.
+const SPOILED: f64 = 0.01;
+
+/// One that cannot be read, but for its time.
+fn spoiled(medium: Medium, made_ms: i64) -> String {
+    let number = medium.msg_type();
+    let at_ms = START_MS + made_ms;
+    format!(
+        r#"{{"msg_type":{number},"content":{{"user_id":null,"data":null,"timestamp":{at_ms}}}}}"#
+    )
 }
 
 fn frame(medium: Medium, made_ms: i64) -> String {
