@@ -8,6 +8,7 @@ mod deletions;
 mod deliveries;
 mod endpoints;
 mod entries;
+mod erase;
 mod error;
 mod forwards;
 mod group;
@@ -33,6 +34,7 @@ mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::{
     Account, Entry, MediaParams, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
@@ -144,21 +146,28 @@ pub struct SessionPage {
 pub struct Store {
     database: Database,
     group: Arc<Group>,
+    /// Rows were deleted whose old copies may still be in SQLite's files. At first, of a process that was killed.
+    is_unpurged: Arc<AtomicBool>,
 }
 
 impl Store {
     /// Connects, brings the schema up to date under a lock, refuses a schema newer than this binary.
     pub async fn open(location: &Location) -> Result<Self, StoreError> {
-        Ok(Self { database: Database::open(location).await?, group: Arc::default() })
+        Ok(Self::over(Database::open(location).await?))
     }
 
     /// Connects beside a daemon that may be running, to work on single rows: takes no lock and no lease, and leaves the
     /// schema as it is. An older schema is refused.
     pub async fn open_beside(location: &Location) -> Result<Self, StoreError> {
         let database = Database::open_beside(location).await?;
-        let store = Self { database, group: Arc::default() };
+        let store = Self::over(database);
         store.ping().await?;
         Ok(store)
+    }
+
+    fn over(database: Database) -> Self {
+        let is_unpurged = Arc::new(AtomicBool::new(true));
+        Self { database, group: Arc::default(), is_unpurged }
     }
 
     /// Reachable and migrated?
@@ -174,6 +183,25 @@ impl Store {
     /// How many rows, or columns of rows, this process could not read and passed over.
     pub fn passed_over(&self) -> u64 {
         rows::passed_over()
+    }
+
+    /// Where rows were deleted since it was last called: overwrites their old copies in SQLite's file, and cuts the
+    /// write-ahead log, which has others. False when somebody was using the file: try again. Nothing to do on Postgres.
+    pub async fn purge(&self) -> Result<bool, StoreError> {
+        // Taken first: what is deleted meanwhile asks for the next time.
+        if !self.is_unpurged.swap(false, Ordering::AcqRel) {
+            return Ok(true);
+        }
+        let done = self.database.truncate_log().await;
+        if !matches!(done, Ok(true)) {
+            self.note_deleted();
+        }
+        done
+    }
+
+    /// After a transaction that deleted what must not come back.
+    fn note_deleted(&self) {
+        self.is_unpurged.store(true, Ordering::Release);
     }
 
     /// Waits for running statements and closes the pools. A SQLite folder may then be opened again.

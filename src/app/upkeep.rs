@@ -1,3 +1,5 @@
+//! What the daemon does now and then: it forgets what is old, and deletes what somebody wants deleted.
+
 use std::time::Duration;
 
 use tokio::time::interval;
@@ -14,6 +16,10 @@ const KEEP_WAITING_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 const KEEP_FORWARDS_MS: i64 = 2 * 24 * 60 * 60 * 1000;
 /// How often it is looked for data that is to be deleted.
 const DELETE_EVERY: Duration = Duration::from_secs(1);
+
+/// A reader that is in the way for this many tries is worth a line in the log, and again each so many tries.
+const TRIES_BEFORE_WARNING: u32 = 5;
+const WARN_EVERY_TRIES: u32 = 60;
 
 /// Forgets what is not to be kept any more, for ever.
 pub(super) async fn prune(store: Store, retention: Retention) {
@@ -49,20 +55,43 @@ async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<
     Ok(())
 }
 
-/// Deletes what users and operators have asked for, bit by bit, for ever.
+/// Deletes what users and operators have asked for, bit by bit, and then what the store's files still have of it.
 pub(super) async fn delete(store: Store) {
     let mut due = interval(DELETE_EVERY);
+    let mut tries = 0_u32;
     loop {
         due.tick().await;
-        loop {
-            match store.delete_some(clock::now_ms()).await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "data could not be deleted now; tried again");
-                    break;
-                }
+        delete_all(&store).await;
+        purge(&store, &mut tries).await;
+    }
+}
+
+async fn delete_all(store: &Store) {
+    loop {
+        match store.delete_some(clock::now_ms()).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "data could not be deleted now; tried again");
+                return;
             }
         }
+    }
+}
+
+/// `tries` counts the failures since the last success. Warns when that takes long, and then once a minute.
+async fn purge(store: &Store, tries: &mut u32) {
+    let done = store.purge().await;
+    if matches!(done, Ok(true)) {
+        *tries = 0;
+        return;
+    }
+    *tries += 1;
+    if *tries % WARN_EVERY_TRIES == TRIES_BEFORE_WARNING {
+        let error = done.err().map(|error| error.to_string());
+        tracing::warn!(
+            error,
+            "deleted data is still in SQLite's files, because somebody is using them; retrying"
+        );
     }
 }

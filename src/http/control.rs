@@ -16,6 +16,7 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
+use super::idempotency::AboutSession;
 use super::params::InPath;
 use super::refused;
 use super::sessions::SessionView;
@@ -35,10 +36,12 @@ pub async fn create(
     audit(&state, &caller, "session.create", subject, outcome).await;
     let made = made?;
     let data = json!({ "session": SessionView::of(&made.session) });
-    Ok(match made.is_new {
+    let mut response = match made.is_new {
         true => success_as(StatusCode::CREATED, "session created", data),
         false => success("session known already", data),
-    })
+    };
+    response.extensions_mut().insert(AboutSession(made.session.id));
+    Ok(response)
 }
 
 async fn make(state: &AppState, body: &[u8]) -> Result<Made, ApiError> {

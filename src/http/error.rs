@@ -122,6 +122,11 @@ pub enum ApiError {
     KeyReused,
     #[error("a request with this idempotency-key is being carried out: wait for its answer")]
     KeyInProgress,
+    #[error(
+        "the request with this idempotency-key was carried out, and its answer was deleted with the \
+         session's data: use a new key for a new request"
+    )]
+    AnswerDeleted,
     #[error("{}", refused::detail(.0))]
     Control(Arc<ControlError>),
     #[error("a fault of this server, noted under the request id")]
@@ -167,7 +172,7 @@ impl ApiError {
             | Self::UnknownRecording
             | Self::UnknownForward
             | Self::NoVideoSdk => StatusCode::NOT_FOUND,
-            Self::RecordingLost => StatusCode::GONE,
+            Self::RecordingLost | Self::AnswerDeleted => StatusCode::GONE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::Endpoint(error) => endpoints::status(error),
             Self::Install(refusal) => refusal.status(),
@@ -243,6 +248,7 @@ impl ApiError {
             Self::UnknownField(_) => "unknown_field",
             Self::KeyReused => "idempotency_key_reused",
             Self::KeyInProgress => "idempotency_in_progress",
+            Self::AnswerDeleted => "idempotency_answer_deleted",
             Self::Control(error) => refused::code(error),
             Self::Panicked => "internal",
         }

@@ -15,9 +15,11 @@ use super::auth::Caller;
 use super::error::ApiError;
 use super::request::RequestId;
 use super::{AppState, body};
+use crate::model::SessionId;
 use crate::store::{IdempotencyKey, Kept, Taken};
 
 const KEY_HEADER: &str = "idempotency-key";
+const SESSIONS_PATH: &str = "/api/v1/sdk/sessions/";
 /// Says that an answer was given before.
 const REPLAYED_HEADER: &str = "idempotency-replayed";
 const MAX_KEY_BYTES: usize = 255;
@@ -26,6 +28,10 @@ const MAX_BODY_BYTES: usize = 16 * 1024;
 /// Longer than a request can take: after this its daemon has died.
 const IN_PROGRESS_MS: i64 = 3 * 60 * 1000;
 const KEEP_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// On a response: the session that it is about, where the path does not name it.
+#[derive(Debug, Clone, Copy)]
+pub struct AboutSession(pub SessionId);
 
 /// Lets a POST run to its end even when its client hangs up; with a key, the same request is answered the same for 24 h.
 pub async fn once(
@@ -77,6 +83,7 @@ async fn run_once(
         Taken::Answered(kept) => return Ok(replayed(kept)),
         Taken::InProgress => return Err(ApiError::KeyInProgress),
         Taken::OtherBody => return Err(ApiError::KeyReused),
+        Taken::Deleted => return Err(ApiError::AnswerDeleted),
     }
     let mut response = next.run(request).await;
     let error = response.extensions_mut().remove::<ApiError>();
@@ -94,7 +101,11 @@ async fn run_once(
     } else {
         let body = String::from_utf8_lossy(&bytes).into_owned();
         let kept = Kept { status: parts.status.as_u16(), body };
-        state.store.keep_answer(key, &kept, now_ms.saturating_add(KEEP_MS)).await
+        let made = parts.extensions.get().map(|AboutSession(id)| *id);
+        let about = made.or_else(|| session_in(&key.path));
+        // Where there is no session there is nothing of it in the answer.
+        let about = about.filter(|_| parts.status != StatusCode::NOT_FOUND);
+        state.store.keep_answer(key, &kept, about, now_ms.saturating_add(KEEP_MS)).await
     };
     if let Err(error) = kept {
         // The answer is true all the same; the key frees itself.
@@ -112,6 +123,12 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     }
     let problem = "must be 1 to 255 characters of printable ASCII";
     Err(ApiError::InvalidValue { name: KEY_HEADER, problem })
+}
+
+/// The session that a path names.
+fn session_in(path: &str) -> Option<SessionId> {
+    let (id, _) = path.strip_prefix(SESSIONS_PATH)?.split_once('/')?;
+    SessionId::parse(id)
 }
 
 fn replayed(kept: Kept) -> Response {

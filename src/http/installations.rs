@@ -41,7 +41,7 @@ pub async fn show(
     Ok(success("installation", json!({ "installation": installation })))
 }
 
-/// Revokes the grant at Zoom and deletes its tokens; with `delete_data=true` also what was said in the user's sessions.
+/// Revokes the grant at Zoom and deletes its tokens; with `delete_data=true` also what the user's streams brought.
 /// While Zoom cannot be asked nothing changes, but with `force=true`.
 pub async fn remove(
     State(state): State<Arc<AppState>>,

@@ -95,6 +95,8 @@ pub struct Notice {
     pub instance_id: Option<String>,
     /// The meeting number.
     pub meeting_id: Option<String>,
+    /// The user whose start it is about.
+    pub operator_id: Option<String>,
 }
 
 /// A user has removed the app (section 15.7).

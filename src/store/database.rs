@@ -10,8 +10,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{
-    Arguments, Encode, FromRow, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection,
-    SqlitePool, Type,
+    Arguments, ConnectOptions, Connection as _, Encode, FromRow, PgConnection, PgPool, Postgres,
+    Sqlite, SqliteConnection, SqlitePool, Type,
 };
 
 use super::pool_mode::PoolMode;
@@ -37,6 +37,9 @@ const BEGIN_WITH_LIMITS: &str = concat!("BEGIN; ", limits!("SET LOCAL"));
 
 /// A transaction that loses to another is tried again this often.
 const MAX_TRIES: usize = 6;
+
+/// The log is cut when everybody is out of it for this long; else later.
+const LOG_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A transaction that takes longer has lost its server, whatever the socket says.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -188,6 +191,19 @@ impl Database {
         binds: &[Bind<'_>],
     ) -> Result<Vec<R>, StoreError> {
         self.run(|| async { self.reader().await?.connection().all(sql, binds).await }).await
+    }
+
+    /// Moves SQLite's write-ahead log into the file and cuts it to nothing: until then it holds copies of pages from
+    /// before what was deleted since. False when somebody was reading or writing. Postgres keeps its log by itself.
+    pub(super) async fn truncate_log(&self) -> Result<bool, StoreError> {
+        let Database::Sqlite { writer, .. } = self else { return Ok(true) };
+        // On a connection of its own: the writer's would wait for longer, and keep webhooks waiting.
+        let options = (*writer.connect_options()).clone().busy_timeout(LOG_TIMEOUT);
+        let mut connection = options.connect().await?;
+        let (is_busy, _, _): (i64, i64, i64) =
+            sqlx::query_as(sql::TRUNCATE_LOG).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(is_busy == 0)
     }
 
     pub(super) async fn close(&self) {

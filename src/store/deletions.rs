@@ -7,18 +7,14 @@ use uuid::Uuid;
 
 use super::audit::insert_audit;
 use super::database::{Connection, binds, row};
-use super::outgoing::{
-    blank_some_answers, emit, forget_events_about_session, forget_some_of_session,
-};
-use super::recordings::delete_recordings_of_stream;
+use super::erase::{Gone, Of, erase_session, erase_some_about_user, erase_some_of_stream};
+use super::outgoing::{emit, forget_some_of_session};
 use super::rows::read;
 use super::{Store, StoreError, sql};
 use crate::model::{AuditRow, EventKind, OutgoingEvent, SessionId, StreamId};
 
-/// Entries deleted in one transaction: webhooks get their turn in between.
-const ENTRIES_PER_STEP: u32 = 500;
-/// Outgoing events deleted in one transaction, with their deliveries.
-const EVENTS_PER_STEP: u32 = 200;
+/// The outcome in the audit trail where there was nothing to delete.
+pub(super) const NOTHING_FOUND: &str = "nothing found";
 
 impl Store {
     /// Does a bounded part of what is to be deleted: of the oldest deletion that can go on. False when nothing is
@@ -27,7 +23,11 @@ impl Store {
         let (mut after, mut failed) = (String::new(), None);
         while let Some(id) = self.next_deletion(&after).await? {
             match self.step_deletion(&id, now_ms).await {
-                Ok(()) => return Ok(true),
+                Ok(done) => {
+                    self.note_deleted();
+                    done.iter().for_each(Done::log);
+                    return Ok(true);
+                }
                 Err(error) => failed = failed.or(Some(error)),
             }
             after = id;
@@ -41,12 +41,13 @@ impl Store {
         Ok(next.map(|(id,)| id))
     }
 
-    async fn step_deletion(&self, id: &str, now_ms: i64) -> Result<(), StoreError> {
+    async fn step_deletion(&self, id: &str, now_ms: i64) -> Result<Option<Done>, StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                step(&mut tx.connection(), id, now_ms).await?;
-                tx.commit().await
+                let done = step(&mut tx.connection(), id, now_ms).await?;
+                tx.commit().await?;
+                Ok(done)
             })
             .await
     }
@@ -103,7 +104,7 @@ impl Store {
 /// What a deletion is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
-    /// What a Zoom user's sessions said before it was asked for.
+    /// What a Zoom user's streams brought before it was asked for, and what else names the user.
     User,
     /// A session and everything of it.
     Session,
@@ -232,6 +233,7 @@ pub(super) async fn ask_deletion(
 }
 
 row! {
+    /// A deletion that goes on, and what it has deleted so far.
     struct Pending {
         scope: String,
         subject: String,
@@ -239,80 +241,124 @@ row! {
         asked_at_ms: i64,
         after_stream: String,
         streams: i64,
+        sessions: i64,
         entries: i64,
         deliveries: i64,
         recordings: i64,
     }
 }
 
-fn count(rows: u64) -> i64 {
-    i64::try_from(rows).unwrap_or(i64::MAX)
+/// A deletion that has ended.
+struct Done {
+    id: String,
+    scope: Scope,
+    gone: Gone,
+    is_found: bool,
 }
 
-async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<(), StoreError> {
+impl Done {
+    /// Without its subject: that may be a user's id.
+    fn log(&self) {
+        let Self { id, scope, gone, is_found } = self;
+        let (scope, Gone { streams, sessions, entries, deliveries, recordings }) =
+            (scope.as_str(), gone);
+        if !is_found {
+            tracing::warn!(deletion = id, scope, "deletion found nothing; nothing was deleted");
+            return;
+        }
+        tracing::info!(
+            deletion = id,
+            scope,
+            streams,
+            sessions,
+            entries,
+            deliveries,
+            recordings_to_remove = recordings,
+            "deletion done"
+        );
+    }
+}
+
+/// Some part of a deletion. What it came to when that was the last.
+async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Option<Done>, StoreError> {
     let pending: Option<Pending> = tx.optional(sql::LOCK_DELETION, binds![id]).await?;
-    let Some(pending) = pending else { return Ok(()) };
+    let Some(pending) = pending else { return Ok(None) };
     let scope = read("deletion scope", &pending.scope, Scope::parse)?;
+    let user_id = (scope == Scope::User).then_some(&*pending.subject);
+    let of = Of { user_id, asked_at_ms: pending.asked_at_ms, now_ms };
     let values = binds![&*pending.subject, &*pending.after_stream, pending.asked_at_ms];
     let stream: Option<(String,)> = tx.optional(scope.next_stream(), values).await?;
-    match stream {
-        Some((stream,)) => empty(tx, id, scope, &pending, &stream).await,
-        None => end(tx, id, scope, &pending, now_ms).await,
+    if let Some((stream,)) = stream {
+        let gone = empty(tx, scope, &stream, &of).await?;
+        let after = if gone.streams > 0 { &*stream } else { &*pending.after_stream };
+        add(tx, id, after, &gone).await?;
+        return Ok(None);
     }
+    if let Some(user_id) = user_id
+        && let Some(gone) = erase_some_about_user(tx, user_id, &of).await?
+    {
+        add(tx, id, &pending.after_stream, &gone).await?;
+        return Ok(None);
+    }
+    if scope == Scope::Session
+        && forget_some_of_session(tx, &pending.subject, of.asked_at_ms).await?
+    {
+        return Ok(None);
+    }
+    end(tx, id, scope, &pending, now_ms).await.map(Some)
 }
 
-/// Deletes some of a stream's entries; with the last of them what its webhooks said. What says nothing of people
-/// goes only with its session.
+/// Deletes some of what a stream brought; with the last of it what its session knows of people.
 async fn empty(
     tx: &mut Connection<'_>,
-    id: &str,
     scope: Scope,
-    pending: &Pending,
     stream: &str,
+    of: &Of<'_>,
+) -> Result<Gone, StoreError> {
+    let session: Option<(String,)> =
+        tx.optional(sql::LOCK_SESSION_OF_STREAM, binds![stream]).await?;
+    let mut gone = erase_some_of_stream(tx, stream, scope.entries(), of).await?;
+    if let (Some((session,)), true, true) = (session, gone.streams > 0, scope != Scope::Session) {
+        let more = erase_session(tx, &session, of).await?;
+        gone.sessions += more.sessions;
+        gone.deliveries += more.deliveries;
+    }
+    Ok(gone)
+}
+
+async fn add(
+    tx: &mut Connection<'_>,
+    id: &str,
+    after_stream: &str,
+    gone: &Gone,
 ) -> Result<(), StoreError> {
-    let (entries, is_empty) = delete_some_entries(tx, stream, scope.entries()).await?;
-    let (mut after_stream, mut deliveries, mut recordings) = (&*pending.after_stream, 0, 0);
-    let is_done = is_empty && !blank_some_answers(tx, stream).await?;
-    if is_done {
-        after_stream = stream;
-        deliveries = tx.execute(sql::BLANK_DELIVERIES, binds![stream]).await?;
-        delete_recordings_of_stream(tx, stream).await?;
-        (recordings,) = tx.one(sql::RECORDINGS_TO_REMOVE, binds![stream]).await?;
-    }
-    if is_done && scope == Scope::User {
-        forget_events_about_session(tx, stream, pending.asked_at_ms).await?;
-    }
-    let (streams, entries, deliveries) = (i64::from(is_done), count(entries), count(deliveries));
-    let values = binds![id, after_stream, streams, entries, deliveries, recordings];
+    let Gone { streams, sessions, entries, deliveries, recordings } = *gone;
+    let [streams, sessions, entries, deliveries, recordings] =
+        [streams, sessions, entries, deliveries, recordings].map(number);
+    let values = binds![id, after_stream, streams, sessions, entries, deliveries, recordings];
     tx.execute(sql::COUNT_DELETED, values).await.map(drop)
 }
 
-/// How many went, and whether that was the last of them.
-pub(super) async fn delete_some_entries(
-    tx: &mut Connection<'_>,
-    stream: &str,
-    statement: &'static str,
-) -> Result<(u64, bool), StoreError> {
-    let values = binds![stream, i64::from(ENTRIES_PER_STEP)];
-    let entries = tx.execute(statement, values).await?;
-    Ok((entries, entries < u64::from(ENTRIES_PER_STEP)))
+fn number(rows: u64) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// Returns how many entries went with them.
+/// Deletes the rows of a session whose streams are empty. What was announced since stays, and with it the session.
 async fn delete_rows_of_session(
     tx: &mut Connection<'_>,
     session: &str,
     asked_at_ms: i64,
-) -> Result<u64, StoreError> {
+) -> Result<Gone, StoreError> {
     // A stream that comes back at this moment keeps its last number, or comes too late.
     tx.execute(sql::LOCK_SESSION, binds![session]).await?;
     let entries =
         tx.execute(sql::DELETE_LAST_ENTRIES_OF_SESSION, binds![session, asked_at_ms]).await?;
-    tx.execute(sql::BLANK_DELIVERIES_OF_SESSION, binds![session]).await?;
-    tx.execute(sql::DELETE_ACTIONS_OF_SESSION, binds![session]).await?;
+    let deliveries = tx.execute(sql::BLANK_DELIVERIES_OF_SESSION, binds![session]).await?;
+    tx.execute(sql::FORGET_KEPT_ANSWERS, binds![session]).await?;
+    tx.execute(sql::DELETE_ACTIONS_OF_SESSION, binds![session, asked_at_ms]).await?;
     tx.execute(sql::DELETE_STREAMS_OF_SESSION, binds![session, asked_at_ms]).await?;
-    tx.execute(sql::DELETE_SESSION, binds![session]).await?;
-    Ok(entries)
+    let sessions = tx.execute(sql::DELETE_SESSION, binds![session]).await?;
+    Ok(Gone { sessions, entries, deliveries, ..Gone::default() })
 }
 
 async fn end(
@@ -321,20 +367,19 @@ async fn end(
     scope: Scope,
     pending: &Pending,
     now_ms: i64,
-) -> Result<(), StoreError> {
-    let mut last_entries = 0;
+) -> Result<Done, StoreError> {
+    let mut gone = pending.gone();
     if scope == Scope::Session {
-        if forget_some_of_session(tx, &pending.subject, EVENTS_PER_STEP).await? {
-            return Ok(());
-        }
-        last_entries = delete_rows_of_session(tx, &pending.subject, pending.asked_at_ms).await?;
+        let last = delete_rows_of_session(tx, &pending.subject, pending.asked_at_ms).await?;
+        gone.sessions += last.sessions;
+        gone.entries += last.entries;
+        gone.deliveries += last.deliveries;
     }
     tx.execute(sql::END_DELETION, binds![id]).await?;
-    let Pending { streams, deliveries, recordings, asked_at_ms, .. } = *pending;
-    let entries = pending.entries + count(last_entries);
+    let is_found = gone != Gone::default();
     // Whoever has a recording's files removes them: that may take longer.
     let data = json!({
-        "scope": scope.as_str(), "subject": pending.subject, "recordings_to_remove": recordings,
+        "scope": scope.as_str(), "subject": pending.subject, "recordings_to_remove": gone.recordings,
     });
     emit(tx, &OutgoingEvent::new(EventKind::DataDeleted, id, now_ms, data), now_ms).await?;
     let audit = AuditRow {
@@ -342,11 +387,31 @@ async fn end(
         actor: pending.actor.clone(),
         action: "data.deleted",
         subject: pending.subject.clone(),
-        outcome: "ok".to_owned(),
-        detail: json!({
-            "scope": scope.as_str(), "asked_at_ms": asked_at_ms, "streams": streams, "entries": entries,
-            "deliveries": deliveries, "recordings_to_remove": recordings,
-        }),
+        outcome: if is_found { "ok" } else { NOTHING_FOUND }.to_owned(),
+        detail: pending.detail(scope, &gone),
     };
-    insert_audit(tx, &audit).await
+    insert_audit(tx, &audit).await?;
+    Ok(Done { id: id.to_owned(), scope, gone, is_found })
+}
+
+impl Pending {
+    fn gone(&self) -> Gone {
+        let count = i64::unsigned_abs;
+        Gone {
+            streams: count(self.streams),
+            sessions: count(self.sessions),
+            entries: count(self.entries),
+            deliveries: count(self.deliveries),
+            recordings: count(self.recordings),
+        }
+    }
+
+    fn detail(&self, scope: Scope, gone: &Gone) -> serde_json::Value {
+        let Gone { streams, sessions, entries, deliveries, recordings } = gone;
+        json!({
+            "scope": scope.as_str(), "asked_at_ms": self.asked_at_ms, "streams": streams,
+            "sessions": sessions, "entries": entries, "deliveries": deliveries,
+            "recordings_to_remove": recordings,
+        })
+    }
 }

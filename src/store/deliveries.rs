@@ -3,7 +3,7 @@
 use super::actions::{confirm_starts, confirm_stops};
 use super::database::{Connection, binds, row};
 use super::installations::deauthorize;
-use super::sessions::{Told, change_meeting, refresh_session, upsert_session};
+use super::sessions::{Told, adopt, change_meeting, refresh_session, upsert_session};
 use super::streams::{REVOKED, lock_stream, revoke};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{
@@ -66,14 +66,16 @@ pub(super) async fn record(
     let changed = match &delivery.announcement {
         Announcement::Started(started) => start(tx, delivery, started).await?,
         Announcement::Stopped(stopped) => stop(tx, delivery, stopped).await?,
-        Announcement::Interrupted(_) if is_stale(delivery) => false,
-        Announcement::Interrupted(interrupted) => interrupt(tx, interrupted).await?,
+        Announcement::Interrupted(interrupted) => interrupt(tx, delivery, interrupted).await?,
         Announcement::Meeting(meeting) => {
             let (event_ts_ms, now_ms) = (delivery.event_ts_ms, delivery.received_at_ms);
-            let session = change_meeting(tx, meeting, event_ts_ms, now_ms).await?;
-            let values = binds![&*delivery.digest, session.to_string()];
+            let changed = change_meeting(tx, meeting, event_ts_ms, now_ms).await?;
+            let values = binds![&*delivery.digest, changed.session.to_string()];
             tx.execute(sql::MARK_DELIVERY_SESSION, values).await?;
-            return Ok(Recorded::Session(session));
+            if !changed.is_kept {
+                tx.execute(sql::BLANK_DELIVERY, binds![&*delivery.digest]).await?;
+            }
+            return Ok(Recorded::Session(changed.session));
         }
         Announcement::Deauthorized(gone) => {
             // Its streams, if any still run, are found by whoever looks at all rows.
@@ -104,14 +106,18 @@ fn is_of_app(stream: &StreamRecord, instance: &Instance) -> bool {
 
 async fn interrupt(
     tx: &mut Connection<'_>,
+    delivery: &Delivery,
     interrupted: &StreamInterrupted,
 ) -> Result<bool, StoreError> {
     let stream = lock_stream(tx, &interrupted.stream_id).await?;
-    if !stream.is_some_and(|stream| is_of_app(&stream, &interrupted.instance)) {
-        return Ok(false);
-    }
+    let is_own = stream.is_some_and(|stream| is_of_app(&stream, &interrupted.instance));
     let id = interrupted.stream_id.as_str();
-    Ok(tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0)
+    let is_noted =
+        is_own && !is_stale(delivery) && tx.execute(sql::NOTE_INTERRUPT, binds![id]).await? > 0;
+    if !is_noted {
+        blank_unless_deletable(tx, delivery).await?;
+    }
+    Ok(is_noted)
 }
 
 /// Files a notice with the session that it names, or with the account.
@@ -122,9 +128,22 @@ async fn note(
 ) -> Result<(), StoreError> {
     let stream_id = notice.stream_id.as_ref().map(StreamId::as_str);
     let named = binds![stream_id, notice.instance_id.as_deref(), notice.meeting_id.as_deref()];
-    let session: Option<(String,)> = tx.optional(sql::SESSION_OF_NOTICE, named).await?;
-    let values = binds![&*delivery.digest, session.map(|(id,)| id)];
-    tx.execute(sql::MARK_NOTICE, values).await.map(drop)
+    let session: Option<(String, Option<i64>)> = tx.optional(sql::SESSION_OF_NOTICE, named).await?;
+    let (session, erased_at_ms) = session.unzip();
+    let values = binds![&*delivery.digest, session, notice.operator_id.as_deref()];
+    tx.execute(sql::MARK_NOTICE, values).await?;
+    if erased_at_ms.flatten().is_some() {
+        tx.execute(sql::BLANK_DELIVERY, binds![&*delivery.digest]).await?;
+    }
+    Ok(())
+}
+
+/// What came late for a stream that was deleted, and what is about a stream that is not known, is not kept.
+async fn blank_unless_deletable(
+    tx: &mut Connection<'_>,
+    delivery: &Delivery,
+) -> Result<(), StoreError> {
+    tx.execute(sql::BLANK_DELIVERY_OF_NO_STREAM, binds![&*delivery.digest]).await.map(drop)
 }
 
 /// An interruption that is reported so late (a retried webhook) is over, one way or the other.
@@ -134,9 +153,10 @@ fn is_stale(delivery: &Delivery) -> bool {
 
 /// False when these bytes were recorded before. A concurrent copy waits here for the first.
 async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<bool, StoreError> {
-    // Nobody knows whom an event of no concern is about: no deletion would find its body.
+    // Nobody knows whom an event of no concern is about: no deletion would find its body. A removal of the app names
+    // somebody who is to be forgotten.
     let body = match delivery.announcement {
-        Announcement::Other => "",
+        Announcement::Other | Announcement::Deauthorized(_) => "",
         _ => &*delivery.body,
     };
     let values = binds![
@@ -163,11 +183,19 @@ async fn start(
         return Ok(false);
     }
     let statement = match effect_of_start(&stream, started, delivery.event_ts_ms) {
-        StartEffect::Stale => return Ok(false),
+        StartEffect::Stale => {
+            blank_unless_deletable(tx, delivery).await?;
+            return Ok(false);
+        }
         StartEffect::Move => sql::MOVE_STREAM,
         StartEffect::Revive => sql::REVIVE_STREAM,
     };
-    let values = binds![started.stream_id.as_str(), &*started.server_urls, delivery.event_ts_ms];
+    let values = binds![
+        started.stream_id.as_str(),
+        &*started.server_urls,
+        delivery.event_ts_ms,
+        started.operator_id.as_deref(),
+    ];
     tx.execute(statement, values).await?;
     let (session_id, now_ms) = (stream.session_id, delivery.received_at_ms);
     confirm_starts(tx, session_id, started.meeting_id.as_deref(), now_ms).await?;
@@ -186,13 +214,16 @@ async fn insert_stream(
         operator_id: started.operator_id.as_deref(),
     };
     let now_ms = delivery.received_at_ms;
+    adopt(tx, &started.instance, told.meeting_id).await?;
     let session_id = upsert_session(tx, &started.instance, &told, now_ms).await?;
+    tx.execute(sql::UNERASE_SESSION, binds![session_id.to_string()]).await?;
     let values = binds![
         started.stream_id.as_str(),
         session_id.to_string(),
         &*started.server_urls,
         delivery.event_ts_ms,
         delivery.received_at_ms,
+        started.operator_id.as_deref(),
     ];
     tx.execute(sql::INSERT_STREAM, values).await?;
     confirm_starts(tx, session_id, started.meeting_id.as_deref(), now_ms).await?;
@@ -249,6 +280,8 @@ async fn stop(
         revoke(tx, &stream, delivery.received_at_ms).await?;
         // What is to be deleted may be gone already: this webhook came after it.
         tx.execute(sql::BLANK_DELIVERIES, binds![id]).await?;
+    } else {
+        blank_unless_deletable(tx, delivery).await?;
     }
     if is_news {
         refresh_session(tx, stream.session_id, delivery.received_at_ms).await?;
@@ -272,5 +305,6 @@ async fn insert_tombstone(
         delivery.received_at_ms,
     ];
     tx.execute(sql::INSERT_TOMBSTONE, values).await?;
+    blank_unless_deletable(tx, delivery).await?;
     refresh_session(tx, session_id, delivery.received_at_ms).await
 }

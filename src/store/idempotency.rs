@@ -2,6 +2,7 @@
 
 use super::database::{Bind, Connection, binds, row};
 use super::{Store, StoreError, sql};
+use crate::model::SessionId;
 
 /// Keys deleted in one statement: requests get their turn in between.
 const PRUNE_ROWS: u32 = 500;
@@ -33,6 +34,8 @@ pub enum Taken {
     InProgress,
     /// Another request had this key.
     OtherBody,
+    /// The same request was answered, and the answer was deleted with what it was about.
+    Deleted,
 }
 
 row! {
@@ -64,15 +67,17 @@ impl Store {
             .await
     }
 
-    /// Keeps an answer until `until_ms`.
+    /// Keeps an answer until `until_ms`, or until the session that it is about is deleted.
     pub async fn keep_answer(
         &self,
         key: &IdempotencyKey,
         kept: &Kept,
+        about: Option<SessionId>,
         until_ms: i64,
     ) -> Result<(), StoreError> {
         let (status, body) = (i64::from(kept.status), &*kept.body);
-        let values = binds![&*key.token, &*key.path, &*key.key, status, body, until_ms];
+        let about = about.map(|id| id.to_string());
+        let values = binds![&*key.token, &*key.path, &*key.key, status, body, until_ms, about];
         self.database.execute(sql::KEEP_ANSWER, values).await.map(drop)
     }
 
@@ -109,6 +114,7 @@ async fn take(
     Ok(match (row.status.and_then(|status| u16::try_from(status).ok()), row.body) {
         _ if row.digest != digest => Taken::OtherBody,
         (Some(status), Some(body)) => Taken::Answered(Kept { status, body }),
-        _ => Taken::InProgress,
+        (Some(_), None) => Taken::Deleted,
+        (None, _) => Taken::InProgress,
     })
 }

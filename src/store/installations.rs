@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::audit::insert_audit;
 use super::database::{Connection, binds, row};
-use super::deletions::ask_deletion;
+use super::deletions::{NOTHING_FOUND, ask_deletion};
 use super::outgoing::emit;
 use super::rows;
 use super::{Store, StoreError, sql};
@@ -314,12 +314,13 @@ pub(super) async fn deauthorize(
     if !gone.may_keep_data && newer.is_empty() {
         detail["streams_stopped"] = ask_deletion(tx, user_id, ZOOM, now_ms).await?.into();
     }
+    let is_found = revoked > 0 || !newer.is_empty();
     let audit = AuditRow {
         at_ms: now_ms,
         actor: ZOOM.to_owned(),
         action: "installation.deauthorized",
         subject: user_id.to_owned(),
-        outcome: "ok".to_owned(),
+        outcome: if is_found { "ok" } else { NOTHING_FOUND }.to_owned(),
         detail,
     };
     insert_audit(tx, &audit).await

@@ -9,15 +9,17 @@ use uuid::Uuid;
 
 use super::database::{Bind, Connection, binds, row};
 use super::endpoints::{endpoint_id, read_endpoint, unlisted};
-use super::rows::{self, EntryRow};
+use super::rows::{self, EntryRow, SessionRow};
 use super::{Store, StoreError, StoredEndpoint, sql};
-use crate::model::{Content, EndpointId, Entry, EventKind, OutgoingEvent, StreamId};
+use crate::model::{Content, EndpointId, Entry, EventKind, OutgoingEvent, Session, StreamId};
 
 /// Events deleted in one transaction, with their deliveries: others get their turn in between.
 const PRUNE_ROWS: u32 = 200;
 
 /// Answers forgotten in one transaction.
 const ANSWERS_PER_STEP: u32 = 500;
+/// Events forgotten in one transaction of a deletion, with their deliveries.
+const EVENTS_PER_STEP: u32 = 200;
 
 /// A delivery that is this caller's to make until its lease runs out.
 #[derive(Debug, Clone)]
@@ -275,7 +277,8 @@ impl Store {
                 .run(|| async {
                     let mut tx = self.database.begin().await?;
                     let values = binds![before_ms, i64::from(PRUNE_ROWS), waiting_before_ms];
-                    let rows = forget(&mut tx.connection(), sql::PRUNE_EVENTS, values).await?;
+                    let rows =
+                        forget_events(&mut tx.connection(), sql::PRUNE_EVENTS, values).await?;
                     tx.commit().await?;
                     Ok(rows)
                 })
@@ -335,27 +338,52 @@ pub(super) async fn blank_some_answers(
     Ok(tx.execute(sql::BLANK_ANSWERS, values).await? == u64::from(ANSWERS_PER_STEP))
 }
 
-/// Forgets what was told of the session of a stream as a whole, by `until_ms`: it names people.
-pub(super) async fn forget_events_about_session(
+/// Forgets some of what was told of a stream: what people said and did, and what was delivered. What only says where the
+/// stream stands and still waits is sent. True when more is left.
+pub(super) async fn forget_some_events_of_stream(
     tx: &mut Connection<'_>,
     stream: &str,
-    until_ms: i64,
-) -> Result<(), StoreError> {
-    forget(tx, sql::FORGET_EVENTS_ABOUT_SESSION, binds![stream, until_ms]).await.map(drop)
+) -> Result<bool, StoreError> {
+    let values = binds![stream, i64::from(EVENTS_PER_STEP)];
+    let events = forget_events(tx, sql::FORGET_EVENTS_OF_STREAM, values).await?;
+    Ok(events == u64::from(EVENTS_PER_STEP))
 }
 
-/// Forgets up to `limit` of what was told of a session, with the deliveries. True when more is left.
+/// Forgets some of what was told of a session by `until_ms`, with the deliveries. True when more is left.
 pub(super) async fn forget_some_of_session(
     tx: &mut Connection<'_>,
     session: &str,
-    limit: u32,
+    until_ms: i64,
 ) -> Result<bool, StoreError> {
-    let values = binds![session, i64::from(limit)];
-    Ok(forget(tx, sql::FORGET_EVENTS_OF_SESSION, values).await? == u64::from(limit))
+    let values = binds![session, i64::from(EVENTS_PER_STEP), until_ms];
+    let events = forget_events(tx, sql::FORGET_EVENTS_OF_SESSION, values).await?;
+    Ok(events == u64::from(EVENTS_PER_STEP))
+}
+
+/// Events about a session as a whole say what its row says: after the row was changed, they are written again.
+pub(super) async fn tell_again_of_session(
+    tx: &mut Connection<'_>,
+    session: &str,
+) -> Result<(), StoreError> {
+    let row: Option<SessionRow> = tx.optional(sql::SESSION, binds![session]).await?;
+    let Some(row) = row else { return Ok(()) };
+    let session = Session::try_from(row)?;
+    let values = binds![session.id.to_string()];
+    let rows: Vec<EventRow> = tx.all(sql::EVENTS_ABOUT_SESSION, values).await?;
+    for row in rows {
+        let kind = rows::read("event kind", &row.kind, EventKind::parse)?;
+        let event = OutgoingEvent::of_session(kind, &session, row.at_ms);
+        if let Content::Data(data) = event.content {
+            tx.execute(sql::REWRITE_EVENT, binds![&*row.id, data.to_string()]).await?;
+        }
+        tx.execute(sql::BLANK_ANSWERS_TO_EVENT, binds![&*row.id]).await?;
+    }
+    Ok(())
 }
 
 /// Deletes events by a statement that returns their ids, and then their deliveries: of those events and no others.
-async fn forget(
+/// Returns how many.
+pub(super) async fn forget_events(
     tx: &mut Connection<'_>,
     statement: &'static str,
     values: &[Bind<'_>],

@@ -205,7 +205,9 @@ impl Store {
                 tx.connection().execute(sql::FORGET_RECORDING, binds![id.to_string()]).await?;
                 tx.commit().await
             })
-            .await
+            .await?;
+        self.note_deleted();
+        Ok(())
     }
 }
 
@@ -246,6 +248,7 @@ pub(super) async fn delete_recordings_of_stream(
     tx: &mut Connection<'_>,
     stream: &str,
 ) -> Result<u64, StoreError> {
+    tx.execute(sql::FORGET_RECORDED_NAMES, binds![stream]).await?;
     tx.execute(sql::DELETE_RECORDINGS_OF_STREAM, binds![stream]).await
 }
 

@@ -1,7 +1,7 @@
 //! What is kept for a time only: the log of a stream, since its end.
 
 use super::database::binds;
-use super::deletions::delete_some_entries;
+use super::erase::delete_some_entries;
 use super::outgoing::blank_some_answers;
 use super::{Store, StoreError, sql};
 
@@ -25,6 +25,7 @@ impl Store {
                 tx.commit().await
             })
             .await?;
+        self.note_deleted();
         Ok(true)
     }
 }

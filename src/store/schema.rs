@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Executor, PgConnection, SqlSafeStr, SqliteConnection
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 19;
+pub(super) const NEWEST: i64 = 21;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -116,6 +116,11 @@ macro_rules! migrations {
                 19,
                 "tickets",
                 include_str!(concat!("../../migrations/", $folder, "/0019_tickets.sql")),
+            ),
+            migration(
+                21,
+                "operators",
+                include_str!(concat!("../../migrations/", $folder, "/0021_operators.sql")),
             ),
         ])
     };

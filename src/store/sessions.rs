@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::database::{Bind, Connection, binds};
+use super::database::{Bind, Connection, binds, row};
 use super::rows::{self, SessionRow};
 use super::told::{self, tell_session};
 use super::{SessionPage, Store, StoreError, sql};
@@ -106,8 +106,8 @@ pub(super) struct Told<'a> {
     pub operator_id: Option<&'a str>,
 }
 
-/// Finds or makes the session of `instance` and locks it until the transaction ends. What is told is filled in. A
-/// session that a program made by the meeting's number is this one.
+/// Finds or makes the session of `instance` and locks it until the transaction ends. What is told is filled in. See
+/// [`adopt`] for a session that a program made by the meeting's number.
 pub(super) async fn upsert_session(
     tx: &mut Connection<'_>,
     instance: &Instance,
@@ -115,12 +115,6 @@ pub(super) async fn upsert_session(
     now_ms: i64,
 ) -> Result<SessionId, StoreError> {
     let (product, key) = (instance.product.as_str(), instance.key.as_str());
-    if let Some(number) = told.meeting_id {
-        let values = binds![product, key, instance.id(), number];
-        if tx.execute(sql::ADOPT_SESSION, values).await? == 0 && is_meeting(instance.product) {
-            tx.execute(sql::ADOPT_EARLIER_SESSION, values).await?;
-        }
-    }
     let values = binds![
         uuid::Uuid::now_v7().to_string(),
         product,
@@ -135,8 +129,29 @@ pub(super) async fn upsert_session(
     rows::session_id(&id)
 }
 
+/// A session that is known by the meeting's number is from now on known as Zoom names it.
+pub(super) async fn adopt(
+    tx: &mut Connection<'_>,
+    instance: &Instance,
+    number: Option<&str>,
+) -> Result<(), StoreError> {
+    let Some(number) = number else { return Ok(()) };
+    let values = binds![instance.product.as_str(), instance.key.as_str(), instance.id(), number];
+    if tx.execute(sql::ADOPT_SESSION, values).await? == 0 && is_meeting(instance.product) {
+        tx.execute(sql::ADOPT_EARLIER_SESSION, values).await?;
+    }
+    Ok(())
+}
+
 fn is_meeting(product: Product) -> bool {
     matches!(product, Product::Meeting | Product::Webinar)
+}
+
+/// The session of a meeting that began or ended.
+pub(super) struct Changed {
+    pub session: SessionId,
+    /// Whether what Zoom says of people is kept.
+    pub is_kept: bool,
 }
 
 /// A meeting began or ended: its session is made or closed.
@@ -145,21 +160,51 @@ pub(super) async fn change_meeting(
     meeting: &MeetingChanged,
     event_ts_ms: i64,
     now_ms: i64,
-) -> Result<SessionId, StoreError> {
+) -> Result<Changed, StoreError> {
+    adopt(tx, &meeting.instance, meeting.meeting_id.as_deref()).await?;
+    let is_kept = may_keep(tx, meeting).await?;
     let told = Told {
         account_id: meeting.account_id.as_deref(),
         meeting_id: meeting.meeting_id.as_deref(),
         operator_id: None,
     };
+    let told = if is_kept { told } else { Told::default() };
     let id = upsert_session(tx, &meeting.instance, &told, now_ms).await?;
     let (started, ended) = match meeting.change {
         MeetingChange::Started => (Some(event_ts_ms), None),
         MeetingChange::Ended => (None, Some(event_ts_ms)),
     };
-    let values = binds![id.to_string(), meeting.host_id.as_deref(), started, ended];
+    let host_id = meeting.host_id.as_deref().filter(|_| is_kept);
+    let values = binds![id.to_string(), host_id, started, ended];
     tx.execute(sql::NOTE_MEETING, values).await?;
     refresh_session(tx, id, now_ms).await?;
-    Ok(id)
+    Ok(Changed { session: id, is_kept })
+}
+
+row! {
+    /// A session as it is known before Zoom says more of it.
+    struct KnownRow {
+        id: String,
+        host_id: Option<String>,
+        erased_at_ms: Option<i64>,
+    }
+}
+
+/// Not of a session that was erased. The end of a meeting of which nothing is known may be that of a session that was
+/// deleted: it closes the session, and names nobody.
+async fn may_keep(tx: &mut Connection<'_>, meeting: &MeetingChanged) -> Result<bool, StoreError> {
+    let values = binds![meeting.instance.product.as_str(), meeting.instance.id()];
+    let known: Option<KnownRow> = tx.optional(sql::LOCK_SESSION_OF_INSTANCE, values).await?;
+    match (known, meeting.change) {
+        (Some(KnownRow { erased_at_ms: Some(_), .. }), _) | (None, MeetingChange::Ended) => {
+            Ok(false)
+        }
+        (_, MeetingChange::Started) => Ok(true),
+        (Some(KnownRow { id, host_id, .. }), MeetingChange::Ended) => {
+            let (streams,): (i64,) = tx.one(sql::STREAMS_WITH_DATA, binds![id]).await?;
+            Ok(host_id.is_some() || streams > 0)
+        }
+    }
 }
 
 async fn create(

@@ -148,6 +148,9 @@ pub fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     all.into_iter().flatten()
 }
 
+/// Of SQLite only.
+pub const TRUNCATE_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
+
 /// Before the rows of a batch, `($1, $2, …), (…)`: stream_id, seq, kind, personal, at_ms, body, epoch.
 pub const INSERT_ENTRIES_HEAD: &str = "
     INSERT INTO entries (stream_id, seq, kind, personal, at_ms, body, epoch) VALUES ";

@@ -225,6 +225,7 @@ impl<'a> Payload<'a> {
             stream_id: either("rtms_stream_id").and_then(|id| StreamId::parse(&id).ok()),
             instance_id,
             meeting_id: either("meeting_id").or_else(|| either("webinar_id")),
+            operator_id: either("operator_id"),
         }
     }
 

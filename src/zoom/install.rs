@@ -50,7 +50,7 @@ pub enum InstallError {
 /// What is wished for besides the end of an installation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Uninstall {
-    /// What was said in the user's sessions is deleted, too.
+    /// What the user's streams brought is deleted, too.
     pub delete_data: bool,
     /// Here it ends even when Zoom cannot be asked now.
     pub force: bool,

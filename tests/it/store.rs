@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod entries;
+mod erasure;
 mod fence;
 mod forwards;
 mod installations;

@@ -9,4 +9,5 @@ pub mod proxy;
 pub mod raw;
 pub mod stores;
 pub mod websocket;
+pub mod words;
 pub mod zoom;

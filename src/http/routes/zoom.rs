@@ -57,10 +57,7 @@ pub(super) fn routes() -> Vec<Route> {
             .delete(
                 installations::remove,
                 about("removeInstallation", "Take the grant back at Zoom and delete its tokens")
-                    .query(
-                        "delete_data",
-                        "true: also what was said in the user's sessions, soon after",
-                    )
+                    .query("delete_data", "true: also what the user's streams brought, soon after")
                     .query("force", "true: here even while Zoom cannot be asked")
                     .answer(200, "Removed", None),
             ),

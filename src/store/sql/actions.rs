@@ -123,7 +123,7 @@ statements! {
         INSERT INTO idempotency_keys (token, path, key, digest, expires_at_ms)
         VALUES ($1, $2, $3, $4, $6)
         ON CONFLICT (token, path, key) DO UPDATE
-           SET digest = excluded.digest, status = NULL, body = NULL,
+           SET digest = excluded.digest, status = NULL, body = NULL, session_id = NULL,
                expires_at_ms = excluded.expires_at_ms
          WHERE idempotency_keys.expires_at_ms <= $5";
 
@@ -131,8 +131,14 @@ statements! {
         SELECT digest, status, body FROM idempotency_keys
          WHERE token = $1 AND path = $2 AND key = $3";
 
+    /// Without its body where the session that it is about ($7) was deleted meanwhile.
     KEEP_ANSWER = "
-        UPDATE idempotency_keys SET status = $4, body = $5, expires_at_ms = $6
+        UPDATE idempotency_keys
+           SET status = $4, expires_at_ms = $6, session_id = $7,
+               body = CASE
+                   WHEN CAST($7 AS TEXT) IS NULL
+                        OR EXISTS (SELECT 1 FROM sessions WHERE id = $7 AND erased_at_ms IS NULL)
+                   THEN CAST($5 AS TEXT) END
          WHERE token = $1 AND path = $2 AND key = $3";
 
     RELEASE_IDEMPOTENCY_KEY = "

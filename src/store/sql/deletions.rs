@@ -1,19 +1,18 @@
 //! What is deleted or too old, and the audit trail.
 
 statements! {
-    /// Locks those of a user's sessions that have a stream that runs, before their streams.
+    /// Locks the sessions in which a stream of a user runs, before those streams.
     LOCK_SESSIONS_OF_OPERATOR = "
         UPDATE sessions SET status = status
-         WHERE operator_id = $1
-           AND id IN (SELECT session_id FROM streams WHERE ended_at_ms IS NULL)
+         WHERE id IN (SELECT session_id FROM streams
+                       WHERE operator_id = $1 AND ended_at_ms IS NULL)
         RETURNING id";
 
     /// Ends what still runs of a user as revoked (8): the runner deletes what comes late.
     REVOKE_STREAMS_OF_OPERATOR = "
         UPDATE streams
            SET stop_seen_at_ms = COALESCE(stop_seen_at_ms, $2), stop_reason = 8
-         WHERE ended_at_ms IS NULL
-           AND session_id IN (SELECT id FROM sessions WHERE operator_id = $1)";
+         WHERE operator_id = $1 AND ended_at_ms IS NULL";
 
     INSERT_DELETION = "
         INSERT INTO deletions (id, scope, subject, actor, asked_at_ms, after_stream, streams, entries,
@@ -25,15 +24,14 @@ statements! {
     /// No row when another daemon has finished it.
     LOCK_DELETION = "
         UPDATE deletions SET after_stream = after_stream WHERE id = $1
-        RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, entries, deliveries,
-                  recordings";
+        RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, sessions, entries,
+                  deliveries, recordings";
 
     /// The next stream of a user ($1) after $2: of what came before $3, since the user may be back.
     STREAM_OF_USER_TO_EMPTY = "
-        SELECT streams.stream_id FROM streams JOIN sessions ON sessions.id = streams.session_id
-         WHERE sessions.operator_id = $1 AND streams.stream_id > $2
-           AND streams.created_at_ms <= $3
-         ORDER BY streams.stream_id LIMIT 1";
+        SELECT stream_id FROM streams
+         WHERE operator_id = $1 AND stream_id > $2 AND created_at_ms <= $3
+         ORDER BY stream_id LIMIT 1";
 
     /// The next ended stream of a session ($1) after $2, of what came before $3.
     STREAM_OF_SESSION_TO_EMPTY = "
@@ -79,9 +77,85 @@ statements! {
     SESSION_DELETION = "SELECT id FROM deletions WHERE scope = 'session' AND subject = $1 LIMIT 1";
 
     BLANK_DELIVERIES_OF_SESSION = "
-        UPDATE deliveries SET body = '' WHERE session_id = $1 AND body <> ''";
+        UPDATE deliveries SET body = '', operator_id = NULL
+         WHERE session_id = $1 AND body <> ''";
 
-    DELETE_ACTIONS_OF_SESSION = "DELETE FROM actions WHERE session_id = $1";
+    /// Those that were asked for by $2.
+    DELETE_ACTIONS_OF_SESSION = "
+        DELETE FROM actions WHERE session_id = $1 AND asked_at_ms <= $2";
+
+    /// What Zoom answered may name people.
+    BLANK_ACTIONS_OF_SESSION = "UPDATE actions SET answer = NULL WHERE session_id = $1";
+
+    DELETE_FORWARDS_OF_SESSION = "DELETE FROM forwards WHERE session_id = $1";
+
+    /// A stream holds no data from now on ($3), and is no longer that of the user $2.
+    ERASE_STREAM = "
+        UPDATE streams SET erased_at_ms = $3, operator_id = NULLIF(operator_id, $2)
+         WHERE stream_id = $1";
+
+    /// How many streams of a session may still hold data. Those whose stop came before their start never did.
+    STREAMS_WITH_DATA = "
+        SELECT COUNT(*) FROM streams
+         WHERE session_id = $1 AND erased_at_ms IS NULL AND generation > 0";
+
+    /// What a session knows of people and of its program goes; who acts for it stays, unless that is the user $2.
+    ERASE_SESSION = "
+        UPDATE sessions
+           SET metadata = NULL, host_id = NULL, video_user_id = NULL, erased_at_ms = $3,
+               operator_id = NULLIF(operator_id, $2),
+               participant_user_id = NULLIF(participant_user_id, $2),
+               installation_id = CASE
+                   WHEN installation_id IN (SELECT id FROM installations WHERE user_id = $2)
+                   THEN NULL ELSE installation_id END
+         WHERE id = $1";
+
+    /// The session stays with those who have a stream in it; the user $2, who has none any longer, goes.
+    FORGET_USER_IN_SESSION = "
+        UPDATE sessions
+           SET participant_user_id = NULLIF(participant_user_id, $2),
+               installation_id = CASE
+                   WHEN installation_id IN (SELECT id FROM installations WHERE user_id = $2)
+                   THEN NULL ELSE installation_id END,
+               operator_id = CASE
+                   WHEN operator_id = $2
+                   THEN (SELECT streams.operator_id FROM streams
+                          WHERE streams.session_id = sessions.id AND streams.operator_id IS NOT NULL
+                          ORDER BY streams.ordinal DESC LIMIT 1)
+                   ELSE operator_id END
+         WHERE id = $1
+           AND NOT EXISTS (SELECT 1 FROM streams
+                            WHERE streams.session_id = sessions.id AND streams.operator_id = $2)";
+
+    /// A session from before $2 that names the user $1, who has no stream in it: as the one who acts for it, or as
+    /// the host where nobody's stream is left.
+    SESSION_NAMING_USER = "
+        SELECT id FROM sessions
+         WHERE created_at_ms <= $2
+           AND (operator_id = $1 OR participant_user_id = $1 OR host_id = $1
+                OR installation_id IN (SELECT id FROM installations WHERE user_id = $1))
+           AND NOT EXISTS (SELECT 1 FROM streams
+                            WHERE streams.session_id = sessions.id AND streams.operator_id = $1)
+           AND (operator_id = $1 OR participant_user_id = $1
+                OR installation_id IN (SELECT id FROM installations WHERE user_id = $1)
+                OR NOT EXISTS (SELECT 1 FROM streams
+                                WHERE streams.session_id = sessions.id
+                                  AND streams.erased_at_ms IS NULL AND streams.generation > 0))
+         ORDER BY id LIMIT 1";
+
+    BLANK_SOME_NOTICES_OF_USER = "
+        UPDATE deliveries SET body = '', operator_id = NULL
+         WHERE digest IN (SELECT digest FROM deliveries
+                           WHERE operator_id = $1 AND received_at_ms <= $2 LIMIT $3)";
+
+    /// Answers that are given again: those about a session.
+    FORGET_KEPT_ANSWERS = "
+        UPDATE idempotency_keys SET body = NULL WHERE session_id = $1 AND body IS NOT NULL";
+
+    /// See `FORGET_KEPT_ANSWERS`: of those that name a user.
+    FORGET_KEPT_ANSWERS_NAMING = "
+        UPDATE idempotency_keys SET body = NULL
+         WHERE session_id = $1 AND body <> replace(body, CAST($2 AS TEXT), '')";
 
     /// See `DELETE_SOME_EARLIER_ENTRIES`. Not of a stream that has said more since.
     DELETE_LAST_ENTRIES_OF_SESSION = "
@@ -105,8 +179,8 @@ statements! {
 
     COUNT_DELETED = "
         UPDATE deletions
-           SET after_stream = $2, streams = streams + $3, entries = entries + $4,
-               deliveries = deliveries + $5, recordings = recordings + $6
+           SET after_stream = $2, streams = streams + $3, sessions = sessions + $4,
+               entries = entries + $5, deliveries = deliveries + $6, recordings = recordings + $7
          WHERE id = $1";
 
     END_DELETION = "DELETE FROM deletions WHERE id = $1";

@@ -11,12 +11,14 @@ statements! {
     /// The session that a webhook about no stream is about.
     MARK_DELIVERY_SESSION = "UPDATE deliveries SET session_id = $2 WHERE digest = $1";
 
-    /// A notice of Zoom's: about a session, or about the account.
-    MARK_NOTICE = "UPDATE deliveries SET effect = 'notice', session_id = $2 WHERE digest = $1";
+    /// A notice of Zoom's: about a session, or about the account; and the user that it names.
+    MARK_NOTICE = "
+        UPDATE deliveries SET effect = 'notice', session_id = $2, operator_id = $3
+         WHERE digest = $1";
 
     /// By whatever the notice names; of several the newest.
     SESSION_OF_NOTICE = "
-        SELECT id FROM sessions
+        SELECT id, erased_at_ms FROM sessions
          WHERE id = (SELECT session_id FROM streams WHERE stream_id = $1)
             OR (product IN ('meeting', 'webinar', 'video_sdk', 'contact_center')
                 AND instance_id = $2)
@@ -37,9 +39,9 @@ statements! {
     /// The session is locked: no other transaction takes the same ordinal.
     INSERT_STREAM = "
         INSERT INTO streams (stream_id, session_id, ordinal, server_urls, event_ts_ms, generation,
-                             interrupts, status, tally, media, created_at_ms)
+                             interrupts, status, tally, media, created_at_ms, operator_id)
         SELECT $1, $2, COALESCE(MAX(ordinal), 0) + 1, $3, $4, 1, 0, 'announced', '{}',
-               (SELECT media FROM sessions WHERE id = $2), $5
+               (SELECT media FROM sessions WHERE id = $2), $5, $6
           FROM streams WHERE session_id = $2";
 
     /// A stream whose stop came before its start: it has ended before it was known.
@@ -51,14 +53,17 @@ statements! {
                '{}', $5, $5
           FROM streams WHERE session_id = $2";
 
+    /// When several people bring the app into one stream, the last of them has it.
     MOVE_STREAM = "
-        UPDATE streams SET server_urls = $2, event_ts_ms = $3, generation = generation + 1
+        UPDATE streams
+           SET server_urls = $2, event_ts_ms = $3, generation = generation + 1,
+               operator_id = COALESCE($4, operator_id)
          WHERE stream_id = $1";
 
     REVIVE_STREAM = "
         UPDATE streams
            SET server_urls = $2, event_ts_ms = $3, generation = generation + 1,
-               status = 'announced', outcome = NULL, stop_reason = NULL, ended_at_ms = NULL,
+               operator_id = COALESCE($4, operator_id), erased_at_ms = NULL, status = 'announced', outcome = NULL, stop_reason = NULL, ended_at_ms = NULL,
                emptied_at_ms = NULL, owner = NULL, lease_until_ms = NULL
          WHERE stream_id = $1";
 
@@ -76,11 +81,17 @@ statements! {
         UPDATE streams SET interrupts = interrupts + 1
          WHERE stream_id = $1 AND ended_at_ms IS NULL AND stop_seen_at_ms IS NULL";
 
-    /// What was told of a stream and of its session. That it came stays known, so that a copy of
-    /// it is still a copy.
+    /// What was told of a stream. That it came stays known, so that a copy of it is still a copy.
     BLANK_DELIVERIES = "
+        UPDATE deliveries SET body = '', operator_id = NULL WHERE stream_id = $1 AND body <> ''";
+
+    BLANK_DELIVERY = "UPDATE deliveries SET body = '', operator_id = NULL WHERE digest = $1";
+
+    /// Unless it is about a stream that holds data: no deletion would find it later.
+    BLANK_DELIVERY_OF_NO_STREAM = "
         UPDATE deliveries SET body = ''
-         WHERE (stream_id = $1
-                OR session_id = (SELECT session_id FROM streams WHERE stream_id = $1))
-           AND body <> ''";
+         WHERE digest = $1
+           AND NOT EXISTS (SELECT 1 FROM streams
+                            WHERE streams.stream_id = deliveries.stream_id
+                              AND erased_at_ms IS NULL AND generation > 0)";
 }

@@ -176,10 +176,12 @@ statements! {
                        ORDER BY created_at_ms, id LIMIT $2)
         RETURNING id";
 
+    /// Up to $2 of what was told of a session by $3, but for streams that began later.
     FORGET_EVENTS_OF_SESSION = "
         DELETE FROM outgoing_events
          WHERE id IN (SELECT id FROM outgoing_events
-                       WHERE session_id = $1 ORDER BY id LIMIT $2)
+                       WHERE session_id = $1 AND created_at_ms <= $3
+                       ORDER BY id LIMIT $2)
         RETURNING id";
 
     FORGET_DELIVERIES_OF_EVENT = "DELETE FROM outgoing_deliveries WHERE event_id = $1";
@@ -191,11 +193,46 @@ statements! {
                last_status = NULL, last_error = 'unreadable', last_answer = NULL
          WHERE endpoint_id = $1 AND event_id = $2";
 
-    /// Events about the session of a stream ($1) as a whole: there are two at most.
+    /// Events about a session ($1) as a whole: there are two at most.
     FORGET_EVENTS_ABOUT_SESSION = "
         DELETE FROM outgoing_events
-         WHERE session_id = (SELECT session_id FROM streams WHERE streams.stream_id = $1)
-           AND outgoing_events.stream_id IS NULL AND created_at_ms <= $2
+         WHERE session_id = $1 AND stream_id IS NULL AND created_at_ms <= $2
+        RETURNING id";
+
+    /// See `FORGET_EVENTS_ABOUT_SESSION`.
+    EVENTS_ABOUT_SESSION = "
+        SELECT id, kind, at_ms, session_id, stream_id, seq, data
+          FROM outgoing_events
+         WHERE session_id = $1 AND stream_id IS NULL
+           AND kind IN ('session.started', 'session.ended')";
+
+    REWRITE_EVENT = "UPDATE outgoing_events SET data = $2 WHERE id = $1";
+
+    BLANK_ANSWERS_TO_EVENT = "
+        UPDATE outgoing_deliveries SET last_answer = NULL WHERE event_id = $1";
+
+    /// Up to $2 events of a stream: what tells of people, and what nobody waits for.
+    FORGET_EVENTS_OF_STREAM = "
+        DELETE FROM outgoing_events
+         WHERE id IN (SELECT id FROM outgoing_events
+                       WHERE stream_id = $1
+                         AND (kind IN ('transcript.line', 'chat.message', 'participant.joined',
+                                       'participant.left', 'recording.ready')
+                              OR NOT EXISTS (SELECT 1 FROM outgoing_deliveries
+                                              WHERE event_id = outgoing_events.id
+                                                AND status = 'waiting'))
+                       LIMIT $2)
+        RETURNING id";
+
+    /// Events that ask the user $1 to install again, from before $2.
+    FORGET_EVENTS_ABOUT_INSTALLATIONS = "
+        DELETE FROM outgoing_events
+         WHERE session_id IS NULL AND kind = 'installation.needs_reconnect'
+           AND created_at_ms <= $2
+           AND EXISTS (SELECT 1 FROM installations
+                        WHERE user_id = $1
+                          AND outgoing_events.data
+                              <> replace(outgoing_events.data, installations.id, ''))
         RETURNING id";
 
     /// What endpoints answered may repeat what they were sent.

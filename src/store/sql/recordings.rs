@@ -67,6 +67,11 @@ statements! {
     DELETE_RECORDINGS_OF_STREAM = "
         UPDATE recordings SET status = 'deleting' WHERE stream_id = $1 AND status <> 'deleting'";
 
+    /// The rows stay until the files are removed, which may take long.
+    FORGET_RECORDED_NAMES = "
+        UPDATE recording_files SET user_name = NULL, user_text = NULL
+         WHERE recording_id IN (SELECT id FROM recordings WHERE stream_id = $1)";
+
     EXPIRE_RECORDINGS = "
         UPDATE recordings SET status = 'deleting'
          WHERE (status = 'stored' AND stored_at_ms < $1)

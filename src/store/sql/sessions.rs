@@ -35,6 +35,15 @@ statements! {
            AND NOT EXISTS (SELECT 1 FROM sessions AS others
                             WHERE others.product = $1 AND others.instance_id = $3)";
 
+    /// Changes nothing: see `LOCK_SESSION`.
+    LOCK_SESSION_OF_INSTANCE = "
+        UPDATE sessions SET status = status WHERE product = $1 AND instance_id = $2
+        RETURNING id, host_id, erased_at_ms";
+
+    /// Another stream of the session begins.
+    UNERASE_SESSION = "
+        UPDATE sessions SET erased_at_ms = NULL WHERE id = $1 AND erased_at_ms IS NOT NULL";
+
     /// The first of each time stays.
     NOTE_MEETING = "
         UPDATE sessions
@@ -64,7 +73,8 @@ statements! {
            SET participant_user_id = COALESCE($2, participant_user_id),
                installation_id = COALESCE($3, installation_id),
                metadata = COALESCE($4, metadata),
-               media = COALESCE($5, media)
+               media = COALESCE($5, media),
+               erased_at_ms = NULL
          WHERE id = $1";
 
     PIN_VIDEO = "UPDATE sessions SET video_user_id = $2 WHERE id = $1";

@@ -108,3 +108,27 @@ async fn a_key_is_short_and_printable() {
         assert_eq!((answer.status, answer.code().as_str()), (422, "invalid_value"));
     }
 }
+
+#[tokio::test]
+async fn an_answer_goes_with_its_session_and_its_key_stays_used() {
+    let kit = Kit::start().await;
+    let new = json!({"platform": "zoom", "meeting_id": NUMBER, "metadata": {"case": 4711}});
+    let made = keyed(&kit, "", &new, "k1").await;
+    let id = made.json()["data"]["session"]["id"].as_str().unwrap().to_owned();
+    let start = format!("/{id}/rtms/start");
+    assert_eq!(keyed(&kit, &start, &Value::Null, "k2").await.status, 202);
+    let session = rtmsd::model::SessionId::parse(&id).unwrap();
+    let store = &kit.server.state.store;
+    store.delete_session(session, "boss", rtmsd::clock::now_ms()).await.unwrap();
+    while store.delete_some(rtmsd::clock::now_ms()).await.unwrap() {}
+    for (path, body, key) in [("", &new, "k1"), (&*start, &Value::Null, "k2")] {
+        let again = keyed(&kit, path, body, key).await;
+        let expected = (410, "idempotency_answer_deleted");
+        assert_eq!((again.status, again.code().as_str()), expected, "{}", again.text());
+    }
+    assert_eq!(kit.get("").await["sessions"], json!([]), "it was not carried out again");
+    // Where there never was a session, the answer is repeated.
+    for _ in 0..2 {
+        assert_eq!(keyed(&kit, &start, &Value::Null, "k3").await.status, 404);
+    }
+}

@@ -190,7 +190,7 @@ async fn an_idempotency_key_is_taken_by_one_and_answered_until_its_time_is_over(
         };
         assert_eq!(take("other", 2).await, Taken::OtherBody);
         let kept = Kept { status: 201, body: "{}".into() };
-        store.keep_answer(&key("k"), &kept, 500).await.unwrap();
+        store.keep_answer(&key("k"), &kept, None, 500).await.unwrap();
         assert_eq!(take("d", 499).await, Taken::Answered(kept));
         assert_eq!(take("other", 500).await, Taken::Ours);
         assert_eq!(store.prune_idempotency_keys(600).await.unwrap(), 1);

@@ -1,24 +1,19 @@
 //! What is kept at rest.
 
-use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use super::kit::{Home, Log, Scene, TestDaemon, chatter, script, zoom};
+use rtmsd::simulator::{Settings, Verb};
+use serde_json::{Value, json};
 
-fn files(folder: &Path) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
-    for file in fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()) {
-        match file.is_dir() {
-            true => found.extend(files(&file)),
-            false => found.push(fs::read(file).unwrap()),
-        }
-    }
-    found
-}
+use super::kit::{
+    API_TOKEN, Home, Log, PATIENCE, Scene, TestDaemon, chatter, eventually, script, zoom,
+};
+use super::recordings::kit::{files_below, folder, recorded, recording};
+use crate::support::words::in_files;
 
 fn is_somewhere(folder: &Path, text: &str) -> bool {
-    let holds = |file: &Vec<u8>| file.windows(text.len()).any(|window| window == text.as_bytes());
-    files(folder).iter().any(holds)
+    !in_files(folder, &[text]).is_empty()
 }
 
 async fn scene(retention: &str) -> Scene {
@@ -57,4 +52,119 @@ async fn what_is_kept_is_on_the_disk() {
         (scene.home.folder().to_owned(), live.texts().last().unwrap().to_string());
     scene.daemon.stop().await;
     assert!(is_somewhere(&folder, &spoken), "or the other test proves nothing");
+}
+
+/// What is said, written and known in the meetings below; of the names also as files have them.
+const WORDS: [&str; 5] = ["ana-says-so", "bo-types-this", "Ana Silva", "Ana_Silva", "case-4711"];
+
+/// A meeting of which everything is stored and recorded, for a program that has a word in its metadata.
+async fn spoken(ends_with: u16) -> Scene {
+    let home = recording(Home::sqlite()).set("API_TOKENS", &format!("tests:{API_TOKEN}:admin"));
+    let mut script = json!({
+        "title": "Test", "meeting_id": "91234567890", "account_id": "acc-1", "host": "u-ana",
+        "people": [{"key": "ana", "user_id": 16_778_240, "name": "Ana Silva"},
+                   {"key": "bo", "user_id": 16_779_264, "name": "Bo"}],
+        "timeline": [{"at_ms": 0, "join": "ana"}, {"at_ms": 0, "join": "bo"},
+                     {"at_ms": 2_500, "chat": {"who": "bo", "text": "bo-types-this"}}],
+        "end": {"at_ms": 4_500, "stop_reason": ends_with}
+    });
+    let line = |n: u32| {
+        let say = json!({"who": "ana", "text": format!("ana-says-so {n}"), "duration_ms": 400});
+        json!({"at_ms": n * 500, "say": say})
+    };
+    script["timeline"].as_array_mut().unwrap().extend((0..8).map(line));
+    let settings = zoom(rtmsd::simulator::Script::parse(&script.to_string()).unwrap());
+    Scene::prepared(home, settings, async |api| {
+        let new = json!({"platform": "zoom", "meeting_id": "91234567890", "metadata": {"case": "case-4711"}});
+        assert_eq!(api.post("/api/v1/sdk/sessions", &new).await.status, 201);
+    })
+    .await
+}
+
+async fn assert_words_go(scene: &Scene) {
+    let give_up_at = Instant::now() + PATIENCE;
+    // The daemon runs all the while: nothing waits for its end.
+    loop {
+        let found = in_files(scene.home.folder(), &WORDS);
+        if found.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < give_up_at, "{found:#?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(files_below(&folder(&scene.home)), Vec::<std::path::PathBuf>::new());
+}
+
+async fn assert_words_are_there(scene: &Scene) {
+    scene.log.over().await;
+    recorded(scene.daemon.api(), scene.log.session_id(), "stored").await;
+    for word in WORDS {
+        assert!(is_somewhere(scene.home.folder(), word), "{word}: or this proves nothing");
+    }
+}
+
+fn deauthorized(user: &str) -> Value {
+    json!({"event": "app_deauthorized", "event_ts": rtmsd::clock::now_ms(),
+        "payload": {"account_id": "acc-1", "user_id": user, "client_id": "demoClientId01"}})
+}
+
+#[tokio::test]
+async fn of_a_deleted_meeting_no_file_holds_a_word() {
+    let scene = spoken(6).await;
+    assert_words_are_there(&scene).await;
+    let path = format!("/api/v1/sdk/sessions/{}", scene.log.session_id());
+    assert_eq!(scene.daemon.api().delete(&path).await.status, 202);
+    assert_words_go(&scene).await;
+}
+
+#[tokio::test]
+async fn of_a_user_who_removed_the_app_no_file_holds_a_word() {
+    let scene = spoken(6).await;
+    assert_words_are_there(&scene).await;
+    assert_eq!(scene.zoom.post.send(&deauthorized("u-ana")).await, 200);
+    assert_words_go(&scene).await;
+}
+
+#[tokio::test]
+async fn of_a_revoked_stream_no_file_holds_a_word() {
+    let scene = spoken(8).await;
+    let stream = scene.ended().await;
+    assert_eq!(stream.end(), ("stopped", Some(8)));
+    assert_words_go(&scene).await;
+}
+
+/// Ana's app streams, and then Bo's, in the same meeting; Ana removes the app while Bo's goes on.
+#[tokio::test]
+async fn who_removes_the_app_takes_nothing_from_the_other_who_streamed() {
+    let settings = Settings { script: super::kit::endless(200), ..zoom(script(Vec::new(), 1)) };
+    let scene = Scene::open(recording(Home::sqlite()), settings).await;
+    scene.live().await;
+    scene.log.lines(3).await;
+    scene.zoom.perform(Verb::Stop { reason: 4 }).await;
+    scene.log.entries("ended", 1).await;
+    let api = scene.daemon.api();
+    recorded(api, scene.log.session_id(), "stored").await;
+    scene.zoom.perform(Verb::StartAs { user_id: "u-bo".into() }).await;
+    let of = |page: &super::kit::Page, stream: u64| {
+        page.of("transcript").iter().filter(|line| line["stream"] == stream).count()
+    };
+    scene.log.until("bo's stream says something", |page| of(page, 2) > 3).await;
+    assert_eq!(scene.zoom.post.send(&deauthorized("u-ana")).await, 200);
+    let late = eventually("ana's lines are gone", async || {
+        let log = Log::of_session(api, scene.log.session_id().to_owned());
+        let page = log.until("bo's lines", |page| of(page, 2) > 3).await;
+        (of(&page, 1) == 0).then_some(page)
+    })
+    .await;
+    assert!(of(&late, 2) > 3);
+    let path = format!("/api/v1/sdk/sessions/{}/recordings", scene.log.session_id());
+    let left = eventually("ana's recording is gone", async || {
+        let answer = api.get(&path).await?.json();
+        let left = answer["data"]["recordings"].as_array().unwrap().clone();
+        (left.len() == 1).then_some(left)
+    })
+    .await;
+    assert_eq!((&left[0]["ordinal"], &left[0]["status"]), (&json!(2), &json!("recording")));
+    let stream = scene.stream().await;
+    assert_eq!((&*stream.status, stream.stop_reason.is_none()), ("live", true));
 }

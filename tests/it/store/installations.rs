@@ -27,12 +27,12 @@ fn sealed(text: &str) -> SealedTokens {
     }
 }
 
-async fn install(store: &Store, user_id: &str, now_ms: i64) -> InstallationId {
+pub(super) async fn install(store: &Store, user_id: &str, now_ms: i64) -> InstallationId {
     let seal = |id: InstallationId| sealed(&id.to_string());
     store.save_installation(&granted(user_id), seal, now_ms).await.unwrap().id
 }
 
-fn by(actor: &str, id: InstallationId) -> AuditRow {
+pub(super) fn by(actor: &str, id: InstallationId) -> AuditRow {
     AuditRow {
         at_ms: 9000,
         actor: actor.into(),

@@ -8,6 +8,8 @@ use rtmsd::model::{
 use rtmsd::store::{Append, Claim, Recorded, Store, StoreError};
 use sha2::{Digest, Sha256};
 
+/// The number of the meeting `m`, where a webhook says it.
+pub const NUMBER: &str = "91234567890";
 pub const URL: &str = "wss://rtms-sjc1.zoom.us:443";
 pub const OTHER_URL: &str = "wss://rtms-iad1.zoom.us:443";
 
@@ -36,6 +38,19 @@ pub fn started_in(instance: &str, stream: &str, event_ts_ms: i64, urls: &str) ->
     delivery("meeting.rtms_started", event_ts_ms, Announcement::Started(started))
 }
 
+/// A start of `stream` by `operator` in the meeting `m`, whose number is [`NUMBER`].
+pub fn started_by(operator: &str, stream: &str, event_ts_ms: i64) -> Delivery {
+    let started = StreamStarted {
+        stream_id: stream_id(stream),
+        instance: meeting("m"),
+        server_urls: URL.into(),
+        account_id: Some("acc1".into()),
+        meeting_id: Some(NUMBER.into()),
+        operator_id: Some(operator.into()),
+    };
+    delivery("meeting.rtms_started", event_ts_ms, Announcement::Started(started))
+}
+
 pub fn stopped(stream: &str, event_ts_ms: i64, stop_reason: Option<i64>) -> Delivery {
     let stopped =
         StreamStopped { stream_id: stream_id(stream), instance: meeting("m"), stop_reason };
@@ -59,10 +74,26 @@ pub fn meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Delivery {
     delivery("meeting.changed", event_ts_ms, Announcement::Meeting(changed))
 }
 
+/// The meeting `m`, known by its number, begins or ends.
+pub fn numbered_meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Delivery {
+    let changed = MeetingChanged {
+        change,
+        instance: meeting("m"),
+        account_id: Some("acc1".into()),
+        meeting_id: Some(NUMBER.into()),
+        host_id: Some("host1".into()),
+    };
+    delivery("meeting.changed", event_ts_ms, Announcement::Meeting(changed))
+}
+
 /// The user of [`started`]'s streams removes the app.
 pub fn deauthorized(event_ts_ms: i64) -> Delivery {
+    deauthorized_by("u1", event_ts_ms)
+}
+
+pub fn deauthorized_by(user: &str, event_ts_ms: i64) -> Delivery {
     let gone = Deauthorization {
-        user_id: "u1".into(),
+        user_id: user.into(),
         account_id: Some("acc1".into()),
         may_keep_data: false,
     };

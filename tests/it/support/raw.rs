@@ -2,7 +2,9 @@
 
 use rtmsd::store::Location;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Executor, PgConnection, SqlSafeStr, SqliteConnection};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, SqlSafeStr, SqliteConnection,
+};
 
 /// Past the store, to the database itself.
 pub enum Raw {
@@ -37,6 +39,45 @@ impl Raw {
             Raw::Sqlite(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
         }
         .unwrap()
+    }
+
+    /// The texts that a statement answers.
+    async fn texts(&mut self, sql: String) -> Vec<String> {
+        let sql = AssertSqlSafe(sql);
+        match self {
+            Raw::Postgres(connection) => sqlx::query_scalar(sql).fetch_all(connection).await,
+            Raw::Sqlite(connection) => sqlx::query_scalar(sql).fetch_all(connection).await,
+        }
+        .unwrap()
+    }
+
+    /// Every row of every table as text, behind the table's name.
+    pub async fn dump(&mut self) -> Vec<String> {
+        let tables = match self {
+            Raw::Postgres(_) => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",
+            Raw::Sqlite(_) => "SELECT name FROM sqlite_schema WHERE type = 'table'",
+        };
+        let mut rows = Vec::new();
+        for table in self.texts(tables.to_owned()).await {
+            let found = match self {
+                Raw::Postgres(_) => self.texts(format!("SELECT t::text FROM {table} AS t")).await,
+                Raw::Sqlite(_) => self.rows_of(&table).await,
+            };
+            rows.extend(found.into_iter().map(|row| format!("{table}: {row}")));
+        }
+        rows
+    }
+
+    async fn rows_of(&mut self, table: &str) -> Vec<String> {
+        let columns = format!("SELECT name FROM pragma_table_info('{table}')");
+        let columns = self.texts(columns).await;
+        let text = |column: &String| {
+            format!(
+                "CASE typeof(\"{column}\") WHEN 'blob' THEN hex(\"{column}\") ELSE COALESCE(\"{column}\", '') END"
+            )
+        };
+        let columns: Vec<String> = columns.iter().map(text).collect();
+        self.texts(format!("SELECT {} FROM \"{table}\"", columns.join(" || ',' || "))).await
     }
 
     pub async fn prepare(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {

@@ -1,0 +1,139 @@
+//! What a deletion takes from the store: of one stream, of its session's row, and of what else names a user. Bounded
+//! parts, inside the deletion's transactions.
+
+use super::database::{Connection, binds};
+use super::outgoing::{
+    blank_some_answers, forget_events, forget_some_events_of_stream, tell_again_of_session,
+};
+use super::recordings::delete_recordings_of_stream;
+use super::{StoreError, sql};
+
+/// Entries deleted in one transaction: webhooks get their turn in between.
+const ENTRIES_PER_STEP: u32 = 500;
+/// Webhooks whose bodies go in one transaction.
+const DELIVERIES_PER_STEP: u32 = 200;
+
+/// What was deleted, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Gone {
+    pub streams: u64,
+    /// Of which only what names people went.
+    pub sessions: u64,
+    pub entries: u64,
+    pub deliveries: u64,
+    /// Whose files are still to be removed.
+    pub recordings: u64,
+}
+
+/// Whose deletion it is, and when it was asked for. What came later stays: the user may be back.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Of<'a> {
+    /// None where a deletion is not about a user.
+    pub user_id: Option<&'a str>,
+    pub asked_at_ms: i64,
+    pub now_ms: i64,
+}
+
+/// Deletes some of a stream's entries with `statement`. Returns how many, and whether those were the last.
+pub(super) async fn delete_some_entries(
+    tx: &mut Connection<'_>,
+    stream: &str,
+    statement: &'static str,
+) -> Result<(u64, bool), StoreError> {
+    let values = binds![stream, i64::from(ENTRIES_PER_STEP)];
+    let entries = tx.execute(statement, values).await?;
+    Ok((entries, entries < u64::from(ENTRIES_PER_STEP)))
+}
+
+/// Deletes some of what a stream brought. `streams` is 1 when that was all of it. What says nothing of people stays
+/// until its session goes.
+pub(super) async fn erase_some_of_stream(
+    tx: &mut Connection<'_>,
+    stream: &str,
+    entries: &'static str,
+    of: &Of<'_>,
+) -> Result<Gone, StoreError> {
+    let (entries, is_empty) = delete_some_entries(tx, stream, entries).await?;
+    let mut gone = Gone { entries, ..Gone::default() };
+    let is_done = is_empty
+        && !forget_some_events_of_stream(tx, stream).await?
+        && !blank_some_answers(tx, stream).await?;
+    if is_done {
+        gone.streams = 1;
+        gone.deliveries = tx.execute(sql::BLANK_DELIVERIES, binds![stream]).await?;
+        tx.execute(sql::FORGET_OFFERS, binds![stream]).await?;
+        delete_recordings_of_stream(tx, stream).await?;
+        let (left,): (i64,) = tx.one(sql::RECORDINGS_TO_REMOVE, binds![stream]).await?;
+        gone.recordings = left.unsigned_abs();
+        tx.execute(sql::ERASE_STREAM, binds![stream, of.user_id, of.now_ms]).await?;
+    }
+    Ok(gone)
+}
+
+/// After a stream of it was erased: takes from a session's row what names people, and what was told of the session,
+/// where no stream is left that has data. Where one is left, only what names the user goes.
+pub(super) async fn erase_session(
+    tx: &mut Connection<'_>,
+    session: &str,
+    of: &Of<'_>,
+) -> Result<Gone, StoreError> {
+    let (streams_with_data,): (i64,) = tx.one(sql::STREAMS_WITH_DATA, binds![session]).await?;
+    match (streams_with_data, of.user_id) {
+        (0, _) => erase_whole_session(tx, session, of).await,
+        (_, Some(user_id)) => forget_user_in_session(tx, session, user_id).await,
+        (_, None) => Ok(Gone::default()),
+    }
+}
+
+async fn erase_whole_session(
+    tx: &mut Connection<'_>,
+    session: &str,
+    of: &Of<'_>,
+) -> Result<Gone, StoreError> {
+    tx.execute(sql::ERASE_SESSION, binds![session, of.user_id, of.now_ms]).await?;
+    let deliveries = tx.execute(sql::BLANK_DELIVERIES_OF_SESSION, binds![session]).await?;
+    tx.execute(sql::FORGET_KEPT_ANSWERS, binds![session]).await?;
+    if of.user_id.is_some() {
+        tx.execute(sql::DELETE_FORWARDS_OF_SESSION, binds![session]).await?;
+        tx.execute(sql::BLANK_ACTIONS_OF_SESSION, binds![session]).await?;
+        let values = binds![session, of.asked_at_ms];
+        forget_events(tx, sql::FORGET_EVENTS_ABOUT_SESSION, values).await?;
+    }
+    tell_again_of_session(tx, session).await?;
+    Ok(Gone { sessions: 1, deliveries, ..Gone::default() })
+}
+
+async fn forget_user_in_session(
+    tx: &mut Connection<'_>,
+    session: &str,
+    user_id: &str,
+) -> Result<Gone, StoreError> {
+    let is_named = tx.execute(sql::FORGET_USER_IN_SESSION, binds![session, user_id]).await? > 0;
+    if is_named {
+        tx.execute(sql::FORGET_KEPT_ANSWERS_NAMING, binds![session, user_id]).await?;
+        tell_again_of_session(tx, session).await?;
+    }
+    Ok(Gone { sessions: u64::from(is_named), ..Gone::default() })
+}
+
+/// Deletes some of what names a user outside of the user's streams. None when nothing is left.
+pub(super) async fn erase_some_about_user(
+    tx: &mut Connection<'_>,
+    user_id: &str,
+    of: &Of<'_>,
+) -> Result<Option<Gone>, StoreError> {
+    let values = binds![user_id, of.asked_at_ms];
+    let session: Option<(String,)> = tx.optional(sql::SESSION_NAMING_USER, values).await?;
+    if let Some((session,)) = session {
+        tx.execute(sql::LOCK_SESSION, binds![&*session]).await?;
+        return erase_session(tx, &session, of).await.map(Some);
+    }
+    let values = binds![user_id, of.asked_at_ms, i64::from(DELIVERIES_PER_STEP)];
+    let deliveries = tx.execute(sql::BLANK_SOME_NOTICES_OF_USER, values).await?;
+    if deliveries > 0 {
+        return Ok(Some(Gone { deliveries, ..Gone::default() }));
+    }
+    let values = binds![user_id, of.asked_at_ms];
+    forget_events(tx, sql::FORGET_EVENTS_ABOUT_INSTALLATIONS, values).await?;
+    Ok(None)
+}
