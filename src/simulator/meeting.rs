@@ -192,6 +192,7 @@ impl Meeting {
                 }
             }
         }
+        self.retire();
     }
 
     fn advance(&mut self, now: Instant) {
@@ -201,10 +202,14 @@ impl Meeting {
         }
         if let Some(stream) = &mut self.stream {
             stream.advance(now, &self.stage);
-            if stream.is_over() {
-                self.shared.world.close_stream(stream.id());
-                self.stream = None;
-            }
+        }
+        self.retire();
+    }
+
+    /// Forgets a stream that is over: what is due in this very moment happens without it.
+    fn retire(&mut self) {
+        if let Some(stream) = self.stream.take_if(|stream| stream.is_over()) {
+            self.shared.world.close_stream(stream.id());
         }
     }
 
@@ -239,6 +244,7 @@ impl Meeting {
                 self.next_cue = 0;
             }
         }
+        self.retire();
     }
 
     fn cue(&mut self, now: Instant, cue: &Cue) {

@@ -101,6 +101,22 @@ async fn every_frame_is_told_if_frames_are_remembered() {
 }
 
 #[tokio::test]
+async fn nothing_is_made_for_a_stream_after_its_end() {
+    let timeline = json!([
+        {"at_ms": 200, "say": {"who": "ana", "text": "hello", "duration_ms": 100}},
+        {"at_ms": 400, "fault": {"kind": "stop", "reason": 6}},
+        {"at_ms": 300, "say": {"who": "ana", "text": "too late", "duration_ms": 100}},
+    ]);
+    let settings = Settings { remembers_frames: true, script: script_with(timeline), ..settings() };
+    let mut scene = Scene::open(settings).await;
+    let stream = scene.simulator.report().streams.remove(0);
+    scene.endpoint.next("meeting.rtms_stopped").await;
+    let url = format!("{}/streams/{}/frames", scene.simulator.control_url(), stream.stream_id);
+    let lines = get(url).await["media"]["transcript"].take();
+    assert_eq!(lines.as_array().map(Vec::len), Some(1), "{lines}");
+}
+
+#[tokio::test]
 async fn a_page_of_another_origin_is_refused() {
     let scene = Scene::open(settings()).await;
     let url = format!("{}/meetings", scene.simulator.control_url());
