@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+/// How far around a frame that is not accounted for an error looks.
+const NEAR_MS: i64 = 5_000;
+
 /// What the simulator says of a stream: by medium each frame's time, size, and whether it was given to a socket.
 #[derive(Debug, Deserialize)]
 pub struct Made {
@@ -35,6 +38,7 @@ pub struct Count {
 struct Gap {
     start_ms: i64,
     end_ms: i64,
+    cause: String,
 }
 
 /// Of everything that was held against each other.
@@ -68,7 +72,10 @@ pub fn compare(ledger: &Ledger, made: &Made, totals: &mut Totals) -> Result<(), 
             (true, true) => inside.add(*bytes),
             (false, true) => outside.add(*bytes),
             (true, false) => totals.unsent += 1,
-            (false, false) => return Err(format!("{at_ms} was never sent, and is in no gap")),
+            (false, false) => {
+                let around = ledger.around(*at_ms, of_medium);
+                return Err(format!("{at_ms} was never sent, and is in no gap; {around}"));
+            }
         }
     }
     let received_outside = Count {
@@ -92,6 +99,24 @@ pub fn compare(ledger: &Ledger, made: &Made, totals: &mut Totals) -> Result<(), 
     totals.expected_ms += ledger.expected_ms;
     totals.covered_ms += ledger.covered_ms;
     Ok(())
+}
+
+impl Ledger {
+    /// What was made and what is missing near this time, relative to it.
+    fn around(&self, at_ms: i64, made: &[(i64, u64, bool)]) -> String {
+        let is_near = |other: i64| (other - at_ms).abs() <= NEAR_MS;
+        let frames: Vec<_> = made
+            .iter()
+            .filter(|(made_ms, ..)| is_near(*made_ms))
+            .map(|(made_ms, _, is_sent)| (made_ms - at_ms, *is_sent))
+            .collect();
+        let gaps: Vec<_> = self
+            .gaps
+            .iter()
+            .map(|gap| (gap.start_ms - at_ms, gap.end_ms - at_ms, &gap.cause))
+            .collect();
+        format!("since {}, frames {frames:?}, gaps {gaps:?}", self.since_ms - at_ms)
+    }
 }
 
 impl Gap {
