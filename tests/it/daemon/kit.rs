@@ -64,6 +64,7 @@ pub fn zoom(script: rtmsd::simulator::Script) -> Settings {
             handshake_ms: real(10_000),
             signaling_window_ms: real(10_000),
             media_window_ms: real(10_000),
+            missed_keep_alives: 20,
             validation_retry_ms: real(20),
             webhook_retries_ms: [real(200); 3],
             ..Timings::default()
