@@ -21,11 +21,12 @@ use crate::config::{Config, Keep};
 use crate::control::Control;
 use crate::http::server::{Limits, serve};
 use crate::http::tickets::TicketKeys;
-use crate::http::{AppState, Counters, Documents, RateLimit, Readiness, router};
+use crate::http::{AppState, Counters, Documents, RateLimit, Readiness, Refusals, router};
 use crate::hub::{Hub, Writer};
 use crate::model::{NodeId, StreamId};
 use crate::net::{Network, Resolver};
 use crate::rtms::stream::Timings;
+use crate::seal::KeyRing;
 use crate::sessions::{Leases, Supervisor, supervisor};
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
@@ -80,6 +81,7 @@ pub struct App {
     pub webhooks: Webhooks,
     installer: Installer,
     ticket_keys: TicketKeys,
+    answer_keys: KeyRing,
     control: Arc<Control>,
     nats: Option<Arc<Nats>>,
     config: Config,
@@ -121,7 +123,7 @@ impl App {
             Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock::now_ms);
         let webhooks = Webhooks::new(store.clone(), settings::webhooks(&config, &ring));
         webhooks.configure(&config.webhooks.endpoints).await?;
-        let ticket_keys = TicketKeys::new(&ring);
+        let (ticket_keys, answer_keys) = (TicketKeys::new(&ring), ring.clone());
         let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
         let node = NodeId(Uuid::new_v4());
         let streams = settings::streams(&config, node, timings, leases, network.clone());
@@ -140,6 +142,7 @@ impl App {
             webhooks,
             installer,
             ticket_keys,
+            answer_keys,
             control,
             nats,
             config,
@@ -172,10 +175,12 @@ impl App {
         background.spawn(parts.retention(self.store.clone(), self.config.retention));
         background.spawn(parts.idle_refresh(self.tokens.clone()));
         background.spawn(parts.deletions(self.store.clone()));
+        background.spawn(parts.refusals(Arc::clone(&state.refusals), self.store.clone()));
         let mut control = tokio::spawn(parts.control(Arc::clone(&self.control), &stop));
         let mut streams = tokio::spawn(self.supervisor.run());
         let mut forwards = tokio::spawn(parts.forwards(Arc::clone(&state.forwards), &stop));
         let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
+        let refusals = Arc::clone(&state.refusals);
         let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
         let ended_early = tokio::select! {
             // The server ends at the stop, too, and that is not early.
@@ -211,6 +216,7 @@ impl App {
             tracing::error!("Zoom did not answer in time: an installation may need a reconnect");
         }
         background.shutdown().await;
+        flush_refusals(&refusals, &self.store).await;
         self.store.close().await;
         ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
     }
@@ -256,6 +262,8 @@ impl App {
             webhooks: self.webhooks.clone(),
             api_tokens: self.config.api_tokens.clone(),
             ticket_keys: self.ticket_keys.clone(),
+            answer_keys: self.answer_keys.clone(),
+            refusals: Arc::default(),
             cors: self.config.cors.clone(),
             rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
             trusted_proxies: self.config.trusted_proxies.clone(),
@@ -300,6 +308,14 @@ async fn hand_over(hub: &Hub, store: &Store, node: NodeId) {
     }
     if !matches!(timeout(LAST_STEP, store.release_leases(node)).await, Ok(Ok(_))) {
         tracing::warn!("the streams' leases could not be given back; they expire by themselves");
+    }
+}
+
+/// Writes what the audit trail still has to say of refused requests.
+async fn flush_refusals(refusals: &Refusals, store: &Store) {
+    let flushed = timeout(LAST_STEP, refusals.flush(store, clock::now_ms())).await;
+    if !matches!(flushed, Ok(Ok(()))) {
+        tracing::warn!("the last refused requests could not be written to the audit trail");
     }
 }
 

@@ -18,8 +18,8 @@ pub use policy::{AutoStart, Policies, Refusal};
 pub use timeline::{Missing, Moment, Timeline};
 
 use crate::model::{
-    Action, ActionId, ActionStatus, Answer, ChoiceReason, Chosen, InstallationId, MediaParams,
-    NewSession, Session, SessionId, Standing, StreamId, UserId, ZoomAnswer, ms,
+    Action, ActionId, ActionStatus, Answer, AuditRow, ChoiceReason, Chosen, InstallationId,
+    MediaParams, NewSession, Session, SessionId, Standing, StreamId, UserId, ZoomAnswer, ms,
 };
 use crate::rtms::params::Params;
 use crate::store::{Begin, Begun, Made, Store, StoreError};
@@ -100,9 +100,9 @@ impl Control {
         Self { store, api, settings, changed: Notify::new() }
     }
 
-    /// Makes a session, or finds the one that is the same.
-    pub async fn create(&self, new: &NewSession) -> Result<Made, StoreError> {
-        self.store.create_session(new, (self.settings.now_ms)()).await
+    /// Makes a session, or finds the one that is the same, and notes the act with the session as its subject.
+    pub async fn create(&self, new: &NewSession, act: &AuditRow) -> Result<Made, StoreError> {
+        self.store.create_session(new, act).await
     }
 
     /// What streams would ask for with these parameters, every one named.
@@ -115,13 +115,14 @@ impl Control {
         Ok(media)
     }
 
-    /// Asks Zoom for an action on a session's stream, and waits for the answer.
+    /// Asks Zoom for an action on a session's stream, and waits for the answer. The act is noted before Zoom is asked, and
+    /// its outcome with Zoom's answer; a request that is refused before that is not noted.
     pub async fn request(
         &self,
         session_id: SessionId,
         action: Action,
         wish: Wish<'_>,
-        asked_by: &str,
+        act: &AuditRow,
     ) -> Result<Requested, ControlError> {
         if action == Action::Stop {
             // So that a start that is about to be planned is dropped with the others.
@@ -129,7 +130,8 @@ impl Control {
         }
         let now_ms = (self.settings.now_ms)();
         let until_ms = now_ms + ms(LONGEST_CALL) + ms(self.settings.start_timeout);
-        let begin = Begin { session_id, action, asked_by, now_ms, until_ms, media: wish.media };
+        let (asked_by, media) = (&*format!("api:{}", act.actor), wish.media);
+        let begin = Begin { session_id, action, asked_by, now_ms, until_ms, media, act };
         let admit = |standing: &Standing| {
             policy::admit(action, standing, None)
                 .map_err(|refusal| (refusal, Box::new(standing.session.clone())))
@@ -162,6 +164,7 @@ impl Control {
         &self,
         id: SessionId,
         user_id: UserId,
+        act: &AuditRow,
     ) -> Result<Option<StreamId>, ControlError> {
         let standing = self.store.standing(id).await?.ok_or(ControlError::UnknownSession)?;
         let stream = policy::living(&standing);
@@ -170,7 +173,7 @@ impl Control {
             let session = Box::new(standing.session);
             return Err(ControlError::Refused(Refusal::VideoNotIndividual, session));
         }
-        self.store.pin_video(id, user_id).await?;
+        self.store.pin_video(id, user_id, act).await?;
         Ok(stream.map(|stream| stream.stream_id.clone()))
     }
 

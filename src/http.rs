@@ -10,6 +10,7 @@ use tokio_util::task::TaskTracker;
 use crate::control::Control;
 use crate::hub::Hub;
 use crate::model::StreamId;
+use crate::seal::KeyRing;
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
 use crate::sinks::record::Recordings;
@@ -18,6 +19,7 @@ use crate::store::Store;
 use crate::zoom::install::Installer;
 use crate::zoom::signature::WebhookKey;
 
+mod audit;
 /// Bearer tokens of the API.
 pub mod auth;
 mod body;
@@ -61,6 +63,7 @@ mod transcript;
 mod video;
 mod webhook;
 
+pub use audit::Refusals;
 pub use client_address::TrustedProxies;
 pub use counters::Counters;
 pub use docs::Documents;
@@ -78,6 +81,10 @@ pub struct AppState {
     pub webhooks: Webhooks,
     pub api_tokens: auth::ApiTokens,
     pub ticket_keys: tickets::TicketKeys,
+    /// Seals kept answers that hold a secret.
+    pub answer_keys: KeyRing,
+    /// Refused requests on their way into the audit trail.
+    pub refusals: Arc<Refusals>,
     /// The pages that may use the API from a browser.
     pub cors: cors::AllowedOrigins,
     pub rate_limit: RateLimit,

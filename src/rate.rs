@@ -1,6 +1,11 @@
 //! Token buckets (pure): how often something may happen, evenly and in bursts.
 
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
+
+/// Addresses that are told apart; while there are more, new ones share a bucket.
+const MAX_ADDRESSES: usize = 10_000;
 
 /// Tokens come in evenly, up to a full bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,6 +58,43 @@ impl Bucket {
     }
 }
 
+/// A bucket for each network that requests come from, of one rate.
+#[derive(Debug)]
+pub struct AddressBuckets {
+    rate: Rate,
+    buckets: HashMap<IpAddr, Bucket>,
+}
+
+impl AddressBuckets {
+    pub fn new(rate: Rate) -> Self {
+        Self { rate, buckets: HashMap::new() }
+    }
+
+    /// The bucket of an address, full for a new one.
+    pub fn of(&mut self, address: IpAddr, now: Instant) -> &mut Bucket {
+        let mut network = network_of(address);
+        let rate = self.rate;
+        if self.buckets.len() >= MAX_ADDRESSES && !self.buckets.contains_key(&network) {
+            self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));
+            if self.buckets.len() >= MAX_ADDRESSES {
+                network = Ipv6Addr::UNSPECIFIED.into();
+            }
+        }
+        self.buckets.entry(network).or_insert_with(|| Bucket::full(rate, now))
+    }
+}
+
+/// The address, or of an IPv6 address its network: one host has all of the 2^64 in it.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let mask = u128::MAX << 64;
+            Ipv6Addr::from(u128::from(address) & mask).into()
+        }
+        v4 => v4,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +122,23 @@ mod tests {
         let half = Duration::from_millis(500);
         let none = Some(Duration::ZERO);
         assert_eq!(waits, [none, none, none, Some(half), Some(2 * half), None]);
+    }
+
+    #[test]
+    fn addresses_beyond_those_that_are_told_apart_share_a_bucket() {
+        let now = Instant::now();
+        let mut buckets = AddressBuckets::new(RATE);
+        for index in 0..MAX_ADDRESSES {
+            let address = std::net::Ipv4Addr::from(0x0A00_0000 + index as u32).into();
+            buckets.of(address, now).take(RATE, now);
+        }
+        for index in 0..100 {
+            let address = std::net::Ipv4Addr::from(0x0B00_0000 + index).into();
+            buckets.of(address, now).take(RATE, now);
+        }
+        assert_eq!(buckets.buckets.len(), MAX_ADDRESSES + 1);
+        let much_later = now + Duration::from_secs(60);
+        buckets.of(std::net::Ipv4Addr::new(192, 0, 2, 1).into(), much_later);
+        assert_eq!(buckets.buckets.len(), 1, "full buckets are forgotten");
     }
 }

@@ -42,7 +42,7 @@ use crate::model::{
 };
 use crate::secret::Secret;
 pub use actions::{Begin, Begun, DeliveryBrief};
-pub use audit::Audited;
+pub use audit::{AuditPage, Audited};
 pub use database::TRANSACTION_TIMEOUT;
 use database::{Database, binds};
 pub use deletions::{Deleted, SessionDeletion};

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::upkeep;
 use crate::config::Retention;
 use crate::control::Control;
-use crate::http::Counters;
+use crate::http::{Counters, Refusals};
 use crate::hub::Hub;
 use crate::net::Network;
 use crate::sinks::forward::Forwards;
@@ -89,6 +89,12 @@ impl Parts {
 
     pub fn deletions(&self, store: Store) -> Part {
         self.background("deletions", store, |store| Box::pin(upkeep::delete(store.clone())))
+    }
+
+    pub fn refusals(&self, refusals: Arc<Refusals>, store: Store) -> Part {
+        self.background("refusals", (refusals, store), |(refusals, store)| {
+            Box::pin(upkeep::note_refusals(Arc::clone(refusals), store.clone()))
+        })
     }
 
     pub fn idle_refresh(&self, tokens: Tokens) -> Part {

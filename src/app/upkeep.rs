@@ -1,11 +1,13 @@
 //! What the daemon does now and then: it forgets what is old, and deletes what somebody wants deleted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::interval;
 
 use crate::clock;
 use crate::config::Retention;
+use crate::http::Refusals;
 use crate::store::{Store, StoreError};
 
 /// How often what is old is forgotten.
@@ -16,6 +18,9 @@ const KEEP_WAITING_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 const KEEP_FORWARDS_MS: i64 = 2 * 24 * 60 * 60 * 1000;
 /// How often it is looked for data that is to be deleted.
 const DELETE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often refusals that were counted become rows.
+const NOTE_REFUSALS_EVERY: Duration = Duration::from_secs(60);
 
 /// A reader that is in the way for this many tries is worth a line in the log, and again each so many tries.
 const TRIES_BEFORE_WARNING: u32 = 5;
@@ -53,6 +58,17 @@ async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<
         }
     }
     Ok(())
+}
+
+/// Writes the refused requests of each minute into the audit trail.
+pub(super) async fn note_refusals(refusals: Arc<Refusals>, store: Store) {
+    let mut due = interval(NOTE_REFUSALS_EVERY);
+    loop {
+        due.tick().await;
+        if let Err(error) = refusals.flush(&store, clock::now_ms()).await {
+            tracing::warn!(%error, "refused requests are missing in the audit trail; the store failed");
+        }
+    }
 }
 
 /// Deletes what users and operators have asked for, bit by bit, and then what the store's files still have of it.

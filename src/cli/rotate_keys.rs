@@ -49,6 +49,8 @@ pub(super) async fn run(config: Config) -> ExitCode {
     }
 }
 
+/// A kept answer with a secret lasts for a day: one under another key is forgotten.
 async fn rotate_all(store: &Store, ring: &KeyRing) -> Result<(Rotated, Rotated), RotateError> {
+    store.forget_answers_sealed_otherwise(&ring.prefix()).await?;
     Ok((rotate_keys(store, ring).await?, webhooks::rotate_keys(store, ring).await?))
 }

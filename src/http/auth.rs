@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
+use super::audit::Trail;
 use super::error::ApiError;
 use super::{AppState, tickets};
 use crate::hub::Entrant;
@@ -153,11 +154,13 @@ impl ApiToken {
 }
 
 /// Whose token a request came with; for handlers behind one of the `require` layers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Caller {
     /// The token's name.
     pub name: Arc<str>,
     pub is_admin: bool,
+    /// What the audit trail knows of the request.
+    pub trail: Trail,
 }
 
 impl Caller {
@@ -196,9 +199,11 @@ pub async fn require_ticket(
     let Some(ticket) = ticket else { return require(&state, Scope::Read, request, next).await };
     let claim = tickets::claim(&state, &ticket, request.uri().path())?;
     let token = state.api_tokens.named(&claim.token).ok_or(ApiError::TicketRefused)?;
+    let trail = trail_of(&request);
+    trail.set_actor(&token.name);
     admit(&state, token, Scope::Read)?;
     tickets::redeem(&state, &claim).await?;
-    Ok(pass(token, request, next).await)
+    Ok(pass(token, trail, request, next).await)
 }
 
 /// Lets a request through whose token may control.
@@ -226,8 +231,10 @@ async fn require(
     next: Next,
 ) -> Result<Response, ApiError> {
     let token = authenticate(&state.api_tokens, request.headers())?;
+    let trail = trail_of(&request);
+    trail.set_actor(&token.name);
     admit(state, token, scope)?;
-    Ok(pass(token, request, next).await)
+    Ok(pass(token, trail, request, next).await)
 }
 
 fn admit(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), ApiError> {
@@ -235,10 +242,15 @@ fn admit(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), ApiErro
     token.check(scope)
 }
 
-async fn pass(token: &ApiToken, mut request: Request, next: Next) -> Response {
+async fn pass(token: &ApiToken, trail: Trail, mut request: Request, next: Next) -> Response {
     let is_admin = token.scopes.contains(&Scope::Admin);
-    request.extensions_mut().insert(Caller { name: Arc::clone(&token.name), is_admin });
+    request.extensions_mut().insert(Caller { name: Arc::clone(&token.name), is_admin, trail });
     next.run(request).await
+}
+
+fn trail_of(request: &Request) -> Trail {
+    let trail = request.extensions().get::<Trail>().cloned();
+    trail.expect("audit::watch is outside of every route")
 }
 
 /// What a request may do. A method that no route has is refused as such after this: reading is enough to learn that.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::AppState;
+use super::audit::note_refusal;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
@@ -30,11 +31,8 @@ pub async fn create(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let made = make(&state, &body).await;
-    let subject = made.as_ref().map_or(String::new(), |made| made.session.id.to_string());
-    let outcome = made.as_ref().map_or_else(ApiError::code, |_| "ok");
-    audit(&state, &caller, "session.create", subject, outcome).await;
-    let made = made?;
+    let act = caller.trail.act((state.now_ms)(), "session.create", "");
+    let made = make(&state, &body, &act).await?;
     let data = json!({ "session": SessionView::of(&made.session) });
     let mut response = match made.is_new {
         true => success_as(StatusCode::CREATED, "session created", data),
@@ -44,10 +42,10 @@ pub async fn create(
     Ok(response)
 }
 
-async fn make(state: &AppState, body: &[u8]) -> Result<Made, ApiError> {
+async fn make(state: &AppState, body: &[u8], act: &AuditRow) -> Result<Made, ApiError> {
     let mut new = new_session::parse(body)?;
     new.media = resolved(state, new.media)?;
-    Ok(state.control.create(&new).await?)
+    Ok(state.control.create(&new, act).await?)
 }
 
 pub async fn start(
@@ -99,28 +97,27 @@ pub async fn resume(
 
 /// 202 when Zoom said yes, 200 when there is nothing to ask.
 async fn request(
-    state: &AppState,
+    state: &Arc<AppState>,
     id: SessionId,
     action: Action,
     wish: Wish<'_>,
     caller: &Caller,
 ) -> Result<Response, ApiError> {
-    let asked = state.control.request(id, action, wish, &format!("api:{}", caller.name)).await;
-    audit(
-        state,
-        caller,
-        audit_name(action),
-        id.to_string(),
-        asked.as_ref().map_or_else(refused::code, |_| "ok"),
-    )
-    .await;
-    match asked {
+    let act = caller.trail.act((state.now_ms)(), audit_name(action), &id.to_string());
+    match state.control.request(id, action, wish, &act).await {
         Ok(requested) => Ok(accepted(action, &requested)),
         Err(ControlError::Refused(refusal, session)) if is_done(refusal) => {
+            note_refusal(state, &caller.trail, refused::refusal_code(refusal)).await;
             let data = json!({ "session": Brief::of(&session, session.status), "zoom": null, "chosen": null });
             Ok(success(done_message(refusal), data))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            // What was to be asked of Zoom is in the trail with its outcome.
+            if matches!(error, ControlError::Zoom(_) | ControlError::Token(_)) {
+                caller.trail.set_noted();
+            }
+            Err(error.into())
+        }
     }
 }
 
@@ -130,27 +127,6 @@ fn audit_name(action: Action) -> &'static str {
         Action::Stop => "rtms.stop",
         Action::Pause => "rtms.pause",
         Action::Resume => "rtms.resume",
-    }
-}
-
-/// What is done is done: without its row it is not undone, but it is logged.
-pub(super) async fn audit(
-    state: &AppState,
-    caller: &Caller,
-    action: &'static str,
-    subject: String,
-    outcome: &str,
-) {
-    let row = AuditRow {
-        at_ms: (state.now_ms)(),
-        actor: caller.name.to_string(),
-        action,
-        subject,
-        outcome: outcome.to_owned(),
-        detail: json!({}),
-    };
-    if let Err(error) = state.store.audit(&row).await {
-        tracing::error!(actor = row.actor, action, subject = row.subject, outcome, %error, "an act is not in the audit trail");
     }
 }
 

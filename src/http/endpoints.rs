@@ -14,11 +14,13 @@ use serde_json::json;
 
 use super::AppState;
 use super::auth::Caller;
-use super::control::audit;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
+use super::idempotency::HoldsSecret;
 use super::params::{InPath, Params, PathPart, cut_page};
-use crate::model::{EndpointId, EndpointSource, EndpointStatus, EventKind, WebhookEndpoint};
+use crate::model::{
+    AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, WebhookEndpoint,
+};
 use crate::sinks::webhooks::EndpointError;
 use crate::store::{DeliveryStatus, LoggedDelivery};
 
@@ -35,15 +37,13 @@ pub async fn create(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
+    let act = caller.trail.act((state.now_ms)(), "webhook_endpoint.create", "");
     let wish = wish::of_new(&body)?;
-    let made = state.webhooks.create(&wish.url, wish.description, wish.events).await;
-    let subject = made.as_ref().map_or(String::new(), |(endpoint, _)| endpoint.id.to_string());
-    let made = made.map_err(ApiError::from);
-    let outcome = made.as_ref().map_or_else(ApiError::code, |_| "ok");
-    audit(&state, &caller, "webhook_endpoint.create", subject, outcome).await;
+    let made = state.webhooks.create(&wish.url, wish.description, wish.events, &act).await;
     let (endpoint, secret) = made?;
     let data = json!({ "endpoint": EndpointView::of(&endpoint), "secret": secret.as_str() });
-    Ok(success_as(StatusCode::CREATED, "webhook endpoint made: keep its secret", data))
+    let message = "webhook endpoint made: keep its secret";
+    Ok(with_secret(success_as(StatusCode::CREATED, message, data)))
 }
 
 pub async fn show(
@@ -61,8 +61,8 @@ pub async fn change(
     InPath(id): InPath<EndpointId>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let changed = state.webhooks.change(id, wish::of_change(&body)?).await;
-    let endpoint = noted(&state, &caller, "webhook_endpoint.change", id, changed).await?;
+    let act = act(&state, &caller, "webhook_endpoint.change", id);
+    let endpoint = state.webhooks.change(id, wish::of_change(&body)?, &act).await?;
     Ok(success("webhook endpoint changed", json!({ "endpoint": EndpointView::of(&endpoint) })))
 }
 
@@ -71,8 +71,8 @@ pub async fn remove(
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
 ) -> Result<Response, ApiError> {
-    let removed = state.webhooks.remove(id).await;
-    noted(&state, &caller, "webhook_endpoint.delete", id, removed).await?;
+    let act = act(&state, &caller, "webhook_endpoint.delete", id);
+    state.webhooks.remove(id, &act).await?;
     Ok(success("webhook endpoint deleted", json!({ "id": id })))
 }
 
@@ -82,18 +82,19 @@ pub async fn rotate_secret(
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
 ) -> Result<Response, ApiError> {
-    let rotated = state.webhooks.rotate_secret(id).await;
-    let action = "webhook_endpoint.rotate_secret";
-    let (endpoint, secret) = noted(&state, &caller, action, id, rotated).await?;
+    let act = act(&state, &caller, "webhook_endpoint.rotate_secret", id);
+    let (endpoint, secret) = state.webhooks.rotate_secret(id, &act).await?;
     let data = json!({ "endpoint": EndpointView::of(&endpoint), "secret": secret.as_str() });
-    Ok(success("webhook secret rotated: keep the new one", data))
+    Ok(with_secret(success("webhook secret rotated: keep the new one", data)))
 }
 
 pub async fn test(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
 ) -> Result<Response, ApiError> {
-    let event_id = state.webhooks.test(id).await?;
+    let act = act(&state, &caller, "webhook_endpoint.test", id);
+    let event_id = state.webhooks.test(id, &act).await?;
     let data = json!({ "event_id": event_id });
     Ok(success_as(StatusCode::ACCEPTED, "a test is on its way", data))
 }
@@ -119,24 +120,19 @@ pub async fn resend(
     InPath(id): InPath<EndpointId>,
     InPath(EventId(event_id)): InPath<EventId>,
 ) -> Result<Response, ApiError> {
-    let sent = state.webhooks.resend(id, &event_id).await;
-    noted(&state, &caller, "webhook_endpoint.resend", id, sent).await?;
+    let act = act(&state, &caller, "webhook_endpoint.resend", id);
+    state.webhooks.resend(id, &event_id, &act).await?;
     let data = json!({ "event_id": event_id });
     Ok(success_as(StatusCode::ACCEPTED, "the event is on its way again", data))
 }
 
-/// Puts an act into the audit trail, with its outcome.
-async fn noted<T>(
-    state: &AppState,
-    caller: &Caller,
-    action: &'static str,
-    id: EndpointId,
-    done: Result<T, EndpointError>,
-) -> Result<T, ApiError> {
-    let done = done.map_err(ApiError::from);
-    let outcome = done.as_ref().map_or_else(ApiError::code, |_| "ok");
-    audit(state, caller, action, id.to_string(), outcome).await;
-    done
+fn act(state: &AppState, caller: &Caller, action: &'static str, id: EndpointId) -> AuditRow {
+    caller.trail.act((state.now_ms)(), action, &id.to_string())
+}
+
+fn with_secret(mut response: Response) -> Response {
+    response.extensions_mut().insert(HoldsSecret);
+    response
 }
 
 impl PathPart for EndpointId {

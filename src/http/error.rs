@@ -124,7 +124,7 @@ pub enum ApiError {
     KeyInProgress,
     #[error(
         "the request with this idempotency-key was carried out, and its answer was deleted with the \
-         session's data: use a new key for a new request"
+         session's data, or with the key that sealed it: use a new key for a new request"
     )]
     AnswerDeleted,
     #[error("{}", refused::detail(.0))]

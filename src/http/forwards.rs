@@ -13,11 +13,10 @@ use uuid::Uuid;
 
 use super::AppState;
 use super::auth::Caller;
-use super::control::audit;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
 use super::params::{InPath, PathPart, known_session};
-use crate::model::{Cursor, Forward, ForwardId, SessionId, SessionStatus};
+use crate::model::{AuditRow, Cursor, Forward, ForwardId, SessionId, SessionStatus};
 use crate::sinks::forward::{Doing, MAX_PER_SESSION};
 use crate::sinks::live::{From, Policy, Request};
 
@@ -28,16 +27,19 @@ pub async fn create(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let made = make(&state, id, &body).await;
-    let outcome = made.as_ref().map_or_else(ApiError::code, |_| "ok");
-    audit(&state, &caller, "forward.create", id.to_string(), outcome).await;
-    let forward = made?;
+    let act = caller.trail.act((state.now_ms)(), "forward.create", &id.to_string());
+    let forward = make(&state, id, &body, &act).await?;
     state.forwards.look();
     let data = json!({ "forward": ForwardView::of(&forward, &state) });
     Ok(success_as(StatusCode::CREATED, "forward created", data))
 }
 
-async fn make(state: &AppState, id: SessionId, body: &[u8]) -> Result<Forward, ApiError> {
+async fn make(
+    state: &AppState,
+    id: SessionId,
+    body: &[u8],
+    act: &AuditRow,
+) -> Result<Forward, ApiError> {
     let mut asked: Map<String, Value> = serde_json::from_slice(body)
         .map_err(|error| ApiError::NotJson { line: error.line(), column: error.column() })?;
     let problem = "must be the URL of your server, such as wss://bot.example.com/rtms";
@@ -63,7 +65,7 @@ async fn make(state: &AppState, id: SessionId, body: &[u8]) -> Result<Forward, A
     let created_at_ms = (state.now_ms)();
     let forward_id = ForwardId(Uuid::now_v7());
     let forward = Forward { id: forward_id, session_id: id, url, asked, cursor, created_at_ms };
-    if state.store.add_forward(&forward, MAX_PER_SESSION).await? {
+    if state.store.add_forward(&forward, MAX_PER_SESSION, act).await? {
         Ok(forward)
     } else {
         Err(ApiError::TooManyForwards)
@@ -89,10 +91,8 @@ pub async fn remove(
     InPath(forward): InPath<ForwardId>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
-    let is_removed = state.store.remove_forward(session, forward).await?;
-    let outcome = if is_removed { "ok" } else { "forward_not_found" };
-    audit(&state, &caller, "forward.remove", session.to_string(), outcome).await;
-    if !is_removed {
+    let act = caller.trail.act((state.now_ms)(), "forward.remove", &session.to_string());
+    if !state.store.remove_forward(session, forward, &act).await? {
         known_session(&state.store, session).await?;
         return Err(ApiError::UnknownForward);
     }

@@ -1,22 +1,26 @@
-//! Requests that change something: carried out to their end, and once for each `Idempotency-Key`.
+//! Requests that change something: read in bounded time, carried out to their end, and once for each
+//! `Idempotency-Key`.
 
 use std::sync::Arc;
 
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header, request, response};
 use axum::middleware::Next;
 use axum::response::Response;
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 
+use super::audit::{changes_something, note_refusal};
 use super::auth::Caller;
 use super::error::ApiError;
 use super::request::RequestId;
 use super::{AppState, body};
 use crate::model::SessionId;
-use crate::store::{IdempotencyKey, Kept, Taken};
+use crate::seal::Place;
+use crate::store::{IdempotencyKey, Kept, StoreError, Taken};
 
 const KEY_HEADER: &str = "idempotency-key";
 const SESSIONS_PATH: &str = "/api/v1/sdk/sessions/";
@@ -33,32 +37,43 @@ const KEEP_MS: i64 = 24 * 60 * 60 * 1000;
 #[derive(Debug, Clone, Copy)]
 pub struct AboutSession(pub SessionId);
 
-/// Lets a POST run to its end even when its client hangs up; with a key, the same request is answered the same for 24 h.
-pub async fn once(
+/// On a response: its body holds a secret, and is kept only sealed.
+#[derive(Debug, Clone, Copy)]
+pub struct HoldsSecret;
+
+/// Lets a request that changes something run to its end even when its client hangs up; a POST with a key is answered the
+/// same for 24 h. The body has to come whole before that, in `body_timeout` and 16 KiB; that of a DELETE is not read.
+pub async fn carry_out(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     Extension(request_id): Extension<RequestId>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if request.method() != Method::POST {
+    if !changes_something(request.method()) {
         return Ok(next.run(request).await);
     }
     let (parts, body) = request.into_parts();
-    let bytes = body::read(body, MAX_BODY_BYTES, state.body_timeout).await?;
+    let bytes = match parts.method {
+        Method::DELETE => Bytes::new(),
+        _ => body::read(body, MAX_BODY_BYTES, state.body_timeout).await?,
+    };
     let digest = hex::encode(Sha256::digest(&bytes));
-    let key = key_of(&parts.headers)?.map(|key| IdempotencyKey {
-        token: caller.name.to_string(),
-        path: parts.uri.path().to_owned(),
-        key,
-    });
+    let key = key_of(&parts, &caller)?;
     let request = Request::from_parts(parts, Body::from(bytes));
     let requests = state.requests.clone();
     let work = async move {
-        match key {
-            None => Ok(next.run(request).await),
-            Some(key) => run_once(&state, &key, &digest, &request_id, request, next).await,
+        let answer = match key {
+            None => Ok(run(&state, &caller, request, next).await),
+            Some(key) => {
+                let turn = Turn { state: &state, caller: &caller, key, digest, request_id };
+                turn.run_once(request, next).await
+            }
+        };
+        if let Err(error) = &answer {
+            note_refusal(&state, &caller.trail, error.code()).await;
         }
+        answer
     };
     match requests.spawn(work).await {
         Ok(answer) => answer,
@@ -68,75 +83,120 @@ pub async fn once(
     }
 }
 
-async fn run_once(
-    state: &AppState,
-    key: &IdempotencyKey,
-    digest: &str,
-    RequestId(request_id): &RequestId,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let now_ms = (state.now_ms)();
-    let until_ms = now_ms.saturating_add(IN_PROGRESS_MS);
-    match state.store.take_idempotency_key(key, digest, now_ms, until_ms).await? {
-        Taken::Ours => {}
-        Taken::Answered(kept) => return Ok(replayed(kept)),
-        Taken::InProgress => return Err(ApiError::KeyInProgress),
-        Taken::OtherBody => return Err(ApiError::KeyReused),
-        Taken::Deleted => return Err(ApiError::AnswerDeleted),
+/// Runs the handler, and notes it if it refuses.
+async fn run(state: &Arc<AppState>, caller: &Caller, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    if let Some(error) = response.extensions().get::<ApiError>() {
+        note_refusal(state, &caller.trail, error.code()).await;
     }
-    let mut response = next.run(request).await;
-    let error = response.extensions_mut().remove::<ApiError>();
-    // What may succeed at the next try is not held against it.
-    let may_pass = error.as_ref().map_or(response.status().is_server_error(), |error| {
-        error.is_retryable() || error.status().is_server_error()
-    });
-    if let Some(error) = error {
-        error.render(&mut response, request_id);
-    }
-    let (parts, body) = response.into_parts();
-    let bytes = body.collect().await.map_err(|_| ApiError::Panicked)?.to_bytes();
-    let kept = if may_pass {
-        state.store.release_idempotency_key(key).await
-    } else {
-        let body = String::from_utf8_lossy(&bytes).into_owned();
-        let kept = Kept { status: parts.status.as_u16(), body };
-        let made = parts.extensions.get().map(|AboutSession(id)| *id);
-        let about = made.or_else(|| session_in(&key.path));
-        // Where there is no session there is nothing of it in the answer.
-        let about = about.filter(|_| parts.status != StatusCode::NOT_FOUND);
-        state.store.keep_answer(key, &kept, about, now_ms.saturating_add(KEEP_MS)).await
-    };
-    if let Err(error) = kept {
-        // The answer is true all the same; the key frees itself.
-        tracing::warn!(request_id, %error, "an answer could not be kept for its repetition");
-    }
-    Ok(Response::from_parts(parts, Body::from(bytes)))
+    response
 }
 
-fn key_of(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(value) = headers.get(KEY_HEADER) else { return Ok(None) };
-    let key = value.to_str().unwrap_or_default();
-    let fits = (1..=MAX_KEY_BYTES).contains(&key.len());
-    if fits {
-        return Ok(Some(key.to_owned()));
+/// A request with a key.
+struct Turn<'a> {
+    state: &'a Arc<AppState>,
+    caller: &'a Caller,
+    key: IdempotencyKey,
+    digest: String,
+    request_id: RequestId,
+}
+
+impl Turn<'_> {
+    async fn run_once(&self, request: Request, next: Next) -> Result<Response, ApiError> {
+        let (key, now_ms) = (&self.key, (self.state.now_ms)());
+        let until_ms = now_ms.saturating_add(IN_PROGRESS_MS);
+        let store = &self.state.store;
+        match store.take_idempotency_key(key, &self.digest, now_ms, until_ms).await? {
+            Taken::Ours => {}
+            Taken::Answered(kept) => return self.replayed(kept),
+            Taken::InProgress => return Err(ApiError::KeyInProgress),
+            Taken::OtherBody => return Err(ApiError::KeyReused),
+            Taken::Deleted => return Err(ApiError::AnswerDeleted),
+        }
+        let mut response = run(self.state, self.caller, request, next).await;
+        let error = response.extensions_mut().remove::<ApiError>();
+        // What may succeed at the next try is not held against it.
+        let may_pass = error.as_ref().map_or(response.status().is_server_error(), |error| {
+            error.is_retryable() || error.status().is_server_error()
+        });
+        if let Some(error) = error {
+            error.render(&mut response, &self.request_id.0);
+        }
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.map_err(|_| ApiError::Panicked)?.to_bytes();
+        let kept = match may_pass {
+            true => store.release_idempotency_key(key).await,
+            false => self.keep(&parts, &bytes, now_ms).await,
+        };
+        if let Err(error) = kept {
+            // The answer is true all the same; the key frees itself.
+            let request_id = &self.request_id.0;
+            tracing::warn!(request_id, %error, "an answer could not be kept for its repetition");
+        }
+        Ok(Response::from_parts(parts, Body::from(bytes)))
     }
-    let problem = "must be 1 to 255 characters of printable ASCII";
-    Err(ApiError::InvalidValue { name: KEY_HEADER, problem })
+
+    async fn keep(
+        &self,
+        parts: &response::Parts,
+        bytes: &[u8],
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let mut body = String::from_utf8_lossy(bytes).into_owned();
+        if parts.extensions.get::<HoldsSecret>().is_some() {
+            body = self.state.answer_keys.seal(place(&row(&self.key)), &body);
+        }
+        let kept = Kept { status: parts.status.as_u16(), body };
+        let made = parts.extensions.get().map(|AboutSession(id)| *id);
+        let about = made.or_else(|| session_in(&self.key.path));
+        // Where there is no session there is nothing of it in the answer.
+        let about = about.filter(|_| parts.status != StatusCode::NOT_FOUND);
+        let until_ms = now_ms.saturating_add(KEEP_MS);
+        self.state.store.keep_answer(&self.key, &kept, about, until_ms).await
+    }
+
+    fn replayed(&self, kept: Kept) -> Result<Response, ApiError> {
+        let mut body = kept.body;
+        // Answers are JSON objects, unless they are sealed.
+        if !body.starts_with('{') {
+            let opened = self.state.answer_keys.open(place(&row(&self.key)), &body);
+            body = opened.map_err(|_| ApiError::AnswerDeleted)?.to_string();
+        }
+        let mut response = Response::new(Body::from(body));
+        // Only statuses of ours are kept.
+        *response.status_mut() = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
+        Ok(response)
+    }
+}
+
+/// Where a sealed answer lies. A token's name has no space, and neither has a path.
+fn place(row: &str) -> Place<'_> {
+    Place { table: "idempotency_keys", row, column: "body" }
+}
+
+fn row(key: &IdempotencyKey) -> String {
+    format!("{} {} {}", key.token, key.path, key.key)
+}
+
+fn key_of(parts: &request::Parts, caller: &Caller) -> Result<Option<IdempotencyKey>, ApiError> {
+    let Some(value) = parts.headers.get(KEY_HEADER) else { return Ok(None) };
+    if parts.method != Method::POST {
+        return Ok(None);
+    }
+    let key = value.to_str().unwrap_or_default();
+    if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
+        let problem = "must be 1 to 255 characters of printable ASCII";
+        return Err(ApiError::InvalidValue { name: KEY_HEADER, problem });
+    }
+    let (token, path) = (caller.name.to_string(), parts.uri.path().to_owned());
+    Ok(Some(IdempotencyKey { token, path, key: key.to_owned() }))
 }
 
 /// The session that a path names.
 fn session_in(path: &str) -> Option<SessionId> {
     let (id, _) = path.strip_prefix(SESSIONS_PATH)?.split_once('/')?;
     SessionId::parse(id)
-}
-
-fn replayed(kept: Kept) -> Response {
-    let mut response = Response::new(Body::from(kept.body));
-    // Only statuses of ours are kept.
-    *response.status_mut() = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
-    response
 }

@@ -13,7 +13,7 @@ use super::auth::Caller;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
 use super::params::{InPath, Params, PathPart, cut_page};
-use crate::model::{AuditRow, Installation, InstallationId, InstallationStatus};
+use crate::model::{Installation, InstallationId, InstallationStatus};
 use crate::zoom::install::{Uninstall, UninstallError, Uninstalled};
 
 /// One page of installations, newest first; `next` is the `before` of the next page.
@@ -53,15 +53,8 @@ pub async fn remove(
         delete_data: is_wished(&params, "delete_data")?,
         force: is_wished(&params, "force")?,
     };
-    let audit = AuditRow {
-        at_ms: (state.now_ms)(),
-        actor: caller.name.to_string(),
-        action: "installation.delete",
-        subject: id.to_string(),
-        outcome: "ok".to_owned(),
-        detail: json!({}),
-    };
-    let done = state.installer.uninstall(id, wish, audit).await?;
+    let act = caller.trail.act((state.now_ms)(), "installation.delete", &id.to_string());
+    let done = state.installer.uninstall(id, wish, act).await?;
     let (message, at_zoom) = match done {
         Uninstalled::Unknown => return Err(ApiError::UnknownInstallation),
         Uninstalled::Before => ("the installation was revoked before", None),

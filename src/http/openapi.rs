@@ -151,7 +151,7 @@ fn parameters(route: &Route, about: &Operation) -> Vec<Value> {
         parameters
             .push(json!({ "name": name, "in": "query", "description": what, "schema": text }));
     }
-    if route.access == Access::Token && about.method == "post" {
+    if route.access != Access::Open && about.method == "post" {
         let what = "Carried out once for each key, answered the same for 24 hours";
         parameters.push(json!({
             "name": "idempotency-key", "in": "header", "description": what, "schema": text,

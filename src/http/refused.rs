@@ -33,20 +33,25 @@ pub fn status(error: &ControlError) -> StatusCode {
 pub fn code(error: &ControlError) -> &'static str {
     match error {
         ControlError::UnknownSession => "session_not_found",
-        ControlError::Refused(refusal, _) => match refusal {
-            Refusal::AlreadyLive => "already_live",
-            Refusal::AlreadyRequested => "already_requested",
-            Refusal::AlreadyPaused => "already_paused",
-            Refusal::NoStream => "no_stream",
-            Refusal::Stopping => "stopping",
-            Refusal::PlanDropped => "plan_dropped",
-            Refusal::SessionEnded => "session_ended",
-            Refusal::VideoNotIndividual => "video_not_individual",
-            Refusal::NumberUnknown => "meeting_number_unknown",
-        },
+        ControlError::Refused(refusal, _) => refusal_code(*refusal),
         ControlError::Zoom(error) => error.problem.code(),
         ControlError::Token(error) => token_code(error),
         ControlError::Store(_) => "store_unavailable",
+    }
+}
+
+/// Our word for what stands in the way.
+pub fn refusal_code(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::AlreadyLive => "already_live",
+        Refusal::AlreadyRequested => "already_requested",
+        Refusal::AlreadyPaused => "already_paused",
+        Refusal::NoStream => "no_stream",
+        Refusal::Stopping => "stopping",
+        Refusal::PlanDropped => "plan_dropped",
+        Refusal::SessionEnded => "session_ended",
+        Refusal::VideoNotIndividual => "video_not_individual",
+        Refusal::NumberUnknown => "meeting_number_unknown",
     }
 }
 

@@ -15,7 +15,7 @@ use axum::routing::MethodRouter;
 
 use super::error::ApiError;
 use super::openapi::Operation;
-use super::{AppState, auth, cors, idempotency, request};
+use super::{AppState, audit, auth, cors, idempotency, request};
 
 /// Who may use a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,14 +104,19 @@ pub fn router(state: Arc<AppState>) -> Router {
             Access::Admin => admin = admin.route(&path, handlers),
         }
     }
-    let token = token
-        .route_layer(from_fn_with_state(Arc::clone(&state), idempotency::once))
-        .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_scope));
-    let read = read.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_read));
-    let ticket = ticket.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_ticket));
-    let control =
-        control.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_control));
-    let admin = admin.route_layer(from_fn_with_state(Arc::clone(&state), auth::require_admin));
+    let carried_out = |router: Router<Arc<AppState>>| {
+        router.route_layer(from_fn_with_state(Arc::clone(&state), idempotency::carry_out))
+    };
+    let token =
+        carried_out(token).route_layer(from_fn_with_state(Arc::clone(&state), auth::require_scope));
+    let read =
+        carried_out(read).route_layer(from_fn_with_state(Arc::clone(&state), auth::require_read));
+    let ticket = carried_out(ticket)
+        .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_ticket));
+    let control = carried_out(control)
+        .route_layer(from_fn_with_state(Arc::clone(&state), auth::require_control));
+    let admin =
+        carried_out(admin).route_layer(from_fn_with_state(Arc::clone(&state), auth::require_admin));
     open.merge(token)
         .merge(read)
         .merge(ticket)
@@ -119,6 +124,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         .merge(admin)
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .fallback(|| async { ApiError::UnknownRoute })
+        .layer(from_fn_with_state(Arc::clone(&state), audit::watch))
         .layer(from_fn_with_state(observer(&state), request::observe))
         // Outermost: a page must be able to read every answer, whoever gives it.
         .layer(from_fn_with_state(Arc::clone(&state), cors::allow))

@@ -11,7 +11,6 @@ use serde_json::json;
 
 use super::AppState;
 use super::auth::Caller;
-use super::control::audit;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
 use super::params::{InPath, Params, cut_page, known_session};
@@ -54,19 +53,15 @@ pub async fn remove(
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {
-    let now_ms = (state.now_ms)();
-    let asked = state.store.delete_session(id, &caller.name, now_ms).await?;
-    let outcome = match asked {
+    let act = caller.trail.act((state.now_ms)(), "session.delete", &id.to_string());
+    match state.store.delete_session(id, &act).await? {
         SessionDeletion::Asked => {
             let data = json!({ "id": id });
             Ok(success_as(StatusCode::ACCEPTED, "the session is being deleted", data))
         }
         SessionDeletion::Unknown => Err(ApiError::UnknownSession),
         SessionDeletion::Live => Err(ApiError::SessionLive),
-    };
-    let word = outcome.as_ref().map_or_else(ApiError::code, |_| "ok");
-    audit(&state, &caller, "session.delete", id.to_string(), word).await;
-    outcome
+    }
 }
 
 fn page(params: &Params) -> Result<SessionPage, ApiError> {

@@ -6,21 +6,23 @@ mod signed;
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 pub use self::resource::Resource;
 use self::signed::Claim;
 pub use self::signed::TicketKeys;
+use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success_as};
 use super::error::ApiError;
+use super::idempotency::{AboutSession, HoldsSecret};
 use super::json::fields;
 use super::params::known_session;
 use super::recordings::known_file;
-use super::{AppState, body};
 use crate::model::RecordedFile;
 use crate::seal::random_bytes;
 use crate::store::{TicketUse, UsedTicket};
@@ -34,7 +36,6 @@ const LONGEST_WINDOW_MS: i64 = 12 * 60 * 60 * 1000;
 const CLOCKS_APART_MS: i64 = 5 * 60 * 1000;
 /// How many used tickets of one token are remembered.
 const MAX_USED: u32 = 20_000;
-const MAX_BODY_BYTES: usize = 8 * 1024;
 /// The name in the query.
 const QUERY: &str = "ticket";
 
@@ -42,10 +43,9 @@ const QUERY: &str = "ticket";
 pub async fn create(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
-    request: Request,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
-    let bytes = body::read(request.into_body(), MAX_BODY_BYTES, state.body_timeout).await?;
-    let path = path(&bytes)?;
+    let path = path(&body)?;
     let problem = "must be the path of a session's events, its live socket, /api/v1/live or one recording, \
                    without a query";
     let invalid = ApiError::InvalidValue { name: "path", problem };
@@ -63,7 +63,12 @@ pub async fn create(
         "expires_at_ms": expires_at_ms,
         "window_ms": window_ms,
     });
-    Ok(success_as(StatusCode::CREATED, "ticket made", data))
+    let mut response = success_as(StatusCode::CREATED, "ticket made", data);
+    response.extensions_mut().insert(HoldsSecret);
+    if let Some(id) = resource.session() {
+        response.extensions_mut().insert(AboutSession(id));
+    }
+    Ok(response)
 }
 
 fn path(body: &[u8]) -> Result<String, ApiError> {

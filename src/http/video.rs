@@ -12,7 +12,6 @@ use serde_json::json;
 
 use super::AppState;
 use super::auth::Caller;
-use super::control::audit;
 use super::envelope::success_as;
 use super::error::ApiError;
 use super::params::InPath;
@@ -30,6 +29,7 @@ pub async fn subscribe(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
+    let act = caller.trail.act((state.now_ms)(), "video.subscribe", &id.to_string());
     let problem = "must be a participant's number in the meeting, such as 16778240";
     let invalid = ApiError::InvalidValue { name: "user_id", problem };
     let Body { user_id } = serde_json::from_slice(&body).map_err(|_| invalid.clone())?;
@@ -37,8 +37,7 @@ pub async fn subscribe(
     if user_id.0 == 0 || u32::try_from(user_id.0).is_err() {
         return Err(invalid);
     }
-    let stream_id = state.control.pin_video(id, user_id).await?;
-    audit(&state, &caller, "video.subscribe", id.to_string(), "ok").await;
+    let stream_id = state.control.pin_video(id, user_id, &act).await?;
     let data = json!({ "user_id": user_id, "stream_id": stream_id });
     if let Some(stream_id) = stream_id {
         // Full is fine: whoever runs streams also looks at the store regularly.

@@ -1,18 +1,45 @@
-use serde_json::Value;
+//! The audit trail's rows.
 
-/// One act that somebody may have to account for: who did what to whom, and how it ended. Holds no secret and
-/// nothing that was said in a meeting.
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+/// One act that somebody may have to account for: who did what, to what, from where, and how it ended. Holds no secret
+/// and nothing that was said in a meeting.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditRow {
     pub at_ms: i64,
-    /// The name of an API token, `zoom` for a webhook, `browser` for somebody at our pages, `rtmsd` for the daemon.
+    /// The name of an API token, a Zoom user's id for an install, `zoom` for a webhook, `rtmsd` for the daemon,
+    /// `anonymous` for a refused request without a known token.
     pub actor: String,
+    /// The client's address; none for acts of Zoom and of the daemon itself.
+    pub address: Option<IpAddr>,
     /// What was done, such as `installation.delete`.
     pub action: &'static str,
     /// The id of what it was done to.
     pub subject: String,
-    /// `ok`, or the code of an error.
+    /// `ok`, the code of an error, or `asked` while Zoom's answer is awaited.
     pub outcome: String,
     /// Counts and names, a JSON object.
     pub detail: Value,
+}
+
+impl AuditRow {
+    /// An act that succeeded, by nobody at an address.
+    pub fn new(at_ms: i64, actor: &str, action: &'static str, subject: &str) -> Self {
+        Self {
+            at_ms,
+            actor: actor.to_owned(),
+            address: None,
+            action,
+            subject: subject.to_owned(),
+            outcome: "ok".to_owned(),
+            detail: json!({}),
+        }
+    }
+
+    /// The same act on this subject.
+    pub fn on(&self, subject: &str) -> Self {
+        Self { subject: subject.to_owned(), ..self.clone() }
+    }
 }

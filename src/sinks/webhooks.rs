@@ -29,7 +29,8 @@ use self::address::{AddressPolicy, UrlError};
 pub use self::secrets::rotate_keys;
 use self::worker::Worker;
 use crate::model::{
-    EndpointId, EndpointSource, EndpointStatus, Entry, EventKind, OutgoingEvent, WebhookEndpoint,
+    AuditRow, EndpointId, EndpointSource, EndpointStatus, Entry, EventKind, OutgoingEvent,
+    WebhookEndpoint,
 };
 use crate::net::Network;
 use crate::seal::{KeyRing, OpenError};
@@ -133,19 +134,21 @@ impl Webhooks {
         self.0.store.configure_endpoints(&new, self.now_ms()).await
     }
 
-    /// Makes an endpoint. Its secret is shown here and never again.
+    /// Makes an endpoint, the subject of the act. Its secret is shown here and never again.
     pub async fn create(
         &self,
         url: &str,
         description: String,
         events: Vec<EventKind>,
+        act: &AuditRow,
     ) -> Result<(WebhookEndpoint, Zeroizing<String>), EndpointError> {
         let url = self.0.settings.policy.read(url)?.into();
         let (id, secret) = (EndpointId(Uuid::now_v7()), secrets::make());
         let sealed = secrets::seal(&self.0.settings.ring, id, &secret, None);
         let source = EndpointSource::Api;
         let new = NewEndpoint { id, source, url, description, events, secrets: sealed };
-        if !self.0.store.create_endpoint(&new, MAX_ENDPOINTS, self.now_ms()).await? {
+        let act = act.on(&id.to_string());
+        if !self.0.store.create_endpoint(&new, MAX_ENDPOINTS, &act).await? {
             return Err(EndpointError::TooMany);
         }
         Ok((self.endpoint(id).await?, secret))
@@ -164,20 +167,21 @@ impl Webhooks {
         &self,
         id: EndpointId,
         mut change: EndpointChange,
+        act: &AuditRow,
     ) -> Result<WebhookEndpoint, EndpointError> {
         self.own(id).await?;
         if let Some(url) = &change.url {
             change.url = Some(self.0.settings.policy.read(url)?.into());
         }
-        self.0.store.change_endpoint(id, &change, self.now_ms()).await?;
+        self.0.store.change_endpoint(id, &change, act).await?;
         self.0.news.notify_one();
         self.endpoint(id).await
     }
 
     /// Deletes an endpoint, its deliveries and its log.
-    pub async fn remove(&self, id: EndpointId) -> Result<(), EndpointError> {
+    pub async fn remove(&self, id: EndpointId, act: &AuditRow) -> Result<(), EndpointError> {
         self.own(id).await?;
-        self.0.store.delete_endpoint(id).await?;
+        self.0.store.delete_endpoint(id, act).await?;
         Ok(())
     }
 
@@ -185,35 +189,41 @@ impl Webhooks {
     pub async fn rotate_secret(
         &self,
         id: EndpointId,
+        act: &AuditRow,
     ) -> Result<(WebhookEndpoint, Zeroizing<String>), EndpointError> {
         let StoredEndpoint { secrets: old, .. } = self.own(id).await?;
-        let (ring, now_ms) = (&self.0.settings.ring, self.now_ms());
+        let ring = &self.0.settings.ring;
         let open = secrets::open(ring, id, &old)?;
         let new = secrets::make();
         let sealed = secrets::seal(ring, id, &new, Some(&open.current));
-        let until_ms = now_ms.saturating_add(ROTATION_MS);
-        if !self.0.store.rotate_secret(id, &old.current, &sealed, until_ms, now_ms).await? {
+        let until_ms = act.at_ms.saturating_add(ROTATION_MS);
+        if !self.0.store.rotate_secret(id, &old.current, &sealed, until_ms, act).await? {
             return Err(EndpointError::Rotated);
         }
         Ok((self.endpoint(id).await?, new))
     }
 
     /// Sends a `test` to one endpoint, whatever its filter. Returns the event's id.
-    pub async fn test(&self, id: EndpointId) -> Result<String, EndpointError> {
+    pub async fn test(&self, id: EndpointId, act: &AuditRow) -> Result<String, EndpointError> {
         self.enabled(id).await?;
         let data = json!({ "endpoint_id": id });
         // Each is another one.
         let subject = Uuid::new_v4().to_string();
         let event = OutgoingEvent::new(EventKind::Test, &subject, self.now_ms(), data);
-        self.0.store.enqueue_test(id, &event).await?;
+        self.0.store.enqueue_test(id, &event, act).await?;
         self.0.news.notify_one();
         Ok(event.id)
     }
 
     /// Sends a delivery again, whatever came of it, under the same id.
-    pub async fn resend(&self, id: EndpointId, event_id: &str) -> Result<(), EndpointError> {
+    pub async fn resend(
+        &self,
+        id: EndpointId,
+        event_id: &str,
+        act: &AuditRow,
+    ) -> Result<(), EndpointError> {
         self.enabled(id).await?;
-        if !self.0.store.resend_delivery(id, event_id, self.now_ms()).await? {
+        if !self.0.store.resend_delivery(id, event_id, act).await? {
             return Err(EndpointError::UnknownDelivery);
         }
         self.0.news.notify_one();

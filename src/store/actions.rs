@@ -2,13 +2,14 @@
 
 use uuid::Uuid;
 
+use super::audit::{ASKED, insert_audit_as, settle_audit};
 use super::database::{Bind, Connection, binds, row};
 use super::rows::{self, ActionRow, SessionRow, StreamRow};
 use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, sql};
 use crate::model::{
-    Action, ActionId, ActionRecord, ActionStatus, Answer, InstallationId, MediaParams, Planned,
-    Session, SessionId, Standing,
+    Action, ActionId, ActionRecord, ActionStatus, Answer, AuditRow, InstallationId, MediaParams,
+    Planned, Session, SessionId, Standing,
 };
 
 /// Decisions look at no more of a session's actions than this: the newest.
@@ -42,6 +43,8 @@ pub struct Begin<'a> {
     pub until_ms: i64,
     /// What the session's next streams ask for from now on; none leaves it.
     pub media: Option<&'a MediaParams>,
+    /// The act; its outcome and detail are written with Zoom's answer.
+    pub act: &'a AuditRow,
 }
 
 /// An action that has begun.
@@ -64,7 +67,7 @@ impl Store {
     }
 
     /// Begins an action that a program asks for, if `admit` lets it, with nothing else happening to the session in
-    /// between. Without an answer by `until_ms` it counts as timed out. None when the session is unknown.
+    /// between, and notes the act. Without an answer by `until_ms` it counts as timed out. None when the session is unknown.
     pub async fn begin_action<R>(
         &self,
         begin: &Begin<'_>,
@@ -134,6 +137,9 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 let action = lock_action(&mut tx.connection(), id).await?;
                 tx.connection().execute(sql::ANSWER_ACTION, values).await?;
+                let outcome = answer.code.as_deref().unwrap_or("ok");
+                let detail = audit_detail(answer);
+                settle_audit(&mut tx.connection(), &id.0.to_string(), outcome, &detail).await?;
                 let session_id = action.session_id;
                 if action.action == Action::Stop && status == ActionStatus::Accepted {
                     let values = binds![session_id.to_string()];
@@ -269,6 +275,12 @@ impl Store {
     }
 }
 
+/// In whose name Zoom was asked, how that was chosen, and the HTTP status of Zoom's answer.
+fn audit_detail(answer: &Answer) -> serde_json::Value {
+    let zoom_status = answer.zoom.as_ref().map(|zoom| zoom.status);
+    serde_json::json!({ "chosen": answer.chosen, "zoom_status": zoom_status })
+}
+
 async fn insert_running(
     tx: &mut Connection<'_>,
     id: ActionId,
@@ -286,6 +298,8 @@ async fn insert_running(
         1,
     ];
     tx.execute(sql::INSERT_ACTION, values).await?;
+    let act = AuditRow { outcome: ASKED.to_owned(), ..begin.act.clone() };
+    insert_audit_as(tx, &id.0.to_string(), &act).await?;
     if let Some(media) = begin.media {
         let values = binds![begin.session_id.to_string(), media_text(media)];
         tx.execute(sql::SET_MEDIA, values).await?;

@@ -159,13 +159,12 @@ impl Store {
     pub async fn delete_session(
         &self,
         id: SessionId,
-        actor: &str,
-        now_ms: i64,
+        act: &AuditRow,
     ) -> Result<SessionDeletion, StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                let done = ask_session_deletion(&mut tx.connection(), id, actor, now_ms).await?;
+                let done = ask_session_deletion(&mut tx.connection(), id, act).await?;
                 tx.commit().await?;
                 Ok(done)
             })
@@ -176,8 +175,7 @@ impl Store {
 async fn ask_session_deletion(
     tx: &mut Connection<'_>,
     id: SessionId,
-    actor: &str,
-    now_ms: i64,
+    act: &AuditRow,
 ) -> Result<SessionDeletion, StoreError> {
     let id = id.to_string();
     let session: Option<(String,)> = tx.optional(sql::LOCK_SESSION_TO_DELETE, binds![&*id]).await?;
@@ -190,8 +188,9 @@ async fn ask_session_deletion(
     }
     let asked: Option<(String,)> = tx.optional(sql::SESSION_DELETION, binds![&*id]).await?;
     if asked.is_none() {
-        insert(tx, Scope::Session, &id, actor, now_ms).await?;
+        insert(tx, Scope::Session, &id, &act.actor, act.at_ms).await?;
     }
+    insert_audit(tx, act).await?;
     Ok(SessionDeletion::Asked)
 }
 
@@ -383,12 +382,9 @@ async fn end(
     });
     emit(tx, &OutgoingEvent::new(EventKind::DataDeleted, id, now_ms, data), now_ms).await?;
     let audit = AuditRow {
-        at_ms: now_ms,
-        actor: pending.actor.clone(),
-        action: "data.deleted",
-        subject: pending.subject.clone(),
         outcome: if is_found { "ok" } else { NOTHING_FOUND }.to_owned(),
         detail: pending.detail(scope, &gone),
+        ..AuditRow::new(now_ms, &pending.actor, "data.deleted", &pending.subject)
     };
     insert_audit(tx, &audit).await?;
     Ok(Done { id: id.to_owned(), scope, gone, is_found })

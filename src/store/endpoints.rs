@@ -4,7 +4,7 @@ use super::database::{Bind, Connection, binds, row};
 use super::outgoing::emit;
 use super::{Store, StoreError, rows, sql};
 use crate::model::{
-    EndpointId, EndpointSource, EndpointStatus, EventKind, OutgoingEvent, WebhookEndpoint,
+    AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, OutgoingEvent, WebhookEndpoint,
 };
 
 /// Deliveries deleted in one statement: others get their turn in between.
@@ -46,16 +46,16 @@ pub struct EndpointChange {
 }
 
 impl Store {
-    /// Makes an endpoint. False when there are `max` already.
+    /// Makes an endpoint and notes the act. False when there are `max` already.
     pub async fn create_endpoint(
         &self,
         new: &NewEndpoint,
         max: u32,
-        now_ms: i64,
+        act: &AuditRow,
     ) -> Result<bool, StoreError> {
-        let mut values = values_of(new, now_ms);
+        let mut values = values_of(new, act.at_ms);
         values.push(i64::from(max).into());
-        Ok(self.database.execute(sql::INSERT_ENDPOINT, &values).await? == 1)
+        self.execute_audited(sql::INSERT_ENDPOINT, &values, act).await
     }
 
     /// All endpoints, oldest first.
@@ -71,12 +71,12 @@ impl Store {
         row.map(StoredEndpoint::try_from).transpose()
     }
 
-    /// Changes an endpoint. False when there is none of that id.
+    /// Changes an endpoint and notes the act. False when there is none of that id.
     pub async fn change_endpoint(
         &self,
         id: EndpointId,
         change: &EndpointChange,
-        now_ms: i64,
+        act: &AuditRow,
     ) -> Result<bool, StoreError> {
         let status = change.is_enabled.map(|is_enabled| match is_enabled {
             true => EndpointStatus::Enabled,
@@ -88,24 +88,24 @@ impl Store {
             change.description.as_deref(),
             change.events.as_deref().map(listed),
             status.map(EndpointStatus::as_str),
-            now_ms,
+            act.at_ms,
         ];
-        Ok(self.database.execute(sql::CHANGE_ENDPOINT, values).await? == 1)
+        self.execute_audited(sql::CHANGE_ENDPOINT, values, act).await
     }
 
-    /// Replaces an endpoint's secrets, if the current one is still `old`.
+    /// Replaces an endpoint's secrets and notes the act, if the current one is still `old`.
     pub async fn rotate_secret(
         &self,
         id: EndpointId,
         old: &str,
         secrets: &SealedSecrets,
         previous_until_ms: i64,
-        now_ms: i64,
+        act: &AuditRow,
     ) -> Result<bool, StoreError> {
         let SealedSecrets { current, previous } = secrets;
         let (current, previous) = (current.as_str(), previous.as_deref());
-        let values = binds![id.to_string(), old, current, previous, previous_until_ms, now_ms];
-        Ok(self.database.execute(sql::ROTATE_SECRET, values).await? == 1)
+        let values = binds![id.to_string(), old, current, previous, previous_until_ms, act.at_ms];
+        self.execute_audited(sql::ROTATE_SECRET, values, act).await
     }
 
     /// Stores the same secrets under another seal. False when others came in the meantime.
@@ -120,16 +120,25 @@ impl Store {
         Ok(self.database.execute(sql::RESEAL_SECRETS, values).await? == 1)
     }
 
-    /// Deletes an endpoint with its deliveries. False when there is none of that id.
-    pub async fn delete_endpoint(&self, id: EndpointId) -> Result<bool, StoreError> {
-        let id = id.to_string();
-        let is_done = self.database.execute(sql::DELETE_ENDPOINT, binds![&*id]).await? == 1;
-        // What a crash leaves of them is never sent, and goes with its age.
-        let values = binds![&*id, i64::from(FORGET_ROWS)];
+    /// Deletes an endpoint with its deliveries and notes the act. False when there is none of that id.
+    pub async fn delete_endpoint(
+        &self,
+        id: EndpointId,
+        act: &AuditRow,
+    ) -> Result<bool, StoreError> {
+        let text = id.to_string();
+        let is_done = self.execute_audited(sql::DELETE_ENDPOINT, binds![text], act).await?;
+        self.forget_deliveries_to(id).await?;
+        Ok(is_done)
+    }
+
+    /// What a crash leaves of them is never sent, and goes with its age.
+    async fn forget_deliveries_to(&self, id: EndpointId) -> Result<(), StoreError> {
+        let values = binds![id.to_string(), i64::from(FORGET_ROWS)];
         while self.database.execute(sql::FORGET_DELIVERIES_OF_ENDPOINT, values).await?
             == u64::from(FORGET_ROWS)
         {}
-        Ok(is_done)
+        Ok(())
     }
 
     /// Makes the configured endpoints what `configured` says, and deletes those that it says no more.
@@ -142,7 +151,9 @@ impl Store {
             let StoredEndpoint { endpoint, .. } = stored;
             let is_kept = configured.iter().any(|new| new.id == endpoint.id);
             if endpoint.source == EndpointSource::Configuration && !is_kept {
-                self.delete_endpoint(endpoint.id).await?;
+                let id = endpoint.id;
+                self.database.execute(sql::DELETE_ENDPOINT, binds![id.to_string()]).await?;
+                self.forget_deliveries_to(id).await?;
             }
         }
         for new in configured {

@@ -135,5 +135,6 @@ pub(super) async fn erase_some_about_user(
     }
     let values = binds![user_id, of.asked_at_ms];
     forget_events(tx, sql::FORGET_EVENTS_ABOUT_INSTALLATIONS, values).await?;
+    tx.execute(sql::FORGET_ADDRESSES_OF_USER, values).await?;
     Ok(None)
 }

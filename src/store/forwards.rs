@@ -2,11 +2,16 @@
 
 use super::database::{binds, row};
 use super::{Store, StoreError, rows, sql};
-use crate::model::{Cursor, Forward, ForwardId, SessionId};
+use crate::model::{AuditRow, Cursor, Forward, ForwardId, SessionId};
 
 impl Store {
-    /// False when the session has `max` forwards already.
-    pub async fn add_forward(&self, forward: &Forward, max: u32) -> Result<bool, StoreError> {
+    /// Adds a forward and notes the act. False when the session has `max` forwards already.
+    pub async fn add_forward(
+        &self,
+        forward: &Forward,
+        max: u32,
+        act: &AuditRow,
+    ) -> Result<bool, StoreError> {
         let asked = serde_json::to_string(&forward.asked).expect("an object of texts and lists");
         let values = binds![
             forward.id.to_string(),
@@ -17,7 +22,7 @@ impl Store {
             forward.created_at_ms,
             i64::from(max),
         ];
-        Ok(self.database.execute(sql::INSERT_FORWARD, values).await? == 1)
+        self.execute_audited(sql::INSERT_FORWARD, values, act).await
     }
 
     /// Those of a session, the oldest first.
@@ -40,14 +45,15 @@ impl Store {
         self.database.execute(sql::NOTE_FORWARDED, values).await.map(drop)
     }
 
-    /// False when there is none, or another session's.
+    /// Removes a forward and notes the act. False when there is none, or it is another session's.
     pub async fn remove_forward(
         &self,
         session: SessionId,
         id: ForwardId,
+        act: &AuditRow,
     ) -> Result<bool, StoreError> {
         let values = binds![id.to_string(), session.to_string()];
-        Ok(self.database.execute(sql::DELETE_FORWARD, values).await? == 1)
+        self.execute_audited(sql::DELETE_FORWARD, values, act).await
     }
 
     /// Forgets those from before this, where no stream runs nor has run since.

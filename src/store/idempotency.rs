@@ -87,6 +87,12 @@ impl Store {
         self.database.execute(sql::RELEASE_IDEMPOTENCY_KEY, values).await.map(drop)
     }
 
+    /// Forgets kept answers that are sealed and do not begin with `prefix`: a rotation of keys does not seal them anew.
+    pub async fn forget_answers_sealed_otherwise(&self, prefix: &str) -> Result<u64, StoreError> {
+        let values = binds![prefix, i64::try_from(prefix.len()).unwrap_or(i64::MAX)];
+        self.database.execute(sql::FORGET_ANSWERS_SEALED_OTHERWISE, values).await
+    }
+
     /// Forgets answers whose time is over. Returns how many.
     pub async fn prune_idempotency_keys(&self, now_ms: i64) -> Result<u64, StoreError> {
         let mut pruned = 0;

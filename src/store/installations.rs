@@ -1,5 +1,7 @@
 //! Installations: whose grant we hold, its sealed tokens, and who refreshes them now.
 
+use std::net::IpAddr;
+
 use serde_json::json;
 use uuid::Uuid;
 
@@ -40,6 +42,8 @@ pub struct GrantedTo {
     pub email: Option<String>,
     pub scope: String,
     pub api_base_url: Option<String>,
+    /// Where the browser was, for the audit trail.
+    pub address: Option<IpAddr>,
 }
 
 impl Store {
@@ -265,12 +269,9 @@ async fn save(
 
 fn installed(id: InstallationId, granted: &GrantedTo, at_ms: i64) -> AuditRow {
     AuditRow {
-        at_ms,
-        actor: granted.user_id.clone(),
-        action: "installation.install",
-        subject: id.to_string(),
-        outcome: "ok".to_owned(),
+        address: granted.address,
         detail: json!({ "account_id": granted.account_id }),
+        ..AuditRow::new(at_ms, &granted.user_id, "installation.install", &id.to_string())
     }
 }
 
@@ -316,12 +317,9 @@ pub(super) async fn deauthorize(
     }
     let is_found = revoked > 0 || !newer.is_empty();
     let audit = AuditRow {
-        at_ms: now_ms,
-        actor: ZOOM.to_owned(),
-        action: "installation.deauthorized",
-        subject: user_id.to_owned(),
         outcome: if is_found { "ok" } else { NOTHING_FOUND }.to_owned(),
         detail,
+        ..AuditRow::new(now_ms, ZOOM, "installation.deauthorized", user_id)
     };
     insert_audit(tx, &audit).await
 }

@@ -7,11 +7,14 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::audit::insert_audit;
 use super::database::{Bind, Connection, binds, row};
 use super::endpoints::{endpoint_id, read_endpoint, unlisted};
 use super::rows::{self, EntryRow, SessionRow};
 use super::{Store, StoreError, StoredEndpoint, sql};
-use crate::model::{Content, EndpointId, Entry, EventKind, OutgoingEvent, Session, StreamId};
+use crate::model::{
+    AuditRow, Content, EndpointId, Entry, EventKind, OutgoingEvent, Session, StreamId,
+};
 
 /// Events deleted in one transaction, with their deliveries: others get their turn in between.
 const PRUNE_ROWS: u32 = 200;
@@ -126,6 +129,7 @@ impl Store {
         &self,
         endpoint: EndpointId,
         event: &OutgoingEvent,
+        act: &AuditRow,
     ) -> Result<(), StoreError> {
         let Content::Data(data) = &event.content else { return Ok(()) };
         let (id, kind, at_ms) = (&*event.id, event.kind.as_str(), event.at_ms);
@@ -137,6 +141,7 @@ impl Store {
                 tx.connection().execute(sql::INSERT_TEST_EVENT, values).await?;
                 let values = binds![endpoint.to_string(), id, at_ms];
                 tx.connection().execute(sql::ADDRESS_TEST_EVENT, values).await?;
+                insert_audit(&mut tx.connection(), act).await?;
                 tx.commit().await
             })
             .await
@@ -238,10 +243,10 @@ impl Store {
         &self,
         id: EndpointId,
         event_id: &str,
-        now_ms: i64,
+        act: &AuditRow,
     ) -> Result<bool, StoreError> {
-        let values = binds![id.to_string(), event_id, now_ms];
-        Ok(self.database.execute(sql::RESEND_OUTGOING, values).await? == 1)
+        let values = binds![id.to_string(), event_id, act.at_ms];
+        self.execute_audited(sql::RESEND_OUTGOING, values, act).await
     }
 
     /// How many deliveries wait for an endpoint, up to `limit`.

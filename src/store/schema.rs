@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Executor, PgConnection, SqlSafeStr, SqliteConnection
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 21;
+pub(super) const NEWEST: i64 = 24;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -121,6 +121,11 @@ macro_rules! migrations {
                 21,
                 "operators",
                 include_str!(concat!("../../migrations/", $folder, "/0021_operators.sql")),
+            ),
+            migration(
+                24,
+                "audit addresses",
+                include_str!(concat!("../../migrations/", $folder, "/0024_audit_addresses.sql")),
             ),
         ])
     };

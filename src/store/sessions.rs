@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use super::audit::insert_audit;
 use super::database::{Bind, Connection, binds, row};
 use super::rows::{self, SessionRow};
 use super::told::{self, tell_session};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{
-    IdKey, Instance, MediaParams, MeetingChange, MeetingChanged, NewSession, Product, Session,
-    SessionId, SessionStatus, UserId,
+    AuditRow, IdKey, Instance, MediaParams, MeetingChange, MeetingChanged, NewSession, Product,
+    Session, SessionId, SessionStatus, UserId,
 };
 
 /// A meeting lasts 30 hours at most: a session that nothing happened to for so long is another one.
@@ -27,23 +28,35 @@ impl Store {
 
     /// Makes a session, or finds the one that is the same: the conversation with this id, or the meeting with this
     /// number that goes on now. What `new` says beside that replaces what was there.
-    pub async fn create_session(&self, new: &NewSession, now_ms: i64) -> Result<Made, StoreError> {
+    pub async fn create_session(
+        &self,
+        new: &NewSession,
+        act: &AuditRow,
+    ) -> Result<Made, StoreError> {
         let instance = instance_of(new)?;
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                let made = create(&mut tx.connection(), new, &instance, now_ms).await?;
+                let made = create(&mut tx.connection(), new, &instance, act.at_ms).await?;
+                let act = act.on(&made.session.id.to_string());
+                insert_audit(&mut tx.connection(), &act).await?;
                 tx.commit().await?;
                 Ok(made)
             })
             .await
     }
 
-    /// Chooses whose video the session's streams ask for.
-    pub async fn pin_video(&self, id: SessionId, user_id: UserId) -> Result<(), StoreError> {
+    /// Chooses whose video the session's streams ask for, and notes the act.
+    pub async fn pin_video(
+        &self,
+        id: SessionId,
+        user_id: UserId,
+        act: &AuditRow,
+    ) -> Result<(), StoreError> {
         let user_id = i64::try_from(user_id.0)
             .map_err(|_| StoreError::Row("a user id beyond every number of Zoom's".into()))?;
-        self.database.execute(sql::PIN_VIDEO, binds![id.to_string(), user_id]).await.map(drop)
+        let values = binds![id.to_string(), user_id];
+        self.execute_audited(sql::PIN_VIDEO, values, act).await.map(drop)
     }
 
     /// A session as it now is; none when there is none of that id.

@@ -215,12 +215,8 @@ async fn delete_personal_entries(
     // What is more than that goes with what else is left.
     blank_some_answers(tx, stream.as_str()).await?;
     let row = AuditRow {
-        at_ms: now_ms,
-        actor: "zoom".to_owned(),
-        action: "stream.revoke",
-        subject: stream.as_str().to_owned(),
-        outcome: "ok".to_owned(),
         detail: serde_json::json!({ "entries": entries, "recordings": recordings }),
+        ..AuditRow::new(now_ms, "zoom", "stream.revoke", stream.as_str())
     };
     insert_audit(tx, &row).await?;
     ask_stream_deletion(tx, stream, "zoom", now_ms).await

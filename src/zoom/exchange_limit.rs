@@ -1,15 +1,15 @@
 //! Who may exchange a code for tokens, and when: anybody may come back from Zoom with a code, and each costs two calls to
 //! Zoom under our name.
 
-use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
-use crate::rate::{Bucket, Rate};
+use crate::rate::{AddressBuckets, Bucket, Rate};
 
 /// Codes exchanged at once.
 const MAX_EXCHANGES: usize = 16;
@@ -19,8 +19,6 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 const ALL: Rate = Rate { per_second: 10.0, burst: 50.0 };
 /// The installs from one address; an office shares one.
 const EACH: Rate = Rate { per_second: 1.0, burst: 10.0 };
-/// Addresses that are told apart; while there are more, new ones share a bucket.
-const MAX_ADDRESSES: usize = 10_000;
 
 /// The limits on exchanges. Cheap to clone.
 #[derive(Clone)]
@@ -31,7 +29,7 @@ pub struct ExchangeLimit {
 
 struct Waiting {
     all: Bucket,
-    addresses: HashMap<IpAddr, Bucket>,
+    addresses: AddressBuckets,
     /// Browsers with an exchange that waits or runs.
     browsers: HashSet<String>,
 }
@@ -50,7 +48,8 @@ struct BrowserTurn {
 impl ExchangeLimit {
     pub fn new(now: Instant) -> Self {
         let all = Bucket::full(ALL, now);
-        let waiting = Waiting { all, addresses: HashMap::new(), browsers: HashSet::new() };
+        let waiting =
+            Waiting { all, addresses: AddressBuckets::new(EACH), browsers: HashSet::new() };
         Self {
             running: Arc::new(Semaphore::new(MAX_EXCHANGES)),
             waiting: Arc::new(Mutex::new(waiting)),
@@ -76,7 +75,7 @@ impl ExchangeLimit {
         if browser.is_some_and(|browser| waiting.browsers.contains(browser)) {
             return None;
         }
-        let own = waiting.bucket(address, now).reserve(EACH, now, MAX_WAIT)?;
+        let own = waiting.addresses.of(address, now).reserve(EACH, now, MAX_WAIT)?;
         let common = waiting.all.reserve(ALL, now, MAX_WAIT)?;
         let browser = browser.map(|browser| {
             waiting.browsers.insert(browser.to_owned());
@@ -87,30 +86,6 @@ impl ExchangeLimit {
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().expect("nothing panics while holding the waiting installs")
-    }
-}
-
-impl Waiting {
-    fn bucket(&mut self, address: IpAddr, now: Instant) -> &mut Bucket {
-        let mut address = network(address);
-        if self.addresses.len() >= MAX_ADDRESSES && !self.addresses.contains_key(&address) {
-            self.addresses.retain(|_, bucket| !bucket.is_full(EACH, now));
-            if self.addresses.len() >= MAX_ADDRESSES {
-                address = Ipv6Addr::UNSPECIFIED.into();
-            }
-        }
-        self.addresses.entry(address).or_insert_with(|| Bucket::full(EACH, now))
-    }
-}
-
-/// Whoever has an IPv6 address has the other 2^64 of its network.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let mask = u128::MAX << 64;
-            Ipv6Addr::from(u128::from(address) & mask).into()
-        }
-        v4 => v4,
     }
 }
 
@@ -162,24 +137,6 @@ mod tests {
         assert!((0..10).all(|host| wait_ms(&limit, &format!("2001:db8::{host}"), now) == Some(0)));
         assert_eq!(wait_ms(&limit, "2001:db8::ffff", now), Some(1000));
         assert_eq!(wait_ms(&limit, "2001:db8:0:1::1", now), Some(0));
-    }
-
-    #[test]
-    fn addresses_beyond_those_that_are_told_apart_share_a_bucket() {
-        let now = Instant::now();
-        let limit = ExchangeLimit::new(now);
-        for index in 0..MAX_ADDRESSES {
-            let address = std::net::Ipv4Addr::from(0x0A00_0000 + index as u32).into();
-            limit.lock().bucket(address, now).take(EACH, now);
-        }
-        for index in 0..100 {
-            let address = std::net::Ipv4Addr::from(0x0B00_0000 + index).into();
-            limit.lock().bucket(address, now).take(EACH, now);
-        }
-        assert_eq!(limit.lock().addresses.len(), MAX_ADDRESSES + 1);
-        let much_later = now + Duration::from_secs(60);
-        limit.lock().bucket(address("192.0.2.1"), much_later);
-        assert_eq!(limit.lock().addresses.len(), 1, "full buckets are forgotten");
     }
 
     #[tokio::test]

@@ -144,7 +144,7 @@ impl Installer {
         let inner = Arc::clone(&self.0);
         let task = self.0.tasks.spawn(async move {
             let _turn = turn;
-            inner.install(&accepted, &code).await
+            inner.install(&accepted, &code, address).await
         });
         task.await.unwrap_or(Err(InstallError::Panicked))
     }
@@ -175,10 +175,11 @@ impl Inner {
         &self,
         accepted: &Accepted,
         code: &Secret<String>,
+        address: IpAddr,
     ) -> Result<Installation, InstallError> {
         let tokens = self.oauth.exchange(code, &accepted.verifier).await?;
         let obtained_at_ms = (self.now_ms)();
-        let installed = self.store(accepted, &tokens, obtained_at_ms).await;
+        let installed = self.store(accepted, &tokens, obtained_at_ms, address).await;
         match &installed {
             Ok(installation) => tracing::info!(installation = %installation.id, "installed"),
             // The code is used up, and the user begins again: nobody must keep these.
@@ -205,6 +206,7 @@ impl Inner {
         accepted: &Accepted,
         tokens: &oauth::Tokens,
         obtained_at_ms: i64,
+        address: IpAddr,
     ) -> Result<Installation, InstallError> {
         let user = patience::ask(&self.stopping, || self.oauth.user(tokens)).await?;
         // And in every other daemon of this store.
@@ -218,6 +220,7 @@ impl Inner {
             email: user.email,
             scope: tokens.scope.clone(),
             api_base_url: tokens.api_base_url.clone(),
+            address: Some(address),
         };
         let seal = |id| sealed::seal(&self.ring, id, tokens, obtained_at_ms);
         let write = || self.store.save_installation(&granted, seal, obtained_at_ms);

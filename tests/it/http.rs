@@ -1,6 +1,7 @@
 //! The HTTP layer over real sockets, on a real store.
 
 mod api;
+mod audit;
 pub mod client;
 mod cors;
 mod events;

@@ -1,5 +1,6 @@
 //! What several tests need.
 
+pub mod audit;
 pub mod connect_proxy;
 pub mod nats;
 pub mod network;

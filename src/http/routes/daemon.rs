@@ -1,6 +1,6 @@
 use super::{Access, Route};
 use crate::http::openapi::Operation;
-use crate::http::{docs, home, openapi, ops, webhook};
+use crate::http::{audit, docs, home, openapi, ops, webhook};
 
 /// Zoom's webhooks, health and documents.
 pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
@@ -37,6 +37,15 @@ pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
                 "No, and which check failed",
                 None,
             ),
+        ),
+        Route::new(Access::Admin, "/api/v1/audit").get(
+            audit::list,
+            about("listAudit", "Who did what, from where, and what was refused; newest first")
+                .query("limit", "How many: 1 to 200, else 50")
+                .query("before", "The `next` of the page before")
+                .query("actor", "Only acts of this API token, or of `zoom` or `rtmsd`")
+                .query("action", "Only acts of this kind, such as `session.delete`")
+                .answer(200, "One page", Some("AuditList")),
         ),
         Route::new(Access::Open, "/openapi.json").get(
             openapi::serve,

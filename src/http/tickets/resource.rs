@@ -37,6 +37,14 @@ impl Resource {
         }
     }
 
+    /// The session that it is about.
+    pub fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::LiveAll => None,
+            Self::Live(id) | Self::Events(id) | Self::Recording(id, _) => Some(*id),
+        }
+    }
+
     /// The same text for every way to write the path, and for no other resource.
     pub fn name(&self) -> String {
         match self {

@@ -141,6 +141,11 @@ statements! {
                    THEN CAST($5 AS TEXT) END
          WHERE token = $1 AND path = $2 AND key = $3";
 
+    /// Sealed answers that do not begin with $1, of $2 characters.
+    FORGET_ANSWERS_SEALED_OTHERWISE = "
+        UPDATE idempotency_keys SET body = NULL
+         WHERE substr(body, 1, 3) = 'v1.' AND substr(body, 1, CAST($2 AS INTEGER)) <> $1";
+
     RELEASE_IDEMPOTENCY_KEY = "
         DELETE FROM idempotency_keys
          WHERE token = $1 AND path = $2 AND key = $3 AND status IS NULL";

@@ -189,8 +189,17 @@ statements! {
         SELECT COUNT(*) FROM recordings WHERE stream_id = $1 AND status = 'deleting'";
 
     INSERT_AUDIT = "
-        INSERT INTO audit (id, at_ms, actor, action, subject, outcome, detail)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+        INSERT INTO audit (id, at_ms, actor, address, action, subject, outcome, detail)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+    /// What came of an act ($1) whose outcome was still $4.
+    SETTLE_AUDIT = "UPDATE audit SET outcome = $2, detail = $3 WHERE id = $1 AND outcome = $4";
+
+    /// Where a user's ($1) browser was when it installed the app.
+    FORGET_ADDRESSES_OF_USER = "
+        UPDATE audit SET address = NULL
+         WHERE action = 'installation.install' AND actor = $1 AND at_ms <= $2
+           AND address IS NOT NULL";
 
     /// After ($1, $2), in order.
     DELETIONS_AFTER = "
@@ -200,5 +209,8 @@ statements! {
 
     /// The newest first.
     AUDIT = "
-        SELECT at_ms, actor, action, subject, outcome, detail FROM audit ORDER BY id DESC LIMIT $1";
+        SELECT id, at_ms, actor, address, action, subject, outcome, detail FROM audit
+         WHERE (CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR actor = $2)
+           AND (CAST($3 AS TEXT) IS NULL OR action = $3)
+         ORDER BY id DESC LIMIT $4";
 }

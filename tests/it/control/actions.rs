@@ -245,10 +245,15 @@ async fn a_reader_may_not_control_and_every_act_is_in_the_audit_trail() {
     let expected = [
         ("boss", "rtms.start", "ok"),
         ("boss", "rtms.stop", "no_stream"),
+        ("reader", "api.refused", "forbidden"),
         ("boss", "session.create", "ok"),
     ];
     assert_eq!(brief, expected);
-    assert!(trail.iter().all(|row| row.subject == id));
+    let acts = trail.iter().filter(|row| row.actor == "boss");
+    assert!(acts.into_iter().all(|row| row.subject == id));
+    let detail: Value = serde_json::from_str(&trail[0].detail).unwrap();
+    assert_eq!(detail["chosen"]["reason"], "configured", "whose token was used: {detail}");
+    assert_eq!(detail["zoom_status"], 204);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::kit::{BOSS, Kit, NUMBER};
 use super::zoom::Say;
 use crate::http::client::Answer;
+use crate::support::audit::act;
 
 async fn keyed(kit: &Kit, path: &str, body: &Value, key: &str) -> Answer {
     kit.post_with(path, body, &[BOSS, ("idempotency-key", key)]).await
@@ -88,12 +89,19 @@ async fn a_request_whose_client_hangs_up_is_carried_out_to_its_end() {
     let head = crate::http::client::head("POST", &path, &[BOSS, ("content-length", "0")]);
     socket.write_all(&head).await.unwrap();
     kit.zoom.asked_times(1).await;
+    let store = &kit.server.state.store;
+    let noted = async || {
+        let row = store.audit_trail(1).await.unwrap().remove(0);
+        (row.action, row.outcome)
+    };
+    assert_eq!(noted().await, ("rtms.start".into(), "asked".into()), "before Zoom answers");
     drop(socket);
     drop(held);
     kit.server.state.requests.close();
     let ended =
         tokio::time::timeout(crate::http::client::PATIENCE, kit.server.state.requests.wait());
     ended.await.expect("it ends");
+    assert_eq!(noted().await, ("rtms.start".into(), "ok".into()));
     let timeline = kit.get(&format!("/{id}/timeline")).await;
     let whats: Vec<_> =
         timeline["moments"].as_array().unwrap().iter().map(|m| &m["what"]).collect();
@@ -119,7 +127,7 @@ async fn an_answer_goes_with_its_session_and_its_key_stays_used() {
     assert_eq!(keyed(&kit, &start, &Value::Null, "k2").await.status, 202);
     let session = rtmsd::model::SessionId::parse(&id).unwrap();
     let store = &kit.server.state.store;
-    store.delete_session(session, "boss", rtmsd::clock::now_ms()).await.unwrap();
+    store.delete_session(session, &act("boss", rtmsd::clock::now_ms())).await.unwrap();
     while store.delete_some(rtmsd::clock::now_ms()).await.unwrap() {}
     for (path, body, key) in [("", &new, "k1"), (&*start, &Value::Null, "k2")] {
         let again = keyed(&kit, path, body, key).await;

@@ -28,6 +28,7 @@ async fn install(kit: &Kit, user: &str, account: &str) -> InstallationId {
         email: None,
         scope: String::new(),
         api_base_url: None,
+        address: None,
     };
     let tokens = oauth::Tokens {
         access: Secret::new(format!("token-of-{user}")),

@@ -8,6 +8,7 @@ use rtmsd::store::{Begin, IdempotencyKey, Kept, Store, Taken};
 use tokio::task::JoinSet;
 
 use crate::store::webhooks::{URL, announce, record, started, stream_id};
+use crate::support::audit::act;
 use crate::support::stores::on_both;
 
 fn meeting(number: &str) -> NewSession {
@@ -22,7 +23,7 @@ fn meeting(number: &str) -> NewSession {
 }
 
 async fn made(store: &Store, number: &str, now_ms: i64) -> SessionId {
-    store.create_session(&meeting(number), now_ms).await.unwrap().session.id
+    store.create_session(&meeting(number), &act("boss", now_ms)).await.unwrap().session.id
 }
 
 fn start_at(due_at_ms: i64) -> Planned {
@@ -45,6 +46,7 @@ async fn begin(store: &Store, id: SessionId, now_ms: i64, until_ms: i64) {
         now_ms,
         until_ms,
         media: None,
+        act: &act("t", now_ms),
     };
     store.begin_action(&begin, |_| Ok::<_, ()>(())).await.unwrap().unwrap().unwrap();
 }
@@ -59,7 +61,9 @@ async fn many_requests_for_one_meeting_make_one_session() {
         let mut tasks = JoinSet::new();
         for _ in 0..8 {
             let store = test.store.clone();
-            tasks.spawn(async move { store.create_session(&meeting("5"), 1).await.unwrap() });
+            tasks.spawn(async move {
+                store.create_session(&meeting("5"), &act("boss", 1)).await.unwrap()
+            });
         }
         let made = tasks.join_all().await;
         assert_eq!(made.iter().filter(|made| made.is_new).count(), 1);
@@ -73,9 +77,9 @@ async fn many_requests_for_one_meeting_make_one_session() {
 async fn a_product_that_is_not_a_meeting_is_known_by_its_id() {
     on_both(async |test| {
         let new = NewSession { product: Some(Product::VideoSdk), ..meeting("/x=") };
-        let session = test.store.create_session(&new, 1).await.unwrap().session;
+        let session = test.store.create_session(&new, &act("boss", 1)).await.unwrap().session;
         assert_eq!((session.instance.id(), session.target()), ("/x=", Some("/x=")));
-        assert!(!test.store.create_session(&new, 2).await.unwrap().is_new);
+        assert!(!test.store.create_session(&new, &act("boss", 2)).await.unwrap().is_new);
     })
     .await;
 }
@@ -233,6 +237,7 @@ async fn media_parameters_are_those_of_the_streams_that_are_announced_after_them
             now_ms: 2,
             until_ms: 9,
             media: Some(&wanted),
+            act: &act("t", 2),
         };
         assert!(store.begin_action(&begin, |_| Err("not now")).await.unwrap().unwrap().is_err());
         assert_eq!(store.session(id).await.unwrap().unwrap().media, None, "nothing was begun");
@@ -253,7 +258,7 @@ async fn a_new_session_keeps_its_media_until_others_are_named() {
     on_both(async |test| {
         let create = async |media: Option<MediaParams>| {
             let new = NewSession { media, ..meeting("5") };
-            test.store.create_session(&new, 1).await.unwrap().session.media
+            test.store.create_session(&new, &act("boss", 1)).await.unwrap().session.media
         };
         assert_eq!(create(None).await, None);
         assert_eq!(create(Some(media("audio"))).await, Some(media("audio")));
@@ -269,8 +274,8 @@ async fn the_choice_of_a_camera_is_the_sessions_and_every_stream_of_it_sees_it()
         let store = &test.store;
         announce(store, "s1").await;
         let id = store.stream(&stream_id("s1")).await.unwrap().unwrap().session_id;
-        store.pin_video(id, UserId(u32::MAX.into())).await.unwrap();
-        store.pin_video(id, UserId(7)).await.unwrap();
+        store.pin_video(id, UserId(u32::MAX.into()), &act("boss", 1)).await.unwrap();
+        store.pin_video(id, UserId(7), &act("boss", 1)).await.unwrap();
         record(store, started("s2", 5, URL)).await;
         let streams = store.streams_of(id).await.unwrap();
         assert!(streams.iter().all(|stream| stream.video_user_id == Some(UserId(7))));

@@ -373,6 +373,7 @@ async fn a_session_is_deleted_by_whoever_may_do_everything_once_nothing_of_it_ru
         ("data.deleted", "ok"),
         ("session.delete", "ok"),
         ("session.delete", "session_live"),
+        ("api.refused", "forbidden"),
     ];
     assert_eq!(acts, expected);
 }

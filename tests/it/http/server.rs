@@ -168,6 +168,8 @@ impl Server {
             )
             .expect("tokens"),
             ticket_keys: TicketKeys::new(&ring()),
+            answer_keys: ring(),
+            refusals: Arc::default(),
             cors: AllowedOrigins::parse(&wiring.origins).expect("origins"),
             rate_limit: RateLimit::new(wiring.requests_per_s),
             trusted_proxies: TrustedProxies::default(),

@@ -14,7 +14,7 @@ use rtmsd::sinks::webhooks::EndpointError;
 use rtmsd::store::{DeliveryStatus, EndpointChange};
 use tokio::net::TcpListener;
 
-use self::kit::{DAY_MS, HOUR_MS, Kit, clock};
+use self::kit::{DAY_MS, HOUR_MS, Kit, by_now, clock};
 use self::receiver::{Receiver, Reply};
 use self::verifier::verify;
 use crate::daemon::kit::eventually;
@@ -29,7 +29,7 @@ async fn another_languages_library_verifies_them_with_either_secret_of_a_rotatio
     let (id, old) = kit.endpoint_with_secret(&receiver.url()).await;
     kit.tell("ümlaut \u{1f600}").await;
     receiver.has(1).await;
-    let (endpoint, new) = kit.hooks.rotate_secret(id).await.unwrap();
+    let (endpoint, new) = kit.hooks.rotate_secret(id, &by_now()).await.unwrap();
     assert!(endpoint.previous_until_ms.unwrap() > now_ms() + 23 * HOUR_MS);
     kit.tell("during the rotation").await;
     let letters = receiver.has(2).await;
@@ -124,9 +124,9 @@ async fn a_receiver_that_is_gone_is_switched_off_at_once_and_what_waits_is_kept(
     let unseen = kit.tell("unseen").await;
     kit.delivered(witness, &unseen.id).await;
     assert_eq!(receiver.got().len(), 2);
-    assert!(matches!(kit.hooks.test(id).await, Err(EndpointError::SwitchedOff)));
+    assert!(matches!(kit.hooks.test(id, &by_now()).await, Err(EndpointError::SwitchedOff)));
     let change = EndpointChange { is_enabled: Some(true), ..Default::default() };
-    kit.hooks.change(id, change).await.unwrap();
+    kit.hooks.change(id, change, &by_now()).await.unwrap();
     kit.delivered(id, &kept.id).await;
     assert_eq!(receiver.got().len(), 3, "what was told while it was off is not for it");
 }
@@ -174,10 +174,10 @@ async fn what_was_delivered_can_be_sent_again_under_the_same_id() {
     let id = kit.endpoint_at(&receiver).await;
     let event = kit.tell("a").await;
     kit.delivered(id, &event.id).await;
-    kit.hooks.resend(id, &event.id).await.unwrap();
+    kit.hooks.resend(id, &event.id, &by_now()).await.unwrap();
     let letters = receiver.has(2).await;
     assert_eq!((letters[0].id(), &letters[0].body), (letters[1].id(), &letters[1].body));
-    let unknown = kit.hooks.resend(id, "evt_none").await;
+    let unknown = kit.hooks.resend(id, "evt_none", &by_now()).await;
     assert!(matches!(unknown, Err(EndpointError::UnknownDelivery)));
 }
 
@@ -203,7 +203,7 @@ async fn a_name_that_leads_to_a_private_address_is_not_connected_to() {
     let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = inside.local_addr().unwrap().port();
     for url in [format!("http://localhost:{port}/"), format!("https://127.0.0.1:{port}/")] {
-        let refused = kit.hooks.create(&url, String::new(), vec![]).await;
+        let refused = kit.hooks.create(&url, String::new(), vec![], &by_now()).await;
         assert!(matches!(refused, Err(EndpointError::Url(_))), "{url}");
     }
     let id = kit.endpoint(&format!("https://localhost:{port}/")).await;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::installations::{by, install};
 use super::outgoing::{self, endpoint};
 use super::webhooks::*;
+use crate::support::audit::act;
 use crate::support::raw::Raw;
 use crate::support::stores::{TestStore, on_both};
 use crate::support::words::{at_rest, in_files, in_tables};
@@ -100,7 +101,7 @@ async fn after_a_revocation_no_word_is_at_rest() {
 async fn after_a_session_was_deleted_no_word_is_at_rest_whatever_zoom_says_later() {
     on_both(async |test| {
         let (store, session) = (&test.store, own_meeting(&test.store).await);
-        let asked = store.delete_session(session, "boss", 500).await.unwrap();
+        let asked = store.delete_session(session, &act("boss", 500)).await.unwrap();
         assert_eq!(asked, SessionDeletion::Asked);
         delete_all(store).await;
         assert!(store.session(session).await.unwrap().is_none());
@@ -179,7 +180,7 @@ async fn an_answer_that_was_deleted_is_not_given_again_nor_is_its_request_carrie
         let (store, session) = (&test.store, own_meeting(&test.store).await);
         let take = async || store.take_idempotency_key(&key(), "d", 400, 900).await.unwrap();
         assert!(matches!(take().await, Taken::Answered(_)));
-        store.delete_session(session, "boss", 500).await.unwrap();
+        store.delete_session(session, &act("boss", 500)).await.unwrap();
         delete_all(store).await;
         assert_eq!(take().await, Taken::Deleted);
         // An answer that comes to be kept after its session is gone.
@@ -198,7 +199,7 @@ async fn what_was_told_of_a_stream_that_began_since_outlives_its_sessions_deleti
     on_both(async |test| {
         let (store, session) = (&test.store, own_meeting(&test.store).await);
         let crm = endpoint(store, &[]).await;
-        store.delete_session(session, "boss", 500).await.unwrap();
+        store.delete_session(session, &act("boss", 500)).await.unwrap();
         record(store, started_by(BO.user, BO.stream, 600)).await;
         fill(store, &BO, 610).await;
         end(store, BO.stream, Outcome::Stopped, None, 620).await;

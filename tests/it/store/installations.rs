@@ -16,6 +16,7 @@ fn granted(user_id: &str) -> GrantedTo {
         email: None,
         scope: "user:read:user".into(),
         api_base_url: None,
+        address: None,
     }
 }
 
@@ -33,14 +34,7 @@ pub(super) async fn install(store: &Store, user_id: &str, now_ms: i64) -> Instal
 }
 
 pub(super) fn by(actor: &str, id: InstallationId) -> AuditRow {
-    AuditRow {
-        at_ms: 9000,
-        actor: actor.into(),
-        action: "installation.delete",
-        subject: id.to_string(),
-        outcome: "ok".into(),
-        detail: json!({}),
-    }
+    AuditRow::new(9000, actor, "installation.delete", &id.to_string())
 }
 
 #[tokio::test]

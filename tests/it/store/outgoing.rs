@@ -14,6 +14,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::webhooks::*;
+use crate::support::audit::act;
 use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
@@ -34,7 +35,7 @@ fn new(events: &[EventKind], source: EndpointSource) -> NewEndpoint {
 
 pub(super) async fn endpoint(store: &Store, events: &[EventKind]) -> EndpointId {
     let new = new(events, EndpointSource::Api);
-    assert!(store.create_endpoint(&new, MAX, 1).await.unwrap());
+    assert!(store.create_endpoint(&new, MAX, &act("boss", 1)).await.unwrap());
     new.id
 }
 
@@ -70,7 +71,7 @@ async fn an_event_that_is_put_down_twice_is_one_delivery_to_each_who_wants_it() 
         let lines = endpoint(store, &[EventKind::TranscriptLine]).await;
         let off = endpoint(store, &[]).await;
         let change = EndpointChange { is_enabled: Some(false), ..Default::default() };
-        assert!(store.change_endpoint(off, &change, 2).await.unwrap());
+        assert!(store.change_endpoint(off, &change, &act("boss", 2)).await.unwrap());
         let both = async |n| {
             let events = [gap_event(n), gap_event(n)];
             futures_util::future::join(
@@ -150,7 +151,7 @@ async fn a_delivery_that_can_never_be_sent_holds_up_no_other() {
         let log = store.deliveries_of_endpoint(id, None, 9).await.unwrap();
         let failed = log.iter().find(|it| it.status == DeliveryStatus::Failed).unwrap();
         assert_eq!(failed.last_error.as_deref(), Some("unreadable"));
-        assert!(store.resend_delivery(id, &failed.event_id, 20).await.unwrap());
+        assert!(store.resend_delivery(id, &failed.event_id, &act("boss", 20)).await.unwrap());
         assert_eq!(store.claim_deliveries(id, 20, LEASE_MS, 9).await.unwrap().len(), 1);
     })
     .await;
@@ -217,6 +218,7 @@ async fn a_grant_that_is_lost_is_told_once() {
             email: None,
             scope: String::new(),
             api_base_url: None,
+            address: None,
         };
         let seal = |_| SealedTokens { access: "v1.k.a".into(), refresh: None, expires_at_ms: None };
         let installation = store.save_installation(&granted, seal, 5).await.unwrap();
@@ -258,7 +260,7 @@ async fn what_is_deleted_is_not_told_any_more_nor_kept_in_the_log() {
         let deleted = log.iter().filter(|delivery| delivery.kind == EventKind::DataDeleted);
         assert_eq!(deleted.count(), 1);
 
-        store.delete_session(session_id, "boss", 40).await.unwrap();
+        store.delete_session(session_id, &act("boss", 40)).await.unwrap();
         while store.delete_some(50).await.unwrap() {}
         assert_eq!(kinds(store, id).await, ["data.deleted"; 2], "of the session nothing is left");
     })
@@ -303,8 +305,8 @@ async fn the_log_is_read_page_by_page_and_old_events_are_forgotten() {
         assert_eq!(store.prune_events(2, 2).await.unwrap(), 10);
         assert_eq!(kinds(store, id).await.len(), 15);
         assert_eq!(store.count_waiting(id, 10).await.unwrap(), 10, "counted so far");
-        assert!(store.delete_endpoint(id).await.unwrap());
-        assert!(!store.delete_endpoint(id).await.unwrap());
+        assert!(store.delete_endpoint(id, &act("boss", 1)).await.unwrap());
+        assert!(!store.delete_endpoint(id, &act("boss", 1)).await.unwrap());
         assert_eq!(kinds(store, id).await, [""; 0]);
     })
     .await;
@@ -354,9 +356,9 @@ async fn there_are_never_more_endpoints_than_allowed() {
     on_both(async |test| {
         let store = &test.store;
         let new = || new(&[], EndpointSource::Api);
-        assert!(store.create_endpoint(&new(), 2, 1).await.unwrap());
-        assert!(store.create_endpoint(&new(), 2, 1).await.unwrap());
-        assert!(!store.create_endpoint(&new(), 2, 1).await.unwrap());
+        assert!(store.create_endpoint(&new(), 2, &act("boss", 1)).await.unwrap());
+        assert!(store.create_endpoint(&new(), 2, &act("boss", 1)).await.unwrap());
+        assert!(!store.create_endpoint(&new(), 2, &act("boss", 1)).await.unwrap());
     })
     .await;
 }
@@ -370,8 +372,15 @@ async fn a_secret_that_was_rotated_meanwhile_is_not_rotated_again() {
             current: format!("v1.k.{text}"),
             previous: Some("v1.k.previous".into()),
         };
-        assert!(store.rotate_secret(id, "v1.k.one", &next("two"), 99, 10).await.unwrap());
-        assert!(!store.rotate_secret(id, "v1.k.one", &next("three"), 99, 10).await.unwrap());
+        assert!(
+            store.rotate_secret(id, "v1.k.one", &next("two"), 99, &act("boss", 10)).await.unwrap()
+        );
+        assert!(
+            !store
+                .rotate_secret(id, "v1.k.one", &next("three"), 99, &act("boss", 10))
+                .await
+                .unwrap()
+        );
         assert!(store.reseal_secrets(id, "v1.k.two", &next("resealed")).await.unwrap());
         let stored = store.endpoint(id).await.unwrap().unwrap();
         assert_eq!(stored.secrets, next("resealed"));

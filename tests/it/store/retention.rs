@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::outgoing::{self, endpoint};
 use super::webhooks::*;
+use crate::support::audit::act;
 use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
@@ -46,17 +47,23 @@ async fn a_session_that_lives_is_not_deleted_and_one_that_is_over_leaves_nothing
         say(store, id, "s1").await;
         let other = record(store, started_in("other", "s2", 1, "wss://x.zoom.us")).await;
         assert_eq!(other, changed("s2"));
-        assert_eq!(store.delete_session(id, "boss", 10).await.unwrap(), SessionDeletion::Live);
+        assert_eq!(
+            store.delete_session(id, &act("boss", 10)).await.unwrap(),
+            SessionDeletion::Live
+        );
         end(store, &stream_id("s1"), 6, 20).await;
         for _ in 0..2 {
-            let asked = store.delete_session(id, "boss", 30).await.unwrap();
+            let asked = store.delete_session(id, &act("boss", 30)).await.unwrap();
             assert_eq!(asked, SessionDeletion::Asked);
         }
         while store.delete_some(40).await.unwrap() {}
         assert!(store.session(id).await.unwrap().is_none());
         assert!(store.stream(&stream_id("s1")).await.unwrap().is_none());
         assert!(store.stream(&stream_id("s2")).await.unwrap().is_some(), "another session's");
-        assert_eq!(store.delete_session(id, "boss", 50).await.unwrap(), SessionDeletion::Unknown);
+        assert_eq!(
+            store.delete_session(id, &act("boss", 50)).await.unwrap(),
+            SessionDeletion::Unknown
+        );
         let trail = store.audit_trail(10).await.unwrap();
         let deleted: Vec<_> = trail.iter().filter(|row| row.action == "data.deleted").collect();
         assert_eq!(deleted.len(), 1, "asked for twice, done once");
@@ -77,7 +84,7 @@ async fn a_stream_that_begins_while_its_session_is_deleted_stays() {
         let store = &test.store;
         let id = announce(store, "s1").await;
         end(store, &stream_id("s1"), 6, 20).await;
-        store.delete_session(id, "boss", 30).await.unwrap();
+        store.delete_session(id, &act("boss", 30)).await.unwrap();
         record(store, started("s9", 5000, URL)).await;
         while store.delete_some(40).await.unwrap() {}
         let late = store.stream(&stream_id("s9")).await.unwrap().expect("it runs");
@@ -211,7 +218,7 @@ async fn of_a_session_what_zoom_told_of_its_meeting_is_forgotten_too() {
         let id = announce(store, "s1").await;
         end(store, &stream_id("s1"), 6, 20).await;
         record(store, meeting_changed(30, MeetingChange::Ended)).await;
-        store.delete_session(id, "boss", 40).await.unwrap();
+        store.delete_session(id, &act("boss", 40)).await.unwrap();
         while store.delete_some(50).await.unwrap() {}
         let mut raw = Raw::connect(&test.database).await;
         assert_eq!(raw.count("SELECT COUNT(*) FROM deliveries WHERE body <> ''").await, 0);
@@ -265,7 +272,7 @@ async fn of_a_deleted_session_that_zoom_says_more_about_nothing_is_told() {
         let store = &test.store;
         let id = announce(store, "s1").await;
         end(store, &stream_id("s1"), 6, 20).await;
-        store.delete_session(id, "boss", 30).await.unwrap();
+        store.delete_session(id, &act("boss", 30)).await.unwrap();
         while store.delete_some(40).await.unwrap() {}
         let crm = endpoint(store, &[]).await;
         record(store, stopped("s1", 50, Some(6))).await;
@@ -288,7 +295,7 @@ async fn a_deletion_that_cannot_go_on_holds_up_no_other() {
         .await;
         let id = announce(store, "s1").await;
         end(store, &stream_id("s1"), 6, 20).await;
-        store.delete_session(id, "boss", 30).await.unwrap();
+        store.delete_session(id, &act("boss", 30)).await.unwrap();
         while store.session(id).await.unwrap().is_some() {
             assert!(store.delete_some(40).await.unwrap());
         }

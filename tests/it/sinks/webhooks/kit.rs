@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rtmsd::model::{EndpointId, EventKind, OutgoingEvent};
+use rtmsd::model::{AuditRow, EndpointId, EventKind, OutgoingEvent};
 use rtmsd::seal::KeyRing;
 use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::webhooks::{Settings, Webhooks};
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::receiver::Receiver;
 use crate::daemon::kit::eventually;
+use crate::support::audit::act;
 use crate::support::network::network;
 use crate::support::stores::TestStore;
 
@@ -34,6 +35,11 @@ macro_rules! clock {
     };
 }
 pub(super) use clock;
+
+/// An act now, for where a test does not look at what is noted.
+pub fn by_now() -> AuditRow {
+    act("boss", rtmsd::clock::now_ms())
+}
 
 pub struct Kit {
     pub hooks: Webhooks,
@@ -101,7 +107,7 @@ impl Kit {
     }
 
     pub async fn endpoint_with_secret(&self, url: &str) -> (EndpointId, String) {
-        let made = self.hooks.create(url, "of a test".into(), vec![]).await.unwrap();
+        let made = self.hooks.create(url, "of a test".into(), vec![], &by_now()).await.unwrap();
         (made.0.id, made.1.to_string())
     }
 

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::super::outgoing::endpoint;
 use super::super::webhooks::*;
+use crate::support::audit::act;
 use crate::support::postgres;
 use crate::support::stores::TestStore;
 use crate::support::words::{at_rest, in_tables};
@@ -72,7 +73,7 @@ pub async fn create(store: &Store) -> SessionId {
         metadata: json!({ "case": CASE }).as_object().cloned(),
         media: None,
     };
-    let session = store.create_session(&new, 1).await.unwrap().session.id;
+    let session = store.create_session(&new, &act("boss", 1)).await.unwrap().session.id;
     store.take_idempotency_key(&key(), "d", 1, 900).await.unwrap();
     store.keep_answer(&key(), &answer(), Some(session), 9_000).await.unwrap();
     session

@@ -1,0 +1,193 @@
+//! The audit trail over HTTP: what a request does, what is refused, and `GET /api/v1/audit`.
+
+mod refusals;
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+pub use self::refusals::Refusals;
+use super::AppState;
+use super::client_address::ClientAddress;
+use super::envelope::{rfc3339, success};
+use super::error::ApiError;
+use super::params::{Params, cut_page};
+use crate::model::AuditRow;
+use crate::store::{AuditPage, Audited};
+
+/// The actor of a refused request without a known token.
+const ANONYMOUS: &str = "anonymous";
+/// The action of a request that was refused before it was known what it would do.
+const REFUSED: &str = "api.refused";
+
+/// What the audit trail knows of one request. Cheap to clone; all clones are one.
+#[derive(Debug, Clone)]
+pub struct Trail(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    address: IpAddr,
+    /// Method and route.
+    called: String,
+    actor: OnceLock<Arc<str>>,
+    act: OnceLock<AuditRow>,
+    is_noted: AtomicBool,
+}
+
+impl Trail {
+    fn of(request: &Request, ClientAddress(address): ClientAddress) -> Self {
+        let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+        Self(Arc::new(Inner {
+            address,
+            called: format!("{} {route}", request.method()),
+            actor: OnceLock::new(),
+            act: OnceLock::new(),
+            is_noted: AtomicBool::new(false),
+        }))
+    }
+
+    /// Names the token that the request came with.
+    pub fn set_actor(&self, name: &Arc<str>) {
+        let _ = self.0.actor.set(Arc::clone(name));
+    }
+
+    /// The row of what the request is about to do: for the transaction that does it. If it is refused instead, the
+    /// refusal is noted as one of this act.
+    pub fn act(&self, at_ms: i64, action: &'static str, subject: &str) -> AuditRow {
+        let row = AuditRow {
+            address: Some(self.0.address),
+            ..AuditRow::new(at_ms, self.actor(), action, subject)
+        };
+        let _ = self.0.act.set(row.clone());
+        row
+    }
+
+    /// The act is in the trail with its outcome: an error that follows is not noted again.
+    pub fn set_noted(&self) {
+        self.0.is_noted.store(true, Ordering::Relaxed);
+    }
+
+    fn actor(&self) -> &str {
+        self.0.actor.get().map_or(ANONYMOUS, |name| name)
+    }
+
+    /// The row of a refusal; none when it was noted before.
+    fn refused(&self, now_ms: i64, code: &str) -> Option<AuditRow> {
+        if self.0.is_noted.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let unknown = || self.act(now_ms, REFUSED, &self.0.called);
+        let act = self.0.act.get().cloned().unwrap_or_else(unknown);
+        Some(AuditRow { outcome: code.to_owned(), ..act })
+    }
+}
+
+/// Gives every request its [`Trail`], and notes what is refused before it reaches a handler.
+pub async fn watch(
+    State(state): State<Arc<AppState>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Some(client) = request.extensions().get::<ClientAddress>().copied() else {
+        return next.run(request).await;
+    };
+    let trail = Trail::of(&request, client);
+    let is_routed = request.extensions().get::<MatchedPath>().is_some();
+    let changes = changes_something(request.method());
+    request.extensions_mut().insert(trail.clone());
+    let response = next.run(request).await;
+    if let Some(error) = response.extensions().get::<ApiError>()
+        && is_routed
+        && is_refusal(error.status(), changes)
+    {
+        note_refusal(&state, &trail, error.code()).await;
+    }
+    response
+}
+
+/// Whether a request of this method changes something.
+pub fn changes_something(method: &Method) -> bool {
+    [Method::POST, Method::PATCH, Method::PUT, Method::DELETE].contains(method)
+}
+
+/// Readers are noted only where they were not let in: what they miss is no act.
+fn is_refusal(status: StatusCode, changes: bool) -> bool {
+    let is_kept_out =
+        [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
+    is_kept_out.contains(&status) || (changes && status.is_client_error())
+}
+
+/// Notes a refusal once, within the limit of [`Refusals`], even when the client hangs up meanwhile.
+pub async fn note_refusal(state: &Arc<AppState>, trail: &Trail, code: &str) {
+    let Some(row) = trail.refused((state.now_ms)(), code) else { return };
+    let Some(row) = state.refusals.admit(row) else { return };
+    let store = state.store.clone();
+    let written = state.requests.spawn(async move {
+        if let Err(error) = store.audit(&row).await {
+            tracing::error!(actor = row.actor, action = row.action, outcome = row.outcome, %error,
+                "a refusal is not in the audit trail");
+        }
+    });
+    // A panic in it is logged where it happens.
+    let _ = written.await;
+}
+
+/// `GET /api/v1/audit`: one page of the audit trail, newest first; `next` is the `before` of the next page.
+pub async fn list(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let limit = params.limit()?;
+    let problem = "must be the id of an audit row";
+    let before = params.parsed("before", problem, |text| Uuid::parse_str(text).ok())?;
+    let before = before.map(|id| id.to_string());
+    // One more than asked for tells whether there is a next page.
+    let page = AuditPage {
+        before: before.as_deref(),
+        limit: limit + 1,
+        actor: params.get("actor"),
+        action: params.get("action"),
+    };
+    let mut rows = state.store.audit_page(&page).await?;
+    let next = cut_page(&mut rows, limit).map(|row| row.id.clone());
+    let rows: Vec<_> = rows.iter().map(AuditView::of).collect();
+    Ok(success("audit trail", json!({ "audit": rows, "next": next })))
+}
+
+/// An audit row in JSON.
+#[derive(Serialize)]
+struct AuditView<'a> {
+    id: &'a str,
+    at: Option<String>,
+    at_ms: i64,
+    actor: &'a str,
+    address: Option<&'a str>,
+    action: &'a str,
+    subject: &'a str,
+    outcome: &'a str,
+    detail: Value,
+}
+
+impl<'a> AuditView<'a> {
+    fn of(row: &'a Audited) -> Self {
+        Self {
+            id: &row.id,
+            at: rfc3339(row.at_ms),
+            at_ms: row.at_ms,
+            actor: &row.actor,
+            address: row.address.as_deref(),
+            action: &row.action,
+            subject: &row.subject,
+            outcome: &row.outcome,
+            detail: serde_json::from_str(&row.detail).unwrap_or_else(|_| json!({})),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Refused requests on their way into the audit trail: a flood of them costs a bounded number of rows.
+//!
+//! The first refusal of a kind in a minute becomes a row at once. Those like it until the minute is over are counted,
+//! and become one row together.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard};
+
+use serde_json::json;
+
+use crate::model::AuditRow;
+use crate::rate::network_of;
+use crate::store::{Store, StoreError};
+
+/// Kinds of refusals that are told apart in one minute; all others are one kind, without an address.
+const MAX_KINDS: usize = 50;
+
+/// The refusals since the last [`Refusals::flush`].
+#[derive(Debug, Default)]
+pub struct Refusals(Mutex<HashMap<Kind, Repeats>>);
+
+/// Refusals that become one row: from one network, by one actor, of one action with one outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Kind {
+    network: Option<IpAddr>,
+    actor: String,
+    action: &'static str,
+    outcome: String,
+}
+
+#[derive(Debug)]
+struct Repeats {
+    first: AuditRow,
+    /// Beside the first one.
+    count: u64,
+    last_ms: i64,
+}
+
+impl Refusals {
+    /// Takes a refusal, and gives it back if it is to be written now.
+    pub fn admit(&self, row: AuditRow) -> Option<AuditRow> {
+        let mut kinds = self.lock();
+        let mut kind = Kind::of(&row);
+        let mut row = row;
+        if kinds.len() >= MAX_KINDS && !kinds.contains_key(&kind) {
+            row = AuditRow {
+                address: None,
+                outcome: "other".to_owned(),
+                ..AuditRow::new(row.at_ms, "", "api.refused", "")
+            };
+            kind = Kind::of(&row);
+        }
+        if let Some(repeats) = kinds.get_mut(&kind) {
+            repeats.count += 1;
+            repeats.last_ms = row.at_ms;
+            return None;
+        }
+        kinds.insert(kind, Repeats { first: row.clone(), count: 0, last_ms: row.at_ms });
+        Some(row)
+    }
+
+    /// Writes what was counted, one row for each kind, and starts anew. Every minute, and at the end.
+    ///
+    /// # Errors
+    /// When the store cannot be used; the counts are lost then.
+    pub async fn flush(&self, store: &Store, now_ms: i64) -> Result<(), StoreError> {
+        for row in self.take(now_ms) {
+            store.audit(&row).await?;
+        }
+        Ok(())
+    }
+
+    fn take(&self, now_ms: i64) -> Vec<AuditRow> {
+        let kinds = std::mem::take(&mut *self.lock());
+        let repeated = kinds.into_values().filter(|repeats| repeats.count > 0);
+        repeated.map(|repeats| repeats.row(now_ms)).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Kind, Repeats>> {
+        self.0.lock().expect("nothing panics while holding the refusals")
+    }
+}
+
+impl Kind {
+    fn of(row: &AuditRow) -> Self {
+        Self {
+            network: row.address.map(network_of),
+            actor: row.actor.clone(),
+            action: row.action,
+            outcome: row.outcome.clone(),
+        }
+    }
+}
+
+impl Repeats {
+    fn row(self, now_ms: i64) -> AuditRow {
+        let Self { first, count, last_ms } = self;
+        let detail = json!({ "repeated": count, "since_ms": first.at_ms, "until_ms": last_ms });
+        AuditRow { at_ms: now_ms, detail, ..first }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn refusal(address: u32, code: &str, at_ms: i64) -> AuditRow {
+        AuditRow {
+            address: Some(Ipv4Addr::from(address).into()),
+            outcome: code.to_owned(),
+            ..AuditRow::new(at_ms, "anonymous", "api.refused", "GET /")
+        }
+    }
+
+    #[test]
+    fn the_first_refusal_is_written_and_the_others_are_counted_in_one_row() {
+        let refusals = Refusals::default();
+        let written = (0..1000).filter_map(|at| refusals.admit(refusal(1, "unauthenticated", at)));
+        assert_eq!(written.count(), 1);
+        assert!(refusals.admit(refusal(1, "forbidden", 5)).is_some());
+        let rows = refusals.take(60_000);
+        assert_eq!(rows.len(), 1, "what came once has its row");
+        let detail = json!({ "repeated": 999, "since_ms": 0, "until_ms": 999 });
+        assert_eq!((&rows[0].detail, rows[0].at_ms), (&detail, 60_000));
+        assert!(refusals.admit(refusal(1, "unauthenticated", 60_001)).is_some());
+    }
+
+    #[test]
+    fn a_flood_from_many_addresses_is_a_bounded_number_of_rows() {
+        let refusals = Refusals::default();
+        let flood = (0..20_000).filter_map(|address| refusals.admit(refusal(address, "x", 1)));
+        assert_eq!(flood.count(), MAX_KINDS + 1);
+        let rows = refusals.take(2);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].address, None);
+        assert_eq!(rows[0].detail["repeated"], 20_000 - MAX_KINDS - 1);
+    }
+}
