@@ -6,6 +6,7 @@
 //! another daemon. Frames go to [`Tap`]s at once; a medium that nobody taps
 //! is only counted.
 
+mod batching;
 mod feed;
 mod follower;
 mod frame;

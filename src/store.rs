@@ -37,8 +37,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model::{
-    Account, Entry, MediaParams, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
-    Tally, UnknownMessages, UnreadableMessages,
+    Account, Entry, EntryBody, MediaParams, SessionId, SessionStatus, StreamId, StreamRecord,
+    StreamStatus, Tally, UnknownMessages, UnreadableMessages,
 };
 use crate::secret::Secret;
 pub use actions::{Begin, Begun, DeliveryBrief};
@@ -99,6 +99,14 @@ pub struct Append {
     pub entry: Entry,
     /// Another node heard it, and offered it under this key.
     pub offer: Option<OfferKey>,
+}
+
+impl Append {
+    /// The same number and time with another body.
+    pub fn with(&self, body: EntryBody) -> Self {
+        let entry = Entry { stream_id: self.entry.stream_id.clone(), body, ..self.entry };
+        Self { entry, ..*self }
+    }
 }
 
 /// The news about a stream since it was last written. `None` leaves a field as it is.

@@ -55,7 +55,7 @@ pub(super) fn entry_bytes(body: &EntryBody) -> usize {
 impl Item {
     pub fn bytes(&self) -> usize {
         match self {
-            Item::Update(_, update) => ITEM_BYTES + ledger_bytes(update),
+            Item::Update(_, update) => update_bytes(update),
             Item::Entry(_, heard) => heard.bytes(),
             // There are few, and whoever sends one must not be told that there is no room.
             _ => 0,
@@ -63,10 +63,11 @@ impl Item {
     }
 }
 
-fn ledger_bytes(update: &StreamUpdate) -> usize {
+/// What figures take in memory, roughly.
+pub(super) fn update_bytes(update: &StreamUpdate) -> usize {
     let accounts = update.ledger.as_deref().unwrap_or_default();
     let bytes = |account: &Account| size_of::<Account>() + account.gaps.len() * size_of::<Gap>();
-    accounts.iter().map(bytes).sum()
+    ITEM_BYTES + accounts.iter().map(bytes).sum::<usize>()
 }
 
 /// The streams' end of the queue.

@@ -7,24 +7,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::Hub;
+use super::batching::{Batcher, Kind, MAX_BATCH_BYTES, until_answered};
 use super::log::{Log, Standing};
-use super::queue::{Heard, Item, Queue, entry_bytes};
+use super::queue::{Heard, Item, Queue, entry_bytes, update_bytes};
 use crate::clock;
 use crate::model::{Entry, EntryBody, StreamId};
-use crate::store::{Append, OfferKey, Store, StoreError, StreamUpdate};
+use crate::store::{Append, Offer, OfferKey, Store, StreamUpdate};
 
 /// The most entries in one transaction.
 const MAX_BATCH: usize = 1000;
-/// The most streams whose figures are written in one transaction: it must end inside the store's own limit.
-const MAX_UPDATES: usize = 100;
-/// The most entries that are offered in one transaction.
-const MAX_OFFERS: usize = 200;
-/// The waits between tries while the store is away.
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(2);
+
+const ENTRIES: Kind<Append> = Kind {
+    max_items: MAX_BATCH,
+    bytes: |append| entry_bytes(&append.entry.body),
+    stand_in: |append| append.with(not_kept(&append.entry.body)),
+};
+/// A newer one follows.
+const FIGURES: Kind<(StreamId, StreamUpdate)> = Kind {
+    max_items: 100,
+    bytes: |(_, update)| update_bytes(update),
+    stand_in: |(stream_id, update)| {
+        (stream_id.clone(), StreamUpdate { epoch: update.epoch, ..StreamUpdate::default() })
+    },
+};
+const OFFERS: Kind<Offer> = Kind {
+    max_items: 200,
+    bytes: |offer| entry_bytes(&offer.body),
+    stand_in: |offer| Offer { body: not_kept(&offer.body), ..*offer },
+};
 
 #[derive(Debug, Clone)]
 pub struct WriterSettings {
@@ -53,6 +66,7 @@ impl Default for WriterSettings {
 pub struct Writer {
     hub: Arc<Hub>,
     store: Store,
+    batcher: Batcher,
     settings: WriterSettings,
     queue: Queue,
     items: mpsc::UnboundedReceiver<Item>,
@@ -83,7 +97,8 @@ enum Change {
 impl Batch {
     /// Somebody who waits is not made to wait for others.
     fn is_full(&self) -> bool {
-        self.entries.len() + self.updates.len() >= MAX_BATCH || self.change.is_some()
+        let has_all = self.entries.len() + self.updates.len() >= MAX_BATCH;
+        has_all || self.bytes >= MAX_BATCH_BYTES || self.change.is_some()
     }
 }
 
@@ -95,7 +110,8 @@ impl Writer {
         queue: Queue,
         items: mpsc::UnboundedReceiver<Item>,
     ) -> Self {
-        Self { hub, store, settings, queue, items, logs: HashMap::new() }
+        let batcher = Batcher::new(store.clone());
+        Self { hub, store, batcher, settings, queue, items, logs: HashMap::new() }
     }
 
     /// Runs until it is dropped: it holds on to what it could not store yet.
@@ -107,7 +123,7 @@ impl Writer {
             let stored = self.append(numbered).await;
             self.update(updates).await;
             self.queue.done(bytes - entry_bytes);
-            self.publish(stored);
+            self.hub.publish(stored);
             if let Some(change) = change {
                 self.change(change).await;
             }
@@ -173,18 +189,34 @@ impl Writer {
 
     /// Stores entries, and returns those that are stored; the others are kept aside.
     async fn append(&mut self, appends: Vec<Append>) -> Vec<Entry> {
-        let fenced = match self.settings.keeps_personal {
+        let (fenced, replaced) = match self.settings.keeps_personal {
             true => self.write(&appends).await,
             false => self.write(&without_personal(&appends)).await,
         };
         self.fence(&fenced);
         let mut stored = Vec::with_capacity(appends.len());
-        for append in appends {
+        for (n, append) in appends.into_iter().enumerate() {
             match self.logs.get_mut(&append.entry.stream_id) {
                 Some(log) if fenced.contains(&append.entry.stream_id) => log.keep(append),
-                _ => stored.push(append.entry),
+                _ => {
+                    self.queue.done(entry_bytes(&append.entry.body));
+                    match replaced.contains(&n) {
+                        true => stored.extend(self.read_back(append.entry).await),
+                        false => stored.push(append.entry),
+                    }
+                }
             }
         }
+        stored
+    }
+
+    /// What is stored under this entry's number: it may be the entry after all. None where nothing is.
+    async fn read_back(&self, entry: Entry) -> Option<Entry> {
+        let Entry { stream_id, seq, body, .. } = entry;
+        let stored = until_answered(|| self.store.entry(&stream_id, seq)).await;
+        let stored = stored.ok().flatten();
+        let is_stored = stored.is_some();
+        tracing::error!(%stream_id, seq, kind = body.kind().as_str(), is_stored, "an entry is not kept");
         stored
     }
 
@@ -199,30 +231,15 @@ impl Writer {
         }
     }
 
-    fn publish(&self, stored: Vec<Entry>) {
-        self.queue.done(stored.iter().map(|entry| entry_bytes(&entry.body)).sum());
-        self.hub.publish(stored);
-    }
-
-    /// Stores all of them, and returns the streams that are fenced. A batch that the store refuses is halved until the
-    /// refused entry stands alone.
-    async fn write(&self, appends: &[Append]) -> HashSet<StreamId> {
-        let mut fenced = HashSet::new();
-        let mut parts = vec![appends];
-        while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
-            match until_answered(|| self.store.write_entries(part)).await {
-                Ok(streams) => fenced.extend(streams),
-                Err(error) if part.len() == 1 => {
-                    let entry = &part[0].entry;
-                    tracing::error!(%error, stream_id = %entry.stream_id, seq = entry.seq, "an entry is lost");
-                }
-                Err(_) => {
-                    let (first, second) = part.split_at(part.len() / 2);
-                    parts.extend([second, first]);
-                }
-            }
-        }
-        fenced
+    /// Stores all of them. Returns the streams that are fenced, and the indexes of what the store did not take.
+    async fn write(&mut self, appends: &[Append]) -> (HashSet<StreamId>, HashSet<usize>) {
+        let store = self.store.clone();
+        let sent = self.batcher.send(appends, &ENTRIES, |batch| {
+            let store = store.clone();
+            Box::pin(async move { store.write_entries(batch).await })
+        });
+        let sent = sent.await;
+        (sent.answers.into_iter().flatten().collect(), sent.replaced.into_iter().collect())
     }
 
     async fn update(&mut self, updates: HashMap<StreamId, StreamUpdate>) {
@@ -231,18 +248,17 @@ impl Writer {
             let Some(log) = self.logs.get_mut(&stream_id) else { continue };
             good.extend(log.update(update).map(|update| (stream_id, update)));
         }
-        let updates = good;
-        for updates in updates.chunks(MAX_UPDATES) {
-            let update = || self.store.update_streams(updates, (self.settings.now_ms)());
-            match until_answered(update).await {
-                Ok(fenced) => {
-                    self.fence(&fenced);
-                    self.keep_updates(updates, &fenced);
-                }
-                Err(error) => {
-                    tracing::error!(%error, streams = updates.len(), "figures of streams are not stored");
-                }
-            }
+        let (store, now_ms) = (self.store.clone(), self.settings.now_ms);
+        let sent = self.batcher.send(&good, &FIGURES, |batch| {
+            let store = store.clone();
+            Box::pin(async move { store.update_streams(batch, now_ms()).await })
+        });
+        let sent = sent.await;
+        let fenced: Vec<StreamId> = sent.answers.into_iter().flatten().collect();
+        self.fence(&fenced);
+        self.keep_updates(&good, &fenced);
+        for n in sent.replaced {
+            tracing::error!(stream_id = %good[n].0, "figures of a stream are not stored; the next follow");
         }
     }
 
@@ -289,7 +305,7 @@ impl Writer {
         let stored = self.append(again).await;
         let updates = update.map(|update| (stream_id.clone(), update));
         self.update(updates.into_iter().collect()).await;
-        self.publish(stored);
+        self.hub.publish(stored);
         self.answer(stream_id);
     }
 
@@ -327,12 +343,14 @@ impl Writer {
         let stored = self.stored_under_epoch(stream_id).await;
         let Some(log) = self.logs.get_mut(stream_id) else { return };
         let (offers, bytes) = log.taken(stored, self.settings.keeps_personal);
-        for offers in offers.chunks(MAX_OFFERS) {
-            let offered = until_answered(|| self.store.offer(stream_id, offers)).await;
-            let kept = offered.unwrap_or_else(|error| {
-                tracing::error!(%error, %stream_id, "what was heard cannot be handed over");
-                0
+        if !offers.is_empty() {
+            let store = self.store.clone();
+            let sent = self.batcher.send(&offers, &OFFERS, |batch| {
+                let (store, stream_id) = (store.clone(), stream_id.clone());
+                Box::pin(async move { store.offer(&stream_id, batch).await })
             });
+            let sent = sent.await;
+            let kept = sent.answers.into_iter().sum::<u64>();
             let lost = offers.len() as u64 - kept;
             if lost > 0 {
                 tracing::warn!(%stream_id, lost, "what was heard is not handed over: the stream has ended, or too much waits for it");
@@ -355,37 +373,14 @@ impl Writer {
 
 /// The same numbers, and nothing of people.
 fn without_personal(appends: &[Append]) -> Vec<Append> {
-    let kept = |append: &Append| {
-        let entry = &append.entry;
-        let kind = entry.body.kind();
-        let body = match kind.is_personal() {
-            true => EntryBody::NotKept { what: kind.as_str().into() },
-            false => entry.body.clone(),
-        };
-        let entry = Entry { stream_id: entry.stream_id.clone(), body, ..*entry };
-        Append { entry, ..*append }
+    let kept = |append: &Append| match append.entry.body.kind().is_personal() {
+        true => append.with(not_kept(&append.entry.body)),
+        false => append.clone(),
     };
     appends.iter().map(kept).collect()
 }
 
-/// Tries for as long as the store is away: an outage costs nothing.
-async fn until_answered<T, F: Future<Output = Result<T, StoreError>>>(
-    attempt: impl Fn() -> F,
-) -> Result<T, StoreError> {
-    let mut wait = FIRST_RETRY;
-    loop {
-        match attempt().await {
-            Err(StoreError::Unavailable(error)) if wait == FIRST_RETRY => {
-                tracing::warn!(%error, "entries cannot be stored now; trying until they are");
-            }
-            Err(StoreError::Unavailable(_)) => {}
-            Ok(done) if wait > FIRST_RETRY => {
-                tracing::info!("entries are stored again");
-                return Ok(done);
-            }
-            answer => return answer,
-        }
-        sleep(wait).await;
-        wait = (wait * 2).min(LAST_RETRY);
-    }
+/// Holds the place of an entry of which only its kind is stored.
+fn not_kept(body: &EntryBody) -> EntryBody {
+    EntryBody::NotKept { what: body.kind().as_str().into() }
 }

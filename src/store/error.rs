@@ -42,6 +42,18 @@ impl StoreError {
         Self::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into())
     }
 
+    /// Whether the statement may be the cause: no answer came, or the server broke it off. Where the server says itself
+    /// what it lacks, such as room on its disk, any other statement would fare the same.
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            Self::Unavailable(sqlx::Error::Database(error)) => {
+                is_code(&**error, &POSTGRES_BROKEN_OFF, &[])
+            }
+            Self::Unavailable(_) => true,
+            _ => false,
+        }
+    }
+
     /// What the first transaction of all can meet.
     pub(super) fn of_begin(error: sqlx::Error) -> Self {
         match &error {
@@ -79,6 +91,9 @@ impl From<sqlx::Error> for StoreError {
 
 /// Serialization failure, deadlock. SQLite has neither: its one writer waits in its pool.
 const POSTGRES_CONFLICT: [&str; 2] = ["40001", "40P01"];
+
+/// Broken off by a time-out or an operator, or the server process has crashed.
+const POSTGRES_BROKEN_OFF: [&str; 1] = ["57"];
 
 /// Beginnings of Postgres' codes that a later try may not get: connection and sign-in, missing
 /// database, rolled back, out of resources, not available, stopped by an operator or a time-out,

@@ -13,6 +13,8 @@ use crate::model::Delivery;
 
 /// The most deliveries in one transaction.
 const MAX_GROUP: usize = 64;
+/// And the most bytes of their bodies, so that a slow way to the store takes them in time. One may be larger.
+const MAX_GROUP_BYTES: usize = 1024 * 1024;
 
 /// Those who wait for their delivery to be recorded. Bounded by the HTTP connections that may be open.
 #[derive(Default)]
@@ -96,7 +98,13 @@ impl Group {
     fn take(&self) -> Vec<Waiting> {
         let mut waiting = self.lock();
         waiting.retain(|waiting| !waiting.answer.is_closed());
-        let count = waiting.len().min(MAX_GROUP);
+        let mut bytes = 0;
+        let fits = |waiting: &&Waiting| {
+            bytes += waiting.delivery.body.len();
+            bytes <= MAX_GROUP_BYTES
+        };
+        let count = waiting.iter().take(MAX_GROUP).take_while(fits).count();
+        let count = count.max(1).min(waiting.len());
         waiting.drain(..count).collect()
     }
 

@@ -1,10 +1,24 @@
-//! What becomes of entries when there is no room for them.
+//! What becomes of entries when there is no room for them, and when the store does not take them.
 
-use rtmsd::hub::{Feed, Hub, Medium, WriterSettings};
-use rtmsd::model::{Cursor, EntryBody};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use rtmsd::hub::{Feed, Hub, Medium, Writer, WriterSettings};
+use rtmsd::model::{Cursor, Entry, EntryBody, SessionId};
+use rtmsd::secret::Secret;
+use rtmsd::store::{Location, Store};
+use tokio::time::timeout;
+
+use crate::store::entries::line;
 use crate::store::webhooks::{announce, read};
+use crate::support::postgres;
+use crate::support::proxy::Proxy;
+use crate::support::raw::Raw;
 use crate::support::stores::TestStore;
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn what_a_full_buffer_cost_a_stream_at_its_end_is_accounted_for() {
@@ -31,4 +45,92 @@ async fn what_a_full_buffer_cost_a_stream_at_its_end_is_accounted_for() {
     assert!(matches!(last.body, EntryBody::Summary { .. }), "{entries:#?}");
     assert_eq!(last.seq, entries.len() as u64);
     assert!(!read(&test.store, "s1").await.ledger.is_empty(), "the last figures are stored");
+}
+
+fn hub(store: &Store) -> (Arc<Hub>, Writer) {
+    Hub::new(store.clone(), 8, WriterSettings::default())
+}
+
+async fn feed(hub: &Arc<Hub>, store: &Store, stream: &str) -> Feed {
+    Feed::new(Arc::clone(hub), &read(store, stream).await, 0, &[Medium::Transcript])
+}
+
+async fn all(store: &Store, session: SessionId) -> Vec<Entry> {
+    store.entries_after(session, &Cursor::default(), &[], 1000).await.unwrap()
+}
+
+/// What is stored of each stream: its texts in order, and in brackets the kinds of what is not kept.
+fn texts(entries: &[Entry]) -> BTreeMap<u32, Vec<String>> {
+    let mut texts: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for entry in entries {
+        let text = match &entry.body {
+            EntryBody::Transcript(line) => line.text.clone(),
+            EntryBody::NotKept { what } => format!("[{what}]"),
+            _ => continue,
+        };
+        texts.entry(entry.stream_ordinal).or_default().push(text);
+    }
+    texts
+}
+
+#[tokio::test]
+async fn a_large_batch_passes_a_slow_wire_in_smaller_ones() {
+    const LINES: usize = 20;
+    let (proxy, url) = (Proxy::open().await, postgres::fresh_database().await);
+    let location = Location::Postgres(Secret::new(proxy.url(&url)));
+    let store = Store::open(&location).await.unwrap();
+    let session = announce(&store, "s1").await;
+    let (hub, writer) = hub(&store);
+    let mut feed = feed(&hub, &store, "s1").await;
+    // All of it takes 12 s, and a transaction may take 10 s.
+    let text = "x".repeat(50_000);
+    (0..LINES).for_each(|_| feed.note(None, line(&text)));
+    proxy.slow_down(80_000);
+    let writing = tokio::spawn(writer.run());
+    timeout(PATIENCE, feed.finish()).await.expect("it passes in time");
+    writing.abort();
+    let location = Location::Postgres(Secret::new(url));
+    let store = Store::open_beside(&location).await.unwrap();
+    assert_eq!(texts(&all(&store, session).await)[&1], vec![text; LINES]);
+}
+
+#[tokio::test]
+async fn an_entry_that_the_store_never_takes_holds_up_no_other_and_keeps_its_number() {
+    let test = TestStore::postgres().await;
+    let store = &test.store;
+    let session = announce(store, "s1").await;
+    announce(store, "s2").await;
+    // One is refused, and one ends its connection whenever it comes.
+    let mut raw = Raw::connect(&test.database).await;
+    raw.execute(
+        "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF NEW.body LIKE '%refused%' THEN RAISE EXCEPTION 'no'; END IF;
+             IF NEW.body LIKE '%deadly%' THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER spoil BEFORE INSERT ON entries FOR EACH ROW EXECUTE FUNCTION spoil()",
+    )
+    .await;
+    let (hub, writer) = hub(store);
+    let mut live = hub.subscribe(session).unwrap();
+    let (mut first, mut second) = (feed(&hub, store, "s1").await, feed(&hub, store, "s2").await);
+    for text in ["one", "refused", "two", "deadly", "three"] {
+        first.note(None, line(text));
+        second.note(None, line("another's"));
+    }
+    let writing = tokio::spawn(writer.run());
+    let both = async { tokio::join!(first.finish(), second.finish()) };
+    timeout(PATIENCE, both).await.expect("nobody waits for what is never stored");
+    writing.abort();
+
+    let stored = all(store, session).await;
+    let [first, second] = [1, 2].map(|ordinal| texts(&stored)[&ordinal].clone());
+    assert_eq!(first, ["one", "[transcript]", "two", "[transcript]", "three"]);
+    assert_eq!(second, ["another's"; 5]);
+    let mut told = Vec::new();
+    while let Ok(entry) = live.entries.try_recv() {
+        told.push(Arc::unwrap_or_clone(entry));
+    }
+    told.sort_by_key(|entry| (entry.stream_ordinal, entry.seq));
+    assert_eq!(told, stored, "nobody is told what is not stored");
 }

@@ -1,7 +1,7 @@
 //! The store's contract, on SQLite and on Postgres.
 
 mod deliveries;
-mod entries;
+pub mod entries;
 mod erasure;
 mod fence;
 mod forwards;

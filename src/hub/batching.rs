@@ -1,0 +1,284 @@
+//! Sends to the store in batches that are bounded in bytes: a smaller one after each failure, a larger one after each
+//! success. An item that the store does not take is replaced, so that it holds up no other.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::sleep;
+
+use crate::store::{Store, StoreError};
+
+/// The most bytes in one transaction, roughly: at 100 kB/s it ends inside the store's own time limit.
+pub(super) const MAX_BATCH_BYTES: usize = 1024 * 1024;
+/// The waits between tries while the store is away.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(2);
+/// An item is replaced after this many tries of it alone without an answer, each while the store answered others.
+const MAX_UNANSWERED: u32 = 5;
+
+/// How items of one kind are sent.
+pub(super) struct Kind<T> {
+    /// The most in one transaction, however small they are.
+    pub max_items: usize,
+    /// What one takes on the wire, roughly; never 0.
+    pub bytes: fn(&T) -> usize,
+    /// What is sent in its place where the store does not take it.
+    pub stand_in: fn(&T) -> T,
+}
+
+/// What came of sending.
+pub(super) struct Sent<R> {
+    /// The store's answers, one for each transaction.
+    pub answers: Vec<R>,
+    /// The indexes of items whose stand-in was sent, or refused like the item.
+    pub replaced: Vec<usize>,
+}
+
+/// One transaction, on its way.
+pub(super) type Sending<'b, R> = BoxFuture<'b, Result<R, StoreError>>;
+
+/// Sends in batches, and learns how large one may be.
+pub(super) struct Batcher {
+    store: Store,
+    max_bytes: usize,
+}
+
+impl Batcher {
+    pub fn new(store: Store) -> Self {
+        Self { store, max_bytes: MAX_BATCH_BYTES }
+    }
+
+    /// Sends all of `items` in their order, each batch by one call of `attempt`, which must be safe to run again. Tries
+    /// for as long as the store is away: an outage costs nothing.
+    pub async fn send<T, R>(
+        &mut self,
+        items: &[T],
+        kind: &Kind<T>,
+        attempt: impl for<'b> Fn(&'b [T]) -> Sending<'b, R>,
+    ) -> Sent<R> {
+        let mut sent = Sent { answers: Vec::new(), replaced: Vec::new() };
+        let (mut at, mut outage, mut unanswered) = (0, Outage::default(), 0);
+        while at < items.len() {
+            let batch = self.next_batch(&items[at..], kind);
+            let mut done = attempt(batch).await;
+            if let ([item], Err(error)) = (batch, &done)
+                && self.is_hopeless(error, &mut unanswered).await
+            {
+                tracing::error!(%error, "the store does not take an item; one without its content is stored instead");
+                done = attempt(&[(kind.stand_in)(item)]).await;
+                unanswered = 0;
+                if !matches!(done, Err(StoreError::Unavailable(_))) {
+                    sent.replaced.push(at);
+                }
+            }
+            match done {
+                Ok(answer) => {
+                    sent.answers.push(answer);
+                    self.max_bytes = (self.max_bytes * 2).min(MAX_BATCH_BYTES);
+                    outage.is_over();
+                }
+                Err(error @ StoreError::Unavailable(_)) => {
+                    self.shrink(batch, kind);
+                    outage.wait(&error).await;
+                    continue;
+                }
+                Err(_) if batch.len() > 1 => {
+                    self.shrink(batch, kind);
+                    continue;
+                }
+                Err(error) => tracing::error!(%error, "an item is lost"),
+            }
+            (at, unanswered) = (at + batch.len(), 0);
+        }
+        sent
+    }
+
+    /// At least one item, and no more than fit.
+    fn next_batch<'a, T>(&self, items: &'a [T], kind: &Kind<T>) -> &'a [T] {
+        let mut bytes = 0;
+        let fits = |item: &&T| {
+            bytes += (kind.bytes)(item);
+            bytes <= self.max_bytes
+        };
+        let count = items.iter().take(kind.max_items).take_while(fits).count();
+        &items[..count.max(1)]
+    }
+
+    /// The next batch has half of the bytes of this one.
+    fn shrink<T>(&mut self, batch: &[T], kind: &Kind<T>) {
+        self.max_bytes = batch.iter().map(kind.bytes).sum::<usize>().min(self.max_bytes) / 2;
+    }
+
+    /// Whether an item that failed alone is not to be tried again. Where the store is away, every item is.
+    async fn is_hopeless(&self, error: &StoreError, unanswered: &mut u32) -> bool {
+        if !matches!(error, StoreError::Unavailable(_)) {
+            return true;
+        }
+        if error.is_unanswered() && self.store.ping().await.is_ok() {
+            *unanswered += 1;
+        }
+        *unanswered >= MAX_UNANSWERED
+    }
+}
+
+/// Asks the store for as long as it is away.
+pub(super) async fn until_answered<T, F: Future<Output = Result<T, StoreError>>>(
+    attempt: impl Fn() -> F,
+) -> Result<T, StoreError> {
+    let mut outage = Outage::default();
+    loop {
+        match attempt().await {
+            Err(error @ StoreError::Unavailable(_)) => outage.wait(&error).await,
+            answer => {
+                outage.is_over();
+                return answer;
+            }
+        }
+    }
+}
+
+/// The tries that failed in a row.
+#[derive(Default)]
+struct Outage {
+    next_wait: Option<Duration>,
+}
+
+impl Outage {
+    async fn wait(&mut self, error: &StoreError) {
+        if self.next_wait.is_none() {
+            tracing::warn!(%error, "entries cannot be stored now; trying until they are");
+        }
+        let wait = self.next_wait.unwrap_or(FIRST_RETRY);
+        sleep(wait).await;
+        self.next_wait = Some((wait * 2).min(LAST_RETRY));
+    }
+
+    fn is_over(&mut self) {
+        if self.next_wait.take().is_some() {
+            tracing::info!("entries are stored again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::store::Location;
+
+    /// Items are their own sizes; 0 stands in.
+    const SIZES: Kind<usize> = Kind { max_items: 100, bytes: |item| *item, stand_in: |_| 0 };
+    const KIB: usize = 1024;
+
+    async fn batcher(folder: &tempfile::TempDir) -> Batcher {
+        let store = Store::open(&Location::Sqlite(folder.path().join("rtmsd.db"))).await.unwrap();
+        Batcher::new(store)
+    }
+
+    /// What was sent, and tried: `judge` says what comes of each try.
+    #[derive(Clone, Default)]
+    struct Wire {
+        tries: Arc<Mutex<Vec<Vec<usize>>>>,
+        passed: Arc<Mutex<Vec<Vec<usize>>>>,
+    }
+
+    impl Wire {
+        fn passing(
+            &self,
+            judge: impl Fn(usize, &[usize]) -> Result<(), StoreError>,
+        ) -> impl for<'b> Fn(&'b [usize]) -> Sending<'b, ()> {
+            let wire = self.clone();
+            move |batch| {
+                let mut tries = wire.tries.lock().unwrap();
+                let done = judge(tries.len(), batch);
+                tries.push(batch.to_vec());
+                if done.is_ok() {
+                    wire.passed.lock().unwrap().push(batch.to_vec());
+                }
+                Box::pin(std::future::ready(done))
+            }
+        }
+
+        fn tries(&self) -> Vec<Vec<usize>> {
+            self.tries.lock().unwrap().clone()
+        }
+
+        fn passed(&self) -> Vec<Vec<usize>> {
+            self.passed.lock().unwrap().clone()
+        }
+    }
+
+    fn lengths(batches: &[Vec<usize>]) -> Vec<usize> {
+        batches.iter().map(Vec::len).collect()
+    }
+
+    #[tokio::test]
+    async fn a_batch_has_no_more_than_its_bytes_and_its_items() {
+        let (folder, wire) = (tempfile::tempdir().unwrap(), Wire::default());
+        let many = [vec![1; 250], vec![400 * KIB; 5], vec![3 * MAX_BATCH_BYTES, 1]].concat();
+        let take = wire.passing(|_, _| Ok(()));
+        let sent = batcher(&folder).await.send(&many, &SIZES, take).await;
+        assert_eq!(wire.passed().concat(), many);
+        assert_eq!(lengths(&wire.passed()), [100, 100, 52, 2, 1, 1, 1]);
+        assert_eq!((sent.answers.len(), sent.replaced.len()), (7, 0));
+    }
+
+    #[tokio::test]
+    async fn what_times_out_is_halved_until_it_passes_and_grows_again() {
+        let (folder, wire) = (tempfile::tempdir().unwrap(), Wire::default());
+        let many = vec![64 * KIB; 16];
+        // The wire lets 200 KiB through in time, and recovers at the end.
+        let take = wire.passing(|tries, batch| {
+            match tries < 6 && batch.iter().sum::<usize>() > 200 * KIB {
+                true => Err(StoreError::timed_out()),
+                false => Ok(()),
+            }
+        });
+        let mut batcher = batcher(&folder).await;
+        let sent = batcher.send(&many, &SIZES, take).await;
+        assert_eq!(lengths(&wire.tries()), [16, 8, 4, 2, 4, 2, 4, 8]);
+        assert_eq!(sent.replaced, [0; 0]);
+        assert_eq!(batcher.max_bytes, MAX_BATCH_BYTES);
+    }
+
+    #[tokio::test]
+    async fn an_item_that_is_refused_is_replaced_alone_and_the_order_is_kept() {
+        let (folder, wire) = (tempfile::tempdir().unwrap(), Wire::default());
+        let many: Vec<usize> = (1..=60).collect();
+        let take = wire.passing(|_, batch| match batch.contains(&23) {
+            true => Err(StoreError::Row("refused".to_owned())),
+            false => Ok(()),
+        });
+        let sent = batcher(&folder).await.send(&many, &SIZES, take).await;
+        let expected = many.iter().map(|item| if *item == 23 { 0 } else { *item });
+        assert_eq!(wire.passed().concat(), expected.collect::<Vec<_>>());
+        assert_eq!(sent.replaced, [22]);
+    }
+
+    #[tokio::test]
+    async fn an_item_without_an_answer_is_replaced_while_the_store_answers_others() {
+        let (folder, wire) = (tempfile::tempdir().unwrap(), Wire::default());
+        let take = wire.passing(|_, batch| match batch.contains(&7) {
+            true => Err(StoreError::timed_out()),
+            false => Ok(()),
+        });
+        let sent = batcher(&folder).await.send(&[7, 8], &SIZES, take).await;
+        assert_eq!((wire.passed().concat(), sent.replaced), (vec![0, 8], vec![0]));
+        let with_it = wire.tries().iter().filter(|batch| batch.contains(&7)).count();
+        assert_eq!(with_it, 1 + MAX_UNANSWERED as usize, "together, and then alone");
+    }
+
+    #[tokio::test]
+    async fn an_outage_replaces_nothing() {
+        let (folder, wire) = (tempfile::tempdir().unwrap(), Wire::default());
+        let mut batcher = batcher(&folder).await;
+        batcher.store.close().await;
+        let take = wire.passing(|tries, _| match tries > MAX_UNANSWERED as usize + 1 {
+            true => Ok(()),
+            false => Err(StoreError::timed_out()),
+        });
+        let sent = batcher.send(&[1], &SIZES, take).await;
+        assert_eq!((sent.answers.len(), sent.replaced.len()), (1, 0));
+    }
+}
