@@ -119,7 +119,7 @@ impl Store {
         Ok(rows::readable(rows))
     }
 
-    /// Takes the right to refresh until `until_ms`. False when another has it, when the tokens are not those of
+    /// Takes the right to refresh for `lease_ms`, by the database's clock. False when another has it, when the tokens are not those of
     /// `generation` any more, or when the installation is not connected.
     pub async fn claim_refresh(
         &self,

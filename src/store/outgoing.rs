@@ -16,6 +16,8 @@ use crate::model::{
     AuditRow, Content, EndpointId, Entry, EventKind, OutgoingEvent, Session, StreamId,
 };
 
+/// Events put down in one transaction: it must end inside the store's own limit.
+const EVENTS_PER_TRANSACTION: usize = 100;
 /// Events deleted in one transaction, with their deliveries: others get their turn in between.
 const PRUNE_ROWS: u32 = 200;
 
@@ -92,8 +94,8 @@ impl DeliveryStatus {
 }
 
 impl Store {
-    /// Puts events down for every endpoint that wants them, in one transaction. An event that was put down before
-    /// changes nothing.
+    /// Puts events down for every endpoint that wants them. An event that was put down before changes nothing.
+    /// `now_ms` is when that is; they are due at once, by the database's clock.
     pub async fn enqueue_events(
         &self,
         events: &[OutgoingEvent],
@@ -104,15 +106,18 @@ impl Store {
         if wanted.is_empty() {
             return Ok(());
         }
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                for event in &wanted {
-                    emit(&mut tx.connection(), event, now_ms).await?;
-                }
-                tx.commit().await
-            })
-            .await
+        for events in wanted.chunks(EVENTS_PER_TRANSACTION) {
+            self.database
+                .run(|| async {
+                    let mut tx = self.database.begin().await?;
+                    for event in events {
+                        emit(&mut tx.connection(), event, now_ms).await?;
+                    }
+                    tx.commit().await
+                })
+                .await?;
+        }
+        Ok(())
     }
 
     async fn wanted_events(&self) -> Result<HashSet<EventKind>, StoreError> {
@@ -139,7 +144,8 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 let values = binds![id, kind, at_ms, &*data];
                 tx.connection().execute(sql::INSERT_TEST_EVENT, values).await?;
-                let values = binds![endpoint.to_string(), id, at_ms];
+                let due_at_ms = tx.connection().now_ms().await?;
+                let values = binds![endpoint.to_string(), id, at_ms, due_at_ms];
                 tx.connection().execute(sql::ADDRESS_TEST_EVENT, values).await?;
                 insert_audit(&mut tx.connection(), act).await?;
                 tx.commit().await
@@ -148,13 +154,16 @@ impl Store {
     }
 
     /// The enabled endpoints for which something is due.
-    pub async fn endpoints_with_due_deliveries(
-        &self,
-        now_ms: i64,
-    ) -> Result<Vec<EndpointId>, StoreError> {
-        let ids: Vec<(String,)> =
-            self.database.all(sql::ENDPOINTS_WITH_DUE_DELIVERIES, binds![now_ms]).await?;
-        ids.iter().map(|(id,)| endpoint_id(id)).collect()
+    pub async fn endpoints_with_due_deliveries(&self) -> Result<Vec<EndpointId>, StoreError> {
+        self.database
+            .run(|| async {
+                let mut reader = self.database.reader().await?;
+                let now_ms = reader.connection().now_ms().await?;
+                let due = sql::ENDPOINTS_WITH_DUE_DELIVERIES;
+                let ids: Vec<(String,)> = reader.connection().all(due, binds![now_ms]).await?;
+                ids.iter().map(|(id,)| endpoint_id(id)).collect()
+            })
+            .await
     }
 
     /// Takes up to `limit` of an endpoint's deliveries whose time has come. They are this caller's for `lease_ms`.
@@ -162,16 +171,16 @@ impl Store {
     pub async fn claim_deliveries(
         &self,
         id: EndpointId,
-        now_ms: i64,
         lease_ms: i64,
         limit: u32,
     ) -> Result<Vec<ClaimedDelivery>, StoreError> {
         let claim = Uuid::new_v4().to_string();
-        let until_ms = now_ms.saturating_add(lease_ms);
-        let values = binds![id.to_string(), now_ms, until_ms, &*claim, i64::from(limit)];
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
+                let now_ms = tx.connection().now_ms().await?;
+                let until_ms = now_ms.saturating_add(lease_ms);
+                let values = binds![id.to_string(), now_ms, until_ms, &*claim, i64::from(limit)];
                 let rows: Vec<(String, i64)> =
                     tx.connection().all(sql::CLAIM_OUTGOING, values).await?;
                 let endpoint = read_endpoint(&mut tx.connection(), id).await?;
@@ -193,49 +202,53 @@ impl Store {
             .await
     }
 
-    /// Records what came of an attempt. `due_at_ms` is when the next one is made, if it is still waiting. Nothing
-    /// when the lease ran out and another has it. Returns since when the endpoint has been failing.
+    /// Records what came of an attempt. After `wait_ms` the next one is made, if it is still waiting. Nothing when the
+    /// lease ran out and another has it. Returns for how long the endpoint has been failing, in milliseconds.
     pub async fn settle_delivery(
         &self,
         delivery: &ClaimedDelivery,
         status: DeliveryStatus,
-        due_at_ms: Option<i64>,
+        wait_ms: Option<i64>,
         attempt: &Attempt,
-        now_ms: i64,
     ) -> Result<Option<i64>, StoreError> {
         let id = delivery.endpoint.endpoint.id.to_string();
-        let values = binds![
-            &*id,
-            &*delivery.event.id,
-            &*delivery.claim,
-            status.as_str(),
-            due_at_ms,
-            now_ms,
-            attempt.status.map(i64::from),
-            attempt.error,
-            // An empty answer says nothing that would have to be forgotten.
-            attempt.answer.as_deref().filter(|answer| !answer.is_empty()),
-        ];
+        // An empty answer says nothing that would have to be forgotten.
+        let answer = attempt.answer.as_deref().filter(|answer| !answer.is_empty());
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
+                let now_ms = tx.connection().now_ms().await?;
+                let values = binds![
+                    &*id,
+                    &*delivery.event.id,
+                    &*delivery.claim,
+                    status.as_str(),
+                    wait_ms.map(|wait_ms| now_ms.saturating_add(wait_ms)),
+                    now_ms,
+                    attempt.status.map(i64::from),
+                    attempt.error,
+                    answer,
+                ];
                 tx.connection().execute(sql::SETTLE_OUTGOING, values).await?;
                 let failing = note_health(&mut tx.connection(), &id, status, now_ms).await?;
                 tx.commit().await?;
-                Ok(failing)
+                Ok(failing.map(|since_ms| now_ms.saturating_sub(since_ms)))
             })
             .await
     }
 
     /// Gives a delivery back that was broken off.
-    pub async fn release_delivery(
-        &self,
-        delivery: &ClaimedDelivery,
-        now_ms: i64,
-    ) -> Result<(), StoreError> {
+    pub async fn release_delivery(&self, delivery: &ClaimedDelivery) -> Result<(), StoreError> {
         let id = delivery.endpoint.endpoint.id.to_string();
-        let values = binds![id, &*delivery.event.id, &*delivery.claim, now_ms];
-        self.database.execute(sql::RELEASE_OUTGOING, values).await.map(drop)
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let now_ms = tx.connection().now_ms().await?;
+                let values = binds![&*id, &*delivery.event.id, &*delivery.claim, now_ms];
+                tx.connection().execute(sql::RELEASE_OUTGOING, values).await?;
+                tx.commit().await
+            })
+            .await
     }
 
     /// Has a delivery made again, whatever came of it: the same event under the same id. False when it is unknown.
@@ -245,8 +258,19 @@ impl Store {
         event_id: &str,
         act: &AuditRow,
     ) -> Result<bool, StoreError> {
-        let values = binds![id.to_string(), event_id, act.at_ms];
-        self.execute_audited(sql::RESEND_OUTGOING, values, act).await
+        self.database
+            .run(|| async {
+                let mut tx = self.database.begin().await?;
+                let now_ms = tx.connection().now_ms().await?;
+                let values = binds![id.to_string(), event_id, now_ms];
+                let is_known = tx.connection().execute(sql::RESEND_OUTGOING, values).await? == 1;
+                if is_known {
+                    insert_audit(&mut tx.connection(), act).await?;
+                    tx.commit().await?;
+                }
+                Ok(is_known)
+            })
+            .await
     }
 
     /// How many deliveries wait for an endpoint, up to `limit`.
@@ -308,7 +332,8 @@ impl Store {
     }
 }
 
-/// Puts an event down together with the change that it tells of.
+/// Puts an event down together with the change that it tells of, at `now_ms`. It is due at once, by the database's clock:
+/// whoever sends it may have another than whoever puts it down.
 pub(super) async fn emit(
     tx: &mut Connection<'_>,
     event: &OutgoingEvent,
@@ -331,7 +356,8 @@ pub(super) async fn emit(
     ];
     // An event that was known before is addressed to whoever wants it since.
     tx.execute(sql::INSERT_EVENT, values).await?;
-    tx.execute(sql::ADDRESS_EVENT, binds![id, kind, now_ms]).await.map(drop)
+    let due_at_ms = tx.now_ms().await?;
+    tx.execute(sql::ADDRESS_EVENT, binds![id, kind, now_ms, due_at_ms]).await.map(drop)
 }
 
 /// What endpoints answered about a stream may repeat what was said in it: forgets some of it. True when more is left.

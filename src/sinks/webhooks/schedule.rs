@@ -29,22 +29,16 @@ const GONE: u16 = 410;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Delivered,
-    RetryAt(i64),
+    /// In so many milliseconds.
+    RetryAfter(i64),
     /// That was the last attempt.
     GiveUp,
     /// And the endpoint is to be switched off.
     Gone,
 }
 
-/// What follows the attempt of this number (from 1) that ended at `now_ms` with this status, or without an answer.
-/// `pause_ms` is what the answer's `Retry-After` said, `jitter` a number from 0 to 1.
-pub fn verdict(
-    status: Option<u16>,
-    attempts: u32,
-    pause_ms: Option<u64>,
-    now_ms: i64,
-    jitter: f64,
-) -> Verdict {
+/// What follows the attempt of this number (from 1) that ended with this status, or without an answer. `pause_ms` is what the answer's `Retry-After` said, `jitter` a number from 0 to 1.
+pub fn verdict(status: Option<u16>, attempts: u32, pause_ms: Option<u64>, jitter: f64) -> Verdict {
     match status {
         Some(200..=299) => return Verdict::Delivered,
         Some(GONE) => return Verdict::Gone,
@@ -52,12 +46,12 @@ pub fn verdict(
     }
     let Some(wait_ms) = wait_ms(attempts, jitter) else { return Verdict::GiveUp };
     let pause_ms = pause_ms.map_or(0, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
-    Verdict::RetryAt(now_ms.saturating_add(wait_ms.max(pause_ms.min(LONGEST_PAUSE_MS))))
+    Verdict::RetryAfter(wait_ms.max(pause_ms.min(LONGEST_PAUSE_MS)))
 }
 
-/// Whether an endpoint that has been failing since then is to be switched off.
-pub fn is_hopeless(failing_since_ms: i64, now_ms: i64) -> bool {
-    now_ms.saturating_sub(failing_since_ms) >= GIVE_UP_AFTER_MS
+/// Whether an endpoint that has been failing for so long is to be switched off.
+pub fn is_hopeless(failing_for_ms: i64) -> bool {
+    failing_for_ms >= GIVE_UP_AFTER_MS
 }
 
 /// A number from 0 to 1 that is another one for every delivery and attempt.
@@ -82,42 +76,42 @@ mod tests {
     fn a_dead_endpoint_is_tried_eight_times_over_about_a_day() {
         for jitter in [0.0, 1.0] {
             let (mut now_ms, mut attempts) = (0, 1);
-            while let Verdict::RetryAt(at_ms) = verdict(None, attempts, None, now_ms, jitter) {
-                assert!(at_ms > now_ms);
-                (now_ms, attempts) = (at_ms, attempts + 1);
+            while let Verdict::RetryAfter(ms) = verdict(None, attempts, None, jitter) {
+                assert!(ms > 0);
+                (now_ms, attempts) = (now_ms + ms, attempts + 1);
             }
             assert_eq!(attempts, 8);
             assert!((27 * HOUR_MS..34 * HOUR_MS).contains(&now_ms), "{now_ms}");
         }
-        assert_eq!(verdict(Some(500), 1, None, 100, 0.0), Verdict::RetryAt(5100));
+        assert_eq!(verdict(Some(500), 1, None, 0.0), Verdict::RetryAfter(5000));
     }
 
     #[test]
     fn every_answer_of_success_ends_it_and_gone_ends_the_endpoint() {
         for status in [200, 202, 204, 299] {
-            assert_eq!(verdict(Some(status), 8, None, 0, 0.0), Verdict::Delivered);
+            assert_eq!(verdict(Some(status), 8, None, 0.0), Verdict::Delivered);
         }
-        assert_eq!(verdict(Some(410), 1, None, 0, 0.0), Verdict::Gone);
+        assert_eq!(verdict(Some(410), 1, None, 0.0), Verdict::Gone);
         for status in [100, 199, 301, 302, 307, 400, 404, 429, 500, 503] {
-            assert!(matches!(verdict(Some(status), 1, None, 0, 0.0), Verdict::RetryAt(_)));
-            assert_eq!(verdict(Some(status), 8, None, 0, 0.0), Verdict::GiveUp);
+            assert!(matches!(verdict(Some(status), 1, None, 0.0), Verdict::RetryAfter(_)));
+            assert_eq!(verdict(Some(status), 8, None, 0.0), Verdict::GiveUp);
         }
     }
 
     #[test]
     fn a_pause_that_is_asked_for_is_kept_within_a_day() {
-        let after = |pause_ms| verdict(Some(503), 1, Some(pause_ms), 0, 0.0);
-        assert_eq!(after(60_000), Verdict::RetryAt(60_000));
-        assert_eq!(after(10), Verdict::RetryAt(5000), "never sooner than planned");
-        assert_eq!(after(u64::MAX), Verdict::RetryAt(24 * HOUR_MS));
+        let after = |pause_ms| verdict(Some(503), 1, Some(pause_ms), 0.0);
+        assert_eq!(after(60_000), Verdict::RetryAfter(60_000));
+        assert_eq!(after(10), Verdict::RetryAfter(5000), "never sooner than planned");
+        assert_eq!(after(u64::MAX), Verdict::RetryAfter(24 * HOUR_MS));
     }
 
     #[test]
     fn an_endpoint_is_given_up_after_three_days_of_failures() {
         let days = |days: i64| days * 24 * HOUR_MS;
-        assert!(!is_hopeless(0, days(3) - 1));
-        assert!(is_hopeless(0, days(3)));
-        assert!(!is_hopeless(5, 5));
+        assert!(!is_hopeless(days(3) - 1));
+        assert!(is_hopeless(days(3)));
+        assert!(!is_hopeless(0));
     }
 
     #[test]

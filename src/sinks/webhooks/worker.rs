@@ -96,14 +96,13 @@ impl Worker {
 
     /// Takes up what is due, as far as there is room. What is wrong with one endpoint's rows holds up no other's.
     async fn look(&mut self) -> Result<(), StoreError> {
-        let now_ms = self.hooks.now_ms();
         if self.counted_at.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
             self.counted_at = Some(Instant::now());
-            self.check_backlogs(now_ms).await?;
+            self.check_backlogs(self.hooks.now_ms()).await?;
         }
         let mut looked = Ok(());
-        for id in self.hooks.0.store.endpoints_with_due_deliveries(now_ms).await? {
-            match self.take_up(id, now_ms).await {
+        for id in self.hooks.0.store.endpoints_with_due_deliveries().await? {
+            match self.take_up(id).await {
                 Err(error @ StoreError::Unavailable(_)) => return Err(error),
                 Err(error) => looked = Err(error),
                 Ok(()) => {}
@@ -112,16 +111,15 @@ impl Worker {
         looked
     }
 
-    async fn take_up(&mut self, id: EndpointId, now_ms: i64) -> Result<(), StoreError> {
+    async fn take_up(&mut self, id: EndpointId) -> Result<(), StoreError> {
         let room = self.rooms.entry(id).or_insert_with(|| Arc::new(Semaphore::new(PER_ENDPOINT)));
         let limit = u32::try_from(room.available_permits()).unwrap_or(0);
         if limit == 0 {
             return Ok(());
         }
         let room = Arc::clone(room);
-        let lease_ms = ms(LEASE);
         let store = &self.hooks.0.store;
-        for delivery in store.claim_deliveries(id, now_ms, lease_ms, limit).await? {
+        for delivery in store.claim_deliveries(id, ms(LEASE), limit).await? {
             // Nobody else takes permits: as many are free as were counted.
             let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { break };
             let sender = Sender { hooks: self.hooks.clone(), client: self.client.clone() };
@@ -161,7 +159,7 @@ impl Sender {
     ) {
         let store = &self.hooks.0.store;
         let done = match broken_off.run_until_cancelled(self.attempt(&delivery)).await {
-            None => store.release_delivery(&delivery, self.hooks.now_ms()).await,
+            None => store.release_delivery(&delivery).await,
             Some(Ok(tried)) => self.settle(&delivery, tried).await,
             Some(Err(error)) => Err(error),
         };
@@ -235,23 +233,23 @@ impl Sender {
         let id = delivery.endpoint.endpoint.id;
         let Some(Tried { attempt, pause_ms }) = tried else {
             let (status, nothing) = (DeliveryStatus::Withdrawn, Attempt::default());
-            return store.settle_delivery(delivery, status, None, &nothing, now_ms).await.map(drop);
+            return store.settle_delivery(delivery, status, None, &nothing).await.map(drop);
         };
         let attempts = delivery.attempts;
         let jitter = schedule::jitter(&id.to_string(), &delivery.event.id, attempts);
-        let verdict = schedule::verdict(attempt.status, attempts, pause_ms, now_ms, jitter);
-        let (status, due_at_ms) = match verdict {
+        let verdict = schedule::verdict(attempt.status, attempts, pause_ms, jitter);
+        let (status, wait_ms) = match verdict {
             Verdict::Delivered => (DeliveryStatus::Delivered, None),
-            Verdict::RetryAt(at_ms) => (DeliveryStatus::Waiting, Some(at_ms)),
+            Verdict::RetryAfter(ms) => (DeliveryStatus::Waiting, Some(ms)),
             Verdict::GiveUp | Verdict::Gone => (DeliveryStatus::Failed, None),
         };
-        let failing = store.settle_delivery(delivery, status, due_at_ms, &attempt, now_ms).await?;
+        let failing = store.settle_delivery(delivery, status, wait_ms, &attempt).await?;
         if verdict == Verdict::Gone {
             return switch_off(&self.hooks, id, EndpointStatus::Gone, now_ms).await;
         }
         // One failure after a long silence says little: a delivery must have failed for all its time.
         let is_exhausted = verdict == Verdict::GiveUp;
-        if is_exhausted && failing.is_some_and(|since_ms| schedule::is_hopeless(since_ms, now_ms)) {
+        if is_exhausted && failing.is_some_and(schedule::is_hopeless) {
             return switch_off(&self.hooks, id, EndpointStatus::Failing, now_ms).await;
         }
         Ok(())

@@ -88,7 +88,7 @@ statements! {
     ADDRESS_EVENT = "
         INSERT INTO outgoing_deliveries (endpoint_id, event_id, status, attempts, due_at_ms,
                                          created_at_ms)
-        SELECT id, $1, 'waiting', 0, $3, $3 FROM webhook_endpoints
+        SELECT id, $1, 'waiting', 0, $4, $3 FROM webhook_endpoints
          WHERE status = 'enabled'
            AND (events = '' OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', ''))
            AND EXISTS (SELECT 1 FROM outgoing_events WHERE id = $1)
@@ -102,7 +102,7 @@ statements! {
     ADDRESS_TEST_EVENT = "
         INSERT INTO outgoing_deliveries (endpoint_id, event_id, status, attempts, due_at_ms,
                                          created_at_ms)
-        VALUES ($1, $2, 'waiting', 0, $3, $3)";
+        VALUES ($1, $2, 'waiting', 0, $4, $3)";
 
     ENDPOINTS_WITH_DUE_DELIVERIES = "
         SELECT id FROM webhook_endpoints

@@ -22,6 +22,7 @@ const _: () = assert!(CLAIM.as_millis() > ALL_TRIES.as_millis());
 const WAIT: Duration = CLAIM.saturating_add(Duration::from_secs(5));
 /// How often the row is looked at meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 impl From<StoreError> for RefreshError {
     fn from(error: StoreError) -> Self {
         tracing::warn!(%error, "the store failed in a refresh");
@@ -136,5 +137,17 @@ impl Inner {
         };
         *self.account_token.lock().expect("no holder of this lock panics") = Some(token);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_says_how_long_a_dead_daemons_claim_keeps_others_away() {
+        let readme = include_str!("../../../README.md");
+        let says = format!("another may refresh after {} s", CLAIM.as_secs_f64().ceil());
+        assert!(readme.contains(&says), "{says}");
     }
 }

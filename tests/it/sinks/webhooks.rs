@@ -6,6 +6,7 @@ mod kit;
 mod receiver;
 mod verifier;
 
+use rtmsd::clock;
 use rtmsd::model::{
     EndpointStatus, Entry, EntryBody, EventKind, Outcome, OutgoingEvent, Speaker, TranscriptLine,
     UserId,
@@ -14,7 +15,7 @@ use rtmsd::sinks::webhooks::EndpointError;
 use rtmsd::store::{DeliveryStatus, EndpointChange};
 use tokio::net::TcpListener;
 
-use self::kit::{DAY_MS, HOUR_MS, Kit, by_now, clock};
+use self::kit::{DAY_MS, HOUR_MS, Kit, by_now, clock, let_pass};
 use self::receiver::{Receiver, Reply};
 use self::verifier::verify;
 use crate::daemon::kit::eventually;
@@ -66,11 +67,11 @@ async fn a_failed_delivery_comes_again_with_the_same_id_and_body_until_it_is_tak
     let wait_ms = first.due_at_ms.unwrap() - first.last_at_ms.unwrap();
     assert!((5_000..=6_000).contains(&wait_ms), "{wait_ms}");
     assert!(kit.hooks.endpoint(id).await.unwrap().failing_since_ms.is_some());
-    move_ahead(6_000);
+    kit.let_pass(6_000, move_ahead).await;
     let second = kit.tried(id, &event.id, 2).await;
     let wait_ms = second.due_at_ms.unwrap() - second.last_at_ms.unwrap();
     assert!((300_000..=360_000).contains(&wait_ms), "{wait_ms}");
-    move_ahead(360_000);
+    kit.let_pass(360_000, move_ahead).await;
     let third = kit.delivered(id, &event.id).await;
     assert_eq!((third.attempts, third.due_at_ms), (3, None));
     let letters = receiver.has(3).await;
@@ -93,7 +94,7 @@ async fn a_receiver_that_asks_for_a_pause_gets_it() {
     let tried = kit.tried(id, &event.id, 1).await;
     let wait_ms = tried.due_at_ms.unwrap() - tried.last_at_ms.unwrap();
     assert!((7_200_000 - 1_000..=7_200_000).contains(&wait_ms), "{wait_ms}");
-    move_ahead(2 * HOUR_MS);
+    kit.let_pass(2 * HOUR_MS, move_ahead).await;
     kit.delivered(id, &event.id).await;
 }
 
@@ -120,7 +121,7 @@ async fn a_receiver_that_is_gone_is_switched_off_at_once_and_what_waits_is_kept(
     assert_eq!(told["data"]["reason"], "gone");
     assert_eq!(kit.hooks.endpoint(id).await.unwrap().status, EndpointStatus::Gone);
     // Nothing goes there any more, not even what was due.
-    move_ahead(HOUR_MS);
+    kit.let_pass(HOUR_MS, move_ahead).await;
     let unseen = kit.tell("unseen").await;
     kit.delivered(witness, &unseen.id).await;
     assert_eq!(receiver.got().len(), 2);
@@ -148,12 +149,13 @@ async fn a_receiver_that_fails_for_three_days_is_switched_off_and_the_others_are
             assert_eq!(tried.last_error.as_deref(), Some("no_connection"));
             let is_last = tried.status == DeliveryStatus::Failed;
             assert_eq!(is_last, attempts == 8);
-            move_ahead(tried.due_at_ms.map_or(0, |due_at_ms| due_at_ms - now_ms()));
+            let wait_ms = tried.due_at_ms.map_or(0, |due_at_ms| due_at_ms - clock::now_ms());
+            kit.let_pass(wait_ms.max(0), move_ahead).await;
         }
     };
     fails_for_its_time(&kit.tell("first").await).await;
     assert_eq!(kit.hooks.endpoint(id).await.unwrap().status, EndpointStatus::Enabled);
-    move_ahead(2 * DAY_MS);
+    kit.let_pass(2 * DAY_MS, move_ahead).await;
     fails_for_its_time(&kit.tell("another").await).await;
     eventually("it is switched off", async || {
         let status = kit.hooks.endpoint(id).await.unwrap().status;
@@ -314,7 +316,7 @@ async fn what_a_killed_daemon_had_sent_comes_again_under_the_same_id_from_anothe
         first.die();
         let mut second = Kit::on(test.store.clone(), "127.0.0.1", now_ms);
         second.work();
-        move_ahead(2 * 60 * 1000);
+        let_pass(test, 2 * 60 * 1000).await;
         second.delivered(id, &event.id).await;
         let letters = receiver.has(2).await;
         assert_eq!((letters[0].id(), &letters[0].body), (letters[1].id(), &letters[1].body));
@@ -364,7 +366,7 @@ async fn an_entry_that_was_deleted_before_it_was_sent_is_withdrawn() {
     assert_eq!(told.json()["data"]["text"], "something private");
     kit.tried(id, told.id(), 1).await;
     kit.store.finish_stream(&stream, 0, 1, Outcome::Stopped, Some(8), 20).await.unwrap();
-    move_ahead(6_000);
+    kit.let_pass(6_000, move_ahead).await;
     let is_withdrawn = |it: &rtmsd::store::LoggedDelivery| it.status == DeliveryStatus::Withdrawn;
     kit.delivery(id, told.id(), is_withdrawn).await;
     let lines = kit.log(id).await.into_iter().filter(|it| it.kind == EventKind::TranscriptLine);

@@ -19,7 +19,9 @@ use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
 const MAX: u32 = 50;
-const LEASE_MS: i64 = 1000;
+/// A claim that lasts, and one that is over at once.
+const LEASE_MS: i64 = 60_000;
+const OVER: i64 = 0;
 
 fn new(events: &[EventKind], source: EndpointSource) -> NewEndpoint {
     let secrets = SealedSecrets { current: "v1.k.one".into(), previous: None };
@@ -102,26 +104,59 @@ async fn a_delivery_is_claimed_by_one_of_many_and_by_another_after_the_lease() {
         let id = endpoint(store, &[]).await;
         let events: Vec<_> = (0..20).map(gap_event).collect();
         store.enqueue_events(&events, 10).await.unwrap();
-        assert_eq!(store.endpoints_with_due_deliveries(9).await.unwrap(), []);
-        assert_eq!(store.endpoints_with_due_deliveries(10).await.unwrap(), [id]);
-        let claim = |now_ms| store.claim_deliveries(id, now_ms, LEASE_MS, 4);
-        let claims = futures_util::future::join_all((0..8).map(|_| claim(20))).await;
+        assert_eq!(store.endpoints_with_due_deliveries().await.unwrap(), [id]);
+        let claim = || store.claim_deliveries(id, LEASE_MS, 4);
+        let claims = futures_util::future::join_all((0..8).map(|_| claim())).await;
         let claimed: Vec<_> = claims.into_iter().flat_map(Result::unwrap).collect();
         let ids: BTreeSet<_> = claimed.iter().map(|delivery| &delivery.event.id).collect();
         assert_eq!(ids.len(), claimed.len(), "none twice");
-        while !claim(20).await.unwrap().is_empty() {}
-        let later = claim(20 + LEASE_MS).await.unwrap();
+        while !claim().await.unwrap().is_empty() {}
+        assert_eq!(store.endpoints_with_due_deliveries().await.unwrap(), []);
+        let mut raw = Raw::connect(&test.database).await;
+        raw.execute("UPDATE outgoing_deliveries SET due_at_ms = due_at_ms - 60001").await;
+        let later = claim().await.unwrap();
         assert!(later.iter().all(|delivery| delivery.attempts == 2));
         // The first one comes back late: what it says is not recorded.
         let late = claimed.iter().find(|old| old.event.id == later[0].event.id).unwrap();
         let (done, ok) = (DeliveryStatus::Delivered, Attempt::default());
-        store.settle_delivery(late, done, None, &ok, 30).await.unwrap();
+        store.settle_delivery(late, done, None, &ok).await.unwrap();
         let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();
         assert!(log.iter().all(|delivery| delivery.status == DeliveryStatus::Waiting));
-        store.settle_delivery(&later[0], done, None, &ok, 30).await.unwrap();
+        store.settle_delivery(&later[0], done, None, &ok).await.unwrap();
         let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();
         let delivered = log.iter().filter(|delivery| delivery.status == done).count();
         assert_eq!((delivered, log.len()), (1, 20));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn deliveries_are_due_by_the_databases_clock_whatever_a_daemons_says() {
+    const HOUR_MS: i64 = 3_600_000;
+    on_both(async |test| {
+        let store = &test.store;
+        let id = endpoint(store, &[]).await;
+        let now_ms = rtmsd::clock::now_ms();
+        // Two daemons, one an hour ahead and one an hour behind.
+        store.enqueue_events(&[gap_event(1)], now_ms + HOUR_MS).await.unwrap();
+        store.enqueue_events(&[gap_event(2)], now_ms - HOUR_MS).await.unwrap();
+        let claim = async |lease_ms| store.claim_deliveries(id, lease_ms, 9).await.unwrap();
+        let claimed = claim(LEASE_MS).await;
+        assert_eq!(claimed.len(), 2, "both are due at once");
+        assert_eq!(claim(LEASE_MS).await.len(), 0, "and nobody else's");
+        let failed = Attempt { status: Some(500), ..Attempt::default() };
+        let waiting = DeliveryStatus::Waiting;
+        let wait_ms = [Some(HOUR_MS), Some(0)];
+        for (delivery, wait_ms) in claimed.iter().zip(wait_ms) {
+            let failing_ms = store.settle_delivery(delivery, waiting, wait_ms, &failed).await;
+            assert!((0..60_000).contains(&failing_ms.unwrap().expect("it fails")));
+        }
+        let again = claim(OVER).await;
+        assert_eq!(again.len(), 1, "the other one waits");
+        assert_eq!(claim(OVER).await[0].attempts, 3, "a claim that is over is free");
+        let log = store.deliveries_of_endpoint(id, None, 9).await.unwrap();
+        let due_ms = log.iter().filter_map(|it| Some(it.due_at_ms? - it.last_at_ms?));
+        assert_eq!(due_ms.collect::<Vec<_>>(), [HOUR_MS]);
     })
     .await;
 }
@@ -144,7 +179,7 @@ async fn a_delivery_that_can_never_be_sent_holds_up_no_other() {
               WHERE id = (SELECT MIN(id) FROM outgoing_events)",
         )
         .await;
-        let claimed = store.claim_deliveries(id, 10, LEASE_MS, 9).await.unwrap();
+        let claimed = store.claim_deliveries(id, LEASE_MS, 9).await.unwrap();
         assert_eq!(claimed.len(), 2);
         assert_eq!(store.count_waiting(id, 9).await.unwrap(), 2, "the others have ended");
         raw.execute("UPDATE outgoing_events SET kind = 'gap.recorded'").await;
@@ -152,7 +187,7 @@ async fn a_delivery_that_can_never_be_sent_holds_up_no_other() {
         let failed = log.iter().find(|it| it.status == DeliveryStatus::Failed).unwrap();
         assert_eq!(failed.last_error.as_deref(), Some("unreadable"));
         assert!(store.resend_delivery(id, &failed.event_id, &act("boss", 20)).await.unwrap());
-        assert_eq!(store.claim_deliveries(id, 20, LEASE_MS, 9).await.unwrap().len(), 1);
+        assert_eq!(store.claim_deliveries(id, LEASE_MS, 9).await.unwrap().len(), 1);
     })
     .await;
 }
@@ -163,9 +198,9 @@ async fn a_delivery_that_was_broken_off_is_due_at_once_and_counts_no_attempt() {
         let store = &test.store;
         let id = endpoint(store, &[]).await;
         store.enqueue_events(&[gap_event(1)], 10).await.unwrap();
-        let claimed = store.claim_deliveries(id, 10, LEASE_MS, 4).await.unwrap();
-        store.release_delivery(&claimed[0], 20).await.unwrap();
-        let again = store.claim_deliveries(id, 20, LEASE_MS, 4).await.unwrap();
+        let claimed = store.claim_deliveries(id, LEASE_MS, 4).await.unwrap();
+        store.release_delivery(&claimed[0]).await.unwrap();
+        let again = store.claim_deliveries(id, LEASE_MS, 4).await.unwrap();
         assert_eq!((again.len(), again[0].attempts), (1, 1));
         assert_eq!(again[0].event, gap_event(1));
     })
@@ -242,14 +277,14 @@ async fn what_is_deleted_is_not_told_any_more_nor_kept_in_the_log() {
         let told = OutgoingEvent::of_entry(&first).unwrap();
         let waiting = OutgoingEvent::of_entry(&second).unwrap();
         store.enqueue_events(std::slice::from_ref(&told), 10).await.unwrap();
-        let claimed = store.claim_deliveries(id, 10, LEASE_MS, 9).await.unwrap();
+        let claimed = store.claim_deliveries(id, LEASE_MS, 9).await.unwrap();
         let echo = Attempt {
             status: Some(200),
             error: None,
             answer: Some("got: something private".into()),
         };
         let done = DeliveryStatus::Delivered;
-        store.settle_delivery(&claimed[0], done, None, &echo, 11).await.unwrap();
+        store.settle_delivery(&claimed[0], done, None, &echo).await.unwrap();
         store.enqueue_events(&[waiting], 12).await.unwrap();
 
         store.finish_stream(&stream_id("s1"), 0, 1, Outcome::Stopped, Some(8), 20).await.unwrap();
@@ -318,9 +353,9 @@ async fn what_still_waits_is_not_forgotten_with_what_was_delivered() {
         let store = &test.store;
         let id = endpoint(store, &[]).await;
         store.enqueue_events(&[gap_event(1), gap_event(2)], 10).await.unwrap();
-        let claimed = store.claim_deliveries(id, 10, LEASE_MS, 1).await.unwrap();
+        let claimed = store.claim_deliveries(id, LEASE_MS, 1).await.unwrap();
         let (done, ok) = (DeliveryStatus::Delivered, Attempt::default());
-        store.settle_delivery(&claimed[0], done, None, &ok, 11).await.unwrap();
+        store.settle_delivery(&claimed[0], done, None, &ok).await.unwrap();
         assert_eq!(store.prune_events(20, 10).await.unwrap(), 1);
         let log = store.deliveries_of_endpoint(id, None, 9).await.unwrap();
         assert_eq!((log.len(), log[0].status), (1, DeliveryStatus::Waiting));

@@ -25,7 +25,8 @@ impl Raw {
         }
     }
 
-    pub async fn execute(&mut self, sql: &'static str) {
+    pub async fn execute(&mut self, sql: impl Into<String>) {
+        let sql = AssertSqlSafe(sql.into());
         match self {
             Raw::Postgres(connection) => drop(connection.execute(sql).await.unwrap()),
             Raw::Sqlite(connection) => drop(connection.execute(sql).await.unwrap()),

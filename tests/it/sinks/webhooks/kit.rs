@@ -1,4 +1,4 @@
-//! A sender on a store of its own, whose clock a test moves.
+//! A sender on a store of its own, whose clock and the database's a test moves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::receiver::Receiver;
 use crate::daemon::kit::eventually;
 use crate::support::audit::act;
 use crate::support::network::network;
+use crate::support::raw::Raw;
 use crate::support::stores::TestStore;
 
 pub const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -41,13 +42,24 @@ pub fn by_now() -> AuditRow {
     act("boss", rtmsd::clock::now_ms())
 }
 
+/// As if so much time had passed for the database: what is stored of its clock is moved into the past.
+pub async fn let_pass(test: &TestStore, ms: i64) {
+    let mut raw = Raw::connect(&test.database).await;
+    for sql in [
+        "UPDATE outgoing_deliveries SET due_at_ms = due_at_ms - ",
+        "UPDATE webhook_endpoints SET failing_since_ms = failing_since_ms - ",
+    ] {
+        raw.execute(format!("{sql}{ms}")).await;
+    }
+}
+
 pub struct Kit {
     pub hooks: Webhooks,
     pub store: Store,
     stop: CancellationToken,
     running: Option<JoinHandle<()>>,
     now_ms: fn() -> i64,
-    _test: Option<TestStore>,
+    test: Option<TestStore>,
 }
 
 impl Drop for Kit {
@@ -65,7 +77,7 @@ impl Kit {
     pub async fn allowing(hosts: &str, now_ms: fn() -> i64) -> Self {
         let test = TestStore::sqlite().await;
         let mut kit = Self::on(test.store.clone(), hosts, now_ms);
-        kit._test = Some(test);
+        kit.test = Some(test);
         kit.work();
         kit
     }
@@ -80,7 +92,7 @@ impl Kit {
         };
         let hooks = Webhooks::new(store.clone(), settings);
         let stop = CancellationToken::new();
-        Self { hooks, store, stop, running: None, now_ms, _test: None }
+        Self { hooks, store, stop, running: None, now_ms, test: None }
     }
 
     pub fn work(&mut self) {
@@ -100,6 +112,12 @@ impl Kit {
         if let Some(running) = self.running.take() {
             running.abort();
         }
+    }
+
+    /// For the database and, by `move_ahead`, for this daemon.
+    pub async fn let_pass(&self, ms: i64, move_ahead: fn(i64)) {
+        move_ahead(ms);
+        let_pass(self.test.as_ref().expect("a store of its own"), ms).await;
     }
 
     pub async fn endpoint(&self, url: &str) -> EndpointId {

@@ -138,15 +138,15 @@ pub async fn fill(store: &Store, of: &Operator, now_ms: i64) {
     let events: Vec<_> = entries.iter().take(20).filter_map(OutgoingEvent::of_entry).collect();
     store.enqueue_events(&events, now_ms).await.unwrap();
     record_sound(store, of, &stream.stream_id, stream.session_id, now_ms).await;
-    for endpoint in store.endpoints_with_due_deliveries(now_ms).await.unwrap() {
-        let due = store.claim_deliveries(endpoint, now_ms, 10, 100).await.unwrap();
+    for endpoint in store.endpoints_with_due_deliveries().await.unwrap() {
+        let due = store.claim_deliveries(endpoint, 10, 100).await.unwrap();
         // Half of them still wait.
         let own = due.iter().filter(|it| it.event.stream_id.as_ref() == Some(&stream.stream_id));
         for delivery in own.step_by(2) {
             let answer = Some(of.echo.to_owned());
             let attempt = Attempt { status: Some(200), error: None, answer };
             let (done, none) = (DeliveryStatus::Delivered, None);
-            store.settle_delivery(delivery, done, none, &attempt, now_ms).await.unwrap();
+            store.settle_delivery(delivery, done, none, &attempt).await.unwrap();
         }
     }
     let notice = rtmsd::model::Notice {
