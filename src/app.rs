@@ -106,6 +106,7 @@ impl App {
     ) -> Result<Self, AppError> {
         let token_keys = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
         let tls = client_config(config.ca_file.as_deref())?;
+        let rtms_tls = client_config(config.rtms_ca_file.as_deref())?;
         let network = Network::new(Arc::clone(&tls), resolver, config.proxy.clone());
         let zoom = ZoomClient::new(&network);
         let nats = match config.nats.clone() {
@@ -126,7 +127,8 @@ impl App {
         let (ticket_keys, answer_keys) = (TicketKeys::new(&ring), ring.clone());
         let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
         let node = NodeId(Uuid::new_v4());
-        let streams = settings::streams(&config, node, timings, leases, network.clone());
+        let streams =
+            settings::streams(&config, node, timings, leases, network.with_websocket_tls(rtms_tls));
         let client_id = config.client.id.clone();
         let video = settings::video_api(&config);
         let api = Api::new(zoom, tokens.clone(), client_id, video, Pauses::default());

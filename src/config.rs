@@ -65,6 +65,9 @@ pub struct Config {
     pub install: InstallSettings,
     pub params: Params,
     pub policy: Policy,
+    /// An authority that Zoom's RTMS servers are trusted by, beside the public ones.
+    pub rtms_ca_file: Option<PathBuf>,
+    /// The same for every other connection.
     pub ca_file: Option<PathBuf>,
     /// For everything that is Zoom's, and for object stores.
     pub proxy: ProxyRules,
@@ -123,7 +126,8 @@ impl Config {
             install::settings(read, address.map(|address| address.port()), client.as_ref());
         let params = media::params(read);
         let policy = policy(read);
-        let ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
+        let rtms_ca_file = read.optional("RTMS_CA_FILE").map(PathBuf::from);
+        let ca_file = read.optional("CA_FILE").map(PathBuf::from);
         let proxy = proxy(read);
         let policies = policies(read);
         let start_timeout_s = read.number("RTMS_START_TIMEOUT_SECONDS", 30, 1..=3600);
@@ -159,6 +163,7 @@ impl Config {
             install: install?,
             params: params?,
             policy: policy?,
+            rtms_ca_file,
             ca_file,
             proxy: proxy?,
             policies: policies?,

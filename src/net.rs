@@ -25,13 +25,20 @@ const USER_AGENT: &str = concat!("rtmsd/", env!("CARGO_PKG_VERSION"));
 #[derive(Clone)]
 pub struct Network {
     tls: Arc<ClientConfig>,
+    /// What WebSockets trust at their end. A proxy on the way is trusted as everything else is.
+    websocket_tls: Arc<ClientConfig>,
     resolver: Resolver,
     proxy: Arc<ProxyRules>,
 }
 
 impl Network {
     pub fn new(tls: Arc<ClientConfig>, resolver: Resolver, proxy: ProxyRules) -> Self {
-        Self { tls, resolver, proxy: Arc::new(proxy) }
+        Self { websocket_tls: Arc::clone(&tls), tls, resolver, proxy: Arc::new(proxy) }
+    }
+
+    /// The same, but for what WebSockets trust at their end.
+    pub fn with_websocket_tls(&self, websocket_tls: Arc<ClientConfig>) -> Self {
+        Self { websocket_tls, ..self.clone() }
     }
 
     /// With the system's resolver and without a proxy.
@@ -42,12 +49,7 @@ impl Network {
     /// For hosts that a user of the API names: no proxy, because a proxy would hide the address that is checked, and
     /// look-ups of their own, so that names that hang do not delay the look-ups of Zoom's hosts.
     pub fn for_named_hosts(&self) -> Self {
-        let (tls, resolver) = (Arc::clone(&self.tls), self.resolver.separate());
-        Self { tls, resolver, proxy: Arc::default() }
-    }
-
-    pub fn tls(&self) -> &Arc<ClientConfig> {
-        &self.tls
+        Self { resolver: self.resolver.separate(), proxy: Arc::default(), ..self.clone() }
     }
 
     pub fn resolver(&self) -> &Resolver {

@@ -13,10 +13,12 @@ pub(super) fn require(read: &mut Reader<'_>) {
         read.required("API_TOKENS");
         read.required("TOKEN_ENCRYPTION_KEYS");
     }
-    if let Some(path) = read.optional("RTMS_CA_FILE")
-        && let Err(error) = tls::client_config(Some(Path::new(&path)))
-    {
-        read.mistake("RTMS_CA_FILE", error.to_string());
+    for name in ["RTMS_CA_FILE", "CA_FILE"] {
+        if let Some(path) = read.optional(name)
+            && let Err(error) = tls::client_config(Some(Path::new(&path)))
+        {
+            read.mistake(name, error.to_string());
+        }
     }
     if let Some(path) = read.optional("NATS_CREDENTIALS")
         && let Err(error) = File::open(&path)

@@ -276,8 +276,13 @@ pub const VARIABLES: &[Variable] = &[
         "RTMS_CA_FILE",
         &["ZM_RTMS_CA"],
         "",
-        "a PEM file with an extra certificate authority for everything that is connected to with TLS: Zoom, object stores, \
-         a proxy, NATS, forwards and webhooks",
+        "a PEM file with an extra certificate authority for Zoom's signaling and media servers, and for nothing else",
+    ),
+    plain(
+        "CA_FILE",
+        "",
+        "a PEM file with an extra certificate authority for every other TLS connection: Zoom's REST API and OAuth, object \
+         stores, an https:// proxy, NATS, forwards and outgoing webhooks; Postgres has sslrootcert in DATABASE_URL",
     ),
     aliased(
         "HTTPS_PROXY",

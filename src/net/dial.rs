@@ -132,7 +132,7 @@ impl Network {
                 hop
             }
         };
-        maybe_tls(&self.tls, target.host, target.is_tls, first_hop).await
+        maybe_tls(&self.websocket_tls, target.host, target.is_tls, first_hop).await
     }
 }
 

@@ -194,6 +194,23 @@ async fn a_proxy_that_is_away_or_silent_costs_rest_a_bounded_time() {
     assert_eq!(zoom.ask(&network).await.unwrap_err(), ClientError::TimedOut);
 }
 
+#[tokio::test]
+async fn what_websockets_trust_is_trusted_by_nothing_else_and_the_other_way_round() {
+    let zoom = Zoom::start().await;
+    let ca = client_config(Some(&zoom.folder.path().join("ca.pem"))).unwrap();
+    let public = client_config(None).unwrap();
+    let network = |rest, websockets| {
+        let rest = Network::new(rest, names(&[(HOST, &[SECOND])]), ProxyRules::default());
+        rest.with_websocket_tls(websockets)
+    };
+    let for_rtms = network(Arc::clone(&public), Arc::clone(&ca));
+    zoom.dial(&for_rtms).await.unwrap();
+    assert_eq!(zoom.ask(&for_rtms).await.unwrap_err(), ClientError::NoConnection);
+    let for_the_rest = network(ca, public);
+    assert!(matches!(zoom.dial(&for_the_rest).await, Err(DialError::Connect(_))));
+    assert_eq!(zoom.ask(&for_the_rest).await.unwrap(), 401);
+}
+
 /// What users of the API name is never reached through the proxy: it would hide the address that is checked.
 #[tokio::test]
 async fn hosts_that_users_name_go_past_the_proxy() {
