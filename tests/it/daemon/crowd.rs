@@ -1,11 +1,15 @@
 //! Many meetings at once.
 
+use std::time::Duration;
+
 use rtmsd::simulator::{Script, Settings, Verb};
 use serde_json::json;
 
-use super::kit::{Home, TestDaemon, Zoom, eventually, real, script, zoom};
+use super::kit::{Home, TestDaemon, Zoom, eventually_within, real, script, zoom};
 
 const MEETINGS: u32 = 200;
+/// For 400 TLS handshakes of a debug build on a busy machine.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A few words a second: 2,000 frames a second in all, which a debug build can do.
 fn few_words() -> Script {
@@ -20,21 +24,29 @@ fn few_words() -> Script {
 async fn two_hundred_meetings_over_wss_are_all_live_and_all_keep_alives_answered() {
     let mut settings = Settings { meetings: MEETINGS, ..zoom(few_words()) };
     settings.timings.keep_alive_ms = real(2_000);
+    settings.timings.handshake_ms = real(60_000);
+    settings.timings.signaling_window_ms = real(120_000);
+    settings.timings.media_window_ms = real(120_000);
     let zoom = Zoom::open_tls(settings).await;
     let ca = zoom.simulator.tls_files().unwrap().ca.display().to_string();
-    let home = Home::sqlite()
+    let mut home = Home::sqlite()
         .set("MEDIA_TYPES", "transcript,audio")
         .set("MEDIA_SOCKET_CONNECTION_MODE", "unified")
         .set("RTMS_CA_FILE", &ca);
+    home.timings.dial = LIMIT;
+    home.timings.handshake = LIMIT;
+    home.timings.signaling_window = LIMIT;
+    home.timings.media_window = LIMIT;
+    home.timings.silence = LIMIT;
     let daemon = TestDaemon::start(&home).await;
     zoom.post.deliver_to(daemon.address);
-    eventually("all meetings are live", async || {
+    eventually_within(LIMIT, "all meetings are live", async || {
         let sessions = daemon.api().sessions().await;
         let live = sessions.iter().filter(|session| session["status"] == "live");
         (live.count() == MEETINGS as usize).then_some(())
     })
     .await;
-    eventually("every link was asked twice and answered", async || {
+    eventually_within(LIMIT, "every link was asked twice and answered", async || {
         let streams = zoom.simulator.report().streams;
         let good = |answered: u64, sent: u64| sent >= 4 && answered == sent;
         let good = streams.iter().filter(|s| good(s.keep_alives.answered, s.keep_alives.sent));
@@ -50,7 +62,7 @@ async fn two_hundred_meetings_over_wss_are_all_live_and_all_keep_alives_answered
     for meeting in zoom.simulator.live_meetings() {
         zoom.simulator.perform(&meeting, Verb::End).await.unwrap();
     }
-    eventually("all meetings have ended", async || {
+    eventually_within(LIMIT, "all meetings have ended", async || {
         let sessions = daemon.api().sessions().await;
         sessions.iter().all(|session| session["status"] == "ended").then_some(())
     })

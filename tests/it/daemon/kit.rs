@@ -21,8 +21,9 @@ pub use webhooks::{started, stopped};
 
 /// No test waits longer for one thing.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks at something that tells nobody when it changes.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Between two polls: short at first, and longer while a busy machine takes its time.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// How much shorter the simulator's waits are: keep-alives come twice a second.
 pub const TIME_SCALE: f64 = 20.0;
 
@@ -30,14 +31,23 @@ pub const TIME_SCALE: f64 = 20.0;
 ///
 /// # Panics
 /// When it has not after [`PATIENCE`]; `what` says what was waited for.
-pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let give_up_at = Instant::now() + PATIENCE;
+pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    eventually_within(PATIENCE, what, look).await
+}
+
+/// Like [`eventually`], for what takes longer.
+pub async fn eventually_within<T>(
+    limit: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> T {
+    let start = Instant::now();
     loop {
         if let Some(found) = look().await {
             return found;
         }
-        assert!(Instant::now() < give_up_at, "never happened: {what}");
-        sleep(LOOK_EVERY).await;
+        assert!(start.elapsed() < limit, "never happened: {what}");
+        sleep((start.elapsed() / 20).clamp(POLL_INTERVAL, MAX_POLL_INTERVAL)).await;
     }
 }
 

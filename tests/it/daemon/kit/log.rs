@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::daemon::{API_TOKEN, Api};
-use super::{LOOK_EVERY, PATIENCE};
+use super::{PATIENCE, POLL_INTERVAL};
 use crate::http::client::SseClient;
 
 /// A session's entries as one subscriber gets them, over any number of connections.
@@ -144,7 +144,7 @@ impl Page {
 /// Connects again and again, as a browser does, until the log is over.
 async fn follow(api: Api, session_id: String, pages: watch::Sender<Page>) {
     while read(api, &session_id, &pages).await.is_continue() {
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
