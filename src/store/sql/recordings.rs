@@ -1,11 +1,15 @@
 //! Recordings and spools.
 
 statements! {
-    /// Two machines that take the next part of a stream at the same time: the second tries again.
+    /// Two machines that take the next part of a stream at the same time: the second tries again. A daemon that was cut
+    /// off may have recorded a stream whose data was deleted meanwhile.
     INSERT_RECORDING = "
         INSERT INTO recordings (id, session_id, stream_id, ordinal, part, spool, status,
                                 started_at_ms)
-        SELECT $1, $2, $3, $4, COALESCE(MAX(part), 0) + 1, $5, 'recording', $6
+        SELECT $1, $2, $3, $4, COALESCE(MAX(part), 0) + 1, $5,
+               CASE WHEN EXISTS (SELECT 1 FROM streams
+                                  WHERE streams.stream_id = $3 AND erased_at_ms IS NOT NULL)
+                    THEN 'deleting' ELSE 'recording' END, $6
           FROM recordings WHERE stream_id = $3
         ON CONFLICT (id) DO NOTHING";
 
@@ -81,11 +85,13 @@ statements! {
 
     FORGET_RECORDED_FILES = "DELETE FROM recording_files WHERE recording_id = $1";
 
+    /// Of a recording that is to be deleted no name comes back.
     UPSERT_RECORDED_FILE = "
         INSERT INTO recording_files (recording_id, name, session_id, api_name, path, medium,
                                      user_id, user_name, content_type, bytes, sha256, first_ms,
                                      last_ms, user_text, channel_id)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
+         WHERE EXISTS (SELECT 1 FROM recordings WHERE id = $1 AND status <> 'deleting')
         ON CONFLICT (recording_id, name) DO UPDATE
            SET api_name = excluded.api_name, path = excluded.path,
                user_name = excluded.user_name, bytes = excluded.bytes, sha256 = excluded.sha256,

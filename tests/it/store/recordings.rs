@@ -1,7 +1,7 @@
 //! The rows of recordings.
 
 use rtmsd::model::{
-    ChannelId, RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, Speaker,
+    ChannelId, Outcome, RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, Speaker,
     SpeakerUserId, SpoolId, StreamId, UserId,
 };
 use rtmsd::store::{NewRecording, Store};
@@ -161,9 +161,32 @@ async fn what_a_lost_spool_leaves_is_ended_by_others(store: &Store) {
     assert_eq!(to_delete(31 + DAY).await, [made.id, uploaded.id]);
 }
 
+/// A daemon that was cut off from the store comes back after a stream's data was deleted.
+async fn what_was_deleted_does_not_come_back(store: &Store) {
+    record(store, started_by("u-ana", "s9", 100)).await;
+    let stream = read(store, "s9").await;
+    let (id, session) = (&stream.stream_id, stream.session_id);
+    let spool = SpoolId(Uuid::from_u128(9));
+    let known = begin(store, session, id, spool).await;
+    let ended = store.finish_stream(id, 0, 1, Outcome::Stopped, Some(4), 110).await;
+    ended.unwrap().expect("it ran");
+    record(store, deauthorized_by("u-ana", 200)).await;
+    while store.delete_some(300).await.unwrap() {}
+    let new = begin(store, session, id, spool).await;
+    assert_eq!((new.status, new.part), (RecordingStatus::Deleting, 2));
+    store.write_recorded_files(&known, &[file("x.wav", "")]).await.unwrap();
+    store.write_recorded_files(&new, &[file("x.wav", "")]).await.unwrap();
+    assert!(!store.finish_recording(&known, &[file("x.wav", "ab")], 310).await.unwrap());
+    for recording in [known, new] {
+        assert_eq!(store.recorded_files(recording.id).await.unwrap(), []);
+        store.forget_recording(recording.id).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn recordings_keep_their_promises_on_sqlite() {
     let test = TestStore::sqlite().await;
+    what_was_deleted_does_not_come_back(&test.store).await;
     what_a_lost_spool_leaves_is_ended_by_others(&test.store).await;
     a_recording_goes_from_state_to_state(&test.store).await;
     a_file_is_its_speakers(&test.store).await;
@@ -174,6 +197,7 @@ async fn recordings_keep_their_promises_on_sqlite() {
 #[tokio::test]
 async fn recordings_keep_their_promises_on_postgres() {
     let test = TestStore::postgres().await;
+    what_was_deleted_does_not_come_back(&test.store).await;
     what_a_lost_spool_leaves_is_ended_by_others(&test.store).await;
     a_recording_goes_from_state_to_state(&test.store).await;
     a_file_is_its_speakers(&test.store).await;
