@@ -1,16 +1,18 @@
 //! Where the files of recordings go, and what they are called (pure). Ids and names come from other people: whatever
 //! they hold, they become one part of a path.
 
+mod names;
+#[cfg(test)]
+mod tests;
+
 use jiff::Timestamp;
 use thiserror::Error;
 
+use self::names::{MAX_FOLDER_BYTES, MAX_STEM_BYTES, PART, bounded, distinct, hashed, safe};
+use self::names::{samples_folder, underscored};
 use super::track::TrackKind;
-use crate::model::{Instance, SessionId, Speaker, SpeakerUserId, StreamId, is_joiner, one_line};
+use crate::model::{Instance, SessionId, Speaker, SpeakerUserId, StreamId};
 use crate::rtms::message::Medium;
-
-/// The longest form of a name or an id in a path.
-const MAX_CHARS: usize = 60;
-const MAX_BYTES: usize = 120;
 
 /// What a template may name.
 const PLACEHOLDERS: [&str; 7] =
@@ -86,15 +88,19 @@ impl Layout {
         }
     }
 
-    /// The folder of a recording. A further part of the same stream has one beside it.
+    /// The folder of a recording: no other stream's. A further part of the same stream has one beside it.
     pub fn folder(&self, of: &Subject<'_>, part: u32) -> String {
         let folder = match self {
-            Self::Template(template) => filled(template, of),
+            Self::Template(template) => {
+                let folders = template.split('/').map(|folder| filled(folder, of));
+                folders.collect::<Vec<_>>().join("/")
+            }
             Self::RtmsSamples => {
-                format!("{}/{}", underscored(of.instance.id()), underscored(of.stream_id.as_str()))
+                let meeting = bounded(&underscored(of.instance.id()), MAX_FOLDER_BYTES);
+                format!("{meeting}/{}", samples_folder(of.stream_id.as_str()))
             }
         };
-        if part == 1 { folder } else { format!("{folder}-part{part}") }
+        if part == 1 { folder } else { format!("{folder}-{PART}{part}") }
     }
 
     /// The name of a track's first file, or of the folder of its pictures.
@@ -103,6 +109,7 @@ impl Layout {
             Self::Template(_) => stem(medium, voice),
             Self::RtmsSamples => samples_stem(medium, voice),
         };
+        let stem = bounded(&stem, MAX_STEM_BYTES);
         match kind.extension() {
             Some(extension) => format!("{stem}.{extension}"),
             None => stem,
@@ -114,12 +121,12 @@ impl Layout {
         match (self, name.split_once('/'), name.rsplit_once('.')) {
             // The sample library keeps images beside everything else, by the time of each.
             (Self::RtmsSamples, Some((folder, _)), Some((_, extension @ ("jpg" | "png")))) => {
-                let who = match voice {
-                    Voice::One(speaker) => id(speaker),
-                    _ => "unknown".to_owned(),
+                // The folder is a speaker's own, and a camera's or a screen's.
+                let (who, of) = match folder.strip_suffix("_share") {
+                    Some(who) => (who, "_share"),
+                    None => (folder, ""),
                 };
-                // One person's camera and screen may show something in the same millisecond.
-                let of = if folder.ends_with("_share") { "_share" } else { "" };
+                let who = if matches!(voice, Voice::One(_)) { who } else { "unknown" };
                 format!("{who}{of}_{first_ms}.{extension}")
             }
             _ => name.to_owned(),
@@ -127,15 +134,20 @@ impl Layout {
     }
 }
 
+/// One folder of a template, with its values.
 fn filled(template: &str, of: &Subject<'_>) -> String {
     let (date, time) = date_and_time(of.started_at_ms);
+    // Where two ids stand in one name it does not say which is which.
+    let is_joined = template.contains("{meeting}") && template.contains("{stream}");
+    let stream_id = of.stream_id.as_str();
+    let stream = if is_joined { hashed(stream_id) } else { distinct(stream_id) };
     let values = [
         date,
         time,
         of.instance.product.as_str().to_owned(),
-        safe(of.instance.id()).unwrap_or_else(|| "unnamed".to_owned()),
+        distinct(of.instance.id()),
         of.session_id.to_string(),
-        safe(of.stream_id.as_str()).unwrap_or_else(|| "unnamed".to_owned()),
+        stream,
         of.ordinal.to_string(),
     ];
     let mut folder = template.to_owned();
@@ -143,7 +155,7 @@ fn filled(template: &str, of: &Subject<'_>) -> String {
     for (name, value) in PLACEHOLDERS.iter().zip(values) {
         folder = folder.replace(&format!("{{{name}}}"), &value);
     }
-    folder
+    bounded(&folder, MAX_FOLDER_BYTES)
 }
 
 /// In UTC: `2026-03-01` and `18-30-00`.
@@ -186,124 +198,5 @@ fn id(speaker: &Speaker) -> String {
         (None, Some(SpeakerUserId::Text(text))) => plain("user", text),
         (None, Some(SpeakerUserId::Number(number))) => number.to_string(),
         (None, None) => "unknown".to_owned(),
-    }
-}
-
-/// What of a text may stand in a path: letters and digits of any script with joiners behind them, and `-`; `_` for
-/// everything else.
-fn safe(text: &str) -> Option<String> {
-    let mut safe = String::new();
-    for c in one_line(text).chars() {
-        let is_joining = is_joiner(c) && safe.ends_with(char::is_alphanumeric);
-        let c = if c.is_alphanumeric() || c == '-' || is_joining { c } else { '_' };
-        if safe.len() + c.len_utf8() > MAX_BYTES || safe.chars().count() >= MAX_CHARS {
-            break;
-        }
-        if c != '_' || !safe.ends_with('_') {
-            safe.push(c);
-        }
-    }
-    let safe = safe.trim_matches(|c| c == '_' || c == '-' || is_joiner(c));
-    (!safe.is_empty()).then(|| safe.to_owned())
-}
-
-/// As the sample library writes ids.
-fn underscored(id: &str) -> String {
-    id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::model::{ChannelId, IdKey, Product, UserId};
-
-    fn folder(layout: &str, stream: &str, part: u32) -> String {
-        let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, "/ab+c==").unwrap();
-        let subject = Subject {
-            session_id: SessionId(Uuid::nil()),
-            stream_id: &StreamId::parse(stream).unwrap(),
-            ordinal: 2,
-            instance: &instance,
-            started_at_ms: 1_732_313_171_881,
-        };
-        Layout::parse(layout).unwrap().folder(&subject, part)
-    }
-
-    #[test]
-    fn a_template_becomes_a_folder() {
-        assert_eq!(
-            folder("{date}/{session}/{ordinal}", "s", 1),
-            "2024-11-22/00000000-0000-0000-0000-000000000000/2"
-        );
-        assert_eq!(
-            folder("/zoom/{product}/{time}_{meeting}/{stream}/", "../../etc", 1),
-            "zoom/meeting/22-06-11_ab_c/etc"
-        );
-        assert_eq!(folder("{stream}", "s", 3), "s-part3");
-    }
-
-    #[test]
-    fn the_sample_librarys_folders_are_kept() {
-        assert_eq!(folder("rtms-samples", "a/b=", 1), "_ab_c__/a_b_");
-        let layout = Layout::RtmsSamples;
-        let ana = Speaker::participant(UserId(7), Some("Ana".into()));
-        let ana = Voice::One(&ana);
-        assert_eq!(layout.track(Medium::Video, ana, TrackKind::Mp4), "7.mp4");
-        assert_eq!(layout.track(Medium::Video, Voice::All, TrackKind::Mp4), "mixed_video.mp4");
-        assert_eq!(layout.place("7/000.jpg", ana, 1234), "7_1234.jpg");
-        assert_eq!(layout.place("7_share/000.jpg", ana, 1234), "7_share_1234.jpg");
-        assert_eq!(layout.place("7.mp4", ana, 1234), "7.mp4");
-    }
-
-    #[test]
-    fn a_layout_that_puts_two_recordings_in_one_folder_or_leaves_its_own_is_refused() {
-        let refused = |text: &str| Layout::parse(text).unwrap_err();
-        assert_eq!(refused("{date}/{session}"), LayoutError::NotUnique);
-        assert_eq!(refused(""), LayoutError::Literal);
-        for out in ["../{stream}", "a//{stream}", ".x/{stream}", "a b/{stream}", "é/{stream}"] {
-            assert_eq!(refused(out), LayoutError::Literal, "{out}");
-        }
-        for odd in ["{sesion}/{stream}", "{stream", "}{stream}", "{{stream}}"] {
-            assert_eq!(refused(odd), LayoutError::Placeholder, "{odd}");
-        }
-    }
-
-    #[test]
-    fn a_track_of_an_engagement_is_called_after_its_channel() {
-        let track = |layout: &Layout, channel: &str, name: Option<&str>| {
-            let channel_id = ChannelId::new(channel);
-            let speaker = Speaker { channel_id, name: name.map(Into::into), user_id: None };
-            layout.track(Medium::Audio, Voice::One(&speaker), TrackKind::Mp4)
-        };
-        let template = Layout::Template("{stream}".to_owned());
-        assert_eq!(
-            track(&template, "123abc", Some("Jane Doe")),
-            "audio-channel-123abc-Jane_Doe.mp4"
-        );
-        assert_eq!(track(&template, "../7", None), "audio-channel-7.mp4");
-        assert_eq!(track(&template, "//", None), "audio-channel.mp4");
-        assert_eq!(track(&Layout::RtmsSamples, "123abc", Some("Jane")), "channel-123abc.mp4");
-    }
-
-    #[test]
-    fn a_hostile_name_is_one_part_of_a_path() {
-        let layout = Layout::Template("{stream}".to_owned());
-        let audio = |name: &str| {
-            let speaker = Speaker::participant(UserId(7), Some(name.to_owned()));
-            layout.track(Medium::Share, Voice::One(&speaker), TrackKind::Pictures)
-        };
-        assert_eq!(audio("Ana Núñez (she/her)"), "share-7-Ana_Núñez_she_her");
-        assert_eq!(audio("../../../etc/passwd\0"), "share-7-etc_passwd");
-        assert_eq!(audio("王伟"), "share-7-王伟");
-        assert_eq!(audio("..."), "share-7");
-        assert_eq!(audio("\u{202e}"), "share-7");
-        assert_eq!(audio("Ana\u{202e}gpj.exe"), "share-7-Anagpj_exe");
-        assert_eq!(audio("نی\u{200c}ما\u{200c}"), "share-7-نی\u{200c}ما");
-        assert_eq!(audio("\u{200d}\u{200d}"), "share-7");
-        let long = audio(&"x".repeat(5_000));
-        assert!(long.len() < 100, "{long}");
-        assert!(audio(&"王".repeat(5_000)).len() < 200);
     }
 }

@@ -1,0 +1,90 @@
+//! Ids and names of other people as parts of paths (pure): what a path cannot hold is left out, and two ids are never
+//! one name.
+
+use sha2::{Digest, Sha256};
+
+use crate::model::{is_joiner, one_line};
+
+/// The longest form of a name or an id in a path.
+pub(super) const MAX_CHARS: usize = 60;
+const MAX_BYTES: usize = 120;
+/// The longest folder name and the longest stem of a file. File systems allow 255 bytes: the rest is for what is put
+/// behind a folder (a part, a recording's id) and around a stem (numbers, extensions, `.damaged`).
+pub(super) const MAX_FOLDER_BYTES: usize = 200;
+pub(super) const MAX_STEM_BYTES: usize = 160;
+/// How many hex digits of a SHA-256 stand behind a name that was changed.
+const HASH_DIGITS: usize = 12;
+/// What stands between a folder and the number of a further part.
+pub(super) const PART: &str = "part";
+
+/// An id as a name that no other id has: one that cannot stand there as it is, or that could be the name of another
+/// one, has a hash behind it.
+pub(super) fn distinct(id: &str) -> String {
+    match safe(id) {
+        Some(name) if name == id && !could_be_made(id) => name,
+        _ => hashed(id),
+    }
+}
+
+/// Whether a name ends like one that is made here.
+fn could_be_made(name: &str) -> bool {
+    let Some((_, end)) = name.rsplit_once('-') else { return false };
+    let is_hash = end.len() == HASH_DIGITS && end.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_part = end
+        .strip_prefix(PART)
+        .is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    is_hash || is_part
+}
+
+pub(super) fn hashed(id: &str) -> String {
+    format!("{}-{}", safe(id).as_deref().unwrap_or("unnamed"), hash(id))
+}
+
+/// A name of at most so many bytes; one that was cut has a hash behind it.
+pub(super) fn bounded(name: &str, max_bytes: usize) -> String {
+    if name.len() <= max_bytes {
+        return name.to_owned();
+    }
+    let end = name.floor_char_boundary(max_bytes - HASH_DIGITS - 1);
+    format!("{}-{}", &name[..end], hash(name))
+}
+
+pub(super) fn hash(text: &str) -> String {
+    let mut hash = hex::encode(Sha256::digest(text.as_bytes()));
+    hash.truncate(HASH_DIGITS);
+    hash
+}
+
+/// What of a text may stand in a path: letters and digits of any script with joiners behind them, and `-`; `_` for
+/// everything else.
+pub(super) fn safe(text: &str) -> Option<String> {
+    let mut safe = String::new();
+    for c in one_line(text).chars() {
+        let is_joining = is_joiner(c) && safe.ends_with(char::is_alphanumeric);
+        let c = if c.is_alphanumeric() || c == '-' || is_joining { c } else { '_' };
+        if safe.len() + c.len_utf8() > MAX_BYTES || safe.chars().count() >= MAX_CHARS {
+            break;
+        }
+        if c != '_' || !safe.ends_with('_') {
+            safe.push(c);
+        }
+    }
+    let safe = safe.trim_matches(|c| c == '_' || c == '-' || is_joiner(c));
+    (!safe.is_empty()).then(|| safe.to_owned())
+}
+
+/// The sample library's folder of a stream. There `/` and `+` are one character: an id that has some gets a hash.
+pub(super) fn samples_folder(stream_id: &str) -> String {
+    match underscored(stream_id) {
+        name if name == stream_id => bounded(&name, MAX_FOLDER_BYTES),
+        name => {
+            let hash = hash(stream_id);
+            format!("{}-{hash}", bounded(&name, MAX_FOLDER_BYTES - hash.len() - 1))
+        }
+    }
+}
+
+/// As the sample library writes ids.
+pub(super) fn underscored(id: &str) -> String {
+    id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
+}
