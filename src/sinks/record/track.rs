@@ -5,14 +5,15 @@
 //! or one mixed stream becomes; a [`Mix`] adds participants up. Both can be killed at any moment and resumed: of
 //! what was written before the last `sync` nothing is lost, and the files play as they lie there.
 //!
-//! Nothing is synced to the platter before `finish`: a killed process loses nothing of it, a power cut may.
+//! Only the header of a file is synced to the platter before `finish`: a killed process loses nothing, and a power cut
+//! the newest frames. What cannot be read on after one is kept: see [`parts::cut`] and [`parts::set_aside`].
 
 mod kind;
 mod mix;
 mod mp4;
 mod ogg;
 mod order;
-mod parts;
+pub mod parts;
 mod pictures;
 pub mod shift;
 mod wav;
@@ -203,7 +204,15 @@ impl Track {
         }
     }
 
-    /// The room that frames have taken on disk since the track was created or resumed, holes not counted.
+    /// What the frames keep in memory after a [`Track::sync`].
+    pub fn held_bytes(&self) -> usize {
+        match &self.writer {
+            Writer::Mp4(mp4) => mp4.held_bytes(),
+            Writer::Wav(_) | Writer::Ogg(_) | Writer::Pictures(_) => 0,
+        }
+    }
+
+    /// How much longer the files became since the track was created or resumed, silence that is a hole included.
     pub fn bytes(&self) -> u64 {
         match &self.writer {
             Writer::Wav(wav) => wav.bytes(),

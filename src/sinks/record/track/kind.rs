@@ -51,6 +51,15 @@ impl TrackKind {
         }
     }
 
+    /// What a millisecond of silence takes in a file, at most.
+    pub fn silence_bytes_per_ms(self) -> u64 {
+        match self {
+            Self::Wav(format) => format.bytes_per_ms(),
+            Self::Ogg { .. } => 1,
+            Self::Mp4 | Self::Pictures => 0,
+        }
+    }
+
     /// Of the file's name; none for pictures, which are a folder.
     pub fn extension(self) -> Option<&'static str> {
         match self {

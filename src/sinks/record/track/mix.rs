@@ -1,3 +1,5 @@
+//! The sound of all participants of a recording, added up in one file.
+
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
@@ -30,6 +32,8 @@ pub struct Mix {
     earlier: Vec<TrackFile>,
     file: WavFile,
     voices: HashMap<SpeakerKey, Voice>,
+    /// How far the sound will go with what waits.
+    reach: u64,
     counts: Counts,
 }
 
@@ -64,6 +68,7 @@ impl Mix {
             earlier,
             file,
             voices: HashMap::new(),
+            reach: 0,
             counts: Counts::default(),
         })
     }
@@ -115,7 +120,7 @@ impl Mix {
 
     /// As [`super::Track::bytes`].
     pub fn bytes(&self) -> u64 {
-        self.file.added
+        self.file.added + self.reach.saturating_sub(self.file.len())
     }
 
     fn add(&mut self, at_ms: i64, who: &SpeakerKey, payload: &Bytes) -> io::Result<()> {
@@ -140,7 +145,10 @@ impl Mix {
             order: Reorder::new(),
         });
         match voice.order.push(Timed { at_ms, payload: payload.clone() }) {
-            Turn::Waits => {}
+            Turn::Waits => {
+                let since_ms = (at_ms - self.origin_ms) as u64;
+                self.reach = self.reach.max(voice.place.end(since_ms, payload.len()));
+            }
             Turn::Repeated => self.counts.repeated += 1,
             // Adding what came before would double it.
             Turn::Clashes | Turn::Missed(_) => self.counts.late += 1,

@@ -20,6 +20,9 @@ use super::{Counts, Finished, TrackFile, parts};
 /// The most picture parameter sets that a file can name.
 const MAX_PPS: usize = 255;
 
+/// The most bytes of parameter sets at a time. Real ones have some hundred.
+const MAX_SETS_BYTES: usize = 32 << 10;
+
 /// Pictures of one participant, of the active speaker, or of a shared screen.
 pub struct Mp4Track {
     base: PathBuf,
@@ -32,8 +35,10 @@ pub struct Mp4Track {
     sets: ParameterSets,
     /// No picture can be decoded before the next key frame.
     needs_key: bool,
-    /// Whether parameter sets other than the file's own stand before key frames.
+    /// Whether parameter sets other than the file's own stand among its pictures.
     sets_in_band: bool,
+    /// Sets came that the file does not hold yet: what is said once is written once.
+    is_unsaid: bool,
     counts: Counts,
     bytes: u64,
 }
@@ -49,19 +54,20 @@ impl Mp4Track {
             sets: ParameterSets::default(),
             needs_key: true,
             sets_in_band: false,
+            is_unsaid: false,
             counts: Counts::default(),
             bytes: 0,
         };
         let there = parts::existing(base);
-        track.numbered = there.len();
-        for (index, path) in there.iter().enumerate() {
-            let is_last = index + 1 == there.len();
+        track.numbered = there.numbers;
+        for (index, path) in there.paths.iter().enumerate() {
+            let is_last = index + 1 == there.paths.len();
             match Part::reopen(path)? {
                 Reopened::Part(part) if is_last => track.go_on(*part),
                 Reopened::Part(part) => track.earlier.push(part.close(origin_ms)?.0),
                 Reopened::Begun if is_last => {
                     std::fs::remove_file(path)?;
-                    track.numbered -= 1;
+                    track.numbered = parts::existing(base).numbers;
                 }
                 Reopened::Begun | Reopened::Foreign => {}
             }
@@ -100,6 +106,11 @@ impl Mp4Track {
         self.counts
     }
 
+    /// What waits in memory after a `sync`.
+    pub fn held_bytes(&self) -> usize {
+        self.part.as_ref().map_or(0, Part::held_bytes)
+    }
+
     pub fn bytes(&self) -> u64 {
         self.bytes + self.part.as_ref().map_or(0, |part| part.added)
     }
@@ -123,33 +134,43 @@ impl Mp4Track {
             return Ok(());
         }
         let Some(part) = &mut self.part else { return Ok(()) };
-        let data = sample_data(&units, is_key.then_some(&self.sets), self.sets_in_band);
+        self.sets_in_band |= self.is_unsaid && part.sets != self.sets;
+        // In other frames they stay where they stood.
+        let sets = Some(&self.sets).filter(|_| is_key && self.is_unsaid && self.sets_in_band);
+        let data = sample_data(&units, is_key, sets);
         let at_ms = (frame.at_ms - self.origin_ms) as u64;
         let pushed = part.push(Sample { at_ms, duration_ms: 0, is_key, data });
         self.needs_key = pushed.is_err();
+        self.is_unsaid = pushed.is_err();
         self.counts.written += u64::from(pushed.is_ok());
         pushed
     }
 
-    /// Remembers parameter sets: an SPS begins a new collection.
+    /// Remembers parameter sets: an SPS begins a new collection. Sets that are too large for any picture are none.
     fn note_sets(&mut self, units: &[&[u8]]) {
         let of = |kind| units.iter().filter(move |unit| annexb::kind(unit) == kind);
-        if let Some(sps) = of(annexb::SPS).next_back() {
+        let sps = of(annexb::SPS).next_back();
+        let pps: Vec<_> = of(annexb::PPS).take(MAX_PPS).collect();
+        if sps.is_none() && pps.is_empty() {
+            return;
+        }
+        self.is_unsaid = true;
+        let bytes: usize = sps.iter().chain(&pps).map(|unit| unit.len()).sum();
+        if bytes > MAX_SETS_BYTES {
+            self.sets = ParameterSets::default();
+            return;
+        }
+        if let Some(sps) = sps {
             self.sets.sps = sps.to_vec();
         }
-        let pps: Vec<_> = of(annexb::PPS).take(MAX_PPS).map(|unit| unit.to_vec()).collect();
         if !pps.is_empty() {
-            self.sets.pps = pps;
+            self.sets.pps = pps.into_iter().map(|unit| unit.to_vec()).collect();
         }
     }
 
     /// Sees to a file for the picture of the newest sets; false when they say too little.
     fn begin_picture(&mut self) -> io::Result<bool> {
-        let is_short = |set: &Vec<u8>| set.len() <= usize::from(u16::MAX);
-        let are_usable = is_short(&self.sets.sps)
-            && !self.sets.pps.is_empty()
-            && self.sets.pps.iter().all(is_short);
-        let picture = sps::read(&self.sets.sps).filter(|_| are_usable);
+        let picture = sps::read(&self.sets.sps).filter(|_| !self.sets.pps.is_empty());
         let Some(picture) = picture else { return Ok(false) };
         let may_part = self.numbered <= parts::MAX_PARTS;
         let fits = self.part.as_ref().is_some_and(|part| part.picture == picture);
@@ -163,8 +184,6 @@ impl Mp4Track {
             self.part = Some(Part::create(&path, self.sets.clone(), picture)?);
             self.sets_in_band = false;
         }
-        let differs = self.part.as_ref().is_some_and(|part| part.sets != self.sets);
-        self.sets_in_band |= differs;
         Ok(true)
     }
 
@@ -181,6 +200,8 @@ impl Mp4Track {
 /// A copy of a file, which must not be there, in which everything comes `by_ms` later. What is no film of ours is
 /// copied as it is.
 pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
+    // What is damaged is found, and kept, beside the film itself.
+    drop(Part::reopen(from)?);
     std::fs::copy(from, to)?;
     match Part::reopen(to)? {
         Reopened::Part(part) => part.shift(by_ms),
@@ -188,22 +209,19 @@ pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     }
 }
 
-/// The units behind their lengths. Parameter sets do not stand in a key frame, unless the file's own are not those
-/// that it needs.
-fn sample_data(units: &[&[u8]], key: Option<&ParameterSets>, sets_in_band: bool) -> Vec<u8> {
+/// The units behind their lengths. Of a key frame `sets` stand for those that it brought.
+fn sample_data(units: &[&[u8]], is_key: bool, sets: Option<&ParameterSets>) -> Vec<u8> {
     let mut data = Vec::new();
     let mut put = |unit: &[u8]| {
         data.extend((unit.len() as u32).to_be_bytes());
         data.extend_from_slice(unit);
     };
-    if let Some(sets) = key
-        && sets_in_band
-    {
+    if let Some(sets) = sets {
         put(&sets.sps);
         sets.pps.iter().for_each(|pps| put(pps));
     }
     let is_set = |unit: &[u8]| [annexb::SPS, annexb::PPS].contains(&annexb::kind(unit));
-    for unit in units.iter().filter(|unit| key.is_none() || !is_set(unit)) {
+    for unit in units.iter().filter(|unit| !is_key || !is_set(unit)) {
         put(unit);
     }
     data

@@ -28,6 +28,9 @@ const PAGE_SAMPLES: u64 = 1000 * SAMPLES_PER_MS;
 /// its own length.
 const MAX_JITTER_SAMPLES: u64 = 60 * SAMPLES_PER_MS;
 
+/// Silence of 20 ms takes four bytes.
+const SILENCE_MS_PER_BYTE: u64 = 5;
+
 /// Opus of one voice or of one mixed stream.
 pub struct OggTrack {
     origin_ms: i64,
@@ -35,6 +38,8 @@ pub struct OggTrack {
     earlier: Vec<TrackFile>,
     file: OggFile,
     order: Reorder,
+    /// Since the origin: where the newest frame that waited begins.
+    reach_ms: i64,
     counts: Counts,
 }
 
@@ -61,8 +66,8 @@ impl OggTrack {
         let mut earlier = Vec::new();
         let mut file = None;
         let there = parts::existing(base);
-        for (index, path) in there.iter().enumerate() {
-            let is_last = index + 1 == there.len();
+        for (index, path) in there.paths.iter().enumerate() {
+            let is_last = index + 1 == there.paths.len();
             match OggFile::reopen(path)? {
                 Reopened::Stream(found, of) if is_last && of == channels => file = Some(found),
                 Reopened::Stream(found, _) => earlier.push(found.close(origin_ms)?),
@@ -76,7 +81,7 @@ impl OggTrack {
         let file = match file {
             Some(file) => file,
             None => {
-                let path = parts::path(base, there.len() + 1);
+                let path = parts::path(base, there.numbers + 1);
                 OggFile::create(&path, channels, origin_ms as u32)?
             }
         };
@@ -86,6 +91,7 @@ impl OggTrack {
             earlier,
             file,
             order: Reorder::new(),
+            reach_ms: 0,
             counts: Counts::default(),
         })
     }
@@ -101,7 +107,7 @@ impl OggTrack {
             return Ok(());
         }
         match self.order.push(Timed { at_ms, payload: payload.clone() }) {
-            Turn::Waits => {}
+            Turn::Waits => self.reach_ms = self.reach_ms.max(at_ms - self.origin_ms),
             Turn::Repeated => self.counts.repeated += 1,
             Turn::Clashes | Turn::Missed(_) => self.counts.late += 1,
         }
@@ -130,7 +136,8 @@ impl OggTrack {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.file.bytes
+        let silence_ms = self.reach_ms.saturating_sub(self.file.len_ms());
+        self.file.bytes + u64::try_from(silence_ms).unwrap_or_default() / SILENCE_MS_PER_BYTE
     }
 
     fn put(&mut self, frame: &Timed) -> io::Result<()> {
@@ -185,12 +192,12 @@ enum Reopened {
 
 impl OggFile {
     fn create(path: &Path, channels: u8, serial: u32) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        let mut created = Self::new(path, file, serial);
         let mut headers = header_page(&head(channels), BEGINS, serial, 0);
-        created.last_page_at = headers.len() as u64;
+        let last_page_at = headers.len() as u64;
         headers.extend(header_page(&tags(), 0, serial, 1));
-        created.file.write_all_at(&headers, 0)?;
+        let file = parts::create(path, &headers)?;
+        let mut created = Self::new(path, file, serial);
+        created.last_page_at = last_page_at;
         created.end = headers.len() as u64;
         created.number = 2;
         Ok(created)
@@ -235,7 +242,7 @@ impl OggFile {
         }
         match found {
             Some((stream, channels)) if stream.number >= 2 => {
-                stream.file.set_len(stream.end)?;
+                parts::cut(&stream.file, path, stream.end, MAX_PAGE_BYTES as u64, b"OggS")?;
                 stream.mark_end(false)?;
                 Ok(Reopened::Stream(stream, channels))
             }

@@ -1,7 +1,25 @@
+//! The files of a track: how further ones are called, how they are made, and what becomes of one that is damaged.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Take};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How many files one track may have, beside its first.
 pub const MAX_PARTS: usize = 99;
+/// What stands behind the name of a file that a player or this program cannot read on.
+pub const DAMAGED: &str = ".damaged";
+/// How many damaged pieces of one file are kept apart.
+const MAX_DAMAGED: usize = 99;
+
+/// The parts of a track that are there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// In order, without those that were set aside.
+    pub paths: Vec<PathBuf>,
+    /// How many numbers are taken, also by those.
+    pub numbers: usize,
+}
 
 /// The file of part `number` (from 1): `ana.mp4`, `ana_2.mp4`.
 pub fn path(base: &Path, number: usize) -> PathBuf {
@@ -17,10 +35,88 @@ pub fn path(base: &Path, number: usize) -> PathBuf {
     base.with_file_name(name)
 }
 
-/// The parts that are there, in order.
-pub fn existing(base: &Path) -> Vec<PathBuf> {
-    let paths = (1..=1 + MAX_PARTS).map(|number| path(base, number));
-    paths.take_while(|path| path.exists()).collect()
+/// The parts that are there.
+pub fn existing(base: &Path) -> Parts {
+    let all = (1..=1 + MAX_PARTS).map(|number| path(base, number));
+    let taken: Vec<PathBuf> = all.take_while(|path| is_taken(path)).collect();
+    let numbers = taken.len();
+    Parts { paths: taken.into_iter().filter(|path| path.exists()).collect(), numbers }
+}
+
+/// Whether a part has its file, or had one that was set aside.
+pub fn is_taken(path: &Path) -> bool {
+    path.exists() || damaged(path, 1).exists()
+}
+
+/// A new file that begins like this: there must not be one. The beginning outlives a power cut, and so does the file's
+/// name: without them what comes behind cannot be read.
+pub fn create(path: &Path, beginning: &[u8]) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all_at(beginning, 0)?;
+    file.sync_all()?;
+    sync_folder(path)?;
+    Ok(file)
+}
+
+/// The names in a file's folder outlive a power cut.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Sets a whole file aside. Returns its name then.
+pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let to = free(path)?;
+    fs::rename(path, &to)?;
+    Ok(to)
+}
+
+/// Cuts off what nobody can read on with. A killed process leaves a piece of one `unit` there, which is not missed; what
+/// has more than that, or a further unit (which holds `mark`), is kept beside the file.
+pub fn cut(file: &File, path: &Path, end: u64, unit: u64, mark: &[u8; 4]) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    if length <= end {
+        return Ok(());
+    }
+    if length - end > unit || holds(&mut tail(file, end)?.take(unit), mark)? {
+        let kept = free(path)?;
+        let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&kept)?;
+        io::copy(&mut tail(file, end)?, &mut copy)?;
+        copy.sync_all()?;
+        sync_folder(path)?;
+        let bytes = length - end;
+        tracing::error!(file = ?path, ?kept, bytes, "a recorded file is damaged; what lies behind the damage is kept");
+    }
+    file.set_len(end)
+}
+
+fn tail(file: &File, from: u64) -> io::Result<File> {
+    let mut file = file.try_clone()?;
+    file.seek(SeekFrom::Start(from))?;
+    Ok(file)
+}
+
+/// Whether the mark stands anywhere but in the header of what begins there.
+fn holds(tail: &mut Take<File>, mark: &[u8; 4]) -> io::Result<bool> {
+    let mut bytes = Vec::new();
+    tail.read_to_end(&mut bytes)?;
+    Ok(bytes.windows(4).skip(2 * mark.len()).any(|four| four == mark))
+}
+
+/// `ana.mp4.damaged`, `ana.mp4.2.damaged`, …
+fn damaged(path: &Path, number: usize) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    if number > 1 {
+        name.push(format!(".{number}"));
+    }
+    name.push(DAMAGED);
+    path.with_file_name(name)
+}
+
+fn free(path: &Path) -> io::Result<PathBuf> {
+    let mut names = (1..=MAX_DAMAGED).map(|number| damaged(path, number));
+    let too_many = || io::Error::other("too many damaged pieces of one recorded file");
+    names.find(|path| !path.exists()).ok_or_else(too_many)
 }
 
 #[cfg(test)]
@@ -32,5 +128,30 @@ mod tests {
         let base = Path::new("a/ana.x.mp4");
         assert_eq!(path(base, 1), base);
         assert_eq!(path(base, 2), Path::new("a/ana.x_2.mp4"));
+    }
+
+    #[test]
+    fn a_file_that_is_set_aside_keeps_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("ana.mp4");
+        (1..=3).for_each(|number| drop(create(&path(&base, number), b"x").unwrap()));
+        assert_eq!(set_aside(&base).unwrap(), folder.path().join("ana.mp4.damaged"));
+        let paths = vec![path(&base, 2), path(&base, 3)];
+        assert_eq!(existing(&base), Parts { paths, numbers: 3 });
+        create(&base, b"y").unwrap();
+        assert_eq!(set_aside(&base).unwrap(), folder.path().join("ana.mp4.2.damaged"));
+    }
+
+    #[test]
+    fn what_lies_behind_damage_is_kept_and_half_a_unit_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (base, kept) = (folder.path().join("ana.ogg"), folder.path().join("ana.ogg.damaged"));
+        let file = create(&base, b"goodOggShalf").unwrap();
+        cut(&file, &base, 4, 10, b"OggS").unwrap();
+        assert!(!kept.exists());
+        file.write_all_at(b"\0\0\0\0\0\0\0\0OggS", 4).unwrap();
+        cut(&file, &base, 4, 100, b"OggS").unwrap();
+        assert_eq!(fs::read(&base).unwrap(), b"good");
+        assert_eq!(fs::read(&kept).unwrap(), b"\0\0\0\0\0\0\0\0OggS");
     }
 }

@@ -14,6 +14,9 @@ use super::{Counts, Finished, TrackFile};
 /// How many images one track may have: more than 27 hours at one a second.
 pub const MAX_PICTURES: usize = 100_000;
 
+/// A file takes whole blocks of the disk.
+const BLOCK_BYTES: u64 = 4 << 10;
+
 /// One JSON object a line, in the order in which the images came.
 const INDEX: &str = "index.jsonl";
 
@@ -93,7 +96,7 @@ impl Pictures {
         fs::write(&unfinished, payload)?;
         fs::rename(unfinished, path)?;
         self.list(file, payload.len() as u64)?;
-        self.bytes += payload.len() as u64;
+        self.bytes += (payload.len() as u64).next_multiple_of(BLOCK_BYTES);
         self.counts.written += 1;
         Ok(())
     }
@@ -228,6 +231,7 @@ mod tests {
         track.write(ORIGIN_MS + 3_600_000, &PNG).unwrap();
         track.write(ORIGIN_MS + 4_000_000, &Bytes::from_static(b"text")).unwrap();
         track.write(ORIGIN_MS - 1, &JPG).unwrap();
+        assert!(track.bytes() >= 2 * BLOCK_BYTES, "however small they are: {}", track.bytes());
         let finished = track.finish().unwrap();
         let expected =
             Counts { written: 2, late: 1, absurd: 1, unreadable: 1, ..Counts::default() };

@@ -20,7 +20,7 @@ pub fn origin_for(origin_ms: i64, older_ms: i64) -> i64 {
 /// Makes copies of a track's files, or of its folder, whose time 0 is `to_ms` and not `from_ms` any longer.
 pub fn prepare(base: &Path, kind: TrackKind, from_ms: i64, to_ms: i64) -> io::Result<()> {
     let by_ms = (from_ms - to_ms).max(0) as u64;
-    for from in parts::existing(base) {
+    for from in parts::existing(base).paths {
         let to = copy_of(&from, to_ms);
         remove(&to)?;
         match kind {
@@ -42,7 +42,7 @@ pub fn commit(base: &Path, origin_ms: i64) -> io::Result<()> {
                 fs::remove_dir_all(&path)?;
             }
             fs::rename(&copy, &path)?;
-        } else if !path.exists() {
+        } else if !parts::is_taken(&path) {
             break;
         }
     }

@@ -26,6 +26,8 @@ pub struct WavTrack {
     file: WavFile,
     place: Place,
     order: Reorder,
+    /// How far the sound will go with what waits.
+    reach: u64,
     counts: Counts,
 }
 
@@ -40,6 +42,11 @@ pub struct Place {
 impl Place {
     pub fn new(format: WavFormat, next: u64) -> Self {
         Self { bytes_per_ms: format.bytes_per_ms(), next }
+    }
+
+    /// Where a frame ends.
+    pub fn end(&self, since_ms: u64, bytes: usize) -> u64 {
+        since_ms * self.bytes_per_ms + bytes as u64
     }
 
     /// The position of a frame that comes in order. `since_ms`: since the origin.
@@ -66,8 +73,8 @@ pub fn open(
 ) -> io::Result<(Vec<TrackFile>, WavFile)> {
     let mut earlier = Vec::new();
     let there = parts::existing(base);
-    for (index, path) in there.iter().enumerate() {
-        let is_last = index + 1 == there.len();
+    for (index, path) in there.paths.iter().enumerate() {
+        let is_last = index + 1 == there.paths.len();
         match WavFile::reopen(path)? {
             Some(file) if is_last && file.format == format => return Ok((earlier, file)),
             Some(file) => earlier.push(close(file, origin_ms)?),
@@ -79,7 +86,7 @@ pub fn open(
             None => {}
         }
     }
-    let file = WavFile::create(&parts::path(base, there.len() + 1), format)?;
+    let file = WavFile::create(&parts::path(base, there.numbers + 1), format)?;
     Ok((earlier, file))
 }
 
@@ -119,6 +126,7 @@ impl WavTrack {
             place: Place::new(format, file.len()),
             file,
             order: Reorder::new(),
+            reach: 0,
             counts: Counts::default(),
         })
     }
@@ -132,8 +140,9 @@ impl WavTrack {
             self.counts.absurd += 1;
             return Ok(());
         }
+        let since_ms = (at_ms - self.origin_ms) as u64;
         match self.order.push(Timed { at_ms, payload: payload.clone() }) {
-            Turn::Waits => {}
+            Turn::Waits => self.reach = self.reach.max(self.place.end(since_ms, payload.len())),
             Turn::Repeated => self.counts.repeated += 1,
             Turn::Clashes => self.counts.late += 1,
             Turn::Missed(frame) => self.fill_in(&frame)?,
@@ -163,7 +172,7 @@ impl WavTrack {
     }
 
     pub fn bytes(&self) -> u64 {
-        self.file.added
+        self.file.added + self.reach.saturating_sub(self.file.len())
     }
 
     fn put(&mut self, frame: &Timed) -> io::Result<()> {

@@ -1,3 +1,5 @@
+//! One MP4 file: pictures of one size, in fragments.
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -5,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::boxes::{self, MAX_MOOF_BYTES, MAX_SAMPLES, ParameterSets, Sample};
 use super::sps::{self, Picture};
-use crate::sinks::record::track::TrackFile;
+use crate::sinks::record::track::{TrackFile, parts};
 
 /// A fragment ends with the first picture after so long, and before a key frame after half of it.
 const FRAGMENT_MS: u64 = 2_000;
@@ -17,8 +19,14 @@ const FRAGMENT_BYTES: usize = 4 << 20;
 const LAST_PICTURE_MS: u32 = 40;
 const MAX_LAST_PICTURE_MS: u32 = 1_000;
 
-/// The longest beginning of a file: parameter sets are at most 64 KiB each.
-const MAX_BEGINNING_BYTES: u64 = 1 << 20;
+/// The longest beginning of a file, also of earlier versions: 256 parameter sets of 64 KiB each.
+const MAX_BEGINNING_BYTES: u64 = 17 << 20;
+
+/// A file of so few bytes is read whole.
+const SMALL_BYTES: u64 = 64 << 10;
+
+/// What a killed process may leave of a fragment at most: a picture that fills one comes in a message of 16 MiB.
+const MAX_FRAGMENT_BYTES: u64 = 24 << 20;
 
 /// One MP4 file: pictures of one size.
 pub struct Part {
@@ -54,9 +62,8 @@ pub enum Reopened {
 
 impl Part {
     pub fn create(path: &Path, sets: ParameterSets, picture: Picture) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         let beginning = boxes::beginning(&sets, picture, 0);
-        file.write_all_at(&beginning, 0)?;
+        let file = parts::create(path, &beginning)?;
         let mut part = Self::new(path, file, sets, picture);
         part.end = beginning.len() as u64;
         part.added = part.end;
@@ -85,15 +92,17 @@ impl Part {
     pub fn reopen(path: &Path) -> io::Result<Reopened> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let length = file.metadata()?.len();
-        let mut there = vec![0; length.min(MAX_BEGINNING_BYTES) as usize];
+        let mut there = vec![0; beginning_bytes(&file, length)? as usize];
         file.read_exact_at(&mut there, 0)?;
         let Some((sets, picture, end)) = read_beginning(&there) else {
-            return Ok(if is_cut_beginning(&there) { Reopened::Begun } else { Reopened::Foreign });
+            let is_all = there.len() as u64 == length;
+            let is_cut = is_all && is_cut_beginning(&there);
+            return Ok(if is_cut { Reopened::Begun } else { Reopened::Foreign });
         };
         let mut part = Self::new(path, file, sets, picture);
         part.end = end;
         while part.step_over_fragment(length)? {}
-        part.file.set_len(part.end)?;
+        parts::cut(&part.file, path, part.end, MAX_FRAGMENT_BYTES, b"moof")?;
         part.say_duration()?;
         Ok(Reopened::Part(Box::new(part)))
     }
@@ -212,8 +221,27 @@ impl Part {
 
     fn say_duration(&self) -> io::Result<()> {
         let beginning = boxes::beginning(&self.sets, self.picture, self.end_ms);
-        self.file.write_all_at(&beginning, 0)
+        let Some(at) = boxes::duration_at(&beginning) else { return Ok(()) };
+        self.file.write_all_at(&beginning[at..at + 8], at as u64)
     }
+
+    /// What waits in memory after a `sync`.
+    pub fn held_bytes(&self) -> usize {
+        self.newest.as_ref().map_or(0, |newest| newest.data.len())
+    }
+}
+
+/// How much of a file to read for its beginning: all that its first two boxes say that they have; everything, where
+/// that is not much.
+fn beginning_bytes(file: &File, length: u64) -> io::Result<u64> {
+    let first = boxes::first_box().len() as u64;
+    if length < first + BOX_HEADER_BYTES {
+        return Ok(length);
+    }
+    let mut moov = [0; 4];
+    file.read_exact_at(&mut moov, first)?;
+    let said = first + u64::from(u32::from_be_bytes(moov));
+    Ok(length.min(said.max(SMALL_BYTES)).min(MAX_BEGINNING_BYTES))
 }
 
 /// The parameter sets of a beginning that we wrote, and where it ends.

@@ -235,3 +235,109 @@ fn a_foreign_file_stays_as_it_is() {
     assert!(files[0].path.ends_with("ana_2.mp4"));
     assert!(fs::read(&path).unwrap().ends_with(b"precious"));
 }
+
+/// A key frame without sets of its own.
+fn bare_key(film: &[Bytes]) -> Bytes {
+    let idr = annexb::units(&film[0]).into_iter().find(|unit| annexb::kind(unit) == annexb::IDR);
+    [&[0, 0, 0, 1], idr.unwrap()].concat().into()
+}
+
+/// The sets of a film, with a PPS that no other has and that is so long.
+fn sets(film: &[Bytes], bytes: usize) -> Bytes {
+    let units = annexb::units(&film[0]);
+    let of = |kind| units.iter().find(|unit| annexb::kind(unit) == kind).unwrap();
+    let pps = [of(annexb::PPS), &b"said once"[..], &vec![0xaa; bytes]].concat();
+    [&[0, 0, 0, 1], *of(annexb::SPS), &[0, 0, 0, 1], &pps].concat().into()
+}
+
+fn times_said(path: &Path) -> usize {
+    fs::read(path).unwrap().windows(9).filter(|bytes| bytes == b"said once").count()
+}
+
+/// 11.5 MB became a gigabyte.
+#[test]
+fn sets_that_are_said_once_are_written_once() {
+    let (_folder, path) = desk();
+    let film = film(CAMERA);
+    let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
+    let key = bare_key(&film);
+    write(&mut track, [(0, &film[0]), (40, &sets(&film, 20_000))]);
+    write(&mut track, (2..500).map(|n| (40 * n, &key)));
+    // Said again, they are written again.
+    write(&mut track, [(20_000, &sets(&film, 20_000)), (20_040, &key), (20_080, &key)]);
+    let received = film[0].len() + 2 * 20_000 + 500 * key.len();
+    track.finish().unwrap();
+    let bytes = fs::metadata(&path).unwrap().len() as usize;
+    println!("{received} bytes became {bytes}");
+    assert_eq!(times_said(&path), 2);
+    assert!(bytes < received + 500 * 64 + 4_096, "{received} bytes became {bytes}");
+}
+
+#[test]
+fn sets_of_a_picture_that_is_no_key_frame_stay_in_it_and_are_not_said_again() {
+    let (_folder, path) = desk();
+    let film = film(CAMERA);
+    let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
+    let with_sets = Bytes::from([sets(&film, 10), film[1].clone()].concat());
+    let key = bare_key(&film);
+    write(&mut track, [(0, &film[0]), (40, &with_sets), (80, &key), (120, &key)]);
+    assert_eq!(track.finish().unwrap().counts.written, 4);
+    assert_eq!(times_said(&path), 1);
+}
+
+#[test]
+fn sets_that_are_too_large_for_a_file_are_left_out_and_counted() {
+    let (_folder, path) = desk();
+    let film = film(CAMERA);
+    let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
+    let key = bare_key(&film);
+    write(&mut track, [(0, &sets(&film, 11_500_000)), (40, &key), (80, &film[0]), (120, &film[1])]);
+    let finished = track.finish().unwrap();
+    assert_eq!((finished.counts.written, finished.counts.unreadable), (3, 1));
+    assert!(finished.files[0].bytes < 100_000, "{}", finished.files[0].bytes);
+}
+
+/// Of versions that wrote them. The file was taken for one that was hardly begun, and deleted.
+#[test]
+fn a_file_with_more_than_a_megabyte_of_sets_goes_on() {
+    let (_folder, path) = desk();
+    let film = film(CAMERA);
+    let picture = sps::read(annexb::units(&film[0])[0]).unwrap();
+    let sps = annexb::units(&film[0])[0].to_vec();
+    let pps = vec![[&[0x68][..], &[0xaa; 60_000]].concat(); 40];
+    let mut part = Part::create(&path, ParameterSets { sps, pps }, picture).unwrap();
+    for at_ms in [0, 40] {
+        let data = sample_data(&annexb::units(&film[0]), true, None);
+        part.push(Sample { at_ms, duration_ms: 0, is_key: true, data }).unwrap();
+    }
+    part.close(ORIGIN_MS).unwrap();
+    let whole = fs::read(&path).unwrap();
+    assert!(whole.len() > 2 << 20);
+    let files = Track::resume(&path, TrackKind::Mp4, ORIGIN_MS).unwrap().finish().unwrap().files;
+    assert_eq!((files.len(), files[0].bytes), (1, whole.len() as u64));
+    assert_eq!(fs::read(&path).unwrap(), whole);
+    assert_eq!(pictures(&path).len(), 2);
+}
+
+#[test]
+fn pictures_behind_a_fragment_that_a_power_cut_zeroed_are_kept() {
+    let (_folder, path) = desk();
+    let film = film(CAMERA);
+    let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
+    write(&mut track, from(0, &film).chain(from(3_000, &film)).chain(from(6_000, &film)));
+    track.finish().unwrap();
+    let mut whole = fs::read(&path).unwrap();
+    let starts: Vec<usize> = whole
+        .windows(4)
+        .enumerate()
+        .filter(|(_, name)| name == b"moof")
+        .map(|(at, _)| at - 4)
+        .collect();
+    assert!(starts.len() >= 3, "{starts:?}");
+    whole[starts[1]..starts[2]].fill(0);
+    fs::write(&path, &whole).unwrap();
+    Track::resume(&path, TrackKind::Mp4, ORIGIN_MS).unwrap().finish().unwrap();
+    assert_eq!(fs::read(&path).unwrap().len(), starts[1]);
+    let kept = fs::read(path.with_file_name("ana.mp4.damaged")).unwrap();
+    assert_eq!(kept, whole[starts[1]..]);
+}

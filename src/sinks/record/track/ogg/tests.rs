@@ -173,3 +173,29 @@ fn a_stream_that_is_moved_is_the_same_stream_behind_silence() {
     assert_eq!(finished.files[0].last_ms, ORIGIN_MS + 5_020);
     assert_eq!(sound(&later, 0), before);
 }
+
+#[test]
+fn pages_behind_one_that_a_power_cut_zeroed_are_kept() {
+    let (_folder, path) = desk();
+    let mut track = Track::resume(&path, KIND, ORIGIN_MS).unwrap();
+    for n in 0..5 {
+        write(&mut track, [(20 * n, 1)]);
+        track.sync().unwrap();
+    }
+    track.finish().unwrap();
+    let mut whole = fs::read(&path).unwrap();
+    let pages: Vec<usize> = whole
+        .windows(4)
+        .enumerate()
+        .filter(|(_, four)| four == b"OggS")
+        .map(|(at, _)| at)
+        .collect();
+    // Two are headers.
+    assert_eq!(pages.len(), 7);
+    whole[pages[3]..pages[4]].fill(0);
+    fs::write(&path, &whole).unwrap();
+    let track = Track::resume(&path, KIND, ORIGIN_MS).unwrap();
+    track.finish().unwrap();
+    assert_eq!(fs::read(&path).unwrap().len(), pages[3]);
+    assert_eq!(fs::read(path.with_file_name("ana.ogg.damaged")).unwrap(), whole[pages[3]..]);
+}

@@ -1,9 +1,12 @@
+//! One WAV file that sound is put into, anywhere.
+
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::format::{MAX_HEADER_BYTES, WavFormat};
+use crate::sinks::record::track::parts;
 
 /// Silence that is longer becomes a hole in the file.
 const MAX_BUFFERED_SILENCE_BYTES: u64 = 64 << 10;
@@ -28,7 +31,7 @@ pub struct WavFile {
     max_tail_bytes: usize,
     /// How much sound the header says.
     said: Option<u64>,
-    /// What this writer added, holes not counted.
+    /// What this writer added. A hole counts as the silence that it is: it is hashed, copied and uploaded as such.
     pub added: u64,
 }
 
@@ -43,8 +46,7 @@ pub enum Over {
 impl WavFile {
     /// A new file: there must not be one.
     pub fn create(path: &Path, format: WavFormat) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
-        file.write_all_at(&format.header(0), 0)?;
+        let file = parts::create(path, &format.header(0))?;
         Ok(Self::new(path, file, format, 0))
     }
 
@@ -173,8 +175,8 @@ impl WavFile {
         self.spill(0)?;
         if self.format.silence() != 0 {
             self.write_silence(missing)?;
-            self.added += missing;
         }
+        self.added += missing;
         self.tail_at = position;
         Ok(())
     }
