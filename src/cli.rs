@@ -3,6 +3,7 @@
 mod demo;
 mod first_start;
 mod health;
+mod private;
 mod rotate_keys;
 mod serve;
 

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use self::show::Show;
+use super::private::keep_files_private;
 use super::{fail, start_logs};
 use crate::app::App;
 use crate::clock;
@@ -57,6 +58,7 @@ pub(super) async fn run(args: DemoArgs, stop: CancellationToken) -> ExitCode {
 }
 
 async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> {
+    keep_files_private();
     let listener = listen(args.port).await?;
     let address = listener.local_addr().map_err(said)?;
     let zoom = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(said)?;

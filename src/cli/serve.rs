@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::private::{keep_files_private, warn_of_open_folders};
 use super::{fail, first_start};
 use crate::app::App;
 use crate::config::Config;
@@ -20,6 +21,7 @@ const EXIT_SIGNAL: i32 = 130;
 pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode {
     let address = config.address;
     raise_file_limit();
+    keep_files_private();
     let listener = match server::listen(address) {
         Ok(listener) => listener,
         Err(error) => return fail(1, &format!("cannot listen on {address}: {error}")),
@@ -35,6 +37,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
              let people install the app instead"
         );
     }
+    warn_of_open_folders(&config.recordings);
     let webhook_path = config.webhook_path.clone();
     let app =
         match App::build(config, Timings::default(), Leases::default(), Resolver::system()).await {

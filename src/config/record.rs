@@ -3,7 +3,7 @@ use super::retention::{Keep, Retention};
 use crate::rtms::params::media_from_names;
 use crate::sinks::record::Settings;
 use crate::sinks::record::layout::Layout;
-use crate::sinks::record::target::Place;
+use crate::sinks::record::target::{Access, Place};
 
 /// What is recorded, and where it goes.
 pub(super) fn settings(read: &mut Reader<'_>, retention: Option<Retention>) -> Option<Settings> {
@@ -38,12 +38,20 @@ pub(super) fn settings(read: &mut Reader<'_>, retention: Option<Retention>) -> O
         }
     };
     let spool_bytes =
-        read.number("RECORDINGS_SPOOL_BYTES", 20 << 30, 1024 * 1024..=i64::MAX as u64);
+        read.number("RECORDINGS_SPOOL_BYTES", 64 << 30, 1024 * 1024..=i64::MAX as u64);
+    let stream_percent = read.number("RECORDINGS_STREAM_PERCENT", 50, 1..=100);
+    let access = match read.flag("RECORDINGS_GROUP_READABLE", false) {
+        Some(true) => Some(Access::Group),
+        Some(false) => Some(Access::Owner),
+        None => None,
+    };
     Some(Settings {
         media: media?.into_iter().collect(),
         place: place?,
         layout: layout?,
         spools: data_dir.join("spool"),
         spool_bytes: spool_bytes?,
+        stream_percent: stream_percent? as u8,
+        access: access?,
     })
 }

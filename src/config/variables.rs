@@ -256,9 +256,20 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain(
         "RECORDINGS_SPOOL_BYTES",
-        "21474836480",
-        "how much of the disk (the folder spool in DATA_DIR) recordings may take until they are stored; beyond it \
-         frames are not recorded, and the ledger says so",
+        "68719476736",
+        "how much of the disk (the folder spool in DATA_DIR) recordings may take until they are stored, silence counted \
+         as if it were sound; beyond it frames are not recorded, and the ledger says so",
+    ),
+    plain(
+        "RECORDINGS_STREAM_PERCENT",
+        "50",
+        "how much of RECORDINGS_SPOOL_BYTES one stream may take",
+    ),
+    plain(
+        "RECORDINGS_GROUP_READABLE",
+        "false",
+        "whether the daemon's group may read what is stored in a folder: files 0640 and folders 0750 instead of 0600 and \
+         0700; the spool and everything else in DATA_DIR stay the daemon's own",
     ),
     plain(
         "RTMS_ALLOWED_HOSTS",

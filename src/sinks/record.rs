@@ -10,6 +10,7 @@ mod complete;
 mod finish;
 /// Folders and names.
 pub mod layout;
+mod leftovers;
 mod recorder;
 mod room;
 mod spool;
@@ -34,7 +35,7 @@ use self::layout::Layout;
 pub use self::recorder::Recorder;
 use self::room::Room;
 use self::spool::Spool;
-use self::target::{Content, Place, PlaceError, Target, TargetError, read_file};
+use self::target::{Access, Content, Place, PlaceError, Target, TargetError, read_file};
 use crate::hub::{Hub, MediaSet, Medium, SinkLimits, Wants};
 use crate::model::{RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord};
 use crate::net::Network;
@@ -61,8 +62,12 @@ pub struct Settings {
     pub layout: Layout,
     /// The folder of this machine's spools.
     pub spools: PathBuf,
-    /// What may lie there at most, until it is stored.
+    /// What may lie there at most, until it is stored; silence counts, also where it takes no room.
     pub spool_bytes: u64,
+    /// How much of that one stream may take.
+    pub stream_percent: u8,
+    /// Who may read what is stored in a folder.
+    pub access: Access,
 }
 
 /// Why a file cannot be had.
@@ -112,11 +117,11 @@ impl Recordings {
     ) -> Result<(Self, Recorder), PlaceError> {
         let shared = Arc::new(Shared {
             store,
-            target: Target::open(&settings.place, network)?,
+            target: Target::open(&settings.place, settings.access, network)?,
             layout: Arc::new(settings.layout.clone()),
             spools: settings.spools.clone(),
             spool: OnceCell::new(),
-            room: Room::new(settings.spools.clone(), settings.spool_bytes),
+            room: Room::new(settings.spools.clone(), settings.spool_bytes, settings.stream_percent),
             finishes: Semaphore::new(FINISHES_AT_ONCE),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
             writes: Semaphore::new(WRITES_AT_ONCE),

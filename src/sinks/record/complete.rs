@@ -11,9 +11,10 @@ use tokio::time::sleep;
 
 use super::Shared;
 use super::finish::{Finish, FinishError, MANIFEST, blocking};
+use super::layout::Subject;
 use super::spool::{Label, Spool};
-use super::target::TargetError;
-use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId};
+use super::target::{Shipment, TargetError};
+use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId, StreamRecord};
 use crate::store::{NewRecording, StoreError};
 
 /// The waits between tries.
@@ -25,8 +26,7 @@ const REVOKED: i64 = 8;
 
 /// Brings a recording to its end. Returns when nothing is left to do here.
 pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, label: Label) {
-    let mut share = shared.room.share();
-    share.set(spooled_bytes(&spool, &label).await);
+    shared.room.set(label.id, spooled_bytes(&spool, &label).await);
     let mut recording = announced(&shared, spool.id, &label).await;
     if recording.status == RecordingStatus::Failed {
         recording.status = taken_up(&shared, &recording).await;
@@ -54,6 +54,7 @@ pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, label: Label) {
             blocking(move || spool.remove(id))
         })
         .await;
+        shared.room.clear(recording.id);
     }
 }
 
@@ -114,11 +115,13 @@ async fn try_finish(
         store.move_recording(recording.id, from, RecordingStatus::Deleting, now_ms).await?;
         return Ok(false);
     }
-    let layout = &shared.layout;
+    let folder = folder_for(shared, recording, stream).await?;
     let finish = Finish {
         store,
         spool,
-        layout,
+        layout: &shared.layout,
+        folder: &folder,
+        max_bytes: shared.room.max_each_bytes(),
         recording,
         label,
         session: &session,
@@ -128,6 +131,27 @@ async fn try_finish(
     };
     let files = finish.run().await?;
     Ok(store.finish_recording(recording, &files, now_ms).await?)
+}
+
+/// The recording's folder where it goes. Where something lies in it, it is not ours: nothing was uploaded yet.
+async fn folder_for(
+    shared: &Shared,
+    recording: &Recording,
+    stream: &StreamRecord,
+) -> Result<String, FinishError> {
+    let subject = Subject {
+        session_id: recording.session_id,
+        stream_id: &recording.stream_id,
+        ordinal: recording.ordinal,
+        instance: &stream.instance,
+        started_at_ms: recording.started_at_ms,
+    };
+    let folder = shared.layout.folder(&subject, recording.part);
+    if shared.target.is_free(&folder).await? {
+        return Ok(folder);
+    }
+    tracing::warn!(recording = %recording.id, "something lies in a recording's folder already; it gets one of its own");
+    Ok(format!("{folder}-{}", recording.id))
 }
 
 /// Moves all files where they go, the manifest last. False when they are not wanted any more, or lost.
@@ -171,7 +195,13 @@ async fn uploaded_file(
     let from = spool.files(recording.id).join(&file.name);
     persistently("an upload", || async {
         let _turn = shared.uploads.acquire().await;
-        match shared.target.take(&from, &file.path, &file.content_type).await {
+        let shipment = Shipment {
+            from: &from,
+            path: &file.path,
+            content_type: &file.content_type,
+            owner: recording.id,
+        };
+        match shared.target.take(&shipment).await {
             Ok(()) => Ok(true),
             // An object store that lacks its bucket says the same.
             Err(TargetError::Missing) if !from.exists() => Ok(false),

@@ -1,6 +1,6 @@
 //! A stream is over: its recording's files are closed, its texts and its manifest are written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -12,9 +12,11 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::task::spawn_blocking;
 
-use super::layout::{Layout, Subject};
+use super::layout::Layout;
+use super::leftovers::leftovers;
 use super::spool::{Label, Spool, TrackNote};
 use super::takes;
+use super::target::TargetError;
 use super::texts::{Text, TextError, Texts};
 use super::track::{Counts, Finished, TrackFile};
 use crate::model::{
@@ -36,6 +38,8 @@ pub enum FinishError {
     Store(#[from] StoreError),
     #[error("{0}")]
     File(#[from] io::Error),
+    #[error("{0}")]
+    Target(#[from] TargetError),
 }
 
 impl From<TextError> for FinishError {
@@ -52,6 +56,10 @@ pub struct Finish<'a> {
     pub store: &'a Store,
     pub spool: &'a Arc<Spool>,
     pub layout: &'a Layout,
+    /// The recording's folder where it goes.
+    pub folder: &'a str,
+    /// What its files may take.
+    pub max_bytes: u64,
     pub recording: &'a Recording,
     pub label: &'a Label,
     pub session: &'a Session,
@@ -89,10 +97,11 @@ struct ManifestFile<'a> {
 impl Finish<'_> {
     /// Closes and writes everything. May be called again: what is there is made anew.
     pub async fn run(&self) -> Result<Vec<RecordedFile>, FinishError> {
-        let (spool, id) = (Arc::clone(self.spool), self.label.id);
+        let (spool, id, max_bytes) = (Arc::clone(self.spool), self.label.id, self.max_bytes);
         let text = &self.stream.tally.transcript;
         let oldest_ms = text.first_ms.filter(|_| self.label.records(Medium::Transcript));
-        let (label, tracks) = blocking(move || takes::finish(&spool, id, oldest_ms)).await?;
+        let (label, tracks) =
+            blocking(move || takes::finish(&spool, id, oldest_ms, max_bytes)).await?;
         Finish { label: &label, ..*self }.describe(&tracks).await
     }
 
@@ -112,6 +121,14 @@ impl Finish<'_> {
         let texts = self.texts(&folder).await?;
         let entries = texts.iter().filter_map(|text| Some((text.medium, text.entries?))).collect();
         drafts.extend(texts.into_iter().map(Draft::from));
+        drafts.extend(self.damaged(&folder, &drafts).await?);
+        // No two files have one place.
+        let mut places = HashSet::new();
+        for draft in &mut drafts {
+            if !places.insert(draft.place.clone()) {
+                draft.place.clone_from(&draft.name);
+            }
+        }
         let mut files = self.described(drafts).await?;
         files.push(self.manifest(&folder, &files, &entries).await?);
         Ok(files)
@@ -171,7 +188,7 @@ impl Finish<'_> {
     fn file(&self, draft: Draft, (bytes, sha256): (u64, String)) -> RecordedFile {
         RecordedFile {
             api_name: api_name(self.recording, &draft.place),
-            path: format!("{}/{}", self.folder(), draft.place),
+            path: format!("{}/{}", self.folder, draft.place),
             name: draft.name,
             medium: draft.medium,
             speaker: draft.speaker,
@@ -183,16 +200,26 @@ impl Finish<'_> {
         }
     }
 
-    /// The recording's folder where it goes.
-    fn folder(&self) -> String {
-        let subject = Subject {
-            session_id: self.recording.session_id,
-            stream_id: &self.recording.stream_id,
-            ordinal: self.recording.ordinal,
-            instance: &self.stream.instance,
-            started_at_ms: self.recording.started_at_ms,
-        };
-        self.layout.folder(&subject, self.recording.part)
+    /// What lies there and is no track's, and no text: kept and listed, whatever it is.
+    async fn damaged(&self, folder: &Path, known: &[Draft]) -> Result<Vec<Draft>, FinishError> {
+        let known: HashSet<String> = known.iter().map(|draft| draft.name.clone()).collect();
+        let (folder, recording) = (folder.to_owned(), self.recording.id);
+        let names = blocking(move || leftovers(&folder, &known, recording)).await?;
+        Ok(names.into_iter().map(|name| self.damaged_file(name)).collect())
+    }
+
+    fn damaged_file(&self, name: String) -> Draft {
+        let stem = |note: &TrackNote| note.name.split('.').next().map_or(0, str::len);
+        let is_of = |note: &&TrackNote| name.starts_with(&note.name[..stem(note)]);
+        let note = self.label.tracks.iter().filter(is_of).max_by_key(|note| stem(note));
+        Draft {
+            place: name.clone(),
+            medium: note.map_or_else(|| "unknown".to_owned(), |note| note.medium.clone()),
+            speaker: note.map(|note| note.speaker.clone()).unwrap_or_default(),
+            content_type: content_type(&name),
+            span_ms: None,
+            name,
+        }
     }
 
     async fn manifest(
@@ -217,8 +244,8 @@ impl Finish<'_> {
 
     fn manifest_json(&self, files: &[RecordedFile], entries: &HashMap<&str, u64>) -> Value {
         let (recording, stream) = (self.recording, self.stream);
-        let folder = self.folder();
-        let inside = |path: &str| path.strip_prefix(&format!("{folder}/")).map(str::to_owned);
+        let folder = format!("{}/", self.folder);
+        let inside = |path: &str| path.strip_prefix(&folder).map(str::to_owned);
         let origin_ms = self.origin_ms();
         let file = |file: &RecordedFile| {
             json!(ManifestFile {
@@ -254,6 +281,7 @@ impl Finish<'_> {
             "frames": self.label.total(),
             "media": self.media_json(entries),
             "mix": self.label.mix,
+            "voices_beyond_limit": self.label.voices_beyond_limit,
             "files": files.iter().map(file).collect::<Vec<_>>(),
             "ledger": ledger,
         })

@@ -108,9 +108,15 @@ impl Recorder {
         }
     }
 
+    /// What lies in the spool, whose room it takes.
     async fn labels(&self) -> io::Result<Vec<Label>> {
-        let spool = self.shared.spool().await?;
-        blocking(move || spool.labels()).await
+        let (spool, room) = (self.shared.spool().await?, Arc::clone(&self.shared.room));
+        let find = move || {
+            let labels = spool.labels()?;
+            labels.iter().for_each(|label| room.set(label.id, spool.bytes(label.id)));
+            Ok(labels)
+        };
+        blocking(find).await
     }
 
     /// A stream begins to run here: its recording begins, or goes on.
@@ -144,6 +150,7 @@ impl Recorder {
             counts: BTreeMap::new(),
             mix: Counts::default(),
             frames: Counts::default(),
+            voices_beyond_limit: 0,
         }
     }
 
@@ -167,7 +174,11 @@ impl Recorder {
         // Without one nothing was written, and nothing is there to be completed.
         let Ok(label) = blocking(move || spool.label(id)).await else { return };
         match left {
-            Left::Ended => self.complete(label).await,
+            // Whether the stream is over the store says: another daemon may have taken it from the one that thinks so.
+            Left::Ended => {
+                self.idle.push(label);
+                self.shared.wake.notify_one();
+            }
             Left::Moved | Left::Cancelled => self.idle.push(label),
         }
     }
@@ -338,6 +349,7 @@ async fn delete_one(
     if let Some(spool) = spool {
         let id = row.id;
         blocking(move || spool.remove(id)).await?;
+        shared.room.clear(id);
     }
     // Before that its files have no paths.
     if row.finished_at_ms.is_some() {

@@ -1,41 +1,63 @@
 //! How much of the disk recordings may take until they are stored.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::model::RecordingId;
 
 /// So much of the disk is left to others: headers, texts and the store itself still have to be written.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What all recordings of this daemon take together.
+/// What the recordings in this daemon's spool take, each and together: those that are made, those that wait, and those
+/// on their way. Silence counts, also where it is a hole that takes no room: it is hashed, copied and uploaded.
 #[derive(Debug)]
 pub struct Room {
     folder: PathBuf,
+    /// Of all together.
     max_bytes: u64,
-    used_bytes: AtomicU64,
-}
-
-/// What one recording takes; given back when it is dropped.
-#[derive(Debug)]
-pub struct Share {
-    room: Arc<Room>,
-    bytes: u64,
+    /// Of one recording.
+    max_each_bytes: u64,
+    used: Mutex<HashMap<RecordingId, u64>>,
 }
 
 impl Room {
-    /// `folder` is on the disk that is meant.
-    pub fn new(folder: PathBuf, max_bytes: u64) -> Arc<Self> {
-        Arc::new(Self { folder, max_bytes, used_bytes: AtomicU64::new(0) })
+    /// `folder` is on the disk that is meant; one recording may take `each_percent` of it all.
+    pub fn new(folder: PathBuf, max_bytes: u64, each_percent: u8) -> Arc<Self> {
+        let max_each_bytes = (u128::from(max_bytes) * u128::from(each_percent) / 100) as u64;
+        Arc::new(Self { folder, max_bytes, max_each_bytes, used: Mutex::default() })
     }
 
-    pub fn share(self: &Arc<Self>) -> Share {
-        Share { room: Arc::clone(self), bytes: 0 }
+    pub fn max_each_bytes(&self) -> u64 {
+        self.max_each_bytes
     }
 
-    /// Whether no more may be written. Asks the file system: blocks, shortly.
-    pub fn is_full(&self) -> bool {
-        self.used_bytes.load(Ordering::Relaxed) >= self.max_bytes
-            || self.free_bytes().is_some_and(|free_bytes| free_bytes < RESERVE_BYTES)
+    /// A recording takes so much now.
+    pub fn set(&self, id: RecordingId, bytes: u64) {
+        self.used().insert(id, bytes);
+    }
+
+    /// A recording lies here no longer.
+    pub fn clear(&self, id: RecordingId) {
+        self.used().remove(&id);
+    }
+
+    /// Why no more of a recording may be written, if that is so. Asks the file system: blocks, shortly.
+    pub fn is_full_for(&self, id: RecordingId) -> Option<&'static str> {
+        let (own, all) = {
+            let used = self.used();
+            let all = used.values().fold(0, |all: u64, bytes| all.saturating_add(*bytes));
+            (used.get(&id).copied().unwrap_or_default(), all)
+        };
+        if own >= self.max_each_bytes {
+            Some("it has its share of the spool (RECORDINGS_STREAM_PERCENT)")
+        } else if all >= self.max_bytes {
+            Some("the spool is full (RECORDINGS_SPOOL_BYTES)")
+        } else if self.free_bytes().is_some_and(|free_bytes| free_bytes < RESERVE_BYTES) {
+            Some("the disk is full")
+        } else {
+            None
+        }
     }
 
     /// None where the file system cannot say.
@@ -43,41 +65,40 @@ impl Room {
         let disk = rustix::fs::statvfs(&self.folder).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
-}
 
-impl Share {
-    /// It takes so much now.
-    pub fn set(&mut self, bytes: u64) {
-        let used_bytes = &self.room.used_bytes;
-        used_bytes.fetch_add(bytes, Ordering::Relaxed);
-        used_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.bytes = bytes;
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.set(0);
+    fn used(&self) -> MutexGuard<'_, HashMap<RecordingId, u64>> {
+        self.used.lock().expect("nothing panics while holding what recordings take")
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+
+    const ONE: RecordingId = RecordingId(Uuid::from_u128(1));
+    const OTHER: RecordingId = RecordingId(Uuid::from_u128(2));
 
     #[test]
     fn what_recordings_take_together_is_bounded_and_given_back() {
-        let room = Room::new(std::env::temp_dir(), 100);
-        let (mut one, mut other) = (room.share(), room.share());
-        one.set(60);
-        assert!(!room.is_full());
-        other.set(40);
-        assert!(room.is_full());
-        one.set(59);
-        assert!(!room.is_full());
-        other.set(41);
-        assert!(room.is_full());
-        drop(other);
-        assert!(!room.is_full());
+        let room = Room::new(std::env::temp_dir(), 100, 100);
+        room.set(ONE, 60);
+        assert_eq!(room.is_full_for(ONE), None);
+        room.set(OTHER, 40);
+        assert!(room.is_full_for(ONE).unwrap().contains("RECORDINGS_SPOOL_BYTES"));
+        room.set(ONE, 59);
+        assert_eq!(room.is_full_for(OTHER), None);
+        room.set(OTHER, 41);
+        room.clear(ONE);
+        assert_eq!(room.is_full_for(OTHER), None);
+    }
+
+    #[test]
+    fn one_stream_does_not_take_the_room_of_all() {
+        let room = Room::new(std::env::temp_dir(), 100, 50);
+        room.set(ONE, 50);
+        assert!(room.is_full_for(ONE).unwrap().contains("RECORDINGS_STREAM_PERCENT"));
+        assert_eq!(room.is_full_for(OTHER), None);
     }
 }

@@ -8,16 +8,16 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::layout::Voice;
-use super::track::{Counts, TrackKind};
+use super::track::{Counts, TrackKind, parts};
 use crate::model::{RecordingId, SessionId, Speaker, SpoolId, StreamId};
 use crate::rtms::message::Medium;
 
@@ -55,6 +55,9 @@ pub struct Label {
     /// Of versions that did not count by medium.
     #[serde(default)]
     pub frames: Counts,
+    /// How many voices have no file, because there were too many; again after a restart where they speak again.
+    #[serde(default)]
+    pub voices_beyond_limit: u64,
 }
 
 /// A file of frames, or a folder of pictures.
@@ -93,6 +96,12 @@ impl Label {
         self.origin_ms = Some(origin_ms);
     }
 
+    /// What silence of this length takes in all files.
+    pub fn silence_bytes(&self, by_ms: i64) -> u64 {
+        let per_ms: u64 = self.tracks.iter().map(|note| note.kind.silence_bytes_per_ms()).sum();
+        per_ms.saturating_mul(u64::try_from(by_ms).unwrap_or_default())
+    }
+
     /// What became of all frames.
     pub fn total(&self) -> Counts {
         let mut total = self.frames;
@@ -108,9 +117,15 @@ impl Label {
 impl Spool {
     /// The first spool under `root` that no other daemon has; made if there is none. Blocks.
     pub fn open(root: &Path) -> io::Result<Self> {
+        let private = |folder: &Path| {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            // Earlier versions made it as the process's mask had it.
+            fs::set_permissions(folder, Permissions::from_mode(0o700))
+        };
+        private(root)?;
         for number in 0..MAX_SPOOLS {
             let folder = root.join(number.to_string());
-            fs::create_dir_all(&folder)?;
+            private(&folder)?;
             let lock = File::create(folder.join("lock"))?;
             match lock.try_lock() {
                 Ok(()) => return Ok(Self { id: id_of(&folder)?, folder, _lock: lock }),
@@ -171,13 +186,24 @@ impl Spool {
         read_label(&self.folder_of(id))
     }
 
-    /// Writes a recording's label; the first one makes its folder.
+    /// Writes a recording's label, so that it outlives a power cut; the first one makes its folder.
     pub fn keep(&self, label: &Label) -> io::Result<()> {
         let folder = self.folder_of(label.id);
+        let is_first = !folder.exists();
         fs::create_dir_all(folder.join("files"))?;
+        self.keep_counts(label)?;
+        parts::sync_folder(&folder.join(LABEL))?;
+        if is_first { parts::sync_folder(&folder) } else { Ok(()) }
+    }
+
+    /// The same where nothing but counts is new: after a power cut the label may be the earlier one.
+    pub fn keep_counts(&self, label: &Label) -> io::Result<()> {
+        let folder = self.folder_of(label.id);
         let text = serde_json::to_vec(label).map_err(io::Error::other)?;
         let fresh = folder.join("label.json.new");
-        fs::write(&fresh, text)?;
+        let mut file = File::create(&fresh)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
         fs::rename(&fresh, folder.join(LABEL))
     }
 
@@ -190,7 +216,7 @@ impl Spool {
         self.folder_of(id).join(LABEL).exists()
     }
 
-    /// What a recording takes on disk; holes take nothing.
+    /// What a recording takes; silence counts, also where it is a hole that takes no room.
     pub fn bytes(&self, id: RecordingId) -> u64 {
         bytes_under(&self.folder_of(id))
     }
@@ -228,7 +254,7 @@ fn bytes_under(path: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(path) else { return 0 };
     let bytes = |entry: fs::DirEntry| match entry.metadata() {
         Ok(about) if about.is_dir() => bytes_under(&entry.path()),
-        Ok(about) => about.blocks().saturating_mul(512),
+        Ok(about) => about.len().max(about.blocks().saturating_mul(512)),
         Err(_) => 0,
     };
     entries.flatten().map(bytes).sum()
@@ -261,6 +287,7 @@ mod tests {
             counts: BTreeMap::new(),
             mix: Counts::default(),
             frames: Counts::default(),
+            voices_beyond_limit: 0,
         }
     }
 
@@ -318,6 +345,18 @@ mod tests {
         assert_eq!(new.labels().unwrap(), [label]);
         assert!(new.abandoned().unwrap().is_empty());
         assert_ne!(Spool::open(root.path()).unwrap().id, id);
+    }
+
+    #[test]
+    fn a_spool_is_its_owners_alone_also_one_of_an_earlier_version() {
+        let root = tempdir().unwrap();
+        let spools = root.path().join("spool");
+        fs::create_dir_all(spools.join("0")).unwrap();
+        fs::set_permissions(&spools, Permissions::from_mode(0o755)).unwrap();
+        let _spool = Spool::open(&spools).unwrap();
+        for folder in [spools.clone(), spools.join("0")] {
+            assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::SemaphorePermit;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Shared;
 use super::complete::announced;
 use super::finish::{blocking, underway};
-use super::room::{Room, Share};
+use super::room::Room;
 use super::spool::{Label, Spool};
 use super::takes::Takes;
 use crate::hub::{Frame, LeftOut, LeftOuts, Tap, Tapped};
@@ -46,9 +47,9 @@ pub async fn record(
     loop {
         let batch = tokio::select! {
             () = cancel.cancelled() => return Left::Cancelled,
-            batch = gather(&mut tap) => batch,
+            batch = gather(&mut tap, &shared) => batch,
         };
-        let Batch { frames, left, must_settle } = batch;
+        let Batch { frames, left, must_settle, turn: _turn } = batch;
         let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
         let mut now = match desk.take() {
             Some(desk) => desk,
@@ -74,7 +75,6 @@ pub async fn record(
                 now.work(frames, is_last, now_ms);
                 Ok(now)
             };
-            let _turn = shared.writes.acquire().await;
             match blocking(work).await {
                 Ok(done) => now = done,
                 Err(error) => {
@@ -102,14 +102,16 @@ pub async fn record(
 
 /// What came within a short time, and whether it was the last.
 #[derive(Default)]
-struct Batch {
+struct Batch<'a> {
+    /// What lets us write them.
+    turn: Option<SemaphorePermit<'a>>,
     frames: Vec<Arc<Frame>>,
     left: Option<Left>,
     /// The stream waits until what it sent is in files, or left out.
     must_settle: bool,
 }
 
-impl Batch {
+impl Batch<'_> {
     fn add(&mut self, item: Tapped) {
         match item {
             Tapped::Frame(frame) => self.frames.push(frame),
@@ -122,13 +124,16 @@ impl Batch {
     }
 }
 
-async fn gather(tap: &mut Tap) -> Batch {
+async fn gather<'a>(tap: &mut Tap, shared: &'a Shared) -> Batch<'a> {
     let mut batch = Batch::default();
-    let Ok(first) = timeout_at(Instant::now() + LOOK_EVERY, tap.next()).await else { return batch };
-    batch.add(first);
-    if batch.left.is_none() && !batch.must_settle {
+    let first = timeout_at(Instant::now() + LOOK_EVERY, tap.next()).await;
+    let is_any = first.is_ok();
+    first.into_iter().for_each(|first| batch.add(first));
+    if is_any && batch.left.is_none() && !batch.must_settle {
         sleep(GATHER).await;
     }
+    // Until it is our turn to write, what comes waits in the tap, where it is bounded over all streams.
+    batch.turn = shared.writes.acquire().await.ok();
     while let Some(item) = tap.try_next() {
         batch.add(item);
     }
@@ -146,16 +151,15 @@ fn give_up(tap: &Tap, taken: LeftOuts, must_settle: bool) {
 async fn open(shared: &Shared, label: &Label) -> io::Result<Desk> {
     let spool = shared.spool().await?;
     let (layout, label) = (Arc::clone(&shared.layout), label.clone());
-    let (room, share) = (Arc::clone(&shared.room), shared.room.share());
+    let room = Arc::clone(&shared.room);
     let open = move || {
         // What lies there knows its tracks.
         let known = spool.label(label.id).unwrap_or_else(|_| label.clone());
         let label = Label { media: label.media, ..known };
-        let takes = Takes::open(Arc::clone(&spool), layout, label)?;
+        let takes = Takes::open(Arc::clone(&spool), layout, label, room.max_each_bytes())?;
         let waiting = VecDeque::new();
-        Ok(Desk { spool, takes, room, share, waiting, is_refusing: false, is_in_trouble: false })
+        Ok(Desk { spool, takes, room, waiting, is_refusing: false, is_in_trouble: false })
     };
-    let _turn = shared.writes.acquire().await;
     blocking(open).await
 }
 
@@ -168,7 +172,6 @@ struct Desk {
     spool: Arc<Spool>,
     takes: Takes,
     room: Arc<Room>,
-    share: Share,
     waiting: VecDeque<Arc<Frame>>,
     /// There is no room for more.
     is_refusing: bool,
@@ -190,8 +193,8 @@ impl Desk {
             written = written.and_then(|()| self.takes.close_all());
             self.takes.give_up(std::mem::take(&mut self.waiting));
         }
-        self.share.set(self.takes.bytes());
-        let stream_id = &self.takes.label().stream_id;
+        let Label { id, stream_id, .. } = self.takes.label();
+        self.room.set(*id, self.takes.bytes());
         match &written {
             Err(error) if !self.is_in_trouble => {
                 tracing::error!(%stream_id, %error, "the disk takes no frames; what comes now is a gap");
@@ -202,11 +205,11 @@ impl Desk {
             _ => {}
         }
         self.is_in_trouble = written.is_err();
-        let is_full = self.room.is_full();
-        if is_full && !self.is_refusing {
-            tracing::warn!(%stream_id, "no room for recordings (RECORDINGS_SPOOL_BYTES, or the disk); what comes now is a gap");
+        let full = self.room.is_full_for(*id);
+        if let (Some(reason), false) = (full, self.is_refusing) {
+            tracing::warn!(%stream_id, reason, "no room to record a stream; what comes now is a gap");
         }
-        self.is_refusing = is_full || self.is_in_trouble;
+        self.is_refusing = full.is_some() || self.is_in_trouble;
     }
 }
 

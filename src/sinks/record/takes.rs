@@ -2,9 +2,10 @@
 
 mod aligned;
 mod counting;
+mod notes;
 mod open;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,11 +14,11 @@ use self::aligned::aligned;
 pub use self::aligned::finish;
 use self::counting::Progress;
 use self::open::{Open, Writer};
-use super::layout::{Layout, Voice};
-use super::spool::{Label, Spool, TrackNote};
+use super::layout::Layout;
+use super::spool::{Label, Spool};
 use super::track::{TrackError, TrackKind, shift};
 use crate::hub::{Frame, LeftOuts};
-use crate::model::{Speaker, SpeakerKey, believed};
+use crate::model::{SpeakerKey, believed};
 use crate::rtms::message::Medium;
 
 /// What a killed process may have to repair, or lose.
@@ -28,13 +29,25 @@ const KEEP_EVERY: Duration = Duration::from_secs(10);
 const MAX_OPEN: usize = 32;
 /// More voices than this are no meeting.
 const MAX_TRACKS: usize = 4_000;
+/// How many of the others are told apart.
+const MAX_COUNTED_VOICES: usize = 100_000;
+/// What may wait in memory in all files together before it is written.
+const MAX_HELD_BYTES: usize = 8 << 20;
+/// What a frame that waits takes beside its payload, roughly.
+const FRAME_BYTES: usize = 128;
 
 /// The files of a recording.
 pub struct Takes {
     spool: Arc<Spool>,
     layout: Arc<Layout>,
     label: Label,
+    /// What its files may take.
+    max_bytes: u64,
     open: HashMap<Key, Open>,
+    /// What was taken since the last sync, which writes it.
+    held_bytes: usize,
+    /// Voices that found no place, as hashes.
+    beyond: HashSet<u64>,
     /// What lay there before the open tracks were opened.
     closed_bytes: u64,
     synced_at: Instant,
@@ -60,15 +73,23 @@ enum Key {
 }
 
 impl Takes {
-    /// Goes on with what a label says, or begins.
-    pub fn open(spool: Arc<Spool>, layout: Arc<Layout>, label: Label) -> io::Result<Self> {
+    /// Goes on with what a label says, or begins. `max_bytes`: what its files may take.
+    pub fn open(
+        spool: Arc<Spool>,
+        layout: Arc<Layout>,
+        label: Label,
+        max_bytes: u64,
+    ) -> io::Result<Self> {
         spool.keep(&label)?;
         Ok(Self {
             closed_bytes: spool.bytes(label.id),
             spool,
             layout,
             label,
+            max_bytes,
             open: HashMap::new(),
+            held_bytes: 0,
+            beyond: HashSet::new(),
             synced_at: Instant::now(),
             is_synced: true,
             uses: 0,
@@ -85,7 +106,7 @@ impl Takes {
         &self.label
     }
 
-    /// What the recording takes on disk.
+    /// What the recording takes; silence counts, also where it takes no room.
     pub fn bytes(&self) -> u64 {
         self.closed_bytes + self.open.values().map(Open::bytes).sum::<u64>()
     }
@@ -96,8 +117,13 @@ impl Takes {
         self.now_ms = now_ms;
         self.place_origin(frames)?;
         self.is_synced &= frames.is_empty();
+        self.note_new(frames);
         while let Some(frame) = frames.pop_front() {
             self.write(&frame)?;
+            self.held_bytes += FRAME_BYTES + frame.payload.len();
+            if self.held_bytes >= MAX_HELD_BYTES {
+                self.write_held()?;
+            }
         }
         if !self.is_synced && self.synced_at.elapsed() >= SYNC_EVERY {
             self.sync()?;
@@ -110,8 +136,19 @@ impl Takes {
         self.is_synced
     }
 
+    /// Bounds what waits in memory. The newest picture of every film waits for the next one: where those are many and
+    /// large, their files are closed, and go on with a key frame.
+    fn write_held(&mut self) -> io::Result<()> {
+        self.sync()?;
+        if self.open.values().map(Open::held_bytes).sum::<usize>() >= MAX_HELD_BYTES {
+            self.close_all()?;
+        }
+        Ok(())
+    }
+
     /// After this everything that was taken lies in files that play.
     pub fn sync(&mut self) -> io::Result<()> {
+        self.held_bytes = 0;
         self.synced_at = Instant::now();
         let synced = self.open.values_mut().try_for_each(Open::sync);
         self.checked(synced)?;
@@ -119,7 +156,7 @@ impl Takes {
         self.is_synced = true;
         if self.is_label_old || self.kept_at.elapsed() >= KEEP_EVERY {
             (self.kept_at, self.is_label_old) = (Instant::now(), false);
-            self.spool.keep(&self.label)?;
+            self.spool.keep_counts(&self.label)?;
         }
         Ok(())
     }
@@ -143,18 +180,28 @@ impl Takes {
                     .begin_at(first_packet.min().map_or(oldest_ms, |at_ms| at_ms.min(oldest_ms)));
                 self.spool.keep(&self.label)
             }
-            Some(origin_ms) if oldest_ms < origin_ms => {
-                self.sync()?;
-                let mix = self.open.get(&Key::Mix).and_then(Open::mix);
-                self.moved_mix = mix.map(|mix| (origin_ms, mix.ends()));
-                self.close_all()?;
-                self.label.begin_at(shift::origin_for(origin_ms, oldest_ms));
-                let (stream_id, by_ms) = (&self.label.stream_id, origin_ms - oldest_ms);
-                tracing::debug!(%stream_id, by_ms, "older frames came; the recording's files are moved");
-                self.spool.keep(&self.label)
-            }
+            Some(origin_ms) if oldest_ms < origin_ms => self.move_origin(origin_ms, oldest_ms),
             Some(_) => Ok(()),
         }
+    }
+
+    /// Every file becomes longer by silence; where there is no room for it, what is older is left out.
+    fn move_origin(&mut self, origin_ms: i64, oldest_ms: i64) -> io::Result<()> {
+        let moved_ms = shift::origin_for(origin_ms, oldest_ms);
+        let longer = self.label.silence_bytes(origin_ms - moved_ms);
+        if self.bytes().saturating_add(longer) > self.max_bytes {
+            self.complain("there is no room for what is older than its files");
+            return Ok(());
+        }
+        self.sync()?;
+        let mix = self.open.get(&Key::Mix).and_then(Open::mix);
+        self.moved_mix = mix.map(|mix| (origin_ms, mix.ends()));
+        self.close_all()?;
+        self.closed_bytes += longer;
+        self.label.begin_at(moved_ms);
+        let (stream_id, by_ms) = (&self.label.stream_id, origin_ms - oldest_ms);
+        tracing::debug!(%stream_id, by_ms, "older frames came; the recording's files are moved");
+        self.spool.keep(&self.label)
     }
 
     /// The hub places what is not believed: nothing it hands out is from before the recording, but for what Zoom kept.
@@ -166,6 +213,11 @@ impl Takes {
     fn write(&mut self, frame: &Frame) -> io::Result<()> {
         if !self.believes(frame) {
             self.leave_out(frame, |counts| &mut counts.absurd);
+            return Ok(());
+        }
+        // One that comes long after the last one of its file brings all the silence between them.
+        if self.bytes() >= self.max_bytes {
+            self.leave_out(frame, |counts| &mut counts.beyond_limit);
             return Ok(());
         }
         let kind = match TrackKind::of(frame.medium, &frame.stream.effective) {
@@ -191,7 +243,10 @@ impl Takes {
         match (&is_open, key) {
             (Ok(true), _) => {}
             (Ok(false), Key::Mix) => self.label.mix.beyond_limit += 1,
-            (Ok(false), Key::One(..)) => self.leave_out(frame, |counts| &mut counts.beyond_limit),
+            (Ok(false), Key::One(..)) => {
+                self.count_voice(key);
+                self.leave_out(frame, |counts| &mut counts.beyond_limit);
+            }
             // It was lost with its voice's file.
             (Err(_), Key::Mix) => {}
             (Err(_), Key::One(..)) => self.leave_out(frame, |counts| &mut counts.lost),
@@ -259,64 +314,6 @@ impl Takes {
         Ok(true)
     }
 
-    /// The place of a track's note, which is written before the track is.
-    fn note(&mut self, key: &Key, kind: TrackKind, speaker: Option<&Speaker>) -> Option<usize> {
-        let known = self.label.tracks.iter().position(|note| is_of(note, key, kind));
-        match known {
-            Some(known) if self.label.tracks[known].kind == kind => return Some(known),
-            Some(known) => self.label.tracks[known].kind = kind,
-            None if self.label.tracks.len() >= MAX_TRACKS => return None,
-            None => {
-                let note = self.new_note(key, kind, speaker);
-                self.label.tracks.push(note);
-            }
-        }
-        self.keep_label();
-        Some(known.unwrap_or(self.label.tracks.len() - 1))
-    }
-
-    fn new_note(&self, key: &Key, kind: TrackKind, speaker: Option<&Speaker>) -> TrackNote {
-        let (medium, voice, speaker) = match (key, speaker) {
-            (Key::One(medium, _), Some(speaker)) => (*medium, Voice::One(speaker), speaker.clone()),
-            (Key::One(medium, _), None) => (*medium, Voice::All, Speaker::default()),
-            (Key::Mix, _) => (Medium::Audio, Voice::Mix, Speaker::default()),
-        };
-        let name = self.unused(self.layout.track(medium, voice, kind));
-        let (medium, is_mix) = (medium.as_str().to_owned(), *key == Key::Mix);
-        let origin_ms = self.label.origin_ms;
-        TrackNote { name, medium, speaker, is_mix, kind, origin_ms }
-    }
-
-    /// Two speakers may have one name in a path, and no two tracks one file.
-    fn unused(&self, name: String) -> String {
-        let is_free = |name: &String| self.label.tracks.iter().all(|note| note.name != *name);
-        if is_free(&name) {
-            return name;
-        }
-        let (stem, extension) = match name.rsplit_once('.') {
-            Some((stem, extension)) => (stem, format!(".{extension}")),
-            None => (&*name, String::new()),
-        };
-        let mut names = (1..).map(|number| format!("{stem}-speaker{number}{extension}"));
-        names.find(is_free).expect("there are more numbers than tracks")
-    }
-
-    /// A track that began before its speaker's name was known: the file keeps its name, its note tells.
-    fn rename(&mut self, key: &Key, speaker: Option<&Speaker>) {
-        let Key::One(..) = key else { return };
-        let of_key = |note: &&mut TrackNote| is_of(note, key, note.kind);
-        for note in self.label.tracks.iter_mut().filter(of_key) {
-            note.speaker = speaker.cloned().unwrap_or_default();
-        }
-        self.keep_label();
-    }
-
-    fn keep_label(&self) {
-        if let Err(error) = self.spool.keep(&self.label) {
-            tracing::warn!(recording = %self.label.id, %error, "a recording's label is not up to date");
-        }
-    }
-
     fn close(&mut self, key: &Key) -> io::Result<()> {
         let Some(open) = self.open.remove(key) else { return Ok(()) };
         self.closed_bytes += open.bytes();
@@ -339,6 +336,7 @@ impl Takes {
             for (key, open) in std::mem::take(&mut self.open) {
                 self.lose(&key, open.progress);
             }
+            self.held_bytes = 0;
             self.closed_bytes = self.spool.bytes(self.label.id);
             error.source
         })
@@ -351,18 +349,6 @@ impl Takes {
             tracing::warn!(%stream_id, problem, "some of a stream cannot be recorded");
         }
     }
-}
-
-/// Whether a note is that of a track: format apart, a file with another extension is another track.
-fn is_of(note: &TrackNote, key: &Key, kind: TrackKind) -> bool {
-    let (medium, speaker, is_mix) = match key {
-        Key::One(medium, speaker) => (*medium, speaker.clone(), false),
-        Key::Mix => (Medium::Audio, None, true),
-    };
-    note.medium == medium.as_str()
-        && note.speaker.key() == speaker
-        && note.is_mix == is_mix
-        && note.kind.extension() == kind.extension()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Where recordings go: a folder, or an object store.
 
+mod folder;
 mod objects;
 
 use std::io;
@@ -13,9 +14,11 @@ use object_store::ObjectStore;
 use thiserror::Error;
 use tokio::fs;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::task::spawn_blocking;
 use url::Url;
 
 use self::objects::Objects;
+use crate::model::RecordingId;
 use crate::net::Network;
 
 /// How much of a file is read at a time.
@@ -50,6 +53,9 @@ pub enum PlaceError {
 pub enum TargetError {
     #[error("there is no such file")]
     Missing,
+    /// It is not replaced.
+    #[error("another file has its name where recordings go; move that one away")]
+    Taken,
     #[error("{0}")]
     File(#[from] io::Error),
     #[error("{0}")]
@@ -59,10 +65,32 @@ pub enum TargetError {
 /// A file's bytes.
 pub type Content = BoxStream<'static, Result<Bytes, TargetError>>;
 
+/// Who may read the files and folders that are made in a folder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Access {
+    /// The daemon's user: 0600 and 0700.
+    #[default]
+    Owner,
+    /// Its group, too: 0640 and 0750.
+    Group,
+}
+
+/// A file on its way.
+#[derive(Debug, Clone, Copy)]
+pub struct Shipment<'a> {
+    /// Where it lies.
+    pub from: &'a Path,
+    /// Where it goes.
+    pub path: &'a str,
+    pub content_type: &'a str,
+    /// The recording that it is of.
+    pub owner: RecordingId,
+}
+
 /// Where recordings go. Paths are relative, with `/`.
 #[derive(Debug, Clone)]
 pub enum Target {
-    Folder(PathBuf),
+    Folder(PathBuf, Access),
     Objects(Objects),
 }
 
@@ -81,7 +109,7 @@ impl Place {
         let place = Self::Url { url, options: names.iter().filter_map(value).collect() };
         // Built once to find mistakes now, and again where TLS is set up.
         let tls = crate::tls::client_config(None).map_err(|_| PlaceError::Store)?;
-        Target::open(&place, &Network::direct(tls)).map(|_| place)
+        Target::open(&place, Access::Owner, &Network::direct(tls)).map(|_| place)
     }
 
     /// The folder, where it is one.
@@ -95,9 +123,9 @@ impl Place {
 
 impl Target {
     /// Connects to nothing yet.
-    pub fn open(place: &Place, network: &Network) -> Result<Self, PlaceError> {
+    pub fn open(place: &Place, access: Access, network: &Network) -> Result<Self, PlaceError> {
         match place {
-            Place::Folder(folder) => Ok(Self::Folder(folder.clone())),
+            Place::Folder(folder) => Ok(Self::Folder(folder.clone(), access)),
             Place::Objects(store) => Ok(Self::Objects(Objects::new(Arc::clone(store)))),
             Place::Url { url, options } => {
                 let objects =
@@ -112,23 +140,32 @@ impl Target {
         matches!(self, Self::Objects(_))
     }
 
-    /// Moves a file here, whole or not at all. A file that was moved before is as good.
-    pub async fn take(
-        &self,
-        file: &Path,
-        path: &str,
-        content_type: &str,
-    ) -> Result<(), TargetError> {
+    /// Moves a file here, whole or not at all. A file that was moved before is as good; another one is never replaced.
+    pub async fn take(&self, file: &Shipment<'_>) -> Result<(), TargetError> {
         match self {
-            Self::Folder(folder) => move_file(file, &folder.join(path)).await,
-            Self::Objects(objects) => objects.put(file, path, content_type).await,
+            Self::Folder(folder, access) => {
+                let (from, to, access) = (file.from.to_owned(), folder.join(file.path), *access);
+                blocking(move || folder::take(&from, &to, access)).await
+            }
+            Self::Objects(objects) => objects.put(file).await,
+        }
+    }
+
+    /// Whether nothing lies in a folder that is to be a recording's.
+    pub async fn is_free(&self, path: &str) -> Result<bool, TargetError> {
+        match self {
+            Self::Folder(folder, _) => {
+                let folder = folder.join(path);
+                blocking(move || Ok(folder::is_free(&folder)?)).await
+            }
+            Self::Objects(objects) => objects.is_free(path).await,
         }
     }
 
     /// The bytes of a file in `range`, which lies inside it.
     pub async fn read(&self, path: &str, range: Range<u64>) -> Result<Content, TargetError> {
         match self {
-            Self::Folder(folder) => read_file(&folder.join(path), range).await,
+            Self::Folder(folder, _) => read_file(&folder.join(path), range).await,
             Self::Objects(objects) => objects.get(path, range).await,
         }
     }
@@ -136,7 +173,10 @@ impl Target {
     /// Removes a file, and the folders that are empty without it. One that is not there is removed.
     pub async fn remove(&self, path: &str) -> Result<(), TargetError> {
         match self {
-            Self::Folder(folder) => remove_file(folder, path).await,
+            Self::Folder(folder, _) => {
+                let (folder, path) = (folder.clone(), path.to_owned());
+                blocking(move || Ok(folder::remove(&folder, &path)?)).await
+            }
             Self::Objects(objects) => objects.remove(path).await,
         }
     }
@@ -162,54 +202,10 @@ pub async fn read_file(path: &Path, range: Range<u64>) -> Result<Content, Target
     Ok(content.boxed())
 }
 
-async fn move_file(from: &Path, to: &Path) -> Result<(), TargetError> {
-    if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).await?;
-    }
-    match fs::rename(from, to).await {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => copy_file(from, to).await,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::try_exists(to).await? => {
-            Ok(())
-        }
-        Err(error) => Err(missing(error)),
-    }
-}
-
-/// Under another name until it is whole.
-async fn copy_file(from: &Path, to: &Path) -> Result<(), TargetError> {
-    let part = part_of(to);
-    fs::copy(from, &part).await.map_err(missing)?;
-    fs::File::open(&part).await?.sync_all().await?;
-    fs::rename(&part, to).await?;
-    Ok(fs::remove_file(from).await?)
-}
-
-/// Where a file is that is not whole yet.
-fn part_of(file: &Path) -> PathBuf {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    file.with_file_name(name)
-}
-
-async fn remove_file(root: &Path, path: &str) -> Result<(), TargetError> {
-    let file = root.join(path);
-    // A copy that was cancelled leaves its part.
-    for path in [part_of(&file), file] {
-        match fs::remove_file(path).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-    }
-    // Up to the first that holds something else.
-    let mut folder = Path::new(path).parent();
-    while let Some(inner) = folder.filter(|inner| !inner.as_os_str().is_empty()) {
-        if fs::remove_dir(root.join(inner)).await.is_err() {
-            break;
-        }
-        folder = inner.parent();
-    }
-    Ok(())
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, TargetError> + Send + 'static,
+) -> Result<T, TargetError> {
+    spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic).into()))
 }
 
 fn missing(error: io::Error) -> TargetError {

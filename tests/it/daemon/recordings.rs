@@ -1,5 +1,6 @@
 //! Recordings, from Zoom's frames to files that other people's tools read.
 
+mod access;
 mod files;
 pub mod kit;
 mod places;

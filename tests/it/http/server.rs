@@ -19,7 +19,7 @@ use rtmsd::secret::Secret;
 use rtmsd::sinks::forward::{Forwards, Targets};
 use rtmsd::sinks::live::Live;
 use rtmsd::sinks::record::layout::Layout;
-use rtmsd::sinks::record::target::Place;
+use rtmsd::sinks::record::target::{Access, Place};
 use rtmsd::sinks::record::{self, Recordings};
 use rtmsd::sinks::webhooks::address::AddressPolicy;
 use rtmsd::sinks::webhooks::{self, Webhooks};
@@ -119,6 +119,8 @@ fn recordings(store: &Store, hub: &Hub, folder: &Path) -> Recordings {
         layout: Layout::RtmsSamples,
         spools: folder.join("spool"),
         spool_bytes: u64::MAX,
+        stream_percent: 100,
+        access: Access::Owner,
     };
     Recordings::new(&settings, store.clone(), hub, &network(), || 0).expect("a folder").0
 }

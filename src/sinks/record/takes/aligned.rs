@@ -40,18 +40,24 @@ pub(super) fn aligned(
 }
 
 /// Closes every track of a recording that is over, whoever wrote it, and says what lies there, with the label as it is
-/// then. `oldest_ms`: the oldest that the recording holds as text. May be called again.
+/// then. `oldest_ms`: the oldest that the recording holds as text; `max_bytes`: what its files may take. May be called
+/// again.
 pub fn finish(
     spool: &Spool,
     id: RecordingId,
     oldest_ms: Option<i64>,
+    max_bytes: u64,
 ) -> io::Result<(Label, Vec<(TrackNote, Finished)>)> {
     let mut label = spool.label(id)?;
     if let (Some(origin_ms), Some(oldest_ms)) = (label.origin_ms, oldest_ms)
         && oldest_ms < origin_ms - TEXT_BEFORE_MS
     {
-        label.begin_at(shift::origin_for(origin_ms, oldest_ms));
-        spool.keep(&label)?;
+        let moved_ms = shift::origin_for(origin_ms, oldest_ms);
+        let longer = label.silence_bytes(origin_ms - moved_ms);
+        if spool.bytes(id).saturating_add(longer) <= max_bytes {
+            label.begin_at(moved_ms);
+            spool.keep(&label)?;
+        }
     }
     let mut tracks = Vec::new();
     for index in 0..label.tracks.len() {

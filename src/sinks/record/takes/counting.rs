@@ -1,9 +1,10 @@
 //! What became of the frames of a recording: counted in its label, and said to the stream's ledger where they are left
 //! out, so that what was received and what is in the files never differ in silence.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::{Key, Takes};
+use super::{Key, MAX_COUNTED_VOICES, Takes};
 use crate::hub::{Frame, LeftOut, LeftOuts};
 use crate::rtms::message::Medium;
 use crate::sinks::record::track::Counts;
@@ -47,6 +48,15 @@ impl Takes {
         *why(self.counts_of(frame.medium)) += 1;
         self.left_out.add(LeftOut::of(frame));
         self.is_label_old = true;
+    }
+
+    /// Counts a voice that has no track, once.
+    pub(super) fn count_voice(&mut self, key: &Key) {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        if self.beyond.len() < MAX_COUNTED_VOICES && self.beyond.insert(hasher.finish()) {
+            self.label.voices_beyond_limit += 1;
+        }
     }
 
     /// Takes what became of a track's frames into account.

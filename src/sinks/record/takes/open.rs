@@ -42,6 +42,14 @@ impl Open {
         }
     }
 
+    /// What waits in memory after a sync.
+    pub fn held_bytes(&self) -> usize {
+        match &self.writer {
+            Writer::Track(track) => track.held_bytes(),
+            Writer::Mix(_) => 0,
+        }
+    }
+
     pub fn sync(&mut self) -> Result<(), TrackError> {
         match &mut self.writer {
             Writer::Track(track) => track.sync(),

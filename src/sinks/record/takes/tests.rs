@@ -1,3 +1,7 @@
+//! The files of a recording that goes on.
+
+mod attacks;
+
 use std::collections::BTreeMap;
 
 use tempfile::{TempDir, tempdir};
@@ -6,11 +10,13 @@ use uuid::Uuid;
 use super::*;
 use crate::hub::{Encoded, LeftOut, Person, StreamInfo};
 use crate::model::{
-    ChannelId, FrameCount, IdKey, Instance, Product, RecordingId, SessionId, StreamId, UserId,
+    ChannelId, FrameCount, IdKey, Instance, Product, RecordingId, SessionId, Speaker, StreamId,
+    UserId,
 };
 use crate::rtms::params::{
     AudioCodec, AudioContent, AudioStreams, Channels, Effective, EffectiveAudio, SampleRate,
 };
+use crate::sinks::record::spool::TrackNote;
 use crate::sinks::record::track::{Counts, Finished};
 
 const NOW: i64 = 1_732_313_190_000;
@@ -51,6 +57,11 @@ fn said(speaker: Option<Speaker>, first_packet_ms: Option<i64>, at_ms: i64) -> A
 }
 
 fn takes() -> (TempDir, Takes) {
+    takes_of(u64::MAX)
+}
+
+/// With so much room.
+fn takes_of(max_bytes: u64) -> (TempDir, Takes) {
     let root = tempdir().unwrap();
     let spool = Arc::new(Spool::open(root.path()).unwrap());
     let label = Label {
@@ -65,9 +76,10 @@ fn takes() -> (TempDir, Takes) {
         counts: BTreeMap::new(),
         mix: Counts::default(),
         frames: Counts::default(),
+        voices_beyond_limit: 0,
     };
     let layout = Arc::new(Layout::parse("{stream}").unwrap());
-    (root, Takes::open(spool, layout, label).unwrap())
+    (root, Takes::open(spool, layout, label, max_bytes).unwrap())
 }
 
 fn counts_of(batches: &[(i64, Vec<i64>)]) -> Counts {
@@ -103,7 +115,7 @@ fn take(takes: &mut Takes, frames: Vec<Arc<Frame>>, now_ms: i64) {
 fn ended(takes: Takes) -> Vec<(String, usize, i64, i64)> {
     let (spool, id) = (Arc::clone(&takes.spool), takes.label.id);
     drop(takes);
-    let (label, tracks) = finish(&spool, id, None).unwrap();
+    let (label, tracks) = finish(&spool, id, None, u64::MAX).unwrap();
     let track = |(note, finished): &(TrackNote, Finished)| {
         let [file] = &finished.files[..] else { panic!("{:?}", finished.files) };
         assert_eq!(Some(file.first_ms), label.origin_ms);
@@ -171,7 +183,7 @@ fn a_kill_while_files_are_moved_costs_nothing() {
         }
         let (spool, layout) = (Arc::clone(&killed.spool), Arc::clone(&killed.layout));
         let label = spool.label(label.id).unwrap();
-        let mut resumed = Takes::open(spool, layout, label).unwrap();
+        let mut resumed = Takes::open(spool, layout, label, u64::MAX).unwrap();
         take(&mut resumed, speech(None, NOW - 10_000, 500, 7), NOW + 2_000);
         resumed.close_all().unwrap();
         // What a killed mix holds is not known by voice: it takes nothing that may be in it.
@@ -225,7 +237,7 @@ fn both_parties_of_an_engagement_with_the_same_times_have_whole_tracks() {
     assert_eq!((frames.written, frames.late), (100, 0));
     let whole = |name: &str| (name.to_owned(), 50, NOW, NOW + 1_000);
     let [ana, consumer] = ["audio-channel-c1-Ana.wav", "audio-channel-c2-Consumer.wav"];
-    assert_eq!(ended(takes), [ana, "audio-mix.wav", consumer].map(whole));
+    assert_eq!(ended(takes), [ana, consumer, "audio-mix.wav"].map(whole));
 }
 
 #[test]
@@ -237,10 +249,10 @@ fn two_channels_that_are_one_in_a_path_have_a_file_each_also_after_a_restart() {
         takes.close_all().unwrap();
         let (spool, layout) = (Arc::clone(&takes.spool), Arc::clone(&takes.layout));
         let label = takes.spool.label(takes.label.id).unwrap();
-        takes = Takes::open(spool, layout, label).unwrap();
+        takes = Takes::open(spool, layout, label, u64::MAX).unwrap();
     }
     let names: Vec<&str> = takes.label().tracks.iter().map(|note| &*note.name).collect();
-    let expected = ["audio-channel-a_b.wav", "audio-mix.wav", "audio-channel-a_b-speaker1.wav"];
+    let expected = ["audio-channel-a_b.wav", "audio-channel-a_b-speaker1.wav", "audio-mix.wav"];
     assert_eq!(names, expected);
 }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,8 @@ use tokio::io::AsyncReadExt;
 use tokio::runtime::Handle;
 use url::Url;
 
-use super::{Content, TargetError};
+use super::{Content, Shipment, TargetError};
+use crate::model::RecordingId;
 use crate::net::Network;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,6 +33,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const PART_BYTES: usize = 8 * 1024 * 1024;
 /// How many parts of a file are on their way at once.
 const PARTS_AT_ONCE: usize = 4;
+
+/// The metadata of an object that says of which recording it is.
+const OWNER: &str = "rtmsd-recording";
 
 /// The variables of each kind of store, as its own tools name them.
 const S3: [&str; 17] = [
@@ -111,26 +114,56 @@ impl Objects {
     }
 
     /// Uploads a file: in one request, or in parts that become visible together.
-    pub async fn put(
-        &self,
-        file: &FilePath,
-        path: &str,
-        content_type: &str,
-    ) -> Result<(), TargetError> {
-        let mut file = File::open(file).await.map_err(super::missing)?;
-        let attributes = Attributes::from_iter([(Attribute::ContentType, content_type.to_owned())]);
-        let path = read(path)?;
-        if file.metadata().await?.len() <= PART_BYTES as u64 {
+    pub async fn put(&self, file: &Shipment<'_>) -> Result<(), TargetError> {
+        let mut content = File::open(file.from).await.map_err(super::missing)?;
+        let bytes = content.metadata().await?.len();
+        let path = read(file.path)?;
+        if !self.may_put(&path, file.owner, bytes).await? {
+            return Err(TargetError::Taken);
+        }
+        let attributes = Attributes::from_iter([
+            (Attribute::ContentType, file.content_type.to_owned()),
+            (Attribute::Metadata(OWNER.into()), file.owner.to_string()),
+        ]);
+        if bytes <= PART_BYTES as u64 {
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).await?;
+            content.read_to_end(&mut bytes).await?;
             let whole = self.0.put_opts(&path, bytes.into(), attributes.into());
             return whole.await.map(drop).map_err(failed);
         }
         let upload = self.0.put_multipart_opts(&path, attributes.into()).await.map_err(failed)?;
         let mut upload = Upload(Some(upload));
-        upload.send(&mut file).await?;
+        upload.send(&mut content).await?;
         upload.0 = None;
         Ok(())
+    }
+
+    /// Whether no other recording's file is there. Earlier versions did not say of which recording a file is: one of
+    /// the same size is taken to be this one, uploaded before.
+    async fn may_put(
+        &self,
+        path: &Path,
+        owner: RecordingId,
+        bytes: u64,
+    ) -> Result<bool, TargetError> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        match self.0.get_opts(path, options).await {
+            Ok(there) => Ok(match there.attributes.get(&Attribute::Metadata(OWNER.into())) {
+                Some(of) => **of == owner.to_string(),
+                None => there.meta.size == bytes,
+            }),
+            Err(error) if is_hidden(&error) => Ok(true),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Whether nothing lies below a path.
+    pub async fn is_free(&self, path: &str) -> Result<bool, TargetError> {
+        match self.0.list(Some(&read(path)?)).next().await.transpose() {
+            Ok(first) => Ok(first.is_none()),
+            Err(error) if is_hidden(&error) => Ok(true),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     pub async fn get(&self, path: &str, range: Range<u64>) -> Result<Content, TargetError> {
@@ -188,6 +221,12 @@ impl Drop for Upload {
             }
         });
     }
+}
+
+/// Nothing is there, or these credentials may only write: then nobody can look.
+fn is_hidden(error: &object_store::Error) -> bool {
+    use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
+    matches!(error, NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. })
 }
 
 fn read(path: &str) -> Result<Path, TargetError> {

@@ -1,8 +1,17 @@
 use futures_util::TryStreamExt;
 use object_store::memory::InMemory;
 use tempfile::tempdir;
+use uuid::Uuid;
 
 use super::*;
+
+fn shipment<'a>(from: &'a Path, path: &'a str) -> Shipment<'a> {
+    Shipment { from, path, content_type: "audio/wav", owner: RecordingId(Uuid::nil()) }
+}
+
+fn folder(path: &Path) -> Target {
+    Target::Folder(path.to_owned(), Access::Owner)
+}
 
 async fn read(target: &Target, path: &str, range: Range<u64>) -> Vec<u8> {
     let content = target.read(path, range).await.unwrap();
@@ -16,7 +25,7 @@ async fn takes_reads_and_removes(target: Target) {
     // More than one part.
     let bytes: Vec<u8> = (0..20_000_000_u32).map(|n| (n % 251) as u8).collect();
     std::fs::write(&file, &bytes).unwrap();
-    target.take(&file, "2026/x/a.wav", "audio/wav").await.unwrap();
+    target.take(&shipment(&file, "2026/x/a.wav")).await.unwrap();
     assert_eq!(read(&target, "2026/x/a.wav", 0..20_000_000).await, bytes);
     assert_eq!(
         read(&target, "2026/x/a.wav", 9_999_999..10_000_002).await,
@@ -32,9 +41,9 @@ async fn takes_reads_and_removes(target: Target) {
 
 #[tokio::test]
 async fn a_folder_takes_reads_and_removes_and_leaves_nothing_behind() {
-    let folder = tempdir().unwrap();
-    takes_reads_and_removes(Target::Folder(folder.path().to_owned())).await;
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let root = tempdir().unwrap();
+    takes_reads_and_removes(folder(root.path())).await;
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
@@ -44,23 +53,69 @@ async fn an_object_store_takes_reads_and_removes() {
 
 #[tokio::test]
 async fn what_a_cancelled_copy_left_goes_with_the_file() {
-    let folder = tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("x")).unwrap();
-    std::fs::write(folder.path().join("x/a.wav.part"), "half").unwrap();
-    Target::Folder(folder.path().to_owned()).remove("x/a.wav").await.unwrap();
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let root = tempdir().unwrap();
+    std::fs::create_dir(root.path().join("x")).unwrap();
+    std::fs::write(root.path().join("x/a.wav.part"), "half").unwrap();
+    folder(root.path()).remove("x/a.wav").await.unwrap();
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
 async fn a_file_that_was_moved_before_is_as_good() {
     let (from, to) = (tempdir().unwrap(), tempdir().unwrap());
-    let (file, target) = (from.path().join("a"), Target::Folder(to.path().to_owned()));
+    let (file, target) = (from.path().join("a"), folder(to.path()));
     std::fs::write(&file, "sound").unwrap();
     for _ in 0..2 {
-        target.take(&file, "a", "audio/wav").await.unwrap();
+        target.take(&shipment(&file, "a")).await.unwrap();
     }
-    let never = target.take(&from.path().join("b"), "b", "audio/wav").await;
+    let never = target.take(&shipment(&from.path().join("b"), "b")).await;
     assert!(matches!(never, Err(TargetError::Missing)));
+}
+
+/// Whose names are the same, or whose copy was cut off, keeps its file.
+async fn no_file_is_replaced(target: Target) {
+    let root = tempdir().unwrap();
+    let file = root.path().join("a");
+    let take = async |content: &str, owner: u128| {
+        std::fs::write(&file, content).unwrap();
+        let owner = RecordingId(Uuid::from_u128(owner));
+        target.take(&Shipment { owner, ..shipment(&file, "x/a.wav") }).await
+    };
+    assert!(target.is_free("x").await.unwrap());
+    take("one", 1).await.unwrap();
+    assert!(!target.is_free("x").await.unwrap());
+    assert!(target.is_free("x/a").await.unwrap(), "a beginning of a name is no folder");
+    assert!(matches!(take("two", 2).await, Err(TargetError::Taken)));
+    assert!(file.exists(), "what finds no place stays where it is");
+    take("one", 1).await.unwrap();
+    assert_eq!(read(&target, "x/a.wav", 0..3).await, b"one");
+}
+
+#[tokio::test]
+async fn no_file_of_another_recording_is_replaced_in_a_folder() {
+    let root = tempdir().unwrap();
+    no_file_is_replaced(folder(root.path())).await;
+}
+
+#[tokio::test]
+async fn no_file_of_another_recording_is_replaced_in_an_object_store() {
+    no_file_is_replaced(Target::Objects(Objects::new(Arc::new(InMemory::new())))).await;
+}
+
+#[tokio::test]
+async fn what_is_stored_is_its_owners_or_its_groups() {
+    use std::os::unix::fs::PermissionsExt;
+    for (access, folders, files) in [(Access::Owner, 0o700, 0o600), (Access::Group, 0o750, 0o640)] {
+        let root = tempdir().unwrap();
+        let file = root.path().join("a");
+        std::fs::write(&file, "sound").unwrap();
+        let there = root.path().join("recordings");
+        let target = Target::Folder(there.clone(), access);
+        target.take(&shipment(&file, "x/y/a.wav")).await.unwrap();
+        let mode = |path: &str| there.join(path).metadata().unwrap().permissions().mode() & 0o777;
+        let modes = ["", "x", "x/y", "x/y/a.wav"].map(mode);
+        assert_eq!(modes, [folders, folders, folders, files], "{access:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! The notes of a recording's tracks in its label: which file is which speaker's.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::{Key, MAX_TRACKS, Takes};
+use crate::hub::Frame;
+use crate::model::Speaker;
+use crate::rtms::message::Medium;
+use crate::sinks::record::layout::Voice;
+use crate::sinks::record::spool::TrackNote;
+use crate::sinks::record::track::TrackKind;
+
+impl Takes {
+    /// Notes the tracks that frames begin, all at once: a label is written as often as frames come, not as voices do.
+    pub(super) fn note_new(&mut self, frames: &VecDeque<Arc<Frame>>) {
+        let known = self.label.tracks.len();
+        let mut seen = HashSet::new();
+        for frame in frames {
+            if !self.believes(frame) || self.bytes() >= self.max_bytes {
+                continue;
+            }
+            let Ok(kind) = TrackKind::of(frame.medium, &frame.stream.effective) else { continue };
+            let key = Key::One(frame.medium, frame.speaker_key());
+            let is_known = self.open.contains_key(&key)
+                || self.label.tracks.len() >= MAX_TRACKS
+                || !seen.insert((key.clone(), kind.extension()))
+                || self.label.tracks.iter().any(|note| is_of(note, &key, kind));
+            if !is_known {
+                let note = self.new_note(&key, kind, frame.speaker());
+                self.label.tracks.push(note);
+            }
+        }
+        if self.label.tracks.len() > known {
+            self.keep_label();
+        }
+    }
+
+    /// The place of a track's note, which is written before the track is.
+    pub(super) fn note(
+        &mut self,
+        key: &Key,
+        kind: TrackKind,
+        speaker: Option<&Speaker>,
+    ) -> Option<usize> {
+        let known = self.label.tracks.iter().position(|note| is_of(note, key, kind));
+        match known {
+            Some(known) if self.label.tracks[known].kind == kind => return Some(known),
+            Some(known) => self.label.tracks[known].kind = kind,
+            None if self.label.tracks.len() >= MAX_TRACKS => return None,
+            None => {
+                let note = self.new_note(key, kind, speaker);
+                self.label.tracks.push(note);
+            }
+        }
+        self.keep_label();
+        Some(known.unwrap_or(self.label.tracks.len() - 1))
+    }
+
+    fn new_note(&self, key: &Key, kind: TrackKind, speaker: Option<&Speaker>) -> TrackNote {
+        let (medium, voice, speaker) = match (key, speaker) {
+            (Key::One(medium, _), Some(speaker)) => (*medium, Voice::One(speaker), speaker.clone()),
+            (Key::One(medium, _), None) => (*medium, Voice::All, Speaker::default()),
+            (Key::Mix, _) => (Medium::Audio, Voice::Mix, Speaker::default()),
+        };
+        let name = self.unused(self.layout.track(medium, voice, kind));
+        let (medium, is_mix) = (medium.as_str().to_owned(), *key == Key::Mix);
+        let origin_ms = self.label.origin_ms;
+        TrackNote { name, medium, speaker, is_mix, kind, origin_ms }
+    }
+
+    /// Two speakers may have one name in a path, and no two tracks one file.
+    fn unused(&self, name: String) -> String {
+        let is_free = |name: &String| self.label.tracks.iter().all(|note| note.name != *name);
+        if is_free(&name) {
+            return name;
+        }
+        let (stem, extension) = match name.rsplit_once('.') {
+            Some((stem, extension)) => (stem, format!(".{extension}")),
+            None => (&*name, String::new()),
+        };
+        let mut names = (1..).map(|number| format!("{stem}-speaker{number}{extension}"));
+        names.find(is_free).expect("there are more numbers than tracks")
+    }
+
+    /// A track that began before its speaker's name was known: the file keeps its name, its note tells.
+    pub(super) fn rename(&mut self, key: &Key, speaker: Option<&Speaker>) {
+        let Key::One(..) = key else { return };
+        let of_key = |note: &&mut TrackNote| is_of(note, key, note.kind);
+        for note in self.label.tracks.iter_mut().filter(of_key) {
+            note.speaker = speaker.cloned().unwrap_or_default();
+        }
+        self.keep_label();
+    }
+
+    fn keep_label(&self) {
+        if let Err(error) = self.spool.keep(&self.label) {
+            tracing::warn!(recording = %self.label.id, %error, "a recording's label is not up to date");
+        }
+    }
+}
+
+/// Whether a note is that of a track: format apart, a file with another extension is another track.
+fn is_of(note: &TrackNote, key: &Key, kind: TrackKind) -> bool {
+    let (medium, speaker, is_mix) = match key {
+        Key::One(medium, speaker) => (*medium, speaker.clone(), false),
+        Key::Mix => (Medium::Audio, None, true),
+    };
+    note.medium == medium.as_str()
+        && note.speaker.key() == speaker
+        && note.is_mix == is_mix
+        && note.kind.extension() == kind.extension()
+}

@@ -1,0 +1,155 @@
+//! A stream that is recorded without a socket.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use rtmsd::clock::now_ms;
+use rtmsd::hub::{Feed, Hub, MediaSet, Medium, WriterSettings};
+use rtmsd::model::{Outcome, StreamRecord, UnreadableMessages};
+use rtmsd::net::Network;
+use rtmsd::rtms::message::{self, Message};
+use rtmsd::rtms::params::{Effective, Params};
+use rtmsd::sinks::record::layout::Layout;
+use rtmsd::sinks::record::target::{Access, Place};
+use rtmsd::sinks::record::{Recordings, Settings};
+use rtmsd::store::Store;
+use rtmsd::tls::client_config;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::store::webhooks::{URL, read, record, started};
+use crate::support::stores::TestStore;
+
+/// One daemon that runs the stream `s1`.
+pub struct Studio {
+    pub store: Store,
+    pub feed: Feed,
+    folder: Arc<TempDir>,
+    spools: PathBuf,
+    tasks: JoinSet<()>,
+    _test: Option<TestStore>,
+}
+
+impl Studio {
+    pub async fn open() -> Self {
+        let test = TestStore::sqlite().await;
+        record(&test.store, started("s1", now_ms(), URL)).await;
+        let folder = Arc::new(TempDir::new().unwrap());
+        let studio = Self::on(test.store.clone(), folder, "spool").await;
+        Self { _test: Some(test), ..studio }
+    }
+
+    /// Another daemon that runs the stream, too: it has the same store, and its recordings go to the same folder.
+    pub async fn beside(&self) -> Self {
+        Self::on(self.store.clone(), Arc::clone(&self.folder), "other").await
+    }
+
+    async fn on(store: Store, folder: Arc<TempDir>, spools: &str) -> Self {
+        let (hub, writer) = Hub::new(store.clone(), 1, WriterSettings::default());
+        let spools = folder.path().join(spools);
+        let settings = Settings {
+            media: MediaSet::from_iter([Medium::Audio]),
+            place: Place::Folder(folder.path().join("recordings")),
+            layout: Layout::parse("{stream}").unwrap(),
+            spools: spools.clone(),
+            spool_bytes: u64::MAX,
+            stream_percent: 100,
+            access: Access::Owner,
+        };
+        let network = Network::direct(client_config(None).unwrap());
+        let (_, mut recorder) =
+            Recordings::new(&settings, store.clone(), &hub, &network, now_ms).unwrap();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(writer.run());
+        tasks.spawn(async move { recorder.run(CancellationToken::new()).await });
+        let stream = read(&store, "s1").await;
+        let mut feed = Feed::new(Arc::clone(&hub), &stream, 0, &[Medium::Audio]);
+        let given = json!({"audio":
+            {"content_type": 2, "codec": 1, "sample_rate": 1, "channel": 1, "data_opt": 2, "send_rate": 20}});
+        feed.effective(&Effective::read(&Params::default(), &[Medium::Audio], &given));
+        Self { store, feed, folder, spools, tasks, _test: None }
+    }
+
+    /// A frame as it comes from Zoom.
+    pub fn hear(&mut self, at_ms: i64, payload: &[u8]) {
+        let text = json!({"msg_type": 14, "content": {
+            "user_id": 7, "data": BASE64_STANDARD.encode(payload), "timestamp": at_ms,
+        }})
+        .to_string();
+        let Ok(Message::Frame(medium, info)) =
+            message::parse(&text, &mut UnreadableMessages::default())
+        else {
+            panic!("no frame")
+        };
+        self.feed.frame(medium, info, &text);
+    }
+
+    /// Stores what was heard, and leaves the stream.
+    pub async fn leave(&mut self, is_final: bool) {
+        self.feed.end();
+        self.feed.finish().await;
+        self.feed.over(is_final);
+    }
+
+    /// Zoom has ended the stream.
+    pub async fn over(&self) -> StreamRecord {
+        let stream = read(&self.store, "s1").await;
+        let (id, generation) = (&stream.stream_id, stream.generation);
+        let (outcome, reason) = (Outcome::Stopped, Some(6));
+        let ended =
+            self.store.finish_stream(id, 0, generation, outcome, reason, now_ms()).await.unwrap();
+        ended.expect("it ran");
+        read(&self.store, "s1").await
+    }
+
+    /// Ends the stream. What the store has of it then, and where its recording is.
+    pub async fn end(mut self) -> (StreamRecord, PathBuf, Value) {
+        self.leave(false).await;
+        let stream = self.over().await;
+        let manifest = self.manifest("s1").await;
+        self.tasks.shutdown().await;
+        (stream, self.recordings().join("s1"), manifest)
+    }
+
+    /// The manifest of a recording, as soon as it is stored.
+    pub async fn manifest(&self, folder: &str) -> Value {
+        let path = self.recordings().join(folder).join("manifest.json");
+        serde_json::from_slice(&std::fs::read(found(&path).await).unwrap()).unwrap()
+    }
+
+    pub fn recordings(&self) -> PathBuf {
+        self.folder.path().join("recordings")
+    }
+
+    /// The files of the only recording in the spool.
+    pub fn spooled(&self) -> PathBuf {
+        let entries = std::fs::read_dir(self.spools.join("0")).unwrap();
+        let mut folders = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+        folders.next().expect("a recording").join("files")
+    }
+
+    /// Keeps the folder until the test is over.
+    pub fn kept(&self) -> Arc<TempDir> {
+        Arc::clone(&self.folder)
+    }
+}
+
+/// A path, as soon as something is there.
+pub async fn found(path: &Path) -> PathBuf {
+    for _ in 0..600 {
+        if path.exists() {
+            return path.to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{} does not come", path.display());
+}
+
+/// 20 ms of sound that is never silent.
+pub fn voice(n: i64) -> Vec<u8> {
+    (1 + n as i16 % 1_000).to_le_bytes().repeat(320)
+}
