@@ -50,7 +50,7 @@ pub use deliveries::AccountNotice;
 pub use endpoints::{EndpointChange, NewEndpoint, SealedSecrets, StoredEndpoint};
 pub use error::StoreError;
 use group::Group;
-pub use handovers::{Offer, OfferKey};
+pub use handovers::{Offer, OfferKey, Offered};
 pub use idempotency::{IdempotencyKey, Kept, Taken};
 pub use installations::{GrantedTo, SealedTokens, StoredGrant};
 pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery};

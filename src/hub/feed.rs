@@ -417,11 +417,8 @@ fn info(stream: &StreamRecord) -> StreamInfo {
 
 /// The medium that an entry is a piece of, and how large a piece.
 fn piece_of(body: &EntryBody) -> Option<(Medium, u64)> {
-    match body {
-        EntryBody::Transcript(line) => Some((Medium::Transcript, line.text.len() as u64)),
-        EntryBody::Chat(message) => Some((Medium::Chat, message.text.len() as u64)),
-        _ => None,
-    }
+    let (medium, bytes) = body.piece()?;
+    Some((Medium::parse(medium)?, bytes))
 }
 
 fn summary(account: &Account, tally: &Tally) -> EntryBody {

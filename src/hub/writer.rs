@@ -15,7 +15,7 @@ use super::log::{Log, Standing};
 use super::queue::{Heard, Item, Queue, entry_bytes, update_bytes};
 use crate::clock;
 use crate::model::{Entry, EntryBody, StreamId};
-use crate::store::{Append, Offer, OfferKey, Store, StreamUpdate};
+use crate::store::{Append, Offer, OfferKey, Offered, Store, StreamUpdate};
 
 /// The most entries in one transaction.
 const MAX_BATCH: usize = 1000;
@@ -350,12 +350,7 @@ impl Writer {
                 Box::pin(async move { store.offer(&stream_id, batch).await })
             });
             let sent = sent.await;
-            let kept = sent.answers.into_iter().sum::<u64>();
-            let lost = offers.len() as u64 - kept;
-            if lost > 0 {
-                tracing::warn!(%stream_id, lost, "what was heard is not handed over: the stream has ended, or too much waits for it");
-            }
-            tracing::info!(%stream_id, entries = kept, "what was heard is handed over to the daemon that has the stream");
+            note_offered(stream_id, offers.len() as u64, &sent.answers);
         }
         self.queue.done(bytes);
         self.answer(stream_id);
@@ -368,6 +363,20 @@ impl Writer {
         if let Err(error) = dismissed {
             tracing::error!(%error, %stream_id, "what another daemon heard is not dismissed");
         }
+    }
+}
+
+fn note_offered(stream_id: &StreamId, all: u64, answers: &[Offered]) {
+    let kept = answers.iter().map(|offered| offered.kept).sum::<u64>();
+    let late = answers.iter().map(|offered| offered.late).sum::<u64>();
+    if kept > 0 {
+        tracing::info!(%stream_id, entries = kept, "what was heard is handed over to the daemon that has the stream");
+    }
+    if late > 0 {
+        tracing::warn!(%stream_id, entries = late, "the stream had ended before what was heard was handed over; its ledger counts what it lacks");
+    }
+    if all > kept + late {
+        tracing::warn!(%stream_id, lost = all - kept - late, "what was heard is not handed over: too much waits for the stream, or it was deleted");
     }
 }
 

@@ -303,6 +303,15 @@ impl EntryBody {
         }
     }
 
+    /// The medium that it is a piece of, and the bytes of that piece.
+    pub fn piece(&self) -> Option<(&'static str, u64)> {
+        match self {
+            EntryBody::Transcript(line) => Some(("transcript", line.text.len() as u64)),
+            EntryBody::Chat(message) => Some(("chat", message.text.len() as u64)),
+            _ => None,
+        }
+    }
+
     pub fn kind(&self) -> EntryKind {
         match self {
             EntryBody::Transcript(_) => EntryKind::Transcript,

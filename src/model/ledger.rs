@@ -71,6 +71,9 @@ pub struct Account {
     /// What came, and a sink left out: it counts as received.
     #[serde(default)]
     pub left_out: FrameCount,
+    /// What another daemon heard, and could hand over only when the stream had ended: it lies in a gap, and is in no log.
+    #[serde(default)]
+    pub handed_over_late: FrameCount,
     /// What came with the newest time, if no closed gap holds that.
     #[serde(default)]
     pub newest: Newest,
@@ -155,9 +158,18 @@ impl Account {
             open: None,
             in_gaps: FrameCount::default(),
             left_out: FrameCount::default(),
+            handed_over_late: FrameCount::default(),
             newest: Newest::default(),
             unsure: None,
         }
+    }
+
+    /// Whether what was made then may be missing. What a sink left out came all the same.
+    pub fn is_missing(&self, at_ms: i64) -> bool {
+        let open = self.open.filter(|open| at_ms >= open.start_ms);
+        let closed = self.gaps.iter().filter(|gap| gap.holds(at_ms));
+        let mut causes = closed.map(|gap| gap.cause).chain(open.map(|open| open.cause));
+        causes.any(|cause| !matches!(cause, GapCause::Paused | GapCause::LeftOut))
     }
 
     /// How long the medium was to come: from its beginning to its end without the pauses.
@@ -200,6 +212,7 @@ pub struct MediumLedger<'a> {
     earlier_gaps: u64,
     in_gaps: FrameCount,
     left_out: FrameCount,
+    handed_over_late: FrameCount,
     open_gap: Option<OpenGap>,
 }
 
@@ -218,6 +231,7 @@ impl<'a> MediumLedger<'a> {
             earlier_gaps: account.earlier_gaps,
             in_gaps: account.in_gaps,
             left_out: account.left_out,
+            handed_over_late: account.handed_over_late,
             open_gap: account.open,
         }
     }

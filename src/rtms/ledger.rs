@@ -103,7 +103,7 @@ impl Ledger {
     /// Whether what was made then may be missing here: of this medium, or of any.
     pub fn is_missing(&self, medium: Option<Medium>, at_ms: i64) -> bool {
         let concerned = |book: &&Book| medium.is_none_or(|medium| book.medium == medium);
-        self.books.iter().filter(concerned).any(|book| book.is_missing(at_ms))
+        self.books.iter().filter(concerned).any(|book| book.account.is_missing(at_ms))
     }
 
     /// It was missing, and another daemon had it.

@@ -1,9 +1,14 @@
 //! What a node heard of a stream and could not store before another claimed it: offered through the store, for the
 //! other to append where it heard nothing itself.
+//!
+//! What comes when the stream has ended is not appended. The stream's last entry and its summaries are stored by then, its
+//! transcript is written, and readers have left: entries behind them would reach nobody and contradict what everybody
+//! has. The ledger counts them, inside the gaps where they are missing.
 
 use super::database::{Connection, binds, row};
+use super::streams::{lock_stream, read_stream};
 use super::{Append, Store, StoreError, rows, sql};
-use crate::model::{EntryBody, NodeId, StreamId};
+use crate::model::{Account, EntryBody, FrameCount, NodeId, StreamId};
 use serde::Serialize;
 
 /// More than this is not kept for a stream: hours of talk.
@@ -27,6 +32,15 @@ pub struct OfferKey {
     pub place: i64,
 }
 
+/// What came of offering.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// Kept for the node that has the stream.
+    pub kept: u64,
+    /// The stream had ended: counted in its ledger where they are missing, and not kept.
+    pub late: u64,
+}
+
 impl Offer {
     pub fn key(&self) -> OfferKey {
         OfferKey { epoch: self.epoch, place: self.place }
@@ -34,18 +48,15 @@ impl Offer {
 }
 
 impl Store {
-    /// Offers what was heard of a stream to the node that has it now. Returns how much of it is kept: nothing when the
-    /// stream has ended. Safe to run again.
-    pub async fn offer(&self, stream: &StreamId, offers: &[Offer]) -> Result<u64, StoreError> {
+    /// Offers what was heard of a stream to the node that has it now. What is more than may wait for a stream is neither
+    /// kept nor counted. Safe to run again.
+    pub async fn offer(&self, stream: &StreamId, offers: &[Offer]) -> Result<Offered, StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                let mut kept = 0;
-                for offer in offers {
-                    kept += u64::from(insert(&mut tx.connection(), stream, offer).await?);
-                }
+                let done = offer(&mut tx.connection(), stream, offers).await?;
                 tx.commit().await?;
-                Ok(kept)
+                Ok(done)
             })
             .await
     }
@@ -90,20 +101,94 @@ impl Store {
     }
 }
 
+async fn offer(
+    tx: &mut Connection<'_>,
+    stream: &StreamId,
+    offers: &[Offer],
+) -> Result<Offered, StoreError> {
+    let Some(record) = lock_stream(tx, stream).await? else { return Ok(Offered::default()) };
+    let is_late = record.ended_at_ms.is_some();
+    let (mut known, mut new) = (0, Vec::new());
+    for offer in offers {
+        match insert(tx, stream, offer, is_late).await? {
+            Inserted::New => new.push(offer),
+            Inserted::Known => known += 1,
+            Inserted::NoRoom => {}
+        }
+    }
+    let all = known + new.len() as u64;
+    if !is_late {
+        return Ok(Offered { kept: all, late: 0 });
+    }
+    count_late(tx, stream, record.ledger, new.into_iter()).await?;
+    Ok(Offered { kept: 0, late: all })
+}
+
+enum Inserted {
+    New,
+    /// Offered before, perhaps, and the answer was lost.
+    Known,
+    NoRoom,
+}
+
+/// Of what comes late only that it came.
 async fn insert(
     tx: &mut Connection<'_>,
     stream: &StreamId,
     offer: &Offer,
-) -> Result<bool, StoreError> {
-    let body = serde_json::to_string(&offer.body).expect("texts and numbers become JSON");
+    is_late: bool,
+) -> Result<Inserted, StoreError> {
+    let body = (!is_late)
+        .then(|| serde_json::to_string(&offer.body).expect("texts and numbers become JSON"));
     let (stream, Offer { epoch, place, at_ms, .. }) = (stream.as_str(), offer);
     let values = binds![stream, *epoch, *place, *at_ms, body, MAX_OF_STREAM];
     if tx.execute(sql::INSERT_OFFER, values).await? > 0 {
-        return Ok(true);
+        return Ok(Inserted::New);
     }
-    // Offered before, perhaps, and the answer was lost.
     let known: Option<(i64,)> = tx.optional(sql::OFFER, binds![stream, *epoch, *place]).await?;
-    Ok(known.is_some())
+    Ok(known.map_or(Inserted::NoRoom, |_| Inserted::Known))
+}
+
+/// Counts what the stream's log has nothing of.
+async fn count_late(
+    tx: &mut Connection<'_>,
+    stream: &StreamId,
+    mut ledger: Vec<Account>,
+    offers: impl Iterator<Item = &Offer>,
+) -> Result<(), StoreError> {
+    let mut is_changed = false;
+    for offer in offers {
+        let Some((medium, bytes)) = offer.body.piece() else { continue };
+        let account = ledger.iter_mut().find(|account| account.medium == medium);
+        if let Some(account) = account.filter(|account| account.is_missing(offer.at_ms)) {
+            account.handed_over_late.add(FrameCount { frames: 1, bytes });
+            is_changed = true;
+        }
+    }
+    if is_changed {
+        let ledger = serde_json::to_string(&ledger).expect("names and numbers become JSON");
+        tx.execute(sql::SET_LEDGER, binds![stream.as_str(), ledger]).await?;
+    }
+    Ok(())
+}
+
+/// The stream ends: nobody appends what is still offered. That it was offered is remembered, for a node that offers it
+/// again.
+pub(super) async fn close_offers(
+    tx: &mut Connection<'_>,
+    stream: &StreamId,
+) -> Result<(), StoreError> {
+    let rows: Vec<OfferRow> = tx.all(sql::OPEN_OFFERS, binds![stream.as_str()]).await?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // One that this version cannot read is counted nowhere.
+    let offers: Vec<Offer> = rows.into_iter().filter_map(|row| row.read(stream).ok()).collect();
+    tracing::warn!(%stream, offers = offers.len(), "what another daemon heard was not taken over before the stream's end; the ledger counts it");
+    if let Some(record) = read_stream(tx, stream).await? {
+        count_late(tx, stream, record.ledger, offers.iter()).await?;
+    }
+    tx.execute(sql::CLOSE_OFFERS, binds![stream.as_str()]).await.map(drop)
 }
 
 /// Offers that are appended are offers no longer, in the same transaction.

@@ -7,6 +7,7 @@ use super::audit::insert_audit;
 use super::database::{Connection, binds};
 use super::deletions::ask_stream_deletion;
 use super::entries::write_batches;
+use super::handovers::close_offers;
 use super::outgoing::blank_some_answers;
 use super::recordings::delete_recordings_of_stream;
 use super::rows::{self, StreamRow};
@@ -179,7 +180,7 @@ async fn end_stream(
         revoke(tx, &record, end.now_ms).await?;
     }
     if is_ended {
-        tx.execute(sql::FORGET_OFFERS, binds![stream.as_str()]).await?;
+        close_offers(tx, stream).await?;
         let reason = end.stop_reason.or(record.stop_reason);
         let how = Some((end.outcome, reason));
         tell_stream(tx, &record, StreamStatus::Ended, how, end.now_ms).await?;

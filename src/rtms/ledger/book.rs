@@ -24,7 +24,7 @@ const CONFIRM_MS: i64 = 15_000;
 #[derive(Debug)]
 pub(super) struct Book {
     pub medium: Medium,
-    account: Account,
+    pub(super) account: Account,
     is_up: bool,
     /// Zoom sends on this link: a frame came, or signaling, over which we say that we are ready, was alive since.
     is_confirmed: bool,
@@ -223,14 +223,6 @@ impl Book {
         let end_ms = last_ms + self.step_ms.unwrap_or(1).max(1);
         self.left_out_until_ms = self.left_out_until_ms.max(end_ms);
         self.record(Gap { start_ms, end_ms, cause: GapCause::LeftOut });
-    }
-
-    /// What a sink left out came all the same.
-    pub fn is_missing(&self, at_ms: i64) -> bool {
-        let open = self.account.open.filter(|open| at_ms >= open.start_ms);
-        let closed = self.account.gaps.iter().filter(|gap| gap.holds(at_ms));
-        let mut causes = closed.map(|gap| gap.cause).chain(open.map(|open| open.cause));
-        causes.any(|cause| !matches!(cause, GapCause::Paused | GapCause::LeftOut))
     }
 
     /// It lies in a gap, and came all the same.

@@ -1,12 +1,12 @@
 //! What nodes offer to each other.
 
 statements! {
-    /// Unless the stream has ended, or as many ($6) wait for it.
+    /// Unless as many ($6) are there for the stream.
     INSERT_OFFER = "
         INSERT INTO handovers (stream_id, epoch, place, at_ms, body)
         SELECT stream_id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), $5
           FROM streams
-         WHERE stream_id = $1 AND ended_at_ms IS NULL
+         WHERE stream_id = $1
            AND (SELECT COUNT(*) FROM handovers
                  WHERE handovers.stream_id = streams.stream_id) < CAST($6 AS BIGINT)
         ON CONFLICT (stream_id, epoch, place) DO NOTHING";
@@ -35,6 +35,15 @@ statements! {
         UPDATE handovers SET body = NULL
          WHERE stream_id = $1 AND epoch = $2 AND place = $3
            AND EXISTS (SELECT 1 FROM streams WHERE streams.stream_id = $1 AND streams.epoch = $4)";
+
+    OPEN_OFFERS = "
+        SELECT epoch, place, at_ms, body FROM handovers
+         WHERE stream_id = $1 AND body IS NOT NULL";
+
+    /// See `TAKE_OFFER`.
+    CLOSE_OFFERS = "UPDATE handovers SET body = NULL WHERE stream_id = $1 AND body IS NOT NULL";
+
+    SET_LEDGER = "UPDATE streams SET ledger = $2 WHERE stream_id = $1";
 
     FORGET_OFFERS = "DELETE FROM handovers WHERE stream_id = $1";
 }

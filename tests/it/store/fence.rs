@@ -4,15 +4,17 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use rtmsd::model::{
-    Cursor, Entry, EntryBody, NodeId, Outcome, SessionId, StreamId, StreamStatus, Tally,
+    Account, Cursor, Entry, EntryBody, FrameCount, Gap, GapCause, NodeId, Outcome, SessionId,
+    StreamId, StreamStatus, Tally,
 };
-use rtmsd::store::{Append, Claim, Offer, OfferKey, Store, StreamUpdate};
+use rtmsd::store::{Append, Claim, Offer, OfferKey, Offered, Store, StreamUpdate};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::entries::line;
 use super::webhooks::*;
+use crate::support::raw::Raw;
 use crate::support::stores::{TestStore, on_both};
 
 const LONG: i64 = 60_000;
@@ -173,6 +175,14 @@ fn offer(epoch: i64, place: i64, text: &str) -> Offer {
     Offer { epoch, place, at_ms: 7, body: line(text) }
 }
 
+fn kept(kept: u64) -> Offered {
+    Offered { kept, late: 0 }
+}
+
+fn late(late: u64) -> Offered {
+    Offered { kept: 0, late }
+}
+
 async fn open_offers(store: &Store) -> Vec<Offer> {
     store.offers(&stream_id("s"), OfferKey::default(), 9).await.unwrap()
 }
@@ -186,7 +196,7 @@ async fn what_one_node_offers_another_takes_once() {
         let new = claim(store, 2, "s", LONG).await;
         let all = [offer(old, 1, "one"), offer(old, 2, "two"), offer(old, 3, "three")];
         for _ in 0..2 {
-            assert_eq!(store.offer(&s, &all).await.unwrap(), 3);
+            assert_eq!(store.offer(&s, &all).await.unwrap(), kept(3));
         }
         assert_eq!(store.offered_streams(node(1)).await.unwrap(), []);
         assert_eq!(store.offered_streams(node(2)).await.unwrap(), std::slice::from_ref(&s));
@@ -203,7 +213,7 @@ async fn what_one_node_offers_another_takes_once() {
         assert_eq!(open_offers(store).await, all[1..], "not by a node that has not got the stream");
         store.dismiss_offers(&s, new.stream.epoch, &rest).await.unwrap();
         // The first did not get its answer.
-        assert_eq!(store.offer(&s, &all).await.unwrap(), 3);
+        assert_eq!(store.offer(&s, &all).await.unwrap(), kept(3));
         assert_eq!(open_offers(store).await, []);
         assert_eq!(texts(store, session).await, ["one"]);
     })
@@ -219,7 +229,7 @@ async fn an_offer_is_taken_only_by_a_write_that_counts_and_goes_with_the_stream(
         let first = claim(store, 1, "s", OVER).await.stream.epoch;
         let second = claim(store, 2, "s", OVER).await;
         let one = [offer(first, 1, "one")];
-        assert_eq!(store.offer(&s, &one).await.unwrap(), 1);
+        assert_eq!(store.offer(&s, &one).await.unwrap(), kept(1));
         let third = claim(store, 3, "s", LONG).await.stream.epoch;
         let mut taken = said(&second, 1, &["one"]);
         taken[0].offer = Some(one[0].key());
@@ -228,7 +238,45 @@ async fn an_offer_is_taken_only_by_a_write_that_counts_and_goes_with_the_stream(
 
         store.finish_stream(&s, third, 1, Outcome::Gone, None, 9).await.unwrap().unwrap();
         assert_eq!(open_offers(store).await, []);
-        assert_eq!(store.offer(&s, &one).await.unwrap(), 0, "it has ended");
+        assert_eq!(store.offer(&s, &one).await.unwrap(), late(1), "it has ended");
+        assert_eq!(open_offers(store).await, []);
+    })
+    .await;
+}
+
+/// What the ledger says of lines that were handed over too late.
+async fn late_lines(store: &Store) -> FrameCount {
+    read(store, "s").await.ledger[0].handed_over_late
+}
+
+#[tokio::test]
+async fn what_is_handed_over_after_the_end_is_counted_once_where_it_is_missing() {
+    on_both(async |test| {
+        let store = &test.store;
+        let (session, s) = (announce(store, "s").await, stream_id("s"));
+        let old = claim(store, 1, "s", OVER).await.stream.epoch;
+        let epoch = claim(store, 2, "s", LONG).await.stream.epoch;
+        let mut account = Account::new("transcript", 0);
+        account.gaps = vec![Gap { start_ms: 100, end_ms: 200, cause: GapCause::DaemonRestarted }];
+        let update = StreamUpdate { epoch, ledger: Some(vec![account]), ..Default::default() };
+        store.update_streams(&[(s.clone(), update)], 9).await.unwrap();
+        let offer = |place, at_ms| Offer { at_ms, ..offer(old, place, "12345") };
+        // One waits when the stream ends, and nobody has looked at it.
+        let waiting = [offer(1, 150)];
+        assert_eq!(store.offer(&s, &waiting).await.unwrap(), kept(1));
+        store.finish_stream(&s, epoch, 1, Outcome::Gone, None, 300).await.unwrap().unwrap();
+        assert_eq!(late_lines(store).await, FrameCount { frames: 1, bytes: 5 });
+        // Two come later, of which one was heard by the other node, too; and no answer came.
+        let all = [offer(1, 150), offer(2, 160), offer(3, 250)];
+        for _ in 0..2 {
+            assert_eq!(store.offer(&s, &all).await.unwrap(), late(3));
+            assert_eq!(late_lines(store).await, FrameCount { frames: 2, bytes: 10 });
+        }
+        assert_eq!(open_offers(store).await, []);
+        let entries = store.entries_after(session, &Cursor::default(), &[], 9).await.unwrap();
+        assert_eq!(entries.len(), 1, "the last entry stays the last: {entries:?}");
+        let mut raw = Raw::connect(&test.database).await;
+        assert_eq!(raw.count("SELECT COUNT(*) FROM handovers WHERE body IS NOT NULL").await, 0);
     })
     .await;
 }
