@@ -26,36 +26,80 @@ const NOTE_REFUSALS_EVERY: Duration = Duration::from_secs(60);
 const TRIES_BEFORE_WARNING: u32 = 5;
 const WARN_EVERY_TRIES: u32 = 60;
 
-/// Forgets what is not to be kept any more, for ever.
+/// Forgets what is not to be kept any longer, now and once an hour. What fails holds up nothing else.
 pub(super) async fn prune(store: Store, retention: Retention) {
     let mut due = interval(PRUNE_EVERY);
     loop {
         due.tick().await;
-        if let Err(error) = prune_once(&store, retention, clock::now_ms()).await {
-            tracing::warn!(%error, "what is old could not be forgotten now; tried again");
+        let now_ms = clock::now_ms();
+        let done = [
+            prune_short_lived(&store, now_ms).await,
+            prune_deliveries(&store, retention, now_ms).await,
+            expire_entries(&store, retention.entries.cutoff_ms(now_ms), now_ms).await,
+            expire_recordings(&store, retention.media.cutoff_ms(now_ms)).await,
+            // After what holds them.
+            expire_sessions(&store, retention.sessions.cutoff_ms(now_ms)).await,
+            expire_audit(&store, retention.audit.cutoff_ms(now_ms)).await,
+        ];
+        for error in done.into_iter().filter_map(Result::err) {
+            tracing::warn!(%error, "some of what is too old is still kept; retrying in an hour");
         }
     }
 }
 
-async fn prune_once(store: &Store, retention: Retention, now_ms: i64) -> Result<(), StoreError> {
+async fn prune_short_lived(store: &Store, now_ms: i64) -> Result<(), StoreError> {
     store.prune_idempotency_keys(now_ms).await?;
     store.prune_tickets(now_ms).await?;
     store.prune_forwards(now_ms.saturating_sub(KEEP_FORWARDS_MS)).await?;
-    if let Some(before_ms) = retention.deliveries_before_ms(now_ms) {
-        let deliveries = store.prune_deliveries(before_ms).await?;
-        if deliveries > 0 {
-            tracing::info!(deliveries, "old deliveries forgotten");
-        }
-        store.prune_events(before_ms, now_ms.saturating_sub(KEEP_WAITING_MS)).await?;
+    Ok(())
+}
+
+async fn prune_deliveries(
+    store: &Store,
+    retention: Retention,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let Some(before_ms) = retention.deliveries_before_ms(now_ms) else { return Ok(()) };
+    let deliveries = store.prune_deliveries(before_ms).await?;
+    if deliveries > 0 {
+        tracing::info!(deliveries, "old deliveries forgotten");
     }
-    if let Some(before_ms) = retention.entries.cutoff_ms(now_ms) {
-        while store.expire_entries(before_ms, now_ms).await? {}
+    store.prune_events(before_ms, now_ms.saturating_sub(KEEP_WAITING_MS)).await.map(drop)
+}
+
+async fn expire_entries(
+    store: &Store,
+    before_ms: Option<i64>,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let Some(before_ms) = before_ms else { return Ok(()) };
+    while store.expire_entries(before_ms, now_ms).await? {}
+    Ok(())
+}
+
+async fn expire_recordings(store: &Store, before_ms: Option<i64>) -> Result<(), StoreError> {
+    let Some(before_ms) = before_ms else { return Ok(()) };
+    let recordings = store.expire_recordings(before_ms).await?;
+    if recordings > 0 {
+        tracing::info!(recordings, "old recordings are being deleted");
     }
-    if let Some(before_ms) = retention.media.cutoff_ms(now_ms) {
-        let recordings = store.expire_recordings(before_ms).await?;
-        if recordings > 0 {
-            tracing::info!(recordings, "old recordings are being deleted");
-        }
+    Ok(())
+}
+
+async fn expire_sessions(store: &Store, before_ms: Option<i64>) -> Result<(), StoreError> {
+    let Some(before_ms) = before_ms else { return Ok(()) };
+    let sessions = store.expire_sessions(before_ms).await?;
+    if sessions > 0 {
+        tracing::info!(sessions, "old sessions are deleted, with their streams");
+    }
+    Ok(())
+}
+
+async fn expire_audit(store: &Store, before_ms: Option<i64>) -> Result<(), StoreError> {
+    let Some(before_ms) = before_ms else { return Ok(()) };
+    let rows = store.expire_audit(before_ms).await?;
+    if rows > 0 {
+        tracing::info!(rows, "old rows of the audit trail are deleted");
     }
     Ok(())
 }

@@ -1,3 +1,5 @@
+//! How long what is kept.
+
 use std::time::Duration;
 
 use super::read::Reader;
@@ -12,7 +14,7 @@ pub enum Keep {
     Nothing,
 }
 
-/// How long what is kept. A stream's figures say nothing of people and stay.
+/// How long what is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// The log of a stream, since its end. Of [`Keep::Nothing`] only what says nothing of people is stored, and that
@@ -22,6 +24,10 @@ pub struct Retention {
     pub media: Keep,
     /// The bodies of received webhooks, since they came.
     pub deliveries: Keep,
+    /// Sessions and their streams, with their figures, since their end; never before what else is kept of them.
+    pub sessions: Keep,
+    /// The audit trail.
+    pub audit: Keep,
 }
 
 /// That a webhook came is remembered for so long even when nothing is kept of it: Zoom repeats one for 85 minutes.
@@ -68,14 +74,38 @@ pub(super) fn retention(read: &mut Reader<'_>) -> Option<Retention> {
     let entries = keep(read, "RETENTION_ENTRIES", "forever");
     let media = keep(read, "RETENTION_MEDIA", "forever");
     let deliveries = keep(read, "RETENTION_DELIVERIES", "7d");
-    Some(Retention { entries: entries?, media: media?, deliveries: deliveries? })
+    let sessions = keep_some(read, "RETENTION_SESSIONS", "365d");
+    let audit = keep_some(read, "RETENTION_AUDIT", "365d");
+    Some(Retention {
+        entries: entries?,
+        media: media?,
+        deliveries: deliveries?,
+        sessions: sessions?,
+        audit: audit?,
+    })
 }
 
 fn keep(read: &mut Reader<'_>, name: &'static str, default: &str) -> Option<Keep> {
+    parsed(read, name, default, "forever, zero, or a time such as 30d or 12h", |_| true)
+}
+
+/// Of what is always stored first.
+fn keep_some(read: &mut Reader<'_>, name: &'static str, default: &str) -> Option<Keep> {
+    let is_some = |keep| keep != Keep::Nothing;
+    parsed(read, name, default, "forever, or a time such as 365d or 12h", is_some)
+}
+
+fn parsed(
+    read: &mut Reader<'_>,
+    name: &'static str,
+    default: &str,
+    must_be: &'static str,
+    admits: impl Fn(Keep) -> bool,
+) -> Option<Keep> {
     let text = read.text(name, default).to_ascii_lowercase();
-    match Keep::parse(&text) {
+    match Keep::parse(&text).filter(|keep| admits(*keep)) {
         Some(keep) => Some(keep),
-        None => read.wrong(name, "forever, zero, or a time such as 30d or 12h"),
+        None => read.wrong(name, must_be),
     }
 }
 
@@ -97,8 +127,14 @@ mod tests {
 
     #[test]
     fn a_webhook_that_is_not_kept_is_still_known_when_it_is_repeated() {
-        let zero =
-            Retention { entries: Keep::Nothing, media: Keep::Nothing, deliveries: Keep::Nothing };
+        let (nothing, forever) = (Keep::Nothing, Keep::Forever);
+        let zero = Retention {
+            entries: nothing,
+            media: nothing,
+            deliveries: nothing,
+            sessions: forever,
+            audit: forever,
+        };
         let now_ms = 1_800_000_000_000;
         assert_eq!(zero.entries.cutoff_ms(now_ms), None);
         assert_eq!(zero.deliveries_before_ms(now_ms), Some(now_ms - 86_400_000));

@@ -402,6 +402,13 @@ pub const VARIABLES: &[Variable] = &[
         "how long received webhooks are kept: forever, 7d, 12h, or zero: only that they came, for a day",
     ),
     plain(
+        "RETENTION_SESSIONS",
+        "365d",
+        "how long sessions and their streams are kept after their end, with their figures: forever, 365d or 12h; never less \
+         than what people said and the recordings of them",
+    ),
+    plain("RETENTION_AUDIT", "365d", "how long the audit trail is kept: forever, 365d or 12h"),
+    plain(
         "NATS_URL",
         "",
         "nats://user:password@host:4222 or tls://…: entries are published to JetStream there; several servers of one cluster are separated by commas; without it nothing is published",

@@ -343,7 +343,7 @@ fn number(rows: u64) -> i64 {
 }
 
 /// Deletes the rows of a session whose streams are empty. What was announced since stays, and with it the session.
-async fn delete_rows_of_session(
+pub(super) async fn delete_rows_of_session(
     tx: &mut Connection<'_>,
     session: &str,
     asked_at_ms: i64,

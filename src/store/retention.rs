@@ -1,12 +1,27 @@
-//! What is kept for a time only: the log of a stream, since its end.
+//! What is kept for a time only: the log of a stream and a session since their end, and the audit trail.
 
-use super::database::binds;
+use super::database::{Connection, binds, row};
+use super::deletions::delete_rows_of_session;
 use super::erase::delete_some_entries;
-use super::outgoing::blank_some_answers;
+use super::outgoing::{blank_some_answers, forget_some_of_session};
 use super::{Store, StoreError, sql};
 
 /// What goes when its time is over.
 const DOOMED: &str = sql::DELETE_SOME_EARLIER_ENTRIES;
+
+/// Sessions that are looked at in one statement.
+const SESSIONS_PER_PAGE: u32 = 200;
+/// Audit rows deleted in one transaction.
+const AUDIT_ROWS_PER_STEP: u32 = 500;
+
+row! {
+    /// A session that began long ago, and whether nothing more comes of it and nothing else is kept of it.
+    struct OldSession {
+        id: String,
+        created_at_ms: i64,
+        is_over: i64,
+    }
+}
 
 impl Store {
     /// Deletes a bounded part of the logs of streams that ended before `before_ms`. False when there is none.
@@ -28,4 +43,99 @@ impl Store {
         self.note_deleted();
         Ok(true)
     }
+
+    /// Deletes the sessions that have been over since before `before_ms` and of which nothing else is kept: nothing that
+    /// people said or did, no recording, nothing that still waits. In small transactions; a session that cannot be deleted
+    /// holds up no other. Returns how many are gone.
+    pub async fn expire_sessions(&self, before_ms: i64) -> Result<u64, StoreError> {
+        let (mut after, mut gone, mut failed) = ((i64::MIN, String::new()), 0, None);
+        loop {
+            let page = i64::from(SESSIONS_PER_PAGE);
+            let values = binds![before_ms, after.0, &*after.1, page];
+            let sessions: Vec<OldSession> =
+                self.database.all(sql::SESSIONS_TO_EXPIRE, values).await?;
+            let Some(last) = sessions.last() else { break };
+            after = (last.created_at_ms, last.id.clone());
+            for session in sessions.iter().filter(|session| session.is_over != 0) {
+                match self.expire_session(&session.id, before_ms).await {
+                    Ok(is_gone) => gone += u64::from(is_gone),
+                    Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+        }
+        failed.map_or(Ok(gone), Err)
+    }
+
+    /// False when something has come of it since.
+    async fn expire_session(&self, session: &str, before_ms: i64) -> Result<bool, StoreError> {
+        loop {
+            let step = self.database.run(|| async {
+                let mut tx = self.database.begin().await?;
+                let step = expire_some(&mut tx.connection(), session, before_ms).await?;
+                tx.commit().await?;
+                Ok(step)
+            });
+            match step.await? {
+                Step::Kept => return Ok(false),
+                Step::Some => self.note_deleted(),
+                Step::Gone => {
+                    self.note_deleted();
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// Deletes the audit trail from before `before_ms`, in small transactions; but for deletions that a sink has not been
+    /// told of. Returns how many rows are gone.
+    pub async fn expire_audit(&self, before_ms: i64) -> Result<u64, StoreError> {
+        let mut gone = 0;
+        loop {
+            let values = binds![before_ms, i64::from(AUDIT_ROWS_PER_STEP)];
+            let rows = self.database.execute(sql::EXPIRE_AUDIT, values).await?;
+            gone += rows;
+            if rows > 0 {
+                self.note_deleted();
+            }
+            if rows < u64::from(AUDIT_ROWS_PER_STEP) {
+                return Ok(gone);
+            }
+        }
+    }
+}
+
+/// What came of a step.
+enum Step {
+    /// The session is not over any longer.
+    Kept,
+    /// More of it is left.
+    Some,
+    Gone,
+}
+
+async fn expire_some(
+    tx: &mut Connection<'_>,
+    session: &str,
+    before_ms: i64,
+) -> Result<Step, StoreError> {
+    tx.execute(sql::LOCK_SESSION, binds![session]).await?;
+    // It may have changed since it was looked at.
+    let over: Option<(i64,)> =
+        tx.optional(sql::SESSION_IS_OVER, binds![before_ms, session]).await?;
+    if over.is_none_or(|(is_over,)| is_over == 0) {
+        return Ok(Step::Kept);
+    }
+    let streams: Vec<(String,)> = tx.all(sql::STREAM_IDS_OF_SESSION, binds![session]).await?;
+    for (stream,) in &streams {
+        let (_, is_empty) = delete_some_entries(tx, stream, DOOMED).await?;
+        if !is_empty {
+            return Ok(Step::Some);
+        }
+    }
+    if forget_some_of_session(tx, session, i64::MAX).await? {
+        return Ok(Step::Some);
+    }
+    delete_rows_of_session(tx, session, before_ms).await?;
+    Ok(Step::Gone)
 }

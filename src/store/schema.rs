@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Executor, PgConnection, SqlSafeStr, SqliteConnection
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 24;
+pub(super) const NEWEST: i64 = 26;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -126,6 +126,15 @@ macro_rules! migrations {
                 24,
                 "audit addresses",
                 include_str!(concat!("../../migrations/", $folder, "/0024_audit_addresses.sql")),
+            ),
+            migration(
+                26,
+                "retention of sessions",
+                include_str!(concat!(
+                    "../../migrations/",
+                    $folder,
+                    "/0026_retention_of_sessions.sql"
+                )),
             ),
         ])
     };

@@ -103,6 +103,35 @@ macro_rules! select_recorded_file {
     };
 }
 
+/// Whether a session is over since before `$1`, and nothing else is kept of it: a 1 or a 0.
+macro_rules! session_is_over {
+    () => {
+        "CASE WHEN sessions.updated_at_ms < $1
+               AND NOT EXISTS (SELECT 1 FROM streams
+                                WHERE streams.session_id = sessions.id
+                                  AND (streams.ended_at_ms IS NULL OR streams.ended_at_ms >= $1
+                                       OR streams.created_at_ms > $1
+                                       OR EXISTS (SELECT 1 FROM entries
+                                                   WHERE entries.stream_id = streams.stream_id
+                                                     AND entries.personal = 1)))
+               AND NOT EXISTS (SELECT 1 FROM recordings
+                                WHERE recordings.session_id = sessions.id)
+               AND NOT EXISTS (SELECT 1 FROM actions
+                                WHERE actions.session_id = sessions.id
+                                  AND (actions.status IN ('due', 'running', 'accepted')
+                                       OR actions.asked_at_ms > $1))
+               AND NOT EXISTS (SELECT 1 FROM deletions
+                                WHERE deletions.scope = 'session'
+                                  AND deletions.subject = sessions.id)
+               AND NOT EXISTS (SELECT 1 FROM outgoing_events
+                                 JOIN outgoing_deliveries
+                                   ON outgoing_deliveries.event_id = outgoing_events.id
+                                WHERE outgoing_events.session_id = sessions.id
+                                  AND outgoing_deliveries.status = 'waiting')
+              THEN CAST(1 AS BIGINT) ELSE CAST(0 AS BIGINT) END"
+    };
+}
+
 mod actions;
 mod deletions;
 mod deliveries;

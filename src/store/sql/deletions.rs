@@ -67,6 +67,33 @@ statements! {
          WHERE ended_at_ms < $1 AND emptied_at_ms IS NULL AND ended_at_ms IS NOT NULL
          ORDER BY ended_at_ms LIMIT 1";
 
+    /// Sessions that began before $1, the oldest first, after the one of $2 and $3.
+    SESSIONS_TO_EXPIRE = concat!(
+        "SELECT id, created_at_ms, ",
+        session_is_over!(),
+        " AS is_over FROM sessions
+         WHERE created_at_ms < $1
+           AND (created_at_ms > $2 OR (created_at_ms = $2 AND id > $3))
+         ORDER BY created_at_ms, id LIMIT $4"
+    );
+
+    SESSION_IS_OVER = concat!(
+        "SELECT ", session_is_over!(), " AS is_over FROM sessions WHERE id = $2"
+    );
+
+    STREAM_IDS_OF_SESSION =
+        "SELECT stream_id FROM streams WHERE session_id = $1 ORDER BY ordinal";
+
+    /// Deletions stay until every sink is past them: it may be one that is told of them.
+    EXPIRE_AUDIT = "
+        DELETE FROM audit
+         WHERE id IN (SELECT id FROM audit
+                       WHERE at_ms < $1
+                         AND (action <> 'data.deleted'
+                              OR NOT EXISTS (SELECT 1 FROM sinks
+                                              WHERE sinks.through_ms <= audit.at_ms))
+                       ORDER BY at_ms LIMIT $2)";
+
     MARK_EMPTIED = "UPDATE streams SET emptied_at_ms = $2 WHERE stream_id = $1";
 
     LOCK_SESSION_TO_DELETE = "UPDATE sessions SET status = status WHERE id = $1 RETURNING id";

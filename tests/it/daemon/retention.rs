@@ -4,12 +4,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rtmsd::simulator::{Settings, Verb};
+use rtmsd::store::Location;
 use serde_json::{Value, json};
 
 use super::kit::{
     API_TOKEN, Home, Log, PATIENCE, Scene, TestDaemon, chatter, eventually, script, zoom,
 };
 use super::recordings::kit::{files_below, folder, recorded, recording};
+use crate::support::raw::Raw;
 use crate::support::words::in_files;
 
 fn is_somewhere(folder: &Path, text: &str) -> bool {
@@ -167,4 +169,47 @@ async fn who_removes_the_app_takes_nothing_from_the_other_who_streamed() {
     assert_eq!((&left[0]["ordinal"], &left[0]["status"]), (&json!(2), &json!("recording")));
     let stream = scene.stream().await;
     assert_eq!((&*stream.status, stream.stop_reason.is_none()), ("live", true));
+}
+
+#[tokio::test]
+async fn a_session_that_is_older_than_configured_goes_at_the_next_start_and_the_audit_trail_with_it()
+ {
+    let home = Home::sqlite().set("RETENTION_SESSIONS", "3h").set("RETENTION_ENTRIES", "3h");
+    let home = home.set("RETENTION_AUDIT", "3h");
+    let settings = zoom(script(chatter(10, 200), 2_100));
+    let scene = Scene::open(home, settings).await;
+    scene.log.over().await;
+    let path = format!("/api/v1/sdk/sessions/{}", scene.log.session_id());
+    let home = scene.home;
+    scene.daemon.stop().await;
+    let mut raw = Raw::connect(&Location::Sqlite(home.folder().join("data/rtmsd.db"))).await;
+    raw.execute(
+        "INSERT INTO audit (id, at_ms, actor, action, subject, outcome, detail)
+         VALUES ('a', 1, 'boss', 'test', 's', 'ok', '{}')",
+    )
+    .await;
+    let daemon = TestDaemon::start(&home).await;
+    assert_eq!(daemon.api().get(&path).await.unwrap().status, 200, "it is young");
+    daemon.stop().await;
+    const FOUR_HOURS_MS: i64 = 4 * 60 * 60 * 1000;
+    for (table, column) in [
+        ("sessions", "created_at_ms"),
+        ("sessions", "updated_at_ms"),
+        ("streams", "created_at_ms"),
+        ("streams", "ended_at_ms"),
+        ("outgoing_events", "created_at_ms"),
+    ] {
+        raw.execute(format!("UPDATE {table} SET {column} = {column} - {FOUR_HOURS_MS}")).await;
+    }
+    let daemon = TestDaemon::start(&home).await;
+    eventually("the session is gone", async || {
+        (daemon.api().get(&path).await?.status == 404).then_some(())
+    })
+    .await;
+    assert_eq!(raw.count("SELECT COUNT(*) FROM streams").await, 0);
+    assert_eq!(raw.count("SELECT COUNT(*) FROM entries").await, 0);
+    eventually("the audit trail is short", async || {
+        (raw.count("SELECT COUNT(*) FROM audit WHERE at_ms = 1").await == 0).then_some(())
+    })
+    .await;
 }

@@ -323,3 +323,121 @@ async fn a_deletion_says_how_many_recordings_are_still_to_be_removed() {
     })
     .await;
 }
+
+/// A session of a meeting of this name, with a stream of the same name.
+async fn session(store: &Store, name: &str) -> SessionId {
+    assert_eq!(record(store, started_in(name, name, 1, URL)).await, changed(name));
+    read(store, name).await.session_id
+}
+
+/// Entries that say nothing of anybody: more than go in one step.
+async fn move_often(store: &Store, session_id: SessionId, stream: &str) {
+    let entry = |seq| Entry {
+        session_id,
+        stream_id: stream_id(stream),
+        stream_ordinal: 1,
+        seq,
+        at_ms: 5,
+        body: EntryBody::Moved {},
+    };
+    let entries: Vec<Entry> = (1..=1200).map(entry).collect();
+    store.write_entries(&unclaimed(&entries)).await.unwrap();
+}
+
+/// The meetings that are left.
+async fn left(store: &Store) -> Vec<String> {
+    let page = rtmsd::store::SessionPage { limit: 100, ..Default::default() };
+    let sessions = store.sessions(&page).await.unwrap();
+    let mut left: Vec<_> = sessions.iter().map(|it| it.instance.id().to_owned()).collect();
+    left.sort();
+    left
+}
+
+#[tokio::test]
+async fn sessions_that_are_long_over_go_and_what_lives_or_holds_something_stays() {
+    on_both(async |test| {
+        let store = &test.store;
+        let mut raw = Raw::connect(&test.database).await;
+        for name in ["asked", "bare", "live", "recorded", "spoken", "waiting", "young"] {
+            let id = session(store, name).await;
+            let stream = stream_id(name);
+            match name {
+                "bare" => move_often(store, id, name).await,
+                "spoken" => say(store, id, name).await,
+                "recorded" => {
+                    let new = NewRecording {
+                        id: RecordingId(Uuid::from_u128(1)),
+                        session_id: id,
+                        stream_id: &stream,
+                        ordinal: 1,
+                        spool: SpoolId(Uuid::nil()),
+                        started_at_ms: 5,
+                    };
+                    store.begin_recording(&new).await.unwrap();
+                }
+                "asked" => {
+                    raw.execute(
+                        "INSERT INTO actions (id, session_id, action, asked_by, status, asked_at_ms, attempts)
+                         SELECT 'a', session_id, 'start', 'boss', 'accepted', 5, 1 FROM streams
+                          WHERE stream_id = 'asked'",
+                    )
+                    .await;
+                }
+                _ => {}
+            }
+        }
+        // One that never had a stream.
+        record(store, meeting_changed(1, MeetingChange::Started)).await;
+        for name in ["asked", "bare", "recorded", "spoken"] {
+            end(store, &stream_id(name), 6, 1000).await;
+        }
+        end(store, &stream_id("young"), 6, 5000).await;
+        let crm = endpoint(store, &[]).await;
+        end(store, &stream_id("waiting"), 6, 1000).await;
+
+        assert_eq!(store.expire_sessions(1000).await.unwrap(), 1, "only what had no stream");
+        assert_eq!(store.expire_sessions(1001).await.unwrap(), 1);
+        let kept = ["asked", "live", "recorded", "spoken", "waiting", "young"];
+        assert_eq!(left(store).await, kept);
+        let gone = "SELECT COUNT(*) FROM entries WHERE stream_id = 'bare'";
+        assert_eq!(raw.count(gone).await, 0);
+
+        // What held them goes by and by.
+        while store.expire_entries(1001, 6000).await.unwrap() {}
+        let recorded = read(store, "recorded").await.session_id;
+        store.delete_session(recorded, &act("boss", 6000)).await.unwrap();
+        assert_eq!(store.expire_sessions(1001).await.unwrap(), 1, "what was said is gone");
+        assert_eq!(left(store).await, ["asked", "live", "recorded", "waiting", "young"]);
+        raw.execute("UPDATE actions SET status = 'refused'").await;
+        assert!(store.delete_endpoint(crm, &act("boss", 1)).await.unwrap());
+        assert_eq!(store.expire_sessions(1001).await.unwrap(), 2);
+        assert_eq!(store.expire_sessions(i64::MAX).await.unwrap(), 1);
+        assert_eq!(left(store).await, ["live", "recorded"], "a deletion is not overtaken");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn old_audit_rows_go_but_for_deletions_that_a_sink_was_not_told_of() {
+    on_both(async |test| {
+        let store = &test.store;
+        let mut raw = Raw::connect(&test.database).await;
+        raw.execute(
+            "INSERT INTO audit (id, at_ms, actor, action, subject, outcome, detail)
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1300)
+             SELECT 'a' || CAST(i AS TEXT), i, 'boss', 'test', 's', 'ok', '{}' FROM n",
+        )
+        .await;
+        raw.execute("UPDATE audit SET action = 'data.deleted' WHERE at_ms IN (10, 20)").await;
+        raw.execute("INSERT INTO sinks (name, through_ms) VALUES ('broker', 15), ('other', 99)")
+            .await;
+        let rows = "SELECT COUNT(*) FROM audit";
+        assert_eq!(store.expire_audit(1).await.unwrap(), 0);
+        assert_eq!(store.expire_audit(1201).await.unwrap(), 1199, "all but one that is untold");
+        assert_eq!(raw.count(rows).await, 101);
+        raw.execute("UPDATE sinks SET through_ms = 21 WHERE name = 'broker'").await;
+        assert_eq!(store.expire_audit(1201).await.unwrap(), 1);
+        assert_eq!(raw.count(rows).await, 100);
+    })
+    .await;
+}
