@@ -1,5 +1,11 @@
 # A slim image: the binary, nothing else, as a user without rights.
-FROM rust:1.95-slim-bookworm AS build
+# A tag moves. To build twice from the same bases, name them by digest:
+# --build-arg BUILD_IMAGE=rust:1.95-slim-bookworm@sha256:… --build-arg RUN_IMAGE=debian:bookworm-slim@sha256:…
+# (docker buildx imagetools inspect debian:bookworm-slim shows it.)
+ARG BUILD_IMAGE=rust:1.95-slim-bookworm
+ARG RUN_IMAGE=debian:bookworm-slim
+
+FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
 COPY Cargo.toml Cargo.lock askama.toml ./
 COPY src src
@@ -9,7 +15,7 @@ COPY benches benches
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
     cargo build --release --locked && cp target/release/rtmsd /rtmsd
 
-FROM debian:bookworm-slim
+FROM ${RUN_IMAGE}
 RUN groupadd --system --gid 10001 rtmsd && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/rtmsd --create-home rtmsd
 COPY --from=build /rtmsd /usr/local/bin/rtmsd
 # A number: a cluster that refuses root can tell that this is not root.
