@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::store::{Store, StoreError};
 
@@ -13,6 +13,10 @@ pub(super) const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// The waits between tries while the store is away.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
+/// A batch as small as this passes any wire in time: when it fails, it is halved only if the store answers otherwise.
+const SMALL_BATCH_BYTES: usize = 64 * 1024;
+/// How long the store may take to answer when it is asked whether it is there.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// An item is replaced after this many tries of it alone without an answer, each while the store answered others.
 const MAX_UNANSWERED: u32 = 5;
 
@@ -78,12 +82,15 @@ impl Batcher {
                     outage.is_over();
                 }
                 Err(error @ StoreError::Unavailable(_)) => {
-                    self.shrink(batch, kind);
+                    let bytes = size(batch, kind);
+                    if batch.len() > 1 && (bytes > SMALL_BATCH_BYTES || self.answers().await) {
+                        self.max_bytes = bytes / 2;
+                    }
                     outage.wait(&error).await;
                     continue;
                 }
                 Err(_) if batch.len() > 1 => {
-                    self.shrink(batch, kind);
+                    self.max_bytes = size(batch, kind) / 2;
                     continue;
                 }
                 Err(error) => tracing::error!(%error, "an item is lost"),
@@ -104,9 +111,8 @@ impl Batcher {
         &items[..count.max(1)]
     }
 
-    /// The next batch has half of the bytes of this one.
-    fn shrink<T>(&mut self, batch: &[T], kind: &Kind<T>) {
-        self.max_bytes = batch.iter().map(kind.bytes).sum::<usize>().min(self.max_bytes) / 2;
+    async fn answers(&self) -> bool {
+        matches!(timeout(PING_TIMEOUT, self.store.ping()).await, Ok(Ok(())))
     }
 
     /// Whether an item that failed alone is not to be tried again. Where the store is away, every item is.
@@ -114,11 +120,16 @@ impl Batcher {
         if !matches!(error, StoreError::Unavailable(_)) {
             return true;
         }
-        if error.is_unanswered() && self.store.ping().await.is_ok() {
+        if error.is_unanswered() && self.answers().await {
             *unanswered += 1;
         }
         *unanswered >= MAX_UNANSWERED
     }
+}
+
+/// Of several items it is never less than twice that of the smallest.
+fn size<T>(batch: &[T], kind: &Kind<T>) -> usize {
+    batch.iter().map(kind.bytes).sum()
 }
 
 /// Asks the store for as long as it is away.
@@ -270,15 +281,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_outage_replaces_nothing() {
+    async fn an_outage_replaces_nothing_and_makes_no_small_batch_smaller() {
         let (folder, wire) = (tempfile::tempdir().unwrap(), Wire::default());
         let mut batcher = batcher(&folder).await;
         batcher.store.close().await;
-        let take = wire.passing(|tries, _| match tries > MAX_UNANSWERED as usize + 1 {
-            true => Ok(()),
-            false => Err(StoreError::timed_out()),
-        });
-        let sent = batcher.send(&[1], &SIZES, take).await;
-        assert_eq!((sent.answers.len(), sent.replaced.len()), (1, 0));
+        for items in [vec![1], vec![1, 2, 3]] {
+            let begun = wire.tries().len();
+            let take = wire.passing(|tries, _| match tries - begun > MAX_UNANSWERED as usize + 1 {
+                true => Ok(()),
+                false => Err(StoreError::timed_out()),
+            });
+            let sent = batcher.send(&items, &SIZES, take).await;
+            assert_eq!((sent.answers.len(), sent.replaced.len()), (1, 0));
+            assert!(wire.tries()[begun..].iter().all(|batch| *batch == items));
+            assert_eq!(batcher.max_bytes, MAX_BATCH_BYTES);
+        }
     }
 }
