@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document, made from the table of routes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -27,14 +28,28 @@ pub struct Operation {
     pub query: Vec<(&'static str, &'static str)>,
     pub body: Option<&'static str>,
     is_body_optional: bool,
+    /// Statuses of errors beside those that every operation of its kind may answer.
+    errors: Vec<u16>,
+    /// Whether browsers get pages.
+    is_page: bool,
     /// Status, what it means, and the schema of the envelope's `data`.
     pub answers: Vec<(u16, &'static str, Option<&'static str>)>,
 }
 
 impl Operation {
     pub fn new(tag: &'static str, id: &'static str, summary: &'static str) -> Self {
-        let (query, answers) = (vec![], vec![]);
-        Self { method: "", tag, id, summary, query, body: None, is_body_optional: false, answers }
+        Self {
+            method: "",
+            tag,
+            id,
+            summary,
+            query: vec![],
+            body: None,
+            is_body_optional: false,
+            errors: vec![],
+            is_page: false,
+            answers: vec![],
+        }
     }
 
     pub fn query(mut self, name: &'static str, about: &'static str) -> Self {
@@ -48,6 +63,17 @@ impl Operation {
 
     pub fn optional_body(self, schema: &'static str) -> Self {
         Self { is_body_optional: true, ..self.body(schema) }
+    }
+
+    /// Errors that the operation may answer beside those of its kind.
+    pub fn errors(mut self, statuses: &[u16]) -> Self {
+        self.errors.extend(statuses);
+        self
+    }
+
+    /// Answers browsers with pages.
+    pub fn page(self) -> Self {
+        Self { is_page: true, ..self }
     }
 
     pub fn answer(mut self, status: u16, about: &'static str, data: Option<&'static str>) -> Self {
@@ -100,7 +126,9 @@ fn describe(route: &Route, about: &Operation) -> Value {
         .iter()
         .map(|(status, what, data)| (status.to_string(), answer(what, *data)))
         .collect();
-    answers.insert("default".to_owned(), error());
+    for status in errors(route, about) {
+        answers.entry(status.to_string()).or_insert_with(|| error(status, about.is_page));
+    }
     let mut described = json!({
         "tags": [about.tag], "operationId": about.id, "summary": about.summary,
         "parameters": parameters(route, about), "responses": answers,
@@ -116,6 +144,28 @@ fn describe(route: &Route, about: &Operation) -> Value {
         described["security"] = json!([{ "token": ["read"] }, { "ticket": [] }]);
     }
     described
+}
+
+/// The statuses of the errors that an operation may answer.
+fn errors(route: &Route, about: &Operation) -> BTreeSet<u16> {
+    let (mut errors, has_token) = (BTreeSet::from([500, 503]), route.access != Access::Open);
+    errors.extend(&about.errors);
+    if has_token {
+        errors.extend([401, 403, 429]);
+    }
+    if route.path.contains('{') {
+        errors.insert(404);
+    }
+    if !about.query.is_empty() {
+        errors.insert(422);
+    }
+    if has_token && ["post", "patch"].contains(&about.method) {
+        errors.extend([400, 408, 409, 413, 422]);
+    }
+    if has_token && about.method == "post" {
+        errors.insert(410);
+    }
+    errors
 }
 
 /// What a token needs for this.
@@ -147,17 +197,33 @@ fn parameters(route: &Route, about: &Operation) -> Vec<Value> {
             "name": "delivery", "in": "path", "required": true, "description": what, "schema": text,
         }));
     }
+    if route.path.contains("{forward}") {
+        let id = json!({ "type": "string", "format": "uuid" });
+        parameters.push(json!({ "name": "forward", "in": "path", "required": true, "schema": id }));
+    }
     for (name, what) in &about.query {
+        let schema = query_schema(name);
         parameters
-            .push(json!({ "name": name, "in": "query", "description": what, "schema": text }));
+            .push(json!({ "name": name, "in": "query", "description": what, "schema": schema }));
     }
     if route.access != Access::Open && about.method == "post" {
         let what = "Carried out once for each key, answered the same for 24 hours";
         parameters.push(json!({
-            "name": "idempotency-key", "in": "header", "description": what, "schema": text,
+            "name": "idempotency-key", "in": "header", "description": what,
+            "schema": { "type": "string", "pattern": "^[!-~]{1,255}$" },
         }));
     }
     parameters
+}
+
+/// What a parameter of the query holds: the same wherever it has this name.
+fn query_schema(name: &str) -> Value {
+    match name {
+        "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 }),
+        "delete_data" | "force" => json!({ "type": "boolean", "default": false }),
+        "session" => json!({ "type": "string", "format": "uuid" }),
+        _ => json!({ "type": "string" }),
+    }
 }
 
 fn answer(what: &str, data: Option<&str>) -> Value {
@@ -171,8 +237,28 @@ fn answer(what: &str, data: Option<&str>) -> Value {
     json!({ "description": what, "content": content(envelope) })
 }
 
-fn error() -> Value {
-    json!({ "description": "Refused or failed: see `error.code`", "content": content(reference("Error")) })
+fn error(status: u16, is_page: bool) -> Value {
+    let what = match status {
+        400 => "The request cannot be read",
+        401 => "No token, or one that is none",
+        403 => "Not allowed",
+        404 => "Not found",
+        406 => "There is no such form of it",
+        408 => "It did not come in time",
+        409 => "Not now, or the same `idempotency-key` is being carried out",
+        410 => "It is gone, or the answer that `idempotency-key` would repeat was deleted",
+        413 => "The body is too long",
+        422 => "A value is wrong",
+        429 => "Too often: wait for as long as `retry-after` says",
+        502 => "Zoom could not be asked",
+        503 => "Not available now: try again",
+        _ => "A fault of the daemon",
+    };
+    let mut content = content(reference("Error"));
+    if is_page {
+        content["text/html"] = json!({ "schema": { "type": "string" } });
+    }
+    json!({ "description": format!("{what}: see `error.code`"), "content": content })
 }
 
 fn content(schema: Value) -> Value {

@@ -8,6 +8,7 @@ mod events;
 mod hostile;
 mod limits;
 mod live;
+mod openapi;
 mod pages;
 pub mod server;
 mod tickets;

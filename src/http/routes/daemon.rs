@@ -16,15 +16,14 @@ pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
         ),
         Route::new(Access::Open, webhook_path).post(
             webhook::receive,
-            about("receiveWebhook", "Zoom's webhooks, proven by their signature").answer(
-                200,
-                "Recorded, or known already",
-                None,
-            ),
+            about("receiveWebhook", "Zoom's webhooks, proven by their signature")
+                .errors(&[400, 401, 403, 408, 413])
+                .answer(200, "Recorded, or known already", None),
         ),
         Route::new(Access::Open, &webhook::video_path(webhook_path)).post(
             webhook::receive_video,
             about("receiveVideoWebhook", "Webhooks of the Video SDK app, proven by its signature")
+                .errors(&[400, 401, 403, 408, 413])
                 .answer(200, "Recorded, or known already", None)
                 .answer(404, "No Video SDK app is set", None),
         ),

@@ -41,11 +41,9 @@ fn of_sessions() -> Vec<Route> {
         ),
         Route::new(Access::Admin, &session_path("/{id}")).delete(
             sessions::remove,
-            about("deleteSession", "Delete a session and all that is stored of it").answer(
-                202,
-                "It goes soon after",
-                Some("Deleting"),
-            ),
+            about("deleteSession", "Delete a session and all that is stored of it")
+                .errors(&[409])
+                .answer(202, "It goes soon after", Some("Deleting")),
         ),
     ]
 }
@@ -72,6 +70,7 @@ fn afterwards() -> Vec<Route> {
             transcript::download,
             about("downloadTranscript", "What was said, in order")
                 .query("format", "json, jsonl, vtt, srt or txt; else the header accept decides")
+                .errors(&[406])
                 .answer(200, "The transcript, in that format", None),
         ),
         session_route("/{id}/recordings").get(
@@ -156,12 +155,14 @@ fn live_query(about: Operation) -> Operation {
         .query("encoding", "With twilio: mulaw or l16; else mulaw")
         .query("sample_rate", "With twilio: 8000, or with l16 16000; else 8000")
         .answer(101, "A WebSocket; its messages are described in the README", None)
+        .errors(&[408])
         .answer(426, "Not a WebSocket's handshake", None)
 }
 
 fn actions() -> Vec<Route> {
     let about = |id, summary| {
         Operation::new("RTMS", id, summary)
+            .errors(&[502])
             .answer(202, "Zoom said yes; what comes of it is told by its webhooks", Some("Asked"))
             .answer(200, "There is nothing to ask for", Some("Asked"))
     };

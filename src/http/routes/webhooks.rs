@@ -38,6 +38,7 @@ pub(super) fn routes() -> Vec<Route> {
             .delete(
                 endpoints::remove,
                 about("deleteEndpoint", "Delete an endpoint with its deliveries")
+                    .errors(&[409])
                     .answer(200, "Deleted", None),
             ),
         route("/{id}/rotate-secret").post(

@@ -17,6 +17,8 @@ pub(super) fn routes() -> Vec<Route> {
                     .query("code", "From Zoom")
                     .query("state", "From us, by way of Zoom")
                     .query("error", "From Zoom, when the user said no")
+                    .page()
+                    .errors(&[400, 403, 409, 410, 429, 502])
                     .answer(200, "Installed: a page, or JSON for `accept: application/json`", None),
             )
             .without_head(),
@@ -59,6 +61,7 @@ pub(super) fn routes() -> Vec<Route> {
                 about("removeInstallation", "Take the grant back at Zoom and delete its tokens")
                     .query("delete_data", "true: also what the user's streams brought, soon after")
                     .query("force", "true: here even while Zoom cannot be asked")
+                    .errors(&[502])
                     .answer(200, "Removed", None),
             ),
     ]
