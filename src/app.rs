@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::config::{Config, Keep};
 use crate::control::Control;
+use crate::http::auth::Failures;
 use crate::http::server::{Limits, serve};
 use crate::http::tickets::TicketKeys;
 use crate::http::{AppState, Counters, Documents, RateLimit, Readiness, Refusals, router};
@@ -268,6 +269,7 @@ impl App {
             refusals: Arc::default(),
             cors: self.config.cors.clone(),
             rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
+            failures: Failures::default(),
             trusted_proxies: self.config.trusted_proxies.clone(),
             webhook_path: self.config.webhook_path.clone(),
             webhook_key: WebhookKey::new(&self.config.webhook_secret),

@@ -78,6 +78,8 @@ pub struct Wish<'a> {
     pub media: Option<&'a MediaParams>,
     /// Whose token is used; if Zoom says yes, for the session from then on.
     pub installation_id: Option<InstallationId>,
+    /// The only installations whose tokens may be used; none for all.
+    pub allowed: Option<&'a [InstallationId]>,
 }
 
 /// What came of asking Zoom.
@@ -141,7 +143,7 @@ impl Control {
             Ok(begun) => begun,
             Err((refusal, session)) => return Err(ControlError::Refused(refusal, session)),
         };
-        let asked = self.ask(&standing, action, wish.installation_id).await;
+        let asked = self.ask(&standing, action, wish).await;
         let (status, due_at_ms) = match &asked.answer {
             Ok(_) => self.accepted(action, &standing),
             Err(_) => (ActionStatus::Refused, None),
@@ -198,13 +200,8 @@ impl Control {
         self.changed.notify_one();
     }
 
-    async fn ask(
-        &self,
-        standing: &Standing,
-        action: Action,
-        named: Option<InstallationId>,
-    ) -> Asked {
-        let chosen = match self.choose(standing, named).await {
+    async fn ask(&self, standing: &Standing, action: Action, wish: Wish<'_>) -> Asked {
+        let chosen = match self.choose(standing, wish).await {
             Ok(chosen) => chosen,
             Err(error) => return Asked { chosen: None, answer: Err(error.into()) },
         };
@@ -237,10 +234,14 @@ impl Control {
     async fn choose(
         &self,
         standing: &Standing,
-        named: Option<InstallationId>,
+        Wish { installation_id: named, allowed, .. }: Wish<'_>,
     ) -> Result<Chosen, TokenError> {
         let session = &standing.session;
-        let named_before = || session.installation_id.as_deref().and_then(InstallationId::parse);
+        let named_before = || {
+            let id = session.installation_id.as_deref().and_then(InstallationId::parse);
+            // What others have named for the session is no wish of a caller who may not use it.
+            id.filter(|id| allowed.is_none_or(|allowed| allowed.contains(id)))
+        };
         let users = [
             (ChoiceReason::Host, &session.host_id),
             (ChoiceReason::Participant, &session.participant_user_id),
@@ -254,6 +255,7 @@ impl Control {
                 .collect(),
             account_id: session.account_id.as_deref(),
             used_before: used_before(standing),
+            allowed,
         };
         self.api.choose(session.instance.product, &known).await
     }
@@ -326,6 +328,7 @@ pub fn token_code(error: &TokenError) -> &'static str {
     match error {
         TokenError::Missing(_) => "token_missing",
         TokenError::Ambiguous { .. } => "installation_ambiguous",
+        TokenError::NotAllowed => "installation_not_allowed",
         TokenError::NeedsReconnect(_) => "installation_needs_reconnect",
         TokenError::Revoked(_) => "installation_revoked",
         TokenError::Unavailable(_) => "zoom_unavailable",

@@ -88,6 +88,8 @@ pub struct AppState {
     /// The pages that may use the API from a browser.
     pub cors: cors::AllowedOrigins,
     pub rate_limit: RateLimit,
+    /// Wrong API tokens, by address.
+    pub failures: auth::Failures,
     pub trusted_proxies: TrustedProxies,
     /// Where Zoom sends webhooks; must pass [`check_webhook_path`].
     pub webhook_path: String,

@@ -36,13 +36,18 @@ impl Bucket {
     /// Takes a token, also one that is still to come: returns how long that takes, or takes nothing when it is longer
     /// than `max_wait`.
     pub fn reserve(&mut self, rate: Rate, now: Instant, max_wait: Duration) -> Option<Duration> {
-        self.fill(rate, now);
-        let missing = (1.0 - self.tokens).max(0.0);
-        let wait = Duration::try_from_secs_f64(missing / rate.per_second).unwrap_or(Duration::MAX);
+        let wait = self.wait(rate, now);
         (wait <= max_wait).then(|| {
             self.tokens -= 1.0;
             wait
         })
+    }
+
+    /// How long until a token is there; zero when one is.
+    pub fn wait(&mut self, rate: Rate, now: Instant) -> Duration {
+        self.fill(rate, now);
+        let missing = (1.0 - self.tokens).max(0.0);
+        Duration::try_from_secs_f64(missing / rate.per_second).unwrap_or(Duration::MAX)
     }
 
     /// Whether forgetting it changes nothing.
@@ -81,6 +86,11 @@ impl AddressBuckets {
             }
         }
         self.buckets.entry(network).or_insert_with(|| Bucket::full(rate, now))
+    }
+
+    /// The bucket of an address, if there is one of its own.
+    pub fn known(&mut self, address: IpAddr) -> Option<&mut Bucket> {
+        self.buckets.get_mut(&network_of(address))
     }
 }
 

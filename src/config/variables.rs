@@ -74,8 +74,8 @@ pub const VARIABLES: &[Variable] = &[
     plain(
         "API_TOKENS",
         "",
-        "who may use the REST API: name:token or name:token:scope+scope (read, control, admin), separated by commas \
-         (make a token with: openssl rand -hex 32); needed with Postgres, and without it the first start makes one in \
+        "who may use the REST API: name:token or name:token:scope+scope (read, control, admin), separated by commas; \
+         #installation+installation behind the scopes binds a token to these installations (make a token with: openssl rand -hex 32); needed with Postgres, and without it the first start makes one in \
          DATA_DIR",
     ),
     plain(

@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::Control;
 use super::policy::{self, NotNow, Refusal};
+use super::{Control, Wish};
 use crate::model::{ActionRecord, ActionStatus, Answer, ms};
 use crate::store::StoreError;
 use crate::zoom::api::{CallError, LONGEST_CALL};
@@ -126,7 +126,7 @@ impl Control {
                 (ActionStatus::Refused, None, noted("it was taken up too often without an end"))
             }
             Some(Ok(standing)) => {
-                let asking = self.ask(&standing, action.action, None);
+                let asking = self.ask(&standing, action.action, Wish::default());
                 match stop.run_until_cancelled(asking).await {
                     None => (ActionStatus::Due, Some(now_ms), noted("the daemon was stopped")),
                     Some(asked) => {

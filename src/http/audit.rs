@@ -54,6 +54,11 @@ impl Trail {
         }))
     }
 
+    /// The client's address.
+    pub fn address(&self) -> IpAddr {
+        self.0.address
+    }
+
     /// Names the token that the request came with.
     pub fn set_actor(&self, name: &Arc<str>) {
         let _ = self.0.actor.set(Arc::clone(name));

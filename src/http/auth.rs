@@ -1,6 +1,10 @@
 //! Bearer tokens of the API: who may call what.
 
+mod failures;
+mod tokens;
+
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,148 +14,15 @@ use axum::middleware::Next;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
-use thiserror::Error;
 
+pub use self::failures::Failures;
+use self::tokens::ApiToken;
+pub use self::tokens::{ApiTokens, Scope, TokenMistake};
 use super::audit::Trail;
 use super::error::ApiError;
 use super::{AppState, tickets};
 use crate::hub::Entrant;
-
-/// More tokens than this are a mistake.
-const MAX_TOKENS: usize = 256;
-/// A shorter one can be guessed.
-const MIN_TOKEN_BYTES: usize = 16;
-const MAX_TOKEN_BYTES: usize = 512;
-
-/// What a token may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    Read,
-    Control,
-    /// Everything.
-    Admin,
-}
-
-impl Scope {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Control => "control",
-            Self::Admin => "admin",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Read, Self::Control, Self::Admin].into_iter().find(|scope| scope.as_str() == text)
-    }
-}
-
-/// One mistake in `API_TOKENS`, by position: a name may be a token whose colon was forgotten.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("token {position}: {problem}")]
-pub struct TokenMistake {
-    pub position: usize,
-    pub problem: &'static str,
-}
-
-/// The tokens of `API_TOKENS`. Only their hashes are kept.
-#[derive(Debug, Clone, Default)]
-pub struct ApiTokens(Vec<ApiToken>);
-
-#[derive(Debug, Clone)]
-struct ApiToken {
-    name: Arc<str>,
-    hash: [u8; 32],
-    scopes: Vec<Scope>,
-}
-
-impl ApiTokens {
-    /// Reads `name:token` or `name:token:scope+scope`, separated by commas; without scopes a token
-    /// may read and control. Every mistake is reported, none with a value.
-    pub fn parse(text: &str) -> Result<Self, Vec<TokenMistake>> {
-        let mut tokens: Vec<ApiToken> = Vec::new();
-        let mut mistakes = Vec::new();
-        let parts = text.split(',').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty());
-        for (index, part) in parts {
-            match ApiToken::parse(part).and_then(|token| token.beside(&tokens)) {
-                Ok(token) => tokens.push(token),
-                Err(problem) => mistakes.push(TokenMistake { position: index + 1, problem }),
-            }
-        }
-        if mistakes.is_empty() { Ok(Self(tokens)) } else { Err(mistakes) }
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The hash of the token of this name.
-    pub fn hash_of(&self, name: &str) -> Option<[u8; 32]> {
-        self.named(name).map(|token| token.hash)
-    }
-
-    fn named(&self, name: &str) -> Option<&ApiToken> {
-        self.0.iter().find(|token| *token.name == *name)
-    }
-
-    /// The token that these bytes are. Compares with all of them, in the same time whichever it is.
-    fn find(&self, token: &[u8]) -> Option<&ApiToken> {
-        let hash: [u8; 32] = Sha256::digest(token).into();
-        let same = |known: &&ApiToken| -> Choice { known.hash.ct_eq(&hash) };
-        self.0
-            .iter()
-            .fold(None, |found, known| if same(&known).into() { Some(known) } else { found })
-    }
-}
-
-impl ApiToken {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        let mut parts = text.splitn(3, ':');
-        let name = parts.next().unwrap_or_default();
-        let token = parts.next().ok_or("has no colon: write name:token")?;
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        if name.is_empty() || !name.bytes().all(plain) {
-            return Err("needs a name of A-Z a-z 0-9 _ - . before the colon");
-        }
-        if token.len() < MIN_TOKEN_BYTES {
-            return Err(
-                "needs at least 16 characters after the colon: make them with openssl rand -hex 32",
-            );
-        }
-        if token.len() > MAX_TOKEN_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("needs a token of printable ASCII without spaces after the colon");
-        }
-        let scopes = match parts.next() {
-            None => vec![Scope::Read, Scope::Control],
-            Some(scopes) => scopes
-                .split('+')
-                .map(|scope| {
-                    Scope::parse(scope).ok_or("has a scope that is none of read, control, admin")
-                })
-                .collect::<Result<_, _>>()?,
-        };
-        Ok(Self { name: name.into(), hash: Sha256::digest(token).into(), scopes })
-    }
-
-    fn beside(self, others: &[ApiToken]) -> Result<Self, &'static str> {
-        if others.len() >= MAX_TOKENS {
-            Err("is one too many")
-        } else if others.iter().any(|other| other.name == self.name) {
-            Err("has the name of an earlier one")
-        } else if others.iter().any(|other| other.hash == self.hash) {
-            Err("is the same as an earlier one")
-        } else {
-            Ok(self)
-        }
-    }
-
-    fn check(&self, scope: Scope) -> Result<(), ApiError> {
-        let may = self.scopes.iter().any(|own| *own == scope || *own == Scope::Admin);
-        if may { Ok(()) } else { Err(ApiError::Forbidden(scope.as_str())) }
-    }
-}
+use crate::model::InstallationId;
 
 /// Whose token a request came with; for handlers behind one of the `require` layers.
 #[derive(Debug, Clone)]
@@ -159,11 +30,18 @@ pub struct Caller {
     /// The token's name.
     pub name: Arc<str>,
     pub is_admin: bool,
+    /// The only installations that it may use and see; none for all.
+    pub installations: Option<Arc<[InstallationId]>>,
     /// What the audit trail knows of the request.
     pub trail: Trail,
 }
 
 impl Caller {
+    /// Whether it may use and see this installation.
+    pub fn may_use(&self, id: InstallationId) -> bool {
+        self.installations.as_ref().is_none_or(|own| own.contains(&id))
+    }
+
     /// As which it takes a place among the live subscribers.
     pub fn entrant(&self) -> Entrant<'_> {
         if self.is_admin { Entrant::Privileged } else { Entrant::Token(&self.name) }
@@ -230,8 +108,8 @@ async fn require(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let token = authenticate(&state.api_tokens, request.headers())?;
     let trail = trail_of(&request);
+    let token = authenticate(state, request.headers(), trail.address())?;
     trail.set_actor(&token.name);
     admit(state, token, scope)?;
     Ok(pass(token, trail, request, next).await)
@@ -243,8 +121,9 @@ fn admit(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), ApiErro
 }
 
 async fn pass(token: &ApiToken, trail: Trail, mut request: Request, next: Next) -> Response {
+    let (name, installations) = (Arc::clone(&token.name), token.installations.clone());
     let is_admin = token.scopes.contains(&Scope::Admin);
-    request.extensions_mut().insert(Caller { name: Arc::clone(&token.name), is_admin, trail });
+    request.extensions_mut().insert(Caller { name, is_admin, installations, trail });
     next.run(request).await
 }
 
@@ -258,8 +137,16 @@ fn scope_of(method: &Method) -> Scope {
     if [Method::POST, Method::DELETE].contains(method) { Scope::Control } else { Scope::Read }
 }
 
-fn authenticate<'a>(tokens: &'a ApiTokens, headers: &HeaderMap) -> Result<&'a ApiToken, ApiError> {
-    bearer(headers).and_then(|token| tokens.find(&token)).ok_or(ApiError::Unauthenticated)
+/// The token that a request brings. One without a token is no try to guess one.
+fn authenticate<'a>(
+    state: &'a AppState,
+    headers: &HeaderMap,
+    address: IpAddr,
+) -> Result<&'a ApiToken, ApiError> {
+    let token = bearer(headers).ok_or(ApiError::Unauthenticated)?;
+    let found = state.api_tokens.find(&token);
+    state.failures.admit(address, found.map(|token| &token.name), Instant::now())?;
+    found.ok_or(ApiError::Unauthenticated)
 }
 
 /// Tokens are taken from headers only: a URL ends up in logs and histories.
@@ -306,10 +193,15 @@ mod tests {
 
     use super::*;
 
+    /// The token that the headers bring.
+    fn find<'a>(tokens: &'a ApiTokens, headers: &HeaderMap) -> Result<&'a ApiToken, ApiError> {
+        bearer(headers).and_then(|token| tokens.find(&token)).ok_or(ApiError::Unauthenticated)
+    }
+
     fn outcome(tokens: &ApiTokens, authorization: &str, scope: Scope) -> Result<(), &'static str> {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, HeaderValue::from_str(authorization).unwrap());
-        let token = authenticate(tokens, &headers);
+        let token = find(tokens, &headers);
         token.and_then(|token| token.check(scope)).map_err(|error| error.code())
     }
 
@@ -341,7 +233,7 @@ mod tests {
         ] {
             assert_eq!(outcome(&tokens, bad, Scope::Read), Err("unauthenticated"), "{bad:?}");
         }
-        let refused = authenticate(&tokens, &HeaderMap::new()).unwrap_err();
+        let refused = find(&tokens, &HeaderMap::new()).unwrap_err();
         assert_eq!(refused.code(), "unauthenticated");
         let nobody = ApiTokens::parse("").unwrap();
         assert!(nobody.is_empty());
@@ -355,7 +247,7 @@ mod tests {
             HeaderMap::from_iter([(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))])
         };
         let headers = with("rtmsd, bearer.token-of-16-bytesA");
-        assert!(offers_subprotocol(&headers) && authenticate(&tokens, &headers).is_ok());
+        assert!(offers_subprotocol(&headers) && find(&tokens, &headers).is_ok());
         for bad in [
             "rtmsd",
             "bearer.token-of-16-bytesB",
@@ -364,11 +256,11 @@ mod tests {
             "bearer64.token-of-16-bytesA",
             "",
         ] {
-            assert!(authenticate(&tokens, &with(bad)).is_err(), "{bad}");
+            assert!(find(&tokens, &with(bad)).is_err(), "{bad}");
         }
         let mut both = with("bearer.token-of-16-bytesA");
         both.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer token-of-16-bytesB"));
-        assert!(authenticate(&tokens, &both).is_err());
+        assert!(find(&tokens, &both).is_err());
     }
 
     #[test]
@@ -377,32 +269,14 @@ mod tests {
         let with = |list| {
             HeaderMap::from_iter([(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))])
         };
-        assert!(
-            authenticate(&tokens, &with("rtmsd, bearer64.dG8va2VuLW9mLTE2LWJ5dGVzK0E9PQ")).is_ok()
-        );
+        assert!(find(&tokens, &with("rtmsd, bearer64.dG8va2VuLW9mLTE2LWJ5dGVzK0E9PQ")).is_ok());
         for bad in [
             "bearer64.",
             "bearer64.dG8va2VuLW9mLTE2LWJ5dGVzK0E9PQ==",
             "bearer64.dG8va2VuLW9mLTE2LWJ5dGVzK0",
             "bearer64.*",
         ] {
-            assert!(authenticate(&tokens, &with(bad)).is_err(), "{bad}");
+            assert!(find(&tokens, &with(bad)).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn every_mistake_is_reported_and_no_value() {
-        let text = "s3cret,ok:s3cret-of-16-bytes1,ok:s3cret-of-16-bytes2,two:s3cret-of-16-bytes1,:s3cret-of-16-bytes3,x:,\
-             y:s3 cret of 16 bytes,z:s3cret-of-16-bytes4:root,short:s3cret-of-15-by";
-        let mistakes = ApiTokens::parse(text).unwrap_err();
-        let positions: Vec<_> = mistakes.iter().map(|mistake| mistake.position).collect();
-        assert_eq!(positions, [1, 3, 4, 5, 6, 7, 8, 9]);
-        assert!(mistakes.iter().all(|mistake| !mistake.to_string().contains("s3")));
-    }
-
-    #[test]
-    fn tokens_are_not_kept() {
-        let tokens = ApiTokens::parse("a:s3cret-of-16-bytes").unwrap();
-        assert!(!format!("{tokens:?}").contains("s3cret"));
     }
 }

@@ -22,7 +22,9 @@ use super::params::InPath;
 use super::refused;
 use super::sessions::SessionView;
 use crate::control::{ControlError, Moment, Refusal, Requested, Wish};
-use crate::model::{Action, AuditRow, MediaParams, Metadata, Session, SessionId, SessionStatus};
+use crate::model::{
+    Action, AuditRow, InstallationId, MediaParams, Metadata, Session, SessionId, SessionStatus,
+};
 use crate::store::Made;
 
 /// Makes a session, or finds the one that is the same: 201 or 200.
@@ -32,7 +34,7 @@ pub async fn create(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let act = caller.trail.act((state.now_ms)(), "session.create", "");
-    let made = make(&state, &body, &act).await?;
+    let made = make(&state, &caller, &body, &act).await?;
     let data = json!({ "session": SessionView::of(&made.session) });
     let mut response = match made.is_new {
         true => success_as(StatusCode::CREATED, "session created", data),
@@ -42,8 +44,17 @@ pub async fn create(
     Ok(response)
 }
 
-async fn make(state: &AppState, body: &[u8], act: &AuditRow) -> Result<Made, ApiError> {
+async fn make(
+    state: &AppState,
+    caller: &Caller,
+    body: &[u8],
+    act: &AuditRow,
+) -> Result<Made, ApiError> {
     let mut new = new_session::parse(body)?;
+    let named = new.installation_id.as_deref().and_then(InstallationId::parse);
+    if named.is_some_and(|id| !caller.may_use(id)) {
+        return Err(ApiError::InstallationNotAllowed);
+    }
     new.media = resolved(state, new.media)?;
     Ok(state.control.create(&new, act).await?)
 }
@@ -56,7 +67,8 @@ pub async fn start(
 ) -> Result<Response, ApiError> {
     let asked = new_session::start(&body)?;
     let media = resolved(&state, asked.media)?;
-    let wish = Wish { media: media.as_ref(), installation_id: asked.installation_id };
+    let allowed = caller.installations.as_deref();
+    let wish = Wish { media: media.as_ref(), installation_id: asked.installation_id, allowed };
     request(&state, id, Action::Start, wish, &caller).await
 }
 
@@ -71,7 +83,7 @@ pub async fn stop(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let wish = Wish { installation_id: new_session::installation(&body)?, ..Wish::default() };
+    let wish = wish_of(&body, &caller)?;
     request(&state, id, Action::Stop, wish, &caller).await
 }
 
@@ -81,7 +93,7 @@ pub async fn pause(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let wish = Wish { installation_id: new_session::installation(&body)?, ..Wish::default() };
+    let wish = wish_of(&body, &caller)?;
     request(&state, id, Action::Pause, wish, &caller).await
 }
 
@@ -91,8 +103,14 @@ pub async fn resume(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let wish = Wish { installation_id: new_session::installation(&body)?, ..Wish::default() };
+    let wish = wish_of(&body, &caller)?;
     request(&state, id, Action::Resume, wish, &caller).await
+}
+
+fn wish_of<'a>(body: &[u8], caller: &'a Caller) -> Result<Wish<'a>, ApiError> {
+    let installation_id = new_session::installation(body)?;
+    let allowed = caller.installations.as_deref();
+    Ok(Wish { installation_id, allowed, ..Wish::default() })
 }
 
 /// 202 when Zoom said yes, 200 when there is nothing to ask.

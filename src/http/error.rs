@@ -114,6 +114,12 @@ pub enum ApiError {
     Store(Arc<StoreError>),
     #[error("this token asks too often: wait for as long as the header retry-after says")]
     TooManyRequests { wait_s: u64 },
+    #[error(
+        "too many wrong tokens came from this address: wait for as long as the header retry-after says"
+    )]
+    TooManyFailures { wait_s: u64 },
+    #[error("this token may not use this installation: see API_TOKENS")]
+    InstallationNotAllowed,
     #[error("the body must be a JSON object (line {line}, column {column})")]
     NotJson { line: usize, column: usize },
     #[error("the body has a field that is not known here: {0:?}")]
@@ -165,7 +171,9 @@ impl ApiError {
             Self::Signature(_) | Self::Unauthenticated | Self::TicketRefused => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Forbidden(_) | Self::OtherApp => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::OtherApp | Self::InstallationNotAllowed => {
+                StatusCode::FORBIDDEN
+            }
             Self::UnknownRoute
             | Self::UnknownSession
             | Self::UnknownInstallation
@@ -193,7 +201,9 @@ impl ApiError {
             | Self::RecordingElsewhere
             | Self::TooManyForwards => StatusCode::CONFLICT,
             Self::Target(_) => StatusCode::FORBIDDEN,
-            Self::TooManyRequests { .. } | Self::TooManyTickets => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyRequests { .. } | Self::TooManyFailures { .. } | Self::TooManyTickets => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Control(error) => refused::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooManySubscribers
@@ -244,6 +254,8 @@ impl ApiError {
             Self::Overloaded => "overloaded",
             Self::Store(_) => "store_unavailable",
             Self::TooManyRequests { .. } => "too_many_requests",
+            Self::TooManyFailures { .. } => "too_many_failures",
+            Self::InstallationNotAllowed => "installation_not_allowed",
             Self::NotJson { .. } => "malformed",
             Self::UnknownField(_) => "unknown_field",
             Self::KeyReused => "idempotency_key_reused",
@@ -269,7 +281,8 @@ impl ApiError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Control(error) => refused::is_retryable(error),
-            Self::TooManyRequests { .. } | Self::KeyInProgress | Self::NotRevoked => true,
+            Self::TooManyRequests { .. } | Self::TooManyFailures { .. } => true,
+            Self::KeyInProgress | Self::NotRevoked => true,
             Self::RecordingNotFinished | Self::TooManyTickets => true,
             _ => self.status() == StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -277,7 +290,7 @@ impl ApiError {
 
     fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Self::TooManyRequests { wait_s } => Some(*wait_s),
+            Self::TooManyRequests { wait_s } | Self::TooManyFailures { wait_s } => Some(*wait_s),
             Self::Control(error) => refused::wait_s(error),
             _ => self.is_retryable().then_some(RETRY_AFTER_S),
         }
@@ -358,6 +371,9 @@ mod tests {
         ApiError::TooManySubscribers.render(&mut response, "r1");
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[header::RETRY_AFTER], "2");
+        let mut response = Response::default();
+        ApiError::TooManyFailures { wait_s: 6 }.render(&mut response, "r1");
+        assert_eq!(response.headers()[header::RETRY_AFTER], "6");
         let mut response = Response::default();
         ApiError::UnknownSession.render(&mut response, "r1");
         assert!(!response.headers().contains_key(header::RETRY_AFTER));

@@ -1,5 +1,6 @@
 //! `GET /api/v1/zoom/installations`, `…/{id}` and `DELETE …/{id}`. Never a token.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -19,23 +20,49 @@ use crate::zoom::install::{Uninstall, UninstallError, Uninstalled};
 /// One page of installations, newest first; `next` is the `before` of the next page.
 pub async fn list(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = params.limit()?;
     let problem = "must be the id of an installation";
     let before = params.parsed("before", problem, InstallationId::parse)?;
     // One more than asked for tells whether there is a next page.
-    let mut found = state.store.installations(before, limit + 1).await?;
+    let mut found = match &caller.installations {
+        None => state.store.installations(before, limit + 1).await?,
+        Some(own) => some_of(&state, own, before, limit + 1).await?,
+    };
     let next = cut_page(&mut found, limit).map(|installation| installation.id);
     let installations: Vec<_> = found.iter().map(InstallationView::of).collect();
     Ok(success("installations", json!({ "installations": installations, "next": next })))
 }
 
+/// Those of a caller's own installations that a page may have, newest first: there are few.
+async fn some_of(
+    state: &AppState,
+    own: &[InstallationId],
+    before: Option<InstallationId>,
+    limit: u32,
+) -> Result<Vec<Installation>, ApiError> {
+    let mut own: Vec<_> = own.to_vec();
+    own.sort_by_key(|id| Reverse(id.0));
+    own.dedup();
+    own.retain(|id| before.is_none_or(|before| id.0 < before.0));
+    let mut found = Vec::new();
+    for id in own {
+        if found.len() >= limit as usize {
+            break;
+        }
+        found.extend(state.store.grant(id).await?.map(|grant| grant.installation));
+    }
+    Ok(found)
+}
+
 pub async fn show(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     InPath(id): InPath<InstallationId>,
 ) -> Result<Response, ApiError> {
-    let grant = state.store.grant(id).await?;
+    let grant = state.store.grant(id).await?.filter(|_| caller.may_use(id));
     let installation = grant.ok_or(ApiError::UnknownInstallation)?.installation;
     let installation = InstallationView::of(&installation);
     Ok(success("installation", json!({ "installation": installation })))
@@ -54,6 +81,9 @@ pub async fn remove(
         force: is_wished(&params, "force")?,
     };
     let act = caller.trail.act((state.now_ms)(), "installation.delete", &id.to_string());
+    if !caller.may_use(id) {
+        return Err(ApiError::UnknownInstallation);
+    }
     let done = state.installer.uninstall(id, wish, act).await?;
     let (message, at_zoom) = match done {
         Uninstalled::Unknown => return Err(ApiError::UnknownInstallation),

@@ -25,6 +25,7 @@ pub fn status(error: &ControlError) -> StatusCode {
             Problem::Refused | Problem::Unavailable => StatusCode::BAD_GATEWAY,
         },
         ControlError::Token(TokenError::Unavailable(..)) => StatusCode::BAD_GATEWAY,
+        ControlError::Token(TokenError::NotAllowed) => StatusCode::FORBIDDEN,
         ControlError::Token(_) => StatusCode::CONFLICT,
         ControlError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -70,7 +71,9 @@ pub fn detail(error: &ControlError) -> String {
         ControlError::Token(TokenError::Revoked(_)) => {
             return "this user took the app back: have them install it again".to_owned();
         }
-        ControlError::Token(error @ TokenError::Ambiguous { .. }) => return error.to_string(),
+        ControlError::Token(error @ (TokenError::Ambiguous { .. } | TokenError::NotAllowed)) => {
+            return error.to_string();
+        }
         ControlError::Token(_) => return "no token can be had from Zoom now: try again".to_owned(),
         other => return other.to_string(),
     };

@@ -103,6 +103,9 @@ impl Api {
         known: &Candidates<'_>,
     ) -> Result<Chosen, TokenError> {
         if product == Product::VideoSdk && self.video.is_some() {
+            if known.allowed.is_some() {
+                return Err(TokenError::NotAllowed);
+            }
             return Ok(Chosen { installation_id: None, reason: ChoiceReason::VideoSdkKey });
         }
         self.tokens.choose(known).await

@@ -81,6 +81,11 @@ pub enum TokenError {
         if *.has_more { ", and more" } else { "" }
     )]
     Ambiguous { ids: Vec<InstallationId>, has_more: bool },
+    #[error(
+        "this API token is bound to installations (API_TOKENS), and none of them fits: name one of them with \
+         installation_id"
+    )]
+    NotAllowed,
     #[error("no token can be had now: {0}")]
     Unavailable(RefreshError),
     #[error(transparent)]
@@ -94,7 +99,7 @@ impl TokenError {
             Self::Unavailable(RefreshError::OAuth(error)) => error.is_temporary(),
             Self::Unavailable(_) | Self::Store(_) => true,
             Self::Missing(_) | Self::NeedsReconnect(_) | Self::Revoked(_) => false,
-            Self::Ambiguous { .. } => false,
+            Self::Ambiguous { .. } | Self::NotAllowed => false,
         }
     }
 

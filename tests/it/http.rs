@@ -5,6 +5,7 @@ mod audit;
 pub mod client;
 mod cors;
 mod events;
+mod failures;
 mod hostile;
 mod limits;
 mod live;

@@ -16,6 +16,15 @@ pub struct Candidates<'a> {
     pub account_id: Option<&'a str>,
     /// What Zoom last said yes to for this meeting.
     pub used_before: Option<Chosen>,
+    /// The only installations that the caller may use, and then no other token; none for all.
+    pub allowed: Option<&'a [InstallationId]>,
+}
+
+impl Candidates<'_> {
+    /// Whether the caller may use this installation.
+    pub fn allows(&self, id: InstallationId) -> bool {
+        self.allowed.is_none_or(|allowed| allowed.contains(&id))
+    }
 }
 
 impl Chosen {
@@ -39,16 +48,23 @@ impl Tokens {
     /// may do what is asked of it is for Zoom to say.
     ///
     /// # Errors
+    /// [`TokenError::NotAllowed`] when the named one is not among those that the caller may use;
     /// [`TokenError::Ambiguous`] when several are connected and nothing says which fits;
     /// [`TokenError::NeedsReconnect`] when the one that fits must be installed again and no other is there.
     pub async fn choose(&self, known: &Candidates<'_>) -> Result<Chosen, TokenError> {
         if let Some(id) = known.named {
+            if !known.allows(id) {
+                return Err(TokenError::NotAllowed);
+            }
             return Ok(Chosen::installation(id, ChoiceReason::Named));
         }
         let mut lost = None;
         for (reason, user_id, account_id) in owners(known) {
             let Some(grant) = self.0.store.find_grant(user_id, account_id).await? else { continue };
             let id = grant.installation.id;
+            if !known.allows(id) {
+                continue;
+            }
             if is_connected(&grant) {
                 return Ok(Chosen::installation(id, reason));
             }
@@ -63,8 +79,9 @@ impl Tokens {
     async fn used_before(&self, known: &Candidates<'_>) -> Result<Option<Chosen>, TokenError> {
         let Some(before) = known.used_before else { return Ok(None) };
         let is_good = match before.installation_id {
+            Some(id) if !known.allows(id) => false,
             Some(id) => self.0.store.grant(id).await?.as_ref().is_some_and(is_connected),
-            None => self.has_configured(),
+            None => self.may_configured(known),
         };
         Ok(is_good.then_some(Chosen { reason: ChoiceReason::UsedBefore, ..before }))
     }
@@ -75,7 +92,7 @@ impl Tokens {
         known: &Candidates<'_>,
         lost: Option<InstallationId>,
     ) -> Result<Chosen, TokenError> {
-        let mut connected = self.0.store.connected_installations(MAX_LISTED + 1).await?;
+        let mut connected = self.connected(known).await?;
         let only = match &connected[..] {
             [only] => Some(only),
             _ => None,
@@ -84,17 +101,20 @@ impl Tokens {
         let may_fit = |only: &&Installation| {
             known.account_id.is_none_or(|account_id| only.account_id == account_id)
         };
-        if let Some(only) = only.filter(|only| may_fit(only) || !self.has_configured()) {
+        if let Some(only) = only.filter(|only| may_fit(only) || !self.may_configured(known)) {
             return Ok(Chosen::installation(only.id, ChoiceReason::OnlyInstallation));
         }
-        if self.has_configured() {
+        if self.may_configured(known) {
             return Ok(Chosen::configured(ChoiceReason::Configured));
         }
         if let Some(id) = lost {
             return Err(TokenError::NeedsReconnect(id));
         }
         if connected.is_empty() {
-            return Err(TokenError::no_source());
+            return Err(match known.allowed {
+                None => TokenError::no_source(),
+                Some(_) => TokenError::NotAllowed,
+            });
         }
         let has_more = connected.len() > MAX_LISTED as usize;
         connected.truncate(MAX_LISTED as usize);
@@ -102,8 +122,25 @@ impl Tokens {
         Err(TokenError::Ambiguous { ids, has_more })
     }
 
-    fn has_configured(&self) -> bool {
-        !matches!(self.0.configured, Configured::None)
+    /// Up to one more than are listed, of those that the caller may use.
+    async fn connected(&self, known: &Candidates<'_>) -> Result<Vec<Installation>, TokenError> {
+        let Some(allowed) = known.allowed else {
+            return Ok(self.0.store.connected_installations(MAX_LISTED + 1).await?);
+        };
+        let mut connected = Vec::new();
+        for id in allowed {
+            let grant = self.0.store.grant(*id).await?;
+            connected.extend(grant.filter(is_connected).map(|grant| grant.installation));
+            if connected.len() > MAX_LISTED as usize {
+                break;
+            }
+        }
+        Ok(connected)
+    }
+
+    /// Whether the caller may use a configured token: it is no installation's.
+    fn may_configured(&self, known: &Candidates<'_>) -> bool {
+        known.allowed.is_none() && !matches!(self.0.configured, Configured::None)
     }
 }
 

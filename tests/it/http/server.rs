@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rtmsd::control::{self, AutoStart, Control, Policies};
-use rtmsd::http::auth::ApiTokens;
+use rtmsd::http::auth::{ApiTokens, Failures};
 use rtmsd::http::cors::AllowedOrigins;
 use rtmsd::http::server::{Limits, serve};
 use rtmsd::http::tickets::TicketKeys;
@@ -174,6 +174,7 @@ impl Server {
             refusals: Arc::default(),
             cors: AllowedOrigins::parse(&wiring.origins).expect("origins"),
             rate_limit: RateLimit::new(wiring.requests_per_s),
+            failures: Failures::default(),
             trusted_proxies: TrustedProxies::default(),
             webhook_path: "/webhook".into(),
             webhook_key: key(),

@@ -1,0 +1,111 @@
+//! Wrong API tokens, counted by address: a client that guesses has to wait, and one that is known does not.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::ApiError;
+use crate::rate::{AddressBuckets, Rate, network_of};
+
+/// Wrong tokens from one network: twenty at once, and one every five seconds after that.
+const WRONG: Rate = Rate { per_second: 0.2, burst: 20.0 };
+/// How many pairs of a network and a token that came from it are remembered.
+const MAX_KNOWN: usize = 10_000;
+
+/// Failures and successes of the clients so far.
+pub struct Failures(Mutex<Clients>);
+
+struct Clients {
+    wrong: AddressBuckets,
+    /// Tokens that were right, with the networks that they came from.
+    known: HashSet<(IpAddr, Arc<str>)>,
+}
+
+impl Default for Failures {
+    fn default() -> Self {
+        let clients = Clients { wrong: AddressBuckets::new(WRONG), known: HashSet::new() };
+        Self(Mutex::new(clients))
+    }
+}
+
+impl Failures {
+    /// Takes a request with a token from an address; `right` is the name of the token if it is one. After too many
+    /// wrong ones from the same network a right one is refused like a wrong one, so that a guess learns nothing, unless
+    /// it came from there before.
+    ///
+    /// # Errors
+    /// [`ApiError::Unauthenticated`] for a wrong token, and [`ApiError::TooManyFailures`] after too many.
+    pub fn admit(
+        &self,
+        address: IpAddr,
+        right: Option<&Arc<str>>,
+        now: Instant,
+    ) -> Result<(), ApiError> {
+        let mut clients = self.lock();
+        let Some(name) = right else {
+            let bucket = clients.wrong.of(address, now);
+            let is_early = bucket.take(WRONG, now);
+            let wait = bucket.wait(WRONG, now);
+            return Err(if is_early { ApiError::Unauthenticated } else { too_many(wait) });
+        };
+        let client = (network_of(address), Arc::clone(name));
+        if clients.known.contains(&client) {
+            return Ok(());
+        }
+        let wait = clients.wrong.known(address).map(|bucket| bucket.wait(WRONG, now));
+        if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+            return Err(too_many(wait));
+        }
+        if clients.known.len() < MAX_KNOWN {
+            clients.known.insert(client);
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Clients> {
+        self.0.lock().expect("nothing panics while holding the failures")
+    }
+}
+
+fn too_many(wait: Duration) -> ApiError {
+    ApiError::TooManyFailures { wait_s: wait.as_secs().saturating_add(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        std::net::Ipv4Addr::new(192, 0, 2, last).into()
+    }
+
+    #[test]
+    fn wrong_tokens_of_an_address_are_slowed_down_and_its_known_ones_are_not() {
+        let (failures, now) = (Failures::default(), Instant::now());
+        let (known, new): (Arc<str>, Arc<str>) = ("known".into(), "new".into());
+        let code = |right: Option<&Arc<str>>, last, now| {
+            failures.admit(address(last), right, now).err().map(|error| error.code())
+        };
+        assert_eq!(code(Some(&known), 1, now), None);
+        for _ in 0..20 {
+            assert_eq!(code(None, 1, now), Some("unauthenticated"));
+        }
+        assert_eq!(code(None, 1, now), Some("too_many_failures"));
+        assert_eq!(code(Some(&new), 1, now), Some("too_many_failures"), "a guess learns nothing");
+        assert_eq!(code(Some(&known), 1, now), None);
+        assert_eq!(code(Some(&new), 2, now), None, "another address");
+        let later = now + Duration::from_secs(6);
+        assert_eq!(code(Some(&new), 1, later), None);
+        assert_eq!(code(None, 1, later), Some("unauthenticated"));
+        assert_eq!(code(None, 1, later), Some("too_many_failures"));
+    }
+
+    #[test]
+    fn the_wait_is_until_the_next_try() {
+        let (failures, now) = (Failures::default(), Instant::now());
+        let last = (0..21).map(|_| failures.admit(address(1), None, now)).last();
+        let Some(Err(ApiError::TooManyFailures { wait_s })) = last else { panic!("{last:?}") };
+        assert!((5..=6).contains(&wait_s), "{wait_s}");
+    }
+}

@@ -1,0 +1,197 @@
+//! The tokens of `API_TOKENS`: what each may do, and in whose name.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use thiserror::Error;
+
+use super::ApiError;
+use crate::model::InstallationId;
+
+/// More tokens than this are a mistake.
+const MAX_TOKENS: usize = 256;
+/// A shorter one can be guessed.
+const MIN_TOKEN_BYTES: usize = 16;
+const MAX_TOKEN_BYTES: usize = 512;
+/// Installations that one token may be bound to.
+const MAX_INSTALLATIONS: usize = 256;
+
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Read,
+    Control,
+    /// Everything.
+    Admin,
+}
+
+impl Scope {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Control => "control",
+            Self::Admin => "admin",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Read, Self::Control, Self::Admin].into_iter().find(|scope| scope.as_str() == text)
+    }
+}
+
+/// One mistake in `API_TOKENS`, by position: a name may be a token whose colon was forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("token {position}: {problem}")]
+pub struct TokenMistake {
+    pub position: usize,
+    pub problem: &'static str,
+}
+
+/// The tokens of `API_TOKENS`. Only their hashes are kept.
+#[derive(Debug, Clone, Default)]
+pub struct ApiTokens(Vec<ApiToken>);
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub(super) struct ApiToken {
+    pub(super) name: Arc<str>,
+    hash: [u8; 32],
+    pub(super) scopes: Vec<Scope>,
+    /// The only installations that it may use and see; none for all.
+    pub(super) installations: Option<Arc<[InstallationId]>>,
+}
+
+impl ApiTokens {
+    /// Reads `name:token`, `name:token:scope+scope` or `name:token:scope+scope#installation+installation`, separated by
+    /// commas; without scopes a token may read and control. Every mistake is reported, none with a value.
+    pub fn parse(text: &str) -> Result<Self, Vec<TokenMistake>> {
+        let mut tokens: Vec<ApiToken> = Vec::new();
+        let mut mistakes = Vec::new();
+        let parts = text.split(',').map(str::trim).enumerate().filter(|(_, part)| !part.is_empty());
+        for (index, part) in parts {
+            match ApiToken::parse(part).and_then(|token| token.beside(&tokens)) {
+                Ok(token) => tokens.push(token),
+                Err(problem) => mistakes.push(TokenMistake { position: index + 1, problem }),
+            }
+        }
+        if mistakes.is_empty() { Ok(Self(tokens)) } else { Err(mistakes) }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The hash of the token of this name.
+    pub fn hash_of(&self, name: &str) -> Option<[u8; 32]> {
+        self.named(name).map(|token| token.hash)
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<&ApiToken> {
+        self.0.iter().find(|token| *token.name == *name)
+    }
+
+    /// The token that these bytes are. Compares with all of them, in the same time whichever it is.
+    pub(super) fn find(&self, token: &[u8]) -> Option<&ApiToken> {
+        let hash: [u8; 32] = Sha256::digest(token).into();
+        let same = |known: &&ApiToken| -> Choice { known.hash.ct_eq(&hash) };
+        self.0
+            .iter()
+            .fold(None, |found, known| if same(&known).into() { Some(known) } else { found })
+    }
+}
+
+impl ApiToken {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let mut parts = text.splitn(3, ':');
+        let name = parts.next().unwrap_or_default();
+        let token = parts.next().ok_or("has no colon: write name:token")?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if name.is_empty() || !name.bytes().all(plain) {
+            return Err("needs a name of A-Z a-z 0-9 _ - . before the colon");
+        }
+        if token.len() < MIN_TOKEN_BYTES {
+            return Err(
+                "needs at least 16 characters after the colon: make them with openssl rand -hex 32",
+            );
+        }
+        if token.len() > MAX_TOKEN_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("needs a token of printable ASCII without spaces after the colon");
+        }
+        let (scopes, bound) = match parts.next().map(|rest| rest.split_once('#').ok_or(rest)) {
+            None => (vec![Scope::Read, Scope::Control], None),
+            Some(Err(scopes)) => (read_scopes(scopes)?, None),
+            Some(Ok((scopes, ids))) => (read_scopes(scopes)?, Some(read_installations(ids)?)),
+        };
+        let hash = Sha256::digest(token).into();
+        Ok(Self { name: name.into(), hash, scopes, installations: bound })
+    }
+
+    fn beside(self, others: &[ApiToken]) -> Result<Self, &'static str> {
+        if others.len() >= MAX_TOKENS {
+            Err("is one too many")
+        } else if others.iter().any(|other| other.name == self.name) {
+            Err("has the name of an earlier one")
+        } else if others.iter().any(|other| other.hash == self.hash) {
+            Err("is the same as an earlier one")
+        } else {
+            Ok(self)
+        }
+    }
+
+    pub(super) fn check(&self, scope: Scope) -> Result<(), ApiError> {
+        let may = self.scopes.iter().any(|own| *own == scope || *own == Scope::Admin);
+        if may { Ok(()) } else { Err(ApiError::Forbidden(scope.as_str())) }
+    }
+}
+
+fn read_scopes(text: &str) -> Result<Vec<Scope>, &'static str> {
+    let problem = "has a scope that is none of read, control, admin";
+    text.split('+').map(|scope| Scope::parse(scope).ok_or(problem)).collect()
+}
+
+fn read_installations(text: &str) -> Result<Arc<[InstallationId]>, &'static str> {
+    let problem = "needs ids of installations behind #, with + between them";
+    let ids: Vec<_> = text
+        .split('+')
+        .map(|id| InstallationId::parse(id).ok_or(problem))
+        .collect::<Result<_, _>>()?;
+    if ids.len() > MAX_INSTALLATIONS { Err("has too many installations") } else { Ok(ids.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_is_reported_and_no_value() {
+        let text = "s3cret,ok:s3cret-of-16-bytes1,ok:s3cret-of-16-bytes2,two:s3cret-of-16-bytes1,:s3cret-of-16-bytes3,x:,\
+             y:s3 cret of 16 bytes,z:s3cret-of-16-bytes4:root,short:s3cret-of-15-by";
+        let mistakes = ApiTokens::parse(text).unwrap_err();
+        let positions: Vec<_> = mistakes.iter().map(|mistake| mistake.position).collect();
+        assert_eq!(positions, [1, 3, 4, 5, 6, 7, 8, 9]);
+        assert!(mistakes.iter().all(|mistake| !mistake.to_string().contains("s3")));
+    }
+
+    #[test]
+    fn tokens_are_not_kept() {
+        let tokens = ApiTokens::parse("a:s3cret-of-16-bytes").unwrap();
+        assert!(!format!("{tokens:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_token_may_be_bound_to_installations() {
+        let (one, two) =
+            (InstallationId(uuid::Uuid::from_u128(1)), InstallationId(uuid::Uuid::from_u128(2)));
+        let text = format!("a:token#of-16-bytesA:control#{one}+{two},b:token-of-16-bytesB:control");
+        let tokens = ApiTokens::parse(&text).unwrap();
+        assert_eq!(tokens.named("a").unwrap().installations.as_deref(), Some(&[one, two][..]));
+        assert_eq!(tokens.named("a").unwrap().scopes, [Scope::Control]);
+        assert!(tokens.find(b"token#of-16-bytesA").is_some(), "a # in a token is a character");
+        assert_eq!(tokens.named("b").unwrap().installations, None);
+        for bad in ["#", "#ana", "#+", &format!("#{one}+"), &format!("@app#{one}")] {
+            let text = format!("a:token-of-16-bytesA:control{bad}");
+            assert_eq!(ApiTokens::parse(&text).unwrap_err().len(), 1, "{bad}");
+        }
+    }
+}
