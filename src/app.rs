@@ -22,7 +22,9 @@ use crate::control::Control;
 use crate::http::auth::Failures;
 use crate::http::server::{Limits, serve};
 use crate::http::tickets::TicketKeys;
-use crate::http::{AppState, Counters, Documents, RateLimit, Readiness, Refusals, router};
+use crate::http::{
+    AppState, Counters, Documents, RateLimit, Readiness, Refusals, health_router, router,
+};
 use crate::hub::{Hub, Writer};
 use crate::model::{NodeId, StreamId};
 use crate::net::{Network, Resolver};
@@ -49,6 +51,8 @@ use crate::zoom::token::Tokens;
 
 use self::parts::{Parts, WebhookRelay};
 
+/// Connections to `ADMIN_ADDR`.
+const ADMIN_CONNECTIONS: usize = 64;
 /// How long a request's body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What the last steps of a stop may take, each.
@@ -92,6 +96,7 @@ pub struct App {
     recorder: Recorder,
     on_change: mpsc::Sender<StreamId>,
     network: Network,
+    admin: Option<TcpListener>,
     /// Ends the streams, after HTTP has stopped.
     stop_streams: CancellationToken,
 }
@@ -155,8 +160,14 @@ impl App {
             recorder,
             on_change,
             network,
+            admin: None,
             stop_streams,
         })
+    }
+
+    /// Answers health checks there, too, on connections of their own.
+    pub fn with_admin(self, listener: Option<TcpListener>) -> Self {
+        Self { admin: listener, ..self }
     }
 
     /// Serves until `stop`. Then the streams end or are left, and what they said is stored, while HTTP still
@@ -184,7 +195,18 @@ impl App {
         let mut forwards = tokio::spawn(parts.forwards(Arc::clone(&state.forwards), &stop));
         let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
         let refusals = Arc::clone(&state.refusals);
-        let mut http = tokio::spawn(serve(listener, router(state), limits, stop_http.clone()));
+        let health = self.admin.map(|admin| (admin, health_router(&state)));
+        let stopped = stop_http.clone();
+        let mut http = tokio::spawn(async move {
+            let main = serve(listener, router(state), limits, stopped.clone());
+            match health {
+                None => main.await,
+                Some((admin, router)) => {
+                    let limits = Limits { connections: ADMIN_CONNECTIONS, ..limits };
+                    tokio::join!(main, serve(admin, router, limits, stopped));
+                }
+            }
+        });
         let ended_early = tokio::select! {
             // The server ends at the stop, too, and that is not early.
             biased;

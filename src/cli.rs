@@ -100,7 +100,7 @@ async fn with_settled(
 
 async fn ask_health() -> ExitCode {
     let source = source();
-    match source.settle(config::address(|name| source.lookup(name))) {
+    match source.settle(config::health_address(|name| source.lookup(name))) {
         Ok(address) => health::run(address).await,
         Err(errors) => wrong_settings(&errors),
     }

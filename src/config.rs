@@ -49,6 +49,8 @@ pub use self::webhooks::WebhookSettings;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub address: SocketAddr,
+    /// Where health checks are answered, too, on places of their own.
+    pub admin_address: Option<SocketAddr>,
     pub database: Location,
     pub api_tokens: ApiTokens,
     pub api_rate_limit_per_s: u32,
@@ -110,6 +112,7 @@ impl Config {
     fn read(read: &mut Reader<'_>) -> Option<Self> {
         // Read one by one, so that every mistake is found before the first `?` gives up.
         let address = listen_address(read);
+        let admin_address = admin_address(read);
         let database = database(read);
         let api_tokens = api_tokens(read);
         let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 100, 1..=1_000_000);
@@ -149,6 +152,7 @@ impl Config {
         let log = log(read);
         Some(Self {
             address: address?,
+            admin_address: admin_address?,
             database: database?,
             api_tokens: api_tokens?,
             api_rate_limit_per_s: u32::try_from(api_rate_limit?).ok()?,
@@ -187,11 +191,11 @@ impl Config {
     }
 }
 
-/// Where the daemon listens, for whoever asks it something.
-pub fn address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigErrors> {
+/// Where the daemon answers health checks: `ADMIN_ADDR`, else its main address.
+pub fn health_address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigErrors> {
     let mut read = Reader::new(&lookup);
-    let address = listen_address(&mut read);
-    read.finish(address)
+    let (main, admin) = (listen_address(&mut read), admin_address(&mut read));
+    read.finish(main.zip(admin).map(|(main, admin)| admin.unwrap_or(main)))
 }
 
 /// What the logging alone needs, so that the other mistakes can be logged.
@@ -203,6 +207,15 @@ fn listen_address(read: &mut Reader<'_>) -> Option<SocketAddr> {
     let host = read.parsed::<IpAddr>("HOST", "0.0.0.0", "an IP address, such as 127.0.0.1");
     let port = read.number("PORT", 3000, 0..=65535);
     Some(SocketAddr::new(host?, u16::try_from(port?).ok()?))
+}
+
+/// None for a mistake, `Some(None)` where it is not set.
+fn admin_address(read: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
+    let Some(text) = read.optional("ADMIN_ADDR") else { return Some(None) };
+    match text.parse() {
+        Ok(address) => Some(Some(address)),
+        Err(_) => read.wrong("ADMIN_ADDR", "an IP address and a port, such as 127.0.0.1:3001"),
+    }
 }
 
 fn data_dir(read: &mut Reader<'_>) -> PathBuf {

@@ -69,7 +69,7 @@ pub use counters::Counters;
 pub use docs::Documents;
 pub use ops::Readiness;
 pub use rate::RateLimit;
-pub use routes::router;
+pub use routes::{health_router, router};
 pub use webhook::check_path as check_webhook_path;
 
 /// What the handlers work with.

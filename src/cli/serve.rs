@@ -28,6 +28,13 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     };
     // The port that was given when any was asked for.
     let address = listener.local_addr().unwrap_or(address);
+    let admin = match config.admin_address.map(|address| (address, server::listen(address))) {
+        None => None,
+        Some((_, Ok(listener))) => Some(listener),
+        Some((address, Err(error))) => {
+            return fail(1, &format!("cannot listen on {address} (ADMIN_ADDR): {error}"));
+        }
+    };
     if let Err(error) = first_start::complete(&mut config) {
         return fail(1, &format!("DATA_DIR cannot hold a token and a key: {error}"));
     }
@@ -41,7 +48,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     let webhook_path = config.webhook_path.clone();
     let app =
         match App::build(config, Timings::default(), Leases::default(), Resolver::system()).await {
-            Ok(app) => app,
+            Ok(app) => app.with_admin(admin),
             Err(error) => return fail(1, &error.to_string()),
         };
     tracing::info!(%address, webhook_path, version = env!("CARGO_PKG_VERSION"), "rtmsd listens");

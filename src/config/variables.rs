@@ -96,6 +96,11 @@ pub const VARIABLES: &[Variable] = &[
     ),
     plain("ZOOM_VIDEO_API_SECRET", "", "its secret: signs the tokens of those calls"),
     plain("HOST", "0.0.0.0", "the address to listen on"),
+    plain(
+        "ADMIN_ADDR",
+        "",
+        "an address and port of its own for health checks, such as 127.0.0.1:3001; rtmsd health asks there then",
+    ),
     aliased("PORT", &["ZM_RTMS_PORT", "SERVER_PORT"], "3000", "the port to listen on"),
     aliased(
         "WEBHOOK_PATH",

@@ -131,6 +131,18 @@ pub fn router(state: Arc<AppState>) -> Router {
         .with_state(state)
 }
 
+/// The health checks alone, for a listener of their own.
+pub fn health_router(state: &Arc<AppState>) -> Router {
+    let is_health = |route: &Route| route.path.starts_with("/health/");
+    let routes = all(&state.webhook_path).into_iter().filter(is_health);
+    routes
+        .fold(Router::new(), |router, route| router.route(&route.path, route.handlers))
+        .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
+        .fallback(|| async { ApiError::UnknownRoute })
+        .layer(from_fn_with_state(observer(state), request::observe))
+        .with_state(Arc::clone(state))
+}
+
 fn observer(state: &AppState) -> Arc<request::Observer> {
     Arc::new(request::Observer {
         counters: Arc::clone(&state.counters),

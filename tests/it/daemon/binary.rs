@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::kit::{API_TOKEN, Home, Log, Zoom, eventually, script, zoom};
+use super::kit::{API_TOKEN, Api, Home, Log, Zoom, eventually, script, zoom};
 use super::process::{Ended, Process};
 
 async fn run(args: &[&str], variables: &[(&str, &str)]) -> Ended {
@@ -91,6 +91,45 @@ async fn health_asks_the_daemon_on_its_port() {
     let port = api.0.port().to_string();
     assert_eq!(run(&["health"], &[("PORT", &port)]).await.code(), 0);
     assert_eq!(run(&["health"], &[("PORT", &free_port())]).await.code(), 1);
+}
+
+#[tokio::test]
+async fn health_is_answered_at_admin_addr_and_nothing_else_is() {
+    let admin = format!("127.0.0.1:{}", free_port());
+    let home = Home::sqlite().set("ADMIN_ADDR", &admin).set("MAX_CONNECTIONS", "1");
+    let (process, api) = Process::serve(&home).await;
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        let mut socket = TcpStream::connect(api.0).await.unwrap();
+        let _ = socket.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        crowd.push(socket);
+    }
+    let at_admin = Api(admin.parse().unwrap());
+    for path in ["/health/live", "/health/ready"] {
+        assert_eq!(at_admin.get(path).await.unwrap().status, 200, "{path}");
+    }
+    assert_eq!(at_admin.get("/api/v1/sdk/sessions").await.unwrap().status, 404);
+    assert_eq!(at_admin.post("/webhook", &json!({})).await.status, 404);
+    let dead = free_port();
+    let health = run(&["health"], &[("PORT", &dead), ("ADMIN_ADDR", &admin)]).await;
+    assert_eq!(health.code(), 0, "{health:?}");
+    process.signal("TERM");
+    assert_eq!(process.ended().await.code(), 0);
+    assert!(at_admin.get("/health/live").await.is_none(), "it ends with the daemon");
+}
+
+#[tokio::test]
+async fn an_admin_addr_that_is_wrong_or_taken_is_named() {
+    let wrong = Home::sqlite().set("ADMIN_ADDR", "localhost");
+    let ended = Process::spawn(&["check"], wrong.variables(), wrong.folder()).ended().await;
+    assert_eq!(ended.code(), 2);
+    assert!(ended.err.contains("ADMIN_ADDR"), "{ended:?}");
+    let listener = StdTcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let taken = Home::sqlite().set("ADMIN_ADDR", &address);
+    let ended = Process::spawn(&["serve"], taken.variables(), taken.folder()).ended().await;
+    assert_eq!(ended.code(), 1);
+    assert!(ended.err.contains(&address), "{ended:?}");
 }
 
 #[tokio::test]
