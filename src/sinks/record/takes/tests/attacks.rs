@@ -44,9 +44,11 @@ fn what_waits_is_bounded_in_bytes_over_all_voices() {
     let (now, each) = (Arc::new(AtomicUsize::new(0)), 20_000);
     let (mut sent, mut most) = (0, 0);
     for who in 0..400 {
-        for step in 0..8 {
+        for step in 0..4 {
             let frame = held(NOW + 3 * step, who, each, &now);
             sent += each;
+            // Nothing is written because time has passed.
+            takes.synced_at = Instant::now();
             take(&mut takes, vec![frame], NOW);
             most = most.max(now.load(Ordering::Relaxed));
         }
@@ -56,7 +58,7 @@ fn what_waits_is_bounded_in_bytes_over_all_voices() {
     takes.close_all().unwrap();
     assert_eq!(now.load(Ordering::Relaxed), 0);
     let counts = takes.label.total();
-    assert_eq!(counts.written + counts.late, 3_200, "{counts:?}");
+    assert_eq!(counts.written + counts.late, 1_600, "{counts:?}");
 }
 
 /// 92 kB became 61.7 GB of silence, which took two minutes to hash.
