@@ -23,14 +23,14 @@ use crate::hub::{Feed, Offer};
 use crate::model::{StreamId, UserId};
 use crate::net::Network;
 
-/// How many messages are read from links that are about to be dropped: Zoom keeps a link that answers nothing for half
-/// a minute.
+/// The most messages read from links that are about to be dropped. Zoom keeps filling an unanswered link for half a
+/// minute.
 const MOST_AT_ONCE: usize = 10_000;
-/// How much of Zoom's window passes before a stream without a lease is dialled all the same: its store may be away for
-/// everybody, and then nobody else can take it.
+/// A stream without a lease dials anyway after this fraction (one third) of Zoom's rejoin window: if the store is down
+/// for every daemon, no other daemon can take the stream.
 const WAITS_IN_WINDOW: u32 = 3;
 
-/// What the owner of a stream tells it.
+/// A command from the stream's owner to its driver.
 #[derive(Debug)]
 pub enum Command {
     /// Zoom announced the stream again: the new server, and how often it has by now.
@@ -44,9 +44,9 @@ pub enum Command {
     },
     /// Ask for this participant's video.
     PinVideo(UserId),
-    /// The lease is not what it was.
+    /// The lease has changed.
     Leased,
-    /// What other daemons heard of the stream.
+    /// Entries that other daemons received while they ran the stream.
     HandedOver(Vec<Offer>),
     /// End the stream at Zoom's, too.
     Close,
@@ -54,22 +54,22 @@ pub enum Command {
     Leave,
 }
 
-/// How a drive was over.
+/// How a drive ended.
 #[derive(Debug)]
 pub enum Drive {
     Finished(End),
     Left,
-    /// Another daemon is connected to the stream.
+    /// Another daemon is connected to the stream and keeps it.
     LeftToOwner,
 }
 
 /// The right to run a stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Lease {
-    /// Of the claim; everything is written under it.
+    /// The claim's epoch; every write carries it.
     pub epoch: i64,
-    /// Until then nobody else takes the stream. Begins before the store is asked, so that it ends before the store
-    /// says so.
+    /// No other daemon claims the stream before this instant. Counted from before the request to the store, so it never
+    /// outlasts the lease in the store.
     pub until: Instant,
 }
 
@@ -80,7 +80,7 @@ pub struct Job {
     /// The announcement that `endpoint` is from; follows the moves.
     pub generation: i64,
     pub lease: watch::Receiver<Lease>,
-    /// Taken from another daemon that did not let go of it.
+    /// The stream was claimed from a daemon that did not release it.
     pub is_taken_over: bool,
     pub seed: u64,
     pub network: Network,
@@ -113,10 +113,10 @@ struct Driver<'a> {
     generation: &'a mut i64,
     feed: &'a mut Feed,
     lease: &'a mut watch::Receiver<Lease>,
-    /// The one that was last seen.
+    /// The epoch of the lease last seen.
     epoch: i64,
     held: HeldDials,
-    /// Unreadable messages are logged once, and counted always.
+    /// Whether an unreadable message was logged. Only the first is; all are counted.
     has_warned: bool,
 }
 
@@ -158,7 +158,7 @@ impl Driver<'_> {
             match news {
                 Some(input) => self.stream.handle(now, input),
                 None => {
-                    // Its last words may have come while the process was stopped.
+                    // Zoom's last messages may have arrived while the process was suspended.
                     if self.stream.is_ending()
                         && let Some(over) = self.read_the_rest()
                     {
@@ -170,13 +170,13 @@ impl Driver<'_> {
         }
     }
 
-    /// The media links are about to be dropped: what they have brought by now is taken before. After a pause of the
-    /// process that is all of it.
+    /// Reads what the media links have already received before they are dropped. After the process was suspended, that
+    /// is everything.
     fn read_the_rest(&mut self) -> Option<Drive> {
         for _ in 0..MOST_AT_ONCE {
-            // Tokio makes a task that has read much wait for its turn, and there is none after this.
+            // Tokio's budget would make a task that reads a lot yield, and there is no later turn.
             match unconstrained(self.links.next()).now_or_never()? {
-                // It is dropped with the others.
+                // This link is dropped with the others.
                 Input::Lost(..) if !self.stream.is_ending() => continue,
                 input => self.stream.handle(Instant::now(), input),
             }
@@ -194,16 +194,16 @@ impl Driver<'_> {
         }
         if !std::mem::replace(&mut self.has_warned, true) {
             let stream_id = &self.stream_id;
-            tracing::warn!(%stream_id, ?unreadable, "a message cannot be read; it is skipped and counted, as are those that follow");
+            tracing::warn!(%stream_id, ?unreadable, "unreadable message; it and later ones are skipped and counted");
         }
         self.feed.add_unreadable(unreadable);
     }
 
-    /// Messages that nobody reads are counted by `msg_type`, and told once.
+    /// Logs once how many messages of unknown types came, by `msg_type`.
     fn log_unknown(&self) {
         let unknown = self.stream.unknown();
         if !unknown.is_empty() {
-            tracing::info!(stream_id = %self.stream_id, ?unknown, "messages of unknown types came");
+            tracing::info!(stream_id = %self.stream_id, ?unknown, "received messages of unknown types; they were ignored and counted");
         }
     }
 
@@ -235,8 +235,8 @@ impl Driver<'_> {
         None
     }
 
-    /// A link that was lost after the lease ran out may have been taken by whoever has the lease now: to dial at once
-    /// would take it back from there, and so on without end.
+    /// Dials now, or holds the dial until there is a lease. A link lost after the lease expired may now belong to the
+    /// new lease holder; dialling at once would take it back, and the two daemons would keep taking it from each other.
     fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         let (now, until) = (Instant::now(), self.lease.borrow().until);
         if let Some(endpoint) = self.held.hold(now, until, id, endpoint) {
@@ -244,7 +244,7 @@ impl Driver<'_> {
         }
     }
 
-    /// The lease was prolonged, or the stream was claimed again.
+    /// Handles a renewed lease or a new claim of the same stream.
     fn leased(&mut self, now: Instant) {
         let Lease { epoch, until } = *self.lease.borrow_and_update();
         if epoch != self.epoch {
@@ -257,7 +257,7 @@ impl Driver<'_> {
         }
     }
 
-    /// None for what the state machine need not know.
+    /// Translates a command for the state machine; none for a command it does not need.
     fn input(&mut self, command: Command) -> Option<Input<Utf8Bytes>> {
         match command {
             Command::Moved { endpoint, generation } => {

@@ -129,7 +129,7 @@ impl Endpoint {
         self.tls
     }
 
-    /// As the network dials it.
+    /// The endpoint as a dial target.
     pub fn target(&self) -> Target<'_> {
         Target { host: &self.host, port: self.port, is_tls: self.tls, url: &self.url }
     }

@@ -28,13 +28,13 @@ pub enum Change {
     Alive(LinkId),
     /// Zoom's server failed over: all links are gone.
     Moved,
-    /// Nothing is sent any more (section 3.5).
+    /// Zoom stopped sending because the stream is paused (section 3.5).
     Paused { at_ms: Option<i64> },
-    /// Everything is sent again: states 1 and 6.
+    /// Zoom sends everything again: states 1 and 6.
     Resumed { at_ms: Option<i64> },
     /// Zoom cannot send, though the links stand: state 2 for another reason than a link.
     Interrupted { at_ms: Option<i64> },
-    /// A frame, a line or a message came that cannot be read.
+    /// An unreadable frame, line or message arrived.
     Unreadable { medium: Medium, at_ms: Option<i64> },
 }
 
@@ -85,34 +85,34 @@ impl Ledger {
         }
     }
 
-    /// A frame, a line or a message came and was kept.
+    /// Counts a frame, line or message that was received and kept.
     pub fn frame(&mut self, now_ms: i64, medium: Medium, at_ms: Option<i64>, bytes: u64) {
         self.one(medium, |book| book.frame(now_ms, at_ms, bytes));
     }
 
-    /// It came and could not be kept.
+    /// Counts a frame, line or message that was received and could not be kept.
     pub fn overflow(&mut self, now_ms: i64, medium: Medium, at_ms: Option<i64>, bytes: u64) {
         self.one(medium, |book| book.overflow(now_ms, at_ms, bytes));
     }
 
-    /// A sink took what was received between these times, and has left so much of it out.
+    /// Records that a sink dropped `count` of the frames that were received between these times.
     pub fn left_out(&mut self, medium: Medium, first_ms: i64, last_ms: i64, count: FrameCount) {
         self.one(medium, |book| book.left_out(first_ms, last_ms, count));
     }
 
-    /// Whether what was made then may be missing here: of this medium, or of any.
+    /// Whether data of that time may have been missed here: of this medium or, for none, of any.
     pub fn is_missing(&self, medium: Option<Medium>, at_ms: i64) -> bool {
         let concerned = |book: &&Book| medium.is_none_or(|medium| book.medium == medium);
         self.books.iter().filter(concerned).any(|book| book.account.is_missing(at_ms))
     }
 
-    /// It was missing, and another daemon had it.
+    /// Counts data that was missing here and was received by another daemon.
     pub fn handed_over(&mut self, medium: Medium, bytes: u64) {
         self.one(medium, |book| book.handed_over(bytes));
     }
 
-    /// Closes the gaps of what could not be read, which otherwise wait a moment for more of it: an account must hold
-    /// them when it is stored.
+    /// Closes the gaps of unreadable frames, which otherwise stay open a moment for further ones. Called before an
+    /// account is stored, so that the account contains them.
     pub fn settle(&mut self) {
         self.each(LinkId::Signaling, Book::settle);
     }
@@ -122,7 +122,7 @@ impl Ledger {
         self.each(LinkId::Signaling, |book| book.end(now_ms));
     }
 
-    /// The next gap that was closed and not told yet.
+    /// The next closed gap that was not reported yet.
     pub fn closed(&mut self) -> Option<(Medium, Gap)> {
         self.closed.pop_front()
     }

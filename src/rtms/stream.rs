@@ -75,7 +75,7 @@ pub enum Output<T> {
     Ledger(Change),
     /// The last output.
     Finished(End),
-    /// The last output, too: another daemon is connected, and nothing has ended.
+    /// Also a last output: another daemon is connected, and the stream has not ended.
     LeftToOwner,
 }
 
@@ -115,7 +115,7 @@ pub struct Stream<T> {
     media_report_due: Option<Instant>,
     /// Zoom's server does not know the stream any more: when to believe it.
     gone_at: Option<Instant>,
-    /// Another daemon had the stream and may have it still: a connection that Zoom holds is that one's.
+    /// Another daemon may still run the stream: a connection that Zoom reports as duplicate belongs to it.
     is_contested: bool,
     has_joined: bool,
     has_first_packet: bool,
@@ -181,8 +181,8 @@ impl<T: AsRef<str>> Stream<T> {
         }
     }
 
-    /// Another daemon had the stream and did not let go of it: where Zoom still holds a connection (section 3.4), it
-    /// is that one's, and the stream is left to it.
+    /// Marks the stream as claimed from a daemon that did not release it. If Zoom still holds a connection (section
+    /// 3.4), it belongs to that daemon, and this one leaves the stream to it.
     pub fn contested(&mut self) {
         self.is_contested = true;
     }
@@ -269,7 +269,7 @@ impl<T: AsRef<str>> Stream<T> {
         &self.unknown
     }
 
-    /// What could not be read since the last call.
+    /// The unreadable parts of messages since the last call.
     pub fn take_unreadable(&mut self) -> UnreadableMessages {
         std::mem::take(&mut self.unreadable)
     }
@@ -285,7 +285,7 @@ impl<T: AsRef<str>> Stream<T> {
     fn received(&mut self, now: Instant, id: LinkId, text: T) {
         let link = find(&mut self.signaling, &mut self.media, id);
         let Some(link) = link.filter(|link| link.is_open()) else { return };
-        // What cannot be read costs itself, and is no sign of life.
+        // An unreadable message is skipped and does not count as a sign of life.
         let message = parse(text.as_ref(), &mut self.unreadable);
         if message.is_ok() {
             link.heard(now, &self.setup.timings);
@@ -356,7 +356,7 @@ impl<T: AsRef<str>> Stream<T> {
         self.note_liveness();
     }
 
-    /// Nothing is dialled any longer; what is still on its way is read.
+    /// Whether the stream is ending: it dials no link, and still reads what arrives.
     pub fn is_ending(&self) -> bool {
         !self.is_running()
     }

@@ -1,16 +1,16 @@
-//! Dials that wait for a lease (pure).
+//! Holds dials back until the daemon has a lease on the stream (pure).
 
 use std::time::{Duration, Instant};
 
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::LinkId;
 
-/// What a stream would dial if it were certain that it has a lease.
+/// The dials held back while the lease is expired.
 #[derive(Debug)]
 pub(super) struct HeldDials {
-    /// How long dials are held at most.
+    /// The longest time that dials are held.
     patience: Duration,
-    /// Since when they are, without a lease in between.
+    /// When holding began; reset whenever there is a lease.
     since: Option<Instant>,
     dials: Vec<(LinkId, Endpoint)>,
 }
@@ -20,8 +20,8 @@ impl HeldDials {
         Self { patience, since: None, dials: Vec::new() }
     }
 
-    /// Gives the endpoint back if it may be dialled now. A later dial of the same link takes the place of one that
-    /// is held.
+    /// Returns the endpoint if it may be dialled now, else holds it. A newer dial replaces a held dial of the same
+    /// link.
     pub fn hold(
         &mut self,
         now: Instant,
@@ -42,7 +42,7 @@ impl HeldDials {
         None
     }
 
-    /// What may be dialled now that there is a lease.
+    /// Returns the held dials if the lease is valid again, else none.
     pub fn release(&mut self, now: Instant, lease_until: Instant) -> Vec<(LinkId, Endpoint)> {
         if now >= lease_until {
             return Vec::new();
@@ -51,7 +51,7 @@ impl HeldDials {
         std::mem::take(&mut self.dials)
     }
 
-    /// The link is not wanted any longer.
+    /// Discards the held dial of a link that was hung up.
     pub fn remove(&mut self, id: LinkId) {
         self.dials.retain(|(held, _)| *held != id);
     }
@@ -74,12 +74,12 @@ mod tests {
     fn without_a_lease_a_dial_waits_for_one_or_for_a_part_of_the_window() {
         let (start, mut held) = (Instant::now(), HeldDials::new(PATIENCE));
         let later = start + Duration::from_secs(1);
-        assert!(held.hold(start, later, SIGNALING, endpoint()).is_some(), "the lease is good");
+        assert!(held.hold(start, later, SIGNALING, endpoint()).is_some(), "the lease is valid");
         assert!(held.hold(later, later, SIGNALING, endpoint()).is_none());
-        assert!(held.release(later, later).is_empty(), "it is still over");
+        assert!(held.release(later, later).is_empty(), "the lease is still expired");
         let dials = held.release(later, later + PATIENCE);
         assert_eq!(dials.len(), 1);
-        assert!(held.release(later, later + PATIENCE).is_empty(), "once");
+        assert!(held.release(later, later + PATIENCE).is_empty(), "each dial is released once");
 
         assert!(held.hold(later, later, SIGNALING, endpoint()).is_none());
         assert!(held.hold(later + PATIENCE / 2, later, SIGNALING, endpoint()).is_none());
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_that_is_not_wanted_is_not_dialled_later() {
+    fn a_link_that_was_hung_up_is_not_dialled_later() {
         let (now, mut held) = (Instant::now(), HeldDials::new(PATIENCE));
         assert!(held.hold(now, now, SIGNALING, endpoint()).is_none());
         held.remove(SIGNALING);

@@ -1,3 +1,5 @@
+//! The open sockets of one stream, polled together: dials, reads, writes, hang-ups.
+
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! One WebSocket of a stream: reads texts, queues writes, closes.
+
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -28,7 +30,7 @@ const PICTURE_READ_BUFFER_BYTES: usize = 16 * 1024;
 pub(super) struct Socket {
     websocket: WebSocket<TextAsBinary<Transport>>,
     unflushed: bool,
-    /// Nothing can be written any more. What the peer wrote before it went is read all the same.
+    /// Why writing failed. Messages that the peer sent before it went away are still read.
     broken: Option<String>,
 }
 
@@ -59,7 +61,7 @@ fn config(id: LinkId) -> WebSocketConfig {
         .max_frame_size(Some(max_message))
 }
 
-/// What is not UTF-8 becomes U+FFFD.
+/// Decodes lossily: invalid UTF-8 becomes U+FFFD.
 fn text(bytes: Bytes) -> Utf8Bytes {
     Utf8Bytes::try_from(bytes.clone())
         .unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into())
@@ -87,7 +89,7 @@ impl Socket {
         }
         loop {
             let read = Pin::new(&mut self.websocket).poll_next(cx);
-            // Without a budget Tokio says that there is nothing, and wakes us.
+            // With its budget used up, Tokio reports `Pending` and wakes this task again.
             if read.is_pending()
                 && has_budget_remaining()
                 && let Some(cause) = self.broken.take()

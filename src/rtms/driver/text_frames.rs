@@ -1,5 +1,6 @@
-//! Turns a server's WebSocket text frames into binary ones before the WebSocket library sees them. The library ends the
-//! connection over one text that is not UTF-8; a name that was cut inside a character must cost no more than itself.
+//! Turns a server's WebSocket text frames into binary frames before the WebSocket library reads them. The library
+//! closes the connection on invalid UTF-8 in a text frame; a name cut in the middle of a character must only cost that
+//! name.
 
 use std::io;
 use std::pin::Pin;
@@ -10,18 +11,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const OPCODE: u8 = 0x0f;
-/// Two bytes, a length of up to eight, and a mask of four (which no server sends).
+/// The longest frame header: two bytes, up to eight of length, four of mask (which servers never send).
 const MAX_HEADER_BYTES: usize = 14;
 
-/// A connection from its upgrade on. Only the opcodes of what is read change; what is written passes.
+/// A connection that is about to be upgraded. Rewrites the opcodes of frames it reads; writes pass through unchanged.
 pub(super) struct TextAsBinary<S> {
     stream: S,
     place: Place,
 }
 
-/// What the next byte belongs to.
+/// The part of the byte stream that the next byte belongs to.
 enum Place {
-    /// The answer to the upgrade, up to its first empty line.
+    /// The HTTP response to the upgrade, up to its first empty line.
     Answer {
         line_bytes: usize,
         has_begun: bool,
@@ -38,7 +39,7 @@ enum Place {
 const HEADER: Place = Place::Header { bytes: [0; MAX_HEADER_BYTES], length: 0 };
 
 impl<S> TextAsBinary<S> {
-    /// `stream` has not been upgraded yet.
+    /// Wraps `stream` before its upgrade.
     pub fn new(stream: S) -> Self {
         Self { stream, place: Place::Answer { line_bytes: 0, has_begun: false } }
     }
@@ -74,7 +75,7 @@ impl<S> TextAsBinary<S> {
         }
     }
 
-    /// Goes on to the payload after a whole header, and to the next header after a whole payload.
+    /// Moves on to the payload after a complete header, and to the next header after a complete payload.
     fn advance(&mut self) {
         if let Place::Header { bytes, length } = &self.place
             && let Some(left) = payload_bytes(&bytes[..*length])
@@ -87,7 +88,7 @@ impl<S> TextAsBinary<S> {
     }
 }
 
-/// How long the payload after this header is; none while the header is not whole (RFC 6455, section 5.2).
+/// The payload length that this header announces; none while the header is incomplete (RFC 6455, section 5.2).
 fn payload_bytes(header: &[u8]) -> Option<u64> {
     let second = *header.get(1)?;
     let mask_bytes = if second & 0x80 == 0 { 0 } else { 4 };
@@ -134,7 +135,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TextAsBinary<S> {
 mod tests {
     use super::*;
 
-    /// A frame with a header of the shortest form.
+    /// A frame with the shortest header.
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![first];
         match payload.len() {
@@ -151,7 +152,7 @@ mod tests {
         [frame, payload.to_vec()].concat()
     }
 
-    /// What comes out of bytes that come in pieces of this size.
+    /// Reads `bytes` through the wrapper in pieces of this size.
     fn passed(bytes: &[u8], piece: usize) -> Vec<u8> {
         let mut stream = TextAsBinary::new(());
         let mut bytes = bytes.to_vec();
@@ -162,7 +163,7 @@ mod tests {
     const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n";
 
     #[test]
-    fn only_the_opcode_of_a_text_changes_however_it_comes() {
+    fn only_the_opcode_of_a_text_frame_changes_however_it_is_split() {
         let long = vec![0x81; 300];
         let longest = vec![0x01; 70_000];
         let sent = [
@@ -197,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_ends_with_its_first_empty_line_in_either_form() {
+    fn the_response_ends_at_its_first_empty_line_with_crlf_or_lf() {
         for answer in ["\r\nHTTP/1.1 101 x\r\na: b\r\n\r\n", "HTTP/1.1 101 x\na: b\n\n"] {
             let sent = [answer.as_bytes(), &frame(0x81, b"{}")].concat();
             let expected = [answer.as_bytes(), &frame(0x82, b"{}")].concat();
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_any_size_and_a_mask_are_passed_over() {
+    fn lengths_of_every_size_and_masks_are_skipped() {
         let header = [0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4];
         assert_eq!(payload_bytes(&header), Some(u64::MAX));
         for length in 0..header.len() {

@@ -1,4 +1,4 @@
-//! One medium's account while its stream runs.
+//! Coverage of one medium while its stream runs: what was received, and in which gaps data was or may have been lost.
 
 mod unread;
 
@@ -31,7 +31,7 @@ pub(super) struct Book {
     /// Why the link is down.
     down_cause: GapCause,
     is_paused: bool,
-    /// The link came up inside the open gap: until when its first frame may tell where that ends.
+    /// Set when the link came up inside the open gap: until this time its first frame can set the gap's end.
     rejoined_until_ms: Option<i64>,
     /// When signaling showed life last: without it Zoom sends no media, though their links stand.
     signaling_ms: i64,
@@ -42,12 +42,12 @@ pub(super) struct Book {
     last_frame_ms: Option<i64>,
     /// How far apart frames are, where the medium has a rate.
     step_ms: Option<i64>,
-    /// Where the last gap ends of what sinks left out.
+    /// The end of the last gap of frames that sinks dropped.
     left_out_until_ms: i64,
-    /// The gap of what came last and could not be read.
+    /// The open gap of recent unreadable frames.
     unread: Option<Unread>,
     recent: Recent,
-    /// Until when frames that cannot be read have come inside the open gap.
+    /// The end of the last unreadable frame inside the open gap.
     lost_until_ms: i64,
     closed: Vec<Gap>,
 }
@@ -183,12 +183,12 @@ impl Book {
         self.arrived_ms = now_ms;
     }
 
-    /// Keeps in mind what bears the newest time, in case that a gap begins there.
+    /// Counts a frame. Holds back the frames with the newest time, in case a gap begins there.
     fn count(&mut self, at_ms: i64, frame: FrameCount) {
         let account = &mut self.account;
         let is_in_unread = self.unread.as_mut().is_some_and(|unread| unread.received(at_ms, frame));
         if is_in_unread {
-            // Counted when that gap is closed.
+            // `settle` counts it when that gap closes.
         } else if account.gaps.iter().any(|gap| gap.cause != GapCause::LeftOut && gap.holds(at_ms))
         {
             account.in_gaps.add(frame);
@@ -206,7 +206,7 @@ impl Book {
         }
     }
 
-    /// It ends with the next frame that is kept.
+    /// Opens a gap for a frame that could not be kept. The next kept frame ends it.
     pub fn overflow(&mut self, now_ms: i64, at_ms: Option<i64>, bytes: u64) {
         self.settle();
         self.account.in_gaps.add(FrameCount { frames: 1, bytes });
@@ -216,7 +216,8 @@ impl Book {
         }
     }
 
-    /// It was received, so that it counts as received: the gap says that not all of it is where it should be.
+    /// Records a gap for received frames that a sink dropped. They still count as received: the gap says that a sink
+    /// lacks them.
     pub fn left_out(&mut self, first_ms: i64, last_ms: i64, count: FrameCount) {
         self.account.left_out.add(count);
         let start_ms = first_ms.max(self.left_out_until_ms);
@@ -237,7 +238,7 @@ impl Book {
         self.stop(at_ms, GapCause::Paused);
     }
 
-    /// Zoom says that nothing comes from now on; what was on its way then may come still.
+    /// Zoom announced that it sends nothing from now on; data already on its way may still arrive.
     fn stop(&mut self, at_ms: i64, cause: GapCause) {
         self.settle();
         let alive_ms = self.account.alive_ms;
@@ -383,7 +384,7 @@ impl Book {
     }
 }
 
-/// Zoom's time where it is believed, else ours.
+/// Zoom's time if it is plausible, else the time of arrival.
 pub(super) fn placed(now_ms: i64, at_ms: Option<i64>) -> i64 {
     believed(at_ms, now_ms, now_ms).unwrap_or(now_ms)
 }

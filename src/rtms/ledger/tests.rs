@@ -1,8 +1,10 @@
+//! The ledger: gaps and their causes, counts, hand-over, unreadable frames.
+
 use super::book::{JOIN_GRACE_MS, MAX_GAPS, REJOIN_GRACE_MS};
 use super::*;
 
 const START_MS: i64 = 1_732_313_180_000;
-/// In every frame.
+/// The size of every frame.
 const BYTES: u64 = 640;
 const ALL: LinkId = LinkId::Media(Lane::All);
 
@@ -48,7 +50,7 @@ impl Kept {
         self.ledger.frame(START_MS + at_ms, medium, Some(START_MS + made_ms), BYTES);
     }
 
-    /// One that cannot be read, and whether it says when it was made.
+    /// An unreadable frame, and its own time where that can be read.
     fn unreadable(&mut self, at_ms: i64, medium: Medium, made_ms: Option<i64>) {
         let made_ms = made_ms.map(|made_ms| START_MS + made_ms);
         self.change(at_ms, Change::Unreadable { medium, at_ms: made_ms });
@@ -353,9 +355,9 @@ fn what_came_in_a_gap_is_counted_so_that_the_rest_is_exact() {
     assert_eq!(in_gaps(&kept), 3);
 }
 
-/// It was received: what counts as received stays what it is.
+/// The frame was received, so the received count does not change.
 #[test]
-fn what_a_sink_left_out_is_a_gap_of_its_own_and_counts_as_received() {
+fn frames_that_a_sink_drops_are_a_gap_of_their_own_and_count_as_received() {
     let mut kept = Kept::live(&[Audio]);
     (7..50).for_each(|n| kept.frame(20 * n, Audio, 20 * n));
     let count = FrameCount { frames: 5, bytes: 5 * BYTES };
@@ -397,23 +399,20 @@ fn a_keep_alive_of_a_medium_proves_nothing_while_signaling_is_silent() {
 }
 
 #[test]
-fn what_another_daemon_heard_counts_where_it_is_missing_here() {
+fn what_another_daemon_received_counts_where_it_is_missing_here() {
     let mut kept = Kept::live(&[Medium::Transcript, Medium::Audio]).restarted(1_000);
     let is_missing =
         |kept: &Kept, medium, at_ms: i64| kept.ledger.is_missing(medium, START_MS + at_ms);
     let transcript = Some(Medium::Transcript);
-    assert!(!is_missing(&kept, transcript, 100), "it came here");
-    assert!(
-        is_missing(&kept, transcript, 120),
-        "of what was made then something may have been lost"
-    );
-    assert!(is_missing(&kept, transcript, 5_000), "nothing has come yet");
+    assert!(!is_missing(&kept, transcript, 100), "it was received here");
+    assert!(is_missing(&kept, transcript, 120), "something of that time may have been lost");
+    assert!(is_missing(&kept, transcript, 5_000), "nothing of that time has come yet");
     kept.up(8_000);
     kept.frame(8_100, Medium::Transcript, 7_900);
     kept.frame(8_100, Medium::Audio, 7_000);
     assert!(is_missing(&kept, transcript, 7_800));
     assert!(!is_missing(&kept, transcript, 7_900));
-    assert!(is_missing(&kept, None, 7_800), "by one medium it was not connected");
+    assert!(is_missing(&kept, None, 7_800), "one medium was not connected");
     assert!(!is_missing(&kept, None, 7_900));
 
     let before = kept.ledger.accounts(START_MS + 9_000)[0].in_gaps;
@@ -430,7 +429,7 @@ fn nothing_is_missing_in_a_pause() {
 }
 
 #[test]
-fn a_frame_that_cannot_be_read_is_a_gap_of_one_frame() {
+fn an_unreadable_frame_is_a_gap_of_one_frame() {
     for made_ms in [Some(160), None] {
         let mut kept = Kept::live(&[Audio, Video]);
         kept.frame(140, Audio, 140);
@@ -444,7 +443,7 @@ fn a_frame_that_cannot_be_read_is_a_gap_of_one_frame() {
 }
 
 #[test]
-fn a_line_that_cannot_be_read_is_a_gap_of_a_moment() {
+fn an_unreadable_line_is_a_gap_of_one_millisecond() {
     let mut kept = Kept::live(&[Transcript]);
     kept.unreadable(5_000, Transcript, None);
     kept.alive(10_000);
@@ -455,9 +454,9 @@ fn a_line_that_cannot_be_read_is_a_gap_of_a_moment() {
 }
 
 #[test]
-fn what_cannot_be_read_in_a_row_or_between_others_is_one_gap() {
+fn unreadable_frames_close_together_are_one_gap() {
     let mut kept = Kept::live(&[Audio]);
-    // One speaker of two, all of whose frames are odd, for three seconds.
+    // One of two speakers, for three seconds; all their frames are unreadable.
     for step in 7..157 {
         kept.frame(step * 20, Audio, step * 20);
         kept.unreadable(step * 20, Audio, Some(step * 20));
@@ -468,7 +467,7 @@ fn what_cannot_be_read_in_a_row_or_between_others_is_one_gap() {
 }
 
 #[test]
-fn a_storm_of_what_cannot_be_read_is_told_every_ten_seconds() {
+fn a_storm_of_unreadable_frames_is_reported_every_ten_seconds() {
     let mut kept = Kept::live(&[Audio]);
     (7..3_000).for_each(|step| kept.unreadable(step * 20, Audio, None));
     kept.end(60_000);
@@ -479,7 +478,7 @@ fn a_storm_of_what_cannot_be_read_is_told_every_ten_seconds() {
 }
 
 #[test]
-fn what_cannot_be_read_inside_a_gap_is_in_that_gap() {
+fn an_unreadable_frame_inside_a_gap_belongs_to_that_gap() {
     let mut kept = Kept::live(&[Audio]);
     kept.down(1_000, LinkLost);
     kept.unreadable(1_500, Audio, None);
@@ -493,7 +492,7 @@ fn what_cannot_be_read_inside_a_gap_is_in_that_gap() {
     assert_eq!(kept.gaps(), gaps);
 }
 
-/// Several may speak at once, and their frames overtake each other.
+/// Several participants can speak at once, so that their frames overtake each other.
 #[test]
 fn what_was_received_around_an_unreadable_frame_is_counted_to_the_frame() {
     let mut kept = Kept::live(&[Video]);
@@ -508,12 +507,12 @@ fn what_was_received_around_an_unreadable_frame_is_counted_to_the_frame() {
     kept.frame(700, Video, 700);
     kept.alive(2_000);
     assert_eq!(kept.gaps(), [(Video, 460, 570, Unreadable)]);
-    // All but those of 120 and 700.
+    // All frames except those of 120 and 700 ms.
     assert_eq!(in_gaps(&kept), 6);
 }
 
 #[test]
-fn an_account_that_is_stored_holds_what_could_not_be_read() {
+fn a_stored_account_contains_the_gap_of_unreadable_frames() {
     let mut kept = Kept::live(&[Audio]);
     kept.unreadable(140, Audio, Some(140));
     kept.ledger.settle();
@@ -525,9 +524,9 @@ fn an_account_that_is_stored_holds_what_could_not_be_read() {
     assert_eq!(kept.gaps(), [(Audio, 160, 6_000, DaemonRestarted)]);
 }
 
-/// What overtakes is in order neither with the gaps nor with what was received.
+/// A frame that overtakes others is out of order with both the gaps and the received frames.
 #[test]
-fn a_late_frame_that_cannot_be_read_is_a_gap_before_those_that_are_known() {
+fn a_late_unreadable_frame_is_a_gap_before_the_known_gaps() {
     let mut kept = Kept::live(&[Video]);
     kept.frame(1_000, Video, 1_000);
     kept.frame(1_000, Video, 980);
@@ -537,12 +536,16 @@ fn a_late_frame_that_cannot_be_read_is_a_gap_before_those_that_are_known() {
     assert_eq!(kept.gaps(), [(Video, 1_000, 1_690, LinkLost)]);
     kept.unreadable(1_710, Video, Some(975));
     assert_eq!(kept.gaps(), [(Video, 975, 1_000, Unreadable)]);
-    // Those of 980 and 1,000.
+    // The frames of 980 and 1,000 ms.
     assert_eq!(in_gaps(&kept), 2);
     kept.unreadable(1_720, Video, Some(1_200));
-    assert_eq!(kept.gaps(), [], "it is in a gap already");
+    assert_eq!(kept.gaps(), [], "a gap already covers it");
     kept.down(2_000, LinkLost);
     kept.unreadable(2_100, Video, Some(2_050));
     kept.frame(2_110, Video, 2_010);
-    assert_eq!(kept.gaps(), [(Video, 1_690, 2_090, LinkLost)], "as long as what is lost in it");
+    assert_eq!(
+        kept.gaps(),
+        [(Video, 1_690, 2_090, LinkLost)],
+        "the gap covers everything lost in it"
+    );
 }

@@ -1,4 +1,4 @@
-//! The answers to both handshakes (rtms-protocol.md sections 6.2 and 6.4).
+//! Zoom's answers to the signaling and media handshakes (rtms-protocol.md sections 6.2 and 6.4).
 
 use serde_json::Value;
 
@@ -12,14 +12,14 @@ pub struct HandshakeAnswer {
     /// 0 is success (section 10.3).
     pub status_code: i64,
     pub reason: String,
-    /// Message 2 only: the media URLs by key.
+    /// The media URLs by key. Only message 2 has them.
     urls: Vec<(String, String)>,
-    /// Message 4 only: what Zoom gives, by medium.
+    /// The parameters that Zoom grants, by medium. Only message 4 has them.
     pub media_params: Value,
 }
 
 impl HandshakeAnswer {
-    /// The media URL under the first of these keys that is there.
+    /// The media URL under the first of these keys that exists.
     pub fn media_url(&self, keys: &[&str]) -> Option<&str> {
         keys.iter().find_map(|key| {
             let (_, url) = self.urls.iter().find(|(name, _)| name == key)?;
@@ -27,7 +27,7 @@ impl HandshakeAnswer {
         })
     }
 
-    /// A refusal needs its status only. An acceptance without readable URLs is as good as none.
+    /// Reads an answer. A refusal needs only its status; an acceptance with unreadable URLs is malformed.
     pub(super) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Result<Self, Malformed> {
         let status_code = reader.code(fields, "status_code");
         let status_code = status_code.ok_or_else(|| reader.without("status_code"))?;
@@ -58,7 +58,7 @@ fn read_urls(reader: &mut Reader, urls: &Fields<'_>) -> Vec<(String, String)> {
     read
 }
 
-/// Zoom's mock gives other things than texts.
+/// A string as it is, anything else as JSON: Zoom's mock server sends reasons that are not strings.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -14,7 +14,8 @@ use crate::model::{
 /// How many members of a group, or files of a message, are kept.
 const MAX_ITEMS: usize = 64;
 
-/// Which of the fields sit in `content` and which inside `content.data` is not certain: both are read (section 6.16).
+/// Reads a chat message. Zoom does not document which fields are in `content` and which in `content.data`, so both are
+/// read (section 6.16).
 pub(super) fn message(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Malformed> {
     let content = reader.object(fields, "content").ok_or_else(|| reader.without("content"))?;
     let at_ms = reader.time(&content, "timestamp");
@@ -34,8 +35,8 @@ pub(super) fn message(reader: &mut Reader, fields: &Fields<'_>) -> Result<Messag
     }
 }
 
-/// The object inside `data`, whether it came as an object or as its JSON text. A text with anything else of a message
-/// beside it is what was typed, whatever it looks like.
+/// The object inside `data`, as an object or as JSON text. If `content` has other fields of a message, a text in `data`
+/// is what the user typed, even if it looks like JSON.
 fn inner(reader: &mut Reader, content: &Fields<'_>, data: &str) -> Option<ChatMessage> {
     if let Some(object) = Fields::of(data) {
         return Some(whole(reader, &object));
@@ -45,7 +46,7 @@ fn inner(reader: &mut Reader, content: &Fields<'_>, data: &str) -> Option<ChatMe
     reader.tried(|reader| whole(reader, &object))
 }
 
-/// Whether there is nothing but a time and `data`.
+/// Whether `content` has only a time and `data`.
 fn is_bare(content: &Fields<'_>) -> bool {
     let others = [
         "sender",
@@ -72,7 +73,7 @@ fn whole(reader: &mut Reader, object: &Fields<'_>) -> ChatMessage {
     ChatMessage { text, ..part(reader, object) }
 }
 
-/// Everything but the text.
+/// Reads every field except the text.
 fn part(reader: &mut Reader, fields: &Fields<'_>) -> ChatMessage {
     let operation = reader.code(fields, "operation_type");
     let sender = reader.object(fields, "sender").unwrap_or_default();
@@ -93,7 +94,7 @@ fn part(reader: &mut Reader, fields: &Fields<'_>) -> ChatMessage {
     }
 }
 
-/// What stands outside wins, but for the text.
+/// Merges both objects. The outer one wins, except for the text.
 fn merged(outer: ChatMessage, inner: ChatMessage) -> ChatMessage {
     ChatMessage {
         user_id: outer.user_id.or(inner.user_id),

@@ -1,3 +1,5 @@
+//! Zoom's numbers by name (rtms-protocol.md sections 6, 7 and 10).
+
 /// `msg_type` (section 6).
 pub mod msg_type {
     pub const UNDEFINED: u16 = 0;
@@ -56,7 +58,7 @@ impl Medium {
         Self::ALL.into_iter().find(|medium| medium.as_str() == text)
     }
 
-    /// The `msg_type` that carries it (sections 6.12 to 6.16).
+    /// The `msg_type` that carries this medium (sections 6.12 to 6.16).
     pub fn msg_type(self) -> u16 {
         match self {
             Medium::Audio => msg_type::MEDIA_DATA_AUDIO,
@@ -67,7 +69,7 @@ impl Medium {
         }
     }
 
-    /// What a message of this type is a piece of.
+    /// The medium that a message of this type carries; none for a control message.
     pub fn of_message(number: u16) -> Option<Self> {
         Self::ALL.into_iter().find(|medium| medium.msg_type() == number)
     }

@@ -28,8 +28,8 @@ const NAMES: [&str; 27] = [
     "conference_participant_rejected",
     "conference_participant_timeout",
     "conference_participant_left",
-    // A flow was entered or left, a medium was played, digits were collected: Zoom's text says which numbers
-    // are about IVR, not which is which (section 23.2). The event as it came tells.
+    // Zoom documents which numbers are about IVR (flow entered or left, media played, digits collected), but not which
+    // number is which (section 23.2). Consumers get the raw event.
     "ivr",
     "ivr",
     "ivr",
@@ -38,7 +38,8 @@ const NAMES: [&str; 27] = [
 ];
 const _: () = assert!(NAMES.len() == (CONTACT_CENTER_LAST - CONTACT_CENTER_FIRST + 1) as usize);
 
-/// None for a number that means the same in all products; no name for one that this version does not know.
+/// The name of a Contact Center event: `None` for a number that means the same in all products, `Some(None)` for a
+/// number that this version does not know.
 pub(super) fn name(number: u16) -> Option<Option<&'static str>> {
     let place = number.checked_sub(CONTACT_CENTER_FIRST)?;
     Some(NAMES.get(usize::from(place)).copied())

@@ -21,19 +21,19 @@ use crate::model::{Product, SpeakerRef};
 /// What is known of an audio, video or share frame without decoding it (sections 6.12 to 6.14).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameInfo {
-    /// When Zoom made it, Unix milliseconds.
+    /// When Zoom made the frame, Unix milliseconds.
     pub at_ms: Option<i64>,
     /// Payload bytes, before base64.
     pub bytes: u32,
     /// Where the base64 text lies in the message. `None` when it has escapes: then it lies nowhere as it is.
     data: Option<Span>,
-    /// Where the JSON of `user_id` and `channel_id` lies.
+    /// Where in the message the JSON of `user_id` and `channel_id` is.
     user_id: Option<Span>,
     channel_id: Option<Span>,
 }
 
 impl FrameInfo {
-    /// Who it is from; nobody for the mixed stream. `text` is the message that this was read from.
+    /// The frame's speaker; empty for the mixed stream. `text` is the message that this was read from.
     pub fn speaker<'a>(&self, text: &'a str, product: Product) -> SpeakerRef<'a> {
         let token = |span: Option<Span>| text.get(span?.range());
         let tokens = Tokens { user_id: token(self.user_id), channel_id: token(self.channel_id) };
@@ -48,7 +48,7 @@ struct Span {
 }
 
 impl Span {
-    /// Where `part`, a slice of `text`, lies in it.
+    /// The position of `part`, a slice of `text`, in `text`.
     fn of(part: &str, text: &str) -> Option<Self> {
         let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
         let end = u32::try_from(start.wrapping_add(part.len())).ok()?;
@@ -87,7 +87,7 @@ fn escaped_payload(text: &str) -> Option<String> {
 }
 
 /// The `content` of messages 14 to 16, borrowed from the frame. It is read in the same pass as `msg_type`,
-/// since these are nearly all messages there are; whatever it does not know it skips. An odd field ends that pass:
+/// because these are nearly all messages. Unknown fields are skipped. A malformed field ends that pass, and
 /// [`Content::read`] then reads the fields one by one.
 #[derive(Debug, Default)]
 pub(super) struct Content<'a> {
@@ -97,7 +97,7 @@ pub(super) struct Content<'a> {
 }
 
 impl<'a> Content<'a> {
-    /// Without the field that cannot be read.
+    /// Reads the fields one by one and leaves out those that cannot be read.
     pub fn read(reader: &mut Reader, fields: &Fields<'a>) -> Option<Self> {
         let raw = fields.raw("content")?;
         let payload = |raw: &'a RawValue| serde_json::from_str::<Payload<'a>>(raw.get()).ok()?.0;
@@ -112,7 +112,7 @@ impl<'a> Content<'a> {
         })
     }
 
-    /// When Zoom made it, Unix milliseconds.
+    /// When Zoom made the frame, Unix milliseconds.
     pub fn at_ms(&self) -> Option<i64> {
         self.at_ms
     }
@@ -192,12 +192,12 @@ impl<'de> Visitor<'de> for ContentVisitor {
     }
 }
 
-/// An odd id ends the pass.
+/// Fails on a malformed id, which ends the single pass.
 fn sound<E: Error>(token: &str, is_sound: fn(&str) -> bool) -> Result<&str, E> {
     if is_sound(token) { Ok(token) } else { Err(E::custom("an odd id")) }
 }
 
-/// The name of a field.
+/// The name of a JSON field.
 pub(super) struct KeyText<'a>(pub Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for KeyText<'a> {

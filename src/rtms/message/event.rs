@@ -1,5 +1,5 @@
-//! EVENT_UPDATE (rtms-protocol.md section 7). The numbers from 8 on mean something else in Contact Center, which only
-//! the stream knows: an update is read on demand, in the way of its product.
+//! EVENT_UPDATE (rtms-protocol.md section 7). Event numbers from 8 on mean something else in Contact Center, and only
+//! the stream knows its product, so the body is read on demand by a method for that product.
 
 use serde_json::value::RawValue;
 
@@ -9,8 +9,8 @@ use super::reader::{Fields, Reader};
 use super::{chat, contact_center};
 use crate::model::{ChatGroupEvent, ContactCenterEvent, Participant, UnreadableMessages};
 
-/// One EVENT_UPDATE, whose body is read by [`EventUpdate::meeting`], [`EventUpdate::chat_group`] or
-/// [`EventUpdate::contact_center`].
+/// One EVENT_UPDATE. [`EventUpdate::meeting`], [`EventUpdate::chat_group`] or [`EventUpdate::contact_center`] reads its
+/// body.
 #[derive(Debug)]
 pub struct EventUpdate {
     pub number: u16,
@@ -38,30 +38,30 @@ impl EventUpdate {
         let raw = fields.raw("event").ok_or_else(|| reader.without("event"))?;
         let body = Fields::of(raw.get()).ok_or_else(|| reader.without("event"))?;
         let number = reader.code(&body, "event_type");
-        // V2's name (section 17).
+        // Protocol V2's name for the field (section 17).
         let number = number.or_else(|| reader.code(&body, "event_code"));
         let number = number.ok_or_else(|| reader.without("event_type"))?;
         let at_ms = reader.time(&body, "timestamp");
         Ok(Self {
-            // A number that does not fit is one that we do not know.
+            // A number out of range is an unknown event.
             number: number.try_into().unwrap_or(msg_type::UNDEFINED),
-            // Contact Center's name, in place of the other or next to it.
+            // Contact Center's name for the field, instead of `timestamp` or beside it.
             at_ms: at_ms.or_else(|| reader.time(&body, "event_ts")),
             raw: raw.to_owned(),
         })
     }
 
-    /// What it says in a meeting, a webinar or a Video SDK session.
+    /// Reads the event of a meeting, a webinar or a Video SDK session.
     ///
     /// # Errors
-    /// When whom it is about cannot be read.
+    /// The participant that the event is about cannot be read.
     pub fn meeting(&self, unreadable: &mut UnreadableMessages) -> Result<Event, Malformed> {
         Reader::read(msg_type::EVENT_UPDATE, unreadable, |reader| {
             meeting(self.number, reader, &self.fields())
         })
     }
 
-    /// What a chat group's event (10 to 14) says; none for another number.
+    /// Reads the event of a chat group (10 to 14); none for another number.
     pub fn chat_group(&self, unreadable: &mut UnreadableMessages) -> Option<ChatGroupEvent> {
         let change = chat::group_change(self.number)?;
         Reader::read(msg_type::EVENT_UPDATE, unreadable, |reader| {
@@ -70,7 +70,7 @@ impl EventUpdate {
         .ok()
     }
 
-    /// What an engagement's event says; none for a number that means the same in all products.
+    /// Reads the event of an engagement; none for a number that means the same in all products.
     pub fn contact_center(
         &self,
         unreadable: &mut UnreadableMessages,
@@ -87,7 +87,7 @@ impl EventUpdate {
     }
 }
 
-/// A field is read only by an event that needs it: others may give it another form (section 10.2).
+/// Reads only the fields that this event needs: other events may give the same field another form (section 10.2).
 fn meeting(number: u16, reader: &mut Reader, body: &Fields<'_>) -> Result<Event, Malformed> {
     Ok(match number {
         event_type::FIRST_PACKET_TIMESTAMP => Event::FirstPacket,

@@ -1,5 +1,5 @@
-//! What Zoom sends (rtms-protocol.md section 6). Frames are read in one pass that copies nothing; everything else, and
-//! what that pass cannot read, field by field.
+//! Parses the messages that Zoom sends (rtms-protocol.md section 6). Frames take one pass that copies nothing. Other
+//! messages, and frames that this pass cannot read, are read field by field.
 
 use std::fmt;
 
@@ -48,18 +48,19 @@ pub enum Message {
     Unknown(u16),
 }
 
-/// What came is echoed as it came (sections 6.11 and 22); none where nothing came that can be.
+/// A keep-alive request. Its fields are echoed exactly as received (sections 6.11 and 22); none where there is nothing
+/// to echo.
 #[derive(Debug)]
 pub struct KeepAlive {
     pub timestamp: Option<Box<RawValue>>,
     pub sequence: Option<Box<RawValue>>,
 }
 
-/// A message that cannot be read, or that lacks what it is about.
+/// A message that cannot be read, or that lacks a field without which it means nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Malformed {
     pub kind: Unreadable,
-    /// When Zoom made it, Unix milliseconds, where that can be read.
+    /// When Zoom made the message, Unix milliseconds, if that can be read.
     pub at_ms: Option<i64>,
 }
 
@@ -76,11 +77,11 @@ struct Head<'a> {
     content: Content<'a>,
 }
 
-/// Reads one message. Media frames take a single pass and copy nothing. What cannot be read is counted: a field, a
-/// member of a list, or the whole message.
+/// Reads one message. Media frames take a single pass and copy nothing. `unreadable` counts what cannot be read: a
+/// field, a list member, or the whole message.
 ///
 /// # Errors
-/// When the message says nothing without what cannot be read.
+/// The message means nothing without the part that cannot be read.
 pub fn parse(text: &str, unreadable: &mut UnreadableMessages) -> Result<Message, Malformed> {
     if let Some((medium, info)) = frame(text) {
         return Ok(Message::Frame(medium, info));
@@ -100,7 +101,7 @@ pub fn parse(text: &str, unreadable: &mut UnreadableMessages) -> Result<Message,
     Err(Malformed { kind, at_ms: None })
 }
 
-/// A frame with nothing odd in it.
+/// A well-formed frame; none for anything else.
 fn frame(text: &str) -> Option<(Medium, FrameInfo)> {
     if !text.starts_with('{') {
         return None;
@@ -114,7 +115,7 @@ fn frame_medium(number: u16) -> Option<Medium> {
         .filter(|medium| matches!(medium, Medium::Audio | Medium::Video | Medium::Share))
 }
 
-/// A number that does not fit is one that we do not know.
+/// The `msg_type`. A number out of range is an unknown type.
 fn number(fields: &Fields<'_>) -> Option<u16> {
     let number = serde_json::from_str::<Number>(fields.raw("msg_type")?.get()).ok()?;
     Some(u16::try_from(number.exact()?).unwrap_or(msg_type::UNDEFINED))
@@ -172,7 +173,7 @@ fn transcript(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Malfo
     };
     let start_ms = reader.time(&content, "start_time").or(sent_ms).unwrap_or(0);
     let end_ms = reader.time(&content, "end_time").or(sent_ms).unwrap_or(start_ms);
-    // A number in quotes stays a text here: what it means is the product's.
+    // A number in quotes stays a text here: its meaning depends on the product.
     let who = Tokens::read(reader, &content).speaker(Product::ContactCenter);
     let line = TranscriptLine {
         speaker: Speaker { name: reader.name(&content, "user_name"), ..who.to_speaker() },
@@ -202,7 +203,7 @@ fn session_state(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Ma
     })
 }
 
-/// A reason number; the mock sends words, which are ignored (section 6.8).
+/// A reason number. Zoom's mock server sends words instead, which are ignored (section 6.8).
 fn reason(reader: &mut Reader, fields: &Fields<'_>, names: [&'static str; 2]) -> Option<i64> {
     names.into_iter().find_map(|name| {
         let is_text = fields.raw(name).is_some_and(|raw| raw.get().starts_with('"'));

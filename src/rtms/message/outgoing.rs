@@ -1,3 +1,5 @@
+//! The messages that rtmsd sends to Zoom (rtms-protocol.md section 6).
+
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use serde_json::value::RawValue;
@@ -23,7 +25,7 @@ pub enum Outgoing {
     Subscribe(Vec<u16>),
     /// 7 (section 6.7)
     Ready(StreamId),
-    /// 13 (section 6.11). Without a time to echo it gets that of its sending.
+    /// Message 13 (section 6.11). Without a timestamp to echo it carries the time of sending.
     KeepAlive { timestamp: Option<Box<RawValue>>, sequence: Option<Box<RawValue>> },
     /// 21 (section 6.18)
     Close(StreamId),

@@ -1,4 +1,5 @@
-//! Reads a message field by field, so that an odd field costs only itself. What is odd is counted, never kept.
+//! Reads a message field by field, so that a malformed field costs only itself. Malformed values are counted, never
+//! kept.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,23 +18,22 @@ use super::time::normalize_ms;
 use crate::json::{self, Number};
 use crate::model::{Lost, Participant, Unreadable, UnreadableMessages, UserId};
 
-/// How many fields of one object are looked at; Zoom's have about ten.
+/// The most fields read of one object; Zoom's objects have about ten.
 const MAX_FIELDS: usize = 1024;
 
-/// The fields of a JSON object, each of them unread. A field that is null is not there, and of two with one name the
-/// last counts.
+/// The fields of a JSON object, not parsed yet. A null field counts as absent; of two fields with one name the last
+/// counts.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    /// None when the text is no object.
+    /// None when the text is not a JSON object.
     pub fn of(text: &'a str) -> Option<Self> {
         let (fields, is_whole) = Self::read(text);
         is_whole.then_some(fields)
     }
 
-    /// What is there, and whether the text is an object from its first to its last character: a message that was cut
-    /// still tells its number.
+    /// The fields found, and whether the text is one complete object. A truncated message still yields its `msg_type`.
     pub fn read(text: &'a str) -> (Self, bool) {
         let mut fields = Self::default();
         let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -82,14 +82,14 @@ impl<'a> Visitor<'a> for Collect<'_, 'a> {
     }
 }
 
-/// Reads the fields of one message, or of one member of a list, and counts the odd ones.
+/// Reads the fields of one message, or of one list member, and counts the malformed ones.
 pub(super) struct Reader {
     msg_type: u16,
     odd: UnreadableMessages,
 }
 
 impl Reader {
-    /// Reads a message: what is odd in it is counted, or the message itself when it is lost.
+    /// Reads a message and counts its malformed fields, or the message itself if `read` fails.
     pub fn read<T>(
         msg_type: u16,
         unreadable: &mut UnreadableMessages,
@@ -108,7 +108,7 @@ impl Reader {
         Self { msg_type, odd: UnreadableMessages::default() }
     }
 
-    /// The message is lost for want of this field.
+    /// The error for a message that means nothing without this field.
     pub fn without(&self, field: &'static str) -> Malformed {
         Malformed { kind: Unreadable::new(self.msg_type, Lost::Message, field), at_ms: None }
     }
@@ -117,7 +117,7 @@ impl Reader {
         self.odd.add(Unreadable::new(self.msg_type, lost, reason));
     }
 
-    /// What is read if no field of it is odd: for a text of which it is not certain what it is.
+    /// The result of `read` if it met no malformed field. For a text that may or may not be what `read` expects.
     pub fn tried<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let mut own = Self::new(self.msg_type);
         let value = read(&mut own);
@@ -136,7 +136,7 @@ impl Reader {
         self.lose(Lost::Member, list);
     }
 
-    /// A member of a list. Without what makes it one it is lost.
+    /// Reads a list member; counts it as lost when a required field is missing.
     pub fn member<T>(
         &mut self,
         list: &'static str,
@@ -165,13 +165,13 @@ impl Reader {
         value
     }
 
-    /// A number; an empty text is one that is not set.
+    /// A number; an empty text counts as absent.
     fn number(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<Number> {
         fields.raw(name).filter(|raw| raw.get() != r#""""#)?;
         self.field(fields, name)
     }
 
-    /// A number that means something by itself.
+    /// An integer, such as a status or a type; a fraction counts as malformed.
     pub fn code(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<i64> {
         let code = self.number(fields, name)?.exact();
         if code.is_none() {
@@ -189,7 +189,7 @@ impl Reader {
         self.number(fields, name).and_then(|size| u64::try_from(size.cut()).ok())
     }
 
-    /// A text instead of a number is nobody of a meeting: engagements have them (section 23.2).
+    /// A participant's number. A text is no meeting participant; engagements use texts (section 23.2).
     pub fn user_id(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<UserId> {
         self.field::<MaybeUser>(fields, name)?.0
     }
@@ -199,13 +199,13 @@ impl Reader {
         self.field::<Text>(fields, name).map(|text| text.0)
     }
 
-    /// The first of these that is there, and not empty.
+    /// The first of these fields that is present and not empty.
     pub fn first_text(&mut self, fields: &Fields<'_>, names: &[&'static str]) -> Option<String> {
         let name = names.iter().find(|name| fields.raw(name).is_some())?;
         self.text(fields, name).filter(|text| !text.is_empty())
     }
 
-    /// Anything; what is odd inside it is left out.
+    /// Any JSON value, without the parts that cannot be read.
     pub fn value(&mut self, fields: &Fields<'_>, name: &'static str) -> Value {
         let Some(raw) = fields.raw(name) else { return Value::Null };
         if serde_json::from_str::<Value>(raw.get()).is_err() {
@@ -222,7 +222,7 @@ impl Reader {
         object
     }
 
-    /// The members of a list, unread.
+    /// The members of a list, not parsed yet.
     pub fn list<'a>(
         &mut self,
         fields: &Fields<'a>,
@@ -235,7 +235,7 @@ impl Reader {
         list
     }
 
-    /// A member of a list of identifiers.
+    /// Reads a member of a list of identifiers.
     pub fn text_member(&mut self, list: &'static str, raw: &RawValue) -> Option<String> {
         let text = serde_json::from_str::<Text>(raw.get()).ok();
         if text.is_none() {
@@ -244,7 +244,7 @@ impl Reader {
         text.map(|text| text.0)
     }
 
-    /// Somebody, by their number.
+    /// A participant; none without a number.
     pub fn person(&mut self, fields: &Fields<'_>) -> Option<Participant> {
         let user_id = self.user_id(fields, "user_id")?;
         Some(Participant { user_id, user_name: self.name(fields, "user_name") })
@@ -267,7 +267,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// A participant's number, where it is one.
+/// A participant's number; none for a text.
 pub(super) struct MaybeUser(pub Option<UserId>);
 
 impl<'de> Deserialize<'de> for MaybeUser {

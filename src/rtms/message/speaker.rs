@@ -1,4 +1,5 @@
-//! Who a frame or a line is from: `user_id` and `channel_id` in any form that Zoom sends (sections 6.12, 23.2).
+//! The speaker of a frame or line: `user_id` and `channel_id` in every form that Zoom sends (rtms-protocol.md sections
+//! 6.12, 23.2).
 
 use std::borrow::Cow;
 
@@ -6,7 +7,7 @@ use super::reader::{Fields, Reader};
 use crate::json;
 use crate::model::{Product, SpeakerRef, UserId, UserIdRef};
 
-/// The JSON of both ids: what they mean depends on the product, which only the stream knows.
+/// The JSON of both ids. Their meaning depends on the product, which only the stream knows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tokens<'a> {
     pub user_id: Option<&'a str>,
@@ -14,7 +15,7 @@ pub(super) struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    /// Without an id that is odd.
+    /// Reads both ids and leaves out a malformed one.
     pub fn read(reader: &mut Reader, content: &Fields<'a>) -> Self {
         let mut token = |name, is_sound: fn(&str) -> bool| {
             let token = content.raw(name)?.get();
@@ -29,20 +30,20 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Digits in quotes are a participant's number (section 7), except in products whose user ids are texts. 0 is
-    /// nobody, the mixed sound.
+    /// The speaker that the ids name. Digits in quotes are a participant's number (section 7), except in products with
+    /// user ids that are texts. 0 stands for the mixed stream and names nobody.
     pub fn speaker(self, product: Product) -> SpeakerRef<'a> {
         let channel_id = self.channel_id.and_then(text);
         SpeakerRef { user_id: self.user_id.and_then(|token| user_id(token, product)), channel_id }
     }
 }
 
-/// A number, a text, or null.
+/// Whether the JSON is a valid user id: a number, a text, or null.
 pub(super) fn is_user_id(token: &str) -> bool {
     is_digits(token) || is_text(token) || serde_json::from_str::<Option<UserId>>(token).is_ok()
 }
 
-/// A text, null, or a number that is one.
+/// Whether the JSON is a valid channel id: a text, null, or a non-negative integer.
 pub(super) fn is_channel_id(token: &str) -> bool {
     is_digits(token) || is_text(token) || token == "null"
 }
@@ -68,7 +69,7 @@ fn user_id(token: &str, product: Product) -> Option<UserIdRef<'_>> {
     }
 }
 
-/// The text of a string, or of a number as it is written; none when it is empty.
+/// The text of a JSON string, or a number as written; none when empty.
 fn text(token: &str) -> Option<Cow<'_, str>> {
     let plain = token.strip_prefix('"').and_then(|token| token.strip_suffix('"'));
     let text = match plain {
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_nobody_is_nobody_and_what_is_odd_is_told() {
+    fn an_empty_id_names_nobody_and_a_malformed_id_is_counted() {
         for token in ["0", "\"0\"", "null", "\"\""] {
             for product in [Product::Meeting, Product::ContactCenter] {
                 assert_eq!(user(token, product), None, "{token}");

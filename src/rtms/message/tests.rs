@@ -16,7 +16,7 @@ fn parse(text: &str) -> Result<Message, Malformed> {
     super::parse(text, &mut UnreadableMessages::default())
 }
 
-/// What of a message cannot be read: the kinds with their counts.
+/// The kinds of unreadable parts in a message, with their counts.
 fn unreadable(text: &str) -> Vec<(u16, Lost, String, u64)> {
     let mut unreadable = UnreadableMessages::default();
     if let Ok(Message::Event(update)) = super::parse(text, &mut unreadable) {
@@ -40,7 +40,7 @@ fn event(text: &str) -> (Option<i64>, Event) {
     }
 }
 
-/// The type and the reason of a message that is lost.
+/// The type and the reason of a message that cannot be read.
 fn malformed(text: &str) -> (u16, String) {
     let read = parse(text).and_then(|message| match message {
         Message::Event(update) => update.meeting(&mut UnreadableMessages::default()).map(|_| ()),

@@ -58,7 +58,7 @@ impl<T: AsRef<str>> Stream<T> {
         self.phase = Phase::Finished;
     }
 
-    /// Another daemon is connected to the stream: it goes on there.
+    /// Gives the stream up to another daemon that is connected to it.
     pub(super) fn leave_to_owner(&mut self) {
         self.hang_up_media(HangUp::Silently);
         if self.signaling.has_socket() {

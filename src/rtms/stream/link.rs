@@ -1,3 +1,5 @@
+//! One link of a stream: its life from dial to loss, its keep-alive deadline and its retries.
+
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -43,7 +45,7 @@ pub enum Loss {
     Closed(Option<u16>),
     /// The connection ended without one.
     Dropped(String),
-    /// Nothing that can be read came for longer than [`Timings::silence`].
+    /// No readable message came for longer than [`Timings::silence`].
     Silent,
     /// No answer to our handshake.
     Unanswered,
@@ -172,7 +174,7 @@ impl Link {
         self.state = State::Live { silent_at: now + timings.silence, stable_at };
     }
 
-    /// Any message that can be read is life.
+    /// Every readable message is a sign of life.
     pub fn heard(&mut self, now: Instant, timings: &Timings) {
         if let State::Live { silent_at, .. } = &mut self.state {
             *silent_at = now + timings.silence;

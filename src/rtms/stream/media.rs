@@ -1,3 +1,5 @@
+//! The media links of a stream: handshake, frames, loss and rejoin.
+
 use std::time::{Duration, Instant};
 
 use super::link::Link;
@@ -120,14 +122,14 @@ impl<T: AsRef<str>> Stream<T> {
         }
     }
 
-    /// What may have been a piece of a medium is missing in its account.
+    /// Accounts for an unreadable message in every medium that it may have carried.
     pub(super) fn message_lost(&mut self, id: LinkId, malformed: &Malformed) {
         let LinkId::Media(lane) = id else { return };
         let (number, at_ms) = (malformed.kind.msg_type, malformed.at_ms);
         let is_live = self.link_mut(id).is_some_and(|link| link.is_live());
         let media = match Medium::of_message(number) {
             Some(medium) => vec![medium],
-            // It does not say what it was: a piece of any medium of this link.
+            // Without a type it may have carried any medium of this link.
             None if number == msg_type::UNDEFINED && is_live => self.media_of(lane),
             None => Vec::new(),
         };
@@ -190,8 +192,8 @@ impl<T: AsRef<str>> Stream<T> {
         self.note_liveness();
     }
 
-    /// Everybody's sound in one is sent all the time; a participant's only while they speak (section 9), and so is a
-    /// channel's, whichever of the two was asked for.
+    /// The fixed distance between audio frames, if there is one. Zoom sends mixed audio continuously, but a
+    /// participant's or a channel's audio only while they speak (section 9).
     fn audio_step_ms(&self, id: LinkId) -> Option<u32> {
         let LinkId::Media(lane) = id else { return None };
         let audio = self.effective(lane)?.audio.as_ref()?;

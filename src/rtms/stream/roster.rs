@@ -1,8 +1,10 @@
+//! The participants of a stream, as the state machine needs them: who is present, and their names.
+
 use std::collections::{HashMap, HashSet};
 
 use crate::model::{Participant, Speaker, UserId};
 
-/// How many people a stream keeps in mind.
+/// The most participants that a stream remembers.
 const MAX_PEOPLE: usize = 2048;
 
 /// Who is present, and the names by id, since a leave may come without one (section 7).
@@ -30,8 +32,8 @@ impl Roster {
         Participant { user_id, user_name }
     }
 
-    /// A line's speaker, with the name that is known. Parties of an engagement have theirs from its events, which
-    /// are not looked into here.
+    /// The speaker of a line, with its known name. The parties of an engagement get their names from its events, in the
+    /// hub.
     pub fn speaker(&mut self, speaker: Speaker) -> Speaker {
         let Some(user_id) = speaker.number() else { return speaker };
         let known = self.named(Participant { user_id, user_name: speaker.name });

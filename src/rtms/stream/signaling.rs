@@ -1,3 +1,5 @@
+//! The signaling link of a stream: handshake, events, changes of state.
+
 use std::time::{Duration, Instant};
 
 use super::verdict::{Verdict, verdict};
@@ -65,7 +67,7 @@ impl<T: AsRef<str>> Stream<T> {
             // Zoom forgets a stream that it has ended: its answer must not hide why it did.
             _ if !self.is_running() => self.lost(now, id, Loss::Refused(status), Socket::Open),
             Verdict::Retry => self.lost(now, id, Loss::Refused(status), Socket::Open),
-            // Before anything else was said of the stream here: nobody will know that it was tried.
+            // This daemon has noted nothing of the stream yet, so no consumer sees the attempt.
             Verdict::Duplicate if self.is_contested && !self.has_joined => self.leave_to_owner(),
             Verdict::Duplicate => self.lost(now, id, Loss::Duplicate(status), Socket::Open),
             Verdict::Final(Outcome::Gone) if self.may_have_moved(now) => {

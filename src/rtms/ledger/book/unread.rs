@@ -1,4 +1,5 @@
-//! Frames that came and could not be read: each lies in a gap of its length. A gap waits a moment for more of them.
+//! Gaps of unreadable frames. Each frame makes a gap of its own length, which stays open a moment to absorb further
+//! ones.
 
 use std::collections::VecDeque;
 
@@ -6,23 +7,24 @@ use super::Book;
 use crate::model::{FrameCount, Gap, GapCause, Newest, believed};
 use crate::rtms::message::Medium;
 
-/// Unreadable frames this close together are one gap: a speaker whose every frame is odd must not fill the log.
+/// Unreadable frames this close together share a gap, so a speaker with only unreadable frames cannot flood the log.
 const MERGE_MS: i64 = 1_000;
-/// A gap is told after this long even if it goes on.
+/// A gap is closed and reported after this long even if unreadable frames keep coming.
 const MAX_LENGTH_MS: i64 = 10_000;
-/// Of how many times before the newest it is known what was received. Frames overtake each other by less.
+/// For how many distinct times before the newest the received frames are remembered. Frames overtake each other by
+/// less.
 const MAX_RECENT: usize = 16;
 
-/// A gap of one unreadable frame, or of several with little between them.
+/// An open gap of one unreadable frame, or of several close together.
 #[derive(Debug)]
 pub(super) struct Unread {
     start_ms: i64,
     end_ms: i64,
-    /// When the newest of them came.
+    /// When the newest unreadable frame arrived.
     came_ms: i64,
-    /// What was received of the time inside the gap.
+    /// Frames received with times inside the gap.
     inside: FrameCount,
-    /// What was received after its end, which lies inside if the gap grows.
+    /// Frames received with times after the gap's end. They fall inside the gap if it grows.
     after: FrameCount,
     newest_ms: i64,
 }
@@ -33,21 +35,21 @@ impl Unread {
         Self { start_ms, end_ms, came_ms: now_ms, inside, after, newest_ms: start_ms }
     }
 
-    /// Whether a frame that was made at `at_ms` belongs to the same gap.
+    /// Whether an unreadable frame of time `at_ms` belongs to this gap.
     fn reaches(&self, at_ms: i64) -> bool {
         at_ms - self.end_ms <= MERGE_MS
             && self.start_ms - at_ms <= MERGE_MS
             && self.end_ms - self.start_ms < MAX_LENGTH_MS
     }
 
-    /// Takes in another unreadable frame, and whatever was received in between.
+    /// Extends the gap to another unreadable frame and takes in the frames received in between.
     fn grow(&mut self, now_ms: i64, end_ms: i64) {
         self.came_ms = now_ms;
         self.inside.add(std::mem::take(&mut self.after));
         self.end_ms = self.end_ms.max(end_ms).max(self.newest_ms + 1);
     }
 
-    /// Counts a frame that was received. True when the gap holds it.
+    /// Counts a received frame. Returns true when it lies inside the gap.
     pub fn received(&mut self, at_ms: i64, frame: FrameCount) -> bool {
         if at_ms < self.start_ms {
             return false;
@@ -63,16 +65,16 @@ impl Unread {
     }
 }
 
-/// What was received outside the gaps with times before the newest, in order of time.
+/// Frames received outside gaps with times before the newest, in order of time.
 #[derive(Debug)]
 pub(super) struct Recent {
     frames: VecDeque<Newest>,
-    /// Of what is older it is not known.
+    /// Nothing is remembered from before this time.
     since_ms: i64,
 }
 
 impl Recent {
-    /// Nothing is known of what was received before.
+    /// Remembers frames from `since_ms` on.
     pub fn since(since_ms: i64) -> Self {
         Self { frames: VecDeque::new(), since_ms }
     }
@@ -93,7 +95,7 @@ impl Recent {
         }
     }
 
-    /// Takes out what was received with times inside this span.
+    /// Removes the frames with times inside this span and returns their count.
     fn take(&mut self, start_ms: i64, end_ms: i64) -> FrameCount {
         let start = self.frames.partition_point(|known| known.at_ms < start_ms);
         let end = self.frames.partition_point(|known| known.at_ms < end_ms);
@@ -104,7 +106,7 @@ impl Recent {
 }
 
 impl Book {
-    /// One frame came that cannot be read.
+    /// Accounts for one unreadable frame.
     pub fn unreadable(&mut self, now_ms: i64, at_ms: Option<i64>) {
         self.arrived(now_ms);
         let next_ms = match &self.unread {
@@ -117,10 +119,10 @@ impl Book {
         let gaps = || self.account.gaps.iter().filter(|gap| gap.cause != GapCause::LeftOut);
         let later = gaps().map(|gap| gap.start_ms).chain(open_ms).filter(|start| *start > at_ms);
         if open_ms.is_some_and(|open_ms| at_ms >= open_ms) {
-            // What is lost inside a gap is in it, whatever ends that.
+            // The open gap must cover this frame, whatever ends the gap.
             self.lost_until_ms = self.lost_until_ms.max(end_ms);
         } else if gaps().any(|gap| gap.holds(at_ms)) {
-            // It is in a gap already.
+            // A closed gap already covers it.
         } else if let Some(later_ms) = later.min() {
             self.lose_late(at_ms, end_ms.min(later_ms));
         } else {
@@ -128,7 +130,7 @@ impl Book {
         }
     }
 
-    /// A frame from before a gap: it is none of those that follow each other.
+    /// Records a gap for a frame from before a known gap: it cannot extend the open one.
     fn lose_late(&mut self, at_ms: i64, end_ms: i64) {
         let start_ms = at_ms.max(self.recent.since_ms);
         let inside = self.take_received(start_ms, end_ms);
@@ -143,7 +145,7 @@ impl Book {
         let start_ms = at_ms.max(self.recent.since_ms);
         let end_ms = end_ms.max(start_ms + 1);
         let unread = self.unread.take();
-        // What was received with times after the gap's beginning is counted there.
+        // `Unread` already counts the frames with times after the gap's start.
         let until_ms = unread.as_ref().map_or(i64::MAX, |unread| unread.start_ms);
         let mut unread = unread.unwrap_or_else(|| Unread::new(now_ms, start_ms, end_ms));
         unread.start_ms = unread.start_ms.min(start_ms);
@@ -160,7 +162,7 @@ impl Book {
         self.unread = Some(unread);
     }
 
-    /// What was received with times inside this span: it is counted elsewhere from now on.
+    /// Removes the received frames with times inside this span, so that the caller can count them elsewhere.
     fn take_received(&mut self, start_ms: i64, end_ms: i64) -> FrameCount {
         let mut sum = self.recent.take(start_ms, end_ms);
         let newest = &mut self.account.newest;
@@ -170,7 +172,7 @@ impl Book {
         sum
     }
 
-    /// How long one frame lasts, as far as that is known.
+    /// How long one frame lasts; a typical value where the medium's rate is unknown.
     fn frame_ms(&self) -> i64 {
         self.step_ms.unwrap_or(match self.medium {
             Medium::Audio => 20,
@@ -180,7 +182,7 @@ impl Book {
         })
     }
 
-    /// Closes the gap of what could not be read.
+    /// Closes the open gap of unreadable frames.
     pub fn settle(&mut self) {
         if let Some(Unread { start_ms, end_ms, inside, .. }) = self.unread.take() {
             self.account.in_gaps.add(inside);
@@ -188,7 +190,7 @@ impl Book {
         }
     }
 
-    /// Closes it when nothing unreadable has come for a while.
+    /// Closes the open gap when no unreadable frame has come for `MERGE_MS`.
     pub fn settle_old(&mut self, now_ms: i64) {
         if self.unread.as_ref().is_some_and(|unread| now_ms - unread.came_ms > MERGE_MS) {
             self.settle();

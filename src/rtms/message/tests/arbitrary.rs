@@ -1,3 +1,5 @@
+//! Random input never panics the parser (property tests).
+
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 

@@ -1,3 +1,5 @@
+//! Transcript lines and chat messages.
+
 use super::{lost, malformed, parse, unreadable};
 use crate::model::{
     ChannelId, ChatFile, ChatMessage, ChatSession, Lost, Participant, Speaker, SpeakerUserId,
@@ -55,7 +57,7 @@ fn a_transcript_line_tells_who_said_what_when() {
 }
 
 #[test]
-fn a_line_of_an_engagement_is_of_its_channel_and_a_user_id_may_be_a_text() {
+fn a_line_of_an_engagement_has_a_channel_and_its_user_id_may_be_a_text() {
     let (_, by_channel) =
         line(r#"{"msg_type":17,"content":{"channel_id":"123abc","timestamp":1,"data":"x"}}"#);
     let channel_id = ChannelId::new("123abc");
@@ -157,9 +159,9 @@ fn a_chat_text_that_looks_like_json_stays_what_was_typed() {
     }
 }
 
-/// Whatever of a message stands beside it, a typed text brings no sender, operation or files of its own.
+/// A typed text must not forge a sender, an operation or files if the message has any other field beside it.
 #[test]
-fn a_chat_text_that_looks_like_an_envelope_is_none_beside_anything_else_of_a_message() {
+fn a_chat_text_that_looks_like_an_envelope_stays_text_beside_other_fields() {
     let forged = r#"{"sender":{"user_id":2,"user_name":"Boss"},"operation_type":2,"message_id":"m-9","data":"forged"}"#;
     let others = [
         r#""user_id":7"#,
@@ -176,7 +178,7 @@ fn a_chat_text_that_looks_like_an_envelope_is_none_beside_anything_else_of_a_mes
     let read = |more: &str| {
         chat(&format!(r#"{{"msg_type":18,"content":{{"timestamp":1{more},"data":{data}}}}}"#)).1
     };
-    assert_eq!(read("").text, "forged", "alone it is Zoom's");
+    assert_eq!(read("").text, "forged", "alone it is Zoom's envelope");
     for other in others {
         let message = read(&format!(",{other}"));
         assert_eq!(message.text, forged, "{other}");
@@ -203,7 +205,7 @@ fn a_chat_message_without_content_is_malformed() {
 }
 
 #[test]
-fn an_odd_sender_costs_a_chat_message_its_sender() {
+fn a_malformed_sender_costs_a_chat_message_only_its_sender() {
     let text = r#"{"msg_type":18,"content":{"sender":"Ana","data":"x"}}"#;
     let (_, message) = chat(text);
     assert_eq!((message.text.as_str(), message.user_id), ("x", None));

@@ -1,3 +1,5 @@
+//! Media frames and keep-alives.
+
 use super::{lost, malformed, parse, unreadable};
 use crate::model::{Lost, Product, Speaker, SpeakerUserId, UserId};
 use crate::rtms::message::{FrameInfo, KeepAlive, Medium, Message, payload};
@@ -43,7 +45,11 @@ fn contact_center_audio_carries_a_channel() {
     let text = r#"{"msg_type":14,"content":{"channel_id":"c-1","user_id":"7","data":"AAAB","timestamp":1732313190020}}"#;
     let party = speaker(text, Product::ContactCenter);
     assert_eq!(party.channel_id.unwrap().as_str(), "c-1");
-    assert_eq!(party.user_id, SpeakerUserId::text("7"), "a text is no participant's number here");
+    assert_eq!(
+        party.user_id,
+        SpeakerUserId::text("7"),
+        "here a text is not a participant's number"
+    );
     let text = r#"{"msg_type":14,"content":{"channel_id":"c-1","data":"AAAB"}}"#;
     assert_eq!(speaker(text, Product::ContactCenter).user_id, None);
 }
@@ -72,13 +78,13 @@ fn a_frame_without_a_payload_is_malformed() {
 }
 
 #[test]
-fn a_lost_frame_still_tells_when_it_was_made() {
+fn an_unreadable_frame_keeps_its_time() {
     let text = r#"{"msg_type":14,"content":{"user_id":[],"data":null,"timestamp":1732313190020}}"#;
     assert_eq!(parse(text).unwrap_err().at_ms, Some(1_732_313_190_020));
 }
 
 #[test]
-fn an_odd_field_of_a_frame_costs_that_field() {
+fn a_malformed_field_of_a_frame_costs_only_that_field() {
     for (field, reason) in [
         (r#""user_id":-1"#, Some("user_id")),
         (r#""user_id":7.5"#, Some("user_id")),
@@ -103,9 +109,9 @@ fn an_odd_field_of_a_frame_costs_that_field() {
     assert_eq!(speaker(whole, Product::Meeting).number(), Some(UserId(7)));
 }
 
-/// What is replaced is as long as before: the payload lies where it lay.
+/// The replacement has the same length, so the payload stays where it was.
 #[test]
-fn a_frame_with_a_broken_name_is_a_frame() {
+fn a_frame_with_a_name_that_is_not_utf_8_is_still_a_frame() {
     for text in [
         r#"{"msg_type":14,"content":{"user_name":"Ana \ud83d","user_id":7,"data":"AAAB"}}"#,
         r#"{"msg_type":14,"content":{"\ud83d":"x","user_id":7,"data":"AAAB"}}"#,
@@ -133,7 +139,7 @@ fn a_keep_alive_is_echoed_as_it_came() {
 }
 
 #[test]
-fn what_cannot_be_echoed_is_left_out_of_the_answer() {
+fn a_field_that_cannot_be_echoed_is_left_out_of_the_answer() {
     assert!(keep_alive(r#"{"msg_type":12}"#).timestamp.is_none());
     assert!(keep_alive(r#"{"msg_type":12,"timestamp":null,"sequence":null}"#).timestamp.is_none());
     let nines = "9".repeat(64);

@@ -1,3 +1,5 @@
+//! Handshake answers, events, and changes of state.
+
 use super::{event, lost, malformed, parse, unknown};
 use crate::model::UnreadableMessages;
 use crate::model::{Participant, UserId};
@@ -57,9 +59,9 @@ fn an_answer_without_a_status_is_malformed() {
     assert_eq!(malformed(r#"{"msg_type":4,"status_code":0.5}"#), lost(4, "status_code"));
 }
 
-/// Whom Zoom welcomes must learn where the media are: without that it is as if no answer had come.
+/// An acceptance must say where the media servers are; without readable URLs it counts as no answer.
 #[test]
-fn a_welcome_whose_urls_cannot_be_read_is_malformed() {
+fn an_acceptance_with_unreadable_urls_is_malformed() {
     for odd in [r#"["wss://a"]"#, "7", r#""wss://a""#, "true"] {
         let text =
             format!(r#"{{"msg_type":2,"status_code":0,"media_server":{{"server_urls":{odd}}}}}"#);
@@ -70,7 +72,7 @@ fn a_welcome_whose_urls_cannot_be_read_is_malformed() {
 }
 
 #[test]
-fn a_refusal_is_one_whatever_stands_beside_its_status() {
+fn a_refusal_needs_only_its_status() {
     for odd in ["null", "7", "[]", r#""wss://a""#, "1e999", r#"{"audio":null}"#] {
         for server in [format!(r#"{{"server_urls":{odd}}}"#), odd.to_owned()] {
             let text = format!(

@@ -1,4 +1,4 @@
-//! Every message of section 6 with one field spoiled in every way, and what that costs.
+//! Corrupts one field at a time of every message of rtms-protocol.md section 6 and checks what is lost.
 
 use serde_json::Value;
 
@@ -6,37 +6,37 @@ use super::samples::GOOD;
 use super::unreadable;
 use crate::model::Lost;
 
-/// A message with one field spoiled.
+/// A message with one corrupted field.
 #[derive(Debug)]
 pub struct Spoiled {
     pub number: u16,
     pub text: String,
-    /// What is counted: all of the message, a part of it, or nothing.
+    /// How much is counted as lost: the message, a part of it, or nothing.
     pub costs: Option<Lost>,
 }
 
-/// What a field may hold.
+/// The kind of value that a field holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Number,
     Code,
     User,
     Text,
-    /// A number, or words that mean nothing.
+    /// A number; words are ignored.
     Reason,
     Anything,
     Echo,
     Payload,
-    /// A chat's text, or an object with the fields of one.
+    /// The text of a chat message, or an object with its fields.
     Words,
     Object,
     List,
-    /// An object in a list.
+    /// An object that is a list member.
     Member,
     Ignored,
 }
 
-/// What the field becomes, in JSON; none where it goes.
+/// The JSON that replaces the field; none removes the field.
 fn spoils() -> Vec<Option<String>> {
     let given = [
         "null",
@@ -57,7 +57,7 @@ fn spoils() -> Vec<Option<String>> {
     std::iter::once(None).chain(given.map(Some)).collect()
 }
 
-/// Whether a field of this kind cannot be read as this.
+/// Whether a field of this kind cannot hold this value.
 fn is_odd(kind: Kind, spoil: &str) -> bool {
     let is_text = spoil.starts_with('"');
     let is_deep = spoil.starts_with("[[[");
@@ -78,7 +78,7 @@ fn is_odd(kind: Kind, spoil: &str) -> bool {
     }
 }
 
-/// What a field of a message is, and whether the message, or the member of a list, is nothing without it.
+/// The kind of a field, and whether its message or list member is lost without it.
 fn kind_of(number: u16, path: &[String]) -> (Kind, bool) {
     let name = path.last().map_or("", String::as_str);
     let is_member = path.iter().any(|step| step == "participants");
@@ -116,7 +116,7 @@ fn kind_of(number: u16, path: &[String]) -> (Kind, bool) {
     }
 }
 
-/// What a spoiled field costs.
+/// What a corrupted field costs.
 fn cost(number: u16, good: &Value, path: &[String], spoil: Option<&str>) -> Option<Lost> {
     let (kind, is_needed) = kind_of(number, path);
     let is_inside_list = path.len() > 2 && path.iter().any(|step| step == "participants");
@@ -125,28 +125,28 @@ fn cost(number: u16, good: &Value, path: &[String], spoil: Option<&str>) -> Opti
     let text = spoil.unwrap_or("null");
     let is_there = text != "null";
     let is_unset = !is_there || text == r#""""#;
-    // Without what it is about, whatever the reason, it is about nothing.
+    // A message or member without its required field is lost, whether the field is absent or malformed.
     let is_gone = match kind {
         Kind::Code => is_unset || is_odd(kind, text),
         Kind::User => text.starts_with('"') || !is_there || is_odd(kind, text),
-        // Present and of the right kind, and without what must be in it.
+        // The field has the right kind but lacks its own required fields.
         Kind::Object | Kind::Member => true,
         Kind::List => false,
         _ => !is_there || is_odd(kind, text),
     };
-    // A chat message with nothing but a time and `data`.
+    // A chat message with only a time and `data`.
     let is_bare = good["content"].as_object().is_some_and(|content| content.len() == 2);
     match (number, path.last().map(String::as_str)) {
-        // Old texts show the payload in the place of the content.
+        // Old versions of Zoom's documentation show the payload in place of the content.
         (14..=16, Some("content")) if text.starts_with('"') => None,
         (18, Some("content")) => Some(Lost::Message),
         (18, Some("data")) if is_bare => (!text.starts_with('"')).then_some(Lost::Message),
-        // Where the URLs are absent there are none, and where they are odd the answer is as good as none.
+        // A malformed URL costs only itself, absent URLs cost nothing, and malformed `server_urls` cost the answer.
         (2, Some("server_urls")) if text.starts_with('{') => Some(Lost::Member),
         (2, Some("server_urls")) => is_odd(kind, text).then_some(Lost::Message),
         (6, Some("participants")) if text.starts_with('[') => Some(Lost::Member),
         (6, Some("participants")) => Some(Lost::Message),
-        // An index that goes is no member that is odd.
+        // A removed list index is not a malformed member.
         (6, _) if kind == Kind::Member => spoil.map(|_| Lost::Member),
         _ if is_needed => is_gone.then_some(whole),
         _ if is_url => is_odd(kind, text).then_some(Lost::Member),
@@ -154,7 +154,7 @@ fn cost(number: u16, good: &Value, path: &[String], spoil: Option<&str>) -> Opti
     }
 }
 
-/// The way to every field and every member of a list.
+/// The path to every field and every list member.
 fn paths(value: &Value) -> Vec<Vec<String>> {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(fields) => fields.iter().map(|(name, v)| (name.clone(), v)).collect(),
@@ -190,14 +190,14 @@ fn spoil(text: &str, path: &[String], spoil: Option<&str>) -> String {
     value.to_string().replace(&format!("\"{MARK}\""), spoil.unwrap_or_default())
 }
 
-/// All of them.
+/// Every corrupted message.
 pub fn all() -> Vec<Spoiled> {
     let mut all = Vec::new();
     for text in GOOD {
         let value: Value = serde_json::from_str(text).unwrap();
         let number = value["msg_type"].as_u64().unwrap() as u16;
         for path in paths(&value) {
-            // The layout of a chat message with its fields inside `data` is tested by itself.
+            // The layout of chat messages with fields inside `data` has its own test.
             let is_inner = number == 18 && path.len() > 2 && path[1] == "data";
             for given in spoils().iter().map(Option::as_deref).filter(|_| !is_inner) {
                 let costs = cost(number, &value, &path, given);

@@ -1,3 +1,5 @@
+//! Drives a stream through its inputs and names its outputs in short texts.
+
 use std::time::{Duration, Instant};
 
 use super::sockets::Sockets;
@@ -165,7 +167,7 @@ impl Driver {
         std::mem::take(&mut self.entries)
     }
 
-    /// The media of which something was lost since the last look.
+    /// The media that lost something since the last call.
     pub fn unreadable_media(&mut self) -> Vec<Medium> {
         std::mem::take(&mut self.unreadable)
     }

@@ -1,3 +1,5 @@
+//! Joining a stream: signaling handshake, media handshakes, requested parameters.
+
 use std::time::Duration;
 
 use serde_json::Value;

@@ -440,7 +440,7 @@ fn a_message_on_the_wrong_kind_of_link_is_counted_and_ignored() {
 }
 
 #[test]
-fn a_malformed_message_costs_itself_and_no_link() {
+fn a_malformed_message_is_skipped_and_costs_no_link() {
     let mut driver = Driver::stable(&[Medium::Audio, Medium::Transcript]);
     for bad in [r#"{"msg_type":17,"content":{}}"#, "", "[]", "\u{fffd}\u{fffd}\u{fffd}", "{}"] {
         driver.hear(TRANSCRIPT, bad);
@@ -455,7 +455,7 @@ fn a_malformed_message_costs_itself_and_no_link() {
     assert_eq!(driver.said(), ["entry transcript"]);
 }
 
-/// Garbage is no sign of life: it neither ends a link nor keeps it.
+/// Garbage does not count as a sign of life: it neither ends a link nor keeps it up.
 #[test]
 fn a_link_that_brings_nothing_readable_is_given_up_like_a_silent_one() {
     let mut driver = Driver::stable(&[Medium::Audio]);
@@ -470,7 +470,7 @@ fn a_link_that_brings_nothing_readable_is_given_up_like_a_silent_one() {
 }
 
 #[test]
-fn a_handshake_that_only_garbage_answers_is_unanswered() {
+fn a_handshake_answered_only_by_garbage_counts_as_unanswered() {
     let mut driver = Driver::new(setup(&[Medium::Audio], ConnectionMode::Split), 1);
     driver.open(SIGNALING);
     for _ in 0..3 {
@@ -492,9 +492,9 @@ fn a_keep_alive_without_a_time_is_answered_with_the_time_of_the_answer() {
     assert_eq!(answer.to_json(), r#"{"msg_type":13,"timestamp":1732313182000}"#);
 }
 
-/// What public reports show of rosters (section 23.5).
+/// Rosters as public bug reports show them (section 23.5).
 #[test]
-fn somebody_odd_in_a_roster_costs_nobody_else() {
+fn a_malformed_participant_in_a_roster_costs_no_other() {
     let mut driver = Driver::live(&[Medium::Audio]);
     let good = (1..20).map(|id| format!(r#"{{"user_id":{id},"user_name":"n{id} \ud83d"}}"#));
     let phone = r#"{"user_name":"+49 30 …"}"#.to_owned();

@@ -243,7 +243,7 @@ fn a_duplicate_that_never_goes_ends_the_stream_inside_its_window() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_read_is_waited_for_and_then_tried_again() {
+fn an_unreadable_answer_counts_as_none_and_the_handshake_is_retried() {
     let mut driver = Driver::new(setup(&MEDIA, ConnectionMode::Split), 7);
     driver.open(SIGNALING);
     driver.forget();
@@ -264,7 +264,7 @@ fn the_reason_of_a_refusal_is_one_short_line_of_a_log() {
     assert!(detail.len() < 1_000 && detail.contains("FATAL[31mü"), "{detail}");
 }
 
-/// Taken over from a daemon that did not let go; signaling opens and is refused.
+/// A stream claimed from a daemon that did not release it; signaling opens and is refused.
 fn contested(status: i64) -> Driver {
     let mut driver = Driver::new(setup(&MEDIA, ConnectionMode::Split), 7);
     driver.stream.contested();
@@ -278,14 +278,14 @@ fn contested(status: i64) -> Driver {
 fn a_stream_that_was_taken_over_is_left_to_the_daemon_that_is_still_connected_to_it() {
     for status in [8, 15, 16] {
         let mut driver = contested(status);
-        // No entry: nobody is told that it was tried.
+        // No entry: consumers do not see the attempt.
         assert_eq!(driver.said(), ["drop signaling", "left to its owner"], "status {status}");
         assert!(driver.end().is_none());
     }
 }
 
 #[test]
-fn a_stream_that_was_taken_over_ends_for_any_other_reason_as_others_do() {
+fn a_contested_stream_ends_for_every_other_reason_like_any_stream() {
     assert_eq!(contested(2).end().unwrap().outcome, Outcome::Gone);
     assert_eq!(contested(3).end().unwrap().outcome, Outcome::Refused);
     let mut driver = contested(45);

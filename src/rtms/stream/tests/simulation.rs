@@ -48,7 +48,7 @@ fn in_every_run_each_frame_was_received_or_lies_in_a_gap() {
 #[test]
 fn runs_meet_every_cause_and_most_frames_come_through() {
     let told: Vec<Told> = (0..400).map(run).collect();
-    // Only sinks cause these, and none takes part.
+    // Only sinks cause these gaps, and the simulation has none.
     let of_sinks = [GapCause::SinkOverflow, GapCause::LeftOut];
     for cause in GapCause::ALL.into_iter().filter(|cause| !of_sinks.contains(cause)) {
         let met = told.iter().filter(|told| told.causes.contains(&cause)).count();

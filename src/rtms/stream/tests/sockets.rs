@@ -1,3 +1,5 @@
+//! The sockets that exist, as a driver would know them, and what must hold of every output.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::EntryBody;

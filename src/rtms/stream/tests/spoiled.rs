@@ -1,4 +1,4 @@
-//! Whatever is spoiled in a message, its link lives and everybody else's data is complete.
+//! A corrupted message costs neither its link nor any other data.
 
 use super::driver::Driver;
 use super::{ALL, AUDIO_FRAME, LINE, SIGNALING};
@@ -8,7 +8,7 @@ use crate::rtms::message::tests::spoiled::{self, Spoiled};
 
 const GOOD: [(&str, &str); 2] = [(AUDIO_FRAME, "audio frame"), (LINE, "entry transcript")];
 
-/// Those whose good form changes the stream itself, spoiled or not: the end of it, and reports of lost links.
+/// Messages that change the stream itself even when corrupted: its end, and reports of lost links.
 fn ends_something(text: &str) -> bool {
     text.contains(r#""msg_type":8"#) || text.contains(r#""event_type":7"#)
 }
@@ -44,7 +44,7 @@ fn a_spoiled_message_ends_no_link_and_costs_nobody_else() {
     }
 }
 
-/// A frame that is lost is missing in the account of its medium, and of no other.
+/// A lost frame is missing from the account of its medium and of no other.
 #[test]
 fn a_lost_message_is_accounted_to_its_medium() {
     for (text, media) in [
@@ -52,13 +52,13 @@ fn a_lost_message_is_accounted_to_its_medium() {
         (r#"{"msg_type":17,"content":{}}"#, &[Medium::Transcript]),
         (r#"{"msg_type":18}"#, &[Medium::Chat]),
         (r#"{"msg_type":15,"content":{"user_id":1,"data":"AA"#, &[Medium::Video]),
-        // It may have been any of them.
+        // The message may have carried any of these.
         (
             "\u{fffd}\u{fffd}\u{fffd}",
             &[Medium::Audio, Medium::Video, Medium::Transcript, Medium::Chat],
         ),
         (r#"{"msg_type":4}"#, &[]),
-        // Not wanted.
+        // The stream does not want this medium.
         (r#"{"msg_type":16,"content":{}}"#, &[]),
     ] {
         let wanted = [Medium::Audio, Medium::Video, Medium::Transcript, Medium::Chat];

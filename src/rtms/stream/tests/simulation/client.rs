@@ -1,3 +1,5 @@
+//! The client side of the simulation: the state machine on virtual sockets, with everything it received.
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

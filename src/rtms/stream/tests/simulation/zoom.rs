@@ -1,3 +1,5 @@
+//! Zoom's side of the simulation: sockets that open, fail and lose frames at random.
+
 use std::collections::{BTreeMap, VecDeque};
 
 use rand::RngExt;
@@ -440,10 +442,10 @@ impl Zoom {
     }
 }
 
-/// How many frames nobody can read.
+/// The share of frames that are unreadable.
 const SPOILED: f64 = 0.01;
 
-/// One that cannot be read, but for its time.
+/// A frame of which only the time can be read.
 fn spoiled(medium: Medium, made_ms: i64) -> String {
     let number = medium.msg_type();
     let at_ms = START_MS + made_ms;
