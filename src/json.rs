@@ -1,4 +1,4 @@
-//! JSON from outside, read so that what is odd in it costs no more than itself (pure).
+//! Reads JSON from outside leniently: a malformed part costs only itself (pure).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,28 +8,27 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// How deep stored JSON may nest. serde_json reads back 127 levels, and what is stored is wrapped in some of ours.
+/// How deeply stored JSON may nest. serde_json reads back at most 127 levels, and storage adds a few levels of its own.
 pub const MAX_DEPTH: usize = 64;
 
-/// Reads an answer of another program. What is no text in it becomes U+FFFD. None when it is no JSON, or not of this
-/// type; optional fields read by [`or_none`] cost no more than themselves.
+/// Reads another program's response. Invalid UTF-8 becomes U+FFFD. None if it is not JSON of this type; optional fields
+/// read by [`or_none`] may be malformed.
 pub fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let value = value(&mended(&String::from_utf8_lossy(bytes)))?;
     T::deserialize(value).ok()
 }
 
-/// For a field whose odd value counts as none: `#[serde(default, deserialize_with = "json::or_none")]`.
+/// Reads a malformed field as none: `#[serde(default, deserialize_with = "json::or_none")]`.
 ///
 /// # Errors
-/// None but the deserializer's own.
+/// Only those of the deserializer itself.
 pub fn or_none<'de, T: DeserializeOwned, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     Value::deserialize(deserializer).map(|value| T::deserialize(value).ok())
 }
 
-/// Reads any JSON that does not nest too deep. A number that is too large for any type is null, and costs nothing
-/// around it.
+/// Reads any JSON that does not nest too deeply. A number too large for every type becomes null.
 pub fn value(text: &str) -> Option<Value> {
     if is_too_deep(text) {
         return None;
@@ -54,9 +53,9 @@ fn piece_by_piece(text: &str) -> Value {
     }
 }
 
-/// The text with everything replaced inside its strings that no JSON reader takes: half of a surrogate pair becomes
-/// U+FFFD, a control character a space, and the backslash of an escape that is none a question mark. A byte order
-/// mark becomes spaces. Nothing moves: what is replaced is as long as before.
+/// Replaces everything inside strings that no JSON parser accepts: half of a surrogate pair becomes U+FFFD, a control
+/// character a space, and the backslash of an invalid escape a question mark. A byte order mark becomes spaces.
+/// Replacements keep their length, so offsets stay valid.
 pub fn mended(text: &str) -> Cow<'_, str> {
     let is_suspect = |byte: u8| byte == b'\\' || byte < b' ';
     if !text.starts_with(MARK) && !text.bytes().any(is_suspect) {
@@ -79,7 +78,7 @@ pub fn mended(text: &str) -> Cow<'_, str> {
 const MARK: char = '\u{feff}';
 const REPLACED_ESCAPE: &[u8] = br"\ufffd";
 
-/// Where something in a string must be replaced, and by what.
+/// The positions of invalid parts in strings, and their replacements.
 fn faults(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [u8])> {
     let (mut at, mut is_inside) = (0, false);
     std::iter::from_fn(move || {
@@ -103,7 +102,7 @@ fn faults(bytes: &[u8]) -> impl Iterator<Item = (usize, &'static [u8])> {
     })
 }
 
-/// How long the escape is that begins here, and what must stand in its place.
+/// The length of the escape that begins here, and its replacement if it is invalid.
 fn escape(bytes: &[u8]) -> (usize, Option<&'static [u8]>) {
     match bytes.get(1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => (2, None),
@@ -117,14 +116,14 @@ fn escape(bytes: &[u8]) -> (usize, Option<&'static [u8]>) {
     }
 }
 
-/// The number of a `\uXXXX` at the beginning.
+/// The code unit of a leading `\uXXXX`.
 fn code_unit(bytes: &[u8]) -> Option<u16> {
     let digits = bytes.strip_prefix(br"\u")?.get(..4)?;
     let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
     u16::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| is_hex)?, 16).ok()
 }
 
-/// Whether it nests deeper than [`MAX_DEPTH`]. Takes no stack, whatever the text.
+/// Whether the text nests deeper than [`MAX_DEPTH`]. Uses constant stack space.
 pub fn is_too_deep(text: &str) -> bool {
     let (mut depth, mut is_inside, mut is_escaped) = (0_usize, false, false);
     for byte in text.bytes() {
@@ -143,7 +142,7 @@ pub fn is_too_deep(text: &str) -> bool {
     false
 }
 
-/// A number that may come as a text, or with a fraction.
+/// A number that may come as a string or with a fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Number {
     whole: i64,
@@ -151,12 +150,12 @@ pub struct Number {
 }
 
 impl Number {
-    /// Without its fraction: for times and sizes.
+    /// The number without its fraction, for times and sizes.
     pub fn cut(self) -> i64 {
         self.whole
     }
 
-    /// None with a fraction: for codes, which mean nothing then.
+    /// The number, for codes; none if it has a fraction.
     pub fn exact(self) -> Option<i64> {
         self.is_exact.then_some(self.whole)
     }
@@ -186,7 +185,7 @@ impl Visitor<'_> for NumberVisitor {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<Number, E> {
-        // Beyond this a float has no ones.
+        // Beyond this a float cannot represent every integer.
         const MAX: f64 = 9_007_199_254_740_992.0;
         if !(-MAX..=MAX).contains(&number) {
             return Err(E::custom("the number is out of range"));
@@ -221,14 +220,14 @@ mod tests {
             ("\"a\tb\u{0}c\"", "a b c"),
         ] {
             let mended = mended(sent);
-            assert_eq!(mended.len(), sent.len(), "{sent}: nothing moves");
+            assert_eq!(mended.len(), sent.len(), "{sent}: offsets stay valid");
             assert_eq!(serde_json::from_str::<String>(&mended).unwrap(), read, "{sent}");
         }
         assert_eq!(mended("\u{feff}{}"), "   {}");
     }
 
     #[test]
-    fn what_is_well_formed_is_not_touched() {
+    fn well_formed_text_is_not_changed() {
         for good in [
             r#"{"a":"\ud83d\udc4d \"q\" \\ud83d \u00e9"}"#,
             "{\n\t\"a\": 1\n}",
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_cost_only_themselves() {
+    fn invalid_utf_8_costs_only_itself() {
         let read: Vec<String> = from_slice(b"[\"Ana \xf0\x9f\x91\",\"Bo\"]").unwrap();
         assert_eq!(read, ["Ana \u{fffd}", "Bo"]);
         assert!(from_slice::<Vec<String>>(b"\xf0\x9f\x91").is_none());
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_field_of_an_answer_counts_as_none() {
+    fn a_malformed_optional_field_counts_as_none() {
         #[derive(Debug, PartialEq, serde::Deserialize)]
         struct Answer {
             id: String,
@@ -280,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_counts_what_is_open_outside_strings() {
+    fn depth_counts_open_brackets_outside_strings() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(!is_too_deep(&nested(64)));
         assert!(is_too_deep(&nested(65)));

@@ -14,11 +14,11 @@ pub mod control;
 pub mod http;
 /// Entries and frames from streams to whoever wants them.
 pub mod hub;
-/// JSON from outside, read lossily (pure).
+/// Lenient JSON reading (pure).
 pub mod json;
 /// The values that everything speaks of (pure).
 pub mod model;
-/// What several modules need of a network: look-ups, address racing, proxies, WebSockets and HTTP clients.
+/// Shared networking: name resolution, address racing, proxies, WebSocket and HTTP clients.
 pub mod net;
 /// Token buckets.
 pub mod rate;

@@ -1,24 +1,24 @@
-//! Token buckets (pure): how often something may happen, evenly and in bursts.
+//! Token-bucket rate limits (pure).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
-/// Addresses that are told apart; while there are more, new ones share a bucket.
+/// The most addresses with a bucket of their own. Beyond that, new addresses share one bucket.
 const MAX_ADDRESSES: usize = 10_000;
 
-/// Tokens come in evenly, up to a full bucket.
+/// A rate: tokens refill evenly until the bucket is full.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
     pub per_second: f64,
-    /// What a full bucket holds: at least one.
+    /// The capacity of a bucket in tokens, at least one.
     pub burst: f64,
 }
 
-/// One bucket; full when it is made.
+/// A token bucket; it starts full.
 #[derive(Debug, Clone)]
 pub struct Bucket {
-    /// Negative while tokens that are still to come are reserved.
+    /// Negative while future tokens are reserved.
     tokens: f64,
     at: Instant,
 }
@@ -28,13 +28,13 @@ impl Bucket {
         Self { tokens: rate.burst, at: now }
     }
 
-    /// Takes a token that is there now.
+    /// Takes a token if one is available now.
     pub fn take(&mut self, rate: Rate, now: Instant) -> bool {
         self.reserve(rate, now, Duration::ZERO).is_some()
     }
 
-    /// Takes a token, also one that is still to come: returns how long that takes, or takes nothing when it is longer
-    /// than `max_wait`.
+    /// Reserves the next token and returns how long to wait for it. Reserves nothing if the wait would exceed
+    /// `max_wait`.
     pub fn reserve(&mut self, rate: Rate, now: Instant, max_wait: Duration) -> Option<Duration> {
         let wait = self.wait(rate, now);
         (wait <= max_wait).then(|| {
@@ -63,7 +63,7 @@ impl Bucket {
     }
 }
 
-/// A bucket for each network that requests come from, of one rate.
+/// One bucket per client network, all with the same rate.
 #[derive(Debug)]
 pub struct AddressBuckets {
     rate: Rate,
@@ -75,7 +75,7 @@ impl AddressBuckets {
         Self { rate, buckets: HashMap::new() }
     }
 
-    /// The bucket of an address, full for a new one.
+    /// The bucket of an address; a new one starts full.
     pub fn of(&mut self, address: IpAddr, now: Instant) -> &mut Bucket {
         let mut network = network_of(address);
         let rate = self.rate;
@@ -94,7 +94,7 @@ impl AddressBuckets {
     }
 }
 
-/// The address, or of an IPv6 address its network: one host has all of the 2^64 in it.
+/// The address itself for IPv4, its /64 network for IPv6, because one host can use every address of a /64.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reserved_token_is_waited_for_and_not_longer_than_allowed() {
+    fn a_reserved_token_has_a_wait_no_longer_than_allowed() {
         let now = Instant::now();
         let mut bucket = Bucket::full(RATE, now);
         let limit = Duration::from_secs(1);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_beyond_those_that_are_told_apart_share_a_bucket() {
+    fn addresses_beyond_the_bound_share_a_bucket() {
         let now = Instant::now();
         let mut buckets = AddressBuckets::new(RATE);
         for index in 0..MAX_ADDRESSES {

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::TryInitError;
 
-/// Crates that print what goes over a connection at `debug` or `trace`: signatures, tokens, what people say. Whatever
-/// the filter says, they print nothing below this.
+/// Crates that log the content of connections at `debug` or `trace` (signatures, tokens, meeting content), each with
+/// its most verbose allowed level. No filter can raise it.
 const CAPS: [&str; 7] = [
     "tungstenite=info",
     "tokio_tungstenite=info",
@@ -51,7 +51,7 @@ impl LogSettings {
             Some(directives) => EnvFilter::new(directives),
             None => return EnvFilter::new(format!("warn,rtmsd={}", self.level)),
         };
-        let cap = |cap: &str| cap.parse().expect("a constant that a test reads");
+        let cap = |cap: &str| cap.parse().expect("a constant directive, which a test parses");
         CAPS.iter().fold(filter, |filter, text| filter.add_directive(cap(text)))
     }
 }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_filter_makes_a_crate_print_what_goes_over_a_connection() {
+    fn no_filter_makes_a_crate_log_the_content_of_connections() {
         for directives in ["trace", "tungstenite=trace", "hyper=debug,info"] {
             let settings =
                 LogSettings { directives: Some(directives.to_owned()), ..LogSettings::default() };

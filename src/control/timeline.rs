@@ -144,7 +144,7 @@ fn of_answer(action: &ActionRecord, at_ms: i64) -> Moment {
         let _ = write!(detail, " ({advice})");
     }
     if let Some(chosen) = &answer.chosen {
-        let _ = write!(detail, "; asked with {chosen}");
+        let _ = write!(detail, "; used {chosen}");
     }
     if let Some(zoom) = &answer.zoom {
         let _ = write!(detail, "; Zoom: HTTP {}", zoom.status);
@@ -234,14 +234,14 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry]) -> Vec<Moment> {
     moments
 }
 
-/// What could not be read, at the time when it came first.
+/// The kinds of unreadable messages, at the times when they first came.
 fn unreadable(stream: &StreamRecord) -> impl Iterator<Item = Moment> {
     stream.unreadable_messages.iter().map(|(kind, count, first_ms)| {
         let Unreadable { msg_type, lost, reason } = kind;
         let lost = match lost {
             Lost::Message => "the message",
             Lost::Field => "the field",
-            Lost::Member => "a member of the list",
+            Lost::Member => "a list member",
         };
         let detail = format!("msg_type {msg_type}, {reason}: {lost} was skipped, {count} times");
         let at_ms = first_ms.unwrap_or(stream.created_at_ms);

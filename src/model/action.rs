@@ -1,3 +1,5 @@
+//! The actions that rtmsd asks Zoom to take on a session's stream, and their records.
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -115,7 +117,7 @@ pub struct Answer {
     pub detail: Option<String>,
     /// None when Zoom was not asked or did not answer.
     pub zoom: Option<ZoomAnswer>,
-    /// Whose token Zoom was asked with; none when there was none.
+    /// The token that the request used, and why that one; none if no token was chosen.
     #[serde(default)]
     pub chosen: Option<Chosen>,
 }

@@ -1,3 +1,5 @@
+//! Webhooks received from Zoom: what each one means for streams and installations.
+
 use super::{Instance, StreamId};
 
 /// One webhook request received from Zoom, proven and parsed.
@@ -95,7 +97,7 @@ pub struct Notice {
     pub instance_id: Option<String>,
     /// The meeting number.
     pub meeting_id: Option<String>,
-    /// The user whose start it is about.
+    /// The user who tried to start the stream.
     pub operator_id: Option<String>,
 }
 

@@ -1,18 +1,18 @@
-//! The audit trail's rows.
+//! Rows of the audit trail.
 
 use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-/// One act that somebody may have to account for: who did what, to what, from where, and how it ended. Holds no secret
-/// and nothing that was said in a meeting.
+/// One audited action: who did what, to what, from where, and with which outcome. Contains no secret and no meeting
+/// content.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditRow {
     pub at_ms: i64,
-    /// The name of an API token, a Zoom user's id for an install, `zoom` for a webhook, `rtmsd` for the daemon,
+    /// An API token's name, a Zoom user's id for an install, `zoom` for a webhook, `rtmsd` for the daemon, or
     /// `anonymous` for a refused request without a known token.
     pub actor: String,
-    /// The client's address; none for acts of Zoom and of the daemon itself.
+    /// The client's address; none for actions of Zoom and of the daemon itself.
     pub address: Option<IpAddr>,
     /// What was done, such as `installation.delete`.
     pub action: &'static str,
@@ -25,7 +25,7 @@ pub struct AuditRow {
 }
 
 impl AuditRow {
-    /// An act that succeeded, by nobody at an address.
+    /// A successful action without a client address.
     pub fn new(at_ms: i64, actor: &str, action: &'static str, subject: &str) -> Self {
         Self {
             at_ms,
@@ -38,7 +38,7 @@ impl AuditRow {
         }
     }
 
-    /// The same act on this subject.
+    /// The same action on another subject.
     pub fn on(&self, subject: &str) -> Self {
         Self { subject: subject.to_owned(), ..self.clone() }
     }

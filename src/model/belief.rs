@@ -1,26 +1,26 @@
-//! Whether a time that Zoom gives is believed: one rule for webhooks, events, lines, frames and the ledger (pure).
-//! A time that is not believed counts for nothing: the time of arrival stands in for it.
+//! Decides whether a time from Zoom is plausible: one rule for webhooks, events, lines, frames and the ledger (pure).
+//! An implausible time is replaced by the time of arrival.
 
-/// How much sound Zoom keeps while nobody is connected (rtms-protocol.md section 8.1).
+/// How much audio Zoom buffers while no client is connected (rtms-protocol.md section 8.1).
 const KEPT_MS: i64 = 60_000;
-/// How long a media link may be dead before Zoom or we notice it (rtms-protocol.md section 11).
+/// How long a media link can be dead before Zoom or rtmsd notices (rtms-protocol.md section 11).
 const UNNOTICED_MS: i64 = 65_000;
-/// How far our clock may be ahead of Zoom's: as far as a webhook's timestamp may be from it.
+/// How far the local clock may be ahead of Zoom's: the same tolerance as for a webhook's timestamp.
 const CLOCK_MS: i64 = 300_000;
 
-/// How old a time may be when it arrives: kept by Zoom, then stuck in a link, read by a clock that is ahead.
+/// How old a time may be on arrival: buffered by Zoom, delayed in a dead link, and compared with a clock that is ahead.
 pub const MAX_LATE_MS: i64 = KEPT_MS + UNNOTICED_MS + CLOCK_MS;
-/// How far a time may be ahead of our clock. A later one would become so much silence in every file of a recording.
+/// How far a time may be ahead of the local clock. A later time would put that much silence into every recording.
 pub const MAX_AHEAD_MS: i64 = KEPT_MS;
-/// How old an event or a chat message may be beside [`MAX_LATE_MS`]: a roster may say when somebody joined, and Zoom
-/// ends a meeting after 30 hours.
+/// How old an event or chat message may be, in addition to [`MAX_LATE_MS`]: a roster can carry the time when a
+/// participant joined, and Zoom ends meetings after 30 hours.
 pub const MAX_MEETING_MS: i64 = 30 * 60 * 60 * 1_000;
-/// How old a webhook may be beside [`MAX_LATE_MS`]: Zoom's last try to deliver it comes 85 minutes after the first
-/// (rtms-protocol.md section 11).
+/// How old a webhook may be, in addition to [`MAX_LATE_MS`]: Zoom's last delivery attempt comes 85 minutes after the
+/// first (rtms-protocol.md section 11).
 pub const MAX_WEBHOOK_DELAY_MS: i64 = 2 * 60 * 60 * 1_000;
 
-/// Zoom's time, unless it is unset (0) or cannot be true. `since_ms` is the earliest moment that it may be about, as
-/// our clock has it: `now_ms` for what Zoom sends as it happens. All in Unix milliseconds.
+/// Returns Zoom's time unless it is unset (0) or implausible. `since_ms` is the earliest plausible time by the local
+/// clock: `now_ms` for messages that Zoom sends as things happen. All in Unix milliseconds.
 pub fn believed(at_ms: Option<i64>, since_ms: i64, now_ms: i64) -> Option<i64> {
     let believable = since_ms.saturating_sub(MAX_LATE_MS)..=now_ms.saturating_add(MAX_AHEAD_MS);
     at_ms.filter(|at_ms| *at_ms > 0 && believable.contains(at_ms))
@@ -33,7 +33,7 @@ mod tests {
     const NOW: i64 = 1_763_600_000_000;
 
     #[test]
-    fn what_is_kept_for_a_minute_or_late_is_believed_and_what_is_older_is_not() {
+    fn a_time_within_zooms_delays_is_believed_and_an_older_one_is_not() {
         for late_ms in [0, 1, 30_000, KEPT_MS, MAX_LATE_MS] {
             assert_eq!(believed(Some(NOW - late_ms), NOW, NOW), Some(NOW - late_ms), "{late_ms}");
         }
@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_believed_that_is_further_ahead_than_zoom_keeps() {
+    fn a_time_more_than_a_minute_ahead_is_not_believed() {
         assert_eq!(believed(Some(NOW + 60_000), NOW, NOW), Some(NOW + 60_000));
         assert_eq!(believed(Some(NOW + 60_001), NOW, NOW), None);
         assert_eq!(believed(Some(NOW + 60_001), i64::MIN, NOW), None);

@@ -1,4 +1,4 @@
-//! Whose token Zoom is asked with, and why that one.
+//! The token chosen for a request to Zoom, and the reason for the choice.
 
 use std::fmt;
 
@@ -9,28 +9,28 @@ use super::InstallationId;
 /// The token that was chosen for a request to Zoom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chosen {
-    /// None for a token that is no installation's: a configured one, or the Video SDK's.
+    /// None for a configured token or a Video SDK key, which belong to no installation.
     pub installation_id: Option<InstallationId>,
     pub reason: ChoiceReason,
 }
 
-/// What made the choice.
+/// Why a token was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChoiceReason {
-    /// The request or its session names the installation.
+    /// The request or its session names this installation.
     Named,
     /// The meeting's host installed the app.
     Host,
-    /// The participant in whose name the app runs installed it.
+    /// The participant on behalf of whom the app runs installed it.
     Participant,
     /// The user who started the app in the meeting installed it.
     Operator,
-    /// Somebody in the meeting's account installed the app.
+    /// A user in the meeting's account installed the app.
     Account,
-    /// Zoom said yes to it for this session before.
+    /// Zoom accepted this token for this session before.
     UsedBefore,
-    /// No other installation is connected.
+    /// It is the only connected installation.
     OnlyInstallation,
     /// Server-to-server OAuth, or `ZOOM_ACCESS_TOKEN`.
     Configured,
@@ -39,7 +39,7 @@ pub enum ChoiceReason {
 }
 
 impl fmt::Display for Chosen {
-    /// The token and the reason, such as "the token of installation 0193…, the host's".
+    /// The token and the reason, such as "the token of installation 0193… (the host's)".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.installation_id {
             Some(id) => write!(f, "the token of installation {id}")?,
@@ -49,15 +49,15 @@ impl fmt::Display for Chosen {
             None => f.write_str("the configured token")?,
         }
         let why = match self.reason {
-            ChoiceReason::Named => "which was named",
+            ChoiceReason::Named => "named by the request or the session",
             ChoiceReason::Host => "the host's",
             ChoiceReason::Participant => "the participant's",
-            ChoiceReason::Operator => "that of the user who started the app",
-            ChoiceReason::Account => "one of the meeting's account",
-            ChoiceReason::UsedBefore => "which Zoom accepted for this session before",
-            ChoiceReason::OnlyInstallation => "the only one that is connected",
-            ChoiceReason::Configured | ChoiceReason::VideoSdkKey => "since no installation fits",
+            ChoiceReason::Operator => "of the user who started the app",
+            ChoiceReason::Account => "of a user in the meeting's account",
+            ChoiceReason::UsedBefore => "accepted by Zoom for this session before",
+            ChoiceReason::OnlyInstallation => "the only connected installation",
+            ChoiceReason::Configured | ChoiceReason::VideoSdkKey => "no installation fits",
         };
-        write!(f, ", {why}")
+        write!(f, " ({why})")
     }
 }

@@ -1,4 +1,4 @@
-//! What happens in a Contact Center engagement, and to which party (rtms-protocol.md sections 7 and 10.2).
+//! Events of a Contact Center engagement and the parties they are about (rtms-protocol.md sections 7 and 10.2).
 
 use std::borrow::Cow;
 
@@ -8,22 +8,22 @@ use super::{ChannelId, RawJson, Speaker, SpeakerUserId};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactCenterEvent {
-    /// Zoom's number (section 10.2).
+    /// Zoom's event number (section 10.2).
     pub code: u16,
-    /// Its name in lower case; none for a number that this version does not know.
+    /// Zoom's name for the number, in lower case; none for a number that this version does not know.
     pub name: Option<Cow<'static, str>>,
-    /// The party that it is about.
+    /// The party that the event is about.
     pub participant: Option<ContactCenterParty>,
     pub raw: RawJson,
 }
 
-/// One party of an engagement. "User" is the agent, "consumer" the caller.
+/// One party of an engagement. In Zoom's terms the "user" is the agent and the "consumer" the customer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactCenterParty {
     pub channel_id: Option<String>,
     /// `caller` or `callee`.
     pub mode: Option<String>,
-    /// Not a meeting's number: a text.
+    /// A text, unlike a meeting participant's number.
     pub user_id: Option<String>,
     pub display_name: Option<String>,
     pub phone_number: Option<String>,
@@ -32,7 +32,8 @@ pub struct ContactCenterParty {
 }
 
 impl ContactCenterEvent {
-    /// The party that it is about, by display name or else by role; none when it names no channel and no user.
+    /// The event's party as a speaker, named by display name or else by role; none when it has neither channel nor
+    /// user.
     pub fn speaker(&self) -> Option<Speaker> {
         let party = self.participant.as_ref()?;
         let user_id = party.user_id.as_deref().and_then(SpeakerUserId::text);
@@ -42,12 +43,12 @@ impl ContactCenterEvent {
         speaker.key().is_some().then_some(speaker)
     }
 
-    /// Whether [`Self::speaker`] has a name of its own.
+    /// Whether [`Self::speaker`] is named by a display name, not by a role.
     pub fn has_display_name(&self) -> bool {
         self.participant.as_ref().is_some_and(|party| party.display_name.is_some())
     }
 
-    /// "User" is the agent in Zoom's words, "consumer" the one who called or was called.
+    /// The party's role. Zoom calls the agent "user" and the customer "consumer".
     fn role(&self) -> Option<&'static str> {
         let name = self.name.as_deref().unwrap_or_default();
         let mode = self.participant.as_ref().and_then(|party| party.mode.as_deref());
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_party_is_called_by_its_name_or_else_by_its_role() {
+    fn a_party_is_named_by_its_display_name_or_else_by_its_role() {
         let on = |display_name: Option<&str>, mode: &str| ContactCenterParty {
             channel_id: Some("c1".into()),
             mode: Some(mode.into()),
@@ -93,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_channel_and_user_is_about_nobody() {
+    fn an_event_without_channel_and_user_has_no_speaker() {
         let mode = Some("caller".to_owned());
         let party = ContactCenterParty { mode, ..ContactCenterParty::default() };
         assert_eq!(event("consumer_answered", party).speaker(), None);

@@ -1,3 +1,5 @@
+//! Entries: the numbered rows of a stream's log, and what each kind holds.
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -21,8 +23,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// The same whenever it is handed out: who has seen it has seen this entry. The number after the last colon is
-    /// `seq`; what is before it is Zoom's, and may hold anything but spaces.
+    /// A stable id for deduplication: the same entry has the same id every time it is delivered. The number after the
+    /// last colon is `seq`; the part before it is Zoom's stream id, which can contain any character except spaces.
     pub fn id(&self) -> String {
         format!("{}:{}", self.stream_id, self.seq)
     }
@@ -83,8 +85,8 @@ pub enum EntryBody {
     EntriesLost {
         count: u64,
     },
-    /// The next `count` entries were heard by another daemon that ran the stream, while this one was not connected.
-    /// Unix milliseconds, of the first and the last of them.
+    /// Another daemon that ran the stream received the next `count` entries while this one was not connected.
+    /// `start_ms` and `end_ms` are the times of the first and last of them, Unix milliseconds.
     HandedOver {
         count: u64,
         start_ms: i64,
@@ -235,7 +237,7 @@ pub struct ChatGroupMember {
     pub status: Option<Cow<'static, str>>,
 }
 
-/// JSON as Zoom sent it; null where it is longer than [`RawJson::MAX_BYTES`], or nests too deep to be read back.
+/// JSON as Zoom sent it; null if it is longer than [`RawJson::MAX_BYTES`] or nests too deeply to be read back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RawJson(Value);
@@ -407,7 +409,7 @@ impl EntryKind {
         }
     }
 
-    /// What Zoom said of the conversation, to whichever daemon was connected: one can hand it to another.
+    /// Whether Zoom sends this kind of entry to every connected daemon, so that one daemon can hand it to another.
     pub fn is_of_zoom(self) -> bool {
         let is_answer = self == EntryKind::VideoSubscription;
         let is_impersonal = matches!(self, EntryKind::SharingStopped | EntryKind::SessionState);

@@ -1,3 +1,5 @@
+//! Identifiers of streams, sessions, users and meetings.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -124,7 +126,7 @@ impl<'de> Deserialize<'de> for UserId {
                 u64::try_from(id).map(UserId).map_err(E::custom)
             }
             fn visit_f64<E: serde::de::Error>(self, id: f64) -> Result<UserId, E> {
-                // Beyond 2^53 a float has no ones.
+                // Beyond 2^53 a float cannot represent every integer.
                 let is_id = id.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&id);
                 is_id.then_some(UserId(id as u64)).ok_or_else(|| E::custom("no user id"))
             }
@@ -162,12 +164,12 @@ impl Product {
         Self::ALL.into_iter().find(|product| product.as_str() == text)
     }
 
-    /// Whether both belong to the same kind of Zoom app: the Video SDK has apps of its own.
+    /// Whether both products belong to the same kind of Zoom app. Video SDK apps are a kind of their own.
     pub fn has_app_of(self, other: Self) -> bool {
         (self == Self::VideoSdk) == (other == Self::VideoSdk)
     }
 
-    /// Whether its parties are named by channel, and its user ids are texts (section 23.2).
+    /// Whether this product identifies speakers by channel and has texts as user ids (section 23.2).
     pub fn names_channels(self) -> bool {
         self == Product::ContactCenter
     }

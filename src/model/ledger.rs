@@ -1,3 +1,5 @@
+//! Coverage of a stream's media: what was received, and the gaps with their causes.
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
@@ -16,14 +18,14 @@ pub enum GapCause {
     DaemonRestarted,
     /// Zoom's server failed and the stream moved to another.
     Failover,
-    /// It came, and there was no room to keep it.
+    /// Data was received, and there was no room to keep it.
     SinkOverflow,
-    /// It was received, and a sink that took it (a recording, a broker) has left it out: there was no room in its queue,
-    /// or it is nothing that the sink can keep.
+    /// Data was received, and a sink (a recording, a broker) dropped it: the sink's queue was full, or the sink cannot
+    /// keep data of this form.
     LeftOut,
-    /// It came, and could not be read.
+    /// Data was received and could not be read.
     Unreadable,
-    /// Somebody paused the stream. Nothing was lost: nothing was to come.
+    /// The stream was paused. Nothing was lost, because Zoom sends nothing while paused.
     Paused,
     /// The medium's link had not come up yet.
     NeverConnected,
@@ -68,7 +70,7 @@ pub struct Account {
     /// What came though its time lies inside a closed gap: outside the gaps, everything but this was received.
     #[serde(default)]
     pub in_gaps: FrameCount,
-    /// What came, and a sink left out: it counts as received.
+    /// Frames that were received and dropped by a sink. They are part of the received count.
     #[serde(default)]
     pub left_out: FrameCount,
     /// What another daemon heard, and could hand over only when the stream had ended: it lies in a gap, and is in no log.

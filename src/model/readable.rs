@@ -1,9 +1,9 @@
-//! Other people's text as a person may read it in a file, in a file's name, or on a terminal (pure). What programs get
-//! is what was sent.
+//! Makes text from outside safe for people to read in a file, a file name or a terminal (pure). Programs get the text
+//! as sent.
 
-/// A text on one line, without what only changes how its neighbours look: every run of space and control characters is
-/// one space, and format characters are dropped, since they reorder or hide what stands beside them. The two joiners
-/// stay: emoji, Persian and the scripts of India are written with them. A text of joiners alone is empty.
+/// Puts a text on one line. Each run of spaces and control characters becomes one space. Format characters are dropped,
+/// because they reorder or hide the text around them, except for the two joiners, which emoji, Persian and the scripts
+/// of India need. A text of only joiners becomes empty.
 pub fn one_line(text: &str) -> String {
     let visible: String = text.chars().filter(|c| !is_format(*c)).collect();
     let words = visible.split(|c: char| c.is_whitespace() || c.is_control());
@@ -14,13 +14,13 @@ pub fn one_line(text: &str) -> String {
     }
 }
 
-/// Zero width non-joiner and zero width joiner.
+/// Whether this is the zero width joiner or the zero width non-joiner.
 pub fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Unicode's category Cf, without the joiners and without those that are seen (the number signs and verse marks of
-/// Arabic, Syriac and Kaithi).
+/// Whether this is in Unicode's category Cf, except for the joiners and the visible ones (number signs and verse marks
+/// of Arabic, Syriac and Kaithi).
 fn is_format(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{feff}' | '\u{e0001}'
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_reorders_or_hides_its_neighbours_is_dropped() {
+    fn characters_that_reorder_or_hide_text_are_dropped() {
         for format in ["\u{202e}", "\u{2066}", "\u{200f}", "\u{feff}", "\u{ad}", "\u{e0041}"] {
             assert_eq!(one_line(&format!("ab{format}cd")), "abcd", "{}", format.escape_unicode());
             assert_eq!(one_line(format), "", "{}", format.escape_unicode());
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_with_joiners_stays() {
+    fn text_written_with_joiners_stays() {
         for whole in
             ["👩\u{200d}💻", "می\u{200c}خواهم", "क\u{94d}\u{200d}ष", "❤\u{fe0f}", "١\u{6dd}"]
         {
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn space_and_control_characters_are_one_space() {
+    fn spaces_and_control_characters_become_one_space() {
         assert_eq!(one_line("\u{1b}[31m a\r\n\tb\u{2028}c\0 "), "[31m a b c");
         assert_eq!(one_line(""), "");
     }

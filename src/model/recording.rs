@@ -1,3 +1,5 @@
+//! Recordings: their tracks, files and states.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

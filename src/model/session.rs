@@ -1,3 +1,5 @@
+//! Sessions and their streams, as the store keeps them and the API shows them.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -128,7 +130,7 @@ pub struct StreamRecord {
     pub event_ts_ms: i64,
     /// Counts the moves: 1 at the first start webhook, one more for each failover.
     pub generation: i64,
-    /// Counts the claims and the ends: what a runner writes counts only under the epoch of its claim.
+    /// Rises with every claim and with the end. The store accepts a runner's writes only under the epoch of its claim.
     pub epoch: i64,
     /// Counts the `rtms_interrupted` webhooks.
     pub interrupts: i64,

@@ -1,4 +1,4 @@
-//! Who a frame or a transcript line is from: a meeting's participant, or one party of a call.
+//! The speaker of a frame or transcript line: a meeting's participant, or one party of a call.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,11 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Product, UserId};
 
-/// The longest user id or channel id that is kept, in bytes; a longer one is cut.
+/// The longest user id or channel id that is kept, in bytes; longer ones are cut.
 const MAX_ID_BYTES: usize = 256;
 
-/// Who a frame or line is from. A meeting names its participants by number, Contact Center the parties of an
-/// engagement by channel (sections 6.12, 6.15 and 23.2). None of the three is known for mixed sound.
+/// Who a frame or line is from. A meeting identifies participants by number, Contact Center the parties of an
+/// engagement by channel (sections 6.12, 6.15 and 23.2). Mixed audio has none of the three fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Speaker {
@@ -32,19 +32,19 @@ pub enum SpeakerUserId {
     Text(Arc<str>),
 }
 
-/// The id of one party's channel in a call: printable or not, as Zoom sent it; at most 256 bytes.
+/// The id of one party's channel in a call, as Zoom sent it: possibly unprintable, at most 256 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ChannelId(Arc<str>);
 
-/// What tells one speaker of a stream from another.
+/// Identifies a speaker within a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum SpeakerKey {
     Channel(ChannelId),
     User(SpeakerUserId),
 }
 
-/// Who a frame is from, borrowed from its message.
+/// A [`Speaker`], borrowed from its message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SpeakerRef<'a> {
     pub user_id: Option<UserIdRef<'a>>,
@@ -58,27 +58,28 @@ pub enum UserIdRef<'a> {
     Text(Cow<'a, str>),
 }
 
-/// Which speakers a consumer takes: those for whom everything that is given here holds.
+/// Selects speakers for a consumer. A speaker must match every field that is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SpeakerFilter {
-    /// A participant's number, or a text.
+    /// A participant's number, or a text id.
     pub user_id: Option<Arc<str>>,
     pub channel_id: Option<ChannelId>,
 }
 
 impl Speaker {
-    /// A participant of a meeting. 0 is nobody: it stands for mixed sound (section 6.12).
+    /// A participant of a meeting. Number 0 stands for mixed audio and yields no user id (section 6.12).
     pub fn participant(user_id: UserId, name: Option<String>) -> Self {
         Self { user_id: SpeakerUserId::number(user_id), name, channel_id: None }
     }
 
-    /// None for nobody in particular. A channel is more particular than a user, who can be on two.
+    /// The key of this speaker; none if it has no id. The channel takes precedence, because one user can be on two
+    /// channels.
     pub fn key(&self) -> Option<SpeakerKey> {
         let channel = self.channel_id.clone().map(SpeakerKey::Channel);
         channel.or_else(|| self.user_id.clone().map(SpeakerKey::User))
     }
 
-    /// The same, as a frame would name it.
+    /// Borrows this speaker.
     pub fn by_ref(&self) -> SpeakerRef<'_> {
         let user_id = self.user_id.as_ref().map(|user_id| match user_id {
             SpeakerUserId::Number(number) => UserIdRef::Number(*number),
@@ -96,8 +97,8 @@ impl Speaker {
         }
     }
 
-    /// Reads a user id that came as a text in the way of its product: digits are a participant's number, except
-    /// in products whose user ids are texts.
+    /// Interprets a user id that came as a text: digits are a participant's number, except in products with user ids
+    /// that are texts.
     pub fn in_product(mut self, product: Product) -> Self {
         if let Some(SpeakerUserId::Text(text)) = &self.user_id
             && !product.names_channels()
@@ -108,7 +109,7 @@ impl Speaker {
         self
     }
 
-    /// What a speaker is called who has no name.
+    /// The label of a speaker without a name.
     pub fn placeholder(&self) -> String {
         match (&self.channel_id, &self.user_id) {
             (Some(channel_id), _) => format!("Channel {channel_id}"),
@@ -117,7 +118,7 @@ impl Speaker {
         }
     }
 
-    /// The bytes of its texts.
+    /// The size of the speaker's texts in bytes.
     pub fn text_bytes(&self) -> usize {
         let user_id = match &self.user_id {
             Some(SpeakerUserId::Text(text)) => text.len(),
@@ -129,7 +130,7 @@ impl Speaker {
 }
 
 impl SpeakerUserId {
-    /// None for 0, which is nobody's.
+    /// A participant's number; none for 0, which stands for mixed audio.
     fn number(user_id: UserId) -> Option<Self> {
         (user_id.0 != 0).then_some(Self::Number(user_id))
     }
@@ -149,7 +150,7 @@ impl fmt::Display for SpeakerUserId {
     }
 }
 
-/// 0 was stored for a line without a user.
+/// Reads a stored user id. Older versions stored 0 for a line without a user.
 fn stored_user_id<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<SpeakerUserId>, D::Error> {
@@ -184,7 +185,7 @@ impl fmt::Display for ChannelId {
 }
 
 impl SpeakerRef<'_> {
-    /// Whether both are the same speaker: by channel where both have one, else by user.
+    /// Whether both are the same speaker, compared by channel if both have one, else by user.
     pub fn is(&self, speaker: &Speaker) -> bool {
         if let (Some(one), Some(other)) = (&self.channel_id, &speaker.channel_id) {
             return bounded(one) == Some(other.as_str());
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_participant_in_json_is_as_before_and_a_party_has_its_channel() {
+    fn a_participant_in_json_has_no_channel_field_and_a_party_has_one() {
         let ana = Speaker::participant(UserId(7), Some("Ana".into()));
         let in_json = json!({"user_id": 7, "user_name": "Ana"});
         assert_eq!(serde_json::to_value(&ana).unwrap(), in_json);
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_as_user_0_is_nobody() {
+    fn a_stored_user_id_of_0_names_nobody() {
         for nobody in [json!({"user_id": 0, "user_name": null}), json!({}), json!({"user_id": ""})]
         {
             let read: Speaker = serde_json::from_value(nobody).unwrap();
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn speakers_are_told_apart_by_channel_and_then_by_user() {
+    fn speakers_are_compared_by_channel_and_then_by_user() {
         let agent = Speaker { user_id: text("u1"), ..party("c1") };
         let by_channel = |id| SpeakerRef { channel_id: Some(Cow::Borrowed(id)), user_id: None };
         assert!(by_channel("c1").is(&agent) && !by_channel("c2").is(&agent));
@@ -282,12 +283,12 @@ mod tests {
             |id| SpeakerRef { user_id: Some(UserIdRef::Text(Cow::Borrowed(id))), channel_id: None };
         assert!(by_user("u1").is(&agent) && !by_user("u2").is(&agent));
         let moved = SpeakerRef { channel_id: Some(Cow::Borrowed("c2")), ..by_user("u1") };
-        assert!(!moved.is(&agent), "one user on two channels is two voices");
+        assert!(!moved.is(&agent), "one user on two channels counts as two speakers");
         assert_ne!(moved.to_speaker().key(), agent.key());
     }
 
     #[test]
-    fn an_id_that_is_cut_is_still_the_same_speaker() {
+    fn a_cut_id_still_identifies_the_same_speaker() {
         let long = "ü".repeat(1_000);
         let who = SpeakerRef { channel_id: Some(Cow::Borrowed(&long)), user_id: None };
         let speaker = who.to_speaker();
@@ -295,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_takes_whom_everything_in_it_fits() {
+    fn a_filter_takes_speakers_that_match_every_field() {
         let ana = Speaker::participant(UserId(7), None);
         let agent = Speaker { user_id: text("7"), ..party("c1") };
         let filter = |user: Option<&str>, channel: Option<&str>| SpeakerFilter {

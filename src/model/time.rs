@@ -1,13 +1,15 @@
+//! Conversions of times and durations.
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// A wait as times are counted here: in milliseconds.
+/// A duration in whole milliseconds; `i64::MAX` if it is longer.
 pub fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Unix milliseconds as RFC 3339 in UTC; none outside the years -9999 to 9999.
+/// Formats Unix milliseconds as RFC 3339 in UTC; none outside the years -9999 to 9999.
 pub fn rfc3339(ms: i64) -> Option<String> {
     let at = Timestamp::from_millisecond(ms).ok()?;
     Some(format!("{at:.3}"))

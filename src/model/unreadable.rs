@@ -1,30 +1,30 @@
-//! What could not be read of the messages of a stream, counted by kind.
+//! Counts the unreadable parts of a stream's messages by kind.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// How many kinds are told apart.
+/// The most kinds that are counted separately.
 const MAX_KINDS: usize = 64;
 
-/// One kind of what could not be read. Says where, never what.
+/// One kind of unreadable part. Records where in a message it was, never its value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Unreadable {
-    /// 0 where the message does not say.
+    /// The message's type; 0 if it cannot be read.
     pub msg_type: u16,
     pub lost: Lost,
-    /// The field that is missing or odd, or `not_json` or `no_msg_type`.
+    /// The missing or malformed field, or `not_json` or `no_msg_type`.
     pub reason: Cow<'static, str>,
 }
 
-/// How much of a message was lost with it.
+/// How much of the message was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lost {
-    /// All of it: what cannot be read is what it is about.
+    /// The whole message, because a required part cannot be read.
     Message,
-    /// One field, as if it were absent.
+    /// One field, which counts as absent.
     Field,
     /// One member of a list.
     Member,
@@ -36,7 +36,7 @@ impl Unreadable {
     }
 }
 
-/// How often each kind came, and when first. In JSON a list of the kinds.
+/// How often each kind came, and when it first came. A list of kinds in JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnreadableMessages(BTreeMap<Unreadable, Seen>);
 
@@ -48,7 +48,7 @@ struct Seen {
 }
 
 impl UnreadableMessages {
-    /// Counts one. A kind beyond the bound is not told apart from the last: it is counted nowhere.
+    /// Counts one unreadable part. A new kind beyond the bound is not counted.
     pub fn add(&mut self, kind: Unreadable) {
         self.add_many(kind, Seen { count: 1, first_ms: None });
     }
@@ -59,7 +59,7 @@ impl UnreadableMessages {
         }
     }
 
-    /// Those of which it was not known when they came came now.
+    /// Sets `now_ms` as the first time of the kinds that have none yet.
     #[must_use]
     pub fn seen_at(mut self, now_ms: i64) -> Self {
         for seen in self.0.values_mut() {
@@ -80,12 +80,12 @@ impl UnreadableMessages {
         self.0.get(kind).map_or(0, |seen| seen.count)
     }
 
-    /// All kinds together.
+    /// The count over all kinds.
     pub fn total(&self) -> u64 {
         self.0.values().map(|seen| seen.count).sum()
     }
 
-    /// The kinds, how often they came, and when first (Unix milliseconds).
+    /// Each kind with its count and the time it first came (Unix milliseconds).
     pub fn iter(&self) -> impl Iterator<Item = (&Unreadable, u64, Option<i64>)> {
         self.0.iter().map(|(kind, seen)| (kind, seen.count, seen.first_ms))
     }

@@ -1,8 +1,10 @@
+//! Entries as JSON.
+
 use serde::Serialize;
 
 use super::{Entry, EntryBody, SessionId, StreamId, rfc3339};
 
-/// An entry in JSON, as everything that hands it on shows it.
+/// An entry as JSON, the same in every API and sink.
 #[derive(Debug, Serialize)]
 pub struct EntryView<'a> {
     pub session_id: SessionId,

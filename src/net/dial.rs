@@ -1,4 +1,4 @@
-//! A WebSocket from a host's name: addresses raced, through a proxy where one is set, with TLS and upgrade.
+//! Dials WebSockets: races a host's addresses, passes through a proxy if one is set, and performs TLS and the upgrade.
 
 use std::io;
 use std::net::IpAddr;
@@ -26,40 +26,40 @@ use super::resolver::ResolveError;
 use super::tunnel::{ProxyError, tunnel};
 use super::{Network, USER_AGENT};
 
-/// How long an address that accepts may take for TLS and upgrade before the host's other addresses are tried. The last
-/// one has as long as the caller waits.
+/// How long TLS and upgrade may take on one address before the next one is tried. The last address has as long as the
+/// caller waits.
 const STALLED: Duration = Duration::from_secs(2);
 
-/// A stream that TLS may wrap; boxed, because TLS is large.
+/// A plain or a TLS stream; the TLS stream is boxed because it is large.
 type MaybeTls<S> = Either<S, Box<TlsStream<S>>>;
-/// To the host or to a proxy.
+/// The connection to the host or to the proxy.
 type FirstHop = MaybeTls<TcpStream>;
-/// To the host, through whatever is between.
+/// The connection to the host, directly or through the proxy's tunnel.
 pub type Transport = MaybeTls<FirstHop>;
 /// An open WebSocket.
 pub type WebSocket<S = Transport> = WebSocketStream<S>;
 
-/// Where a WebSocket leads.
+/// The target of a dial.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
     /// A name or an address; IPv6 without brackets.
     pub host: &'a str,
     pub port: u16,
     pub is_tls: bool,
-    /// The whole URL, for the upgrade request.
+    /// The complete URL, for the upgrade request.
     pub url: &'a str,
 }
 
-/// Why a dial failed. Names no path, and quotes nothing that a server sent but a status.
+/// Why a dial failed. Contains no URL path, and nothing that a server sent except a status.
 #[derive(Debug, Error)]
 pub enum DialError {
     #[error(transparent)]
     Resolve(#[from] ResolveError),
-    #[error("none of its host's addresses may be connected to")]
+    #[error("no address of the host is allowed")]
     NotAdmitted,
     #[error("{0}")]
     Connect(#[from] io::Error),
-    #[error("its host is no name for TLS")]
+    #[error("the host is not a valid TLS server name")]
     TlsName,
     #[error(transparent)]
     Proxy(#[from] ProxyError),
@@ -67,14 +67,13 @@ pub enum DialError {
     Status(u16),
     #[error("{}", describe(.0))]
     WebSocket(tungstenite::Error),
-    #[error("it did not answer in time")]
+    #[error("no answer in time")]
     Silent,
 }
 
 impl Network {
-    /// Opens a WebSocket; a redirect is a refusal. Only addresses that `admits` takes are connected to; through a proxy
-    /// the proxy chooses the address. `wrap` puts something between the WebSocket and its connection. The caller bounds the
-    /// whole time.
+    /// Opens a WebSocket. A redirect is an error. Connects only to addresses that `admits` accepts; with a proxy, the
+    /// proxy chooses the address. `wrap` wraps the connection below the WebSocket. The caller bounds the total time.
     pub async fn websocket<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         target: Target<'_>,
@@ -115,14 +114,14 @@ impl Network {
         }
     }
 
-    /// A connection to the host, through the proxy and with TLS.
+    /// Connects to the host, through the proxy and with TLS where they apply.
     async fn transport(
         &self,
         tcp: TcpStream,
         proxy: Option<&Proxy>,
         target: Target<'_>,
     ) -> Result<Transport, DialError> {
-        // A keep-alive answer must not wait for more data to send.
+        // A keep-alive response must not wait in Nagle's buffer.
         tcp.set_nodelay(true)?;
         let first_hop = match proxy {
             None => Either::Left(tcp),
@@ -152,7 +151,7 @@ async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 impl DialError {
-    /// Whether another address of the same host may do better: this one is dead, or speaks of nothing but itself.
+    /// Whether the error concerns only this address, so that another address of the host may work.
     fn is_of_one_address(&self) -> bool {
         matches!(self, Self::Connect(_) | Self::Silent | Self::WebSocket(Error::Io(_)))
             || matches!(self, Self::Proxy(ProxyError::Lost(_)))
@@ -173,13 +172,13 @@ async fn maybe_tls<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(Either::Right(Box::new(tls)))
 }
 
-/// A WebSocket error in words that quote nothing a server sent.
+/// Describes a WebSocket error without quoting anything that a server sent.
 pub fn describe(error: &tungstenite::Error) -> String {
     match error {
         Error::Http(response) => format!("HTTP status {}", response.status().as_u16()),
         Error::Io(error) => error.to_string(),
-        Error::Capacity(_) => "a message is too large".to_owned(),
-        Error::Utf8(_) => "a text is not UTF-8".to_owned(),
+        Error::Capacity(_) => "message too large".to_owned(),
+        Error::Utf8(_) => "text message is not valid UTF-8".to_owned(),
         error => error.to_string(),
     }
 }

@@ -1,4 +1,4 @@
-//! What all our HTTP clients have in common.
+//! The base configuration of every HTTP client.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use reqwest::{Client, ClientBuilder, Url};
 use super::{Network, Resolver, USER_AGENT};
 
 impl Network {
-    /// Never redirected, with our TLS and our resolver, and through no proxy but that of `HTTPS_PROXY`, which is for
-    /// `https://` only.
+    /// A client builder that follows no redirects, uses this network's TLS and resolver, and uses no proxy except the
+    /// one of `HTTPS_PROXY`, for `https://` only.
     pub fn http_client(&self) -> ClientBuilder {
         let builder = Client::builder()
             .tls_backend_preconfigured((*self.tls).clone())
@@ -31,7 +31,7 @@ impl Network {
         let proxy = self.proxy.proxy()?;
         let authorization = proxy.authorization.as_ref().map(|value| {
             let mut value =
-                HeaderValue::from_str(value.expose()).expect("Base64 is a header's text");
+                HeaderValue::from_str(value.expose()).expect("Base64 is a valid header value");
             value.set_sensitive(true);
             value
         });

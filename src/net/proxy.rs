@@ -1,4 +1,4 @@
-//! Which hosts are reached through the proxy of `HTTPS_PROXY`, and which go past it (pure).
+//! Decides which hosts are reached through the proxy of `HTTPS_PROXY` and which directly (pure).
 
 use std::net::IpAddr;
 
@@ -11,20 +11,20 @@ use url::{Host, Url};
 use super::public_addr::Subnet;
 use crate::secret::Secret;
 
-/// The proxy, if there is one, and what goes past it. Loopback always does.
+/// The proxy, if there is one, and the hosts that bypass it. Loopback always bypasses it.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyRules {
     proxy: Option<Proxy>,
     bypass: Vec<Bypass>,
 }
 
-/// An HTTP proxy that opens tunnels (`CONNECT`).
+/// An HTTP proxy that supports `CONNECT`.
 #[derive(Debug, Clone)]
 pub struct Proxy {
     /// A name or an address; IPv6 without brackets.
     pub host: String,
     pub port: u16,
-    /// Whether the connection to the proxy itself is TLS.
+    /// Whether the connection to the proxy itself uses TLS.
     pub is_tls: bool,
     /// The value of `Proxy-Authorization`.
     pub authorization: Option<Secret<String>>,
@@ -34,7 +34,7 @@ pub struct Proxy {
 #[derive(Debug, Clone)]
 struct Bypass {
     hosts: Hosts,
-    /// Every port where none is named.
+    /// The port to match; none matches every port.
     port: Option<u16>,
 }
 
@@ -42,11 +42,11 @@ struct Bypass {
 enum Hosts {
     All,
     Subnet(Subnet),
-    /// In lower case, without a dot at its beginning: the host of this name and those below it.
+    /// Matches the host of this name and its subdomains. Lower case, without a leading dot.
     Domain(String),
 }
 
-/// The value is not a proxy's URL. Does not quote it: it may hold a password.
+/// The value is not a proxy URL. The error does not quote it, because it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error(
     "http://host:port or https://host:port, with user:password@ before the host where they are needed"
@@ -54,15 +54,15 @@ enum Hosts {
 pub struct NotAProxy;
 
 impl ProxyRules {
-    /// Reads `HTTPS_PROXY` (a URL; without a scheme it is `http://`) and `NO_PROXY` (domains, addresses and networks,
-    /// separated by commas, each with `:port` if only that port is meant; `*` for everything).
+    /// Reads `HTTPS_PROXY` (a URL; `http://` is assumed without a scheme) and `NO_PROXY` (domains, addresses and
+    /// networks separated by commas, each with an optional `:port`; `*` for everything).
     pub fn read(https_proxy: &str, no_proxy: &str) -> Result<Self, NotAProxy> {
         let proxy = Some(Proxy::parse(https_proxy)?);
         let entries = no_proxy.split([',', ' ']).map(str::trim).filter(|entry| !entry.is_empty());
         Ok(Self { proxy, bypass: entries.map(Bypass::parse).collect() })
     }
 
-    /// The proxy that a connection to this host takes; none for a direct connection.
+    /// The proxy for a connection to this host; none for a direct connection.
     pub fn proxy_for(&self, host: &str, port: u16) -> Option<&Proxy> {
         let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
         let proxy = self.proxy.as_ref()?;
@@ -71,7 +71,7 @@ impl ProxyRules {
         (!goes_past).then_some(proxy)
     }
 
-    /// The proxy, whatever goes past it.
+    /// The proxy, without regard to `NO_PROXY`.
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref()
     }
@@ -86,7 +86,7 @@ impl Proxy {
             "https" => true,
             _ => return Err(NotAProxy),
         };
-        // More than a host means that a password with a / or a # has cut the URL short.
+        // A path, query or fragment means that an unescaped / or # in the password split the URL.
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err(NotAProxy);
         }
@@ -99,19 +99,19 @@ impl Proxy {
         Ok(Self { host, port, is_tls, authorization: authorization(&url)? })
     }
 
-    /// The URL without the credentials.
+    /// The proxy's URL without the credentials.
     pub(super) fn url(&self) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };
         format!("{scheme}://{}", authority(&self.host, self.port))
     }
 }
 
-/// `host:port`, with brackets around an IPv6 address.
+/// Formats `host:port`, with brackets around an IPv6 address.
 pub(super) fn authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// RFC 7617. User and password are percent-encoded in the URL.
+/// The Basic credentials (RFC 7617) from the percent-encoded user and password of the URL.
 fn authorization(url: &Url) -> Result<Option<Secret<String>>, NotAProxy> {
     let decoded = |text| percent_decode_str(text).decode_utf8().map_err(|_| NotAProxy);
     if url.username().is_empty() && url.password().is_none() {
@@ -129,7 +129,8 @@ fn is_loopback(host: &str) -> bool {
 }
 
 impl Bypass {
-    /// What is neither `*` nor a network is a domain: it matches nothing if there is no such domain.
+    /// Reads one entry. Anything that is neither `*` nor a network counts as a domain, and matches nothing if no such
+    /// domain exists.
     fn parse(entry: &str) -> Self {
         let whole = |hosts| Self { hosts, port: None };
         if let Some(subnet) = Subnet::parse(entry) {
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_proxy_is_refused_and_nothing_prints_its_password() {
+    fn an_invalid_proxy_url_is_refused_and_no_error_prints_its_password() {
         for wrong in [
             "",
             "socks5://s3cret@a:1080",
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn no_proxy_names_domains_addresses_networks_and_ports() {
+    fn no_proxy_accepts_domains_addresses_networks_and_ports() {
         let rules =
             rules(" Zoom.us, .corp,*.example ,10.0.0.0/8 192.0.2.1,[::2],a.net:8443, b.net:x");
         for (host, port) in [

@@ -1,9 +1,9 @@
-//! Which addresses are the open internet's (pure): whoever names a host for us to dial must not reach through us what only
-//! we can reach.
+//! Decides which addresses are on the public internet (pure). A user who names a host to dial must not reach private
+//! networks through the daemon.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Networks that are not the public internet (IANA's special-purpose registries), and two addresses of clouds.
+/// Networks outside the public internet (IANA's special-purpose registries), and two cloud-internal addresses.
 const REFUSED_V4: [(Ipv4Addr, u8); 16] = [
     (Ipv4Addr::new(0, 0, 0, 0), 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -20,10 +20,10 @@ const REFUSED_V4: [(Ipv4Addr, u8); 16] = [
     (Ipv4Addr::new(203, 0, 113, 0), 24),
     (Ipv4Addr::new(224, 0, 0, 0), 4),
     (Ipv4Addr::new(240, 0, 0, 0), 4),
-    // Azure's host, with credentials for whoever asks from inside.
+    // Azure's host agent, which hands out credentials to any virtual machine.
     (Ipv4Addr::new(168, 63, 129, 16), 32),
 ];
-/// Of `2000::/3`, outside of which nothing is public: tunnels (which hide an IPv4 address) and documentation.
+/// Refused networks inside `2000::/3`; everything outside it is refused anyway. Tunnels hide an IPv4 address.
 const REFUSED_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
@@ -31,10 +31,10 @@ const REFUSED_V6: [(Ipv6Addr, u8); 4] = [
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
 ];
 const PUBLIC_V6: (Ipv6Addr, u8) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
-/// The last 32 bits are an IPv4 address behind a NAT64 gateway.
+/// NAT64 prefix: the last 32 bits are an IPv4 address behind a gateway.
 const NAT64: (Ipv6Addr, u8) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
-/// Whether an address is one of the open internet's.
+/// Whether an address is on the public internet.
 pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => !REFUSED_V4.iter().any(|net| is_in_v4(address, *net)),
@@ -48,7 +48,7 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// A network, or one address.
+/// A network or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subnet {
     address: IpAddr,
@@ -56,7 +56,7 @@ pub struct Subnet {
 }
 
 impl Subnet {
-    /// Reads an address (IPv6 also in brackets), or an address and the length of its prefix: `10.0.0.0/8`.
+    /// Reads an address (IPv6 also in brackets) or a network in CIDR notation, such as `10.0.0.0/8`.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix.parse::<u8>().ok()?)),
@@ -77,14 +77,14 @@ impl Subnet {
     }
 }
 
-/// Whether an address lies in a network.
+/// Whether an IPv4 address is in a network.
 fn is_in_v4(address: Ipv4Addr, (net, prefix): (Ipv4Addr, u8)) -> bool {
     let shift = 32 - u32::from(prefix);
     let top = |address: Ipv4Addr| address.to_bits().checked_shr(shift).unwrap_or(0);
     top(address) == top(net)
 }
 
-/// The same of IPv6.
+/// Whether an IPv6 address is in a network.
 fn is_in_v6(address: Ipv6Addr, (net, prefix): (Ipv6Addr, u8)) -> bool {
     let shift = 128 - u32::from(prefix);
     let top = |address: Ipv6Addr| address.to_bits().checked_shr(shift).unwrap_or(0);

@@ -1,5 +1,5 @@
-//! Happy Eyeballs (RFC 8305): a host's addresses are tried side by side, each a moment after the one before it, and the
-//! first that connects is taken.
+//! Happy Eyeballs (RFC 8305): starts connection attempts to a host's addresses in a staggered sequence and takes the
+//! first that succeeds.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,20 +9,20 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
-/// How long an attempt has before the next address is tried beside it (RFC 8305 section 8).
+/// The delay before the next address is tried in parallel (RFC 8305 section 8).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// How many addresses of a host are tried in one race.
+/// The most addresses of a host that one race tries.
 const MAX_ATTEMPTS: usize = 8;
 
-/// Takes the first address to which `attempt` succeeds, and drops the other attempts. An attempt that fails lets the next
-/// one begin at once. The error is that of the last failure.
+/// Returns the first address for which `attempt` succeeds, and drops the other attempts. When an attempt fails, the
+/// next one starts at once. If all fail, returns the last error.
 pub(super) async fn race<T, F: Future<Output = io::Result<T>>>(
     addresses: &[SocketAddr],
     attempt: impl Fn(SocketAddr) -> F,
 ) -> io::Result<(SocketAddr, T)> {
     let mut waiting = interleaved(addresses).into_iter().take(MAX_ATTEMPTS);
     let mut attempts = FuturesUnordered::new();
-    let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "there is no address");
+    let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "no address to connect to");
     loop {
         if let Some(address) = waiting.next() {
             let attempt = attempt(address);
@@ -39,8 +39,8 @@ pub(super) async fn race<T, F: Future<Output = io::Result<T>>>(
     }
 }
 
-/// The families in turn, beginning with that of the first address (RFC 8305 section 4): a family that does not work at all
-/// costs one delay, not one for each of its addresses.
+/// Alternates the address families, starting with the family of the first address (RFC 8305 section 4). A family
+/// without connectivity then costs one delay instead of one per address.
 fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let is_first_kind = |address: &&SocketAddr| address.is_ipv6() == addresses[0].is_ipv6();
     let (first, other): (Vec<&SocketAddr>, Vec<&SocketAddr>) =
@@ -61,8 +61,8 @@ mod tests {
         text.split_whitespace().map(|address| address.parse().unwrap()).collect()
     }
 
-    /// Runs a race in which port 1 never answers, port 2 refuses and port 3 connects; returns what came of it, when each
-    /// attempt began, and when it was over.
+    /// Runs a race in which port 1 never answers, port 2 refuses and port 3 connects. Returns the result, when each
+    /// attempt started, and when the race ended.
     async fn run(text: &str) -> (io::Result<SocketAddr>, Vec<(String, u128)>, u128) {
         let begin = Instant::now();
         let begun = Mutex::new(Vec::new());
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_that_swallows_everything_delays_the_next_by_a_quarter_second() {
+    async fn a_silent_address_delays_the_next_by_a_quarter_second() {
         let (done, begun, took) = run("[::1]:1 [::2]:1 10.0.0.1:3").await;
         assert_eq!(done.unwrap(), "10.0.0.1:3".parse().unwrap());
         assert_eq!(begun, [("[::1]:1".into(), 0), ("10.0.0.1:3".into(), 250)]);
@@ -99,13 +99,13 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_good_first_address_is_the_only_one_that_is_dialled() {
+    async fn a_first_address_that_connects_is_the_only_one_dialled() {
         let (_, begun, _) = run("[::1]:3 10.0.0.1:3").await;
         assert_eq!(begun.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_all_have_failed_the_race_is_over() {
+    async fn the_race_ends_when_every_attempt_has_failed() {
         let (done, begun, took) = run("[::1]:2 10.0.0.1:2").await;
         assert_eq!(done.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
         assert_eq!((begun.len(), took), (2, 0));
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn families_take_turns_beginning_with_the_first() {
+    fn address_families_alternate_starting_with_the_first() {
         let found = interleaved(&addresses("[::1]:1 [::2]:1 [::3]:1 10.0.0.1:1"));
         assert_eq!(found, addresses("[::1]:1 10.0.0.1:1 [::2]:1 [::3]:1"));
         assert!(interleaved(&[]).is_empty());

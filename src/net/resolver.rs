@@ -1,5 +1,5 @@
-//! Names to addresses through the system's resolver (hosts file, nsswitch), on threads of its own: a look-up that hangs
-//! delays neither file work in the runtime's blocking pool nor the end of the process.
+//! Resolves host names with the system's resolver (hosts file, nsswitch) on separate threads. A hanging lookup delays
+//! neither file operations in the runtime's blocking pool nor the exit of the process.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,16 +14,16 @@ use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
-/// What a resolver may take.
+/// A resolver's limits.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// How long a caller waits for an answer.
     pub timeout: Duration,
-    /// How long an answer is used again.
+    /// How long an answer is cached.
     pub ttl: Duration,
-    /// How many look-ups run at once. The system's resolver blocks, so each has a thread.
+    /// How many lookups run at once. The system's resolver blocks, so each lookup has a thread.
     pub threads: usize,
-    /// How many names are remembered.
+    /// How many names are cached.
     pub names: usize,
 }
 
@@ -38,22 +38,21 @@ impl Default for Limits {
     }
 }
 
-/// Why a name has no address.
+/// Why a name could not be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ResolveError {
-    #[error("its name cannot be looked up: {0}")]
+    #[error("the host name lookup failed: {0}")]
     Failed(String),
-    #[error("its name has no address")]
+    #[error("the host name has no address")]
     NoAddress,
-    #[error("its name was not looked up in time")]
+    #[error("the host name lookup timed out")]
     TimedOut,
 }
 
 type Lookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 type Answer = Result<Arc<[SocketAddr]>, ResolveError>;
 
-/// Looks names up: callers that ask for the same name at the same time share one look-up, and its answer is used again for
-/// a while. A failure is not remembered. Cheap to clone.
+/// A caching resolver. Concurrent callers of the same name share one lookup. Failures are not cached. Cheap to clone.
 #[derive(Clone)]
 pub struct Resolver(Arc<Inner>);
 
@@ -64,7 +63,7 @@ struct Inner {
     names: Mutex<HashMap<String, Known>>,
 }
 
-/// A name that was asked for, answered or not.
+/// A cached or pending lookup.
 #[derive(Clone)]
 struct Known {
     since: Instant,
@@ -72,12 +71,12 @@ struct Known {
 }
 
 impl Resolver {
-    /// The system's: `getaddrinfo`.
+    /// A resolver that uses the system's `getaddrinfo`.
     pub fn system() -> Self {
         Self::new(|host| Ok((host, 0).to_socket_addrs()?.collect()), Limits::default())
     }
 
-    /// `lookup` may block. It finds a name's addresses; their ports mean nothing.
+    /// A resolver that uses `lookup`, which may block. The ports of the addresses it returns are ignored.
     pub fn new(
         lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
         limits: Limits,
@@ -90,12 +89,12 @@ impl Resolver {
         Self(Arc::new(Inner { lookup, limits, threads, names: Mutex::default() }))
     }
 
-    /// Another one that finds the same, with threads and a memory of its own.
+    /// A resolver with the same lookup function and its own threads and cache.
     pub(super) fn separate(&self) -> Self {
         Self::with(Arc::clone(&self.0.lookup), self.0.limits)
     }
 
-    /// The addresses of a host, at least one, in the system's order. An address is its own answer.
+    /// The addresses of a host, at least one, in the system's order. A literal address resolves to itself.
     pub async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, port)]);
@@ -110,7 +109,7 @@ impl Resolver {
         Ok(answer.iter().map(with_port).collect())
     }
 
-    /// The look-up of this name that runs or whose answer still counts; else a new one.
+    /// The running or cached lookup of this name, else a new one.
     fn known(&self, host: &str) -> Known {
         let Inner { limits, .. } = &*self.0;
         let mut names = self.names();
@@ -139,12 +138,13 @@ impl Resolver {
     }
 
     fn names(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.0.names.lock().expect("nothing panics while holding the names")
+        self.0.names.lock().expect("no panic while the lock is held")
     }
 }
 
 impl Known {
-    /// Without an answer it counts no longer than a look-up may take: its callers may all have left.
+    /// Whether the entry can still be used. A pending lookup expires after the timeout, because its callers may all
+    /// have gone.
     fn is_fresh(&self, limits: &Limits) -> bool {
         let is_answered = self.answer.peek().is_some();
         self.since.elapsed() < if is_answered { limits.ttl } else { limits.timeout }
@@ -158,10 +158,10 @@ async fn look_up(resolver: Arc<Inner>, host: String) -> Answer {
     if found.is_empty() { Err(ResolveError::NoAddress) } else { Ok(found.into()) }
 }
 
-/// The thread ends with the look-up, however long that takes and whether somebody waits for it or not.
+/// Runs the lookup on its own thread, which ends with the lookup even if nobody waits for the result.
 async fn on_a_thread(resolver: &Inner, host: String) -> io::Result<Vec<SocketAddr>> {
     let threads = Arc::clone(&resolver.threads);
-    let permit = threads.acquire_owned().await.expect("nobody closes the semaphore");
+    let permit = threads.acquire_owned().await.expect("the semaphore is never closed");
     let lookup = Arc::clone(&resolver.lookup);
     let (sender, found) = oneshot::channel();
     thread::Builder::new().name("resolver".to_owned()).spawn(move || {
@@ -170,7 +170,7 @@ async fn on_a_thread(resolver: &Inner, host: String) -> io::Result<Vec<SocketAdd
         // The caller may have given up.
         let _ = sender.send(found);
     })?;
-    found.await.unwrap_or_else(|_| Err(io::Error::other("the look-up panicked")))
+    found.await.unwrap_or_else(|_| Err(io::Error::other("the lookup panicked")))
 }
 
 #[cfg(test)]
@@ -186,7 +186,7 @@ mod tests {
         vec!["192.0.2.1:0".parse().unwrap()]
     }
 
-    /// Answers every name, and counts how often it was asked.
+    /// A resolver that resolves every name and counts the lookups.
     fn counting(limits: Limits) -> (Resolver, Arc<AtomicUsize>) {
         let count = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&count);
@@ -197,7 +197,7 @@ mod tests {
         (Resolver::new(lookup, limits), count)
     }
 
-    /// A look-up of `hangs` lasts until the sender is dropped.
+    /// A resolver for which the lookup of `hangs` lasts until the sender is dropped.
     fn hanging(limits: Limits) -> (Resolver, mpsc::Sender<()>) {
         let (release, released) = mpsc::channel::<()>();
         let released = Mutex::new(released);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_system_finds_this_machine_by_name_and_an_address_is_not_looked_up() {
+    async fn the_system_resolves_localhost_and_a_literal_address_is_not_looked_up() {
         let found = Resolver::system().addresses("localhost", 80).await.unwrap();
         assert!(found.iter().all(|found| found.ip().is_loopback() && found.port() == 80));
         let (resolver, count) = counting(Limits::default());
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn callers_at_the_same_time_and_soon_after_share_one_look_up() {
+    async fn concurrent_and_later_callers_share_one_lookup() {
         let (resolver, count) = counting(Limits::default());
         let callers = (0..100).map(|port| resolver.addresses("a.example", port));
         for (port, found) in join_all(callers).await.into_iter().enumerate() {
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_forgotten_after_its_time_and_names_beyond_the_bound_are_too() {
+    async fn an_answer_expires_and_the_cache_is_bounded() {
         let limits = Limits { ttl: Duration::from_millis(50), names: 2, ..Limits::default() };
         let (resolver, count) = counting(limits);
         for host in ["a", "b", "c", "d"] {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_not_remembered() {
+    async fn a_failure_is_not_cached() {
         let count = AtomicUsize::new(0);
         let lookup = move |_: &str| match count.fetch_add(1, Ordering::SeqCst) {
             0 => Err(io::Error::other("no such name")),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_hangs_costs_its_caller_a_bounded_time_and_takes_one_thread() {
+    async fn a_hanging_lookup_times_out_and_takes_one_thread() {
         let limits =
             Limits { timeout: Duration::from_millis(100), threads: 2, ..Limits::default() };
         let (resolver, release) = hanging(limits);
@@ -288,7 +288,7 @@ mod tests {
         drop(release);
     }
 
-    /// The blocking pool is where file work is done: a hanging look-up leaves it alone.
+    /// File operations run in the blocking pool, which a hanging lookup must not occupy.
     #[test]
     fn a_hanging_look_up_does_not_hold_up_file_work() {
         let mut builder = tokio::runtime::Builder::new_current_thread();

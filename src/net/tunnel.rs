@@ -1,4 +1,4 @@
-//! A way through an HTTP proxy: `CONNECT` (RFC 9110 section 9.3.6).
+//! Tunnels through an HTTP proxy with `CONNECT` (RFC 9110 section 9.3.6).
 
 use std::io;
 
@@ -8,31 +8,35 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use super::USER_AGENT;
 use super::proxy::{Proxy, authority};
 
-/// A proxy's answer has a status and a few headers.
+/// The longest response head from a proxy: a status line and a few headers.
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 
-/// Why there is no way through the proxy. Quotes nothing of its answer but the status.
+/// Why the proxy opened no tunnel. Quotes nothing of its response except the status.
 #[derive(Debug, Error)]
 pub enum ProxyError {
-    #[error("the proxy of HTTPS_PROXY cannot be reached: {0}")]
+    #[error("cannot reach the proxy in HTTPS_PROXY: {0}")]
     Unreachable(String),
     #[error(
-        "the proxy wants a user name and a password (HTTP status 407): put them into HTTPS_PROXY"
+        "the proxy requires a user name and password (HTTP status 407): put them in HTTPS_PROXY"
     )]
     CredentialsWanted,
-    #[error("the proxy refuses the user name and the password in HTTPS_PROXY (HTTP status 407)")]
+    #[error(
+        "the proxy rejects the user name or password in HTTPS_PROXY (HTTP status 407): correct them"
+    )]
     CredentialsRefused,
     #[error(
-        "the proxy refuses to connect to this host (HTTP status {0}): it must allow CONNECT to it"
+        "the proxy refuses to connect to this host (HTTP status {0}): allow CONNECT to it in the proxy"
     )]
     Refused(u16),
-    #[error("the proxy of HTTPS_PROXY does not answer as an HTTP proxy")]
+    #[error(
+        "the proxy in HTTPS_PROXY does not answer like an HTTP proxy: check its address and scheme"
+    )]
     NotAProxy,
-    #[error("the connection to the proxy is lost: {0}")]
+    #[error("lost the connection to the proxy: {0}")]
     Lost(#[from] io::Error),
 }
 
-/// Asks for a tunnel; what is read and written from then on is the host's.
+/// Requests a tunnel. On success the stream carries the connection to the host.
 pub(super) async fn tunnel<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     proxy: &Proxy,
@@ -60,7 +64,7 @@ fn request(proxy: &Proxy, host: &str, port: u16) -> String {
     )
 }
 
-/// Reads an answer's head, and not a byte of what follows it.
+/// Reads the response head, and no byte beyond it.
 async fn read_status<S: AsyncRead + Unpin>(stream: &mut S) -> Result<u16, ProxyError> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -86,7 +90,7 @@ mod tests {
         ProxyRules::read(url, "").unwrap().proxy_for("zoom.us", 443).unwrap().clone()
     }
 
-    /// What the proxy was asked, and what comes of its answer.
+    /// The request that the proxy received, and the result of its answer.
     async fn ask(url: &str, answer: &[u8]) -> (String, Result<(), ProxyError>) {
         let (mut ours, mut theirs) = tokio::io::duplex(64 * 1024);
         theirs.write_all(answer).await.unwrap();
@@ -94,7 +98,7 @@ mod tests {
         let mut asked = vec![0; 1024];
         let length = theirs.read(&mut asked).await.unwrap();
         drop(theirs);
-        // What follows the head is the host's.
+        // The bytes after the head belong to the host.
         let mut rest = String::new();
         ours.read_to_string(&mut rest).await.unwrap();
         assert!(rest.is_empty() || rest == "hello", "{rest}");
@@ -103,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tunnel_is_asked_for_with_the_credentials() {
+    async fn a_tunnel_request_carries_the_credentials() {
         let ok = b"HTTP/1.1 200 Connection established\r\nVia: x\r\n\r\nhello";
         let (asked, done) = ask("http://u:p@a:1", ok).await;
         done.unwrap();
@@ -126,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_none_is_bounded_and_refused() {
+    async fn a_malformed_answer_is_bounded_and_refused() {
         let endless = [b'x'; 2 * MAX_HEAD_BYTES];
         let answers: [&[u8]; 4] =
             [b"SSH-2.0\r\n\r\n", b"HTTP/1.1\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", &endless];

@@ -1,3 +1,5 @@
+//! Renders a transcript as text, WebVTT, SRT and JSON.
+
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -6,7 +8,7 @@ use serde_json::{Value, json};
 use super::lines::Line;
 use crate::model::{SessionId, TranscriptLine, one_line, rfc3339};
 
-/// What a transcript can be had as.
+/// The formats of a transcript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One object in the API's envelope.
@@ -18,7 +20,7 @@ pub enum Format {
     Txt,
 }
 
-/// For a client that asked for something else.
+/// The available media types, for the error to a client that asks for another one.
 pub const MEDIA_TYPES: &str =
     "application/json, application/jsonl, text/vtt, application/x-subrip, text/plain";
 
@@ -246,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn files_for_people_have_no_format_characters_and_json_has_what_was_sent() {
+    fn text_files_have_no_format_characters_and_json_has_the_text_as_sent() {
         let mut odd = line(1, 1, ORIGIN_MS, "see \u{202e}txt.exe\u{202c} 👩\u{200d}💻");
         odd.said.speaker.name = Some("An\u{200f}a\u{2066}".into());
         let odd = [odd];

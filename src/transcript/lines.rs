@@ -1,10 +1,12 @@
+//! The transcript lines of a session in order of time, read from the store page by page.
+
 use std::collections::VecDeque;
 
 use super::window::Window;
 use crate::model::{Cursor, Entry, EntryBody, EntryKind, SessionId, StreamRecord, TranscriptLine};
 use crate::store::{Store, StoreError};
 
-/// Lines that are read from the store at a time, for each stream.
+/// How many lines of each stream are read from the store at a time.
 const PAGE: u32 = 200;
 /// The highest number of an entry that both stores can compare with.
 const LAST_SEQ: u64 = i64::MAX as u64;
@@ -33,7 +35,7 @@ pub struct Lines {
     window: Window,
 }
 
-/// The lines of one stream that were read and not used yet.
+/// The lines of one stream that were read and not merged yet.
 struct StreamLines {
     ordinal: u32,
     /// Has seen all there can be of the other streams, so that a page holds this one's lines only.
@@ -72,7 +74,7 @@ impl Lines {
     pub async fn next(&mut self) -> Result<Option<Line>, StoreError> {
         while !self.window.is_full() {
             for stream in &mut self.streams {
-                // A page of lines that cannot be read holds none.
+                // A page in which every line is unreadable is empty.
                 while stream.page.is_empty() && !stream.drained {
                     stream.fill(&self.store, self.session_id).await?;
                 }

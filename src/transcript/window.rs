@@ -1,8 +1,10 @@
+//! Sorts lines by time within a bounded window.
+
 use std::collections::BTreeMap;
 
 use super::lines::Line;
 
-/// Lines that are held back to be put in order and corrected.
+/// How many lines are held back to be sorted and corrected.
 const HELD_LINES: usize = 256;
 /// `attribute` of a line that corrects or withdraws an earlier one (section 10.14).
 const UPDATE: i64 = 2;

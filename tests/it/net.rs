@@ -1,4 +1,4 @@
-//! Outgoing connections: addresses that are raced, and a proxy.
+//! Outgoing connections: address racing, and the proxy.
 
 use std::convert::identity;
 use std::net::{IpAddr, SocketAddr};
@@ -20,17 +20,17 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use crate::support::connect_proxy::{ConnectProxy, Manner};
 use crate::support::network::{BlackHole, names};
 
-/// Two addresses of this machine.
+/// Two loopback addresses.
 const FIRST: &str = "127.0.0.2";
 const SECOND: &str = "127.0.0.1";
 
-/// Knows `two.example` with both addresses.
+/// A network in which `two.example` has both addresses.
 fn two_addresses() -> Network {
     let resolver = names(&[("two.example", &[FIRST, SECOND])]);
     Network::new(client_config(None).unwrap(), resolver, ProxyRules::default())
 }
 
-/// Dials `ws://two.example` on this port, to addresses that are admitted.
+/// Dials `ws://two.example` on this port, with only the addresses that `admits` accepts.
 async fn dial(port: u16, admits: impl Fn(IpAddr) -> bool) -> Result<(), DialError> {
     let url = format!("ws://two.example:{port}/path");
     let target = Target { host: "two.example", port, is_tls: false, url: &url };
@@ -39,7 +39,7 @@ async fn dial(port: u16, admits: impl Fn(IpAddr) -> bool) -> Result<(), DialErro
     dialled.map(drop)
 }
 
-/// A WebSocket server on [`SECOND`], and its port.
+/// Starts a WebSocket server on [`SECOND`] and returns its port.
 async fn server() -> (u16, JoinHandle<()>) {
     let listener = TcpListener::bind((SECOND, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -56,7 +56,7 @@ fn first(port: u16) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_host_whose_first_address_swallows_packets_is_reached_soon() {
+async fn a_host_is_reached_soon_although_its_first_address_does_not_answer() {
     let (port, _serving) = server().await;
     let _hole = BlackHole::open(first(port)).await;
     let begin = Instant::now();
@@ -76,7 +76,7 @@ async fn an_address_that_accepts_and_says_nothing_is_set_aside() {
 }
 
 #[tokio::test]
-async fn an_address_that_drops_every_connection_is_set_aside_at_once() {
+async fn an_address_that_drops_every_connection_is_skipped_at_once() {
     let (port, _serving) = server().await;
     let listener = TcpListener::bind(first(port)).await.unwrap();
     tokio::spawn(async move { while listener.accept().await.is_ok() {} });
@@ -96,7 +96,7 @@ async fn an_address_that_is_not_admitted_is_not_connected_to() {
     assert!(connected.is_err(), "the address was connected to");
 }
 
-/// A simulated Zoom over TLS under a name that only a proxy knows, and how clients trust it.
+/// A simulated Zoom over TLS, under a host name that only a proxy can resolve, with its certificate authority.
 struct Zoom {
     simulator: Simulator,
     folder: TempDir,
@@ -130,7 +130,7 @@ impl Zoom {
         network.websocket(target, WebSocketConfig::default(), |_| true, identity).await.map(drop)
     }
 
-    /// Asks REST for something that it refuses: any answer shows that it was reached.
+    /// Sends a REST request that Zoom refuses: any answer shows that Zoom was reached.
     async fn ask(&self, network: &Network) -> Result<u16, ClientError> {
         let client = ZoomClient::new(network);
         let url = format!("{}/v2/users/me", self.simulator.base_url());
@@ -154,7 +154,7 @@ async fn zooms_sockets_and_rest_go_through_the_proxy_with_its_credentials() {
 async fn a_proxy_that_wants_credentials_or_refuses_is_named_and_no_secret_is() {
     let zoom = Zoom::start().await;
     let proxy = ConnectProxy::start(Manner::Credentials("ana:right")).await;
-    for (user, says) in [("", "put them into HTTPS_PROXY"), ("ana:s3cret@", "in HTTPS_PROXY")] {
+    for (user, says) in [("", "put them in HTTPS_PROXY"), ("ana:s3cret@", "in HTTPS_PROXY")] {
         let network = zoom.network(&format!("http://{user}{}", proxy.address), "");
         let error = zoom.dial(&network).await.unwrap_err().to_string();
         assert!(error.contains("407") && error.contains(says), "{error}");
@@ -169,7 +169,7 @@ async fn a_proxy_that_wants_credentials_or_refuses_is_named_and_no_secret_is() {
 }
 
 #[tokio::test]
-async fn what_no_proxy_names_goes_past_the_proxy() {
+async fn hosts_in_no_proxy_bypass_the_proxy() {
     let zoom = Zoom::start().await;
     let proxy = ConnectProxy::start(Manner::Open).await;
     let rules = ProxyRules::read(&format!("http://{}", proxy.address), ".zoom.test").unwrap();
@@ -181,21 +181,21 @@ async fn what_no_proxy_names_goes_past_the_proxy() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_away_or_silent_costs_rest_a_bounded_time() {
+async fn a_proxy_that_is_down_or_silent_costs_rest_a_bounded_time() {
     let zoom = Zoom::start().await;
     let away = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = away.local_addr().unwrap();
     drop(away);
     let network = zoom.network(&format!("http://{address}"), "");
     let error = zoom.dial(&network).await.unwrap_err().to_string();
-    assert!(error.contains("proxy of HTTPS_PROXY"), "{error}");
+    assert!(error.contains("proxy in HTTPS_PROXY"), "{error}");
     let proxy = ConnectProxy::start(Manner::Silent).await;
     let network = zoom.network(&format!("http://{}", proxy.address), "");
     assert_eq!(zoom.ask(&network).await.unwrap_err(), ClientError::TimedOut);
 }
 
 #[tokio::test]
-async fn what_websockets_trust_is_trusted_by_nothing_else_and_the_other_way_round() {
+async fn websockets_and_other_connections_trust_separate_authorities() {
     let zoom = Zoom::start().await;
     let ca = client_config(Some(&zoom.folder.path().join("ca.pem"))).unwrap();
     let public = client_config(None).unwrap();
@@ -211,9 +211,9 @@ async fn what_websockets_trust_is_trusted_by_nothing_else_and_the_other_way_roun
     assert_eq!(zoom.ask(&for_the_rest).await.unwrap(), 401);
 }
 
-/// What users of the API name is never reached through the proxy: it would hide the address that is checked.
+/// Hosts that API users name are never reached through the proxy, which would hide the address that is checked.
 #[tokio::test]
-async fn hosts_that_users_name_go_past_the_proxy() {
+async fn hosts_that_users_name_bypass_the_proxy() {
     let zoom = Zoom::start().await;
     let proxy = ConnectProxy::start(Manner::Open).await;
     let network = zoom.network(&format!("http://{}", proxy.address), "").for_named_hosts();

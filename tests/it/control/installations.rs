@@ -1,4 +1,4 @@
-//! Whose token Zoom is asked with, and how that is shown.
+//! Which token is used for requests to Zoom, and how the choice is reported.
 
 use rtmsd::model::InstallationId;
 use rtmsd::seal::KeyRing;
@@ -14,12 +14,12 @@ use crate::http::client::Answer;
 
 const ZOOM_TOKEN: &str = "zoom-token";
 
-/// Without a configured token.
+/// A daemon without a configured token.
 async fn bare() -> Kit {
     Kit::wired(|wiring| wiring.zoom.1 = Configured::None).await
 }
 
-/// A user's grant, whose access token is `token-of-` and the user.
+/// Installs the app for a user. The access token is `token-of-` plus the user.
 async fn install(kit: &Kit, user: &str, account: &str) -> InstallationId {
     let granted = GrantedTo {
         account_id: account.into(),
@@ -43,14 +43,14 @@ async fn install(kit: &Kit, user: &str, account: &str) -> InstallationId {
     kit.server.state.store.save_installation(&granted, seal, now_ms).await.unwrap().id
 }
 
-/// Zoom takes this grant no longer.
+/// Makes Zoom reject this grant.
 async fn lose(kit: &Kit, id: InstallationId) {
     let store = &kit.server.state.store;
     let generation = store.grant(id).await.unwrap().unwrap().installation.generation;
     assert!(store.give_up_grant(id, generation, rtmsd::clock::now_ms()).await.unwrap());
 }
 
-/// A session of host1 in acc1, of whom a webhook has spoken.
+/// A session with host and account known from a webhook: host1 in acc1.
 async fn known(kit: &Kit) -> String {
     kit.meeting("meeting.started", "m==").await;
     kit.only_session().await
@@ -81,7 +81,7 @@ async fn answered(kit: &Kit, id: &str) -> String {
 }
 
 #[tokio::test]
-async fn the_only_installation_starts_a_meeting_that_nobody_has_heard_of() {
+async fn the_only_installation_starts_a_meeting_without_any_webhook() {
     for configured in [Configured::None, Configured::Static(Secret::new(ZOOM_TOKEN.into()))] {
         let kit = Kit::wired(|wiring| wiring.zoom.1 = configured).await;
         let ana = install(&kit, "ana", "acc7").await;
@@ -89,7 +89,7 @@ async fn the_only_installation_starts_a_meeting_that_nobody_has_heard_of() {
         check(&kit.act(&id, "start").await, Some(ana), "only_installation");
         assert_eq!(last_token(&kit), "Bearer token-of-ana");
         let told = answered(&kit, &id).await;
-        let part = format!("asked with the token of installation {ana}, the only one");
+        let part = format!("used the token of installation {ana} (the only connected");
         assert!(told.contains(&part), "{told}");
     }
 }
@@ -121,7 +121,7 @@ async fn the_host_comes_before_the_account_and_both_before_any_other() {
     chosen("account", colleague).await;
     let host = install(&kit, "host1", "acc1").await;
     chosen("host", host).await;
-    // A host whose grant is dead does not hide a colleague's.
+    // A host's dead grant does not hide a colleague's grant.
     lose(&kit, host).await;
     chosen("account", colleague).await;
     assert_ne!(other, colleague);
@@ -136,7 +136,7 @@ async fn an_installation_of_another_account_is_the_last_resort() {
 }
 
 #[tokio::test]
-async fn several_that_may_be_meant_are_listed_and_zoom_is_not_asked() {
+async fn ambiguous_installations_are_listed_and_zoom_is_not_asked() {
     let kit = bare().await;
     let ids = [install(&kit, "ana", "acc1").await, install(&kit, "bo", "acc2").await];
     let id = kit.create().await;
@@ -147,7 +147,7 @@ async fn several_that_may_be_meant_are_listed_and_zoom_is_not_asked() {
     assert!(detail.contains(&ids[1].to_string()) && detail.contains("installation_id"), "{detail}");
     assert!(kit.zoom.asked().is_empty());
     assert!(answered(&kit, &id).await.contains("installation_ambiguous"));
-    // The one that is named, from then on.
+    // The named installation is used from then on.
     check(&start_with(&kit, &id, ids[1]).await, Some(ids[1]), "named");
     assert_eq!(last_token(&kit), "Bearer token-of-bo");
     kit.announce("m==", "s1").await;
@@ -156,7 +156,7 @@ async fn several_that_may_be_meant_are_listed_and_zoom_is_not_asked() {
 }
 
 #[tokio::test]
-async fn no_more_than_twenty_are_listed() {
+async fn at_most_twenty_installations_are_listed() {
     let kit = bare().await;
     for n in 0..22 {
         install(&kit, &format!("user{n}"), &format!("acc{n}")).await;
@@ -169,7 +169,7 @@ async fn no_more_than_twenty_are_listed() {
 }
 
 #[tokio::test]
-async fn several_that_may_be_meant_are_no_matter_where_a_token_is_configured() {
+async fn a_configured_token_resolves_ambiguous_installations() {
     let kit = Kit::start().await;
     install(&kit, "ana", "acc1").await;
     install(&kit, "bo", "acc2").await;
@@ -179,7 +179,7 @@ async fn several_that_may_be_meant_are_no_matter_where_a_token_is_configured() {
 }
 
 #[tokio::test]
-async fn what_started_a_stream_also_stops_it_though_others_have_installed_since() {
+async fn the_token_that_started_a_stream_also_stops_it_after_other_installs() {
     let kit = bare().await;
     let ana = install(&kit, "ana", "acc7").await;
     let id = kit.create().await;
@@ -192,7 +192,7 @@ async fn what_started_a_stream_also_stops_it_though_others_have_installed_since(
 }
 
 #[tokio::test]
-async fn a_name_that_zoom_refuses_is_not_kept() {
+async fn a_named_installation_that_zoom_refuses_is_not_kept() {
     let kit = bare().await;
     let ids = [install(&kit, "ana", "acc1").await, install(&kit, "bo", "acc2").await];
     let id = kit.create().await;
@@ -207,7 +207,7 @@ async fn a_name_that_zoom_refuses_is_not_kept() {
 }
 
 #[tokio::test]
-async fn a_name_may_come_with_the_session() {
+async fn a_new_session_may_name_its_installation() {
     let kit = bare().await;
     let ids = [install(&kit, "ana", "acc1").await, install(&kit, "bo", "acc2").await];
     let new = json!({"platform": "zoom", "meeting_id": NUMBER, "installation_id": ids[0]});
@@ -217,7 +217,7 @@ async fn a_name_may_come_with_the_session() {
 }
 
 #[tokio::test]
-async fn a_host_who_must_install_again_is_said_where_nobody_else_can_help() {
+async fn a_host_who_must_install_again_is_reported_if_no_other_installation_fits() {
     let kit = bare().await;
     let host = install(&kit, "host1", "acc1").await;
     let id = known(&kit).await;

@@ -1,3 +1,5 @@
+//! The timeline of a session.
+
 use rtmsd::model::{EntryBody, Lost, Unreadable, UnreadableMessages};
 use serde_json::{Value, json};
 
@@ -103,7 +105,7 @@ async fn a_notice_about_a_session_is_in_its_timeline_and_one_about_the_account_i
 }
 
 #[tokio::test]
-async fn what_could_not_be_read_is_told_by_kind_and_without_its_content() {
+async fn unreadable_messages_are_listed_by_kind_without_their_content() {
     let kit = Kit::start().await;
     kit.announce("m==", "s1").await;
     let id = kit.only_session().await;
@@ -120,9 +122,9 @@ async fn what_could_not_be_read_is_told_by_kind_and_without_its_content() {
         "first_ms": first_ms });
     assert_eq!(shown, expected);
     let timeline = timeline(&kit, &id).await;
-    let expected = "msg_type 6, participants: a member of the list was skipped, 3 times";
+    let expected = "msg_type 6, participants: a list member was skipped, 3 times";
     assert_eq!(detail(&timeline, "unreadable_message"), expected);
-    // The next run of the stream goes on counting.
+    // The next run of the stream continues the count.
     let mut feed = kit.server.feed(&kit.server.stream("s1").await);
     let mut unreadable = UnreadableMessages::default();
     unreadable.add(Unreadable::new(6, Lost::Member, "participants"));
