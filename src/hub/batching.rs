@@ -1,5 +1,5 @@
-//! Sends to the store in batches that are bounded in bytes: a smaller one after each failure, a larger one after each
-//! success. An item that the store does not take is replaced, so that it holds up no other.
+//! Sends items to the store in batches bounded in bytes. The bound shrinks after each failure and grows after each
+//! success. An item that the store does not take is replaced, so that it blocks no other.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use tokio::time::{sleep, timeout};
 
 use crate::store::{Store, StoreError};
 
-/// The most bytes in one transaction, roughly: at 100 kB/s it ends inside the store's own time limit.
+/// The approximate most bytes in one transaction. At 100 kB/s it finishes within the store's timeout.
 pub(super) const MAX_BATCH_BYTES: usize = 1024 * 1024;
-/// The waits between tries while the store is away.
+/// The waits between tries while the store is unavailable.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
 /// A batch as small as this passes any wire in time: when it fails, it is halved only if the store answers otherwise.
@@ -22,26 +22,26 @@ const MAX_UNANSWERED: u32 = 5;
 
 /// How items of one kind are sent.
 pub(super) struct Kind<T> {
-    /// The most in one transaction, however small they are.
+    /// The most items in one transaction, regardless of size.
     pub max_items: usize,
-    /// What one takes on the wire, roughly; never 0.
+    /// The approximate size of an item on the wire; never 0.
     pub bytes: fn(&T) -> usize,
-    /// What is sent in its place where the store does not take it.
+    /// The replacement for an item that the store does not take.
     pub stand_in: fn(&T) -> T,
 }
 
-/// What came of sending.
+/// The result of [`Batcher::send`].
 pub(super) struct Sent<R> {
-    /// The store's answers, one for each transaction.
+    /// The store's answers, one per transaction.
     pub answers: Vec<R>,
-    /// The indexes of items whose stand-in was sent, or refused like the item.
+    /// The indexes of items that were replaced, whether or not the store took the replacement.
     pub replaced: Vec<usize>,
 }
 
-/// One transaction, on its way.
+/// One running transaction.
 pub(super) type Sending<'b, R> = BoxFuture<'b, Result<R, StoreError>>;
 
-/// Sends in batches, and learns how large one may be.
+/// Sends batches and adapts their size.
 pub(super) struct Batcher {
     store: Store,
     max_bytes: usize,
@@ -52,8 +52,8 @@ impl Batcher {
         Self { store, max_bytes: MAX_BATCH_BYTES }
     }
 
-    /// Sends all of `items` in their order, each batch by one call of `attempt`, which must be safe to run again. Tries
-    /// for as long as the store is away: an outage costs nothing.
+    /// Sends all `items` in order, one call of `attempt` per batch. `attempt` must be idempotent. Retries while the
+    /// store is unavailable, so an outage loses nothing.
     pub async fn send<T, R>(
         &mut self,
         items: &[T],
@@ -68,7 +68,7 @@ impl Batcher {
             if let ([item], Err(error)) = (batch, &done)
                 && self.is_hopeless(error, &mut unanswered).await
             {
-                tracing::error!(%error, "the store does not take an item; one without its content is stored instead");
+                tracing::error!(%error, "the store does not take an item; storing a placeholder instead");
                 done = attempt(&[(kind.stand_in)(item)]).await;
                 unanswered = 0;
                 if !matches!(done, Err(StoreError::Unavailable(_))) {
@@ -93,14 +93,16 @@ impl Batcher {
                     self.max_bytes = size(batch, kind) / 2;
                     continue;
                 }
-                Err(error) => tracing::error!(%error, "an item is lost"),
+                Err(error) => {
+                    tracing::error!(%error, "the store does not take the placeholder either; the item is lost")
+                }
             }
             (at, unanswered) = (at + batch.len(), 0);
         }
         sent
     }
 
-    /// At least one item, and no more than fit.
+    /// The next batch: as many items as fit, but at least one.
     fn next_batch<'a, T>(&self, items: &'a [T], kind: &Kind<T>) -> &'a [T] {
         let mut bytes = 0;
         let fits = |item: &&T| {
@@ -115,7 +117,7 @@ impl Batcher {
         matches!(timeout(PING_TIMEOUT, self.store.ping()).await, Ok(Ok(())))
     }
 
-    /// Whether an item that failed alone is not to be tried again. Where the store is away, every item is.
+    /// Whether retrying an item that failed alone is pointless. It is not while the store is unavailable.
     async fn is_hopeless(&self, error: &StoreError, unanswered: &mut u32) -> bool {
         if !matches!(error, StoreError::Unavailable(_)) {
             return true;
@@ -148,7 +150,7 @@ pub(super) async fn until_answered<T, F: Future<Output = Result<T, StoreError>>>
     }
 }
 
-/// The tries that failed in a row.
+/// The state of an outage: the wait before the next try.
 #[derive(Default)]
 struct Outage {
     next_wait: Option<Duration>,
@@ -157,7 +159,7 @@ struct Outage {
 impl Outage {
     async fn wait(&mut self, error: &StoreError) {
         if self.next_wait.is_none() {
-            tracing::warn!(%error, "entries cannot be stored now; trying until they are");
+            tracing::warn!(%error, "the store is unavailable; retrying until it answers");
         }
         let wait = self.next_wait.unwrap_or(FIRST_RETRY);
         sleep(wait).await;
@@ -166,7 +168,7 @@ impl Outage {
 
     fn is_over(&mut self) {
         if self.next_wait.take().is_some() {
-            tracing::info!("entries are stored again");
+            tracing::info!("the store answers again");
         }
     }
 }
@@ -178,7 +180,7 @@ mod tests {
     use super::*;
     use crate::store::Location;
 
-    /// Items are their own sizes; 0 stands in.
+    /// Each item is its own size; 0 is the replacement.
     const SIZES: Kind<usize> = Kind { max_items: 100, bytes: |item| *item, stand_in: |_| 0 };
     const KIB: usize = 1024;
 
@@ -187,7 +189,7 @@ mod tests {
         Batcher::new(store)
     }
 
-    /// What was sent, and tried: `judge` says what comes of each try.
+    /// Records the batches that were tried and that passed. `judge` decides the result of each try.
     #[derive(Clone, Default)]
     struct Wire {
         tries: Arc<Mutex<Vec<Vec<usize>>>>,
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_batch_has_no_more_than_its_bytes_and_its_items() {
+    async fn a_batch_is_bounded_in_bytes_and_items() {
         let (folder, wire) = (tempfile::tempdir().unwrap(), Wire::default());
         let many = [vec![1; 250], vec![400 * KIB; 5], vec![3 * MAX_BATCH_BYTES, 1]].concat();
         let take = wire.passing(|_, _| Ok(()));
@@ -239,7 +241,7 @@ mod tests {
     async fn what_times_out_is_halved_until_it_passes_and_grows_again() {
         let (folder, wire) = (tempfile::tempdir().unwrap(), Wire::default());
         let many = vec![64 * KIB; 16];
-        // The wire lets 200 KiB through in time, and recovers at the end.
+        // The connection passes 200 KiB in time, and recovers at the end.
         let take = wire.passing(|tries, batch| {
             match tries < 6 && batch.iter().sum::<usize>() > 200 * KIB {
                 true => Err(StoreError::timed_out()),
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_item_that_is_refused_is_replaced_alone_and_the_order_is_kept() {
+    async fn a_refused_item_is_replaced_alone_and_the_order_is_kept() {
         let (folder, wire) = (tempfile::tempdir().unwrap(), Wire::default());
         let many: Vec<usize> = (1..=60).collect();
         let take = wire.passing(|_, batch| match batch.contains(&23) {
@@ -277,7 +279,7 @@ mod tests {
         let sent = batcher(&folder).await.send(&[7, 8], &SIZES, take).await;
         assert_eq!((wire.passed().concat(), sent.replaced), (vec![0, 8], vec![0]));
         let with_it = wire.tries().iter().filter(|batch| batch.contains(&7)).count();
-        assert_eq!(with_it, 1 + MAX_UNANSWERED as usize, "together, and then alone");
+        assert_eq!(with_it, 1 + MAX_UNANSWERED as usize, "once with the other item, then alone");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! A stream's way into the hub: its entries are noted, its frames counted and handed out, its gaps accounted for.
+//! A stream's producer side of the hub: appends its entries, counts and fans out its frames, and records its gaps.
 
 mod handover;
 
@@ -26,24 +26,24 @@ use crate::store::{OfferKey, StreamUpdate};
 /// How often a stream's figures are written while its status stays the same.
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
-/// How often sinks are asked for what they left out.
+/// How often the frames that sinks dropped are collected.
 const LEFT_OUT_EVERY: Duration = Duration::from_secs(1);
-/// How long a stream that leaves waits for its sinks to settle what they took.
+/// How long an ending stream waits for its sinks to settle the frames they took.
 const SETTLE_LIMIT: Duration = Duration::from_secs(3);
 
-/// How often a stream that is over asks for room for its last words. In between the store takes what waits.
+/// How often an ended stream tries to queue its last entries. Between tries the store drains the queue.
 const LAST_TRIES: u32 = 100;
 
-/// One stream's way into the hub: notes its entries and counts its frames.
+/// One stream's producer side of the hub.
 pub struct Feed {
     hub: Arc<Hub>,
     stream_id: StreamId,
-    /// Entries that found the queue full, to be accounted for as soon as it is not.
+    /// How many entries found the queue full. Reported as soon as there is room.
     lost: u64,
     beginning: Beginning,
-    /// The last that another daemon has handed over.
+    /// The key of the last entry that another daemon handed over.
     offered: OfferKey,
-    /// What is said when the stream is over, until there was room for it.
+    /// The final entries of an ended stream that are not queued yet.
     closing: VecDeque<EntryBody>,
     is_ended: bool,
     asked_sinks_at: Option<Instant>,
@@ -54,7 +54,7 @@ pub struct Feed {
     unknown: Unknown,
     unreadable: UnreadableMessages,
     is_unreadable_written: bool,
-    /// What Zoom gives, until the store was told.
+    /// The parameters that Zoom grants, until they are written to the store.
     effective: Option<MediaParams>,
     ledger: Ledger,
     stream: Arc<StreamInfo>,
@@ -62,7 +62,7 @@ pub struct Feed {
     written: Written,
 }
 
-/// Messages that nobody reads: those of earlier runs of this stream, and those of this one.
+/// Messages of unknown types, from earlier runs of this stream and from this one.
 struct Unknown {
     before: UnknownMessages,
     now: UnknownMessages,
@@ -79,26 +79,25 @@ impl Unknown {
     }
 }
 
-/// What is noted before everything else.
+/// Whether the entry that continues a log is still to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beginning {
     Done,
-    /// The log goes on.
+    /// The stream was picked up; the log continues.
     PickedUp,
-    /// The log goes on, if it turns out that the daemon that had the stream has left it: until there is something to
-    /// note, nothing is written.
+    /// Another daemon may still run the stream. Nothing is written until there is a first entry.
     Contested,
 }
 
-/// What the store was last told.
+/// What was last written to the store.
 struct Written {
-    /// None when somebody else may have told it something since.
+    /// None if another daemon may have written since.
     status: Option<StreamStatus>,
     at: Option<Instant>,
 }
 
 impl Feed {
-    /// Continues a stream's log after its entry `last_seq`. `media` are those that it wants.
+    /// Continues a stream's log after its entry `last_seq`. `media` are the media that the stream wants.
     pub fn new(hub: Arc<Hub>, stream: &StreamRecord, last_seq: u64, media: &[Medium]) -> Self {
         let info = Arc::new(info(stream));
         let announced_ms = times::of_webhook(stream.event_ts_ms, stream.created_at_ms);
@@ -132,7 +131,7 @@ impl Feed {
         }
     }
 
-    /// Appends an entry. `at_ms` is Zoom's time; where it is missing or not believed, ours stands in.
+    /// Appends an entry. `at_ms` is Zoom's time; the time of arrival replaces it if it is missing or implausible.
     pub fn note(&mut self, at_ms: Option<i64>, mut body: EntryBody) {
         let now_ms = self.now_ms();
         let at_ms = times::of_entry(at_ms, &mut body, self.announced_ms, now_ms);
@@ -151,13 +150,14 @@ impl Feed {
         self.note_gaps();
     }
 
-    /// Takes what becomes of the links into account.
+    /// Applies a change of the links to the ledger.
     pub fn change(&mut self, change: Change) {
         self.ledger.change(self.now_ms(), change);
         self.note_gaps();
     }
 
-    /// Counts a frame, and hands it to whoever wants its bytes. `text` is the message that `info` was read from.
+    /// Counts a frame and passes it to the consumers that want its bytes. `text` is the message that `info` was read
+    /// from.
     pub fn frame(&mut self, medium: Medium, info: FrameInfo, text: &str) {
         let now_ms = self.now_ms();
         let at_ms = believed(info.at_ms, now_ms, now_ms).unwrap_or(now_ms);
@@ -182,7 +182,7 @@ impl Feed {
         self.change(Change::Unreadable { medium, at_ms: info.at_ms });
     }
 
-    /// False when a sink lost something.
+    /// Passes a frame to the consumers. Returns false when a sink refused it.
     fn hand_out(
         &mut self,
         medium: Medium,
@@ -205,26 +205,26 @@ impl Feed {
         }))
     }
 
-    /// The stream has changed what it is or gives.
+    /// Changes the stream's description and notifies consumers.
     fn describe(&mut self, change: impl FnOnce(&mut StreamInfo)) {
         change(Arc::make_mut(&mut self.stream));
         *self.outlet.running().stream() = Arc::clone(&self.stream);
         self.outlet.tell();
     }
 
-    /// Tells those who take frames that no more come from here.
+    /// Notifies consumers that no more frames come from this daemon.
     pub fn over(&mut self, is_final: bool) {
         self.outlet.over(is_final);
     }
 
-    /// The stream is over: closes its account. [`Feed::finish`] says what came of each medium.
+    /// Closes the ledger of an ended stream. [`Feed::finish`] appends the summary of each medium.
     pub fn end(&mut self) {
         self.ledger.end(self.now_ms());
         self.note_gaps();
         self.is_ended = true;
     }
 
-    /// Takes what sinks left out into account.
+    /// Moves the frames that sinks dropped into the ledger.
     fn take_left_out(&mut self) {
         for span in self.outlet.take_left_out() {
             self.ledger.left_out(span.medium, span.first_ms, span.last_ms, span.count);
@@ -232,7 +232,7 @@ impl Feed {
         self.note_gaps();
     }
 
-    /// Says what is still to be said at the end. False when there was no room for all of it.
+    /// Appends the final entries. Returns false when there was no room for all of them.
     fn close(&mut self) -> bool {
         while let Some(body) = self.closing.front().cloned() {
             if !self.tell_lost() || !self.push(self.now_ms(), body, None) {
@@ -243,7 +243,7 @@ impl Feed {
         self.tell_lost()
     }
 
-    /// Keeps in mind what came so far, in this run, that nobody reads.
+    /// Records the count of messages of unknown types in this run.
     pub fn count_unknown(&mut self, unknown: &UnknownMessages) {
         if *unknown != self.unknown.now {
             self.unknown.now.clone_from(unknown);
@@ -251,7 +251,7 @@ impl Feed {
         }
     }
 
-    /// Counts what has come that cannot be read.
+    /// Adds to the count of unreadable messages.
     pub fn add_unreadable(&mut self, unreadable: UnreadableMessages) {
         if !unreadable.is_empty() {
             self.unreadable.add_all(unreadable.seen_at(self.now_ms()));
@@ -259,14 +259,14 @@ impl Feed {
         }
     }
 
-    /// Zoom has said what it gives.
+    /// Records the parameters that Zoom granted.
     pub fn effective(&mut self, effective: &Effective) {
         let json = serde_json::to_value(effective).ok();
         self.effective = json.and_then(|json| json.as_object().cloned());
         self.describe(|stream| stream.effective = effective.clone());
     }
 
-    /// Tells the store where the stream stands: a new status at once, figures now and then.
+    /// Writes the stream's state to the store: a new status at once, figures periodically.
     pub fn report(&mut self, status: StreamStatus, now: Instant) {
         self.status = status;
         if self.beginning == Beginning::Contested {
@@ -277,14 +277,14 @@ impl Feed {
             self.take_left_out();
         }
         let is_due = self.written.at.is_none_or(|at| now.duration_since(at) >= FIGURES_EVERY);
-        // The ledger moves on with the clock: it says until when the stream was well.
+        // The ledger advances with the clock: it records until when the stream was alive.
         if Some(status) != self.written.status || is_due {
             self.write_figures(now);
         }
     }
 
-    /// Waits for the sinks, tells the store the last figures, and waits until it has everything of this stream. What
-    /// found no room gets it when the store has taken what was before it.
+    /// Waits for the sinks, writes the last figures, and waits until the store has everything of this stream. Retries
+    /// what found no room after the store has drained the queue.
     pub async fn finish(&mut self) {
         self.outlet.settle(SETTLE_LIMIT).await;
         self.take_left_out();
@@ -300,10 +300,10 @@ impl Feed {
                 return;
             }
         }
-        tracing::error!(stream_id = %self.stream_id, lost = self.lost, "a stream's end is not accounted for");
+        tracing::error!(stream_id = %self.stream_id, lost = self.lost, "the queue stayed full; the stream's last entries and figures are lost");
     }
 
-    /// False when there was no room.
+    /// Queues an update of the stream's figures. Returns false when there was no room.
     fn write_figures(&mut self, now: Instant) -> bool {
         self.ledger.settle();
         self.note_gaps();
@@ -315,7 +315,7 @@ impl Feed {
             unknown_messages: (!self.unknown.is_written).then(|| self.unknown.total()),
             unreadable_messages: (!self.is_unreadable_written).then(|| self.unreadable.clone()),
             ledger: Some(self.ledger.accounts(self.now_ms())),
-            // Its log knows.
+            // The writer's log fills this in.
             epoch: 0,
         };
         let is_queued = self.hub.queue.push(Item::Update(self.stream_id.clone(), Box::new(update)));
@@ -332,7 +332,7 @@ impl Feed {
         (self.hub.now_ms)()
     }
 
-    /// The stream was claimed by somebody else, and by us again: whatever that node told the store is told anew.
+    /// Writes status and figures again after another daemon held the claim in between and may have overwritten them.
     pub fn claimed_again(&mut self, now: Instant) {
         self.written.status = None;
         self.write_figures(now);
@@ -346,19 +346,19 @@ impl Feed {
         }
     }
 
-    /// False when there was no room; that is accounted for as soon as there is.
+    /// Appends an entry. Returns false when there was no room; the loss is reported as soon as there is.
     fn append(&mut self, at_ms: i64, body: EntryBody) -> bool {
         let is_kept = self.begin() && self.tell_lost() && self.push(at_ms, body, None);
         if !is_kept {
             if self.lost == 0 {
-                tracing::warn!(stream_id = %self.stream_id, "the entry buffer is full: entries are being lost");
+                tracing::warn!(stream_id = %self.stream_id, "the entry queue is full; entries are dropped and counted");
             }
             self.lost += 1;
         }
         is_kept
     }
 
-    /// False when there is no room even for saying what was lost.
+    /// Reports lost entries. Returns false when there is no room for the report.
     fn tell_lost(&mut self) -> bool {
         let count = self.lost;
         let is_told =
@@ -369,14 +369,14 @@ impl Feed {
         is_told
     }
 
-    /// False when there was no room.
+    /// Queues an entry. Returns false when there was no room.
     fn push(&mut self, at_ms: i64, body: EntryBody, offer: Option<OfferKey>) -> bool {
         let heard = Heard { at_ms, body, offer };
         self.hub.queue.push(Item::Entry(self.stream_id.clone(), heard))
     }
 
-    /// Counts what an entry holds. False when it says nothing new: Zoom repeats the first packet's time after
-    /// every rejoin.
+    /// Counts the content of an entry. Returns false for a repetition: Zoom repeats the first packet's time after every
+    /// rejoin.
     fn take_account(&mut self, at_ms: i64, body: &EntryBody) -> bool {
         if let Some((medium, bytes)) = piece_of(body) {
             let made_ms =
@@ -399,7 +399,7 @@ impl Feed {
         tally.frames += 1;
         tally.bytes += bytes;
         tally.first_ms = Some(tally.first_ms.map_or(at_ms, |first_ms| first_ms.min(at_ms)));
-        // What is handed over is older.
+        // Handed-over entries are older than the newest.
         tally.last_ms = tally.last_ms.max(Some(at_ms));
     }
 }

@@ -1,3 +1,5 @@
+//! Frames and the streams they belong to, as consumers see them.
+
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -7,7 +9,7 @@ use crate::model::{Instance, SessionId, Speaker, SpeakerKey, StreamId};
 use crate::rtms::message::Medium;
 use crate::rtms::params::Effective;
 
-/// What a stream is and gives. It is made anew when that changes: who holds an older one sees the difference.
+/// Describes a stream. A change makes a new value, so that a consumer can compare it with an older one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamInfo {
     pub session_id: SessionId,
@@ -17,22 +19,22 @@ pub struct StreamInfo {
     pub instance: Instance,
     /// Zoom's time of the first packet, the origin of the stream's clock; none before it. Unix milliseconds.
     pub first_packet_ms: Option<i64>,
-    /// What Zoom gives; empty before its first answer.
+    /// The parameters that Zoom grants; empty before its first answer.
     pub effective: Effective,
 }
 
-/// One message of audio, video or share, its payload decoded once for all who want it.
+/// One audio, video or share message. Its payload is decoded once for all consumers.
 #[derive(Debug, Clone)]
 pub struct Frame {
     pub stream: Arc<StreamInfo>,
     pub medium: Medium,
-    /// Counts the stream's frames of this medium, from 1: who misses one sees it.
+    /// The number of this frame among the stream's frames of this medium, from 1. A jump shows a missed frame.
     pub seq: u64,
-    /// When Zoom made it, or when it came where Zoom does not say or cannot be believed. Unix milliseconds.
+    /// When Zoom made the frame, or when it arrived if Zoom's time is missing or implausible. Unix milliseconds.
     pub at_ms: i64,
-    /// Who it is from; none for the mixed sound.
+    /// The speaker; none for mixed audio.
     pub speaker: Option<Arc<Person>>,
-    /// Who speaks in the mixed sound, by Zoom's last word.
+    /// The active speaker in mixed audio, by Zoom's last event.
     pub active_speaker: Option<Arc<Person>>,
     pub payload: Bytes,
     pub encoded: Encoded,
@@ -46,12 +48,12 @@ pub struct Encoded {
 }
 
 impl Frame {
-    /// Who it is from; none for the mixed sound.
+    /// The speaker; none for mixed audio.
     pub fn speaker(&self) -> Option<&Speaker> {
         self.speaker.as_deref().map(|person| &person.speaker)
     }
 
-    /// What tells its speaker from others of the stream; none for the mixed sound.
+    /// The key of the speaker within the stream; none for mixed audio.
     pub fn speaker_key(&self) -> Option<SpeakerKey> {
         self.speaker()?.key()
     }

@@ -1,35 +1,35 @@
-//! What sinks took and left out, on its way to the stream's ledger (pure).
+//! Frames that sinks took and dropped, collected for the stream's ledger (pure).
 
 use super::frame::Frame;
 use crate::model::FrameCount;
 use crate::rtms::message::Medium;
 
-/// Frames that are no further apart lie in one span.
+/// Frames at most this far apart share a span.
 const NEAR_MS: i64 = 1_000;
-/// How many spans wait at most; more become one with their neighbours.
+/// The most spans that are kept; further ones are merged into spans of the same medium.
 const MAX_SPANS: usize = 64;
 
-/// Frames of one medium that a sink took and left out: what the sink holds differs by them from what was received.
+/// A span of frames of one medium that were received and that a sink dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeftOut {
     pub medium: Medium,
-    /// The times of the first and of the last frame, Unix milliseconds.
+    /// The times of the first and the last frame, Unix milliseconds.
     pub first_ms: i64,
     pub last_ms: i64,
     pub count: FrameCount,
 }
 
-/// Spans; those that are near each other are one.
+/// Spans of dropped frames; nearby spans are merged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LeftOuts(Vec<LeftOut>);
 
 impl LeftOut {
-    /// One frame.
+    /// The span of one frame.
     pub fn of(frame: &Frame) -> Self {
         Self::frames(frame.medium, frame.at_ms, 1, frame.payload.len())
     }
 
-    /// Frames of the same size, at one time.
+    /// The span of several frames of the same size and time.
     pub fn frames(medium: Medium, at_ms: i64, frames: u64, bytes_each: usize) -> Self {
         let count = FrameCount { frames, bytes: frames * bytes_each as u64 };
         Self { medium, first_ms: at_ms, last_ms: at_ms, count }
@@ -59,7 +59,7 @@ impl LeftOuts {
         }
     }
 
-    /// How many frames they hold.
+    /// The number of frames in all spans.
     pub fn frames(&self) -> u64 {
         self.0.iter().map(|span| span.count.frames).sum()
     }
@@ -93,14 +93,14 @@ mod tests {
     }
 
     #[test]
-    fn frames_near_each_other_are_one_span_and_media_are_apart() {
+    fn nearby_frames_share_a_span_and_media_are_separate() {
         let times = [(Medium::Audio, 20), (Medium::Video, 20), (Medium::Audio, 0)];
         assert_eq!(spans(times), [(0, 20, 2), (20, 20, 1)]);
         assert_eq!(spans([(Medium::Audio, 0), (Medium::Audio, 1_001)]).len(), 2);
     }
 
     #[test]
-    fn spans_are_bounded_and_no_frame_is_forgotten() {
+    fn spans_are_bounded_and_every_frame_is_counted() {
         let many = spans((0..1_000).map(|n| (Medium::Audio, 5_000 * n)));
         assert_eq!(many.len(), MAX_SPANS);
         assert_eq!(many.iter().map(|span| span.2).sum::<u64>(), 1_000);

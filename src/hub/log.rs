@@ -1,8 +1,8 @@
-//! The writer's end of one stream that runs here: under which epoch it writes, which number comes next, and what is
-//! kept aside while another node may have the stream.
+//! The writer's state for one stream that runs here: the epoch it writes under, the next number, and the entries set
+//! aside while another node may run the stream.
 //!
-//! Numbers are given here, right before an entry is stored, and not when it is heard: what could not be stored has
-//! none, and can get one under a later epoch, or from another node.
+//! An entry gets its number right before it is stored, not when it is received. An entry that could not be stored has
+//! no number yet, and can get one under a later epoch or from another node.
 
 use tokio::sync::oneshot;
 
@@ -10,37 +10,37 @@ use super::queue::{Heard, entry_bytes};
 use crate::model::{Entry, SessionId, StreamId, StreamRecord};
 use crate::store::{Append, Offer, StreamUpdate};
 
-/// One stream's log, as far as this node may write it.
+/// The writer's state for one stream's log.
 pub(super) struct Log {
     session_id: SessionId,
     stream_id: StreamId,
     stream_ordinal: u32,
     epoch: i64,
-    /// The last number that was given.
+    /// The last number that was assigned.
     last_seq: u64,
     standing: Standing,
-    /// Heard and not stored, in order. Those that were tried have the number and the epoch of the try.
+    /// Entries that were received and not stored, in order. Attempted ones carry the number and epoch of the attempt.
     aside: Vec<Append>,
-    /// How many were offered to another node.
+    /// How many entries were offered to another node.
     places: i64,
-    /// Figures that wait to be written.
+    /// Figures set aside until it is known which node has the stream.
     update: Option<StreamUpdate>,
-    /// Whoever waits until it is known who has the stream.
+    /// Flush requests that wait until it is known which node has the stream.
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-/// Whether the stream is ours to write.
+/// Whether this node may write the stream's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
     Held,
-    /// The epoch has moved on, and nobody has said yet who has the stream.
+    /// The epoch has advanced, and it is not known yet which node has the stream.
     Fenced,
-    /// Another node has it, or it has ended.
+    /// Another node has the stream, or it has ended.
     Taken,
 }
 
 impl Log {
-    /// Goes on after the entry `last_seq`.
+    /// Continues after the entry `last_seq`.
     pub fn new(stream: &StreamRecord, last_seq: u64) -> Self {
         Self {
             session_id: stream.session_id,
@@ -64,7 +64,7 @@ impl Log {
         self.epoch
     }
 
-    /// The next entry, numbered; none when it has to wait.
+    /// Assigns the next number to an entry; sets the entry aside and returns none while the log is not held.
     pub fn number(&mut self, heard: Heard) -> Option<Append> {
         let mut append = Append {
             epoch: self.epoch,
@@ -87,7 +87,7 @@ impl Log {
         Some(append)
     }
 
-    /// It was not stored, because the epoch has moved on. True when that is news.
+    /// Marks the log as fenced after the store refused its epoch. Returns true the first time.
     pub fn fence(&mut self) -> bool {
         let is_news = self.standing == Standing::Held;
         if is_news {
@@ -96,13 +96,13 @@ impl Log {
         is_news
     }
 
-    /// Waits until it is known who has the stream.
+    /// Sets an attempted entry aside until it is known which node has the stream.
     pub fn keep(&mut self, append: Append) {
         self.aside.push(append);
     }
 
-    /// The stream is ours again, under a later epoch. What was kept aside gets its numbers anew, but for what turned
-    /// out to be stored: up to the number `stored` of the epoch before. Returns it, and the bytes of the rest.
+    /// Resumes writing under a later epoch. Returns the entries set aside, renumbered, without those that turned out to
+    /// be stored (up to the number `stored` of the previous epoch), and the bytes of the stored ones.
     pub fn claimed(&mut self, epoch: i64, last_seq: u64, stored: u64) -> (Vec<Append>, usize) {
         let (stored, mut waiting) = self.take_aside(stored);
         (self.epoch, self.last_seq, self.standing) = (epoch, last_seq, Standing::Held);
@@ -113,8 +113,8 @@ impl Log {
         (waiting, stored)
     }
 
-    /// The stream is another's. Returns what that node may want, and the bytes of everything that was kept aside.
-    /// What was offered to us stays offered.
+    /// Gives the stream up to another node. Returns the entries to offer to it, and the bytes of everything set aside.
+    /// Entries that were offered to this node stay offered.
     pub fn taken(&mut self, stored: u64, keeps_personal: bool) -> (Vec<Offer>, usize) {
         self.standing = Standing::Taken;
         let (stored, waiting) = self.take_aside(stored);
@@ -131,7 +131,7 @@ impl Log {
         (offers, bytes)
     }
 
-    /// Figures to be written under our epoch; none when they have to wait.
+    /// The figures to write under the current epoch; none while the log is not held.
     pub fn update(&mut self, update: StreamUpdate) -> Option<StreamUpdate> {
         match self.standing {
             Standing::Held => Some(StreamUpdate { epoch: self.epoch, ..update }),
@@ -147,7 +147,7 @@ impl Log {
         self.update.take()
     }
 
-    /// Answered when it is known who has the stream.
+    /// Registers a flush request, answered when it is known which node has the stream.
     pub fn wait(&mut self, waiting: oneshot::Sender<()>) {
         self.waiting.push(waiting);
     }
@@ -156,12 +156,13 @@ impl Log {
         std::mem::take(&mut self.waiting)
     }
 
-    /// Whether something waits for an answer.
+    /// Whether entries are set aside.
     pub fn has_aside(&self) -> bool {
         !self.aside.is_empty()
     }
 
-    /// What waits, without what is stored under our epoch up to `stored`, and the bytes of that.
+    /// Takes the entries set aside. Returns the bytes of those stored under the current epoch (up to `stored`), and the
+    /// others.
     fn take_aside(&mut self, stored: u64) -> (usize, Vec<Append>) {
         let is_stored = |append: &Append| {
             append.epoch == self.epoch && (1..=stored).contains(&append.entry.seq)
@@ -204,7 +205,7 @@ mod tests {
         }
     }
 
-    /// Two were tried and turned out to be fenced; a third came afterwards.
+    /// A log with two attempted entries that were fenced, and a third that came afterwards.
     fn fenced() -> Log {
         let mut log = log();
         let tried: Vec<_> = ["a", "b"].map(|text| log.number(line(text)).unwrap()).into();
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_kept_aside_gets_new_numbers_but_for_what_was_stored() {
+    fn entries_set_aside_get_new_numbers_unless_they_were_stored() {
         let mut log = fenced();
         let (again, bytes) = log.claimed(5, 11, 11);
         let again: Vec<_> =
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn another_node_is_offered_what_zoom_said_and_nothing_that_it_offered_itself() {
+    fn another_node_is_offered_what_zoom_sent_and_nothing_that_it_offered_itself() {
         let mut log = fenced();
         let key = crate::store::OfferKey { epoch: 1, place: 7 };
         log.number(Heard { offer: Some(key), ..line("offered") });
@@ -243,7 +244,7 @@ mod tests {
         log.number(line("late"));
         let (offers, _) = log.taken(0, true);
         assert_eq!((offers[0].epoch, offers[0].place), (3, 3));
-        log.number(line("nothing of people where that is not stored"));
+        log.number(line("no personal entry if those are not stored"));
         assert_eq!(log.taken(0, false).0, []);
     }
 }

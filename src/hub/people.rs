@@ -1,4 +1,4 @@
-//! Who is and was in a stream. Survives reconnects.
+//! The participants seen in a stream, present or gone. Survives reconnects.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::model::{
 
 /// How many people a stream's roster holds; those who left make room.
 const MAX_PEOPLE: usize = 2048;
-/// How many parties without a participant's number it holds: an engagement has two to ten.
+/// The most parties without a participant's number; an engagement has two to ten.
 const MAX_PARTIES: usize = 256;
 
 /// Somebody in a session, as far as Zoom has told.
@@ -26,25 +26,25 @@ pub struct Person {
 }
 
 impl Person {
-    /// Somebody of whom only that is known.
+    /// A person of whom only the speaker's ids are known.
     pub fn of(speaker: Speaker) -> Self {
         Self { speaker, joined_ms: None, left_ms: None }
     }
 }
 
-/// Who is and was in a stream. After a rejoin Zoom reports only what is news here.
+/// The participants seen in a stream. After a rejoin Zoom reports only what is new to this connection.
 #[derive(Debug, Default)]
 pub struct People {
-    /// The participants of a meeting.
+    /// A meeting's participants.
     by_id: BTreeMap<UserId, Arc<Person>>,
-    /// The parties of an engagement: they have a channel, or a text as user id. Few, so they are searched.
+    /// An engagement's parties, which have a channel or a text as user id. Few enough for a linear search.
     parties: Vec<Arc<Person>>,
     active: Option<UserId>,
 }
 
 impl People {
-    /// Who a frame is from and, where that is nobody, who speaks in the mixed sound. A party that is heard is known
-    /// from then on, so that later frames copy nothing.
+    /// The speaker of a frame or, for mixed audio, the active speaker. Remembers a new party, so that later frames copy
+    /// nothing.
     pub fn heard(&mut self, who: &SpeakerRef<'_>) -> (Option<Arc<Person>>, Option<Arc<Person>>) {
         match (&who.user_id, &who.channel_id) {
             (None, None) => (None, self.active().cloned()),
@@ -61,13 +61,12 @@ impl People {
         self.by_id.get(&self.active?)
     }
 
-    /// Everybody who is known: participants by their numbers, then parties as they came.
+    /// Everyone seen: participants by number, then parties in order of appearance.
     pub fn all(&self) -> Vec<Arc<Person>> {
         self.by_id.values().chain(&self.parties).cloned().collect()
     }
 
-    /// Takes an entry of the stream's log into account, and gives a line of a party the name that the engagement's
-    /// events have for it.
+    /// Updates the participants from an entry. Adds to a party's line the name that the engagement's events gave.
     pub fn note(&mut self, at_ms: i64, body: &mut EntryBody) {
         match body {
             EntryBody::ParticipantJoined(person) => {
@@ -92,7 +91,7 @@ impl People {
         }
     }
 
-    /// Somebody in a meeting; none when there is no room.
+    /// A meeting's participant, added if new; none when there is no room.
     fn participant(&mut self, person: &Participant) -> Option<&mut Person> {
         let Participant { user_id, user_name } = person;
         if self.by_id.len() >= MAX_PEOPLE && !self.by_id.contains_key(user_id) {
@@ -109,7 +108,7 @@ impl People {
         Some(known)
     }
 
-    /// A party of an engagement, known from now on where there is room.
+    /// An engagement's party, remembered if there is room.
     fn party(&mut self, who: &SpeakerRef<'_>) -> Arc<Person> {
         if let Some(known) = self.parties.iter().find(|known| who.is(&known.speaker)) {
             return Arc::clone(known);
@@ -124,7 +123,7 @@ impl People {
         party
     }
 
-    /// Changes what is known of a party, and gives what is known then.
+    /// Changes a party and returns the new value.
     fn change(&mut self, speaker: &Speaker, change: impl FnOnce(&mut Person)) -> Arc<Person> {
         let who = speaker.by_ref();
         let mut party = self.party(&who);
@@ -150,7 +149,7 @@ impl People {
         }
     }
 
-    /// A name of one's own is better than a role, and a role than none.
+    /// Names a party after an event: a display name replaces a role, a role replaces no name.
     fn engaged(&mut self, at_ms: i64, event: &ContactCenterEvent) {
         let Some(speaker) = event.speaker() else { return };
         self.change(&speaker, |known| {
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn who_spoke_last_is_the_speaker_of_mixed_sound() {
+    fn the_last_active_speaker_is_the_speaker_of_mixed_audio() {
         let mut people = People::default();
         assert_eq!(people.heard(&SpeakerRef::default()), (None, None));
         people.note(10, &mut EntryBody::ActiveSpeaker(ana(Some("Ana"))));
@@ -256,7 +255,7 @@ mod tests {
         let mut people = People::default();
         let before = heard(&mut people, "c1");
         assert_eq!(before.speaker.name, None);
-        assert!(Arc::ptr_eq(&before, &heard(&mut people, "c1")), "a known party costs no copy");
+        assert!(Arc::ptr_eq(&before, &heard(&mut people, "c1")), "a known party is not copied");
         people.note(10, &mut event("user_answered", "c1", Some("Ana")));
         people.note(10, &mut event("consumer_answered", "c2", None));
         people.note(20, &mut event("consumer_end", "c2", None));
@@ -269,13 +268,13 @@ mod tests {
         assert_eq!(
             heard(&mut people, "c1").speaker.name.as_deref(),
             Some("Ana"),
-            "not a role again"
+            "a role does not replace a name"
         );
         assert_eq!(people.all().len(), 2);
     }
 
     #[test]
-    fn a_line_of_a_party_gets_what_is_known_of_it() {
+    fn a_line_of_a_party_gets_its_known_ids_and_name() {
         let mut people = People::default();
         people.note(10, &mut event("user_answered", "c1", Some("Ana")));
         let by_channel = Speaker { channel_id: ChannelId::new("c1"), ..Speaker::default() };
@@ -297,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn ever_new_channels_do_not_make_a_roster_grow() {
+    fn new_channels_do_not_grow_a_roster_beyond_its_bound() {
         let mut people = People::default();
         for id in 0..MAX_PARTIES * 3 {
             let channel = format!("c{id}");

@@ -1,3 +1,5 @@
+//! Connects streams and taps: one place per session, and one for taps of all sessions.
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,19 +18,19 @@ use crate::rtms::message::Medium;
 #[cfg(test)]
 mod tests;
 
-/// Where taps and streams meet: one place a session, and one for taps of all sessions.
+/// The taps and streams of every session, and the taps of all sessions.
 #[derive(Default)]
 pub(super) struct Places {
     everything: Arc<Place>,
     sessions: Mutex<HashMap<SessionId, Arc<Place>>>,
-    /// Touched when a stream begins, changes what it is or gives, or is over.
+    /// Signals that a stream began, changed its description, or ended.
     changes: watch::Sender<()>,
 }
 
 /// The taps of one session (or of all), and its streams that run here.
 #[derive(Default)]
 pub(super) struct Place {
-    /// Moves on with every change of `taps`: a stream looks only at this number for each frame.
+    /// Rises with every change of `taps`, so that a stream compares only this number per frame.
     version: AtomicU64,
     taps: Mutex<Vec<Arc<TapQueue>>>,
     streams: Mutex<HashMap<StreamId, Arc<Running>>>,
@@ -178,7 +180,8 @@ impl Outlet {
         self.seen = Some(versions);
     }
 
-    /// Hands a frame to all who want it. False when a sink refused it; what a live consumer loses is between the two.
+    /// Offers a frame to every consumer that wants it. Returns false when a sink refused it. A live consumer's losses
+    /// are not reported here.
     pub fn offer(&self, frame: &Arc<Frame>) -> bool {
         let give = |tap: &&Arc<TapQueue>| tap.wants(frame);
         for tap in self.taps.iter().filter(give) {
@@ -191,12 +194,12 @@ impl Outlet {
         is_whole
     }
 
-    /// What sinks have left out since the last call.
+    /// The frames that sinks dropped since the last call.
     pub fn take_left_out(&self) -> impl Iterator<Item = LeftOut> {
         self.sinks.iter().flat_map(|sink| sink.take_left_out())
     }
 
-    /// Waits until every sink has settled what it took, but not for long.
+    /// Waits, at most `limit`, until every sink has settled the frames it took.
     pub async fn settle(&self, limit: Duration) {
         let until = Instant::now() + limit;
         for sink in &self.sinks {

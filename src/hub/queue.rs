@@ -1,4 +1,4 @@
-//! The queue from the streams that run here to the writer, bounded in bytes.
+//! The queue from the streams that run here to the writer. Bounded in bytes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,35 +9,35 @@ use super::log::Log;
 use crate::model::{Account, EntryBody, Gap, StreamId};
 use crate::store::{OfferKey, StreamUpdate};
 
-/// What an item takes beside its texts, roughly.
+/// The approximate size of an item without its texts.
 const ITEM_BYTES: usize = 256;
 
 pub(super) enum Item {
-    /// A stream begins to run here.
+    /// A stream starts to run here.
     Open(StreamId, Box<Log>),
-    /// It has something to be numbered and stored.
+    /// An entry to number and store.
     Entry(StreamId, Heard),
-    /// Where it stands; a newer one makes it void.
+    /// The stream's status and figures; a newer update replaces it.
     Update(StreamId, Box<StreamUpdate>),
-    /// It was looked at, and is not to be appended.
+    /// Offers that were examined and are not appended.
     Dismiss(StreamId, Vec<OfferKey>),
-    /// It was claimed again, while it ran.
+    /// This node claimed the stream again while it ran.
     Claimed { stream_id: StreamId, epoch: i64, last_seq: u64 },
-    /// Another node has claimed it, or it has ended.
+    /// Another node has claimed the stream, or it has ended.
     Taken(StreamId),
-    /// It runs here no longer.
+    /// The stream stops running here.
     Close(StreamId),
-    /// Answered when everything before it is stored; where it is about one stream that is fenced, when it is known who
-    /// has that.
+    /// Answered when everything before it is stored. For a single fenced stream, answered when it is known which node
+    /// has it.
     Flush(Option<StreamId>, oneshot::Sender<()>),
 }
 
-/// An entry that has no number yet.
+/// A received entry without a number.
 #[derive(Debug)]
 pub(super) struct Heard {
     pub at_ms: i64,
     pub body: EntryBody,
-    /// Another node heard it, and offered it under this key.
+    /// The key under which another node offered the entry, if it did.
     pub offer: Option<OfferKey>,
 }
 
@@ -47,7 +47,7 @@ impl Heard {
     }
 }
 
-/// What an entry takes in memory, roughly.
+/// The approximate size of an entry in memory.
 pub(super) fn entry_bytes(body: &EntryBody) -> usize {
     ITEM_BYTES + body.text_bytes()
 }
@@ -57,20 +57,20 @@ impl Item {
         match self {
             Item::Update(_, update) => update_bytes(update),
             Item::Entry(_, heard) => heard.bytes(),
-            // There are few, and whoever sends one must not be told that there is no room.
+            // These are few, and they must always find room.
             _ => 0,
         }
     }
 }
 
-/// What figures take in memory, roughly.
+/// The approximate size of figures in memory.
 pub(super) fn update_bytes(update: &StreamUpdate) -> usize {
     let accounts = update.ledger.as_deref().unwrap_or_default();
     let bytes = |account: &Account| size_of::<Account>() + account.gaps.len() * size_of::<Gap>();
     ITEM_BYTES + accounts.iter().map(bytes).sum::<usize>()
 }
 
-/// The streams' end of the queue.
+/// The producers' side of the queue.
 #[derive(Clone)]
 pub(super) struct Queue {
     sender: mpsc::UnboundedSender<Item>,
@@ -83,7 +83,7 @@ impl Queue {
         Self { sender, queued_bytes: Arc::default(), max_bytes }
     }
 
-    /// False when there is no room, or no writer.
+    /// Queues an item. Returns false when there is no room or no writer.
     pub fn push(&self, item: Item) -> bool {
         let bytes = item.bytes();
         let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -95,7 +95,7 @@ impl Queue {
         is_queued
     }
 
-    /// The writer holds on to so much less.
+    /// Releases `bytes` that the writer has finished with.
     pub fn done(&self, bytes: usize) {
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }

@@ -1,17 +1,17 @@
-//! How many live subscribers there may be, in all and for each API token.
+//! Limits live subscribers, in total and per API token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// The share of the places that is kept for forwards and for tokens with `admin`.
+/// One place in this many is reserved for forwards and for tokens with `admin`.
 const KEPT_BACK: usize = 8;
 
-/// Who wants to subscribe.
+/// The kind of a new subscriber.
 #[derive(Debug, Clone, Copy)]
 pub enum Entrant<'a> {
-    /// The token of this name, which may take three quarters of the common places.
+    /// The API token of this name, which may take at most three quarters of the unreserved places.
     Token(&'a Arc<str>),
-    /// A forward, or a token with `admin`: may take any place.
+    /// A forward or a token with `admin`, which may take any place.
     Privileged,
 }
 
@@ -24,11 +24,11 @@ pub(super) struct Rooms {
 #[derive(Default)]
 struct Taken {
     all: usize,
-    /// Only tokens that have taken some.
+    /// The places that each token holds; only tokens that hold some.
     tokens: HashMap<Arc<str>, usize>,
 }
 
-/// A subscriber's place among those that are allowed, until it is dropped.
+/// A subscriber's place, released on drop.
 pub struct Room {
     taken: Arc<Mutex<Taken>>,
     token: Option<Arc<str>>,
@@ -39,7 +39,7 @@ impl Rooms {
         Self { max, taken: Arc::default() }
     }
 
-    /// `None` when there is no place for this one.
+    /// Takes a place; `None` when no place is free for this subscriber.
     pub fn enter(&self, entrant: Entrant<'_>) -> Option<Room> {
         let mut taken = lock(&self.taken);
         let common = self.max - self.max / KEPT_BACK;
@@ -75,7 +75,7 @@ impl Drop for Room {
 }
 
 fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
-    taken.lock().expect("nothing panics while holding the subscribers' places")
+    taken.lock().expect("no panic while the lock is held")
 }
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn one_token_takes_a_share_and_leaves_the_rest_to_others() {
+    fn one_token_takes_at_most_its_share_of_the_places() {
         let rooms = Rooms::new(16);
         let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
         let first = fill(&rooms, Entrant::Token(&one));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_leave_places_to_forwards_and_administrators() {
+    fn places_are_reserved_for_forwards_and_administrators() {
         let rooms = Rooms::new(16);
         let names: Vec<Arc<str>> = (0..4).map(|name| name.to_string().into()).collect();
         let tokens: Vec<_> =
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn even_few_places_can_be_taken() {
+    fn a_small_limit_still_admits_subscribers() {
         let name: Arc<str> = "one".into();
         assert_eq!(fill(&Rooms::new(1), Entrant::Token(&name)).len(), 1);
     }

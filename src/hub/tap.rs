@@ -55,7 +55,7 @@ pub struct Wants {
     /// Audio, video and share come as frames; transcript and chat are entries, and come from
     /// [`super::Hub::subscribe`].
     pub media: MediaSet,
-    /// Only these speakers'.
+    /// Only frames of these speakers.
     pub speakers: SpeakerFilter,
     /// Only streams of this product.
     pub product: Option<Product>,
@@ -87,18 +87,18 @@ impl Total {
 #[derive(Debug, Clone)]
 pub enum Tapped {
     Frame(Arc<Frame>),
-    /// So many frames of a medium, the oldest that waited, were dropped here: their reader was too slow.
+    /// The oldest waiting frames of a medium were dropped here, because the reader was too slow.
     Dropped(Medium, u64),
-    /// Asks a sink to say by [`Tap::settled`] that whatever it took until now is kept, or was said to be left out.
+    /// Asks a sink to call [`Tap::settled`] once every frame it took so far is kept or reported as dropped.
     Settle,
-    /// The stream does not run here any more. It is over, or somebody picks it up.
+    /// The stream no longer runs here. It has ended, or another daemon picks it up.
     Over {
         stream: Arc<StreamInfo>,
         is_final: bool,
     },
 }
 
-/// One consumer's frames, from when it was made until it is dropped.
+/// One consumer's frames, from creation until drop.
 pub struct Tap {
     queue: Arc<TapQueue>,
     place: Option<Arc<Place>>,
@@ -129,12 +129,12 @@ impl Tap {
         self.queue.wants.media
     }
 
-    /// Says of a sink that it does not keep what it took: that is a gap in the stream's ledger.
+    /// Reports that the sink dropped frames that it had taken, which makes a gap in the stream's ledger.
     pub fn left_out(&self, spans: impl IntoIterator<Item = LeftOut>) {
         self.queue.leave_out(spans);
     }
 
-    /// Answers [`Tapped::Settle`].
+    /// Answers [`Tapped::Settle`]: every frame taken so far is kept or reported as dropped.
     pub fn settled(&self) {
         self.queue.is_settled.store(true, Ordering::Release);
         self.queue.settled.notify_one();
@@ -166,10 +166,10 @@ pub(super) struct TapQueue {
     is_refusing: AtomicBool,
     waiting: Mutex<Waiting>,
     news: Notify,
-    /// What the stream's ledger has not been told yet.
+    /// Dropped frames that the stream's ledger does not have yet.
     left_out: Mutex<LeftOuts>,
     has_left_out: AtomicBool,
-    /// Nobody reads here any longer.
+    /// Whether the tap was dropped, so that nobody reads the queue.
     is_closed: AtomicBool,
     is_settled: AtomicBool,
     settled: Notify,
@@ -224,7 +224,7 @@ impl Waiting {
         self.bytes > max_bytes || self.total.as_ref().is_some_and(is_total_over)
     }
 
-    /// The frame that was dropped, if there was one.
+    /// Drops the oldest frame and returns it, if there is one.
     fn drop_oldest(&mut self) -> Option<Arc<Frame>> {
         let is_frame = |item: &Tapped| matches!(item, Tapped::Frame(_));
         let index = self.waiting.iter().position(is_frame)?;
@@ -268,7 +268,8 @@ impl TapQueue {
         wants.media.contains(frame.medium) && wants.speakers.takes(frame.speaker())
     }
 
-    /// Never waits. False when a frame was refused; older ones that made room for it are said to be left out.
+    /// Queues an item; never waits. Returns false when a frame was refused. Older frames that make room for it are
+    /// recorded as dropped.
     pub fn push(&self, item: Tapped) -> bool {
         let is_frame = matches!(item, Tapped::Frame(_));
         if is_frame && self.is_refusing.load(Ordering::Relaxed) {
@@ -291,21 +292,21 @@ impl TapQueue {
     fn leave_out(&self, spans: impl IntoIterator<Item = LeftOut>) {
         let mut spans = spans.into_iter().peekable();
         if spans.peek().is_some() {
-            let mut left_out = self.left_out.lock().expect("nothing panics while holding spans");
+            let mut left_out = self.left_out.lock().expect("no panic while the lock is held");
             spans.for_each(|span| left_out.add(span));
             self.has_left_out.store(true, Ordering::Release);
         }
     }
 
-    /// What was left out since the last call.
+    /// The frames dropped since the last call.
     pub fn take_left_out(&self) -> LeftOuts {
         if !self.has_left_out.swap(false, Ordering::Acquire) {
             return LeftOuts::default();
         }
-        std::mem::take(&mut self.left_out.lock().expect("nothing panics while holding spans"))
+        std::mem::take(&mut self.left_out.lock().expect("no panic while the lock is held"))
     }
 
-    /// The frames that wait.
+    /// The frames that are still queued.
     fn waiting(&self) -> LeftOuts {
         let waiting = self.lock();
         let frame = |item: &Tapped| match item {
@@ -315,7 +316,7 @@ impl TapQueue {
         waiting.waiting.iter().filter_map(frame).collect()
     }
 
-    /// Waits until a sink has settled what it took. What waits when it does not in time is taken to be left out.
+    /// Waits until the sink has settled the frames it took. If it does not in time, the queued frames count as dropped.
     pub async fn settle(&self, until: Instant) {
         self.is_settled.store(self.is_closed.load(Ordering::Acquire), Ordering::Release);
         self.push(Tapped::Settle);

@@ -1,8 +1,9 @@
-//! Where entries stand in time: what is believed of Zoom's times, and what stands in for the rest (pure).
+//! Assigns times to entries: Zoom's time where it is plausible, a substitute elsewhere (pure).
 
 use crate::model::{EntryBody, MAX_MEETING_MS, MAX_WEBHOOK_DELAY_MS, TranscriptLine, believed};
 
-/// The time of an entry, if Zoom's is believed, and the times inside it. `announced_ms`: when the stream began.
+/// Returns Zoom's time of an entry if it is plausible, and corrects the times inside the entry. `announced_ms` is when
+/// the stream began.
 pub(super) fn of_entry(
     at_ms: Option<i64>,
     body: &mut EntryBody,
@@ -15,20 +16,20 @@ pub(super) fn of_entry(
             place_line(line, sent_ms, now_ms);
             sent_ms
         }
-        // Zoom repeats it after every rejoin, hours later. It is never from before the stream.
+        // Zoom repeats this event after every rejoin, even hours later. Its time is never before the stream's start.
         EntryBody::FirstPacket {} => believed(at_ms, announced_ms, now_ms),
         _ => believed(at_ms, now_ms.saturating_sub(MAX_MEETING_MS), now_ms),
     }
 }
 
-/// A line without a time of its own stands where it was sent or, without that, where it came.
+/// Gives a line without a plausible time the time it was sent or, without that, the time of arrival.
 fn place_line(line: &mut TranscriptLine, sent_ms: Option<i64>, now_ms: i64) {
     let or_sent = |at_ms: i64| believed(Some(at_ms), now_ms, now_ms).or(sent_ms);
     line.start_ms = or_sent(line.start_ms).unwrap_or(now_ms);
     line.end_ms = or_sent(line.end_ms).unwrap_or(line.start_ms).max(line.start_ms);
 }
 
-/// Zoom's time of a webhook, or when it came. It is never later than that.
+/// Zoom's time of a webhook if it is plausible, else the time of arrival; never later than the arrival.
 pub(super) fn of_webhook(event_ts_ms: i64, received_ms: i64) -> i64 {
     let since_ms = received_ms.saturating_sub(MAX_WEBHOOK_DELAY_MS);
     believed(Some(event_ts_ms), since_ms, received_ms).unwrap_or(received_ms).min(received_ms)
@@ -42,7 +43,7 @@ mod tests {
     const NOW: i64 = 1_763_600_000_000;
     const HOUR: i64 = 60 * 60 * 1_000;
 
-    /// Sent, and the span that the line says: what it becomes.
+    /// Places a line with this sending time and span, and returns the result.
     fn placed(sent_ms: Option<i64>, start_ms: i64, end_ms: i64) -> (Option<i64>, i64, i64) {
         let line = TranscriptLine {
             speaker: Speaker::default(),
@@ -59,13 +60,13 @@ mod tests {
     }
 
     #[test]
-    fn a_line_keeps_the_span_that_zoom_says() {
+    fn a_line_keeps_the_span_that_zoom_gives() {
         let said = (Some(NOW - 100), NOW - 3_000, NOW - 500);
         assert_eq!(placed(said.0, said.1, said.2), said);
     }
 
     #[test]
-    fn a_line_whose_start_is_unset_or_absurd_stands_where_it_was_sent() {
+    fn a_line_with_an_implausible_start_gets_the_time_it_was_sent() {
         for absurd in [0, -1, 1, i64::MIN, i64::MAX, NOW - 30 * HOUR, NOW + 61_000] {
             let sent_ms = NOW - 100;
             let expected = (Some(sent_ms), sent_ms, sent_ms);
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_whose_end_is_unset_ends_when_it_was_sent_and_never_before_it_starts() {
+    fn a_line_without_an_end_ends_when_it_was_sent_and_never_before_its_start() {
         assert_eq!(
             placed(Some(NOW - 100), NOW - 3_000, 0),
             (Some(NOW - 100), NOW - 3_000, NOW - 100)

@@ -1,6 +1,6 @@
-//! Numbers what streams have heard, stores it in batches, and hands it on after that. A write counts only under the
-//! epoch of the stream's claim: what another node's claim has fenced is kept aside, for us if the stream comes back,
-//! else for that node.
+//! Numbers the entries of the streams that run here, stores them in batches, and then publishes them. The store accepts
+//! a write only under the epoch of the stream's claim. Entries fenced off by another node's claim are set aside: for
+//! this node if it claims the stream again, else for the other one.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const ENTRIES: Kind<Append> = Kind {
     bytes: |append| entry_bytes(&append.entry.body),
     stand_in: |append| append.with(not_kept(&append.entry.body)),
 };
-/// A newer one follows.
+/// Figures are replaceable: a newer update follows.
 const FIGURES: Kind<(StreamId, StreamUpdate)> = Kind {
     max_items: 100,
     bytes: |(_, update)| update_bytes(update),
@@ -41,11 +41,12 @@ const OFFERS: Kind<Offer> = Kind {
 
 #[derive(Debug, Clone)]
 pub struct WriterSettings {
-    /// An entry waits no longer than this for others to be stored with.
+    /// How long an entry waits at most for others in its batch.
     pub batch_interval: Duration,
-    /// What may wait while the store is away. Beyond it entries are lost, and counted.
+    /// The most bytes queued while the store is unavailable. Beyond that, entries are dropped and counted.
     pub max_queued_bytes: usize,
-    /// Whether what people said and did is stored. Otherwise it is handed on live, and its number says so.
+    /// Whether personal entries are stored. Otherwise they are only published live, and their numbers are skipped in
+    /// the store.
     pub keeps_personal: bool,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
@@ -62,7 +63,7 @@ impl Default for WriterSettings {
     }
 }
 
-/// Stores entries in batches, and hands them on after that.
+/// Stores entries in batches, then publishes them.
 pub struct Writer {
     hub: Arc<Hub>,
     store: Store,
@@ -70,22 +71,22 @@ pub struct Writer {
     settings: WriterSettings,
     queue: Queue,
     items: mpsc::UnboundedReceiver<Item>,
-    /// Of the streams that run here.
+    /// The logs of the streams that run here.
     logs: HashMap<StreamId, Log>,
 }
 
-/// What is stored together, and who waits for it.
+/// Entries and updates that are stored together.
 #[derive(Default)]
 struct Batch {
     entries: Vec<(StreamId, Heard)>,
-    /// The newest of each stream.
+    /// The newest update of each stream.
     updates: HashMap<StreamId, StreamUpdate>,
     bytes: usize,
-    /// What comes after these entries.
+    /// The change that follows these entries.
     change: Option<Change>,
 }
 
-/// What becomes of a stream between two entries.
+/// A change of a stream between two entries.
 enum Change {
     Dismiss(StreamId, Vec<OfferKey>),
     Claimed { stream_id: StreamId, epoch: i64, last_seq: u64 },
@@ -95,7 +96,7 @@ enum Change {
 }
 
 impl Batch {
-    /// Somebody who waits is not made to wait for others.
+    /// A full batch, or one with a change, which must not wait for further entries.
     fn is_full(&self) -> bool {
         let has_all = self.entries.len() + self.updates.len() >= MAX_BATCH;
         has_all || self.bytes >= MAX_BATCH_BYTES || self.change.is_some()
@@ -114,7 +115,7 @@ impl Writer {
         Self { hub, store, batcher, settings, queue, items, logs: HashMap::new() }
     }
 
-    /// Runs until it is dropped: it holds on to what it could not store yet.
+    /// Runs until it is dropped. Keeps what it could not store yet.
     pub async fn run(mut self) {
         loop {
             let Batch { entries, updates, bytes, change } = self.gather().await;
@@ -131,7 +132,7 @@ impl Writer {
         }
     }
 
-    /// What comes within the interval after the first entry; less when somebody waits for it.
+    /// Collects items until the interval after the first one ends or the batch is full.
     async fn gather(&mut self) -> Batch {
         let mut batch = Batch::default();
         let mut until = None;
@@ -173,21 +174,21 @@ impl Writer {
         }
     }
 
-    /// Gives each entry its number, but for those that have to wait.
+    /// Assigns a number to each entry, except for those that are set aside.
     fn number(&mut self, entries: Vec<(StreamId, Heard)>) -> Vec<Append> {
         let mut numbered = Vec::with_capacity(entries.len());
         for (stream_id, heard) in entries {
             let bytes = heard.bytes();
             match self.logs.get_mut(&stream_id) {
                 Some(log) => numbered.extend(log.number(heard)),
-                // A feed opens its log first, and closes it last.
+                // Unreachable in practice: a feed opens its log first and closes it last.
                 None => self.queue.done(bytes),
             }
         }
         numbered
     }
 
-    /// Stores entries, and returns those that are stored; the others are kept aside.
+    /// Stores entries and returns the stored ones. The others are set aside.
     async fn append(&mut self, appends: Vec<Append>) -> Vec<Entry> {
         let (fenced, replaced) = match self.settings.keeps_personal {
             true => self.write(&appends).await,
@@ -210,28 +211,28 @@ impl Writer {
         stored
     }
 
-    /// What is stored under this entry's number: it may be the entry after all. None where nothing is.
+    /// Reads what is stored under this entry's number, which may be the entry itself after all; none if nothing is.
     async fn read_back(&self, entry: Entry) -> Option<Entry> {
         let Entry { stream_id, seq, body, .. } = entry;
         let stored = until_answered(|| self.store.entry(&stream_id, seq)).await;
         let stored = stored.ok().flatten();
         let is_stored = stored.is_some();
-        tracing::error!(%stream_id, seq, kind = body.kind().as_str(), is_stored, "an entry is not kept");
+        tracing::error!(%stream_id, seq, kind = body.kind().as_str(), is_stored, "the store did not take an entry; publishing what is stored under its number");
         stored
     }
 
-    /// These streams were claimed by somebody since: whoever owns them finds out by whom.
+    /// Marks streams as claimed by someone since, and reports them to their owner, which finds out by which node.
     fn fence<'a>(&mut self, streams: impl IntoIterator<Item = &'a StreamId>) {
         for stream_id in streams {
             let Some(log) = self.logs.get_mut(stream_id) else { continue };
             if log.fence() {
-                tracing::warn!(%stream_id, "another daemon has claimed the stream; nothing more is stored of it here");
+                tracing::warn!(%stream_id, "the stream was claimed again; this daemon sets its entries aside until it knows by which daemon");
                 self.hub.note_fenced(stream_id, log.epoch());
             }
         }
     }
 
-    /// Stores all of them. Returns the streams that are fenced, and the indexes of what the store did not take.
+    /// Stores all entries. Returns the fenced streams, and the indexes of entries that the store did not take.
     async fn write(&mut self, appends: &[Append]) -> (HashSet<StreamId>, HashSet<usize>) {
         let store = self.store.clone();
         let sent = self.batcher.send(appends, &ENTRIES, |batch| {
@@ -258,7 +259,7 @@ impl Writer {
         self.fence(&fenced);
         self.keep_updates(&good, &fenced);
         for n in sent.replaced {
-            tracing::error!(stream_id = %good[n].0, "figures of a stream are not stored; the next follow");
+            tracing::error!(stream_id = %good[n].0, "could not store the figures of a stream; the next update replaces them");
         }
     }
 
@@ -267,7 +268,7 @@ impl Writer {
             updates.iter().filter(|(stream_id, _)| fenced.contains(stream_id))
         {
             if let Some(log) = self.logs.get_mut(stream_id) {
-                // It is fenced by now, and keeps it.
+                // A fenced log keeps the update.
                 let _ = log.update(update.clone());
             }
         }
@@ -288,14 +289,15 @@ impl Writer {
                 let log = stream_id.and_then(|stream_id| self.logs.get_mut(&stream_id));
                 match log.filter(|log| log.standing() == Standing::Fenced) {
                     Some(log) => log.wait(waiting),
-                    // Whoever asked may have stopped waiting.
+                    // The requester may have stopped waiting.
                     None => drop(waiting.send(())),
                 }
             }
         }
     }
 
-    /// The stream is ours again: what was kept aside is stored after what another may have stored meanwhile.
+    /// Resumes a stream that this node claimed again. Stores the entries set aside after those that another node may
+    /// have stored meanwhile.
     async fn claimed(&mut self, stream_id: &StreamId, epoch: i64, last_seq: u64) {
         let stored = self.stored_under_epoch(stream_id).await;
         let Some(log) = self.logs.get_mut(stream_id) else { return };
@@ -309,7 +311,7 @@ impl Writer {
         self.answer(stream_id);
     }
 
-    /// Answers whoever waits until it is known who has the stream.
+    /// Answers the flush requests of a stream once it is known which node has it.
     fn answer(&mut self, stream_id: &StreamId) {
         let log = self.logs.get_mut(stream_id).filter(|log| log.standing() != Standing::Fenced);
         for waiting in log.into_iter().flat_map(Log::take_waiting) {
@@ -317,18 +319,18 @@ impl Writer {
         }
     }
 
-    /// How far a try came of which no answer came.
+    /// The last number that was stored under the current epoch, including by an attempt without an answer.
     async fn stored_under_epoch(&self, stream_id: &StreamId) -> u64 {
         let Some(log) = self.logs.get(stream_id).filter(|log| log.has_aside()) else { return 0 };
         let epoch = log.epoch();
         let stored = until_answered(|| self.store.last_seq_of(stream_id, epoch)).await;
         stored.unwrap_or_else(|error| {
-            tracing::error!(%error, %stream_id, "what was stored of a stream cannot be read; some of it may come twice");
+            tracing::error!(%error, %stream_id, "could not read the last stored entry number of a stream; some entries may be stored twice");
             0
         })
     }
 
-    /// Offers what streams that are not ours any longer have brought since.
+    /// Offers the entries that came since from streams that another node took.
     async fn offer_aside(&mut self) {
         let is_waiting = |log: &Log| log.standing() == Standing::Taken && log.has_aside();
         let waiting = self.logs.iter().filter(|(_, log)| is_waiting(log));
@@ -338,7 +340,7 @@ impl Writer {
         }
     }
 
-    /// The stream is another's: that node is offered what was kept aside.
+    /// Gives a stream up to another node and offers it the entries set aside.
     async fn taken(&mut self, stream_id: &StreamId) {
         let stored = self.stored_under_epoch(stream_id).await;
         let Some(log) = self.logs.get_mut(stream_id) else { return };
@@ -361,7 +363,7 @@ impl Writer {
         let epoch = log.epoch();
         let dismissed = until_answered(|| self.store.dismiss_offers(stream_id, epoch, keys)).await;
         if let Err(error) = dismissed {
-            tracing::error!(%error, %stream_id, "what another daemon heard is not dismissed");
+            tracing::error!(%error, %stream_id, "could not dismiss entries offered by another daemon; they stay offered");
         }
     }
 }
@@ -389,7 +391,7 @@ fn without_personal(appends: &[Append]) -> Vec<Append> {
     appends.iter().map(kept).collect()
 }
 
-/// Holds the place of an entry of which only its kind is stored.
+/// The placeholder for an entry of which only the kind is stored.
 fn not_kept(body: &EntryBody) -> EntryBody {
     EntryBody::NotKept { what: body.kind().as_str().into() }
 }

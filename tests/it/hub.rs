@@ -1,4 +1,4 @@
-//! What becomes of entries when there is no room for them, and when the store does not take them.
+//! Entries that find no room in the queue or that the store does not take.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::support::proxy::Proxy;
 use crate::support::raw::Raw;
 use crate::support::stores::TestStore;
 
-/// Far longer than anything here takes.
+/// Far longer than any of these tests takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn all(store: &Store, session: SessionId) -> Vec<Entry> {
     store.entries_after(session, &Cursor::default(), &[], 1000).await.unwrap()
 }
 
-/// What is stored of each stream: its texts in order, and in brackets the kinds of what is not kept.
+/// The stored texts of each stream in order. A placeholder shows its kind in brackets.
 fn texts(entries: &[Entry]) -> BTreeMap<u32, Vec<String>> {
     let mut texts: BTreeMap<u32, Vec<String>> = BTreeMap::new();
     for entry in entries {
@@ -82,7 +82,7 @@ async fn a_large_batch_passes_a_slow_wire_in_smaller_ones() {
     let session = announce(&store, "s1").await;
     let (hub, writer) = hub(&store);
     let mut feed = feed(&hub, &store, "s1").await;
-    // All of it takes 12 s, and a transaction may take 10 s.
+    // Sending everything takes 12 s; a transaction may take 10 s.
     let text = "x".repeat(50_000);
     (0..LINES).for_each(|_| feed.note(None, line(&text)));
     proxy.slow_down(80_000);
@@ -100,7 +100,7 @@ async fn an_entry_that_the_store_never_takes_holds_up_no_other_and_keeps_its_num
     let store = &test.store;
     let session = announce(store, "s1").await;
     announce(store, "s2").await;
-    // One is refused, and one ends its connection whenever it comes.
+    // The store refuses one entry, and another one terminates its connection every time.
     let mut raw = Raw::connect(&test.database).await;
     raw.execute(
         "CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -120,7 +120,7 @@ async fn an_entry_that_the_store_never_takes_holds_up_no_other_and_keeps_its_num
     }
     let writing = tokio::spawn(writer.run());
     let both = async { tokio::join!(first.finish(), second.finish()) };
-    timeout(PATIENCE, both).await.expect("nobody waits for what is never stored");
+    timeout(PATIENCE, both).await.expect("an entry that is never stored delays no flush");
     writing.abort();
 
     let stored = all(store, session).await;
@@ -132,5 +132,5 @@ async fn an_entry_that_the_store_never_takes_holds_up_no_other_and_keeps_its_num
         told.push(Arc::unwrap_or_clone(entry));
     }
     told.sort_by_key(|entry| (entry.stream_ordinal, entry.seq));
-    assert_eq!(told, stored, "nobody is told what is not stored");
+    assert_eq!(told, stored, "only what is stored is published");
 }

@@ -1,4 +1,4 @@
-//! A stream that another daemon had: how its log goes on, and what that daemon heard and could not store.
+//! Takes over from another daemon: continues its log, and appends the entries that it received and could not store.
 
 use super::{Beginning, Feed, piece_of};
 use crate::hub::queue::Item;
@@ -6,7 +6,7 @@ use crate::model::EntryBody;
 use crate::store::{Offer, OfferKey};
 
 impl Feed {
-    /// The stream is taken up again. Where it is contested nobody is to know so until something is noted.
+    /// Continues the log of a stream that ran before. If it is contested, writes nothing before the first entry.
     pub fn picked_up(&mut self, is_contested: bool) {
         self.beginning = match is_contested {
             true => Beginning::Contested,
@@ -17,7 +17,7 @@ impl Feed {
         }
     }
 
-    /// False when there was no room.
+    /// Appends the entry that the stream was picked up, if it is due. Returns false when there was no room.
     pub(super) fn begin(&mut self) -> bool {
         let is_begun = self.beginning == Beginning::Done
             || self.push(self.now_ms(), EntryBody::PickedUp {}, None);
@@ -27,8 +27,8 @@ impl Feed {
         is_begun
     }
 
-    /// Appends what other daemons heard while this one was not connected, and dismisses the rest of it: that was heard
-    /// here, too.
+    /// Appends the entries that other daemons received while this one was not connected. Dismisses the others, which
+    /// this daemon received too.
     pub fn handed_over(&mut self, mut offers: Vec<Offer>) {
         offers.retain(|offer| offer.key() > self.offered);
         let Some(last) = offers.last().map(Offer::key) else { return };
@@ -44,13 +44,13 @@ impl Feed {
         let times = || missing.iter().map(|offer| offer.at_ms);
         let (Some(start_ms), Some(end_ms)) = (times().min(), times().max()) else { return };
         let count = missing.len() as u64;
-        tracing::info!(stream_id = %self.stream_id, entries = count, "what another daemon heard is taken over");
+        tracing::info!(stream_id = %self.stream_id, entries = count, "another daemon handed over entries that were missed here; they are appended");
         let now_ms = self.now_ms();
         self.append(now_ms, EntryBody::HandedOver { count, start_ms, end_ms });
         missing.into_iter().for_each(|offer| self.take_over(offer));
     }
 
-    /// What finds no room stays offered, for the next who has the stream.
+    /// Appends one offered entry. Without room it stays offered, for the next daemon that runs the stream.
     fn take_over(&mut self, offer: Offer) {
         let (key, at_ms, piece) = (offer.key(), offer.at_ms, piece_of(&offer.body));
         if self.push(at_ms, offer.body, Some(key))
@@ -61,7 +61,7 @@ impl Feed {
         }
     }
 
-    /// The last that was handed over.
+    /// The key of the last entry that was handed over.
     pub fn offered(&self) -> OfferKey {
         self.offered
     }

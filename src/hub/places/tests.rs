@@ -1,3 +1,5 @@
+//! Taps, sinks and their queues.
+
 use bytes::Bytes;
 use uuid::Uuid;
 
@@ -93,17 +95,17 @@ fn a_slow_tap_loses_the_oldest_and_is_told_how_many() {
 }
 
 #[test]
-fn what_a_sink_drops_or_does_not_take_is_noticed() {
+fn frames_that_a_sink_drops_or_refuses_are_reported() {
     let places = Places::default();
     let queue = Arc::new(TapQueue::new(wants(Medium::Audio), 1500));
     let mut tap = Tap::new(Arc::clone(&queue), None);
     let mut outlet = outlet(&places, vec![queue]);
     assert!(outlet.wants(Medium::Audio));
     assert!(outlet.offer(&frame(&outlet, 1, 7, &[0; 1000])));
-    assert!(outlet.offer(&frame(&outlet, 2, 7, &[0; 1000])), "it made room for itself");
+    assert!(outlet.offer(&frame(&outlet, 2, 7, &[0; 1000])), "it made room by dropping the oldest");
     let dropped = LeftOut::of(&frame(&outlet, 1, 7, &[0; 1000]));
-    assert_eq!(outlet.take_left_out().collect::<Vec<_>>(), [dropped], "and cost the oldest");
-    assert_eq!(outlet.take_left_out().count(), 0, "it is told once");
+    assert_eq!(outlet.take_left_out().collect::<Vec<_>>(), [dropped], "the oldest was dropped");
+    assert_eq!(outlet.take_left_out().count(), 0, "a drop is reported once");
     assert_eq!(numbers(&mut tap), [2]);
     tap.refuse(true);
     assert!(!outlet.offer(&frame(&outlet, 3, 7, b"c")));
@@ -111,12 +113,16 @@ fn what_a_sink_drops_or_does_not_take_is_noticed() {
     assert!(outlet.offer(&frame(&outlet, 4, 7, b"d")));
     drop(tap);
     let unread = LeftOut::of(&frame(&outlet, 4, 7, b"d"));
-    assert_eq!(outlet.take_left_out().collect::<Vec<_>>(), [unread], "nobody reads it");
+    assert_eq!(
+        outlet.take_left_out().collect::<Vec<_>>(),
+        [unread],
+        "an unread frame counts as dropped"
+    );
     assert!(!outlet.offer(&frame(&outlet, 5, 7, b"e")));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_waits_for_its_sinks_but_not_for_ever() {
+async fn a_stream_waits_for_its_sinks_up_to_a_limit() {
     let places = Places::default();
     let queue = Arc::new(TapQueue::new(wants(Medium::Audio), PLENTY));
     let mut tap = Tap::new(Arc::clone(&queue), None);
@@ -135,10 +141,10 @@ async fn a_stream_waits_for_its_sinks_but_not_for_ever() {
     outlet.offer(&frame(&outlet, 2, 7, b"b"));
     outlet.settle(limit).await;
     assert_eq!(began.elapsed(), Duration::from_secs(4));
-    assert_eq!(outlet.take_left_out().count(), 1, "nobody has read it");
+    assert_eq!(outlet.take_left_out().count(), 1, "an unread frame counts as dropped");
     drop(tap);
     outlet.settle(limit).await;
-    assert_eq!(began.elapsed(), Duration::from_secs(4), "nobody is waited for");
+    assert_eq!(began.elapsed(), Duration::from_secs(4), "a closed tap is not waited for");
 }
 
 #[test]
@@ -170,10 +176,10 @@ fn all_queues_of_a_sink_share_one_bound() {
     let frame = |seq| Tapped::Frame(frame(&outlet, seq, 7, &[0; 1000]));
     assert!(first.push(frame(1)));
     assert!(second.push(frame(2)));
-    assert_eq!(second.take_left_out().frames(), 1, "no room beside the other's");
+    assert_eq!(second.take_left_out().frames(), 1, "no room next to the other queue's frames");
     assert!(numbers(&mut other).is_empty());
     assert_eq!(numbers(&mut full), [1]);
     assert!(second.push(frame(3)), "room again");
     drop(other);
-    assert!(first.push(frame(4)), "what nobody reads any more makes room");
+    assert!(first.push(frame(4)), "a closed queue frees its room");
 }
