@@ -27,7 +27,8 @@ pub struct SimulateArgs {
     /// Serve wss and https; ca.pem, cert.pem and key.pem are made in this folder if they are not there
     #[arg(long, value_name = "DIR")]
     tls_dir: Option<PathBuf>,
-    /// The host in wss and https URLs and in a certificate that is made: what clients of another machine or container call it
+    /// The host name in wss and https URLs and in a generated certificate; set it when clients run on another machine
+    /// or in a container
     #[arg(long, value_name = "HOST", default_value = "localhost", requires = "tls_dir")]
     tls_host: String,
     /// Meetings at once

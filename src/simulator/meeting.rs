@@ -96,8 +96,8 @@ fn identity(settings: &Settings, index: u64, rng: &mut StdRng) -> Identity {
     }
 }
 
-/// How far in the past a meeting begins that is faster than real time, so that none of its times lies in the future,
-/// which no client believes for long. Bounded: no client believes times that are too old, either.
+/// How far in the past a faster-than-real-time meeting begins, so that its timestamps do not lie in the future, which
+/// clients reject. Bounded, because clients also reject timestamps that are too old.
 fn head_start_ms(settings: &Settings) -> i64 {
     let gained = 1.0 - 1.0 / settings.speed.max(1.0);
     match settings.script.ending {
@@ -206,7 +206,7 @@ impl Meeting {
         self.retire();
     }
 
-    /// Forgets a stream that is over: what is due in this very moment happens without it.
+    /// Removes an ended stream, so that actions due at the same moment no longer reach it.
     fn retire(&mut self) {
         if let Some(stream) = self.stream.take_if(|stream| stream.is_over()) {
             self.shared.world.close_stream(stream.id());

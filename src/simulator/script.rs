@@ -56,11 +56,11 @@ pub struct Script {
 pub(super) struct Person {
     pub user_id: u32,
     pub name: String,
-    /// Who they are to a frame, as fields of JSON with a comma behind: made once for every frame that carries them.
+    /// The speaker fields of a frame as JSON with a trailing comma; formatted once for all frames.
     pub frame_fields: String,
-    /// The Zoom user id of somebody who is signed in: in an engagement, of an agent.
+    /// The Zoom user id of a signed-in participant; in an engagement, of an agent.
     pub zoom_user_id: Option<String>,
-    /// The channel of a party of an engagement.
+    /// The channel of an engagement's party.
     pub channel_id: Option<String>,
 }
 
@@ -90,7 +90,7 @@ pub(super) struct Chat {
     pub text: String,
 }
 
-/// An event about a party of an engagement.
+/// An event about one party of an engagement.
 #[derive(Debug, Clone)]
 pub(super) struct EngagementEvent {
     pub who: usize,
@@ -112,7 +112,7 @@ pub(super) enum Cue {
     ShareStop,
     VideoOn(usize),
     VideoOff(usize),
-    /// Something about a party of an engagement.
+    /// An engagement event, by index.
     Engagement(usize),
     /// Something that Zoom does to the stream: a fault, a pause.
     Act(Verb),
@@ -153,7 +153,7 @@ impl Script {
         format::parse(super::demo::SCRIPT, &clip).expect("a test plays the built-in script")
     }
 
-    /// Its people are parties on channels.
+    /// Whether this is a Contact Center engagement, in which people are parties on channels.
     pub(super) fn is_engagement(&self) -> bool {
         self.product.names_channels()
     }
@@ -207,7 +207,7 @@ impl Person {
         Self { user_id, name, frame_fields, zoom_user_id: None, channel_id: None }
     }
 
-    /// A party of an engagement: its frames and lines name its channel, and nothing else (section 23.2).
+    /// Makes this person a party of an engagement: frames and lines identify it only by channel (section 23.2).
     pub fn on_channel(self, channel_id: &str) -> Self {
         let frame_fields = format!(r#""channel_id":{},"#, Value::from(channel_id));
         Self { frame_fields, channel_id: Some(channel_id.to_owned()), ..self }

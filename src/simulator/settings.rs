@@ -52,7 +52,7 @@ pub struct Settings {
     pub oauth: OAuthSettings,
     /// Serves `wss` and `https` with a certificate kept in this folder.
     pub tls_dir: Option<PathBuf>,
-    /// The host in its `wss` and `https` URLs, and in a certificate that it makes.
+    /// The host name in `wss` and `https` URLs and in a generated certificate.
     pub tls_host: String,
     /// Every id and token comes from it.
     pub seed: u64,

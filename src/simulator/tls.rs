@@ -1,4 +1,4 @@
-//! The simulator's own certificate authority, and the certificate for `localhost` or another host that it signs.
+//! The simulator's certificate authority, which signs a certificate for `localhost` or another host.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,7 +23,8 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// The files in `folder`; all three are made when one is missing, for `host` and for this machine.
+    /// Loads the three files in `folder`. If one is missing, generates all of them, valid for `host` and for this
+    /// machine.
     pub fn ensure(folder: &Path, host: &str) -> Result<Self, SimulatorError> {
         let files = Self {
             ca: folder.join("ca.pem"),

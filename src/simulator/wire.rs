@@ -17,7 +17,7 @@ pub const EVENT_MEDIA_INTERRUPTED: u64 = 7;
 pub const EVENT_VIDEO_ON: u64 = 8;
 pub const EVENT_VIDEO_OFF: u64 = 9;
 
-/// Of a Contact Center engagement (section 10.2).
+/// Events of a Contact Center engagement (section 10.2).
 pub const EVENT_CONSUMER_ANSWERED: u64 = 8;
 pub const EVENT_CONSUMER_END: u64 = 9;
 pub const EVENT_USER_ANSWERED: u64 = 10;
@@ -153,10 +153,10 @@ pub fn video_answer(user_id: &Value, refusal: Option<Refusal>, timestamp_ms: i64
     .to_string()
 }
 
-/// Who mixed audio is from, as fields of JSON.
+/// The speaker fields of mixed audio, as JSON with a trailing comma.
 pub const MIXED: &str = r#""user_id":0,"#;
 
-/// Messages 14, 15 and 16. `who` are fields of JSON with a comma behind.
+/// Messages 14, 15 and 16. `who` is the speaker fields as JSON with a trailing comma.
 /// Written by hand: this is the message that a load run sends by the hundred thousand.
 pub fn media_frame(
     msg_type: u16,
@@ -169,7 +169,7 @@ pub fn media_frame(
     let (data, length) = (&payload.base64, payload.length);
     let start = write!(text, r#"{{"msg_type":{msg_type},"content":{{{who}"#);
     let rest = write!(text, r#""data":"{data}","length":{length},"timestamp":{timestamp_ms}}}}}"#);
-    start.and(rest).expect("a String takes every write");
+    start.and(rest).expect("writing to a String cannot fail");
     text
 }
 

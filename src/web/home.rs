@@ -4,11 +4,11 @@ use askama::Template;
 
 use super::STYLE;
 
-/// What the daemon is, whether it is ready, and what to do next.
+/// The start page: what the daemon is, whether it is ready, and the next steps.
 #[derive(Template)]
 #[template(path = "home.html")]
 pub struct Home {
-    /// Why it is not ready; none if it is.
+    /// Why the daemon is not ready; none if it is ready.
     pub not_ready: Option<&'static str>,
     pub version: &'static str,
     pub webhook_path: String,
@@ -17,7 +17,7 @@ pub struct Home {
 
 impl Home {
     pub fn html(&self) -> String {
-        self.render().expect("texts become HTML without fail")
+        self.render().expect("rendering texts cannot fail")
     }
 
     fn style(&self) -> &'static str {
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_says_whether_the_daemon_is_ready_and_where_to_go() {
+    fn the_page_shows_readiness_and_the_next_steps() {
         let html = home(None);
         for part in [
             "is ready",
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_names_no_other_host_and_has_the_style_that_its_policy_allows() {
+    fn the_page_links_to_no_other_host_and_has_the_style_that_its_policy_allows() {
         let html = home(None);
         assert!(!html.contains("//") && !html.contains("<script"), "{html}");
         assert!(html.contains(STYLE));

@@ -95,8 +95,8 @@ impl Api {
         Self { client, tokens, client_id, video, pauses }
     }
 
-    /// Whose token fits: for a Video SDK session that of the API key, where there is one, else as
-    /// [`Tokens::choose`] says.
+    /// Chooses the token for a request: the Video SDK API key for a Video SDK session if one is set, else as
+    /// [`Tokens::choose`] decides.
     pub async fn choose(
         &self,
         product: Product,
@@ -165,7 +165,7 @@ impl Api {
             .await;
         let answer = answer.map_err(|error| {
             let cause = failure(&error);
-            tracing::debug!(%cause, "a request to Zoom has no answer");
+            tracing::debug!(%cause, "a request to Zoom got no answer; it is reported as such to the caller");
             ZoomError::no_answer()
         })?;
         read_answer(answer).await

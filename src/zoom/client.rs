@@ -26,10 +26,10 @@ pub enum ClientError {
     #[error("the answer is longer than {MAX_ANSWER_BYTES} bytes")]
     TooLong,
     #[error(
-        "the proxy wants a user name and a password, or others (HTTP status 407): check HTTPS_PROXY"
+        "the proxy requires a valid user name and password (HTTP status 407): check HTTPS_PROXY"
     )]
     ProxyCredentials,
-    #[error("the proxy of HTTPS_PROXY opens no connection to Zoom: it must allow CONNECT")]
+    #[error("the proxy in HTTPS_PROXY opens no connection to Zoom: allow CONNECT in the proxy")]
     Proxy,
 }
 
@@ -80,11 +80,11 @@ async fn read(mut response: Response) -> Result<Vec<u8>, ClientError> {
     Ok(body)
 }
 
-/// Why a request has no answer. What the proxy refuses goes to the log, too: whoever set the proxy reads that. The error's
-/// own text would name the URL.
+/// Classifies a request that got no answer. Also logs a refusal by the proxy, for the operator who configured it. Does
+/// not use the error's own text, which contains the URL.
 pub fn failure(error: &reqwest::Error) -> ClientError {
     if let Some(refusal) = proxy_refusal(error) {
-        tracing::warn!(error = %refusal, "a request to Zoom is not sent; it counts as unanswered");
+        tracing::warn!(error = %refusal, "the proxy refused a request to Zoom; it counts as unanswered");
         refusal
     } else if error.is_timeout() {
         ClientError::TimedOut
@@ -95,7 +95,7 @@ pub fn failure(error: &reqwest::Error) -> ClientError {
     }
 }
 
-/// By the beginning of its text: the type of this cause is not public.
+/// Recognizes a refusal by the proxy from the prefix of its text, because the type of this cause is not public.
 fn proxy_refusal(error: &reqwest::Error) -> Option<ClientError> {
     let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
     causes.find_map(|cause| match cause.to_string().strip_prefix("tunnel error: ")? {

@@ -38,7 +38,7 @@ pub enum Event {
     Delivery(Box<Delivery>),
 }
 
-/// Why a body is no event. Says what is wrong, never what was sent.
+/// Why a body is not an event. Never quotes the body.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum EventError {
     #[error("the body is not a JSON object (line {line}, column {column})")]
@@ -49,12 +49,12 @@ pub enum EventError {
     Field { field: &'static str, problem: &'static str },
 }
 
-/// Reads a webhook body whose signature is good. Only what is needed is required: an event that is not about an RTMS
-/// stream is kept whatever its payload. What is no text in it is read as U+FFFD: Zoom sends again only what got a 5xx,
-/// so a refusal over somebody's name would cost the whole meeting.
+/// Reads a webhook body with a verified signature. Only necessary fields are required: an event that is not about an
+/// RTMS stream is kept with any payload. Invalid UTF-8 is read as U+FFFD, because Zoom repeats a webhook only after a
+/// 5xx, so rejecting one over a malformed name would lose the meeting.
 ///
 /// # Errors
-/// When it is no JSON object, nests too deep to be read back, or lacks what the event is about.
+/// The body is not a JSON object, nests too deeply to be read back, or lacks a required field.
 pub fn parse(raw: &[u8], received_at_ms: i64) -> Result<Event, EventError> {
     let lossy = String::from_utf8_lossy(raw);
     let body = json::mended(&lossy);

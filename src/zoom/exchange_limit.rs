@@ -1,5 +1,5 @@
-//! Who may exchange a code for tokens, and when: anybody may come back from Zoom with a code, and each costs two calls to
-//! Zoom under our name.
+//! Limits the exchange of authorization codes for tokens. Anyone can send a code to the callback, and each costs two
+//! requests to Zoom in the app's name.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -11,13 +11,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::rate::{AddressBuckets, Bucket, Rate};
 
-/// Codes exchanged at once.
+/// The most exchanges at once.
 const MAX_EXCHANGES: usize = 16;
-/// How long an install may wait for its turn.
+/// The longest wait of an install for its turn.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-/// All installs together: far more than people press *Allow*, far less than Zoom would mind.
+/// The rate of all installs: far above what people cause, far below Zoom's limits.
 const ALL: Rate = Rate { per_second: 10.0, burst: 50.0 };
-/// The installs from one address; an office shares one.
+/// The rate of installs from one address, which an office may share.
 const EACH: Rate = Rate { per_second: 1.0, burst: 10.0 };
 
 /// The limits on exchanges. Cheap to clone.
@@ -30,11 +30,11 @@ pub struct ExchangeLimit {
 struct Waiting {
     all: Bucket,
     addresses: AddressBuckets,
-    /// Browsers with an exchange that waits or runs.
+    /// Browsers with a waiting or running exchange.
     browsers: HashSet<String>,
 }
 
-/// Somebody's turn; over when it is dropped.
+/// The permission for one exchange, released on drop.
 pub struct Turn {
     _permit: OwnedSemaphorePermit,
     _browser: Option<BrowserTurn>,
@@ -56,7 +56,7 @@ impl ExchangeLimit {
         }
     }
 
-    /// Waits for a turn; `None` when the wait would be too long, or this browser has one already.
+    /// Waits for a turn; `None` when the wait would be too long or this browser already has one.
     pub async fn turn(&self, address: IpAddr, browser: Option<&str>, now: Instant) -> Option<Turn> {
         let (wait, browser) = self.reserve(address, browser, now)?;
         sleep(wait).await;
@@ -85,7 +85,7 @@ impl ExchangeLimit {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().expect("nothing panics while holding the waiting installs")
+        self.waiting.lock().expect("no panic while the lock is held")
     }
 }
 
@@ -103,20 +103,20 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// How long this address waits, in milliseconds.
+    /// The wait of this address in milliseconds.
     fn wait_ms(limit: &ExchangeLimit, from: &str, now: Instant) -> Option<u128> {
         limit.reserve(address(from), None, now).map(|(wait, _)| wait.as_millis())
     }
 
     #[test]
-    fn one_address_waits_after_its_burst_and_is_refused_when_it_waits_too_long() {
+    fn an_address_waits_after_its_burst_and_is_refused_when_the_wait_is_too_long() {
         let now = Instant::now();
         let limit = ExchangeLimit::new(now);
         assert!((0..10).all(|_| wait_ms(&limit, "192.0.2.1", now) == Some(0)));
         let waits: Vec<_> = (0..11).map(|_| wait_ms(&limit, "192.0.2.1", now)).collect();
         assert_eq!(waits[..2], [Some(1000), Some(2000)]);
         assert_eq!(waits[9..], [Some(10_000), None]);
-        assert_eq!(wait_ms(&limit, "192.0.2.2", now), Some(0), "others are not made to wait");
+        assert_eq!(wait_ms(&limit, "192.0.2.2", now), Some(0), "other addresses do not wait");
     }
 
     #[test]
@@ -127,11 +127,11 @@ mod tests {
         let waits: Vec<_> = (0..200).map(|index| wait_ms(&limit, &from(index), now)).collect();
         assert!(waits[..50].iter().all(|wait| *wait == Some(0)));
         assert_eq!(waits[50], Some(100));
-        assert_eq!(waits.iter().flatten().count(), 150, "a burst, and ten seconds of the rate");
+        assert_eq!(waits.iter().flatten().count(), 150, "a burst plus ten seconds of the rate");
     }
 
     #[test]
-    fn the_addresses_of_one_ipv6_network_are_one() {
+    fn the_addresses_of_one_ipv6_network_share_a_limit() {
         let now = Instant::now();
         let limit = ExchangeLimit::new(now);
         assert!((0..10).all(|host| wait_ms(&limit, &format!("2001:db8::{host}"), now) == Some(0)));

@@ -19,8 +19,8 @@ use crate::seal::{KeyRing, random_bytes};
 use crate::secret::Secret;
 use crate::store::{GrantedTo, Store, StoreError};
 
-/// States that came back and are remembered until they expire. Beyond it the oldest are forgotten: Zoom takes a code
-/// only once, too.
+/// The most used states that are remembered. Beyond it the oldest are forgotten, which is safe because Zoom accepts a
+/// code only once.
 const MAX_USED: usize = 10_000;
 
 /// An install on its way to Zoom.
@@ -30,7 +30,7 @@ pub struct Begun {
     pub state: String,
 }
 
-/// Why somebody who came back from Zoom is not installed.
+/// Why an install failed after the user came back from Zoom.
 #[derive(Debug, Error)]
 pub enum InstallError {
     #[error(transparent)]
@@ -43,16 +43,16 @@ pub enum InstallError {
     OAuth(#[from] OAuthError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("the install failed inside")]
+    #[error("the install failed with an internal error: try again")]
     Panicked,
 }
 
-/// What is wished for besides the end of an installation.
+/// The options of an uninstall.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Uninstall {
-    /// What the user's streams brought is deleted, too.
+    /// Also deletes the data of the user's streams.
     pub delete_data: bool,
-    /// Here it ends even when Zoom cannot be asked now.
+    /// Ends the installation here even if Zoom cannot be reached.
     pub force: bool,
 }
 
@@ -65,13 +65,13 @@ pub enum UninstallError {
     Store(#[from] StoreError),
 }
 
-/// What became of a wish to uninstall.
+/// The result of an uninstall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Uninstalled {
     Unknown,
-    /// There were no tokens any more; the data is deleted if that was wished for.
+    /// The tokens were deleted before; the data is deleted if requested.
     Before,
-    /// The tokens are deleted here; whether Zoom has ended the grant too.
+    /// The tokens are deleted here. `at_zoom` says whether Zoom ended the grant too.
     Done {
         at_zoom: bool,
     },
@@ -89,13 +89,13 @@ struct Inner {
     keys: StateKeys,
     now_ms: fn() -> i64,
     exchanges: ExchangeLimit,
-    /// States that came back here. Only one whose install succeeds is put down in the store, so that nobody makes the
-    /// store write by coming back with a code of their own making.
+    /// States used in this daemon. Only the state of a successful install is written to the store, so that a forged
+    /// code causes no write.
     used: Mutex<VecDeque<String>>,
-    /// Owns the exchanges: Zoom ends an older grant of the user when it gives a new one, so a browser that leaves in
-    /// between must not cost both.
+    /// Owns the exchanges. Zoom ends the user's older grant when it issues a new one, so a browser that disconnects in
+    /// between must not lose both.
     tasks: TaskTracker,
-    /// No further try is begun after this.
+    /// Once cancelled, no further try starts.
     stopping: CancellationToken,
 }
 
@@ -121,15 +121,15 @@ impl Installer {
         }))
     }
 
-    /// Begins an install, bound to the browser that holds this cookie if there is one. Stores nothing.
+    /// Begins an install, bound to the browser with this cookie if there is one. Stores nothing.
     pub fn begin(&self, browser: Option<&str>) -> Begun {
         let Issued { state, verifier } =
             self.0.keys.issue((self.0.now_ms)(), random_bytes(), browser);
         Begun { authorization_url: self.0.oauth.authorize_url(&state, &verifier), state }
     }
 
-    /// Finishes an install that came back from `address`: checks the state, waits for its turn, and only then exchanges
-    /// the code, asks whose it is, and stores the tokens.
+    /// Finishes an install from `address`: checks the state, waits for a turn, and then exchanges the code, requests
+    /// the user's identity and stores the tokens.
     pub async fn finish(
         &self,
         state: &str,
@@ -162,7 +162,7 @@ impl Installer {
         task.await.unwrap_or_else(panicked)
     }
 
-    /// Waits for the exchanges that have begun, each for no more than its running tries. None may be asked for after this.
+    /// Waits for the running exchanges, each only for its current try. Do not call [`Self::finish`] after this.
     pub async fn finish_all(&self) {
         self.0.stopping.cancel();
         self.0.tasks.close();
@@ -182,15 +182,15 @@ impl Inner {
         let installed = self.store(accepted, &tokens, obtained_at_ms, address).await;
         match &installed {
             Ok(installation) => tracing::info!(installation = %installation.id, "installed"),
-            // The code is used up, and the user begins again: nobody must keep these.
+            // The code is used up and the user has to begin again, so these tokens are revoked.
             Err(_) => self.take_back(&tokens).await,
         }
         installed
     }
 
-    /// A state works once, in this daemon.
+    /// Marks a state as used in this daemon; fails if it already is.
     fn use_state(&self, id: &str) -> Result<(), InstallError> {
-        let mut used = self.used.lock().expect("nothing panics while holding the used states");
+        let mut used = self.used.lock().expect("no panic while the lock is held");
         if used.iter().any(|used| used == id) {
             return Err(InstallError::Used);
         }
@@ -209,7 +209,7 @@ impl Inner {
         address: IpAddr,
     ) -> Result<Installation, InstallError> {
         let user = patience::ask(&self.stopping, || self.oauth.user(tokens)).await?;
-        // And in every other daemon of this store.
+        // The store makes the state work once across all daemons.
         if !self.store.use_oauth_state(&accepted.id, accepted.expires_at_ms).await? {
             return Err(InstallError::Used);
         }
@@ -230,7 +230,7 @@ impl Inner {
     async fn take_back(&self, tokens: &oauth::Tokens) {
         let revoke = || self.oauth.revoke(&tokens.access);
         if let Err(error) = patience::ask(&self.stopping, revoke).await {
-            tracing::warn!(%error, "tokens that could not be stored could not be taken back either");
+            tracing::warn!(%error, "could not revoke tokens that could not be stored; they are discarded and expire at Zoom");
         }
     }
 

@@ -69,14 +69,15 @@ pub enum TokenError {
     /// What is missing, for the client to read.
     #[error("{0}")]
     Missing(String),
-    #[error("Zoom takes the tokens of installation {0} no more: its user has to install again")]
+    #[error("Zoom rejects the tokens of installation {0}: its user must install the app again")]
     NeedsReconnect(InstallationId),
-    #[error("installation {0} was revoked: its user has to install again")]
+    #[error("installation {0} was revoked: its user must install the app again")]
     Revoked(InstallationId),
-    /// Several installations are connected, and nothing says which of them fits; not all are listed when `has_more`.
+    /// Several installations are connected, and none can be matched to the meeting. `has_more` means that not all are
+    /// listed.
     #[error(
-        "several users have installed the app, and nothing says whose meeting this is: name one with \
-         installation_id: {}{}",
+        "several users have installed the app, and none can be matched to this meeting: set \
+        installation_id to one of {}{}",
         listed(.ids),
         if *.has_more { ", and more" } else { "" }
     )]

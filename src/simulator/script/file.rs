@@ -35,7 +35,7 @@ pub struct PersonItem {
     pub name: String,
     /// Makes the person a Zoom user who can install the app; the host is one of them in any case.
     pub zoom_user_id: Option<String>,
-    /// In a Contact Center engagement: the id of the party's channel; without it the key.
+    /// The id of the party's channel in a Contact Center engagement. Defaults to the key.
     pub channel_id: Option<String>,
 }
 
@@ -55,7 +55,7 @@ pub struct Item {
     pub pause: Option<Nothing>,
     pub resume: Option<Nothing>,
     pub fault: Option<Verb>,
-    /// In a Contact Center engagement: an event about a party, such as a key that it pressed.
+    /// An event about a party of a Contact Center engagement, such as a pressed key.
     pub engagement: Option<EngagementItem>,
 }
 
@@ -63,9 +63,9 @@ pub struct Item {
 #[serde(deny_unknown_fields)]
 pub struct EngagementItem {
     pub who: String,
-    /// Zoom's number (section 10.2).
+    /// Zoom's event number (section 10.2).
     pub event_type: u16,
-    /// What the event holds beside its party.
+    /// Further fields of the event.
     #[serde(default)]
     pub fields: Map<String, Value>,
 }

@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
             require(ids.insert(person.user_id), &format!("{place}.user_id"), "is used twice")?;
             let channel_place = format!("{place}.channel_id");
             let is_fitting = person.channel_id.is_none() || is_engagement;
-            require(is_fitting, &channel_place, "is for product contact_center")?;
+            require(is_fitting, &channel_place, "is only allowed with product contact_center")?;
             let channel = person.channel_id.as_ref().unwrap_or(&person.key);
             require(channels.insert(channel), &channel_place, "is used twice")?;
         }
@@ -186,7 +186,7 @@ impl<'a> Reader<'a> {
     }
 
     fn engagement(&mut self, at_ms: u32, event: &EngagementItem) -> Result<(), ScriptError> {
-        require(self.is_engagement, "engagement", "is for product contact_center")?;
+        require(self.is_engagement, "engagement", "is only allowed with product contact_center")?;
         let is_known = (CONTACT_CENTER_FIRST..=CONTACT_CENTER_LAST).contains(&event.event_type);
         require(is_known, "engagement.event_type", "must be 8 to 34 (section 10.2)")?;
         let who = self.person("engagement.who", &event.who)?;
@@ -388,7 +388,7 @@ mod tests {
         let error = engagement(json!([agent, same]), json!([])).unwrap_err().to_string();
         assert_eq!(error, "people[1].channel_id: is used twice");
         let other = mistake(json!([{"at_ms": 0, "engagement": {"who": "bo", "event_type": 34}}]));
-        assert_eq!(other, "timeline[0].engagement: is for product contact_center");
+        assert_eq!(other, "timeline[0].engagement: is only allowed with product contact_center");
     }
 
     #[test]

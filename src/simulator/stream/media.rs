@@ -211,7 +211,7 @@ impl Stream {
         let speakers = speaking(script, in_lap, in_lap + params.send_rate, MAX_SPEAKERS);
         let timestamp = self.shared.clock.wire_ms(from_ms);
         let audio = msg_type::MEDIA_DATA_AUDIO;
-        // An engagement's parties have a channel each, whichever of the two was asked for.
+        // The parties of an engagement have separate channels, whichever of the two was requested.
         if params.data_opt == AUDIO_MIXED && !script.is_engagement() {
             let payload = encoder.mixed(&speakers, in_lap);
             let text = wire::media_frame(audio, wire::MIXED, &payload, timestamp);

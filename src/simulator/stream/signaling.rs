@@ -118,7 +118,7 @@ impl Stream {
         }
     }
 
-    /// Those who are there, where this event tells of them.
+    /// Reports the present participants, if this event type covers them.
     fn send_roster(&self, now: Instant, event_type: u64, stage: &Stage) {
         let script = &self.shared.settings().script;
         let is_told = |who: &&usize| match script.is_engagement() {
@@ -129,7 +129,7 @@ impl Stream {
         self.presence(now, &who, true);
     }
 
-    /// Tells that people came or left: a meeting's all in one event, an engagement's each with their own.
+    /// Reports that people joined or left: in a meeting with one event for all, in an engagement with one event each.
     pub fn presence(&self, now: Instant, who: &[usize], is_there: bool) {
         let script = &self.shared.settings().script;
         let people = who.iter().map(|who| &script.people[*who]);
@@ -271,7 +271,7 @@ impl Stream {
     }
 }
 
-/// The event of a party of an engagement that is there, or is not any more.
+/// The event type for an engagement's party that answered or left.
 fn answered_or_ended(party: &Person, is_there: bool) -> u64 {
     match (party.zoom_user_id.is_some(), is_there) {
         (true, true) => wire::EVENT_USER_ANSWERED,

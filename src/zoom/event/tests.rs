@@ -1,4 +1,4 @@
-//! Webhook bodies in every form that Zoom was seen to send, and in worse ones.
+//! Webhook bodies in every form that Zoom is known to send, and malformed ones.
 
 use serde_json::json;
 
@@ -121,7 +121,7 @@ fn a_stop_without_a_reason_and_an_interruption_are_read() {
 }
 
 #[test]
-fn a_start_that_lacks_a_field_is_refused_by_the_name_of_the_field() {
+fn a_start_without_a_required_field_is_refused_with_its_name() {
     let full = json!({"meeting_uuid": "m", "rtms_stream_id": "s", "server_urls": "wss://a"});
     for field in ["meeting_uuid", "rtms_stream_id", "server_urls"] {
         for bad in [json!(null), json!(""), json!([]), json!(true), json!("\u{0}")] {
@@ -134,7 +134,7 @@ fn a_start_that_lacks_a_field_is_refused_by_the_name_of_the_field() {
 }
 
 #[test]
-fn a_start_is_read_whatever_its_time_looks_like() {
+fn a_start_is_read_with_a_time_in_any_form() {
     let full = json!({"meeting_uuid": "m", "rtms_stream_id": "s", "server_urls": "wss://a"});
     let mut start = start("meeting.rtms_started", full);
     for (time, read_ms) in [
@@ -155,9 +155,9 @@ fn a_start_is_read_whatever_its_time_looks_like() {
     assert_eq!(delivery(&start).event_ts_ms, NOW_MS);
 }
 
-/// Zoom's names are cut inside a character; the answer 400 is never tried again.
+/// Zoom cuts names in the middle of a character, and never repeats a webhook that got a 400.
 #[test]
-fn a_text_that_was_cut_inside_a_character_costs_no_meeting() {
+fn a_text_cut_in_the_middle_of_a_character_does_not_lose_the_meeting() {
     let started = |topic: &[u8]| {
         let parts: [&[u8]; 3] = [
             br#"{"event":"meeting.rtms_started","event_ts":1732313171881,"payload":{"topic":""#,
@@ -178,12 +178,12 @@ fn a_text_that_was_cut_inside_a_character_costs_no_meeting() {
         assert!(delivery.body.contains(&format!(r#""topic":"{kept}""#)), "{}", delivery.body);
         assert!(serde_json::from_str::<Value>(&delivery.body).is_ok(), "it reads back");
         let digest = hex::encode(Sha256::digest(&raw));
-        assert_eq!(delivery.digest, digest, "what is signed and told apart is what came");
+        assert_eq!(delivery.digest, digest, "signature and digest are of the original bytes");
     }
 }
 
 #[test]
-fn a_body_that_nests_too_deep_to_be_read_back_is_refused() {
+fn a_body_that_nests_too_deeply_to_be_read_back_is_refused() {
     let nested = |depth: usize| {
         let (open, close) = ("[".repeat(depth), "]".repeat(depth));
         format!(r#"{{"event":"x","payload":{open}{close}}}"#)
@@ -195,10 +195,10 @@ fn a_body_that_nests_too_deep_to_be_read_back_is_refused() {
     }
 }
 
-/// Every field of every event of section 13.6 in every odd form: it costs itself, unless it says what the event is
-/// about.
+/// Corrupts every field of every event of section 13.6. A corrupted field costs only itself, unless the event requires
+/// it.
 #[test]
-fn a_spoiled_field_costs_an_event_no_more_than_itself() {
+fn a_corrupted_field_costs_an_event_only_that_field() {
     let events = [
         json!({"event":"meeting.rtms_started","event_ts":1,"payload":{"account_id":"acc1","operator_id":"u1",
             "meeting_id":"91234567890","meeting_uuid":"m","is_original_host":true,"rtms_stream_id":"s",
@@ -244,7 +244,7 @@ fn a_spoiled_field_costs_an_event_no_more_than_itself() {
     }
 }
 
-/// The way to every field: where it is, and its name.
+/// Every field: its JSON pointer and its name.
 fn fields(event: &Value) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     let mut places = vec![String::new()];
@@ -300,7 +300,7 @@ fn an_unknown_event_is_kept_whatever_its_payload() {
 }
 
 #[test]
-fn a_notice_is_read_whatever_it_names_and_whatever_it_lacks() {
+fn a_notice_is_read_with_any_field_missing() {
     let read = |event: &str, payload| match delivery(&start(event, payload)).announcement {
         Announcement::Notice(notice) => notice,
         other => panic!("{other:?}"),
@@ -366,7 +366,7 @@ fn a_url_validation_is_read_with_its_keys_in_any_order() {
 }
 
 #[test]
-fn what_is_no_event_is_refused_without_repeating_it() {
+fn a_body_that_is_not_an_event_is_refused_without_quoting_it() {
     for bad in ["", "[]", "null", "\"secret\"", "{\"event\":", "{} x", "\u{fffd}{}"] {
         let error = parse(bad.as_bytes(), NOW_MS).unwrap_err();
         assert!(matches!(error, EventError::NotJson { .. }), "{error}");

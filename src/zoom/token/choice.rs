@@ -1,20 +1,20 @@
-//! Whose token fits a meeting: the order in which installations and the configured token are considered.
+//! Chooses the token for a meeting: the order in which installations and the configured token are considered.
 
 use super::{Configured, TokenError, Tokens, Wanted, is_connected};
 use crate::model::{ChoiceReason, Chosen, Installation, InstallationId};
 
-/// An ambiguous choice lists this many installations at most.
+/// The most installations that an ambiguous choice lists.
 const MAX_LISTED: u32 = 20;
 
-/// What is known of a meeting that says whose token fits it.
+/// The facts about a meeting from which its token is chosen.
 #[derive(Debug, Clone, Default)]
 pub struct Candidates<'a> {
-    /// The installation that the caller names.
+    /// The installation that the caller named.
     pub named: Option<InstallationId>,
-    /// Zoom's user ids, the best first, each with its part in the meeting.
+    /// Zoom user ids in order of preference, each with its role in the meeting.
     pub users: Vec<(ChoiceReason, &'a str)>,
     pub account_id: Option<&'a str>,
-    /// What Zoom last said yes to for this meeting.
+    /// The token that Zoom last accepted for this meeting.
     pub used_before: Option<Chosen>,
     /// The only installations that the caller may use, and then no other token; none for all.
     pub allowed: Option<&'a [InstallationId]>,
@@ -28,7 +28,7 @@ impl Candidates<'_> {
 }
 
 impl Chosen {
-    /// What to ask [`Tokens::token`] for.
+    /// The argument for [`Tokens::token`].
     pub fn wanted(&self) -> Wanted {
         self.installation_id.map_or(Wanted::Configured, Wanted::Installation)
     }
@@ -43,9 +43,9 @@ impl Chosen {
 }
 
 impl Tokens {
-    /// Chooses, in this order: the named installation; the host's, another known user's, or one of the meeting's
-    /// account; what worked for this meeting before; the only connected one; the configured token. Whether the choice
-    /// may do what is asked of it is for Zoom to say.
+    /// Chooses a token in this order: the named installation; the installation of the host, of another known user, or
+    /// of the meeting's account; the token that worked for this meeting before; the only connected installation; the
+    /// configured token. Zoom decides whether the chosen token is permitted to do what is requested.
     ///
     /// # Errors
     /// [`TokenError::NotAllowed`] when the named one is not among those that the caller may use;
@@ -86,7 +86,7 @@ impl Tokens {
         Ok(is_good.then_some(Chosen { reason: ChoiceReason::UsedBefore, ..before }))
     }
 
-    /// Nothing points at one of them.
+    /// Chooses when no installation matches the meeting.
     async fn among_all(
         &self,
         known: &Candidates<'_>,
@@ -97,7 +97,7 @@ impl Tokens {
             [only] => Some(only),
             _ => None,
         };
-        // One of an account that is known to be another is the last resort.
+        // An installation of another account is the last resort.
         let may_fit = |only: &&Installation| {
             known.account_id.is_none_or(|account_id| only.account_id == account_id)
         };
@@ -144,7 +144,7 @@ impl Tokens {
     }
 }
 
-/// Who may own the installation that fits, the best first.
+/// The possible owners of a matching installation, in order of preference.
 fn owners<'a>(
     known: &Candidates<'a>,
 ) -> impl Iterator<Item = (ChoiceReason, Option<&'a str>, Option<&'a str>)> {
