@@ -102,8 +102,8 @@ pub struct App {
 }
 
 impl App {
-    /// Opens the store, brings its schema up to date, and builds the rest. Starts nothing. `resolver` looks up every host
-    /// but those of the database and the broker.
+    /// Opens the store, migrates its schema, and builds everything else. Starts nothing. `resolver` resolves every host
+    /// except those of the database and the broker.
     pub async fn build(
         config: Config,
         timings: Timings,
@@ -246,7 +246,7 @@ impl App {
         ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
     }
 
-    /// Starts the sinks of stored entries: outgoing webhooks, and NATS where it is set.
+    /// Starts the sinks of stored entries: outgoing webhooks, and NATS if it is configured.
     fn sinks(&self, parts: &Parts, stop: &CancellationToken) -> JoinSet<()> {
         let mut sinks = JoinSet::new();
         let settings = relay::Settings::new(self.node, clock::now_ms);
@@ -337,11 +337,13 @@ async fn hand_over(hub: &Hub, store: &Store, node: NodeId) {
     }
 }
 
-/// Writes what the audit trail still has to say of refused requests.
+/// Writes the pending rows of refused requests to the audit trail.
 async fn flush_refusals(refusals: &Refusals, store: &Store) {
     let flushed = timeout(LAST_STEP, refusals.flush(store, clock::now_ms())).await;
     if !matches!(flushed, Ok(Ok(()))) {
-        tracing::warn!("the last refused requests could not be written to the audit trail");
+        tracing::warn!(
+            "could not write the last refused requests to the audit trail; they are missing there"
+        );
     }
 }
 

@@ -18,7 +18,8 @@ use crate::simulator::{SimulateArgs, Verdict};
 use crate::store::Store;
 use crate::{simulator, telemetry};
 
-/// A daemon for Zoom Realtime Media Streams. Settings come from the environment and from `.env` of the working folder.
+/// A daemon for Zoom Realtime Media Streams. Reads its settings from the environment and from `.env` in the working
+/// directory.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
@@ -30,26 +31,26 @@ pub struct Cli {
 enum Command {
     /// Run the daemon (the default)
     Serve,
-    /// Run the daemon and Zoom's side together on loopback, and play a meeting
+    /// Run the daemon and a simulated Zoom together on loopback, and play a meeting
     Demo(demo::DemoArgs),
-    /// Be Zoom's side alone, for a daemon or any other client
+    /// Run only the simulated Zoom, for a daemon or any other client
     Simulate(SimulateArgs),
-    /// Bring the store's schema up to date, and end
+    /// Migrate the store's schema to the current version, then exit
     Migrate,
-    /// Check the settings, and end
+    /// Check the settings, then exit
     Check,
-    /// Print the API as an OpenAPI 3.1 document, and end
+    /// Print the API as an OpenAPI 3.1 document, then exit
     Openapi,
-    /// Seal every stored token under the first of TOKEN_ENCRYPTION_KEYS, while the daemon runs, and end
+    /// Re-encrypt every stored token with the first of TOKEN_ENCRYPTION_KEYS (the daemon may be running), then exit
     RotateKeys,
-    /// Ask the daemon on this machine whether it is ready, and end
+    /// Ask the daemon on this machine whether it is ready, then exit
     Health,
 }
 
-/// The exit code of a wrong setting.
+/// The exit code for invalid settings.
 const EXIT_SETTINGS: u8 = 2;
 
-/// Does what the command line says. Errors are printed; the exit code is 0, 1, or 2 for wrong settings.
+/// Runs the command. Prints errors; the exit code is 0 for success, 2 for invalid settings, else 1.
 pub async fn run(cli: Cli) -> ExitCode {
     let stop = CancellationToken::new();
     let signals = tokio::spawn(serve::stop_on_signals(stop.clone()));
@@ -67,7 +68,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     done
 }
 
-/// For commands that need the settings, and not what serving needs beyond them.
+/// Runs a command that needs the settings, but not those that only serving requires.
 async fn with_config(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
     let source = source();
     let config = Config::from_lookup(|name| source.lookup(name));
@@ -90,7 +91,7 @@ async fn with_settled(
         tracing::warn!("{note}");
     }
     let config = source.settle(config);
-    // It holds every secret of `.env` in clear, for longer than anybody needs them.
+    // The source holds every secret of `.env` in clear text and is not needed from here on.
     drop(source);
     match config {
         Ok(config) => work(config).await,
@@ -106,12 +107,12 @@ async fn ask_health() -> ExitCode {
     }
 }
 
-/// The environment, and behind it `.env` of the working folder.
+/// The environment, with `.env` of the working directory as fallback.
 fn source() -> Source<fn(&str) -> Option<String>> {
     Source::read(Path::new(""), |name| std::env::var(name).ok())
 }
 
-/// Zoom's side alone. Fails when a client broke the protocol.
+/// Runs the simulator alone. Fails when a client broke the protocol.
 async fn simulate(args: SimulateArgs, stop: CancellationToken) -> ExitCode {
     start_logs(&telemetry::LogSettings { level: "warn".to_owned(), ..Default::default() });
     match simulator::command(args, stop.cancelled_owned()).await {
@@ -147,14 +148,15 @@ async fn migrate(config: Config) -> ExitCode {
     }
 }
 
-/// With the default webhook path: the document needs no settings.
+/// Prints the document with the default webhook path, because it must not need settings.
 fn openapi() -> ExitCode {
     println!("{:#}", crate::http::openapi::document("/webhook"));
     ExitCode::SUCCESS
 }
 
-/// Whether `rtmsd serve` would start. Touches nothing: a newer binary's check must not change an older one's store.
+/// Reports whether `rtmsd serve` would start. Changes nothing: the check of a newer binary must not migrate the store
+/// of an older one.
 async fn check(_config: Config) -> ExitCode {
-    println!("the settings are good");
+    println!("the settings are valid");
     ExitCode::SUCCESS
 }

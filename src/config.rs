@@ -54,7 +54,7 @@ pub struct Config {
     pub database: Location,
     pub api_tokens: ApiTokens,
     pub api_rate_limit_per_s: u32,
-    /// The pages of other origins that may use the API.
+    /// The other origins whose pages may use the API.
     pub cors: AllowedOrigins,
     pub webhook_path: String,
     pub webhook_secret: Secret<String>,
@@ -67,11 +67,11 @@ pub struct Config {
     pub install: InstallSettings,
     pub params: Params,
     pub policy: Policy,
-    /// An authority that Zoom's RTMS servers are trusted by, beside the public ones.
+    /// An additional certificate authority for Zoom's RTMS servers.
     pub rtms_ca_file: Option<PathBuf>,
-    /// The same for every other connection.
+    /// An additional certificate authority for every other connection.
     pub ca_file: Option<PathBuf>,
-    /// For everything that is Zoom's, and for object stores.
+    /// The proxy for connections to Zoom and to object stores.
     pub proxy: ProxyRules,
     pub policies: Policies,
     pub start_timeout: Duration,
@@ -101,7 +101,7 @@ impl Config {
         read.finish(config)
     }
 
-    /// The same for `rtmsd serve`, which needs more than other commands. `rtmsd check` asks this too.
+    /// Reads the settings for `rtmsd serve`, which requires more than other commands. `rtmsd check` uses this too.
     pub fn to_serve(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let mut read = Reader::new(&lookup);
         let config = Self::read(&mut read);
@@ -237,8 +237,8 @@ fn database(read: &mut Reader<'_>) -> Option<Location> {
         Some(form) => read.wrong("DATABASE_URL", form),
         None if Url::parse(&url).is_err() => read.wrong(
             "DATABASE_URL",
-            "a postgres:// URL that can be read: in a user name and a password everything but letters, digits and - . _ ~ \
-             is percent-encoded (: is %3A, @ is %40)",
+            "a valid postgres:// URL: in the user name and password, every character except letters, digits and - . _ ~ \
+            must be percent-encoded (: is %3A, @ is %40)",
         ),
         None => Some(Location::Postgres(Secret::new(url))),
     }
@@ -248,7 +248,7 @@ fn api_tokens(read: &mut Reader<'_>) -> Option<ApiTokens> {
     let Some(text) = read.optional("API_TOKENS") else { return Some(ApiTokens::default()) };
     match ApiTokens::parse(&text) {
         Ok(tokens) if tokens.is_empty() => {
-            read.wrong("API_TOKENS", "at least one name:token, or left out")
+            read.wrong("API_TOKENS", "at least one name:token; leave it out to use none")
         }
         Ok(tokens) => Some(tokens),
         Err(mistakes) => {

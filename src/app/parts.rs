@@ -1,4 +1,4 @@
-//! Keeps the daemon's parts running: one that panics is counted and started again, and the others go on.
+//! Keeps the daemon's parts running: a part that panics is counted and restarted without affecting the others.
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -23,16 +23,16 @@ use crate::sinks::webhooks::Webhooks;
 use crate::store::Store;
 use crate::zoom::token::Tokens;
 
-/// The relay's name of the outgoing webhooks: positions are kept under it.
+/// The sink name under which the relay of outgoing webhooks keeps its positions.
 const WEBHOOKS_SINK: &str = "webhooks";
 
-/// The parts that start again after a panic. The streams, the HTTP server and the store's writer are not among them:
-/// without one of those the daemon ends, and its next start picks everything up.
+/// Builds the parts that are restarted after a panic. The stream supervisor, the HTTP server and the store's writer are
+/// not among them: the daemon exits without one of those, and its next start continues the work.
 pub(super) struct Parts {
     pub counters: Arc<Counters>,
 }
 
-/// What turns stored entries into outgoing webhooks.
+/// Relays stored entries to the outgoing webhooks.
 pub(super) struct WebhookRelay {
     pub store: Store,
     pub hub: Arc<Hub>,
@@ -101,7 +101,7 @@ impl Parts {
         self.background("idle_refresh", tokens, |tokens| Box::pin(tokens.clone().keep_alive()))
     }
 
-    /// A part that is dropped at the end and not stopped.
+    /// A part that is dropped at shutdown instead of being stopped.
     fn background<S: Send + 'static>(
         &self,
         name: &'static str,
@@ -132,17 +132,17 @@ impl WebhookRelay {
     }
 }
 
-/// A part that has just been started, until it ends.
+/// One run of a part.
 type Running<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// The waits before a part starts again.
+/// The waits before a part is restarted.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// A part that ran this long starts again as if it had never failed.
+/// After a run this long, the wait starts from [`FIRST_WAIT`] again.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
 
-/// Runs a part until `stop`. `start` begins it, also after a panic and when it ends by itself, with what `state`
-/// still holds.
+/// Runs a part until `stop`. `start` starts it, and starts it again after a panic or when it returns early, with the
+/// current `state`.
 async fn keep_running<S: Send>(
     name: &'static str,
     counters: Arc<Counters>,
@@ -166,7 +166,7 @@ async fn keep_running<S: Send>(
             part = name,
             cause,
             wait_s,
-            "a part of the daemon stopped; starting it again"
+            "a part of the daemon stopped; restarting it after a wait"
         );
         tokio::select! {
             () = stop.cancelled() => return,
@@ -182,7 +182,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts its starts in its state, and panics at the first two of them.
+    /// Counts its starts and panics in the first two.
     fn fragile(starts: &mut Arc<AtomicU32>) -> Running<'_> {
         Box::pin(async {
             if starts.fetch_add(1, Ordering::Relaxed) < 2 {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_part_that_ends_at_the_stop_is_not_started_again() {
+    async fn a_part_that_ends_at_the_stop_is_not_restarted() {
         let (counters, stop) = (Arc::new(Counters::default()), CancellationToken::new());
         stop.cancel();
         keep_running("relay", counters.clone(), stop, (), |()| Box::pin(async {})).await;

@@ -1,4 +1,4 @@
-//! What the daemon does now and then: it forgets what is old, and deletes what somebody wants deleted.
+//! Periodic maintenance: retention, requested deletions, and the audit rows of refused requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use crate::store::{Store, StoreError};
 
 /// How often what is old is forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
-/// An outgoing webhook that still waits is kept for so long, whatever the retention: longer than it is tried for.
+/// How long a pending outgoing webhook is kept regardless of the retention settings; longer than its retries last.
 const KEEP_WAITING_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-/// A forward is kept for so long after its session's last stream: another may follow.
+/// How long a forward is kept after its session's last stream, because another stream may follow.
 const KEEP_FORWARDS_MS: i64 = 2 * 24 * 60 * 60 * 1000;
-/// How often it is looked for data that is to be deleted.
+/// How often the store is checked for data to delete.
 const DELETE_EVERY: Duration = Duration::from_secs(1);
 
-/// How often refusals that were counted become rows.
+/// How often counted refusals are written as audit rows.
 const NOTE_REFUSALS_EVERY: Duration = Duration::from_secs(60);
 
-/// A reader that is in the way for this many tries is worth a line in the log, and again each so many tries.
+/// After how many failed tries of a purge to warn, and after how many further tries to warn again.
 const TRIES_BEFORE_WARNING: u32 = 5;
 const WARN_EVERY_TRIES: u32 = 60;
 
@@ -104,18 +104,19 @@ async fn expire_audit(store: &Store, before_ms: Option<i64>) -> Result<(), Store
     Ok(())
 }
 
-/// Writes the refused requests of each minute into the audit trail.
+/// Writes the refused requests of each minute to the audit trail. Never returns.
 pub(super) async fn note_refusals(refusals: Arc<Refusals>, store: Store) {
     let mut due = interval(NOTE_REFUSALS_EVERY);
     loop {
         due.tick().await;
         if let Err(error) = refusals.flush(&store, clock::now_ms()).await {
-            tracing::warn!(%error, "refused requests are missing in the audit trail; the store failed");
+            tracing::warn!(%error, "could not write refused requests to the audit trail; they are missing there");
         }
     }
 }
 
-/// Deletes what users and operators have asked for, bit by bit, and then what the store's files still have of it.
+/// Deletes in batches the data that users and operators asked to delete, then purges its remains from the store's
+/// files. Never returns.
 pub(super) async fn delete(store: Store) {
     let mut due = interval(DELETE_EVERY);
     let mut tries = 0_u32;
@@ -132,14 +133,15 @@ async fn delete_all(store: &Store) {
             Ok(true) => {}
             Ok(false) => return,
             Err(error) => {
-                tracing::warn!(%error, "data could not be deleted now; tried again");
+                tracing::warn!(%error, "could not delete data; retrying");
                 return;
             }
         }
     }
 }
 
-/// `tries` counts the failures since the last success. Warns when that takes long, and then once a minute.
+/// Purges deleted data from the store's files. `tries` counts the failures since the last success; repeated failures
+/// are logged once a minute.
 async fn purge(store: &Store, tries: &mut u32) {
     let done = store.purge().await;
     if matches!(done, Ok(true)) {
@@ -151,7 +153,7 @@ async fn purge(store: &Store, tries: &mut u32) {
         let error = done.err().map(|error| error.to_string());
         tracing::warn!(
             error,
-            "deleted data is still in SQLite's files, because somebody is using them; retrying"
+            "deleted data is still in SQLite's files, because another connection is reading them; retrying"
         );
     }
 }

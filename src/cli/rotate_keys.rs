@@ -1,4 +1,4 @@
-//! `rtmsd rotate-keys`: everything sealed anew under the first key.
+//! `rtmsd rotate-keys`: re-encrypts every stored secret with the first key.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,8 @@ use crate::sinks::webhooks;
 use crate::store::Store;
 use crate::zoom::token::{RotateError, Rotated, rotate_keys};
 
-/// Seals every stored token and webhook secret under the first key of `TOKEN_ENCRYPTION_KEYS`, beside daemons that go on working.
+/// Re-encrypts every stored token and webhook secret with the first key of `TOKEN_ENCRYPTION_KEYS` while daemons keep
+/// running.
 pub(super) async fn run(config: Config) -> ExitCode {
     let ring = match config.install.token_keys {
         Some(ref ring) => Ok(Some(ring.clone())),
@@ -32,12 +33,12 @@ pub(super) async fn run(config: Config) -> ExitCode {
         Err(error) => return fail(1, &error.to_string()),
     };
     println!(
-        "{} installations and {} webhook endpoints sealed anew",
+        "re-encrypted {} installations and {} webhook endpoints",
         installations.resealed, endpoints.resealed
     );
     match (installations.unreadable, endpoints.unreadable) {
         (0, 0) => {
-            println!("the other keys may be removed");
+            println!("the other keys can now be removed");
             ExitCode::SUCCESS
         }
         (tokens, secrets) => fail(
@@ -49,7 +50,7 @@ pub(super) async fn run(config: Config) -> ExitCode {
     }
 }
 
-/// A kept answer with a secret lasts for a day: one under another key is forgotten.
+/// Re-encrypts the secrets. Deletes idempotent responses sealed under other keys, which expire within a day anyway.
 async fn rotate_all(store: &Store, ring: &KeyRing) -> Result<(Rotated, Rotated), RotateError> {
     store.forget_answers_sealed_otherwise(&ring.prefix()).await?;
     Ok((rotate_keys(store, ring).await?, webhooks::rotate_keys(store, ring).await?))

@@ -1,4 +1,4 @@
-//! `rtmsd serve`: the daemon until it is asked to stop.
+//! `rtmsd serve`: runs the daemon until it is asked to stop.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use crate::rtms::stream::Timings;
 use crate::sessions::Leases;
 use crate::zoom::token::Configured;
 
-/// The exit code of a process that a signal ended.
+/// The exit code after a second signal.
 const EXIT_SIGNAL: i32 = 130;
 
 pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode {
@@ -26,7 +26,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
         Ok(listener) => listener,
         Err(error) => return fail(1, &format!("cannot listen on {address}: {error}")),
     };
-    // The port that was given when any was asked for.
+    // Port 0 asks for any free port.
     let address = listener.local_addr().unwrap_or(address);
     let admin = match config.admin_address.map(|address| (address, server::listen(address))) {
         None => None,
@@ -36,12 +36,12 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
         }
     };
     if let Err(error) = first_start::complete(&mut config) {
-        return fail(1, &format!("DATA_DIR cannot hold a token and a key: {error}"));
+        return fail(1, &format!("cannot store a token and a key in DATA_DIR: {error}"));
     }
     if matches!(config.install.configured, Configured::Static(_)) {
         tracing::warn!(
-            "ZOOM_ACCESS_TOKEN (access_token) is used as it is: it ends after an hour and is not refreshed; \
-             let people install the app instead"
+            "ZOOM_ACCESS_TOKEN (access_token) expires after an hour and is not refreshed; \
+            install the app instead"
         );
     }
     warn_of_open_folders(&config.recordings);
@@ -64,7 +64,7 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
 /// A stream has two sockets or more, and a shell's usual limit is 1,024 files.
 fn raise_file_limit() {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "the limit of open files stays as it is");
+        tracing::warn!(%error, "could not raise the limit of open files; it stays as it is");
     }
 }
 

@@ -1,12 +1,12 @@
-//! Users and passwords in URLs (pure): a character that is not percent-encoded there cuts a URL into other parts.
+//! Finds unescaped characters in the user names and passwords of URLs (pure).
 
-/// What to write where a URL's user name or password has a character that belongs to URLs; none where it has none. Quotes
-/// nothing of the URL but that character.
+/// Advice for a URL with a reserved character in its user name or password; none for a good URL. Quotes only that
+/// character.
 pub(super) fn unescaped(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let before_query = tail.split('?').next().unwrap_or_default();
-    // In `?user=me@host` the @ is a value's.
+    // In `?user=me@host` the @ belongs to a value.
     let is_value = |at: usize| tail[..at].contains('=');
     let character = if tail.contains('#') {
         '#'
@@ -21,8 +21,8 @@ pub(super) fn unescaped(url: &str) -> Option<String> {
     };
     let code = u32::from(character);
     Some(format!(
-        "a URL whose user name and password are percent-encoded: there is a {character} that cuts it in the wrong place; \
-         in a password it is written %{code:02X}"
+        "a URL with a percent-encoded user name and password: it contains an unescaped {character}; \
+        in a password it is written %{code:02X}"
     ))
 }
 
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_character_that_cuts_the_url_is_named_with_its_code_and_the_password_is_not() {
+    fn an_unescaped_character_is_named_with_its_code_and_the_password_is_not() {
         for (url, code) in [
             ("postgres://ana:s3@cret@db.corp/rtmsd", "written %40"),
             ("postgres://ana:@s3cret@db.corp:5432/rtmsd?sslmode=require", "written %40"),
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_encoded_or_has_no_password_is_left_alone() {
+    fn an_encoded_url_and_one_without_a_password_are_accepted() {
         for url in [
             "postgres://ana:p%40s%2Fs%23%3F:x@db.corp:5432/rtmsd?sslmode=require",
             "postgres://db.corp/rtmsd?user=ana@corp&password=s3cret",

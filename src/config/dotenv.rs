@@ -1,4 +1,4 @@
-//! `.env` of the working folder: its values, and what is wrong with it by file and line, never with a value.
+//! Reads `.env` of the working directory. Reports mistakes by line, never with a value.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -6,30 +6,31 @@ use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// The file's name. It is read from the working folder only.
+/// The file's name. It is read only from the working directory.
 pub const FILE: &str = ".env";
-/// A file that is longer is no `.env`.
+/// The longest file that is accepted.
 const MAX_BYTES: u64 = 1 << 20;
-/// A value in quotes may span this many lines.
+/// The most lines that a quoted value may span.
 const MAX_VALUE_LINES: usize = 200;
-/// Group and others may not write the file.
+/// Mode bits that let other users write the file.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
-const REFERENCE: &str = "has a $ that may stand for itself or for another variable: put the value in single quotes if \
-                         it is a character, or write out what it stands for";
-const OPEN_QUOTE: &str = "has a quote that is not closed";
+const REFERENCE: &str = "has a $ that may be a character or refer to another variable: put the value in single quotes if \
+                         it is a character, or write out the other variable's value";
+const OPEN_QUOTE: &str =
+    "has a quote that is not closed: close it, or put the value in single quotes";
 const UNREADABLE: &str = "cannot be read: write NAME=value, and put a value with spaces, quotes or backslashes in \
                           single quotes";
 const NOT_UTF8: &str = "is not UTF-8: save the file as UTF-8";
 const MARKED: &str = "begins with a byte order mark (U+FEFF): remove it";
 
-/// What a `.env` says.
+/// The content of a `.env` file.
 #[derive(Debug, Default)]
 pub(super) struct DotEnv {
     values: HashMap<String, Line>,
     pub problems: Vec<LineProblem>,
-    /// An editor put a byte order mark in front. It is not part of the first name.
+    /// Whether the file starts with a byte order mark, which is not part of the first name.
     pub is_marked: bool,
 }
 
@@ -38,11 +39,11 @@ struct Line {
     value: String,
 }
 
-/// What is wrong with one line.
+/// A mistake in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LineProblem {
     pub line: usize,
-    /// The variable that the line sets, as far as it can be read.
+    /// The variable that the line sets, if its name can be read.
     pub name: Option<String>,
     pub problem: &'static str,
 }
@@ -54,10 +55,10 @@ impl std::fmt::Debug for Line {
 }
 
 impl DotEnv {
-    /// Reads the file; empty where there is none. `is_set` says whether the environment has a variable.
+    /// Reads the file; empty if it does not exist. `is_set` tells whether the environment has a variable.
     ///
     /// # Errors
-    /// Why the whole file is refused, and what to do.
+    /// Why the whole file is rejected, and what to do.
     pub fn read(path: &Path, is_set: &dyn Fn(&str) -> bool) -> Result<Self, String> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -68,14 +69,16 @@ impl DotEnv {
         let mode = file.metadata().map_err(unreadable)?.permissions().mode();
         if mode & WRITABLE_BY_OTHERS != 0 {
             return Err(format!(
-                "can be written by others than its owner (mode {:03o}): run chmod go-w {FILE}",
+                "can be written by users other than its owner (mode {:03o}): run chmod go-w {FILE}",
                 mode & 0o777
             ));
         }
         let mut bytes = Vec::new();
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > MAX_BYTES {
-            return Err(format!("is longer than {MAX_BYTES} bytes"));
+            return Err(format!(
+                "is longer than {MAX_BYTES} bytes: remove what does not belong in it"
+            ));
         }
         if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
             return Err("is UTF-16: save it as UTF-8".to_owned());
@@ -95,7 +98,7 @@ impl DotEnv {
         file
     }
 
-    /// Reads the statement that begins with the first of `lines`; gives how many of them it has.
+    /// Reads the statement that begins at the first of `lines` and returns its number of lines.
     fn statement(
         &mut self,
         lines: &[&[u8]],
@@ -117,7 +120,7 @@ impl DotEnv {
                 return index + 1;
             }
         }
-        // What follows an open quote is read as if the quote were not there, so that its mistakes are found too.
+        // Lines after an open quote are read as separate statements, so that their mistakes are found too.
         self.refuse(number, &text, OPEN_QUOTE);
         1
     }
@@ -150,7 +153,7 @@ impl DotEnv {
     }
 }
 
-/// The name before the first `=`, where it is one.
+/// The text before the first `=`, if it is a valid name.
 fn name_of(text: &str) -> Option<String> {
     let (name, _) = text.trim_start_matches(BYTE_ORDER_MARK).split_once('=')?;
     let name = name.trim();
@@ -162,12 +165,12 @@ fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '.'
 }
 
-/// A statement as dotenvy must see it, so that every `$` is a character.
+/// A statement rewritten for dotenvy so that every `$` is a character.
 struct Scan {
     literal: String,
-    /// A quote is not closed yet: the next line belongs to the value.
+    /// Whether a quote is still open, so that the next line belongs to the value.
     is_open: bool,
-    /// A `$` may stand for a variable.
+    /// Whether a `$` may refer to a variable.
     is_reference: bool,
 }
 
@@ -218,7 +221,7 @@ impl Scan {
     }
 }
 
-/// Whether what follows a `$` names a variable: in braces, or one that is set.
+/// Whether the text after a `$` refers to a variable: in braces, or by the name of a variable that is set.
 fn is_reference(rest: &str, is_known: &dyn Fn(&str) -> bool) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let name = &rest[..rest.find(|c: char| !is_part(c)).unwrap_or(rest.len())];

@@ -1,3 +1,5 @@
+//! The settings of OAuth installs: Zoom's base URLs, the redirect URL, encryption keys, configured tokens.
+
 use url::{Host, Url};
 
 use super::read::Reader;
@@ -16,7 +18,7 @@ const CALLBACK_PATH: &str = "/api/v1/zoom/oauth/callback";
 pub struct InstallSettings {
     /// Where browsers reach us, without a slash at the end.
     pub public_url: String,
-    /// None when no key is set: with the embedded store the first start makes one.
+    /// None if no key is set. With the embedded store the first start generates one.
     pub token_keys: Option<KeyRing>,
     pub oauth: oauth::Settings,
     pub configured: Configured,

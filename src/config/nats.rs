@@ -1,3 +1,5 @@
+//! The settings of the NATS sink.
+
 use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;

@@ -1,4 +1,4 @@
-//! Reads variables one by one and keeps every mistake.
+//! Reads variables one by one and collects every mistake.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -45,7 +45,7 @@ impl<'a> Reader<'a> {
     pub fn finish<T>(self, config: Option<T>) -> Result<T, ConfigErrors> {
         let mut mistakes: Vec<Mistake> = Vec::new();
         for mistake in self.mistakes {
-            // A variable that several settings follow from is read several times.
+            // A variable that several settings derive from is read several times.
             if !mistakes.contains(&mistake) {
                 mistakes.push(mistake);
             }
@@ -162,17 +162,16 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// Notes what is wrong with a variable.
+    /// Records a mistake in a variable.
     pub fn mistake(&mut self, name: &'static str, problem: impl Into<String>) {
         self.mistakes.push(Mistake { name, problem: problem.into() });
     }
 }
 
-/// Docker's `--env-file` and some shells leave the quotes around a value in it.
-const QUOTED: &str =
-    "the value is in quotes that are part of it: remove them (docker --env-file keeps quotes)";
+/// Docker's `--env-file` and some shells keep the quotes around a value.
+const QUOTED: &str = "the value is in quotes, which are part of the value here: remove them (docker --env-file keeps quotes)";
 
-/// Whether a value begins and ends with quotes of a pair.
+/// Whether a value is enclosed in a pair of quotes.
 fn is_quoted(value: &str) -> bool {
     const PAIRS: [(char, char); 6] = [
         ('"', '"'),

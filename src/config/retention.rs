@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::read::Reader;
 use crate::model::ms;
 
-/// How long something is kept.
+/// How long one kind of data is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
     Forever,
     For(Duration),
-    /// Not at rest: it is handed on live, and gone.
+    /// Never stored, only published live.
     Nothing,
 }
 

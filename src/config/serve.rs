@@ -1,4 +1,4 @@
-//! What `rtmsd serve` needs beyond the other commands, so that `rtmsd check` says the same.
+//! Checks the settings that only `rtmsd serve` requires; `rtmsd check` runs the same checks.
 
 use std::fs::File;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use super::read::Reader;
 use crate::tls;
 
-/// Notes what is missing for serving. With the embedded store the first start makes a token and a key in `DATA_DIR`;
-/// daemons that share a Postgres have no such folder.
+/// Records what is missing for serving. With the embedded store the first start generates a token and a key in
+/// `DATA_DIR`; daemons that share a Postgres have no common folder, so both must be set.
 pub(super) fn require(read: &mut Reader<'_>) {
     if read.optional("DATABASE_URL").is_some() {
         read.required("API_TOKENS");

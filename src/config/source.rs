@@ -1,4 +1,4 @@
-//! Where settings come from: the environment, and behind it `.env` of the working folder.
+//! The source of settings: the environment, with `.env` of the working directory as fallback.
 
 use std::path::Path;
 
@@ -6,19 +6,19 @@ use super::dotenv::{self, DotEnv, LineProblem};
 use super::read::{ConfigErrors, Mistake};
 use super::variables::{VARIABLES, Variable};
 
-/// The variables of the stores that recordings go to: read by the names that the stores give them.
+/// Prefixes of the object stores' own variables, which are read under the stores' names.
 const STORE_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
-/// The environment, and behind it `.env`.
+/// The environment, with `.env` as fallback.
 pub struct Source<E> {
     environment: E,
     dotenv: DotEnv,
-    /// Why `.env` is refused as a whole.
+    /// Why the whole `.env` is rejected.
     refused: Option<String>,
 }
 
 impl<E: Fn(&str) -> Option<String>> Source<E> {
-    /// Reads `.env` in a folder. What is wrong with it is for [`Self::settle`].
+    /// Reads `.env` in a folder. [`Self::settle`] reports its mistakes.
     pub fn read(folder: &Path, environment: E) -> Self {
         let is_set = |name: &str| environment(name).is_some();
         let (dotenv, refused) = match DotEnv::read(&folder.join(dotenv::FILE), &is_set) {
@@ -28,7 +28,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         Self { environment, dotenv, refused }
     }
 
-    /// The value of a variable. The environment wins, also under another name of the same setting.
+    /// The value of a variable. The environment takes precedence, also under another name of the same setting.
     pub fn lookup(&self, name: &str) -> Option<String> {
         if let Some(value) = (self.environment)(name) {
             return Some(value);
@@ -39,18 +39,18 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         self.dotenv.value(name).map(str::to_owned)
     }
 
-    /// What the start does not fail for.
+    /// A warning that does not prevent the start.
     pub fn note(&self) -> Option<String> {
         let marked =
-            format!("{} line 1 begins with a byte order mark: it is ignored", dotenv::FILE);
+            format!("{} line 1 begins with a byte order mark; it is ignored", dotenv::FILE);
         self.dotenv.is_marked.then_some(marked)
     }
 
-    /// What was read, unless `.env` has a mistake of its own. Every mistake is in one list, with the line that it comes
-    /// from.
+    /// Returns the settings that were read, unless `.env` itself has mistakes. All mistakes are in one list, each with
+    /// its line.
     pub fn settle<T>(&self, read: Result<T, ConfigErrors>) -> Result<T, ConfigErrors> {
         if let Some(reason) = &self.refused {
-            // Without the file, settings would be reported that it has.
+            // Without the file, its settings would be reported as missing.
             let mistake = Mistake { name: dotenv::FILE, problem: reason.clone() };
             return Err(ConfigErrors(vec![mistake]));
         }
@@ -60,7 +60,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
             Ok(config) => (Some(config), Vec::new()),
             Err(ConfigErrors(mistakes)) => (None, mistakes),
         };
-        // A setting whose line cannot be read is not missing.
+        // A setting with an unreadable line is not missing.
         mistakes.retain(|mistake| lines.iter().all(|line| line.name != mistake.name));
         for mistake in &mut mistakes {
             mistake.problem.push_str(&self.place(mistake.name));
@@ -72,7 +72,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         }
     }
 
-    /// A line that we would read and cannot. A line of another program's variable is no concern of ours.
+    /// The mistake in a line of one of our settings; none for a line of another program's variable.
     fn mistake(&self, line: &LineProblem) -> Option<Mistake> {
         let at = format!("{} line {} {}", dotenv::FILE, line.line, line.problem);
         let Some(name) = &line.name else {
@@ -94,7 +94,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         })
     }
 
-    /// Which lines set a setting, in brackets.
+    /// The lines that set a setting, in parentheses.
     fn place(&self, name: &str) -> String {
         let Some(variable) = setting(name).filter(|_| !self.is_in_environment(name)) else {
             return String::new();
@@ -122,7 +122,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
     }
 }
 
-/// The setting that is read under a name.
+/// The setting with this name or alias.
 fn setting(name: &str) -> Option<&'static Variable> {
     VARIABLES.iter().find(|variable| variable.names().any(|own| own == name))
 }

@@ -1,3 +1,5 @@
+//! Reading the settings.
+
 use std::collections::HashMap;
 
 use super::*;
@@ -103,7 +105,7 @@ fn serving_needs_a_token_and_a_key_only_where_the_store_is_shared() {
     let key = "42".repeat(32);
     let both = [postgres, ("API_TOKENS", "a:a-token-of-16-bytes"), ("TOKEN_ENCRYPTION_KEYS", &key)];
     assert_eq!(to_serve(&both), Ok(()));
-    // A mistake that is there is not reported as missing, too.
+    // A malformed value is not reported as missing too.
     let broken = [postgres, ("API_TOKENS", "a"), ("TOKEN_ENCRYPTION_KEYS", "x")];
     assert_eq!(to_serve(&broken), Err(vec!["API_TOKENS", "TOKEN_ENCRYPTION_KEYS"]));
     assert_eq!(to_serve(&[("API_TOKENS", " , ")]), Err(vec!["API_TOKENS"]));
@@ -391,7 +393,7 @@ fn nothing_is_recorded_where_no_media_are_kept() {
 }
 
 #[test]
-fn the_proxy_is_read_under_both_spellings_and_its_password_is_not_printed() {
+fn the_proxy_is_read_in_upper_and_lower_case_and_its_password_is_not_printed() {
     let config =
         config(&[("https_proxy", "http://ana:s3cret@proxy.corp:3128"), ("NO_PROXY", ".internal")]);
     let config = config.unwrap();
@@ -404,7 +406,7 @@ fn the_proxy_is_read_under_both_spellings_and_its_password_is_not_printed() {
 }
 
 #[test]
-fn a_password_that_cuts_its_url_is_a_mistake_with_the_code_to_write_and_is_not_printed() {
+fn an_unescaped_password_is_reported_with_the_escape_to_write_and_not_printed() {
     for (name, url) in [
         ("DATABASE_URL", "postgres://ana:s3@cret@db.corp/rtmsd"),
         ("DATABASE_URL", "postgres://ana:s3:cret/@db.corp/rtmsd"),

@@ -1,10 +1,12 @@
-/// One setting. The table is what `.env.example` and the README are checked against.
+//! The table of all settings: names, defaults, help.
+
+/// One setting. A test checks `.env.example` and the README against this table.
 #[derive(Debug)]
 pub struct Variable {
     pub name: &'static str,
-    /// Names from Zoom's samples, its SDK and MeetMind that mean the same.
+    /// Other accepted names, from Zoom's samples, its SDK and MeetMind.
     pub aliases: &'static [&'static str],
-    /// As it would be written; empty for none.
+    /// The default as it would be written; empty for none.
     pub default: &'static str,
     pub about: &'static str,
 }

@@ -33,7 +33,7 @@ impl Control {
         let mut store_is_away = false;
         loop {
             tokio::select! {
-                // Nothing is taken up after the stop: it would only be broken off, and count as an attempt.
+                // No action starts after the stop: it would only be aborted and count as an attempt.
                 biased;
                 () = stop.cancelled() => break,
                 Some(ended) = running.join_next(), if !running.is_empty() => {

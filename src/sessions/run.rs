@@ -1,4 +1,4 @@
-//! One stream from its claim to its recorded end.
+//! Runs one stream from its claim to its recorded end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +26,9 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 /// The stop reason after which a new stream would fail like the old one (section 12.3).
 const AUTHENTICATION_FAILURE: i64 = 18;
 
-/// How much of a lease a claim that was given back is left alone by those who look for streams.
+/// After a claim is given back, no daemon claims the stream for this fraction (one third) of a lease.
 const QUIET_IN_LEASE: u32 = 3;
-/// What was heard elsewhere and is not appended yet, at the end of a stream: how much is read at a time, and how long
-/// the store may take.
+/// At a stream's end, the entries that other daemons offered are read in pages of this size and within this time.
 const OFFERS_AT_ONCE: u32 = 500;
 const LAST_OFFERS: Duration = Duration::from_secs(2);
 
@@ -39,23 +38,23 @@ pub(super) struct Run {
     pub job: Job,
     pub commands: mpsc::Receiver<Command>,
     pub ender: Ender,
-    /// How long a lease is.
+    /// The duration of a lease.
     pub lease: Duration,
 }
 
-/// What the supervisor does when a stream's task is over.
+/// What the supervisor does when a stream's task has ended.
 pub(super) enum After {
-    /// Looks at its row: it may have been announced again meanwhile.
+    /// Reads the stream's row, because it may have been announced again meanwhile.
     Look,
-    /// Leaves it alone.
+    /// Leaves the stream alone.
     Rest,
 }
 
 impl Run {
-    /// Drives the stream, and records its end when it has one.
+    /// Drives the stream and records its end, if it ends.
     pub async fn run(mut self) -> After {
         let drive = drive(&mut self.job, &mut self.commands).await;
-        // A supervisor that looks at the row from here on finds nobody to tell.
+        // From here on the supervisor cannot send commands to this task.
         self.commands.close();
         match drive {
             Drive::LeftToOwner => {
@@ -64,7 +63,7 @@ impl Run {
             }
             Drive::Left => {
                 self.job.feed.finish().await;
-                tracing::info!(stream_id = %self.stream_id, "stream left to be picked up")
+                tracing::info!(stream_id = %self.stream_id, "released the stream for another daemon or the next start")
             }
             Drive::Finished(end) => {
                 self.take_last_offers().await;
@@ -78,18 +77,18 @@ impl Run {
         After::Look
     }
 
-    /// Zoom holds the connection of the daemon that had the stream: that one lives, and only the store did not hear
-    /// of it. It goes on when it can; until then somebody tries again now and then.
+    /// Gives the claim back, because Zoom still has the connection of the previous daemon: that daemon is alive and
+    /// only lost the store. It continues when the store is back; until then other daemons try again periodically.
     async fn give_back(&self) {
         let (stream_id, epoch) = (&self.stream_id, self.job.lease.borrow().epoch);
-        tracing::info!(%stream_id, "another daemon is connected to the stream; the claim is given back");
+        tracing::info!(%stream_id, "another daemon is connected to the stream; giving the claim back");
         let quiet_ms = ms(self.lease / QUIET_IN_LEASE);
         if let Err(error) = self.ender.store.give_back(stream_id, epoch, quiet_ms).await {
-            tracing::warn!(%stream_id, %error, "the claim is not given back; its lease runs out");
+            tracing::warn!(%stream_id, %error, "could not give the claim back; its lease will expire");
         }
     }
 
-    /// What other daemons offered too late to be found by looking.
+    /// Appends entries that other daemons offered after the last poll.
     async fn take_last_offers(&mut self) {
         let (store, feed) = (&self.ender.store, &mut self.job.feed);
         let all = async {
@@ -102,12 +101,12 @@ impl Run {
             }
         };
         if !matches!(timeout(LAST_OFFERS, all).await, Ok(Ok(()))) {
-            tracing::warn!(stream_id = %self.stream_id, "what other daemons heard of the stream is not looked at");
+            tracing::warn!(stream_id = %self.stream_id, "could not read entries offered by other daemons in time; they are missing from the log");
         }
     }
 }
 
-/// Records how streams end, and tells whoever listens.
+/// Records how streams end and publishes the final entry.
 #[derive(Clone)]
 pub(super) struct Ender {
     pub store: Store,
@@ -115,8 +114,8 @@ pub(super) struct Ender {
 }
 
 impl Ender {
-    /// Records an end for as long as it takes: without it the stream would be picked up for ever. A stream that
-    /// was announced again since `generation`, or that another node has claimed, lives on.
+    /// Records an end and retries until the store has answered, because a stream without a recorded end would be picked
+    /// up again. Does nothing if the stream was announced again since `generation` or was claimed by another node.
     pub async fn end(
         &self,
         stream_id: &StreamId,
@@ -134,7 +133,7 @@ impl Ender {
             match ended.await {
                 Err(StoreError::Unavailable(_)) => sleep(wait).await,
                 Err(error) => {
-                    return tracing::error!(%stream_id, %error, "a stream's end is not stored");
+                    return tracing::error!(%stream_id, %error, "the store rejected a stream's end; the stream will be picked up again");
                 }
                 Ok(None) => return,
                 Ok(Some(last_entry)) => {
@@ -147,7 +146,7 @@ impl Ender {
     }
 }
 
-/// Makes a stream ready: its handshake's signature, its parameters, and where its log goes on.
+/// Prepares a stream: its handshake signature, its parameters, and its feed.
 pub(super) fn job(
     settings: &Settings,
     claim: &Claim,
@@ -174,7 +173,7 @@ pub(super) fn job(
     Job { setup, endpoint, generation, lease, is_taken_over, seed, network, feed }
 }
 
-/// What the session said when the stream was announced, else what is configured.
+/// The session's media parameters at the time of the announcement, else the configured ones.
 pub(super) fn params(settings: &Settings, stream: &StreamRecord) -> Params {
     let Some(media) = &stream.media else { return settings.params.clone() };
     let overrides: Option<ParamsOverrides> =
@@ -182,7 +181,7 @@ pub(super) fn params(settings: &Settings, stream: &StreamRecord) -> Params {
     let resolved = overrides.map(|overrides| Params::resolve(&settings.params, &overrides));
     resolved.and_then(Result::ok).unwrap_or_else(|| {
         let stream_id = &stream.stream_id;
-        tracing::warn!(%stream_id, "the session's media parameters cannot be read; the configured ones are used");
+        tracing::warn!(%stream_id, "the session's media parameters are invalid; using the configured ones");
         settings.params.clone()
     })
 }

@@ -1,4 +1,4 @@
-//! Owns every stream's task, and keeps what runs and what should run the same.
+//! Owns every stream's task and reconciles the running tasks with the streams that should run.
 
 mod contested;
 
@@ -44,7 +44,7 @@ pub struct Supervisor {
     patient_until: Option<Instant>,
 }
 
-/// A running stream, and what its row said when we last told it.
+/// A running stream, and the state of its row that it was last notified of.
 struct Running {
     commands: mpsc::Sender<Command>,
     lease: watch::Sender<Lease>,
@@ -52,9 +52,9 @@ struct Running {
     interrupts: i64,
     stop_told: bool,
     video_user_id: Option<UserId>,
-    /// The last that other daemons heard of it, and it was told.
+    /// The key of the last offer from another daemon that was passed to the stream.
     offered: OfferKey,
-    /// Since when another daemon has it.
+    /// When another daemon was first seen to have the stream.
     lost_since: Option<StdInstant>,
 }
 
@@ -63,11 +63,11 @@ impl Running {
         self.lease.borrow().epoch
     }
 
-    /// A stream that waits for its lease hears of it at once.
+    /// Records a renewed lease and notifies a stream that waits for one.
     fn prolong(&self, epoch: i64, until: StdInstant) {
         let before = self.lease.send_replace(Lease { epoch, until });
         if before.epoch != epoch || before.until <= StdInstant::now() {
-            // With a full queue it looks after the next command.
+            // If the queue is full, the stream sees the lease after the next command.
             let _ = self.commands.try_send(Command::Leased);
         }
     }
@@ -265,16 +265,16 @@ impl Supervisor {
         self.tell(stream);
     }
 
-    /// Ends a stream that does not run here, or not any more.
+    /// Ends a stream that does not run here.
     fn end(&mut self, stream: &StreamRecord, end: End) {
         let (ender, stream_id, generation) =
             (self.ender.clone(), stream.stream_id.clone(), stream.generation);
-        // It takes no commands: its receiver is gone already.
+        // The task takes no commands; the receiver is dropped at once.
         let (sender, _) = mpsc::channel(1);
         let until = self.lease_until();
         let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
         self.own(stream, sender, lease, async move {
-            // What it said until it panicked comes before its end.
+            // Entries from before the panic must be stored before the end.
             ender.hub.flush().await;
             ender.end(&stream_id, generation, &leased, &end).await;
             After::Look
@@ -316,7 +316,7 @@ impl Supervisor {
         tracing::error!(%stream_id, "a stream's task panicked; the stream is given up");
         match self.store.stream(&stream_id).await {
             Ok(Some(mut stream)) => {
-                // Not under another's claim.
+                // The end must not be written under another daemon's claim.
                 stream.epoch = running.map_or(stream.epoch, |running| running.epoch());
                 self.end(&stream, ending(Outcome::Failed, None));
             }
@@ -334,7 +334,7 @@ impl Supervisor {
             if running.lost_since.is_some() {
                 self.ender.hub.taken(stream_id);
             }
-            // A full queue has a command that the stream ends with, or the grace does.
+            // If the queue is full, an earlier command or the end of the grace period ends the stream.
             let _ = running.commands.try_send(command());
         }
         let (tasks, hub) = (&mut self.tasks, &self.ender.hub);
@@ -342,18 +342,21 @@ impl Supervisor {
             while !tasks.is_empty() {
                 tokio::select! {
                     _ = tasks.join_next() => {}
-                    // Nobody here will find out who has it.
+                    // After shutdown nobody here learns which daemon has the stream.
                     Some((stream_id, _)) = hub.fenced() => hub.taken(&stream_id),
                 }
             }
         };
         if timeout(self.settings.grace, all_ended).await.is_err() {
-            tracing::warn!(streams = self.tasks.len(), "streams did not end in time");
+            tracing::warn!(
+                streams = self.tasks.len(),
+                "streams did not end within SHUTDOWN_GRACE_SECONDS; aborting them"
+            );
             self.tasks.shutdown().await;
         }
     }
 
-    /// Until when what is claimed or renewed now is certainly ours.
+    /// The time until which a stream that is claimed or renewed now certainly belongs to this daemon.
     fn lease_until(&self) -> StdInstant {
         StdInstant::now() + self.settings.leases.lease
     }

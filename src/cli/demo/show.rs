@@ -1,4 +1,4 @@
-//! What the demo prints: what can be asked, the meeting as it is stored, and where its files are.
+//! The demo's output: example requests, the stored meeting, and the location of its files.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -39,19 +39,19 @@ pub(super) fn banner(address: SocketAddr, token: &str, data_dir: &Path) {
          listening   http://{address}\n  \
          API token   {token}\n  \
          data        {}\n\n\
-         Another terminal can ask for what is going on:\n\n  \
+         Try these requests in another terminal:\n\n  \
          curl -s http://{address}/health/ready\n  \
          curl -s -H 'Authorization: Bearer {token}' http://{address}/api/v1/sdk/sessions\n\n\
          In a browser:\n\n  \
-         http://{address}/                                  # is it ready, and what next\n  \
-         http://{address}/docs                              # every call\n  \
+         http://{address}/                                  # readiness and next steps\n  \
+         http://{address}/docs                              # API reference\n  \
          http://{address}/api/v1/zoom/oauth/install         # install the app, with the simulated Zoom's consent page\n\n\
          The meeting begins. Ctrl-C ends the demo.\n",
         data_dir.display()
     );
 }
 
-/// What can be asked of the meeting, and of the simulated Zoom about it.
+/// Prints example requests for the meeting and for the simulated Zoom.
 fn session_banner(address: SocketAddr, token: &str, session: &Session, simulator: &Simulator) {
     let base = format!("http://{address}/api/v1/sdk/sessions/{}", session.id);
     let id = session.id;
@@ -61,15 +61,15 @@ fn session_banner(address: SocketAddr, token: &str, session: &Session, simulator
          curl -s {auth} '{base}/transcript?format=txt'     # or json, vtt, srt\n  \
          curl -sN {auth} {base}/events                     # live, as server-sent events\n  \
          curl -s {auth} {base}/recordings                  # files, when the meeting is over\n  \
-         websocat -H='Authorization: Bearer {token}' 'ws://{address}/api/v1/sdk/sessions/{id}/live?media=transcript,audio' # live, with sound\n  \
-         curl -s {auth} {base}/timeline                    # what happened, and what is missing\n  \
+         websocat -H='Authorization: Bearer {token}' 'ws://{address}/api/v1/sdk/sessions/{id}/live?media=transcript,audio' # live, with audio\n  \
+         curl -s {auth} {base}/timeline                    # events and gaps\n  \
          curl -s {auth} -X POST {base}/rtms/pause          # or resume, stop, start\n"
     );
-    // A meeting has its number from its announcement to its end.
+    // The simulator lists a meeting from its announcement to its end.
     let Some(meeting) = simulator.live_meetings().into_iter().next() else { return };
     let meeting = format!("{}/meetings/{meeting}", simulator.control_url());
     println!(
-        "Break it, as Zoom or the network would, and see what it says:\n\n  \
+        "Cause a failure of Zoom or of the network, and see how the daemon reports it:\n\n  \
          curl -s -X POST {meeting}/cut -d '{{\"link\":\"audio\",\"how\":\"reset\"}}'     # or signaling, media, transcript\n  \
          curl -s -X POST {meeting}/fail_over\n  \
          curl -s {auth} {base}/ledger                      # what was lost, and why\n"
@@ -93,7 +93,7 @@ impl Show {
                 self.print_new(&session, &mut cursor).await;
                 self.print_recording(&session).await;
                 return println!(
-                    "\nThe meeting is over; what it left is still served. Ctrl-C ends the demo."
+                    "\nThe meeting is over. Its data is still available. Ctrl-C ends the demo."
                 );
             }
             // News only wake us: the store is what is shown.

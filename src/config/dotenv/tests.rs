@@ -1,10 +1,12 @@
+//! `.env` files: quoting, `$`, comments and mistakes.
+
 use super::*;
 
 fn parsed(text: &str) -> DotEnv {
     DotEnv::parse(text.as_bytes(), &|name| name == "HOME")
 }
 
-/// The one value of a `.env` with one line.
+/// The value of a `.env` with one line.
 fn value(written: &str) -> Option<String> {
     parsed(&format!("TOKEN={written}\n")).value("TOKEN").map(str::to_owned)
 }
@@ -46,7 +48,7 @@ fn a_dollar_that_may_name_a_variable_is_refused() {
 }
 
 #[test]
-fn what_zooms_samples_write_is_read() {
+fn the_form_of_zooms_samples_is_read() {
     for (written, read) in [
         (" \"yyyyy\"", "yyyyy"),
         ("=\"key\"", "=key"),
@@ -64,7 +66,7 @@ fn what_zooms_samples_write_is_read() {
 }
 
 #[test]
-fn a_line_that_cannot_be_read_is_named() {
+fn an_unreadable_line_is_reported_with_its_name() {
     assert_eq!(problem("two words"), Some(UNREADABLE));
     assert_eq!(problem("C:\\data"), Some(UNREADABLE));
     assert_eq!(problem("'open"), Some(OPEN_QUOTE));
@@ -97,7 +99,7 @@ fn the_last_line_of_a_name_counts_and_values_are_not_shown() {
 
 proptest::proptest! {
     #[test]
-    fn any_bytes_are_read_without_a_panic_and_a_single_quoted_text_as_it_is(
+    fn any_bytes_are_read_without_a_panic_and_single_quoted_text_is_literal(
         bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400),
         text in "[ -&(-\\[\\]-~]{0,40}",
     ) {

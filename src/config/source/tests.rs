@@ -1,3 +1,5 @@
+//! The environment and `.env` together.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -8,7 +10,7 @@ use crate::config::Config;
 
 const APP: &str = "ZOOM_CLIENT_ID=id\nZOOM_CLIENT_SECRET=s3cret\nZOOM_SECRET_TOKEN=token\n";
 
-/// A folder with a `.env` of this content.
+/// A folder with a `.env` file of this content.
 fn folder(content: impl AsRef<[u8]>) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(dotenv::FILE);
@@ -54,7 +56,7 @@ fn two_values_for_one_setting_name_both_lines() {
 }
 
 #[test]
-fn a_line_that_cannot_be_read_is_in_the_same_list_and_its_setting_is_not_missing() {
+fn an_unreadable_line_is_in_the_same_list_and_its_setting_is_not_missing() {
     let said = said("ZOOM_CLIENT_ID=my id s3cret\nPORT=x\nZOOM_CLIENT_SECRET='s3cret\n");
     assert!(said.contains("ZOOM_CLIENT_ID: .env line 1 cannot be read"), "{said}");
     assert!(
@@ -68,13 +70,13 @@ fn a_line_that_cannot_be_read_is_in_the_same_list_and_its_setting_is_not_missing
 }
 
 #[test]
-fn what_another_program_reads_is_no_concern_of_ours() {
+fn a_malformed_variable_of_another_program_is_ignored() {
     let others = "OVERLAY_LABEL=Verified by\nCORS=${PUBLIC_URL},x\nPROMPT=\"open\n";
     assert!(read(format!("{others}{APP}"), &[]).is_ok());
 }
 
 #[test]
-fn a_line_without_a_name_is_named_by_its_number() {
+fn a_line_without_a_name_is_reported_by_its_number() {
     let said = said(format!("{APP}s3cret-token\n"));
     assert!(said.contains(".env: line 4 cannot be read"), "{said}");
     assert!(!said.contains("s3cret"), "{said}");
@@ -86,7 +88,7 @@ fn a_line_that_the_environment_overrides_is_not_read() {
 }
 
 #[test]
-fn a_value_in_quotes_of_its_own_is_refused_wherever_it_comes_from() {
+fn a_value_with_quotes_inside_is_refused_from_every_source() {
     for quoted in ["'\"token\"'", "\\\"token\\\"", "“token”", "`token`", "\"'token'\""] {
         let said = said(APP.replace("=token", &format!("={quoted}")));
         assert!(said.contains("ZOOM_SECRET_TOKEN: the value is in quotes"), "{quoted}: {said}");
@@ -99,7 +101,7 @@ fn a_value_in_quotes_of_its_own_is_refused_wherever_it_comes_from() {
 }
 
 #[test]
-fn a_file_that_others_can_write_is_refused_as_a_whole() {
+fn a_file_that_other_users_can_write_is_refused() {
     for mode in [0o622, 0o660, 0o602, 0o666] {
         let folder = folder(APP);
         let path = folder.path().join(dotenv::FILE);
@@ -112,7 +114,7 @@ fn a_file_that_others_can_write_is_refused_as_a_whole() {
 }
 
 #[test]
-fn a_file_that_is_no_text_says_so() {
+fn a_file_that_is_not_text_is_refused_with_the_reason() {
     let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(APP.bytes().flat_map(|b| [b, 0])).collect();
     assert!(said(utf16).contains("UTF-16"));
     let folder = tempfile::tempdir().unwrap();
@@ -123,7 +125,7 @@ fn a_file_that_is_no_text_says_so() {
 }
 
 #[test]
-fn no_file_is_no_mistake_and_a_folder_above_is_not_looked_into() {
+fn a_missing_file_is_accepted_and_parent_folders_are_not_searched() {
     let folder = folder(APP);
     let below = folder.path().join("below");
     fs::create_dir(&below).unwrap();
@@ -133,7 +135,7 @@ fn no_file_is_no_mistake_and_a_folder_above_is_not_looked_into() {
 }
 
 #[test]
-fn a_byte_order_mark_in_front_is_noted() {
+fn a_byte_order_mark_at_the_start_is_noted() {
     let folder = folder(format!("\u{feff}{APP}"));
     let source = Source::read(folder.path(), |_| None);
     assert_eq!(source.lookup("ZOOM_CLIENT_ID").as_deref(), Some("id"));

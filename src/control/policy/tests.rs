@@ -1,3 +1,5 @@
+//! The policies of starts, stops and restarts.
+
 use uuid::Uuid;
 
 use super::*;

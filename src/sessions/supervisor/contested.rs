@@ -1,4 +1,4 @@
-//! Streams that another daemon has claimed while they ran here, or that this one has taken from another.
+//! Streams that another daemon claimed while they ran here, or that this one took from another.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -8,12 +8,12 @@ use crate::model::{StreamId, StreamRecord};
 use crate::rtms::driver::Command;
 use crate::store::{Claim, Offer, StoreError};
 
-/// How much of what other daemons heard a stream is told at a time.
+/// How many offered entries are passed to a stream at a time.
 const OFFERS_AT_ONCE: u32 = 500;
 
 impl Supervisor {
-    /// The store refused what a stream wrote under this epoch: somebody has claimed it since. If that was us, the writer
-    /// does not know it yet.
+    /// Handles a write that the store refused because the stream was claimed since. If this daemon made the claim, the
+    /// writer does not know the new epoch yet.
     pub(super) async fn fenced(&mut self, stream_id: StreamId, epoch: i64) {
         if self.running.get(&stream_id).is_none_or(|running| running.epoch() != epoch) {
             return;
@@ -22,10 +22,10 @@ impl Supervisor {
         self.note_answer(settled);
     }
 
-    /// Streams that run here and whose claim is not ours any longer: those that nobody has are claimed again and go
-    /// on as they are, with everything that they heard meanwhile; the others must not have two runners. Those are left
-    /// when they are found so twice: a node that took one finds out whether Zoom has it connected, and may give it
-    /// back in a moment.
+    /// Settles streams that run here under a lost claim. Unclaimed streams are claimed again and continue with
+    /// everything they received meanwhile. A stream that another node claimed must not have two runners: it is left
+    /// when it is found so twice, because that node may learn from Zoom that this one is still connected and give the
+    /// claim back shortly.
     pub(super) async fn settle(&mut self, streams: Vec<StreamId>) -> Result<(), StoreError> {
         if streams.is_empty() {
             return Ok(());
@@ -48,13 +48,13 @@ impl Supervisor {
         if since.elapsed() < a_moment {
             return;
         }
-        tracing::info!(%stream_id, "another daemon has the stream, or it has ended; it is left");
+        tracing::info!(%stream_id, "another daemon has the stream, or it has ended; leaving it");
         self.ender.hub.taken(stream_id);
-        // A task that ended already takes no commands.
+        // A task that has already ended takes no commands.
         let _ = running.commands.try_send(Command::Leave);
     }
 
-    /// Tells streams what other daemons heard of them while they had them.
+    /// Passes entries that other daemons offered to their streams.
     pub(super) async fn take_offers(&mut self) -> Result<(), StoreError> {
         for stream_id in self.store.offered_streams(self.settings.node).await? {
             let Some(running) = self.running.get_mut(&stream_id) else { continue };
@@ -70,7 +70,7 @@ impl Supervisor {
     fn claimed_again(&mut self, stream: &StreamRecord, last_seq: u64, until: Instant) {
         let stream_id = &stream.stream_id;
         let Some(running) = self.running.get_mut(stream_id) else { return };
-        tracing::info!(%stream_id, "stream claimed again; it goes on");
+        tracing::info!(%stream_id, "claimed the stream again; it continues");
         self.ender.hub.claimed(stream_id, stream.epoch, last_seq);
         running.lost_since = None;
         running.prolong(stream.epoch, until);

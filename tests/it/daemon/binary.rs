@@ -49,7 +49,7 @@ async fn wrong_settings_are_named_all_at_once_and_their_values_never_printed() {
 
 #[tokio::test]
 async fn check_and_migrate_say_that_all_is_well() {
-    for (command, message) in [("check", "the settings are good"), ("migrate", "up to date")] {
+    for (command, message) in [("check", "the settings are valid"), ("migrate", "up to date")] {
         for home in [Home::sqlite(), Home::postgres().await] {
             let process = Process::spawn(&[command], home.variables(), home.folder());
             let ended = process.ended().await;
