@@ -1,3 +1,5 @@
+//! Start, stop, pause and resume over the API.
+
 use serde_json::{Value, json};
 
 use super::kit::{Kit, NUMBER};

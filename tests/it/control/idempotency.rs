@@ -1,3 +1,5 @@
+//! Idempotency keys of control requests.
+
 use serde_json::{Value, json};
 
 use super::kit::{BOSS, Kit, NUMBER};
@@ -118,7 +120,7 @@ async fn a_key_is_short_and_printable() {
 }
 
 #[tokio::test]
-async fn an_answer_goes_with_its_session_and_its_key_stays_used() {
+async fn a_stored_answer_is_deleted_with_its_session_and_its_key_stays_used() {
     let kit = Kit::start().await;
     let new = json!({"platform": "zoom", "meeting_id": NUMBER, "metadata": {"case": 4711}});
     let made = keyed(&kit, "", &new, "k1").await;
@@ -134,8 +136,8 @@ async fn an_answer_goes_with_its_session_and_its_key_stays_used() {
         let expected = (410, "idempotency_answer_deleted");
         assert_eq!((again.status, again.code().as_str()), expected, "{}", again.text());
     }
-    assert_eq!(kit.get("").await["sessions"], json!([]), "it was not carried out again");
-    // Where there never was a session, the answer is repeated.
+    assert_eq!(kit.get("").await["sessions"], json!([]), "the request was not executed again");
+    // Without a session, the stored answer is repeated.
     for _ in 0..2 {
         assert_eq!(keyed(&kit, &start, &Value::Null, "k3").await.status, 404);
     }

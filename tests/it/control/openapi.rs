@@ -1,3 +1,5 @@
+//! The API's OpenAPI document against the API's real answers.
+
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -29,7 +31,7 @@ async fn every_path_and_method_of_the_document_is_answered_and_no_other_method_i
     }
 }
 
-/// A body that each POST and PATCH takes.
+/// A valid body for each POST and PATCH.
 fn body_of(path: &str) -> &'static str {
     match path.rsplit('/').next() {
         Some("forward") => r#"{"url": "ws://127.0.0.1:9/"}"#,
@@ -39,7 +41,7 @@ fn body_of(path: &str) -> &'static str {
 }
 
 #[tokio::test]
-async fn an_id_that_is_no_id_is_answered_as_one_that_is_unknown() {
+async fn a_malformed_id_is_answered_like_an_unknown_id() {
     let kit = Kit::start().await;
     let unknown = "01932b5e-0000-7000-8000-000000000000";
     let mut walked = 0;

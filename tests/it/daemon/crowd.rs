@@ -8,7 +8,7 @@ use serde_json::json;
 use super::kit::{Home, TestDaemon, Zoom, eventually_within, real, script, zoom};
 
 const MEETINGS: u32 = 200;
-/// For 400 TLS handshakes of a debug build on a busy machine.
+/// The time limit for 400 TLS handshakes of a debug build on a busy machine.
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// A few words a second: 2,000 frames a second in all, which a debug build can do.

@@ -1,4 +1,4 @@
-//! A Contact Center engagement: two parties that Zoom names by channel, through everything that the daemon gives.
+//! A Contact Center engagement with two parties, which Zoom identifies by channel, through every output of the daemon.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use crate::support::websocket::{Heard, WebSocket};
 
 const AGENT: &str = "123abc";
 const CONSUMER: &str = "456/def";
-/// How long both speak, at the same time.
+/// How long both parties speak, at the same time.
 const SPEECH_MS: u32 = 2_000;
 
-/// The agent has a name; of the consumer Zoom says only what they are.
+/// The agent has a display name; Zoom reports only the role of the consumer.
 fn engagement() -> Script {
     let say = |who: &str, text: &str| json!({"at_ms": 1_000, "say": {"who": who, "text": text, "duration_ms": SPEECH_MS}});
     let script = json!({
@@ -46,7 +46,7 @@ async fn open(api: Api, path: &str) -> WebSocket {
     socket.unwrap_or_else(|answer| panic!("{} {}", answer.status, answer.text()))
 }
 
-/// What one live consumer hears until the session is over: frames by channel, and lines.
+/// Everything that one live consumer receives until the session ends: frames by channel, and lines.
 async fn heard(mut socket: WebSocket) -> (BTreeMap<String, u64>, Vec<Value>) {
     let (mut frames, mut lines) = (BTreeMap::new(), Vec::new());
     loop {
@@ -84,11 +84,11 @@ fn events(page: &Page) -> Vec<String> {
 #[tokio::test]
 async fn both_parties_of_an_engagement_are_recorded_and_named_everywhere() {
     for streams in ["per_participant", "mixed"] {
-        an_engagement_is_heard_whole(streams).await;
+        an_engagement_is_delivered_completely(streams).await;
     }
 }
 
-async fn an_engagement_is_heard_whole(streams: &str) {
+async fn an_engagement_is_delivered_completely(streams: &str) {
     let broker = Broker::start("").await;
     let client = broker.client().await;
     let mut published = client.subscribe("rtms.*.*.audio.*").await.unwrap();
@@ -121,7 +121,9 @@ async fn an_engagement_is_heard_whole(streams: &str) {
 
     let mut by_filter = Vec::new();
     for socket in sockets {
-        by_filter.push(timeout(PATIENCE, socket).await.expect("every socket is told").unwrap());
+        by_filter.push(
+            timeout(PATIENCE, socket).await.expect("every socket is told of the end").unwrap(),
+        );
     }
     let both = BTreeMap::from([(AGENT.to_owned(), each), (CONSUMER.to_owned(), each)]);
     assert_eq!((&by_filter[0].0, spoken(&by_filter[0].1)), (&both, SPOKEN.to_vec()));
@@ -129,7 +131,11 @@ async fn an_engagement_is_heard_whole(streams: &str) {
     for (frames, lines) in &by_filter[1..3] {
         assert_eq!((frames, spoken(lines)), (&agent, SPOKEN[..1].to_vec()));
     }
-    assert_eq!(by_filter[3], (BTreeMap::new(), Vec::new()), "a text is no participant's number");
+    assert_eq!(
+        by_filter[3],
+        (BTreeMap::new(), Vec::new()),
+        "a text does not match a participant's number"
+    );
 
     let mut subjects = BTreeMap::<String, u64>::new();
     for _ in 0..sent {

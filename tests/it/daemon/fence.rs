@@ -1,5 +1,5 @@
-//! Two daemons on one Postgres, and one of them is cut off from it, or stopped, while it runs a stream: every line that
-//! Zoom sent is stored once or lies in a gap, no number is given twice, and the stream ends when Zoom ends it.
+//! Two daemons share a Postgres, and one is cut off from it or suspended while it runs a stream. Every line that Zoom
+//! sent is stored once or lies in a gap, no number is assigned twice, and the stream ends when Zoom ends it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,9 +16,9 @@ use crate::support::postgres;
 use crate::support::proxy::Proxy;
 
 const LINE_MS: u32 = 100;
-/// Of the daemons that are no processes.
+/// The lease of daemons inside the test process.
 const LEASE: Duration = Duration::from_secs(2);
-/// Of those that are: the default.
+/// The lease of daemons that are processes of their own: the default.
 const PROCESS_LEASE: Duration = Duration::from_secs(15);
 
 fn home(database_url: &str) -> Home {
@@ -34,14 +34,14 @@ fn settings(duplicates: Duplicates) -> Settings {
     let mut settings = zoom(endless(LINE_MS));
     settings.duplicates = duplicates;
     settings.remembers_frames = true;
-    // Zoom waits as long as it really does, and notices a stopped client as late.
+    // The simulator uses the real Zoom's waits, so that it notices a suspended client as late.
     settings.timings.signaling_window_ms = real(60_000);
     settings.timings.media_window_ms = real(60_000);
     settings.timings.keep_alive_ms = real(8_000);
     settings
 }
 
-/// A stream, and the log of it at both daemons.
+/// A stream, and its log at both daemons.
 struct Watched {
     zoom: Zoom,
     first: Log,
@@ -49,8 +49,8 @@ struct Watched {
 }
 
 impl Watched {
-    /// A stream that the first daemon runs. The second is started when it does, or it might take the stream at once; it
-    /// gets the webhooks from there on.
+    /// Opens a stream that the first daemon runs. Starts the second daemon afterwards, so that it cannot take the
+    /// stream first, and sends it the webhooks from then on.
     async fn open(
         duplicates: Duplicates,
         first: Api,
@@ -69,7 +69,7 @@ impl Watched {
         Self { zoom, first: log, second: there }
     }
 
-    /// Waits until the log has every line that is on its way.
+    /// Waits until the log has every line that was sent.
     async fn caught_up(&self) {
         let sent = usize::try_from(self.zoom.medium("transcript").frames).unwrap();
         self.first.lines(sent).await;
@@ -82,14 +82,17 @@ impl Watched {
         .await;
     }
 
-    /// Ends the meeting and holds everything that was stored against everything that Zoom made. Returns the log, and
-    /// how many lines are in no place but a gap.
+    /// Ends the meeting and compares everything stored with everything that Zoom sent. Returns the log and the number
+    /// of lines that are missing, each inside a gap.
     async fn settle(&self, api: Api) -> (Page, usize) {
         self.until_sent(self.zoom.medium("transcript").frames + 10).await;
         assert_eq!(self.zoom.stream().stop_reason, None, "Zoom has not ended it");
         self.zoom.perform(Verb::Stop { reason: 6 }).await;
         let (page, there) = (self.first.over().await, self.second.over().await);
-        assert_eq!(page.entries, there.entries, "both are told the same, live and afterwards");
+        assert_eq!(
+            page.entries, there.entries,
+            "both daemons show the same log, live and afterwards"
+        );
         page.assert_numbered();
         assert_eq!(page.of("ended").len(), 1, "{:#?}", page.outline());
         assert_eq!(page.entries.last().unwrap()["outcome"], "stopped");
@@ -106,7 +109,7 @@ impl Watched {
     }
 }
 
-/// How many lines were made and are not stored; each of them lies in a gap.
+/// Counts the lines that were sent and not stored, and asserts that each lies in a gap.
 fn missing(page: &Page, made: &Made) -> usize {
     let number = |text: &str| text.strip_prefix("line ").unwrap().parse::<usize>().unwrap();
     let texts = page.texts();
@@ -118,7 +121,7 @@ fn missing(page: &Page, made: &Made) -> usize {
         .filter(|gap| gap["medium"] == "transcript")
         .map(|gap| (gap["start_ms"].as_i64().unwrap(), gap["end_ms"].as_i64().unwrap()))
         .collect();
-    // What was said before the first stored line was said before the stream was joined.
+    // Lines before the first stored line were spoken before the stream was joined.
     let joined = *stored.first().expect("lines are stored");
     let all = made.media["transcript"].iter().enumerate().skip(joined);
     let missing: Vec<_> = all.filter(|(line, _)| !stored.contains(line)).collect();
@@ -129,7 +132,7 @@ fn missing(page: &Page, made: &Made) -> usize {
     missing.len()
 }
 
-/// The ledger agrees with Zoom's account, frame by frame.
+/// Asserts that the ledger agrees with Zoom's record, frame by frame.
 async fn check_ledgers(api: Api, session_id: &str, made: &Made) {
     let path = format!("/api/v1/sdk/sessions/{session_id}/ledger");
     let mut answer = api.get(&path).await.unwrap().json();
@@ -142,7 +145,7 @@ async fn check_ledgers(api: Api, session_id: &str, made: &Made) {
     }
 }
 
-/// Two daemons; the first has a way to the database that can be closed.
+/// Two daemons. The first reaches the database through a connection that can be cut.
 struct Pair {
     proxy: Proxy,
     _first: TestDaemon,
@@ -165,7 +168,7 @@ impl Pair {
     }
 }
 
-/// Of the kinds in this list, in order.
+/// The log's entries of the wanted kinds, in order.
 fn kinds<'a>(page: &'a Page, wanted: &[&str]) -> Vec<&'a str> {
     let kinds = page.entries.iter().map(|entry| entry["kind"].as_str().unwrap());
     kinds.filter(|kind| wanted.contains(kind)).collect()
@@ -200,16 +203,16 @@ async fn is_thrown_out(is_silent: bool) {
     watched.second.entries("picked_up", 1).await;
     let taken_at = watched.zoom.medium("transcript").frames;
     watched.until_sent(taken_at + 30).await;
-    // Whoever was thrown out does not throw the other out.
+    // The daemon that Zoom disconnected does not reconnect and disconnect the other one.
     assert_eq!(watched.zoom.stream().signaling_handshakes, 2);
     pair.proxy.shut().await;
     pair.proxy.reopen().await;
     let page = watched.second.entries("handed_over", 1).await;
     let handed_over = page.of("handed_over")[0]["count"].as_u64().unwrap();
-    assert!(handed_over > 10, "more than a second's lines were heard and not stored");
+    assert!(handed_over > 10, "more than a second of lines was received and not stored");
     let (_, missing) = watched.settle(pair.second.api()).await;
     assert_eq!(watched.zoom.stream().signaling_handshakes, 2);
-    assert!(missing < 10, "{missing} lines are lost: as many as the change took, and no more");
+    assert!(missing < 10, "{missing} lines are lost: only those of the hand-over may be");
 }
 
 #[tokio::test]
@@ -222,7 +225,7 @@ async fn what_a_daemon_heard_while_its_store_hung_is_in_the_log_of_the_one_that_
     is_thrown_out(true).await;
 }
 
-/// Two processes.
+/// Two daemons that are processes of their own.
 struct Processes {
     first: Process,
     second: (Process, Api),
@@ -269,12 +272,15 @@ async fn a_daemon_that_was_stopped_for_longer_than_its_lease_writes_nothing_over
     watched.until_sent(watched.zoom.medium("transcript").frames + 20).await;
     pair.first.signal("CONT");
     let page = watched.second.entries("handed_over", 1).await;
-    assert!(page.of("handed_over")[0]["count"].as_u64() > Some(50), "what waited in its sockets");
+    assert!(
+        page.of("handed_over")[0]["count"].as_u64() > Some(50),
+        "the lines that waited in its sockets"
+    );
     let (_, missing) = watched.settle(pair.second.1).await;
     assert!(missing < 20, "{missing} lines are lost");
 }
 
-/// Debian's `faketime`, of whichever architecture.
+/// The path of Debian's `faketime` library for this architecture.
 fn library() -> String {
     let folders = std::fs::read_dir("/usr/lib").unwrap().flatten();
     let libraries = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
@@ -291,7 +297,7 @@ async fn a_daemon_whose_clock_is_30_s_ahead_takes_no_stream_of_one_that_lives() 
     };
     let pair = Processes::open(Duplicates::Kick, ahead).await;
     let watched = &pair.watched;
-    // It looks for streams every three seconds.
+    // The daemon polls for streams every three seconds.
     sleep(Duration::from_secs(8)).await;
     assert_eq!(watched.zoom.stream().signaling_handshakes, 1);
     assert_eq!(watched.first.page().of("picked_up").len(), 0);

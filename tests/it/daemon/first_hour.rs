@@ -1,5 +1,5 @@
-//! What a person meets in the first hour: mistakes in one list, a daemon that makes its own token and key, and a demo
-//! whose every line works.
+//! The first hour of a new user: all mistakes in one list, a daemon that generates its token and key, and a demo in
+//! which every printed command works.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -18,7 +18,7 @@ use super::kit::{Api, Home, PATIENCE, eventually};
 use super::process::Process;
 use crate::support::websocket::{Heard, WebSocket};
 
-/// The three secrets of an app, and an address that no other test has.
+/// An app's three secrets, and an address that no other test uses.
 const APP: [(&str, &str); 5] = [
     ("HOST", "127.0.0.1"),
     ("PORT", "0"),
@@ -79,7 +79,7 @@ async fn the_first_start_makes_a_token_and_a_key_and_the_next_one_uses_them() {
         let key = fs::read_to_string(data.join("token-encryption-key")).unwrap().trim().to_owned();
         let url =
             format!("http://{}/api/v1/zoom/installations", listens["address"].as_str().unwrap());
-        assert_eq!(status_of(&url, &token).await, "200", "the token may do everything");
+        assert_eq!(status_of(&url, &token).await, "200", "the token has every scope");
         assert_eq!(status_of(&url, "another").await, "401");
         process.signal("TERM");
         let ended = process.ended().await;
@@ -87,7 +87,7 @@ async fn the_first_start_makes_a_token_and_a_key_and_the_next_one_uses_them() {
         let said = if start == 0 { "made a token" } else { "API_TOKENS is not set" };
         assert!(ended.err.contains(said) && ended.err.contains("data/api-token"), "{ended:?}");
         for secret in [&token, &key] {
-            assert!(!format!("{ended:?}").contains(secret.as_str()), "a log is no place for it");
+            assert!(!format!("{ended:?}").contains(secret.as_str()), "a secret is in the log");
         }
         secrets.push((token, key));
     }
@@ -112,7 +112,7 @@ async fn a_terminal_shows_the_token_once() {
     assert!(second.contains("data/api-token"), "{second}");
 }
 
-/// What `rtmsd serve` shows at a terminal until it listens.
+/// The output of `rtmsd serve` at a terminal until it listens.
 async fn at_a_terminal(folder: &Path) -> String {
     let spawn = "import pty, sys; pty.spawn(sys.argv[1:])";
     let mut terminal = Command::new("python3")
@@ -137,7 +137,7 @@ async fn at_a_terminal(folder: &Path) -> String {
         panic!("it ended: {shown}");
     };
     timeout(PATIENCE, listens).await.unwrap();
-    // The terminal hangs up, and the daemon with it; the next one needs its data folder.
+    // The daemon ends with its terminal. The next daemon needs its data folder.
     terminal.kill().await.unwrap();
     let lock = fs::File::open(folder.join("data/rtmsd.lock")).unwrap();
     eventually("the data folder is free", async || lock.try_lock().ok()).await;
@@ -145,7 +145,7 @@ async fn at_a_terminal(folder: &Path) -> String {
 }
 
 #[tokio::test]
-async fn a_key_file_that_holds_no_key_stops_the_start_and_is_left_as_it_is() {
+async fn a_malformed_key_file_stops_the_start_and_is_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     fs::create_dir(&data).unwrap();
@@ -158,11 +158,11 @@ async fn a_key_file_that_holds_no_key_stops_the_start_and_is_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn rotate_keys_finds_the_key_that_the_first_start_made() {
+async fn rotate_keys_finds_the_key_that_the_first_start_generated() {
     let folder = tempfile::tempdir().unwrap();
     let rotate =
         async || Process::spawn(&["rotate-keys"], &variables(&[]), folder.path()).ended().await;
-    assert_eq!(rotate().await.code(), 2, "there is none yet, and none is made");
+    assert_eq!(rotate().await.code(), 2, "there is no key yet, and rotate-keys generates none");
     assert!(!folder.path().join("data").exists());
     let process = Process::spawn(&["serve"], &variables(&[]), folder.path());
     eventually("it listens", async || process.logged("rtmsd listens")).await;
@@ -171,7 +171,7 @@ async fn rotate_keys_finds_the_key_that_the_first_start_made() {
 }
 
 #[tokio::test]
-async fn the_dollar_of_a_secret_token_is_a_character_and_webhooks_are_believed() {
+async fn a_dollar_in_a_secret_token_is_a_character_and_webhooks_are_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let env = "ZOOM_CLIENT_ID=id\nZOOM_CLIENT_SECRET=x\nZOOM_SECRET_TOKEN=lab$ecret-token\n";
     fs::write(folder.path().join(".env"), env).unwrap();
@@ -191,9 +191,9 @@ async fn the_dollar_of_a_secret_token_is_a_character_and_webhooks_are_believed()
     assert!(answer.contains("encryptedToken"), "{answer}");
 }
 
-/// Runs a line of shell in which `curl` also gives the status; its status and body.
+/// Runs a line of shell in which `curl` also prints the status. Returns status and body.
 async fn shell(line: &str) -> (String, String) {
-    // Nothing that is shown to people asks for a deadline: live events would never end.
+    // The printed commands have no deadline of their own, and live events never end.
     let curl = "curl() { command curl --max-time 5 -w '\\n%{http_code}' \"$@\"; }";
     let run =
         Command::new("bash").args(["-c", &format!("{curl}; {line}")]).kill_on_drop(true).output();
@@ -224,10 +224,10 @@ async fn every_command_that_the_demo_prints_works() {
         perform(command).await;
     }
     assert!(!process.err().contains("ZOOM_ACCESS_TOKEN"), "{}", process.err());
-    assert_eq!(process.err(), "", "a demo has nothing to warn of");
+    assert_eq!(process.err(), "", "the demo logs no warning");
 }
 
-/// Does what a line of the demo says: in a shell, as a browser, or as websocat does it.
+/// Executes a line of the demo's output: in a shell, like a browser, or like websocat.
 async fn perform(command: &str) {
     if command.starts_with("websocat ") {
         return listen(command).await;
@@ -241,7 +241,7 @@ async fn perform(command: &str) {
     assert!(!body.contains("\"status\":false"), "{command}: {body}");
 }
 
-/// The WebSocket of `websocat -H='name: value' 'ws://host/path'`: it greets.
+/// Opens the WebSocket of `websocat -H='name: value' 'ws://host/path'` and expects the greeting.
 async fn listen(command: &str) {
     let quoted: Vec<&str> = command.split('\'').collect();
     let ["websocat -H=", header, " ", url, ..] = quoted.as_slice() else { panic!("{command}") };
@@ -278,7 +278,7 @@ async fn a_browser_gets_a_page_at_the_root_and_a_program_gets_json() {
 }
 
 #[tokio::test]
-async fn a_webhook_path_of_the_root_leaves_the_page_where_it_is() {
+async fn a_webhook_path_at_the_root_keeps_the_page_there() {
     let home = Home::sqlite().set("WEBHOOK_PATH", "/");
     let (_process, Api(address)) = Process::serve(&home).await;
     let root = format!("http://{address}/");
@@ -294,7 +294,7 @@ async fn a_webhook_path_of_the_root_leaves_the_page_where_it_is() {
 }
 
 #[tokio::test]
-async fn an_env_of_a_folder_above_is_not_read() {
+async fn an_env_file_in_a_parent_folder_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(".env"), "ZOOM_CLIENT_ID=id\n").unwrap();
     let below = folder.path().join("below");

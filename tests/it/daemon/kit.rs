@@ -21,7 +21,7 @@ pub use webhooks::{started, stopped};
 
 /// No test waits longer for one thing.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two polls: short at first, and longer while a busy machine takes its time.
+/// The wait between two polls: short at first, then growing, for a busy machine.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// How much shorter the simulator's waits are: keep-alives come twice a second.
@@ -35,7 +35,7 @@ pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> 
     eventually_within(PATIENCE, what, look).await
 }
 
-/// Like [`eventually`], for what takes longer.
+/// Like [`eventually`], with a longer limit.
 pub async fn eventually_within<T>(
     limit: Duration,
     what: &str,
@@ -147,7 +147,7 @@ impl Scene {
         Self::over_tls(home, Zoom::open_tls(settings).await).await
     }
 
-    /// With a Zoom that stands already, and has a certificate.
+    /// Starts a daemon with a running simulator that has a certificate.
     pub async fn over_tls(home: Home, zoom: Zoom) -> Self {
         let ca = zoom.simulator.tls_files().unwrap().ca.display().to_string();
         Self::with(home.set("RTMS_CA_FILE", &ca), zoom).await

@@ -7,9 +7,11 @@ use rtmsd::simulator::{CutKind, LinkName, Settings, Verb};
 use super::kit::{Home, Scene, endless, real, zoom};
 
 const LINE_MS: u32 = 200;
-/// Lines come so far apart that a link cut right after one is back before the next, on a busy machine, too.
+/// The distance between lines, long enough for a link that is cut after one line to be back before the next, even on a
+/// busy machine.
 const LINE_AFTER_REJOIN_MS: u32 = 900;
-/// The webhook about a loss arrives before the new link counts as stable; otherwise it is about the new one.
+/// How long a link must stay up to count as stable. The webhook about a loss must arrive earlier, or it would concern
+/// the new link.
 const STABLE: Duration = Duration::from_millis(600);
 
 async fn live(home: Home, settings: Settings) -> Scene {

@@ -1,4 +1,4 @@
-//! A daemon whose way to Zoom is not plain.
+//! A daemon that reaches Zoom through a proxy, or past an address that does not answer.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -23,7 +23,7 @@ async fn a_meeting_is_joined_although_its_hosts_first_address_swallows_packets()
     scene.zoom.close_clean().await;
 }
 
-/// Nothing but the proxy knows Zoom's name: the start over REST, signaling and media all go through it.
+/// Only the proxy can resolve Zoom's host name, so REST, signaling and media all pass through it.
 #[tokio::test]
 async fn a_meeting_is_started_and_joined_through_the_proxy() {
     let settings = Settings {

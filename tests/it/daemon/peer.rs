@@ -55,7 +55,7 @@ impl PeerSocket {
         }
     }
 
-    /// The next message of this type.
+    /// Waits for the next message of this type.
     pub async fn hear_type(&mut self, number: u16) -> Value {
         loop {
             let message = self.hear().await;
@@ -65,7 +65,7 @@ impl PeerSocket {
         }
     }
 
-    /// A text frame, whatever is in it.
+    /// Sends a text frame with arbitrary bytes.
     pub async fn say_bytes(&mut self, bytes: &[u8]) {
         let text = OpCode::Data(Data::Text);
         let frame = Frame::message(bytes.to_vec(), text, true);

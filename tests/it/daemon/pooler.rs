@@ -1,4 +1,4 @@
-//! A daemon whose Postgres is behind PgBouncer.
+//! A daemon with a Postgres behind PgBouncer.
 
 use super::kit::{Home, Scene, chatter, script, zoom};
 use crate::support::{pgbouncer, postgres};

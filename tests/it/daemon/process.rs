@@ -81,12 +81,12 @@ impl Process {
         .await
     }
 
-    /// What it has printed so far.
+    /// Everything printed to standard output so far.
     pub fn out(&self) -> String {
         self.out.lines.lock().unwrap().join("\n")
     }
 
-    /// What it has said on standard error so far.
+    /// Everything printed to standard error so far.
     pub fn err(&self) -> String {
         self.err.lines.lock().unwrap().join("\n")
     }

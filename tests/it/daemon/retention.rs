@@ -56,10 +56,10 @@ async fn what_is_kept_is_on_the_disk() {
     assert!(is_somewhere(&folder, &spoken), "or the other test proves nothing");
 }
 
-/// What is said, written and known in the meetings below; of the names also as files have them.
+/// The words spoken, typed and known in the meetings below; names also in the form of file names.
 const WORDS: [&str; 5] = ["ana-says-so", "bo-types-this", "Ana Silva", "Ana_Silva", "case-4711"];
 
-/// A meeting of which everything is stored and recorded, for a program that has a word in its metadata.
+/// Plays a meeting with everything stored and recorded, and a word in the session's metadata.
 async fn spoken(ends_with: u16) -> Scene {
     let home = recording(Home::sqlite()).set("API_TOKENS", &format!("tests:{API_TOKEN}:admin"));
     let mut script = json!({
@@ -85,7 +85,7 @@ async fn spoken(ends_with: u16) -> Scene {
 
 async fn assert_words_go(scene: &Scene) {
     let give_up_at = Instant::now() + PATIENCE;
-    // The daemon runs all the while: nothing waits for its end.
+    // The daemon keeps running: no deletion waits for its end.
     loop {
         let found = in_files(scene.home.folder(), &WORDS);
         if found.is_empty() {
@@ -101,7 +101,7 @@ async fn assert_words_are_there(scene: &Scene) {
     scene.log.over().await;
     recorded(scene.daemon.api(), scene.log.session_id(), "stored").await;
     for word in WORDS {
-        assert!(is_somewhere(scene.home.folder(), word), "{word}: or this proves nothing");
+        assert!(is_somewhere(scene.home.folder(), word), "{word} must be stored first");
     }
 }
 
@@ -135,9 +135,9 @@ async fn of_a_revoked_stream_no_file_holds_a_word() {
     assert_words_go(&scene).await;
 }
 
-/// Ana's app streams, and then Bo's, in the same meeting; Ana removes the app while Bo's goes on.
+/// Ana's app streams, then Bo's in the same meeting. Ana removes the app while Bo's stream continues.
 #[tokio::test]
-async fn who_removes_the_app_takes_nothing_from_the_other_who_streamed() {
+async fn removing_the_app_keeps_the_data_of_another_users_stream() {
     let settings = Settings { script: super::kit::endless(200), ..zoom(script(Vec::new(), 1)) };
     let scene = Scene::open(recording(Home::sqlite()), settings).await;
     scene.live().await;

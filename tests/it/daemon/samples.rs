@@ -1,13 +1,13 @@
-//! The `.env` of each of Zoom's samples starts the daemon, with at most the webhook's secret token added. The names are
-//! those of the files `.env.example` in zoom/rtms-samples, zoom/rtms and zoom/arlo; what a person has to fill in is filled
-//! in. Samples with the same names share a test.
+//! Starts the daemon with the `.env` of each of Zoom's samples, with at most the webhook's secret token added. The
+//! variables are those of the `.env.example` files in zoom/rtms-samples, zoom/rtms and zoom/arlo, with placeholders
+//! filled in. Samples with the same variables share a test.
 
 use std::fs;
 
 use super::kit::eventually;
 use super::process::{Ended, Process};
 
-/// One test per file of names: what it is called, where the webhook then is, and what the file has.
+/// Makes one test per sample from its name, the resulting webhook path, and the file's content.
 macro_rules! samples {
     ($($(#[$samples:meta])* $name:ident, $webhook_path:literal, $env:literal;)*) => {
         $($(#[$samples])*
@@ -18,7 +18,7 @@ macro_rules! samples {
     };
 }
 
-/// Runs `rtmsd` with this `.env` and an address that no other test has.
+/// Runs `rtmsd` with this `.env` and an address that no other test uses.
 async fn run(command: &str, env: &str) -> (Process, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let env: String = env.lines().map(|line| format!("{}\n", line.trim_start())).collect();
@@ -484,7 +484,7 @@ samples! {
     "#;
 }
 
-/// zoom/arlo and zoom/arlo-meeting-assistant come with a database of their own, so two settings more are asked for.
+/// zoom/arlo and zoom/arlo-meeting-assistant use a shared database, so two more settings are required.
 const ARLO: &str = r"
     ZOOM_CLIENT_ID=xxxxx
     ZOOM_CLIENT_SECRET=xxxxx

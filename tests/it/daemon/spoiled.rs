@@ -1,5 +1,5 @@
-//! A peer that spoils what it sends: bytes that are no text, texts that are no JSON, fields of any type. Whatever it
-//! spoils, the stream lives and everybody else's data is complete.
+//! A peer that sends malformed data: invalid UTF-8, invalid JSON, fields of the wrong type. The stream stays up and all
+//! other data is complete.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ const NAME_CUT_IN_ITS_BYTES: &[u8] =
 const NAME_CUT_IN_A_PAIR: &[u8] =
     br#"{"msg_type":17,"content":{"user_id":8,"user_name":"Bo \ud83d","data":"cut pair"}}"#;
 
-/// The `msg_type`, what was lost, and why.
+/// The `msg_type`, how much was lost, and why.
 type Counted = (u16, &'static str, &'static str);
 
-/// What Zoom or another JSON peer was seen to send (section 23.5), and what it costs: type, what is lost, and why.
+/// Malformed messages that Zoom or another JSON peer is known to send (section 23.5), and what each one costs.
 fn spoiled() -> Vec<(Vec<u8>, Option<Counted>)> {
     let audio_name = b"{\"msg_type\":14,\"content\":{\"user_id\":7,\"user_name\":\"\xf0\x9f\",\"data\":\"AAAB\"}}";
     vec![
@@ -47,7 +47,7 @@ fn spoiled() -> Vec<(Vec<u8>, Option<Counted>)> {
     ]
 }
 
-/// A stream whose signaling and one media socket this test speaks for.
+/// Joins a stream in which the test plays Zoom's side of the signaling socket and of one media socket.
 async fn join(daemon: &TestDaemon) -> (Log, PeerSocket, PeerSocket) {
     let (mut signaling, mut media) = (Peer::listen().await, Peer::listen().await);
     assert_eq!(send_webhook(daemon.address, &started("spoiled", &signaling.url())).await, 200);
@@ -68,7 +68,7 @@ fn line(n: usize) -> Value {
 #[tokio::test]
 async fn whatever_a_peer_spoils_the_stream_lives_and_the_rest_is_complete() {
     let mut home = Home::sqlite().set("MEDIA_SOCKET_CONNECTION_MODE", "unified");
-    // This peer sends no keep-alives of its own.
+    // The test's peer sends no keep-alives.
     home.timings.silence = Duration::from_secs(60);
     let daemon = TestDaemon::start(&home).await;
     let (log, mut signaling, mut media) = join(&daemon).await;
@@ -95,7 +95,7 @@ async fn whatever_a_peer_spoils_the_stream_lives_and_the_rest_is_complete() {
         |text: &str| lines.iter().find(|line| line["text"] == text).unwrap()["user_name"].clone();
     assert_eq!(name_of("cut bytes"), "Ana \u{fffd}");
     assert_eq!(name_of("cut pair"), "Bo \u{fffd}");
-    // The answer to the keep-alive without a time has one.
+    // A keep-alive without a time is answered with the current time.
     let answer = media.hear_type(13).await;
     assert!(answer["timestamp"].as_i64().unwrap() > 1_700_000_000_000, "{answer}");
     assert_eq!(log.page().links(), ["+signaling", "+all"]);
@@ -118,10 +118,10 @@ async fn whatever_a_peer_spoils_the_stream_lives_and_the_rest_is_complete() {
     let total: u64 = counted.iter().map(|kind| kind["count"].as_u64().unwrap()).sum();
     let expected = spoiled.iter().filter(|(_, costs)| costs.is_some()).count() + spoiled.len() + 1;
     assert_eq!(total, expected as u64, "{counted:?}");
-    assert!(!format!("{counted:?}").contains("1234"), "nothing of what was sent");
+    assert!(!format!("{counted:?}").contains("1234"), "the counts quote nothing that was sent");
 }
 
-/// What the API shows when the stream is over.
+/// The unreadable messages that the API reports after the stream's end.
 async fn counted(daemon: &TestDaemon, log: &Log) -> Vec<Value> {
     assert_eq!(send_webhook(daemon.address, &stopped("spoiled", 6)).await, 200);
     daemon.api().reaches(log.session_id(), "ended").await;

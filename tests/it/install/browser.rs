@@ -65,7 +65,7 @@ impl Browser {
             "--disable-background-networking",
             "--disable-component-update",
             "--disable-sync",
-            // Nobody clicks on a page before it plays something.
+            // The page plays audio without a click.
             "--autoplay-policy=no-user-gesture-required",
             "--window-size=900,700",
             &profile_argument,

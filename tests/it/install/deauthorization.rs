@@ -1,3 +1,5 @@
+//! Users who remove the app in Zoom.
+
 use rtmsd::model::{
     EntryBody, EntryKind, Installation, InstallationStatus, Participant, StreamId, StreamRecord,
     UserId,
@@ -30,7 +32,7 @@ async fn with_meetings() -> (FakeZoom, Daemon, Installation, Installation) {
 
 /// One entry that is personal and one that is not, past everything else in this log.
 async fn said(daemon: &Daemon, stream: &str) {
-    // Whoever runs the stream claims it and gives it up meanwhile.
+    // The runner's claims and releases may change the stream meanwhile.
     eventually("it is stored", async || {
         let record = daemon.store.stream(&StreamId::parse(stream).unwrap()).await.unwrap().unwrap();
         say(daemon, &record, record.epoch).await.then_some(())
@@ -38,7 +40,7 @@ async fn said(daemon: &Daemon, stream: &str) {
     .await;
 }
 
-/// As the runner of this epoch does. False when it is not stored.
+/// Writes an entry as the runner of this epoch. Returns false when the store refuses it.
 async fn say(daemon: &Daemon, stream: &StreamRecord, epoch: i64) -> bool {
     let person = Participant { user_id: UserId(7), user_name: Some("Ana".into()) };
     let bodies = [EntryBody::ParticipantJoined(person), EntryBody::FirstPacket {}];
@@ -153,7 +155,7 @@ async fn a_running_stream_of_the_user_ends_and_what_it_says_late_is_not_stored()
     let limit = std::time::Duration::from_secs(30);
     let stream = tokio::time::timeout(limit, ended).await.expect("it ends");
     assert_eq!(stream.stop_reason, Some(8));
-    assert!(!say(&daemon, &stream, stream.epoch - 1).await, "its runner's time is over");
+    assert!(!say(&daemon, &stream, stream.epoch - 1).await, "the epoch of its runner has passed");
     assert_eq!(personal_entries(&daemon, "s0").await, 0);
 }
 

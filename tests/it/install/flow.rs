@@ -1,3 +1,5 @@
+//! The OAuth install flow: state, code exchange, limits, uninstall.
+
 use std::time::Instant;
 
 use futures_util::StreamExt;
@@ -153,9 +155,11 @@ async fn a_stranger_with_many_codes_reaches_zoom_only_as_often_as_one_address_ma
         strangers.push(async move { trip.come_back(daemon, &path, JSON).await.code() });
     }
     let mut codes = Vec::new();
-    // Ten have their turn at once, twenty would wait for longer than ten seconds.
+    // Ten get their turn at once; twenty would have to wait longer than ten seconds.
     while codes.len() < 30 {
-        codes.push(strangers.next().await.expect("what does not wait for ten seconds is refused"));
+        codes.push(
+            strangers.next().await.expect("a wait of more than ten seconds is refused at once"),
+        );
     }
     let allowed = 10 + usize::try_from(begun.elapsed().as_secs()).unwrap() + 1;
     let asked = zoom.world().asked;

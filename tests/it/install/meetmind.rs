@@ -1,4 +1,4 @@
-//! The flow of the MeetMind API against the simulated Zoom: one grant, a session by number, a start.
+//! The MeetMind API against the simulated Zoom: one grant, a session by meeting number, a start.
 
 use reqwest::header::LOCATION;
 use rtmsd::simulator::{self, Consent, OAuthSettings, Settings, Start};
@@ -17,7 +17,7 @@ async fn api(daemon: &Daemon, path: &str, body: Value) -> (u16, Value) {
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
 
-/// A browser that follows where it is sent, with a consent page that says yes by itself.
+/// Installs like a browser that follows redirects, with a consent page that approves automatically.
 async fn install(daemon: &Daemon) -> Value {
     let url = daemon.api("GET", "/api/v1/zoom/oauth/authorize-url").await.json();
     let url = url["data"]["authorization_url"].as_str().unwrap().to_owned();
@@ -29,7 +29,7 @@ async fn install(daemon: &Daemon) -> Value {
 }
 
 #[tokio::test]
-async fn one_grant_and_a_number_that_nobody_has_heard_of_are_enough_for_a_start() {
+async fn one_grant_and_a_meeting_number_are_enough_for_a_start() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let oauth = OAuthSettings { consent: Consent::Allow, ..OAuthSettings::default() };
     let settings = Settings { oauth, start: Start::Rest, ..settings() };

@@ -1,3 +1,5 @@
+//! Encryption keys: rotation, and starts without or with the wrong key.
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -190,7 +192,7 @@ async fn secrets_of_a_run(folder: &Path, settings: &[(&str, &str)]) -> Vec<Strin
     secrets
 }
 
-/// Installs twice, fails once, uninstalls, and uses tickets; returns the codes and tickets.
+/// Installs twice, fails once, uninstalls, and uses tickets. Returns the codes and tickets.
 async fn visit(zoom: &FakeZoom, port: u16) -> Vec<String> {
     let address = ([127, 0, 0, 1], port).into();
     while tokio::net::TcpStream::connect(address).await.is_err() {
@@ -221,7 +223,7 @@ async fn visit(zoom: &FakeZoom, port: u16) -> Vec<String> {
     let id = list["data"]["installations"][0]["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/zoom/installations/{id}");
     assert_eq!(get("DELETE", &path, &headers).await.status, 200);
-    // A ticket that is used, one that is refused, and one that never comes.
+    // One ticket is used, one is used twice and refused, one is never used.
     for uses in 0..3 {
         let body = r#"{"path":"/api/v1/live"}"#;
         let length = body.len().to_string();

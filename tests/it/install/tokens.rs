@@ -1,3 +1,5 @@
+//! Access tokens: refresh, replacement, expiry.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -164,7 +166,7 @@ async fn a_claim_of_a_dead_daemon_runs_out() {
     daemon.tokens.token(&Wanted::Installation(id)).await.unwrap();
     assert!(
         began.elapsed() >= Duration::from_millis(600),
-        "nobody refreshes over a claim that is good"
+        "no daemon refreshes while another one's claim is valid"
     );
     assert_eq!(zoom.refreshes(), 1);
 }

@@ -101,7 +101,7 @@ async fn every_frame_is_told_if_frames_are_remembered() {
 }
 
 #[tokio::test]
-async fn nothing_is_made_for_a_stream_after_its_end() {
+async fn nothing_is_sent_for_a_stream_after_its_end() {
     let timeline = json!([
         {"at_ms": 200, "say": {"who": "ana", "text": "hello", "duration_ms": 100}},
         {"at_ms": 400, "fault": {"kind": "stop", "reason": 6}},

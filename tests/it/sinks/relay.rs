@@ -1,3 +1,5 @@
+//! The relay of stored entries to a sink: order, retries, several daemons.
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! Acts as tests note them.
+//! Audit rows for tests.
 
 use rtmsd::model::AuditRow;
 
-/// An act of `actor`, for where a test does not look at what is noted.
+/// An audit row of `actor`, for tests that do not check the audit trail.
 pub fn act(actor: &str, at_ms: i64) -> AuditRow {
     AuditRow::new(at_ms, actor, "test.act", "")
 }

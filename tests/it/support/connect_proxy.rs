@@ -1,4 +1,4 @@
-//! An HTTP proxy that opens tunnels: every host that it is asked for is this machine.
+//! An HTTP proxy that opens `CONNECT` tunnels. It connects every requested host to this machine.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -9,21 +9,21 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// How a proxy answers.
+/// How the proxy answers.
 #[derive(Debug, Clone, Copy)]
 pub enum Manner {
     Open,
-    /// 407 without this `user:password`.
+    /// Requires this `user:password`, else answers 407.
     Credentials(&'static str),
-    /// Always this status.
+    /// Always answers with this status.
     Refuse(u16),
-    /// It reads, and never answers.
+    /// Reads requests and never answers.
     Silent,
 }
 
 pub struct ConnectProxy {
     pub address: SocketAddr,
-    /// Every `host:port` that a tunnel was opened to.
+    /// Every `host:port` to which a tunnel was opened.
     opened: Arc<Mutex<Vec<String>>>,
     serving: JoinHandle<()>,
 }

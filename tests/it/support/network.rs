@@ -1,4 +1,4 @@
-//! Networks as these tests need them: names of our own, and an address that swallows what is sent to it.
+//! Networks for tests: host names of their own, and an address that never answers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,23 +9,23 @@ use rtmsd::tls::client_config;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// The system's names, and no proxy.
+/// A network with the system's resolver and no proxy.
 pub fn network() -> Network {
     Network::direct(client_config(None).expect("the public authorities"))
 }
 
-/// A resolver that knows these hosts only. Every name leads to addresses of this machine, in this order.
+/// A resolver that knows only these hosts, with their addresses in this order.
 pub fn names(known: &'static [(&'static str, &'static [&'static str])]) -> Resolver {
     let lookup = move |host: &str| {
         let found = known.iter().find(|(name, _)| *name == host);
-        let (_, addresses) = found.ok_or_else(|| io::Error::other("there is no such name"))?;
+        let (_, addresses) = found.ok_or_else(|| io::Error::other("no such host name"))?;
         Ok(addresses.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 0)).collect())
     };
     Resolver::new(lookup, Limits::default())
 }
 
-/// An address on which a connection neither succeeds nor fails: its queue of connections is full, and what comes is
-/// dropped.
+/// An address where a connection neither succeeds nor fails: the listener's backlog is full, so the kernel drops new
+/// connections.
 pub struct BlackHole {
     _listener: TcpListener,
     _waiting: Vec<TcpStream>,

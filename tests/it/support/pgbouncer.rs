@@ -1,5 +1,5 @@
-//! A private PgBouncer before the tests' Postgres cluster. It takes every database, and hands its few server connections
-//! round: what one transaction leaves on a connection the next one of somebody else meets.
+//! A private PgBouncer in front of the tests' Postgres cluster. It serves every database and rotates a few server
+//! connections, so that state left on a connection by one transaction meets the next transaction of another client.
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
@@ -14,18 +14,18 @@ const HOW_TO_INSTALL: &str = "the tests need PgBouncer: apt-get install pgbounce
 
 pub struct PgBouncer {
     port: u16,
-    /// Its standard input closes with this value and with this process: PgBouncer stops then.
+    /// The shell that runs PgBouncer. It stops when its standard input closes: on drop, or when this process ends.
     _guard: Child,
 }
 
-/// The one in transaction mode that all tests share.
+/// The PgBouncer in transaction mode, shared by all tests.
 pub fn in_transaction_mode() -> &'static PgBouncer {
     static SHARED: OnceLock<PgBouncer> = OnceLock::new();
     SHARED.get_or_init(|| PgBouncer::start("transaction"))
 }
 
 impl PgBouncer {
-    /// `mode`: session, transaction or statement.
+    /// Starts a PgBouncer. `mode` is session, transaction or statement.
     pub fn start(mode: &str) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = free.local_addr().unwrap().port();
@@ -39,7 +39,7 @@ impl PgBouncer {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            // Ctrl-C is for the tests.
+            // Ctrl-C must reach only the tests.
             .process_group(0)
             .spawn()
             .expect("a shell can be started");
@@ -50,7 +50,7 @@ impl PgBouncer {
         Self { port, _guard: guard }
     }
 
-    /// The same database, through PgBouncer.
+    /// The URL of the same database through PgBouncer.
     pub fn url(&self, database_url: &str) -> String {
         let (path, _) = database_url.split_once('?').unwrap();
         let name = path.rsplit('/').next().unwrap();

@@ -1,4 +1,4 @@
-//! A way to Postgres that a test can close, open, and make slow or silent.
+//! A proxy to Postgres that a test can close, open, slow down or silence.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub struct Proxy {
     socket: PathBuf,
     serving: Option<JoinHandle<()>>,
     silent: watch::Sender<bool>,
-    /// What each connection lets through to Postgres in a tick.
+    /// How many bytes each connection passes to Postgres per tick.
     bytes_per_tick: Arc<AtomicUsize>,
 }
 
@@ -56,7 +56,7 @@ impl Proxy {
         self.silent.send_replace(true);
     }
 
-    /// Lets each connection send no more than this to Postgres from now on.
+    /// Limits each connection to this rate towards Postgres from now on.
     pub fn slow_down(&self, bytes_per_s: usize) {
         self.bytes_per_tick.store(bytes_per_s / TICKS_PER_S, Ordering::Relaxed);
     }

@@ -42,7 +42,7 @@ impl Raw {
         .unwrap()
     }
 
-    /// The texts that a statement answers.
+    /// The single-column text rows of a statement.
     async fn texts(&mut self, sql: String) -> Vec<String> {
         let sql = AssertSqlSafe(sql);
         match self {
@@ -52,7 +52,7 @@ impl Raw {
         .unwrap()
     }
 
-    /// Every row of every table as text, behind the table's name.
+    /// Every row of every table as text, prefixed with the table's name.
     pub async fn dump(&mut self) -> Vec<String> {
         let tables = match self {
             Raw::Postgres(_) => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",

@@ -1,4 +1,4 @@
-//! Both stores, fresh, for cases that must hold on either, and on Postgres behind a pooler.
+//! Fresh stores for cases that must hold on SQLite, on Postgres, and on Postgres behind a pooler.
 
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, Store};
@@ -10,7 +10,7 @@ use super::{pgbouncer, postgres};
 pub struct TestStore {
     pub store: Store,
     pub location: Location,
-    /// The same past any pooler.
+    /// The database without the pooler.
     pub database: Location,
     /// Removed at the end.
     _folder: Option<TempDir>,
@@ -28,7 +28,7 @@ impl TestStore {
         Self::open(location.clone(), location).await
     }
 
-    /// Behind a PgBouncer in transaction mode.
+    /// A Postgres store behind a PgBouncer in transaction mode.
     pub async fn pooled() -> Self {
         let url = postgres::fresh_database().await;
         let pooled = pgbouncer::in_transaction_mode().url(&url);
@@ -50,7 +50,7 @@ impl TestStore {
     }
 }
 
-/// Runs a case on an empty SQLite store, and on an empty Postgres store without and with a pooler.
+/// Runs a case on an empty SQLite store and on empty Postgres stores without and with a pooler.
 pub async fn on_both(case: impl AsyncFn(&TestStore)) {
     eprintln!("on SQLite:");
     case(&TestStore::sqlite().await).await;

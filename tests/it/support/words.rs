@@ -1,4 +1,4 @@
-//! Where words are at rest: in which files, and in which rows.
+//! Finds words in stored data: in files and in database rows.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,11 @@ use rtmsd::store::Location;
 
 use super::raw::Raw;
 
-/// The files below a folder that hold one of `words`, each with the word.
+/// The files under a folder that contain one of `words`, each with the word.
 pub fn in_files(folder: &Path, words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for path in files_below(folder) {
-        // One that was removed in between holds nothing.
+        // A file that was removed meanwhile contains nothing.
         let Ok(bytes) = fs::read(&path) else { continue };
         let holds = |word: &&&str| bytes.windows(word.len()).any(|it| it == word.as_bytes());
         found.extend(words.iter().filter(holds).map(|word| format!("{}: {word}", path.display())));
@@ -31,7 +31,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     entries.flatten().flat_map(|entry| below(entry.path())).collect()
 }
 
-/// The rows of a store's tables that hold one of `words`, each with the word.
+/// The rows of a store's tables that contain one of `words`, each with the word.
 pub async fn in_tables(location: &Location, words: &[&str]) -> Vec<String> {
     let rows = Raw::connect(location).await.dump().await;
     let found = |row: &String| -> Vec<String> {
@@ -41,7 +41,7 @@ pub async fn in_tables(location: &Location, words: &[&str]) -> Vec<String> {
     rows.iter().flat_map(found).collect()
 }
 
-/// Both, where the store is a file.
+/// The matches in the tables and, for SQLite, in the files.
 pub async fn at_rest(location: &Location, words: &[&str]) -> Vec<String> {
     let mut found = in_tables(location, words).await;
     if let Location::Sqlite(path) = location {

@@ -40,7 +40,7 @@ pub struct World {
     pub delay: Duration,
     pub user_id: String,
     pub user_name: String,
-    /// How often the token endpoint was asked.
+    /// The number of requests to the token endpoint.
     pub asked: usize,
     /// Grant types that were asked for and answered with tokens, in order.
     pub granted: Vec<String>,

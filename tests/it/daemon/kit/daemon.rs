@@ -1,3 +1,5 @@
+//! A daemon inside the test process.
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -31,7 +33,7 @@ pub struct Home {
     pub leases: Leases,
     /// Where recordings go, where no variable can say it.
     pub recordings: Option<Place>,
-    /// Finds the hosts that the daemon connects to.
+    /// Resolves the hosts that the daemon connects to.
     pub resolver: Resolver,
     folder: TempDir,
 }

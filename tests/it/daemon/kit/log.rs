@@ -1,3 +1,5 @@
+//! A session's log as a client reads it.
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 

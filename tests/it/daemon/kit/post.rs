@@ -1,3 +1,5 @@
+//! Delivers the simulator's webhooks to one or more daemons.
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -105,7 +107,7 @@ pub async fn send_webhook(daemon: SocketAddr, body: &Value) -> u16 {
 }
 
 impl Office {
-    /// Waits for the first daemon, however slowly it starts, for less time than the simulator waits for an answer.
+    /// Waits for the first daemon to start, for less time than the simulator waits for an answer.
     async fn opened(&self) {
         for _ in 0..800 {
             if self.books().daemon.is_some() {

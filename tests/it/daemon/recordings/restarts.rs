@@ -91,7 +91,7 @@ async fn a_stop_and_a_start_make_one_recording() {
 #[tokio::test]
 async fn a_stream_that_ends_while_nobody_runs_is_stored_at_the_next_start() {
     let Scene { home, daemon, zoom, log } = Scene::open(home(), zoom(endless(LINE_MS))).await;
-    // More than the voices can have before the first sync, which writes the mix.
+    // More bytes than the voice tracks can have before the first sync, which writes the mix.
     on_disk(&home, 150_000).await;
     daemon.kill().await;
     zoom.perform(Verb::Stop { reason: 6 }).await;

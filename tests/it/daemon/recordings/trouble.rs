@@ -99,7 +99,7 @@ async fn what_is_revoked_is_deleted() {
     scene.zoom.close_clean().await;
 }
 
-/// Until its entries can be read the end of a recording would be tried again for ever, and its spool never freed.
+/// A recording's end must not be retried endlessly over an unreadable entry, which would never free its spool.
 #[tokio::test]
 async fn a_row_that_cannot_be_read_ends_neither_events_nor_transcript_nor_recording() {
     let home = recording(Home::sqlite()).set("MEDIA_TYPES", "audio,transcript");

@@ -1,4 +1,4 @@
-//! A sender on a store of its own, whose clock and the database's a test moves.
+//! A webhook sender with its own store. Tests move the sender's and the database's clocks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,12 +37,12 @@ macro_rules! clock {
 }
 pub(super) use clock;
 
-/// An act now, for where a test does not look at what is noted.
+/// An audit row for tests that do not check the audit trail.
 pub fn by_now() -> AuditRow {
     act("boss", rtmsd::clock::now_ms())
 }
 
-/// As if so much time had passed for the database: what is stored of its clock is moved into the past.
+/// Simulates that `ms` have passed for the database, by moving its stored times into the past.
 pub async fn let_pass(test: &TestStore, ms: i64) {
     let mut raw = Raw::connect(&test.database).await;
     for sql in [
@@ -114,7 +114,7 @@ impl Kit {
         }
     }
 
-    /// For the database and, by `move_ahead`, for this daemon.
+    /// Simulates that `ms` have passed for the database and, with `move_ahead`, for this daemon.
     pub async fn let_pass(&self, ms: i64, move_ahead: fn(i64)) {
         move_ahead(ms);
         let_pass(self.test.as_ref().expect("a store of its own"), ms).await;
