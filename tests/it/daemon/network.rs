@@ -37,6 +37,7 @@ async fn a_meeting_is_started_and_joined_through_the_proxy() {
     let mut home = Home::sqlite()
         .set("HTTPS_PROXY", &format!("http://ana:p%40ss@{}", proxy.address))
         .set("RTMS_ALLOWED_HOSTS", ".zoom.test")
+        .set("CA_FILE", &zoom.simulator.tls_files().unwrap().ca.display().to_string())
         .set("ZOOM_API_BASE_URL", &zoom.simulator.base_url())
         .set("ZOOM_ACCESS_TOKEN", "zoom-token")
         .set("RTMS_AUTO_START", "all");
