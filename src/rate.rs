@@ -50,7 +50,7 @@ impl Bucket {
         Duration::try_from_secs_f64(missing / rate.per_second).unwrap_or(Duration::MAX)
     }
 
-    /// Whether forgetting it changes nothing.
+    /// Whether the bucket is full, so that it can be forgotten.
     pub fn is_full(&mut self, rate: Rate, now: Instant) -> bool {
         self.fill(rate, now);
         self.tokens >= rate.burst

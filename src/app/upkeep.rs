@@ -62,7 +62,7 @@ async fn prune_deliveries(
     let Some(before_ms) = retention.deliveries_before_ms(now_ms) else { return Ok(()) };
     let deliveries = store.prune_deliveries(before_ms).await?;
     if deliveries > 0 {
-        tracing::info!(deliveries, "old deliveries forgotten");
+        tracing::info!(deliveries, "expired webhook deliveries deleted");
     }
     store.prune_events(before_ms, now_ms.saturating_sub(KEEP_WAITING_MS)).await.map(drop)
 }
@@ -81,7 +81,7 @@ async fn expire_recordings(store: &Store, before_ms: Option<i64>) -> Result<(), 
     let Some(before_ms) = before_ms else { return Ok(()) };
     let recordings = store.expire_recordings(before_ms).await?;
     if recordings > 0 {
-        tracing::info!(recordings, "old recordings are being deleted");
+        tracing::info!(recordings, "expired recordings marked for deletion");
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ const LAST_RETRY: Duration = Duration::from_secs(2);
 const SMALL_BATCH_BYTES: usize = 64 * 1024;
 /// How long the store may take to answer when it is asked whether it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
-/// An item is replaced after this many tries of it alone without an answer, each while the store answered others.
+/// An item is replaced after this many unanswered tries of it alone, each while the store answered a ping.
 const MAX_UNANSWERED: u32 = 5;
 
 /// How items of one kind are sent.
@@ -134,7 +134,7 @@ fn size<T>(batch: &[T], kind: &Kind<T>) -> usize {
     batch.iter().map(kind.bytes).sum()
 }
 
-/// Asks the store for as long as it is away.
+/// Retries a request while the store is unavailable.
 pub(super) async fn until_answered<T, F: Future<Output = Result<T, StoreError>>>(
     attempt: impl Fn() -> F,
 ) -> Result<T, StoreError> {

@@ -45,8 +45,8 @@ pub struct WriterSettings {
     pub batch_interval: Duration,
     /// The most bytes queued while the store is unavailable. Beyond that, entries are dropped and counted.
     pub max_queued_bytes: usize,
-    /// Whether personal entries are stored. Otherwise they are only published live, and their numbers are skipped in
-    /// the store.
+    /// Whether personal entries are stored. Otherwise they are only published live, and a placeholder takes their
+    /// number in the store.
     pub keeps_personal: bool,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
@@ -372,7 +372,7 @@ fn note_offered(stream_id: &StreamId, all: u64, answers: &[Offered]) {
     let kept = answers.iter().map(|offered| offered.kept).sum::<u64>();
     let late = answers.iter().map(|offered| offered.late).sum::<u64>();
     if kept > 0 {
-        tracing::info!(%stream_id, entries = kept, "what was heard is handed over to the daemon that has the stream");
+        tracing::info!(%stream_id, entries = kept, "handed entries over to the daemon that has the stream");
     }
     if late > 0 {
         tracing::warn!(%stream_id, entries = late, "the stream had ended before what was heard was handed over; its ledger counts what it lacks");
@@ -382,7 +382,7 @@ fn note_offered(stream_id: &StreamId, all: u64, answers: &[Offered]) {
     }
 }
 
-/// The same numbers, and nothing of people.
+/// The entries as stored without personal data: a placeholder replaces each personal entry.
 fn without_personal(appends: &[Append]) -> Vec<Append> {
     let kept = |append: &Append| match append.entry.body.kind().is_personal() {
         true => append.with(not_kept(&append.entry.body)),

@@ -87,7 +87,7 @@ pub enum TokenError {
          installation_id"
     )]
     NotAllowed,
-    #[error("no token can be had now: {0}")]
+    #[error("no token is available now: {0}")]
     Unavailable(RefreshError),
     #[error(transparent)]
     Store(#[from] StoreError),

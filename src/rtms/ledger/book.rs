@@ -226,7 +226,7 @@ impl Book {
         self.record(Gap { start_ms, end_ms, cause: GapCause::LeftOut });
     }
 
-    /// It lies in a gap, and came all the same.
+    /// Counts data that lies in a gap here and was received by another daemon.
     pub fn handed_over(&mut self, bytes: u64) {
         self.account.in_gaps.add(FrameCount { frames: 1, bytes });
     }

@@ -49,8 +49,8 @@ impl Tokens {
     ///
     /// # Errors
     /// [`TokenError::NotAllowed`] when the named one is not among those that the caller may use;
-    /// [`TokenError::Ambiguous`] when several are connected and nothing says which fits;
-    /// [`TokenError::NeedsReconnect`] when the one that fits must be installed again and no other is there.
+    /// [`TokenError::Ambiguous`] if several installations are connected and none can be matched;
+    /// [`TokenError::NeedsReconnect`] if the matching one must be installed again and there is no other.
     pub async fn choose(&self, known: &Candidates<'_>) -> Result<Chosen, TokenError> {
         if let Some(id) = known.named {
             if !known.allows(id) {
