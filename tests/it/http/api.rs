@@ -164,6 +164,7 @@ async fn the_ledger_says_what_came_what_is_missing_and_how_complete_that_is() {
             "since_ms": 1_000, "until_ms": 11_000, "expected_ms": 10_000, "covered_ms": 7_500,
             "paused_ms": 0, "completeness": 0.75, "earlier_gaps": 0, "open_gap": null,
             "in_gaps": { "frames": 0, "bytes": 0 },
+            "handed_over_late": { "frames": 0, "bytes": 0 },
             "left_out": { "frames": 0, "bytes": 0 },
             "gaps": [{ "start_ms": 2_000, "end_ms": 4_500, "cause": "link_lost" }],
         }])
