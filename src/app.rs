@@ -51,7 +51,7 @@ use crate::zoom::token::Tokens;
 
 use self::parts::{Parts, WebhookRelay};
 
-/// Connections to `ADMIN_ADDR`.
+/// The most connections to `ADMIN_ADDR`.
 const ADMIN_CONNECTIONS: usize = 64;
 /// How long a request's body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -165,7 +165,7 @@ impl App {
         })
     }
 
-    /// Answers health checks there, too, on connections of their own.
+    /// Also answers health checks on this listener, with a connection limit of its own.
     pub fn with_admin(self, listener: Option<TcpListener>) -> Self {
         Self { admin: listener, ..self }
     }

@@ -49,7 +49,7 @@ pub use self::webhooks::WebhookSettings;
 #[derive(Debug, Clone)]
 pub struct Config {
     pub address: SocketAddr,
-    /// Where health checks are answered, too, on places of their own.
+    /// A second address that answers only health checks.
     pub admin_address: Option<SocketAddr>,
     pub database: Location,
     pub api_tokens: ApiTokens,
@@ -191,7 +191,7 @@ impl Config {
     }
 }
 
-/// Where the daemon answers health checks: `ADMIN_ADDR`, else its main address.
+/// The address for health checks: `ADMIN_ADDR`, else the main address.
 pub fn health_address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketAddr, ConfigErrors> {
     let mut read = Reader::new(&lookup);
     let (main, admin) = (listen_address(&mut read), admin_address(&mut read));
@@ -209,7 +209,7 @@ fn listen_address(read: &mut Reader<'_>) -> Option<SocketAddr> {
     Some(SocketAddr::new(host?, u16::try_from(port?).ok()?))
 }
 
-/// None for a mistake, `Some(None)` where it is not set.
+/// Reads `ADMIN_ADDR`: none for a mistake, `Some(None)` if it is not set.
 fn admin_address(read: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
     let Some(text) = read.optional("ADMIN_ADDR") else { return Some(None) };
     match text.parse() {

@@ -26,7 +26,7 @@ const NOTE_REFUSALS_EVERY: Duration = Duration::from_secs(60);
 const TRIES_BEFORE_WARNING: u32 = 5;
 const WARN_EVERY_TRIES: u32 = 60;
 
-/// Forgets what is not to be kept any longer, now and once an hour. What fails holds up nothing else.
+/// Applies the retention now and once an hour. A failing step does not stop the others. Never returns.
 pub(super) async fn prune(store: Store, retention: Retention) {
     let mut due = interval(PRUNE_EVERY);
     loop {
@@ -37,12 +37,12 @@ pub(super) async fn prune(store: Store, retention: Retention) {
             prune_deliveries(&store, retention, now_ms).await,
             expire_entries(&store, retention.entries.cutoff_ms(now_ms), now_ms).await,
             expire_recordings(&store, retention.media.cutoff_ms(now_ms)).await,
-            // After what holds them.
+            // Sessions go last, after everything that belongs to them.
             expire_sessions(&store, retention.sessions.cutoff_ms(now_ms)).await,
             expire_audit(&store, retention.audit.cutoff_ms(now_ms)).await,
         ];
         for error in done.into_iter().filter_map(Result::err) {
-            tracing::warn!(%error, "some of what is too old is still kept; retrying in an hour");
+            tracing::warn!(%error, "a step of the retention failed; retrying in an hour");
         }
     }
 }
@@ -90,7 +90,7 @@ async fn expire_sessions(store: &Store, before_ms: Option<i64>) -> Result<(), St
     let Some(before_ms) = before_ms else { return Ok(()) };
     let sessions = store.expire_sessions(before_ms).await?;
     if sessions > 0 {
-        tracing::info!(sessions, "old sessions are deleted, with their streams");
+        tracing::info!(sessions, "expired sessions deleted with their streams");
     }
     Ok(())
 }
@@ -99,7 +99,7 @@ async fn expire_audit(store: &Store, before_ms: Option<i64>) -> Result<(), Store
     let Some(before_ms) = before_ms else { return Ok(()) };
     let rows = store.expire_audit(before_ms).await?;
     if rows > 0 {
-        tracing::info!(rows, "old rows of the audit trail are deleted");
+        tracing::info!(rows, "expired rows of the audit trail deleted");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Whom the files that the daemon writes are for: its own user.
+//! Keeps the files that the daemon writes readable only by its own user.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,18 +8,18 @@ use rustix::fs::Mode;
 use crate::sinks::record::Settings;
 use crate::sinks::record::target::Access;
 
-/// What nobody but the owner may do with a new file or folder.
+/// The umask for new files and folders: no access except for the owner.
 const MASK: u32 = 0o077;
-/// The same where the group may read recordings.
+/// The umask if the group may read recordings.
 const GROUP_MASK: u32 = 0o027;
 
-/// Every file that this process makes from here on is its user's: 0600, and folders 0700. What is stored for a group is
-/// opened to it where it is stored.
+/// Sets the umask so that new files get mode 0600 and new folders 0700. Code that stores files for a group opens them
+/// to it explicitly.
 pub(super) fn keep_files_private() {
     rustix::process::umask(Mode::from_raw_mode(MASK));
 }
 
-/// Says where others may look: folders that were there keep the mode that they have.
+/// Warns of existing folders that other users can access. Their mode is not changed.
 pub(super) fn warn_of_open_folders(recordings: &Settings) {
     let data_dir = recordings.spools.parent();
     let folders = [("DATA_DIR", data_dir), ("RECORDINGS_URL", recordings.place.folder())];
@@ -35,7 +35,7 @@ pub(super) fn warn_of_open_folders(recordings: &Settings) {
     }
 }
 
-/// The mode of a folder that lets others in.
+/// The mode of a folder that other users can access; none for a private folder.
 fn open_mode(access: Access) -> impl Fn(&Path) -> Option<u32> {
     let mask = match access {
         Access::Owner => MASK,

@@ -1,4 +1,4 @@
-//! How long what is kept.
+//! How long each kind of data is kept.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub enum Keep {
     Nothing,
 }
 
-/// How long what is kept.
+/// How long each kind of data is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// The log of a stream, since its end. Of [`Keep::Nothing`] only what says nothing of people is stored, and that
@@ -24,7 +24,7 @@ pub struct Retention {
     pub media: Keep,
     /// The bodies of received webhooks, since they came.
     pub deliveries: Keep,
-    /// Sessions and their streams, with their figures, since their end; never before what else is kept of them.
+    /// Sessions and their streams with their figures, counted from their end. Never deleted before their other data.
     pub sessions: Keep,
     /// The audit trail.
     pub audit: Keep,
@@ -89,7 +89,7 @@ fn keep(read: &mut Reader<'_>, name: &'static str, default: &str) -> Option<Keep
     parsed(read, name, default, "forever, zero, or a time such as 30d or 12h", |_| true)
 }
 
-/// Of what is always stored first.
+/// Reads the setting of a kind of data that is always stored, for which `zero` is not allowed.
 fn keep_some(read: &mut Reader<'_>, name: &'static str, default: &str) -> Option<Keep> {
     let is_some = |keep| keep != Keep::Nothing;
     parsed(read, name, default, "forever, or a time such as 365d or 12h", is_some)

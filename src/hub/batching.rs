@@ -13,9 +13,9 @@ pub(super) const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// The waits between tries while the store is unavailable.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(2);
-/// A batch as small as this passes any wire in time: when it fails, it is halved only if the store answers otherwise.
+/// A batch this small passes every connection in time. If it fails, it is halved only if the store answers a ping.
 const SMALL_BATCH_BYTES: usize = 64 * 1024;
-/// How long the store may take to answer when it is asked whether it is there.
+/// How long the store may take to answer a ping.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// An item is replaced after this many unanswered tries of it alone, each while the store answered a ping.
 const MAX_UNANSWERED: u32 = 5;
@@ -129,7 +129,7 @@ impl Batcher {
     }
 }
 
-/// Of several items it is never less than twice that of the smallest.
+/// The size of a batch in bytes; for several items at least twice that of the smallest.
 fn size<T>(batch: &[T], kind: &Kind<T>) -> usize {
     batch.iter().map(kind.bytes).sum()
 }

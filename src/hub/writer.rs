@@ -375,10 +375,10 @@ fn note_offered(stream_id: &StreamId, all: u64, answers: &[Offered]) {
         tracing::info!(%stream_id, entries = kept, "handed entries over to the daemon that has the stream");
     }
     if late > 0 {
-        tracing::warn!(%stream_id, entries = late, "the stream had ended before what was heard was handed over; its ledger counts what it lacks");
+        tracing::warn!(%stream_id, entries = late, "the stream ended before entries were handed over; its ledger counts them as missing");
     }
     if all > kept + late {
-        tracing::warn!(%stream_id, lost = all - kept - late, "what was heard is not handed over: too much waits for the stream, or it was deleted");
+        tracing::warn!(%stream_id, lost = all - kept - late, "entries were not handed over, because too many wait for the stream or it was deleted; they are lost");
     }
 }
 

@@ -305,7 +305,7 @@ impl EntryBody {
         }
     }
 
-    /// The medium that it is a piece of, and the bytes of that piece.
+    /// The medium that the entry belongs to, and its bytes of that medium.
     pub fn piece(&self) -> Option<(&'static str, u64)> {
         match self {
             EntryBody::Transcript(line) => Some(("transcript", line.text.len() as u64)),

@@ -73,7 +73,7 @@ pub struct Account {
     /// Frames that were received and dropped by a sink. They are part of the received count.
     #[serde(default)]
     pub left_out: FrameCount,
-    /// What another daemon heard, and could hand over only when the stream had ended: it lies in a gap, and is in no log.
+    /// What another daemon received and handed over only after the stream's end. It lies in a gap and is in no log.
     #[serde(default)]
     pub handed_over_late: FrameCount,
     /// What came with the newest time, if no closed gap holds that.
@@ -166,7 +166,7 @@ impl Account {
         }
     }
 
-    /// Whether what was made then may be missing. What a sink left out came all the same.
+    /// Whether data of that time may not have been received. What a sink dropped was received.
     pub fn is_missing(&self, at_ms: i64) -> bool {
         let open = self.open.filter(|open| at_ms >= open.start_ms);
         let closed = self.gaps.iter().filter(|gap| gap.holds(at_ms));

@@ -16,7 +16,7 @@ pub struct Candidates<'a> {
     pub account_id: Option<&'a str>,
     /// The token that Zoom last accepted for this meeting.
     pub used_before: Option<Chosen>,
-    /// The only installations that the caller may use, and then no other token; none for all.
+    /// If set, the caller may use only these installations and no configured token.
     pub allowed: Option<&'a [InstallationId]>,
 }
 
@@ -48,7 +48,7 @@ impl Tokens {
     /// configured token. Zoom decides whether the chosen token is permitted to do what is requested.
     ///
     /// # Errors
-    /// [`TokenError::NotAllowed`] when the named one is not among those that the caller may use;
+    /// [`TokenError::NotAllowed`] if the caller may not use the named installation;
     /// [`TokenError::Ambiguous`] if several installations are connected and none can be matched;
     /// [`TokenError::NeedsReconnect`] if the matching one must be installed again and there is no other.
     pub async fn choose(&self, known: &Candidates<'_>) -> Result<Chosen, TokenError> {
@@ -122,7 +122,7 @@ impl Tokens {
         Err(TokenError::Ambiguous { ids, has_more })
     }
 
-    /// Up to one more than are listed, of those that the caller may use.
+    /// The connected installations that the caller may use, at most one more than are listed.
     async fn connected(&self, known: &Candidates<'_>) -> Result<Vec<Installation>, TokenError> {
         let Some(allowed) = known.allowed else {
             return Ok(self.0.store.connected_installations(MAX_LISTED + 1).await?);
@@ -138,7 +138,7 @@ impl Tokens {
         Ok(connected)
     }
 
-    /// Whether the caller may use a configured token: it is no installation's.
+    /// Whether the caller may use a configured token, which belongs to no installation.
     fn may_configured(&self, known: &Candidates<'_>) -> bool {
         known.allowed.is_none() && !matches!(self.0.configured, Configured::None)
     }

@@ -119,7 +119,7 @@ async fn health_is_answered_at_admin_addr_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn an_admin_addr_that_is_wrong_or_taken_is_named() {
+async fn an_invalid_or_occupied_admin_addr_is_reported() {
     let wrong = Home::sqlite().set("ADMIN_ADDR", "localhost");
     let ended = Process::spawn(&["check"], wrong.variables(), wrong.folder()).ended().await;
     assert_eq!(ended.code(), 2);

@@ -172,8 +172,7 @@ async fn removing_the_app_keeps_the_data_of_another_users_stream() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_older_than_configured_goes_at_the_next_start_and_the_audit_trail_with_it()
- {
+async fn expired_sessions_and_audit_rows_are_deleted_at_the_next_start() {
     let home = Home::sqlite().set("RETENTION_SESSIONS", "3h").set("RETENTION_ENTRIES", "3h");
     let home = home.set("RETENTION_AUDIT", "3h");
     let settings = zoom(script(chatter(10, 200), 2_100));
@@ -189,7 +188,7 @@ async fn a_session_that_is_older_than_configured_goes_at_the_next_start_and_the_
     )
     .await;
     let daemon = TestDaemon::start(&home).await;
-    assert_eq!(daemon.api().get(&path).await.unwrap().status, 200, "it is young");
+    assert_eq!(daemon.api().get(&path).await.unwrap().status, 200, "the session has not expired");
     daemon.stop().await;
     const FOUR_HOURS_MS: i64 = 4 * 60 * 60 * 1000;
     for (table, column) in [

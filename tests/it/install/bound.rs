@@ -1,4 +1,4 @@
-//! API tokens that are bound to installations use and see no other.
+//! API tokens bound to installations use and see only those.
 
 use rtmsd::model::{Installation, InstallationStatus};
 use serde_json::{Value, json};
@@ -33,7 +33,7 @@ async fn session(
     answer.json()["data"]["session"]["id"].as_str().unwrap().to_owned()
 }
 
-/// Whose token the newest request to Zoom was made with, as the audit trail has it.
+/// The token of the newest request to Zoom, from the audit trail.
 async fn chosen(daemon: &Daemon) -> Value {
     let newest = daemon.audited("rtms.start").await.pop().unwrap();
     let detail: Value = serde_json::from_str(&newest.detail).unwrap();
@@ -72,14 +72,18 @@ async fn a_bound_token_uses_and_sees_only_its_installations() {
     let refused = ask(&daemon, BOUND, "POST", &start, &json!({ "installation_id": bo.id })).await;
     assert_eq!((refused.status, &*refused.code()), (403, "installation_not_allowed"));
     ask(&daemon, BOUND, "POST", &start, &Value::Null).await;
-    assert_eq!(chosen(&daemon).await, json!(ana.id), "the only one that it may use");
-    // Another token has named somebody else for the session: that is not used by this one.
+    assert_eq!(
+        chosen(&daemon).await,
+        json!(ana.id),
+        "the only installation that the token may use"
+    );
+    // Another API token named another installation for the session; this one must not use it.
     let others = session(&daemon, API_TOKEN, 3, Some(&bo)).await;
     let start = format!("{SESSIONS}/{others}/rtms/start");
     ask(&daemon, BOUND, "POST", &start, &Value::Null).await;
     assert_eq!(chosen(&daemon).await, json!(ana.id));
     ask(&daemon, API_TOKEN, "POST", &start, &Value::Null).await;
-    assert_eq!(chosen(&daemon).await, json!(bo.id), "one that is not bound");
+    assert_eq!(chosen(&daemon).await, json!(bo.id), "an unbound token uses the named installation");
     daemon.stop().await;
 }
 

@@ -1,4 +1,4 @@
-//! Who may read what the daemon writes.
+//! The access rights of files that the daemon writes.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
@@ -19,7 +19,7 @@ fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o777
 }
 
-/// A folder and all below it, with their modes.
+/// The modes of a folder and everything in it.
 fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
     let mut found = vec![(folder.to_owned(), mode(folder))];
     for entry in fs::read_dir(folder).unwrap() {
@@ -32,7 +32,7 @@ fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
     found
 }
 
-/// Records a meeting with the real binary, whose mask is its own.
+/// Records a meeting with the real binary, which has a umask of its own.
 async fn recorded_by_a_process(home: &Home) -> Process {
     let (process, api) = Process::serve(home).await;
     let zoom = Zoom::open(meeting()).await;
@@ -45,7 +45,7 @@ async fn recorded_by_a_process(home: &Home) -> Process {
 }
 
 #[tokio::test]
-async fn everything_that_is_written_is_the_daemons_own() {
+async fn every_written_file_is_accessible_only_to_the_daemons_user() {
     let home = home();
     let process = recorded_by_a_process(&home).await;
     let all = modes(&home.folder().join("data"));

@@ -150,7 +150,7 @@ async fn the_sample_librarys_names_are_reproduced() {
     let underscored = |id: &str| {
         id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect::<String>()
     };
-    // A hash tells it from another stream whose id is the same there.
+    // A hash distinguishes it from another stream with the same id in a path.
     let meeting = folder(&scene.home).join(underscored(&stream.instance_id));
     let [folder] = &std::fs::read_dir(&meeting).unwrap().collect::<Vec<_>>()[..] else {
         panic!("one folder in {meeting:?}")
