@@ -6,7 +6,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 use tokio::time::timeout;
 
 use super::StoreError;
-use super::open::ACQUIRE_TIMEOUT;
+use super::connect::ACQUIRE_TIMEOUT;
 
 /// How often both connections are asked, twice each. A busy pooler gives out its server connections at random: with two of
 /// them the chance of being taken for none is one in 30,000.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use super::audit::insert_audit;
 use super::database::{Bind, Connection, binds, row};
 use super::rows::{self, SessionRow};
-use super::told::{self, tell_session};
+use super::status_events::{self, emit_session};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{
     AuditRow, IdKey, Instance, MediaParams, MeetingChange, MeetingChanged, NewSession, Product,
@@ -297,8 +297,8 @@ pub(super) async fn refresh_session(
     let state: Option<(String, Option<String>)> =
         tx.optional(sql::REFRESH_SESSION, binds![id.to_string(), now_ms]).await?;
     let Some((status, told)) = state else { return Ok(()) };
-    match told::of_session(told.as_deref(), &status) {
-        Some(kind) => tell_session(tx, id, kind, now_ms).await,
+    match status_events::of_session(told.as_deref(), &status) {
+        Some(kind) => emit_session(tx, id, kind, now_ms).await,
         None => Ok(()),
     }
 }

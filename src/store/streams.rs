@@ -12,7 +12,7 @@ use super::outgoing::blank_some_answers;
 use super::recordings::delete_recordings_of_stream;
 use super::rows::{self, StreamRow};
 use super::sessions::{media_text, refresh_session};
-use super::told::tell_stream;
+use super::status_events::emit_stream;
 use super::{Append, Store, StoreError, StreamUpdate, sql};
 use crate::model::{
     AuditRow, Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus,
@@ -145,7 +145,7 @@ async fn write_update(
     ];
     let is_changed = tx.execute(sql::UPDATE_STREAM, values).await? > 0;
     if let (Some(status), Some(record), true) = (status, record, is_changed) {
-        tell_stream(tx, &record, status, None, now_ms).await?;
+        emit_stream(tx, &record, status, None, now_ms).await?;
         refresh_session(tx, record.session_id, now_ms).await?;
     }
     Ok(is_changed)
@@ -183,7 +183,7 @@ async fn end_stream(
         close_offers(tx, stream).await?;
         let reason = end.stop_reason.or(record.stop_reason);
         let how = Some((end.outcome, reason));
-        tell_stream(tx, &record, StreamStatus::Ended, how, end.now_ms).await?;
+        emit_stream(tx, &record, StreamStatus::Ended, how, end.now_ms).await?;
         confirm_stops(tx, record.session_id).await?;
         refresh_session(tx, record.session_id, end.now_ms).await?;
     }

@@ -38,7 +38,7 @@ fn of_stream(told: Option<EventKind>, status: StreamStatus) -> Option<EventKind>
     Some(kind).filter(|kind| told != Some(*kind))
 }
 
-pub(super) async fn tell_session(
+pub(super) async fn emit_session(
     tx: &mut Connection<'_>,
     id: SessionId,
     kind: EventKind,
@@ -52,7 +52,7 @@ pub(super) async fn tell_session(
 }
 
 /// Tells where a stream now stands, if that is news. Its session must be locked.
-pub(super) async fn tell_stream(
+pub(super) async fn emit_stream(
     tx: &mut Connection<'_>,
     stream: &StreamRecord,
     status: StreamStatus,
@@ -72,7 +72,7 @@ pub(super) async fn tell_stream(
 mod tests {
     use super::*;
 
-    fn told_of(statuses: &[StreamStatus]) -> Vec<&'static str> {
+    fn events_of(statuses: &[StreamStatus]) -> Vec<&'static str> {
         let mut told = None;
         let mut all = Vec::new();
         for status in statuses {
@@ -88,7 +88,17 @@ mod tests {
     fn a_streams_life_is_told_step_by_step_and_nothing_twice() {
         use StreamStatus::{Announced, Ended, Interrupted, Live, Paused};
         assert_eq!(
-            told_of(&[Announced, Live, Live, Interrupted, Interrupted, Live, Paused, Live, Ended]),
+            events_of(&[
+                Announced,
+                Live,
+                Live,
+                Interrupted,
+                Interrupted,
+                Live,
+                Paused,
+                Live,
+                Ended
+            ]),
             [
                 "stream.started",
                 "stream.interrupted",
@@ -98,11 +108,11 @@ mod tests {
                 "stream.ended"
             ]
         );
-        assert_eq!(told_of(&[Announced, Ended, Ended]), ["stream.ended"]);
-        assert_eq!(told_of(&[Paused, Interrupted, Live]), ["stream.started"]);
-        let restarted = told_of(&[Live, Announced, Live]);
+        assert_eq!(events_of(&[Announced, Ended, Ended]), ["stream.ended"]);
+        assert_eq!(events_of(&[Paused, Interrupted, Live]), ["stream.started"]);
+        let restarted = events_of(&[Live, Announced, Live]);
         assert_eq!(restarted, ["stream.started", "stream.interrupted", "stream.resumed"]);
-        let revived = told_of(&[Live, Ended, Announced, Live]);
+        let revived = events_of(&[Live, Ended, Announced, Live]);
         assert_eq!(revived, ["stream.started", "stream.ended", "stream.started"]);
     }
 
