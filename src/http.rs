@@ -26,14 +26,15 @@ mod body;
 mod client_address;
 mod connections;
 mod control;
+mod control_error;
 /// Pages of other origins.
 pub mod cors;
 mod counters;
 mod docs;
-mod endpoints;
 mod envelope;
 mod error;
 mod events;
+mod extract;
 mod forwards;
 mod home;
 mod idempotency;
@@ -46,29 +47,28 @@ mod oauth;
 /// The OpenAPI document.
 pub mod openapi;
 mod ops;
-mod params;
 mod range;
-mod rate;
+mod rate_limit;
 mod recordings;
-mod refused;
 mod request;
 mod routes;
 /// The accept loop and its limits.
 pub mod server;
 mod sessions;
-mod stall;
 /// What browsers ask with where they cannot send a token.
 pub mod tickets;
 mod transcript;
 mod video;
 mod webhook;
+mod webhook_endpoints;
+mod write_timeout;
 
 pub use audit::Refusals;
 pub use client_address::TrustedProxies;
 pub use counters::Counters;
 pub use docs::Documents;
 pub use ops::Readiness;
-pub use rate::RateLimit;
+pub use rate_limit::RateLimit;
 pub use routes::{health_router, router};
 pub use webhook::check_path as check_webhook_path;
 

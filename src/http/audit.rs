@@ -19,7 +19,7 @@ use super::AppState;
 use super::client_address::ClientAddress;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
-use super::params::{Params, cut_page};
+use super::extract::{Params, cut_page};
 use crate::model::AuditRow;
 use crate::store::{AuditPage, Audited};
 

@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 use super::AppState;
 use super::audit::note_refusal;
 use super::auth::Caller;
+use super::control_error;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
+use super::extract::InPath;
 use super::idempotency::AboutSession;
-use super::params::InPath;
-use super::refused;
 use super::sessions::SessionView;
 use crate::control::{ControlError, Moment, Refusal, Requested, Wish};
 use crate::model::{
@@ -125,7 +125,7 @@ async fn request(
     match state.control.request(id, action, wish, &act).await {
         Ok(requested) => Ok(accepted(action, &requested)),
         Err(ControlError::Refused(refusal, session)) if is_done(refusal) => {
-            note_refusal(state, &caller.trail, refused::refusal_code(refusal)).await;
+            note_refusal(state, &caller.trail, control_error::refusal_code(refusal)).await;
             let data = json!({ "session": Brief::of(&session, session.status), "zoom": null, "chosen": null });
             Ok(success(done_message(refusal), data))
         }

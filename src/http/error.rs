@@ -9,7 +9,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::oauth::Refusal;
-use super::{endpoints, refused};
+use super::{control_error, webhook_endpoints};
 use crate::control::{ControlError, MediaError};
 use crate::model::{InstallationId, ZoomAnswer};
 use crate::sinks::forward::TargetError;
@@ -133,7 +133,7 @@ pub enum ApiError {
          session's data, or with the key that sealed it: use a new key for a new request"
     )]
     AnswerDeleted,
-    #[error("{}", refused::detail(.0))]
+    #[error("{}", control_error::detail(.0))]
     Control(Arc<ControlError>),
     #[error("a fault of this server, noted under the request id")]
     Panicked,
@@ -182,7 +182,7 @@ impl ApiError {
             | Self::NoVideoSdk => StatusCode::NOT_FOUND,
             Self::RecordingLost | Self::AnswerDeleted => StatusCode::GONE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Endpoint(error) => endpoints::status(error),
+            Self::Endpoint(error) => webhook_endpoints::status(error),
             Self::Install(refusal) => refusal.status(),
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -204,7 +204,7 @@ impl ApiError {
             Self::TooManyRequests { .. } | Self::TooManyFailures { .. } | Self::TooManyTickets => {
                 StatusCode::TOO_MANY_REQUESTS
             }
-            Self::Control(error) => refused::status(error),
+            Self::Control(error) => control_error::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooManySubscribers
             | Self::Overloaded
@@ -229,7 +229,7 @@ impl ApiError {
             Self::RecordingElsewhere => "recording_elsewhere",
             Self::RecordingsUnavailable => "recordings_unavailable",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
-            Self::Endpoint(error) => endpoints::code(error),
+            Self::Endpoint(error) => webhook_endpoints::code(error),
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",
             Self::Unauthenticated => "unauthenticated",
@@ -261,7 +261,7 @@ impl ApiError {
             Self::KeyReused => "idempotency_key_reused",
             Self::KeyInProgress => "idempotency_in_progress",
             Self::AnswerDeleted => "idempotency_answer_deleted",
-            Self::Control(error) => refused::code(error),
+            Self::Control(error) => control_error::code(error),
             Self::Panicked => "internal",
         }
     }
@@ -280,7 +280,7 @@ impl ApiError {
     /// Whether the same request may succeed later as it is.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Control(error) => refused::is_retryable(error),
+            Self::Control(error) => control_error::is_retryable(error),
             Self::TooManyRequests { .. } | Self::TooManyFailures { .. } => true,
             Self::KeyInProgress | Self::NotRevoked => true,
             Self::RecordingNotFinished | Self::TooManyTickets => true,
@@ -291,7 +291,7 @@ impl ApiError {
     fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::TooManyRequests { wait_s } | Self::TooManyFailures { wait_s } => Some(*wait_s),
-            Self::Control(error) => refused::wait_s(error),
+            Self::Control(error) => control_error::wait_s(error),
             _ => self.is_retryable().then_some(RETRY_AFTER_S),
         }
     }
@@ -299,7 +299,7 @@ impl ApiError {
     /// What Zoom said, where it was asked.
     fn zoom(&self) -> Option<&ZoomAnswer> {
         match self {
-            Self::Control(error) => refused::zoom(error),
+            Self::Control(error) => control_error::zoom(error),
             _ => None,
         }
     }
@@ -307,7 +307,7 @@ impl ApiError {
     /// The installations that the client may name, where it has to name one.
     fn installations(&self) -> Option<&[InstallationId]> {
         match self {
-            Self::Control(error) => refused::installations(error),
+            Self::Control(error) => control_error::installations(error),
             _ => None,
         }
     }

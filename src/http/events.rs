@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::AppState;
 use super::auth::Caller;
 use super::error::ApiError;
-use super::params::{InPath, Params, known_session};
+use super::extract::{InPath, Params, known_session};
 use crate::hub::{Follow, Followed, Follower, Kinds, Room};
 use crate::model::{Cursor, SessionId};
 

@@ -15,7 +15,7 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
-use super::params::{InPath, PathPart, known_session};
+use super::extract::{InPath, PathPart, known_session};
 use crate::model::{AuditRow, Cursor, Forward, ForwardId, SessionId, SessionStatus};
 use crate::sinks::forward::{Doing, MAX_PER_SESSION};
 use crate::sinks::live::{From, Policy, Request};

@@ -13,7 +13,7 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
-use super::params::{InPath, Params, PathPart, cut_page};
+use super::extract::{InPath, Params, PathPart, cut_page};
 use crate::model::{Installation, InstallationId, InstallationStatus};
 use crate::zoom::install::{Uninstall, UninstallError, Uninstalled};
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::AppState;
 use super::envelope::success;
 use super::error::ApiError;
-use super::params::{InPath, known_session};
+use super::extract::{InPath, known_session};
 use crate::model::{MediumLedger, SessionId, StreamId, StreamRecord, StreamStatus};
 
 /// Every stream of a session with its accounts, as they were last stored: of a live stream at most a few seconds ago,

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::auth::{Caller, SUBPROTOCOL, offers_subprotocol};
 use super::counters::count;
 use super::error::ApiError;
-use super::params::{InPath, Params, known_session};
+use super::extract::{InPath, Params, known_session};
 use super::server::Socket;
 use super::{AppState, Counters};
 use crate::hub::Room;

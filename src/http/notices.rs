@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::AppState;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
-use super::params::Params;
+use super::extract::Params;
 use crate::store::AccountNotice;
 
 /// The newest first. They are kept as long as other webhooks.

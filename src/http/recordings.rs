@@ -14,7 +14,7 @@ use serde_json::json;
 use super::AppState;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
-use super::params::{InPath, PathPart, known_session};
+use super::extract::{InPath, PathPart, known_session};
 use super::range::{Wanted, wanted};
 use crate::model::{
     RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, Speaker, StreamId,

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client_address::Peer;
 use super::connections::{Connections, Overloaded, Place};
-use super::stall::StallTimeout;
+use super::write_timeout::StallTimeout;
 
 /// Headers in one request; real ones have about twenty.
 const MAX_HEADERS: usize = 64;

@@ -13,7 +13,7 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
-use super::params::{InPath, Params, cut_page, known_session};
+use super::extract::{InPath, Params, cut_page, known_session};
 use crate::model::{
     IdKey, MediaParams, Metadata, Outcome, Product, Session, SessionId, SessionStatus, StreamId,
     StreamRecord, StreamStatus, Tally, UnknownMessages, UnreadableMessages, UserId,

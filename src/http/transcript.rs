@@ -10,7 +10,7 @@ use futures_util::stream;
 
 use super::AppState;
 use super::error::ApiError;
-use super::params::{InPath, Params, known_session};
+use super::extract::{InPath, Params, known_session};
 use crate::model::SessionId;
 use crate::store::StoreError;
 use crate::transcript::format::{self, Format, Writer};

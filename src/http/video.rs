@@ -14,7 +14,7 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::success_as;
 use super::error::ApiError;
-use super::params::InPath;
+use super::extract::InPath;
 use crate::model::{SessionId, UserId};
 
 #[derive(Deserialize)]

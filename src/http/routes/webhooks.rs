@@ -1,6 +1,6 @@
 use super::{Access, Route};
-use crate::http::endpoints;
 use crate::http::openapi::Operation;
+use crate::http::webhook_endpoints;
 
 /// Outgoing webhooks.
 pub(super) fn routes() -> Vec<Route> {
@@ -10,19 +10,19 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         route("")
             .get(
-                endpoints::list,
+                webhook_endpoints::list,
                 about("listEndpoints", "Where outgoing webhooks go, oldest first; never a secret")
                     .answer(200, "All of them", Some("EndpointList")),
             )
             .post(
-                endpoints::create,
+                webhook_endpoints::create,
                 about("createEndpoint", "Make an endpoint; its secret is shown once")
                     .body("NewEndpoint")
                     .answer(201, "Made", Some("EndpointAndSecret")),
             ),
         route("/{id}")
             .get(
-                endpoints::show,
+                webhook_endpoints::show,
                 about("showEndpoint", "One endpoint").answer(
                     200,
                     "The endpoint",
@@ -30,19 +30,19 @@ pub(super) fn routes() -> Vec<Route> {
                 ),
             )
             .patch(
-                endpoints::change,
+                webhook_endpoints::change,
                 about("changeEndpoint", "Change an endpoint, or switch it on or off")
                     .body("EndpointChange")
                     .answer(200, "As it is now", Some("EndpointOnly")),
             )
             .delete(
-                endpoints::remove,
+                webhook_endpoints::remove,
                 about("deleteEndpoint", "Delete an endpoint with its deliveries")
                     .errors(&[409])
                     .answer(200, "Deleted", None),
             ),
         route("/{id}/rotate-secret").post(
-            endpoints::rotate_secret,
+            webhook_endpoints::rotate_secret,
             about(
                 "rotateSecret",
                 "A new secret, shown once; the old one signs beside it for a day",
@@ -50,7 +50,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answer(200, "Rotated", Some("EndpointAndSecret")),
         ),
         route("/{id}/test").post(
-            endpoints::test,
+            webhook_endpoints::test,
             about("testEndpoint", "Send a `test`, whatever the endpoint's filter").answer(
                 202,
                 "On its way",
@@ -58,14 +58,14 @@ pub(super) fn routes() -> Vec<Route> {
             ),
         ),
         route("/{id}/deliveries").get(
-            endpoints::deliveries,
+            webhook_endpoints::deliveries,
             about("listDeliveries", "What was sent to an endpoint, and what came of it")
                 .query("limit", "How many: 1 to 200, else 50")
                 .query("before", "The `next` of the page before")
                 .answer(200, "One page, newest first", Some("DeliveryList")),
         ),
         route("/{id}/deliveries/{delivery}/resend").post(
-            endpoints::resend,
+            webhook_endpoints::resend,
             about("resendDelivery", "Send an event again, under the same id").answer(
                 202,
                 "On its way",

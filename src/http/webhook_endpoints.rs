@@ -1,6 +1,6 @@
 //! `/api/v1/webhooks/endpoints`: where outgoing webhooks go, and what became of them. For administrators.
 
-mod wish;
+mod request;
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use super::AppState;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
+use super::extract::{InPath, Params, PathPart, cut_page};
 use super::idempotency::HoldsSecret;
-use super::params::{InPath, Params, PathPart, cut_page};
 use crate::model::{
     AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, WebhookEndpoint,
 };
@@ -38,7 +38,7 @@ pub async fn create(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let act = caller.trail.act((state.now_ms)(), "webhook_endpoint.create", "");
-    let wish = wish::of_new(&body)?;
+    let wish = request::of_new(&body)?;
     let made = state.webhooks.create(&wish.url, wish.description, wish.events, &act).await;
     let (endpoint, secret) = made?;
     let data = json!({ "endpoint": EndpointView::of(&endpoint), "secret": secret.as_str() });
@@ -62,7 +62,7 @@ pub async fn change(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let act = act(&state, &caller, "webhook_endpoint.change", id);
-    let endpoint = state.webhooks.change(id, wish::of_change(&body)?, &act).await?;
+    let endpoint = state.webhooks.change(id, request::of_change(&body)?, &act).await?;
     Ok(success("webhook endpoint changed", json!({ "endpoint": EndpointView::of(&endpoint) })))
 }
 
