@@ -44,8 +44,8 @@ use crate::zoom::api::Api;
 use crate::zoom::client::ZoomClient;
 use crate::zoom::install::Installer;
 use crate::zoom::oauth::OAuth;
-use crate::zoom::patience;
 use crate::zoom::retry::Pauses;
+use crate::zoom::retry_policy;
 use crate::zoom::signature::WebhookKey;
 use crate::zoom::token::Tokens;
 
@@ -237,7 +237,7 @@ impl App {
             tracing::warn!("requests to Zoom did not end in time; what came of them is not known");
         }
         let grants = async { tokio::join!(self.installer.finish_all(), self.tokens.finish()) };
-        if timeout(patience::FINISH_LIMIT, grants).await.is_err() {
+        if timeout(retry_policy::FINISH_LIMIT, grants).await.is_err() {
             tracing::error!("Zoom did not answer in time: an installation may need a reconnect");
         }
         background.shutdown().await;

@@ -24,7 +24,7 @@ use crate::model::{
 use crate::rtms::params::Params;
 use crate::store::{Begin, Begun, Made, Store, StoreError};
 use crate::zoom::api::{Accepted, Api, CallError, LONGEST_CALL, StatusChange};
-use crate::zoom::refusal::ZoomError;
+use crate::zoom::error::ZoomError;
 use crate::zoom::token::{Candidates, TokenError};
 
 /// For so long after its beginning Zoom may not know a meeting (section 14.1).

@@ -6,6 +6,8 @@ use crate::secret::Secret;
 pub mod api;
 /// The HTTP client for Zoom's REST API and OAuth.
 pub mod client;
+/// What Zoom's REST API says when it says no (pure).
+pub mod error;
 /// Webhook payloads of every product (pure).
 pub mod event;
 /// Who may exchange a code for tokens, and when.
@@ -14,12 +16,10 @@ mod exchange_limit;
 pub mod install;
 /// Zoom's OAuth endpoints.
 pub mod oauth;
-/// How often OAuth and the store are tried for a grant's sake, and how long that takes.
-pub mod patience;
-/// What Zoom's REST API says when it says no (pure).
-pub mod refusal;
 /// Whether a request is made again, and when (pure).
 pub mod retry;
+/// How often OAuth and the store are tried for a grant's sake, and how long that takes.
+pub mod retry_policy;
 /// Webhook, URL-validation and handshake signatures (pure).
 pub mod signature;
 /// The `state` of an install: signed, expiring, bound to a browser (pure).

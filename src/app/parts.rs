@@ -98,7 +98,9 @@ impl Parts {
     }
 
     pub fn idle_refresh(&self, tokens: Tokens) -> Part {
-        self.background("idle_refresh", tokens, |tokens| Box::pin(tokens.clone().keep_alive()))
+        self.background("idle_refresh", tokens, |tokens| {
+            Box::pin(tokens.clone().refresh_idle_periodically())
+        })
     }
 
     /// A part that is dropped at shutdown instead of being stopped.

@@ -12,7 +12,7 @@ use super::{Control, Wish};
 use crate::model::{ActionRecord, ActionStatus, Answer, ms};
 use crate::store::StoreError;
 use crate::zoom::api::{CallError, LONGEST_CALL};
-use crate::zoom::refusal::Problem;
+use crate::zoom::error::Problem;
 use crate::zoom::token::TokenError;
 
 /// How many sessions are looked at in one go.

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use crate::control::{ControlError, Refusal, token_code};
 use crate::model::{InstallationId, ZoomAnswer};
-use crate::zoom::refusal::Problem;
+use crate::zoom::error::Problem;
 use crate::zoom::token::TokenError;
 
 /// When Zoom did not say how long to wait, in seconds.

@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::time::{sleep, timeout};
 
 use super::client::{ZoomClient, failure};
-use super::refusal::ZoomError;
+use super::error::ZoomError;
 use super::retry::{Next, Pauses, Tries, wait_ms};
 use super::token::{Candidates, Granted, TokenError, Tokens};
 use super::{Credentials, video_jwt};

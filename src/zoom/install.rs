@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::exchange_limit::ExchangeLimit;
 use super::oauth::{self, OAuth, OAuthError};
-use super::patience;
+use super::retry_policy;
 use super::state::{Accepted, Issued, StateError, StateKeys};
 use super::token::{Tokens, Wanted, sealed};
 use crate::model::{AuditRow, Installation, InstallationId, InstallationStatus};
@@ -208,7 +208,7 @@ impl Inner {
         obtained_at_ms: i64,
         address: IpAddr,
     ) -> Result<Installation, InstallError> {
-        let user = patience::ask(&self.stopping, || self.oauth.user(tokens)).await?;
+        let user = retry_policy::ask(&self.stopping, || self.oauth.user(tokens)).await?;
         // The store makes the state work once across all daemons.
         if !self.store.use_oauth_state(&accepted.id, accepted.expires_at_ms).await? {
             return Err(InstallError::Used);
@@ -224,12 +224,12 @@ impl Inner {
         };
         let seal = |id| sealed::seal(&self.ring, id, tokens, obtained_at_ms);
         let write = || self.store.save_installation(&granted, seal, obtained_at_ms);
-        Ok(patience::store(write).await?)
+        Ok(retry_policy::store(write).await?)
     }
 
     async fn take_back(&self, tokens: &oauth::Tokens) {
         let revoke = || self.oauth.revoke(&tokens.access);
-        if let Err(error) = patience::ask(&self.stopping, revoke).await {
+        if let Err(error) = retry_policy::ask(&self.stopping, revoke).await {
             tracing::warn!(%error, "could not revoke tokens that could not be stored; they are discarded and expire at Zoom");
         }
     }
@@ -264,7 +264,7 @@ impl Inner {
             Err(error) if error.is_temporary() => return Err(UninstallError::ZoomAway),
             Err(_) => return Ok(false),
         };
-        match patience::ask(&self.stopping, || self.oauth.revoke(&granted.access_token)).await {
+        match retry_policy::ask(&self.stopping, || self.oauth.revoke(&granted.access_token)).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_temporary() => Err(UninstallError::ZoomAway),
             Err(_) => Ok(false),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::refusal::{Problem, ZoomError};
+use super::error::{Problem, ZoomError};
 
 /// A number of seconds from here on is a time, not a wait.
 const LEAST_UNIX_SECONDS: i64 = 1_000_000_000;

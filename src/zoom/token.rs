@@ -7,11 +7,11 @@
 //! generation than the row's are thrown away.
 
 mod choice;
-mod flight;
-mod keeper;
+mod idle_refresh;
 mod refresh;
 mod rotate;
 pub mod sealed;
+mod single_flight;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::choice::Candidates;
-use self::flight::{Flight, Key};
 pub use self::rotate::{RotateError, Rotated, rotate_keys};
+use self::single_flight::{Flight, Key};
 use super::Credentials;
 use super::oauth::{OAuth, OAuthError};
 use crate::model::{Installation, InstallationId, InstallationStatus};
@@ -233,7 +233,7 @@ impl Tokens {
         old: &Installation,
         otherwise: Option<StoredGrant>,
     ) -> Result<Granted, TokenError> {
-        let done = self.fly(Key::Installation(old.id, old.generation)).await;
+        let done = self.join(Key::Installation(old.id, old.generation)).await;
         let grant = self.0.store.grant(old.id).await?;
         let grant = grant
             .ok_or_else(|| TokenError::Missing(format!("there is no installation {}", old.id)))?;
@@ -277,7 +277,7 @@ impl Tokens {
         if let Some(granted) = self.0.good_account_token().filter(is_other) {
             return Ok(granted);
         }
-        let done = self.fly(Key::Account).await;
+        let done = self.join(Key::Account).await;
         match self.0.last_account_token().filter(is_other) {
             Some(token) if done.is_ok() => Ok(token),
             _ => Err(TokenError::Unavailable(done.err().unwrap_or(RefreshError::Busy))),

@@ -46,7 +46,7 @@ const PURE: [&str; 38] = [
     "secret",
     "zoom/signature",
     "zoom/event",
-    "zoom/refusal",
+    "zoom/error",
     "zoom/retry",
     "control/policy",
     "control/timeline",

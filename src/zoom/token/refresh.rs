@@ -10,7 +10,7 @@ use super::{AccountToken, Configured, Inner, RefreshError};
 use crate::model::{InstallationId, InstallationStatus, ms};
 use crate::store::{SealedTokens, StoreError, TRANSACTION_TIMEOUT};
 use crate::zoom::oauth::{OAuthError, Tokens};
-use crate::zoom::patience::{self, STORE_LIMIT, ZOOM_LIMIT};
+use crate::zoom::retry_policy::{self, STORE_LIMIT, ZOOM_LIMIT};
 
 /// How long a claim keeps others away: it runs out only when its daemon died.
 const CLAIM: Duration = ALL_TRIES.saturating_add(Duration::from_secs(5));
@@ -86,7 +86,7 @@ impl Inner {
             }
         };
         let refreshed = match &refresh {
-            Some(token) => patience::ask(&self.stopping, || self.oauth.refresh(token)).await,
+            Some(token) => retry_policy::ask(&self.stopping, || self.oauth.refresh(token)).await,
             None => Err(OAuthError::Dead),
         };
         match refreshed {
@@ -111,7 +111,7 @@ impl Inner {
         let write = || self.store.replace_tokens(id, generation, &sealed, now_ms);
         // When nothing was replaced (a try whose answer was lost, a new install, a revocation) the row says more than
         // we know.
-        if patience::store(write).await? {
+        if retry_policy::store(write).await? {
             tracing::info!(installation = %id, "tokens refreshed");
         }
         Ok(())
@@ -128,7 +128,7 @@ impl Inner {
     pub(super) async fn fetch_account_token(&self) -> Result<(), RefreshError> {
         let Configured::Account { account_id, client } = &self.configured else { return Ok(()) };
         let ask = || self.oauth.account_credentials(account_id, client);
-        let tokens = patience::ask(&self.stopping, ask).await?;
+        let tokens = retry_policy::ask(&self.stopping, ask).await?;
         let now_ms = (self.now_ms)();
         let token = AccountToken {
             obtained_at_ms: now_ms,

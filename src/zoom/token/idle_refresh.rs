@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::interval;
 
-use super::flight::Key;
+use super::single_flight::Key;
 use super::{RefreshError, Tokens};
 use crate::zoom::oauth::OAuthError;
 
@@ -16,7 +16,7 @@ const MAX_PER_PASS: u32 = 500;
 
 impl Tokens {
     /// Refreshes idle grants and forgets expired states, for ever.
-    pub async fn keep_alive(self) {
+    pub async fn refresh_idle_periodically(self) {
         let mut due = interval(LOOK_EVERY);
         loop {
             due.tick().await;
@@ -35,7 +35,7 @@ impl Tokens {
         let before_ms = (self.0.now_ms)().saturating_sub(IDLE_MS);
         for grant in self.0.store.idle_installations(before_ms, MAX_PER_PASS).await? {
             let installation = grant.installation;
-            match self.fly(Key::Installation(installation.id, installation.generation)).await {
+            match self.join(Key::Installation(installation.id, installation.generation)).await {
                 Ok(()) => {}
                 Err(error) if is_away(&error) => return Err(error),
                 Err(error) => {

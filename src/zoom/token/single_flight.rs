@@ -18,12 +18,12 @@ pub(super) enum Key {
 pub(super) type Flight = Shared<BoxFuture<'static, Result<(), RefreshError>>>;
 
 /// Takes the flight off the list, after a panic too.
-struct Landing {
+struct FlightGuard {
     inner: Arc<Inner>,
     key: Key,
 }
 
-impl Drop for Landing {
+impl Drop for FlightGuard {
     fn drop(&mut self) {
         if let Ok(mut flights) = self.inner.flights.lock() {
             flights.remove(&self.key);
@@ -33,7 +33,7 @@ impl Drop for Landing {
 
 impl Tokens {
     /// Waits for the flight of this key; the first caller starts it.
-    pub(super) async fn fly(&self, key: Key) -> Result<(), RefreshError> {
+    pub(super) async fn join(&self, key: Key) -> Result<(), RefreshError> {
         let flight = {
             let mut flights = self.0.flights.lock().expect("no holder of this lock panics");
             flights.entry(key).or_insert_with(|| self.start(key)).clone()
@@ -42,14 +42,14 @@ impl Tokens {
     }
 
     fn start(&self, key: Key) -> Flight {
-        let landing = Landing { inner: Arc::clone(&self.0), key };
+        let guard = FlightGuard { inner: Arc::clone(&self.0), key };
         let task = self.0.tasks.spawn(async move {
-            let inner = &landing.inner;
+            let inner = &guard.inner;
             let done = match key {
                 Key::Installation(id, generation) => inner.refresh(id, generation).await,
                 Key::Account => inner.fetch_account_token().await,
             };
-            drop(landing);
+            drop(guard);
             done
         });
         task.map(|ended| ended.unwrap_or(Err(RefreshError::Panicked))).boxed().shared()
