@@ -56,7 +56,7 @@ pub enum Command {
 
 /// How a drive ended.
 #[derive(Debug)]
-pub enum Drive {
+pub enum Exit {
     Finished(End),
     Left,
     /// Another daemon is connected to the stream and keeps it.
@@ -88,7 +88,7 @@ pub struct Job {
 }
 
 /// Runs a stream to its end, or until it is told to leave it. All its sockets live and die in here.
-pub async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Drive {
+pub async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Exit {
     let mut stream = Stream::new(Instant::now(), job.seed, job.setup.clone(), job.endpoint.clone());
     if job.is_taken_over {
         stream.contested();
@@ -121,7 +121,7 @@ struct Driver<'a> {
 }
 
 impl Driver<'_> {
-    async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Drive {
+    async fn run(mut self, commands: &mut mpsc::Receiver<Command>) -> Exit {
         let mut now = Instant::now();
         loop {
             let over = self.perform();
@@ -140,7 +140,7 @@ impl Driver<'_> {
             let news = tokio::select! {
                 biased;
                 command = commands.recv() => match command {
-                    Some(Command::Leave) | None => return self.read_the_rest().unwrap_or(Drive::Left),
+                    Some(Command::Leave) | None => return self.read_the_rest().unwrap_or(Exit::Left),
                     Some(command) => self.input(command),
                 },
                 () = &mut self.alarm => None,
@@ -172,7 +172,7 @@ impl Driver<'_> {
 
     /// Reads what the media links have already received before they are dropped. After the process was suspended, that
     /// is everything.
-    fn read_the_rest(&mut self) -> Option<Drive> {
+    fn read_the_rest(&mut self) -> Option<Exit> {
         for _ in 0..MOST_AT_ONCE {
             // Tokio's budget would make a task that reads a lot yield, and there is no later turn.
             match unconstrained(self.links.next()).now_or_never()? {
@@ -208,7 +208,7 @@ impl Driver<'_> {
     }
 
     /// Does what the state machine asks for, until it asks for nothing.
-    fn perform(&mut self) -> Option<Drive> {
+    fn perform(&mut self) -> Option<Exit> {
         while let Some(output) = self.stream.poll() {
             match output {
                 Output::Dial(id, endpoint) => self.dial(id, endpoint),
@@ -227,9 +227,9 @@ impl Driver<'_> {
                 Output::Ledger(change) => self.feed.change(change),
                 Output::Finished(end) => {
                     self.feed.end();
-                    return Some(Drive::Finished(end));
+                    return Some(Exit::Finished(end));
                 }
-                Output::LeftToOwner => return Some(Drive::LeftToOwner),
+                Output::LeftToOwner => return Some(Exit::LeftToOwner),
             }
         }
         None

@@ -8,11 +8,11 @@
 //!
 //! Frames are placed by Zoom's clock, everything else by ours: both are taken to be right within a second.
 
-mod book;
+mod coverage;
 
 use std::collections::VecDeque;
 
-use self::book::Book;
+use self::coverage::MediumCoverage;
 use super::message::Medium;
 use super::stream::{Lane, LinkId};
 use crate::model::{Account, FrameCount, Gap, GapCause};
@@ -41,7 +41,7 @@ pub enum Change {
 /// The account of every medium that a stream wants.
 #[derive(Debug)]
 pub struct Ledger {
-    books: Vec<Book>,
+    coverages: Vec<MediumCoverage>,
     closed: VecDeque<(Medium, Gap)>,
 }
 
@@ -50,76 +50,77 @@ impl Ledger {
     /// one with an account was lost from its last sign of life until it comes again.
     pub fn new(stored: &[Account], media: &[Medium], start_ms: i64) -> Self {
         let mut closed = VecDeque::new();
-        let mut books = Vec::with_capacity(media.len());
+        let mut coverages = Vec::with_capacity(media.len());
         for medium in media {
             let account = stored.iter().find(|account| account.medium == medium.as_str());
-            let mut book = match account {
-                Some(account) => Book::picked_up(*medium, account.clone()),
-                None => Book::new(*medium, start_ms),
+            let mut coverage = match account {
+                Some(account) => MediumCoverage::picked_up(*medium, account.clone()),
+                None => MediumCoverage::new(*medium, start_ms),
             };
-            closed.extend(book.take_closed().map(|gap| (*medium, gap)));
-            books.push(book);
+            closed.extend(coverage.take_closed().map(|gap| (*medium, gap)));
+            coverages.push(coverage);
         }
-        Self { books, closed }
+        Self { coverages, closed }
     }
 
     /// Takes a change into account.
     pub fn change(&mut self, now_ms: i64, change: Change) {
         match change {
-            Change::Up { link, audio_step_ms } => self.each(link, |book| {
-                let step_ms = audio_step_ms.filter(|_| book.medium == Medium::Audio);
-                book.up(now_ms, step_ms.map(i64::from));
+            Change::Up { link, audio_step_ms } => self.each(link, |coverage| {
+                let step_ms = audio_step_ms.filter(|_| coverage.medium == Medium::Audio);
+                coverage.up(now_ms, step_ms.map(i64::from));
             }),
-            Change::Down { link, cause } => self.each(link, |book| book.down(cause)),
+            Change::Down { link, cause } => self.each(link, |coverage| coverage.down(cause)),
             Change::Alive(LinkId::Signaling) => {
-                self.each(LinkId::Signaling, |book| book.confirm(now_ms))
+                self.each(LinkId::Signaling, |coverage| coverage.confirm(now_ms))
             }
-            Change::Alive(link) => self.each(link, |book| book.alive(now_ms)),
-            Change::Moved => self.each(LinkId::Signaling, Book::moved),
-            Change::Paused { at_ms } => self.all(now_ms, at_ms, Book::paused),
-            Change::Resumed { at_ms } => self.all(now_ms, at_ms, Book::resumed),
-            Change::Interrupted { at_ms } => self.all(now_ms, at_ms, Book::interrupted),
+            Change::Alive(link) => self.each(link, |coverage| coverage.alive(now_ms)),
+            Change::Moved => self.each(LinkId::Signaling, MediumCoverage::moved),
+            Change::Paused { at_ms } => self.all(now_ms, at_ms, MediumCoverage::paused),
+            Change::Resumed { at_ms } => self.all(now_ms, at_ms, MediumCoverage::resumed),
+            Change::Interrupted { at_ms } => self.all(now_ms, at_ms, MediumCoverage::interrupted),
             Change::Unreadable { medium, at_ms } => {
-                self.one(medium, |book| book.unreadable(now_ms, at_ms))
+                self.one(medium, |coverage| coverage.unreadable(now_ms, at_ms))
             }
         }
     }
 
     /// Counts a frame, line or message that was received and kept.
     pub fn frame(&mut self, now_ms: i64, medium: Medium, at_ms: Option<i64>, bytes: u64) {
-        self.one(medium, |book| book.frame(now_ms, at_ms, bytes));
+        self.one(medium, |coverage| coverage.frame(now_ms, at_ms, bytes));
     }
 
     /// Counts a frame, line or message that was received and could not be kept.
     pub fn overflow(&mut self, now_ms: i64, medium: Medium, at_ms: Option<i64>, bytes: u64) {
-        self.one(medium, |book| book.overflow(now_ms, at_ms, bytes));
+        self.one(medium, |coverage| coverage.overflow(now_ms, at_ms, bytes));
     }
 
     /// Records that a sink dropped `count` of the frames that were received between these times.
     pub fn left_out(&mut self, medium: Medium, first_ms: i64, last_ms: i64, count: FrameCount) {
-        self.one(medium, |book| book.left_out(first_ms, last_ms, count));
+        self.one(medium, |coverage| coverage.left_out(first_ms, last_ms, count));
     }
 
     /// Whether data of that time may have been missed here: of this medium or, for none, of any.
     pub fn is_missing(&self, medium: Option<Medium>, at_ms: i64) -> bool {
-        let concerned = |book: &&Book| medium.is_none_or(|medium| book.medium == medium);
-        self.books.iter().filter(concerned).any(|book| book.account.is_missing(at_ms))
+        let concerned =
+            |coverage: &&MediumCoverage| medium.is_none_or(|medium| coverage.medium == medium);
+        self.coverages.iter().filter(concerned).any(|coverage| coverage.account.is_missing(at_ms))
     }
 
     /// Counts data that was missing here and was received by another daemon.
     pub fn handed_over(&mut self, medium: Medium, bytes: u64) {
-        self.one(medium, |book| book.handed_over(bytes));
+        self.one(medium, |coverage| coverage.handed_over(bytes));
     }
 
     /// Closes the gaps of unreadable frames, which otherwise stay open a moment for further ones. Called before an
     /// account is stored, so that the account contains them.
     pub fn settle(&mut self) {
-        self.each(LinkId::Signaling, Book::settle);
+        self.each(LinkId::Signaling, MediumCoverage::settle);
     }
 
     /// The stream is over: what is still open ends now.
     pub fn end(&mut self, now_ms: i64) {
-        self.each(LinkId::Signaling, |book| book.end(now_ms));
+        self.each(LinkId::Signaling, |coverage| coverage.end(now_ms));
     }
 
     /// The next closed gap that was not reported yet.
@@ -129,29 +130,29 @@ impl Ledger {
 
     /// The accounts as they stand, to be stored.
     pub fn accounts(&self, now_ms: i64) -> Vec<Account> {
-        self.books.iter().map(|book| book.account(now_ms)).collect()
+        self.coverages.iter().map(|coverage| coverage.account(now_ms)).collect()
     }
 
-    fn all(&mut self, now_ms: i64, at_ms: Option<i64>, tell: fn(&mut Book, i64)) {
-        let at_ms = book::placed(now_ms, at_ms);
-        self.each(LinkId::Signaling, |book| tell(book, at_ms));
+    fn all(&mut self, now_ms: i64, at_ms: Option<i64>, tell: fn(&mut MediumCoverage, i64)) {
+        let at_ms = coverage::placed(now_ms, at_ms);
+        self.each(LinkId::Signaling, |coverage| tell(coverage, at_ms));
     }
 
-    fn one(&mut self, medium: Medium, tell: impl Fn(&mut Book)) {
+    fn one(&mut self, medium: Medium, tell: impl Fn(&mut MediumCoverage)) {
         self.each(LinkId::Media(Lane::Only(medium)), tell);
     }
 
     /// Tells every book that hangs on this link, and takes what it closes.
-    fn each(&mut self, link: LinkId, tell: impl Fn(&mut Book)) {
-        for book in &mut self.books {
+    fn each(&mut self, link: LinkId, tell: impl Fn(&mut MediumCoverage)) {
+        for coverage in &mut self.coverages {
             let hangs_on_it = match link {
                 LinkId::Signaling | LinkId::Media(Lane::All) => true,
-                LinkId::Media(Lane::Only(medium)) => medium == book.medium,
+                LinkId::Media(Lane::Only(medium)) => medium == coverage.medium,
             };
             if hangs_on_it {
-                tell(book);
-                let medium = book.medium;
-                self.closed.extend(book.take_closed().map(|gap| (medium, gap)));
+                tell(coverage);
+                let medium = coverage.medium;
+                self.closed.extend(coverage.take_closed().map(|gap| (medium, gap)));
             }
         }
     }

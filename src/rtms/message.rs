@@ -3,6 +3,7 @@
 //! The encoding of frames is known here and nowhere else.
 
 mod answer;
+mod bounded_text;
 mod chat;
 mod codes;
 mod contact_center;
@@ -11,7 +12,6 @@ mod event;
 mod incoming;
 mod outgoing;
 mod reader;
-mod short;
 mod speaker;
 mod time;
 

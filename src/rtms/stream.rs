@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 
-pub use link::{Lane, LinkId, Loss};
+pub use link::{Lane, LinkId, LossReason};
 pub use setup::{Setup, Timings};
 
 use self::link::{Due, Link};
@@ -41,7 +41,7 @@ const MAX_UNKNOWN: usize = 64;
 pub enum Input<T> {
     Opened(LinkId),
     Text(LinkId, T),
-    Lost(LinkId, Loss),
+    Lost(LinkId, LossReason),
     /// Zoom announced the stream again, at another server or anew (section 3.6, case A).
     Moved(Endpoint),
     /// Zoom's webhook says that it lost our signaling (case B).
@@ -311,7 +311,7 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     /// A link is gone, or has to go. Signaling starts over; a medium is rebuilt alone.
-    fn lost(&mut self, now: Instant, id: LinkId, loss: Loss, socket: Socket) {
+    fn lost(&mut self, now: Instant, id: LinkId, loss: LossReason, socket: Socket) {
         let Some(link) = self.link_mut(id).filter(|link| link.has_socket()) else { return };
         let is_news = link.is_live() || link.is_first_loss();
         // What was reported is seen now.
@@ -343,10 +343,10 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     /// The stream goes on without a medium that cannot be had, and ends without signaling or all media.
-    fn window_expired(&mut self, id: LinkId, loss: &Loss) {
+    fn window_expired(&mut self, id: LinkId, loss: &LossReason) {
         let is_last = self.media.iter().all(|media| media.link.is_down());
         let is_over = id == LinkId::Signaling || is_last;
-        if is_over && self.is_contested && matches!(loss, Loss::Duplicate(_)) {
+        if is_over && self.is_contested && matches!(loss, LossReason::Duplicate(_)) {
             return self.leave_to_owner();
         }
         if is_over {
@@ -396,14 +396,14 @@ impl<T: AsRef<str>> Stream<T> {
 
     fn redial(&mut self, now: Instant, id: LinkId) {
         let Some(endpoint) = self.endpoint_of(id) else { return };
-        self.tell_untold(id);
+        self.account_deferred_loss(id);
         if let Some(link) = find(&mut self.signaling, &mut self.media, id) {
             link.redial(now, &self.setup.timings);
         }
         self.outputs.push_back(Output::Dial(id, endpoint));
     }
 
-    pub(super) fn tell_untold(&mut self, id: LinkId) {
+    pub(super) fn account_deferred_loss(&mut self, id: LinkId) {
         if let Some(loss) = self.link_mut(id).and_then(Link::take_untold) {
             self.note_link_down(id, &loss);
         }
@@ -440,9 +440,9 @@ impl<T: AsRef<str>> Stream<T> {
         self.outputs.push_back(Output::Ledger(change));
     }
 
-    fn note_link_down(&mut self, id: LinkId, loss: &Loss) {
+    fn note_link_down(&mut self, id: LinkId, loss: &LossReason) {
         let cause = match loss {
-            Loss::Reported => GapCause::ZoomInterrupted,
+            LossReason::Reported => GapCause::ZoomInterrupted,
             _ => GapCause::LinkLost,
         };
         self.account(Change::Down { link: id, cause });

@@ -11,7 +11,7 @@ use super::Settings;
 use crate::clock;
 use crate::hub::{Feed, Hub};
 use crate::model::{Outcome, Product, StreamId, StreamRecord, ms};
-use crate::rtms::driver::{Command, Drive, Job, Lease, drive};
+use crate::rtms::driver::{Command, Exit, Job, Lease, drive};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::params::{Params, ParamsOverrides};
 use crate::rtms::stream::{End, Setup};
@@ -57,15 +57,15 @@ impl Run {
         // From here on the supervisor cannot send commands to this task.
         self.commands.close();
         match drive {
-            Drive::LeftToOwner => {
+            Exit::LeftToOwner => {
                 self.give_back().await;
                 return After::Rest;
             }
-            Drive::Left => {
+            Exit::Left => {
                 self.job.feed.finish().await;
                 tracing::info!(stream_id = %self.stream_id, "released the stream for another daemon or the next start")
             }
-            Drive::Finished(end) => {
+            Exit::Finished(end) => {
                 self.take_last_offers().await;
                 self.job.feed.finish().await;
                 // Boxed: a store's transaction is large, and every live stream would carry room for it.

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::socket::{Socket, dial};
 use crate::net::Network;
 use crate::rtms::endpoint::Endpoint;
-use crate::rtms::stream::{HangUp, Input, LinkId, Loss};
+use crate::rtms::stream::{HangUp, Input, LinkId, LossReason};
 
 type Dial = Pin<Box<dyn Future<Output = Result<Socket, String>> + Send>>;
 
@@ -73,13 +73,13 @@ impl Links {
     }
 
     /// Queues a message; it leaves at the next poll. A peer that has stopped reading is lost.
-    pub fn send(&mut self, id: LinkId, text: String) -> Result<(), Loss> {
+    pub fn send(&mut self, id: LinkId, text: String) -> Result<(), LossReason> {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else { return Ok(()) };
         let Kind::Open(socket) = &mut slot.kind else { return Ok(()) };
         slot.woken.is_set.store(true, Ordering::Relaxed);
         if !socket.send(text) {
             self.remove(id);
-            return Err(Loss::Dropped("the peer has stopped reading".into()));
+            return Err(LossReason::Dropped("the peer has stopped reading".into()));
         }
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Slot {
                     self.kind = Kind::Open(Box::new(socket));
                     Input::Opened(self.id)
                 }
-                Err(cause) => Input::Lost(self.id, Loss::Dial(cause)),
+                Err(cause) => Input::Lost(self.id, LossReason::Dial(cause)),
             },
         };
         Poll::Ready(news)

@@ -13,7 +13,7 @@ use super::text_frames::TextAsBinary;
 use crate::net::{Network, Transport, WebSocket, describe};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::message::Medium;
-use crate::rtms::stream::{Lane, LinkId, Loss};
+use crate::rtms::stream::{Lane, LinkId, LossReason};
 
 /// What we send is small and rare; a peer that takes none of it is cut.
 const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024;
@@ -79,7 +79,7 @@ impl Socket {
     }
 
     /// The next text, or why there is none any more. Flushes what was queued on the way.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Utf8Bytes, Loss>> {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Utf8Bytes, LossReason>> {
         if self.unflushed && self.broken.is_none() {
             match Pin::new(&mut self.websocket).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
@@ -94,11 +94,11 @@ impl Socket {
                 && has_budget_remaining()
                 && let Some(cause) = self.broken.take()
             {
-                return Poll::Ready(Err(Loss::Dropped(cause)));
+                return Poll::Ready(Err(LossReason::Dropped(cause)));
             }
             let message = match ready!(read) {
-                None => return Poll::Ready(Err(Loss::Dropped("end of stream".into()))),
-                Some(Err(error)) => return Poll::Ready(Err(Loss::Dropped(describe(&error)))),
+                None => return Poll::Ready(Err(LossReason::Dropped("end of stream".into()))),
+                Some(Err(error)) => return Poll::Ready(Err(LossReason::Dropped(describe(&error)))),
                 Some(Ok(message)) => message,
             };
             match message {
@@ -106,7 +106,7 @@ impl Socket {
                 Message::Binary(bytes) => return Poll::Ready(Ok(text(bytes))),
                 Message::Close(frame) => {
                     let code = frame.map(|frame| frame.code.into());
-                    return Poll::Ready(Err(Loss::Closed(code)));
+                    return Poll::Ready(Err(LossReason::Closed(code)));
                 }
                 Message::Ping(_) => self.unflushed = true,
                 Message::Pong(_) | Message::Frame(_) => {}

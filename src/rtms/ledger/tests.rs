@@ -1,6 +1,6 @@
 //! The ledger: gaps and their causes, counts, hand-over, unreadable frames.
 
-use super::book::{JOIN_GRACE_MS, MAX_GAPS, REJOIN_GRACE_MS};
+use super::coverage::{JOIN_GRACE_MS, MAX_GAPS, REJOIN_GRACE_MS};
 use super::*;
 
 const START_MS: i64 = 1_732_313_180_000;

@@ -11,9 +11,9 @@ use serde::de::{
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::bounded_text::Short;
 use super::content::KeyText;
 use super::incoming::Malformed;
-use super::short::Short;
 use super::time::normalize_ms;
 use crate::json::{self, Number};
 use crate::model::{Lost, Participant, Unreadable, UnreadableMessages, UserId};

@@ -38,7 +38,7 @@ impl LinkId {
 
 /// Why a link was lost or could not be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Loss {
+pub enum LossReason {
     /// The dial failed, or took too long: the system's words.
     Dial(String),
     /// A Close frame, with its code.
@@ -59,20 +59,20 @@ pub enum Loss {
     WithSignaling,
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for LossReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Loss::Dial(cause) => write!(f, "cannot connect: {cause}"),
-            Loss::Closed(Some(code)) => write!(f, "closed by Zoom with code {code}"),
-            Loss::Closed(None) => f.write_str("closed by Zoom"),
-            Loss::Dropped(cause) => write!(f, "connection lost: {cause}"),
-            Loss::Silent => f.write_str("silent for too long"),
-            Loss::Unanswered => f.write_str("no answer to the handshake"),
-            Loss::Refused(status) | Loss::Duplicate(status) => {
+            LossReason::Dial(cause) => write!(f, "cannot connect: {cause}"),
+            LossReason::Closed(Some(code)) => write!(f, "closed by Zoom with code {code}"),
+            LossReason::Closed(None) => f.write_str("closed by Zoom"),
+            LossReason::Dropped(cause) => write!(f, "connection lost: {cause}"),
+            LossReason::Silent => f.write_str("silent for too long"),
+            LossReason::Unanswered => f.write_str("no answer to the handshake"),
+            LossReason::Refused(status) | LossReason::Duplicate(status) => {
                 write!(f, "handshake refused with status {status}")
             }
-            Loss::Reported => f.write_str("reported as interrupted by Zoom"),
-            Loss::WithSignaling => f.write_str("signaling was lost"),
+            LossReason::Reported => f.write_str("reported as interrupted by Zoom"),
+            LossReason::WithSignaling => f.write_str("signaling was lost"),
         }
     }
 }
@@ -87,7 +87,7 @@ pub(super) struct Link {
     window: Duration,
     backoff: Backoff,
     /// A loss that is told only if the link turns out to be wanted still.
-    untold: Option<Loss>,
+    deferred_loss: Option<LossReason>,
 }
 
 /// Each state owns its one instant.
@@ -115,7 +115,7 @@ enum State {
 pub(super) enum Due {
     Nothing,
     /// The link is lost for this reason.
-    Lost(Loss),
+    Lost(LossReason),
     Redial,
     /// It could not be rebuilt in time.
     WindowExpired,
@@ -128,7 +128,7 @@ impl Link {
             window_ends_at: Some(now + window),
             window,
             backoff: Backoff::default(),
-            untold: None,
+            deferred_loss: None,
         }
     }
 
@@ -187,12 +187,12 @@ impl Link {
     }
 
     /// Lost: wait for the next dial, which comes inside the window, or give up when that is over.
-    pub fn lost(&mut self, now: Instant, loss: &Loss, rng: &mut SmallRng) -> Due {
+    pub fn lost(&mut self, now: Instant, loss: &LossReason, rng: &mut SmallRng) -> Due {
         self.settle(now);
         let ends_at = *self.window_ends_at.get_or_insert(now + self.window);
         let left = ends_at.saturating_duration_since(now);
         let wait = match loss {
-            Loss::Duplicate(_) => self.backoff.after_duplicate(rng),
+            LossReason::Duplicate(_) => self.backoff.after_duplicate(rng),
             _ => self.backoff.after_loss(rng),
         };
         if left < SHORTEST_TRY {
@@ -204,15 +204,15 @@ impl Link {
     }
 
     /// The loss may be the end itself: the next dial comes not before `until`, and the loss is told then.
-    pub fn postpone(&mut self, until: Instant, untold: Option<Loss>) {
+    pub fn postpone(&mut self, until: Instant, deferred_loss: Option<LossReason>) {
         if let State::Waiting { redial_at } = &mut self.state {
             *redial_at = until.max(*redial_at);
-            self.untold = untold;
+            self.deferred_loss = deferred_loss;
         }
     }
 
-    pub fn take_untold(&mut self) -> Option<Loss> {
-        self.untold.take()
+    pub fn take_untold(&mut self) -> Option<LossReason> {
+        self.deferred_loss.take()
     }
 
     pub fn redial(&mut self, now: Instant, timings: &Timings) {
@@ -243,10 +243,12 @@ impl Link {
         self.settle(now);
         match &self.state {
             State::Dialing { give_up_at } if now >= *give_up_at => {
-                Due::Lost(Loss::Dial("timed out".into()))
+                Due::Lost(LossReason::Dial("timed out".into()))
             }
-            State::Handshaking { give_up_at } if now >= *give_up_at => Due::Lost(Loss::Unanswered),
-            State::Live { silent_at, .. } if now >= *silent_at => Due::Lost(Loss::Silent),
+            State::Handshaking { give_up_at } if now >= *give_up_at => {
+                Due::Lost(LossReason::Unanswered)
+            }
+            State::Live { silent_at, .. } if now >= *silent_at => Due::Lost(LossReason::Silent),
             State::Waiting { redial_at } if now >= *redial_at => Due::Redial,
             _ => Due::Nothing,
         }
@@ -275,7 +277,7 @@ mod tests {
 
     /// Loses a link again and again, each time a while after its dial, until it is given up; checks every
     /// wait against the window. Returns how long it was tried for.
-    fn lose_until_given_up(seed: u64, loss: &Loss) -> Duration {
+    fn lose_until_given_up(seed: u64, loss: &LossReason) -> Duration {
         let (start, timings) = (Instant::now(), Timings::default());
         let mut rng = backoff::rng(seed);
         let mut link = Link::dialing(start, WINDOW, &timings);
@@ -300,7 +302,7 @@ mod tests {
     #[test]
     fn a_redial_comes_in_the_first_half_of_what_is_left_of_the_window() {
         for seed in 0..500 {
-            for loss in [Loss::Closed(None), Loss::Duplicate(8)] {
+            for loss in [LossReason::Closed(None), LossReason::Duplicate(8)] {
                 let tried = lose_until_given_up(seed, &loss);
                 assert!(tried >= WINDOW - SHORTEST_TRY, "seed {seed}: {tried:?}");
             }
@@ -313,7 +315,11 @@ mod tests {
         for (left_ms, due) in [(249, Due::WindowExpired), (250, Due::Nothing)] {
             let mut link = Link::dialing(start, WINDOW, &timings);
             let now = start + WINDOW - Duration::from_millis(left_ms);
-            assert_eq!(link.lost(now, &Loss::Silent, &mut backoff::rng(7)), due, "{left_ms} ms");
+            assert_eq!(
+                link.lost(now, &LossReason::Silent, &mut backoff::rng(7)),
+                due,
+                "{left_ms} ms"
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::link::Link;
 use super::verdict::{Verdict, verdict};
-use super::{End, Lane, LinkId, Loss, MediaLink, Output, Socket, Stream, find};
+use super::{End, Lane, LinkId, LossReason, MediaLink, Output, Socket, Stream, find};
 use crate::model::{EntryBody, Outcome};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
@@ -150,11 +150,13 @@ impl<T: AsRef<str>> Stream<T> {
                 self.media_joined(now, id);
             }
             // Zoom forgets a stream that it has ended: its answer must not hide why it did.
-            _ if !self.is_running() => self.lost(now, id, Loss::Refused(status), Socket::Open),
-            Verdict::Retry => self.lost(now, id, Loss::Refused(status), Socket::Open),
-            Verdict::Duplicate => self.lost(now, id, Loss::Duplicate(status), Socket::Open),
+            _ if !self.is_running() => {
+                self.lost(now, id, LossReason::Refused(status), Socket::Open)
+            }
+            Verdict::Retry => self.lost(now, id, LossReason::Refused(status), Socket::Open),
+            Verdict::Duplicate => self.lost(now, id, LossReason::Duplicate(status), Socket::Open),
             Verdict::Final(Outcome::Gone) if self.may_have_moved(now) => {
-                self.lost(now, id, Loss::Refused(answer.status_code), Socket::Open);
+                self.lost(now, id, LossReason::Refused(answer.status_code), Socket::Open);
             }
             Verdict::WithoutMedium => self.refuse_lane(id, answer),
             Verdict::Final(outcome) => self.refused(outcome, id.as_str(), answer),
@@ -207,7 +209,7 @@ impl<T: AsRef<str>> Stream<T> {
         if let Some(link) = self.link_mut(id) {
             link.take_down();
         }
-        self.note_link_down(id, &Loss::Refused(answer.status_code));
+        self.note_link_down(id, &LossReason::Refused(answer.status_code));
         if self.media.iter().all(|media| media.link.is_down()) {
             self.refused(Outcome::Refused, id.as_str(), answer);
         }
@@ -228,7 +230,7 @@ impl<T: AsRef<str>> Stream<T> {
         self.media_report_due = None;
         let lanes = self.stable_lanes().filter(|_| self.is_running());
         for lane in lanes.unwrap_or_default() {
-            self.lost(now, LinkId::Media(lane), Loss::Reported, Socket::Open);
+            self.lost(now, LinkId::Media(lane), LossReason::Reported, Socket::Open);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::verdict::{Verdict, verdict};
-use super::{End, LinkId, Loss, Output, Socket, Stream};
+use super::{End, LinkId, LossReason, Output, Socket, Stream};
 use crate::model::{EntryBody, Outcome, Participant, Product, StreamStatus};
 use crate::rtms::ledger::Change;
 use crate::rtms::message::event_type::{CONTACT_CENTER_FIRST, CONTACT_CENTER_LAST};
@@ -65,13 +65,20 @@ impl<T: AsRef<str>> Stream<T> {
         match verdict(status, &answer.reason) {
             Verdict::Accepted => self.joined(now, answer),
             // Zoom forgets a stream that it has ended: its answer must not hide why it did.
-            _ if !self.is_running() => self.lost(now, id, Loss::Refused(status), Socket::Open),
-            Verdict::Retry => self.lost(now, id, Loss::Refused(status), Socket::Open),
+            _ if !self.is_running() => {
+                self.lost(now, id, LossReason::Refused(status), Socket::Open)
+            }
+            Verdict::Retry => self.lost(now, id, LossReason::Refused(status), Socket::Open),
             // This daemon has noted nothing of the stream yet, so no consumer sees the attempt.
             Verdict::Duplicate if self.is_contested && !self.has_joined => self.leave_to_owner(),
-            Verdict::Duplicate => self.lost(now, id, Loss::Duplicate(status), Socket::Open),
+            Verdict::Duplicate => self.lost(now, id, LossReason::Duplicate(status), Socket::Open),
             Verdict::Final(Outcome::Gone) if self.may_have_moved(now) => {
-                self.lost(now, LinkId::Signaling, Loss::Refused(answer.status_code), Socket::Open);
+                self.lost(
+                    now,
+                    LinkId::Signaling,
+                    LossReason::Refused(answer.status_code),
+                    Socket::Open,
+                );
             }
             Verdict::WithoutMedium => self.refused(Outcome::Refused, "signaling", answer),
             Verdict::Final(outcome) => self.refused(outcome, "signaling", answer),
@@ -152,7 +159,7 @@ impl<T: AsRef<str>> Stream<T> {
     /// its predecessor.
     pub(super) fn signaling_reported_lost(&mut self, now: Instant) {
         if self.is_running() && self.signaling.is_stable() {
-            self.lost(now, LinkId::Signaling, Loss::Reported, Socket::Open);
+            self.lost(now, LinkId::Signaling, LossReason::Reported, Socket::Open);
         }
     }
 
@@ -250,12 +257,12 @@ impl<T: AsRef<str>> Stream<T> {
 
     pub(super) fn lose_media_with_signaling(&mut self) {
         for id in self.link_ids() {
-            self.tell_untold(id);
+            self.account_deferred_loss(id);
         }
         let live = self.media.iter().filter(|media| media.link.is_live());
         let live: Vec<LinkId> = live.map(|media| LinkId::Media(media.lane)).collect();
         for id in live {
-            self.note_link_down(id, &Loss::WithSignaling);
+            self.note_link_down(id, &LossReason::WithSignaling);
         }
         self.hang_up_media(super::HangUp::Silently);
     }

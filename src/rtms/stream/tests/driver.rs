@@ -9,7 +9,7 @@ use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
 use crate::rtms::message::Medium;
 use crate::rtms::params::ConnectionMode;
-use crate::rtms::stream::{End, HangUp, Input, LinkId, Loss, Output, Setup, Stream};
+use crate::rtms::stream::{End, HangUp, Input, LinkId, LossReason, Output, Setup, Stream};
 
 /// More calls than this at one instant are a busy loop: every link may be lost and dialled once.
 const MAX_CALLS_AT_ONCE: usize = 20;
@@ -93,7 +93,7 @@ impl Driver {
     }
 
     pub fn lose(&mut self, link: LinkId) {
-        self.give(Input::Lost(link, Loss::Dropped("reset".into())));
+        self.give(Input::Lost(link, LossReason::Dropped("reset".into())));
     }
 
     pub fn move_to(&mut self, url: &str) {

@@ -4,24 +4,24 @@ use super::driver::Driver;
 use super::{ALL, AUDIO, SIGNALING, VIDEO, refusal, state};
 use crate::model::StreamStatus;
 use crate::rtms::message::Medium;
-use crate::rtms::stream::{Input, LinkId, Loss};
+use crate::rtms::stream::{Input, LinkId, LossReason};
 
 const SILENCE: std::time::Duration = std::time::Duration::from_secs(65);
 
 /// How a link that lives can end.
-fn ends() -> Vec<Loss> {
+fn ends() -> Vec<LossReason> {
     let codes =
         [1000, 1001, 1002, 1003, 1006, 1007, 1008, 1009, 1011, 1012, 1015, 3000, 4000, 4999];
-    let closed = codes.into_iter().map(|code| Loss::Closed(Some(code)));
+    let closed = codes.into_iter().map(|code| LossReason::Closed(Some(code)));
     let broken = ["end of stream", "connection reset by peer", "received fatal alert"];
-    let broken = broken.into_iter().map(|cause| Loss::Dropped(cause.into()));
-    closed.chain([Loss::Closed(None)]).chain(broken).collect()
+    let broken = broken.into_iter().map(|cause| LossReason::Dropped(cause.into()));
+    closed.chain([LossReason::Closed(None)]).chain(broken).collect()
 }
 
 /// How a dial can fail.
-fn failed_dials() -> impl Iterator<Item = Loss> {
+fn failed_dials() -> impl Iterator<Item = LossReason> {
     let causes = ["connection refused", "invalid peer certificate", "HTTP status 503", "timed out"];
-    causes.into_iter().map(|cause| Loss::Dial(cause.into()))
+    causes.into_iter().map(|cause| LossReason::Dial(cause.into()))
 }
 
 /// Refusals that may pass: of an old connection, of Zoom's own trouble, of a number that nobody knows.

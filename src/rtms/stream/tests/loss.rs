@@ -7,10 +7,10 @@ use super::{AUDIO, SIGNALING, TRANSCRIPT, VIDEO, offer, setup};
 use crate::model::{EntryBody, StreamStatus};
 use crate::rtms::message::Medium;
 use crate::rtms::params::ConnectionMode;
-use crate::rtms::stream::{Input, LinkId, Loss};
+use crate::rtms::stream::{Input, LinkId, LossReason};
 
 fn dial_failed(link: LinkId) -> Input<String> {
-    Input::Lost(link, Loss::Dial("connection refused".into()))
+    Input::Lost(link, LossReason::Dial("connection refused".into()))
 }
 
 #[test]
@@ -99,9 +99,9 @@ fn a_medium_that_is_being_dialled_goes_with_signaling_too() {
 #[test]
 fn the_entry_of_a_loss_says_what_was_seen() {
     for (loss, cause) in [
-        (Loss::Closed(Some(1006)), "closed by Zoom with code 1006"),
-        (Loss::Closed(None), "closed by Zoom"),
-        (Loss::Dropped("reset".into()), "connection lost: reset"),
+        (LossReason::Closed(Some(1006)), "closed by Zoom with code 1006"),
+        (LossReason::Closed(None), "closed by Zoom"),
+        (LossReason::Dropped("reset".into()), "connection lost: reset"),
     ] {
         let mut driver = Driver::stable(&[Medium::Audio]);
         driver.give(Input::Lost(AUDIO, loss));

@@ -14,7 +14,7 @@ use super::{ALL, AUDIO_FRAME, JOINED, KEEP_ALIVE, LINE, MEDIA_INTERRUPTED, MEDIA
 use super::{SIGNALING, offer, only, refusal, setup, state};
 use crate::rtms::message::Medium;
 use crate::rtms::params::ConnectionMode;
-use crate::rtms::stream::{Input, LinkId, Loss, Timings};
+use crate::rtms::stream::{Input, LinkId, LossReason, Timings};
 
 const WALKS: u64 = 4_000;
 const MAX_STEPS: u32 = 150;
@@ -117,7 +117,7 @@ fn a_socket_does_something(driver: &mut Driver, rng: &mut SmallRng) {
         Socket::Dialing if rng.random_bool(0.7) => a_link_comes_up(driver, *link),
         Socket::Dialing if rng.random_bool(0.4) => a_link_is_refused(driver, *link, rng),
         Socket::Dialing if rng.random_bool(0.5) => driver.open(*link),
-        Socket::Dialing => driver.give(Input::Lost(*link, Loss::Dial("refused".into()))),
+        Socket::Dialing => driver.give(Input::Lost(*link, LossReason::Dial("refused".into()))),
         Socket::Open if rng.random_bool(0.04) => driver.give(Input::Lost(*link, some_loss(rng))),
         Socket::Open => driver.hear(*link, &some_text(*link, rng)),
     }
@@ -154,8 +154,12 @@ fn some_reason(rng: &mut SmallRng) -> Option<i64> {
     rng.random_bool(0.8).then(|| rng.random_range(0..30))
 }
 
-fn some_loss(rng: &mut SmallRng) -> Loss {
-    let losses = [Loss::Closed(Some(1000)), Loss::Closed(None), Loss::Dropped("reset".into())];
+fn some_loss(rng: &mut SmallRng) -> LossReason {
+    let losses = [
+        LossReason::Closed(Some(1000)),
+        LossReason::Closed(None),
+        LossReason::Dropped("reset".into()),
+    ];
     losses.choose(rng).expect("not empty").clone()
 }
 
@@ -201,7 +205,7 @@ fn fail_until_the_end(driver: &mut Driver) {
         match (dialing, driver.stream.deadline()) {
             (_, None) => return assert!(driver.sockets.is_finished()),
             (Some((link, _)), Some(_)) => {
-                driver.give(Input::Lost(link, Loss::Dial("refused".into())));
+                driver.give(Input::Lost(link, LossReason::Dial("refused".into())));
             }
             (None, Some(deadline)) => driver.pass(deadline - driver.now),
         }

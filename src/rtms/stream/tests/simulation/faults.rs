@@ -4,7 +4,7 @@ use rand::seq::IndexedRandom;
 
 use super::client::Client;
 use super::zoom::{Happens, Zoom};
-use crate::rtms::stream::{Input, Loss};
+use crate::rtms::stream::{Input, LossReason};
 
 /// What goes wrong, and when.
 pub struct Faults {
@@ -55,20 +55,20 @@ impl Faults {
         let links = zoom.links();
         let Some(link) = links.choose(rng).copied() else { return };
         match rng.random_range(0..12) {
-            0 | 1 => zoom.cut(link, Loss::Dropped("reset".into())),
-            2 => zoom.cut(link, Loss::Closed(Some(1006))),
+            0 | 1 => zoom.cut(link, LossReason::Dropped("reset".into())),
+            2 => zoom.cut(link, LossReason::Closed(Some(1006))),
             3 | 4 => zoom.silence(link),
             5 => {
                 zoom.dials_fail_until_ms = now_ms + rng.random_range(500..20_000);
-                zoom.cut(link, Loss::Dropped("reset".into()));
+                zoom.cut(link, LossReason::Dropped("reset".into()));
             }
             6 => {
                 zoom.refuse_next = Some(45);
-                zoom.cut(link, Loss::Dropped("reset".into()));
+                zoom.cut(link, LossReason::Dropped("reset".into()));
             }
             7 => zoom.fail_over(),
             8 => {
-                zoom.cut(super::super::SIGNALING, Loss::Dropped("reset".into()));
+                zoom.cut(super::super::SIGNALING, LossReason::Dropped("reset".into()));
                 zoom.webhook(Happens::Input(Input::Interrupted));
             }
             9 => zoom.webhook(Happens::Input(Input::Interrupted)),

@@ -9,7 +9,7 @@ use super::super::{MEDIA_JOINED, SIGNALING, offer, refusal};
 use super::client::{MEDIA, STEP_MS};
 use crate::rtms::message::Medium;
 use crate::rtms::params::{AudioStreams, ConnectionMode};
-use crate::rtms::stream::{Input, Lane, LinkId, Loss};
+use crate::rtms::stream::{Input, Lane, LinkId, LossReason};
 
 /// Unix milliseconds of a run's beginning.
 pub const START_MS: i64 = 1_732_313_180_000;
@@ -141,7 +141,7 @@ impl Zoom {
         let fails = now_ms < self.dials_fail_until_ms || self.is_over;
         match is_there.iter().any(|known| known == host) && !fails {
             true => self.tell(link, Input::Opened(link)),
-            false => self.tell(link, Input::Lost(link, Loss::Dial("refused".into()))),
+            false => self.tell(link, Input::Lost(link, LossReason::Dial("refused".into()))),
         }
     }
 
@@ -373,9 +373,9 @@ impl Zoom {
     }
 
     /// A socket is gone for both sides: what was on its way comes before a Close, and not after a reset.
-    pub fn cut(&mut self, link: LinkId, loss: Loss) {
+    pub fn cut(&mut self, link: LinkId, loss: LossReason) {
         let Some(socket) = self.sockets.get_mut(&link) else { return };
-        if !matches!(loss, Loss::Closed(_)) {
+        if !matches!(loss, LossReason::Closed(_)) {
             socket.on_its_way.clear();
         }
         self.tell(link, Input::Lost(link, loss));
@@ -411,7 +411,7 @@ impl Zoom {
         self.ghosts.clear();
         for link in self.sockets.keys().copied().collect::<Vec<_>>() {
             match self.rng.random_bool(0.5) {
-                true => self.cut(link, Loss::Dropped("reset".into())),
+                true => self.cut(link, LossReason::Dropped("reset".into())),
                 false => self.silence(link),
             }
         }
@@ -426,7 +426,7 @@ impl Zoom {
         self.lines.clear();
         self.say_state(4);
         for link in self.links() {
-            self.tell(link, Input::Lost(link, Loss::Closed(Some(1000))));
+            self.tell(link, Input::Lost(link, LossReason::Closed(Some(1000))));
         }
         for _ in 0..self.rng.random_range(1..3) {
             self.webhook(Happens::Input(Input::Stopped { reason: Some(reason) }));

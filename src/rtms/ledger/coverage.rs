@@ -22,7 +22,7 @@ const CONFIRM_MS: i64 = 15_000;
 
 /// One medium's account, and what must be known of its link to keep it.
 #[derive(Debug)]
-pub(super) struct Book {
+pub(super) struct MediumCoverage {
     pub medium: Medium,
     pub(super) account: Account,
     is_up: bool,
@@ -52,7 +52,7 @@ pub(super) struct Book {
     closed: Vec<Gap>,
 }
 
-impl Book {
+impl MediumCoverage {
     pub fn new(medium: Medium, start_ms: i64) -> Self {
         let mut account = Account::new(medium.as_str(), start_ms);
         account.open = Some(OpenGap { start_ms, cause: GapCause::NeverConnected });
@@ -80,17 +80,17 @@ impl Book {
     /// What was open when the daemon went ends there.
     pub fn picked_up(medium: Medium, account: Account) -> Self {
         let recent = Recent::since(account.newest.at_ms);
-        let mut book = Self { account, recent, ..Self::new(medium, 0) };
-        let until_ms = book.account.until_ms;
-        let start_ms = match book.account.open {
+        let mut coverage = Self { account, recent, ..Self::new(medium, 0) };
+        let until_ms = coverage.account.until_ms;
+        let start_ms = match coverage.account.open {
             Some(_) => until_ms,
-            None => book.account.alive_ms,
+            None => coverage.account.alive_ms,
         };
-        book.record_unsure(GapCause::DaemonRestarted);
-        book.close(until_ms);
-        book.open(start_ms, GapCause::DaemonRestarted);
-        book.down_cause = GapCause::DaemonRestarted;
-        book
+        coverage.record_unsure(GapCause::DaemonRestarted);
+        coverage.close(until_ms);
+        coverage.open(start_ms, GapCause::DaemonRestarted);
+        coverage.down_cause = GapCause::DaemonRestarted;
+        coverage
     }
 
     pub fn up(&mut self, now_ms: i64, step_ms: Option<i64>) {

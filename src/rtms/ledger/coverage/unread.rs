@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use super::Book;
+use super::MediumCoverage;
 use crate::model::{FrameCount, Gap, GapCause, Newest, believed};
 use crate::rtms::message::Medium;
 
@@ -105,7 +105,7 @@ impl Recent {
     }
 }
 
-impl Book {
+impl MediumCoverage {
     /// Accounts for one unreadable frame.
     pub fn unreadable(&mut self, now_ms: i64, at_ms: Option<i64>) {
         self.arrived(now_ms);
