@@ -12,10 +12,10 @@ mod follower;
 mod frame;
 mod left_out;
 mod log;
-mod people;
-mod places;
+mod permits;
 mod queue;
-mod rooms;
+mod registry;
+mod roster;
 mod tap;
 mod times;
 mod writer;
@@ -29,17 +29,17 @@ pub use feed::Feed;
 pub use follower::{Follow, Followed, Follower, Kinds};
 pub use frame::{Encoded, Frame, StreamInfo};
 pub use left_out::{LeftOut, LeftOuts};
-pub use people::Person;
-pub use rooms::{Entrant, Room};
+pub use permits::{Entrant, Permit};
+pub use roster::Person;
 pub use tap::{MediaSet, SinkLimits, Tap, Tapped, Wants};
 pub use writer::{Writer, WriterSettings};
 
 pub use crate::rtms::message::Medium;
 pub use crate::store::{Offer, OfferKey};
 
-use self::places::{Outlet, Places, Running};
+use self::permits::Permits;
 use self::queue::{Item, Queue};
-use self::rooms::Rooms;
+use self::registry::{Fanout, Registry, Running};
 use self::tap::{TapQueue, Total};
 use crate::model::{Entry, SessionId, StreamId, StreamRecord};
 use crate::store::Store;
@@ -50,9 +50,9 @@ const SUBSCRIBER_QUEUE: usize = 256;
 /// Where live subscribers find stored entries.
 pub struct Hub {
     subscribers: Mutex<HashMap<SessionId, broadcast::Sender<Arc<Entry>>>>,
-    rooms: Rooms,
+    permits: Permits,
     queue: Queue,
-    places: Places,
+    registry: Registry,
     sinks: RwLock<Vec<Sink>>,
     /// Changes whenever entries were stored.
     stored: watch::Sender<()>,
@@ -79,7 +79,7 @@ struct Sink {
 /// A live subscription; counts as one subscriber until it is dropped.
 pub struct Subscription {
     pub entries: broadcast::Receiver<Arc<Entry>>,
-    _room: Room,
+    _room: Permit,
 }
 
 impl Hub {
@@ -94,9 +94,9 @@ impl Hub {
         let (fenced, found_fenced) = mpsc::unbounded_channel();
         let hub = Arc::new(Self {
             subscribers: Mutex::default(),
-            rooms: Rooms::new(max_subscribers),
+            permits: Permits::new(max_subscribers),
             queue: queue.clone(),
-            places: Places::default(),
+            registry: Registry::default(),
             sinks: RwLock::default(),
             stored: watch::Sender::default(),
             now_ms: settings.now_ms,
@@ -115,8 +115,8 @@ impl Hub {
     }
 
     /// `None` when there are too many subscribers, or too many of this token.
-    pub fn enter(&self, entrant: Entrant<'_>) -> Option<Room> {
-        self.rooms.enter(entrant)
+    pub fn enter(&self, entrant: Entrant<'_>) -> Option<Permit> {
+        self.permits.enter(entrant)
     }
 
     /// See [`Hub::subscribe`]; for whoever has [entered](Hub::enter), or is bounded otherwise.
@@ -136,22 +136,22 @@ impl Hub {
     /// Frames of a session, or of all sessions, from now on. What waits is bounded by `max_bytes`: beyond it the
     /// oldest are dropped, and counted.
     pub fn tap(&self, session: Option<SessionId>, wants: Wants, max_bytes: usize) -> Tap {
-        self.places.tap(session, wants, max_bytes)
+        self.registry.tap(session, wants, max_bytes)
     }
 
     /// The streams of a session that run here, and who is and was in them.
     pub fn running(&self, session: SessionId) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
-        self.places.running(session)
+        self.registry.running(session)
     }
 
     /// The streams of every session that run here, and who is and was in them.
     pub fn running_all(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
-        self.places.running_all()
+        self.registry.running_all()
     }
 
     /// Changes whenever a stream begins to run here, changes what it is or gives, or is over.
     pub fn changes(&self) -> watch::Receiver<()> {
-        self.places.changes()
+        self.registry.changes()
     }
 
     /// Adds a sink: from now on every stream that begins to run here is asked for by `wants`, and its tap is
@@ -169,7 +169,7 @@ impl Hub {
     }
 
     /// Where the frames of a stream go that begins to run here.
-    fn outlet(&self, record: &StreamRecord, stream: Arc<StreamInfo>) -> Outlet {
+    fn fanout(&self, record: &StreamRecord, stream: Arc<StreamInfo>) -> Fanout {
         let sinks = self.sinks.read().expect("nothing panics while holding the sinks");
         let give = |sink: &Sink| {
             let total = Arc::clone(&sink.total);
@@ -180,7 +180,7 @@ impl Hub {
             sink.streams.send((Arc::clone(&stream), tap)).is_ok().then_some(queue)
         };
         let queues = sinks.iter().filter_map(give).collect();
-        self.places.begin(Arc::new(Running::new(Arc::clone(&stream))), queues)
+        self.registry.begin(Arc::new(Running::new(Arc::clone(&stream))), queues)
     }
 
     /// The next stream of which nothing more is stored under this epoch, because it was claimed since. It must be

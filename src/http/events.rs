@@ -18,7 +18,7 @@ use super::AppState;
 use super::auth::Caller;
 use super::error::ApiError;
 use super::extract::{InPath, Params, known_session};
-use crate::hub::{Follow, Followed, Follower, Kinds, Room};
+use crate::hub::{Follow, Followed, Follower, Kinds, Permit};
 use crate::model::{Cursor, SessionId};
 
 /// The store is read this often, news or not.
@@ -79,7 +79,7 @@ struct Events {
     session_id: SessionId,
     follower: Follower,
     is_new: bool,
-    _room: Room,
+    _room: Permit,
 }
 
 impl Events {

@@ -24,7 +24,7 @@ use super::error::ApiError;
 use super::extract::{InPath, Params, known_session};
 use super::server::Socket;
 use super::{AppState, Counters};
-use crate::hub::Room;
+use crate::hub::Permit;
 use crate::model::SessionId;
 use crate::sinks::live::{self, Live, NAMES, Request, RequestError, Source, Talk};
 
@@ -101,7 +101,7 @@ struct Consumer {
     session: Option<SessionId>,
     /// None: it comes in the first message.
     request: Option<Request>,
-    _room: Room,
+    _room: Permit,
 }
 
 impl Consumer {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use super::Hub;
 use super::frame::{Encoded, Frame, StreamInfo};
 use super::log::Log;
-use super::places::Outlet;
 use super::queue::{Heard, Item};
+use super::registry::Fanout;
 use super::times;
 use crate::model::{
     Account, EntryBody, Gap, Lost, MediaParams, MediumTally, StreamId, StreamRecord, StreamStatus,
@@ -58,7 +58,7 @@ pub struct Feed {
     effective: Option<MediaParams>,
     ledger: Ledger,
     stream: Arc<StreamInfo>,
-    outlet: Outlet,
+    fanout: Fanout,
     written: Written,
 }
 
@@ -104,7 +104,7 @@ impl Feed {
         let log = Box::new(Log::new(stream, last_seq));
         hub.queue.push(Item::Open(stream.stream_id.clone(), log));
         Self {
-            outlet: hub.outlet(stream, Arc::clone(&info)),
+            fanout: hub.fanout(stream, Arc::clone(&info)),
             stream: info,
             hub,
             stream_id: stream.stream_id.clone(),
@@ -139,7 +139,7 @@ impl Feed {
         if !self.take_account(entry_ms, &body) {
             return;
         }
-        self.outlet.running().people().note(entry_ms, &mut body);
+        self.fanout.running().people().note(entry_ms, &mut body);
         let piece = piece_of(&body);
         let is_kept = self.append(entry_ms, body);
         match piece {
@@ -162,7 +162,7 @@ impl Feed {
         let now_ms = self.now_ms();
         let at_ms = believed(info.at_ms, now_ms, now_ms).unwrap_or(now_ms);
         let bytes = u64::from(info.bytes);
-        let payload = match self.outlet.wants(medium).then(|| payload(text, &info)) {
+        let payload = match self.fanout.wants(medium).then(|| payload(text, &info)) {
             Some(None) => return self.not_base64(medium, &info),
             payload => payload.flatten(),
         };
@@ -192,8 +192,8 @@ impl Feed {
         payload: Bytes,
     ) -> bool {
         let who = info.speaker(text, self.stream.instance.product);
-        let (speaker, active_speaker) = self.outlet.running().people().heard(&who);
-        self.outlet.offer(&Arc::new(Frame {
+        let (speaker, active_speaker) = self.fanout.running().people().heard(&who);
+        self.fanout.offer(&Arc::new(Frame {
             stream: Arc::clone(&self.stream),
             medium,
             seq: medium_tally(&mut self.tally, medium).frames,
@@ -208,13 +208,13 @@ impl Feed {
     /// Changes the stream's description and notifies consumers.
     fn describe(&mut self, change: impl FnOnce(&mut StreamInfo)) {
         change(Arc::make_mut(&mut self.stream));
-        *self.outlet.running().stream() = Arc::clone(&self.stream);
-        self.outlet.tell();
+        *self.fanout.running().stream() = Arc::clone(&self.stream);
+        self.fanout.tell();
     }
 
     /// Notifies consumers that no more frames come from this daemon.
     pub fn over(&mut self, is_final: bool) {
-        self.outlet.over(is_final);
+        self.fanout.over(is_final);
     }
 
     /// Closes the ledger of an ended stream. [`Feed::finish`] appends the summary of each medium.
@@ -226,7 +226,7 @@ impl Feed {
 
     /// Moves the frames that sinks dropped into the ledger.
     fn take_left_out(&mut self) {
-        for span in self.outlet.take_left_out() {
+        for span in self.fanout.take_left_out() {
             self.ledger.left_out(span.medium, span.first_ms, span.last_ms, span.count);
         }
         self.note_gaps();
@@ -286,7 +286,7 @@ impl Feed {
     /// Waits for the sinks, writes the last figures, and waits until the store has everything of this stream. Retries
     /// what found no room after the store has drained the queue.
     pub async fn finish(&mut self) {
-        self.outlet.settle(SETTLE_LIMIT).await;
+        self.fanout.settle(SETTLE_LIMIT).await;
         self.take_left_out();
         if self.is_ended {
             let accounts = self.ledger.accounts(self.now_ms());
@@ -447,7 +447,7 @@ fn medium_tally(tally: &mut Tally, medium: Medium) -> &mut MediumTally {
 impl Drop for Feed {
     /// Also when the stream's task panicked: whoever records it must not wait for more.
     fn drop(&mut self) {
-        self.outlet.over(false);
+        self.fanout.over(false);
         self.hub.queue.push(Item::Close(self.stream_id.clone()));
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use super::people::Person;
+use super::roster::Person;
 use crate::model::{Instance, SessionId, Speaker, SpeakerKey, StreamId};
 use crate::rtms::message::Medium;
 use crate::rtms::params::Effective;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::frame::{Frame, StreamInfo};
 use super::left_out::{LeftOut, LeftOuts};
-use super::places::Place;
+use super::registry::Topic;
 use crate::model::{Product, SpeakerFilter};
 use crate::rtms::message::Medium;
 
@@ -101,11 +101,11 @@ pub enum Tapped {
 /// One consumer's frames, from creation until drop.
 pub struct Tap {
     queue: Arc<TapQueue>,
-    place: Option<Arc<Place>>,
+    place: Option<Arc<Topic>>,
 }
 
 impl Tap {
-    pub(super) fn new(queue: Arc<TapQueue>, place: Option<Arc<Place>>) -> Self {
+    pub(super) fn new(queue: Arc<TapQueue>, place: Option<Arc<Topic>>) -> Self {
         Self { queue, place }
     }
 

@@ -21,7 +21,7 @@ pub use self::target::{TargetError, Targets};
 
 use self::dial::dial;
 use super::live::{Live, Over, Receipts, Request, Source, Talk};
-use crate::hub::{Entrant, Room};
+use crate::hub::{Entrant, Permit};
 use crate::model::{Cursor, Forward, ForwardId, SessionId};
 use crate::net::Network;
 use crate::rtms::backoff::{self, Backoff};
@@ -253,7 +253,7 @@ impl Task {
     }
 
     /// A place among the subscribers, as soon as there is one; none when the forward is to stop.
-    async fn enter(&self) -> Option<Room> {
+    async fn enter(&self) -> Option<Permit> {
         loop {
             if let Some(room) = self.forwards.live.hub.enter(Entrant::Privileged) {
                 return Some(room);

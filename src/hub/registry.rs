@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::frame::{Frame, StreamInfo};
 use super::left_out::LeftOut;
-use super::people::{People, Person};
+use super::roster::{Person, Roster};
 use super::tap::{MediaSet, Tap, TapQueue, Tapped, Wants};
 use crate::model::{SessionId, StreamId};
 use crate::rtms::message::Medium;
@@ -20,16 +20,16 @@ mod tests;
 
 /// The taps and streams of every session, and the taps of all sessions.
 #[derive(Default)]
-pub(super) struct Places {
-    everything: Arc<Place>,
-    sessions: Mutex<HashMap<SessionId, Arc<Place>>>,
+pub(super) struct Registry {
+    everything: Arc<Topic>,
+    sessions: Mutex<HashMap<SessionId, Arc<Topic>>>,
     /// Signals that a stream began, changed its description, or ended.
     changes: watch::Sender<()>,
 }
 
 /// The taps of one session (or of all), and its streams that run here.
 #[derive(Default)]
-pub(super) struct Place {
+pub(super) struct Topic {
     /// Rises with every change of `taps`, so that a stream compares only this number per frame.
     version: AtomicU64,
     taps: Mutex<Vec<Arc<TapQueue>>>,
@@ -39,7 +39,7 @@ pub(super) struct Place {
 /// What consumers may know of a stream that runs here.
 pub(super) struct Running {
     pub stream: Mutex<Arc<StreamInfo>>,
-    pub people: Mutex<People>,
+    pub people: Mutex<Roster>,
 }
 
 impl Running {
@@ -47,7 +47,7 @@ impl Running {
         Self { stream: Mutex::new(stream), people: Mutex::default() }
     }
 
-    pub fn people(&self) -> MutexGuard<'_, People> {
+    pub fn people(&self) -> MutexGuard<'_, Roster> {
         self.people.lock().expect("nothing panics while holding a roster")
     }
 
@@ -56,13 +56,13 @@ impl Running {
     }
 }
 
-impl Places {
+impl Registry {
     pub fn tap(&self, session: Option<SessionId>, wants: Wants, max_bytes: usize) -> Tap {
-        let place = session.map_or_else(|| Arc::clone(&self.everything), |id| self.session(id));
+        let topic = session.map_or_else(|| Arc::clone(&self.everything), |id| self.session(id));
         let queue = Arc::new(TapQueue::new(wants, max_bytes));
-        place.taps().push(Arc::clone(&queue));
-        place.version.fetch_add(1, Ordering::Release);
-        Tap::new(queue, Some(place))
+        topic.taps().push(Arc::clone(&queue));
+        topic.version.fetch_add(1, Ordering::Release);
+        Tap::new(queue, Some(topic))
     }
 
     /// The streams of a session that run here, and who is in them.
@@ -72,8 +72,8 @@ impl Places {
 
     /// The streams of every session that run here.
     pub fn running_all(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
-        let places: Vec<Arc<Place>> = self.sessions().values().cloned().collect();
-        places.iter().flat_map(|place| place.about()).collect()
+        let topics: Vec<Arc<Topic>> = self.sessions().values().cloned().collect();
+        topics.iter().flat_map(|topic| topic.about()).collect()
     }
 
     pub fn changes(&self) -> watch::Receiver<()> {
@@ -81,15 +81,15 @@ impl Places {
     }
 
     /// A stream begins to run here.
-    pub fn begin(&self, running: Arc<Running>, sinks: Vec<Arc<TapQueue>>) -> Outlet {
+    pub fn begin(&self, running: Arc<Running>, sinks: Vec<Arc<TapQueue>>) -> Fanout {
         let stream = Arc::clone(&*running.stream());
-        let place = self.session(stream.session_id);
-        place.streams().insert(stream.stream_id.clone(), Arc::clone(&running));
-        let places = [Arc::clone(&self.everything), place];
+        let topic = self.session(stream.session_id);
+        topic.streams().insert(stream.stream_id.clone(), Arc::clone(&running));
+        let topics = [Arc::clone(&self.everything), topic];
         self.changes.send_replace(());
-        Outlet {
+        Fanout {
             changes: self.changes.clone(),
-            places,
+            topics,
             seen: None,
             sinks,
             taps: Vec::new(),
@@ -99,21 +99,21 @@ impl Places {
         }
     }
 
-    fn session(&self, id: SessionId) -> Arc<Place> {
+    fn session(&self, id: SessionId) -> Arc<Topic> {
         let mut sessions = self.sessions();
         if !sessions.contains_key(&id) {
             // Nobody else holds a place that neither stream nor tap has.
-            sessions.retain(|_, place| Arc::strong_count(place) > 1);
+            sessions.retain(|_, topic| Arc::strong_count(topic) > 1);
         }
         Arc::clone(sessions.entry(id).or_default())
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Place>>> {
-        self.sessions.lock().expect("nothing panics while holding the places")
+    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Topic>>> {
+        self.sessions.lock().expect("nothing panics while holding the registry")
     }
 }
 
-impl Place {
+impl Topic {
     fn about(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
         let streams: Vec<Arc<Running>> = self.streams().values().cloned().collect();
         let about = |running: &Arc<Running>| {
@@ -138,8 +138,8 @@ impl Place {
 }
 
 /// One stream's way to its taps and sinks.
-pub(super) struct Outlet {
-    places: [Arc<Place>; 2],
+pub(super) struct Fanout {
+    topics: [Arc<Topic>; 2],
     /// The places' versions that `taps` and `media` are from.
     seen: Option<[u64; 2]>,
     sinks: Vec<Arc<TapQueue>>,
@@ -151,7 +151,7 @@ pub(super) struct Outlet {
     is_over: bool,
 }
 
-impl Outlet {
+impl Fanout {
     pub fn running(&self) -> &Running {
         &self.running
     }
@@ -163,8 +163,8 @@ impl Outlet {
 
     /// Whether anybody wants frames of this medium now.
     pub fn wants(&mut self, medium: Medium) -> bool {
-        let version = |place: &Arc<Place>| place.version.load(Ordering::Acquire);
-        let versions = [version(&self.places[0]), version(&self.places[1])];
+        let version = |topic: &Arc<Topic>| topic.version.load(Ordering::Acquire);
+        let versions = [version(&self.topics[0]), version(&self.topics[1])];
         if self.seen != Some(versions) {
             self.look(versions);
         }
@@ -173,7 +173,7 @@ impl Outlet {
 
     fn look(&mut self, versions: [u64; 2]) {
         let stream = Arc::clone(&*self.running.stream());
-        self.taps = self.places.iter().flat_map(|place| place.taps().clone()).collect();
+        self.taps = self.topics.iter().flat_map(|topic| topic.taps().clone()).collect();
         self.taps.retain(|tap| !tap.wants_of(&stream).is_empty());
         let wanted = self.taps.iter().chain(&self.sinks).map(|tap| tap.wants_of(&stream));
         self.media = wanted.fold(MediaSet::default(), MediaSet::union);
@@ -214,7 +214,7 @@ impl Outlet {
         }
         self.wants(Medium::Audio);
         let stream = Arc::clone(&*self.running.stream());
-        self.places[1].streams().remove(&stream.stream_id);
+        self.topics[1].streams().remove(&stream.stream_id);
         self.tell();
         for tap in self.taps.drain(..).chain(self.sinks.drain(..)) {
             tap.push(Tapped::Over { stream: Arc::clone(&stream), is_final });

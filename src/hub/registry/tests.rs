@@ -11,7 +11,7 @@ use crate::rtms::params::Effective;
 const SESSION: SessionId = SessionId(Uuid::from_u128(1));
 const PLENTY: usize = 1 << 20;
 
-fn outlet(places: &Places, sinks: Vec<Arc<TapQueue>>) -> Outlet {
+fn fanout(registry: &Registry, sinks: Vec<Arc<TapQueue>>) -> Fanout {
     let stream = Arc::new(StreamInfo {
         session_id: SESSION,
         stream_id: StreamId::parse("stream").unwrap(),
@@ -20,13 +20,13 @@ fn outlet(places: &Places, sinks: Vec<Arc<TapQueue>>) -> Outlet {
         first_packet_ms: Some(100),
         effective: Effective::default(),
     });
-    places.begin(Arc::new(Running::new(stream)), sinks)
+    registry.begin(Arc::new(Running::new(stream)), sinks)
 }
 
-fn frame(outlet: &Outlet, seq: u64, user_id: u64, payload: &[u8]) -> Arc<Frame> {
+fn frame(fanout: &Fanout, seq: u64, user_id: u64, payload: &[u8]) -> Arc<Frame> {
     Arc::new(Frame {
         encoded: Default::default(),
-        stream: Arc::clone(&*outlet.running().stream()),
+        stream: Arc::clone(&*fanout.running().stream()),
         medium: Medium::Audio,
         seq,
         at_ms: 120,
@@ -52,30 +52,30 @@ fn numbers(tap: &mut Tap) -> Vec<u64> {
 
 #[test]
 fn a_stream_that_nobody_taps_wants_nothing() {
-    let places = Places::default();
-    let mut outlet = outlet(&places, Vec::new());
-    assert!(!outlet.wants(Medium::Audio));
-    let tap = places.tap(Some(SESSION), wants(Medium::Audio), PLENTY);
-    assert!(outlet.wants(Medium::Audio) && !outlet.wants(Medium::Video));
+    let registry = Registry::default();
+    let mut fanout = fanout(&registry, Vec::new());
+    assert!(!fanout.wants(Medium::Audio));
+    let tap = registry.tap(Some(SESSION), wants(Medium::Audio), PLENTY);
+    assert!(fanout.wants(Medium::Audio) && !fanout.wants(Medium::Video));
     drop(tap);
-    assert!(!outlet.wants(Medium::Audio));
+    assert!(!fanout.wants(Medium::Audio));
 }
 
 #[test]
 fn every_tap_gets_what_it_wants_and_only_that() {
-    let places = Places::default();
-    let mut outlet = outlet(&places, Vec::new());
-    let mut whole = places.tap(None, wants(Medium::Audio), PLENTY);
+    let registry = Registry::default();
+    let mut fanout = fanout(&registry, Vec::new());
+    let mut whole = registry.tap(None, wants(Medium::Audio), PLENTY);
     let only_ana = SpeakerFilter { user_id: Some("7".into()), ..SpeakerFilter::default() };
     let mut ana =
-        places.tap(Some(SESSION), Wants { speakers: only_ana, ..wants(Medium::Audio) }, PLENTY);
+        registry.tap(Some(SESSION), Wants { speakers: only_ana, ..wants(Medium::Audio) }, PLENTY);
     let mut elsewhere =
-        places.tap(Some(SessionId(Uuid::from_u128(2))), wants(Medium::Audio), PLENTY);
+        registry.tap(Some(SessionId(Uuid::from_u128(2))), wants(Medium::Audio), PLENTY);
     let product = Some(Product::Webinar);
-    let mut webinars = places.tap(None, Wants { product, ..wants(Medium::Audio) }, PLENTY);
-    assert!(outlet.wants(Medium::Audio));
-    outlet.offer(&frame(&outlet, 1, 7, b"a"));
-    outlet.offer(&frame(&outlet, 2, 8, b"b"));
+    let mut webinars = registry.tap(None, Wants { product, ..wants(Medium::Audio) }, PLENTY);
+    assert!(fanout.wants(Medium::Audio));
+    fanout.offer(&frame(&fanout, 1, 7, b"a"));
+    fanout.offer(&frame(&fanout, 2, 8, b"b"));
     assert_eq!(numbers(&mut whole), [1, 2]);
     assert_eq!(numbers(&mut ana), [1]);
     assert!(numbers(&mut elsewhere).is_empty() && numbers(&mut webinars).is_empty());
@@ -83,12 +83,12 @@ fn every_tap_gets_what_it_wants_and_only_that() {
 
 #[test]
 fn a_slow_tap_loses_the_oldest_and_is_told_how_many() {
-    let places = Places::default();
-    let mut outlet = outlet(&places, Vec::new());
-    let mut tap = places.tap(Some(SESSION), wants(Medium::Audio), 3000);
-    assert!(outlet.wants(Medium::Audio));
+    let registry = Registry::default();
+    let mut fanout = fanout(&registry, Vec::new());
+    let mut tap = registry.tap(Some(SESSION), wants(Medium::Audio), 3000);
+    assert!(fanout.wants(Medium::Audio));
     for seq in 1..=5 {
-        assert!(outlet.offer(&frame(&outlet, seq, 7, &[0; 1000])), "a live tap costs no sink");
+        assert!(fanout.offer(&frame(&fanout, seq, 7, &[0; 1000])), "a live tap costs no sink");
     }
     let Some(Tapped::Dropped(Medium::Audio, 3)) = tap.try_next() else { panic!("three are gone") };
     assert_eq!(numbers(&mut tap), [4, 5]);
@@ -96,68 +96,68 @@ fn a_slow_tap_loses_the_oldest_and_is_told_how_many() {
 
 #[test]
 fn frames_that_a_sink_drops_or_refuses_are_reported() {
-    let places = Places::default();
+    let registry = Registry::default();
     let queue = Arc::new(TapQueue::new(wants(Medium::Audio), 1500));
     let mut tap = Tap::new(Arc::clone(&queue), None);
-    let mut outlet = outlet(&places, vec![queue]);
-    assert!(outlet.wants(Medium::Audio));
-    assert!(outlet.offer(&frame(&outlet, 1, 7, &[0; 1000])));
-    assert!(outlet.offer(&frame(&outlet, 2, 7, &[0; 1000])), "it made room by dropping the oldest");
-    let dropped = LeftOut::of(&frame(&outlet, 1, 7, &[0; 1000]));
-    assert_eq!(outlet.take_left_out().collect::<Vec<_>>(), [dropped], "the oldest was dropped");
-    assert_eq!(outlet.take_left_out().count(), 0, "a drop is reported once");
+    let mut fanout = fanout(&registry, vec![queue]);
+    assert!(fanout.wants(Medium::Audio));
+    assert!(fanout.offer(&frame(&fanout, 1, 7, &[0; 1000])));
+    assert!(fanout.offer(&frame(&fanout, 2, 7, &[0; 1000])), "it made room by dropping the oldest");
+    let dropped = LeftOut::of(&frame(&fanout, 1, 7, &[0; 1000]));
+    assert_eq!(fanout.take_left_out().collect::<Vec<_>>(), [dropped], "the oldest was dropped");
+    assert_eq!(fanout.take_left_out().count(), 0, "a drop is reported once");
     assert_eq!(numbers(&mut tap), [2]);
     tap.refuse(true);
-    assert!(!outlet.offer(&frame(&outlet, 3, 7, b"c")));
+    assert!(!fanout.offer(&frame(&fanout, 3, 7, b"c")));
     tap.refuse(false);
-    assert!(outlet.offer(&frame(&outlet, 4, 7, b"d")));
+    assert!(fanout.offer(&frame(&fanout, 4, 7, b"d")));
     drop(tap);
-    let unread = LeftOut::of(&frame(&outlet, 4, 7, b"d"));
+    let unread = LeftOut::of(&frame(&fanout, 4, 7, b"d"));
     assert_eq!(
-        outlet.take_left_out().collect::<Vec<_>>(),
+        fanout.take_left_out().collect::<Vec<_>>(),
         [unread],
         "an unread frame counts as dropped"
     );
-    assert!(!outlet.offer(&frame(&outlet, 5, 7, b"e")));
+    assert!(!fanout.offer(&frame(&fanout, 5, 7, b"e")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_waits_for_its_sinks_up_to_a_limit() {
-    let places = Places::default();
+    let registry = Registry::default();
     let queue = Arc::new(TapQueue::new(wants(Medium::Audio), PLENTY));
     let mut tap = Tap::new(Arc::clone(&queue), None);
-    let outlet = outlet(&places, vec![queue]);
+    let fanout = fanout(&registry, vec![queue]);
     let limit = Duration::from_secs(3);
-    outlet.offer(&frame(&outlet, 1, 7, b"a"));
+    fanout.offer(&frame(&fanout, 1, 7, b"a"));
     let began = Instant::now();
     let reads = async {
         while !matches!(tap.next().await, Tapped::Settle) {}
         tokio::time::sleep(Duration::from_secs(1)).await;
         tap.settled();
     };
-    tokio::join!(outlet.settle(limit), reads);
+    tokio::join!(fanout.settle(limit), reads);
     assert_eq!(began.elapsed(), Duration::from_secs(1));
-    assert_eq!(outlet.take_left_out().count(), 0);
-    outlet.offer(&frame(&outlet, 2, 7, b"b"));
-    outlet.settle(limit).await;
+    assert_eq!(fanout.take_left_out().count(), 0);
+    fanout.offer(&frame(&fanout, 2, 7, b"b"));
+    fanout.settle(limit).await;
     assert_eq!(began.elapsed(), Duration::from_secs(4));
-    assert_eq!(outlet.take_left_out().count(), 1, "an unread frame counts as dropped");
+    assert_eq!(fanout.take_left_out().count(), 1, "an unread frame counts as dropped");
     drop(tap);
-    outlet.settle(limit).await;
+    fanout.settle(limit).await;
     assert_eq!(began.elapsed(), Duration::from_secs(4), "a closed tap is not waited for");
 }
 
 #[test]
 fn the_end_is_told_once_to_taps_and_sinks() {
-    let places = Places::default();
+    let registry = Registry::default();
     let queue = Arc::new(TapQueue::new(wants(Medium::Audio), PLENTY));
     let mut sink = Tap::new(Arc::clone(&queue), None);
-    let mut outlet = outlet(&places, vec![queue]);
-    let mut tap = places.tap(Some(SESSION), wants(Medium::Audio), PLENTY);
-    assert_eq!(places.running(SESSION).len(), 1);
-    outlet.over(true);
-    outlet.over(false);
-    assert!(places.running(SESSION).is_empty());
+    let mut fanout = fanout(&registry, vec![queue]);
+    let mut tap = registry.tap(Some(SESSION), wants(Medium::Audio), PLENTY);
+    assert_eq!(registry.running(SESSION).len(), 1);
+    fanout.over(true);
+    fanout.over(false);
+    assert!(registry.running(SESSION).is_empty());
     for tap in [&mut sink, &mut tap] {
         let Some(Tapped::Over { is_final: true, .. }) = tap.try_next() else { panic!("no end") };
         assert!(tap.try_next().is_none());
@@ -166,14 +166,14 @@ fn the_end_is_told_once_to_taps_and_sinks() {
 
 #[test]
 fn all_queues_of_a_sink_share_one_bound() {
-    let places = Places::default();
+    let registry = Registry::default();
     let total = Arc::new(Total::new(2_000));
     let queue = || TapQueue::of_sink(wants(Medium::Audio), PLENTY, Arc::clone(&total));
     let (first, second) = (Arc::new(queue()), Arc::new(queue()));
     let mut full = Tap::new(Arc::clone(&first), None);
     let mut other = Tap::new(Arc::clone(&second), None);
-    let outlet = outlet(&places, Vec::new());
-    let frame = |seq| Tapped::Frame(frame(&outlet, seq, 7, &[0; 1000]));
+    let fanout = fanout(&registry, Vec::new());
+    let frame = |seq| Tapped::Frame(frame(&fanout, seq, 7, &[0; 1000]));
     assert!(first.push(frame(1)));
     assert!(second.push(frame(2)));
     assert_eq!(second.take_left_out().frames(), 1, "no room next to the other queue's frames");

@@ -34,7 +34,7 @@ impl Person {
 
 /// The participants seen in a stream. After a rejoin Zoom reports only what is new to this connection.
 #[derive(Debug, Default)]
-pub struct People {
+pub struct Roster {
     /// A meeting's participants.
     by_id: BTreeMap<UserId, Arc<Person>>,
     /// An engagement's parties, which have a channel or a text as user id. Few enough for a linear search.
@@ -42,7 +42,7 @@ pub struct People {
     active: Option<UserId>,
 }
 
-impl People {
+impl Roster {
     /// The speaker of a frame or, for mixed audio, the active speaker. Remembers a new party, so that later frames copy
     /// nothing.
     pub fn heard(&mut self, who: &SpeakerRef<'_>) -> (Option<Arc<Person>>, Option<Arc<Person>>) {
@@ -179,11 +179,11 @@ mod tests {
         Participant { user_id: UserId(7), user_name: name.map(ToOwned::to_owned) }
     }
 
-    fn number(people: &People, id: u64) -> Option<Arc<Person>> {
+    fn number(people: &Roster, id: u64) -> Option<Arc<Person>> {
         people.by_id.get(&UserId(id)).cloned()
     }
 
-    fn heard(people: &mut People, channel: &str) -> Arc<Person> {
+    fn heard(people: &mut Roster, channel: &str) -> Arc<Person> {
         let speaker = Speaker { channel_id: ChannelId::new(channel), ..Speaker::default() };
         people.heard(&speaker.by_ref()).0.unwrap()
     }
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_person_keeps_name_and_join_time_across_a_rejoin() {
-        let mut people = People::default();
+        let mut people = Roster::default();
         people.note(10, &mut EntryBody::ParticipantJoined(ana(Some("Ana"))));
         people.note(20, &mut EntryBody::ParticipantLeft(ana(None)));
         people.note(30, &mut EntryBody::ParticipantJoined(ana(None)));
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn the_last_active_speaker_is_the_speaker_of_mixed_audio() {
-        let mut people = People::default();
+        let mut people = Roster::default();
         assert_eq!(people.heard(&SpeakerRef::default()), (None, None));
         people.note(10, &mut EntryBody::ActiveSpeaker(ana(Some("Ana"))));
         let (speaker, active) = people.heard(&SpeakerRef::default());
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_full_roster_forgets_who_left() {
-        let mut people = People::default();
+        let mut people = Roster::default();
         for id in 0..MAX_PEOPLE as u64 {
             let person = Participant { user_id: UserId(id), user_name: None };
             people.note(1, &mut EntryBody::ParticipantJoined(person.clone()));
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_parties_of_an_engagement_are_named_by_its_events() {
-        let mut people = People::default();
+        let mut people = Roster::default();
         let before = heard(&mut people, "c1");
         assert_eq!(before.speaker.name, None);
         assert!(Arc::ptr_eq(&before, &heard(&mut people, "c1")), "a known party is not copied");
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_line_of_a_party_gets_its_known_ids_and_name() {
-        let mut people = People::default();
+        let mut people = Roster::default();
         people.note(10, &mut event("user_answered", "c1", Some("Ana")));
         let by_channel = Speaker { channel_id: ChannelId::new("c1"), ..Speaker::default() };
         let user_id = SpeakerUserId::text("user of c1");
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn new_channels_do_not_grow_a_roster_beyond_its_bound() {
-        let mut people = People::default();
+        let mut people = Roster::default();
         for id in 0..MAX_PARTIES * 3 {
             let channel = format!("c{id}");
             assert_eq!(heard(&mut people, &channel).speaker.channel_id, ChannelId::new(&channel));

@@ -16,7 +16,7 @@ pub enum Entrant<'a> {
 }
 
 #[derive(Clone)]
-pub(super) struct Rooms {
+pub(super) struct Permits {
     max: usize,
     taken: Arc<Mutex<Taken>>,
 }
@@ -29,18 +29,18 @@ struct Taken {
 }
 
 /// A subscriber's place, released on drop.
-pub struct Room {
+pub struct Permit {
     taken: Arc<Mutex<Taken>>,
     token: Option<Arc<str>>,
 }
 
-impl Rooms {
+impl Permits {
     pub fn new(max: usize) -> Self {
         Self { max, taken: Arc::default() }
     }
 
     /// Takes a place; `None` when no place is free for this subscriber.
-    pub fn enter(&self, entrant: Entrant<'_>) -> Option<Room> {
+    pub fn enter(&self, entrant: Entrant<'_>) -> Option<Permit> {
         let mut taken = lock(&self.taken);
         let common = self.max - self.max / KEPT_BACK;
         let token = match entrant {
@@ -56,11 +56,11 @@ impl Rooms {
             _ => return None,
         };
         taken.all += 1;
-        Some(Room { taken: Arc::clone(&self.taken), token })
+        Some(Permit { taken: Arc::clone(&self.taken), token })
     }
 }
 
-impl Drop for Room {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut taken = lock(&self.taken);
         taken.all -= 1;
@@ -82,37 +82,37 @@ fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
 mod tests {
     use super::*;
 
-    fn fill(rooms: &Rooms, entrant: Entrant<'_>) -> Vec<Room> {
-        std::iter::from_fn(|| rooms.enter(entrant)).collect()
+    fn fill(permits: &Permits, entrant: Entrant<'_>) -> Vec<Permit> {
+        std::iter::from_fn(|| permits.enter(entrant)).collect()
     }
 
     #[test]
     fn one_token_takes_at_most_its_share_of_the_places() {
-        let rooms = Rooms::new(16);
+        let permits = Permits::new(16);
         let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
-        let first = fill(&rooms, Entrant::Token(&one));
+        let first = fill(&permits, Entrant::Token(&one));
         assert_eq!(first.len(), 10, "three quarters of 14");
-        assert_eq!(fill(&rooms, Entrant::Token(&other)).len(), 4);
+        assert_eq!(fill(&permits, Entrant::Token(&other)).len(), 4);
         drop(first);
-        assert_eq!(fill(&rooms, Entrant::Token(&one)).len(), 10);
+        assert_eq!(fill(&permits, Entrant::Token(&one)).len(), 10);
     }
 
     #[test]
     fn places_are_reserved_for_forwards_and_administrators() {
-        let rooms = Rooms::new(16);
+        let permits = Permits::new(16);
         let names: Vec<Arc<str>> = (0..4).map(|name| name.to_string().into()).collect();
         let tokens: Vec<_> =
-            names.iter().flat_map(|name| fill(&rooms, Entrant::Token(name))).collect();
+            names.iter().flat_map(|name| fill(&permits, Entrant::Token(name))).collect();
         assert_eq!(tokens.len(), 14);
-        assert_eq!(fill(&rooms, Entrant::Privileged).len(), 2);
+        assert_eq!(fill(&permits, Entrant::Privileged).len(), 2);
         drop(tokens);
-        assert_eq!(fill(&rooms, Entrant::Privileged).len(), 16);
-        assert!(lock(&rooms.taken).tokens.is_empty());
+        assert_eq!(fill(&permits, Entrant::Privileged).len(), 16);
+        assert!(lock(&permits.taken).tokens.is_empty());
     }
 
     #[test]
     fn a_small_limit_still_admits_subscribers() {
         let name: Arc<str> = "one".into();
-        assert_eq!(fill(&Rooms::new(1), Entrant::Token(&name)).len(), 1);
+        assert_eq!(fill(&Permits::new(1), Entrant::Token(&name)).len(), 1);
     }
 }
