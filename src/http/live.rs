@@ -26,7 +26,7 @@ use super::server::Socket;
 use super::{AppState, Counters};
 use crate::hub::Permit;
 use crate::model::SessionId;
-use crate::sinks::live::{self, Live, NAMES, Request, RequestError, Source, Talk};
+use crate::sinks::live::{self, Connection, Live, NAMES, Request, RequestError, Source};
 
 /// How long a consumer may take to say what it wants.
 const FIRST_MESSAGE_LIMIT: Duration = Duration::from_secs(10);
@@ -122,7 +122,7 @@ impl Consumer {
             },
         };
         let mut source = Source::open(&self.live, request);
-        Talk::new(&mut socket, &mut source).run(&self.live.stop).await;
+        Connection::new(&mut socket, &mut source).run(&self.live.stop).await;
     }
 
     /// None when it says nothing that can be served; it is told so.

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::target::{TargetError, Targets};
 
 use self::dial::dial;
-use super::live::{Live, Over, Receipts, Request, Source, Talk};
+use super::live::{CloseReason, Connection, DeliveryAcks, Live, Request, Source};
 use crate::hub::{Entrant, Permit};
 use crate::model::{Cursor, Forward, ForwardId, SessionId};
 use crate::net::Network;
@@ -275,12 +275,12 @@ impl Task {
         // Frames that waited for the server are old by now.
         source.resume(self.forward.session_id, &self.arrived.borrow());
         self.doing.send_replace(Doing::Connected);
-        let receipts = Receipts::new(self.arrived.clone());
-        let talk = Talk::new(&mut socket, source).with_receipts(receipts);
+        let receipts = DeliveryAcks::new(self.arrived.clone());
+        let talk = Connection::new(&mut socket, source).with_receipts(receipts);
         match talk.run(&self.stop).await {
-            Over::Session => Ok(Doing::Done),
-            Over::Stopped => Ok(Doing::Waiting),
-            Over::Unsupported(problem) => Ok(Doing::Failed { error: problem.into() }),
+            CloseReason::Session => Ok(Doing::Done),
+            CloseReason::Stopped => Ok(Doing::Waiting),
+            CloseReason::Unsupported(problem) => Ok(Doing::Failed { error: problem.into() }),
             over => Err(over.to_string()),
         }
     }

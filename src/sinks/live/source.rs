@@ -51,7 +51,7 @@ pub enum Item {
     /// It began, or is not what it was.
     Running(Arc<StreamInfo>),
     /// It does not run here any more.
-    Over(Arc<StreamInfo>),
+    CloseReason(Arc<StreamInfo>),
     Entry(Followed, SessionId),
     /// A fault of ours.
     Failed,
@@ -203,7 +203,7 @@ impl Source {
     }
 
     fn over(&mut self, stream: &StreamId) {
-        self.ready.extend(self.known.remove(stream).map(Item::Over));
+        self.ready.extend(self.known.remove(stream).map(Item::CloseReason));
     }
 
     /// Some stream has changed.

@@ -11,9 +11,9 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tokio_util::sync::CancellationToken;
 
+use super::encoder::Encoder;
 use super::request::Policy;
 use super::source::{Item, Source};
-use super::voice::Voice;
 use super::wire;
 use crate::hub::{Followed, Medium};
 use crate::model::Cursor;
@@ -44,7 +44,7 @@ const SILENT: u16 = 4009;
 
 /// Why a conversation is over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Over {
+pub enum CloseReason {
     /// Everything of the session was said.
     Session,
     /// The daemon stops, or nobody wants the conversation any more.
@@ -59,7 +59,7 @@ pub enum Over {
     Failed,
 }
 
-impl fmt::Display for Over {
+impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&goodbye(self).1)
     }
@@ -76,19 +76,19 @@ pub fn config() -> WebSocketConfig {
 }
 
 /// One conversation with a consumer, over a socket of either role.
-pub struct Talk<'a, S> {
+pub struct Connection<'a, S> {
     socket: &'a mut WebSocketStream<S>,
     source: &'a mut Source,
-    voice: Voice,
+    voice: Encoder,
     out: Vec<Message>,
     out_bytes: usize,
     heard_at: Instant,
     ping_at: Instant,
-    receipts: Option<Receipts>,
+    receipts: Option<DeliveryAcks>,
 }
 
 /// Up to where a consumer is known to have got entries: a pong says that it read what came before its ping.
-pub struct Receipts {
+pub struct DeliveryAcks {
     arrived: watch::Sender<Cursor>,
     said: Cursor,
     /// The ping that is not answered yet: its number, and what was said before it.
@@ -96,7 +96,7 @@ pub struct Receipts {
     last: u64,
 }
 
-impl Receipts {
+impl DeliveryAcks {
     /// Keeps `arrived` up to date.
     pub fn new(arrived: watch::Sender<Cursor>) -> Self {
         let said = arrived.borrow().clone();
@@ -130,9 +130,9 @@ fn ping(number: u64) -> Message {
     Message::Ping(number.to_be_bytes().to_vec().into())
 }
 
-impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     pub fn new(socket: &'a mut WebSocketStream<S>, source: &'a mut Source) -> Self {
-        let (voice, now) = (Voice::of(source), Instant::now());
+        let (voice, now) = (Encoder::of(source), Instant::now());
         let (heard_at, ping_at) = (now, now + PING_EVERY);
         Self {
             socket,
@@ -147,30 +147,30 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
     }
 
     /// Keeps account of which entries have arrived.
-    pub fn with_receipts(self, receipts: Receipts) -> Self {
+    pub fn with_receipts(self, receipts: DeliveryAcks) -> Self {
         Self { receipts: Some(receipts), ..self }
     }
 
     /// Talks until there is nothing more to say or nobody to say it to, and closes.
-    pub async fn run(mut self, stop: &CancellationToken) -> Over {
+    pub async fn run(mut self, stop: &CancellationToken) -> CloseReason {
         let over = tokio::select! {
             biased;
-            () = stop.cancelled() => Over::Stopped,
+            () = stop.cancelled() => CloseReason::Stopped,
             over = self.converse() => over,
         };
         tracing::debug!(?over, "a live conversation is over");
-        if over != Over::Left {
+        if over != CloseReason::Left {
             self.close(&over).await;
         }
         over
     }
 
-    async fn converse(&mut self) -> Over {
+    async fn converse(&mut self) -> CloseReason {
         match self.source.hello().await {
             Ok((session, running)) => self.out = self.voice.hello(session.as_ref(), &running),
             Err(error) => {
                 tracing::warn!(%error, "a live consumer cannot be told of its session");
-                return Over::Failed;
+                return CloseReason::Failed;
             }
         }
         let mut tick_at = Instant::now() + TICK;
@@ -196,7 +196,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
     }
 
     /// Says an item, and what is there beside it.
-    fn tell(&mut self, item: Item) -> Result<(), Over> {
+    fn tell(&mut self, item: Item) -> Result<(), CloseReason> {
         let mut next = Some(item);
         while let Some(item) = next {
             self.tell_one(&item)?;
@@ -205,11 +205,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
         Ok(())
     }
 
-    fn tell_one(&mut self, item: &Item) -> Result<(), Over> {
+    fn tell_one(&mut self, item: &Item) -> Result<(), CloseReason> {
         match item {
             Item::Frame(frame) => self.out_bytes += frame.payload.len(),
             Item::Dropped(medium, count) if self.source.request().policy == Policy::Disconnect => {
-                return Err(Over::TooSlow(*medium, *count));
+                return Err(CloseReason::TooSlow(*medium, *count));
             }
             Item::Entry(Followed::Entry { entry, .. }, _) => {
                 if let Some(receipts) = &mut self.receipts {
@@ -219,30 +219,30 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
             Item::Entry(Followed::End { .. }, _) if self.source.request().session.is_some() => {
                 self.say_the_rest()?;
                 self.say(item)?;
-                return Err(Over::Session);
+                return Err(CloseReason::Session);
             }
-            Item::Failed => return Err(Over::Failed),
+            Item::Failed => return Err(CloseReason::Failed),
             _ => {}
         }
         self.say(item)
     }
 
     /// The frames that came before the end.
-    fn say_the_rest(&mut self) -> Result<(), Over> {
+    fn say_the_rest(&mut self) -> Result<(), CloseReason> {
         while let Some(item) = self.source.try_next() {
             self.say(&item)?;
         }
         Ok(())
     }
 
-    fn say(&mut self, item: &Item) -> Result<(), Over> {
-        self.voice.say(item, &mut self.out).map_err(|error| Over::Unsupported(error.0))
+    fn say(&mut self, item: &Item) -> Result<(), CloseReason> {
+        self.voice.say(item, &mut self.out).map_err(|error| CloseReason::Unsupported(error.0))
     }
 
-    fn hear(&mut self, heard: Option<Result<Message, Error>>) -> Result<(), Over> {
+    fn hear(&mut self, heard: Option<Result<Message, Error>>) -> Result<(), CloseReason> {
         self.heard_at = Instant::now();
         match heard {
-            Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(Over::Left),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return Err(CloseReason::Left),
             Some(Ok(Message::Text(text))) => self.voice.hear(&text, &mut self.out),
             Some(Ok(Message::Pong(payload))) => {
                 if let Some(receipts) = &mut self.receipts {
@@ -254,17 +254,17 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
         Ok(())
     }
 
-    fn ping(&mut self) -> Result<(), Over> {
+    fn ping(&mut self) -> Result<(), CloseReason> {
         if self.heard_at.elapsed() >= SILENCE_LIMIT {
-            return Err(Over::Silent);
+            return Err(CloseReason::Silent);
         }
         self.ping_at = Instant::now() + PING_EVERY;
-        let again = self.receipts.as_ref().and_then(Receipts::again);
+        let again = self.receipts.as_ref().and_then(DeliveryAcks::again);
         self.out.push(again.unwrap_or_else(|| Message::Ping(Default::default())));
         Ok(())
     }
 
-    async fn write(&mut self) -> Result<(), Over> {
+    async fn write(&mut self) -> Result<(), CloseReason> {
         if let Some(receipts) = &mut self.receipts {
             self.out.extend(receipts.ask());
         }
@@ -285,37 +285,37 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Talk<'a, S> {
                 }
                 Ok(())
             }
-            Ok(Err(_)) | Err(_) => Err(Over::Left),
+            Ok(Err(_)) | Err(_) => Err(CloseReason::Left),
         }
     }
 
-    async fn close(&mut self, over: &Over) {
+    async fn close(&mut self, over: &CloseReason) {
         self.voice.goodbye(&mut self.out);
-        if let Over::Unsupported(problem) = over {
+        if let CloseReason::Unsupported(problem) = over {
             self.out.push(Message::text(wire::error("unsupported", (*problem).to_owned())));
         }
         let (code, reason) = goodbye(over);
         let goodbye = async {
             self.write().await?;
             close(self.socket, code, reason).await;
-            Ok::<_, Over>(())
+            Ok::<_, CloseReason>(())
         };
         // Who does not answer is left.
         let _ = timeout(CLOSE_LIMIT, goodbye).await;
     }
 }
 
-fn goodbye(over: &Over) -> (u16, String) {
+fn goodbye(over: &CloseReason) -> (u16, String) {
     match over {
-        Over::Session => (1000, "the session has ended".into()),
-        Over::Stopped => (1001, "nothing more is sent from here".into()),
-        Over::Left => (1000, "it has left".into()),
-        Over::TooSlow(medium, count) => {
+        CloseReason::Session => (1000, "the session has ended".into()),
+        CloseReason::Stopped => (1001, "nothing more is sent from here".into()),
+        CloseReason::Left => (1000, "it has left".into()),
+        CloseReason::TooSlow(medium, count) => {
             (TOO_SLOW, format!("too slow: {count} {} frames were dropped", medium.as_str()))
         }
-        Over::Silent => (SILENT, "nothing was heard".into()),
-        Over::Unsupported(problem) => (1008, (*problem).to_owned()),
-        Over::Failed => (1011, "a fault of this server".into()),
+        CloseReason::Silent => (SILENT, "nothing was heard".into()),
+        CloseReason::Unsupported(problem) => (1008, (*problem).to_owned()),
+        CloseReason::Failed => (1011, "a fault of this server".into()),
     }
 }
 
@@ -366,7 +366,7 @@ pub async fn first_text<S: AsyncRead + AsyncWrite + Unpin>(
 mod tests {
     use super::*;
 
-    fn asked(receipts: &mut Receipts) -> Option<Vec<u8>> {
+    fn asked(receipts: &mut DeliveryAcks) -> Option<Vec<u8>> {
         match receipts.ask()? {
             Message::Ping(payload) => Some(payload.to_vec()),
             _ => None,
@@ -376,7 +376,7 @@ mod tests {
     #[test]
     fn a_peer_that_answers_only_the_newest_ping_confirms_by_it() {
         let arrived = watch::Sender::default();
-        let mut receipts = Receipts::new(arrived.clone());
+        let mut receipts = DeliveryAcks::new(arrived.clone());
         assert_eq!(receipts.again(), None);
         receipts.said.advance(1, 5);
         receipts.ask().unwrap();
@@ -389,7 +389,7 @@ mod tests {
     #[test]
     fn only_what_came_before_an_answered_ping_is_confirmed() {
         let arrived = watch::Sender::default();
-        let mut receipts = Receipts::new(arrived.clone());
+        let mut receipts = DeliveryAcks::new(arrived.clone());
         assert_eq!(asked(&mut receipts), None);
         receipts.said.advance(1, 5);
         let payload = asked(&mut receipts).unwrap();

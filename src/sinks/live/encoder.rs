@@ -10,13 +10,13 @@ use crate::hub::{Followed, Frame};
 use crate::model::Session;
 
 /// How items become messages.
-pub enum Voice {
+pub enum Encoder {
     Json,
     Binary,
     Twilio(Box<Twilio>),
 }
 
-impl Voice {
+impl Encoder {
     pub fn of(source: &Source) -> Self {
         match source.request().format {
             Format::Json => Self::Json,
@@ -81,7 +81,7 @@ fn plain(item: &Item, frame: impl Fn(&Frame) -> Message) -> Option<Message> {
         Item::Frame(one) => frame(one),
         Item::Dropped(medium, count) => Message::text(wire::dropped(*medium, *count)),
         Item::Running(stream) => Message::text(wire::stream(stream, false)),
-        Item::Over(stream) => Message::text(wire::stream(stream, true)),
+        Item::CloseReason(stream) => Message::text(wire::stream(stream, true)),
         Item::Entry(Followed::Entry { cursor, entry }, _) => {
             Message::text(wire::entry(cursor, entry))
         }
