@@ -6,20 +6,20 @@
 //! recording stands, so that a restart goes on in the middle of any of this; the spool says what it holds, so that
 //! another daemon does not.
 
-mod complete;
-mod finish;
+mod disk_quota;
+mod finalize;
 /// Folders and names.
 pub mod layout;
 mod leftovers;
 mod recorder;
-mod room;
 mod spool;
-mod take;
-mod takes;
+mod stream_recorder;
 /// Where recordings go.
 pub mod target;
 mod texts;
 pub mod track;
+mod track_set;
+mod upload;
 
 use std::io;
 use std::ops::Range;
@@ -30,10 +30,10 @@ use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::{Notify, OnceCell, Semaphore};
 
-use self::finish::blocking;
+use self::disk_quota::DiskQuota;
+use self::finalize::blocking;
 use self::layout::Layout;
 pub use self::recorder::Recorder;
-use self::room::Room;
 use self::spool::Spool;
 use self::target::{Access, Content, Place, PlaceError, Target, TargetError, read_file};
 use crate::hub::{Hub, MediaSet, Medium, SinkLimits, Wants};
@@ -97,7 +97,7 @@ struct Shared {
     spools: PathBuf,
     /// Opened when something is recorded, or lies there.
     spool: OnceCell<Arc<Spool>>,
-    room: Arc<Room>,
+    room: Arc<DiskQuota>,
     finishes: Semaphore,
     uploads: Semaphore,
     writes: Semaphore,
@@ -121,7 +121,11 @@ impl Recordings {
             layout: Arc::new(settings.layout.clone()),
             spools: settings.spools.clone(),
             spool: OnceCell::new(),
-            room: Room::new(settings.spools.clone(), settings.spool_bytes, settings.stream_percent),
+            room: DiskQuota::new(
+                settings.spools.clone(),
+                settings.spool_bytes,
+                settings.stream_percent,
+            ),
             finishes: Semaphore::new(FINISHES_AT_ONCE),
             uploads: Semaphore::new(UPLOADS_AT_ONCE),
             writes: Semaphore::new(WRITES_AT_ONCE),

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::finish::MANIFEST;
+use super::finalize::MANIFEST;
 use super::track::parts;
 use crate::model::RecordingId;
 

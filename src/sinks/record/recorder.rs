@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::Shared;
-use super::complete::complete;
-use super::finish::blocking;
-use super::spool::{Label, Spool};
-use super::take::{Left, record};
+use super::finalize::blocking;
+use super::spool::{RecordingMeta, Spool};
+use super::stream_recorder::{StopCause, record};
 use super::track::Counts;
+use super::upload::complete;
 use crate::hub::{SinkStream, StreamInfo, Tap};
 use crate::model::{Recording, RecordingId, RecordingStatus};
 use crate::store::StoreError;
@@ -37,13 +37,13 @@ pub struct Recorder {
     shared: Arc<Shared>,
     streams: mpsc::UnboundedReceiver<SinkStream>,
     /// Recordings whose stream runs here.
-    recording: JoinSet<(Label, Left)>,
+    recording: JoinSet<(RecordingMeta, StopCause)>,
     /// Recordings whose stream is over.
     completing: JoinSet<()>,
     tasks: HashMap<Id, RecordingId>,
     running: HashMap<RecordingId, CancellationToken>,
     /// What lies in the spool and has no task: its stream has left, and is not over for all we know.
-    idle: Vec<Label>,
+    idle: Vec<RecordingMeta>,
     is_reconciled: bool,
     /// What another daemon left lies in our spool, and perhaps not in `idle`.
     has_adopted: bool,
@@ -109,11 +109,11 @@ impl Recorder {
     }
 
     /// What lies in the spool, whose room it takes.
-    async fn labels(&self) -> io::Result<Vec<Label>> {
+    async fn labels(&self) -> io::Result<Vec<RecordingMeta>> {
         let (spool, room) = (self.shared.spool().await?, Arc::clone(&self.shared.room));
         let find = move || {
             let labels = spool.labels()?;
-            labels.iter().for_each(|label| room.set(label.id, spool.bytes(label.id)));
+            labels.iter().for_each(|meta| room.set(meta.id, spool.bytes(meta.id)));
             Ok(labels)
         };
         blocking(find).await
@@ -121,24 +121,24 @@ impl Recorder {
 
     /// A stream begins to run here: its recording begins, or goes on.
     fn begin(&mut self, stream: &StreamInfo, tap: Tap) {
-        let known = self.idle.iter().rposition(|label| label.stream_id == stream.stream_id);
-        let mut label = match known {
+        let known = self.idle.iter().rposition(|meta| meta.stream_id == stream.stream_id);
+        let mut meta = match known {
             Some(known) => self.idle.remove(known),
             None => self.new_label(stream),
         };
-        label.media = tap.media().iter().map(|medium| medium.as_str().to_owned()).collect();
-        let (id, cancel) = (label.id, CancellationToken::new());
+        meta.media = tap.media().iter().map(|medium| medium.as_str().to_owned()).collect();
+        let (id, cancel) = (meta.id, CancellationToken::new());
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
         let task = self.recording.spawn(async move {
-            let left = record(shared, label.clone(), tap, cancelled).await;
-            (label, left)
+            let left = record(shared, meta.clone(), tap, cancelled).await;
+            (meta, left)
         });
         self.tasks.insert(task.id(), id);
         self.running.insert(id, cancel);
     }
 
-    fn new_label(&self, stream: &StreamInfo) -> Label {
-        Label {
+    fn new_label(&self, stream: &StreamInfo) -> RecordingMeta {
+        RecordingMeta {
             id: RecordingId(Uuid::now_v7()),
             session_id: stream.session_id,
             stream_id: stream.stream_id.clone(),
@@ -155,31 +155,31 @@ impl Recorder {
     }
 
     /// A stream has left.
-    async fn recorded(&mut self, ended: Result<(Id, (Label, Left)), JoinError>) {
+    async fn recorded(&mut self, ended: Result<(Id, (RecordingMeta, StopCause)), JoinError>) {
         let (task, outcome) = match ended {
             Ok((task, outcome)) => (task, Some(outcome)),
             Err(panic) => (panic.id(), None),
         };
         self.ended(task);
         match outcome {
-            Some((label, left)) => self.left(&label, left).await,
+            Some((meta, left)) => self.left(&meta, left).await,
             None => self.find_again().await,
         }
     }
 
     /// The label on disk knows more than the one that the recording began with.
-    async fn left(&mut self, label: &Label, left: Left) {
+    async fn left(&mut self, meta: &RecordingMeta, left: StopCause) {
         let Ok(spool) = self.shared.spool().await else { return };
-        let id = label.id;
+        let id = meta.id;
         // Without one nothing was written, and nothing is there to be completed.
-        let Ok(label) = blocking(move || spool.label(id)).await else { return };
+        let Ok(meta) = blocking(move || spool.meta(id)).await else { return };
         match left {
             // Whether the stream is over the store says: another daemon may have taken it from the one that thinks so.
-            Left::Ended => {
-                self.idle.push(label);
+            StopCause::Ended => {
+                self.idle.push(meta);
                 self.shared.wake.notify_one();
             }
-            Left::Moved | Left::Cancelled => self.idle.push(label),
+            StopCause::Moved | StopCause::Cancelled => self.idle.push(meta),
         }
     }
 
@@ -189,17 +189,17 @@ impl Recorder {
             Err(error) => return tracing::error!(%error, "the spool cannot be read"),
         };
         self.idle = labels;
-        self.idle.retain(|label| !self.running.contains_key(&label.id));
+        self.idle.retain(|meta| !self.running.contains_key(&meta.id));
     }
 
-    async fn complete(&mut self, label: Label) {
+    async fn complete(&mut self, meta: RecordingMeta) {
         let Ok(spool) = self.shared.spool().await else { return };
-        let (id, cancel) = (label.id, CancellationToken::new());
+        let (id, cancel) = (meta.id, CancellationToken::new());
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
         let task = self.completing.spawn(async move {
             tokio::select! {
                 () = cancelled.cancelled() => {}
-                () = complete(shared, spool, label) => {}
+                () = complete(shared, spool, meta) => {}
             }
         });
         self.tasks.insert(task.id(), id);
@@ -289,11 +289,11 @@ impl Recorder {
     async fn complete_what_ended(&mut self) -> Result<(), StoreError> {
         // Each goes to the end before the next is asked for: a look that is cut short goes on with the others.
         for _ in 0..self.idle.len() {
-            let Some(label) = self.idle.first() else { break };
-            let stream = self.shared.store.stream(&label.stream_id).await?;
+            let Some(meta) = self.idle.first() else { break };
+            let stream = self.shared.store.stream(&meta.stream_id).await?;
             if stream.is_some_and(|stream| stream.outcome.is_some()) {
-                let label = self.idle.remove(0);
-                self.complete(label).await;
+                let meta = self.idle.remove(0);
+                self.complete(meta).await;
             } else {
                 // It goes on, or is another store's: then the files are left for whoever has it.
                 self.idle.rotate_left(1);
@@ -314,7 +314,7 @@ impl Recorder {
                 task.cancel();
                 continue;
             }
-            self.idle.retain(|label| label.id != row.id);
+            self.idle.retain(|meta| meta.id != row.id);
             let (id, shared) = (row.id, Arc::clone(&self.shared));
             let spool = spool.clone().filter(|spool| spool.id == row.spool);
             let task = self.completing.spawn(async move {

@@ -35,7 +35,7 @@ pub struct Spool {
 
 /// What is known of a recording on disk: enough to go on with it after a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Label {
+pub struct RecordingMeta {
     pub id: RecordingId,
     pub session_id: SessionId,
     pub stream_id: StreamId,
@@ -87,7 +87,7 @@ impl TrackNote {
     }
 }
 
-impl Label {
+impl RecordingMeta {
     /// Time 0 of every file from now on; tracks that lie there are moved when they are opened.
     pub fn begin_at(&mut self, origin_ms: i64) {
         for note in &mut self.tracks {
@@ -157,14 +157,14 @@ impl Spool {
 
     /// Moves everything of another spool here, which is then none any more. May be called again. Blocks.
     pub fn adopt(&self, other: &Self) -> io::Result<()> {
-        for label in other.labels()? {
-            fs::rename(other.folder_of(label.id), self.folder_of(label.id))?;
+        for meta in other.labels()? {
+            fs::rename(other.folder_of(meta.id), self.folder_of(meta.id))?;
         }
         fs::remove_file(other.folder.join("id"))
     }
 
     /// The labels of what lies here, the oldest first. What has none that can be read is left alone.
-    pub fn labels(&self) -> io::Result<Vec<Label>> {
+    pub fn labels(&self) -> io::Result<Vec<RecordingMeta>> {
         let mut labels = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
@@ -172,34 +172,34 @@ impl Spool {
                 continue;
             }
             match read_label(&path) {
-                Ok(label) => labels.push(label),
+                Ok(meta) => labels.push(meta),
                 Err(error) => {
-                    tracing::warn!(folder = %path.display(), %error, "a recording without its label is left alone");
+                    tracing::warn!(folder = %path.display(), %error, "a recording without its metadata is left alone");
                 }
             }
         }
-        labels.sort_by_key(|label| label.id);
+        labels.sort_by_key(|meta| meta.id);
         Ok(labels)
     }
 
-    pub fn label(&self, id: RecordingId) -> io::Result<Label> {
+    pub fn meta(&self, id: RecordingId) -> io::Result<RecordingMeta> {
         read_label(&self.folder_of(id))
     }
 
     /// Writes a recording's label, so that it outlives a power cut; the first one makes its folder.
-    pub fn keep(&self, label: &Label) -> io::Result<()> {
-        let folder = self.folder_of(label.id);
+    pub fn keep(&self, meta: &RecordingMeta) -> io::Result<()> {
+        let folder = self.folder_of(meta.id);
         let is_first = !folder.exists();
         fs::create_dir_all(folder.join("files"))?;
-        self.keep_counts(label)?;
+        self.keep_counts(meta)?;
         parts::sync_folder(&folder.join(LABEL))?;
         if is_first { parts::sync_folder(&folder) } else { Ok(()) }
     }
 
     /// The same where nothing but counts is new: after a power cut the label may be the earlier one.
-    pub fn keep_counts(&self, label: &Label) -> io::Result<()> {
-        let folder = self.folder_of(label.id);
-        let text = serde_json::to_vec(label).map_err(io::Error::other)?;
+    pub fn keep_counts(&self, meta: &RecordingMeta) -> io::Result<()> {
+        let folder = self.folder_of(meta.id);
+        let text = serde_json::to_vec(meta).map_err(io::Error::other)?;
         let fresh = folder.join("label.json.new");
         let mut file = File::create(&fresh)?;
         file.write_all(&text)?;
@@ -234,7 +234,7 @@ impl Spool {
     }
 }
 
-fn read_label(folder: &Path) -> io::Result<Label> {
+fn read_label(folder: &Path) -> io::Result<RecordingMeta> {
     let text = fs::read(folder.join(LABEL))?;
     serde_json::from_slice(&text).map_err(io::Error::other)
 }
@@ -267,8 +267,8 @@ mod tests {
     use super::*;
     use crate::model::{ChannelId, UserId};
 
-    fn label() -> Label {
-        Label {
+    fn meta() -> RecordingMeta {
+        RecordingMeta {
             id: RecordingId(Uuid::now_v7()),
             session_id: SessionId(Uuid::nil()),
             stream_id: StreamId::parse("/a+b==").unwrap(),
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn a_spool_keeps_its_id_and_its_labels_over_a_restart() {
         let root = tempdir().unwrap();
-        let (one, other) = (label(), label());
+        let (one, other) = (meta(), meta());
         let spool = Spool::open(root.path()).unwrap();
         spool.keep(&other).unwrap();
         spool.keep(&one).unwrap();
@@ -311,15 +311,15 @@ mod tests {
 
     #[test]
     fn a_label_from_before_channels_is_read() {
-        let mut now = label();
+        let mut now = meta();
         let mut text = serde_json::to_value(&now).unwrap();
         let track = text["tracks"][0].as_object_mut().unwrap();
         let keys: Vec<&str> = track.keys().map(String::as_str).collect();
         assert!(!keys.contains(&"channel_id"), "{keys:?}");
-        assert_eq!(serde_json::from_value::<Label>(text).unwrap(), now);
+        assert_eq!(serde_json::from_value::<RecordingMeta>(text).unwrap(), now);
         now.tracks[0].speaker.channel_id = ChannelId::new("c1");
         let text = serde_json::to_string(&now).unwrap();
-        assert_eq!(serde_json::from_str::<Label>(&text).unwrap(), now);
+        assert_eq!(serde_json::from_str::<RecordingMeta>(&text).unwrap(), now);
     }
 
     #[test]
@@ -333,8 +333,8 @@ mod tests {
     fn what_a_daemon_left_beside_us_is_adopted_once() {
         let root = tempdir().unwrap();
         let (old, new) = (Spool::open(root.path()).unwrap(), Spool::open(root.path()).unwrap());
-        let label = label();
-        old.keep(&label).unwrap();
+        let meta = meta();
+        old.keep(&meta).unwrap();
         assert!(new.abandoned().unwrap().is_empty(), "it is still somebody's");
         let id = old.id;
         drop(old);
@@ -342,7 +342,7 @@ mod tests {
         assert_eq!(found.iter().map(|spool| spool.id).collect::<Vec<_>>(), [id]);
         new.adopt(&found[0]).unwrap();
         drop(found);
-        assert_eq!(new.labels().unwrap(), [label]);
+        assert_eq!(new.labels().unwrap(), [meta]);
         assert!(new.abandoned().unwrap().is_empty());
         assert_ne!(Spool::open(root.path()).unwrap().id, id);
     }

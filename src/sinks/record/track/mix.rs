@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
-use super::order::{Reorder, Timed, Turn, fits};
+use super::order::{ReorderBuffer, Timed, Turn, fits};
 use super::wav::{self, Over, Place, WavFile, WavFormat};
 use super::{Counts, Finished, TrackError, TrackFile};
 use crate::model::SpeakerKey;
@@ -40,7 +40,7 @@ pub struct Mix {
 /// One participant's frames, sorted before they are added.
 struct Voice {
     place: Place,
-    order: Reorder,
+    order: ReorderBuffer,
 }
 
 impl Mix {
@@ -142,7 +142,7 @@ impl Mix {
         }
         let voice = self.voices.entry(who.clone()).or_insert_with(|| Voice {
             place: Place::new(self.file.format, 0),
-            order: Reorder::new(),
+            order: ReorderBuffer::new(),
         });
         match voice.order.push(Timed { at_ms, payload: payload.clone() }) {
             Turn::Waits => {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use self::packet::SAMPLES_PER_MS;
 use self::page::{BEGINS, MAX_PAGE_BYTES, Packets};
-use super::order::{Reorder, Timed, Turn, fits};
+use super::order::{ReorderBuffer, Timed, Turn, fits};
 use super::{Counts, Finished, TrackFile, parts};
 
 /// Each of the two headers has a page of its own.
@@ -37,7 +37,7 @@ pub struct OggTrack {
     channels: u8,
     earlier: Vec<TrackFile>,
     file: OggFile,
-    order: Reorder,
+    order: ReorderBuffer,
     /// Since the origin: where the newest frame that waited begins.
     reach_ms: i64,
     counts: Counts,
@@ -90,7 +90,7 @@ impl OggTrack {
             channels,
             earlier,
             file,
-            order: Reorder::new(),
+            order: ReorderBuffer::new(),
             reach_ms: 0,
             counts: Counts::default(),
         })

@@ -30,14 +30,14 @@ pub fn fits(origin_ms: i64, at_ms: i64) -> bool {
 
 /// Sorts the sound of one voice by time, and leaves out what comes twice.
 #[derive(Debug)]
-pub struct Reorder {
+pub struct ReorderBuffer {
     waiting: BTreeMap<i64, Bytes>,
     passed_ms: i64,
     /// The newest that passed: their times, and a hash of their sound.
     passed: VecDeque<(i64, u64)>,
 }
 
-/// What [`Reorder::push`] says of a frame.
+/// What [`ReorderBuffer::push`] says of a frame.
 pub enum Turn {
     Waits,
     /// It came before.
@@ -48,7 +48,7 @@ pub enum Turn {
     Missed(Timed),
 }
 
-impl Reorder {
+impl ReorderBuffer {
     pub fn new() -> Self {
         Self { waiting: BTreeMap::new(), passed_ms: i64::MIN, passed: VecDeque::new() }
     }
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_comes_after_its_successor_is_put_before_it_and_a_repeated_one_is_left_out() {
-        let mut order = Reorder::new();
+        let mut order = ReorderBuffer::new();
         let mut sorted = Vec::new();
         for at_ms in [0, 20, 60, 40, 60, 80, 300, 320] {
             order.push(frame(at_ms));

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 pub use self::file::{Over, WavFile};
 pub use self::format::{Coding, WavFormat};
-use super::order::{Reorder, Timed, Turn, fits};
+use super::order::{ReorderBuffer, Timed, Turn, fits};
 use super::{Counts, Finished, TrackFile, parts};
 
 /// A frame whose time differs by less from where the last one ended follows it without a seam; and by less than its
@@ -25,7 +25,7 @@ pub struct WavTrack {
     earlier: Vec<TrackFile>,
     file: WavFile,
     place: Place,
-    order: Reorder,
+    order: ReorderBuffer,
     /// How far the sound will go with what waits.
     reach: u64,
     counts: Counts,
@@ -125,7 +125,7 @@ impl WavTrack {
             earlier,
             place: Place::new(format, file.len()),
             file,
-            order: Reorder::new(),
+            order: ReorderBuffer::new(),
             reach: 0,
             counts: Counts::default(),
         })

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::open::Writer;
 use crate::model::RecordingId;
-use crate::sinks::record::spool::{Label, Spool, TrackNote};
+use crate::sinks::record::spool::{RecordingMeta, Spool, TrackNote};
 use crate::sinks::record::track::{Finished, TrackError, shift};
 
 /// What is said so shortly before the first frame stands at time 0: for less no file is moved.
@@ -15,25 +15,25 @@ const TEXT_BEFORE_MS: i64 = 5_000;
 /// Moves what lies of a track to the recording's time 0. Returns its path, and that time.
 pub(super) fn aligned(
     spool: &Spool,
-    label: &mut Label,
+    meta: &mut RecordingMeta,
     index: usize,
 ) -> Result<(PathBuf, i64), TrackError> {
-    let origin_ms = label.origin_ms.unwrap_or(label.started_at_ms);
-    let note = &mut label.tracks[index];
-    let path = spool.files(label.id).join(&note.name);
+    let origin_ms = meta.origin_ms.unwrap_or(meta.started_at_ms);
+    let note = &mut meta.tracks[index];
+    let path = spool.files(meta.id).join(&note.name);
     let from_ms = note.origin_ms.replace(origin_ms).unwrap_or(origin_ms);
     let kind = note.kind;
     let align = || {
         if from_ms > origin_ms {
             shift::prepare(&path, kind, from_ms, origin_ms)?;
-            spool.keep(label)?;
+            spool.keep(meta)?;
         }
         shift::commit(&path, origin_ms)
     };
     match align() {
         Ok(()) => Ok((path, origin_ms)),
         Err(source) => {
-            label.tracks[index].origin_ms = Some(from_ms);
+            meta.tracks[index].origin_ms = Some(from_ms);
             Err(TrackError { path, source })
         }
     }
@@ -47,25 +47,25 @@ pub fn finish(
     id: RecordingId,
     oldest_ms: Option<i64>,
     max_bytes: u64,
-) -> io::Result<(Label, Vec<(TrackNote, Finished)>)> {
-    let mut label = spool.label(id)?;
-    if let (Some(origin_ms), Some(oldest_ms)) = (label.origin_ms, oldest_ms)
+) -> io::Result<(RecordingMeta, Vec<(TrackNote, Finished)>)> {
+    let mut meta = spool.meta(id)?;
+    if let (Some(origin_ms), Some(oldest_ms)) = (meta.origin_ms, oldest_ms)
         && oldest_ms < origin_ms - TEXT_BEFORE_MS
     {
         let moved_ms = shift::origin_for(origin_ms, oldest_ms);
-        let longer = label.silence_bytes(origin_ms - moved_ms);
+        let longer = meta.silence_bytes(origin_ms - moved_ms);
         if spool.bytes(id).saturating_add(longer) <= max_bytes {
-            label.begin_at(moved_ms);
-            spool.keep(&label)?;
+            meta.begin_at(moved_ms);
+            spool.keep(&meta)?;
         }
     }
     let mut tracks = Vec::new();
-    for index in 0..label.tracks.len() {
-        let (path, origin_ms) = aligned(spool, &mut label, index).map_err(|error| error.source)?;
-        let note = label.tracks[index].clone();
+    for index in 0..meta.tracks.len() {
+        let (path, origin_ms) = aligned(spool, &mut meta, index).map_err(|error| error.source)?;
+        let note = meta.tracks[index].clone();
         let writer = Writer::resume(&path, note.is_mix, note.kind, origin_ms);
         let finished = writer.and_then(Writer::finish).map_err(|error| error.source)?;
         tracks.push((note, finished));
     }
-    Ok((label, tracks))
+    Ok((meta, tracks))
 }

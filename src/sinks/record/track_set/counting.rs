@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::{Key, MAX_COUNTED_VOICES, Takes};
+use super::{Key, MAX_COUNTED_VOICES, TrackSet};
 use crate::hub::{Frame, LeftOut, LeftOuts};
 use crate::rtms::message::Medium;
 use crate::sinks::record::track::Counts;
@@ -33,7 +33,7 @@ impl Progress {
     }
 }
 
-impl Takes {
+impl TrackSet {
     /// What was taken and left out since the last call.
     pub fn take_left_out(&mut self) -> LeftOuts {
         std::mem::take(&mut self.left_out)
@@ -55,7 +55,7 @@ impl Takes {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         if self.beyond.len() < MAX_COUNTED_VOICES && self.beyond.insert(hasher.finish()) {
-            self.label.voices_beyond_limit += 1;
+            self.meta.voices_beyond_limit += 1;
         }
     }
 
@@ -85,7 +85,7 @@ impl Takes {
 
     /// What is in the mix is in its voice's file, too: only that is the ledger's.
     fn account(&mut self, key: &Key, news: &Counts, (at_ms, bytes): (i64, usize)) {
-        let Key::One(medium, _) = key else { return self.label.mix.add(news) };
+        let Key::One(medium, _) = key else { return self.meta.mix.add(news) };
         self.counts_of(*medium).add(news);
         if news.left_out() > 0 {
             self.left_out.add(LeftOut::frames(*medium, at_ms, news.left_out(), bytes));
@@ -97,7 +97,7 @@ impl Takes {
     pub(super) fn lose(&mut self, key: &Key, progress: Progress) {
         let unwritten = progress.counted.since(progress.synced).written;
         let counts = match key {
-            Key::Mix => &mut self.label.mix,
+            Key::Mix => &mut self.meta.mix,
             Key::One(medium, _) => self.counts_of(*medium),
         };
         counts.written = counts.written.saturating_sub(unwritten);
@@ -113,6 +113,6 @@ impl Takes {
     }
 
     fn counts_of(&mut self, medium: Medium) -> &mut Counts {
-        self.label.counts.entry(medium.as_str().to_owned()).or_default()
+        self.meta.counts.entry(medium.as_str().to_owned()).or_default()
     }
 }

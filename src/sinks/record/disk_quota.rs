@@ -12,7 +12,7 @@ const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 /// What the recordings in this daemon's spool take, each and together: those that are made, those that wait, and those
 /// on their way. Silence counts, also where it is a hole that takes no room: it is hashed, copied and uploaded.
 #[derive(Debug)]
-pub struct Room {
+pub struct DiskQuota {
     folder: PathBuf,
     /// Of all together.
     max_bytes: u64,
@@ -21,7 +21,7 @@ pub struct Room {
     used: Mutex<HashMap<RecordingId, u64>>,
 }
 
-impl Room {
+impl DiskQuota {
     /// `folder` is on the disk that is meant; one recording may take `each_percent` of it all.
     pub fn new(folder: PathBuf, max_bytes: u64, each_percent: u8) -> Arc<Self> {
         let max_each_bytes = (u128::from(max_bytes) * u128::from(each_percent) / 100) as u64;
@@ -82,23 +82,23 @@ mod tests {
 
     #[test]
     fn what_recordings_take_together_is_bounded_and_given_back() {
-        let room = Room::new(std::env::temp_dir(), 100, 100);
-        room.set(ONE, 60);
-        assert_eq!(room.is_full_for(ONE), None);
-        room.set(OTHER, 40);
-        assert!(room.is_full_for(ONE).unwrap().contains("RECORDINGS_SPOOL_BYTES"));
-        room.set(ONE, 59);
-        assert_eq!(room.is_full_for(OTHER), None);
-        room.set(OTHER, 41);
-        room.clear(ONE);
-        assert_eq!(room.is_full_for(OTHER), None);
+        let quota = DiskQuota::new(std::env::temp_dir(), 100, 100);
+        quota.set(ONE, 60);
+        assert_eq!(quota.is_full_for(ONE), None);
+        quota.set(OTHER, 40);
+        assert!(quota.is_full_for(ONE).unwrap().contains("RECORDINGS_SPOOL_BYTES"));
+        quota.set(ONE, 59);
+        assert_eq!(quota.is_full_for(OTHER), None);
+        quota.set(OTHER, 41);
+        quota.clear(ONE);
+        assert_eq!(quota.is_full_for(OTHER), None);
     }
 
     #[test]
     fn one_stream_does_not_take_the_room_of_all() {
-        let room = Room::new(std::env::temp_dir(), 100, 50);
-        room.set(ONE, 50);
-        assert!(room.is_full_for(ONE).unwrap().contains("RECORDINGS_STREAM_PERCENT"));
-        assert_eq!(room.is_full_for(OTHER), None);
+        let quota = DiskQuota::new(std::env::temp_dir(), 100, 50);
+        quota.set(ONE, 50);
+        assert!(quota.is_full_for(ONE).unwrap().contains("RECORDINGS_STREAM_PERCENT"));
+        assert_eq!(quota.is_full_for(OTHER), None);
     }
 }

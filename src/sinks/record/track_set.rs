@@ -15,7 +15,7 @@ pub use self::aligned::finish;
 use self::counting::Progress;
 use self::open::{Open, Writer};
 use super::layout::Layout;
-use super::spool::{Label, Spool};
+use super::spool::{RecordingMeta, Spool};
 use super::track::{TrackError, TrackKind, shift};
 use crate::hub::{Frame, LeftOuts};
 use crate::model::{SpeakerKey, believed};
@@ -37,10 +37,10 @@ const MAX_HELD_BYTES: usize = 8 << 20;
 const FRAME_BYTES: usize = 128;
 
 /// The files of a recording.
-pub struct Takes {
+pub struct TrackSet {
     spool: Arc<Spool>,
     layout: Arc<Layout>,
-    label: Label,
+    meta: RecordingMeta,
     /// What its files may take.
     max_bytes: u64,
     open: HashMap<Key, Open>,
@@ -72,20 +72,20 @@ enum Key {
     Mix,
 }
 
-impl Takes {
+impl TrackSet {
     /// Goes on with what a label says, or begins. `max_bytes`: what its files may take.
     pub fn open(
         spool: Arc<Spool>,
         layout: Arc<Layout>,
-        label: Label,
+        meta: RecordingMeta,
         max_bytes: u64,
     ) -> io::Result<Self> {
-        spool.keep(&label)?;
+        spool.keep(&meta)?;
         Ok(Self {
-            closed_bytes: spool.bytes(label.id),
+            closed_bytes: spool.bytes(meta.id),
             spool,
             layout,
-            label,
+            meta,
             max_bytes,
             open: HashMap::new(),
             held_bytes: 0,
@@ -102,8 +102,8 @@ impl Takes {
         })
     }
 
-    pub fn label(&self) -> &Label {
-        &self.label
+    pub fn meta(&self) -> &RecordingMeta {
+        &self.meta
     }
 
     /// What the recording takes; silence counts, also where it takes no room.
@@ -156,7 +156,7 @@ impl Takes {
         self.is_synced = true;
         if self.is_label_old || self.kept_at.elapsed() >= KEEP_EVERY {
             (self.kept_at, self.is_label_old) = (Instant::now(), false);
-            self.spool.keep_counts(&self.label)?;
+            self.spool.keep_counts(&self.meta)?;
         }
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Takes {
     pub fn close_all(&mut self) -> io::Result<()> {
         self.keys().iter().try_for_each(|key| self.close(key))?;
         self.is_synced = true;
-        self.spool.keep(&self.label)
+        self.spool.keep(&self.meta)
     }
 
     /// Time 0 is the oldest of all that comes. Zoom may keep sound that is older than pictures that came before it.
@@ -173,12 +173,12 @@ impl Takes {
         let oldest =
             frames.iter().filter(|frame| self.believes(frame)).map(|frame| frame.at_ms).min();
         let Some(oldest_ms) = oldest else { return Ok(()) };
-        match self.label.origin_ms {
+        match self.meta.origin_ms {
             None => {
                 let first_packet = frames.iter().filter_map(|frame| frame.stream.first_packet_ms);
-                self.label
+                self.meta
                     .begin_at(first_packet.min().map_or(oldest_ms, |at_ms| at_ms.min(oldest_ms)));
-                self.spool.keep(&self.label)
+                self.spool.keep(&self.meta)
             }
             Some(origin_ms) if oldest_ms < origin_ms => self.move_origin(origin_ms, oldest_ms),
             Some(_) => Ok(()),
@@ -188,7 +188,7 @@ impl Takes {
     /// Every file becomes longer by silence; where there is no room for it, what is older is left out.
     fn move_origin(&mut self, origin_ms: i64, oldest_ms: i64) -> io::Result<()> {
         let moved_ms = shift::origin_for(origin_ms, oldest_ms);
-        let longer = self.label.silence_bytes(origin_ms - moved_ms);
+        let longer = self.meta.silence_bytes(origin_ms - moved_ms);
         if self.bytes().saturating_add(longer) > self.max_bytes {
             self.complain("there is no room for what is older than its files");
             return Ok(());
@@ -198,15 +198,15 @@ impl Takes {
         self.moved_mix = mix.map(|mix| (origin_ms, mix.ends()));
         self.close_all()?;
         self.closed_bytes += longer;
-        self.label.begin_at(moved_ms);
-        let (stream_id, by_ms) = (&self.label.stream_id, origin_ms - oldest_ms);
+        self.meta.begin_at(moved_ms);
+        let (stream_id, by_ms) = (&self.meta.stream_id, origin_ms - oldest_ms);
         tracing::debug!(%stream_id, by_ms, "older frames came; the recording's files are moved");
-        self.spool.keep(&self.label)
+        self.spool.keep(&self.meta)
     }
 
     /// The hub places what is not believed: nothing it hands out is from before the recording, but for what Zoom kept.
     fn believes(&self, frame: &Frame) -> bool {
-        let since_ms = self.label.started_at_ms.min(self.now_ms);
+        let since_ms = self.meta.started_at_ms.min(self.now_ms);
         believed(Some(frame.at_ms), since_ms, self.now_ms).is_some()
     }
 
@@ -242,7 +242,7 @@ impl Takes {
         let is_open = self.ready(key, kind, frame);
         match (&is_open, key) {
             (Ok(true), _) => {}
-            (Ok(false), Key::Mix) => self.label.mix.beyond_limit += 1,
+            (Ok(false), Key::Mix) => self.meta.mix.beyond_limit += 1,
             (Ok(false), Key::One(..)) => {
                 self.count_voice(key);
                 self.leave_out(frame, |counts| &mut counts.beyond_limit);
@@ -298,7 +298,7 @@ impl Takes {
                 self.close(&key)?;
             }
         }
-        let aligned = aligned(&self.spool, &mut self.label, note);
+        let aligned = aligned(&self.spool, &mut self.meta, note);
         let (path, origin_ms) = self.checked(aligned)?;
         let writer = Writer::resume(&path, *key == Key::Mix, kind, origin_ms);
         let mut writer = self.checked(writer)?;
@@ -307,7 +307,7 @@ impl Takes {
         {
             mix.remember(had_origin_ms, ends);
         }
-        let of = &self.label.tracks[note].speaker;
+        let of = &self.meta.tracks[note].speaker;
         let is_named = of.name.is_some() || of.key().is_none();
         let progress = Progress::default();
         self.open.insert(key.clone(), Open { writer, kind, is_named, used: self.uses, progress });
@@ -337,7 +337,7 @@ impl Takes {
                 self.lose(&key, open.progress);
             }
             self.held_bytes = 0;
-            self.closed_bytes = self.spool.bytes(self.label.id);
+            self.closed_bytes = self.spool.bytes(self.meta.id);
             error.source
         })
     }
@@ -345,7 +345,7 @@ impl Takes {
     /// Once for each recording.
     fn complain(&mut self, problem: &str) {
         if !std::mem::replace(&mut self.has_complained, true) {
-            let stream_id = &self.label.stream_id;
+            let stream_id = &self.meta.stream_id;
             tracing::warn!(%stream_id, problem, "some of a stream cannot be recorded");
         }
     }

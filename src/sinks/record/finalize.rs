@@ -14,11 +14,11 @@ use tokio::task::spawn_blocking;
 
 use super::layout::Layout;
 use super::leftovers::leftovers;
-use super::spool::{Label, Spool, TrackNote};
-use super::takes;
+use super::spool::{RecordingMeta, Spool, TrackNote};
 use super::target::TargetError;
 use super::texts::{Text, TextError, Texts};
 use super::track::{Counts, Finished, TrackFile};
+use super::track_set;
 use crate::model::{
     MediumLedger, RecordedFile, Recording, Session, Speaker, StreamRecord, rfc3339,
 };
@@ -61,7 +61,7 @@ pub struct Finish<'a> {
     /// What its files may take.
     pub max_bytes: u64,
     pub recording: &'a Recording,
-    pub label: &'a Label,
+    pub meta: &'a RecordingMeta,
     pub session: &'a Session,
     pub streams: &'a [StreamRecord],
     pub stream: &'a StreamRecord,
@@ -97,12 +97,12 @@ struct ManifestFile<'a> {
 impl Finish<'_> {
     /// Closes and writes everything. May be called again: what is there is made anew.
     pub async fn run(&self) -> Result<Vec<RecordedFile>, FinishError> {
-        let (spool, id, max_bytes) = (Arc::clone(self.spool), self.label.id, self.max_bytes);
+        let (spool, id, max_bytes) = (Arc::clone(self.spool), self.meta.id, self.max_bytes);
         let text = &self.stream.tally.transcript;
-        let oldest_ms = text.first_ms.filter(|_| self.label.records(Medium::Transcript));
-        let (label, tracks) =
-            blocking(move || takes::finish(&spool, id, oldest_ms, max_bytes)).await?;
-        Finish { label: &label, ..*self }.describe(&tracks).await
+        let oldest_ms = text.first_ms.filter(|_| self.meta.records(Medium::Transcript));
+        let (meta, tracks) =
+            blocking(move || track_set::finish(&spool, id, oldest_ms, max_bytes)).await?;
+        Finish { meta: &meta, ..*self }.describe(&tracks).await
     }
 
     async fn describe(
@@ -156,10 +156,10 @@ impl Finish<'_> {
             origin_ms,
         };
         let mut written = Vec::new();
-        if self.label.records(Medium::Transcript) {
+        if self.meta.records(Medium::Transcript) {
             written.extend(texts.transcript().await?);
         }
-        if self.label.records(Medium::Chat) {
+        if self.meta.records(Medium::Chat) {
             written.push(texts.chat().await?);
         }
         written.push(texts.events().await?);
@@ -169,8 +169,8 @@ impl Finish<'_> {
     /// Time 0 of all files.
     fn origin_ms(&self) -> i64 {
         let of_stream = || origin_ms([self.stream], None);
-        let origin_ms = self.label.origin_ms.unwrap_or_else(of_stream);
-        if origin_ms > 0 { origin_ms } else { self.label.started_at_ms }
+        let origin_ms = self.meta.origin_ms.unwrap_or_else(of_stream);
+        if origin_ms > 0 { origin_ms } else { self.meta.started_at_ms }
     }
 
     async fn described(&self, drafts: Vec<Draft>) -> Result<Vec<RecordedFile>, FinishError> {
@@ -211,7 +211,7 @@ impl Finish<'_> {
     fn damaged_file(&self, name: String) -> Draft {
         let stem = |note: &TrackNote| note.name.split('.').next().map_or(0, str::len);
         let is_of = |note: &&TrackNote| name.starts_with(&note.name[..stem(note)]);
-        let note = self.label.tracks.iter().filter(is_of).max_by_key(|note| stem(note));
+        let note = self.meta.tracks.iter().filter(is_of).max_by_key(|note| stem(note));
         Draft {
             place: name.clone(),
             medium: note.map_or_else(|| "unknown".to_owned(), |note| note.medium.clone()),
@@ -271,17 +271,17 @@ impl Finish<'_> {
             "product": stream.instance.product,
             "instance_id": stream.instance.id(),
             "meeting_id": self.session.meeting_id,
-            "record": self.label.media,
+            "record": self.meta.media,
             "origin_ms": origin_ms,
             "origin": rfc3339(origin_ms),
             "started_at_ms": recording.started_at_ms,
             "finished_at_ms": self.now_ms,
             "outcome": stream.outcome,
             "stop_reason": stream.stop_reason,
-            "frames": self.label.total(),
+            "frames": self.meta.total(),
             "media": self.media_json(entries),
-            "mix": self.label.mix,
-            "voices_beyond_limit": self.label.voices_beyond_limit,
+            "mix": self.meta.mix,
+            "voices_beyond_limit": self.meta.voices_beyond_limit,
             "files": files.iter().map(file).collect::<Vec<_>>(),
             "ledger": ledger,
         })
@@ -293,14 +293,14 @@ impl Finish<'_> {
     fn media_json(&self, entries: &HashMap<&str, u64>) -> Value {
         let medium = |name: &String| {
             let received = self.stream.tally.of(name).frames;
-            let counts = self.label.counts.get(name).copied().unwrap_or_default();
+            let counts = self.meta.counts.get(name).copied().unwrap_or_default();
             let json = match entries.get(name.as_str()) {
                 Some(written) => json!({ "received": received, "written": written }),
                 None => json!(Became { received, counts }),
             };
             (name.clone(), json)
         };
-        self.label.media.iter().map(medium).collect::<serde_json::Map<_, _>>().into()
+        self.meta.media.iter().map(medium).collect::<serde_json::Map<_, _>>().into()
     }
 }
 
@@ -313,7 +313,7 @@ struct Became {
 }
 
 /// What a recording's tracks will be, while it goes on.
-pub fn underway(recording: &Recording, label: &Label) -> Vec<RecordedFile> {
+pub fn underway(recording: &Recording, meta: &RecordingMeta) -> Vec<RecordedFile> {
     let file = |note: &TrackNote| RecordedFile {
         name: note.name.clone(),
         api_name: api_name(recording, &note.name),
@@ -327,7 +327,7 @@ pub fn underway(recording: &Recording, label: &Label) -> Vec<RecordedFile> {
         last_ms: None,
     };
     // Pictures are many files, whose names come at the end.
-    label.tracks.iter().filter(|note| note.kind.extension().is_some()).map(file).collect()
+    meta.tracks.iter().filter(|note| note.kind.extension().is_some()).map(file).collect()
 }
 
 impl From<Text> for Draft {

@@ -56,15 +56,15 @@ fn said(speaker: Option<Speaker>, first_packet_ms: Option<i64>, at_ms: i64) -> A
     })
 }
 
-fn takes() -> (TempDir, Takes) {
+fn takes() -> (TempDir, TrackSet) {
     takes_of(u64::MAX)
 }
 
 /// With so much room.
-fn takes_of(max_bytes: u64) -> (TempDir, Takes) {
+fn takes_of(max_bytes: u64) -> (TempDir, TrackSet) {
     let root = tempdir().unwrap();
     let spool = Arc::new(Spool::open(root.path()).unwrap());
-    let label = Label {
+    let meta = RecordingMeta {
         id: RecordingId(Uuid::now_v7()),
         session_id: SessionId(Uuid::nil()),
         stream_id: StreamId::parse("s1").unwrap(),
@@ -79,7 +79,7 @@ fn takes_of(max_bytes: u64) -> (TempDir, Takes) {
         voices_beyond_limit: 0,
     };
     let layout = Arc::new(Layout::parse("{stream}").unwrap());
-    (root, Takes::open(spool, layout, label, max_bytes).unwrap())
+    (root, TrackSet::open(spool, layout, meta, max_bytes).unwrap())
 }
 
 fn counts_of(batches: &[(i64, Vec<i64>)]) -> Counts {
@@ -89,7 +89,7 @@ fn counts_of(batches: &[(i64, Vec<i64>)]) -> Counts {
         takes.take(&mut frames, *now_ms).unwrap();
     }
     takes.close_all().unwrap();
-    takes.label().total()
+    takes.meta().total()
 }
 
 /// Sound of one voice is not all alike.
@@ -105,20 +105,20 @@ fn speech(first_packet_ms: Option<i64>, from_ms: i64, count: i64, who: u64) -> V
     (0..count).map(|n| voiced(first_packet_ms, from_ms + 20 * n, who)).collect()
 }
 
-fn take(takes: &mut Takes, frames: Vec<Arc<Frame>>, now_ms: i64) {
+fn take(takes: &mut TrackSet, frames: Vec<Arc<Frame>>, now_ms: i64) {
     let mut frames = VecDeque::from(frames);
     takes.take(&mut frames, now_ms).unwrap();
     assert!(frames.is_empty());
 }
 
 /// Ends a recording. How many frames of sound each file has, by its name, and from when to when it goes.
-fn ended(takes: Takes) -> Vec<(String, usize, i64, i64)> {
-    let (spool, id) = (Arc::clone(&takes.spool), takes.label.id);
+fn ended(takes: TrackSet) -> Vec<(String, usize, i64, i64)> {
+    let (spool, id) = (Arc::clone(&takes.spool), takes.meta.id);
     drop(takes);
-    let (label, tracks) = finish(&spool, id, None, u64::MAX).unwrap();
+    let (meta, tracks) = finish(&spool, id, None, u64::MAX).unwrap();
     let track = |(note, finished): &(TrackNote, Finished)| {
         let [file] = &finished.files[..] else { panic!("{:?}", finished.files) };
-        assert_eq!(Some(file.first_ms), label.origin_ms);
+        assert_eq!(Some(file.first_ms), meta.origin_ms);
         let wav = std::fs::read(&file.path).unwrap();
         let data = wav.windows(4).position(|name| name == b"data").expect("a data chunk") + 8;
         let frames = wav[data..].chunks(640).filter(|frame| frame.iter().any(|byte| *byte != 0));
@@ -133,7 +133,7 @@ fn sound_that_zoom_kept_before_the_first_packet_is_recorded() {
     take(&mut takes, speech(Some(NOW), NOW - 30_000, 1_500, 7), NOW);
     take(&mut takes, speech(Some(NOW), NOW, 50, 7), NOW + 1_000);
     takes.close_all().unwrap();
-    assert_eq!(takes.label.counts["audio"], Counts { written: 1_550, ..Counts::default() });
+    assert_eq!(takes.meta.counts["audio"], Counts { written: 1_550, ..Counts::default() });
     let span = (1_550, NOW - 30_000, NOW + 1_000);
     let files = ended(takes);
     assert_eq!(files.len(), 2, "a voice and the mix");
@@ -149,7 +149,7 @@ fn what_is_older_than_the_files_moves_them_and_nothing_is_lost() {
     take(&mut takes, speech(None, NOW - 30_000, 500, 7), NOW + 1_000);
     take(&mut takes, speech(None, NOW + 1_000, 50, 7), NOW + 2_000);
     takes.close_all().unwrap();
-    let frames = takes.label.total();
+    let frames = takes.meta.total();
     assert_eq!((frames.written, frames.late, frames.absurd), (1_600, 0, 0));
     let files = ended(takes);
     let of = |who: &str| files.iter().find(|file| file.0.contains(who)).unwrap();
@@ -167,23 +167,23 @@ fn a_kill_while_files_are_moved_costs_nothing() {
         let (_root, mut killed) = takes();
         take(&mut killed, speech(None, NOW, 50, 7), NOW + 1_000);
         killed.close_all().unwrap();
-        let mut label = killed.label.clone();
+        let mut meta = killed.meta.clone();
         let to_ms = shift::origin_for(NOW, NOW - 10_000);
-        let path = killed.spool.files(label.id).join(&label.tracks[0].name);
+        let path = killed.spool.files(meta.id).join(&meta.tracks[0].name);
         if step > 0 {
-            label.begin_at(to_ms);
-            killed.spool.keep(&label).unwrap();
+            meta.begin_at(to_ms);
+            killed.spool.keep(&meta).unwrap();
         }
         if step > 1 {
-            shift::prepare(&path, label.tracks[0].kind, NOW, to_ms).unwrap();
+            shift::prepare(&path, meta.tracks[0].kind, NOW, to_ms).unwrap();
         }
         if step > 2 {
-            label.tracks[0].origin_ms = Some(to_ms);
-            killed.spool.keep(&label).unwrap();
+            meta.tracks[0].origin_ms = Some(to_ms);
+            killed.spool.keep(&meta).unwrap();
         }
         let (spool, layout) = (Arc::clone(&killed.spool), Arc::clone(&killed.layout));
-        let label = spool.label(label.id).unwrap();
-        let mut resumed = Takes::open(spool, layout, label, u64::MAX).unwrap();
+        let meta = spool.meta(meta.id).unwrap();
+        let mut resumed = TrackSet::open(spool, layout, meta, u64::MAX).unwrap();
         take(&mut resumed, speech(None, NOW - 10_000, 500, 7), NOW + 2_000);
         resumed.close_all().unwrap();
         // What a killed mix holds is not known by voice: it takes nothing that may be in it.
@@ -214,7 +214,7 @@ fn who_speaks_shortly_after_a_long_silence_is_recorded() {
 fn the_first_packet_is_the_origin_also_hours_later() {
     let (_root, mut takes) = takes();
     take(&mut takes, speech(Some(NOW - 5 * HOUR), NOW, 1, 7), NOW);
-    assert_eq!(takes.label.origin_ms, Some(NOW - 5 * HOUR));
+    assert_eq!(takes.meta.origin_ms, Some(NOW - 5 * HOUR));
 }
 
 fn channel(id: &str, name: Option<&str>) -> Option<Speaker> {
@@ -233,7 +233,7 @@ fn both_parties_of_an_engagement_with_the_same_times_have_whole_tracks() {
     let mut frames = both(&channel("c1", Some("Ana")), &channel("c2", Some("Consumer")));
     takes.take(&mut frames, NOW).unwrap();
     takes.close_all().unwrap();
-    let frames = takes.label().total();
+    let frames = takes.meta().total();
     assert_eq!((frames.written, frames.late), (100, 0));
     let whole = |name: &str| (name.to_owned(), 50, NOW, NOW + 1_000);
     let [ana, consumer] = ["audio-channel-c1-Ana.wav", "audio-channel-c2-Consumer.wav"];
@@ -248,10 +248,10 @@ fn two_channels_that_are_one_in_a_path_have_a_file_each_also_after_a_restart() {
         takes.take(&mut both(&one, &other), NOW).unwrap();
         takes.close_all().unwrap();
         let (spool, layout) = (Arc::clone(&takes.spool), Arc::clone(&takes.layout));
-        let label = takes.spool.label(takes.label.id).unwrap();
-        takes = Takes::open(spool, layout, label, u64::MAX).unwrap();
+        let meta = takes.spool.meta(takes.meta.id).unwrap();
+        takes = TrackSet::open(spool, layout, meta, u64::MAX).unwrap();
     }
-    let names: Vec<&str> = takes.label().tracks.iter().map(|note| &*note.name).collect();
+    let names: Vec<&str> = takes.meta().tracks.iter().map(|note| &*note.name).collect();
     let expected = ["audio-channel-a_b.wav", "audio-channel-a_b-speaker1.wav", "audio-mix.wav"];
     assert_eq!(names, expected);
 }
@@ -263,7 +263,7 @@ fn a_name_that_comes_after_the_first_frame_is_noted() {
         let frame = said(channel("c1", name), Some(NOW), NOW + 20 * step);
         takes.take(&mut [frame].into(), NOW).unwrap();
     }
-    let note = &takes.spool.label(takes.label.id).unwrap().tracks[0];
+    let note = &takes.spool.meta(takes.meta.id).unwrap().tracks[0];
     assert_eq!((&*note.name, note.speaker.name.as_deref()), ("audio-channel-c1.wav", Some("Ana")));
 }
 
@@ -283,7 +283,7 @@ fn what_is_left_out_is_said_with_its_time_and_counted_by_medium() {
         NOW,
     );
     takes.close_all().unwrap();
-    let counts = takes.label.counts["audio"];
+    let counts = takes.meta.counts["audio"];
     let expected = Counts { written: 2, repeated: 1, late: 1, unreadable: 1, ..Counts::default() };
     assert_eq!(counts, expected);
     let spans: Vec<LeftOut> = takes.take_left_out().into_iter().collect();
@@ -291,8 +291,8 @@ fn what_is_left_out_is_said_with_its_time_and_counted_by_medium() {
     let (medium, first_ms, last_ms) = (Medium::Audio, NOW, NOW + 40);
     assert_eq!(spans, [LeftOut { medium, first_ms, last_ms, count }]);
     // A restart goes on counting.
-    let label = takes.spool.label(takes.label.id).unwrap();
-    assert_eq!(label.total(), expected);
+    let meta = takes.spool.meta(takes.meta.id).unwrap();
+    assert_eq!(meta.total(), expected);
 }
 
 #[test]
@@ -302,11 +302,11 @@ fn what_the_disk_did_not_take_is_lost_and_said() {
     takes.sync().unwrap();
     take(&mut takes, speech(None, NOW + 1_000, 5, 7), NOW + 1_100);
     // No file can be made there.
-    std::fs::create_dir(takes.spool.files(takes.label.id).join("audio-8.wav")).unwrap();
+    std::fs::create_dir(takes.spool.files(takes.meta.id).join("audio-8.wav")).unwrap();
     let mut frames = VecDeque::from(speech(None, NOW + 1_000, 5, 8));
     assert!(takes.take(&mut frames, NOW + 1_100).is_err());
     takes.give_up(frames);
-    let counts = takes.label.counts["audio"];
+    let counts = takes.meta.counts["audio"];
     // What was not synced of the one, and everything of the other.
     assert_eq!(counts, Counts { written: 50, lost: 10, ..Counts::default() });
     let left_out: u64 = takes.take_left_out().into_iter().map(|span| span.count.frames).sum();

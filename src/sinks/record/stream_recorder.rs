@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::Shared;
-use super::complete::announced;
-use super::finish::{blocking, underway};
-use super::room::Room;
-use super::spool::{Label, Spool};
-use super::takes::Takes;
+use super::disk_quota::DiskQuota;
+use super::finalize::{blocking, underway};
+use super::spool::{RecordingMeta, Spool};
+use super::track_set::TrackSet;
+use super::upload::announced;
 use crate::hub::{Frame, LeftOut, LeftOuts, Tap, Tapped};
 
 /// Frames are written together: a thread is borrowed once for all that came in this time.
@@ -26,7 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How the stream left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub enum StopCause {
     /// It is over.
     Ended,
     /// Somebody goes on with it, perhaps here.
@@ -38,26 +38,27 @@ pub enum Left {
 /// Records until the stream leaves.
 pub async fn record(
     shared: Arc<Shared>,
-    label: Label,
+    meta: RecordingMeta,
     mut tap: Tap,
     cancel: CancellationToken,
-) -> Left {
-    let mut news = News { shared: Arc::clone(&shared), told: None, task: JoinSet::new() };
-    let (mut desk, mut has_complained) = (None, false);
+) -> StopCause {
+    let mut reporter =
+        StatusReporter { shared: Arc::clone(&shared), told: None, task: JoinSet::new() };
+    let (mut state, mut has_complained) = (None, false);
     loop {
         let batch = tokio::select! {
-            () = cancel.cancelled() => return Left::Cancelled,
+            () = cancel.cancelled() => return StopCause::Cancelled,
             batch = gather(&mut tap, &shared) => batch,
         };
         let Batch { frames, left, must_settle, turn: _turn } = batch;
         let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
-        let mut now = match desk.take() {
-            Some(desk) => desk,
-            None => match open(&shared, &label).await {
-                Ok(desk) => desk,
+        let mut now = match state.take() {
+            Some(state) => state,
+            None => match open(&shared, &meta).await {
+                Ok(state) => state,
                 Err(error) => {
                     if !std::mem::replace(&mut has_complained, true) {
-                        complain(&label, &error);
+                        complain(&meta, &error);
                     }
                     tap.refuse(true);
                     give_up(&tap, taken, must_settle);
@@ -78,7 +79,7 @@ pub async fn record(
             match blocking(work).await {
                 Ok(done) => now = done,
                 Err(error) => {
-                    complain(&label, &error);
+                    complain(&meta, &error);
                     give_up(&tap, taken, must_settle);
                     match left {
                         Some(left) => return left,
@@ -88,15 +89,15 @@ pub async fn record(
             }
         }
         tap.refuse(now.is_refusing);
-        tap.left_out(now.takes.take_left_out());
+        tap.left_out(now.tracks.take_left_out());
         if must_settle {
             tap.settled();
         }
-        news.tell(now.takes.label(), &now.spool);
+        reporter.tell(now.tracks.meta(), &now.spool);
         if let Some(left) = left {
             return left;
         }
-        desk = Some(now);
+        state = Some(now);
     }
 }
 
@@ -106,7 +107,7 @@ struct Batch<'a> {
     /// What lets us write them.
     turn: Option<SemaphorePermit<'a>>,
     frames: Vec<Arc<Frame>>,
-    left: Option<Left>,
+    left: Option<StopCause>,
     /// The stream waits until what it sent is in files, or left out.
     must_settle: bool,
 }
@@ -118,8 +119,8 @@ impl Batch<'_> {
             // The ledger has it.
             Tapped::Dropped(..) => {}
             Tapped::Settle => self.must_settle = true,
-            Tapped::Over { is_final: true, .. } => self.left = Some(Left::Ended),
-            Tapped::Over { is_final: false, .. } => self.left = Some(Left::Moved),
+            Tapped::Over { is_final: true, .. } => self.left = Some(StopCause::Ended),
+            Tapped::Over { is_final: false, .. } => self.left = Some(StopCause::Moved),
         }
     }
 }
@@ -148,30 +149,30 @@ fn give_up(tap: &Tap, taken: LeftOuts, must_settle: bool) {
     }
 }
 
-async fn open(shared: &Shared, label: &Label) -> io::Result<Desk> {
+async fn open(shared: &Shared, meta: &RecordingMeta) -> io::Result<WriterState> {
     let spool = shared.spool().await?;
-    let (layout, label) = (Arc::clone(&shared.layout), label.clone());
+    let (layout, meta) = (Arc::clone(&shared.layout), meta.clone());
     let room = Arc::clone(&shared.room);
     let open = move || {
         // What lies there knows its tracks.
-        let known = spool.label(label.id).unwrap_or_else(|_| label.clone());
-        let label = Label { media: label.media, ..known };
-        let takes = Takes::open(Arc::clone(&spool), layout, label, room.max_each_bytes())?;
+        let known = spool.meta(meta.id).unwrap_or_else(|_| meta.clone());
+        let meta = RecordingMeta { media: meta.media, ..known };
+        let tracks = TrackSet::open(Arc::clone(&spool), layout, meta, room.max_each_bytes())?;
         let waiting = VecDeque::new();
-        Ok(Desk { spool, takes, room, waiting, is_refusing: false, is_in_trouble: false })
+        Ok(WriterState { spool, tracks, room, waiting, is_refusing: false, is_in_trouble: false })
     };
     blocking(open).await
 }
 
-fn complain(label: &Label, error: &io::Error) {
-    tracing::error!(stream_id = %label.stream_id, %error, "a stream cannot be recorded now");
+fn complain(meta: &RecordingMeta, error: &io::Error) {
+    tracing::error!(stream_id = %meta.stream_id, %error, "a stream cannot be recorded now");
 }
 
 /// What a thread needs to write a stream's frames.
-struct Desk {
+struct WriterState {
     spool: Arc<Spool>,
-    takes: Takes,
-    room: Arc<Room>,
+    tracks: TrackSet,
+    room: Arc<DiskQuota>,
     waiting: VecDeque<Arc<Frame>>,
     /// There is no room for more.
     is_refusing: bool,
@@ -179,22 +180,22 @@ struct Desk {
     is_in_trouble: bool,
 }
 
-impl Desk {
+impl WriterState {
     fn has_work(&self, frames: &[Arc<Frame>]) -> bool {
         let is_idle = frames.is_empty() && self.waiting.is_empty();
-        !is_idle || self.is_refusing || !self.takes.is_synced()
+        !is_idle || self.is_refusing || !self.tracks.is_synced()
     }
 
     /// Writes what came and what still waits. Blocks.
     fn work(&mut self, frames: Vec<Arc<Frame>>, is_last: bool, now_ms: i64) {
         self.waiting.extend(frames);
-        let mut written = self.takes.take(&mut self.waiting, now_ms);
+        let mut written = self.tracks.take(&mut self.waiting, now_ms);
         if is_last {
-            written = written.and_then(|()| self.takes.close_all());
-            self.takes.give_up(std::mem::take(&mut self.waiting));
+            written = written.and_then(|()| self.tracks.close_all());
+            self.tracks.give_up(std::mem::take(&mut self.waiting));
         }
-        let Label { id, stream_id, .. } = self.takes.label();
-        self.room.set(*id, self.takes.bytes());
+        let RecordingMeta { id, stream_id, .. } = self.tracks.meta();
+        self.room.set(*id, self.tracks.bytes());
         match &written {
             Err(error) if !self.is_in_trouble => {
                 tracing::error!(%stream_id, %error, "the disk takes no frames; what comes now is a gap");
@@ -214,26 +215,26 @@ impl Desk {
 }
 
 /// Tells the store what is recorded, beside the recording: a store that is away holds nothing up.
-struct News {
+struct StatusReporter {
     shared: Arc<Shared>,
     /// How many tracks the store was told of.
     told: Option<usize>,
     task: JoinSet<()>,
 }
 
-impl News {
-    fn tell(&mut self, label: &Label, spool: &Spool) {
+impl StatusReporter {
+    fn tell(&mut self, meta: &RecordingMeta, spool: &Spool) {
         while self.task.try_join_next().is_some() {}
-        if !self.task.is_empty() || self.told == Some(label.tracks.len()) {
+        if !self.task.is_empty() || self.told == Some(meta.tracks.len()) {
             return;
         }
-        self.told = Some(label.tracks.len());
-        let (shared, label, spool) = (Arc::clone(&self.shared), label.clone(), spool.id);
+        self.told = Some(meta.tracks.len());
+        let (shared, meta, spool) = (Arc::clone(&self.shared), meta.clone(), spool.id);
         self.task.spawn(async move {
-            let recording = announced(&shared, spool, &label).await;
-            let files = underway(&recording, &label);
+            let recording = announced(&shared, spool, &meta).await;
+            let files = underway(&recording, &meta);
             if let Err(error) = shared.store.write_recorded_files(&recording, &files).await {
-                tracing::debug!(recording = %label.id, %error, "files are listed when they are finished");
+                tracing::debug!(recording = %meta.id, %error, "files are listed when they are finished");
             }
         });
     }

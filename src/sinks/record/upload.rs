@@ -10,9 +10,9 @@ use futures_util::{StreamExt, stream};
 use tokio::time::sleep;
 
 use super::Shared;
-use super::finish::{Finish, FinishError, MANIFEST, blocking};
+use super::finalize::{Finish, FinishError, MANIFEST, blocking};
 use super::layout::Subject;
-use super::spool::{Label, Spool};
+use super::spool::{RecordingMeta, Spool};
 use super::target::{Shipment, TargetError};
 use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId, StreamRecord};
 use crate::store::{NewRecording, StoreError};
@@ -25,14 +25,14 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 const REVOKED: i64 = 8;
 
 /// Brings a recording to its end. Returns when nothing is left to do here.
-pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, label: Label) {
-    shared.room.set(label.id, spooled_bytes(&spool, &label).await);
-    let mut recording = announced(&shared, spool.id, &label).await;
+pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, meta: RecordingMeta) {
+    shared.room.set(meta.id, spooled_bytes(&spool, &meta).await);
+    let mut recording = announced(&shared, spool.id, &meta).await;
     if recording.status == RecordingStatus::Failed {
         recording.status = taken_up(&shared, &recording).await;
     }
     if recording.status == RecordingStatus::Recording {
-        if !finished(&shared, &spool, &recording, &label).await {
+        if !finished(&shared, &spool, &recording, &meta).await {
             return;
         }
         recording.status = RecordingStatus::Uploading;
@@ -71,14 +71,14 @@ async fn taken_up(shared: &Shared, recording: &Recording) -> RecordingStatus {
 }
 
 /// The recording's row, made if it is not there.
-pub async fn announced(shared: &Shared, spool: SpoolId, label: &Label) -> Recording {
+pub async fn announced(shared: &Shared, spool: SpoolId, meta: &RecordingMeta) -> Recording {
     let new = NewRecording {
-        id: label.id,
-        session_id: label.session_id,
-        stream_id: &label.stream_id,
-        ordinal: label.ordinal,
+        id: meta.id,
+        session_id: meta.session_id,
+        stream_id: &meta.stream_id,
+        ordinal: meta.ordinal,
         spool,
-        started_at_ms: label.started_at_ms,
+        started_at_ms: meta.started_at_ms,
     };
     persistently("a recording's row", || shared.store.begin_recording(&new)).await
 }
@@ -88,11 +88,11 @@ async fn finished(
     shared: &Shared,
     spool: &Arc<Spool>,
     recording: &Recording,
-    label: &Label,
+    meta: &RecordingMeta,
 ) -> bool {
     persistently("the end of a recording", || async {
         let _turn = shared.finishes.acquire().await;
-        try_finish(shared, spool, recording, label).await
+        try_finish(shared, spool, recording, meta).await
     })
     .await
 }
@@ -101,7 +101,7 @@ async fn try_finish(
     shared: &Shared,
     spool: &Arc<Spool>,
     recording: &Recording,
-    label: &Label,
+    meta: &RecordingMeta,
 ) -> Result<bool, FinishError> {
     let (store, now_ms) = (&shared.store, (shared.now_ms)());
     let id = recording.session_id;
@@ -123,7 +123,7 @@ async fn try_finish(
         folder: &folder,
         max_bytes: shared.room.max_each_bytes(),
         recording,
-        label,
+        meta,
         session: &session,
         streams: &streams,
         stream,
@@ -211,8 +211,8 @@ async fn uploaded_file(
     .await
 }
 
-async fn spooled_bytes(spool: &Arc<Spool>, label: &Label) -> u64 {
-    let (spool, id) = (Arc::clone(spool), label.id);
+async fn spooled_bytes(spool: &Arc<Spool>, meta: &RecordingMeta) -> u64 {
+    let (spool, id) = (Arc::clone(spool), meta.id);
     blocking(move || Ok::<_, io::Error>(spool.bytes(id))).await.unwrap_or(0)
 }
 

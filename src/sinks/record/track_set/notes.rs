@@ -3,7 +3,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::{Key, MAX_TRACKS, Takes};
+use super::{Key, MAX_TRACKS, TrackSet};
 use crate::hub::Frame;
 use crate::model::Speaker;
 use crate::rtms::message::Medium;
@@ -11,10 +11,10 @@ use crate::sinks::record::layout::Voice;
 use crate::sinks::record::spool::TrackNote;
 use crate::sinks::record::track::TrackKind;
 
-impl Takes {
+impl TrackSet {
     /// Notes the tracks that frames begin, all at once: a label is written as often as frames come, not as voices do.
     pub(super) fn note_new(&mut self, frames: &VecDeque<Arc<Frame>>) {
-        let known = self.label.tracks.len();
+        let known = self.meta.tracks.len();
         let mut seen = HashSet::new();
         for frame in frames {
             if !self.believes(frame) || self.bytes() >= self.max_bytes {
@@ -23,15 +23,15 @@ impl Takes {
             let Ok(kind) = TrackKind::of(frame.medium, &frame.stream.effective) else { continue };
             let key = Key::One(frame.medium, frame.speaker_key());
             let is_known = self.open.contains_key(&key)
-                || self.label.tracks.len() >= MAX_TRACKS
+                || self.meta.tracks.len() >= MAX_TRACKS
                 || !seen.insert((key.clone(), kind.extension()))
-                || self.label.tracks.iter().any(|note| is_of(note, &key, kind));
+                || self.meta.tracks.iter().any(|note| is_of(note, &key, kind));
             if !is_known {
                 let note = self.new_note(&key, kind, frame.speaker());
-                self.label.tracks.push(note);
+                self.meta.tracks.push(note);
             }
         }
-        if self.label.tracks.len() > known {
+        if self.meta.tracks.len() > known {
             self.keep_label();
         }
     }
@@ -43,18 +43,18 @@ impl Takes {
         kind: TrackKind,
         speaker: Option<&Speaker>,
     ) -> Option<usize> {
-        let known = self.label.tracks.iter().position(|note| is_of(note, key, kind));
+        let known = self.meta.tracks.iter().position(|note| is_of(note, key, kind));
         match known {
-            Some(known) if self.label.tracks[known].kind == kind => return Some(known),
-            Some(known) => self.label.tracks[known].kind = kind,
-            None if self.label.tracks.len() >= MAX_TRACKS => return None,
+            Some(known) if self.meta.tracks[known].kind == kind => return Some(known),
+            Some(known) => self.meta.tracks[known].kind = kind,
+            None if self.meta.tracks.len() >= MAX_TRACKS => return None,
             None => {
                 let note = self.new_note(key, kind, speaker);
-                self.label.tracks.push(note);
+                self.meta.tracks.push(note);
             }
         }
         self.keep_label();
-        Some(known.unwrap_or(self.label.tracks.len() - 1))
+        Some(known.unwrap_or(self.meta.tracks.len() - 1))
     }
 
     fn new_note(&self, key: &Key, kind: TrackKind, speaker: Option<&Speaker>) -> TrackNote {
@@ -65,13 +65,13 @@ impl Takes {
         };
         let name = self.unused(self.layout.track(medium, voice, kind));
         let (medium, is_mix) = (medium.as_str().to_owned(), *key == Key::Mix);
-        let origin_ms = self.label.origin_ms;
+        let origin_ms = self.meta.origin_ms;
         TrackNote { name, medium, speaker, is_mix, kind, origin_ms }
     }
 
     /// Two speakers may have one name in a path, and no two tracks one file.
     fn unused(&self, name: String) -> String {
-        let is_free = |name: &String| self.label.tracks.iter().all(|note| note.name != *name);
+        let is_free = |name: &String| self.meta.tracks.iter().all(|note| note.name != *name);
         if is_free(&name) {
             return name;
         }
@@ -87,15 +87,15 @@ impl Takes {
     pub(super) fn rename(&mut self, key: &Key, speaker: Option<&Speaker>) {
         let Key::One(..) = key else { return };
         let of_key = |note: &&mut TrackNote| is_of(note, key, note.kind);
-        for note in self.label.tracks.iter_mut().filter(of_key) {
+        for note in self.meta.tracks.iter_mut().filter(of_key) {
             note.speaker = speaker.cloned().unwrap_or_default();
         }
         self.keep_label();
     }
 
     fn keep_label(&self) {
-        if let Err(error) = self.spool.keep(&self.label) {
-            tracing::warn!(recording = %self.label.id, %error, "a recording's label is not up to date");
+        if let Err(error) = self.spool.keep(&self.meta) {
+            tracing::warn!(recording = %self.meta.id, %error, "a recording's metadata is not up to date");
         }
     }
 }

@@ -33,7 +33,7 @@ fn held(at_ms: i64, who: u64, bytes: usize, all: &Arc<AtomicUsize>) -> Arc<Frame
     Arc::new(frame)
 }
 
-fn left_out(takes: &mut Takes) -> u64 {
+fn left_out(takes: &mut TrackSet) -> u64 {
     takes.take_left_out().into_iter().map(|span| span.count.frames).sum()
 }
 
@@ -57,7 +57,7 @@ fn what_waits_is_bounded_in_bytes_over_all_voices() {
     assert!(most <= MAX_HELD_BYTES, "{most} of {sent} bytes are held");
     takes.close_all().unwrap();
     assert_eq!(now.load(Ordering::Relaxed), 0);
-    let counts = takes.label.total();
+    let counts = takes.meta.total();
     assert_eq!(counts.written + counts.late, 1_600, "{counts:?}");
 }
 
@@ -68,7 +68,7 @@ fn no_frame_is_believed_further_ahead_than_zoom_keeps() {
     take(&mut takes, vec![voiced(None, NOW, 1)], NOW);
     let attack = (0..144).map(|n| voiced(None, NOW + 35 * HOUR + 20 * n, n as u64));
     take(&mut takes, attack.collect(), NOW);
-    assert_eq!((takes.label.total().absurd, left_out(&mut takes)), (144, 144));
+    assert_eq!((takes.meta.total().absurd, left_out(&mut takes)), (144, 144));
     let ahead = (0..15).map(|who| voiced(None, NOW + MINUTE, who));
     take(&mut takes, ahead.collect(), NOW);
     takes.close_all().unwrap();
@@ -76,7 +76,7 @@ fn no_frame_is_believed_further_ahead_than_zoom_keeps() {
     let bytes = takes.bytes();
     println!("144 frames of 640 bytes, 35 hours ahead: {bytes} bytes with silence");
     assert!(bytes < 17 * MINUTE_BYTES, "{bytes}");
-    assert_eq!(takes.label.tracks.len(), 16, "a voice that is not believed has no track");
+    assert_eq!(takes.meta.tracks.len(), 16, "a voice that is not believed has no track");
 }
 
 /// A voice that begins late in a long stream brings the silence before it.
@@ -89,18 +89,18 @@ fn silence_counts_and_ends_at_the_streams_share() {
     let late = (2..1_000).map(|who| voiced(None, later, who));
     take(&mut takes, late.collect(), later);
     takes.close_all().unwrap();
-    let lies = takes.spool.bytes(takes.label.id);
+    let lies = takes.spool.bytes(takes.meta.id);
     println!("998 frames of 640 bytes in the fourth minute: {lies} bytes with silence");
     // The last one that finds room may need more than there is: its voice's file and the mix.
     assert!((share..share + 10 * MINUTE_BYTES).contains(&lies), "{lies}");
     assert!(takes.bytes().abs_diff(lies) < 1 << 20, "{} and {lies}", takes.bytes());
-    let counts = takes.label.total();
+    let counts = takes.meta.total();
     assert_eq!(counts.written + counts.beyond_limit, 999, "{counts:?}");
     assert_eq!(left_out(&mut takes), counts.beyond_limit);
     // A restart knows what lies there.
     let (spool, layout) = (Arc::clone(&takes.spool), Arc::clone(&takes.layout));
-    let label = spool.label(takes.label.id).unwrap();
-    let again = Takes::open(spool, layout, label, share).unwrap();
+    let meta = spool.meta(takes.meta.id).unwrap();
+    let again = TrackSet::open(spool, layout, meta, share).unwrap();
     assert_eq!(again.bytes(), lies);
 }
 
@@ -110,35 +110,35 @@ fn no_file_is_moved_where_there_is_no_room_for_the_silence() {
     take(&mut takes, vec![voiced(None, NOW, 1), voiced(None, NOW, 2)], NOW);
     take(&mut takes, vec![voiced(None, NOW - 2 * MINUTE, 1), voiced(None, NOW + 20, 1)], NOW);
     takes.close_all().unwrap();
-    assert_eq!(takes.label.origin_ms, Some(NOW));
-    let counts = takes.label.total();
+    assert_eq!(takes.meta.origin_ms, Some(NOW));
+    let counts = takes.meta.total();
     assert_eq!((counts.written, counts.left_out()), (3, 1));
-    let (spool, id) = (Arc::clone(&takes.spool), takes.label.id);
-    let (label, _) = finish(&spool, id, Some(NOW - 6 * MINUTE), 3 * MINUTE_BYTES).unwrap();
-    assert_eq!(label.origin_ms, Some(NOW), "nor for a line that is older");
-    let (label, _) = finish(&spool, id, Some(NOW - 6 * MINUTE), u64::MAX).unwrap();
-    assert_eq!(label.origin_ms, Some(NOW - 6 * MINUTE));
+    let (spool, id) = (Arc::clone(&takes.spool), takes.meta.id);
+    let (meta, _) = finish(&spool, id, Some(NOW - 6 * MINUTE), 3 * MINUTE_BYTES).unwrap();
+    assert_eq!(meta.origin_ms, Some(NOW), "nor for a line that is older");
+    let (meta, _) = finish(&spool, id, Some(NOW - 6 * MINUTE), u64::MAX).unwrap();
+    assert_eq!(meta.origin_ms, Some(NOW - 6 * MINUTE));
 }
 
 #[test]
 fn voices_beyond_the_limit_are_counted() {
     let (_root, mut takes) = takes();
     take(&mut takes, vec![voiced(None, NOW, 1)], NOW);
-    let note = takes.label.tracks[0].clone();
-    while takes.label.tracks.len() < MAX_TRACKS {
-        let user_id = UserId(1_000_000 + takes.label.tracks.len() as u64);
+    let note = takes.meta.tracks[0].clone();
+    while takes.meta.tracks.len() < MAX_TRACKS {
+        let user_id = UserId(1_000_000 + takes.meta.tracks.len() as u64);
         let name = format!("audio-{user_id}.wav");
         let speaker = Speaker::participant(user_id, None);
-        takes.label.tracks.push(TrackNote { name, speaker, ..note.clone() });
+        takes.meta.tracks.push(TrackNote { name, speaker, ..note.clone() });
     }
     for step in 1..4 {
         let said = (1..6).map(|who| voiced(None, NOW + 20 * step, who));
         take(&mut takes, said.collect(), NOW);
     }
     takes.close_all().unwrap();
-    let label = takes.spool.label(takes.label.id).unwrap();
-    assert_eq!(label.voices_beyond_limit, 4);
-    assert_eq!((label.total().written, label.total().beyond_limit), (4, 12));
+    let meta = takes.spool.meta(takes.meta.id).unwrap();
+    assert_eq!(meta.voices_beyond_limit, 4);
+    assert_eq!((meta.total().written, meta.total().beyond_limit), (4, 12));
     assert_eq!(left_out(&mut takes), 12, "the ledger has them, too");
 }
 
@@ -150,11 +150,11 @@ fn a_crowd_is_noted_at_once_and_has_a_file_each() {
     let frames: VecDeque<_> = crowd.collect();
     takes.now_ms = NOW;
     takes.note_new(&frames);
-    assert_eq!(takes.spool.label(takes.label.id).unwrap().tracks.len(), 100);
+    assert_eq!(takes.spool.meta(takes.meta.id).unwrap().tracks.len(), 100);
     take(&mut takes, frames.into(), NOW);
     takes.close_all().unwrap();
-    let label = takes.spool.label(takes.label.id).unwrap();
-    assert_eq!((label.tracks.len(), label.total().written), (101, 100));
+    let meta = takes.spool.meta(takes.meta.id).unwrap();
+    assert_eq!((meta.tracks.len(), meta.total().written), (101, 100));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_file_whose_header_a_power_cut_zeroed_is_kept() {
     let (_root, mut takes) = takes();
     take(&mut takes, speech(None, NOW, 50, 7), NOW + 1_000);
     takes.close_all().unwrap();
-    let (spool, id) = (Arc::clone(&takes.spool), takes.label.id);
+    let (spool, id) = (Arc::clone(&takes.spool), takes.meta.id);
     let folder = spool.files(id);
     let (path, sound) = (folder.join("audio-7.wav"), 50 * 640);
     let mut wav = std::fs::read(&path).unwrap();
@@ -170,9 +170,9 @@ fn a_file_whose_header_a_power_cut_zeroed_is_kept() {
     wav[..header].fill(0);
     std::fs::write(&path, &wav).unwrap();
     // The stream goes on, and is over.
-    let label = spool.label(id).unwrap();
+    let meta = spool.meta(id).unwrap();
     let layout = Arc::clone(&takes.layout);
-    let mut takes = Takes::open(Arc::clone(&spool), layout, label, u64::MAX).unwrap();
+    let mut takes = TrackSet::open(Arc::clone(&spool), layout, meta, u64::MAX).unwrap();
     take(&mut takes, speech(None, NOW + 1_000, 50, 7), NOW + 2_000);
     takes.close_all().unwrap();
     for _ in 0..2 {
@@ -195,5 +195,5 @@ fn a_day_of_silence_is_no_room_for_another() {
     take(&mut takes, vec![voiced(None, NOW + DAY, 1)], NOW + DAY);
     assert!(takes.bytes() >= DAY as u64 * 32);
     take(&mut takes, vec![voiced(None, NOW + DAY, 2)], NOW + DAY);
-    assert_eq!((takes.label.tracks.len(), left_out(&mut takes)), (2, 1));
+    assert_eq!((takes.meta.tracks.len(), left_out(&mut takes)), (2, 1));
 }
