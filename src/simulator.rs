@@ -12,6 +12,7 @@ mod console;
 mod control;
 mod demo;
 mod event;
+mod fault_plan;
 mod handshake;
 mod link;
 mod meeting;
@@ -27,14 +28,13 @@ mod settings;
 mod shared;
 mod signature;
 mod socket;
+mod state;
 mod status;
 mod stream;
 mod tls;
 mod transport;
-mod trouble;
 mod webhook;
 mod wire;
-mod world;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,9 +56,9 @@ pub use report::{
 };
 pub use script::{Script, ScriptError};
 pub use settings::{Consent, Duplicates, OAuthSettings, Settings, Start, Timings, User};
+use state::SimulatorState;
 pub use tls::TlsFiles;
-use webhook::Courier;
-use world::World;
+use webhook::WebhookSender;
 
 /// For meetings to end their streams, and for the last webhooks, when a simulator is shut down.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
@@ -86,7 +86,7 @@ pub enum SimulatorError {
 
 /// A running simulator. Dropping it ends everything at once; `shutdown` ends it in order.
 pub struct Simulator {
-    world: Arc<World>,
+    state: Arc<SimulatorState>,
     addr: SocketAddr,
     tls: Option<TlsFiles>,
 }
@@ -107,18 +107,18 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulato
         None => format!("ws://127.0.0.1:{}", addr.port()),
     };
     let stop = CancellationToken::new();
-    let courier = Courier::new(&settings, tls.as_ref(), stop.clone())?;
-    let world = Arc::new(World::new(settings, origin, courier, stop));
-    world.connections.spawn(server::run(world.clone(), listener, acceptor));
-    let validating = world.clone();
-    world.connections.spawn(async move { validating.courier.validate().await });
-    for _ in 0..world.settings.meetings {
-        meeting::open(&world)?;
+    let webhook_sender = WebhookSender::new(&settings, tls.as_ref(), stop.clone())?;
+    let state = Arc::new(SimulatorState::new(settings, origin, webhook_sender, stop));
+    state.connections.spawn(server::run(state.clone(), listener, acceptor));
+    let validating = state.clone();
+    state.connections.spawn(async move { validating.webhook_sender.validate().await });
+    for _ in 0..state.settings.meetings {
+        meeting::open(&state)?;
     }
-    if let Some(seconds) = world.settings.seconds {
-        world.connections.spawn(end_after(world.clone(), Duration::from_secs(seconds)));
+    if let Some(seconds) = state.settings.seconds {
+        state.connections.spawn(end_after(state.clone(), Duration::from_secs(seconds)));
     }
-    Ok(Simulator { world, addr, tls })
+    Ok(Simulator { state, addr, tls })
 }
 
 fn check(settings: &Settings) -> Result<(), SimulatorError> {
@@ -130,19 +130,19 @@ fn check(settings: &Settings) -> Result<(), SimulatorError> {
 }
 
 /// The time counts from when meetings can begin.
-async fn end_after(world: Arc<World>, wait: Duration) {
-    world.courier.validated().await;
+async fn end_after(state: Arc<SimulatorState>, wait: Duration) {
+    state.webhook_sender.validated().await;
     tokio::select! {
-        () = world.stop.cancelled() => return,
+        () = state.stop.cancelled() => return,
         () = tokio::time::sleep(wait) => {}
     }
-    end_all(&world).await;
+    end_all(&state).await;
 }
 
-async fn end_all(world: &World) {
-    for meeting_id in world.live_meetings() {
+async fn end_all(state: &SimulatorState) {
+    for meeting_id in state.live_meetings() {
         // One that is over by itself needs no ending.
-        let _ = world.perform(&meeting_id, Verb::End).await;
+        let _ = state.perform(&meeting_id, Verb::End).await;
     }
 }
 
@@ -153,12 +153,12 @@ impl Simulator {
 
     /// The base of REST: `http://127.0.0.1:port`, or `https://localhost:port` (or the host of the settings) with TLS.
     pub fn base_url(&self) -> String {
-        self.world.base_url()
+        self.state.base_url()
     }
 
     /// The signaling URL that streams are announced with, until they fail over.
     pub fn signaling_url(&self) -> String {
-        format!("{}/signaling/1", self.world.origin)
+        format!("{}/signaling/1", self.state.origin)
     }
 
     /// The files of `tls_dir`, if it serves TLS.
@@ -169,22 +169,22 @@ impl Simulator {
     /// Opens one more meeting, which plays the script from its beginning; returns its meeting number.
     /// It is live once the webhook endpoint is validated.
     pub fn announce(&self) -> Result<String, ControlError> {
-        meeting::open(&self.world)
+        meeting::open(&self.state)
     }
 
     /// The numbers of the meetings that are live, sorted.
     pub fn live_meetings(&self) -> Vec<String> {
-        self.world.live_meetings()
+        self.state.live_meetings()
     }
 
     /// Has a live meeting, or its stream, do something.
     pub async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
-        self.world.perform(meeting_id, verb).await
+        self.state.perform(meeting_id, verb).await
     }
 
     /// How the webhook endpoint answered its challenge, once it has.
     pub async fn validated(&self) -> Validation {
-        self.world.courier.validated().await
+        self.state.webhook_sender.validated().await
     }
 
     /// Where a browser begins to install the app, without its query.
@@ -198,12 +198,12 @@ impl Simulator {
 
     /// The next `count` calls of this kind go wrong so, after those that are planned already.
     pub fn fail_calls(&self, call: Call, count: u32, how: Trouble) {
-        self.world.troubles.plan(call, count, how);
+        self.state.troubles.plan(call, count, how);
     }
 
     /// A user removes the app: their tokens end, and `app_deauthorized` is sent (section 15.7).
     pub fn deauthorize(&self, user_id: &str) {
-        self.world.deauthorize(user_id);
+        self.state.deauthorize(user_id);
     }
 
     /// The base of the simulator's own API, which does over HTTP what is done here: see `console`.
@@ -213,41 +213,41 @@ impl Simulator {
 
     /// Every access token stops working, with nobody told: the next call is answered 401/124.
     pub fn expire_access_tokens(&self) {
-        lock(&self.world.book).expire_access_tokens();
+        lock(&self.state.grants).expire_access_tokens();
     }
 
     pub fn report(&self) -> Report {
-        self.world.report()
+        self.state.report()
     }
 
     /// Waits until every meeting is over and its events have had their first attempt.
     pub async fn finished(&self) {
-        self.world.plays.close();
-        self.world.plays.wait().await;
+        self.state.plays.close();
+        self.state.plays.wait().await;
     }
 
     /// Ends every meeting, then everything else, and says what happened.
     pub async fn shutdown(self) -> Report {
         let deadline = Instant::now() + SHUTDOWN_GRACE;
         let _ = tokio::time::timeout_at(deadline, async {
-            end_all(&self.world).await;
+            end_all(&self.state).await;
             self.finished().await;
         })
         .await;
-        self.world.stop.cancel();
-        self.world.connections.close();
-        let _ = timeout(SHUTDOWN_GRACE, self.world.connections.wait()).await;
-        self.world.cut.cancel();
-        self.world.connections.wait().await;
-        self.world.courier.finish().await;
+        self.state.stop.cancel();
+        self.state.connections.close();
+        let _ = timeout(SHUTDOWN_GRACE, self.state.connections.wait()).await;
+        self.state.cut.cancel();
+        self.state.connections.wait().await;
+        self.state.webhook_sender.finish().await;
         self.report()
     }
 }
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        self.world.stop.cancel();
-        self.world.cut.cancel();
+        self.state.stop.cancel();
+        self.state.cut.cancel();
     }
 }
 

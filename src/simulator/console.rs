@@ -28,10 +28,10 @@ use serde_json::{Map, Value, json};
 
 use super::body::Body;
 use super::control::{Call, ControlError, Trouble, Verb};
-use super::world::World;
+use super::state::SimulatorState;
 use super::{lock, meeting};
 
-pub fn router(world: &Arc<World>) -> Router<Arc<World>> {
+pub fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
     Router::new()
         .route("/simulator/report", get(report))
         .route("/simulator/meetings", get(meetings).post(announce))
@@ -41,13 +41,17 @@ pub fn router(world: &Arc<World>) -> Router<Arc<World>> {
         .route("/simulator/users", get(users))
         .route("/simulator/users/{id}/deauthorize", post(deauthorize))
         .route("/simulator/tokens/expire", post(expire_tokens))
-        .route_layer(middleware::from_fn_with_state(world.clone(), same_origin))
+        .route_layer(middleware::from_fn_with_state(state.clone(), same_origin))
 }
 
 /// A web page that the developer happens to visit must not drive the simulator.
-async fn same_origin(State(world): State<Arc<World>>, request: Request, next: Next) -> Response {
+async fn same_origin(
+    State(state): State<Arc<SimulatorState>>,
+    request: Request,
+    next: Next,
+) -> Response {
     match request.headers().get(header::ORIGIN) {
-        Some(origin) if *origin != *world.base_url() => {
+        Some(origin) if *origin != *state.base_url() => {
             refusal(StatusCode::FORBIDDEN, "pages of other origins are refused")
         }
         _ => next.run(request).await,
@@ -68,33 +72,36 @@ impl IntoResponse for ControlError {
     }
 }
 
-async fn report(State(world): State<Arc<World>>) -> Response {
-    Json(world.report()).into_response()
+async fn report(State(state): State<Arc<SimulatorState>>) -> Response {
+    Json(state.report()).into_response()
 }
 
-async fn meetings(State(world): State<Arc<World>>) -> Json<Value> {
-    let streams = world.report().streams;
+async fn meetings(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
+    let streams = state.report().streams;
     let meeting = |id: &String| {
         let live = streams.iter().filter(|s| s.meeting_id == *id && s.stop_reason.is_none());
         json!({"meeting_id": id, "streams": live.map(|s| &s.stream_id).collect::<Vec<_>>()})
     };
-    Json(world.live_meetings().iter().map(meeting).collect())
+    Json(state.live_meetings().iter().map(meeting).collect())
 }
 
-async fn frames(State(world): State<Arc<World>>, Path(stream_id): Path<String>) -> Response {
-    match world.account_of(&stream_id) {
+async fn frames(
+    State(state): State<Arc<SimulatorState>>,
+    Path(stream_id): Path<String>,
+) -> Response {
+    match state.account_of(&stream_id) {
         Some(account) => Json(account).into_response(),
         None => refusal(StatusCode::NOT_FOUND, "no such stream, or frames are not remembered"),
     }
 }
 
-async fn announce(State(world): State<Arc<World>>) -> Result<Response, ControlError> {
-    let meeting_id = meeting::open(&world)?;
+async fn announce(State(state): State<Arc<SimulatorState>>) -> Result<Response, ControlError> {
+    let meeting_id = meeting::open(&state)?;
     Ok((StatusCode::CREATED, Json(json!({"meeting_id": meeting_id}))).into_response())
 }
 
 async fn perform(
-    State(world): State<Arc<World>>,
+    State(state): State<Arc<SimulatorState>>,
     Path((meeting_id, verb)): Path<(String, String)>,
     Body(body): Body,
 ) -> Response {
@@ -102,7 +109,7 @@ async fn perform(
         Ok(verb) => verb,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    match world.perform(&meeting_id, verb).await {
+    match state.perform(&meeting_id, verb).await {
         Ok(()) => Json(json!({"meeting_id": meeting_id})).into_response(),
         Err(error) => error.into_response(),
     }
@@ -129,30 +136,33 @@ fn once() -> u32 {
     1
 }
 
-async fn fail_calls(State(world): State<Arc<World>>, Body(body): Body) -> Response {
+async fn fail_calls(State(state): State<Arc<SimulatorState>>, Body(body): Body) -> Response {
     match serde_json::from_slice::<Planned>(&body) {
         Ok(planned) => {
-            world.troubles.plan(planned.call, planned.count, planned.how);
+            state.troubles.plan(planned.call, planned.count, planned.how);
             Json(json!({})).into_response()
         }
         Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
-async fn users(State(world): State<Arc<World>>) -> Json<Value> {
+async fn users(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
     let user = |user: &super::User| json!({"id": user.id, "name": user.name, "email": user.email});
-    Json(world.users.iter().map(user).collect())
+    Json(state.users.iter().map(user).collect())
 }
 
-async fn deauthorize(State(world): State<Arc<World>>, Path(user_id): Path<String>) -> Response {
-    if world.user(&user_id).is_none() {
+async fn deauthorize(
+    State(state): State<Arc<SimulatorState>>,
+    Path(user_id): Path<String>,
+) -> Response {
+    if state.user(&user_id).is_none() {
         return refusal(StatusCode::NOT_FOUND, "no such user");
     }
-    world.deauthorize(&user_id);
+    state.deauthorize(&user_id);
     Json(json!({"user_id": user_id})).into_response()
 }
 
-async fn expire_tokens(State(world): State<Arc<World>>) -> Json<Value> {
-    lock(&world.book).expire_access_tokens();
+async fn expire_tokens(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
+    lock(&state.grants).expire_access_tokens();
     Json(json!({}))
 }

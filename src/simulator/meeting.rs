@@ -18,10 +18,10 @@ use super::script::{Cue, Ending};
 use super::settings::{Settings, Start};
 use super::shared::{HandshakeFaults, ScriptClock, Shared, Stage};
 use super::socket::{Loss, Outbox};
+use super::state::SimulatorState;
 use super::status::Refusal;
 use super::stream::Stream;
 use super::webhook::Mailbox;
-use super::world::World;
 use super::{lock, wire};
 use crate::clock;
 
@@ -67,15 +67,15 @@ pub struct Meeting {
 }
 
 /// Makes the next meeting and plays it in a task of its own; returns its meeting number.
-pub fn open(world: &Arc<World>) -> Result<String, ControlError> {
-    let index = world.next_meeting()?;
+pub fn open(state: &Arc<SimulatorState>) -> Result<String, ControlError> {
+    let index = state.next_meeting()?;
     let mut rng =
-        StdRng::seed_from_u64(world.settings.seed.wrapping_mul(0x9e37).wrapping_add(index));
-    let who = identity(&world.settings, index, &mut rng);
+        StdRng::seed_from_u64(state.settings.seed.wrapping_mul(0x9e37).wrapping_add(index));
+    let who = identity(&state.settings, index, &mut rng);
     let meeting_id = who.meeting_id.clone();
-    let (mail, deliver_all) = world.courier.mailbox();
-    world.plays.spawn(deliver_all);
-    world.plays.spawn(play(world.clone(), who, rng, mail));
+    let (mail, deliver_all) = state.webhook_sender.mailbox();
+    state.plays.spawn(deliver_all);
+    state.plays.spawn(play(state.clone(), who, rng, mail));
     Ok(meeting_id)
 }
 
@@ -107,25 +107,25 @@ fn head_start_ms(settings: &Settings) -> i64 {
     }
 }
 
-async fn play(world: Arc<World>, who: Identity, rng: StdRng, mail: Mailbox) {
+async fn play(state: Arc<SimulatorState>, who: Identity, rng: StdRng, mail: Mailbox) {
     tokio::select! {
-        () = world.stop.cancelled() => return,
-        _ = world.courier.validated() => {}
+        () = state.stop.cancelled() => return,
+        _ = state.webhook_sender.validated() => {}
     }
     let (sender, inbox) = mpsc::channel(INBOX);
-    let began_unix_ms = clock::now_ms() - head_start_ms(&world.settings);
-    let clock = ScriptClock::new(Instant::now(), began_unix_ms, world.settings.speed);
-    world.open_meeting(&who, sender.clone());
+    let began_unix_ms = clock::now_ms() - head_start_ms(&state.settings);
+    let clock = ScriptClock::new(Instant::now(), began_unix_ms, state.settings.speed);
+    state.open_meeting(&who, sender.clone());
     let shared = Arc::new(Shared {
-        world: world.clone(),
+        state: state.clone(),
         who: who.clone(),
         clock,
         mail,
-        quirks: Arc::new(Quirks::of(&world.settings.all_quirks())),
+        quirks: Arc::new(Quirks::of(&state.settings.all_quirks())),
         handshake_faults: HandshakeFaults::default(),
     });
     Meeting::new(shared, sender, rng).run(inbox).await;
-    world.close_meeting(&who);
+    state.close_meeting(&who);
 }
 
 impl Meeting {
@@ -144,7 +144,7 @@ impl Meeting {
     }
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
-        let stop = self.shared.world.stop.clone();
+        let stop = self.shared.state.stop.clone();
         self.begin();
         while !self.over {
             let deadline = self.deadline();
@@ -209,7 +209,7 @@ impl Meeting {
     /// Removes an ended stream, so that actions due at the same moment no longer reach it.
     fn retire(&mut self) {
         if let Some(stream) = self.stream.take_if(|stream| stream.is_over()) {
-            self.shared.world.close_stream(stream.id());
+            self.shared.state.close_stream(stream.id());
         }
     }
 
@@ -365,15 +365,15 @@ impl Meeting {
             }
             Verb::Camera { user_id, on } => self.switch_camera(now, *user_id, *on),
             Verb::FailCalls { call, count, how } => {
-                self.shared.world.troubles.plan(*call, *count, *how);
+                self.shared.state.troubles.plan(*call, *count, *how);
                 Ok(())
             }
             Verb::Deauthorize { user_id } => {
-                self.shared.world.deauthorize(user_id);
+                self.shared.state.deauthorize(user_id);
                 Ok(())
             }
             Verb::ExpireAccessTokens => {
-                lock(&self.shared.world.book).expire_access_tokens();
+                lock(&self.shared.state.grants).expire_access_tokens();
                 Ok(())
             }
             verb => {
@@ -399,7 +399,7 @@ impl Meeting {
     fn finish(&mut self, stop_reason: u16) {
         if let Some(mut stream) = self.stream.take() {
             stream.end(Instant::now(), stop_reason, &self.stage);
-            self.shared.world.close_stream(stream.id());
+            self.shared.state.close_stream(stream.id());
         }
         self.tell_lifecycle("ended");
         self.over = true;

@@ -4,9 +4,9 @@
 //! `simulator_decision=allow` (or `deny`) to the authorize URL, and `simulator_user=ID` for somebody else than
 //! the host, or sets `OAuthSettings::consent`.
 
-mod book;
 mod error;
 mod fields;
+mod grants;
 mod page;
 mod request;
 
@@ -22,20 +22,20 @@ use serde_json::{Value, json};
 use super::body::Body;
 use super::control::Call;
 use super::settings::Consent;
-use super::world::World;
-use super::{lock, trouble};
+use super::state::SimulatorState;
+use super::{fault_plan, lock};
 use crate::clock;
-pub use book::{Book, Owner};
-use book::{Consented, Tokens};
 pub use error::TokenError;
 use fields::Fields;
+use grants::{Consented, Tokens};
+pub use grants::{Grants, Owner};
 use request::{AuthorizeRequest, Mistake};
 
 /// Nothing is loaded, nothing frames the page.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
-pub fn router(world: &Arc<World>) -> Router<Arc<World>> {
-    let watch = |call| middleware::from_fn_with_state((world.clone(), call), trouble::watch);
+pub fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
+    let watch = |call| middleware::from_fn_with_state((state.clone(), call), fault_plan::watch);
     Router::new()
         .route("/oauth/token", routing::post(token).layer(watch(Call::Token)))
         .route("/oauth/revoke", routing::post(revoke).layer(watch(Call::Revoke)))
@@ -49,43 +49,46 @@ enum Decision {
     Deny,
 }
 
-async fn authorize(State(world): State<Arc<World>>, RawQuery(query): RawQuery) -> Response {
+async fn authorize(
+    State(state): State<Arc<SimulatorState>>,
+    RawQuery(query): RawQuery,
+) -> Response {
     let fields = Fields::read(query.unwrap_or_default().as_bytes());
     let user = fields.get("simulator_user");
-    let decision = match (fields.get("simulator_decision"), world.settings.oauth.consent) {
-        (Some("allow"), _) | (None, Consent::Allow) => allow_as(&world, user),
+    let decision = match (fields.get("simulator_decision"), state.settings.oauth.consent) {
+        (Some("allow"), _) | (None, Consent::Allow) => allow_as(&state, user),
         (Some("deny"), _) | (None, Consent::Deny) => Decision::Deny,
         _ => Decision::Ask,
     };
-    answer(&world, &fields, decision)
+    answer(&state, &fields, decision)
 }
 
 /// The form of the page; the request is still in the query.
 async fn decide(
-    State(world): State<Arc<World>>,
+    State(state): State<Arc<SimulatorState>>,
     RawQuery(query): RawQuery,
     Body(body): Body,
 ) -> Response {
     let form = Fields::read(&body);
     let decision = match form.get("decision") {
-        Some("allow") => allow_as(&world, form.get("user_id")),
+        Some("allow") => allow_as(&state, form.get("user_id")),
         Some("deny") => Decision::Deny,
         _ => Decision::Ask,
     };
-    answer(&world, &Fields::read(query.unwrap_or_default().as_bytes()), decision)
+    answer(&state, &Fields::read(query.unwrap_or_default().as_bytes()), decision)
 }
 
 /// The host, or somebody who exists.
-fn allow_as(world: &World, user_id: Option<&str>) -> Decision {
+fn allow_as(state: &SimulatorState, user_id: Option<&str>) -> Decision {
     match user_id {
-        None => Decision::Allow(world.users[0].id.clone()),
-        Some(id) if world.user(id).is_some() => Decision::Allow(id.to_owned()),
+        None => Decision::Allow(state.users[0].id.clone()),
+        Some(id) if state.user(id).is_some() => Decision::Allow(id.to_owned()),
         Some(_) => Decision::Ask,
     }
 }
 
-fn answer(world: &World, fields: &Fields, decision: Decision) -> Response {
-    let request = match AuthorizeRequest::read(fields, &world.settings) {
+fn answer(state: &SimulatorState, fields: &Fields, decision: Decision) -> Response {
+    let request = match AuthorizeRequest::read(fields, &state.settings) {
         Ok(request) => request,
         Err(Mistake::Shown { code, message }) => {
             return html(StatusCode::BAD_REQUEST, page::mistake(code, message));
@@ -93,16 +96,16 @@ fn answer(world: &World, fields: &Fields, decision: Decision) -> Response {
         Err(Mistake::Returned(url)) => return Redirect::to(url.as_str()).into_response(),
     };
     let target = match decision {
-        Decision::Ask => return html(StatusCode::OK, page::consent(&world.settings, &world.users)),
+        Decision::Ask => return html(StatusCode::OK, page::consent(&state.settings, &state.users)),
         Decision::Deny => {
-            lock(&world.book).report.denials += 1;
+            lock(&state.grants).report.denials += 1;
             request.refused("access_denied")
         }
         Decision::Allow(user_id) => {
             let redirect_uri = request.redirect_uri.clone();
             let challenge = request.challenge.clone();
             let consented = Consented { user_id, redirect_uri, challenge };
-            match lock(&world.book).code(consented, clock::now_ms()) {
+            match lock(&state.grants).code(consented, clock::now_ms()) {
                 Ok(code) => request.granted(&code),
                 Err(_) => request.refused("temporarily_unavailable"),
             }
@@ -122,53 +125,57 @@ fn html(status: StatusCode, text: String) -> Response {
 
 /// `POST /oauth/token`. Zoom takes the fields from the query string too.
 async fn token(
-    State(world): State<Arc<World>>,
+    State(state): State<Arc<SimulatorState>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Response {
     let fields = Fields::read(&body).and(query.unwrap_or_default().as_bytes());
-    match grant(&world, &headers, &fields) {
-        Ok(tokens) => Json(shown(tokens, &world)).into_response(),
+    match grant(&state, &headers, &fields) {
+        Ok(tokens) => Json(shown(tokens, &state)).into_response(),
         Err(error) => {
-            *lock(&world.book).report.refusals.entry(error.error).or_default() += 1;
+            *lock(&state.grants).report.refusals.entry(error.error).or_default() += 1;
             error.into_response()
         }
     }
 }
 
-fn grant(world: &World, headers: &HeaderMap, fields: &Fields) -> Result<Tokens, TokenError> {
-    check_client(world, headers)?;
+fn grant(
+    state: &SimulatorState,
+    headers: &HeaderMap,
+    fields: &Fields,
+) -> Result<Tokens, TokenError> {
+    check_client(state, headers)?;
     let now_ms = clock::now_ms();
     let needed = |name| fields.get(name).ok_or(TokenError::FIELD);
     let grant_type = needed("grant_type")?;
-    let mut book = lock(&world.book);
+    let mut grants = lock(&state.grants);
     match grant_type {
         "authorization_code" => {
             let (code, redirect_uri) = (needed("code")?, needed("redirect_uri")?);
-            book.exchange(code, redirect_uri, fields.get("code_verifier"), now_ms)
+            grants.exchange(code, redirect_uri, fields.get("code_verifier"), now_ms)
         }
-        "refresh_token" => book.refresh(needed("refresh_token")?, now_ms),
-        "account_credentials" if needed("account_id")? != world.settings.script.account_id => {
+        "refresh_token" => grants.refresh(needed("refresh_token")?, now_ms),
+        "account_credentials" if needed("account_id")? != state.settings.script.account_id => {
             Err(TokenError::ACCOUNT)
         }
-        "account_credentials" => book.machine_token(Owner::Account, now_ms),
-        "client_credentials" => book.machine_token(Owner::App, now_ms),
+        "account_credentials" => grants.machine_token(Owner::Account, now_ms),
+        "client_credentials" => grants.machine_token(Owner::App, now_ms),
         _ => Err(TokenError::GRANT_TYPE),
     }
 }
 
-fn check_client(world: &World, headers: &HeaderMap) -> Result<(), TokenError> {
-    let pair = format!("{}:{}", world.settings.client_id, world.settings.client_secret.expose());
+fn check_client(state: &SimulatorState, headers: &HeaderMap) -> Result<(), TokenError> {
+    let pair = format!("{}:{}", state.settings.client_id, state.settings.client_secret.expose());
     let expected = format!("Basic {}", BASE64_STANDARD.encode(pair));
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     if given == Some(&expected) { Ok(()) } else { Err(TokenError::CLIENT) }
 }
 
-fn shown(tokens: Tokens, world: &World) -> Value {
+fn shown(tokens: Tokens, state: &SimulatorState) -> Value {
     let mut answer = json!({
         "access_token": tokens.access_token, "token_type": "bearer",
-        "expires_in": tokens.expires_in, "scope": tokens.scope, "api_url": world.base_url(),
+        "expires_in": tokens.expires_in, "scope": tokens.scope, "api_url": state.base_url(),
     });
     if let Some(refresh_token) = tokens.refresh_token {
         answer["refresh_token"] = refresh_token.into();
@@ -177,13 +184,13 @@ fn shown(tokens: Tokens, world: &World) -> Value {
 }
 
 async fn revoke(
-    State(world): State<Arc<World>>,
+    State(state): State<Arc<SimulatorState>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Result<Json<Value>, TokenError> {
-    check_client(&world, &headers)?;
+    check_client(&state, &headers)?;
     let fields = Fields::read(&body).and(query.unwrap_or_default().as_bytes());
-    lock(&world.book).revoke(fields.get("token").ok_or(TokenError::FIELD)?);
+    lock(&state.grants).revoke(fields.get("token").ok_or(TokenError::FIELD)?);
     Ok(Json(json!({"status": "success"})))
 }

@@ -13,13 +13,13 @@ use axum::{Json, Router, middleware, routing};
 use serde_json::{Value, json};
 
 use super::control::Call;
-use super::trouble;
-use super::world::World;
+use super::fault_plan;
+use super::state::SimulatorState;
 use caller::Caller;
 pub use error::ApiError;
 
-pub fn router(world: &Arc<World>) -> Router<Arc<World>> {
-    let watch = |call| middleware::from_fn_with_state((world.clone(), call), trouble::watch);
+pub fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
+    let watch = |call| middleware::from_fn_with_state((state.clone(), call), fault_plan::watch);
     let status = Router::new()
         .route("/v2/live_meetings/{id}/rtms_app/status", routing::patch(status::of_meeting))
         .route("/v2/videosdk/sessions/{id}/rtms_app/status", routing::patch(status::of_session))
@@ -33,12 +33,12 @@ pub fn router(world: &Arc<World>) -> Router<Arc<World>> {
 
 /// `GET /v2/users/me`, or a user by id (section 15.2).
 async fn user(
-    State(world): State<Arc<World>>,
+    State(state): State<Arc<SimulatorState>>,
     Path(user_id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, ApiError> {
-    let caller = Caller::check(&world, &headers, &["user:read:user"])?;
-    let host = &world.settings.script.host;
+    let caller = Caller::check(&state, &headers, &["user:read:user"])?;
+    let host = &state.settings.script.host;
     let user_id = match caller {
         Caller::User(me) if user_id == "me" || user_id == me => me,
         // An app managed by users sees nobody but them.
@@ -46,10 +46,10 @@ async fn user(
         Caller::Machine | Caller::Anybody if user_id == "me" => host.clone(),
         Caller::Machine | Caller::Anybody => user_id,
     };
-    let user = world.user(&user_id).ok_or_else(|| ApiError::no_user(&user_id))?;
+    let user = state.user(&user_id).ok_or_else(|| ApiError::no_user(&user_id))?;
     let (first_name, last_name) = user.name.split_once(' ').unwrap_or((&user.name, ""));
     Ok(Json(json!({
-        "id": user.id, "account_id": world.settings.script.account_id, "email": user.email,
+        "id": user.id, "account_id": state.settings.script.account_id, "email": user.email,
         "display_name": user.name, "first_name": first_name, "last_name": last_name, "type": 2,
         "status": "active", "timezone": "UTC",
     })))

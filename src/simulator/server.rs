@@ -21,10 +21,10 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
+use super::fault_plan::HangUp;
 use super::socket::{self, Door, WebSocket};
+use super::state::SimulatorState;
 use super::transport::Transport;
-use super::trouble::HangUp;
-use super::world::World;
 use super::{console, oauth, rest};
 use crate::rtms::message::Medium;
 
@@ -35,12 +35,12 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections until the world stops.
-pub async fn run(world: Arc<World>, listener: TcpListener, tls: Option<TlsAcceptor>) {
-    let places = Arc::new(Semaphore::new(world.settings.max_connections));
-    let router = router(&world).with_state(world.clone());
+pub async fn run(state: Arc<SimulatorState>, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    let places = Arc::new(Semaphore::new(state.settings.max_connections));
+    let router = router(&state).with_state(state.clone());
     loop {
         let accepted = tokio::select! {
-            () = world.stop.cancelled() => return,
+            () = state.stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         let Ok((tcp, _)) = accepted else {
@@ -49,8 +49,8 @@ pub async fn run(world: Arc<World>, listener: TcpListener, tls: Option<TlsAccept
         };
         if let Ok(place) = places.clone().try_acquire_owned() {
             let connection = connection(tcp, tls.clone(), router.clone(), Arc::new(place));
-            let stop = world.stop.clone();
-            world.connections.spawn(async move {
+            let stop = state.stop.clone();
+            state.connections.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     // A client's bad request or broken connection is its own affair.
@@ -92,25 +92,29 @@ async fn connection(
     }
 }
 
-fn router(world: &Arc<World>) -> Router<Arc<World>> {
+fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
     Router::new()
-        .route("/", any(|world, request| upgrade(world, Door::Any, request)))
+        .route("/", any(|state, request| upgrade(state, Door::Any, request)))
         .route("/signaling/{server}", any(signaling))
         .route("/media/{medium}", any(media))
-        .merge(console::router(world))
-        .merge(oauth::router(world))
-        .merge(rest::router(world))
+        .merge(console::router(state))
+        .merge(oauth::router(state))
+        .merge(rest::router(state))
 }
 
 async fn signaling(
-    world: State<Arc<World>>,
+    state: State<Arc<SimulatorState>>,
     Path(server): Path<u32>,
     request: Request,
 ) -> Response {
-    upgrade(world, Door::Signaling(server), request).await
+    upgrade(state, Door::Signaling(server), request).await
 }
 
-async fn media(world: State<Arc<World>>, Path(medium): Path<String>, request: Request) -> Response {
+async fn media(
+    state: State<Arc<SimulatorState>>,
+    Path(medium): Path<String>,
+    request: Request,
+) -> Response {
     let door = match medium.as_str() {
         "all" => Door::Media(None),
         "deskshare" => Door::Media(Some(Medium::Share)),
@@ -119,26 +123,30 @@ async fn media(world: State<Arc<World>>, Path(medium): Path<String>, request: Re
             None => return StatusCode::NOT_FOUND.into_response(),
         },
     };
-    upgrade(world, door, request).await
+    upgrade(state, door, request).await
 }
 
 /// Answers 101 and goes on as a WebSocket. Sub-protocols are not echoed (section 22).
-async fn upgrade(State(world): State<Arc<World>>, door: Door, mut request: Request) -> Response {
+async fn upgrade(
+    State(state): State<Arc<SimulatorState>>,
+    door: Door,
+    mut request: Request,
+) -> Response {
     let Some(accept) = accept_key(request.headers()) else {
         let wanted = [(header::UPGRADE, "websocket")];
         return (StatusCode::UPGRADE_REQUIRED, wanted).into_response();
     };
     let place = request.extensions().get::<Place>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
-    let connections = world.connections.clone();
-    let cut = world.cut.clone();
+    let connections = state.connections.clone();
+    let cut = state.cut.clone();
     connections.spawn(async move {
         let _place = place;
         let Some(socket) = upgraded.await.ok().and_then(into_transport) else { return };
         let socket = into_socket(socket).await;
         tokio::select! {
             () = cut.cancelled() => {}
-            () = socket::serve(world, door, socket) => {}
+            () = socket::serve(state, door, socket) => {}
         }
     });
     let mut response = Response::new(Body::empty());

@@ -12,8 +12,8 @@ use super::handshake::Wish;
 use super::lock;
 use super::quirk::{Quirk, Quirks};
 use super::settings::Settings;
+use super::state::SimulatorState;
 use super::webhook::Mailbox;
-use super::world::World;
 
 /// Kinds of handshake faults that may be planned at one time: bounds a script's list.
 const MAX_PLANNED: usize = 100;
@@ -49,7 +49,7 @@ impl ScriptClock {
 
 /// What a meeting and its streams are, and how they behave.
 pub struct Shared {
-    pub world: Arc<World>,
+    pub state: Arc<SimulatorState>,
     pub who: Identity,
     pub clock: ScriptClock,
     pub mail: Mailbox,
@@ -59,7 +59,7 @@ pub struct Shared {
 
 impl Shared {
     pub fn settings(&self) -> &Settings {
-        &self.world.settings
+        &self.state.settings
     }
 
     /// Sends a webhook, as the quirks have it.

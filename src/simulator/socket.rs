@@ -18,8 +18,8 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use super::handshake::{self, Hello};
 use super::meeting::Input;
 use super::quirk::{Quirk, Quirks};
+use super::state::SimulatorState;
 use super::transport::Transport;
-use super::world::World;
 use super::{lock, wire};
 
 pub type WebSocket = WebSocketStream<Transport>;
@@ -126,39 +126,39 @@ pub fn config() -> WebSocketConfig {
 }
 
 /// Runs one socket to its end.
-pub async fn serve(world: Arc<World>, door: Door, mut socket: WebSocket) {
-    let patience = world.settings.timings.wait(world.settings.timings.handshake_ms);
+pub async fn serve(state: Arc<SimulatorState>, door: Door, mut socket: WebSocket) {
+    let patience = state.settings.timings.wait(state.settings.timings.handshake_ms);
     let first = tokio::select! {
-        () = world.stop.cancelled() => return,
+        () = state.stop.cancelled() => return,
         first = timeout(patience, first_text(&mut socket)) => first,
     };
     let Ok(Some(first)) = first else {
-        lock(&world.strays).silent_sockets += 1;
+        lock(&state.strays).silent_sockets += 1;
         return;
     };
     let hello = match handshake::read(door, &first) {
         Ok(hello) => hello,
-        Err(rejection) => return reject(&world, socket, &rejection).await,
+        Err(rejection) => return reject(&state, socket, &rejection).await,
     };
-    let Some(inbox) = world.inbox_of_stream(&hello.stream_id) else {
-        return reject(&world, socket, &hello.unknown_stream()).await;
+    let Some(inbox) = state.inbox_of_stream(&hello.stream_id) else {
+        return reject(&state, socket, &hello.unknown_stream()).await;
     };
     let (queue, queued) = mpsc::channel(QUEUE);
     let (kill, killed) = oneshot::channel();
-    let id = world.next_socket_id();
+    let id = state.next_socket_id();
     let rejection = hello.unknown_stream();
     let outbox = Outbox { queue, kill, quirks: Arc::default() };
     let input = Input::Hello { socket: id, hello, outbox };
     if inbox.send(input).await.is_err() {
-        return reject(&world, socket, &rejection).await;
+        return reject(&state, socket, &rejection).await;
     }
-    let grace = close_grace(&world);
+    let grace = close_grace(&state);
     let loss = pump(socket, id, &inbox, (queued, killed), grace).await;
     let _ = inbox.send(Input::Lost { socket: id, loss }).await;
 }
 
-fn close_grace(world: &World) -> Duration {
-    world.settings.timings.wait(world.settings.timings.close_ms)
+fn close_grace(state: &SimulatorState) -> Duration {
+    state.settings.timings.wait(state.settings.timings.close_ms)
 }
 
 /// Both directions at once: a client that reads slowly must still be heard.
@@ -282,8 +282,8 @@ async fn first_text(socket: &mut WebSocket) -> Option<String> {
 }
 
 /// Answers a first message that belongs to no stream, and closes.
-async fn reject(world: &World, socket: WebSocket, rejection: &handshake::Rejection) {
-    lock(&world.strays).refused(rejection.refusal);
+async fn reject(state: &SimulatorState, socket: WebSocket, rejection: &handshake::Rejection) {
+    lock(&state.strays).refused(rejection.refusal);
     let answer = wire::refused(rejection.answer, rejection.refusal);
     let (mut writer, mut reader) = socket.split();
     let goodbye = async {
@@ -291,7 +291,7 @@ async fn reject(world: &World, socket: WebSocket, rejection: &handshake::Rejecti
             close(&mut writer, &mut reader).await;
         }
     };
-    let _ = timeout(close_grace(world), goodbye).await;
+    let _ = timeout(close_grace(state), goodbye).await;
 }
 
 impl Hello {

@@ -1,12 +1,12 @@
 //! One RTMS stream as Zoom holds it: its links, windows and states. Signaling, media and
 //! what is done to it on purpose are in the folder.
 
+mod actions;
+mod handshake_faults;
 mod loss;
 mod media;
 mod pictures;
 mod signaling;
-mod spoil;
-mod verbs;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -61,7 +61,7 @@ struct MissingMedia {
 }
 
 /// Links whose TCP connection is gone, which the server still takes for alive.
-struct Ghost {
+struct Zombie {
     /// The media of a media link; nothing for signaling.
     media: Vec<Medium>,
     until: Instant,
@@ -86,7 +86,7 @@ pub struct Stream {
     media: Vec<MediaLink>,
     signaling_window: Option<Window>,
     media_windows: Vec<MissingMedia>,
-    ghosts: Vec<Ghost>,
+    zombies: Vec<Zombie>,
     /// Kept over a reconnect: Zoom's own client subscribes once (section 22).
     subscriptions: BTreeSet<u64>,
     has_connected: bool,
@@ -112,7 +112,7 @@ impl Stream {
     ) -> Result<Self, ControlError> {
         let now = Instant::now();
         let (id, session_id) = ids;
-        let report = shared.world.open_stream(
+        let report = shared.state.open_stream(
             StreamReport {
                 meeting_id: shared.who.meeting_id.clone(),
                 instance_id: shared.who.instance_id.clone(),
@@ -122,7 +122,7 @@ impl Stream {
             },
             inbox,
         )?;
-        let account = shared.world.open_account(&id);
+        let account = shared.state.open_account(&id);
         let flow = Flow::new(shared.clock.ms(now));
         let announcement = announcement(&shared, &id, &operator_id, 1, now);
         let mut stream = Self {
@@ -136,7 +136,7 @@ impl Stream {
             media: Vec::new(),
             signaling_window: None,
             media_windows: Vec::new(),
-            ghosts: Vec::new(),
+            zombies: Vec::new(),
             subscriptions: BTreeSet::new(),
             has_connected: false,
             is_started: false,
@@ -164,8 +164,8 @@ impl Stream {
 
     /// A socket's first message.
     pub fn hello(&mut self, now: Instant, socket: u64, hello: Hello, outbox: Outbox) {
-        self.ghosts.retain(|ghost| ghost.until > now);
-        self.bury(now);
+        self.zombies.retain(|zombie| zombie.until > now);
+        self.expire_dead_links(now);
         let Some(outbox) = self.spoil(&hello, outbox) else { return };
         match self.check(&hello) {
             Ok(Admitted::Signaling { buffer_data }) => {
@@ -361,8 +361,8 @@ impl Stream {
 
 fn announcement(shared: &Shared, id: &str, operator_id: &str, server: u32, now: Instant) -> Event {
     let origin = match shared.quirks.has(Quirk::DeadUrl) {
-        true => shared.world.dead_origin(),
-        false => shared.world.origin.clone(),
+        true => shared.state.dead_origin(),
+        false => shared.state.origin.clone(),
     };
     let url = format!("{origin}/signaling/{server}");
     let of = event::Announced { stream: id, server_urls: &url, operator_id };

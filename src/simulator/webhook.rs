@@ -25,7 +25,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 const MAILBOX: usize = 256;
 
 /// Sends events to the one endpoint.
-pub struct Courier {
+pub struct WebhookSender {
     client: Client,
     url: Option<String>,
     client_id: String,
@@ -42,7 +42,7 @@ pub struct Courier {
 /// The events of one meeting, in order.
 pub struct Mailbox {
     events: mpsc::Sender<Event>,
-    courier: Arc<Courier>,
+    webhook_sender: Arc<WebhookSender>,
 }
 
 enum Outcome {
@@ -53,7 +53,7 @@ enum Outcome {
     Failed,
 }
 
-impl Courier {
+impl WebhookSender {
     pub fn new(
         settings: &Settings,
         own_ca: Option<&tls::TlsFiles>,
@@ -136,13 +136,13 @@ impl Courier {
     /// A mailbox whose events are delivered by the returned future, which ends after the last of them.
     pub fn mailbox(self: &Arc<Self>) -> (Mailbox, impl Future<Output = ()> + Send + use<>) {
         let (sender, mut events) = mpsc::channel(MAILBOX);
-        let courier = self.clone();
+        let webhook_sender = self.clone();
         let deliver_all = async move {
             while let Some(event) = events.recv().await {
-                courier.deliver(event).await;
+                webhook_sender.deliver(event).await;
             }
         };
-        (Mailbox { events: sender, courier: self.clone() }, deliver_all)
+        (Mailbox { events: sender, webhook_sender: self.clone() }, deliver_all)
     }
 
     /// One attempt now; the others, if need be, beside the caller.
@@ -156,15 +156,15 @@ impl Courier {
         if self.attempt(&url, &event, &request_id).await {
             return;
         }
-        let courier = self.clone();
+        let webhook_sender = self.clone();
         self.retries.spawn(async move {
-            for wait_ms in courier.timings.webhook_retries_ms {
-                let again = courier.pause(courier.timings.wait(wait_ms)).await;
-                if !again || courier.attempt(&url, &event, &request_id).await {
+            for wait_ms in webhook_sender.timings.webhook_retries_ms {
+                let again = webhook_sender.pause(webhook_sender.timings.wait(wait_ms)).await;
+                if !again || webhook_sender.attempt(&url, &event, &request_id).await {
                     return;
                 }
             }
-            lock(&courier.report).given_up += 1;
+            lock(&webhook_sender.report).given_up += 1;
         });
     }
 
@@ -227,7 +227,7 @@ impl Mailbox {
     /// Never waits: an event too many is lost, as it would be with an endpoint that is hours behind.
     pub fn put(&self, event: Event) {
         if self.events.try_send(event).is_err() {
-            lock(&self.courier.report).given_up += 1;
+            lock(&self.webhook_sender.report).given_up += 1;
         }
     }
 }

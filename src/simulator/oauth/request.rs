@@ -2,8 +2,8 @@
 
 use url::Url;
 
-use super::book::Challenge;
 use super::fields::Fields;
+use super::grants::Challenge;
 use crate::simulator::settings::Settings;
 
 /// An authorize request that may be put before a person.

@@ -7,7 +7,7 @@ use super::jwt;
 use crate::clock;
 use crate::simulator::lock;
 use crate::simulator::oauth::Owner;
-use crate::simulator::world::World;
+use crate::simulator::state::SimulatorState;
 
 /// A caller whose token is good.
 #[derive(Debug, PartialEq, Eq)]
@@ -21,9 +21,9 @@ pub enum Caller {
 
 impl Caller {
     /// For the Video SDK, whose callers sign their tokens themselves (section 14.3).
-    pub fn check_jwt(world: &World, headers: &HeaderMap) -> Result<Self, ApiError> {
+    pub fn check_jwt(state: &SimulatorState, headers: &HeaderMap) -> Result<Self, ApiError> {
         let token = bearer(headers)?;
-        let settings = &world.settings;
+        let settings = &state.settings;
         let secret = settings.video_api_secret.expose();
         let is_own = settings.access_token.as_ref().is_some_and(|own| own.expose() == token);
         if is_own || jwt::is_good(token, &settings.video_api_key, secret, clock::now_ms()) {
@@ -33,13 +33,17 @@ impl Caller {
     }
 
     /// Refusals 401/4700, 401/124 and 400/4711. Any of `scopes` will do, also as its `:admin` twin.
-    pub fn check(world: &World, headers: &HeaderMap, scopes: &[&str]) -> Result<Self, ApiError> {
+    pub fn check(
+        state: &SimulatorState,
+        headers: &HeaderMap,
+        scopes: &[&str],
+    ) -> Result<Self, ApiError> {
         let token = bearer(headers)?;
-        if world.settings.access_token.as_ref().is_some_and(|own| own.expose() == token) {
+        if state.settings.access_token.as_ref().is_some_and(|own| own.expose() == token) {
             return Ok(Self::Anybody);
         }
-        let book = lock(&world.book);
-        let access = book.access(token, clock::now_ms()).ok_or_else(ApiError::invalid_token)?;
+        let grants = lock(&state.grants);
+        let access = grants.access(token, clock::now_ms()).ok_or_else(ApiError::invalid_token)?;
         let is_wanted = |scope: &str| scopes.contains(&scope.trim_end_matches(":admin"));
         if !access.scope.split(' ').any(is_wanted) {
             return Err(ApiError::missing_scope(scopes));

@@ -13,7 +13,7 @@ use crate::model::Product;
 use crate::simulator::body::Body;
 use crate::simulator::control::{ControlError, Verb};
 use crate::simulator::lock;
-use crate::simulator::world::World;
+use crate::simulator::state::SimulatorState;
 
 /// What a token must hold: granular or classic, or the `:admin` twin of either.
 const MEETING_SCOPES: [&str; 2] = ["meeting:update:participant_rtms_app_status", "meeting:write"];
@@ -35,51 +35,51 @@ type Answer = Result<StatusCode, ApiError>;
 
 /// `PATCH /v2/live_meetings/{meetingId}/rtms_app/status`: meetings and webinars, by their number.
 pub async fn of_meeting(
-    State(world): State<Arc<World>>,
+    State(state): State<Arc<SimulatorState>>,
     Path(meeting_id): Path<String>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Answer {
-    let caller = Caller::check(&world, &headers, &MEETING_SCOPES)?;
+    let caller = Caller::check(&state, &headers, &MEETING_SCOPES)?;
     let products = [Product::Meeting, Product::Webinar];
-    update(&world, caller, &body, &products, &meeting_id).await
+    update(&state, caller, &body, &products, &meeting_id).await
 }
 
 /// `PATCH /v2/videosdk/sessions/{sessionId}/rtms_app/status`.
 pub async fn of_session(
-    State(world): State<Arc<World>>,
+    State(state): State<Arc<SimulatorState>>,
     Path(session_id): Path<String>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Answer {
-    let caller = Caller::check_jwt(&world, &headers)?;
-    let meeting_id = meeting_of(&world, &session_id)?;
-    update(&world, caller, &body, &[Product::VideoSdk], &meeting_id).await
+    let caller = Caller::check_jwt(&state, &headers)?;
+    let meeting_id = meeting_of(&state, &session_id)?;
+    update(&state, caller, &body, &[Product::VideoSdk], &meeting_id).await
 }
 
 /// `PUT /v2/contact_center/{engagementId}/rtms_app/status`.
 pub async fn of_engagement(
-    State(world): State<Arc<World>>,
+    State(state): State<Arc<SimulatorState>>,
     Path(engagement_id): Path<String>,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Answer {
-    let caller = Caller::check(&world, &headers, &ENGAGEMENT_SCOPES)?;
-    let meeting_id = meeting_of(&world, &engagement_id)?;
-    update(&world, caller, &body, &[Product::ContactCenter], &meeting_id).await
+    let caller = Caller::check(&state, &headers, &ENGAGEMENT_SCOPES)?;
+    let meeting_id = meeting_of(&state, &engagement_id)?;
+    update(&state, caller, &body, &[Product::ContactCenter], &meeting_id).await
 }
 
 /// The meeting of an instance id from a path, which is decoded once already. An id with a slash must have
 /// been encoded twice: Zoom finds nothing otherwise.
-fn meeting_of(world: &World, id: &str) -> Result<String, ApiError> {
+fn meeting_of(state: &SimulatorState, id: &str) -> Result<String, ApiError> {
     let decoded = percent_decoded(id).filter(|_| !id.contains('/'));
-    let found = decoded.and_then(|id| world.meeting_of_instance(&id));
+    let found = decoded.and_then(|id| state.meeting_of_instance(&id));
     found.ok_or_else(|| ApiError::no_meeting(id))
 }
 
 /// Any success has an empty body; the webhook says what came of it.
 async fn update(
-    world: &World,
+    state: &SimulatorState,
     caller: Caller,
     body: &[u8],
     products: &[Product],
@@ -88,17 +88,17 @@ async fn update(
     let update: StatusUpdate = serde_json::from_slice(body)
         .map_err(|_| ApiError::invalid_field("action", "The body is not what it must be."))?;
     let settings = update.settings.unwrap_or_default();
-    if settings.client_id.is_some_and(|client_id| client_id != world.settings.client_id) {
+    if settings.client_id.is_some_and(|client_id| client_id != state.settings.client_id) {
         return Err(ApiError::app_not_authorized());
     }
-    if !products.contains(&world.settings.script.product) {
+    if !products.contains(&state.settings.script.product) {
         return Err(ApiError::no_meeting(meeting_id));
     }
-    let operator = operator(world, caller, settings.participant_user_id)?;
-    let verb = verb_of(&update.action, world, operator)?;
-    match world.perform(meeting_id, verb).await {
+    let operator = operator(state, caller, settings.participant_user_id)?;
+    let verb = verb_of(&update.action, state, operator)?;
+    match state.perform(meeting_id, verb).await {
         // What Zoom answers to a stop without a stream is not published; the state is the one asked for.
-        Ok(()) | Err(ControlError::NoStream | ControlError::NoLink) => Ok(success(world)),
+        Ok(()) | Err(ControlError::NoStream | ControlError::NoLink) => Ok(success(state)),
         Err(ControlError::NoMeeting) => Err(ApiError::no_meeting(meeting_id)),
         Err(ControlError::Full | ControlError::NobodyThere) => {
             Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, 429, "Too many streams."))
@@ -106,36 +106,36 @@ async fn update(
     }
 }
 
-fn success(world: &World) -> StatusCode {
-    StatusCode::from_u16(world.settings.rest_success).unwrap_or(StatusCode::NO_CONTENT)
+fn success(state: &SimulatorState) -> StatusCode {
+    StatusCode::from_u16(state.settings.rest_success).unwrap_or(StatusCode::NO_CONTENT)
 }
 
 /// The Zoom user on whose behalf the app runs: the participant, or else the owner of the token, who must have
 /// installed the app. Tokens without a person act for the host.
 fn operator(
-    world: &World,
+    state: &SimulatorState,
     caller: Caller,
     participant: Option<String>,
 ) -> Result<String, ApiError> {
-    let host = &world.settings.script.host;
+    let host = &state.settings.script.host;
     let user_id = match caller {
         Caller::User(owner) => participant.unwrap_or(owner),
         Caller::Machine => participant.unwrap_or_else(|| host.clone()),
         Caller::Anybody => return Ok(participant.unwrap_or_else(|| host.clone())),
     };
-    if world.user(&user_id).is_none() || (world.settings.hosts_only && user_id != *host) {
+    if state.user(&user_id).is_none() || (state.settings.hosts_only && user_id != *host) {
         return Err(ApiError::not_a_host());
     }
-    if !lock(&world.book).has_installed(&user_id, clock::now_ms()) {
+    if !lock(&state.grants).has_installed(&user_id, clock::now_ms()) {
         return Err(ApiError::app_not_authorized());
     }
     Ok(user_id)
 }
 
-fn verb_of(action: &str, world: &World, operator: String) -> Result<Verb, ApiError> {
+fn verb_of(action: &str, state: &SimulatorState, operator: String) -> Result<Verb, ApiError> {
     match action {
         "start" => Ok(Verb::StartAs { user_id: operator }),
-        "stop" => Ok(Verb::Stop { reason: world.settings.rest_stop_reason }),
+        "stop" => Ok(Verb::Stop { reason: state.settings.rest_stop_reason }),
         "pause" => Ok(Verb::Pause),
         "resume" => Ok(Verb::Resume),
         _ => Err(ApiError::invalid_field("action", "must be start, stop, pause or resume")),

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Ghost, NORMAL_CLOSE, Stream, reason};
+use super::{NORMAL_CLOSE, Stream, Zombie, reason};
 use crate::rtms::message::Medium;
 use crate::simulator::link::Beat;
 use crate::simulator::shared::Stage;
@@ -74,7 +74,7 @@ impl Stream {
 
     /// Loses the links whose sockets are gone already, though nobody has said so yet: a client that comes
     /// back at once must not be refused for its old sockets.
-    pub(super) fn bury(&mut self, now: Instant) {
+    pub(super) fn expire_dead_links(&mut self, now: Instant) {
         if self.signaling.take_if(|link| link.outbox.is_closed()).is_some() {
             self.signaling_lost(now, reason::SIGNAL_CLOSED);
         }
@@ -86,11 +86,11 @@ impl Stream {
     }
 
     /// Remembers a dead link for as long as the server takes to notice.
-    fn haunt(&mut self, now: Instant, media: Vec<Medium>) {
+    fn keep_zombie(&mut self, now: Instant, media: Vec<Medium>) {
         let timings = &self.shared.settings().timings;
         if timings.dead_link_ms > 0 {
             let until = now + timings.wait(timings.dead_link_ms);
-            self.ghosts.push(Ghost { media, until });
+            self.zombies.push(Zombie { media, until });
         }
     }
 
@@ -98,7 +98,7 @@ impl Stream {
     pub(super) fn signaling_lost(&mut self, now: Instant, reason: u16) {
         self.report().lost_links += 1;
         self.open_signaling_window(now, reason);
-        self.haunt(now, Vec::new());
+        self.keep_zombie(now, Vec::new());
         for media in &mut self.media {
             media.is_ready = false;
         }
@@ -109,7 +109,7 @@ impl Stream {
     /// Told at once; ends the stream when the window passes.
     pub(super) fn media_lost(&mut self, now: Instant, media: Vec<Medium>, how: MediaLoss) {
         self.report().lost_links += 1;
-        self.haunt(now, media.clone());
+        self.keep_zombie(now, media.clone());
         self.open_media_window(now, media, how);
         let event =
             wire::event(wire::EVENT_MEDIA_INTERRUPTED, self.shared.wire_now(now), json!({}));
@@ -136,7 +136,7 @@ impl Stream {
         let wire_ms = self.shared.wire_now(now);
         let mut dead = Vec::new();
         for media in &mut self.media {
-            match media.link.beat(now, wire_ms, &self.shared.world.settings.timings) {
+            match media.link.beat(now, wire_ms, &self.shared.state.settings.timings) {
                 Beat::NotDue => {}
                 Beat::Sent => lock(&self.report).keep_alives.sent += 1,
                 Beat::Dead | Beat::Stuck => dead.push(media.link.socket),

@@ -117,7 +117,7 @@ impl Stream {
             return Err(Refusal::ALL_EXISTS);
         }
         let open = self.media.iter().map(|open| &open.media);
-        let taken = open.chain(self.ghosts.iter().map(|ghost| &ghost.media));
+        let taken = open.chain(self.zombies.iter().map(|zombie| &zombie.media));
         let taken = taken.flatten().any(|medium| media.contains(medium));
         if taken { Err(Refusal::DUPLICATE_MEDIA) } else { Ok(()) }
     }
@@ -130,7 +130,7 @@ impl Stream {
         }
         self.media_windows.retain(|missing| !overlaps(&missing.media));
         link.outbox.send(wire::media_accepted(&params));
-        let encoder = params.audio.map(|audio| self.shared.world.encoder(audio));
+        let encoder = params.audio.map(|audio| self.shared.state.encoder(audio));
         self.media.push(MediaLink { link, media, is_all, is_ready: false, params, encoder });
         self.report().media_handshakes += 1;
     }

@@ -20,9 +20,9 @@ const MAX_EVENTS: usize = 64;
 impl Stream {
     /// Refusal 8: the stream has a signaling connection already.
     pub(super) fn check_signaling(&self) -> Result<(), Refusal> {
-        let ghost = self.ghosts.iter().any(|ghost| ghost.media.is_empty());
+        let zombie = self.zombies.iter().any(|zombie| zombie.media.is_empty());
         let refuse = self.shared.settings().duplicates == Duplicates::Refuse;
-        if refuse && (self.signaling.is_some() || ghost) {
+        if refuse && (self.signaling.is_some() || zombie) {
             return Err(Refusal::DUPLICATE_SIGNALING);
         }
         Ok(())
@@ -54,7 +54,7 @@ impl Stream {
     /// Message 2's media URLs: one key for each medium in scope, and `all`.
     fn server_urls(&self) -> Map<String, Value> {
         let settings = self.shared.settings();
-        let url = |path: &str| Value::from(format!("{}/media/{path}", self.shared.world.origin));
+        let url = |path: &str| Value::from(format!("{}/media/{path}", self.shared.state.origin));
         let media = settings.scopes.iter().map(|medium| match medium {
             Medium::Share => ("deskshare".to_owned(), url("deskshare")),
             medium => (medium.as_str().to_owned(), url(medium.as_str())),

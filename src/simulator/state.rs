@@ -12,25 +12,25 @@ use super::account::FrameAccount;
 use super::audio::Encoder;
 use super::control::{ControlError, Verb};
 use super::event::{self, Identity};
+use super::fault_plan::FaultPlan;
 use super::lock;
 use super::meeting::Input;
-use super::oauth::Book;
+use super::oauth::Grants;
 use super::params::AudioParams;
 use super::picture;
 use super::report::{CallReport, Report, StrayReport, StreamReport};
 use super::settings::{Settings, User};
-use super::trouble::Troubles;
-use super::webhook::Courier;
+use super::webhook::WebhookSender;
 use crate::clock;
 
 /// Meetings and streams that one simulator makes in its life: bounds the report.
 const MAX_STREAMS: usize = 100_000;
 
-pub struct World {
+pub struct SimulatorState {
     pub settings: Settings,
     /// `ws://127.0.0.1:1234` or `wss://localhost:1234`.
     pub origin: String,
-    pub courier: Arc<Courier>,
+    pub webhook_sender: Arc<WebhookSender>,
     /// Ends meetings, requests and the accept loop; sockets say goodbye.
     pub stop: CancellationToken,
     /// Ends sockets that did not.
@@ -43,8 +43,8 @@ pub struct World {
     directory: Mutex<Directory>,
     /// Who can sign in: at least the host, who is the first.
     pub users: Vec<User>,
-    pub book: Mutex<Book>,
-    pub troubles: Troubles,
+    pub grants: Mutex<Grants>,
+    pub troubles: FaultPlan,
     pub calls: Mutex<CallReport>,
     /// One encoder for every stream with the same parameters: frames of tones are made once.
     encoders: Mutex<HashMap<AudioParams, Arc<Encoder>>>,
@@ -66,23 +66,23 @@ struct Directory {
     accounts: HashMap<String, Arc<Mutex<FrameAccount>>>,
 }
 
-impl World {
+impl SimulatorState {
     pub fn new(
         settings: Settings,
         origin: String,
-        courier: Courier,
+        webhook_sender: WebhookSender,
         stop: CancellationToken,
     ) -> Self {
         let users = users_of(&settings);
-        let book = Mutex::new(Book::new(settings.oauth.clone(), settings.seed));
+        let grants = Mutex::new(Grants::new(settings.oauth.clone(), settings.seed));
         Self {
             settings,
             users,
-            book,
-            troubles: Troubles::default(),
+            grants,
+            troubles: FaultPlan::default(),
             calls: Mutex::default(),
             origin,
-            courier: Arc::new(courier),
+            webhook_sender: Arc::new(webhook_sender),
             stop,
             cut: CancellationToken::new(),
             plays: TaskTracker::new(),
@@ -151,12 +151,12 @@ impl World {
 
     /// A user removes the app (section 15.7).
     pub fn deauthorize(&self, user_id: &str) {
-        lock(&self.book).revoke_user(user_id);
+        lock(&self.grants).revoke_user(user_id);
         let settings = &self.settings;
         let (account_id, client_id) = (&settings.script.account_id, &settings.client_id);
         let event = event::app_deauthorized(account_id, user_id, client_id, clock::now_ms());
-        let courier = self.courier.clone();
-        self.plays.spawn(async move { courier.deliver(event).await });
+        let webhook_sender = self.webhook_sender.clone();
+        self.plays.spawn(async move { webhook_sender.deliver(event).await });
     }
 
     pub fn live_meetings(&self) -> Vec<String> {
@@ -213,12 +213,12 @@ impl World {
         let strays = lock(&self.strays).clone();
         let of_streams: u64 = streams.iter().map(|stream| stream.breach_count).sum();
         Report {
-            webhooks: self.courier.report(),
+            webhooks: self.webhook_sender.report(),
             breaches: of_streams + strays.breaches.len() as u64,
             streams,
             strays,
             calls: lock(&self.calls).clone(),
-            oauth: lock(&self.book).report.clone(),
+            oauth: lock(&self.grants).report.clone(),
             payloads: picture::PAYLOADS.into_iter().collect(),
         }
     }

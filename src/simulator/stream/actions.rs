@@ -73,7 +73,7 @@ impl Stream {
         self.server += 1;
         self.drop_all_links();
         self.media_windows.clear();
-        self.ghosts.clear();
+        self.zombies.clear();
         self.open_signaling_window(now, reason::AWAIT_RECONNECTION_TIMEOUT);
         self.announcement =
             announcement(&self.shared, &self.id, &self.operator_id, self.server, now);

@@ -92,7 +92,7 @@ pub struct Tokens {
 }
 
 /// Every code and token that was given out.
-pub struct Book {
+pub struct Grants {
     rng: StdRng,
     settings: OAuthSettings,
     codes: HashMap<String, Code>,
@@ -101,7 +101,7 @@ pub struct Book {
     pub report: OAuthReport,
 }
 
-impl Book {
+impl Grants {
     pub fn new(settings: OAuthSettings, seed: u64) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed ^ 0x0a07),
@@ -290,40 +290,40 @@ mod tests {
     const NOW_MS: i64 = 1_732_313_171_881;
     const URI: &str = "http://127.0.0.1/callback";
 
-    fn book() -> Book {
-        Book::new(OAuthSettings::default(), 1)
+    fn grants() -> Grants {
+        Grants::new(OAuthSettings::default(), 1)
     }
 
     fn consented(challenge: Option<Challenge>) -> Consented {
         Consented { user_id: "u1".to_owned(), redirect_uri: URI.to_owned(), challenge }
     }
 
-    fn installed(book: &mut Book) -> Tokens {
-        let code = book.code(consented(None), NOW_MS).unwrap();
-        book.exchange(&code, URI, None, NOW_MS).unwrap()
+    fn installed(grants: &mut Grants) -> Tokens {
+        let code = grants.code(consented(None), NOW_MS).unwrap();
+        grants.exchange(&code, URI, None, NOW_MS).unwrap()
     }
 
     #[test]
     fn a_code_works_once_and_for_five_minutes() {
-        let mut book = book();
-        let code = book.code(consented(None), NOW_MS).unwrap();
-        assert!(book.exchange(&code, URI, None, NOW_MS + 299_999).is_ok());
-        assert_eq!(book.exchange(&code, URI, None, NOW_MS).unwrap_err(), TokenError::CODE);
-        assert_eq!(book.report.reused_codes, 1);
-        let late = book.code(consented(None), NOW_MS).unwrap();
+        let mut grants = grants();
+        let code = grants.code(consented(None), NOW_MS).unwrap();
+        assert!(grants.exchange(&code, URI, None, NOW_MS + 299_999).is_ok());
+        assert_eq!(grants.exchange(&code, URI, None, NOW_MS).unwrap_err(), TokenError::CODE);
+        assert_eq!(grants.report.reused_codes, 1);
+        let late = grants.code(consented(None), NOW_MS).unwrap();
         assert_eq!(
-            book.exchange(&late, URI, None, NOW_MS + 300_000).unwrap_err(),
+            grants.exchange(&late, URI, None, NOW_MS + 300_000).unwrap_err(),
             TokenError::CODE
         );
     }
 
     #[test]
     fn an_exchange_needs_the_redirect_uri_of_the_authorisation() {
-        let mut book = book();
-        let code = book.code(consented(None), NOW_MS).unwrap();
-        let other = book.exchange(&code, "http://127.0.0.1/other", None, NOW_MS);
+        let mut grants = grants();
+        let code = grants.code(consented(None), NOW_MS).unwrap();
+        let other = grants.exchange(&code, "http://127.0.0.1/other", None, NOW_MS);
         assert_eq!(other.unwrap_err(), TokenError::REDIRECT_URI);
-        assert!(book.exchange(&code, URI, None, NOW_MS).is_err(), "the code is used up");
+        assert!(grants.exchange(&code, URI, None, NOW_MS).is_err(), "the code is used up");
     }
 
     #[test]
@@ -333,10 +333,10 @@ mod tests {
             "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
         );
-        let mut book = book();
+        let mut grants = grants();
         let mut exchange = |challenge: &Challenge, verifier| {
-            let code = book.code(consented(Some(challenge.clone())), NOW_MS).unwrap();
-            book.exchange(&code, URI, verifier, NOW_MS).map(drop)
+            let code = grants.code(consented(Some(challenge.clone())), NOW_MS).unwrap();
+            grants.exchange(&code, URI, verifier, NOW_MS).map(drop)
         };
         let s256 = Challenge::S256(challenge.to_owned());
         assert_eq!(exchange(&s256, Some(verifier)), Ok(()));
@@ -349,56 +349,56 @@ mod tests {
 
     #[test]
     fn a_refresh_token_is_replaced_and_its_reuse_is_counted() {
-        let mut book = book();
-        let first = installed(&mut book).refresh_token.unwrap();
-        let second = book.refresh(&first, NOW_MS).unwrap().refresh_token.unwrap();
+        let mut grants = grants();
+        let first = installed(&mut grants).refresh_token.unwrap();
+        let second = grants.refresh(&first, NOW_MS).unwrap().refresh_token.unwrap();
         assert_ne!(first, second);
-        assert_eq!(book.refresh(&first, NOW_MS).unwrap_err(), TokenError::TOKEN);
-        assert_eq!((book.report.refreshes, book.report.reused_refresh_tokens), (1, 1));
-        assert!(book.refresh(&second, NOW_MS).is_ok());
+        assert_eq!(grants.refresh(&first, NOW_MS).unwrap_err(), TokenError::TOKEN);
+        assert_eq!((grants.report.refreshes, grants.report.reused_refresh_tokens), (1, 1));
+        assert!(grants.refresh(&second, NOW_MS).is_ok());
     }
 
     #[test]
     fn a_refresh_token_lives_for_90_days() {
-        let mut book = book();
-        let token = installed(&mut book).refresh_token.unwrap();
+        let mut grants = grants();
+        let token = installed(&mut grants).refresh_token.unwrap();
         let days_90 = 90 * 24 * 3_600_000;
-        assert_eq!(book.refresh(&token, NOW_MS + days_90).unwrap_err(), TokenError::TOKEN);
+        assert_eq!(grants.refresh(&token, NOW_MS + days_90).unwrap_err(), TokenError::TOKEN);
     }
 
     #[test]
     fn an_access_token_ends_with_its_life_and_a_second_authorisation_ends_both() {
-        let mut book = book();
-        let first = installed(&mut book);
+        let mut grants = grants();
+        let first = installed(&mut grants);
         let access = first.access_token;
         assert!(access.len() > 1_000);
-        assert!(book.access(&access, NOW_MS + 3_598_999).is_some());
-        assert!(book.access(&access, NOW_MS + 3_599_000).is_none());
-        let second = installed(&mut book);
-        assert!(book.access(&access, NOW_MS).is_none());
-        let old = book.refresh(&first.refresh_token.unwrap(), NOW_MS);
+        assert!(grants.access(&access, NOW_MS + 3_598_999).is_some());
+        assert!(grants.access(&access, NOW_MS + 3_599_000).is_none());
+        let second = installed(&mut grants);
+        assert!(grants.access(&access, NOW_MS).is_none());
+        let old = grants.refresh(&first.refresh_token.unwrap(), NOW_MS);
         assert_eq!(old.unwrap_err(), TokenError::TOKEN);
-        assert_eq!(book.report.reused_refresh_tokens, 0, "revoked is not used twice");
-        assert!(book.access(&second.access_token, NOW_MS).is_some());
+        assert_eq!(grants.report.reused_refresh_tokens, 0, "revoked is not used twice");
+        assert!(grants.access(&second.access_token, NOW_MS).is_some());
     }
 
     #[test]
     fn revoking_any_token_ends_the_authorisation() {
-        let mut book = book();
-        let tokens = installed(&mut book);
-        assert!(book.has_installed("u1", NOW_MS));
-        book.revoke(&tokens.access_token);
-        assert!(!book.has_installed("u1", NOW_MS));
-        assert!(book.refresh(&tokens.refresh_token.unwrap(), NOW_MS).is_err());
+        let mut grants = grants();
+        let tokens = installed(&mut grants);
+        assert!(grants.has_installed("u1", NOW_MS));
+        grants.revoke(&tokens.access_token);
+        assert!(!grants.has_installed("u1", NOW_MS));
+        assert!(grants.refresh(&tokens.refresh_token.unwrap(), NOW_MS).is_err());
     }
 
     #[test]
     fn machines_get_no_refresh_token_and_their_own_scopes() {
-        let mut book = book();
-        let account = book.machine_token(Owner::Account, NOW_MS).unwrap();
+        let mut grants = grants();
+        let account = grants.machine_token(Owner::Account, NOW_MS).unwrap();
         assert_eq!(account.refresh_token, None);
         assert!(account.scope.contains("meeting:update:participant_rtms_app_status:admin"));
-        let app = book.machine_token(Owner::App, NOW_MS).unwrap();
+        let app = grants.machine_token(Owner::App, NOW_MS).unwrap();
         assert_eq!(app.scope, APP_SCOPE);
     }
 }

@@ -14,7 +14,7 @@ use super::control::{Call, Trouble};
 use super::lock;
 use super::oauth::TokenError;
 use super::rest::ApiError;
-use super::world::World;
+use super::state::SimulatorState;
 use crate::clock;
 
 /// A call that hangs does so for longer than any client waits.
@@ -31,9 +31,9 @@ pub struct HangUp(pub CancellationToken);
 
 /// What is planned to go wrong, in order for each kind of call.
 #[derive(Default)]
-pub struct Troubles(Mutex<VecDeque<(Call, u32, Trouble)>>);
+pub struct FaultPlan(Mutex<VecDeque<(Call, u32, Trouble)>>);
 
-impl Troubles {
+impl FaultPlan {
     /// The next `count` calls of this kind, after those that are planned already.
     pub fn plan(&self, call: Call, count: u32, trouble: Trouble) {
         let mut planned = lock(&self.0);
@@ -57,32 +57,32 @@ impl Troubles {
 
 /// Middleware of every call that can go wrong.
 pub async fn watch(
-    State((world, call)): State<(Arc<World>, Call)>,
+    State((state, call)): State<(Arc<SimulatorState>, Call)>,
     request: Request,
     next: Next,
 ) -> Response {
     let hang_up = request.extensions().get::<HangUp>().cloned().unwrap_or_default();
-    let response = match world.troubles.next(call) {
+    let response = match state.troubles.next(call) {
         None => next.run(request).await,
-        Some(Trouble::Drop) => return unanswered(&world, call, hang_up).await,
+        Some(Trouble::Drop) => return unanswered(&state, call, hang_up).await,
         Some(Trouble::Hang) => {
             tokio::time::sleep(HANG).await;
-            return unanswered(&world, call, hang_up).await;
+            return unanswered(&state, call, hang_up).await;
         }
         Some(Trouble::LoseAnswer) => {
             next.run(request).await;
-            return unanswered(&world, call, hang_up).await;
+            return unanswered(&state, call, hang_up).await;
         }
         Some(trouble) => answer(call, trouble),
     };
-    let mut report = lock(&world.calls);
+    let mut report = lock(&state.calls);
     let answers = report.answers.entry(call.as_str()).or_default();
     *answers.entry(response.status().as_u16()).or_default() += 1;
     response
 }
 
-async fn unanswered(world: &World, call: Call, hang_up: HangUp) -> Response {
-    *lock(&world.calls).unanswered.entry(call.as_str()).or_default() += 1;
+async fn unanswered(state: &SimulatorState, call: Call, hang_up: HangUp) -> Response {
+    *lock(&state.calls).unanswered.entry(call.as_str()).or_default() += 1;
     hang_up.0.cancel();
     std::future::pending().await
 }
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn troubles_come_in_their_order_and_only_to_their_kind_of_call() {
-        let troubles = Troubles::default();
+        let troubles = FaultPlan::default();
         troubles.plan(Call::Status, 2, Trouble::NotStarted);
         troubles.plan(Call::Token, 1, Trouble::Drop);
         troubles.plan(Call::Status, 1, Trouble::RateLimit);
