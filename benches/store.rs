@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 use rtmsd::model::{
-    Announcement, Delivery, Entry, EntryBody, IdKey, Instance, Product, Speaker, StreamId,
-    StreamRecord, StreamStarted, TranscriptLine, UserId,
+    Delivery, Entry, EntryBody, IdKey, Instance, Product, Speaker, StreamId, StreamRecord,
+    StreamStarted, TranscriptLine, UserId, WebhookEffect,
 };
 use rtmsd::secret::Secret;
 use rtmsd::store::{Append, Location, Store};
@@ -80,7 +80,7 @@ async fn announce(store: &Store, name: &str, event_ts_ms: i64) -> StreamRecord {
         event_ts_ms,
         received_at_ms: event_ts_ms,
         body: "{}".into(),
-        announcement: Announcement::Started(started),
+        announcement: WebhookEffect::Started(started),
     };
     store.record_delivery(&delivery).await.expect("a delivery is recorded");
     store.stream(&stream_id).await.expect("the store works").expect("the stream is there")

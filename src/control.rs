@@ -15,11 +15,11 @@ use tokio::sync::Notify;
 
 pub use media::MediaError;
 pub use policy::{AutoStart, Policies, Refusal};
-pub use timeline::{Missing, Moment, Timeline};
+pub use timeline::{Missing, Timeline, TimelineEvent};
 
 use crate::model::{
     Action, ActionId, ActionStatus, Answer, AuditRow, ChoiceReason, Chosen, InstallationId,
-    MediaParams, NewSession, Session, SessionId, Standing, StreamId, UserId, ZoomAnswer, ms,
+    MediaParams, NewSession, Session, SessionId, SessionSnapshot, StreamId, UserId, ZoomAnswer, ms,
 };
 use crate::rtms::params::Params;
 use crate::store::{Begin, Begun, Made, Store, StoreError};
@@ -134,18 +134,18 @@ impl Control {
         let until_ms = now_ms + ms(LONGEST_CALL) + ms(self.settings.start_timeout);
         let (asked_by, media) = (&*format!("api:{}", act.actor), wish.media);
         let begin = Begin { session_id, action, asked_by, now_ms, until_ms, media, act };
-        let admit = |standing: &Standing| {
-            policy::admit(action, standing, None)
-                .map_err(|refusal| (refusal, Box::new(standing.session.clone())))
+        let admit = |snapshot: &SessionSnapshot| {
+            policy::admit(action, snapshot, None)
+                .map_err(|refusal| (refusal, Box::new(snapshot.session.clone())))
         };
         let begun = self.store.begin_action(&begin, admit).await?;
-        let Begun { id, standing } = match begun.ok_or(ControlError::UnknownSession)? {
+        let Begun { id, snapshot } = match begun.ok_or(ControlError::UnknownSession)? {
             Ok(begun) => begun,
             Err((refusal, session)) => return Err(ControlError::Refused(refusal, session)),
         };
-        let asked = self.ask(&standing, action, wish).await;
+        let asked = self.ask(&snapshot, action, wish).await;
         let (status, due_at_ms) = match &asked.answer {
-            Ok(_) => self.accepted(action, &standing),
+            Ok(_) => self.accepted(action, &snapshot),
             Err(_) => (ActionStatus::Refused, None),
         };
         self.answer(id, status, due_at_ms, &asked).await?;
@@ -157,7 +157,7 @@ impl Control {
         if let Some(named) = wish.installation_id {
             self.store.set_installation(session_id, named).await?;
         }
-        Ok(Requested { session: standing.session, accepted, chosen: asked.chosen })
+        Ok(Requested { session: snapshot.session, accepted, chosen: asked.chosen })
     }
 
     /// Chooses whose video a session's streams ask for, from now on. Returns the stream that goes on, if one does:
@@ -168,11 +168,11 @@ impl Control {
         user_id: UserId,
         act: &AuditRow,
     ) -> Result<Option<StreamId>, ControlError> {
-        let standing = self.store.standing(id).await?.ok_or(ControlError::UnknownSession)?;
-        let stream = policy::living(&standing);
-        let own = stream.map_or(&standing.session.media, |stream| &stream.media);
+        let snapshot = self.store.snapshot(id).await?.ok_or(ControlError::UnknownSession)?;
+        let stream = policy::active_stream(&snapshot);
+        let own = stream.map_or(&snapshot.session.media, |stream| &stream.media);
         if !media::is_individual(&self.settings.params, own.as_ref()) {
-            let session = Box::new(standing.session);
+            let session = Box::new(snapshot.session);
             return Err(ControlError::Refused(Refusal::VideoNotIndividual, session));
         }
         self.store.pin_video(id, user_id, act).await?;
@@ -181,13 +181,13 @@ impl Control {
 
     /// What happened to a session, in order; none when it is unknown.
     pub async fn timeline(&self, id: SessionId) -> Result<Option<Timeline>, StoreError> {
-        let Some(standing) = self.store.standing(id).await? else { return Ok(None) };
+        let Some(snapshot) = self.store.snapshot(id).await? else { return Ok(None) };
         let deliveries = self.store.deliveries_of(id, timeline::MAX_DELIVERIES).await?;
         let cursor = crate::model::Cursor::default();
         let kinds = &timeline::KINDS;
         let entries = self.store.entries_after(id, &cursor, kinds, timeline::MAX_ENTRIES).await?;
         Ok(Some(timeline::tell(
-            &standing,
+            &snapshot,
             &deliveries,
             &entries,
             &self.settings.params.media,
@@ -200,12 +200,12 @@ impl Control {
         self.changed.notify_one();
     }
 
-    async fn ask(&self, standing: &Standing, action: Action, wish: Wish<'_>) -> Asked {
-        let chosen = match self.choose(standing, wish).await {
+    async fn ask(&self, snapshot: &SessionSnapshot, action: Action, wish: Wish<'_>) -> Asked {
+        let chosen = match self.choose(snapshot, wish).await {
             Ok(chosen) => chosen,
             Err(error) => return Asked { chosen: None, answer: Err(error.into()) },
         };
-        let answer = self.ask_with(&chosen, &standing.session, action).await;
+        let answer = self.ask_with(&chosen, &snapshot.session, action).await;
         Asked { chosen: Some(chosen), answer }
     }
 
@@ -233,10 +233,10 @@ impl Control {
 
     async fn choose(
         &self,
-        standing: &Standing,
+        snapshot: &SessionSnapshot,
         Wish { installation_id: named, allowed, .. }: Wish<'_>,
     ) -> Result<Chosen, TokenError> {
-        let session = &standing.session;
+        let session = &snapshot.session;
         let named_before = || {
             let id = session.installation_id.as_deref().and_then(InstallationId::parse);
             // What others have named for the session is no wish of a caller who may not use it.
@@ -254,17 +254,17 @@ impl Control {
                 .filter_map(|(reason, user)| Some((reason, user.as_deref()?)))
                 .collect(),
             account_id: session.account_id.as_deref(),
-            used_before: used_before(standing),
+            used_before: used_before(snapshot),
             allowed,
         };
         self.api.choose(session.instance.product, &known).await
     }
 
     /// Where an action stands that Zoom said yes to: a start's stream is waited for, and the end of a stopped one.
-    fn accepted(&self, action: Action, standing: &Standing) -> (ActionStatus, Option<i64>) {
+    fn accepted(&self, action: Action, snapshot: &SessionSnapshot) -> (ActionStatus, Option<i64>) {
         let is_followed = match action {
             Action::Start => true,
-            Action::Stop => policy::living(standing).is_some(),
+            Action::Stop => policy::active_stream(snapshot).is_some(),
             Action::Pause | Action::Resume => false,
         };
         let due_at_ms =
@@ -273,8 +273,8 @@ impl Control {
     }
 
     async fn review_session(&self, id: SessionId) -> Result<(), StoreError> {
-        let Some(standing) = self.store.standing(id).await? else { return Ok(()) };
-        let plans = policy::plans(&standing, &self.settings.policies);
+        let Some(snapshot) = self.store.snapshot(id).await? else { return Ok(()) };
+        let plans = policy::plans(&snapshot, &self.settings.policies);
         self.store.plan(id, &plans, (self.settings.now_ms)()).await
     }
 
@@ -317,8 +317,8 @@ impl Asked {
 }
 
 /// Whose token Zoom last said yes to for this session.
-fn used_before(standing: &Standing) -> Option<Chosen> {
-    let answers = standing.actions.iter().rev().filter_map(|action| action.answer.as_ref());
+fn used_before(snapshot: &SessionSnapshot) -> Option<Chosen> {
+    let answers = snapshot.actions.iter().rev().filter_map(|action| action.answer.as_ref());
     let is_yes = |answer: &&Answer| answer.code.is_none() && answer.zoom.is_some();
     answers.filter(is_yes).find_map(|answer| answer.chosen)
 }

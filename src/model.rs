@@ -23,11 +23,11 @@ mod view;
 mod webhook_endpoint;
 
 pub use action::{
-    Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, Standing, ZoomAnswer,
+    Action, ActionId, ActionRecord, ActionStatus, Answer, Planned, SessionSnapshot, ZoomAnswer,
 };
 pub use announcement::{
-    Announcement, Deauthorization, Delivery, MeetingChange, MeetingChanged, Notice,
-    StreamInterrupted, StreamStarted, StreamStopped,
+    Deauthorization, Delivery, MeetingChange, MeetingChanged, Notice, StreamInterrupted,
+    StreamStarted, StreamStopped, WebhookEffect,
 };
 pub use audit::AuditRow;
 pub use belief::{MAX_AHEAD_MS, MAX_LATE_MS, MAX_MEETING_MS, MAX_WEBHOOK_DELAY_MS, believed};

@@ -31,7 +31,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 const WEBHOOKS_ARRIVE: Duration = Duration::from_millis(500);
 /// From this length on a run has time for a link that falls silent.
 const LONG_SECONDS: u64 = 60;
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_TOLD: usize = 20;
 
 pub struct Plan {
@@ -185,7 +185,7 @@ async fn wait_for(daemon: &Daemon, status: &str, count: u32) -> Result<Vec<Strea
             let others: Vec<_> = others.iter().map(|one| (&one.stream_id, &one.status)).collect();
             return Err(format!("of {count} streams some are not {status}: {others:?}").into());
         }
-        sleep(LOOK_EVERY).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 

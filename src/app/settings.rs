@@ -16,9 +16,9 @@ use crate::zoom::api::VideoApi;
 use crate::{control, sessions};
 
 /// How often outgoing webhooks are looked for that are due.
-const WEBHOOKS_LOOK_EVERY: Duration = Duration::from_secs(1);
+const WEBHOOKS_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often planned requests to Zoom are looked for.
-const CONTROL_LOOK_EVERY: Duration = Duration::from_secs(1);
+const CONTROL_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) fn writer(config: &Config) -> WriterSettings {
     WriterSettings {
@@ -65,7 +65,7 @@ pub(super) fn webhooks(config: &Config, ring: &KeyRing) -> webhooks::Settings {
     webhooks::Settings {
         ring: ring.clone(),
         policy: Arc::clone(&config.webhooks.policy),
-        look_every: WEBHOOKS_LOOK_EVERY,
+        look_every: WEBHOOKS_POLL_INTERVAL,
         now_ms: clock::now_ms,
     }
 }
@@ -75,7 +75,7 @@ pub(super) fn control(config: &Config) -> control::Settings {
         policies: config.policies.clone(),
         start_timeout: config.start_timeout,
         may_record: config.retention.media != Keep::Nothing,
-        look_every: CONTROL_LOOK_EVERY,
+        look_every: CONTROL_POLL_INTERVAL,
         params: config.params.clone(),
         now_ms: clock::now_ms,
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{
-    Action, ActionId, ActionRecord, ActionStatus, Outcome, Planned, SessionStatus, Standing,
+    Action, ActionId, ActionRecord, ActionStatus, Outcome, Planned, SessionSnapshot, SessionStatus,
     StreamRecord, StreamStatus, ms,
 };
 
@@ -54,27 +54,31 @@ pub enum Refusal {
 }
 
 /// Whether Zoom may be asked now. `own` is the action itself, if it is in the standing.
-pub fn admit(action: Action, standing: &Standing, own: Option<ActionId>) -> Result<(), Refusal> {
-    let stream = living(standing);
-    let others = || standing.actions.iter().filter(|other| Some(other.id) != own);
+pub fn admit(
+    action: Action,
+    snapshot: &SessionSnapshot,
+    own: Option<ActionId>,
+) -> Result<(), Refusal> {
+    let stream = active_stream(snapshot);
+    let others = || snapshot.actions.iter().filter(|other| Some(other.id) != own);
     let is_start_pending =
         others().any(|other| other.action == Action::Start && is_under_way(other.status));
     let is_start_planned =
         others().any(|other| other.action == Action::Start && other.status == ActionStatus::Due);
     match (action, stream) {
-        (Action::Start, _) if is_stopping(standing, stream) => Err(Refusal::Stopping),
+        (Action::Start, _) if is_stopping(snapshot, stream) => Err(Refusal::Stopping),
         (Action::Start, Some(_)) => Err(Refusal::AlreadyLive),
         (Action::Start, None) if is_start_pending => Err(Refusal::AlreadyRequested),
         (Action::Pause, Some(stream)) if stream.status == StreamStatus::Paused => {
             Err(Refusal::AlreadyPaused)
         }
-        (Action::Start, None) if standing.session.status == SessionStatus::Ended => {
+        (Action::Start, None) if snapshot.session.status == SessionStatus::Ended => {
             Err(Refusal::SessionEnded)
         }
-        (Action::Stop, None) if is_start_pending => number_known(standing),
+        (Action::Stop, None) if is_start_pending => number_known(snapshot),
         (Action::Stop, None) if is_start_planned => Err(Refusal::PlanDropped),
         (Action::Stop | Action::Pause | Action::Resume, None) => Err(Refusal::NoStream),
-        _ => number_known(standing),
+        _ => number_known(snapshot),
     }
 }
 
@@ -83,8 +87,8 @@ fn is_under_way(status: ActionStatus) -> bool {
 }
 
 /// Whether a stop is being asked for, or its stream has yet to follow it.
-fn is_stopping(standing: &Standing, stream: Option<&StreamRecord>) -> bool {
-    standing.actions.iter().any(|action| {
+fn is_stopping(snapshot: &SessionSnapshot, stream: Option<&StreamRecord>) -> bool {
+    snapshot.actions.iter().any(|action| {
         let has_effect_to_come =
             stream.is_some_and(|stream| action.asked_at_ms >= stream.created_at_ms);
         action.action == Action::Stop
@@ -93,30 +97,30 @@ fn is_stopping(standing: &Standing, stream: Option<&StreamRecord>) -> bool {
     })
 }
 
-fn number_known(standing: &Standing) -> Result<(), Refusal> {
-    standing.session.target().map(drop).ok_or(Refusal::NumberUnknown)
+fn number_known(snapshot: &SessionSnapshot) -> Result<(), Refusal> {
+    snapshot.session.target().map(drop).ok_or(Refusal::NumberUnknown)
 }
 
 /// The stream that goes on, if one does.
-pub fn living(standing: &Standing) -> Option<&StreamRecord> {
+pub fn active_stream(snapshot: &SessionSnapshot) -> Option<&StreamRecord> {
     let goes_on =
         |stream: &&StreamRecord| stream.ended_at_ms.is_none() && stream.stop_seen_at_ms.is_none();
-    standing.streams.iter().rev().find(goes_on)
+    snapshot.streams.iter().rev().find(goes_on)
 }
 
 /// Whether a planned action may be carried out now: its cause still holds, and nothing is in its way.
 pub fn admit_planned(
     action: &ActionRecord,
-    standing: &Standing,
+    snapshot: &SessionSnapshot,
     policies: &Policies,
 ) -> Result<(), NotNow> {
-    let is_wanted = plans(standing, policies)
+    let is_wanted = plans(snapshot, policies)
         .into_iter()
         .any(|plan| plan.action == action.action && Some(plan.cause) == action.cause);
     if !is_wanted {
         return Err(NotNow::CauseGone);
     }
-    admit(action.action, standing, Some(action.id)).map_err(NotNow::Refused)
+    admit(action.action, snapshot, Some(action.id)).map_err(NotNow::Refused)
 }
 
 /// Why a planned action is not carried out.
@@ -127,27 +131,27 @@ pub enum NotNow {
 }
 
 /// What the policies want done about a session. The same standing gives the same plans.
-pub fn plans(standing: &Standing, policies: &Policies) -> Vec<Planned> {
-    if standing.session.meeting_ended_at_ms.is_some() {
+pub fn plans(snapshot: &SessionSnapshot, policies: &Policies) -> Vec<Planned> {
+    if snapshot.session.meeting_ended_at_ms.is_some() {
         return Vec::new();
     }
     let plans = [
-        auto_start(standing, policies),
-        auto_stop(standing, policies),
-        restart(standing, policies),
+        auto_start(snapshot, policies),
+        auto_stop(snapshot, policies),
+        restart(snapshot, policies),
     ];
     plans.into_iter().flatten().collect()
 }
 
-fn auto_start(standing: &Standing, policies: &Policies) -> Option<Planned> {
-    let session = &standing.session;
+fn auto_start(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Planned> {
+    let session = &snapshot.session;
     let is_wanted = match (&policies.auto_start, &session.host_id) {
         (AutoStart::Off, _) | (AutoStart::Hosts(_), None) => false,
         (AutoStart::All, _) => true,
         (AutoStart::Hosts(hosts), Some(host)) => hosts.contains(host),
     };
     let began_at_ms = session.meeting_started_at_ms?;
-    (is_wanted && standing.streams.is_empty()).then(|| Planned {
+    (is_wanted && snapshot.streams.is_empty()).then(|| Planned {
         action: Action::Start,
         asked_by: "auto_start",
         cause: "auto_start".to_owned(),
@@ -155,9 +159,9 @@ fn auto_start(standing: &Standing, policies: &Policies) -> Option<Planned> {
     })
 }
 
-fn auto_stop(standing: &Standing, policies: &Policies) -> Option<Planned> {
+fn auto_stop(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Planned> {
     let after = policies.auto_stop_after?;
-    let stream = living(standing)?;
+    let stream = active_stream(snapshot)?;
     Some(Planned {
         action: Action::Stop,
         asked_by: "auto_stop",
@@ -167,14 +171,14 @@ fn auto_stop(standing: &Standing, policies: &Policies) -> Option<Planned> {
 }
 
 /// After a technical end (section 12.3): bounded, each time later, and not when somebody asked for the end.
-fn restart(standing: &Standing, policies: &Policies) -> Option<Planned> {
-    let last = standing.streams.last()?;
+fn restart(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Planned> {
+    let last = snapshot.streams.last()?;
     let ended_at_ms = last.ended_at_ms?;
-    let is_over = standing.session.status == SessionStatus::Ended;
-    if is_over || !is_technical_end(last) || living(standing).is_some() {
+    let is_over = snapshot.session.status == SessionStatus::Ended;
+    if is_over || !is_technical_end(last) || active_stream(snapshot).is_some() {
         return None;
     }
-    let stop_was_asked = standing.actions.iter().any(|action| {
+    let stop_was_asked = snapshot.actions.iter().any(|action| {
         action.action == Action::Stop
             && action.asked_at_ms >= last.created_at_ms
             && !matches!(
@@ -182,7 +186,7 @@ fn restart(standing: &Standing, policies: &Policies) -> Option<Planned> {
                 ActionStatus::Refused | ActionStatus::Skipped | ActionStatus::Due
             )
     });
-    let in_a_row = standing.streams.iter().rev().take_while(|stream| died_young(stream)).count();
+    let in_a_row = snapshot.streams.iter().rev().take_while(|stream| died_young(stream)).count();
     let restarts = u32::try_from(in_a_row.saturating_sub(1)).unwrap_or(u32::MAX);
     if stop_was_asked || restarts >= policies.restarts {
         return None;

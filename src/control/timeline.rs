@@ -9,8 +9,8 @@ use serde::Serialize;
 pub use missing::Missing;
 
 use crate::model::{
-    Action, ActionRecord, ActionStatus, Entry, EntryBody, EntryKind, Lost, Session, Standing,
-    StreamRecord, Tally, Unreadable,
+    Action, ActionRecord, ActionStatus, Entry, EntryBody, EntryKind, Lost, Session,
+    SessionSnapshot, StreamRecord, Tally, Unreadable,
 };
 use crate::rtms::message::Medium;
 use crate::store::DeliveryBrief;
@@ -40,14 +40,14 @@ pub const KINDS: [EntryKind; 11] = [
 pub struct Timeline {
     pub session: Session,
     /// In order of time.
-    pub moments: Vec<Moment>,
+    pub moments: Vec<TimelineEvent>,
     /// What should have happened and did not.
     pub missing: Vec<Missing>,
 }
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Moment {
+pub struct TimelineEvent {
     /// Unix milliseconds.
     pub at_ms: i64,
     /// What it was, for programs.
@@ -60,20 +60,20 @@ pub struct Moment {
 
 /// Tells a session's story from its rows. `media` is what every stream asks for.
 pub fn tell(
-    standing: &Standing,
+    snapshot: &SessionSnapshot,
     deliveries: &[DeliveryBrief],
     entries: &[Entry],
     media: &[Medium],
     now_ms: i64,
 ) -> Timeline {
-    let mut moments = of_session(&standing.session);
-    moments.extend(standing.actions.iter().flat_map(of_action));
+    let mut moments = of_session(&snapshot.session);
+    moments.extend(snapshot.actions.iter().flat_map(of_action));
     moments.extend(deliveries.iter().map(of_delivery));
     moments.extend(entries.iter().filter_map(of_entry));
-    moments.extend(standing.streams.iter().flat_map(|stream| of_stream(stream, entries)));
+    moments.extend(snapshot.streams.iter().flat_map(|stream| of_stream(stream, entries)));
     moments.sort_by_key(|moment| moment.at_ms);
-    let missing = missing::find(standing, entries, media, now_ms);
-    Timeline { session: standing.session.clone(), moments, missing }
+    let missing = missing::find(snapshot, entries, media, now_ms);
+    Timeline { session: snapshot.session.clone(), moments, missing }
 }
 
 fn moment(
@@ -81,11 +81,11 @@ fn moment(
     what: &'static str,
     stream: Option<u32>,
     detail: impl Into<String>,
-) -> Moment {
-    Moment { at_ms, what, stream, detail: detail.into() }
+) -> TimelineEvent {
+    TimelineEvent { at_ms, what, stream, detail: detail.into() }
 }
 
-fn of_session(session: &Session) -> Vec<Moment> {
+fn of_session(session: &Session) -> Vec<TimelineEvent> {
     let created =
         moment(session.created_at_ms, "session_created", None, "known to us from here on");
     let started = session
@@ -97,7 +97,7 @@ fn of_session(session: &Session) -> Vec<Moment> {
     [Some(created), started, ended].into_iter().flatten().collect()
 }
 
-fn of_action(action: &ActionRecord) -> Vec<Moment> {
+fn of_action(action: &ActionRecord) -> Vec<TimelineEvent> {
     let what = action.action.as_str();
     let asked = moment(
         action.asked_at_ms,
@@ -113,7 +113,7 @@ fn of_action(action: &ActionRecord) -> Vec<Moment> {
     [Some(asked), answered, timed_out].into_iter().flatten().collect()
 }
 
-fn of_timeout(action: Action, at_ms: i64) -> Moment {
+fn of_timeout(action: Action, at_ms: i64) -> TimelineEvent {
     match action {
         Action::Start => {
             moment(at_ms, "start_timed_out", None, "no stream was announced after the start")
@@ -125,7 +125,7 @@ fn of_timeout(action: Action, at_ms: i64) -> Moment {
     }
 }
 
-fn of_answer(action: &ActionRecord, at_ms: i64) -> Moment {
+fn of_answer(action: &ActionRecord, at_ms: i64) -> TimelineEvent {
     let action_name = action.action.as_str();
     let Some(answer) = &action.answer else {
         return moment(at_ms, "zoom_answered", None, action_name);
@@ -165,7 +165,7 @@ fn of_answer(action: &ActionRecord, at_ms: i64) -> Moment {
     moment(at_ms, what, None, detail)
 }
 
-fn of_delivery(delivery: &DeliveryBrief) -> Moment {
+fn of_delivery(delivery: &DeliveryBrief) -> TimelineEvent {
     let late_ms = delivery.received_at_ms.saturating_sub(delivery.event_ts_ms);
     let mut detail = format!("{}, {late_ms} ms after the event", delivery.event);
     if delivery.effect == "none" {
@@ -183,7 +183,7 @@ fn payload(body: &str) -> Option<serde_json::Value> {
     Some(body.get_mut("payload")?.take())
 }
 
-fn of_entry(entry: &Entry) -> Option<Moment> {
+fn of_entry(entry: &Entry) -> Option<TimelineEvent> {
     let (what, detail) = match &entry.body {
         EntryBody::FirstPacket {} => ("first_packet", "Zoom's clock of the stream begins".into()),
         EntryBody::StreamState { state, reason } => {
@@ -217,12 +217,13 @@ fn because(reason: Option<i64>) -> String {
 }
 
 /// The first frame of each medium; and the end, where no entry tells it.
-fn of_stream(stream: &StreamRecord, entries: &[Entry]) -> Vec<Moment> {
+fn of_stream(stream: &StreamRecord, entries: &[Entry]) -> Vec<TimelineEvent> {
     let first = |(medium, first_ms): (Medium, Option<i64>)| {
         let detail = medium.as_str();
         Some(moment(first_ms?, "first_frame", Some(stream.ordinal), detail))
     };
-    let mut moments: Vec<Moment> = firsts(&stream.tally).into_iter().filter_map(first).collect();
+    let mut moments: Vec<TimelineEvent> =
+        firsts(&stream.tally).into_iter().filter_map(first).collect();
     moments.extend(unreadable(stream));
     let is_told = entries.iter().any(|entry| {
         entry.stream_ordinal == stream.ordinal && matches!(entry.body, EntryBody::Ended { .. })
@@ -235,7 +236,7 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry]) -> Vec<Moment> {
 }
 
 /// The kinds of unreadable messages, at the times when they first came.
-fn unreadable(stream: &StreamRecord) -> impl Iterator<Item = Moment> {
+fn unreadable(stream: &StreamRecord) -> impl Iterator<Item = TimelineEvent> {
     stream.unreadable_messages.iter().map(|(kind, count, first_ms)| {
         let Unreadable { msg_type, lost, reason } = kind;
         let lost = match lost {

@@ -79,8 +79,8 @@ impl Control {
     /// Plans what the policies want about the sessions that have changed.
     async fn review(&self, now_ms: i64) -> Result<(), StoreError> {
         for (id, mark) in self.store.sessions_to_review(REVIEWS_AT_ONCE).await? {
-            let plans = match self.store.standing(id).await {
-                Ok(standing) => standing.map(|it| policy::plans(&it, &self.settings.policies)),
+            let plans = match self.store.snapshot(id).await {
+                Ok(snapshot) => snapshot.map(|it| policy::plans(&it, &self.settings.policies)),
                 // The others have their turn all the same.
                 Err(error @ StoreError::Row(_)) => {
                     tracing::error!(session_id = %id, %error, "a session cannot be read");
@@ -115,7 +115,7 @@ impl Control {
         action: &ActionRecord,
         stop: &CancellationToken,
     ) -> Result<(ActionStatus, Answer), StoreError> {
-        let admit = |standing: &_| policy::admit_planned(action, standing, &self.settings.policies);
+        let admit = |snapshot: &_| policy::admit_planned(action, snapshot, &self.settings.policies);
         let now_ms = (self.settings.now_ms)();
         let admitted = self.store.admit_action(action, admit, now_ms).await?;
         let (status, due_at_ms, answer) = match admitted {
@@ -125,13 +125,13 @@ impl Control {
             Some(Ok(_)) if action.attempts > MAX_ATTEMPTS => {
                 (ActionStatus::Refused, None, noted("it was taken up too often without an end"))
             }
-            Some(Ok(standing)) => {
-                let asking = self.ask(&standing, action.action, Wish::default());
+            Some(Ok(snapshot)) => {
+                let asking = self.ask(&snapshot, action.action, Wish::default());
                 match stop.run_until_cancelled(asking).await {
                     None => (ActionStatus::Due, Some(now_ms), noted("the daemon was stopped")),
                     Some(asked) => {
                         let (status, due_at_ms) = match &asked.answer {
-                            Ok(_) => self.accepted(action.action, &standing),
+                            Ok(_) => self.accepted(action.action, &snapshot),
                             Err(error) => self.after_refusal(action, error),
                         };
                         (status, due_at_ms, asked.record())

@@ -21,7 +21,7 @@ use super::error::ApiError;
 use super::extract::InPath;
 use super::idempotency::AboutSession;
 use super::sessions::SessionView;
-use crate::control::{ControlError, Moment, Refusal, Requested, Wish};
+use crate::control::{ControlError, Refusal, Requested, TimelineEvent, Wish};
 use crate::model::{
     Action, AuditRow, InstallationId, MediaParams, Metadata, Session, SessionId, SessionStatus,
 };
@@ -233,11 +233,11 @@ pub async fn timeline(
 struct MomentView<'a> {
     at: Option<String>,
     #[serde(flatten)]
-    moment: &'a Moment,
+    moment: &'a TimelineEvent,
 }
 
 impl<'a> MomentView<'a> {
-    fn of(moment: &'a Moment) -> Self {
+    fn of(moment: &'a TimelineEvent) -> Self {
         Self { at: rfc3339(moment.at_ms), moment }
     }
 }

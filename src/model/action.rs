@@ -147,7 +147,7 @@ pub struct Planned {
 
 /// Everything that decisions about a session look at.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Standing {
+pub struct SessionSnapshot {
     pub session: Session,
     /// By ordinal.
     pub streams: Vec<StreamRecord>,

@@ -14,12 +14,12 @@ pub struct Delivery {
     pub received_at_ms: i64,
     /// The body as it came.
     pub body: String,
-    pub announcement: Announcement,
+    pub announcement: WebhookEffect,
 }
 
 /// What a webhook means for streams and installations (rtms-protocol.md sections 13.6, 15.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Announcement {
+pub enum WebhookEffect {
     Started(StreamStarted),
     Stopped(StreamStopped),
     Interrupted(StreamInterrupted),
@@ -32,15 +32,17 @@ pub enum Announcement {
     Other,
 }
 
-impl Announcement {
+impl WebhookEffect {
     /// The stream that it is about.
     pub fn stream_id(&self) -> Option<&StreamId> {
         match self {
-            Announcement::Started(started) => Some(&started.stream_id),
-            Announcement::Stopped(stopped) => Some(&stopped.stream_id),
-            Announcement::Interrupted(interrupted) => Some(&interrupted.stream_id),
-            Announcement::Notice(notice) => notice.stream_id.as_ref(),
-            Announcement::Meeting(_) | Announcement::Deauthorized(_) | Announcement::Other => None,
+            WebhookEffect::Started(started) => Some(&started.stream_id),
+            WebhookEffect::Stopped(stopped) => Some(&stopped.stream_id),
+            WebhookEffect::Interrupted(interrupted) => Some(&interrupted.stream_id),
+            WebhookEffect::Notice(notice) => notice.stream_id.as_ref(),
+            WebhookEffect::Meeting(_) | WebhookEffect::Deauthorized(_) | WebhookEffect::Other => {
+                None
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct Run {
     pub stream_id: StreamId,
     pub job: Job,
     pub commands: mpsc::Receiver<Command>,
-    pub ender: Ender,
+    pub end_recorder: EndRecorder,
     /// The duration of a lease.
     pub lease: Duration,
 }
@@ -70,7 +70,7 @@ impl Run {
                 self.job.feed.finish().await;
                 // Boxed: a store's transaction is large, and every live stream would carry room for it.
                 let (generation, lease) = (self.job.generation, &self.job.lease);
-                Box::pin(self.ender.end(&self.stream_id, generation, lease, &end)).await;
+                Box::pin(self.end_recorder.end(&self.stream_id, generation, lease, &end)).await;
                 self.job.feed.over(true);
             }
         }
@@ -83,14 +83,14 @@ impl Run {
         let (stream_id, epoch) = (&self.stream_id, self.job.lease.borrow().epoch);
         tracing::info!(%stream_id, "another daemon is connected to the stream; giving the claim back");
         let quiet_ms = ms(self.lease / QUIET_IN_LEASE);
-        if let Err(error) = self.ender.store.give_back(stream_id, epoch, quiet_ms).await {
+        if let Err(error) = self.end_recorder.store.give_back(stream_id, epoch, quiet_ms).await {
             tracing::warn!(%stream_id, %error, "could not give the claim back; its lease will expire");
         }
     }
 
     /// Appends entries that other daemons offered after the last poll.
     async fn take_last_offers(&mut self) {
-        let (store, feed) = (&self.ender.store, &mut self.job.feed);
+        let (store, feed) = (&self.end_recorder.store, &mut self.job.feed);
         let all = async {
             loop {
                 let found = store.offers(&self.stream_id, feed.offered(), OFFERS_AT_ONCE).await?;
@@ -108,12 +108,12 @@ impl Run {
 
 /// Records how streams end and publishes the final entry.
 #[derive(Clone)]
-pub(super) struct Ender {
+pub(super) struct EndRecorder {
     pub store: Store,
     pub hub: Arc<Hub>,
 }
 
-impl Ender {
+impl EndRecorder {
     /// Records an end and retries until the store has answered, because a stream without a recorded end would be picked
     /// up again. Does nothing if the stream was announced again since `generation` or was claimed by another node.
     pub async fn end(

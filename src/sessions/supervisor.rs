@@ -11,7 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::run::{After, Ender, Run, job, params};
+use super::run::{After, EndRecorder, Run, job, params};
 use super::{AtShutdown, Settings};
 use crate::hub::{Feed, Hub};
 use crate::model::{Outcome, StreamId, StreamRecord, UserId, ms};
@@ -31,7 +31,7 @@ const CHANGES_AT_ONCE: usize = 64;
 pub struct Supervisor {
     settings: Settings,
     store: Store,
-    ender: Ender,
+    end_recorder: EndRecorder,
     changes: mpsc::Receiver<StreamId>,
     stop: CancellationToken,
     running: HashMap<StreamId, Running>,
@@ -83,7 +83,7 @@ impl Supervisor {
     ) -> Self {
         Self {
             settings,
-            ender: Ender { store: store.clone(), hub },
+            end_recorder: EndRecorder { store: store.clone(), hub },
             store,
             changes,
             stop,
@@ -99,7 +99,8 @@ impl Supervisor {
     pub async fn run(mut self) {
         let mut look = interval(self.settings.leases.look_every);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (stop, hub, mut changed) = (self.stop.clone(), Arc::clone(&self.ender.hub), Vec::new());
+        let (stop, hub, mut changed) =
+            (self.stop.clone(), Arc::clone(&self.end_recorder.hub), Vec::new());
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -254,29 +255,35 @@ impl Supervisor {
         let stream_id = stream.stream_id.clone();
         tracing::info!(%stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
         let params = params(&self.settings, stream);
-        let hub = Arc::clone(&self.ender.hub);
+        let hub = Arc::clone(&self.end_recorder.hub);
         let feed = Feed::new(hub, stream, claim.last_seq, &params.media);
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
         let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
         let job = job(&self.settings, claim, leased, endpoint, params, feed);
         let lease_time = self.settings.leases.lease;
-        let run = Run { stream_id, job, commands, ender: self.ender.clone(), lease: lease_time };
+        let run = Run {
+            stream_id,
+            job,
+            commands,
+            end_recorder: self.end_recorder.clone(),
+            lease: lease_time,
+        };
         self.own(stream, sender, lease, run.run());
         self.tell(stream);
     }
 
     /// Ends a stream that does not run here.
     fn end(&mut self, stream: &StreamRecord, end: End) {
-        let (ender, stream_id, generation) =
-            (self.ender.clone(), stream.stream_id.clone(), stream.generation);
+        let (end_recorder, stream_id, generation) =
+            (self.end_recorder.clone(), stream.stream_id.clone(), stream.generation);
         // The task takes no commands; the receiver is dropped at once.
         let (sender, _) = mpsc::channel(1);
         let until = self.lease_until();
         let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
         self.own(stream, sender, lease, async move {
             // Entries from before the panic must be stored before the end.
-            ender.hub.flush().await;
-            ender.end(&stream_id, generation, &leased, &end).await;
+            end_recorder.hub.flush().await;
+            end_recorder.end(&stream_id, generation, &leased, &end).await;
             After::Look
         });
     }
@@ -332,12 +339,12 @@ impl Supervisor {
         };
         for (stream_id, running) in &self.running {
             if running.lost_since.is_some() {
-                self.ender.hub.taken(stream_id);
+                self.end_recorder.hub.taken(stream_id);
             }
             // If the queue is full, an earlier command or the end of the grace period ends the stream.
             let _ = running.commands.try_send(command());
         }
-        let (tasks, hub) = (&mut self.tasks, &self.ender.hub);
+        let (tasks, hub) = (&mut self.tasks, &self.end_recorder.hub);
         let all_ended = async {
             while !tasks.is_empty() {
                 tokio::select! {

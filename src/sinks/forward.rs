@@ -33,7 +33,7 @@ pub const MAX_PER_SESSION: u32 = 4;
 /// Of all sessions; more than subscribers are allowed do not run anyway.
 const MAX_ALL: u32 = 10_000;
 /// How often the store is looked at, news or not, and told what has arrived.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two looks: many streams may change at a time.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// What a stream's end leaves to say, and the time in which another stream may begin.
@@ -120,7 +120,7 @@ impl Forwards {
                 () = self.live.stop.cancelled() => {}
                 () = self.news.notified() => {}
                 Ok(()) = changes.changed() => sleep(LOOK_PAUSE).await,
-                () = sleep(LOOK_EVERY) => {}
+                () = sleep(POLL_INTERVAL) => {}
                 Some(ended) = tasks.join_next() => {
                     if ended.is_err() {
                         tracing::error!("a forward's task panicked");
@@ -259,7 +259,7 @@ impl Task {
                 return Some(room);
             }
             let error = "as many subscribers as allowed are connected (MAX_SUBSCRIBERS)";
-            if !self.wait(error.to_owned(), LOOK_EVERY).await {
+            if !self.wait(error.to_owned(), POLL_INTERVAL).await {
                 return None;
             }
         }

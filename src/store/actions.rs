@@ -9,7 +9,7 @@ use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, sql};
 use crate::model::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, AuditRow, InstallationId, MediaParams,
-    Planned, Session, SessionId, Standing,
+    Planned, Session, SessionId, SessionSnapshot,
 };
 
 /// Decisions look at no more of a session's actions than this: the newest.
@@ -52,12 +52,12 @@ pub struct Begin<'a> {
 pub struct Begun {
     pub id: ActionId,
     /// Before it.
-    pub standing: Standing,
+    pub snapshot: SessionSnapshot,
 }
 
 impl Store {
     /// Everything that decisions about a session look at; none when it is unknown.
-    pub async fn standing(&self, id: SessionId) -> Result<Option<Standing>, StoreError> {
+    pub async fn snapshot(&self, id: SessionId) -> Result<Option<SessionSnapshot>, StoreError> {
         self.database
             .run(|| async {
                 let mut reader = self.database.reader().await?;
@@ -71,15 +71,15 @@ impl Store {
     pub async fn begin_action<R>(
         &self,
         begin: &Begin<'_>,
-        admit: impl Fn(&Standing) -> Result<(), R>,
+        admit: impl Fn(&SessionSnapshot) -> Result<(), R>,
     ) -> Result<Option<Result<Begun, R>>, StoreError> {
         let id = ActionId(Uuid::now_v7());
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                let standing = lock_standing(&mut tx.connection(), begin.session_id).await?;
-                let Some(standing) = standing else { return Ok(None) };
-                let admitted = admit(&standing);
+                let snapshot = lock_standing(&mut tx.connection(), begin.session_id).await?;
+                let Some(snapshot) = snapshot else { return Ok(None) };
+                let admitted = admit(&snapshot);
                 if begin.action == Action::Stop {
                     drop_planned_starts(&mut tx.connection(), begin).await?;
                 }
@@ -87,7 +87,7 @@ impl Store {
                     insert_running(&mut tx.connection(), id, begin).await?;
                 }
                 tx.commit().await?;
-                Ok(Some(admitted.map(|()| Begun { id, standing })))
+                Ok(Some(admitted.map(|()| Begun { id, snapshot })))
             })
             .await
     }
@@ -97,26 +97,26 @@ impl Store {
     pub async fn admit_action<R>(
         &self,
         action: &ActionRecord,
-        admit: impl Fn(&Standing) -> Result<(), R>,
+        admit: impl Fn(&SessionSnapshot) -> Result<(), R>,
         now_ms: i64,
-    ) -> Result<Option<Result<Standing, R>>, StoreError> {
+    ) -> Result<Option<Result<SessionSnapshot, R>>, StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
-                let standing = lock_standing(&mut tx.connection(), action.session_id).await?;
-                let Some(standing) = standing else { return Ok(None) };
+                let snapshot = lock_standing(&mut tx.connection(), action.session_id).await?;
+                let Some(snapshot) = snapshot else { return Ok(None) };
                 let id = action.id.0.to_string();
                 let own: ActionRow = tx.connection().one(sql::ACTION, binds![&*id]).await?;
                 if !ActionRecord::try_from(own)?.status.is_open() {
                     return Ok(None);
                 }
-                if let Err(refusal) = admit(&standing) {
+                if let Err(refusal) = admit(&snapshot) {
                     return Ok(Some(Err(refusal)));
                 }
                 tx.connection().execute(sql::RUN_ACTION, binds![&*id]).await?;
                 refresh_session(&mut tx.connection(), action.session_id, now_ms).await?;
                 tx.commit().await?;
-                Ok(Some(Ok(standing)))
+                Ok(Some(Ok(snapshot)))
             })
             .await
     }
@@ -393,7 +393,7 @@ async fn lock_action(tx: &mut Connection<'_>, id: ActionId) -> Result<ActionReco
 async fn lock_standing(
     tx: &mut Connection<'_>,
     id: SessionId,
-) -> Result<Option<Standing>, StoreError> {
+) -> Result<Option<SessionSnapshot>, StoreError> {
     let locked: Option<(String,)> = tx.optional(sql::LOCK_SESSION, binds![id.to_string()]).await?;
     match locked {
         Some(_) => read_standing(tx, id).await,
@@ -404,14 +404,14 @@ async fn lock_standing(
 async fn read_standing(
     tx: &mut Connection<'_>,
     id: SessionId,
-) -> Result<Option<Standing>, StoreError> {
+) -> Result<Option<SessionSnapshot>, StoreError> {
     let text = id.to_string();
     let row: Option<SessionRow> = tx.optional(sql::SESSION, binds![&*text]).await?;
     let Some(row) = row else { return Ok(None) };
     let streams: Vec<StreamRow> = tx.all(sql::STREAMS_OF_SESSION, binds![&*text]).await?;
     let actions: Vec<ActionRow> =
         tx.all(sql::ACTIONS_OF_SESSION, binds![&*text, MAX_ACTIONS]).await?;
-    Ok(Some(Standing {
+    Ok(Some(SessionSnapshot {
         session: Session::try_from(row)?,
         streams: rows::readable(streams),
         actions: rows::readable(actions),

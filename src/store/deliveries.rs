@@ -7,8 +7,8 @@ use super::sessions::{Told, adopt, change_meeting, refresh_session, upsert_sessi
 use super::streams::{REVOKED, lock_stream, revoke};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{
-    Announcement, Delivery, Instance, Notice, StreamId, StreamInterrupted, StreamRecord,
-    StreamStarted, StreamStopped,
+    Delivery, Instance, Notice, StreamId, StreamInterrupted, StreamRecord, StreamStarted,
+    StreamStopped, WebhookEffect,
 };
 
 /// Deliveries deleted in one statement: webhooks get their turn in between, and no statement
@@ -64,10 +64,10 @@ pub(super) async fn record(
         return Ok(Recorded::Repeat);
     }
     let changed = match &delivery.announcement {
-        Announcement::Started(started) => start(tx, delivery, started).await?,
-        Announcement::Stopped(stopped) => stop(tx, delivery, stopped).await?,
-        Announcement::Interrupted(interrupted) => interrupt(tx, delivery, interrupted).await?,
-        Announcement::Meeting(meeting) => {
+        WebhookEffect::Started(started) => start(tx, delivery, started).await?,
+        WebhookEffect::Stopped(stopped) => stop(tx, delivery, stopped).await?,
+        WebhookEffect::Interrupted(interrupted) => interrupt(tx, delivery, interrupted).await?,
+        WebhookEffect::Meeting(meeting) => {
             let (event_ts_ms, now_ms) = (delivery.event_ts_ms, delivery.received_at_ms);
             let changed = change_meeting(tx, meeting, event_ts_ms, now_ms).await?;
             let values = binds![&*delivery.digest, changed.session.to_string()];
@@ -77,17 +77,17 @@ pub(super) async fn record(
             }
             return Ok(Recorded::Session(changed.session));
         }
-        Announcement::Deauthorized(gone) => {
+        WebhookEffect::Deauthorized(gone) => {
             // Its streams, if any still run, are found by whoever looks at all rows.
             deauthorize(tx, gone, delivery.event_ts_ms, delivery.received_at_ms).await?;
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             false
         }
-        Announcement::Notice(notice) => {
+        WebhookEffect::Notice(notice) => {
             note(tx, delivery, notice).await?;
             return Ok(Recorded::NoChange);
         }
-        Announcement::Other => false,
+        WebhookEffect::Other => false,
     };
     match delivery.announcement.stream_id() {
         Some(stream_id) if changed => {
@@ -156,7 +156,7 @@ async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result
     // Nobody knows whom an event of no concern is about: no deletion would find its body. A removal of the app names
     // somebody who is to be forgotten.
     let body = match delivery.announcement {
-        Announcement::Other | Announcement::Deauthorized(_) => "",
+        WebhookEffect::Other | WebhookEffect::Deauthorized(_) => "",
         _ => &*delivery.body,
     };
     let values = binds![

@@ -9,8 +9,8 @@ use thiserror::Error;
 use super::signature::PlainToken;
 use crate::json::{self, MAX_DEPTH, Number};
 use crate::model::{
-    Announcement, Deauthorization, Delivery, IdKey, Instance, MeetingChange, MeetingChanged,
-    Notice, Product, StreamId, StreamInterrupted, StreamStarted, StreamStopped,
+    Deauthorization, Delivery, IdKey, Instance, MeetingChange, MeetingChanged, Notice, Product,
+    StreamId, StreamInterrupted, StreamStarted, StreamStopped, WebhookEffect,
 };
 
 /// The longest event name, account, meeting or operator id that is kept, in bytes.
@@ -69,10 +69,10 @@ pub fn parse(raw: &[u8], received_at_ms: i64) -> Result<Event, EventError> {
     let announcement = match rtms {
         Some((product, change)) => payload.announcement(product, change)?,
         None if event == "app_deauthorized" => payload.deauthorization()?,
-        None if NOTICES.contains(&event.as_str()) => Announcement::Notice(payload.notice()),
+        None if NOTICES.contains(&event.as_str()) => WebhookEffect::Notice(payload.notice()),
         None => meeting_event(&event)
             .and_then(|(product, change)| payload.meeting(product, change))
-            .map_or(Announcement::Other, Announcement::Meeting),
+            .map_or(WebhookEffect::Other, WebhookEffect::Meeting),
     };
     Ok(Event::Delivery(Box::new(Delivery {
         digest: hex::encode(Sha256::digest(raw)),
@@ -166,10 +166,10 @@ impl<'a> Payload<'a> {
             .ok_or_else(|| wrong("payload.plainToken", "must be 1 to 128 of A-Z a-z 0-9 _ -"))
     }
 
-    fn announcement(&self, product: Product, change: Change) -> Result<Announcement, EventError> {
+    fn announcement(&self, product: Product, change: Change) -> Result<WebhookEffect, EventError> {
         let (stream_id, instance) = (self.stream_id()?, self.instance(product)?);
         Ok(match change {
-            Change::Started => Announcement::Started(StreamStarted {
+            Change::Started => WebhookEffect::Started(StreamStarted {
                 stream_id,
                 instance,
                 server_urls: self.server_urls()?,
@@ -177,13 +177,13 @@ impl<'a> Payload<'a> {
                 meeting_id: self.optional("meeting_id").or_else(|| self.optional("webinar_id")),
                 operator_id: self.optional("operator_id"),
             }),
-            Change::Stopped => Announcement::Stopped(StreamStopped {
+            Change::Stopped => WebhookEffect::Stopped(StreamStopped {
                 stream_id,
                 instance,
                 stop_reason: self.get("stop_reason").and_then(number).and_then(Number::exact),
             }),
             Change::Interrupted => {
-                Announcement::Interrupted(StreamInterrupted { stream_id, instance })
+                WebhookEffect::Interrupted(StreamInterrupted { stream_id, instance })
             }
         })
     }
@@ -201,14 +201,14 @@ impl<'a> Payload<'a> {
     }
 
     /// Section 15.7. Older payloads say whether the user's data may be kept, as a text; newer ones do not.
-    fn deauthorization(&self) -> Result<Announcement, EventError> {
+    fn deauthorization(&self) -> Result<WebhookEffect, EventError> {
         let user_id = self.optional("user_id");
         let may_keep_data = match self.get("user_data_retention") {
             Some(Value::String(text)) => text.eq_ignore_ascii_case("true"),
             Some(other) => other == &Value::Bool(true),
             None => false,
         };
-        Ok(Announcement::Deauthorized(Deauthorization {
+        Ok(WebhookEffect::Deauthorized(Deauthorization {
             user_id: user_id.ok_or_else(|| wrong("payload.user_id", "must be a short text"))?,
             account_id: self.optional("account_id"),
             may_keep_data,

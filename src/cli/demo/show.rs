@@ -16,7 +16,7 @@ use crate::simulator::Simulator;
 use crate::store::{SessionPage, Store};
 
 /// How long to wait for live news before looking into the store.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Entries read from the store at a time.
 const PAGE: u32 = 200;
 /// How often to look whether the recording is stored: it takes a second or two.
@@ -98,8 +98,8 @@ impl Show {
             }
             // News only wake us: the store is what is shown.
             match &mut live {
-                Some(live) => drop(timeout(LOOK_EVERY, live.entries.recv()).await),
-                None => sleep(LOOK_EVERY).await,
+                Some(live) => drop(timeout(POLL_INTERVAL, live.entries.recv()).await),
+                None => sleep(POLL_INTERVAL).await,
             }
         }
     }
@@ -113,7 +113,7 @@ impl Show {
                 let files = self.store.recorded_files(recording.id).await.unwrap_or_default();
                 return self.print_files(&files);
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -137,7 +137,7 @@ impl Show {
             let sessions = self.store.sessions(&newest).await.unwrap_or_default();
             match sessions.into_iter().find(|session| session.updated_at_ms >= self.started_ms) {
                 Some(session) => return session,
-                None => sleep(LOOK_EVERY).await,
+                None => sleep(POLL_INTERVAL).await,
             }
         }
     }

@@ -73,8 +73,8 @@ fn action(action: Action, status: ActionStatus, asked_at_ms: i64) -> ActionRecor
     }
 }
 
-fn standing(streams: Vec<StreamRecord>, actions: Vec<ActionRecord>) -> Standing {
-    Standing { session: session(), streams, actions }
+fn snapshot(streams: Vec<StreamRecord>, actions: Vec<ActionRecord>) -> SessionSnapshot {
+    SessionSnapshot { session: session(), streams, actions }
 }
 
 fn policies() -> Policies {
@@ -87,7 +87,7 @@ fn policies() -> Policies {
 }
 
 fn restart_at(streams: Vec<StreamRecord>) -> Option<i64> {
-    let plans = plans(&standing(streams, Vec::new()), &policies());
+    let plans = plans(&snapshot(streams, Vec::new()), &policies());
     assert!(plans.iter().all(|plan| plan.action == Action::Start && plan.asked_by == "restart"));
     plans.first().map(|plan| plan.due_at_ms)
 }
@@ -139,19 +139,19 @@ fn a_stream_that_somebody_asked_to_stop_is_not_restarted() {
         (ActionStatus::Refused, true),
         (ActionStatus::Due, true),
     ] {
-        let stopped = standing(streams(), vec![action(Action::Stop, status, 7)]);
+        let stopped = snapshot(streams(), vec![action(Action::Stop, status, 7)]);
         assert_eq!(!plans(&stopped, &policies()).is_empty(), is_restarted, "{status:?}");
     }
-    let before = standing(streams(), vec![action(Action::Stop, ActionStatus::Accepted, 3)]);
+    let before = snapshot(streams(), vec![action(Action::Stop, ActionStatus::Accepted, 3)]);
     assert_eq!(plans(&before, &policies()).len(), 1);
 }
 
 #[test]
 fn nothing_is_planned_for_a_meeting_that_is_over() {
-    let mut over = standing(vec![stream(1, 0, Some(9), Some(14))], Vec::new());
+    let mut over = snapshot(vec![stream(1, 0, Some(9), Some(14))], Vec::new());
     over.session.meeting_ended_at_ms = Some(8);
     assert_eq!(plans(&over, &policies()), []);
-    let mut ended = standing(vec![stream(1, 0, Some(9), Some(14))], Vec::new());
+    let mut ended = snapshot(vec![stream(1, 0, Some(9), Some(14))], Vec::new());
     ended.session.status = SessionStatus::Ended;
     assert_eq!(plans(&ended, &policies()), []);
 }
@@ -159,13 +159,13 @@ fn nothing_is_planned_for_a_meeting_that_is_over() {
 #[test]
 fn a_meeting_is_started_once_it_began_and_while_it_has_had_no_stream() {
     let all = Policies { auto_start: AutoStart::All, ..policies() };
-    let began = standing(Vec::new(), Vec::new());
+    let began = snapshot(Vec::new(), Vec::new());
     assert_eq!(plans(&began, &all)[0].cause, "auto_start");
     assert_eq!(plans(&began, &policies()), []);
     let mut unknown = began.clone();
     unknown.session.meeting_started_at_ms = None;
     assert_eq!(plans(&unknown, &all), []);
-    let had_one = standing(vec![stream(1, 0, Some(9), Some(3))], Vec::new());
+    let had_one = snapshot(vec![stream(1, 0, Some(9), Some(3))], Vec::new());
     assert_eq!(plans(&had_one, &all), []);
     let hosts = |hosts: &[&str]| Policies {
         auto_start: AutoStart::Hosts(hosts.iter().map(ToString::to_string).collect()),
@@ -178,16 +178,16 @@ fn a_meeting_is_started_once_it_began_and_while_it_has_had_no_stream() {
 #[test]
 fn a_stream_is_stopped_so_long_after_its_announcement() {
     let after = Policies { auto_stop_after: Some(Duration::from_secs(10)), ..policies() };
-    let live = standing(vec![stream(1, 77, None, None)], Vec::new());
+    let live = snapshot(vec![stream(1, 77, None, None)], Vec::new());
     let plan = &plans(&live, &after)[0];
     assert_eq!((plan.action, plan.due_at_ms), (Action::Stop, 10_077));
     assert_eq!(plan.cause, "auto_stop:s1");
-    assert_eq!(plans(&standing(vec![stream(1, 0, Some(9), Some(3))], vec![]), &after), []);
+    assert_eq!(plans(&snapshot(vec![stream(1, 0, Some(9), Some(3))], vec![]), &after), []);
 }
 
 #[test]
 fn a_start_is_admitted_when_nothing_is_live_or_on_its_way() {
-    let live = standing(vec![stream(1, 0, None, None)], Vec::new());
+    let live = snapshot(vec![stream(1, 0, None, None)], Vec::new());
     assert_eq!(admit(Action::Start, &live, None), Err(Refusal::AlreadyLive));
     let mut stopping = live.clone();
     stopping.streams[0].stop_seen_at_ms = Some(5);
@@ -200,7 +200,7 @@ fn a_start_is_admitted_when_nothing_is_live_or_on_its_way() {
         (ActionStatus::Confirmed, Ok(())),
         (ActionStatus::Due, Ok(())),
     ] {
-        let asked = standing(Vec::new(), vec![action(Action::Start, status, 1)]);
+        let asked = snapshot(Vec::new(), vec![action(Action::Start, status, 1)]);
         assert_eq!(admit(Action::Start, &asked, None), admitted, "{status:?}");
         let own = asked.actions[0].id;
         assert_eq!(admit(Action::Start, &asked, Some(own)), Ok(()), "itself");
@@ -209,14 +209,14 @@ fn a_start_is_admitted_when_nothing_is_live_or_on_its_way() {
 
 #[test]
 fn a_stop_needs_a_stream_or_one_on_its_way() {
-    let none = standing(Vec::new(), Vec::new());
-    let asked = standing(Vec::new(), vec![action(Action::Start, ActionStatus::Accepted, 1)]);
+    let none = snapshot(Vec::new(), Vec::new());
+    let asked = snapshot(Vec::new(), vec![action(Action::Start, ActionStatus::Accepted, 1)]);
     for action in [Action::Stop, Action::Pause, Action::Resume] {
         assert_eq!(admit(action, &none, None), Err(Refusal::NoStream), "{action:?}");
         let admitted = admit(action, &asked, None).is_ok();
         assert_eq!(admitted, action == Action::Stop, "{action:?}");
     }
-    let mut paused = standing(vec![stream(1, 0, None, None)], Vec::new());
+    let mut paused = snapshot(vec![stream(1, 0, None, None)], Vec::new());
     paused.streams[0].status = StreamStatus::Paused;
     assert_eq!(admit(Action::Pause, &paused, None), Err(Refusal::AlreadyPaused));
     assert_eq!(admit(Action::Resume, &paused, None), Ok(()));

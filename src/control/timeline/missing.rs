@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::firsts;
 use crate::model::{
-    Action, ActionRecord, ActionStatus, Entry, EntryBody, MediaParams, Outcome, SessionStatus,
-    Standing, StreamRecord,
+    Action, ActionRecord, ActionStatus, Entry, EntryBody, MediaParams, Outcome, SessionSnapshot,
+    SessionStatus, StreamRecord,
 };
 use crate::rtms::message::Medium;
 
@@ -49,13 +49,13 @@ const REFUSED: [&str; 2] = [
 const GRACE_MS: i64 = 30_000;
 
 pub(super) fn find(
-    standing: &Standing,
+    snapshot: &SessionSnapshot,
     entries: &[Entry],
     media: &[Medium],
     now_ms: i64,
 ) -> Vec<Missing> {
-    let mut missing: Vec<Missing> = standing.actions.iter().filter_map(unanswered).collect();
-    if standing.streams.is_empty() && standing.actions.is_empty() && is_open(standing) {
+    let mut missing: Vec<Missing> = snapshot.actions.iter().filter_map(unanswered).collect();
+    if snapshot.streams.is_empty() && snapshot.actions.is_empty() && is_open(snapshot) {
         missing.push(Missing {
             what: "no stream was asked for, and none was announced".into(),
             likely_causes: NOBODY_ASKED.to_vec(),
@@ -64,14 +64,14 @@ pub(super) fn find(
     let had_time = |stream: &&StreamRecord| {
         stream.ended_at_ms.is_some() || now_ms.saturating_sub(stream.created_at_ms) >= GRACE_MS
     };
-    for stream in standing.streams.iter().filter(had_time) {
+    for stream in snapshot.streams.iter().filter(had_time) {
         missing.extend(of_stream(stream, entries, media));
     }
     missing
 }
 
-fn is_open(standing: &Standing) -> bool {
-    standing.session.status != SessionStatus::Ended
+fn is_open(snapshot: &SessionSnapshot) -> bool {
+    snapshot.session.status != SessionStatus::Ended
 }
 
 fn unanswered(action: &ActionRecord) -> Option<Missing> {

@@ -49,7 +49,7 @@ impl Supervisor {
             return;
         }
         tracing::info!(%stream_id, "another daemon has the stream, or it has ended; leaving it");
-        self.ender.hub.taken(stream_id);
+        self.end_recorder.hub.taken(stream_id);
         // A task that has already ended takes no commands.
         let _ = running.commands.try_send(Command::Leave);
     }
@@ -71,7 +71,7 @@ impl Supervisor {
         let stream_id = &stream.stream_id;
         let Some(running) = self.running.get_mut(stream_id) else { return };
         tracing::info!(%stream_id, "claimed the stream again; it continues");
-        self.ender.hub.claimed(stream_id, stream.epoch, last_seq);
+        self.end_recorder.hub.claimed(stream_id, stream.epoch, last_seq);
         running.lost_since = None;
         running.prolong(stream.epoch, until);
         self.tell(stream);

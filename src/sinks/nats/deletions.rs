@@ -12,7 +12,7 @@ use crate::store::{Store, StoreError};
 
 /// How far we are is kept under this name, beside the relay's.
 const NAME: &str = "nats_deletions";
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// A deletion that was noted earlier may be seen later: so far back every look reads again.
 const OVERLAP_MS: i64 = 60_000;
 /// Deletions in one read.
@@ -33,7 +33,7 @@ pub(super) async fn tell(
     settings: relay::Settings,
     stop: CancellationToken,
 ) {
-    let (mut due, mut told) = (interval(LOOK_EVERY), HashSet::new());
+    let (mut due, mut told) = (interval(POLL_INTERVAL), HashSet::new());
     while stop.run_until_cancelled(due.tick()).await.is_some() {
         if !nats.link.is_up() {
             continue;

@@ -14,7 +14,7 @@ const CLIENT_QUEUE: usize = 256;
 /// How soon a broker that has fallen silent is noticed: after three of these.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
 /// How often it is looked whether the broker is there, should its event be lost.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The connection to the broker, which comes and goes.
 pub(super) struct Link {
@@ -59,7 +59,7 @@ impl Link {
         let mut events = self.events.clone();
         while !self.is_up() {
             // Neither a time-out nor the end of the events says anything of the broker.
-            if let Ok(Err(_)) = timeout(LOOK_EVERY, events.changed()).await {
+            if let Ok(Err(_)) = timeout(POLL_INTERVAL, events.changed()).await {
                 std::future::pending().await
             }
         }

@@ -22,7 +22,7 @@ use crate::model::{Recording, RecordingId, RecordingStatus};
 use crate::store::StoreError;
 
 /// How often to look for streams that ended elsewhere, and for what is to be deleted.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// How long each half of a look may take.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// How often the store is told that our spool is still there, and asked for spools that are not.
@@ -70,7 +70,7 @@ impl Recorder {
     /// After a panic it can run again: the recordings' own tasks have gone on.
     pub async fn run(&mut self, stop: CancellationToken) {
         self.find_what_was_left().await;
-        let mut look = interval(LOOK_EVERY);
+        let mut look = interval(POLL_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let shared = Arc::clone(&self.shared);
         loop {

@@ -22,7 +22,7 @@ use crate::hub::{Frame, LeftOut, LeftOuts, Tap, Tapped};
 /// Frames are written together: a thread is borrowed once for all that came in this time.
 const GATHER: Duration = Duration::from_millis(200);
 /// How often to look whether there is room again, and what else is to be done.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How the stream left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Batch<'_> {
 
 async fn gather<'a>(tap: &mut Tap, shared: &'a Shared) -> Batch<'a> {
     let mut batch = Batch::default();
-    let first = timeout_at(Instant::now() + LOOK_EVERY, tap.next()).await;
+    let first = timeout_at(Instant::now() + POLL_INTERVAL, tap.next()).await;
     let is_any = first.is_ok();
     first.into_iter().for_each(|first| batch.add(first));
     if is_any && batch.left.is_none() && !batch.must_settle {

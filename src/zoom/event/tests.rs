@@ -26,7 +26,7 @@ fn start(event: &str, payload: Value) -> Value {
 
 fn started(body: &Value) -> StreamStarted {
     match delivery(body).announcement {
-        Announcement::Started(started) => started,
+        WebhookEffect::Started(started) => started,
         other => panic!("{other:?}"),
     }
 }
@@ -53,7 +53,7 @@ fn a_start_is_read_with_everything_zoom_sends() {
         meeting_id: Some("91234567890".into()),
         operator_id: Some("u1".into()),
     };
-    assert_eq!(delivery.announcement, Announcement::Started(expected));
+    assert_eq!(delivery.announcement, WebhookEffect::Started(expected));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn numbers_and_strings_are_read_alike() {
     assert_eq!(read.meeting_id.as_deref(), Some("91234567890"));
     for reason in [json!(6), json!("6")] {
         let stop = json!({"meeting_uuid": "m", "rtms_stream_id": "s", "stop_reason": reason});
-        let Announcement::Stopped(stopped) =
+        let WebhookEffect::Stopped(stopped) =
             delivery(&start("meeting.rtms_stopped", stop)).announcement
         else {
             panic!("not a stop");
@@ -115,9 +115,11 @@ fn numbers_and_strings_are_read_alike() {
 fn a_stop_without_a_reason_and_an_interruption_are_read() {
     let payload = json!({"engagement_id": "e", "rtms_stream_id": "s"});
     let stop = delivery(&start("contact_center.voice_rtms_stopped", payload.clone()));
-    assert!(matches!(stop.announcement, Announcement::Stopped(stop) if stop.stop_reason.is_none()));
+    assert!(
+        matches!(stop.announcement, WebhookEffect::Stopped(stop) if stop.stop_reason.is_none())
+    );
     let interrupted = delivery(&start("contact_center.voice_rtms_interrupted", payload));
-    assert!(matches!(interrupted.announcement, Announcement::Interrupted(_)));
+    assert!(matches!(interrupted.announcement, WebhookEffect::Interrupted(_)));
 }
 
 #[test]
@@ -174,7 +176,7 @@ fn a_text_cut_in_the_middle_of_a_character_does_not_lose_the_meeting() {
     ] {
         let raw = started(topic);
         let Ok(Event::Delivery(delivery)) = parse(&raw, NOW_MS) else { panic!("{topic:?}") };
-        assert!(matches!(delivery.announcement, Announcement::Started(_)));
+        assert!(matches!(delivery.announcement, WebhookEffect::Started(_)));
         assert!(delivery.body.contains(&format!(r#""topic":"{kept}""#)), "{}", delivery.body);
         assert!(serde_json::from_str::<Value>(&delivery.body).is_ok(), "it reads back");
         let digest = hex::encode(Sha256::digest(&raw));
@@ -276,7 +278,7 @@ fn a_meeting_that_began_or_ended_is_read_with_its_host() {
         ("webinar.ended", Product::Webinar, MeetingChange::Ended),
     ] {
         let body = start(event, json!({"account_id": "acc1", "object": object}));
-        let Announcement::Meeting(read) = delivery(&body).announcement else {
+        let WebhookEffect::Meeting(read) = delivery(&body).announcement else {
             panic!("not a meeting event");
         };
         assert_eq!((read.change, read.instance.product), (change, product));
@@ -294,7 +296,7 @@ fn an_unknown_event_is_kept_whatever_its_payload() {
         json!({"event": "meeting.rtms.started", "payload": null}),
         json!({"event": "contact_center.rtms_started"}),
     ] {
-        assert_eq!(delivery(&body).announcement, Announcement::Other);
+        assert_eq!(delivery(&body).announcement, WebhookEffect::Other);
     }
     assert_eq!(delivery(&json!({"event": "x"})).event_ts_ms, NOW_MS);
 }
@@ -302,7 +304,7 @@ fn an_unknown_event_is_kept_whatever_its_payload() {
 #[test]
 fn a_notice_is_read_with_any_field_missing() {
     let read = |event: &str, payload| match delivery(&start(event, payload)).announcement {
-        Announcement::Notice(notice) => notice,
+        WebhookEffect::Notice(notice) => notice,
         other => panic!("{other:?}"),
     };
     let limit = json!({"concurrency_limit": 2000, "concurrency_number": 1650, "percentage": 82});
@@ -324,7 +326,7 @@ fn a_notice_is_read_with_any_field_missing() {
 #[test]
 fn a_deauthorization_is_read_in_every_form() {
     let read = |payload| match delivery(&start("app_deauthorized", payload)).announcement {
-        Announcement::Deauthorized(gone) => gone,
+        WebhookEffect::Deauthorized(gone) => gone,
         other => panic!("{other:?}"),
     };
     let current = json!({"account_id": "acc1", "user_id": "u1", "signature": "x",

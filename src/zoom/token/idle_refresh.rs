@@ -10,14 +10,14 @@ use crate::zoom::oauth::OAuthError;
 
 /// A refresh token lives about 90 days (section 15.3); this leaves a month of tries.
 const IDLE_MS: i64 = 60 * 24 * 60 * 60 * 1000;
-const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
+const POLL_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Grants refreshed in one pass; the rest has its turn in the next.
 const MAX_PER_PASS: u32 = 500;
 
 impl Tokens {
     /// Refreshes idle grants and forgets expired states, for ever.
     pub async fn refresh_idle_periodically(self) {
-        let mut due = interval(LOOK_EVERY);
+        let mut due = interval(POLL_INTERVAL);
         loop {
             due.tick().await;
             if let Err(error) = self.refresh_idle().await {

@@ -21,7 +21,7 @@ const _: () = assert!(CLAIM.as_millis() > ALL_TRIES.as_millis());
 /// How long somebody waits for another daemon's refresh: until its claim would have run out.
 const WAIT: Duration = CLAIM.saturating_add(Duration::from_secs(5));
 /// How often the row is looked at meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl From<StoreError> for RefreshError {
     fn from(error: StoreError) -> Self {
@@ -56,7 +56,7 @@ impl Inner {
             if Instant::now() > give_up_at {
                 return Err(RefreshError::Busy);
             }
-            if self.stopping.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
+            if self.stopping.run_until_cancelled(sleep(POLL_INTERVAL)).await.is_none() {
                 return Err(RefreshError::Busy);
             }
         }

@@ -164,8 +164,8 @@ impl Kit {
         };
         tokio::time::timeout(PATIENCE, waiting).await.expect("they look");
         let id = session_id(&self.only_session().await);
-        let standing = store.standing(id).await.expect("the store works").expect("a session");
-        standing.actions.into_iter().filter_map(|action| action.cause).collect()
+        let snapshot = store.snapshot(id).await.expect("the store works").expect("a session");
+        snapshot.actions.into_iter().filter_map(|action| action.cause).collect()
     }
 
     /// What came of the only session's planned action with this cause.
@@ -182,8 +182,8 @@ impl Kit {
         let id = session_id(&self.only_session().await);
         let waiting = async {
             loop {
-                let standing = self.server.state.store.standing(id).await.expect("the store works");
-                let mut actions = standing.expect("a session").actions.into_iter();
+                let snapshot = self.server.state.store.snapshot(id).await.expect("the store works");
+                let mut actions = snapshot.expect("a session").actions.into_iter();
                 let found = actions.find(|action| action.cause.as_deref() == Some(cause));
                 if let Some(action) = found.filter(is_it) {
                     return action;

@@ -144,11 +144,11 @@ async fn a_webhook_that_comes_before_zooms_answer_confirms_the_start() {
             .unwrap();
         begin(store, id, 3, 50).await;
         record(store, started("s2", 4, URL)).await;
-        let action = store.standing(id).await.unwrap().unwrap().actions[0].clone();
+        let action = store.snapshot(id).await.unwrap().unwrap().actions[0].clone();
         assert_eq!((action.status, action.due_at_ms), (ActionStatus::Confirmed, None));
         let accepted = (ActionStatus::Accepted, Some(60));
         store.answer_action(action.id, accepted.0, accepted.1, &yes(), 5).await.unwrap();
-        let action = store.standing(id).await.unwrap().unwrap().actions[0].clone();
+        let action = store.snapshot(id).await.unwrap().unwrap().actions[0].clone();
         assert_eq!((action.status, action.answer), (ActionStatus::Confirmed, Some(yes())));
         assert_eq!(store.time_out_actions(100).await.unwrap(), []);
     })

@@ -10,7 +10,7 @@ use rand::{RngExt, SeedableRng};
 use rtmsd::clock;
 use rtmsd::hub::{Hub, WriterSettings};
 use rtmsd::model::{
-    Announcement, Delivery, Entry, EntryBody, NodeId, Speaker, TranscriptLine, UserId,
+    Delivery, Entry, EntryBody, NodeId, Speaker, TranscriptLine, UserId, WebhookEffect,
 };
 use rtmsd::sinks::nats::{Nats, NatsError, Settings};
 use rtmsd::sinks::relay;
@@ -86,7 +86,7 @@ impl Running {
 /// Announces a stream in an account.
 async fn announce_in(store: &Store, account_id: Option<&str>, stream: &str) {
     let mut delivery: Delivery = started_in(stream, stream, 1, URL);
-    let Announcement::Started(started) = &mut delivery.announcement else { unreachable!() };
+    let WebhookEffect::Started(started) = &mut delivery.announcement else { unreachable!() };
     started.account_id = account_id.map(ToOwned::to_owned);
     assert_eq!(record(store, delivery).await, changed(stream));
 }

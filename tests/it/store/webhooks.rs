@@ -1,9 +1,9 @@
 //! Deliveries as the webhook handler would make them.
 
 use rtmsd::model::{
-    Announcement, Deauthorization, Delivery, Entry, IdKey, Instance, MeetingChange, MeetingChanged,
-    NodeId, Notice, Product, SessionId, StreamId, StreamInterrupted, StreamRecord, StreamStarted,
-    StreamStopped,
+    Deauthorization, Delivery, Entry, IdKey, Instance, MeetingChange, MeetingChanged, NodeId,
+    Notice, Product, SessionId, StreamId, StreamInterrupted, StreamRecord, StreamStarted,
+    StreamStopped, WebhookEffect,
 };
 use rtmsd::store::{Append, Claim, Recorded, Store, StoreError};
 use sha2::{Digest, Sha256};
@@ -35,7 +35,7 @@ pub fn started_in(instance: &str, stream: &str, event_ts_ms: i64, urls: &str) ->
         meeting_id: None,
         operator_id: Some("u1".into()),
     };
-    delivery("meeting.rtms_started", event_ts_ms, Announcement::Started(started))
+    delivery("meeting.rtms_started", event_ts_ms, WebhookEffect::Started(started))
 }
 
 /// A start of `stream` by `operator` in the meeting `m`, whose number is [`NUMBER`].
@@ -48,18 +48,18 @@ pub fn started_by(operator: &str, stream: &str, event_ts_ms: i64) -> Delivery {
         meeting_id: Some(NUMBER.into()),
         operator_id: Some(operator.into()),
     };
-    delivery("meeting.rtms_started", event_ts_ms, Announcement::Started(started))
+    delivery("meeting.rtms_started", event_ts_ms, WebhookEffect::Started(started))
 }
 
 pub fn stopped(stream: &str, event_ts_ms: i64, stop_reason: Option<i64>) -> Delivery {
     let stopped =
         StreamStopped { stream_id: stream_id(stream), instance: meeting("m"), stop_reason };
-    delivery("meeting.rtms_stopped", event_ts_ms, Announcement::Stopped(stopped))
+    delivery("meeting.rtms_stopped", event_ts_ms, WebhookEffect::Stopped(stopped))
 }
 
 pub fn interrupted(stream: &str, event_ts_ms: i64) -> Delivery {
     let interrupted = StreamInterrupted { stream_id: stream_id(stream), instance: meeting("m") };
-    delivery("meeting.rtms_interrupted", event_ts_ms, Announcement::Interrupted(interrupted))
+    delivery("meeting.rtms_interrupted", event_ts_ms, WebhookEffect::Interrupted(interrupted))
 }
 
 /// The meeting `m` begins or ends.
@@ -71,7 +71,7 @@ pub fn meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Delivery {
         meeting_id: None,
         host_id: Some("host1".into()),
     };
-    delivery("meeting.changed", event_ts_ms, Announcement::Meeting(changed))
+    delivery("meeting.changed", event_ts_ms, WebhookEffect::Meeting(changed))
 }
 
 /// The meeting `m`, known by its number, begins or ends.
@@ -83,7 +83,7 @@ pub fn numbered_meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Deli
         meeting_id: Some(NUMBER.into()),
         host_id: Some("host1".into()),
     };
-    delivery("meeting.changed", event_ts_ms, Announcement::Meeting(changed))
+    delivery("meeting.changed", event_ts_ms, WebhookEffect::Meeting(changed))
 }
 
 /// The user of [`started`]'s streams removes the app.
@@ -97,18 +97,18 @@ pub fn deauthorized_by(user: &str, event_ts_ms: i64) -> Delivery {
         account_id: Some("acc1".into()),
         may_keep_data: false,
     };
-    delivery("app_deauthorized", event_ts_ms, Announcement::Deauthorized(gone))
+    delivery("app_deauthorized", event_ts_ms, WebhookEffect::Deauthorized(gone))
 }
 
 pub fn other(event_ts_ms: i64) -> Delivery {
-    delivery("meeting.sharing_started", event_ts_ms, Announcement::Other)
+    delivery("meeting.sharing_started", event_ts_ms, WebhookEffect::Other)
 }
 
 pub fn notice_of(event_ts_ms: i64, notice: Notice) -> Delivery {
-    delivery("rtms.request_status", event_ts_ms, Announcement::Notice(notice))
+    delivery("rtms.request_status", event_ts_ms, WebhookEffect::Notice(notice))
 }
 
-fn delivery(event: &str, event_ts_ms: i64, announcement: Announcement) -> Delivery {
+fn delivery(event: &str, event_ts_ms: i64, announcement: WebhookEffect) -> Delivery {
     let body = format!("{event} {event_ts_ms} {announcement:?}");
     Delivery {
         digest: hex::encode(Sha256::digest(&body)),

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 const HOW_TO_INSTALL: &str = "the tests need nats-server: apt-get install nats-server";
 const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 pub struct Broker {
     folder: TempDir,
@@ -81,7 +81,7 @@ impl Broker {
         let give_up_at = Instant::now() + PATIENCE;
         while !self.answers().await {
             assert!(Instant::now() < give_up_at, "no NATS server: {}", self.log());
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -115,7 +115,7 @@ impl Broker {
                 Ok(stream) => return stream,
                 Err(error) => assert!(Instant::now() < give_up_at, "no stream {name}: {error}"),
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
@@ -125,7 +125,7 @@ impl Broker {
         let give_up_at = Instant::now() + PATIENCE;
         while stream.info().await.unwrap().state.messages < count {
             assert!(Instant::now() < give_up_at, "{:?}", stream.cached_info().state);
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
         self.all(name).await
     }
