@@ -18,7 +18,7 @@ use crate::support::raw::Raw;
 use crate::support::stores::TestStore;
 
 /// Far longer than any of these tests takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 #[tokio::test]
 async fn what_a_full_buffer_cost_a_stream_at_its_end_is_accounted_for() {
@@ -87,7 +87,7 @@ async fn a_large_batch_passes_a_slow_wire_in_smaller_ones() {
     (0..LINES).for_each(|_| feed.note(None, line(&text)));
     proxy.slow_down(80_000);
     let writing = tokio::spawn(writer.run());
-    timeout(PATIENCE, feed.finish()).await.expect("it passes in time");
+    timeout(TIMEOUT, feed.finish()).await.expect("it passes in time");
     writing.abort();
     let location = Location::Postgres(Secret::new(url));
     let store = Store::open_beside(&location).await.unwrap();
@@ -120,7 +120,7 @@ async fn an_entry_that_the_store_never_takes_holds_up_no_other_and_keeps_its_num
     }
     let writing = tokio::spawn(writer.run());
     let both = async { tokio::join!(first.finish(), second.finish()) };
-    timeout(PATIENCE, both).await.expect("an entry that is never stored delays no flush");
+    timeout(TIMEOUT, both).await.expect("an entry that is never stored delays no flush");
     writing.abort();
 
     let stored = all(store, session).await;

@@ -101,7 +101,7 @@ async fn a_request_whose_client_hangs_up_is_carried_out_to_its_end() {
     drop(held);
     kit.server.state.requests.close();
     let ended =
-        tokio::time::timeout(crate::http::client::PATIENCE, kit.server.state.requests.wait());
+        tokio::time::timeout(crate::http::client::TIMEOUT, kit.server.state.requests.wait());
     ended.await.expect("it ends");
     assert_eq!(noted().await, ("rtms.start".into(), "ok".into()));
     let timeline = kit.get(&format!("/{id}/timeline")).await;

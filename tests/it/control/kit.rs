@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::zoom::FakeZoom;
-use crate::http::client::{Answer, PATIENCE};
+use crate::http::client::{Answer, TIMEOUT};
 use crate::http::server::{Server, Wiring};
 
 pub const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
@@ -150,7 +150,7 @@ impl Kit {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        let waited = tokio::time::timeout(TIMEOUT, waiting).await;
         assert!(waited.is_ok(), "{id} is {}, not {status}", self.status(id).await);
     }
 
@@ -162,7 +162,7 @@ impl Kit {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.expect("they look");
+        tokio::time::timeout(TIMEOUT, waiting).await.expect("they look");
         let id = session_id(&self.only_session().await);
         let snapshot = store.snapshot(id).await.expect("the store works").expect("a session");
         snapshot.actions.into_iter().filter_map(|action| action.cause).collect()
@@ -191,7 +191,7 @@ impl Kit {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, waiting).await.expect("something comes of it")
+        tokio::time::timeout(TIMEOUT, waiting).await.expect("something comes of it")
     }
 
     /// The sessions' only one.

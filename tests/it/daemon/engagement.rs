@@ -7,7 +7,7 @@ use rtmsd::simulator::Script;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::kit::{API_TOKEN, Api, Home, PATIENCE, Page, Scene, zoom};
+use super::kit::{API_TOKEN, Api, Home, Page, Scene, TIMEOUT, zoom};
 use super::recordings::kit::{recorded, sounding_frames};
 use crate::support::nats::Broker;
 use crate::support::websocket::{Heard, WebSocket};
@@ -122,7 +122,7 @@ async fn an_engagement_is_delivered_completely(streams: &str) {
     let mut by_filter = Vec::new();
     for socket in sockets {
         by_filter.push(
-            timeout(PATIENCE, socket).await.expect("every socket is told of the end").unwrap(),
+            timeout(TIMEOUT, socket).await.expect("every socket is told of the end").unwrap(),
         );
     }
     let both = BTreeMap::from([(AGENT.to_owned(), each), (CONSUMER.to_owned(), each)]);
@@ -139,7 +139,7 @@ async fn an_engagement_is_delivered_completely(streams: &str) {
 
     let mut subjects = BTreeMap::<String, u64>::new();
     for _ in 0..sent {
-        let frame = timeout(PATIENCE, published.next()).await.expect("every frame comes").unwrap();
+        let frame = timeout(TIMEOUT, published.next()).await.expect("every frame comes").unwrap();
         let headers = frame.headers.unwrap();
         let subject = frame.subject.as_str();
         assert!(subject.ends_with(headers.get("Rtms-Channel").unwrap().as_str()), "{subject}");

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::kit::{Api, Home, PATIENCE, eventually};
+use super::kit::{Api, Home, TIMEOUT, eventually};
 use super::process::Process;
 use crate::support::websocket::{Heard, WebSocket};
 
@@ -136,7 +136,7 @@ async fn at_a_terminal(folder: &Path) -> String {
         }
         panic!("it ended: {shown}");
     };
-    timeout(PATIENCE, listens).await.unwrap();
+    timeout(TIMEOUT, listens).await.unwrap();
     // The daemon ends with its terminal. The next daemon needs its data folder.
     terminal.kill().await.unwrap();
     let lock = fs::File::open(folder.join("data/rtmsd.lock")).unwrap();
@@ -197,7 +197,7 @@ async fn shell(line: &str) -> (String, String) {
     let curl = "curl() { command curl --max-time 5 -w '\\n%{http_code}' \"$@\"; }";
     let run =
         Command::new("bash").args(["-c", &format!("{curl}; {line}")]).kill_on_drop(true).output();
-    let output = timeout(PATIENCE, run).await.expect("it ends").unwrap();
+    let output = timeout(TIMEOUT, run).await.expect("it ends").unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let (body, status) = text.trim_end().rsplit_once('\n').unwrap_or(("", text.trim_end()));
     (status.to_owned(), body.to_owned())

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
-use super::kit::{Home, PATIENCE, Scene, TestDaemon, endless, eventually, zoom};
+use super::kit::{Home, Scene, TIMEOUT, TestDaemon, endless, eventually, zoom};
 
 fn home() -> Home {
     Home::sqlite()
@@ -47,8 +47,8 @@ impl Bot {
             let (tcp, _) = self.listener.accept().await.unwrap();
             accept_async(tcp).await.unwrap()
         };
-        let mut socket = timeout(PATIENCE, accept).await.expect("a connection");
-        let hello = timeout(PATIENCE, socket.next()).await.unwrap().unwrap().unwrap();
+        let mut socket = timeout(TIMEOUT, accept).await.expect("a connection");
+        let hello = timeout(TIMEOUT, socket.next()).await.unwrap().unwrap().unwrap();
         let hello: Value = serde_json::from_str(hello.to_text().unwrap()).unwrap();
         assert_eq!(hello["type"], "hello");
         socket
@@ -58,7 +58,7 @@ impl Bot {
     async fn read(&mut self, socket: &mut WebSocketStream<TcpStream>, entries: usize) {
         let enough = self.entries.len() + entries;
         while self.entries.len() < enough {
-            let message = timeout(PATIENCE, socket.next()).await.expect("a message");
+            let message = timeout(TIMEOUT, socket.next()).await.expect("a message");
             let Some(Ok(Message::Text(text))) = message else {
                 match message {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return,

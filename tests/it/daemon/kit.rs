@@ -20,7 +20,7 @@ pub use script::{chatter, endless, script};
 pub use webhooks::{started, stopped};
 
 /// No test waits longer for one thing.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// The wait between two polls: short at first, then growing, for a busy machine.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -30,9 +30,9 @@ pub const TIME_SCALE: f64 = 20.0;
 /// What `look` finds, as soon as it finds something.
 ///
 /// # Panics
-/// When it has not after [`PATIENCE`]; `what` says what was waited for.
+/// When it has not after [`TIMEOUT`]; `what` says what was waited for.
 pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
-    eventually_within(PATIENCE, what, look).await
+    eventually_within(TIMEOUT, what, look).await
 }
 
 /// Like [`eventually`], with a longer limit.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::kit::{API_TOKEN, Api, Home, PATIENCE, Scene, chatter, endless, script, zoom};
+use super::kit::{API_TOKEN, Api, Home, Scene, TIMEOUT, chatter, endless, script, zoom};
 use crate::install::browser::Browser;
 use crate::support::websocket::{Heard, WebSocket};
 
@@ -208,7 +208,7 @@ async fn the_python_program_of_the_readme_writes_one_wav_per_speaker() {
     let url = format!("ws://{}{}", scene.daemon.address, session_path(&scene));
     let mut python = Command::new("python3");
     python.args(["wav.py", &url, API_TOKEN]).current_dir(folder.path()).stderr(Stdio::piped());
-    let ran = timeout(PATIENCE, python.kill_on_drop(true).output()).await.expect("it ends");
+    let ran = timeout(TIMEOUT, python.kill_on_drop(true).output()).await.expect("it ends");
     let ran = ran.expect("the tests need python3: apt-get install python3");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let [ana, bo] = ["16778240.wav", "16779264.wav"].map(|name| sound(&folder.path().join(name)));

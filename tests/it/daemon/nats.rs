@@ -9,7 +9,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::kit::{
-    API_TOKEN, Home, Log, PATIENCE, Page, Scene, Zoom, chatter, endless, eventually, script, zoom,
+    API_TOKEN, Home, Log, Page, Scene, TIMEOUT, Zoom, chatter, endless, eventually, script, zoom,
 };
 use super::process::Process;
 use crate::support::nats::{Broker, Stored};
@@ -62,7 +62,7 @@ async fn frames_go_to_core_subjects_in_order_and_not_to_jetstream() {
     assert!(frames > 50, "{frames}");
     for seq in 1..=frames {
         let next = futures_util::StreamExt::next(&mut audio);
-        let frame = timeout(PATIENCE, next).await.expect("every frame comes").unwrap();
+        let frame = timeout(TIMEOUT, next).await.expect("every frame comes").unwrap();
         let headers = frame.headers.unwrap();
         let header = |name: &str| headers.get(name).unwrap().as_str();
         assert_eq!(header("Rtms-Seq"), seq.to_string());
@@ -161,7 +161,7 @@ async fn a_client_that_is_not_ours_reads_what_was_published() {
     let mut input = python.stdin.take().unwrap();
     input.write_all(include_bytes!("../support/nats.py")).await.unwrap();
     drop(input);
-    let output = timeout(PATIENCE, python.wait_with_output()).await.expect("it ends").unwrap();
+    let output = timeout(TIMEOUT, python.wait_with_output()).await.expect("it ends").unwrap();
     assert!(output.status.success());
     let lines = String::from_utf8(output.stdout).unwrap();
     let read: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

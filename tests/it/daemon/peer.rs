@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
-use super::kit::PATIENCE;
+use super::kit::TIMEOUT;
 
 pub struct Peer {
     listener: TcpListener,
@@ -38,7 +38,7 @@ impl Peer {
             let (tcp, _) = self.listener.accept().await.unwrap();
             PeerSocket(accept_async(tcp).await.unwrap())
         };
-        timeout(PATIENCE, accept).await.expect("a connection")
+        timeout(TIMEOUT, accept).await.expect("a connection")
     }
 }
 
@@ -48,7 +48,7 @@ impl PeerSocket {
     /// The next message, as JSON.
     pub async fn hear(&mut self) -> Value {
         loop {
-            let message = timeout(PATIENCE, self.0.next()).await.expect("a message");
+            let message = timeout(TIMEOUT, self.0.next()).await.expect("a message");
             if let Message::Text(text) = message.expect("not the end").unwrap() {
                 return serde_json::from_str(&text).unwrap();
             }

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::kit::{Api, Home, PATIENCE, eventually};
+use super::kit::{Api, Home, TIMEOUT, eventually};
 
 /// A running `rtmsd`. Killed when it is dropped.
 pub struct Process {
@@ -101,7 +101,7 @@ impl Process {
 
     /// Waits for its end.
     pub async fn ended(mut self) -> Ended {
-        let status = timeout(PATIENCE, self.child.wait()).await.expect("it ends").unwrap();
+        let status = timeout(TIMEOUT, self.child.wait()).await.expect("it ends").unwrap();
         Ended { status, out: self.out.all().await, err: self.err.all().await }
     }
 }
@@ -126,7 +126,7 @@ impl Lines {
     }
 
     async fn all(self) -> String {
-        timeout(PATIENCE, self.reading).await.expect("the pipe closes").unwrap();
+        timeout(TIMEOUT, self.reading).await.expect("the pipe closes").unwrap();
         self.lines.lock().unwrap().join("\n")
     }
 }

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::kit::{
-    Home, PATIENCE, Scene, StreamView, TestDaemon, Zoom, endless, send_webhook, started, zoom,
+    Home, Scene, StreamView, TIMEOUT, TestDaemon, Zoom, endless, send_webhook, started, zoom,
 };
 use super::peer::Peer;
 
@@ -138,7 +138,7 @@ async fn a_server_that_is_ill_for_a_while_is_joined_when_it_is_well() {
         let event = started(&format!("{ill:?}"), &url);
         assert_eq!(send_webhook(daemon.address, &event).await, 200);
         for _ in 0..2 {
-            let (tcp, _) = timeout(PATIENCE, listener.accept()).await.expect("a dial").unwrap();
+            let (tcp, _) = timeout(TIMEOUT, listener.accept()).await.expect("a dial").unwrap();
             ill.treat(tcp).await;
         }
         let mut peer = Peer::on(listener);
@@ -154,7 +154,7 @@ async fn a_server_whose_tls_fails_is_tried_again() {
     let url = format!("wss://localhost:{}/", listener.local_addr().unwrap().port());
     assert_eq!(send_webhook(daemon.address, &started("tls", &url)).await, 200);
     for _ in 0..3 {
-        let (mut tcp, _) = timeout(PATIENCE, listener.accept()).await.expect("a dial").unwrap();
+        let (mut tcp, _) = timeout(TIMEOUT, listener.accept()).await.expect("a dial").unwrap();
         // An alert instead of a ServerHello: handshake_failure.
         tcp.write_all(&[21, 3, 3, 0, 2, 2, 40]).await.unwrap();
     }

@@ -8,7 +8,7 @@ use rtmsd::store::Location;
 use serde_json::{Value, json};
 
 use super::kit::{
-    API_TOKEN, Home, Log, PATIENCE, Scene, TestDaemon, chatter, eventually, script, zoom,
+    API_TOKEN, Home, Log, Scene, TIMEOUT, TestDaemon, chatter, eventually, script, zoom,
 };
 use super::recordings::kit::{files_below, folder, recorded, recording};
 use crate::support::raw::Raw;
@@ -84,7 +84,7 @@ async fn spoken(ends_with: u16) -> Scene {
 }
 
 async fn assert_words_go(scene: &Scene) {
-    let give_up_at = Instant::now() + PATIENCE;
+    let give_up_at = Instant::now() + TIMEOUT;
     // The daemon keeps running: no deletion waits for its end.
     loop {
         let found = in_files(scene.home.folder(), &WORDS);

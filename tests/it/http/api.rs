@@ -8,7 +8,7 @@ use rtmsd::store::StreamUpdate;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::client::{PATIENCE, exchange, head};
+use super::client::{TIMEOUT, exchange, head};
 use super::server::{NOW_S, READER, Server};
 
 const UNKNOWN: &str = "01932b5e-0000-7000-8000-000000000000";
@@ -311,7 +311,7 @@ async fn readiness_follows_the_store_and_the_stop_and_liveness_neither() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(PATIENCE, unavailable).await.expect("an answer of the store counts for half a second");
+    timeout(TIMEOUT, unavailable).await.expect("an answer of the store counts for half a second");
     assert_eq!(server.request("GET", "/health/live", &[]).await.status, 200);
     let answer = server.get("/api/v1/sdk/sessions").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "store_unavailable"));

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::client::{PATIENCE, exchange, head};
+use super::client::{TIMEOUT, exchange, head};
 use super::server::{READER, Server, Wiring};
 use crate::support::words;
 
@@ -27,7 +27,7 @@ fn count(trail: &[Audited], action: &str, outcome: &str) -> usize {
 /// Waits for requests whose clients are gone.
 async fn settled(server: &Server) {
     server.state.requests.close();
-    timeout(PATIENCE, server.state.requests.wait()).await.expect("they end");
+    timeout(TIMEOUT, server.state.requests.wait()).await.expect("they end");
     server.state.requests.reopen();
 }
 

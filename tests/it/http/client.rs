@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// No answer takes this long unless something hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub struct Answer {
     pub status: u16,
@@ -70,7 +70,7 @@ pub async fn try_exchange(address: SocketAddr, request: &[u8]) -> Option<Answer>
         let _ = socket.read_to_end(&mut bytes).await;
         Answer::parse(&bytes)
     };
-    tokio::time::timeout(PATIENCE, exchange).await.expect("an answer in time")
+    tokio::time::timeout(TIMEOUT, exchange).await.expect("an answer in time")
 }
 
 pub async fn read_answer(socket: &mut TcpStream) -> Answer {
@@ -133,7 +133,7 @@ impl SseClient {
 
     async fn line(&mut self) -> Option<String> {
         let mut line = String::new();
-        let read = tokio::time::timeout(PATIENCE, self.reader.read_line(&mut line)).await;
+        let read = tokio::time::timeout(TIMEOUT, self.reader.read_line(&mut line)).await;
         let read = read.expect("a line in time").unwrap_or(0);
         (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
     }

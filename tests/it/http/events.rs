@@ -6,7 +6,7 @@ use rtmsd::http::server::Limits;
 use rtmsd::model::{ChatMessage, Entry, EntryBody, EntryKind, Participant, StreamRecord, UserId};
 use serde_json::json;
 
-use super::client::{PATIENCE, SseClient, SseEvent};
+use super::client::{SseClient, SseEvent, TIMEOUT};
 use super::server::{ALL_SUBSCRIBERS, NOW_S, READER, SUBSCRIBERS, Server};
 use crate::store::webhooks::unclaimed;
 
@@ -174,7 +174,7 @@ async fn a_subscriber_that_reads_nothing_loses_its_place() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, freed).await.expect("its place is free again");
+    tokio::time::timeout(TIMEOUT, freed).await.expect("its place is free again");
 }
 
 #[tokio::test]

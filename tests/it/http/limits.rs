@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::client::{Answer, PATIENCE, SseClient, exchange, head, read_answer};
+use super::client::{Answer, SseClient, TIMEOUT, exchange, head, read_answer};
 use super::server::{READER, Server};
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -19,7 +19,7 @@ fn limits(header_timeout: Duration) -> Limits {
 /// Reads until the server ends the connection, however it does.
 async fn closed(socket: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let read = timeout(PATIENCE, socket.read_to_end(&mut bytes)).await;
+    let read = timeout(TIMEOUT, socket.read_to_end(&mut bytes)).await;
     let _ = read.expect("the server closes");
     bytes
 }
@@ -36,10 +36,10 @@ async fn a_header_that_comes_slowly_is_cut_off_although_bytes_keep_coming() {
         }
     });
     let mut answer = Vec::new();
-    let _ = timeout(PATIENCE, reading.read_to_end(&mut answer)).await.expect("it is cut off");
+    let _ = timeout(TIMEOUT, reading.read_to_end(&mut answer)).await.expect("it is cut off");
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
     drop(reading);
-    timeout(PATIENCE, trickle).await.expect("writes fail").unwrap();
+    timeout(TIMEOUT, trickle).await.expect("writes fail").unwrap();
 }
 
 #[tokio::test]
@@ -166,9 +166,9 @@ async fn a_stop_lets_a_running_request_finish_and_takes_no_more() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, refused).await.expect("it does not listen any more");
+    timeout(TIMEOUT, refused).await.expect("it does not listen any more");
     running.write_all(b"}").await.unwrap();
-    let answer = timeout(PATIENCE, read_answer(&mut running)).await.expect("an answer");
+    let answer = timeout(TIMEOUT, read_answer(&mut running)).await.expect("an answer");
     assert_eq!(answer.status, 401);
     stopping.await.unwrap();
     drop(idle);

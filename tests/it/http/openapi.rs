@@ -18,7 +18,7 @@ const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python/bin/pyt
 const TOKEN: &str = "admin-token-of-the-tests";
 /// How long Schemathesis may look for faults, and how long its run may take on a busy machine.
 const SECONDS: &str = "45";
-const PATIENCE: Duration = Duration::from_secs(240);
+const TIMEOUT: Duration = Duration::from_secs(240);
 
 /// Operations whose answers have no end.
 const ENDLESS: [&str; 3] = ["subscribe", "liveSession", "liveAll"];
@@ -50,7 +50,7 @@ async fn python(folder: &Path, arguments: &[&str]) -> Result<(), String> {
         .kill_on_drop(true)
         .spawn()
         .expect("python starts");
-    let output = timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap();
+    let output = timeout(TIMEOUT, child.wait_with_output()).await.expect("it ends").unwrap();
     if output.status.success() {
         return Ok(());
     }

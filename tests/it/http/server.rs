@@ -40,7 +40,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::client::{Answer, PATIENCE, exchange, head};
+use super::client::{Answer, TIMEOUT, exchange, head};
 use crate::support::network::network;
 
 /// The clock of these tests stands still, at the time of the documented signature.
@@ -295,7 +295,7 @@ impl Server {
     pub async fn stopped(mut self) {
         self.state.draining.cancel();
         self.stop.cancel();
-        tokio::time::timeout(PATIENCE, &mut self.serving)
+        tokio::time::timeout(TIMEOUT, &mut self.serving)
             .await
             .expect("it stops")
             .expect("no panic");

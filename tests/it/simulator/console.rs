@@ -4,7 +4,7 @@ use rtmsd::simulator::{Settings, Start};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::kit::{Endpoint, PATIENCE, Scene, http, script_with, settings, simulate};
+use super::kit::{Endpoint, Scene, TIMEOUT, http, script_with, settings, simulate};
 
 async fn post(url: String, body: &str) -> (u16, Value) {
     let response = http().post(url).body(body.to_owned()).send().await.unwrap();
@@ -94,7 +94,7 @@ async fn every_frame_is_told_if_frames_are_remembered() {
             }
         }
     };
-    let lines = timeout(PATIENCE, lines).await.expect("somebody says something");
+    let lines = timeout(TIMEOUT, lines).await.expect("somebody says something");
     assert_eq!((&lines[0][1], &lines[0][2]), (&json!(5), &json!(false)));
     let nowhere = format!("{}/streams/none/frames", scene.simulator.control_url());
     assert_eq!(http().get(nowhere).send().await.unwrap().status(), 404);

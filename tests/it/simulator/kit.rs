@@ -26,7 +26,7 @@ pub const CLIENT_ID: &str = "demoClientId01";
 pub const CLIENT_SECRET: &str = "demoClientSecret01";
 pub const SECRET_TOKEN: &str = "demoSecretToken01";
 /// No test waits longer for one thing.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub fn hmac_hex(key: &str, message: &str) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).unwrap();
@@ -87,7 +87,7 @@ impl Endpoint {
 
     /// The next webhook with this event name; others are passed over.
     pub async fn next(&mut self, event: &str) -> Hook {
-        timeout(PATIENCE, async {
+        timeout(TIMEOUT, async {
             loop {
                 let hook = self.hooks.recv().await.expect("the endpoint lives as long as the test");
                 if hook.body["event"] == event {
@@ -291,7 +291,7 @@ impl Client {
 
     /// The next message, or how the socket ended.
     pub async fn try_receive(&mut self) -> Result<Value, End> {
-        timeout(PATIENCE, async {
+        timeout(TIMEOUT, async {
             loop {
                 let message = match self.socket.next().await {
                     Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
@@ -322,7 +322,7 @@ impl Client {
 
     /// The next WebSocket message, whatever it is.
     pub async fn receive_raw(&mut self) -> Message {
-        timeout(PATIENCE, self.socket.next()).await.expect("something in time").unwrap().unwrap()
+        timeout(TIMEOUT, self.socket.next()).await.expect("something in time").unwrap().unwrap()
     }
 
     /// Reads for a moment; whether nothing came but keep-alives, which are answered, and states.

@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 const HOW_TO_INSTALL: &str = "the tests need nats-server: apt-get install nats-server";
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 pub struct Broker {
@@ -78,7 +78,7 @@ impl Broker {
             .spawn()
             .unwrap();
         self.guard = Some(guard);
-        let give_up_at = Instant::now() + PATIENCE;
+        let give_up_at = Instant::now() + TIMEOUT;
         while !self.answers().await {
             assert!(Instant::now() < give_up_at, "no NATS server: {}", self.log());
             sleep(POLL_INTERVAL).await;
@@ -109,7 +109,7 @@ impl Broker {
     /// The stream of this name, once it is there.
     pub async fn stream(&self, name: &str) -> Stream {
         let context = jetstream::new(self.client().await);
-        let give_up_at = Instant::now() + PATIENCE;
+        let give_up_at = Instant::now() + TIMEOUT;
         loop {
             match context.get_stream(name).await {
                 Ok(stream) => return stream,
@@ -122,7 +122,7 @@ impl Broker {
     /// The first `count` messages of a stream, once there are as many.
     pub async fn stored(&self, name: &str, count: u64) -> Vec<Stored> {
         let mut stream = self.stream(name).await;
-        let give_up_at = Instant::now() + PATIENCE;
+        let give_up_at = Instant::now() + TIMEOUT;
         while stream.info().await.unwrap().state.messages < count {
             assert!(Instant::now() < give_up_at, "{:?}", stream.cached_info().state);
             sleep(POLL_INTERVAL).await;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use crate::http::client::Answer;
 
 /// No message takes this long unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
@@ -56,7 +56,7 @@ impl WebSocket {
         let mut socket = BufReader::new(socket);
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
-            answer.push(timeout(PATIENCE, socket.read_u8()).await.unwrap().unwrap());
+            answer.push(timeout(TIMEOUT, socket.read_u8()).await.unwrap().unwrap());
         }
         let mut parsed = Answer::parse(&answer).unwrap();
         if parsed.status == 101 {
@@ -75,7 +75,7 @@ impl WebSocket {
     /// The next message; pings are answered on the way.
     pub async fn next(&mut self) -> Heard {
         loop {
-            let heard = timeout(PATIENCE, self.frame()).await.expect("a message in time");
+            let heard = timeout(TIMEOUT, self.frame()).await.expect("a message in time");
             let Ok((opcode, payload)) = heard else { return Heard::Gone };
             match opcode {
                 TEXT => return Heard::Text(serde_json::from_slice(&payload).expect("JSON")),

@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::{PATIENCE, eventually};
+use super::{TIMEOUT, eventually};
 use crate::http::client::{Answer, head, try_exchange};
 use crate::support::postgres;
 
@@ -151,14 +151,14 @@ impl TestDaemon {
     /// Asks for a stop and waits for its end.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        timeout(PATIENCE, &mut self.running).await.expect("it stops").expect("no panic");
+        timeout(TIMEOUT, &mut self.running).await.expect("it stops").expect("no panic");
     }
 
     /// Ends as a killed process does: every task and socket is gone, nothing is said or stored.
     pub async fn kill(mut self) {
         let Some(runtime) = self.runtime.take() else { return };
         // Waited for: the next start finds the data folder's lock free.
-        let gone = spawn_blocking(move || runtime.shutdown_timeout(PATIENCE));
+        let gone = spawn_blocking(move || runtime.shutdown_timeout(TIMEOUT));
         gone.await.expect("a shutdown does not panic");
     }
 

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::daemon::{API_TOKEN, Api};
-use super::{PATIENCE, POLL_INTERVAL};
+use super::{POLL_INTERVAL, TIMEOUT};
 use crate::http::client::SseClient;
 
 /// A session's entries as one subscriber gets them, over any number of connections.
@@ -68,7 +68,7 @@ impl Log {
     /// Waits until what has come is enough, and returns it.
     pub async fn until(&self, what: &str, is_enough: impl Fn(&Page) -> bool) -> Page {
         let mut pages = self.pages.subscribe();
-        let found = timeout(PATIENCE, pages.wait_for(|page| is_enough(page))).await;
+        let found = timeout(TIMEOUT, pages.wait_for(|page| is_enough(page))).await;
         match found {
             Ok(page) => page.expect("the log outlives its readers").clone(),
             Err(_) => panic!("never happened: {what}; the log: {:#?}", self.page().outline()),

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::http::client::PATIENCE;
+use crate::http::client::TIMEOUT;
 
 pub struct Receiver {
     pub address: SocketAddr,
@@ -118,7 +118,7 @@ impl Receiver {
     /// The first `count` requests, as soon as they have come.
     pub async fn has(&self, count: usize) -> Vec<Letter> {
         let mut counts = self.desk.count.subscribe();
-        let enough = timeout(PATIENCE, counts.wait_for(|got| *got >= count)).await;
+        let enough = timeout(TIMEOUT, counts.wait_for(|got| *got >= count)).await;
         assert!(enough.is_ok(), "{count} wanted, these came: {:?}", self.kinds());
         self.got()[..count].to_vec()
     }
