@@ -1,9 +1,8 @@
-//! One RTMS stream: what it says ([`message`]), what it asks for ([`params`]), where it may go ([`endpoint`]),
-//! what it decides ([`stream`]),
-//! what was lost of it ([`ledger`]), and the sockets under it ([`driver`]).
+//! The protocol of one RTMS stream, without sockets, clock or randomness: its messages ([`message`]), the media parameters
+//! ([`params`]), the URLs that may be dialled ([`endpoint`]), the state machine ([`stream`]) and the account of what was
+//! lost ([`ledger`]). `sessions::driver` owns the sockets.
 
 pub mod backoff;
-pub mod driver;
 pub mod endpoint;
 pub mod ledger;
 pub mod message;

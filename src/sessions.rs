@@ -4,6 +4,7 @@
 //! stream; the supervisor looks at the row and acts. It also looks at all rows now and then, so that a name
 //! that got lost, a crash between the two, and a stream whose daemon died are all found the same way.
 
+mod driver;
 mod run;
 mod supervisor;
 

@@ -8,10 +8,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Settings;
+use super::driver::{Command, Exit, Job, Lease, drive};
 use crate::clock;
 use crate::hub::{Feed, Hub};
 use crate::model::{Outcome, Product, StreamId, StreamRecord, ms};
-use crate::rtms::driver::{Command, Exit, Job, Lease, drive};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::params::{Params, ParamsOverrides};
 use crate::rtms::stream::{End, Setup};

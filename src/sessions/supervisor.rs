@@ -15,9 +15,9 @@ use super::run::{After, EndRecorder, Run, job, params};
 use super::{AtShutdown, Settings};
 use crate::hub::{Feed, Hub};
 use crate::model::{Outcome, StreamId, StreamRecord, UserId, ms};
-use crate::rtms::driver::{Command, Lease};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
+use crate::sessions::driver::{Command, Lease};
 use crate::store::{Claim, OfferKey, Store, StoreError};
 
 /// How many commands may wait for one stream.

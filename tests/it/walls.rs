@@ -11,14 +11,14 @@ const CRATES: [(&str, &[&str]); 9] = [
     ("sqlx", &["store"]),
     ("reqwest", &["net", "zoom", "sinks/webhooks/client", "simulator"]),
     ("object_store", &["sinks/record/target"]),
-    ("tungstenite", &["net", "rtms/driver", "http/live", "sinks/live", "simulator"]),
+    ("tungstenite", &["net", "sessions/driver", "http/live", "sinks/live", "simulator"]),
     ("tokio_rustls", &["net", "simulator"]),
     ("async_nats", &["sinks/nats"]),
     ("clap", &["main", "cli", "simulator/command"]),
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 38] = [
+const PURE: [&str; 34] = [
     "json",
     "http/range",
     "hub/times",
@@ -52,11 +52,7 @@ const PURE: [&str; 38] = [
     "control/timeline",
     "zoom/stop_reason",
     "sinks/message",
-    "rtms/message",
-    "rtms/params",
-    "rtms/endpoint",
-    "rtms/stream",
-    "rtms/ledger",
+    "rtms",
 ];
 const IMPURE: [&str; 9] = [
     "tokio",
@@ -94,7 +90,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
         ],
     ),
     ("model", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator", "store", "zoom"]),
-    ("rtms", &["app", "cli", "http", "sessions", "simulator", "store", "zoom"]),
+    ("rtms", &["app", "cli", "http", "hub", "sessions", "simulator", "store", "zoom"]),
     ("zoom", &["app", "cli", "http", "hub", "sessions", "simulator"]),
     ("store", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator"]),
     ("hub", &["app", "cli", "http", "sessions", "simulator", "zoom"]),

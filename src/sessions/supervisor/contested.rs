@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Supervisor;
 use crate::model::{StreamId, StreamRecord};
-use crate::rtms::driver::Command;
+use crate::sessions::driver::Command;
 use crate::store::{Claim, Offer, StoreError};
 
 /// How many offered entries are passed to a stream at a time.

@@ -16,12 +16,12 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use self::held::HeldDials;
 use self::links::Links;
-use super::endpoint::Endpoint;
-use super::stream::{End, Input, LinkId, Output, Setup, Stream};
 use crate::clock;
 use crate::hub::{Feed, Offer};
 use crate::model::{StreamId, UserId};
 use crate::net::Network;
+use crate::rtms::endpoint::Endpoint;
+use crate::rtms::stream::{End, Input, LinkId, Output, Setup, Stream};
 
 /// The most messages read from links that are about to be dropped. Zoom keeps filling an unanswered link for half a
 /// minute.
