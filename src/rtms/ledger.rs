@@ -2,9 +2,9 @@
 //! ([`Change`]), the feed stamps it with the wall clock, and gaps come out of [`Ledger::closed`].
 //!
 //! A link is a TCP connection: what was sent before anything that arrived has arrived. So a gap begins at the last
-//! sign of life (a frame's own time, or a keep-alive) and not when the loss is noticed; and a link that is alive
-//! and brings nothing is silence, or everybody is muted, and no gap. A gap ends with the time of the first frame
-//! after the rejoin: audio that Zoom kept meanwhile (section 9) makes it shorter, or closes it.
+//! sign of life (a frame's own time, or a keep-alive) and not when the loss is noticed. A link that is alive and brings
+//! nothing is silent, which is no gap; only mixed audio comes all the time, so what is missing of it is one. A gap ends with
+//! the time of the first frame after the rejoin: audio that Zoom kept meanwhile (section 9) makes it shorter, or closes it.
 //!
 //! Frames are placed by Zoom's clock, everything else by ours: both are taken to be right within a second.
 

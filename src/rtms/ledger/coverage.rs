@@ -20,6 +20,10 @@ const QUIET_MS: i64 = 25_000;
 /// Longer than one keep-alive of signaling: without it, our readiness may not have reached Zoom.
 const CONFIRM_MS: i64 = 15_000;
 
+/// How long before a stream's end the last frame of a medium with a rate may lie: Zoom's word of the end takes a moment,
+/// and so does the wait for the last frames.
+const TAIL_GRACE_MS: i64 = 3_000;
+
 /// One medium's account, and what must be known of its link to keep it.
 #[derive(Debug)]
 pub(super) struct MediumCoverage {
@@ -290,8 +294,20 @@ impl MediumCoverage {
         let settled_ms = self.rejoined_until_ms.filter(is_settled);
         let end_ms = settled_ms.map_or(now_ms, |until_ms| until_ms.min(now_ms));
         self.close(end_ms);
+        self.record_missing_tail(now_ms);
         self.is_up = false;
         self.account.alive_ms = self.account.alive_ms.max(now_ms);
+    }
+
+    /// A medium with a rate comes until the end: what is missing there was never sent, or is still unread in a socket.
+    fn record_missing_tail(&mut self, now_ms: i64) {
+        let Some(start_ms) = self.last_frame_ms.filter(|_| self.is_up && self.step_ms.is_some())
+        else {
+            return;
+        };
+        if now_ms - start_ms > TAIL_GRACE_MS {
+            self.record(Gap { start_ms, end_ms: now_ms, cause: GapCause::ZoomInterrupted });
+        }
     }
 
     pub fn account(&self, now_ms: i64) -> Account {

@@ -111,7 +111,7 @@ fn a_medium_that_stays_silent_after_its_rejoin_is_there_again_when_its_link_has_
 
 #[test]
 fn a_link_that_is_alive_and_brings_nothing_is_silent_and_no_gap() {
-    let mut kept = Kept::live(&[Audio, Transcript]);
+    let mut kept = Kept::live(&[Video, Transcript]);
     (1..=12).for_each(|tens| kept.alive(tens * 10_000));
     kept.end(121_000);
     assert_eq!(kept.gaps(), []);
@@ -305,6 +305,22 @@ fn what_came_and_had_no_room_is_a_gap_until_something_is_kept() {
     kept.alive(8_000);
     kept.frame(9_000, Transcript, 8_900);
     assert_eq!(kept.gaps(), [(Transcript, 120, 8_900, SinkOverflow)]);
+}
+
+#[test]
+fn mixed_audio_that_is_missing_at_the_end_is_a_gap() {
+    let mut kept = Kept::live(&[Audio]);
+    (140..=4_000).step_by(20).for_each(|made_ms| kept.frame(made_ms, Audio, made_ms));
+    for at_ms in [10_000, 19_000] {
+        kept.alive(at_ms);
+    }
+    kept.end(20_000);
+    assert_eq!(kept.gaps(), [(Audio, 4_000, 20_000, ZoomInterrupted)]);
+
+    let mut kept = Kept::live(&[Audio]);
+    (140..=18_000).step_by(20).for_each(|made_ms| kept.frame(made_ms, Audio, made_ms));
+    kept.end(20_000);
+    assert_eq!(kept.gaps(), [], "the end of a stream takes a moment");
 }
 
 #[test]
