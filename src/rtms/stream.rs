@@ -143,9 +143,10 @@ enum Phase {
     Closing {
         until: Instant,
     },
-    /// Zoom ended the stream; what is still on its way is read.
+    /// Zoom ended the stream; what is still on its way is read. Every frame postpones `until`, but never beyond `latest`.
     Draining {
         until: Instant,
+        latest: Instant,
         end: End,
     },
     Finished,
@@ -289,6 +290,9 @@ impl<T: AsRef<str>> Stream<T> {
         let message = parse(text.as_ref(), &mut self.unreadable);
         if message.is_ok() {
             link.heard(now, &self.setup.timings);
+        }
+        if matches!(message, Ok(Message::Frame(..) | Message::Transcript(..) | Message::Chat(..))) {
+            self.drain_on(now);
         }
         match message {
             Ok(Message::Frame(medium, info)) => self.frame(id, medium, info, text),

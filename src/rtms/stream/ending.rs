@@ -5,6 +5,9 @@ use std::time::Instant;
 use super::{End, HangUp, LinkId, Outgoing, Output, Phase, Stream};
 use crate::model::Outcome;
 
+/// How many times the drain time a stream is drained at most, while frames keep coming.
+const MAX_DRAINS: u32 = 10;
+
 impl<T: AsRef<str>> Stream<T> {
     /// Zoom's webhook or state 4: the stream is over, and its last words may still be on their way.
     pub(super) fn ended_by_zoom(&mut self, now: Instant, reason: Option<i64>) {
@@ -16,10 +19,19 @@ impl<T: AsRef<str>> Stream<T> {
             end.stop_reason = end.stop_reason.or(reason);
             return;
         }
-        let until = now + self.setup.timings.drain;
+        let (until, latest) =
+            (now + self.setup.timings.drain, now + self.setup.timings.drain * MAX_DRAINS);
         let end = End { outcome, stop_reason: reason, detail: String::new() };
-        self.phase = Phase::Draining { until, end };
+        self.phase = Phase::Draining { until, latest, end };
         self.stop_redialling();
+    }
+
+    /// A frame or a line came: where there is one, there may be more. After a pause of this process Zoom's sockets hold
+    /// a backlog of minutes.
+    pub(super) fn drain_on(&mut self, now: Instant) {
+        if let Phase::Draining { until, latest, .. } = &mut self.phase {
+            *until = (now + self.setup.timings.drain).min(*latest);
+        }
     }
 
     pub(super) fn close(&mut self, now: Instant) {
@@ -75,7 +87,7 @@ impl<T: AsRef<str>> Stream<T> {
             Phase::Closing { until } if now >= *until => {
                 self.finish(end(Outcome::Closed, None, "Zoom did not end the stream in time"));
             }
-            Phase::Draining { until, end } if now >= *until => {
+            Phase::Draining { until, end, .. } if now >= *until => {
                 let end = end.clone();
                 self.finish(end);
             }

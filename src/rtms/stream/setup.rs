@@ -24,9 +24,9 @@ pub struct Timings {
     pub dial: Duration,
     /// Until a handshake must be answered.
     pub handshake: Duration,
-    /// A link on which nothing came for so long is dead.
+    /// A link that has been silent this long is dead.
     pub silence: Duration,
-    /// A link that lived for so long has no past.
+    /// How long a link must stay up before its earlier losses are forgotten.
     pub stable: Duration,
     /// Zoom waits so long for signaling to come back.
     pub signaling_window: Duration,
@@ -34,7 +34,7 @@ pub struct Timings {
     pub media_window: Duration,
     /// After our own close request: how long we wait for Zoom's end.
     pub close: Duration,
-    /// After Zoom's end: how long we read what is still on its way.
+    /// After Zoom's end: how long a stream waits for the next frame or line. Ten times as long in all.
     pub drain: Duration,
 }
 

@@ -37,6 +37,32 @@ fn state_4_drains_late_frames_and_then_ends_once() {
 }
 
 #[test]
+fn a_stream_is_drained_while_frames_keep_coming_and_not_without_end() {
+    let mut driver = Driver::stable(&MEDIA);
+    driver.hear(SIGNALING, &state(4, 6));
+    for _ in 0..5 {
+        driver.pass(Duration::from_millis(900));
+        driver.hear(AUDIO, AUDIO_FRAME);
+    }
+    driver.hear(AUDIO, KEEP_ALIVE);
+    assert!(driver.end().is_none(), "a backlog is still on its way");
+    driver.pass(Duration::from_secs(1));
+    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(6))));
+
+    let mut driver = Driver::stable(&MEDIA);
+    driver.give(stopped(Some(6)));
+    for _ in 0..9 {
+        driver.pass(Duration::from_millis(990));
+        driver.hear(AUDIO, AUDIO_FRAME);
+    }
+    assert!(driver.end().is_none());
+    driver.pass(Duration::from_millis(990));
+    driver.hear(AUDIO, AUDIO_FRAME);
+    driver.pass(Duration::from_millis(100));
+    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(6))), "ten times a drain is enough");
+}
+
+#[test]
 fn the_stop_webhook_drains_late_frames_and_then_ends_once() {
     let mut driver = Driver::stable(&MEDIA);
     driver.give(stopped(Some(3)));
