@@ -42,7 +42,7 @@ use self::read::Reader;
 pub use self::read::{ConfigErrors, Mistake};
 pub use self::retention::{Keep, Retention};
 pub use self::source::Source;
-pub use self::variables::{VARIABLES, Variable};
+pub use self::variables::{SECTIONS, Section, Variable, variables};
 pub use self::webhooks::WebhookSettings;
 
 /// Everything that `rtmsd serve` needs to know.

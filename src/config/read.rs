@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::variables::{Variable, variable};
+use super::variables::{self, Variable};
 use crate::secret::Secret;
 
 /// What is wrong with one variable, and what to put there. Holds no value.
@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
 
     /// The value under the variable's name or one of its aliases. Two different values are a mistake.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
-        let variable = variable(name);
+        let variable = variables::named(name);
         let mut found: Option<(&str, String)> = None;
         for name in variable.names() {
             let Some(value) = self.value(name) else { continue };
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         let mistakes = self.mistakes.len();
         let value = self.optional(name);
         if value.is_none() && self.mistakes.len() == mistakes {
-            let Variable { about, aliases, .. } = variable(name);
+            let Variable { about, aliases, .. } = variables::named(name);
             let also = match aliases {
                 [] => String::new(),
                 aliases => format!(" (also read as {})", aliases.join(", ")),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::dotenv::{self, DotEnv, LineProblem};
 use super::read::{ConfigErrors, Mistake};
-use super::variables::{VARIABLES, Variable};
+use super::variables::{Variable, variables};
 
 /// Prefixes of the object stores' own variables, which are read under the stores' names.
 const STORE_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
@@ -124,7 +124,7 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
 
 /// The setting with this name or alias.
 fn setting(name: &str) -> Option<&'static Variable> {
-    VARIABLES.iter().find(|variable| variable.names().any(|own| own == name))
+    variables().find(|variable| variable.names().any(|own| own == name))
 }
 
 #[cfg(test)]

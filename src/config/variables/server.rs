@@ -1,0 +1,164 @@
+//! Settings of the daemon itself: API, HTTP, store, network, logs.
+
+use super::{Variable, variable};
+
+pub(super) const API: &[Variable] = &[
+    variable(
+        "API_TOKENS",
+        "",
+        "the tokens of the REST API: name:token or name:token:scope+scope (read, control, admin), separated by commas. \
+         #installation+installation behind the scopes binds a token to the installations with these ids: it uses and \
+         sees no other. A token has 16 characters or more (generate one with: openssl rand -hex 32). Required with \
+         Postgres; otherwise the first start generates one with all scopes in DATA_DIR, in the file api-token",
+    ),
+    variable(
+        "API_RATE_LIMIT_PER_SECOND",
+        "100",
+        "the most requests per second for each token; further requests get 429",
+    ),
+    variable(
+        "CORS_ALLOWED_ORIGINS",
+        "",
+        "the pages that may use the API from a browser: exact origins such as https://app.example.com, separated by \
+         commas; empty allows no other origin",
+    ),
+];
+
+pub(super) const HTTP: &[Variable] = &[
+    variable("HOST", "0.0.0.0", "the address to listen on"),
+    variable("PORT", "3000", "the port to listen on").also(&["ZM_RTMS_PORT", "SERVER_PORT"]),
+    variable(
+        "ADMIN_ADDR",
+        "",
+        "a separate address and port for health checks, such as 127.0.0.1:3001: it answers /health/live and \
+         /health/ready however busy the main port is, and rtmsd health asks there",
+    ),
+    variable("WEBHOOK_PATH", "/webhook", "the path for Zoom's webhooks")
+        .also(&["ZM_RTMS_PATH", "APP_WEBHOOK_PATH"]),
+    variable(
+        "WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS",
+        "300",
+        "how far a webhook's timestamp may be from our clock, either way",
+    ),
+    variable(
+        "MAX_CONNECTIONS",
+        "1024",
+        "the most HTTP requests answered at once; further requests get 503, and silent or slow connections are closed \
+         for new ones",
+    ),
+    variable(
+        "TRUSTED_PROXIES",
+        "",
+        "proxies in front of the daemon, as addresses or networks (10.0.0.0/8) separated by commas. The client's \
+         address is taken from their Forwarded or X-Forwarded-For header, for the log, the audit trail and limits by \
+         address",
+    ),
+    variable(
+        "SHUTDOWN_STREAMS",
+        "leave",
+        "what happens to streams when the daemon stops: leave (the next start picks them up inside Zoom's windows) or \
+         close (they end at Zoom)",
+    ),
+    variable("SHUTDOWN_GRACE_SECONDS", "10", "how long a stop may take"),
+];
+
+pub(super) const STORE: &[Variable] = &[
+    variable(
+        "DATA_DIR",
+        "./data",
+        "the folder of the embedded SQLite file, of recordings, and of the token and key that the first start generates",
+    ),
+    variable(
+        "DATABASE_URL",
+        "",
+        "postgres://user:password@host/database, for production and for more than one daemon. An @, /, # or ? in the \
+         password is percent-encoded (%40, %2F, %23, %3F). Without it the embedded SQLite file is used",
+    )
+    .also(&["SDK_DATABASE_URL"]),
+    variable(
+        "ENTRY_BATCH_MS",
+        "250",
+        "how long an entry may wait to be stored with others; a SIGKILL can lose as much",
+    ),
+    variable(
+        "ENTRY_BUFFER_BYTES",
+        "67108864",
+        "the most bytes queued in memory while the store is unavailable; further entries are dropped and counted",
+    ),
+    variable(
+        "RETENTION_ENTRIES",
+        "forever",
+        "how long what people said and did is kept after a stream's end: forever, 30d, 12h, or zero: live only, never \
+         stored",
+    ),
+    variable(
+        "RETENTION_MEDIA",
+        "forever",
+        "how long stored recordings are kept: forever, 30d, 12h, or zero: nothing is recorded",
+    ),
+    variable(
+        "RETENTION_DELIVERIES",
+        "7d",
+        "how long received webhooks are kept: forever, 7d, 12h, or zero: only that they came, for a day",
+    )
+    .also(&["DELIVERY_RETENTION_DAYS"]),
+    variable(
+        "RETENTION_SESSIONS",
+        "365d",
+        "how long sessions and their streams (ids, figures, metadata) are kept after their end: forever, 365d or 12h; \
+         never less than the entries and recordings of them",
+    ),
+    variable("RETENTION_AUDIT", "365d", "how long the audit trail is kept: forever, 365d or 12h"),
+];
+
+pub(super) const NETWORK: &[Variable] = &[
+    variable(
+        "RTMS_ALLOWED_HOSTS",
+        ".zoom.us,.zoom.com",
+        "the hosts that server_urls may name: names, or suffixes that begin with a dot, separated by commas",
+    ),
+    variable("RTMS_ALLOW_WS", "false", "allow plain ws:// to allowed loopback hosts, for simulators"),
+    variable(
+        "RTMS_CA_FILE",
+        "",
+        "a PEM file with an extra certificate authority for Zoom's signaling and media servers, and for nothing else",
+    )
+    .also(&["ZM_RTMS_CA"]),
+    variable(
+        "CA_FILE",
+        "",
+        "a PEM file with an extra certificate authority for every other TLS connection: Zoom's REST API and OAuth, object \
+         stores, an https:// proxy, NATS, forwards and outgoing webhooks; Postgres has sslrootcert in DATABASE_URL",
+    ),
+    variable(
+        "HTTPS_PROXY",
+        "",
+        "http://user:password@host:port or https://…: a proxy that allows CONNECT, for Zoom's REST API, OAuth and \
+         WebSockets and for object stores; forwards, outgoing webhooks, NATS, Postgres and loopback bypass it. An @, / \
+         or # in the password is percent-encoded (%40, %2F, %23)",
+    )
+    .also(&["https_proxy"]),
+    variable(
+        "NO_PROXY",
+        "",
+        "hosts that also bypass HTTPS_PROXY: domains (with their subdomains), addresses and networks (10.0.0.0/8), each \
+         with an optional :port, or * for all; separated by commas",
+    )
+    .also(&["no_proxy"]),
+];
+
+pub(super) const LOGS: &[Variable] = &[
+    variable("LOG_LEVEL", "info", "what is logged: trace, debug, info, warn, error or off")
+        .also(&["ZM_RTMS_LOG_LEVEL"]),
+    variable(
+        "LOG_FORMAT",
+        "auto",
+        "the form of the log: text, json, or auto (text on a terminal and json otherwise)",
+    )
+    .also(&["ZM_RTMS_LOG_FORMAT"]),
+    variable(
+        "RUST_LOG",
+        "",
+        "a filter by module, such as info,rtmsd=debug; it takes precedence over LOG_LEVEL",
+    ),
+];

@@ -1,0 +1,118 @@
+//! `.env.example` and the table in `docs/configuration.md` are what the table of settings yields. With `UPDATE_DOCS=1`
+//! the tests write them.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use super::{SECTIONS, Variable};
+
+/// Columns of `.env.example`.
+const WIDTH: usize = 118;
+
+const HEAD: &str = "\
+# rtmsd reads its settings from the environment and from this file (named .env, in the working directory); the
+# environment takes precedence. Commented lines show the defaults. A $ is an ordinary character. Only the file's owner
+# may write it: chmod go-w .env
+#
+# Written from the table of settings in src/config/variables: see CONTRIBUTING.md.
+";
+
+const BEGIN: &str = "<!-- settings:begin -->\n";
+const END: &str = "<!-- settings:end -->";
+
+#[test]
+fn the_example_file_is_what_the_table_of_settings_yields() {
+    agrees(".env.example", &example());
+}
+
+#[test]
+fn the_documented_settings_are_what_the_table_of_settings_yields() {
+    let path = "docs/configuration.md";
+    let text = fs::read_to_string(at(path)).expect("the document can be read");
+    let (before, rest) = text.split_once(BEGIN).expect("the settings begin");
+    let (_, after) = rest.split_once(END).expect("the settings end");
+    agrees(path, &format!("{before}{BEGIN}{}\n{END}{after}", tables()));
+}
+
+/// Compares a file with its text, or writes it when `UPDATE_DOCS` is set.
+fn agrees(path: &str, expected: &str) {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(at(path), expected).expect("the file can be written");
+    }
+    let found = fs::read_to_string(at(path)).expect("the file can be read");
+    let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
+    assert!(
+        found == expected,
+        "{path} is out of date; run UPDATE_DOCS=1 cargo test --lib variables\n{differs:#?}"
+    );
+}
+
+fn at(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn example() -> String {
+    let mut text = HEAD.to_owned();
+    for section in &SECTIONS {
+        let title = format!("\n# --- {} ", section.title);
+        let _ = writeln!(text, "{title:-<width$}", width = WIDTH + 1);
+        for variable in section.variables {
+            let _ = write!(text, "\n{}", comment(&help(variable, "")));
+            let mark = if variable.is_required { "" } else { "#" };
+            let _ = writeln!(text, "{mark}{}={}", variable.name, variable.default);
+        }
+    }
+    text
+}
+
+fn tables() -> String {
+    let mut text = String::new();
+    for section in &SECTIONS {
+        let _ = write!(
+            text,
+            "\n### {}\n\n| variable | default | meaning |\n|---|---|---|\n",
+            section.title
+        );
+        for variable in section.variables {
+            let default = match variable.default {
+                "" if variable.is_required => "required".to_owned(),
+                "" => String::new(),
+                default => format!("`{default}`"),
+            };
+            let _ = writeln!(text, "| `{}` | {default} | {} |", variable.name, help(variable, "`"));
+        }
+    }
+    text
+}
+
+/// The help of a setting as sentences, with its other names in `quote`s.
+fn help(variable: &Variable, quote: &str) -> String {
+    let about = variable.about;
+    let is_word =
+        about.split(' ').next().is_some_and(|word| word.chars().all(|c| c.is_ascii_lowercase()));
+    let length = if is_word { 1 } else { 0 };
+    let mut help = format!("{}{}.", about[..length].to_uppercase(), &about[length..]);
+    if !variable.aliases.is_empty() {
+        let names: Vec<_> =
+            variable.aliases.iter().map(|name| format!("{quote}{name}{quote}")).collect();
+        let _ = write!(help, " Also read as {}.", names.join(", "));
+    }
+    help
+}
+
+/// A text as comment lines of at most [`WIDTH`] columns.
+fn comment(text: &str) -> String {
+    let mut lines = String::new();
+    let mut line = "#".to_owned();
+    for word in text.split(' ') {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push_str(&line);
+            lines.push('\n');
+            "#".clone_into(&mut line);
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    lines + &line + "\n"
+}
