@@ -2,6 +2,7 @@
 
 mod control;
 mod daemon;
+mod docs;
 mod http;
 mod hub;
 mod install;

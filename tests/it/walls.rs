@@ -150,15 +150,13 @@ fn the_walls_stand_where_there_are_rooms() {
     }
 }
 
-/// What the README names as proof of what it promises.
+/// What the README and the guarantees name as proof of what they promise.
 #[test]
-fn every_proof_that_the_readme_names_exists() {
+fn every_proof_that_the_documents_name_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md")).expect("there is a README");
-    let (_, table) = readme.split_once("## When things break").expect("its section");
-    let rows = table.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
-    let rows = rows.take_while(|line| line.starts_with('|'));
-    let proofs: Vec<&str> = rows.filter_map(|row| row.rsplit('|').nth(1)).collect();
+    let mut proofs = proofs_of(&root.join("README.md"), "## What it promises");
+    assert_eq!(proofs.len(), 5);
+    proofs.extend(proofs_of(&root.join("docs/guarantees.md"), "## When things break"));
     let names = proofs.iter().flat_map(|proof| proof.split('`').skip(1).step_by(2));
     let mut files = Vec::new();
     collect_all(&root.join("src"), &mut files);
@@ -168,7 +166,16 @@ fn every_proof_that_the_readme_names_exists() {
         .filter(|name| !code.contains(&format!("fn {name}(")) && !root.join(name).exists())
         .collect();
     assert!(missing.is_empty(), "{missing:#?}");
-    assert!(proofs.len() > 15, "{proofs:#?}");
+    assert!(proofs.len() > 50, "{proofs:#?}");
+}
+
+/// The last cell of each row of the first table under a heading.
+fn proofs_of(document: &Path, heading: &str) -> Vec<String> {
+    let text = fs::read_to_string(document).expect("the document can be read");
+    let (_, table) = text.split_once(heading).expect("its section");
+    let rows = table.lines().skip_while(|line| !line.starts_with("|---")).skip(1);
+    let rows = rows.take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| row.rsplit('|').nth(1)).map(str::to_owned).collect()
 }
 
 /// Every source file with its code, without comments and without its tests.

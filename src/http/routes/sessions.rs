@@ -129,7 +129,7 @@ fn as_it_happens() -> Vec<Route> {
         ),
         Route::new(Access::Read, "/api/v1/tickets").post(
             tickets::create,
-            about("createTicket", "A ticket for one path, for browsers: see the README")
+            about("createTicket", "A ticket for one path, for browsers: see docs/live.md")
                 .body("NewTicket")
                 .answer(201, "Made; it waits a minute for its use", Some("Ticket")),
         ),
@@ -154,7 +154,7 @@ fn live_query(about: Operation) -> Operation {
         .query("channel", "Only frames and lines of this channel of a Contact Center engagement")
         .query("encoding", "With twilio: mulaw or l16; else mulaw")
         .query("sample_rate", "With twilio: 8000, or with l16 16000; else 8000")
-        .answer(101, "A WebSocket; its messages are described in the README", None)
+        .answer(101, "A WebSocket; its messages are described in docs/live.md", None)
         .errors(&[408])
         .answer(426, "Not a WebSocket's handshake", None)
 }

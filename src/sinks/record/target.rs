@@ -42,9 +42,7 @@ pub enum Place {
 pub enum PlaceError {
     #[error("a folder, file:///folder, s3://bucket/path, gs://bucket/path or az://container/path")]
     Form,
-    #[error(
-        "complete: its store's own variables are missing or wrong (see the README, Recordings)"
-    )]
+    #[error("complete: its store's own variables are missing or wrong (see docs/recordings.md)")]
     Store,
 }
 

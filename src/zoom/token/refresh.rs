@@ -145,9 +145,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_readme_says_how_long_a_dead_daemons_claim_keeps_others_away() {
-        let readme = include_str!("../../../README.md");
+    fn the_guarantees_say_how_long_a_dead_daemons_claim_keeps_others_away() {
+        let guarantees = include_str!("../../../docs/guarantees.md");
         let says = format!("another may refresh after {} s", CLAIM.as_secs_f64().ceil());
-        assert!(readme.contains(&says), "{says}");
+        assert!(guarantees.contains(&says), "{says}");
     }
 }

@@ -199,7 +199,7 @@ const FRAME_BYTES: u64 = 640;
 #[tokio::test]
 async fn the_python_program_of_the_readme_writes_one_wav_per_speaker() {
     let home = Home::sqlite().set("MEDIA_TYPES", "audio,transcript");
-    let program = program_of_readme();
+    let program = program_of_docs();
     assert!(program.lines().count() < 40, "{} lines", program.lines().count());
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("wav.py"), program).unwrap();
@@ -218,9 +218,9 @@ async fn the_python_program_of_the_readme_writes_one_wav_per_speaker() {
     scene.zoom.close_clean().await;
 }
 
-fn program_of_readme() -> String {
-    let readme = std::fs::read_to_string("README.md").unwrap();
-    let (_, after) = readme.split_once("<!-- wav.py -->\n```python\n").unwrap();
+fn program_of_docs() -> String {
+    let document = std::fs::read_to_string("docs/live.md").unwrap();
+    let (_, after) = document.split_once("<!-- wav.py -->\n```python\n").unwrap();
     after.split_once("```").unwrap().0.to_owned()
 }
 

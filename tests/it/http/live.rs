@@ -59,7 +59,7 @@ fn joined(user_id: u64, name: &str) -> EntryBody {
     EntryBody::ParticipantJoined(person)
 }
 
-/// Head and payload of a binary frame, read as the README says.
+/// Head and payload of a binary frame, read as docs/live.md says.
 fn split(message: &[u8]) -> (Value, &[u8]) {
     let (length, rest) = message.split_at(2);
     let (head, payload) = rest.split_at(usize::from(length[0]) << 8 | usize::from(length[1]));

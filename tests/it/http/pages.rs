@@ -1,4 +1,4 @@
-//! A page of another origin, in a real browser, with the README's own program.
+//! A page of another origin, in a real browser, with the program of docs/live.md.
 
 use std::sync::Arc;
 
@@ -40,10 +40,10 @@ fn wav() -> Vec<u8> {
     wav
 }
 
-/// The program of the README, for this server and token.
+/// The program of docs/live.md, for this server and token.
 fn program(server: &Server) -> String {
-    let readme = include_str!("../../../README.md");
-    let (_, after) = readme.split_once("<!-- page.js -->\n```js\n").unwrap();
+    let document = include_str!("../../../docs/live.md");
+    let (_, after) = document.split_once("<!-- page.js -->\n```js\n").unwrap();
     let (program, _) = after.split_once("```").unwrap();
     format!("const API = 'http://{}', TOKEN = 'read-token-of-tests';\n{program}", server.address)
 }
