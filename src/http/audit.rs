@@ -1,4 +1,4 @@
-//! The audit trail over HTTP: what a request does, what is refused, and `GET /api/v1/audit`.
+//! The audit trail of HTTP requests, refused ones included, and `GET /api/v1/audit`.
 
 mod refusals;
 
@@ -25,10 +25,10 @@ use crate::store::{AuditPage, Audited};
 
 /// The actor of a refused request without a known token.
 const ANONYMOUS: &str = "anonymous";
-/// The action of a request that was refused before it was known what it would do.
+/// The action of a request that was refused before its action was known.
 const REFUSED: &str = "api.refused";
 
-/// What the audit trail knows of one request. Cheap to clone; all clones are one.
+/// Collects the audit data of one request. Cheap to clone; clones share their state.
 #[derive(Debug, Clone)]
 pub struct Trail(Arc<Inner>);
 
@@ -59,13 +59,13 @@ impl Trail {
         self.0.address
     }
 
-    /// Names the token that the request came with.
+    /// Sets the actor: the name of the request's token.
     pub fn set_actor(&self, name: &Arc<str>) {
         let _ = self.0.actor.set(Arc::clone(name));
     }
 
-    /// The row of what the request is about to do: for the transaction that does it. If it is refused instead, the
-    /// refusal is noted as one of this act.
+    /// Returns the audit row for the transaction that executes the request. If the request is refused instead, the
+    /// refusal is recorded under the same action.
     pub fn act(&self, at_ms: i64, action: &'static str, subject: &str) -> AuditRow {
         let row = AuditRow {
             address: Some(self.0.address),
@@ -75,7 +75,7 @@ impl Trail {
         row
     }
 
-    /// The act is in the trail with its outcome: an error that follows is not noted again.
+    /// Marks the action as recorded with its outcome: a later error is not recorded again.
     pub fn set_noted(&self) {
         self.0.is_noted.store(true, Ordering::Relaxed);
     }
@@ -84,7 +84,7 @@ impl Trail {
         self.0.actor.get().map_or(ANONYMOUS, |name| name)
     }
 
-    /// The row of a refusal; none when it was noted before.
+    /// The row of a refusal; `None` if it was recorded before.
     fn refused(&self, now_ms: i64, code: &str) -> Option<AuditRow> {
         if self.0.is_noted.swap(true, Ordering::Relaxed) {
             return None;
@@ -95,7 +95,7 @@ impl Trail {
     }
 }
 
-/// Gives every request its [`Trail`], and notes what is refused before it reaches a handler.
+/// Gives every request its [`Trail`] and records requests that are refused before they reach a handler.
 pub async fn watch(
     State(state): State<Arc<AppState>>,
     mut request: Request,
@@ -123,14 +123,15 @@ pub fn changes_something(method: &Method) -> bool {
     [Method::POST, Method::PATCH, Method::PUT, Method::DELETE].contains(method)
 }
 
-/// Readers are noted only where they were not let in: what they miss is no act.
+/// Whether to audit this response as a refusal: 401, 403 and 429 always, other client errors only for requests that
+/// change something.
 fn is_refusal(status: StatusCode, changes: bool) -> bool {
     let is_kept_out =
         [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
     is_kept_out.contains(&status) || (changes && status.is_client_error())
 }
 
-/// Notes a refusal once, within the limit of [`Refusals`], even when the client hangs up meanwhile.
+/// Records a refusal once, within the limit of [`Refusals`], even if the client hangs up meanwhile.
 pub async fn note_refusal(state: &Arc<AppState>, trail: &Trail, code: &str) {
     let Some(row) = trail.refused((state.now_ms)(), code) else { return };
     let Some(row) = state.refusals.admit(row) else { return };
@@ -138,10 +139,10 @@ pub async fn note_refusal(state: &Arc<AppState>, trail: &Trail, code: &str) {
     let written = state.requests.spawn(async move {
         if let Err(error) = store.audit(&row).await {
             tracing::error!(actor = row.actor, action = row.action, outcome = row.outcome, %error,
-                "a refusal is not in the audit trail");
+                "could not write a refusal to the audit trail; it is missing there");
         }
     });
-    // A panic in it is logged where it happens.
+    // A panic of the task is logged where it happens.
     let _ = written.await;
 }
 
@@ -154,7 +155,7 @@ pub async fn list(
     let problem = "must be the id of an audit row";
     let before = params.parsed("before", problem, |text| Uuid::parse_str(text).ok())?;
     let before = before.map(|id| id.to_string());
-    // One more than asked for tells whether there is a next page.
+    // One row more than requested shows whether there is a next page.
     let page = AuditPage {
         before: before.as_deref(),
         limit: limit + 1,

@@ -1,4 +1,4 @@
-//! Bearer tokens of the API: who may call what.
+//! Authenticates requests by bearer token and checks the token's scope.
 
 mod failures;
 mod tokens;
@@ -24,31 +24,31 @@ use super::{AppState, tickets};
 use crate::hub::Entrant;
 use crate::model::InstallationId;
 
-/// Whose token a request came with; for handlers behind one of the `require` layers.
+/// The token that a request was authenticated with; for handlers behind one of the `require` layers.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The token's name.
     pub name: Arc<str>,
     pub is_admin: bool,
-    /// The only installations that it may use and see; none for all.
+    /// The only installations that the token may use and see; `None` for all.
     pub installations: Option<Arc<[InstallationId]>>,
-    /// What the audit trail knows of the request.
+    /// The audit data of the request.
     pub trail: Trail,
 }
 
 impl Caller {
-    /// Whether it may use and see this installation.
+    /// Whether the token may use and see this installation.
     pub fn may_use(&self, id: InstallationId) -> bool {
         self.installations.as_ref().is_none_or(|own| own.contains(&id))
     }
 
-    /// As which it takes a place among the live subscribers.
+    /// The kind of subscriber this caller is.
     pub fn entrant(&self) -> Entrant<'_> {
         if self.is_admin { Entrant::Privileged } else { Entrant::Token(&self.name) }
     }
 }
 
-/// Lets a request through whose token may do what its method does, and not too often.
+/// Admits a request whose token has the scope that the method needs and is within its rate limit.
 pub async fn require_scope(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -58,7 +58,7 @@ pub async fn require_scope(
     require(&state, scope, request, next).await
 }
 
-/// Lets a request through whose token may read, whatever the method.
+/// Admits a request with a token that may read, whatever the method.
 pub async fn require_read(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -67,7 +67,7 @@ pub async fn require_read(
     require(&state, Scope::Read, request, next).await
 }
 
-/// Lets a request through whose token may read, or which brings a ticket for its path instead.
+/// Admits a request with a token that may read, or with a ticket for its path.
 pub async fn require_ticket(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -84,7 +84,7 @@ pub async fn require_ticket(
     Ok(pass(token, trail, request, next).await)
 }
 
-/// Lets a request through whose token may control.
+/// Admits a request with a token that may control.
 pub async fn require_control(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -93,7 +93,7 @@ pub async fn require_control(
     require(&state, Scope::Control, request, next).await
 }
 
-/// Lets a request through whose token may do everything.
+/// Admits a request with a token that may administrate.
 pub async fn require_admin(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -129,15 +129,15 @@ async fn pass(token: &ApiToken, trail: Trail, mut request: Request, next: Next) 
 
 fn trail_of(request: &Request) -> Trail {
     let trail = request.extensions().get::<Trail>().cloned();
-    trail.expect("audit::watch is outside of every route")
+    trail.expect("audit::watch wraps every route")
 }
 
-/// What a request may do. A method that no route has is refused as such after this: reading is enough to learn that.
+/// The scope that a method needs. Methods that no route has need `read` only: they are refused after this.
 fn scope_of(method: &Method) -> Scope {
     if [Method::POST, Method::DELETE].contains(method) { Scope::Control } else { Scope::Read }
 }
 
-/// The token that a request brings. One without a token is no try to guess one.
+/// Authenticates a request. A request without a token does not count as a wrong guess.
 fn authenticate<'a>(
     state: &'a AppState,
     headers: &HeaderMap,
@@ -149,7 +149,7 @@ fn authenticate<'a>(
     found.ok_or(ApiError::Unauthenticated)
 }
 
-/// Tokens are taken from headers only: a URL ends up in logs and histories.
+/// The token in the headers. Never read from the URL, because URLs end up in logs and histories.
 fn bearer(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return subprotocols(headers).find_map(token_of_subprotocol);
@@ -159,7 +159,8 @@ fn bearer(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii().into())
 }
 
-/// `bearer.` and the token, or `bearer64.` and the token in base64url: a subprotocol's name cannot hold every character.
+/// Decodes `bearer.` and the token, or `bearer64.` and the token in base64url, because a subprotocol's name cannot hold
+/// every character.
 fn token_of_subprotocol(name: &[u8]) -> Option<Cow<'_, [u8]>> {
     if let Some(encoded) = name.strip_prefix(b"bearer64.") {
         return URL_SAFE_NO_PAD.decode(encoded).ok().map(Cow::from);
@@ -167,21 +168,21 @@ fn token_of_subprotocol(name: &[u8]) -> Option<Cow<'_, [u8]>> {
     name.strip_prefix(b"bearer.").map(Cow::from)
 }
 
-/// Whether a request says that it has a token, good or bad.
+/// Whether a request carries a token, valid or not.
 fn brings_token(headers: &HeaderMap) -> bool {
     let is_token = |name: &[u8]| name.starts_with(b"bearer.") || name.starts_with(b"bearer64.");
     headers.contains_key(header::AUTHORIZATION) || subprotocols(headers).any(is_token)
 }
 
-/// What a WebSocket of ours is called.
+/// The name of the daemon's WebSocket subprotocol.
 pub const SUBPROTOCOL: &str = "rtmsd";
 
-/// Whether a WebSocket's client waits for the name of a subprotocol.
+/// Whether a WebSocket client expects the answer to select a subprotocol.
 pub fn offers_subprotocol(headers: &HeaderMap) -> bool {
     subprotocols(headers).any(|name| name == SUBPROTOCOL.as_bytes())
 }
 
-/// Of a WebSocket's handshake: a browser can set no other header, and puts the token among them.
+/// The subprotocols in a WebSocket handshake. Browsers put the token among them, because they can set no other header.
 fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
     lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
@@ -193,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// The token that the headers bring.
+    /// Finds the token that the headers carry.
     fn find<'a>(tokens: &'a ApiTokens, headers: &HeaderMap) -> Result<&'a ApiToken, ApiError> {
         bearer(headers).and_then(|token| tokens.find(&token)).ok_or(ApiError::Unauthenticated)
     }
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_may_do_what_its_scopes_say() {
+    fn a_token_may_do_what_its_scopes_allow() {
         let tokens = ApiTokens::parse(
             "a:token-of-16-bytesA, b:token-of-16-bytesB:read,c:token-of-16-bytesC:admin",
         )
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_no_token_is_not_let_in() {
+    fn requests_without_a_valid_token_are_refused() {
         let tokens = ApiTokens::parse("a:token-of-16-bytesA").unwrap();
         for bad in [
             "",
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_browsers_websocket_brings_its_token_among_the_subprotocols() {
+    fn a_browsers_websocket_sends_its_token_as_a_subprotocol() {
         let tokens = ApiTokens::parse("a:token-of-16-bytesA").unwrap();
         let with = |list| {
             HeaderMap::from_iter([(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))])
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_with_any_character_comes_as_a_subprotocol_in_base64url() {
+    fn a_token_with_any_character_is_sent_as_a_subprotocol_in_base64url() {
         let tokens = ApiTokens::parse("a:to/ken-of-16-bytes+A==").unwrap();
         let with = |list| {
             HeaderMap::from_iter([(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(list))])

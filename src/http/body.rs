@@ -1,4 +1,4 @@
-//! Request bodies, bounded in size and time.
+//! Reads request bodies, bounded in size and time.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use http_body_util::BodyExt;
 
 use super::error::ApiError;
 
-/// How much of a body that is too large is read and thrown away. A connection that is closed with bytes unread is
-/// reset, and then the sender may never see why.
+/// How much of an oversized body is read and discarded. Closing a connection with unread bytes resets it, and the
+/// sender may then never see the answer.
 const DISCARD_BYTES: usize = 8 * 1024 * 1024;
 
 /// Reads a whole body.

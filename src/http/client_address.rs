@@ -1,4 +1,4 @@
-//! Where a request comes from, also behind proxies that the operator trusts.
+//! Determines the client's address, also behind trusted proxies.
 
 use std::net::IpAddr;
 
@@ -7,31 +7,31 @@ use axum::http::{HeaderMap, HeaderName, header};
 use crate::net::public_addr::Subnet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Entries of `TRUSTED_PROXIES` beyond this are a mistake.
+/// The most entries of `TRUSTED_PROXIES`; a longer list is a mistake.
 const MAX_LISTED: usize = 64;
 
-/// The other end of the connection that a request came on.
+/// The peer address of the connection that carried a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
-/// The client of a request, as far as trusted proxies tell.
+/// The client's address, as far as trusted proxies report it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
-/// The addresses of `TRUSTED_PROXIES`: what they say about a request's origin is believed.
+/// The addresses of `TRUSTED_PROXIES`. Their forwarding headers are believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Subnet>);
 
 impl TrustedProxies {
-    /// Reads addresses and networks (`10.0.0.0/8`), separated by commas. `None` when one of them is neither.
+    /// Parses addresses and networks (`10.0.0.0/8`), separated by commas. `None` if one of them is neither.
     pub fn parse(text: &str) -> Option<Self> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let networks: Vec<Subnet> = parts.map(Subnet::parse).collect::<Option<_>>()?;
         (networks.len() <= MAX_LISTED).then_some(Self(networks))
     }
 
-    /// The nearest address on the request's way that is not a trusted proxy. A name or an unreadable entry ends the way:
-    /// what is beyond it was written by somebody who is not trusted.
+    /// The nearest address on the request's path that is not a trusted proxy. A host name or malformed entry ends the
+    /// search, because an untrusted party may have written everything beyond it.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         let mut client = peer;
         for claimed in way(headers).into_iter().rev() {
@@ -49,7 +49,7 @@ impl TrustedProxies {
     }
 }
 
-/// The addresses that `Forwarded` names (RFC 7239), else those of `X-Forwarded-For`; the client's first.
+/// The addresses in `Forwarded` (RFC 7239), otherwise those of `X-Forwarded-For`; the client's first.
 fn way(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let is_forwarded = headers.contains_key(header::FORWARDED);
     let name = if is_forwarded { header::FORWARDED } else { X_FORWARDED_FOR };
@@ -60,14 +60,14 @@ fn way(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
         .collect()
 }
 
-/// The `for=` of one element.
+/// The `for=` parameter of one element.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
     node(value)
 }
 
-/// An address with or without a port, quotes and brackets.
+/// Parses an address with or without port, quotes and brackets.
 fn node(text: &str) -> Option<IpAddr> {
     let text = text.trim().trim_matches('"');
     if let Ok(address) = text.parse() {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn without_trusted_proxies_the_peer_is_the_client_whatever_it_says() {
+    fn without_trusted_proxies_the_peer_is_the_client_whatever_its_headers() {
         let says = [(X_FORWARDED_FOR, "198.51.100.9")];
         assert_eq!(client("", "192.0.2.1", &says), "192.0.2.1");
         assert_eq!(client("10.0.0.0/8", "192.0.2.1", &says), "192.0.2.1");
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_header_wins_and_may_have_ports_and_quotes() {
+    fn the_standard_header_takes_precedence_and_may_have_ports_and_quotes() {
         let trusted = "10.0.0.0/8";
         for (value, address) in [
             ("for=198.51.100.9", "198.51.100.9"),

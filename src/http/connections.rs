@@ -1,7 +1,7 @@
-//! The open connections: how many there may be, and which one closes when a new one needs its place.
+//! The open connections: their limit, and which one closes to make room for a new one.
 //!
-//! A connection that holds a complete request keeps its place. All others can lose theirs, so that no number
-//! of silent or slow clients keeps a webhook out.
+//! A connection that holds a complete request keeps its slot. All others can lose theirs, so that no number of silent
+//! or slow clients blocks a webhook.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -22,14 +22,13 @@ use tokio_util::sync::CancellationToken;
 enum Phase {
     /// No complete request head has come since the connection opened or its last answer ended.
     Silent,
-    /// The body of a request is on its way.
+    /// The body of a request is being received.
     Receiving,
-    /// A complete request is answered.
+    /// A complete request is being answered.
     Answering,
 }
 
-/// Places beyond the limit in which only health checks are answered, so that a daemon that is merely busy is not
-/// taken for a dead one.
+/// Slots beyond the limit for health checks only, so that a busy daemon is not mistaken for a dead one.
 const HEALTH_PLACES: usize = 16;
 
 /// The connections of one listener.
@@ -37,16 +36,16 @@ pub(super) struct Connections {
     places: usize,
     max_requests: usize,
     table: Mutex<Table>,
-    /// Rung when a place may have become free.
+    /// Notified when a slot may have become free.
     freed: Notify,
 }
 
 #[derive(Default)]
 struct Table {
     open: HashMap<u64, Open>,
-    /// How many of them hold a complete request.
+    /// How many connections hold a complete request.
     answering: usize,
-    /// Counts connections and their changes of phase: the time of this file.
+    /// A logical clock: rises with every new connection and every change of phase.
     ticks: u64,
 }
 
@@ -59,7 +58,7 @@ struct Open {
 }
 
 impl Connections {
-    /// Room for this many requests at a time, and for the health checks beside them.
+    /// Creates slots for this many requests, plus those for health checks.
     pub fn new(max_requests: usize) -> Arc<Self> {
         Self::with_places(max_requests.saturating_add(HEALTH_PLACES), max_requests)
     }
@@ -68,8 +67,8 @@ impl Connections {
         Arc::new(Self { places, max_requests, table: Mutex::default(), freed: Notify::new() })
     }
 
-    /// A place for a connection from `peer`. When all are taken, the connection that is least worth its place
-    /// closes; while every one holds a complete request, this waits. Cancel-safe.
+    /// Takes a slot for a connection from `peer`. If none is free, closes the connection with the lowest priority;
+    /// waits while all of them hold a complete request. Cancel-safe.
     pub async fn enter(self: &Arc<Self>, peer: IpAddr) -> Place {
         loop {
             let freed = self.freed.notified();
@@ -84,7 +83,7 @@ impl Connections {
         let mut table = self.lock();
         if table.open.len() >= self.places {
             let victim = least_worth(&table.open)?;
-            // Its task sees this at its next poll; its place is free from now on.
+            // Its task sees this at its next poll; its slot is free from now on.
             table.remove(victim)?.close.cancel();
         }
         let id = table.tick();
@@ -131,8 +130,8 @@ impl Table {
     }
 }
 
-/// The silent ones first, then those with half a request; of these one from the address that has the most
-/// connections, and of these the one that has waited longest.
+/// Picks the connection to close: silent ones before those with a partial request, then one from the address with the
+/// most connections, then the oldest.
 fn least_worth(open: &HashMap<u64, Open>) -> Option<u64> {
     let mut shares: HashMap<IpAddr, usize> = HashMap::new();
     for connection in open.values() {
@@ -145,7 +144,7 @@ fn least_worth(open: &HashMap<u64, Open>) -> Option<u64> {
     closable.min_by_key(worth).map(|(id, _)| *id)
 }
 
-/// One connection's place; dropped, another can have it.
+/// The slot of one connection. Dropping it frees the slot.
 pub(super) struct Place {
     id: u64,
     peer: IpAddr,
@@ -158,12 +157,12 @@ impl Place {
         self.peer
     }
 
-    /// Waits until the connection has to close because another needs its place.
+    /// Waits until the connection must close to make room for another.
     pub async fn lost(&self) {
         self.close.cancelled().await;
     }
 
-    /// A request whose head has come: follows its body in and its answer out.
+    /// Starts a request whose head has arrived; tracks the body of the request and of its answer.
     pub fn request(&self, body: &impl HttpBody) -> Request {
         let phase = if body.is_end_stream() { Phase::Answering } else { Phase::Receiving };
         let is_over = self.connections.is_full();
@@ -179,24 +178,24 @@ impl Drop for Place {
     }
 }
 
-/// A request that is being received or answered; dropped, its connection is silent again.
+/// A request that is being received or answered. When it is dropped, its connection counts as silent again.
 pub(super) struct Request {
     id: u64,
     is_over: bool,
     connections: Arc<Connections>,
 }
 
-/// Marks a request for which there is no place but among those for health checks.
+/// Marks a request beyond the limit, in a slot reserved for health checks.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Overloaded;
 
 impl Request {
-    /// Whether as many requests as the limit were being answered when this one came.
+    /// Whether the limit was reached when this request arrived.
     pub fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// The request's body, which says when it is whole.
+    /// Wraps the request's body to notice when it is complete.
     pub fn receive<B>(&self, body: B) -> Body
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
@@ -210,7 +209,7 @@ impl Request {
         Body::new(Watched { body: body.map_err(axum::Error::new), at_end: AtEnd(Some(whole)) })
     }
 
-    /// The answer's body, which ends the request with itself.
+    /// Wraps the answer's body; the request ends with it.
     pub fn answer(self, body: Body) -> Body {
         let over = move || drop(self);
         Body::new(Watched { body, at_end: AtEnd(Some(over)) })
@@ -223,7 +222,7 @@ impl Drop for Request {
     }
 }
 
-/// A body that says when it has ended, or was dropped.
+/// A body that calls a function when it ends or is dropped.
 struct Watched<B, F: FnOnce()> {
     body: B,
     at_end: AtEnd<F>,
@@ -316,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_request_loses_its_place_after_the_silent_ones() {
+    fn a_connection_with_half_a_request_closes_after_the_silent_ones() {
         let connections = Connections::with_places(2, 2);
         let (half, silent) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
         let request = half.request(&Full::<Bytes>::from("half"));
@@ -363,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_beyond_the_limit_are_known_while_they_last() {
+    fn requests_beyond_the_limit_are_marked_while_they_last() {
         let connections = Connections::with_places(3, 1);
         let (first, second) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
         let within = first.request(&Empty::<Bytes>::new());

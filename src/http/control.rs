@@ -27,7 +27,7 @@ use crate::model::{
 };
 use crate::store::Made;
 
-/// Makes a session, or finds the one that is the same: 201 or 200.
+/// Creates a session (201), or returns the existing one (200).
 pub async fn create(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -38,7 +38,7 @@ pub async fn create(
     let data = json!({ "session": SessionView::of(&made.session) });
     let mut response = match made.is_new {
         true => success_as(StatusCode::CREATED, "session created", data),
-        false => success("session known already", data),
+        false => success("session already exists", data),
     };
     response.extensions_mut().insert(AboutSession(made.session.id));
     Ok(response)
@@ -113,7 +113,7 @@ fn wish_of<'a>(body: &[u8], caller: &'a Caller) -> Result<Wish<'a>, ApiError> {
     Ok(Wish { installation_id, allowed, ..Wish::default() })
 }
 
-/// 202 when Zoom said yes, 200 when there is nothing to ask.
+/// 202 when Zoom accepted the request, 200 when no request was needed.
 async fn request(
     state: &Arc<AppState>,
     id: SessionId,
@@ -130,7 +130,7 @@ async fn request(
             Ok(success(done_message(refusal), data))
         }
         Err(error) => {
-            // What was to be asked of Zoom is in the trail with its outcome.
+            // A request to Zoom has its outcome in the audit trail already.
             if matches!(error, ControlError::Zoom(_) | ControlError::Token(_)) {
                 caller.trail.set_noted();
             }
@@ -160,10 +160,10 @@ fn is_done(refusal: Refusal) -> bool {
 
 fn done_message(refusal: Refusal) -> &'static str {
     match refusal {
-        Refusal::AlreadyRequested => "Zoom RTMS start was requested already",
-        Refusal::AlreadyPaused => "Zoom RTMS is paused already",
+        Refusal::AlreadyRequested => "Zoom RTMS start was already requested",
+        Refusal::AlreadyPaused => "Zoom RTMS is already paused",
         Refusal::PlanDropped => "the planned start of Zoom RTMS was dropped",
-        _ => "Zoom RTMS is live already",
+        _ => "Zoom RTMS is already live",
     }
 }
 
@@ -185,7 +185,7 @@ fn accepted(action: Action, requested: &Requested) -> Response {
     success_as(StatusCode::ACCEPTED, &message, data)
 }
 
-/// A session as the answers to actions show it.
+/// A session as it appears in the answers to actions.
 #[derive(Serialize)]
 struct Brief<'a> {
     id: SessionId,
@@ -208,7 +208,7 @@ impl<'a> Brief<'a> {
     }
 }
 
-/// What Zoom was asked, and said.
+/// The request to Zoom and its answer.
 #[derive(Serialize)]
 struct ZoomView<'a> {
     action: Action,
@@ -217,7 +217,7 @@ struct ZoomView<'a> {
     zoom_response: Option<&'a Value>,
 }
 
-/// What happened to a session, in order, and what did not.
+/// Lists the events of a session in order, and the expected ones that are missing.
 pub async fn timeline(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,

@@ -1,4 +1,4 @@
-//! What our API says when an action was not carried out.
+//! The codes and texts of the API for actions that were not carried out.
 
 use axum::http::StatusCode;
 
@@ -7,7 +7,7 @@ use crate::model::{InstallationId, ZoomAnswer};
 use crate::zoom::error::Problem;
 use crate::zoom::token::TokenError;
 
-/// When Zoom did not say how long to wait, in seconds.
+/// The wait if Zoom gives no `Retry-After`, in seconds.
 const RETRY_AFTER_S: u64 = 5;
 
 pub fn status(error: &ControlError) -> StatusCode {
@@ -41,7 +41,7 @@ pub fn code(error: &ControlError) -> &'static str {
     }
 }
 
-/// Our word for what stands in the way.
+/// The error code for a refusal.
 pub fn refusal_code(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::AlreadyLive => "already_live",
@@ -56,7 +56,7 @@ pub fn refusal_code(refusal: Refusal) -> &'static str {
     }
 }
 
-/// One sentence on what to do.
+/// One sentence that says what to do.
 pub fn detail(error: &ControlError) -> String {
     let refusal = match error {
         ControlError::Refused(refusal, _) => refusal,
@@ -64,32 +64,38 @@ pub fn detail(error: &ControlError) -> String {
             return format!("there is no token for this meeting: {what}");
         }
         ControlError::Token(TokenError::NeedsReconnect(_)) => {
-            return "Zoom does not take this user's tokens any more: have them install the app \
+            return "Zoom rejects this user's tokens: have them install the app \
                     again"
                 .to_owned();
         }
         ControlError::Token(TokenError::Revoked(_)) => {
-            return "this user took the app back: have them install it again".to_owned();
+            return "this user removed the app: have them install it again".to_owned();
         }
         ControlError::Token(error @ (TokenError::Ambiguous { .. } | TokenError::NotAllowed)) => {
             return error.to_string();
         }
-        ControlError::Token(_) => return "no token can be had from Zoom now: try again".to_owned(),
+        ControlError::Token(_) => {
+            return "Zoom issues no token at the moment: try again later".to_owned();
+        }
         other => return other.to_string(),
     };
     let detail = match refusal {
-        Refusal::AlreadyLive => "the stream is live already",
-        Refusal::AlreadyRequested => "a start was asked for, and its stream may still come",
-        Refusal::AlreadyPaused => "the stream is paused already",
-        Refusal::Stopping => "a stop was asked for, and its stream has not ended yet: try again",
-        Refusal::PlanDropped => "the start that was planned is not made",
+        Refusal::AlreadyLive => "the stream is already live",
+        Refusal::AlreadyRequested => {
+            "a start was requested, and its stream may still arrive: wait for it"
+        }
+        Refusal::AlreadyPaused => "the stream is already paused",
+        Refusal::Stopping => {
+            "a stop was requested, and its stream has not ended yet: try again later"
+        }
+        Refusal::PlanDropped => "the planned start was dropped",
         Refusal::NoStream => "this session has no stream now: start one first",
         Refusal::SessionEnded => "this meeting is over: create a session for the next one",
         Refusal::VideoNotIndividual => {
-            "this session's media parameters lack video with select individual"
+            "this session's media parameters must include video with select individual"
         }
         Refusal::NumberUnknown => {
-            "Zoom takes a meeting's number, and no webhook has told it: create a session with it"
+            "Zoom needs the meeting's number, and no webhook contained it: create a session with it"
         }
     };
     detail.to_owned()
@@ -104,7 +110,7 @@ pub fn is_retryable(error: &ControlError) -> bool {
     }
 }
 
-/// How long a client waits before it tries again, in seconds.
+/// How long a client should wait before the next try, in seconds.
 pub fn wait_s(error: &ControlError) -> Option<u64> {
     match error {
         ControlError::Zoom(zoom) if zoom.wait_ms.is_some() => {
@@ -114,7 +120,7 @@ pub fn wait_s(error: &ControlError) -> Option<u64> {
     }
 }
 
-/// The installations that a client may name, where it has to name one.
+/// The installations to choose from, if the request must name one.
 pub fn installations(error: &ControlError) -> Option<&[InstallationId]> {
     match error {
         ControlError::Token(TokenError::Ambiguous { ids, .. }) => Some(ids),
@@ -122,7 +128,7 @@ pub fn installations(error: &ControlError) -> Option<&[InstallationId]> {
     }
 }
 
-/// What Zoom said, where it was asked and answered.
+/// Zoom's answer, if there was one.
 pub fn zoom(error: &ControlError) -> Option<&ZoomAnswer> {
     match error {
         ControlError::Zoom(error) => error.answer.as_ref(),

@@ -1,6 +1,6 @@
-//! Pages of other origins: those that `CORS_ALLOWED_ORIGINS` lists may use the API from a browser.
+//! CORS: pages of the origins in `CORS_ALLOWED_ORIGINS` may use the API from a browser.
 //!
-//! Nothing here depends on a cookie, so credentials are never allowed: a page needs a token or a ticket all the same.
+//! Nothing here depends on a cookie, so credentials are never allowed: every page needs a token or a ticket.
 
 use std::sync::Arc;
 
@@ -13,16 +13,16 @@ use url::Url;
 
 use super::AppState;
 
-/// More of them than this are a mistake.
+/// The most origins; a longer list is a mistake.
 const MAX_ORIGINS: usize = 256;
 const METHODS: &str = "GET, HEAD, POST, PATCH, DELETE";
-/// What a page may send.
+/// The headers that a page may send.
 const REQUEST_HEADERS: &str = "accept, authorization, content-type, idempotency-key, if-none-match, \
                                if-range, last-event-id, range";
-/// What a page may read.
+/// The headers that a page may read.
 const RESPONSE_HEADERS: &str = "accept-ranges, allow, content-disposition, content-length, \
                                 content-range, etag, idempotency-replayed, retry-after, x-request-id";
-/// How long a browser may keep the answer to a preflight, in seconds.
+/// How long a browser may cache the answer to a preflight, in seconds.
 const MAX_AGE_S: &str = "600";
 
 /// Exact origins, as browsers write them.
@@ -30,19 +30,20 @@ const MAX_AGE_S: &str = "600";
 pub struct AllowedOrigins(Vec<HeaderValue>);
 
 impl AllowedOrigins {
-    /// Reads origins such as `https://app.example.com`, separated by commas.
+    /// Parses origins such as `https://app.example.com`, separated by commas.
     ///
     /// # Errors
-    /// What is wrong with one of them, by position.
+    /// The position of an invalid entry and what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let mut origins = Vec::new();
         for (index, part) in parts.enumerate() {
-            let origin = origin(part).ok_or_else(|| format!("number {} is none", index + 1))?;
+            let origin =
+                origin(part).ok_or_else(|| format!("entry {} is not an origin", index + 1))?;
             origins.push(origin);
         }
         if origins.len() > MAX_ORIGINS {
-            return Err(format!("there are more than {MAX_ORIGINS}"));
+            return Err(format!("at most {MAX_ORIGINS} are allowed"));
         }
         Ok(Self(origins))
     }
@@ -53,7 +54,7 @@ impl AllowedOrigins {
     }
 }
 
-/// Scheme, host and port and nothing else: a wildcard and `null` are everybody.
+/// Parses an origin: scheme, host and port only. `*` and `null` are rejected because they match every page.
 fn origin(text: &str) -> Option<HeaderValue> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     let origin = url.origin().ascii_serialization();
@@ -61,7 +62,7 @@ fn origin(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&origin).ok().filter(|_| is_exact)
 }
 
-/// Answers preflights, and marks every other answer as readable by the page that asked.
+/// Answers preflights, and allows the page of a listed origin to read every other answer.
 pub async fn allow(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
     if state.cors.0.is_empty() {
         return next.run(request).await;
@@ -83,7 +84,7 @@ pub async fn allow(State(state): State<Arc<AppState>>, request: Request, next: N
     response
 }
 
-/// What any page that is listed may ask for. It says nothing about tokens: a preflight brings none.
+/// The answer to a preflight: what a listed page may request. A preflight carries no token, so none is checked.
 fn preflight() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_single_origin_is_refused_by_position() {
+    fn anything_but_a_single_origin_is_refused_by_position() {
         for bad in [
             "*",
             "null",
@@ -125,7 +126,7 @@ mod tests {
             "ftp://app.example.com",
         ] {
             let refused = AllowedOrigins::parse(&format!("http://localhost,{bad}")).unwrap_err();
-            assert_eq!(refused, "number 2 is none", "{bad}");
+            assert_eq!(refused, "entry 2 is not an origin", "{bad}");
         }
         let many = "https://a.example,".repeat(MAX_ORIGINS + 1);
         assert!(AllowedOrigins::parse(&many).is_err());

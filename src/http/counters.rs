@@ -1,4 +1,4 @@
-//! What is counted since the process started.
+//! Counters since the start of the process.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Counters {
     /// Panics in handlers, answered 500.
     pub panics: AtomicU64,
-    /// Webhooks that were recorded for the first time.
+    /// Webhooks recorded for the first time.
     pub webhooks_recorded: AtomicU64,
-    /// Webhooks that had been recorded before.
+    /// Webhooks that repeated a recorded one.
     pub webhooks_repeated: AtomicU64,
     /// Webhooks that were refused: signature, age, size, form.
     pub webhooks_refused: AtomicU64,
@@ -18,13 +18,13 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Counts a restart of the daemon's part of this name.
+    /// Counts a restart of this part of the daemon.
     pub fn part_restarted(&self, part: &'static str) {
         let mut restarts = self.restarts.lock().expect("nothing panics while holding the counts");
         *restarts.entry(part).or_default() += 1;
     }
 
-    /// How often each part was started again, by name; only those that were.
+    /// How often each part was restarted, by name; only parts that were.
     pub fn restarts(&self) -> BTreeMap<&'static str, u64> {
         self.restarts.lock().expect("nothing panics while holding the counts").clone()
     }

@@ -12,7 +12,7 @@ use super::AppState;
 use super::{openapi, routes};
 use crate::web::docs::{Documented, Page, Schema};
 
-/// What describes the API, made when it is first asked for.
+/// The descriptions of the API, built on first use.
 #[derive(Default)]
 pub struct Documents {
     openapi: OnceLock<Bytes>,

@@ -1,4 +1,4 @@
-//! The one place where an error becomes an HTTP status and a body.
+//! Maps every error to an HTTP status and a body.
 
 use std::sync::Arc;
 
@@ -18,16 +18,15 @@ use crate::store::StoreError;
 use crate::zoom::event::EventError;
 use crate::zoom::signature::SignatureError;
 
-/// How long a client waits before it tries again after 503, in seconds.
+/// The `Retry-After` of a 503, in seconds.
 const RETRY_AFTER_S: u64 = 2;
 
-/// What a client did wrong or we could not do. The text is for the client: it says what to do, and
-/// holds nothing secret.
+/// A client's mistake or a failure of the daemon. The text is for the client: it says what to do and holds no secret.
 #[derive(Debug, Clone, Error)]
 pub enum ApiError {
     #[error("there is nothing at this path")]
     UnknownRoute,
-    #[error("this path does not take this method: see the header allow")]
+    #[error("this path does not accept this method: see the header allow")]
     MethodNotAllowed,
     #[error("there is no session with this id")]
     UnknownSession,
@@ -35,34 +34,34 @@ pub enum ApiError {
     SessionLive,
     #[error("{0}")]
     Media(MediaError),
-    #[error("no Video SDK app is set: see ZOOM_VIDEO_SDK_KEY")]
+    #[error("no Video SDK app is configured: set ZOOM_VIDEO_SDK_KEY")]
     NoVideoSdk,
     #[error(
-        "events of the Video SDK come to the webhook path with /video, signed with ZOOM_VIDEO_SECRET_TOKEN, and \
+        "Zoom must send Video SDK events to the webhook path plus /video, signed with ZOOM_VIDEO_SECRET_TOKEN, and \
          all others to the path itself, signed with ZOOM_SECRET_TOKEN"
     )]
     OtherApp,
     #[error("the session has no recorded file of this name")]
     UnknownRecording,
-    #[error("the recording is not finished yet: try again when its stream is over")]
+    #[error("the recording is not finished yet: try again when its stream has ended")]
     RecordingNotFinished,
-    #[error("the file was recorded, and is lost")]
+    #[error("the file was recorded but is lost")]
     RecordingLost,
-    #[error("the file is in a folder of another machine: ask the daemon there")]
+    #[error("the file is in a folder of another machine: download it from the daemon there")]
     RecordingElsewhere,
-    #[error("the place where recordings are cannot be reached now: try again")]
+    #[error("the recordings' storage is unavailable: try again later")]
     RecordingsUnavailable,
-    #[error("the file has {bytes} bytes: none of them are in this range")]
+    #[error("the file has {bytes} bytes, none of them in this range: request another one")]
     RangeNotSatisfiable { bytes: u64 },
     #[error("there is no installation with this id")]
     UnknownInstallation,
-    /// The store's errors are not among them.
+    /// Store errors become [`ApiError::Unavailable`] instead.
     #[error("{0}")]
     Endpoint(Arc<EndpointError>),
     #[error("{0}")]
     Install(Refusal),
     #[error(
-        "Zoom could not be asked to end the grant, so nothing was deleted: try again, or delete it \
+        "Zoom could not be reached to revoke the grant, so nothing was deleted: try again, or delete it \
          here only with force=true"
     )]
     NotRevoked,
@@ -72,16 +71,16 @@ pub enum ApiError {
     )]
     Unauthenticated,
     #[error(
-        "the ticket is used, expired, or not for this path: get a new one with POST /api/v1/tickets"
+        "the ticket was used, has expired, or is for another path: get a new one with POST /api/v1/tickets"
     )]
     TicketRefused,
-    #[error("this token has used as many tickets as it may for now: try again later")]
+    #[error("this token has reached its limit of tickets: try again later")]
     TooManyTickets,
     #[error("this token lacks the scope {0}")]
     Forbidden(&'static str),
     #[error("{name} {problem}")]
     InvalidValue { name: &'static str, problem: &'static str },
-    #[error("this resource can be had as {0}")]
+    #[error("available formats: {0}")]
     NotAcceptable(&'static str),
     #[error("the body is longer than {limit_bytes} bytes")]
     TooLarge { limit_bytes: usize },
@@ -103,39 +102,39 @@ pub enum ApiError {
     SessionEnded,
     #[error("this is a WebSocket: connect with a WebSocket client")]
     UpgradeRequired,
-    #[error("nothing was asked for: say it in the query or in the first message")]
+    #[error("nothing was requested: put a request in the query or in the first message")]
     NoFirstMessage,
-    #[error("as many subscribers as allowed are connected: try again later")]
+    #[error("the maximum number of subscribers is connected: try again later")]
     TooManySubscribers,
-    #[error("as many requests as MAX_CONNECTIONS allows are being answered: try again")]
+    #[error("the daemon is answering as many requests as MAX_CONNECTIONS allows: try again later")]
     Overloaded,
-    /// The cause is for the log.
-    #[error("the store cannot be used now: try again")]
+    /// The cause goes to the log.
+    #[error("the store is unavailable: try again later")]
     Store(Arc<StoreError>),
-    #[error("this token asks too often: wait for as long as the header retry-after says")]
+    #[error("this token has reached its rate limit: wait as long as the header retry-after says")]
     TooManyRequests { wait_s: u64 },
     #[error(
-        "too many wrong tokens came from this address: wait for as long as the header retry-after says"
+        "too many wrong tokens came from this address: wait as long as the header retry-after says"
     )]
     TooManyFailures { wait_s: u64 },
     #[error("this token may not use this installation: see API_TOKENS")]
     InstallationNotAllowed,
     #[error("the body must be a JSON object (line {line}, column {column})")]
     NotJson { line: usize, column: usize },
-    #[error("the body has a field that is not known here: {0:?}")]
+    #[error("the body has an unknown field: {0:?}")]
     UnknownField(String),
     #[error("another request was sent with this idempotency-key: use a new key for a new request")]
     KeyReused,
-    #[error("a request with this idempotency-key is being carried out: wait for its answer")]
+    #[error("a request with this idempotency-key is still running: wait for its answer")]
     KeyInProgress,
     #[error(
-        "the request with this idempotency-key was carried out, and its answer was deleted with the \
+        "the request with this idempotency-key was executed, and its answer was deleted with the \
          session's data, or with the key that sealed it: use a new key for a new request"
     )]
     AnswerDeleted,
     #[error("{}", control_error::detail(.0))]
     Control(Arc<ControlError>),
-    #[error("a fault of this server, noted under the request id")]
+    #[error("an internal error of this server: its log has the details under the request id")]
     Panicked,
 }
 
@@ -213,7 +212,7 @@ impl ApiError {
         }
     }
 
-    /// The stable name that programs look at.
+    /// The stable code for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownRoute => "route_not_found",
@@ -277,7 +276,7 @@ impl ApiError {
         }
     }
 
-    /// Whether the same request may succeed later as it is.
+    /// Whether the same request may succeed later unchanged.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Control(error) => control_error::is_retryable(error),
@@ -296,7 +295,7 @@ impl ApiError {
         }
     }
 
-    /// What Zoom said, where it was asked.
+    /// Zoom's answer, if there was one.
     fn zoom(&self) -> Option<&ZoomAnswer> {
         match self {
             Self::Control(error) => control_error::zoom(error),
@@ -304,7 +303,7 @@ impl ApiError {
         }
     }
 
-    /// The installations that the client may name, where it has to name one.
+    /// The installations to choose from, if the request must name one.
     fn installations(&self) -> Option<&[InstallationId]> {
         match self {
             Self::Control(error) => control_error::installations(error),
@@ -312,7 +311,7 @@ impl ApiError {
         }
     }
 
-    /// Makes the response what the client sees. Headers that were set on the way, such as `allow`, stay.
+    /// Writes the status, headers and body for the client. Headers that were set before, such as `allow`, stay.
     pub fn render(&self, response: &mut Response, request_id: &str) {
         let status = self.status();
         let mut envelope = json!({
@@ -332,7 +331,7 @@ impl ApiError {
         *response.body_mut() = Body::from(envelope.to_string());
         *response.status_mut() = status;
         let headers = response.headers_mut();
-        // That of the empty body before.
+        // It belongs to the empty body from before.
         headers.remove(header::CONTENT_LENGTH);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(wait_s) = self.retry_after_s() {
@@ -352,7 +351,7 @@ impl ApiError {
 }
 
 impl IntoResponse for ApiError {
-    /// Only carries the error: `request::observe` renders it, because it knows the request's id.
+    /// Only carries the error: `request::observe` renders it, because it knows the request id.
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = self.status();
@@ -366,7 +365,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_tried_again_says_so_and_when() {
+    fn retryable_errors_say_so_and_when() {
         let mut response = Response::default();
         ApiError::TooManySubscribers.render(&mut response, "r1");
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -380,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stores_own_words_do_not_reach_a_client() {
+    fn the_stores_error_text_does_not_reach_a_client() {
         let error = ApiError::from(StoreError::Row("the password is hunter2".into()));
         assert!(!error.to_string().contains("hunter2"));
     }

@@ -1,4 +1,4 @@
-//! `GET …/{id}/events`: a session's entries as server-sent events, from any point, each exactly once.
+//! `GET …/{id}/events`: a session's entries as server-sent events, from any cursor, each exactly once.
 
 mod text;
 
@@ -21,13 +21,13 @@ use super::extract::{InPath, Params, known_session};
 use crate::hub::{Follow, Followed, Follower, Kinds, Permit};
 use crate::model::{Cursor, SessionId};
 
-/// The store is read this often, news or not.
+/// How often the store is read, even without a notification.
 const REREAD: Duration = Duration::from_secs(2);
-/// A client hears from us at least this often.
+/// The longest silence on the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// Resumes after `Last-Event-ID` or `?after=`; a header wins, because a browser that connects again sends both.
-/// 204 when the session has ended and nothing is left to send, which tells a browser to stop.
+/// Resumes after `Last-Event-ID` or `?after=`; the header takes precedence, because a reconnecting browser sends both.
+/// 204 when the session has ended and nothing is left to send, which makes a browser stop.
 pub async fn subscribe(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -36,8 +36,11 @@ pub async fn subscribe(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let cursor = cursor(&params, &headers)?;
-    let kinds =
-        params.parsed("kinds", "must be kinds of entries, separated by commas", Kinds::parse)?;
+    let kinds = params.parsed(
+        "kinds",
+        "must be a list of entry kinds, separated by commas",
+        Kinds::parse,
+    )?;
     known_session(&state.store, id).await?;
     let room = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
     let follow = Follow {
@@ -74,7 +77,7 @@ fn cursor(params: &Params, headers: &HeaderMap) -> Result<Cursor, ApiError> {
     last.ok_or(ApiError::InvalidValue { name: "Last-Event-ID", problem })
 }
 
-/// One subscriber's response, on its way.
+/// The response to one subscriber.
 struct Events {
     session_id: SessionId,
     follower: Follower,
@@ -83,7 +86,7 @@ struct Events {
 }
 
 impl Events {
-    /// The next text to send; none when the stream of events ends.
+    /// The next text to send; `None` when the event stream ends.
     async fn chunk(&mut self) -> Option<Bytes> {
         if std::mem::take(&mut self.is_new) {
             return Some(Bytes::from_static(text::RETRY.as_bytes()));

@@ -1,4 +1,4 @@
-//! What requests say in their path and query, checked once.
+//! Extracts and validates the parts of a request's path and query.
 
 use std::collections::HashMap;
 
@@ -9,18 +9,18 @@ use super::error::ApiError;
 use crate::model::{Session, SessionId};
 use crate::store::Store;
 
-/// An id or a name that stands in a path.
+/// An id or a name in a path.
 pub trait PathPart: Sized {
-    /// The name of its place in the route.
+    /// The name of the path parameter in the route.
     const NAME: &'static str;
 
     fn read(text: &str) -> Option<Self>;
 
-    /// The answer where nothing has this id.
+    /// The error for an unknown id.
     fn unknown() -> ApiError;
 }
 
-/// What a path names. It need not exist; a text that is no id at all is answered like an id that nothing has.
+/// An id in a path. It need not exist; a malformed id is answered like an unknown one.
 pub struct InPath<T>(pub T);
 
 impl<T: PathPart, S: Send + Sync> FromRequestParts<S> for InPath<T> {
@@ -48,7 +48,7 @@ impl PathPart for SessionId {
 const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
 
-/// The query; of a name given twice the last value. Unknown names are ignored.
+/// The query parameters. The last value of a repeated name counts; unknown names are ignored.
 pub struct Params(HashMap<String, String>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
@@ -67,7 +67,7 @@ impl Params {
         self.0.get(name).map(String::as_str)
     }
 
-    /// The value of `name`, if it is there, as `parse` reads it.
+    /// The value of `name`, if present, as `parse` reads it.
     pub fn parsed<T>(
         &self,
         name: &'static str,
@@ -81,7 +81,7 @@ impl Params {
         }
     }
 
-    /// How many rows a page has: 1 to 200, else 50.
+    /// The page size: 1 to 200, 50 by default.
     pub fn limit(&self) -> Result<u32, ApiError> {
         let limit = self.parsed("limit", "must be a number from 1 to 200", |text| {
             text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
@@ -90,14 +90,14 @@ impl Params {
     }
 }
 
-/// Cuts a page of one row more than `limit` to size. The last row that stays, if there is a page behind it.
+/// Cuts a page that has one row more than `limit`. Returns the last row that stays if there is a next page.
 pub fn cut_page<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
     let has_more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     rows.last().filter(|_| has_more)
 }
 
-/// The session, or 404.
+/// Returns the session, or 404.
 pub async fn known_session(store: &Store, id: SessionId) -> Result<Session, ApiError> {
     store.session(id).await?.ok_or(ApiError::UnknownSession)
 }

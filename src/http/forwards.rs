@@ -1,4 +1,4 @@
-//! `…/{id}/forward`: servers that a session is sent to.
+//! `…/{id}/forward`: servers that receive a session's frames and entries.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::model::{AuditRow, Cursor, Forward, ForwardId, SessionId, SessionStatu
 use crate::sinks::forward::{Doing, MAX_PER_SESSION};
 use crate::sinks::live::{From, Policy, Request};
 
-/// Makes a forward. It runs while a stream of the session runs.
+/// Creates a forward. It runs while a stream of the session runs.
 pub async fn create(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
@@ -49,7 +49,7 @@ async fn make(
     state.forwards.check(&url).map_err(ApiError::Target)?;
     let request = Request::read(&asked, Some(id))?;
     if request.policy == Policy::Disconnect {
-        let problem = "can only be drop: who is disconnected is dialled again";
+        let problem = "can only be drop: a disconnected server is dialled again";
         return Err(ApiError::InvalidValue { name: "policy", problem });
     }
     if known_session(&state.store, id).await?.status == SessionStatus::Ended {
@@ -72,7 +72,7 @@ async fn make(
     }
 }
 
-/// A session's forwards, and how they do on this daemon.
+/// Lists a session's forwards with their state on this daemon.
 pub async fn list(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
@@ -84,7 +84,7 @@ pub async fn list(
     Ok(success("forwards", json!({ "forwards": forwards })))
 }
 
-/// Ends a forward.
+/// Removes a forward.
 pub async fn remove(
     State(state): State<Arc<AppState>>,
     InPath(session): InPath<SessionId>,
@@ -119,7 +119,7 @@ struct ForwardView<'a> {
     /// Without its query, which may hold a secret.
     url: &'a str,
     asked: &'a Map<String, Value>,
-    /// The last entry of each stream that is known to have arrived, as it was last stored.
+    /// The last entry of each stream that is known to have been delivered, as last stored.
     cursor: String,
     #[serde(flatten)]
     doing: Doing,

@@ -1,4 +1,4 @@
-//! `GET /`: what this is and whether it is ready, as a page for people and as JSON for programs.
+//! `GET /`: what this server is and whether it is ready, as a page for people and as JSON for programs.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::web::home::Home;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// 200 in either form: `/health/ready` is for whoever acts on it.
+/// Answers 200 in either form; automation should use `/health/ready`.
 pub async fn serve(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     let checks = Checks::of(&state).await;
     let mut response = if wants_html(&headers) {
@@ -35,14 +35,14 @@ pub async fn serve(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Re
         });
         success("rtmsd", paths)
     };
-    // One address, two forms, and neither is true for long.
+    // One address with two forms, neither valid for long.
     let headers = response.headers_mut();
     headers.insert(header::VARY, header::HeaderValue::from_static("accept"));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
 }
 
-/// A browser names HTML; a program that names nothing gets JSON.
+/// Whether the client accepts HTML explicitly, as browsers do. Everything else gets JSON.
 fn wants_html(headers: &HeaderMap) -> bool {
     let accept =
         headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn html_is_for_those_who_name_it() {
+    fn only_clients_that_name_html_get_it() {
         let wants = |accept: &'static str| {
             wants_html(&HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static(accept))]))
         };

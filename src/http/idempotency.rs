@@ -1,5 +1,4 @@
-//! Requests that change something: read in bounded time, carried out to their end, and once for each
-//! `Idempotency-Key`.
+//! Requests that change something: read in bounded time, executed to their end, and once for each `Idempotency-Key`.
 
 use std::sync::Arc;
 
@@ -24,25 +23,25 @@ use crate::store::{IdempotencyKey, Kept, StoreError, Taken};
 
 const KEY_HEADER: &str = "idempotency-key";
 const SESSIONS_PATH: &str = "/api/v1/sdk/sessions/";
-/// Says that an answer was given before.
+/// Marks an answer that is repeated.
 const REPLAYED_HEADER: &str = "idempotency-replayed";
 const MAX_KEY_BYTES: usize = 255;
-/// Our requests' bodies, metadata and all.
+/// The size limit of request bodies, metadata included.
 const MAX_BODY_BYTES: usize = 16 * 1024;
-/// Longer than a request can take: after this its daemon has died.
+/// Longer than any request can take: after this, its daemon has died.
 const IN_PROGRESS_MS: i64 = 3 * 60 * 1000;
 const KEEP_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// On a response: the session that it is about, where the path does not name it.
+/// A response extension: the session that the answer is about, if the path does not name it.
 #[derive(Debug, Clone, Copy)]
 pub struct AboutSession(pub SessionId);
 
-/// On a response: its body holds a secret, and is kept only sealed.
+/// A response extension: the body holds a secret and is stored only sealed.
 #[derive(Debug, Clone, Copy)]
 pub struct HoldsSecret;
 
-/// Lets a request that changes something run to its end even when its client hangs up; a POST with a key is answered the
-/// same for 24 h. The body has to come whole before that, in `body_timeout` and 16 KiB; that of a DELETE is not read.
+/// Runs a request that changes something to its end even if its client hangs up. A POST with a key gets the same answer
+/// for 24 h. The body must arrive completely first, within `body_timeout` and 16 KiB; that of a DELETE is not read.
 pub async fn carry_out(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -77,13 +76,13 @@ pub async fn carry_out(
     };
     match requests.spawn(work).await {
         Ok(answer) => answer,
-        // Caught again, and counted, where every panic is.
+        // Caught again and counted where all panics are.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(ApiError::Panicked),
     }
 }
 
-/// Runs the handler, and notes it if it refuses.
+/// Runs the handler and records a refusal.
 async fn run(state: &Arc<AppState>, caller: &Caller, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     if let Some(error) = response.extensions().get::<ApiError>() {
@@ -115,7 +114,7 @@ impl Turn<'_> {
         }
         let mut response = run(self.state, self.caller, request, next).await;
         let error = response.extensions_mut().remove::<ApiError>();
-        // What may succeed at the next try is not held against it.
+        // A failure that may be temporary is not stored, so that the client can retry with the same key.
         let may_pass = error.as_ref().map_or(response.status().is_server_error(), |error| {
             error.is_retryable() || error.status().is_server_error()
         });
@@ -129,9 +128,10 @@ impl Turn<'_> {
             false => self.keep(&parts, &bytes, now_ms).await,
         };
         if let Err(error) = kept {
-            // The answer is true all the same; the key frees itself.
+            // The answer is valid all the same; the key expires.
             let request_id = &self.request_id.0;
-            tracing::warn!(request_id, %error, "an answer could not be kept for its repetition");
+            tracing::warn!(request_id, %error,
+                "could not store an idempotent answer; a repetition executes the request again");
         }
         Ok(Response::from_parts(parts, Body::from(bytes)))
     }
@@ -149,7 +149,7 @@ impl Turn<'_> {
         let kept = Kept { status: parts.status.as_u16(), body };
         let made = parts.extensions.get().map(|AboutSession(id)| *id);
         let about = made.or_else(|| session_in(&self.key.path));
-        // Where there is no session there is nothing of it in the answer.
+        // A 404 holds nothing of a session.
         let about = about.filter(|_| parts.status != StatusCode::NOT_FOUND);
         let until_ms = now_ms.saturating_add(KEEP_MS);
         self.state.store.keep_answer(&self.key, &kept, about, until_ms).await
@@ -157,13 +157,13 @@ impl Turn<'_> {
 
     fn replayed(&self, kept: Kept) -> Result<Response, ApiError> {
         let mut body = kept.body;
-        // Answers are JSON objects, unless they are sealed.
+        // Answers are JSON objects unless they are sealed.
         if !body.starts_with('{') {
             let opened = self.state.answer_keys.open(place(&row(&self.key)), &body);
             body = opened.map_err(|_| ApiError::AnswerDeleted)?.to_string();
         }
         let mut response = Response::new(Body::from(body));
-        // Only statuses of ours are kept.
+        // Only statuses that the daemon wrote are stored.
         *response.status_mut() = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -172,7 +172,7 @@ impl Turn<'_> {
     }
 }
 
-/// Where a sealed answer lies. A token's name has no space, and neither has a path.
+/// The place of a sealed answer. Neither a token's name nor a path contains a space.
 fn place(row: &str) -> Place<'_> {
     Place { table: "idempotency_keys", row, column: "body" }
 }
@@ -195,7 +195,7 @@ fn key_of(parts: &request::Parts, caller: &Caller) -> Result<Option<IdempotencyK
     Ok(Some(IdempotencyKey { token, path, key: key.to_owned() }))
 }
 
-/// The session that a path names.
+/// The session in a path.
 fn session_in(path: &str) -> Option<SessionId> {
     let (id, _) = path.strip_prefix(SESSIONS_PATH)?.split_once('/')?;
     SessionId::parse(id)

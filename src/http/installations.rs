@@ -1,4 +1,4 @@
-//! `GET /api/v1/zoom/installations`, `…/{id}` and `DELETE …/{id}`. Never a token.
+//! `GET /api/v1/zoom/installations`, `…/{id}` and `DELETE …/{id}`. Never returns a token.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub async fn list(
     let limit = params.limit()?;
     let problem = "must be the id of an installation";
     let before = params.parsed("before", problem, InstallationId::parse)?;
-    // One more than asked for tells whether there is a next page.
+    // One row more than requested shows whether there is a next page.
     let mut found = match &caller.installations {
         None => state.store.installations(before, limit + 1).await?,
         Some(own) => some_of(&state, own, before, limit + 1).await?,
@@ -36,7 +36,7 @@ pub async fn list(
     Ok(success("installations", json!({ "installations": installations, "next": next })))
 }
 
-/// Those of a caller's own installations that a page may have, newest first: there are few.
+/// A page of a bound caller's own installations, newest first. There are few, so they are filtered in memory.
 async fn some_of(
     state: &AppState,
     own: &[InstallationId],
@@ -68,8 +68,8 @@ pub async fn show(
     Ok(success("installation", json!({ "installation": installation })))
 }
 
-/// Revokes the grant at Zoom and deletes its tokens; with `delete_data=true` also what the user's streams brought.
-/// While Zoom cannot be asked nothing changes, but with `force=true`.
+/// Revokes the grant at Zoom and deletes its tokens; with `delete_data=true` also the data of the user's streams. While
+/// Zoom is unreachable nothing changes, unless `force=true`.
 pub async fn remove(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -87,7 +87,7 @@ pub async fn remove(
     let done = state.installer.uninstall(id, wish, act).await?;
     let (message, at_zoom) = match done {
         Uninstalled::Unknown => return Err(ApiError::UnknownInstallation),
-        Uninstalled::Before => ("the installation was revoked before", None),
+        Uninstalled::Before => ("the installation was already revoked", None),
         Uninstalled::Done { at_zoom } => ("the installation is revoked", Some(at_zoom)),
     };
     let data =
@@ -131,7 +131,7 @@ pub struct InstallationView<'a> {
     display_name: Option<&'a str>,
     email: Option<&'a str>,
     scopes: Vec<&'a str>,
-    /// When the access token ends; it is renewed by itself.
+    /// When the access token expires; it is refreshed automatically.
     expires_at: Option<String>,
     expires_at_ms: Option<i64>,
     created_at: Option<String>,

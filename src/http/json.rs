@@ -1,15 +1,15 @@
-//! Request bodies that are JSON.
+//! Parses JSON request bodies.
 
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
 use crate::json;
 
-/// The longest name of a field that is repeated in an error.
+/// The longest field name that an error repeats.
 const MAX_FIELD_CHARS: usize = 64;
 
-/// The fields of a JSON object, all of them known. One that is null counts as left out. What nests so deep that it could
-/// not be read back out of the store is refused.
+/// Returns the fields of a JSON object, which must all be known. A null field counts as absent. Refuses nesting too
+/// deep to be read back from the store.
 pub fn fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, ApiError> {
     if json::is_too_deep(&String::from_utf8_lossy(body)) {
         return Err(ApiError::InvalidValue {
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nests_too_deep_to_be_read_back_is_refused() {
+    fn nesting_too_deep_to_be_read_back_is_refused() {
         let body =
             |depth: usize| format!(r#"{{"metadata":{}{}}}"#, "[".repeat(depth), "]".repeat(depth));
         assert!(fields(body(63).as_bytes(), &["metadata"]).is_ok());

@@ -1,4 +1,4 @@
-//! `GET /api/v1/sdk/sessions/{id}/ledger`: what came of every medium, what is missing, and why.
+//! `GET /api/v1/sdk/sessions/{id}/ledger`: what was received of each medium, what is missing, and why.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use super::error::ApiError;
 use super::extract::{InPath, known_session};
 use crate::model::{MediumLedger, SessionId, StreamId, StreamRecord, StreamStatus};
 
-/// Every stream of a session with its accounts, as they were last stored: of a live stream at most a few seconds ago,
-/// see `until_ms`.
+/// Shows the coverage of every stream of a session as last stored; for a live stream at most a few seconds old, see
+/// `until_ms`.
 ///
-/// `completeness` is covered time by expected time, from 0 to 1. Expected is the time from `since_ms` (the medium's
-/// first link, or the announcement where joining took longer than 5 s) to `until_ms` without the pauses; covered is
-/// what of it lies in no gap. Silence is covered. `in_gaps` of what came has a time inside a gap: outside the gaps exactly
-/// `frames` without these were sent and received.
+/// `completeness` is covered time divided by expected time, from 0 to 1. Expected is the time from `since_ms` (the
+/// medium's first link, or the announcement if joining took longer than 5 s) to `until_ms` without the pauses; covered
+/// is the part of it that lies in no gap. Silence is covered. `in_gaps` counts received frames with a time inside a
+/// gap: outside the gaps exactly `frames` minus `in_gaps` were sent and received.
 pub async fn show(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
@@ -33,7 +33,7 @@ pub async fn show(
 #[derive(Serialize)]
 struct StreamLedger<'a> {
     stream_id: &'a StreamId,
-    /// Which stream of its session this is, from 1.
+    /// The number of the stream in its session, from 1.
     ordinal: u32,
     status: StreamStatus,
     media: Vec<MediumLedger<'a>>,

@@ -28,10 +28,10 @@ use crate::hub::Permit;
 use crate::model::SessionId;
 use crate::sinks::live::{self, Connection, Live, NAMES, Request, RequestError, Source};
 
-/// How long a consumer may take to say what it wants.
+/// How long a consumer may take to send its request.
 const FIRST_MESSAGE_LIMIT: Duration = Duration::from_secs(10);
 
-/// One session.
+/// Serves one session.
 pub async fn one(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -43,7 +43,7 @@ pub async fn one(
     open(&state, &caller, Some(id), &query, request)
 }
 
-/// All sessions whose streams this daemon runs.
+/// Serves all sessions with streams on this daemon.
 pub async fn all(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -53,7 +53,7 @@ pub async fn all(
     open(&state, &caller, None, &query, request)
 }
 
-/// Answers 101, and talks from then on. What the query asks for is checked before that.
+/// Checks the request in the query, answers 101, and then serves the connection.
 fn open(
     state: &AppState,
     caller: &Caller,
@@ -81,25 +81,25 @@ fn open(
     Ok(response)
 }
 
-/// What the query says of the names that we know.
+/// The known parameters of the query.
 fn asked(query: &Params) -> Map<String, Value> {
     let value = |name: &&str| Some(((*name).to_owned(), Value::from(query.get(name)?)));
     NAMES.iter().filter_map(value).collect()
 }
 
-/// A fault in one conversation ends that one only.
+/// Runs a connection; a panic ends only this connection.
 async fn guarded(talk: impl Future<Output = ()>, counters: Arc<Counters>) {
     if AssertUnwindSafe(talk).catch_unwind().await.is_err() {
         count(&counters.panics);
-        tracing::error!("a live conversation's task panicked");
+        tracing::error!("a live connection's task panicked; the connection is closed");
     }
 }
 
-/// One that has connected.
+/// A connected consumer.
 struct Consumer {
     live: Live,
     session: Option<SessionId>,
-    /// None: it comes in the first message.
+    /// `None`: the request comes in the first message.
     request: Option<Request>,
     _room: Permit,
 }
@@ -125,7 +125,7 @@ impl Consumer {
         Connection::new(&mut socket, &mut source).run(&self.live.stop).await;
     }
 
-    /// None when it says nothing that can be served; it is told so.
+    /// Reads the request from the first message. `None` if it cannot be served; the consumer then gets the error.
     async fn first_message(&self, socket: &mut WebSocketStream<Socket>) -> Option<Request> {
         let first = tokio::select! {
             () = self.live.stop.cancelled() => return None,

@@ -1,4 +1,4 @@
-//! `GET /api/v1/zoom/notices`: what Zoom told about starts and limits without naming a session of ours.
+//! `GET /api/v1/zoom/notices`: Zoom's webhooks about starts and limits that name no known session.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::error::ApiError;
 use super::extract::Params;
 use crate::store::AccountNotice;
 
-/// The newest first. They are kept as long as other webhooks.
+/// Lists the newest first. They are kept as long as other webhooks.
 pub async fn list(
     State(state): State<Arc<AppState>>,
     params: Params,
@@ -29,7 +29,7 @@ struct NoticeView<'a> {
     at: Option<String>,
     at_ms: i64,
     received_at_ms: i64,
-    /// As Zoom sent it; null where it is too long to show.
+    /// As Zoom sent it; null if it is too long to show.
     payload: Value,
 }
 

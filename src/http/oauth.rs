@@ -1,4 +1,4 @@
-//! `/api/v1/zoom/oauth/…`: people install the app (rtms-protocol.md section 15.1).
+//! `/api/v1/zoom/oauth/…`: the OAuth flow that installs the app (rtms-protocol.md section 15.1).
 
 mod cookie;
 mod outcome;
@@ -23,11 +23,11 @@ use crate::model::Installation;
 use crate::secret::Secret;
 use crate::web::{CONTENT_SECURITY_POLICY, Page};
 
-/// Where the pages send people to begin.
+/// The path where an install begins.
 pub const INSTALL_PATH: &str = "/api/v1/zoom/oauth/install";
 
-/// For programs that send a browser to Zoom themselves. `authorization_url` and `state` are at the top level too, where
-/// MeetMind's clients look for them.
+/// For programs that send a browser to Zoom themselves. `authorization_url` and `state` are also at the top level,
+/// where MeetMind's clients expect them.
 pub async fn authorize_url(State(state): State<Arc<AppState>>) -> Response {
     let begun = state.installer.begin(None);
     let data = json!({ "authorization_url": begun.authorization_url, "state": begun.state });
@@ -37,7 +37,7 @@ pub async fn authorize_url(State(state): State<Arc<AppState>>) -> Response {
     Json(envelope).into_response()
 }
 
-/// The link behind an *Install* button: to Zoom, with a cookie that the way back is checked against.
+/// The link behind an *Install* button: redirects to Zoom and sets a cookie that the callback is checked against.
 pub async fn install(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     let browser = Browser::of(&headers, state.is_https);
     let begun = state.installer.begin(Some(browser.id()));
@@ -50,7 +50,7 @@ pub async fn install(State(state): State<Arc<AppState>>, headers: HeaderMap) -> 
     response
 }
 
-/// The way back from Zoom. Whatever happens has a page, or JSON for `accept: application/json`.
+/// Zoom's redirect after the consent. Every outcome has a page, or JSON for `accept: application/json`.
 pub async fn callback(
     State(state): State<Arc<AppState>>,
     Extension(client): Extension<ClientAddress>,
@@ -63,7 +63,7 @@ pub async fn callback(
         (Ok(installation), false) => Ok(page(StatusCode::OK, &installed_page(&installation))),
         (Err(refusal), true) => Err(ApiError::Install(refusal)),
         (Err(refusal), false) => {
-            tracing::warn!(code = refusal.code(), "an install was not finished: {refusal}");
+            tracing::warn!(code = refusal.code(), "an install failed: {refusal}");
             Ok(page(refusal.status(), &refusal.page()))
         }
     }
@@ -97,7 +97,7 @@ async fn finish(
     finished.map_err(|error| Refusal::of(&error))
 }
 
-/// A browser asks for HTML, whatever else it takes.
+/// Whether the client wants JSON. Browsers ask for HTML, whatever else they accept.
 fn wants_json(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     accept.is_some_and(|text| text.contains("application/json") && !text.contains("text/html"))
@@ -121,7 +121,7 @@ fn installed_page(installation: &Installation) -> Page {
     }
     facts.push(("Installation", installation.id.to_string()));
     let remove =
-        "To take it back, remove the app in the Zoom App Marketplace under Manage, Added Apps.";
+        "To uninstall it, remove the app in the Zoom App Marketplace under Manage, Added Apps.";
     Page::good(heading, vec![text, remove.to_owned()]).with_facts(facts)
 }
 

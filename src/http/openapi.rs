@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document, made from the table of routes.
+//! Builds the OpenAPI 3.1 document from the table of routes.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,14 +11,14 @@ use serde_json::{Map, Value, json};
 use super::AppState;
 use super::routes::{self, Access, Route};
 
-/// The bodies, by name. A test holds them against what the daemon answers.
+/// The schemas of bodies, by name. A test compares them with the daemon's answers.
 const SCHEMAS: &str = include_str!("openapi/schemas.json");
 
 const ABOUT: &str = "A daemon for Zoom Realtime Media Streams. Successful answers are \
     `{\"status\": true, \"message\", \"data\"}`, errors `{\"status\": false, \"message\", \"error\"}`. A POST with the \
-    header `idempotency-key` is carried out once for each key, and answered the same for 24 hours.";
+    header `idempotency-key` is executed once for each key, and gets the same answer for 24 hours.";
 
-/// What the document says about one method of a path.
+/// The description of one method of a path.
 #[derive(Debug, Clone)]
 pub struct Operation {
     pub method: &'static str,
@@ -28,11 +28,11 @@ pub struct Operation {
     pub query: Vec<(&'static str, &'static str)>,
     pub body: Option<&'static str>,
     is_body_optional: bool,
-    /// Statuses of errors beside those that every operation of its kind may answer.
+    /// Statuses of errors beyond those of every operation of its kind.
     errors: Vec<u16>,
-    /// Whether browsers get pages.
+    /// Whether browsers get a page.
     is_page: bool,
-    /// Status, what it means, and the schema of the envelope's `data`.
+    /// Status, meaning, and the schema of the envelope's `data`.
     pub answers: Vec<(u16, &'static str, Option<&'static str>)>,
 }
 
@@ -65,7 +65,7 @@ impl Operation {
         Self { is_body_optional: true, ..self.body(schema) }
     }
 
-    /// Errors that the operation may answer beside those of its kind.
+    /// Adds errors beyond those of every operation of its kind.
     pub fn errors(mut self, statuses: &[u16]) -> Self {
         self.errors.extend(statuses);
         self
@@ -87,7 +87,7 @@ pub async fn serve(State(state): State<Arc<AppState>>) -> Response {
     (json, state.documents.openapi(&state.webhook_path)).into_response()
 }
 
-/// The document of a daemon that takes webhooks at this path.
+/// The document of a daemon with webhooks at this path.
 pub fn document(webhook_path: &str) -> Value {
     let mut paths = Map::new();
     for route in routes::all(webhook_path) {
@@ -96,7 +96,8 @@ pub fn document(webhook_path: &str) -> Value {
                 describe(&route, about);
         }
     }
-    let schemas: Value = serde_json::from_str(SCHEMAS).expect("a file of ours that a test reads");
+    let schemas: Value =
+        serde_json::from_str(SCHEMAS).expect("an embedded file that a test parses");
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -146,7 +147,7 @@ fn describe(route: &Route, about: &Operation) -> Value {
     described
 }
 
-/// The statuses of the errors that an operation may answer.
+/// The error statuses that an operation may answer.
 fn errors(route: &Route, about: &Operation) -> BTreeSet<u16> {
     let (mut errors, has_token) = (BTreeSet::from([500, 503]), route.access != Access::Open);
     errors.extend(&about.errors);
@@ -168,7 +169,7 @@ fn errors(route: &Route, about: &Operation) -> BTreeSet<u16> {
     errors
 }
 
-/// What a token needs for this.
+/// The scope that a token needs.
 pub fn scope(access: Access, method: &str) -> Option<&'static str> {
     match (access, method) {
         (Access::Open, _) => None,
@@ -207,7 +208,7 @@ fn parameters(route: &Route, about: &Operation) -> Vec<Value> {
             .push(json!({ "name": name, "in": "query", "description": what, "schema": schema }));
     }
     if route.access != Access::Open && about.method == "post" {
-        let what = "Carried out once for each key, answered the same for 24 hours";
+        let what = "Executed once for each key; gets the same answer for 24 hours";
         parameters.push(json!({
             "name": "idempotency-key", "in": "header", "description": what,
             "schema": { "type": "string", "pattern": "^[!-~]{1,255}$" },
@@ -216,7 +217,7 @@ fn parameters(route: &Route, about: &Operation) -> Vec<Value> {
     parameters
 }
 
-/// What a parameter of the query holds: the same wherever it has this name.
+/// The schema of a query parameter, the same wherever it has this name.
 fn query_schema(name: &str) -> Value {
     match name {
         "limit" => json!({ "type": "integer", "minimum": 1, "maximum": 200, "default": 50 }),
@@ -239,20 +240,22 @@ fn answer(what: &str, data: Option<&str>) -> Value {
 
 fn error(status: u16, is_page: bool) -> Value {
     let what = match status {
-        400 => "The request cannot be read",
-        401 => "No token, or one that is none",
+        400 => "The request is malformed",
+        401 => "No valid token",
         403 => "Not allowed",
         404 => "Not found",
-        406 => "There is no such form of it",
-        408 => "It did not come in time",
-        409 => "Not now, or the same `idempotency-key` is being carried out",
-        410 => "It is gone, or the answer that `idempotency-key` would repeat was deleted",
+        406 => "Not available in the requested format",
+        408 => "The body did not arrive in time",
+        409 => {
+            "Not possible in the current state, or a request with this `idempotency-key` is still running"
+        }
+        410 => "Gone, or the answer that `idempotency-key` would repeat was deleted",
         413 => "The body is too long",
         422 => "A value is wrong",
-        429 => "Too often: wait for as long as `retry-after` says",
-        502 => "Zoom could not be asked",
-        503 => "Not available now: try again",
-        _ => "A fault of the daemon",
+        429 => "Rate limit reached: wait as long as `retry-after` says",
+        502 => "The request to Zoom failed",
+        503 => "Unavailable: try again later",
+        _ => "An internal error of the daemon",
     };
     let mut content = content(reference("Error"));
     if is_page {

@@ -1,4 +1,4 @@
-//! Health, for load balancers and container runtimes.
+//! Health checks for load balancers and container runtimes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use tokio::time::{Instant, timeout};
 use super::AppState;
 use crate::store::Store;
 
-/// A store that takes longer is not ready.
+/// How long the store may take to answer; after this the daemon is not ready.
 const STORE_PING: Duration = Duration::from_secs(1);
-/// How long an answer of the store counts: more probes than one in this time cost one question.
+/// How long the store's answer is cached. Probes within this time share one query.
 const PING_LIFE: Duration = Duration::from_millis(500);
 
-/// Whether the store answered when it was last asked, and when that was.
+/// The store's last answer and its time.
 #[derive(Default)]
 pub struct Readiness(Mutex<Option<(Instant, bool)>>);
 
 impl Readiness {
-    /// One question at a time; requests that come meanwhile share its answer.
+    /// Queries the store once at a time; concurrent requests share the answer.
     async fn is_store_ready(&self, store: &Store) -> bool {
         let mut last = self.0.lock().await;
         if let Some((at, answer)) = *last
@@ -38,12 +38,12 @@ impl Readiness {
     }
 }
 
-/// 200 while the process answers at all.
+/// Answers 200 while the process runs.
 pub async fn live() -> Response {
     Json(json!({ "status": true, "message": "live" })).into_response()
 }
 
-/// What must hold for a webhook sent now to be recorded.
+/// The conditions for recording a webhook.
 pub struct Checks {
     store_ok: bool,
     draining: bool,
@@ -59,7 +59,7 @@ impl Checks {
         self.store_ok && !self.draining
     }
 
-    /// What is wrong, for people; none if the daemon is ready.
+    /// The problem, as a sentence for people; `None` if the daemon is ready.
     pub fn problem(&self) -> Option<&'static str> {
         match self {
             Self { draining: true, .. } => Some("The daemon is stopping."),
@@ -69,8 +69,8 @@ impl Checks {
     }
 }
 
-/// 200 when a webhook sent now would be recorded, else 503 with the name of the check that failed. `restarts` counts
-/// the parts of the daemon that panicked and were started again, `unreadable_rows` what of the store it could not read.
+/// 200 if a webhook sent now would be recorded, otherwise 503 with the failed check. `restarts` counts parts of the
+/// daemon that panicked and were restarted, `unreadable_rows` rows of the store that could not be read.
 pub async fn ready(State(state): State<Arc<AppState>>) -> Response {
     let checks = Checks::of(&state).await;
     let ready = checks.is_ready();

@@ -1,20 +1,19 @@
-//! Which bytes of a file a request wants (RFC 9110, section 14) (pure).
+//! Parses the header `range` (RFC 9110, section 14) (pure).
 
 use std::ops::Range;
 
-/// What a header `range` asks for.
+/// The requested part of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    /// All of it: there is no such header, or none that is understood.
+    /// The whole file: the header is absent or not supported.
     All,
-    /// One piece, which lies inside the file.
+    /// One range inside the file.
     Part(Range<u64>),
-    /// A piece that the file does not have.
+    /// A range outside the file.
     Nothing,
 }
 
-/// Reads a header `range` for a file of so many bytes. Several ranges at once are answered with all of it, as is
-/// allowed.
+/// Parses a header `range` for a file of this size. Several ranges get the whole file, as the RFC allows.
 pub fn wanted(header: Option<&str>, bytes: u64) -> Wanted {
     let range = header.and_then(|header| header.trim().strip_prefix("bytes="));
     let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
@@ -23,7 +22,7 @@ pub fn wanted(header: Option<&str>, bytes: u64) -> Wanted {
     let number = |text: &str| match text.trim() {
         "" => Some(None),
         digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            // Longer than any file: to its end.
+            // Longer than any file: means up to its end.
             Some(Some(digits.parse().unwrap_or(u64::MAX)))
         }
         _ => None,
@@ -62,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_behind_the_end_is_nothing() {
+    fn a_range_beyond_the_end_is_nothing() {
         for header in ["bytes=100-", "bytes=100-200", "bytes=-0", "bytes=99999999999999999999999-"]
         {
             assert_eq!(wanted(Some(header), 100), Wanted::Nothing, "{header}");
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_all_of_it() {
+    fn an_unsupported_range_means_the_whole_file() {
         for header in [
             "",
             "bytes",

@@ -1,4 +1,4 @@
-//! How often a token may ask: one bucket for each, as large as a second's worth of requests.
+//! Rate limit per API token: one bucket each, with a burst of one second's requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use crate::rate::{Bucket, Rate};
 
 pub struct RateLimit {
     rate: Rate,
-    /// Only names of configured tokens come here: there are few.
+    /// Keyed by names of configured tokens, so there are few.
     buckets: Mutex<HashMap<Arc<str>, Bucket>>,
 }
 
@@ -19,13 +19,13 @@ impl RateLimit {
         Self { rate: Rate { per_second, burst: per_second }, buckets: Mutex::default() }
     }
 
-    /// Takes one request out of a token's bucket, or says when there will be one.
+    /// Takes one request out of a token's bucket, or returns the error with the wait.
     pub fn take(&self, token: &Arc<str>, now: Instant) -> Result<(), ApiError> {
-        // A bucket is a bucket at every moment: a panic elsewhere leaves nothing half done.
+        // A bucket is valid at every moment: a panic elsewhere leaves nothing half done.
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         let full = || Bucket::full(self.rate, now);
         let bucket = buckets.entry(Arc::clone(token)).or_insert_with(full);
-        // At least one a second comes in: the wait is never longer.
+        // At least one request per second refills: the wait is never longer.
         if bucket.take(self.rate, now) {
             Ok(())
         } else {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_may_ask_so_often_and_others_do_not_suffer() {
+    fn a_tokens_limit_does_not_affect_other_tokens() {
         let (limit, now) = (RateLimit::new(3), Instant::now());
         let (one, other): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         let taken = |token, at| limit.take(token, at).is_ok();

@@ -22,10 +22,10 @@ use crate::model::{
 use crate::sinks::record::OpenError;
 use crate::store::Store;
 
-/// More files than this are not listed: they are in the manifest.
+/// The most files in a list; the manifest has all of them.
 const MAX_FILES: u32 = 5_000;
 
-/// A session's recordings with their files, also those that go on.
+/// Lists a session's recordings and their files, running ones included.
 pub async fn list(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
@@ -38,7 +38,7 @@ pub async fn list(
     Ok(success("recordings", json!({ "recordings": recordings })))
 }
 
-/// One file, or a part of it. The path names a row: it is never a path of ours.
+/// Serves one file or a range of it. The path names a row, never a file system path.
 pub async fn download(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
@@ -53,7 +53,7 @@ pub async fn download(
     {
         return Ok(not_modified(&etag));
     }
-    // A range of another version would not fit.
+    // A range of another version would not match.
     let is_same = text(&headers, header::IF_RANGE).is_none_or(|version| version == etag);
     let range = text(&headers, header::RANGE).filter(|_| is_same);
     let (status, range) = match wanted(range, file.bytes) {
@@ -65,7 +65,9 @@ pub async fn download(
     };
     let part = if method == Method::HEAD { 0..0 } else { range.clone() };
     let content = state.recordings.open(&recording, &file, part).await.map_err(refused)?;
-    let content = content.inspect_err(|error| tracing::warn!(%error, "a recording was cut"));
+    let content = content.inspect_err(
+        |error| tracing::warn!(%error, "could not read a recording to its end; its download is cut"),
+    );
     let mut response = Response::new(Body::from_stream(content));
     *response.status_mut() = status;
     describe(response.headers_mut(), &file, &etag, &range);
@@ -76,7 +78,7 @@ pub async fn download(
     Ok(response)
 }
 
-/// A session's recorded file, or 404 for whichever of the two is unknown.
+/// Returns a session's recorded file, or 404 if either is unknown.
 pub async fn known_file(
     store: &Store,
     id: SessionId,
@@ -110,7 +112,7 @@ fn refused(error: OpenError) -> ApiError {
         OpenError::Lost => ApiError::RecordingLost,
         OpenError::Elsewhere => ApiError::RecordingElsewhere,
         OpenError::Target(error) => {
-            tracing::warn!(%error, "a recording cannot be read now");
+            tracing::warn!(%error, "could not read a recording; the client gets an error");
             ApiError::RecordingsUnavailable
         }
     }
@@ -132,7 +134,7 @@ fn describe(headers: &mut HeaderMap, file: &RecordedFile, etag: &str, range: &Ra
     headers.insert(header::CONTENT_DISPOSITION, plain(&disposition(&file.api_name)));
 }
 
-/// A name for every browser, and the real one for those that read RFC 6266.
+/// A plain name for every browser, and the real one for those that support RFC 6266.
 fn disposition(name: &str) -> String {
     let ascii: String = name.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
     let mut encoded = String::new();
@@ -153,7 +155,7 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A value of our own making; whatever it holds that a header cannot, the header is empty.
+/// A header from a value of the daemon's own; empty if a header cannot hold it.
 fn plain(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
@@ -162,9 +164,9 @@ fn plain(text: &str) -> HeaderValue {
 struct RecordingView<'a> {
     recording_id: RecordingId,
     stream_id: &'a StreamId,
-    /// Which stream of its session it is of, from 1.
+    /// The number of the stream in its session, from 1.
     ordinal: u32,
-    /// Which part of that stream it is, from 1.
+    /// The number of the part in that stream, from 1.
     part: u32,
     status: RecordingStatus,
     started_at: Option<String>,
@@ -181,7 +183,7 @@ struct FileView<'a> {
     /// The last part of its path in this API.
     file: &'a str,
     url: String,
-    /// Where recordings go, from RECORDINGS_URL on; null while the stream goes on.
+    /// The path below RECORDINGS_URL; null while the stream runs.
     path: Option<&'a str>,
     medium: &'a str,
     #[serde(flatten)]

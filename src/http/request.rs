@@ -1,4 +1,4 @@
-//! What happens to every request: an id, a log line, security headers, and no panic that kills the connection.
+//! Wraps every request: an id, a log line, security headers, and panics caught.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
@@ -19,18 +19,18 @@ use super::error::ApiError;
 
 const REQUEST_ID_HEADER: &str = "x-request-id";
 
-/// The id of a request, for whoever has to name it in an answer.
+/// The id of a request, for handlers that put it into an answer.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// What [`observe`] works with.
+/// The state of [`observe`].
 pub struct Observer {
     pub counters: Arc<Counters>,
     pub trusted_proxies: TrustedProxies,
 }
 
 impl Observer {
-    /// A request without a peer came over no socket: only tests make one.
+    /// Only tests make requests without a peer.
     fn client(&self, request: &Request) -> ClientAddress {
         let peer = request.extensions().get::<Peer>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
@@ -38,7 +38,7 @@ impl Observer {
     }
 }
 
-/// Wraps every route, the fallbacks too.
+/// Wraps every route, fallbacks included.
 pub async fn observe(
     State(observer): State<Arc<Observer>>,
     mut request: Request,
@@ -50,7 +50,7 @@ pub async fn observe(
     request.extensions_mut().insert(client);
     let started = Instant::now();
     let method = request.method().clone();
-    // The raw path may hold anything; the route is ours.
+    // The raw path may hold anything; the route is one of the daemon's.
     let route = request.extensions().get::<MatchedPath>().cloned();
     let is_probe = route.as_ref().is_some_and(|route| route.as_str().starts_with("/health/"));
     let is_refused = !is_probe && request.extensions().get::<Overloaded>().is_some();
@@ -82,7 +82,7 @@ pub async fn observe(
     response
 }
 
-/// What the log gets to read: more than the client where the cause is ours.
+/// The log's text: more than the client's if the cause is in the daemon.
 fn log_text(error: &ApiError) -> String {
     match error {
         ApiError::Store(cause) => cause.to_string(),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_in_a_handler_is_a_500_and_counted() {
+    async fn a_panic_in_a_handler_is_answered_500_and_counted() {
         let counters = Arc::new(Counters::default());
         let boom = || async {
             if true {

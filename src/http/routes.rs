@@ -1,5 +1,5 @@
-//! Every path of the daemon: who may use it, who answers, and what the OpenAPI document says. The router and the
-//! document are made from this one table, so that neither can know a path that the other does not.
+//! The table of all paths: who may use each, its handler, and its entry in the OpenAPI document. The router and the
+//! document are built from this one table, so that they always agree.
 
 mod daemon;
 mod sessions;
@@ -20,9 +20,9 @@ use super::{AppState, audit, auth, cors, idempotency, request};
 /// Who may use a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody; or whoever proves themselves in another way than by a token.
+    /// Everyone; some paths check another proof than a token.
     Open,
-    /// A token: `read` for looking, `control` for changing. What changes something is carried out to its end.
+    /// A token: `read` for reads, `control` for changes. Changes are executed to their end.
     Token,
     /// A token with `read`, whatever the method: nothing is changed.
     Read,
@@ -34,7 +34,7 @@ pub enum Access {
     Admin,
 }
 
-/// One path.
+/// One path with its handlers.
 pub struct Route {
     pub path: String,
     pub access: Access,
@@ -68,7 +68,7 @@ impl Route {
         self.with("delete", about, |handlers| handlers.delete(handler))
     }
 
-    /// A HEAD would use the state and the code up, and show nobody the page.
+    /// A HEAD would consume the state and the code without showing the page.
     fn without_head(self) -> Self {
         let refuse = async || ApiError::MethodNotAllowed;
         Self { handlers: self.handlers.head(refuse), ..self }
@@ -126,12 +126,12 @@ pub fn router(state: Arc<AppState>) -> Router {
         .fallback(|| async { ApiError::UnknownRoute })
         .layer(from_fn_with_state(Arc::clone(&state), audit::watch))
         .layer(from_fn_with_state(observer(&state), request::observe))
-        // Outermost: a page must be able to read every answer, whoever gives it.
+        // Outermost: a page must be able to read every answer, errors included.
         .layer(from_fn_with_state(Arc::clone(&state), cors::allow))
         .with_state(state)
 }
 
-/// The health checks alone, for a listener of their own.
+/// The health checks alone, for a separate listener.
 pub fn health_router(state: &Arc<AppState>) -> Router {
     let is_health = |route: &Route| route.path.starts_with("/health/");
     let routes = all(&state.webhook_path).into_iter().filter(is_health);
@@ -150,7 +150,7 @@ fn observer(state: &AppState) -> Arc<request::Observer> {
     })
 }
 
-/// The table.
+/// All routes.
 pub fn all(webhook_path: &str) -> Vec<Route> {
     let mut routes = sessions::routes();
     routes.extend(zoom::routes());

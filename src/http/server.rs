@@ -1,4 +1,4 @@
-//! The accept loop: a bound on connections, headers, waits and on the way out.
+//! The accept loop, with bounds on connections, headers, waits and the shutdown.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,29 +24,29 @@ use super::client_address::Peer;
 use super::connections::{Connections, Overloaded, Place};
 use super::write_timeout::StallTimeout;
 
-/// Headers in one request; real ones have about twenty.
+/// The most headers in one request; real ones have about twenty.
 const MAX_HEADERS: usize = 64;
-/// The request line and all headers together, and what is buffered of a body.
+/// The limit of the request line plus all headers, and of a body's buffer.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
-/// Connections that wait to be accepted; the kernel allows no more by default (`net.core.somaxconn`).
+/// The most connections that wait to be accepted; the kernel's default limit (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;
-/// How long to wait when the process has no file left for another connection.
+/// The pause when the process has no file descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// A connection's bytes, for what they become when HTTP is left behind.
+/// The socket of a connection, also after an upgrade from HTTP.
 pub type Socket = StallTimeout<TcpStream>;
 
 /// The bounds on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Open connections. One more takes the place of one that is silent or slow with its request; while
-    /// all of them are being answered, it waits in the kernel's backlog.
+    /// The most open connections. A new one replaces one that is silent or slow with its request; while all of them are
+    /// being answered, it waits in the kernel's backlog.
     pub connections: usize,
     /// From the start of a connection to its first byte.
     pub first_byte_timeout: Duration,
-    /// From the start of a connection, or the end of the response before, to the last header of a request.
+    /// From the start of a connection, or the end of the previous response, to the last header of a request.
     pub header_timeout: Duration,
-    /// How long a client may read nothing of what we write.
+    /// How long a client may fail to read what is written.
     pub write_timeout: Duration,
     /// How long running requests may take after the stop.
     pub grace: Duration,
@@ -64,8 +64,8 @@ impl Default for Limits {
     }
 }
 
-/// Binds a TCP socket with a backlog that holds a burst of connections: with tokio's own, SYNs are dropped and
-/// come again a second later.
+/// Binds a TCP socket with a backlog that holds a burst of connections: with tokio's default, SYNs are dropped and
+/// retried a second later.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
@@ -73,7 +73,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Serves until `stop`, then lets running requests end within the grace and cuts the rest.
+/// Serves until `stop`, then lets running requests finish within the grace and cuts the rest.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let open = Connections::new(limits.connections);
     let mut connections = JoinSet::new();
@@ -96,8 +96,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     drain(connections, limits.grace).await;
 }
 
-/// The next connection, once there is a place for it. `accepted` keeps it while it waits, so that this is
-/// cancel-safe.
+/// The next connection, once there is a slot for it. `accepted` holds it meanwhile, so that this is cancel-safe.
 async fn accept(
     listener: &TcpListener,
     open: &Arc<Connections>,
@@ -113,7 +112,7 @@ async fn accept(
     Ok((socket, place))
 }
 
-/// One connection, to its end or until another one needs its place.
+/// Serves one connection to its end, or until another needs its slot.
 async fn converse(
     socket: TcpStream,
     place: Place,
@@ -122,7 +121,7 @@ async fn converse(
     stop: CancellationToken,
 ) {
     let talk = async {
-        // Buffers are for clients that have something to say.
+        // Allocate buffers only after the client has sent its first byte.
         let first_byte = timeout(limits.first_byte_timeout, socket.peek(&mut [0])).await;
         if matches!(first_byte, Ok(Ok(1..))) {
             answer(socket, &place, router, limits, &stop).await;
@@ -130,7 +129,7 @@ async fn converse(
     };
     tokio::select! {
         () = talk => {}
-        () = place.lost() => tracing::debug!("closed a connection without a request for a new one"),
+        () = place.lost() => tracing::debug!("closed a connection without a complete request for a new one"),
     }
 }
 
@@ -162,7 +161,7 @@ async fn answer(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+        tracing::debug!(%error, "a connection ended early; it is closed");
     }
 }
 
@@ -182,13 +181,13 @@ async fn respond(
     Ok(response.map(|body| progress.answer(body)))
 }
 
-/// An aborted handshake is the peer's matter; running out of files is ours, and passes.
+/// Pauses if the process has no file descriptors left, which passes. An aborted handshake concerns the peer only.
 async fn survive(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
         return;
     }
-    tracing::warn!(%error, "cannot accept a connection");
+    tracing::warn!(%error, "cannot accept a connection; trying again shortly");
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
@@ -199,14 +198,17 @@ async fn drain(mut connections: JoinSet<()>, grace: Duration) {
         }
     };
     if tokio::time::timeout(grace, all_ended).await.is_err() {
-        tracing::warn!(connections = connections.len(), "cut connections after the grace");
+        tracing::warn!(
+            connections = connections.len(),
+            "the grace is over; cut the remaining connections"
+        );
         connections.shutdown().await;
     }
 }
 
-/// A panic outside a handler, say in a streamed body, has ended its own connection only.
+/// Logs a panic outside a handler, such as in a streamed body. It ended only its own connection.
 fn note(ended: Result<(), JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
-        tracing::error!("a connection's task panicked");
+        tracing::error!("a connection's task panicked; the connection is closed");
     }
 }

@@ -27,7 +27,7 @@ pub async fn list(
     params: Params,
 ) -> Result<Response, ApiError> {
     let page = page(&params)?;
-    // One more than asked for tells whether there is a next page.
+    // One row more than requested shows whether there is a next page.
     let asked = SessionPage { limit: page.limit + 1, ..page };
     let mut sessions = state.store.sessions(&asked).await?;
     let next = cut_page(&mut sessions, page.limit).map(|session| session.id);
@@ -47,7 +47,7 @@ pub async fn show(
     Ok(success("session", json!({ "session": session, "streams": streams })))
 }
 
-/// Has a session deleted with all that is stored of it, soon after. Not while a stream of it runs.
+/// Schedules the deletion of a session and its stored data. Refused while a stream of it runs.
 pub async fn remove(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -83,7 +83,7 @@ pub struct SessionView<'a> {
     id: SessionId,
     platform: &'static str,
     product: Product,
-    /// Zoom's id of this conversation: `meeting_uuid` and the like; null while only the number is known.
+    /// Zoom's id of this conversation, such as `meeting_uuid`; null while only the number is known.
     instance_id: Option<&'a str>,
     meeting_id: Option<&'a str>,
     account_id: Option<&'a str>,
@@ -92,7 +92,7 @@ pub struct SessionView<'a> {
     participant_user_id: Option<&'a str>,
     installation_id: Option<&'a str>,
     metadata: Option<&'a Metadata>,
-    /// What its next streams ask for; null for what is configured.
+    /// The media parameters of its next streams; null for the configured ones.
     media: Option<&'a MediaParams>,
     status: SessionStatus,
     meeting_started_at_ms: Option<i64>,
@@ -138,10 +138,10 @@ impl<'a> SessionView<'a> {
 #[derive(Serialize)]
 struct StreamView<'a> {
     stream_id: &'a StreamId,
-    /// Which stream of its session this is, from 1.
+    /// The number of the stream in its session, from 1.
     ordinal: u32,
     status: StreamStatus,
-    /// 1, and one more for each time Zoom moved the stream to another server.
+    /// Starts at 1 and rises each time Zoom moves the stream to another server.
     generation: i64,
     interrupts: i64,
     stop_reason: Option<StopReasonView>,
@@ -149,15 +149,15 @@ struct StreamView<'a> {
     first_packet_at: Option<String>,
     first_packet_ms: Option<i64>,
     tally: Tally,
-    /// How many messages came that nobody reads, by `msg_type`.
+    /// How many messages of unknown types arrived, by `msg_type`.
     unknown_messages: &'a UnknownMessages,
-    /// What could not be read of its messages, by kind.
+    /// The parts of its messages that could not be read, by kind.
     unreadable_messages: &'a UnreadableMessages,
-    /// What it asks for; null for what is configured.
+    /// The requested media parameters; null for the configured ones.
     media: Option<&'a MediaParams>,
-    /// What Zoom gives; null before it has said so.
+    /// What Zoom sends; null before Zoom has said so.
     effective: Option<&'a MediaParams>,
-    /// Whose video a program has chosen.
+    /// The participant whose video a program has chosen.
     video_user_id: Option<UserId>,
     created_at: Option<String>,
     created_at_ms: i64,

@@ -1,4 +1,4 @@
-//! `POST /api/v1/tickets`: what a browser asks with where it cannot send a token, and how it is redeemed.
+//! `POST /api/v1/tickets`: short-lived tickets for browser requests that cannot send a token.
 
 mod resource;
 mod signed;
@@ -27,19 +27,20 @@ use crate::model::RecordedFile;
 use crate::seal::random_bytes;
 use crate::store::{TicketUse, UsedTicket};
 
-/// How long a ticket waits for its use.
+/// How long a ticket can be used for the first time.
 const LIFE_MS: i64 = 60 * 1000;
-/// A player asks for a file in parts, for as long as it plays, and for a while after that.
+/// How long a recording's ticket can be reused: a player requests a file in parts while it plays, and for a while
+/// after.
 const WINDOW_MS: i64 = 10 * 60 * 1000;
 const LONGEST_WINDOW_MS: i64 = 12 * 60 * 60 * 1000;
-/// How far the clocks of several daemons may be apart: so much longer a used ticket is remembered.
+/// The most that the clocks of several daemons may differ: used tickets are remembered for this much longer.
 const CLOCKS_APART_MS: i64 = 5 * 60 * 1000;
-/// How many used tickets of one token are remembered.
+/// The most used tickets of one token that are remembered.
 const MAX_USED: u32 = 20_000;
-/// The name in the query.
+/// The query parameter.
 const QUERY: &str = "ticket";
 
-/// Makes a ticket for one path of this API, with the caller's token and no more than its scope `read`.
+/// Creates a ticket for one path of this API, with the caller's token and at most its scope `read`.
 pub async fn create(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -63,7 +64,7 @@ pub async fn create(
         "expires_at_ms": expires_at_ms,
         "window_ms": window_ms,
     });
-    let mut response = success_as(StatusCode::CREATED, "ticket made", data);
+    let mut response = success_as(StatusCode::CREATED, "ticket created", data);
     response.extensions_mut().insert(HoldsSecret);
     if let Some(id) = resource.session() {
         response.extensions_mut().insert(AboutSession(id));
@@ -78,7 +79,7 @@ fn path(body: &[u8]) -> Result<String, ApiError> {
     }
 }
 
-/// How long a ticket may come again after its first use; 404 where there is nothing to come to.
+/// How long a ticket may be reused after its first use; 404 if the resource does not exist.
 async fn window_ms(state: &AppState, resource: &Resource) -> Result<i64, ApiError> {
     match resource {
         Resource::LiveAll => Ok(0),
@@ -92,7 +93,7 @@ async fn window_ms(state: &AppState, resource: &Resource) -> Result<i64, ApiErro
     }
 }
 
-/// Zero where it is not known.
+/// The playing time; 0 if unknown.
 fn playing_ms(file: &RecordedFile) -> i64 {
     let span = file.first_ms.zip(file.last_ms).map(|(first, last)| last.saturating_sub(first));
     span.unwrap_or(0).max(0)
@@ -105,14 +106,14 @@ pub fn of_query(uri: &Uri) -> Option<String> {
     pairs.find(|(name, _)| name == QUERY).map(|(_, ticket)| ticket.into_owned())
 }
 
-/// Whose ticket this is, checked before anything is written: signed here for this path, by a token that still is one.
+/// Verifies a ticket without writing anything: signed here, for this path, by an API token that is still valid.
 pub fn claim(state: &AppState, ticket: &str, path: &str) -> Result<Claim, ApiError> {
     let resource = Resource::parse(path).ok_or(ApiError::TicketRefused)?;
     let hash_of = |name: &str| state.api_tokens.hash_of(name);
     state.ticket_keys.read(ticket, &resource.name(), hash_of).ok_or(ApiError::TicketRefused)
 }
 
-/// Uses a ticket: once, or a recording's for as long as its window is open.
+/// Marks a ticket as used; that of a recording stays valid while its window is open.
 pub async fn redeem(state: &AppState, claim: &Claim) -> Result<(), ApiError> {
     let now_ms = (state.now_ms)();
     let id = hex::encode(claim.id);

@@ -1,4 +1,4 @@
-//! `GET …/{id}/transcript`: what was said, as JSON, subtitles or text.
+//! `GET …/{id}/transcript`: the transcript as JSON, subtitles or text.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::transcript::format::{self, Format, Writer};
 use crate::transcript::lines::Lines;
 use crate::transcript::{Transcript, origin_ms};
 
-/// The transcript of all streams of a session on one time line, which starts with the oldest that was received of any
-/// of them. Written while it is read: a long one takes no memory.
+/// The transcript of all streams of a session on one time line, which starts with the first line of any of them.
+/// Streamed from the store, so that a long one takes no memory.
 pub async fn download(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
@@ -29,13 +29,13 @@ pub async fn download(
     known_session(&state.store, id).await?;
     let streams = state.store.streams_of(id).await?;
     let mut lines = Lines::new(state.store.clone(), id, &streams, format.applies_corrections());
-    // Read before the answer starts: a dead store is a 503, not a file that ends early.
+    // Read before the answer starts: an unavailable store is a 503, not a truncated file.
     let first = lines.next().await?;
     let writer = Writer::new(format, id, origin_ms(&streams, first.as_ref()));
     let reading = Transcript::new(lines, writer, first);
     let body = stream::try_unfold(reading, |mut reading| async move {
         let chunk = reading.chunk().await.inspect_err(|error| {
-            tracing::warn!(%error, "a transcript was cut");
+            tracing::warn!(%error, "could not read a transcript to its end; the download is cut");
         })?;
         Ok::<_, StoreError>(chunk.map(|chunk| (chunk, reading)))
     });

@@ -1,4 +1,4 @@
-//! `POST /api/v1/sdk/sessions/{id}/video/subscribe`: whose camera is wanted.
+//! `POST /api/v1/sdk/sessions/{id}/video/subscribe`: chooses the participant whose camera is streamed.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ struct Body {
     user_id: UserId,
 }
 
-/// The choice holds for this session's streams until the next one; Zoom's answer is an entry of the stream.
+/// The choice holds for this session's streams until the next one; Zoom's answer becomes an entry of the stream.
 pub async fn subscribe(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
@@ -40,8 +40,8 @@ pub async fn subscribe(
     let stream_id = state.control.pin_video(id, user_id, &act).await?;
     let data = json!({ "user_id": user_id, "stream_id": stream_id });
     if let Some(stream_id) = stream_id {
-        // Full is fine: whoever runs streams also looks at the store regularly.
+        // A full channel is fine: the supervisor also polls the store.
         let _ = state.on_change.try_send(stream_id);
     }
-    Ok(success_as(StatusCode::ACCEPTED, "video will be asked for", data))
+    Ok(success_as(StatusCode::ACCEPTED, "video will be requested", data))
 }

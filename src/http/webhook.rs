@@ -1,4 +1,4 @@
-//! `POST /webhook` and `POST /webhook/video`: Zoom announces streams here (rtms-protocol.md section 13).
+//! `POST /webhook` and `POST /webhook/video`: receives Zoom's webhooks (rtms-protocol.md section 13).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,18 +23,18 @@ use crate::zoom::signature::{
 /// Real webhooks have less than 2 KiB.
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
-/// Zoom waits 3 s (section 13.4): a later answer is one that it does not hear.
+/// Zoom waits 3 s (section 13.4) and ignores a later answer.
 const RECORD_DEADLINE: Duration = Duration::from_millis(2500);
 
-/// Paths of ours that a webhook cannot have.
+/// Paths that a webhook cannot have.
 const TAKEN: [&str; 4] = ["/health/", "/api/", "/docs", "/openapi.json"];
 
-/// Where the Video SDK app sends its webhooks.
+/// The path for the webhooks of the Video SDK app.
 pub fn video_path(path: &str) -> String {
     format!("{}/video", path.trim_end_matches('/'))
 }
 
-/// What is wrong with a webhook path, if anything: it starts with `/`, is plain text and none of our own paths.
+/// Checks a webhook path: it starts with `/`, is plain text and none of the daemon's own paths.
 pub fn check_path(path: &str) -> Result<(), &'static str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.~".contains(&byte);
     if !path.starts_with('/') {
@@ -48,13 +48,13 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
     }
 }
 
-/// Answers after the delivery and its effect are stored, and before any socket is dialled. Zoom tries again only after
-/// 5xx, so that is the answer when the store cannot be used, and never the answer to what Zoom or a stranger sent.
+/// Answers after the delivery and its effect are stored, and before any socket is dialled. Zoom retries only after 5xx,
+/// so an unavailable store is answered with it, and a bad request never is.
 pub async fn receive(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    // Without a Video SDK app of its own, the only app may be one.
+    // Without a separate Video SDK app, the only app may be one.
     let speaks_for = match state.video_webhook_key {
         Some(_) => SpeaksFor::AllButVideoSdk,
         None => SpeaksFor::All,
@@ -62,7 +62,7 @@ pub async fn receive(
     count_refused(&state, answer(&state, &state.webhook_key, speaks_for, request).await)
 }
 
-/// The webhooks of the Video SDK app, which has a secret token of its own.
+/// Receives the webhooks of the Video SDK app, which has a secret token of its own.
 pub async fn receive_video(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -71,7 +71,7 @@ pub async fn receive_video(
     count_refused(&state, answer(&state, key, SpeaksFor::VideoSdk, request).await)
 }
 
-/// Whose events a key may sign.
+/// The events that a key may sign.
 #[derive(Debug, Clone, Copy)]
 enum SpeaksFor {
     All,
@@ -80,7 +80,7 @@ enum SpeaksFor {
 }
 
 impl SpeaksFor {
-    /// Notices about limits come for every product.
+    /// Notices about limits concern every product.
     fn includes(self, event: &str) -> bool {
         let is_video_sdk = event.starts_with("session.");
         match self {
@@ -127,7 +127,7 @@ async fn answer(
     }
 }
 
-/// A header that is there twice counts as its first value.
+/// The first value of a repeated header counts.
 fn signature_headers(headers: &HeaderMap) -> SignatureHeaders<'_> {
     let value = |name| headers.get(name).map(|value| value.as_bytes());
     SignatureHeaders { timestamp: value(TIMESTAMP_HEADER), signature: value(SIGNATURE_HEADER) }
@@ -158,7 +158,7 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
     tracing::info!(event = delivery.event, stream_id, outcome, "webhook");
     state.control.look();
     if let Recorded::Changed(stream_id) = recorded {
-        // Full is fine: whoever runs streams also looks at the store regularly.
+        // A full channel is fine: the supervisor also polls the store.
         let _ = state.on_change.try_send(stream_id);
     }
     Ok(Json(json!({ "status": true, "message": "recorded" })).into_response())
@@ -169,7 +169,7 @@ mod tests {
     use super::check_path;
 
     #[test]
-    fn a_webhook_path_is_plain_and_none_of_ours() {
+    fn a_webhook_path_is_plain_and_not_one_of_the_daemons() {
         for good in ["/webhook", "/", "/zoom/hook-1_2.x"] {
             assert_eq!(check_path(good), Ok(()), "{good}");
         }

@@ -1,4 +1,4 @@
-//! `/api/v1/webhooks/endpoints`: where outgoing webhooks go, and what became of them. For administrators.
+//! `/api/v1/webhooks/endpoints`: manages the endpoints of outgoing webhooks and their deliveries. For administrators.
 
 mod request;
 
@@ -24,14 +24,14 @@ use crate::model::{
 use crate::sinks::webhooks::EndpointError;
 use crate::store::{DeliveryStatus, LoggedDelivery};
 
-/// All of them: there are few.
+/// Lists all of them: there are few.
 pub async fn list(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
     let endpoints = state.webhooks.endpoints().await?;
     let endpoints: Vec<_> = endpoints.iter().map(EndpointView::of).collect();
     Ok(success("webhook endpoints", json!({ "endpoints": endpoints })))
 }
 
-/// Makes an endpoint. Its secret is in this answer and in no other.
+/// Creates an endpoint. Only this answer contains its secret.
 pub async fn create(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -42,7 +42,7 @@ pub async fn create(
     let made = state.webhooks.create(&wish.url, wish.description, wish.events, &act).await;
     let (endpoint, secret) = made?;
     let data = json!({ "endpoint": EndpointView::of(&endpoint), "secret": secret.as_str() });
-    let message = "webhook endpoint made: keep its secret";
+    let message = "webhook endpoint created: keep its secret";
     Ok(with_secret(success_as(StatusCode::CREATED, message, data)))
 }
 
@@ -54,7 +54,7 @@ pub async fn show(
     Ok(success("webhook endpoint", json!({ "endpoint": EndpointView::of(&endpoint) })))
 }
 
-/// Changes what is named in the body. `enabled: true` also forgets the failures.
+/// Changes the fields in the body. `enabled: true` also resets the failures.
 pub async fn change(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -76,7 +76,7 @@ pub async fn remove(
     Ok(success("webhook endpoint deleted", json!({ "id": id })))
 }
 
-/// A new secret, in this answer and in no other. For a day both sign.
+/// Creates a new secret, which only this answer contains. The old one also signs for a day.
 pub async fn rotate_secret(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -96,7 +96,7 @@ pub async fn test(
     let act = act(&state, &caller, "webhook_endpoint.test", id);
     let event_id = state.webhooks.test(id, &act).await?;
     let data = json!({ "event_id": event_id });
-    Ok(success_as(StatusCode::ACCEPTED, "a test is on its way", data))
+    Ok(success_as(StatusCode::ACCEPTED, "a test event is queued", data))
 }
 
 /// One page of an endpoint's deliveries, newest first; `next` is the `before` of the next page.
@@ -106,14 +106,14 @@ pub async fn deliveries(
     params: Params,
 ) -> Result<Response, ApiError> {
     let (limit, before) = (params.limit()?, params.get("before"));
-    // One more than asked for tells whether there is a next page.
+    // One row more than requested shows whether there is a next page.
     let mut found = state.webhooks.deliveries(id, before, limit + 1).await?;
     let next = cut_page(&mut found, limit).map(|delivery| delivery.event_id.clone());
     let deliveries: Vec<_> = found.iter().map(DeliveryView::of).collect();
     Ok(success("webhook deliveries", json!({ "deliveries": deliveries, "next": next })))
 }
 
-/// Makes a delivery again, whatever came of it, under the same id.
+/// Sends an event again under the same id, whatever its outcome.
 pub async fn resend(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
@@ -123,7 +123,7 @@ pub async fn resend(
     let act = act(&state, &caller, "webhook_endpoint.resend", id);
     state.webhooks.resend(id, &event_id, &act).await?;
     let data = json!({ "event_id": event_id });
-    Ok(success_as(StatusCode::ACCEPTED, "the event is on its way again", data))
+    Ok(success_as(StatusCode::ACCEPTED, "the event is queued again", data))
 }
 
 fn act(state: &AppState, caller: &Caller, action: &'static str, id: EndpointId) -> AuditRow {
@@ -196,14 +196,14 @@ struct EndpointView<'a> {
     source: EndpointSource,
     url: &'a str,
     description: &'a str,
-    /// Empty for all.
+    /// Empty means all.
     events: &'a [EventKind],
     enabled: bool,
     status: EndpointStatus,
     /// The first failure since the last success.
     failing_since: Option<String>,
     failing_since_ms: Option<i64>,
-    /// Until then the secret before the current one signs, too.
+    /// Until then, the previous secret also signs.
     previous_secret_until: Option<String>,
     previous_secret_until_ms: Option<i64>,
     created_at: Option<String>,
@@ -243,11 +243,11 @@ struct DeliveryView<'a> {
     kind: EventKind,
     status: DeliveryStatus,
     attempts: u32,
-    /// The HTTP status of the last attempt; null where there was no answer.
+    /// The HTTP status of the last attempt; null if there was no answer.
     last_status: Option<u16>,
-    /// Why there was none: `address_refused`, `no_connection`, `timed_out`, …
+    /// Why there was no answer: `address_refused`, `no_connection`, `timed_out`, …
     last_error: Option<&'a str>,
-    /// The beginning of what was answered.
+    /// The beginning of the answer's body.
     last_answer: Option<&'a str>,
     last_try_at: Option<String>,
     last_try_at_ms: Option<i64>,

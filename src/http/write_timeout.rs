@@ -1,3 +1,5 @@
+//! A socket with a write timeout.
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -6,8 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// A socket whose writes fail when the peer takes nothing for a while: a reader that stalls must not hold
-/// a connection and its buffers for ever.
+/// A socket whose writes fail when the peer reads nothing for a while: a stalled reader must not hold a connection and
+/// its buffers indefinitely.
 pub struct StallTimeout<S> {
     socket: S,
     limit: Duration,
@@ -33,7 +35,7 @@ impl<S> StallTimeout<S> {
         let deadline =
             self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
         ready!(deadline.as_mut().poll(context));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client reads nothing")))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client has stopped reading")))
     }
 }
 
@@ -86,7 +88,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_write_that_nobody_reads_fails() {
+    async fn a_write_to_a_peer_that_does_not_read_fails() {
         let (ours, _theirs) = duplex(16);
         let mut socket = StallTimeout::new(ours, Duration::from_millis(20));
         let error = socket.write_all(&[0; 17]).await.unwrap_err();
@@ -94,13 +96,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_time_starts_anew_with_every_write_that_gets_on() {
+    async fn the_time_restarts_with_every_write_that_makes_progress() {
         let (ours, mut theirs) = duplex(16);
         let limit = Duration::from_millis(200);
         let mut socket = StallTimeout::new(ours, limit);
         let writing = tokio::spawn(async move { socket.write_all(&[7; 160]).await });
         let mut piece = [0; 16];
-        // Each wait is shorter than the limit, all of them together are longer.
+        // Each wait is shorter than the limit; together they are longer.
         for _ in 0..10 {
             tokio::time::sleep(limit / 4).await;
             theirs.read_exact(&mut piece).await.unwrap();

@@ -1,7 +1,7 @@
-//! Refused requests on their way into the audit trail: a flood of them costs a bounded number of rows.
+//! Aggregates refused requests for the audit trail, so that a flood of them writes a bounded number of rows.
 //!
-//! The first refusal of a kind in a minute becomes a row at once. Those like it until the minute is over are counted,
-//! and become one row together.
+//! The first refusal of a kind in a minute is written at once. Later ones of the same minute are counted and written as
+//! one row.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,14 +13,14 @@ use crate::model::AuditRow;
 use crate::rate::network_of;
 use crate::store::{Store, StoreError};
 
-/// Kinds of refusals that are told apart in one minute; all others are one kind, without an address.
+/// The most kinds of refusals per minute. Further ones are counted as one kind without an address.
 const MAX_KINDS: usize = 50;
 
 /// The refusals since the last [`Refusals::flush`].
 #[derive(Debug, Default)]
 pub struct Refusals(Mutex<HashMap<Kind, Repeats>>);
 
-/// Refusals that become one row: from one network, by one actor, of one action with one outcome.
+/// What refusals that share a row have in common: network, actor, action and outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Kind {
     network: Option<IpAddr>,
@@ -32,13 +32,13 @@ struct Kind {
 #[derive(Debug)]
 struct Repeats {
     first: AuditRow,
-    /// Beside the first one.
+    /// Not counting the first one.
     count: u64,
     last_ms: i64,
 }
 
 impl Refusals {
-    /// Takes a refusal, and gives it back if it is to be written now.
+    /// Counts a refusal. Returns its row if it is the first of its kind and must be written now.
     pub fn admit(&self, row: AuditRow) -> Option<AuditRow> {
         let mut kinds = self.lock();
         let mut kind = Kind::of(&row);
@@ -60,10 +60,10 @@ impl Refusals {
         Some(row)
     }
 
-    /// Writes what was counted, one row for each kind, and starts anew. Every minute, and at the end.
+    /// Writes the counts, one row for each kind, and resets them. Called every minute and at shutdown.
     ///
     /// # Errors
-    /// When the store cannot be used; the counts are lost then.
+    /// When the store is unavailable; the counts are then lost.
     pub async fn flush(&self, store: &Store, now_ms: i64) -> Result<(), StoreError> {
         for row in self.take(now_ms) {
             store.audit(&row).await?;
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(written.count(), 1);
         assert!(refusals.admit(refusal(1, "forbidden", 5)).is_some());
         let rows = refusals.take(60_000);
-        assert_eq!(rows.len(), 1, "what came once has its row");
+        assert_eq!(rows.len(), 1, "a single refusal has its row");
         let detail = json!({ "repeated": 999, "since_ms": 0, "until_ms": 999 });
         assert_eq!((&rows[0].detail, rows[0].at_ms), (&detail, 60_000));
         assert!(refusals.admit(refusal(1, "unauthenticated", 60_001)).is_some());

@@ -1,4 +1,5 @@
-//! Wrong API tokens, counted by address: a client that guesses has to wait, and one that is known does not.
+//! Counts wrong API tokens by address: a client that guesses has to wait, a client known to hold a valid token does
+//! not.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -8,17 +9,17 @@ use std::time::{Duration, Instant};
 use super::ApiError;
 use crate::rate::{AddressBuckets, Rate, network_of};
 
-/// Wrong tokens from one network: twenty at once, and one every five seconds after that.
+/// The allowance for wrong tokens of one network: twenty at once, then one every five seconds.
 const WRONG: Rate = Rate { per_second: 0.2, burst: 20.0 };
-/// How many pairs of a network and a token that came from it are remembered.
+/// How many pairs of a network and a valid token sent from it are remembered.
 const MAX_KNOWN: usize = 10_000;
 
-/// Failures and successes of the clients so far.
+/// The failures and successes of all clients.
 pub struct Failures(Mutex<Clients>);
 
 struct Clients {
     wrong: AddressBuckets,
-    /// Tokens that were right, with the networks that they came from.
+    /// Valid tokens with the networks that sent them.
     known: HashSet<(IpAddr, Arc<str>)>,
 }
 
@@ -30,9 +31,9 @@ impl Default for Failures {
 }
 
 impl Failures {
-    /// Takes a request with a token from an address; `right` is the name of the token if it is one. After too many
-    /// wrong ones from the same network a right one is refused like a wrong one, so that a guess learns nothing, unless
-    /// it came from there before.
+    /// Admits or refuses a request with a token from an address; `right` is the token's name if it is valid. After too
+    /// many wrong tokens from a network, a valid one is refused as well unless it was used from there before, so that a
+    /// guess reveals nothing.
     ///
     /// # Errors
     /// [`ApiError::Unauthenticated`] for a wrong token, and [`ApiError::TooManyFailures`] after too many.
@@ -92,7 +93,7 @@ mod tests {
             assert_eq!(code(None, 1, now), Some("unauthenticated"));
         }
         assert_eq!(code(None, 1, now), Some("too_many_failures"));
-        assert_eq!(code(Some(&new), 1, now), Some("too_many_failures"), "a guess learns nothing");
+        assert_eq!(code(Some(&new), 1, now), Some("too_many_failures"), "a guess reveals nothing");
         assert_eq!(code(Some(&known), 1, now), None);
         assert_eq!(code(Some(&new), 2, now), None, "another address");
         let later = now + Duration::from_secs(6);
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wait_is_until_the_next_try() {
+    fn the_wait_ends_when_the_next_try_is_allowed() {
         let (failures, now) = (Failures::default(), Instant::now());
         let last = (0..21).map(|_| failures.admit(address(1), None, now)).last();
         let Some(Err(ApiError::TooManyFailures { wait_s })) = last else { panic!("{last:?}") };

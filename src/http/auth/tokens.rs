@@ -1,4 +1,4 @@
-//! The tokens of `API_TOKENS`: what each may do, and in whose name.
+//! Parses `API_TOKENS`: the names, scopes and installations of the API tokens.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use thiserror::Error;
 use super::ApiError;
 use crate::model::InstallationId;
 
-/// More tokens than this are a mistake.
+/// The most tokens; a longer list is a mistake.
 const MAX_TOKENS: usize = 256;
-/// A shorter one can be guessed.
+/// The shortest token; a shorter one could be guessed.
 const MIN_TOKEN_BYTES: usize = 16;
 const MAX_TOKEN_BYTES: usize = 512;
-/// Installations that one token may be bound to.
+/// The most installations that one token may be bound to.
 const MAX_INSTALLATIONS: usize = 256;
 
-/// What a token may do.
+/// What a token permits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     Read,
@@ -40,7 +40,7 @@ impl Scope {
     }
 }
 
-/// One mistake in `API_TOKENS`, by position: a name may be a token whose colon was forgotten.
+/// A mistake in `API_TOKENS`, by position: a name in the message could be a token without its colon.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("token {position}: {problem}")]
 pub struct TokenMistake {
@@ -52,19 +52,19 @@ pub struct TokenMistake {
 #[derive(Debug, Clone, Default)]
 pub struct ApiTokens(Vec<ApiToken>);
 
-/// One of them.
+/// One API token.
 #[derive(Debug, Clone)]
 pub(super) struct ApiToken {
     pub(super) name: Arc<str>,
     hash: [u8; 32],
     pub(super) scopes: Vec<Scope>,
-    /// The only installations that it may use and see; none for all.
+    /// The only installations that the token may use and see; `None` for all.
     pub(super) installations: Option<Arc<[InstallationId]>>,
 }
 
 impl ApiTokens {
-    /// Reads `name:token`, `name:token:scope+scope` or `name:token:scope+scope#installation+installation`, separated by
-    /// commas; without scopes a token may read and control. Every mistake is reported, none with a value.
+    /// Parses `name:token`, `name:token:scope+scope` or `name:token:scope+scope#installation+installation`, separated
+    /// by commas. Without scopes, a token may read and control. Reports every mistake, without any value.
     pub fn parse(text: &str) -> Result<Self, Vec<TokenMistake>> {
         let mut tokens: Vec<ApiToken> = Vec::new();
         let mut mistakes = Vec::new();
@@ -91,7 +91,7 @@ impl ApiTokens {
         self.0.iter().find(|token| *token.name == *name)
     }
 
-    /// The token that these bytes are. Compares with all of them, in the same time whichever it is.
+    /// Finds a token. Compares with all of them, so that the time reveals nothing.
     pub(super) fn find(&self, token: &[u8]) -> Option<&ApiToken> {
         let hash: [u8; 32] = Sha256::digest(token).into();
         let same = |known: &&ApiToken| -> Choice { known.hash.ct_eq(&hash) };
@@ -129,11 +129,11 @@ impl ApiToken {
 
     fn beside(self, others: &[ApiToken]) -> Result<Self, &'static str> {
         if others.len() >= MAX_TOKENS {
-            Err("is one too many")
+            Err("exceeds the limit of tokens: remove some")
         } else if others.iter().any(|other| other.name == self.name) {
-            Err("has the name of an earlier one")
+            Err("has the name of an earlier token")
         } else if others.iter().any(|other| other.hash == self.hash) {
-            Err("is the same as an earlier one")
+            Err("is the same as an earlier token")
         } else {
             Ok(self)
         }
@@ -146,12 +146,12 @@ impl ApiToken {
 }
 
 fn read_scopes(text: &str) -> Result<Vec<Scope>, &'static str> {
-    let problem = "has a scope that is none of read, control, admin";
+    let problem = "has an unknown scope: use read, control or admin";
     text.split('+').map(|scope| Scope::parse(scope).ok_or(problem)).collect()
 }
 
 fn read_installations(text: &str) -> Result<Arc<[InstallationId]>, &'static str> {
-    let problem = "needs ids of installations behind #, with + between them";
+    let problem = "needs installation ids after #, separated by +";
     let ids: Vec<_> = text
         .split('+')
         .map(|id| InstallationId::parse(id).ok_or(problem))
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mistake_is_reported_and_no_value() {
+    fn every_mistake_is_reported_without_its_value() {
         let text = "s3cret,ok:s3cret-of-16-bytes1,ok:s3cret-of-16-bytes2,two:s3cret-of-16-bytes1,:s3cret-of-16-bytes3,x:,\
              y:s3 cret of 16 bytes,z:s3cret-of-16-bytes4:root,short:s3cret-of-15-by";
         let mistakes = ApiTokens::parse(text).unwrap_err();
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_not_kept() {
+    fn only_hashes_of_tokens_are_kept() {
         let tokens = ApiTokens::parse("a:s3cret-of-16-bytes").unwrap();
         assert!(!format!("{tokens:?}").contains("s3cret"));
     }
@@ -187,7 +187,10 @@ mod tests {
         let tokens = ApiTokens::parse(&text).unwrap();
         assert_eq!(tokens.named("a").unwrap().installations.as_deref(), Some(&[one, two][..]));
         assert_eq!(tokens.named("a").unwrap().scopes, [Scope::Control]);
-        assert!(tokens.find(b"token#of-16-bytesA").is_some(), "a # in a token is a character");
+        assert!(
+            tokens.find(b"token#of-16-bytesA").is_some(),
+            "a # in a token is an ordinary character"
+        );
         assert_eq!(tokens.named("b").unwrap().installations, None);
         for bad in ["#", "#ana", "#+", &format!("#{one}+"), &format!("@app#{one}")] {
             let text = format!("a:token-of-16-bytesA:control{bad}");

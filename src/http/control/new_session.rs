@@ -6,9 +6,9 @@ use crate::http::error::ApiError;
 use crate::http::json::fields;
 use crate::model::{IdKey, InstallationId, Instance, MediaParams, Metadata, NewSession, Product};
 
-/// As JSON, in bytes.
+/// The size as JSON, in bytes.
 const MAX_METADATA_BYTES: usize = 8 * 1024;
-/// A meeting number has 9 to 11 digits today; Zoom's type for it has 19 at most.
+/// A meeting number has 9 to 11 digits today; Zoom's type for it allows 19.
 const MAX_DIGITS: usize = 19;
 
 const FIELDS: [&str; 7] = [
@@ -21,15 +21,15 @@ const FIELDS: [&str; 7] = [
     "media",
 ];
 
-/// What a start says.
+/// The body of a start request.
 #[derive(Debug, Default, PartialEq)]
 pub struct Start {
-    /// Not resolved yet.
+    /// The requested media parameters, not merged with the defaults yet.
     pub media: Option<MediaParams>,
     pub installation_id: Option<InstallationId>,
 }
 
-/// Reads the body of a start, which may be empty.
+/// Parses the body of a start, which may be empty.
 pub fn start(body: &[u8]) -> Result<Start, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(Start::default());
@@ -39,7 +39,7 @@ pub fn start(body: &[u8]) -> Result<Start, ApiError> {
     Ok(Start { media: media(fields.remove("media"))?, installation_id })
 }
 
-/// Reads the body of another action, which may be empty: the installation that it names.
+/// Parses the body of another action, which may be empty, and returns the installation in it.
 pub fn installation(body: &[u8]) -> Result<Option<InstallationId>, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
@@ -47,7 +47,7 @@ pub fn installation(body: &[u8]) -> Result<Option<InstallationId>, ApiError> {
     installation_id(fields(body, &["installation_id"])?.get("installation_id"))
 }
 
-/// Reads the body of a new session; its media parameters are not resolved yet.
+/// Parses the body of a new session; its media parameters are not merged with the defaults yet.
 pub fn parse(body: &[u8]) -> Result<NewSession, ApiError> {
     let mut fields = fields(body, &FIELDS)?;
     if fields.get("platform").and_then(Value::as_str) != Some("zoom") {
@@ -83,12 +83,12 @@ fn product(value: Option<&Value>) -> Result<Option<Product>, ApiError> {
     product.map(Some).ok_or_else(|| invalid("product", problem))
 }
 
-/// A meeting's or webinar's number, as people write it or as a number; of the other products the id.
+/// A meeting's or webinar's number, as people write it or as a JSON number; for other products the id.
 fn meeting_id(product: Option<Product>, value: Option<&Value>) -> Result<String, ApiError> {
     if let Some(Product::VideoSdk | Product::ContactCenter) = product {
         return value
             .and_then(Value::as_str)
-            // As a part of a URL's path these two would mean another one.
+            // In a URL's path these two would denote another resource.
             .filter(|id| !matches!(*id, "." | ".."))
             .filter(|id| Instance::new(Product::VideoSdk, IdKey::SessionId, id).is_ok())
             .map(str::to_owned)
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_meeting_number_is_read_as_people_and_programs_write_it() {
+    fn a_meeting_number_is_parsed_as_people_and_programs_write_it() {
         for number in [json!(91_234_567_890_u64), json!("91234567890"), json!("912 3456-7890")] {
             let new = read(json!({"platform": "zoom", "meeting_id": number})).unwrap();
             assert_eq!(new.meeting_id, "91234567890");
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_wrong_field() {
         let good = json!({"platform": "zoom", "meeting_id": 1});
         let with = |name: &str, value: Value| {
             let mut body = good.clone();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_null_is_left_out() {
+    fn null_fields_count_as_absent() {
         let body = json!({"platform": "zoom", "meeting_id": 1, "metadata": null, "product": null});
         assert_eq!(read(body).unwrap().metadata, None);
     }

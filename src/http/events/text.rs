@@ -1,13 +1,13 @@
-//! Server-sent events as text (pure).
+//! Formats server-sent events (pure).
 
 use crate::model::{Entry, EntryView, SessionId};
 
-/// First of all: how long a browser waits before it connects again, in milliseconds.
+/// The first text sent: how long a browser waits before it reconnects, in milliseconds.
 pub const RETRY: &str = "retry: 1000\n\n";
-/// A comment, so that neither side nor a proxy takes a silent connection for a dead one.
+/// A comment that keeps a silent connection from being mistaken for a dead one.
 pub const KEEP_ALIVE: &str = ": keep-alive\n\n";
 
-/// One entry; `cursor` is where a reader stands after it.
+/// Formats one entry; `cursor` is the reader's position after it.
 pub fn entry(cursor: &str, entry: &Entry) -> String {
     let data = serde_json::to_string(&EntryView::of(entry))
         .expect("an entry has no map with other keys than text");
@@ -15,7 +15,7 @@ pub fn entry(cursor: &str, entry: &Entry) -> String {
     format!("id: {cursor}\nevent: {}\ndata: {data}\n\n", entry.body.kind().as_str())
 }
 
-/// The session has ended and this was all of it.
+/// The last event: the session has ended and everything was sent.
 pub fn end(cursor: &str, session_id: SessionId) -> String {
     format!("id: {cursor}\nevent: end\ndata: {{\"session_id\":\"{session_id}\"}}\n\n")
 }
@@ -29,7 +29,7 @@ mod tests {
     use crate::model::{EntryBody, Speaker, StreamId, TranscriptLine, UserId};
 
     #[test]
-    fn an_entry_is_one_event_whatever_was_said() {
+    fn an_entry_is_one_event_whatever_its_text() {
         let said = TranscriptLine {
             speaker: Speaker::participant(UserId(7), Some("Ana\n\nevent: end".into())),
             text: "a\r\n\ndata: forged\u{2028}".into(),

@@ -1,4 +1,4 @@
-//! The cookie that binds an install to the browser that began it.
+//! The cookie that binds an install to the browser that started it.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -15,13 +15,13 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// The browser of this request, or a new one. Two installs at once in one browser share their id.
+    /// The browser of this request, or a new one. Concurrent installs in one browser share its id.
     pub fn of(headers: &HeaderMap, is_https: bool) -> Self {
         Self::known(headers, is_https)
             .unwrap_or_else(|| Self { id: hex::encode(random_bytes::<ID_BYTES>()), is_https })
     }
 
-    /// The browser of this request, if it has our cookie.
+    /// The browser of this request, if it sent the cookie.
     pub fn known(headers: &HeaderMap, is_https: bool) -> Option<Self> {
         let cookies =
             headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -37,7 +37,7 @@ impl Browser {
         &self.id
     }
 
-    /// Lax, since the way back from Zoom is a link of another site.
+    /// `SameSite=Lax`, because the callback is a navigation from another site.
     pub fn set_cookie(&self) -> HeaderValue {
         let (name, id, age_s) = (name(self.is_https), &self.id, STATE_LIFE_MS / 1000);
         let secure = if self.is_https { "; Secure" } else { "" };
@@ -46,7 +46,7 @@ impl Browser {
     }
 }
 
-/// The prefix makes browsers refuse it from a neighbouring host or over plain HTTP.
+/// The prefix makes browsers reject the cookie from a neighbouring host or over plain HTTP.
 fn name(is_https: bool) -> &'static str {
     if is_https { "__Host-rtmsd_install" } else { "rtmsd_install" }
 }
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_that_is_not_ours_counts_as_none() {
+    fn a_foreign_cookie_counts_as_none() {
         let id = "0".repeat(32);
         for other in ["rtmsd_install=", "rtmsd_install=x", "rtmsd_install", &format!("x={id}")] {
             assert_eq!(known(other, false), None, "{other}");

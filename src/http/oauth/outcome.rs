@@ -1,4 +1,4 @@
-//! Why an install is not finished: for a person on a page, for a program as a code.
+//! Why an install failed: a page for people, a code for programs.
 
 use axum::http::StatusCode;
 use thiserror::Error;
@@ -9,28 +9,28 @@ use crate::zoom::install::InstallError;
 use crate::zoom::oauth::OAuthError;
 use crate::zoom::state::StateError;
 
-/// Why an install is not finished. The text is for programs and for the log.
+/// Why an install failed. The text is for programs and for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Refusal {
-    #[error("the user did not allow it")]
+    #[error("the user did not allow the app")]
     Denied,
-    #[error("Zoom came back with an error instead of a code")]
+    #[error("Zoom returned an error instead of a code: begin again")]
     RefusedByZoom,
     #[error("the state is missing: begin at {INSTALL_PATH}")]
     NoState,
-    #[error("the code is missing")]
+    #[error("the code is missing: begin again")]
     NoCode,
     #[error(transparent)]
     State(StateError),
-    #[error("this install was finished before")]
+    #[error("this install was already finished")]
     Used,
-    #[error("too many installs at once: try again")]
+    #[error("too many installs at once: try again later")]
     Busy,
-    #[error("Zoom does not take the code: it lives 5 minutes and works once")]
+    #[error("Zoom rejected the code: it is valid for 5 minutes and once; begin again")]
     DeadCode,
-    #[error("Zoom refuses this app: {0}")]
+    #[error("Zoom rejects this app: {0}")]
     Misconfigured(&'static str),
-    #[error("Zoom cannot be reached or cannot do it now: begin again")]
+    #[error("Zoom is unavailable: begin again later")]
     ZoomAway,
     #[error("the tokens could not be stored: begin again")]
     NotStored,
@@ -45,11 +45,11 @@ impl Refusal {
             InstallError::OAuth(OAuthError::Dead) => Self::DeadCode,
             InstallError::OAuth(OAuthError::Misconfigured(what)) => Self::Misconfigured(what),
             InstallError::OAuth(error) => {
-                tracing::warn!(%error, "a code could not be exchanged");
+                tracing::warn!(%error, "could not exchange an authorization code; the user is asked to begin again");
                 Self::ZoomAway
             }
             InstallError::Store(_) | InstallError::Panicked => {
-                tracing::error!(%error, "an install could not be stored");
+                tracing::error!(%error, "could not store an install; the user is asked to begin again");
                 Self::NotStored
             }
         }
@@ -92,10 +92,10 @@ impl Refusal {
                 again(Page::neutral("The app was not installed", vec![text]), "Install after all")
             }
             Self::NoState => again(Page::neutral("One more step", vec![text]), "Continue to Zoom"),
-            Self::Used => again(Page::neutral("This was done before", vec![text]), "Install again"),
+            Self::Used => again(Page::neutral("Already installed", vec![text]), "Install again"),
             Self::Misconfigured(what) => {
-                let tell = format!("For the operator: Zoom refuses this app: {what}.");
-                Page::bad("The app is not set up right", vec![text, tell])
+                let note = format!("For the operator: Zoom rejects this app: {what}.");
+                Page::bad("The app is not set up correctly", vec![text, note])
             }
             Self::State(StateError::Expired) => {
                 again(Page::bad("That took too long", vec![text]), "Start again")
@@ -104,7 +104,7 @@ impl Refusal {
         }
     }
 
-    /// For the person at the browser: what happened, and what it means for them.
+    /// The text for the person at the browser: what happened, and what it means for them.
     fn text(self) -> &'static str {
         match self {
             Self::Denied => {
@@ -135,12 +135,15 @@ impl Refusal {
                 "Many people are installing the app right now. Please try it again in a minute."
             }
             Self::DeadCode => {
-                "Zoom's confirmation is valid for five minutes and only once, and this one is over. Please start again."
+                "Zoom's confirmation is valid for five minutes and only once, and this one has expired. Please start \
+                 again."
             }
             Self::Misconfigured(_) => {
-                "This is nothing that you can change. Please tell whoever runs this server."
+                "You cannot fix this yourself. Please contact the operator of this server."
             }
-            Self::ZoomAway => "Zoom did not answer just now. Please start again in a minute.",
+            Self::ZoomAway => {
+                "Zoom is not answering at the moment. Please start again in a minute."
+            }
             Self::NotStored => {
                 "You allowed the app at Zoom, but this server could not store it. Please start again in a minute."
             }

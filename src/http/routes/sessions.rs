@@ -1,10 +1,12 @@
+//! Routes of sessions: their data, live sockets, forwards and actions at Zoom.
+
 use super::{Access, Route};
 use crate::http::openapi::Operation;
 use crate::http::{
     control, events, forwards, ledger, live, recordings, sessions, tickets, transcript, video,
 };
 
-/// A session, what came of it, what goes on in it, and what is asked of Zoom for it.
+/// Routes for sessions, their data, and the requests to Zoom.
 pub(super) fn routes() -> Vec<Route> {
     let mut routes = of_sessions();
     routes.extend(afterwards());
@@ -19,17 +21,17 @@ fn of_sessions() -> Vec<Route> {
             .get(
                 sessions::list,
                 about("listSessions", "Sessions, newest first, page by page")
-                    .query("limit", "How many: 1 to 200, else 50")
-                    .query("before", "The `next` of the page before")
+                    .query("limit", "Page size: 1 to 200; default 50")
+                    .query("before", "The `next` of the previous page")
                     .query("status", "Only sessions of this status")
                     .answer(200, "One page", Some("SessionList")),
             )
             .post(
                 control::create,
-                about("createSession", "Make a session, or find the one that is the same")
+                about("createSession", "Create a session, or return the existing one")
                     .body("NewSession")
                     .answer(201, "Made", Some("SessionOnly"))
-                    .answer(200, "It was there", Some("SessionOnly")),
+                    .answer(200, "The session already existed", Some("SessionOnly")),
             ),
         session_route("/{id}").get(
             sessions::show,
@@ -41,9 +43,9 @@ fn of_sessions() -> Vec<Route> {
         ),
         Route::new(Access::Admin, &session_path("/{id}")).delete(
             sessions::remove,
-            about("deleteSession", "Delete a session and all that is stored of it")
+            about("deleteSession", "Delete a session and all its stored data")
                 .errors(&[409])
-                .answer(202, "It goes soon after", Some("Deleting")),
+                .answer(202, "Accepted; the data is deleted soon", Some("Deleting")),
         ),
     ]
 }
@@ -52,32 +54,32 @@ fn afterwards() -> Vec<Route> {
     vec![
         session_route("/{id}/timeline").get(
             control::timeline,
-            about("showTimeline", "What happened to a session, in order, and what did not").answer(
-                200,
-                "The timeline",
-                Some("Timeline"),
-            ),
+            about(
+                "showTimeline",
+                "Events of a session in order, and the expected ones that are missing",
+            )
+            .answer(200, "The timeline", Some("Timeline")),
         ),
         session_route("/{id}/ledger").get(
             ledger::show,
-            about("showLedger", "What came of every medium, what is missing, and why").answer(
-                200,
-                "The ledger",
-                Some("Ledger"),
-            ),
+            about("showLedger", "What was received of each medium, what is missing, and why")
+                .answer(200, "The ledger", Some("Ledger")),
         ),
         session_route("/{id}/transcript").get(
             transcript::download,
             about("downloadTranscript", "What was said, in order")
-                .query("format", "json, jsonl, vtt, srt or txt; else the header accept decides")
+                .query(
+                    "format",
+                    "json, jsonl, vtt, srt or txt; otherwise the header accept decides",
+                )
                 .errors(&[406])
                 .answer(200, "The transcript, in that format", None),
         ),
         session_route("/{id}/recordings").get(
             recordings::list,
-            about("listRecordings", "What was recorded, and where it stands").answer(
+            about("listRecordings", "Recordings and their status").answer(
                 200,
-                "The recordings, and their files",
+                "The recordings and their files",
                 Some("RecordingList"),
             ),
         ),
@@ -85,11 +87,15 @@ fn afterwards() -> Vec<Route> {
             recordings::download,
             about("downloadRecording", "A recorded file, or a part of it (header range)")
                 .answer(200, "The file", None)
-                .answer(206, "The part that was asked for", None)
-                .answer(304, "It is the one of the header if-none-match", None)
-                .answer(409, "Its stream goes on, or it is in a folder of another machine", None)
-                .answer(410, "It is lost", None)
-                .answer(416, "It has no such part", None),
+                .answer(206, "The requested part", None)
+                .answer(304, "Unchanged: it matches the header if-none-match", None)
+                .answer(
+                    409,
+                    "Its stream still runs, or the file is in a folder of another machine",
+                    None,
+                )
+                .answer(410, "The file is lost", None)
+                .answer(416, "The file has no such range", None),
         ),
     ]
 }
@@ -98,7 +104,7 @@ fn as_it_happens() -> Vec<Route> {
     vec![
         ticket_route("/{id}/events").get(
             events::subscribe,
-            about("subscribe", "Everything that happens, as server-sent events, from any point on")
+            about("subscribe", "A session's entries as server-sent events, from any cursor")
                 .query("after", "The `id` of the last event seen; or the header last-event-id")
                 .query("kinds", "Only these kinds, separated by commas")
                 .answer(200, "text/event-stream", None),
@@ -108,63 +114,69 @@ fn as_it_happens() -> Vec<Route> {
         session_route("/{id}/forward")
             .get(
                 forwards::list,
-                about("listForwards", "Servers that a session is sent to, and how that goes here")
-                    .answer(200, "All of them", Some("ForwardList")),
+                about(
+                    "listForwards",
+                    "Servers that receive a session, and their state on this daemon",
+                )
+                .answer(200, "All of them", Some("ForwardList")),
             )
             .post(
                 forwards::create,
                 about("createForward", "Send a session's frames and entries to a server of yours")
                     .body("NewForward")
-                    .answer(201, "Made; it connects while a stream runs", Some("ForwardOnly")),
+                    .answer(201, "Created; it connects while a stream runs", Some("ForwardOnly")),
             ),
         session_route("/{id}/forward/{forward}").delete(
             forwards::remove,
-            about("removeForward", "Send no more to this server").answer(200, "Removed", None),
+            about("removeForward", "Stop sending to this server").answer(200, "Removed", None),
         ),
         Route::new(Access::Ticket, "/api/v1/live").get(
             live::all,
             live_query(about("liveAll", "Frames and entries of all sessions that run here, live"))
-                .query("session", "Only this one")
+                .query("session", "Only this session")
                 .query("product", "Only sessions of this product"),
         ),
         Route::new(Access::Read, "/api/v1/tickets").post(
             tickets::create,
-            about("createTicket", "A ticket for one path, for browsers: see docs/live.md")
+            about("createTicket", "Create a ticket for one path, for browsers: see docs/live.md")
                 .body("NewTicket")
-                .answer(201, "Made; it waits a minute for its use", Some("Ticket")),
+                .answer(201, "Created; the ticket must be used within a minute", Some("Ticket")),
         ),
     ]
 }
 
-/// What may also be said in the first message.
+/// Adds the parameters that the first message may hold instead.
 fn live_query(about: Operation) -> Operation {
     about
         .query(
             "media",
-            "Some of audio, video, share, transcript, chat, separated by commas; else all",
+            "Some of audio, video, share, transcript, chat, separated by commas; default all",
         )
         .query(
             "kinds",
-            "Only entries of these kinds, separated by commas; else those that go with the media",
+            "Only entries of these kinds, separated by commas; default those of the media",
         )
-        .query("format", "json, binary or twilio; else json")
+        .query("format", "json, binary or twilio; default json")
         .query("from", "start, now, or the last cursor seen: where entries begin")
-        .query("policy", "drop (the oldest frames) or disconnect, for who is too slow; else drop")
+        .query(
+            "policy",
+            "drop (the oldest frames) or disconnect, if the client is too slow; default drop",
+        )
         .query("user", "Only frames, lines and messages of this participant or user")
         .query("channel", "Only frames and lines of this channel of a Contact Center engagement")
-        .query("encoding", "With twilio: mulaw or l16; else mulaw")
-        .query("sample_rate", "With twilio: 8000, or with l16 16000; else 8000")
+        .query("encoding", "With twilio: mulaw or l16; default mulaw")
+        .query("sample_rate", "With twilio: 8000, or with l16 16000; default 8000")
         .answer(101, "A WebSocket; its messages are described in docs/live.md", None)
         .errors(&[408])
-        .answer(426, "Not a WebSocket's handshake", None)
+        .answer(426, "Not a WebSocket handshake", None)
 }
 
 fn actions() -> Vec<Route> {
     let about = |id, summary| {
         Operation::new("RTMS", id, summary)
             .errors(&[502])
-            .answer(202, "Zoom said yes; what comes of it is told by its webhooks", Some("Asked"))
-            .answer(200, "There is nothing to ask for", Some("Asked"))
+            .answer(202, "Zoom accepted the request; its webhooks report the result", Some("Asked"))
+            .answer(200, "No request is needed", Some("Asked"))
     };
     let route = |action: &str| {
         Route::new(Access::Token, &format!("/api/v1/sdk/sessions/{{id}}/rtms/{action}"))
@@ -172,7 +184,7 @@ fn actions() -> Vec<Route> {
     vec![
         route("start").post(
             control::start,
-            about("startRtms", "Ask Zoom for a stream").optional_body("Start"),
+            about("startRtms", "Ask Zoom to start a stream").optional_body("Start"),
         ),
         route("stop").post(
             control::stop,
@@ -184,18 +196,26 @@ fn actions() -> Vec<Route> {
         ),
         route("resume").post(
             control::resume,
-            about("resumeRtms", "Ask Zoom to go on with the stream").optional_body("Action"),
+            about("resumeRtms", "Ask Zoom to resume the stream").optional_body("Action"),
         ),
         Route::new(Access::Token, "/api/v1/sdk/sessions/{id}/video/subscribe").post(
             video::subscribe,
-            Operation::new("RTMS", "subscribeVideo", "Choose whose camera is wanted")
-                .body("VideoChoice")
-                .answer(202, "Zoom's answer becomes an entry", Some("VideoChosen")),
+            Operation::new(
+                "RTMS",
+                "subscribeVideo",
+                "Choose the participant whose camera is streamed",
+            )
+            .body("VideoChoice")
+            .answer(
+                202,
+                "Accepted; Zoom's answer becomes an entry",
+                Some("VideoChosen"),
+            ),
         ),
     ]
 }
 
-/// A path under a session's.
+/// A path below a session's.
 fn session_path(rest: &str) -> String {
     format!("/api/v1/sdk/sessions{rest}")
 }
@@ -204,7 +224,7 @@ fn session_route(rest: &str) -> Route {
     Route::new(Access::Token, &session_path(rest))
 }
 
-/// One that a browser asks for without a header of its own.
+/// A path that a browser requests without a header of its own.
 fn ticket_route(rest: &str) -> Route {
     Route::new(Access::Ticket, &session_path(rest))
 }

@@ -1,3 +1,5 @@
+//! Routes of outgoing webhooks.
+
 use super::{Access, Route};
 use crate::http::openapi::Operation;
 use crate::http::webhook_endpoints;
@@ -11,12 +13,15 @@ pub(super) fn routes() -> Vec<Route> {
         route("")
             .get(
                 webhook_endpoints::list,
-                about("listEndpoints", "Where outgoing webhooks go, oldest first; never a secret")
-                    .answer(200, "All of them", Some("EndpointList")),
+                about(
+                    "listEndpoints",
+                    "Endpoints of outgoing webhooks, oldest first, without their secrets",
+                )
+                .answer(200, "All of them", Some("EndpointList")),
             )
             .post(
                 webhook_endpoints::create,
-                about("createEndpoint", "Make an endpoint; its secret is shown once")
+                about("createEndpoint", "Create an endpoint; its secret is shown once")
                     .body("NewEndpoint")
                     .answer(201, "Made", Some("EndpointAndSecret")),
             ),
@@ -33,7 +38,7 @@ pub(super) fn routes() -> Vec<Route> {
                 webhook_endpoints::change,
                 about("changeEndpoint", "Change an endpoint, or switch it on or off")
                     .body("EndpointChange")
-                    .answer(200, "As it is now", Some("EndpointOnly")),
+                    .answer(200, "The endpoint after the change", Some("EndpointOnly")),
             )
             .delete(
                 webhook_endpoints::remove,
@@ -43,32 +48,29 @@ pub(super) fn routes() -> Vec<Route> {
             ),
         route("/{id}/rotate-secret").post(
             webhook_endpoints::rotate_secret,
-            about(
-                "rotateSecret",
-                "A new secret, shown once; the old one signs beside it for a day",
-            )
-            .answer(200, "Rotated", Some("EndpointAndSecret")),
+            about("rotateSecret", "A new secret, shown once; the old one also signs for a day")
+                .answer(200, "Rotated", Some("EndpointAndSecret")),
         ),
         route("/{id}/test").post(
             webhook_endpoints::test,
-            about("testEndpoint", "Send a `test`, whatever the endpoint's filter").answer(
+            about("testEndpoint", "Send a `test` event, whatever the endpoint's filter").answer(
                 202,
-                "On its way",
+                "Queued",
                 Some("EventSent"),
             ),
         ),
         route("/{id}/deliveries").get(
             webhook_endpoints::deliveries,
-            about("listDeliveries", "What was sent to an endpoint, and what came of it")
-                .query("limit", "How many: 1 to 200, else 50")
-                .query("before", "The `next` of the page before")
+            about("listDeliveries", "Deliveries to an endpoint and their outcome")
+                .query("limit", "Page size: 1 to 200; default 50")
+                .query("before", "The `next` of the previous page")
                 .answer(200, "One page, newest first", Some("DeliveryList")),
         ),
         route("/{id}/deliveries/{delivery}/resend").post(
             webhook_endpoints::resend,
             about("resendDelivery", "Send an event again, under the same id").answer(
                 202,
-                "On its way",
+                "Queued",
                 Some("EventSent"),
             ),
         ),

@@ -1,10 +1,10 @@
-//! What a ticket can be for: the paths that a browser has to ask for without a header of its own (pure).
+//! The resources that a ticket can open: paths that a browser requests without a header of its own (pure).
 
 use percent_encoding::percent_decode_str;
 
 use crate::model::SessionId;
 
-/// One thing that a ticket opens.
+/// A resource that a ticket opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resource {
     /// `/api/v1/live`
@@ -18,7 +18,7 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// Reads a path of this API, without its query. None for a path that no ticket opens.
+    /// Parses a path of this API without its query. `None` if no ticket opens it.
     pub fn parse(path: &str) -> Option<Self> {
         let rest = path.strip_prefix("/api/v1/")?;
         if rest == "live" {
@@ -37,7 +37,7 @@ impl Resource {
         }
     }
 
-    /// The session that it is about.
+    /// The session of the resource.
     pub fn session(&self) -> Option<SessionId> {
         match self {
             Self::LiveAll => None,
@@ -45,7 +45,7 @@ impl Resource {
         }
     }
 
-    /// The same text for every way to write the path, and for no other resource.
+    /// The canonical name: the same for every spelling of the path, and for no other resource.
     pub fn name(&self) -> String {
         match self {
             Self::LiveAll => "live".to_owned(),
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_the_same_however_its_name_is_written() {
+    fn a_file_is_the_same_however_its_name_is_encoded() {
         let name = |file: &str| {
             let path = format!("/api/v1/sdk/sessions/{ID}/recordings/{file}");
             Resource::parse(&path).unwrap().name()

@@ -1,7 +1,7 @@
-//! A ticket as text: whose it is and until when, signed for one resource (pure).
+//! Signs and verifies tickets: the API token's name and the expiry, signed for one resource (pure).
 //!
-//! What it opens is not in it but under its signature, and so is the API token that made it: a ticket of a token that
-//! was replaced is worth nothing, whatever its name.
+//! The ticket does not contain the resource and the hash of the API token, but its signature covers them: the ticket of
+//! a replaced token is invalid, even if the new one has the same name.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,22 +14,22 @@ const ID_BYTES: usize = 16;
 const TAG_BYTES: usize = 32;
 /// The expiry, the length of the window, and the id; the token's name follows.
 const HEAD_BYTES: usize = 8 + 8 + ID_BYTES;
-/// No text of ours is longer.
+/// The longest ticket.
 const MAX_CHARS: usize = 1024;
 
-/// What a ticket says.
+/// The content of a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     pub id: [u8; ID_BYTES],
-    /// It must have come by then.
+    /// It must be used before this time.
     pub expires_at_ms: i64,
-    /// How long it may come again after that; 0 for once.
+    /// How long it may be reused after its first use; 0 for a single use.
     pub window_ms: i64,
-    /// The name of the API token that made it.
+    /// The name of the API token that created it.
     pub token: String,
 }
 
-/// The keys that sign tickets. Each comes from a key of the ring, so that replicas agree.
+/// The keys that sign tickets. Each is derived from a key of the ring, so that replicas agree.
 #[derive(Clone)]
 pub struct TicketKeys(Vec<Hmac<Sha256>>);
 
@@ -39,7 +39,7 @@ impl TicketKeys {
         Self(ring.derived("api ticket").iter().map(|key| keyed(key)).collect())
     }
 
-    /// A ticket for `resource`, made by the API token of this hash.
+    /// Signs a ticket for `resource` with the API token of this hash.
     pub fn sign(&self, claim: &Claim, resource: &str, token_hash: &[u8; 32]) -> String {
         let mut bytes = Vec::with_capacity(HEAD_BYTES + claim.token.len() + TAG_BYTES);
         bytes.extend_from_slice(&claim.expires_at_ms.to_be_bytes());
@@ -51,7 +51,8 @@ impl TicketKeys {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// What a ticket says, if it was signed here for `resource`. `hash_of` knows the API tokens by their names.
+    /// Verifies a ticket and returns its content if it was signed here for `resource`. `hash_of` looks up API tokens by
+    /// name.
     pub fn read(
         &self,
         ticket: &str,
@@ -76,7 +77,7 @@ impl TicketKeys {
     }
 }
 
-/// Both hashes have a fixed length, and the resource comes last: no two inputs look alike.
+/// Both hashes have a fixed length and the resource comes last: no two inputs are ambiguous.
 fn mac(key: &Hmac<Sha256>, signed: &[u8], resource: &str, token_hash: &[u8; 32]) -> Hmac<Sha256> {
     let length = (signed.len() as u64).to_be_bytes();
     key.clone()
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_says_what_it_was_made_with() {
+    fn a_ticket_contains_what_it_was_signed_with() {
         let ticket = keys("01").sign(&claim(), "live", &[1; 32]);
         assert_eq!(read(&keys("01"), &ticket, "live", [1; 32]), Some(claim()));
         assert!(ticket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_or_cut_ticket_is_none() {
+    fn a_modified_or_truncated_ticket_is_rejected() {
         let ticket = keys("01").sign(&claim(), "live", &[1; 32]);
         for index in 0..ticket.len() {
             let mut forged = ticket.clone().into_bytes();

@@ -11,16 +11,16 @@ const FIELDS: [&str; 3] = ["url", "description", "events"];
 const CHANGE_FIELDS: [&str; 4] = ["url", "description", "events", "enabled"];
 const MAX_DESCRIPTION_CHARS: usize = 200;
 
-/// An endpoint that somebody wants.
+/// A requested endpoint.
 #[derive(Debug)]
 pub struct Wish {
     pub url: String,
     pub description: String,
-    /// Empty for all.
+    /// Empty means all.
     pub events: Vec<EventKind>,
 }
 
-/// Reads the body of a new endpoint. The URL is not judged yet.
+/// Parses the body of a new endpoint. Does not judge the URL.
 pub fn of_new(body: &[u8]) -> Result<Wish, ApiError> {
     let fields = fields(body, &FIELDS)?;
     Ok(Wish {
@@ -30,7 +30,7 @@ pub fn of_new(body: &[u8]) -> Result<Wish, ApiError> {
     })
 }
 
-/// Reads the body of a change; what is left out stays.
+/// Parses the body of a change; absent fields stay as they are.
 pub fn of_change(body: &[u8]) -> Result<EndpointChange, ApiError> {
     let fields = fields(body, &CHANGE_FIELDS)?;
     let is_enabled = match fields.get("enabled") {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_needs_a_url_and_gets_all_events_unless_it_says_which() {
+    fn an_endpoint_needs_a_url_and_gets_all_events_by_default() {
         let wish = of_new(br#"{"url": "https://example.com/"}"#).unwrap();
         assert_eq!((wish.url.as_str(), wish.events.len()), ("https://example.com/", 0));
         let body =
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_the_wrong_field() {
         for (body, name) in [
             ("{}", "url"),
             (r#"{"url": 1}"#, "url"),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_leaves_what_it_does_not_name() {
+    fn a_change_leaves_absent_fields_as_they_are() {
         let change = of_change(br#"{"enabled": false}"#).unwrap();
         assert_eq!(change, EndpointChange { is_enabled: Some(false), ..Default::default() });
         assert_eq!(of_change(br#"{"events": []}"#).unwrap().events, Some(vec![]));

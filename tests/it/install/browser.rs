@@ -200,7 +200,7 @@ async fn a_person_installs_the_app_in_a_real_browser() {
     // Once more with the same link of Zoom's, as a reload does.
     let back = browser.url().await;
     browser.visit(&back).await;
-    assert_eq!(browser.text("h1").await, "This was done before");
+    assert_eq!(browser.text("h1").await, "Already installed");
     browser.screenshot("installed-before").await;
     let list = daemon.api("GET", "/api/v1/zoom/installations").await.json();
     assert_eq!(list["data"]["installations"][0]["user_id"], "u-ana");
