@@ -1,5 +1,5 @@
-//! Everything that outlives the process: deliveries, sessions, streams, entries,
-//! installations. Postgres or SQLite, one SQL text.
+//! Everything that outlives the process: deliveries, sessions, streams, entries, installations. The same SQL runs on
+//! Postgres and SQLite.
 
 mod actions;
 mod audit;
@@ -59,23 +59,23 @@ pub use sessions::{KnownSession, Made};
 pub use sinks::{Relayed, SinkHold, SinkPage};
 pub use tickets::{TicketUse, UsedTicket};
 
-/// Where the store is.
+/// The location of the store.
 #[derive(Debug, Clone)]
 pub enum Location {
     /// `postgres://…`; may hold a password: never printed.
     Postgres(Secret<String>),
-    /// A SQLite file; its folder is made.
+    /// A SQLite file; its folder is created.
     Sqlite(PathBuf),
 }
 
-/// What a delivery turned out to be.
+/// The result of recording a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Recorded {
     /// These bytes were recorded before; nothing changed.
     Repeat,
     /// Recorded; no stream changed (unknown event, stale start, stop of an ended stream).
     NoChange,
-    /// Recorded, and this stream's row changed: whoever runs it should look.
+    /// Recorded, and this stream's row changed: the supervisor should poll it.
     Changed(StreamId),
     /// Recorded, and this session's row changed: its meeting began or ended.
     Session(SessionId),
@@ -87,32 +87,32 @@ pub struct Claim {
     pub stream: StreamRecord,
     /// The number of its last stored entry; 0 for none.
     pub last_seq: u64,
-    /// Another node had it and did not give it back: that node may be alive, and connected.
+    /// Another node owned it and did not release it: that node may be alive and connected.
     pub is_taken_over: bool,
 }
 
-/// An entry on its way into its stream's log.
+/// An entry to be written to its stream's log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Append {
-    /// Of the claim that the stream is run under.
+    /// The epoch of the claim that the stream is run under.
     pub epoch: i64,
     pub entry: Entry,
-    /// Another node heard it, and offered it under this key.
+    /// The key under which another node that received it offered it.
     pub offer: Option<OfferKey>,
 }
 
 impl Append {
-    /// The same number and time with another body.
+    /// Returns an entry with the same number and time and another body.
     pub fn with(&self, body: EntryBody) -> Self {
         let entry = Entry { stream_id: self.entry.stream_id.clone(), body, ..self.entry };
         Self { entry, ..*self }
     }
 }
 
-/// The news about a stream since it was last written. `None` leaves a field as it is.
+/// What has changed about a stream since the last write. `None` leaves a field as it is.
 #[derive(Debug, Clone, Default)]
 pub struct StreamUpdate {
-    /// Of the claim that the stream is run under.
+    /// The epoch of the claim that the stream is run under.
     pub epoch: i64,
     /// Not [`StreamStatus::Ended`]: only [`Store::finish_stream`] ends a stream.
     pub status: Option<StreamStatus>,
@@ -125,7 +125,7 @@ pub struct StreamUpdate {
 }
 
 impl StreamUpdate {
-    /// Takes over what a newer update says.
+    /// Merges a newer update into this one.
     pub fn merge(&mut self, newer: Self) {
         self.status = newer.status.or(self.status);
         self.first_packet_ms = newer.first_packet_ms.or(self.first_packet_ms);
@@ -140,32 +140,33 @@ impl StreamUpdate {
 /// One page of sessions, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct SessionPage {
-    /// The last id of the page before.
+    /// The last id of the previous page.
     pub before: Option<SessionId>,
     pub limit: u32,
     pub status: Option<SessionStatus>,
 }
 
-/// The store: cheap to clone, shared by all. Its verbs are in `store/`, one file per subject.
+/// The store: cheap to clone, shared by all. Its methods are in `store/`, one file per subject.
 ///
-/// Every verb that changes several rows is one transaction that may be called again after an error:
+/// Every method that changes several rows is one transaction that may be repeated after an error:
 /// [`StoreError::Unavailable`] can mean that the change was committed and the answer lost.
 #[derive(Clone)]
 pub struct Store {
     database: Database,
     group: Arc<Group>,
-    /// Rows were deleted whose old copies may still be in SQLite's files. At first, of a process that was killed.
+    /// Whether rows were deleted whose old copies may still be in SQLite's files. Initially true, because a killed
+    /// process may have left some.
     is_unpurged: Arc<AtomicBool>,
 }
 
 impl Store {
-    /// Connects, brings the schema up to date under a lock, refuses a schema newer than this binary.
+    /// Connects and migrates the schema under a lock. Refuses a schema newer than this binary.
     pub async fn open(location: &Location) -> Result<Self, StoreError> {
         Ok(Self::over(Database::open(location).await?))
     }
 
-    /// Connects beside a daemon that may be running, to work on single rows: takes no lock and no lease, and leaves the
-    /// schema as it is. An older schema is refused.
+    /// Connects beside a running daemon to work on single rows: takes no lock and no lease, and leaves the schema as it
+    /// is. Refuses an older schema.
     pub async fn open_beside(location: &Location) -> Result<Self, StoreError> {
         let database = Database::open_beside(location).await?;
         let store = Self::over(database);
@@ -178,7 +179,7 @@ impl Store {
         Self { database, group: Arc::default(), is_unpurged }
     }
 
-    /// Reachable and migrated?
+    /// Whether the store is reachable and migrated.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let row: Option<(Option<i64>,)> =
             self.database.optional(sql::SCHEMA_VERSION, binds![]).await?;
@@ -188,15 +189,15 @@ impl Store {
         }
     }
 
-    /// How many rows, or columns of rows, this process could not read and passed over.
+    /// How many rows or columns this process could not read and skipped.
     pub fn passed_over(&self) -> u64 {
         rows::passed_over()
     }
 
-    /// Where rows were deleted since it was last called: overwrites their old copies in SQLite's file, and cuts the
-    /// write-ahead log, which has others. False when somebody was using the file: try again. Nothing to do on Postgres.
+    /// If rows were deleted since the last call: overwrites their old copies in SQLite's file and truncates the
+    /// write-ahead log, which holds others. False if the file was in use: try again. Does nothing on Postgres.
     pub async fn purge(&self) -> Result<bool, StoreError> {
-        // Taken first: what is deleted meanwhile asks for the next time.
+        // Reset first: a deletion during this call sets it for the next one.
         if !self.is_unpurged.swap(false, Ordering::AcqRel) {
             return Ok(true);
         }
@@ -207,7 +208,7 @@ impl Store {
         done
     }
 
-    /// After a transaction that deleted what must not come back.
+    /// Call after a transaction that deleted data which must not be recoverable.
     fn note_deleted(&self) {
         self.is_unpurged.store(true, Ordering::Release);
     }

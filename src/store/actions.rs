@@ -1,4 +1,4 @@
-//! Actions: what Zoom was asked to do with a session, and what it will be asked.
+//! Actions: the requests to Zoom about a session, sent and planned.
 
 use uuid::Uuid;
 
@@ -12,9 +12,9 @@ use crate::model::{
     Planned, Session, SessionId, SessionSnapshot,
 };
 
-/// Decisions look at no more of a session's actions than this: the newest.
+/// Decisions consider only this many of a session's actions, the newest.
 const MAX_ACTIONS: i64 = 500;
-/// Sessions whose actions are given up in one go; the others have their turn at the next look.
+/// The most sessions whose actions time out in one call; the others follow at the next poll.
 const TIME_OUTS_AT_ONCE: i64 = 100;
 
 row! {
@@ -24,16 +24,16 @@ row! {
         pub event: String,
         pub event_ts_ms: i64,
         pub received_at_ms: i64,
-        /// Which stream of its session it is about, from 1.
+        /// The number of the stream in its session, from 1.
         pub ordinal: Option<i64>,
-        /// `changed`, `notice`, or `none` for what came too late or twice.
+        /// `changed`, `notice`, or `none` for a delivery that was late or repeated.
         pub effect: String,
-        /// The body of a notice, unless it is long.
+        /// The body of a notice, unless it is too long.
         pub notice: Option<String>,
     }
 }
 
-/// An action that a program asks for.
+/// An action that a program requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Begin<'a> {
     pub session_id: SessionId,
@@ -41,9 +41,9 @@ pub struct Begin<'a> {
     pub asked_by: &'a str,
     pub now_ms: i64,
     pub until_ms: i64,
-    /// What the session's next streams ask for from now on; none leaves it.
+    /// The media parameters of the session's next streams; `None` leaves them as they are.
     pub media: Option<&'a MediaParams>,
-    /// The act; its outcome and detail are written with Zoom's answer.
+    /// The audit row; its outcome and detail are written with Zoom's answer.
     pub act: &'a AuditRow,
 }
 
@@ -51,12 +51,12 @@ pub struct Begin<'a> {
 #[derive(Debug, Clone)]
 pub struct Begun {
     pub id: ActionId,
-    /// Before it.
+    /// The session before the action.
     pub snapshot: SessionSnapshot,
 }
 
 impl Store {
-    /// Everything that decisions about a session look at; none when it is unknown.
+    /// Everything that decisions about a session depend on; `None` if the session is unknown.
     pub async fn snapshot(&self, id: SessionId) -> Result<Option<SessionSnapshot>, StoreError> {
         self.database
             .run(|| async {
@@ -66,8 +66,9 @@ impl Store {
             .await
     }
 
-    /// Begins an action that a program asks for, if `admit` lets it, with nothing else happening to the session in
-    /// between, and notes the act. Without an answer by `until_ms` it counts as timed out. None when the session is unknown.
+    /// Begins an action that a program requests, if `admit` permits it, and writes its audit row. Nothing else changes
+    /// the session in between. Without an answer by `until_ms` the action counts as timed out. `None` if the session is
+    /// unknown.
     pub async fn begin_action<R>(
         &self,
         begin: &Begin<'_>,
@@ -92,8 +93,8 @@ impl Store {
             .await
     }
 
-    /// Begins a planned action that this caller has claimed, if `admit` lets it, with nothing else happening to the
-    /// session in between. None when it was settled meanwhile.
+    /// Begins a planned action that this caller has claimed, if `admit` permits it. Nothing else changes the session in
+    /// between. `None` if it was settled meanwhile.
     pub async fn admit_action<R>(
         &self,
         action: &ActionRecord,
@@ -121,7 +122,7 @@ impl Store {
             .await
     }
 
-    /// Records what came of an action. `due_at_ms` is when to look at it again.
+    /// Records the outcome of an action. `due_at_ms` is when to review it next.
     pub async fn answer_action(
         &self,
         id: ActionId,
@@ -151,7 +152,7 @@ impl Store {
             .await
     }
 
-    /// Names the installation whose token is used for a session from now on.
+    /// Sets the installation that provides the token for a session from now on.
     pub async fn set_installation(
         &self,
         id: SessionId,
@@ -161,7 +162,7 @@ impl Store {
         self.database.execute(sql::SET_INSTALLATION, values).await.map(drop)
     }
 
-    /// Sessions that have changed since a policy looked at them, with the mark to give back.
+    /// Sessions that have changed since their last review by the policies, each with the mark for [`Store::reviewed`].
     pub async fn sessions_to_review(
         &self,
         limit: u32,
@@ -173,7 +174,7 @@ impl Store {
             .collect()
     }
 
-    /// Plans what policies want of a session. What was planned before for the same cause stays.
+    /// Plans the actions that policies want for a session. Earlier plans of the same cause stay.
     pub async fn plan(
         &self,
         id: SessionId,
@@ -194,7 +195,8 @@ impl Store {
             .await
     }
 
-    /// A policy has looked at a session, and wants this done. What was planned before for the same cause stays.
+    /// Records that a policy has reviewed a session, and plans the actions it wants. Earlier plans of the same cause
+    /// stay.
     pub async fn reviewed(
         &self,
         id: SessionId,
@@ -214,7 +216,7 @@ impl Store {
             .await
     }
 
-    /// Takes up to `limit` planned actions whose time has come. They are this caller's for `lease_ms`.
+    /// Claims up to `limit` planned actions that are due, for `lease_ms`.
     pub async fn claim_actions(
         &self,
         now_ms: i64,
@@ -234,7 +236,7 @@ impl Store {
         Ok(rows::readable(rows))
     }
 
-    /// Gives up on actions that no webhook followed in time. Returns their sessions.
+    /// Times out actions that no webhook confirmed. Returns their sessions.
     pub async fn time_out_actions(&self, now_ms: i64) -> Result<Vec<SessionId>, StoreError> {
         let values = binds![now_ms, TIME_OUTS_AT_ONCE];
         let late: Vec<(String,)> =
@@ -264,7 +266,7 @@ impl Store {
             .await
     }
 
-    /// The webhooks about a session's streams, in the order in which they came.
+    /// The webhooks about a session's streams, in order of arrival.
     pub async fn deliveries_of(
         &self,
         id: SessionId,
@@ -275,7 +277,7 @@ impl Store {
     }
 }
 
-/// In whose name Zoom was asked, how that was chosen, and the HTTP status of Zoom's answer.
+/// The installation used for Zoom, how it was chosen, and the HTTP status of Zoom's answer.
 fn audit_detail(answer: &Answer) -> serde_json::Value {
     let zoom_status = answer.zoom.as_ref().map(|zoom| zoom.status);
     serde_json::json!({ "chosen": answer.chosen, "zoom_status": zoom_status })
@@ -327,7 +329,7 @@ async fn insert_planned(
     tx.execute(sql::INSERT_ACTION, values).await.map(drop)
 }
 
-/// Changes actions by a statement that returns their sessions, and brings those up to date.
+/// Changes actions by a statement that returns their sessions, and refreshes those.
 async fn settle(
     tx: &mut Connection<'_>,
     statement: &'static str,
@@ -353,7 +355,7 @@ async fn claim(tx: &mut Connection<'_>, values: &[Bind<'_>]) -> Result<Vec<Actio
     Ok(rows)
 }
 
-/// A stream was announced: the starts that were asked for have had their effect.
+/// A stream was announced: confirms the requested starts.
 pub(super) async fn confirm_starts(
     tx: &mut Connection<'_>,
     id: SessionId,
@@ -365,7 +367,7 @@ pub(super) async fn confirm_starts(
     settle(tx, sql::CONFIRM_LATE_START, binds![id.to_string()], now_ms).await.map(drop)
 }
 
-/// A stream has ended, or will: the stops that were asked for have had their effect.
+/// A stream has ended or will end: confirms the requested stops.
 pub(super) async fn confirm_stops(
     tx: &mut Connection<'_>,
     id: SessionId,
@@ -374,14 +376,14 @@ pub(super) async fn confirm_stops(
 }
 
 async fn drop_planned_starts(tx: &mut Connection<'_>, begin: &Begin<'_>) -> Result<(), StoreError> {
-    let detail = Some("a stop was asked for before it was due".to_owned());
+    let detail = Some("a stop was requested before it was due".to_owned());
     let answer = serde_json::to_string(&Answer { detail, ..Answer::default() })
         .expect("texts and numbers become JSON");
     let values = binds![begin.session_id.to_string(), begin.now_ms, answer];
     settle(tx, sql::DROP_PLANNED_STARTS, values, begin.now_ms).await.map(drop)
 }
 
-/// Reads an action and keeps others from changing its session until the transaction ends.
+/// Reads an action and locks its session until the transaction ends.
 async fn lock_action(tx: &mut Connection<'_>, id: ActionId) -> Result<ActionRecord, StoreError> {
     let values = binds![id.0.to_string()];
     let row: ActionRow = tx.one(sql::ACTION, values).await?;

@@ -1,13 +1,13 @@
-//! The audit trail: each act in the transaction that carries it out.
+//! The audit trail: each action is recorded in the transaction that executes it.
 
 use super::database::{Bind, Connection, binds, row};
 use super::{Store, StoreError, sql};
 use crate::model::AuditRow;
 
-/// Which rows of the audit trail a page has.
+/// Selects a page of the audit trail.
 #[derive(Debug, Clone, Default)]
 pub struct AuditPage<'a> {
-    /// Only rows older than the one of this id.
+    /// Only rows older than the one with this id.
     pub before: Option<&'a str>,
     pub limit: u32,
     /// Only rows of this actor.
@@ -17,26 +17,26 @@ pub struct AuditPage<'a> {
 }
 
 impl Store {
-    /// Notes something that changed nothing else in the store, such as a refused request.
+    /// Records something that changed nothing else in the store, such as a refused request.
     pub async fn audit(&self, row: &AuditRow) -> Result<(), StoreError> {
         let id = new_id();
         self.database.execute(sql::INSERT_AUDIT, &values_of(&id, row)).await.map(drop)
     }
 
-    /// One page of acts, the newest first.
+    /// One page of audit rows, newest first.
     pub async fn audit_page(&self, page: &AuditPage<'_>) -> Result<Vec<Audited>, StoreError> {
         let values = binds![page.before, page.actor, page.action, i64::from(page.limit)];
         let rows: Vec<Audited> = self.database.all(sql::AUDIT, values).await?;
         Ok(rows)
     }
 
-    /// The newest acts first.
+    /// The newest audit rows first.
     pub async fn audit_trail(&self, limit: u32) -> Result<Vec<Audited>, StoreError> {
         self.audit_page(&AuditPage { limit, ..AuditPage::default() }).await
     }
 
-    /// Runs one statement and notes the act in the same transaction, if the statement changed a row. Returns whether
-    /// it did.
+    /// Runs one statement and, if it changed a row, writes the audit row in the same transaction. Returns whether it
+    /// changed a row.
     pub(super) async fn execute_audited(
         &self,
         statement: &'static str,
@@ -58,7 +58,7 @@ impl Store {
 }
 
 row! {
-    /// An act as it was noted: see [`AuditRow`].
+    /// A recorded action: see [`AuditRow`].
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Audited {
         pub id: String,
@@ -68,12 +68,12 @@ row! {
         pub action: String,
         pub subject: String,
         pub outcome: String,
-        /// A JSON object.
+        /// Details as a JSON object.
         pub detail: String,
     }
 }
 
-/// Notes an act together with what was done.
+/// Writes an audit row inside the action's transaction.
 pub(super) async fn insert_audit(
     tx: &mut Connection<'_>,
     row: &AuditRow,
@@ -81,7 +81,7 @@ pub(super) async fn insert_audit(
     insert_audit_as(tx, &new_id(), row).await
 }
 
-/// Notes an act under an id by which [`settle_audit`] finds it.
+/// Writes an audit row under an id, for [`settle_audit`].
 pub(super) async fn insert_audit_as(
     tx: &mut Connection<'_>,
     id: &str,
@@ -90,7 +90,7 @@ pub(super) async fn insert_audit_as(
     tx.execute(sql::INSERT_AUDIT, &values_of(id, row)).await.map(drop)
 }
 
-/// Writes the outcome of an act that was noted as [`ASKED`]; changes nothing where there is none.
+/// Writes the outcome of an action that was recorded as [`ASKED`]; does nothing if there is none.
 pub(super) async fn settle_audit(
     tx: &mut Connection<'_>,
     id: &str,
@@ -101,10 +101,10 @@ pub(super) async fn settle_audit(
     tx.execute(sql::SETTLE_AUDIT, values).await.map(drop)
 }
 
-/// The outcome of an act at Zoom's until Zoom has answered; it stays when the daemon dies before that.
+/// The outcome of a request to Zoom until Zoom has answered; it stays if the daemon dies before that.
 pub(super) const ASKED: &str = "asked";
 
-/// Ids follow the order of the acts.
+/// Ids follow the order of the actions.
 fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }

@@ -1,4 +1,4 @@
-//! From a location to pools over a schema that is up to date.
+//! Opens the pools of a location and migrates its schema.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -17,13 +17,13 @@ use super::database::{Database, SESSION_LIMITS};
 use super::pool_mode::{self, PoolMode};
 use super::{Location, StoreError, schema, sql};
 
-/// A caller learns this soon that the database is away or busy.
+/// How long a caller waits for a connection before the database counts as unavailable.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
 const POSTGRES_CONNECTIONS: u32 = 10;
 const SQLITE_READERS: u32 = 4;
 
-/// In the folder of the SQLite file, which is the data folder.
+/// The lock file in the folder of the SQLite file, which is the data folder.
 const LOCK_FILE: &str = "rtmsd.lock";
 
 impl Database {
@@ -34,7 +34,7 @@ impl Database {
         }
     }
 
-    /// Without the data folder's lock, the migrations and the leases.
+    /// Opens without the data folder's lock, the migrations and the leases.
     pub(super) async fn open_beside(location: &Location) -> Result<Self, StoreError> {
         match location {
             Location::Postgres(url) => open_postgres(url.expose(), false).await,
@@ -58,8 +58,8 @@ async fn open_postgres(url: &str, migrates: bool) -> Result<Database, StoreError
     connection.close().await?;
     if mode == PoolMode::Transaction {
         tracing::info!(
-            "a pooler in transaction mode is before Postgres; statements are not kept prepared, and every read is a \
-             transaction"
+            "a pooler in transaction mode is in front of Postgres; statements are not kept prepared, and every read \
+             is a transaction"
         );
     }
     Ok(Database::Postgres { pool: postgres_pool(options, mode), mode })
@@ -67,7 +67,7 @@ async fn open_postgres(url: &str, migrates: bool) -> Result<Database, StoreError
 
 fn postgres_options(url: &str) -> Result<PgConnectOptions, StoreError> {
     let options = PgConnectOptions::from_str(url).map_err(StoreError::Address)?;
-    // We store no float, and PgBouncer refuses a connection that asks for its digits.
+    // No column holds a float, and PgBouncer rejects connections that set this option.
     Ok(options.application_name("rtmsd").extra_float_digits(None))
 }
 
@@ -104,7 +104,7 @@ fn sqlite_options(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .foreign_keys(true)
         .busy_timeout(ACQUIRE_TIMEOUT)
-        // What is deleted because a stream was revoked is overwritten, not only unlinked.
+        // Data of a revoked stream is overwritten, not only unlinked.
         .pragma("secure_delete", "ON")
         .synchronous(SqliteSynchronous::Full)
 }
@@ -141,7 +141,7 @@ fn lock_folder(database: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// Opens a file, making it readable to its owner only. SQLite gives its other files the same mode.
+/// Opens a file that only its owner can read. SQLite gives its other files the same mode.
 fn create_private(path: &Path) -> Result<File, StoreError> {
     OpenOptions::new()
         .read(true)

@@ -1,4 +1,4 @@
-//! The two pools, and the few things that differ between them.
+//! The two kinds of database pools and the few differences between them.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -17,7 +17,7 @@ use sqlx::{
 use super::pool_mode::PoolMode;
 use super::{StoreError, sql};
 
-/// Limits that the server itself keeps, so that it does not work on for a caller who has left.
+/// Limits that the server enforces, so that it does not work on for a caller who has left.
 macro_rules! limits {
     ($set:literal) => {
         concat!(
@@ -30,18 +30,18 @@ macro_rules! limits {
         )
     };
 }
-/// For as long as a connection is open.
+/// The limits of a connection.
 pub(super) const SESSION_LIMITS: &str = limits!("SET");
-/// Where the server connection is somebody else's after the transaction, the limits end with it.
+/// The limits of a transaction, for server connections that others use afterwards.
 const BEGIN_WITH_LIMITS: &str = concat!("BEGIN; ", limits!("SET LOCAL"));
 
-/// A transaction that loses to another is tried again this often.
+/// How often a transaction that conflicts with another is tried.
 const MAX_TRIES: usize = 6;
 
-/// The log is cut when everybody is out of it for this long; else later.
+/// How long to wait until no one uses the write-ahead log before the truncation is put off.
 const LOG_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A transaction that takes longer has lost its server, whatever the socket says.
+/// A transaction that takes longer has lost its server, whatever the socket reports.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
@@ -51,34 +51,35 @@ pub(super) enum Database {
         mode: PoolMode,
     },
     Sqlite {
-        /// One connection: SQLite has one writer at a time, and waiting in the pool is fair.
+        /// A single connection: SQLite has one writer at a time, and the pool's queue is fair.
         writer: SqlitePool,
         readers: SqlitePool,
-        /// Locked as long as the store lives: one daemon has the data folder. None beside a daemon.
+        /// Locked for the life of the store: only one daemon may use the data folder. `None` for a store beside a
+        /// daemon.
         lock: Option<Arc<File>>,
     },
 }
 
-/// A connection of either kind, inside a transaction or not.
+/// A connection of either kind, inside or outside a transaction.
 pub(super) enum Connection<'c> {
     Postgres(&'c mut PgConnection, PoolMode),
     Sqlite(&'c mut SqliteConnection),
 }
 
-/// A value for a `$1` of a statement.
+/// A value for a placeholder such as `$1`.
 pub(super) enum Bind<'a> {
     Text(Option<Cow<'a, str>>),
     Integer(Option<i64>),
 }
 
-/// The values of a statement, each made a [`Bind`].
+/// Converts values to [`Bind`]s.
 macro_rules! binds {
     ($($value:expr),* $(,)?) => { &[$($crate::store::database::Bind::from($value)),*] };
 }
 pub(super) use binds;
 
-/// Declares a row struct: every field is read from the column of its name, in both stores. In place of sqlx's derive,
-/// whose macro crate builds sqlx, its drivers and SQLite a second time.
+/// Declares a row struct with every field read from the column of its name, in both databases. Replaces sqlx's derive,
+/// because sqlx's macro crate builds sqlx, its drivers and SQLite a second time.
 macro_rules! row {
     ($(#[$about:meta])* $seen:vis struct $name:ident {
         $($(#[$note:meta])* $shown:vis $field:ident: $kind:ty,)*
@@ -99,7 +100,7 @@ macro_rules! row {
 }
 pub(super) use row;
 
-/// A row struct that can be read from both.
+/// A row struct that can be read from both databases.
 pub(super) trait Row:
     for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
 {
@@ -108,23 +109,23 @@ pub(super) trait Row:
 impl<T> Row for T where T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
 {}
 
-/// A connection out of a pool, for reading. Each statement sees what was committed before it.
+/// A pooled connection for reading. Each statement sees what was committed before it.
 pub(super) enum Reader {
     Postgres(PoolConnection<Postgres>),
-    /// In a transaction, so that all steps of a statement meet the same server connection.
+    /// In a transaction, so that all steps of a statement use the same server connection.
     PooledPostgres(sqlx::Transaction<'static, Postgres>),
     Sqlite(PoolConnection<Sqlite>),
 }
 
-/// Rolled back unless it is committed.
+/// A transaction, rolled back unless it is committed.
 pub(super) enum Transaction {
     Postgres(sqlx::Transaction<'static, Postgres>, PoolMode),
     Sqlite(sqlx::Transaction<'static, Sqlite>),
 }
 
 impl Database {
-    /// Runs `work` in bounded time, and again when another transaction was in its way: it must
-    /// change nothing but the store, and that in one transaction.
+    /// Runs `work` in bounded time and repeats it after a conflict with another transaction: it must have no effect but
+    /// one transaction in the store.
     pub(super) async fn run<T, F: Future<Output = Result<T, StoreError>>>(
         &self,
         work: impl Fn() -> F,
@@ -143,7 +144,7 @@ impl Database {
             Database::Postgres { pool, mode } => {
                 Transaction::Postgres(begin(pool, *mode).await?, *mode)
             }
-            // IMMEDIATE: a transaction that began to read may be refused when it comes to write.
+            // IMMEDIATE: a transaction that starts with a read may fail when it first writes.
             Database::Sqlite { writer, .. } => {
                 Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
             }
@@ -160,7 +161,7 @@ impl Database {
         })
     }
 
-    /// One statement that writes, as a transaction. Returns the number of rows that changed.
+    /// Runs one writing statement as a transaction. Returns the number of changed rows.
     pub(super) async fn execute(
         &self,
         sql: &'static str,
@@ -175,7 +176,7 @@ impl Database {
         .await
     }
 
-    /// One statement that reads at most one row.
+    /// Runs one statement that reads at most one row.
     pub(super) async fn optional<R: Row>(
         &self,
         sql: &'static str,
@@ -184,7 +185,7 @@ impl Database {
         self.run(|| async { self.reader().await?.connection().optional(sql, binds).await }).await
     }
 
-    /// One statement that reads.
+    /// Runs one reading statement.
     pub(super) async fn all<R: Row>(
         &self,
         sql: &'static str,
@@ -193,11 +194,11 @@ impl Database {
         self.run(|| async { self.reader().await?.connection().all(sql, binds).await }).await
     }
 
-    /// Moves SQLite's write-ahead log into the file and cuts it to nothing: until then it holds copies of pages from
-    /// before what was deleted since. False when somebody was reading or writing. Postgres keeps its log by itself.
+    /// Checkpoints SQLite's write-ahead log into the file and truncates it: until then, it holds copies of pages from
+    /// before a deletion. False if another connection was reading or writing. Postgres manages its own log.
     pub(super) async fn truncate_log(&self) -> Result<bool, StoreError> {
         let Database::Sqlite { writer, .. } = self else { return Ok(true) };
-        // On a connection of its own: the writer's would wait for longer, and keep webhooks waiting.
+        // On a separate connection: the writer's would wait longer and hold up webhooks.
         let options = (*writer.connect_options()).clone().busy_timeout(LOG_TIMEOUT);
         let mut connection = options.connect().await?;
         let (is_busy, _, _): (i64, i64, i64) =
@@ -212,7 +213,7 @@ impl Database {
             Database::Sqlite { writer, readers, lock } => {
                 readers.close().await;
                 writer.close().await;
-                // Nothing is written any more; a failure leaves the lock to the last clone's drop.
+                // Nothing is written from here on; if this fails, dropping the last clone releases the lock.
                 let _ = lock.as_ref().map(|lock| lock.unlock());
             }
         }
@@ -264,7 +265,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result
     }
 }
 
-/// The same expression for either kind; `$Db` names the kind's marker type inside it.
+/// The same expression for either kind; inside it, `$Db` names the kind's marker type.
 macro_rules! on {
     ($connection:expr, |$inner:ident: $Db:ident| $body:expr) => {
         match $connection {
@@ -281,12 +282,12 @@ macro_rules! on {
 }
 
 impl Connection<'_> {
-    /// Whether statements stay prepared on the connection. Where others get it afterwards none may.
+    /// Whether statements stay prepared on the connection. They must not if others use it afterwards.
     fn keeps_statements(&self) -> bool {
         !matches!(self, Connection::Postgres(_, PoolMode::Transaction))
     }
 
-    /// The database's clock, in Unix milliseconds. Read inside the transaction that compares it or writes it.
+    /// The database's clock, in Unix milliseconds. Read inside the transaction that compares or writes it.
     pub(super) async fn now_ms(&mut self) -> Result<i64, StoreError> {
         let sql = match self {
             Connection::Postgres(..) => sql::NOW_MS_POSTGRES,
@@ -296,7 +297,7 @@ impl Connection<'_> {
         Ok(now_ms)
     }
 
-    /// Returns the number of rows that changed.
+    /// Runs a statement. Returns the number of changed rows.
     pub(super) async fn execute(
         &mut self,
         sql: &'static str,
@@ -361,7 +362,7 @@ where
     Ok(arguments)
 }
 
-/// Postgres has no text with a NUL in it: whoever sends one loses that character, not the row.
+/// Postgres has no text with a NUL: the character is dropped so that the row can be stored.
 fn without_nul(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains('\0') { text.replace('\0', "\u{FFFD}").into() } else { text }
 }

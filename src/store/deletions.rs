@@ -1,5 +1,5 @@
-//! What is to be deleted of a user, of a session, or of a stream that was revoked: asked for in one transaction, done in
-//! small ones, and noted at the end. A daemon that stops in the middle goes on where it was.
+//! Deletions of a user's, a session's or a revoked stream's data: requested in one transaction, executed in small ones,
+//! and recorded at the end. After a restart, the daemon continues where it stopped.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -13,12 +13,12 @@ use super::rows::read;
 use super::{Store, StoreError, sql};
 use crate::model::{AuditRow, EventKind, OutgoingEvent, SessionId, StreamId};
 
-/// The outcome in the audit trail where there was nothing to delete.
+/// The audit outcome of a deletion that found nothing.
 pub(super) const NOTHING_FOUND: &str = "nothing found";
 
 impl Store {
-    /// Does a bounded part of what is to be deleted: of the oldest deletion that can go on. False when nothing is
-    /// to be deleted; an error when none of what is can go on.
+    /// Executes a bounded part of the oldest deletion that can make progress. False if nothing is left to delete; an
+    /// error if no deletion can make progress.
     pub async fn delete_some(&self, now_ms: i64) -> Result<bool, StoreError> {
         let (mut after, mut failed) = (String::new(), None);
         while let Some(id) = self.next_deletion(&after).await? {
@@ -53,14 +53,14 @@ impl Store {
     }
 }
 
-/// A deletion that is done.
+/// A completed deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deleted {
     pub id: String,
     pub at_ms: i64,
     /// `user`, `session` or `stream`.
     pub scope: String,
-    /// The id of whom or what.
+    /// The id of the user, session or stream.
     pub subject: String,
 }
 
@@ -81,14 +81,14 @@ impl From<DeletedRow> for Deleted {
         }
         let DeletedRow { id, at_ms, subject, detail } = row;
         let detail: Detail = serde_json::from_str(&detail).unwrap_or_default();
-        // Before there were others, a deletion was of a user.
+        // Rows without a scope are deletions of users: older versions had no others.
         let scope = detail.scope.unwrap_or_else(|| Scope::User.as_str().to_owned());
         Self { id, at_ms, scope, subject }
     }
 }
 
 impl Store {
-    /// Deletions that were done after the one with this time and id, in order.
+    /// Deletions completed after the one with this time and id, in order.
     pub async fn deletions_after(
         &self,
         at_ms: i64,
@@ -101,14 +101,14 @@ impl Store {
     }
 }
 
-/// What a deletion is about.
+/// The scope of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scope {
-    /// What a Zoom user's streams brought before it was asked for, and what else names the user.
+    /// The data of a Zoom user's streams from before the request, and everything else that names the user.
     User,
-    /// A session and everything of it.
+    /// A session with all its data.
     Session,
-    /// What is left of a stream whose personal entries went when it was revoked.
+    /// The rest of a revoked stream, after its personal entries.
     Stream,
 }
 
@@ -127,7 +127,7 @@ impl Scope {
         Self::ALL.into_iter().find(|scope| scope.as_str() == text)
     }
 
-    /// The next stream to empty.
+    /// The statement for the next stream to empty.
     fn next_stream(self) -> &'static str {
         match self {
             Self::User => sql::STREAM_OF_USER_TO_EMPTY,
@@ -136,7 +136,7 @@ impl Scope {
         }
     }
 
-    /// What of it to delete before the rest goes with its session.
+    /// The statement for entries to delete before the rest goes with its session.
     fn entries(self) -> &'static str {
         match self {
             Self::User | Self::Stream => sql::DELETE_SOME_PERSONAL_ENTRIES,
@@ -145,17 +145,17 @@ impl Scope {
     }
 }
 
-/// What came of asking for a session's deletion.
+/// The result of a request to delete a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionDeletion {
     Asked,
     Unknown,
-    /// A stream of it still runs.
+    /// A stream of the session still runs.
     Live,
 }
 
 impl Store {
-    /// Has a session deleted, with all that is stored of it ([`Store::delete_some`]).
+    /// Schedules the deletion of a session and its stored data ([`Store::delete_some`]).
     pub async fn delete_session(
         &self,
         id: SessionId,
@@ -194,7 +194,7 @@ async fn ask_session_deletion(
     Ok(SessionDeletion::Asked)
 }
 
-/// Has deleted what is left of a stream that was revoked.
+/// Schedules the deletion of the rest of a revoked stream.
 pub(super) async fn ask_stream_deletion(
     tx: &mut Connection<'_>,
     stream: &StreamId,
@@ -216,8 +216,8 @@ async fn insert(
     tx.execute(sql::INSERT_DELETION, values).await.map(drop)
 }
 
-/// Ends what still runs of a user as revoked, and asks for the deletion of what is stored. Returns how many streams
-/// that ended.
+/// Ends a user's running streams as revoked and schedules the deletion of the stored data. Returns how many streams
+/// this ended.
 pub(super) async fn ask_deletion(
     tx: &mut Connection<'_>,
     user_id: &str,
@@ -232,7 +232,7 @@ pub(super) async fn ask_deletion(
 }
 
 row! {
-    /// A deletion that goes on, and what it has deleted so far.
+    /// A running deletion and what it has deleted so far.
     struct Pending {
         scope: String,
         subject: String,
@@ -247,7 +247,7 @@ row! {
     }
 }
 
-/// A deletion that has ended.
+/// A finished deletion.
 struct Done {
     id: String,
     scope: Scope,
@@ -256,13 +256,13 @@ struct Done {
 }
 
 impl Done {
-    /// Without its subject: that may be a user's id.
+    /// Logs without the subject, because it may be a user's id.
     fn log(&self) {
         let Self { id, scope, gone, is_found } = self;
         let (scope, Gone { streams, sessions, entries, deliveries, recordings }) =
             (scope.as_str(), gone);
         if !is_found {
-            tracing::warn!(deletion = id, scope, "deletion found nothing; nothing was deleted");
+            tracing::warn!(deletion = id, scope, "a deletion found no data; nothing was deleted");
             return;
         }
         tracing::info!(
@@ -273,12 +273,12 @@ impl Done {
             entries,
             deliveries,
             recordings_to_remove = recordings,
-            "deletion done"
+            "a deletion is complete"
         );
     }
 }
 
-/// Some part of a deletion. What it came to when that was the last.
+/// Executes one part of a deletion. Returns the result if it was the last part.
 async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Option<Done>, StoreError> {
     let pending: Option<Pending> = tx.optional(sql::LOCK_DELETION, binds![id]).await?;
     let Some(pending) = pending else { return Ok(None) };
@@ -307,7 +307,7 @@ async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Option<D
     end(tx, id, scope, &pending, now_ms).await.map(Some)
 }
 
-/// Deletes some of what a stream brought; with the last of it what its session knows of people.
+/// Deletes part of a stream's data; with the last part also what its session knows of people.
 async fn empty(
     tx: &mut Connection<'_>,
     scope: Scope,
@@ -342,13 +342,14 @@ fn number(rows: u64) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// Deletes the rows of a session whose streams are empty. What was announced since stays, and with it the session.
+/// Deletes the rows of a session with empty streams. Streams announced since the request stay, and the session with
+/// them.
 pub(super) async fn delete_rows_of_session(
     tx: &mut Connection<'_>,
     session: &str,
     asked_at_ms: i64,
 ) -> Result<Gone, StoreError> {
-    // A stream that comes back at this moment keeps its last number, or comes too late.
+    // A stream that is announced again at this moment keeps its last number, or is too late.
     tx.execute(sql::LOCK_SESSION, binds![session]).await?;
     let entries =
         tx.execute(sql::DELETE_LAST_ENTRIES_OF_SESSION, binds![session, asked_at_ms]).await?;
@@ -376,7 +377,7 @@ async fn end(
     }
     tx.execute(sql::END_DELETION, binds![id]).await?;
     let is_found = gone != Gone::default();
-    // Whoever has a recording's files removes them: that may take longer.
+    // The daemon that has a recording's files removes them, which may take longer.
     let data = json!({
         "scope": scope.as_str(), "subject": pending.subject, "recordings_to_remove": gone.recordings,
     });

@@ -1,4 +1,4 @@
-//! Webhook deliveries and what they do to sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
+//! Webhook deliveries and their effects on sessions and streams (rtms-protocol.md sections 3.9, 13.5, 13.6).
 
 use super::actions::{confirm_starts, confirm_stops};
 use super::database::{Connection, binds, row};
@@ -11,37 +11,37 @@ use crate::model::{
     StreamStopped, WebhookEffect,
 };
 
-/// Deliveries deleted in one statement: webhooks get their turn in between, and no statement
-/// grows with the backlog.
+/// The most deliveries deleted in one statement, so that webhooks are not held up and a statement does not grow with
+/// the backlog.
 const PRUNE_ROWS: u32 = 500;
 
-/// A notice with a longer body is shown without it.
+/// The longest body of a notice that is shown.
 const MAX_NOTICE_CHARS: i64 = 8 * 1024;
 
 row! {
-    /// What Zoom told about starts and limits without naming a session.
+    /// A notice of Zoom about starts and limits that names no session.
     #[derive(Debug, Clone)]
     pub struct AccountNotice {
         pub event: String,
         pub event_ts_ms: i64,
         pub received_at_ms: i64,
-        /// As it came; none where it is too long to show.
+        /// As received; `None` if it is too long to show.
         pub body: Option<String>,
     }
 }
 
-/// Zoom waits so long for signaling to come back (section 3.6).
+/// How long Zoom waits for signaling to reconnect (section 3.6).
 const SIGNALING_WINDOW_MS: i64 = 60_000;
 
 impl Store {
-    /// The newest notices that name no session that is known, newest first.
+    /// The newest notices that name no known session, newest first.
     pub async fn account_notices(&self, limit: u32) -> Result<Vec<AccountNotice>, StoreError> {
         let values = binds![i64::from(limit), MAX_NOTICE_CHARS];
         self.database.all(sql::NOTICES_OF_ACCOUNT, values).await
     }
 
-    /// Forgets deliveries received before `before_ms`. Returns how many. After an error some of
-    /// them are forgotten, and the next call goes on.
+    /// Deletes deliveries received before `before_ms`. Returns how many. After an error, some are deleted and the next
+    /// call continues.
     pub async fn prune_deliveries(&self, before_ms: i64) -> Result<u64, StoreError> {
         let mut pruned = 0;
         loop {
@@ -55,7 +55,7 @@ impl Store {
     }
 }
 
-/// Records one delivery, with its effect.
+/// Records one delivery and its effect.
 pub(super) async fn record(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
@@ -78,7 +78,7 @@ pub(super) async fn record(
             return Ok(Recorded::Session(changed.session));
         }
         WebhookEffect::Deauthorized(gone) => {
-            // Its streams, if any still run, are found by whoever looks at all rows.
+            // The supervisor finds the user's running streams when it polls all rows.
             deauthorize(tx, gone, delivery.event_ts_ms, delivery.received_at_ms).await?;
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             false
@@ -98,8 +98,8 @@ pub(super) async fn record(
     }
 }
 
-/// Whether a webhook about this conversation may change the stream: the key of one app must not speak for a stream
-/// of another.
+/// Whether a webhook about this conversation may change the stream: the key of one app must not sign for a stream of
+/// another.
 fn is_of_app(stream: &StreamRecord, instance: &Instance) -> bool {
     stream.instance.product.has_app_of(instance.product)
 }
@@ -120,7 +120,7 @@ async fn interrupt(
     Ok(is_noted)
 }
 
-/// Files a notice with the session that it names, or with the account.
+/// Assigns a notice to the session that it names, or to the account.
 async fn note(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
@@ -138,7 +138,7 @@ async fn note(
     Ok(())
 }
 
-/// What came late for a stream that was deleted, and what is about a stream that is not known, is not kept.
+/// Discards the bodies of late webhooks about a deleted stream, and of webhooks about an unknown stream.
 async fn blank_unless_deletable(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
@@ -146,15 +146,15 @@ async fn blank_unless_deletable(
     tx.execute(sql::BLANK_DELIVERY_OF_NO_STREAM, binds![&*delivery.digest]).await.map(drop)
 }
 
-/// An interruption that is reported so late (a retried webhook) is over, one way or the other.
+/// Whether an interruption is reported so late (a retried webhook) that it is already over.
 fn is_stale(delivery: &Delivery) -> bool {
     delivery.received_at_ms.saturating_sub(delivery.event_ts_ms) > SIGNALING_WINDOW_MS
 }
 
-/// False when these bytes were recorded before. A concurrent copy waits here for the first.
+/// False if these bytes were recorded before. A concurrent copy waits here for the first.
 async fn insert_delivery(tx: &mut Connection<'_>, delivery: &Delivery) -> Result<bool, StoreError> {
-    // Nobody knows whom an event of no concern is about: no deletion would find its body. A removal of the app names
-    // somebody who is to be forgotten.
+    // The body of an event of no effect is not stored: it is unknown whom it concerns, so no deletion would find it.
+    // The removal of the app names a user to be forgotten.
     let body = match delivery.announcement {
         WebhookEffect::Other | WebhookEffect::Deauthorized(_) => "",
         _ => &*delivery.body,
@@ -230,14 +230,14 @@ async fn insert_stream(
     refresh_session(tx, session_id, now_ms).await
 }
 
-/// What a start webhook means for a stream that is known.
+/// The meaning of a start webhook for a known stream.
 #[derive(Debug, PartialEq)]
 enum StartEffect {
-    /// A retry, an old one, or for a stream that Zoom has stopped.
+    /// A retry, an old webhook, or one for a stream that Zoom has stopped.
     Stale,
-    /// Zoom's server failed over: the stream goes on at other URLs.
+    /// Zoom's server failed over: the stream continues at other URLs.
     Move,
-    /// We had ended it and Zoom goes on with it.
+    /// The daemon had ended the stream, and Zoom continues it.
     Revive,
 }
 
@@ -278,7 +278,7 @@ async fn stop(
     }
     if stopped.stop_reason == Some(REVOKED) {
         revoke(tx, &stream, delivery.received_at_ms).await?;
-        // What is to be deleted may be gone already: this webhook came after it.
+        // The data to be deleted may be gone already: this webhook arrived after the deletion.
         tx.execute(sql::BLANK_DELIVERIES, binds![id]).await?;
     } else {
         blank_unless_deletable(tx, delivery).await?;
@@ -289,7 +289,7 @@ async fn stop(
     Ok(false)
 }
 
-/// Remembers a stop that came before its start, which will then be stale.
+/// Remembers a stop that arrived before its start, which will then be stale.
 async fn insert_tombstone(
     tx: &mut Connection<'_>,
     delivery: &Delivery,

@@ -1,4 +1,4 @@
-//! Endpoints of outgoing webhooks: made by administrators or by the configuration.
+//! Endpoints of outgoing webhooks, created by administrators or by the configuration.
 
 use super::database::{Bind, Connection, binds, row};
 use super::outgoing::emit;
@@ -7,14 +7,14 @@ use crate::model::{
     AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, OutgoingEvent, WebhookEndpoint,
 };
 
-/// Deliveries deleted in one statement: others get their turn in between.
+/// The most deliveries deleted in one statement, so that other writers are not held up.
 const FORGET_ROWS: u32 = 500;
 
-/// An endpoint's secrets as they are stored: sealed to their columns.
+/// An endpoint's secrets as stored: sealed to their columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedSecrets {
     pub current: String,
-    /// Signs beside the current one until [`WebhookEndpoint::previous_until_ms`]; without that for ever.
+    /// Also signs until [`WebhookEndpoint::previous_until_ms`], or without limit if that is `None`.
     pub previous: Option<String>,
 }
 
@@ -31,12 +31,12 @@ pub struct NewEndpoint {
     pub source: EndpointSource,
     pub url: String,
     pub description: String,
-    /// Empty for all.
+    /// Empty means all.
     pub events: Vec<EventKind>,
     pub secrets: SealedSecrets,
 }
 
-/// What is new about an endpoint. `None` leaves a field as it is.
+/// Changes of an endpoint. `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EndpointChange {
     pub url: Option<String>,
@@ -46,7 +46,7 @@ pub struct EndpointChange {
 }
 
 impl Store {
-    /// Makes an endpoint and notes the act. False when there are `max` already.
+    /// Creates an endpoint and writes the audit row. False if there are `max` already.
     pub async fn create_endpoint(
         &self,
         new: &NewEndpoint,
@@ -64,14 +64,14 @@ impl Store {
         Ok(rows::readable(rows))
     }
 
-    /// An endpoint as it now is; none when there is none of that id.
+    /// The current state of an endpoint; `None` if the id is unknown.
     pub async fn endpoint(&self, id: EndpointId) -> Result<Option<StoredEndpoint>, StoreError> {
         let row: Option<Row> =
             self.database.optional(sql::ENDPOINT, binds![id.to_string()]).await?;
         row.map(StoredEndpoint::try_from).transpose()
     }
 
-    /// Changes an endpoint and notes the act. False when there is none of that id.
+    /// Changes an endpoint and writes the audit row. False if the id is unknown.
     pub async fn change_endpoint(
         &self,
         id: EndpointId,
@@ -93,7 +93,7 @@ impl Store {
         self.execute_audited(sql::CHANGE_ENDPOINT, values, act).await
     }
 
-    /// Replaces an endpoint's secrets and notes the act, if the current one is still `old`.
+    /// Replaces an endpoint's secrets and writes the audit row, if the current secret is still `old`.
     pub async fn rotate_secret(
         &self,
         id: EndpointId,
@@ -108,7 +108,7 @@ impl Store {
         self.execute_audited(sql::ROTATE_SECRET, values, act).await
     }
 
-    /// Stores the same secrets under another seal. False when others came in the meantime.
+    /// Stores the same secrets under another seal. False if they were replaced meanwhile.
     pub async fn reseal_secrets(
         &self,
         id: EndpointId,
@@ -120,7 +120,7 @@ impl Store {
         Ok(self.database.execute(sql::RESEAL_SECRETS, values).await? == 1)
     }
 
-    /// Deletes an endpoint with its deliveries and notes the act. False when there is none of that id.
+    /// Deletes an endpoint with its deliveries and writes the audit row. False if the id is unknown.
     pub async fn delete_endpoint(
         &self,
         id: EndpointId,
@@ -132,7 +132,7 @@ impl Store {
         Ok(is_done)
     }
 
-    /// What a crash leaves of them is never sent, and goes with its age.
+    /// Deletes the deliveries to a removed endpoint. Any that a crash leaves are never sent, and expire.
     async fn forget_deliveries_to(&self, id: EndpointId) -> Result<(), StoreError> {
         let values = binds![id.to_string(), i64::from(FORGET_ROWS)];
         while self.database.execute(sql::FORGET_DELIVERIES_OF_ENDPOINT, values).await?
@@ -141,7 +141,7 @@ impl Store {
         Ok(())
     }
 
-    /// Makes the configured endpoints what `configured` says, and deletes those that it says no more.
+    /// Makes the configured endpoints match `configured`, and deletes those that are not in it.
     pub async fn configure_endpoints(
         &self,
         configured: &[NewEndpoint],
@@ -162,7 +162,7 @@ impl Store {
         Ok(())
     }
 
-    /// Switches an endpoint off, and tells the others. False when it was off, or is unknown.
+    /// Disables an endpoint and emits the event for the others. False if it was disabled or is unknown.
     pub async fn disable_endpoint(
         &self,
         id: EndpointId,
@@ -186,7 +186,7 @@ impl Store {
     }
 }
 
-/// An endpoint inside a transaction.
+/// Reads an endpoint inside a transaction.
 pub(super) async fn read_endpoint(
     tx: &mut Connection<'_>,
     id: EndpointId,
@@ -199,7 +199,7 @@ pub(super) fn endpoint_id(text: &str) -> Result<EndpointId, StoreError> {
     rows::read("endpoint id", text, EndpointId::parse)
 }
 
-/// As the statements take them: between commas; nothing for all.
+/// The format of the statements: between commas; empty for all.
 fn listed(events: &[EventKind]) -> String {
     let mut list = String::new();
     for kind in events {
@@ -209,7 +209,7 @@ fn listed(events: &[EventKind]) -> String {
     list
 }
 
-/// A kind that this version does not know is passed over.
+/// Skips kinds that this version does not know.
 pub(super) fn unlisted(events: &str) -> Vec<EventKind> {
     events.split(',').filter_map(EventKind::parse).collect()
 }

@@ -10,15 +10,15 @@ use super::rows::{self, EntryRow, HeadRow};
 use super::{Append, Store, StoreError, sql};
 use crate::model::{Cursor, Entry, EntryKind, SessionId, StreamId};
 
-/// Rows per statement are powers of two up to this one's: few statements, so that each is prepared
-/// once, and never more values than a statement may have (SQLite 32,766; Postgres 65,535).
+/// The rows per statement are powers of two up to this one: few statements, each prepared once, and never more values
+/// than a statement may have (SQLite 32,766; Postgres 65,535).
 const LARGEST_BATCH_LOG2: u32 = 7;
 
-/// Values of a row that is inserted, and of one that says what a runner holds.
+/// The values of an inserted row, and of a row with the claim of a runner.
 const COLUMNS: usize = 7;
 const HELD_COLUMNS: usize = 2;
 
-/// Texts of one statement for `1 << n` rows.
+/// The texts of one statement for `1 << n` rows.
 type Texts = [String; LARGEST_BATCH_LOG2 as usize + 1];
 
 static INSERT_ENTRIES: LazyLock<Texts> =
@@ -27,9 +27,9 @@ static FENCED: LazyLock<Texts> =
     LazyLock::new(|| texts(sql::FENCED_HEAD, HELD_COLUMNS, sql::FENCED_TAIL));
 
 impl Store {
-    /// Writes entries in multi-row statements, in one transaction. Nothing is written of streams that have another
-    /// epoch than their entries, or where a number was given under another epoch: they are returned, and their
-    /// runner must stop. Safe to run again: what was written under the same epoch is left alone.
+    /// Writes entries in multi-row statements, in one transaction. Writes nothing for streams that have another epoch
+    /// than their entries, or in which a number was assigned under another epoch: they are returned, and their runner
+    /// must stop. Idempotent: entries written under the same epoch stay.
     pub async fn write_entries(&self, appends: &[Append]) -> Result<HashSet<StreamId>, StoreError> {
         let mut fenced = HashSet::new();
         loop {
@@ -43,13 +43,13 @@ impl Store {
         }
     }
 
-    /// Writes all of them, or none: then it returns streams whose entries are in the way.
+    /// Writes all entries or none; in that case returns the streams with conflicting entries.
     async fn write_unless_fenced(&self, appends: &[&Append]) -> Result<Vec<StreamId>, StoreError> {
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
                 let written = write_batches(&mut tx.connection(), appends).await?;
-                // After the rows: they keep a claim from raising the epoch until this transaction ends.
+                // After the rows, because their locks keep a claim from raising the epoch until this transaction ends.
                 let mut lost = fenced(&mut tx.connection(), appends).await?;
                 if lost.is_empty() && written < appends.len() as u64 {
                     lost = collided(&mut tx.connection(), appends).await?;
@@ -63,16 +63,16 @@ impl Store {
             .await
     }
 
-    /// The last number that was given in a stream under this epoch; 0 for none.
+    /// The last number assigned in a stream under this epoch; 0 for none.
     pub async fn last_seq_of(&self, stream: &StreamId, epoch: i64) -> Result<u64, StoreError> {
         let values = binds![stream.as_str(), epoch];
         let row: Option<(i64,)> = self.database.optional(sql::LAST_SEQ_OF_EPOCH, values).await?;
         rows::number("seq", row.map_or(0, |(seq,)| seq))
     }
 
-    /// Up to `limit` entries of a session's streams after `cursor`, each stream's in order of their
-    /// numbers. `kinds` empty: all of them. In the place of an entry that this version cannot read is one that says
-    /// [`EntryBody::NotKept`](crate::model::EntryBody::NotKept): it holds up no reader.
+    /// Up to `limit` entries of a session's streams after `cursor`, each stream's in order. Empty `kinds` means all. An
+    /// entry that this version cannot read is replaced by [`EntryBody::NotKept`](crate::model::EntryBody::NotKept), so
+    /// that readers continue after it.
     pub async fn entries_after(
         &self,
         id: SessionId,
@@ -89,7 +89,7 @@ impl Store {
             .await
     }
 
-    /// Where a reader of a session stands who has seen everything.
+    /// The cursor of a reader that has seen everything.
     pub async fn newest(&self, id: SessionId) -> Result<Cursor, StoreError> {
         let heads: Vec<HeadRow> =
             self.database.all(sql::STREAM_HEADS, binds![id.to_string()]).await?;
@@ -102,7 +102,7 @@ impl Store {
     }
 }
 
-/// Returns how many were written: fewer where some were there.
+/// Returns how many rows were written; rows that existed do not count.
 pub(super) async fn write_batches(
     tx: &mut Connection<'_>,
     appends: &[&Append],
@@ -114,7 +114,7 @@ pub(super) async fn write_batches(
     Ok(written)
 }
 
-/// Parts whose lengths are powers of two, each with its power.
+/// Splits a slice into parts with lengths of powers of two, each with its exponent.
 fn batches<T>(mut rest: &[T]) -> impl Iterator<Item = (usize, &[T])> {
     std::iter::from_fn(move || {
         let log2 = rest.len().checked_ilog2()?.min(LARGEST_BATCH_LOG2);
@@ -124,7 +124,7 @@ fn batches<T>(mut rest: &[T]) -> impl Iterator<Item = (usize, &[T])> {
     })
 }
 
-/// Streams that have another epoch by now.
+/// The streams that have another epoch by now.
 async fn fenced(tx: &mut Connection<'_>, appends: &[&Append]) -> Result<Vec<StreamId>, StoreError> {
     let held = |append: &&Append| (append.entry.stream_id.clone(), append.epoch);
     let held: HashSet<(StreamId, i64)> = appends.iter().map(held).collect();
@@ -143,7 +143,7 @@ async fn fenced(tx: &mut Connection<'_>, appends: &[&Append]) -> Result<Vec<Stre
     Ok(fenced)
 }
 
-/// Streams in which one of these numbers was given under another epoch.
+/// The streams in which one of these numbers was assigned under another epoch.
 async fn collided(
     tx: &mut Connection<'_>,
     appends: &[&Append],
@@ -175,7 +175,7 @@ async fn read_after(
         let ordinal = rows::number("ordinal", head.ordinal)?;
         let seen = stored(cursor.seen(ordinal));
         let room = i64::from(limit) - entries.len() as i64;
-        // Most readers have seen all of most streams: those cost no statement.
+        // Most readers have seen all of most streams: skip those without a statement.
         if seen >= head.last_seq || room <= 0 {
             continue;
         }
@@ -189,7 +189,7 @@ async fn read_after(
     Ok(entries)
 }
 
-/// As `ENTRIES_AFTER` takes them: between commas.
+/// The format of `ENTRIES_AFTER`: between commas; empty for all.
 fn listed(kinds: &[EntryKind]) -> String {
     let mut list = String::new();
     for kind in kinds {
@@ -217,7 +217,7 @@ fn values_of<'a>(appends: &[&'a Append]) -> Vec<Bind<'a>> {
     values
 }
 
-/// Sequence numbers count from 1 in steps of 1: none gets near the end of `i64`.
+/// Sequence numbers count from 1 in steps of 1, so none comes near the end of `i64`.
 pub(super) fn stored(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
@@ -226,7 +226,7 @@ fn texts(head: &str, columns: usize, tail: &str) -> Texts {
     std::array::from_fn(|log2| head.to_owned() + &rows_of(1 << log2, columns) + tail)
 }
 
-/// `($1, $2), ($3, $4)`, for so many rows of so many columns.
+/// `($1, $2), ($3, $4)`, for this many rows and columns.
 fn rows_of(rows: usize, columns: usize) -> String {
     let mut text = String::new();
     for value in 0..rows * columns {

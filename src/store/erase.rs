@@ -1,40 +1,40 @@
-//! What a deletion takes from the store: of one stream, of its session's row, and of what else names a user. Bounded
+//! The steps of a deletion: a stream's data, its session's row, and everything else that names a user. In bounded
 //! parts, inside the deletion's transactions.
 
 use super::database::{Connection, binds};
 use super::outgoing::{
-    blank_some_answers, forget_events, forget_some_events_of_stream, tell_again_of_session,
+    blank_some_answers, forget_events, forget_some_events_of_stream, rewrite_session_events,
 };
 use super::recordings::delete_recordings_of_stream;
 use super::{StoreError, sql};
 
-/// Entries deleted in one transaction: webhooks get their turn in between.
+/// The most entries deleted in one transaction, so that webhooks are not held up.
 const ENTRIES_PER_STEP: u32 = 500;
-/// Webhooks whose bodies go in one transaction.
+/// The most webhooks whose bodies are deleted in one transaction.
 const DELIVERIES_PER_STEP: u32 = 200;
 
-/// What was deleted, in numbers.
+/// Counts of deleted data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Gone {
     pub streams: u64,
-    /// Of which only what names people went.
+    /// Sessions of which only the data that names people was deleted.
     pub sessions: u64,
     pub entries: u64,
     pub deliveries: u64,
-    /// Whose files are still to be removed.
+    /// Recordings with files that are still to be removed.
     pub recordings: u64,
 }
 
-/// Whose deletion it is, and when it was asked for. What came later stays: the user may be back.
+/// The user and the time of the request. Later data stays, because the user may have returned.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Of<'a> {
-    /// None where a deletion is not about a user.
+    /// `None` if the deletion is not about a user.
     pub user_id: Option<&'a str>,
     pub asked_at_ms: i64,
     pub now_ms: i64,
 }
 
-/// Deletes some of a stream's entries with `statement`. Returns how many, and whether those were the last.
+/// Deletes part of a stream's entries with `statement`. Returns how many, and whether those were the last.
 pub(super) async fn delete_some_entries(
     tx: &mut Connection<'_>,
     stream: &str,
@@ -45,8 +45,8 @@ pub(super) async fn delete_some_entries(
     Ok((entries, entries < u64::from(ENTRIES_PER_STEP)))
 }
 
-/// Deletes some of what a stream brought. `streams` is 1 when that was all of it. What says nothing of people stays
-/// until its session goes.
+/// Deletes part of a stream's data. `streams` is 1 if that was the last part. Data that names no one stays until its
+/// session is deleted.
 pub(super) async fn erase_some_of_stream(
     tx: &mut Connection<'_>,
     stream: &str,
@@ -70,8 +70,8 @@ pub(super) async fn erase_some_of_stream(
     Ok(gone)
 }
 
-/// After a stream of it was erased: takes from a session's row what names people, and what was told of the session,
-/// where no stream is left that has data. Where one is left, only what names the user goes.
+/// Called after a stream of the session was erased. If no other stream has data, removes what names people from the
+/// session's row, and its events; otherwise only what names the user.
 pub(super) async fn erase_session(
     tx: &mut Connection<'_>,
     session: &str,
@@ -99,7 +99,7 @@ async fn erase_whole_session(
         let values = binds![session, of.asked_at_ms];
         forget_events(tx, sql::FORGET_EVENTS_ABOUT_SESSION, values).await?;
     }
-    tell_again_of_session(tx, session).await?;
+    rewrite_session_events(tx, session).await?;
     Ok(Gone { sessions: 1, deliveries, ..Gone::default() })
 }
 
@@ -111,12 +111,12 @@ async fn forget_user_in_session(
     let is_named = tx.execute(sql::FORGET_USER_IN_SESSION, binds![session, user_id]).await? > 0;
     if is_named {
         tx.execute(sql::FORGET_KEPT_ANSWERS_NAMING, binds![session, user_id]).await?;
-        tell_again_of_session(tx, session).await?;
+        rewrite_session_events(tx, session).await?;
     }
     Ok(Gone { sessions: u64::from(is_named), ..Gone::default() })
 }
 
-/// Deletes some of what names a user outside of the user's streams. None when nothing is left.
+/// Deletes part of the data that names a user outside of the user's streams. `None` if nothing is left.
 pub(super) async fn erase_some_about_user(
     tx: &mut Connection<'_>,
     user_id: &str,

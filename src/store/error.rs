@@ -1,3 +1,5 @@
+//! Errors of the store, and which of them are temporary or conflicts.
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -5,30 +7,30 @@ use sqlx::error::DatabaseError;
 use sqlx::migrate::MigrateError;
 use thiserror::Error;
 
-/// What the store could not do. The text is for the log, never for a client.
+/// An error of the store. The text is for the log, never for a client.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// Temporary: the same call may succeed later.
-    #[error("the store cannot be reached: {0}")]
+    #[error("the store is unavailable: {0}")]
     Unavailable(#[source] sqlx::Error),
-    #[error("the store refused a statement: {0}")]
+    #[error("the store rejected a statement: {0}")]
     Statement(#[source] sqlx::Error),
     #[error("the store holds a row that this version cannot read: {0}")]
     Row(String),
     #[error("the store's schema is newer than this rtmsd ({0}): run the newer binary")]
     SchemaTooNew(i64),
-    #[error("the store's schema could not be brought up to date: {0}")]
+    #[error("the store's schema could not be migrated: {0}")]
     Migrate(#[source] MigrateError),
     #[error(
-        "a pooler in statement mode is before Postgres, and that mode has no transactions: set its pool_mode to \
+        "a pooler in statement mode is in front of Postgres, and that mode has no transactions: set its pool_mode to \
          transaction or session"
     )]
     StatementMode,
-    #[error("another rtmsd uses this data folder")]
+    #[error("another rtmsd uses this data folder: stop it, or set another DATA_DIR")]
     Locked,
     #[error("cannot use {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("the Postgres address cannot be read: {0}")]
+    #[error("the Postgres address is malformed: {0}")]
     Address(#[source] sqlx::Error),
 }
 
@@ -37,13 +39,13 @@ impl StoreError {
         Self::File { path: path.to_owned(), source }
     }
 
-    /// The answer did not come in the time that the caller has.
+    /// The answer did not arrive within the caller's time.
     pub fn timed_out() -> Self {
         Self::Unavailable(io::Error::from(io::ErrorKind::TimedOut).into())
     }
 
-    /// Whether the statement may be the cause: no answer came, or the server broke it off. Where the server says itself
-    /// what it lacks, such as room on its disk, any other statement would fare the same.
+    /// Whether the statement may be the cause: there was no answer, or the server cancelled it. If the server reports
+    /// what it lacks, such as disk space, any other statement would fail as well.
     pub fn is_unanswered(&self) -> bool {
         match self {
             Self::Unavailable(sqlx::Error::Database(error)) => {
@@ -54,10 +56,10 @@ impl StoreError {
         }
     }
 
-    /// What the first transaction of all can meet.
+    /// The error of the first transaction on a connection.
     pub(super) fn of_begin(error: sqlx::Error) -> Self {
         match &error {
-            // PgBouncer's words; its code says no more than that the protocol was broken.
+            // PgBouncer's text; its code says only that the protocol was violated.
             sqlx::Error::Database(refusal) if refusal.message().contains("statement pooling") => {
                 Self::StatementMode
             }
@@ -65,7 +67,7 @@ impl StoreError {
         }
     }
 
-    /// Two transactions were in each other's way: the whole transaction may be tried again.
+    /// Whether two transactions conflicted: the whole transaction may be tried again.
     pub(super) fn is_conflict(&self) -> bool {
         let (Self::Unavailable(sqlx::Error::Database(error))
         | Self::Statement(sqlx::Error::Database(error))) = self
@@ -92,20 +94,19 @@ impl From<sqlx::Error> for StoreError {
 /// Serialization failure, deadlock. SQLite has neither: its one writer waits in its pool.
 const POSTGRES_CONFLICT: [&str; 2] = ["40001", "40P01"];
 
-/// Broken off by a time-out or an operator, or the server process has crashed.
+/// Cancelled by a timeout or an operator, or the server process has crashed.
 const POSTGRES_BROKEN_OFF: [&str; 1] = ["57"];
 
-/// Beginnings of Postgres' codes that a later try may not get: connection and sign-in, missing
-/// database, rolled back, out of resources, not available, stopped by an operator or a time-out,
-/// a standby that is read-only, an idle transaction ended.
+/// Prefixes of Postgres error codes that may pass: connection and sign-in, missing database, rolled back, out of
+/// resources, not available, stopped by an operator or a timeout, a read-only standby, an idle transaction ended.
 const POSTGRES_TEMPORARY: [&str; 9] =
     ["08", "28", "3D", "40", "53", "55P03", "57", "25006", "25P0"];
 
-/// Busy (another program has the file), locked, no memory, read-only, interrupted, I/O error, disk full, cannot open.
+/// Busy (another program uses the file), locked, no memory, read-only, interrupted, I/O error, disk full, cannot open.
 const SQLITE_TEMPORARY: [i32; 8] = [5, 6, 7, 8, 9, 10, 13, 14];
 
-/// Postgres' codes are five characters of which the first two name the class. SQLite's are numbers
-/// whose low byte says what happened and whose high bytes say where.
+/// Compares error codes. Those of Postgres are five characters, the first two being the class. Those of SQLite are
+/// numbers: the low byte is the error, the high bytes its place.
 fn is_code(error: &dyn DatabaseError, postgres: &[&str], sqlite: &[i32]) -> bool {
     let Some(code) = error.code() else { return false };
     if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {

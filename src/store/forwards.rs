@@ -1,11 +1,11 @@
-//! Forwards: made and removed over the API, run by whichever daemon runs their session's stream.
+//! Forwards: added and removed over the API, run by the daemon that runs their session's stream.
 
 use super::database::{binds, row};
 use super::{Store, StoreError, rows, sql};
 use crate::model::{AuditRow, Cursor, Forward, ForwardId, SessionId};
 
 impl Store {
-    /// Adds a forward and notes the act. False when the session has `max` forwards already.
+    /// Adds a forward and writes the audit row. False if the session has `max` forwards already.
     pub async fn add_forward(
         &self,
         forward: &Forward,
@@ -25,27 +25,27 @@ impl Store {
         self.execute_audited(sql::INSERT_FORWARD, values, act).await
     }
 
-    /// Those of a session, the oldest first.
+    /// The forwards of a session, oldest first.
     pub async fn forwards_of(&self, session: SessionId) -> Result<Vec<Forward>, StoreError> {
         let values = binds![session.to_string()];
         let rows: Vec<ForwardRow> = self.database.all(sql::FORWARDS_OF_SESSION, values).await?;
         Ok(rows::readable(rows))
     }
 
-    /// Those of all sessions with a stream that runs, or has run since `since_ms`: at most `limit`, the oldest first.
+    /// Up to `limit` forwards, oldest first, of all sessions with a stream that runs or has run since `since_ms`.
     pub async fn forwards(&self, since_ms: i64, limit: u32) -> Result<Vec<Forward>, StoreError> {
         let values = binds![since_ms, i64::from(limit)];
         let rows: Vec<ForwardRow> = self.database.all(sql::FORWARDS, values).await?;
         Ok(rows::readable(rows))
     }
 
-    /// Notes which entries have arrived.
+    /// Stores the position of delivered entries.
     pub async fn note_forwarded(&self, id: ForwardId, cursor: &Cursor) -> Result<(), StoreError> {
         let values = binds![id.to_string(), cursor.to_string()];
         self.database.execute(sql::NOTE_FORWARDED, values).await.map(drop)
     }
 
-    /// Removes a forward and notes the act. False when there is none, or it is another session's.
+    /// Removes a forward and writes the audit row. False if it is unknown or belongs to another session.
     pub async fn remove_forward(
         &self,
         session: SessionId,
@@ -56,7 +56,7 @@ impl Store {
         self.execute_audited(sql::DELETE_FORWARD, values, act).await
     }
 
-    /// Forgets those from before this, where no stream runs nor has run since.
+    /// Deletes forwards from before this time, if no stream runs or has run since.
     pub async fn prune_forwards(&self, before_ms: i64) -> Result<u64, StoreError> {
         self.database.execute(sql::PRUNE_FORWARDS, binds![before_ms]).await
     }

@@ -1,5 +1,5 @@
-//! Deliveries that come together are committed together: a commit costs a flush of the disk, however much is in
-//! it, and a burst of starts is when Zoom waits for us.
+//! Commits concurrent deliveries together: a commit costs one disk flush whatever its size, and during a burst of
+//! starts Zoom is waiting for the answers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,14 +13,15 @@ use crate::model::Delivery;
 
 /// The most deliveries in one transaction.
 const MAX_GROUP: usize = 64;
-/// And the most bytes of their bodies, so that a slow way to the store takes them in time. One may be larger.
+/// The most bytes of their bodies, so that even a slow connection to the store commits them in time. A single delivery
+/// may be larger.
 const MAX_GROUP_BYTES: usize = 1024 * 1024;
 
-/// Those who wait for their delivery to be recorded. Bounded by the HTTP connections that may be open.
+/// Callers that wait for their delivery to be recorded. Bounded by the number of HTTP connections.
 #[derive(Default)]
 pub(super) struct Group {
     waiting: Mutex<VecDeque<Waiting>>,
-    /// Whose turn it is to record what has gathered; first come, first served.
+    /// The right to record the queued deliveries, in order of arrival.
     turn: Arc<Turn<()>>,
 }
 
@@ -30,8 +31,8 @@ struct Waiting {
 }
 
 impl Store {
-    /// Records a delivery and its effect on sessions and streams in one transaction, together with those that came
-    /// while the one before was being committed.
+    /// Records a delivery and its effect on sessions and streams in one transaction, together with those that arrived
+    /// during the previous commit.
     pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Recorded, StoreError> {
         let (answer, mut recorded) = oneshot::channel();
         self.group.lock().push_back(Waiting { delivery: delivery.clone(), answer });
@@ -43,27 +44,29 @@ impl Store {
                 Err(TryRecvError::Empty) => {}
             }
             let (store, group) = (self.clone(), self.group.take());
-            // In a task of its own: a caller who leaves must not take the others' deliveries along.
+            // In a separate task: a caller that leaves must not cancel the others' deliveries.
             let recording = tokio::spawn(async move {
                 store.record_group(group).await;
                 drop(turn);
             });
-            // After a panic the answers are gone, and everybody is told to come again.
+            // After a panic the answers are lost, and all callers get an error that makes them retry.
             let _ = recording.await;
         }
     }
 
-    /// One delivery that the store refuses must not cost the others. Where the store is away, nobody is answered.
+    /// Records a group. If the store rejects it, records each delivery alone, so that one bad delivery does not fail
+    /// the others; if the store is unavailable, all fail.
     async fn record_group(&self, group: Vec<Waiting>) {
         match self.record_all(&group).await {
             Ok(recorded) => {
                 for (waiting, recorded) in group.into_iter().zip(recorded) {
-                    // A caller who stopped waiting was told to come again, and will find a repeat.
+                    // A caller that stopped waiting was answered 503; its retry will be a repeat.
                     let _ = waiting.answer.send(Ok(recorded));
                 }
             }
             Err(StoreError::Unavailable(error)) if group.len() > 1 => {
-                tracing::warn!(%error, deliveries = group.len(), "deliveries cannot be recorded");
+                tracing::warn!(%error, deliveries = group.len(),
+                    "cannot record deliveries; Zoom is asked to retry them");
             }
             Err(_) if group.len() > 1 => {
                 for waiting in group {
@@ -94,7 +97,7 @@ impl Store {
 }
 
 impl Group {
-    /// What has gathered, without those who stopped waiting.
+    /// Takes the queued deliveries, without those of callers that stopped waiting.
     fn take(&self) -> Vec<Waiting> {
         let mut waiting = self.lock();
         waiting.retain(|waiting| !waiting.answer.is_closed());
@@ -109,6 +112,6 @@ impl Group {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Waiting>> {
-        self.waiting.lock().expect("nothing panics while holding those who wait")
+        self.waiting.lock().expect("nothing panics while holding the queue")
     }
 }

@@ -1,9 +1,9 @@
-//! What a node heard of a stream and could not store before another claimed it: offered through the store, for the
-//! other to append where it heard nothing itself.
+//! Entries that a node received for a stream and could not store before another node claimed it: offered through the
+//! store, so that the other node appends them where it received nothing itself.
 //!
-//! What comes when the stream has ended is not appended. The stream's last entry and its summaries are stored by then, its
-//! transcript is written, and readers have left: entries behind them would reach nobody and contradict what everybody
-//! has. The ledger counts them, inside the gaps where they are missing.
+//! Offers that arrive after the end of the stream are not appended. By then the stream's last entry and its summaries
+//! are stored, its transcript is written, and readers have left: entries behind them would reach no one and contradict
+//! what readers have. The ledger counts them, inside the gaps where they are missing.
 
 use super::database::{Connection, binds, row};
 use super::streams::{lock_stream, read_stream};
@@ -11,33 +11,33 @@ use super::{Append, Store, StoreError, rows, sql};
 use crate::model::{Account, EntryBody, FrameCount, NodeId, StreamId};
 use serde::Serialize;
 
-/// More than this is not kept for a stream: hours of talk.
+/// The most offers for a stream: hours of conversation.
 const MAX_OF_STREAM: i64 = 20_000;
 
-/// An entry that another node heard.
+/// An entry that another node received.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Offer {
-    /// Of the claim under which it was heard.
+    /// The epoch of the claim under which it was received.
     pub epoch: i64,
-    /// Its place among what was offered under that epoch, from 1.
+    /// Its place among the offers under that epoch, from 1.
     pub place: i64,
     pub at_ms: i64,
     pub body: EntryBody,
 }
 
-/// Which of a stream's offers. In the order in which they are appended.
+/// Identifies an offer of a stream. Ordered as they are appended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct OfferKey {
     pub epoch: i64,
     pub place: i64,
 }
 
-/// What came of offering.
+/// The result of offering.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Offered {
-    /// Kept for the node that has the stream.
+    /// Stored for the node that runs the stream.
     pub kept: u64,
-    /// The stream had ended: counted in its ledger where they are missing, and not kept.
+    /// The stream had ended: counted in its ledger where they are missing, and not stored.
     pub late: u64,
 }
 
@@ -48,8 +48,8 @@ impl Offer {
 }
 
 impl Store {
-    /// Offers what was heard of a stream to the node that has it now. What is more than may wait for a stream is neither
-    /// kept nor counted. Safe to run again.
+    /// Offers entries of a stream to the node that runs it now. Offers beyond the limit for a stream are neither stored
+    /// nor counted. Idempotent.
     pub async fn offer(&self, stream: &StreamId, offers: &[Offer]) -> Result<Offered, StoreError> {
         self.database
             .run(|| async {
@@ -61,14 +61,14 @@ impl Store {
             .await
     }
 
-    /// The streams of `node` for which something is offered.
+    /// The streams of `node` that have offers.
     pub async fn offered_streams(&self, node: NodeId) -> Result<Vec<StreamId>, StoreError> {
         let values = binds![node.to_string()];
         let rows: Vec<(String,)> = self.database.all(sql::OFFERED_STREAMS, values).await?;
         rows.iter().map(|(id,)| rows::stream_id(id)).collect()
     }
 
-    /// Up to `limit` offers for a stream that come after `after`, in order.
+    /// Up to `limit` offers for a stream after `after`, in order.
     pub async fn offers(
         &self,
         stream: &StreamId,
@@ -80,7 +80,7 @@ impl Store {
         rows.into_iter().map(|row| row.read(stream)).collect()
     }
 
-    /// Notes that offers were looked at and are not appended. Nothing when `epoch`, of the claim under which that was
+    /// Marks offers as decided: they are not appended. Does nothing if `epoch`, of the claim under which that was
     /// decided, has passed.
     pub async fn dismiss_offers(
         &self,
@@ -126,12 +126,12 @@ async fn offer(
 
 enum Inserted {
     New,
-    /// Offered before, perhaps, and the answer was lost.
+    /// Possibly offered before, with the answer lost.
     Known,
     NoRoom,
 }
 
-/// Of what comes late only that it came.
+/// Stores an offer; for a late one only the fact, not the body.
 async fn insert(
     tx: &mut Connection<'_>,
     stream: &StreamId,
@@ -149,7 +149,7 @@ async fn insert(
     Ok(known.map_or(Inserted::NoRoom, |_| Inserted::Known))
 }
 
-/// Counts what the stream's log has nothing of.
+/// Counts entries that the stream's log lacks.
 async fn count_late(
     tx: &mut Connection<'_>,
     stream: &StreamId,
@@ -172,8 +172,7 @@ async fn count_late(
     Ok(())
 }
 
-/// The stream ends: nobody appends what is still offered. That it was offered is remembered, for a node that offers it
-/// again.
+/// Closes the open offers when the stream ends. Their rows stay, for a node that offers them again.
 pub(super) async fn close_offers(
     tx: &mut Connection<'_>,
     stream: &StreamId,
@@ -182,16 +181,17 @@ pub(super) async fn close_offers(
     if rows.is_empty() {
         return Ok(());
     }
-    // One that this version cannot read is counted nowhere.
+    // An offer that this version cannot read is not counted.
     let offers: Vec<Offer> = rows.into_iter().filter_map(|row| row.read(stream).ok()).collect();
-    tracing::warn!(%stream, offers = offers.len(), "what another daemon heard was not taken over before the stream's end; the ledger counts it");
+    tracing::warn!(%stream, offers = offers.len(),
+        "entries of another daemon came too late for the stream's log; the ledger counts them");
     if let Some(record) = read_stream(tx, stream).await? {
         count_late(tx, stream, record.ledger, offers.iter()).await?;
     }
     tx.execute(sql::CLOSE_OFFERS, binds![stream.as_str()]).await.map(drop)
 }
 
-/// Offers that are appended are offers no longer, in the same transaction.
+/// Removes offers that are being appended, in the same transaction.
 pub(super) async fn take_offers(
     tx: &mut Connection<'_>,
     appends: &[&Append],
@@ -217,7 +217,7 @@ row! {
 impl OfferRow {
     fn read(self, stream: &StreamId) -> Result<Offer, StoreError> {
         let Self { epoch, place, at_ms, body } = self;
-        // serde_json's own message could quote the text of a transcript.
+        // serde_json's message could quote the text of a transcript.
         let body = serde_json::from_str(&body)
             .map_err(|_| StoreError::Row(format!("offer {epoch}/{place} for {stream}")))?;
         Ok(Offer { epoch, place, at_ms, body })

@@ -1,13 +1,13 @@
-//! Answers that are given again when a client repeats a request under the same key.
+//! Stored answers for requests that a client repeats with the same key.
 
 use super::database::{Bind, Connection, binds, row};
 use super::{Store, StoreError, sql};
 use crate::model::SessionId;
 
-/// Keys deleted in one statement: requests get their turn in between.
+/// The most keys deleted in one statement, so that requests are not held up.
 const PRUNE_ROWS: u32 = 500;
 
-/// What makes two requests the same: who sent it, where to, and under which key.
+/// Identifies equal requests: the sender, the route and the key.
 #[derive(Debug, Clone)]
 pub struct IdempotencyKey {
     /// The name of the API token.
@@ -16,25 +16,25 @@ pub struct IdempotencyKey {
     pub key: String,
 }
 
-/// What was answered, to be answered again.
+/// A stored answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     pub status: u16,
     pub body: String,
 }
 
-/// What a request finds under its key.
+/// The state of a key when a request arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
-    /// Nothing: the request is to be carried out.
+    /// New: the request must be executed.
     Ours,
     /// The same request was answered.
     Answered(Kept),
-    /// The same request is being carried out.
+    /// The same request is still running.
     InProgress,
-    /// Another request had this key.
+    /// The key belongs to another request.
     OtherBody,
-    /// The same request was answered, and the answer was deleted with what it was about.
+    /// The same request was answered, and the answer was deleted with its subject.
     Deleted,
 }
 
@@ -47,8 +47,8 @@ row! {
 }
 
 impl Store {
-    /// Takes a key for a request whose body has this digest, until `until_ms`: so that a daemon that dies in the
-    /// middle does not keep it.
+    /// Claims a key for a request with this body digest until `until_ms`, so that a daemon that dies meanwhile does not
+    /// hold it.
     pub async fn take_idempotency_key(
         &self,
         key: &IdempotencyKey,
@@ -67,7 +67,7 @@ impl Store {
             .await
     }
 
-    /// Keeps an answer until `until_ms`, or until the session that it is about is deleted.
+    /// Stores an answer until `until_ms`, or until its session is deleted.
     pub async fn keep_answer(
         &self,
         key: &IdempotencyKey,
@@ -81,19 +81,19 @@ impl Store {
         self.database.execute(sql::KEEP_ANSWER, values).await.map(drop)
     }
 
-    /// Gives a key back without an answer: the next request with it is carried out.
+    /// Releases a key without an answer: the next request with it is executed.
     pub async fn release_idempotency_key(&self, key: &IdempotencyKey) -> Result<(), StoreError> {
         let values = binds![&*key.token, &*key.path, &*key.key];
         self.database.execute(sql::RELEASE_IDEMPOTENCY_KEY, values).await.map(drop)
     }
 
-    /// Forgets kept answers that are sealed and do not begin with `prefix`: a rotation of keys does not seal them anew.
+    /// Deletes sealed answers that do not begin with `prefix`, because a key rotation does not reseal them.
     pub async fn forget_answers_sealed_otherwise(&self, prefix: &str) -> Result<u64, StoreError> {
         let values = binds![prefix, i64::try_from(prefix.len()).unwrap_or(i64::MAX)];
         self.database.execute(sql::FORGET_ANSWERS_SEALED_OTHERWISE, values).await
     }
 
-    /// Forgets answers whose time is over. Returns how many.
+    /// Deletes expired answers. Returns how many.
     pub async fn prune_idempotency_keys(&self, now_ms: i64) -> Result<u64, StoreError> {
         let mut pruned = 0;
         loop {
@@ -107,7 +107,7 @@ impl Store {
     }
 }
 
-/// The first three of `values` name the key.
+/// Claims the key that the first three of `values` identify.
 async fn take(
     tx: &mut Connection<'_>,
     values: &[Bind<'_>],

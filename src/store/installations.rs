@@ -1,4 +1,4 @@
-//! Installations: whose grant we hold, its sealed tokens, and who refreshes them now.
+//! Installations: the grants, their sealed tokens, and the right to refresh them.
 
 use std::net::IpAddr;
 
@@ -15,10 +15,10 @@ use crate::model::{
     AuditRow, Deauthorization, Installation, InstallationId, InstallationStatus, OutgoingEvent,
 };
 
-/// Who acts when a webhook makes us.
+/// The actor of actions that a webhook causes.
 const ZOOM: &str = "zoom";
 
-/// An installation's tokens as they are stored: sealed to their row.
+/// An installation's tokens as stored: sealed to their row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedTokens {
     pub access: String,
@@ -26,14 +26,14 @@ pub struct SealedTokens {
     pub expires_at_ms: Option<i64>,
 }
 
-/// An installation with its tokens; none after a revocation.
+/// An installation with its tokens; `None` after a revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredGrant {
     pub installation: Installation,
     pub tokens: Option<SealedTokens>,
 }
 
-/// Who installed, and what they granted.
+/// The installing user and the granted scopes.
 #[derive(Debug, Clone)]
 pub struct GrantedTo {
     pub account_id: String,
@@ -42,14 +42,14 @@ pub struct GrantedTo {
     pub email: Option<String>,
     pub scope: String,
     pub api_base_url: Option<String>,
-    /// Where the browser was, for the audit trail.
+    /// The browser's address, for the audit trail.
     pub address: Option<IpAddr>,
 }
 
 impl Store {
-    /// Stores who installed with the tokens that were obtained at `obtained_at_ms`, which `seal` makes for the row that
-    /// they go to. A user who installs again keeps the id and gets new tokens. If a newer install of the user was
-    /// stored before, that one stays: Zoom has ended the older one.
+    /// Stores an install with the tokens obtained at `obtained_at_ms`, which `seal` seals for their row. A user who
+    /// installs again keeps the id and gets new tokens. If a newer install of the user is stored already, it stays:
+    /// Zoom has ended the older one.
     pub async fn save_installation(
         &self,
         granted: &GrantedTo,
@@ -66,7 +66,7 @@ impl Store {
             .await
     }
 
-    /// An installation and its tokens as they now are; none when there is none of that id.
+    /// The current state of an installation and its tokens; `None` if the id is unknown.
     pub async fn grant(&self, id: InstallationId) -> Result<Option<StoredGrant>, StoreError> {
         let values = binds![id.to_string()];
         let row: Option<Row> = self.database.optional(sql::INSTALLATION, values).await?;
@@ -85,8 +85,8 @@ impl Store {
         rows.into_iter().map(installation).collect()
     }
 
-    /// The best installation for a meeting: the host's, else one of the account; one that works before one that needs
-    /// its user. None that was revoked.
+    /// The best installation for a meeting: the host's before others of the account, working ones before those that the
+    /// user must reconnect. Never a revoked one.
     pub async fn find_grant(
         &self,
         host_id: Option<&str>,
@@ -119,8 +119,8 @@ impl Store {
         Ok(rows::readable(rows))
     }
 
-    /// Takes the right to refresh for `lease_ms`, by the database's clock. False when another has it, when the tokens are not those of
-    /// `generation` any more, or when the installation is not connected.
+    /// Claims the right to refresh for `lease_ms`, by the database's clock. False if another node has it, if the tokens
+    /// are no longer those of `generation`, or if the installation is not connected.
     pub async fn claim_refresh(
         &self,
         id: InstallationId,
@@ -142,14 +142,14 @@ impl Store {
             .await
     }
 
-    /// Gives the right to refresh back.
+    /// Releases the right to refresh.
     pub async fn release_refresh(&self, id: InstallationId, claim: Uuid) -> Result<(), StoreError> {
         let values = binds![id.to_string(), claim.to_string()];
         self.database.execute(sql::RELEASE_REFRESH, values).await.map(drop)
     }
 
-    /// Stores what a refresh brought for the tokens of `generation`. False when other tokens came in the meantime, or
-    /// the installation was revoked: then these are of no use.
+    /// Stores the refreshed tokens of `generation`. False if the tokens were replaced meanwhile or the installation was
+    /// revoked: then these are useless.
     pub async fn replace_tokens(
         &self,
         id: InstallationId,
@@ -163,7 +163,7 @@ impl Store {
         Ok(self.database.execute(sql::REPLACE_TOKENS, values).await? == 1)
     }
 
-    /// Notes that Zoom takes the refresh token of `generation` no more. False when other tokens came in the meantime.
+    /// Records that Zoom rejects the refresh token of `generation`. False if the tokens were replaced meanwhile.
     pub async fn give_up_grant(
         &self,
         id: InstallationId,
@@ -176,7 +176,7 @@ impl Store {
                 let mut tx = self.database.begin().await?;
                 let is_done = tx.connection().execute(sql::GIVE_UP_GRANT, values).await? == 1;
                 if is_done {
-                    tell_reconnect(&mut tx.connection(), id, now_ms).await?;
+                    emit_reconnect(&mut tx.connection(), id, now_ms).await?;
                 }
                 tx.commit().await?;
                 Ok(is_done)
@@ -184,8 +184,8 @@ impl Store {
             .await
     }
 
-    /// Deletes an installation's tokens and, if asked, has what was stored of its user deleted ([`Store::delete_some`]),
-    /// and notes both with `audit`. False when it was revoked before or is unknown.
+    /// Deletes an installation's tokens and, if requested, schedules the deletion of its user's data
+    /// ([`Store::delete_some`]); records both with `audit`. False if it was already revoked or is unknown.
     pub async fn revoke_installation(
         &self,
         id: InstallationId,
@@ -202,7 +202,7 @@ impl Store {
             .await
     }
 
-    /// Up to `limit` grants after `after` that have a token which does not begin with `prefix`, by id.
+    /// Up to `limit` grants after `after`, by id, with a token that does not begin with `prefix`.
     pub async fn sealed_otherwise(
         &self,
         after: Option<InstallationId>,
@@ -216,7 +216,7 @@ impl Store {
         Ok(rows::readable(rows))
     }
 
-    /// Stores the same tokens under another seal. False when other tokens came in the meantime.
+    /// Stores the same tokens under another seal. False if they were replaced meanwhile.
     pub async fn reseal_tokens(
         &self,
         id: InstallationId,
@@ -228,7 +228,7 @@ impl Store {
     }
 }
 
-async fn tell_reconnect(
+async fn emit_reconnect(
     tx: &mut Connection<'_>,
     id: InstallationId,
     now_ms: i64,
@@ -297,7 +297,7 @@ async fn revoke(
     Ok(revoked > 0)
 }
 
-/// Forgets a user who has removed the app at `event_ts_ms`, unless the user is back: webhooks are retried for a while.
+/// Forgets a user who removed the app at `event_ts_ms`, unless the user has returned: webhooks are retried for a while.
 pub(super) async fn deauthorize(
     tx: &mut Connection<'_>,
     gone: &Deauthorization,

@@ -1,5 +1,5 @@
-//! Leases and their fence: at any time one node runs a stream, a dead node's streams become free, and a node that
-//! comes back from the dead can write nothing more. Leases begin and end by the database's clock.
+//! Leases and their fence: only one node at a time runs a stream, the streams of a dead node become free, and a node
+//! that wakes up after losing its lease can write nothing. Leases use the database's clock.
 
 use super::database::{Bind, Connection, binds};
 use super::rows::{self, StreamRow};
@@ -8,9 +8,9 @@ use super::{Claim, Store, StoreError, sql};
 use crate::model::{NodeId, StreamId, StreamRecord};
 
 impl Store {
-    /// Leases those of `streams` for `node`, for `lease_ms`, that are known, have not ended, and of which no other node
-    /// has a good lease. Each claim raises the stream's epoch. A stream that Zoom has stopped can be claimed: somebody
-    /// has to finish it.
+    /// Leases those of `streams` for `node`, for `lease_ms`, that are known, have not ended, and are not validly leased
+    /// by another node. Each claim raises the stream's epoch. A stream that Zoom has stopped can be claimed, because
+    /// some node has to finish it.
     pub async fn claim_streams(
         &self,
         node: NodeId,
@@ -34,8 +34,8 @@ impl Store {
             .await
     }
 
-    /// Leases up to `limit` streams that have not ended and that nobody has a good lease of. Those that `node` has
-    /// already are not among them.
+    /// Leases up to `limit` streams that have not ended and have no valid lease. Excludes those that `node` has
+    /// already.
     pub async fn claim_orphans(
         &self,
         node: NodeId,
@@ -55,8 +55,8 @@ impl Store {
             .await
     }
 
-    /// Prolongs every lease of `node` to `lease_ms` from now and returns its streams that have not ended, as they now
-    /// are. A stream that is missing there, or has another epoch, has ended or was taken by another node.
+    /// Extends every lease of `node` to `lease_ms` from now and returns its streams that have not ended. A stream that
+    /// is missing, or has another epoch, has ended or was claimed by another node.
     pub async fn renew_leases(
         &self,
         node: NodeId,
@@ -72,14 +72,13 @@ impl Store {
                 tx.commit().await
             })
             .await?;
-        // Two transactions, and the second only reads: a stream that is lost between them is
-        // missing, as it should be.
+        // Two transactions, the second read-only: a stream lost in between is missing, as it should be.
         let rows: Vec<StreamRow> = self.database.all(sql::STREAMS_OF_NODE, binds![&*node]).await?;
         Ok(rows::readable(rows))
     }
 
-    /// Gives one claim back. For `quiet_ms` nobody finds the stream by looking; a node that knows of it may claim it
-    /// at once. Nothing when the epoch has moved on.
+    /// Releases one claim. For `quiet_ms` the stream is hidden from polls; a node that knows of it may claim it at
+    /// once. Does nothing if the epoch has changed.
     pub async fn give_back(
         &self,
         stream: &StreamId,
@@ -97,7 +96,7 @@ impl Store {
             .await
     }
 
-    /// Gives every lease of `node` back, so that the next start takes the streams at once.
+    /// Releases every lease of `node`, so that the next start takes the streams at once.
     pub async fn release_leases(&self, node: NodeId) -> Result<u64, StoreError> {
         self.database.execute(sql::RELEASE_LEASES, binds![node.to_string()]).await
     }
@@ -126,7 +125,7 @@ async fn claim_some(
     Ok(claims)
 }
 
-/// Statements of their own, after the claim: what the last owner wrote before it let go is in them.
+/// A separate statement after the claim, to see what the last owner wrote before it released the stream.
 async fn read_claim(
     tx: &mut Connection<'_>,
     stream: &StreamId,

@@ -1,19 +1,19 @@
-//! OAuth states that came back: each works once, in whichever replica it arrives.
+//! Used OAuth states: each works once, in any replica.
 
 use super::database::binds;
 use super::{Store, StoreError, sql};
 
-/// States deleted in one statement.
+/// The most states deleted in one statement.
 const PRUNE_ROWS: u32 = 500;
 
 impl Store {
-    /// Whether this state comes back for the first time. Expired ones may be forgotten.
+    /// Whether this state is used for the first time. Expired ones may be forgotten.
     pub async fn use_oauth_state(&self, id: &str, expires_at_ms: i64) -> Result<bool, StoreError> {
         let values = binds![id, expires_at_ms];
         Ok(self.database.execute(sql::USE_OAUTH_STATE, values).await? == 1)
     }
 
-    /// Forgets states that expired before `before_ms`. Returns how many.
+    /// Deletes states that expired before `before_ms`. Returns how many.
     pub async fn prune_oauth_states(&self, before_ms: i64) -> Result<u64, StoreError> {
         let mut pruned = 0;
         loop {

@@ -1,5 +1,5 @@
-//! Events for outgoing webhooks and their deliveries: put down with what they tell, sent by whichever daemon claims
-//! them first.
+//! Events for outgoing webhooks and their deliveries: written with the change that they report, sent by the daemon that
+//! claims them first.
 
 use std::collections::HashSet;
 
@@ -16,27 +16,27 @@ use crate::model::{
     AuditRow, Content, EndpointId, Entry, EventKind, OutgoingEvent, Session, StreamId,
 };
 
-/// Events put down in one transaction: it must end inside the store's own limit.
+/// The most events written in one transaction, which must end within the store's limit.
 const EVENTS_PER_TRANSACTION: usize = 100;
-/// Events deleted in one transaction, with their deliveries: others get their turn in between.
+/// The most events deleted in one transaction, with their deliveries, so that other writers are not held up.
 const PRUNE_ROWS: u32 = 200;
 
-/// Answers forgotten in one transaction.
+/// The most answers deleted in one transaction.
 const ANSWERS_PER_STEP: u32 = 500;
-/// Events forgotten in one transaction of a deletion, with their deliveries.
+/// The most events that one transaction of a deletion deletes, with their deliveries.
 const EVENTS_PER_STEP: u32 = 200;
 
-/// A delivery that is this caller's to make until its lease runs out.
+/// A delivery claimed by this caller until its lease expires.
 #[derive(Debug, Clone)]
 pub struct ClaimedDelivery {
     pub endpoint: StoredEndpoint,
     pub event: OutgoingEvent,
-    /// This one included.
+    /// The number of attempts, this one included.
     pub attempts: u32,
     claim: String,
 }
 
-/// Where a delivery stands.
+/// The state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {
@@ -45,18 +45,18 @@ pub enum DeliveryStatus {
     Delivered,
     /// Every attempt has failed.
     Failed,
-    /// What it would have told was deleted before it was sent.
+    /// The data that it reports was deleted before it was sent.
     Withdrawn,
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attempt {
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// Why there was none.
+    /// Why there was no answer.
     pub error: Option<&'static str>,
-    /// The beginning of what was answered.
+    /// The beginning of the answer.
     pub answer: Option<String>,
 }
 
@@ -67,7 +67,7 @@ pub struct LoggedDelivery {
     pub kind: EventKind,
     pub status: DeliveryStatus,
     pub attempts: u32,
-    /// When it is sent next; none while it is being sent.
+    /// When it is sent next; `None` while it is being sent.
     pub due_at_ms: Option<i64>,
     pub last_at_ms: Option<i64>,
     pub last_status: Option<u16>,
@@ -94,8 +94,8 @@ impl DeliveryStatus {
 }
 
 impl Store {
-    /// Puts events down for every endpoint that wants them. An event that was put down before changes nothing.
-    /// `now_ms` is when that is; they are due at once, by the database's clock.
+    /// Writes events for every endpoint that subscribes to them. An existing event stays as it is. `now_ms` is the time
+    /// of writing; the events are due at once, by the database's clock.
     pub async fn enqueue_events(
         &self,
         events: &[OutgoingEvent],
@@ -129,7 +129,7 @@ impl Store {
         Ok(filters.iter().flat_map(kinds).collect())
     }
 
-    /// Puts an event down for one endpoint, whatever that wants.
+    /// Writes an event for one endpoint, whatever its filter.
     pub async fn enqueue_test(
         &self,
         endpoint: EndpointId,
@@ -153,7 +153,7 @@ impl Store {
             .await
     }
 
-    /// The enabled endpoints for which something is due.
+    /// The enabled endpoints with due deliveries.
     pub async fn endpoints_with_due_deliveries(&self) -> Result<Vec<EndpointId>, StoreError> {
         self.database
             .run(|| async {
@@ -166,8 +166,8 @@ impl Store {
             .await
     }
 
-    /// Takes up to `limit` of an endpoint's deliveries whose time has come. They are this caller's for `lease_ms`.
-    /// Those that can never be sent end here, and hold up no others.
+    /// Claims up to `limit` due deliveries of an endpoint for `lease_ms`. Deliveries that can never be sent end here,
+    /// so that they do not block others.
     pub async fn claim_deliveries(
         &self,
         id: EndpointId,
@@ -202,8 +202,9 @@ impl Store {
             .await
     }
 
-    /// Records what came of an attempt. After `wait_ms` the next one is made, if it is still waiting. Nothing when the
-    /// lease ran out and another has it. Returns for how long the endpoint has been failing, in milliseconds.
+    /// Records the result of an attempt. If the delivery still waits, the next attempt is due after `wait_ms`. Does
+    /// nothing if the lease expired and another daemon has it. Returns how long the endpoint has been failing, in
+    /// milliseconds.
     pub async fn settle_delivery(
         &self,
         delivery: &ClaimedDelivery,
@@ -212,7 +213,7 @@ impl Store {
         attempt: &Attempt,
     ) -> Result<Option<i64>, StoreError> {
         let id = delivery.endpoint.endpoint.id.to_string();
-        // An empty answer says nothing that would have to be forgotten.
+        // An empty answer holds nothing that would have to be deleted.
         let answer = attempt.answer.as_deref().filter(|answer| !answer.is_empty());
         self.database
             .run(|| async {
@@ -237,7 +238,7 @@ impl Store {
             .await
     }
 
-    /// Gives a delivery back that was broken off.
+    /// Releases an interrupted delivery.
     pub async fn release_delivery(&self, delivery: &ClaimedDelivery) -> Result<(), StoreError> {
         let id = delivery.endpoint.endpoint.id.to_string();
         self.database
@@ -251,7 +252,7 @@ impl Store {
             .await
     }
 
-    /// Has a delivery made again, whatever came of it: the same event under the same id. False when it is unknown.
+    /// Sends an event again under the same id, whatever its outcome. False if it is unknown.
     pub async fn resend_delivery(
         &self,
         id: EndpointId,
@@ -273,14 +274,14 @@ impl Store {
             .await
     }
 
-    /// How many deliveries wait for an endpoint, up to `limit`.
+    /// The number of deliveries that wait for an endpoint, up to `limit`.
     pub async fn count_waiting(&self, id: EndpointId, limit: u32) -> Result<u64, StoreError> {
         let values = binds![id.to_string(), i64::from(limit)];
         let row: Option<(i64,)> = self.database.optional(sql::COUNT_WAITING, values).await?;
         rows::number("count", row.map_or(0, |(count,)| count))
     }
 
-    /// One page of an endpoint's deliveries, newest first, after the one of the event `before`.
+    /// One page of an endpoint's deliveries, newest first, after that of the event `before`.
     pub async fn deliveries_of_endpoint(
         &self,
         id: EndpointId,
@@ -292,8 +293,8 @@ impl Store {
         Ok(rows::readable(rows))
     }
 
-    /// Forgets events that were put down before `before_ms`, with their deliveries. Those that still wait for an
-    /// endpoint stay until they are from before `waiting_before_ms`, too. Returns how many are gone.
+    /// Deletes events written before `before_ms`, with their deliveries. Those that still wait for an endpoint stay
+    /// unless they were written before `waiting_before_ms`. Returns how many were deleted.
     pub async fn prune_events(
         &self,
         before_ms: i64,
@@ -319,7 +320,7 @@ impl Store {
         }
     }
 
-    /// One entry; none when it was deleted.
+    /// One entry; `None` if it was deleted.
     pub async fn entry(&self, stream: &StreamId, seq: u64) -> Result<Option<Entry>, StoreError> {
         let values = binds![stream.as_str(), i64::try_from(seq).unwrap_or(i64::MAX)];
         let row: Option<PlacedEntryRow> = self.database.optional(sql::ENTRY, values).await?;
@@ -332,8 +333,8 @@ impl Store {
     }
 }
 
-/// Puts an event down together with the change that it tells of, at `now_ms`. It is due at once, by the database's clock:
-/// whoever sends it may have another than whoever puts it down.
+/// Writes an event in the transaction of the change that it reports, at `now_ms`. It is due at once, by the database's
+/// clock, because the sending daemon's clock may differ from the writer's.
 pub(super) async fn emit(
     tx: &mut Connection<'_>,
     event: &OutgoingEvent,
@@ -354,13 +355,14 @@ pub(super) async fn emit(
         data,
         now_ms,
     ];
-    // An event that was known before is addressed to whoever wants it since.
+    // An existing event is addressed to endpoints that subscribed since.
     tx.execute(sql::INSERT_EVENT, values).await?;
     let due_at_ms = tx.now_ms().await?;
     tx.execute(sql::ADDRESS_EVENT, binds![id, kind, now_ms, due_at_ms]).await.map(drop)
 }
 
-/// What endpoints answered about a stream may repeat what was said in it: forgets some of it. True when more is left.
+/// Deletes part of what endpoints answered about a stream, because it may repeat the stream's content. True if more is
+/// left.
 pub(super) async fn blank_some_answers(
     tx: &mut Connection<'_>,
     stream: &str,
@@ -369,8 +371,8 @@ pub(super) async fn blank_some_answers(
     Ok(tx.execute(sql::BLANK_ANSWERS, values).await? == u64::from(ANSWERS_PER_STEP))
 }
 
-/// Forgets some of what was told of a stream: what people said and did, and what was delivered. What only says where the
-/// stream stands and still waits is sent. True when more is left.
+/// Deletes part of a stream's events: those about people, and delivered ones. Waiting events about the stream's status
+/// only are still sent. True if more is left.
 pub(super) async fn forget_some_events_of_stream(
     tx: &mut Connection<'_>,
     stream: &str,
@@ -380,7 +382,7 @@ pub(super) async fn forget_some_events_of_stream(
     Ok(events == u64::from(EVENTS_PER_STEP))
 }
 
-/// Forgets some of what was told of a session by `until_ms`, with the deliveries. True when more is left.
+/// Deletes part of a session's events written by `until_ms`, with their deliveries. True if more is left.
 pub(super) async fn forget_some_of_session(
     tx: &mut Connection<'_>,
     session: &str,
@@ -391,8 +393,8 @@ pub(super) async fn forget_some_of_session(
     Ok(events == u64::from(EVENTS_PER_STEP))
 }
 
-/// Events about a session as a whole say what its row says: after the row was changed, they are written again.
-pub(super) async fn tell_again_of_session(
+/// Rewrites the events about a session as a whole after its row has changed, because they repeat it.
+pub(super) async fn rewrite_session_events(
     tx: &mut Connection<'_>,
     session: &str,
 ) -> Result<(), StoreError> {
@@ -412,8 +414,8 @@ pub(super) async fn tell_again_of_session(
     Ok(())
 }
 
-/// Deletes events by a statement that returns their ids, and then their deliveries: of those events and no others.
-/// Returns how many.
+/// Deletes events by a statement that returns their ids, and then the deliveries of exactly these events. Returns how
+/// many.
 pub(super) async fn forget_events(
     tx: &mut Connection<'_>,
     statement: &'static str,
@@ -446,8 +448,8 @@ async fn note_health(
     }
 }
 
-/// None where there is nothing to send: the event was deleted, or this version cannot read it, and a newer one may
-/// have its delivery made again.
+/// `None` if there is nothing to send: the event was deleted, or this version cannot read it; a newer version may send
+/// it again.
 async fn read_event(
     tx: &mut Connection<'_>,
     endpoint: EndpointId,
@@ -462,7 +464,7 @@ async fn read_event(
     match OutgoingEvent::try_from(row) {
         Ok(event) => Ok(Some(event)),
         Err(error) => {
-            tracing::error!(%endpoint, event = id, %error, "a webhook cannot be sent");
+            tracing::error!(%endpoint, event = id, %error, "cannot read a webhook's event; the delivery has failed");
             tx.execute(sql::FAIL_UNREADABLE, binds![endpoint.to_string(), id, now_ms]).await?;
             Ok(None)
         }

@@ -1,5 +1,5 @@
-//! Whether a pooler stands between this daemon and Postgres, and lends its server connections for one transaction only:
-//! PgBouncer with `pool_mode = transaction`, and its kind.
+//! Detects a pooler between the daemon and Postgres that assigns server connections per transaction, such as PgBouncer
+//! with `pool_mode = transaction`.
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection, Row as _};
@@ -8,32 +8,32 @@ use tokio::time::timeout;
 use super::StoreError;
 use super::connect::ACQUIRE_TIMEOUT;
 
-/// How often both connections are asked, twice each. A busy pooler gives out its server connections at random: with two of
-/// them the chance of being taken for none is one in 30,000.
+/// How often both connections are queried, twice each. A busy pooler assigns server connections at random: with two of
+/// them, the chance to miss it is one in 30,000.
 const ROUNDS: usize = 4;
 
-/// How long a server connection is ours.
+/// How long a server connection stays with the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PoolMode {
-    /// As long as the connection: no pooler, or one that lends for a session.
+    /// For the life of the connection: no pooler, or one in session mode.
     Session,
-    /// For one transaction. What outlives a transaction (prepared statements, settings, session locks) is lost, or
-    /// somebody else's; so there must be none.
+    /// For one transaction. State that outlives a transaction (prepared statements, settings, session locks) is lost or
+    /// shared with others, so there must be none.
     Transaction,
 }
 
-/// Asks two open connections which server process serves them. Without a pooler, or with one that lends for a session,
-/// each has one of its own for as long as it is open. Each is asked twice before the other: a pooler that lends the
-/// connection that came back last gives both the same, and one that hands them round gives one of them two.
+/// Asks two open connections which server process serves them. Without a pooler, or with one in session mode, each has
+/// its own process as long as it is open. Each is asked twice before the other: a pooler that reuses the last
+/// connection gives both the same process, and one that rotates gives one of them two.
 pub(super) async fn detect(
     first: &mut PgConnection,
     options: &PgConnectOptions,
 ) -> Result<PoolMode, StoreError> {
     let mut second = connect(options).await?;
-    // A pooler with one server connection for sessions lets the second wait.
+    // A pooler in session mode with a single server connection makes the second wait.
     let mode = timeout(ACQUIRE_TIMEOUT, compare(first, &mut second));
     let mode = mode.await.unwrap_or(Ok(PoolMode::Session))?;
-    // It is of no more use, however it ends.
+    // It is not needed from here on, however closing ends.
     let _ = second.close().await;
     Ok(mode)
 }
@@ -63,7 +63,7 @@ async fn compare(
     Ok(if are_own { PoolMode::Session } else { PoolMode::Transaction })
 }
 
-/// Unprepared: a prepared statement may be looked for on another server connection than it was made on.
+/// Unprepared, because a prepared statement might be looked up on another server connection.
 async fn server_process(connection: &mut PgConnection) -> Result<i32, StoreError> {
     let row = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection).await?;
     Ok(row.try_get(0)?)

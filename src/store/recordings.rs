@@ -1,4 +1,4 @@
-//! Recordings: where they stand, and their files.
+//! Recordings: their status and files.
 
 use serde_json::json;
 
@@ -12,13 +12,13 @@ use crate::model::{
     SessionId, Speaker, SpeakerUserId, SpoolId, StreamId, UserId,
 };
 
-/// Rows of files written in one transaction: others get their turn in between.
+/// The most rows of files written in one transaction, so that other writers are not held up.
 const FILES_AT_ONCE: usize = 200;
-/// Pictures are many: the others are in the list of recordings.
-const MAX_FILES_TOLD: usize = 100;
+/// The most files in an event, because pictures are many; the list of recordings has all of them.
+const MAX_FILES_LISTED: usize = 100;
 
 impl Store {
-    /// Notes that a spool records a stream, once for each id. Returns the row: its part, and what became of it.
+    /// Records that a spool records a stream, once for each id. Returns the row with its part and status.
     pub async fn begin_recording(&self, new: &NewRecording<'_>) -> Result<Recording, StoreError> {
         let id = new.id.to_string();
         let row: RecordingRow = self
@@ -42,7 +42,7 @@ impl Store {
         row.try_into()
     }
 
-    /// A recording as it now is; none when it was deleted.
+    /// The current state of a recording; `None` if it was deleted.
     pub async fn recording(&self, id: RecordingId) -> Result<Option<Recording>, StoreError> {
         let row: Option<RecordingRow> =
             self.database.optional(sql::RECORDING, binds![id.to_string()]).await?;
@@ -56,7 +56,7 @@ impl Store {
         Ok(rows::readable(rows))
     }
 
-    /// What a spool's daemon still has to do.
+    /// The recordings that a spool's daemon still has to finish.
     pub async fn unfinished_recordings(
         &self,
         spool: SpoolId,
@@ -66,8 +66,8 @@ impl Store {
         Ok(rows::readable(rows))
     }
 
-    /// Recordings whose files are to be deleted by the daemon that has this spool, the oldest first. Those of lost
-    /// spools are among them, and with `is_shared`, where every daemon reaches the same files, all that are stored.
+    /// Recordings with files that the daemon of this spool has to delete, oldest first. Includes those of lost spools
+    /// and, with `is_shared` (all daemons reach the same files), all stored ones.
     pub async fn recordings_to_delete(
         &self,
         spool: Option<SpoolId>,
@@ -82,8 +82,8 @@ impl Store {
         Ok(rows::readable(rows))
     }
 
-    /// Takes a recording from one state to the next. False when it was not in the first: somebody wants it deleted,
-    /// or this call was made before.
+    /// Moves a recording from one state to the next. False if it was not in the first: its deletion is requested, or
+    /// this call is a repetition.
     pub async fn move_recording(
         &self,
         id: RecordingId,
@@ -95,12 +95,12 @@ impl Store {
         Ok(self.database.execute(sql::MOVE_RECORDING, values).await? > 0)
     }
 
-    /// Has recordings deleted that were stored before `before_ms`. Returns how many.
+    /// Requests the deletion of recordings stored before `before_ms`. Returns how many.
     pub async fn expire_recordings(&self, before_ms: i64) -> Result<u64, StoreError> {
         self.database.execute(sql::EXPIRE_RECORDINGS, binds![before_ms]).await
     }
 
-    /// Writes what files a recording has; of those that are known, what is new of them.
+    /// Writes the files of a recording; updates those that exist.
     pub async fn write_recorded_files(
         &self,
         recording: &Recording,
@@ -120,7 +120,7 @@ impl Store {
         Ok(())
     }
 
-    /// A recording is whole: after this its files are all that it has. False when somebody wants it deleted.
+    /// Marks a recording as complete: its list of files is final. False if its deletion is requested.
     pub async fn finish_recording(
         &self,
         recording: &Recording,
@@ -134,8 +134,8 @@ impl Store {
         self.move_recording(recording.id, from, to, now_ms).await
     }
 
-    /// A recording is where recordings go, and outgoing webhooks are told so with it. False when somebody wants it
-    /// deleted, or this call was made before.
+    /// Marks a recording as uploaded and emits the event for outgoing webhooks. False if its deletion is requested, or
+    /// this call is a repetition.
     pub async fn store_recording(
         &self,
         recording: &Recording,
@@ -176,7 +176,7 @@ impl Store {
         rows.into_iter().map(FileRow::read).collect()
     }
 
-    /// The file of a session that has this name in the API, and its recording.
+    /// The file of a session with this name in the API, and its recording.
     pub async fn recorded_file(
         &self,
         session: SessionId,
@@ -190,13 +190,13 @@ impl Store {
         Ok(shown.map(|recording| (recording, file)))
     }
 
-    /// Wants all recordings of a session deleted. They are shown no more, and whoever has their files removes them;
-    /// returns how many.
+    /// Requests the deletion of all recordings of a session. They are no longer listed, and the daemons that have their
+    /// files remove them. Returns how many.
     pub async fn delete_recordings_of(&self, session: SessionId) -> Result<u64, StoreError> {
         self.database.execute(sql::DELETE_RECORDINGS_OF_SESSION, binds![session.to_string()]).await
     }
 
-    /// Forgets a recording that was to be deleted, after its files are gone.
+    /// Deletes the row of a recording after its files are removed.
     pub async fn forget_recording(&self, id: RecordingId) -> Result<(), StoreError> {
         self.database
             .run(|| async {
@@ -211,7 +211,7 @@ impl Store {
     }
 }
 
-/// A recording that begins.
+/// A new recording.
 #[derive(Debug, Clone)]
 pub struct NewRecording<'a> {
     pub id: RecordingId,
@@ -235,7 +235,7 @@ fn ready(recording: &Recording, files: &[RecordedFile], now_ms: i64) -> Outgoing
         "stream": recording.ordinal,
         "recording_id": recording.id,
         "part": recording.part,
-        "files": files.iter().take(MAX_FILES_TOLD).map(file).collect::<Vec<_>>(),
+        "files": files.iter().take(MAX_FILES_LISTED).map(file).collect::<Vec<_>>(),
         "file_count": files.len(),
     });
     OutgoingEvent::new(EventKind::RecordingReady, &recording.id.to_string(), now_ms, data)
@@ -243,7 +243,7 @@ fn ready(recording: &Recording, files: &[RecordedFile], now_ms: i64) -> Outgoing
         .in_stream(&recording.stream_id)
 }
 
-/// What was recorded of a stream goes with what was said in it.
+/// Deletes the recordings of a stream along with its entries.
 pub(super) async fn delete_recordings_of_stream(
     tx: &mut Connection<'_>,
     stream: &str,
@@ -258,7 +258,7 @@ async fn write_file(
     file: &RecordedFile,
 ) -> Result<(), StoreError> {
     let (user_id, user_text) = match &file.speaker.user_id {
-        // User ids beyond `i64` are nobody's: Zoom's have eight digits.
+        // Zoom's user ids have eight digits: one beyond `i64` belongs to no one.
         Some(SpeakerUserId::Number(number)) => (i64::try_from(number.0).ok(), None),
         Some(SpeakerUserId::Text(text)) => (None, Some(&**text)),
         None => (None, None),

@@ -1,4 +1,4 @@
-//! What is kept for a time only: the log of a stream and a session since their end, and the audit trail.
+//! Retention: how long the logs of ended streams, sessions and the audit trail are kept.
 
 use super::database::{Connection, binds, row};
 use super::deletions::delete_rows_of_session;
@@ -6,16 +6,16 @@ use super::erase::delete_some_entries;
 use super::outgoing::{blank_some_answers, forget_some_of_session};
 use super::{Store, StoreError, sql};
 
-/// What goes when its time is over.
+/// The statement for entries to delete when their retention is over.
 const DOOMED: &str = sql::DELETE_SOME_EARLIER_ENTRIES;
 
-/// Sessions that are looked at in one statement.
+/// The sessions examined in one statement.
 const SESSIONS_PER_PAGE: u32 = 200;
-/// Audit rows deleted in one transaction.
+/// The most audit rows deleted in one transaction.
 const AUDIT_ROWS_PER_STEP: u32 = 500;
 
 row! {
-    /// A session that began long ago, and whether nothing more comes of it and nothing else is kept of it.
+    /// An old session, and whether it is over and nothing else is stored of it.
     struct OldSession {
         id: String,
         created_at_ms: i64,
@@ -24,7 +24,7 @@ row! {
 }
 
 impl Store {
-    /// Deletes a bounded part of the logs of streams that ended before `before_ms`. False when there is none.
+    /// Deletes a bounded part of the logs of streams that ended before `before_ms`. False if there is none.
     pub async fn expire_entries(&self, before_ms: i64, now_ms: i64) -> Result<bool, StoreError> {
         let oldest: Option<(String,)> =
             self.database.optional(sql::STREAM_TO_EXPIRE, binds![before_ms]).await?;
@@ -44,9 +44,9 @@ impl Store {
         Ok(true)
     }
 
-    /// Deletes the sessions that have been over since before `before_ms` and of which nothing else is kept: nothing that
-    /// people said or did, no recording, nothing that still waits. In small transactions; a session that cannot be deleted
-    /// holds up no other. Returns how many are gone.
+    /// Deletes sessions that ended before `before_ms` and have no other stored data: no entries, no recordings, nothing
+    /// that still waits. In small transactions; a session that cannot be deleted does not block others. Returns how
+    /// many were deleted.
     pub async fn expire_sessions(&self, before_ms: i64) -> Result<u64, StoreError> {
         let (mut after, mut gone, mut failed) = ((i64::MIN, String::new()), 0, None);
         loop {
@@ -67,7 +67,7 @@ impl Store {
         failed.map_or(Ok(gone), Err)
     }
 
-    /// False when something has come of it since.
+    /// False if the session has changed since.
     async fn expire_session(&self, session: &str, before_ms: i64) -> Result<bool, StoreError> {
         loop {
             let step = self.database.run(|| async {
@@ -87,8 +87,8 @@ impl Store {
         }
     }
 
-    /// Deletes the audit trail from before `before_ms`, in small transactions; but for deletions that a sink has not been
-    /// told of. Returns how many rows are gone.
+    /// Deletes audit rows from before `before_ms`, in small transactions, except deletions that a sink has not received
+    /// yet. Returns how many.
     pub async fn expire_audit(&self, before_ms: i64) -> Result<u64, StoreError> {
         let mut gone = 0;
         loop {
@@ -105,9 +105,9 @@ impl Store {
     }
 }
 
-/// What came of a step.
+/// The result of a step.
 enum Step {
-    /// The session is not over any longer.
+    /// The session is not over.
     Kept,
     /// More of it is left.
     Some,
@@ -120,7 +120,7 @@ async fn expire_some(
     before_ms: i64,
 ) -> Result<Step, StoreError> {
     tx.execute(sql::LOCK_SESSION, binds![session]).await?;
-    // It may have changed since it was looked at.
+    // It may have changed since the page was read.
     let over: Option<(i64,)> =
         tx.optional(sql::SESSION_IS_OVER, binds![before_ms, session]).await?;
     if over.is_none_or(|(is_over,)| is_over == 0) {

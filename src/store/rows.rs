@@ -1,4 +1,4 @@
-//! Rows as they are stored, and what they become.
+//! Stored rows and their conversion into the model's types.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -83,7 +83,7 @@ row! {
 }
 
 row! {
-    /// A stream and how far its entries go.
+    /// A stream and the number of its last entry.
     pub(super) struct HeadRow {
         pub stream_id: String,
         pub ordinal: i64,
@@ -100,25 +100,25 @@ row! {
     }
 }
 
-/// How many rows, or columns of rows, could not be read since the process started.
+/// How many rows or columns could not be read since the process started.
 static PASSED_OVER: AtomicU64 = AtomicU64::new(0);
 
-/// Rows that this version cannot read are passed over, so that one of them holds up no others.
+/// Rows that this version cannot read are skipped, so that one of them does not block others.
 pub(super) fn passed_over() -> u64 {
     PASSED_OVER.load(Ordering::Relaxed)
 }
 
 fn pass_over(error: &StoreError) {
     let total = PASSED_OVER.fetch_add(1, Ordering::Relaxed) + 1;
-    tracing::error!(%error, total, "a row is passed over");
+    tracing::error!(%error, total, "cannot read a row; it is skipped");
 }
 
-/// The rows that can be read; the others are passed over.
+/// The readable rows; the others are skipped.
 pub(super) fn readable<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Vec<T> {
     rows.into_iter().filter_map(|row| or_passed_over(T::try_from(row))).collect()
 }
 
-/// None for a row that cannot be read.
+/// `None` for a row that cannot be read.
 pub(super) fn or_passed_over<T>(read: Result<T, StoreError>) -> Option<T> {
     read.inspect_err(pass_over).ok()
 }
@@ -132,14 +132,14 @@ impl EntryRow {
         stream_id: StreamId,
         stream_ordinal: u32,
     ) -> Result<Entry, StoreError> {
-        // serde_json's own message could quote the text of a transcript.
+        // serde_json's message could quote the text of a transcript.
         let body: EntryBody = serde_json::from_str(&self.body)
             .map_err(|_| unreadable(format_args!("entry {} of {stream_id}", self.seq)))?;
         let seq = number("seq", self.seq)?;
         Ok(Entry { session_id, stream_id, stream_ordinal, seq, at_ms: self.at_ms, body })
     }
 
-    /// What cannot be read keeps its number, so that readers go on after it.
+    /// An entry that cannot be read keeps its number, so that readers continue after it.
     pub(super) fn into_entry_or_place(
         self,
         session_id: SessionId,
@@ -279,14 +279,14 @@ pub(super) fn read<T>(
     parse(text).ok_or_else(|| unreadable(format_args!("{what} {text:?}")))
 }
 
-/// A column that cannot be read counts as none and costs nothing of its row. The value itself does not get into the
-/// log: it could hold what people said.
+/// A column that cannot be read counts as absent; the rest of its row stays usable. The value is not logged, because it
+/// could hold what people said.
 fn read_json<T: DeserializeOwned>(what: &str, of: &str, text: &str) -> Option<T> {
     let read = serde_json::from_str(text).map_err(|_| unreadable(format_args!("{what} of {of}")));
     or_passed_over(read)
 }
 
-/// Figures that cannot be read begin anew.
+/// Counters that cannot be read restart at zero.
 fn figures<T: DeserializeOwned + Default>(what: &str, of: &str, text: &str) -> T {
     read_json(what, of, text).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The schema's versions, built into the binary. A released migration is never edited: the next change is a new one.
+//! The schema's migrations, built into the binary. A released migration is never edited: the next change is a new one.
 
 use std::time::Duration;
 
@@ -145,13 +145,13 @@ fn migration(version: i64, description: &'static str, sql: &'static str) -> Migr
     Migration::new(version, description.into(), kind, sql.into_sql_str(), false)
 }
 
-/// Another node may be migrating: wait for it, in bounded time. The settings end with the transaction, because a pooler
-/// may lend the connection to somebody else afterwards.
+/// Waits for another node that may be migrating, in bounded time. The settings end with the transaction, because a
+/// pooler may reassign the connection afterwards.
 const BEGIN_MIGRATION: &str = "BEGIN; SET LOCAL lock_timeout = '60s'";
-/// The number means nothing but us.
+/// An arbitrary number.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7046029254386353131)";
 
-/// Applies what is missing, all of it or nothing, while no other node does.
+/// Applies the missing migrations, all or none, while no other node does.
 pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<(), StoreError> {
     let begun = connection.begin_with(BEGIN_MIGRATION).await;
     let mut transaction = begun.map_err(StoreError::of_begin)?;
@@ -159,7 +159,7 @@ pub(super) async fn migrate_postgres(connection: &mut PgConnection) -> Result<()
     Ok(transaction.commit().await?)
 }
 
-/// Applies what is missing. The caller has locked the folder.
+/// Applies the missing migrations. The caller has locked the folder.
 pub(super) async fn migrate_sqlite(connection: &mut SqliteConnection) -> Result<(), StoreError> {
     migrate(&migrations!("sqlite"), connection).await
 }
@@ -174,7 +174,7 @@ async fn migrate<C: Migrate>(migrator: &Migrator, connection: &mut C) -> Result<
     })
 }
 
-/// A connection in a transaction that leaves nothing behind: no statement that stays prepared, no lock of its session.
+/// A connection in a transaction, without prepared statements or session locks.
 struct InTransaction<'c>(&'c mut PgConnection);
 
 type Step<'e, T> = BoxFuture<'e, Result<T, MigrateError>>;
@@ -189,7 +189,7 @@ impl Migrate for InTransaction<'_> {
     }
 
     fn dirty_version<'e>(&'e mut self, _: &'e str) -> Step<'e, Option<i64>> {
-        // A transaction applies a version wholly or not at all.
+        // A transaction applies a version completely or not at all.
         Box::pin(async { Ok(None) })
     }
 
@@ -226,7 +226,7 @@ impl Migrate for InTransaction<'_> {
             let failed = |error| MigrateError::ExecuteMigration(error, migration.version);
             self.0.execute(migration.sql.clone()).await.map_err(failed)?;
             noted.execute(&mut *self.0).await?;
-            // Nobody reads how long it took.
+            // The duration is not used.
             Ok(Duration::ZERO)
         })
     }

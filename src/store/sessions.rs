@@ -1,4 +1,4 @@
-//! Sessions: found or made by webhooks, in a state that follows from their streams.
+//! Sessions: found or created by webhooks, with a status derived from their streams.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use crate::model::{
     Session, SessionId, SessionStatus, UserId,
 };
 
-/// A meeting lasts 30 hours at most: a session that nothing happened to for so long is another one.
+/// A meeting lasts 30 hours at most: after this time without any event, the number belongs to another session.
 const FORGOTTEN_AFTER_MS: i64 = 48 * 60 * 60 * 1000;
 
 impl Store {
@@ -26,8 +26,8 @@ impl Store {
         Ok(rows::readable(rows))
     }
 
-    /// Makes a session, or finds the one that is the same: the conversation with this id, or the meeting with this
-    /// number that goes on now. What `new` says beside that replaces what was there.
+    /// Creates a session or finds the existing one: the conversation with this id, or the running meeting with this
+    /// number. Other fields of `new` replace what was stored.
     pub async fn create_session(
         &self,
         new: &NewSession,
@@ -46,7 +46,7 @@ impl Store {
             .await
     }
 
-    /// Chooses whose video the session's streams ask for, and notes the act.
+    /// Sets the participant whose video the session's streams request, and writes the audit row.
     pub async fn pin_video(
         &self,
         id: SessionId,
@@ -54,26 +54,26 @@ impl Store {
         act: &AuditRow,
     ) -> Result<(), StoreError> {
         let user_id = i64::try_from(user_id.0)
-            .map_err(|_| StoreError::Row("a user id beyond every number of Zoom's".into()))?;
+            .map_err(|_| StoreError::Row("a user id beyond the range of Zoom's ids".into()))?;
         let values = binds![id.to_string(), user_id];
         self.execute_audited(sql::PIN_VIDEO, values, act).await.map(drop)
     }
 
-    /// A session as it now is; none when there is none of that id.
+    /// The current state of a session; `None` if the id is unknown.
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
         let values = binds![id.to_string()];
         let row: Option<SessionRow> = self.database.optional(sql::SESSION, values).await?;
         row.map(Session::try_from).transpose()
     }
 
-    /// Those of the sessions that exist, by id.
+    /// The sessions among `ids` that exist, by id.
     pub async fn known_sessions(
         &self,
         ids: &[SessionId],
     ) -> Result<HashMap<SessionId, KnownSession>, StoreError> {
         let mut known = HashMap::new();
         for chunk in ids.chunks(KNOWN_AT_ONCE) {
-            // The last one again and again, so that the statement is always the same.
+            // Padded with the last id, so that the statement is always the same.
             let ids = (0..KNOWN_AT_ONCE).map(|index| chunk[index.min(chunk.len() - 1)].to_string());
             let binds: Vec<Bind<'_>> = ids.map(Bind::from).collect();
             let rows: Vec<(String, String, String)> =
@@ -88,14 +88,14 @@ impl Store {
     }
 }
 
-/// What is known of a session without reading all of it.
+/// A summary of a session, without its whole row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownSession {
     pub product: Product,
     pub is_ended: bool,
 }
 
-/// How many ids one statement asks for.
+/// The number of ids in one statement.
 const KNOWN_AT_ONCE: usize = 64;
 
 static KNOWN_SESSIONS: LazyLock<String> = LazyLock::new(|| {
@@ -103,15 +103,15 @@ static KNOWN_SESSIONS: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT id, product, status FROM sessions WHERE id IN ({})", places.join(", "))
 });
 
-/// A session that a program asked for.
+/// A session that a program requested.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Made {
     pub session: Session,
-    /// False when it was there already.
+    /// False if it existed already.
     pub is_new: bool,
 }
 
-/// What a webhook tells about a session beside its name.
+/// The information about a session in a webhook, besides its id.
 #[derive(Default)]
 pub(super) struct Told<'a> {
     pub account_id: Option<&'a str>,
@@ -119,8 +119,8 @@ pub(super) struct Told<'a> {
     pub operator_id: Option<&'a str>,
 }
 
-/// Finds or makes the session of `instance` and locks it until the transaction ends. What is told is filled in. See
-/// [`adopt`] for a session that a program made by the meeting's number.
+/// Finds or creates the session of `instance` and locks it until the transaction ends. Fills in the information of the
+/// webhook. See [`adopt`] for a session that a program created by the meeting's number.
 pub(super) async fn upsert_session(
     tx: &mut Connection<'_>,
     instance: &Instance,
@@ -142,7 +142,7 @@ pub(super) async fn upsert_session(
     rows::session_id(&id)
 }
 
-/// A session that is known by the meeting's number is from now on known as Zoom names it.
+/// Renames a session known by its meeting number to the id that Zoom uses.
 pub(super) async fn adopt(
     tx: &mut Connection<'_>,
     instance: &Instance,
@@ -163,11 +163,11 @@ fn is_meeting(product: Product) -> bool {
 /// The session of a meeting that began or ended.
 pub(super) struct Changed {
     pub session: SessionId,
-    /// Whether what Zoom says of people is kept.
+    /// Whether Zoom's data about people is kept.
     pub is_kept: bool,
 }
 
-/// A meeting began or ended: its session is made or closed.
+/// Opens or closes the session of a meeting that began or ended.
 pub(super) async fn change_meeting(
     tx: &mut Connection<'_>,
     meeting: &MeetingChanged,
@@ -195,7 +195,7 @@ pub(super) async fn change_meeting(
 }
 
 row! {
-    /// A session as it is known before Zoom says more of it.
+    /// The stored session before Zoom's update.
     struct KnownRow {
         id: String,
         host_id: Option<String>,
@@ -203,8 +203,8 @@ row! {
     }
 }
 
-/// Not of a session that was erased. The end of a meeting of which nothing is known may be that of a session that was
-/// deleted: it closes the session, and names nobody.
+/// Not for an erased session. The end of an unknown meeting may be that of a deleted session: it closes the session and
+/// names no one.
 async fn may_keep(tx: &mut Connection<'_>, meeting: &MeetingChanged) -> Result<bool, StoreError> {
     let values = binds![meeting.instance.product.as_str(), meeting.instance.id()];
     let known: Option<KnownRow> = tx.optional(sql::LOCK_SESSION_OF_INSTANCE, values).await?;
@@ -259,7 +259,7 @@ pub(super) fn media_text(media: &MediaParams) -> String {
     serde_json::to_string(media).expect("a JSON object becomes JSON")
 }
 
-/// A meeting that a webhook named is found by its number. The others are found by their name.
+/// Meetings named by a webhook are found by their number, the others by their name.
 async fn find_by_number(
     tx: &mut Connection<'_>,
     new: &NewSession,
@@ -276,7 +276,7 @@ async fn find_by_number(
     Ok(found.map(|(id,)| id))
 }
 
-/// What names a session that no webhook has named.
+/// The id of a session that no webhook has named.
 fn instance_of(new: &NewSession) -> Result<Instance, StoreError> {
     let product = new.product.unwrap_or(Product::Meeting);
     let key = match product {
@@ -288,7 +288,7 @@ fn instance_of(new: &NewSession) -> Result<Instance, StoreError> {
         .map_err(|error| StoreError::Row(format!("the id of a new session {error}")))
 }
 
-/// Derives a session's state from its streams, after one of them changed, and tells of it.
+/// Derives a session's status from its streams after one of them has changed, and emits the event.
 pub(super) async fn refresh_session(
     tx: &mut Connection<'_>,
     id: SessionId,

@@ -1,4 +1,4 @@
-//! How far each sink is, and who works for it.
+//! The positions of sinks, and the leases on them.
 
 use super::database::{Connection, binds, row};
 use super::entries::stored;
@@ -6,40 +6,40 @@ use super::rows::{self, EntryRow};
 use super::{Store, StoreError, sql};
 use crate::model::{Entry, NodeId, Product, StreamId};
 
-/// Streams in one page: each costs a statement.
+/// The streams in one page: each costs a statement.
 const PAGE_STREAMS: u32 = 500;
 
-/// A sink is this caller's until its lease runs out.
+/// A lease on a sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SinkHold {
-    /// Of streams that ended before this the sink has everything that it will get. Unix milliseconds.
+    /// The sink has everything of streams that ended before this time. Unix milliseconds.
     pub through_ms: i64,
-    /// Raised whenever another node takes the sink: what this one notes counts only under it.
+    /// Raised when another node takes the sink; positions are written only under the current epoch.
     pub epoch: i64,
 }
 
-/// An entry on its way to a sink, with what its session says about it.
+/// An entry for a sink, with information about its session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Relayed {
     pub entry: Entry,
     pub product: Product,
-    /// None when no webhook named it.
+    /// `None` if no webhook named it.
     pub account_id: Option<String>,
 }
 
-/// Some of what a sink has not got yet.
+/// A page of entries that a sink has not received yet.
 #[derive(Debug, Default, PartialEq)]
 pub struct SinkPage {
     /// In order within each stream.
     pub entries: Vec<Relayed>,
-    /// Where the sink is in each stream when it has got them.
+    /// The sink's position in each stream after these entries.
     pub reached: Vec<(StreamId, u64)>,
-    /// The last stream that was looked at: the next page comes after it. None when there was no news.
+    /// The last examined stream: the next page begins after it. `None` if there was nothing new.
     pub last: Option<StreamId>,
 }
 
 row! {
-    /// A stream of which a sink has not got everything.
+    /// A stream with entries that a sink has not received.
     struct NewsRow {
         stream_id: String,
         session_id: String,
@@ -51,8 +51,8 @@ row! {
 }
 
 impl Store {
-    /// Takes or prolongs the lease of a sink, for `lease_ms` by the database's clock; none while another node has a good
-    /// one. A sink that is new begins with what is stored from now on.
+    /// Takes or extends the lease of a sink for `lease_ms`, by the database's clock; `None` while another node has a
+    /// valid one. A new sink starts with entries stored from now on.
     pub async fn hold_sink(
         &self,
         sink: &str,
@@ -70,14 +70,14 @@ impl Store {
             .await
     }
 
-    /// Gives the lease back, so that another node can go on at once.
+    /// Releases the lease, so that another node can continue at once.
     pub async fn release_sink(&self, sink: &str, node: NodeId) -> Result<(), StoreError> {
         let values = binds![sink, node.to_string()];
         self.database.execute(sql::RELEASE_SINK, values).await.map(drop)
     }
 
-    /// Up to `limit` entries that a sink has not got, of streams whose ids come after `after` and that had not ended
-    /// before `through_ms`.
+    /// Up to `limit` entries that a sink has not received, of streams with ids after `after` that had not ended before
+    /// `through_ms`.
     pub async fn sink_page(
         &self,
         sink: &str,
@@ -96,7 +96,7 @@ impl Store {
             .await
     }
 
-    /// Notes how far a sink is. It is never set back. False, and nothing is noted, when another node has taken the sink
+    /// Stores a sink's positions, which never move back. False, without a change, if another node has taken the sink
     /// since the epoch of this hold.
     pub async fn move_sink(
         &self,
@@ -120,8 +120,8 @@ impl Store {
             .await
     }
 
-    /// Notes that a sink has everything of streams that ended before `through_ms`. False, and nothing is noted, when
-    /// another node has taken the sink since the epoch of this hold.
+    /// Stores that a sink has everything of streams that ended before `through_ms`. False, without a change, if another
+    /// node has taken the sink since the epoch of this hold.
     pub async fn move_sink_through(
         &self,
         sink: &str,
@@ -184,9 +184,9 @@ async fn read_page(
 }
 
 impl SinkPage {
-    /// An entry that this version cannot read is passed over: it would hold up all others for ever.
+    /// An entry that this version cannot read is skipped: it would block all others permanently.
     fn add(&mut self, stream: &NewsRow, found: Vec<EntryRow>) -> Result<(), StoreError> {
-        // What was there may have been deleted meanwhile.
+        // The entries may have been deleted meanwhile.
         let Some(last) = found.last() else { return Ok(()) };
         let stream_id = rows::stream_id(&stream.stream_id)?;
         let session_id = rows::session_id(&stream.session_id)?;

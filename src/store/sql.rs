@@ -1,15 +1,15 @@
-//! Every statement, by name: one text for Postgres and SQLite. A test prepares each against both schemas.
+//! All SQL statements, by name: one text for Postgres and SQLite. A test prepares each against both schemas.
 
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
         $($(#[$doc])* pub const $name: &str = $sql;)*
 
-        /// All of them, with their names.
+        /// All statements with their names.
         pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),*];
     };
 }
 
-/// A stream with what its session knows about it; a `WHERE` follows.
+/// A stream with information from its session; a `WHERE` follows.
 macro_rules! select_stream {
     ($condition:literal) => {
         concat!(
@@ -103,7 +103,7 @@ macro_rules! select_recorded_file {
     };
 }
 
-/// Whether a session is over since before `$1`, and nothing else is kept of it: a 1 or a 0.
+/// Whether a session has been over since before `$1` and has no other stored data: 1 or 0.
 macro_rules! session_is_over {
     () => {
         "CASE WHEN sessions.updated_at_ms < $1
@@ -158,7 +158,7 @@ pub use sinks::*;
 pub use streams::*;
 pub use tickets::*;
 
-/// All of them, with their names.
+/// All statements with their names.
 pub fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     let all = [
         actions::ALL,
@@ -177,29 +177,28 @@ pub fn all() -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     all.into_iter().flatten()
 }
 
-/// Of SQLite only.
+/// SQLite only.
 pub const TRUNCATE_LOG: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
-/// Before the rows of a batch, `($1, $2, …), (…)`: stream_id, seq, kind, personal, at_ms, body, epoch.
+/// Precedes the rows of a batch, `($1, $2, …), (…)`: stream_id, seq, kind, personal, at_ms, body, epoch.
 pub const INSERT_ENTRIES_HEAD: &str = "
     INSERT INTO entries (stream_id, seq, kind, personal, at_ms, body, epoch) VALUES ";
 
-/// After them: what is there stays.
+/// Follows the rows: existing ones stay.
 pub const INSERT_ENTRIES_TAIL: &str = "
     ON CONFLICT (stream_id, seq) DO NOTHING";
 
-/// Before the rows of what runners hold, `($1, $2), (…)`: stream_id, epoch.
+/// Precedes the rows of claims, `($1, $2), (…)`: stream_id, epoch.
 pub const FENCED_HEAD: &str = "
     WITH held (stream_id, epoch) AS (VALUES ";
 
-/// After them: the streams that have another epoch by now.
+/// Follows them: selects the streams that have another epoch by now.
 pub const FENCED_TAIL: &str = ")
     SELECT held.stream_id FROM held
       LEFT JOIN streams ON streams.stream_id = held.stream_id AND streams.epoch = held.epoch
      WHERE streams.stream_id IS NULL";
 
-/// The database's clock in Unix milliseconds, each in its own words. Of several daemons each has its own clock; what
-/// they claim from each other must be judged by one.
+/// The database's clock in Unix milliseconds. Daemons have clocks of their own, so claims between them use this one.
 pub const NOW_MS_POSTGRES: &str =
     "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
 pub const NOW_MS_SQLITE: &str = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)";

@@ -1,4 +1,4 @@
-//! What is told of sessions and streams when their status changes: in the transaction that changes it, and once.
+//! Emits the webhook event for a status change, exactly once, in the transaction that makes the change.
 
 use super::database::{Connection, binds};
 use super::outgoing::emit;
@@ -9,21 +9,21 @@ use crate::model::{
     StreamStatus,
 };
 
-/// What is to be told of a session of which `told` was told last.
-pub(super) fn of_session(told: Option<&str>, status: &str) -> Option<EventKind> {
-    match (told.and_then(EventKind::parse), SessionStatus::parse(status)?) {
+/// The event of a session with this status, if `last_emitted` was its last event.
+pub(super) fn of_session(last_emitted: Option<&str>, status: &str) -> Option<EventKind> {
+    match (last_emitted.and_then(EventKind::parse), SessionStatus::parse(status)?) {
         (None, SessionStatus::Live) => Some(EventKind::SessionStarted),
-        // One that nobody was told of may be one that was deleted, and of which Zoom says more.
+        // A session without any event may be a deleted one that Zoom still reports.
         (Some(EventKind::SessionStarted), SessionStatus::Ended) => Some(EventKind::SessionEnded),
         _ => None,
     }
 }
 
-/// What is to be told of a stream of which `told` was told last. A stream that is announced after it was live is
-/// joined again by a daemon that was restarted.
-fn of_stream(told: Option<EventKind>, status: StreamStatus) -> Option<EventKind> {
+/// The event of a stream with this status, if `last_emitted` was its last event. A stream that is announced after it
+/// was live is joined again by a restarted daemon.
+fn of_stream(last_emitted: Option<EventKind>, status: StreamStatus) -> Option<EventKind> {
     use EventKind as Kind;
-    let kind = match (told, status) {
+    let kind = match (last_emitted, status) {
         (None | Some(Kind::StreamEnded), StreamStatus::Live) => Kind::StreamStarted,
         (None, StreamStatus::Ended) => Kind::StreamEnded,
         (None | Some(Kind::StreamEnded), _) => return None,
@@ -35,7 +35,7 @@ fn of_stream(told: Option<EventKind>, status: StreamStatus) -> Option<EventKind>
         (Some(_), StreamStatus::Paused) => Kind::StreamPaused,
         (Some(_), StreamStatus::Ended) => Kind::StreamEnded,
     };
-    Some(kind).filter(|kind| told != Some(*kind))
+    Some(kind).filter(|kind| last_emitted != Some(*kind))
 }
 
 pub(super) async fn emit_session(
@@ -51,7 +51,7 @@ pub(super) async fn emit_session(
     emit(tx, &OutgoingEvent::of_session(kind, &session, now_ms), now_ms).await
 }
 
-/// Tells where a stream now stands, if that is news. Its session must be locked.
+/// Emits the event for a stream's current status, if it is new. The stream's session must be locked.
 pub(super) async fn emit_stream(
     tx: &mut Connection<'_>,
     stream: &StreamRecord,
@@ -60,8 +60,8 @@ pub(super) async fn emit_stream(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let id = stream.stream_id.as_str();
-    let (told,): (Option<String>,) = tx.one(sql::STREAM_TOLD, binds![id]).await?;
-    let Some(kind) = of_stream(told.as_deref().and_then(EventKind::parse), status) else {
+    let (last_emitted,): (Option<String>,) = tx.one(sql::STREAM_TOLD, binds![id]).await?;
+    let Some(kind) = of_stream(last_emitted.as_deref().and_then(EventKind::parse), status) else {
         return Ok(());
     };
     tx.execute(sql::TELL_STREAM, binds![id, kind.as_str()]).await?;
@@ -73,11 +73,11 @@ mod tests {
     use super::*;
 
     fn events_of(statuses: &[StreamStatus]) -> Vec<&'static str> {
-        let mut told = None;
+        let mut last_emitted = None;
         let mut all = Vec::new();
         for status in statuses {
-            if let Some(kind) = of_stream(told, *status) {
-                told = Some(kind);
+            if let Some(kind) = of_stream(last_emitted, *status) {
+                last_emitted = Some(kind);
                 all.push(kind.as_str());
             }
         }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn a_streams_life_is_told_step_by_step_and_nothing_twice() {
+    fn every_step_of_a_streams_life_is_emitted_once() {
         use StreamStatus::{Announced, Ended, Interrupted, Live, Paused};
         assert_eq!(
             events_of(&[
@@ -117,14 +117,14 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_told_when_it_is_first_live_and_when_it_is_over() {
+    fn a_session_emits_events_when_it_is_first_live_and_when_it_is_over() {
         assert_eq!(of_session(None, "connecting"), None);
         assert_eq!(of_session(None, "live"), Some(EventKind::SessionStarted));
         let (started, ended) = (Some("session.started"), Some("session.ended"));
         assert_eq!(of_session(started, "stopped"), None);
         assert_eq!(of_session(started, "live"), None);
         assert_eq!(of_session(started, "ended"), Some(EventKind::SessionEnded));
-        assert_eq!(of_session(None, "ended"), None, "nobody has heard of it");
+        assert_eq!(of_session(None, "ended"), None, "it was never announced");
         assert_eq!(of_session(ended, "live"), None);
         assert_eq!(of_session(ended, "ended"), None);
     }

@@ -1,4 +1,4 @@
-//! Streams: read, written while they run, ended once.
+//! Streams: read, updated while they run, ended once.
 
 use serde::Serialize;
 
@@ -18,11 +18,11 @@ use crate::model::{
     AuditRow, Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus,
 };
 
-/// The stop reason that takes back what was collected (rtms-protocol.md section 10.6).
+/// The stop reason that revokes collected data (rtms-protocol.md section 10.6).
 pub(super) const REVOKED: i64 = 8;
 
 impl Store {
-    /// A stream as it now is; none when no webhook has named it.
+    /// The current state of a stream; `None` if no webhook has named it.
     pub async fn stream(&self, stream: &StreamId) -> Result<Option<StreamRecord>, StoreError> {
         let row: Option<StreamRow> =
             self.database.optional(sql::STREAM, binds![stream.as_str()]).await?;
@@ -36,8 +36,8 @@ impl Store {
         Ok(rows::readable(rows))
     }
 
-    /// Writes what is new about streams, and their sessions' status with it, in one transaction. Returns those of which
-    /// nothing was written: they have ended, are unknown, or have another epoch than the update's.
+    /// Writes changes of streams, and their sessions' status with them, in one transaction. Returns the streams that
+    /// were not written: they have ended, are unknown, or have another epoch than the update.
     pub async fn update_streams(
         &self,
         updates: &[(StreamId, StreamUpdate)],
@@ -58,13 +58,12 @@ impl Store {
             .await
     }
 
-    /// Ends a stream once, with its last entry: the first outcome stays. With stop reason 8 (revoked), from here or from
-    /// the stop webhook, its personal entries are deleted, so write the last entries before.
+    /// Ends a stream once, with its last entry: the first outcome stays. With stop reason 8 (revoked), from here or
+    /// from the stop webhook, its personal entries are deleted, so write the last entries before.
     ///
-    /// `epoch` and `generation` are those that the stream was run with. A stream that another node has
-    /// claimed since is not ended, nor is one that Zoom has moved: it lives on at its new URLs. Returns the
-    /// last entry if this call ended it; if not, read the stream to see why (ended before, claimed, moved,
-    /// unknown).
+    /// `epoch` and `generation` are those that the stream was run with. A stream that another node has claimed since is
+    /// not ended, nor is one that Zoom has moved: it continues at its new URLs. Returns the last entry if this call
+    /// ended it; otherwise read the stream to see why not (ended before, claimed, moved, unknown).
     pub async fn finish_stream(
         &self,
         stream: &StreamId,
@@ -86,7 +85,7 @@ impl Store {
     }
 }
 
-/// How a stream ends, as its runner sees it.
+/// The end of a stream, as its runner sees it.
 struct End {
     epoch: i64,
     generation: i64,
@@ -95,7 +94,7 @@ struct End {
     now_ms: i64,
 }
 
-/// Reads a stream and keeps others from changing it or its session until the transaction ends.
+/// Reads a stream and locks it and its session until the transaction ends.
 pub(super) async fn lock_stream(
     tx: &mut Connection<'_>,
     stream: &StreamId,
@@ -116,7 +115,7 @@ pub(super) async fn read_stream(
     row.map(StreamRecord::try_from).transpose()
 }
 
-/// False when nothing was written.
+/// False if nothing was written.
 async fn write_update(
     tx: &mut Connection<'_>,
     stream: &StreamId,
@@ -124,7 +123,7 @@ async fn write_update(
     now_ms: i64,
 ) -> Result<bool, StoreError> {
     let status = update.status.filter(|status| *status != StreamStatus::Ended);
-    // The session follows the status alone: a tally, which comes often, needs no lock on it.
+    // The session depends on the status only: a tally, which is frequent, needs no lock on it.
     let record = match status {
         Some(_) => lock_stream(tx, stream).await?,
         None => None,
@@ -171,7 +170,7 @@ async fn end_stream(
     ];
     let is_ended = tx.execute(sql::END_STREAM, values).await? > 0;
     let last_entry = match is_ended {
-        // Before anything is deleted: a number that somebody has seen is not given again.
+        // Before anything is deleted, so that a number that was seen is not assigned again.
         true => Some(write_last_entry(tx, &record, end).await?),
         false => None,
     };
@@ -190,9 +189,9 @@ async fn end_stream(
     Ok(last_entry)
 }
 
-/// A participant took the consent back (stop reason 8): what is personal goes at once, and how much is noted; what
-/// else is left of the stream goes soon. Both once: signaling says it, and a webhook after that. `stream` is what it
-/// was before.
+/// A participant revoked the consent (stop reason 8): deletes personal entries at once, records how many, and schedules
+/// the deletion of the rest. Happens once, although first signaling and then a webhook report it. `stream` is the
+/// stream before the revocation.
 pub(super) async fn revoke(
     tx: &mut Connection<'_>,
     stream: &StreamRecord,
@@ -213,7 +212,7 @@ async fn delete_personal_entries(
 ) -> Result<(), StoreError> {
     let entries = tx.execute(sql::DELETE_PERSONAL_ENTRIES, binds![stream.as_str()]).await?;
     let recordings = delete_recordings_of_stream(tx, stream.as_str()).await?;
-    // What is more than that goes with what else is left.
+    // Further answers are deleted with the rest.
     blank_some_answers(tx, stream.as_str()).await?;
     let row = AuditRow {
         detail: serde_json::json!({ "entries": entries, "recordings": recordings }),
@@ -223,7 +222,7 @@ async fn delete_personal_entries(
     ask_stream_deletion(tx, stream, "zoom", now_ms).await
 }
 
-/// The entry that closes a stream's log, whoever ends the stream.
+/// The entry that closes a stream's log.
 async fn write_last_entry(
     tx: &mut Connection<'_>,
     record: &StreamRecord,
@@ -241,7 +240,7 @@ async fn write_last_entry(
             reason: end.stop_reason.or(record.stop_reason),
         },
     };
-    // The end has moved the epoch on.
+    // The end has raised the epoch.
     let append = Append { epoch: end.epoch + 1, entry, offer: None };
     write_batches(tx, &[&append]).await?;
     Ok(append.entry)

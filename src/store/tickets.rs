@@ -1,36 +1,36 @@
-//! Tickets that were used: each works once, or a recording's for a while, in whichever daemon it arrives.
+//! Used tickets: each works once, or a recording's for a while, in any daemon.
 
 use super::database::binds;
 use super::{Store, StoreError, sql};
 
-/// Tickets deleted in one statement.
+/// The most tickets deleted in one statement.
 const PRUNE_ROWS: u32 = 500;
 
-/// A ticket that comes, with its signature checked.
+/// A presented ticket, with its signature checked.
 #[derive(Debug, Clone, Copy)]
 pub struct UsedTicket<'a> {
     pub id: &'a str,
-    /// The name of the API token that made it.
+    /// The name of the API token that created it.
     pub token: &'a str,
-    /// Until then it may come again; 0 for a ticket that works once.
+    /// It may be reused until this time; 0 for a single use.
     pub until_ms: i64,
-    /// Until then it is remembered: long enough that it has expired by the clock of every daemon.
+    /// It is remembered until this time, when it has expired by the clock of every daemon.
     pub keep_ms: i64,
 }
 
-/// What the store says of a ticket that comes.
+/// The store's decision about a presented ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TicketUse {
     First,
-    /// It came before, and may come again.
+    /// Used before, and may be reused.
     Again,
     Spent,
-    /// Its token has as many of them as it may.
+    /// Its token has reached its limit of tickets.
     TooMany,
 }
 
 impl Store {
-    /// Notes that a ticket comes. Of several at once one is the first. A token has `limit` of them at most.
+    /// Records the use of a ticket. Of concurrent uses, one is the first. A token has at most `limit` of them.
     pub async fn use_ticket(
         &self,
         ticket: &UsedTicket<'_>,
@@ -45,7 +45,7 @@ impl Store {
         self.used_ticket(id, now_ms).await.map(|used| used.unwrap_or(TicketUse::TooMany))
     }
 
-    /// What is known of a ticket that is too old to come for the first time; none when it never came.
+    /// The record of a ticket that is too old for a first use; `None` if it was never used.
     pub async fn used_ticket(
         &self,
         id: &str,
@@ -56,7 +56,7 @@ impl Store {
         Ok(row.map(of))
     }
 
-    /// Forgets tickets that are remembered no longer. Returns how many.
+    /// Deletes tickets that need not be remembered. Returns how many.
     pub async fn prune_tickets(&self, now_ms: i64) -> Result<u64, StoreError> {
         let mut pruned = 0;
         loop {

@@ -1,23 +1,23 @@
-//! What is asked of Zoom, and answers that are given again.
+//! Actions at Zoom, and stored idempotent answers.
 
 statements! {
-    /// Changes nothing: keeps others from changing the session until the transaction ends.
+    /// Changes nothing: locks the session until the transaction ends.
     LOCK_SESSION = "UPDATE sessions SET status = status WHERE id = $1 RETURNING id";
 
-    /// What the session's next streams ask for.
+    /// The media parameters of the session's next streams.
     SET_MEDIA = "UPDATE sessions SET media = $2 WHERE id = $1";
 
-    /// Whose token is used for the session.
+    /// The installation that provides the session's token.
     SET_INSTALLATION = "UPDATE sessions SET installation_id = $2 WHERE id = $1";
 
     SESSIONS_TO_REVIEW = "
         SELECT id, review_at_ms FROM sessions WHERE review_at_ms IS NOT NULL
          ORDER BY review_at_ms LIMIT $1";
 
-    /// Not when it has changed since it was looked at.
+    /// Does nothing if the session has changed since it was read.
     REVIEWED = "UPDATE sessions SET review_at_ms = NULL WHERE id = $1 AND review_at_ms = $2";
 
-    /// The newest ones, oldest first.
+    /// The newest actions, oldest first.
     ACTIONS_OF_SESSION = select_action!(
         "session_id = $1
          AND id IN (SELECT newest.id FROM actions AS newest WHERE newest.session_id = $1
@@ -33,9 +33,9 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (session_id, cause) DO NOTHING";
 
-    /// Actions whose time has come: planned ones, and those whose runner gave no sign of life. They
-    /// run only when they are admitted. The outer condition is not idle: see `CLAIM_ORPHANS`. The
-    /// last status condition is the one of the index `actions_due`, without which SQLite does not use it.
+    /// Due actions: planned ones, and those with an expired claim. They run only if they are admitted. The outer
+    /// condition is needed: see `CLAIM_ORPHANS`. The last status condition is that of the index `actions_due`, without
+    /// which SQLite does not use it.
     CLAIM_ACTIONS = "
         UPDATE actions SET attempts = attempts + 1, due_at_ms = $2
          WHERE id IN (SELECT id FROM actions
@@ -48,7 +48,7 @@ statements! {
 
     RUN_ACTION = "UPDATE actions SET status = 'running' WHERE id = $1";
 
-    /// What was settled meanwhile, by a webhook or by a stop, stays as it is.
+    /// An action that a webhook or a stop settled meanwhile stays as it is.
     ANSWER_ACTION = "
         UPDATE actions
            SET status = CASE WHEN status IN ('due', 'running') THEN $2 ELSE status END,
@@ -56,20 +56,20 @@ statements! {
                answered_at_ms = $4, answer = $5
          WHERE id = $1";
 
-    /// A stop that a program asks for outdoes the starts that are planned.
+    /// A stop requested by a program overrides planned starts.
     DROP_PLANNED_STARTS = "
         UPDATE actions
            SET status = 'skipped', due_at_ms = NULL, answered_at_ms = $2, answer = $3
          WHERE session_id = $1 AND action = 'start' AND status = 'due'
         RETURNING session_id";
 
-    /// A stop that Zoom said yes to outdoes the starts before it.
+    /// A stop that Zoom accepted overrides the starts before it.
     DROP_PENDING_STARTS = "
         UPDATE actions SET status = 'skipped', due_at_ms = NULL
          WHERE session_id = $1 AND action = 'start' AND status IN ('running', 'accepted')";
 
-    /// A stream was announced: whatever start was asked for has had its effect. By number too,
-    /// since a meeting that was asked for by number may be known under another name by now.
+    /// A stream was announced: confirms all requested starts. Also by number, because a meeting requested by number may
+    /// have another name by now.
     CONFIRM_STARTS = "
         UPDATE actions SET status = 'confirmed', due_at_ms = NULL
          WHERE action = 'start' AND status IN ('running', 'accepted')
@@ -77,7 +77,7 @@ statements! {
                                WHERE id = $1 OR (meeting_id = $2 AND status <> 'ended'))
         RETURNING session_id";
 
-    /// Of the starts that were given up, only the last can have brought the stream.
+    /// Of the starts that timed out, only the last can have caused the stream.
     CONFIRM_LATE_START = "
         UPDATE actions SET status = 'confirmed', due_at_ms = NULL
          WHERE status = 'timed_out'
@@ -87,21 +87,20 @@ statements! {
                       ORDER BY newest.asked_at_ms DESC, newest.id DESC LIMIT 1)
         RETURNING session_id";
 
-    /// A stream has ended: the stops that were asked for have had their effect.
+    /// A stream has ended: confirms the requested stops.
     CONFIRM_STOPS = "
         UPDATE actions SET status = 'confirmed', due_at_ms = NULL
          WHERE session_id = $1 AND action = 'stop' AND status IN ('running', 'accepted')";
 
-    /// Where actions wait in vain, a session once for each: see `TIME_OUT_ACTIONS`, and `CLAIM_ACTIONS` for the
-    /// last condition.
+    /// Sessions with overdue actions, each once: see `TIME_OUT_ACTIONS`, and `CLAIM_ACTIONS` for the last condition.
     SESSIONS_WITH_LATE_ACTIONS = "
         SELECT session_id FROM actions
          WHERE due_at_ms <= $1 AND (status = 'accepted' OR (status = 'running' AND cause IS NULL))
            AND status IN ('due', 'running', 'accepted')
          ORDER BY due_at_ms LIMIT $2";
 
-    /// Actions that no webhook followed: they keep the time at which they were late. A planned one
-    /// that still runs belongs to its runner.
+    /// Actions that no webhook confirmed: they keep the time at which they were due. A planned one that still runs
+    /// belongs to its runner.
     TIME_OUT_ACTIONS = "
         UPDATE actions SET status = 'timed_out'
          WHERE session_id = $2 AND due_at_ms <= $1
@@ -118,7 +117,7 @@ statements! {
             OR (deliveries.session_id = $1 AND deliveries.effect = 'notice')
          ORDER BY deliveries.received_at_ms LIMIT $2";
 
-    /// Takes a key that is new or whose time is over.
+    /// Claims a key that is new or expired.
     TAKE_IDEMPOTENCY_KEY = "
         INSERT INTO idempotency_keys (token, path, key, digest, expires_at_ms)
         VALUES ($1, $2, $3, $4, $6)
@@ -131,7 +130,7 @@ statements! {
         SELECT digest, status, body FROM idempotency_keys
          WHERE token = $1 AND path = $2 AND key = $3";
 
-    /// Without its body where the session that it is about ($7) was deleted meanwhile.
+    /// Without the body if its session ($7) was deleted meanwhile.
     KEEP_ANSWER = "
         UPDATE idempotency_keys
            SET status = $4, expires_at_ms = $6, session_id = $7,

@@ -1,4 +1,4 @@
-//! What is deleted or too old, and the audit trail.
+//! Deletions, retention and the audit trail.
 
 statements! {
     /// Locks the sessions in which a stream of a user runs, before those streams.
@@ -8,7 +8,7 @@ statements! {
                        WHERE operator_id = $1 AND ended_at_ms IS NULL)
         RETURNING id";
 
-    /// Ends what still runs of a user as revoked (8): the runner deletes what comes late.
+    /// Ends a user's running streams as revoked (8): the runner deletes late data.
     REVOKE_STREAMS_OF_OPERATOR = "
         UPDATE streams
            SET stop_seen_at_ms = COALESCE(stop_seen_at_ms, $2), stop_reason = 8
@@ -21,19 +21,19 @@ statements! {
 
     NEXT_DELETION = "SELECT id FROM deletions WHERE id > $1 ORDER BY id LIMIT 1";
 
-    /// No row when another daemon has finished it.
+    /// No row if another daemon has finished it.
     LOCK_DELETION = "
         UPDATE deletions SET after_stream = after_stream WHERE id = $1
         RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, sessions, entries,
                   deliveries, recordings";
 
-    /// The next stream of a user ($1) after $2: of what came before $3, since the user may be back.
+    /// The next stream of a user ($1) after $2, with data from before $3, since the user may have returned.
     STREAM_OF_USER_TO_EMPTY = "
         SELECT stream_id FROM streams
          WHERE operator_id = $1 AND stream_id > $2 AND created_at_ms <= $3
          ORDER BY stream_id LIMIT 1";
 
-    /// The next ended stream of a session ($1) after $2, of what came before $3.
+    /// The next ended stream of a session ($1) after $2, with data from before $3.
     STREAM_OF_SESSION_TO_EMPTY = "
         SELECT stream_id FROM streams
          WHERE session_id = $1 AND stream_id > $2 AND created_at_ms <= $3
@@ -51,8 +51,7 @@ statements! {
            AND seq IN (SELECT seq FROM entries WHERE stream_id = $1 AND personal = 1
                         ORDER BY seq LIMIT $2)";
 
-    /// All but the last one, which is not personal: a stream that comes back goes on after its
-    /// number.
+    /// All but the last entry, which is not personal: a stream that is announced again continues after its number.
     DELETE_SOME_EARLIER_ENTRIES = "
         DELETE FROM entries
          WHERE stream_id = $1
@@ -67,7 +66,7 @@ statements! {
          WHERE ended_at_ms < $1 AND emptied_at_ms IS NULL AND ended_at_ms IS NOT NULL
          ORDER BY ended_at_ms LIMIT 1";
 
-    /// Sessions that began before $1, the oldest first, after the one of $2 and $3.
+    /// Sessions that began before $1, oldest first, after the one of $2 and $3.
     SESSIONS_TO_EXPIRE = concat!(
         "SELECT id, created_at_ms, ",
         session_is_over!(),
@@ -84,7 +83,7 @@ statements! {
     STREAM_IDS_OF_SESSION =
         "SELECT stream_id FROM streams WHERE session_id = $1 ORDER BY ordinal";
 
-    /// Deletions stay until every sink is past them: it may be one that is told of them.
+    /// Deletions stay until every sink is past them, because it may have to relay them.
     EXPIRE_AUDIT = "
         DELETE FROM audit
          WHERE id IN (SELECT id FROM audit
@@ -107,26 +106,26 @@ statements! {
         UPDATE deliveries SET body = '', operator_id = NULL
          WHERE session_id = $1 AND body <> ''";
 
-    /// Those that were asked for by $2.
+    /// Actions requested by $2.
     DELETE_ACTIONS_OF_SESSION = "
         DELETE FROM actions WHERE session_id = $1 AND asked_at_ms <= $2";
 
-    /// What Zoom answered may name people.
+    /// Zoom's answers may name people.
     BLANK_ACTIONS_OF_SESSION = "UPDATE actions SET answer = NULL WHERE session_id = $1";
 
     DELETE_FORWARDS_OF_SESSION = "DELETE FROM forwards WHERE session_id = $1";
 
-    /// A stream holds no data from now on ($3), and is no longer that of the user $2.
+    /// Marks a stream as without data from now on ($3), and no longer of the user $2.
     ERASE_STREAM = "
         UPDATE streams SET erased_at_ms = $3, operator_id = NULLIF(operator_id, $2)
          WHERE stream_id = $1";
 
-    /// How many streams of a session may still hold data. Those whose stop came before their start never did.
+    /// How many streams of a session may still hold data. Those with a stop before their start never did.
     STREAMS_WITH_DATA = "
         SELECT COUNT(*) FROM streams
          WHERE session_id = $1 AND erased_at_ms IS NULL AND generation > 0";
 
-    /// What a session knows of people and of its program goes; who acts for it stays, unless that is the user $2.
+    /// Removes what a session knows of people and of its program; the acting user stays, unless that is the user $2.
     ERASE_SESSION = "
         UPDATE sessions
            SET metadata = NULL, host_id = NULL, video_user_id = NULL, erased_at_ms = $3,
@@ -137,7 +136,7 @@ statements! {
                    THEN NULL ELSE installation_id END
          WHERE id = $1";
 
-    /// The session stays with those who have a stream in it; the user $2, who has none any longer, goes.
+    /// Keeps the session for users with a stream in it; removes the user $2, who no longer has one.
     FORGET_USER_IN_SESSION = "
         UPDATE sessions
            SET participant_user_id = NULLIF(participant_user_id, $2),
@@ -154,8 +153,8 @@ statements! {
            AND NOT EXISTS (SELECT 1 FROM streams
                             WHERE streams.session_id = sessions.id AND streams.operator_id = $2)";
 
-    /// A session from before $2 that names the user $1, who has no stream in it: as the one who acts for it, or as
-    /// the host where nobody's stream is left.
+    /// A session from before $2 that names the user $1, who has no stream in it: as the acting user, or as the host if
+    /// no user's stream is left.
     SESSION_NAMING_USER = "
         SELECT id FROM sessions
          WHERE created_at_ms <= $2
@@ -175,16 +174,16 @@ statements! {
          WHERE digest IN (SELECT digest FROM deliveries
                            WHERE operator_id = $1 AND received_at_ms <= $2 LIMIT $3)";
 
-    /// Answers that are given again: those about a session.
+    /// Stored answers about a session.
     FORGET_KEPT_ANSWERS = "
         UPDATE idempotency_keys SET body = NULL WHERE session_id = $1 AND body IS NOT NULL";
 
-    /// See `FORGET_KEPT_ANSWERS`: of those that name a user.
+    /// Like `FORGET_KEPT_ANSWERS`, for answers that name a user.
     FORGET_KEPT_ANSWERS_NAMING = "
         UPDATE idempotency_keys SET body = NULL
          WHERE session_id = $1 AND body <> replace(body, CAST($2 AS TEXT), '')";
 
-    /// See `DELETE_SOME_EARLIER_ENTRIES`. Not of a stream that has said more since.
+    /// See `DELETE_SOME_EARLIER_ENTRIES`. Not for a stream with newer entries.
     DELETE_LAST_ENTRIES_OF_SESSION = "
         DELETE FROM entries
          WHERE stream_id IN (SELECT stream_id FROM streams
@@ -194,7 +193,7 @@ statements! {
                             WHERE others.stream_id = entries.stream_id
                               AND others.seq <> entries.seq)";
 
-    /// What was announced since ($2) stays, and with it the session.
+    /// Streams announced since ($2) stay, and the session with them.
     DELETE_STREAMS_OF_SESSION = "
         DELETE FROM streams
          WHERE session_id = $1 AND created_at_ms <= $2 AND ended_at_ms IS NOT NULL
@@ -219,22 +218,22 @@ statements! {
         INSERT INTO audit (id, at_ms, actor, address, action, subject, outcome, detail)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 
-    /// What came of an act ($1) whose outcome was still $4.
+    /// The outcome of an action ($1) that was still $4.
     SETTLE_AUDIT = "UPDATE audit SET outcome = $2, detail = $3 WHERE id = $1 AND outcome = $4";
 
-    /// Where a user's ($1) browser was when it installed the app.
+    /// The browser addresses of a user's ($1) installs.
     FORGET_ADDRESSES_OF_USER = "
         UPDATE audit SET address = NULL
          WHERE action = 'installation.install' AND actor = $1 AND at_ms <= $2
            AND address IS NOT NULL";
 
-    /// After ($1, $2), in order.
+    /// Deletions after ($1, $2), in order.
     DELETIONS_AFTER = "
         SELECT id, at_ms, subject, detail FROM audit
          WHERE action = 'data.deleted' AND (at_ms > $1 OR (at_ms = $1 AND id > $2))
          ORDER BY at_ms, id LIMIT $3";
 
-    /// The newest first.
+    /// Newest first.
     AUDIT = "
         SELECT id, at_ms, actor, address, action, subject, outcome, detail FROM audit
          WHERE (CAST($1 AS TEXT) IS NULL OR id < $1) AND (CAST($2 AS TEXT) IS NULL OR actor = $2)

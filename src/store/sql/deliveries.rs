@@ -1,4 +1,4 @@
-//! Webhooks from Zoom, and what they change.
+//! Webhooks from Zoom, and their effects.
 
 statements! {
     INSERT_DELIVERY = "
@@ -8,15 +8,15 @@ statements! {
 
     MARK_DELIVERY_EFFECTIVE = "UPDATE deliveries SET effect = 'changed' WHERE digest = $1";
 
-    /// The session that a webhook about no stream is about.
+    /// Sets the session of a webhook that names no stream.
     MARK_DELIVERY_SESSION = "UPDATE deliveries SET session_id = $2 WHERE digest = $1";
 
-    /// A notice of Zoom's: about a session, or about the account; and the user that it names.
+    /// A notice of Zoom about a session or the account, and the user that it names.
     MARK_NOTICE = "
         UPDATE deliveries SET effect = 'notice', session_id = $2, operator_id = $3
          WHERE digest = $1";
 
-    /// By whatever the notice names; of several the newest.
+    /// The session by any id in the notice; of several the newest.
     SESSION_OF_NOTICE = "
         SELECT id, erased_at_ms FROM sessions
          WHERE id = (SELECT session_id FROM streams WHERE stream_id = $1)
@@ -25,7 +25,7 @@ statements! {
             OR (meeting_id = $3 AND status <> 'ended')
          ORDER BY id DESC LIMIT 1";
 
-    /// Long bodies stay in the store.
+    /// Long bodies are not read.
     NOTICES_OF_ACCOUNT = "
         SELECT event, event_ts_ms, received_at_ms,
                CASE WHEN LENGTH(body) <= $2 THEN body END AS body
@@ -44,7 +44,7 @@ statements! {
                (SELECT media FROM sessions WHERE id = $2), $5, $6
           FROM streams WHERE session_id = $2";
 
-    /// A stream whose stop came before its start: it has ended before it was known.
+    /// A stream with a stop before its start: it ended before it was known.
     INSERT_TOMBSTONE = "
         INSERT INTO streams (stream_id, session_id, ordinal, server_urls, event_ts_ms, generation,
                              interrupts, status, stop_seen_at_ms, stop_reason, outcome, tally,
@@ -53,7 +53,7 @@ statements! {
                '{}', $5, $5
           FROM streams WHERE session_id = $2";
 
-    /// When several people bring the app into one stream, the last of them has it.
+    /// If several users bring the app into one stream, the last of them owns it.
     MOVE_STREAM = "
         UPDATE streams
            SET server_urls = $2, event_ts_ms = $3, generation = generation + 1,
@@ -67,7 +67,7 @@ statements! {
                emptied_at_ms = NULL, owner = NULL, lease_until_ms = NULL
          WHERE stream_id = $1";
 
-    /// The first stop stays; a reason may come later; a revocation (8) outranks every other.
+    /// The first stop stays; a reason may be added later; a revocation (8) overrides every other.
     NOTE_STOP = "
         UPDATE streams
            SET stop_seen_at_ms = COALESCE(stop_seen_at_ms, $2),
@@ -81,7 +81,7 @@ statements! {
         UPDATE streams SET interrupts = interrupts + 1
          WHERE stream_id = $1 AND ended_at_ms IS NULL AND stop_seen_at_ms IS NULL";
 
-    /// What was told of a stream. That it came stays known, so that a copy of it is still a copy.
+    /// Removes the bodies of a stream's webhooks. The rows stay, so that a copy is still recognized.
     BLANK_DELIVERIES = "
         UPDATE deliveries SET body = '', operator_id = NULL WHERE stream_id = $1 AND body <> ''";
 

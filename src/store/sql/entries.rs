@@ -14,12 +14,12 @@ statements! {
            AND ($3 = '' OR $3 <> replace($3, ',' || kind || ',', ''))
          ORDER BY seq LIMIT $4";
 
-    /// Whether a number between `$3` and `$4` was given under another epoch than `$2`.
+    /// Whether a number between `$3` and `$4` was assigned under another epoch than `$2`.
     COLLIDES = "
         SELECT COUNT(*) FROM entries
          WHERE stream_id = $1 AND seq >= $3 AND seq <= $4 AND epoch <> $2";
 
-    /// How far a runner came: it wrote its entries in order.
+    /// How far a runner has written: it writes its entries in order.
     LAST_SEQ_OF_EPOCH = "
         SELECT COALESCE(MAX(seq), 0) FROM entries WHERE stream_id = $1 AND epoch = $2";
 }

@@ -1,7 +1,7 @@
-//! What nodes offer to each other.
+//! Offers of entries between nodes.
 
 statements! {
-    /// Unless as many ($6) are there for the stream.
+    /// Unless the stream has the maximum ($6) already.
     INSERT_OFFER = "
         INSERT INTO handovers (stream_id, epoch, place, at_ms, body)
         SELECT stream_id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), $5
@@ -27,7 +27,7 @@ statements! {
            AND (epoch > $2 OR (epoch = $2 AND place > $3))
          ORDER BY epoch, place LIMIT $4";
 
-    /// The row stays: whoever offers it again must find it.
+    /// The row stays, so that a repeated offer finds it.
     TAKE_OFFER = "
         UPDATE handovers SET body = NULL WHERE stream_id = $1 AND epoch = $2 AND place = $3";
 

@@ -1,8 +1,8 @@
 //! Installations, their tokens, and states of the OAuth flow.
 
 statements! {
-    /// Finds or makes a user's installation, and keeps others from changing it until the
-    /// transaction ends. Its tokens follow. No row when a newer install was stored before.
+    /// Finds or creates a user's installation and locks it until the transaction ends. Its tokens follow. No row if a
+    /// newer install is stored.
     UPSERT_INSTALLATION = "
         INSERT INTO installations (id, account_id, user_id, display_name, email, scope,
                                    api_base_url, status, tokens_at_ms, generation, created_at_ms,
@@ -17,7 +17,7 @@ statements! {
 
     INSTALLATION_OF = select_installation!("account_id = $1 AND user_id = $2");
 
-    /// Tokens of a new install: whatever was there before is dead at Zoom's.
+    /// Tokens of a new install: Zoom has invalidated the previous ones.
     SET_TOKENS = "
         UPDATE installations
            SET access_token = $2, refresh_token = $3, expires_at_ms = $4, tokens_at_ms = $5,
@@ -25,8 +25,8 @@ statements! {
                refresh_claim = NULL, refresh_until_ms = NULL
          WHERE id = $1";
 
-    /// Tokens of a refresh, unless others came in the meantime. A grant that was given up too
-    /// early is good again.
+    /// Tokens of a refresh, unless they were replaced meanwhile. A grant that was given up too early becomes valid
+    /// again.
     REPLACE_TOKENS = "
         UPDATE installations
            SET access_token = $3, refresh_token = $4, expires_at_ms = $5, tokens_at_ms = $6,
@@ -34,8 +34,8 @@ statements! {
                refresh_claim = NULL, refresh_until_ms = NULL
          WHERE id = $1 AND generation = $2 AND status <> 'revoked'";
 
-    /// Who has the claim refreshes; a claim that ran out is free. The generation is the one that
-    /// was found stale: whoever comes after the refresh finds another.
+    /// The owner of the claim refreshes; an expired claim is free. The generation is the stale one: a caller after the
+    /// refresh finds another.
     CLAIM_REFRESH = "
         UPDATE installations SET refresh_claim = $3, refresh_until_ms = $4
          WHERE id = $1 AND generation = $2 AND status = 'connected'
@@ -59,7 +59,7 @@ statements! {
                refresh_until_ms = NULL
          WHERE id = $1 AND status <> 'revoked'";
 
-    /// What a user ($1, in the account $2) has removed at $3: what they installed after that stays.
+    /// The installations that a user ($1, in the account $2) removed at $3: later ones stay.
     REVOKE_INSTALLATIONS_OF_USER = "
         UPDATE installations
            SET status = 'revoked', access_token = NULL, refresh_token = NULL,
@@ -80,8 +80,8 @@ statements! {
             AND status <> 'revoked' ORDER BY id"
     );
 
-    /// The best one for a host (`$1`) or, behind it, for an account (`$2`): one that works before
-    /// one that does not, the host's before the account's, the newest tokens first.
+    /// The best one for a host (`$1`) or, after it, for an account (`$2`): working ones first, then the host's, then
+    /// the newest tokens.
     FIND_INSTALLATION = select_installation!(
         "(user_id = $1 OR account_id = $2) AND status <> 'revoked'
          ORDER BY CASE WHEN status = 'connected' THEN 0 ELSE 1 END,
@@ -98,20 +98,19 @@ statements! {
          ORDER BY tokens_at_ms LIMIT $2"
     );
 
-    /// Rows after `$1` with a text that the key behind the prefix `$2` (of `$3` characters) has
-    /// not sealed.
+    /// Rows after `$1` with a text that the key with the prefix `$2` (of `$3` characters) has not sealed.
     SEALED_OTHERWISE = select_installation!(
         "id > $1 AND (substr(access_token, 1, CAST($3 AS INTEGER)) <> $2
                       OR substr(refresh_token, 1, CAST($3 AS INTEGER)) <> $2)
          ORDER BY id LIMIT $4"
     );
 
-    /// Changes the seal and not the tokens, unless others came in the meantime.
+    /// Changes the seal but not the tokens, unless they were replaced meanwhile.
     RESEAL_TOKENS = "
         UPDATE installations SET access_token = $3, refresh_token = $4
          WHERE id = $1 AND generation = $2";
 
-    /// One row for the first who comes with this state.
+    /// One row for the first use of this state.
     USE_OAUTH_STATE = "
         INSERT INTO oauth_states (id, expires_at_ms) VALUES ($1, $2)
         ON CONFLICT (id) DO NOTHING";

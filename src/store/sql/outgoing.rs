@@ -11,14 +11,14 @@ statements! {
 
     ENDPOINTS = select_endpoint!("1 = 1 ORDER BY created_at_ms, id");
 
-    /// No row when there are as many as there may be ($10).
+    /// No row if the maximum ($10) is reached.
     INSERT_ENDPOINT = "
         INSERT INTO webhook_endpoints (id, source, url, description, events, secret,
                                        previous_secret, status, created_at_ms, updated_at_ms)
         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $9
          WHERE (SELECT COUNT(*) FROM webhook_endpoints) < $10";
 
-    /// What is configured is as it is configured, and enabled at every start.
+    /// Configured endpoints follow the configuration, and are enabled at every start.
     CONFIGURE_ENDPOINT = "
         INSERT INTO webhook_endpoints (id, source, url, description, events, secret,
                                        previous_secret, status, created_at_ms, updated_at_ms)
@@ -28,7 +28,7 @@ statements! {
                secret = excluded.secret, previous_secret = excluded.previous_secret,
                status = excluded.status, failing_since_ms = NULL, updated_at_ms = $9";
 
-    /// Enabling forgets the failures.
+    /// Enabling resets the failures.
     CHANGE_ENDPOINT = "
         UPDATE webhook_endpoints
            SET url = COALESCE($2, url), description = COALESCE($3, description),
@@ -37,7 +37,7 @@ statements! {
                updated_at_ms = $6
          WHERE id = $1";
 
-    /// Not when another rotation came in between.
+    /// Does nothing if another rotation came in between.
     ROTATE_SECRET = "
         UPDATE webhook_endpoints
            SET secret = $3, previous_secret = $4, previous_until_ms = $5, updated_at_ms = $6
@@ -69,10 +69,10 @@ statements! {
            AND event_id IN (SELECT event_id FROM outgoing_deliveries
                              WHERE endpoint_id = $1 LIMIT $2)";
 
-    /// The filters of all who get anything.
+    /// The filters of all endpoints that receive events.
     WANTED_EVENTS = "SELECT events FROM webhook_endpoints WHERE status = 'enabled'";
 
-    /// Nothing, where no endpoint wants it.
+    /// Does nothing if no endpoint subscribes to it.
     INSERT_EVENT = "
         INSERT INTO outgoing_events (id, kind, at_ms, session_id, stream_id, seq, data,
                                      created_at_ms)
@@ -83,8 +83,8 @@ statements! {
                                OR events <> replace(events, ',' || CAST($2 AS TEXT) || ',', '')))
         ON CONFLICT (id) DO NOTHING";
 
-    /// To every endpoint that wants it, and once to each. Nothing for an event that nobody wanted: whoever
-    /// wants it since another transaction gets no delivery without an event.
+    /// Addresses an event to every subscribed endpoint, once to each. Does nothing for an event without a row, so that
+    /// an endpoint that subscribed after its transaction gets no delivery without an event.
     ADDRESS_EVENT = "
         INSERT INTO outgoing_deliveries (endpoint_id, event_id, status, attempts, due_at_ms,
                                          created_at_ms)
@@ -94,7 +94,7 @@ statements! {
            AND EXISTS (SELECT 1 FROM outgoing_events WHERE id = $1)
         ON CONFLICT (endpoint_id, event_id) DO NOTHING";
 
-    /// For one endpoint, whatever it wants.
+    /// An event for one endpoint, whatever its filter.
     INSERT_TEST_EVENT = "
         INSERT INTO outgoing_events (id, kind, at_ms, data, created_at_ms)
         VALUES ($1, $2, $3, $4, $3)";
@@ -110,8 +110,7 @@ statements! {
            AND EXISTS (SELECT 1 FROM outgoing_deliveries
                         WHERE endpoint_id = webhook_endpoints.id AND due_at_ms <= $1)";
 
-    /// Takes what is due, and what its sender gave no sign of life about. The outer condition is
-    /// not idle: see `CLAIM_ORPHANS`.
+    /// Claims due deliveries and those with an expired claim. The outer condition is needed: see `CLAIM_ORPHANS`.
     CLAIM_OUTGOING = "
         UPDATE outgoing_deliveries SET claim = $4, attempts = attempts + 1, due_at_ms = $3
          WHERE endpoint_id = $1
@@ -125,31 +124,31 @@ statements! {
         SELECT id, kind, at_ms, session_id, stream_id, seq, data
           FROM outgoing_events WHERE id = $1";
 
-    /// Only while the claim is still ours.
+    /// Only while the claim is valid.
     SETTLE_OUTGOING = "
         UPDATE outgoing_deliveries
            SET status = $4, due_at_ms = $5, claim = NULL, last_at_ms = $6, last_status = $7,
                last_error = $8, last_answer = $9
          WHERE endpoint_id = $1 AND event_id = $2 AND claim = $3";
 
-    /// Broken off: due again at once, as if it had not begun.
+    /// An interrupted delivery: due again at once, as if it had not begun.
     RELEASE_OUTGOING = "
         UPDATE outgoing_deliveries SET claim = NULL, due_at_ms = $4, attempts = attempts - 1
          WHERE endpoint_id = $1 AND event_id = $2 AND claim = $3";
 
-    /// A claim that somebody has is void: what comes of it is not recorded.
+    /// Voids an existing claim: its result is not recorded.
     RESEND_OUTGOING = "
         UPDATE outgoing_deliveries
            SET status = 'waiting', attempts = 0, due_at_ms = $3, claim = NULL
          WHERE endpoint_id = $1 AND event_id = $2";
 
-    /// Up to $2.
+    /// Counts up to $2.
     COUNT_WAITING = "
         SELECT COUNT(*) FROM (SELECT 1 FROM outgoing_deliveries
                                WHERE endpoint_id = $1 AND due_at_ms IS NOT NULL LIMIT $2)
                AS waiting";
 
-    /// The newest first, after the delivery of the event $2.
+    /// Newest first, after the delivery of the event $2.
     DELIVERIES_OF_ENDPOINT = "
         SELECT deliveries.event_id, outgoing_events.kind, deliveries.status, deliveries.attempts,
                CASE WHEN deliveries.claim IS NULL THEN deliveries.due_at_ms END AS due_at_ms,
@@ -164,7 +163,7 @@ statements! {
                        WHERE last.endpoint_id = $1 AND last.event_id = $2))
          ORDER BY deliveries.created_at_ms DESC, deliveries.event_id DESC LIMIT $3";
 
-    /// Those from before $1; of what still waits only those from before $3, too.
+    /// Events from before $1; those that still wait only if also from before $3.
     PRUNE_EVENTS = "
         DELETE FROM outgoing_events
          WHERE id IN (SELECT id FROM outgoing_events
@@ -176,7 +175,7 @@ statements! {
                        ORDER BY created_at_ms, id LIMIT $2)
         RETURNING id";
 
-    /// Up to $2 of what was told of a session by $3, but for streams that began later.
+    /// Up to $2 events of a session by $3, except of streams that began later.
     FORGET_EVENTS_OF_SESSION = "
         DELETE FROM outgoing_events
          WHERE id IN (SELECT id FROM outgoing_events
@@ -186,14 +185,14 @@ statements! {
 
     FORGET_DELIVERIES_OF_EVENT = "DELETE FROM outgoing_deliveries WHERE event_id = $1";
 
-    /// For this version can never send it.
+    /// This version can never send it.
     FAIL_UNREADABLE = "
         UPDATE outgoing_deliveries
            SET status = 'failed', due_at_ms = NULL, claim = NULL, last_at_ms = $3,
                last_status = NULL, last_error = 'unreadable', last_answer = NULL
          WHERE endpoint_id = $1 AND event_id = $2";
 
-    /// Events about a session ($1) as a whole: there are two at most.
+    /// Events about a session ($1) as a whole: at most two.
     FORGET_EVENTS_ABOUT_SESSION = "
         DELETE FROM outgoing_events
          WHERE session_id = $1 AND stream_id IS NULL AND created_at_ms <= $2
@@ -211,7 +210,7 @@ statements! {
     BLANK_ANSWERS_TO_EVENT = "
         UPDATE outgoing_deliveries SET last_answer = NULL WHERE event_id = $1";
 
-    /// Up to $2 events of a stream: what tells of people, and what nobody waits for.
+    /// Up to $2 events of a stream: those about people, and those without waiting deliveries.
     FORGET_EVENTS_OF_STREAM = "
         DELETE FROM outgoing_events
          WHERE id IN (SELECT id FROM outgoing_events
@@ -224,7 +223,7 @@ statements! {
                        LIMIT $2)
         RETURNING id";
 
-    /// Events that ask the user $1 to install again, from before $2.
+    /// Events from before $2 that ask the user $1 to install again.
     FORGET_EVENTS_ABOUT_INSTALLATIONS = "
         DELETE FROM outgoing_events
          WHERE session_id IS NULL AND kind = 'installation.needs_reconnect'
@@ -235,7 +234,7 @@ statements! {
                               <> replace(outgoing_events.data, installations.id, ''))
         RETURNING id";
 
-    /// What endpoints answered may repeat what they were sent.
+    /// Answers of endpoints may repeat what they were sent.
     BLANK_ANSWERS = "
         UPDATE outgoing_deliveries SET last_answer = NULL
          WHERE (endpoint_id, event_id) IN

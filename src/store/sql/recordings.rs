@@ -1,8 +1,8 @@
 //! Recordings and spools.
 
 statements! {
-    /// Two machines that take the next part of a stream at the same time: the second tries again. A daemon that was cut
-    /// off may have recorded a stream whose data was deleted meanwhile.
+    /// If two machines take the next part of a stream at the same time, the second tries again. A daemon that was
+    /// disconnected may have recorded a stream whose data was deleted meanwhile.
     INSERT_RECORDING = "
         INSERT INTO recordings (id, session_id, stream_id, ordinal, part, spool, status,
                                 started_at_ms)
@@ -21,8 +21,8 @@ statements! {
 
     UNFINISHED_RECORDINGS = select_recording!("spool = $1 AND status <> 'stored' ORDER BY id");
 
-    /// What has files in the spool $1; with $2, what is stored; and what spools that were not seen since $3 have
-    /// outside of themselves.
+    /// Recordings with files in the spool $1; with $2, stored ones; and what spools unseen since $3 have outside of
+    /// themselves.
     RECORDINGS_TO_DELETE = select_recording!(
         "status = 'deleting'
             AND (spool = $1
@@ -32,20 +32,20 @@ statements! {
           ORDER BY id LIMIT $4"
     );
 
-    /// What is left of it is in its spool, should that ever be seen again.
+    /// The rest is in its spool, if that is ever seen again.
     SWEEP_RECORDING = "UPDATE recordings SET swept_at_ms = $2 WHERE id = $1";
 
     SEE_SPOOL = "
         INSERT INTO spools (id, seen_at_ms) VALUES ($1, $2)
         ON CONFLICT (id) DO UPDATE SET seen_at_ms = excluded.seen_at_ms";
 
-    /// Nobody knows when these were last seen: their time begins now.
+    /// It is unknown when these were last seen: their time begins now.
     NOTE_SPOOLS = "
         INSERT INTO spools (id, seen_at_ms)
         SELECT DISTINCT spool, CAST($1 AS BIGINT) FROM recordings WHERE status <> 'stored'
         ON CONFLICT (id) DO NOTHING";
 
-    /// What spools that were not seen since $1 still had to do, of streams that are over.
+    /// Unfinished recordings of spools unseen since $1, of streams that are over.
     FAIL_LOST_RECORDINGS = "
         UPDATE recordings SET status = 'failed'
          WHERE status IN ('recording', 'uploading')
@@ -85,7 +85,7 @@ statements! {
 
     FORGET_RECORDED_FILES = "DELETE FROM recording_files WHERE recording_id = $1";
 
-    /// Of a recording that is to be deleted no name comes back.
+    /// Names are not written again for a recording that is to be deleted.
     UPSERT_RECORDED_FILE = "
         INSERT INTO recording_files (recording_id, name, session_id, api_name, path, medium,
                                      user_id, user_name, content_type, bytes, sha256, first_ms,
@@ -98,7 +98,7 @@ statements! {
                first_ms = excluded.first_ms, last_ms = excluded.last_ms,
                user_text = excluded.user_text, channel_id = excluded.channel_id";
 
-    /// Files that were announced and never came to be.
+    /// Files that were announced but never created.
     DROP_EMPTY_RECORDED_FILES = "
         DELETE FROM recording_files WHERE recording_id = $1 AND sha256 = ''";
 

@@ -1,10 +1,10 @@
 //! Sessions.
 
 statements! {
-    /// The newest migration that was applied.
+    /// The newest applied migration.
     SCHEMA_VERSION = "SELECT MAX(version) FROM _sqlx_migrations";
 
-    /// Finds or makes a session, and keeps others from changing it until the transaction ends.
+    /// Finds or creates a session and locks it until the transaction ends.
     UPSERT_SESSION = "
         INSERT INTO sessions (id, product, id_key, instance_id, account_id, meeting_id, operator_id,
                               status, created_at_ms, updated_at_ms)
@@ -15,15 +15,15 @@ statements! {
                operator_id = COALESCE(excluded.operator_id, sessions.operator_id)
         RETURNING id";
 
-    /// A meeting that was known by its number alone is now known as Zoom names it.
+    /// A meeting known by its number only gets the id that Zoom uses.
     ADOPT_SESSION = "
         UPDATE sessions SET product = $1, id_key = $2, instance_id = $3
          WHERE product IN ('meeting', 'webinar') AND id_key = 'meeting_id' AND instance_id = $4
            AND NOT EXISTS (SELECT 1 FROM sessions AS others
                             WHERE others.product = $1 AND others.instance_id = $3)";
 
-    /// A session of an earlier meeting with the same number, for which a start was asked since, goes
-    /// on as the one that begins now: that is the meeting the start was meant for.
+    /// A session of an earlier meeting with the same number, for which a start was requested since, becomes the session
+    /// of the meeting that begins now, because the start was meant for it.
     ADOPT_EARLIER_SESSION = "
         UPDATE sessions
            SET product = $1, id_key = $2, instance_id = $3, meeting_started_at_ms = NULL
@@ -52,14 +52,14 @@ statements! {
                meeting_ended_at_ms = COALESCE(meeting_ended_at_ms, $4)
          WHERE id = $1";
 
-    /// The session of a meeting number that may still go on: not ended, and not long forgotten.
+    /// The session of a meeting number that may still run: not ended, and with a recent event.
     FIND_SESSION_BY_NUMBER = "
         SELECT id FROM sessions
          WHERE meeting_id = $1 AND product IN ($2, $3) AND status <> 'ended'
            AND updated_at_ms >= $4
          ORDER BY id DESC LIMIT 1";
 
-    /// A session that a program asks for; one that is there already is locked and stays as it is.
+    /// A session that a program requests; an existing one is locked and stays as it is.
     CREATE_SESSION = "
         INSERT INTO sessions (id, product, id_key, instance_id, meeting_id, status, created_at_ms,
                               updated_at_ms)
@@ -67,7 +67,7 @@ statements! {
         ON CONFLICT (product, instance_id) DO UPDATE SET status = sessions.status
         RETURNING id";
 
-    /// What a program says replaces what was there; what it leaves out stays.
+    /// The program's values replace stored ones; absent values stay.
     DESCRIBE_SESSION = "
         UPDATE sessions
            SET participant_user_id = COALESCE($2, participant_user_id),
@@ -79,8 +79,7 @@ statements! {
 
     PIN_VIDEO = "UPDATE sessions SET video_user_id = $2 WHERE id = $1";
 
-    /// Derives a session's state from its streams and, while none lives, from the last start that
-    /// was asked for since.
+    /// Derives a session's status from its streams and, while none is active, from the last start requested since.
     REFRESH_SESSION = "
         UPDATE sessions
            SET updated_at_ms = $2,
@@ -132,7 +131,7 @@ statements! {
          ORDER BY id DESC LIMIT $3"
     );
 
-    /// For a store that one process owns: whoever had a lease is dead.
+    /// For a store that one process owns: previous lease owners are dead.
     RELEASE_ALL_LEASES = "
         UPDATE streams SET owner = NULL, lease_until_ms = NULL
          WHERE owner IS NOT NULL AND ended_at_ms IS NULL";
@@ -141,7 +140,7 @@ statements! {
     RELEASE_ALL_SINKS = "
         UPDATE sinks SET owner = NULL, lease_until_ms = NULL WHERE owner IS NOT NULL";
 
-    /// For a store that one process owns: whoever was sending is dead.
+    /// For a store that one process owns: previous senders are dead.
     RELEASE_ALL_OUTGOING = "
         UPDATE outgoing_deliveries SET claim = NULL, due_at_ms = created_at_ms
          WHERE claim IS NOT NULL";

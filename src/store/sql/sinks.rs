@@ -1,7 +1,7 @@
-//! How far sinks are; forwards.
+//! Positions of sinks; forwards.
 
 statements! {
-    /// Unless there are as many ($7) already.
+    /// Unless there are $7 already.
     INSERT_FORWARD = "
         INSERT INTO forwards (id, session_id, url, asked, cursor, created_at_ms)
         SELECT $1, $2, $3, $4, $5, CAST($6 AS BIGINT)
@@ -11,7 +11,7 @@ statements! {
         SELECT id, session_id, url, asked, cursor, created_at_ms
           FROM forwards WHERE session_id = $1 ORDER BY id";
 
-    /// Of sessions with a stream that runs or has run since $1.
+    /// Forwards of sessions with a stream that runs or has run since $1.
     FORWARDS = "
         SELECT id, session_id, url, asked, cursor, created_at_ms
           FROM forwards
@@ -31,11 +31,11 @@ statements! {
                             WHERE streams.session_id = forwards.session_id
                               AND (ended_at_ms IS NULL OR ended_at_ms >= $1))";
 
-    /// A sink that is new: begins now.
+    /// A new sink: begins now.
     INSERT_SINK = "
         INSERT INTO sinks (name, through_ms) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 
-    /// A new sink has nothing to get of what was said before it.
+    /// A new sink receives nothing from before it.
     INSERT_SINK_POSITIONS = "
         INSERT INTO sink_positions (sink, stream_id, seq)
         SELECT $1, stream_id, (SELECT COALESCE(MAX(seq), 0) FROM entries
@@ -43,7 +43,7 @@ statements! {
           FROM streams WHERE ended_at_ms IS NULL OR ended_at_ms >= $2
         ON CONFLICT (sink, stream_id) DO NOTHING";
 
-    /// No row while another node has a good lease. Another owner means another epoch.
+    /// No row while another node has a valid lease. A new owner means a new epoch.
     HOLD_SINK = "
         UPDATE sinks
            SET owner = $2, lease_until_ms = $4,
@@ -51,15 +51,14 @@ statements! {
          WHERE name = $1 AND (owner IS NULL OR owner = $2 OR lease_until_ms <= $3)
         RETURNING through_ms, epoch";
 
-    /// Changes nothing: finds out whether a node still has a sink, and keeps others from taking it until the
-    /// transaction ends.
+    /// Changes nothing: checks whether a node still has a sink, and locks it until the transaction ends.
     LOCK_HELD_SINK = "UPDATE sinks SET owner = owner WHERE name = $1 AND epoch = $2";
 
     RELEASE_SINK = "
         UPDATE sinks SET owner = NULL, lease_until_ms = NULL WHERE name = $1 AND owner = $2";
 
-    /// Streams after `$3` of which the sink `$1` has not got everything: of those that run or
-    /// ended since `$2`. Two halves, so that each has its index.
+    /// Streams after `$3` with entries that the sink `$1` has not received, among those that run or ended since `$2`.
+    /// Two halves, so that each uses its index.
     SINK_NEWS = "
         SELECT open.stream_id, open.session_id, open.ordinal, sessions.product,
                sessions.account_id, COALESCE(sink_positions.seq, 0) AS seen
@@ -74,7 +73,7 @@ statements! {
                > COALESCE(sink_positions.seq, 0)
          ORDER BY open.stream_id LIMIT $4";
 
-    /// Never back. Not for a stream that was deleted meanwhile.
+    /// Never moves back. Not for a stream that was deleted meanwhile.
     MOVE_SINK_POSITION = "
         INSERT INTO sink_positions (sink, stream_id, seq)
         SELECT $1, stream_id, CAST($3 AS BIGINT) FROM streams WHERE stream_id = $2

@@ -1,15 +1,14 @@
 //! Streams and their leases.
 
 statements! {
-    /// Changes nothing: keeps others from changing the session or its streams until the
-    /// transaction ends. Whoever changes both takes this lock first, so none waits for another in
-    /// a circle.
+    /// Changes nothing: locks the session and its streams until the transaction ends. A transaction that changes both
+    /// takes this lock first, which prevents deadlocks.
     LOCK_SESSION_OF_STREAM = "
         UPDATE sessions SET status = status
          WHERE id = (SELECT session_id FROM streams WHERE stream_id = $1)
         RETURNING id";
 
-    /// Of a stream that has ended; one that runs gets its reason when it ends.
+    /// For a stream that has ended; a running one gets its reason when it ends.
     NOTE_REVOCATION = "
         UPDATE streams SET stop_reason = 8 WHERE stream_id = $1 AND ended_at_ms IS NOT NULL";
 
@@ -24,8 +23,8 @@ statements! {
                unreadable_messages = COALESCE($9, unreadable_messages)
          WHERE stream_id = $1 AND epoch = $8 AND ended_at_ms IS NULL";
 
-    /// Not when Zoom has moved it since, unless Zoom has stopped it, after which it moves no more. The epoch moves
-    /// on: its runner's last words come before this, or not at all.
+    /// Not if Zoom has moved it since, unless Zoom has stopped it, after which it does not move. Raises the epoch, so
+    /// that later writes of its runner are rejected.
     END_STREAM = "
         UPDATE streams
            SET status = 'ended', outcome = $2, ended_at_ms = $4, owner = NULL,
@@ -42,7 +41,7 @@ statements! {
         "streams.owner = $1 AND streams.ended_at_ms IS NULL ORDER BY streams.stream_id"
     );
 
-    /// `$2` takes a stream at `$4` until `$3`: one that is its own, that nobody has, or whose lease has run out.
+    /// `$2` claims a stream at `$4` until `$3`: its own, a free one, or one with an expired lease.
     CLAIM_STREAM = "
         UPDATE streams
            SET owner = $2, lease_until_ms = $3, epoch = epoch + 1,
@@ -50,8 +49,8 @@ statements! {
          WHERE stream_id = $1 AND ended_at_ms IS NULL
            AND (owner IS NULL OR owner = $2 OR lease_until_ms <= $4)";
 
-    /// Not what is `$1`'s own: that is renewed. A lease without an owner keeps everybody away for a while. The outer
-    /// condition is not idle: of two nodes that chose the same streams, the second waits for the first and finds it
+    /// Not `$1`'s own streams: their leases are renewed. A lease without an owner keeps all nodes away for a while. The
+    /// outer condition is needed: if two nodes choose the same streams, the second waits for the first and finds it
     /// false.
     CLAIM_ORPHANS = "
         UPDATE streams
@@ -67,7 +66,7 @@ statements! {
            AND (lease_until_ms IS NULL OR lease_until_ms <= $3)
         RETURNING stream_id";
 
-    /// Until `$3` nobody looks for it; a node that knows of it may claim it at once.
+    /// Hidden from polls until `$3`; a node that knows of it may claim it at once.
     GIVE_BACK = "
         UPDATE streams SET owner = NULL, lease_until_ms = $3
          WHERE stream_id = $1 AND epoch = $2 AND ended_at_ms IS NULL";

@@ -1,7 +1,7 @@
-//! Tickets that were used.
+//! Used tickets.
 
 statements! {
-    /// One row for the first who comes with this ticket, unless its token has too many.
+    /// One row for the first use of this ticket, unless its token has too many.
     USE_TICKET = "
         INSERT INTO tickets (id, token, until_ms, keep_ms)
         SELECT $1, $2, CAST($3 AS BIGINT), CAST($4 AS BIGINT)
