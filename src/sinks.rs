@@ -1,17 +1,16 @@
-//! Where streams go beside the store and live subscribers: recordings, brokers, webhooks of others, sockets of
-//! others.
+//! Consumers of streams beside the store: live subscribers, recordings, brokers, outgoing webhooks and forwards.
 
-/// The same to servers that we dial.
+/// Frames and entries on WebSockets that the daemon opens to other servers.
 pub mod forward;
-/// Frames and entries on a WebSocket.
+/// Frames and entries on WebSockets of subscribers.
 pub mod live;
-/// What a broker is handed, whichever it is (pure).
+/// Messages for any broker (pure).
 pub mod message;
 /// NATS: entries to JetStream, frames to core subjects.
 pub mod nats;
-/// Recordings: every stream as files that ordinary tools play.
+/// Recordings: every stream as files that common tools play.
 pub mod record;
-/// Every stored entry, in order and at least once, to one sink.
+/// Relays every stored entry to one sink, in order and at least once.
 pub mod relay;
-/// Events to other people's endpoints.
+/// Outgoing webhooks: events to endpoints of other parties.
 pub mod webhooks;

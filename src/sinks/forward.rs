@@ -1,8 +1,8 @@
-//! Forwards: a session's frames and entries on a WebSocket that we open to somebody's server.
+//! Forwards: a session's frames and entries on a WebSocket that the daemon opens to another server.
 //!
-//! They are rows of the store, and whichever daemon runs a stream of their session runs them: after a restart, or when
-//! another replica takes the stream, they go on behind the last entry that is known to have arrived. Frames go on with the
-//! newest; what was missed is told as dropped.
+//! Forwards are rows of the store, run by the daemon that runs a stream of their session: after a restart, or when
+//! another replica takes the stream, entries continue after the last one known to be delivered. Frames continue with
+//! the newest; missed ones are reported as dropped.
 
 mod dial;
 mod target;
@@ -28,23 +28,23 @@ use crate::rtms::backoff::{self, Backoff};
 use crate::rtms::endpoint::Endpoint;
 use crate::store::StoreError;
 
-/// Of one session.
+/// The most forwards of one session.
 pub const MAX_PER_SESSION: u32 = 4;
-/// Of all sessions; more than subscribers are allowed do not run anyway.
+/// The most forwards in total. No more than the allowed subscribers run anyway.
 const MAX_ALL: u32 = 10_000;
-/// How often the store is looked at, news or not, and told what has arrived.
+/// How often the store is polled, and written with what was delivered.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// Between two looks: many streams may change at a time.
+/// The shortest time between two polls, because many streams may change at once.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
-/// What a stream's end leaves to say, and the time in which another stream may begin.
+/// How long a forward stays after its stream has ended, to send the rest and to wait for another stream.
 const AFTER_STREAM: Duration = Duration::from_secs(5);
-/// How long ago a stream may have ended whose forwards are still looked at: far longer than [`AFTER_STREAM`], whatever
-/// the clocks of several daemons say.
+/// How long ago a stream may have ended for its forwards to be polled: far longer than [`AFTER_STREAM`], because the
+/// clocks of several daemons differ.
 const RECENTLY_MS: i64 = 10 * 60 * 1000;
-/// A connection that lasts so long is a good one.
+/// After this time, a connection counts as good.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// How a forward does.
+/// The state of a forward.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum Doing {
@@ -52,19 +52,19 @@ pub enum Doing {
     Waiting,
     Connecting,
     Connected,
-    /// It is tried again.
+    /// Disconnected; the connection is tried again.
     Disconnected {
         error: String,
     },
-    /// It is not tried again.
+    /// Failed; it is not tried again.
     Failed {
         error: String,
     },
-    /// Everything was said.
+    /// Everything was sent.
     Done,
 }
 
-/// All forwards of this daemon.
+/// The forwards of this daemon.
 pub struct Forwards {
     live: Live,
     targets: Targets,
@@ -75,30 +75,30 @@ pub struct Forwards {
     news: Notify,
 }
 
-/// One that runs here, or has run here and is not to run again.
+/// A forward that runs here, or has run here and must not run again.
 struct Running {
     session_id: SessionId,
     stop: CancellationToken,
     doing: watch::Receiver<Doing>,
     arrived: watch::Receiver<Cursor>,
-    /// What the store knows of that.
+    /// The position that the store has.
     noted: Cursor,
-    /// Since when its session has no stream here.
+    /// Since when its session has had no stream here.
     idle_since: Option<Instant>,
 }
 
 impl Forwards {
-    /// `network` is for hosts that a user of the API names.
+    /// `network` is for hosts that users of the API name.
     pub fn new(live: Live, targets: Targets, network: Network, now_ms: fn() -> i64) -> Self {
         Self { live, targets, network, now_ms, running: Mutex::default(), news: Notify::new() }
     }
 
-    /// Whether a URL may be forwarded to.
+    /// Checks that a URL may be forwarded to.
     pub fn check(&self, url: &str) -> Result<(), TargetError> {
         self.targets.endpoint(url).map(drop)
     }
 
-    /// The store's forwards have changed.
+    /// Wakes the task after a change of the store's forwards.
     pub fn look(&self) {
         self.news.notify_one();
     }
@@ -108,13 +108,13 @@ impl Forwards {
         running.get(&id).map_or(Doing::Waiting, |running| running.doing.borrow().clone())
     }
 
-    /// Runs what is to be run here until the daemon stops.
+    /// Runs this daemon's forwards until it stops.
     pub async fn run(self: Arc<Self>) {
         let mut tasks = JoinSet::new();
         let mut changes = self.live.hub.changes();
         while !self.live.stop.is_cancelled() {
             if let Err(error) = self.reconcile(&mut tasks).await {
-                tracing::warn!(%error, "the forwards cannot be looked at");
+                tracing::warn!(%error, "cannot read the forwards; trying again");
             }
             tokio::select! {
                 () = self.live.stop.cancelled() => {}
@@ -123,14 +123,14 @@ impl Forwards {
                 () = sleep(POLL_INTERVAL) => {}
                 Some(ended) = tasks.join_next() => {
                     if ended.is_err() {
-                        tracing::error!("a forward's task panicked");
+                        tracing::error!("a forward's task panicked; the forward has stopped");
                     }
                 }
             }
         }
         while tasks.join_next().await.is_some() {}
         if let Err(error) = self.note_arrived().await {
-            tracing::warn!(%error, "what was forwarded last may be forwarded again");
+            tracing::warn!(%error, "cannot store the forwards' positions; the last entries may be sent again");
         }
     }
 
@@ -149,7 +149,7 @@ impl Forwards {
         Ok(())
     }
 
-    /// Ends those that were removed, and those whose session has had no stream here for a while.
+    /// Stops forwards that were removed or have had no stream of their session here for a while.
     fn stop_others(&self, forwards: &[Forward], here: &HashSet<SessionId>) {
         let known: HashSet<ForwardId> = forwards.iter().map(|forward| forward.id).collect();
         self.running().retain(|id, running| {
@@ -182,12 +182,12 @@ impl Forwards {
         let task = Task { forwards: Arc::clone(self), forward, doing, arrived, stop };
         tasks.spawn(async move {
             let last = task.run().await;
-            tracing::info!(forward_id = %task.forward.id, ?last, "a forward is over");
+            tracing::info!(forward_id = %task.forward.id, ?last, "a forward has ended");
             task.doing.send_replace(last);
         });
     }
 
-    /// Keeps what has arrived: after a kill that is where entries go on.
+    /// Stores the positions of delivered entries, to continue there after a kill.
     async fn note_arrived(&self) -> Result<(), StoreError> {
         let news: Vec<(ForwardId, Cursor)> = self
             .running()
@@ -212,7 +212,7 @@ impl Forwards {
     }
 }
 
-/// One forward at work.
+/// The task of one forward.
 struct Task {
     forwards: Arc<Forwards>,
     forward: Forward,
@@ -222,7 +222,7 @@ struct Task {
 }
 
 impl Task {
-    /// Returns how it ends.
+    /// Runs the forward. Returns its final state.
     async fn run(&self) -> Doing {
         let failed = |error: String| Doing::Failed { error };
         let Forward { session_id, url, asked, cursor, .. } = &self.forward;
@@ -252,27 +252,27 @@ impl Task {
         }
     }
 
-    /// A place among the subscribers, as soon as there is one; none when the forward is to stop.
+    /// Waits for a permit among the subscribers; `None` when the forward must stop.
     async fn enter(&self) -> Option<Permit> {
         loop {
             if let Some(room) = self.forwards.live.hub.enter(Entrant::Privileged) {
                 return Some(room);
             }
-            let error = "as many subscribers as allowed are connected (MAX_SUBSCRIBERS)";
+            let error = "the maximum number of subscribers is connected (MAX_SUBSCRIBERS)";
             if !self.wait(error.to_owned(), POLL_INTERVAL).await {
                 return None;
             }
         }
     }
 
-    /// Connects, and talks until it is lost (an error) or over (the last that is to be said of the forward).
+    /// Connects and runs the connection. Returns an error if it is lost, or the forward's final state.
     async fn connection(&self, endpoint: &Endpoint, source: &mut Source) -> Result<Doing, String> {
         let dial = dial(endpoint, &self.forwards.targets, &self.forwards.network);
         let Some(socket) = self.stop.run_until_cancelled(dial).await else {
             return Ok(Doing::Waiting);
         };
         let mut socket = socket?;
-        // Frames that waited for the server are old by now.
+        // Frames that were queued for the server are stale.
         source.resume(self.forward.session_id, &self.arrived.borrow());
         self.doing.send_replace(Doing::Connected);
         let receipts = DeliveryAcks::new(self.arrived.clone());
@@ -285,9 +285,9 @@ impl Task {
         }
     }
 
-    /// False when the forward is to stop.
+    /// False when the forward must stop.
     async fn wait(&self, error: String, wait: Duration) -> bool {
-        tracing::debug!(forward_id = %self.forward.id, error, "a forward is away");
+        tracing::debug!(forward_id = %self.forward.id, error, "a forward is disconnected; connecting again");
         self.doing.send_replace(Doing::Disconnected { error });
         self.stop.run_until_cancelled(sleep(wait)).await.is_some()
     }

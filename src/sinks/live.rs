@@ -1,4 +1,4 @@
-//! One consumer's live view of a session, or of all: frames and entries as messages on a WebSocket, whoever opened it.
+//! A consumer's live view of one session or all: frames and entries as messages on a WebSocket, opened by either side.
 
 mod connection;
 mod encoder;

@@ -1,8 +1,7 @@
-//! What a broker is handed, whichever it is (pure): an id, the parts of a subject, headers and a body.
+//! Messages for any broker (pure): an id, the parts of a subject, headers and a body.
 //!
 //! A broker is one more file beside this one: it takes entries from a [`super::relay::Relay`] and frames from
-//! [`crate::hub::Hub::sink`], makes messages of them here, and puts their path, headers and body where that broker
-//! has them.
+//! [`crate::hub::Hub::sink`], converts them to messages here, and maps path, headers and body to its own form.
 
 use bytes::Bytes;
 use serde_json::json;
@@ -12,19 +11,19 @@ use crate::model::{EntryView, rfc3339};
 use crate::rtms::params::{Effective, Named};
 use crate::store::Relayed;
 
-/// Stands in a path for what is not known, or is nobody's: no real name becomes this one.
+/// Stands in a path for an unknown or absent name; no real name becomes it.
 pub const NOBODY: &str = "_";
-/// Where a path tells an entry from a frame: no medium has this name.
+/// Distinguishes entries from frames in a path: no medium has this name.
 pub const ENTRIES: &str = "entries";
-/// Where the path of a deletion begins; those of entries and frames have more parts.
+/// The start of the path of a deletion; those of entries and frames have more parts.
 pub const DELETED: &str = "deleted";
 
-/// One thing for a broker.
+/// A message for a broker.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// The same whenever the same thing is handed over; none for frames, which are handed over once.
+    /// Stable across repeated deliveries; `None` for frames, which are delivered once.
     pub id: Option<String>,
-    /// From the general to the particular. Every part is made of ASCII letters, digits, `-`, `_` and `%`.
+    /// From the general to the particular. Every part consists of ASCII letters, digits, `-`, `_` and `%`.
     pub path: Vec<String>,
     /// Without line breaks.
     pub headers: Vec<(&'static str, String)>,
@@ -33,7 +32,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// At `{account}.{session}.entries.{kind}`; the body is the entry as our API shows it.
+    /// At `{account}.{session}.entries.{kind}`; the body is the entry as in the API.
     pub fn of_entry(relayed: &Relayed) -> Self {
         let entry = &relayed.entry;
         let kind = entry.body.kind().as_str();
@@ -60,8 +59,7 @@ impl Message {
         }
     }
 
-    /// At `{account}.{session}.{medium}.{speaker}`, the speaker being a channel or else a user; the body is the
-    /// payload.
+    /// At `{account}.{session}.{medium}.{speaker}`, with a channel or user as the speaker; the body is the payload.
     pub fn of_frame(frame: &Frame, account_id: Option<&str>) -> Self {
         let stream = &frame.stream;
         let medium = frame.medium.as_str();
@@ -91,7 +89,7 @@ impl Message {
         }
     }
 
-    /// At `deleted.{scope}`: what was kept of `subject`, the id of a `scope` such as a session, is no more.
+    /// At `deleted.{scope}`: the stored data of `subject`, the id of a `scope` such as a session, was deleted.
     pub fn of_deletion(scope: &str, subject: &str, at_ms: i64) -> Self {
         let body = json!({
             "type": "data.deleted", "scope": scope, "subject": subject,
@@ -108,7 +106,7 @@ impl Message {
         }
     }
 
-    /// The same without its body, for a broker that takes no message of this size. It can be read over the API.
+    /// The message without its body, for a broker that rejects its size. The body can be read over the API.
     pub fn without_body(self) -> Self {
         let mut headers = self.headers;
         headers.push(("Rtms-Omitted-Bytes", self.body.len().to_string()));
@@ -116,7 +114,7 @@ impl Message {
     }
 }
 
-/// How a frame's payload is to be read, as far as Zoom has said.
+/// Headers with the format of a frame's payload, as far as Zoom has said.
 fn format_headers(effective: &Effective, medium: Medium) -> Vec<(&'static str, String)> {
     let codec = match medium {
         Medium::Audio => effective.audio.and_then(|audio| audio.codec).map(Named::as_str),
@@ -136,7 +134,7 @@ fn format_headers(effective: &Effective, medium: Medium) -> Vec<(&'static str, S
     headers
 }
 
-/// One part of a path. Bytes that mean something in a subject somewhere become `%` and two digits, as in URLs.
+/// One part of a path. Bytes with a meaning in some broker's subjects are percent-encoded, as in URLs.
 fn part(name: Option<&str>) -> String {
     use std::fmt::Write as _;
     let Some(name) = name.filter(|name| !name.is_empty()) else { return NOBODY.to_owned() };
@@ -147,7 +145,7 @@ fn part(name: Option<&str>) -> String {
     for byte in name.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => part.push(byte.into()),
-            _ => write!(part, "%{byte:02X}").expect("a text takes everything"),
+            _ => write!(part, "%{byte:02X}").expect("writing to a string cannot fail"),
         }
     }
     part

@@ -1,8 +1,8 @@
-//! NATS: stored entries go to a JetStream stream, frames to core subjects, both under one prefix.
+//! NATS: stored entries go to a JetStream stream, frames to core subjects, all with one prefix.
 //!
-//! An entry is acknowledged by JetStream before the relay moves on, and always has the same `Nats-Msg-Id`: what is
-//! published again after a crash is dropped by the broker, or told apart by its consumer. Frames are published once,
-//! to whoever listens.
+//! JetStream acknowledges an entry before the relay moves on, and an entry always has the same `Nats-Msg-Id`: if it is
+//! published again after a crash, the broker or the consumer drops the copy. Frames are published once, to current
+//! subscribers.
 
 mod deletions;
 mod link;
@@ -32,15 +32,15 @@ use crate::hub::{Frame, Hub, MediaSet, SinkLimits, Wants};
 use crate::secret::Secret;
 use crate::store::Store;
 
-/// The relay keeps its positions under this name.
+/// The name of the relay's positions.
 const NAME: &str = "nats";
-/// A repeat of an entry that comes later than this after the first is stored again; its id still tells.
+/// A copy of an entry that is published later than this is stored again; its id still identifies it.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(60 * 60);
-/// How long a stream that we make keeps entries.
+/// How long a stream that rtmsd creates keeps entries.
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// What may wait of the frames of all streams together.
+/// The most bytes of queued frames, for all streams together.
 const MAX_MEDIA_BYTES: usize = 512 * 1024 * 1024;
-/// The wait for one answer of JetStream; less than the relay's patience with a delivery.
+/// How long to wait for one answer of JetStream; less than the relay's timeout of a delivery.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
@@ -50,17 +50,17 @@ pub struct Settings {
     pub login: Option<Login>,
     /// A file with a user's JWT and key, as `nsc` writes it.
     pub credentials: Option<PathBuf>,
-    /// What every subject begins with: one part, or several with dots between.
+    /// The prefix of every subject: one part, or several separated by dots.
     pub subject_prefix: String,
     /// The name of the JetStream stream.
     pub stream: String,
     /// The media whose frames are published.
     pub media: MediaSet,
-    /// What may wait of each stream's frames while the broker is away or slow.
+    /// The most bytes of queued frames of one stream while the broker is away or slow.
     pub media_buffer_bytes: usize,
 }
 
-/// Who we are to the broker.
+/// How the daemon authenticates to the broker.
 #[derive(Debug, Clone)]
 pub enum Login {
     User { name: String, password: Secret<String> },
@@ -73,23 +73,22 @@ pub enum NatsError {
     Credentials(#[source] std::io::Error),
     #[error("NATS cannot be used: {0}")]
     Connect(#[from] ConnectError),
-    #[error("NATS is away")]
+    #[error("NATS is disconnected")]
     Away,
-    #[error("the JetStream stream {0} is not to be had: {1}")]
+    #[error("the JetStream stream {0} is unavailable: {1}")]
     Stream(String, #[source] CreateStreamError),
-    #[error("JetStream does not take an entry: {0}")]
+    #[error("JetStream rejected an entry: {0}")]
     Publish(#[from] PublishError),
 }
 
-/// What was published since the start.
+/// Counts since the start.
 #[derive(Debug, Default)]
 pub struct Counts {
     pub entries: AtomicU64,
     pub frames: AtomicU64,
-    /// Frames that nobody got: the broker was away or slow for too long, or they were too large for it.
+    /// Dropped frames: the broker was away or slow for too long, or they were too large for it.
     pub frames_dropped: AtomicU64,
-    /// Entries that were published without their body, and frames that were not, because of the broker's
-    /// `max_payload`.
+    /// Entries published without their body, and frames not published, because of the broker's `max_payload`.
     pub too_large: AtomicU64,
 }
 
@@ -99,11 +98,11 @@ pub struct Nats {
     jetstream: Context,
     settings: Settings,
     counts: Counts,
-    /// Our stream was there when we last looked, and nothing has failed since.
+    /// The JetStream stream existed when last checked, and nothing has failed since.
     has_stream: AtomicBool,
 }
 
-/// Publishes what the daemon stores and receives.
+/// Publishes the daemon's entries and frames.
 pub struct Runner {
     nats: Arc<Nats>,
     store: Store,
@@ -113,12 +112,12 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Publishes until `stop`, and then what is left, unless the broker is away. After a panic it can run again.
+    /// Publishes until `stop`, then publishes the rest if the broker is reachable. Can run again after a panic.
     pub async fn run(&mut self, stop: CancellationToken) {
         let Self { nats, store, hub, settings, media } = self;
         let (deletions_to, settings) = (Arc::clone(nats), settings.clone());
         let deletions =
-            deletions::tell(deletions_to, store.clone(), settings.clone(), stop.clone());
+            deletions::publish(deletions_to, store.clone(), settings.clone(), stop.clone());
         let relay = Relay::new(store.clone(), hub, NAME, settings);
         let deliver = |entries| {
             let nats = Arc::clone(nats);
@@ -129,7 +128,7 @@ impl Runner {
 }
 
 impl Nats {
-    /// Does not wait for the broker: it is connected to when it is there, and again whenever it was away.
+    /// Does not wait for the broker: the connection is established in the background, and again whenever it is lost.
     pub async fn connect(settings: Settings, tls: &ClientConfig) -> Result<Arc<Self>, NatsError> {
         let link = Link::connect(&settings, tls).await?;
         let jetstream =
@@ -138,7 +137,7 @@ impl Nats {
         Ok(Arc::new(Self { link, jetstream, settings, counts, has_stream }))
     }
 
-    /// What publishes. Streams that begin to run after this call are published from their first frame on.
+    /// Returns the publisher. Streams that start after this call are published from their first frame on.
     pub fn runner(
         self: Arc<Self>,
         store: Store,
@@ -158,8 +157,8 @@ impl Nats {
         &self.counts
     }
 
-    /// Tells that what was kept of `subject`, the id of a `scope` such as `session`, was deleted at `at_ms`; to the
-    /// same JetStream stream as entries. May be called again after an error: it is told once.
+    /// Publishes that the stored data of `subject`, the id of a `scope` such as `session`, was deleted at `at_ms`, to
+    /// the JetStream stream of the entries. May be called again after an error: duplicates are dropped.
     pub async fn publish_deleted(
         &self,
         scope: &str,
@@ -176,9 +175,9 @@ impl Nats {
         Ok(())
     }
 
-    /// All of them are on their way before the first acknowledgement is waited for.
+    /// Sends all of them before it waits for the first acknowledgement.
     async fn publish_all(&self, messages: Vec<Message>) -> Result<(), NatsError> {
-        // What is sent to a broker that is away would wait in the client, too, and be sent twice.
+        // Messages to a disconnected broker would also be queued in the client, and be sent twice.
         if !self.link.is_up() {
             return Err(NatsError::Away);
         }
@@ -206,8 +205,8 @@ impl Nats {
         Ok(())
     }
 
-    /// One message must not hold up all others for ever: what is too large goes without its body. None when the
-    /// broker takes no message of ours at all.
+    /// One message must not block all others permanently: a message that is too large is sent without its body. `None`
+    /// if the broker accepts no message of this account.
     async fn send(&self, message: &Message) -> Result<Option<PublishAckFuture>, PublishError> {
         match self.start(message).await {
             Err(error) if is_too_large(&error) => {}
@@ -222,7 +221,7 @@ impl Nats {
         }
     }
 
-    /// For a message that the broker takes and the stream does not.
+    /// Publishes a message that the broker accepts and the stream rejects.
     async fn publish_bare(&self, message: Message) -> Result<(), NatsError> {
         self.note_too_large(
             "an entry is too large for the stream: it is published without its body",
@@ -242,7 +241,7 @@ impl Nats {
         self.jetstream.send_publish(self.subject(&message.path), publish).await
     }
 
-    /// False when the broker does not take it.
+    /// False if the broker rejects it.
     async fn publish_frame(&self, frame: &Frame, account_id: Option<&str>) -> bool {
         let message = Message::of_frame(frame, account_id);
         let (subject, headers) = (self.subject(&message.path), headers(&message));
@@ -253,7 +252,7 @@ impl Nats {
             }
             Err(error) => {
                 if error.kind() == client::PublishErrorKind::MaxPayloadExceeded {
-                    self.note_too_large("a frame is too large for the broker, and is dropped");
+                    self.note_too_large("a frame is too large for the broker; it is dropped");
                 }
                 false
             }
@@ -263,11 +262,11 @@ impl Nats {
     fn note_too_large(&self, what: &'static str) {
         if self.counts.too_large.fetch_add(1, Ordering::Relaxed) == 0 {
             let max_payload = self.link.client.max_payload();
-            tracing::warn!(max_payload, "{what}; it is counted from now on and not told again");
+            tracing::warn!(max_payload, "{what}; further ones are counted and not logged");
         }
     }
 
-    /// Makes our stream where there is none of its name; one that is there is used as it is.
+    /// Creates the stream if none has its name; an existing one is used as it is.
     async fn ensure_stream(&self) -> Result<(), NatsError> {
         if self.has_stream.load(Ordering::Relaxed) {
             return Ok(());
@@ -297,7 +296,7 @@ impl Nats {
     }
 }
 
-/// For the server, or for our stream.
+/// Whether a message is too large for the server or for the stream.
 fn is_too_large(error: &PublishError) -> bool {
     use std::error::Error as _;
     let refused = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());

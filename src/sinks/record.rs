@@ -1,20 +1,20 @@
-//! Recordings: every stream as files that ordinary tools play.
+//! Recordings: every stream as files that common tools play.
 //!
-//! A stream's frames go into files in the spool, a folder on this machine, while it runs ([`take`]). When it is over,
-//! the files are closed, texts and a manifest are written beside them ([`finish`]), and all of it goes where
-//! recordings go ([`complete`]): a folder, or an object store ([`target`]). A row in the store says where a
-//! recording stands, so that a restart goes on in the middle of any of this; the spool says what it holds, so that
-//! another daemon does not.
+//! While a stream runs, its frames are written to files in the spool, a folder on this machine ([`stream_recorder`]).
+//! When it has ended, the files are closed, texts and a manifest are written beside them ([`finalize`]), and everything
+//! is uploaded ([`upload`]) to a folder or an object store ([`target`]). A row in the store holds the status of a
+//! recording, so that a restart continues at any step; the spool holds its content, so that no other daemon works on
+//! it.
 
 mod disk_quota;
 mod finalize;
-/// Folders and names.
+/// Folders and file names.
 pub mod layout;
 mod leftovers;
 mod recorder;
 mod spool;
 mod stream_recorder;
-/// Where recordings go.
+/// The destination of recordings.
 pub mod target;
 mod texts;
 pub mod track;
@@ -41,73 +41,73 @@ use crate::model::{RecordedFile, Recording, RecordingStatus, SessionId, StreamRe
 use crate::net::Network;
 use crate::store::{Store, StoreError};
 
-/// The field of a session's media parameters that says what is recorded of it.
+/// The field of a session's media parameters that selects what is recorded.
 pub const RECORD_FIELD: &str = "record";
 
-/// What may wait in memory while the disk is busy.
+/// How much may be queued in memory while the disk is busy.
 const QUEUES: SinkLimits =
     SinkLimits { each_bytes: 16 * 1024 * 1024, all_bytes: 512 * 1024 * 1024 };
 /// How many recordings are closed at once, and how many files are uploaded.
 const FINISHES_AT_ONCE: usize = 2;
 const UPLOADS_AT_ONCE: usize = 4;
-/// How many threads write frames at most: a disk that hangs must not take those that others need.
+/// The most threads that write frames: a disk that hangs must not occupy the threads of others.
 const WRITES_AT_ONCE: usize = 16;
 
-/// What is recorded, and where it goes.
+/// The settings of recordings.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Of sessions that say nothing else.
+    /// The recorded media of sessions that do not choose.
     pub media: MediaSet,
     pub place: Place,
     pub layout: Layout,
     /// The folder of this machine's spools.
     pub spools: PathBuf,
-    /// What may lie there at most, until it is stored; silence counts, also where it takes no room.
+    /// The most bytes in the spool; silence counts, even where it takes no space.
     pub spool_bytes: u64,
-    /// How much of that one stream may take.
+    /// The share of it that one stream may take, in percent.
     pub stream_percent: u8,
-    /// Who may read what is stored in a folder.
+    /// Who may read recordings that are stored in a folder.
     pub access: Access,
 }
 
-/// Why a file cannot be had.
+/// Why a file is not available.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    /// Later it can: its stream goes on, or it is on its way from another machine.
+    /// Available later: its stream still runs, or it is being uploaded by another machine.
     #[error("the recording is not finished yet")]
     NotYet,
     #[error("the file is lost")]
     Lost,
-    /// Recordings go to a folder, and this machine's is not the one.
+    /// Recordings are stored in folders, and the file is in that of another machine.
     #[error("the file is on another machine")]
     Elsewhere,
     #[error("{0}")]
     Target(TargetError),
 }
 
-/// The recordings of this daemon: cheap to clone.
+/// The recordings of this daemon. Cheap to clone.
 #[derive(Clone)]
 pub struct Recordings(Arc<Shared>);
 
-/// What every recording needs.
+/// The state that all recordings share.
 struct Shared {
     store: Store,
     target: Target,
     layout: Arc<Layout>,
     spools: PathBuf,
-    /// Opened when something is recorded, or lies there.
+    /// Opened when something is recorded or found there.
     spool: OnceCell<Arc<Spool>>,
     room: Arc<DiskQuota>,
     finishes: Semaphore,
     uploads: Semaphore,
     writes: Semaphore,
-    /// Somebody wants something deleted.
+    /// Notified when a deletion is requested.
     wake: Notify,
     now_ms: fn() -> i64,
 }
 
 impl Recordings {
-    /// The handle, and the recorder that must run for anything to be recorded.
+    /// Returns the handle and the recorder, which must run for anything to be recorded.
     pub fn new(
         settings: &Settings,
         store: Store,
@@ -137,15 +137,15 @@ impl Recordings {
         Ok((Self(Arc::clone(&shared)), Recorder::new(shared, streams)))
     }
 
-    /// Wants all recordings of a session deleted: they are shown no more, and their files are removed soon, wherever
-    /// they are. Returns how many there were.
+    /// Requests the deletion of all recordings of a session: they are no longer listed, and their files are removed
+    /// soon, on any machine. Returns how many there were.
     pub async fn delete(&self, session: SessionId) -> Result<u64, StoreError> {
         let recordings = self.0.store.delete_recordings_of(session).await?;
         self.0.wake.notify_one();
         Ok(recordings)
     }
 
-    /// The bytes of a file in `range`, which lies inside it.
+    /// Reads the bytes of a file in `range`, which must be inside it.
     pub async fn open(
         &self,
         recording: &Recording,
@@ -162,7 +162,7 @@ impl Recordings {
 }
 
 impl Shared {
-    /// Our spool; opened with the first call.
+    /// This daemon's spool; opened by the first call.
     async fn spool(&self) -> io::Result<Arc<Spool>> {
         let open = || async {
             let spools = self.spools.clone();
@@ -185,7 +185,7 @@ impl Shared {
         })
     }
 
-    /// A file on its way is here, or there already.
+    /// Reads a file that is still in the spool, or already uploaded.
     async fn read_spooled(
         &self,
         recording: &Recording,
@@ -204,7 +204,7 @@ impl Shared {
     }
 }
 
-/// What a stream's session says, else what is configured.
+/// The media that the stream's session selects, otherwise the configured ones.
 fn wants(stream: &StreamRecord, configured: MediaSet) -> Option<Wants> {
     let own = stream.media.as_ref().and_then(|media| media.get(RECORD_FIELD));
     let media = own.map_or(configured, media_of);

@@ -1,8 +1,8 @@
-//! Every stored entry of every stream to one sink: in order within a stream, at least once, across restarts.
+//! Relays every stored entry of every stream to one sink: in order within a stream, at least once, across restarts.
 //!
-//! The relay reads the store, never a stream, so a slow or dead sink holds up nobody: what it has not got waits in
-//! the store. The hub only says that there is news. Positions are noted after a delivery; a crash between the two
-//! delivers again, and [`Entry::id`] tells a consumer so.
+//! The relay reads the store, never a stream, so a slow or dead sink blocks nothing: entries that it lacks wait in the
+//! store. The hub only signals that there are new ones. Positions are stored after a delivery; after a crash in
+//! between, entries are delivered again, which a consumer recognizes by [`Entry::id`].
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -21,23 +21,23 @@ use crate::store::{SinkHold, Store, StoreError};
 pub use crate::model::Entry;
 pub use crate::store::Relayed;
 
-/// A stream is looked at for so long after its end: replicas' clocks differ, and transactions take their time.
+/// How long after its end a stream is still polled: replicas' clocks differ, and transactions take time.
 const LATE_MS: i64 = 5 * 60 * 1_000;
-/// How often it is noted that ended streams need not be looked at any more.
+/// How often to store that ended streams need not be polled further.
 const NOTE_THROUGH_EVERY_MS: i64 = 60 * 1_000;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub node: NodeId,
-    /// How long a sink stays this node's without a sign of life; another node takes it after that.
+    /// How long a node holds a sink without renewing; then another node may take it.
     pub lease: Duration,
-    /// The store is read this often, news or not: other replicas store entries, too.
+    /// How often the store is polled without a signal, because other replicas store entries too.
     pub look_every: Duration,
-    /// A delivery that takes longer has failed. Less than half of `lease`, or two nodes deliver the same.
+    /// A delivery that takes longer has failed. Less than half of `lease`, or two nodes could deliver the same.
     pub deliver_timeout: Duration,
     /// The most entries in one delivery.
     pub max_entries: u32,
-    /// For the jitter of the waits after a failure.
+    /// The seed of the jitter of waits after a failure.
     pub seed: u64,
     pub now_ms: fn() -> i64,
 }
@@ -57,10 +57,10 @@ impl Settings {
     }
 }
 
-/// Between two rounds that have news: positions are written with each, and the store has one writer.
+/// The pause between two rounds with new entries: each writes positions, and the store has one writer.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// The way of all entries to one sink. Of several daemons that share a store one at a time works for it.
+/// The relay of all entries to one sink. Of several daemons with one store, one at a time runs it.
 pub struct Relay {
     store: Store,
     stored: watch::Receiver<()>,
@@ -71,7 +71,7 @@ pub struct Relay {
     rng: SmallRng,
 }
 
-/// The sink is ours.
+/// A valid lease on the sink.
 #[derive(Clone, Copy)]
 struct Held {
     until_ms: i64,
@@ -79,7 +79,7 @@ struct Held {
     epoch: i64,
 }
 
-/// What a round found.
+/// The result of a round.
 enum Round {
     News,
     Nothing,
@@ -96,16 +96,16 @@ enum RelayError {
 }
 
 impl Relay {
-    /// A relay to the sink of this name, which must stay the same: positions are kept under it. When it first runs,
-    /// it begins with what is stored from then on.
+    /// Creates the relay of the sink with this name, which must stay the same because it identifies the positions. When
+    /// it first runs, it begins with entries stored from then on.
     pub fn new(store: Store, hub: &Hub, sink: &'static str, settings: Settings) -> Self {
         let (backoff, rng) = (Backoff::default(), rng(settings.seed));
         Self { store, stored: hub.stored(), sink, settings, held: None, backoff, rng }
     }
 
-    /// Hands entries to `deliver` until `stop`, and then what is left, unless that fails. What `deliver` refuses it
-    /// gets again, for as long as it takes, and with it what was stored meanwhile; what was deleted meanwhile is
-    /// passed over. Dropping this loses nothing.
+    /// Passes entries to `deliver` until `stop`, then the rest unless that fails. Entries that `deliver` rejects are
+    /// passed again until they are accepted, with those stored meanwhile; entries deleted meanwhile are skipped.
+    /// Dropping this loses nothing.
     pub async fn run<F, E>(mut self, stop: CancellationToken, deliver: impl Fn(Vec<Relayed>) -> F)
     where
         F: Future<Output = Result<(), E>>,
@@ -130,7 +130,7 @@ impl Relay {
         if self.held.is_some()
             && let Err(error) = self.store.release_sink(self.sink, self.settings.node).await
         {
-            tracing::warn!(%error, sink = self.sink, "a sink's lease could not be given back; it expires by itself");
+            tracing::warn!(%error, sink = self.sink, "could not release a sink's lease; it expires by itself");
         }
     }
 
@@ -144,13 +144,13 @@ impl Relay {
 
     fn has_failed(&mut self, error: &RelayError) -> Duration {
         if self.backoff.is_clear() {
-            tracing::warn!(%error, sink = self.sink, "entries cannot be relayed now; they wait in the store");
+            tracing::warn!(%error, sink = self.sink, "cannot relay entries; they wait in the store");
         }
         self.backoff.after_loss(&mut self.rng)
     }
 
-    /// Delivers some of every stream; the last round until nothing is left. Streams have their turns: a long one
-    /// does not hold up the others.
+    /// Delivers a part of every stream; the last round delivers until nothing is left. Streams take turns, so that a
+    /// long one does not block the others.
     async fn round<F, E>(
         &mut self,
         deliver: &impl Fn(Vec<Relayed>) -> F,
@@ -206,7 +206,8 @@ impl Relay {
         }
     }
 
-    /// None while another node has the sink. A node that cannot deliver lets its lease run out: another may be able to.
+    /// `None` while another node has the sink. A node that cannot deliver lets its lease expire, because another may be
+    /// able to.
     async fn hold(&mut self) -> Result<Option<Held>, StoreError> {
         let now_ms = (self.settings.now_ms)();
         let lease_ms = ms(self.settings.lease);
@@ -222,13 +223,13 @@ impl Relay {
         Ok(self.held)
     }
 
-    /// Another node took the sink while we believed that it was ours: that one delivers again what we have delivered.
+    /// Another node took the sink while this one believed to hold it: the other delivers again what this one delivered.
     fn lose_hold(&mut self) {
-        tracing::warn!(sink = self.sink, "another daemon has taken the sink; it goes on there");
+        tracing::warn!(sink = self.sink, "another daemon has taken the sink; it continues there");
         self.held = None;
     }
 
-    /// The sink had everything when the last look at all streams began.
+    /// The sink had everything when the last poll of all streams began.
     async fn note_through(&mut self, held: Held, began_ms: i64) -> Result<(), RelayError> {
         let through_ms = began_ms - LATE_MS;
         if through_ms - held.through_ms >= NOTE_THROUGH_EVERY_MS {

@@ -1,16 +1,16 @@
-//! Outgoing webhooks: events to other people's endpoints, signed as Standard Webhooks says, each at least once.
+//! Outgoing webhooks: events to other parties' endpoints, signed according to Standard Webhooks, each at least once.
 //!
-//! What there is to tell is put down in the store, one row for each endpoint that wants it; whichever daemon claims
-//! such a row sends it. Nobody who tells something waits for an endpoint.
+//! Events are stored with one row for each subscribed endpoint; the daemon that claims a row first sends it. Emitting
+//! an event never waits for an endpoint.
 
-/// Where they may go (pure).
+/// The allowed addresses (pure).
 pub mod address;
 mod body;
 mod client;
-/// When they are sent again (pure).
+/// The times of retries (pure).
 pub mod schedule;
 mod secrets;
-/// How they are signed (pure).
+/// The signatures (pure).
 pub mod signature;
 mod worker;
 
@@ -39,9 +39,9 @@ use crate::store::{
     EndpointChange, LoggedDelivery, NewEndpoint, Store, StoreError, StoredEndpoint,
 };
 
-/// Each endpoint has its own few requests at a time: this bounds them all.
+/// The most endpoints: each has a few requests at a time of its own, and this bounds them all.
 pub const MAX_ENDPOINTS: u32 = 50;
-/// For so long after a rotation the secret before signs, too.
+/// How long the previous secret also signs after a rotation.
 const ROTATION_MS: i64 = 24 * 60 * 60 * 1000;
 
 #[derive(Debug, Clone)]
@@ -49,7 +49,7 @@ pub struct Settings {
     /// Seals the secrets.
     pub ring: KeyRing,
     pub policy: Arc<AddressPolicy>,
-    /// How often the store is looked at for what is due: other daemons put things down, too.
+    /// How often the store is polled for due deliveries, because other daemons write some too.
     pub look_every: Duration,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
@@ -58,24 +58,24 @@ pub struct Settings {
 /// An endpoint of `WEBHOOKS_OUT`.
 #[derive(Debug, Clone)]
 pub struct ConfiguredEndpoint {
-    /// Its id follows from it.
+    /// The id is derived from it.
     pub name: String,
     pub url: String,
-    /// Empty for all.
+    /// Empty means all.
     pub events: Vec<EventKind>,
     pub secret: Secret<String>,
-    /// Signs, too, for as long as it is set.
+    /// Also signs, as long as it is set.
     pub previous_secret: Option<Secret<String>>,
 }
 
-/// Why something is not done with an endpoint.
+/// Why an operation on an endpoint failed.
 #[derive(Debug, Error)]
 pub enum EndpointError {
     #[error("there is no webhook endpoint with this id")]
     Unknown,
-    #[error("this endpoint has no delivery of this event")]
+    #[error("this endpoint has no delivery of this event: see its list of deliveries")]
     UnknownDelivery,
-    #[error("this endpoint is made by WEBHOOKS_OUT: change it there")]
+    #[error("this endpoint is configured in WEBHOOKS_OUT: change it there")]
     Configured,
     #[error("this endpoint is switched off: enable it first")]
     SwitchedOff,
@@ -91,14 +91,14 @@ pub enum EndpointError {
     Store(#[from] StoreError),
 }
 
-/// Endpoints and what is told to them: cheap to clone, shared by all.
+/// The endpoints and their events: cheap to clone, shared by all.
 #[derive(Clone)]
 pub struct Webhooks(Arc<Inner>);
 
 struct Inner {
     store: Store,
     settings: Settings,
-    /// Something was put down here.
+    /// Notified when this process stores an event.
     news: Notify,
 }
 
@@ -107,19 +107,19 @@ impl Webhooks {
         Self(Arc::new(Inner { store, settings, news: Notify::new() }))
     }
 
-    /// Sends what is due until `stop`. What is being sent then is broken off after a while, and due again.
+    /// Sends due deliveries until `stop`. Requests that run then are cancelled after a while, and are due again.
     pub async fn run(self, network: Network, stop: CancellationToken) {
         Worker::new(self, &network).run(stop).await;
     }
 
-    /// Puts events down for every endpoint that wants them. What was put down before is not sent again.
+    /// Stores events for every subscribed endpoint. An event that exists is not sent again.
     pub async fn emit(&self, events: &[OutgoingEvent]) -> Result<(), StoreError> {
         self.0.store.enqueue_events(events, self.now_ms()).await?;
         self.0.news.notify_one();
         Ok(())
     }
 
-    /// Puts down what stored entries tell.
+    /// Stores the events of stored entries.
     pub async fn emit_entries<'a>(
         &self,
         entries: impl IntoIterator<Item = &'a Entry>,
@@ -128,13 +128,13 @@ impl Webhooks {
         self.emit(&events).await
     }
 
-    /// Makes the endpoints of the configuration what it says.
+    /// Makes the configured endpoints match the configuration.
     pub async fn configure(&self, endpoints: &[ConfiguredEndpoint]) -> Result<(), StoreError> {
         let new: Vec<NewEndpoint> = endpoints.iter().map(|it| self.configured(it)).collect();
         self.0.store.configure_endpoints(&new, self.now_ms()).await
     }
 
-    /// Makes an endpoint, the subject of the act. Its secret is shown here and never again.
+    /// Creates an endpoint, the subject of the audit row. Only this answer contains its secret.
     pub async fn create(
         &self,
         url: &str,
@@ -185,7 +185,7 @@ impl Webhooks {
         Ok(())
     }
 
-    /// Makes a new secret, shown here and never again. The one before signs beside it for a day.
+    /// Creates a new secret, which only this answer contains. The previous one also signs for a day.
     pub async fn rotate_secret(
         &self,
         id: EndpointId,
@@ -207,7 +207,7 @@ impl Webhooks {
     pub async fn test(&self, id: EndpointId, act: &AuditRow) -> Result<String, EndpointError> {
         self.enabled(id).await?;
         let data = json!({ "endpoint_id": id });
-        // Each is another one.
+        // Each test is a separate event.
         let subject = Uuid::new_v4().to_string();
         let event = OutgoingEvent::new(EventKind::Test, &subject, self.now_ms(), data);
         self.0.store.enqueue_test(id, &event, act).await?;
@@ -215,7 +215,7 @@ impl Webhooks {
         Ok(event.id)
     }
 
-    /// Sends a delivery again, whatever came of it, under the same id.
+    /// Sends an event again under the same id, whatever its outcome.
     pub async fn resend(
         &self,
         id: EndpointId,
@@ -249,7 +249,7 @@ impl Webhooks {
         self.0.store.endpoint(id).await?.ok_or(EndpointError::Unknown)
     }
 
-    /// One that the API may change.
+    /// An endpoint that the API may change.
     async fn own(&self, id: EndpointId) -> Result<StoredEndpoint, EndpointError> {
         let stored = self.stored(id).await?;
         match stored.endpoint.source {
@@ -280,7 +280,7 @@ impl Webhooks {
     }
 }
 
-/// The same at every start, and of every daemon.
+/// The same at every start and on every daemon.
 fn configured_id(name: &str) -> EndpointId {
     let hash = Sha256::new().chain_update("rtmsd webhook endpoint ").chain_update(name).finalize();
     let mut bytes = [0; 16];

@@ -1,4 +1,4 @@
-//! A forward's connection: bounded in time, and never to a private address that only a suffix allows.
+//! Opens a forward's connection: in bounded time, and never to a private address that only a suffix allows.
 
 use std::convert::identity;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::net::{DialError, Network, WebSocket};
 use crate::rtms::endpoint::Endpoint;
 use crate::sinks::live;
 
-/// For name, TCP, TLS and upgrade together.
+/// The limit for name, TCP, TLS and upgrade together.
 const DIAL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Connects, with TLS and upgrade. Each address is checked that is connected to: a name may lead elsewhere the next time
-/// it is looked up. The error is for people and names neither path nor answer.
+/// Connects, with TLS and upgrade. Checks every address before connecting, because a name may resolve differently the
+/// next time. The error is for people and contains neither path nor answer.
 pub async fn dial(
     endpoint: &Endpoint,
     targets: &Targets,
@@ -24,9 +24,10 @@ pub async fn dial(
     let dial = network.websocket(endpoint.target(), live::config(), admits, identity);
     match timeout(DIAL_LIMIT, dial).await.unwrap_or(Err(DialError::Silent)) {
         Ok(websocket) => Ok(websocket),
-        Err(DialError::NotAdmitted) => {
-            Err("its host leads to a private address: list the name itself".into())
-        }
+        Err(DialError::NotAdmitted) => Err(
+            "the host resolves to a private address: list its exact name in FORWARD_ALLOWED_HOSTS"
+                .into(),
+        ),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -1,5 +1,5 @@
-//! Where a forward may lead (pure): the operator lists the hosts, and of what a name resolves to only public addresses are
-//! taken unless the name itself is listed.
+//! The allowed targets of forwards (pure): hosts that the operator lists, at public addresses unless the exact name is
+//! listed.
 
 use std::net::IpAddr;
 
@@ -8,19 +8,19 @@ use thiserror::Error;
 use crate::net::public_addr::is_public;
 use crate::rtms::endpoint::{Endpoint, EndpointError, Policy};
 
-/// Which servers may be dialled.
+/// The servers that may be dialled.
 #[derive(Debug, Clone)]
 pub struct Targets {
     policy: Policy,
-    /// Listed as they are, not by a suffix.
+    /// Exact names, not suffixes.
     names: Vec<String>,
     is_empty: bool,
 }
 
-/// Why a URL is not dialled. Never quotes it.
+/// Why a URL is not dialled. Never quotes the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TargetError {
-    #[error("leads nowhere until FORWARD_ALLOWED_HOSTS lists its host")]
+    #[error("cannot be used until FORWARD_ALLOWED_HOSTS lists its host")]
     NobodyIsAllowed,
     #[error("names a host that FORWARD_ALLOWED_HOSTS does not list")]
     Host,
@@ -33,7 +33,7 @@ pub enum TargetError {
 }
 
 impl Targets {
-    /// Names, or suffixes that begin with a dot. `allow_ws`: plain `ws://` to a listed loopback host.
+    /// `hosts` are names, or suffixes that begin with a dot. `allow_ws` permits `ws://` to a listed loopback host.
     pub fn new(hosts: Vec<String>, allow_ws: bool) -> Self {
         let hosts: Vec<String> = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
         let names = hosts.iter().filter(|host| !host.starts_with('.')).cloned().collect();
@@ -41,7 +41,7 @@ impl Targets {
         Self { policy: Policy::new(hosts, allow_ws), names, is_empty }
     }
 
-    /// The endpoint behind a URL, if it is allowed.
+    /// The endpoint of a URL, if it is allowed.
     pub fn endpoint(&self, url: &str) -> Result<Endpoint, TargetError> {
         if self.is_empty {
             return Err(TargetError::NobodyIsAllowed);
@@ -54,7 +54,7 @@ impl Targets {
         })
     }
 
-    /// Whether this address, which the host resolved to, may be dialled.
+    /// Whether this address, to which the host resolved, may be dialled.
     pub fn allows_address(&self, host: &str, address: IpAddr) -> bool {
         is_public(address) || self.names.iter().any(|name| name == host)
     }

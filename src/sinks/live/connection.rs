@@ -1,3 +1,5 @@
+//! A WebSocket connection with a live consumer: sends items, answers pings, and closes with a reason.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -18,44 +20,44 @@ use super::wire;
 use crate::hub::{Followed, Medium};
 use crate::model::Cursor;
 
-/// Proxies cut what is silent for a minute.
+/// Proxies close connections that are silent for a minute.
 const PING_EVERY: Duration = Duration::from_secs(20);
-/// Who answers nothing for so long is gone.
+/// A peer that has been silent this long is disconnected.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
-/// How long a consumer may take over what is written to it at a time.
+/// How long a consumer may take to read one batch.
 const WRITE_LIMIT: Duration = Duration::from_secs(30);
-/// A write that took so long had to wait for the consumer, and it has read.
+/// A write that took this long was blocked on the consumer, which has read since.
 const BLOCKED: Duration = Duration::from_millis(100);
 /// How long the closing handshake may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(4);
-/// What is written between two flushes, roughly.
+/// The approximate size of a batch between two flushes.
 const BATCH_BYTES: usize = 64 * 1024;
-/// How often silence is looked for.
+/// How often silence is checked for.
 const TICK: Duration = Duration::from_millis(20);
-/// The longest message of a consumer. Twilio's servers send speech back, which we do not play.
+/// The longest message of a consumer. Twilio's servers send speech back, which is not played.
 const MAX_HEARD_BYTES: usize = 256 * 1024;
 /// More than the longest message, which is a picture in base64.
 const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024 * 1024;
 
-/// A consumer that loses frames and did not want to.
+/// The close code for a consumer that loses frames although it asked not to.
 const TOO_SLOW: u16 = 4008;
-/// Nothing was heard from it.
+/// The close code for a consumer that was silent.
 const SILENT: u16 = 4009;
 
-/// Why a conversation is over.
+/// Why a connection ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseReason {
-    /// Everything of the session was said.
+    /// Everything of the session was sent.
     Session,
-    /// The daemon stops, or nobody wants the conversation any more.
+    /// The daemon stops, or the connection is cancelled.
     Stopped,
-    /// The consumer has closed, or is not there any more.
+    /// The consumer has closed the connection or is gone.
     Left,
     TooSlow(Medium, u64),
     Silent,
-    /// The consumer wants what cannot be made of what Zoom sends.
+    /// The consumer requests a format that Zoom's data cannot be converted to.
     Unsupported(&'static str),
-    /// A fault of ours.
+    /// An internal error.
     Failed,
 }
 
@@ -65,7 +67,7 @@ impl fmt::Display for CloseReason {
     }
 }
 
-/// Small buffers: there may be hundreds of consumers, and what they send is small.
+/// Small buffers: there may be hundreds of consumers, and they send little.
 pub fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
@@ -75,7 +77,7 @@ pub fn config() -> WebSocketConfig {
         .max_frame_size(Some(MAX_HEARD_BYTES))
 }
 
-/// One conversation with a consumer, over a socket of either role.
+/// A connection with a consumer, over a socket of either role.
 pub struct Connection<'a, S> {
     socket: &'a mut WebSocketStream<S>,
     source: &'a mut Source,
@@ -87,23 +89,23 @@ pub struct Connection<'a, S> {
     receipts: Option<DeliveryAcks>,
 }
 
-/// Up to where a consumer is known to have got entries: a pong says that it read what came before its ping.
+/// Tracks which entries a consumer has received: a pong confirms what was sent before its ping.
 pub struct DeliveryAcks {
     arrived: watch::Sender<Cursor>,
     said: Cursor,
-    /// The ping that is not answered yet: its number, and what was said before it.
+    /// The unanswered ping: its number, and the position that was sent before it.
     asked: Option<(u64, Cursor)>,
     last: u64,
 }
 
 impl DeliveryAcks {
-    /// Keeps `arrived` up to date.
+    /// Publishes confirmed positions to `arrived`.
     pub fn new(arrived: watch::Sender<Cursor>) -> Self {
         let said = arrived.borrow().clone();
         Self { said, arrived, asked: None, last: 0 }
     }
 
-    /// A ping that asks for what was said since the last one.
+    /// A ping that asks for confirmation of what was sent since the last one.
     fn ask(&mut self) -> Option<Message> {
         if self.asked.is_some() || self.said == *self.arrived.borrow() {
             return None;
@@ -113,7 +115,7 @@ impl DeliveryAcks {
         Some(ping(self.last))
     }
 
-    /// The ping that waits for its answer: a peer need only answer the newest (RFC 6455 section 5.5.3).
+    /// The unanswered ping: a peer need only answer the newest (RFC 6455 section 5.5.3).
     fn again(&self) -> Option<Message> {
         self.asked.as_ref().map(|(number, _)| ping(*number))
     }
@@ -146,19 +148,19 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
     }
 
-    /// Keeps account of which entries have arrived.
+    /// Tracks which entries are delivered.
     pub fn with_receipts(self, receipts: DeliveryAcks) -> Self {
         Self { receipts: Some(receipts), ..self }
     }
 
-    /// Talks until there is nothing more to say or nobody to say it to, and closes.
+    /// Runs until everything is sent or the consumer is gone, then closes.
     pub async fn run(mut self, stop: &CancellationToken) -> CloseReason {
         let over = tokio::select! {
             biased;
             () = stop.cancelled() => CloseReason::Stopped,
             over = self.converse() => over,
         };
-        tracing::debug!(?over, "a live conversation is over");
+        tracing::debug!(?over, "a live connection has ended");
         if over != CloseReason::Left {
             self.close(&over).await;
         }
@@ -169,7 +171,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         match self.source.hello().await {
             Ok((session, running)) => self.out = self.voice.hello(session.as_ref(), &running),
             Err(error) => {
-                tracing::warn!(%error, "a live consumer cannot be told of its session");
+                tracing::warn!(%error, "cannot read the session for a live consumer; its connection is closed");
                 return CloseReason::Failed;
             }
         }
@@ -180,7 +182,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             }
             let is_ticking = self.voice.is_ticking();
             let step = tokio::select! {
-                item = self.source.next() => self.tell(item),
+                item = self.source.next() => self.queue(item),
                 heard = self.socket.next() => self.hear(heard),
                 () = sleep_until(self.ping_at) => self.ping(),
                 () = sleep_until(tick_at), if is_ticking => {
@@ -195,17 +197,17 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
     }
 
-    /// Says an item, and what is there beside it.
-    fn tell(&mut self, item: Item) -> Result<(), CloseReason> {
+    /// Queues an item and the other items that are ready.
+    fn queue(&mut self, item: Item) -> Result<(), CloseReason> {
         let mut next = Some(item);
         while let Some(item) = next {
-            self.tell_one(&item)?;
+            self.queue_one(&item)?;
             next = if self.out_bytes < BATCH_BYTES { self.source.try_next() } else { None };
         }
         Ok(())
     }
 
-    fn tell_one(&mut self, item: &Item) -> Result<(), CloseReason> {
+    fn queue_one(&mut self, item: &Item) -> Result<(), CloseReason> {
         match item {
             Item::Frame(frame) => self.out_bytes += frame.payload.len(),
             Item::Dropped(medium, count) if self.source.request().policy == Policy::Disconnect => {
@@ -217,7 +219,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 }
             }
             Item::Entry(Followed::End { .. }, _) if self.source.request().session.is_some() => {
-                self.say_the_rest()?;
+                self.queue_rest()?;
                 self.say(item)?;
                 return Err(CloseReason::Session);
             }
@@ -227,8 +229,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         self.say(item)
     }
 
-    /// The frames that came before the end.
-    fn say_the_rest(&mut self) -> Result<(), CloseReason> {
+    /// Sends the frames that arrived before the end.
+    fn queue_rest(&mut self) -> Result<(), CloseReason> {
         while let Some(item) = self.source.try_next() {
             self.say(&item)?;
         }
@@ -279,7 +281,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         let began = Instant::now();
         match timeout(WRITE_LIMIT, write).await {
             Ok(Ok(())) => {
-                // A pong may be far behind what is still to be read.
+                // A pong may be queued behind a lot of unread data.
                 if began.elapsed() >= BLOCKED {
                     self.heard_at = Instant::now();
                 }
@@ -300,7 +302,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             close(self.socket, code, reason).await;
             Ok::<_, CloseReason>(())
         };
-        // Who does not answer is left.
+        // A peer that does not answer is dropped.
         let _ = timeout(CLOSE_LIMIT, goodbye).await;
     }
 }
@@ -308,24 +310,24 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
 fn goodbye(over: &CloseReason) -> (u16, String) {
     match over {
         CloseReason::Session => (1000, "the session has ended".into()),
-        CloseReason::Stopped => (1001, "nothing more is sent from here".into()),
-        CloseReason::Left => (1000, "it has left".into()),
+        CloseReason::Stopped => (1001, "the server has stopped this connection".into()),
+        CloseReason::Left => (1000, "the client has left".into()),
         CloseReason::TooSlow(medium, count) => {
             (TOO_SLOW, format!("too slow: {count} {} frames were dropped", medium.as_str()))
         }
-        CloseReason::Silent => (SILENT, "nothing was heard".into()),
+        CloseReason::Silent => (SILENT, "no message from the client in time".into()),
         CloseReason::Unsupported(problem) => (1008, (*problem).to_owned()),
-        CloseReason::Failed => (1011, "a fault of this server".into()),
+        CloseReason::Failed => (1011, "an internal error of this server".into()),
     }
 }
 
-/// Closes from our side, and waits for the answer.
+/// Closes the connection and waits for the answer.
 async fn close<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut WebSocketStream<S>,
     code: u16,
     mut reason: String,
 ) {
-    // A control frame has 125 bytes, two of them for the code.
+    // A control frame has at most 125 bytes, two of them for the code.
     reason.truncate(reason.floor_char_boundary(123));
     let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from(reason) };
     if socket.close(Some(frame)).await.is_ok() {
@@ -333,7 +335,7 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Says what is wrong with a request, and closes.
+/// Sends what is wrong with a request, and closes.
 pub async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut WebSocketStream<S>,
     code: &str,
@@ -345,11 +347,11 @@ pub async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
             close(socket, CloseCode::Policy.into(), detail).await;
         }
     };
-    // Who does not answer is left.
+    // A peer that does not answer is dropped.
     let _ = timeout(CLOSE_LIMIT, refusal).await;
 }
 
-/// The first text that a consumer sends; none when it leaves before.
+/// The first text that a consumer sends; `None` if it leaves before.
 pub async fn first_text<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut WebSocketStream<S>,
 ) -> Option<String> {
@@ -380,7 +382,7 @@ mod tests {
         assert_eq!(receipts.again(), None);
         receipts.said.advance(1, 5);
         receipts.ask().unwrap();
-        let Some(Message::Ping(newest)) = receipts.again() else { panic!("nothing is asked") };
+        let Some(Message::Ping(newest)) = receipts.again() else { panic!("no ping is pending") };
         receipts.pong(&newest);
         assert_eq!(arrived.borrow().seen(1), 5);
         assert_eq!(receipts.again(), None);

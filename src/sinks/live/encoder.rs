@@ -1,3 +1,5 @@
+//! Encodes a consumer's items as WebSocket messages, in the requested format.
+
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
@@ -9,7 +11,7 @@ use crate::clock;
 use crate::hub::{Followed, Frame};
 use crate::model::Session;
 
-/// How items become messages.
+/// The encoder of each format.
 pub enum Encoder {
     Json,
     Binary,
@@ -34,7 +36,7 @@ impl Encoder {
         }
     }
 
-    /// Adds what is to be said of an item.
+    /// Adds the messages for an item.
     pub fn say(&mut self, item: &Item, out: &mut Vec<Message>) -> Result<(), NotL16> {
         match self {
             Self::Twilio(twilio) => {
@@ -50,7 +52,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// Whether time alone gives it something to say: silence is sound in Twilio's dialect.
+    /// Whether it produces messages by time alone: in Twilio's dialect, silence is sent as audio.
     pub fn is_ticking(&self) -> bool {
         matches!(self, Self::Twilio(_))
     }
@@ -61,7 +63,7 @@ impl Encoder {
         }
     }
 
-    /// The answer to what a consumer said.
+    /// Adds the answer to a consumer's message.
     pub fn hear(&mut self, said: &str, out: &mut Vec<Message>) {
         if let Self::Twilio(twilio) = self {
             out.extend(texts(twilio.hear(said)));

@@ -1,4 +1,4 @@
-//! What a live consumer asks for (pure): the same names in a query, in a first message and in a forward.
+//! The request of a live consumer (pure), with the same fields in a query, in a first message and in a forward.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::model::{
     ChannelId, Cursor, EntryKind, Product, SessionId, SpeakerFilter, SpeakerUserId,
 };
 
-/// Every name that may be said.
+/// All fields.
 pub const NAMES: [&str; 11] = [
     "media",
     "kinds",
@@ -25,49 +25,49 @@ pub const NAMES: [&str; 11] = [
     "sample_rate",
 ];
 
-/// Sessions that one consumer may name with a cursor.
+/// The most sessions that one consumer may name with a cursor.
 const MAX_CURSORS: usize = 1024;
 
-/// Why a request is not served. Quotes no value.
+/// Why a request is rejected. Quotes no value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RequestError {
     #[error("{name} {problem}")]
     Value { name: &'static str, problem: &'static str },
     #[error(
-        "there is no field {0:?}: there are media, kinds, format, from, policy, user, channel, session, product, encoding and sample_rate"
+        "unknown field {0:?}: use media, kinds, format, from, policy, user, channel, session, product, encoding and sample_rate"
     )]
     UnknownField(String),
 }
 
-/// A live consumer's wish.
+/// The request of a live consumer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// None for all sessions whose streams run here.
+    /// `None` for all sessions with streams on this daemon.
     pub session: Option<SessionId>,
     pub product: Option<Product>,
-    /// Frames, transcript lines and chat messages of these speakers only.
+    /// Only frames, transcript lines and chat messages of these speakers.
     pub speakers: SpeakerFilter,
-    /// Which frames.
+    /// The media with frames to send.
     pub media: MediaSet,
-    /// Which entries.
+    /// The kinds of entries to send.
     pub kinds: Kinds,
     pub format: Format,
     pub from: From,
     pub policy: Policy,
 }
 
-/// How it is said.
+/// The format of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// One object a message, the payload in base64.
+    /// One JSON object per message, with the payload in base64.
     Json,
-    /// Frames as binary messages, everything else as in `Json`.
+    /// Frames as binary messages, everything else as in [`Format::Json`].
     Binary,
     /// Twilio Media Streams.
     Twilio(Sound),
 }
 
-/// What the sound of `format=twilio` is made.
+/// The audio of `format=twilio`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sound {
     pub encoding: Encoding,
@@ -86,20 +86,20 @@ pub enum Encoding {
 pub enum From {
     Start,
     Now,
-    /// After these; what is not named, from its start.
+    /// After these cursors; sessions without one from their start.
     After(BTreeMap<SessionId, Cursor>),
 }
 
-/// What happens to a consumer that is too slow for its frames.
+/// What happens when a consumer is too slow for its frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// It loses the oldest, and is told how many.
+    /// The oldest frames are dropped and their number is reported.
     Drop,
     Disconnect,
 }
 
 impl Request {
-    /// Reads what was asked. `session` is that of the path, where the path has one.
+    /// Parses a request. `session` is that of the path, if the path has one.
     pub fn read(
         asked: &Map<String, Value>,
         session: Option<SessionId>,
@@ -110,18 +110,18 @@ impl Request {
         let read = Reader(asked);
         let named = read.value("session", "must be the id of a session", SessionId::parse)?;
         if session.is_some() && named.is_some() && named != session {
-            return wrong("session", "is not that of the path");
+            return wrong("session", "must be the session of the path");
         }
         let session = session.or(named);
         let format = read.format()?;
         if session.is_none() && matches!(format, Format::Twilio(_)) {
-            return wrong("format", "twilio is a conversation about one session: name it");
+            return wrong("format", "twilio needs a single session: name it");
         }
         let media = read.media(format)?;
-        let only = "must be names of kinds, such as transcript,gap";
+        let only = "must be entry kinds, such as transcript,gap";
         let kinds = read.value("kinds", only, Kinds::parse)?;
         let kinds = match format {
-            // Only to know when to stop.
+            // Needed only to know when to stop.
             Format::Twilio(_) => Kinds(vec![EntryKind::Ended]),
             Format::Json | Format::Binary => kinds.unwrap_or_else(|| kinds_of(&media)),
         };
@@ -148,12 +148,12 @@ impl Request {
         })
     }
 
-    /// The same, with entries behind a cursor.
+    /// Returns the request with entries after a cursor.
     pub fn after(self, session: SessionId, cursor: Cursor) -> Self {
         Self { from: From::After(BTreeMap::from([(session, cursor)])), ..self }
     }
 
-    /// The sessions whose entries are wanted whether they run here or not.
+    /// The sessions with entries to send whether they run here or not.
     pub fn sessions(&self) -> Vec<SessionId> {
         match (self.session, &self.from) {
             (Some(session), _) => vec![session],
@@ -167,12 +167,12 @@ impl Request {
     }
 }
 
-/// Transcript and chat come as entries.
+/// Whether the medium has frames; transcript and chat are sent as entries.
 fn is_framed(medium: &Medium) -> bool {
     matches!(medium, Medium::Audio | Medium::Video | Medium::Share)
 }
 
-/// Transcript and chat are media that come as entries; all other entries come whatever is asked for.
+/// The kinds of entries for the media: transcript and chat if requested, all other kinds always.
 fn kinds_of(media: &[Medium]) -> Kinds {
     let is_wanted = |kind: &EntryKind| match kind {
         EntryKind::Transcript => media.contains(&Medium::Transcript),
@@ -186,7 +186,7 @@ fn wrong<T>(name: &'static str, problem: &'static str) -> Result<T, RequestError
     Err(RequestError::Value { name, problem })
 }
 
-/// Values are texts, as in a query; a list may also be a list of texts, and a number a number.
+/// Values are text, as in a query; a list may also be an array of texts, and a number a JSON number.
 struct Reader<'a>(&'a Map<String, Value>);
 
 impl Reader<'_> {
@@ -202,7 +202,7 @@ impl Reader<'_> {
             Some(Value::Array(list)) => texts(list),
             Some(_) => None,
         };
-        text.map_or_else(|| wrong(name, "must be a text"), |text| Ok(Some(text)))
+        text.map_or_else(|| wrong(name, "must be a string"), |text| Ok(Some(text)))
     }
 
     fn value<T>(
@@ -216,7 +216,7 @@ impl Reader<'_> {
     }
 
     fn speakers(&self) -> Result<SpeakerFilter, RequestError> {
-        let user = "must be a participant's number, or a user's id";
+        let user = "must be a participant's number or a user id";
         let channel = "must be the id of a channel";
         let text = |text: &str| SpeakerUserId::text(text).map(|_| text.into());
         Ok(SpeakerFilter {
@@ -233,7 +233,7 @@ impl Reader<'_> {
         })?;
         match (format, media) {
             (Format::Twilio(_), Some(media)) if media != [Medium::Audio] => {
-                wrong("media", "can only be audio with format twilio")
+                wrong("media", "must be audio with format twilio")
             }
             (Format::Twilio(_), _) => Ok(vec![Medium::Audio]),
             (_, media) => Ok(media.unwrap_or_else(|| Medium::ALL.to_vec())),
@@ -262,10 +262,10 @@ impl Reader<'_> {
         let format = format.unwrap_or(Format::Json);
         match format {
             Format::Twilio(Sound { encoding: Encoding::Mulaw, rate_hz: 16_000 }) => {
-                wrong("sample_rate", "is 8000 with mulaw")
+                wrong("sample_rate", "must be 8000 with mulaw")
             }
             Format::Json | Format::Binary if encoding.is_some() || rate_hz.is_some() => {
-                wrong("encoding", "and sample_rate go with format twilio")
+                wrong("encoding", "and sample_rate need format twilio")
             }
             format => Ok(format),
         }
@@ -282,7 +282,7 @@ impl Reader<'_> {
             };
             let cursors = cursors.iter().map(cursor).collect::<Option<_>>();
             return cursors.map_or_else(
-                || wrong("from", "must have a cursor for each session's id"),
+                || wrong("from", "must map each session id to a cursor"),
                 |cursors| Ok(From::After(cursors)),
             );
         }
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn who_says_nothing_gets_everything_as_json_from_the_start() {
+    fn an_empty_request_gets_everything_as_json_from_the_start() {
         let request = read(&json!({}), Some(SESSION)).unwrap();
         assert_eq!((request.format, request.policy), (Format::Json, Policy::Drop));
         assert_eq!(request.from, From::Start);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_a_text_or_a_list() {
+    fn a_list_is_a_text_or_an_array() {
         let texts = read(&json!({"media": "audio,transcript", "user": "7"}), None).unwrap();
         let lists = read(&json!({"media": ["audio", "transcript"], "user": 7}), None).unwrap();
         assert_eq!(texts, lists);
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_go_on_after_a_cursor_of_the_session_or_of_each() {
+    fn entries_continue_after_a_cursor_of_the_session_or_of_each() {
         let mut cursor = Cursor::default();
         cursor.advance(1, 57);
         let one = read(&json!({"from": "1:57"}), Some(SESSION)).unwrap().from;
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_served_is_refused_by_name() {
+    fn a_request_that_cannot_be_served_is_refused_with_its_field() {
         let cursors = |number: u128| (Uuid::from_u128(number).to_string(), json!("1:1"));
         let too_many: Map<String, Value> = (0..=MAX_CURSORS as u128).map(cursors).collect();
         for (asked, name) in [

@@ -1,3 +1,5 @@
+//! The source of a live consumer: frames from the hub and entries from the store, in one sequence.
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,59 +17,59 @@ use crate::hub::{Follow, Followed, Follower, Frame, Hub, Medium, StreamInfo, Tap
 use crate::model::{Cursor, EntryBody, Product, Session, SessionId, Speaker, StreamId};
 use crate::store::{Store, StoreError};
 
-/// Entries that wait for a consumer; more wait in the store.
+/// The most entries queued for a consumer; others wait in the store.
 const NEWS: usize = 64;
-/// How often the store is read for what another replica wrote: one session, or each of many.
+/// How often the store is read for entries of other replicas, for one session and for many.
 const REREAD_ONE: Duration = Duration::from_secs(2);
 const REREAD_EACH: Duration = Duration::from_secs(30);
-/// Ended sessions that a consumer of many is known to have got to the end.
+/// The most ended sessions that a consumer of many is remembered to have read to the end.
 const MAX_ENDED: usize = 1024;
-/// Ended sessions that a consumer of many gets the rest of at a time.
+/// How many ended sessions are caught up at the same time for a consumer of several sessions.
 const ENDED_AT_ONCE: usize = 4;
-/// Consumers that come back after a restart take turns, session by session, for their first pages.
+/// After a restart, reconnecting consumers take turns, session by session, to read their first pages.
 static FIRST_READS: Semaphore = Semaphore::const_new(8);
-/// How long to wait for a store that is away.
+/// The wait before the next try while the store is unavailable.
 const RETRY: Duration = Duration::from_secs(2);
 
-/// Where live consumers get everything from.
+/// What live consumers need to read their sessions.
 #[derive(Clone)]
 pub struct Live {
     pub hub: Arc<Hub>,
     pub store: Store,
-    /// Cancelled when the daemon is told to stop.
+    /// Cancelled when the daemon stops.
     pub stop: CancellationToken,
-    /// The frames that may wait for one consumer, in bytes.
+    /// The most bytes of frames queued for one consumer.
     pub buffer_bytes: usize,
-    /// The clock by which streams were announced: Unix milliseconds.
+    /// The clock of announcements: Unix milliseconds.
     pub now_ms: fn() -> i64,
 }
 
-/// What comes next for a consumer.
+/// The next item for a consumer.
 #[derive(Debug)]
 pub enum Item {
     Frame(Arc<Frame>),
-    /// So many frames were too many.
+    /// This many frames were dropped.
     Dropped(Medium, u64),
-    /// It began, or is not what it was.
+    /// The stream has started or changed.
     Running(Arc<StreamInfo>),
-    /// It does not run here any more.
+    /// The stream has stopped running here.
     CloseReason(Arc<StreamInfo>),
     Entry(Followed, SessionId),
-    /// A fault of ours.
+    /// An internal error.
     Failed,
 }
 
-/// Frames and entries for one consumer, from when it is opened.
+/// Frames and entries for one consumer, starting when it is opened.
 pub struct Source {
     live: Live,
     request: Request,
     opened_ms: i64,
     tap: Tap,
     changes: watch::Receiver<()>,
-    /// What the consumer was told of the streams.
+    /// The stream information that the consumer has.
     known: HashMap<StreamId, Arc<StreamInfo>>,
     followed: HashSet<SessionId>,
-    /// Where sessions have ended, of many: another stream of one goes on behind that.
+    /// For a consumer of many: where sessions have ended; another stream of one continues after that.
     ended: VecDeque<(SessionId, Cursor)>,
     followers: JoinSet<()>,
     news: mpsc::Receiver<(SessionId, Followed)>,
@@ -76,7 +78,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// Frames are taken from now on.
+    /// Opens a source; frames are queued from now on.
     pub fn open(live: &Live, request: Request) -> Self {
         let (tell, news) = mpsc::channel(NEWS);
         let tap = live.hub.tap(request.session, request.wants(), live.buffer_bytes);
@@ -107,7 +109,7 @@ impl Source {
         &self.request
     }
 
-    /// What a consumer is told first; it is news no more.
+    /// The first information for a consumer; it is not repeated as an item.
     pub async fn hello(&mut self) -> Result<(Option<Session>, Vec<Running>), StoreError> {
         let session = match self.request.session {
             Some(id) => self.live.store.session(id).await?,
@@ -121,7 +123,7 @@ impl Source {
         Ok((session, running))
     }
 
-    /// What comes next. Cancel-safe.
+    /// The next item. Cancel-safe.
     pub async fn next(&mut self) -> Item {
         loop {
             if let Some(item) = self.ready.pop_front() {
@@ -130,13 +132,13 @@ impl Source {
             tokio::select! {
                 tapped = self.tap.next() => self.take(tapped),
                 Some((session, followed)) = self.news.recv() => self.note(session, followed),
-                Ok(()) = self.changes.changed() => self.look(),
+                Ok(()) = self.changes.changed() => self.poll_streams(),
                 Some(Err(_)) = self.followers.join_next() => return Item::Failed,
             }
         }
     }
 
-    /// The next frame or news of a stream, if it is there already.
+    /// The next frame or stream change, if one is ready.
     pub fn try_next(&mut self) -> Option<Item> {
         if self.ready.is_empty() {
             let tapped = self.tap.try_next()?;
@@ -145,8 +147,8 @@ impl Source {
         self.ready.pop_front()
     }
 
-    /// Forgets the frames that wait, and gives entries again from here on: the consumer was away. What was
-    /// forgotten is told as dropped.
+    /// Drops the queued frames and repeats entries after this cursor, because the consumer was disconnected. Dropped
+    /// frames are reported.
     pub fn resume(&mut self, session: SessionId, after: &Cursor) {
         let mut lost = [0_u64; Medium::ALL.len()];
         while let Some(item) = self.try_next() {
@@ -183,18 +185,18 @@ impl Source {
             }
             Tapped::Dropped(medium, count) => self.ready.push_back(Item::Dropped(medium, count)),
             Tapped::Over { stream, .. } => self.over(&stream.stream_id),
-            // Sinks are asked.
+            // Concerns other sinks only.
             Tapped::Settle => {}
         }
     }
 
-    /// Whoever takes entries of many sessions hears of a new one by its first stream.
+    /// Follows a new session when its first stream appears, for a consumer of all sessions.
     fn see(&mut self, stream: &Arc<StreamInfo>) {
         match self.known.get(&stream.stream_id) {
             Some(known) if Arc::ptr_eq(known, stream) || known == stream => {}
             _ => {
                 self.known.insert(stream.stream_id.clone(), Arc::clone(stream));
-                // It may be picked up after a restart: what was said before the consumer came is not new.
+                // The stream may have been resumed after a restart: what was said before the consumer came is not new.
                 let since = Begin::Since(self.opened_ms);
                 self.follow(stream.session_id, self.begin(stream.session_id).unwrap_or(since));
                 self.ready.push_back(Item::Running(Arc::clone(stream)));
@@ -206,13 +208,13 @@ impl Source {
         self.ready.extend(self.known.remove(stream).map(Item::CloseReason));
     }
 
-    /// Some stream has changed.
-    fn look(&mut self) {
+    /// Reacts to a change of streams.
+    fn poll_streams(&mut self) {
         let running = self.running();
         for (stream, _) in &running {
             self.see(stream);
         }
-        // With frames on their way, the end comes behind them.
+        // While frames are queued, the end comes after them.
         if self.request.media.is_empty() {
             let runs = |id: &StreamId| running.iter().any(|(stream, _)| stream.stream_id == *id);
             let gone: Vec<_> = self.known.keys().filter(|id| !runs(id)).cloned().collect();
@@ -237,7 +239,7 @@ impl Source {
         self.ended.push_back((session, cursor.parse().unwrap_or_default()));
     }
 
-    /// Of others' words nothing, of everything else all.
+    /// Whether the consumer wants an entry: with a speaker filter, no words of others.
     fn is_wanted(&self, body: &EntryBody) -> bool {
         let speakers = &self.request.speakers;
         match body {
@@ -250,7 +252,7 @@ impl Source {
         }
     }
 
-    /// Where the consumer wants a session's entries to begin; none for what is new.
+    /// Where the consumer wants a session's entries to begin; `None` for new ones only.
     fn begin(&self, session: SessionId) -> Option<Begin> {
         let ended = self.ended.iter().rev().find(|(ended, _)| *ended == session);
         if let Some((_, cursor)) = ended {
@@ -265,8 +267,7 @@ impl Source {
         }
     }
 
-    /// Gives the entries of the sessions that the request names, whether they run here or not. One task follows all of
-    /// them.
+    /// Follows the entries of the sessions that the request names, whether they run here or not, in one task.
     fn follow_named(&mut self) {
         let named = self.request.sessions();
         if self.request.session.is_some() {
@@ -293,7 +294,7 @@ impl Source {
         });
     }
 
-    /// Gives a session's entries, once.
+    /// Follows a session's entries, once.
     fn follow(&mut self, session_id: SessionId, begin: Begin) {
         if !self.followed.insert(session_id) {
             return;
@@ -303,7 +304,7 @@ impl Source {
         self.followers.spawn(follow(session_id, begin));
     }
 
-    /// What follows one session for this consumer, to its end.
+    /// Follows one session for this consumer, to its end.
     fn following(
         &self,
         reread_every: Duration,
@@ -317,7 +318,7 @@ impl Source {
                 let after = first(&live.store, session_id, begin).await;
                 let follow = Follow { session_id, after, kinds, reread_every };
                 let mut follower = Follower::new(&live.hub, live.store, follow, live.stop);
-                // What fails is read again by `next`.
+                // `next` retries a failed read.
                 let _ = follower.begin().await;
                 drop(turn);
                 while let Some(followed) = follower.next().await {
@@ -330,26 +331,26 @@ impl Source {
     }
 }
 
-/// Where one session's entries begin.
+/// Where a session's entries begin.
 enum Begin {
     After(Cursor),
     Now,
-    /// Now, but with all of the streams that were announced at this time or later.
+    /// Now, but including all of any stream that was announced at this time or later.
     Since(i64),
 }
 
-/// The sessions that a consumer has named and that exist.
+/// The named sessions that exist.
 #[derive(Default)]
 struct Known {
     open: Vec<(SessionId, Begin)>,
     ended: Vec<(SessionId, Begin)>,
 }
 
-/// Those of the sessions that exist and are of the product, asked for in a few statements.
+/// The sessions that exist and belong to the product, looked up in a few statements.
 async fn known(store: &Store, named: Vec<(SessionId, Begin)>, product: Option<Product>) -> Known {
     let ids: Vec<SessionId> = named.iter().map(|(id, _)| *id).collect();
     let turn = FIRST_READS.acquire().await;
-    let found = patiently(|| store.known_sessions(&ids)).await;
+    let found = retry(|| store.known_sessions(&ids)).await;
     drop(turn);
     let mut known = Known::default();
     for (id, begin) in named {
@@ -363,16 +364,16 @@ async fn known(store: &Store, named: Vec<(SessionId, Begin)>, product: Option<Pr
     known
 }
 
-/// After which entry to begin.
+/// The entry to begin after.
 async fn first(store: &Store, session: SessionId, begin: Begin) -> Cursor {
     match begin {
         Begin::After(cursor) => cursor,
-        Begin::Now => patiently(|| store.newest(session)).await,
-        Begin::Since(opened_ms) => patiently(|| before(store, session, opened_ms)).await,
+        Begin::Now => retry(|| store.newest(session)).await,
+        Begin::Since(opened_ms) => retry(|| before(store, session, opened_ms)).await,
     }
 }
 
-/// The newest entries of the streams that were announced before.
+/// The newest entries of streams announced before.
 async fn before(store: &Store, session: SessionId, opened_ms: i64) -> Result<Cursor, StoreError> {
     let newest = store.newest(session).await?;
     let mut cursor = Cursor::default();
@@ -384,12 +385,14 @@ async fn before(store: &Store, session: SessionId, opened_ms: i64) -> Result<Cur
     Ok(cursor)
 }
 
-/// Asks a store until it answers.
-async fn patiently<T, F: Future<Output = Result<T, StoreError>>>(ask: impl Fn() -> F) -> T {
+/// Retries a call to the store until it succeeds.
+async fn retry<T, F: Future<Output = Result<T, StoreError>>>(ask: impl Fn() -> F) -> T {
     loop {
         match ask().await {
             Ok(answer) => return answer,
-            Err(error) => tracing::warn!(%error, "a live subscriber waits for the store"),
+            Err(error) => {
+                tracing::warn!(%error, "the store is unavailable; a live subscriber waits for it")
+            }
         }
         sleep(RETRY).await;
     }

@@ -1,5 +1,5 @@
-//! The dialect of Twilio Media Streams (pure): one call, whose inbound track is what everybody says. Fields and their
-//! types are as in Twilio's documentation of its WebSocket messages.
+//! The dialect of Twilio Media Streams (pure): one call with the session's mixed audio as its inbound track. Fields and
+//! their types are as in Twilio's documentation of its WebSocket messages.
 
 mod mixer;
 mod mulaw;
@@ -18,30 +18,30 @@ use crate::hub::{Frame, Medium};
 use crate::model::{Session, SpeakerKey};
 use crate::rtms::params::{AudioCodec, AudioStreams, Channels, EffectiveAudio, SampleRate};
 
-/// Voices that are kept in mind; Zoom gives at most three at a time (rtms-protocol.md section 8.1).
+/// The most voices that are tracked; Zoom sends at most three at a time (rtms-protocol.md section 8.1).
 const MAX_VOICES: usize = 64;
-/// The longest message of a server that is looked into: a mark is short, speech is long.
+/// The longest message of a server that is parsed: a mark is short, speech is long.
 const MAX_MARK_BYTES: usize = 4 * 1024;
 
-/// 10 s of sound: what else is due, because a clock was moved, comes with the next tick.
+/// 10 s of audio. More may be due after a change of the clock; it follows with the next tick.
 const MAX_CHUNKS_AT_ONCE: usize = 500;
 
-/// Zoom sends something else than L16.
+/// Zoom sends a codec other than L16.
 #[derive(Debug, PartialEq, Eq)]
 pub struct NotL16(pub &'static str);
 
-/// One conversation in this dialect.
+/// The state of a connection in this dialect.
 pub struct Twilio {
     sound: Sound,
     mixer: Mixer,
     voices: HashMap<Option<SpeakerKey>, Voice>,
-    /// Of the conversation's messages.
+    /// The number of the connection's next message.
     sequence: u64,
     stream_sid: String,
     call_sid: String,
 }
 
-/// Somebody who speaks.
+/// A speaker.
 struct Voice {
     rate_hz: u32,
     resampler: Resampler,
@@ -60,7 +60,7 @@ impl Twilio {
         }
     }
 
-    /// `connected` and `start`.
+    /// The messages `connected` and `start`.
     pub fn hello(&mut self, session: Option<&Session>, _running: &[Running]) -> Vec<String> {
         let id = session.map_or_else(String::new, |session| session.id.0.simple().to_string());
         (self.stream_sid, self.call_sid) = (format!("MZ{id}"), format!("CA{id}"));
@@ -88,7 +88,7 @@ impl Twilio {
         vec![connected.to_string(), self.message("start", &start)]
     }
 
-    /// The media that are due after a frame.
+    /// The media messages due after a frame.
     pub fn frame(&mut self, now_ms: i64, frame: &Frame) -> Result<Vec<String>, NotL16> {
         if frame.medium != Medium::Audio {
             return Ok(Vec::new());
@@ -96,7 +96,7 @@ impl Twilio {
         let (rate_hz, channels) = layout(frame.stream.effective.audio.as_ref())?;
         let audio = frame.stream.effective.audio.as_ref();
         let is_mixed = audio.and_then(|audio| audio.streams) == Some(AudioStreams::Mixed);
-        // Contact Center gives each party's sound, whatever was asked for.
+        // Contact Center sends each party's audio, whatever was requested.
         self.mixer.is_mixed(is_mixed && frame.speaker.is_none());
         let speaker = frame.speaker_key();
         if self.voices.len() >= MAX_VOICES && !self.voices.contains_key(&speaker) {
@@ -112,7 +112,7 @@ impl Twilio {
         Ok(self.tick(now_ms))
     }
 
-    /// The media that are due by now.
+    /// The media messages due now.
     pub fn tick(&mut self, now_ms: i64) -> Vec<String> {
         let mut said = Vec::new();
         while said.len() < MAX_CHUNKS_AT_ONCE
@@ -123,7 +123,7 @@ impl Twilio {
         said
     }
 
-    /// A mark comes back at once: what a server plays to us is heard by nobody.
+    /// Returns a mark at once, because audio that a server sends is not played.
     pub fn hear(&mut self, said: &str) -> Vec<String> {
         let message: Option<Value> =
             (said.len() <= MAX_MARK_BYTES).then(|| serde_json::from_str(said).ok()).flatten();
@@ -135,7 +135,7 @@ impl Twilio {
         }
     }
 
-    /// What was not due yet, and `stop`.
+    /// The remaining audio, and `stop`.
     pub fn goodbye(&mut self) -> Vec<String> {
         let mut said = Vec::new();
         while let Some(chunk) = self.mixer.take_rest() {
@@ -186,23 +186,22 @@ impl Voice {
     }
 }
 
-/// Nobody's: servers expect one of this form.
+/// A random account id, because servers expect one of this form.
 fn account_sid() -> String {
     format!("AC{}", "0".repeat(32))
 }
 
-/// Rate and channels of what Zoom sends; as configured by default where Zoom has not said.
+/// Sample rate and channels of Zoom's audio; the defaults if Zoom has not said.
 fn layout(audio: Option<&EffectiveAudio>) -> Result<(u32, usize), NotL16> {
     let Some(audio) = audio else { return Ok((SampleRate::Khz16.hz(), 1)) };
     if audio.codec != Some(AudioCodec::L16) {
         return Err(NotL16("format twilio needs AUDIO_CODEC=l16"));
     }
-    let rate =
-        audio.sample_rate.ok_or(NotL16("format twilio needs a sample rate that is known"))?;
+    let rate = audio.sample_rate.ok_or(NotL16("format twilio needs a known sample rate"))?;
     Ok((rate.hz(), if audio.channels == Some(Channels::Stereo) { 2 } else { 1 }))
 }
 
-/// L16 is little-endian here (section 8.1). Two channels become one.
+/// L16 is little-endian here (section 8.1). Mixes two channels into one.
 fn samples(payload: &[u8], channels: usize) -> Vec<i16> {
     let (samples, _) = payload.as_chunks::<2>();
     let samples = samples.iter().map(|bytes| i16::from_le_bytes(*bytes));

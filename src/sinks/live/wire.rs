@@ -1,4 +1,4 @@
-//! What a live consumer reads, apart from Twilio's dialect (pure).
+//! The messages to a live consumer, except in Twilio's dialect (pure).
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,24 +14,24 @@ use crate::model::{
 };
 use crate::rtms::params::Effective;
 
-/// Changes when a reader of before would misread what is sent.
+/// Raised when an existing client would misread the messages.
 const VERSION: u32 = 1;
 
 pub static BASE64: LazyLock<Simd> = LazyLock::new(|| Simd::standard(GeneralPurposeConfig::new()));
 
-/// Everything that is said in text.
+/// All text messages.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Said<'a> {
     Hello {
         version: u32,
         format: &'a str,
-        /// None where all sessions are followed.
+        /// `None` if all sessions are followed.
         session: Option<SessionView<'a>>,
         streams: Vec<StreamView<'a>>,
     },
     Stream {
-        /// `running` (it began, or is not what it was) or `over` (it runs here no more).
+        /// `running` (the stream has started or changed) or `over` (it has stopped running here).
         state: &'a str,
         #[serde(flatten)]
         stream: StreamView<'a>,
@@ -69,12 +69,12 @@ struct SessionView<'a> {
 struct StreamView<'a> {
     session_id: SessionId,
     stream_id: &'a StreamId,
-    /// Which stream of its session this is, from 1.
+    /// The number of the stream in its session, from 1.
     stream: u32,
     product: Product,
     instance_id: &'a str,
     first_packet_ms: Option<i64>,
-    /// What Zoom gives; a medium is null where it is not received, and before Zoom's first answer.
+    /// What Zoom sends; a medium is null if it is not received, and before Zoom's first answer.
     parameters: &'a Effective,
     #[serde(skip_serializing_if = "Option::is_none")]
     people: Option<&'a [Arc<Person>]>,
@@ -88,22 +88,22 @@ struct FrameHead<'a> {
     stream_id: &'a StreamId,
     stream: u32,
     medium: &'a str,
-    /// Counts the stream's frames of this medium: who misses one sees it.
+    /// Counts the stream's frames of this medium, so that a missing one is noticed.
     seq: u64,
     at_ms: i64,
     /// Since the stream's first packet.
     offset_ms: Option<i64>,
-    /// None for the mixed sound.
+    /// `None` for mixed audio.
     user_id: Option<&'a SpeakerUserId>,
     user_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     channel_id: Option<&'a ChannelId>,
-    /// Who speaks in the mixed sound, by Zoom's last word.
+    /// The speaker in mixed audio, as Zoom last reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     speaker_id: Option<&'a SpeakerUserId>,
 }
 
-/// A stream, and who is and was in it.
+/// A stream with its present and past participants.
 pub type Running = (Arc<StreamInfo>, Vec<Arc<Person>>);
 
 pub fn hello(format: &str, session: Option<&Session>, running: &[Running]) -> String {
@@ -145,7 +145,7 @@ pub fn json_frame(frame: &Frame) -> Bytes {
     let encode = || {
         let mut text = head(frame);
         text.reserve(frame.payload.len() * 4 / 3 + 32);
-        // Instead of the closing brace.
+        // Replaces the closing brace.
         text.pop();
         text.push_str(",\"payload\":\"");
         BASE64.encode_string(&frame.payload, &mut text);
@@ -155,7 +155,7 @@ pub fn json_frame(frame: &Frame) -> Bytes {
     frame.encoded.json.get_or_init(encode).clone()
 }
 
-/// A frame as the length of its head (two bytes, the high one first), its head in JSON, and its payload.
+/// A frame as the length of its head (two bytes, big-endian), its head in JSON, and its payload.
 pub fn binary_frame(frame: &Frame) -> Bytes {
     let encode = || {
         let head = head(frame);
@@ -185,7 +185,7 @@ fn head(frame: &Frame) -> String {
     })
 }
 
-/// A name that fits into a head.
+/// A name short enough for a head.
 fn name(speaker: &Speaker) -> Option<&str> {
     const MAX_NAME_BYTES: usize = 4096;
     let name = speaker.name.as_deref()?;
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mixed_sound_is_nobodys_and_says_who_speaks() {
+    fn mixed_audio_has_no_user_and_names_the_active_speaker() {
         let object: Value = serde_json::from_slice(&json_frame(&frame(b"", None))).unwrap();
         assert_eq!((&object["user_id"], &object["user_name"]), (&Value::Null, &Value::Null));
         assert_eq!(object["speaker_id"], 7);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_encoded_once_for_everybody() {
+    fn a_frame_is_encoded_once_for_all_consumers() {
         let frame = frame(b"abc", None);
         assert_eq!(json_frame(&frame).as_ptr(), json_frame(&frame).as_ptr());
         assert_eq!(binary_frame(&frame).as_ptr(), binary_frame(&frame).as_ptr());

@@ -1,3 +1,5 @@
+//! Messages for any broker.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -89,7 +91,7 @@ fn an_entry_is_what_the_api_shows_under_its_id() {
 }
 
 #[test]
-fn a_frame_is_its_payload_and_says_how_to_read_it() {
+fn a_frames_message_has_its_payload_and_format() {
     let message = Message::of_frame(&heard(Some(Speaker::participant(UserId(7), None))), None);
     assert_eq!(message.id, None);
     assert_eq!(message.path, ["_", &SESSION.to_string(), "audio", "7"]);
@@ -133,7 +135,7 @@ fn a_message_without_its_body_says_how_much_is_missing() {
 }
 
 #[test]
-fn an_unknown_account_is_told_apart_from_every_known_one() {
+fn an_unknown_account_differs_from_every_known_one() {
     assert_eq!(part(None), "_");
     assert_eq!(part(Some("")), "_");
     assert_eq!(part(Some("_")), "%5F");
@@ -142,7 +144,7 @@ fn an_unknown_account_is_told_apart_from_every_known_one() {
 
 proptest! {
     #[test]
-    fn no_name_leaves_its_part_of_a_path_and_no_two_share_one(a in ".*", b in ".*") {
+    fn no_name_escapes_its_part_of_a_path_and_no_two_are_equal(a in ".*", b in ".*") {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_%".contains(&byte);
         prop_assert!(!part(Some(&a)).is_empty() && part(Some(&a)).bytes().all(is_plain));
         prop_assert_eq!(a == b, part(Some(&a)) == part(Some(&b)));

@@ -1,3 +1,5 @@
+//! The connection to the NATS broker, and its state.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,14 +11,14 @@ use tokio::time::timeout;
 
 use super::{Login, NatsError, Settings};
 
-/// Messages on their way into the socket; beyond it publishing waits.
+/// The most messages queued in the client; beyond it publishing waits.
 const CLIENT_QUEUE: usize = 256;
-/// How soon a broker that has fallen silent is noticed: after three of these.
+/// The interval of pings: a silent broker is noticed after three of them.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// How often it is looked whether the broker is there, should its event be lost.
+/// How often the connection's state is checked, in case its event was lost.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The connection to the broker, which comes and goes.
+/// The connection to the broker, which may be lost and restored.
 pub(super) struct Link {
     pub client: Client,
     events: watch::Receiver<()>,
@@ -54,11 +56,11 @@ impl Link {
         self.client.connection_state() == State::Connected
     }
 
-    /// Waits until the broker is there.
+    /// Waits until the broker is connected.
     pub async fn up(&self) {
         let mut events = self.events.clone();
         while !self.is_up() {
-            // Neither a time-out nor the end of the events says anything of the broker.
+            // A timeout or the end of the events does not mean that the broker is connected.
             if let Ok(Err(_)) = timeout(POLL_INTERVAL, events.changed()).await {
                 std::future::pending().await
             }
@@ -66,7 +68,7 @@ impl Link {
     }
 }
 
-/// Tells of a broker that comes and goes, and not of every try in between.
+/// Logs when the broker connects or disconnects, but not every attempt in between.
 #[derive(Default)]
 struct Log {
     has_failed: AtomicBool,
@@ -79,9 +81,9 @@ impl Log {
                 self.has_failed.store(false, Ordering::Relaxed);
                 tracing::info!("NATS is connected");
             }
-            Event::Disconnected => self.note_failure("NATS is away", event),
+            Event::Disconnected => self.note_failure("NATS is disconnected", event),
             Event::ServerError(_) | Event::ClientError(_) => {
-                self.note_failure("NATS refuses us or cannot be reached", event);
+                self.note_failure("NATS rejected the connection or is unreachable", event);
             }
             _ => tracing::debug!(%event, "NATS"),
         }
@@ -89,7 +91,7 @@ impl Log {
 
     fn note_failure(&self, what: &'static str, event: &Event) {
         if !self.has_failed.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%event, "{what}; it is tried until it works, and what fails meanwhile is not told");
+            tracing::warn!(%event, "{what}; retrying until connected, further failures are not logged");
         }
     }
 }

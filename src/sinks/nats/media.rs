@@ -1,3 +1,5 @@
+//! Publishes frames to core NATS subjects.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,14 +14,14 @@ use crate::hub::{Frame, LeftOut, SinkStream, Tap, Tapped};
 use crate::model::SessionId;
 use crate::store::Store;
 
-/// How long frames wait for a broker that is away or slow. After that they are dropped until it is back: streams come
-/// and go, and what waits of each would add up.
+/// How long frames wait for a broker that is away or slow. After that they are dropped until it is back, because the
+/// queues of many streams would add up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often, a second apart, the store is asked for the account of a session.
+/// How often the store is asked for a session's account, once a second.
 const ACCOUNT_TRIES: u32 = 5;
 const ACCOUNT_RETRY: Duration = Duration::from_secs(1);
 
-/// Frames to core subjects: one task per stream, so that none waits for another.
+/// Publishes frames to core subjects, with one task per stream, so that none waits for another.
 pub(super) struct Media {
     nats: Arc<Nats>,
     store: Store,
@@ -36,7 +38,7 @@ impl Media {
         Self { nats, store, streams, publishing: JoinSet::new() }
     }
 
-    /// Until `stop`, which comes after the streams have ended here, and then what is left.
+    /// Runs until `stop`, which comes after the streams have ended here, then publishes the rest.
     pub async fn run(&mut self, stop: CancellationToken) {
         let Self { publishing, .. } = self;
         loop {
@@ -53,7 +55,7 @@ impl Media {
         if self.nats.link.is_up()
             && let Err(error) = self.nats.link.client.flush().await
         {
-            tracing::warn!(%error, "the last frames may not have reached NATS");
+            tracing::warn!(%error, "could not flush; the last frames may not have reached NATS");
         }
     }
 }
@@ -68,7 +70,7 @@ async fn publish(nats: Arc<Nats>, store: Store, session_id: SessionId, mut tap: 
     }
 }
 
-/// None where no webhook named it, or the store does not say.
+/// `None` if no webhook named it, or the store is unavailable.
 async fn account_of(store: &Store, session_id: SessionId) -> Option<String> {
     for _ in 0..ACCOUNT_TRIES {
         if let Ok(session) = store.session(session_id).await {
@@ -79,8 +81,8 @@ async fn account_of(store: &Store, session_id: SessionId) -> Option<String> {
     None
 }
 
-/// The next frame, when the broker is there; none when the stream is over. While the broker is away frames wait in
-/// the tap, where too many become a gap in the ledger.
+/// The next frame when the broker is connected; `None` when the stream has ended. While the broker is away, frames wait
+/// in the tap, where an overflow becomes a gap in the ledger.
 async fn next(nats: &Nats, tap: &mut Tap) -> Option<Arc<Frame>> {
     if timeout(PATIENCE, nats.link.up()).await.is_err() {
         tap.refuse(true);
@@ -107,7 +109,7 @@ fn leave_out(nats: &Nats, tap: &Tap, frame: &Frame) {
     tap.left_out([LeftOut::of(frame)]);
 }
 
-/// Drops what waits, until the stream is over.
+/// Drops queued frames until the stream has ended.
 async fn over(nats: &Nats, tap: &mut Tap) {
     loop {
         match tap.next().await {

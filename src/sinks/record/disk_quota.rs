@@ -1,4 +1,4 @@
-//! How much of the disk recordings may take until they are stored.
+//! Limits the disk space of recordings that are not stored yet.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -6,23 +6,23 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::model::RecordingId;
 
-/// So much of the disk is left to others: headers, texts and the store itself still have to be written.
+/// The disk space that is left free: headers, texts and the store itself still have to be written.
 const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What the recordings in this daemon's spool take, each and together: those that are made, those that wait, and those
-/// on their way. Silence counts, also where it is a hole that takes no room: it is hashed, copied and uploaded.
+/// The space used by recordings in this daemon's spool, each and in total: running ones, waiting ones, and uploads.
+/// Silence counts, even as a hole that takes no space, because it is hashed, copied and uploaded.
 #[derive(Debug)]
 pub struct DiskQuota {
     folder: PathBuf,
-    /// Of all together.
+    /// The limit of all together.
     max_bytes: u64,
-    /// Of one recording.
+    /// The limit of one recording.
     max_each_bytes: u64,
     used: Mutex<HashMap<RecordingId, u64>>,
 }
 
 impl DiskQuota {
-    /// `folder` is on the disk that is meant; one recording may take `each_percent` of it all.
+    /// `folder` is on the disk to check; one recording may take `each_percent` of `max_bytes`.
     pub fn new(folder: PathBuf, max_bytes: u64, each_percent: u8) -> Arc<Self> {
         let max_each_bytes = (u128::from(max_bytes) * u128::from(each_percent) / 100) as u64;
         Arc::new(Self { folder, max_bytes, max_each_bytes, used: Mutex::default() })
@@ -32,17 +32,18 @@ impl DiskQuota {
         self.max_each_bytes
     }
 
-    /// A recording takes so much now.
+    /// Sets the bytes that a recording takes.
     pub fn set(&self, id: RecordingId, bytes: u64) {
         self.used().insert(id, bytes);
     }
 
-    /// A recording lies here no longer.
+    /// Removes a recording that is no longer in the spool.
     pub fn clear(&self, id: RecordingId) {
         self.used().remove(&id);
     }
 
-    /// Why no more of a recording may be written, if that is so. Asks the file system: blocks, shortly.
+    /// The reason why nothing more may be written to a recording, if any. Queries the file system, which blocks
+    /// briefly.
     pub fn is_full_for(&self, id: RecordingId) -> Option<&'static str> {
         let (own, all) = {
             let used = self.used();
@@ -50,7 +51,7 @@ impl DiskQuota {
             (used.get(&id).copied().unwrap_or_default(), all)
         };
         if own >= self.max_each_bytes {
-            Some("it has its share of the spool (RECORDINGS_STREAM_PERCENT)")
+            Some("the recording has reached its share of the spool (RECORDINGS_STREAM_PERCENT)")
         } else if all >= self.max_bytes {
             Some("the spool is full (RECORDINGS_SPOOL_BYTES)")
         } else if self.free_bytes().is_some_and(|free_bytes| free_bytes < RESERVE_BYTES) {
@@ -60,14 +61,14 @@ impl DiskQuota {
         }
     }
 
-    /// None where the file system cannot say.
+    /// `None` if the file system does not report it.
     fn free_bytes(&self) -> Option<u64> {
         let disk = rustix::fs::statvfs(&self.folder).ok()?;
         Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     fn used(&self) -> MutexGuard<'_, HashMap<RecordingId, u64>> {
-        self.used.lock().expect("nothing panics while holding what recordings take")
+        self.used.lock().expect("nothing panics while holding the sizes")
     }
 }
 
@@ -81,7 +82,7 @@ mod tests {
     const OTHER: RecordingId = RecordingId(Uuid::from_u128(2));
 
     #[test]
-    fn what_recordings_take_together_is_bounded_and_given_back() {
+    fn the_total_size_of_recordings_is_bounded_and_released() {
         let quota = DiskQuota::new(std::env::temp_dir(), 100, 100);
         quota.set(ONE, 60);
         assert_eq!(quota.is_full_for(ONE), None);

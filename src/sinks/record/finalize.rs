@@ -1,4 +1,4 @@
-//! A stream is over: its recording's files are closed, its texts and its manifest are written.
+//! Finalizes the recording of an ended stream: closes its files, and writes texts and the manifest.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -26,12 +26,12 @@ use crate::rtms::message::Medium;
 use crate::store::{Store, StoreError};
 use crate::transcript::origin_ms;
 
-/// The last file of a recording: where it is, all others are.
+/// The last file of a recording: once it is uploaded, all others are.
 pub const MANIFEST: &str = "manifest.json";
 const MANIFEST_VERSION: u32 = 1;
 const HASH_BYTES: usize = 128 * 1024;
 
-/// Why a recording is not finished yet.
+/// Why a recording could not be finalized.
 #[derive(Debug, Error)]
 pub enum FinishError {
     #[error(transparent)]
@@ -51,14 +51,14 @@ impl From<TextError> for FinishError {
     }
 }
 
-/// A recording, and what is known of its stream.
+/// A recording and its stream.
 pub struct Finish<'a> {
     pub store: &'a Store,
     pub spool: &'a Arc<Spool>,
     pub layout: &'a Layout,
-    /// The recording's folder where it goes.
+    /// The recording's folder at the destination.
     pub folder: &'a str,
-    /// What its files may take.
+    /// The most bytes of its files.
     pub max_bytes: u64,
     pub recording: &'a Recording,
     pub meta: &'a RecordingMeta,
@@ -68,10 +68,10 @@ pub struct Finish<'a> {
     pub now_ms: i64,
 }
 
-/// A file that is to be described.
+/// A file to be described.
 struct Draft {
     name: String,
-    /// Inside the recording's folder where it goes.
+    /// The path inside the recording's folder at the destination.
     place: String,
     medium: String,
     speaker: Speaker,
@@ -79,10 +79,10 @@ struct Draft {
     span_ms: Option<(i64, i64)>,
 }
 
-/// A file in the manifest.
+/// A file as the manifest lists it.
 #[derive(Serialize)]
 struct ManifestFile<'a> {
-    /// Inside the recording's folder.
+    /// The path inside the recording's folder.
     name: Option<String>,
     medium: &'a str,
     #[serde(flatten)]
@@ -95,7 +95,7 @@ struct ManifestFile<'a> {
 }
 
 impl Finish<'_> {
-    /// Closes and writes everything. May be called again: what is there is made anew.
+    /// Closes and writes everything. May be called again: existing results are written anew.
     pub async fn run(&self) -> Result<Vec<RecordedFile>, FinishError> {
         let (spool, id, max_bytes) = (Arc::clone(self.spool), self.meta.id, self.max_bytes);
         let text = &self.stream.tally.transcript;
@@ -115,14 +115,14 @@ impl Finish<'_> {
             let files = finished.files.iter().filter_map(|file| self.track(&folder, note, file));
             drafts.extend(files);
         }
-        // A file that changed its format is named by both of its notes.
+        // Both notes of a file that changed its format name it.
         drafts.sort_by(|one, other| one.name.cmp(&other.name));
         drafts.dedup_by(|one, other| one.name == other.name);
         let texts = self.texts(&folder).await?;
         let entries = texts.iter().filter_map(|text| Some((text.medium, text.entries?))).collect();
         drafts.extend(texts.into_iter().map(Draft::from));
         drafts.extend(self.damaged(&folder, &drafts).await?);
-        // No two files have one place.
+        // No two files have the same path.
         let mut places = HashSet::new();
         for draft in &mut drafts {
             if !places.insert(draft.place.clone()) {
@@ -166,7 +166,7 @@ impl Finish<'_> {
         Ok(written)
     }
 
-    /// Time 0 of all files.
+    /// The time origin of all files.
     fn origin_ms(&self) -> i64 {
         let of_stream = || origin_ms([self.stream], None);
         let origin_ms = self.meta.origin_ms.unwrap_or_else(of_stream);
@@ -200,7 +200,7 @@ impl Finish<'_> {
         }
     }
 
-    /// What lies there and is no track's, and no text: kept and listed, whatever it is.
+    /// Files that belong to no track and no text: kept and listed, whatever they are.
     async fn damaged(&self, folder: &Path, known: &[Draft]) -> Result<Vec<Draft>, FinishError> {
         let known: HashSet<String> = known.iter().map(|draft| draft.name.clone()).collect();
         let (folder, recording) = (folder.to_owned(), self.recording.id);
@@ -289,7 +289,8 @@ impl Finish<'_> {
 }
 
 impl Finish<'_> {
-    /// Of each medium, what came, and what became of it. `entries`: how many lines and messages the texts hold.
+    /// The counts of received, recorded and dropped frames of each medium. `entries`: the number of lines and messages
+    /// in the texts.
     fn media_json(&self, entries: &HashMap<&str, u64>) -> Value {
         let medium = |name: &String| {
             let received = self.stream.tally.of(name).frames;
@@ -304,7 +305,7 @@ impl Finish<'_> {
     }
 }
 
-/// What became of the frames of one medium.
+/// The counts of the frames of one medium.
 #[derive(Serialize)]
 struct Became {
     received: u64,
@@ -312,7 +313,7 @@ struct Became {
     counts: Counts,
 }
 
-/// What a recording's tracks will be, while it goes on.
+/// The expected files of a running recording.
 pub fn underway(recording: &Recording, meta: &RecordingMeta) -> Vec<RecordedFile> {
     let file = |note: &TrackNote| RecordedFile {
         name: note.name.clone(),
@@ -326,7 +327,7 @@ pub fn underway(recording: &Recording, meta: &RecordingMeta) -> Vec<RecordedFile
         first_ms: None,
         last_ms: None,
     };
-    // Pictures are many files, whose names come at the end.
+    // Pictures are many files, whose names follow at the end.
     meta.tracks.iter().filter(|note| note.kind.extension().is_some()).map(file).collect()
 }
 
@@ -343,7 +344,7 @@ impl From<Text> for Draft {
     }
 }
 
-/// The name of a file in the API: with its stream's number before it, and without folders.
+/// A file's name in the API: with its stream's number in front, and without folders.
 fn api_name(recording: &Recording, place: &str) -> String {
     let place = place.replace('/', "-");
     match recording.part {
@@ -365,7 +366,7 @@ fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// How long a file is, and its SHA-256 in hex.
+/// A file's length and its SHA-256 in hex.
 fn hashed(path: &Path) -> io::Result<(u64, String)> {
     let mut file = File::open(path)?;
     let (mut hash, mut bytes) = (Sha256::new(), 0);
@@ -381,7 +382,7 @@ fn hashed(path: &Path) -> io::Result<(u64, String)> {
     }
 }
 
-/// File work, on a thread that may wait for the disk.
+/// Runs file operations on a thread that may block on the disk.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {

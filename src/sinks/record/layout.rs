@@ -1,5 +1,5 @@
-//! Where the files of recordings go, and what they are called (pure). Ids and names come from other people: whatever
-//! they hold, they become one part of a path.
+//! The folders and file names of recordings (pure). Ids and names come from other parties: whatever they contain, each
+//! becomes one component of a path.
 
 mod names;
 #[cfg(test)]
@@ -14,36 +14,36 @@ use super::track::TrackKind;
 use crate::model::{Instance, SessionId, Speaker, SpeakerUserId, StreamId};
 use crate::rtms::message::Medium;
 
-/// What a template may name.
+/// The placeholders of a template.
 const PLACEHOLDERS: [&str; 7] =
     ["date", "time", "product", "meeting", "session", "stream", "ordinal"];
 
-/// How recordings lie where they go.
+/// The layout of recordings at their destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Layout {
-    /// A folder for each recording, made from a text with placeholders.
+    /// A folder for each recording, from a template with placeholders.
     Template(String),
-    /// The folders and names that Zoom's sample library gives its files (github.com/zoom/rtms-samples,
+    /// The folders and names that Zoom's sample library uses (github.com/zoom/rtms-samples,
     /// `library/javascript/commonHelpers`).
     RtmsSamples,
 }
 
-/// What is wrong with a layout.
+/// Why a layout is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum LayoutError {
     #[error(
-        "has a placeholder that is none of {{date}} {{time}} {{product}} {{meeting}} {{session}} {{stream}} {{ordinal}}"
+        "has an unknown placeholder: use {{date}} {{time}} {{product}} {{meeting}} {{session}} {{stream}} {{ordinal}}"
     )]
     Placeholder,
     #[error("must be folders of A-Z a-z 0-9 - _ . = and placeholders, with / between them")]
     Literal,
     #[error(
-        "must hold {{stream}}, or {{session}} and {{ordinal}}: two recordings would be in one folder"
+        "must contain {{stream}}, or {{session}} and {{ordinal}}: two recordings would share a folder"
     )]
     NotUnique,
 }
 
-/// What a recording is of.
+/// The stream of a recording, as far as its folder depends on it.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     pub session_id: SessionId,
@@ -53,18 +53,18 @@ pub struct Subject<'a> {
     pub started_at_ms: i64,
 }
 
-/// Whose frames a track holds.
+/// The voice that a track holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Voice<'a> {
     One(&'a Speaker),
-    /// Everybody, as Zoom mixes or chooses them.
+    /// All voices, as Zoom mixes or chooses them.
     All,
-    /// Everybody, added up here.
+    /// All voices, mixed by rtmsd.
     Mix,
 }
 
 impl Layout {
-    /// `rtms-samples`, or a template such as `{date}/{session}/{ordinal}`.
+    /// Parses `rtms-samples`, or a template such as `{date}/{session}/{ordinal}`.
     pub fn parse(text: &str) -> Result<Self, LayoutError> {
         if text == "rtms-samples" {
             return Ok(Self::RtmsSamples);
@@ -88,7 +88,8 @@ impl Layout {
         }
     }
 
-    /// The folder of a recording: no other stream's. A further part of the same stream has one beside it.
+    /// The folder of a recording, which no other stream shares. Further parts of the same stream have a folder beside
+    /// it.
     pub fn folder(&self, of: &Subject<'_>, part: u32) -> String {
         let folder = match self {
             Self::Template(template) => {
@@ -103,7 +104,7 @@ impl Layout {
         if part == 1 { folder } else { format!("{folder}-{PART}{part}") }
     }
 
-    /// The name of a track's first file, or of the folder of its pictures.
+    /// The name of a track's first file, or of its folder of pictures.
     pub fn track(&self, medium: Medium, voice: Voice<'_>, kind: TrackKind) -> String {
         let stem = match self {
             Self::Template(_) => stem(medium, voice),
@@ -116,12 +117,12 @@ impl Layout {
         }
     }
 
-    /// Where a file of a track goes inside the recording's folder. `name` is what it is called in the spool.
+    /// The path of a track's file inside the recording's folder. `name` is its name in the spool.
     pub fn place(&self, name: &str, voice: Voice<'_>, first_ms: i64) -> String {
         match (self, name.split_once('/'), name.rsplit_once('.')) {
-            // The sample library keeps images beside everything else, by the time of each.
+            // The sample library stores images beside all other files, named by time.
             (Self::RtmsSamples, Some((folder, _)), Some((_, extension @ ("jpg" | "png")))) => {
-                // The folder is a speaker's own, and a camera's or a screen's.
+                // The folder belongs to one speaker, and to a camera or a screen.
                 let (who, of) = match folder.strip_suffix("_share") {
                     Some(who) => (who, "_share"),
                     None => (folder, ""),
@@ -134,10 +135,10 @@ impl Layout {
     }
 }
 
-/// One folder of a template, with its values.
+/// Fills in one folder of a template.
 fn filled(template: &str, of: &Subject<'_>) -> String {
     let (date, time) = date_and_time(of.started_at_ms);
-    // Where two ids stand in one name it does not say which is which.
+    // If two ids form one name, it is ambiguous where the first ends.
     let is_joined = template.contains("{meeting}") && template.contains("{stream}");
     let stream_id = of.stream_id.as_str();
     let stream = if is_joined { hashed(stream_id) } else { distinct(stream_id) };
@@ -151,14 +152,14 @@ fn filled(template: &str, of: &Subject<'_>) -> String {
         of.ordinal.to_string(),
     ];
     let mut folder = template.to_owned();
-    // No value holds a brace: what one inserts is not read again.
+    // No value contains a brace: an inserted value is not expanded again.
     for (name, value) in PLACEHOLDERS.iter().zip(values) {
         folder = folder.replace(&format!("{{{name}}}"), &value);
     }
     bounded(&folder, MAX_FOLDER_BYTES)
 }
 
-/// In UTC: `2026-03-01` and `18-30-00`.
+/// The date and time in UTC: `2026-03-01` and `18-30-00`.
 fn date_and_time(ms: i64) -> (String, String) {
     let at = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
     let at = format!("{at:.0}");
@@ -187,7 +188,7 @@ fn samples_stem(medium: Medium, voice: Voice<'_>) -> String {
     }
 }
 
-/// A speaker's id in a name. What cannot stand there is left out of it: two speakers may share it.
+/// A speaker's id in a name. Characters that a path cannot hold are omitted, so two speakers may share it.
 fn id(speaker: &Speaker) -> String {
     let plain = |kind: &str, id: &str| match safe(id) {
         Some(id) => format!("{kind}-{id}"),

@@ -1,5 +1,5 @@
-//! Files of a recording that no track can go on with: damaged by a power cut, or from another version. Nothing that has
-//! data is deleted with the spool: it is kept under a name that says what it is.
+//! Files of a recording that no track can continue: damaged by a power cut, or from another version. No file with data
+//! is deleted with the spool: it is kept under a name that says what it is.
 
 use std::collections::HashSet;
 use std::fs;
@@ -10,11 +10,11 @@ use super::finalize::MANIFEST;
 use super::track::parts;
 use crate::model::RecordingId;
 
-/// How many levels of folders a recording has: its own, and those of pictures.
+/// The levels of folders in a recording: its own, and those of pictures.
 const LEVELS: usize = 2;
 
-/// What lies below `folder` and is not `known`, by its name there. What is not called `.damaged` yet is from now on. Files
-/// that begin with a dot were on their way to another name, and are not whole. Blocks.
+/// Returns the files below `folder` that are not `known`, with their names there. Adds `.damaged` to the names that
+/// lack it. Files that begin with a dot were being renamed and are incomplete. Blocks.
 pub fn leftovers(
     folder: &Path,
     known: &HashSet<String>,
@@ -36,7 +36,7 @@ pub fn leftovers(
     }
     if !names.is_empty() {
         tracing::error!(%recording, files = names.len(), first = %names[0],
-            "files of a recording are damaged; they are kept as they are, with .damaged behind their names");
+            "files of a recording are damaged; they are kept unchanged, with .damaged appended to their names");
     }
     Ok(names)
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_knows_is_kept_and_listed_and_again_the_same() {
+    fn unknown_files_are_kept_and_listed_repeatably() {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path();
         fs::create_dir(folder.join("share-7")).unwrap();

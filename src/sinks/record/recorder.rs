@@ -1,4 +1,4 @@
-//! Who records what: one task for each stream that runs here, and one for each recording that is to be completed.
+//! Runs the tasks of recordings: one for each stream that runs here, and one for each recording to be completed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -21,31 +21,31 @@ use crate::hub::{SinkStream, StreamInfo, Tap};
 use crate::model::{Recording, RecordingId, RecordingStatus};
 use crate::store::StoreError;
 
-/// How often to look for streams that ended elsewhere, and for what is to be deleted.
+/// How often to poll for streams that ended elsewhere and for deletions.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// How long each half of a look may take.
+/// The time limit of each half of a poll.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
-/// How often the store is told that our spool is still there, and asked for spools that are not.
+/// How often the spool is reported to the store as present, and lost spools are checked.
 const SEEN_EVERY: Duration = Duration::from_secs(60);
-/// How long a stop waits for the last frames to be written.
+/// How long a stop waits until the last frames are written.
 const LAST_FRAMES: Duration = Duration::from_secs(5);
-/// How many recordings are deleted at a time.
+/// The most recordings deleted at a time.
 const DELETED_AT_ONCE: u32 = 16;
 
 /// Owns every recording's task.
 pub struct Recorder {
     shared: Arc<Shared>,
     streams: mpsc::UnboundedReceiver<SinkStream>,
-    /// Recordings whose stream runs here.
+    /// Recordings of streams that run here.
     recording: JoinSet<(RecordingMeta, StopCause)>,
-    /// Recordings whose stream is over.
+    /// Recordings of streams that have ended.
     completing: JoinSet<()>,
     tasks: HashMap<Id, RecordingId>,
     running: HashMap<RecordingId, CancellationToken>,
-    /// What lies in the spool and has no task: its stream has left, and is not over for all we know.
+    /// Recordings in the spool without a task: their stream has left and has not ended as far as known.
     idle: Vec<RecordingMeta>,
     is_reconciled: bool,
-    /// What another daemon left lies in our spool, and perhaps not in `idle`.
+    /// Recordings of another daemon were moved into the spool, and may be missing in `idle`.
     has_adopted: bool,
     seen_at: Option<Instant>,
 }
@@ -66,8 +66,8 @@ impl Recorder {
         }
     }
 
-    /// Runs until `stop`, which comes after the streams have left. What is not stored then is, after the next start.
-    /// After a panic it can run again: the recordings' own tasks have gone on.
+    /// Runs until `stop`, which comes after all streams have ended. Uploads that are not finished continue after the
+    /// next start. After a panic it can run again: the recordings' own tasks continue.
     pub async fn run(&mut self, stop: CancellationToken) {
         self.find_what_was_left().await;
         let mut look = interval(POLL_INTERVAL);
@@ -84,17 +84,19 @@ impl Recorder {
                     let id = ended.map_or_else(|panic| panic.id(), |(id, ())| id);
                     self.ended(id);
                 }
-                _ = look.tick() => self.look().await,
-                () = shared.wake.notified() => self.look().await,
+                _ = look.tick() => self.poll().await,
+                () = shared.wake.notified() => self.poll().await,
             }
         }
         let last_frames = async { while self.recording.join_next().await.is_some() {} };
         if timeout(LAST_FRAMES, last_frames).await.is_err() {
-            tracing::warn!("the last frames of some recordings were not written in time");
+            tracing::warn!(
+                "the last frames of some recordings were not written in time; they are lost"
+            );
         }
     }
 
-    /// Of an earlier run.
+    /// Loads the recordings of earlier runs.
     async fn find_what_was_left(&mut self) {
         if !self.shared.spools.exists() {
             self.is_reconciled = true;
@@ -103,12 +105,12 @@ impl Recorder {
         match self.labels().await {
             Ok(labels) => self.idle = labels,
             Err(error) => {
-                tracing::error!(%error, "what earlier runs have recorded cannot be read");
+                tracing::error!(%error, "cannot read the recordings of earlier runs; they stay in the spool");
             }
         }
     }
 
-    /// What lies in the spool, whose room it takes.
+    /// Reads the recordings in the spool and counts their sizes.
     async fn labels(&self) -> io::Result<Vec<RecordingMeta>> {
         let (spool, room) = (self.shared.spool().await?, Arc::clone(&self.shared.room));
         let find = move || {
@@ -119,7 +121,7 @@ impl Recorder {
         blocking(find).await
     }
 
-    /// A stream begins to run here: its recording begins, or goes on.
+    /// Starts or continues the recording of a stream that runs here.
     fn begin(&mut self, stream: &StreamInfo, tap: Tap) {
         let known = self.idle.iter().rposition(|meta| meta.stream_id == stream.stream_id);
         let mut meta = match known {
@@ -154,7 +156,7 @@ impl Recorder {
         }
     }
 
-    /// A stream has left.
+    /// Handles the end of a stream's task.
     async fn recorded(&mut self, ended: Result<(Id, (RecordingMeta, StopCause)), JoinError>) {
         let (task, outcome) = match ended {
             Ok((task, outcome)) => (task, Some(outcome)),
@@ -167,14 +169,15 @@ impl Recorder {
         }
     }
 
-    /// The label on disk knows more than the one that the recording began with.
+    /// Decides what follows. The metadata on disk is newer than that from the start of the recording.
     async fn left(&mut self, meta: &RecordingMeta, left: StopCause) {
         let Ok(spool) = self.shared.spool().await else { return };
         let id = meta.id;
-        // Without one nothing was written, and nothing is there to be completed.
+        // Without it nothing was written, and there is nothing to complete.
         let Ok(meta) = blocking(move || spool.meta(id)).await else { return };
         match left {
-            // Whether the stream is over the store says: another daemon may have taken it from the one that thinks so.
+            // The store knows whether the stream has ended: another daemon may have taken it over from one that
+            // believes so.
             StopCause::Ended => {
                 self.idle.push(meta);
                 self.shared.wake.notify_one();
@@ -186,7 +189,9 @@ impl Recorder {
     async fn find_again(&mut self) {
         let labels = match self.labels().await {
             Ok(labels) => labels,
-            Err(error) => return tracing::error!(%error, "the spool cannot be read"),
+            Err(error) => {
+                return tracing::error!(%error, "cannot read the spool; the recording stays there");
+            }
         };
         self.idle = labels;
         self.idle.retain(|meta| !self.running.contains_key(&meta.id));
@@ -212,8 +217,8 @@ impl Recorder {
         }
     }
 
-    async fn look(&mut self) {
-        // Whatever either finds, the other has its turn.
+    async fn poll(&mut self) {
+        // Both halves run, whatever the result of the first.
         in_time(self.complete_what_ended()).await;
         in_time(async {
             self.adopt().await?;
@@ -224,22 +229,22 @@ impl Recorder {
         .await;
     }
 
-    /// What lies in spools of this folder that no daemon has any more comes into ours.
+    /// Moves the recordings of abandoned spools in this folder into this spool.
     async fn adopt(&mut self) -> Result<(), StoreError> {
         let Some(spool) = self.shared.spool.get().cloned() else { return Ok(()) };
         let there = Arc::clone(&spool);
         let abandoned = blocking(move || there.abandoned()).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "spools of other daemons cannot be read");
+            tracing::warn!(%error, "cannot read the spools of other daemons; trying again");
             Vec::new()
         });
         for other in abandoned {
-            // The rows first: files of ours that lie elsewhere are found again, rows of nobody are not.
+            // The rows first: files in another spool are found again, rows of a missing spool are not.
             self.shared.store.merge_spools(other.id, spool.id).await?;
             (self.has_adopted, self.is_reconciled) = (true, false);
             let into = Arc::clone(&spool);
             match blocking(move || into.adopt(&other)).await {
-                Ok(()) => tracing::info!("what an earlier daemon recorded is taken over"),
-                Err(error) => tracing::error!(%error, "a spool cannot be taken over"),
+                Ok(()) => tracing::info!("took over the recordings of an earlier daemon"),
+                Err(error) => tracing::error!(%error, "cannot take over a spool; trying again"),
             }
         }
         if self.has_adopted {
@@ -249,7 +254,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// A spool that is gone for ever ends nothing by itself.
+    /// A spool that is gone cannot end its own recordings.
     async fn see_spools(&mut self) -> Result<(), StoreError> {
         if self.seen_at.is_some_and(|seen_at| seen_at.elapsed() < SEEN_EVERY) {
             return Ok(());
@@ -260,13 +265,13 @@ impl Recorder {
         }
         let lost = self.shared.store.fail_lost_recordings(now_ms).await?;
         if lost > 0 {
-            tracing::error!(lost, "recordings are given up: nobody has seen their spool for a day");
+            tracing::error!(lost, "gave up recordings of spools that have not been seen for a day");
         }
         self.seen_at = Some(Instant::now());
         Ok(())
     }
 
-    /// Rows of our spool whose files are gone: nobody will ever store them.
+    /// Finds rows of this spool with missing files: they can never be uploaded.
     async fn reconcile(&mut self) -> Result<(), StoreError> {
         let Some(spool) = self.shared.spool.get().filter(|_| !self.is_reconciled) else {
             return Ok(());
@@ -277,7 +282,8 @@ impl Recorder {
             if is_ours || is_done {
                 continue;
             }
-            tracing::error!(recording = %row.id, "a recording's files are gone from the spool");
+            tracing::error!(recording = %row.id,
+                "a recording's files are missing in the spool; it is marked as failed");
             let (to, now_ms) = (RecordingStatus::Failed, (self.shared.now_ms)());
             self.shared.store.move_recording(row.id, row.status, to, now_ms).await?;
         }
@@ -285,9 +291,9 @@ impl Recorder {
         Ok(())
     }
 
-    /// Streams may end while nobody records them: while we were down, or elsewhere.
+    /// Completes recordings of streams that ended while this daemon was down or elsewhere.
     async fn complete_what_ended(&mut self) -> Result<(), StoreError> {
-        // Each goes to the end before the next is asked for: a look that is cut short goes on with the others.
+        // Each is handled before the next: a poll that is cut short continues with the others.
         for _ in 0..self.idle.len() {
             let Some(meta) = self.idle.first() else { break };
             let stream = self.shared.store.stream(&meta.stream_id).await?;
@@ -295,7 +301,7 @@ impl Recorder {
                 let meta = self.idle.remove(0);
                 self.complete(meta).await;
             } else {
-                // It goes on, or is another store's: then the files are left for whoever has it.
+                // The stream still runs, or belongs to another store: its files stay.
                 self.idle.rotate_left(1);
             }
         }
@@ -310,7 +316,7 @@ impl Recorder {
         let rows = store.recordings_to_delete(own, is_shared, now_ms, DELETED_AT_ONCE).await?;
         for row in rows {
             if let Some(task) = self.running.get(&row.id) {
-                // When it has ended, its files can go.
+                // Its files can be removed when it has ended.
                 task.cancel();
                 continue;
             }
@@ -319,27 +325,27 @@ impl Recorder {
             let spool = spool.clone().filter(|spool| spool.id == row.spool);
             let task = self.completing.spawn(async move {
                 if let Err(error) = delete_one(&shared, spool, &row).await {
-                    tracing::warn!(recording = %row.id, %error, "a recording is not deleted yet");
+                    tracing::warn!(recording = %row.id, %error, "could not delete a recording; trying again");
                 }
             });
             self.tasks.insert(task.id(), id);
-            // A deletion is not cancelled.
+            // A deletion cannot be cancelled.
             self.running.insert(id, CancellationToken::new());
         }
         Ok(())
     }
 }
 
-/// A store that does not answer must not keep the next stream waiting.
+/// Limits the time: a store that does not answer must not delay the next stream.
 async fn in_time(step: impl Future<Output = Result<(), StoreError>>) {
     match timeout(LOOK_LIMIT, step).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "recordings are looked after later"),
-        Err(_) => tracing::debug!("recordings are looked after later"),
+        Ok(Err(error)) => tracing::debug!(%error, "could not check the recordings; trying again"),
+        Err(_) => tracing::debug!("checking the recordings took too long; trying again"),
     }
 }
 
-/// `spool`: if it is the one that the recording was made in.
+/// `spool`: if the recording was made in it.
 async fn delete_one(
     shared: &Shared,
     spool: Option<Arc<Spool>>,
@@ -351,7 +357,7 @@ async fn delete_one(
         blocking(move || spool.remove(id)).await?;
         shared.room.clear(id);
     }
-    // Before that its files have no paths.
+    // Its files have no paths before that.
     if row.finished_at_ms.is_some() {
         for file in shared.store.recorded_files(row.id).await? {
             shared.target.remove(&file.path).await?;

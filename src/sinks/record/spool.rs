@@ -1,4 +1,4 @@
-//! The folder of recordings that are not stored yet, on this machine. It outlives the process that fills it.
+//! The folder of recordings on this machine that are not stored yet. It outlives the process that fills it.
 //!
 //! ```text
 //! 0/lock                 held while a daemon runs
@@ -21,11 +21,11 @@ use super::track::{Counts, TrackKind, parts};
 use crate::model::{RecordingId, SessionId, Speaker, SpoolId, StreamId};
 use crate::rtms::message::Medium;
 
-/// How many daemons may share a data folder.
+/// The most daemons that may share a data folder.
 const MAX_SPOOLS: u32 = 64;
 const LABEL: &str = "label.json";
 
-/// A spool that is ours while we run.
+/// A spool that is locked by this daemon.
 #[derive(Debug)]
 pub struct Spool {
     pub id: SpoolId,
@@ -33,29 +33,29 @@ pub struct Spool {
     _lock: File,
 }
 
-/// What is known of a recording on disk: enough to go on with it after a restart.
+/// The metadata of a recording on disk: enough to continue it after a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordingMeta {
     pub id: RecordingId,
     pub session_id: SessionId,
     pub stream_id: StreamId,
     pub ordinal: u32,
-    /// The names of the media that are recorded.
+    /// The names of the recorded media.
     pub media: Vec<String>,
     pub started_at_ms: i64,
-    /// Time 0 of every file, Unix milliseconds; none before the first frame.
+    /// The time origin of every file, Unix milliseconds; `None` before the first frame.
     pub origin_ms: Option<i64>,
     pub tracks: Vec<TrackNote>,
-    /// What became of the frames, by medium. Of a process that was killed, up to some seconds before.
+    /// Counts of the frames by medium. After a kill they may lag by some seconds.
     #[serde(default)]
     pub counts: BTreeMap<String, Counts>,
-    /// What became of them in the mix, which holds what is in the voices' files, too.
+    /// Counts of the frames in the mix, which are also in the voices' files.
     #[serde(default)]
     pub mix: Counts,
-    /// Of versions that did not count by medium.
+    /// Total counts, as older versions wrote them.
     #[serde(default)]
     pub frames: Counts,
-    /// How many voices have no file, because there were too many; again after a restart where they speak again.
+    /// The number of voices without a file, because there were too many; counted again after a restart.
     #[serde(default)]
     pub voices_beyond_limit: u64,
 }
@@ -63,16 +63,16 @@ pub struct RecordingMeta {
 /// A file of frames, or a folder of pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrackNote {
-    /// Under `files/`.
+    /// The path under `files/`.
     pub name: String,
     pub medium: String,
-    /// Nobody in particular for everybody's.
+    /// The speaker; empty for a track of everyone.
     #[serde(flatten)]
     pub speaker: Speaker,
-    /// Whether everybody is added up here.
+    /// Whether the track is the mix of all voices.
     pub is_mix: bool,
     pub kind: TrackKind,
-    /// Time 0 of its files; none where that is the recording's.
+    /// The time origin of its files; `None` if it is the recording's.
     #[serde(default)]
     pub origin_ms: Option<i64>,
 }
@@ -88,7 +88,7 @@ impl TrackNote {
 }
 
 impl RecordingMeta {
-    /// Time 0 of every file from now on; tracks that lie there are moved when they are opened.
+    /// Sets the time origin of every file. Existing tracks are shifted when they are opened.
     pub fn begin_at(&mut self, origin_ms: i64) {
         for note in &mut self.tracks {
             note.origin_ms = note.origin_ms.or(self.origin_ms);
@@ -96,13 +96,13 @@ impl RecordingMeta {
         self.origin_ms = Some(origin_ms);
     }
 
-    /// What silence of this length takes in all files.
+    /// The size of this much silence in all files.
     pub fn silence_bytes(&self, by_ms: i64) -> u64 {
         let per_ms: u64 = self.tracks.iter().map(|note| note.kind.silence_bytes_per_ms()).sum();
         per_ms.saturating_mul(u64::try_from(by_ms).unwrap_or_default())
     }
 
-    /// What became of all frames.
+    /// The counts of all frames.
     pub fn total(&self) -> Counts {
         let mut total = self.frames;
         self.counts.values().for_each(|counts| total.add(counts));
@@ -115,11 +115,11 @@ impl RecordingMeta {
 }
 
 impl Spool {
-    /// The first spool under `root` that no other daemon has; made if there is none. Blocks.
+    /// Opens the first spool under `root` that no other daemon uses; creates one if there is none. Blocks.
     pub fn open(root: &Path) -> io::Result<Self> {
         let private = |folder: &Path| {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-            // Earlier versions made it as the process's mask had it.
+            // Earlier versions created it with the process's umask.
             fs::set_permissions(folder, Permissions::from_mode(0o700))
         };
         private(root)?;
@@ -136,7 +136,7 @@ impl Spool {
         Err(io::Error::other("too many daemons share this data folder"))
     }
 
-    /// Spools beside this one that hold something and that no daemon has any more: ours while they are held. Blocks.
+    /// Spools beside this one that hold something and that no daemon uses; locked while they are held. Blocks.
     pub fn abandoned(&self) -> io::Result<Vec<Self>> {
         let Some(root) = self.folder.parent() else { return Ok(Vec::new()) };
         let mut found = Vec::new();
@@ -147,7 +147,7 @@ impl Spool {
             let lock = File::create(folder.join("lock"))?;
             match lock.try_lock() {
                 Ok(()) => found.push(Self { id: id_of(&folder)?, folder, _lock: lock }),
-                // Ours, too.
+                // Also this daemon's own spool.
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(error),
             }
@@ -155,7 +155,7 @@ impl Spool {
         Ok(found)
     }
 
-    /// Moves everything of another spool here, which is then none any more. May be called again. Blocks.
+    /// Moves all recordings of another spool here and removes that spool. May be called again. Blocks.
     pub fn adopt(&self, other: &Self) -> io::Result<()> {
         for meta in other.labels()? {
             fs::rename(other.folder_of(meta.id), self.folder_of(meta.id))?;
@@ -163,7 +163,7 @@ impl Spool {
         fs::remove_file(other.folder.join("id"))
     }
 
-    /// The labels of what lies here, the oldest first. What has none that can be read is left alone.
+    /// The metadata of all recordings here, oldest first. Skips folders without readable metadata.
     pub fn labels(&self) -> io::Result<Vec<RecordingMeta>> {
         let mut labels = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
@@ -174,7 +174,8 @@ impl Spool {
             match read_label(&path) {
                 Ok(meta) => labels.push(meta),
                 Err(error) => {
-                    tracing::warn!(folder = %path.display(), %error, "a recording without its metadata is left alone");
+                    tracing::warn!(folder = %path.display(), %error,
+                        "cannot read a recording's metadata; its folder is left alone");
                 }
             }
         }
@@ -186,7 +187,7 @@ impl Spool {
         read_label(&self.folder_of(id))
     }
 
-    /// Writes a recording's label, so that it outlives a power cut; the first one makes its folder.
+    /// Writes a recording's metadata so that it survives a power cut; creates the folder if needed.
     pub fn keep(&self, meta: &RecordingMeta) -> io::Result<()> {
         let folder = self.folder_of(meta.id);
         let is_first = !folder.exists();
@@ -196,7 +197,7 @@ impl Spool {
         if is_first { parts::sync_folder(&folder) } else { Ok(()) }
     }
 
-    /// The same where nothing but counts is new: after a power cut the label may be the earlier one.
+    /// Like [`Spool::keep`] if only counts have changed: after a power cut the older version may be found.
     pub fn keep_counts(&self, meta: &RecordingMeta) -> io::Result<()> {
         let folder = self.folder_of(meta.id);
         let text = serde_json::to_vec(meta).map_err(io::Error::other)?;
@@ -207,7 +208,7 @@ impl Spool {
         fs::rename(&fresh, folder.join(LABEL))
     }
 
-    /// Where a recording's files are.
+    /// The folder of a recording's files.
     pub fn files(&self, id: RecordingId) -> PathBuf {
         self.folder_of(id).join("files")
     }
@@ -216,12 +217,12 @@ impl Spool {
         self.folder_of(id).join(LABEL).exists()
     }
 
-    /// What a recording takes; silence counts, also where it is a hole that takes no room.
+    /// The size of a recording; silence counts, even as a hole that takes no space.
     pub fn bytes(&self, id: RecordingId) -> u64 {
         bytes_under(&self.folder_of(id))
     }
 
-    /// Removes what is left of a recording. Once it is gone, it is gone.
+    /// Removes a recording's folder. Calling it again is no error.
     pub fn remove(&self, id: RecordingId) -> io::Result<()> {
         match fs::remove_dir_all(self.folder_of(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_keeps_its_id_and_its_labels_over_a_restart() {
+    fn a_spool_keeps_its_id_and_its_metadata_over_a_restart() {
         let root = tempdir().unwrap();
         let (one, other) = (meta(), meta());
         let spool = Spool::open(root.path()).unwrap();
@@ -310,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_from_before_channels_is_read() {
+    fn metadata_from_before_channels_is_read() {
         let mut now = meta();
         let mut text = serde_json::to_value(&now).unwrap();
         let track = text["tracks"][0].as_object_mut().unwrap();
@@ -330,12 +331,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_daemon_left_beside_us_is_adopted_once() {
+    fn the_spool_of_a_dead_daemon_is_adopted_once() {
         let root = tempdir().unwrap();
         let (old, new) = (Spool::open(root.path()).unwrap(), Spool::open(root.path()).unwrap());
         let meta = meta();
         old.keep(&meta).unwrap();
-        assert!(new.abandoned().unwrap().is_empty(), "it is still somebody's");
+        assert!(new.abandoned().unwrap().is_empty(), "it is still in use");
         let id = old.id;
         drop(old);
         let found = new.abandoned().unwrap();
@@ -348,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_is_its_owners_alone_also_one_of_an_earlier_version() {
+    fn only_its_owner_can_read_a_spool_even_one_of_an_earlier_version() {
         let root = tempdir().unwrap();
         let spools = root.path().join("spool");
         fs::create_dir_all(spools.join("0")).unwrap();
@@ -360,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_label_is_left_alone() {
+    fn a_folder_without_metadata_is_left_alone() {
         let root = tempdir().unwrap();
         let spool = Spool::open(root.path()).unwrap();
         fs::create_dir(root.path().join("0/odd")).unwrap();

@@ -1,5 +1,5 @@
-//! One stream's frames on their way to disk. The stream never waits: what comes while the disk does waits in the tap,
-//! and what finds no room is a gap in the stream's ledger.
+//! Writes one stream's frames to disk. The stream never waits: while the disk is busy, frames are queued in the tap,
+//! and those beyond its limit become a gap in the stream's ledger.
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,23 +19,23 @@ use super::track_set::TrackSet;
 use super::upload::announced;
 use crate::hub::{Frame, LeftOut, LeftOuts, Tap, Tapped};
 
-/// Frames are written together: a thread is borrowed once for all that came in this time.
+/// Frames are written in batches: a thread is used once for all that arrive in this time.
 const GATHER: Duration = Duration::from_millis(200);
-/// How often to look whether there is room again, and what else is to be done.
+/// How often to check for free space and for other work.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How the stream left.
+/// Why the recording stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopCause {
-    /// It is over.
+    /// The stream has ended.
     Ended,
-    /// Somebody goes on with it, perhaps here.
+    /// Another task continues it, perhaps on this daemon.
     Moved,
-    /// The recording is not wanted any more.
+    /// The recording is to be deleted.
     Cancelled,
 }
 
-/// Records until the stream leaves.
+/// Records until the stream leaves this daemon.
 pub async fn record(
     shared: Arc<Shared>,
     meta: RecordingMeta,
@@ -43,7 +43,7 @@ pub async fn record(
     cancel: CancellationToken,
 ) -> StopCause {
     let mut reporter =
-        StatusReporter { shared: Arc::clone(&shared), told: None, task: JoinSet::new() };
+        StatusReporter { shared: Arc::clone(&shared), last_reported: None, task: JoinSet::new() };
     let (mut state, mut has_complained) = (None, false);
     loop {
         let batch = tokio::select! {
@@ -93,7 +93,7 @@ pub async fn record(
         if must_settle {
             tap.settled();
         }
-        reporter.tell(now.tracks.meta(), &now.spool);
+        reporter.notify(now.tracks.meta(), &now.spool);
         if let Some(left) = left {
             return left;
         }
@@ -101,14 +101,14 @@ pub async fn record(
     }
 }
 
-/// What came within a short time, and whether it was the last.
+/// The frames that arrived within a short time, and whether they are the last.
 #[derive(Default)]
 struct Batch<'a> {
-    /// What lets us write them.
+    /// The permit to write them.
     turn: Option<SemaphorePermit<'a>>,
     frames: Vec<Arc<Frame>>,
     left: Option<StopCause>,
-    /// The stream waits until what it sent is in files, or left out.
+    /// Whether the stream waits until every frame it sent is in a file or reported as dropped.
     must_settle: bool,
 }
 
@@ -116,7 +116,7 @@ impl Batch<'_> {
     fn add(&mut self, item: Tapped) {
         match item {
             Tapped::Frame(frame) => self.frames.push(frame),
-            // The ledger has it.
+            // The ledger has it already.
             Tapped::Dropped(..) => {}
             Tapped::Settle => self.must_settle = true,
             Tapped::Over { is_final: true, .. } => self.left = Some(StopCause::Ended),
@@ -133,7 +133,7 @@ async fn gather<'a>(tap: &mut Tap, shared: &'a Shared) -> Batch<'a> {
     if is_any && batch.left.is_none() && !batch.must_settle {
         sleep(GATHER).await;
     }
-    // Until it is our turn to write, what comes waits in the tap, where it is bounded over all streams.
+    // Until a write permit is free, frames wait in the tap, which is bounded over all streams.
     batch.turn = shared.writes.acquire().await.ok();
     while let Some(item) = tap.try_next() {
         batch.add(item);
@@ -141,7 +141,7 @@ async fn gather<'a>(tap: &mut Tap, shared: &'a Shared) -> Batch<'a> {
     batch
 }
 
-/// What was taken is not recorded.
+/// Reports frames that were taken and are not recorded.
 fn give_up(tap: &Tap, taken: LeftOuts, must_settle: bool) {
     tap.left_out(taken);
     if must_settle {
@@ -154,7 +154,7 @@ async fn open(shared: &Shared, meta: &RecordingMeta) -> io::Result<WriterState> 
     let (layout, meta) = (Arc::clone(&shared.layout), meta.clone());
     let room = Arc::clone(&shared.room);
     let open = move || {
-        // What lies there knows its tracks.
+        // The metadata on disk knows the tracks.
         let known = spool.meta(meta.id).unwrap_or_else(|_| meta.clone());
         let meta = RecordingMeta { media: meta.media, ..known };
         let tracks = TrackSet::open(Arc::clone(&spool), layout, meta, room.max_each_bytes())?;
@@ -165,18 +165,18 @@ async fn open(shared: &Shared, meta: &RecordingMeta) -> io::Result<WriterState> 
 }
 
 fn complain(meta: &RecordingMeta, error: &io::Error) {
-    tracing::error!(stream_id = %meta.stream_id, %error, "a stream cannot be recorded now");
+    tracing::error!(stream_id = %meta.stream_id, %error, "cannot record a stream; trying again");
 }
 
-/// What a thread needs to write a stream's frames.
+/// The state of the thread that writes a stream's frames.
 struct WriterState {
     spool: Arc<Spool>,
     tracks: TrackSet,
     room: Arc<DiskQuota>,
     waiting: VecDeque<Arc<Frame>>,
-    /// There is no room for more.
+    /// Whether there is no space for more frames.
     is_refusing: bool,
-    /// The last write failed.
+    /// Whether the last write failed.
     is_in_trouble: bool,
 }
 
@@ -186,7 +186,7 @@ impl WriterState {
         !is_idle || self.is_refusing || !self.tracks.is_synced()
     }
 
-    /// Writes what came and what still waits. Blocks.
+    /// Writes new and waiting frames. Blocks.
     fn work(&mut self, frames: Vec<Arc<Frame>>, is_last: bool, now_ms: i64) {
         self.waiting.extend(frames);
         let mut written = self.tracks.take(&mut self.waiting, now_ms);
@@ -198,43 +198,44 @@ impl WriterState {
         self.room.set(*id, self.tracks.bytes());
         match &written {
             Err(error) if !self.is_in_trouble => {
-                tracing::error!(%stream_id, %error, "the disk takes no frames; what comes now is a gap");
+                tracing::error!(%stream_id, %error, "cannot write frames to disk; they become a gap");
             }
             Ok(()) if self.is_in_trouble => {
-                tracing::info!(%stream_id, "the disk takes frames again")
+                tracing::info!(%stream_id, "the disk is writable again")
             }
             _ => {}
         }
         self.is_in_trouble = written.is_err();
         let full = self.room.is_full_for(*id);
         if let (Some(reason), false) = (full, self.is_refusing) {
-            tracing::warn!(%stream_id, reason, "no room to record a stream; what comes now is a gap");
+            tracing::warn!(%stream_id, reason, "no space to record a stream; its frames become a gap");
         }
         self.is_refusing = full.is_some() || self.is_in_trouble;
     }
 }
 
-/// Tells the store what is recorded, beside the recording: a store that is away holds nothing up.
+/// Reports the tracks to the store in the background: an unavailable store delays nothing.
 struct StatusReporter {
     shared: Arc<Shared>,
-    /// How many tracks the store was told of.
-    told: Option<usize>,
+    /// The number of tracks that were reported last.
+    last_reported: Option<usize>,
     task: JoinSet<()>,
 }
 
 impl StatusReporter {
-    fn tell(&mut self, meta: &RecordingMeta, spool: &Spool) {
+    fn notify(&mut self, meta: &RecordingMeta, spool: &Spool) {
         while self.task.try_join_next().is_some() {}
-        if !self.task.is_empty() || self.told == Some(meta.tracks.len()) {
+        if !self.task.is_empty() || self.last_reported == Some(meta.tracks.len()) {
             return;
         }
-        self.told = Some(meta.tracks.len());
+        self.last_reported = Some(meta.tracks.len());
         let (shared, meta, spool) = (Arc::clone(&self.shared), meta.clone(), spool.id);
         self.task.spawn(async move {
             let recording = announced(&shared, spool, &meta).await;
             let files = underway(&recording, &meta);
             if let Err(error) = shared.store.write_recorded_files(&recording, &files).await {
-                tracing::debug!(recording = %meta.id, %error, "files are listed when they are finished");
+                tracing::debug!(recording = %meta.id, %error,
+                    "could not report a recording's files; they are listed when it is finished");
             }
         });
     }

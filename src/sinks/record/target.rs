@@ -1,4 +1,4 @@
-//! Where recordings go: a folder, or an object store.
+//! The destination of recordings: a folder or an object store.
 
 mod folder;
 mod objects;
@@ -21,23 +21,23 @@ use self::objects::Objects;
 use crate::model::RecordingId;
 use crate::net::Network;
 
-/// How much of a file is read at a time.
+/// The size of one read of a file.
 const READ_BYTES: usize = 64 * 1024;
 
-/// `RECORDINGS_URL`, checked, with what the environment says about its store.
+/// The checked `RECORDINGS_URL`, with the environment's settings of its store.
 #[derive(Debug, Clone)]
 pub enum Place {
     Folder(PathBuf),
-    /// `s3://`, `gs://` or `az://`, and the settings of that store by name: may hold secrets.
+    /// `s3://`, `gs://` or `az://`, and the settings of that store by name, which may hold secrets.
     Url {
         url: Url,
         options: Vec<(&'static str, String)>,
     },
-    /// A store that the caller has.
+    /// An object store of the caller.
     Objects(Arc<dyn ObjectStore>),
 }
 
-/// Why a place cannot be used. Holds no address and no secret.
+/// Why a destination cannot be used. Contains no address and no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PlaceError {
     #[error("a folder, file:///folder, s3://bucket/path, gs://bucket/path or az://container/path")]
@@ -46,13 +46,13 @@ pub enum PlaceError {
     Store,
 }
 
-/// Why a file could not be put, read or removed.
+/// Why a file could not be stored, read or removed.
 #[derive(Debug, Error)]
 pub enum TargetError {
     #[error("there is no such file")]
     Missing,
-    /// It is not replaced.
-    #[error("another file has its name where recordings go; move that one away")]
+    /// The existing file is not replaced.
+    #[error("another file has its name at the destination: move that one away")]
     Taken,
     #[error("{0}")]
     File(#[from] io::Error),
@@ -63,29 +63,29 @@ pub enum TargetError {
 /// A file's bytes.
 pub type Content = BoxStream<'static, Result<Bytes, TargetError>>;
 
-/// Who may read the files and folders that are made in a folder.
+/// Who may read the files and folders that recordings create.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Access {
     /// The daemon's user: 0600 and 0700.
     #[default]
     Owner,
-    /// Its group, too: 0640 and 0750.
+    /// Also its group: 0640 and 0750.
     Group,
 }
 
-/// A file on its way.
+/// A file to be uploaded.
 #[derive(Debug, Clone, Copy)]
 pub struct Shipment<'a> {
-    /// Where it lies.
+    /// The path of the source.
     pub from: &'a Path,
-    /// Where it goes.
+    /// The path at the destination.
     pub path: &'a str,
     pub content_type: &'a str,
-    /// The recording that it is of.
+    /// The recording that the file belongs to.
     pub owner: RecordingId,
 }
 
-/// Where recordings go. Paths are relative, with `/`.
+/// The destination of recordings. Paths are relative, with `/`.
 #[derive(Debug, Clone)]
 pub enum Target {
     Folder(PathBuf, Access),
@@ -93,7 +93,7 @@ pub enum Target {
 }
 
 impl Place {
-    /// `lookup` finds the environment variables of the store's kind.
+    /// `lookup` returns the environment variables of the store's kind.
     pub fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, PlaceError> {
         if !text.contains("://") {
             return Ok(Self::Folder(PathBuf::from(text)));
@@ -110,7 +110,7 @@ impl Place {
         Target::open(&place, Access::Owner, &Network::direct(tls)).map(|_| place)
     }
 
-    /// The folder, where it is one.
+    /// The folder, if the destination is one.
     pub fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(folder) => Some(folder),
@@ -120,7 +120,7 @@ impl Place {
 }
 
 impl Target {
-    /// Connects to nothing yet.
+    /// Opens the destination without connecting to it.
     pub fn open(place: &Place, access: Access, network: &Network) -> Result<Self, PlaceError> {
         match place {
             Place::Folder(folder) => Ok(Self::Folder(folder.clone(), access)),
@@ -133,12 +133,12 @@ impl Target {
         }
     }
 
-    /// Whether every daemon reaches the same files. A folder may be each machine's own.
+    /// Whether every daemon reaches the same files. A folder may be local to each machine.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Objects(_))
     }
 
-    /// Moves a file here, whole or not at all. A file that was moved before is as good; another one is never replaced.
+    /// Moves a file to the destination atomically. Succeeds if it was moved before; never replaces another file.
     pub async fn take(&self, file: &Shipment<'_>) -> Result<(), TargetError> {
         match self {
             Self::Folder(folder, access) => {
@@ -149,7 +149,7 @@ impl Target {
         }
     }
 
-    /// Whether nothing lies in a folder that is to be a recording's.
+    /// Whether the folder of a new recording is empty.
     pub async fn is_free(&self, path: &str) -> Result<bool, TargetError> {
         match self {
             Self::Folder(folder, _) => {
@@ -160,7 +160,7 @@ impl Target {
         }
     }
 
-    /// The bytes of a file in `range`, which lies inside it.
+    /// Reads the bytes of a file in `range`, which must be inside it.
     pub async fn read(&self, path: &str, range: Range<u64>) -> Result<Content, TargetError> {
         match self {
             Self::Folder(folder, _) => read_file(&folder.join(path), range).await,
@@ -168,7 +168,7 @@ impl Target {
         }
     }
 
-    /// Removes a file, and the folders that are empty without it. One that is not there is removed.
+    /// Removes a file, and the folders that become empty. A missing file is no error.
     pub async fn remove(&self, path: &str) -> Result<(), TargetError> {
         match self {
             Self::Folder(folder, _) => {
@@ -180,7 +180,7 @@ impl Target {
     }
 }
 
-/// The bytes of a file on this machine.
+/// Reads the bytes of a file on this machine.
 pub async fn read_file(path: &Path, range: Range<u64>) -> Result<Content, TargetError> {
     let mut file = fs::File::open(path).await.map_err(missing)?;
     file.seek(io::SeekFrom::Start(range.start)).await?;

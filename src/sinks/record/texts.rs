@@ -1,4 +1,4 @@
-//! What a recording holds as text: transcript, chat and events of its stream, out of the store.
+//! Writes the texts of a recording from the store: transcript, chat and events of its stream.
 
 use std::io;
 use std::path::Path;
@@ -15,9 +15,9 @@ use crate::transcript::format::{Format, Writer};
 use crate::transcript::lines::Lines;
 
 const TRANSCRIPTS: [Format; 4] = [Format::Vtt, Format::Srt, Format::Txt, Format::Jsonl];
-/// Entries that are read from the store at a time.
+/// The entries read from the store at a time.
 const PAGE: u32 = 500;
-/// The highest number of an entry that both stores can compare with.
+/// The highest entry number that both databases can compare with.
 const LAST_SEQ: u64 = i64::MAX as u64;
 
 /// Why a text was not written.
@@ -35,9 +35,9 @@ pub struct Text {
     pub name: String,
     pub medium: &'static str,
     pub content_type: &'static str,
-    /// The time of the first and the last thing in it, Unix milliseconds.
+    /// The time of the first and the last entry in it, Unix milliseconds.
     pub span_ms: Option<(i64, i64)>,
-    /// How many lines or messages it holds, where each of them has a line.
+    /// The number of lines or messages, if each of them has a line.
     pub entries: Option<u64>,
 }
 
@@ -48,7 +48,7 @@ pub struct Texts<'a> {
     pub streams: &'a [StreamRecord],
     pub stream: &'a StreamRecord,
     pub folder: &'a Path,
-    /// Time 0 of the recording, Unix milliseconds.
+    /// The time origin of the recording, Unix milliseconds.
     pub origin_ms: i64,
 }
 
@@ -77,7 +77,7 @@ impl Texts<'_> {
         self.entries("chat", &[EntryKind::Chat]).await
     }
 
-    /// Everything that is neither transcript nor chat.
+    /// All entries other than transcript and chat.
     pub async fn events(&self) -> Result<Text, TextError> {
         let is_event = |kind: &EntryKind| !matches!(kind, EntryKind::Transcript | EntryKind::Chat);
         let kinds: Vec<EntryKind> = EntryKind::ALL.into_iter().filter(is_event).collect();
@@ -126,7 +126,7 @@ impl Texts<'_> {
         Ok(Text { name, medium, content_type: "application/jsonl", span_ms, entries })
     }
 
-    /// Before the first entry of this stream, and behind all of the others.
+    /// The position before the first entry of this stream, and after all of the others.
     fn start(&self) -> Cursor {
         let mut cursor = Cursor::default();
         for other in self.streams.iter().filter(|other| other.ordinal != self.stream.ordinal) {

@@ -1,12 +1,12 @@
-//! Frames of one medium as files that ordinary tools play, on one clock: time 0 of every file is the stream's
+//! Writes frames of one medium to files that common tools play, on one clock: time 0 of every file is the stream's
 //! origin.
 //!
-//! Everything here blocks (`std::fs`), reads no clock and starts no thread. A [`Track`] is what one participant
-//! or one mixed stream becomes; a [`Mix`] adds participants up. Both can be killed at any moment and resumed: of
-//! what was written before the last `sync` nothing is lost, and the files play as they lie there.
+//! All functions block (`std::fs`), read no clock and start no thread. A [`Track`] holds one participant or one mixed
+//! stream; a [`Mix`] adds participants up. Both can be killed at any moment and resumed: nothing written before the
+//! last `sync` is lost, and the files play as they are.
 //!
-//! Only the header of a file is synced to the platter before `finish`: a killed process loses nothing, and a power cut
-//! the newest frames. What cannot be read on after one is kept: see [`parts::cut`] and [`parts::set_aside`].
+//! Only the header of a file is synced to the disk before `finish`: a killed process loses nothing, and a power cut the
+//! newest frames. Data that cannot be continued after one is kept: see [`parts::cut`] and [`parts::set_aside`].
 
 mod kind;
 mod mix;
@@ -34,7 +34,7 @@ use ogg::OggTrack;
 use pictures::Pictures;
 use wav::WavTrack;
 
-/// The frames of one medium of one participant, or of one mixed stream, on their way into files.
+/// Writes the frames of one medium of one participant, or of one mixed stream.
 pub struct Track {
     path: PathBuf,
     writer: Writer,
@@ -47,23 +47,23 @@ enum Writer {
     Pictures(Pictures),
 }
 
-/// What became of the frames since the track was created or resumed.
+/// Counts of the frames since the track was created or resumed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
     /// In the files, or in memory until the next `sync`.
     pub written: u64,
-    /// Not written: it came before, and is in the files.
+    /// Not written: a repetition of a frame that is in the files.
     pub repeated: u64,
-    /// Not written: other sound has its place, or too late for a file that only grows.
+    /// Not written: its place holds other audio, or it is too late for a file that only grows.
     pub late: u64,
-    /// Not written: from before the origin, or from a time that cannot be.
+    /// Not written: from before the origin, or from an impossible time.
     pub absurd: u64,
-    /// Not written: no picture before the first key frame, nothing that its codec knows.
+    /// Not written: pictures before the first key frame, and data that its codec does not allow.
     pub unreadable: u64,
-    /// Not written: the track has all the files that it may have, or the recording all its tracks.
+    /// Not written: the track has reached its limit of files, or the recording its limit of tracks.
     pub beyond_limit: u64,
-    /// Taken, and lost because the disk failed.
+    /// Taken but lost, because the disk failed.
     pub lost: u64,
 }
 
@@ -74,7 +74,7 @@ impl Counts {
         }
     }
 
-    /// What came since an earlier look.
+    /// The difference from earlier counts.
     pub fn since(mut self, mut earlier: Self) -> Self {
         for (own, earlier) in self.each().into_iter().zip(earlier.each()) {
             *own = own.saturating_sub(*earlier);
@@ -82,7 +82,7 @@ impl Counts {
         self
     }
 
-    /// What came and is not in the files.
+    /// The frames that were received but are not in the files.
     pub fn left_out(&self) -> u64 {
         self.late + self.absurd + self.unreadable + self.beyond_limit + self.lost
     }
@@ -96,25 +96,25 @@ impl Counts {
 /// A finished track.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// Every file of the track, those from before a restart too. None when there was nothing to write.
+    /// Every file of the track, including those from before a restart. Empty if there was nothing to write.
     pub files: Vec<TrackFile>,
     pub counts: Counts,
 }
 
-/// A file, and the span that it covers. Sound begins at the origin (with silence, where nobody spoke), moving
-/// pictures with their first picture.
+/// A file and the time span that it covers. Audio begins at the origin (with silence until the first voice), video with
+/// its first picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrackFile {
     pub path: PathBuf,
-    /// Its length. Silence may be a hole in the file that takes no room.
+    /// The length. Silence may be a hole in the file that takes no space.
     pub bytes: u64,
     /// Unix milliseconds.
     pub first_ms: i64,
-    /// Where the last frame ends (a still image: when it was made). Unix milliseconds.
+    /// The end of the last frame (for a still image: when it was made). Unix milliseconds.
     pub last_ms: i64,
 }
 
-/// A file could not be read or written. What was on its way is lost; a later `write` may succeed again.
+/// A file could not be read or written. Frames that were not synced are lost; a later `write` may succeed again.
 #[derive(Debug, Error)]
 #[error("cannot write {}", path.display())]
 pub struct TrackError {
@@ -130,9 +130,8 @@ impl TrackError {
 }
 
 impl Track {
-    /// A new track. `path` is its file, or the folder of its pictures; further files stand beside it
-    /// (`ana_2.mp4`). Fails where there is one already: that is for [`Track::resume`]. The folder above it must
-    /// exist.
+    /// Creates a track. `path` is its file, or its folder of pictures; further files are created beside it
+    /// (`ana_2.mp4`). Fails if one exists already: use [`Track::resume`]. The parent folder must exist.
     ///
     /// `origin_ms` (Unix milliseconds) is the same for all tracks of a stream.
     pub fn create(path: &Path, kind: TrackKind, origin_ms: i64) -> Result<Self, TrackError> {
@@ -143,8 +142,8 @@ impl Track {
         Self::resume(path, kind, origin_ms)
     }
 
-    /// Goes on with what a finished track or a killed process left, cutting off what was only half written; begins
-    /// anew where there is nothing. A file of another format stays as it is, and a further one begins.
+    /// Continues the files of a finished track or a killed process, cutting off incomplete data; starts anew if there
+    /// are none. A file of another format stays as it is, and a further one begins.
     pub fn resume(path: &Path, kind: TrackKind, origin_ms: i64) -> Result<Self, TrackError> {
         let writer = match kind {
             TrackKind::Wav(format) => WavTrack::open(path, format, origin_ms).map(Writer::Wav),
@@ -158,8 +157,8 @@ impl Track {
         Ok(Self { path: path.to_owned(), writer })
     }
 
-    /// Takes a frame. `at_ms`: when it was made, Unix milliseconds. Frames that come a little late, twice, or with a
-    /// time that cannot be are sorted, left out and counted.
+    /// Writes a frame. `at_ms`: its time, Unix milliseconds. Slightly late frames are sorted; repeated ones and
+    /// impossible times are dropped and counted.
     pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> Result<(), TrackError> {
         let written = match &mut self.writer {
             Writer::Wav(wav) => wav.write(at_ms, payload),
@@ -170,8 +169,8 @@ impl Track {
         written.map_err(TrackError::at(&self.path))
     }
 
-    /// After this, what was written lies in files that play: sizes in headers are right. Of moving pictures the
-    /// newest is held back, because its duration is not known yet.
+    /// After this, written frames are in files that play: sizes in headers are correct. For video, the newest picture
+    /// is held back, because its duration is not known yet.
     pub fn sync(&mut self) -> Result<(), TrackError> {
         let synced = match &mut self.writer {
             Writer::Wav(wav) => wav.sync(),
@@ -182,7 +181,7 @@ impl Track {
         synced.map_err(TrackError::at(&self.path))
     }
 
-    /// Writes the rest, and says what lies there. After an error the files are as a killed process leaves them: resume
+    /// Writes the rest and describes the files. After an error the files are as a killed process leaves them: resume
     /// and finish again.
     pub fn finish(self) -> Result<Finished, TrackError> {
         let finished = match self.writer {
@@ -194,7 +193,7 @@ impl Track {
         finished.map_err(TrackError::at(&self.path))
     }
 
-    /// What became of the frames so far.
+    /// The counts of the frames so far.
     pub fn counts(&self) -> Counts {
         match &self.writer {
             Writer::Wav(wav) => wav.counts(),
@@ -204,7 +203,7 @@ impl Track {
         }
     }
 
-    /// What the frames keep in memory after a [`Track::sync`].
+    /// The bytes in memory after a [`Track::sync`].
     pub fn held_bytes(&self) -> usize {
         match &self.writer {
             Writer::Mp4(mp4) => mp4.held_bytes(),
@@ -212,7 +211,7 @@ impl Track {
         }
     }
 
-    /// How much longer the files became since the track was created or resumed, silence that is a hole included.
+    /// How many bytes the files have grown since the track was created or resumed, including silence as holes.
     pub fn bytes(&self) -> u64 {
         match &self.writer {
             Writer::Wav(wav) => wav.bytes(),

@@ -1,4 +1,4 @@
-//! The files of one recording while its stream goes on. Everything here blocks.
+//! The files of one running recording. All functions block.
 
 mod aligned;
 mod counting;
@@ -21,19 +21,19 @@ use crate::hub::{Frame, LeftOuts};
 use crate::model::{SpeakerKey, believed};
 use crate::rtms::message::Medium;
 
-/// What a killed process may have to repair, or lose.
+/// The most that a killed process may have to repair, or lose.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// How old the counts in the label of a killed process may be.
+/// How old the counts in the metadata of a killed process may be.
 const KEEP_EVERY: Duration = Duration::from_secs(10);
-/// How many files of a recording are open at once; the one that was used least recently makes room.
+/// The most open files of a recording; the least recently used one is closed for another.
 const MAX_OPEN: usize = 32;
-/// More voices than this are no meeting.
+/// The most voices; more than this are no meeting.
 const MAX_TRACKS: usize = 4_000;
-/// How many of the others are told apart.
+/// The most voices beyond that limit that are counted individually.
 const MAX_COUNTED_VOICES: usize = 100_000;
-/// What may wait in memory in all files together before it is written.
+/// The most bytes that all files together keep in memory before they are written.
 const MAX_HELD_BYTES: usize = 8 << 20;
-/// What a frame that waits takes beside its payload, roughly.
+/// The approximate memory of a queued frame beside its payload.
 const FRAME_BYTES: usize = 128;
 
 /// The files of a recording.
@@ -41,31 +41,31 @@ pub struct TrackSet {
     spool: Arc<Spool>,
     layout: Arc<Layout>,
     meta: RecordingMeta,
-    /// What its files may take.
+    /// The most bytes of its files.
     max_bytes: u64,
     open: HashMap<Key, Open>,
-    /// What was taken since the last sync, which writes it.
+    /// The bytes taken since the last sync, which writes them.
     held_bytes: usize,
-    /// Voices that found no place, as hashes.
+    /// Voices without a track, as hashes.
     beyond: HashSet<u64>,
-    /// What lay there before the open tracks were opened.
+    /// The bytes that existed before the open tracks were opened.
     closed_bytes: u64,
     synced_at: Instant,
     is_synced: bool,
     uses: u64,
-    /// By our clock.
+    /// The local time.
     now_ms: i64,
     has_complained: bool,
-    /// What the mix held before its files were moved: the origin that it had, and where each voice ends.
+    /// The content of the mix before its files were shifted: its earlier origin, and the end of each voice.
     moved_mix: Option<(i64, HashMap<SpeakerKey, i64>)>,
-    /// What the stream's ledger has not been told yet.
+    /// Dropped frames that are not reported to the stream's ledger yet.
     left_out: LeftOuts,
-    /// When the label was kept last, and whether something was left out since.
+    /// When the metadata was last written, and whether frames were dropped since.
     kept_at: Instant,
     is_label_old: bool,
 }
 
-/// Which track a frame belongs to.
+/// The track that a frame belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     One(Medium, Option<SpeakerKey>),
@@ -73,7 +73,7 @@ enum Key {
 }
 
 impl TrackSet {
-    /// Goes on with what a label says, or begins. `max_bytes`: what its files may take.
+    /// Continues from the metadata, or starts anew. `max_bytes`: the most bytes of its files.
     pub fn open(
         spool: Arc<Spool>,
         layout: Arc<Layout>,
@@ -106,13 +106,13 @@ impl TrackSet {
         &self.meta
     }
 
-    /// What the recording takes; silence counts, also where it takes no room.
+    /// The size of the recording; silence counts, even where it takes no space.
     pub fn bytes(&self) -> u64 {
         self.closed_bytes + self.open.values().map(Open::bytes).sum::<u64>()
     }
 
-    /// Writes frames, the oldest first, and takes them out of `frames`. After an error all files are closed, and the rest
-    /// waits in `frames`. `now_ms`: Unix milliseconds.
+    /// Writes frames, oldest first, and removes them from `frames`. After an error all files are closed, and the rest
+    /// stays in `frames`. `now_ms`: Unix milliseconds.
     pub fn take(&mut self, frames: &mut VecDeque<Arc<Frame>>, now_ms: i64) -> io::Result<()> {
         self.now_ms = now_ms;
         self.place_origin(frames)?;
@@ -131,13 +131,13 @@ impl TrackSet {
         Ok(())
     }
 
-    /// Whether everything that was taken lies in files that play.
+    /// Whether all taken frames are in files that play.
     pub fn is_synced(&self) -> bool {
         self.is_synced
     }
 
-    /// Bounds what waits in memory. The newest picture of every film waits for the next one: where those are many and
-    /// large, their files are closed, and go on with a key frame.
+    /// Bounds the bytes in memory. The newest picture of every film waits for the next one: if these are many and
+    /// large, their files are closed, and continue with a key frame.
     fn write_held(&mut self) -> io::Result<()> {
         self.sync()?;
         if self.open.values().map(Open::held_bytes).sum::<usize>() >= MAX_HELD_BYTES {
@@ -146,7 +146,7 @@ impl TrackSet {
         Ok(())
     }
 
-    /// After this everything that was taken lies in files that play.
+    /// After this, all taken frames are in files that play.
     pub fn sync(&mut self) -> io::Result<()> {
         self.held_bytes = 0;
         self.synced_at = Instant::now();
@@ -161,14 +161,14 @@ impl TrackSet {
         Ok(())
     }
 
-    /// Closes all files, and keeps in the label what became of the frames. They may be opened again.
+    /// Closes all files and writes the counts to the metadata. The files may be opened again.
     pub fn close_all(&mut self) -> io::Result<()> {
         self.keys().iter().try_for_each(|key| self.close(key))?;
         self.is_synced = true;
         self.spool.keep(&self.meta)
     }
 
-    /// Time 0 is the oldest of all that comes. Zoom may keep sound that is older than pictures that came before it.
+    /// Sets the time origin to the oldest frame. Zoom may buffer audio that is older than pictures received before it.
     fn place_origin(&mut self, frames: &VecDeque<Arc<Frame>>) -> io::Result<()> {
         let oldest =
             frames.iter().filter(|frame| self.believes(frame)).map(|frame| frame.at_ms).min();
@@ -185,12 +185,12 @@ impl TrackSet {
         }
     }
 
-    /// Every file becomes longer by silence; where there is no room for it, what is older is left out.
+    /// Extends every file by silence at its start; if there is no space for it, older frames are dropped.
     fn move_origin(&mut self, origin_ms: i64, oldest_ms: i64) -> io::Result<()> {
         let moved_ms = shift::origin_for(origin_ms, oldest_ms);
         let longer = self.meta.silence_bytes(origin_ms - moved_ms);
         if self.bytes().saturating_add(longer) > self.max_bytes {
-            self.complain("there is no room for what is older than its files");
+            self.complain("there is no space for frames older than its files");
             return Ok(());
         }
         self.sync()?;
@@ -200,11 +200,12 @@ impl TrackSet {
         self.closed_bytes += longer;
         self.meta.begin_at(moved_ms);
         let (stream_id, by_ms) = (&self.meta.stream_id, origin_ms - oldest_ms);
-        tracing::debug!(%stream_id, by_ms, "older frames came; the recording's files are moved");
+        tracing::debug!(%stream_id, by_ms, "older frames arrived; the recording's files are shifted");
         self.spool.keep(&self.meta)
     }
 
-    /// The hub places what is not believed: nothing it hands out is from before the recording, but for what Zoom kept.
+    /// Whether the frame's time is plausible. The hub corrects implausible ones: nothing it passes on is from before
+    /// the recording, except what Zoom buffered.
     fn believes(&self, frame: &Frame) -> bool {
         let since_ms = self.meta.started_at_ms.min(self.now_ms);
         believed(Some(frame.at_ms), since_ms, self.now_ms).is_some()
@@ -215,7 +216,7 @@ impl TrackSet {
             self.leave_out(frame, |counts| &mut counts.absurd);
             return Ok(());
         }
-        // One that comes long after the last one of its file brings all the silence between them.
+        // A frame long after the last one of its file brings all the silence in between.
         if self.bytes() >= self.max_bytes {
             self.leave_out(frame, |counts| &mut counts.beyond_limit);
             return Ok(());
@@ -276,7 +277,7 @@ impl TrackSet {
         Ok(())
     }
 
-    /// Sees to it that a track is open for this kind. False when there are too many.
+    /// Ensures that a track of this kind is open. False if there are too many.
     fn ready(&mut self, key: &Key, kind: TrackKind, frame: &Frame) -> io::Result<bool> {
         match self.open.get(key).map(|open| open.kind == kind) {
             Some(true) => return Ok(true),
@@ -286,7 +287,7 @@ impl TrackSet {
         self.open_track(key, kind, frame)
     }
 
-    /// False when there are too many already.
+    /// False if there are too many already.
     fn open_track(&mut self, key: &Key, kind: TrackKind, frame: &Frame) -> io::Result<bool> {
         let Some(note) = self.note(key, kind, frame.speaker()) else {
             self.complain("it has too many voices");
@@ -330,7 +331,7 @@ impl TrackSet {
         }
     }
 
-    /// What was half written is repaired when a file is resumed, and not before.
+    /// Incomplete data is repaired only when a file is resumed.
     fn checked<T>(&mut self, done: Result<T, TrackError>) -> io::Result<T> {
         done.map_err(|error| {
             for (key, open) in std::mem::take(&mut self.open) {
@@ -342,11 +343,11 @@ impl TrackSet {
         })
     }
 
-    /// Once for each recording.
+    /// Logs a problem once per recording.
     fn complain(&mut self, problem: &str) {
         if !std::mem::replace(&mut self.has_complained, true) {
             let stream_id = &self.meta.stream_id;
-            tracing::warn!(%stream_id, problem, "some of a stream cannot be recorded");
+            tracing::warn!(%stream_id, problem, "cannot record a part of a stream; it becomes a gap");
         }
     }
 }

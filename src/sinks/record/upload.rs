@@ -1,5 +1,5 @@
-//! A recording whose stream is over: finished, uploaded, stored. Each step is tried for as long as it takes, and a
-//! restart goes on with the step that was not done.
+//! Completes the recording of an ended stream: finalizes, uploads and marks it as stored. Each step is retried until it
+//! succeeds, and a restart continues with the first incomplete step.
 
 use std::fmt::Display;
 use std::io;
@@ -21,10 +21,10 @@ use crate::store::{NewRecording, StoreError};
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
-/// The stop reason that takes back what was collected (rtms-protocol.md section 10.6).
+/// The stop reason that revokes collected data (rtms-protocol.md section 10.6).
 const REVOKED: i64 = 8;
 
-/// Brings a recording to its end. Returns when nothing is left to do here.
+/// Completes a recording. Returns when nothing is left to do here.
 pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, meta: RecordingMeta) {
     shared.room.set(meta.id, spooled_bytes(&spool, &meta).await);
     let mut recording = announced(&shared, spool.id, &meta).await;
@@ -58,7 +58,7 @@ pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, meta: RecordingMet
     }
 }
 
-/// Somebody thought that this spool was lost.
+/// Resumes a recording whose spool was considered lost.
 async fn taken_up(shared: &Shared, recording: &Recording) -> RecordingStatus {
     let (from, to) = match recording.finished_at_ms {
         None => (RecordingStatus::Failed, RecordingStatus::Recording),
@@ -70,7 +70,7 @@ async fn taken_up(shared: &Shared, recording: &Recording) -> RecordingStatus {
     if is_moved.await { to } else { from }
 }
 
-/// The recording's row, made if it is not there.
+/// Returns the recording's row, and creates it if it does not exist.
 pub async fn announced(shared: &Shared, spool: SpoolId, meta: &RecordingMeta) -> Recording {
     let new = NewRecording {
         id: meta.id,
@@ -83,7 +83,7 @@ pub async fn announced(shared: &Shared, spool: SpoolId, meta: &RecordingMeta) ->
     persistently("a recording's row", || shared.store.begin_recording(&new)).await
 }
 
-/// Closes the files. False when they are not wanted any more.
+/// Finalizes the files. False if the recording is to be deleted.
 async fn finished(
     shared: &Shared,
     spool: &Arc<Spool>,
@@ -133,7 +133,8 @@ async fn try_finish(
     Ok(store.finish_recording(recording, &files, now_ms).await?)
 }
 
-/// The recording's folder where it goes. Where something lies in it, it is not ours: nothing was uploaded yet.
+/// Chooses the recording's folder at the destination. If it is not empty, another recording's files are in it, because
+/// nothing was uploaded yet.
 async fn folder_for(
     shared: &Shared,
     recording: &Recording,
@@ -150,11 +151,11 @@ async fn folder_for(
     if shared.target.is_free(&folder).await? {
         return Ok(folder);
     }
-    tracing::warn!(recording = %recording.id, "something lies in a recording's folder already; it gets one of its own");
+    tracing::warn!(recording = %recording.id, "a recording's folder already contains files; another folder is used");
     Ok(format!("{folder}-{}", recording.id))
 }
 
-/// Moves all files where they go, the manifest last. False when they are not wanted any more, or lost.
+/// Moves all files to the destination, the manifest last. False if the recording is to be deleted, or files are lost.
 async fn uploaded(
     shared: &Shared,
     spool: &Spool,
@@ -176,7 +177,7 @@ async fn uploaded(
         })
         .await;
     }
-    tracing::error!(recording = %recording.id, "files of a recording are gone from the spool");
+    tracing::error!(recording = %recording.id, "files of a recording are missing in the spool; it is marked as failed");
     persistently("a recording's state", || {
         let (from, to) = (RecordingStatus::Uploading, RecordingStatus::Failed);
         shared.store.move_recording(recording.id, from, to, (shared.now_ms)())
@@ -185,7 +186,7 @@ async fn uploaded(
     false
 }
 
-/// False when the file is not there any more.
+/// False if the file is missing.
 async fn uploaded_file(
     shared: &Shared,
     spool: &Spool,
@@ -203,7 +204,7 @@ async fn uploaded_file(
         };
         match shared.target.take(&shipment).await {
             Ok(()) => Ok(true),
-            // An object store that lacks its bucket says the same.
+            // An object store without its bucket returns the same error.
             Err(TargetError::Missing) if !from.exists() => Ok(false),
             Err(error) => Err(error),
         }
@@ -216,7 +217,7 @@ async fn spooled_bytes(spool: &Arc<Spool>, meta: &RecordingMeta) -> u64 {
     blocking(move || Ok::<_, io::Error>(spool.bytes(id))).await.unwrap_or(0)
 }
 
-/// Tries until it succeeds.
+/// Retries until it succeeds.
 async fn persistently<T, E: Display, F: Future<Output = Result<T, E>>>(
     what: &'static str,
     attempt: impl Fn() -> F,
@@ -225,12 +226,12 @@ async fn persistently<T, E: Display, F: Future<Output = Result<T, E>>>(
     loop {
         match attempt().await {
             Ok(done) if wait > FIRST_RETRY => {
-                tracing::info!(what, "recordings: what failed before is done");
+                tracing::info!(what, "recordings: an operation that failed before has succeeded");
                 return done;
             }
             Ok(done) => return done,
             Err(error) if wait == FIRST_RETRY || wait == LAST_RETRY => {
-                tracing::warn!(what, %error, "recordings: tried again until it is done");
+                tracing::warn!(what, %error, "recordings: an operation failed; retrying until it succeeds");
             }
             Err(_) => {}
         }

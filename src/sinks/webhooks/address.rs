@@ -1,5 +1,5 @@
-//! Where outgoing webhooks may go (pure). Whoever may register an endpoint must not reach through us what only we
-//! can reach: the operator's own network, this machine, a cloud's metadata service.
+//! The allowed addresses of outgoing webhooks (pure). A user who may register an endpoint must not reach through the
+//! daemon what only the daemon can reach: the operator's network, this machine, a cloud's metadata service.
 
 use std::net::IpAddr;
 
@@ -8,12 +8,12 @@ use url::{Host, Url};
 
 use crate::net::public_addr::{Subnet, is_public};
 
-/// Longer URLs than this are a mistake.
+/// The longest URL; a longer one is a mistake.
 const MAX_URL_BYTES: usize = 2048;
-/// More entries of `WEBHOOKS_ALLOWED_HOSTS` than this are a mistake.
+/// The most entries of `WEBHOOKS_ALLOWED_HOSTS`; a longer list is a mistake.
 const MAX_LISTED: usize = 256;
 
-/// Why a URL is no endpoint.
+/// Why a URL cannot be an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum UrlError {
     #[error("must be a URL of at most {MAX_URL_BYTES} bytes")]
@@ -35,8 +35,8 @@ pub struct AddressPolicy {
 }
 
 impl AddressPolicy {
-    /// Reads names, suffixes that begin with a dot, addresses and networks (`10.0.0.0/8`), separated by commas. None
-    /// when one of them is none of these.
+    /// Parses names, suffixes that begin with a dot, addresses and networks (`10.0.0.0/8`), separated by commas. `None`
+    /// if an entry is none of these.
     pub fn parse(text: &str) -> Option<Self> {
         let mut policy = Self::default();
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
@@ -51,7 +51,7 @@ impl AddressPolicy {
         Some(policy).filter(|_| listed <= MAX_LISTED)
     }
 
-    /// Reads a URL that may be an endpoint. Where its name leads is seen when it is connected to.
+    /// Parses the URL of an endpoint. The addresses of its host are checked when connecting.
     pub fn read(&self, text: &str) -> Result<Url, UrlError> {
         let url = Url::parse(text).ok().filter(|_| text.len() <= MAX_URL_BYTES);
         let url = url.ok_or(UrlError::NotAUrl)?;
@@ -77,7 +77,7 @@ impl AddressPolicy {
         }
     }
 
-    /// Whether this host may be wherever it is, private addresses included.
+    /// Whether this host is allowed at any address, private ones included.
     pub fn lists(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         self.names.iter().any(|name| match name.strip_prefix('.') {
@@ -86,7 +86,7 @@ impl AddressPolicy {
         })
     }
 
-    /// Whether a connection to this address may be made for a host that is not listed.
+    /// Whether a connection to this address is allowed for an unlisted host.
     pub fn admits(&self, address: IpAddr) -> bool {
         is_public(address) || self.lists_address(address)
     }

@@ -1,4 +1,4 @@
-//! What an endpoint gets: `{"type", "timestamp", "data"}` (pure).
+//! The body of a webhook: `{"type", "timestamp", "data"}` (pure).
 
 use serde::Serialize;
 
@@ -8,17 +8,17 @@ use crate::model::{Entry, EntryView, EventKind, OutgoingEvent, rfc3339};
 struct Body<T> {
     #[serde(rename = "type")]
     kind: EventKind,
-    /// When it happened; when it was sent is in the headers.
+    /// When it happened; the headers have the time of sending.
     timestamp: Option<String>,
     data: T,
 }
 
-/// The body of an event that tells an entry.
+/// The body of an event about an entry.
 pub fn of_entry(event: &OutgoingEvent, entry: &Entry) -> Vec<u8> {
     of(event, EntryView::of(entry))
 }
 
-/// The same bytes for the same event and data.
+/// Deterministic: the same event and data give the same bytes.
 pub fn of(event: &OutgoingEvent, data: impl Serialize) -> Vec<u8> {
     let body = Body { kind: event.kind, timestamp: rfc3339(event.at_ms), data };
     serde_json::to_vec(&body).expect("what comes from JSON and from entries becomes JSON")
@@ -33,7 +33,7 @@ mod tests {
     use crate::model::{EntryBody, SessionId, Speaker, StreamId, TranscriptLine, UserId};
 
     #[test]
-    fn an_entry_is_told_as_the_api_tells_it() {
+    fn an_entry_has_the_form_of_the_api() {
         let line = TranscriptLine {
             speaker: Speaker::participant(UserId(7), Some("Ana".into())),
             text: "Good morning".into(),

@@ -1,6 +1,6 @@
-//! The HTTP client for endpoints that we do not know: bounded in time and size, never redirected, never through a
-//! proxy, and never to an address that the policy refuses. The address is judged when it is connected to, so that a
-//! name cannot lead elsewhere between a check and the connection.
+//! The HTTP client for untrusted endpoints: bounded in time and size, without redirects or a proxy, and never to an
+//! address that the policy rejects. The address is checked when connecting, so that a name cannot resolve differently
+//! between check and connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use super::signature::{HEADER_ID, HEADER_SIGNATURE, HEADER_TIMESTAMP};
 use crate::net::{Network, Resolver};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A whole exchange, from the first byte out to the last byte in that we read.
+/// The limit for a whole exchange, from the first byte sent to the last byte received.
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
-/// What is kept of an answer: enough for an error message.
+/// How much of an answer is stored: enough for an error message.
 const MAX_ANSWER_BYTES: usize = 1024;
 
-/// Why there is no answer. Holds no URL.
+/// Why there is no answer. Contains no URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SendError {
     #[error("the host has no address that may be connected to")]
@@ -32,16 +32,16 @@ pub enum SendError {
     TimedOut,
 }
 
-/// What an endpoint answered, whatever its status.
+/// An endpoint's answer, whatever its status.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     pub retry_after: Option<String>,
-    /// Its beginning.
+    /// The beginning of the body.
     pub text: String,
 }
 
-/// What is sent beside the body.
+/// The headers of a delivery.
 pub struct Signed<'a> {
     pub id: &'a str,
     pub timestamp_s: i64,
@@ -65,8 +65,7 @@ impl Client {
         Self(client)
     }
 
-    /// Sends a body to a URL that [`AddressPolicy::read`] gave: an address in it is not resolved, and so not judged
-    /// here.
+    /// Sends a body to a URL from [`AddressPolicy::read`]: an address in it is not resolved, and so not checked here.
     pub async fn post(
         &self,
         url: Url,
@@ -91,7 +90,7 @@ impl Client {
     }
 }
 
-/// The status is the answer: a text that is cut off is kept as far as it came.
+/// The beginning of the answer's text. The status is the answer, so a truncated text is kept as far as it came.
 async fn beginning(mut response: Response) -> String {
     let mut bytes = Vec::new();
     while bytes.len() < MAX_ANSWER_BYTES {
@@ -102,7 +101,7 @@ async fn beginning(mut response: Response) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Leaves out the addresses that the policy refuses.
+/// A resolver that omits addresses that the policy rejects.
 struct Admitted {
     policy: Arc<AddressPolicy>,
     resolver: Resolver,
@@ -128,7 +127,7 @@ impl Resolve for Admitted {
     }
 }
 
-/// The error's own text would name the URL.
+/// The error's own text would contain the URL.
 fn kind(error: &reqwest::Error) -> SendError {
     let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |e| e.source());
     if causes.any(|cause| cause.is::<AddressRefused>()) {

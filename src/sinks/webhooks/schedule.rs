@@ -1,4 +1,4 @@
-//! When a delivery is tried again, and when an endpoint is given up (pure).
+//! When a delivery is retried, and when an endpoint is disabled (pure).
 
 use sha2::{Digest, Sha256};
 
@@ -6,7 +6,7 @@ const SECOND_MS: i64 = 1000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
-/// The waits after each failed attempt: about 28 hours in all.
+/// The waits after each failed attempt, about 28 hours in total.
 const WAITS_MS: [i64; 7] = [
     5 * SECOND_MS,
     5 * MINUTE_MS,
@@ -16,28 +16,29 @@ const WAITS_MS: [i64; 7] = [
     10 * HOUR_MS,
     10 * HOUR_MS,
 ];
-/// A wait gets longer by up to this share of it, so that what failed together does not come together.
+/// A wait is extended by up to this share of it, so that deliveries that failed together are not retried together.
 const JITTER: f64 = 0.2;
-/// An endpoint that asks for a longer pause gets this one.
+/// The longest pause that an endpoint can ask for.
 const LONGEST_PAUSE_MS: i64 = 24 * HOUR_MS;
-/// An endpoint at which nothing has succeeded for so long is switched off.
+/// An endpoint without any success for this long is disabled.
 const GIVE_UP_AFTER_MS: i64 = 3 * 24 * HOUR_MS;
-/// The receiver wants nothing any more.
+/// The receiver wants no further deliveries.
 const GONE: u16 = 410;
 
-/// What follows an attempt.
+/// What to do after an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Delivered,
-    /// In so many milliseconds.
+    /// Retry after this many milliseconds.
     RetryAfter(i64),
-    /// That was the last attempt.
+    /// Give up: that was the last attempt.
     GiveUp,
-    /// And the endpoint is to be switched off.
+    /// Give up and disable the endpoint.
     Gone,
 }
 
-/// What follows the attempt of this number (from 1) that ended with this status, or without an answer. `pause_ms` is what the answer's `Retry-After` said, `jitter` a number from 0 to 1.
+/// What to do after attempt number `attempts` (from 1) that ended with this status, or without an answer. `pause_ms` is
+/// the answer's `Retry-After`, `jitter` a number from 0 to 1.
 pub fn verdict(status: Option<u16>, attempts: u32, pause_ms: Option<u64>, jitter: f64) -> Verdict {
     match status {
         Some(200..=299) => return Verdict::Delivered,
@@ -49,19 +50,19 @@ pub fn verdict(status: Option<u16>, attempts: u32, pause_ms: Option<u64>, jitter
     Verdict::RetryAfter(wait_ms.max(pause_ms.min(LONGEST_PAUSE_MS)))
 }
 
-/// Whether an endpoint that has been failing for so long is to be switched off.
+/// Whether an endpoint that has been failing for this long is to be disabled.
 pub fn is_hopeless(failing_for_ms: i64) -> bool {
     failing_for_ms >= GIVE_UP_AFTER_MS
 }
 
-/// A number from 0 to 1 that is another one for every delivery and attempt.
+/// A number from 0 to 1 that differs for every delivery and attempt.
 pub fn jitter(endpoint: &str, event: &str, attempts: u32) -> f64 {
     let parts = [endpoint.as_bytes(), event.as_bytes(), &attempts.to_be_bytes()];
     let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
     f64::from(u16::from_be_bytes([hash[0], hash[1]])) / f64::from(u16::MAX)
 }
 
-/// None after the last attempt.
+/// `None` after the last attempt.
 fn wait_ms(attempts: u32, jitter: f64) -> Option<i64> {
     let index = usize::try_from(attempts.saturating_sub(1)).ok()?;
     let wait_ms = *WAITS_MS.get(index)?;
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_of_success_ends_it_and_gone_ends_the_endpoint() {
+    fn a_success_ends_the_delivery_and_gone_disables_the_endpoint() {
         for status in [200, 202, 204, 299] {
             assert_eq!(verdict(Some(status), 8, None, 0.0), Verdict::Delivered);
         }
@@ -99,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_is_asked_for_is_kept_within_a_day() {
+    fn a_requested_pause_is_respected_up_to_a_day() {
         let after = |pause_ms| verdict(Some(503), 1, Some(pause_ms), 0.0);
         assert_eq!(after(60_000), Verdict::RetryAfter(60_000));
         assert_eq!(after(10), Verdict::RetryAfter(5000), "never sooner than planned");
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_given_up_after_three_days_of_failures() {
+    fn an_endpoint_is_disabled_after_three_days_of_failures() {
         let days = |days: i64| days * 24 * HOUR_MS;
         assert!(!is_hopeless(days(3) - 1));
         assert!(is_hopeless(days(3)));
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn the_jitter_is_spread_and_the_same_again() {
+    fn the_jitter_is_spread_and_deterministic() {
         let all: Vec<f64> = (0..1000).map(|n| jitter("e", &format!("evt_{n}"), 1)).collect();
         assert!(all.iter().all(|jitter| (0.0..=1.0).contains(jitter)));
         let mean = all.iter().sum::<f64>() / 1000.0;

@@ -1,4 +1,4 @@
-//! Endpoints' secrets between memory and the store: sealed to the columns of their endpoint's row.
+//! Seals and opens endpoints' secrets for the columns of their rows.
 
 use zeroize::Zeroizing;
 
@@ -10,13 +10,13 @@ use crate::zoom::token::Rotated;
 
 const TABLE: &str = "webhook_endpoints";
 
-/// An endpoint's secrets in clear.
+/// An endpoint's secrets in plain text.
 pub struct OpenSecrets {
     pub current: Zeroizing<String>,
     pub previous: Option<Zeroizing<String>>,
 }
 
-/// A new secret, for its owner to see once.
+/// Generates a secret, for its owner to see once.
 pub fn make() -> Zeroizing<String> {
     secret(&Zeroizing::new(random_bytes::<NEW_SECRET_BYTES>()))
 }
@@ -49,7 +49,7 @@ pub fn open(
     })
 }
 
-/// Seals the secrets of every endpoint anew under the ring's first key.
+/// Reseals the secrets of every endpoint under the ring's first key.
 pub async fn rotate_keys(store: &Store, ring: &KeyRing) -> Result<Rotated, StoreError> {
     let mut rotated = Rotated::default();
     let prefix = ring.prefix();
@@ -62,12 +62,12 @@ pub async fn rotate_keys(store: &Store, ring: &KeyRing) -> Result<Rotated, Store
         match open(ring, id, sealed) {
             Ok(OpenSecrets { current, previous }) => {
                 let anew = seal(ring, id, &current, previous.as_ref().map(|text| text.as_str()));
-                // One that was replaced in between was sealed by a daemon that has the new key.
+                // A secret that was replaced meanwhile was sealed by a daemon that has the new key.
                 let is_done = store.reseal_secrets(id, &sealed.current, &anew).await?;
                 rotated.resealed += u64::from(is_done);
             }
             Err(error) => {
-                tracing::error!(endpoint = %id, %error, "a webhook secret does not open");
+                tracing::error!(endpoint = %id, %error, "cannot decrypt a webhook secret; it is skipped");
                 rotated.unreadable += 1;
             }
         }

@@ -10,24 +10,24 @@ pub const HEADER_ID: &str = "webhook-id";
 pub const HEADER_TIMESTAMP: &str = "webhook-timestamp";
 pub const HEADER_SIGNATURE: &str = "webhook-signature";
 
-/// How a secret begins, before its bytes in base64.
+/// The prefix of a secret, before its bytes in base64.
 const PREFIX: &str = "whsec_";
-/// As the specification wants it.
+/// The lengths that the specification allows.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
-/// Of the secrets that we make.
+/// The length of generated secrets.
 pub const NEW_SECRET_BYTES: usize = 32;
 
-/// A secret for these random bytes.
+/// The secret for these random bytes.
 pub fn secret(bytes: &[u8; NEW_SECRET_BYTES]) -> Zeroizing<String> {
     Zeroizing::new(format!("{PREFIX}{}", STANDARD.encode(bytes)))
 }
 
-/// Whether a text is a secret that can sign.
+/// Whether a text is a valid secret.
 pub fn is_secret(text: &str) -> bool {
     key(text).is_some()
 }
 
-/// The header's value: a signature by each of the secrets, the newest first. A text that is no secret signs nothing.
+/// The header's value: a signature by each secret, the newest first. An invalid secret signs nothing.
 pub fn sign<S: AsRef<str>>(secrets: &[S], id: &str, timestamp_s: i64, body: &[u8]) -> String {
     let timestamp = timestamp_s.to_string();
     let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];

@@ -1,4 +1,4 @@
-//! Sends what is due. Each endpoint has its own few requests at a time, so that a slow one holds up nobody.
+//! Sends due deliveries. Each endpoint has a few requests at a time of its own, so that a slow one delays no other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use crate::net::Network;
 use crate::store::{Attempt, ClaimedDelivery, DeliveryStatus, StoreError, StoredEndpoint};
 use crate::zoom::retry::wait_ms;
 
-/// Requests to one endpoint at a time.
+/// The most requests to one endpoint at a time.
 const PER_ENDPOINT: usize = 4;
-/// How long a delivery is ours: longer than any attempt, so that no two daemons send the same.
+/// How long a delivery is claimed: longer than any attempt, so that no two daemons send the same.
 const LEASE: Duration = Duration::from_secs(4 * TOTAL_TIMEOUT.as_secs());
-/// How long requests may still take at a stop.
+/// How long running requests may take after a stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
-/// More than this must not wait for an endpoint.
+/// The most deliveries that may wait for an endpoint.
 const MAX_WAITING: u32 = 200_000;
-/// How often they are counted.
+/// How often waiting deliveries are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 
 pub struct Worker {
     hooks: Webhooks,
     client: Client,
-    /// Free requests of each endpoint.
+    /// The free requests of each endpoint.
     rooms: HashMap<EndpointId, Arc<Semaphore>>,
     sends: JoinSet<()>,
-    /// Ends requests that take too long at a stop.
+    /// Cancels requests that take too long after a stop.
     broken_off: CancellationToken,
     counted_at: Option<Instant>,
 }
 
-/// What an attempt brought, with what its `Retry-After` said, in milliseconds.
+/// The result of an attempt, with its `Retry-After` in milliseconds.
 struct Tried {
     attempt: Attempt,
     pause_ms: Option<u64>,
@@ -75,11 +75,11 @@ impl Worker {
                 () = hooks.0.news.notified() => {}
                 _ = due.tick() => {}
             }
-            let looked = self.look().await;
+            let looked = self.poll().await;
             if let Err(error) = &looked
                 && !store_fails
             {
-                tracing::warn!(%error, "outgoing webhooks wait for the store");
+                tracing::warn!(%error, "the store is unavailable; outgoing webhooks wait for it");
             }
             store_fails = looked.is_err();
         }
@@ -94,8 +94,8 @@ impl Worker {
         }
     }
 
-    /// Takes up what is due, as far as there is room. What is wrong with one endpoint's rows holds up no other's.
-    async fn look(&mut self) -> Result<(), StoreError> {
+    /// Claims due deliveries, as far as requests are free. A fault in one endpoint's rows does not affect others.
+    async fn poll(&mut self) -> Result<(), StoreError> {
         if self.counted_at.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
             self.counted_at = Some(Instant::now());
             self.check_backlogs(self.hooks.now_ms()).await?;
@@ -120,7 +120,7 @@ impl Worker {
         let room = Arc::clone(room);
         let store = &self.hooks.0.store;
         for delivery in store.claim_deliveries(id, ms(LEASE), limit).await? {
-            // Nobody else takes permits: as many are free as were counted.
+            // No other task takes permits: as many are free as were counted.
             let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { break };
             let sender = Sender { hooks: self.hooks.clone(), client: self.client.clone() };
             self.sends.spawn(sender.deliver(delivery, permit, self.broken_off.clone()));
@@ -128,7 +128,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Switches off endpoints for which too much waits, and forgets those that are gone.
+    /// Disables endpoints with too many waiting deliveries, and drops the state of removed ones.
     async fn check_backlogs(&mut self, now_ms: i64) -> Result<(), StoreError> {
         let store = &self.hooks.0.store;
         let endpoints = store.endpoints().await?;
@@ -144,7 +144,7 @@ impl Worker {
     }
 }
 
-/// Makes one delivery.
+/// Sends one delivery.
 struct Sender {
     hooks: Webhooks,
     client: Client,
@@ -165,11 +165,11 @@ impl Sender {
         };
         if let Err(error) = done {
             let (endpoint, event) = (delivery.endpoint.endpoint.id, &delivery.event.id);
-            tracing::warn!(%endpoint, event, %error, "what came of a webhook is not recorded; it is sent again");
+            tracing::warn!(%endpoint, event, %error, "cannot record the outcome of a webhook; it is sent again");
         }
     }
 
-    /// None when what it would tell was deleted.
+    /// `None` if the data that it reports was deleted.
     async fn attempt(&self, delivery: &ClaimedDelivery) -> Result<Option<Tried>, StoreError> {
         let Some(body) = self.body(delivery).await? else { return Ok(None) };
         let sent = self.send(delivery, body).await;
@@ -206,7 +206,8 @@ impl Sender {
         let settings = &self.hooks.0.settings;
         let url = settings.policy.read(&endpoint.url).map_err(|_| "url_refused")?;
         let open = secrets::open(&settings.ring, endpoint.id, secrets).map_err(|error| {
-            tracing::error!(endpoint = %endpoint.id, %error, "a webhook secret does not open");
+            tracing::error!(endpoint = %endpoint.id, %error,
+                "cannot decrypt a webhook secret; the attempt counts as failed");
             "secret_unreadable"
         })?;
         let now_ms = self.hooks.now_ms();
@@ -247,7 +248,7 @@ impl Sender {
         if verdict == Verdict::Gone {
             return switch_off(&self.hooks, id, EndpointStatus::Gone, now_ms).await;
         }
-        // One failure after a long silence says little: a delivery must have failed for all its time.
+        // One failure after a long silence means little: a delivery must have failed for all of its time.
         let is_exhausted = verdict == Verdict::GiveUp;
         if is_exhausted && failing.is_some_and(schedule::is_hopeless) {
             return switch_off(&self.hooks, id, EndpointStatus::Failing, now_ms).await;
@@ -263,7 +264,7 @@ async fn switch_off(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     if hooks.0.store.disable_endpoint(id, why, now_ms).await? {
-        tracing::warn!(endpoint = %id, why = why.as_str(), "a webhook endpoint is switched off");
+        tracing::warn!(endpoint = %id, why = why.as_str(), "disabled a webhook endpoint");
         hooks.0.news.notify_one();
     }
     Ok(())

@@ -15,8 +15,7 @@ use super::process::Process;
 use crate::support::nats::{Broker, Stored};
 
 const LINE_MS: u32 = 50;
-const REFUSED: &str = "NATS refuses us or cannot be reached; it is tried until it works, and what fails meanwhile is \
-                       not told";
+const REFUSED: &str = "NATS rejected the connection or is unreachable; retrying until connected, further failures are not logged";
 
 fn home(broker: &Broker) -> Home {
     Home::sqlite().set("MEDIA_TYPES", "transcript,audio").set("NATS_URL", &broker.url())

@@ -258,7 +258,10 @@ async fn a_stop_of_the_daemon_closes_with_1001() {
     let mut waiting = open(&server, &stream, "").await;
     assert_eq!(socket.text().await["type"], "hello");
     server.stopped().await;
-    assert_eq!(socket.next().await, Heard::Close(1001, "nothing more is sent from here".into()));
+    assert_eq!(
+        socket.next().await,
+        Heard::Close(1001, "the server has stopped this connection".into())
+    );
     assert!(matches!(waiting.next().await, Heard::Gone | Heard::Close(1001, _)));
 }
 

@@ -1,44 +1,44 @@
-//! Everybody's sound on one clock, in pieces of 20 ms without a hole (pure).
+//! Mixes all voices on one clock, in chunks of 20 ms without holes (pure).
 
 use std::collections::VecDeque;
 
-/// How much sound is in a chunk.
+/// The length of a chunk.
 pub const CHUNK_MS: i64 = 20;
-/// How long a chunk waits for somebody else's sound of the same moment.
+/// How long a chunk waits for other voices of the same moment.
 const HOLD_MS: i64 = 60;
-/// How late sound may be before it is taken for silence.
+/// After this delay, missing audio counts as silence.
 const SILENCE_MS: i64 = 200;
-/// Beyond this a clock has jumped: it is not waited for, nor caught up with.
+/// A longer step means that a clock has jumped: it is neither waited for nor caught up with.
 const JUMP_CHUNKS: u64 = 500;
-/// A voice whose times are not quite even goes on where it was.
+/// A voice with slightly uneven timestamps continues where it was.
 const EVEN_MS: i64 = 40;
 
-/// One voice's place on the mixer's clock.
+/// A voice's position on the mixer's clock.
 #[derive(Debug, Default)]
 pub struct Place {
     next: Option<i64>,
-    /// Of which of the mixer's clocks.
+    /// The number of the mixer's clock that the position belongs to.
     clock: u64,
 }
 
-/// What everybody says, added up.
+/// Adds up all voices.
 pub struct Mixer {
     rate_hz: i64,
-    /// Where the clock is zero, by Zoom's.
+    /// Zoom's time at which the mixer's clock is zero.
     origin_ms: Option<i64>,
     clock: u64,
-    /// The first chunk that was not given yet.
+    /// The next chunk to give out.
     next: i64,
-    /// From `next` on.
+    /// The chunks from `next` on.
     waiting: VecDeque<Vec<i32>>,
-    /// Where the newest sound ends.
+    /// The end of the newest audio.
     newest_ms: i64,
-    /// How far our clock is ahead of the sound's, at least.
+    /// How far the local clock is ahead of the audio's, at least.
     lead_ms: i64,
     hold_ms: i64,
 }
 
-/// 20 ms of sound.
+/// 20 ms of audio.
 #[derive(Debug, PartialEq)]
 pub struct Chunk {
     /// Counts from 0.
@@ -60,12 +60,12 @@ impl Mixer {
         }
     }
 
-    /// Sound that is mixed already need not be waited for.
+    /// Sets whether the audio is already mixed: then there is no other voice to wait for.
     pub fn is_mixed(&mut self, is_mixed: bool) {
         self.hold_ms = if is_mixed { 0 } else { HOLD_MS };
     }
 
-    /// Adds what somebody said from `at_ms` on, which came at `now_ms`.
+    /// Adds samples of a voice from `at_ms` on, received at `now_ms`.
     pub fn add(&mut self, now_ms: i64, at_ms: i64, samples: &[i16], place: &mut Place) {
         let chunk = self.chunk();
         let mut begin = self.position(at_ms);
@@ -92,7 +92,7 @@ impl Mixer {
         self.lead_ms = self.lead_ms.min(now_ms.saturating_sub(at_ms));
     }
 
-    /// The next chunk that is due.
+    /// The next due chunk.
     pub fn take(&mut self, now_ms: i64) -> Option<Chunk> {
         let end_ms = self.origin_ms?.saturating_add((self.next + 1) * CHUNK_MS);
         let is_complete = self.newest_ms.saturating_sub(self.hold_ms) >= end_ms;
@@ -101,7 +101,7 @@ impl Mixer {
         (is_complete || is_silent).then(|| self.give())
     }
 
-    /// The next chunk that has sound, due or not: nothing more comes.
+    /// The next chunk with audio, due or not, at the end of the stream.
     pub fn take_rest(&mut self) -> Option<Chunk> {
         (!self.waiting.is_empty()).then(|| self.give())
     }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_come_in_order_without_holes_and_silence_is_filled() {
+    fn chunks_are_in_order_without_holes_and_silence_is_filled() {
         let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
         add(&mut mixer, &mut ana, 0, 7);
         assert_eq!(due(&mut mixer, 30), []);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn sound_that_comes_faster_than_time_is_given_at_once() {
+    fn audio_that_arrives_faster_than_real_time_is_given_at_once() {
         let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
         for step in 0..100 {
             mixer.add(AT, AT + step * 20, &[step as i16; 160], &mut ana);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_voice_with_uneven_times_goes_on_where_it_was() {
+    fn a_voice_with_uneven_times_continues_where_it_was() {
         let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
         for (step, off_ms) in [(0, 0), (1, 3), (2, -2), (3, 7)] {
             add(&mut mixer, &mut ana, step * 20 + off_ms, 9);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_jumps_is_followed_and_the_numbers_go_on() {
+    fn a_clock_that_jumps_is_followed_and_the_numbers_continue() {
         for jump_ms in [3_600_000, -3_600_000] {
             let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
             add(&mut mixer, &mut ana, 0, 1);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_too_late_is_left_out() {
+    fn late_audio_is_dropped() {
         let (mut mixer, mut ana) = (Mixer::new(8_000), Place::default());
         add(&mut mixer, &mut ana, 0, 1);
         due(&mut mixer, 1_000);

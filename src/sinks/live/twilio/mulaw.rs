@@ -1,14 +1,14 @@
 //! G.711 µ-law (pure).
 
-/// What keeps the logarithm away from zero (ITU-T G.711).
+/// Keeps the logarithm away from zero (ITU-T G.711).
 const BIAS: i32 = 0x84;
 const MAX: i32 = 0x7fff - BIAS;
 
-/// One sample of 16 bits in 8.
+/// Encodes a 16-bit sample in 8 bits.
 pub fn encode(sample: i16) -> u8 {
     let sign = if sample < 0 { 0x80 } else { 0 };
     let magnitude = i32::from(sample).abs().min(MAX) + BIAS;
-    // The bias makes bit 7 or a higher one the first that is set.
+    // The bias ensures that the highest set bit is bit 7 or above.
     let exponent = magnitude.ilog2() - 7;
     let mantissa = (magnitude >> (exponent + 3)) & 0x0f;
     !(sign | (exponent << 4) as u8 | mantissa as u8)
@@ -18,7 +18,7 @@ pub fn encode(sample: i16) -> u8 {
 mod tests {
     use super::*;
 
-    /// The inverse, as the recommendation's table gives it.
+    /// The inverse, from the recommendation's table.
     fn decode(byte: u8) -> i32 {
         let byte = !byte;
         let exponent = (byte >> 4) & 7;
@@ -36,16 +36,16 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_near_itself_after_both_ways() {
+    fn a_decoded_sample_is_close_to_the_original() {
         for sample in i16::MIN..=i16::MAX {
             let error = (decode(encode(sample)) - i32::from(sample)).abs();
-            // Half a step of its segment; the loudest are cut.
+            // Half a step of its segment; the loudest are clipped.
             assert!(error <= (i32::from(sample).abs() + BIAS) >> 5, "{sample}: {error}");
         }
     }
 
     #[test]
-    fn every_byte_is_itself_after_both_ways() {
+    fn every_byte_survives_decoding_and_encoding() {
         for byte in 0..=255_u8 {
             // There are two zeros.
             let expected = if byte == 0x7f { 0xff } else { byte };

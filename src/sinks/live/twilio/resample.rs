@@ -1,22 +1,23 @@
-//! From one sample rate to another (pure): a low-pass filter of windowed sinc, so that nothing above half the lower rate
-//! comes back as something else.
+//! Converts between sample rates (pure): a windowed-sinc low-pass filter prevents aliasing of everything above half the
+//! lower rate.
 
 use std::f64::consts::PI;
 
-/// The filter's length on either side, in samples of the lower rate: steep enough for speech, 2 ms late at 8 kHz.
+/// The filter's length on either side, in samples of the lower rate: steep enough for speech, with a delay of 2 ms at 8
+/// kHz.
 const REACH: usize = 16;
-/// How much of the lower rate's band passes.
+/// The part of the lower rate's band that passes.
 const PASS: f64 = 0.9;
 
-/// One voice's way from a rate to another.
+/// The resampler of one voice.
 pub struct Resampler {
-    /// Between two samples that come in lie so many steps, and between two that go out `down`.
+    /// The number of steps between two input samples; between two output samples it is `down`.
     up: usize,
     down: usize,
     taps: Vec<f32>,
-    /// What came in and is still needed.
+    /// The input that is still needed.
     history: Vec<f32>,
-    /// Where the next sample lies, in steps from the history's first.
+    /// The position of the next output sample, in steps from the start of the history.
     at: usize,
 }
 
@@ -27,7 +28,7 @@ impl Resampler {
         Self { up, down, taps: taps(up, down), history: Vec::new(), at: 0 }
     }
 
-    /// What has come so far, in the other rate. As many samples go out as came in, by the rates.
+    /// Resamples a block. The numbers of samples out and in are in the ratio of the rates.
     pub fn process(&mut self, samples: &[i16]) -> Vec<i16> {
         if self.up == self.down {
             return samples.to_vec();
@@ -47,7 +48,7 @@ impl Resampler {
         let taps = self.taps.iter().skip(self.at % self.up).step_by(self.up);
         let sum: f32 =
             taps.zip(self.history[..=newest].iter().rev()).map(|(tap, sample)| tap * sample).sum();
-        // `as` cuts what is too loud.
+        // `as` clips what is too loud.
         sum.round() as i16
     }
 
@@ -72,7 +73,7 @@ fn taps(up: usize, down: usize) -> Vec<f32> {
         cutoff * sinc * window
     };
     let taps: Vec<f64> = (-half..=half).map(tap).collect();
-    // A constant stays what it is.
+    // A constant signal stays the same.
     let gain = up as f64 / taps.iter().sum::<f64>();
     taps.iter().map(|tap| (tap * gain) as f32).collect()
 }
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn speech_passes_and_what_would_fold_back_does_not() {
+    fn speech_passes_and_aliases_do_not() {
         let full = loudness(&tone(1_000.0, 8_000, 8_000));
         for from_hz in RATES {
             for hz in [100.0, 1_000.0, 3_000.0] {
@@ -138,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_stays_changes_nothing() {
+    fn equal_rates_change_nothing() {
         let sound = tone(440.0, 8_000, 160);
         assert_eq!(Resampler::new(8_000, 8_000).process(&sound), sound);
     }
 
     #[test]
-    fn what_is_needed_no_more_is_forgotten() {
+    fn old_input_is_discarded() {
         let mut resampler = Resampler::new(48_000, 8_000);
         for _ in 0..1_000 {
             resampler.process(&[1; 960]);

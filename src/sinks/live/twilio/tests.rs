@@ -1,3 +1,5 @@
+//! The dialect of Twilio Media Streams.
+
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -83,7 +85,7 @@ fn numbers_are_texts_and_a_chunk_has_160_bytes_from_every_rate() {
 }
 
 #[test]
-fn l16_at_its_own_rate_is_what_zoom_sent() {
+fn l16_at_its_own_rate_is_passed_through() {
     let mut twilio = sound(Encoding::L16, 16_000);
     let audio = audio(AudioCodec::L16, SampleRate::Khz16, Channels::Mono);
     let payload: Vec<u8> = (0..640).map(|byte| byte as u8).collect();
@@ -98,13 +100,13 @@ fn two_channels_become_one() {
 }
 
 #[test]
-fn what_is_not_l16_is_refused() {
+fn codecs_other_than_l16_are_refused() {
     let opus = audio(AudioCodec::Opus, SampleRate::Khz48, Channels::Mono);
     assert!(sound(Encoding::Mulaw, 8_000).frame(AT, &frame(opus, 0, vec![1])).is_err());
 }
 
 #[test]
-fn a_mark_comes_back_and_everything_else_a_server_says_is_heard_in_silence() {
+fn a_mark_is_returned_and_other_messages_are_ignored() {
     let mut twilio = sound(Encoding::Mulaw, 8_000);
     let mark = json!({"event": "mark", "streamSid": "MZ", "mark": {"name": "end of turn"}});
     let said = parsed(twilio.hear(&mark.to_string()));
@@ -116,7 +118,7 @@ fn a_mark_comes_back_and_everything_else_a_server_says_is_heard_in_silence() {
 }
 
 #[test]
-fn a_moved_clock_or_an_absurd_time_makes_no_flood() {
+fn a_changed_clock_or_an_absurd_time_causes_no_flood() {
     for at_ms in [i64::MIN, 0, AT, i64::MAX] {
         let mut twilio = sound(Encoding::Mulaw, 8_000);
         let audio = audio(AudioCodec::L16, SampleRate::Khz8, Channels::Mono);

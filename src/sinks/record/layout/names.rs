@@ -1,5 +1,5 @@
-//! Ids and names of other people as parts of paths (pure): what a path cannot hold is left out, and two ids are never
-//! one name.
+//! Ids and names of other parties as components of paths (pure): unsafe characters are omitted, and two ids never
+//! become the same name.
 
 use sha2::{Digest, Sha256};
 
@@ -8,17 +8,16 @@ use crate::model::{is_joiner, one_line};
 /// The longest form of a name or an id in a path.
 pub(super) const MAX_CHARS: usize = 60;
 const MAX_BYTES: usize = 120;
-/// The longest folder name and the longest stem of a file. File systems allow 255 bytes: the rest is for what is put
-/// behind a folder (a part, a recording's id) and around a stem (numbers, extensions, `.damaged`).
+/// The longest folder name, and the longest stem of a file. File systems allow 255 bytes: the rest is for suffixes of a
+/// folder (a part, a recording's id) and additions to a stem (numbers, extensions, `.damaged`).
 pub(super) const MAX_FOLDER_BYTES: usize = 200;
 pub(super) const MAX_STEM_BYTES: usize = 160;
-/// How many hex digits of a SHA-256 stand behind a name that was changed.
+/// The number of hex digits of a SHA-256 that follow a changed name.
 const HASH_DIGITS: usize = 12;
-/// What stands between a folder and the number of a further part.
+/// The word between a folder and the number of a further part.
 pub(super) const PART: &str = "part";
 
-/// An id as a name that no other id has: one that cannot stand there as it is, or that could be the name of another
-/// one, has a hash behind it.
+/// An id as a unique name: an id that cannot stand as it is, or could be the name of another one, gets a hash suffix.
 pub(super) fn distinct(id: &str) -> String {
     match safe(id) {
         Some(name) if name == id && !could_be_made(id) => name,
@@ -26,7 +25,7 @@ pub(super) fn distinct(id: &str) -> String {
     }
 }
 
-/// Whether a name ends like one that is made here.
+/// Whether a name ends like a generated one.
 fn could_be_made(name: &str) -> bool {
     let Some((_, end)) = name.rsplit_once('-') else { return false };
     let is_hash = end.len() == HASH_DIGITS && end.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -40,7 +39,7 @@ pub(super) fn hashed(id: &str) -> String {
     format!("{}-{}", safe(id).as_deref().unwrap_or("unnamed"), hash(id))
 }
 
-/// A name of at most so many bytes; one that was cut has a hash behind it.
+/// A name of at most `max_bytes`; a shortened one gets a hash suffix.
 pub(super) fn bounded(name: &str, max_bytes: usize) -> String {
     if name.len() <= max_bytes {
         return name.to_owned();
@@ -55,8 +54,8 @@ pub(super) fn hash(text: &str) -> String {
     hash
 }
 
-/// What of a text may stand in a path: letters and digits of any script with joiners behind them, and `-`; `_` for
-/// everything else.
+/// The characters of a text that a path may hold: letters and digits of any script with joiners after them, and `-`;
+/// `_` for all others.
 pub(super) fn safe(text: &str) -> Option<String> {
     let mut safe = String::new();
     for c in one_line(text).chars() {
@@ -73,7 +72,7 @@ pub(super) fn safe(text: &str) -> Option<String> {
     (!safe.is_empty()).then(|| safe.to_owned())
 }
 
-/// The sample library's folder of a stream. There `/` and `+` are one character: an id that has some gets a hash.
+/// The sample library's folder of a stream. It maps `/` and `+` to one character: an id that contains them gets a hash.
 pub(super) fn samples_folder(stream_id: &str) -> String {
     match underscored(stream_id) {
         name if name == stream_id => bounded(&name, MAX_FOLDER_BYTES),
@@ -84,7 +83,7 @@ pub(super) fn samples_folder(stream_id: &str) -> String {
     }
 }
 
-/// As the sample library writes ids.
+/// Writes an id as the sample library does.
 pub(super) fn underscored(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }

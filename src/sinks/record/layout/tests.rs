@@ -46,7 +46,7 @@ fn the_sample_librarys_folders_are_kept() {
 }
 
 #[test]
-fn a_layout_that_puts_two_recordings_in_one_folder_or_leaves_its_own_is_refused() {
+fn a_layout_with_shared_or_escaping_folders_is_refused() {
     let refused = |text: &str| Layout::parse(text).unwrap_err();
     assert_eq!(refused("{date}/{session}"), LayoutError::NotUnique);
     assert_eq!(refused(""), LayoutError::Literal);
@@ -59,7 +59,7 @@ fn a_layout_that_puts_two_recordings_in_one_folder_or_leaves_its_own_is_refused(
 }
 
 #[test]
-fn a_track_of_an_engagement_is_called_after_its_channel() {
+fn a_track_of_an_engagement_is_named_after_its_channel() {
     let track = |layout: &Layout, channel: &str, name: Option<&str>| {
         let channel_id = ChannelId::new(channel);
         let speaker = Speaker { channel_id, name: name.map(Into::into), user_id: None };
@@ -72,7 +72,7 @@ fn a_track_of_an_engagement_is_called_after_its_channel() {
     assert_eq!(track(&Layout::RtmsSamples, "123abc", Some("Jane")), "channel-123abc.mp4");
 }
 
-/// Ids that differ in what a path cannot hold, in what is cut off, and such as look like names that are made here.
+/// Ids that differ in unsafe characters or in what is cut off, and ids that look like generated names.
 fn alike() -> Vec<String> {
     let long = "x".repeat(MAX_CHARS);
     let hash = hash("a+b");
@@ -109,7 +109,7 @@ fn two_streams_never_share_a_folder() {
 }
 
 #[test]
-fn two_ids_in_one_name_are_told_apart() {
+fn two_ids_in_one_name_stay_distinct() {
     let folder = |meeting: &str, stream: &str| {
         let instance = Instance::new(Product::Meeting, IdKey::MeetingUuid, meeting).unwrap();
         let subject = Subject {
@@ -125,7 +125,7 @@ fn two_ids_in_one_name_are_told_apart() {
 }
 
 #[test]
-fn every_name_leaves_room_for_what_is_put_around_it() {
+fn every_name_leaves_room_for_its_prefixes_and_suffixes() {
     let channel_id = ChannelId::new(&"王".repeat(60));
     let speaker = Speaker { channel_id, name: Some("李".repeat(400)), user_id: None };
     let layout = Layout::Template("{stream}".to_owned());
@@ -137,7 +137,7 @@ fn every_name_leaves_room_for_what_is_put_around_it() {
 }
 
 #[test]
-fn a_hostile_name_is_one_part_of_a_path() {
+fn a_hostile_name_is_one_component_of_a_path() {
     let layout = Layout::Template("{stream}".to_owned());
     let audio = |name: &str| {
         let speaker = Speaker::participant(UserId(7), Some(name.to_owned()));

@@ -1,4 +1,4 @@
-//! Recordings in a folder of this machine. Everything here blocks. No file that is there is ever replaced.
+//! Recordings in a folder of this machine. All functions block. Existing files are never replaced.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read};
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::{Access, TargetError, missing};
 
-/// How much of two files is compared at a time.
+/// The size of one comparison of two files.
 const COMPARED_BYTES: usize = 128 * 1024;
 
 impl Access {
@@ -29,7 +29,7 @@ impl Access {
     }
 }
 
-/// Moves a file, whole or not at all. A file that was moved before is as good.
+/// Moves a file atomically. Succeeds if it was moved before.
 pub(super) fn take(from: &Path, to: &Path, access: Access) -> Result<(), TargetError> {
     if let Some(folder) = to.parent() {
         make_folders(folder, access)?;
@@ -46,7 +46,7 @@ pub(super) fn take(from: &Path, to: &Path, access: Access) -> Result<(), TargetE
     }
 }
 
-/// Whether nothing lies in a folder.
+/// Whether a folder is empty.
 pub(super) fn is_free(folder: &Path) -> io::Result<bool> {
     match fs::read_dir(folder) {
         Ok(mut entries) => Ok(entries.next().is_none()),
@@ -55,17 +55,17 @@ pub(super) fn is_free(folder: &Path) -> io::Result<bool> {
     }
 }
 
-/// Removes a file, and the folders below `root` that are empty without it. One that is not there is removed.
+/// Removes a file, and the folders below `root` that become empty. A missing file is no error.
 pub(super) fn remove(root: &Path, path: &str) -> io::Result<()> {
     let file = root.join(path);
-    // A copy that was cancelled leaves its part.
+    // A cancelled copy leaves its partial file.
     for path in [part_of(&file), file] {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
-    // Up to the first that holds something else.
+    // Up to the first folder that is not empty.
     let mut folder = Path::new(path).parent();
     while let Some(inner) = folder.filter(|inner| !inner.as_os_str().is_empty()) {
         if fs::remove_dir(root.join(inner)).is_err() {
@@ -76,7 +76,7 @@ pub(super) fn remove(root: &Path, path: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Folders that are there keep the mode that they have.
+/// Creates the folders; existing ones keep their mode.
 fn make_folders(folder: &Path, access: Access) -> io::Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
@@ -85,17 +85,17 @@ fn make_folders(folder: &Path, access: Access) -> io::Result<()> {
         make_folders(above, access)?;
     }
     match DirBuilder::new().mode(access.folders()).create(folder) {
-        // The process's mask may have taken the group's rights.
+        // The process's umask may have removed the group's permissions.
         Ok(()) => fs::set_permissions(folder, Permissions::from_mode(access.folders())),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-/// Fails where something has the name already, also when it came this very moment.
+/// Fails if the name is taken, even if that happened at this very moment.
 fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Not every file system knows it: NFS does not, and can link.
+        // Not every file system supports it: NFS does not, but it can link.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             fs::hard_link(from, to)?;
             fs::remove_file(from)
@@ -104,7 +104,7 @@ fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Something has the name: the same file, where a move was cut off before its source was removed.
+/// The name is taken: by the same file, if a move was interrupted before its source was removed.
 fn settle(from: &Path, to: &Path) -> Result<(), TargetError> {
     match is_same(from, to).map_err(missing)? {
         true => Ok(fs::remove_file(from)?),
@@ -130,7 +130,7 @@ fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     }
 }
 
-/// To another disk: under another name until it is whole.
+/// Copies to another disk, under a temporary name until it is complete.
 fn copy(from: &Path, to: &Path) -> Result<(), TargetError> {
     if to.try_exists()? {
         return settle(from, to);
@@ -142,7 +142,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), TargetError> {
     Ok(fs::remove_file(from)?)
 }
 
-/// Where a file is that is not whole yet.
+/// The temporary name of an incomplete file.
 fn part_of(file: &Path) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push(".part");

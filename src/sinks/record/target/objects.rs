@@ -29,15 +29,15 @@ use crate::net::Network;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a store may be silent.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
-/// A file up to this size goes in one request; a longer one in parts.
+/// The largest file that is uploaded in one request; a larger one is uploaded in parts.
 const PART_BYTES: usize = 8 * 1024 * 1024;
-/// How many parts of a file are on their way at once.
+/// The most parts of a file that are uploaded at once.
 const PARTS_AT_ONCE: usize = 4;
 
-/// The metadata of an object that says of which recording it is.
+/// The metadata key of an object that holds the recording's id.
 const OWNER: &str = "rtmsd-recording";
 
-/// The variables of each kind of store, as its own tools name them.
+/// The variables of each kind of store, with the names that its own tools use.
 const S3: [&str; 17] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -80,7 +80,7 @@ const AZURE: [&str; 13] = [
     "AZURE_TENANT_ID",
 ];
 
-/// The variables that say how to reach the store of a URL; none for a URL that names no store.
+/// The variables for the store of a URL; `None` if the URL names no store.
 pub(super) fn variables(url: &Url) -> Option<&'static [&'static str]> {
     url.host_str().filter(|host| !host.is_empty())?;
     match url.scheme() {
@@ -91,7 +91,7 @@ pub(super) fn variables(url: &Url) -> Option<&'static [&'static str]> {
     }
 }
 
-/// An object store. Its own retries are few: whoever uploads tries again for as long as it takes.
+/// An object store. It makes few retries of its own: the uploader retries as long as needed.
 #[derive(Debug, Clone)]
 pub struct Objects(Arc<dyn ObjectStore>);
 
@@ -138,8 +138,8 @@ impl Objects {
         Ok(())
     }
 
-    /// Whether no other recording's file is there. Earlier versions did not say of which recording a file is: one of
-    /// the same size is taken to be this one, uploaded before.
+    /// Whether no other recording's file is there. Earlier versions did not store the recording's id: a file of the
+    /// same size counts as this one, uploaded before.
     async fn may_put(
         &self,
         path: &Path,
@@ -157,7 +157,7 @@ impl Objects {
         }
     }
 
-    /// Whether nothing lies below a path.
+    /// Whether a path has no objects.
     pub async fn is_free(&self, path: &str) -> Result<bool, TargetError> {
         match self.0.list(Some(&read(path)?)).next().await.transpose() {
             Ok(first) => Ok(first.is_none()),
@@ -167,7 +167,7 @@ impl Objects {
     }
 
     pub async fn get(&self, path: &str, range: Range<u64>) -> Result<Content, TargetError> {
-        // A store refuses a range of nothing.
+        // Stores reject an empty range.
         if range.is_empty() {
             return Ok(stream::empty().boxed());
         }
@@ -185,7 +185,7 @@ impl Objects {
     }
 }
 
-/// A file on its way in parts. Those of one that fails or is cancelled cost money until they are aborted.
+/// A multipart upload. The parts of a failed or cancelled one cost money until they are aborted.
 struct Upload(Option<Box<dyn MultipartUpload>>);
 
 impl Upload {
@@ -217,13 +217,13 @@ impl Drop for Upload {
         };
         runtime.spawn(async move {
             if let Err(error) = upload.abort().await {
-                tracing::debug!(%error, "parts of a cancelled upload are left in the store");
+                tracing::debug!(%error, "could not abort a cancelled upload; its parts are left in the store");
             }
         });
     }
 }
 
-/// Nothing is there, or these credentials may only write: then nobody can look.
+/// The object does not exist, or these credentials may only write and so cannot see it.
 fn is_hidden(error: &object_store::Error) -> bool {
     use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
     matches!(error, NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. })
@@ -251,7 +251,7 @@ fn build(
         retry_timeout: Duration::from_secs(20),
         ..RetryConfig::default()
     };
-    /// The three builders are alike, and share no trait.
+    /// The three builders are alike but share no trait.
     macro_rules! store {
         ($builder:ty) => {{
             let mut builder = <$builder>::new().with_url(url.as_str());
@@ -269,7 +269,7 @@ fn build(
     })
 }
 
-/// Our own HTTP client under the store's protocol: one TLS provider, one proxy, and times that end.
+/// The daemon's HTTP client for the store's protocol: one TLS provider, one proxy, and timeouts.
 struct Connector(Network);
 
 impl fmt::Debug for Connector {

@@ -1,3 +1,5 @@
+//! The destinations of recordings.
+
 use futures_util::TryStreamExt;
 use object_store::memory::InMemory;
 use tempfile::tempdir;
@@ -40,19 +42,19 @@ async fn takes_reads_and_removes(target: Target) {
 }
 
 #[tokio::test]
-async fn a_folder_takes_reads_and_removes_and_leaves_nothing_behind() {
+async fn a_folder_stores_reads_and_removes_and_leaves_nothing_behind() {
     let root = tempdir().unwrap();
     takes_reads_and_removes(folder(root.path())).await;
     assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]
-async fn an_object_store_takes_reads_and_removes() {
+async fn an_object_store_stores_reads_and_removes() {
     takes_reads_and_removes(Target::Objects(Objects::new(Arc::new(InMemory::new())))).await;
 }
 
 #[tokio::test]
-async fn what_a_cancelled_copy_left_goes_with_the_file() {
+async fn a_partial_copy_is_removed_with_the_file() {
     let root = tempdir().unwrap();
     std::fs::create_dir(root.path().join("x")).unwrap();
     std::fs::write(root.path().join("x/a.wav.part"), "half").unwrap();
@@ -61,7 +63,7 @@ async fn what_a_cancelled_copy_left_goes_with_the_file() {
 }
 
 #[tokio::test]
-async fn a_file_that_was_moved_before_is_as_good() {
+async fn moving_a_file_again_succeeds() {
     let (from, to) = (tempdir().unwrap(), tempdir().unwrap());
     let (file, target) = (from.path().join("a"), folder(to.path()));
     std::fs::write(&file, "sound").unwrap();
@@ -72,7 +74,7 @@ async fn a_file_that_was_moved_before_is_as_good() {
     assert!(matches!(never, Err(TargetError::Missing)));
 }
 
-/// Whose names are the same, or whose copy was cut off, keeps its file.
+/// A file with the same name, or with an interrupted copy, is not replaced.
 async fn no_file_is_replaced(target: Target) {
     let root = tempdir().unwrap();
     let file = root.path().join("a");
@@ -84,9 +86,9 @@ async fn no_file_is_replaced(target: Target) {
     assert!(target.is_free("x").await.unwrap());
     take("one", 1).await.unwrap();
     assert!(!target.is_free("x").await.unwrap());
-    assert!(target.is_free("x/a").await.unwrap(), "a beginning of a name is no folder");
+    assert!(target.is_free("x/a").await.unwrap(), "a prefix of a name is no folder");
     assert!(matches!(take("two", 2).await, Err(TargetError::Taken)));
-    assert!(file.exists(), "what finds no place stays where it is");
+    assert!(file.exists(), "a file that cannot be stored stays where it is");
     take("one", 1).await.unwrap();
     assert_eq!(read(&target, "x/a.wav", 0..3).await, b"one");
 }
@@ -103,7 +105,7 @@ async fn no_file_of_another_recording_is_replaced_in_an_object_store() {
 }
 
 #[tokio::test]
-async fn what_is_stored_is_its_owners_or_its_groups() {
+async fn stored_files_are_readable_by_the_owner_or_the_group() {
     use std::os::unix::fs::PermissionsExt;
     for (access, folders, files) in [(Access::Owner, 0o700, 0o600), (Access::Group, 0o750, 0o640)] {
         let root = tempdir().unwrap();
@@ -119,7 +121,7 @@ async fn what_is_stored_is_its_owners_or_its_groups() {
 }
 
 #[test]
-fn a_place_is_a_folder_or_a_store_that_is_known() {
+fn a_destination_is_a_folder_or_a_known_store() {
     let nothing = |_: &str| None;
     let folder = |text: &str| Place::parse(text, &nothing).unwrap().folder().unwrap().to_owned();
     assert_eq!(folder("./data/x"), Path::new("./data/x"));

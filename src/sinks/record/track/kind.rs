@@ -1,3 +1,5 @@
+//! The file format of each medium's frames.
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -7,7 +9,7 @@ use crate::rtms::params::{
     AudioCodec, AudioContent, Channels, Effective, EffectiveAudio, VideoCodec,
 };
 
-/// What a medium becomes, as Zoom gives it: nothing is encoded anew.
+/// The format of a medium's files, as Zoom sends it: nothing is transcoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrackKind {
@@ -15,27 +17,27 @@ pub enum TrackKind {
     Wav(WavFormat),
     /// Opus in one Ogg file.
     Ogg { channels: u8 },
-    /// H.264 in fragmented MP4, a further file for each change of resolution.
+    /// H.264 in fragmented MP4, with a further file for each change of resolution.
     Mp4,
     /// JPEG or PNG: a folder of images named by time, and `index.jsonl`.
     Pictures,
 }
 
-/// Why a medium cannot be recorded as media.
+/// Why a medium cannot be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Unrecordable {
     #[error("{} is text, not media", .0.as_str())]
     Text(Medium),
-    #[error("Zoom has not said what {} it gives", .0.as_str())]
+    #[error("Zoom has not announced the format of {}", .0.as_str())]
     Unanswered(Medium),
-    #[error("Zoom gives {} in a form that this version does not know", .0.as_str())]
+    #[error("Zoom sends {} in a format that this version does not know", .0.as_str())]
     Unknown(Medium),
-    #[error("RTP packets are not recorded: ask for raw audio")]
+    #[error("RTP packets cannot be recorded: request raw audio")]
     Rtp,
 }
 
 impl TrackKind {
-    /// What the frames of a medium become with what Zoom gives (sections 8.2 and 8.3).
+    /// The format for a medium with Zoom's parameters (sections 8.2 and 8.3).
     pub fn of(medium: Medium, effective: &Effective) -> Result<Self, Unrecordable> {
         match medium {
             Medium::Audio => sound(effective.audio.ok_or(Unrecordable::Unanswered(medium))?),
@@ -51,7 +53,7 @@ impl TrackKind {
         }
     }
 
-    /// What a millisecond of silence takes in a file, at most.
+    /// The most bytes that a millisecond of silence takes in a file.
     pub fn silence_bytes_per_ms(self) -> u64 {
         match self {
             Self::Wav(format) => format.bytes_per_ms(),
@@ -60,7 +62,7 @@ impl TrackKind {
         }
     }
 
-    /// Of the file's name; none for pictures, which are a folder.
+    /// The file extension; `None` for pictures, which are a folder.
     pub fn extension(self) -> Option<&'static str> {
         match self {
             Self::Wav(_) => Some("wav"),
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn rtp_text_and_what_zoom_has_not_answered_are_refused_each_with_its_reason() {
+    fn rtp_text_and_unannounced_formats_are_refused_each_with_its_reason() {
         let rtp = json!({"audio": {"content_type": 1}});
         assert_eq!(of(Medium::Audio, rtp), Err(Unrecordable::Rtp));
         assert_eq!(of(Medium::Chat, json!({})), Err(Unrecordable::Text(Medium::Chat)));

@@ -1,4 +1,4 @@
-//! The sound of all participants of a recording, added up in one file.
+//! The audio of all participants of a recording, mixed in one file.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,27 +12,27 @@ use super::wav::{self, Over, Place, WavFile, WavFormat};
 use super::{Counts, Finished, TrackError, TrackFile};
 use crate::model::SpeakerKey;
 
-/// How much of the mix stays in memory, where adding is cheap. Who comes later is added in the file.
+/// How much of the mix stays in memory, where adding is cheap. Later audio is added in the file.
 const WINDOW_MS: u64 = 2_000;
 
-/// How many voices are known at a time; Zoom lets three speak at once (section 8.1).
+/// The most voices known at a time; Zoom lets three speak at once (section 8.1).
 const MAX_VOICES: usize = 1_000;
 
-/// A voice that was silent for so long is forgotten, and begins anew.
+/// A voice that was silent this long is forgotten, and starts anew.
 const FORGOTTEN_AFTER_MS: u64 = 10_000;
 
-/// The L16 sound of all participants, added up in one WAV file. Sums that are too loud stay at the limit.
+/// The L16 audio of all participants, added up in one WAV file. Sums are clipped at the limit.
 pub struct Mix {
     path: PathBuf,
     origin_ms: i64,
-    /// From where to where sound may be in it already that was there when it was resumed.
+    /// The time span in which a resumed file may hold audio already.
     resumed: Range<i64>,
-    /// Where each voice of it ended then, if that is known.
+    /// The end of each voice at that time, if known.
     ends: Option<HashMap<SpeakerKey, i64>>,
     earlier: Vec<TrackFile>,
     file: WavFile,
     voices: HashMap<SpeakerKey, Voice>,
-    /// How far the sound will go with what waits.
+    /// The end of the audio, including queued frames.
     reach: u64,
     counts: Counts,
 }
@@ -44,7 +44,7 @@ struct Voice {
 }
 
 impl Mix {
-    /// A new mix; as [`super::Track::create`]. Only L16 can be added up: see [`WavFormat::is_mixable`].
+    /// Creates a mix; like [`super::Track::create`]. Only L16 can be mixed: see [`WavFormat::is_mixable`].
     pub fn create(path: &Path, format: WavFormat, origin_ms: i64) -> Result<Self, TrackError> {
         if path.exists() {
             return Err(TrackError::at(path)(io::ErrorKind::AlreadyExists.into()));
@@ -52,7 +52,7 @@ impl Mix {
         Self::resume(path, format, origin_ms)
     }
 
-    /// Goes on with what is there; as [`super::Track::resume`].
+    /// Continues an existing mix; like [`super::Track::resume`].
     pub fn resume(path: &Path, format: WavFormat, origin_ms: i64) -> Result<Self, TrackError> {
         if !format.is_mixable() {
             return Err(TrackError::at(path)(io::ErrorKind::InvalidInput.into()));
@@ -73,7 +73,7 @@ impl Mix {
         })
     }
 
-    /// Where each voice ends, in Unix milliseconds.
+    /// The end of each voice, in Unix milliseconds.
     pub fn ends(&self) -> HashMap<SpeakerKey, i64> {
         let bytes_per_ms = self.file.format.bytes_per_ms();
         let end = |voice: &Voice| self.origin_ms + (voice.place.next / bytes_per_ms) as i64;
@@ -82,14 +82,13 @@ impl Mix {
         ends
     }
 
-    /// Says of a resumed mix that was moved what is in it: of each voice what lies between the origin that it had and
-    /// its end.
+    /// Sets what a resumed and shifted mix holds: for each voice, the span from the earlier origin to its end.
     pub fn remember(&mut self, had_origin_ms: i64, ends: HashMap<SpeakerKey, i64>) {
         self.resumed.start = had_origin_ms;
         self.ends = Some(ends);
     }
 
-    /// Takes a frame of a participant; as [`super::Track::write`].
+    /// Adds a frame of a participant; like [`super::Track::write`].
     pub fn write(
         &mut self,
         at_ms: i64,
@@ -99,12 +98,12 @@ impl Mix {
         self.add(at_ms, who, payload).map_err(TrackError::at(&self.path))
     }
 
-    /// As [`super::Track::sync`].
+    /// Like [`super::Track::sync`].
     pub fn sync(&mut self) -> Result<(), TrackError> {
         self.write_all().map_err(TrackError::at(&self.path))
     }
 
-    /// As [`super::Track::finish`].
+    /// Like [`super::Track::finish`].
     pub fn finish(mut self) -> Result<Finished, TrackError> {
         self.sync()?;
         let closed = wav::close(self.file, self.origin_ms).map_err(TrackError::at(&self.path))?;
@@ -113,12 +112,12 @@ impl Mix {
         Ok(Finished { files, counts: self.counts })
     }
 
-    /// What became of the frames so far.
+    /// The counts of the frames so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// As [`super::Track::bytes`].
+    /// Like [`super::Track::bytes`].
     pub fn bytes(&self) -> u64 {
         self.file.added + self.reach.saturating_sub(self.file.len())
     }
@@ -150,7 +149,7 @@ impl Mix {
                 self.reach = self.reach.max(voice.place.end(since_ms, payload.len()));
             }
             Turn::Repeated => self.counts.repeated += 1,
-            // Adding what came before would double it.
+            // Adding a repeated frame would double it.
             Turn::Clashes | Turn::Missed(_) => self.counts.late += 1,
         }
         while let Some(frame) = voice.order.pop() {
@@ -160,7 +159,7 @@ impl Mix {
         Ok(())
     }
 
-    /// Whether there is room for one more voice, after those that are silent were forgotten.
+    /// Whether one more voice can be added, after silent ones are forgotten.
     fn make_room(&mut self) -> io::Result<bool> {
         if self.voices.len() >= MAX_VOICES {
             self.write_all()?;

@@ -1,4 +1,4 @@
-//! H.264 in fragmented MP4, as it came: a killed process leaves a file that plays.
+//! Writes H.264 in fragmented MP4 without transcoding: a killed process leaves a file that plays.
 
 mod annexb;
 mod boxes;
@@ -17,27 +17,27 @@ use self::part::{Part, Reopened};
 use super::order::{Timed, fits};
 use super::{Counts, Finished, TrackFile, parts};
 
-/// The most picture parameter sets that a file can name.
+/// The most picture parameter sets that a file can refer to.
 const MAX_PPS: usize = 255;
 
-/// The most bytes of parameter sets at a time. Real ones have some hundred.
+/// The most bytes of parameter sets at a time. Real ones have a few hundred.
 const MAX_SETS_BYTES: usize = 32 << 10;
 
-/// Pictures of one participant, of the active speaker, or of a shared screen.
+/// The pictures of one participant, of the active speaker, or of a shared screen.
 pub struct Mp4Track {
     base: PathBuf,
     origin_ms: i64,
     earlier: Vec<TrackFile>,
-    /// How many files there are, those that are not ours too.
+    /// The number of files, including foreign ones.
     numbered: usize,
     part: Option<Part>,
-    /// What came last.
+    /// The latest parameter sets.
     sets: ParameterSets,
-    /// No picture can be decoded before the next key frame.
+    /// Whether no picture can be decoded before the next key frame.
     needs_key: bool,
-    /// Whether parameter sets other than the file's own stand among its pictures.
+    /// Whether parameter sets other than those of the file are among its pictures.
     sets_in_band: bool,
-    /// Sets came that the file does not hold yet: what is said once is written once.
+    /// Whether sets arrived that the file does not hold yet: each is written once.
     is_unsaid: bool,
     counts: Counts,
     bytes: u64,
@@ -106,7 +106,7 @@ impl Mp4Track {
         self.counts
     }
 
-    /// What waits in memory after a `sync`.
+    /// The bytes in memory after a `sync`.
     pub fn held_bytes(&self) -> usize {
         self.part.as_ref().map_or(0, Part::held_bytes)
     }
@@ -121,7 +121,7 @@ impl Mp4Track {
         self.note_sets(&units);
         let is_key = has(annexb::IDR);
         if !is_key && (self.needs_key || !has(annexb::SLICE)) {
-            // Parameter sets alone go into the file with the next picture.
+            // Parameter sets alone are written with the next picture.
             let are_sets = !has(annexb::SLICE) && (has(annexb::SPS) || has(annexb::PPS));
             match are_sets {
                 true => self.counts.written += 1,
@@ -135,7 +135,7 @@ impl Mp4Track {
         }
         let Some(part) = &mut self.part else { return Ok(()) };
         self.sets_in_band |= self.is_unsaid && part.sets != self.sets;
-        // In other frames they stay where they stood.
+        // In other frames they stay in place.
         let sets = Some(&self.sets).filter(|_| is_key && self.is_unsaid && self.sets_in_band);
         let data = sample_data(&units, is_key, sets);
         let at_ms = (frame.at_ms - self.origin_ms) as u64;
@@ -146,7 +146,7 @@ impl Mp4Track {
         pushed
     }
 
-    /// Remembers parameter sets: an SPS begins a new collection. Sets that are too large for any picture are none.
+    /// Stores parameter sets: an SPS starts a new collection. Ignores sets that are too large for any picture.
     fn note_sets(&mut self, units: &[&[u8]]) {
         let of = |kind| units.iter().filter(move |unit| annexb::kind(unit) == kind);
         let sps = of(annexb::SPS).next_back();
@@ -168,7 +168,7 @@ impl Mp4Track {
         }
     }
 
-    /// Sees to a file for the picture of the newest sets; false when they say too little.
+    /// Ensures that a file for pictures of the newest sets is open; false if the sets are incomplete.
     fn begin_picture(&mut self) -> io::Result<bool> {
         let picture = sps::read(&self.sets.sps).filter(|_| !self.sets.pps.is_empty());
         let Some(picture) = picture else { return Ok(false) };
@@ -197,10 +197,9 @@ impl Mp4Track {
     }
 }
 
-/// A copy of a file, which must not be there, in which everything comes `by_ms` later. What is no film of ours is
-/// copied as it is.
+/// Copies a file to a path that must not exist, with all times `by_ms` later. A foreign file is copied unchanged.
 pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
-    // What is damaged is found, and kept, beside the film itself.
+    // Damaged data is found and kept beside the film itself.
     drop(Part::reopen(from)?);
     std::fs::copy(from, to)?;
     match Part::reopen(to)? {
@@ -209,7 +208,7 @@ pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     }
 }
 
-/// The units behind their lengths. Of a key frame `sets` stand for those that it brought.
+/// The units with length prefixes. In a key frame, `sets` replace its own.
 fn sample_data(units: &[&[u8]], is_key: bool, sets: Option<&ParameterSets>) -> Vec<u8> {
     let mut data = Vec::new();
     let mut put = |unit: &[u8]| {

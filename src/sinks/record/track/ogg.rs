@@ -1,5 +1,5 @@
-//! Opus in Ogg (RFC 7845), as it came. A stream that was cut goes on as the same logical stream, which the `ogg`
-//! crate's writer cannot do: the pages are ours.
+//! Writes Opus in Ogg (RFC 7845) without transcoding. An interrupted stream continues as the same logical stream, which
+//! the `ogg` crate's writer does not support, so the pages are built here.
 
 mod packet;
 mod page;
@@ -21,24 +21,24 @@ use super::{Counts, Finished, TrackFile, parts};
 /// Each of the two headers has a page of its own.
 const HEADER_PAGES: u32 = 2;
 
-/// How much sound a page has at most.
+/// The most audio in a page.
 const PAGE_SAMPLES: u64 = 1000 * SAMPLES_PER_MS;
 
-/// A packet whose time differs by less from where the last one ended follows it without a seam; and by less than
-/// its own length.
+/// A packet whose time differs by less than this, and by less than its own length, from the end of the previous one
+/// follows it without a seam.
 const MAX_JITTER_SAMPLES: u64 = 60 * SAMPLES_PER_MS;
 
 /// Silence of 20 ms takes four bytes.
 const SILENCE_MS_PER_BYTE: u64 = 5;
 
-/// Opus of one voice or of one mixed stream.
+/// The Opus audio of one voice or of one mixed stream.
 pub struct OggTrack {
     origin_ms: i64,
     channels: u8,
     earlier: Vec<TrackFile>,
     file: OggFile,
     order: ReorderBuffer,
-    /// Since the origin: where the newest frame that waited begins.
+    /// The start of the newest queued frame, since the origin.
     reach_ms: i64,
     counts: Counts,
 }
@@ -48,14 +48,14 @@ struct OggFile {
     path: PathBuf,
     file: File,
     serial: u32,
-    /// Of the next page.
+    /// The number of the next page.
     number: u32,
-    /// Where the next page begins, and where the last one did.
+    /// The offsets of the next and of the last page.
     end: u64,
     last_page_at: u64,
-    /// Where the sound of all whole pages ends, in samples.
+    /// The end of the audio of all whole pages, in samples.
     paged: u64,
-    /// With what has no page yet.
+    /// Including packets that have no page yet.
     granule: u64,
     packets: Packets,
     bytes: u64,
@@ -158,8 +158,8 @@ impl OggTrack {
     }
 }
 
-/// A copy of a file, which must not be there, in which everything comes `by_ms` later, to 20 ms. What is no stream of
-/// ours is copied as it is.
+/// Copies a file to a path that must not exist, with all times `by_ms` later, in steps of 20 ms. A foreign file is
+/// copied unchanged.
 pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     let Reopened::Stream(there, channels) = OggFile::reopen(from)? else {
         return std::fs::copy(from, to).map(drop);
@@ -172,7 +172,7 @@ pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     let by = copy.granule;
     let mut pages = Pages { reader: BufReader::new(File::open(from)?), buffer: Vec::new() };
     while let Some((info, mut page)) = pages.next_whole()? {
-        // The headers are there already.
+        // The copy has its headers already.
         if info.number >= HEADER_PAGES {
             page::set_place(&mut page, info.granule + by, copy.number);
             copy.append(&page, info.granule + by)?;
@@ -181,11 +181,11 @@ pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// What a file turned out to be.
+/// The result of reopening a file.
 enum Reopened {
-    /// A stream with so many channels.
+    /// A stream with this number of channels.
     Stream(OggFile, u8),
-    /// A stream of ours that was killed before its headers were whole.
+    /// A stream of this writer that was killed before its headers were complete.
     Begun,
     Foreign,
 }
@@ -218,7 +218,7 @@ impl OggFile {
         }
     }
 
-    /// Reads what is there up to the last whole page, and cuts off the rest.
+    /// Reads a file up to the last whole page, and cuts off the rest.
     fn reopen(path: &Path) -> io::Result<Reopened> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let mut pages = Pages { reader: BufReader::new(&file), buffer: Vec::new() };
@@ -264,7 +264,7 @@ impl OggFile {
         Ok(())
     }
 
-    /// Writes a page of what has none. After an error that sound is lost; what comes next is at its right time.
+    /// Writes a page of the queued packets. After an error that audio is lost; later audio has the right time.
     fn flush(&mut self) -> io::Result<()> {
         if self.packets.is_empty() {
             return Ok(());
@@ -274,7 +274,7 @@ impl OggFile {
         let appended = self.append(&page, self.granule);
         if appended.is_err() {
             self.granule = self.paged;
-            // Where this fails too, the next page is written over what is there.
+            // If this fails too, the next page overwrites what is there.
             let _ = self.file.set_len(self.end);
         }
         appended
@@ -307,14 +307,14 @@ impl OggFile {
     }
 }
 
-/// The pages of a file, one after another.
+/// Iterates over the pages of a file.
 struct Pages<R> {
     reader: R,
     buffer: Vec<u8>,
 }
 
 impl<R: Read> Pages<R> {
-    /// The next page, and its body.
+    /// The next page and its body.
     fn next(&mut self) -> io::Result<Option<(page::PageInfo, Vec<u8>)>> {
         Ok(self.next_whole()?.map(|(info, mut page)| {
             page.drain(..info.body_at);
@@ -331,7 +331,7 @@ impl<R: Read> Pages<R> {
     }
 }
 
-/// Whether a file holds nothing but the beginning of our headers.
+/// Whether a file holds only the beginning of this writer's headers.
 fn is_beginning(file: &File) -> io::Result<bool> {
     let length = file.metadata()?.len() as usize;
     let whole = header_page(&head(1), BEGINS, 0, 0).len() + header_page(&tags(), 0, 0, 1).len();
@@ -346,7 +346,7 @@ fn header_page(packet: &[u8], flags: u8, serial: u32, number: u32) -> Vec<u8> {
     packets.page(flags, 0, serial, number)
 }
 
-/// RFC 7845, section 5.1. Nothing is skipped at the beginning: the first sample is the origin.
+/// RFC 7845, section 5.1. No samples are skipped: the first one is at the origin.
 fn head(channels: u8) -> Vec<u8> {
     let mut head = b"OpusHead\x01".to_vec();
     head.push(channels);
@@ -360,7 +360,7 @@ fn channels_of(packet: &[u8]) -> Option<u8> {
     [1, 2].into_iter().find(|channels| packet == head(*channels))
 }
 
-/// RFC 7845, section 5.2.
+/// The comment header: RFC 7845, section 5.2.
 fn tags() -> Vec<u8> {
     let mut tags = b"OpusTags\x05\0\0\0rtmsd".to_vec();
     tags.extend([0; 4]);

@@ -1,20 +1,20 @@
-//! Which frames have a place in a file, and in which order they are written (pure).
+//! Decides which frames a file can hold, and in which order they are written (pure).
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 
-/// How long a stream may be: Zoom ends a meeting after 30 hours.
+/// The longest stream: Zoom ends a meeting after 30 hours.
 pub const MAX_SPAN_MS: i64 = 36 * 60 * 60 * 1000;
 
-/// How long a frame of sound waits for earlier ones that come after it.
+/// How long a frame of audio waits for earlier ones that arrive later.
 const REORDER_WINDOW_MS: i64 = 200;
 
-/// How many frames of sound wait at most, whatever their times say.
+/// The most frames of audio that wait, whatever their times.
 const MAX_WAITING: usize = 64;
 
-/// How many frames are remembered, to know those that come twice.
+/// How many frames are remembered, to recognize repetitions.
 const MAX_PASSED: usize = 128;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,28 +23,28 @@ pub struct Timed {
     pub payload: Bytes,
 }
 
-/// Whether a frame lies where a file that begins at the origin can have it.
+/// Whether a file that begins at the origin can hold a frame.
 pub fn fits(origin_ms: i64, at_ms: i64) -> bool {
     (0..=MAX_SPAN_MS).contains(&at_ms.saturating_sub(origin_ms))
 }
 
-/// Sorts the sound of one voice by time, and leaves out what comes twice.
+/// Sorts the audio of one voice by time and drops repeated frames.
 #[derive(Debug)]
 pub struct ReorderBuffer {
     waiting: BTreeMap<i64, Bytes>,
     passed_ms: i64,
-    /// The newest that passed: their times, and a hash of their sound.
+    /// The last written frames: their times, and a hash of their audio.
     passed: VecDeque<(i64, u64)>,
 }
 
-/// What [`ReorderBuffer::push`] says of a frame.
+/// The decision of [`ReorderBuffer::push`] about a frame.
 pub enum Turn {
     Waits,
-    /// It came before.
+    /// It is a repetition.
     Repeated,
-    /// Other sound came with the same time.
+    /// Other audio has the same time.
     Clashes,
-    /// Later frames have passed already.
+    /// Later frames have been written already.
     Missed(Timed),
 }
 
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_comes_after_its_successor_is_put_before_it_and_a_repeated_one_is_left_out() {
+    fn frames_out_of_order_are_sorted_and_repeated_ones_dropped() {
         let mut order = ReorderBuffer::new();
         let mut sorted = Vec::new();
         for at_ms in [0, 20, 60, 40, 60, 80, 300, 320] {

@@ -1,23 +1,23 @@
-//! The files of a track: how further ones are called, how they are made, and what becomes of one that is damaged.
+//! The files of a track: their numbering, their creation, and the handling of damaged ones.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Take};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// How many files one track may have, beside its first.
+/// The most further files of one track.
 pub const MAX_PARTS: usize = 99;
-/// What stands behind the name of a file that a player or this program cannot read on.
+/// The suffix of a file that neither a player nor this program can continue to read.
 pub const DAMAGED: &str = ".damaged";
-/// How many damaged pieces of one file are kept apart.
+/// The most damaged pieces of one file that are kept separately.
 const MAX_DAMAGED: usize = 99;
 
-/// The parts of a track that are there.
+/// The existing parts of a track.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parts {
     /// In order, without those that were set aside.
     pub paths: Vec<PathBuf>,
-    /// How many numbers are taken, also by those.
+    /// The number of used part numbers, including those.
     pub numbers: usize,
 }
 
@@ -35,7 +35,7 @@ pub fn path(base: &Path, number: usize) -> PathBuf {
     base.with_file_name(name)
 }
 
-/// The parts that are there.
+/// Lists the existing parts.
 pub fn existing(base: &Path) -> Parts {
     let all = (1..=1 + MAX_PARTS).map(|number| path(base, number));
     let taken: Vec<PathBuf> = all.take_while(|path| is_taken(path)).collect();
@@ -48,8 +48,8 @@ pub fn is_taken(path: &Path) -> bool {
     path.exists() || damaged(path, 1).exists()
 }
 
-/// A new file that begins like this: there must not be one. The beginning outlives a power cut, and so does the file's
-/// name: without them what comes behind cannot be read.
+/// Creates a file with this beginning; fails if it exists. The beginning and the file's name survive a power cut,
+/// because data after them could not be read without them.
 pub fn create(path: &Path, beginning: &[u8]) -> io::Result<File> {
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create_new(true).mode(0o600).open(path)?;
@@ -59,20 +59,20 @@ pub fn create(path: &Path, beginning: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// The names in a file's folder outlive a power cut.
+/// Makes the names in a file's folder survive a power cut.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
-/// Sets a whole file aside. Returns its name then.
+/// Sets a whole file aside. Returns its new name.
 pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let to = free(path)?;
     fs::rename(path, &to)?;
     Ok(to)
 }
 
-/// Cuts off what nobody can read on with. A killed process leaves a piece of one `unit` there, which is not missed; what
-/// has more than that, or a further unit (which holds `mark`), is kept beside the file.
+/// Cuts off data that cannot be continued. A killed process leaves a piece of one `unit` there, which is discarded; if
+/// there is more, or a further unit (which contains `mark`), the data is kept beside the file.
 pub fn cut(file: &File, path: &Path, end: u64, unit: u64, mark: &[u8; 4]) -> io::Result<()> {
     let length = file.metadata()?.len();
     if length <= end {
@@ -85,7 +85,8 @@ pub fn cut(file: &File, path: &Path, end: u64, unit: u64, mark: &[u8; 4]) -> io:
         copy.sync_all()?;
         sync_folder(path)?;
         let bytes = length - end;
-        tracing::error!(file = ?path, ?kept, bytes, "a recorded file is damaged; what lies behind the damage is kept");
+        tracing::error!(file = ?path, ?kept, bytes,
+            "a recorded file is damaged; the data after the damage is kept in a separate file");
     }
     file.set_len(end)
 }
@@ -96,7 +97,7 @@ fn tail(file: &File, from: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// Whether the mark stands anywhere but in the header of what begins there.
+/// Whether the mark occurs anywhere but in the header at the start.
 fn holds(tail: &mut Take<File>, mark: &[u8; 4]) -> io::Result<bool> {
     let mut bytes = Vec::new();
     tail.read_to_end(&mut bytes)?;
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_set_aside_keeps_its_number() {
+    fn a_file_set_aside_keeps_its_number() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().join("ana.mp4");
         (1..=3).for_each(|number| drop(create(&path(&base, number), b"x").unwrap()));
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_damage_is_kept_and_half_a_unit_is_not() {
+    fn data_after_damage_is_kept_and_half_a_unit_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let (base, kept) = (folder.path().join("ana.ogg"), folder.path().join("ana.ogg.damaged"));
         let file = create(&base, b"goodOggShalf").unwrap();

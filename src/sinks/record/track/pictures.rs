@@ -11,16 +11,16 @@ use serde::{Deserialize, Serialize};
 use super::order::MAX_SPAN_MS;
 use super::{Counts, Finished, TrackFile};
 
-/// How many images one track may have: more than 27 hours at one a second.
+/// The most images of one track: more than 27 hours at one per second.
 pub const MAX_PICTURES: usize = 100_000;
 
 /// A file takes whole blocks of the disk.
 const BLOCK_BYTES: u64 = 4 << 10;
 
-/// One JSON object a line, in the order in which the images came.
+/// One JSON object per line, in the order of arrival.
 const INDEX: &str = "index.jsonl";
 
-/// An image that is being written. A killed process may leave it; the next image takes its place.
+/// An incomplete image. A killed process may leave it; the next image replaces it.
 const UNFINISHED: &str = ".unfinished";
 
 /// A folder of images named by their time since the origin.
@@ -40,7 +40,7 @@ struct Line {
     file: String,
     /// Unix milliseconds.
     at_ms: i64,
-    /// Since the origin, in milliseconds.
+    /// The time since the origin, in milliseconds.
     offset_ms: i64,
     bytes: u64,
 }
@@ -91,7 +91,7 @@ impl Pictures {
             self.counts.late += 1;
             return Ok(());
         }
-        // Under its name only when it is whole, and in the index only when it is there.
+        // It gets its name only when it is complete, and is indexed only when it exists.
         let unfinished = self.folder.join(UNFINISHED);
         fs::write(&unfinished, payload)?;
         fs::rename(unfinished, path)?;
@@ -146,8 +146,8 @@ impl Pictures {
     }
 }
 
-/// A copy of a folder, which must not be there, in which everything comes `by_ms` later; its origin is `origin_ms`. The
-/// images are not copied: they have two names.
+/// Copies a folder to a path that must not exist, with all times `by_ms` later; its origin is `origin_ms`. The images
+/// are linked, not copied.
 pub fn shifted(from: &Path, to: &Path, by_ms: u64, origin_ms: i64) -> io::Result<()> {
     fs::create_dir(to)?;
     for (name, _) in unlisted(from, &[])? {
@@ -161,7 +161,7 @@ pub fn shifted(from: &Path, to: &Path, by_ms: u64, origin_ms: i64) -> io::Result
     Pictures::open(to, origin_ms).map(drop)
 }
 
-/// The lines of the index, and where the last whole one ends.
+/// The lines of the index, and the end of the last whole one.
 fn listed(folder: &Path) -> io::Result<(Vec<Line>, u64)> {
     let text = match fs::read(folder.join(INDEX)) {
         Ok(text) => text,
@@ -176,7 +176,7 @@ fn listed(folder: &Path) -> io::Result<(Vec<Line>, u64)> {
     Ok((lines.collect(), end as u64))
 }
 
-/// Images that a killed process did not come to list, and their sizes; in order of time.
+/// Images that a killed process did not index, with their sizes; in order of time.
 fn unlisted(folder: &Path, lines: &[Line]) -> io::Result<Vec<(String, u64)>> {
     let listed: HashSet<_> = lines.iter().map(|line| line.file.as_str()).collect();
     let mut unlisted = Vec::new();
@@ -191,14 +191,14 @@ fn unlisted(folder: &Path, lines: &[Line]) -> io::Result<Vec<(String, u64)>> {
     Ok(unlisted)
 }
 
-/// The time in a name that we give.
+/// The time in the name of an image.
 fn offset_ms(name: &str) -> Option<i64> {
     let stem = name.strip_suffix(".jpg").or_else(|| name.strip_suffix(".png"))?;
     let is_ours = stem.len() == 9 && stem.bytes().all(|byte| byte.is_ascii_digit());
     if is_ours { stem.parse().ok() } else { None }
 }
 
-/// By what the image is, whatever was agreed.
+/// The extension for the image's actual format, whatever was agreed.
 fn extension(payload: &[u8]) -> Option<&'static str> {
     match payload {
         [0xff, 0xd8, ..] => Some("jpg"),
@@ -231,7 +231,7 @@ mod tests {
         track.write(ORIGIN_MS + 3_600_000, &PNG).unwrap();
         track.write(ORIGIN_MS + 4_000_000, &Bytes::from_static(b"text")).unwrap();
         track.write(ORIGIN_MS - 1, &JPG).unwrap();
-        assert!(track.bytes() >= 2 * BLOCK_BYTES, "however small they are: {}", track.bytes());
+        assert!(track.bytes() >= 2 * BLOCK_BYTES, "even small images count: {}", track.bytes());
         let finished = track.finish().unwrap();
         let expected =
             Counts { written: 2, late: 1, absurd: 1, unreadable: 1, ..Counts::default() };
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_was_cut_anywhere_lists_every_whole_image_again() {
+    fn an_index_cut_anywhere_lists_every_whole_image_again() {
         let (_folder, path) = desk();
         let mut track = Track::create(&path, TrackKind::Pictures, ORIGIN_MS).unwrap();
         track.write(ORIGIN_MS, &JPG).unwrap();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_moved_has_the_same_images_with_their_times() {
+    fn a_shifted_folder_has_the_same_images_with_their_times() {
         let (_folder, path) = desk();
         let mut track = Track::create(&path, TrackKind::Pictures, ORIGIN_MS).unwrap();
         track.write(ORIGIN_MS, &JPG).unwrap();

@@ -1,6 +1,6 @@
-//! Time 0 of a track that lies there moves back: what is in its files comes later. In two steps, so that a process that
-//! is killed leaves the one or the other: [`prepare`] makes copies, and once it is written down that they count,
-//! [`commit`] puts them in their places.
+//! Moves the time origin of an existing track back, so that the content of its files is later. In two steps, so that a
+//! killed process leaves either state: [`prepare`] makes copies, and once it is recorded that they count, [`commit`]
+//! replaces the files with them.
 
 use std::fs;
 use std::io;
@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 
 use super::{TrackKind, mp4, ogg, parts, pictures, wav};
 
-/// Time 0 of a track is moved by whole steps: silence of Opus has no other length.
+/// The origin of a track moves in whole steps, because silence in Opus has no other length.
 const STEP_MS: i64 = 20;
 
-/// The time 0 that holds something older than `origin_ms`.
+/// The origin that is early enough for `older_ms`.
 pub fn origin_for(origin_ms: i64, older_ms: i64) -> i64 {
     let steps = (origin_ms - older_ms + STEP_MS - 1) / STEP_MS;
     origin_ms - steps * STEP_MS
 }
 
-/// Makes copies of a track's files, or of its folder, whose time 0 is `to_ms` and not `from_ms` any longer.
+/// Copies a track's files or folder, with the origin `to_ms` instead of `from_ms`.
 pub fn prepare(base: &Path, kind: TrackKind, from_ms: i64, to_ms: i64) -> io::Result<()> {
     let by_ms = (from_ms - to_ms).max(0) as u64;
     for from in parts::existing(base).paths {
@@ -33,7 +33,7 @@ pub fn prepare(base: &Path, kind: TrackKind, from_ms: i64, to_ms: i64) -> io::Re
     Ok(())
 }
 
-/// Puts copies with this time 0, if there are any, in the places of the files. May be called again.
+/// Replaces the files with copies of this origin, if there are any. May be called again.
 pub fn commit(base: &Path, origin_ms: i64) -> io::Result<()> {
     for path in (1..=1 + parts::MAX_PARTS).map(|number| parts::path(base, number)) {
         let copy = copy_of(&path, origin_ms);
@@ -49,7 +49,7 @@ pub fn commit(base: &Path, origin_ms: i64) -> io::Result<()> {
     Ok(())
 }
 
-/// Where a copy lies until it counts. No track's name begins with a dot.
+/// The path of a copy until it counts. No track's name begins with a dot.
 fn copy_of(path: &Path, origin_ms: i64) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{origin_ms}.{name}"))

@@ -1,4 +1,4 @@
-//! Sound as WAV, where a byte has its place in time: L16, G.711, G.722.
+//! Writes audio as WAV, where the time determines the byte position: L16, G.711, G.722.
 
 mod file;
 mod format;
@@ -15,27 +15,27 @@ pub use self::format::{Coding, WavFormat};
 use super::order::{ReorderBuffer, Timed, Turn, fits};
 use super::{Counts, Finished, TrackFile, parts};
 
-/// A frame whose time differs by less from where the last one ended follows it without a seam; and by less than its
-/// own length: a lost frame leaves a hole as long as it is.
+/// A frame whose time differs by less than this, and by less than its own length, from the end of the previous one
+/// follows it without a seam: a lost frame leaves a hole of its length.
 const MAX_JITTER_MS: u64 = 60;
 
-/// Sound of one voice or of one mixed stream.
+/// The audio of one voice or of one mixed stream.
 pub struct WavTrack {
     origin_ms: i64,
     earlier: Vec<TrackFile>,
     file: WavFile,
     place: Place,
     order: ReorderBuffer,
-    /// How far the sound will go with what waits.
+    /// The end of the audio, including queued frames.
     reach: u64,
     counts: Counts,
 }
 
-/// Where the next frame of a voice goes, so that timestamps may shiver without a sample lost or doubled.
+/// The position of a voice's next frame, so that jitter of timestamps neither drops nor doubles a sample.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
     bytes_per_ms: u64,
-    /// Where the last frame ended.
+    /// The end of the last frame.
     pub next: u64,
 }
 
@@ -44,12 +44,12 @@ impl Place {
         Self { bytes_per_ms: format.bytes_per_ms(), next }
     }
 
-    /// Where a frame ends.
+    /// The end of a frame.
     pub fn end(&self, since_ms: u64, bytes: usize) -> u64 {
         since_ms * self.bytes_per_ms + bytes as u64
     }
 
-    /// The position of a frame that comes in order. `since_ms`: since the origin.
+    /// The position of the next frame in order. `since_ms`: since the origin.
     pub fn take(&mut self, since_ms: u64, bytes: usize) -> u64 {
         let exact = since_ms * self.bytes_per_ms;
         let bytes = bytes as u64;
@@ -60,12 +60,12 @@ impl Place {
     }
 }
 
-/// Whole samples only.
+/// The payload without an incomplete sample.
 pub fn whole(format: WavFormat, payload: &Bytes) -> &[u8] {
     &payload[..payload.len() - payload.len() % format.block_bytes() as usize]
 }
 
-/// The file to go on with, and those before it: earlier parts are closed, a file of another format too.
+/// Returns the file to continue, and those before it: closes earlier parts, and a file of another format.
 pub fn open(
     base: &Path,
     format: WavFormat,
@@ -78,7 +78,7 @@ pub fn open(
         match WavFile::reopen(path)? {
             Some(file) if is_last && file.format == format => return Ok((earlier, file)),
             Some(file) => earlier.push(close(file, origin_ms)?),
-            // Killed while the header was written: nothing else is in it.
+            // Killed while the header was written: the file holds nothing else.
             None if is_last && is_cut_header(path, format)? => {
                 std::fs::remove_file(path)?;
                 return Ok((earlier, WavFile::create(path, format)?));
@@ -90,7 +90,7 @@ pub fn open(
     Ok((earlier, file))
 }
 
-/// Whether a file holds nothing but a piece of such a header, whatever the sizes in it say.
+/// Whether a file holds only a piece of such a header, whatever sizes it has.
 fn is_cut_header(path: &Path, format: WavFormat) -> io::Result<bool> {
     let header = format.header(0);
     if path.metadata()?.len() >= header.len() as u64 {
@@ -102,7 +102,7 @@ fn is_cut_header(path: &Path, format: WavFormat) -> io::Result<bool> {
     Ok(there.iter().enumerate().all(fits))
 }
 
-/// A copy of a file in which everything comes `by_ms` later. What is no WAV of ours is copied as it is.
+/// Copies a file with all times `by_ms` later. A foreign file is copied unchanged.
 pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     match WavFile::reopen(from)? {
         Some(file) => file.shifted(to, by_ms),
@@ -110,7 +110,7 @@ pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     }
 }
 
-/// Closes a file, and says what is in it.
+/// Closes a file and describes it.
 pub fn close(mut file: WavFile, origin_ms: i64) -> io::Result<TrackFile> {
     let bytes = file.close()?;
     let last_ms = origin_ms + file.len_ms();
@@ -182,7 +182,7 @@ impl WavTrack {
         self.file.put(position, sound, Over::Replace)
     }
 
-    /// A frame from before the newest fills silence; where there is sound it is one that came before.
+    /// Fills silence with a frame from before the newest; where there is audio, the frame is a repetition.
     fn fill_in(&mut self, frame: &Timed) -> io::Result<()> {
         let sound = whole(self.file.format, &frame.payload);
         let position = self.since_ms(frame) * self.place.bytes_per_ms;

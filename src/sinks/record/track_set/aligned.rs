@@ -1,5 +1,5 @@
-//! Tracks that were begun when time 0 of their recording was later: they are moved when they are opened, and at the
-//! latest when the recording is finished.
+//! Shifts tracks that were started under a later time origin: when they are opened, at the latest when the recording is
+//! finished.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use crate::model::RecordingId;
 use crate::sinks::record::spool::{RecordingMeta, Spool, TrackNote};
 use crate::sinks::record::track::{Finished, TrackError, shift};
 
-/// What is said so shortly before the first frame stands at time 0: for less no file is moved.
+/// Text up to this long before the first frame is placed at time 0: no file is shifted for less.
 const TEXT_BEFORE_MS: i64 = 5_000;
 
-/// Moves what lies of a track to the recording's time 0. Returns its path, and that time.
+/// Shifts an existing track to the recording's time origin. Returns its path and that origin.
 pub(super) fn aligned(
     spool: &Spool,
     meta: &mut RecordingMeta,
@@ -39,8 +39,8 @@ pub(super) fn aligned(
     }
 }
 
-/// Closes every track of a recording that is over, whoever wrote it, and says what lies there, with the label as it is
-/// then. `oldest_ms`: the oldest that the recording holds as text; `max_bytes`: what its files may take. May be called
+/// Closes every track of a finished recording, whichever daemon wrote it, and returns the files with the resulting
+/// metadata. `oldest_ms`: the oldest text of the recording; `max_bytes`: the most bytes of its files. May be called
 /// again.
 pub fn finish(
     spool: &Spool,

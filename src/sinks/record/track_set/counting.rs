@@ -1,5 +1,5 @@
-//! What became of the frames of a recording: counted in its label, and said to the stream's ledger where they are left
-//! out, so that what was received and what is in the files never differ in silence.
+//! Counts the frames of a recording in its metadata and reports dropped ones to the stream's ledger, so that the files
+//! never silently differ from what was received.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use crate::hub::{Frame, LeftOut, LeftOuts};
 use crate::rtms::message::Medium;
 use crate::sinks::record::track::Counts;
 
-/// What is known of the frames of an open track.
+/// The state of an open track's counts.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// What the label has of its counts, and what it had at the last sync.
+    /// Its counts in the metadata, and those at the last sync.
     counted: Counts,
     synced: Counts,
-    /// What was taken since then: a disk that fails loses it.
+    /// Frames taken since the last sync: a disk failure loses them.
     unsynced: LeftOuts,
     /// The time and the size of the newest frame.
     newest: (i64, usize),
@@ -27,19 +27,19 @@ impl Progress {
         self.unsynced.add(LeftOut::of(frame));
     }
 
-    /// What `counts` say more than the label.
+    /// The difference of `counts` from the metadata.
     pub fn news(&mut self, counts: Counts) -> Counts {
         counts.since(std::mem::replace(&mut self.counted, counts))
     }
 }
 
 impl TrackSet {
-    /// What was taken and left out since the last call.
+    /// The frames dropped since the last call.
     pub fn take_left_out(&mut self) -> LeftOuts {
         std::mem::take(&mut self.left_out)
     }
 
-    /// Gives up frames that the disk does not take.
+    /// Drops frames that cannot be written to disk.
     pub fn give_up(&mut self, frames: impl IntoIterator<Item = Arc<Frame>>) {
         frames.into_iter().for_each(|frame| self.leave_out(&frame, |counts| &mut counts.lost));
     }
@@ -50,7 +50,7 @@ impl TrackSet {
         self.is_label_old = true;
     }
 
-    /// Counts a voice that has no track, once.
+    /// Counts a voice without a track, once.
     pub(super) fn count_voice(&mut self, key: &Key) {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
@@ -59,7 +59,7 @@ impl TrackSet {
         }
     }
 
-    /// Takes what became of a track's frames into account.
+    /// Adds a track's counts to the metadata.
     pub(super) fn count(&mut self, key: &Key) {
         let Some(open) = self.open.get_mut(key) else { return };
         let news = open.progress.news(open.counts());
@@ -67,7 +67,7 @@ impl TrackSet {
         self.account(key, &news, newest);
     }
 
-    /// Everything that was taken lies in files.
+    /// Marks all taken frames as written.
     pub(super) fn count_synced(&mut self) {
         for key in self.keys() {
             self.count(&key);
@@ -83,7 +83,7 @@ impl TrackSet {
         self.account(key, &news, progress.newest);
     }
 
-    /// What is in the mix is in its voice's file, too: only that is the ledger's.
+    /// Reports to the ledger. A frame in the mix is in its voice's file too: only the latter is reported.
     fn account(&mut self, key: &Key, news: &Counts, (at_ms, bytes): (i64, usize)) {
         let Key::One(medium, _) = key else { return self.meta.mix.add(news) };
         self.counts_of(*medium).add(news);
@@ -93,7 +93,7 @@ impl TrackSet {
         }
     }
 
-    /// The disk failed: what was taken after the last sync is not in the file.
+    /// The disk failed: frames taken after the last sync are not in the file.
     pub(super) fn lose(&mut self, key: &Key, progress: Progress) {
         let unwritten = progress.counted.since(progress.synced).written;
         let counts = match key {

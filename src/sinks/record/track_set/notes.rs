@@ -1,4 +1,4 @@
-//! The notes of a recording's tracks in its label: which file is which speaker's.
+//! The track notes in a recording's metadata: which file belongs to which speaker.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use crate::sinks::record::spool::TrackNote;
 use crate::sinks::record::track::TrackKind;
 
 impl TrackSet {
-    /// Notes the tracks that frames begin, all at once: a label is written as often as frames come, not as voices do.
+    /// Adds notes for the tracks that frames start, all at once: metadata is written once per batch, not once per
+    /// voice.
     pub(super) fn note_new(&mut self, frames: &VecDeque<Arc<Frame>>) {
         let known = self.meta.tracks.len();
         let mut seen = HashSet::new();
@@ -36,7 +37,7 @@ impl TrackSet {
         }
     }
 
-    /// The place of a track's note, which is written before the track is.
+    /// The index of a track's note, which is written before the track.
     pub(super) fn note(
         &mut self,
         key: &Key,
@@ -69,7 +70,7 @@ impl TrackSet {
         TrackNote { name, medium, speaker, is_mix, kind, origin_ms }
     }
 
-    /// Two speakers may have one name in a path, and no two tracks one file.
+    /// Makes a name unique: two speakers may have the same name in a path, but no two tracks the same file.
     fn unused(&self, name: String) -> String {
         let is_free = |name: &String| self.meta.tracks.iter().all(|note| note.name != *name);
         if is_free(&name) {
@@ -83,7 +84,7 @@ impl TrackSet {
         names.find(is_free).expect("there are more numbers than tracks")
     }
 
-    /// A track that began before its speaker's name was known: the file keeps its name, its note tells.
+    /// Sets the name of a speaker that was unknown when the track started: the file keeps its name, the note changes.
     pub(super) fn rename(&mut self, key: &Key, speaker: Option<&Speaker>) {
         let Key::One(..) = key else { return };
         let of_key = |note: &&mut TrackNote| is_of(note, key, note.kind);
@@ -95,12 +96,13 @@ impl TrackSet {
 
     fn keep_label(&self) {
         if let Err(error) = self.spool.keep(&self.meta) {
-            tracing::warn!(recording = %self.meta.id, %error, "a recording's metadata is not up to date");
+            tracing::warn!(recording = %self.meta.id, %error,
+                "cannot write a recording's metadata; it is written again later");
         }
     }
 }
 
-/// Whether a note is that of a track: format apart, a file with another extension is another track.
+/// Whether a note belongs to a track. The format does not matter, but a file with another extension is another track.
 fn is_of(note: &TrackNote, key: &Key, kind: TrackKind) -> bool {
     let (medium, speaker, is_mix) = match key {
         Key::One(medium, speaker) => (*medium, speaker.clone(), false),

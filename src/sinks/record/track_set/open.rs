@@ -1,15 +1,15 @@
-//! The files of a recording that are open.
+//! The open files of a recording.
 
 use std::path::Path;
 
 use super::counting::Progress;
 use crate::sinks::record::track::{Counts, Finished, Mix, Track, TrackError, TrackKind};
 
-/// A track that is open.
+/// An open track.
 pub(super) struct Open {
     pub writer: Writer,
     pub kind: TrackKind,
-    /// Its speaker's name is in its note, or it has no speaker.
+    /// Whether its speaker's name is in its note, or it has no speaker.
     pub is_named: bool,
     pub used: u64,
     pub progress: Progress,
@@ -42,7 +42,7 @@ impl Open {
         }
     }
 
-    /// What waits in memory after a sync.
+    /// The bytes in memory after a sync.
     pub fn held_bytes(&self) -> usize {
         match &self.writer {
             Writer::Track(track) => track.held_bytes(),

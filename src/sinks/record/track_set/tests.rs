@@ -1,4 +1,4 @@
-//! The files of a recording that goes on.
+//! The files of a running recording.
 
 mod attacks;
 
@@ -60,7 +60,7 @@ fn takes() -> (TempDir, TrackSet) {
     takes_of(u64::MAX)
 }
 
-/// With so much room.
+/// With this much space.
 fn takes_of(max_bytes: u64) -> (TempDir, TrackSet) {
     let root = tempdir().unwrap();
     let spool = Arc::new(Spool::open(root.path()).unwrap());
@@ -92,7 +92,7 @@ fn counts_of(batches: &[(i64, Vec<i64>)]) -> Counts {
     takes.meta().total()
 }
 
-/// Sound of one voice is not all alike.
+/// Audio of one voice that is not uniform.
 fn voiced(first_packet_ms: Option<i64>, at_ms: i64, user_id: u64) -> Arc<Frame> {
     let mut frame = Arc::unwrap_or_clone(sound(first_packet_ms, at_ms));
     frame.speaker = Some(Arc::new(Person::of(Speaker::participant(UserId(user_id), None))));
@@ -111,7 +111,7 @@ fn take(takes: &mut TrackSet, frames: Vec<Arc<Frame>>, now_ms: i64) {
     assert!(frames.is_empty());
 }
 
-/// Ends a recording. How many frames of sound each file has, by its name, and from when to when it goes.
+/// Ends a recording. Returns the number of audio frames in each file, by name, and the span of the file.
 fn ended(takes: TrackSet) -> Vec<(String, usize, i64, i64)> {
     let (spool, id) = (Arc::clone(&takes.spool), takes.meta.id);
     drop(takes);
@@ -155,12 +155,12 @@ fn what_is_older_than_the_files_moves_them_and_nothing_is_lost() {
     let of = |who: &str| files.iter().find(|file| file.0.contains(who)).unwrap();
     assert_eq!(of("-7"), &("audio-7.wav".to_owned(), 600, NOW - 30_000, NOW + 2_000));
     assert_eq!((of("-8").1, of("-8").2), (1_000, NOW - 30_000));
-    // All the time somebody speaks: the one, the other, and the one again.
+    // Somebody speaks all the time: one, the other, and the first again.
     let spoken = (500 + 1_000 + 100) as usize;
     assert!((spoken - 2..=spoken).contains(&of("mix").1), "{files:?}");
 }
 
-/// A killed process leaves its files before they are moved, half moved, or moved.
+/// A killed process leaves its files before the shift, half shifted, or shifted.
 #[test]
 fn a_kill_while_files_are_moved_costs_nothing() {
     for step in 0..4 {
@@ -186,7 +186,7 @@ fn a_kill_while_files_are_moved_costs_nothing() {
         let mut resumed = TrackSet::open(spool, layout, meta, u64::MAX).unwrap();
         take(&mut resumed, speech(None, NOW - 10_000, 500, 7), NOW + 2_000);
         resumed.close_all().unwrap();
-        // What a killed mix holds is not known by voice: it takes nothing that may be in it.
+        // A killed mix does not know its content by voice: it accepts nothing that may be in it.
         for (name, frames, first_ms, last_ms) in ended(resumed) {
             assert_eq!((first_ms, last_ms), (to_ms, NOW + 1_000), "{name} {step}");
             assert!(frames == 550 || name.contains("mix"), "{name} {step}: {frames}");
@@ -195,7 +195,7 @@ fn a_kill_while_files_are_moved_costs_nothing() {
 }
 
 #[test]
-fn an_absurd_time_moves_no_file_and_is_counted() {
+fn an_absurd_time_shifts_no_file_and_is_counted() {
     for absurd in [0, -5, i64::MIN, i64::MAX, NOW - 40 * HOUR, NOW + 2 * MINUTE] {
         let counts =
             counts_of(&[(NOW, vec![absurd, NOW, NOW + 20]), (NOW, vec![absurd, NOW + 40])]);
@@ -204,14 +204,14 @@ fn an_absurd_time_moves_no_file_and_is_counted() {
 }
 
 #[test]
-fn who_speaks_shortly_after_a_long_silence_is_recorded() {
+fn a_short_utterance_after_a_long_silence_is_recorded() {
     let later = NOW + 50 * MINUTE;
     let counts = counts_of(&[(NOW, vec![NOW, NOW + 20]), (later, vec![later, later + 20])]);
     assert_eq!((counts.written, counts.absurd), (4, 0));
 }
 
 #[test]
-fn the_first_packet_is_the_origin_also_hours_later() {
+fn the_first_packet_is_the_origin_even_hours_later() {
     let (_root, mut takes) = takes();
     take(&mut takes, speech(Some(NOW - 5 * HOUR), NOW, 1, 7), NOW);
     assert_eq!(takes.meta.origin_ms, Some(NOW - 5 * HOUR));
@@ -241,7 +241,7 @@ fn both_parties_of_an_engagement_with_the_same_times_have_whole_tracks() {
 }
 
 #[test]
-fn two_channels_that_are_one_in_a_path_have_a_file_each_also_after_a_restart() {
+fn channels_with_equal_path_names_have_separate_files_even_after_a_restart() {
     let (_root, mut takes) = takes();
     let (one, other) = (channel("a/b", None), channel("a.b", None));
     for _ in 0..2 {
@@ -257,7 +257,7 @@ fn two_channels_that_are_one_in_a_path_have_a_file_each_also_after_a_restart() {
 }
 
 #[test]
-fn a_name_that_comes_after_the_first_frame_is_noted() {
+fn a_name_that_arrives_after_the_first_frame_is_noted() {
     let (_root, mut takes) = takes();
     for (name, step) in [(None, 0), (Some("Ana"), 1), (Some("Ana"), 2)] {
         let frame = said(channel("c1", name), Some(NOW), NOW + 20 * step);
@@ -268,7 +268,7 @@ fn a_name_that_comes_after_the_first_frame_is_noted() {
 }
 
 #[test]
-fn what_is_left_out_is_said_with_its_time_and_counted_by_medium() {
+fn dropped_frames_are_reported_with_their_time_and_counted_by_medium() {
     let (_root, mut takes) = takes();
     let mut rtp = Arc::unwrap_or_clone(voiced(None, NOW + 40, 7));
     let mut stream = Arc::unwrap_or_clone(rtp.stream);
@@ -290,24 +290,24 @@ fn what_is_left_out_is_said_with_its_time_and_counted_by_medium() {
     let count = FrameCount { frames: 2, bytes: 1_280 };
     let (medium, first_ms, last_ms) = (Medium::Audio, NOW, NOW + 40);
     assert_eq!(spans, [LeftOut { medium, first_ms, last_ms, count }]);
-    // A restart goes on counting.
+    // A restart continues the counts.
     let meta = takes.spool.meta(takes.meta.id).unwrap();
     assert_eq!(meta.total(), expected);
 }
 
 #[test]
-fn what_the_disk_did_not_take_is_lost_and_said() {
+fn frames_that_the_disk_rejects_are_lost_and_reported() {
     let (_root, mut takes) = takes();
     take(&mut takes, speech(None, NOW, 50, 7), NOW + 1_000);
     takes.sync().unwrap();
     take(&mut takes, speech(None, NOW + 1_000, 5, 7), NOW + 1_100);
-    // No file can be made there.
+    // The file cannot be created.
     std::fs::create_dir(takes.spool.files(takes.meta.id).join("audio-8.wav")).unwrap();
     let mut frames = VecDeque::from(speech(None, NOW + 1_000, 5, 8));
     assert!(takes.take(&mut frames, NOW + 1_100).is_err());
     takes.give_up(frames);
     let counts = takes.meta.counts["audio"];
-    // What was not synced of the one, and everything of the other.
+    // Unsynced frames of the first, and all frames of the second.
     assert_eq!(counts, Counts { written: 50, lost: 10, ..Counts::default() });
     let left_out: u64 = takes.take_left_out().into_iter().map(|span| span.count.frames).sum();
     assert_eq!(left_out, counts.lost);

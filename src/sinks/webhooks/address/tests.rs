@@ -1,3 +1,5 @@
+//! The allowed addresses of outgoing webhooks.
+
 use super::*;
 
 fn policy(listed: &str) -> AddressPolicy {
@@ -81,7 +83,7 @@ fn a_listed_network_is_admitted_and_its_neighbour_is_not() {
 }
 
 #[test]
-fn a_listed_name_or_suffix_is_that_and_no_longer_one() {
+fn a_listed_name_or_suffix_matches_exactly() {
     let listed = policy("hooks.internal,.corp.example");
     for host in ["hooks.internal", "HOOKS.internal.", "a.corp.example", "a.b.corp.example"] {
         assert!(listed.lists(host), "{host}");
@@ -92,7 +94,7 @@ fn a_listed_name_or_suffix_is_that_and_no_longer_one() {
 }
 
 #[test]
-fn an_endpoint_is_https_without_credentials_and_not_inside() {
+fn an_endpoint_is_https_without_credentials_at_a_public_address() {
     let none = AddressPolicy::default();
     for (url, expected) in [
         ("https://example.com/hook?a=b", Ok(())),
@@ -105,7 +107,7 @@ fn an_endpoint_is_https_without_credentials_and_not_inside() {
         ("https://:pass@example.com/", Err(UrlError::Extra)),
         ("https://example.com/#a", Err(UrlError::Extra)),
         ("https://127.0.0.1/", Err(UrlError::PrivateAddress)),
-        // The same address in other words.
+        // The same address, written differently.
         ("https://2130706433/", Err(UrlError::PrivateAddress)),
         ("https://0x7f.1/", Err(UrlError::PrivateAddress)),
         ("https://[::1]/", Err(UrlError::PrivateAddress)),
@@ -118,7 +120,7 @@ fn an_endpoint_is_https_without_credentials_and_not_inside() {
 }
 
 #[test]
-fn what_is_listed_may_be_plain_and_inside() {
+fn a_listed_host_may_be_http_and_private() {
     let listed = policy("127.0.0.1,hooks.internal,::1");
     for url in
         ["http://127.0.0.1:9/", "https://127.0.0.1/", "http://hooks.internal/", "http://[::1]/"]
@@ -129,7 +131,7 @@ fn what_is_listed_may_be_plain_and_inside() {
 }
 
 #[test]
-fn a_list_with_something_else_in_it_is_refused() {
+fn a_list_with_an_invalid_entry_is_refused() {
     for bad in ["10.0.0.0/33", "::/129", "a b", "https://example.com", "10.0.0.0/x", "."] {
         assert_eq!(AddressPolicy::parse(bad), None, "{bad}");
     }

@@ -1,3 +1,5 @@
+//! Recordings in object stores.
+
 use async_trait::async_trait;
 use object_store::{PutPayload, PutResult, Result, UploadPart};
 use tempfile::tempdir;
@@ -5,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 
-/// A store that takes no part, and says when it is asked for one and when it is to forget them.
+/// A store that accepts no part, and signals when a part is sent and when the upload is aborted.
 #[derive(Debug)]
 struct Stuck(mpsc::UnboundedSender<&'static str>);
 
@@ -17,7 +19,7 @@ impl MultipartUpload for Stuck {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        unreachable!("no part is ever there")
+        unreachable!("no part is ever stored")
     }
 
     async fn abort(&mut self) -> Result<()> {

@@ -1,26 +1,26 @@
-//! One frame of H.264 taken apart into NAL units (pure). Zoom does not say how they are framed (section 6.13):
-//! start codes, as everybody who records it reads them; lengths, and one bare unit, are read too.
+//! Splits one frame of H.264 into NAL units (pure). Zoom does not document the framing (section 6.13): start codes,
+//! which all known recorders read, length prefixes, and one bare unit are supported.
 
 pub const SLICE: u8 = 1;
 pub const IDR: u8 = 5;
 pub const SPS: u8 = 7;
 pub const PPS: u8 = 8;
-/// Only fills bandwidth, and may not stand in an MP4.
+/// Filler data, which an MP4 must not contain.
 const FILLER: u8 = 12;
 
-/// What kind of unit this is.
+/// The type of a unit.
 pub fn kind(unit: &[u8]) -> u8 {
     unit.first().map_or(0, |first| first & 0x1f)
 }
 
-/// The NAL units of a frame, without their framing. None when it is not H.264.
+/// The NAL units of a frame, without their framing. Empty if it is not H.264.
 pub fn units(frame: &[u8]) -> Vec<&[u8]> {
     let units = with_lengths(frame).unwrap_or_else(|| with_start_codes(frame));
     let is_right = |unit: &&[u8]| is_unit(unit) && kind(unit) != FILLER;
     units.into_iter().filter(is_right).collect()
 }
 
-/// Units behind four bytes of length each; none when the lengths do not end with the frame.
+/// Units with length prefixes of four bytes; `None` if the lengths do not match the frame.
 fn with_lengths(mut frame: &[u8]) -> Option<Vec<&[u8]>> {
     let mut units = Vec::new();
     while !frame.is_empty() {
@@ -35,7 +35,7 @@ fn with_lengths(mut frame: &[u8]) -> Option<Vec<&[u8]>> {
     Some(units)
 }
 
-/// Units behind start codes of three or four bytes.
+/// Units with start codes of three or four bytes.
 fn with_start_codes(frame: &[u8]) -> Vec<&[u8]> {
     let Some(first) = next_start(frame, 0) else { return vec![frame] };
     let mut units = Vec::new();
@@ -54,7 +54,7 @@ fn next_start(frame: &[u8], from: usize) -> Option<usize> {
     frame[from..].windows(3).position(|window| window == [0, 0, 1]).map(|at| from + at)
 }
 
-/// The forbidden bit is clear, and the type is one of H.264's.
+/// Whether the forbidden bit is clear and the type is one of H.264's.
 fn is_unit(unit: &[u8]) -> bool {
     unit.len() > 1 && unit[0] & 0x80 == 0 && (1..=23).contains(&kind(unit))
 }
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_also_of_units_that_make_them_look_like_start_codes() {
+    fn lengths_are_read_even_if_they_look_like_start_codes() {
         let large = [&[0x65][..], &[7; 299]].concat();
         let frame = [&[0, 0, 0, 5], SPS_UNIT, &[0, 0, 1, 44], &large].concat();
         assert_eq!(units(&frame), [SPS_UNIT, &large]);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn filler_and_what_is_not_h264_are_left_out() {
+    fn filler_and_foreign_data_are_dropped() {
         assert!(units(&[0, 0, 1, 12, 0xff, 0x80]).is_empty());
         assert!(units(b"\xff\xd8\xff\xe0 a picture").is_empty());
         assert!(units(&[]).is_empty());

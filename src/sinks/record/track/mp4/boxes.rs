@@ -2,16 +2,16 @@
 
 use super::sps::{HIGH_PROFILES, Picture};
 
-/// Ticks a second.
+/// The ticks per second.
 const TIMESCALE: u32 = 1000;
 
 const TRACK: u32 = 1;
 
-/// A sample that others need not be decoded for, and one that needs others.
+/// The flags of key frames and of dependent samples.
 const FLAGS_KEY: u32 = 0x0200_0000;
 const FLAGS_OTHER: u32 = 0x0101_0000;
 
-/// Where in a `moof` of ours the sequence number, the time and the samples stand.
+/// The offsets of sequence number, time and samples in a `moof` of this writer.
 const SEQUENCE_AT: usize = 20;
 pub const TIME_AT: usize = 60;
 const COUNT_AT: usize = 80;
@@ -24,7 +24,7 @@ pub const MAX_SAMPLES: usize = 10_000;
 /// The longest `moof`.
 pub const MAX_MOOF_BYTES: usize = SAMPLES_AT + MAX_SAMPLES * SAMPLE_BYTES;
 
-/// What a decoder must know before the first picture: whole NAL units.
+/// What a decoder needs before the first picture: whole NAL units.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParameterSets {
     pub sps: Vec<u8>,
@@ -34,15 +34,15 @@ pub struct ParameterSets {
 /// A picture with its duration, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// Since the origin.
+    /// The time since the origin.
     pub at_ms: u64,
     pub duration_ms: u32,
     pub is_key: bool,
-    /// NAL units behind lengths of four bytes.
+    /// NAL units with length prefixes of four bytes.
     pub data: Vec<u8>,
 }
 
-/// What a whole fragment says of itself.
+/// The header values of a whole fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FragmentInfo {
     pub sequence: u32,
@@ -51,7 +51,7 @@ pub struct FragmentInfo {
     pub data_bytes: u64,
 }
 
-/// Everything before the first fragment. The duration, in milliseconds, counts from the origin; 0 is unknown.
+/// Everything before the first fragment. The duration, in milliseconds, counts from the origin; 0 means unknown.
 pub fn beginning(sets: &ParameterSets, picture: Picture, duration_ms: u64) -> Vec<u8> {
     let mut out = Boxes { bytes: first_box() };
     out.part(b"moov", |out| {
@@ -71,7 +71,7 @@ pub fn beginning(sets: &ParameterSets, picture: Picture, duration_ms: u64) -> Ve
     out.bytes
 }
 
-/// What every file of ours begins with.
+/// The first box of every file.
 pub fn first_box() -> Vec<u8> {
     let mut out = Boxes::default();
     out.part(b"ftyp", |out| {
@@ -136,7 +136,7 @@ fn coding(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
     out.part(b"avcC", |out| {
         out.bytes(&[1]);
         out.bytes(&sets.sps[1..4]);
-        // Lengths of four bytes; one SPS.
+        // Length prefixes of four bytes; one SPS.
         out.bytes(&[0xff, 0xe1]);
         out.set(&sets.sps);
         out.bytes(&[sets.pps.len() as u8]);
@@ -152,7 +152,7 @@ fn coding(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
     });
 }
 
-/// A fragment of samples that follow each other.
+/// A fragment of consecutive samples.
 pub fn fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
     let data_bytes: usize = samples.iter().map(|sample| sample.data.len()).sum();
     let mut out = Boxes::default();
@@ -163,7 +163,7 @@ pub fn fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
             // Offsets count from this `moof`.
             out.full(b"tfhd", 0, 0x2_0000, |out| out.u32(TRACK));
             out.full(b"tfdt", 1, 0, |out| out.u64(samples.first().map_or(0, |s| s.at_ms)));
-            // Where the data begin; of each sample its duration, size and flags.
+            // The offset of the data; for each sample its duration, size and flags.
             out.full(b"trun", 0, 0x701, |out| {
                 out.u32(samples.len() as u32);
                 out.u32((SAMPLES_AT + samples.len() * SAMPLE_BYTES + 8) as u32);
@@ -178,7 +178,7 @@ pub fn fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
     out.bytes
 }
 
-/// Reads a whole `moof` of ours.
+/// Parses a whole `moof` of this writer.
 pub fn read_moof(moof: &[u8]) -> Option<FragmentInfo> {
     let number = |at: usize| Some(u32::from_be_bytes(moof.get(at..at + 4)?.try_into().ok()?));
     let count = number(COUNT_AT)? as usize;
@@ -199,7 +199,7 @@ pub fn read_moof(moof: &[u8]) -> Option<FragmentInfo> {
     })
 }
 
-/// The parameter sets in a beginning of ours.
+/// The parameter sets in the beginning of a file of this writer.
 pub fn read_sets(beginning: &[u8]) -> Option<ParameterSets> {
     let at = beginning.windows(4).position(|name| name == b"avcC")?;
     let mut rest = beginning.get(at + 4 + 6..)?;
@@ -217,13 +217,13 @@ fn read_set(rest: &mut &[u8]) -> Option<Vec<u8>> {
     Some(set.to_vec())
 }
 
-/// Where a beginning says the duration.
+/// The offset of the duration in the beginning of a file.
 pub fn duration_at(beginning: &[u8]) -> Option<usize> {
-    // Behind the name, the version and the flags; nothing but `trex` comes after it.
+    // After the name, the version and the flags; only `trex` follows it.
     beginning.windows(4).rposition(|name| name == b"mehd").map(|at| at + 8)
 }
 
-/// Boxes one after another and in each other.
+/// A writer of sequential and nested boxes.
 #[derive(Default)]
 struct Boxes {
     bytes: Vec<u8>,
@@ -262,13 +262,13 @@ impl Boxes {
         self.bytes(&number.to_be_bytes());
     }
 
-    /// A parameter set behind its length.
+    /// A parameter set with a length prefix.
     fn set(&mut self, unit: &[u8]) {
         self.bytes(&(unit.len() as u16).to_be_bytes());
         self.bytes(unit);
     }
 
-    /// The picture as it is.
+    /// The identity matrix.
     fn matrix(&mut self) {
         self.u32s(&[0x1_0000, 0, 0, 0, 0x1_0000, 0, 0, 0, 0x4000_0000]);
     }

@@ -9,23 +9,23 @@ use super::boxes::{self, MAX_MOOF_BYTES, MAX_SAMPLES, ParameterSets, Sample};
 use super::sps::{self, Picture};
 use crate::sinks::record::track::{TrackFile, parts};
 
-/// A fragment ends with the first picture after so long, and before a key frame after half of it.
+/// A fragment ends with the first picture after this time, and before a key frame after half of it.
 const FRAGMENT_MS: u64 = 2_000;
 
-/// A fragment ends when it has so many bytes.
+/// A fragment ends when it reaches this size.
 const FRAGMENT_BYTES: usize = 4 << 20;
 
-/// How long the last picture of a file is shown when there was no other to tell.
+/// The duration of the last picture of a file if there is no other to derive it from.
 const LAST_PICTURE_MS: u32 = 40;
 const MAX_LAST_PICTURE_MS: u32 = 1_000;
 
-/// The longest beginning of a file, also of earlier versions: 256 parameter sets of 64 KiB each.
+/// The longest beginning of a file, earlier versions included: 256 parameter sets of 64 KiB each.
 const MAX_BEGINNING_BYTES: u64 = 17 << 20;
 
-/// A file of so few bytes is read whole.
+/// A file up to this size is read whole.
 const SMALL_BYTES: u64 = 64 << 10;
 
-/// What a killed process may leave of a fragment at most: a picture that fills one comes in a message of 16 MiB.
+/// The most that a killed process may leave of a fragment: a picture that fills one arrives in a message of 16 MiB.
 const MAX_FRAGMENT_BYTES: u64 = 24 << 20;
 
 /// One MP4 file: pictures of one size.
@@ -34,28 +34,28 @@ pub struct Part {
     pub sets: ParameterSets,
     pub picture: Picture,
     file: File,
-    /// Where the next fragment goes.
+    /// The offset of the next fragment.
     end: u64,
     sequence: u32,
-    /// Whole pictures, and the newest, whose duration is not known yet.
+    /// Whole pictures, and the newest, with an unknown duration.
     samples: Vec<Sample>,
     newest: Option<Sample>,
     bytes_waiting: usize,
     last_duration_ms: u32,
-    /// Since the origin.
+    /// The time since the origin.
     first_ms: Option<u64>,
     end_ms: u64,
-    /// What this writer added.
+    /// The bytes added by this writer.
     pub added: u64,
 }
 
 /// The length and the name of a box.
 const BOX_HEADER_BYTES: u64 = 8;
 
-/// What a file turned out to be.
+/// The result of reopening a file.
 pub enum Reopened {
     Part(Box<Part>),
-    /// One of ours that was killed before its first fragment could be written.
+    /// A file of this writer that was killed before its first fragment was written.
     Begun,
     Foreign,
 }
@@ -88,7 +88,7 @@ impl Part {
         }
     }
 
-    /// Reads what is there up to the last whole fragment, and cuts off the rest.
+    /// Reads a file up to the last whole fragment, and cuts off the rest.
     pub fn reopen(path: &Path) -> io::Result<Reopened> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let length = file.metadata()?.len();
@@ -107,7 +107,7 @@ impl Part {
         Ok(Reopened::Part(Box::new(part)))
     }
 
-    /// Lets everything that lies there come later.
+    /// Shifts all existing pictures to a later time.
     pub fn shift(mut self, by_ms: u64) -> io::Result<()> {
         let mut at = boxes::beginning(&self.sets, self.picture, 0).len() as u64;
         while let Some(moof_bytes) = box_bytes(&self.file, at, self.end, b"moof")? {
@@ -122,7 +122,7 @@ impl Part {
         self.say_duration()
     }
 
-    /// Goes on behind the next fragment, if it is whole.
+    /// Skips the next fragment, if it is whole.
     fn step_over_fragment(&mut self, length: u64) -> io::Result<bool> {
         let Some(moof_bytes) = box_bytes(&self.file, self.end, length, b"moof")? else {
             return Ok(false);
@@ -146,7 +146,7 @@ impl Part {
         }
     }
 
-    /// Takes a picture. Times grow: one that does not is moved behind its predecessor.
+    /// Adds a picture. Times increase: one that does not is moved behind its predecessor.
     pub fn push(&mut self, mut sample: Sample) -> io::Result<()> {
         let previous_ms = self.newest.as_ref().map(|newest| newest.at_ms);
         let earliest_ms = previous_ms.map_or(self.end_ms, |previous_ms| previous_ms + 1);
@@ -166,7 +166,7 @@ impl Part {
         if is_full { self.flush() } else { Ok(()) }
     }
 
-    /// Writes what is whole, and how long the film is.
+    /// Writes whole pictures and the film's duration.
     pub fn sync(&mut self) -> io::Result<()> {
         self.flush()?;
         self.say_duration()
@@ -187,7 +187,7 @@ impl Part {
         Ok((file, self.added))
     }
 
-    /// Writes a fragment. After an error its pictures are lost, and those that need them.
+    /// Writes a fragment. After an error its pictures are lost, and those that depend on them.
     fn flush(&mut self) -> io::Result<()> {
         let (Some(first), Some(last)) = (self.samples.first(), self.samples.last()) else {
             return Ok(());
@@ -199,7 +199,7 @@ impl Part {
         if let Err(error) = self.write_fragment(&fragment) {
             self.newest = None;
             self.bytes_waiting = 0;
-            // Where this fails too, the next fragment is written over what is there.
+            // If this fails too, the next fragment overwrites what is there.
             let _ = self.file.set_len(self.end);
             return Err(error);
         }
@@ -211,8 +211,8 @@ impl Part {
         Ok(())
     }
 
-    /// The first bytes last: before they are there, players see a box without a name that goes to the end, and
-    /// step over it. Many refuse the whole file for a `moof` that breaks off.
+    /// Writes the first bytes last: until then, players see a nameless box up to the end of the file and skip it. Many
+    /// reject the whole file because of a truncated `moof`.
     fn write_fragment(&self, fragment: &[u8]) -> io::Result<()> {
         let (name, rest) = fragment.split_at(BOX_HEADER_BYTES as usize);
         self.file.write_all_at(rest, self.end + BOX_HEADER_BYTES)?;
@@ -225,14 +225,13 @@ impl Part {
         self.file.write_all_at(&beginning[at..at + 8], at as u64)
     }
 
-    /// What waits in memory after a `sync`.
+    /// The bytes in memory after a `sync`.
     pub fn held_bytes(&self) -> usize {
         self.newest.as_ref().map_or(0, |newest| newest.data.len())
     }
 }
 
-/// How much of a file to read for its beginning: all that its first two boxes say that they have; everything, where
-/// that is not much.
+/// How much of a file to read for its beginning: the length of its first two boxes; the whole file if it is small.
 fn beginning_bytes(file: &File, length: u64) -> io::Result<u64> {
     let first = boxes::first_box().len() as u64;
     if length < first + BOX_HEADER_BYTES {
@@ -244,7 +243,7 @@ fn beginning_bytes(file: &File, length: u64) -> io::Result<u64> {
     Ok(length.min(said.max(SMALL_BYTES)).min(MAX_BEGINNING_BYTES))
 }
 
-/// The parameter sets of a beginning that we wrote, and where it ends.
+/// The parameter sets of a beginning that this writer wrote, and the offset of its end.
 fn read_beginning(there: &[u8]) -> Option<(ParameterSets, Picture, u64)> {
     let sets = boxes::read_sets(there)?;
     let picture = sps::read(&sets.sps)?;
@@ -256,7 +255,7 @@ fn read_beginning(there: &[u8]) -> Option<(ParameterSets, Picture, u64)> {
     there.starts_with(&expected).then_some((sets, picture, expected.len() as u64))
 }
 
-/// Whether a file has our first box, or a piece of it, and no fragment.
+/// Whether a file has this writer's first box, or a piece of it, and no fragment.
 fn is_cut_beginning(there: &[u8]) -> bool {
     let first = boxes::first_box();
     let length = first.len().min(there.len());
@@ -264,7 +263,7 @@ fn is_cut_beginning(there: &[u8]) -> bool {
     there[..length] == first[..length] && !has_fragment
 }
 
-/// The length of the box that begins there, if it has this name and is whole.
+/// The length of the box at this offset, if it has this name and is whole.
 fn box_bytes(file: &File, at: u64, length: u64, name: &[u8; 4]) -> io::Result<Option<u64>> {
     if length.saturating_sub(at) < BOX_HEADER_BYTES {
         return Ok(None);
@@ -285,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fragment_that_cannot_be_written_is_lost_and_the_next_one_is_not() {
+    fn a_failed_write_loses_its_fragment_but_not_the_next() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ana.mp4");
         let sets = ParameterSets { sps: vec![0x67, 66, 0, 30, 1], pps: vec![vec![0x68, 1]] };

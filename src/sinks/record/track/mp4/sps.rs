@@ -1,4 +1,4 @@
-//! What a sequence parameter set says of the pictures (H.264, section 7.3.2.1.1; pure).
+//! Parses a sequence parameter set for the size of the pictures (H.264, section 7.3.2.1.1; pure).
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Picture {
@@ -9,12 +9,12 @@ pub struct Picture {
     pub chroma_bits: u8,
 }
 
-/// Profiles that say more of their colours.
+/// Profiles with further fields about colours.
 pub const HIGH_PROFILES: [u8; 13] = [44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244];
 
 const MAX_FRAMES_IN_CYCLE: u32 = 255;
 
-/// Reads an SPS unit; none where it breaks off or cannot be.
+/// Parses an SPS unit; `None` if it is truncated or invalid.
 pub fn read(unit: &[u8]) -> Option<Picture> {
     let payload = without_emulation(unit.get(1..)?);
     let mut bits = Bits { bytes: &payload, at: 0 };
@@ -111,7 +111,7 @@ fn size(bits: &mut Bits, picture: &mut Picture) -> Option<()> {
     Some(())
 }
 
-/// Takes out the bytes that keep start codes from appearing by chance.
+/// Removes the emulation prevention bytes.
 fn without_emulation(unit: &[u8]) -> Vec<u8> {
     let mut payload = Vec::with_capacity(unit.len());
     let mut zeros = 0;
@@ -142,7 +142,7 @@ impl Bits<'_> {
         Some(taken)
     }
 
-    /// Exponential-Golomb, unsigned.
+    /// An unsigned Exponential-Golomb number.
     fn number(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while self.take(1)? == 0 {

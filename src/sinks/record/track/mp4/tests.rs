@@ -1,3 +1,5 @@
+//! H.264 in fragmented MP4.
+
 use std::fs;
 use std::path::Path;
 
@@ -37,13 +39,13 @@ fn write<'a>(track: &mut Track, frames: impl IntoIterator<Item = (i64, &'a Bytes
     }
 }
 
-/// A film from a time on, 25 pictures a second.
+/// A film from a time on, with 25 pictures a second.
 fn from(offset_ms: i64, film: &[Bytes]) -> impl Iterator<Item = (i64, &Bytes)> {
     film.iter().enumerate().map(move |(index, frame)| (offset_ms + 40 * index as i64, frame))
 }
 
-/// When each picture of a file is shown, how long, and whether it is a key frame; after a look whether fragments
-/// follow each other and hold what they say.
+/// The time and duration of each picture of a file, and whether it is a key frame; checks that fragments are
+/// consecutive and match their headers.
 fn pictures(path: &Path) -> Vec<(u64, u32, bool)> {
     let file = fs::read(path).unwrap();
     let number = |at: usize| u32::from_be_bytes(file[at..at + 4].try_into().unwrap());
@@ -70,7 +72,7 @@ fn pictures(path: &Path) -> Vec<(u64, u32, bool)> {
 }
 
 #[test]
-fn a_film_that_is_moved_is_the_same_film_later() {
+fn a_shifted_film_is_the_same_film_later() {
     let (_folder, path) = desk();
     let (camera, later) = (film(CAMERA), path.with_file_name("later.mp4"));
     let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
@@ -88,7 +90,7 @@ fn a_film_that_is_moved_is_the_same_film_later() {
 }
 
 #[test]
-fn the_sets_say_how_large_pictures_are() {
+fn the_sets_hold_the_size_of_the_pictures() {
     let size = |stream: &[u8]| {
         let picture = sps::read(annexb::units(stream)[0]).unwrap();
         (picture.width, picture.height)
@@ -97,7 +99,7 @@ fn the_sets_say_how_large_pictures_are() {
 }
 
 #[test]
-fn pictures_have_the_times_of_their_frames_and_a_gap_shows_the_last_one_longer() {
+fn pictures_have_the_times_of_their_frames_and_the_last_one_spans_a_gap() {
     let (_folder, path) = desk();
     let film = film(CAMERA);
     let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
@@ -153,7 +155,7 @@ fn another_resolution_begins_a_further_file() {
 }
 
 #[test]
-fn times_that_go_back_or_repeat_are_moved_behind_their_predecessors() {
+fn times_that_do_not_increase_are_moved_behind_their_predecessors() {
     let (_folder, path) = desk();
     let film = film(CAMERA);
     let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
@@ -164,7 +166,7 @@ fn times_that_go_back_or_repeat_are_moved_behind_their_predecessors() {
 }
 
 #[test]
-fn frames_behind_lengths_make_the_same_file_as_behind_start_codes() {
+fn length_prefixes_and_start_codes_make_the_same_file() {
     let (_folder, path) = desk();
     let film = film(CAMERA);
     let with_lengths = film.iter().map(|frame| {
@@ -194,7 +196,7 @@ fn a_synced_file_holds_all_pictures_but_the_newest() {
 }
 
 #[test]
-fn a_file_that_was_cut_anywhere_goes_on_with_the_next_key_frame() {
+fn a_file_cut_anywhere_continues_with_the_next_key_frame() {
     let (_folder, path) = desk();
     let film = film(CAMERA);
     let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
@@ -242,7 +244,7 @@ fn bare_key(film: &[Bytes]) -> Bytes {
     [&[0, 0, 0, 1], idr.unwrap()].concat().into()
 }
 
-/// The sets of a film, with a PPS that no other has and that is so long.
+/// The sets of a film, with a PPS of this length that no other has.
 fn sets(film: &[Bytes], bytes: usize) -> Bytes {
     let units = annexb::units(&film[0]);
     let of = |kind| units.iter().find(|unit| annexb::kind(unit) == kind).unwrap();
@@ -254,7 +256,7 @@ fn times_said(path: &Path) -> usize {
     fs::read(path).unwrap().windows(9).filter(|bytes| bytes == b"said once").count()
 }
 
-/// 11.5 MB became a gigabyte.
+/// Without this, 11.5 MB became a gigabyte.
 #[test]
 fn sets_that_are_said_once_are_written_once() {
     let (_folder, path) = desk();
@@ -263,7 +265,7 @@ fn sets_that_are_said_once_are_written_once() {
     let key = bare_key(&film);
     write(&mut track, [(0, &film[0]), (40, &sets(&film, 20_000))]);
     write(&mut track, (2..500).map(|n| (40 * n, &key)));
-    // Said again, they are written again.
+    // A repetition is written again.
     write(&mut track, [(20_000, &sets(&film, 20_000)), (20_040, &key), (20_080, &key)]);
     let received = film[0].len() + 2 * 20_000 + 500 * key.len();
     track.finish().unwrap();
@@ -274,7 +276,7 @@ fn sets_that_are_said_once_are_written_once() {
 }
 
 #[test]
-fn sets_of_a_picture_that_is_no_key_frame_stay_in_it_and_are_not_said_again() {
+fn sets_in_other_pictures_stay_there_and_are_not_repeated() {
     let (_folder, path) = desk();
     let film = film(CAMERA);
     let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
@@ -286,7 +288,7 @@ fn sets_of_a_picture_that_is_no_key_frame_stay_in_it_and_are_not_said_again() {
 }
 
 #[test]
-fn sets_that_are_too_large_for_a_file_are_left_out_and_counted() {
+fn sets_too_large_for_a_file_are_dropped_and_counted() {
     let (_folder, path) = desk();
     let film = film(CAMERA);
     let mut track = Track::create(&path, TrackKind::Mp4, ORIGIN_MS).unwrap();
@@ -297,7 +299,7 @@ fn sets_that_are_too_large_for_a_file_are_left_out_and_counted() {
     assert!(finished.files[0].bytes < 100_000, "{}", finished.files[0].bytes);
 }
 
-/// Of versions that wrote them. The file was taken for one that was hardly begun, and deleted.
+/// From earlier versions. Such a file was mistaken for one that was hardly begun, and deleted.
 #[test]
 fn a_file_with_more_than_a_megabyte_of_sets_goes_on() {
     let (_folder, path) = desk();

@@ -1,11 +1,11 @@
-//! What a packet of Opus says of itself (RFC 6716, section 3; pure).
+//! Parses the length of an Opus packet (RFC 6716, section 3; pure).
 
-/// Opus counts at 48 kHz, whatever it holds.
+/// Opus counts samples at 48 kHz, whatever the input rate.
 pub const SAMPLES_PER_MS: u64 = 48;
 
 const MAX_PACKET_SAMPLES: u64 = 120 * SAMPLES_PER_MS;
 
-/// How much sound a packet has; none where it is not a packet of Opus.
+/// The number of samples in a packet; `None` if it is not an Opus packet.
 pub fn samples(packet: &[u8]) -> Option<u64> {
     let first = *packet.first()?;
     let config = first >> 3;
@@ -23,7 +23,7 @@ pub fn samples(packet: &[u8]) -> Option<u64> {
     (1..=MAX_PACKET_SAMPLES).contains(&samples).then_some(samples)
 }
 
-/// So much silence, rounded down to 20 ms: packets of up to six full-band frames that decode to zero.
+/// This much silence, rounded down to 20 ms: packets of up to six full-band frames that decode to zero.
 pub fn silence(samples: u64, channels: u8) -> impl Iterator<Item = Vec<u8>> {
     const FRAME: u64 = 20 * SAMPLES_PER_MS;
     const FRAMES_PER_PACKET: u64 = 6;
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bytes_say_how_long_a_packet_is() {
+    fn the_first_bytes_determine_the_length_of_a_packet() {
         assert_eq!(samples(&[0xf8, 0xff, 0xfe]), Some(960));
         assert_eq!(samples(&[0x78]), Some(960));
         assert_eq!(samples(&[0x18]), Some(2880));

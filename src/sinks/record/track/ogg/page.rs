@@ -1,4 +1,4 @@
-//! Ogg pages (RFC 3533; pure). A packet never goes over the end of a page here.
+//! Ogg pages (RFC 3533; pure). Packets never span pages here.
 
 const CAPTURE: &[u8; 4] = b"OggS";
 const HEADER_BYTES: usize = 27;
@@ -10,7 +10,7 @@ pub const ENDS: u8 = 4;
 /// The longest page.
 pub const MAX_PAGE_BYTES: usize = HEADER_BYTES + MAX_SEGMENTS + MAX_SEGMENTS * 255;
 
-/// Packets that have no page yet.
+/// Packets without a page yet.
 #[derive(Debug, Default)]
 pub struct Packets {
     segments: Vec<u8>,
@@ -18,7 +18,7 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// Adds a packet; false where the page has no room for it.
+    /// Adds a packet; false if the page is full.
     pub fn push(&mut self, packet: &[u8]) -> bool {
         let segments = packet.len() / 255 + 1;
         if self.segments.len() + segments > MAX_SEGMENTS {
@@ -39,7 +39,7 @@ impl Packets {
         self.body.clear();
     }
 
-    /// The page of all packets. `granule`: the sample after its last.
+    /// The page of all packets. `granule`: the position after its last sample.
     pub fn page(&self, flags: u8, granule: u64, serial: u32, number: u32) -> Vec<u8> {
         let mut page = Vec::with_capacity(HEADER_BYTES + self.segments.len() + self.body.len());
         page.extend(CAPTURE);
@@ -56,7 +56,7 @@ impl Packets {
     }
 }
 
-/// What a page says of itself.
+/// The header values of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageInfo {
     pub bytes: usize,
@@ -66,7 +66,7 @@ pub struct PageInfo {
     pub number: u32,
 }
 
-/// The page at the beginning of `bytes`; none where it is not whole.
+/// Parses the page at the start of `bytes`; `None` if it is incomplete.
 pub fn read(bytes: &[u8]) -> Option<PageInfo> {
     let header = bytes.get(..HEADER_BYTES)?;
     if !header.starts_with(CAPTURE) || header[4] != 0 {
@@ -85,13 +85,13 @@ pub fn read(bytes: &[u8]) -> Option<PageInfo> {
     (signed == page).then_some(info)
 }
 
-/// Says of a whole page whether it is the last.
+/// Sets whether a whole page is the last.
 pub fn set_end(page: &mut [u8], ends: bool) {
     page[5] = if ends { page[5] | ENDS } else { page[5] & !ENDS };
     sign(page);
 }
 
-/// Says of a whole page where it stands.
+/// Sets the position of a whole page.
 pub fn set_place(page: &mut [u8], granule: u64, number: u32) {
     page[6..14].copy_from_slice(&granule.to_le_bytes());
     page[18..22].copy_from_slice(&number.to_le_bytes());
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_is_read_back_and_one_that_is_cut_or_changed_is_not() {
+    fn a_page_is_read_back_unless_it_is_truncated_or_changed() {
         let mut packets = Packets::default();
         for length in [0, 1, 254, 255, 256, 700] {
             assert!(packets.push(&vec![7; length]));

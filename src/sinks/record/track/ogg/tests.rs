@@ -1,3 +1,5 @@
+//! Opus in Ogg.
+
 use std::fs;
 
 use tempfile::TempDir;
@@ -14,7 +16,7 @@ fn desk() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// 20 ms that begin with a byte that says so.
+/// 20 ms of audio, marked by its first byte.
 fn voice(mark: u8) -> Bytes {
     vec![0x78, mark, mark, mark].into()
 }
@@ -25,7 +27,7 @@ fn write(track: &mut Track, frames: impl IntoIterator<Item = (i64, u8)>) {
     }
 }
 
-/// All packets with the sample at which each begins; checks that the pages are one whole stream that has an end.
+/// All packets, each with its first sample; checks that the pages are one whole stream with an end.
 fn packets(file: &[u8]) -> Vec<(u64, Vec<u8>)> {
     let mut rest = file;
     let mut packets = Vec::new();
@@ -55,7 +57,7 @@ fn packets(file: &[u8]) -> Vec<(u64, Vec<u8>)> {
     packets
 }
 
-/// The marks of voices, by when they begin in milliseconds.
+/// The marks of voices by their start in milliseconds.
 fn voices(path: &Path) -> Vec<(u64, u8)> {
     let packets = packets(&fs::read(path).unwrap());
     let voices = packets.iter().filter(|(_, packet)| packet[0] == 0x78);
@@ -63,7 +65,7 @@ fn voices(path: &Path) -> Vec<(u64, u8)> {
 }
 
 #[test]
-fn packets_stand_where_their_times_say_and_silence_between_them() {
+fn packets_are_at_their_times_with_silence_between_them() {
     let (_folder, path) = desk();
     let mut track = Track::create(&path, KIND, ORIGIN_MS).unwrap();
     write(&mut track, [(100, 1), (120, 2), (160, 4), (140, 3), (160, 4), (60_000, 5), (60_019, 6)]);
@@ -76,7 +78,7 @@ fn packets_stand_where_their_times_say_and_silence_between_them() {
 }
 
 #[test]
-fn what_is_not_opus_is_left_out() {
+fn data_other_than_opus_is_dropped() {
     let (_folder, path) = desk();
     let mut track = Track::create(&path, KIND, ORIGIN_MS).unwrap();
     track.write(ORIGIN_MS, &Bytes::new()).unwrap();
@@ -86,7 +88,7 @@ fn what_is_not_opus_is_left_out() {
 }
 
 #[test]
-fn a_file_that_was_cut_anywhere_goes_on_as_the_same_stream() {
+fn a_file_cut_anywhere_continues_as_the_same_stream() {
     let (_folder, path) = desk();
     let mut track = Track::create(&path, KIND, ORIGIN_MS).unwrap();
     write(&mut track, [(0, 1), (20, 2)]);
@@ -154,7 +156,7 @@ fn a_page_that_cannot_be_written_becomes_silence() {
 }
 
 #[test]
-fn a_stream_that_is_moved_is_the_same_stream_behind_silence() {
+fn a_shifted_stream_is_the_same_stream_after_silence() {
     let (_folder, path) = desk();
     let later = path.with_file_name("later.ogg");
     let sound = |path: &Path, by: u64| {
@@ -190,7 +192,7 @@ fn pages_behind_one_that_a_power_cut_zeroed_are_kept() {
         .filter(|(_, four)| four == b"OggS")
         .map(|(at, _)| at)
         .collect();
-    // Two are headers.
+    // Two of them are headers.
     assert_eq!(pages.len(), 7);
     whole[pages[3]..pages[4]].fill(0);
     fs::write(&path, &whole).unwrap();

@@ -1,4 +1,4 @@
-//! One WAV file that sound is put into, anywhere.
+//! One WAV file in which audio can be written at any position.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -8,49 +8,49 @@ use std::path::{Path, PathBuf};
 use super::format::{MAX_HEADER_BYTES, WavFormat};
 use crate::sinks::record::track::parts;
 
-/// Silence that is longer becomes a hole in the file.
+/// Longer silence becomes a hole in the file.
 const MAX_BUFFERED_SILENCE_BYTES: u64 = 64 << 10;
 
-/// How much sound a voice of its own keeps in memory.
+/// How much audio a single voice keeps in memory.
 const TAIL_BYTES: usize = 16 << 10;
 
 const SILENCE_CHUNK_BYTES: u64 = 64 << 10;
 
-/// One WAV file. Sound may be put anywhere; the end of the file is kept in memory for a while.
+/// One WAV file. Audio may be written anywhere; the end of the file is kept in memory for a while.
 pub struct WavFile {
     pub path: PathBuf,
     pub format: WavFormat,
     file: File,
-    /// Where the sound begins in the file.
+    /// The offset of the audio in the file.
     data_at: u64,
-    /// The newest sound; positions count bytes of sound, from 0.
+    /// The newest audio; positions count bytes of audio, from 0.
     tail: Vec<u8>,
     tail_at: u64,
     /// How much of the tail stays in memory when the rest is written.
     keep_bytes: usize,
     max_tail_bytes: usize,
-    /// How much sound the header says.
+    /// The length of the audio in the header.
     said: Option<u64>,
-    /// What this writer added. A hole counts as the silence that it is: it is hashed, copied and uploaded as such.
+    /// The bytes added by this writer. A hole counts as silence, because it is hashed, copied and uploaded as such.
     pub added: u64,
 }
 
-/// What happens to sound that is already at a place.
+/// What happens to audio that is already at a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Over {
     Replace,
-    /// Samples of L16 are added, and stay at their limits.
+    /// L16 samples are added and clipped.
     Add,
 }
 
 impl WavFile {
-    /// A new file: there must not be one.
+    /// Creates a file; fails if it exists.
     pub fn create(path: &Path, format: WavFormat) -> io::Result<Self> {
         let file = parts::create(path, &format.header(0))?;
         Ok(Self::new(path, file, format, 0))
     }
 
-    /// A file that was left behind, whatever its header says of its size. None when it is not one of ours.
+    /// Reopens an existing file, whatever size its header has. `None` if it is foreign.
     pub fn reopen(path: &Path) -> io::Result<Option<Self>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let length = file.metadata()?.len();
@@ -81,24 +81,24 @@ impl WavFile {
         }
     }
 
-    /// Keeps so much sound in memory, and writes when there is twice as much.
+    /// Keeps this much audio in memory, and writes when there is twice as much.
     pub fn keep_ms(&mut self, keep_ms: u64) {
         self.keep_bytes = (keep_ms * self.format.bytes_per_ms()) as usize;
         self.max_tail_bytes = 2 * self.keep_bytes;
     }
 
-    /// How much sound there is, in bytes.
+    /// The length of the audio in bytes.
     pub fn len(&self) -> u64 {
         self.tail_at + self.tail.len() as u64
     }
 
-    /// How long the sound is.
+    /// The length of the audio in time.
     pub fn len_ms(&self) -> i64 {
         self.len().div_ceil(self.format.bytes_per_ms()) as i64
     }
 
-    /// Puts sound at a position; what is missing before it becomes silence. After an error the sound in memory is
-    /// lost: silence is there in its place.
+    /// Writes audio at a position and fills the space before it with silence. After an error the audio in memory is
+    /// lost and replaced by silence.
     pub fn put(&mut self, position: u64, sound: &[u8], over: Over) -> io::Result<()> {
         self.reach(position)?;
         let in_file = self.tail_at.saturating_sub(position).min(sound.len() as u64) as usize;
@@ -115,7 +115,7 @@ impl WavFile {
         if self.tail.len() >= self.max_tail_bytes { self.spill(self.keep_bytes) } else { Ok(()) }
     }
 
-    /// Whether nothing but silence is there.
+    /// Whether there is only silence at a position.
     pub fn is_silent(&self, position: u64, bytes: usize) -> io::Result<bool> {
         let in_file = self.tail_at.saturating_sub(position).min(bytes as u64) as usize;
         let there = self.read(position, in_file)?;
@@ -125,7 +125,7 @@ impl WavFile {
         Ok(there.iter().chain(&self.tail[from..to]).all(|byte| *byte == silence))
     }
 
-    /// A copy, which must not be there, with so much silence before everything. Long silence stays a hole.
+    /// Copies the file to a path that must not exist, with this much silence in front. Long silence stays a hole.
     pub fn shifted(&self, to: &Path, by_ms: u64) -> io::Result<()> {
         let mut copy = Self::create(to, self.format)?;
         let by = by_ms * self.format.bytes_per_ms();
@@ -142,20 +142,20 @@ impl WavFile {
         copy.sync()
     }
 
-    /// Writes everything, and the right sizes into the header.
+    /// Writes everything, and the correct sizes into the header.
     pub fn sync(&mut self) -> io::Result<()> {
         self.spill(0)?;
         if self.said == Some(self.len()) {
             return Ok(());
         }
-        // The file may end in a hole that nothing was written behind.
+        // The file may end in a hole with nothing written after it.
         self.file.set_len(self.data_at + self.len())?;
         self.file.write_all_at(&self.format.header(self.len()), 0)?;
         self.said = Some(self.len());
         Ok(())
     }
 
-    /// [`WavFile::sync`], padded to an even length as RIFF wants it, and down to the disk.
+    /// [`WavFile::sync`], padded to an even length as RIFF requires, and synced to the disk.
     pub fn close(&mut self) -> io::Result<u64> {
         self.sync()?;
         if self.len() % 2 == 1 {
@@ -181,7 +181,7 @@ impl WavFile {
         Ok(())
     }
 
-    /// Where silence is not zero it cannot be a hole.
+    /// Silence that is not zero cannot be a hole.
     fn write_silence(&self, mut bytes: u64) -> io::Result<()> {
         let chunk = vec![self.format.silence(); SILENCE_CHUNK_BYTES as usize];
         let mut at = self.data_at + self.len();
@@ -200,7 +200,7 @@ impl WavFile {
         self.file.write_all_at(&there, self.data_at + position)
     }
 
-    /// What the file has there; silence where it has nothing.
+    /// Reads audio; silence where the file has none.
     fn read(&self, position: u64, bytes: usize) -> io::Result<Vec<u8>> {
         let mut there = vec![self.format.silence(); bytes];
         let mut filled = 0;
@@ -216,7 +216,7 @@ impl WavFile {
         Ok(there)
     }
 
-    /// Writes the tail but for its newest bytes.
+    /// Writes the tail except its newest bytes.
     fn spill(&mut self, keep_bytes: usize) -> io::Result<()> {
         let keep_bytes = keep_bytes - keep_bytes % self.format.block_bytes() as usize;
         let spilled = self.tail.len().saturating_sub(keep_bytes);
@@ -239,7 +239,7 @@ impl WavFile {
     }
 }
 
-/// Lays sound over what is there; both are equally long.
+/// Writes or adds audio over existing audio of the same length.
 fn lay(there: &mut [u8], sound: &[u8], over: Over) {
     if over == Over::Replace {
         return there.copy_from_slice(sound);

@@ -1,13 +1,13 @@
-//! The header of a WAV file (pure): `JUNK` that becomes `ds64` when 32 bits are too few for the file's size (EBU
-//! Tech 3306, RF64), `fmt `, `fact` where the coding is not PCM, `data`.
+//! The header of a WAV file (pure): `JUNK`, which becomes `ds64` if 32 bits are too few for the file's size (EBU Tech
+//! 3306, RF64), `fmt `, `fact` unless the coding is PCM, `data`.
 
 use serde::{Deserialize, Serialize};
 
-/// How a WAV file holds sound.
+/// The format of audio in a WAV file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WavFormat {
     pub coding: Coding,
-    /// Of the sound, also where a byte holds two samples.
+    /// The sample rate of the audio, even if a byte holds two samples.
     pub rate_hz: u32,
     pub channels: u16,
 }
@@ -16,13 +16,13 @@ pub struct WavFormat {
 pub enum Coding {
     /// Signed 16 bits, little-endian (section 9).
     L16,
-    /// G.711 as Zoom gives it, PCMA (section 8.2).
+    /// G.711 as Zoom sends it, PCMA (section 8.2).
     ALaw,
-    /// 64 kbit/s: a byte is two samples.
+    /// 64 kbit/s: a byte holds two samples.
     G722,
 }
 
-/// Section 10.12.
+/// The sample rates of section 10.12.
 const RATES_HZ: [u32; 4] = [8_000, 16_000, 32_000, 48_000];
 
 const TAG_PCM: u16 = 1;
@@ -40,12 +40,12 @@ const FMT_AT: usize = 12 + 8 + JUNK_BYTES as usize;
 pub const MAX_HEADER_BYTES: usize = FMT_AT + 8 + FMT_BYTES + 2 + 12 + 8;
 
 impl WavFormat {
-    /// Whether sound of this coding can be added up sample by sample.
+    /// Whether audio of this coding can be added sample by sample.
     pub fn is_mixable(self) -> bool {
         self.coding == Coding::L16
     }
 
-    /// Bytes a millisecond.
+    /// Bytes per millisecond.
     pub fn bytes_per_ms(self) -> u64 {
         let samples = u64::from(self.rate_hz / 1000) * u64::from(self.channels);
         match self.coding {
@@ -55,7 +55,7 @@ impl WavFormat {
         }
     }
 
-    /// The bytes that belong together: a sample of each channel.
+    /// The bytes of one sample of each channel.
     pub fn block_bytes(self) -> u64 {
         match self.coding {
             Coding::L16 => 2 * u64::from(self.channels),
@@ -63,7 +63,7 @@ impl WavFormat {
         }
     }
 
-    /// A byte that sounds like nothing.
+    /// The byte of silence.
     pub fn silence(self) -> u8 {
         match self.coding {
             Coding::L16 => 0,
@@ -76,7 +76,7 @@ impl WavFormat {
         self.header(0).len() as u64
     }
 
-    /// The header of a file with so much sound.
+    /// The header of a file with this much audio.
     pub fn header(self, data_bytes: u64) -> Vec<u8> {
         let fmt = self.fmt();
         let header_bytes = FMT_AT + fmt.len() + 8;
@@ -105,7 +105,7 @@ impl WavFormat {
         header
     }
 
-    /// The `fmt ` chunk, and `fact` with zero samples where the coding needs one.
+    /// The `fmt ` chunk, and `fact` with zero samples if the coding needs one.
     fn fmt(self) -> Vec<u8> {
         let (tag, bits) = match self.coding {
             Coding::L16 => (TAG_PCM, 16u16),
@@ -135,7 +135,7 @@ impl WavFormat {
         if self.coding == Coding::G722 { 2 } else { 1 }
     }
 
-    /// Reads a header that [`WavFormat::header`] wrote: the format, and how much sound it says there is.
+    /// Parses a header that [`WavFormat::header`] wrote: the format, and the length of the audio in it.
     pub fn parse(header: &[u8]) -> Option<(Self, u64)> {
         let field = |at: usize, length: usize| header.get(at..at + length);
         let number = |at: usize, length: usize| {
@@ -157,7 +157,7 @@ impl WavFormat {
         let data_at = format.header_bytes() as usize;
         let small = number(data_at - 4, 4)?;
         let data_bytes = if small == u64::from(u32::MAX) { number(28, 8)? } else { small };
-        // Whatever is not as we write it is not ours to go on with.
+        // A file that differs from this writer's form is foreign and not continued.
         let is_ours = header.get(..data_at)? == format.header(data_bytes);
         is_ours.then_some((format, data_bytes))
     }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_read_back_also_beyond_four_gigabytes() {
+    fn a_header_is_read_back_even_beyond_four_gigabytes() {
         for format in CODINGS {
             for bytes in [0, 4, 640, 4_294_967_200, 4_294_967_296, 20_000_000_000] {
                 assert_eq!(WavFormat::parse(&format.header(bytes)), Some((format, bytes)));
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_did_not_write_is_not_ours() {
+    fn headers_of_other_writers_are_foreign() {
         let header = L16.header(640);
         for at in 0..header.len() - 4 {
             let mut other = header.clone();

@@ -1,3 +1,5 @@
+//! Audio as WAV.
+
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
@@ -35,7 +37,7 @@ impl Desk {
         Mix::resume(&self.path, L16, ORIGIN_MS).unwrap()
     }
 
-    /// The sound in the file, after a look at the header.
+    /// The audio in the file, after a check of the header.
     fn sound(&self) -> Vec<u8> {
         let bytes = fs::read(&self.path).unwrap();
         let (format, length) = WavFormat::parse(&bytes).unwrap();
@@ -60,14 +62,14 @@ fn write(track: &mut Track, offsets: impl IntoIterator<Item = (i64, i16)>) {
     }
 }
 
-/// The value of every 20 ms, after a look whether it is one value.
+/// The value of every 20 ms, after a check that it is uniform.
 fn values(samples: &[i16]) -> Vec<i16> {
     let chunks = samples.chunks(FRAME / 2);
     chunks.inspect(|chunk| assert!(chunk.iter().all(|s| *s == chunk[0]))).map(|c| c[0]).collect()
 }
 
 #[test]
-fn frames_that_follow_each_other_are_the_file_byte_by_byte() {
+fn consecutive_frames_are_the_file_byte_by_byte() {
     let desk = Desk::new();
     let mut track = desk.track(L16);
     write(&mut track, (0..3000).map(|n| (20 * n, n as i16)));
@@ -83,7 +85,7 @@ fn frames_that_follow_each_other_are_the_file_byte_by_byte() {
 }
 
 #[test]
-fn who_is_muted_is_silent_for_as_long() {
+fn a_muted_voice_is_silent_for_as_long() {
     let desk = Desk::new();
     let mut track = desk.track(L16);
     write(&mut track, [(40, 1), (60, 2), (160, 3)]);
@@ -92,7 +94,7 @@ fn who_is_muted_is_silent_for_as_long() {
 }
 
 #[test]
-fn an_hour_of_silence_takes_no_room_and_counts() {
+fn an_hour_of_silence_takes_no_space_but_counts() {
     let desk = Desk::new();
     let mut track = desk.track(L16);
     write(&mut track, [(0, 1)]);
@@ -125,11 +127,11 @@ fn silence_in_a_law_is_not_zero_and_an_odd_file_is_padded() {
     assert_eq!(sound.len(), 240_162);
 
     desk.track(A_LAW).finish().unwrap();
-    assert_eq!(fs::read(&desk.path).unwrap(), bytes, "the padding is not sound");
+    assert_eq!(fs::read(&desk.path).unwrap(), bytes, "the padding is not audio");
 }
 
 #[test]
-fn timestamps_that_shiver_neither_insert_nor_drop_a_sample() {
+fn timestamps_with_jitter_neither_insert_nor_drop_a_sample() {
     let seed = rand::random();
     println!("seed {seed}");
     let mut dice = StdRng::seed_from_u64(seed);
@@ -150,7 +152,7 @@ fn a_lost_frame_leaves_its_place_silent() {
 }
 
 #[test]
-fn frames_out_of_order_are_sorted_and_repeated_ones_left_out() {
+fn frames_out_of_order_are_sorted_and_repeated_frames_dropped() {
     let desk = Desk::new();
     let mut track = desk.track(L16);
     write(&mut track, [(0, 1), (40, 3), (20, 2), (80, 5), (60, 4), (80, 9), (100, 6)]);
@@ -160,7 +162,7 @@ fn frames_out_of_order_are_sorted_and_repeated_ones_left_out() {
 }
 
 #[test]
-fn what_comes_late_fills_silence_and_never_replaces_sound() {
+fn late_audio_fills_silence_and_never_replaces_audio() {
     let desk = Desk::new();
     let mut track = desk.track(L16);
     write(&mut track, (0..50).filter(|n| *n != 5).map(|n| (20 * n, 1)));
@@ -171,7 +173,7 @@ fn what_comes_late_fills_silence_and_never_replaces_sound() {
 }
 
 #[test]
-fn an_absurd_time_does_not_make_an_absurd_file() {
+fn an_absurd_time_does_not_cause_an_absurd_file() {
     let desk = Desk::new();
     let mut track = desk.track(L16);
     write(&mut track, [(0, 1), (1_000 * HOUR_MS, 2), (-1, 3), (20, 4)]);
@@ -183,7 +185,7 @@ fn an_absurd_time_does_not_make_an_absurd_file() {
 }
 
 #[test]
-fn half_a_sample_is_left_out_and_an_empty_frame_counted() {
+fn half_a_sample_is_dropped_and_an_empty_frame_counted() {
     let desk = Desk::new();
     let mut track = desk.track(L16);
     track.write(ORIGIN_MS, &Bytes::from_static(&[1, 0, 9])).unwrap();
@@ -221,7 +223,7 @@ fn a_change_of_format_begins_a_further_file_on_the_same_clock() {
 }
 
 #[test]
-fn a_file_that_was_cut_anywhere_goes_on_at_the_right_time() {
+fn a_file_cut_anywhere_continues_at_the_right_time() {
     let whole = {
         let desk = Desk::new();
         let mut track = desk.track(L16);
@@ -245,7 +247,7 @@ fn a_file_that_was_cut_anywhere_goes_on_at_the_right_time() {
     }
 }
 
-/// What the file must hold: every frame where its time says, but what was cut off.
+/// The expected content of the file: every frame at its time, except what was cut off.
 #[test]
 fn a_walk_of_writing_cutting_and_resuming_keeps_every_sample_in_its_place() {
     let seed = rand::random();
@@ -278,7 +280,7 @@ fn a_walk_of_writing_cutting_and_resuming_keeps_every_sample_in_its_place() {
 }
 
 #[test]
-fn what_was_written_since_the_last_sync_is_all_that_a_kill_costs() {
+fn a_kill_costs_only_what_was_written_since_the_last_sync() {
     let desk = Desk::new();
     let mut track = desk.track(L16);
     write(&mut track, (0..100).map(|n| (20 * n, 1)));
@@ -321,7 +323,7 @@ fn the_mix_adds_voices_and_stays_at_the_limit() {
 }
 
 #[test]
-fn a_minute_that_comes_after_a_minute_of_others_is_still_mixed() {
+fn a_minute_that_arrives_a_minute_late_is_still_mixed() {
     let desk = Desk::new();
     let mut mix = desk.mix();
     say(&mut mix, 1, every_20_ms(0, 60_000), 100);
@@ -332,7 +334,7 @@ fn a_minute_that_comes_after_a_minute_of_others_is_still_mixed() {
 }
 
 #[test]
-fn shivering_voices_are_mixed_without_seams_and_repeats_are_not_added_twice() {
+fn voices_with_jitter_are_mixed_without_seams_and_repetitions_dropped() {
     let desk = Desk::new();
     let mut mix = desk.mix();
     for offset_ms in every_20_ms(0, 10_000) {
@@ -345,7 +347,7 @@ fn shivering_voices_are_mixed_without_seams_and_repeats_are_not_added_twice() {
 }
 
 #[test]
-fn a_mix_that_was_killed_goes_on_and_what_comes_again_is_not_added_twice() {
+fn a_killed_mix_continues_without_adding_repetitions_twice() {
     let desk = Desk::new();
     let mut mix = desk.mix();
     say(&mut mix, 1, every_20_ms(0, 1000), 100);

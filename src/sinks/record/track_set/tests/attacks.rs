@@ -1,4 +1,4 @@
-//! What a stream sends that is meant to take memory, disk or files of others.
+//! Streams that try to exhaust memory or disk, or to overwrite other files.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,10 +8,10 @@ use super::*;
 use crate::sinks::record::leftovers::leftovers;
 
 const DAY: i64 = 24 * HOUR;
-/// A minute of sound of 16 kHz, mono.
+/// A minute of 16 kHz mono audio.
 const MINUTE_BYTES: u64 = 60_000 * 32;
 
-/// A payload that counts among those that are held somewhere.
+/// A payload that counts the bytes that are still held.
 struct Held(Vec<u8>, Arc<AtomicUsize>);
 
 impl AsRef<[u8]> for Held {
@@ -47,7 +47,7 @@ fn what_waits_is_bounded_in_bytes_over_all_voices() {
         for step in 0..4 {
             let frame = held(NOW + 3 * step, who, each, &now);
             sent += each;
-            // Nothing is written because time has passed.
+            // Prevents a write because of elapsed time.
             takes.synced_at = Instant::now();
             take(&mut takes, vec![frame], NOW);
             most = most.max(now.load(Ordering::Relaxed));
@@ -61,7 +61,7 @@ fn what_waits_is_bounded_in_bytes_over_all_voices() {
     assert_eq!(counts.written + counts.late, 1_600, "{counts:?}");
 }
 
-/// 92 kB became 61.7 GB of silence, which took two minutes to hash.
+/// Without this, 92 kB became 61.7 GB of silence, which took two minutes to hash.
 #[test]
 fn no_frame_is_believed_further_ahead_than_zoom_keeps() {
     let (_root, mut takes) = takes();
@@ -72,14 +72,14 @@ fn no_frame_is_believed_further_ahead_than_zoom_keeps() {
     let ahead = (0..15).map(|who| voiced(None, NOW + MINUTE, who));
     take(&mut takes, ahead.collect(), NOW);
     takes.close_all().unwrap();
-    // What is believed is a minute of silence for each voice, and for the mix.
+    // A plausible minute of silence for each voice, and for the mix.
     let bytes = takes.bytes();
     println!("144 frames of 640 bytes, 35 hours ahead: {bytes} bytes with silence");
     assert!(bytes < 17 * MINUTE_BYTES, "{bytes}");
-    assert_eq!(takes.meta.tracks.len(), 16, "a voice that is not believed has no track");
+    assert_eq!(takes.meta.tracks.len(), 16, "a voice with implausible times has no track");
 }
 
-/// A voice that begins late in a long stream brings the silence before it.
+/// A voice that starts late in a long stream brings the silence before it.
 #[test]
 fn silence_counts_and_ends_at_the_streams_share() {
     let share = 20 * MINUTE_BYTES;
@@ -91,13 +91,13 @@ fn silence_counts_and_ends_at_the_streams_share() {
     takes.close_all().unwrap();
     let lies = takes.spool.bytes(takes.meta.id);
     println!("998 frames of 640 bytes in the fourth minute: {lies} bytes with silence");
-    // The last one that finds room may need more than there is: its voice's file and the mix.
+    // The last one may need more space than is left: for its voice's file and the mix.
     assert!((share..share + 10 * MINUTE_BYTES).contains(&lies), "{lies}");
     assert!(takes.bytes().abs_diff(lies) < 1 << 20, "{} and {lies}", takes.bytes());
     let counts = takes.meta.total();
     assert_eq!(counts.written + counts.beyond_limit, 999, "{counts:?}");
     assert_eq!(left_out(&mut takes), counts.beyond_limit);
-    // A restart knows what lies there.
+    // A restart counts what is there.
     let (spool, layout) = (Arc::clone(&takes.spool), Arc::clone(&takes.layout));
     let meta = spool.meta(takes.meta.id).unwrap();
     let again = TrackSet::open(spool, layout, meta, share).unwrap();
@@ -105,7 +105,7 @@ fn silence_counts_and_ends_at_the_streams_share() {
 }
 
 #[test]
-fn no_file_is_moved_where_there_is_no_room_for_the_silence() {
+fn no_file_is_shifted_without_space_for_the_silence() {
     let (_root, mut takes) = takes_of(3 * MINUTE_BYTES);
     take(&mut takes, vec![voiced(None, NOW, 1), voiced(None, NOW, 2)], NOW);
     take(&mut takes, vec![voiced(None, NOW - 2 * MINUTE, 1), voiced(None, NOW + 20, 1)], NOW);
@@ -115,7 +115,7 @@ fn no_file_is_moved_where_there_is_no_room_for_the_silence() {
     assert_eq!((counts.written, counts.left_out()), (3, 1));
     let (spool, id) = (Arc::clone(&takes.spool), takes.meta.id);
     let (meta, _) = finish(&spool, id, Some(NOW - 6 * MINUTE), 3 * MINUTE_BYTES).unwrap();
-    assert_eq!(meta.origin_ms, Some(NOW), "nor for a line that is older");
+    assert_eq!(meta.origin_ms, Some(NOW), "nor for an older line");
     let (meta, _) = finish(&spool, id, Some(NOW - 6 * MINUTE), u64::MAX).unwrap();
     assert_eq!(meta.origin_ms, Some(NOW - 6 * MINUTE));
 }
@@ -142,9 +142,9 @@ fn voices_beyond_the_limit_are_counted() {
     assert_eq!(left_out(&mut takes), 12, "the ledger has them, too");
 }
 
-/// Four hundred voices begin in one batch: their notes are written once, and not four hundred times.
+/// Four hundred voices start in one batch: their notes are written once, not four hundred times.
 #[test]
-fn a_crowd_is_noted_at_once_and_has_a_file_each() {
+fn many_new_voices_are_noted_at_once_with_a_file_each() {
     let (_root, mut takes) = takes();
     let crowd = (0..100).map(|who| voiced(None, NOW, who));
     let frames: VecDeque<_> = crowd.collect();
@@ -169,7 +169,7 @@ fn a_file_whose_header_a_power_cut_zeroed_is_kept() {
     let header = wav.len() - sound;
     wav[..header].fill(0);
     std::fs::write(&path, &wav).unwrap();
-    // The stream goes on, and is over.
+    // The stream continues and ends.
     let meta = spool.meta(id).unwrap();
     let layout = Arc::clone(&takes.layout);
     let mut takes = TrackSet::open(Arc::clone(&spool), layout, meta, u64::MAX).unwrap();
@@ -189,7 +189,7 @@ fn a_file_whose_header_a_power_cut_zeroed_is_kept() {
 }
 
 #[test]
-fn a_day_of_silence_is_no_room_for_another() {
+fn a_day_of_silence_leaves_no_space_for_another() {
     let (_root, mut takes) = takes_of(DAY as u64 * 32);
     take(&mut takes, vec![voiced(None, NOW, 1)], NOW);
     take(&mut takes, vec![voiced(None, NOW + DAY, 1)], NOW + DAY);
