@@ -20,14 +20,14 @@ use crate::zoom::install::Installer;
 use crate::zoom::signature::WebhookKey;
 
 mod audit;
-/// Bearer tokens of the API.
+/// Authentication by bearer token.
 pub mod auth;
 mod body;
 mod client_address;
 mod connections;
 mod control;
 mod control_error;
-/// Pages of other origins.
+/// CORS: pages of other origins.
 pub mod cors;
 mod counters;
 mod docs;
@@ -55,7 +55,7 @@ mod routes;
 /// The accept loop and its limits.
 pub mod server;
 mod sessions;
-/// What browsers ask with where they cannot send a token.
+/// Tickets for browser requests that cannot send a token.
 pub mod tickets;
 mod transcript;
 mod video;
@@ -72,7 +72,7 @@ pub use rate_limit::RateLimit;
 pub use routes::{health_router, router};
 pub use webhook::check_path as check_webhook_path;
 
-/// What the handlers work with.
+/// The state that the handlers share.
 pub struct AppState {
     pub store: Store,
     pub hub: Arc<Hub>,
@@ -81,9 +81,9 @@ pub struct AppState {
     pub webhooks: Webhooks,
     pub api_tokens: auth::ApiTokens,
     pub ticket_keys: tickets::TicketKeys,
-    /// Seals kept answers that hold a secret.
+    /// Seals stored answers that hold a secret.
     pub answer_keys: KeyRing,
-    /// Refused requests on their way into the audit trail.
+    /// Refused requests to be written to the audit trail.
     pub refusals: Arc<Refusals>,
     /// The pages that may use the API from a browser.
     pub cors: cors::AllowedOrigins,
@@ -91,33 +91,33 @@ pub struct AppState {
     /// Wrong API tokens, by address.
     pub failures: auth::Failures,
     pub trusted_proxies: TrustedProxies,
-    /// Where Zoom sends webhooks; must pass [`check_webhook_path`].
+    /// The path for Zoom's webhooks; must pass [`check_webhook_path`].
     pub webhook_path: String,
     pub webhook_key: WebhookKey,
-    /// Of the Video SDK app, where there is one.
+    /// The key of the Video SDK app, if there is one.
     pub video_webhook_key: Option<WebhookKey>,
-    /// Whether what Zoom's webhooks say is stored; that they came always is.
+    /// Whether the bodies of Zoom's webhooks are stored; that they arrived always is.
     pub keeps_deliveries: bool,
-    /// How far a webhook's timestamp may be from our clock, either way, in seconds.
+    /// The most that a webhook's timestamp may differ from the local clock, in seconds.
     pub webhook_tolerance_s: u32,
     pub installer: Installer,
-    /// Whether browsers reach us over https: then cookies are for https only.
+    /// Whether browsers use https: then cookies are restricted to it.
     pub is_https: bool,
     /// How long a request body may take.
     pub body_timeout: Duration,
     /// The wall clock, Unix milliseconds.
     pub now_ms: fn() -> i64,
-    /// Streams that a webhook has changed, for whoever runs streams. Never waited for.
+    /// Streams that a webhook has changed, for the supervisor. Sending never waits.
     pub on_change: mpsc::Sender<StreamId>,
-    /// Cancelled when the daemon is told to stop: not ready any more, event streams end.
+    /// Cancelled when the daemon stops: it is no longer ready, and event streams end.
     pub draining: CancellationToken,
     pub counters: Arc<Counters>,
     pub documents: Documents,
     pub readiness: Readiness,
     pub live: Live,
     pub forwards: Arc<Forwards>,
-    /// WebSockets of live consumers; they end when the daemon drains, and whoever stops waits for them here.
+    /// WebSockets of live consumers; they end when the daemon drains, and the shutdown waits for them here.
     pub conversations: TaskTracker,
-    /// Requests that change something go on when their client hangs up; whoever stops waits for them here.
+    /// Requests that change something continue if their client hangs up; the shutdown waits for them here.
     pub requests: TaskTracker,
 }

@@ -3,7 +3,7 @@
 use super::actions::{confirm_starts, confirm_stops};
 use super::database::{Connection, binds, row};
 use super::installations::deauthorize;
-use super::sessions::{Told, adopt, change_meeting, refresh_session, upsert_session};
+use super::sessions::{SessionFacts, adopt, change_meeting, refresh_session, upsert_session};
 use super::streams::{REVOKED, lock_stream, revoke};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{
@@ -208,14 +208,14 @@ async fn insert_stream(
     delivery: &Delivery,
     started: &StreamStarted,
 ) -> Result<(), StoreError> {
-    let told = Told {
+    let facts = SessionFacts {
         account_id: started.account_id.as_deref(),
         meeting_id: started.meeting_id.as_deref(),
         operator_id: started.operator_id.as_deref(),
     };
     let now_ms = delivery.received_at_ms;
-    adopt(tx, &started.instance, told.meeting_id).await?;
-    let session_id = upsert_session(tx, &started.instance, &told, now_ms).await?;
+    adopt(tx, &started.instance, facts.meeting_id).await?;
+    let session_id = upsert_session(tx, &started.instance, &facts, now_ms).await?;
     tx.execute(sql::UNERASE_SESSION, binds![session_id.to_string()]).await?;
     let values = binds![
         started.stream_id.as_str(),
@@ -296,7 +296,8 @@ async fn insert_tombstone(
     stopped: &StreamStopped,
 ) -> Result<(), StoreError> {
     let session_id =
-        upsert_session(tx, &stopped.instance, &Told::default(), delivery.received_at_ms).await?;
+        upsert_session(tx, &stopped.instance, &SessionFacts::default(), delivery.received_at_ms)
+            .await?;
     let values = binds![
         stopped.stream_id.as_str(),
         session_id.to_string(),

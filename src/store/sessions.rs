@@ -113,7 +113,7 @@ pub struct Made {
 
 /// The information about a session in a webhook, besides its id.
 #[derive(Default)]
-pub(super) struct Told<'a> {
+pub(super) struct SessionFacts<'a> {
     pub account_id: Option<&'a str>,
     pub meeting_id: Option<&'a str>,
     pub operator_id: Option<&'a str>,
@@ -124,7 +124,7 @@ pub(super) struct Told<'a> {
 pub(super) async fn upsert_session(
     tx: &mut Connection<'_>,
     instance: &Instance,
-    told: &Told<'_>,
+    facts: &SessionFacts<'_>,
     now_ms: i64,
 ) -> Result<SessionId, StoreError> {
     let (product, key) = (instance.product.as_str(), instance.key.as_str());
@@ -133,9 +133,9 @@ pub(super) async fn upsert_session(
         product,
         key,
         instance.id(),
-        told.account_id,
-        told.meeting_id,
-        told.operator_id,
+        facts.account_id,
+        facts.meeting_id,
+        facts.operator_id,
         now_ms,
     ];
     let (id,): (String,) = tx.one(sql::UPSERT_SESSION, values).await?;
@@ -176,13 +176,13 @@ pub(super) async fn change_meeting(
 ) -> Result<Changed, StoreError> {
     adopt(tx, &meeting.instance, meeting.meeting_id.as_deref()).await?;
     let is_kept = may_keep(tx, meeting).await?;
-    let told = Told {
+    let facts = SessionFacts {
         account_id: meeting.account_id.as_deref(),
         meeting_id: meeting.meeting_id.as_deref(),
         operator_id: None,
     };
-    let told = if is_kept { told } else { Told::default() };
-    let id = upsert_session(tx, &meeting.instance, &told, now_ms).await?;
+    let facts = if is_kept { facts } else { SessionFacts::default() };
+    let id = upsert_session(tx, &meeting.instance, &facts, now_ms).await?;
     let (started, ended) = match meeting.change {
         MeetingChange::Started => (Some(event_ts_ms), None),
         MeetingChange::Ended => (None, Some(event_ts_ms)),
@@ -296,8 +296,8 @@ pub(super) async fn refresh_session(
 ) -> Result<(), StoreError> {
     let state: Option<(String, Option<String>)> =
         tx.optional(sql::REFRESH_SESSION, binds![id.to_string(), now_ms]).await?;
-    let Some((status, told)) = state else { return Ok(()) };
-    match status_events::of_session(told.as_deref(), &status) {
+    let Some((status, last_emitted)) = state else { return Ok(()) };
+    match status_events::of_session(last_emitted.as_deref(), &status) {
         Some(kind) => emit_session(tx, id, kind, now_ms).await,
         None => Ok(()),
     }

@@ -73,14 +73,14 @@ pub struct Source {
     ended: VecDeque<(SessionId, Cursor)>,
     followers: JoinSet<()>,
     news: mpsc::Receiver<(SessionId, Followed)>,
-    tell: mpsc::Sender<(SessionId, Followed)>,
+    sender: mpsc::Sender<(SessionId, Followed)>,
     ready: VecDeque<Item>,
 }
 
 impl Source {
     /// Opens a source; frames are queued from now on.
     pub fn open(live: &Live, request: Request) -> Self {
-        let (tell, news) = mpsc::channel(NEWS);
+        let (sender, news) = mpsc::channel(NEWS);
         let tap = live.hub.tap(request.session, request.wants(), live.buffer_bytes);
         let mut source = Self {
             live: live.clone(),
@@ -92,7 +92,7 @@ impl Source {
             ended: VecDeque::new(),
             followers: JoinSet::new(),
             news,
-            tell,
+            sender,
             ready: VecDeque::new(),
             request,
         };
@@ -162,7 +162,7 @@ impl Source {
             self.ready.push_back(Item::Dropped(medium, count));
         }
         self.followers = JoinSet::new();
-        (self.tell, self.news) = mpsc::channel(NEWS);
+        (self.sender, self.news) = mpsc::channel(NEWS);
         self.followed.clear();
         self.follow(session, Begin::After(after.clone()));
     }
@@ -309,10 +309,10 @@ impl Source {
         &self,
         reread_every: Duration,
     ) -> impl Fn(SessionId, Begin) -> BoxFuture<'static, ()> + Send + Sync + use<> {
-        let (live, tell) = (self.live.clone(), self.tell.clone());
+        let (live, sender) = (self.live.clone(), self.sender.clone());
         let kinds = self.request.kinds.clone();
         move |session_id, begin| {
-            let (live, tell, kinds) = (live.clone(), tell.clone(), kinds.clone());
+            let (live, sender, kinds) = (live.clone(), sender.clone(), kinds.clone());
             Box::pin(async move {
                 let turn = FIRST_READS.acquire().await;
                 let after = first(&live.store, session_id, begin).await;
@@ -322,7 +322,7 @@ impl Source {
                 let _ = follower.begin().await;
                 drop(turn);
                 while let Some(followed) = follower.next().await {
-                    if tell.send((session_id, followed)).await.is_err() {
+                    if sender.send((session_id, followed)).await.is_err() {
                         return;
                     }
                 }
