@@ -1,4 +1,4 @@
-//! Recordings, seen by tools that others wrote, and held against what was sent.
+//! Recordings, checked with third-party tools and against the frames that were sent.
 
 mod books;
 mod film;

@@ -1,3 +1,5 @@
+//! The API's read endpoints, its errors, and the health checks.
+
 use std::time::Duration;
 
 use rtmsd::model::{
@@ -26,7 +28,7 @@ fn said(name: &str, start_ms: i64, text: &str) -> EntryBody {
 }
 
 #[tokio::test]
-async fn the_api_is_for_those_with_a_token_that_may_read() {
+async fn the_api_needs_a_token_that_may_read() {
     let server = Server::start().await;
     let paths = ["", "/x", "/x/ledger", "/x/transcript", "/x/events"];
     let strangers: [&[(&str, &str)]; 3] =
@@ -47,7 +49,7 @@ async fn the_api_is_for_those_with_a_token_that_may_read() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_404_in_the_envelope() {
+async fn an_unknown_path_or_id_is_a_404_in_the_envelope() {
     let server = Server::start().await;
     for path in ["/api/v1/sdk", "/api/v1/sdk/nothing", "/webhook/", "/%ff", "/health"] {
         let answer = server.get(path).await;
@@ -141,7 +143,7 @@ async fn a_session_is_shown_with_its_streams() {
 }
 
 #[tokio::test]
-async fn the_ledger_says_what_came_what_is_missing_and_how_complete_that_is() {
+async fn the_ledger_shows_what_was_received_what_is_missing_and_the_completeness() {
     let server = Server::start().await;
     let stream = server.start_stream("m1==", "s1").await;
     let mut account = Account::new("audio", 1_000);
@@ -171,7 +173,7 @@ async fn the_ledger_says_what_came_what_is_missing_and_how_complete_that_is() {
     );
 }
 
-/// A session with two streams whose lines overlap, and an entry that is no line.
+/// A session with two streams whose lines overlap, and an entry that is not a line.
 async fn conversation(server: &Server) -> String {
     let first = server.start_stream("m1==", "s1").await;
     let second = server.start_stream("m1==", "s2").await;
@@ -186,7 +188,7 @@ async fn conversation(server: &Server) -> String {
 }
 
 #[tokio::test]
-async fn a_transcript_comes_in_every_format_in_order_of_speech() {
+async fn a_transcript_is_available_in_every_format_in_order_of_speech() {
     let server = Server::start().await;
     let path = conversation(&server).await;
     let json = server.get(&path).await;
@@ -212,12 +214,12 @@ async fn a_transcript_comes_in_every_format_in_order_of_speech() {
     let accept_html = [READER, ("accept", "text/html")];
     let answer = server.request("GET", &path, &accept_html).await;
     assert_eq!((answer.status, answer.code().as_str()), (406, "not_acceptable"));
-    // A format that is asked for by name needs no header.
+    // A format requested by name needs no header.
     let named = server.request("GET", &format!("{path}?format=txt"), &accept_html).await;
     assert_eq!(named.status, 200);
 }
 
-/// Unset, and beyond what anybody means.
+/// Unset, and beyond any plausible time.
 const ABSURD_MS: [i64; 5] = [0, -1, 1_000, i64::MIN, i64::MAX];
 
 #[tokio::test]
@@ -266,7 +268,7 @@ async fn a_long_transcript_is_complete() {
     let server = Server::start().await;
     let stream = server.start_stream("m1==", "s1").await;
     let mut feed = server.feed(&stream);
-    // Many pages and many more lines than are held back for their order.
+    // Many pages, and many more lines than are buffered for sorting.
     for n in 0..1500 {
         feed.note(None, said("Ana", START_MS + n * 40, &format!("line {n}")));
     }
@@ -279,7 +281,7 @@ async fn a_long_transcript_is_complete() {
 }
 
 #[tokio::test]
-async fn a_session_nobody_spoke_in_has_an_empty_transcript() {
+async fn a_session_without_speech_has_an_empty_transcript() {
     let server = Server::start().await;
     let stream = server.start_stream("m1==", "s1").await;
     let path = format!("/api/v1/sdk/sessions/{}/transcript", stream.session_id);
@@ -292,7 +294,7 @@ async fn readiness_follows_the_store_and_the_stop_and_liveness_neither() {
     let server = Server::start().await;
     let ready = server.request("GET", "/health/ready", &[]).await;
     assert_eq!(ready.status, 200);
-    // Other tests of this process may have had rows that nobody can read.
+    // Other tests of this process may have had unreadable rows.
     let checks = |ready: &Value| json!({"store": ready["store"], "draining": ready["draining"], "restarts": ready["restarts"]});
     let ready = ready.json()["data"].take();
     assert!(ready["unreadable_rows"].is_u64(), "{ready}");
@@ -311,14 +313,14 @@ async fn readiness_follows_the_store_and_the_stop_and_liveness_neither() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(TIMEOUT, unavailable).await.expect("an answer of the store counts for half a second");
+    timeout(TIMEOUT, unavailable).await.expect("the store's answer is cached for half a second");
     assert_eq!(server.request("GET", "/health/live", &[]).await.status, 200);
     let answer = server.get("/api/v1/sdk/sessions").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "store_unavailable"));
 }
 
 #[tokio::test]
-async fn a_token_or_query_does_not_come_back_in_an_error() {
+async fn an_error_repeats_neither_token_nor_query() {
     let server = Server::start().await;
     let path = "/api/v1/sdk/sessions?status=s3cret";
     let headers = [READER, ("x-request-id", "s3cret")];
@@ -329,7 +331,7 @@ async fn a_token_or_query_does_not_come_back_in_an_error() {
 }
 
 #[tokio::test]
-async fn messages_that_nobody_reads_are_counted_over_all_runs_of_a_stream() {
+async fn unknown_messages_are_counted_over_all_runs_of_a_stream() {
     let server = Server::start().await;
     let stream = server.start_stream("m1==", "s1").await;
     let shown = async || {
@@ -349,7 +351,7 @@ async fn messages_that_nobody_reads_are_counted_over_all_runs_of_a_stream() {
 }
 
 #[tokio::test]
-async fn a_session_is_deleted_by_whoever_may_do_everything_once_nothing_of_it_runs() {
+async fn only_an_admin_token_deletes_a_session_and_only_after_its_streams_ended() {
     let server = Server::start().await;
     let stream = server.start_stream("m1==", "s1").await;
     let path = format!("/api/v1/sdk/sessions/{}", stream.session_id);

@@ -1,4 +1,4 @@
-//! The audit trail: every act has its row, also when its client hangs up, and a flood of refusals costs few.
+//! The audit trail: every action has its row, even if its client hangs up, and a flood of refusals writes few rows.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn count(trail: &[Audited], action: &str, outcome: &str) -> usize {
     trail.iter().filter(|row| row.action == action && row.outcome == outcome).count()
 }
 
-/// Waits for requests whose clients are gone.
+/// Waits for requests of clients that have hung up.
 async fn settled(server: &Server) {
     server.state.requests.close();
     timeout(TIMEOUT, server.state.requests.wait()).await.expect("they end");
@@ -73,7 +73,7 @@ async fn every_act_has_its_row_although_its_client_hangs_up() {
 }
 
 #[tokio::test]
-async fn an_act_that_the_store_does_not_take_has_no_row() {
+async fn an_action_that_the_store_rejects_has_no_row() {
     let server = Server::start().await;
     let stranger = "01932b5e-0000-7000-8000-000000000000";
     let path = format!("{ENDPOINTS}/{stranger}");
@@ -129,7 +129,7 @@ async fn a_flood_of_refusals_costs_two_rows_a_minute() {
 }
 
 #[tokio::test]
-async fn administrators_read_the_trail_page_by_page_with_addresses() {
+async fn an_admin_token_reads_the_trail_page_by_page_with_addresses() {
     let server = Server::start().await;
     for number in 1..=3 {
         let body = json!({"platform": "zoom", "meeting_id": number}).to_string();
@@ -155,7 +155,7 @@ async fn administrators_read_the_trail_page_by_page_with_addresses() {
     assert_eq!((answer.status, &*answer.code()), (422, "invalid_value"));
 }
 
-/// Every operation of the document that takes a token and may bring a body.
+/// Every operation of the document that takes a token and may have a body.
 async fn operations(server: &Server) -> Vec<(String, String)> {
     let session = server.start_stream("m1==", "s1").await.session_id.to_string();
     let document = server.request("GET", "/openapi.json", &[]).await.json();
@@ -186,7 +186,7 @@ async fn a_body_that_comes_slowly_is_a_408_wherever_one_is_taken() {
 }
 
 #[tokio::test]
-async fn an_idempotency_key_is_heeded_by_every_post_with_a_token() {
+async fn every_post_with_a_token_supports_an_idempotency_key() {
     let server = Server::start().await;
     let key = ("idempotency-key", "the-key");
     for (method, path) in operations(&server).await {
@@ -203,7 +203,7 @@ async fn an_idempotency_key_is_heeded_by_every_post_with_a_token() {
 }
 
 #[tokio::test]
-async fn a_secret_is_answered_again_and_kept_only_sealed() {
+async fn an_answer_with_a_secret_is_repeated_and_stored_only_sealed() {
     let server = Server::start().await;
     let key = ("idempotency-key", "the-key");
     let body = br#"{"url": "https://example.com/"}"#;
@@ -227,14 +227,14 @@ async fn a_secret_is_answered_again_and_kept_only_sealed() {
     secrets.push(ticket.json()["data"]["ticket"].as_str().unwrap().to_owned());
     let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
     assert_eq!(words::in_files(server.folder.path(), &secrets), [""; 0]);
-    // With the session goes the kept answer about it.
+    // The stored answer about a session is deleted with it.
     server.end_stream("m1==", &stream).await;
     let session = format!("{SESSIONS}/{}", stream.session_id);
     assert_eq!(server.request("DELETE", &session, &[BOSS]).await.status, 202);
     while server.state.store.delete_some(0).await.unwrap() {}
     let gone = server.post_to(tickets, body.as_bytes(), &[READER, key]).await;
     assert_eq!((gone.status, &*gone.code()), (410, "idempotency_answer_deleted"));
-    // And a sealed answer with the key that sealed it.
+    // A sealed answer is deleted with the key that sealed it.
     let forgotten = server.state.store.forget_answers_sealed_otherwise("v1.other.").await.unwrap();
     assert_eq!(forgotten, 2);
     assert_eq!(server.post_to(&rotate, b"", &[BOSS, key]).await.status, 410);

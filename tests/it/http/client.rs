@@ -1,4 +1,4 @@
-//! A client so plain that it can be rude. It speaks HTTP/1.0, so that bodies come without chunks.
+//! A client so plain that it can misbehave. It uses HTTP/1.0, so that bodies are not chunked.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Reads what a server wrote until it closed the connection. `None` when that is no response.
+    /// Parses everything that a server wrote until it closed the connection. `None` if that is not a response.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
         let mut lines = std::str::from_utf8(&bytes[..end]).ok()?.split("\r\n");
@@ -60,7 +60,7 @@ pub async fn exchange(address: SocketAddr, request: &[u8]) -> Answer {
     try_exchange(address, request).await.expect("the server listens and answers")
 }
 
-/// `None` when nobody listens, or the connection ends without a response.
+/// `None` if no server listens, or the connection ends without a response.
 pub async fn try_exchange(address: SocketAddr, request: &[u8]) -> Option<Answer> {
     let exchange = async {
         let mut socket = TcpStream::connect(address).await.ok()?;
@@ -88,7 +88,7 @@ pub struct SseEvent {
     pub data: Value,
 }
 
-/// An open stream of events.
+/// An open event stream.
 pub struct SseClient {
     reader: BufReader<TcpStream>,
 }
@@ -98,14 +98,14 @@ impl SseClient {
         Self::try_open(address, path, headers).await.expect("the server listens and answers")
     }
 
-    /// `None` when nobody listens, or the connection ends without a response.
+    /// `None` if no server listens, or the connection ends without a response.
     pub async fn try_open(
         address: SocketAddr,
         path: &str,
         headers: &[(&str, &str)],
     ) -> Option<(u16, Self)> {
         let socket = TcpSocket::new_v4().expect("a socket");
-        // Small, so that a client that does not read is soon felt by the server.
+        // Small, so that the server soon notices a client that does not read.
         socket.set_recv_buffer_size(4096).expect("a buffer");
         let mut socket = socket.connect(address).await.ok()?;
         socket.write_all(&head("GET", path, headers)).await.ok()?;
@@ -116,7 +116,7 @@ impl SseClient {
         Some((status?, client))
     }
 
-    /// The next event; none when the server has ended the stream. Comments and `retry` are skipped.
+    /// The next event; `None` when the server has ended the stream. Skips comments and `retry`.
     pub async fn next(&mut self) -> Option<SseEvent> {
         let mut event = SseEvent::default();
         loop {

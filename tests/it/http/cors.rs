@@ -1,4 +1,4 @@
-//! Pages of other origins.
+//! CORS: pages of other origins.
 
 use super::client::Answer;
 use super::server::{READER, Server, Wiring};
@@ -81,7 +81,7 @@ async fn any_other_origin_gets_no_such_header_and_no_preflight() {
         }
     }
     assert_eq!(preflight(&unset, SESSIONS, APP).await.status, 405);
-    // A preflight is answered; any other OPTIONS is a method that no path has.
+    // A preflight is answered; any other OPTIONS is refused as an unsupported method.
     let options = listed.request("OPTIONS", SESSIONS, &[READER, ("origin", APP)]).await;
     assert_eq!(options.status, 405);
 }

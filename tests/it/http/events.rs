@@ -1,3 +1,5 @@
+//! Server-sent events: order, resumption, limits and slow clients.
+
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -27,13 +29,13 @@ async fn subscribe(server: &Server, path: &str, last: &str) -> (u16, SseClient) 
     SseClient::open(server.address, path, headers).await
 }
 
-/// Stream and number of an event.
+/// The stream and the number of an event.
 fn place(event: &SseEvent) -> (u64, u64) {
     (event.data["stream"].as_u64().unwrap(), event.data["seq"].as_u64().unwrap())
 }
 
 #[tokio::test]
-async fn a_subscriber_gets_what_was_and_what_comes() {
+async fn a_subscriber_gets_past_and_future_entries() {
     let server = Server::start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&stream);
@@ -63,7 +65,7 @@ async fn an_entry_that_another_replica_wrote_arrives_too() {
 }
 
 #[tokio::test]
-async fn a_resumed_subscriber_gets_what_it_missed_and_a_filter_leaves_the_rest_out() {
+async fn a_resumed_subscriber_gets_what_it_missed_and_a_filter_drops_other_kinds() {
     let server = Server::start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&stream);
@@ -75,7 +77,7 @@ async fn a_resumed_subscriber_gets_what_it_missed_and_a_filter_leaves_the_rest_o
     let filtered = format!("{}?kinds=moved&after=1:1", path(&stream));
     let (_, mut events) = subscribe(&server, &filtered, "").await;
     assert_eq!(place(&events.next().await.unwrap()), (1, 2));
-    // The header is newer than what the page's URL says.
+    // The header is newer than the cursor in the page's URL.
     let (_, mut events) = subscribe(&server, &filtered, "1:4").await;
     let event = events.next().await.unwrap();
     assert_eq!((place(&event), event.id.as_str()), ((1, 6), "1:6"));
@@ -102,7 +104,7 @@ async fn an_ended_session_ends_its_subscribers_and_turns_them_away_afterwards() 
 }
 
 #[tokio::test]
-async fn a_subscriber_too_many_is_told_to_come_later() {
+async fn a_subscriber_beyond_the_limit_gets_a_503() {
     let server = Server::start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut open = Vec::new();
@@ -116,7 +118,7 @@ async fn a_subscriber_too_many_is_told_to_come_later() {
     assert_eq!(answer.json()["error"]["retryable"], true);
     let boss = [("authorization", "Bearer boss-token-of-tests")];
     let (status, _boss) = SseClient::open(server.address, &path(&stream), &boss).await;
-    assert_eq!(status, 200, "one token leaves places to others");
+    assert_eq!(status, 200, "one token leaves slots for others");
 }
 
 #[tokio::test]
@@ -141,7 +143,7 @@ fn chat(text: String) -> EntryBody {
 }
 
 #[tokio::test]
-async fn a_subscriber_that_does_not_keep_up_misses_nothing() {
+async fn a_slow_subscriber_misses_nothing() {
     let server = Server::start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let (_, mut events) = subscribe(&server, &path(&stream), "").await;
@@ -157,7 +159,7 @@ async fn a_subscriber_that_does_not_keep_up_misses_nothing() {
 }
 
 #[tokio::test]
-async fn a_subscriber_that_reads_nothing_loses_its_place() {
+async fn a_subscriber_that_reads_nothing_loses_its_slot() {
     let limits = Limits { write_timeout: Duration::from_millis(200), ..Limits::default() };
     let server = Server::start_with(limits, Duration::from_secs(10)).await;
     let stream = server.start_stream(MEETING, "s1").await;
@@ -174,7 +176,7 @@ async fn a_subscriber_that_reads_nothing_loses_its_place() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(TIMEOUT, freed).await.expect("its place is free again");
+    tokio::time::timeout(TIMEOUT, freed).await.expect("its slot is free again");
 }
 
 #[tokio::test]
@@ -189,7 +191,7 @@ async fn an_entry_after_those_of_another_replica_comes_after_them() {
     }
 }
 
-/// Writes entries as another replica does: this one's hub hears nothing of them.
+/// Writes entries as another replica does, without notifying this one's hub.
 async fn elsewhere(server: &Server, stream: &StreamRecord, last_seq: u64, bodies: Vec<EntryBody>) {
     let entry = |(seq, body)| Entry {
         session_id: stream.session_id,
@@ -212,7 +214,7 @@ async fn here(server: &Server, stream: &StreamRecord, last_seq: u64, bodies: Vec
     server.state.hub.flush().await;
 }
 
-/// Writes both streams' entries, now here and now elsewhere, and returns what was written.
+/// Writes both streams' entries, through this replica or another, and returns what was written.
 async fn talk(server: &Server, rng: &mut StdRng, streams: &[StreamRecord]) -> Vec<Vec<EntryKind>> {
     let mut written = vec![Vec::new(); streams.len()];
     while written.iter().map(Vec::len).sum::<usize>() < ENTRIES {
@@ -238,7 +240,7 @@ fn random_body(rng: &mut StdRng) -> EntryBody {
     if rng.random_bool(0.5) { joined() } else { chat("x".repeat(rng.random_range(0..6000))) }
 }
 
-/// A subscriber that reads a little, pauses, hangs up and comes again, until the session is over.
+/// A subscriber that reads a little, pauses, disconnects and returns, until the session has ended.
 async fn come_and_go(server: &Server, path: &str, mut rng: StdRng) -> Vec<SseEvent> {
     let mut seen = Vec::new();
     let mut last = String::new();
@@ -259,7 +261,7 @@ async fn come_and_go(server: &Server, path: &str, mut rng: StdRng) -> Vec<SseEve
     }
 }
 
-/// The numbers that a subscriber saw of a stream, in the order in which it saw them.
+/// The numbers of a stream's entries in the order in which a subscriber received them.
 fn numbers_of(stream: u64, events: &[SseEvent]) -> Vec<u64> {
     let places = events.iter().map(place);
     places.filter(|(of, _)| *of == stream).map(|(_, seq)| seq).collect()

@@ -1,4 +1,4 @@
-//! Wrong API tokens from one address.
+//! Limits on wrong API tokens from one address.
 
 use std::net::SocketAddr;
 
@@ -35,20 +35,24 @@ async fn guesses_of_an_address_are_slowed_down_and_its_known_tokens_go_on() {
         statuses.push(answer.status);
     }
     assert_eq!(statuses[..20], [401; 20]);
-    // One in five seconds may pass.
+    // One every five seconds may pass.
     assert!(statuses[20..].iter().filter(|status| **status == 401).count() < 5, "{statuses:?}");
-    assert_eq!(server.request("GET", SESSIONS, &[READER]).await.status, 200, "it came before");
+    assert_eq!(
+        server.request("GET", SESSIONS, &[READER]).await.status,
+        200,
+        "it was used from here before"
+    );
     let guessed = server.request("GET", SESSIONS, &[BOSS]).await;
     assert_eq!(
         (guessed.status, &*guessed.code()),
         (429, "too_many_failures"),
-        "a guess is a guess"
+        "a valid token also counts as a guess"
     );
     assert_eq!(ask_from(&server, ELSEWHERE, BOSS).await.status, 200, "another address");
 }
 
 #[tokio::test]
-async fn requests_without_a_token_are_no_guesses() {
+async fn requests_without_a_token_do_not_count_as_guesses() {
     let server = Server::start().await;
     for _ in 0..40 {
         assert_eq!(server.request("GET", SESSIONS, &[]).await.status, 401);

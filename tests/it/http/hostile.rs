@@ -1,3 +1,5 @@
+//! Hostile webhook bodies.
+
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -98,7 +100,7 @@ fn odd_signature(rng: &mut StdRng, body: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_thousand_hostile_bodies_are_refused_or_kept_and_the_next_good_one_is_recorded() {
+async fn a_thousand_hostile_bodies_do_not_prevent_the_next_good_one() {
     let seed: u64 = std::env::var("SEED").map_or_else(|_| rand::random(), |s| s.parse().unwrap());
     println!("SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);

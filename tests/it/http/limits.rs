@@ -1,3 +1,5 @@
+//! The limits of connections: headers, bodies, silence, slots and the shutdown.
+
 use std::time::Duration;
 
 use rtmsd::http::server::Limits;
@@ -16,7 +18,7 @@ fn limits(header_timeout: Duration) -> Limits {
     Limits { header_timeout, ..Limits::default() }
 }
 
-/// Reads until the server ends the connection, however it does.
+/// Reads until the server ends the connection in any way.
 async fn closed(socket: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
     let read = timeout(TIMEOUT, socket.read_to_end(&mut bytes)).await;
@@ -25,7 +27,7 @@ async fn closed(socket: &mut TcpStream) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_header_that_comes_slowly_is_cut_off_although_bytes_keep_coming() {
+async fn a_slow_header_is_cut_off_even_if_bytes_keep_arriving() {
     let server = Server::start_with(limits(SHORT), LONG).await;
     let socket = TcpStream::connect(server.address).await.unwrap();
     let (mut reading, mut writing) = socket.into_split();
@@ -53,7 +55,7 @@ async fn a_connection_without_a_request_is_closed() {
 }
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_a_408() {
+async fn a_missing_body_is_a_408() {
     let server = Server::start_with(limits(LONG), SHORT).await;
     let mut request = head("POST", "/webhook", &[("content-length", "100")]);
     request.push(b'{');
@@ -70,7 +72,7 @@ async fn too_many_headers_or_too_long_ones_are_refused() {
         let mut socket = TcpStream::connect(server.address).await.unwrap();
         let _ = socket.write_all(&request).await;
         let bytes = closed(&mut socket).await;
-        // The rest of an unread request may reset the connection before the answer is read.
+        // Unread parts of a request may reset the connection before the answer is read.
         assert!(Answer::parse(&bytes).is_none_or(|answer| answer.status == 431));
     }
     assert_eq!(server.get("/health/live").await.status, 200);
@@ -84,23 +86,23 @@ async fn a_connection_without_a_first_byte_is_closed_early() {
     assert_eq!(closed(&mut silent).await, b"");
     let mut begun = TcpStream::connect(server.address).await.unwrap();
     begun.write_all(b"GET /health").await.unwrap();
-    assert!(timeout(2 * SHORT, begun.read(&mut [0])).await.is_err(), "it has said something");
+    assert!(timeout(2 * SHORT, begun.read(&mut [0])).await.is_err(), "it has sent its first byte");
 }
 
-/// A server whose clients may take their time, with few places.
+/// A server with patient timeouts and few slots.
 async fn crowded() -> Server {
     let limits = Limits { connections: 4, first_byte_timeout: LONG, ..limits(LONG) };
     Server::start_with(limits, LONG).await
 }
 
-/// Many more than a crowded server has places for.
+/// Many more connections than a crowded server has slots.
 const CROWD: usize = 100;
 
 async fn crowd(server: &Server, says: &[u8]) -> Vec<TcpStream> {
     let mut crowd = Vec::new();
     for _ in 0..CROWD {
         let mut socket = TcpStream::connect(server.address).await.unwrap();
-        // An early one may have lost its place already.
+        // An early one may have lost its slot already.
         let _ = socket.write_all(says).await;
         crowd.push(socket);
     }
@@ -145,19 +147,19 @@ async fn requests_beyond_the_limit_are_refused_and_health_still_answers() {
     let mut feed = server.feed(&stream);
     feed.note(None, EntryBody::Moved {});
     for events in &mut answered {
-        assert_eq!(events.next().await.unwrap().event, "moved", "what is being answered goes on");
+        assert_eq!(events.next().await.unwrap().event, "moved", "a running answer continues");
     }
 }
 
 #[tokio::test]
-async fn a_stop_lets_a_running_request_finish_and_takes_no_more() {
+async fn a_stop_lets_a_running_request_finish_and_accepts_no_others() {
     let server = Server::start().await;
     let idle = TcpStream::connect(server.address).await.unwrap();
     let mut running = TcpStream::connect(server.address).await.unwrap();
     let mut request = head("POST", "/webhook", &[("content-length", "2")]);
     request.push(b'{');
     running.write_all(&request).await.unwrap();
-    // A later connection that is served shows that the one before it was accepted.
+    // If a later connection is served, the one before it was accepted.
     assert_eq!(server.get("/health/live").await.status, 200);
     let address = server.address;
     let stopping = tokio::spawn(server.stopped());
@@ -166,7 +168,7 @@ async fn a_stop_lets_a_running_request_finish_and_takes_no_more() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(TIMEOUT, refused).await.expect("it does not listen any more");
+    timeout(TIMEOUT, refused).await.expect("it has stopped listening");
     running.write_all(b"}").await.unwrap();
     let answer = timeout(TIMEOUT, read_answer(&mut running)).await.expect("an answer");
     assert_eq!(answer.status, 401);

@@ -1,4 +1,4 @@
-//! Live consumers over real sockets, with streams that the test makes.
+//! Live consumers over real sockets, with streams that the test creates.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ async fn open(server: &Server, stream: &StreamRecord, query: &str) -> WebSocket 
     socket.unwrap_or_else(|answer| panic!("{} {}", answer.status, answer.text()))
 }
 
-/// A frame as it comes from Zoom.
+/// A frame as Zoom sends it.
 fn frame(feed: &mut Feed, medium: &str, user_id: u32, payload: &[u8]) {
     frame_at(feed, medium, user_id, payload, now_ms());
 }
@@ -59,14 +59,14 @@ fn joined(user_id: u64, name: &str) -> EntryBody {
     EntryBody::ParticipantJoined(person)
 }
 
-/// Head and payload of a binary frame, read as docs/live.md says.
+/// The head and payload of a binary frame, parsed as docs/live.md describes.
 fn split(message: &[u8]) -> (Value, &[u8]) {
     let (length, rest) = message.split_at(2);
     let (head, payload) = rest.split_at(usize::from(length[0]) << 8 | usize::from(length[1]));
     (serde_json::from_slice(head).unwrap(), payload)
 }
 
-/// A server by the real clock: frames bear real times.
+/// A server with the real clock, because frames carry real times.
 async fn start() -> Server {
     Server::wired(Wiring { now_ms, ..Wiring::default() }).await
 }
@@ -96,7 +96,7 @@ async fn a_consumer_gets_a_hello_then_entries_and_frames() {
 }
 
 #[tokio::test]
-async fn the_first_message_says_what_a_query_would() {
+async fn the_first_message_takes_the_fields_of_a_query() {
     let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&stream);
@@ -136,7 +136,7 @@ async fn a_query_that_cannot_be_served_is_refused_before_the_upgrade() {
 }
 
 #[tokio::test]
-async fn a_first_message_that_cannot_be_served_is_told_why() {
+async fn a_first_message_that_cannot_be_served_gets_the_reason() {
     let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     for (first, code, word) in [
@@ -156,7 +156,7 @@ async fn a_first_message_that_cannot_be_served_is_told_why() {
 }
 
 #[tokio::test]
-async fn who_has_no_token_or_not_its_scope_gets_no_socket_and_a_subprotocol_can_bring_one() {
+async fn a_socket_needs_a_token_with_its_scope_and_a_subprotocol_can_carry_it() {
     let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let path = path(&stream, "?media=audio");
@@ -179,7 +179,7 @@ async fn who_has_no_token_or_not_its_scope_gets_no_socket_and_a_subprotocol_can_
 }
 
 #[tokio::test]
-async fn entries_go_on_behind_a_cursor_without_loss_or_repeat() {
+async fn entries_continue_after_a_cursor_without_loss_or_repetition() {
     let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&stream);
@@ -200,7 +200,7 @@ async fn entries_go_on_behind_a_cursor_without_loss_or_repeat() {
 }
 
 #[tokio::test]
-async fn who_begins_now_gets_what_comes_and_only_the_users_own_words() {
+async fn a_consumer_from_now_gets_new_entries_and_only_the_users_own_words() {
     let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&stream);
@@ -209,7 +209,7 @@ async fn who_begins_now_gets_what_comes_and_only_the_users_own_words() {
     let query = "?media=transcript&from=now&user=7";
     let mut socket = open(&server, &stream, query).await;
     assert_eq!(socket.text().await["type"], "hello");
-    // It has its place as soon as an entry comes.
+    // It has its slot as soon as an entry arrives.
     let marker = async |feed: &mut Feed, socket: &mut WebSocket| loop {
         feed.note(None, joined(9, "Chidi"));
         server.state.hub.flush().await;
@@ -231,7 +231,7 @@ async fn who_begins_now_gets_what_comes_and_only_the_users_own_words() {
 }
 
 #[tokio::test]
-async fn the_end_of_a_session_is_told_and_closes_the_socket() {
+async fn the_end_of_a_session_is_sent_and_closes_the_socket() {
     let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut socket = open(&server, &stream, "?media=transcript").await;
@@ -285,7 +285,7 @@ async fn live_consumers_count_as_subscribers() {
 }
 
 #[tokio::test]
-async fn a_consumer_of_everything_hears_of_each_session_as_it_appears() {
+async fn a_consumer_of_everything_gets_each_session_as_it_appears() {
     let server = start().await;
     let first = server.start_stream("m1==", "s1").await;
     let mut feed_1 = server.feed(&first);
@@ -310,7 +310,7 @@ async fn a_consumer_of_everything_hears_of_each_session_as_it_appears() {
     assert_eq!((&over["stream_id"], &over["state"]), (&json!("s2"), &json!("over")));
 }
 
-/// A socket on every session, after its hello.
+/// A socket for all sessions, after its hello.
 async fn open_all(server: &Server, first: &Value) -> WebSocket {
     let socket = WebSocket::open(server.address, "/api/v1/live", &[READER]).await;
     let mut socket = socket.unwrap_or_else(|answer| panic!("{}", answer.text()));
@@ -367,7 +367,7 @@ async fn consumers_that_name_sessions_without_number_cost_a_task_each_and_not_on
         sockets.push(open_all(&server, &json!({"media": "transcript", "from": from})).await);
     }
     let after = Handle::current().metrics().num_alive_tasks();
-    // A connection and a conversation end in one task, and what is named is another.
+    // A connection and its consumer end in one task, and the named sessions have another.
     assert!(after - before <= 4 * 4, "{before} tasks became {after}");
     let stream = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&stream);
@@ -378,7 +378,7 @@ async fn consumers_that_name_sessions_without_number_cost_a_task_each_and_not_on
 }
 
 #[tokio::test]
-async fn a_consumer_gets_the_rest_of_as_many_ended_sessions_as_it_names() {
+async fn a_consumer_gets_the_rest_of_every_ended_session_that_it_names() {
     let server = start().await;
     let mut from = Map::new();
     for number in 0..70 {
@@ -399,7 +399,7 @@ async fn a_consumer_gets_the_rest_of_as_many_ended_sessions_as_it_names() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_is_back_before_the_streams_goes_on_where_it_was() {
+async fn a_consumer_that_reconnects_before_the_streams_continues_where_it_was() {
     let server = start().await;
     let known = server.start_stream(MEETING, "s1").await;
     let mut feed = server.feed(&known);
@@ -417,7 +417,7 @@ async fn a_consumer_that_is_back_before_the_streams_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_consumer_of_what_is_new_gets_nothing_old_of_a_stream_that_is_picked_up() {
+async fn a_consumer_of_new_entries_gets_nothing_old_of_a_resumed_stream() {
     let wiring = Wiring { now_ms, ..Wiring::default() };
     let server = Server::wired(wiring).await;
     let stream = server.start_stream(MEETING, "s1").await;
@@ -425,7 +425,7 @@ async fn a_consumer_of_what_is_new_gets_nothing_old_of_a_stream_that_is_picked_u
     feed.note(None, line(7, "old"));
     drop(feed);
     server.state.hub.flush().await;
-    // The consumer must come in a later millisecond than the stream.
+    // The consumer must connect in a later millisecond than the stream.
     while now_ms() <= stream.created_at_ms {
         tokio::task::yield_now().await;
     }
@@ -439,7 +439,7 @@ async fn a_consumer_of_what_is_new_gets_nothing_old_of_a_stream_that_is_picked_u
     assert_eq!((&first["stream_id"], &first["text"]), (&json!("s2"), &json!("new")));
 }
 
-/// Beyond every calendar in both directions, and times that somebody forgot to set.
+/// Beyond every calendar in both directions, and unset times.
 const ABSURD_MS: [i64; 5] = [i64::MIN, -9_300_000_000_000_000, 0, 253_402_300_800_000, i64::MAX];
 const MINUTE_MS: i64 = 60_000;
 
@@ -457,8 +457,8 @@ async fn frames_with_absurd_times_are_placed_where_they_came_and_flood_nobody() 
     feed.note(Some(i64::MIN), EntryBody::FirstPacket {});
     for at_ms in ABSURD_MS.into_iter().chain([began_ms]).chain(ABSURD_MS) {
         frame_at(&mut feed, "audio", 7, &[1; 640], at_ms);
-        let told = plain.of_type("frame").await["at_ms"].as_i64().unwrap();
-        assert!((told - began_ms).abs() < MINUTE_MS, "{at_ms} became {told}");
+        let shown_ms = plain.of_type("frame").await["at_ms"].as_i64().unwrap();
+        assert!((shown_ms - began_ms).abs() < MINUTE_MS, "{at_ms} became {shown_ms}");
     }
     twilio.say(r#"{"event": "mark", "mark": {"name": "after"}}"#).await;
     let mut sounds = 0;
@@ -476,7 +476,7 @@ async fn frames_with_absurd_times_are_placed_where_they_came_and_flood_nobody() 
     assert!(stream.ledger[0].covered_ms() < MINUTE_MS);
 }
 
-/// More than a consumer's queue holds, many times.
+/// Many times more than a consumer's queue holds.
 const FLOOD: u64 = 400;
 
 fn flood(feed: &mut Feed) {
@@ -486,7 +486,7 @@ fn flood(feed: &mut Feed) {
 }
 
 #[tokio::test]
-async fn a_slow_consumer_loses_the_oldest_frames_and_is_told_how_many_and_no_entry() {
+async fn a_slow_consumer_loses_the_oldest_frames_with_their_count_and_no_entry() {
     let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut slow = open(&server, &stream, "?format=binary").await;
@@ -510,7 +510,7 @@ async fn a_slow_consumer_loses_the_oldest_frames_and_is_told_how_many_and_no_ent
             Heard::Binary(message) => {
                 let (head, _) = split(&message);
                 let next = head["seq"].as_u64().unwrap();
-                assert_eq!(next, seq + dropped + 1, "each hole is told");
+                assert_eq!(next, seq + dropped + 1, "each hole is reported");
                 (seq, dropped) = (next, 0);
             }
             other => panic!("{other:?}"),
@@ -520,7 +520,7 @@ async fn a_slow_consumer_loses_the_oldest_frames_and_is_told_how_many_and_no_ent
 }
 
 #[tokio::test]
-async fn a_slow_consumer_that_wants_all_or_nothing_is_disconnected_and_another_is_not() {
+async fn a_slow_consumer_with_policy_disconnect_is_disconnected_and_others_are_not() {
     let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;
     let mut slow = open(&server, &stream, "?policy=disconnect&format=binary").await;

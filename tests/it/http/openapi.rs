@@ -1,5 +1,4 @@
-//! The OpenAPI document, as tools that other people wrote read it: a validator, and Schemathesis against a running
-//! daemon.
+//! The OpenAPI document as third-party tools read it: a validator, and Schemathesis against a running daemon.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,14 +12,14 @@ use super::client::head;
 use crate::daemon::kit::{Home, TestDaemon};
 use crate::support::zoom::FakeZoom;
 
-/// Made by `tests/run`.
+/// Created by `tests/run`.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python/bin/python");
 const TOKEN: &str = "admin-token-of-the-tests";
-/// How long Schemathesis may look for faults, and how long its run may take on a busy machine.
+/// How long Schemathesis may search for faults, and the timeout of its run on a busy machine.
 const SECONDS: &str = "45";
 const TIMEOUT: Duration = Duration::from_secs(240);
 
-/// Operations whose answers have no end.
+/// Operations with endless answers.
 const ENDLESS: [&str; 3] = ["subscribe", "liveSession", "liveAll"];
 
 async fn daemon(zoom: &FakeZoom) -> (Home, TestDaemon) {
@@ -35,7 +34,7 @@ async fn daemon(zoom: &FakeZoom) -> (Home, TestDaemon) {
     (home, daemon)
 }
 
-/// Runs Python in a folder of its own. What it printed, if it failed.
+/// Runs Python in a folder of its own. The error is its output.
 async fn python(folder: &Path, arguments: &[&str]) -> Result<(), String> {
     assert!(
         Path::new(PYTHON).exists(),
@@ -68,7 +67,7 @@ async fn a_validator_takes_the_document() {
     let file = file.to_str().unwrap();
     let checked = python(home.folder(), &["-m", "openapi_spec_validator", file]).await;
     assert_eq!(checked, Ok(()));
-    // It does refuse what is wrong.
+    // It does reject an invalid document.
     let broken =
         document.text().replace("\"forward\",\"required\":true", "\"x\",\"required\":true");
     assert_ne!(broken, document.text());

@@ -1,4 +1,4 @@
-//! A page of another origin, in a real browser, with the program of docs/live.md.
+//! A page of another origin in a real browser, running the program of docs/live.md.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::server::{Server, Wiring};
 use super::tickets::record;
 use crate::install::browser::Browser;
 
-/// Far more than a player fetches before it is asked for another place.
+/// Far more than a player fetches before a seek.
 const SECONDS: usize = 40 * 60;
 const BYTES_PER_S: usize = 32_000;
 
@@ -25,7 +25,7 @@ async fn pages() -> u16 {
     port
 }
 
-/// 40 minutes of a WAV whose sound is silence.
+/// A WAV with 40 minutes of silence.
 fn wav() -> Vec<u8> {
     let length = u32::try_from(SECONDS * BYTES_PER_S).unwrap();
     let mut wav = Vec::with_capacity(44 + length as usize);
@@ -72,7 +72,7 @@ impl Page {
         Self { server, stream, browser, port }
     }
 
-    /// What a script gives to `done`; `arguments[0]` is the session.
+    /// The value that a script passes to `done`; `arguments[0]` is the session.
     async fn run(&self, script: &str) -> Value {
         let script = format!(
             "const done = arguments[arguments.length - 1], session = arguments[0], file = arguments[1];\n\
@@ -115,7 +115,7 @@ async fn a_page_of_a_listed_origin_follows_events_and_listens_live_with_tickets(
 }
 
 #[tokio::test]
-async fn a_page_brings_a_token_of_any_characters_as_a_subprotocol() {
+async fn a_page_sends_a_token_with_any_characters_as_a_subprotocol() {
     let page = Page::open().await;
     let script = "
         const token = 'sla/sh=token-of-tests';
@@ -129,7 +129,7 @@ async fn a_page_brings_a_token_of_any_characters_as_a_subprotocol() {
 }
 
 #[tokio::test]
-async fn an_audio_element_plays_a_recording_with_a_ticket_and_goes_to_any_place_of_it() {
+async fn an_audio_element_plays_and_seeks_a_recording_with_a_ticket() {
     let page = Page::open().await;
     let playing_ms = i64::try_from(SECONDS * 1000).unwrap();
     record(&page.server, &page.stream, &wav(), playing_ms).await;
@@ -154,7 +154,7 @@ async fn an_audio_element_plays_a_recording_with_a_ticket_and_goes_to_any_place_
         .await;
     assert_eq!(seen["duration"], SECONDS as f64, "{seen}");
     assert!(seen["time"].as_f64().is_some_and(|time| (1500.0..1600.0).contains(&time)), "{seen}");
-    // Its parts, with the headers that a page may read.
+    // A part of it, with the headers that a page may read.
     let part = page
         .run(
             "const url = await ticket(file);

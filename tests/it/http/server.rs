@@ -1,4 +1,4 @@
-//! The HTTP layer as a test starts it.
+//! Starts the HTTP layer for a test.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -43,7 +43,7 @@ use tokio_util::task::TaskTracker;
 use super::client::{Answer, TIMEOUT, exchange, head};
 use crate::support::network::network;
 
-/// The clock of these tests stands still, at the time of the documented signature.
+/// The clock of these tests is fixed at the time of the documented signature.
 pub const NOW_S: i64 = 1_732_313_172;
 pub const READER: (&str, &str) = ("authorization", "Bearer read-token-of-tests");
 
@@ -64,9 +64,9 @@ impl Drop for Server {
     }
 }
 
-/// What may wait for a live subscriber.
+/// The queue of a live subscriber.
 pub const LIVE_BUFFER_BYTES: usize = 64 * 1024;
-/// Live subscribers at a time: those of one token, and all of them.
+/// The most live subscribers: of one token, and in total.
 pub const SUBSCRIBERS: usize = 8;
 pub const ALL_SUBSCRIBERS: usize = 12;
 
@@ -74,18 +74,18 @@ pub fn key() -> WebhookKey {
     WebhookKey::new(&Secret::new("demoSecretToken01".into()))
 }
 
-/// What a test may want otherwise.
+/// The parts that a test may replace.
 pub struct Wiring {
     pub limits: Limits,
     pub body_timeout: Duration,
     pub now_ms: fn() -> i64,
     pub requests_per_s: u32,
-    /// As in `CORS_ALLOWED_ORIGINS`.
+    /// Like `CORS_ALLOWED_ORIGINS`.
     pub origins: String,
     pub policies: Policies,
     pub start_timeout: Duration,
     pub pauses: Pauses,
-    /// Where Zoom's REST API is, and the token for it.
+    /// The address of Zoom's REST API, and the token for it.
     pub zoom: (String, Configured),
 }
 
@@ -105,13 +105,13 @@ impl Default for Wiring {
             },
             start_timeout: Duration::from_secs(30),
             pauses: Pauses::default(),
-            // Nobody listens there.
+            // No server listens there.
             zoom: ("http://127.0.0.1:9".into(), Configured::None),
         }
     }
 }
 
-/// None are made: nobody records.
+/// Recordings that never run.
 fn recordings(store: &Store, hub: &Hub, folder: &Path) -> Recordings {
     let settings = record::Settings {
         media: MediaSet::default(),
@@ -264,17 +264,17 @@ impl Server {
         self.state.store.stream(&id).await.expect("the store works").expect("a stream")
     }
 
-    /// A new stream's way into the log.
+    /// The log of a new stream.
     pub fn feed(&self, stream: &StreamRecord) -> Feed {
         self.feed_after(stream, 0)
     }
 
-    /// The way into the log of a stream that has entries.
+    /// The log of a stream that has entries.
     pub fn feed_after(&self, stream: &StreamRecord, last_seq: u64) -> Feed {
         Feed::new(Arc::clone(&self.state.hub), stream, last_seq, &[])
     }
 
-    /// Ends a stream because the meeting is over, with everything that was noted stored.
+    /// Ends a stream because the meeting is over, and stores all pending entries.
     pub async fn end_stream(&self, meeting: &str, stream: &StreamRecord) {
         self.state.hub.flush().await;
         let now_ms = (self.state.now_ms)();
@@ -287,11 +287,11 @@ impl Server {
         let store = &self.state.store;
         let (id, generation) = (&stream.stream_id, stream.generation);
         let ended = store.finish_stream(id, 0, generation, Outcome::Stopped, Some(6), now_ms);
-        let last_entry = ended.await.expect("the store works").expect("the stream lived");
+        let last_entry = ended.await.expect("the store works").expect("the stream was running");
         self.state.hub.publish(vec![last_entry]);
     }
 
-    /// Tells the server to stop and waits until it has.
+    /// Stops the server and waits for its end.
     pub async fn stopped(mut self) {
         self.state.draining.cancel();
         self.stop.cancel();
@@ -306,7 +306,7 @@ fn ring() -> KeyRing {
     KeyRing::parse(&"07".repeat(32)).expect("a key")
 }
 
-/// Outgoing webhooks may go to loopback.
+/// Settings that allow outgoing webhooks to loopback.
 pub fn webhook_settings(now_ms: fn() -> i64) -> webhooks::Settings {
     webhooks::Settings {
         ring: ring(),
@@ -316,7 +316,7 @@ pub fn webhook_settings(now_ms: fn() -> i64) -> webhooks::Settings {
     }
 }
 
-/// What asks Zoom for things.
+/// The parts that send requests to Zoom.
 pub fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Installer) {
     let (api_base_url, configured) = wiring.zoom.clone();
     let client = Credentials { id: "demoClientId01".into(), secret: Secret::new("demo".into()) };

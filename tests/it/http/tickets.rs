@@ -1,4 +1,4 @@
-//! Tickets: for one resource, once, with what their token may do.
+//! Tickets: for one resource, once, with the permissions of their token.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -22,7 +22,7 @@ pub fn session_path(stream: &StreamRecord, rest: &str) -> String {
     format!("/api/v1/sdk/sessions/{}/{rest}", stream.session_id)
 }
 
-/// A finished recording of one file, as a stream that has ended leaves it. Returns the file's path in the API.
+/// Stores a finished recording with one file, as the end of a stream leaves it. Returns the file's path in the API.
 pub async fn record(
     server: &Server,
     stream: &StreamRecord,
@@ -106,11 +106,11 @@ async fn a_ticket_opens_a_live_socket_once() {
 }
 
 #[tokio::test]
-async fn of_many_who_come_with_a_ticket_at_once_one_is_let_in() {
+async fn one_of_many_concurrent_uses_of_a_ticket_is_admitted() {
     let server = Server::start().await;
     let url = with_ticket(&server, "/api/v1/live").await;
     let all = futures_util::future::join_all((0..20).map(|_| get(&server, &url))).await;
-    // Let in, and then told that this is a WebSocket.
+    // Admitted, and then refused because this is a WebSocket.
     assert_eq!(all.iter().filter(|answer| answer.status == 426).count(), 1);
     assert_eq!(all.iter().filter(|answer| answer.status == 401).count(), 19);
 }
@@ -156,7 +156,7 @@ async fn a_ticket_lasts_a_minute() {
 }
 
 #[tokio::test]
-async fn a_recordings_ticket_serves_its_parts_for_as_long_as_it_plays_and_ten_minutes() {
+async fn a_recordings_ticket_is_valid_for_its_playing_time_and_ten_minutes() {
     static CLOCK_MS: AtomicI64 = AtomicI64::new(NOW_S * 1000);
     let now_ms = || CLOCK_MS.load(Ordering::Relaxed);
     let server = Server::wired(Wiring { now_ms, ..Wiring::default() }).await;
@@ -174,11 +174,11 @@ async fn a_recordings_ticket_serves_its_parts_for_as_long_as_it_plays_and_ten_mi
     CLOCK_MS.fetch_add(1, Ordering::Relaxed);
     check_refused(&get(&server, &used).await);
     let pruned = server.state.store.prune_tickets(now_ms() + 5 * MINUTE_MS).await.unwrap();
-    assert_eq!(pruned, 1, "only what was used is remembered");
+    assert_eq!(pruned, 1, "only used tickets are remembered");
 }
 
 #[tokio::test]
-async fn a_ticket_is_made_for_what_exists_by_whoever_may_read_it() {
+async fn a_ticket_needs_an_existing_resource_and_a_token_that_may_read_it() {
     let server = Server::start().await;
     let stream = server.start_stream("m1==", "s1").await;
     let unknown = "/api/v1/sdk/sessions/01932b5e-0000-7000-8000-000000000000/live";
@@ -203,11 +203,11 @@ async fn a_ticket_is_made_for_what_exists_by_whoever_may_read_it() {
     let url = with_ticket(&server, live).await;
     let ticket = url.split_once('?').unwrap().1;
     let answer = server.post_to(&format!("{TICKETS}?{ticket}"), b"{}", &[]).await;
-    assert_eq!(answer.status, 401, "a ticket makes no ticket");
+    assert_eq!(answer.status, 401, "a ticket cannot create a ticket");
 }
 
 #[tokio::test]
-async fn a_token_comes_before_a_ticket_and_what_is_no_ticket_is_refused() {
+async fn a_token_takes_precedence_and_an_invalid_ticket_is_refused() {
     let server = Server::start().await;
     let url = with_ticket(&server, "/api/v1/live").await;
     assert_eq!(server.request("GET", &url, &[READER]).await.status, 426);
@@ -264,7 +264,7 @@ async fn a_ticket_works_once_on_all_daemons_together_and_ends_with_its_token() {
     }
 }
 
-/// Every path that takes a ticket is one that a ticket is made for, and the document says so.
+/// Tickets can be created for exactly the paths that accept them, and the document lists them.
 #[tokio::test]
 async fn the_document_names_the_paths_that_take_a_ticket() {
     let server = Server::start().await;

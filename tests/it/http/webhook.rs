@@ -1,3 +1,5 @@
+//! Zoom's webhooks: signatures, copies, sizes, and the Video SDK app's own path.
+
 use std::sync::atomic::Ordering;
 
 use rtmsd::secret::Secret;
@@ -21,7 +23,7 @@ fn start(stream: &str, nested: bool) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn the_documented_webhook_is_recorded_and_its_stream_told() {
+async fn the_documented_webhook_is_recorded_and_its_stream_notified() {
     let mut server = Server::start().await;
     let answer =
         server.post(DOCUMENTED_BODY, &[signed_at("1732313172"), DOCUMENTED_SIGNATURE]).await;
@@ -47,7 +49,7 @@ async fn a_repeated_delivery_is_answered_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn flat_and_nested_payloads_are_the_same_to_us() {
+async fn flat_and_nested_payloads_are_equivalent() {
     let mut server = Server::start().await;
     assert_eq!(server.webhook(&start("flat", false)).await.status, 200);
     assert_eq!(server.webhook(&start("nested", true)).await.status, 200);
@@ -56,7 +58,7 @@ async fn flat_and_nested_payloads_are_the_same_to_us() {
 }
 
 #[tokio::test]
-async fn a_webhook_is_answered_while_nobody_takes_its_news() {
+async fn a_webhook_is_answered_while_its_notifications_are_not_consumed() {
     let server = Server::start().await;
     // More than the channel holds.
     for n in 0..40 {
@@ -66,7 +68,7 @@ async fn a_webhook_is_answered_while_nobody_takes_its_news() {
 }
 
 #[tokio::test]
-async fn whoever_cannot_sign_is_refused_and_nothing_is_recorded() {
+async fn an_unsigned_webhook_is_refused_and_not_recorded() {
     let mut server = Server::start().await;
     let body = start("s1", false);
     let now = NOW_S.to_string();
@@ -136,7 +138,7 @@ async fn a_url_validation_does_not_sign_a_forged_webhook() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_event_is_a_400_that_names_the_field() {
+async fn a_malformed_event_is_a_400_that_names_the_field() {
     let server = Server::start().await;
     let answer =
         server.webhook(br#"{"event":"meeting.rtms_stopped","event_ts":1,"payload":{}}"#).await;
@@ -163,12 +165,12 @@ async fn a_body_that_is_too_large_is_a_413_however_it_is_sent() {
     chunked.extend_from_slice(b"\r\n0\r\n\r\n");
     let answer = exchange(server.address, &chunked).await;
     assert_eq!((answer.status, answer.code().as_str()), (413, "too_large"));
-    // Just small enough to be read.
+    // Just small enough to be accepted.
     assert_eq!(server.webhook(&large[1..]).await.status, 400);
 }
 
 #[tokio::test]
-async fn another_method_is_a_405_that_says_which_is_allowed() {
+async fn another_method_is_a_405_that_names_the_allowed_ones() {
     let server = Server::start().await;
     for method in ["GET", "PUT", "DELETE", "OPTIONS", "BREW"] {
         let answer = server.request(method, "/webhook", &[]).await;
@@ -185,7 +187,7 @@ async fn while_the_store_is_away_zoom_is_asked_to_try_again() {
     assert_eq!((answer.status, answer.code().as_str()), (503, "store_unavailable"));
     assert_eq!(answer.json()["error"]["retryable"], true);
     assert!(answer.header("retry-after").is_some());
-    // What needs no store still works.
+    // Requests that need no store still work.
     assert_eq!(server.post(b"{}", &[]).await.status, 401);
 }
 

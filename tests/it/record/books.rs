@@ -1,4 +1,4 @@
-//! What was received, what the ledger says, what the manifest says and what the files hold are the same.
+//! Received frames, the ledger, the manifest and the files agree.
 
 use rtmsd::clock::now_ms;
 use rtmsd::model::EntryBody;
@@ -8,7 +8,7 @@ use super::studio::{Studio, voice};
 use super::tools::{duration_s, samples};
 
 #[tokio::test]
-async fn half_a_minute_that_zoom_kept_is_in_the_files_the_ledger_and_the_manifest() {
+async fn half_a_minute_that_zoom_buffered_is_in_the_files_the_ledger_and_the_manifest() {
     let mut studio = Studio::open().await;
     let connected_ms = now_ms();
     studio.feed.note(Some(connected_ms), EntryBody::FirstPacket {});
@@ -30,13 +30,13 @@ async fn half_a_minute_that_zoom_kept_is_in_the_files_the_ledger_and_the_manifes
 }
 
 #[tokio::test]
-async fn what_a_recording_leaves_out_is_in_the_ledger_and_in_the_manifest() {
+async fn frames_that_a_recording_drops_are_in_the_ledger_and_in_the_manifest() {
     let mut studio = Studio::open().await;
     let from_ms = now_ms() - 10_000;
     for n in 0..100 {
         studio.hear(from_ms + 20 * n, &voice(n));
     }
-    // Less than a sample, and other sound at a time that has some.
+    // Less than a sample, and other audio at a time that has some.
     studio.hear(from_ms + 2_000, &[1]);
     for n in 0..10 {
         studio.hear(from_ms + 20 * n, &voice(500));
@@ -49,9 +49,9 @@ async fn what_a_recording_leaves_out_is_in_the_ledger_and_in_the_manifest() {
     let account = &stream.ledger[0];
     assert_eq!((stream.tally.audio.frames, account.left_out.frames), (111, 11));
     assert!(!account.gaps.is_empty() && account.covered_ms() < account.expected_ms());
-    let told = &manifest["ledger"][0];
+    let ledger = &manifest["ledger"][0];
     assert_eq!(
-        (&told["left_out"]["frames"], &told["gaps"][0]["cause"]),
+        (&ledger["left_out"]["frames"], &ledger["gaps"][0]["cause"]),
         (&json!(11), &json!("left_out"))
     );
 }

@@ -1,3 +1,5 @@
+//! Video recordings, decoded by FFmpeg and played by a browser.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +25,7 @@ fn desk() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// So many pictures from a time on, 25 a second, and their times.
+/// Writes this many pictures from a time on, 25 per second. Returns their times.
 fn shoot(track: &mut Track, stream: &[u8], from_ms: i64, pictures: i64) -> Vec<i64> {
     let film: Vec<_> = film(stream).iter().map(|units| with_start_codes(units)).collect();
     let times = (0..pictures).map(|index| from_ms + 40 * index);
@@ -55,7 +57,7 @@ fn every_picture_decodes_at_the_time_of_its_frame() {
 }
 
 #[test]
-fn a_camera_that_is_switched_on_later_has_its_first_picture_then() {
+fn a_camera_switched_on_later_has_its_first_picture_at_that_time() {
     let (_folder, path) = desk();
     let mut track = track(&path, TrackKind::Mp4);
     let times = shoot(&mut track, CAMERA, 90_000, 30);
@@ -64,7 +66,7 @@ fn a_camera_that_is_switched_on_later_has_its_first_picture_then() {
 }
 
 #[test]
-fn an_mp4_that_was_cut_anywhere_plays_up_to_its_last_whole_fragment() {
+fn an_mp4_cut_anywhere_plays_up_to_its_last_whole_fragment() {
     let seed = rand::random();
     println!("seed {seed}");
     let mut dice = StdRng::seed_from_u64(seed);
@@ -77,7 +79,7 @@ fn an_mp4_that_was_cut_anywhere_plays_up_to_its_last_whole_fragment() {
     let named = |at: &usize| &whole[at + 4..at + 8] == b"moof";
     let mut ends: Vec<usize> = (0..whole.len() - 8).filter(named).collect();
     ends.push(whole.len());
-    // A fragment before each key frame, and all but the newest picture.
+    // A fragment before each key frame, and all pictures but the newest.
     assert_eq!((ends.len(), decode(&path).0), (11, 249));
     for _ in 0..8 {
         let fragment = dice.random_range(1..10);
@@ -91,7 +93,7 @@ fn an_mp4_that_was_cut_anywhere_plays_up_to_its_last_whole_fragment() {
     }
 }
 
-/// What was cut is taken up again, and then nothing is wrong with it.
+/// A file cut off is continued, and is then valid.
 fn goes_on(path: &Path) {
     let mut track = track(path, TrackKind::Mp4);
     let times = shoot(&mut track, CAMERA, 30_000, 50);
@@ -123,7 +125,7 @@ fn other_parameter_sets_of_the_same_size_stay_in_the_file_and_decode() {
     let (_folder, path) = desk();
     let mut track = track(&path, TrackKind::Mp4);
     shoot(&mut track, CAMERA, 0, 25);
-    // An encoder that names another level: the same pictures, another SPS.
+    // An encoder that declares another level: the same pictures, another SPS.
     let mut other = CAMERA.to_vec();
     let sps = other.windows(5).position(|start| start == [0, 0, 0, 1, 0x67]).unwrap();
     other[sps + 7] += 1;
@@ -147,7 +149,7 @@ fn frames_without_start_codes_decode_too() {
     assert_eq!(decode(&path), (25, String::new()));
 }
 
-/// What a `<video>` element makes of a file: its duration and size, and where it is after a seek.
+/// The duration and size that a `<video>` element reports, and its position after a seek.
 async fn watch(browser: &Browser, path: &Path) -> Value {
     let page = path.with_extension("html");
     let name = path.file_name().unwrap().to_str().unwrap();
@@ -178,7 +180,7 @@ async fn a_browser_plays_a_finished_film_and_one_that_was_killed() {
     track.sync().unwrap();
     let killed = path.with_file_name("killed.mp4");
     let mut bytes = fs::read(&path).unwrap();
-    // Killed while it wrote a fragment, whose first bytes are the last to be written.
+    // Killed while it wrote a fragment: its first bytes are written last.
     bytes.extend([[0; 8], *b"\0\0\0\x10mfhd"].concat());
     fs::write(&killed, bytes).unwrap();
     track.finish().unwrap();

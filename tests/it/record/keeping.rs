@@ -1,4 +1,4 @@
-//! What is recorded is neither deleted nor replaced, whatever happens around it.
+//! Recorded files are neither deleted nor replaced, whatever happens around them.
 
 use std::fs;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::store::webhooks::read;
 
 const SOUND_BYTES: usize = 100 * 640;
 
-/// Waits until everything that was heard is in closed files.
+/// Waits until all received frames are in closed files.
 async fn closed(studio: &Studio) {
     let label = studio.spooled().with_file_name("label.json");
     for _ in 0..200 {
@@ -77,7 +77,7 @@ async fn a_folder_in_which_something_lies_is_left_as_it_is() {
     assert_eq!(fs::read_dir(&theirs).unwrap().count(), 1);
 }
 
-/// A daemon from which the stream was taken records on until it hears of it, and may think that the stream is over.
+/// A daemon that lost the stream keeps recording until it notices, and may believe that the stream has ended.
 #[tokio::test]
 async fn two_daemons_that_record_one_stream_have_a_recording_each() {
     let mut old = Studio::open().await;
@@ -86,7 +86,7 @@ async fn two_daemons_that_record_one_stream_have_a_recording_each() {
     speak(&mut new, 9);
     old.leave(true).await;
     closed(&old).await;
-    // Until it is over for the store nothing is finished.
+    // Nothing is finished before the store has the end.
     sleep(Duration::from_secs(5)).await;
     let session = read(&old.store, "s1").await.session_id;
     let there = old.store.recordings_of(session).await.unwrap();
@@ -104,9 +104,9 @@ async fn two_daemons_that_record_one_stream_have_a_recording_each() {
         loudness.push(sound[0]);
     }
     loudness.sort_unstable();
-    assert_eq!(loudness, [6, 10], "each has what it heard, and nothing of the other's");
+    assert_eq!(loudness, [6, 10], "each has what it received, and nothing of the other's");
     let listed = old.store.recorded_files_of(session, 100).await.unwrap();
     let names: std::collections::HashSet<_> =
         listed.iter().map(|(_, file)| file.api_name.clone()).collect();
-    assert_eq!(names.len(), listed.len(), "no name stands for two files");
+    assert_eq!(names.len(), listed.len(), "no two files have the same name");
 }

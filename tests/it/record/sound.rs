@@ -1,3 +1,5 @@
+//! Audio recordings, decoded by FFmpeg.
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -23,7 +25,7 @@ fn desk(name: &str) -> (TempDir, PathBuf) {
     (folder, path)
 }
 
-/// Frame `index` of a tone that is not the same in any two.
+/// Frame `index` of a tone that differs in every frame.
 fn tone(index: i64, samples: i64) -> Vec<i16> {
     (index * samples..(index + 1) * samples).map(|at| (at * 37 % 20_000 - 10_000) as i16).collect()
 }
@@ -39,7 +41,7 @@ fn write_tone(track: &mut Track, frames: impl IntoIterator<Item = i64>, samples:
 }
 
 #[test]
-fn ffmpeg_decodes_the_very_samples_that_were_written() {
+fn ffmpeg_decodes_exactly_the_samples_that_were_written() {
     for (rate_hz, channels) in [(16_000, 1), (48_000, 2), (8_000, 1), (32_000, 2)] {
         let (_folder, path) = desk("ana.wav");
         let format = WavFormat { rate_hz, channels, ..L16 };
@@ -61,7 +63,7 @@ fn ffmpeg_decodes_the_very_samples_that_were_written() {
 }
 
 #[test]
-fn a_wav_of_a_killed_process_plays_as_it_lies_there() {
+fn a_wav_of_a_killed_process_plays_as_it_is() {
     let (_folder, path) = desk("ana.wav");
     let mut track = track(&path, TrackKind::Wav(L16));
     write_tone(&mut track, 0..100, 320);
@@ -74,7 +76,7 @@ fn a_wav_of_a_killed_process_plays_as_it_lies_there() {
 }
 
 #[test]
-fn g711_plays_as_a_law_with_silence_where_nobody_spoke() {
+fn g711_plays_as_a_law_with_silence_between_speech() {
     let (_folder, path) = desk("ana.wav");
     let mut track = track(&path, TrackKind::Wav(A_LAW));
     track.write(ORIGIN_MS, &Bytes::from_static(&[0xaa; 160])).unwrap();
@@ -134,7 +136,7 @@ fn the_mix_is_the_sum_of_the_voices() {
 }
 
 #[test]
-fn opus_plays_from_ogg_with_silence_where_nobody_spoke() {
+fn opus_plays_from_ogg_with_silence_between_speech() {
     let (_folder, path) = desk("ana.ogg");
     let voice = packets(include_bytes!("../../../src/simulator/picture/voice-0.packets"));
     let mut track = track(&path, TrackKind::Ogg { channels: 1 });
@@ -149,7 +151,7 @@ fn opus_plays_from_ogg_with_silence_where_nobody_spoke() {
 }
 
 #[test]
-fn an_ogg_that_was_killed_plays_and_goes_on() {
+fn an_ogg_of_a_killed_process_plays_and_is_continued() {
     let (_folder, path) = desk("ana.ogg");
     let voice = packets(include_bytes!("../../../src/simulator/picture/voice-1.packets"));
     let speak = |track: &mut Track, from_ms: i64| {

@@ -1,4 +1,4 @@
-//! A stream that is recorded without a socket.
+//! Records a stream without a socket.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl Studio {
         Self { _test: Some(test), ..studio }
     }
 
-    /// Another daemon that runs the stream, too: it has the same store, and its recordings go to the same folder.
+    /// Another daemon that also runs the stream, with the same store and the same destination of recordings.
     pub async fn beside(&self) -> Self {
         Self::on(self.store.clone(), Arc::clone(&self.folder), "other").await
     }
@@ -74,7 +74,7 @@ impl Studio {
         Self { store, feed, folder, spools, tasks, _test: None }
     }
 
-    /// A frame as it comes from Zoom.
+    /// A frame as Zoom sends it.
     pub fn hear(&mut self, at_ms: i64, payload: &[u8]) {
         let text = json!({"msg_type": 14, "content": {
             "user_id": 7, "data": BASE64_STANDARD.encode(payload), "timestamp": at_ms,
@@ -88,25 +88,25 @@ impl Studio {
         self.feed.frame(medium, info, &text);
     }
 
-    /// Stores what was heard, and leaves the stream.
+    /// Stores the received frames and leaves the stream.
     pub async fn leave(&mut self, is_final: bool) {
         self.feed.end();
         self.feed.finish().await;
         self.feed.over(is_final);
     }
 
-    /// Zoom has ended the stream.
+    /// Ends the stream, as Zoom does.
     pub async fn over(&self) -> StreamRecord {
         let stream = read(&self.store, "s1").await;
         let (id, generation) = (&stream.stream_id, stream.generation);
         let (outcome, reason) = (Outcome::Stopped, Some(6));
         let ended =
             self.store.finish_stream(id, 0, generation, outcome, reason, now_ms()).await.unwrap();
-        ended.expect("it ran");
+        ended.expect("it was running");
         read(&self.store, "s1").await
     }
 
-    /// Ends the stream. What the store has of it then, and where its recording is.
+    /// Ends the stream. Returns its row, and the folder and manifest of its recording.
     pub async fn end(mut self) -> (StreamRecord, PathBuf, Value) {
         self.leave(false).await;
         let stream = self.over().await;
@@ -115,7 +115,7 @@ impl Studio {
         (stream, self.recordings().join("s1"), manifest)
     }
 
-    /// The manifest of a recording, as soon as it is stored.
+    /// The manifest of a recording, as soon as it is uploaded.
     pub async fn manifest(&self, folder: &str) -> Value {
         let path = self.recordings().join(folder).join("manifest.json");
         serde_json::from_slice(&std::fs::read(found(&path).await).unwrap()).unwrap()
@@ -132,13 +132,13 @@ impl Studio {
         folders.next().expect("a recording").join("files")
     }
 
-    /// Keeps the folder until the test is over.
+    /// Keeps the folder until the end of the test.
     pub fn kept(&self) -> Arc<TempDir> {
         Arc::clone(&self.folder)
     }
 }
 
-/// A path, as soon as something is there.
+/// A path, as soon as it exists.
 pub async fn found(path: &Path) -> PathBuf {
     for _ in 0..600 {
         if path.exists() {
@@ -146,10 +146,10 @@ pub async fn found(path: &Path) -> PathBuf {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("{} does not come", path.display());
+    panic!("{} is not created", path.display());
 }
 
-/// 20 ms of sound that is never silent.
+/// 20 ms of audio that is never silent.
 pub fn voice(n: i64) -> Vec<u8> {
     (1 + n as i16 % 1_000).to_le_bytes().repeat(320)
 }

@@ -1,4 +1,4 @@
-//! FFmpeg, and what the simulator would send.
+//! FFmpeg, and the media that the simulator sends.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ pub const ORIGIN_MS: i64 = 1_763_600_000_000;
 
 const HOW_TO_INSTALL: &str = "the tests need FFmpeg: apt-get install ffmpeg";
 
-/// What ffprobe says of a file, with all frames. Fails when it complains.
+/// ffprobe's description of a file with all frames. Fails on warnings.
 pub fn probe(path: &Path) -> Value {
     let arguments = ["-show_format", "-show_streams", "-show_frames", "-of", "json"];
     let (stdout, stderr) = run("ffprobe", &arguments, &[], path);
@@ -19,20 +19,20 @@ pub fn probe(path: &Path) -> Value {
     serde_json::from_slice(&stdout).unwrap()
 }
 
-/// What ffprobe says of the header of a file.
+/// ffprobe's description of the header of a file.
 pub fn probe_header(path: &Path) -> Value {
     let (stdout, _) = run("ffprobe", &["-show_format", "-show_streams", "-of", "json"], &[], path);
     serde_json::from_slice(&stdout).unwrap()
 }
 
-/// The sound of a file as signed 16-bit samples of all channels. Fails when ffmpeg complains.
+/// The audio of a file as signed 16-bit samples of all channels. Fails on warnings of ffmpeg.
 pub fn samples(path: &Path) -> Vec<i16> {
     let (stdout, stderr) = run("ffmpeg", &["-i"], &["-f", "s16le", "-"], path);
     assert_eq!(stderr, "", "ffmpeg complains of {}", path.display());
     stdout.chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
 }
 
-/// How many pictures ffmpeg decodes, and what it complains of.
+/// The number of pictures that ffmpeg decodes, and its warnings.
 pub fn decode(path: &Path) -> (usize, String) {
     let output = ["-f", "framecrc", "-fps_mode", "passthrough", "-"];
     let (stdout, stderr) = run("ffmpeg", &["-i"], &output, path);
@@ -49,7 +49,7 @@ pub fn duration_s(path: &Path) -> f64 {
     number(&probe_header(path)["format"]["duration"])
 }
 
-/// When each picture is shown, in milliseconds.
+/// The time of each picture, in milliseconds.
 pub fn picture_times(probed: &Value) -> Vec<i64> {
     let frames = probed["frames"].as_array().unwrap().iter();
     frames.map(|frame| (number(&frame["pts_time"]) * 1000.0).round() as i64).collect()
@@ -82,7 +82,7 @@ pub fn with_start_codes(units: &[&[u8]]) -> Bytes {
     units.iter().flat_map(|unit| [&[0, 0, 0, 1], *unit].concat()).collect()
 }
 
-/// Packets that follow their lengths, one byte each.
+/// The packets in a file where each follows its length in one byte.
 pub fn packets(mut file: &[u8]) -> Vec<Bytes> {
     let mut packets = Vec::new();
     while let Some((length, rest)) = file.split_first() {

@@ -1,3 +1,5 @@
+//! Zoom's webhooks in the store: effects, copies and concurrent deliveries.
+
 use rtmsd::model::{Notice, Outcome, SessionStatus, StreamStatus};
 use rtmsd::store::{Recorded, SessionPage};
 
@@ -5,7 +7,7 @@ use super::webhooks::*;
 use crate::support::stores::on_both;
 
 #[tokio::test]
-async fn a_start_makes_a_session_and_its_first_stream() {
+async fn a_start_creates_a_session_and_its_first_stream() {
     on_both(async |test| {
         let store = &test.store;
         assert_eq!(record(store, started("s", 5, URL)).await, changed("s"));
@@ -38,7 +40,7 @@ async fn the_same_bytes_again_are_a_repeat_and_change_nothing() {
 }
 
 #[tokio::test]
-async fn an_event_of_no_concern_is_recorded_once() {
+async fn an_irrelevant_event_is_recorded_once() {
     on_both(async |test| {
         assert_eq!(record(&test.store, other(1)).await, Recorded::NoChange);
         assert_eq!(record(&test.store, other(1)).await, Recorded::Repeat);
@@ -64,7 +66,7 @@ async fn a_newer_start_or_other_urls_at_the_same_time_move_a_live_stream() {
 }
 
 #[tokio::test]
-async fn an_older_start_or_one_that_says_nothing_new_changes_nothing() {
+async fn an_older_start_or_one_without_news_changes_nothing() {
     on_both(async |test| {
         let store = &test.store;
         record(store, started("s", 10, URL)).await;
@@ -79,7 +81,7 @@ async fn an_older_start_or_one_that_says_nothing_new_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_start_after_the_stop_webhook_changes_nothing_for_ever() {
+async fn a_start_after_the_stop_webhook_never_changes_anything() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
@@ -111,7 +113,7 @@ async fn a_stop_that_comes_before_its_start_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_newer_start_revives_a_stream_that_we_ended() {
+async fn a_newer_start_revives_a_stream_that_the_daemon_ended() {
     on_both(async |test| {
         let store = &test.store;
         let session = announce(store, "s").await;
@@ -147,13 +149,17 @@ async fn the_first_stop_stays_and_a_reason_may_come_later() {
         assert_eq!((stream.stop_seen_at_ms, stream.stop_reason), (Some(2), Some(10)));
         assert_eq!((stream.status, stream.outcome), (StreamStatus::Announced, None));
         assert_eq!(record(store, stopped("s", 5, Some(8))).await, changed("s"));
-        assert_eq!(read(store, "s").await.stop_reason, Some(8), "a revocation outranks all");
+        assert_eq!(
+            read(store, "s").await.stop_reason,
+            Some(8),
+            "a revocation overrides every other reason"
+        );
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_stop_of_a_stream_that_we_ended_is_noted_and_its_outcome_stays() {
+async fn a_stop_of_a_stream_that_the_daemon_ended_is_noted_and_its_outcome_stays() {
     on_both(async |test| {
         let store = &test.store;
         let session = announce(store, "s").await;
@@ -227,7 +233,7 @@ async fn streams_announced_at_the_same_time_share_a_session_and_get_ordinals_of_
 }
 
 #[tokio::test]
-async fn of_copies_delivered_at_the_same_time_one_counts() {
+async fn one_of_several_concurrent_copies_counts() {
     on_both(async |test| {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..12 {
@@ -305,11 +311,11 @@ async fn pruned_deliveries_are_forgotten_and_younger_ones_are_not() {
 }
 
 #[tokio::test]
-async fn deliveries_that_come_together_are_each_recorded_and_answered_for_themselves() {
+async fn concurrent_deliveries_are_each_recorded_and_answered() {
     on_both(async |test| {
         let store = &test.store;
         let names: Vec<String> = (0..150).map(|n| format!("s{n}")).collect();
-        // Every third twice: the copy is a repeat whoever is recorded first.
+        // Every third twice: the second is a repeat, whichever is recorded first.
         let copies = names.iter().step_by(3);
         let all = names
             .iter()
@@ -336,19 +342,19 @@ async fn a_notice_is_filed_with_the_session_it_names_or_with_the_account() {
             assert_eq!(record(store, notice_of(at_ms, notice)).await, Recorded::NoChange);
         }
         let of_session = store.deliveries_of(session, 10).await.unwrap();
-        let told: Vec<_> =
-            of_session.iter().map(|told| (told.event_ts_ms, told.notice.is_some())).collect();
-        assert_eq!(told, [(1, false), (2, true), (3, true)]);
+        let listed: Vec<_> =
+            of_session.iter().map(|listed| (listed.event_ts_ms, listed.notice.is_some())).collect();
+        assert_eq!(listed, [(1, false), (2, true), (3, true)]);
         let of_account = store.account_notices(10).await.unwrap();
-        let told: Vec<i64> = of_account.iter().map(|notice| notice.event_ts_ms).collect();
-        assert_eq!(told, [5, 4]);
+        let listed: Vec<i64> = of_account.iter().map(|notice| notice.event_ts_ms).collect();
+        assert_eq!(listed, [5, 4]);
         assert_eq!(store.account_notices(1).await.unwrap().len(), 1);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_takes_no_other_delivery_along() {
+async fn a_caller_that_leaves_does_not_cancel_other_deliveries() {
     on_both(async |test| {
         let store = &test.store;
         let leaves = record(store, started("left", 1, "wss://a.zoom.us"));

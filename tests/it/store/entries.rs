@@ -1,3 +1,5 @@
+//! The numbered logs of streams: batches, pages, revocations.
+
 use std::collections::HashSet;
 
 use rtmsd::model::{
@@ -34,7 +36,7 @@ fn chat(text: &str) -> EntryBody {
     }))
 }
 
-/// Entries of `stream` from number 1, in the order given.
+/// Entries of `stream` from number 1, in the given order.
 async fn log(store: &Store, stream: &str, bodies: &[EntryBody]) -> Vec<Entry> {
     let record = read(store, stream).await;
     let numbered = (1..).zip(bodies);
@@ -151,7 +153,7 @@ async fn kinds_are_filtered_before_the_limit_counts() {
 }
 
 #[tokio::test]
-async fn a_claim_tells_the_last_number() {
+async fn a_claim_returns_the_last_number() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
@@ -198,7 +200,7 @@ async fn a_stream_that_ends_revoked_loses_its_personal_entries_and_others_keep_t
             );
             let left = all(store, session).await;
             assert_eq!(left.len(), before - 2 + 1, "{stream}");
-            assert_eq!(left.last().unwrap().seq, 5, "no number is given twice");
+            assert_eq!(left.last().unwrap().seq, 5, "no number is assigned twice");
             assert_eq!(read(store, stream).await.stop_reason, Some(8), "{stream}");
         }
         let session = announce(store, "kept").await;
@@ -239,7 +241,7 @@ async fn nothing_is_written_after_the_end() {
     .await;
 }
 
-/// A row that no version can read must not hold up those who come after it.
+/// A row that no version can read must not block later readers.
 #[tokio::test]
 async fn an_entry_that_cannot_be_read_keeps_its_number_and_holds_up_nobody() {
     on_both(async |test| {
@@ -263,7 +265,7 @@ async fn an_entry_that_cannot_be_read_keeps_its_number_and_holds_up_nobody() {
         assert!(store.passed_over() > before, "it is counted");
         let lines =
             store.entries_after(id, &Cursor::default(), &[EntryKind::Transcript], 2).await.unwrap();
-        assert_eq!(lines.last().unwrap().seq, 2, "a page ends behind it");
+        assert_eq!(lines.last().unwrap().seq, 2, "a page ends after it");
         let page = store.sink_page("sink", 0, "", 10).await.unwrap();
         let seqs: Vec<u64> = page.entries.iter().map(|relayed| relayed.entry.seq).collect();
         assert_eq!((seqs, page.reached[0].1), (vec![1, 3, 4], 4));

@@ -1,4 +1,4 @@
-//! Whose data a deletion hits, and that nothing of it is left in any table or file.
+//! The data that a deletion removes, and that nothing of it is left in any table or file.
 
 mod kit;
 
@@ -53,7 +53,7 @@ async fn the_newest_operators_deletion_leaves_what_was_there_before() {
 }
 
 #[tokio::test]
-async fn a_running_stream_of_another_operator_goes_on() {
+async fn a_running_stream_of_another_operator_continues() {
     on_both(async |test| {
         let store = &test.store;
         record(store, started_by(ANA.user, ANA.stream, 1)).await;
@@ -119,9 +119,9 @@ async fn after_a_session_was_deleted_no_word_is_at_rest_whatever_zoom_says_later
     .await;
 }
 
-/// Zoom tells late of a stream and of a meeting whose user is gone.
+/// Late webhooks about a stream and a meeting of a deleted user.
 #[tokio::test]
-async fn what_zoom_says_after_a_users_deletion_is_not_kept() {
+async fn late_webhooks_about_a_deleted_user_are_not_stored() {
     on_both(async |test| {
         let (store, session) = (&test.store, own_meeting(&test.store).await);
         record(store, deauthorized_by(ANA.user, 500)).await;
@@ -133,7 +133,7 @@ async fn what_zoom_says_after_a_users_deletion_is_not_kept() {
         assert_session_names_nobody(test, session).await;
         let late = "SELECT COUNT(*) FROM deliveries WHERE received_at_ms >= 600 AND body <> ''";
         assert_eq!(Raw::connect(&test.database).await.count(late).await, 0);
-        // The user is back, in the same meeting.
+        // The user returns, in the same meeting.
         record(store, started_by(ANA.user, "s9", 700)).await;
         record(store, numbered_meeting_changed(710, MeetingChange::Ended)).await;
         let back = store.session(session).await.unwrap().unwrap();
@@ -175,7 +175,7 @@ async fn a_deletion_that_finds_nothing_says_so() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_deleted_is_not_given_again_nor_is_its_request_carried_out_twice() {
+async fn a_deleted_answer_is_neither_repeated_nor_its_request_executed_again() {
     on_both(async |test| {
         let (store, session) = (&test.store, own_meeting(&test.store).await);
         let take = async || store.take_idempotency_key(&key(), "d", 400, 900).await.unwrap();
@@ -183,7 +183,7 @@ async fn an_answer_that_was_deleted_is_not_given_again_nor_is_its_request_carrie
         store.delete_session(session, &act("boss", 500)).await.unwrap();
         delete_all(store).await;
         assert_eq!(take().await, Taken::Deleted);
-        // An answer that comes to be kept after its session is gone.
+        // An answer that is stored after its session was deleted.
         let late = rtmsd::store::IdempotencyKey { key: "late".into(), ..key() };
         store.take_idempotency_key(&late, "d", 510, 900).await.unwrap();
         store.keep_answer(&late, &answer(), Some(session), 9_000).await.unwrap();
@@ -195,7 +195,7 @@ async fn an_answer_that_was_deleted_is_not_given_again_nor_is_its_request_carrie
 }
 
 #[tokio::test]
-async fn what_was_told_of_a_stream_that_began_since_outlives_its_sessions_deletion() {
+async fn events_of_a_newer_stream_survive_its_sessions_deletion() {
     on_both(async |test| {
         let (store, session) = (&test.store, own_meeting(&test.store).await);
         let crm = endpoint(store, &[]).await;
@@ -206,8 +206,8 @@ async fn what_was_told_of_a_stream_that_began_since_outlives_its_sessions_deleti
         delete_all(store).await;
         assert_no_words_of(test, &[&ANA]).await;
         assert_everything_of(test, &[&BO]).await;
-        let told = outgoing::kinds(store, crm).await;
-        assert!(told.contains(&"stream.ended"), "{told:?}");
+        let emitted = outgoing::kinds(store, crm).await;
+        assert!(emitted.contains(&"stream.ended"), "{emitted:?}");
     })
     .await;
 }
@@ -225,9 +225,13 @@ async fn words_leave_sqlites_log_as_soon_as_no_reader_holds_them() {
     record(&test.store, deauthorized_by(ANA.user, 500)).await;
     while test.store.delete_some(510).await.unwrap() {}
     let begun = std::time::Instant::now();
-    assert!(!test.store.purge().await.unwrap(), "the reader is in the way");
-    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "it does not wait for long");
-    assert_ne!(in_files(folder, &ANA.words()), Vec::<String>::new(), "or this proves nothing");
+    assert!(!test.store.purge().await.unwrap(), "the reader blocks it");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "it does not wait long");
+    assert_ne!(
+        in_files(folder, &ANA.words()),
+        Vec::<String>::new(),
+        "otherwise this proves nothing"
+    );
     reader.execute("ROLLBACK").await;
     assert!(test.store.purge().await.unwrap());
     assert_eq!(in_files(folder, &ANA.words()), Vec::<String>::new());
@@ -249,7 +253,7 @@ async fn streams_from_before_have_the_operator_that_their_webhook_named() {
             let own = row.filter(|row| row.starts_with("streams:") && row.contains(stream));
             owners.push(own.map(|row| (row.contains(ANA.user), row.contains(BO.user))).next_back());
         }
-        // The first by its webhook, the second by its session; a stop without a start is nobody's.
+        // The first by its webhook, the second by its session; a stop without a start has none.
         assert_eq!(owners, [Some((true, false)), Some((false, true)), Some((false, false))]);
         let about = "SELECT COUNT(*) FROM idempotency_keys WHERE session_id = '01932b5e-0000-7000-8000-000000000000'";
         assert_eq!(raw.count(about).await, 2);
@@ -259,7 +263,7 @@ async fn streams_from_before_have_the_operator_that_their_webhook_named() {
     }
 }
 
-/// A meeting of ana's, of which everything is stored.
+/// A meeting of Ana with data of every kind.
 async fn stored_meeting(test: &TestStore) -> SessionId {
     let session = own_meeting(&test.store).await;
     assert_everything_of(test, &[&ANA]).await;
@@ -267,7 +271,7 @@ async fn stored_meeting(test: &TestStore) -> SessionId {
     session
 }
 
-/// Of what the deletion of ana's only meeting leaves.
+/// Checks the rows that the deletion of Ana's only meeting leaves.
 async fn assert_all_gone(test: &TestStore, session: SessionId) {
     delete_all(&test.store).await;
     assert_no_words_of(test, &[&ANA]).await;
@@ -280,9 +284,9 @@ async fn assert_session_is_known(test: &TestStore) {
     }
 }
 
-/// Metadata and host are nowhere, and the row that stays says so.
+/// Checks that metadata and host are gone, and that the remaining row is marked.
 async fn assert_session_names_nobody(test: &TestStore, session: SessionId) {
-    let session = test.store.session(session).await.unwrap().expect("its figures stay");
+    let session = test.store.session(session).await.unwrap().expect("its counts stay");
     assert_eq!((session.metadata, session.host_id), (None, None));
     assert!(test.store.purge().await.unwrap());
     assert_eq!(at_rest(&test.database, &[CASE]).await, Vec::<String>::new());
@@ -296,7 +300,7 @@ async fn last_deletion(store: &Store) -> Value {
     json!([newest.outcome, detail["streams"]])
 }
 
-/// A refused start, as Zoom tells of it.
+/// A refused start, as Zoom reports it.
 fn notice_by(operator: &str, stream: Option<&str>, event_ts_ms: i64) -> rtmsd::model::Delivery {
     let notice = Notice {
         stream_id: stream.map(stream_id),

@@ -1,4 +1,4 @@
-//! A runner that another has taken the place of can write nothing more, however it comes about.
+//! A runner that was replaced by another can write nothing more, whatever the order of events.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -28,7 +28,7 @@ async fn claim(store: &Store, n: u128, stream: &str, lease_ms: i64) -> Claim {
     claim_stream(store, node(n), &stream_id(stream), lease_ms).await.unwrap().expect("it is free")
 }
 
-/// Entries with these texts, as the runner of this claim writes them, from the number `seq` on.
+/// Entries with these texts, as the runner of this claim writes them, from number `seq` on.
 fn said(claim: &Claim, seq: u64, texts: &[&str]) -> Vec<Append> {
     let entry = |(text, seq): (&&str, u64)| Entry {
         session_id: claim.stream.session_id,
@@ -113,7 +113,7 @@ async fn the_same_batch_again_is_no_collision_and_another_epochs_number_is_one()
             assert_eq!(store.write_entries(&batch).await.unwrap(), HashSet::new());
         }
         let new = claim(store, 2, "s", LONG).await;
-        // What a runner would do that did not read where the log ends.
+        // What a runner writes that did not read the end of the log.
         let fenced = store.write_entries(&said(&new, 2, &["zwei", "drei"])).await.unwrap();
         assert_eq!(fenced, only("s"));
         assert_eq!(texts(store, session).await, ["one", "two"]);
@@ -123,7 +123,7 @@ async fn the_same_batch_again_is_no_collision_and_another_epochs_number_is_one()
     .await;
 }
 
-/// Writes one entry after another until it is fenced. Returns how many there were before, and how many it wrote.
+/// Writes entries until it is fenced. Returns how many there were before, and how many it wrote.
 async fn write_until_fenced(store: Store, claim: Claim) -> (u64, u64) {
     const MOST: u64 = 300;
     for written in 0..MOST {
@@ -135,8 +135,8 @@ async fn write_until_fenced(store: Store, claim: Claim) -> (u64, u64) {
     (claim.last_seq, MOST)
 }
 
-/// Nodes take a stream from each other while each writes as fast as it can: each knows of everything that was
-/// written before, and nothing is written behind its back.
+/// Nodes take a stream from each other while each writes as fast as it can: each knows everything that was written
+/// before, and nothing is written unnoticed.
 async fn race(test: &TestStore, stream: &str) {
     const NODES: u128 = 12;
     let store = &test.store;
@@ -210,9 +210,13 @@ async fn what_one_node_offers_another_takes_once() {
         }
         let rest = [all[1].key(), all[2].key()];
         store.dismiss_offers(&s, old, &rest).await.unwrap();
-        assert_eq!(open_offers(store).await, all[1..], "not by a node that has not got the stream");
+        assert_eq!(
+            open_offers(store).await,
+            all[1..],
+            "not by a node that does not run the stream"
+        );
         store.dismiss_offers(&s, new.stream.epoch, &rest).await.unwrap();
-        // The first did not get its answer.
+        // The first did not receive its answer.
         assert_eq!(store.offer(&s, &all).await.unwrap(), kept(3));
         assert_eq!(open_offers(store).await, []);
         assert_eq!(texts(store, session).await, ["one"]);
@@ -221,7 +225,7 @@ async fn what_one_node_offers_another_takes_once() {
 }
 
 #[tokio::test]
-async fn an_offer_is_taken_only_by_a_write_that_counts_and_goes_with_the_stream() {
+async fn an_offer_is_taken_only_by_a_valid_write_and_is_deleted_with_the_stream() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
@@ -244,7 +248,7 @@ async fn an_offer_is_taken_only_by_a_write_that_counts_and_goes_with_the_stream(
     .await;
 }
 
-/// What the ledger says of lines that were handed over too late.
+/// The ledger's count of lines that were handed over too late.
 async fn late_lines(store: &Store) -> FrameCount {
     read(store, "s").await.ledger[0].handed_over_late
 }
@@ -261,12 +265,12 @@ async fn what_is_handed_over_after_the_end_is_counted_once_where_it_is_missing()
         let update = StreamUpdate { epoch, ledger: Some(vec![account]), ..Default::default() };
         store.update_streams(&[(s.clone(), update)], 9).await.unwrap();
         let offer = |place, at_ms| Offer { at_ms, ..offer(old, place, "12345") };
-        // One waits when the stream ends, and nobody has looked at it.
+        // One waits at the end of the stream, undecided.
         let waiting = [offer(1, 150)];
         assert_eq!(store.offer(&s, &waiting).await.unwrap(), kept(1));
         store.finish_stream(&s, epoch, 1, Outcome::Gone, None, 300).await.unwrap().unwrap();
         assert_eq!(late_lines(store).await, FrameCount { frames: 1, bytes: 5 });
-        // Two come later, of which one was heard by the other node, too; and no answer came.
+        // Two arrive later, one of which the other node also received; the answer was lost.
         let all = [offer(1, 150), offer(2, 160), offer(3, 250)];
         for _ in 0..2 {
             assert_eq!(store.offer(&s, &all).await.unwrap(), late(3));

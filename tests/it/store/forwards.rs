@@ -1,4 +1,4 @@
-//! Which forwards are looked at, and for how long they are kept.
+//! Which forwards are polled, and how long they are stored.
 
 use rtmsd::model::{Cursor, Forward, ForwardId, Outcome, SessionId};
 use serde_json::Map;
@@ -29,8 +29,8 @@ async fn a_forward_is_kept_while_a_stream_runs_and_for_a_time_after_the_last() {
         assert_eq!(store.prune_forwards(1000).await.unwrap(), 0, "its stream runs");
         assert_eq!(store.forwards(1000, 9).await.unwrap(), [made]);
         let end = store.finish_stream(&stream_id("s1"), 0, 1, Outcome::Stopped, Some(6), 20).await;
-        end.unwrap().expect("it ran");
-        assert_eq!(store.forwards(20, 9).await.unwrap().len(), 1, "what it said last is sent");
+        end.unwrap().expect("it was running");
+        assert_eq!(store.forwards(20, 9).await.unwrap().len(), 1, "its last entries are sent");
         assert_eq!(store.forwards(21, 9).await.unwrap(), []);
         let late = forward(session_id, 25);
         assert!(store.add_forward(&late, 4, &act("boss", 1)).await.unwrap());

@@ -1,3 +1,5 @@
+//! Installations: tokens, claims to refresh, revocation, OAuth states.
+
 use rtmsd::model::{
     AuditRow, Entry, EntryBody, InstallationId, InstallationStatus, Participant, UserId,
 };
@@ -72,7 +74,7 @@ async fn an_install_that_is_stored_late_does_not_replace_a_newer_one() {
     on_both(async |test| {
         let store = &test.store;
         let id = install(store, "ana", 2000).await;
-        // A refresh in between is no newer install.
+        // A refresh in between is not a newer install.
         assert!(store.replace_tokens(id, 1, &sealed("refreshed"), 5000).await.unwrap());
         let late = async |at_ms| {
             let seal = |_| sealed("late");
@@ -87,7 +89,7 @@ async fn an_install_that_is_stored_late_does_not_replace_a_newer_one() {
 }
 
 #[tokio::test]
-async fn one_of_many_gets_the_claim_until_it_runs_out_or_is_given_back() {
+async fn one_of_many_gets_the_claim_until_it_expires_or_is_released() {
     on_both(async |test| {
         let store = &test.store;
         let id = install(store, "ana", 1000).await;
@@ -100,9 +102,9 @@ async fn one_of_many_gets_the_claim_until_it_runs_out_or_is_given_back() {
         assert!(!claim(Uuid::new_v4(), 60_000).await.unwrap());
         tokio::time::sleep(std::time::Duration::from_millis(310)).await;
         let second = Uuid::new_v4();
-        assert!(claim(second, 60_000).await.unwrap(), "it ran out");
+        assert!(claim(second, 60_000).await.unwrap(), "it expired");
         store.release_refresh(id, claims[0]).await.unwrap();
-        assert!(!claim(Uuid::new_v4(), 60_000).await.unwrap(), "only its owner gives it back");
+        assert!(!claim(Uuid::new_v4(), 60_000).await.unwrap(), "only its owner releases it");
         store.release_refresh(id, second).await.unwrap();
         assert!(claim(Uuid::new_v4(), 0).await.unwrap());
         assert!(!store.claim_refresh(id, 2, second, 60_000).await.unwrap(), "unknown tokens");
@@ -111,7 +113,7 @@ async fn one_of_many_gets_the_claim_until_it_runs_out_or_is_given_back() {
 }
 
 #[tokio::test]
-async fn tokens_of_an_older_generation_are_thrown_away() {
+async fn tokens_of_an_older_generation_are_discarded() {
     on_both(async |test| {
         let store = &test.store;
         let id = install(store, "ana", 1000).await;
@@ -122,7 +124,7 @@ async fn tokens_of_an_older_generation_are_thrown_away() {
         let grant = store.grant(id).await.unwrap().unwrap();
         assert_eq!(grant.tokens, Some(sealed("new")));
         assert_eq!(grant.installation.status, InstallationStatus::Connected);
-        // Given up too early: the tokens came after all.
+        // Given up too early: the tokens arrived after all.
         assert!(store.give_up_grant(id, 2, 3000).await.unwrap());
         assert!(store.replace_tokens(id, 2, &sealed("after all"), 4000).await.unwrap());
         let grant = store.grant(id).await.unwrap().unwrap();
@@ -148,14 +150,14 @@ async fn a_revoked_installation_has_no_tokens_and_gets_none_from_a_late_refresh(
         let trail = store.audit_trail(10).await.unwrap();
         let actions: Vec<_> = trail.iter().map(|row| row.action.as_str()).collect();
         assert_eq!(actions, ["installation.delete", "installation.install"]);
-        assert_eq!(install(store, "ana", 3000).await, id, "the user may come back");
+        assert_eq!(install(store, "ana", 3000).await, id, "the user may return");
         assert!(store.grant(id).await.unwrap().unwrap().tokens.is_some());
     })
     .await;
 }
 
 #[tokio::test]
-async fn data_is_deleted_bit_by_bit_and_a_restart_goes_on_where_it_was() {
+async fn data_is_deleted_in_steps_and_a_restart_continues() {
     on_both(async |test| {
         let store = &test.store;
         let session_id = announce(store, "s1").await;
@@ -187,7 +189,7 @@ async fn data_is_deleted_bit_by_bit_and_a_restart_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_state_is_used_once_by_whoever_comes_first() {
+async fn a_state_is_used_once() {
     on_both(async |test| {
         let store = &test.store;
         let uses = (0..8).map(|_| store.use_oauth_state("state", 5000));
@@ -201,7 +203,7 @@ async fn a_state_is_used_once_by_whoever_comes_first() {
 }
 
 #[tokio::test]
-async fn what_another_key_has_sealed_is_found_page_by_page() {
+async fn tokens_sealed_under_another_key_are_found_page_by_page() {
     on_both(async |test| {
         let store = &test.store;
         let mut ids = Vec::new();

@@ -1,5 +1,4 @@
-//! Leases, on both stores. They run by the database's clock: a lease of no time at all has run out, and one of a minute
-//! has not.
+//! Leases on both stores, by the database's clock: a lease of zero length has expired, one of a minute has not.
 
 use rtmsd::model::{NodeId, Outcome};
 use uuid::Uuid;
@@ -15,7 +14,7 @@ fn node(n: u128) -> NodeId {
 }
 
 #[tokio::test]
-async fn a_claimed_stream_is_not_given_to_another_node_until_its_lease_runs_out() {
+async fn a_claimed_stream_is_not_given_to_another_node_until_its_lease_expires() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
@@ -50,7 +49,7 @@ async fn every_claim_and_the_end_raise_the_epoch_and_a_renewal_does_not() {
 }
 
 #[tokio::test]
-async fn a_claim_says_whether_the_stream_was_taken_from_a_node_that_did_not_let_go() {
+async fn a_claim_says_whether_the_stream_was_taken_from_a_node_that_did_not_release_it() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
@@ -59,11 +58,11 @@ async fn a_claim_says_whether_the_stream_was_taken_from_a_node_that_did_not_let_
             let claim = claim_stream(store, node(n), &s, lease_ms).await.unwrap();
             claim.map(|claim| claim.is_taken_over)
         };
-        assert_eq!(claim(1, LONG).await, Some(false), "nobody had it");
-        assert_eq!(claim(1, OVER).await, Some(false), "it was its own");
+        assert_eq!(claim(1, LONG).await, Some(false), "it was free");
+        assert_eq!(claim(1, OVER).await, Some(false), "it was the node's own");
         assert_eq!(claim(2, LONG).await, Some(true));
         store.release_leases(node(2)).await.unwrap();
-        assert_eq!(claim(1, OVER).await, Some(false), "it was let go");
+        assert_eq!(claim(1, OVER).await, Some(false), "it was released");
         let orphans = store.claim_orphans(node(2), LONG, 9).await.unwrap();
         assert!(orphans[0].is_taken_over);
     })
@@ -71,8 +70,7 @@ async fn a_claim_says_whether_the_stream_was_taken_from_a_node_that_did_not_let_
 }
 
 #[tokio::test]
-async fn a_claim_that_is_given_back_is_found_by_nobody_for_a_while_and_had_by_whoever_asks_for_it()
-{
+async fn a_released_claim_is_hidden_for_a_while_and_given_on_request() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
@@ -110,7 +108,7 @@ async fn an_unknown_or_ended_stream_cannot_be_claimed() {
 }
 
 #[tokio::test]
-async fn a_stopped_stream_can_be_claimed_and_kept_until_somebody_finishes_it() {
+async fn a_stopped_stream_can_be_claimed_and_held_until_it_is_finished() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
@@ -125,7 +123,7 @@ async fn a_stopped_stream_can_be_claimed_and_kept_until_somebody_finishes_it() {
 }
 
 #[tokio::test]
-async fn orphans_are_the_streams_without_a_good_lease() {
+async fn orphans_are_the_streams_without_a_valid_lease() {
     on_both(async |test| {
         let store = &test.store;
         for name in ["a", "b", "c", "d"] {
@@ -147,7 +145,7 @@ fn names(claims: &[rtmsd::store::Claim]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn renewing_prolongs_and_tells_what_has_changed() {
+async fn renewing_extends_leases_and_returns_changes() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
@@ -210,7 +208,7 @@ async fn nodes_that_claim_at_the_same_time_never_both_win() {
                 let (one, some) = tokio::join!(one, some);
                 let mut won = names(&some.unwrap());
                 won.extend(one.unwrap().map(|claim| claim.stream.stream_id.to_string()));
-                // A node may ask for its own stream twice.
+                // A node may claim its own stream twice.
                 won.sort();
                 won.dedup();
                 won

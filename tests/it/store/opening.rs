@@ -1,3 +1,5 @@
+//! Opening the store: schemas, locks, permissions, an unavailable database.
+
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
@@ -111,7 +113,7 @@ async fn only_the_owner_can_read_the_data_folder() {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_cannot_be_made_is_named() {
+async fn a_data_folder_that_cannot_be_created_is_named() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -120,7 +122,7 @@ async fn a_data_folder_that_cannot_be_made_is_named() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_refused_without_being_printed() {
+async fn a_malformed_address_is_refused_without_being_printed() {
     let address = "postgres://user:hunter2@[bad/db".to_owned();
     let error = error_of_open(&Location::Postgres(Secret::new(address))).await;
     assert!(matches!(error, StoreError::Address(_)), "{error}");
@@ -151,7 +153,7 @@ async fn a_dead_postgres_is_unavailable_soon_and_used_again_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_postgres_that_says_nothing_is_unavailable_soon_too() {
+async fn a_silent_postgres_is_unavailable_soon_too() {
     let url = postgres::fresh_database().await;
     let mut proxy = Proxy::open().await;
     let location = Location::Postgres(Secret::new(proxy.url(&url)));
@@ -170,9 +172,9 @@ async fn a_postgres_that_says_nothing_is_unavailable_soon_too() {
     store.ping().await.unwrap();
 }
 
-/// Callers run in tasks: a verb whose future stays on its thread would not compile here.
+/// A method with a future that stays on its thread would not compile here.
 #[tokio::test]
-async fn every_verb_can_be_awaited_in_a_task() {
+async fn every_method_can_be_awaited_in_a_task() {
     fn is_send(_: impl Send) {}
     let test = TestStore::sqlite().await;
     let (store, s) = (&test.store, stream_id("s"));

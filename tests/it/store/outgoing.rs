@@ -1,4 +1,4 @@
-//! What is put down for outgoing webhooks, when, and for whom.
+//! Events for outgoing webhooks: which are stored, when, and for which endpoints.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
 const MAX: u32 = 50;
-/// A claim that lasts, and one that is over at once.
+/// A lease that lasts, and one that expires at once.
 const LEASE_MS: i64 = 60_000;
 const OVER: i64 = 0;
 
@@ -45,7 +45,7 @@ fn gap_event(n: i64) -> OutgoingEvent {
     OutgoingEvent::new(EventKind::GapRecorded, "s", n, json!({ "n": n }))
 }
 
-/// The types of what was put down for an endpoint, oldest first.
+/// The types of the events stored for an endpoint, oldest first.
 pub(super) async fn kinds(store: &Store, id: EndpointId) -> Vec<&'static str> {
     let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();
     log.iter().rev().map(|delivery| delivery.kind.as_str()).collect()
@@ -65,7 +65,7 @@ fn line(session_id: SessionId, stream: &str, seq: u64) -> Entry {
 }
 
 #[tokio::test]
-async fn an_event_that_is_put_down_twice_is_one_delivery_to_each_who_wants_it() {
+async fn an_event_stored_twice_is_one_delivery_to_each_subscriber() {
     on_both(async |test| {
         let store = &test.store;
         let all = endpoint(store, &[]).await;
@@ -116,7 +116,7 @@ async fn a_delivery_is_claimed_by_one_of_many_and_by_another_after_the_lease() {
         raw.execute("UPDATE outgoing_deliveries SET due_at_ms = due_at_ms - 60001").await;
         let later = claim().await.unwrap();
         assert!(later.iter().all(|delivery| delivery.attempts == 2));
-        // The first one comes back late: what it says is not recorded.
+        // The first one returns late: its result is not recorded.
         let late = claimed.iter().find(|old| old.event.id == later[0].event.id).unwrap();
         let (done, ok) = (DeliveryStatus::Delivered, Attempt::default());
         store.settle_delivery(late, done, None, &ok).await.unwrap();
@@ -143,7 +143,7 @@ async fn deliveries_are_due_by_the_databases_clock_whatever_a_daemons_says() {
         let claim = async |lease_ms| store.claim_deliveries(id, lease_ms, 9).await.unwrap();
         let claimed = claim(LEASE_MS).await;
         assert_eq!(claimed.len(), 2, "both are due at once");
-        assert_eq!(claim(LEASE_MS).await.len(), 0, "and nobody else's");
+        assert_eq!(claim(LEASE_MS).await.len(), 0, "and claimed by no one else");
         let failed = Attempt { status: Some(500), ..Attempt::default() };
         let waiting = DeliveryStatus::Waiting;
         let wait_ms = [Some(HOUR_MS), Some(0)];
@@ -153,7 +153,7 @@ async fn deliveries_are_due_by_the_databases_clock_whatever_a_daemons_says() {
         }
         let again = claim(OVER).await;
         assert_eq!(again.len(), 1, "the other one waits");
-        assert_eq!(claim(OVER).await[0].attempts, 3, "a claim that is over is free");
+        assert_eq!(claim(OVER).await[0].attempts, 3, "an expired claim is free");
         let log = store.deliveries_of_endpoint(id, None, 9).await.unwrap();
         let due_ms = log.iter().filter_map(|it| Some(it.due_at_ms? - it.last_at_ms?));
         assert_eq!(due_ms.collect::<Vec<_>>(), [HOUR_MS]);
@@ -162,7 +162,7 @@ async fn deliveries_are_due_by_the_databases_clock_whatever_a_daemons_says() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_can_never_be_sent_holds_up_no_other() {
+async fn a_delivery_that_can_never_be_sent_blocks_no_other() {
     on_both(async |test| {
         let store = &test.store;
         let id = endpoint(store, &[]).await;
@@ -193,7 +193,7 @@ async fn a_delivery_that_can_never_be_sent_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn a_delivery_that_was_broken_off_is_due_at_once_and_counts_no_attempt() {
+async fn an_interrupted_delivery_is_due_at_once_and_counts_no_attempt() {
     on_both(async |test| {
         let store = &test.store;
         let id = endpoint(store, &[]).await;
@@ -208,7 +208,7 @@ async fn a_delivery_that_was_broken_off_is_due_at_once_and_counts_no_attempt() {
 }
 
 #[tokio::test]
-async fn what_happens_to_a_stream_and_its_session_is_told_once_with_the_change() {
+async fn a_change_of_a_stream_or_session_emits_its_event_once_in_the_same_transaction() {
     on_both(async |test| {
         let store = &test.store;
         let id = endpoint(store, &[]).await;
@@ -226,8 +226,8 @@ async fn what_happens_to_a_stream_and_its_session_is_told_once_with_the_change()
         for _ in 0..2 {
             store.finish_stream(&stream, 0, 1, Outcome::Stopped, Some(6), 20).await.unwrap();
         }
-        let told: BTreeSet<_> = kinds(store, id).await.into_iter().collect();
-        assert_eq!(kinds(store, id).await.len(), told.len(), "each once");
+        let emitted: BTreeSet<_> = kinds(store, id).await.into_iter().collect();
+        assert_eq!(kinds(store, id).await.len(), emitted.len(), "each once");
         let expected = [
             "session.started",
             "stream.started",
@@ -236,13 +236,13 @@ async fn what_happens_to_a_stream_and_its_session_is_told_once_with_the_change()
             "stream.ended",
             "session.ended",
         ];
-        assert_eq!(told, expected.into());
+        assert_eq!(emitted, expected.into());
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_grant_that_is_lost_is_told_once() {
+async fn a_lost_grant_emits_its_event_once() {
     on_both(async |test| {
         let store = &test.store;
         let id = endpoint(store, &[EventKind::InstallationNeedsReconnect]).await;
@@ -267,16 +267,16 @@ async fn a_grant_that_is_lost_is_told_once() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_not_told_any_more_nor_kept_in_the_log() {
+async fn deleted_data_is_neither_sent_nor_kept_in_the_log() {
     on_both(async |test| {
         let store = &test.store;
         let id = endpoint(store, &[]).await;
         let session_id = announce(store, "s1").await;
         let (first, second) = (line(session_id, "s1", 1), line(session_id, "s1", 2));
         store.write_entries(&unclaimed(&[first.clone(), second.clone()])).await.unwrap();
-        let told = OutgoingEvent::of_entry(&first).unwrap();
+        let emitted = OutgoingEvent::of_entry(&first).unwrap();
         let waiting = OutgoingEvent::of_entry(&second).unwrap();
-        store.enqueue_events(std::slice::from_ref(&told), 10).await.unwrap();
+        store.enqueue_events(std::slice::from_ref(&emitted), 10).await.unwrap();
         let claimed = store.claim_deliveries(id, LEASE_MS, 9).await.unwrap();
         let echo = Attempt {
             status: Some(200),
@@ -297,13 +297,13 @@ async fn what_is_deleted_is_not_told_any_more_nor_kept_in_the_log() {
 
         store.delete_session(session_id, &act("boss", 40)).await.unwrap();
         while store.delete_some(50).await.unwrap() {}
-        assert_eq!(kinds(store, id).await, ["data.deleted"; 2], "of the session nothing is left");
+        assert_eq!(kinds(store, id).await, ["data.deleted"; 2], "nothing of the session is left");
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_switched_off_gets_nothing_and_the_others_are_told_once() {
+async fn a_disabled_endpoint_gets_nothing_and_the_others_get_one_event() {
     on_both(async |test| {
         let store = &test.store;
         let (bad, other) = (endpoint(store, &[]).await, endpoint(store, &[]).await);
@@ -348,7 +348,7 @@ async fn the_log_is_read_page_by_page_and_old_events_are_forgotten() {
 }
 
 #[tokio::test]
-async fn what_still_waits_is_not_forgotten_with_what_was_delivered() {
+async fn waiting_events_are_not_deleted_with_delivered_ones() {
     on_both(async |test| {
         let store = &test.store;
         let id = endpoint(store, &[]).await;
@@ -359,7 +359,7 @@ async fn what_still_waits_is_not_forgotten_with_what_was_delivered() {
         assert_eq!(store.prune_events(20, 10).await.unwrap(), 1);
         let log = store.deliveries_of_endpoint(id, None, 9).await.unwrap();
         assert_eq!((log.len(), log[0].status), (1, DeliveryStatus::Waiting));
-        assert_eq!(store.prune_events(20, 11).await.unwrap(), 1, "not for ever");
+        assert_eq!(store.prune_events(20, 11).await.unwrap(), 1, "not without limit");
         assert_eq!(kinds(store, id).await, [""; 0]);
     })
     .await;
@@ -399,7 +399,7 @@ async fn there_are_never_more_endpoints_than_allowed() {
 }
 
 #[tokio::test]
-async fn a_secret_that_was_rotated_meanwhile_is_not_rotated_again() {
+async fn a_secret_rotated_meanwhile_is_not_rotated_again() {
     on_both(async |test| {
         let store = &test.store;
         let id = endpoint(store, &[]).await;

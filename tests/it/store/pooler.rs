@@ -14,7 +14,7 @@ fn location(url: String) -> Location {
     Location::Postgres(Secret::new(url))
 }
 
-/// A statement's only answer, asked without preparing anything.
+/// The single value of a statement, queried without preparing it.
 async fn ask(connection: &mut PgConnection, sql: &'static str) -> String {
     sqlx::raw_sql(sql).fetch_one(connection).await.unwrap().get::<String, _>(0)
 }
@@ -51,10 +51,9 @@ async fn many_callers_of_two_daemons_share_the_server_connections_of_a_pooler() 
     tasks.join_all().await;
 }
 
-/// A pooler that hands two server connections round gave each of two connections always the same one, when they asked in
-/// turn.
+/// When two connections asked in turn, a pooler that rotated two server connections always gave each the same one.
 #[tokio::test]
-async fn a_pooler_is_found_out_however_many_server_connections_are_open() {
+async fn a_pooler_is_detected_with_any_number_of_open_server_connections() {
     let url = in_transaction_mode().url(&postgres::fresh_database().await);
     let location = location(url.clone());
     for open in 1..=3 {
@@ -90,13 +89,13 @@ async fn nothing_of_ours_stays_on_a_server_connection_that_others_get() {
     let options: PgConnectOptions = url.parse().unwrap();
     let mut connection =
         PgConnection::connect_with(&options.extra_float_digits(None)).await.unwrap();
-    // The pooler hands its connections round: each is met.
+    // The pooler rotates its connections: each is met.
     for _ in 0..6 {
         let prepared = "SELECT count(*)::text FROM pg_prepared_statements";
         assert_eq!(ask(&mut connection, prepared).await, "0");
         assert_eq!(ask(&mut connection, "SHOW statement_timeout").await, "0");
         assert_eq!(ask(&mut connection, "SHOW lock_timeout").await, "0");
-        // Of this database: other tests migrate theirs.
+        // Only of this database, because other tests migrate theirs.
         let locks = "SELECT count(*)::text FROM pg_locks JOIN pg_database ON oid = database
                       WHERE locktype = 'advisory' AND datname = current_database()";
         assert_eq!(ask(&mut connection, locks).await, "0");
@@ -104,7 +103,7 @@ async fn nothing_of_ours_stays_on_a_server_connection_that_others_get() {
 }
 
 #[tokio::test]
-async fn a_store_behind_a_pooler_of_sessions_works() {
+async fn a_store_behind_a_pooler_in_session_mode_works() {
     let pooler = PgBouncer::start("session");
     let url = postgres::fresh_database().await;
     let store = Store::open(&location(pooler.url(&url))).await.unwrap();

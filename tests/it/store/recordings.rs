@@ -52,7 +52,7 @@ async fn a_recording_goes_from_state_to_state(store: &Store) {
     assert!(store.finish_recording(&one, &[file("x.wav", "ab")], 9).await.unwrap());
     assert!(!store.finish_recording(&one, &[file("x.wav", "ab")], 9).await.unwrap());
     let files = store.recorded_files(one.id).await.unwrap();
-    assert_eq!(files.len(), 1, "what never came to be is forgotten: {files:?}");
+    assert_eq!(files.len(), 1, "files that were never created are removed: {files:?}");
     assert_eq!(files[0].sha256, "ab");
     let (found, file) = store.recorded_file(session, "1-x.wav").await.unwrap().unwrap();
     assert_eq!((found.status, found.finished_at_ms), (RecordingStatus::Uploading, Some(9)));
@@ -100,7 +100,7 @@ async fn what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone
         rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
     };
     assert_eq!(to_delete(Some(SPOOL), false).await, [stored.id, spooled.id]);
-    assert_eq!(to_delete(Some(OTHER), true).await, [stored.id], "an object store is everybody's");
+    assert_eq!(to_delete(Some(OTHER), true).await, [stored.id], "an object store is shared by all");
     assert_eq!(to_delete(None, true).await, [stored.id]);
     let elsewhere = to_delete(Some(OTHER), false).await;
     assert_eq!(elsewhere, [], "a folder may be another machine's");
@@ -152,16 +152,16 @@ async fn what_a_lost_spool_leaves_is_ended_by_others(store: &Store) {
 
     store.delete_recordings_of(session).await.unwrap();
     assert_eq!(to_delete(20 + DAY).await, []);
-    assert_eq!(to_delete(21 + DAY).await, [uploaded.id], "only this may have files elsewhere");
+    assert_eq!(to_delete(21 + DAY).await, [uploaded.id], "only this one may have files elsewhere");
     store.sweep_recording(uploaded.id, 30 + DAY).await.unwrap();
     assert_eq!(to_delete(31 + DAY).await, []);
     let back = store.recordings_to_delete(Some(lost), false, 31 + DAY, 100).await.unwrap();
-    assert_eq!(back.len(), 2, "a spool that comes back still hears of it");
+    assert_eq!(back.len(), 2, "a spool that returns is still asked to delete");
     store.merge_spools(lost, seen).await.unwrap();
     assert_eq!(to_delete(31 + DAY).await, [made.id, uploaded.id]);
 }
 
-/// A daemon that was cut off from the store comes back after a stream's data was deleted.
+/// A daemon that was disconnected from the store returns after a stream's data was deleted.
 async fn what_was_deleted_does_not_come_back(store: &Store) {
     record(store, started_by("u-ana", "s9", 100)).await;
     let stream = read(store, "s9").await;
@@ -169,7 +169,7 @@ async fn what_was_deleted_does_not_come_back(store: &Store) {
     let spool = SpoolId(Uuid::from_u128(9));
     let known = begin(store, session, id, spool).await;
     let ended = store.finish_stream(id, 0, 1, Outcome::Stopped, Some(4), 110).await;
-    ended.unwrap().expect("it ran");
+    ended.unwrap().expect("it was running");
     record(store, deauthorized_by("u-ana", 200)).await;
     while store.delete_some(300).await.unwrap() {}
     let new = begin(store, session, id, spool).await;

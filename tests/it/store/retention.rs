@@ -1,4 +1,4 @@
-//! What is deleted, when, and what stays.
+//! Deletion and retention: what is deleted, when, and what stays.
 
 use rtmsd::model::{
     Cursor, Entry, EntryBody, MeetingChange, NodeId, Outcome, Participant, RecordingId, SessionId,
@@ -13,7 +13,7 @@ use crate::support::audit::act;
 use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
-/// What somebody did, and what says nothing of anybody.
+/// An entry about a person, and one about no one.
 async fn say(store: &Store, session_id: SessionId, stream: &str) {
     let person = Participant { user_id: UserId(7), user_name: Some("Ana".into()) };
     let bodies = [EntryBody::ParticipantJoined(person), EntryBody::Moved {}];
@@ -31,7 +31,7 @@ async fn say(store: &Store, session_id: SessionId, stream: &str) {
 
 async fn end(store: &Store, stream: &StreamId, reason: i64, now_ms: i64) {
     let ended = store.finish_stream(stream, 0, 1, Outcome::Stopped, Some(reason), now_ms).await;
-    ended.unwrap().expect("it ran");
+    ended.unwrap().expect("it was running");
 }
 
 async fn kinds(store: &Store, session_id: SessionId) -> Vec<&'static str> {
@@ -40,7 +40,7 @@ async fn kinds(store: &Store, session_id: SessionId) -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn a_session_that_lives_is_not_deleted_and_one_that_is_over_leaves_nothing() {
+async fn a_live_session_is_not_deleted_and_an_ended_one_leaves_nothing() {
     on_both(async |test| {
         let store = &test.store;
         let id = announce(store, "s1").await;
@@ -66,13 +66,14 @@ async fn a_session_that_lives_is_not_deleted_and_one_that_is_over_leaves_nothing
         );
         let trail = store.audit_trail(10).await.unwrap();
         let deleted: Vec<_> = trail.iter().filter(|row| row.action == "data.deleted").collect();
-        assert_eq!(deleted.len(), 1, "asked for twice, done once");
+        assert_eq!(deleted.len(), 1, "requested twice, done once");
         assert_eq!((&*deleted[0].actor, &deleted[0].subject), ("boss", &id.to_string()));
-        let told = store.deletions_after(0, "", 10).await.unwrap();
-        let told: Vec<_> = told.iter().map(|it| (&*it.scope, &it.subject, it.at_ms)).collect();
-        assert_eq!(told, [("session", &id.to_string(), 40)]);
+        let deletions = store.deletions_after(0, "", 10).await.unwrap();
+        let deletions: Vec<_> =
+            deletions.iter().map(|it| (&*it.scope, &it.subject, it.at_ms)).collect();
+        assert_eq!(deletions, [("session", &id.to_string(), 40)]);
         assert!(store.deletions_after(40, "~", 10).await.unwrap().is_empty());
-        // A copy of a webhook that was answered is still a copy.
+        // A copy of an answered webhook is still recognized as a copy.
         assert_eq!(record(store, started("s1", 1, URL)).await, rtmsd::store::Recorded::Repeat);
     })
     .await;
@@ -87,14 +88,14 @@ async fn a_stream_that_begins_while_its_session_is_deleted_stays() {
         store.delete_session(id, &act("boss", 30)).await.unwrap();
         record(store, started("s9", 5000, URL)).await;
         while store.delete_some(40).await.unwrap() {}
-        let late = store.stream(&stream_id("s9")).await.unwrap().expect("it runs");
+        let late = store.stream(&stream_id("s9")).await.unwrap().expect("it is running");
         assert_eq!((late.session_id, late.ended_at_ms), (id, None));
     })
     .await;
 }
 
 #[tokio::test]
-async fn old_logs_are_forgotten_and_young_ones_are_not() {
+async fn old_logs_are_deleted_and_recent_ones_are_not() {
     on_both(async |test| {
         let store = &test.store;
         let id = announce(store, "s1").await;
@@ -103,15 +104,15 @@ async fn old_logs_are_forgotten_and_young_ones_are_not() {
         assert!(!store.expire_entries(1000, 2000).await.unwrap(), "not older than that");
         assert_eq!(kinds(store, id).await, ["participant_joined", "moved", "ended"]);
         while store.expire_entries(1001, 2000).await.unwrap() {}
-        assert_eq!(kinds(store, id).await, ["ended"], "its number is not given again");
-        let stream = store.stream(&stream_id("s1")).await.unwrap().expect("its figures stay");
+        assert_eq!(kinds(store, id).await, ["ended"], "its number is not assigned again");
+        let stream = store.stream(&stream_id("s1")).await.unwrap().expect("its counts stay");
         assert_eq!(stream.outcome, Some(Outcome::Stopped));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_stream_that_runs_is_not_forgotten_however_old_it_is() {
+async fn a_running_stream_is_kept_however_old_it_is() {
     on_both(async |test| {
         let store = &test.store;
         let id = announce(store, "s1").await;
@@ -124,7 +125,7 @@ async fn a_stream_that_runs_is_not_forgotten_however_old_it_is() {
 }
 
 #[tokio::test]
-async fn of_a_revoked_stream_its_webhooks_are_forgotten_too_and_that_is_noted() {
+async fn the_webhooks_of_a_revoked_stream_are_deleted_too_and_that_is_recorded() {
     on_both(async |test| {
         let store = &test.store;
         let id = announce(store, "s1").await;
@@ -141,7 +142,7 @@ async fn of_a_revoked_stream_its_webhooks_are_forgotten_too_and_that_is_noted() 
 }
 
 #[tokio::test]
-async fn a_revocation_that_signaling_and_a_webhook_both_tell_is_one_deletion() {
+async fn a_revocation_reported_by_signaling_and_a_webhook_is_one_deletion() {
     on_both(async |test| {
         let store = &test.store;
         let id = announce(store, "s1").await;
@@ -162,7 +163,7 @@ async fn a_revocation_that_signaling_and_a_webhook_both_tell_is_one_deletion() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_is_told_after_another_end_is_done_once() {
+async fn a_revocation_reported_after_another_end_is_executed_once() {
     on_both(async |test| {
         let store = &test.store;
         let id = announce(store, "s1").await;
@@ -176,15 +177,14 @@ async fn a_revocation_that_is_told_after_another_end_is_done_once() {
         record(store, stopped("s1", 2000, Some(8))).await;
         assert_eq!(kinds(store, id).await, ["moved", "ended"]);
         while store.delete_some(3000).await.unwrap() {}
-        let told = store.deletions_after(0, "", 10).await.unwrap();
-        assert_eq!(told.len(), 1, "{told:?}");
+        let deletions = store.deletions_after(0, "", 10).await.unwrap();
+        assert_eq!(deletions.len(), 1, "{deletions:?}");
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_stream_that_comes_back_goes_on_after_the_numbers_of_its_old_log_and_is_old_again_later()
-{
+async fn a_revived_stream_continues_the_numbers_of_its_old_log_and_expires_again() {
     on_both(async |test| {
         let store = &test.store;
         let id = announce(store, "s1").await;
@@ -194,7 +194,7 @@ async fn a_stream_that_comes_back_goes_on_after_the_numbers_of_its_old_log_and_i
         while store.expire_entries(1001, 2000).await.unwrap() {}
         assert_eq!(record(store, started("s1", 3000, URL)).await, changed("s1"));
         let node = NodeId(uuid::Uuid::nil());
-        let claim = claim_stream(store, node, &s1, 1000).await.unwrap().expect("it runs");
+        let claim = claim_stream(store, node, &s1, 1000).await.unwrap().expect("it is running");
         assert_eq!(claim.last_seq, 3);
         store.finish_stream(&s1, 0, 2, Outcome::Stopped, Some(6), 4000).await.unwrap();
         while store.expire_entries(4001, 5000).await.unwrap() {}
@@ -203,7 +203,7 @@ async fn a_stream_that_comes_back_goes_on_after_the_numbers_of_its_old_log_and_i
     .await;
 }
 
-/// What is noted of the deletion that was done last.
+/// The audit detail of the last completed deletion.
 async fn last_detail(store: &Store) -> serde_json::Value {
     let newest = &store.audit_trail(1).await.unwrap()[0];
     assert_eq!(newest.action, "data.deleted");
@@ -211,7 +211,7 @@ async fn last_detail(store: &Store) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn of_a_session_what_zoom_told_of_its_meeting_is_forgotten_too() {
+async fn the_webhooks_about_a_deleted_sessions_meeting_are_deleted_too() {
     on_both(async |test| {
         let store = &test.store;
         record(store, meeting_changed(1, MeetingChange::Started)).await;
@@ -231,7 +231,7 @@ async fn of_a_session_what_zoom_told_of_its_meeting_is_forgotten_too() {
 }
 
 #[tokio::test]
-async fn of_a_user_what_was_told_of_their_sessions_is_forgotten_too() {
+async fn the_events_about_a_deleted_users_sessions_are_deleted_too() {
     on_both(async |test| {
         let store = &test.store;
         let crm = endpoint(store, &[]).await;
@@ -240,13 +240,16 @@ async fn of_a_user_what_was_told_of_their_sessions_is_forgotten_too() {
         let live = StreamUpdate { status: Some(StreamStatus::Live), ..Default::default() };
         store.update_streams(&[(stream_id("s1"), live)], 10).await.unwrap();
         end(store, &stream_id("s1"), 6, 20).await;
-        let told = outgoing::kinds(store, crm).await;
-        assert!(told.contains(&"session.started") && told.contains(&"session.ended"), "{told:?}");
+        let emitted = outgoing::kinds(store, crm).await;
+        assert!(
+            emitted.contains(&"session.started") && emitted.contains(&"session.ended"),
+            "{emitted:?}"
+        );
         record(store, deauthorized(30)).await;
         while store.delete_some(40).await.unwrap() {}
-        let mut told = outgoing::kinds(store, crm).await;
-        told.sort_unstable();
-        assert_eq!(told, ["data.deleted", "stream.ended", "stream.started"]);
+        let mut emitted = outgoing::kinds(store, crm).await;
+        emitted.sort_unstable();
+        assert_eq!(emitted, ["data.deleted", "stream.ended", "stream.started"]);
         assert_eq!(last_detail(store).await["deliveries"], 2);
         let mut raw = Raw::connect(&test.database).await;
         let orphans = "SELECT COUNT(*) FROM outgoing_deliveries
@@ -257,7 +260,7 @@ async fn of_a_user_what_was_told_of_their_sessions_is_forgotten_too() {
 }
 
 #[tokio::test]
-async fn what_an_event_of_no_concern_says_is_not_kept() {
+async fn the_body_of_an_irrelevant_event_is_not_stored() {
     on_both(async |test| {
         record(&test.store, other(1)).await;
         let mut raw = Raw::connect(&test.database).await;
@@ -267,7 +270,7 @@ async fn what_an_event_of_no_concern_says_is_not_kept() {
 }
 
 #[tokio::test]
-async fn of_a_deleted_session_that_zoom_says_more_about_nothing_is_told() {
+async fn a_deleted_session_that_zoom_still_reports_emits_no_event() {
     on_both(async |test| {
         let store = &test.store;
         let id = announce(store, "s1").await;
@@ -283,7 +286,7 @@ async fn of_a_deleted_session_that_zoom_says_more_about_nothing_is_told() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_cannot_go_on_holds_up_no_other() {
+async fn a_blocked_deletion_blocks_no_other() {
     on_both(async |test| {
         let store = &test.store;
         let mut raw = Raw::connect(&test.database).await;
@@ -299,7 +302,7 @@ async fn a_deletion_that_cannot_go_on_holds_up_no_other() {
         while store.session(id).await.unwrap().is_some() {
             assert!(store.delete_some(40).await.unwrap());
         }
-        store.delete_some(50).await.expect_err("what cannot go on is reported");
+        store.delete_some(50).await.expect_err("a blocked deletion is reported");
     })
     .await;
 }
@@ -324,13 +327,13 @@ async fn a_deletion_says_how_many_recordings_are_still_to_be_removed() {
     .await;
 }
 
-/// A session of a meeting of this name, with a stream of the same name.
+/// A session of a meeting with this name, with a stream of the same name.
 async fn session(store: &Store, name: &str) -> SessionId {
     assert_eq!(record(store, started_in(name, name, 1, URL)).await, changed(name));
     read(store, name).await.session_id
 }
 
-/// Entries that say nothing of anybody: more than go in one step.
+/// Writes entries about no one: more than one step deletes.
 async fn move_often(store: &Store, session_id: SessionId, stream: &str) {
     let entry = |seq| Entry {
         session_id,
@@ -344,7 +347,7 @@ async fn move_often(store: &Store, session_id: SessionId, stream: &str) {
     store.write_entries(&unclaimed(&entries)).await.unwrap();
 }
 
-/// The meetings that are left.
+/// The remaining meetings.
 async fn left(store: &Store) -> Vec<String> {
     let page = rtmsd::store::SessionPage { limit: 100, ..Default::default() };
     let sessions = store.sessions(&page).await.unwrap();
@@ -354,7 +357,7 @@ async fn left(store: &Store) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn sessions_that_are_long_over_go_and_what_lives_or_holds_something_stays() {
+async fn old_empty_sessions_expire_and_live_or_non_empty_ones_stay() {
     on_both(async |test| {
         let store = &test.store;
         let mut raw = Raw::connect(&test.database).await;
@@ -386,7 +389,7 @@ async fn sessions_that_are_long_over_go_and_what_lives_or_holds_something_stays(
                 _ => {}
             }
         }
-        // One that never had a stream.
+        // A session that never had a stream.
         record(store, meeting_changed(1, MeetingChange::Started)).await;
         for name in ["asked", "bare", "recorded", "spoken"] {
             end(store, &stream_id(name), 6, 1000).await;
@@ -395,18 +398,18 @@ async fn sessions_that_are_long_over_go_and_what_lives_or_holds_something_stays(
         let crm = endpoint(store, &[]).await;
         end(store, &stream_id("waiting"), 6, 1000).await;
 
-        assert_eq!(store.expire_sessions(1000).await.unwrap(), 1, "only what had no stream");
+        assert_eq!(store.expire_sessions(1000).await.unwrap(), 1, "only the one without a stream");
         assert_eq!(store.expire_sessions(1001).await.unwrap(), 1);
         let kept = ["asked", "live", "recorded", "spoken", "waiting", "young"];
         assert_eq!(left(store).await, kept);
         let gone = "SELECT COUNT(*) FROM entries WHERE stream_id = 'bare'";
         assert_eq!(raw.count(gone).await, 0);
 
-        // What held them goes by and by.
+        // The entries that held them are deleted step by step.
         while store.expire_entries(1001, 6000).await.unwrap() {}
         let recorded = read(store, "recorded").await.session_id;
         store.delete_session(recorded, &act("boss", 6000)).await.unwrap();
-        assert_eq!(store.expire_sessions(1001).await.unwrap(), 1, "what was said is gone");
+        assert_eq!(store.expire_sessions(1001).await.unwrap(), 1, "its entries are gone");
         assert_eq!(left(store).await, ["asked", "live", "recorded", "waiting", "young"]);
         raw.execute("UPDATE actions SET status = 'refused'").await;
         assert!(store.delete_endpoint(crm, &act("boss", 1)).await.unwrap());
@@ -418,7 +421,7 @@ async fn sessions_that_are_long_over_go_and_what_lives_or_holds_something_stays(
 }
 
 #[tokio::test]
-async fn old_audit_rows_go_but_for_deletions_that_a_sink_was_not_told_of() {
+async fn old_audit_rows_expire_except_deletions_that_a_sink_lacks() {
     on_both(async |test| {
         let store = &test.store;
         let mut raw = Raw::connect(&test.database).await;
@@ -433,7 +436,11 @@ async fn old_audit_rows_go_but_for_deletions_that_a_sink_was_not_told_of() {
             .await;
         let rows = "SELECT COUNT(*) FROM audit";
         assert_eq!(store.expire_audit(1).await.unwrap(), 0);
-        assert_eq!(store.expire_audit(1201).await.unwrap(), 1199, "all but one that is untold");
+        assert_eq!(
+            store.expire_audit(1201).await.unwrap(),
+            1199,
+            "all but the one that was not published"
+        );
         assert_eq!(raw.count(rows).await, 101);
         raw.execute("UPDATE sinks SET through_ms = 21 WHERE name = 'broker'").await;
         assert_eq!(store.expire_audit(1201).await.unwrap(), 1);

@@ -1,3 +1,5 @@
+//! Sessions: pages, filters, and facts that arrive later.
+
 use rtmsd::model::{Outcome, Product, Session, SessionId, SessionStatus};
 use rtmsd::store::{KnownSession, SessionPage};
 use uuid::Uuid;
@@ -59,7 +61,7 @@ async fn an_unknown_session_is_none_and_has_no_streams() {
 }
 
 #[tokio::test]
-async fn a_later_start_fills_in_what_is_known_and_keeps_what_was() {
+async fn a_later_start_fills_in_missing_facts_and_keeps_existing_ones() {
     on_both(async |test| {
         let store = &test.store;
         record(store, stopped("early", 1, None)).await;
@@ -74,7 +76,7 @@ async fn a_later_start_fills_in_what_is_known_and_keeps_what_was() {
 }
 
 #[tokio::test]
-async fn the_known_of_many_ids_are_found_with_their_product_and_whether_they_ended() {
+async fn existing_sessions_are_found_among_many_ids_with_product_and_end() {
     on_both(async |test| {
         let store = &test.store;
         for n in 1..=2 {

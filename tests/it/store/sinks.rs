@@ -1,3 +1,5 @@
+//! The positions and leases of sinks.
+
 use rtmsd::model::{EntryBody, NodeId, Outcome};
 use rtmsd::store::Store;
 use uuid::Uuid;
@@ -11,12 +13,12 @@ const OTHER: NodeId = NodeId(Uuid::from_u128(2));
 const LONG: i64 = 60_000;
 const OVER: i64 = 0;
 
-/// Returns the epoch of the hold.
+/// Takes the sink and returns the epoch of the hold.
 async fn hold(store: &Store, node: NodeId, lease_ms: i64) -> i64 {
     store.hold_sink("sink", node, lease_ms).await.unwrap().expect("it is free").epoch
 }
 
-/// The streams and numbers that a sink would get.
+/// The streams and numbers that a sink would receive.
 async fn page(store: &Store, through_ms: i64, after: &str, limit: u32) -> Vec<(String, u64)> {
     let page = store.sink_page("sink", through_ms, after, limit).await.unwrap();
     let entries = page.entries.iter();
@@ -41,7 +43,7 @@ fn at(stream: &str, seqs: &[u64]) -> Vec<(String, u64)> {
 }
 
 #[tokio::test]
-async fn a_sink_belongs_to_one_node_until_its_lease_ends_or_is_given_back() {
+async fn a_sink_belongs_to_one_node_until_its_lease_expires_or_is_released() {
     on_both(async |test| {
         let store = &test.store;
         let hold = async |node, lease_ms| {
@@ -49,10 +51,10 @@ async fn a_sink_belongs_to_one_node_until_its_lease_ends_or_is_given_back() {
         };
         assert_eq!(hold(ONE, LONG).await, Some(1));
         assert_eq!(hold(OTHER, LONG).await, None);
-        assert_eq!(hold(ONE, OVER).await, Some(1), "the owner prolongs it");
+        assert_eq!(hold(ONE, OVER).await, Some(1), "the owner extends it");
         assert_eq!(hold(OTHER, LONG).await, Some(2), "another owner, another epoch");
         store.release_sink("sink", ONE).await.unwrap();
-        assert_eq!(hold(ONE, LONG).await, None, "what is not one's own is not given back");
+        assert_eq!(hold(ONE, LONG).await, None, "only the owner can release it");
         store.release_sink("sink", OTHER).await.unwrap();
         assert_eq!(hold(ONE, LONG).await, Some(3));
         let began_ms = rtmsd::clock::now_ms();
@@ -64,7 +66,7 @@ async fn a_sink_belongs_to_one_node_until_its_lease_ends_or_is_given_back() {
 }
 
 #[tokio::test]
-async fn pages_go_from_stream_to_stream_and_end() {
+async fn pages_continue_from_stream_to_stream_and_end() {
     on_both(async |test| {
         let store = &test.store;
         let epoch = hold(store, ONE, LONG).await;
@@ -87,7 +89,7 @@ async fn pages_go_from_stream_to_stream_and_end() {
 }
 
 #[tokio::test]
-async fn streams_that_ended_before_a_sinks_mark_are_not_looked_at() {
+async fn streams_that_ended_before_a_sinks_mark_are_skipped() {
     on_both(async |test| {
         let store = &test.store;
         let epoch = hold(store, ONE, LONG).await;

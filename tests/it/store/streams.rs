@@ -1,3 +1,5 @@
+//! Streams: updates, ends, and the sessions derived from them.
+
 use rtmsd::model::{
     Account, Gap, GapCause, Lost, MediumTally, OpenGap, Outcome, SessionStatus, StreamStatus,
     Tally, UnknownMessages, Unreadable, UnreadableMessages,
@@ -13,7 +15,7 @@ fn status(status: StreamStatus) -> StreamUpdate {
 }
 
 #[tokio::test]
-async fn an_update_writes_what_it_names_and_leaves_the_rest() {
+async fn an_update_writes_only_the_fields_it_has() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
@@ -51,7 +53,7 @@ async fn an_update_writes_what_it_names_and_leaves_the_rest() {
 }
 
 #[tokio::test]
-async fn an_update_neither_ends_a_stream_nor_wakes_one_that_ended() {
+async fn an_update_neither_ends_a_stream_nor_revives_an_ended_one() {
     on_both(async |test| {
         let store = &test.store;
         announce(store, "s").await;
@@ -175,7 +177,7 @@ async fn what_cannot_be_read_of_a_row_costs_no_other() {
         assert_eq!((stream.media, stream.effective), (None, None));
         let session = store.session(stream.session_id).await.unwrap().unwrap();
         assert_eq!((session.metadata, session.media), (None, None));
-        // A row that means nothing at all is passed over.
+        // A row with an unknown status is skipped.
         raw.execute("UPDATE streams SET status = 'dancing' WHERE stream_id = 's'").await;
         assert!(store.streams_of(stream.session_id).await.unwrap().iter().all(|s| s.stream_id != stream.stream_id));
         let other = read(store, "t").await;

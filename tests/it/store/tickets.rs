@@ -1,4 +1,4 @@
-//! Tickets that were used, on both databases.
+//! Used tickets, on both databases.
 
 use rtmsd::store::{Store, TicketUse, UsedTicket};
 use tokio::task::JoinSet;
@@ -16,7 +16,7 @@ async fn used(store: &Store, ticket: UsedTicket<'_>) -> TicketUse {
 }
 
 #[tokio::test]
-async fn of_all_who_come_with_a_ticket_one_is_the_first() {
+async fn one_of_many_concurrent_uses_is_the_first() {
     on_both(async |test| {
         let mut tasks = JoinSet::new();
         for _ in 0..16 {
@@ -32,12 +32,12 @@ async fn of_all_who_come_with_a_ticket_one_is_the_first() {
 }
 
 #[tokio::test]
-async fn one_with_a_window_comes_again_until_it_closes() {
+async fn a_ticket_with_a_window_can_be_reused_until_it_closes() {
     on_both(async |test| {
         let store = &test.store;
         let ticket = UsedTicket { until_ms: NOW_MS + 50, ..once("t") };
         assert_eq!(used(store, ticket).await, TicketUse::First);
-        // What it says the second time changes nothing.
+        // Values of the second use change nothing.
         let later = UsedTicket { until_ms: NOW_MS + 90, ..ticket };
         assert_eq!(used(store, later).await, TicketUse::Again);
         let at = async |now_ms| store.used_ticket("t", now_ms).await.unwrap();
@@ -49,7 +49,7 @@ async fn one_with_a_window_comes_again_until_it_closes() {
 }
 
 #[tokio::test]
-async fn a_token_has_so_many_and_no_more_until_they_are_forgotten() {
+async fn a_token_has_a_limited_number_of_tickets_until_they_are_deleted() {
     on_both(async |test| {
         let store = &test.store;
         for n in 0..10 {

@@ -1,4 +1,4 @@
-//! A random walk of webhooks and runners over both stores at once: they never differ.
+//! A random walk of webhooks and runners over both stores at once: their rows never differ.
 
 use std::fmt::Debug;
 
@@ -16,7 +16,7 @@ use crate::support::stores::TestStore;
 const STEPS: usize = 600;
 const SEEDS: u64 = 3;
 
-/// Enough that some still live at the end: a stop is for ever.
+/// Enough for some to be running at the end: a stop is final.
 const STREAMS: u32 = 30;
 const URLS: [&str; 2] = [URL, OTHER_URL];
 const REASONS: [Option<i64>; 4] = [None, Some(6), Some(8), Some(10)];
@@ -25,45 +25,45 @@ fn pick<T: Copy>(rng: &mut StdRng, values: &[T]) -> T {
     values[rng.random_range(0..values.len())]
 }
 
-/// One call, and its answer without the ids that each store makes itself.
+/// One call, and its answer without the ids that each store generates.
 async fn step(store: &Store, rng: &mut StdRng, now_ms: i64) -> String {
     let name = &*format!("s{}", rng.random_range(0..STREAMS));
     let stream = stream_id(name);
     let event_ts_ms = now_ms - rng.random_range(0..4);
     let node = NodeId(Uuid::from_u128(rng.random_range(1..3)));
-    // Mostly what its runner knows, and sometimes what an older one does.
+    // Usually the epoch that its runner has, sometimes an older one.
     let epoch = store.stream(&stream).await.unwrap().map_or(0, |stream| stream.epoch);
     let epoch = epoch - i64::from(rng.random_ratio(1, 5));
     match rng.random_range(0..12) {
-        0..4 => told(record(store, started(name, event_ts_ms, pick(rng, &URLS))).await),
-        4 => told(record(store, stopped(name, event_ts_ms, pick(rng, &REASONS))).await),
-        5 => told(record(store, interrupted(name, event_ts_ms)).await),
+        0..4 => describe(record(store, started(name, event_ts_ms, pick(rng, &URLS))).await),
+        4 => describe(record(store, stopped(name, event_ts_ms, pick(rng, &REASONS))).await),
+        5 => describe(record(store, interrupted(name, event_ts_ms)).await),
         6 | 7 => {
             let status = Some(pick(rng, &StreamStatus::ALL));
             let update = StreamUpdate { epoch, status, ..StreamUpdate::default() };
-            told(store.update_streams(&[(stream, update)], now_ms).await.unwrap())
+            describe(store.update_streams(&[(stream, update)], now_ms).await.unwrap())
         }
         8 => {
             let (outcome, reason) = (pick(rng, &Outcome::ALL), pick(rng, &REASONS));
             let generation = rng.random_range(1..6);
             let ended =
                 store.finish_stream(&stream, epoch, generation, outcome, reason, now_ms).await;
-            told(ended.unwrap().map(|entry| (entry.seq, entry.body)))
+            describe(ended.unwrap().map(|entry| (entry.seq, entry.body)))
         }
         9 => {
             let lease_ms = pick(rng, &[0, 60_000]);
             let claim = claim_stream(store, node, &stream, lease_ms).await.unwrap();
-            told(claim.map(|claim| (without_id(claim.stream), claim.is_taken_over)))
+            describe(claim.map(|claim| (without_id(claim.stream), claim.is_taken_over)))
         }
         10 => {
             store.give_back(&stream, epoch, pick(rng, &[0, 60_000])).await.unwrap();
-            told("given back")
+            describe("given back")
         }
-        _ => told(store.release_leases(node).await.unwrap()),
+        _ => describe(store.release_leases(node).await.unwrap()),
     }
 }
 
-fn told(answer: impl Debug) -> String {
+fn describe(answer: impl Debug) -> String {
     format!("{answer:?}")
 }
 
@@ -84,7 +84,7 @@ async fn everything(store: &Store) -> (Vec<Session>, Vec<StreamRecord>) {
     (sessions.into_iter().map(anonymous).collect(), streams)
 }
 
-/// A session's status, told in another way than in SQL.
+/// A session's status, derived without SQL.
 fn derived(streams: &[StreamRecord]) -> SessionStatus {
     let running: Vec<_> = streams.iter().filter(|stream| stream.outcome.is_none()).collect();
     let reason = streams.iter().rev().find_map(|stream| stream.stop_reason);

@@ -1,4 +1,4 @@
-//! Deliveries as the webhook handler would make them.
+//! Deliveries as the webhook handler builds them.
 
 use rtmsd::model::{
     Deauthorization, Delivery, Entry, IdKey, Instance, MeetingChange, MeetingChanged, NodeId,
@@ -8,7 +8,7 @@ use rtmsd::model::{
 use rtmsd::store::{Append, Claim, Recorded, Store, StoreError};
 use sha2::{Digest, Sha256};
 
-/// The number of the meeting `m`, where a webhook says it.
+/// The number of the meeting `m`, in webhooks that contain it.
 pub const NUMBER: &str = "91234567890";
 pub const URL: &str = "wss://rtms-sjc1.zoom.us:443";
 pub const OTHER_URL: &str = "wss://rtms-iad1.zoom.us:443";
@@ -21,7 +21,7 @@ pub fn meeting(id: &str) -> Instance {
     Instance::new(Product::Meeting, IdKey::MeetingUuid, id).unwrap()
 }
 
-/// A start of `stream` in the meeting `m`, received when it happened.
+/// A start of `stream` in the meeting `m`, received at the time of the event.
 pub fn started(stream: &str, event_ts_ms: i64, urls: &str) -> Delivery {
     started_in("m", stream, event_ts_ms, urls)
 }
@@ -38,7 +38,7 @@ pub fn started_in(instance: &str, stream: &str, event_ts_ms: i64, urls: &str) ->
     delivery("meeting.rtms_started", event_ts_ms, WebhookEffect::Started(started))
 }
 
-/// A start of `stream` by `operator` in the meeting `m`, whose number is [`NUMBER`].
+/// A start of `stream` by `operator` in the meeting `m`, with the number [`NUMBER`].
 pub fn started_by(operator: &str, stream: &str, event_ts_ms: i64) -> Delivery {
     let started = StreamStarted {
         stream_id: stream_id(stream),
@@ -74,7 +74,7 @@ pub fn meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Delivery {
     delivery("meeting.changed", event_ts_ms, WebhookEffect::Meeting(changed))
 }
 
-/// The meeting `m`, known by its number, begins or ends.
+/// The meeting `m`, identified by its number, begins or ends.
 pub fn numbered_meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Delivery {
     let changed = MeetingChanged {
         change,
@@ -138,7 +138,7 @@ pub async fn announce(store: &Store, stream: &str) -> SessionId {
     read(store, stream).await.session_id
 }
 
-/// One stream's claim, if it was to be had.
+/// The claim of one stream, if it was available.
 pub async fn claim_stream(
     store: &Store,
     node: NodeId,
@@ -149,13 +149,13 @@ pub async fn claim_stream(
     Ok(store.claim_streams(node, streams, lease_ms).await?.pop())
 }
 
-/// Entries as the runner of this epoch writes them.
+/// Entries as the runner with this epoch writes them.
 pub fn under(epoch: i64, entries: &[Entry]) -> Vec<Append> {
     let append = |entry: &Entry| Append { epoch, entry: entry.clone(), offer: None };
     entries.iter().map(append).collect()
 }
 
-/// Entries of streams that nobody has claimed yet.
+/// Entries of streams that are not claimed yet.
 pub fn unclaimed(entries: &[Entry]) -> Vec<Append> {
     under(0, entries)
 }

@@ -1,4 +1,4 @@
-//! Meetings in which two people's apps streamed, with words in everything that is stored of them.
+//! Meetings with streams of two people's apps, with words in all of their stored data.
 
 use std::path::Path;
 
@@ -24,10 +24,10 @@ use crate::support::postgres;
 use crate::support::stores::TestStore;
 use crate::support::words::{at_rest, in_tables};
 
-/// Entries of each kind: enough that SQLite moves them between pages.
+/// Entries of each kind: enough for SQLite to move them between pages.
 const LINES: u64 = 300;
 pub const HOST: &str = "host1";
-/// In the metadata of the session, and in the answer that is given again.
+/// In the metadata of the session, and in the stored idempotent answer.
 pub const CASE: &str = "case-4711";
 
 /// An operator, and what is said in the operator's stream.
@@ -37,7 +37,7 @@ pub struct Operator {
     said: &'static str,
     written: &'static str,
     name: &'static str,
-    /// What an endpoint answered to what it was sent.
+    /// An endpoint's answer to a webhook.
     echo: &'static str,
 }
 
@@ -89,12 +89,12 @@ pub fn answer() -> Kept {
     Kept { status: 201, body }
 }
 
-/// A meeting that a program asked for, streamed by ana alone.
+/// A meeting that a program requested, streamed by Ana alone.
 pub async fn own_meeting(store: &Store) -> SessionId {
     meeting_of(store, &[&ANA]).await
 }
 
-/// The same, streamed by ana and then by bo.
+/// The same, streamed by Ana and then by Bo.
 pub async fn shared_meeting(store: &Store) -> SessionId {
     meeting_of(store, &[&ANA, &BO]).await
 }
@@ -130,7 +130,7 @@ pub async fn end(
     ended.unwrap().expect("it ran");
 }
 
-/// Entries, a recording, webhooks out and their answers, a notice of Zoom's.
+/// Stores entries, a recording, outgoing webhooks with their answers, and a notice of Zoom.
 pub async fn fill(store: &Store, of: &Operator, now_ms: i64) {
     let stream = read(store, of.stream).await;
     let entries = entries(of, stream.session_id, stream.ordinal, now_ms);
@@ -191,7 +191,7 @@ fn entries(of: &Operator, session_id: SessionId, ordinal: u32, at_ms: i64) -> Ve
     bodies.zip(1..).map(entry).collect()
 }
 
-/// A recording that is where recordings go. Its files' names say nothing: they go with the files.
+/// A recording that is uploaded. The names of its files contain words, and are deleted with the files.
 async fn record_sound(
     store: &Store,
     of: &Operator,
@@ -225,13 +225,13 @@ pub fn newest() -> SessionPage {
     SessionPage { limit: 1, ..SessionPage::default() }
 }
 
-/// Everything that is to be deleted, out of SQLite's log too.
+/// Executes all deletions, and purges SQLite's log.
 pub async fn delete_all(store: &Store) {
     while store.delete_some(5_000).await.unwrap() {}
     assert!(store.purge().await.unwrap());
 }
 
-/// No words, and no name of theirs where it does not have to be.
+/// Checks that no words are left, and no name that need not be.
 pub async fn assert_nothing_of(test: &TestStore, operators: &[&Operator]) {
     assert_no_words_of(test, operators).await;
     for operator in operators {
@@ -260,7 +260,7 @@ pub async fn assert_everything_of(test: &TestStore, operators: &[&Operator]) {
     }
 }
 
-/// Rows that name somebody, but for those that have to: the audit trail, who has installed, and what consumers are told.
+/// Rows that name somebody, except those that must: the audit trail, installations, and the events for consumers.
 pub async fn named(location: &Location, ids: &[&str]) -> Vec<String> {
     let mut rows = in_tables(location, ids).await;
     let has_to = |row: &String| {
