@@ -55,7 +55,7 @@ pub enum ApiError {
     RangeNotSatisfiable { bytes: u64 },
     #[error("there is no installation with this id")]
     UnknownInstallation,
-    /// Store errors become [`ApiError::Unavailable`] instead.
+    /// Store errors become [`ApiError::Store`] instead.
     #[error("{0}")]
     Endpoint(Arc<EndpointError>),
     #[error("{0}")]

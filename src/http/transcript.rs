@@ -17,8 +17,8 @@ use crate::transcript::format::{self, Format, Writer};
 use crate::transcript::lines::Lines;
 use crate::transcript::{Transcript, origin_ms};
 
-/// The transcript of all streams of a session on one time line, which starts with the first line of any of them.
-/// Streamed from the store, so that a long one takes no memory.
+/// The transcript of all streams of a session on one time line, which starts with the oldest data received of any of
+/// them. Streamed from the store, so that a long one takes no memory.
 pub async fn download(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,

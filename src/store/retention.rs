@@ -1,4 +1,4 @@
-//! Retention: how long the logs of ended streams, sessions and the audit trail are kept.
+//! Retention: deletes the logs of ended streams, old sessions and old audit rows.
 
 use super::database::{Connection, binds, row};
 use super::deletions::delete_rows_of_session;

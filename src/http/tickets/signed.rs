@@ -1,6 +1,6 @@
 //! Signs and verifies tickets: the API token's name and the expiry, signed for one resource (pure).
 //!
-//! The ticket does not contain the resource and the hash of the API token, but its signature covers them: the ticket of
+//! The ticket contains neither the resource nor the hash of the API token, but its signature covers both: the ticket of
 //! a replaced token is invalid, even if the new one has the same name.
 
 use base64::Engine;
