@@ -157,6 +157,9 @@ fn every_proof_that_the_documents_name_exists() {
     let mut proofs = proofs_of(&root.join("README.md"), "## What it promises");
     assert_eq!(proofs.len(), 5);
     proofs.extend(proofs_of(&root.join("docs/guarantees.md"), "## When things break"));
+    for heading in ["## From the network", "## From Zoom's side", "## Between daemons"] {
+        proofs.extend(proofs_of(&root.join("docs/attacks.md"), heading));
+    }
     let names = proofs.iter().flat_map(|proof| proof.split('`').skip(1).step_by(2));
     let mut files = Vec::new();
     collect_all(&root.join("src"), &mut files);
