@@ -23,7 +23,8 @@ use crate::http::auth::Failures;
 use crate::http::server::{Limits, serve};
 use crate::http::tickets::TicketKeys;
 use crate::http::{
-    AppState, Counters, Documents, RateLimit, Readiness, Refusals, health_router, router,
+    AppState, Counters, Documents, RateLimit, Readiness, Refusals, SignatureWarnings,
+    health_router, router,
 };
 use crate::hub::{Hub, Writer};
 use crate::model::{NodeId, StreamId};
@@ -292,6 +293,7 @@ impl App {
             cors: self.config.cors.clone(),
             rate_limit: RateLimit::new(self.config.api_rate_limit_per_s),
             failures: Failures::default(),
+            signature_warnings: SignatureWarnings::default(),
             trusted_proxies: self.config.trusted_proxies.clone(),
             webhook_path: self.config.webhook_path.clone(),
             webhook_key: WebhookKey::new(&self.config.webhook_secret),

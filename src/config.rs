@@ -144,7 +144,7 @@ impl Config {
         let trusted_proxies = trusted_proxies(read);
         let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
         let retention = retention::retention(read);
-        let recordings = record::settings(read, retention);
+        let recordings = record::settings(read, retention, params.as_ref());
         let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 4 << 20, 64 * 1024..=1 << 30);
         let targets = targets(read);
         let nats = nats::nats(read);

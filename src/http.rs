@@ -70,7 +70,7 @@ pub use docs::Documents;
 pub use ops::Readiness;
 pub use rate_limit::RateLimit;
 pub use routes::{health_router, router};
-pub use webhook::check_path as check_webhook_path;
+pub use webhook::{SignatureWarnings, check_path as check_webhook_path};
 
 /// The state that the handlers share.
 pub struct AppState {
@@ -100,6 +100,7 @@ pub struct AppState {
     pub keeps_deliveries: bool,
     /// The most that a webhook's timestamp may differ from the local clock, in seconds.
     pub webhook_tolerance_s: u32,
+    pub signature_warnings: SignatureWarnings,
     pub installer: Installer,
     /// Whether browsers use https: then cookies are restricted to it.
     pub is_https: bool,

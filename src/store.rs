@@ -73,8 +73,10 @@ pub enum Location {
 pub enum Recorded {
     /// These bytes were recorded before; nothing changed.
     Repeat,
-    /// Recorded; no stream changed (unknown event, stale start, stop of an ended stream).
+    /// Recorded; no stream changed (unknown event, old start, stop of an ended stream).
     NoChange,
+    /// Recorded; no stream changed: it is a start of a stream that has ended.
+    AlreadyEnded,
     /// Recorded, and this stream's row changed: the supervisor should poll it.
     Changed(StreamId),
     /// Recorded, and this session's row changed: its meeting began or ended.

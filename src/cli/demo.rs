@@ -143,7 +143,7 @@ fn config(
             "TOKEN_ENCRYPTION_KEYS" => token_key.expose().clone(),
             "RTMS_ALLOWED_HOSTS" => "127.0.0.1".to_owned(),
             "RTMS_ALLOW_WS" => "true".to_owned(),
-            "RECORD" => "audio,video,share,transcript,chat".to_owned(),
+            "RECORD" => "audio,share,transcript,chat".to_owned(),
             "MEDIA_TYPES" => "transcript,audio,chat,share".to_owned(),
             _ => return None,
         })

@@ -1,12 +1,17 @@
 use super::read::Reader;
 use super::retention::{Keep, Retention};
-use crate::rtms::params::media_from_names;
+use crate::rtms::message::Medium;
+use crate::rtms::params::{Params, media_from_names};
 use crate::sinks::record::Settings;
 use crate::sinks::record::layout::Layout;
 use crate::sinks::record::target::{Access, Place};
 
 /// What is recorded, and where it goes.
-pub(super) fn settings(read: &mut Reader<'_>, retention: Option<Retention>) -> Option<Settings> {
+pub(super) fn settings(
+    read: &mut Reader<'_>,
+    retention: Option<Retention>,
+    params: Option<&Params>,
+) -> Option<Settings> {
     let data_dir = super::data_dir(read);
     let media = match read.optional("RECORD") {
         None => Some(Vec::new()),
@@ -19,6 +24,9 @@ pub(super) fn settings(read: &mut Reader<'_>, retention: Option<Retention>) -> O
     let is_kept = retention.is_none_or(|retention| retention.media != Keep::Nothing);
     if !is_kept && media.as_ref().is_some_and(|media| !media.is_empty()) {
         return read.wrong("RECORD", "off while RETENTION_MEDIA is zero");
+    }
+    if let (Some(media), Some(params)) = (&media, params) {
+        check_received(read, media, params);
     }
     let place = match read.optional("RECORDINGS_URL") {
         None => Some(Place::Folder(data_dir.join("recordings"))),
@@ -54,4 +62,15 @@ pub(super) fn settings(read: &mut Reader<'_>, retention: Option<Retention>) -> O
         stream_percent: stream_percent? as u8,
         access: access?,
     })
+}
+
+/// What is not received cannot be recorded.
+fn check_received(read: &mut Reader<'_>, recorded: &[Medium], params: &Params) {
+    let missing = recorded.iter().filter(|medium| !params.wants(**medium));
+    let missing: Vec<&str> = missing.map(|medium| medium.as_str()).collect();
+    if !missing.is_empty() {
+        let names = missing.join(", ");
+        let problem = format!("MEDIA_TYPES lacks {names}: add it there, or remove it from RECORD");
+        read.mistake("RECORD", problem);
+    }
 }

@@ -1,6 +1,7 @@
 //! Checks the settings that only `rtmsd serve` requires; `rtmsd check` runs the same checks.
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::read::Reader;
@@ -13,6 +14,12 @@ pub(super) fn require(read: &mut Reader<'_>) {
         read.required("API_TOKENS");
         read.required("TOKEN_ENCRYPTION_KEYS");
     }
+    if let (Some(main), Some(Some(admin))) =
+        (super::listen_address(read), super::admin_address(read))
+        && overlap(main, admin)
+    {
+        read.mistake("ADMIN_ADDR", "is taken by HOST and PORT: choose another port");
+    }
     for name in ["RTMS_CA_FILE", "CA_FILE"] {
         if let Some(path) = read.optional(name)
             && let Err(error) = tls::client_config(Some(Path::new(&path)))
@@ -24,5 +31,37 @@ pub(super) fn require(read: &mut Reader<'_>) {
         && let Err(error) = File::open(&path)
     {
         read.mistake("NATS_CREDENTIALS", format!("cannot read {path}: {error}"));
+    }
+}
+
+/// Whether only one of two sockets can listen: an unspecified address covers the others of its port. Port 0 stands for
+/// any free port.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |all: SocketAddr, part: SocketAddr| {
+        all.ip().is_unspecified() && (all.is_ipv6() || part.is_ipv4())
+    };
+    let same_ip = one.ip() == other.ip() || covers(one, other) || covers(other, one);
+    one.port() != 0 && one.port() == other.port() && same_ip
+}
+
+#[cfg(test)]
+mod tests {
+    use super::overlap;
+
+    #[test]
+    fn addresses_overlap_on_one_port_where_one_covers_the_other() {
+        for (one, other, expected) in [
+            ("127.0.0.1:3000", "127.0.0.1:3000", true),
+            ("0.0.0.0:3000", "127.0.0.1:3000", true),
+            ("127.0.0.1:3000", "0.0.0.0:3000", true),
+            ("[::]:3000", "127.0.0.1:3000", true),
+            ("0.0.0.0:3000", "[::1]:3000", false),
+            ("127.0.0.1:3000", "127.0.0.1:3001", false),
+            ("127.0.0.1:3000", "127.0.0.2:3000", false),
+            ("0.0.0.0:0", "127.0.0.1:0", false),
+        ] {
+            let overlaps = overlap(one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(overlaps, expected, "{one} {other}");
+        }
     }
 }

@@ -368,7 +368,39 @@ fn browsers_come_by_https_when_either_url_says_so() {
 fn nothing_is_recorded_where_no_media_are_kept() {
     assert_eq!(mistakes(&[("RETENTION_MEDIA", "zero"), ("RECORD", "audio")]), ["RECORD"]);
     assert!(config(&[("RETENTION_MEDIA", "zero")]).is_ok());
-    assert!(config(&[("RETENTION_MEDIA", "30d"), ("RECORD", "audio")]).is_ok());
+    let audio = [("RETENTION_MEDIA", "30d"), ("RECORD", "audio"), ("MEDIA_TYPES", "audio")];
+    assert!(config(&audio).is_ok());
+}
+
+#[test]
+fn what_is_not_received_cannot_be_recorded_and_the_one_mistake_names_both_settings() {
+    let errors = config(&[("RECORD", "audio,transcript,chat")]).unwrap_err();
+    let [mistake] = &errors.0[..] else { panic!("{errors}") };
+    assert_eq!(mistake.name, "RECORD");
+    assert!(mistake.problem.contains("MEDIA_TYPES lacks audio, chat"), "{errors}");
+    for types in
+        [("MEDIA_TYPES", "chat,audio"), ("MEDIA_TYPES_FLAG", "1"), ("MEDIA_PRESET", "audio-only")]
+    {
+        assert!(config(&[("RECORD", "audio"), types]).is_ok(), "{types:?}");
+    }
+    assert!(config(&[("RECORD", "off")]).is_ok());
+    assert_eq!(mistakes(&[("RECORD", "audio"), ("MEDIA_TYPES", "sound")]), ["MEDIA_TYPES"]);
+}
+
+#[test]
+fn health_checks_need_an_address_of_their_own() {
+    let serve = |changes: &[(&str, &str)]| {
+        let values: HashMap<&str, &str> = GOOD.iter().chain(changes).copied().collect();
+        let read = Config::to_serve(|name| values.get(name).map(ToString::to_string));
+        read.map(drop).map_err(|errors| errors.to_string())
+    };
+    let same = [("HOST", "127.0.0.1"), ("PORT", "3001"), ("ADMIN_ADDR", "127.0.0.1:3001")];
+    let refused = serve(&same).unwrap_err();
+    for name in ["ADMIN_ADDR", "HOST", "PORT"] {
+        assert!(refused.contains(name), "{refused}");
+    }
+    assert!(serve(&[("ADMIN_ADDR", "127.0.0.1:3000")]).is_err(), "HOST is every address");
+    assert_eq!(serve(&[("ADMIN_ADDR", "127.0.0.1:3001")]), Ok(()));
 }
 
 #[test]

@@ -47,13 +47,22 @@ pub(super) fn resolve(
     Ok(media)
 }
 
-/// Refuses what would be recorded where nothing may be. `media` is resolved.
+/// Refuses what would be recorded where nothing may be, and what would be recorded and is not received. `media` is
+/// resolved.
 pub(super) fn check_recording(media: &MediaParams, may_record: bool) -> Result<(), MediaError> {
-    let names = media.get(RECORD).and_then(Value::as_array);
-    if may_record || names.is_none_or(Vec::is_empty) {
+    let names = |field| media.get(field).and_then(Value::as_array).into_iter().flatten();
+    if !may_record && names(RECORD).next().is_some() {
+        let mistake = "media.record must be off: no media are kept here (RETENTION_MEDIA)";
+        return Err(MediaError(vec![mistake.to_owned()]));
+    }
+    let not_received = names(RECORD).filter(|name| names("types").all(|medium| medium != *name));
+    let missing: Vec<&str> = not_received.filter_map(Value::as_str).collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    let mistake = "media.record must be off: no media are kept here (RETENTION_MEDIA)".to_owned();
+    let names = missing.join(", ");
+    let mistake =
+        format!("media.types lacks {names}: add it there, or remove it from media.record");
     Err(MediaError(vec![mistake]))
 }
 
@@ -142,13 +151,33 @@ mod tests {
 
     #[test]
     fn where_nothing_may_be_recorded_nothing_can_be_asked_to_be() {
-        let media = |record| resolve(&Params::default(), &wanted(json!({ "record": record })));
+        let media = |record| {
+            resolve(&Params::default(), &wanted(json!({ "types": "audio", "record": record })))
+        };
         assert!(check_recording(&media("audio").unwrap(), true).is_ok());
         let refused = check_recording(&media("audio").unwrap(), false).unwrap_err();
         assert!(refused.0[0].starts_with("media.record must be off"), "{refused}");
         assert!(check_recording(&media("off").unwrap(), false).is_ok());
         let silent = resolve(&Params::default(), &wanted(json!({}))).unwrap();
         assert!(check_recording(&silent, false).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_received_cannot_be_recorded() {
+        let check = |json| {
+            let media = resolve(&Params::default(), &wanted(json)).unwrap();
+            check_recording(&media, true).map_err(|error| error.to_string())
+        };
+        let all_said = json!({"types": ["chat"], "record": "audio,chat,video"});
+        assert_eq!(
+            check(all_said),
+            Err("media.types lacks audio, video: add it there, or remove it from media.record"
+                .into())
+        );
+        assert!(check(json!({"record": "audio"})).is_err(), "only transcripts are configured");
+        assert!(check(json!({"record": "transcript"})).is_ok());
+        assert!(check(json!({"types": "chat,audio", "record": ["audio"]})).is_ok());
+        assert!(check(json!({"types": "chat"})).is_ok());
     }
 
     #[test]

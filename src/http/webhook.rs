@@ -1,6 +1,7 @@
 //! `POST /webhook` and `POST /webhook/video`: receives Zoom's webhooks (rtms-protocol.md section 13).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::Json;
@@ -17,7 +18,7 @@ use crate::model::Delivery;
 use crate::store::{Recorded, StoreError};
 use crate::zoom::event::{self, Event};
 use crate::zoom::signature::{
-    PlainToken, SIGNATURE_HEADER, SignatureHeaders, TIMESTAMP_HEADER, WebhookKey,
+    PlainToken, SIGNATURE_HEADER, SignatureError, SignatureHeaders, TIMESTAMP_HEADER, WebhookKey,
 };
 
 /// Real webhooks have less than 2 KiB.
@@ -25,6 +26,9 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// Zoom waits 3 s (section 13.4) and ignores a later answer.
 const RECORD_DEADLINE: Duration = Duration::from_millis(2500);
+
+/// The time between two warnings about wrong signatures.
+const WARNING_INTERVAL_MS: i64 = 60_000;
 
 /// Paths that a webhook cannot have.
 const TAKEN: [&str; 4] = ["/health/", "/api/", "/docs", "/openapi.json"];
@@ -89,6 +93,41 @@ impl SpeaksFor {
             Self::VideoSdk => is_video_sdk || event.starts_with("rtms."),
         }
     }
+
+    /// The setting with the secret token that these webhooks are signed with.
+    fn token_setting(self) -> &'static str {
+        match self {
+            Self::All | Self::AllButVideoSdk => "ZOOM_SECRET_TOKEN",
+            Self::VideoSdk => "ZOOM_VIDEO_SECRET_TOKEN",
+        }
+    }
+}
+
+/// Logs wrong webhook signatures, at most once a minute: anybody can send them.
+#[derive(Debug, Default)]
+pub struct SignatureWarnings {
+    /// When the next one may be logged, Unix milliseconds.
+    next_ms: AtomicI64,
+}
+
+impl SignatureWarnings {
+    fn warn(&self, setting: &str, now_ms: i64) {
+        if self.is_due(now_ms) {
+            tracing::warn!(
+                "a webhook's signature does not fit {setting}; the webhook is refused. \
+                If Zoom sent it, copy the Secret Token of the Zoom app again (further ones are logged once a minute)"
+            );
+        }
+    }
+
+    fn is_due(&self, now_ms: i64) -> bool {
+        let next_ms = self.next_ms.load(Ordering::Relaxed);
+        let later_ms = now_ms.saturating_add(WARNING_INTERVAL_MS);
+        // A clock that was set back must not silence the warning for long.
+        let is_due = now_ms >= next_ms || next_ms > later_ms;
+        let order = Ordering::Relaxed;
+        is_due && self.next_ms.compare_exchange(next_ms, later_ms, order, order).is_ok()
+    }
 }
 
 fn count_refused(
@@ -112,7 +151,12 @@ async fn answer(
     let now_ms = (state.now_ms)();
     let headers = signature_headers(&parts.headers);
     let tolerance_s = state.webhook_tolerance_s;
-    key.check(headers, &raw, now_ms, tolerance_s).map_err(ApiError::Signature)?;
+    key.check(headers, &raw, now_ms, tolerance_s).map_err(|error| {
+        if error == SignatureError::Wrong {
+            state.signature_warnings.warn(speaks_for.token_setting(), now_ms);
+        }
+        ApiError::Signature(error)
+    })?;
     match event::parse(&raw, now_ms).map_err(ApiError::Event)? {
         Event::UrlValidation { plain_token } => Ok(validation(key, &plain_token)),
         Event::Delivery(delivery) if !speaks_for.includes(&delivery.event) => {
@@ -148,14 +192,25 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
         .unwrap_or_else(|_| Err(StoreError::timed_out()))?;
     let (counter, outcome) = match &recorded {
         Recorded::Repeat => (&state.counters.webhooks_repeated, "repeat"),
-        Recorded::NoChange => (&state.counters.webhooks_recorded, "no change"),
+        Recorded::NoChange | Recorded::AlreadyEnded => {
+            (&state.counters.webhooks_recorded, "no change")
+        }
         Recorded::Changed(_) | Recorded::Session(_) => {
             (&state.counters.webhooks_recorded, "changed")
         }
     };
     count(counter);
     let stream_id = delivery.announcement.stream_id().map(tracing::field::display);
-    tracing::info!(event = delivery.event, stream_id, outcome, "webhook");
+    if recorded == Recorded::AlreadyEnded {
+        tracing::info!(
+            event = delivery.event,
+            stream_id,
+            outcome,
+            "the stream has already ended; the webhook is ignored"
+        );
+    } else {
+        tracing::info!(event = delivery.event, stream_id, outcome, "webhook");
+    }
     state.control.look();
     if let Recorded::Changed(stream_id) = recorded {
         // A full channel is fine: the supervisor also polls the store.
@@ -166,7 +221,15 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
 
 #[cfg(test)]
 mod tests {
-    use super::check_path;
+    use super::{SignatureWarnings, check_path};
+
+    #[test]
+    fn a_wrong_signature_is_logged_once_a_minute() {
+        let warnings = SignatureWarnings::default();
+        let due = [1_000_000, 1_000_001, 1_059_999, 1_060_000, 1_060_001, 5_000, 5_001];
+        let due = due.map(|now_ms| warnings.is_due(now_ms));
+        assert_eq!(due, [true, false, false, true, false, true, false]);
+    }
 
     #[test]
     fn a_webhook_path_is_plain_and_not_one_of_the_daemons() {

@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 use tokio::net::TcpListener;
+use url::Url;
 
 use super::{
-    Consent, Duplicates, OAuthSettings, Quirk, Script, Settings, Simulator, SimulatorError, Start,
-    Timings, Validation,
+    Consent, Duplicates, OAuthSettings, Quirk, Report, Script, Settings, Simulator, SimulatorError,
+    Start, Timings, Validation,
 };
 use crate::secret::Secret;
 
@@ -18,8 +19,8 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = CONTROL_HELP)]
 pub struct SimulateArgs {
-    /// Where webhooks are posted
-    #[arg(long, value_name = "URL")]
+    /// Where webhooks are posted, such as http://localhost:3000/webhook
+    #[arg(long, value_name = "URL", value_parser = http_url)]
     webhook_url: String,
     /// Port on 127.0.0.1; 0 takes a free one
     #[arg(long, default_value_t = 0)]
@@ -64,9 +65,9 @@ pub struct SimulateArgs {
     /// Remember every frame, for GET /simulator/streams/{id}/frames
     #[arg(long)]
     remember_frames: bool,
-    /// Every id comes from it
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// Every id is derived from it: the same seed repeats the ids of an earlier run; random if not given
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 /// The Zoom app, as its owner configured it.
@@ -74,9 +75,9 @@ pub struct SimulateArgs {
 struct AppArgs {
     #[arg(long, default_value = "demoClientId01")]
     client_id: String,
-    #[arg(long, default_value = "demoClientSecret01", hide_default_value = true)]
+    #[arg(long, default_value = "demoClientSecret01")]
     client_secret: String,
-    #[arg(long, default_value = "demoSecretToken01", hide_default_value = true)]
+    #[arg(long, default_value = "demoSecretToken01")]
     secret_token: String,
     /// A bearer token that REST accepts
     #[arg(long, value_name = "TOKEN")]
@@ -192,7 +193,8 @@ impl SimulateArgs {
             },
             tls_dir: self.tls_dir,
             tls_host: self.tls_host,
-            seed: self.seed,
+            // 32 bits: a JSON reader may keep only 53 bits of the seed in the ready line.
+            seed: self.seed.unwrap_or_else(|| rand::random::<u32>().into()),
             remembers_frames: self.remember_frames,
             ..Settings::default()
         };
@@ -206,15 +208,22 @@ pub async fn command(
     stop: impl Future<Output = ()>,
 ) -> Result<Verdict, SimulatorError> {
     let (settings, port) = args.settings()?;
+    let seed = settings.seed;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let simulator = super::start(settings, listener).await?;
-    println!("{}", ready_line(&simulator));
+    println!("{}", ready_line(&simulator, seed));
     tokio::select! {
         () = stop => {}
         () = simulator.finished() => {}
         () = refused(&simulator) => {}
     }
     let report = simulator.shutdown().await;
+    if was_ignored(&report) {
+        tracing::warn!(
+            "no client joined a stream; see the client's log for why, \
+            and run it with RTMS_ALLOWED_HOSTS and RTMS_ALLOW_WS set for the simulator if it is rtmsd"
+        );
+    }
     let clean = report.is_clean();
     println!("{}", json!({"ended": report}));
     Ok(if clean { Verdict::Clean } else { Verdict::Breached })
@@ -227,8 +236,23 @@ async fn refused(simulator: &Simulator) {
     }
 }
 
-fn ready_line(simulator: &Simulator) -> serde_json::Value {
+/// Whether the endpoint could receive webhooks, but no client connected to a stream.
+fn was_ignored(report: &Report) -> bool {
+    report.webhooks.validation != Some(Validation::Refused)
+        && report.streams.iter().all(|stream| stream.signaling_handshakes == 0)
+}
+
+/// Accepts an absolute http or https URL.
+fn http_url(text: &str) -> Result<String, &'static str> {
+    match Url::parse(text) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(text.to_owned()),
+        _ => Err("it must begin with http:// or https://, such as http://localhost:3000/webhook"),
+    }
+}
+
+fn ready_line(simulator: &Simulator, seed: u64) -> serde_json::Value {
     json!({"ready": {
+        "seed": seed,
         "base_url": simulator.base_url(),
         "authorize_url": simulator.authorize_url(),
         "token_url": simulator.token_url(),
@@ -240,7 +264,51 @@ fn ready_line(simulator: &Simulator) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
+    use super::super::StreamReport;
     use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    fn seed(more: &[&str]) -> u64 {
+        let start = ["simulate", "--webhook-url", "http://localhost:3000/webhook"];
+        let cli = Cli::try_parse_from(start.iter().chain(more)).unwrap();
+        cli.args.settings().unwrap().0.seed
+    }
+
+    #[test]
+    fn without_a_seed_every_run_has_its_own_ids() {
+        assert_eq!(seed(&["--seed", "7"]), 7);
+        assert!((0..4).any(|_| seed(&[]) != seed(&[])), "they are random");
+    }
+
+    #[test]
+    fn a_webhook_url_is_http_or_https() {
+        for good in ["http://localhost:3000/webhook", "https://rtms.example.com/hook"] {
+            assert_eq!(http_url(good).as_deref(), Ok(good));
+        }
+        for bad in
+            ["localhost:3000/webhook", "127.0.0.1:3000", "ws://localhost:3000", "/webhook", ""]
+        {
+            assert!(http_url(bad).unwrap_err().contains("http://"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_run_that_no_client_joined_is_noticed() {
+        let mut report = Report { streams: vec![StreamReport::default(); 2], ..Report::default() };
+        assert!(was_ignored(&report));
+        report.webhooks.validation = Some(Validation::Refused);
+        assert!(!was_ignored(&report), "that has a reason of its own");
+        report.webhooks.validation = Some(Validation::Passed);
+        report.streams[1].signaling_handshakes = 1;
+        assert!(!was_ignored(&report));
+    }
 
     #[test]
     fn the_help_names_every_quirk_and_no_other() {

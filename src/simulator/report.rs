@@ -50,6 +50,9 @@ pub enum Validation {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct WebhookReport {
     pub validation: Option<Validation>,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_problem: Option<String>,
     /// Events, by name, that the endpoint took.
     pub delivered: BTreeMap<String, u64>,
     pub attempts: u64,

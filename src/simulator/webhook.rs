@@ -19,6 +19,8 @@ use crate::secret::Secret;
 
 /// Attempts to reach an endpoint that does not answer its first challenge; it may be starting up.
 const VALIDATION_ATTEMPTS: u32 = 30;
+/// Of the challenges that reach no endpoint, one in so many is logged.
+const LOGGED_ATTEMPTS: u32 = 5;
 /// The longest answer that is read.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 /// Events of one meeting that wait for earlier ones.
@@ -43,6 +45,14 @@ pub struct WebhookSender {
 pub struct Mailbox {
     events: mpsc::Sender<Event>,
     webhook_sender: Arc<WebhookSender>,
+}
+
+/// What came of one challenge. The texts are for the person who runs the simulator.
+enum Challenge {
+    Passed,
+    Refused(String),
+    /// No answer, or 5xx: the endpoint may be starting.
+    Unreachable(String),
 }
 
 enum Outcome {
@@ -101,36 +111,66 @@ impl WebhookSender {
     /// Challenges the endpoint (section 13.3) until it answers, rightly or wrongly.
     pub async fn validate(&self) {
         let (Some(url), None) = (&self.url, *self.validation.borrow()) else { return };
-        for _ in 0..VALIDATION_ATTEMPTS {
-            if let Some(verdict) = self.challenge(url).await {
-                self.validation.send_replace(Some(verdict));
-                return;
+        for attempt in 0..VALIDATION_ATTEMPTS {
+            match self.challenge(url).await {
+                Challenge::Passed => {
+                    self.validation.send_replace(Some(Validation::Passed));
+                    return;
+                }
+                Challenge::Refused(problem) => return self.refuse(problem),
+                Challenge::Unreachable(problem) if attempt.is_multiple_of(LOGGED_ATTEMPTS) => {
+                    tracing::warn!("{problem}; trying again");
+                }
+                Challenge::Unreachable(_) => {}
             }
             if !self.pause(self.timings.wait(self.timings.validation_retry_ms)).await {
-                break;
+                return self.refuse("the URL validation was interrupted".to_owned());
             }
         }
+        self.refuse(format!("{url} was not reached in {VALIDATION_ATTEMPTS} attempts; giving up"));
+    }
+
+    fn refuse(&self, problem: String) {
+        tracing::warn!("{problem}");
+        lock(&self.report).validation_problem = Some(problem);
         self.validation.send_replace(Some(Validation::Refused));
     }
 
-    /// `None` when the endpoint could not be asked.
-    async fn challenge(&self, url: &str) -> Option<Validation> {
+    async fn challenge(&self, url: &str) -> Challenge {
         let plain_token = self.random_text(22);
         let event = event::url_validation(&plain_token, clock::now_ms());
-        let response = self.post(url, &event, &self.random_text(32)).await.ok()?;
-        if response.status().is_server_error() {
-            return None;
+        let response = match self.post(url, &event, &self.random_text(32)).await {
+            Ok(response) => response,
+            Err(error) => {
+                let cause = if error.is_timeout() { "it does not answer" } else { "no connection" };
+                return Challenge::Unreachable(format!("{url} cannot be reached ({cause})"));
+            }
+        };
+        let status = response.status();
+        if status.is_server_error() {
+            return Challenge::Unreachable(format!(
+                "the endpoint answered {} to the URL validation",
+                status.as_u16()
+            ));
+        }
+        if status != StatusCode::OK {
+            return Challenge::Refused(refused_with(status));
         }
         let expected = serde_json::json!({
             "plainToken": plain_token,
             "encryptedToken": signature::url_validation(self.secret_token.expose(), &plain_token),
         });
-        let ok = response.status() == StatusCode::OK;
         let answer: Option<serde_json::Value> = read_json(response).await;
         let right = answer.is_some_and(|answer| {
             ["plainToken", "encryptedToken"].iter().all(|name| answer[*name] == expected[*name])
         });
-        Some(if ok && right { Validation::Passed } else { Validation::Refused })
+        if right {
+            Challenge::Passed
+        } else {
+            Challenge::Refused(format!(
+                "the endpoint gave a wrong answer to the URL validation; {WHICH_TOKEN}"
+            ))
+        }
     }
 
     /// A mailbox whose events are delivered by the returned future, which ends after the last of them.
@@ -230,6 +270,17 @@ impl Mailbox {
             lock(&self.webhook_sender.report).given_up += 1;
         }
     }
+}
+
+const WHICH_TOKEN: &str = "is --secret-token the daemon's ZOOM_SECRET_TOKEN?";
+
+fn refused_with(status: StatusCode) -> String {
+    let advice = match status {
+        StatusCode::UNAUTHORIZED => WHICH_TOKEN,
+        StatusCode::NOT_FOUND => "does --webhook-url end with the daemon's WEBHOOK_PATH?",
+        _ => "does --webhook-url name the daemon?",
+    };
+    format!("the endpoint answered {} to the URL validation; {advice}", status.as_u16())
 }
 
 async fn read_json(mut response: Response) -> Option<serde_json::Value> {

@@ -64,7 +64,11 @@ pub(super) async fn record(
         return Ok(Recorded::Repeat);
     }
     let changed = match &delivery.announcement {
-        WebhookEffect::Started(started) => start(tx, delivery, started).await?,
+        WebhookEffect::Started(started) => match start(tx, delivery, started).await? {
+            StartEffect::Stale => false,
+            StartEffect::AlreadyEnded => return Ok(Recorded::AlreadyEnded),
+            StartEffect::New | StartEffect::Move | StartEffect::Revive => true,
+        },
         WebhookEffect::Stopped(stopped) => stop(tx, delivery, stopped).await?,
         WebhookEffect::Interrupted(interrupted) => interrupt(tx, delivery, interrupted).await?,
         WebhookEffect::Meeting(meeting) => {
@@ -174,21 +178,22 @@ async fn start(
     tx: &mut Connection<'_>,
     delivery: &Delivery,
     started: &StreamStarted,
-) -> Result<bool, StoreError> {
+) -> Result<StartEffect, StoreError> {
     let Some(stream) = lock_stream(tx, &started.stream_id).await? else {
         insert_stream(tx, delivery, started).await?;
-        return Ok(true);
+        return Ok(StartEffect::New);
     };
     if !is_of_app(&stream, &started.instance) {
-        return Ok(false);
+        return Ok(StartEffect::Stale);
     }
-    let statement = match effect_of_start(&stream, started, delivery.event_ts_ms) {
-        StartEffect::Stale => {
-            blank_unless_deletable(tx, delivery).await?;
-            return Ok(false);
-        }
+    let effect = effect_of_start(&stream, started, delivery.event_ts_ms);
+    let statement = match effect {
         StartEffect::Move => sql::MOVE_STREAM,
         StartEffect::Revive => sql::REVIVE_STREAM,
+        StartEffect::New | StartEffect::Stale | StartEffect::AlreadyEnded => {
+            blank_unless_deletable(tx, delivery).await?;
+            return Ok(effect);
+        }
     };
     let values = binds![
         started.stream_id.as_str(),
@@ -200,7 +205,7 @@ async fn start(
     let (session_id, now_ms) = (stream.session_id, delivery.received_at_ms);
     confirm_starts(tx, session_id, started.meeting_id.as_deref(), now_ms).await?;
     refresh_session(tx, session_id, now_ms).await?;
-    Ok(true)
+    Ok(effect)
 }
 
 async fn insert_stream(
@@ -230,11 +235,15 @@ async fn insert_stream(
     refresh_session(tx, session_id, now_ms).await
 }
 
-/// The meaning of a start webhook for a known stream.
-#[derive(Debug, PartialEq)]
+/// The meaning of a start webhook for its stream.
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum StartEffect {
-    /// A retry, an old webhook, or one for a stream that Zoom has stopped.
+    /// The stream is not known yet.
+    New,
+    /// A retry, an old webhook, or one for another app's stream.
     Stale,
+    /// Zoom has stopped the stream, or it ended after this webhook was made.
+    AlreadyEnded,
     /// Zoom's server failed over: the stream continues at other URLs.
     Move,
     /// The daemon had ended the stream, and Zoom continues it.
@@ -250,10 +259,11 @@ fn effect_of_start(
     let is_elsewhere =
         event_ts_ms == stream.event_ts_ms && started.server_urls != stream.server_urls;
     match (stream.stop_seen_at_ms, stream.ended_at_ms) {
-        (Some(_), _) => StartEffect::Stale,
+        (Some(_), _) => StartEffect::AlreadyEnded,
         (None, Some(_)) if is_newer => StartEffect::Revive,
+        (None, Some(_)) => StartEffect::AlreadyEnded,
         (None, None) if is_newer || is_elsewhere => StartEffect::Move,
-        (None, _) => StartEffect::Stale,
+        (None, None) => StartEffect::Stale,
     }
 }
 

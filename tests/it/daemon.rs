@@ -28,6 +28,7 @@ mod replicas;
 mod retention;
 mod samples;
 mod shutdown;
+mod simulate;
 mod spoiled;
 mod subscribers;
 mod video;

@@ -147,6 +147,15 @@ async fn every_mistake_in_media_parameters_is_named_and_nothing_is_asked() {
     assert!(kit.zoom.asked().is_empty());
     let new = json!({"platform": "zoom", "meeting_id": 7, "media": {"codek": 1}});
     assert_eq!(kit.post("", &new).await.status, 422);
+    let not_received = json!({"types": "chat", "record": "audio"});
+    let new = json!({"platform": "zoom", "meeting_id": 7, "media": not_received});
+    for (path, body) in
+        [(String::new(), new), (format!("/{id}/rtms/start"), json!({"media": not_received}))]
+    {
+        let refused = kit.post(&path, &body).await;
+        assert_eq!((refused.status, refused.code().as_str()), (422, "invalid_value"));
+        assert!(refused.text().contains("media.types lacks audio"), "{}", refused.text());
+    }
     assert_eq!(kit.get(&format!("/{id}")).await["session"]["media"], Value::Null);
 }
 

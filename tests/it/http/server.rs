@@ -10,7 +10,9 @@ use rtmsd::http::auth::{ApiTokens, Failures};
 use rtmsd::http::cors::AllowedOrigins;
 use rtmsd::http::server::{Limits, serve};
 use rtmsd::http::tickets::TicketKeys;
-use rtmsd::http::{AppState, Counters, Documents, RateLimit, Readiness, TrustedProxies, router};
+use rtmsd::http::{
+    AppState, Counters, Documents, RateLimit, Readiness, SignatureWarnings, TrustedProxies, router,
+};
 use rtmsd::hub::{Feed, Hub, MediaSet, WriterSettings};
 use rtmsd::model::{Outcome, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
@@ -180,6 +182,7 @@ impl Server {
             webhook_key: key(),
             video_webhook_key: Some(WebhookKey::new(&Secret::new("demoVideoToken01".into()))),
             webhook_tolerance_s: 300,
+            signature_warnings: SignatureWarnings::default(),
             installer,
             is_https: true,
             body_timeout,

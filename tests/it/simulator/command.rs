@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use rtmsd::simulator::{SimulateArgs, Verdict, command};
 
 use super::kit::Endpoint;
@@ -56,6 +56,21 @@ async fn it_fails_at_once_when_the_endpoint_fails_its_challenge() {
     let endpoint = Endpoint::answering(refuse).await;
     let verdict = command(args(&endpoint, &[]), pending()).await.unwrap();
     assert_eq!(verdict, Verdict::Breached);
+}
+
+#[test]
+fn the_help_shows_the_credentials_of_the_app() {
+    let help = Cli::command().render_long_help().to_string();
+    for value in ["demoClientId01", "demoClientSecret01", "demoSecretToken01"] {
+        assert!(help.contains(&format!("[default: {value}]")), "{help}");
+    }
+}
+
+#[test]
+fn a_webhook_url_without_http_is_refused() {
+    let refused = Cli::try_parse_from(["simulate", "--webhook-url", "localhost:3000/webhook"]);
+    let message = refused.err().unwrap().to_string();
+    assert!(message.contains("--webhook-url") && message.contains("http://"), "{message}");
 }
 
 #[tokio::test]

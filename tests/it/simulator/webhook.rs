@@ -67,6 +67,8 @@ async fn an_endpoint_that_fails_the_challenge_gets_no_events() {
     assert_eq!(endpoint.rest(), ["endpoint.url_validation"]);
     assert!(report.webhooks.withheld >= 2);
     assert!(!report.is_clean());
+    let problem = report.webhooks.validation_problem.unwrap();
+    assert!(problem.contains("wrong answer") && problem.contains("ZOOM_SECRET_TOKEN"), "{problem}");
 }
 
 #[tokio::test]

@@ -86,10 +86,10 @@ async fn a_start_after_the_stop_webhook_never_changes_anything() {
         let store = &test.store;
         announce(store, "s").await;
         assert_eq!(record(store, stopped("s", 2, Some(6))).await, changed("s"));
-        assert_eq!(record(store, started("s", 3, OTHER_URL)).await, Recorded::NoChange);
+        assert_eq!(record(store, started("s", 3, OTHER_URL)).await, Recorded::AlreadyEnded);
         let id = stream_id("s");
         assert!(store.finish_stream(&id, 0, 1, Outcome::Stopped, None, 4).await.unwrap().is_some());
-        assert_eq!(record(store, started("s", 5, OTHER_URL)).await, Recorded::NoChange);
+        assert_eq!(record(store, started("s", 5, OTHER_URL)).await, Recorded::AlreadyEnded);
         assert_eq!(read(store, "s").await.status, StreamStatus::Ended);
     })
     .await;
@@ -104,7 +104,7 @@ async fn a_stop_that_comes_before_its_start_is_remembered() {
         assert_eq!((stone.status, stone.outcome), (StreamStatus::Ended, Some(Outcome::Stopped)));
         assert_eq!((stone.stop_seen_at_ms, stone.ended_at_ms), (Some(7), Some(7)));
         assert_eq!((stone.stop_reason, stone.generation), (Some(6), 0));
-        assert_eq!(record(store, started("s", 8, URL)).await, Recorded::NoChange);
+        assert_eq!(record(store, started("s", 8, URL)).await, Recorded::AlreadyEnded);
         assert_eq!(read(store, "s").await, stone);
         let session = store.session(stone.session_id).await.unwrap().unwrap();
         assert_eq!(session.status, SessionStatus::Ended);
@@ -125,7 +125,7 @@ async fn a_newer_start_revives_a_stream_that_the_daemon_ended() {
                 .unwrap()
                 .is_some()
         );
-        assert_eq!(record(store, started("s", 1, OTHER_URL)).await, Recorded::NoChange);
+        assert_eq!(record(store, started("s", 1, OTHER_URL)).await, Recorded::AlreadyEnded);
         assert_eq!(record(store, started("s", 3, OTHER_URL)).await, changed("s"));
         let revived = read(store, "s").await;
         assert_eq!((revived.status, revived.outcome), (StreamStatus::Announced, None));
