@@ -87,7 +87,7 @@ async fn with_settled(
     work: impl AsyncFnOnce(Config) -> ExitCode,
 ) -> ExitCode {
     start_logs(&log_settings(|name| source.lookup(name)));
-    if let Some(note) = source.note() {
+    for note in source.notes() {
         tracing::warn!("{note}");
     }
     let config = source.settle(config);

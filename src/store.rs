@@ -57,6 +57,7 @@ pub use outgoing::{Attempt, ClaimedDelivery, DeliveryStatus, LoggedDelivery};
 pub use recordings::NewRecording;
 pub use sessions::{KnownSession, Made};
 pub use sinks::{Relayed, SinkHold, SinkPage};
+pub use streams::Ending;
 pub use tickets::{TicketUse, UsedTicket};
 
 /// The location of the store.

@@ -26,7 +26,7 @@ pub(super) fn complete(config: &mut Config) -> io::Result<()> {
         let token = key_file::read_or_make(&folder, key_file::API_TOKEN)?;
         announce(&token);
         let text = format!("local:{}:admin", token.value.expose());
-        config.api_tokens = ApiTokens::parse(&text).expect("hex is a valid token");
+        config.api_tokens = ApiTokens::parse(&text).expect("hex is a valid token").from_data_dir();
     }
     Ok(())
 }
@@ -57,7 +57,7 @@ fn ring(key: &str) -> KeyRing {
     KeyRing::parse(key).expect("32 bytes in hex are a valid key")
 }
 
-fn data_folder(database: &Location) -> Option<&Path> {
+pub(super) fn data_folder(database: &Location) -> Option<&Path> {
     match database {
         Location::Sqlite(path) => path.parent(),
         Location::Postgres(_) => None,

@@ -1,5 +1,6 @@
 //! `rtmsd serve`: runs the daemon until it is asked to stop.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -24,7 +25,9 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     keep_files_private();
     let listener = match server::listen(address) {
         Ok(listener) => listener,
-        Err(error) => return fail(1, &format!("cannot listen on {address}: {error}")),
+        Err(error) => {
+            return fail(1, &format!("cannot listen on {address} (HOST and PORT): {error}"));
+        }
     };
     // Port 0 asks for any free port.
     let address = listener.local_addr().unwrap_or(address);
@@ -36,7 +39,10 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
         }
     };
     if let Err(error) = first_start::complete(&mut config) {
-        return fail(1, &format!("cannot store a token and a key in DATA_DIR: {error}"));
+        let folder = first_start::data_folder(&config.database).unwrap_or(Path::new("."));
+        let folder = folder.display();
+        let problem = format!("cannot store a token and a key in {folder} (DATA_DIR): {error}");
+        return fail(1, &problem);
     }
     if matches!(config.install.configured, Configured::Static(_)) {
         tracing::warn!(

@@ -147,6 +147,14 @@ impl DotEnv {
         self.values.get(name).map(|line| line.value.as_str())
     }
 
+    /// The variables, in the order of their lines.
+    pub fn names(&self) -> impl Iterator<Item = (usize, &str)> {
+        let mut names: Vec<_> =
+            self.values.iter().map(|(name, line)| (line.number, name.as_str())).collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+
     /// The number of the line that sets a variable.
     pub fn line(&self, name: &str) -> Option<usize> {
         self.values.get(name).map(|line| line.number)

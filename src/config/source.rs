@@ -9,6 +9,9 @@ use super::variables::{Variable, variables};
 /// Prefixes of the object stores' own variables, which are read under the stores' names.
 const STORE_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
 
+/// From this length on a name with two wrong letters is still recognized.
+const LONG_NAME: usize = 8;
+
 /// The environment, with `.env` as fallback.
 pub struct Source<E> {
     environment: E,
@@ -39,11 +42,18 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
         self.dotenv.value(name).map(str::to_owned)
     }
 
-    /// A warning that does not prevent the start.
-    pub fn note(&self) -> Option<String> {
+    /// Warnings that do not prevent the start.
+    pub fn notes(&self) -> Vec<String> {
         let marked =
             format!("{} line 1 begins with a byte order mark; it is ignored", dotenv::FILE);
-        self.dotenv.is_marked.then_some(marked)
+        let misspelt = self.dotenv.names().filter_map(|(line, name)| {
+            let meant = misspelt(name)?;
+            let file = dotenv::FILE;
+            Some(format!(
+                "{file} line {line}: {name} is not a setting and is ignored; did you mean {meant}?"
+            ))
+        });
+        self.dotenv.is_marked.then_some(marked).into_iter().chain(misspelt).collect()
     }
 
     /// Returns the settings that were read, unless `.env` itself has mistakes. All mistakes are in one list, each with
@@ -125,6 +135,34 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
 /// The setting with this name or alias.
 fn setting(name: &str) -> Option<&'static Variable> {
     variables().find(|variable| variable.names().any(|own| own == name))
+}
+
+/// The name of a setting that this name was probably meant to be: it differs by one letter, or by two in a long name.
+fn misspelt(name: &str) -> Option<&'static str> {
+    if setting(name).is_some() || STORE_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        return None;
+    }
+    let upper = name.to_ascii_uppercase();
+    let most = if name.len() < LONG_NAME { 1 } else { 2 };
+    let known = variables().flat_map(Variable::names);
+    let near = known.map(|known| (distance(&upper, &known.to_ascii_uppercase()), known));
+    near.filter(|(distance, _)| *distance <= most)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|it| it.1)
+}
+
+/// How many letters to insert, remove or replace to turn one text into the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, a) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (column, b) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(a != b);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 #[cfg(test)]

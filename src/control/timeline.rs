@@ -202,7 +202,10 @@ fn of_entry(entry: &Entry) -> Option<TimelineEvent> {
             let (length_ms, cause) = (end_ms - start_ms, cause.as_str());
             ("gap", format!("{medium}: {length_ms} ms, {cause}"))
         }
-        EntryBody::Ended { outcome, reason } => ("ended", format!("{outcome}{}", because(*reason))),
+        EntryBody::Ended { outcome, reason, detail } => {
+            let detail = detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
+            ("ended", format!("{outcome}{}{detail}", because(*reason)))
+        }
         _ => return None,
     };
     Some(moment(entry.at_ms, what, Some(entry.stream_ordinal), detail))

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use self::failures::Failures;
 use self::tokens::ApiToken;
-pub use self::tokens::{ApiTokens, Scope, TokenMistake};
+pub use self::tokens::{ApiTokens, Scope, TokenMistake, TokenSource};
 use super::audit::Trail;
 use super::error::ApiError;
 use super::{AppState, tickets};
@@ -145,8 +145,13 @@ fn authenticate<'a>(
 ) -> Result<&'a ApiToken, ApiError> {
     let token = bearer(headers).ok_or(ApiError::Unauthenticated)?;
     let found = state.api_tokens.find(&token);
-    state.failures.admit(address, found.map(|token| &token.name), Instant::now())?;
-    found.ok_or(ApiError::Unauthenticated)
+    let unknown = ApiError::UnknownToken(state.api_tokens.source());
+    let admitted = state.failures.admit(address, found.map(|token| &token.name), Instant::now());
+    match admitted {
+        Err(ApiError::Unauthenticated) => Err(unknown),
+        Err(error) => Err(error),
+        Ok(()) => found.ok_or(unknown),
+    }
 }
 
 /// The token in the headers. Never read from the URL, because URLs end up in logs and histories.

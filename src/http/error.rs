@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use thiserror::Error;
 
+use super::auth::TokenSource;
 use super::oauth::Refusal;
 use super::{control_error, webhook_endpoints};
 use crate::control::{ControlError, MediaError};
@@ -70,6 +71,8 @@ pub enum ApiError {
          api-token of DATA_DIR"
     )]
     Unauthenticated,
+    #[error("this token is unknown: send {0}")]
+    UnknownToken(TokenSource),
     #[error(
         "the ticket was used, has expired, or is for another path: get a new one with POST /api/v1/tickets"
     )]
@@ -167,9 +170,10 @@ impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Event(_) | Self::BodyCut | Self::NotJson { .. } => StatusCode::BAD_REQUEST,
-            Self::Signature(_) | Self::Unauthenticated | Self::TicketRefused => {
-                StatusCode::UNAUTHORIZED
-            }
+            Self::Signature(_)
+            | Self::Unauthenticated
+            | Self::UnknownToken(_)
+            | Self::TicketRefused => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::OtherApp | Self::InstallationNotAllowed => {
                 StatusCode::FORBIDDEN
             }
@@ -231,7 +235,7 @@ impl ApiError {
             Self::Endpoint(error) => webhook_endpoints::code(error),
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",
-            Self::Unauthenticated => "unauthenticated",
+            Self::Unauthenticated | Self::UnknownToken(_) => "unauthenticated",
             Self::TicketRefused => "ticket_refused",
             Self::TooManyTickets => "too_many_tickets",
             Self::Forbidden(_) => "forbidden",

@@ -36,11 +36,7 @@ pub async fn subscribe(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let cursor = cursor(&params, &headers)?;
-    let kinds = params.parsed(
-        "kinds",
-        "must be a list of entry kinds, separated by commas",
-        Kinds::parse,
-    )?;
+    let kinds = params.parsed("kinds", Kinds::form(), Kinds::parse)?;
     known_session(&state.store, id).await?;
     let room = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
     let follow = Follow {

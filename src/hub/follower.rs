@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio::sync::broadcast;
@@ -27,6 +27,15 @@ impl Kinds {
     pub fn parse(text: &str) -> Option<Self> {
         let names = text.split(',').filter(|name| !name.is_empty());
         names.map(EntryKind::parse).collect::<Option<_>>().map(Self)
+    }
+
+    /// What [`Self::parse`] takes, for errors.
+    pub fn form() -> &'static str {
+        static FORM: LazyLock<String> = LazyLock::new(|| {
+            let names = EntryKind::ALL.map(EntryKind::as_str).join(", ");
+            format!("must be a list of entry kinds, separated by commas: {names}")
+        });
+        &FORM
     }
 
     fn include(&self, kind: EntryKind) -> bool {

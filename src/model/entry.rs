@@ -117,6 +117,9 @@ pub enum EntryBody {
     Ended {
         outcome: Cow<'static, str>,
         reason: Option<i64>,
+        /// Why the stream could not go on, for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
     },
 }
 
@@ -455,7 +458,7 @@ mod tests {
                 end_ms: 9,
                 cause: GapCause::LinkLost,
             },
-            EntryBody::Ended { outcome: "stopped".into(), reason: Some(6) },
+            EntryBody::Ended { outcome: "stopped".into(), reason: Some(6), detail: None },
         ];
         for body in bodies {
             let json = serde_json::to_value(&body).unwrap();

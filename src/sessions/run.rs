@@ -16,7 +16,7 @@ use crate::rtms::endpoint::Endpoint;
 use crate::rtms::params::{Params, ParamsOverrides};
 use crate::rtms::stream::{End, Setup};
 use crate::secret::Secret;
-use crate::store::{Claim, Store, StoreError};
+use crate::store::{Claim, Ending, Store, StoreError};
 use crate::zoom::signature::HandshakeKey;
 
 /// The waits between tries to store a stream's end.
@@ -123,13 +123,14 @@ impl EndRecorder {
         lease: &watch::Receiver<Lease>,
         end: &End,
     ) {
-        let (outcome, reason) = (end.outcome, end.stop_reason);
+        let ending = ending_of(end);
         let mut wait = FIRST_RETRY;
         loop {
             let now_ms = clock::now_ms();
             let epoch = lease.borrow().epoch;
+            let (ending, reason) = (ending.clone(), end.stop_reason);
             let ended =
-                self.store.finish_stream(stream_id, epoch, generation, outcome, reason, now_ms);
+                self.store.finish_stream(stream_id, epoch, generation, ending, reason, now_ms);
             match ended.await {
                 Err(StoreError::Unavailable(_)) => sleep(wait).await,
                 Err(error) => {
@@ -144,6 +145,13 @@ impl EndRecorder {
             wait = (wait * 2).min(LAST_RETRY);
         }
     }
+}
+
+/// What the stream's last entry says. An end that was asked for needs no cause.
+fn ending_of(end: &End) -> Ending {
+    let is_asked = matches!(end.outcome, Outcome::Stopped | Outcome::Closed);
+    let detail = (!is_asked && !end.detail.is_empty()).then(|| end.detail.clone());
+    Ending { outcome: end.outcome, detail }
 }
 
 /// Prepares a stream: its handshake signature, its parameters, and its feed.

@@ -244,8 +244,9 @@ impl Supervisor {
         match self.settings.policy.first_allowed(&stream.server_urls) {
             Ok(endpoint) => self.start_at(endpoint, &claim, until),
             Err(error) => {
-                tracing::warn!(%stream_id, "the announced server_urls {error}");
-                self.end(stream, ending(Outcome::UrlRefused, None));
+                let detail = format!("the announced URL {error}");
+                tracing::warn!(%stream_id, "{detail}; the stream is not joined");
+                self.end(stream, End { detail, ..ending(Outcome::UrlRefused, None) });
             }
         }
     }

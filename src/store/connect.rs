@@ -136,7 +136,7 @@ fn lock_folder(database: &Path) -> Result<File, StoreError> {
     let lock = create_private(&path)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { folder: folder.to_owned() }),
         Err(TryLockError::Error(error)) => Err(StoreError::file(&path, error)),
     }
 }

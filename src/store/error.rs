@@ -26,8 +26,8 @@ pub enum StoreError {
          transaction or session"
     )]
     StatementMode,
-    #[error("another rtmsd uses this data folder: stop it, or set another DATA_DIR")]
-    Locked,
+    #[error("another rtmsd uses the data folder {}: stop it, or set another DATA_DIR", folder.display())]
+    Locked { folder: PathBuf },
     #[error("cannot use {}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("the Postgres address is malformed: {0}")]

@@ -69,11 +69,12 @@ impl Store {
         stream: &StreamId,
         epoch: i64,
         generation: i64,
-        outcome: Outcome,
+        ending: impl Into<Ending>,
         stop_reason: Option<i64>,
         now_ms: i64,
     ) -> Result<Option<Entry>, StoreError> {
-        let end = End { epoch, generation, outcome, stop_reason, now_ms };
+        let Ending { outcome, detail } = ending.into();
+        let end = End { epoch, generation, outcome, detail, stop_reason, now_ms };
         self.database
             .run(|| async {
                 let mut tx = self.database.begin().await?;
@@ -85,11 +86,25 @@ impl Store {
     }
 }
 
+/// An outcome and, where a stream could not go on, the cause for people.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    pub outcome: Outcome,
+    pub detail: Option<String>,
+}
+
+impl From<Outcome> for Ending {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, detail: None }
+    }
+}
+
 /// The end of a stream, as its runner sees it.
 struct End {
     epoch: i64,
     generation: i64,
     outcome: Outcome,
+    detail: Option<String>,
     stop_reason: Option<i64>,
     now_ms: i64,
 }
@@ -238,6 +253,7 @@ async fn write_last_entry(
         body: EntryBody::Ended {
             outcome: end.outcome.as_str().into(),
             reason: end.stop_reason.or(record.stop_reason),
+            detail: end.detail.clone(),
         },
     };
     // The end has raised the epoch.

@@ -139,5 +139,43 @@ fn a_byte_order_mark_at_the_start_is_noted() {
     let folder = folder(format!("\u{feff}{APP}"));
     let source = Source::read(folder.path(), |_| None);
     assert_eq!(source.lookup("ZOOM_CLIENT_ID").as_deref(), Some("id"));
-    assert!(source.note().unwrap().contains(".env line 1"));
+    assert!(source.notes()[0].contains(".env line 1"));
+}
+
+#[test]
+fn a_name_that_is_nearly_a_settings_name_is_pointed_out_and_its_value_is_not_shown() {
+    let notes = |content: &str| {
+        let folder = folder(content);
+        Source::read(folder.path(), |_| None).notes()
+    };
+    let said = notes(&format!("{APP}ZOOM_SECRT_TOKEN=s3cret\nRECORDNGS_UR=x\nPORTT=1\n"));
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert_eq!(
+        said[0],
+        ".env line 4: ZOOM_SECRT_TOKEN is not a setting and is ignored; did you mean ZOOM_SECRET_TOKEN?"
+    );
+    assert!(said[1].ends_with("did you mean RECORDINGS_URL?"), "{said:?}");
+    assert!(said[2].ends_with("did you mean PORT?"), "{said:?}");
+    assert_eq!(notes("media_types=audio\n").len(), 1, "names are in upper case");
+    for others in ["HOME=/x", "AWS_REGION=x", "NODE_ENV=x", "LOG_FILE=x", "REDIS_URL=x"] {
+        assert_eq!(notes(&format!("{APP}{others}\n")), [""; 0], "{others}");
+    }
+    assert!(read(format!("{APP}ZOOM_SECRT_TOKEN=x\n"), &[]).is_ok(), "it is no error");
+}
+
+#[test]
+fn the_distance_of_two_texts_is_counted_in_letters() {
+    for (one, other, expected) in [
+        ("", "", 0),
+        ("PORT", "PORT", 0),
+        ("PORT", "", 4),
+        ("PROT", "PORT", 2),
+        ("kitten", "sitting", 3),
+    ] {
+        assert_eq!(
+            (distance(one, other), distance(other, one)),
+            (expected, expected),
+            "{one} {other}"
+        );
+    }
 }

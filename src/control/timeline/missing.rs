@@ -1,5 +1,7 @@
 //! What should have happened and did not, with its likely causes.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,7 +17,7 @@ use crate::rtms::message::Medium;
 pub struct Missing {
     pub what: String,
     /// The likeliest first.
-    pub likely_causes: Vec<&'static str>,
+    pub likely_causes: Vec<Cow<'static, str>>,
 }
 
 const NOBODY_ASKED: [&str; 3] = [
@@ -37,8 +39,10 @@ const NO_SIGNALING: [&str; 3] = [
     "the start webhook came so late that the stream was gone",
 ];
 
-const URL_REFUSED: [&str; 1] =
-    ["RTMS_ALLOWED_HOSTS does not have the host that Zoom announced in server_urls"];
+const URL_REFUSED: [&str; 2] = [
+    "RTMS_ALLOWED_HOSTS does not have the host that Zoom announced in server_urls",
+    "the announced URL is ws://, and RTMS_ALLOW_WS is not set",
+];
 
 const REFUSED: [&str; 2] = [
     "the client id or secret is not that of the app whose stream it is",
@@ -58,7 +62,7 @@ pub(super) fn find(
     if snapshot.streams.is_empty() && snapshot.actions.is_empty() && is_open(snapshot) {
         missing.push(Missing {
             what: "no stream was asked for, and none was announced".into(),
-            likely_causes: NOBODY_ASKED.to_vec(),
+            likely_causes: causes(&NOBODY_ASKED),
         });
     }
     let had_time = |stream: &&StreamRecord| {
@@ -78,7 +82,7 @@ fn unanswered(action: &ActionRecord) -> Option<Missing> {
     let is_late = action.action == Action::Start && action.status == ActionStatus::TimedOut;
     is_late.then(|| Missing {
         what: format!("no stream was announced after the start that {} asked for", action.asked_by),
-        likely_causes: NO_WEBHOOK.to_vec(),
+        likely_causes: causes(&NO_WEBHOOK),
     })
 }
 
@@ -91,25 +95,45 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry], media: &[Medium]) -> Vec<
     });
     let n = stream.ordinal;
     if links_up.next().is_none() {
-        let causes = match stream.outcome {
-            Some(Outcome::UrlRefused) => &URL_REFUSED[..],
-            Some(Outcome::Refused) => &REFUSED,
-            _ => &NO_SIGNALING,
-        };
         let what = format!("stream {n} was announced and never joined");
-        return vec![Missing { what, likely_causes: causes.to_vec() }];
+        let known = entries.iter().filter(own).find_map(cause_of_end);
+        let guesses = match (&known, stream.outcome) {
+            (Some(_), Some(Outcome::UrlRefused)) => Vec::new(),
+            _ => causes(guesses(stream)),
+        };
+        return vec![Missing { what, likely_causes: known.into_iter().chain(guesses).collect() }];
     }
     firsts(&stream.tally)
         .into_iter()
         .filter(|(medium, first_ms)| media.contains(medium) && first_ms.is_none())
         .map(|(medium, _)| Missing {
             what: format!("stream {n} had no {}", medium.as_str()),
-            likely_causes: vec![
+            likely_causes: causes(&[
                 silence(medium),
                 "the stream is paused, or its medium's link is down",
-            ],
+            ]),
         })
         .collect()
+}
+
+/// What the stream's end says itself.
+fn cause_of_end(entry: &Entry) -> Option<Cow<'static, str>> {
+    match &entry.body {
+        EntryBody::Ended { detail, .. } => detail.clone().map(Cow::from),
+        _ => None,
+    }
+}
+
+fn guesses(stream: &StreamRecord) -> &'static [&'static str] {
+    match stream.outcome {
+        Some(Outcome::UrlRefused) => &URL_REFUSED,
+        Some(Outcome::Refused) => &REFUSED,
+        _ => &NO_SIGNALING,
+    }
+}
+
+fn causes(texts: &[&'static str]) -> Vec<Cow<'static, str>> {
+    texts.iter().copied().map(Cow::from).collect()
 }
 
 /// What a stream asked for on its own terms.

@@ -1,5 +1,6 @@
 //! Parses `API_TOKENS`: the names, scopes and installations of the API tokens.
 
+use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -48,9 +49,31 @@ pub struct TokenMistake {
     pub problem: &'static str,
 }
 
-/// The tokens of `API_TOKENS`. Only their hashes are kept.
+/// The tokens of the API. Only their hashes are kept.
 #[derive(Debug, Clone, Default)]
-pub struct ApiTokens(Vec<ApiToken>);
+pub struct ApiTokens {
+    tokens: Vec<ApiToken>,
+    source: TokenSource,
+}
+
+/// Where the tokens are set; displays which token to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TokenSource {
+    /// `API_TOKENS`.
+    #[default]
+    Setting,
+    /// The file that the first start makes.
+    DataDir,
+}
+
+impl fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Setting => "one of API_TOKENS",
+            Self::DataDir => "the one in the file api-token of DATA_DIR",
+        })
+    }
+}
 
 /// One API token.
 #[derive(Debug, Clone)]
@@ -75,11 +98,24 @@ impl ApiTokens {
                 Err(problem) => mistakes.push(TokenMistake { position: index + 1, problem }),
             }
         }
-        if mistakes.is_empty() { Ok(Self(tokens)) } else { Err(mistakes) }
+        if mistakes.is_empty() {
+            Ok(Self { tokens, source: TokenSource::Setting })
+        } else {
+            Err(mistakes)
+        }
+    }
+
+    /// The same tokens, from the file in the data folder.
+    pub fn from_data_dir(self) -> Self {
+        Self { source: TokenSource::DataDir, ..self }
+    }
+
+    pub fn source(&self) -> TokenSource {
+        self.source
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tokens.is_empty()
     }
 
     /// The hash of the token of this name.
@@ -88,14 +124,14 @@ impl ApiTokens {
     }
 
     pub(super) fn named(&self, name: &str) -> Option<&ApiToken> {
-        self.0.iter().find(|token| *token.name == *name)
+        self.tokens.iter().find(|token| *token.name == *name)
     }
 
     /// Finds a token. Compares with all of them, so that the time reveals nothing.
     pub(super) fn find(&self, token: &[u8]) -> Option<&ApiToken> {
         let hash: [u8; 32] = Sha256::digest(token).into();
         let same = |known: &&ApiToken| -> Choice { known.hash.ct_eq(&hash) };
-        self.0
+        self.tokens
             .iter()
             .fold(None, |found, known| if same(&known).into() { Some(known) } else { found })
     }

@@ -1,5 +1,7 @@
 //! The bodies of `POST /api/v1/webhooks/endpoints` and `PATCH …/{id}`.
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use crate::http::error::ApiError;
@@ -59,11 +61,16 @@ fn description(value: Option<&Value>) -> Result<Option<String>, ApiError> {
     text.map(Some).ok_or(invalid("description", "must be a string of at most 200 characters"))
 }
 
+static EVENTS_FORM: LazyLock<String> = LazyLock::new(|| {
+    let kinds = EventKind::ALL.map(EventKind::as_str).join(", ");
+    format!("must be an array of event types: {kinds}")
+});
+
 fn events(value: Option<&Value>) -> Result<Option<Vec<EventKind>>, ApiError> {
     let Some(value) = value else { return Ok(None) };
     let kind = |name: &Value| name.as_str().and_then(EventKind::parse);
     let kinds: Option<Vec<_>> = value.as_array().and_then(|all| all.iter().map(kind).collect());
-    let mut kinds = kinds.ok_or(invalid("events", "must be an array of event types"))?;
+    let mut kinds = kinds.ok_or(invalid("events", &EVENTS_FORM))?;
     kinds.sort_by_key(|kind| kind.as_str());
     kinds.dedup();
     Ok(Some(kinds))
@@ -85,6 +92,8 @@ mod tests {
             br#"{"url": "x", "events": ["test", "gap.recorded", "test"], "description": null}"#;
         let kinds = [EventKind::GapRecorded, EventKind::Test];
         assert_eq!(of_new(body).unwrap().events, kinds);
+        let refused = of_new(br#"{"url": "x", "events": ["sessions"]}"#).unwrap_err().to_string();
+        assert!(refused.contains("session.started, session.ended, "), "{refused}");
     }
 
     #[test]

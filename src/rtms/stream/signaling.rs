@@ -9,11 +9,13 @@ use crate::rtms::ledger::Change;
 use crate::rtms::message::event_type::{CONTACT_CENTER_FIRST, CONTACT_CENTER_LAST};
 use crate::rtms::message::{
     Event, EventUpdate, HandshakeAnswer, Message, Outgoing, event_type, msg_type, session_state,
-    stop_reason, stream_state,
+    status, stop_reason, stream_state,
 };
 
 /// How long after a server's first "no such stream" the webhook that moves or ends a live stream may take to come.
 const MOVE_GRACE: Duration = Duration::from_secs(5);
+const CHECK_CREDENTIALS: &str = "; check ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET (for the Video SDK, ZOOM_VIDEO_SDK_KEY \
+                                 and ZOOM_VIDEO_SDK_SECRET)";
 /// What is asked for right after a good handshake. 1 and 7 come by themselves (section 6.5).
 const MEETING_EVENTS: [u16; 12] = [
     event_type::ACTIVE_SPEAKER_CHANGE,
@@ -88,8 +90,9 @@ impl<T: AsRef<str>> Stream<T> {
     pub(super) fn refused(&mut self, outcome: Outcome, link: &str, answer: &HandshakeAnswer) {
         let printable = answer.reason.chars().filter(|c| !c.is_control());
         let reason: String = printable.take(MAX_REASON_CHARS).collect();
-        let status = answer.status_code;
-        let detail = format!("{link}: handshake refused with status {status}: {reason}");
+        let code = answer.status_code;
+        let advice = if code == status::INVALID_SIGNATURE { CHECK_CREDENTIALS } else { "" };
+        let detail = format!("{link}: handshake refused with status {code}: {reason}{advice}");
         self.finish(End { outcome, stop_reason: None, detail });
     }
 

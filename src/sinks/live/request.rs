@@ -118,8 +118,7 @@ impl Request {
             return wrong("format", "twilio needs a single session: name it");
         }
         let media = read.media(format)?;
-        let only = "must be entry kinds, such as transcript,gap";
-        let kinds = read.value("kinds", only, Kinds::parse)?;
+        let kinds = read.value("kinds", Kinds::form(), Kinds::parse)?;
         let kinds = match format {
             // Needed only to know when to stop.
             Format::Twilio(_) => Kinds(vec![EntryKind::Ended]),

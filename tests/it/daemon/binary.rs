@@ -139,7 +139,7 @@ async fn a_port_that_is_taken_is_named() {
     let home = Home::sqlite().set("PORT", &port);
     let ended = Process::spawn(&["serve"], home.variables(), home.folder()).ended().await;
     assert_eq!(ended.code(), 1);
-    assert!(ended.err.contains(&port), "{ended:?}");
+    assert!(ended.err.contains(&format!(":{port} (HOST and PORT)")), "{ended:?}");
 }
 
 #[tokio::test]

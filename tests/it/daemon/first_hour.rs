@@ -80,7 +80,11 @@ async fn the_first_start_makes_a_token_and_a_key_and_the_next_one_uses_them() {
         let url =
             format!("http://{}/api/v1/zoom/installations", listens["address"].as_str().unwrap());
         assert_eq!(status_of(&url, &token).await, "200", "the token has every scope");
-        assert_eq!(status_of(&url, "another").await, "401");
+        let (status, said) =
+            shell(&format!("curl -s -H 'Authorization: Bearer another' {url}")).await;
+        assert_eq!(status, "401");
+        assert!(said.contains("this token is unknown") && said.contains("DATA_DIR"), "{said}");
+        assert!(!said.contains("API_TOKENS"), "{said}");
         process.signal("TERM");
         let ended = process.ended().await;
         assert_eq!(ended.code(), 0, "{ended:?}");
@@ -99,6 +103,34 @@ async fn the_first_start_makes_a_token_and_a_key_and_the_next_one_uses_them() {
 /// The status of a GET with a token.
 async fn status_of(url: &str, token: &str) -> String {
     shell(&format!("curl -s -H 'Authorization: Bearer {token}' {url}")).await.0
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_made_or_is_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a-file");
+    fs::write(&file, "").unwrap();
+    let below = file.join("data").display().to_string();
+    let serve =
+        |data: &str| Process::spawn(&["serve"], &variables(&[("DATA_DIR", data)]), folder.path());
+    let ended = serve(&below).ended().await;
+    assert_eq!(ended.code(), 1, "{ended:?}");
+    assert!(ended.err.contains(&format!("{below} (DATA_DIR)")), "{ended:?}");
+    let used = folder.path().join("used").display().to_string();
+    let first = serve(&used);
+    eventually("it listens", async || first.logged("rtmsd listens")).await;
+    let second = serve(&used).ended().await;
+    assert_eq!(second.code(), 1, "{second:?}");
+    assert!(second.err.contains(&format!("uses the data folder {used}")), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_nearly_right_name_in_the_env_file_is_pointed_out_by_check() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(".env"), "MEDIA_TYPE=audio\n").unwrap();
+    let ended = Process::spawn(&["check"], &variables(&[]), folder.path()).ended().await;
+    assert_eq!(ended.code(), 0, "{ended:?}");
+    assert!(ended.err.contains("did you mean MEDIA_TYPES?"), "{ended:?}");
 }
 
 #[tokio::test]

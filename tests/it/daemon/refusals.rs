@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use super::kit::{
-    Home, Scene, StreamView, TIMEOUT, TestDaemon, Zoom, endless, send_webhook, started, zoom,
+    Api, Home, Scene, StreamView, TIMEOUT, TestDaemon, Zoom, endless, send_webhook, started, zoom,
 };
 use super::peer::Peer;
 
@@ -32,6 +33,10 @@ async fn a_wrong_client_secret_is_refused_once() {
     let home = Home::sqlite().set("ZOOM_CLIENT_SECRET", "not-the-secret-of-this-app");
     let scene = Scene::open(home, zoom(endless(200))).await;
     assert_eq!(scene.ended().await.end(), ("refused", None));
+    let (ended, causes) = why(scene.daemon.api(), scene.log.session_id()).await;
+    assert!(ended.contains("status 3"), "{ended}");
+    assert!(ended.contains("check ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET"), "{ended}");
+    assert!(ended.ends_with(causes[0].as_str().unwrap()), "{ended} {causes:?}");
     let stream = scene.zoom.stream();
     assert_eq!(stream.refusals.into_iter().collect::<Vec<_>>(), [(3, 1)]);
     assert_eq!(stream.signaling_handshakes, 0);
@@ -54,6 +59,32 @@ async fn a_url_that_is_not_allowed_is_not_dialled() {
     let daemon = TestDaemon::start(&home).await;
     let end = end_of(&daemon, "wss://rtms.example.org/").await;
     assert_eq!(end.end(), ("url_refused", None));
+    let session = daemon.api().session_of("lost").await;
+    let (ended, causes) = why(daemon.api(), &session).await;
+    assert!(ended.contains("RTMS_ALLOWED_HOSTS"), "{ended}");
+    assert!(!ended.contains("rtms.example.org"), "{ended}");
+    assert_eq!(causes.len(), 1, "{causes:?}");
+}
+
+#[tokio::test]
+async fn a_plain_url_without_rtms_allow_ws_is_named_as_the_cause() {
+    let daemon = TestDaemon::start(&Home::sqlite().set("RTMS_ALLOW_WS", "false")).await;
+    let end = end_of(&daemon, "ws://127.0.0.1:1/").await;
+    assert_eq!(end.end(), ("url_refused", None));
+    let session = daemon.api().session_of("lost").await;
+    let (ended, causes) = why(daemon.api(), &session).await;
+    assert!(ended.contains("RTMS_ALLOW_WS") && !ended.contains("RTMS_ALLOWED_HOSTS"), "{ended}");
+    assert!(causes[0].as_str().unwrap().contains("RTMS_ALLOW_WS"), "{causes:?}");
+}
+
+/// What a session's timeline says of its stream's end, and the causes that it gives.
+async fn why(api: Api, session: &str) -> (String, Vec<Value>) {
+    let timeline = api.get(&format!("/api/v1/sdk/sessions/{session}/timeline")).await.unwrap();
+    let timeline = timeline.json()["data"].clone();
+    let moments = timeline["moments"].as_array().unwrap();
+    let ended = moments.iter().find(|moment| moment["what"] == "ended").unwrap();
+    let causes = timeline["missing"][0]["likely_causes"].as_array().unwrap().clone();
+    (ended["detail"].as_str().unwrap().to_owned(), causes)
 }
 
 #[tokio::test]

@@ -38,6 +38,10 @@ async fn the_api_needs_a_token_that_may_read() {
             let answer = server.request("GET", &path, headers).await;
             assert_eq!((answer.status, answer.code().as_str()), (401, "unauthenticated"), "{path}");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+            let is_token = headers.iter().any(|(_, value)| *value == "Bearer wrong");
+            let detail = answer.text();
+            assert_eq!(detail.contains("this token is unknown"), is_token, "{detail}");
+            assert!(!(is_token && detail.contains("DATA_DIR")), "the tokens are of API_TOKENS");
         }
         let answer = server
             .request("GET", &path, &[("authorization", "Bearer control-token-of-tests")])

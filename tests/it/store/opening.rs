@@ -93,7 +93,10 @@ async fn a_migration_that_was_edited_after_it_ran_is_refused() {
 async fn a_second_daemon_on_the_same_data_folder_is_refused_until_the_first_ends() {
     let test = TestStore::sqlite().await;
     let error = error_of_open(&test.location).await;
-    assert!(matches!(error, StoreError::Locked), "{error}");
+    let Location::Sqlite(path) = &test.location else { panic!("a file") };
+    let folder = path.parent().unwrap().display().to_string();
+    assert!(matches!(error, StoreError::Locked { .. }), "{error}");
+    assert!(error.to_string().contains(&folder), "{error}");
     test.store.close().await;
     Store::open(&test.location).await.unwrap();
 }

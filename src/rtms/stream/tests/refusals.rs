@@ -96,6 +96,8 @@ fn a_bad_signature_or_message_is_refused_for_good() {
             let end = driver.end().unwrap();
             assert_eq!(end.outcome, Outcome::Refused, "status {status}");
             assert!(end.detail.contains(&format!("status {status}: no")), "{}", end.detail);
+            let names_secret = end.detail.contains("check ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET");
+            assert_eq!(names_secret, status == 3, "{}", end.detail);
         }
     }
 }
