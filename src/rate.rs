@@ -77,20 +77,25 @@ impl AddressBuckets {
 
     /// The bucket of an address; a new one starts full.
     pub fn of(&mut self, address: IpAddr, now: Instant) -> &mut Bucket {
-        let mut network = network_of(address);
-        let rate = self.rate;
-        if self.buckets.len() >= MAX_ADDRESSES && !self.buckets.contains_key(&network) {
-            self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));
-            if self.buckets.len() >= MAX_ADDRESSES {
-                network = Ipv6Addr::UNSPECIFIED.into();
-            }
-        }
-        self.buckets.entry(network).or_insert_with(|| Bucket::full(rate, now))
+        let key = self.key(address, now);
+        self.buckets.entry(key).or_insert_with(|| Bucket::full(self.rate, now))
     }
 
-    /// The bucket of an address, if there is one of its own.
-    pub fn known(&mut self, address: IpAddr) -> Option<&mut Bucket> {
-        self.buckets.get_mut(&network_of(address))
+    /// The bucket that [`AddressBuckets::of`] would return, the shared one too; `None` if it would make a new one.
+    pub fn known(&mut self, address: IpAddr, now: Instant) -> Option<&mut Bucket> {
+        let key = self.key(address, now);
+        self.buckets.get_mut(&key)
+    }
+
+    /// The network of an address, or the key of the shared bucket when there is no room for another network.
+    fn key(&mut self, address: IpAddr, now: Instant) -> IpAddr {
+        let (network, rate) = (network_of(address), self.rate);
+        if self.buckets.len() < MAX_ADDRESSES || self.buckets.contains_key(&network) {
+            return network;
+        }
+        self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));
+        let is_full = self.buckets.len() >= MAX_ADDRESSES;
+        if is_full { Ipv6Addr::UNSPECIFIED.into() } else { network }
     }
 }
 

@@ -54,7 +54,7 @@ impl Failures {
         if clients.known.contains(&client) {
             return Ok(());
         }
-        let wait = clients.wrong.known(address).map(|bucket| bucket.wait(WRONG, now));
+        let wait = clients.wrong.known(address, now).map(|bucket| bucket.wait(WRONG, now));
         if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
             return Err(too_many(wait));
         }
@@ -100,6 +100,20 @@ mod tests {
         assert_eq!(code(Some(&new), 1, later), None);
         assert_eq!(code(None, 1, later), Some("unauthenticated"));
         assert_eq!(code(None, 1, later), Some("too_many_failures"));
+    }
+
+    #[test]
+    fn a_guess_reveals_nothing_either_when_more_networks_guess_than_have_buckets() {
+        let (failures, now) = (Failures::default(), Instant::now());
+        let network = |index: u32| IpAddr::from(std::net::Ipv4Addr::from(0x0A00_0000 + index));
+        for index in 0..10_100 {
+            let _ = failures.admit(network(index), None, now);
+        }
+        let code = |right: Option<&Arc<str>>| {
+            failures.admit(network(20_000), right, now).err().map(|error| error.code())
+        };
+        assert_eq!(code(None), Some("too_many_failures"));
+        assert_eq!(code(Some(&"right".into())), Some("too_many_failures"));
     }
 
     #[test]
