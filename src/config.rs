@@ -23,7 +23,7 @@ use url::Url;
 use crate::control::{AutoStart, Policies};
 use crate::http::auth::ApiTokens;
 use crate::http::cors::AllowedOrigins;
-use crate::http::{TrustedProxies, check_webhook_path};
+use crate::http::{ForwardedHeader, TrustedProxies, check_webhook_path};
 use crate::net::proxy::ProxyRules;
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use crate::rtms::params::Params;
@@ -313,9 +313,14 @@ fn proxy(read: &mut Reader<'_>) -> Option<ProxyRules> {
 }
 
 fn trusted_proxies(read: &mut Reader<'_>) -> Option<TrustedProxies> {
+    let headers = [
+        ("x-forwarded-for", ForwardedHeader::XForwardedFor),
+        ("forwarded", ForwardedHeader::Forwarded),
+    ];
+    let header = read.one_of("FORWARDED_HEADER", &headers);
     let name = "TRUSTED_PROXIES";
     let text = read.text(name, "");
-    TrustedProxies::parse(&text).or_else(|| {
+    TrustedProxies::parse(&text, header?).or_else(|| {
         read.wrong(name, "addresses or networks such as 10.0.0.0/8, separated by commas")
     })
 }

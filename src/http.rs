@@ -64,7 +64,7 @@ mod webhook_endpoints;
 mod write_timeout;
 
 pub use audit::Refusals;
-pub use client_address::TrustedProxies;
+pub use client_address::{ForwardedHeader, TrustedProxies};
 pub use counters::Counters;
 pub use docs::Documents;
 pub use ops::Readiness;

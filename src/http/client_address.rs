@@ -18,23 +18,54 @@ pub struct Peer(pub IpAddr);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
-/// The addresses of `TRUSTED_PROXIES`. Their forwarding headers are believed.
+/// The header in which trusted proxies name the client (`FORWARDED_HEADER`). The other header is ignored: a proxy that
+/// writes one of them passes the client's own copy of the other through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    #[default]
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
+}
+
+impl ForwardedHeader {
+    /// The addresses that the header lists, the client's first; `None` for each that cannot be read.
+    fn addresses(self, headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+        let name = match self {
+            Self::XForwardedFor => X_FORWARDED_FOR,
+            Self::Forwarded => header::FORWARDED,
+        };
+        let lists =
+            headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or_default());
+        let elements = lists.flat_map(|list| list.split(','));
+        let address = |element| match self {
+            Self::XForwardedFor => node(element),
+            Self::Forwarded => forwarded_for(element),
+        };
+        elements.map(address).collect()
+    }
+}
+
+/// The addresses of `TRUSTED_PROXIES`: what they say about a request's origin is believed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<Subnet>);
+pub struct TrustedProxies {
+    networks: Vec<Subnet>,
+    header: ForwardedHeader,
+}
 
 impl TrustedProxies {
-    /// Parses addresses and networks (`10.0.0.0/8`), separated by commas. `None` if one of them is neither.
-    pub fn parse(text: &str) -> Option<Self> {
+    /// Reads addresses and networks (`10.0.0.0/8`), separated by commas. `None` when one of them is neither.
+    pub fn parse(text: &str, header: ForwardedHeader) -> Option<Self> {
         let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         let networks: Vec<Subnet> = parts.map(Subnet::parse).collect::<Option<_>>()?;
-        (networks.len() <= MAX_LISTED).then_some(Self(networks))
+        (networks.len() <= MAX_LISTED).then_some(Self { networks, header })
     }
 
     /// The nearest address on the request's path that is not a trusted proxy. A host name or malformed entry ends the
     /// search, because an untrusted party may have written everything beyond it.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         let mut client = peer;
-        for claimed in way(headers).into_iter().rev() {
+        for claimed in self.header.addresses(headers).into_iter().rev() {
             if !self.trusts(client) {
                 break;
             }
@@ -45,22 +76,11 @@ impl TrustedProxies {
     }
 
     fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
+        self.networks.iter().any(|network| network.contains(address))
     }
 }
 
-/// The addresses in `Forwarded` (RFC 7239), otherwise those of `X-Forwarded-For`; the client's first.
-fn way(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let is_forwarded = headers.contains_key(header::FORWARDED);
-    let name = if is_forwarded { header::FORWARDED } else { X_FORWARDED_FOR };
-    let lists = headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or_default());
-    let elements = lists.flat_map(|list| list.split(','));
-    elements
-        .map(|element| if is_forwarded { forwarded_for(element) } else { node(element) })
-        .collect()
-}
-
-/// The `for=` parameter of one element.
+/// The `for=` of one element.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
@@ -86,11 +106,20 @@ mod tests {
     use super::*;
 
     fn client(trusted: &str, peer: &str, headers: &[(HeaderName, &'static str)]) -> String {
+        client_by(ForwardedHeader::default(), trusted, peer, headers)
+    }
+
+    fn client_by(
+        header: ForwardedHeader,
+        trusted: &str,
+        peer: &str,
+        headers: &[(HeaderName, &'static str)],
+    ) -> String {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(name, HeaderValue::from_static(value));
         }
-        let proxies = TrustedProxies::parse(trusted).unwrap();
+        let proxies = TrustedProxies::parse(trusted, header).unwrap();
         proxies.client(peer.parse().unwrap(), &map).0.to_string()
     }
 
@@ -116,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_header_takes_precedence_and_may_have_ports_and_quotes() {
+    fn the_standard_header_may_have_ports_and_quotes() {
         let trusted = "10.0.0.0/8";
         for (value, address) in [
             ("for=198.51.100.9", "198.51.100.9"),
@@ -127,15 +156,28 @@ mod tests {
             ("by=10.0.0.2", "10.0.0.1"),
         ] {
             let headers = [(header::FORWARDED, value), (X_FORWARDED_FOR, "203.0.113.7")];
-            assert_eq!(client(trusted, "10.0.0.1", &headers), address, "{value}");
+            let client = client_by(ForwardedHeader::Forwarded, trusted, "10.0.0.1", &headers);
+            assert_eq!(client, address, "{value}");
         }
     }
 
     #[test]
+    fn the_header_that_the_proxies_do_not_write_is_ignored() {
+        let trusted = "127.0.0.1";
+        let both = [(header::FORWARDED, "for=203.0.113.5"), (X_FORWARDED_FOR, "198.51.100.9")];
+        assert_eq!(client(trusted, "127.0.0.1", &both), "198.51.100.9");
+        assert_eq!(client(trusted, "127.0.0.1", &both[..1]), "127.0.0.1");
+        let forwarded = ForwardedHeader::Forwarded;
+        assert_eq!(client_by(forwarded, trusted, "127.0.0.1", &both), "203.0.113.5");
+        assert_eq!(client_by(forwarded, trusted, "127.0.0.1", &both[1..]), "127.0.0.1");
+    }
+
+    #[test]
     fn a_list_of_proxies_holds_only_addresses_and_networks() {
-        assert!(TrustedProxies::parse("10.0.0.0/8, 192.0.2.1, 2001:db8::/32").is_some());
+        let parse = |text| TrustedProxies::parse(text, ForwardedHeader::default());
+        assert!(parse("10.0.0.0/8, 192.0.2.1, 2001:db8::/32").is_some());
         for bad in ["proxy.example.com", "10.0.0.0/33", "*"] {
-            assert_eq!(TrustedProxies::parse(bad), None, "{bad}");
+            assert_eq!(parse(bad), None, "{bad}");
         }
     }
 }

@@ -50,8 +50,14 @@ pub(super) const HTTP: &[Variable] = &[
         "TRUSTED_PROXIES",
         "",
         "proxies in front of the daemon, as addresses or networks (10.0.0.0/8) separated by commas. The client's \
-         address is taken from their Forwarded or X-Forwarded-For header, for the log, the audit trail and limits by \
-         address",
+         address is taken from the header that they write (FORWARDED_HEADER), for the log, the audit trail and limits \
+         by address",
+    ),
+    variable(
+        "FORWARDED_HEADER",
+        "x-forwarded-for",
+        "the header in which trusted proxies name the client: x-forwarded-for or forwarded (RFC 7239). The other one is \
+         ignored, because a proxy that does not write it passes what the client wrote",
     ),
     variable(
         "SHUTDOWN_STREAMS",
