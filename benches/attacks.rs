@@ -34,6 +34,7 @@ async fn main() -> std::io::Result<()> {
     measure("100 silent connections a second", silent_connections).await?;
     measure("100 half bodies a second", half_bodies).await?;
     measure("120 live sockets with 1,024 unknown cursors", live_cursors).await?;
+    measure("336 live sockets with 1,024 idle sessions", live_sessions).await?;
     measure("500 forged webhooks a second, 64 KiB each", forged_webhooks).await?;
     measure("500 wrong API tokens a second", wrong_tokens).await?;
     measure("250 OAuth callbacks a second", oauth_callbacks).await
@@ -114,14 +115,28 @@ async fn say_and_wait(daemon: &Daemon, bytes: &[u8]) {
 async fn live_cursors(daemon: Arc<Daemon>) {
     let mut sockets = JoinSet::new();
     for socket in 0..120_u128 {
-        sockets.spawn(live_socket(daemon.clone(), socket));
+        let id = move |number| uuid::Uuid::from_u128((socket << 64) + number).to_string();
+        sockets.spawn(live_socket(daemon.clone(), (0..1024).map(id).collect()));
     }
     sleep(LENGTH).await;
 }
 
-async fn live_socket(daemon: Arc<Daemon>, socket: u128) {
-    let ids = (0..1024).map(|number| uuid::Uuid::from_u128((socket << 64) + number));
-    let from: Map<String, Value> = ids.map(|id| (id.to_string(), json!("1:1"))).collect();
+/// As many sockets as a token may have, all with cursors of the same sessions, which exist.
+async fn live_sessions(daemon: Arc<Daemon>) {
+    let mut ids = Vec::new();
+    for meeting in 0..1024 {
+        ids.extend(daemon.create_session(91_000_000_000 + meeting).await);
+    }
+    assert_eq!(ids.len(), 1024, "the sessions of the attack exist");
+    let mut sockets = JoinSet::new();
+    for _ in 0..336 {
+        sockets.spawn(live_socket(daemon.clone(), ids.clone()));
+    }
+    sleep(LENGTH).await;
+}
+
+async fn live_socket(daemon: Arc<Daemon>, ids: Vec<String>) {
+    let from: Map<String, Value> = ids.into_iter().map(|id| (id, json!("1:1"))).collect();
     let url = format!("ws://{}/api/v1/live", daemon.address);
     let Ok(mut request) = url.into_client_request() else { return };
     let bearer = format!("Bearer {API_TOKEN}").parse().expect("a header");

@@ -12,6 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 pub const API_TOKEN: &str = "attack-token-of-the-bench";
+const CONTROL_TOKEN: &str = "control-token-of-the-bench";
 const SECRET_TOKEN: &str = "secret-token-of-the-bench";
 const START_LIMIT: Duration = Duration::from_secs(30);
 const KIB_A_MB: f64 = 1024.0;
@@ -36,7 +37,8 @@ impl Daemon {
             .env("ZOOM_CLIENT_ID", "client")
             .env("ZOOM_CLIENT_SECRET", "client-secret-of-the-bench");
         command.env("ZOOM_SECRET_TOKEN", SECRET_TOKEN);
-        command.env("API_TOKENS", format!("bench:{API_TOKEN}:read"));
+        let tokens = format!("bench:{API_TOKEN}:read,maker:{CONTROL_TOKEN}:control");
+        command.env("API_TOKENS", tokens).env("API_RATE_LIMIT_PER_SECOND", "10000");
         command.stdout(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
         let daemon = Self { address, child: command.spawn()?, http: http(), _folder: folder };
         let healthy = async {
@@ -46,6 +48,16 @@ impl Daemon {
         };
         timeout(START_LIMIT, healthy).await.map_err(|_| io::Error::other("it does not start"))?;
         Ok(daemon)
+    }
+
+    /// Creates a session that stays idle, and returns its id.
+    pub async fn create_session(&self, meeting: u64) -> Option<String> {
+        let url = format!("http://{}/api/v1/sdk/sessions", self.address);
+        let body = format!("{{\"platform\":\"zoom\",\"meeting_id\":\"{meeting}\"}}");
+        let request = self.http.post(url).bearer_auth(CONTROL_TOKEN).body(body);
+        let answer = request.header("content-type", "application/json").send().await.ok()?;
+        let answer: serde_json::Value = serde_json::from_slice(&answer.bytes().await.ok()?).ok()?;
+        answer["data"]["session"]["id"].as_str().map(str::to_owned)
     }
 
     /// Resident memory.

@@ -109,7 +109,14 @@ pub enum ApiError {
     NoFirstMessage,
     #[error("the maximum number of subscribers is connected: try again later")]
     TooManySubscribers,
-    #[error("the daemon is answering as many requests as MAX_CONNECTIONS allows: try again later")]
+    #[error(
+        "the sockets of this token, or of all tokens, name as many sessions in from as allowed: name fewer, or close a \
+         socket first"
+    )]
+    TooManyCursors,
+    #[error("as many downloads as allowed are being read: finish one first, or try again later")]
+    TooManyDownloads,
+    #[error("as many requests as MAX_CONNECTIONS allows are being answered: try again")]
     Overloaded,
     /// The cause goes to the log.
     #[error("the store is unavailable: try again later")]
@@ -204,12 +211,14 @@ impl ApiError {
             | Self::RecordingElsewhere
             | Self::TooManyForwards => StatusCode::CONFLICT,
             Self::Target(_) => StatusCode::FORBIDDEN,
-            Self::TooManyRequests { .. } | Self::TooManyFailures { .. } | Self::TooManyTickets => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::TooManyRequests { .. }
+            | Self::TooManyFailures { .. }
+            | Self::TooManyTickets
+            | Self::TooManyCursors => StatusCode::TOO_MANY_REQUESTS,
             Self::Control(error) => control_error::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooManySubscribers
+            | Self::TooManyDownloads
             | Self::Overloaded
             | Self::Store(_)
             | Self::RecordingsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -254,6 +263,8 @@ impl ApiError {
             Self::UpgradeRequired => "upgrade_required",
             Self::NoFirstMessage => "nothing_asked",
             Self::TooManySubscribers => "too_many_subscribers",
+            Self::TooManyCursors => "too_many_cursors",
+            Self::TooManyDownloads => "too_many_downloads",
             Self::Overloaded => "overloaded",
             Self::Store(_) => "store_unavailable",
             Self::TooManyRequests { .. } => "too_many_requests",
@@ -286,7 +297,7 @@ impl ApiError {
             Self::Control(error) => control_error::is_retryable(error),
             Self::TooManyRequests { .. } | Self::TooManyFailures { .. } => true,
             Self::KeyInProgress | Self::NotRevoked => true,
-            Self::RecordingNotFinished | Self::TooManyTickets => true,
+            Self::RecordingNotFinished | Self::TooManyTickets | Self::TooManyCursors => true,
             _ => self.status() == StatusCode::SERVICE_UNAVAILABLE,
         }
     }

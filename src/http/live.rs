@@ -70,7 +70,7 @@ fn open(
         false => Some(Request::read(&asked, session)?),
     };
     let room = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
-    let consumer = Consumer { live: state.live.clone(), session, request, _room: room };
+    let consumer = Consumer { live: state.live.clone(), session, request, permit: room };
     let talk = guarded(consumer.converse(upgrade), Arc::clone(&state.counters));
     state.conversations.spawn(talk);
     let mut response = response.map(|()| Body::empty());
@@ -101,7 +101,7 @@ struct Consumer {
     session: Option<SessionId>,
     /// `None`: the request comes in the first message.
     request: Option<Request>,
-    _room: Permit,
+    permit: Permit,
 }
 
 impl Consumer {
@@ -125,8 +125,8 @@ impl Consumer {
         Connection::new(&mut socket, &mut source).run(&self.live.stop).await;
     }
 
-    /// Reads the request from the first message. `None` if it cannot be served; the consumer then gets the error.
-    async fn first_message(&self, socket: &mut WebSocketStream<Socket>) -> Option<Request> {
+    /// None when it says nothing that can be served; it is told so.
+    async fn first_message(&mut self, socket: &mut WebSocketStream<Socket>) -> Option<Request> {
         let first = tokio::select! {
             () = self.live.stop.cancelled() => return None,
             first = timeout(FIRST_MESSAGE_LIMIT, live::first_text(socket)) => first,
@@ -143,12 +143,15 @@ impl Consumer {
         None
     }
 
-    async fn read(&self, text: &str) -> Result<Request, ApiError> {
+    async fn read(&mut self, text: &str) -> Result<Request, ApiError> {
         let asked: Map<String, Value> = serde_json::from_str(text)
             .map_err(|error| ApiError::NotJson { line: error.line(), column: error.column() })?;
         let request = Request::read(&asked, self.session)?;
         if let Some(session) = request.session {
             known_session(&self.live.store, session).await?;
+        }
+        if !self.permit.hold_cursors(request.cursors()) {
+            return Err(ApiError::TooManyCursors);
         }
         Ok(request)
     }

@@ -5,6 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 /// One place in this many is reserved for forwards and for tokens with `admin`.
 const KEPT_BACK: usize = 8;
+/// The most sessions that all subscribers of a token may name with a cursor.
+const TOKEN_CURSORS: usize = 4096;
+/// The most sessions that all subscribers together may name with a cursor.
+const ALL_CURSORS: usize = 4 * TOKEN_CURSORS;
 
 /// The kind of a new subscriber.
 #[derive(Debug, Clone, Copy)]
@@ -24,8 +28,15 @@ pub(super) struct Permits {
 #[derive(Default)]
 struct Taken {
     all: usize,
-    /// The places that each token holds; only tokens that hold some.
-    tokens: HashMap<Arc<str>, usize>,
+    cursors: usize,
+    /// What each token holds; only tokens that hold a place.
+    tokens: HashMap<Arc<str>, Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    places: usize,
+    cursors: usize,
 }
 
 /// A subscriber's place, released on drop.
@@ -33,6 +44,7 @@ pub struct Permit {
     taken: Arc<Mutex<Taken>>,
     token: Option<Arc<str>>,
 }
+    cursors: usize,
 
 impl Permits {
     pub fn new(max: usize) -> Self {
@@ -47,16 +59,36 @@ impl Permits {
             Entrant::Privileged if taken.all < self.max => None,
             Entrant::Token(name) if taken.all < common => {
                 let own = taken.tokens.entry(Arc::clone(name)).or_default();
-                if *own >= (common * 3 / 4).max(1) {
+                if own.places >= (common * 3 / 4).max(1) {
                     return None;
                 }
-                *own += 1;
+                own.places += 1;
                 Some(Arc::clone(name))
             }
             _ => return None,
         };
         taken.all += 1;
-        Some(Permit { taken: Arc::clone(&self.taken), token })
+        Some(Permit { taken: Arc::clone(&self.taken), token, cursors: 0 })
+    }
+}
+
+impl Permit {
+    /// Counts `count` more cursors as this subscriber's until the permit is dropped. False, and nothing is counted, when
+    /// its token's subscribers or all subscribers would hold too many.
+    pub fn hold_cursors(&mut self, count: usize) -> bool {
+        let mut taken = lock(&self.taken);
+        if taken.cursors.saturating_add(count) > ALL_CURSORS {
+            return false;
+        }
+        if let Some(own) = self.token.as_ref().and_then(|token| taken.tokens.get_mut(token)) {
+            if own.cursors.saturating_add(count) > TOKEN_CURSORS {
+                return false;
+            }
+            own.cursors += count;
+        }
+        taken.cursors += count;
+        self.cursors += count;
+        true
     }
 }
 
@@ -65,9 +97,11 @@ impl Drop for Permit {
         let mut taken = lock(&self.taken);
         taken.all -= 1;
         let Some(token) = &self.token else { return };
+        taken.cursors -= self.cursors;
         if let Some(own) = taken.tokens.get_mut(token) {
-            *own -= 1;
-            if *own == 0 {
+            own.places -= 1;
+            own.cursors -= self.cursors;
+            if own.places == 0 {
                 taken.tokens.remove(token);
             }
         }
@@ -111,6 +145,24 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn the_subscribers_of_a_token_share_a_budget_of_cursors() {
+        let permits = Permits::new(64);
+        let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
+        let enter = |name| permits.enter(Entrant::Token(name)).unwrap();
+        let (mut first, mut second) = (enter(&one), enter(&one));
+        assert!(first.hold_cursors(TOKEN_CURSORS - 1) && second.hold_cursors(1));
+        assert!(!second.hold_cursors(1), "the token holds as many as it may");
+        assert!(enter(&other).hold_cursors(TOKEN_CURSORS), "another token has its own budget");
+        drop(first);
+        assert!(second.hold_cursors(TOKEN_CURSORS - 1));
+        let mut privileged = permits.enter(Entrant::Privileged).unwrap();
+        assert!(privileged.hold_cursors(ALL_CURSORS - TOKEN_CURSORS));
+        assert!(!privileged.hold_cursors(1) && !enter(&other).hold_cursors(1));
+        drop((second, privileged));
+        assert_eq!(lock(&permits.taken).cursors, 0);
+    }
+
     fn a_small_limit_still_admits_subscribers() {
         let name: Arc<str> = "one".into();
         assert_eq!(fill(&Permits::new(1), Entrant::Token(&name)).len(), 1);

@@ -16,6 +16,11 @@ impl Cursor {
         self.0.get(&ordinal).copied().unwrap_or(0)
     }
 
+    /// Whether there is nothing between this position and `newest`.
+    pub fn has_reached(&self, newest: &Self) -> bool {
+        newest.0.iter().all(|(ordinal, seq)| self.seen(*ordinal) >= *seq)
+    }
+
     /// Takes an entry into account. False when it had been seen already.
     pub fn advance(&mut self, ordinal: u32, seq: u64) -> bool {
         let seen = self.0.entry(ordinal).or_insert(0);

@@ -1,7 +1,9 @@
 //! A consumer's live view of one session or all: frames and entries as messages on a WebSocket, opened by either side.
 
+mod begin;
 mod connection;
 mod encoder;
+mod named;
 mod request;
 mod source;
 mod twilio;

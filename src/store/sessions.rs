@@ -9,8 +9,8 @@ use super::rows::{self, SessionRow};
 use super::status_events::{self, emit_session};
 use super::{SessionPage, Store, StoreError, sql};
 use crate::model::{
-    AuditRow, IdKey, Instance, MediaParams, MeetingChange, MeetingChanged, NewSession, Product,
-    Session, SessionId, SessionStatus, UserId,
+    AuditRow, Cursor, IdKey, Instance, MediaParams, MeetingChange, MeetingChanged, NewSession,
+    Product, Session, SessionId, SessionStatus, UserId,
 };
 
 /// A meeting lasts 30 hours at most: after this time without any event, the number belongs to another session.
@@ -66,33 +66,40 @@ impl Store {
         row.map(Session::try_from).transpose()
     }
 
-    /// The sessions among `ids` that exist, by id.
+    /// Those of the sessions that exist, by id, with how far their entries go.
     pub async fn known_sessions(
         &self,
         ids: &[SessionId],
     ) -> Result<HashMap<SessionId, KnownSession>, StoreError> {
-        let mut known = HashMap::new();
+        let mut known: HashMap<SessionId, KnownSession> = HashMap::new();
         for chunk in ids.chunks(KNOWN_AT_ONCE) {
             // Padded with the last id, so that the statement is always the same.
             let ids = (0..KNOWN_AT_ONCE).map(|index| chunk[index.min(chunk.len() - 1)].to_string());
             let binds: Vec<Bind<'_>> = ids.map(Bind::from).collect();
-            let rows: Vec<(String, String, String)> =
+            let rows: Vec<(String, String, String, i64, i64)> =
                 self.database.all(&KNOWN_SESSIONS, &binds).await?;
-            for (id, product, status) in rows {
+            for (id, product, status, ordinal, last_seq) in rows {
                 let product = rows::read("product", &product, Product::parse)?;
                 let is_ended = status == SessionStatus::Ended.as_str();
-                known.insert(rows::session_id(&id)?, KnownSession { product, is_ended });
+                let session = known.entry(rows::session_id(&id)?);
+                let newest = Cursor::default();
+                let session = session.or_insert(KnownSession { product, is_ended, newest });
+                let (ordinal, seq) =
+                    (rows::number("ordinal", ordinal)?, rows::number("seq", last_seq)?);
+                session.newest.advance(ordinal, seq);
             }
         }
         Ok(known)
     }
 }
 
-/// A summary of a session, without its whole row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is known of a session without reading all of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownSession {
     pub product: Product,
     pub is_ended: bool,
+    /// The position of a reader that has seen every entry.
+    pub newest: Cursor,
 }
 
 /// The number of ids in one statement.
@@ -100,7 +107,15 @@ const KNOWN_AT_ONCE: usize = 64;
 
 static KNOWN_SESSIONS: LazyLock<String> = LazyLock::new(|| {
     let places: Vec<String> = (1..=KNOWN_AT_ONCE).map(|place| format!("${place}")).collect();
-    format!("SELECT id, product, status FROM sessions WHERE id IN ({})", places.join(", "))
+    // A session without a stream has one row, with the ordinal 0, which no stream has.
+    format!(
+        "SELECT sessions.id, sessions.product, sessions.status, COALESCE(streams.ordinal, 0),
+                COALESCE((SELECT MAX(seq) FROM entries
+                           WHERE entries.stream_id = streams.stream_id), 0)
+           FROM sessions LEFT JOIN streams ON streams.session_id = sessions.id
+          WHERE sessions.id IN ({})",
+        places.join(", ")
+    )
 });
 
 /// A session that a program requested.

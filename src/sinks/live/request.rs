@@ -161,6 +161,11 @@ impl Request {
         }
     }
 
+    /// How many sessions a request for all sessions names with a cursor.
+    pub fn cursors(&self) -> usize {
+        if self.session.is_some() { 0 } else { self.sessions().len() }
+    }
+
     pub fn wants(&self) -> Wants {
         Wants { media: self.media, speakers: self.speakers.clone(), product: self.product }
     }

@@ -4,17 +4,16 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, ready};
-use futures_util::stream::{self, FuturesUnordered, StreamExt};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::begin::{Begin, FIRST_READS, first};
+use super::named::{self, Found};
 use super::request::{From, Request};
 use super::wire::Running;
 use crate::hub::{Follow, Followed, Follower, Frame, Hub, Medium, StreamInfo, Tap, Tapped};
-use crate::model::{Cursor, EntryBody, Product, Session, SessionId, Speaker, StreamId};
+use crate::model::{Cursor, EntryBody, Session, SessionId, Speaker, StreamId};
 use crate::store::{Store, StoreError};
 
 /// The most entries queued for a consumer; others wait in the store.
@@ -24,12 +23,6 @@ const REREAD_ONE: Duration = Duration::from_secs(2);
 const REREAD_EACH: Duration = Duration::from_secs(30);
 /// The most ended sessions that a consumer of many is remembered to have read to the end.
 const MAX_ENDED: usize = 1024;
-/// How many ended sessions are caught up at the same time for a consumer of several sessions.
-const ENDED_AT_ONCE: usize = 4;
-/// After a restart, reconnecting consumers take turns, session by session, to read their first pages.
-static FIRST_READS: Semaphore = Semaphore::const_new(8);
-/// The wait before the next try while the store is unavailable.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// What live consumers need to read their sessions.
 #[derive(Clone)]
@@ -69,7 +62,10 @@ pub struct Source {
     /// The stream information that the consumer has.
     known: HashMap<StreamId, Arc<StreamInfo>>,
     followed: HashSet<SessionId>,
-    /// For a consumer of many: where sessions have ended; another stream of one continues after that.
+    /// The sessions that the request names among many and that were not followed yet.
+    idle: HashSet<SessionId>,
+    found: mpsc::Receiver<Found>,
+    /// Where sessions have ended, of many: another stream of one goes on behind that.
     ended: VecDeque<(SessionId, Cursor)>,
     followers: JoinSet<()>,
     news: mpsc::Receiver<(SessionId, Followed)>,
@@ -89,6 +85,9 @@ impl Source {
             changes: live.hub.changes(),
             known: HashMap::new(),
             followed: HashSet::new(),
+            idle: HashSet::new(),
+            // Closed until the request names sessions among many.
+            found: mpsc::channel(1).1,
             ended: VecDeque::new(),
             followers: JoinSet::new(),
             news,
@@ -132,6 +131,7 @@ impl Source {
             tokio::select! {
                 tapped = self.tap.next() => self.take(tapped),
                 Some((session, followed)) = self.news.recv() => self.note(session, followed),
+                Some(found) = self.found.recv() => self.find(found),
                 Ok(()) = self.changes.changed() => self.poll_streams(),
                 Some(Err(_)) = self.followers.join_next() => return Item::Failed,
             }
@@ -267,133 +267,60 @@ impl Source {
         }
     }
 
-    /// Follows the entries of the sessions that the request names, whether they run here or not, in one task.
+    /// Gives the entries of the sessions that the request names, whether they run here or not.
     fn follow_named(&mut self) {
-        let named = self.request.sessions();
-        if self.request.session.is_some() {
-            return named.into_iter().for_each(|session| {
-                let begin = self.begin(session).unwrap_or(Begin::Now);
-                self.follow(session, begin);
-            });
+        if let Some(session) = self.request.session {
+            let begin = self.begin(session).unwrap_or(Begin::Now);
+            return self.follow(session, begin);
         }
-        let begin = |session| (session, self.begin(session).unwrap_or(Begin::Now));
-        let begins: Vec<_> = named.iter().copied().map(begin).collect();
-        if begins.is_empty() {
-            return;
-        }
-        self.followed.extend(named);
-        let follow = self.following(REREAD_EACH);
+        let From::After(cursors) = &self.request.from else { return };
+        self.idle = cursors.keys().copied().collect();
+        let (found, named) = mpsc::channel(1);
+        self.found = named;
         let (store, product) = (self.live.store.clone(), self.request.product);
-        self.followers.spawn(async move {
-            let known = known(&store, begins, product).await;
-            let open: FuturesUnordered<BoxFuture<'static, ()>> =
-                known.open.into_iter().map(|(id, begin)| follow(id, begin)).collect();
-            let ended = known.ended.into_iter().map(|(id, begin)| follow(id, begin));
-            let ended = stream::iter(ended).buffer_unordered(ENDED_AT_ONCE);
-            tokio::join!(ended.for_each(|()| ready(())), open.for_each(|()| ready(())));
-        });
+        self.followers.spawn(named::watch(store, cursors.clone(), product, found));
+    }
+
+    /// A named session has something to give; a stream of it may have begun here meanwhile.
+    fn find(&mut self, found: Found) {
+        if self.idle.contains(&found.session) {
+            self.follow_in_turn(found.session, Begin::After(found.after), found.turn);
+        }
     }
 
     /// Follows a session's entries, once.
     fn follow(&mut self, session_id: SessionId, begin: Begin) {
+        self.follow_in_turn(session_id, begin, None);
+    }
+
+    fn follow_in_turn(
+        &mut self,
+        session_id: SessionId,
+        begin: Begin,
+        turn: Option<OwnedSemaphorePermit>,
+    ) {
         if !self.followed.insert(session_id) {
             return;
         }
+        self.idle.remove(&session_id);
         let is_one = self.request.session.is_some();
-        let follow = self.following(if is_one { REREAD_ONE } else { REREAD_EACH });
-        self.followers.spawn(follow(session_id, begin));
-    }
-
-    /// Follows one session for this consumer, to its end.
-    fn following(
-        &self,
-        reread_every: Duration,
-    ) -> impl Fn(SessionId, Begin) -> BoxFuture<'static, ()> + Send + Sync + use<> {
+        let reread_every = if is_one { REREAD_ONE } else { REREAD_EACH };
         let (live, sender) = (self.live.clone(), self.sender.clone());
         let kinds = self.request.kinds.clone();
-        move |session_id, begin| {
-            let (live, sender, kinds) = (live.clone(), sender.clone(), kinds.clone());
-            Box::pin(async move {
-                let turn = FIRST_READS.acquire().await;
-                let after = first(&live.store, session_id, begin).await;
-                let follow = Follow { session_id, after, kinds, reread_every };
-                let mut follower = Follower::new(&live.hub, live.store, follow, live.stop);
-                // `next` retries a failed read.
-                let _ = follower.begin().await;
-                drop(turn);
-                while let Some(followed) = follower.next().await {
-                    if sender.send((session_id, followed)).await.is_err() {
-                        return;
-                    }
+        self.followers.spawn(async move {
+            let first_read = FIRST_READS.acquire().await;
+            let after = first(&live.store, session_id, begin).await;
+            let follow = Follow { session_id, after, kinds, reread_every };
+            let mut follower = Follower::new(&live.hub, live.store, follow, live.stop);
+            // `next` retries a failed read.
+            let _ = follower.begin().await;
+            drop(first_read);
+            while let Some(followed) = follower.next().await {
+                if sender.send((session_id, followed)).await.is_err() {
+                    return;
                 }
-            })
-        }
-    }
-}
-
-/// Where a session's entries begin.
-enum Begin {
-    After(Cursor),
-    Now,
-    /// Now, but including all of any stream that was announced at this time or later.
-    Since(i64),
-}
-
-/// The named sessions that exist.
-#[derive(Default)]
-struct Known {
-    open: Vec<(SessionId, Begin)>,
-    ended: Vec<(SessionId, Begin)>,
-}
-
-/// The sessions that exist and belong to the product, looked up in a few statements.
-async fn known(store: &Store, named: Vec<(SessionId, Begin)>, product: Option<Product>) -> Known {
-    let ids: Vec<SessionId> = named.iter().map(|(id, _)| *id).collect();
-    let turn = FIRST_READS.acquire().await;
-    let found = retry(|| store.known_sessions(&ids)).await;
-    drop(turn);
-    let mut known = Known::default();
-    for (id, begin) in named {
-        match found.get(&id) {
-            Some(session) if product.is_some_and(|only| only != session.product) => {}
-            Some(session) if session.is_ended => known.ended.push((id, begin)),
-            Some(_) => known.open.push((id, begin)),
-            None => {}
-        }
-    }
-    known
-}
-
-/// The entry to begin after.
-async fn first(store: &Store, session: SessionId, begin: Begin) -> Cursor {
-    match begin {
-        Begin::After(cursor) => cursor,
-        Begin::Now => retry(|| store.newest(session)).await,
-        Begin::Since(opened_ms) => retry(|| before(store, session, opened_ms)).await,
-    }
-}
-
-/// The newest entries of streams announced before.
-async fn before(store: &Store, session: SessionId, opened_ms: i64) -> Result<Cursor, StoreError> {
-    let newest = store.newest(session).await?;
-    let mut cursor = Cursor::default();
-    for stream in store.streams_of(session).await? {
-        if stream.created_at_ms < opened_ms {
-            cursor.advance(stream.ordinal, newest.seen(stream.ordinal));
-        }
-    }
-    Ok(cursor)
-}
-
-/// Retries a call to the store until it succeeds.
-async fn retry<T, F: Future<Output = Result<T, StoreError>>>(ask: impl Fn() -> F) -> T {
-    loop {
-        match ask().await {
-            Ok(answer) => return answer,
-            Err(error) => {
-                tracing::warn!(%error, "the store is unavailable; a live subscriber waits for it")
             }
-        }
-        sleep(RETRY).await;
+            drop(turn);
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! Live consumers over real sockets, with streams that the test creates.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rtmsd::clock::now_ms;
@@ -11,8 +12,10 @@ use rtmsd::model::{
 use rtmsd::rtms::message::{self, Message};
 use serde_json::{Map, Value, json};
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::client::TIMEOUT;
 use super::server::{READER, SUBSCRIBERS, Server, Wiring};
 use crate::support::websocket::{Heard, WebSocket};
 
@@ -375,6 +378,74 @@ async fn consumers_that_name_sessions_without_number_cost_a_task_each_and_not_on
     for socket in &mut sockets {
         assert_eq!(socket.of_type("entry").await["text"], "heard");
     }
+}
+
+#[tokio::test]
+async fn idle_sessions_that_exist_cost_a_consumer_one_task_and_not_one_each() {
+    let server = start().await;
+    let mut from = Map::new();
+    for number in 0..100 {
+        let stream = server.start_stream(&format!("m{number}=="), &format!("s{number}")).await;
+        from.insert(stream.session_id.to_string(), json!(""));
+    }
+    let before = Handle::current().metrics().num_alive_tasks();
+    let mut sockets = Vec::new();
+    for _ in 0..4 {
+        sockets.push(open_all(&server, &json!({"media": "transcript", "from": from})).await);
+    }
+    // Long enough for the first look-up.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let after = Handle::current().metrics().num_alive_tasks();
+    assert!(after - before <= 4 * 4, "{before} tasks became {after}");
+}
+
+#[tokio::test]
+async fn an_idle_session_is_followed_from_its_cursor_when_its_next_stream_begins_here() {
+    let server = start().await;
+    let first = server.start_stream(MEETING, "s1").await;
+    let mut feed = server.feed(&first);
+    feed.note(None, line(7, "heard"));
+    drop(feed);
+    server.state.hub.flush().await;
+    let from = json!({first.session_id.to_string(): "1:1"});
+    let mut socket = open_all(&server, &json!({"media": "transcript", "from": from})).await;
+    let second = server.start_stream(MEETING, "s2").await;
+    assert_eq!(second.session_id, first.session_id);
+    server.feed(&second).note(None, line(7, "new"));
+    let entry = socket.of_type("entry").await;
+    assert_eq!((&entry["text"], &entry["ordinal"]), (&json!("new"), &json!(2)));
+}
+
+#[tokio::test]
+async fn the_sockets_of_a_token_name_no_more_sessions_than_its_budget_of_cursors() {
+    let server = start().await;
+    let named = |first: u128| {
+        let cursor = |number: u128| (Uuid::from_u128(number).to_string(), json!("1:1"));
+        let from: Map<String, Value> = (first..first + 1024).map(cursor).collect();
+        json!({"media": "transcript", "from": from})
+    };
+    let mut sockets = Vec::new();
+    for number in 0..4 {
+        sockets.push(open_all(&server, &named(number << 20)).await);
+    }
+    let mut refused =
+        WebSocket::open(server.address, "/api/v1/live", &[READER]).await.ok().unwrap();
+    refused.say(&named(9 << 20).to_string()).await;
+    let error = refused.text().await;
+    assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("too_many_cursors")));
+    open_all(&server, &json!({"media": "transcript"})).await;
+    drop(sockets.pop());
+    let is_free = async {
+        loop {
+            let socket = WebSocket::open(server.address, "/api/v1/live", &[READER]).await;
+            let mut socket = socket.ok().unwrap();
+            socket.say(&named(9 << 20).to_string()).await;
+            if socket.text().await["type"] == "hello" {
+                return;
+            }
+        }
+    };
+    timeout(TIMEOUT, is_free).await.expect("a closed socket returns its cursors");
 }
 
 #[tokio::test]

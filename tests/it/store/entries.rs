@@ -36,8 +36,8 @@ fn chat(text: &str) -> EntryBody {
     }))
 }
 
-/// Entries of `stream` from number 1, in the given order.
-async fn log(store: &Store, stream: &str, bodies: &[EntryBody]) -> Vec<Entry> {
+/// Entries of `stream` from number 1, in the order given.
+pub async fn log(store: &Store, stream: &str, bodies: &[EntryBody]) -> Vec<Entry> {
     let record = read(store, stream).await;
     let numbered = (1..).zip(bodies);
     let entry = |(seq, body): (u64, &EntryBody)| Entry {

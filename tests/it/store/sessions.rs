@@ -1,9 +1,10 @@
 //! Sessions: pages, filters, and facts that arrive later.
 
-use rtmsd::model::{Outcome, Product, Session, SessionId, SessionStatus};
-use rtmsd::store::{KnownSession, SessionPage};
+use rtmsd::model::{Cursor, Outcome, Product, Session, SessionId, SessionStatus};
+use rtmsd::store::SessionPage;
 use uuid::Uuid;
 
+use super::entries::{line, log};
 use super::webhooks::*;
 use crate::support::stores::on_both;
 
@@ -76,7 +77,7 @@ async fn a_later_start_fills_in_missing_facts_and_keeps_existing_ones() {
 }
 
 #[tokio::test]
-async fn existing_sessions_are_found_among_many_ids_with_product_and_end() {
+async fn existing_sessions_are_found_among_many_ids_with_product_end_and_newest_entries() {
     on_both(async |test| {
         let store = &test.store;
         for n in 1..=2 {
@@ -89,10 +90,15 @@ async fn existing_sessions_are_found_among_many_ids_with_product_and_end() {
         let unknown = (0..200).map(|number| SessionId(Uuid::from_u128(number)));
         let ids: Vec<SessionId> =
             [sessions[0]].into_iter().chain(unknown).chain([sessions[1]]).collect();
+        let entries = log(store, "s1", &[line("one"), line("two")]).await;
+        store.write_entries(&unclaimed(&entries)).await.unwrap();
         let known = store.known_sessions(&ids).await.unwrap();
         assert_eq!(known.len(), 2);
-        for (id, is_ended) in [(sessions[0], true), (sessions[1], false)] {
-            assert_eq!(known[&id], KnownSession { product: Product::Meeting, is_ended });
+        for (id, is_ended, newest) in [(sessions[0], true, ""), (sessions[1], false, "1:2")] {
+            let known = &known[&id];
+            assert_eq!((known.product, known.is_ended), (Product::Meeting, is_ended));
+            let newest: Cursor = newest.parse().unwrap();
+            assert!(known.newest.has_reached(&newest) && newest.has_reached(&known.newest));
         }
         assert!(store.known_sessions(&[]).await.unwrap().is_empty());
     })
