@@ -20,6 +20,7 @@ use crate::clock;
 use crate::config::{Config, Keep};
 use crate::control::Control;
 use crate::http::auth::Failures;
+use crate::http::download;
 use crate::http::server::{Limits, serve};
 use crate::http::tickets::TicketKeys;
 use crate::http::{
@@ -295,6 +296,7 @@ impl App {
             failures: Failures::default(),
             signature_warnings: SignatureWarnings::default(),
             trusted_proxies: self.config.trusted_proxies.clone(),
+            downloads: download::permits(self.config.max_connections),
             webhook_path: self.config.webhook_path.clone(),
             webhook_key: WebhookKey::new(&self.config.webhook_secret),
             video_webhook_key: self

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::control::Control;
-use crate::hub::Hub;
+use crate::hub::{Hub, Permits};
 use crate::model::StreamId;
 use crate::seal::KeyRing;
 use crate::sinks::forward::Forwards;
@@ -31,6 +31,8 @@ mod control_error;
 pub mod cors;
 mod counters;
 mod docs;
+/// Bounds on streamed answers.
+pub mod download;
 mod envelope;
 mod error;
 mod events;
@@ -59,6 +61,7 @@ mod sessions;
 pub mod tickets;
 mod transcript;
 mod video;
+mod watched_body;
 mod webhook;
 mod webhook_endpoints;
 mod write_timeout;
@@ -91,6 +94,8 @@ pub struct AppState {
     /// Wrong API tokens, by address.
     pub failures: auth::Failures,
     pub trusted_proxies: TrustedProxies,
+    /// The streamed answers that are being read.
+    pub downloads: Permits,
     /// The path for Zoom's webhooks; must pass [`check_webhook_path`].
     pub webhook_path: String,
     pub webhook_key: WebhookKey,

@@ -29,7 +29,7 @@ pub use feed::Feed;
 pub use follower::{Follow, Followed, Follower, Kinds};
 pub use frame::{Encoded, Frame, StreamInfo};
 pub use left_out::{LeftOut, LeftOuts};
-pub use permits::{Entrant, Permit};
+pub use permits::{Entrant, Permit, Permits};
 pub use roster::Person;
 pub use tap::{MediaSet, SinkLimits, Tap, Tapped, Wants};
 pub use writer::{Writer, WriterSettings};
@@ -37,7 +37,6 @@ pub use writer::{Writer, WriterSettings};
 pub use crate::rtms::message::Medium;
 pub use crate::store::{Offer, OfferKey};
 
-use self::permits::Permits;
 use self::queue::{Item, Queue};
 use self::registry::{Fanout, Registry, Running};
 use self::tap::{TapQueue, Total};

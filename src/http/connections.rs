@@ -1,21 +1,23 @@
 //! The open connections: their limit, and which one closes to make room for a new one.
 //!
-//! A connection that holds a complete request keeps its slot. All others can lose theirs, so that no number of silent
-//! or slow clients blocks a webhook.
+//! A connection that holds a complete request keeps its slot while its client reads the answer. All others can lose
+//! theirs, and webhooks have slots of their own, so that no number of silent or slow clients blocks a webhook.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Body as HttpBody;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+use super::watched_body::{Reading, Watched};
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,11 +32,17 @@ enum Phase {
 
 /// Slots beyond the limit for health checks only, so that a busy daemon is not mistaken for a dead one.
 const HEALTH_PLACES: usize = 16;
+/// Slots beyond the limit for webhooks and health checks only.
+const WEBHOOK_PLACES: usize = 64;
+/// How long a client may leave a part of its answer unread before its connection may be closed for another request. With
+/// parts of 64 KiB this is a rate of some 20 KiB a second, required only while slots are short.
+const STALL_LIMIT: Duration = Duration::from_secs(3);
 
 /// The connections of one listener.
 pub(super) struct Connections {
     places: usize,
     max_requests: usize,
+    stall_limit: Duration,
     table: Mutex<Table>,
     /// Notified when a slot may have become free.
     freed: Notify,
@@ -54,43 +62,49 @@ struct Open {
     phase: Phase,
     /// The tick of its last change of phase.
     since: u64,
+    reading: Arc<Reading>,
     close: CancellationToken,
 }
 
 impl Connections {
-    /// Creates slots for this many requests, plus those for health checks.
+    /// Creates slots for this many requests, plus those for webhooks and health checks.
     pub fn new(max_requests: usize) -> Arc<Self> {
-        Self::with_places(max_requests.saturating_add(HEALTH_PLACES), max_requests)
+        let places = max_requests.saturating_add(WEBHOOK_PLACES + HEALTH_PLACES);
+        Self::with_places(places, max_requests, STALL_LIMIT)
     }
 
-    fn with_places(places: usize, max_requests: usize) -> Arc<Self> {
-        Arc::new(Self { places, max_requests, table: Mutex::default(), freed: Notify::new() })
+    fn with_places(places: usize, max_requests: usize, stall_limit: Duration) -> Arc<Self> {
+        let (table, freed) = (Mutex::default(), Notify::new());
+        Arc::new(Self { places, max_requests, stall_limit, table, freed })
     }
 
     /// Takes a slot for a connection from `peer`. If none is free, closes the connection with the lowest priority;
-    /// waits while all of them hold a complete request. Cancel-safe.
+    /// waits while all of them hold a complete request and read their answers. Cancel-safe.
     pub async fn enter(self: &Arc<Self>, peer: IpAddr) -> Place {
         loop {
             let freed = self.freed.notified();
             if let Some(place) = self.try_enter(peer) {
                 return place;
             }
-            freed.await;
+            // Nothing is notified when a client stalls.
+            let _ = timeout(self.stall_limit, freed).await;
         }
     }
 
     fn try_enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let mut table = self.lock();
         if table.open.len() >= self.places {
-            let victim = least_worth(&table.open)?;
-            // Its task sees this at its next poll; its slot is free from now on.
-            table.remove(victim)?.close.cancel();
+            let victim = least_worth(&table.open, self.stall_limit)?;
+            table.close(victim);
         }
         let id = table.tick();
         let close = CancellationToken::new();
-        let entry = Open { peer, phase: Phase::Silent, since: id, close: close.clone() };
+        let reading = Reading::new();
+        let (kept, close_kept) = (Arc::clone(&reading), close.clone());
+        let entry =
+            Open { peer, phase: Phase::Silent, since: id, reading: kept, close: close_kept };
         table.open.insert(id, entry);
-        Some(Place { id, peer, close, connections: Arc::clone(self) })
+        Some(Place { id, peer, reading, close, connections: Arc::clone(self) })
     }
 
     fn set_phase(&self, id: u64, phase: Phase) {
@@ -100,8 +114,18 @@ impl Connections {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.lock().answering >= self.max_requests
+    /// Which requests are still admitted. At the limit, closes the connection whose answer has been unread for longest.
+    fn overload(&self) -> Option<Overload> {
+        let mut table = self.lock();
+        if table.answering >= self.max_requests
+            && let Some(victim) = longest_stalled(&table.open, self.stall_limit)
+        {
+            table.close(victim);
+        }
+        match table.answering.checked_sub(self.max_requests)? {
+            0..WEBHOOK_PLACES => Some(Overload::WebhooksOnly),
+            _ => Some(Overload::HealthOnly),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -128,16 +152,32 @@ impl Table {
         self.set_phase(id, Phase::Silent);
         self.open.remove(&id)
     }
+
+    /// Frees a connection's slot now; its task sees this at its next poll.
+    fn close(&mut self, id: u64) {
+        if let Some(open) = self.remove(id) {
+            open.close.cancel();
+        }
+    }
 }
 
-/// Picks the connection to close: silent ones before those with a partial request, then one from the address with the
-/// most connections, then the oldest.
-fn least_worth(open: &HashMap<u64, Open>) -> Option<u64> {
+/// The answer whose client has left it unread for longest, beyond the limit.
+fn longest_stalled(open: &HashMap<u64, Open>, limit: Duration) -> Option<u64> {
+    let answering = open.iter().filter(|(_, connection)| connection.phase == Phase::Answering);
+    let stalls = answering.map(|(id, connection)| (connection.reading.stalled_for(), *id));
+    stalls.filter(|(stall, _)| *stall >= limit).max().map(|(_, id)| id)
+}
+
+/// Picks the connection to close: silent ones before those with a partial request and those before stalled answers, then
+/// one from the address with the most connections, then the oldest.
+fn least_worth(open: &HashMap<u64, Open>, stall_limit: Duration) -> Option<u64> {
     let mut shares: HashMap<IpAddr, usize> = HashMap::new();
     for connection in open.values() {
         *shares.entry(connection.peer).or_default() += 1;
     }
-    let closable = open.iter().filter(|(_, connection)| connection.phase != Phase::Answering);
+    let closable = open.iter().filter(|(_, connection)| {
+        connection.phase != Phase::Answering || connection.reading.stalled_for() >= stall_limit
+    });
     let worth = |(_, connection): &(&u64, &Open)| {
         (connection.phase, Reverse(shares[&connection.peer]), connection.since)
     };
@@ -148,6 +188,7 @@ fn least_worth(open: &HashMap<u64, Open>) -> Option<u64> {
 pub(super) struct Place {
     id: u64,
     peer: IpAddr,
+    reading: Arc<Reading>,
     close: CancellationToken,
     connections: Arc<Connections>,
 }
@@ -165,9 +206,12 @@ impl Place {
     /// Starts a request whose head has arrived; tracks the body of the request and of its answer.
     pub fn request(&self, body: &impl HttpBody) -> Request {
         let phase = if body.is_end_stream() { Phase::Answering } else { Phase::Receiving };
-        let is_over = self.connections.is_full();
+        // A connection may end its answer before it asks for another frame.
+        self.reading.wants_frame();
+        let overload = self.connections.overload();
         self.connections.set_phase(self.id, phase);
-        Request { id: self.id, is_over, connections: Arc::clone(&self.connections) }
+        let (reading, connections) = (Arc::clone(&self.reading), Arc::clone(&self.connections));
+        Request { id: self.id, overload, reading, connections }
     }
 }
 
@@ -181,18 +225,24 @@ impl Drop for Place {
 /// A request that is being received or answered. When it is dropped, its connection counts as silent again.
 pub(super) struct Request {
     id: u64,
-    is_over: bool,
+    overload: Option<Overload>,
+    reading: Arc<Reading>,
     connections: Arc<Connections>,
 }
 
-/// Marks a request beyond the limit, in a slot reserved for health checks.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Overloaded;
+/// Marks a request that came when as many as the limit were being answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overload {
+    /// There is a slot if it is a webhook or a health check.
+    WebhooksOnly,
+    /// There is a slot if it is a health check.
+    HealthOnly,
+}
 
 impl Request {
-    /// Whether the limit was reached when this request arrived.
-    pub fn is_over(&self) -> bool {
-        self.is_over
+    /// None when fewer requests than the limit were being answered when this one came.
+    pub fn overload(&self) -> Option<Overload> {
+        self.overload
     }
 
     /// Wraps the request's body to notice when it is complete.
@@ -206,13 +256,14 @@ impl Request {
         }
         let (id, connections) = (self.id, Arc::clone(&self.connections));
         let whole = move || connections.set_phase(id, Phase::Answering);
-        Body::new(Watched { body: body.map_err(axum::Error::new), at_end: AtEnd(Some(whole)) })
+        Body::new(Watched::new(body.map_err(axum::Error::new), whole))
     }
 
     /// Wraps the answer's body; the request ends with it.
     pub fn answer(self, body: Body) -> Body {
+        let reading = Arc::clone(&self.reading);
         let over = move || drop(self);
-        Body::new(Watched { body, at_end: AtEnd(Some(over)) })
+        Body::new(Watched::new(body, over).with_reading(reading))
     }
 }
 
@@ -222,154 +273,5 @@ impl Drop for Request {
     }
 }
 
-/// A body that calls a function when it ends or is dropped.
-struct Watched<B, F: FnOnce()> {
-    body: B,
-    at_end: AtEnd<F>,
-}
-
-struct AtEnd<F: FnOnce()>(Option<F>);
-
-impl<F: FnOnce()> AtEnd<F> {
-    fn ring(&mut self) {
-        if let Some(ring) = self.0.take() {
-            ring();
-        }
-    }
-}
-
-impl<F: FnOnce()> Drop for AtEnd<F> {
-    fn drop(&mut self) {
-        self.ring();
-    }
-}
-
-impl<B, F> HttpBody for Watched<B, F>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-    F: FnOnce() + Unpin,
-{
-    type Data = Bytes;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if matches!(polled, Poll::Ready(None)) {
-            self.at_end.ring();
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-
-    use http_body_util::{Empty, Full};
-
-    use super::*;
-
-    fn address(last: u8) -> IpAddr {
-        Ipv4Addr::new(192, 0, 2, last).into()
-    }
-
-    fn enter(connections: &Arc<Connections>, last: u8) -> Option<Place> {
-        connections.try_enter(address(last))
-    }
-
-    fn is_lost(place: &Place) -> bool {
-        place.close.is_cancelled()
-    }
-
-    #[test]
-    fn a_new_connection_takes_the_place_of_the_one_that_is_silent_longest() {
-        let connections = Connections::with_places(2, 2);
-        let (first, second) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
-        let _third = enter(&connections, 1).unwrap();
-        assert!(is_lost(&first) && !is_lost(&second));
-    }
-
-    #[test]
-    fn a_connection_with_a_complete_request_keeps_its_place() {
-        let connections = Connections::with_places(2, 2);
-        let (busy, silent) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
-        let request = busy.request(&Empty::<Bytes>::new());
-        let other = enter(&connections, 1).unwrap();
-        assert!(is_lost(&silent) && !is_lost(&busy));
-        let _both_busy = other.request(&Empty::<Bytes>::new());
-        assert!(enter(&connections, 1).is_none());
-        drop(request);
-        assert!(enter(&connections, 1).is_some());
-        assert!(is_lost(&busy), "it is silent again after its answer");
-    }
-
-    #[test]
-    fn a_connection_with_half_a_request_closes_after_the_silent_ones() {
-        let connections = Connections::with_places(2, 2);
-        let (half, silent) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
-        let request = half.request(&Full::<Bytes>::from("half"));
-        let third = enter(&connections, 1).unwrap();
-        assert!(is_lost(&silent) && !is_lost(&half));
-        let _busy = third.request(&Empty::<Bytes>::new());
-        assert!(enter(&connections, 1).is_some());
-        assert!(is_lost(&half));
-        drop(request);
-    }
-
-    #[tokio::test]
-    async fn a_request_is_complete_when_its_body_has_ended() {
-        let connections = Connections::with_places(1, 1);
-        let place = enter(&connections, 1).unwrap();
-        let request = place.request(&Full::<Bytes>::from("whole"));
-        let body = request.receive(Full::<Bytes>::from("whole"));
-        assert_eq!(body.collect().await.unwrap().to_bytes(), "whole");
-        assert!(enter(&connections, 1).is_none());
-        let answer = request.answer(Body::from("answer"));
-        assert!(enter(&connections, 1).is_none());
-        assert_eq!(answer.collect().await.unwrap().to_bytes(), "answer");
-        assert!(enter(&connections, 1).is_some());
-    }
-
-    #[test]
-    fn the_address_with_the_most_connections_loses_one_first() {
-        let connections = Connections::with_places(3, 3);
-        let (lone, crowd) = (enter(&connections, 1).unwrap(), enter(&connections, 2).unwrap());
-        let _crowd = enter(&connections, 2).unwrap();
-        let _new = enter(&connections, 3).unwrap();
-        assert!(is_lost(&crowd) && !is_lost(&lone));
-    }
-
-    #[tokio::test]
-    async fn while_all_are_busy_a_new_connection_waits_for_one_to_end() {
-        let connections = Connections::with_places(1, 1);
-        let busy = connections.enter(address(1)).await;
-        let request = busy.request(&Empty::<Bytes>::new());
-        let mut waiting = Box::pin(connections.enter(address(1)));
-        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        drop(request);
-        waiting.await;
-    }
-
-    #[test]
-    fn requests_beyond_the_limit_are_marked_while_they_last() {
-        let connections = Connections::with_places(3, 1);
-        let (first, second) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
-        let within = first.request(&Empty::<Bytes>::new());
-        assert!(!within.is_over());
-        assert!(second.request(&Empty::<Bytes>::new()).is_over());
-        drop(first);
-        drop(within);
-        assert!(!second.request(&Empty::<Bytes>::new()).is_over());
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -11,11 +12,12 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 use serde_json::json;
 
-use super::AppState;
+use super::auth::Caller;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
 use super::extract::{InPath, PathPart, known_session};
 use super::range::{Wanted, wanted};
+use super::{AppState, download};
 use crate::model::{
     RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, Speaker, StreamId,
 };
@@ -41,6 +43,7 @@ pub async fn list(
 /// Serves one file or a range of it. The path names a row, never a file system path.
 pub async fn download(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     InPath(id): InPath<SessionId>,
     InPath(FileName(name)): InPath<FileName>,
     method: Method,
@@ -63,12 +66,11 @@ pub async fn download(
         Wanted::All => (StatusCode::OK, 0..file.bytes),
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
     };
+    let permit = download::enter(&state, &caller)?;
     let part = if method == Method::HEAD { 0..0 } else { range.clone() };
     let content = state.recordings.open(&recording, &file, part).await.map_err(refused)?;
-    let content = content.inspect_err(
-        |error| tracing::warn!(%error, "could not read a recording to its end; its download is cut"),
-    );
-    let mut response = Response::new(Body::from_stream(content));
+    let content = content.inspect_err(|error| tracing::warn!(%error, "a recording was cut"));
+    let mut response = Response::new(download::body(permit, content));
     *response.status_mut() = status;
     describe(response.headers_mut(), &file, &etag, &range);
     if status == StatusCode::PARTIAL_CONTENT {

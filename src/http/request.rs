@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use super::client_address::{ClientAddress, Peer, TrustedProxies};
-use super::connections::Overloaded;
+use super::connections::Overload;
 use super::counters::{Counters, count};
 use super::error::ApiError;
 
@@ -27,6 +27,8 @@ pub struct RequestId(pub String);
 pub struct Observer {
     pub counters: Arc<Counters>,
     pub trusted_proxies: TrustedProxies,
+    /// The routes of Zoom's webhooks, which have places of their own when the daemon is overloaded.
+    pub webhook_paths: Vec<String>,
 }
 
 impl Observer {
@@ -35,6 +37,17 @@ impl Observer {
         let peer = request.extensions().get::<Peer>();
         let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0);
         self.trusted_proxies.client(peer, request.headers())
+    }
+
+    /// Whether there is no place for a request to this route.
+    fn is_refused(&self, overload: Option<Overload>, route: &str) -> bool {
+        let is_webhook = || self.webhook_paths.iter().any(|path| path == route);
+        match overload {
+            None => false,
+            Some(_) if is_probe(route) => false,
+            Some(Overload::WebhooksOnly) => !is_webhook(),
+            Some(Overload::HealthOnly) => true,
+        }
     }
 }
 
@@ -52,9 +65,9 @@ pub async fn observe(
     let method = request.method().clone();
     // The raw path may hold anything; the route is one of the daemon's.
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let is_probe = route.as_ref().is_some_and(|route| route.as_str().starts_with("/health/"));
-    let is_refused = !is_probe && request.extensions().get::<Overloaded>().is_some();
-    let mut response = match is_refused {
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let overload = request.extensions().get::<Overload>().copied();
+    let mut response = match observer.is_refused(overload, route) {
         true => ApiError::Overloaded.into_response(),
         false => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
             count(&observer.counters.panics);
@@ -66,14 +79,14 @@ pub async fn observe(
         error.render(&mut response, &request_id);
     }
     secure(response.headers_mut(), &request_id);
-    if is_probe && response.status().is_success() {
+    if is_probe(route) && response.status().is_success() {
         return response;
     }
     tracing::info!(
         request_id,
         client = %client.0,
         %method,
-        route = route.as_ref().map_or("none", MatchedPath::as_str),
+        route,
         status = response.status().as_u16(),
         ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         error = error.as_ref().map(log_text),
@@ -82,7 +95,11 @@ pub async fn observe(
     response
 }
 
-/// The log's text: more than the client's if the cause is in the daemon.
+fn is_probe(route: &str) -> bool {
+    route.starts_with("/health/")
+}
+
+/// What the log gets to read: more than the client where the cause is ours.
 fn log_text(error: &ApiError) -> String {
     match error {
         ApiError::Store(cause) => cause.to_string(),
@@ -129,6 +146,7 @@ mod tests {
         let observer = Observer {
             counters: Arc::clone(&counters),
             trusted_proxies: TrustedProxies::default(),
+            webhook_paths: Vec::new(),
         };
         let router = Router::new()
             .route("/boom", get(boom))

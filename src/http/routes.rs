@@ -15,7 +15,7 @@ use axum::routing::MethodRouter;
 
 use super::error::ApiError;
 use super::openapi::Operation;
-use super::{AppState, audit, auth, cors, idempotency, request};
+use super::{AppState, audit, auth, cors, idempotency, request, webhook};
 
 /// Who may use a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +147,7 @@ fn observer(state: &AppState) -> Arc<request::Observer> {
     Arc::new(request::Observer {
         counters: Arc::clone(&state.counters),
         trusted_proxies: state.trusted_proxies.clone(),
+        webhook_paths: vec![state.webhook_path.clone(), webhook::video_path(&state.webhook_path)],
     })
 }
 

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::client_address::Peer;
-use super::connections::{Connections, Overloaded, Place};
+use super::connections::{Connections, Place};
 use super::write_timeout::StallTimeout;
 
 /// The most headers in one request; real ones have about twenty.
@@ -39,8 +39,8 @@ pub type Socket = StallTimeout<TcpStream>;
 /// The bounds on connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The most open connections. A new one replaces one that is silent or slow with its request; while all of them are
-    /// being answered, it waits in the kernel's backlog.
+    /// Open connections. One more takes the place of one that is silent, slow with its request or slow to read its
+    /// answer; while all of them are being answered, it waits in the kernel's backlog.
     pub connections: usize,
     /// From the start of a connection to its first byte.
     pub first_byte_timeout: Duration,
@@ -129,7 +129,7 @@ async fn converse(
     };
     tokio::select! {
         () = talk => {}
-        () = place.lost() => tracing::debug!("closed a connection without a complete request for a new one"),
+        () = place.lost() => tracing::debug!("closed a silent or slow connection for a new request"),
     }
 }
 
@@ -174,8 +174,8 @@ async fn respond(
     let progress = place.request(&body);
     let mut request = Request::from_parts(head, progress.receive(body));
     request.extensions_mut().insert(Peer(place.peer()));
-    if progress.is_over() {
-        request.extensions_mut().insert(Overloaded);
+    if let Some(overload) = progress.overload() {
+        request.extensions_mut().insert(overload);
     }
     let response = router.call(request).await?;
     Ok(response.map(|body| progress.answer(body)))

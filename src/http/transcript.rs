@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use futures_util::stream;
 
-use super::AppState;
+use super::auth::Caller;
 use super::error::ApiError;
 use super::extract::{InPath, Params, known_session};
+use super::{AppState, download};
 use crate::model::SessionId;
 use crate::store::StoreError;
 use crate::transcript::format::{self, Format, Writer};
@@ -21,12 +23,14 @@ use crate::transcript::{Transcript, origin_ms};
 /// them. Streamed from the store, so that a long one takes no memory.
 pub async fn download(
     State(state): State<Arc<AppState>>,
+    Extension(caller): Extension<Caller>,
     InPath(id): InPath<SessionId>,
     params: Params,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let format = chosen(&params, &headers)?;
     known_session(&state.store, id).await?;
+    let permit = download::enter(&state, &caller)?;
     let streams = state.store.streams_of(id).await?;
     let mut lines = Lines::new(state.store.clone(), id, &streams, format.applies_corrections());
     // Read before the answer starts: an unavailable store is a 503, not a truncated file.
@@ -39,7 +43,7 @@ pub async fn download(
         })?;
         Ok::<_, StoreError>(chunk.map(|chunk| (chunk, reading)))
     });
-    Ok(response(format, id, Body::from_stream(body)))
+    Ok(response(format, id, download::body(permit, body)))
 }
 
 fn chosen(params: &Params, headers: &HeaderMap) -> Result<Format, ApiError> {

@@ -1,4 +1,4 @@
-//! Limits live subscribers, in total and per API token.
+//! Limits live subscribers and downloads, in total and per API token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,8 +19,9 @@ pub enum Entrant<'a> {
     Privileged,
 }
 
+/// A number of places, shared out among API tokens.
 #[derive(Clone)]
-pub(super) struct Permits {
+pub struct Permits {
     max: usize,
     taken: Arc<Mutex<Taken>>,
 }
@@ -43,8 +44,8 @@ struct Held {
 pub struct Permit {
     taken: Arc<Mutex<Taken>>,
     token: Option<Arc<str>>,
-}
     cursors: usize,
+}
 
 impl Permits {
     pub fn new(max: usize) -> Self {
@@ -96,8 +97,8 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let mut taken = lock(&self.taken);
         taken.all -= 1;
-        let Some(token) = &self.token else { return };
         taken.cursors -= self.cursors;
+        let Some(token) = &self.token else { return };
         if let Some(own) = taken.tokens.get_mut(token) {
             own.places -= 1;
             own.cursors -= self.cursors;
@@ -145,7 +146,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn the_subscribers_of_a_token_share_a_budget_of_cursors() {
         let permits = Permits::new(64);
         let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
@@ -163,6 +163,7 @@ mod tests {
         assert_eq!(lock(&permits.taken).cursors, 0);
     }
 
+    #[test]
     fn a_small_limit_still_admits_subscribers() {
         let name: Arc<str> = "one".into();
         assert_eq!(fill(&Permits::new(1), Entrant::Token(&name)).len(), 1);

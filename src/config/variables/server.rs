@@ -43,8 +43,8 @@ pub(super) const HTTP: &[Variable] = &[
     variable(
         "MAX_CONNECTIONS",
         "1024",
-        "the most HTTP requests answered at once; further requests get 503, and silent or slow connections are closed \
-         for new ones",
+        "the most HTTP requests answered at once, half of them downloads; further requests get 503, and silent or slow \
+         connections are closed for new ones. Webhooks and health checks have places beyond these",
     ),
     variable(
         "TRUSTED_PROXIES",

@@ -5,11 +5,14 @@ use std::time::Duration;
 use rtmsd::http::server::Limits;
 use rtmsd::model::EntryBody;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use super::client::{Answer, SseClient, TIMEOUT, exchange, head, read_answer};
 use super::server::{READER, Server};
+use super::tickets::{record, session_path};
+
+const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
 
 const SHORT: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(60);
@@ -129,7 +132,7 @@ async fn half_requests_keep_no_webhook_out() {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_limit_are_refused_and_health_still_answers() {
+async fn requests_beyond_the_limit_are_refused_and_webhooks_and_health_still_answered() {
     let server = crowded().await;
     let stream = server.start_stream("m1==", "s1").await;
     let path = format!("/api/v1/sdk/sessions/{}/events", stream.session_id);
@@ -140,7 +143,8 @@ async fn requests_beyond_the_limit_are_refused_and_health_still_answers() {
         answered.push(events);
     }
     let _silent = crowd(&server, b"").await;
-    let refused = server.webhook(b"{\"event\":\"x\"}").await;
+    assert_eq!(server.webhook(b"{\"event\":\"x\"}").await.status, 200);
+    let refused = server.get("/api/v1/sdk/sessions").await;
     assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
     assert_eq!(refused.header("retry-after"), Some("2"));
     assert_eq!(server.get("/health/live").await.status, 200);
@@ -185,4 +189,63 @@ async fn a_request_that_outlasts_the_grace_is_cut() {
     assert_eq!(server.get("/health/live").await.status, 200);
     server.stopped().await;
     assert!(closed(&mut stuck).await.is_empty());
+}
+
+/// A connection that has asked for a file and reads no more than the head of the answer.
+async fn stalled(server: &Server, path: &str, header: (&str, &str)) -> (u16, TcpStream) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut socket = socket.connect(server.address).await.unwrap();
+    socket.write_all(&head("GET", path, &[header])).await.unwrap();
+    let mut start = [0; 12];
+    timeout(TIMEOUT, socket.read_exact(&mut start)).await.unwrap().unwrap();
+    (std::str::from_utf8(&start[9..]).unwrap().parse().unwrap(), socket)
+}
+
+#[tokio::test]
+async fn downloads_are_bounded_for_each_token_and_keep_no_webhook_out() {
+    let limits = Limits { connections: 8, ..limits(LONG) };
+    let server = Server::start_with(limits, LONG).await;
+    let stream = server.start_stream("m1==", "s1").await;
+    let path = record(&server, &stream, &vec![7; 20_000_000], 1000).await;
+    let mut reading = Vec::new();
+    for _ in 0..3 {
+        let (status, socket) = stalled(&server, &path, READER).await;
+        assert_eq!(status, 200);
+        reading.push(socket);
+    }
+    let refused = server.get(&path).await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "too_many_downloads"));
+    let transcript = server.get(&session_path(&stream, "transcript")).await;
+    assert_eq!(transcript.code(), "too_many_downloads");
+    let (status, other) = stalled(&server, &path, BOSS).await;
+    assert_eq!(status, 200, "another token has a share of its own");
+    assert_eq!(server.webhook(b"{\"event\":\"x\"}").await.status, 200);
+    drop((reading, other));
+    let is_free = async {
+        while server.get(&session_path(&stream, "transcript")).await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, is_free).await.expect("a client that is gone returns its permit");
+}
+
+#[tokio::test]
+async fn a_stalled_download_is_closed_for_another_request_when_places_run_short() {
+    let limits = Limits { connections: 2, ..limits(LONG) };
+    let server = Server::start_with(limits, LONG).await;
+    let stream = server.start_stream("m1==", "s1").await;
+    let path = record(&server, &stream, &vec![7; 20_000_000], 1000).await;
+    let (status, mut download) = stalled(&server, &path, READER).await;
+    assert_eq!(status, 200);
+    let events = session_path(&stream, "events");
+    let (status, _events) = SseClient::open(server.address, &events, &[READER]).await;
+    assert_eq!(status, 200);
+    let is_answered = async {
+        while server.get("/api/v1/sdk/sessions").await.status != 200 {
+            tokio::time::sleep(SHORT).await;
+        }
+    };
+    timeout(TIMEOUT, is_answered).await.expect("the stalled download makes room");
+    assert!(closed(&mut download).await.len() < 20_000_000, "it is cut");
 }

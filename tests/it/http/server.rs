@@ -8,6 +8,7 @@ use std::time::Duration;
 use rtmsd::control::{self, AutoStart, Control, Policies};
 use rtmsd::http::auth::{ApiTokens, Failures};
 use rtmsd::http::cors::AllowedOrigins;
+use rtmsd::http::download;
 use rtmsd::http::server::{Limits, serve};
 use rtmsd::http::tickets::TicketKeys;
 use rtmsd::http::{
@@ -178,6 +179,7 @@ impl Server {
             rate_limit: RateLimit::new(wiring.requests_per_s),
             failures: Failures::default(),
             trusted_proxies: TrustedProxies::default(),
+            downloads: download::permits(limits.connections),
             webhook_path: "/webhook".into(),
             webhook_key: key(),
             video_webhook_key: Some(WebhookKey::new(&Secret::new("demoVideoToken01".into()))),
