@@ -1,9 +1,9 @@
 //! Reads `.env` of the working directory. Reports mistakes by line, never with a value.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The file's name. It is read only from the working directory.
@@ -12,16 +12,21 @@ pub const FILE: &str = ".env";
 const MAX_BYTES: u64 = 1 << 20;
 /// The most lines that a quoted value may span.
 const MAX_VALUE_LINES: usize = 200;
+const ROOT: u32 = 0;
 /// Mode bits that let other users write the file.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 const REFERENCE: &str = "has a $ that may be a character or refer to another variable: put the value in single quotes if \
                          it is a character, or write out the other variable's value";
+const BACKSLASH: &str = "has a backslash outside quotes that may be a character or escape the next one: put the value in \
+                         single quotes if it is a character, or leave it out";
+const REPEATED: &str =
+    "sets a variable that a line above sets to another value: keep one of the lines";
 const OPEN_QUOTE: &str =
     "has a quote that is not closed: close it, or put the value in single quotes";
-const UNREADABLE: &str = "cannot be read: write NAME=value, and put a value with spaces, quotes or backslashes in \
-                          single quotes";
+const UNREADABLE: &str =
+    "cannot be read: write NAME=value, and put a value with spaces or quotes in single quotes";
 const NOT_UTF8: &str = "is not UTF-8: save the file as UTF-8";
 const MARKED: &str = "begins with a byte order mark (U+FEFF): remove it";
 
@@ -55,24 +60,19 @@ impl std::fmt::Debug for Line {
 }
 
 impl DotEnv {
-    /// Reads the file; empty if it does not exist. `is_set` tells whether the environment has a variable.
+    /// Reads the file; empty if it does not exist. `is_set` returns whether the environment has a variable. `user` is the
+    /// id of the user that the daemon runs as.
     ///
     /// # Errors
     /// Why the whole file is rejected, and what to do.
-    pub fn read(path: &Path, is_set: &dyn Fn(&str) -> bool) -> Result<Self, String> {
+    pub fn read(path: &Path, user: u32, is_set: &dyn Fn(&str) -> bool) -> Result<Self, String> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(format!("cannot be read: {error}")),
         };
         let unreadable = |error| format!("cannot be read: {error}");
-        let mode = file.metadata().map_err(unreadable)?.permissions().mode();
-        if mode & WRITABLE_BY_OTHERS != 0 {
-            return Err(format!(
-                "can be written by users other than its owner (mode {:03o}): run chmod go-w {FILE}",
-                mode & 0o777
-            ));
-        }
+        check_access(&file.metadata().map_err(unreadable)?, user)?;
         let mut bytes = Vec::new();
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > MAX_BYTES {
@@ -129,13 +129,23 @@ impl DotEnv {
         if scan.is_reference {
             return self.refuse(number, text, REFERENCE);
         }
+        if scan.has_backslash {
+            return self.refuse(number, text, BACKSLASH);
+        }
         match dotenvy::from_read_iter(scan.literal.as_bytes()).next() {
             None => {}
-            Some(Ok((name, value))) => {
-                self.values.insert(name, Line { number, value });
-            }
+            Some(Ok((name, value))) => self.set(name, Line { number, value }, text),
             Some(Err(_)) if text.starts_with(BYTE_ORDER_MARK) => self.refuse(number, text, MARKED),
             Some(Err(_)) => self.refuse(number, text, UNREADABLE),
+        }
+    }
+
+    /// Keeps the first value of a variable. An empty value counts as none.
+    fn set(&mut self, name: String, line: Line, text: &str) {
+        match self.values.get(&name).filter(|first| !first.value.is_empty()) {
+            None => drop(self.values.insert(name, line)),
+            Some(first) if line.value.is_empty() || line.value == first.value => {}
+            Some(_) => self.refuse(line.number, text, REPEATED),
         }
     }
 
@@ -161,6 +171,26 @@ impl DotEnv {
     }
 }
 
+/// Checks that only root and the user that the daemon runs as can have written the file.
+///
+/// # Errors
+/// Why the file is rejected, and what to do.
+fn check_access(file: &Metadata, user: u32) -> Result<(), String> {
+    let (owner, mode) = (file.uid(), file.mode());
+    if owner != user && owner != ROOT {
+        return Err(format!(
+            "belongs to user {owner}, and rtmsd runs as user {user}: run chown {user} {FILE}"
+        ));
+    }
+    if mode & WRITABLE_BY_OTHERS != 0 {
+        return Err(format!(
+            "can be written by users other than its owner (mode {:03o}): run chmod go-w {FILE}",
+            mode & 0o777
+        ));
+    }
+    Ok(())
+}
+
 /// The text before the first `=`, if it is a valid name.
 fn name_of(text: &str) -> Option<String> {
     let (name, _) = text.trim_start_matches(BYTE_ORDER_MARK).split_once('=')?;
@@ -180,6 +210,8 @@ struct Scan {
     is_open: bool,
     /// Whether a `$` may refer to a variable.
     is_reference: bool,
+    /// Whether a backslash is outside quotes.
+    has_backslash: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -191,7 +223,12 @@ enum Quote {
 
 impl Scan {
     fn of(text: &str, is_known: &dyn Fn(&str) -> bool) -> Self {
-        let mut scan = Self { literal: text.to_owned(), is_open: false, is_reference: false };
+        let mut scan = Self {
+            literal: text.to_owned(),
+            is_open: false,
+            is_reference: false,
+            has_backslash: false,
+        };
         let Some((name, value)) = text.split_once('=') else { return scan };
         if name.trim_start().starts_with('#') {
             return scan;
@@ -212,7 +249,10 @@ impl Scan {
                 _ if was_escaped => {}
                 (Quote::Single, '\'') | (Quote::Double, '"') => quote = Quote::None,
                 (Quote::Single, _) => {}
-                (_, '\\') => escaped = true,
+                (_, '\\') => {
+                    self.has_backslash |= quote == Quote::None;
+                    escaped = true;
+                }
                 (_, '$') => {
                     self.is_reference |= is_reference(&value[at + 1..], is_known);
                     self.literal.push('\\');

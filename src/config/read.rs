@@ -78,6 +78,10 @@ impl<'a> Reader<'a> {
                 self.mistake(variable.name, QUOTED);
                 None
             }
+            Some((_, value)) if variable.is_credential && !is_printable(&value) => {
+                self.mistake(variable.name, UNPRINTABLE);
+                None
+            }
             found => found.map(|(_, value)| value),
         }
     }
@@ -170,6 +174,13 @@ impl<'a> Reader<'a> {
 
 /// Docker's `--env-file` and some shells keep the quotes around a value.
 const QUOTED: &str = "the value is in quotes, which are part of the value here: remove them (docker --env-file keeps quotes)";
+
+const UNPRINTABLE: &str = "the value has a character that is not printable ASCII, such as a no-break space or a letter \
+                           with an accent: copy it again from your Zoom app";
+
+fn is_printable(value: &str) -> bool {
+    value.chars().all(|c| c == ' ' || c.is_ascii_graphic())
+}
 
 /// Whether a value is enclosed in a pair of quotes.
 fn is_quoted(value: &str) -> bool {

@@ -24,7 +24,8 @@ impl<E: Fn(&str) -> Option<String>> Source<E> {
     /// Reads `.env` in a folder. [`Self::settle`] reports its mistakes.
     pub fn read(folder: &Path, environment: E) -> Self {
         let is_set = |name: &str| environment(name).is_some();
-        let (dotenv, refused) = match DotEnv::read(&folder.join(dotenv::FILE), &is_set) {
+        let user = rustix::process::geteuid().as_raw();
+        let (dotenv, refused) = match DotEnv::read(&folder.join(dotenv::FILE), user, &is_set) {
             Ok(dotenv) => (dotenv, None),
             Err(reason) => (DotEnv::default(), Some(reason)),
         };

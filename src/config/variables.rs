@@ -26,6 +26,8 @@ pub struct Variable {
     pub about: &'static str,
     /// Whether the daemon does not start without it.
     pub is_required: bool,
+    /// Whether it is a credential that Zoom issued: printable ASCII.
+    pub is_credential: bool,
 }
 
 impl Variable {
@@ -37,13 +39,17 @@ impl Variable {
         Self { aliases, ..self }
     }
 
+    const fn credential(self) -> Self {
+        Self { is_credential: true, ..self }
+    }
+
     const fn required(self) -> Self {
         Self { is_required: true, ..self }
     }
 }
 
 const fn variable(name: &'static str, default: &'static str, about: &'static str) -> Variable {
-    Variable { name, aliases: &[], default, about, is_required: false }
+    Variable { name, aliases: &[], default, about, is_required: false, is_credential: false }
 }
 
 /// Every setting, in the order of the documents.

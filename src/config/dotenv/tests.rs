@@ -25,7 +25,6 @@ fn a_dollar_is_a_character() {
         ("\"lab$ecret-token\"", "lab$ecret-token"),
         ("'lab$ecret-token'", "lab$ecret-token"),
         ("'${PUBLIC_URL}$HOME'", "${PUBLIC_URL}$HOME"),
-        ("a\\$HOME", "a$HOME"),
         ("\"a\\${HOME}\"", "a${HOME}"),
         ("$", "$"),
         ("a$$b$", "a$$b$"),
@@ -68,7 +67,6 @@ fn the_form_of_zooms_samples_is_read() {
 #[test]
 fn an_unreadable_line_is_reported_with_its_name() {
     assert_eq!(problem("two words"), Some(UNREADABLE));
-    assert_eq!(problem("C:\\data"), Some(UNREADABLE));
     assert_eq!(problem("'open"), Some(OPEN_QUOTE));
     assert_eq!(problem("\"open"), Some(OPEN_QUOTE));
     let file = DotEnv::parse(b"A=1\nTOKEN=\xff\xfe\nB=2\n", &|_| false);
@@ -91,10 +89,50 @@ fn a_value_in_quotes_may_have_several_lines_and_an_open_quote_hides_no_other_mis
 }
 
 #[test]
-fn the_last_line_of_a_name_counts_and_values_are_not_shown() {
-    let file = parsed("A=s3cret1\nA=s3cret2");
-    assert_eq!((file.value("A"), file.line("A")), (Some("s3cret2"), Some(2)));
+fn a_backslash_outside_quotes_is_refused() {
+    for written in ["C:\\data", "a\\\\b", "a\\$HOME", "a\\nb", "two\\ words", "x\\", "'a'\\b"] {
+        assert_eq!(problem(written), Some(BACKSLASH), "{written}");
+    }
+    for (written, read) in
+        [("'C:\\data'", "C:\\data"), ("\"a\\\\b\"", "a\\b"), ("x # C:\\data", "x")]
+    {
+        assert_eq!(value(written).as_deref(), Some(read), "{written}");
+    }
+}
+
+#[test]
+fn a_second_value_of_a_name_is_refused_and_values_are_not_shown() {
+    let file = parsed("A=s3cret1\nB=x\nA=s3cret2\nA=s3cret3\n");
+    let problems: Vec<_> =
+        file.problems.iter().map(|it| (it.line, it.name.as_deref(), it.problem)).collect();
+    assert_eq!(problems, [(3, Some("A"), REPEATED), (4, Some("A"), REPEATED)]);
     assert!(!format!("{file:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_name_may_come_again_with_the_same_value_or_with_none() {
+    let file = parsed("A=\nA=x\nA='x'\nA=\n");
+    assert_eq!(file.problems, []);
+    assert_eq!((file.value("A"), file.line("A")), (Some("x"), Some(2)));
+}
+
+#[test]
+fn a_file_is_read_only_if_root_or_the_own_user_owns_it() {
+    use std::os::unix::fs::chown;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE);
+    std::fs::write(&path, "A=1\n").unwrap();
+    let owner = || path.metadata().unwrap().uid();
+    if owner() == ROOT {
+        assert!(DotEnv::read(&path, 1000, &|_| false).is_ok());
+        chown(&path, Some(1234), None).unwrap();
+    }
+    let own = owner();
+    assert_eq!(DotEnv::read(&path, own, &|_| false).unwrap().value("A"), Some("1"));
+    let problem = DotEnv::read(&path, own + 1, &|_| false).unwrap_err();
+    let advice = format!("run chown {} .env", own + 1);
+    assert!(problem.contains(&format!("belongs to user {own}")), "{problem}");
+    assert!(problem.ends_with(&advice), "{problem}");
 }
 
 proptest::proptest! {

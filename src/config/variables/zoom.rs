@@ -3,17 +3,17 @@
 use super::{Variable, variable};
 
 pub(super) const APP: &[Variable] = &[
-    variable("ZOOM_CLIENT_ID", "", "the client id of your Zoom app (App Credentials)")
+    variable("ZOOM_CLIENT_ID", "", "the client id of your Zoom app (App Credentials)").credential()
         .also(&["ZM_RTMS_CLIENT", "ZM_CLIENT_ID", "ZOOM_APP_CLIENT_ID", "CLIENT_ID"])
         .required(),
-    variable("ZOOM_CLIENT_SECRET", "", "the client secret of your Zoom app (App Credentials)")
+    variable("ZOOM_CLIENT_SECRET", "", "the client secret of your Zoom app (App Credentials)").credential()
         .also(&["ZM_RTMS_SECRET", "ZM_CLIENT_SECRET", "ZOOM_APP_CLIENT_SECRET", "CLIENT_SECRET"])
         .required(),
     variable(
         "ZOOM_SECRET_TOKEN",
         "",
         "the Secret Token of your Zoom app (Features, Access): it signs webhooks and is not the client secret",
-    )
+    ).credential()
     .also(&[
         "ZM_RTMS_SECRET_TOKEN",
         "ZM_RTMS_WEBHOOK_SECRET",
@@ -29,26 +29,26 @@ pub(super) const VIDEO_SDK: &[Variable] = &[
         "",
         "the SDK key of your Video SDK app. Key, secret and Secret Token are set together or not at all. The app's \
          webhooks go to WEBHOOK_PATH and /video, such as /webhook/video",
-    )
+    ).credential()
     .also(&["VIDEO_CLIENT_ID"]),
-    variable("ZOOM_VIDEO_SDK_SECRET", "", "the SDK secret of your Video SDK app")
+    variable("ZOOM_VIDEO_SDK_SECRET", "", "the SDK secret of your Video SDK app").credential()
         .also(&["VIDEO_CLIENT_SECRET"]),
     variable(
         "ZOOM_VIDEO_SECRET_TOKEN",
         "",
         "the Secret Token of your Video SDK app: it signs that app's webhooks",
-    )
+    ).credential()
     .also(&["VIDEO_SECRET_TOKEN"]),
     variable(
         "ZOOM_VIDEO_API_KEY",
         "",
         "the Video SDK API key of your account, for starting and stopping Video SDK sessions over REST",
-    ),
+    ).credential(),
     variable(
         "ZOOM_VIDEO_API_SECRET",
         "",
         "the secret of ZOOM_VIDEO_API_KEY: it signs the tokens of those calls",
-    ),
+    ).credential(),
 ];
 
 pub(super) const INSTALL: &[Variable] = &[
@@ -76,24 +76,24 @@ pub(super) const INSTALL: &[Variable] = &[
         "ZOOM_ACCOUNT_ID",
         "",
         "the account for server-to-server OAuth, used for meetings in which nobody has installed the app",
-    ),
+    ).credential(),
     variable(
         "ZOOM_S2S_CLIENT_ID",
         "",
         "the client id of the server-to-server app; by default ZOOM_CLIENT_ID",
-    )
+    ).credential()
     .also(&["S2S_ZM_CLIENT_ID"]),
     variable(
         "ZOOM_S2S_CLIENT_SECRET",
         "",
         "the client secret of the server-to-server app; by default ZOOM_CLIENT_SECRET",
-    )
+    ).credential()
     .also(&["S2S_ZM_CLIENT_SECRET"]),
     variable(
         "ZOOM_ACCESS_TOKEN",
         "",
         "a ready access token, as Zoom's samples take it; it expires after an hour and is not refreshed",
-    )
+    ).credential()
     .also(&["access_token"]),
     variable("ZOOM_API_BASE_URL", "https://api.zoom.us", "the base URL of Zoom's REST API"),
     variable("ZOOM_OAUTH_BASE_URL", "https://zoom.us", "the base URL of Zoom's OAuth"),
