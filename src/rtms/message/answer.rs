@@ -27,6 +27,11 @@ impl HandshakeAnswer {
         })
     }
 
+    /// Whether any media URL could be read.
+    pub fn has_urls(&self) -> bool {
+        !self.urls.is_empty()
+    }
+
     /// Reads an answer. A refusal needs only its status; an acceptance with unreadable URLs is malformed.
     pub(super) fn read(reader: &mut Reader, fields: &Fields<'_>) -> Result<Self, Malformed> {
         let status_code = reader.code(fields, "status_code");

@@ -49,6 +49,8 @@ pub enum LossReason {
     Silent,
     /// No answer to our handshake.
     Unanswered,
+    /// Zoom accepted the handshake with an answer that lacks what we need.
+    UnreadableAnswer,
     /// Zoom refused the handshake with this status, and may think better of it.
     Refused(i64),
     /// Zoom refused the handshake with this status because it still holds our old connection (section 3.4).
@@ -68,6 +70,9 @@ impl fmt::Display for LossReason {
             LossReason::Dropped(cause) => write!(f, "connection lost: {cause}"),
             LossReason::Silent => f.write_str("silent for too long"),
             LossReason::Unanswered => f.write_str("no answer to the handshake"),
+            LossReason::UnreadableAnswer => {
+                f.write_str("the answer to the handshake cannot be read")
+            }
             LossReason::Refused(status) | LossReason::Duplicate(status) => {
                 write!(f, "handshake refused with status {status}")
             }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::verdict::{Verdict, verdict};
 use super::{End, LinkId, LossReason, Output, Socket, Stream};
-use crate::model::{EntryBody, Outcome, Participant, Product, StreamStatus};
+use crate::model::{EntryBody, Lost, Outcome, Participant, Product, StreamStatus, Unreadable};
 use crate::rtms::ledger::Change;
 use crate::rtms::message::event_type::{CONTACT_CENTER_FIRST, CONTACT_CENTER_LAST};
 use crate::rtms::message::{
@@ -65,6 +65,9 @@ impl<T: AsRef<str>> Stream<T> {
         }
         let (id, status) = (LinkId::Signaling, answer.status_code);
         match verdict(status, &answer.reason) {
+            Verdict::Accepted if self.is_running() && !answer.has_urls() => {
+                self.without_urls(now);
+            }
             Verdict::Accepted => self.joined(now, answer),
             // Zoom forgets a stream that it has ended: its answer must not hide why it did.
             _ if !self.is_running() => {
@@ -85,6 +88,14 @@ impl<T: AsRef<str>> Stream<T> {
             Verdict::WithoutMedium => self.refused(Outcome::Refused, "signaling", answer),
             Verdict::Final(outcome) => self.refused(outcome, "signaling", answer),
         }
+    }
+
+    /// An acceptance without any media URL that can be read is an unreadable message: another dial follows, inside the
+    /// window.
+    fn without_urls(&mut self, now: Instant) {
+        let number = msg_type::SIGNALING_HAND_SHAKE_RESP;
+        self.unreadable.add(Unreadable::new(number, Lost::Message, "server_urls"));
+        self.lost(now, LinkId::Signaling, LossReason::UnreadableAnswer, Socket::Open);
     }
 
     pub(super) fn refused(&mut self, outcome: Outcome, link: &str, answer: &HandshakeAnswer) {

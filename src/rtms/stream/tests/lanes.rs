@@ -1,10 +1,12 @@
 //! Over which sockets which media come.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::driver::Driver;
 use super::{ALL, AUDIO, AUDIO_FRAME, CHAT, LINE, SHARE, SIGNALING, TRANSCRIPT, offer, setup};
-use crate::model::{EntryBody, Outcome};
+use crate::model::{EntryBody, Lost, Outcome, Unreadable};
 use crate::rtms::message::Medium;
 use crate::rtms::params::ConnectionMode::{self, Split, Unified};
 
@@ -127,11 +129,11 @@ fn a_media_url_that_the_policy_does_not_allow_is_not_dialled() {
 
 #[test]
 fn a_stream_without_any_url_that_is_offered_and_allowed_ends() {
-    for urls in [&[][..], &[("audio", "wss://evil.example")], &[("video", "wss://v.zoom.us")]] {
+    for urls in [[("audio", "wss://evil.example")], [("video", "wss://v.zoom.us")]] {
         for mode in [Split, Unified] {
             let mut driver = Driver::new(setup(&[Medium::Audio], mode), 7);
             driver.open(SIGNALING);
-            driver.hear(SIGNALING, &offer(urls));
+            driver.hear(SIGNALING, &offer(&urls));
             assert_eq!(driver.end().unwrap().outcome, Outcome::Refused);
             assert_eq!(driver.said().last().unwrap(), "finished: refused");
         }
@@ -139,11 +141,43 @@ fn a_stream_without_any_url_that_is_offered_and_allowed_ends() {
 }
 
 #[test]
-fn an_answer_without_urls_at_all_ends_the_stream() {
+fn an_acceptance_without_a_readable_url_is_unreadable_and_another_dial_follows() {
+    for server in [
+        "{}",
+        r#"{"media_server":null}"#,
+        r#"{"media_server":{"server_urls":null}}"#,
+        r#"{"media_server":{"server_urls":{}}}"#,
+        r#"{"media_server":{"server_urls":{"audio":""}}}"#,
+        r#"{"media_server":{"server_urls":{"transcript":5}}}"#,
+    ] {
+        let mut answer: serde_json::Value = serde_json::from_str(server).unwrap();
+        answer["msg_type"] = 2.into();
+        answer["status_code"] = 0.into();
+        let mut driver = Driver::new(setup(&[Medium::Audio], Split), 7);
+        driver.open(SIGNALING);
+        driver.hear(SIGNALING, &answer.to_string());
+        assert!(driver.end().is_none(), "{server}");
+        let kind = Unreadable::new(2, Lost::Message, "server_urls");
+        assert_eq!(driver.stream.take_unreadable().count(&kind), 1, "{server}");
+        driver.forget();
+        driver.catch_up();
+        assert_eq!(driver.said(), ["dial signaling at signaling.zoom.us"], "{server}");
+        driver.join();
+        assert!(driver.said().contains(&"dial audio at audio.zoom.us".to_owned()), "{server}");
+    }
+}
+
+#[test]
+fn acceptances_without_a_readable_url_end_a_stream_when_its_window_does() {
     let mut driver = Driver::new(setup(&[Medium::Audio], Split), 7);
-    driver.open(SIGNALING);
-    driver.hear(SIGNALING, r#"{"msg_type":2,"status_code":0}"#);
-    assert_eq!(driver.end().unwrap().outcome, Outcome::Refused);
+    let start = driver.now;
+    while driver.end().is_none() {
+        driver.open(SIGNALING);
+        driver.hear(SIGNALING, r#"{"msg_type":2,"status_code":0}"#);
+        driver.pass(Duration::from_millis(100));
+    }
+    assert_eq!(driver.end().unwrap().outcome, Outcome::WindowExpired);
+    assert!(driver.now - start > Duration::from_secs(59));
 }
 
 #[test]
