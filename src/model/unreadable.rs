@@ -14,7 +14,7 @@ pub struct Unreadable {
     /// The message's type; 0 if it cannot be read.
     pub msg_type: u16,
     pub lost: Lost,
-    /// The missing or malformed field, or `not_json` or `no_msg_type`.
+    /// The missing or malformed field, or `not_json`, `no_msg_type` or `too_large`.
     pub reason: Cow<'static, str>,
 }
 

@@ -21,7 +21,7 @@ pub use codes::{
 };
 pub use content::{FrameInfo, payload};
 pub use event::{Event, EventUpdate};
-pub use incoming::{KeepAlive, Malformed, Message, parse};
+pub use incoming::{KeepAlive, Malformed, Message, parse, too_large};
 pub use outgoing::{Handshake, Outgoing};
 pub use time::normalize_ms;
 

@@ -41,6 +41,8 @@ const MAX_UNKNOWN: usize = 64;
 pub enum Input<T> {
     Opened(LinkId),
     Text(LinkId, T),
+    /// A message too large to be read: its first bytes.
+    TooLarge(LinkId, T),
     Lost(LinkId, LossReason),
     /// Zoom announced the stream again, at another server or anew (section 3.6, case A).
     Moved(Endpoint),
@@ -196,6 +198,7 @@ impl<T: AsRef<str>> Stream<T> {
         match input {
             Input::Opened(id) => self.opened(now, id),
             Input::Text(id, text) => self.received(now, id, text),
+            Input::TooLarge(id, head) => self.too_large(id, head.as_ref()),
             Input::Lost(id, loss) => self.lost(now, id, loss, Socket::Gone),
             Input::Moved(endpoint) => self.moved(now, endpoint),
             Input::Interrupted => self.signaling_reported_lost(now),

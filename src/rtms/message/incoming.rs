@@ -101,6 +101,16 @@ pub fn parse(text: &str, unreadable: &mut UnreadableMessages) -> Result<Message,
     Err(Malformed { kind, at_ms: None })
 }
 
+/// Counts a message that is too large to be read. Its first bytes, `head`, may still have its type.
+pub fn too_large(head: &str, unreadable: &mut UnreadableMessages) -> Malformed {
+    let text = json::mended(head);
+    let (fields, _) = Fields::read(&text);
+    let number = number(&fields).unwrap_or(msg_type::UNDEFINED);
+    let kind = Unreadable::new(number, Lost::Message, "too_large");
+    unreadable.add(kind.clone());
+    Malformed { kind, at_ms: None }
+}
+
 /// A well-formed frame; none for anything else.
 fn frame(text: &str) -> Option<(Medium, FrameInfo)> {
     if !text.starts_with('{') {

@@ -10,7 +10,7 @@ use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
 use crate::rtms::message::{
     FrameInfo, Handshake, HandshakeAnswer, MEDIA_TYPE_ALL, Malformed, Medium, Message, Outgoing,
-    msg_type,
+    msg_type, too_large,
 };
 use crate::rtms::params::{AudioStreams, ConnectionMode, Effective};
 
@@ -119,6 +119,14 @@ impl<T: AsRef<str>> Stream<T> {
             self.count_unknown(msg_type::UNDEFINED);
         } else if self.setup.params.wants(medium) {
             self.outputs.push_back(Output::Frame(medium, info, text));
+        }
+    }
+
+    /// Counts a message that is too large to be read. Like any unreadable message, it is no sign of life.
+    pub(super) fn too_large(&mut self, id: LinkId, head: &str) {
+        if self.link_mut(id).is_some_and(|link| link.is_open()) {
+            let lost = too_large(head, &mut self.unreadable);
+            self.message_lost(id, &lost);
         }
     }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 use futures_util::task::AtomicWaker;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::socket::{Socket, dial};
+use super::socket::{Received, Socket, dial};
 use crate::net::Network;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::{HangUp, Input, LinkId, LossReason};
@@ -136,7 +136,8 @@ impl Slot {
         let cx = &mut Context::from_waker(&self.waker);
         let news = match &mut self.kind {
             Kind::Open(socket) => match ready!(socket.poll(cx)) {
-                Ok(text) => Input::Text(self.id, text),
+                Ok(Received::Text(text)) => Input::Text(self.id, text),
+                Ok(Received::TooLarge(head)) => Input::TooLarge(self.id, head),
                 Err(loss) => Input::Lost(self.id, loss),
             },
             Kind::Dialing(dial) => match ready!(dial.as_mut().poll(cx)) {

@@ -1,4 +1,4 @@
-//! One WebSocket of a stream: reads texts, queues writes, closes.
+//! One WebSocket of a stream: reads texts, queues writes, closes. What cannot be read costs no link.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -17,10 +17,13 @@ use crate::rtms::stream::{Lane, LinkId, LossReason};
 
 /// What we send is small and rare; a peer that takes none of it is cut.
 const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024;
-/// Signaling, text and audio.
-const MAX_SMALL_MESSAGE_BYTES: usize = 1024 * 1024;
-/// A QHD picture in base64 has several MB (rtms-protocol.md section 4).
-const MAX_PICTURE_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// The largest message that is read, on every link: a QHD picture in base64 has several MB, and sizes are not published
+/// (rtms-protocol.md section 4). Buffers grow only when a message needs it.
+const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// One byte more passes, so that the length shows that the message was cut.
+const MAX_PASSED_BYTES: usize = MAX_MESSAGE_BYTES + 1;
+/// How much is looked at of a message that is too large.
+const HEAD_BYTES: usize = 1024;
 /// tungstenite clears its whole read buffer before every read and keeps it for the connection's life: larger
 /// than a frame costs time and memory on every stream.
 const SMALL_READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -34,31 +37,45 @@ pub(super) struct Socket {
     broken: Option<String>,
 }
 
+/// A message of the peer.
+pub(super) enum Received {
+    Text(Utf8Bytes),
+    /// The first bytes of a message that is too large; the rest is discarded.
+    TooLarge(Utf8Bytes),
+}
+
 /// Connects, with TLS and upgrade. The error is for the log and names no path.
 pub(super) async fn dial(
     id: LinkId,
     endpoint: Endpoint,
     network: Network,
 ) -> Result<Socket, String> {
-    let dialled =
-        network.websocket(endpoint.target(), config(id), |_| true, TextAsBinary::new).await;
+    let wrap = |stream| TextAsBinary::new(stream, MAX_PASSED_BYTES as u64);
+    let dialled = network.websocket(endpoint.target(), config(id), |_| true, wrap).await;
     let websocket = dialled.map_err(|error| error.to_string())?;
     Ok(Socket { websocket, unflushed: false, broken: None })
 }
 
 fn config(id: LinkId) -> WebSocketConfig {
-    let (read_buffer, max_message) = match id {
+    let read_buffer = match id {
         LinkId::Media(Lane::All | Lane::Only(Medium::Video | Medium::Share)) => {
-            (PICTURE_READ_BUFFER_BYTES, MAX_PICTURE_MESSAGE_BYTES)
+            PICTURE_READ_BUFFER_BYTES
         }
-        _ => (SMALL_READ_BUFFER_BYTES, MAX_SMALL_MESSAGE_BYTES),
+        _ => SMALL_READ_BUFFER_BYTES,
     };
     WebSocketConfig::default()
         .read_buffer_size(read_buffer)
         .write_buffer_size(0)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
-        .max_message_size(Some(max_message))
-        .max_frame_size(Some(max_message))
+        .max_message_size(Some(MAX_PASSED_BYTES))
+        .max_frame_size(Some(MAX_PASSED_BYTES))
+}
+
+fn received(bytes: Bytes) -> Received {
+    match bytes.len() > MAX_MESSAGE_BYTES {
+        true => Received::TooLarge(text(bytes.slice(..HEAD_BYTES))),
+        false => Received::Text(text(bytes)),
+    }
 }
 
 /// Decodes lossily: invalid UTF-8 becomes U+FFFD.
@@ -78,8 +95,8 @@ impl Socket {
         true
     }
 
-    /// The next text, or why there is none any more. Flushes what was queued on the way.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Utf8Bytes, LossReason>> {
+    /// The next message, or why the link is lost. Also flushes what was queued.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, LossReason>> {
         if self.unflushed && self.broken.is_none() {
             match Pin::new(&mut self.websocket).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
@@ -102,8 +119,8 @@ impl Socket {
                 Some(Ok(message)) => message,
             };
             match message {
-                Message::Text(text) => return Poll::Ready(Ok(text)),
-                Message::Binary(bytes) => return Poll::Ready(Ok(text(bytes))),
+                Message::Text(text) => return Poll::Ready(Ok(Received::Text(text))),
+                Message::Binary(bytes) => return Poll::Ready(Ok(received(bytes))),
                 Message::Close(frame) => {
                     let code = frame.map(|frame| frame.code.into());
                     return Poll::Ready(Err(LossReason::Closed(code)));

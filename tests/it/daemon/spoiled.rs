@@ -129,3 +129,52 @@ async fn counted(daemon: &TestDaemon, log: &Log) -> Vec<Value> {
     let session = daemon.api().get(&path).await.unwrap().json();
     session["data"]["streams"][0]["unreadable_messages"].as_array().unwrap().clone()
 }
+
+/// The largest message that is read on any link.
+const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// An audio frame with this many characters of base64.
+fn audio(characters: usize) -> Value {
+    let data = "A".repeat(characters);
+    json!({ "msg_type": 14, "content": { "user_id": 7, "user_name": "Ana", "data": data } })
+}
+
+/// Somebody joins, in a message with this many bytes that nobody needs.
+fn join_of(user_id: u32, bytes: usize) -> Value {
+    let padding = "x".repeat(bytes);
+    json!({ "msg_type": 6, "padding": padding,
+        "event": { "event_type": 3, "participants": [{ "user_id": user_id }] } })
+}
+
+#[tokio::test]
+async fn a_message_of_megabytes_is_read_and_one_over_16_mib_costs_only_itself() {
+    let mut home =
+        Home::sqlite().set("MEDIA_SOCKET_CONNECTION_MODE", "split").set("MEDIA_TYPES", "audio");
+    home.timings.silence = Duration::from_secs(60);
+    let daemon = TestDaemon::start(&home).await;
+    let (log, mut signaling, mut media) = join(&daemon).await;
+    signaling.say(&join_of(1, 2 << 20)).await;
+    media.say(&audio(2 << 20)).await;
+    for _ in 0..2 {
+        signaling.say(&join_of(2, MAX_MESSAGE_BYTES)).await;
+        media.say(&audio(MAX_MESSAGE_BYTES)).await;
+    }
+    signaling.say(&join_of(3, 0)).await;
+    media.say(&json!({ "msg_type": 12, "timestamp": 5 })).await;
+    assert_eq!(media.hear_type(13).await["timestamp"], 5);
+    log.entries("participant_joined", 2).await;
+    assert_eq!(log.page().links(), ["+signaling", "+audio"]);
+    let counted = counted(&daemon, &log).await;
+    let page = log.over().await;
+    let joined: Vec<_> =
+        page.of("participant_joined").iter().map(|entry| entry["user_id"].clone()).collect();
+    assert_eq!(joined, [1, 3]);
+    let gaps = page.of("gap");
+    assert!(gaps.iter().any(|gap| gap["cause"] == "unreadable"), "{gaps:?}");
+    assert!(gaps.iter().all(|gap| gap["medium"] == "audio"), "{gaps:?}");
+    assert_eq!(counted.len(), 2, "the messages of 2 MiB were read: {counted:?}");
+    for kind in &counted {
+        assert!([6, 14].contains(&kind["msg_type"].as_u64().unwrap()), "{counted:?}");
+        assert_eq!((&kind["reason"], &kind["count"]), (&json!("too_large"), &json!(2)));
+    }
+}

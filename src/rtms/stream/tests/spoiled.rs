@@ -2,9 +2,10 @@
 
 use super::driver::Driver;
 use super::{ALL, AUDIO_FRAME, LINE, SIGNALING};
-use crate::model::Lost;
+use crate::model::{Lost, Unreadable};
 use crate::rtms::message::Medium;
 use crate::rtms::message::tests::spoiled::{self, Spoiled};
+use crate::rtms::stream::Input;
 
 const GOOD: [(&str, &str); 2] = [(AUDIO_FRAME, "audio frame"), (LINE, "entry transcript")];
 
@@ -67,5 +68,26 @@ fn a_lost_message_is_accounted_to_its_medium() {
         assert_eq!(driver.unreadable_media(), media, "{text}");
         driver.hear(SIGNALING, text);
         assert_eq!(driver.unreadable_media(), [], "{text}");
+    }
+}
+
+#[test]
+fn a_message_that_is_too_large_costs_its_medium_a_frame_and_no_link() {
+    let audio = r#"{"msg_type":14,"content":{"user_id":7,"data":"AAAA"#;
+    let late = r#"{"content":{"user_id":7,"data":"AAAA"#;
+    for (head, number, media) in [
+        (audio, 14, &[Medium::Audio][..]),
+        (r#"{"msg_type":6,"event":{"event_type":3,"#, 6, &[]),
+        // The type is in the part that was discarded: the message may have carried either medium.
+        (late, 0, &[Medium::Audio, Medium::Transcript]),
+    ] {
+        let mut driver = Driver::unified(&[Medium::Audio, Medium::Transcript]);
+        driver.give(Input::TooLarge(ALL, head.to_owned()));
+        assert_eq!(driver.said(), [] as [&str; 0], "{head}");
+        assert_eq!(driver.unreadable_media(), media, "{head}");
+        driver.give(Input::TooLarge(SIGNALING, head.to_owned()));
+        assert_eq!(driver.unreadable_media(), [], "{head}");
+        let kind = Unreadable::new(number, Lost::Message, "too_large");
+        assert_eq!(driver.stream.take_unreadable().count(&kind), 2, "{head}");
     }
 }
