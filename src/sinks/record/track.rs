@@ -53,10 +53,14 @@ enum Writer {
 pub struct Counts {
     /// In the files, or in memory until the next `sync`.
     pub written: u64,
+    /// In the files up to the last whole sample; the bytes behind it are dropped.
+    pub truncated: u64,
     /// Not written: a repetition of a frame that is in the files.
     pub repeated: u64,
     /// Not written: its place holds other audio, or it is too late for a file that only grows.
     pub late: u64,
+    /// Not written: more audio arrived than time passed, and the file is too far ahead of the clock.
+    pub overlapped: u64,
     /// Not written: from before the origin, or from an impossible time.
     pub absurd: u64,
     /// Not written: pictures before the first key frame, and data that its codec does not allow.
@@ -82,14 +86,21 @@ impl Counts {
         self
     }
 
-    /// The frames that were received but are not in the files.
+    /// The frames that were received but are not in the files, or not whole.
     pub fn left_out(&self) -> u64 {
-        self.late + self.absurd + self.unreadable + self.beyond_limit + self.lost
+        let not_written = self.late + self.overlapped + self.absurd + self.unreadable;
+        self.truncated + not_written + self.beyond_limit + self.lost
     }
 
-    fn each(&mut self) -> [&mut u64; 7] {
-        let Self { written, repeated, late, absurd, unreadable, beyond_limit, lost } = self;
-        [written, repeated, late, absurd, unreadable, beyond_limit, lost]
+    /// Counts a frame that is in the files, whole or without its last bytes.
+    fn count_written(&mut self, is_whole: bool) {
+        *(if is_whole { &mut self.written } else { &mut self.truncated }) += 1;
+    }
+
+    fn each(&mut self) -> [&mut u64; 9] {
+        let Self { written, truncated, repeated, late, overlapped, .. } = self;
+        let Self { absurd, unreadable, beyond_limit, lost, .. } = self;
+        [written, truncated, repeated, late, overlapped, absurd, unreadable, beyond_limit, lost]
     }
 }
 

@@ -18,8 +18,8 @@ const WINDOW_MS: u64 = 2_000;
 /// The most voices known at a time; Zoom lets three speak at once (section 8.1).
 const MAX_VOICES: usize = 1_000;
 
-/// A voice that was silent this long is forgotten, and starts anew.
-const FORGOTTEN_AFTER_MS: u64 = 10_000;
+/// Where there are too many voices, one that was silent this long is forgotten, and starts anew.
+const FORGOTTEN_AFTER_MS: i64 = 10_000;
 
 /// The L16 audio of all participants, added up in one WAV file. Sums are clipped at the limit.
 pub struct Mix {
@@ -32,6 +32,8 @@ pub struct Mix {
     earlier: Vec<TrackFile>,
     file: WavFile,
     voices: HashMap<SpeakerKey, Voice>,
+    /// The latest end of a forgotten voice, in Unix milliseconds.
+    forgotten_ms: i64,
     /// The end of the audio, including queued frames.
     reach: u64,
     counts: Counts,
@@ -40,6 +42,8 @@ pub struct Mix {
 /// One participant's frames, sorted before they are added.
 struct Voice {
     place: Place,
+    /// The end of audio of this voice that the mix may already contain, in bytes.
+    earlier: u64,
     order: ReorderBuffer,
 }
 
@@ -68,6 +72,7 @@ impl Mix {
             earlier,
             file,
             voices: HashMap::new(),
+            forgotten_ms: i64::MIN,
             reach: 0,
             counts: Counts::default(),
         })
@@ -75,10 +80,9 @@ impl Mix {
 
     /// The end of each voice, in Unix milliseconds.
     pub fn ends(&self) -> HashMap<SpeakerKey, i64> {
-        let bytes_per_ms = self.file.format.bytes_per_ms();
-        let end = |voice: &Voice| self.origin_ms + (voice.place.next / bytes_per_ms) as i64;
         let mut ends = self.ends.clone().unwrap_or_default();
-        ends.extend(self.voices.iter().map(|(who, voice)| (who.clone(), end(voice))));
+        let end_ms = |voice: &Voice| self.origin_ms + voice.place.end_ms();
+        ends.extend(self.voices.iter().map(|(who, voice)| (who.clone(), end_ms(voice))));
         ends
     }
 
@@ -123,6 +127,10 @@ impl Mix {
     }
 
     fn add(&mut self, at_ms: i64, who: &SpeakerKey, payload: &Bytes) -> io::Result<()> {
+        if wav::whole(self.file.format, payload).is_empty() {
+            self.counts.unreadable += 1;
+            return Ok(());
+        }
         if !fits(self.origin_ms, at_ms) {
             self.counts.absurd += 1;
             return Ok(());
@@ -131,16 +139,21 @@ impl Mix {
             Some(ends) => ends.get(who).copied().unwrap_or(i64::MIN),
             None => self.resumed.end,
         };
-        if (self.resumed.start..end_ms).contains(&at_ms) {
+        let is_known = self.voices.contains_key(who);
+        let may_be_there = !is_known && at_ms < self.forgotten_ms;
+        if may_be_there || (self.resumed.start..end_ms).contains(&at_ms) {
             self.counts.late += 1;
             return Ok(());
         }
-        if !self.voices.contains_key(who) && !self.make_room()? {
+        if !is_known && !self.make_room()? {
             self.counts.beyond_limit += 1;
             return Ok(());
         }
+        let earlier_ms = end_ms.max(self.forgotten_ms).saturating_sub(self.origin_ms);
+        let earlier = earlier_ms.max(0) as u64 * self.file.format.bytes_per_ms();
         let voice = self.voices.entry(who.clone()).or_insert_with(|| Voice {
             place: Place::new(self.file.format, 0),
+            earlier,
             order: ReorderBuffer::new(),
         });
         match voice.order.push(Timed { at_ms, payload: payload.clone() }) {
@@ -153,8 +166,8 @@ impl Mix {
             Turn::Clashes | Turn::Missed(_) => self.counts.late += 1,
         }
         while let Some(frame) = voice.order.pop() {
-            lay(&mut self.file, &mut voice.place, self.origin_ms, &frame)?;
-            self.counts.written += 1;
+            let since_ms = (frame.at_ms - self.origin_ms) as u64;
+            lay(&mut self.file, voice, since_ms, &frame.payload, &mut self.counts)?;
         }
         Ok(())
     }
@@ -163,6 +176,7 @@ impl Mix {
     fn make_room(&mut self) -> io::Result<bool> {
         if self.voices.len() >= MAX_VOICES {
             self.write_all()?;
+            self.forget();
         }
         Ok(self.voices.len() < MAX_VOICES)
     }
@@ -170,19 +184,43 @@ impl Mix {
     fn write_all(&mut self) -> io::Result<()> {
         for voice in self.voices.values_mut() {
             while let Some(frame) = voice.order.pop_any() {
-                lay(&mut self.file, &mut voice.place, self.origin_ms, &frame)?;
-                self.counts.written += 1;
+                let since_ms = (frame.at_ms - self.origin_ms) as u64;
+                lay(&mut self.file, voice, since_ms, &frame.payload, &mut self.counts)?;
             }
         }
-        let forgotten = FORGOTTEN_AFTER_MS * self.file.format.bytes_per_ms();
-        let end = self.file.len();
-        self.voices.retain(|_, voice| voice.place.next + forgotten >= end);
         self.file.sync()
+    }
+
+    /// Forgets the voices that were silent for long. Later frames from before their ends are dropped: the mix may
+    /// contain them.
+    fn forget(&mut self) {
+        let end_ms = |voice: &Voice| self.origin_ms + voice.place.end_ms();
+        let silent_since_ms = self.origin_ms + self.file.len_ms() - FORGOTTEN_AFTER_MS;
+        self.voices.retain(|_, voice| {
+            let is_silent = end_ms(voice) < silent_since_ms;
+            if is_silent {
+                self.forgotten_ms = self.forgotten_ms.max(end_ms(voice));
+            }
+            !is_silent
+        });
     }
 }
 
-fn lay(file: &mut WavFile, place: &mut Place, origin_ms: i64, frame: &Timed) -> io::Result<()> {
-    let sound = wav::whole(file.format, &frame.payload);
-    let position = place.take((frame.at_ms - origin_ms) as u64, sound.len());
-    file.put(position, sound, Over::Add)
+/// Adds the next frame of a voice, behind its previous one. `since_ms`: since the origin.
+fn lay(
+    file: &mut WavFile,
+    voice: &mut Voice,
+    since_ms: u64,
+    payload: &Bytes,
+    counts: &mut Counts,
+) -> io::Result<()> {
+    let sound = wav::whole(file.format, payload);
+    voice.place.follow(voice.earlier, since_ms, sound.len());
+    let Some(position) = voice.place.take(since_ms, sound.len()) else {
+        counts.overlapped += 1;
+        return Ok(());
+    };
+    file.put(position, sound, Over::Add)?;
+    counts.count_written(sound.len() == payload.len());
+    Ok(())
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use self::packet::SAMPLES_PER_MS;
 use self::page::{BEGINS, MAX_PAGE_BYTES, Packets};
-use super::order::{ReorderBuffer, Timed, Turn, fits};
+use super::order::{self, ReorderBuffer, Timed, Turn, fits};
 use super::{Counts, Finished, TrackFile, parts};
 
 /// Each of the two headers has a page of its own.
@@ -23,10 +23,6 @@ const HEADER_PAGES: u32 = 2;
 
 /// The most audio in a page.
 const PAGE_SAMPLES: u64 = 1000 * SAMPLES_PER_MS;
-
-/// A packet whose time differs by less than this, and by less than its own length, from the end of the previous one
-/// follows it without a seam.
-const MAX_JITTER_SAMPLES: u64 = 60 * SAMPLES_PER_MS;
 
 /// Silence of 20 ms takes four bytes.
 const SILENCE_MS_PER_BYTE: u64 = 5;
@@ -37,6 +33,8 @@ pub struct OggTrack {
     channels: u8,
     earlier: Vec<TrackFile>,
     file: OggFile,
+    /// The end of the audio when the file was opened, in samples. Older frames are dropped.
+    resumed: u64,
     order: ReorderBuffer,
     /// The start of the newest queued frame, since the origin.
     reach_ms: i64,
@@ -89,6 +87,7 @@ impl OggTrack {
             origin_ms,
             channels,
             earlier,
+            resumed: file.granule,
             file,
             order: ReorderBuffer::new(),
             reach_ms: 0,
@@ -143,18 +142,21 @@ impl OggTrack {
     fn put(&mut self, frame: &Timed) -> io::Result<()> {
         let Some(samples) = packet::samples(&frame.payload) else { return Ok(()) };
         let exact = (frame.at_ms - self.origin_ms) as u64 * SAMPLES_PER_MS;
-        let tolerance = samples.min(MAX_JITTER_SAMPLES);
-        if exact + tolerance <= self.file.granule {
+        if exact + order::tolerance(samples, SAMPLES_PER_MS) <= self.resumed {
             self.counts.late += 1;
             return Ok(());
         }
-        if exact >= self.file.granule + tolerance {
-            for silence in packet::silence(exact - self.file.granule, self.channels) {
-                self.file.push(&silence)?;
-            }
+        let next = self.file.granule;
+        let Some(position) = order::position(exact, next, samples, SAMPLES_PER_MS) else {
+            self.counts.overlapped += 1;
+            return Ok(());
+        };
+        for silence in packet::silence(position - next, self.channels) {
+            self.file.push(&silence)?;
         }
+        self.file.push(&frame.payload)?;
         self.counts.written += 1;
-        self.file.push(&frame.payload)
+        Ok(())
     }
 }
 

@@ -17,6 +17,14 @@ const MAX_WAITING: usize = 64;
 /// How many frames are remembered, to recognize repetitions.
 const MAX_PASSED: usize = 128;
 
+/// A frame of audio whose time differs by less than this, and by less than its own length, from the end of the previous
+/// one follows it without a seam: a lost frame leaves a hole of its length.
+const MAX_JITTER_MS: u64 = 60;
+
+/// How far a file may run ahead of the clock when more audio arrives than time passes. Audio beyond that is dropped. The
+/// next pause brings the file back to the clock.
+pub const MAX_LEAD_MS: u64 = 2_000;
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timed {
     pub at_ms: i64,
@@ -26,6 +34,22 @@ pub struct Timed {
 /// Whether a file that begins at the origin can hold a frame.
 pub fn fits(origin_ms: i64, at_ms: i64) -> bool {
     (0..=MAX_SPAN_MS).contains(&at_ms.saturating_sub(origin_ms))
+}
+
+/// How far the time of a frame may be from the end of the previous one without a seam. Lengths are in samples or bytes,
+/// `per_ms` of them in a millisecond.
+pub fn tolerance(length: u64, per_ms: u64) -> u64 {
+    length.min(MAX_JITTER_MS * per_ms)
+}
+
+/// The start of a frame that arrives in order: never before `next`, the end of the previous one. `exact`: the position of
+/// its timestamp. None when the file would run too far ahead of the clock.
+pub fn position(exact: u64, next: u64, length: u64, per_ms: u64) -> Option<u64> {
+    match exact.checked_sub(next) {
+        Some(pause) if pause >= tolerance(length, per_ms) => Some(exact),
+        Some(_) => Some(next),
+        None => (next - exact <= MAX_LEAD_MS * per_ms).then_some(next),
+    }
 }
 
 /// Sorts the audio of one voice by time and drops repeated frames.
@@ -113,6 +137,16 @@ mod tests {
         for absurd in [999, i64::MIN, i64::MAX, 1_001 + MAX_SPAN_MS] {
             assert!(!fits(1_000, absurd), "{absurd}");
         }
+    }
+
+    #[test]
+    fn sound_follows_its_predecessor_unless_there_is_a_pause_or_the_file_is_too_far_ahead() {
+        let after = |exact_ms: u64| position(exact_ms * 32, 3_200, 640, 32);
+        assert_eq!([99, 100, 119].map(after), [Some(3_200); 3]);
+        assert_eq!([120, 5_000].map(after), [Some(120 * 32), Some(5_000 * 32)]);
+        let ahead = |next_ms: u64| position(0, next_ms * 32, 640, 32);
+        assert_eq!(ahead(MAX_LEAD_MS), Some(MAX_LEAD_MS * 32));
+        assert_eq!(ahead(MAX_LEAD_MS + 1), None);
     }
 
     #[test]

@@ -12,12 +12,8 @@ use bytes::Bytes;
 
 pub use self::file::{Over, WavFile};
 pub use self::format::{Coding, WavFormat};
-use super::order::{ReorderBuffer, Timed, Turn, fits};
+use super::order::{self, ReorderBuffer, Timed, Turn, fits};
 use super::{Counts, Finished, TrackFile, parts};
-
-/// A frame whose time differs by less than this, and by less than its own length, from the end of the previous one
-/// follows it without a seam: a lost frame leaves a hole of its length.
-const MAX_JITTER_MS: u64 = 60;
 
 /// The audio of one voice or of one mixed stream.
 pub struct WavTrack {
@@ -25,6 +21,8 @@ pub struct WavTrack {
     earlier: Vec<TrackFile>,
     file: WavFile,
     place: Place,
+    /// The end of the audio when the file was opened, in bytes. Older frames fill silence.
+    resumed: u64,
     order: ReorderBuffer,
     /// The end of the audio, including queued frames.
     reach: u64,
@@ -44,19 +42,30 @@ impl Place {
         Self { bytes_per_ms: format.bytes_per_ms(), next }
     }
 
-    /// The end of a frame.
-    pub fn end(&self, since_ms: u64, bytes: usize) -> u64 {
-        since_ms * self.bytes_per_ms + bytes as u64
+    /// The end of the last frame, in milliseconds since the origin.
+    pub fn end_ms(&self) -> i64 {
+        self.next.div_ceil(self.bytes_per_ms) as i64
     }
 
-    /// The position of the next frame in order. `since_ms`: since the origin.
-    pub fn take(&mut self, since_ms: u64, bytes: usize) -> u64 {
+    /// The end of a frame.
+    pub fn end(&self, since_ms: u64, bytes: usize) -> u64 {
+        self.next.max(since_ms * self.bytes_per_ms) + bytes as u64
+    }
+
+    /// The position of the next frame in order; as [`order::position`]. `since_ms`: since the origin.
+    pub fn take(&mut self, since_ms: u64, bytes: usize) -> Option<u64> {
+        let (exact, bytes) = (since_ms * self.bytes_per_ms, bytes as u64);
+        let position = order::position(exact, self.next, bytes, self.bytes_per_ms)?;
+        self.next = position + bytes;
+        Some(position)
+    }
+
+    /// Lets a frame that starts at `end` or later, up to the tolerance, follow without a seam.
+    pub fn follow(&mut self, end: u64, since_ms: u64, bytes: usize) {
         let exact = since_ms * self.bytes_per_ms;
-        let bytes = bytes as u64;
-        let tolerance = bytes.min(MAX_JITTER_MS * self.bytes_per_ms);
-        let position = if exact.abs_diff(self.next) < tolerance { self.next } else { exact };
-        self.next = self.next.max(position + bytes);
-        position
+        if exact + order::tolerance(bytes as u64, self.bytes_per_ms) > end {
+            self.next = self.next.max(end);
+        }
     }
 }
 
@@ -123,7 +132,8 @@ impl WavTrack {
         Ok(Self {
             origin_ms,
             earlier,
-            place: Place::new(format, file.len()),
+            place: Place::new(format, 0),
+            resumed: file.len(),
             file,
             order: ReorderBuffer::new(),
             reach: 0,
@@ -145,7 +155,9 @@ impl WavTrack {
             Turn::Waits => self.reach = self.reach.max(self.place.end(since_ms, payload.len())),
             Turn::Repeated => self.counts.repeated += 1,
             Turn::Clashes => self.counts.late += 1,
-            Turn::Missed(frame) => self.fill_in(&frame)?,
+            Turn::Missed(frame) => {
+                self.fill_in(since_ms * self.place.bytes_per_ms, &frame.payload)?;
+            }
         }
         while let Some(frame) = self.order.pop() {
             self.put(&frame)?;
@@ -176,26 +188,38 @@ impl WavTrack {
     }
 
     fn put(&mut self, frame: &Timed) -> io::Result<()> {
-        let sound = whole(self.file.format, &frame.payload);
-        let position = self.place.take(self.since_ms(frame), sound.len());
-        self.counts.written += 1;
-        self.file.put(position, sound, Over::Replace)
-    }
-
-    /// Fills silence with a frame from before the newest; where there is audio, the frame is a repetition.
-    fn fill_in(&mut self, frame: &Timed) -> io::Result<()> {
-        let sound = whole(self.file.format, &frame.payload);
-        let position = self.since_ms(frame) * self.place.bytes_per_ms;
-        if !self.file.is_silent(position, sound.len())? {
-            self.counts.late += 1;
-            return Ok(());
+        let since_ms = (frame.at_ms - self.origin_ms) as u64;
+        let bytes = whole(self.file.format, &frame.payload).len();
+        self.place.follow(self.resumed, since_ms, bytes);
+        match self.place.take(since_ms, bytes) {
+            Some(position) if position < self.resumed => self.fill_in(position, &frame.payload),
+            Some(position) => self.lay(position, &frame.payload),
+            None => {
+                self.counts.overlapped += 1;
+                Ok(())
+            }
         }
-        self.counts.written += 1;
-        self.place.next = self.place.next.max(position + sound.len() as u64);
-        self.file.put(position, sound, Over::Replace)
     }
 
-    fn since_ms(&self, frame: &Timed) -> u64 {
-        (frame.at_ms - self.origin_ms) as u64
+    /// Fills silence with a frame from before the newest; where there is audio, the frame is dropped.
+    fn fill_in(&mut self, position: u64, payload: &Bytes) -> io::Result<()> {
+        let sound = whole(self.file.format, payload);
+        if self.file.is_silent(position, sound.len())? {
+            self.place.next = self.place.next.max(position + sound.len() as u64);
+            return self.lay(position, payload);
+        }
+        match self.file.holds(position, sound)? {
+            true => self.counts.repeated += 1,
+            false => self.counts.late += 1,
+        }
+        Ok(())
+    }
+
+    /// Writes a frame where there is only silence.
+    fn lay(&mut self, position: u64, payload: &Bytes) -> io::Result<()> {
+        let sound = whole(self.file.format, payload);
+        self.file.put(position, sound, Over::Replace)?;
+        self.counts.count_written(sound.len() == payload.len());
+        Ok(())
     }
 }

@@ -95,12 +95,13 @@ impl TrackSet {
 
     /// The disk failed: frames taken after the last sync are not in the file.
     pub(super) fn lose(&mut self, key: &Key, progress: Progress) {
-        let unwritten = progress.counted.since(progress.synced).written;
+        let unwritten = progress.counted.since(progress.synced);
         let counts = match key {
             Key::Mix => &mut self.meta.mix,
             Key::One(medium, _) => self.counts_of(*medium),
         };
-        counts.written = counts.written.saturating_sub(unwritten);
+        counts.written = counts.written.saturating_sub(unwritten.written);
+        counts.truncated = counts.truncated.saturating_sub(unwritten.truncated);
         counts.lost += progress.unsynced.frames();
         if *key != Key::Mix {
             progress.unsynced.into_iter().for_each(|span| self.left_out.add(span));

@@ -295,6 +295,28 @@ fn dropped_frames_are_reported_with_their_time_and_counted_by_medium() {
     assert_eq!(meta.total(), expected);
 }
 
+/// Sound of 20 ms for every millisecond, and frames that end within a sample.
+#[test]
+fn sound_that_has_no_place_is_counted_and_said() {
+    let (_root, mut takes) = takes();
+    let mut frames = Vec::new();
+    for n in 0..300u16 {
+        let mut frame = Arc::unwrap_or_clone(voiced(None, NOW + i64::from(n), 7));
+        let bytes = if n % 10 == 0 { 641 } else { 640 };
+        frame.payload = n.to_le_bytes().into_iter().cycle().take(bytes).collect::<Vec<_>>().into();
+        frames.push(Arc::new(frame));
+    }
+    take(&mut takes, frames, NOW + 1_000);
+    takes.close_all().unwrap();
+    let counts = takes.meta.counts["audio"];
+    let Counts { written, truncated, overlapped, .. } = counts;
+    assert_eq!(written + truncated + overlapped, 300, "{counts:?}");
+    assert!(written > 0 && truncated > 0 && overlapped > 0, "{counts:?}");
+    assert_eq!(takes.meta.mix, counts);
+    let left_out: u64 = takes.take_left_out().into_iter().map(|span| span.count.frames).sum();
+    assert_eq!(left_out, truncated + overlapped);
+}
+
 #[test]
 fn frames_that_the_disk_rejects_are_lost_and_reported() {
     let (_root, mut takes) = takes();

@@ -78,6 +78,26 @@ fn packets_are_at_their_times_with_silence_between_them() {
 }
 
 #[test]
+fn packets_whose_times_are_too_close_follow_each_other_and_those_beyond_the_lead_are_counted() {
+    for step_ms in [1, 5, 10] {
+        let (_folder, path) = desk();
+        let mut track = Track::create(&path, KIND, ORIGIN_MS).unwrap();
+        write(&mut track, (0..6).map(|n| (step_ms * n, n as u8)).chain([(400, 6)]));
+        let expected = Counts { written: 7, ..Counts::default() };
+        assert_eq!(track.finish().unwrap().counts, expected);
+        let sent: Vec<_> = (0..6).map(|n| (20 * u64::from(n), n)).chain([(400, 6)]).collect();
+        assert_eq!(voices(&path), sent);
+    }
+    let (_folder, path) = desk();
+    let mut track = Track::create(&path, KIND, ORIGIN_MS).unwrap();
+    write(&mut track, (0..250).map(|n| (n, n as u8)));
+    let Counts { written, overlapped, .. } = track.finish().unwrap().counts;
+    let in_file = voices(&path);
+    assert_eq!((in_file.len() as u64, written + overlapped), (written, 250));
+    assert!(overlapped > 0 && in_file.is_sorted());
+}
+
+#[test]
 fn data_other_than_opus_is_dropped() {
     let (_folder, path) = desk();
     let mut track = Track::create(&path, KIND, ORIGIN_MS).unwrap();

@@ -117,12 +117,13 @@ impl WavFile {
 
     /// Whether there is only silence at a position.
     pub fn is_silent(&self, position: u64, bytes: usize) -> io::Result<bool> {
-        let in_file = self.tail_at.saturating_sub(position).min(bytes as u64) as usize;
-        let there = self.read(position, in_file)?;
-        let from = position.saturating_sub(self.tail_at).min(self.tail.len() as u64) as usize;
-        let to = (from + bytes - in_file).min(self.tail.len());
         let silence = self.format.silence();
-        Ok(there.iter().chain(&self.tail[from..to]).all(|byte| *byte == silence))
+        Ok(self.there(position, bytes)?.iter().all(|byte| *byte == silence))
+    }
+
+    /// Whether the file has this audio at a position.
+    pub fn holds(&self, position: u64, sound: &[u8]) -> io::Result<bool> {
+        Ok(self.there(position, sound.len())? == sound)
     }
 
     /// Copies the file to a path that must not exist, with this much silence in front. Long silence stays a hole.
@@ -198,6 +199,16 @@ impl WavFile {
         let mut there = self.read(position, sound.len())?;
         lay(&mut there, sound, over);
         self.file.write_all_at(&there, self.data_at + position)
+    }
+
+    /// Reads audio from disk and memory; less where the file ends.
+    fn there(&self, position: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let in_file = self.tail_at.saturating_sub(position).min(bytes as u64) as usize;
+        let mut there = self.read(position, in_file)?;
+        let from = position.saturating_sub(self.tail_at).min(self.tail.len() as u64) as usize;
+        let to = (from + bytes - in_file).min(self.tail.len());
+        there.extend_from_slice(&self.tail[from..to]);
+        Ok(there)
     }
 
     /// Reads audio; silence where the file has none.

@@ -1,5 +1,7 @@
 //! Audio as WAV.
 
+mod overlap;
+
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
