@@ -359,7 +359,7 @@ impl ApiError {
         if matches!(self, Self::UpgradeRequired) {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
-        if matches!(self, Self::Unauthenticated | Self::TicketRefused) {
+        if matches!(self, Self::Unauthenticated | Self::UnknownToken(_) | Self::TicketRefused) {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
     }

@@ -68,7 +68,8 @@ async fn a_url_that_is_not_allowed_is_not_dialled() {
 
 #[tokio::test]
 async fn a_plain_url_without_rtms_allow_ws_is_named_as_the_cause() {
-    let daemon = TestDaemon::start(&Home::sqlite().set("RTMS_ALLOW_WS", "false")).await;
+    let home = Home::sqlite().set("RTMS_ALLOW_WS", "false");
+    let daemon = TestDaemon::start(&home).await;
     let end = end_of(&daemon, "ws://127.0.0.1:1/").await;
     assert_eq!(end.end(), ("url_refused", None));
     let session = daemon.api().session_of("lost").await;
