@@ -413,7 +413,7 @@ async fn an_idle_session_is_followed_from_its_cursor_when_its_next_stream_begins
     assert_eq!(second.session_id, first.session_id);
     server.feed(&second).note(None, line(7, "new"));
     let entry = socket.of_type("entry").await;
-    assert_eq!((&entry["text"], &entry["ordinal"]), (&json!("new"), &json!(2)));
+    assert_eq!((&entry["text"], &entry["stream_id"]), (&json!("new"), &json!("s2")));
 }
 
 #[tokio::test]
