@@ -130,10 +130,21 @@ impl Control {
             // So that a start that is about to be planned is dropped with the others.
             self.review_session(session_id).await?;
         }
+        let snapshot = self.store.snapshot(session_id).await?;
+        let snapshot = snapshot.ok_or(ControlError::UnknownSession)?;
+        // Before anything is written: a caller without a token does not change the session.
+        let chosen = self.choose(&snapshot, wish).await;
         let now_ms = (self.settings.now_ms)();
-        let until_ms = now_ms + ms(LONGEST_CALL) + ms(self.settings.start_timeout);
-        let (asked_by, media) = (&*format!("api:{}", act.actor), wish.media);
-        let begin = Begin { session_id, action, asked_by, now_ms, until_ms, media, act };
+        let begin = Begin {
+            session_id,
+            action,
+            asked_by: &format!("api:{}", act.actor),
+            now_ms,
+            until_ms: now_ms + ms(LONGEST_CALL) + ms(self.settings.start_timeout),
+            media: wish.media.filter(|_| chosen.is_ok()),
+            may_drop_plans: !matches!(chosen, Err(TokenError::NotAllowed)),
+            act,
+        };
         let admit = |snapshot: &SessionSnapshot| {
             policy::admit(action, snapshot, None)
                 .map_err(|refusal| (refusal, Box::new(snapshot.session.clone())))
@@ -143,7 +154,11 @@ impl Control {
             Ok(begun) => begun,
             Err((refusal, session)) => return Err(ControlError::Refused(refusal, session)),
         };
-        let asked = self.ask(&snapshot, action, wish).await;
+        let asked = self.ask_as(chosen, &snapshot.session, action).await;
+        if let (Err(_), Some(media)) = (&asked.answer, begin.media) {
+            let before = snapshot.session.media.as_ref();
+            self.store.restore_media(session_id, media, before).await?;
+        }
         let (status, due_at_ms) = match &asked.answer {
             Ok(_) => self.accepted(action, &snapshot),
             Err(_) => (ActionStatus::Refused, None),
@@ -201,11 +216,21 @@ impl Control {
     }
 
     async fn ask(&self, snapshot: &SessionSnapshot, action: Action, wish: Wish<'_>) -> Asked {
-        let chosen = match self.choose(snapshot, wish).await {
+        let chosen = self.choose(snapshot, wish).await;
+        self.ask_as(chosen, &snapshot.session, action).await
+    }
+
+    async fn ask_as(
+        &self,
+        chosen: Result<Chosen, TokenError>,
+        session: &Session,
+        action: Action,
+    ) -> Asked {
+        let chosen = match chosen {
             Ok(chosen) => chosen,
             Err(error) => return Asked { chosen: None, answer: Err(error.into()) },
         };
-        let answer = self.ask_with(&chosen, &snapshot.session, action).await;
+        let answer = self.ask_with(&chosen, session, action).await;
         Asked { chosen: Some(chosen), answer }
     }
 

@@ -43,7 +43,9 @@ pub struct Begin<'a> {
     pub until_ms: i64,
     /// The media parameters of the session's next streams; `None` leaves them as they are.
     pub media: Option<&'a MediaParams>,
-    /// The audit row; its outcome and detail are written with Zoom's answer.
+    /// Whether a stop drops the starts that are planned.
+    pub may_drop_plans: bool,
+    /// The act; its outcome and detail are written with Zoom's answer.
     pub act: &'a AuditRow,
 }
 
@@ -81,7 +83,7 @@ impl Store {
                 let snapshot = lock_standing(&mut tx.connection(), begin.session_id).await?;
                 let Some(snapshot) = snapshot else { return Ok(None) };
                 let admitted = admit(&snapshot);
-                if begin.action == Action::Stop {
+                if begin.action == Action::Stop && begin.may_drop_plans {
                     drop_planned_starts(&mut tx.connection(), begin).await?;
                 }
                 if admitted.is_ok() {
@@ -93,8 +95,19 @@ impl Store {
             .await
     }
 
-    /// Begins a planned action that this caller has claimed, if `admit` permits it. Nothing else changes the session in
-    /// between. `None` if it was settled meanwhile.
+    /// Takes back the media `set` of an action that Zoom refused, unless they were changed since.
+    pub async fn restore_media(
+        &self,
+        id: SessionId,
+        set: &MediaParams,
+        before: Option<&MediaParams>,
+    ) -> Result<(), StoreError> {
+        let values = binds![id.to_string(), media_text(set), before.map(media_text)];
+        self.database.execute(sql::RESTORE_MEDIA, values).await.map(drop)
+    }
+
+    /// Begins a planned action that this caller has claimed, if `admit` lets it, with nothing else happening to the
+    /// session in between. None when it was settled meanwhile.
     pub async fn admit_action<R>(
         &self,
         action: &ActionRecord,

@@ -1,10 +1,14 @@
 //! Start, stop, pause and resume over the API.
 
+use rtmsd::control::{ControlError, Wish};
+use rtmsd::model::{Action, ActionStatus, InstallationId, Planned};
+use rtmsd::zoom::token::TokenError;
 use serde_json::{Value, json};
 
-use super::kit::{Kit, NUMBER};
+use super::kit::{Kit, NUMBER, session_id};
 use super::zoom::Say;
 use crate::http::server::READER;
+use crate::support::audit::act;
 
 #[tokio::test]
 async fn a_start_is_answered_as_its_clients_know_it() {
@@ -89,6 +93,55 @@ async fn every_error_of_zooms_has_its_word_and_comes_with_zooms_own() {
         kit.announce("m==", &format!("s{code}")).await;
         kit.end_stream(&format!("s{code}"), rtmsd::model::Outcome::Closed, Some(20)).await;
     }
+}
+
+#[tokio::test]
+async fn a_start_that_zoom_refuses_leaves_the_sessions_media() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    let media = || async { kit.get(&format!("/{id}")).await["session"]["media"].clone() };
+    let chat = json!({"media": {"types": "chat"}});
+    let before = media().await;
+    for wanted in [&chat, &json!({"media": {"types": "audio"}})] {
+        kit.zoom.will_say([Say::error(403, 13_270)]);
+        assert_eq!(kit.post(&format!("/{id}/rtms/start"), wanted).await.status, 403);
+        assert_eq!(media().await, before);
+    }
+    assert_eq!(kit.post(&format!("/{id}/rtms/start"), &chat).await.status, 202);
+    assert_eq!(media().await["types"], json!(["chat"]));
+}
+
+#[tokio::test]
+async fn a_caller_who_may_use_no_token_changes_nothing() {
+    let kit = Kit::start().await;
+    let id = session_id(&kit.create().await);
+    let (store, control) = (&kit.server.state.store, &kit.server.state.control);
+    let start = Planned {
+        action: Action::Start,
+        asked_by: "auto_start",
+        cause: "auto_start".into(),
+        due_at_ms: i64::MAX,
+    };
+    store.plan(id, &[start], 1).await.unwrap();
+    let before = store.session(id).await.unwrap().unwrap().media;
+    let media = serde_json::from_value(json!({"types": ["chat"]})).unwrap();
+    let media = control.resolve_media(&media).unwrap();
+    let stranger = InstallationId::parse("01932b5e-0000-7000-8000-000000000000").unwrap();
+    let allowed = Some(&[stranger][..]);
+    let wish = Wish { media: Some(&media), allowed, ..Wish::default() };
+    let refused = control.request(id, Action::Start, wish, &act("bound", 1)).await;
+    assert!(matches!(refused, Err(ControlError::Token(TokenError::NotAllowed))), "{refused:?}");
+    let wish = Wish { allowed, ..Wish::default() };
+    control.request(id, Action::Stop, wish, &act("bound", 1)).await.unwrap_err();
+    let snapshot = store.snapshot(id).await.unwrap().unwrap();
+    assert_eq!(snapshot.session.media, before);
+    let planned = snapshot.actions.iter().find(|action| action.cause.is_some()).unwrap();
+    assert_eq!(planned.status, ActionStatus::Due);
+    assert!(kit.zoom.asked().is_empty());
+    control.request(id, Action::Stop, Wish::default(), &act("boss", 1)).await.unwrap_err();
+    let snapshot = store.snapshot(id).await.unwrap().unwrap();
+    let planned = snapshot.actions.iter().find(|action| action.cause.is_some()).unwrap();
+    assert_eq!(planned.status, ActionStatus::Skipped, "a caller who may drops it");
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ async fn begin(store: &Store, id: SessionId, now_ms: i64, until_ms: i64) {
         now_ms,
         until_ms,
         media: None,
+        may_drop_plans: true,
         act: &act("t", now_ms),
     };
     store.begin_action(&begin, |_| Ok::<_, ()>(())).await.unwrap().unwrap().unwrap();
@@ -237,6 +238,7 @@ async fn media_parameters_are_those_of_the_streams_that_are_announced_after_them
             now_ms: 2,
             until_ms: 9,
             media: Some(&wanted),
+            may_drop_plans: true,
             act: &act("t", 2),
         };
         assert!(store.begin_action(&begin, |_| Err("not now")).await.unwrap().unwrap().is_err());
