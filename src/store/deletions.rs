@@ -212,8 +212,25 @@ async fn insert(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let id = Uuid::now_v7().to_string();
-    let values = binds![id, scope.as_str(), subject, actor, now_ms];
-    tx.execute(sql::INSERT_DELETION, values).await.map(drop)
+    let values = binds![&*id, scope.as_str(), subject, actor, now_ms];
+    tx.execute(sql::INSERT_DELETION, values).await?;
+    collect(tx, scope, &id, subject).await
+}
+
+/// Notes the ids of what a deletion is about: what is there now.
+async fn collect(
+    tx: &mut Connection<'_>,
+    scope: Scope,
+    id: &str,
+    subject: &str,
+) -> Result<(), StoreError> {
+    let statement = match scope {
+        Scope::User => sql::COLLECT_ITEMS_OF_USER,
+        Scope::Session => sql::COLLECT_ITEMS_OF_SESSION,
+        // Its subject is all that it is about.
+        Scope::Stream => return Ok(()),
+    };
+    tx.execute(statement, binds![id, subject]).await.map(drop)
 }
 
 /// Ends a user's running streams as revoked and schedules the deletion of the stored data. Returns how many streams
@@ -244,6 +261,7 @@ row! {
         entries: i64,
         deliveries: i64,
         recordings: i64,
+        is_collected: i64,
     }
 }
 
@@ -283,9 +301,13 @@ async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Option<D
     let pending: Option<Pending> = tx.optional(sql::LOCK_DELETION, binds![id]).await?;
     let Some(pending) = pending else { return Ok(None) };
     let scope = read("deletion scope", &pending.scope, Scope::parse)?;
+    if pending.is_collected == 0 {
+        collect(tx, scope, id, &pending.subject).await?;
+        tx.execute(sql::MARK_COLLECTED, binds![id]).await?;
+    }
     let user_id = (scope == Scope::User).then_some(&*pending.subject);
-    let of = Of { user_id, asked_at_ms: pending.asked_at_ms, now_ms };
-    let values = binds![&*pending.subject, &*pending.after_stream, pending.asked_at_ms];
+    let of = Of { deletion: id, user_id, asked_at_ms: pending.asked_at_ms, now_ms };
+    let values = binds![&*pending.subject, &*pending.after_stream, id];
     let stream: Option<(String,)> = tx.optional(scope.next_stream(), values).await?;
     if let Some((stream,)) = stream {
         let gone = empty(tx, scope, &stream, &of).await?;
@@ -299,9 +321,7 @@ async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Option<D
         add(tx, id, &pending.after_stream, &gone).await?;
         return Ok(None);
     }
-    if scope == Scope::Session
-        && forget_some_of_session(tx, &pending.subject, of.asked_at_ms).await?
-    {
+    if scope == Scope::Session && forget_some_of_session(tx, &pending.subject, Some(id)).await? {
         return Ok(None);
     }
     end(tx, id, scope, &pending, now_ms).await.map(Some)
@@ -342,21 +362,21 @@ fn number(rows: u64) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// Deletes the rows of a session with empty streams. Streams announced since the request stay, and the session with
-/// them.
+/// Deletes the rows of a session whose streams are empty: those that `deletion` is about, or all. What was announced
+/// since stays, and with it the session.
 pub(super) async fn delete_rows_of_session(
     tx: &mut Connection<'_>,
     session: &str,
-    asked_at_ms: i64,
+    deletion: Option<&str>,
 ) -> Result<Gone, StoreError> {
     // A stream that is announced again at this moment keeps its last number, or is too late.
     tx.execute(sql::LOCK_SESSION, binds![session]).await?;
     let entries =
-        tx.execute(sql::DELETE_LAST_ENTRIES_OF_SESSION, binds![session, asked_at_ms]).await?;
+        tx.execute(sql::DELETE_LAST_ENTRIES_OF_SESSION, binds![session, deletion]).await?;
     let deliveries = tx.execute(sql::BLANK_DELIVERIES_OF_SESSION, binds![session]).await?;
     tx.execute(sql::FORGET_KEPT_ANSWERS, binds![session]).await?;
-    tx.execute(sql::DELETE_ACTIONS_OF_SESSION, binds![session, asked_at_ms]).await?;
-    tx.execute(sql::DELETE_STREAMS_OF_SESSION, binds![session, asked_at_ms]).await?;
+    tx.execute(sql::DELETE_ACTIONS_OF_SESSION, binds![session, deletion]).await?;
+    tx.execute(sql::DELETE_STREAMS_OF_SESSION, binds![session, deletion]).await?;
     let sessions = tx.execute(sql::DELETE_SESSION, binds![session]).await?;
     Ok(Gone { sessions, entries, deliveries, ..Gone::default() })
 }
@@ -370,7 +390,7 @@ async fn end(
 ) -> Result<Done, StoreError> {
     let mut gone = pending.gone();
     if scope == Scope::Session {
-        let last = delete_rows_of_session(tx, &pending.subject, pending.asked_at_ms).await?;
+        let last = delete_rows_of_session(tx, &pending.subject, Some(id)).await?;
         gone.sessions += last.sessions;
         gone.entries += last.entries;
         gone.deliveries += last.deliveries;

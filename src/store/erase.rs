@@ -25,10 +25,13 @@ pub(super) struct Gone {
     pub recordings: u64,
 }
 
-/// The user and the time of the request. Later data stays, because the user may have returned.
+/// Whose deletion it is, and when it was asked for. What it is about was collected then; what came later stays: the
+/// user may be back.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Of<'a> {
-    /// `None` if the deletion is not about a user.
+    /// The deletion's id.
+    pub deletion: &'a str,
+    /// None where a deletion is not about a user.
     pub user_id: Option<&'a str>,
     pub asked_at_ms: i64,
     pub now_ms: i64,
@@ -122,19 +125,19 @@ pub(super) async fn erase_some_about_user(
     user_id: &str,
     of: &Of<'_>,
 ) -> Result<Option<Gone>, StoreError> {
-    let values = binds![user_id, of.asked_at_ms];
+    let values = binds![user_id, of.deletion];
     let session: Option<(String,)> = tx.optional(sql::SESSION_NAMING_USER, values).await?;
     if let Some((session,)) = session {
         tx.execute(sql::LOCK_SESSION, binds![&*session]).await?;
         return erase_session(tx, &session, of).await.map(Some);
     }
-    let values = binds![user_id, of.asked_at_ms, i64::from(DELIVERIES_PER_STEP)];
+    let values = binds![user_id, of.deletion, i64::from(DELIVERIES_PER_STEP)];
     let deliveries = tx.execute(sql::BLANK_SOME_NOTICES_OF_USER, values).await?;
     if deliveries > 0 {
         return Ok(Some(Gone { deliveries, ..Gone::default() }));
     }
-    let values = binds![user_id, of.asked_at_ms];
+    let values = binds![of.deletion];
     forget_events(tx, sql::FORGET_EVENTS_ABOUT_INSTALLATIONS, values).await?;
-    tx.execute(sql::FORGET_ADDRESSES_OF_USER, values).await?;
+    tx.execute(sql::FORGET_ADDRESSES_OF_USER, binds![user_id, of.deletion]).await?;
     Ok(None)
 }

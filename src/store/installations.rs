@@ -308,14 +308,16 @@ pub(super) async fn deauthorize(
     let values = binds![user_id, account_id, event_ts_ms, now_ms];
     let revoked = tx.execute(sql::REVOKE_INSTALLATIONS_OF_USER, values).await?;
     let newer: Vec<Row> = tx.all(sql::INSTALLATIONS_OF_USER, binds![user_id, account_id]).await?;
+    let mut streams_stopped = 0;
     let mut detail = json!({
         "may_keep_data": gone.may_keep_data, "installations": revoked,
         "newer_installations": newer.len(),
     });
     if !gone.may_keep_data && newer.is_empty() {
-        detail["streams_stopped"] = ask_deletion(tx, user_id, ZOOM, now_ms).await?.into();
+        streams_stopped = ask_deletion(tx, user_id, ZOOM, now_ms).await?;
+        detail["streams_stopped"] = streams_stopped.into();
     }
-    let is_found = revoked > 0 || !newer.is_empty();
+    let is_found = revoked > 0 || streams_stopped > 0 || !newer.is_empty();
     let audit = AuditRow {
         outcome: if is_found { "ok" } else { NOTHING_FOUND }.to_owned(),
         detail,

@@ -386,9 +386,9 @@ pub(super) async fn forget_some_events_of_stream(
 pub(super) async fn forget_some_of_session(
     tx: &mut Connection<'_>,
     session: &str,
-    until_ms: i64,
+    deletion: Option<&str>,
 ) -> Result<bool, StoreError> {
-    let values = binds![session, i64::from(EVENTS_PER_STEP), until_ms];
+    let values = binds![session, i64::from(EVENTS_PER_STEP), deletion];
     let events = forget_events(tx, sql::FORGET_EVENTS_OF_SESSION, values).await?;
     Ok(events == u64::from(EVENTS_PER_STEP))
 }

@@ -87,8 +87,8 @@ impl Store {
         }
     }
 
-    /// Deletes audit rows from before `before_ms`, in small transactions, except deletions that a sink has not received
-    /// yet. Returns how many.
+    /// Deletes the audit trail from before `before_ms`, in small transactions; but for deletions that a sink that a
+    /// daemon has held since then has not been told of. Returns how many rows are gone.
     pub async fn expire_audit(&self, before_ms: i64) -> Result<u64, StoreError> {
         let mut gone = 0;
         loop {
@@ -133,9 +133,9 @@ async fn expire_some(
             return Ok(Step::Some);
         }
     }
-    if forget_some_of_session(tx, session, i64::MAX).await? {
+    if forget_some_of_session(tx, session, None).await? {
         return Ok(Step::Some);
     }
-    delete_rows_of_session(tx, session, before_ms).await?;
+    delete_rows_of_session(tx, session, None).await?;
     Ok(Step::Gone)
 }

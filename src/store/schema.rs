@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Executor, PgConnection, SqlSafeStr, SqliteConnection
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 26;
+pub(super) const NEWEST: i64 = 27;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -135,6 +135,11 @@ macro_rules! migrations {
                     $folder,
                     "/0026_retention_of_sessions.sql"
                 )),
+            ),
+            migration(
+                27,
+                "deletion items",
+                include_str!(concat!("../../migrations/", $folder, "/0027_deletion_items.sql")),
             ),
         ])
     };

@@ -16,8 +16,43 @@ statements! {
 
     INSERT_DELETION = "
         INSERT INTO deletions (id, scope, subject, actor, asked_at_ms, after_stream, streams, entries,
-                               deliveries)
-        VALUES ($1, $2, $3, $4, $5, '', 0, 0, 0)";
+                               deliveries, is_collected)
+        VALUES ($1, $2, $3, $4, $5, '', 0, 0, 0, 1)";
+
+    MARK_COLLECTED = "UPDATE deletions SET is_collected = 1 WHERE id = $1";
+
+    /// The ids of what a user's ($2) deletion ($1) is about: the user's streams, sessions that name the user, webhooks
+    /// that do, events that ask the user to install again, and acts with the address of the user's browser.
+    COLLECT_ITEMS_OF_USER = "
+        INSERT INTO deletion_items (deletion_id, item)
+        SELECT $1, stream_id FROM streams WHERE operator_id = $2
+        UNION ALL
+        SELECT $1, id FROM sessions
+         WHERE operator_id = $2 OR participant_user_id = $2 OR host_id = $2
+            OR installation_id IN (SELECT id FROM installations WHERE user_id = $2)
+        UNION ALL
+        SELECT $1, digest FROM deliveries WHERE operator_id = $2
+        UNION ALL
+        SELECT $1, outgoing_events.id FROM outgoing_events
+          JOIN installations ON installations.user_id = $2
+         WHERE outgoing_events.session_id IS NULL
+           AND outgoing_events.kind = 'installation.needs_reconnect'
+           AND outgoing_events.data <> replace(outgoing_events.data, installations.id, '')
+        UNION ALL
+        SELECT $1, id FROM audit
+         WHERE action = 'installation.install' AND actor = $2 AND address IS NOT NULL
+        ON CONFLICT (deletion_id, item) DO NOTHING";
+
+    /// The ids of what a session's ($2) deletion ($1) is about: its streams, its actions, and events about the session
+    /// as a whole. Events about a stream go with it.
+    COLLECT_ITEMS_OF_SESSION = "
+        INSERT INTO deletion_items (deletion_id, item)
+        SELECT $1, stream_id FROM streams WHERE session_id = $2
+        UNION ALL
+        SELECT $1, id FROM actions WHERE session_id = $2
+        UNION ALL
+        SELECT $1, id FROM outgoing_events WHERE session_id = $2 AND stream_id IS NULL
+        ON CONFLICT (deletion_id, item) DO NOTHING";
 
     NEXT_DELETION = "SELECT id FROM deletions WHERE id > $1 ORDER BY id LIMIT 1";
 
@@ -25,25 +60,27 @@ statements! {
     LOCK_DELETION = "
         UPDATE deletions SET after_stream = after_stream WHERE id = $1
         RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, sessions, entries,
-                  deliveries, recordings";
+                  deliveries, recordings, is_collected";
 
-    /// The next stream of a user ($1) after $2, with data from before $3, since the user may have returned.
+    /// The next stream of a user ($1) after $2, of those that the deletion $3 is about: the user may be back.
     STREAM_OF_USER_TO_EMPTY = "
         SELECT stream_id FROM streams
-         WHERE operator_id = $1 AND stream_id > $2 AND created_at_ms <= $3
+         WHERE operator_id = $1 AND stream_id > $2
+           AND stream_id IN (SELECT item FROM deletion_items WHERE deletion_id = $3)
          ORDER BY stream_id LIMIT 1";
 
-    /// The next ended stream of a session ($1) after $2, with data from before $3.
+    /// The next ended stream of a session ($1) after $2, of those that the deletion $3 is about.
     STREAM_OF_SESSION_TO_EMPTY = "
         SELECT stream_id FROM streams
-         WHERE session_id = $1 AND stream_id > $2 AND created_at_ms <= $3
-           AND ended_at_ms IS NOT NULL
+         WHERE session_id = $1 AND stream_id > $2 AND ended_at_ms IS NOT NULL
+           AND stream_id IN (SELECT item FROM deletion_items WHERE deletion_id = $3)
          ORDER BY stream_id LIMIT 1";
 
-    /// A stream ($1) itself, once.
+    /// The stream ($1) that the deletion $3 is about, once.
     STREAM_TO_EMPTY = "
         SELECT stream_id FROM streams
-         WHERE stream_id = $1 AND stream_id > $2 AND created_at_ms <= $3";
+         WHERE stream_id = $1 AND stream_id > $2
+           AND EXISTS (SELECT 1 FROM deletions WHERE id = $3)";
 
     DELETE_SOME_PERSONAL_ENTRIES = "
         DELETE FROM entries
@@ -83,14 +120,16 @@ statements! {
     STREAM_IDS_OF_SESSION =
         "SELECT stream_id FROM streams WHERE session_id = $1 ORDER BY ordinal";
 
-    /// Deletions stay until every sink is past them, because it may have to relay them.
+    /// Deletions stay until every sink is past them: it may be one that is told of them. A sink that no daemon has held
+    /// since $1 is not waited for.
     EXPIRE_AUDIT = "
         DELETE FROM audit
          WHERE id IN (SELECT id FROM audit
                        WHERE at_ms < $1
                          AND (action <> 'data.deleted'
                               OR NOT EXISTS (SELECT 1 FROM sinks
-                                              WHERE sinks.through_ms <= audit.at_ms))
+                                              WHERE sinks.through_ms <= audit.at_ms
+                                                AND sinks.held_at_ms >= $1))
                        ORDER BY at_ms LIMIT $2)";
 
     MARK_EMPTIED = "UPDATE streams SET emptied_at_ms = $2 WHERE stream_id = $1";
@@ -106,9 +145,12 @@ statements! {
         UPDATE deliveries SET body = '', operator_id = NULL
          WHERE session_id = $1 AND body <> ''";
 
-    /// Actions requested by $2.
+    /// Those that the deletion $2 is about; without one, all.
     DELETE_ACTIONS_OF_SESSION = "
-        DELETE FROM actions WHERE session_id = $1 AND asked_at_ms <= $2";
+        DELETE FROM actions
+         WHERE session_id = $1
+           AND (CAST($2 AS TEXT) IS NULL
+                OR id IN (SELECT item FROM deletion_items WHERE deletion_id = $2))";
 
     /// Zoom's answers may name people.
     BLANK_ACTIONS_OF_SESSION = "UPDATE actions SET answer = NULL WHERE session_id = $1";
@@ -153,11 +195,11 @@ statements! {
            AND NOT EXISTS (SELECT 1 FROM streams
                             WHERE streams.session_id = sessions.id AND streams.operator_id = $2)";
 
-    /// A session from before $2 that names the user $1, who has no stream in it: as the acting user, or as the host if
-    /// no user's stream is left.
+    /// A session that the deletion $2 is about and that names the user $1, who has no stream in it: as the one who acts
+    /// for it, or as the host where nobody's stream is left.
     SESSION_NAMING_USER = "
         SELECT id FROM sessions
-         WHERE created_at_ms <= $2
+         WHERE id IN (SELECT item FROM deletion_items WHERE deletion_id = $2)
            AND (operator_id = $1 OR participant_user_id = $1 OR host_id = $1
                 OR installation_id IN (SELECT id FROM installations WHERE user_id = $1))
            AND NOT EXISTS (SELECT 1 FROM streams
@@ -172,7 +214,9 @@ statements! {
     BLANK_SOME_NOTICES_OF_USER = "
         UPDATE deliveries SET body = '', operator_id = NULL
          WHERE digest IN (SELECT digest FROM deliveries
-                           WHERE operator_id = $1 AND received_at_ms <= $2 LIMIT $3)";
+                           WHERE operator_id = $1
+                             AND digest IN (SELECT item FROM deletion_items WHERE deletion_id = $2)
+                           LIMIT $3)";
 
     /// Stored answers about a session.
     FORGET_KEPT_ANSWERS = "
@@ -187,16 +231,20 @@ statements! {
     DELETE_LAST_ENTRIES_OF_SESSION = "
         DELETE FROM entries
          WHERE stream_id IN (SELECT stream_id FROM streams
-                              WHERE session_id = $1 AND created_at_ms <= $2
-                                AND ended_at_ms IS NOT NULL)
+                              WHERE session_id = $1 AND ended_at_ms IS NOT NULL
+                                AND (CAST($2 AS TEXT) IS NULL
+                                     OR stream_id IN (SELECT item FROM deletion_items
+                                                       WHERE deletion_id = $2)))
            AND NOT EXISTS (SELECT 1 FROM entries AS others
                             WHERE others.stream_id = entries.stream_id
                               AND others.seq <> entries.seq)";
 
-    /// Streams announced since ($2) stay, and the session with them.
+    /// Of those that the deletion $2 is about; without one, of all. What was announced since stays, and with it the session.
     DELETE_STREAMS_OF_SESSION = "
         DELETE FROM streams
-         WHERE session_id = $1 AND created_at_ms <= $2 AND ended_at_ms IS NOT NULL
+         WHERE session_id = $1 AND ended_at_ms IS NOT NULL
+           AND (CAST($2 AS TEXT) IS NULL
+                OR stream_id IN (SELECT item FROM deletion_items WHERE deletion_id = $2))
            AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.stream_id = streams.stream_id)";
 
     DELETE_SESSION = "
@@ -221,10 +269,11 @@ statements! {
     /// The outcome of an action ($1) that was still $4.
     SETTLE_AUDIT = "UPDATE audit SET outcome = $2, detail = $3 WHERE id = $1 AND outcome = $4";
 
-    /// The browser addresses of a user's ($1) installs.
+    /// Where a user's ($1) browser was when it installed the app, of what the deletion $2 is about.
     FORGET_ADDRESSES_OF_USER = "
         UPDATE audit SET address = NULL
-         WHERE action = 'installation.install' AND actor = $1 AND at_ms <= $2
+         WHERE action = 'installation.install' AND actor = $1
+           AND id IN (SELECT item FROM deletion_items WHERE deletion_id = $2)
            AND address IS NOT NULL";
 
     /// Deletions after ($1, $2), in order.

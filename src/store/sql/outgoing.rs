@@ -175,11 +175,15 @@ statements! {
                        ORDER BY created_at_ms, id LIMIT $2)
         RETURNING id";
 
-    /// Up to $2 events of a session by $3, except of streams that began later.
+    /// Up to $2 events of a session: of what the deletion $3 is about; without one, of all.
     FORGET_EVENTS_OF_SESSION = "
         DELETE FROM outgoing_events
          WHERE id IN (SELECT id FROM outgoing_events
-                       WHERE session_id = $1 AND created_at_ms <= $3
+                       WHERE session_id = $1
+                         AND (CAST($3 AS TEXT) IS NULL
+                              OR id IN (SELECT item FROM deletion_items WHERE deletion_id = $3)
+                              OR stream_id IN (SELECT item FROM deletion_items
+                                                WHERE deletion_id = $3))
                        ORDER BY id LIMIT $2)
         RETURNING id";
 
@@ -192,7 +196,8 @@ statements! {
                last_status = NULL, last_error = 'unreadable', last_answer = NULL
          WHERE endpoint_id = $1 AND event_id = $2";
 
-    /// Events about a session ($1) as a whole: at most two.
+    /// Events about a session ($1) as a whole: there are two at most. The time only spares news that came since:
+    /// what stays is written again without names.
     FORGET_EVENTS_ABOUT_SESSION = "
         DELETE FROM outgoing_events
          WHERE session_id = $1 AND stream_id IS NULL AND created_at_ms <= $2
@@ -223,15 +228,11 @@ statements! {
                        LIMIT $2)
         RETURNING id";
 
-    /// Events from before $2 that ask the user $1 to install again.
+    /// Events that ask a user to install again, of what the deletion $1 is about.
     FORGET_EVENTS_ABOUT_INSTALLATIONS = "
         DELETE FROM outgoing_events
          WHERE session_id IS NULL AND kind = 'installation.needs_reconnect'
-           AND created_at_ms <= $2
-           AND EXISTS (SELECT 1 FROM installations
-                        WHERE user_id = $1
-                          AND outgoing_events.data
-                              <> replace(outgoing_events.data, installations.id, ''))
+           AND id IN (SELECT item FROM deletion_items WHERE deletion_id = $1)
         RETURNING id";
 
     /// Answers of endpoints may repeat what they were sent.

@@ -46,7 +46,7 @@ statements! {
     /// No row while another node has a valid lease. A new owner means a new epoch.
     HOLD_SINK = "
         UPDATE sinks
-           SET owner = $2, lease_until_ms = $4,
+           SET owner = $2, lease_until_ms = $4, held_at_ms = $3,
                epoch = CASE WHEN owner = $2 THEN epoch ELSE epoch + 1 END
          WHERE name = $1 AND (owner IS NULL OR owner = $2 OR lease_until_ms <= $3)
         RETURNING through_ms, epoch";

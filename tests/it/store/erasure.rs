@@ -87,6 +87,44 @@ async fn after_an_installation_was_deleted_with_its_data_no_word_is_at_rest() {
     .await;
 }
 
+/// The daemon that is asked has a clock that is behind the clock of the one that stored the data.
+#[tokio::test]
+async fn a_clock_that_is_behind_spares_no_word_of_a_user() {
+    on_both(async |test| {
+        let session = stored_meeting(test).await;
+        record(&test.store, deauthorized_by(ANA.user, -30_000)).await;
+        assert_all_gone(test, session).await;
+        assert_eq!(last_deletion(&test.store).await, json!(["ok", 1]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_behind_spares_no_word_of_a_session() {
+    on_both(async |test| {
+        let (store, session) = (&test.store, own_meeting(&test.store).await);
+        let asked = store.delete_session(session, &act("boss", -30_000)).await.unwrap();
+        assert_eq!(asked, SessionDeletion::Asked);
+        delete_all(store).await;
+        assert!(store.session(session).await.unwrap().is_none());
+        assert_no_words_of(test, &[&ANA]).await;
+        assert_eq!(kit::named(&test.database, &[HOST]).await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_removal_that_stops_a_stream_has_found_something() {
+    on_both(async |test| {
+        let store = &test.store;
+        record(store, started_by(ANA.user, ANA.stream, 1)).await;
+        record(store, deauthorized_by(ANA.user, 500)).await;
+        let newest = &store.audit_trail(1).await.unwrap()[0];
+        assert_eq!((&*newest.action, &*newest.outcome), ("installation.deauthorized", "ok"));
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn after_a_revocation_no_word_is_at_rest() {
     on_both(async |test| {

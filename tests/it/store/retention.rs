@@ -95,7 +95,43 @@ async fn a_stream_that_begins_while_its_session_is_deleted_stays() {
 }
 
 #[tokio::test]
-async fn old_logs_are_deleted_and_recent_ones_are_not() {
+async fn a_stream_that_begins_after_the_request_stays_although_a_clock_has_stepped_back() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = announce(store, "s1").await;
+        end(store, &stream_id("s1"), 6, 20).await;
+        store.delete_session(id, &act("boss", 30_000)).await.unwrap();
+        record(store, started("s9", 100, URL)).await;
+        end(store, &stream_id("s9"), 6, 110).await;
+        while store.delete_some(200).await.unwrap() {}
+        let late = store.stream(&stream_id("s9")).await.unwrap().expect("it is kept");
+        assert_eq!(late.session_id, id);
+        assert!(store.stream(&stream_id("s1")).await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_an_older_version_was_asked_for_goes_on() {
+    on_both(async |test| {
+        let store = &test.store;
+        let id = announce(store, "s1").await;
+        end(store, &stream_id("s1"), 6, 20).await;
+        let mut raw = Raw::connect(&test.database).await;
+        let asked = format!(
+            "INSERT INTO deletions (id, scope, subject, actor, asked_at_ms, after_stream, streams,
+                                    entries, deliveries)
+             VALUES ('0', 'session', '{id}', 'boss', 30, '', 0, 0, 0)"
+        );
+        raw.execute(&asked).await;
+        while store.delete_some(40).await.unwrap() {}
+        assert!(store.session(id).await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn old_logs_are_forgotten_and_young_ones_are_not() {
     on_both(async |test| {
         let store = &test.store;
         let id = announce(store, "s1").await;
@@ -432,8 +468,11 @@ async fn old_audit_rows_expire_except_deletions_that_a_sink_lacks() {
         )
         .await;
         raw.execute("UPDATE audit SET action = 'data.deleted' WHERE at_ms IN (10, 20)").await;
-        raw.execute("INSERT INTO sinks (name, through_ms) VALUES ('broker', 15), ('other', 99)")
-            .await;
+        raw.execute(
+            "INSERT INTO sinks (name, through_ms, held_at_ms)
+             VALUES ('broker', 15, 2000), ('other', 99, 2000), ('gone', 5, 1200)",
+        )
+        .await;
         let rows = "SELECT COUNT(*) FROM audit";
         assert_eq!(store.expire_audit(1).await.unwrap(), 0);
         assert_eq!(

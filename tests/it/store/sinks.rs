@@ -5,6 +5,7 @@ use rtmsd::store::Store;
 use uuid::Uuid;
 
 use super::webhooks::*;
+use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
 const ONE: NodeId = NodeId(Uuid::from_u128(1));
@@ -43,7 +44,21 @@ fn at(stream: &str, seqs: &[u64]) -> Vec<(String, u64)> {
 }
 
 #[tokio::test]
-async fn a_sink_belongs_to_one_node_until_its_lease_expires_or_is_released() {
+async fn a_sink_that_is_held_says_when() {
+    on_both(async |test| {
+        let mut raw = Raw::connect(&test.database).await;
+        raw.execute("INSERT INTO sinks (name, through_ms) VALUES ('broker', 15)").await;
+        let held = "SELECT COUNT(*) FROM sinks WHERE held_at_ms > 1600000000000";
+        assert_eq!(raw.count(held).await, 0);
+        let node = ONE;
+        assert!(test.store.hold_sink("broker", node, 1000).await.unwrap().is_some());
+        assert_eq!(raw.count(held).await, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sink_belongs_to_one_node_until_its_lease_ends_or_is_given_back() {
     on_both(async |test| {
         let store = &test.store;
         let hold = async |node, lease_ms| {
