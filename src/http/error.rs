@@ -50,6 +50,10 @@ pub enum ApiError {
     RecordingLost,
     #[error("the file is in a folder of another machine: download it from the daemon there")]
     RecordingElsewhere,
+    #[error(
+        "the file is where recordings went before RECORDINGS_URL was changed: set it back or move the files"
+    )]
+    RecordingInOtherTarget,
     #[error("the recordings' storage is unavailable: try again later")]
     RecordingsUnavailable,
     #[error("the file has {bytes} bytes, none of them in this range: request another one")]
@@ -209,6 +213,7 @@ impl ApiError {
             | Self::SessionEnded
             | Self::RecordingNotFinished
             | Self::RecordingElsewhere
+            | Self::RecordingInOtherTarget
             | Self::TooManyForwards => StatusCode::CONFLICT,
             Self::Target(_) => StatusCode::FORBIDDEN,
             Self::TooManyRequests { .. }
@@ -239,6 +244,7 @@ impl ApiError {
             Self::RecordingNotFinished => "recording_not_finished",
             Self::RecordingLost => "recording_lost",
             Self::RecordingElsewhere => "recording_elsewhere",
+            Self::RecordingInOtherTarget => "recording_in_other_target",
             Self::RecordingsUnavailable => "recordings_unavailable",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::Endpoint(error) => webhook_endpoints::code(error),

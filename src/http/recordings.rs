@@ -113,6 +113,7 @@ fn refused(error: OpenError) -> ApiError {
         OpenError::NotYet => ApiError::RecordingNotFinished,
         OpenError::Lost => ApiError::RecordingLost,
         OpenError::Elsewhere => ApiError::RecordingElsewhere,
+        OpenError::OtherTarget => ApiError::RecordingInOtherTarget,
         OpenError::Target(error) => {
             tracing::warn!(%error, "could not read a recording; the client gets an error");
             ApiError::RecordingsUnavailable

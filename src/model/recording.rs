@@ -52,6 +52,11 @@ pub struct Recording {
     pub finished_at_ms: Option<i64>,
     /// When all of it was where recordings go.
     pub stored_at_ms: Option<i64>,
+    /// Where its files go or are: a URL without credentials, or a folder. None before the first upload, and where an
+    /// older version has stored it.
+    pub target: Option<String>,
+    /// How often its deletion has failed.
+    pub failed_deletions: u32,
 }
 
 /// Where a recording stands.

@@ -12,6 +12,7 @@ mod finalize;
 pub mod layout;
 mod leftovers;
 mod recorder;
+mod removal;
 mod spool;
 mod stream_recorder;
 /// The destination of recordings.
@@ -81,6 +82,9 @@ pub enum OpenError {
     /// Recordings are stored in folders, and the file is in that of another machine.
     #[error("the file is on another machine")]
     Elsewhere,
+    /// `RECORDINGS_URL` has changed since it was stored, and the file is not where recordings go now.
+    #[error("the file is where recordings went before RECORDINGS_URL was changed")]
+    OtherTarget,
     #[error("{0}")]
     Target(TargetError),
 }
@@ -93,6 +97,8 @@ pub struct Recordings(Arc<Shared>);
 struct Shared {
     store: Store,
     target: Target,
+    /// Its name, as rows of recordings have it.
+    target_name: String,
     layout: Arc<Layout>,
     spools: PathBuf,
     /// Opened when something is recorded or found there.
@@ -118,6 +124,7 @@ impl Recordings {
         let shared = Arc::new(Shared {
             store,
             target: Target::open(&settings.place, settings.access, network)?,
+            target_name: settings.place.name(),
             layout: Arc::new(settings.layout.clone()),
             spools: settings.spools.clone(),
             spool: OnceCell::new(),
@@ -171,6 +178,11 @@ impl Shared {
         self.spool.get_or_try_init(open).await.cloned()
     }
 
+    /// The target of a recording's files, where that is not today's.
+    fn other_target<'a>(&self, recording: &'a Recording) -> Option<&'a str> {
+        recording.target.as_deref().filter(|target| *target != self.target_name)
+    }
+
     async fn read_stored(
         &self,
         recording: &Recording,
@@ -178,9 +190,13 @@ impl Shared {
         range: Range<u64>,
     ) -> Result<Content, OpenError> {
         let is_ours = self.spool.get().is_some_and(|spool| spool.id == recording.spool);
+        // Read all the same: somebody may have moved the files.
         self.target.read(&file.path, range).await.map_err(|error| match error {
-            TargetError::Missing if is_ours || self.target.is_shared() => OpenError::Lost,
-            TargetError::Missing => OpenError::Elsewhere,
+            TargetError::Missing if !is_ours && !self.target.is_shared() => OpenError::Elsewhere,
+            TargetError::Missing if self.other_target(recording).is_some() => {
+                OpenError::OtherTarget
+            }
+            TargetError::Missing => OpenError::Lost,
             error => OpenError::Target(error),
         })
     }

@@ -45,7 +45,7 @@ pub struct Begin<'a> {
     pub media: Option<&'a MediaParams>,
     /// Whether a stop drops the starts that are planned.
     pub may_drop_plans: bool,
-    /// The act; its outcome and detail are written with Zoom's answer.
+    /// The audit row; its outcome and detail are written with Zoom's answer.
     pub act: &'a AuditRow,
 }
 
@@ -106,8 +106,8 @@ impl Store {
         self.database.execute(sql::RESTORE_MEDIA, values).await.map(drop)
     }
 
-    /// Begins a planned action that this caller has claimed, if `admit` lets it, with nothing else happening to the
-    /// session in between. None when it was settled meanwhile.
+    /// Begins a planned action that this caller has claimed, if `admit` permits it. Nothing else changes the session in
+    /// between. `None` if it was settled meanwhile.
     pub async fn admit_action<R>(
         &self,
         action: &ActionRecord,

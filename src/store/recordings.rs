@@ -14,8 +14,11 @@ use crate::model::{
 
 /// The most rows of files written in one transaction, so that other writers are not held up.
 const FILES_AT_ONCE: usize = 200;
-/// The most files in an event, because pictures are many; the list of recordings has all of them.
+/// Pictures are many: the others are in the list of recordings.
 const MAX_FILES_LISTED: usize = 100;
+/// How long the first try to remove a recording's files again waits, and the longest wait.
+const FIRST_DELETION_RETRY_MS: i64 = 10_000;
+const LAST_DELETION_RETRY_MS: i64 = 15 * 60_000;
 
 impl Store {
     /// Records that a spool records a stream, once for each id. Returns the row with its part and status.
@@ -76,14 +79,45 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Recording>, StoreError> {
         let spool = spool.map(|spool| spool.to_string()).unwrap_or_default();
-        let values =
-            binds![spool, i64::from(is_shared), now_ms - SPOOL_LOST_AFTER_MS, i64::from(limit)];
+        let values = binds![
+            spool,
+            i64::from(is_shared),
+            now_ms - SPOOL_LOST_AFTER_MS,
+            i64::from(limit),
+            now_ms,
+            now_ms.saturating_add(LAST_DELETION_RETRY_MS),
+        ];
         let rows: Vec<RecordingRow> = self.database.all(sql::RECORDINGS_TO_DELETE, values).await?;
         Ok(rows::readable(rows))
     }
 
-    /// Moves a recording from one state to the next. False if it was not in the first: its deletion is requested, or
-    /// this call is a repetition.
+    /// Notes that a recording's files could not be removed. [`Store::recordings_to_delete`] leaves it out for a time that
+    /// doubles with each failure, from 10 seconds to 15 minutes, so that others get their turn.
+    pub async fn defer_recording_deletion(
+        &self,
+        recording: &Recording,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let doubled = FIRST_DELETION_RETRY_MS << recording.failed_deletions.min(7);
+        let due_at_ms = now_ms.saturating_add(doubled.min(LAST_DELETION_RETRY_MS));
+        let values = binds![recording.id.to_string(), due_at_ms];
+        self.database.execute(sql::DEFER_RECORDING_DELETION, values).await.map(drop)
+    }
+
+    /// Notes where a recording's files go: a URL without credentials, or a folder.
+    pub async fn set_recording_target(
+        &self,
+        id: RecordingId,
+        target: &str,
+    ) -> Result<(), StoreError> {
+        self.database
+            .execute(sql::SET_RECORDING_TARGET, binds![id.to_string(), target])
+            .await
+            .map(drop)
+    }
+
+    /// Takes a recording from one state to the next. False when it was not in the first: somebody wants it deleted,
+    /// or this call was made before.
     pub async fn move_recording(
         &self,
         id: RecordingId,
@@ -295,6 +329,8 @@ row! {
         started_at_ms: i64,
         finished_at_ms: Option<i64>,
         stored_at_ms: Option<i64>,
+        target: Option<String>,
+        failed_deletions: i64,
     }
 }
 
@@ -314,6 +350,8 @@ impl TryFrom<RecordingRow> for Recording {
             started_at_ms: row.started_at_ms,
             finished_at_ms: row.finished_at_ms,
             stored_at_ms: row.stored_at_ms,
+            target: row.target,
+            failed_deletions: rows::number("failed deletions", row.failed_deletions)?,
         })
     }
 }

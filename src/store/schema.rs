@@ -9,7 +9,7 @@ use sqlx::{Connection as _, Executor, PgConnection, SqlSafeStr, SqliteConnection
 use super::StoreError;
 
 /// The newest version that this binary knows.
-pub(super) const NEWEST: i64 = 27;
+pub(super) const NEWEST: i64 = 28;
 
 macro_rules! migrations {
     ($folder:literal) => {
@@ -140,6 +140,11 @@ macro_rules! migrations {
                 27,
                 "deletion items",
                 include_str!(concat!("../../migrations/", $folder, "/0027_deletion_items.sql")),
+            ),
+            migration(
+                28,
+                "recording targets",
+                include_str!(concat!("../../migrations/", $folder, "/0028_recording_targets.sql")),
             ),
         ])
     };

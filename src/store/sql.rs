@@ -83,7 +83,7 @@ macro_rules! select_recording {
     ($condition:literal) => {
         concat!(
             "SELECT id, session_id, stream_id, ordinal, part, spool, status, started_at_ms,
-                    finished_at_ms, stored_at_ms
+                    finished_at_ms, stored_at_ms, target, failed_deletions
                FROM recordings
               WHERE ",
             $condition

@@ -91,7 +91,7 @@ fn afterwards() -> Vec<Route> {
                 .answer(304, "Unchanged: it matches the header if-none-match", None)
                 .answer(
                     409,
-                    "Its stream still runs, or the file is in a folder of another machine",
+                    "Its stream still runs, or the file is in a folder of another machine or an earlier place",
                     None,
                 )
                 .answer(410, "The file is lost", None)

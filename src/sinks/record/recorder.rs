@@ -13,12 +13,13 @@ use uuid::Uuid;
 
 use super::Shared;
 use super::finalize::blocking;
-use super::spool::{RecordingMeta, Spool};
+use super::removal::delete_or_defer;
+use super::spool::RecordingMeta;
 use super::stream_recorder::{StopCause, record};
 use super::track::Counts;
 use super::upload::complete;
 use crate::hub::{SinkStream, StreamInfo, Tap};
-use crate::model::{Recording, RecordingId, RecordingStatus};
+use crate::model::{RecordingId, RecordingStatus};
 use crate::store::StoreError;
 
 /// How often to poll for streams that ended elsewhere and for deletions.
@@ -324,9 +325,7 @@ impl Recorder {
             let (id, shared) = (row.id, Arc::clone(&self.shared));
             let spool = spool.clone().filter(|spool| spool.id == row.spool);
             let task = self.completing.spawn(async move {
-                if let Err(error) = delete_one(&shared, spool, &row).await {
-                    tracing::warn!(recording = %row.id, %error, "could not delete a recording; trying again");
-                }
+                delete_or_defer(&shared, spool, &row).await;
             });
             self.tasks.insert(task.id(), id);
             // A deletion cannot be cancelled.
@@ -343,30 +342,4 @@ async fn in_time(step: impl Future<Output = Result<(), StoreError>>) {
         Ok(Err(error)) => tracing::debug!(%error, "could not check the recordings; trying again"),
         Err(_) => tracing::debug!("checking the recordings took too long; trying again"),
     }
-}
-
-/// `spool`: if the recording was made in it.
-async fn delete_one(
-    shared: &Shared,
-    spool: Option<Arc<Spool>>,
-    row: &Recording,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let is_elsewhere = spool.is_none() && row.stored_at_ms.is_none();
-    if let Some(spool) = spool {
-        let id = row.id;
-        blocking(move || spool.remove(id)).await?;
-        shared.room.clear(id);
-    }
-    // Its files have no paths before that.
-    if row.finished_at_ms.is_some() {
-        for file in shared.store.recorded_files(row.id).await? {
-            shared.target.remove(&file.path).await?;
-        }
-    }
-    if is_elsewhere {
-        return Ok(shared.store.sweep_recording(row.id, (shared.now_ms)()).await?);
-    }
-    shared.store.forget_recording(row.id).await?;
-    tracing::info!(recording = %row.id, "recording deleted");
-    Ok(())
 }

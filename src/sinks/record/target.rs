@@ -110,7 +110,27 @@ impl Place {
         Target::open(&place, Access::Owner, &Network::direct(tls)).map(|_| place)
     }
 
-    /// The folder, if the destination is one.
+    /// What names it in the store and in messages: the absolute folder, or the URL without credentials and query.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => {
+                let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+                folder.display().to_string()
+            }
+            Self::Url { url, .. } => {
+                let mut url = url.clone();
+                // Refused only by URLs that cannot have any.
+                let _ = url.set_username("");
+                let _ = url.set_password(None);
+                url.set_query(None);
+                url.set_fragment(None);
+                url.to_string()
+            }
+            Self::Objects(store) => store.to_string(),
+        }
+    }
+
+    /// The folder, where it is one.
     pub fn folder(&self) -> Option<&Path> {
         match self {
             Self::Folder(folder) => Some(folder),

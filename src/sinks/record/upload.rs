@@ -162,6 +162,11 @@ async fn uploaded(
     recording: &Recording,
     files: &[RecordedFile],
 ) -> bool {
+    // Before the first file is there: a deletion must know where to look.
+    persistently("a recording's target", || {
+        shared.store.set_recording_target(recording.id, &shared.target_name)
+    })
+    .await;
     let (last, first): (Vec<RecordedFile>, Vec<RecordedFile>) =
         files.iter().cloned().partition(|file| file.name == MANIFEST);
     let upload =

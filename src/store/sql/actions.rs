@@ -10,7 +10,7 @@ statements! {
     /// What they asked for before ($3), while they still ask for $2.
     RESTORE_MEDIA = "UPDATE sessions SET media = $3 WHERE id = $1 AND media = $2";
 
-    /// Whose token is used for the session.
+    /// The installation that provides the session's token.
     SET_INSTALLATION = "UPDATE sessions SET installation_id = $2 WHERE id = $1";
 
     SESSIONS_TO_REVIEW = "

@@ -21,10 +21,11 @@ statements! {
 
     UNFINISHED_RECORDINGS = select_recording!("spool = $1 AND status <> 'stored' ORDER BY id");
 
-    /// Recordings with files in the spool $1; with $2, stored ones; and what spools unseen since $3 have outside of
-    /// themselves.
+    /// What has files in the spool $1; with $2, what is stored; and what spools that were not seen since $3 have
+    /// outside of themselves. Of what failed, only what is due at $5; a time after $6 is from a clock that was wrong.
     RECORDINGS_TO_DELETE = select_recording!(
         "status = 'deleting'
+            AND (delete_at_ms IS NULL OR delete_at_ms <= $5 OR delete_at_ms > $6)
             AND (spool = $1
                  OR ($2 <> 0 AND stored_at_ms IS NOT NULL)
                  OR (finished_at_ms IS NOT NULL AND swept_at_ms IS NULL
@@ -32,7 +33,14 @@ statements! {
           ORDER BY id LIMIT $4"
     );
 
-    /// The rest is in its spool, if that is ever seen again.
+    /// A recording's files could not be removed: they are tried again at $2.
+    DEFER_RECORDING_DELETION = "
+        UPDATE recordings SET delete_at_ms = $2, failed_deletions = failed_deletions + 1
+         WHERE id = $1";
+
+    SET_RECORDING_TARGET = "UPDATE recordings SET target = $2 WHERE id = $1";
+
+    /// What is left of it is in its spool, should that ever be seen again.
     SWEEP_RECORDING = "UPDATE recordings SET swept_at_ms = $2 WHERE id = $1";
 
     SEE_SPOOL = "

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use rtmsd::clock::now_ms;
-use rtmsd::model::RecordingStatus;
+use rtmsd::model::{Recording, RecordingId, RecordingStatus, SessionId};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::sleep;
@@ -77,7 +77,67 @@ async fn a_folder_in_which_something_lies_is_left_as_it_is() {
     assert_eq!(fs::read_dir(&theirs).unwrap().count(), 1);
 }
 
-/// A daemon that lost the stream keeps recording until it notices, and may believe that the stream has ended.
+#[tokio::test]
+async fn a_file_that_cannot_be_removed_keeps_no_other_file() {
+    let mut studio = Studio::open().await;
+    speak(&mut studio, 5);
+    studio.leave(false).await;
+    let stream = studio.over().await;
+    studio.manifest("s1").await;
+    let stored = stored(&studio, stream.session_id).await;
+    let (folder, sound) = (studio.recordings().join("s1"), "audio-7.wav");
+    fs::remove_file(folder.join(sound)).unwrap();
+    fs::create_dir_all(folder.join(sound).join("in the way")).unwrap();
+    studio.store.delete_recordings_of(stream.session_id).await.unwrap();
+    let left = failed(&studio, stored).await;
+    assert_eq!((left.status, left.failed_deletions), (RecordingStatus::Deleting, 1));
+    let names = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), [sound]);
+}
+
+#[tokio::test]
+async fn files_of_another_target_are_neither_removed_nor_forgotten() {
+    let mut studio = Studio::open().await;
+    speak(&mut studio, 5);
+    studio.leave(false).await;
+    let stream = studio.over().await;
+    studio.manifest("s1").await;
+    let id = stored(&studio, stream.session_id).await;
+    let target = studio.store.recording(id).await.unwrap().unwrap().target;
+    assert_eq!(target, Some(studio.recordings().display().to_string()));
+    studio.store.set_recording_target(id, "s3://old/place").await.unwrap();
+    studio.store.delete_recordings_of(stream.session_id).await.unwrap();
+    let left = failed(&studio, id).await;
+    assert_eq!(left.status, RecordingStatus::Deleting);
+    assert!(studio.recordings().join("s1/manifest.json").exists());
+    assert!(!studio.store.recorded_files(id).await.unwrap().is_empty());
+}
+
+/// The only recording of a session, as soon as it is stored.
+async fn stored(studio: &Studio, session: SessionId) -> RecordingId {
+    for _ in 0..200 {
+        let one = studio.store.recordings_of(session).await.unwrap().remove(0);
+        if one.status == RecordingStatus::Stored {
+            return one.id;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the recording is not stored");
+}
+
+/// A recording, as soon as its deletion has failed.
+async fn failed(studio: &Studio, id: RecordingId) -> Recording {
+    for _ in 0..200 {
+        let one = studio.store.recording(id).await.unwrap().expect("it is not forgotten");
+        if one.failed_deletions > 0 {
+            return one;
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the deletion does not fail");
+}
+
+/// A daemon from which the stream was taken records on until it hears of it, and may think that the stream is over.
 #[tokio::test]
 async fn two_daemons_that_record_one_stream_have_a_recording_each() {
     let mut old = Studio::open().await;

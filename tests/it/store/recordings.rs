@@ -84,6 +84,35 @@ async fn a_file_is_its_speakers(store: &Store) {
     assert_eq!(store.recorded_files(recording.id).await.unwrap(), files);
 }
 
+async fn what_cannot_be_removed_is_put_off_and_others_get_their_turn(store: &Store) {
+    let (session, spool) = (SessionId(Uuid::now_v7()), SpoolId(Uuid::now_v7()));
+    let stream = stream_id("s7");
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        all.push(begin(store, session, &stream, spool).await.id);
+    }
+    store.delete_recordings_of(session).await.unwrap();
+    let to_delete = async |now_ms, limit| {
+        store.recordings_to_delete(Some(spool), false, now_ms, limit).await.unwrap()
+    };
+    for row in to_delete(100, 2).await {
+        store.defer_recording_deletion(&row, 100).await.unwrap();
+    }
+    let ids = async |now_ms| -> Vec<_> {
+        to_delete(now_ms, 2).await.into_iter().map(|row| row.id).collect()
+    };
+    assert_eq!(ids(10_099).await, all[2..]);
+    assert_eq!(ids(10_100).await, all[..2]);
+    assert_eq!(ids(-10_000_000).await, all[..2], "the clock that put them off was wrong");
+    let again = to_delete(10_100, 1).await.remove(0);
+    assert_eq!(again.failed_deletions, 1);
+    store.defer_recording_deletion(&again, 10_100).await.unwrap();
+    assert_eq!(ids(30_099).await, all[1..], "the second wait is twice as long");
+    for id in all {
+        store.forget_recording(id).await.unwrap();
+    }
+}
+
 async fn what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(store: &Store) {
     let session = SessionId(Uuid::now_v7());
     let stream = stream_id("s2");
@@ -190,6 +219,7 @@ async fn recordings_keep_their_promises_on_sqlite() {
     what_a_lost_spool_leaves_is_ended_by_others(&test.store).await;
     a_recording_goes_from_state_to_state(&test.store).await;
     a_file_is_its_speakers(&test.store).await;
+    what_cannot_be_removed_is_put_off_and_others_get_their_turn(&test.store).await;
     what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(&test.store).await;
     what_was_stored_too_long_ago_is_deleted(&test.store).await;
 }
@@ -201,6 +231,7 @@ async fn recordings_keep_their_promises_on_postgres() {
     what_a_lost_spool_leaves_is_ended_by_others(&test.store).await;
     a_recording_goes_from_state_to_state(&test.store).await;
     a_file_is_its_speakers(&test.store).await;
+    what_cannot_be_removed_is_put_off_and_others_get_their_turn(&test.store).await;
     what_is_deleted_is_hidden_at_once_and_forgotten_when_its_files_are_gone(&test.store).await;
     what_was_stored_too_long_ago_is_deleted(&test.store).await;
 }

@@ -146,3 +146,33 @@ async fn files_in_a_folder_of_another_machine_are_left_to_its_daemon_and_not_for
     eventually("the files are gone", all_gone).await;
     drop(zoom);
 }
+
+#[tokio::test]
+async fn what_is_where_recordings_went_before_is_neither_served_nor_forgotten() {
+    let home = recording(Home::sqlite())
+        .set("MEDIA_TYPES", "audio,transcript")
+        .set("API_TOKENS", &format!("boss:{API_TOKEN}:admin"));
+    let Scene { home, daemon, zoom, log } = Scene::open(home, meeting()).await;
+    log.over().await;
+    let stored = recorded(daemon.api(), log.session_id(), "stored").await;
+    let path = stored.path("1-manifest.json");
+    let files = files_below(&folder(&home)).len();
+    daemon.kill().await;
+    let (before, other) = (folder(&home), home.folder().join("other"));
+    let home = home.set("RECORDINGS_URL", other.to_str().unwrap());
+    let daemon = TestDaemon::start(&home).await;
+    let answer = daemon.api().get(&path).await.unwrap();
+    assert_eq!((answer.status, &*answer.code()), (409, "recording_in_other_target"));
+    let session = format!("/api/v1/sdk/sessions/{}", log.session_id());
+    assert_eq!(daemon.api().delete(&session).await.status, 202);
+    let gone = async || (daemon.api().get(&session).await.unwrap().status == 404).then_some(());
+    eventually("the session is deleted", gone).await;
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(files_below(&before).len(), files);
+    daemon.kill().await;
+    let home = home.set("RECORDINGS_URL", before.to_str().unwrap());
+    let _daemon = TestDaemon::start(&home).await;
+    let all_gone = async || files_below(&before).is_empty().then_some(());
+    eventually("the files are gone", all_gone).await;
+    drop(zoom);
+}
