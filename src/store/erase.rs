@@ -25,13 +25,13 @@ pub(super) struct Gone {
     pub recordings: u64,
 }
 
-/// Whose deletion it is, and when it was asked for. What it is about was collected then; what came later stays: the
-/// user may be back.
+/// The user of a deletion, and the deletion itself, whose rows were collected when it was requested. Later data stays,
+/// because the user may have returned.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Of<'a> {
     /// The deletion's id.
     pub deletion: &'a str,
-    /// None where a deletion is not about a user.
+    /// `None` if the deletion is not about a user.
     pub user_id: Option<&'a str>,
     pub asked_at_ms: i64,
     pub now_ms: i64,

@@ -62,14 +62,14 @@ statements! {
         RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, sessions, entries,
                   deliveries, recordings, is_collected";
 
-    /// The next stream of a user ($1) after $2, of those that the deletion $3 is about: the user may be back.
+    /// The next stream of a user ($1) after $2, among those that the deletion $3 collected, since the user may have returned.
     STREAM_OF_USER_TO_EMPTY = "
         SELECT stream_id FROM streams
          WHERE operator_id = $1 AND stream_id > $2
            AND stream_id IN (SELECT item FROM deletion_items WHERE deletion_id = $3)
          ORDER BY stream_id LIMIT 1";
 
-    /// The next ended stream of a session ($1) after $2, of those that the deletion $3 is about.
+    /// The next ended stream of a session ($1) after $2, among those that the deletion $3 collected.
     STREAM_OF_SESSION_TO_EMPTY = "
         SELECT stream_id FROM streams
          WHERE session_id = $1 AND stream_id > $2 AND ended_at_ms IS NOT NULL
@@ -120,8 +120,8 @@ statements! {
     STREAM_IDS_OF_SESSION =
         "SELECT stream_id FROM streams WHERE session_id = $1 ORDER BY ordinal";
 
-    /// Deletions stay until every sink is past them: it may be one that is told of them. A sink that no daemon has held
-    /// since $1 is not waited for.
+    /// Deletions stay until every sink is past them, because it may have to relay them. A sink that no daemon has held
+    /// since $1 does not count.
     EXPIRE_AUDIT = "
         DELETE FROM audit
          WHERE id IN (SELECT id FROM audit
@@ -145,7 +145,7 @@ statements! {
         UPDATE deliveries SET body = '', operator_id = NULL
          WHERE session_id = $1 AND body <> ''";
 
-    /// Those that the deletion $2 is about; without one, all.
+    /// The actions that the deletion $2 collected; all of them without a deletion.
     DELETE_ACTIONS_OF_SESSION = "
         DELETE FROM actions
          WHERE session_id = $1
@@ -195,8 +195,8 @@ statements! {
            AND NOT EXISTS (SELECT 1 FROM streams
                             WHERE streams.session_id = sessions.id AND streams.operator_id = $2)";
 
-    /// A session that the deletion $2 is about and that names the user $1, who has no stream in it: as the one who acts
-    /// for it, or as the host where nobody's stream is left.
+    /// A session that the deletion $2 collected and that names the user $1, who has no stream in it: as the acting user,
+    /// or as the host if no user's stream is left.
     SESSION_NAMING_USER = "
         SELECT id FROM sessions
          WHERE id IN (SELECT item FROM deletion_items WHERE deletion_id = $2)
@@ -239,7 +239,7 @@ statements! {
                             WHERE others.stream_id = entries.stream_id
                               AND others.seq <> entries.seq)";
 
-    /// Of those that the deletion $2 is about; without one, of all. What was announced since stays, and with it the session.
+    /// Limited to what the deletion $2 collected, if there is one. Streams announced since stay, and the session with them.
     DELETE_STREAMS_OF_SESSION = "
         DELETE FROM streams
          WHERE session_id = $1 AND ended_at_ms IS NOT NULL
@@ -269,7 +269,7 @@ statements! {
     /// The outcome of an action ($1) that was still $4.
     SETTLE_AUDIT = "UPDATE audit SET outcome = $2, detail = $3 WHERE id = $1 AND outcome = $4";
 
-    /// Where a user's ($1) browser was when it installed the app, of what the deletion $2 is about.
+    /// The browser addresses of a user's ($1) installs that the deletion $2 collected.
     FORGET_ADDRESSES_OF_USER = "
         UPDATE audit SET address = NULL
          WHERE action = 'installation.install' AND actor = $1

@@ -175,7 +175,7 @@ statements! {
                        ORDER BY created_at_ms, id LIMIT $2)
         RETURNING id";
 
-    /// Up to $2 events of a session: of what the deletion $3 is about; without one, of all.
+    /// Up to $2 events of a session, limited to what the deletion $3 collected, if there is one.
     FORGET_EVENTS_OF_SESSION = "
         DELETE FROM outgoing_events
          WHERE id IN (SELECT id FROM outgoing_events
