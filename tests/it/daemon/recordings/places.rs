@@ -90,7 +90,9 @@ impl ObjectStore for Flaky {
 }
 
 fn home(store: &Arc<Flaky>) -> Home {
-    let mut home = recording(Home::sqlite()).set("MEDIA_TYPES", "audio,transcript");
+    let mut home = recording(Home::sqlite())
+        .set("MEDIA_TYPES", "audio,transcript")
+        .set("RECORD", "audio,transcript");
     home.recordings = Some(Place::Objects(Arc::clone(store) as Arc<dyn ObjectStore>));
     home
 }
@@ -125,10 +127,12 @@ async fn files_in_a_folder_of_another_machine_are_left_to_its_daemon_and_not_for
     let boss = format!("boss:{API_TOKEN}:admin");
     let here = recording(Home::postgres().await)
         .set("MEDIA_TYPES", "audio,transcript")
+        .set("RECORD", "audio,transcript")
         .set("API_TOKENS", &boss);
     let database = here.variables().iter().find(|(name, _)| name == "DATABASE_URL").cloned();
     let elsewhere = recording(Home::sqlite())
         .set("MEDIA_TYPES", "audio,transcript")
+        .set("RECORD", "audio,transcript")
         .set("API_TOKENS", &boss)
         .set("DATABASE_URL", &database.unwrap().1);
     let Scene { home, daemon, zoom, log } = Scene::open(here, meeting()).await;
@@ -151,6 +155,7 @@ async fn files_in_a_folder_of_another_machine_are_left_to_its_daemon_and_not_for
 async fn what_is_where_recordings_went_before_is_neither_served_nor_forgotten() {
     let home = recording(Home::sqlite())
         .set("MEDIA_TYPES", "audio,transcript")
+        .set("RECORD", "audio,transcript")
         .set("API_TOKENS", &format!("boss:{API_TOKEN}:admin"));
     let Scene { home, daemon, zoom, log } = Scene::open(home, meeting()).await;
     log.over().await;

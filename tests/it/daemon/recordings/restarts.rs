@@ -9,7 +9,9 @@ use crate::daemon::process::Process;
 const LINE_MS: u32 = 100;
 
 fn home() -> Home {
-    recording(Home::sqlite()).set("MEDIA_TYPES", "audio,transcript")
+    recording(Home::sqlite())
+        .set("MEDIA_TYPES", "audio,transcript")
+        .set("RECORD", "audio,transcript")
 }
 
 /// Waits until so much sound has reached the disk.
