@@ -94,7 +94,7 @@ async fn existing_sessions_are_found_among_many_ids_with_product_end_and_newest_
         store.write_entries(&unclaimed(&entries)).await.unwrap();
         let known = store.known_sessions(&ids).await.unwrap();
         assert_eq!(known.len(), 2);
-        for (id, is_ended, newest) in [(sessions[0], true, ""), (sessions[1], false, "1:2")] {
+        for (id, is_ended, newest) in [(sessions[0], true, "1:1"), (sessions[1], false, "1:2")] {
             let known = &known[&id];
             assert_eq!((known.product, known.is_ended), (Product::Meeting, is_ended));
             let newest: Cursor = newest.parse().unwrap();
