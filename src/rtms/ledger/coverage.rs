@@ -294,20 +294,12 @@ impl MediumCoverage {
         let settled_ms = self.rejoined_until_ms.filter(is_settled);
         let end_ms = settled_ms.map_or(now_ms, |until_ms| until_ms.min(now_ms));
         self.close(end_ms);
-        self.record_missing_tail(now_ms);
+        let last_ms = self.last_frame_ms.filter(|_| self.is_up);
+        if last_ms.is_some_and(|last_ms| now_ms - last_ms > TAIL_GRACE_MS) {
+            self.compare_with_rate(now_ms);
+        }
         self.is_up = false;
         self.account.alive_ms = self.account.alive_ms.max(now_ms);
-    }
-
-    /// A medium with a rate comes until the end: what is missing there was never sent, or is still unread in a socket.
-    fn record_missing_tail(&mut self, now_ms: i64) {
-        let Some(start_ms) = self.last_frame_ms.filter(|_| self.is_up && self.step_ms.is_some())
-        else {
-            return;
-        };
-        if now_ms - start_ms > TAIL_GRACE_MS {
-            self.record(Gap { start_ms, end_ms: now_ms, cause: GapCause::ZoomInterrupted });
-        }
     }
 
     pub fn account(&self, now_ms: i64) -> Account {
@@ -334,7 +326,8 @@ impl MediumCoverage {
         }
     }
 
-    /// On a link that stands, a step that is missing was lost at Zoom's.
+    /// A medium with a rate comes all the time: on a link that stands, a missing step was lost at Zoom's. At the end of a
+    /// stream it may also be unread in a socket.
     fn compare_with_rate(&mut self, at_ms: i64) {
         if let Some(start_ms) = self.last_frame_ms
             && self.step_ms.is_some()
