@@ -411,7 +411,7 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     pub(super) fn account_deferred_loss(&mut self, id: LinkId) {
-        if let Some(loss) = self.link_mut(id).and_then(Link::take_untold) {
+        if let Some(loss) = self.link_mut(id).and_then(Link::take_deferred_loss) {
             self.note_link_down(id, &loss);
         }
     }

@@ -216,7 +216,7 @@ impl Link {
         }
     }
 
-    pub fn take_untold(&mut self) -> Option<LossReason> {
+    pub fn take_deferred_loss(&mut self) -> Option<LossReason> {
         self.deferred_loss.take()
     }
 
