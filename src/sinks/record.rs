@@ -103,7 +103,7 @@ struct Shared {
     spools: PathBuf,
     /// Opened when something is recorded or found there.
     spool: OnceCell<Arc<Spool>>,
-    room: Arc<DiskQuota>,
+    quota: Arc<DiskQuota>,
     finishes: Semaphore,
     uploads: Semaphore,
     writes: Semaphore,
@@ -128,7 +128,7 @@ impl Recordings {
             layout: Arc::new(settings.layout.clone()),
             spools: settings.spools.clone(),
             spool: OnceCell::new(),
-            room: DiskQuota::new(
+            quota: DiskQuota::new(
                 settings.spools.clone(),
                 settings.spool_bytes,
                 settings.stream_percent,

@@ -1,6 +1,6 @@
 //! Runs the tasks of recordings: one for each stream that runs here, and one for each recording to be completed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,12 @@ use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::Shared;
 use super::finalize::blocking;
 use super::removal::delete_or_defer;
 use super::spool::RecordingMeta;
 use super::stream_recorder::{StopCause, record};
-use super::track::Counts;
 use super::upload::complete;
 use crate::hub::{SinkStream, StreamInfo, Tap};
 use crate::model::{RecordingId, RecordingStatus};
@@ -113,10 +111,10 @@ impl Recorder {
 
     /// Reads the recordings in the spool and counts their sizes.
     async fn labels(&self) -> io::Result<Vec<RecordingMeta>> {
-        let (spool, room) = (self.shared.spool().await?, Arc::clone(&self.shared.room));
+        let (spool, quota) = (self.shared.spool().await?, Arc::clone(&self.shared.quota));
         let find = move || {
             let labels = spool.labels()?;
-            labels.iter().for_each(|meta| room.set(meta.id, spool.bytes(meta.id)));
+            labels.iter().for_each(|meta| quota.set(meta.id, spool.bytes(meta.id)));
             Ok(labels)
         };
         blocking(find).await
@@ -127,7 +125,12 @@ impl Recorder {
         let known = self.idle.iter().rposition(|meta| meta.stream_id == stream.stream_id);
         let mut meta = match known {
             Some(known) => self.idle.remove(known),
-            None => self.new_label(stream),
+            None => RecordingMeta::new(
+                stream.session_id,
+                stream.stream_id.clone(),
+                stream.ordinal,
+                (self.shared.now_ms)(),
+            ),
         };
         meta.media = tap.media().iter().map(|medium| medium.as_str().to_owned()).collect();
         let (id, cancel) = (meta.id, CancellationToken::new());
@@ -138,23 +141,6 @@ impl Recorder {
         });
         self.tasks.insert(task.id(), id);
         self.running.insert(id, cancel);
-    }
-
-    fn new_label(&self, stream: &StreamInfo) -> RecordingMeta {
-        RecordingMeta {
-            id: RecordingId(Uuid::now_v7()),
-            session_id: stream.session_id,
-            stream_id: stream.stream_id.clone(),
-            ordinal: stream.ordinal,
-            media: Vec::new(),
-            started_at_ms: (self.shared.now_ms)(),
-            origin_ms: None,
-            tracks: Vec::new(),
-            counts: BTreeMap::new(),
-            mix: Counts::default(),
-            frames: Counts::default(),
-            voices_beyond_limit: 0,
-        }
     }
 
     /// Handles the end of a stream's task.

@@ -50,7 +50,7 @@ async fn delete(
     if let Some(spool) = spool {
         let id = row.id;
         blocking(move || spool.remove(id)).await?;
-        shared.room.clear(id);
+        shared.quota.clear(id);
     }
     // Before that its files have no paths.
     if row.finished_at_ms.is_some() {

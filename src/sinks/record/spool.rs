@@ -88,6 +88,29 @@ impl TrackNote {
 }
 
 impl RecordingMeta {
+    /// A recording of a stream that has nothing in it yet.
+    pub fn new(
+        session_id: SessionId,
+        stream_id: StreamId,
+        ordinal: u32,
+        started_at_ms: i64,
+    ) -> Self {
+        Self {
+            id: RecordingId(Uuid::now_v7()),
+            session_id,
+            stream_id,
+            ordinal,
+            media: Vec::new(),
+            started_at_ms,
+            origin_ms: None,
+            tracks: Vec::new(),
+            counts: BTreeMap::new(),
+            mix: Counts::default(),
+            frames: Counts::default(),
+            voices_beyond_limit: 0,
+        }
+    }
+
     /// Sets the time origin of every file. Existing tracks are shifted when they are opened.
     pub fn begin_at(&mut self, origin_ms: i64) {
         for note in &mut self.tracks {
@@ -269,13 +292,9 @@ mod tests {
     use crate::model::{ChannelId, UserId};
 
     fn meta() -> RecordingMeta {
+        let stream_id = StreamId::parse("/a+b==").unwrap();
         RecordingMeta {
-            id: RecordingId(Uuid::now_v7()),
-            session_id: SessionId(Uuid::nil()),
-            stream_id: StreamId::parse("/a+b==").unwrap(),
-            ordinal: 1,
             media: vec!["audio".into()],
-            started_at_ms: 5,
             origin_ms: Some(4),
             tracks: vec![TrackNote {
                 name: "audio-7-Ana.ogg".into(),
@@ -285,10 +304,7 @@ mod tests {
                 kind: TrackKind::Ogg { channels: 2 },
                 origin_ms: Some(4),
             }],
-            counts: BTreeMap::new(),
-            mix: Counts::default(),
-            frames: Counts::default(),
-            voices_beyond_limit: 0,
+            ..RecordingMeta::new(SessionId(Uuid::nil()), stream_id, 1, 5)
         }
     }
 

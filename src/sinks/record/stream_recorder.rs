@@ -152,14 +152,14 @@ fn give_up(tap: &Tap, taken: LeftOuts, must_settle: bool) {
 async fn open(shared: &Shared, meta: &RecordingMeta) -> io::Result<WriterState> {
     let spool = shared.spool().await?;
     let (layout, meta) = (Arc::clone(&shared.layout), meta.clone());
-    let room = Arc::clone(&shared.room);
+    let quota = Arc::clone(&shared.quota);
     let open = move || {
         // The metadata on disk knows the tracks.
         let known = spool.meta(meta.id).unwrap_or_else(|_| meta.clone());
         let meta = RecordingMeta { media: meta.media, ..known };
-        let tracks = TrackSet::open(Arc::clone(&spool), layout, meta, room.max_each_bytes())?;
+        let tracks = TrackSet::open(Arc::clone(&spool), layout, meta, quota.max_each_bytes())?;
         let waiting = VecDeque::new();
-        Ok(WriterState { spool, tracks, room, waiting, is_refusing: false, is_in_trouble: false })
+        Ok(WriterState { spool, tracks, quota, waiting, is_refusing: false, is_in_trouble: false })
     };
     blocking(open).await
 }
@@ -172,7 +172,7 @@ fn complain(meta: &RecordingMeta, error: &io::Error) {
 struct WriterState {
     spool: Arc<Spool>,
     tracks: TrackSet,
-    room: Arc<DiskQuota>,
+    quota: Arc<DiskQuota>,
     waiting: VecDeque<Arc<Frame>>,
     /// Whether there is no space for more frames.
     is_refusing: bool,
@@ -195,7 +195,7 @@ impl WriterState {
             self.tracks.give_up(std::mem::take(&mut self.waiting));
         }
         let RecordingMeta { id, stream_id, .. } = self.tracks.meta();
-        self.room.set(*id, self.tracks.bytes());
+        self.quota.set(*id, self.tracks.bytes());
         match &written {
             Err(error) if !self.is_in_trouble => {
                 tracing::error!(%stream_id, %error, "cannot write frames to disk; they become a gap");
@@ -206,7 +206,7 @@ impl WriterState {
             _ => {}
         }
         self.is_in_trouble = written.is_err();
-        let full = self.room.is_full_for(*id);
+        let full = self.quota.is_full_for(*id);
         if let (Some(reason), false) = (full, self.is_refusing) {
             tracing::warn!(%stream_id, reason, "no space to record a stream; its frames become a gap");
         }

@@ -26,7 +26,7 @@ const REVOKED: i64 = 8;
 
 /// Completes a recording. Returns when nothing is left to do here.
 pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, meta: RecordingMeta) {
-    shared.room.set(meta.id, spooled_bytes(&spool, &meta).await);
+    shared.quota.set(meta.id, spooled_bytes(&spool, &meta).await);
     let mut recording = announced(&shared, spool.id, &meta).await;
     if recording.status == RecordingStatus::Failed {
         recording.status = taken_up(&shared, &recording).await;
@@ -54,7 +54,7 @@ pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, meta: RecordingMet
             blocking(move || spool.remove(id))
         })
         .await;
-        shared.room.clear(recording.id);
+        shared.quota.clear(recording.id);
     }
 }
 
@@ -121,7 +121,7 @@ async fn try_finish(
         spool,
         layout: &shared.layout,
         folder: &folder,
-        max_bytes: shared.room.max_each_bytes(),
+        max_bytes: shared.quota.max_each_bytes(),
         recording,
         meta,
         session: &session,

@@ -2,16 +2,13 @@
 
 mod attacks;
 
-use std::collections::BTreeMap;
-
 use tempfile::{TempDir, tempdir};
 use uuid::Uuid;
 
 use super::*;
 use crate::hub::{Encoded, LeftOut, Person, StreamInfo};
 use crate::model::{
-    ChannelId, FrameCount, IdKey, Instance, Product, RecordingId, SessionId, Speaker, StreamId,
-    UserId,
+    ChannelId, FrameCount, IdKey, Instance, Product, SessionId, Speaker, StreamId, UserId,
 };
 use crate::rtms::params::{
     AudioCodec, AudioContent, AudioStreams, Channels, Effective, EffectiveAudio, SampleRate,
@@ -64,19 +61,10 @@ fn takes() -> (TempDir, TrackSet) {
 fn takes_of(max_bytes: u64) -> (TempDir, TrackSet) {
     let root = tempdir().unwrap();
     let spool = Arc::new(Spool::open(root.path()).unwrap());
+    let stream_id = StreamId::parse("s1").unwrap();
     let meta = RecordingMeta {
-        id: RecordingId(Uuid::now_v7()),
-        session_id: SessionId(Uuid::nil()),
-        stream_id: StreamId::parse("s1").unwrap(),
-        ordinal: 1,
         media: vec!["audio".into()],
-        started_at_ms: NOW,
-        origin_ms: None,
-        tracks: Vec::new(),
-        counts: BTreeMap::new(),
-        mix: Counts::default(),
-        frames: Counts::default(),
-        voices_beyond_limit: 0,
+        ..RecordingMeta::new(SessionId(Uuid::nil()), stream_id, 1, NOW)
     };
     let layout = Arc::new(Layout::parse("{stream}").unwrap());
     (root, TrackSet::open(spool, layout, meta, max_bytes).unwrap())
