@@ -12,9 +12,7 @@ const OPEN: &str = "a folder with what people said is open to other users of thi
                     chmod 750 for RECORDINGS_GROUP_READABLE";
 
 fn home() -> Home {
-    recording(Home::sqlite())
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript")
+    recording_of(Home::sqlite(), "audio,transcript")
 }
 
 fn mode(path: &Path) -> u32 {

@@ -89,9 +89,7 @@ async fn nothing_is_recorded_unless_it_is_asked_for_and_a_session_may_ask() {
 
 #[tokio::test]
 async fn a_file_is_had_whole_and_in_parts() {
-    let home = recording(Home::sqlite())
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript");
+    let home = recording_of(Home::sqlite(), "audio,transcript");
     let scene = Scene::open(home, meeting()).await;
     scene.log.over().await;
     let recorded = recorded(scene.daemon.api(), scene.log.session_id(), "stored").await;
@@ -128,9 +126,7 @@ async fn a_file_is_had_whole_and_in_parts() {
 
 #[tokio::test]
 async fn a_recording_that_goes_on_is_listed_and_not_served() {
-    let home = recording(Home::sqlite())
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript");
+    let home = recording_of(Home::sqlite(), "audio,transcript");
     let scene = Scene::open(home, zoom(crate::daemon::kit::endless(100))).await;
     scene.log.lines(3).await;
     let recorded = eventually("its files are listed", async || {

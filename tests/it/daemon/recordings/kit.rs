@@ -13,9 +13,14 @@ pub const BO: u64 = 16_779_264;
 /// How long one frame of sound is.
 pub const FRAME_MS: usize = 20;
 
-/// Everything is received and recorded.
+/// Every medium is received and recorded.
 pub fn recording(home: Home) -> Home {
-    home.set("RECORD", "audio,video,share,transcript,chat")
+    recording_of(home, "audio,video,share,transcript,chat")
+}
+
+/// These media are received and recorded.
+pub fn recording_of(home: Home, media: &str) -> Home {
+    home.set("MEDIA_TYPES", media).set("RECORD", media)
 }
 
 /// A meeting of a few seconds with two voices, a camera, a screen and a chat message.

@@ -90,9 +90,7 @@ impl ObjectStore for Flaky {
 }
 
 fn home(store: &Arc<Flaky>) -> Home {
-    let mut home = recording(Home::sqlite())
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript");
+    let mut home = recording_of(Home::sqlite(), "audio,transcript");
     home.recordings = Some(Place::Objects(Arc::clone(store) as Arc<dyn ObjectStore>));
     home
 }
@@ -125,14 +123,9 @@ async fn uploads_wait_for_a_store_that_is_away_and_outlive_a_restart() {
 #[tokio::test]
 async fn files_in_a_folder_of_another_machine_are_left_to_its_daemon_and_not_forgotten() {
     let boss = format!("boss:{API_TOKEN}:admin");
-    let here = recording(Home::postgres().await)
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript")
-        .set("API_TOKENS", &boss);
+    let here = recording_of(Home::postgres().await, "audio,transcript").set("API_TOKENS", &boss);
     let database = here.variables().iter().find(|(name, _)| name == "DATABASE_URL").cloned();
-    let elsewhere = recording(Home::sqlite())
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript")
+    let elsewhere = recording_of(Home::sqlite(), "audio,transcript")
         .set("API_TOKENS", &boss)
         .set("DATABASE_URL", &database.unwrap().1);
     let Scene { home, daemon, zoom, log } = Scene::open(here, meeting()).await;
@@ -153,9 +146,7 @@ async fn files_in_a_folder_of_another_machine_are_left_to_its_daemon_and_not_for
 
 #[tokio::test]
 async fn what_is_where_recordings_went_before_is_neither_served_nor_forgotten() {
-    let home = recording(Home::sqlite())
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript")
+    let home = recording_of(Home::sqlite(), "audio,transcript")
         .set("API_TOKENS", &format!("boss:{API_TOKEN}:admin"));
     let Scene { home, daemon, zoom, log } = Scene::open(home, meeting()).await;
     log.over().await;

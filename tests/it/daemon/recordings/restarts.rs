@@ -9,9 +9,7 @@ use crate::daemon::process::Process;
 const LINE_MS: u32 = 100;
 
 fn home() -> Home {
-    recording(Home::sqlite())
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript")
+    recording_of(Home::sqlite(), "audio,transcript")
 }
 
 /// Waits until so much sound has reached the disk.

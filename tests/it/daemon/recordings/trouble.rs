@@ -18,9 +18,7 @@ async fn ledger(scene: &Scene) -> Vec<Value> {
 
 #[tokio::test]
 async fn a_full_spool_is_a_gap_in_the_ledger_and_the_stream_lives_on() {
-    let home = recording(Home::sqlite())
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript")
+    let home = recording_of(Home::sqlite(), "audio,transcript")
         .set("AUDIO_SAMPLE_RATE", "48000")
         .set("AUDIO_CHANNELS", "stereo")
         .set("RECORDINGS_SPOOL_BYTES", "1048576");
@@ -50,9 +48,7 @@ async fn a_full_spool_is_a_gap_in_the_ledger_and_the_stream_lives_on() {
 
 #[tokio::test]
 async fn a_cut_a_pause_and_a_failover_are_silence_and_everything_stays_in_its_place() {
-    let home = recording(Home::sqlite())
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript");
+    let home = recording_of(Home::sqlite(), "audio,transcript");
     let scene = Scene::open(home, zoom(endless(LINE_MS))).await;
     scene.live().await;
     scene.log.lines(5).await;
@@ -88,9 +84,7 @@ async fn a_cut_a_pause_and_a_failover_are_silence_and_everything_stays_in_its_pl
 
 #[tokio::test]
 async fn what_is_revoked_is_deleted() {
-    let home = recording(Home::sqlite())
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript");
+    let home = recording_of(Home::sqlite(), "audio,transcript");
     let scene = Scene::open(home, zoom(endless(LINE_MS))).await;
     scene.log.lines(10).await;
     recorded(scene.daemon.api(), scene.log.session_id(), "recording").await;
@@ -107,9 +101,7 @@ async fn what_is_revoked_is_deleted() {
 /// A recording's end must not be retried endlessly over an unreadable entry, which would never free its spool.
 #[tokio::test]
 async fn a_row_that_cannot_be_read_ends_neither_events_nor_transcript_nor_recording() {
-    let home = recording(Home::sqlite())
-        .set("MEDIA_TYPES", "audio,transcript")
-        .set("RECORD", "audio,transcript");
+    let home = recording_of(Home::sqlite(), "audio,transcript");
     let scene = Scene::open(home, zoom(endless(LINE_MS))).await;
     scene.live().await;
     scene.log.lines(5).await;
