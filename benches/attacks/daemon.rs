@@ -11,14 +11,14 @@ use sha2::Sha256;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-pub const API_TOKEN: &str = "attack-token-of-the-bench";
+pub(crate) const API_TOKEN: &str = "attack-token-of-the-bench";
 const CONTROL_TOKEN: &str = "control-token-of-the-bench";
 const SECRET_TOKEN: &str = "secret-token-of-the-bench";
 const START_LIMIT: Duration = Duration::from_secs(30);
 const KIB_A_MB: f64 = 1024.0;
 
 /// `rtmsd serve` with the embedded store, in a folder of its own.
-pub struct Daemon {
+pub(crate) struct Daemon {
     pub address: SocketAddr,
     child: Child,
     http: reqwest::Client,
@@ -26,7 +26,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub async fn start() -> io::Result<Self> {
+    pub(crate) async fn start() -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let address = tokio::net::TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_rtmsd"));
@@ -51,7 +51,7 @@ impl Daemon {
     }
 
     /// Creates a session that stays idle, and returns its id.
-    pub async fn create_session(&self, meeting: u64) -> Option<String> {
+    pub(crate) async fn create_session(&self, meeting: u64) -> Option<String> {
         let url = format!("http://{}/api/v1/sdk/sessions", self.address);
         let body = format!("{{\"platform\":\"zoom\",\"meeting_id\":\"{meeting}\"}}");
         let request = self.http.post(url).bearer_auth(CONTROL_TOKEN).body(body);
@@ -61,7 +61,7 @@ impl Daemon {
     }
 
     /// Resident memory.
-    pub fn memory_mb(&self) -> io::Result<f64> {
+    pub(crate) fn memory_mb(&self) -> io::Result<f64> {
         let pid = self.child.id().ok_or_else(|| io::Error::other("it does not run"))?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -72,12 +72,12 @@ impl Daemon {
         }
     }
 
-    pub async fn is_healthy(&self) -> bool {
+    pub(crate) async fn is_healthy(&self) -> bool {
         matches!(self.get("/health/live", "").await, Ok(200))
     }
 
     /// A signed event that changes nothing; whether it was taken.
-    pub async fn webhook(&self) -> bool {
+    pub(crate) async fn webhook(&self) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         let body = format!("{{\"event\":\"meeting.bench\",\"event_ts\":{}}}", now.as_millis());
         let seconds = now.as_secs().to_string();
@@ -87,7 +87,7 @@ impl Daemon {
         matches!(self.post(body, &seconds, &signature).await, Ok(200))
     }
 
-    pub async fn forged_webhook(&self, body: &str) -> reqwest::Result<u16> {
+    pub(crate) async fn forged_webhook(&self, body: &str) -> reqwest::Result<u16> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
         self.post(body.to_owned(), &now.as_secs().to_string(), &format!("v0={}", "00".repeat(32)))
             .await
@@ -100,7 +100,7 @@ impl Daemon {
     }
 
     /// The status of an answer, which is read.
-    pub async fn get(&self, path: &str, authorization: &str) -> reqwest::Result<u16> {
+    pub(crate) async fn get(&self, path: &str, authorization: &str) -> reqwest::Result<u16> {
         let request = self.http.get(format!("http://{}{path}", self.address));
         let answer = request.header("authorization", authorization).send().await?;
         let status = answer.status().as_u16();

@@ -9,14 +9,14 @@ const NEAR_MS: i64 = 5_000;
 
 /// What the simulator says of a stream: by medium each frame's time, size, and whether it was given to a socket.
 #[derive(Debug, Deserialize)]
-pub struct Made {
+pub(crate) struct Made {
     pub media: BTreeMap<String, Vec<(i64, u64, bool)>>,
     is_cut: bool,
 }
 
 /// What the daemon says of a medium.
 #[derive(Debug, Deserialize)]
-pub struct Ledger {
+pub(crate) struct Ledger {
     pub medium: String,
     #[serde(flatten)]
     came: Count,
@@ -29,7 +29,7 @@ pub struct Ledger {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-pub struct Count {
+pub(crate) struct Count {
     pub frames: u64,
     pub bytes: u64,
 }
@@ -43,7 +43,7 @@ struct Gap {
 
 /// Of everything that was held against each other.
 #[derive(Debug, Default)]
-pub struct Totals {
+pub(crate) struct Totals {
     pub sent: Count,
     pub received: Count,
     pub received_in_gaps: Count,
@@ -60,7 +60,7 @@ pub struct Totals {
 ///
 /// Outside the gaps everything that was made was sent, and exactly that was received. Inside them no more was received
 /// than sent.
-pub fn compare(ledger: &Ledger, made: &Made, totals: &mut Totals) -> Result<(), String> {
+pub(crate) fn compare(ledger: &Ledger, made: &Made, totals: &mut Totals) -> Result<(), String> {
     let of_medium = made.media.get(&ledger.medium).map(Vec::as_slice).unwrap_or_default();
     if made.is_cut || ledger.earlier_gaps > 0 {
         return Err("more frames or gaps than are remembered: nothing is proved".to_owned());

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 const PAUSE_MS: std::ops::Range<u64> = 2_000..6_000;
 
 /// What goes wrong with one stream, without end; the same seed plans the same.
-pub struct Faults {
+pub(super) struct Faults {
     rng: StdRng,
     /// Whether there is time for a link to be given up because nothing comes on it (65 s).
     may_fall_silent: bool,
 }
 
 /// Calls of the simulator's control API, by verb and body.
-pub struct Fault {
+pub(super) struct Fault {
     pub name: &'static str,
     pub calls: Vec<(&'static str, Value)>,
     /// What ends it, and after how long.
@@ -24,15 +24,15 @@ pub struct Fault {
 }
 
 impl Faults {
-    pub fn new(seed: u64, may_fall_silent: bool) -> Self {
+    pub(super) fn new(seed: u64, may_fall_silent: bool) -> Self {
         Self { rng: StdRng::seed_from_u64(seed), may_fall_silent }
     }
 
-    pub fn pause(&mut self) -> Duration {
+    pub(super) fn pause(&mut self) -> Duration {
         Duration::from_millis(self.rng.random_range(PAUSE_MS))
     }
 
-    pub fn next(&mut self) -> Fault {
+    pub(super) fn next(&mut self) -> Fault {
         let silence = u32::from(self.may_fall_silent);
         match self.rng.random_range(0..15 + silence) {
             0..3 => self.cut("signaling"),

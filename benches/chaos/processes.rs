@@ -21,7 +21,7 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const SCRIPT_SECONDS: u32 = 900;
 
 /// `rtmsd serve`, which can be killed and started again.
-pub struct Daemon {
+pub(super) struct Daemon {
     variables: Vec<(&'static str, String)>,
     folder: std::path::PathBuf,
     port: u16,
@@ -30,14 +30,14 @@ pub struct Daemon {
 }
 
 /// `rtmsd simulate`.
-pub struct Zoom {
+pub(super) struct Zoom {
     _child: Child,
     control_url: String,
     http: reqwest::Client,
 }
 
 impl Daemon {
-    pub async fn start(folder: &Path) -> Result<Self, Problem> {
+    pub(super) async fn start(folder: &Path) -> Result<Self, Problem> {
         let port = free_port().await?;
         let variables = variables(folder, port);
         let child = serve(&variables, folder)?;
@@ -46,12 +46,12 @@ impl Daemon {
         Ok(daemon)
     }
 
-    pub fn webhook_url(&self) -> String {
+    pub(super) fn webhook_url(&self) -> String {
         format!("http://127.0.0.1:{}/webhook", self.port)
     }
 
     /// SIGKILL, and a new start at once.
-    pub async fn restart(&mut self) -> Result<(), Problem> {
+    pub(super) async fn restart(&mut self) -> Result<(), Problem> {
         self.child.kill().await?;
         self.child = serve(&self.variables, &self.folder)?;
         self.ready().await
@@ -76,7 +76,7 @@ impl Daemon {
     }
 
     /// The ids of all sessions.
-    pub async fn sessions(&self) -> Result<Vec<String>, Problem> {
+    pub(super) async fn sessions(&self) -> Result<Vec<String>, Problem> {
         let (mut ids, mut before) = (Vec::new(), String::new());
         loop {
             let page = self.get(&format!("?limit=200{before}")).await?;
@@ -90,14 +90,14 @@ impl Daemon {
     }
 
     /// A session's streams with their ledgers.
-    pub async fn ledger<T: DeserializeOwned>(&self, session: &str) -> Result<T, Problem> {
+    pub(super) async fn ledger<T: DeserializeOwned>(&self, session: &str) -> Result<T, Problem> {
         let mut data = self.get(&format!("/{session}/ledger")).await?;
         Ok(serde_json::from_value(data["streams"].take())?)
     }
 }
 
 impl Zoom {
-    pub async fn start(folder: &Path, webhook: &str, streams: u32) -> Result<Self, Problem> {
+    pub(super) async fn start(folder: &Path, webhook: &str, streams: u32) -> Result<Self, Problem> {
         let script = folder.join("script.json");
         std::fs::write(&script, meeting().to_string())?;
         let meetings = streams.to_string();
@@ -118,13 +118,18 @@ impl Zoom {
         Ok(Self { _child: child, control_url, http: http()? })
     }
 
-    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
         let answer = self.http.get(format!("{}{path}", self.control_url)).send().await?;
         Ok(answer.error_for_status()?.json().await?)
     }
 
     /// False when there was nothing to do it to, such as a link that is down already.
-    pub async fn perform(&self, meeting: &str, verb: &str, body: &Value) -> Result<bool, Problem> {
+    pub(super) async fn perform(
+        &self,
+        meeting: &str,
+        verb: &str,
+        body: &Value,
+    ) -> Result<bool, Problem> {
         let url = format!("{}/meetings/{meeting}/{verb}", self.control_url);
         let answer = self.http.post(url).body(body.to_string()).send().await?;
         match answer.status() {

@@ -1,6 +1,6 @@
 //! One run: the processes are started, plagued, left in peace, and their accounts compared.
 
-pub mod account;
+pub(crate) mod account;
 mod faults;
 mod processes;
 
@@ -20,7 +20,7 @@ use self::faults::Faults;
 use self::processes::{Daemon, Zoom};
 
 /// Why a run failed, or could not be made.
-pub type Problem = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
 
 /// For everything to be live: a link on which nothing comes is given up after 65 s.
 const LIVE_LIMIT: Duration = Duration::from_secs(150);
@@ -34,7 +34,7 @@ const LONG_SECONDS: u64 = 60;
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 const MAX_TOLD: usize = 20;
 
-pub struct Plan {
+pub(crate) struct Plan {
     pub streams: u32,
     pub seconds: u64,
     pub kills: u32,
@@ -42,7 +42,7 @@ pub struct Plan {
 }
 
 /// What a run came to.
-pub struct Figures {
+pub(crate) struct Figures {
     streams: u32,
     faults: BTreeMap<&'static str, u64>,
     kills: u32,
@@ -74,7 +74,7 @@ struct StreamLedger {
 
 /// # Errors
 /// When a stream is not live afterwards, when the accounts differ, or when the daemon broke the protocol.
-pub async fn run(plan: &Plan) -> Result<Figures, Problem> {
+pub(crate) async fn run(plan: &Plan) -> Result<Figures, Problem> {
     let folder = tempfile::tempdir()?;
     let mut daemon = Daemon::start(folder.path()).await?;
     let zoom = Arc::new(Zoom::start(folder.path(), &daemon.webhook_url(), plan.streams).await?);

@@ -43,17 +43,17 @@ pub(super) struct WebhookRelay {
 type Part = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Parts {
-    pub fn recorder(&self, recorder: Recorder, stop: &CancellationToken) -> Part {
+    pub(super) fn recorder(&self, recorder: Recorder, stop: &CancellationToken) -> Part {
         let until = stop.clone();
         self.part("recorder", stop, recorder, move |recorder| Box::pin(recorder.run(until.clone())))
     }
 
-    pub fn webhook_relay(&self, relay: WebhookRelay, stop: &CancellationToken) -> Part {
+    pub(super) fn webhook_relay(&self, relay: WebhookRelay, stop: &CancellationToken) -> Part {
         let until = stop.clone();
         self.part("webhook_relay", stop, relay, move |relay| Box::pin(relay.run(until.clone())))
     }
 
-    pub fn webhook_sender(
+    pub(super) fn webhook_sender(
         &self,
         webhooks: Webhooks,
         network: Network,
@@ -65,39 +65,39 @@ impl Parts {
         })
     }
 
-    pub fn nats(&self, runner: nats::Runner, stop: &CancellationToken) -> Part {
+    pub(super) fn nats(&self, runner: nats::Runner, stop: &CancellationToken) -> Part {
         let until = stop.clone();
         self.part("nats", stop, runner, move |runner| Box::pin(runner.run(until.clone())))
     }
 
-    pub fn control(&self, control: Arc<Control>, stop: &CancellationToken) -> Part {
+    pub(super) fn control(&self, control: Arc<Control>, stop: &CancellationToken) -> Part {
         let until = stop.clone();
         self.part("control", stop, control, move |control| {
             Box::pin(Arc::clone(control).run(until.clone()))
         })
     }
 
-    pub fn forwards(&self, forwards: Arc<Forwards>, stop: &CancellationToken) -> Part {
+    pub(super) fn forwards(&self, forwards: Arc<Forwards>, stop: &CancellationToken) -> Part {
         self.part("forwards", stop, forwards, |forwards| Box::pin(Arc::clone(forwards).run()))
     }
 
-    pub fn retention(&self, store: Store, retention: Retention) -> Part {
+    pub(super) fn retention(&self, store: Store, retention: Retention) -> Part {
         self.background("retention", store, move |store| {
             Box::pin(upkeep::prune(store.clone(), retention))
         })
     }
 
-    pub fn deletions(&self, store: Store) -> Part {
+    pub(super) fn deletions(&self, store: Store) -> Part {
         self.background("deletions", store, |store| Box::pin(upkeep::delete(store.clone())))
     }
 
-    pub fn refusals(&self, refusals: Arc<Refusals>, store: Store) -> Part {
+    pub(super) fn refusals(&self, refusals: Arc<Refusals>, store: Store) -> Part {
         self.background("refusals", (refusals, store), |(refusals, store)| {
             Box::pin(upkeep::note_refusals(Arc::clone(refusals), store.clone()))
         })
     }
 
-    pub fn idle_refresh(&self, tokens: Tokens) -> Part {
+    pub(super) fn idle_refresh(&self, tokens: Tokens) -> Part {
         self.background("idle_refresh", tokens, |tokens| {
             Box::pin(tokens.clone().refresh_idle_periodically())
         })

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The file's name. It is read only from the working directory.
-pub const FILE: &str = ".env";
+pub(super) const FILE: &str = ".env";
 /// The longest file that is accepted.
 const MAX_BYTES: u64 = 1 << 20;
 /// The most lines that a quoted value may span.
@@ -65,7 +65,11 @@ impl DotEnv {
     ///
     /// # Errors
     /// Why the whole file is rejected, and what to do.
-    pub fn read(path: &Path, user: u32, is_set: &dyn Fn(&str) -> bool) -> Result<Self, String> {
+    pub(super) fn read(
+        path: &Path,
+        user: u32,
+        is_set: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, String> {
         let file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -153,12 +157,12 @@ impl DotEnv {
         self.problems.push(LineProblem { line, name: name_of(text), problem });
     }
 
-    pub fn value(&self, name: &str) -> Option<&str> {
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(|line| line.value.as_str())
     }
 
     /// The variables, in the order of their lines.
-    pub fn names(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(super) fn names(&self) -> impl Iterator<Item = (usize, &str)> {
         let mut names: Vec<_> =
             self.values.iter().map(|(name, line)| (line.number, name.as_str())).collect();
         names.sort_unstable();
@@ -166,7 +170,7 @@ impl DotEnv {
     }
 
     /// The number of the line that sets a variable.
-    pub fn line(&self, name: &str) -> Option<usize> {
+    pub(super) fn line(&self, name: &str) -> Option<usize> {
         self.values.get(name).map(|line| line.number)
     }
 }

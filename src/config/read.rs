@@ -37,12 +37,12 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { lookup, mistakes: Vec::new() }
     }
 
     /// The settings, if there was no mistake.
-    pub fn finish<T>(self, config: Option<T>) -> Result<T, ConfigErrors> {
+    pub(super) fn finish<T>(self, config: Option<T>) -> Result<T, ConfigErrors> {
         let mut mistakes: Vec<Mistake> = Vec::new();
         for mistake in self.mistakes {
             // A variable that several settings derive from is read several times.
@@ -57,7 +57,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value under the variable's name or one of its aliases. Two different values are a mistake.
-    pub fn optional(&mut self, name: &'static str) -> Option<String> {
+    pub(super) fn optional(&mut self, name: &'static str) -> Option<String> {
         let variable = variables::named(name);
         let mut found: Option<(&str, String)> = None;
         for name in variable.names() {
@@ -91,11 +91,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Variables that are not ours, and are not in the table: a library's, by the names that it has given them.
-    pub fn environment(&self) -> &'a dyn Fn(&str) -> Option<String> {
+    pub(super) fn environment(&self) -> &'a dyn Fn(&str) -> Option<String> {
         self.lookup
     }
 
-    pub fn required(&mut self, name: &'static str) -> Option<String> {
+    pub(super) fn required(&mut self, name: &'static str) -> Option<String> {
         let mistakes = self.mistakes.len();
         let value = self.optional(name);
         if value.is_none() && self.mistakes.len() == mistakes {
@@ -109,15 +109,15 @@ impl<'a> Reader<'a> {
         value
     }
 
-    pub fn secret(&mut self, name: &'static str) -> Option<Secret<String>> {
+    pub(super) fn secret(&mut self, name: &'static str) -> Option<Secret<String>> {
         self.required(name).map(Secret::new)
     }
 
-    pub fn text(&mut self, name: &'static str, default: &str) -> String {
+    pub(super) fn text(&mut self, name: &'static str, default: &str) -> String {
         self.optional(name).unwrap_or_else(|| default.to_owned())
     }
 
-    pub fn parsed<T: FromStr>(
+    pub(super) fn parsed<T: FromStr>(
         &mut self,
         name: &'static str,
         default: &str,
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub fn number(
+    pub(super) fn number(
         &mut self,
         name: &'static str,
         default: u64,
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         if range.contains(&number) { Some(number) } else { self.wrong(name, form) }
     }
 
-    pub fn flag(&mut self, name: &'static str, default: bool) -> Option<bool> {
+    pub(super) fn flag(&mut self, name: &'static str, default: bool) -> Option<bool> {
         match self.text(name, &default.to_string()).to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Some(true),
             "false" | "0" | "no" | "off" => Some(false),
@@ -149,7 +149,11 @@ impl<'a> Reader<'a> {
     }
 
     /// The first choice is the default.
-    pub fn one_of<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+    pub(super) fn one_of<T: Copy>(
+        &mut self,
+        name: &'static str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
         let text = self.text(name, choices[0].0).to_ascii_lowercase();
         match choices.iter().find(|(choice, _)| *choice == text) {
             Some((_, value)) => Some(*value),
@@ -161,13 +165,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Notes that a value is not of its form.
-    pub fn wrong<T>(&mut self, name: &'static str, form: impl Into<String>) -> Option<T> {
+    pub(super) fn wrong<T>(&mut self, name: &'static str, form: impl Into<String>) -> Option<T> {
         self.mistake(name, format!("must be {}", form.into()));
         None
     }
 
     /// Records a mistake in a variable.
-    pub fn mistake(&mut self, name: &'static str, problem: impl Into<String>) {
+    pub(super) fn mistake(&mut self, name: &'static str, problem: impl Into<String>) {
         self.mistakes.push(Mistake { name, problem: problem.into() });
     }
 }

@@ -54,7 +54,7 @@ pub enum Refusal {
 }
 
 /// Whether Zoom may be asked now. `own` is the action itself, if it is in the standing.
-pub fn admit(
+pub(super) fn admit(
     action: Action,
     snapshot: &SessionSnapshot,
     own: Option<ActionId>,
@@ -102,14 +102,14 @@ fn number_known(snapshot: &SessionSnapshot) -> Result<(), Refusal> {
 }
 
 /// The stream that goes on, if one does.
-pub fn active_stream(snapshot: &SessionSnapshot) -> Option<&StreamRecord> {
+pub(super) fn active_stream(snapshot: &SessionSnapshot) -> Option<&StreamRecord> {
     let goes_on =
         |stream: &&StreamRecord| stream.ended_at_ms.is_none() && stream.stop_seen_at_ms.is_none();
     snapshot.streams.iter().rev().find(goes_on)
 }
 
 /// Whether a planned action may be carried out now: its cause still holds, and nothing is in its way.
-pub fn admit_planned(
+pub(super) fn admit_planned(
     action: &ActionRecord,
     snapshot: &SessionSnapshot,
     policies: &Policies,
@@ -125,13 +125,13 @@ pub fn admit_planned(
 
 /// Why a planned action is not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotNow {
+pub(super) enum NotNow {
     CauseGone,
     Refused(Refusal),
 }
 
 /// What the policies want done about a session. The same standing gives the same plans.
-pub fn plans(snapshot: &SessionSnapshot, policies: &Policies) -> Vec<Planned> {
+pub(super) fn plans(snapshot: &SessionSnapshot, policies: &Policies) -> Vec<Planned> {
     if snapshot.session.meeting_ended_at_ms.is_some() {
         return Vec::new();
     }

@@ -17,11 +17,11 @@ use crate::store::DeliveryBrief;
 use crate::zoom::stop_reason;
 
 /// No more webhooks and entries than this are told about.
-pub const MAX_DELIVERIES: u32 = 500;
-pub const MAX_ENTRIES: u32 = 1000;
+pub(super) const MAX_DELIVERIES: u32 = 500;
+pub(super) const MAX_ENTRIES: u32 = 1000;
 
 /// The entries that tell how a stream fared; not what people said.
-pub const KINDS: [EntryKind; 11] = [
+pub(super) const KINDS: [EntryKind; 11] = [
     EntryKind::FirstPacket,
     EntryKind::StreamState,
     EntryKind::SessionState,
@@ -59,7 +59,7 @@ pub struct TimelineEvent {
 }
 
 /// Tells a session's story from its rows. `media` is what every stream asks for.
-pub fn tell(
+pub(super) fn tell(
     snapshot: &SessionSnapshot,
     deliveries: &[DeliveryBrief],
     entries: &[Entry],

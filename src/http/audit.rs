@@ -96,7 +96,7 @@ impl Trail {
 }
 
 /// Gives every request its [`Trail`] and records requests that are refused before they reach a handler.
-pub async fn watch(
+pub(super) async fn watch(
     State(state): State<Arc<AppState>>,
     mut request: Request,
     next: Next,
@@ -119,7 +119,7 @@ pub async fn watch(
 }
 
 /// Whether a request of this method changes something.
-pub fn changes_something(method: &Method) -> bool {
+pub(super) fn changes_something(method: &Method) -> bool {
     [Method::POST, Method::PATCH, Method::PUT, Method::DELETE].contains(method)
 }
 
@@ -132,7 +132,7 @@ fn is_refusal(status: StatusCode, changes: bool) -> bool {
 }
 
 /// Records a refusal once, within the limit of [`Refusals`], even if the client hangs up meanwhile.
-pub async fn note_refusal(state: &Arc<AppState>, trail: &Trail, code: &str) {
+pub(super) async fn note_refusal(state: &Arc<AppState>, trail: &Trail, code: &str) {
     let Some(row) = trail.refused((state.now_ms)(), code) else { return };
     let Some(row) = state.refusals.admit(row) else { return };
     let store = state.store.clone();
@@ -147,7 +147,7 @@ pub async fn note_refusal(state: &Arc<AppState>, trail: &Trail, code: &str) {
 }
 
 /// `GET /api/v1/audit`: one page of the audit trail, newest first; `next` is the `before` of the next page.
-pub async fn list(
+pub(super) async fn list(
     State(state): State<Arc<AppState>>,
     params: Params,
 ) -> Result<Response, ApiError> {

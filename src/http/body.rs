@@ -13,7 +13,11 @@ use super::error::ApiError;
 const DISCARD_BYTES: usize = 8 * 1024 * 1024;
 
 /// Reads a whole body.
-pub async fn read(body: Body, limit_bytes: usize, timeout: Duration) -> Result<Bytes, ApiError> {
+pub(super) async fn read(
+    body: Body,
+    limit_bytes: usize,
+    timeout: Duration,
+) -> Result<Bytes, ApiError> {
     tokio::time::timeout(timeout, collect(body, limit_bytes))
         .await
         .unwrap_or(Err(ApiError::BodyTimeout))

@@ -12,7 +12,7 @@ const MAX_LISTED: usize = 64;
 
 /// The peer address of the connection that carried a request.
 #[derive(Debug, Clone, Copy)]
-pub struct Peer(pub IpAddr);
+pub(super) struct Peer(pub IpAddr);
 
 /// The client's address, as far as trusted proxies report it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -68,7 +68,7 @@ struct Open {
 
 impl Connections {
     /// Creates slots for this many requests, plus those for webhooks and health checks.
-    pub fn new(max_requests: usize) -> Arc<Self> {
+    pub(super) fn new(max_requests: usize) -> Arc<Self> {
         let places = max_requests.saturating_add(WEBHOOK_PLACES + HEALTH_PLACES);
         Self::with_places(places, max_requests, STALL_LIMIT)
     }
@@ -80,7 +80,7 @@ impl Connections {
 
     /// Takes a slot for a connection from `peer`. If none is free, closes the connection with the lowest priority;
     /// waits while all of them hold a complete request and read their answers. Cancel-safe.
-    pub async fn enter(self: &Arc<Self>, peer: IpAddr) -> Place {
+    pub(super) async fn enter(self: &Arc<Self>, peer: IpAddr) -> Place {
         loop {
             let freed = self.freed.notified();
             if let Some(place) = self.try_enter(peer) {
@@ -194,17 +194,17 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub fn peer(&self) -> IpAddr {
+    pub(super) fn peer(&self) -> IpAddr {
         self.peer
     }
 
     /// Waits until the connection must close to make room for another.
-    pub async fn lost(&self) {
+    pub(super) async fn lost(&self) {
         self.close.cancelled().await;
     }
 
     /// Starts a request whose head has arrived; tracks the body of the request and of its answer.
-    pub fn request(&self, body: &impl HttpBody) -> Request {
+    pub(super) fn request(&self, body: &impl HttpBody) -> Request {
         let phase = if body.is_end_stream() { Phase::Answering } else { Phase::Receiving };
         // A connection may end its answer before it asks for another frame.
         self.reading.wants_frame();
@@ -241,12 +241,12 @@ pub(super) enum Overload {
 
 impl Request {
     /// None when fewer requests than the limit were being answered when this one came.
-    pub fn overload(&self) -> Option<Overload> {
+    pub(super) fn overload(&self) -> Option<Overload> {
         self.overload
     }
 
     /// Wraps the request's body to notice when it is complete.
-    pub fn receive<B>(&self, body: B) -> Body
+    pub(super) fn receive<B>(&self, body: B) -> Body
     where
         B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<axum::BoxError>,
@@ -260,7 +260,7 @@ impl Request {
     }
 
     /// Wraps the answer's body; the request ends with it.
-    pub fn answer(self, body: Body) -> Body {
+    pub(super) fn answer(self, body: Body) -> Body {
         let reading = Arc::clone(&self.reading);
         let over = move || drop(self);
         Body::new(Watched::new(body, over).with_reading(reading))

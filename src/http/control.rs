@@ -28,7 +28,7 @@ use crate::model::{
 use crate::store::Made;
 
 /// Creates a session (201), or returns the existing one (200).
-pub async fn create(
+pub(super) async fn create(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     body: Bytes,
@@ -59,7 +59,7 @@ async fn make(
     Ok(state.control.create(&new, act).await?)
 }
 
-pub async fn start(
+pub(super) async fn start(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
@@ -77,7 +77,7 @@ fn resolved(state: &AppState, media: Option<MediaParams>) -> Result<Option<Media
     resolved.map_err(ApiError::Media)
 }
 
-pub async fn stop(
+pub(super) async fn stop(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
@@ -87,7 +87,7 @@ pub async fn stop(
     request(&state, id, Action::Stop, wish, &caller).await
 }
 
-pub async fn pause(
+pub(super) async fn pause(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
@@ -97,7 +97,7 @@ pub async fn pause(
     request(&state, id, Action::Pause, wish, &caller).await
 }
 
-pub async fn resume(
+pub(super) async fn resume(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
@@ -218,7 +218,7 @@ struct ZoomView<'a> {
 }
 
 /// Lists the events of a session in order, and the expected ones that are missing.
-pub async fn timeline(
+pub(super) async fn timeline(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {

@@ -10,7 +10,7 @@ use crate::zoom::token::TokenError;
 /// The wait if Zoom gives no `Retry-After`, in seconds.
 const RETRY_AFTER_S: u64 = 5;
 
-pub fn status(error: &ControlError) -> StatusCode {
+pub(super) fn status(error: &ControlError) -> StatusCode {
     match error {
         ControlError::UnknownSession => StatusCode::NOT_FOUND,
         ControlError::Refused(..) => StatusCode::CONFLICT,
@@ -31,7 +31,7 @@ pub fn status(error: &ControlError) -> StatusCode {
     }
 }
 
-pub fn code(error: &ControlError) -> &'static str {
+pub(super) fn code(error: &ControlError) -> &'static str {
     match error {
         ControlError::UnknownSession => "session_not_found",
         ControlError::Refused(refusal, _) => refusal_code(*refusal),
@@ -42,7 +42,7 @@ pub fn code(error: &ControlError) -> &'static str {
 }
 
 /// The error code for a refusal.
-pub fn refusal_code(refusal: Refusal) -> &'static str {
+pub(super) fn refusal_code(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::AlreadyLive => "already_live",
         Refusal::AlreadyRequested => "already_requested",
@@ -57,7 +57,7 @@ pub fn refusal_code(refusal: Refusal) -> &'static str {
 }
 
 /// One sentence that says what to do.
-pub fn detail(error: &ControlError) -> String {
+pub(super) fn detail(error: &ControlError) -> String {
     let refusal = match error {
         ControlError::Refused(refusal, _) => refusal,
         ControlError::Token(TokenError::Missing(what)) => {
@@ -101,7 +101,7 @@ pub fn detail(error: &ControlError) -> String {
     detail.to_owned()
 }
 
-pub fn is_retryable(error: &ControlError) -> bool {
+pub(super) fn is_retryable(error: &ControlError) -> bool {
     match error {
         ControlError::Zoom(error) => error.problem.is_retryable(),
         ControlError::Token(error) => matches!(error, TokenError::Unavailable(..)),
@@ -111,7 +111,7 @@ pub fn is_retryable(error: &ControlError) -> bool {
 }
 
 /// How long a client should wait before the next try, in seconds.
-pub fn wait_s(error: &ControlError) -> Option<u64> {
+pub(super) fn wait_s(error: &ControlError) -> Option<u64> {
     match error {
         ControlError::Zoom(zoom) if zoom.wait_ms.is_some() => {
             zoom.wait_ms.map(|ms| ms.div_ceil(1000))
@@ -121,7 +121,7 @@ pub fn wait_s(error: &ControlError) -> Option<u64> {
 }
 
 /// The installations to choose from, if the request must name one.
-pub fn installations(error: &ControlError) -> Option<&[InstallationId]> {
+pub(super) fn installations(error: &ControlError) -> Option<&[InstallationId]> {
     match error {
         ControlError::Token(TokenError::Ambiguous { ids, .. }) => Some(ids),
         _ => None,
@@ -129,7 +129,7 @@ pub fn installations(error: &ControlError) -> Option<&[InstallationId]> {
 }
 
 /// Zoom's answer, if there was one.
-pub fn zoom(error: &ControlError) -> Option<&ZoomAnswer> {
+pub(super) fn zoom(error: &ControlError) -> Option<&ZoomAnswer> {
     match error {
         ControlError::Zoom(error) => error.answer.as_ref(),
         _ => None,

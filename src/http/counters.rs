@@ -31,6 +31,6 @@ impl Counters {
 }
 
 /// Adds one.
-pub fn count(counter: &AtomicU64) {
+pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }

@@ -31,7 +31,7 @@ impl Documents {
     }
 }
 
-pub async fn serve(State(state): State<Arc<AppState>>) -> Response {
+pub(super) async fn serve(State(state): State<Arc<AppState>>) -> Response {
     let policy = crate::web::docs::CONTENT_SECURITY_POLICY.as_str();
     let page = state.documents.page(&state.webhook_path);
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(page)).into_response()

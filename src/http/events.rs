@@ -28,7 +28,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Resumes after `Last-Event-ID` or `?after=`; the header takes precedence, because a reconnecting browser sends both.
 /// 204 when the session has ended and nothing is left to send, which makes a browser stop.
-pub async fn subscribe(
+pub(super) async fn subscribe(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<SessionId>,

@@ -10,7 +10,7 @@ use crate::model::{Session, SessionId};
 use crate::store::Store;
 
 /// An id or a name in a path.
-pub trait PathPart: Sized {
+pub(super) trait PathPart: Sized {
     /// The name of the path parameter in the route.
     const NAME: &'static str;
 
@@ -21,7 +21,7 @@ pub trait PathPart: Sized {
 }
 
 /// An id in a path. It need not exist; a malformed id is answered like an unknown one.
-pub struct InPath<T>(pub T);
+pub(super) struct InPath<T>(pub T);
 
 impl<T: PathPart, S: Send + Sync> FromRequestParts<S> for InPath<T> {
     type Rejection = ApiError;
@@ -49,7 +49,7 @@ const DEFAULT_LIMIT: u32 = 50;
 const MAX_LIMIT: u32 = 200;
 
 /// The query parameters. The last value of a repeated name counts; unknown names are ignored.
-pub struct Params(HashMap<String, String>);
+pub(super) struct Params(HashMap<String, String>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
     type Rejection = ApiError;
@@ -63,12 +63,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
     /// The value of `name`, if present, as `parse` reads it.
-    pub fn parsed<T>(
+    pub(super) fn parsed<T>(
         &self,
         name: &'static str,
         problem: &'static str,
@@ -82,7 +82,7 @@ impl Params {
     }
 
     /// The page size: 1 to 200, 50 by default.
-    pub fn limit(&self) -> Result<u32, ApiError> {
+    pub(super) fn limit(&self) -> Result<u32, ApiError> {
         let limit = self.parsed("limit", "must be a number from 1 to 200", |text| {
             text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit))
         })?;
@@ -91,13 +91,13 @@ impl Params {
 }
 
 /// Cuts a page that has one row more than `limit`. Returns the last row that stays if there is a next page.
-pub fn cut_page<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
+pub(super) fn cut_page<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
     let has_more = rows.len() > limit as usize;
     rows.truncate(limit as usize);
     rows.last().filter(|_| has_more)
 }
 
 /// Returns the session, or 404.
-pub async fn known_session(store: &Store, id: SessionId) -> Result<Session, ApiError> {
+pub(super) async fn known_session(store: &Store, id: SessionId) -> Result<Session, ApiError> {
     store.session(id).await?.ok_or(ApiError::UnknownSession)
 }

@@ -21,7 +21,7 @@ use crate::sinks::forward::{Doing, MAX_PER_SESSION};
 use crate::sinks::live::{From, Policy, Request};
 
 /// Creates a forward. It runs while a stream of the session runs.
-pub async fn create(
+pub(super) async fn create(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,
@@ -73,7 +73,7 @@ async fn make(
 }
 
 /// Lists a session's forwards with their state on this daemon.
-pub async fn list(
+pub(super) async fn list(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {
@@ -85,7 +85,7 @@ pub async fn list(
 }
 
 /// Removes a forward.
-pub async fn remove(
+pub(super) async fn remove(
     State(state): State<Arc<AppState>>,
     InPath(session): InPath<SessionId>,
     InPath(forward): InPath<ForwardId>,

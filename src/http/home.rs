@@ -17,7 +17,7 @@ use crate::web::home::Home;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Answers 200 in either form; automation should use `/health/ready`.
-pub async fn serve(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
+pub(super) async fn serve(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     let checks = Checks::of(&state).await;
     let mut response = if wants_html(&headers) {
         let home = Home {

@@ -34,15 +34,15 @@ const KEEP_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A response extension: the session that the answer is about, if the path does not name it.
 #[derive(Debug, Clone, Copy)]
-pub struct AboutSession(pub SessionId);
+pub(super) struct AboutSession(pub SessionId);
 
 /// A response extension: the body holds a secret and is stored only sealed.
 #[derive(Debug, Clone, Copy)]
-pub struct HoldsSecret;
+pub(super) struct HoldsSecret;
 
 /// Runs a request that changes something to its end even if its client hangs up. A POST with a key gets the same answer
 /// for 24 h. The body must arrive completely first, within `body_timeout` and 16 KiB; that of a DELETE is not read.
-pub async fn carry_out(
+pub(super) async fn carry_out(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     Extension(request_id): Extension<RequestId>,

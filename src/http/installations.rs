@@ -18,7 +18,7 @@ use crate::model::{Installation, InstallationId, InstallationStatus};
 use crate::zoom::install::{Uninstall, UninstallError, Uninstalled};
 
 /// One page of installations, newest first; `next` is the `before` of the next page.
-pub async fn list(
+pub(super) async fn list(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     params: Params,
@@ -57,7 +57,7 @@ async fn some_of(
     Ok(found)
 }
 
-pub async fn show(
+pub(super) async fn show(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<InstallationId>,
@@ -70,7 +70,7 @@ pub async fn show(
 
 /// Revokes the grant at Zoom and deletes its tokens; with `delete_data=true` also the data of the user's streams. While
 /// Zoom is unreachable nothing changes, unless `force=true`.
-pub async fn remove(
+pub(super) async fn remove(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<InstallationId>,
@@ -123,7 +123,7 @@ impl PathPart for InstallationId {
 
 /// An installation in JSON.
 #[derive(Serialize)]
-pub struct InstallationView<'a> {
+pub(super) struct InstallationView<'a> {
     id: InstallationId,
     status: InstallationStatus,
     account_id: &'a str,
@@ -141,7 +141,7 @@ pub struct InstallationView<'a> {
 }
 
 impl<'a> InstallationView<'a> {
-    pub fn of(installation: &'a Installation) -> Self {
+    pub(super) fn of(installation: &'a Installation) -> Self {
         Self {
             id: installation.id,
             status: installation.status,

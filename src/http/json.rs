@@ -10,7 +10,7 @@ const MAX_FIELD_CHARS: usize = 64;
 
 /// Returns the fields of a JSON object, which must all be known. A null field counts as absent. Refuses nesting too
 /// deep to be read back from the store.
-pub fn fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, ApiError> {
+pub(super) fn fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, ApiError> {
     if json::is_too_deep(&String::from_utf8_lossy(body)) {
         return Err(ApiError::InvalidValue {
             name: "body",

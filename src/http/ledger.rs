@@ -20,7 +20,7 @@ use crate::model::{MediumLedger, SessionId, StreamId, StreamRecord, StreamStatus
 /// medium's first link, or the announcement if joining took longer than 5 s) to `until_ms` without the pauses; covered
 /// is the part of it that lies in no gap. Silence is covered. `in_gaps` counts received frames with a time inside a
 /// gap: outside the gaps exactly `frames` minus `in_gaps` were sent and received.
-pub async fn show(
+pub(super) async fn show(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {

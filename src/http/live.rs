@@ -32,7 +32,7 @@ use crate::sinks::live::{self, Connection, Live, NAMES, Request, RequestError, S
 const FIRST_MESSAGE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Serves one session.
-pub async fn one(
+pub(super) async fn one(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<SessionId>,
@@ -44,7 +44,7 @@ pub async fn one(
 }
 
 /// Serves all sessions with streams on this daemon.
-pub async fn all(
+pub(super) async fn all(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     query: Params,

@@ -14,7 +14,7 @@ use super::extract::Params;
 use crate::store::AccountNotice;
 
 /// Lists the newest first. They are kept as long as other webhooks.
-pub async fn list(
+pub(super) async fn list(
     State(state): State<Arc<AppState>>,
     params: Params,
 ) -> Result<Response, ApiError> {

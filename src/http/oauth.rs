@@ -13,7 +13,7 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use self::cookie::Browser;
-pub use self::outcome::Refusal;
+pub(super) use self::outcome::Refusal;
 use super::AppState;
 use super::client_address::ClientAddress;
 use super::envelope::success;
@@ -24,11 +24,11 @@ use crate::secret::Secret;
 use crate::web::{CONTENT_SECURITY_POLICY, Page};
 
 /// The path where an install begins.
-pub const INSTALL_PATH: &str = "/api/v1/zoom/oauth/install";
+pub(super) const INSTALL_PATH: &str = "/api/v1/zoom/oauth/install";
 
 /// For programs that send a browser to Zoom themselves. `authorization_url` and `state` are also at the top level,
 /// where MeetMind's clients expect them.
-pub async fn authorize_url(State(state): State<Arc<AppState>>) -> Response {
+pub(super) async fn authorize_url(State(state): State<Arc<AppState>>) -> Response {
     let begun = state.installer.begin(None);
     let data = json!({ "authorization_url": begun.authorization_url, "state": begun.state });
     let mut envelope = json!({ "status": true, "message": "authorization URL", "data": data });
@@ -38,7 +38,7 @@ pub async fn authorize_url(State(state): State<Arc<AppState>>) -> Response {
 }
 
 /// The link behind an *Install* button: redirects to Zoom and sets a cookie that the callback is checked against.
-pub async fn install(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
+pub(super) async fn install(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Response {
     let browser = Browser::of(&headers, state.is_https);
     let begun = state.installer.begin(Some(browser.id()));
     let mut response = StatusCode::FOUND.into_response();
@@ -51,7 +51,7 @@ pub async fn install(State(state): State<Arc<AppState>>, headers: HeaderMap) -> 
 }
 
 /// Zoom's redirect after the consent. Every outcome has a page, or JSON for `accept: application/json`.
-pub async fn callback(
+pub(super) async fn callback(
     State(state): State<Arc<AppState>>,
     Extension(client): Extension<ClientAddress>,
     RawQuery(query): RawQuery,

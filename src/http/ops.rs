@@ -39,28 +39,28 @@ impl Readiness {
 }
 
 /// Answers 200 while the process runs.
-pub async fn live() -> Response {
+pub(super) async fn live() -> Response {
     Json(json!({ "status": true, "message": "live" })).into_response()
 }
 
 /// The conditions for recording a webhook.
-pub struct Checks {
+pub(super) struct Checks {
     store_ok: bool,
     draining: bool,
 }
 
 impl Checks {
-    pub async fn of(state: &AppState) -> Self {
+    pub(super) async fn of(state: &AppState) -> Self {
         let store_ok = state.readiness.is_store_ready(&state.store).await;
         Self { store_ok, draining: state.draining.is_cancelled() }
     }
 
-    pub fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         self.store_ok && !self.draining
     }
 
     /// The problem, as a sentence for people; `None` if the daemon is ready.
-    pub fn problem(&self) -> Option<&'static str> {
+    pub(super) fn problem(&self) -> Option<&'static str> {
         match self {
             Self { draining: true, .. } => Some("The daemon is stopping."),
             Self { store_ok: false, .. } => Some("The store cannot be reached."),
@@ -71,7 +71,7 @@ impl Checks {
 
 /// 200 if a webhook sent now would be recorded, otherwise 503 with the failed check. `restarts` counts parts of the
 /// daemon that panicked and were restarted, `unreadable_rows` rows of the store that could not be read.
-pub async fn ready(State(state): State<Arc<AppState>>) -> Response {
+pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
     let checks = Checks::of(&state).await;
     let ready = checks.is_ready();
     let data = json!({

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// The requested part of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub(super) enum Wanted {
     /// The whole file: the header is absent or not supported.
     All,
     /// One range inside the file.
@@ -14,7 +14,7 @@ pub enum Wanted {
 }
 
 /// Parses a header `range` for a file of this size. Several ranges get the whole file, as the RFC allows.
-pub fn wanted(header: Option<&str>, bytes: u64) -> Wanted {
+pub(super) fn wanted(header: Option<&str>, bytes: u64) -> Wanted {
     let range = header.and_then(|header| header.trim().strip_prefix("bytes="));
     let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
         return Wanted::All;

@@ -28,7 +28,7 @@ use crate::store::Store;
 const MAX_FILES: u32 = 5_000;
 
 /// Lists a session's recordings and their files, running ones included.
-pub async fn list(
+pub(super) async fn list(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {
@@ -41,7 +41,7 @@ pub async fn list(
 }
 
 /// Serves one file or a range of it. The path names a row, never a file system path.
-pub async fn download(
+pub(super) async fn download(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<SessionId>,
@@ -81,7 +81,7 @@ pub async fn download(
 }
 
 /// Returns a session's recorded file, or 404 if either is unknown.
-pub async fn known_file(
+pub(super) async fn known_file(
     store: &Store,
     id: SessionId,
     name: &str,
@@ -94,7 +94,7 @@ pub async fn known_file(
 }
 
 /// The last part of a recorded file's path.
-pub struct FileName(String);
+pub(super) struct FileName(String);
 
 impl PathPart for FileName {
     const NAME: &'static str = "file";

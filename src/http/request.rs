@@ -21,10 +21,10 @@ const REQUEST_ID_HEADER: &str = "x-request-id";
 
 /// The id of a request, for handlers that put it into an answer.
 #[derive(Debug, Clone)]
-pub struct RequestId(pub String);
+pub(super) struct RequestId(pub String);
 
 /// The state of [`observe`].
-pub struct Observer {
+pub(super) struct Observer {
     pub counters: Arc<Counters>,
     pub trusted_proxies: TrustedProxies,
     /// The routes of Zoom's webhooks, which have places of their own when the daemon is overloaded.
@@ -52,7 +52,7 @@ impl Observer {
 }
 
 /// Wraps every route, fallbacks included.
-pub async fn observe(
+pub(super) async fn observe(
     State(observer): State<Arc<Observer>>,
     mut request: Request,
     next: Next,

@@ -35,7 +35,7 @@ pub enum Access {
 }
 
 /// One path with its handlers.
-pub struct Route {
+pub(super) struct Route {
     pub path: String,
     pub access: Access,
     pub operations: Vec<Operation>,
@@ -152,7 +152,7 @@ fn observer(state: &AppState) -> Arc<request::Observer> {
 }
 
 /// All routes.
-pub fn all(webhook_path: &str) -> Vec<Route> {
+pub(super) fn all(webhook_path: &str) -> Vec<Route> {
     let mut routes = sessions::routes();
     routes.extend(zoom::routes());
     routes.extend(webhooks::routes());

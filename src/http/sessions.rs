@@ -22,7 +22,7 @@ use crate::store::{SessionDeletion, SessionPage};
 use crate::zoom::stop_reason;
 
 /// One page of sessions, newest first; `next` is the `before` of the next page.
-pub async fn list(
+pub(super) async fn list(
     State(state): State<Arc<AppState>>,
     params: Params,
 ) -> Result<Response, ApiError> {
@@ -36,7 +36,7 @@ pub async fn list(
 }
 
 /// One session with its streams.
-pub async fn show(
+pub(super) async fn show(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
 ) -> Result<Response, ApiError> {
@@ -48,7 +48,7 @@ pub async fn show(
 }
 
 /// Schedules the deletion of a session and its stored data. Refused while a stream of it runs.
-pub async fn remove(
+pub(super) async fn remove(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<SessionId>,
@@ -79,7 +79,7 @@ fn page(params: &Params) -> Result<SessionPage, ApiError> {
 
 /// A session in JSON.
 #[derive(Serialize)]
-pub struct SessionView<'a> {
+pub(super) struct SessionView<'a> {
     id: SessionId,
     platform: &'static str,
     product: Product,
@@ -106,7 +106,7 @@ pub struct SessionView<'a> {
 }
 
 impl<'a> SessionView<'a> {
-    pub fn of(session: &'a Session) -> Self {
+    pub(super) fn of(session: &'a Session) -> Self {
         let instance = &session.instance;
         Self {
             id: session.id,

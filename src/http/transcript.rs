@@ -21,7 +21,7 @@ use crate::transcript::{Transcript, origin_ms};
 
 /// The transcript of all streams of a session on one time line, which starts with the oldest data received of any of
 /// them. Streamed from the store, so that a long one takes no memory.
-pub async fn download(
+pub(super) async fn download(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<SessionId>,

@@ -23,7 +23,7 @@ struct Body {
 }
 
 /// The choice holds for this session's streams until the next one; Zoom's answer becomes an entry of the stream.
-pub async fn subscribe(
+pub(super) async fn subscribe(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<SessionId>,
     Extension(caller): Extension<Caller>,

@@ -19,12 +19,12 @@ pub(super) struct Reading {
 }
 
 impl Reading {
-    pub fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self { opened: Instant::now(), unread_since: AtomicU64::new(0) })
     }
 
     /// How long the last frame has been unread; zero when it was read.
-    pub fn stalled_for(&self) -> Duration {
+    pub(super) fn stalled_for(&self) -> Duration {
         match self.unread_since.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
             since => Duration::from_millis((self.now_ms() + 1).saturating_sub(since)),
@@ -32,7 +32,7 @@ impl Reading {
     }
 
     /// Notes that everything so far was read.
-    pub fn wants_frame(&self) {
+    pub(super) fn wants_frame(&self) {
         self.unread_since.store(0, Ordering::Relaxed);
     }
 
@@ -53,12 +53,12 @@ pub(super) struct Watched<B, F: FnOnce()> {
 }
 
 impl<B, F: FnOnce()> Watched<B, F> {
-    pub fn new(body: B, at_end: F) -> Self {
+    pub(super) fn new(body: B, at_end: F) -> Self {
         Self { body, at_end: AtEnd(Some(at_end)), reading: None }
     }
 
     /// Reports the reader's progress to `reading`.
-    pub fn with_reading(self, reading: Arc<Reading>) -> Self {
+    pub(super) fn with_reading(self, reading: Arc<Reading>) -> Self {
         Self { reading: Some(reading), ..self }
     }
 }

@@ -34,7 +34,7 @@ const WARNING_INTERVAL_MS: i64 = 60_000;
 const TAKEN: [&str; 4] = ["/health/", "/api/", "/docs", "/openapi.json"];
 
 /// The path for the webhooks of the Video SDK app.
-pub fn video_path(path: &str) -> String {
+pub(super) fn video_path(path: &str) -> String {
     format!("{}/video", path.trim_end_matches('/'))
 }
 
@@ -54,7 +54,7 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
 
 /// Answers after the delivery and its effect are stored, and before any socket is dialled. Zoom retries only after 5xx,
 /// so an unavailable store is answered with it, and a bad request never is.
-pub async fn receive(
+pub(super) async fn receive(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {
@@ -67,7 +67,7 @@ pub async fn receive(
 }
 
 /// Receives the webhooks of the Video SDK app, which has a secret token of its own.
-pub async fn receive_video(
+pub(super) async fn receive_video(
     State(state): State<Arc<AppState>>,
     request: Request,
 ) -> Result<Response, ApiError> {

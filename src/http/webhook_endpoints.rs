@@ -25,14 +25,14 @@ use crate::sinks::webhooks::EndpointError;
 use crate::store::{DeliveryStatus, LoggedDelivery};
 
 /// Lists all of them: there are few.
-pub async fn list(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+pub(super) async fn list(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
     let endpoints = state.webhooks.endpoints().await?;
     let endpoints: Vec<_> = endpoints.iter().map(EndpointView::of).collect();
     Ok(success("webhook endpoints", json!({ "endpoints": endpoints })))
 }
 
 /// Creates an endpoint. Only this answer contains its secret.
-pub async fn create(
+pub(super) async fn create(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     body: Bytes,
@@ -46,7 +46,7 @@ pub async fn create(
     Ok(with_secret(success_as(StatusCode::CREATED, message, data)))
 }
 
-pub async fn show(
+pub(super) async fn show(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<EndpointId>,
 ) -> Result<Response, ApiError> {
@@ -55,7 +55,7 @@ pub async fn show(
 }
 
 /// Changes the fields in the body. `enabled: true` also resets the failures.
-pub async fn change(
+pub(super) async fn change(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
@@ -66,7 +66,7 @@ pub async fn change(
     Ok(success("webhook endpoint changed", json!({ "endpoint": EndpointView::of(&endpoint) })))
 }
 
-pub async fn remove(
+pub(super) async fn remove(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
@@ -77,7 +77,7 @@ pub async fn remove(
 }
 
 /// Creates a new secret, which only this answer contains. The old one also signs for a day.
-pub async fn rotate_secret(
+pub(super) async fn rotate_secret(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
@@ -88,7 +88,7 @@ pub async fn rotate_secret(
     Ok(with_secret(success("webhook secret rotated: keep the new one", data)))
 }
 
-pub async fn test(
+pub(super) async fn test(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
@@ -100,7 +100,7 @@ pub async fn test(
 }
 
 /// One page of an endpoint's deliveries, newest first; `next` is the `before` of the next page.
-pub async fn deliveries(
+pub(super) async fn deliveries(
     State(state): State<Arc<AppState>>,
     InPath(id): InPath<EndpointId>,
     params: Params,
@@ -114,7 +114,7 @@ pub async fn deliveries(
 }
 
 /// Sends an event again under the same id, whatever its outcome.
-pub async fn resend(
+pub(super) async fn resend(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
@@ -148,7 +148,7 @@ impl PathPart for EndpointId {
 }
 
 /// The `event_id` of a delivery.
-pub struct EventId(String);
+pub(super) struct EventId(String);
 
 impl PathPart for EventId {
     const NAME: &'static str = "delivery";

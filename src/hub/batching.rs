@@ -48,13 +48,13 @@ pub(super) struct Batcher {
 }
 
 impl Batcher {
-    pub fn new(store: Store) -> Self {
+    pub(super) fn new(store: Store) -> Self {
         Self { store, max_bytes: MAX_BATCH_BYTES }
     }
 
     /// Sends all `items` in order, one call of `attempt` per batch. `attempt` must be idempotent. Retries while the
     /// store is unavailable, so an outage loses nothing.
-    pub async fn send<T, R>(
+    pub(super) async fn send<T, R>(
         &mut self,
         items: &[T],
         kind: &Kind<T>,

@@ -41,7 +41,7 @@ pub(super) enum Standing {
 
 impl Log {
     /// Continues after the entry `last_seq`.
-    pub fn new(stream: &StreamRecord, last_seq: u64) -> Self {
+    pub(super) fn new(stream: &StreamRecord, last_seq: u64) -> Self {
         Self {
             session_id: stream.session_id,
             stream_id: stream.stream_id.clone(),
@@ -56,16 +56,16 @@ impl Log {
         }
     }
 
-    pub fn standing(&self) -> Standing {
+    pub(super) fn standing(&self) -> Standing {
         self.standing
     }
 
-    pub fn epoch(&self) -> i64 {
+    pub(super) fn epoch(&self) -> i64 {
         self.epoch
     }
 
     /// Assigns the next number to an entry; sets the entry aside and returns none while the log is not held.
-    pub fn number(&mut self, heard: Heard) -> Option<Append> {
+    pub(super) fn number(&mut self, heard: Heard) -> Option<Append> {
         let mut append = Append {
             epoch: self.epoch,
             entry: Entry {
@@ -88,7 +88,7 @@ impl Log {
     }
 
     /// Marks the log as fenced after the store refused its epoch. Returns true the first time.
-    pub fn fence(&mut self) -> bool {
+    pub(super) fn fence(&mut self) -> bool {
         let is_news = self.standing == Standing::Held;
         if is_news {
             self.standing = Standing::Fenced;
@@ -97,13 +97,18 @@ impl Log {
     }
 
     /// Sets an attempted entry aside until it is known which node has the stream.
-    pub fn keep(&mut self, append: Append) {
+    pub(super) fn keep(&mut self, append: Append) {
         self.aside.push(append);
     }
 
     /// Resumes writing under a later epoch. Returns the entries set aside, renumbered, without those that turned out to
     /// be stored (up to the number `stored` of the previous epoch), and the bytes of the stored ones.
-    pub fn claimed(&mut self, epoch: i64, last_seq: u64, stored: u64) -> (Vec<Append>, usize) {
+    pub(super) fn claimed(
+        &mut self,
+        epoch: i64,
+        last_seq: u64,
+        stored: u64,
+    ) -> (Vec<Append>, usize) {
         let (stored, mut waiting) = self.take_aside(stored);
         (self.epoch, self.last_seq, self.standing) = (epoch, last_seq, Standing::Held);
         for append in &mut waiting {
@@ -115,7 +120,7 @@ impl Log {
 
     /// Gives the stream up to another node. Returns the entries to offer to it, and the bytes of everything set aside.
     /// Entries that were offered to this node stay offered.
-    pub fn taken(&mut self, stored: u64, keeps_personal: bool) -> (Vec<Offer>, usize) {
+    pub(super) fn taken(&mut self, stored: u64, keeps_personal: bool) -> (Vec<Offer>, usize) {
         self.standing = Standing::Taken;
         let (stored, waiting) = self.take_aside(stored);
         let bytes = stored + waiting.iter().map(|it| entry_bytes(&it.entry.body)).sum::<usize>();
@@ -132,7 +137,7 @@ impl Log {
     }
 
     /// The figures to write under the current epoch; none while the log is not held.
-    pub fn update(&mut self, update: StreamUpdate) -> Option<StreamUpdate> {
+    pub(super) fn update(&mut self, update: StreamUpdate) -> Option<StreamUpdate> {
         match self.standing {
             Standing::Held => Some(StreamUpdate { epoch: self.epoch, ..update }),
             Standing::Fenced => {
@@ -143,21 +148,21 @@ impl Log {
         }
     }
 
-    pub fn take_update(&mut self) -> Option<StreamUpdate> {
+    pub(super) fn take_update(&mut self) -> Option<StreamUpdate> {
         self.update.take()
     }
 
     /// Registers a flush request, answered when it is known which node has the stream.
-    pub fn wait(&mut self, waiting: oneshot::Sender<()>) {
+    pub(super) fn wait(&mut self, waiting: oneshot::Sender<()>) {
         self.waiting.push(waiting);
     }
 
-    pub fn take_waiting(&mut self) -> Vec<oneshot::Sender<()>> {
+    pub(super) fn take_waiting(&mut self) -> Vec<oneshot::Sender<()>> {
         std::mem::take(&mut self.waiting)
     }
 
     /// Whether entries are set aside.
-    pub fn has_aside(&self) -> bool {
+    pub(super) fn has_aside(&self) -> bool {
         !self.aside.is_empty()
     }
 

@@ -42,7 +42,7 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         entry_bytes(&self.body)
     }
 }
@@ -53,7 +53,7 @@ pub(super) fn entry_bytes(body: &EntryBody) -> usize {
 }
 
 impl Item {
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Item::Update(_, update) => update_bytes(update),
             Item::Entry(_, heard) => heard.bytes(),
@@ -79,12 +79,12 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub fn new(sender: mpsc::UnboundedSender<Item>, max_bytes: usize) -> Self {
+    pub(super) fn new(sender: mpsc::UnboundedSender<Item>, max_bytes: usize) -> Self {
         Self { sender, queued_bytes: Arc::default(), max_bytes }
     }
 
     /// Queues an item. Returns false when there is no room or no writer.
-    pub fn push(&self, item: Item) -> bool {
+    pub(super) fn push(&self, item: Item) -> bool {
         let bytes = item.bytes();
         let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let has_room = bytes == 0 || before + bytes <= self.max_bytes;
@@ -96,7 +96,7 @@ impl Queue {
     }
 
     /// Releases `bytes` that the writer has finished with.
-    pub fn done(&self, bytes: usize) {
+    pub(super) fn done(&self, bytes: usize) {
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

@@ -43,21 +43,21 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub fn new(stream: Arc<StreamInfo>) -> Self {
+    pub(super) fn new(stream: Arc<StreamInfo>) -> Self {
         Self { stream: Mutex::new(stream), people: Mutex::default() }
     }
 
-    pub fn people(&self) -> MutexGuard<'_, Roster> {
+    pub(super) fn people(&self) -> MutexGuard<'_, Roster> {
         self.people.lock().expect("nothing panics while holding a roster")
     }
 
-    pub fn stream(&self) -> MutexGuard<'_, Arc<StreamInfo>> {
+    pub(super) fn stream(&self) -> MutexGuard<'_, Arc<StreamInfo>> {
         self.stream.lock().expect("nothing panics while holding a stream's description")
     }
 }
 
 impl Registry {
-    pub fn tap(&self, session: Option<SessionId>, wants: Wants, max_bytes: usize) -> Tap {
+    pub(super) fn tap(&self, session: Option<SessionId>, wants: Wants, max_bytes: usize) -> Tap {
         let topic = session.map_or_else(|| Arc::clone(&self.everything), |id| self.session(id));
         let queue = Arc::new(TapQueue::new(wants, max_bytes));
         topic.taps().push(Arc::clone(&queue));
@@ -66,22 +66,22 @@ impl Registry {
     }
 
     /// The streams of a session that run here, and who is in them.
-    pub fn running(&self, session: SessionId) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
+    pub(super) fn running(&self, session: SessionId) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
         self.session(session).about()
     }
 
     /// The streams of every session that run here.
-    pub fn running_all(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
+    pub(super) fn running_all(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
         let topics: Vec<Arc<Topic>> = self.sessions().values().cloned().collect();
         topics.iter().flat_map(|topic| topic.about()).collect()
     }
 
-    pub fn changes(&self) -> watch::Receiver<()> {
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
     /// A stream begins to run here.
-    pub fn begin(&self, running: Arc<Running>, sinks: Vec<Arc<TapQueue>>) -> Fanout {
+    pub(super) fn begin(&self, running: Arc<Running>, sinks: Vec<Arc<TapQueue>>) -> Fanout {
         let stream = Arc::clone(&*running.stream());
         let topic = self.session(stream.session_id);
         topic.streams().insert(stream.stream_id.clone(), Arc::clone(&running));
@@ -123,7 +123,7 @@ impl Topic {
         streams.iter().map(about).collect()
     }
 
-    pub fn remove(&self, queue: &Arc<TapQueue>) {
+    pub(super) fn remove(&self, queue: &Arc<TapQueue>) {
         self.taps().retain(|other| !Arc::ptr_eq(other, queue));
         self.version.fetch_add(1, Ordering::Release);
     }
@@ -152,17 +152,17 @@ pub(super) struct Fanout {
 }
 
 impl Fanout {
-    pub fn running(&self) -> &Running {
+    pub(super) fn running(&self) -> &Running {
         &self.running
     }
 
     /// The stream is not what it was.
-    pub fn tell(&self) {
+    pub(super) fn tell(&self) {
         self.changes.send_replace(());
     }
 
     /// Whether anybody wants frames of this medium now.
-    pub fn wants(&mut self, medium: Medium) -> bool {
+    pub(super) fn wants(&mut self, medium: Medium) -> bool {
         let version = |topic: &Arc<Topic>| topic.version.load(Ordering::Acquire);
         let versions = [version(&self.topics[0]), version(&self.topics[1])];
         if self.seen != Some(versions) {
@@ -182,7 +182,7 @@ impl Fanout {
 
     /// Offers a frame to every consumer that wants it. Returns false when a sink refused it. A live consumer's losses
     /// are not reported here.
-    pub fn offer(&self, frame: &Arc<Frame>) -> bool {
+    pub(super) fn offer(&self, frame: &Arc<Frame>) -> bool {
         let give = |tap: &&Arc<TapQueue>| tap.wants(frame);
         for tap in self.taps.iter().filter(give) {
             tap.push(Tapped::Frame(Arc::clone(frame)));
@@ -195,12 +195,12 @@ impl Fanout {
     }
 
     /// The frames that sinks dropped since the last call.
-    pub fn take_left_out(&self) -> impl Iterator<Item = LeftOut> {
+    pub(super) fn take_left_out(&self) -> impl Iterator<Item = LeftOut> {
         self.sinks.iter().flat_map(|sink| sink.take_left_out())
     }
 
     /// Waits, at most `limit`, until every sink has settled the frames it took.
-    pub async fn settle(&self, limit: Duration) {
+    pub(super) async fn settle(&self, limit: Duration) {
         let until = Instant::now() + limit;
         for sink in &self.sinks {
             sink.settle(until).await;
@@ -208,7 +208,7 @@ impl Fanout {
     }
 
     /// Tells everybody that the stream runs here no more. Only the first call counts.
-    pub fn over(&mut self, is_final: bool) {
+    pub(super) fn over(&mut self, is_final: bool) {
         if std::mem::replace(&mut self.is_over, true) {
             return;
         }

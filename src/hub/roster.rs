@@ -34,7 +34,7 @@ impl Person {
 
 /// The participants seen in a stream. After a rejoin Zoom reports only what is new to this connection.
 #[derive(Debug, Default)]
-pub struct Roster {
+pub(super) struct Roster {
     /// A meeting's participants.
     by_id: BTreeMap<UserId, Arc<Person>>,
     /// An engagement's parties, which have a channel or a text as user id. Few enough for a linear search.
@@ -45,7 +45,10 @@ pub struct Roster {
 impl Roster {
     /// The speaker of a frame or, for mixed audio, the active speaker. Remembers a new party, so that later frames copy
     /// nothing.
-    pub fn heard(&mut self, who: &SpeakerRef<'_>) -> (Option<Arc<Person>>, Option<Arc<Person>>) {
+    pub(super) fn heard(
+        &mut self,
+        who: &SpeakerRef<'_>,
+    ) -> (Option<Arc<Person>>, Option<Arc<Person>>) {
         match (&who.user_id, &who.channel_id) {
             (None, None) => (None, self.active().cloned()),
             (Some(UserIdRef::Number(user_id)), None) => {
@@ -62,12 +65,12 @@ impl Roster {
     }
 
     /// Everyone seen: participants by number, then parties in order of appearance.
-    pub fn all(&self) -> Vec<Arc<Person>> {
+    pub(super) fn all(&self) -> Vec<Arc<Person>> {
         self.by_id.values().chain(&self.parties).cloned().collect()
     }
 
     /// Updates the participants from an entry. Adds to a party's line the name that the engagement's events gave.
-    pub fn note(&mut self, at_ms: i64, body: &mut EntryBody) {
+    pub(super) fn note(&mut self, at_ms: i64, body: &mut EntryBody) {
         match body {
             EntryBody::ParticipantJoined(person) => {
                 let known = self.participant(person);

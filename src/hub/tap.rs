@@ -78,7 +78,7 @@ pub(super) struct Total {
 }
 
 impl Total {
-    pub fn new(max_bytes: usize) -> Self {
+    pub(super) fn new(max_bytes: usize) -> Self {
         Self { bytes: AtomicUsize::new(0), max_bytes }
     }
 }
@@ -236,7 +236,7 @@ impl Waiting {
 }
 
 impl TapQueue {
-    pub fn new(wants: Wants, max_bytes: usize) -> Self {
+    pub(super) fn new(wants: Wants, max_bytes: usize) -> Self {
         Self {
             wants,
             max_bytes,
@@ -252,25 +252,25 @@ impl TapQueue {
     }
 
     /// A queue of a sink.
-    pub fn of_sink(wants: Wants, max_bytes: usize, total: Arc<Total>) -> Self {
+    pub(super) fn of_sink(wants: Wants, max_bytes: usize, total: Arc<Total>) -> Self {
         let mut queue = Self::new(wants, max_bytes);
         queue.waiting = Mutex::new(Waiting { total: Some(total), ..Waiting::default() });
         queue
     }
 
-    pub fn wants_of(&self, stream: &StreamInfo) -> MediaSet {
+    pub(super) fn wants_of(&self, stream: &StreamInfo) -> MediaSet {
         let is_wanted = self.wants.product.is_none_or(|product| product == stream.instance.product);
         if is_wanted { self.wants.media } else { MediaSet::default() }
     }
 
-    pub fn wants(&self, frame: &Frame) -> bool {
+    pub(super) fn wants(&self, frame: &Frame) -> bool {
         let wants = &self.wants;
         wants.media.contains(frame.medium) && wants.speakers.takes(frame.speaker())
     }
 
     /// Queues an item; never waits. Returns false when a frame was refused. Older frames that make room for it are
     /// recorded as dropped.
-    pub fn push(&self, item: Tapped) -> bool {
+    pub(super) fn push(&self, item: Tapped) -> bool {
         let is_frame = matches!(item, Tapped::Frame(_));
         if is_frame && self.is_refusing.load(Ordering::Relaxed) {
             return false;
@@ -299,7 +299,7 @@ impl TapQueue {
     }
 
     /// The frames dropped since the last call.
-    pub fn take_left_out(&self) -> LeftOuts {
+    pub(super) fn take_left_out(&self) -> LeftOuts {
         if !self.has_left_out.swap(false, Ordering::Acquire) {
             return LeftOuts::default();
         }
@@ -317,7 +317,7 @@ impl TapQueue {
     }
 
     /// Waits until the sink has settled the frames it took. If it does not in time, the queued frames count as dropped.
-    pub async fn settle(&self, until: Instant) {
+    pub(super) async fn settle(&self, until: Instant) {
         self.is_settled.store(self.is_closed.load(Ordering::Acquire), Ordering::Release);
         self.push(Tapped::Settle);
         while !self.is_settled.load(Ordering::Acquire) && !self.is_closed.load(Ordering::Acquire) {

@@ -32,7 +32,7 @@ const WAITS_IN_WINDOW: u32 = 3;
 
 /// A command from the stream's owner to its driver.
 #[derive(Debug)]
-pub enum Command {
+pub(super) enum Command {
     /// Zoom announced the stream again: the new server, and how often it has by now.
     Moved {
         endpoint: Endpoint,
@@ -56,7 +56,7 @@ pub enum Command {
 
 /// How a drive ended.
 #[derive(Debug)]
-pub enum Exit {
+pub(super) enum Exit {
     Finished(End),
     Left,
     /// Another daemon is connected to the stream and keeps it.
@@ -65,7 +65,7 @@ pub enum Exit {
 
 /// The right to run a stream.
 #[derive(Debug, Clone, Copy)]
-pub struct Lease {
+pub(super) struct Lease {
     /// The claim's epoch; every write carries it.
     pub epoch: i64,
     /// No other daemon claims the stream before this instant. Counted from before the request to the store, so it never
@@ -74,7 +74,7 @@ pub struct Lease {
 }
 
 /// Everything a drive needs.
-pub struct Job {
+pub(super) struct Job {
     pub setup: Setup,
     pub endpoint: Endpoint,
     /// The announcement that `endpoint` is from; follows the moves.
@@ -88,7 +88,7 @@ pub struct Job {
 }
 
 /// Runs a stream to its end, or until it is told to leave it. All its sockets live and die in here.
-pub async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Exit {
+pub(super) async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Exit {
     let mut stream = Stream::new(Instant::now(), job.seed, job.setup.clone(), job.endpoint.clone());
     if job.is_taken_over {
         stream.contested();

@@ -52,7 +52,7 @@ pub(super) enum After {
 
 impl Run {
     /// Drives the stream and records its end, if it ends.
-    pub async fn run(mut self) -> After {
+    pub(super) async fn run(mut self) -> After {
         let drive = drive(&mut self.job, &mut self.commands).await;
         // From here on the supervisor cannot send commands to this task.
         self.commands.close();
@@ -116,7 +116,7 @@ pub(super) struct EndRecorder {
 impl EndRecorder {
     /// Records an end and retries until the store has answered, because a stream without a recorded end would be picked
     /// up again. Does nothing if the stream was announced again since `generation` or was claimed by another node.
-    pub async fn end(
+    pub(super) async fn end(
         &self,
         stream_id: &StreamId,
         generation: i64,

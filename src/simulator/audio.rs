@@ -20,31 +20,31 @@ const OPUS_PACKET_MS: i64 = 20;
 
 /// The bytes of a frame, as they travel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payload {
+pub(super) struct Payload {
     pub base64: Arc<str>,
     /// Before base64.
     pub length: usize,
 }
 
 impl Payload {
-    pub fn of(bytes: &[u8]) -> Self {
+    pub(super) fn of(bytes: &[u8]) -> Self {
         Self { base64: BASE64_STANDARD.encode(bytes).into(), length: bytes.len() }
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self) -> Vec<u8> {
         BASE64_STANDARD.decode(self.base64.as_bytes()).expect("it was encoded here")
     }
 }
 
 /// Makes frames with one set of parameters. Silence and tones are made once and shared.
-pub struct Encoder {
+pub(super) struct Encoder {
     params: AudioParams,
     silence: Payload,
     tones: BTreeMap<u32, Payload>,
 }
 
 impl Encoder {
-    pub fn new(params: AudioParams, script: &Script) -> Self {
+    pub(super) fn new(params: AudioParams, script: &Script) -> Self {
         let silence = encode(&params, &vec![0; samples_per_frame(&params)]);
         let mut tones = BTreeMap::new();
         for utterance in script.utterances.iter() {
@@ -56,7 +56,7 @@ impl Encoder {
     }
 
     /// What `utterance` sounds like in the frame that begins at `from_ms` of the script.
-    pub fn alone(&self, utterance: &Utterance, from_ms: i64) -> Payload {
+    pub(super) fn alone(&self, utterance: &Utterance, from_ms: i64) -> Payload {
         if self.params.codec == OPUS {
             let index = (from_ms - i64::from(utterance.start_ms)) / OPUS_PACKET_MS;
             return voice(utterance.who, index.max(0) as usize);
@@ -68,7 +68,7 @@ impl Encoder {
     }
 
     /// The sum of everybody who speaks in the frame; silence when nobody does.
-    pub fn mixed(&self, utterances: &[&Utterance], from_ms: i64) -> Payload {
+    pub(super) fn mixed(&self, utterances: &[&Utterance], from_ms: i64) -> Payload {
         match utterances {
             [] => self.silence.clone(),
             [one] => self.alone(one, from_ms),
@@ -112,7 +112,7 @@ impl Encoder {
 }
 
 /// The utterances that sound between two times of the script, at most `limit`.
-pub fn speaking(script: &Script, from_ms: i64, to_ms: i64, limit: usize) -> Vec<&Utterance> {
+pub(super) fn speaking(script: &Script, from_ms: i64, to_ms: i64, limit: usize) -> Vec<&Utterance> {
     let all = &script.utterances;
     let started = all.partition_point(|utterance| i64::from(utterance.start_ms) < to_ms);
     let sounding = all[..started].iter().rev().take(LOOK_BACK);
@@ -122,7 +122,7 @@ pub fn speaking(script: &Script, from_ms: i64, to_ms: i64, limit: usize) -> Vec<
 /// How many earlier utterances may still be sounding: bounds the search, and the overlap of voices.
 const LOOK_BACK: usize = 8;
 
-pub fn sample_rate_hz(params: &AudioParams) -> i64 {
+pub(super) fn sample_rate_hz(params: &AudioParams) -> i64 {
     match params.sample_rate {
         0 => 8_000,
         1 => 16_000,

@@ -16,7 +16,7 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The whole body. An extractor that goes last; refuses with 408 and 413.
-pub struct Body(pub Bytes);
+pub(super) struct Body(pub Bytes);
 
 impl FromRequest<Arc<SimulatorState>> for Body {
     type Rejection = StatusCode;

@@ -31,7 +31,7 @@ use super::control::{Call, ControlError, Trouble, Verb};
 use super::state::SimulatorState;
 use super::{lock, meeting};
 
-pub fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
+pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
     Router::new()
         .route("/simulator/report", get(report))
         .route("/simulator/meetings", get(meetings).post(announce))

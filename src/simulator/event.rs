@@ -6,7 +6,7 @@ use crate::model::{IdKey, Product};
 
 /// Who a conversation is, in Zoom's words.
 #[derive(Debug, Clone)]
-pub struct Identity {
+pub(super) struct Identity {
     pub product: Product,
     /// `meeting_uuid`, `webinar_uuid`, `session_id` or `engagement_id`: the text that is signed.
     pub instance_id: String,
@@ -20,7 +20,7 @@ pub struct Identity {
 
 impl Identity {
     /// The key of the instance id in webhooks and handshakes.
-    pub fn key(&self) -> IdKey {
+    pub(super) fn key(&self) -> IdKey {
         match self.product {
             Product::Meeting => IdKey::MeetingUuid,
             Product::Webinar => IdKey::WebinarUuid,
@@ -60,7 +60,7 @@ impl Identity {
 
 /// A webhook to be sent: its name, time and payload.
 #[derive(Debug, Clone)]
-pub struct Event {
+pub(super) struct Event {
     pub name: String,
     pub body: String,
 }
@@ -71,7 +71,7 @@ fn event(name: String, event_ms: i64, payload: Value) -> Event {
 }
 
 /// What a stream is announced with.
-pub struct Announced<'a> {
+pub(super) struct Announced<'a> {
     pub stream: &'a str,
     pub server_urls: &'a str,
     /// The Zoom user whose app runs the stream.
@@ -79,7 +79,7 @@ pub struct Announced<'a> {
 }
 
 /// `rtms_started` with every field of May 2026, flat.
-pub fn rtms_started(who: &Identity, of: &Announced<'_>, now_ms: i64) -> Event {
+pub(super) fn rtms_started(who: &Identity, of: &Announced<'_>, now_ms: i64) -> Event {
     let mut payload = who.rtms_payload(of.stream);
     payload.insert("server_urls".to_owned(), of.server_urls.into());
     let mut add = |name: &str, value: Value| payload.insert(name.to_owned(), value);
@@ -97,18 +97,18 @@ pub fn rtms_started(who: &Identity, of: &Announced<'_>, now_ms: i64) -> Event {
     event(who.rtms_event("started"), now_ms, payload.into())
 }
 
-pub fn rtms_interrupted(who: &Identity, stream: &str, now_ms: i64) -> Event {
+pub(super) fn rtms_interrupted(who: &Identity, stream: &str, now_ms: i64) -> Event {
     event(who.rtms_event("interrupted"), now_ms, who.rtms_payload(stream).into())
 }
 
-pub fn rtms_stopped(who: &Identity, stream: &str, stop_reason: u16, now_ms: i64) -> Event {
+pub(super) fn rtms_stopped(who: &Identity, stream: &str, stop_reason: u16, now_ms: i64) -> Event {
     let mut payload = who.rtms_payload(stream);
     payload.insert("stop_reason".to_owned(), stop_reason.into());
     event(who.rtms_event("stopped"), now_ms, payload.into())
 }
 
 /// `meeting.started` or `meeting.ended` (`what`); a Contact Center engagement has none here.
-pub fn lifecycle(who: &Identity, what: &str, started_ms: i64, now_ms: i64) -> Option<Event> {
+pub(super) fn lifecycle(who: &Identity, what: &str, started_ms: i64, now_ms: i64) -> Option<Event> {
     let mut object = json!({
         "id": who.meeting_id, "uuid": who.instance_id, "host_id": who.host_id,
         "topic": who.topic, "type": 2, "start_time": rfc3339(started_ms), "duration": 60,
@@ -130,7 +130,12 @@ pub fn lifecycle(who: &Identity, what: &str, started_ms: i64, now_ms: i64) -> Op
 }
 
 /// A user removed the app (section 15.7). How Zoom makes `signature` is not published.
-pub fn app_deauthorized(account_id: &str, user_id: &str, client_id: &str, now_ms: i64) -> Event {
+pub(super) fn app_deauthorized(
+    account_id: &str,
+    user_id: &str,
+    client_id: &str,
+    now_ms: i64,
+) -> Event {
     let time = jiff::Timestamp::from_millisecond(now_ms).unwrap_or_default().to_string();
     let payload = json!({
         "account_id": account_id, "user_id": user_id, "signature": "0".repeat(64),
@@ -140,7 +145,7 @@ pub fn app_deauthorized(account_id: &str, user_id: &str, client_id: &str, now_ms
 }
 
 /// The challenge of section 13.3.
-pub fn url_validation(plain_token: &str, now_ms: i64) -> Event {
+pub(super) fn url_validation(plain_token: &str, now_ms: i64) -> Event {
     event("endpoint.url_validation".to_owned(), now_ms, json!({"plainToken": plain_token}))
 }
 

@@ -27,15 +27,15 @@ const MAX_PLANNED: usize = 1_000;
 
 /// Ends the connection that a request came over, without an answer.
 #[derive(Clone, Default)]
-pub struct HangUp(pub CancellationToken);
+pub(super) struct HangUp(pub CancellationToken);
 
 /// What is planned to go wrong, in order for each kind of call.
 #[derive(Default)]
-pub struct FaultPlan(Mutex<VecDeque<(Call, u32, Trouble)>>);
+pub(super) struct FaultPlan(Mutex<VecDeque<(Call, u32, Trouble)>>);
 
 impl FaultPlan {
     /// The next `count` calls of this kind, after those that are planned already.
-    pub fn plan(&self, call: Call, count: u32, trouble: Trouble) {
+    pub(super) fn plan(&self, call: Call, count: u32, trouble: Trouble) {
         let mut planned = lock(&self.0);
         if count > 0 && planned.len() < MAX_PLANNED {
             planned.push_back((call, count, trouble));
@@ -56,7 +56,7 @@ impl FaultPlan {
 }
 
 /// Middleware of every call that can go wrong.
-pub async fn watch(
+pub(super) async fn watch(
     State((state, call)): State<(Arc<SimulatorState>, Call)>,
     request: Request,
     next: Next,

@@ -10,7 +10,7 @@ use crate::rtms::message::{MEDIA_TYPE_ALL, Medium, msg_type};
 
 /// A handshake that has everything in place; whether it is right is for the stream to say.
 #[derive(Debug)]
-pub struct Hello {
+pub(super) struct Hello {
     pub door: Door,
     pub instance_id: String,
     pub stream_id: String,
@@ -22,14 +22,14 @@ pub struct Hello {
 
 /// What the socket is for.
 #[derive(Debug)]
-pub enum Wish {
+pub(super) enum Wish {
     Signaling { buffer_data: bool },
     Media { media_type: i64, media_params: Value },
 }
 
 impl Wish {
     /// Whether a socket that asks so is the named link, or one of the media that it names.
-    pub fn is_for(&self, link: LinkName) -> bool {
+    pub(super) fn is_for(&self, link: LinkName) -> bool {
         match self {
             Self::Signaling { .. } => link == LinkName::Signaling,
             Self::Media { media_type, .. } => {
@@ -46,13 +46,13 @@ impl Wish {
 
 /// A first message that cannot be a handshake.
 #[derive(Debug)]
-pub struct Rejection {
+pub(super) struct Rejection {
     pub answer: u16,
     pub refusal: Refusal,
 }
 
 /// Reads the first message of a socket that came through `door`: refusals 1 and 4.
-pub fn read(door: Door, text: &str) -> Result<Hello, Rejection> {
+pub(super) fn read(door: Door, text: &str) -> Result<Hello, Rejection> {
     let message: Value = serde_json::from_str(text).unwrap_or_default();
     let msg_type = message["msg_type"].as_u64();
     let answer = answer_type(door, msg_type);
@@ -111,7 +111,11 @@ fn optional_flag(message: &Value, name: &str, default: bool) -> Option<bool> {
 }
 
 /// The media that a socket will carry: those of `media_type`, if the door and the scopes allow them.
-pub fn media_of(door: Door, media_type: i64, scopes: &[Medium]) -> Result<Vec<Medium>, Refusal> {
+pub(super) fn media_of(
+    door: Door,
+    media_type: i64,
+    scopes: &[Medium],
+) -> Result<Vec<Medium>, Refusal> {
     if media_type == i64::from(MEDIA_TYPE_ALL) {
         let open = matches!(door, Door::Media(None) | Door::Any);
         return if open { Ok(scopes.to_vec()) } else { Err(Refusal::MEDIA_TYPE) };

@@ -12,7 +12,7 @@ use super::wire;
 /// Timestamps of requests that an answer may still name.
 const REMEMBERED: usize = 8;
 
-pub struct Link {
+pub(super) struct Link {
     pub socket: u64,
     pub outbox: Outbox,
     next_at: Instant,
@@ -26,7 +26,7 @@ pub struct Link {
 
 /// What a keep-alive check found.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Beat {
+pub(super) enum Beat {
     NotDue,
     Sent,
     /// Too many requests in a row without an answer.
@@ -36,14 +36,14 @@ pub enum Beat {
 }
 
 impl Link {
-    pub fn new(socket: u64, outbox: Outbox, now: Instant, timings: &Timings) -> Self {
+    pub(super) fn new(socket: u64, outbox: Outbox, now: Instant, timings: &Timings) -> Self {
         let next_at = now + timings.wait(timings.keep_alive_ms);
         let asked = VecDeque::with_capacity(REMEMBERED);
         Self { socket, outbox, next_at, sequence: 0, asked, unanswered: 0, keep_alives: true }
     }
 
     /// Sends a keep-alive request if one is due.
-    pub fn beat(&mut self, now: Instant, wire_ms: i64, timings: &Timings) -> Beat {
+    pub(super) fn beat(&mut self, now: Instant, wire_ms: i64, timings: &Timings) -> Beat {
         if now < self.next_at {
             return Beat::NotDue;
         }
@@ -67,17 +67,17 @@ impl Link {
     }
 
     /// How long the answer took, if it names a request that was made.
-    pub fn answered(&mut self, now: Instant, timestamp_ms: Option<i64>) -> Option<Duration> {
+    pub(super) fn answered(&mut self, now: Instant, timestamp_ms: Option<i64>) -> Option<Duration> {
         let (_, asked_at) = self.asked.iter().find(|(asked, _)| Some(*asked) == timestamp_ms)?;
         self.unanswered = 0;
         Some(now.saturating_duration_since(*asked_at))
     }
 
-    pub fn stop_keep_alives(&mut self) {
+    pub(super) fn stop_keep_alives(&mut self) {
         self.keep_alives = false;
     }
 
-    pub fn next_beat_at(&self) -> Instant {
+    pub(super) fn next_beat_at(&self) -> Instant {
         self.next_at
     }
 }

@@ -32,7 +32,7 @@ const INBOX: usize = 256;
 const MEETING_ENDED: u16 = 6;
 
 /// What reaches a meeting from outside.
-pub enum Input {
+pub(super) enum Input {
     /// A socket's first message, for the stream of this meeting.
     Hello {
         socket: u64,
@@ -53,7 +53,7 @@ pub enum Input {
     },
 }
 
-pub struct Meeting {
+pub(super) struct Meeting {
     shared: Arc<Shared>,
     inbox: mpsc::Sender<Input>,
     rng: StdRng,
@@ -67,7 +67,7 @@ pub struct Meeting {
 }
 
 /// Makes the next meeting and plays it in a task of its own; returns its meeting number.
-pub fn open(state: &Arc<SimulatorState>) -> Result<String, ControlError> {
+pub(super) fn open(state: &Arc<SimulatorState>) -> Result<String, ControlError> {
     let index = state.next_meeting()?;
     let mut rng =
         StdRng::seed_from_u64(state.settings.seed.wrapping_mul(0x9e37).wrapping_add(index));

@@ -25,16 +25,16 @@ use super::settings::Consent;
 use super::state::SimulatorState;
 use super::{fault_plan, lock};
 use crate::clock;
-pub use error::TokenError;
+pub(super) use error::TokenError;
 use fields::Fields;
 use grants::{Consented, Tokens};
-pub use grants::{Grants, Owner};
+pub(super) use grants::{Grants, Owner};
 use request::{AuthorizeRequest, Mistake};
 
 /// Nothing is loaded, nothing frames the page.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
-pub fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
+pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
     let watch = |call| middleware::from_fn_with_state((state.clone(), call), fault_plan::watch);
     Router::new()
         .route("/oauth/token", routing::post(token).layer(watch(Call::Token)))

@@ -6,24 +6,24 @@ use serde_json::{Map, Value};
 use super::status::Refusal;
 use crate::rtms::message::Medium;
 
-pub const RTP: i64 = 1;
+pub(super) const RTP: i64 = 1;
 const RAW_AUDIO: i64 = 2;
 const RAW_VIDEO: i64 = 3;
 const TEXT: i64 = 5;
 
-pub const L16: i64 = 1;
-pub const G711: i64 = 2;
-pub const G722: i64 = 3;
-pub const OPUS: i64 = 4;
-pub const JPG: i64 = 5;
-pub const PNG: i64 = 6;
-pub const H264: i64 = 7;
+pub(super) const L16: i64 = 1;
+pub(super) const G711: i64 = 2;
+pub(super) const G722: i64 = 3;
+pub(super) const OPUS: i64 = 4;
+pub(super) const JPG: i64 = 5;
+pub(super) const PNG: i64 = 6;
+pub(super) const H264: i64 = 7;
 
-pub const AUDIO_MIXED: i64 = 1;
+pub(super) const AUDIO_MIXED: i64 = 1;
 const AUDIO_MULTI: i64 = 2;
 const VIDEO_ACTIVE_SPEAKER: i64 = 3;
 /// One participant's video, chosen with message 28.
-pub const VIDEO_INDIVIDUAL: i64 = 4;
+pub(super) const VIDEO_INDIVIDUAL: i64 = 4;
 
 const SEND_RATE_STEP_MS: i64 = 20;
 const MAX_SEND_RATE_MS: i64 = 1000;
@@ -34,7 +34,7 @@ const MAX_FPS: i64 = 30;
 
 /// Effective audio parameters. All six are in message 4 (section 22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-pub struct AudioParams {
+pub(super) struct AudioParams {
     pub content_type: i64,
     pub sample_rate: i64,
     pub channel: i64,
@@ -45,7 +45,7 @@ pub struct AudioParams {
 
 /// Effective video or share parameters; a share has no `data_opt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct PictureParams {
+pub(super) struct PictureParams {
     pub content_type: i64,
     pub codec: i64,
     pub resolution: i64,
@@ -55,20 +55,20 @@ pub struct PictureParams {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct TranscriptParams {
+pub(super) struct TranscriptParams {
     pub content_type: i64,
     pub src_language: i64,
     pub enable_lid: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct ChatParams {
+pub(super) struct ChatParams {
     pub content_type: i64,
 }
 
 /// `media_params` of message 4: one object for each medium of the socket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct MediaParams {
+pub(super) struct MediaParams {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio: Option<AudioParams>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ pub struct MediaParams {
 
 /// The effective parameters for `media` when a client asked for `requested` (null for nothing).
 /// `lenient` allows what conflict 19.17 leaves open.
-pub fn negotiate(
+pub(super) fn negotiate(
     media: &[Medium],
     requested: &Value,
     lenient: bool,

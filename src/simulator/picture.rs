@@ -9,7 +9,7 @@ use super::audio::Payload;
 use super::params::{H264, PNG};
 
 /// For the report: what a client sees and hears where frames do not hold the script.
-pub const PAYLOADS: [(&str, &str); 4] = [
+pub(super) const PAYLOADS: [(&str, &str); 4] = [
     ("g722", "silence"),
     (
         "opus",
@@ -24,7 +24,7 @@ pub const PAYLOADS: [(&str, &str); 4] = [
 
 /// What a medium shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scene {
+pub(super) enum Scene {
     /// The camera of the person with this index.
     Camera(usize),
     Slide,
@@ -60,7 +60,7 @@ static CAMERAS: LazyLock<[Album; 4]> = LazyLock::new(|| {
 static SLIDE: LazyLock<Album> = LazyLock::new(|| album!("slide"));
 
 /// The payload of a frame: number `index` since the scene began, which is a key frame when it is 0.
-pub fn payload(scene: Scene, codec: i64, index: usize) -> Payload {
+pub(super) fn payload(scene: Scene, codec: i64, index: usize) -> Payload {
     let album = match scene {
         Scene::Camera(who) => &CAMERAS[who % CAMERAS.len()],
         Scene::Slide => &SLIDE,
@@ -73,7 +73,7 @@ pub fn payload(scene: Scene, codec: i64, index: usize) -> Payload {
 }
 
 /// A key frame or still image of half a megabyte; other frames stay as they are.
-pub fn large_payload(scene: Scene, codec: i64, index: usize) -> Payload {
+pub(super) fn large_payload(scene: Scene, codec: i64, index: usize) -> Payload {
     const STUFFING: usize = 512 << 10;
     let payload = payload(scene, codec, index);
     let mut bytes = payload.bytes();

@@ -67,14 +67,14 @@ const BENDING: u32 = Quirk::NoProtocolVersion.bit()
 
 /// The quirks that are on.
 #[derive(Debug, Default)]
-pub struct Quirks(AtomicU32);
+pub(super) struct Quirks(AtomicU32);
 
 impl Quirks {
-    pub fn of(quirks: &[Quirk]) -> Self {
+    pub(super) fn of(quirks: &[Quirk]) -> Self {
         Self(AtomicU32::new(quirks.iter().fold(0, |bits, quirk| bits | quirk.bit())))
     }
 
-    pub fn set(&self, quirk: Quirk, on: bool) {
+    pub(super) fn set(&self, quirk: Quirk, on: bool) {
         if on {
             self.0.fetch_or(quirk.bit(), Ordering::Relaxed);
         } else {
@@ -82,12 +82,12 @@ impl Quirks {
         }
     }
 
-    pub fn has(&self, quirk: Quirk) -> bool {
+    pub(super) fn has(&self, quirk: Quirk) -> bool {
         self.0.load(Ordering::Relaxed) & quirk.bit() != 0
     }
 
     /// A message as it leaves.
-    pub fn bend(&self, text: String) -> String {
+    pub(super) fn bend(&self, text: String) -> String {
         if self.0.load(Ordering::Relaxed) & BENDING == 0 {
             // The usual case, a hundred thousand times a second in a load run.
             return text;
@@ -163,7 +163,7 @@ impl Quirks {
     }
 
     /// A webhook body as it leaves.
-    pub fn bend_webhook(&self, body: String) -> String {
+    pub(super) fn bend_webhook(&self, body: String) -> String {
         if !self.has(Quirk::NestedWebhooks) && !self.has(Quirk::RenamedReasons) {
             return body;
         }

@@ -16,9 +16,9 @@ use super::control::Call;
 use super::fault_plan;
 use super::state::SimulatorState;
 use caller::Caller;
-pub use error::ApiError;
+pub(super) use error::ApiError;
 
-pub fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
+pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
     let watch = |call| middleware::from_fn_with_state((state.clone(), call), fault_plan::watch);
     let status = Router::new()
         .route("/v2/live_meetings/{id}/rtms_app/status", routing::patch(status::of_meeting))

@@ -200,7 +200,7 @@ impl Script {
 }
 
 impl Person {
-    pub fn new(user_id: u32, name: &str) -> Self {
+    pub(super) fn new(user_id: u32, name: &str) -> Self {
         let name_json = Value::from(name);
         let frame_fields = format!(r#""user_id":{user_id},"user_name":{name_json},"#);
         let name = name.to_owned();
@@ -208,17 +208,17 @@ impl Person {
     }
 
     /// Makes this person a party of an engagement: frames and lines identify it only by channel (section 23.2).
-    pub fn on_channel(self, channel_id: &str) -> Self {
+    pub(super) fn on_channel(self, channel_id: &str) -> Self {
         let frame_fields = format!(r#""channel_id":{},"#, Value::from(channel_id));
         Self { frame_fields, channel_id: Some(channel_id.to_owned()), ..self }
     }
 
-    pub fn with_name(&self) -> Value {
+    pub(super) fn with_name(&self) -> Value {
         json!({"user_id": self.user_id, "user_name": self.name})
     }
 
     /// `participant_info` of the events about a party of an engagement (section 7).
-    pub fn party(&self) -> Value {
+    pub(super) fn party(&self) -> Value {
         let agent = self.zoom_user_id.as_deref();
         let mut party = json!({
             "channel_id": self.channel_id,
@@ -234,7 +234,7 @@ impl Person {
 }
 
 impl Utterance {
-    pub fn end_ms(&self) -> u32 {
+    pub(super) fn end_ms(&self) -> u32 {
         self.start_ms + self.duration_ms
     }
 }

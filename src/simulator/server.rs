@@ -35,7 +35,11 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections until the world stops.
-pub async fn run(state: Arc<SimulatorState>, listener: TcpListener, tls: Option<TlsAcceptor>) {
+pub(super) async fn run(
+    state: Arc<SimulatorState>,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+) {
     let places = Arc::new(Semaphore::new(state.settings.max_connections));
     let router = router(&state).with_state(state.clone());
     loop {

@@ -20,35 +20,35 @@ const MAX_PLANNED: usize = 100;
 
 /// Script time: milliseconds since the meeting began, faster or slower than real ones.
 #[derive(Debug, Clone, Copy)]
-pub struct ScriptClock {
+pub(super) struct ScriptClock {
     began: Instant,
     began_unix_ms: i64,
     speed: f64,
 }
 
 impl ScriptClock {
-    pub fn new(began: Instant, began_unix_ms: i64, speed: f64) -> Self {
+    pub(super) fn new(began: Instant, began_unix_ms: i64, speed: f64) -> Self {
         Self { began, began_unix_ms, speed }
     }
 
-    pub fn ms(&self, now: Instant) -> i64 {
+    pub(super) fn ms(&self, now: Instant) -> i64 {
         (now.saturating_duration_since(self.began).as_secs_f64() * 1000.0 * self.speed) as i64
     }
 
     /// The first moment at which `ms` is at least `script_ms`.
-    pub fn at(&self, script_ms: i64) -> Instant {
+    pub(super) fn at(&self, script_ms: i64) -> Instant {
         let real_us = script_ms.max(0) as f64 * 1000.0 / self.speed;
         self.began + Duration::from_micros(real_us.ceil() as u64 + 1)
     }
 
     /// What a message says that is sent at this script time: Unix milliseconds.
-    pub fn wire_ms(&self, script_ms: i64) -> i64 {
+    pub(super) fn wire_ms(&self, script_ms: i64) -> i64 {
         self.began_unix_ms + script_ms
     }
 }
 
 /// What a meeting and its streams are, and how they behave.
-pub struct Shared {
+pub(super) struct Shared {
     pub state: Arc<SimulatorState>,
     pub who: Identity,
     pub clock: ScriptClock,
@@ -58,12 +58,12 @@ pub struct Shared {
 }
 
 impl Shared {
-    pub fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &Settings {
         &self.state.settings
     }
 
     /// Sends a webhook, as the quirks have it.
-    pub fn post(&self, event: Event) {
+    pub(super) fn post(&self, event: Event) {
         let event = Event { body: self.quirks.bend_webhook(event.body), ..event };
         if self.quirks.has(Quirk::DuplicateWebhooks) {
             self.mail.put(event.clone());
@@ -71,14 +71,14 @@ impl Shared {
         self.mail.put(event);
     }
 
-    pub fn wire_now(&self, now: Instant) -> i64 {
+    pub(super) fn wire_now(&self, now: Instant) -> i64 {
         self.clock.wire_ms(self.clock.ms(now))
     }
 }
 
 /// Who is there and what they do; numbers are indexes into the script's people.
 #[derive(Debug, Default)]
-pub struct Stage {
+pub(super) struct Stage {
     pub present: BTreeSet<usize>,
     pub speaker: Option<usize>,
     pub sharer: Option<usize>,
@@ -87,18 +87,18 @@ pub struct Stage {
 
 /// Handshakes that are to go wrong, in order for each link.
 #[derive(Default)]
-pub struct HandshakeFaults(Mutex<VecDeque<(LinkName, u32, HandshakeFault)>>);
+pub(super) struct HandshakeFaults(Mutex<VecDeque<(LinkName, u32, HandshakeFault)>>);
 
 impl HandshakeFaults {
     /// The next `count` handshakes of this link, after those that are planned already.
-    pub fn plan(&self, link: LinkName, count: u32, fault: HandshakeFault) {
+    pub(super) fn plan(&self, link: LinkName, count: u32, fault: HandshakeFault) {
         let mut planned = lock(&self.0);
         if count > 0 && planned.len() < MAX_PLANNED {
             planned.push_back((link, count, fault));
         }
     }
 
-    pub fn next(&self, wish: &Wish) -> Option<HandshakeFault> {
+    pub(super) fn next(&self, wish: &Wish) -> Option<HandshakeFault> {
         let mut planned = lock(&self.0);
         let index = planned.iter().position(|(link, ..)| wish.is_for(*link))?;
         let (_, left, fault) = &mut planned[index];

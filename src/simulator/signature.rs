@@ -5,22 +5,27 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// The handshake signature (section 5.1): lower-case hex.
-pub fn handshake(client_id: &str, client_secret: &str, instance_id: &str, stream: &str) -> String {
+pub(super) fn handshake(
+    client_id: &str,
+    client_secret: &str,
+    instance_id: &str,
+    stream: &str,
+) -> String {
     hex_hmac(client_secret, &[client_id, ",", instance_id, ",", stream])
 }
 
 /// The value of `x-zm-signature` (section 5.2); `timestamp` is the text of `x-zm-request-timestamp`.
-pub fn webhook(secret_token: &str, timestamp: &str, body: &str) -> String {
+pub(super) fn webhook(secret_token: &str, timestamp: &str, body: &str) -> String {
     format!("v0={}", hex_hmac(secret_token, &["v0:", timestamp, ":", body]))
 }
 
 /// The `encryptedToken` that an endpoint must answer (section 5.3).
-pub fn url_validation(secret_token: &str, plain_token: &str) -> String {
+pub(super) fn url_validation(secret_token: &str, plain_token: &str) -> String {
     hex_hmac(secret_token, &[plain_token])
 }
 
 /// The last part of a JWT with HS256; `signed` is the text before the last dot.
-pub fn jwt(key: &str, signed: &str) -> String {
+pub(super) fn jwt(key: &str, signed: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(hmac(key, &[signed]))
 }
 

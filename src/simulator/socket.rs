@@ -22,7 +22,7 @@ use super::state::SimulatorState;
 use super::transport::Transport;
 use super::{lock, wire};
 
-pub type WebSocket = WebSocketStream<Transport>;
+pub(super) type WebSocket = WebSocketStream<Transport>;
 type Writer = SplitSink<WebSocket, Message>;
 type Reader = SplitStream<WebSocket>;
 
@@ -35,7 +35,7 @@ const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
 /// Which way a socket came in; the first message says the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub(super) enum Door {
     /// The signaling URL of this server number.
     Signaling(u32),
     /// A media URL; `None` is the one for everything.
@@ -46,7 +46,7 @@ pub enum Door {
 
 /// How a socket ended, seen from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
+pub(super) enum Loss {
     /// TCP ended or broke.
     Dropped,
     /// The client's Close frame, with its code.
@@ -66,7 +66,7 @@ enum Queued {
 }
 
 /// The writing end of a socket. Dropping it writes what is queued and then a Close frame 1000.
-pub struct Outbox {
+pub(super) struct Outbox {
     queue: mpsc::Sender<Queued>,
     kill: oneshot::Sender<Kill>,
     quirks: Arc<Quirks>,
@@ -74,7 +74,7 @@ pub struct Outbox {
 
 impl Outbox {
     /// Whether the text was taken; never waits for the client.
-    pub fn send(&self, text: String) -> bool {
+    pub(super) fn send(&self, text: String) -> bool {
         let text = Utf8Bytes::from(self.quirks.bend(text));
         let queued = if self.quirks.has(Quirk::FragmentedFrames) {
             Queued::Fragments(text)
@@ -87,36 +87,36 @@ impl Outbox {
     }
 
     /// With the quirks of the meeting that the socket turned out to belong to.
-    pub fn bent_by(self, quirks: Arc<Quirks>) -> Self {
+    pub(super) fn bent_by(self, quirks: Arc<Quirks>) -> Self {
         Self { quirks, ..self }
     }
 
     /// Whether the socket is gone, even if nobody has been told yet.
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.queue.is_closed()
     }
 
     /// How many texts the queue would take now.
-    pub fn room(&self) -> usize {
+    pub(super) fn room(&self) -> usize {
         self.queue.capacity()
     }
 
-    pub fn stall(&self, wait: Duration) -> bool {
+    pub(super) fn stall(&self, wait: Duration) -> bool {
         self.queue.try_send(Queued::Stall(wait)).is_ok()
     }
 
     /// Ends TCP at once, without a Close frame.
-    pub fn drop_tcp(self) {
+    pub(super) fn drop_tcp(self) {
         let _ = self.kill.send(Kill::Drop);
     }
 
-    pub fn reset_tcp(self) {
+    pub(super) fn reset_tcp(self) {
         let _ = self.kill.send(Kill::Reset);
     }
 }
 
 /// What every WebSocket of the simulator is bounded by. Small buffers: a load run has thousands.
-pub fn config() -> WebSocketConfig {
+pub(super) fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(4 << 10)
         .write_buffer_size(8 << 10)
@@ -126,7 +126,7 @@ pub fn config() -> WebSocketConfig {
 }
 
 /// Runs one socket to its end.
-pub async fn serve(state: Arc<SimulatorState>, door: Door, mut socket: WebSocket) {
+pub(super) async fn serve(state: Arc<SimulatorState>, door: Door, mut socket: WebSocket) {
     let patience = state.settings.timings.wait(state.settings.timings.handshake_ms);
     let first = tokio::select! {
         () = state.stop.cancelled() => return,

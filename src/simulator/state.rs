@@ -26,7 +26,7 @@ use crate::clock;
 /// Meetings and streams that one simulator makes in its life: bounds the report.
 const MAX_STREAMS: usize = 100_000;
 
-pub struct SimulatorState {
+pub(super) struct SimulatorState {
     pub settings: Settings,
     /// `ws://127.0.0.1:1234` or `wss://localhost:1234`.
     pub origin: String,
@@ -67,7 +67,7 @@ struct Directory {
 }
 
 impl SimulatorState {
-    pub fn new(
+    pub(super) fn new(
         settings: Settings,
         origin: String,
         webhook_sender: WebhookSender,
@@ -95,26 +95,26 @@ impl SimulatorState {
     }
 
     /// Like `origin`, but where nobody listens: port 1 was given to a service that is long gone.
-    pub fn dead_origin(&self) -> String {
+    pub(super) fn dead_origin(&self) -> String {
         self.origin.rsplit_once(':').map_or_else(String::new, |(host, _)| format!("{host}:1"))
     }
 
     /// The base of REST and OAuth.
-    pub fn base_url(&self) -> String {
+    pub(super) fn base_url(&self) -> String {
         // `ws` and `wss` differ from `http` and `https` in the same letter.
         self.origin.replacen("ws", "http", 1)
     }
 
-    pub fn user(&self, id: &str) -> Option<&User> {
+    pub(super) fn user(&self, id: &str) -> Option<&User> {
         self.users.iter().find(|user| user.id == id)
     }
 
-    pub fn next_socket_id(&self) -> u64 {
+    pub(super) fn next_socket_id(&self) -> u64 {
         self.next_socket.fetch_add(1, Ordering::Relaxed)
     }
 
     /// The place of one more meeting in the order of all.
-    pub fn next_meeting(&self) -> Result<u64, ControlError> {
+    pub(super) fn next_meeting(&self) -> Result<u64, ControlError> {
         let mut directory = lock(&self.directory);
         if directory.meetings_made as usize >= MAX_STREAMS {
             return Err(ControlError::Full);
@@ -123,24 +123,24 @@ impl SimulatorState {
         Ok(directory.meetings_made - 1)
     }
 
-    pub fn open_meeting(&self, who: &Identity, inbox: mpsc::Sender<Input>) {
+    pub(super) fn open_meeting(&self, who: &Identity, inbox: mpsc::Sender<Input>) {
         let mut directory = lock(&self.directory);
         directory.meetings.insert(who.meeting_id.clone(), inbox);
         directory.instances.insert(who.instance_id.clone(), who.meeting_id.clone());
     }
 
-    pub fn close_meeting(&self, who: &Identity) {
+    pub(super) fn close_meeting(&self, who: &Identity) {
         let mut directory = lock(&self.directory);
         directory.meetings.remove(&who.meeting_id);
         directory.instances.remove(&who.instance_id);
     }
 
-    pub fn meeting_of_instance(&self, instance_id: &str) -> Option<String> {
+    pub(super) fn meeting_of_instance(&self, instance_id: &str) -> Option<String> {
         lock(&self.directory).instances.get(instance_id).cloned()
     }
 
     /// Has a live meeting do something, and waits for its word.
-    pub async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
+    pub(super) async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
         let inbox = lock(&self.directory).meetings.get(meeting_id).cloned();
         let inbox = inbox.ok_or(ControlError::NoMeeting)?;
         let (answer, answered) = oneshot::channel();
@@ -150,7 +150,7 @@ impl SimulatorState {
     }
 
     /// A user removes the app (section 15.7).
-    pub fn deauthorize(&self, user_id: &str) {
+    pub(super) fn deauthorize(&self, user_id: &str) {
         lock(&self.grants).revoke_user(user_id);
         let settings = &self.settings;
         let (account_id, client_id) = (&settings.script.account_id, &settings.client_id);
@@ -159,13 +159,13 @@ impl SimulatorState {
         self.plays.spawn(async move { webhook_sender.deliver(event).await });
     }
 
-    pub fn live_meetings(&self) -> Vec<String> {
+    pub(super) fn live_meetings(&self) -> Vec<String> {
         let mut ids: Vec<_> = lock(&self.directory).meetings.keys().cloned().collect();
         ids.sort();
         ids
     }
 
-    pub fn open_stream(
+    pub(super) fn open_stream(
         &self,
         report: StreamReport,
         inbox: mpsc::Sender<Input>,
@@ -181,33 +181,33 @@ impl SimulatorState {
     }
 
     /// Where a stream's frames are remembered, if they are.
-    pub fn open_account(&self, stream_id: &str) -> Option<Arc<Mutex<FrameAccount>>> {
+    pub(super) fn open_account(&self, stream_id: &str) -> Option<Arc<Mutex<FrameAccount>>> {
         self.settings.remembers_frames.then(|| {
             let mut directory = lock(&self.directory);
             directory.accounts.entry(stream_id.to_owned()).or_default().clone()
         })
     }
 
-    pub fn account_of(&self, stream_id: &str) -> Option<FrameAccount> {
+    pub(super) fn account_of(&self, stream_id: &str) -> Option<FrameAccount> {
         let account = lock(&self.directory).accounts.get(stream_id).cloned()?;
         Some(lock(&account).clone())
     }
 
-    pub fn close_stream(&self, stream_id: &str) {
+    pub(super) fn close_stream(&self, stream_id: &str) {
         lock(&self.directory).streams.remove(stream_id);
     }
 
-    pub fn inbox_of_stream(&self, stream_id: &str) -> Option<mpsc::Sender<Input>> {
+    pub(super) fn inbox_of_stream(&self, stream_id: &str) -> Option<mpsc::Sender<Input>> {
         lock(&self.directory).streams.get(stream_id).cloned()
     }
 
-    pub fn encoder(&self, params: AudioParams) -> Arc<Encoder> {
+    pub(super) fn encoder(&self, params: AudioParams) -> Arc<Encoder> {
         let mut encoders = lock(&self.encoders);
         let make = || Arc::new(Encoder::new(params, &self.settings.script));
         encoders.entry(params).or_insert_with(make).clone()
     }
 
-    pub fn report(&self) -> Report {
+    pub(super) fn report(&self) -> Report {
         let streams: Vec<_> =
             lock(&self.directory).reports.iter().map(|report| lock(report).clone()).collect();
         let strays = lock(&self.strays).clone();

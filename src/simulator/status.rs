@@ -2,7 +2,7 @@
 
 /// A status code and the text that goes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     pub code: i64,
     pub reason: &'static str,
 }
@@ -12,48 +12,48 @@ const fn refusal(code: i64, reason: &'static str) -> Refusal {
 }
 
 impl Refusal {
-    pub const MESSAGE_TYPE: Self = refusal(1, "Invalid message type");
-    pub const STREAM_ID: Self = refusal(2, "Invalid meeting or stream ID");
-    pub const SIGNATURE: Self = refusal(3, "Invalid signature");
-    pub const PAYLOAD: Self = refusal(4, "Missing required fields");
-    pub const DUPLICATE_SIGNALING: Self = refusal(8, "duplicate signal request");
-    pub const NO_AUDIO_SCOPE: Self = refusal(9, "Media type audio not supported");
-    pub const NO_VIDEO_SCOPE: Self = refusal(10, "Media type video not supported");
-    pub const NO_SHARE_SCOPE: Self = refusal(11, "Media type deskshare not supported");
-    pub const NO_TRANSCRIPT_SCOPE: Self = refusal(12, "Media type transcript not supported");
-    pub const NO_CHAT_SCOPE: Self = refusal(13, "Media type chat not supported");
-    pub const MEDIA_TYPE: Self = refusal(14, "Invalid media type");
-    pub const ALL_EXISTS: Self = refusal(15, "A connection for all media exists");
-    pub const DUPLICATE_MEDIA: Self = refusal(16, "duplicate media data connection");
-    pub const MEDIA_PARAMS: Self = refusal(17, "Invalid media params");
-    pub const AUDIO_PARAMS: Self = refusal(18, "Invalid audio params");
-    pub const AUDIO_CONTENT_TYPE: Self = refusal(19, "Invalid audio content type");
-    pub const AUDIO_SAMPLE_RATE: Self = refusal(20, "Invalid audio sample rate");
-    pub const AUDIO_CHANNEL: Self = refusal(21, "Invalid audio channel");
-    pub const AUDIO_CODEC: Self = refusal(22, "Invalid audio codec");
-    pub const AUDIO_DATA_OPT: Self = refusal(23, "Invalid audio data option");
-    pub const AUDIO_SEND_RATE: Self = refusal(24, "Invalid audio send rate");
-    pub const VIDEO_PARAMS: Self = refusal(25, "Invalid video params");
-    pub const VIDEO_CONTENT_TYPE: Self = refusal(26, "Invalid video content type");
-    pub const VIDEO_CODEC: Self = refusal(27, "Invalid video codec");
-    pub const VIDEO_RESOLUTION: Self = refusal(28, "Invalid video resolution");
-    pub const VIDEO_DATA_OPT: Self = refusal(29, "Invalid video data option");
-    pub const VIDEO_FPS: Self = refusal(30, "Invalid video fps");
-    pub const SHARE_PARAMS: Self = refusal(31, "Invalid deskshare params");
-    pub const SHARE_CONTENT_TYPE: Self = refusal(32, "Invalid deskshare content type");
-    pub const SHARE_CODEC: Self = refusal(33, "Invalid deskshare codec");
-    pub const SHARE_RESOLUTION: Self = refusal(34, "Invalid deskshare resolution");
-    pub const SHARE_FPS: Self = refusal(35, "Invalid deskshare fps");
-    pub const TRANSCRIPT_PARAMS: Self = refusal(36, "Invalid transcript params");
-    pub const TRANSCRIPT_CONTENT_TYPE: Self = refusal(37, "Invalid transcript content type");
-    pub const CHAT_PARAMS: Self = refusal(38, "Invalid chat params");
-    pub const CHAT_CONTENT_TYPE: Self = refusal(39, "Invalid chat content type");
-    pub const SESSION_ID: Self = refusal(40, "Invalid session ID");
-    pub const SOURCE_LANGUAGE: Self = refusal(43, "Invalid transcript source language");
-    pub const DUPLICATE_VIDEO: Self = refusal(44, "Duplicate video subscription");
+    pub(super) const MESSAGE_TYPE: Self = refusal(1, "Invalid message type");
+    pub(super) const STREAM_ID: Self = refusal(2, "Invalid meeting or stream ID");
+    pub(super) const SIGNATURE: Self = refusal(3, "Invalid signature");
+    pub(super) const PAYLOAD: Self = refusal(4, "Missing required fields");
+    pub(super) const DUPLICATE_SIGNALING: Self = refusal(8, "duplicate signal request");
+    pub(super) const NO_AUDIO_SCOPE: Self = refusal(9, "Media type audio not supported");
+    pub(super) const NO_VIDEO_SCOPE: Self = refusal(10, "Media type video not supported");
+    pub(super) const NO_SHARE_SCOPE: Self = refusal(11, "Media type deskshare not supported");
+    pub(super) const NO_TRANSCRIPT_SCOPE: Self = refusal(12, "Media type transcript not supported");
+    pub(super) const NO_CHAT_SCOPE: Self = refusal(13, "Media type chat not supported");
+    pub(super) const MEDIA_TYPE: Self = refusal(14, "Invalid media type");
+    pub(super) const ALL_EXISTS: Self = refusal(15, "A connection for all media exists");
+    pub(super) const DUPLICATE_MEDIA: Self = refusal(16, "duplicate media data connection");
+    pub(super) const MEDIA_PARAMS: Self = refusal(17, "Invalid media params");
+    pub(super) const AUDIO_PARAMS: Self = refusal(18, "Invalid audio params");
+    pub(super) const AUDIO_CONTENT_TYPE: Self = refusal(19, "Invalid audio content type");
+    pub(super) const AUDIO_SAMPLE_RATE: Self = refusal(20, "Invalid audio sample rate");
+    pub(super) const AUDIO_CHANNEL: Self = refusal(21, "Invalid audio channel");
+    pub(super) const AUDIO_CODEC: Self = refusal(22, "Invalid audio codec");
+    pub(super) const AUDIO_DATA_OPT: Self = refusal(23, "Invalid audio data option");
+    pub(super) const AUDIO_SEND_RATE: Self = refusal(24, "Invalid audio send rate");
+    pub(super) const VIDEO_PARAMS: Self = refusal(25, "Invalid video params");
+    pub(super) const VIDEO_CONTENT_TYPE: Self = refusal(26, "Invalid video content type");
+    pub(super) const VIDEO_CODEC: Self = refusal(27, "Invalid video codec");
+    pub(super) const VIDEO_RESOLUTION: Self = refusal(28, "Invalid video resolution");
+    pub(super) const VIDEO_DATA_OPT: Self = refusal(29, "Invalid video data option");
+    pub(super) const VIDEO_FPS: Self = refusal(30, "Invalid video fps");
+    pub(super) const SHARE_PARAMS: Self = refusal(31, "Invalid deskshare params");
+    pub(super) const SHARE_CONTENT_TYPE: Self = refusal(32, "Invalid deskshare content type");
+    pub(super) const SHARE_CODEC: Self = refusal(33, "Invalid deskshare codec");
+    pub(super) const SHARE_RESOLUTION: Self = refusal(34, "Invalid deskshare resolution");
+    pub(super) const SHARE_FPS: Self = refusal(35, "Invalid deskshare fps");
+    pub(super) const TRANSCRIPT_PARAMS: Self = refusal(36, "Invalid transcript params");
+    pub(super) const TRANSCRIPT_CONTENT_TYPE: Self = refusal(37, "Invalid transcript content type");
+    pub(super) const CHAT_PARAMS: Self = refusal(38, "Invalid chat params");
+    pub(super) const CHAT_CONTENT_TYPE: Self = refusal(39, "Invalid chat content type");
+    pub(super) const SESSION_ID: Self = refusal(40, "Invalid session ID");
+    pub(super) const SOURCE_LANGUAGE: Self = refusal(43, "Invalid transcript source language");
+    pub(super) const DUPLICATE_VIDEO: Self = refusal(44, "Duplicate video subscription");
 
     /// What a script orders: the text of a code that clients look for, and else one that says so.
-    pub fn planned(status: u16) -> Self {
+    pub(super) fn planned(status: u16) -> Self {
         match status {
             3 => Self::SIGNATURE,
             8 => Self::DUPLICATE_SIGNALING,
@@ -65,7 +65,7 @@ impl Refusal {
 
     /// Whether a client that follows the protocol never meets it. Stale streams, duplicates after a drop
     /// and missing scopes happen to good clients.
-    pub fn is_breach(self) -> bool {
+    pub(super) fn is_breach(self) -> bool {
         matches!(self.code, 1 | 3 | 4 | 14 | 17..=39 | 43)
     }
 }

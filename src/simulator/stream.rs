@@ -34,14 +34,14 @@ use media::{Admission, Flow, MediaLink};
 
 /// Stop reasons of section 10.6 that the server decides on.
 mod reason {
-    pub const CONNECTION_TIMEOUT: u16 = 11;
-    pub const SIGNAL_INTERRUPTED: u16 = 13;
-    pub const DATA_INTERRUPTED: u16 = 14;
-    pub const SIGNAL_CLOSED: u16 = 15;
-    pub const DATA_CLOSED: u16 = 16;
-    pub const AWAIT_RECONNECTION_TIMEOUT: u16 = 19;
-    pub const RECEIVER_CLOSED: u16 = 20;
-    pub const KEEP_ALIVE_TIMEOUT: u16 = 24;
+    pub(super) const CONNECTION_TIMEOUT: u16 = 11;
+    pub(super) const SIGNAL_INTERRUPTED: u16 = 13;
+    pub(super) const DATA_INTERRUPTED: u16 = 14;
+    pub(super) const SIGNAL_CLOSED: u16 = 15;
+    pub(super) const DATA_CLOSED: u16 = 16;
+    pub(super) const AWAIT_RECONNECTION_TIMEOUT: u16 = 19;
+    pub(super) const RECEIVER_CLOSED: u16 = 20;
+    pub(super) const KEEP_ALIVE_TIMEOUT: u16 = 24;
 }
 
 /// A WebSocket Close 1000 by the client is its way of leaving (section 22).
@@ -73,7 +73,7 @@ enum Admitted {
     Media(Box<Admission>),
 }
 
-pub struct Stream {
+pub(super) struct Stream {
     shared: Arc<Shared>,
     id: String,
     session_id: String,
@@ -104,7 +104,7 @@ pub struct Stream {
 impl Stream {
     /// A new stream on behalf of `operator_id`, told to the webhook endpoint; `ids` are those of the stream
     /// and its session.
-    pub fn announce(
+    pub(super) fn announce(
         shared: Arc<Shared>,
         inbox: mpsc::Sender<Input>,
         ids: (String, String),
@@ -154,16 +154,16 @@ impl Stream {
         Ok(stream)
     }
 
-    pub fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         &self.id
     }
 
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.ended.is_some()
     }
 
     /// A socket's first message.
-    pub fn hello(&mut self, now: Instant, socket: u64, hello: Hello, outbox: Outbox) {
+    pub(super) fn hello(&mut self, now: Instant, socket: u64, hello: Hello, outbox: Outbox) {
         self.zombies.retain(|zombie| zombie.until > now);
         self.expire_dead_links(now);
         let Some(outbox) = self.spoil(&hello, outbox) else { return };
@@ -212,7 +212,7 @@ impl Stream {
     }
 
     /// A later message of a socket.
-    pub fn text(&mut self, now: Instant, socket: u64, text: &str, stage: &Stage) {
+    pub(super) fn text(&mut self, now: Instant, socket: u64, text: &str, stage: &Stage) {
         let message: Value = serde_json::from_str(text).unwrap_or_default();
         let Some(msg_type) = message["msg_type"].as_u64() else {
             self.report().breach("a message that is no JSON object with a msg_type".to_owned());
@@ -248,7 +248,7 @@ impl Stream {
     }
 
     /// Everything that is due: keep-alives, windows, media.
-    pub fn advance(&mut self, now: Instant, stage: &Stage) {
+    pub(super) fn advance(&mut self, now: Instant, stage: &Stage) {
         self.beat_signaling(now);
         self.beat_media(now);
         let windows = self.media_windows.iter().map(|missing| &missing.window);
@@ -263,7 +263,7 @@ impl Stream {
     }
 
     /// When `advance` has something to do next.
-    pub fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
         let beats = self.signaling.iter().chain(self.media.iter().map(|m| &m.link));
         let windows = self.media_windows.iter().map(|missing| &missing.window);
@@ -276,7 +276,7 @@ impl Stream {
     }
 
     /// Ends the stream: everybody is told, sockets close, the webhook goes out.
-    pub fn end(&mut self, now: Instant, stop_reason: u16, stage: &Stage) {
+    pub(super) fn end(&mut self, now: Instant, stop_reason: u16, stage: &Stage) {
         if self.ended.replace(stop_reason).is_some() {
             return;
         }

@@ -27,7 +27,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 const MAILBOX: usize = 256;
 
 /// Sends events to the one endpoint.
-pub struct WebhookSender {
+pub(super) struct WebhookSender {
     client: Client,
     url: Option<String>,
     client_id: String,
@@ -42,7 +42,7 @@ pub struct WebhookSender {
 }
 
 /// The events of one meeting, in order.
-pub struct Mailbox {
+pub(super) struct Mailbox {
     events: mpsc::Sender<Event>,
     webhook_sender: Arc<WebhookSender>,
 }
@@ -64,7 +64,7 @@ enum Outcome {
 }
 
 impl WebhookSender {
-    pub fn new(
+    pub(super) fn new(
         settings: &Settings,
         own_ca: Option<&tls::TlsFiles>,
         stop: CancellationToken,
@@ -92,14 +92,14 @@ impl WebhookSender {
         })
     }
 
-    pub fn report(&self) -> WebhookReport {
+    pub(super) fn report(&self) -> WebhookReport {
         let mut report = lock(&self.report).clone();
         report.validation = *self.validation.borrow();
         report
     }
 
     /// Waits until the endpoint has been challenged, or need not be.
-    pub async fn validated(&self) -> Validation {
+    pub(super) async fn validated(&self) -> Validation {
         if self.url.is_none() {
             return Validation::Skipped;
         }
@@ -109,7 +109,7 @@ impl WebhookSender {
     }
 
     /// Challenges the endpoint (section 13.3) until it answers, rightly or wrongly.
-    pub async fn validate(&self) {
+    pub(super) async fn validate(&self) {
         let (Some(url), None) = (&self.url, *self.validation.borrow()) else { return };
         for attempt in 0..VALIDATION_ATTEMPTS {
             match self.challenge(url).await {
@@ -174,7 +174,7 @@ impl WebhookSender {
     }
 
     /// A mailbox whose events are delivered by the returned future, which ends after the last of them.
-    pub fn mailbox(self: &Arc<Self>) -> (Mailbox, impl Future<Output = ()> + Send + use<>) {
+    pub(super) fn mailbox(self: &Arc<Self>) -> (Mailbox, impl Future<Output = ()> + Send + use<>) {
         let (sender, mut events) = mpsc::channel(MAILBOX);
         let webhook_sender = self.clone();
         let deliver_all = async move {
@@ -186,7 +186,7 @@ impl WebhookSender {
     }
 
     /// One attempt now; the others, if need be, beside the caller.
-    pub async fn deliver(self: &Arc<Self>, event: Event) {
+    pub(super) async fn deliver(self: &Arc<Self>, event: Event) {
         let allowed = self.validated().await != Validation::Refused;
         let Some(url) = self.url.clone().filter(|_| allowed) else {
             lock(&self.report).withheld += 1;
@@ -257,7 +257,7 @@ impl WebhookSender {
     }
 
     /// Ends the retries; the owner cancels `stop` first.
-    pub async fn finish(&self) {
+    pub(super) async fn finish(&self) {
         self.retries.close();
         self.retries.wait().await;
     }
@@ -265,7 +265,7 @@ impl WebhookSender {
 
 impl Mailbox {
     /// Never waits: an event too many is lost, as it would be with an endpoint that is hours behind.
-    pub fn put(&self, event: Event) {
+    pub(super) fn put(&self, event: Event) {
         if self.events.try_send(event).is_err() {
             lock(&self.webhook_sender.report).given_up += 1;
         }

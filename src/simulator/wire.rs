@@ -7,42 +7,42 @@ use super::script::Person;
 use super::status::Refusal;
 use crate::rtms::message::msg_type;
 
-pub const EVENT_FIRST_PACKET: u64 = 1;
-pub const EVENT_ACTIVE_SPEAKER: u64 = 2;
-pub const EVENT_JOIN: u64 = 3;
-pub const EVENT_LEAVE: u64 = 4;
-pub const EVENT_SHARING_START: u64 = 5;
-pub const EVENT_SHARING_STOP: u64 = 6;
-pub const EVENT_MEDIA_INTERRUPTED: u64 = 7;
-pub const EVENT_VIDEO_ON: u64 = 8;
-pub const EVENT_VIDEO_OFF: u64 = 9;
+pub(super) const EVENT_FIRST_PACKET: u64 = 1;
+pub(super) const EVENT_ACTIVE_SPEAKER: u64 = 2;
+pub(super) const EVENT_JOIN: u64 = 3;
+pub(super) const EVENT_LEAVE: u64 = 4;
+pub(super) const EVENT_SHARING_START: u64 = 5;
+pub(super) const EVENT_SHARING_STOP: u64 = 6;
+pub(super) const EVENT_MEDIA_INTERRUPTED: u64 = 7;
+pub(super) const EVENT_VIDEO_ON: u64 = 8;
+pub(super) const EVENT_VIDEO_OFF: u64 = 9;
 
 /// Events of a Contact Center engagement (section 10.2).
-pub const EVENT_CONSUMER_ANSWERED: u64 = 8;
-pub const EVENT_CONSUMER_END: u64 = 9;
-pub const EVENT_USER_ANSWERED: u64 = 10;
-pub const EVENT_USER_END: u64 = 11;
+pub(super) const EVENT_CONSUMER_ANSWERED: u64 = 8;
+pub(super) const EVENT_CONSUMER_END: u64 = 9;
+pub(super) const EVENT_USER_ANSWERED: u64 = 10;
+pub(super) const EVENT_USER_END: u64 = 11;
 
-pub const STREAM_INACTIVE: u64 = 0;
-pub const STREAM_ACTIVE: u64 = 1;
-pub const STREAM_INTERRUPTED: u64 = 2;
-pub const STREAM_TERMINATING: u64 = 3;
-pub const STREAM_TERMINATED: u64 = 4;
-pub const STREAM_PAUSED: u64 = 5;
-pub const STREAM_RESUMED: u64 = 6;
+pub(super) const STREAM_INACTIVE: u64 = 0;
+pub(super) const STREAM_ACTIVE: u64 = 1;
+pub(super) const STREAM_INTERRUPTED: u64 = 2;
+pub(super) const STREAM_TERMINATING: u64 = 3;
+pub(super) const STREAM_TERMINATED: u64 = 4;
+pub(super) const STREAM_PAUSED: u64 = 5;
+pub(super) const STREAM_RESUMED: u64 = 6;
 
-pub const SESSION_INITIALIZE: u64 = 1;
-pub const SESSION_STARTED: u64 = 2;
-pub const SESSION_PAUSED: u64 = 3;
-pub const SESSION_RESUMED: u64 = 4;
-pub const SESSION_STOPPED: u64 = 5;
+pub(super) const SESSION_INITIALIZE: u64 = 1;
+pub(super) const SESSION_STARTED: u64 = 2;
+pub(super) const SESSION_PAUSED: u64 = 3;
+pub(super) const SESSION_RESUMED: u64 = 4;
+pub(super) const SESSION_STOPPED: u64 = 5;
 
 /// In every handshake answer. What a client sent is not echoed: Zoom's own client sends large ones, and an
 /// echo is not promised (section 4).
 const SEQUENCE: i32 = 1;
 
 /// Message 2 with the media URLs.
-pub fn signaling_accepted(server_urls: Map<String, Value>) -> String {
+pub(super) fn signaling_accepted(server_urls: Map<String, Value>) -> String {
     json!({
         "msg_type": msg_type::SIGNALING_HAND_SHAKE_RESP, "protocol_version": 1,
         "sequence": SEQUENCE, "status_code": 0, "reason": "",
@@ -52,7 +52,7 @@ pub fn signaling_accepted(server_urls: Map<String, Value>) -> String {
 }
 
 /// Message 4 with the effective parameters.
-pub fn media_accepted(params: &MediaParams) -> String {
+pub(super) fn media_accepted(params: &MediaParams) -> String {
     json!({
         "msg_type": msg_type::DATA_HAND_SHAKE_RESP, "protocol_version": 1,
         "sequence": SEQUENCE, "status_code": 0, "reason": "",
@@ -62,7 +62,7 @@ pub fn media_accepted(params: &MediaParams) -> String {
 }
 
 /// Message 2 or 4 (`answer`) that says no.
-pub fn refused(answer: u16, refusal: Refusal) -> String {
+pub(super) fn refused(answer: u16, refusal: Refusal) -> String {
     json!({
         "msg_type": answer, "protocol_version": 1, "sequence": SEQUENCE,
         "status_code": refusal.code, "reason": refusal.reason,
@@ -71,7 +71,7 @@ pub fn refused(answer: u16, refusal: Refusal) -> String {
 }
 
 /// Message 6; `fields` are the event's own.
-pub fn event(event_type: u64, timestamp_ms: i64, fields: Value) -> String {
+pub(super) fn event(event_type: u64, timestamp_ms: i64, fields: Value) -> String {
     let mut event = json!({"event_type": event_type, "timestamp": timestamp_ms});
     if let (Value::Object(event), Value::Object(fields)) = (&mut event, fields) {
         event.extend(fields);
@@ -80,7 +80,7 @@ pub fn event(event_type: u64, timestamp_ms: i64, fields: Value) -> String {
 }
 
 /// Message 8.
-pub fn stream_state(stream: &str, state: u64, reason: u16, timestamp_ms: i64) -> String {
+pub(super) fn stream_state(stream: &str, state: u64, reason: u16, timestamp_ms: i64) -> String {
     json!({
         "msg_type": msg_type::STREAM_STATE_UPDATE, "rtms_stream_id": stream, "state": state,
         "reason": reason, "timestamp": timestamp_ms,
@@ -89,7 +89,12 @@ pub fn stream_state(stream: &str, state: u64, reason: u16, timestamp_ms: i64) ->
 }
 
 /// Message 9; only a stopped session has a reason.
-pub fn session_state(session: &str, state: u64, reason: Option<u16>, timestamp_ms: i64) -> String {
+pub(super) fn session_state(
+    session: &str,
+    state: u64,
+    reason: Option<u16>,
+    timestamp_ms: i64,
+) -> String {
     let mut message = json!({
         "msg_type": msg_type::SESSION_STATE_UPDATE, "rtms_session_id": session, "state": state,
         "timestamp": timestamp_ms,
@@ -101,7 +106,7 @@ pub fn session_state(session: &str, state: u64, reason: Option<u16>, timestamp_m
 }
 
 /// Message 11; an unknown session is answered with a status code.
-pub fn session_state_answer(session: &str, state: Option<u64>, timestamp_ms: i64) -> String {
+pub(super) fn session_state_answer(session: &str, state: Option<u64>, timestamp_ms: i64) -> String {
     let mut message = json!({
         "msg_type": msg_type::SESSION_STATE_RESP, "rtms_session_id": session,
         "timestamp": timestamp_ms,
@@ -117,7 +122,7 @@ pub fn session_state_answer(session: &str, state: Option<u64>, timestamp_ms: i64
 }
 
 /// Message 12. Zoom's own client answers only when both are there (section 22).
-pub fn keep_alive(timestamp_ms: i64, sequence: i32) -> String {
+pub(super) fn keep_alive(timestamp_ms: i64, sequence: i32) -> String {
     json!({
         "msg_type": msg_type::KEEP_ALIVE_REQ, "timestamp": timestamp_ms, "sequence": sequence,
     })
@@ -125,7 +130,7 @@ pub fn keep_alive(timestamp_ms: i64, sequence: i32) -> String {
 }
 
 /// Message 20.
-pub fn stream_state_answer(stream: &str, state: u64, timestamp_ms: i64) -> String {
+pub(super) fn stream_state_answer(stream: &str, state: u64, timestamp_ms: i64) -> String {
     json!({
         "msg_type": msg_type::STREAM_STATE_RESP, "rtms_stream_id": stream, "state": state,
         "timestamp": timestamp_ms,
@@ -134,7 +139,7 @@ pub fn stream_state_answer(stream: &str, state: u64, timestamp_ms: i64) -> Strin
 }
 
 /// Message 22.
-pub fn close_answer(stream: &str, refusal: Option<Refusal>, timestamp_ms: i64) -> String {
+pub(super) fn close_answer(stream: &str, refusal: Option<Refusal>, timestamp_ms: i64) -> String {
     let (code, reason) = refusal.map_or((0, "OK"), |refusal| (refusal.code, refusal.reason));
     json!({
         "msg_type": msg_type::STREAM_CLOSE_RESP, "rtms_stream_id": stream, "status_code": code,
@@ -144,7 +149,7 @@ pub fn close_answer(stream: &str, refusal: Option<Refusal>, timestamp_ms: i64) -
 }
 
 /// Message 29.
-pub fn video_answer(user_id: &Value, refusal: Option<Refusal>, timestamp_ms: i64) -> String {
+pub(super) fn video_answer(user_id: &Value, refusal: Option<Refusal>, timestamp_ms: i64) -> String {
     let (code, reason) = refusal.map_or((0, "OK"), |refusal| (refusal.code, refusal.reason));
     json!({
         "msg_type": msg_type::VIDEO_SUBSCRIPTION_RESP, "user_id": user_id, "status_code": code,
@@ -154,11 +159,11 @@ pub fn video_answer(user_id: &Value, refusal: Option<Refusal>, timestamp_ms: i64
 }
 
 /// The speaker fields of mixed audio, as JSON with a trailing comma.
-pub const MIXED: &str = r#""user_id":0,"#;
+pub(super) const MIXED: &str = r#""user_id":0,"#;
 
 /// Messages 14, 15 and 16. `who` is the speaker fields as JSON with a trailing comma.
 /// Written by hand: this is the message that a load run sends by the hundred thousand.
-pub fn media_frame(
+pub(super) fn media_frame(
     msg_type: u16,
     who: &str,
     payload: &super::audio::Payload,
@@ -174,7 +179,7 @@ pub fn media_frame(
 }
 
 /// What a transcript message says (6.15); times in Unix milliseconds.
-pub struct TranscriptLine<'a> {
+pub(super) struct TranscriptLine<'a> {
     pub person: &'a Person,
     pub start_ms: i64,
     pub end_ms: i64,
@@ -184,7 +189,7 @@ pub struct TranscriptLine<'a> {
 }
 
 /// Message 17.
-pub fn transcript(line: &TranscriptLine<'_>) -> String {
+pub(super) fn transcript(line: &TranscriptLine<'_>) -> String {
     let mut content = match &line.person.channel_id {
         Some(channel_id) => json!({"channel_id": channel_id}),
         None => json!({"user_id": line.person.user_id, "user_name": line.person.name}),
@@ -200,7 +205,7 @@ pub fn transcript(line: &TranscriptLine<'_>) -> String {
 }
 
 /// Message 18, to everyone (6.16).
-pub fn chat(
+pub(super) fn chat(
     message_id: &str,
     user_id: u32,
     user_name: &str,

@@ -14,21 +14,21 @@ const DELETE: i64 = 3;
 ///
 /// Zoom's corrections name no line. The line that they mean is taken to be the newest one held of the same stream
 /// and speaker with the same start. A correction that fits none stays as a line of its own; a withdrawal goes.
-pub struct Window {
+pub(super) struct Window {
     held: BTreeMap<(i64, u32, u64), Line>,
     applies_corrections: bool,
 }
 
 impl Window {
-    pub fn new(applies_corrections: bool) -> Self {
+    pub(super) fn new(applies_corrections: bool) -> Self {
         Self { held: BTreeMap::new(), applies_corrections }
     }
 
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.held.len() >= HELD_LINES
     }
 
-    pub fn push(&mut self, line: Line) {
+    pub(super) fn push(&mut self, line: Line) {
         let correction = line.said.attribute.filter(|_| self.applies_corrections);
         match (correction, self.meant_by(&line)) {
             (Some(UPDATE), Some(earlier)) => earlier.said = line.said,
@@ -44,7 +44,7 @@ impl Window {
     }
 
     /// The earliest line held.
-    pub fn pop(&mut self) -> Option<Line> {
+    pub(super) fn pop(&mut self) -> Option<Line> {
         self.held.pop_first().map(|(_, line)| line)
     }
 

@@ -22,7 +22,7 @@ const EACH: Rate = Rate { per_second: 1.0, burst: 10.0 };
 
 /// The limits on exchanges. Cheap to clone.
 #[derive(Clone)]
-pub struct ExchangeLimit {
+pub(super) struct ExchangeLimit {
     running: Arc<Semaphore>,
     waiting: Arc<Mutex<Waiting>>,
 }
@@ -35,7 +35,7 @@ struct Waiting {
 }
 
 /// The permission for one exchange, released on drop.
-pub struct Turn {
+pub(super) struct Turn {
     _permit: OwnedSemaphorePermit,
     _browser: Option<BrowserTurn>,
 }
@@ -46,7 +46,7 @@ struct BrowserTurn {
 }
 
 impl ExchangeLimit {
-    pub fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         let all = Bucket::full(ALL, now);
         let waiting =
             Waiting { all, addresses: AddressBuckets::new(EACH), browsers: HashSet::new() };
@@ -57,7 +57,12 @@ impl ExchangeLimit {
     }
 
     /// Waits for a turn; `None` when the wait would be too long or this browser already has one.
-    pub async fn turn(&self, address: IpAddr, browser: Option<&str>, now: Instant) -> Option<Turn> {
+    pub(super) async fn turn(
+        &self,
+        address: IpAddr,
+        browser: Option<&str>,
+        now: Instant,
+    ) -> Option<Turn> {
         let (wait, browser) = self.reserve(address, browser, now)?;
         sleep(wait).await;
         let permit = Arc::clone(&self.running).acquire_owned();

@@ -2,7 +2,7 @@
 
 mod api;
 mod audit;
-pub mod client;
+pub(crate) mod client;
 mod cors;
 mod events;
 mod failures;
@@ -11,6 +11,6 @@ mod limits;
 mod live;
 mod openapi;
 mod pages;
-pub mod server;
+pub(crate) mod server;
 mod tickets;
 mod webhook;

@@ -1,8 +1,8 @@
 //! People install the app, and their tokens are there when they are wanted. Against a Zoom of our own.
 
 mod bound;
-pub mod browser;
-pub mod daemon;
+pub(crate) mod browser;
+pub(crate) mod daemon;
 mod deauthorization;
 mod flow;
 mod meetmind;

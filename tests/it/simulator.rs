@@ -4,7 +4,7 @@ mod command;
 mod console;
 mod faults;
 mod handshake;
-pub mod kit;
+pub(crate) mod kit;
 mod life;
 mod media;
 mod oauth;

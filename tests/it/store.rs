@@ -1,7 +1,7 @@
 //! The store's contract, on SQLite and on Postgres.
 
 mod deliveries;
-pub mod entries;
+pub(crate) mod entries;
 mod erasure;
 mod fence;
 mod forwards;
@@ -17,4 +17,4 @@ mod sinks;
 mod streams;
 mod tickets;
 mod walk;
-pub mod webhooks;
+pub(crate) mod webhooks;

@@ -1,14 +1,14 @@
 //! What several tests need.
 
-pub mod audit;
-pub mod connect_proxy;
-pub mod nats;
-pub mod network;
-pub mod pgbouncer;
-pub mod postgres;
-pub mod proxy;
-pub mod raw;
-pub mod stores;
-pub mod websocket;
-pub mod words;
-pub mod zoom;
+pub(crate) mod audit;
+pub(crate) mod connect_proxy;
+pub(crate) mod nats;
+pub(crate) mod network;
+pub(crate) mod pgbouncer;
+pub(crate) mod postgres;
+pub(crate) mod proxy;
+pub(crate) mod raw;
+pub(crate) mod stores;
+pub(crate) mod websocket;
+pub(crate) mod words;
+pub(crate) mod zoom;

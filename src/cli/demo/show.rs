@@ -77,12 +77,12 @@ fn session_banner(address: SocketAddr, token: &str, session: &Session, simulator
 }
 
 impl Show {
-    pub fn new(store: Store, hub: Arc<Hub>, recordings: PathBuf, started_ms: i64) -> Self {
+    pub(super) fn new(store: Store, hub: Arc<Hub>, recordings: PathBuf, started_ms: i64) -> Self {
         Self { store, hub, recordings, started_ms }
     }
 
     /// Prints the meeting as it is stored, until it has ended.
-    pub async fn run(&self, address: SocketAddr, token: &str, simulator: &Simulator) {
+    pub(super) async fn run(&self, address: SocketAddr, token: &str, simulator: &Simulator) {
         let session = self.first_session().await;
         session_banner(address, token, &session, simulator);
         let mut live = self.hub.subscribe(session.id);

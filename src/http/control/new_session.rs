@@ -23,14 +23,14 @@ const FIELDS: [&str; 7] = [
 
 /// The body of a start request.
 #[derive(Debug, Default, PartialEq)]
-pub struct Start {
+pub(super) struct Start {
     /// The requested media parameters, not merged with the defaults yet.
     pub media: Option<MediaParams>,
     pub installation_id: Option<InstallationId>,
 }
 
 /// Parses the body of a start, which may be empty.
-pub fn start(body: &[u8]) -> Result<Start, ApiError> {
+pub(super) fn start(body: &[u8]) -> Result<Start, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(Start::default());
     }
@@ -40,7 +40,7 @@ pub fn start(body: &[u8]) -> Result<Start, ApiError> {
 }
 
 /// Parses the body of another action, which may be empty, and returns the installation in it.
-pub fn installation(body: &[u8]) -> Result<Option<InstallationId>, ApiError> {
+pub(super) fn installation(body: &[u8]) -> Result<Option<InstallationId>, ApiError> {
     if body.trim_ascii().is_empty() {
         return Ok(None);
     }
@@ -48,7 +48,7 @@ pub fn installation(body: &[u8]) -> Result<Option<InstallationId>, ApiError> {
 }
 
 /// Parses the body of a new session; its media parameters are not merged with the defaults yet.
-pub fn parse(body: &[u8]) -> Result<NewSession, ApiError> {
+pub(super) fn parse(body: &[u8]) -> Result<NewSession, ApiError> {
     let mut fields = fields(body, &FIELDS)?;
     if fields.get("platform").and_then(Value::as_str) != Some("zoom") {
         return Err(invalid("platform", "must be \"zoom\""));

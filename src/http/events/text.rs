@@ -3,12 +3,12 @@
 use crate::model::{Entry, EntryView, SessionId};
 
 /// The first text sent: how long a browser waits before it reconnects, in milliseconds.
-pub const RETRY: &str = "retry: 1000\n\n";
+pub(super) const RETRY: &str = "retry: 1000\n\n";
 /// A comment that keeps a silent connection from being mistaken for a dead one.
-pub const KEEP_ALIVE: &str = ": keep-alive\n\n";
+pub(super) const KEEP_ALIVE: &str = ": keep-alive\n\n";
 
 /// Formats one entry; `cursor` is the reader's position after it.
-pub fn entry(cursor: &str, entry: &Entry) -> String {
+pub(super) fn entry(cursor: &str, entry: &Entry) -> String {
     let data = serde_json::to_string(&EntryView::of(entry))
         .expect("an entry has no map with other keys than text");
     // serde_json writes no line break, which would end the field.
@@ -16,7 +16,7 @@ pub fn entry(cursor: &str, entry: &Entry) -> String {
 }
 
 /// The last event: the session has ended and everything was sent.
-pub fn end(cursor: &str, session_id: SessionId) -> String {
+pub(super) fn end(cursor: &str, session_id: SessionId) -> String {
     format!("id: {cursor}\nevent: end\ndata: {{\"session_id\":\"{session_id}\"}}\n\n")
 }
 

@@ -9,20 +9,20 @@ const ID_BYTES: usize = 16;
 
 /// A browser, by the id in its cookie.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Browser {
+pub(super) struct Browser {
     id: String,
     is_https: bool,
 }
 
 impl Browser {
     /// The browser of this request, or a new one. Concurrent installs in one browser share its id.
-    pub fn of(headers: &HeaderMap, is_https: bool) -> Self {
+    pub(super) fn of(headers: &HeaderMap, is_https: bool) -> Self {
         Self::known(headers, is_https)
             .unwrap_or_else(|| Self { id: hex::encode(random_bytes::<ID_BYTES>()), is_https })
     }
 
     /// The browser of this request, if it sent the cookie.
-    pub fn known(headers: &HeaderMap, is_https: bool) -> Option<Self> {
+    pub(super) fn known(headers: &HeaderMap, is_https: bool) -> Option<Self> {
         let cookies =
             headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let pairs =
@@ -33,12 +33,12 @@ impl Browser {
         Some(Self { id: id.to_owned(), is_https })
     }
 
-    pub fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         &self.id
     }
 
     /// `SameSite=Lax`, because the callback is a navigation from another site.
-    pub fn set_cookie(&self) -> HeaderValue {
+    pub(super) fn set_cookie(&self) -> HeaderValue {
         let (name, id, age_s) = (name(self.is_https), &self.id, STATE_LIFE_MS / 1000);
         let secure = if self.is_https { "; Secure" } else { "" };
         let text = format!("{name}={id}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Lax{secure}");

@@ -15,7 +15,7 @@ const MAX_DESCRIPTION_CHARS: usize = 200;
 
 /// A requested endpoint.
 #[derive(Debug)]
-pub struct Wish {
+pub(super) struct Wish {
     pub url: String,
     pub description: String,
     /// Empty means all.
@@ -23,7 +23,7 @@ pub struct Wish {
 }
 
 /// Parses the body of a new endpoint. Does not judge the URL.
-pub fn of_new(body: &[u8]) -> Result<Wish, ApiError> {
+pub(super) fn of_new(body: &[u8]) -> Result<Wish, ApiError> {
     let fields = fields(body, &FIELDS)?;
     Ok(Wish {
         url: url(fields.get("url"))?.ok_or(invalid("url", "is missing"))?,
@@ -33,7 +33,7 @@ pub fn of_new(body: &[u8]) -> Result<Wish, ApiError> {
 }
 
 /// Parses the body of a change; absent fields stay as they are.
-pub fn of_change(body: &[u8]) -> Result<EndpointChange, ApiError> {
+pub(super) fn of_change(body: &[u8]) -> Result<EndpointChange, ApiError> {
     let fields = fields(body, &CHANGE_FIELDS)?;
     let is_enabled = match fields.get("enabled") {
         None => None,

@@ -57,7 +57,7 @@ pub(super) struct MediumCoverage {
 }
 
 impl MediumCoverage {
-    pub fn new(medium: Medium, start_ms: i64) -> Self {
+    pub(super) fn new(medium: Medium, start_ms: i64) -> Self {
         let mut account = Account::new(medium.as_str(), start_ms);
         account.open = Some(OpenGap { start_ms, cause: GapCause::NeverConnected });
         Self {
@@ -82,7 +82,7 @@ impl MediumCoverage {
     }
 
     /// What was open when the daemon went ends there.
-    pub fn picked_up(medium: Medium, account: Account) -> Self {
+    pub(super) fn picked_up(medium: Medium, account: Account) -> Self {
         let recent = Recent::since(account.newest.at_ms);
         let mut coverage = Self { account, recent, ..Self::new(medium, 0) };
         let until_ms = coverage.account.until_ms;
@@ -97,7 +97,7 @@ impl MediumCoverage {
         coverage
     }
 
-    pub fn up(&mut self, now_ms: i64, step_ms: Option<i64>) {
+    pub(super) fn up(&mut self, now_ms: i64, step_ms: Option<i64>) {
         self.is_up = true;
         self.is_confirmed = false;
         self.heard_ms = now_ms;
@@ -109,7 +109,7 @@ impl MediumCoverage {
     }
 
     /// A loss inside a gap that is still open prolongs it.
-    pub fn down(&mut self, cause: GapCause) {
+    pub(super) fn down(&mut self, cause: GapCause) {
         self.settle();
         if !std::mem::take(&mut self.is_up) {
             return;
@@ -123,7 +123,7 @@ impl MediumCoverage {
     }
 
     /// A loss that Zoom's move explains has that cause.
-    pub fn moved(&mut self) {
+    pub(super) fn moved(&mut self) {
         self.down(GapCause::Failover);
         self.down_cause = GapCause::Failover;
         if let Some(open) = &mut self.account.open
@@ -134,13 +134,13 @@ impl MediumCoverage {
     }
 
     /// A keep-alive came on signaling.
-    pub fn confirm(&mut self, now_ms: i64) {
+    pub(super) fn confirm(&mut self, now_ms: i64) {
         self.is_confirmed = self.is_up;
         self.signaling_ms = now_ms;
     }
 
     /// A keep-alive came: whatever was sent before it has come, too.
-    pub fn alive(&mut self, now_ms: i64) {
+    pub(super) fn alive(&mut self, now_ms: i64) {
         if !self.is_up {
             return;
         }
@@ -160,7 +160,7 @@ impl MediumCoverage {
     }
 
     /// A link that brings something is up, even if its handshake was not answered yet.
-    pub fn frame(&mut self, now_ms: i64, at_ms: Option<i64>, bytes: u64) {
+    pub(super) fn frame(&mut self, now_ms: i64, at_ms: Option<i64>, bytes: u64) {
         let at_ms = placed(now_ms, at_ms);
         self.arrived(now_ms);
         self.settle_old(now_ms);
@@ -211,7 +211,7 @@ impl MediumCoverage {
     }
 
     /// Opens a gap for a frame that could not be kept. The next kept frame ends it.
-    pub fn overflow(&mut self, now_ms: i64, at_ms: Option<i64>, bytes: u64) {
+    pub(super) fn overflow(&mut self, now_ms: i64, at_ms: Option<i64>, bytes: u64) {
         self.settle();
         self.account.in_gaps.add(FrameCount { frames: 1, bytes });
         if self.account.open.is_none() {
@@ -222,7 +222,7 @@ impl MediumCoverage {
 
     /// Records a gap for received frames that a sink dropped. They still count as received: the gap says that a sink
     /// lacks them.
-    pub fn left_out(&mut self, first_ms: i64, last_ms: i64, count: FrameCount) {
+    pub(super) fn left_out(&mut self, first_ms: i64, last_ms: i64, count: FrameCount) {
         self.account.left_out.add(count);
         let start_ms = first_ms.max(self.left_out_until_ms);
         let end_ms = last_ms + self.step_ms.unwrap_or(1).max(1);
@@ -231,11 +231,11 @@ impl MediumCoverage {
     }
 
     /// Counts data that lies in a gap here and was received by another daemon.
-    pub fn handed_over(&mut self, bytes: u64) {
+    pub(super) fn handed_over(&mut self, bytes: u64) {
         self.account.in_gaps.add(FrameCount { frames: 1, bytes });
     }
 
-    pub fn paused(&mut self, at_ms: i64) {
+    pub(super) fn paused(&mut self, at_ms: i64) {
         if std::mem::replace(&mut self.is_paused, true) {
             return;
         }
@@ -256,7 +256,7 @@ impl MediumCoverage {
 
     /// Ends a pause, and an interruption that was not ours. A link that came up in the pause and has brought
     /// nothing yet says by its first frame, or in time, where the gap ends.
-    pub fn resumed(&mut self, at_ms: i64) {
+    pub(super) fn resumed(&mut self, at_ms: i64) {
         self.is_paused = false;
         let is_settling = self.rejoined_until_ms.is_some_and(|until_ms| until_ms > at_ms);
         match self.account.open.map(|open| open.cause) {
@@ -273,7 +273,7 @@ impl MediumCoverage {
         }
     }
 
-    pub fn interrupted(&mut self, at_ms: i64) {
+    pub(super) fn interrupted(&mut self, at_ms: i64) {
         let is_settling = self.rejoined_until_ms.is_some();
         match self.account.open.map(|open| open.cause) {
             _ if !self.is_up => return,
@@ -284,7 +284,7 @@ impl MediumCoverage {
         self.stop(at_ms, GapCause::ZoomInterrupted);
     }
 
-    pub fn end(&mut self, now_ms: i64) {
+    pub(super) fn end(&mut self, now_ms: i64) {
         self.settle();
         let was_dead = self.is_up && now_ms - self.heard_ms > QUIET_MS;
         if was_dead {
@@ -302,12 +302,12 @@ impl MediumCoverage {
         self.account.alive_ms = self.account.alive_ms.max(now_ms);
     }
 
-    pub fn account(&self, now_ms: i64) -> Account {
+    pub(super) fn account(&self, now_ms: i64) -> Account {
         let until_ms = self.account.until_ms.max(now_ms);
         Account { until_ms, ..self.account.clone() }
     }
 
-    pub fn take_closed(&mut self) -> impl Iterator<Item = Gap> {
+    pub(super) fn take_closed(&mut self) -> impl Iterator<Item = Gap> {
         self.closed.drain(..)
     }
 

@@ -125,9 +125,9 @@ pub mod event_type {
 }
 
 /// `operation_type` of MEDIA_DATA_CHAT (section 6.16).
-pub mod chat_operation {
+pub(super) mod chat_operation {
     /// The name in entries and the API.
-    pub fn name(operation: i64) -> Option<&'static str> {
+    pub(crate) fn name(operation: i64) -> Option<&'static str> {
         Some(match operation {
             1 => "new",
             2 => "delete",

@@ -98,7 +98,7 @@ pub(super) struct Content<'a> {
 
 impl<'a> Content<'a> {
     /// Reads the fields one by one and leaves out those that cannot be read.
-    pub fn read(reader: &mut Reader, fields: &Fields<'a>) -> Option<Self> {
+    pub(super) fn read(reader: &mut Reader, fields: &Fields<'a>) -> Option<Self> {
         let raw = fields.raw("content")?;
         let payload = |raw: &'a RawValue| serde_json::from_str::<Payload<'a>>(raw.get()).ok()?.0;
         if raw.get().starts_with('"') {
@@ -113,12 +113,12 @@ impl<'a> Content<'a> {
     }
 
     /// When Zoom made the frame, Unix milliseconds.
-    pub fn at_ms(&self) -> Option<i64> {
+    pub(super) fn at_ms(&self) -> Option<i64> {
         self.at_ms
     }
 
     /// `None` when there is no payload text. `text` is the whole message.
-    pub fn frame_info(&self, text: &str) -> Option<FrameInfo> {
+    pub(super) fn frame_info(&self, text: &str) -> Option<FrameInfo> {
         let data = self.data.as_ref()?;
         let span = |part: &str| Span::of(part, text);
         Some(FrameInfo {

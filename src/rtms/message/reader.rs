@@ -28,13 +28,13 @@ pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
     /// None when the text is not a JSON object.
-    pub fn of(text: &'a str) -> Option<Self> {
+    pub(super) fn of(text: &'a str) -> Option<Self> {
         let (fields, is_whole) = Self::read(text);
         is_whole.then_some(fields)
     }
 
     /// The fields found, and whether the text is one complete object. A truncated message still yields its `msg_type`.
-    pub fn read(text: &'a str) -> (Self, bool) {
+    pub(super) fn read(text: &'a str) -> (Self, bool) {
         let mut fields = Self::default();
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let read = Collect(&mut fields).deserialize(&mut deserializer);
@@ -42,12 +42,12 @@ impl<'a> Fields<'a> {
         (fields, is_whole)
     }
 
-    pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
+    pub(super) fn raw(&self, name: &str) -> Option<&'a RawValue> {
         let (_, raw) = self.0.iter().rev().find(|(field, _)| field == name)?;
         (raw.get() != "null").then_some(*raw)
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(name, raw)| (&**name, *raw))
     }
 }
@@ -90,7 +90,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Reads a message and counts its malformed fields, or the message itself if `read` fails.
-    pub fn read<T>(
+    pub(super) fn read<T>(
         msg_type: u16,
         unreadable: &mut UnreadableMessages,
         read: impl FnOnce(&mut Self) -> Result<T, Malformed>,
@@ -104,12 +104,12 @@ impl Reader {
         message
     }
 
-    pub fn new(msg_type: u16) -> Self {
+    pub(super) fn new(msg_type: u16) -> Self {
         Self { msg_type, odd: UnreadableMessages::default() }
     }
 
     /// The error for a message that means nothing without this field.
-    pub fn without(&self, field: &'static str) -> Malformed {
+    pub(super) fn without(&self, field: &'static str) -> Malformed {
         Malformed { kind: Unreadable::new(self.msg_type, Lost::Message, field), at_ms: None }
     }
 
@@ -118,7 +118,7 @@ impl Reader {
     }
 
     /// The result of `read` if it met no malformed field. For a text that may or may not be what `read` expects.
-    pub fn tried<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
+    pub(super) fn tried<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let mut own = Self::new(self.msg_type);
         let value = read(&mut own);
         let is_sound = own.odd.kinds().all(|kind| kind.lost == Lost::Member);
@@ -128,16 +128,16 @@ impl Reader {
         is_sound.then_some(value)
     }
 
-    pub fn lose_field(&mut self, name: &'static str) {
+    pub(super) fn lose_field(&mut self, name: &'static str) {
         self.lose(Lost::Field, name);
     }
 
-    pub fn lose_member(&mut self, list: &'static str) {
+    pub(super) fn lose_member(&mut self, list: &'static str) {
         self.lose(Lost::Member, list);
     }
 
     /// Reads a list member; counts it as lost when a required field is missing.
-    pub fn member<T>(
+    pub(super) fn member<T>(
         &mut self,
         list: &'static str,
         raw: &RawValue,
@@ -152,7 +152,7 @@ impl Reader {
         member
     }
 
-    pub fn field<T: DeserializeOwned>(
+    pub(super) fn field<T: DeserializeOwned>(
         &mut self,
         fields: &Fields<'_>,
         name: &'static str,
@@ -172,7 +172,7 @@ impl Reader {
     }
 
     /// An integer, such as a status or a type; a fraction counts as malformed.
-    pub fn code(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<i64> {
+    pub(super) fn code(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<i64> {
         let code = self.number(fields, name)?.exact();
         if code.is_none() {
             self.lose_field(name);
@@ -181,32 +181,36 @@ impl Reader {
     }
 
     /// Unix milliseconds (section 4).
-    pub fn time(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<i64> {
+    pub(super) fn time(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<i64> {
         self.number(fields, name).map(|time| normalize_ms(time.cut()))
     }
 
-    pub fn size(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<u64> {
+    pub(super) fn size(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<u64> {
         self.number(fields, name).and_then(|size| u64::try_from(size.cut()).ok())
     }
 
     /// A participant's number. A text is no meeting participant; engagements use texts (section 23.2).
-    pub fn user_id(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<UserId> {
+    pub(super) fn user_id(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<UserId> {
         self.field::<MaybeUser>(fields, name)?.0
     }
 
     /// A name or an identifier; a number counts as its digits.
-    pub fn text(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<String> {
+    pub(super) fn text(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<String> {
         self.field::<Text>(fields, name).map(|text| text.0)
     }
 
     /// The first of these fields that is present and not empty.
-    pub fn first_text(&mut self, fields: &Fields<'_>, names: &[&'static str]) -> Option<String> {
+    pub(super) fn first_text(
+        &mut self,
+        fields: &Fields<'_>,
+        names: &[&'static str],
+    ) -> Option<String> {
         let name = names.iter().find(|name| fields.raw(name).is_some())?;
         self.text(fields, name).filter(|text| !text.is_empty())
     }
 
     /// Any JSON value, without the parts that cannot be read.
-    pub fn value(&mut self, fields: &Fields<'_>, name: &'static str) -> Value {
+    pub(super) fn value(&mut self, fields: &Fields<'_>, name: &'static str) -> Value {
         let Some(raw) = fields.raw(name) else { return Value::Null };
         if serde_json::from_str::<Value>(raw.get()).is_err() {
             self.lose_field(name);
@@ -214,7 +218,11 @@ impl Reader {
         json::value(raw.get()).unwrap_or_default()
     }
 
-    pub fn object<'a>(&mut self, fields: &Fields<'a>, name: &'static str) -> Option<Fields<'a>> {
+    pub(super) fn object<'a>(
+        &mut self,
+        fields: &Fields<'a>,
+        name: &'static str,
+    ) -> Option<Fields<'a>> {
         let object = Fields::of(fields.raw(name)?.get());
         if object.is_none() {
             self.lose_field(name);
@@ -223,7 +231,7 @@ impl Reader {
     }
 
     /// The members of a list, not parsed yet.
-    pub fn list<'a>(
+    pub(super) fn list<'a>(
         &mut self,
         fields: &Fields<'a>,
         name: &'static str,
@@ -236,7 +244,7 @@ impl Reader {
     }
 
     /// Reads a member of a list of identifiers.
-    pub fn text_member(&mut self, list: &'static str, raw: &RawValue) -> Option<String> {
+    pub(super) fn text_member(&mut self, list: &'static str, raw: &RawValue) -> Option<String> {
         let text = serde_json::from_str::<Text>(raw.get()).ok();
         if text.is_none() {
             self.lose_member(list);
@@ -245,12 +253,12 @@ impl Reader {
     }
 
     /// A participant; none without a number.
-    pub fn person(&mut self, fields: &Fields<'_>) -> Option<Participant> {
+    pub(super) fn person(&mut self, fields: &Fields<'_>) -> Option<Participant> {
         let user_id = self.user_id(fields, "user_id")?;
         Some(Participant { user_id, user_name: self.name(fields, "user_name") })
     }
 
-    pub fn name(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<String> {
+    pub(super) fn name(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<String> {
         self.text(fields, name).filter(|name| !name.is_empty())
     }
 }

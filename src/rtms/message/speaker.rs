@@ -16,7 +16,7 @@ pub(super) struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     /// Reads both ids and leaves out a malformed one.
-    pub fn read(reader: &mut Reader, content: &Fields<'a>) -> Self {
+    pub(super) fn read(reader: &mut Reader, content: &Fields<'a>) -> Self {
         let mut token = |name, is_sound: fn(&str) -> bool| {
             let token = content.raw(name)?.get();
             if !is_sound(token) {
@@ -32,7 +32,7 @@ impl<'a> Tokens<'a> {
 
     /// The speaker that the ids name. Digits in quotes are a participant's number (section 7), except in products with
     /// user ids that are texts. 0 stands for the mixed stream and names nobody.
-    pub fn speaker(self, product: Product) -> SpeakerRef<'a> {
+    pub(super) fn speaker(self, product: Product) -> SpeakerRef<'a> {
         let channel_id = self.channel_id.and_then(text);
         SpeakerRef { user_id: self.user_id.and_then(|token| user_id(token, product)), channel_id }
     }

@@ -127,7 +127,7 @@ pub(super) enum Due {
 }
 
 impl Link {
-    pub fn dialing(now: Instant, window: Duration, timings: &Timings) -> Self {
+    pub(super) fn dialing(now: Instant, window: Duration, timings: &Timings) -> Self {
         Self {
             state: State::Dialing { give_up_at: now + timings.dial },
             window_ends_at: Some(now + window),
@@ -137,35 +137,35 @@ impl Link {
         }
     }
 
-    pub fn is_live(&self) -> bool {
+    pub(super) fn is_live(&self) -> bool {
         matches!(self.state, State::Live { .. })
     }
 
     /// Live for so long that its losses are forgotten.
-    pub fn is_stable(&self) -> bool {
+    pub(super) fn is_stable(&self) -> bool {
         matches!(self.state, State::Live { stable_at: None, .. })
     }
 
-    pub fn is_down(&self) -> bool {
+    pub(super) fn is_down(&self) -> bool {
         self.state == State::Down
     }
 
     /// A socket exists or is being made.
-    pub fn has_socket(&self) -> bool {
+    pub(super) fn has_socket(&self) -> bool {
         !matches!(self.state, State::Down | State::Waiting { .. })
     }
 
     /// A socket is open.
-    pub fn is_open(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         matches!(self.state, State::Handshaking { .. } | State::Live { .. })
     }
 
-    pub fn is_handshaking(&self) -> bool {
+    pub(super) fn is_handshaking(&self) -> bool {
         matches!(self.state, State::Handshaking { .. })
     }
 
     /// The socket is open. False when no dial was under way.
-    pub fn opened(&mut self, now: Instant, timings: &Timings) -> bool {
+    pub(super) fn opened(&mut self, now: Instant, timings: &Timings) -> bool {
         let was_dialing = matches!(self.state, State::Dialing { .. });
         if was_dialing {
             self.state = State::Handshaking { give_up_at: now + timings.handshake };
@@ -174,25 +174,25 @@ impl Link {
     }
 
     /// The handshake was good.
-    pub fn accepted(&mut self, now: Instant, timings: &Timings) {
+    pub(super) fn accepted(&mut self, now: Instant, timings: &Timings) {
         let stable_at = Some(now + timings.stable);
         self.state = State::Live { silent_at: now + timings.silence, stable_at };
     }
 
     /// Every readable message is a sign of life.
-    pub fn heard(&mut self, now: Instant, timings: &Timings) {
+    pub(super) fn heard(&mut self, now: Instant, timings: &Timings) {
         if let State::Live { silent_at, .. } = &mut self.state {
             *silent_at = now + timings.silence;
         }
     }
 
     /// Whether a loss now would be the first since the link was stable, or since it was wanted.
-    pub fn is_first_loss(&self) -> bool {
+    pub(super) fn is_first_loss(&self) -> bool {
         self.backoff.is_clear()
     }
 
     /// Lost: wait for the next dial, which comes inside the window, or give up when that is over.
-    pub fn lost(&mut self, now: Instant, loss: &LossReason, rng: &mut SmallRng) -> Due {
+    pub(super) fn lost(&mut self, now: Instant, loss: &LossReason, rng: &mut SmallRng) -> Due {
         self.settle(now);
         let ends_at = *self.window_ends_at.get_or_insert(now + self.window);
         let left = ends_at.saturating_duration_since(now);
@@ -209,25 +209,25 @@ impl Link {
     }
 
     /// The loss may be the end itself: the next dial comes not before `until`, and the loss is told then.
-    pub fn postpone(&mut self, until: Instant, deferred_loss: Option<LossReason>) {
+    pub(super) fn postpone(&mut self, until: Instant, deferred_loss: Option<LossReason>) {
         if let State::Waiting { redial_at } = &mut self.state {
             *redial_at = until.max(*redial_at);
             self.deferred_loss = deferred_loss;
         }
     }
 
-    pub fn take_deferred_loss(&mut self) -> Option<LossReason> {
+    pub(super) fn take_deferred_loss(&mut self) -> Option<LossReason> {
         self.deferred_loss.take()
     }
 
-    pub fn redial(&mut self, now: Instant, timings: &Timings) {
+    pub(super) fn redial(&mut self, now: Instant, timings: &Timings) {
         let give_up_at = self
             .window_ends_at
             .map_or(now + timings.dial, |ends_at| (now + timings.dial).min(ends_at));
         self.state = State::Dialing { give_up_at };
     }
 
-    pub fn take_down(&mut self) {
+    pub(super) fn take_down(&mut self) {
         self.state = State::Down;
     }
 
@@ -244,7 +244,7 @@ impl Link {
     }
 
     /// What is due now.
-    pub fn due(&mut self, now: Instant) -> Due {
+    pub(super) fn due(&mut self, now: Instant) -> Due {
         self.settle(now);
         match &self.state {
             State::Dialing { give_up_at } if now >= *give_up_at => {
@@ -259,7 +259,7 @@ impl Link {
         }
     }
 
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
             State::Dialing { give_up_at } | State::Handshaking { give_up_at } => Some(give_up_at),
             State::Live { silent_at, stable_at } => {

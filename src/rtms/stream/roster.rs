@@ -17,7 +17,7 @@ pub(super) struct Roster {
 
 impl Roster {
     /// Remembers the name that came, or gives the one that is remembered.
-    pub fn named(&mut self, person: Participant) -> Participant {
+    pub(super) fn named(&mut self, person: Participant) -> Participant {
         let Participant { user_id, user_name } = person;
         if user_name.is_none() {
             return Participant { user_id, user_name: self.name(user_id) };
@@ -34,7 +34,7 @@ impl Roster {
 
     /// The speaker of a line, with its known name. The parties of an engagement get their names from its events, in the
     /// hub.
-    pub fn speaker(&mut self, speaker: Speaker) -> Speaker {
+    pub(super) fn speaker(&mut self, speaker: Speaker) -> Speaker {
         let Some(user_id) = speaker.number() else { return speaker };
         let known = self.named(Participant { user_id, user_name: speaker.name });
         Speaker::participant(user_id, known.user_name)
@@ -42,7 +42,7 @@ impl Roster {
 
     /// Somebody joined, with the name that is known; `None` for somebody who is present already. After a
     /// rejoin Zoom reports everybody again (section 3.2). Those for whom there is no room are news each time.
-    pub fn joined(&mut self, person: Participant) -> Option<Participant> {
+    pub(super) fn joined(&mut self, person: Participant) -> Option<Participant> {
         let was_present = self.is_present(person.user_id);
         let person = self.named(person);
         if !was_present && self.has_room_for(person.user_id) {
@@ -54,7 +54,7 @@ impl Roster {
 
     /// Somebody left, with the name that is known. It is kept while there is room: the transcript of what
     /// they said comes later.
-    pub fn left(&mut self, person: Participant) -> Participant {
+    pub(super) fn left(&mut self, person: Participant) -> Participant {
         let Participant { user_id, user_name } = person;
         let user_name = user_name.or_else(|| self.name(user_id));
         if self.names.contains_key(&user_id) {

@@ -25,7 +25,7 @@ pub(super) struct Cameras {
 }
 
 impl Cameras {
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         self.next_at
     }
 

@@ -16,13 +16,13 @@ pub(super) struct HeldDials {
 }
 
 impl HeldDials {
-    pub fn new(patience: Duration) -> Self {
+    pub(super) fn new(patience: Duration) -> Self {
         Self { patience, since: None, dials: Vec::new() }
     }
 
     /// Returns the endpoint if it may be dialled now, else holds it. A newer dial replaces a held dial of the same
     /// link.
-    pub fn hold(
+    pub(super) fn hold(
         &mut self,
         now: Instant,
         lease_until: Instant,
@@ -43,7 +43,11 @@ impl HeldDials {
     }
 
     /// Returns the held dials if the lease is valid again, else none.
-    pub fn release(&mut self, now: Instant, lease_until: Instant) -> Vec<(LinkId, Endpoint)> {
+    pub(super) fn release(
+        &mut self,
+        now: Instant,
+        lease_until: Instant,
+    ) -> Vec<(LinkId, Endpoint)> {
         if now >= lease_until {
             return Vec::new();
         }
@@ -52,7 +56,7 @@ impl HeldDials {
     }
 
     /// Discards the held dial of a link that was hung up.
-    pub fn remove(&mut self, id: LinkId) {
+    pub(super) fn remove(&mut self, id: LinkId) {
         self.dials.retain(|(held, _)| *held != id);
     }
 }

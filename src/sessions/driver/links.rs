@@ -58,11 +58,11 @@ impl Wake for Woken {
 }
 
 impl Links {
-    pub fn new(network: Network) -> Self {
+    pub(super) fn new(network: Network) -> Self {
         Self { slots: Vec::with_capacity(2), turn: 0, task: Arc::default(), network }
     }
 
-    pub fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
+    pub(super) fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         self.remove(id);
         let dial = dial(id, endpoint, self.network.clone());
         // Set: what was never polled cannot wake anybody.
@@ -73,7 +73,7 @@ impl Links {
     }
 
     /// Queues a message; it leaves at the next poll. A peer that has stopped reading is lost.
-    pub fn send(&mut self, id: LinkId, text: String) -> Result<(), LossReason> {
+    pub(super) fn send(&mut self, id: LinkId, text: String) -> Result<(), LossReason> {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else { return Ok(()) };
         let Kind::Open(socket) = &mut slot.kind else { return Ok(()) };
         slot.woken.is_set.store(true, Ordering::Relaxed);
@@ -84,14 +84,14 @@ impl Links {
         Ok(())
     }
 
-    pub fn hang_up(&mut self, id: LinkId, how: HangUp) {
+    pub(super) fn hang_up(&mut self, id: LinkId, how: HangUp) {
         if let (Some(Kind::Open(socket)), HangUp::Politely) = (self.remove(id), how) {
             socket.close();
         }
     }
 
     /// What happens next on any link. Cancel-safe.
-    pub async fn next(&mut self) -> Input<Utf8Bytes> {
+    pub(super) async fn next(&mut self) -> Input<Utf8Bytes> {
         poll_fn(|cx| self.poll(cx)).await
     }
 

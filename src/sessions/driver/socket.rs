@@ -86,7 +86,7 @@ fn text(bytes: Bytes) -> Utf8Bytes {
 
 impl Socket {
     /// Queues a message; it leaves at the next poll. False when the peer has stopped reading.
-    pub fn send(&mut self, text: String) -> bool {
+    pub(super) fn send(&mut self, text: String) -> bool {
         self.unflushed = true;
         match Pin::new(&mut self.websocket).start_send(Message::Text(text.into())) {
             Err(Error::Io(error)) => self.broken = Some(error.to_string()),
@@ -96,7 +96,7 @@ impl Socket {
     }
 
     /// The next message, or why the link is lost. Also flushes what was queued.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, LossReason>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, LossReason>> {
         if self.unflushed && self.broken.is_none() {
             match Pin::new(&mut self.websocket).poll_flush(cx) {
                 Poll::Ready(Ok(())) => self.unflushed = false,
@@ -132,7 +132,7 @@ impl Socket {
     }
 
     /// Sends a Close frame if the peer takes it at once, and drops the socket.
-    pub fn close(mut self) {
+    pub(super) fn close(mut self) {
         let _ = self.websocket.close(None).now_or_never();
     }
 }

@@ -43,7 +43,7 @@ enum Place {
 
 impl<S> TextAsBinary<S> {
     /// Wraps `stream` before its upgrade. Only the first `max_message_bytes` of each message pass.
-    pub fn new(stream: S, max_message_bytes: u64) -> Self {
+    pub(super) fn new(stream: S, max_message_bytes: u64) -> Self {
         let place = Place::Answer { line_bytes: 0, has_begun: false };
         Self { stream, place, held: Vec::new(), max_message_bytes, message_bytes: 0 }
     }

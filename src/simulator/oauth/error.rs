@@ -7,7 +7,7 @@ use serde_json::json;
 
 /// A refusal: both 400 and 401 are seen for the same cause, `error` and `reason` decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TokenError {
+pub(crate) struct TokenError {
     pub status: u16,
     pub error: &'static str,
     pub reason: &'static str,
@@ -18,17 +18,18 @@ const fn bad_request(error: &'static str, reason: &'static str) -> TokenError {
 }
 
 impl TokenError {
-    pub const CLIENT: Self =
+    pub(crate) const CLIENT: Self =
         Self { status: 401, error: "invalid_client", reason: "Invalid client_id or client_secret" };
-    pub const TOKEN: Self = bad_request("invalid_grant", "Invalid Token!");
-    pub const ACCOUNT: Self = bad_request("invalid_request", "Account does not exist");
-    pub const CODE: Self = bad_request("invalid_grant", "Invalid authorization code");
-    pub const REDIRECT_URI: Self = bad_request("invalid_request", "Redirect URI mismatch");
-    pub const VERIFIER: Self = bad_request("invalid_grant", "Invalid code verifier");
-    pub const FIELD: Self = bad_request("invalid_request", "A required field is missing");
-    pub const GRANT_TYPE: Self = bad_request("unsupported_grant_type", "Unsupported grant type");
+    pub(crate) const TOKEN: Self = bad_request("invalid_grant", "Invalid Token!");
+    pub(crate) const ACCOUNT: Self = bad_request("invalid_request", "Account does not exist");
+    pub(crate) const CODE: Self = bad_request("invalid_grant", "Invalid authorization code");
+    pub(crate) const REDIRECT_URI: Self = bad_request("invalid_request", "Redirect URI mismatch");
+    pub(crate) const VERIFIER: Self = bad_request("invalid_grant", "Invalid code verifier");
+    pub(crate) const FIELD: Self = bad_request("invalid_request", "A required field is missing");
+    pub(crate) const GRANT_TYPE: Self =
+        bad_request("unsupported_grant_type", "Unsupported grant type");
     /// Not Zoom's: the simulator remembers as many tokens as it may.
-    pub const FULL: Self =
+    pub(crate) const FULL: Self =
         Self { status: 503, error: "temporarily_unavailable", reason: "Too many tokens" };
 }
 

@@ -20,7 +20,7 @@ const APP_SCOPE: &str = "marketplace:write:event_subscription";
 
 /// On whose behalf a token acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+pub(crate) enum Owner {
     User(String),
     /// Server-to-server.
     Account,
@@ -30,7 +30,7 @@ pub enum Owner {
 
 /// A PKCE challenge of the authorize request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Challenge {
+pub(crate) enum Challenge {
     Plain(String),
     S256(String),
 }
@@ -48,7 +48,7 @@ impl Challenge {
 
 /// What a person allowed, to be redeemed once.
 #[derive(Debug, Clone)]
-pub struct Consented {
+pub(crate) struct Consented {
     pub user_id: String,
     pub redirect_uri: String,
     pub challenge: Option<Challenge>,
@@ -62,7 +62,7 @@ struct Code {
 
 /// An access token that is good now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Access {
+pub(crate) struct Access {
     pub owner: Owner,
     /// Separated by spaces.
     pub scope: String,
@@ -84,7 +84,7 @@ enum RefreshState {
 
 /// An answer of the token endpoint.
 #[derive(Debug)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     pub access_token: String,
     pub refresh_token: Option<String>,
     pub expires_in: u64,
@@ -92,7 +92,7 @@ pub struct Tokens {
 }
 
 /// Every code and token that was given out.
-pub struct Grants {
+pub(crate) struct Grants {
     rng: StdRng,
     settings: OAuthSettings,
     codes: HashMap<String, Code>,
@@ -102,7 +102,7 @@ pub struct Grants {
 }
 
 impl Grants {
-    pub fn new(settings: OAuthSettings, seed: u64) -> Self {
+    pub(crate) fn new(settings: OAuthSettings, seed: u64) -> Self {
         Self {
             rng: StdRng::seed_from_u64(seed ^ 0x0a07),
             settings,
@@ -114,7 +114,7 @@ impl Grants {
     }
 
     /// A code for what a person allowed.
-    pub fn code(&mut self, consented: Consented, now_ms: i64) -> Result<String, TokenError> {
+    pub(crate) fn code(&mut self, consented: Consented, now_ms: i64) -> Result<String, TokenError> {
         self.codes.retain(|_, code| code.expires_ms > now_ms);
         has_room(self.codes.len())?;
         let code = self.letters(32);
@@ -125,7 +125,7 @@ impl Grants {
     }
 
     /// First exchange. A code that was shown is used up, whatever else is wrong with the request.
-    pub fn exchange(
+    pub(crate) fn exchange(
         &mut self,
         code: &str,
         redirect_uri: &str,
@@ -159,7 +159,7 @@ impl Grants {
     }
 
     /// The refresh token is replaced; the old one is dead.
-    pub fn refresh(&mut self, token: &str, now_ms: i64) -> Result<Tokens, TokenError> {
+    pub(crate) fn refresh(&mut self, token: &str, now_ms: i64) -> Result<Tokens, TokenError> {
         self.make_room(now_ms)?;
         let known = self.refresh.get_mut(token).ok_or(TokenError::TOKEN)?;
         match known.state {
@@ -177,7 +177,11 @@ impl Grants {
     }
 
     /// A token without a person: server-to-server, or of the app itself.
-    pub fn machine_token(&mut self, owner: Owner, now_ms: i64) -> Result<Tokens, TokenError> {
+    pub(crate) fn machine_token(
+        &mut self,
+        owner: Owner,
+        now_ms: i64,
+    ) -> Result<Tokens, TokenError> {
         self.make_room(now_ms)?;
         self.report.machine_tokens += 1;
         Ok(self.issue(owner, now_ms))
@@ -225,19 +229,19 @@ impl Grants {
     }
 
     /// What a bearer token is good for, if for anything.
-    pub fn access(&self, token: &str, now_ms: i64) -> Option<&Access> {
+    pub(crate) fn access(&self, token: &str, now_ms: i64) -> Option<&Access> {
         self.access.get(token).filter(|access| access.expires_ms > now_ms)
     }
 
     /// Whether the user has the app: a refresh token of theirs is live.
-    pub fn has_installed(&self, user_id: &str, now_ms: i64) -> bool {
+    pub(crate) fn has_installed(&self, user_id: &str, now_ms: i64) -> bool {
         let live =
             |refresh: &Refresh| refresh.state == RefreshState::Live && refresh.expires_ms > now_ms;
         self.refresh.values().any(|refresh| refresh.user_id == user_id && live(refresh))
     }
 
     /// Ends the authorisation that a token belongs to. Unknown tokens are as good as revoked.
-    pub fn revoke(&mut self, token: &str) {
+    pub(crate) fn revoke(&mut self, token: &str) {
         self.report.revocations += 1;
         let of_access = self.access.remove(token).map(|access| access.owner);
         let of_refresh = self.refresh.get(token).map(|r| Owner::User(r.user_id.clone()));
@@ -247,7 +251,7 @@ impl Grants {
     }
 
     /// Ends every token of a user; whether there was an authorisation to end.
-    pub fn revoke_user(&mut self, user_id: &str) -> bool {
+    pub(crate) fn revoke_user(&mut self, user_id: &str) -> bool {
         self.access.retain(|_, access| access.owner != Owner::User(user_id.to_owned()));
         let live = self
             .refresh
@@ -257,7 +261,7 @@ impl Grants {
     }
 
     /// Access tokens end early, with nobody told.
-    pub fn expire_access_tokens(&mut self) {
+    pub(crate) fn expire_access_tokens(&mut self) {
         self.access.clear();
     }
 

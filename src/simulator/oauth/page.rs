@@ -3,7 +3,7 @@
 use crate::simulator::settings::{Settings, User};
 
 /// Asks a person. The form goes back to the page's own address, query and all.
-pub fn consent(settings: &Settings, users: &[User]) -> String {
+pub(super) fn consent(settings: &Settings, users: &[User]) -> String {
     let people: String =
         users.iter().enumerate().map(|(index, user)| person(index, user)).collect();
     let scopes = settings.oauth.scopes.iter().map(|scope| format!("<li>{}</li>", escape(scope)));
@@ -32,7 +32,7 @@ fn person(index: usize, user: &User) -> String {
 }
 
 /// Says why nobody is asked.
-pub fn mistake(code: u32, message: &str) -> String {
+pub(super) fn mistake(code: u32, message: &str) -> String {
     page(&format!("<h1>{}</h1><p>Error code {code}. Nothing was allowed.</p>", escape(message)))
 }
 

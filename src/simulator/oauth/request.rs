@@ -8,7 +8,7 @@ use crate::simulator::settings::Settings;
 
 /// An authorize request that may be put before a person.
 #[derive(Debug)]
-pub struct AuthorizeRequest {
+pub(super) struct AuthorizeRequest {
     /// As it was written: the token request must repeat it to the letter.
     pub redirect_uri: String,
     target: Url,
@@ -18,7 +18,7 @@ pub struct AuthorizeRequest {
 
 /// Why a request is not put before a person.
 #[derive(Debug)]
-pub enum Mistake {
+pub(super) enum Mistake {
     /// Shown on a page: the browser must not be sent to an address that is not the app's.
     Shown { code: u32, message: &'static str },
     /// Told to the app at its address.
@@ -26,7 +26,7 @@ pub enum Mistake {
 }
 
 impl AuthorizeRequest {
-    pub fn read(fields: &Fields, settings: &Settings) -> Result<Self, Mistake> {
+    pub(super) fn read(fields: &Fields, settings: &Settings) -> Result<Self, Mistake> {
         if fields.get("client_id") != Some(&settings.client_id) {
             return Err(Mistake::Shown { code: 4702, message: "Invalid client_id" });
         }
@@ -58,12 +58,12 @@ impl AuthorizeRequest {
     }
 
     /// Where the browser goes with a code.
-    pub fn granted(&self, code: &str) -> Url {
+    pub(super) fn granted(&self, code: &str) -> Url {
         self.returning("code", code)
     }
 
     /// Where the browser goes with an error.
-    pub fn refused(&self, error: &str) -> Url {
+    pub(super) fn refused(&self, error: &str) -> Url {
         self.returning("error", error)
     }
 

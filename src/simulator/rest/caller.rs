@@ -11,7 +11,7 @@ use crate::simulator::state::SimulatorState;
 
 /// A caller whose token is good.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Caller {
+pub(super) enum Caller {
     /// `Settings::access_token`, or a Video SDK's own JWT: may do everything, for everybody.
     Anybody,
     User(String),
@@ -21,7 +21,7 @@ pub enum Caller {
 
 impl Caller {
     /// For the Video SDK, whose callers sign their tokens themselves (section 14.3).
-    pub fn check_jwt(state: &SimulatorState, headers: &HeaderMap) -> Result<Self, ApiError> {
+    pub(super) fn check_jwt(state: &SimulatorState, headers: &HeaderMap) -> Result<Self, ApiError> {
         let token = bearer(headers)?;
         let settings = &state.settings;
         let secret = settings.video_api_secret.expose();
@@ -33,7 +33,7 @@ impl Caller {
     }
 
     /// Refusals 401/4700, 401/124 and 400/4711. Any of `scopes` will do, also as its `:admin` twin.
-    pub fn check(
+    pub(super) fn check(
         state: &SimulatorState,
         headers: &HeaderMap,
         scopes: &[&str],

@@ -13,7 +13,7 @@ struct Claims {
 }
 
 /// Whether it is signed with the secret, made by the key's owner and not expired.
-pub fn is_good(token: &str, api_key: &str, api_secret: &str, now_ms: i64) -> bool {
+pub(super) fn is_good(token: &str, api_key: &str, api_secret: &str, now_ms: i64) -> bool {
     let Some((signed, signature)) = token.rsplit_once('.') else { return false };
     let Some((head, claims)) = signed.split_once('.') else { return false };
     let algorithm = decoded(head).and_then(|head| head["alg"].as_str().map(str::to_owned));

@@ -34,7 +34,7 @@ struct UpdateSettings {
 type Answer = Result<StatusCode, ApiError>;
 
 /// `PATCH /v2/live_meetings/{meetingId}/rtms_app/status`: meetings and webinars, by their number.
-pub async fn of_meeting(
+pub(super) async fn of_meeting(
     State(state): State<Arc<SimulatorState>>,
     Path(meeting_id): Path<String>,
     headers: HeaderMap,
@@ -46,7 +46,7 @@ pub async fn of_meeting(
 }
 
 /// `PATCH /v2/videosdk/sessions/{sessionId}/rtms_app/status`.
-pub async fn of_session(
+pub(super) async fn of_session(
     State(state): State<Arc<SimulatorState>>,
     Path(session_id): Path<String>,
     headers: HeaderMap,
@@ -58,7 +58,7 @@ pub async fn of_session(
 }
 
 /// `PUT /v2/contact_center/{engagementId}/rtms_app/status`.
-pub async fn of_engagement(
+pub(super) async fn of_engagement(
     State(state): State<Arc<SimulatorState>>,
     Path(engagement_id): Path<String>,
     headers: HeaderMap,

@@ -8,7 +8,7 @@ use crate::simulator::quirk::Quirk;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct File {
+pub(super) struct File {
     pub title: String,
     #[serde(default = "meeting")]
     pub product: String,
@@ -29,7 +29,7 @@ fn meeting() -> String {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct PersonItem {
+pub(super) struct PersonItem {
     pub key: String,
     pub user_id: u32,
     pub name: String,
@@ -42,7 +42,7 @@ pub struct PersonItem {
 /// One row of the timeline: a time and exactly one thing that happens then.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Item {
+pub(super) struct Item {
     pub at_ms: u32,
     pub join: Option<String>,
     pub leave: Option<String>,
@@ -61,7 +61,7 @@ pub struct Item {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EngagementItem {
+pub(super) struct EngagementItem {
     pub who: String,
     /// Zoom's event number (section 10.2).
     pub event_type: u16,
@@ -72,7 +72,7 @@ pub struct EngagementItem {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SayItem {
+pub(super) struct SayItem {
     pub who: String,
     pub text: String,
     pub audio: Option<String>,
@@ -87,18 +87,18 @@ fn english() -> i64 {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ChatItem {
+pub(super) struct ChatItem {
     pub who: String,
     pub text: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Nothing {}
+pub(super) struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EndItem {
+pub(super) struct EndItem {
     pub at_ms: u32,
     #[serde(default = "meeting_ended")]
     pub stop_reason: u16,

@@ -12,7 +12,12 @@ use crate::simulator::shared::Stage;
 use crate::simulator::wire;
 
 impl Stream {
-    pub fn act(&mut self, now: Instant, verb: &Verb, stage: &Stage) -> Result<(), ControlError> {
+    pub(crate) fn act(
+        &mut self,
+        now: Instant,
+        verb: &Verb,
+        stage: &Stage,
+    ) -> Result<(), ControlError> {
         match verb {
             Verb::Stop { reason } => self.end(now, *reason, stage),
             Verb::Pause => self.pause(now, true),

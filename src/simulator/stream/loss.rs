@@ -34,7 +34,7 @@ impl MediaLoss {
     }
 
     /// What ends the stream when the link does not come back.
-    pub fn stop_reason(self) -> u16 {
+    pub(super) fn stop_reason(self) -> u16 {
         match self {
             Self::Closed | Self::Broken => reason::DATA_CLOSED,
             Self::Cut => reason::DATA_INTERRUPTED,
@@ -50,7 +50,7 @@ impl MediaLoss {
 
 impl Stream {
     /// A socket ended without the server wanting it.
-    pub fn lost(&mut self, now: Instant, socket: u64, loss: Loss, stage: &Stage) {
+    pub(crate) fn lost(&mut self, now: Instant, socket: u64, loss: Loss, stage: &Stage) {
         if self.signaling.as_ref().is_some_and(|link| link.socket == socket) {
             self.signaling = None;
             if loss == Loss::Closed(NORMAL_CLOSE) && !self.had_accident() {

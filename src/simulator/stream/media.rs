@@ -60,7 +60,7 @@ pub(super) struct Flow {
 }
 
 impl Flow {
-    pub fn new(began_ms: i64) -> Self {
+    pub(super) fn new(began_ms: i64) -> Self {
         Self {
             began_ms,
             audio_ms: began_ms,
@@ -71,18 +71,18 @@ impl Flow {
         }
     }
 
-    pub fn began_ms(&self) -> i64 {
+    pub(super) fn began_ms(&self) -> i64 {
         self.began_ms
     }
 
     /// What was before is not sent any more.
-    pub fn skip_to(&mut self, now_ms: i64) {
+    pub(super) fn skip_to(&mut self, now_ms: i64) {
         self.audio_ms = now_ms;
         self.restart_pictures(now_ms);
     }
 
     /// Pictures are not buffered.
-    pub fn restart_pictures(&mut self, now_ms: i64) {
+    pub(super) fn restart_pictures(&mut self, now_ms: i64) {
         self.video = Reel::new(now_ms);
         self.share = Reel::new(now_ms);
     }
@@ -231,7 +231,7 @@ impl Stream {
     }
 
     /// The line of an utterance that has just ended; the round of the script began at `lap_ms`.
-    pub fn transcript_line(&mut self, now: Instant, utterance: usize, lap_ms: i64) {
+    pub(crate) fn transcript_line(&mut self, now: Instant, utterance: usize, lap_ms: i64) {
         let script = &self.shared.settings().script;
         let utterance = &script.utterances[utterance];
         let bytes = utterance.text.len();
@@ -252,7 +252,7 @@ impl Stream {
     }
 
     /// `number` makes the message id, in this stream's meeting.
-    pub fn chat_message(&mut self, now: Instant, chat: usize, number: u64) {
+    pub(crate) fn chat_message(&mut self, now: Instant, chat: usize, number: u64) {
         let script = &self.shared.settings().script;
         let chat = &script.chats[chat];
         let bytes = chat.text.len();
@@ -308,7 +308,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub fn add(&mut self, bytes: usize, taken: bool) {
+    pub(super) fn add(&mut self, bytes: usize, taken: bool) {
         if taken {
             self.frames += 1;
             self.bytes += bytes as u64;

@@ -28,7 +28,7 @@ struct Due {
 }
 
 impl Reel {
-    pub fn new(now_ms: i64) -> Self {
+    pub(super) fn new(now_ms: i64) -> Self {
         Self { sent_to_ms: now_ms, shown: None }
     }
 

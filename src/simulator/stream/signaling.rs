@@ -130,7 +130,7 @@ impl Stream {
     }
 
     /// Reports that people joined or left: in a meeting with one event for all, in an engagement with one event each.
-    pub fn presence(&self, now: Instant, who: &[usize], is_there: bool) {
+    pub(crate) fn presence(&self, now: Instant, who: &[usize], is_there: bool) {
         let script = &self.shared.settings().script;
         let people = who.iter().map(|who| &script.people[*who]);
         if script.is_engagement() {
@@ -151,7 +151,7 @@ impl Stream {
     }
 
     /// An event about a party of an engagement (section 7).
-    pub fn engagement(
+    pub(crate) fn engagement(
         &self,
         now: Instant,
         event_type: u64,
@@ -165,7 +165,7 @@ impl Stream {
     }
 
     /// Sends an event if the client subscribed to it.
-    pub fn event(&self, now: Instant, event_type: u64, fields: Value) {
+    pub(crate) fn event(&self, now: Instant, event_type: u64, fields: Value) {
         if self.signaling.is_some() && self.subscriptions.contains(&event_type) {
             self.tell(wire::event(event_type, self.shared.wire_now(now), fields));
             self.report().events += 1;
@@ -239,7 +239,7 @@ impl Stream {
     }
 
     /// Individual video stops until it is asked for again.
-    pub fn camera_off(&mut self, who: usize) {
+    pub(crate) fn camera_off(&mut self, who: usize) {
         self.flow.video_of.take_if(|chosen| *chosen == who);
     }
 

@@ -15,7 +15,7 @@ const DIAL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Connects, with TLS and upgrade. Checks every address before connecting, because a name may resolve differently the
 /// next time. The error is for people and contains neither path nor answer.
-pub async fn dial(
+pub(super) async fn dial(
     endpoint: &Endpoint,
     targets: &Targets,
     network: &Network,

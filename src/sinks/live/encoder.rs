@@ -12,14 +12,14 @@ use crate::hub::{Followed, Frame};
 use crate::model::Session;
 
 /// The encoder of each format.
-pub enum Encoder {
+pub(super) enum Encoder {
     Json,
     Binary,
     Twilio(Box<Twilio>),
 }
 
 impl Encoder {
-    pub fn of(source: &Source) -> Self {
+    pub(super) fn of(source: &Source) -> Self {
         match source.request().format {
             Format::Json => Self::Json,
             Format::Binary => Self::Binary,
@@ -28,7 +28,7 @@ impl Encoder {
     }
 
     /// The first messages.
-    pub fn hello(&mut self, session: Option<&Session>, running: &[Running]) -> Vec<Message> {
+    pub(super) fn hello(&mut self, session: Option<&Session>, running: &[Running]) -> Vec<Message> {
         match self {
             Self::Json => vec![Message::text(wire::hello("json", session, running))],
             Self::Binary => vec![Message::text(wire::hello("binary", session, running))],
@@ -37,7 +37,7 @@ impl Encoder {
     }
 
     /// Adds the messages for an item.
-    pub fn say(&mut self, item: &Item, out: &mut Vec<Message>) -> Result<(), NotL16> {
+    pub(super) fn say(&mut self, item: &Item, out: &mut Vec<Message>) -> Result<(), NotL16> {
         match self {
             Self::Twilio(twilio) => {
                 if let Item::Frame(frame) = item {
@@ -53,25 +53,25 @@ impl Encoder {
     }
 
     /// Whether it produces messages by time alone: in Twilio's dialect, silence is sent as audio.
-    pub fn is_ticking(&self) -> bool {
+    pub(super) fn is_ticking(&self) -> bool {
         matches!(self, Self::Twilio(_))
     }
 
-    pub fn tick(&mut self, out: &mut Vec<Message>) {
+    pub(super) fn tick(&mut self, out: &mut Vec<Message>) {
         if let Self::Twilio(twilio) = self {
             out.extend(texts(twilio.tick(clock::now_ms())));
         }
     }
 
     /// Adds the answer to a consumer's message.
-    pub fn hear(&mut self, said: &str, out: &mut Vec<Message>) {
+    pub(super) fn hear(&mut self, said: &str, out: &mut Vec<Message>) {
         if let Self::Twilio(twilio) = self {
             out.extend(texts(twilio.hear(said)));
         }
     }
 
     /// The last messages.
-    pub fn goodbye(&mut self, out: &mut Vec<Message>) {
+    pub(super) fn goodbye(&mut self, out: &mut Vec<Message>) {
         if let Self::Twilio(twilio) = self {
             out.extend(texts(twilio.goodbye()));
         }

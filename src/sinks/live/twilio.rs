@@ -28,10 +28,10 @@ const MAX_CHUNKS_AT_ONCE: usize = 500;
 
 /// Zoom sends a codec other than L16.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotL16(pub &'static str);
+pub(super) struct NotL16(pub &'static str);
 
 /// The state of a connection in this dialect.
-pub struct Twilio {
+pub(super) struct Twilio {
     sound: Sound,
     mixer: Mixer,
     voices: HashMap<Option<SpeakerKey>, Voice>,
@@ -49,7 +49,7 @@ struct Voice {
 }
 
 impl Twilio {
-    pub fn new(sound: Sound) -> Self {
+    pub(super) fn new(sound: Sound) -> Self {
         Self {
             sound,
             mixer: Mixer::new(sound.rate_hz),
@@ -61,7 +61,7 @@ impl Twilio {
     }
 
     /// The messages `connected` and `start`.
-    pub fn hello(&mut self, session: Option<&Session>, _running: &[Running]) -> Vec<String> {
+    pub(super) fn hello(&mut self, session: Option<&Session>, _running: &[Running]) -> Vec<String> {
         let id = session.map_or_else(String::new, |session| session.id.0.simple().to_string());
         (self.stream_sid, self.call_sid) = (format!("MZ{id}"), format!("CA{id}"));
         let about = session.map(|session| {
@@ -89,7 +89,7 @@ impl Twilio {
     }
 
     /// The media messages due after a frame.
-    pub fn frame(&mut self, now_ms: i64, frame: &Frame) -> Result<Vec<String>, NotL16> {
+    pub(super) fn frame(&mut self, now_ms: i64, frame: &Frame) -> Result<Vec<String>, NotL16> {
         if frame.medium != Medium::Audio {
             return Ok(Vec::new());
         }
@@ -113,7 +113,7 @@ impl Twilio {
     }
 
     /// The media messages due now.
-    pub fn tick(&mut self, now_ms: i64) -> Vec<String> {
+    pub(super) fn tick(&mut self, now_ms: i64) -> Vec<String> {
         let mut said = Vec::new();
         while said.len() < MAX_CHUNKS_AT_ONCE
             && let Some(chunk) = self.mixer.take(now_ms)
@@ -124,7 +124,7 @@ impl Twilio {
     }
 
     /// Returns a mark at once, because audio that a server sends is not played.
-    pub fn hear(&mut self, said: &str) -> Vec<String> {
+    pub(super) fn hear(&mut self, said: &str) -> Vec<String> {
         let message: Option<Value> =
             (said.len() <= MAX_MARK_BYTES).then(|| serde_json::from_str(said).ok()).flatten();
         match message {
@@ -136,7 +136,7 @@ impl Twilio {
     }
 
     /// The remaining audio, and `stop`.
-    pub fn goodbye(&mut self) -> Vec<String> {
+    pub(super) fn goodbye(&mut self) -> Vec<String> {
         let mut said = Vec::new();
         while let Some(chunk) = self.mixer.take_rest() {
             said.push(self.media(&chunk));

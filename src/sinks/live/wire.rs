@@ -17,7 +17,8 @@ use crate::rtms::params::Effective;
 /// Raised when an existing client would misread the messages.
 const VERSION: u32 = 1;
 
-pub static BASE64: LazyLock<Simd> = LazyLock::new(|| Simd::standard(GeneralPurposeConfig::new()));
+pub(super) static BASE64: LazyLock<Simd> =
+    LazyLock::new(|| Simd::standard(GeneralPurposeConfig::new()));
 
 /// All text messages.
 #[derive(Debug, Serialize)]
@@ -104,9 +105,9 @@ struct FrameHead<'a> {
 }
 
 /// A stream with its present and past participants.
-pub type Running = (Arc<StreamInfo>, Vec<Arc<Person>>);
+pub(super) type Running = (Arc<StreamInfo>, Vec<Arc<Person>>);
 
-pub fn hello(format: &str, session: Option<&Session>, running: &[Running]) -> String {
+pub(super) fn hello(format: &str, session: Option<&Session>, running: &[Running]) -> String {
     let session = session.map(|session| SessionView {
         id: session.id,
         product: session.instance.product,
@@ -119,29 +120,29 @@ pub fn hello(format: &str, session: Option<&Session>, running: &[Running]) -> St
     said(&Said::Hello { version: VERSION, format, session, streams: streams.collect() })
 }
 
-pub fn stream(stream: &StreamInfo, is_over: bool) -> String {
+pub(super) fn stream(stream: &StreamInfo, is_over: bool) -> String {
     let state = if is_over { "over" } else { "running" };
     said(&Said::Stream { state, stream: stream_view(stream, None) })
 }
 
-pub fn entry(cursor: &str, entry: &Entry) -> String {
+pub(super) fn entry(cursor: &str, entry: &Entry) -> String {
     said(&Said::Entry { cursor, entry: EntryView::of(entry) })
 }
 
-pub fn dropped(medium: Medium, count: u64) -> String {
+pub(super) fn dropped(medium: Medium, count: u64) -> String {
     said(&Said::Dropped { medium: medium.as_str(), count })
 }
 
-pub fn end(session_id: SessionId, cursor: &str) -> String {
+pub(super) fn end(session_id: SessionId, cursor: &str) -> String {
     said(&Said::End { session_id, cursor })
 }
 
-pub fn error(code: &str, detail: String) -> String {
+pub(super) fn error(code: &str, detail: String) -> String {
     said(&Said::Error { code, detail })
 }
 
 /// A frame as one object, its payload in base64.
-pub fn json_frame(frame: &Frame) -> Bytes {
+pub(super) fn json_frame(frame: &Frame) -> Bytes {
     let encode = || {
         let mut text = head(frame);
         text.reserve(frame.payload.len() * 4 / 3 + 32);
@@ -156,7 +157,7 @@ pub fn json_frame(frame: &Frame) -> Bytes {
 }
 
 /// A frame as the length of its head (two bytes, big-endian), its head in JSON, and its payload.
-pub fn binary_frame(frame: &Frame) -> Bytes {
+pub(super) fn binary_frame(frame: &Frame) -> Bytes {
     let encode = || {
         let head = head(frame);
         let length = u16::try_from(head.len()).expect("ids and names are bounded well below 64 kB");

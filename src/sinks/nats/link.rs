@@ -25,7 +25,10 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub async fn connect(settings: &Settings, tls: &ClientConfig) -> Result<Self, NatsError> {
+    pub(super) async fn connect(
+        settings: &Settings,
+        tls: &ClientConfig,
+    ) -> Result<Self, NatsError> {
         let (sender, events) = watch::channel(());
         let log = Log::default();
         let options = ConnectOptions::new()
@@ -52,12 +55,12 @@ impl Link {
         Ok(Self { client: options.connect(&settings.servers).await?, events })
     }
 
-    pub fn is_up(&self) -> bool {
+    pub(super) fn is_up(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
     /// Waits until the broker is connected.
-    pub async fn up(&self) {
+    pub(super) async fn up(&self) {
         let mut events = self.events.clone();
         while !self.is_up() {
             // A timeout or the end of the events does not mean that the broker is connected.

@@ -30,7 +30,7 @@ pub(super) struct Media {
 }
 
 impl Media {
-    pub fn new(
+    pub(super) fn new(
         nats: Arc<Nats>,
         store: Store,
         streams: mpsc::UnboundedReceiver<SinkStream>,
@@ -39,7 +39,7 @@ impl Media {
     }
 
     /// Runs until `stop`, which comes after the streams have ended here, then publishes the rest.
-    pub async fn run(&mut self, stop: CancellationToken) {
+    pub(super) async fn run(&mut self, stop: CancellationToken) {
         let Self { publishing, .. } = self;
         loop {
             tokio::select! {

@@ -12,7 +12,7 @@ const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 /// The space used by recordings in this daemon's spool, each and in total: running ones, waiting ones, and uploads.
 /// Silence counts, even as a hole that takes no space, because it is hashed, copied and uploaded.
 #[derive(Debug)]
-pub struct DiskQuota {
+pub(super) struct DiskQuota {
     folder: PathBuf,
     /// The limit of all together.
     max_bytes: u64,
@@ -23,28 +23,28 @@ pub struct DiskQuota {
 
 impl DiskQuota {
     /// `folder` is on the disk to check; one recording may take `each_percent` of `max_bytes`.
-    pub fn new(folder: PathBuf, max_bytes: u64, each_percent: u8) -> Arc<Self> {
+    pub(super) fn new(folder: PathBuf, max_bytes: u64, each_percent: u8) -> Arc<Self> {
         let max_each_bytes = (u128::from(max_bytes) * u128::from(each_percent) / 100) as u64;
         Arc::new(Self { folder, max_bytes, max_each_bytes, used: Mutex::default() })
     }
 
-    pub fn max_each_bytes(&self) -> u64 {
+    pub(super) fn max_each_bytes(&self) -> u64 {
         self.max_each_bytes
     }
 
     /// Sets the bytes that a recording takes.
-    pub fn set(&self, id: RecordingId, bytes: u64) {
+    pub(super) fn set(&self, id: RecordingId, bytes: u64) {
         self.used().insert(id, bytes);
     }
 
     /// Removes a recording that is no longer in the spool.
-    pub fn clear(&self, id: RecordingId) {
+    pub(super) fn clear(&self, id: RecordingId) {
         self.used().remove(&id);
     }
 
     /// The reason why nothing more may be written to a recording, if any. Queries the file system, which blocks
     /// briefly.
-    pub fn is_full_for(&self, id: RecordingId) -> Option<&'static str> {
+    pub(super) fn is_full_for(&self, id: RecordingId) -> Option<&'static str> {
         let (own, all) = {
             let used = self.used();
             let all = used.values().fold(0, |all: u64, bytes| all.saturating_add(*bytes));

@@ -27,13 +27,13 @@ use crate::store::{Store, StoreError};
 use crate::transcript::origin_ms;
 
 /// The last file of a recording: once it is uploaded, all others are.
-pub const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 const MANIFEST_VERSION: u32 = 1;
 const HASH_BYTES: usize = 128 * 1024;
 
 /// Why a recording could not be finalized.
 #[derive(Debug, Error)]
-pub enum FinishError {
+pub(super) enum FinishError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("{0}")]
@@ -52,7 +52,7 @@ impl From<TextError> for FinishError {
 }
 
 /// A recording and its stream.
-pub struct Finish<'a> {
+pub(super) struct Finish<'a> {
     pub store: &'a Store,
     pub spool: &'a Arc<Spool>,
     pub layout: &'a Layout,
@@ -96,7 +96,7 @@ struct ManifestFile<'a> {
 
 impl Finish<'_> {
     /// Closes and writes everything. May be called again: existing results are written anew.
-    pub async fn run(&self) -> Result<Vec<RecordedFile>, FinishError> {
+    pub(super) async fn run(&self) -> Result<Vec<RecordedFile>, FinishError> {
         let (spool, id, max_bytes) = (Arc::clone(self.spool), self.meta.id, self.max_bytes);
         let text = &self.stream.tally.transcript;
         let oldest_ms = text.first_ms.filter(|_| self.meta.records(Medium::Transcript));
@@ -314,7 +314,7 @@ struct Became {
 }
 
 /// The expected files of a running recording.
-pub fn underway(recording: &Recording, meta: &RecordingMeta) -> Vec<RecordedFile> {
+pub(super) fn underway(recording: &Recording, meta: &RecordingMeta) -> Vec<RecordedFile> {
     let file = |note: &TrackNote| RecordedFile {
         name: note.name.clone(),
         api_name: api_name(recording, &note.name),
@@ -383,7 +383,7 @@ fn hashed(path: &Path) -> io::Result<(u64, String)> {
 }
 
 /// Runs file operations on a thread that may block on the disk.
-pub async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))

@@ -15,7 +15,7 @@ const LEVELS: usize = 2;
 
 /// Returns the files below `folder` that are not `known`, with their names there. Adds `.damaged` to the names that
 /// lack it. Files that begin with a dot were being renamed and are incomplete. Blocks.
-pub fn leftovers(
+pub(super) fn leftovers(
     folder: &Path,
     known: &HashSet<String>,
     recording: RecordingId,

@@ -27,7 +27,7 @@ const LABEL: &str = "label.json";
 
 /// A spool that is locked by this daemon.
 #[derive(Debug)]
-pub struct Spool {
+pub(super) struct Spool {
     pub id: SpoolId,
     folder: PathBuf,
     _lock: File,
@@ -35,7 +35,7 @@ pub struct Spool {
 
 /// The metadata of a recording on disk: enough to continue it after a restart.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RecordingMeta {
+pub(super) struct RecordingMeta {
     pub id: RecordingId,
     pub session_id: SessionId,
     pub stream_id: StreamId,
@@ -62,7 +62,7 @@ pub struct RecordingMeta {
 
 /// A file of frames, or a folder of pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrackNote {
+pub(super) struct TrackNote {
     /// The path under `files/`.
     pub name: String,
     pub medium: String,
@@ -78,7 +78,7 @@ pub struct TrackNote {
 }
 
 impl TrackNote {
-    pub fn voice(&self) -> Voice<'_> {
+    pub(super) fn voice(&self) -> Voice<'_> {
         match self.speaker.key() {
             _ if self.is_mix => Voice::Mix,
             Some(_) => Voice::One(&self.speaker),
@@ -89,7 +89,7 @@ impl TrackNote {
 
 impl RecordingMeta {
     /// A recording of a stream that has nothing in it yet.
-    pub fn new(
+    pub(super) fn new(
         session_id: SessionId,
         stream_id: StreamId,
         ordinal: u32,
@@ -112,7 +112,7 @@ impl RecordingMeta {
     }
 
     /// Sets the time origin of every file. Existing tracks are shifted when they are opened.
-    pub fn begin_at(&mut self, origin_ms: i64) {
+    pub(super) fn begin_at(&mut self, origin_ms: i64) {
         for note in &mut self.tracks {
             note.origin_ms = note.origin_ms.or(self.origin_ms);
         }
@@ -120,26 +120,26 @@ impl RecordingMeta {
     }
 
     /// The size of this much silence in all files.
-    pub fn silence_bytes(&self, by_ms: i64) -> u64 {
+    pub(super) fn silence_bytes(&self, by_ms: i64) -> u64 {
         let per_ms: u64 = self.tracks.iter().map(|note| note.kind.silence_bytes_per_ms()).sum();
         per_ms.saturating_mul(u64::try_from(by_ms).unwrap_or_default())
     }
 
     /// The counts of all frames.
-    pub fn total(&self) -> Counts {
+    pub(super) fn total(&self) -> Counts {
         let mut total = self.frames;
         self.counts.values().for_each(|counts| total.add(counts));
         total
     }
 
-    pub fn records(&self, medium: Medium) -> bool {
+    pub(super) fn records(&self, medium: Medium) -> bool {
         self.media.iter().any(|name| name == medium.as_str())
     }
 }
 
 impl Spool {
     /// Opens the first spool under `root` that no other daemon uses; creates one if there is none. Blocks.
-    pub fn open(root: &Path) -> io::Result<Self> {
+    pub(super) fn open(root: &Path) -> io::Result<Self> {
         let private = |folder: &Path| {
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
             // Earlier versions created it with the process's umask.
@@ -160,7 +160,7 @@ impl Spool {
     }
 
     /// Spools beside this one that hold something and that no daemon uses; locked while they are held. Blocks.
-    pub fn abandoned(&self) -> io::Result<Vec<Self>> {
+    pub(super) fn abandoned(&self) -> io::Result<Vec<Self>> {
         let Some(root) = self.folder.parent() else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for folder in (0..MAX_SPOOLS).map(|number| root.join(number.to_string())) {
@@ -179,7 +179,7 @@ impl Spool {
     }
 
     /// Moves all recordings of another spool here and removes that spool. May be called again. Blocks.
-    pub fn adopt(&self, other: &Self) -> io::Result<()> {
+    pub(super) fn adopt(&self, other: &Self) -> io::Result<()> {
         for meta in other.labels()? {
             fs::rename(other.folder_of(meta.id), self.folder_of(meta.id))?;
         }
@@ -187,7 +187,7 @@ impl Spool {
     }
 
     /// The metadata of all recordings here, oldest first. Skips folders without readable metadata.
-    pub fn labels(&self) -> io::Result<Vec<RecordingMeta>> {
+    pub(super) fn labels(&self) -> io::Result<Vec<RecordingMeta>> {
         let mut labels = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
@@ -206,12 +206,12 @@ impl Spool {
         Ok(labels)
     }
 
-    pub fn meta(&self, id: RecordingId) -> io::Result<RecordingMeta> {
+    pub(super) fn meta(&self, id: RecordingId) -> io::Result<RecordingMeta> {
         read_label(&self.folder_of(id))
     }
 
     /// Writes a recording's metadata so that it survives a power cut; creates the folder if needed.
-    pub fn keep(&self, meta: &RecordingMeta) -> io::Result<()> {
+    pub(super) fn keep(&self, meta: &RecordingMeta) -> io::Result<()> {
         let folder = self.folder_of(meta.id);
         let is_first = !folder.exists();
         fs::create_dir_all(folder.join("files"))?;
@@ -221,7 +221,7 @@ impl Spool {
     }
 
     /// Like [`Spool::keep`] if only counts have changed: after a power cut the older version may be found.
-    pub fn keep_counts(&self, meta: &RecordingMeta) -> io::Result<()> {
+    pub(super) fn keep_counts(&self, meta: &RecordingMeta) -> io::Result<()> {
         let folder = self.folder_of(meta.id);
         let text = serde_json::to_vec(meta).map_err(io::Error::other)?;
         let fresh = folder.join("label.json.new");
@@ -232,21 +232,21 @@ impl Spool {
     }
 
     /// The folder of a recording's files.
-    pub fn files(&self, id: RecordingId) -> PathBuf {
+    pub(super) fn files(&self, id: RecordingId) -> PathBuf {
         self.folder_of(id).join("files")
     }
 
-    pub fn has(&self, id: RecordingId) -> bool {
+    pub(super) fn has(&self, id: RecordingId) -> bool {
         self.folder_of(id).join(LABEL).exists()
     }
 
     /// The size of a recording; silence counts, even as a hole that takes no space.
-    pub fn bytes(&self, id: RecordingId) -> u64 {
+    pub(super) fn bytes(&self, id: RecordingId) -> u64 {
         bytes_under(&self.folder_of(id))
     }
 
     /// Removes a recording's folder. Calling it again is no error.
-    pub fn remove(&self, id: RecordingId) -> io::Result<()> {
+    pub(super) fn remove(&self, id: RecordingId) -> io::Result<()> {
         match fs::remove_dir_all(self.folder_of(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),

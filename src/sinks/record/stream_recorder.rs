@@ -26,7 +26,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why the recording stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StopCause {
+pub(super) enum StopCause {
     /// The stream has ended.
     Ended,
     /// Another task continues it, perhaps on this daemon.
@@ -36,7 +36,7 @@ pub enum StopCause {
 }
 
 /// Records until the stream leaves this daemon.
-pub async fn record(
+pub(super) async fn record(
     shared: Arc<Shared>,
     meta: RecordingMeta,
     mut tap: Tap,

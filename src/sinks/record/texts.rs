@@ -22,7 +22,7 @@ const LAST_SEQ: u64 = i64::MAX as u64;
 
 /// Why a text was not written.
 #[derive(Debug, Error)]
-pub enum TextError {
+pub(super) enum TextError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -31,7 +31,7 @@ pub enum TextError {
 
 /// A text that was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text {
+pub(super) struct Text {
     pub name: String,
     pub medium: &'static str,
     pub content_type: &'static str,
@@ -42,7 +42,7 @@ pub struct Text {
 }
 
 /// One stream's entries, and the folder that they are written to.
-pub struct Texts<'a> {
+pub(super) struct Texts<'a> {
     pub store: &'a Store,
     /// All streams of the session.
     pub streams: &'a [StreamRecord],
@@ -65,7 +65,7 @@ struct EntryLine<'a> {
 
 impl Texts<'_> {
     /// The transcript in every format.
-    pub async fn transcript(&self) -> Result<Vec<Text>, TextError> {
+    pub(super) async fn transcript(&self) -> Result<Vec<Text>, TextError> {
         let mut texts = Vec::new();
         for format in TRANSCRIPTS {
             texts.push(self.transcript_as(format).await?);
@@ -73,12 +73,12 @@ impl Texts<'_> {
         Ok(texts)
     }
 
-    pub async fn chat(&self) -> Result<Text, TextError> {
+    pub(super) async fn chat(&self) -> Result<Text, TextError> {
         self.entries("chat", &[EntryKind::Chat]).await
     }
 
     /// All entries other than transcript and chat.
-    pub async fn events(&self) -> Result<Text, TextError> {
+    pub(super) async fn events(&self) -> Result<Text, TextError> {
         let is_event = |kind: &EntryKind| !matches!(kind, EntryKind::Transcript | EntryKind::Chat);
         let kinds: Vec<EntryKind> = EntryKind::ALL.into_iter().filter(is_event).collect();
         self.entries("events", &kinds).await

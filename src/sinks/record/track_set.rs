@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use self::aligned::aligned;
-pub use self::aligned::finish;
+pub(super) use self::aligned::finish;
 use self::counting::Progress;
 use self::open::{Open, Writer};
 use super::layout::Layout;
@@ -37,7 +37,7 @@ const MAX_HELD_BYTES: usize = 8 << 20;
 const FRAME_BYTES: usize = 128;
 
 /// The files of a recording.
-pub struct TrackSet {
+pub(super) struct TrackSet {
     spool: Arc<Spool>,
     layout: Arc<Layout>,
     meta: RecordingMeta,
@@ -74,7 +74,7 @@ enum Key {
 
 impl TrackSet {
     /// Continues from the metadata, or starts anew. `max_bytes`: the most bytes of its files.
-    pub fn open(
+    pub(super) fn open(
         spool: Arc<Spool>,
         layout: Arc<Layout>,
         meta: RecordingMeta,
@@ -102,18 +102,22 @@ impl TrackSet {
         })
     }
 
-    pub fn meta(&self) -> &RecordingMeta {
+    pub(super) fn meta(&self) -> &RecordingMeta {
         &self.meta
     }
 
     /// The size of the recording; silence counts, even where it takes no space.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.closed_bytes + self.open.values().map(Open::bytes).sum::<u64>()
     }
 
     /// Writes frames, oldest first, and removes them from `frames`. After an error all files are closed, and the rest
     /// stays in `frames`. `now_ms`: Unix milliseconds.
-    pub fn take(&mut self, frames: &mut VecDeque<Arc<Frame>>, now_ms: i64) -> io::Result<()> {
+    pub(super) fn take(
+        &mut self,
+        frames: &mut VecDeque<Arc<Frame>>,
+        now_ms: i64,
+    ) -> io::Result<()> {
         self.now_ms = now_ms;
         self.place_origin(frames)?;
         self.is_synced &= frames.is_empty();
@@ -132,7 +136,7 @@ impl TrackSet {
     }
 
     /// Whether all taken frames are in files that play.
-    pub fn is_synced(&self) -> bool {
+    pub(super) fn is_synced(&self) -> bool {
         self.is_synced
     }
 
@@ -147,7 +151,7 @@ impl TrackSet {
     }
 
     /// After this, all taken frames are in files that play.
-    pub fn sync(&mut self) -> io::Result<()> {
+    pub(super) fn sync(&mut self) -> io::Result<()> {
         self.held_bytes = 0;
         self.synced_at = Instant::now();
         let synced = self.open.values_mut().try_for_each(Open::sync);
@@ -162,7 +166,7 @@ impl TrackSet {
     }
 
     /// Closes all files and writes the counts to the metadata. The files may be opened again.
-    pub fn close_all(&mut self) -> io::Result<()> {
+    pub(super) fn close_all(&mut self) -> io::Result<()> {
         self.keys().iter().try_for_each(|key| self.close(key))?;
         self.is_synced = true;
         self.spool.keep(&self.meta)

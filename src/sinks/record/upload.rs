@@ -25,7 +25,7 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 const REVOKED: i64 = 8;
 
 /// Completes a recording. Returns when nothing is left to do here.
-pub async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, meta: RecordingMeta) {
+pub(super) async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, meta: RecordingMeta) {
     shared.quota.set(meta.id, spooled_bytes(&spool, &meta).await);
     let mut recording = announced(&shared, spool.id, &meta).await;
     if recording.status == RecordingStatus::Failed {
@@ -71,7 +71,7 @@ async fn taken_up(shared: &Shared, recording: &Recording) -> RecordingStatus {
 }
 
 /// Returns the recording's row, and creates it if it does not exist.
-pub async fn announced(shared: &Shared, spool: SpoolId, meta: &RecordingMeta) -> Recording {
+pub(super) async fn announced(shared: &Shared, spool: SpoolId, meta: &RecordingMeta) -> Recording {
     let new = NewRecording {
         id: meta.id,
         session_id: meta.session_id,

@@ -17,13 +17,13 @@ use crate::net::{Network, Resolver};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The limit for a whole exchange, from the first byte sent to the last byte received.
-pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const TOTAL_TIMEOUT: Duration = Duration::from_secs(15);
 /// How much of an answer is stored: enough for an error message.
 const MAX_ANSWER_BYTES: usize = 1024;
 
 /// Why there is no answer. Contains no URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum SendError {
+pub(super) enum SendError {
     #[error("the host has no address that may be connected to")]
     AddressRefused,
     #[error("no connection")]
@@ -34,7 +34,7 @@ pub enum SendError {
 
 /// An endpoint's answer, whatever its status.
 #[derive(Debug)]
-pub struct Answer {
+pub(super) struct Answer {
     pub status: u16,
     pub retry_after: Option<String>,
     /// The beginning of the body.
@@ -42,7 +42,7 @@ pub struct Answer {
 }
 
 /// The headers of a delivery.
-pub struct Signed<'a> {
+pub(super) struct Signed<'a> {
     pub id: &'a str,
     pub timestamp_s: i64,
     pub signature: &'a str,
@@ -50,10 +50,10 @@ pub struct Signed<'a> {
 
 /// Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Client(reqwest::Client);
+pub(super) struct Client(reqwest::Client);
 
 impl Client {
-    pub fn new(network: &Network, policy: Arc<AddressPolicy>) -> Self {
+    pub(super) fn new(network: &Network, policy: Arc<AddressPolicy>) -> Self {
         let network = network.for_named_hosts();
         let client = network
             .http_client()
@@ -66,7 +66,7 @@ impl Client {
     }
 
     /// Sends a body to a URL from [`AddressPolicy::read`]: an address in it is not resolved, and so not checked here.
-    pub async fn post(
+    pub(super) async fn post(
         &self,
         url: Url,
         signed: &Signed<'_>,

@@ -11,17 +11,17 @@ use crate::zoom::token::Rotated;
 const TABLE: &str = "webhook_endpoints";
 
 /// An endpoint's secrets in plain text.
-pub struct OpenSecrets {
+pub(super) struct OpenSecrets {
     pub current: Zeroizing<String>,
     pub previous: Option<Zeroizing<String>>,
 }
 
 /// Generates a secret, for its owner to see once.
-pub fn make() -> Zeroizing<String> {
+pub(super) fn make() -> Zeroizing<String> {
     secret(&Zeroizing::new(random_bytes::<NEW_SECRET_BYTES>()))
 }
 
-pub fn seal(
+pub(super) fn seal(
     ring: &KeyRing,
     id: EndpointId,
     current: &str,
@@ -34,7 +34,7 @@ pub fn seal(
     }
 }
 
-pub fn open(
+pub(super) fn open(
     ring: &KeyRing,
     id: EndpointId,
     sealed: &SealedSecrets,

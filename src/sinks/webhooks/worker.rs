@@ -28,7 +28,7 @@ const MAX_WAITING: u32 = 200_000;
 /// How often waiting deliveries are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(60);
 
-pub struct Worker {
+pub(super) struct Worker {
     hooks: Webhooks,
     client: Client,
     /// The free requests of each endpoint.
@@ -46,7 +46,7 @@ struct Tried {
 }
 
 impl Worker {
-    pub fn new(hooks: Webhooks, network: &Network) -> Self {
+    pub(super) fn new(hooks: Webhooks, network: &Network) -> Self {
         let client = Client::new(network, Arc::clone(&hooks.0.settings.policy));
         Self {
             hooks,
@@ -58,7 +58,7 @@ impl Worker {
         }
     }
 
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut due = interval(self.hooks.0.settings.look_every);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let hooks = self.hooks.clone();

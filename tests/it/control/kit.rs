@@ -16,10 +16,10 @@ use super::zoom::FakeZoom;
 use crate::http::client::{Answer, TIMEOUT};
 use crate::http::server::{Server, Wiring};
 
-pub const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
-pub const NUMBER: &str = "91234567890";
+pub(super) const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
+pub(super) const NUMBER: &str = "91234567890";
 
-pub struct Kit {
+pub(super) struct Kit {
     pub server: Server,
     pub zoom: Arc<FakeZoom>,
     worker: Option<(JoinHandle<()>, CancellationToken)>,
@@ -34,7 +34,7 @@ impl Drop for Kit {
 }
 
 /// No wait of a test's is a real one.
-pub fn short_pauses() -> Pauses {
+pub(super) fn short_pauses() -> Pauses {
     let pause = Duration::from_millis(5);
     Pauses {
         not_live: vec![pause, pause],
@@ -47,11 +47,11 @@ pub fn short_pauses() -> Pauses {
 
 impl Kit {
     /// Without the background worker.
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self::wired(|_| {}).await
     }
 
-    pub async fn wired(change: impl FnOnce(&mut Wiring)) -> Self {
+    pub(super) async fn wired(change: impl FnOnce(&mut Wiring)) -> Self {
         let zoom = Arc::new(FakeZoom::start().await);
         let mut wiring = Wiring {
             now_ms: rtmsd::clock::now_ms,
@@ -64,36 +64,41 @@ impl Kit {
     }
 
     /// With it.
-    pub async fn working(change: impl FnOnce(&mut Wiring)) -> Self {
+    pub(super) async fn working(change: impl FnOnce(&mut Wiring)) -> Self {
         let mut kit = Self::wired(change).await;
         kit.work();
         kit
     }
 
-    pub fn work(&mut self) {
+    pub(super) fn work(&mut self) {
         let stop = CancellationToken::new();
         let control: Arc<Control> = Arc::clone(&self.server.state.control);
         self.worker = Some((tokio::spawn(control.run(stop.clone())), stop));
     }
 
     /// Ends the worker as a restart would.
-    pub async fn rest(&mut self) {
+    pub(super) async fn rest(&mut self) {
         let (task, stop) = self.worker.take().expect("a worker");
         stop.cancel();
         task.await.expect("no panic");
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(super) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.post_with(path, body, &[BOSS]).await
     }
 
-    pub async fn post_with(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+    pub(super) async fn post_with(
+        &self,
+        path: &str,
+        body: &Value,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let path = format!("/api/v1/sdk/sessions{path}");
         self.server.post_to(&path, body.as_bytes(), headers).await
     }
 
-    pub async fn get(&self, path: &str) -> Value {
+    pub(super) async fn get(&self, path: &str) -> Value {
         let path = format!("/api/v1/sdk/sessions{path}");
         let answer = self.server.request("GET", &path, &[BOSS]).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -101,37 +106,37 @@ impl Kit {
     }
 
     /// A session of the meeting `NUMBER`, made over REST.
-    pub async fn create(&self) -> String {
+    pub(super) async fn create(&self) -> String {
         let answer = self.post("", &json!({"platform": "zoom", "meeting_id": NUMBER})).await;
         assert!(matches!(answer.status, 200 | 201), "{}", answer.text());
         answer.json()["data"]["session"]["id"].as_str().expect("an id").to_owned()
     }
 
-    pub async fn act(&self, id: &str, action: &str) -> Answer {
+    pub(super) async fn act(&self, id: &str, action: &str) -> Answer {
         self.post(&format!("/{id}/rtms/{action}"), &Value::Null).await
     }
 
-    pub async fn webhook(&self, event: &str, payload: Value) {
+    pub(super) async fn webhook(&self, event: &str, payload: Value) {
         let now_ms = (self.server.state.now_ms)();
         let body = json!({"event": event, "event_ts": now_ms, "payload": payload});
         let answer = self.server.webhook(body.to_string().as_bytes()).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
-    pub async fn meeting(&self, event: &str, uuid: &str) {
+    pub(super) async fn meeting(&self, event: &str, uuid: &str) {
         let object =
             json!({"id": NUMBER.parse::<u64>().unwrap(), "uuid": uuid, "host_id": "host1"});
         self.webhook(event, json!({"account_id": "acc1", "object": object})).await;
     }
 
-    pub async fn announce(&self, uuid: &str, stream: &str) {
+    pub(super) async fn announce(&self, uuid: &str, stream: &str) {
         let payload = json!({"meeting_uuid": uuid, "meeting_id": NUMBER, "rtms_stream_id": stream,
             "server_urls": "wss://a.zoom.us"});
         self.webhook("meeting.rtms_started", payload).await;
     }
 
     /// Ends a stream as its runner would.
-    pub async fn end_stream(&self, stream: &str, outcome: Outcome, reason: Option<i64>) {
+    pub(super) async fn end_stream(&self, stream: &str, outcome: Outcome, reason: Option<i64>) {
         let record = self.server.stream(stream).await;
         let (store, now_ms) = (&self.server.state.store, (self.server.state.now_ms)());
         let (id, epoch, generation) = (&record.stream_id, record.epoch, record.generation);
@@ -139,12 +144,12 @@ impl Kit {
         assert!(ended.await.expect("the store works").is_some(), "the stream lived");
     }
 
-    pub async fn status(&self, id: &str) -> String {
+    pub(super) async fn status(&self, id: &str) -> String {
         let session = self.get(&format!("/{id}")).await;
         session["session"]["status"].as_str().expect("a status").to_owned()
     }
 
-    pub async fn becomes(&self, id: &str, status: &str) {
+    pub(super) async fn becomes(&self, id: &str, status: &str) {
         let waiting = async {
             while self.status(id).await != status {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -155,7 +160,7 @@ impl Kit {
     }
 
     /// What the policies have wanted of the only session, once they have seen everything.
-    pub async fn planned(&self) -> Vec<String> {
+    pub(super) async fn planned(&self) -> Vec<String> {
         let store = &self.server.state.store;
         let waiting = async {
             while !store.sessions_to_review(1).await.expect("the store works").is_empty() {
@@ -169,12 +174,12 @@ impl Kit {
     }
 
     /// What came of the only session's planned action with this cause.
-    pub async fn settled(&self, cause: &str) -> ActionStatus {
+    pub(super) async fn settled(&self, cause: &str) -> ActionStatus {
         self.action_where(cause, |action| !action.status.is_open()).await.status
     }
 
     /// The same, once it has been tried, even if it will be tried again.
-    pub async fn answered(&self, cause: &str) -> ActionRecord {
+    pub(super) async fn answered(&self, cause: &str) -> ActionRecord {
         self.action_where(cause, |action| action.answer.is_some()).await
     }
 
@@ -195,13 +200,13 @@ impl Kit {
     }
 
     /// The sessions' only one.
-    pub async fn only_session(&self) -> String {
+    pub(super) async fn only_session(&self) -> String {
         let sessions = self.get("").await["sessions"].as_array().expect("sessions").clone();
         assert_eq!(sessions.len(), 1, "{sessions:?}");
         sessions[0]["id"].as_str().expect("an id").to_owned()
     }
 }
 
-pub fn session_id(id: &str) -> SessionId {
+pub(super) fn session_id(id: &str) -> SessionId {
     SessionId::parse(id).expect("a UUID")
 }

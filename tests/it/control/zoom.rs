@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Asked {
+pub(super) struct Asked {
     pub method: String,
     pub path: String,
     pub authorization: String,
@@ -22,33 +22,33 @@ pub struct Asked {
 }
 
 impl Asked {
-    pub fn action(&self) -> &str {
+    pub(super) fn action(&self) -> &str {
         self.body["action"].as_str().expect("an action")
     }
 }
 
 #[derive(Clone)]
-pub struct Say {
+pub(super) struct Say {
     status: u16,
     header: Option<(&'static str, String)>,
     body: String,
 }
 
 impl Say {
-    pub fn status(status: u16) -> Self {
+    pub(super) fn status(status: u16) -> Self {
         Self { status, header: None, body: String::new() }
     }
 
-    pub fn error(status: u16, code: i64) -> Self {
+    pub(super) fn error(status: u16, code: i64) -> Self {
         let body = format!(r#"{{"code":{code},"message":"Zoom's words about {code}"}}"#);
         Self { status, header: None, body }
     }
 
-    pub fn with_body(self, body: &str) -> Self {
+    pub(super) fn with_body(self, body: &str) -> Self {
         Self { body: body.into(), ..self }
     }
 
-    pub fn with_header(self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn with_header(self, name: &'static str, value: impl Into<String>) -> Self {
         Self { header: Some((name, value.into())), ..self }
     }
 }
@@ -63,7 +63,7 @@ struct Inner {
     held: tokio::sync::RwLock<()>,
 }
 
-pub struct FakeZoom {
+pub(super) struct FakeZoom {
     pub url: String,
     inner: Arc<Inner>,
     serving: JoinHandle<()>,
@@ -76,7 +76,7 @@ impl Drop for FakeZoom {
 }
 
 impl FakeZoom {
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let inner = Arc::new(Inner::default());
         let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -86,20 +86,20 @@ impl FakeZoom {
         Self { url, inner, serving }
     }
 
-    pub fn will_say(&self, says: impl IntoIterator<Item = Say>) {
+    pub(super) fn will_say(&self, says: impl IntoIterator<Item = Say>) {
         self.inner.script.lock().unwrap().extend(says);
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(super) fn asked(&self) -> Vec<Asked> {
         self.inner.asked.lock().unwrap().clone()
     }
 
-    pub fn actions(&self) -> Vec<String> {
+    pub(super) fn actions(&self) -> Vec<String> {
         self.asked().iter().map(|asked| asked.action().to_owned()).collect()
     }
 
     /// Waits until it was asked so often.
-    pub async fn asked_times(&self, times: usize) {
+    pub(super) async fn asked_times(&self, times: usize) {
         let waiting = async {
             loop {
                 let changed = self.inner.changed.notified();
@@ -114,7 +114,7 @@ impl FakeZoom {
     }
 
     /// Requests get no answer while this is kept.
-    pub async fn hold(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
+    pub(super) async fn hold(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
         self.inner.held.write().await
     }
 }

@@ -1,7 +1,7 @@
 //! A short chaos run: see `benches/chaos.rs`, which makes the long one.
 
 #[path = "../../../benches/chaos/run.rs"]
-pub mod run;
+pub(super) mod run;
 
 use self::run::{Plan, run};
 

@@ -13,30 +13,30 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 
-pub use daemon::{API_TOKEN, Api, Home, StreamView, TestDaemon};
-pub use log::{Log, Page};
-pub use post::{Post, send_webhook};
-pub use script::{chatter, endless, script};
-pub use webhooks::{started, stopped};
+pub(crate) use daemon::{API_TOKEN, Api, Home, StreamView, TestDaemon};
+pub(crate) use log::{Log, Page};
+pub(crate) use post::{Post, send_webhook};
+pub(crate) use script::{chatter, endless, script};
+pub(crate) use webhooks::{started, stopped};
 
 /// No test waits longer for one thing.
-pub const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 /// The wait between two polls: short at first, then growing, for a busy machine.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// How much shorter the simulator's waits are: keep-alives come twice a second.
-pub const TIME_SCALE: f64 = 20.0;
+pub(crate) const TIME_SCALE: f64 = 20.0;
 
 /// What `look` finds, as soon as it finds something.
 ///
 /// # Panics
 /// When it has not after [`TIMEOUT`]; `what` says what was waited for.
-pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
     eventually_within(TIMEOUT, what, look).await
 }
 
 /// Like [`eventually`], with a longer limit.
-pub async fn eventually_within<T>(
+pub(crate) async fn eventually_within<T>(
     limit: Duration,
     what: &str,
     mut look: impl AsyncFnMut() -> Option<T>,
@@ -52,19 +52,19 @@ pub async fn eventually_within<T>(
 }
 
 /// Zoom's side: a simulator whose webhooks go through a post office.
-pub struct Zoom {
+pub(crate) struct Zoom {
     pub simulator: Simulator,
     pub post: Post,
     _tls: Option<TempDir>,
 }
 
 /// A wait of the simulator that lasts so many real milliseconds.
-pub fn real(ms: u64) -> u64 {
+pub(crate) fn real(ms: u64) -> u64 {
     ms * TIME_SCALE as u64
 }
 
 /// A simulator's settings with short waits, playing this script.
-pub fn zoom(script: rtmsd::simulator::Script) -> Settings {
+pub(crate) fn zoom(script: rtmsd::simulator::Script) -> Settings {
     Settings {
         script,
         timings: Timings {
@@ -84,12 +84,12 @@ pub fn zoom(script: rtmsd::simulator::Script) -> Settings {
 }
 
 impl Zoom {
-    pub async fn open(settings: Settings) -> Self {
+    pub(crate) async fn open(settings: Settings) -> Self {
         Self::open_on(settings, None).await
     }
 
     /// Over `wss`, with a certificate that the daemon has to be told of.
-    pub async fn open_tls(settings: Settings) -> Self {
+    pub(crate) async fn open_tls(settings: Settings) -> Self {
         Self::open_on(settings, Some(TempDir::new().unwrap())).await
     }
 
@@ -107,23 +107,23 @@ impl Zoom {
     }
 
     /// The only stream, or the newest.
-    pub fn stream(&self) -> StreamReport {
+    pub(crate) fn stream(&self) -> StreamReport {
         self.simulator.report().streams.pop().expect("a stream was announced")
     }
 
-    pub fn medium(&self, name: &str) -> MediumReport {
+    pub(crate) fn medium(&self, name: &str) -> MediumReport {
         self.stream().media.get(name).cloned().unwrap_or_default()
     }
 
     /// Has the only live meeting do something.
-    pub async fn perform(&self, verb: Verb) {
+    pub(crate) async fn perform(&self, verb: Verb) {
         let meetings = self.simulator.live_meetings();
         let [meeting] = meetings.as_slice() else { panic!("live meetings: {meetings:?}") };
         self.simulator.perform(meeting, verb).await.unwrap();
     }
 
     /// Ends everything and asserts that the daemon kept to the protocol.
-    pub async fn close_clean(self) {
+    pub(crate) async fn close_clean(self) {
         let report = self.simulator.shutdown().await;
         let breaches: Vec<_> = report.streams.iter().flat_map(|stream| &stream.breaches).collect();
         assert!(report.is_clean(), "{breaches:?} {:?}", report.strays);
@@ -131,7 +131,7 @@ impl Zoom {
 }
 
 /// A daemon that has joined the first stream of a simulated Zoom, and its log as a subscriber sees it.
-pub struct Scene {
+pub(crate) struct Scene {
     pub home: Home,
     pub daemon: TestDaemon,
     pub zoom: Zoom,
@@ -139,16 +139,16 @@ pub struct Scene {
 }
 
 impl Scene {
-    pub async fn open(home: Home, settings: Settings) -> Self {
+    pub(crate) async fn open(home: Home, settings: Settings) -> Self {
         Self::with(home, Zoom::open(settings).await).await
     }
 
-    pub async fn open_tls(home: Home, settings: Settings) -> Self {
+    pub(crate) async fn open_tls(home: Home, settings: Settings) -> Self {
         Self::over_tls(home, Zoom::open_tls(settings).await).await
     }
 
     /// Starts a daemon with a running simulator that has a certificate.
-    pub async fn over_tls(home: Home, zoom: Zoom) -> Self {
+    pub(crate) async fn over_tls(home: Home, zoom: Zoom) -> Self {
         let ca = zoom.simulator.tls_files().unwrap().ca.display().to_string();
         Self::with(home.set("RTMS_CA_FILE", &ca), zoom).await
     }
@@ -159,7 +159,11 @@ impl Scene {
     }
 
     /// A daemon that was told something before Zoom is.
-    pub async fn prepared(home: Home, settings: Settings, prepare: impl AsyncFnOnce(Api)) -> Self {
+    pub(crate) async fn prepared(
+        home: Home,
+        settings: Settings,
+        prepare: impl AsyncFnOnce(Api),
+    ) -> Self {
         let daemon = TestDaemon::start(&home).await;
         prepare(daemon.api()).await;
         Self::between(home, daemon, Zoom::open(settings).await).await
@@ -174,17 +178,17 @@ impl Scene {
     }
 
     /// The newest stream's row, as the API shows it.
-    pub async fn stream(&self) -> StreamView {
+    pub(crate) async fn stream(&self) -> StreamView {
         self.daemon.api().stream(self.log.session_id()).await.expect("the session has a stream")
     }
 
     /// Waits until everything stands, on both sides.
-    pub async fn live(&self) {
+    pub(crate) async fn live(&self) {
         self.daemon.api().reaches(self.log.session_id(), "live").await;
     }
 
     /// Waits until the daemon has every line that the simulator has sent, and returns how many.
-    pub async fn all_lines(&self) -> usize {
+    pub(crate) async fn all_lines(&self) -> usize {
         eventually("every line that was sent has come", async || {
             let sent = self.zoom.medium("transcript").frames;
             let come = self.log.page().of("transcript").len();
@@ -194,7 +198,7 @@ impl Scene {
     }
 
     /// Waits for the stream's end and returns its row.
-    pub async fn ended(&self) -> StreamView {
+    pub(crate) async fn ended(&self) -> StreamView {
         self.log.entries("ended", 1).await;
         self.daemon.api().reaches(self.log.session_id(), "ended").await
     }

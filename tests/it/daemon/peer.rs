@@ -13,27 +13,27 @@ use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::kit::TIMEOUT;
 
-pub struct Peer {
+pub(super) struct Peer {
     listener: TcpListener,
     address: SocketAddr,
 }
 
 impl Peer {
-    pub async fn listen() -> Self {
+    pub(super) async fn listen() -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
 
-    pub fn on(listener: TcpListener) -> Self {
+    pub(super) fn on(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap();
         Self { listener, address }
     }
 
-    pub fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("ws://{}/", self.address)
     }
 
     /// The next WebSocket that is opened.
-    pub async fn accept(&mut self) -> PeerSocket {
+    pub(super) async fn accept(&mut self) -> PeerSocket {
         let accept = async {
             let (tcp, _) = self.listener.accept().await.unwrap();
             PeerSocket(accept_async(tcp).await.unwrap())
@@ -42,11 +42,11 @@ impl Peer {
     }
 }
 
-pub struct PeerSocket(WebSocketStream<TcpStream>);
+pub(super) struct PeerSocket(WebSocketStream<TcpStream>);
 
 impl PeerSocket {
     /// The next message, as JSON.
-    pub async fn hear(&mut self) -> Value {
+    pub(super) async fn hear(&mut self) -> Value {
         loop {
             let message = timeout(TIMEOUT, self.0.next()).await.expect("a message");
             if let Message::Text(text) = message.expect("not the end").unwrap() {
@@ -56,7 +56,7 @@ impl PeerSocket {
     }
 
     /// Waits for the next message of this type.
-    pub async fn hear_type(&mut self, number: u16) -> Value {
+    pub(super) async fn hear_type(&mut self, number: u16) -> Value {
         loop {
             let message = self.hear().await;
             if message["msg_type"] == number {
@@ -66,18 +66,18 @@ impl PeerSocket {
     }
 
     /// Sends a text frame with arbitrary bytes.
-    pub async fn say_bytes(&mut self, bytes: &[u8]) {
+    pub(super) async fn say_bytes(&mut self, bytes: &[u8]) {
         let text = OpCode::Data(Data::Text);
         let frame = Frame::message(bytes.to_vec(), text, true);
         self.0.send(Message::Frame(frame)).await.unwrap();
     }
 
-    pub async fn say(&mut self, message: &Value) {
+    pub(super) async fn say(&mut self, message: &Value) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
     /// Answers a signaling handshake well, with one media URL for everything.
-    pub async fn welcome(&mut self, media_url: &str) {
+    pub(super) async fn welcome(&mut self, media_url: &str) {
         assert_eq!(self.hear().await["msg_type"], 1);
         let urls = json!({"media_server": {"server_urls": {"all": media_url}}});
         let mut answer =

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::kit::{Api, Home, TIMEOUT, eventually};
 
 /// A running `rtmsd`. Killed when it is dropped.
-pub struct Process {
+pub(crate) struct Process {
     child: Child,
     out: Lines,
     err: Lines,
@@ -28,7 +28,7 @@ struct Lines {
 
 /// How a process ended and everything that it printed.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     pub status: ExitStatus,
     pub out: String,
     pub err: String,
@@ -36,7 +36,7 @@ pub struct Ended {
 
 impl Process {
     /// With nothing in its environment but these variables.
-    pub fn spawn(args: &[&str], variables: &[(String, String)], folder: &Path) -> Self {
+    pub(crate) fn spawn(args: &[&str], variables: &[(String, String)], folder: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_rtmsd"))
             .args(args)
             .env_clear()
@@ -54,7 +54,7 @@ impl Process {
     }
 
     /// `rtmsd serve` in its home, once it listens, and its API.
-    pub async fn serve(home: &Home) -> (Self, Api) {
+    pub(crate) async fn serve(home: &Home) -> (Self, Api) {
         let process = Self::spawn(&["serve"], home.variables(), home.folder());
         let address: SocketAddr = eventually("the daemon listens", async || {
             let line = process.logged("rtmsd listens")?;
@@ -65,14 +65,14 @@ impl Process {
     }
 
     /// The log line with this message, if it was printed.
-    pub fn logged(&self, message: &str) -> Option<Value> {
+    pub(crate) fn logged(&self, message: &str) -> Option<Value> {
         let lines = self.err.lines.lock().unwrap();
         let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         parsed.into_iter().find(|line| line["message"] == message)
     }
 
     /// The first line on standard output that is JSON with this key.
-    pub async fn printed(&self, key: &str) -> Value {
+    pub(crate) async fn printed(&self, key: &str) -> Value {
         eventually(key, async || {
             let lines = self.out.lines.lock().unwrap();
             let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -82,17 +82,17 @@ impl Process {
     }
 
     /// Everything printed to standard output so far.
-    pub fn out(&self) -> String {
+    pub(crate) fn out(&self) -> String {
         self.out.lines.lock().unwrap().join("\n")
     }
 
     /// Everything printed to standard error so far.
-    pub fn err(&self) -> String {
+    pub(crate) fn err(&self) -> String {
         self.err.lines.lock().unwrap().join("\n")
     }
 
     /// `TERM`, `KILL` and so on.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().expect("it runs");
         let command = format!("kill -{name} {pid}");
         let sent = std::process::Command::new("sh").args(["-c", &command]).status().unwrap();
@@ -100,14 +100,14 @@ impl Process {
     }
 
     /// Waits for its end.
-    pub async fn ended(mut self) -> Ended {
+    pub(crate) async fn ended(mut self) -> Ended {
         let status = timeout(TIMEOUT, self.child.wait()).await.expect("it ends").unwrap();
         Ended { status, out: self.out.all().await, err: self.err.all().await }
     }
 }
 
 impl Ended {
-    pub fn code(&self) -> i32 {
+    pub(crate) fn code(&self) -> i32 {
         self.status.code().unwrap_or_else(|| panic!("ended by a signal: {self:?}"))
     }
 }

@@ -2,7 +2,7 @@
 
 mod access;
 mod files;
-pub mod kit;
+pub(super) mod kit;
 mod places;
 mod restarts;
 mod trouble;

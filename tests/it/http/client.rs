@@ -8,9 +8,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
 /// No answer takes this long unless something hangs.
-pub const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     headers: Vec<(String, String)>,
     pub body: Vec<u8>,
@@ -18,7 +18,7 @@ pub struct Answer {
 
 impl Answer {
     /// Parses everything that a server wrote until it closed the connection. `None` if that is not a response.
-    pub fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
         let mut lines = std::str::from_utf8(&bytes[..end]).ok()?.split("\r\n");
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
@@ -27,26 +27,26 @@ impl Answer {
         Some(Self { status, headers, body: bytes[end + 4..].to_vec() })
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(own, _)| own.eq_ignore_ascii_case(name));
         found.next().map(|(_, value)| value.as_str())
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the body is text")
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("the body is JSON")
     }
 
     /// `error.code` of the envelope.
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         self.json()["error"]["code"].as_str().expect("an error envelope").to_owned()
     }
 }
 
-pub fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.0\r\nhost: localhost\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
@@ -56,12 +56,12 @@ pub fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// Sends bytes and reads until the server closes.
-pub async fn exchange(address: SocketAddr, request: &[u8]) -> Answer {
+pub(crate) async fn exchange(address: SocketAddr, request: &[u8]) -> Answer {
     try_exchange(address, request).await.expect("the server listens and answers")
 }
 
 /// `None` if no server listens, or the connection ends without a response.
-pub async fn try_exchange(address: SocketAddr, request: &[u8]) -> Option<Answer> {
+pub(crate) async fn try_exchange(address: SocketAddr, request: &[u8]) -> Option<Answer> {
     let exchange = async {
         let mut socket = TcpStream::connect(address).await.ok()?;
         // A server may answer and close before it has read everything.
@@ -73,7 +73,7 @@ pub async fn try_exchange(address: SocketAddr, request: &[u8]) -> Option<Answer>
     tokio::time::timeout(TIMEOUT, exchange).await.expect("an answer in time")
 }
 
-pub async fn read_answer(socket: &mut TcpStream) -> Answer {
+pub(crate) async fn read_answer(socket: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     let _ = socket.read_to_end(&mut bytes).await;
     Answer::parse(&bytes)
@@ -82,24 +82,28 @@ pub async fn read_answer(socket: &mut TcpStream) -> Answer {
 
 /// One server-sent event.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct SseEvent {
+pub(crate) struct SseEvent {
     pub id: String,
     pub event: String,
     pub data: Value,
 }
 
 /// An open event stream.
-pub struct SseClient {
+pub(crate) struct SseClient {
     reader: BufReader<TcpStream>,
 }
 
 impl SseClient {
-    pub async fn open(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> (u16, Self) {
+    pub(crate) async fn open(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> (u16, Self) {
         Self::try_open(address, path, headers).await.expect("the server listens and answers")
     }
 
     /// `None` if no server listens, or the connection ends without a response.
-    pub async fn try_open(
+    pub(crate) async fn try_open(
         address: SocketAddr,
         path: &str,
         headers: &[(&str, &str)],
@@ -117,7 +121,7 @@ impl SseClient {
     }
 
     /// The next event; `None` when the server has ended the stream. Skips comments and `retry`.
-    pub async fn next(&mut self) -> Option<SseEvent> {
+    pub(crate) async fn next(&mut self) -> Option<SseEvent> {
         let mut event = SseEvent::default();
         loop {
             let line = self.line().await?;

@@ -47,10 +47,10 @@ use super::client::{Answer, TIMEOUT, exchange, head};
 use crate::support::network::network;
 
 /// The clock of these tests is fixed at the time of the documented signature.
-pub const NOW_S: i64 = 1_732_313_172;
-pub const READER: (&str, &str) = ("authorization", "Bearer read-token-of-tests");
+pub(crate) const NOW_S: i64 = 1_732_313_172;
+pub(crate) const READER: (&str, &str) = ("authorization", "Bearer read-token-of-tests");
 
-pub struct Server {
+pub(crate) struct Server {
     pub address: SocketAddr,
     pub state: Arc<AppState>,
     pub changes: mpsc::Receiver<StreamId>,
@@ -68,17 +68,17 @@ impl Drop for Server {
 }
 
 /// The queue of a live subscriber.
-pub const LIVE_BUFFER_BYTES: usize = 64 * 1024;
+pub(crate) const LIVE_BUFFER_BYTES: usize = 64 * 1024;
 /// The most live subscribers: of one token, and in total.
-pub const SUBSCRIBERS: usize = 8;
-pub const ALL_SUBSCRIBERS: usize = 12;
+pub(crate) const SUBSCRIBERS: usize = 8;
+pub(crate) const ALL_SUBSCRIBERS: usize = 12;
 
-pub fn key() -> WebhookKey {
+pub(crate) fn key() -> WebhookKey {
     WebhookKey::new(&Secret::new("demoSecretToken01".into()))
 }
 
 /// The parts that a test may replace.
-pub struct Wiring {
+pub(crate) struct Wiring {
     pub limits: Limits,
     pub body_timeout: Duration,
     pub now_ms: fn() -> i64,
@@ -129,15 +129,15 @@ fn recordings(store: &Store, hub: &Hub, folder: &Path) -> Recordings {
 }
 
 impl Server {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::wired(Wiring::default()).await
     }
 
-    pub async fn start_with(limits: Limits, body_timeout: Duration) -> Self {
+    pub(crate) async fn start_with(limits: Limits, body_timeout: Duration) -> Self {
         Self::wired(Wiring { limits, body_timeout, ..Wiring::default() }).await
     }
 
-    pub async fn wired(wiring: Wiring) -> Self {
+    pub(crate) async fn wired(wiring: Wiring) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let location = Location::Sqlite(folder.path().join("rtmsd.sqlite"));
         let (on_change, changes) = mpsc::channel(16);
@@ -206,31 +206,41 @@ impl Server {
         Self { address, state, changes, stop, serving, writing, folder }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.request("GET", path, &[READER]).await
     }
 
-    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         exchange(self.address, &head(method, path, headers)).await
     }
 
     /// Sends a webhook as Zoom does.
-    pub async fn webhook(&self, body: &[u8]) -> Answer {
+    pub(crate) async fn webhook(&self, body: &[u8]) -> Answer {
         let now_s = (self.state.now_ms)() / 1000;
         let signature = key().sign(now_s, body);
         self.post(body, &[signed_at(&now_s.to_string()), ("x-zm-signature", &signature)]).await
     }
 
-    pub async fn post(&self, body: &[u8], headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post(&self, body: &[u8], headers: &[(&str, &str)]) -> Answer {
         self.post_to("/webhook", body, headers).await
     }
 
-    pub async fn post_to(&self, path: &str, body: &[u8], headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn post_to(
+        &self,
+        path: &str,
+        body: &[u8],
+        headers: &[(&str, &str)],
+    ) -> Answer {
         self.send("POST", path, body, headers).await
     }
 
     /// Any request with a body.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         method: &str,
         path: &str,
@@ -245,11 +255,16 @@ impl Server {
     }
 
     /// Announces a stream and returns its row.
-    pub async fn start_stream(&self, meeting: &str, stream: &str) -> StreamRecord {
+    pub(crate) async fn start_stream(&self, meeting: &str, stream: &str) -> StreamRecord {
         self.start_stream_at(meeting, stream, NOW_S * 1000).await
     }
 
-    pub async fn start_stream_at(&self, meeting: &str, stream: &str, at_ms: i64) -> StreamRecord {
+    pub(crate) async fn start_stream_at(
+        &self,
+        meeting: &str,
+        stream: &str,
+        at_ms: i64,
+    ) -> StreamRecord {
         let body = json!({
             "event": "meeting.rtms_started",
             "event_ts": at_ms,
@@ -264,23 +279,23 @@ impl Server {
         self.stream(stream).await
     }
 
-    pub async fn stream(&self, stream: &str) -> StreamRecord {
+    pub(crate) async fn stream(&self, stream: &str) -> StreamRecord {
         let id = StreamId::parse(stream).expect("an id");
         self.state.store.stream(&id).await.expect("the store works").expect("a stream")
     }
 
     /// The log of a new stream.
-    pub fn feed(&self, stream: &StreamRecord) -> Feed {
+    pub(crate) fn feed(&self, stream: &StreamRecord) -> Feed {
         self.feed_after(stream, 0)
     }
 
     /// The log of a stream that has entries.
-    pub fn feed_after(&self, stream: &StreamRecord, last_seq: u64) -> Feed {
+    pub(crate) fn feed_after(&self, stream: &StreamRecord, last_seq: u64) -> Feed {
         Feed::new(Arc::clone(&self.state.hub), stream, last_seq, &[])
     }
 
     /// Ends a stream because the meeting is over, and stores all pending entries.
-    pub async fn end_stream(&self, meeting: &str, stream: &StreamRecord) {
+    pub(crate) async fn end_stream(&self, meeting: &str, stream: &StreamRecord) {
         self.state.hub.flush().await;
         let now_ms = (self.state.now_ms)();
         let body = json!({
@@ -297,7 +312,7 @@ impl Server {
     }
 
     /// Stops the server and waits for its end.
-    pub async fn stopped(mut self) {
+    pub(crate) async fn stopped(mut self) {
         self.state.draining.cancel();
         self.stop.cancel();
         tokio::time::timeout(TIMEOUT, &mut self.serving)
@@ -312,7 +327,7 @@ fn ring() -> KeyRing {
 }
 
 /// Settings that allow outgoing webhooks to loopback.
-pub fn webhook_settings(now_ms: fn() -> i64) -> webhooks::Settings {
+pub(crate) fn webhook_settings(now_ms: fn() -> i64) -> webhooks::Settings {
     webhooks::Settings {
         ring: ring(),
         policy: Arc::new(AddressPolicy::parse("127.0.0.1").expect("a policy")),
@@ -322,7 +337,7 @@ pub fn webhook_settings(now_ms: fn() -> i64) -> webhooks::Settings {
 }
 
 /// The parts that send requests to Zoom.
-pub fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Installer) {
+pub(crate) fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Installer) {
     let (api_base_url, configured) = wiring.zoom.clone();
     let client = Credentials { id: "demoClientId01".into(), secret: Secret::new("demo".into()) };
     let settings = oauth::Settings {
@@ -349,6 +364,6 @@ pub fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Installer) {
     (Arc::new(Control::new(store.clone(), api, settings)), installer)
 }
 
-pub fn signed_at(timestamp: &str) -> (&'static str, &str) {
+pub(crate) fn signed_at(timestamp: &str) -> (&'static str, &str) {
     ("x-zm-request-timestamp", timestamp)
 }

@@ -15,15 +15,15 @@ use crate::support::postgres;
 use crate::support::websocket::WebSocket;
 use crate::support::zoom::FakeZoom;
 
-pub const TICKETS: &str = "/api/v1/tickets";
+pub(super) const TICKETS: &str = "/api/v1/tickets";
 const MINUTE_MS: i64 = 60_000;
 
-pub fn session_path(stream: &StreamRecord, rest: &str) -> String {
+pub(super) fn session_path(stream: &StreamRecord, rest: &str) -> String {
     format!("/api/v1/sdk/sessions/{}/{rest}", stream.session_id)
 }
 
 /// Stores a finished recording with one file, as the end of a stream leaves it. Returns the file's path in the API.
-pub async fn record(
+pub(super) async fn record(
     server: &Server,
     stream: &StreamRecord,
     content: &[u8],

@@ -28,7 +28,7 @@ const DRIVER_TRIES: u32 = 5;
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// A Chromium with an empty profile, driven through WebDriver.
-pub struct Browser {
+pub(crate) struct Browser {
     driver: Child,
     http: reqwest::Client,
     session: String,
@@ -44,7 +44,7 @@ impl Drop for Browser {
 }
 
 impl Browser {
-    pub async fn open(is_dark: bool) -> Self {
+    pub(crate) async fn open(is_dark: bool) -> Self {
         let (driver, port) = (0..DRIVER_TRIES).find_map(|_| start_driver()).expect(HOW_TO_INSTALL);
         let url = format!("http://127.0.0.1:{port}");
         let tls = client_config(None).unwrap();
@@ -81,7 +81,7 @@ impl Browser {
         browser
     }
 
-    pub async fn call(&self, method: Method, path: &str, body: Value) -> Value {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Value) -> Value {
         let mut request = self.http.request(method, format!("{}{path}", self.session));
         if !body.is_null() {
             request = request.json(&body);
@@ -92,12 +92,12 @@ impl Browser {
     }
 
     /// What a script gives to its last argument.
-    pub async fn ask(&self, script: &str, arguments: Value) -> Value {
+    pub(crate) async fn ask(&self, script: &str, arguments: Value) -> Value {
         let body = json!({ "script": script, "args": arguments });
         self.call(Method::POST, "/execute/async", body).await
     }
 
-    pub async fn visit(&self, url: &str) {
+    pub(crate) async fn visit(&self, url: &str) {
         self.call(Method::POST, "/url", json!({ "url": url })).await;
     }
 

@@ -24,14 +24,15 @@ use tokio_util::sync::CancellationToken;
 use crate::http::client::{Answer, exchange, head};
 use crate::support::zoom::{CLIENT_ID, CLIENT_SECRET, FakeZoom};
 
-pub const API_TOKEN: &str = "api-token-0123456789";
-pub const TOKEN_KEY: &str = "4242424242424242424242424242424242424242424242424242424242424242";
-pub const WEBHOOK_SECRET: &str = "demoSecretToken01";
-pub const INSTALL: &str = "/api/v1/zoom/oauth/install";
-pub const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-pub const JSON: (&str, &str) = ("accept", "application/json");
+pub(crate) const API_TOKEN: &str = "api-token-0123456789";
+pub(crate) const TOKEN_KEY: &str =
+    "4242424242424242424242424242424242424242424242424242424242424242";
+pub(crate) const WEBHOOK_SECRET: &str = "demoSecretToken01";
+pub(crate) const INSTALL: &str = "/api/v1/zoom/oauth/install";
+pub(crate) const HTML: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+pub(crate) const JSON: (&str, &str) = ("accept", "application/json");
 
-pub struct Daemon {
+pub(crate) struct Daemon {
     pub address: SocketAddr,
     pub store: Store,
     pub tokens: Tokens,
@@ -41,11 +42,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub async fn start(zoom: &FakeZoom) -> Self {
+    pub(crate) async fn start(zoom: &FakeZoom) -> Self {
         Self::start_with(zoom, &[]).await
     }
 
-    pub async fn start_with(zoom: &FakeZoom, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_with(zoom: &FakeZoom, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let mut daemon = Self::start_in(zoom, &data, settings).await;
@@ -53,12 +54,12 @@ impl Daemon {
         daemon
     }
 
-    pub async fn start_in(zoom: &FakeZoom, data: &Path, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_in(zoom: &FakeZoom, data: &Path, settings: &[(&str, &str)]) -> Self {
         Self::start_at(&zoom.url(), data, settings).await
     }
 
     /// `zoom_url` is where Zoom's OAuth and API are.
-    pub async fn start_at(zoom_url: &str, data: &Path, settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_at(zoom_url: &str, data: &Path, settings: &[(&str, &str)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let config = config(zoom_url, address, data, settings);
@@ -73,24 +74,29 @@ impl Daemon {
     }
 
     /// Ends as on SIGTERM.
-    pub async fn stop(self) -> Option<TempDir> {
+    pub(crate) async fn stop(self) -> Option<TempDir> {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_secs(30), self.running).await.unwrap().unwrap();
         self.folder
     }
 
-    pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         exchange(self.address, &head(method, path, headers)).await
     }
 
     /// With the API token.
-    pub async fn api(&self, method: &str, path: &str) -> Answer {
+    pub(crate) async fn api(&self, method: &str, path: &str) -> Answer {
         let authorization = format!("Bearer {API_TOKEN}");
         self.request(method, path, &[("authorization", &authorization)]).await
     }
 
     /// Sends a webhook as Zoom does.
-    pub async fn webhook(&self, body: &Value) -> Answer {
+    pub(crate) async fn webhook(&self, body: &Value) -> Answer {
         let body = body.to_string();
         let now_s = rtmsd::clock::now_ms() / 1000;
         let key = WebhookKey::new(&Secret::new(WEBHOOK_SECRET.to_owned()));
@@ -107,7 +113,7 @@ impl Daemon {
     }
 
     /// From the install link to Zoom and back, in one browser that allows it.
-    pub async fn install(&self, zoom: &FakeZoom) -> Installation {
+    pub(crate) async fn install(&self, zoom: &FakeZoom) -> Installation {
         let trip = Trip::begin(self).await;
         let answer = trip.come_back(self, &trip.decide(zoom, "allow").await, JSON).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -115,7 +121,7 @@ impl Daemon {
     }
 
     /// What was noted under this action, oldest first; waits until there is something.
-    pub async fn audited(&self, action: &str) -> Vec<Audited> {
+    pub(crate) async fn audited(&self, action: &str) -> Vec<Audited> {
         let found = async {
             loop {
                 let mut trail = self.store.audit_trail(100).await.unwrap();
@@ -130,13 +136,13 @@ impl Daemon {
         tokio::time::timeout(Duration::from_secs(30), found).await.expect(action)
     }
 
-    pub async fn installation(&self, id: &Value) -> Installation {
+    pub(crate) async fn installation(&self, id: &Value) -> Installation {
         let id = InstallationId::parse(id.as_str().unwrap()).unwrap();
         self.store.grant(id).await.unwrap().unwrap().installation
     }
 }
 
-pub fn config(
+pub(crate) fn config(
     zoom_url: &str,
     address: SocketAddr,
     data: &Path,
@@ -168,13 +174,13 @@ pub fn config(
 }
 
 /// One browser's install: its cookie, and where it was sent.
-pub struct Trip {
+pub(crate) struct Trip {
     pub cookie: String,
     pub authorize_url: String,
 }
 
 impl Trip {
-    pub async fn begin(daemon: &Daemon) -> Self {
+    pub(crate) async fn begin(daemon: &Daemon) -> Self {
         let answer = daemon.request("GET", INSTALL, &[HTML]).await;
         assert_eq!(answer.status, 302);
         let cookie = answer.header("set-cookie").unwrap();
@@ -185,7 +191,7 @@ impl Trip {
     }
 
     /// Decides on Zoom's page, and returns the path and query that Zoom sends the browser back to.
-    pub async fn decide(&self, zoom: &FakeZoom, decision: &str) -> String {
+    pub(crate) async fn decide(&self, zoom: &FakeZoom, decision: &str) -> String {
         let (_, query) = self.authorize_url.split_once('?').unwrap();
         let path = format!("/oauth/decide?{query}&decision={decision}");
         let answer = exchange(zoom.address, &head("GET", &path, &[])).await;
@@ -194,7 +200,12 @@ impl Trip {
         format!("{}?{}", back.path(), back.query().unwrap())
     }
 
-    pub async fn come_back(&self, daemon: &Daemon, path: &str, accept: (&str, &str)) -> Answer {
+    pub(crate) async fn come_back(
+        &self,
+        daemon: &Daemon,
+        path: &str,
+        accept: (&str, &str),
+    ) -> Answer {
         daemon.request("GET", path, &[("cookie", &self.cookie), accept]).await
     }
 }

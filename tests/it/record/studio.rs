@@ -25,7 +25,7 @@ use crate::store::webhooks::{URL, read, record, started};
 use crate::support::stores::TestStore;
 
 /// One daemon that runs the stream `s1`.
-pub struct Studio {
+pub(super) struct Studio {
     pub store: Store,
     pub feed: Feed,
     folder: Arc<TempDir>,
@@ -35,7 +35,7 @@ pub struct Studio {
 }
 
 impl Studio {
-    pub async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         let test = TestStore::sqlite().await;
         record(&test.store, started("s1", now_ms(), URL)).await;
         let folder = Arc::new(TempDir::new().unwrap());
@@ -44,7 +44,7 @@ impl Studio {
     }
 
     /// Another daemon that also runs the stream, with the same store and the same destination of recordings.
-    pub async fn beside(&self) -> Self {
+    pub(super) async fn beside(&self) -> Self {
         Self::on(self.store.clone(), Arc::clone(&self.folder), "other").await
     }
 
@@ -75,7 +75,7 @@ impl Studio {
     }
 
     /// A frame as Zoom sends it.
-    pub fn hear(&mut self, at_ms: i64, payload: &[u8]) {
+    pub(super) fn hear(&mut self, at_ms: i64, payload: &[u8]) {
         let text = json!({"msg_type": 14, "content": {
             "user_id": 7, "data": BASE64_STANDARD.encode(payload), "timestamp": at_ms,
         }})
@@ -89,14 +89,14 @@ impl Studio {
     }
 
     /// Stores the received frames and leaves the stream.
-    pub async fn leave(&mut self, is_final: bool) {
+    pub(super) async fn leave(&mut self, is_final: bool) {
         self.feed.end();
         self.feed.finish().await;
         self.feed.over(is_final);
     }
 
     /// Ends the stream, as Zoom does.
-    pub async fn over(&self) -> StreamRecord {
+    pub(super) async fn over(&self) -> StreamRecord {
         let stream = read(&self.store, "s1").await;
         let (id, generation) = (&stream.stream_id, stream.generation);
         let (outcome, reason) = (Outcome::Stopped, Some(6));
@@ -107,7 +107,7 @@ impl Studio {
     }
 
     /// Ends the stream. Returns its row, and the folder and manifest of its recording.
-    pub async fn end(mut self) -> (StreamRecord, PathBuf, Value) {
+    pub(super) async fn end(mut self) -> (StreamRecord, PathBuf, Value) {
         self.leave(false).await;
         let stream = self.over().await;
         let manifest = self.manifest("s1").await;
@@ -116,30 +116,30 @@ impl Studio {
     }
 
     /// The manifest of a recording, as soon as it is uploaded.
-    pub async fn manifest(&self, folder: &str) -> Value {
+    pub(super) async fn manifest(&self, folder: &str) -> Value {
         let path = self.recordings().join(folder).join("manifest.json");
         serde_json::from_slice(&std::fs::read(found(&path).await).unwrap()).unwrap()
     }
 
-    pub fn recordings(&self) -> PathBuf {
+    pub(super) fn recordings(&self) -> PathBuf {
         self.folder.path().join("recordings")
     }
 
     /// The files of the only recording in the spool.
-    pub fn spooled(&self) -> PathBuf {
+    pub(super) fn spooled(&self) -> PathBuf {
         let entries = std::fs::read_dir(self.spools.join("0")).unwrap();
         let mut folders = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
         folders.next().expect("a recording").join("files")
     }
 
     /// Keeps the folder until the end of the test.
-    pub fn kept(&self) -> Arc<TempDir> {
+    pub(super) fn kept(&self) -> Arc<TempDir> {
         Arc::clone(&self.folder)
     }
 }
 
 /// A path, as soon as it exists.
-pub async fn found(path: &Path) -> PathBuf {
+pub(super) async fn found(path: &Path) -> PathBuf {
     for _ in 0..600 {
         if path.exists() {
             return path.to_owned();
@@ -150,6 +150,6 @@ pub async fn found(path: &Path) -> PathBuf {
 }
 
 /// 20 ms of audio that is never silent.
-pub fn voice(n: i64) -> Vec<u8> {
+pub(super) fn voice(n: i64) -> Vec<u8> {
     (1 + n as i16 % 1_000).to_le_bytes().repeat(320)
 }

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use rtmsd::sinks::record::track::{Track, TrackKind};
 use serde_json::Value;
 
-pub const ORIGIN_MS: i64 = 1_763_600_000_000;
+pub(super) const ORIGIN_MS: i64 = 1_763_600_000_000;
 
 const HOW_TO_INSTALL: &str = "the tests need FFmpeg: apt-get install ffmpeg";
 
 /// ffprobe's description of a file with all frames. Fails on warnings.
-pub fn probe(path: &Path) -> Value {
+pub(super) fn probe(path: &Path) -> Value {
     let arguments = ["-show_format", "-show_streams", "-show_frames", "-of", "json"];
     let (stdout, stderr) = run("ffprobe", &arguments, &[], path);
     assert_eq!(stderr, "", "ffprobe complains of {}", path.display());
@@ -20,20 +20,20 @@ pub fn probe(path: &Path) -> Value {
 }
 
 /// ffprobe's description of the header of a file.
-pub fn probe_header(path: &Path) -> Value {
+pub(super) fn probe_header(path: &Path) -> Value {
     let (stdout, _) = run("ffprobe", &["-show_format", "-show_streams", "-of", "json"], &[], path);
     serde_json::from_slice(&stdout).unwrap()
 }
 
 /// The audio of a file as signed 16-bit samples of all channels. Fails on warnings of ffmpeg.
-pub fn samples(path: &Path) -> Vec<i16> {
+pub(super) fn samples(path: &Path) -> Vec<i16> {
     let (stdout, stderr) = run("ffmpeg", &["-i"], &["-f", "s16le", "-"], path);
     assert_eq!(stderr, "", "ffmpeg complains of {}", path.display());
     stdout.chunks(2).map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect()
 }
 
 /// The number of pictures that ffmpeg decodes, and its warnings.
-pub fn decode(path: &Path) -> (usize, String) {
+pub(super) fn decode(path: &Path) -> (usize, String) {
     let output = ["-f", "framecrc", "-fps_mode", "passthrough", "-"];
     let (stdout, stderr) = run("ffmpeg", &["-i"], &output, path);
     let lines = String::from_utf8(stdout).unwrap();
@@ -41,26 +41,26 @@ pub fn decode(path: &Path) -> (usize, String) {
 }
 
 /// A number that ffprobe writes as text.
-pub fn number(value: &Value) -> f64 {
+pub(super) fn number(value: &Value) -> f64 {
     value.as_str().unwrap_or_else(|| panic!("a number instead of {value}")).parse().unwrap()
 }
 
-pub fn duration_s(path: &Path) -> f64 {
+pub(super) fn duration_s(path: &Path) -> f64 {
     number(&probe_header(path)["format"]["duration"])
 }
 
 /// The time of each picture, in milliseconds.
-pub fn picture_times(probed: &Value) -> Vec<i64> {
+pub(super) fn picture_times(probed: &Value) -> Vec<i64> {
     let frames = probed["frames"].as_array().unwrap().iter();
     frames.map(|frame| (number(&frame["pts_time"]) * 1000.0).round() as i64).collect()
 }
 
-pub fn track(path: &Path, kind: TrackKind) -> Track {
+pub(super) fn track(path: &Path, kind: TrackKind) -> Track {
     Track::resume(path, kind, ORIGIN_MS).unwrap()
 }
 
 /// The frames of a film: the NAL units of each picture, which has one slice.
-pub fn film(stream: &[u8]) -> Vec<Vec<&[u8]>> {
+pub(super) fn film(stream: &[u8]) -> Vec<Vec<&[u8]>> {
     const SLICES: [u8; 2] = [1, 5];
     let starts = (0..stream.len() - 3).filter(|at| stream[*at..].starts_with(&[0, 0, 1]));
     let starts: Vec<usize> = starts.collect();
@@ -78,12 +78,12 @@ pub fn film(stream: &[u8]) -> Vec<Vec<&[u8]>> {
 }
 
 /// A frame as Zoom sends it.
-pub fn with_start_codes(units: &[&[u8]]) -> Bytes {
+pub(super) fn with_start_codes(units: &[&[u8]]) -> Bytes {
     units.iter().flat_map(|unit| [&[0, 0, 0, 1], *unit].concat()).collect()
 }
 
 /// The packets in a file where each follows its length in one byte.
-pub fn packets(mut file: &[u8]) -> Vec<Bytes> {
+pub(super) fn packets(mut file: &[u8]) -> Vec<Bytes> {
     let mut packets = Vec::new();
     while let Some((length, rest)) = file.split_first() {
         let (packet, rest) = rest.split_at(usize::from(*length));

@@ -22,20 +22,20 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
-pub const CLIENT_ID: &str = "demoClientId01";
-pub const CLIENT_SECRET: &str = "demoClientSecret01";
-pub const SECRET_TOKEN: &str = "demoSecretToken01";
+pub(crate) const CLIENT_ID: &str = "demoClientId01";
+pub(crate) const CLIENT_SECRET: &str = "demoClientSecret01";
+pub(crate) const SECRET_TOKEN: &str = "demoSecretToken01";
 /// No test waits longer for one thing.
-pub const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
-pub fn hmac_hex(key: &str, message: &str) -> String {
+pub(crate) fn hmac_hex(key: &str, message: &str) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).unwrap();
     mac.update(message.as_bytes());
     hex::encode(mac.finalize().into_bytes())
 }
 
 /// A client that follows no redirect.
-pub fn http() -> reqwest::Client {
+pub(crate) fn http() -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -48,17 +48,17 @@ pub fn http() -> reqwest::Client {
 
 /// One webhook as it arrived.
 #[derive(Debug, Clone)]
-pub struct Hook {
+pub(crate) struct Hook {
     pub headers: HeaderMap,
     pub raw: String,
     pub body: Value,
 }
 
 /// How the endpoint answers.
-pub type Answer = Arc<dyn Fn(&Hook) -> Response + Send + Sync>;
+pub(crate) type Answer = Arc<dyn Fn(&Hook) -> Response + Send + Sync>;
 
 /// An endpoint that keeps what it gets, in order.
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     pub url: String,
     hooks: mpsc::UnboundedReceiver<Hook>,
 }
@@ -71,11 +71,11 @@ struct EndpointState {
 
 impl Endpoint {
     /// Answers everything as a good app does.
-    pub async fn good() -> Self {
+    pub(crate) async fn good() -> Self {
         Self::answering(Arc::new(good_answer)).await
     }
 
-    pub async fn answering(answer: Answer) -> Self {
+    pub(crate) async fn answering(answer: Answer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/webhook", listener.local_addr().unwrap());
         let (sender, hooks) = mpsc::unbounded_channel();
@@ -86,7 +86,7 @@ impl Endpoint {
     }
 
     /// The next webhook with this event name; others are passed over.
-    pub async fn next(&mut self, event: &str) -> Hook {
+    pub(crate) async fn next(&mut self, event: &str) -> Hook {
         timeout(TIMEOUT, async {
             loop {
                 let hook = self.hooks.recv().await.expect("the endpoint lives as long as the test");
@@ -100,7 +100,7 @@ impl Endpoint {
     }
 
     /// Every webhook until now that has not been asked for.
-    pub fn rest(&mut self) -> Vec<String> {
+    pub(crate) fn rest(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         while let Ok(hook) = self.hooks.try_recv() {
             names.push(hook.body["event"].as_str().unwrap_or_default().to_owned());
@@ -117,7 +117,7 @@ async fn take(State(state): State<EndpointState>, headers: HeaderMap, body: Byte
     answer
 }
 
-pub fn good_answer(hook: &Hook) -> Response {
+pub(crate) fn good_answer(hook: &Hook) -> Response {
     let Some(plain) = hook.body["payload"]["plainToken"].as_str() else {
         return StatusCode::OK.into_response();
     };
@@ -126,7 +126,7 @@ pub fn good_answer(hook: &Hook) -> Response {
 }
 
 /// Two people who talk; a share, a camera and a chat message in between; a minute long.
-pub fn script() -> Value {
+pub(crate) fn script() -> Value {
     json!({
         "title": "Test", "meeting_id": "91234567890", "account_id": "acc-1", "host": "u-ana",
         "people": [{"key": "ana", "user_id": 16778240, "name": "Ana Silva"},
@@ -137,20 +137,20 @@ pub fn script() -> Value {
 }
 
 /// The script with more in its timeline.
-pub fn script_with(items: Value) -> Script {
+pub(crate) fn script_with(items: Value) -> Script {
     let mut script = script();
     script["timeline"].as_array_mut().unwrap().extend(items.as_array().unwrap().clone());
     Script::parse(&script.to_string()).unwrap()
 }
 
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     // Few clients here say goodbye.
     let timings = Timings { close_ms: 200, ..Timings::default() };
     Settings { script: script_with(json!([])), timings, ..Settings::default() }
 }
 
 /// Waits so short that a test sees them pass, but for those that it sets itself.
-pub fn fast() -> Timings {
+pub(crate) fn fast() -> Timings {
     Timings {
         time_scale: 100.0,
         webhook_deadline_ms: 300_000,
@@ -160,7 +160,7 @@ pub fn fast() -> Timings {
 }
 
 /// A simulator with an endpoint that it has told of its first stream.
-pub struct Scene {
+pub(crate) struct Scene {
     pub simulator: Simulator,
     pub endpoint: Endpoint,
     /// The payload of the first `rtms_started`.
@@ -168,33 +168,33 @@ pub struct Scene {
 }
 
 impl Scene {
-    pub async fn open(settings: Settings) -> Self {
+    pub(crate) async fn open(settings: Settings) -> Self {
         let mut endpoint = Endpoint::good().await;
         let simulator = simulate(settings, &endpoint).await;
         let started = endpoint.next("meeting.rtms_started").await.body["payload"].clone();
         Self { simulator, endpoint, started }
     }
 
-    pub fn meeting_id(&self) -> &str {
+    pub(crate) fn meeting_id(&self) -> &str {
         self.started["meeting_id"].as_str().unwrap()
     }
 
     /// Message 1 or 3 as a good client sends it, without what is special to it.
-    pub fn handshake(&self, msg_type: u64) -> Value {
+    pub(crate) fn handshake(&self, msg_type: u64) -> Value {
         handshake(&self.started, "meeting_uuid", msg_type)
     }
 
-    pub async fn connect(&self, url: &str) -> Client {
+    pub(crate) async fn connect(&self, url: &str) -> Client {
         Client::connect(url).await
     }
 
     /// A signaling socket that has not spoken.
-    pub async fn dial_signaling(&self) -> Client {
+    pub(crate) async fn dial_signaling(&self) -> Client {
         self.connect(self.started["server_urls"].as_str().unwrap()).await
     }
 
     /// A signaling socket after a good handshake, and message 2.
-    pub async fn join(&self) -> (Client, Value) {
+    pub(crate) async fn join(&self) -> (Client, Value) {
         let mut client = self.dial_signaling().await;
         client.send(&self.handshake(1)).await;
         let answer = client.receive().await;
@@ -203,7 +203,7 @@ impl Scene {
     }
 
     /// A media socket after message 3 with this `media_type` and these parameters, and its answer.
-    pub async fn open_media(
+    pub(crate) async fn open_media(
         &self,
         answer: &Value,
         key: &str,
@@ -220,19 +220,19 @@ impl Scene {
         (client, answer)
     }
 
-    pub fn ready(&self) -> Value {
+    pub(crate) fn ready(&self) -> Value {
         json!({"msg_type": 7, "rtms_stream_id": self.started["rtms_stream_id"]})
     }
 }
 
-pub async fn simulate(settings: Settings, endpoint: &Endpoint) -> Simulator {
+pub(crate) async fn simulate(settings: Settings, endpoint: &Endpoint) -> Simulator {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = Settings { webhook_url: Some(endpoint.url.clone()), ..settings };
     start(settings, listener).await.unwrap()
 }
 
 /// A handshake for the stream of this `rtms_started` payload, whose id it has under `id_key`.
-pub fn handshake(started: &Value, id_key: &str, msg_type: u64) -> Value {
+pub(crate) fn handshake(started: &Value, id_key: &str, msg_type: u64) -> Value {
     let (id, stream) = (&started[id_key], &started["rtms_stream_id"]);
     let signed = format!("{CLIENT_ID},{},{}", id.as_str().unwrap(), stream.as_str().unwrap());
     json!({
@@ -241,7 +241,7 @@ pub fn handshake(started: &Value, id_key: &str, msg_type: u64) -> Value {
     })
 }
 
-pub fn media_url<'a>(answer: &'a Value, key: &str) -> &'a str {
+pub(crate) fn media_url<'a>(answer: &'a Value, key: &str) -> &'a str {
     answer["media_server"]["server_urls"][key].as_str().unwrap_or_else(|| panic!("no {key} URL"))
 }
 
@@ -249,19 +249,19 @@ trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
 
 /// One WebSocket of a client.
-pub struct Client {
+pub(crate) struct Client {
     socket: WebSocketStream<Box<dyn Wire>>,
     answers: Arc<AtomicBool>,
 }
 
 impl Client {
-    pub async fn connect(url: &str) -> Self {
+    pub(crate) async fn connect(url: &str) -> Self {
         let host = url.strip_prefix("ws://").unwrap().split('/').next().unwrap();
         let tcp = TcpStream::connect(host).await.unwrap();
         Self::over(url, tcp).await
     }
 
-    pub async fn over(
+    pub(crate) async fn over(
         url: &str,
         wire: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     ) -> Self {
@@ -272,25 +272,25 @@ impl Client {
     }
 
     /// Leaves keep-alives unanswered from now on; `receive` hands them out.
-    pub fn stop_answering(&self) {
+    pub(crate) fn stop_answering(&self) {
         self.answers.store(false, Ordering::Relaxed);
     }
 
-    pub async fn send(&mut self, message: &Value) {
+    pub(crate) async fn send(&mut self, message: &Value) {
         self.send_raw(Message::text(message.to_string())).await;
     }
 
-    pub async fn send_raw(&mut self, message: Message) {
+    pub(crate) async fn send_raw(&mut self, message: Message) {
         self.socket.send(message).await.unwrap();
     }
 
     /// The next message; keep-alives are answered and passed over. Panics when the socket ends.
-    pub async fn receive(&mut self) -> Value {
+    pub(crate) async fn receive(&mut self) -> Value {
         self.try_receive().await.expect("a message, not the end of the socket")
     }
 
     /// The next message, or how the socket ended.
-    pub async fn try_receive(&mut self) -> Result<Value, End> {
+    pub(crate) async fn try_receive(&mut self) -> Result<Value, End> {
         timeout(TIMEOUT, async {
             loop {
                 let message = match self.socket.next().await {
@@ -321,12 +321,12 @@ impl Client {
     }
 
     /// The next WebSocket message, whatever it is.
-    pub async fn receive_raw(&mut self) -> Message {
+    pub(crate) async fn receive_raw(&mut self) -> Message {
         timeout(TIMEOUT, self.socket.next()).await.expect("something in time").unwrap().unwrap()
     }
 
     /// Reads for a moment; whether nothing came but keep-alives, which are answered, and states.
-    pub async fn is_silent_or_answers(&mut self) -> bool {
+    pub(crate) async fn is_silent_or_answers(&mut self) -> bool {
         let Ok(message) = timeout(Duration::from_millis(20), self.socket.next()).await else {
             return true;
         };
@@ -336,12 +336,12 @@ impl Client {
     }
 
     /// Whether nothing comes for so long.
-    pub async fn is_silent_for(&mut self, wait: Duration) -> bool {
+    pub(crate) async fn is_silent_for(&mut self, wait: Duration) -> bool {
         timeout(wait, self.socket.next()).await.is_err()
     }
 
     /// The next message of this type; others are passed over.
-    pub async fn receive_type(&mut self, msg_type: u64) -> Value {
+    pub(crate) async fn receive_type(&mut self, msg_type: u64) -> Value {
         loop {
             let message = self.receive().await;
             if message["msg_type"] == msg_type {
@@ -351,7 +351,7 @@ impl Client {
     }
 
     /// The next event of this type.
-    pub async fn receive_event(&mut self, event_type: u64) -> Value {
+    pub(crate) async fn receive_event(&mut self, event_type: u64) -> Value {
         loop {
             let event = self.receive_type(6).await["event"].take();
             if event["event_type"] == event_type {
@@ -361,7 +361,7 @@ impl Client {
     }
 
     /// Every message until the socket ends, and how it ended.
-    pub async fn drain(&mut self) -> (Vec<Value>, End) {
+    pub(crate) async fn drain(&mut self) -> (Vec<Value>, End) {
         let mut messages = Vec::new();
         loop {
             match self.try_receive().await {
@@ -372,7 +372,7 @@ impl Client {
     }
 
     /// Ends with a Close frame 1000.
-    pub async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         let _ = self.socket.close(Some(frame)).await;
         while let Some(Ok(_)) = self.socket.next().await {}
@@ -380,13 +380,13 @@ impl Client {
 }
 
 #[derive(Debug, PartialEq)]
-pub enum End {
+pub(crate) enum End {
     Dropped,
     Closed(Option<CloseFrame>),
 }
 
 impl End {
-    pub fn close_code(&self) -> Option<u16> {
+    pub(crate) fn close_code(&self) -> Option<u16> {
         match self {
             Self::Closed(Some(frame)) => Some(frame.code.into()),
             _ => None,

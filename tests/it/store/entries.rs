@@ -13,7 +13,7 @@ use super::webhooks::*;
 use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 
-pub fn line(text: &str) -> EntryBody {
+pub(crate) fn line(text: &str) -> EntryBody {
     EntryBody::Transcript(TranscriptLine {
         speaker: Speaker::participant(UserId(16_778_240), Some("Ana".into())),
         text: text.into(),
@@ -37,7 +37,7 @@ fn chat(text: &str) -> EntryBody {
 }
 
 /// Entries of `stream` from number 1, in the order given.
-pub async fn log(store: &Store, stream: &str, bodies: &[EntryBody]) -> Vec<Entry> {
+pub(crate) async fn log(store: &Store, stream: &str, bodies: &[EntryBody]) -> Vec<Entry> {
     let record = read(store, stream).await;
     let numbered = (1..).zip(bodies);
     let entry = |(seq, body): (u64, &EntryBody)| Entry {

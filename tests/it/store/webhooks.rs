@@ -9,24 +9,24 @@ use rtmsd::store::{Append, Claim, Recorded, Store, StoreError};
 use sha2::{Digest, Sha256};
 
 /// The number of the meeting `m`, in webhooks that contain it.
-pub const NUMBER: &str = "91234567890";
-pub const URL: &str = "wss://rtms-sjc1.zoom.us:443";
-pub const OTHER_URL: &str = "wss://rtms-iad1.zoom.us:443";
+pub(crate) const NUMBER: &str = "91234567890";
+pub(crate) const URL: &str = "wss://rtms-sjc1.zoom.us:443";
+pub(crate) const OTHER_URL: &str = "wss://rtms-iad1.zoom.us:443";
 
-pub fn stream_id(text: &str) -> StreamId {
+pub(crate) fn stream_id(text: &str) -> StreamId {
     StreamId::parse(text).unwrap()
 }
 
-pub fn meeting(id: &str) -> Instance {
+pub(crate) fn meeting(id: &str) -> Instance {
     Instance::new(Product::Meeting, IdKey::MeetingUuid, id).unwrap()
 }
 
 /// A start of `stream` in the meeting `m`, received at the time of the event.
-pub fn started(stream: &str, event_ts_ms: i64, urls: &str) -> Delivery {
+pub(crate) fn started(stream: &str, event_ts_ms: i64, urls: &str) -> Delivery {
     started_in("m", stream, event_ts_ms, urls)
 }
 
-pub fn started_in(instance: &str, stream: &str, event_ts_ms: i64, urls: &str) -> Delivery {
+pub(crate) fn started_in(instance: &str, stream: &str, event_ts_ms: i64, urls: &str) -> Delivery {
     let started = StreamStarted {
         stream_id: stream_id(stream),
         instance: meeting(instance),
@@ -39,7 +39,7 @@ pub fn started_in(instance: &str, stream: &str, event_ts_ms: i64, urls: &str) ->
 }
 
 /// A start of `stream` by `operator` in the meeting `m`, with the number [`NUMBER`].
-pub fn started_by(operator: &str, stream: &str, event_ts_ms: i64) -> Delivery {
+pub(crate) fn started_by(operator: &str, stream: &str, event_ts_ms: i64) -> Delivery {
     let started = StreamStarted {
         stream_id: stream_id(stream),
         instance: meeting("m"),
@@ -51,19 +51,19 @@ pub fn started_by(operator: &str, stream: &str, event_ts_ms: i64) -> Delivery {
     delivery("meeting.rtms_started", event_ts_ms, WebhookEffect::Started(started))
 }
 
-pub fn stopped(stream: &str, event_ts_ms: i64, stop_reason: Option<i64>) -> Delivery {
+pub(crate) fn stopped(stream: &str, event_ts_ms: i64, stop_reason: Option<i64>) -> Delivery {
     let stopped =
         StreamStopped { stream_id: stream_id(stream), instance: meeting("m"), stop_reason };
     delivery("meeting.rtms_stopped", event_ts_ms, WebhookEffect::Stopped(stopped))
 }
 
-pub fn interrupted(stream: &str, event_ts_ms: i64) -> Delivery {
+pub(crate) fn interrupted(stream: &str, event_ts_ms: i64) -> Delivery {
     let interrupted = StreamInterrupted { stream_id: stream_id(stream), instance: meeting("m") };
     delivery("meeting.rtms_interrupted", event_ts_ms, WebhookEffect::Interrupted(interrupted))
 }
 
 /// The meeting `m` begins or ends.
-pub fn meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Delivery {
+pub(crate) fn meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Delivery {
     let changed = MeetingChanged {
         change,
         instance: meeting("m"),
@@ -75,7 +75,7 @@ pub fn meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Delivery {
 }
 
 /// The meeting `m`, identified by its number, begins or ends.
-pub fn numbered_meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Delivery {
+pub(crate) fn numbered_meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Delivery {
     let changed = MeetingChanged {
         change,
         instance: meeting("m"),
@@ -87,11 +87,11 @@ pub fn numbered_meeting_changed(event_ts_ms: i64, change: MeetingChange) -> Deli
 }
 
 /// The user of [`started`]'s streams removes the app.
-pub fn deauthorized(event_ts_ms: i64) -> Delivery {
+pub(crate) fn deauthorized(event_ts_ms: i64) -> Delivery {
     deauthorized_by("u1", event_ts_ms)
 }
 
-pub fn deauthorized_by(user: &str, event_ts_ms: i64) -> Delivery {
+pub(crate) fn deauthorized_by(user: &str, event_ts_ms: i64) -> Delivery {
     let gone = Deauthorization {
         user_id: user.into(),
         account_id: Some("acc1".into()),
@@ -100,11 +100,11 @@ pub fn deauthorized_by(user: &str, event_ts_ms: i64) -> Delivery {
     delivery("app_deauthorized", event_ts_ms, WebhookEffect::Deauthorized(gone))
 }
 
-pub fn other(event_ts_ms: i64) -> Delivery {
+pub(crate) fn other(event_ts_ms: i64) -> Delivery {
     delivery("meeting.sharing_started", event_ts_ms, WebhookEffect::Other)
 }
 
-pub fn notice_of(event_ts_ms: i64, notice: Notice) -> Delivery {
+pub(crate) fn notice_of(event_ts_ms: i64, notice: Notice) -> Delivery {
     delivery("rtms.request_status", event_ts_ms, WebhookEffect::Notice(notice))
 }
 
@@ -120,26 +120,26 @@ fn delivery(event: &str, event_ts_ms: i64, announcement: WebhookEffect) -> Deliv
     }
 }
 
-pub fn changed(stream: &str) -> Recorded {
+pub(crate) fn changed(stream: &str) -> Recorded {
     Recorded::Changed(stream_id(stream))
 }
 
-pub async fn record(store: &Store, delivery: Delivery) -> Recorded {
+pub(crate) async fn record(store: &Store, delivery: Delivery) -> Recorded {
     store.record_delivery(&delivery).await.unwrap()
 }
 
-pub async fn read(store: &Store, stream: &str) -> StreamRecord {
+pub(crate) async fn read(store: &Store, stream: &str) -> StreamRecord {
     store.stream(&stream_id(stream)).await.unwrap().expect("the stream is known")
 }
 
 /// Announces `stream` at time 1 and returns its session.
-pub async fn announce(store: &Store, stream: &str) -> SessionId {
+pub(crate) async fn announce(store: &Store, stream: &str) -> SessionId {
     assert_eq!(record(store, started(stream, 1, URL)).await, changed(stream));
     read(store, stream).await.session_id
 }
 
 /// The claim of one stream, if it was available.
-pub async fn claim_stream(
+pub(crate) async fn claim_stream(
     store: &Store,
     node: NodeId,
     stream: &StreamId,
@@ -150,12 +150,12 @@ pub async fn claim_stream(
 }
 
 /// Entries as the runner with this epoch writes them.
-pub fn under(epoch: i64, entries: &[Entry]) -> Vec<Append> {
+pub(crate) fn under(epoch: i64, entries: &[Entry]) -> Vec<Append> {
     let append = |entry: &Entry| Append { epoch, entry: entry.clone(), offer: None };
     entries.iter().map(append).collect()
 }
 
 /// Entries of streams that are not claimed yet.
-pub fn unclaimed(entries: &[Entry]) -> Vec<Append> {
+pub(crate) fn unclaimed(entries: &[Entry]) -> Vec<Append> {
     under(0, entries)
 }

@@ -3,6 +3,6 @@
 use rtmsd::model::AuditRow;
 
 /// An audit row of `actor`, for tests that do not check the audit trail.
-pub fn act(actor: &str, at_ms: i64) -> AuditRow {
+pub(crate) fn act(actor: &str, at_ms: i64) -> AuditRow {
     AuditRow::new(at_ms, actor, "test.act", "")
 }

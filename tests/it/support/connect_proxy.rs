@@ -11,7 +11,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 /// How the proxy answers.
 #[derive(Debug, Clone, Copy)]
-pub enum Manner {
+pub(crate) enum Manner {
     Open,
     /// Requires this `user:password`, else answers 407.
     Credentials(&'static str),
@@ -21,7 +21,7 @@ pub enum Manner {
     Silent,
 }
 
-pub struct ConnectProxy {
+pub(crate) struct ConnectProxy {
     pub address: SocketAddr,
     /// Every `host:port` to which a tunnel was opened.
     opened: Arc<Mutex<Vec<String>>>,
@@ -35,7 +35,7 @@ impl Drop for ConnectProxy {
 }
 
 impl ConnectProxy {
-    pub async fn start(manner: Manner) -> Self {
+    pub(crate) async fn start(manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let opened = Arc::new(Mutex::new(Vec::new()));
@@ -43,7 +43,7 @@ impl ConnectProxy {
         Self { address, opened, serving }
     }
 
-    pub fn opened(&self) -> Vec<String> {
+    pub(crate) fn opened(&self) -> Vec<String> {
         self.opened.lock().unwrap().clone()
     }
 }

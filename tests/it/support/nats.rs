@@ -16,7 +16,7 @@ const HOW_TO_INSTALL: &str = "the tests need nats-server: apt-get install nats-s
 const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-pub struct Broker {
+pub(crate) struct Broker {
     folder: TempDir,
     port: u16,
     /// A shell that kills the server when its standard input closes, however this process ends.
@@ -25,32 +25,32 @@ pub struct Broker {
 
 /// One message of a JetStream stream.
 #[derive(Debug, Clone)]
-pub struct Stored {
+pub(crate) struct Stored {
     pub subject: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
 impl Stored {
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.as_str())
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).expect("the body is JSON")
     }
 }
 
 impl Broker {
     /// With more settings, in the server's own words.
-    pub async fn start(settings: &str) -> Self {
+    pub(crate) async fn start(settings: &str) -> Self {
         let mut broker = Self::away(settings).await;
         broker.come().await;
         broker
     }
 
     /// A broker that has its address and does not run yet.
-    pub async fn away(settings: &str) -> Self {
+    pub(crate) async fn away(settings: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -62,12 +62,12 @@ impl Broker {
         Self { folder, port, guard: None }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
     /// Starts, with what it had stored, and answers.
-    pub async fn come(&mut self) {
+    pub(crate) async fn come(&mut self) {
         let guard = Command::new("sh")
             .args(["-c", include_str!("nats.sh"), "sh"])
             .arg(program().expect(HOW_TO_INSTALL))
@@ -86,7 +86,7 @@ impl Broker {
     }
 
     /// SIGKILL.
-    pub async fn kill(&mut self) {
+    pub(crate) async fn kill(&mut self) {
         let mut guard = self.guard.take().expect("it runs");
         drop(guard.stdin.take());
         guard.wait().await.unwrap();
@@ -102,12 +102,12 @@ impl Broker {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    pub async fn client(&self) -> async_nats::Client {
+    pub(crate) async fn client(&self) -> async_nats::Client {
         async_nats::connect(self.url()).await.unwrap()
     }
 
     /// The stream of this name, once it is there.
-    pub async fn stream(&self, name: &str) -> Stream {
+    pub(crate) async fn stream(&self, name: &str) -> Stream {
         let context = jetstream::new(self.client().await);
         let give_up_at = Instant::now() + TIMEOUT;
         loop {
@@ -120,7 +120,7 @@ impl Broker {
     }
 
     /// The first `count` messages of a stream, once there are as many.
-    pub async fn stored(&self, name: &str, count: u64) -> Vec<Stored> {
+    pub(crate) async fn stored(&self, name: &str, count: u64) -> Vec<Stored> {
         let mut stream = self.stream(name).await;
         let give_up_at = Instant::now() + TIMEOUT;
         while stream.info().await.unwrap().state.messages < count {
@@ -131,7 +131,7 @@ impl Broker {
     }
 
     /// What a stream holds.
-    pub async fn all(&self, name: &str) -> Vec<Stored> {
+    pub(crate) async fn all(&self, name: &str) -> Vec<Stored> {
         let stream = self.stream(name).await;
         let mut messages = Vec::new();
         for seq in 1..=stream.cached_info().state.last_sequence {

@@ -10,12 +10,12 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// A network with the system's resolver and no proxy.
-pub fn network() -> Network {
+pub(crate) fn network() -> Network {
     Network::direct(client_config(None).expect("the public authorities"))
 }
 
 /// A resolver that knows only these hosts, with their addresses in this order.
-pub fn names(known: &'static [(&'static str, &'static [&'static str])]) -> Resolver {
+pub(crate) fn names(known: &'static [(&'static str, &'static [&'static str])]) -> Resolver {
     let lookup = move |host: &str| {
         let found = known.iter().find(|(name, _)| *name == host);
         let (_, addresses) = found.ok_or_else(|| io::Error::other("no such host name"))?;
@@ -26,13 +26,13 @@ pub fn names(known: &'static [(&'static str, &'static [&'static str])]) -> Resol
 
 /// An address where a connection neither succeeds nor fails: the listener's backlog is full, so the kernel drops new
 /// connections.
-pub struct BlackHole {
+pub(crate) struct BlackHole {
     _listener: TcpListener,
     _waiting: Vec<TcpStream>,
 }
 
 impl BlackHole {
-    pub async fn open(address: SocketAddr) -> Self {
+    pub(crate) async fn open(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(address).unwrap();
         let listener = socket.listen(1).unwrap();

@@ -12,21 +12,21 @@ use super::postgres;
 
 const HOW_TO_INSTALL: &str = "the tests need PgBouncer: apt-get install pgbouncer";
 
-pub struct PgBouncer {
+pub(crate) struct PgBouncer {
     port: u16,
     /// The shell that runs PgBouncer. It stops when its standard input closes: on drop, or when this process ends.
     _guard: Child,
 }
 
 /// The PgBouncer in transaction mode, shared by all tests.
-pub fn in_transaction_mode() -> &'static PgBouncer {
+pub(crate) fn in_transaction_mode() -> &'static PgBouncer {
     static SHARED: OnceLock<PgBouncer> = OnceLock::new();
     SHARED.get_or_init(|| PgBouncer::start("transaction"))
 }
 
 impl PgBouncer {
     /// Starts a PgBouncer. `mode` is session, transaction or statement.
-    pub fn start(mode: &str) -> Self {
+    pub(crate) fn start(mode: &str) -> Self {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
@@ -51,7 +51,7 @@ impl PgBouncer {
     }
 
     /// The URL of the same database through PgBouncer.
-    pub fn url(&self, database_url: &str) -> String {
+    pub(crate) fn url(&self, database_url: &str) -> String {
         let (path, _) = database_url.split_once('?').unwrap();
         let name = path.rsplit('/').next().unwrap();
         format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)

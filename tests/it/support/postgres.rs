@@ -20,12 +20,12 @@ struct Cluster {
 static CLUSTER: OnceLock<Cluster> = OnceLock::new();
 
 /// The folder of the socket `.s.PGSQL.5432`; the first caller starts the cluster.
-pub fn socket_folder() -> &'static Path {
+pub(crate) fn socket_folder() -> &'static Path {
     &CLUSTER.get_or_init(start).socket_folder
 }
 
 /// Makes an empty database and returns its URL.
-pub async fn fresh_database() -> String {
+pub(crate) async fn fresh_database() -> String {
     let name = format!("t{}", uuid::Uuid::now_v7().simple());
     let mut connection =
         PgConnection::connect(&url("postgres")).await.expect("the cluster answers");
@@ -59,7 +59,7 @@ fn start() -> Cluster {
 }
 
 /// Postgres refuses to run as root: then the user `postgres`, whom Debian's package makes, runs it.
-pub fn unprivileged_shell() -> Command {
+pub(crate) fn unprivileged_shell() -> Command {
     let is_root = Command::new("id")
         .arg("-u")
         .output()

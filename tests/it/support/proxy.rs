@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::postgres;
 
-pub struct Proxy {
+pub(crate) struct Proxy {
     address: SocketAddr,
     socket: PathBuf,
     serving: Option<JoinHandle<()>>,
@@ -26,7 +26,7 @@ pub struct Proxy {
 const TICKS_PER_S: usize = 20;
 
 impl Proxy {
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let socket = postgres::socket_folder().join(".s.PGSQL.5432");
         let (silent, _) = watch::channel(false);
@@ -37,14 +37,14 @@ impl Proxy {
     }
 
     /// The same database, through the proxy.
-    pub fn url(&self, database_url: &str) -> String {
+    pub(crate) fn url(&self, database_url: &str) -> String {
         let (path, _) = database_url.split_once('?').unwrap();
         let name = path.rsplit('/').next().unwrap();
         format!("postgres://postgres@{}/{name}", self.address)
     }
 
     /// Ends every connection and refuses new ones.
-    pub async fn shut(&mut self) {
+    pub(crate) async fn shut(&mut self) {
         if let Some(serving) = self.serving.take() {
             serving.abort();
             assert!(serving.await.unwrap_err().is_cancelled());
@@ -52,17 +52,17 @@ impl Proxy {
     }
 
     /// Keeps every connection open, takes new ones, and lets nothing through any more.
-    pub fn fall_silent(&self) {
+    pub(crate) fn fall_silent(&self) {
         self.silent.send_replace(true);
     }
 
     /// Limits each connection to this rate towards Postgres from now on.
-    pub fn slow_down(&self, bytes_per_s: usize) {
+    pub(crate) fn slow_down(&self, bytes_per_s: usize) {
         self.bytes_per_tick.store(bytes_per_s / TICKS_PER_S, Ordering::Relaxed);
     }
 
     /// On the address that it had.
-    pub async fn reopen(&mut self) {
+    pub(crate) async fn reopen(&mut self) {
         self.silent.send_replace(false);
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();

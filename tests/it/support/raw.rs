@@ -7,13 +7,13 @@ use sqlx::{
 };
 
 /// Past the store, to the database itself.
-pub enum Raw {
+pub(crate) enum Raw {
     Postgres(PgConnection),
     Sqlite(SqliteConnection),
 }
 
 impl Raw {
-    pub async fn connect(location: &Location) -> Self {
+    pub(crate) async fn connect(location: &Location) -> Self {
         match location {
             Location::Postgres(url) => {
                 Raw::Postgres(PgConnection::connect(url.expose()).await.unwrap())
@@ -25,7 +25,7 @@ impl Raw {
         }
     }
 
-    pub async fn execute(&mut self, sql: impl Into<String>) {
+    pub(crate) async fn execute(&mut self, sql: impl Into<String>) {
         let sql = AssertSqlSafe(sql.into());
         match self {
             Raw::Postgres(connection) => drop(connection.execute(sql).await.unwrap()),
@@ -34,7 +34,7 @@ impl Raw {
     }
 
     /// The number that a statement answers.
-    pub async fn count(&mut self, sql: &'static str) -> i64 {
+    pub(crate) async fn count(&mut self, sql: &'static str) -> i64 {
         match self {
             Raw::Postgres(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
             Raw::Sqlite(connection) => sqlx::query_scalar(sql).fetch_one(connection).await,
@@ -53,7 +53,7 @@ impl Raw {
     }
 
     /// Every row of every table as text, prefixed with the table's name.
-    pub async fn dump(&mut self) -> Vec<String> {
+    pub(crate) async fn dump(&mut self) -> Vec<String> {
         let tables = match self {
             Raw::Postgres(_) => "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'",
             Raw::Sqlite(_) => "SELECT name FROM sqlite_schema WHERE type = 'table'",
@@ -81,7 +81,7 @@ impl Raw {
         self.texts(format!("SELECT {} FROM \"{table}\"", columns.join(" || ',' || "))).await
     }
 
-    pub async fn prepare(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
+    pub(crate) async fn prepare(&mut self, sql: &'static str) -> Result<(), sqlx::Error> {
         let sql = sql.into_sql_str();
         match self {
             Raw::Postgres(connection) => connection.prepare(sql).await.map(drop),

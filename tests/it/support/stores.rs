@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::{pgbouncer, postgres};
 
 /// An open store on an empty database of its own.
-pub struct TestStore {
+pub(crate) struct TestStore {
     pub store: Store,
     pub location: Location,
     /// The database without the pooler.
@@ -17,19 +17,19 @@ pub struct TestStore {
 }
 
 impl TestStore {
-    pub async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let folder = TempDir::new().unwrap();
         let location = Location::Sqlite(folder.path().join("data/rtmsd.db"));
         Self { _folder: Some(folder), ..Self::open(location.clone(), location).await }
     }
 
-    pub async fn postgres() -> Self {
+    pub(crate) async fn postgres() -> Self {
         let location = Location::Postgres(Secret::new(postgres::fresh_database().await));
         Self::open(location.clone(), location).await
     }
 
     /// A Postgres store behind a PgBouncer in transaction mode.
-    pub async fn pooled() -> Self {
+    pub(crate) async fn pooled() -> Self {
         let url = postgres::fresh_database().await;
         let pooled = pgbouncer::in_transaction_mode().url(&url);
         let (location, database) = (Secret::new(pooled), Secret::new(url));
@@ -42,7 +42,7 @@ impl TestStore {
     }
 
     /// What another daemon, or this one after a restart, would use. On SQLite the first is closed.
-    pub async fn reopened(&self) -> Store {
+    pub(crate) async fn reopened(&self) -> Store {
         if matches!(self.location, Location::Sqlite(_)) {
             self.store.close().await;
         }
@@ -51,7 +51,7 @@ impl TestStore {
 }
 
 /// Runs a case on an empty SQLite store and on empty Postgres stores without and with a pooler.
-pub async fn on_both(case: impl AsyncFn(&TestStore)) {
+pub(crate) async fn on_both(case: impl AsyncFn(&TestStore)) {
     eprintln!("on SQLite:");
     case(&TestStore::sqlite().await).await;
     eprintln!("on Postgres:");

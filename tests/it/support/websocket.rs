@@ -19,14 +19,14 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-pub struct WebSocket {
+pub(crate) struct WebSocket {
     socket: BufReader<TcpStream>,
     /// What the server chose.
     pub subprotocol: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub enum Heard {
+pub(crate) enum Heard {
     Text(Value),
     Binary(Vec<u8>),
     Close(u16, String),
@@ -36,7 +36,7 @@ pub enum Heard {
 
 impl WebSocket {
     /// The HTTP answer where it is not 101.
-    pub async fn open(
+    pub(crate) async fn open(
         address: SocketAddr,
         path: &str,
         headers: &[(&str, &str)],
@@ -73,7 +73,7 @@ impl WebSocket {
     }
 
     /// The next message; pings are answered on the way.
-    pub async fn next(&mut self) -> Heard {
+    pub(crate) async fn next(&mut self) -> Heard {
         loop {
             let heard = timeout(TIMEOUT, self.frame()).await.expect("a message in time");
             let Ok((opcode, payload)) = heard else { return Heard::Gone };
@@ -93,7 +93,7 @@ impl WebSocket {
     }
 
     /// The next text, which is what comes next.
-    pub async fn text(&mut self) -> Value {
+    pub(crate) async fn text(&mut self) -> Value {
         match self.next().await {
             Heard::Text(text) => text,
             other => panic!("no text: {other:?}"),
@@ -101,7 +101,7 @@ impl WebSocket {
     }
 
     /// The next object of this `type`; others are passed over.
-    pub async fn of_type(&mut self, wanted: &str) -> Value {
+    pub(crate) async fn of_type(&mut self, wanted: &str) -> Value {
         loop {
             match self.next().await {
                 Heard::Text(text) if text["type"] == wanted => return text,
@@ -111,11 +111,11 @@ impl WebSocket {
         }
     }
 
-    pub async fn say(&mut self, text: &str) {
+    pub(crate) async fn say(&mut self, text: &str) {
         self.send(TEXT, text.as_bytes()).await;
     }
 
-    pub async fn close(mut self) {
+    pub(crate) async fn close(mut self) {
         self.send(CLOSE, &1000_u16.to_be_bytes()).await;
     }
 

@@ -8,7 +8,7 @@ use rtmsd::store::Location;
 use super::raw::Raw;
 
 /// The files under a folder that contain one of `words`, each with the word.
-pub fn in_files(folder: &Path, words: &[&str]) -> Vec<String> {
+pub(crate) fn in_files(folder: &Path, words: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for path in files_below(folder) {
         // A file that was removed meanwhile contains nothing.
@@ -32,7 +32,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The rows of a store's tables that contain one of `words`, each with the word.
-pub async fn in_tables(location: &Location, words: &[&str]) -> Vec<String> {
+pub(crate) async fn in_tables(location: &Location, words: &[&str]) -> Vec<String> {
     let rows = Raw::connect(location).await.dump().await;
     let found = |row: &String| -> Vec<String> {
         let held = words.iter().filter(|word| row.contains(**word));
@@ -42,7 +42,7 @@ pub async fn in_tables(location: &Location, words: &[&str]) -> Vec<String> {
 }
 
 /// The matches in the tables and, for SQLite, in the files.
-pub async fn at_rest(location: &Location, words: &[&str]) -> Vec<String> {
+pub(crate) async fn at_rest(location: &Location, words: &[&str]) -> Vec<String> {
     let mut found = in_tables(location, words).await;
     if let Location::Sqlite(path) = location {
         found.extend(in_files(path.parent().expect("a file has a folder"), words));

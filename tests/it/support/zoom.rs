@@ -18,16 +18,16 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-pub const CLIENT_ID: &str = "demoClientId01";
-pub const CLIENT_SECRET: &str = "demoClientSecret01";
+pub(crate) const CLIENT_ID: &str = "demoClientId01";
+pub(crate) const CLIENT_SECRET: &str = "demoClientSecret01";
 
-pub struct FakeZoom {
+pub(crate) struct FakeZoom {
     pub address: SocketAddr,
     world: Arc<Mutex<World>>,
     serving: JoinHandle<()>,
 }
 
-pub struct World {
+pub(crate) struct World {
     /// What the next tokens say; none leaves `expires_in` out.
     pub expires_in: Option<i64>,
     pub gives_refresh_tokens: bool,
@@ -67,7 +67,7 @@ impl Drop for FakeZoom {
 }
 
 impl FakeZoom {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let world = Arc::new(Mutex::new(World {
             expires_in: Some(3599),
             gives_refresh_tokens: true,
@@ -99,16 +99,16 @@ impl FakeZoom {
         Self { address, world, serving }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub fn world(&self) -> MutexGuard<'_, World> {
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
     }
 
     /// How many refreshes were answered with tokens.
-    pub fn refreshes(&self) -> usize {
+    pub(crate) fn refreshes(&self) -> usize {
         self.world().granted.iter().filter(|grant| *grant == "refresh_token").count()
     }
 }
@@ -232,7 +232,7 @@ impl World {
     }
 
     /// As if somebody had used the refresh token elsewhere.
-    pub fn forget_refresh_tokens(&mut self) {
+    pub(crate) fn forget_refresh_tokens(&mut self) {
         self.refresh_tokens.clear();
     }
 }

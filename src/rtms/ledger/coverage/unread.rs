@@ -50,7 +50,7 @@ impl Unread {
     }
 
     /// Counts a received frame. Returns true when it lies inside the gap.
-    pub fn received(&mut self, at_ms: i64, frame: FrameCount) -> bool {
+    pub(super) fn received(&mut self, at_ms: i64, frame: FrameCount) -> bool {
         if at_ms < self.start_ms {
             return false;
         }
@@ -75,11 +75,11 @@ pub(super) struct Recent {
 
 impl Recent {
     /// Remembers frames from `since_ms` on.
-    pub fn since(since_ms: i64) -> Self {
+    pub(super) fn since(since_ms: i64) -> Self {
         Self { frames: VecDeque::new(), since_ms }
     }
 
-    pub fn add(&mut self, at_ms: i64, frame: FrameCount) {
+    pub(super) fn add(&mut self, at_ms: i64, frame: FrameCount) {
         let place = self.frames.partition_point(|known| known.at_ms < at_ms);
         match self.frames.get_mut(place).filter(|known| known.at_ms == at_ms) {
             Some(known) => known.count.add(frame),
@@ -107,7 +107,7 @@ impl Recent {
 
 impl MediumCoverage {
     /// Accounts for one unreadable frame.
-    pub fn unreadable(&mut self, now_ms: i64, at_ms: Option<i64>) {
+    pub(crate) fn unreadable(&mut self, now_ms: i64, at_ms: Option<i64>) {
         self.arrived(now_ms);
         let next_ms = match &self.unread {
             Some(unread) => self.step_ms.map(|_| unread.end_ms),
@@ -183,7 +183,7 @@ impl MediumCoverage {
     }
 
     /// Closes the open gap of unreadable frames.
-    pub fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         if let Some(Unread { start_ms, end_ms, inside, .. }) = self.unread.take() {
             self.account.in_gaps.add(inside);
             self.record(Gap { start_ms, end_ms, cause: GapCause::Unreadable });
@@ -191,7 +191,7 @@ impl MediumCoverage {
     }
 
     /// Closes the open gap when no unreadable frame has come for `MERGE_MS`.
-    pub fn settle_old(&mut self, now_ms: i64) {
+    pub(crate) fn settle_old(&mut self, now_ms: i64) {
         if self.unread.as_ref().is_some_and(|unread| now_ms - unread.came_ms > MERGE_MS) {
             self.settle();
         }

@@ -1,5 +1,5 @@
 /// One good message of every kind that Zoom sends, as sections 6 and 7 show them.
-pub const GOOD: [&str; 26] = [
+pub(crate) const GOOD: [&str; 26] = [
     r#"{"msg_type":2,"protocol_version":1,"sequence":1,"status_code":0,"reason":"","media_server":{"server_urls":{"audio":"wss://m.zoom.us:443","all":"wss://m.zoom.us:443"}}}"#,
     r#"{"msg_type":4,"protocol_version":1,"sequence":1,"status_code":0,"reason":"","payload_encrypted":false,"media_params":{"audio":{"content_type":2}}}"#,
     r#"{"msg_type":6,"event":{"event_type":1,"timestamp":1732313172300}}"#,

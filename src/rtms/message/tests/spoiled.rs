@@ -8,7 +8,7 @@ use crate::model::Lost;
 
 /// A message with one corrupted field.
 #[derive(Debug)]
-pub struct Spoiled {
+pub(crate) struct Spoiled {
     pub number: u16,
     pub text: String,
     /// How much is counted as lost: the message, a part of it, or nothing.
@@ -191,7 +191,7 @@ fn spoil(text: &str, path: &[String], spoil: Option<&str>) -> String {
 }
 
 /// Every corrupted message.
-pub fn all() -> Vec<Spoiled> {
+pub(crate) fn all() -> Vec<Spoiled> {
     let mut all = Vec::new();
     for text in GOOD {
         let value: Value = serde_json::from_str(text).unwrap();

@@ -15,7 +15,7 @@ use crate::rtms::stream::{End, HangUp, Input, LinkId, LossReason, Output, Setup,
 const MAX_CALLS_AT_ONCE: usize = 20;
 
 /// A driver without sockets or clock. What comes out is checked at once and kept as short words.
-pub struct Driver {
+pub(super) struct Driver {
     pub stream: Stream<String>,
     pub now: Instant,
     pub sockets: Sockets,
@@ -27,7 +27,7 @@ pub struct Driver {
 }
 
 impl Driver {
-    pub fn new(setup: Setup, seed: u64) -> Self {
+    pub(super) fn new(setup: Setup, seed: u64) -> Self {
         let endpoint = endpoint(&setup, "wss://signaling.zoom.us");
         let now = Instant::now();
         let mut driver = Self {
@@ -45,21 +45,21 @@ impl Driver {
     }
 
     /// A split stream of these media that has just come up.
-    pub fn live(media: &[Medium]) -> Self {
+    pub(super) fn live(media: &[Medium]) -> Self {
         let mut driver = Self::new(setup(media, ConnectionMode::Split), 7);
         driver.come_up(&media.iter().map(|medium| only(*medium)).collect::<Vec<_>>());
         driver
     }
 
     /// A unified stream of these media that has just come up.
-    pub fn unified(media: &[Medium]) -> Self {
+    pub(super) fn unified(media: &[Medium]) -> Self {
         let mut driver = Self::new(setup(media, ConnectionMode::Unified), 7);
         driver.come_up(&[ALL]);
         driver
     }
 
     /// A split stream of these media whose links are all stable.
-    pub fn stable(media: &[Medium]) -> Self {
+    pub(super) fn stable(media: &[Medium]) -> Self {
         let mut driver = Self::live(media);
         driver.pass(Duration::from_secs(10));
         driver.forget();
@@ -73,35 +73,35 @@ impl Driver {
     }
 
     /// Signaling opens and is accepted.
-    pub fn join(&mut self) {
+    pub(super) fn join(&mut self) {
         self.open(SIGNALING);
         self.hear(SIGNALING, JOINED);
     }
 
     /// A media link opens and is accepted.
-    pub fn join_media(&mut self, link: LinkId) {
+    pub(super) fn join_media(&mut self, link: LinkId) {
         self.open(link);
         self.hear(link, MEDIA_JOINED);
     }
 
-    pub fn open(&mut self, link: LinkId) {
+    pub(super) fn open(&mut self, link: LinkId) {
         self.give(Input::Opened(link));
     }
 
-    pub fn hear(&mut self, link: LinkId, text: &str) {
+    pub(super) fn hear(&mut self, link: LinkId, text: &str) {
         self.give(Input::Text(link, text.to_owned()));
     }
 
-    pub fn lose(&mut self, link: LinkId) {
+    pub(super) fn lose(&mut self, link: LinkId) {
         self.give(Input::Lost(link, LossReason::Dropped("reset".into())));
     }
 
-    pub fn move_to(&mut self, url: &str) {
+    pub(super) fn move_to(&mut self, url: &str) {
         let endpoint = endpoint(&self.stream.setup, url);
         self.give(Input::Moved(endpoint));
     }
 
-    pub fn give(&mut self, input: Input<String>) {
+    pub(super) fn give(&mut self, input: Input<String>) {
         match &input {
             Input::Opened(link) => self.sockets.open(*link),
             Input::Lost(link, _) => self.sockets.lose(*link),
@@ -112,7 +112,7 @@ impl Driver {
     }
 
     /// Lets time pass, doing what is due when it is due.
-    pub fn pass(&mut self, time: Duration) {
+    pub(super) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(due) = self.stream.deadline().filter(|due| *due <= until) {
             self.now = self.now.max(due);
@@ -122,13 +122,13 @@ impl Driver {
     }
 
     /// Time passes while nobody looks: the process was stopped.
-    pub fn pause(&mut self, time: Duration) {
+    pub(super) fn pause(&mut self, time: Duration) {
         self.now += time;
         self.catch_up();
     }
 
     /// Does what is due now, and sees that it gets done.
-    pub fn catch_up(&mut self) {
+    pub(super) fn catch_up(&mut self) {
         for _ in 0..MAX_CALLS_AT_ONCE {
             if self.stream.deadline().is_none_or(|due| due > self.now) {
                 return;
@@ -139,40 +139,40 @@ impl Driver {
     }
 
     /// A call of the timer, whether anything is due or not.
-    pub fn tick(&mut self) {
+    pub(super) fn tick(&mut self) {
         self.stream.handle_timeout(self.now);
         self.drain();
     }
 
     /// What was done since the last look, in order.
-    pub fn said(&mut self) -> Vec<String> {
+    pub(super) fn said(&mut self) -> Vec<String> {
         std::mem::take(&mut self.said)
     }
 
-    pub fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.said.clear();
         self.sent.clear();
         self.entries.clear();
     }
 
     /// The texts of the messages since the last look.
-    pub fn sent(&mut self) -> Vec<String> {
+    pub(super) fn sent(&mut self) -> Vec<String> {
         self.said.clear();
         std::mem::take(&mut self.sent)
     }
 
     /// The entries since the last look.
-    pub fn entries(&mut self) -> Vec<(Option<i64>, EntryBody)> {
+    pub(super) fn entries(&mut self) -> Vec<(Option<i64>, EntryBody)> {
         self.said.clear();
         std::mem::take(&mut self.entries)
     }
 
     /// The media that lost something since the last call.
-    pub fn unreadable_media(&mut self) -> Vec<Medium> {
+    pub(super) fn unreadable_media(&mut self) -> Vec<Medium> {
         std::mem::take(&mut self.unreadable)
     }
 
-    pub fn end(&self) -> Option<&End> {
+    pub(super) fn end(&self) -> Option<&End> {
         self.end.as_ref()
     }
 

@@ -7,7 +7,7 @@ use crate::rtms::stream::{LinkId, Output};
 
 /// Which sockets exist, as a driver would know it; and what must hold of every output, whoever runs the stream.
 #[derive(Default)]
-pub struct Sockets {
+pub(super) struct Sockets {
     sockets: BTreeMap<LinkId, Socket>,
     /// Links that the entries call up.
     up: BTreeSet<String>,
@@ -15,35 +15,35 @@ pub struct Sockets {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Socket {
+pub(super) enum Socket {
     Dialing,
     Open,
 }
 
 impl Sockets {
-    pub fn get(&self, id: LinkId) -> Option<Socket> {
+    pub(super) fn get(&self, id: LinkId) -> Option<Socket> {
         self.sockets.get(&id).copied()
     }
 
-    pub fn all(&self) -> Vec<(LinkId, Socket)> {
+    pub(super) fn all(&self) -> Vec<(LinkId, Socket)> {
         self.sockets.iter().map(|(id, socket)| (*id, *socket)).collect()
     }
 
-    pub fn open(&mut self, id: LinkId) {
+    pub(super) fn open(&mut self, id: LinkId) {
         if let Some(socket) = self.sockets.get_mut(&id) {
             *socket = Socket::Open;
         }
     }
 
-    pub fn lose(&mut self, id: LinkId) {
+    pub(super) fn lose(&mut self, id: LinkId) {
         self.sockets.remove(&id);
     }
 
-    pub fn is_finished(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         self.is_finished
     }
 
-    pub fn check(&mut self, output: &Output<String>) {
+    pub(super) fn check(&mut self, output: &Output<String>) {
         assert!(!self.is_finished, "nothing comes after Finished: {output:?}");
         match output {
             Output::Dial(id, _) => {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// The length of a chunk.
-pub const CHUNK_MS: i64 = 20;
+pub(super) const CHUNK_MS: i64 = 20;
 /// How long a chunk waits for other voices of the same moment.
 const HOLD_MS: i64 = 60;
 /// After this delay, missing audio counts as silence.
@@ -15,14 +15,14 @@ const EVEN_MS: i64 = 40;
 
 /// A voice's position on the mixer's clock.
 #[derive(Debug, Default)]
-pub struct Place {
+pub(super) struct Place {
     next: Option<i64>,
     /// The number of the mixer's clock that the position belongs to.
     clock: u64,
 }
 
 /// Adds up all voices.
-pub struct Mixer {
+pub(super) struct Mixer {
     rate_hz: i64,
     /// Zoom's time at which the mixer's clock is zero.
     origin_ms: Option<i64>,
@@ -40,14 +40,14 @@ pub struct Mixer {
 
 /// 20 ms of audio.
 #[derive(Debug, PartialEq)]
-pub struct Chunk {
+pub(super) struct Chunk {
     /// Counts from 0.
     pub index: i64,
     pub samples: Vec<i16>,
 }
 
 impl Mixer {
-    pub fn new(rate_hz: u32) -> Self {
+    pub(super) fn new(rate_hz: u32) -> Self {
         Self {
             rate_hz: i64::from(rate_hz),
             origin_ms: None,
@@ -61,12 +61,12 @@ impl Mixer {
     }
 
     /// Sets whether the audio is already mixed: then there is no other voice to wait for.
-    pub fn is_mixed(&mut self, is_mixed: bool) {
+    pub(super) fn is_mixed(&mut self, is_mixed: bool) {
         self.hold_ms = if is_mixed { 0 } else { HOLD_MS };
     }
 
     /// Adds samples of a voice from `at_ms` on, received at `now_ms`.
-    pub fn add(&mut self, now_ms: i64, at_ms: i64, samples: &[i16], place: &mut Place) {
+    pub(super) fn add(&mut self, now_ms: i64, at_ms: i64, samples: &[i16], place: &mut Place) {
         let chunk = self.chunk();
         let mut begin = self.position(at_ms);
         if (begin / chunk).abs_diff(self.next) > JUMP_CHUNKS {
@@ -93,7 +93,7 @@ impl Mixer {
     }
 
     /// The next due chunk.
-    pub fn take(&mut self, now_ms: i64) -> Option<Chunk> {
+    pub(super) fn take(&mut self, now_ms: i64) -> Option<Chunk> {
         let end_ms = self.origin_ms?.saturating_add((self.next + 1) * CHUNK_MS);
         let is_complete = self.newest_ms.saturating_sub(self.hold_ms) >= end_ms;
         let silent_ms = now_ms.saturating_sub(self.lead_ms).saturating_sub(SILENCE_MS);
@@ -102,7 +102,7 @@ impl Mixer {
     }
 
     /// The next chunk with audio, due or not, at the end of the stream.
-    pub fn take_rest(&mut self) -> Option<Chunk> {
+    pub(super) fn take_rest(&mut self) -> Option<Chunk> {
         (!self.waiting.is_empty()).then(|| self.give())
     }
 

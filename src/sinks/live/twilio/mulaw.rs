@@ -5,7 +5,7 @@ const BIAS: i32 = 0x84;
 const MAX: i32 = 0x7fff - BIAS;
 
 /// Encodes a 16-bit sample in 8 bits.
-pub fn encode(sample: i16) -> u8 {
+pub(super) fn encode(sample: i16) -> u8 {
     let sign = if sample < 0 { 0x80 } else { 0 };
     let magnitude = i32::from(sample).abs().min(MAX) + BIAS;
     // The bias ensures that the highest set bit is bit 7 or above.

@@ -10,7 +10,7 @@ const REACH: usize = 16;
 const PASS: f64 = 0.9;
 
 /// The resampler of one voice.
-pub struct Resampler {
+pub(super) struct Resampler {
     /// The number of steps between two input samples; between two output samples it is `down`.
     up: usize,
     down: usize,
@@ -22,14 +22,14 @@ pub struct Resampler {
 }
 
 impl Resampler {
-    pub fn new(from_hz: u32, to_hz: u32) -> Self {
+    pub(super) fn new(from_hz: u32, to_hz: u32) -> Self {
         let common = greatest_common_divisor(from_hz, to_hz);
         let (up, down) = ((to_hz / common) as usize, (from_hz / common) as usize);
         Self { up, down, taps: taps(up, down), history: Vec::new(), at: 0 }
     }
 
     /// Resamples a block. The numbers of samples out and in are in the ratio of the rates.
-    pub fn process(&mut self, samples: &[i16]) -> Vec<i16> {
+    pub(super) fn process(&mut self, samples: &[i16]) -> Vec<i16> {
         if self.up == self.down {
             return samples.to_vec();
         }

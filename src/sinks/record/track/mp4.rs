@@ -24,7 +24,7 @@ const MAX_PPS: usize = 255;
 const MAX_SETS_BYTES: usize = 32 << 10;
 
 /// The pictures of one participant, of the active speaker, or of a shared screen.
-pub struct Mp4Track {
+pub(super) struct Mp4Track {
     base: PathBuf,
     origin_ms: i64,
     earlier: Vec<TrackFile>,
@@ -44,7 +44,7 @@ pub struct Mp4Track {
 }
 
 impl Mp4Track {
-    pub fn open(base: &Path, origin_ms: i64) -> io::Result<Self> {
+    pub(super) fn open(base: &Path, origin_ms: i64) -> io::Result<Self> {
         let mut track = Self {
             base: base.to_owned(),
             origin_ms,
@@ -82,7 +82,7 @@ impl Mp4Track {
         self.part = Some(part);
     }
 
-    pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+    pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
         if !fits(self.origin_ms, at_ms) {
             self.counts.absurd += 1;
             return Ok(());
@@ -90,28 +90,28 @@ impl Mp4Track {
         self.take(&Timed { at_ms, payload: payload.clone() })
     }
 
-    pub fn sync(&mut self) -> io::Result<()> {
+    pub(super) fn sync(&mut self) -> io::Result<()> {
         let Some(part) = &mut self.part else { return Ok(()) };
         let synced = part.sync();
         self.needs_key |= synced.is_err();
         synced
     }
 
-    pub fn finish(mut self) -> io::Result<Finished> {
+    pub(super) fn finish(mut self) -> io::Result<Finished> {
         self.close_part()?;
         Ok(Finished { files: self.earlier, counts: self.counts })
     }
 
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         self.counts
     }
 
     /// The bytes in memory after a `sync`.
-    pub fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         self.part.as_ref().map_or(0, Part::held_bytes)
     }
 
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.bytes + self.part.as_ref().map_or(0, |part| part.added)
     }
 
@@ -198,7 +198,7 @@ impl Mp4Track {
 }
 
 /// Copies a file to a path that must not exist, with all times `by_ms` later. A foreign file is copied unchanged.
-pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
+pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     // Damaged data is found and kept beside the film itself.
     drop(Part::reopen(from)?);
     std::fs::copy(from, to)?;

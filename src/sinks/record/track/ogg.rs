@@ -28,7 +28,7 @@ const PAGE_SAMPLES: u64 = 1000 * SAMPLES_PER_MS;
 const SILENCE_MS_PER_BYTE: u64 = 5;
 
 /// The Opus audio of one voice or of one mixed stream.
-pub struct OggTrack {
+pub(super) struct OggTrack {
     origin_ms: i64,
     channels: u8,
     earlier: Vec<TrackFile>,
@@ -60,7 +60,7 @@ struct OggFile {
 }
 
 impl OggTrack {
-    pub fn open(base: &Path, channels: u8, origin_ms: i64) -> io::Result<Self> {
+    pub(super) fn open(base: &Path, channels: u8, origin_ms: i64) -> io::Result<Self> {
         let mut earlier = Vec::new();
         let mut file = None;
         let there = parts::existing(base);
@@ -95,7 +95,7 @@ impl OggTrack {
         })
     }
 
-    pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+    pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
         let mut room = Packets::default();
         if packet::samples(payload).is_none() || !room.push(payload) {
             self.counts.unreadable += 1;
@@ -116,25 +116,25 @@ impl OggTrack {
         Ok(())
     }
 
-    pub fn sync(&mut self) -> io::Result<()> {
+    pub(super) fn sync(&mut self) -> io::Result<()> {
         while let Some(frame) = self.order.pop_any() {
             self.put(&frame)?;
         }
         self.file.flush()
     }
 
-    pub fn finish(mut self) -> io::Result<Finished> {
+    pub(super) fn finish(mut self) -> io::Result<Finished> {
         self.sync()?;
         let mut files = self.earlier;
         files.push(self.file.close(self.origin_ms)?);
         Ok(Finished { files, counts: self.counts })
     }
 
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         self.counts
     }
 
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         let silence_ms = self.reach_ms.saturating_sub(self.file.len_ms());
         self.file.bytes + u64::try_from(silence_ms).unwrap_or_default() / SILENCE_MS_PER_BYTE
     }
@@ -162,7 +162,7 @@ impl OggTrack {
 
 /// Copies a file to a path that must not exist, with all times `by_ms` later, in steps of 20 ms. A foreign file is
 /// copied unchanged.
-pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
+pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     let Reopened::Stream(there, channels) = OggFile::reopen(from)? else {
         return std::fs::copy(from, to).map(drop);
     };

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use bytes::Bytes;
 
 /// The longest stream: Zoom ends a meeting after 30 hours.
-pub const MAX_SPAN_MS: i64 = 36 * 60 * 60 * 1000;
+pub(super) const MAX_SPAN_MS: i64 = 36 * 60 * 60 * 1000;
 
 /// How long a frame of audio waits for earlier ones that arrive later.
 const REORDER_WINDOW_MS: i64 = 200;
@@ -23,28 +23,28 @@ const MAX_JITTER_MS: u64 = 60;
 
 /// How far a file may run ahead of the clock when more audio arrives than time passes. Audio beyond that is dropped. The
 /// next pause brings the file back to the clock.
-pub const MAX_LEAD_MS: u64 = 2_000;
+pub(super) const MAX_LEAD_MS: u64 = 2_000;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timed {
+pub(super) struct Timed {
     pub at_ms: i64,
     pub payload: Bytes,
 }
 
 /// Whether a file that begins at the origin can hold a frame.
-pub fn fits(origin_ms: i64, at_ms: i64) -> bool {
+pub(super) fn fits(origin_ms: i64, at_ms: i64) -> bool {
     (0..=MAX_SPAN_MS).contains(&at_ms.saturating_sub(origin_ms))
 }
 
 /// How far the time of a frame may be from the end of the previous one without a seam. Lengths are in samples or bytes,
 /// `per_ms` of them in a millisecond.
-pub fn tolerance(length: u64, per_ms: u64) -> u64 {
+pub(super) fn tolerance(length: u64, per_ms: u64) -> u64 {
     length.min(MAX_JITTER_MS * per_ms)
 }
 
 /// The start of a frame that arrives in order: never before `next`, the end of the previous one. `exact`: the position of
 /// its timestamp. None when the file would run too far ahead of the clock.
-pub fn position(exact: u64, next: u64, length: u64, per_ms: u64) -> Option<u64> {
+pub(super) fn position(exact: u64, next: u64, length: u64, per_ms: u64) -> Option<u64> {
     match exact.checked_sub(next) {
         Some(pause) if pause >= tolerance(length, per_ms) => Some(exact),
         Some(_) => Some(next),
@@ -54,7 +54,7 @@ pub fn position(exact: u64, next: u64, length: u64, per_ms: u64) -> Option<u64> 
 
 /// Sorts the audio of one voice by time and drops repeated frames.
 #[derive(Debug)]
-pub struct ReorderBuffer {
+pub(super) struct ReorderBuffer {
     waiting: BTreeMap<i64, Bytes>,
     passed_ms: i64,
     /// The last written frames: their times, and a hash of their audio.
@@ -62,7 +62,7 @@ pub struct ReorderBuffer {
 }
 
 /// The decision of [`ReorderBuffer::push`] about a frame.
-pub enum Turn {
+pub(super) enum Turn {
     Waits,
     /// It is a repetition.
     Repeated,
@@ -73,11 +73,11 @@ pub enum Turn {
 }
 
 impl ReorderBuffer {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { waiting: BTreeMap::new(), passed_ms: i64::MIN, passed: VecDeque::new() }
     }
 
-    pub fn push(&mut self, frame: Timed) -> Turn {
+    pub(super) fn push(&mut self, frame: Timed) -> Turn {
         let passed = self.passed.iter().rev().find(|(at_ms, _)| *at_ms == frame.at_ms);
         let is_same = match (self.waiting.get(&frame.at_ms), passed) {
             (Some(waiting), _) => Some(*waiting == frame.payload),
@@ -96,7 +96,7 @@ impl ReorderBuffer {
     }
 
     /// The next frame that has waited long enough.
-    pub fn pop(&mut self) -> Option<Timed> {
+    pub(super) fn pop(&mut self) -> Option<Timed> {
         let newest_ms = *self.waiting.last_key_value()?.0;
         let oldest_ms = *self.waiting.first_key_value()?.0;
         let is_due = newest_ms - oldest_ms >= REORDER_WINDOW_MS || self.waiting.len() > MAX_WAITING;
@@ -104,7 +104,7 @@ impl ReorderBuffer {
     }
 
     /// The next frame, whether it has waited or not.
-    pub fn pop_any(&mut self) -> Option<Timed> {
+    pub(super) fn pop_any(&mut self) -> Option<Timed> {
         let (at_ms, payload) = self.waiting.pop_first()?;
         self.passed_ms = at_ms;
         if self.passed.len() >= MAX_PASSED {

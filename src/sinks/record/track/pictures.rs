@@ -12,7 +12,7 @@ use super::order::MAX_SPAN_MS;
 use super::{Counts, Finished, TrackFile};
 
 /// The most images of one track: more than 27 hours at one per second.
-pub const MAX_PICTURES: usize = 100_000;
+pub(super) const MAX_PICTURES: usize = 100_000;
 
 /// A file takes whole blocks of the disk.
 const BLOCK_BYTES: u64 = 4 << 10;
@@ -24,7 +24,7 @@ const INDEX: &str = "index.jsonl";
 const UNFINISHED: &str = ".unfinished";
 
 /// A folder of images named by their time since the origin.
-pub struct Pictures {
+pub(super) struct Pictures {
     folder: PathBuf,
     origin_ms: i64,
     index: File,
@@ -46,7 +46,7 @@ struct Line {
 }
 
 impl Pictures {
-    pub fn open(folder: &Path, origin_ms: i64) -> io::Result<Self> {
+    pub(super) fn open(folder: &Path, origin_ms: i64) -> io::Result<Self> {
         if let Err(error) = fs::create_dir(folder)
             && error.kind() != io::ErrorKind::AlreadyExists
         {
@@ -71,7 +71,7 @@ impl Pictures {
         Ok(pictures)
     }
 
-    pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+    pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
         let offset_ms = at_ms.saturating_sub(self.origin_ms);
         let Some(extension) = extension(payload) else {
             self.counts.unreadable += 1;
@@ -101,7 +101,7 @@ impl Pictures {
         Ok(())
     }
 
-    pub fn finish(self) -> io::Result<Finished> {
+    pub(super) fn finish(self) -> io::Result<Finished> {
         self.index.sync_all()?;
         if let Err(error) = fs::remove_file(self.folder.join(UNFINISHED))
             && error.kind() != io::ErrorKind::NotFound
@@ -122,11 +122,11 @@ impl Pictures {
         Ok(Finished { files, counts: self.counts })
     }
 
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         self.counts
     }
 
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
@@ -148,7 +148,7 @@ impl Pictures {
 
 /// Copies a folder to a path that must not exist, with all times `by_ms` later; its origin is `origin_ms`. The images
 /// are linked, not copied.
-pub fn shifted(from: &Path, to: &Path, by_ms: u64, origin_ms: i64) -> io::Result<()> {
+pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64, origin_ms: i64) -> io::Result<()> {
     fs::create_dir(to)?;
     for (name, _) in unlisted(from, &[])? {
         let (Some(offset_ms), Some((_, extension))) = (offset_ms(&name), name.rsplit_once('.'))

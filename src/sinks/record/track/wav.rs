@@ -10,13 +10,13 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-pub use self::file::{Over, WavFile};
+pub(super) use self::file::{Over, WavFile};
 pub use self::format::{Coding, WavFormat};
 use super::order::{self, ReorderBuffer, Timed, Turn, fits};
 use super::{Counts, Finished, TrackFile, parts};
 
 /// The audio of one voice or of one mixed stream.
-pub struct WavTrack {
+pub(super) struct WavTrack {
     origin_ms: i64,
     earlier: Vec<TrackFile>,
     file: WavFile,
@@ -31,29 +31,29 @@ pub struct WavTrack {
 
 /// The position of a voice's next frame, so that jitter of timestamps neither drops nor doubles a sample.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
+pub(super) struct Place {
     bytes_per_ms: u64,
     /// The end of the last frame.
     pub next: u64,
 }
 
 impl Place {
-    pub fn new(format: WavFormat, next: u64) -> Self {
+    pub(super) fn new(format: WavFormat, next: u64) -> Self {
         Self { bytes_per_ms: format.bytes_per_ms(), next }
     }
 
     /// The end of the last frame, in milliseconds since the origin.
-    pub fn end_ms(&self) -> i64 {
+    pub(super) fn end_ms(&self) -> i64 {
         self.next.div_ceil(self.bytes_per_ms) as i64
     }
 
     /// The end of a frame.
-    pub fn end(&self, since_ms: u64, bytes: usize) -> u64 {
+    pub(super) fn end(&self, since_ms: u64, bytes: usize) -> u64 {
         self.next.max(since_ms * self.bytes_per_ms) + bytes as u64
     }
 
     /// The position of the next frame in order; as [`order::position`]. `since_ms`: since the origin.
-    pub fn take(&mut self, since_ms: u64, bytes: usize) -> Option<u64> {
+    pub(super) fn take(&mut self, since_ms: u64, bytes: usize) -> Option<u64> {
         let (exact, bytes) = (since_ms * self.bytes_per_ms, bytes as u64);
         let position = order::position(exact, self.next, bytes, self.bytes_per_ms)?;
         self.next = position + bytes;
@@ -61,7 +61,7 @@ impl Place {
     }
 
     /// Lets a frame that starts at `end` or later, up to the tolerance, follow without a seam.
-    pub fn follow(&mut self, end: u64, since_ms: u64, bytes: usize) {
+    pub(super) fn follow(&mut self, end: u64, since_ms: u64, bytes: usize) {
         let exact = since_ms * self.bytes_per_ms;
         if exact + order::tolerance(bytes as u64, self.bytes_per_ms) > end {
             self.next = self.next.max(end);
@@ -70,12 +70,12 @@ impl Place {
 }
 
 /// The payload without an incomplete sample.
-pub fn whole(format: WavFormat, payload: &Bytes) -> &[u8] {
+pub(super) fn whole(format: WavFormat, payload: &Bytes) -> &[u8] {
     &payload[..payload.len() - payload.len() % format.block_bytes() as usize]
 }
 
 /// Returns the file to continue, and those before it: closes earlier parts, and a file of another format.
-pub fn open(
+pub(super) fn open(
     base: &Path,
     format: WavFormat,
     origin_ms: i64,
@@ -112,7 +112,7 @@ fn is_cut_header(path: &Path, format: WavFormat) -> io::Result<bool> {
 }
 
 /// Copies a file with all times `by_ms` later. A foreign file is copied unchanged.
-pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
+pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
     match WavFile::reopen(from)? {
         Some(file) => file.shifted(to, by_ms),
         None => std::fs::copy(from, to).map(drop),
@@ -120,14 +120,14 @@ pub fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
 }
 
 /// Closes a file and describes it.
-pub fn close(mut file: WavFile, origin_ms: i64) -> io::Result<TrackFile> {
+pub(super) fn close(mut file: WavFile, origin_ms: i64) -> io::Result<TrackFile> {
     let bytes = file.close()?;
     let last_ms = origin_ms + file.len_ms();
     Ok(TrackFile { path: file.path, bytes, first_ms: origin_ms, last_ms })
 }
 
 impl WavTrack {
-    pub fn open(path: &Path, format: WavFormat, origin_ms: i64) -> io::Result<Self> {
+    pub(super) fn open(path: &Path, format: WavFormat, origin_ms: i64) -> io::Result<Self> {
         let (earlier, file) = open(path, format, origin_ms)?;
         Ok(Self {
             origin_ms,
@@ -141,7 +141,7 @@ impl WavTrack {
         })
     }
 
-    pub fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+    pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
         if whole(self.file.format, payload).is_empty() {
             self.counts.unreadable += 1;
             return Ok(());
@@ -165,25 +165,25 @@ impl WavTrack {
         Ok(())
     }
 
-    pub fn sync(&mut self) -> io::Result<()> {
+    pub(super) fn sync(&mut self) -> io::Result<()> {
         while let Some(frame) = self.order.pop_any() {
             self.put(&frame)?;
         }
         self.file.sync()
     }
 
-    pub fn finish(mut self) -> io::Result<Finished> {
+    pub(super) fn finish(mut self) -> io::Result<Finished> {
         self.sync()?;
         let mut files = self.earlier;
         files.push(close(self.file, self.origin_ms)?);
         Ok(Finished { files, counts: self.counts })
     }
 
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         self.counts
     }
 
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.file.added + self.reach.saturating_sub(self.file.len())
     }
 

@@ -42,7 +42,7 @@ pub(super) fn aligned(
 /// Closes every track of a finished recording, whichever daemon wrote it, and returns the files with the resulting
 /// metadata. `oldest_ms`: the oldest text of the recording; `max_bytes`: the most bytes of its files. May be called
 /// again.
-pub fn finish(
+pub(crate) fn finish(
     spool: &Spool,
     id: RecordingId,
     oldest_ms: Option<i64>,

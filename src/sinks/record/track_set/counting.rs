@@ -22,25 +22,25 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub fn take(&mut self, frame: &Frame) {
+    pub(super) fn take(&mut self, frame: &Frame) {
         self.newest = (frame.at_ms, frame.payload.len());
         self.unsynced.add(LeftOut::of(frame));
     }
 
     /// The difference of `counts` from the metadata.
-    pub fn news(&mut self, counts: Counts) -> Counts {
+    pub(super) fn news(&mut self, counts: Counts) -> Counts {
         counts.since(std::mem::replace(&mut self.counted, counts))
     }
 }
 
 impl TrackSet {
     /// The frames dropped since the last call.
-    pub fn take_left_out(&mut self) -> LeftOuts {
+    pub(crate) fn take_left_out(&mut self) -> LeftOuts {
         std::mem::take(&mut self.left_out)
     }
 
     /// Drops frames that cannot be written to disk.
-    pub fn give_up(&mut self, frames: impl IntoIterator<Item = Arc<Frame>>) {
+    pub(crate) fn give_up(&mut self, frames: impl IntoIterator<Item = Arc<Frame>>) {
         frames.into_iter().for_each(|frame| self.leave_out(&frame, |counts| &mut counts.lost));
     }
 

@@ -21,21 +21,21 @@ pub(super) enum Writer {
 }
 
 impl Open {
-    pub fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> Counts {
         match &self.writer {
             Writer::Track(track) => track.counts(),
             Writer::Mix(mix) => mix.counts(),
         }
     }
 
-    pub fn mix(&self) -> Option<&Mix> {
+    pub(super) fn mix(&self) -> Option<&Mix> {
         match &self.writer {
             Writer::Track(_) => None,
             Writer::Mix(mix) => Some(mix),
         }
     }
 
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         match &self.writer {
             Writer::Track(track) => track.bytes(),
             Writer::Mix(mix) => mix.bytes(),
@@ -43,14 +43,14 @@ impl Open {
     }
 
     /// The bytes in memory after a sync.
-    pub fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         match &self.writer {
             Writer::Track(track) => track.held_bytes(),
             Writer::Mix(_) => 0,
         }
     }
 
-    pub fn sync(&mut self) -> Result<(), TrackError> {
+    pub(super) fn sync(&mut self) -> Result<(), TrackError> {
         match &mut self.writer {
             Writer::Track(track) => track.sync(),
             Writer::Mix(mix) => mix.sync(),
@@ -59,7 +59,7 @@ impl Open {
 }
 
 impl Writer {
-    pub fn resume(
+    pub(super) fn resume(
         path: &Path,
         is_mix: bool,
         kind: TrackKind,
@@ -73,7 +73,7 @@ impl Writer {
         }
     }
 
-    pub fn finish(self) -> Result<Finished, TrackError> {
+    pub(super) fn finish(self) -> Result<Finished, TrackError> {
         match self {
             Self::Track(track) => track.finish(),
             Self::Mix(mix) => mix.finish(),

@@ -24,10 +24,10 @@ use super::{TIMEOUT, eventually};
 use crate::http::client::{Answer, head, try_exchange};
 use crate::support::postgres;
 
-pub const API_TOKEN: &str = "read-token-of-the-tests";
+pub(crate) const API_TOKEN: &str = "read-token-of-the-tests";
 
 /// What a daemon finds when it starts: its variables and its data. Outlives the daemon.
-pub struct Home {
+pub(crate) struct Home {
     variables: Vec<(String, String)>,
     pub timings: Timings,
     pub leases: Leases,
@@ -39,7 +39,7 @@ pub struct Home {
 }
 
 impl Home {
-    pub fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let folder = TempDir::new().unwrap();
         let data = folder.path().join("data").display().to_string();
         let variables = [
@@ -67,22 +67,22 @@ impl Home {
     }
 
     /// With an empty Postgres database of its own.
-    pub async fn postgres() -> Self {
+    pub(crate) async fn postgres() -> Self {
         Self::sqlite().set("DATABASE_URL", &postgres::fresh_database().await)
     }
 
-    pub fn set(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub fn variables(&self) -> &[(String, String)] {
+    pub(crate) fn variables(&self) -> &[(String, String)] {
         &self.variables
     }
 
     /// Lasts as long as this home.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -114,7 +114,7 @@ fn fast() -> Timings {
 }
 
 /// A running daemon. It has a runtime of its own, so that it can die like a process.
-pub struct TestDaemon {
+pub(crate) struct TestDaemon {
     pub address: SocketAddr,
     stop: CancellationToken,
     running: JoinHandle<()>,
@@ -128,7 +128,7 @@ impl Drop for TestDaemon {
 }
 
 impl TestDaemon {
-    pub async fn start(home: &Home) -> Self {
+    pub(crate) async fn start(home: &Home) -> Self {
         let config = home.config();
         let (timings, leases) = (home.timings.clone(), home.leases);
         let resolver = home.resolver.clone();
@@ -149,13 +149,13 @@ impl TestDaemon {
     }
 
     /// Asks for a stop and waits for its end.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         timeout(TIMEOUT, &mut self.running).await.expect("it stops").expect("no panic");
     }
 
     /// Ends as a killed process does: every task and socket is gone, nothing is said or stored.
-    pub async fn kill(mut self) {
+    pub(crate) async fn kill(mut self) {
         let Some(runtime) = self.runtime.take() else { return };
         // Waited for: the next start finds the data folder's lock free.
         let gone = spawn_blocking(move || runtime.shutdown_timeout(TIMEOUT));
@@ -168,30 +168,35 @@ impl TestDaemon {
         }
     }
 
-    pub fn api(&self) -> Api {
+    pub(crate) fn api(&self) -> Api {
         Api(self.address)
     }
 }
 
 /// A daemon's REST API, as the tests' token sees it.
 #[derive(Debug, Clone, Copy)]
-pub struct Api(pub SocketAddr);
+pub(crate) struct Api(pub SocketAddr);
 
 impl Api {
     /// `None` when the daemon is not there.
-    pub async fn get(self, path: &str) -> Option<Answer> {
+    pub(crate) async fn get(self, path: &str) -> Option<Answer> {
         self.ask("GET", path, &[]).await
     }
 
     /// With further headers. `None` when the daemon is not there.
-    pub async fn ask(self, method: &str, path: &str, headers: &[(&str, &str)]) -> Option<Answer> {
+    pub(crate) async fn ask(
+        self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Option<Answer> {
         let authorization = format!("Bearer {API_TOKEN}");
         let own = [("authorization", authorization.as_str())];
         let headers: Vec<_> = own.iter().chain(headers).copied().collect();
         try_exchange(self.0, &head(method, path, &headers)).await
     }
 
-    pub async fn post(self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(self, path: &str, body: &Value) -> Answer {
         let body = body.to_string();
         let (authorization, length) = (format!("Bearer {API_TOKEN}"), body.len().to_string());
         let headers = [("authorization", &*authorization), ("content-length", &*length)];
@@ -199,7 +204,7 @@ impl Api {
         try_exchange(self.0, &request).await.expect("the daemon is there")
     }
 
-    pub async fn delete(self, path: &str) -> Answer {
+    pub(crate) async fn delete(self, path: &str) -> Answer {
         let authorization = format!("Bearer {API_TOKEN}");
         let request = head("DELETE", path, &[("authorization", &authorization)]);
         try_exchange(self.0, &request).await.expect("the daemon is there")
@@ -210,13 +215,13 @@ impl Api {
         Some(answer.json()["data"].take())
     }
 
-    pub async fn sessions(self) -> Vec<Value> {
+    pub(crate) async fn sessions(self) -> Vec<Value> {
         let data = self.data("/api/v1/sdk/sessions?limit=200").await.unwrap_or_default();
         data["sessions"].as_array().cloned().unwrap_or_default()
     }
 
     /// The session's id, as soon as there is one of this instance.
-    pub async fn session_of(self, instance_id: &str) -> String {
+    pub(crate) async fn session_of(self, instance_id: &str) -> String {
         eventually("the session is known", async || {
             let sessions = self.sessions().await;
             let found = sessions.iter().find(|session| session["instance_id"] == instance_id)?;
@@ -225,20 +230,20 @@ impl Api {
         .await
     }
 
-    pub async fn session(self, id: &str) -> Value {
+    pub(crate) async fn session(self, id: &str) -> Value {
         let data = self.data(&format!("/api/v1/sdk/sessions/{id}")).await;
         data.expect("the daemon is there")["session"].take()
     }
 
     /// A session's newest stream; none while the store is away.
-    pub async fn stream(self, session_id: &str) -> Option<StreamView> {
+    pub(crate) async fn stream(self, session_id: &str) -> Option<StreamView> {
         let mut data = self.data(&format!("/api/v1/sdk/sessions/{session_id}")).await?;
         let streams: Vec<StreamView> = serde_json::from_value(data["streams"].take()).unwrap();
         streams.into_iter().next_back()
     }
 
     /// Waits until the session's newest stream has this status.
-    pub async fn reaches(self, session_id: &str, status: &str) -> StreamView {
+    pub(crate) async fn reaches(self, session_id: &str, status: &str) -> StreamView {
         eventually(&format!("the stream is {status}"), async || {
             self.stream(session_id).await.filter(|stream| stream.status == status)
         })
@@ -248,7 +253,7 @@ impl Api {
 
 /// What the API says of a stream.
 #[derive(Debug, Clone, Deserialize)]
-pub struct StreamView {
+pub(crate) struct StreamView {
     pub stream_id: String,
     pub status: String,
     pub generation: i64,
@@ -261,13 +266,13 @@ pub struct StreamView {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub struct StopReason {
+pub(crate) struct StopReason {
     pub code: i64,
 }
 
 impl StreamView {
     /// The outcome and Zoom's reason.
-    pub fn end(&self) -> (&str, Option<i64>) {
+    pub(crate) fn end(&self) -> (&str, Option<i64>) {
         let outcome = self.outcome.as_deref().unwrap_or("none");
         (outcome, self.stop_reason.as_ref().map(|reason| reason.code))
     }

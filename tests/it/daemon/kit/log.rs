@@ -13,7 +13,7 @@ use super::{POLL_INTERVAL, TIMEOUT};
 use crate::http::client::SseClient;
 
 /// A session's entries as one subscriber gets them, over any number of connections.
-pub struct Log {
+pub(crate) struct Log {
     session_id: String,
     pages: watch::Sender<Page>,
     following: JoinHandle<()>,
@@ -21,7 +21,7 @@ pub struct Log {
 
 /// What has come so far.
 #[derive(Debug, Clone, Default)]
-pub struct Page {
+pub(crate) struct Page {
     pub entries: Vec<Value>,
     /// The server said that nothing comes any more.
     pub is_over: bool,
@@ -37,16 +37,16 @@ impl Drop for Log {
 
 impl Log {
     /// From the beginning of the session of this instance.
-    pub async fn follow(api: Api, instance_id: &str) -> Self {
+    pub(crate) async fn follow(api: Api, instance_id: &str) -> Self {
         Self::of_session(api, api.session_of(instance_id).await)
     }
 
-    pub fn of_session(api: Api, session_id: String) -> Self {
+    pub(crate) fn of_session(api: Api, session_id: String) -> Self {
         Self::from(api, session_id, Page::default())
     }
 
     /// The same subscriber at another daemon, or after a restart: goes on where it was.
-    pub fn moved_to(&self, api: Api) -> Self {
+    pub(crate) fn moved_to(&self, api: Api) -> Self {
         self.following.abort();
         Self::from(api, self.session_id.clone(), self.page())
     }
@@ -57,16 +57,16 @@ impl Log {
         Self { session_id, pages, following }
     }
 
-    pub fn session_id(&self) -> &str {
+    pub(crate) fn session_id(&self) -> &str {
         &self.session_id
     }
 
-    pub fn page(&self) -> Page {
+    pub(crate) fn page(&self) -> Page {
         self.pages.borrow().clone()
     }
 
     /// Waits until what has come is enough, and returns it.
-    pub async fn until(&self, what: &str, is_enough: impl Fn(&Page) -> bool) -> Page {
+    pub(crate) async fn until(&self, what: &str, is_enough: impl Fn(&Page) -> bool) -> Page {
         let mut pages = self.pages.subscribe();
         let found = timeout(TIMEOUT, pages.wait_for(|page| is_enough(page))).await;
         match found {
@@ -76,32 +76,32 @@ impl Log {
     }
 
     /// Waits for so many transcript lines.
-    pub async fn lines(&self, count: usize) -> Page {
+    pub(crate) async fn lines(&self, count: usize) -> Page {
         self.until(&format!("{count} lines"), |page| page.of("transcript").len() >= count).await
     }
 
     /// Waits for so many entries of a kind.
-    pub async fn entries(&self, kind: &str, count: usize) -> Page {
+    pub(crate) async fn entries(&self, kind: &str, count: usize) -> Page {
         self.until(&format!("{count} of {kind}"), |page| page.of(kind).len() >= count).await
     }
 
     /// Waits until the server has nothing more to send.
-    pub async fn over(&self) -> Page {
+    pub(crate) async fn over(&self) -> Page {
         self.until("the end of the log", |page| page.is_over).await
     }
 }
 
 impl Page {
-    pub fn of(&self, kind: &str) -> Vec<&Value> {
+    pub(crate) fn of(&self, kind: &str) -> Vec<&Value> {
         self.entries.iter().filter(|entry| entry["kind"] == kind).collect()
     }
 
-    pub fn texts(&self) -> Vec<&str> {
+    pub(crate) fn texts(&self) -> Vec<&str> {
         self.of("transcript").iter().map(|line| line["text"].as_str().unwrap()).collect()
     }
 
     /// Which links came up or went down, as in `+audio` and `-signaling`.
-    pub fn links(&self) -> Vec<String> {
+    pub(crate) fn links(&self) -> Vec<String> {
         let sign = |entry: &Value| match entry["kind"].as_str() {
             Some("link_up") => Some("+"),
             Some("link_down") => Some("-"),
@@ -112,7 +112,7 @@ impl Page {
     }
 
     /// Kind by kind, without what was said.
-    pub fn outline(&self) -> Vec<String> {
+    pub(crate) fn outline(&self) -> Vec<String> {
         let describe = |entry: &Value| {
             let detail = ["link", "cause", "state", "outcome", "reason"];
             let detail = detail.iter().filter(|name| !entry[**name].is_null());
@@ -123,7 +123,7 @@ impl Page {
     }
 
     /// Asserts that each stream's entries are numbered from 1 without holes, in the order they came.
-    pub fn assert_numbered(&self) {
+    pub(crate) fn assert_numbered(&self) {
         let mut last = BTreeMap::<u64, u64>::new();
         for entry in &self.entries {
             let (stream, seq) = (entry["stream"].as_u64().unwrap(), entry["seq"].as_u64().unwrap());
@@ -134,7 +134,7 @@ impl Page {
     }
 
     /// Asserts that the chatter's lines came in order and none twice; returns how many came.
-    pub fn assert_chatter(&self) -> usize {
+    pub(crate) fn assert_chatter(&self) -> usize {
         let texts = self.texts();
         let number = |text: &&str| text.strip_prefix("line ").unwrap().parse::<u32>().unwrap();
         let numbers: Vec<u32> = texts.iter().map(number).collect();

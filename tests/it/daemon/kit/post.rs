@@ -23,7 +23,7 @@ use crate::http::client::{head, try_exchange};
 const PATH: &str = "/webhook";
 
 /// Between the simulator's webhook sender and the daemon: remembers every letter, and loses some.
-pub struct Post {
+pub(crate) struct Post {
     address: SocketAddr,
     office: Office,
     serving: JoinHandle<()>,
@@ -42,7 +42,7 @@ struct Books {
 
 /// One webhook, and how it was answered.
 #[derive(Debug, Clone)]
-pub struct Letter {
+pub(crate) struct Letter {
     pub event: String,
     pub body: Value,
     pub status: u16,
@@ -55,7 +55,7 @@ impl Drop for Post {
 }
 
 impl Post {
-    pub async fn open() -> Self {
+    pub(crate) async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let office = Office(Arc::default());
@@ -64,25 +64,25 @@ impl Post {
         Self { address, office, serving }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn deliver_to(&self, daemon: SocketAddr) {
+    pub(crate) fn deliver_to(&self, daemon: SocketAddr) {
         self.office.books().daemon = Some(daemon);
     }
 
     /// Takes letters with this event name from now on, and delivers none of them.
-    pub fn lose(&self, event: &str) {
+    pub(crate) fn lose(&self, event: &str) {
         self.office.books().lost.insert(event.to_owned());
     }
 
-    pub fn letters(&self) -> Vec<Letter> {
+    pub(crate) fn letters(&self) -> Vec<Letter> {
         self.office.books().letters.clone()
     }
 
     /// The newest letter with this event name, once there is one.
-    pub async fn letter(&self, event: &str) -> Letter {
+    pub(crate) async fn letter(&self, event: &str) -> Letter {
         eventually(event, async || {
             self.letters().into_iter().rev().find(|letter| letter.event == event)
         })
@@ -90,14 +90,14 @@ impl Post {
     }
 
     /// Sends a letter of our own, signed as Zoom does; returns the answer's status.
-    pub async fn send(&self, body: &Value) -> u16 {
+    pub(crate) async fn send(&self, body: &Value) -> u16 {
         let daemon = self.office.books().daemon.expect("a daemon is there");
         send_webhook(daemon, body).await
     }
 }
 
 /// Posts a body with the signature of the tests' app, and returns the answer's status.
-pub async fn send_webhook(daemon: SocketAddr, body: &Value) -> u16 {
+pub(crate) async fn send_webhook(daemon: SocketAddr, body: &Value) -> u16 {
     let body = body.to_string();
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now_s = i64::try_from(since.as_secs()).unwrap();

@@ -2,7 +2,7 @@ use rtmsd::simulator::Script;
 use serde_json::{Value, json};
 
 /// A meeting with Ana and Bo in it from the start. It ends at `end_ms` with reason 6.
-pub fn script(timeline: Vec<Value>, end_ms: u32) -> Script {
+pub(crate) fn script(timeline: Vec<Value>, end_ms: u32) -> Script {
     let joins = ["ana", "bo"].map(|who| json!({"at_ms": 0, "join": who}));
     let timeline = [joins.to_vec(), timeline].concat();
     let script = json!({
@@ -17,7 +17,7 @@ pub fn script(timeline: Vec<Value>, end_ms: u32) -> Script {
 }
 
 /// Ana and Bo say "line 0", "line 1" and so on in turn, each for `every_ms`.
-pub fn chatter(lines: u32, every_ms: u32) -> Vec<Value> {
+pub(crate) fn chatter(lines: u32, every_ms: u32) -> Vec<Value> {
     let say = |index: u32| {
         let who = if index.is_multiple_of(2) { "ana" } else { "bo" };
         let text = format!("line {index}");
@@ -28,7 +28,7 @@ pub fn chatter(lines: u32, every_ms: u32) -> Vec<Value> {
 }
 
 /// A meeting that goes on for longer than any test, with a line every `every_ms`.
-pub fn endless(every_ms: u32) -> Script {
+pub(crate) fn endless(every_ms: u32) -> Script {
     const LONG_MS: u32 = 3_600_000;
     script(chatter((LONG_MS / every_ms).min(5_000), every_ms), LONG_MS)
 }

@@ -8,7 +8,7 @@ fn now_ms() -> u64 {
 }
 
 /// `meeting.rtms_started` for a meeting of the same name as its stream.
-pub fn started(stream: &str, server_url: &str) -> Value {
+pub(crate) fn started(stream: &str, server_url: &str) -> Value {
     let payload = json!({
         "meeting_uuid": stream, "rtms_stream_id": stream, "server_urls": server_url,
         "account_id": "acc-1", "operator_id": "u-ana", "meeting_id": "91234567890",
@@ -16,7 +16,7 @@ pub fn started(stream: &str, server_url: &str) -> Value {
     json!({"event": "meeting.rtms_started", "event_ts": now_ms(), "payload": payload})
 }
 
-pub fn stopped(stream: &str, reason: u16) -> Value {
+pub(crate) fn stopped(stream: &str, reason: u16) -> Value {
     let payload = json!({"meeting_uuid": stream, "rtms_stream_id": stream, "stop_reason": reason});
     json!({"event": "meeting.rtms_stopped", "event_ts": now_ms(), "payload": payload})
 }

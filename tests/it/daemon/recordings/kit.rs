@@ -8,23 +8,23 @@ use sha2::{Digest, Sha256};
 
 use crate::daemon::kit::{Api, Home, chatter, eventually, script, zoom};
 
-pub const ANA: u64 = 16_778_240;
-pub const BO: u64 = 16_779_264;
+pub(crate) const ANA: u64 = 16_778_240;
+pub(crate) const BO: u64 = 16_779_264;
 /// How long one frame of sound is.
-pub const FRAME_MS: usize = 20;
+pub(crate) const FRAME_MS: usize = 20;
 
 /// Every medium is received and recorded.
-pub fn recording(home: Home) -> Home {
+pub(crate) fn recording(home: Home) -> Home {
     recording_of(home, "audio,video,share,transcript,chat")
 }
 
 /// These media are received and recorded.
-pub fn recording_of(home: Home, media: &str) -> Home {
+pub(crate) fn recording_of(home: Home, media: &str) -> Home {
     home.set("MEDIA_TYPES", media).set("RECORD", media)
 }
 
 /// A meeting of a few seconds with two voices, a camera, a screen and a chat message.
-pub fn meeting() -> Settings {
+pub(crate) fn meeting() -> Settings {
     let mut timeline = chatter(8, 500);
     timeline.extend([
         json!({"at_ms": 200, "video_on": "ana"}),
@@ -37,14 +37,14 @@ pub fn meeting() -> Settings {
 
 /// What the API says of one recording, and its files.
 #[derive(Debug, Clone)]
-pub struct Recorded {
+pub(crate) struct Recorded {
     pub api: Api,
     pub session_id: String,
     pub view: Value,
 }
 
 /// The session's only recording, as soon as it has this status.
-pub async fn recorded(api: Api, session_id: &str, status: &str) -> Recorded {
+pub(crate) async fn recorded(api: Api, session_id: &str, status: &str) -> Recorded {
     let path = format!("/api/v1/sdk/sessions/{session_id}/recordings");
     let what = format!("a recording is {status}");
     let view = eventually(&what, async || {
@@ -57,31 +57,31 @@ pub async fn recorded(api: Api, session_id: &str, status: &str) -> Recorded {
 }
 
 impl Recorded {
-    pub fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         let files = self.view["files"].as_array().unwrap();
         files.iter().map(|file| file["file"].as_str().unwrap()).collect()
     }
 
-    pub fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         format!("/api/v1/sdk/sessions/{}/recordings/{name}", self.session_id)
     }
 
-    pub async fn download(&self, name: &str) -> Vec<u8> {
+    pub(crate) async fn download(&self, name: &str) -> Vec<u8> {
         let answer = self.api.get(&self.path(name)).await.unwrap();
         assert_eq!(answer.status, 200, "{name}: {}", answer.text());
         answer.body
     }
 
-    pub async fn text(&self, name: &str) -> String {
+    pub(crate) async fn text(&self, name: &str) -> String {
         String::from_utf8(self.download(name).await).unwrap()
     }
 
-    pub async fn manifest(&self) -> Value {
+    pub(crate) async fn manifest(&self) -> Value {
         serde_json::from_str(&self.text("1-manifest.json").await).unwrap()
     }
 
     /// Downloads everything, and asserts that it is what list and manifest say.
-    pub async fn checked(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) async fn checked(&self) -> BTreeMap<String, Vec<u8>> {
         let manifest = self.manifest().await;
         let mut files = BTreeMap::new();
         for file in self.view["files"].as_array().unwrap() {
@@ -99,7 +99,7 @@ impl Recorded {
 }
 
 /// The gaps of a medium in a manifest, by cause.
-pub fn causes(manifest: &Value, medium: &str) -> Vec<String> {
+pub(crate) fn causes(manifest: &Value, medium: &str) -> Vec<String> {
     let media = manifest["ledger"].as_array().unwrap();
     let account = media.iter().find(|account| account["medium"] == medium).unwrap();
     let gaps = account["gaps"].as_array().unwrap();
@@ -107,14 +107,14 @@ pub fn causes(manifest: &Value, medium: &str) -> Vec<String> {
 }
 
 /// How many frames of a WAV file of 16 kHz, mono, 16 bits hold sound.
-pub fn sounding_frames(wav: &[u8]) -> usize {
+pub(crate) fn sounding_frames(wav: &[u8]) -> usize {
     let data = wav.windows(4).position(|four| four == b"data").expect("a data chunk") + 8;
     let frame_bytes = FRAME_MS * 32;
     wav[data..].chunks(frame_bytes).filter(|frame| frame.iter().any(|byte| *byte != 0)).count()
 }
 
 /// What ffprobe says of a file.
-pub fn probe(bytes: &[u8], name: &str) -> Value {
+pub(crate) fn probe(bytes: &[u8], name: &str) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
@@ -128,17 +128,17 @@ pub fn probe(bytes: &[u8], name: &str) -> Value {
 }
 
 /// In seconds.
-pub fn duration_s(probed: &Value) -> f64 {
+pub(crate) fn duration_s(probed: &Value) -> f64 {
     probed["format"]["duration"].as_str().unwrap().parse().unwrap()
 }
 
 /// Where recordings go, without a setting.
-pub fn folder(home: &Home) -> PathBuf {
+pub(crate) fn folder(home: &Home) -> PathBuf {
     home.folder().join("data/recordings")
 }
 
 /// Every file below a folder.
-pub fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let below = |path: PathBuf| match path.is_dir() {
         true => files_below(&path),
@@ -148,7 +148,7 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// What recordings still lie in the spool.
-pub fn spooled(home: &Home) -> Vec<PathBuf> {
+pub(crate) fn spooled(home: &Home) -> Vec<PathBuf> {
     let below = files_below(&home.folder().join("data/spool"));
     below.into_iter().filter(|path| !path.ends_with("lock") && !path.ends_with("id")).collect()
 }

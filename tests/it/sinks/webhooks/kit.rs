@@ -19,8 +19,8 @@ use crate::support::network::network;
 use crate::support::raw::Raw;
 use crate::support::stores::TestStore;
 
-pub const HOUR_MS: i64 = 60 * 60 * 1000;
-pub const DAY_MS: i64 = 24 * HOUR_MS;
+pub(super) const HOUR_MS: i64 = 60 * 60 * 1000;
+pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// A clock of the test's own, that goes on from now and can be moved ahead.
 macro_rules! clock {
@@ -38,12 +38,12 @@ macro_rules! clock {
 pub(super) use clock;
 
 /// An audit row for tests that do not check the audit trail.
-pub fn by_now() -> AuditRow {
+pub(super) fn by_now() -> AuditRow {
     act("boss", rtmsd::clock::now_ms())
 }
 
 /// Simulates that `ms` have passed for the database, by moving its stored times into the past.
-pub async fn let_pass(test: &TestStore, ms: i64) {
+pub(super) async fn let_pass(test: &TestStore, ms: i64) {
     let mut raw = Raw::connect(&test.database).await;
     for sql in [
         "UPDATE outgoing_deliveries SET due_at_ms = due_at_ms - ",
@@ -53,7 +53,7 @@ pub async fn let_pass(test: &TestStore, ms: i64) {
     }
 }
 
-pub struct Kit {
+pub(super) struct Kit {
     pub hooks: Webhooks,
     pub store: Store,
     stop: CancellationToken,
@@ -70,11 +70,11 @@ impl Drop for Kit {
 
 impl Kit {
     /// On SQLite, sending, allowed to go to 127.0.0.1.
-    pub async fn start(now_ms: fn() -> i64) -> Self {
+    pub(super) async fn start(now_ms: fn() -> i64) -> Self {
         Self::allowing("127.0.0.1", now_ms).await
     }
 
-    pub async fn allowing(hosts: &str, now_ms: fn() -> i64) -> Self {
+    pub(super) async fn allowing(hosts: &str, now_ms: fn() -> i64) -> Self {
         let test = TestStore::sqlite().await;
         let mut kit = Self::on(test.store.clone(), hosts, now_ms);
         kit.test = Some(test);
@@ -83,7 +83,7 @@ impl Kit {
     }
 
     /// Not sending yet.
-    pub fn on(store: Store, hosts: &str, now_ms: fn() -> i64) -> Self {
+    pub(super) fn on(store: Store, hosts: &str, now_ms: fn() -> i64) -> Self {
         let settings = Settings {
             ring: KeyRing::parse(&"07".repeat(32)).unwrap(),
             policy: Arc::new(AddressPolicy::parse(hosts).unwrap()),
@@ -95,58 +95,58 @@ impl Kit {
         Self { hooks, store, stop, running: None, now_ms, test: None }
     }
 
-    pub fn work(&mut self) {
+    pub(super) fn work(&mut self) {
         self.stop = CancellationToken::new();
         let running = self.hooks.clone().run(network(), self.stop.clone());
         self.running = Some(tokio::spawn(running));
     }
 
     /// Ends as a daemon does that is told to.
-    pub async fn rest(&mut self) {
+    pub(super) async fn rest(&mut self) {
         self.stop.cancel();
         self.running.take().expect("it works").await.expect("no panic");
     }
 
     /// Ends as a killed process does.
-    pub fn die(&mut self) {
+    pub(super) fn die(&mut self) {
         if let Some(running) = self.running.take() {
             running.abort();
         }
     }
 
     /// Simulates that `ms` have passed for the database and, with `move_ahead`, for this daemon.
-    pub async fn let_pass(&self, ms: i64, move_ahead: fn(i64)) {
+    pub(super) async fn let_pass(&self, ms: i64, move_ahead: fn(i64)) {
         move_ahead(ms);
         let_pass(self.test.as_ref().expect("a store of its own"), ms).await;
     }
 
-    pub async fn endpoint(&self, url: &str) -> EndpointId {
+    pub(super) async fn endpoint(&self, url: &str) -> EndpointId {
         self.endpoint_with_secret(url).await.0
     }
 
-    pub async fn endpoint_with_secret(&self, url: &str) -> (EndpointId, String) {
+    pub(super) async fn endpoint_with_secret(&self, url: &str) -> (EndpointId, String) {
         let made = self.hooks.create(url, "of a test".into(), vec![], &by_now()).await.unwrap();
         (made.0.id, made.1.to_string())
     }
 
-    pub async fn endpoint_at(&self, receiver: &Receiver) -> EndpointId {
+    pub(super) async fn endpoint_at(&self, receiver: &Receiver) -> EndpointId {
         self.endpoint(&receiver.url()).await
     }
 
     /// Tells something that is no other's.
-    pub async fn tell(&self, subject: &str) -> OutgoingEvent {
+    pub(super) async fn tell(&self, subject: &str) -> OutgoingEvent {
         let data = json!({ "file": subject });
         let event = OutgoingEvent::new(EventKind::RecordingReady, subject, (self.now_ms)(), data);
         self.hooks.emit(std::slice::from_ref(&event)).await.unwrap();
         event
     }
 
-    pub async fn log(&self, id: EndpointId) -> Vec<LoggedDelivery> {
+    pub(super) async fn log(&self, id: EndpointId) -> Vec<LoggedDelivery> {
         self.hooks.deliveries(id, None, 100).await.unwrap()
     }
 
     /// The delivery of an event, as soon as it is as wanted.
-    pub async fn delivery(
+    pub(super) async fn delivery(
         &self,
         id: EndpointId,
         event_id: &str,
@@ -160,14 +160,19 @@ impl Kit {
     }
 
     /// After this number of attempts, when the next one waits or none follows.
-    pub async fn tried(&self, id: EndpointId, event_id: &str, attempts: u32) -> LoggedDelivery {
+    pub(super) async fn tried(
+        &self,
+        id: EndpointId,
+        event_id: &str,
+        attempts: u32,
+    ) -> LoggedDelivery {
         let is_over =
             |it: &LoggedDelivery| it.due_at_ms.is_some() || it.status != DeliveryStatus::Waiting;
         let is_done = |it: &LoggedDelivery| it.attempts == attempts && is_over(it);
         self.delivery(id, event_id, is_done).await
     }
 
-    pub async fn delivered(&self, id: EndpointId, event_id: &str) -> LoggedDelivery {
+    pub(super) async fn delivered(&self, id: EndpointId, event_id: &str) -> LoggedDelivery {
         self.delivery(id, event_id, |it| it.status == DeliveryStatus::Delivered).await
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::http::client::TIMEOUT;
 
-pub struct Receiver {
+pub(super) struct Receiver {
     pub address: SocketAddr,
     desk: Arc<Desk>,
     serving: JoinHandle<()>,
@@ -35,13 +35,13 @@ struct Desk {
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub struct Letter {
+pub(super) struct Letter {
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Reply {
+pub(super) struct Reply {
     pub status: u16,
     pub header: Option<(&'static str, String)>,
     /// Only after [`Receiver::release`].
@@ -49,24 +49,24 @@ pub struct Reply {
 }
 
 impl Letter {
-    pub fn header(&self, name: &str) -> &str {
+    pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    pub fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         self.header("webhook-id")
     }
 
-    pub fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    pub fn kind(&self) -> String {
+    pub(super) fn kind(&self) -> String {
         self.json()["type"].as_str().unwrap().to_owned()
     }
 
     /// As the verifying library takes it.
-    pub fn to_verify(&self, secret: &str) -> Value {
+    pub(super) fn to_verify(&self, secret: &str) -> Value {
         let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
         let headers: Value = names.into_iter().map(|name| (name, self.header(name))).collect();
         json!({ "secret": secret, "headers": headers, "body": str::from_utf8(&self.body).unwrap() })
@@ -80,7 +80,7 @@ impl Drop for Receiver {
 }
 
 impl Receiver {
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let desk = Arc::new(Desk::default());
         let routes = Router::new().route("/hook", post(take)).with_state(Arc::clone(&desk));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -89,34 +89,34 @@ impl Receiver {
         Self { address, desk, serving }
     }
 
-    pub fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://{}/hook", self.address)
     }
 
     /// The next request is answered so.
-    pub fn reply(&self, status: u16) {
+    pub(super) fn reply(&self, status: u16) {
         self.reply_with(Reply { status, ..Reply::default() });
     }
 
-    pub fn reply_with(&self, reply: Reply) {
+    pub(super) fn reply_with(&self, reply: Reply) {
         self.desk.replies.lock().unwrap().push_back(reply);
     }
 
     /// Lets every held request have its answer.
-    pub fn release(&self) {
+    pub(super) fn release(&self) {
         self.desk.released.notify_waiters();
     }
 
-    pub fn got(&self) -> Vec<Letter> {
+    pub(super) fn got(&self) -> Vec<Letter> {
         self.desk.got.lock().unwrap().clone()
     }
 
-    pub fn kinds(&self) -> Vec<String> {
+    pub(super) fn kinds(&self) -> Vec<String> {
         self.got().iter().map(Letter::kind).collect()
     }
 
     /// The first `count` requests, as soon as they have come.
-    pub async fn has(&self, count: usize) -> Vec<Letter> {
+    pub(super) async fn has(&self, count: usize) -> Vec<Letter> {
         let mut counts = self.desk.count.subscribe();
         let enough = timeout(TIMEOUT, counts.wait_for(|got| *got >= count)).await;
         assert!(enough.is_ok(), "{count} wanted, these came: {:?}", self.kinds());

@@ -10,7 +10,7 @@ use serde_json::Value;
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python/bin/python");
 
 /// What it says of each letter: the event's type, or `refused`.
-pub fn verify(letters: &[Value]) -> Vec<String> {
+pub(super) fn verify(letters: &[Value]) -> Vec<String> {
     assert!(
         Path::new(PYTHON).exists(),
         "the Python package standardwebhooks is missing: run tests/run, which makes target/python"

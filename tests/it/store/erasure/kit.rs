@@ -26,12 +26,12 @@ use crate::support::words::{at_rest, in_tables};
 
 /// Entries of each kind: enough for SQLite to move them between pages.
 const LINES: u64 = 300;
-pub const HOST: &str = "host1";
+pub(super) const HOST: &str = "host1";
 /// In the metadata of the session, and in the stored idempotent answer.
-pub const CASE: &str = "case-4711";
+pub(super) const CASE: &str = "case-4711";
 
 /// An operator, and what is said in the operator's stream.
-pub struct Operator {
+pub(super) struct Operator {
     pub user: &'static str,
     pub stream: &'static str,
     said: &'static str,
@@ -41,7 +41,7 @@ pub struct Operator {
     echo: &'static str,
 }
 
-pub const ANA: Operator = Operator {
+pub(super) const ANA: Operator = Operator {
     user: "u-ana",
     stream: "s1",
     said: "ana-spoke-aloud",
@@ -49,7 +49,7 @@ pub const ANA: Operator = Operator {
     name: "Ana Ferreira",
     echo: "echo-of-ana",
 };
-pub const BO: Operator = Operator {
+pub(super) const BO: Operator = Operator {
     user: "u-bo",
     stream: "s2",
     said: "bo-spoke-aloud",
@@ -59,12 +59,12 @@ pub const BO: Operator = Operator {
 };
 
 impl Operator {
-    pub fn words(&self) -> Vec<&'static str> {
+    pub(super) fn words(&self) -> Vec<&'static str> {
         vec![self.said, self.written, self.name, self.echo]
     }
 }
 
-pub async fn create(store: &Store) -> SessionId {
+pub(super) async fn create(store: &Store) -> SessionId {
     let new = NewSession {
         product: None,
         meeting_id: NUMBER.into(),
@@ -79,23 +79,23 @@ pub async fn create(store: &Store) -> SessionId {
     session
 }
 
-pub fn key() -> IdempotencyKey {
+pub(super) fn key() -> IdempotencyKey {
     let path = "/api/v1/sdk/sessions".to_owned();
     IdempotencyKey { token: "t".into(), path, key: "k".into() }
 }
 
-pub fn answer() -> Kept {
+pub(super) fn answer() -> Kept {
     let body = json!({"data": {"session": {"metadata": {"case": CASE}}}}).to_string();
     Kept { status: 201, body }
 }
 
 /// A meeting that a program requested, streamed by Ana alone.
-pub async fn own_meeting(store: &Store) -> SessionId {
+pub(super) async fn own_meeting(store: &Store) -> SessionId {
     meeting_of(store, &[&ANA]).await
 }
 
 /// The same, streamed by Ana and then by Bo.
-pub async fn shared_meeting(store: &Store) -> SessionId {
+pub(super) async fn shared_meeting(store: &Store) -> SessionId {
     meeting_of(store, &[&ANA, &BO]).await
 }
 
@@ -119,7 +119,7 @@ async fn live(store: &Store, stream: &str, now_ms: i64) {
     store.update_streams(&[(stream_id(stream), update)], now_ms).await.unwrap();
 }
 
-pub async fn end(
+pub(super) async fn end(
     store: &Store,
     stream: &str,
     outcome: rtmsd::model::Outcome,
@@ -131,7 +131,7 @@ pub async fn end(
 }
 
 /// Stores entries, a recording, outgoing webhooks with their answers, and a notice of Zoom.
-pub async fn fill(store: &Store, of: &Operator, now_ms: i64) {
+pub(super) async fn fill(store: &Store, of: &Operator, now_ms: i64) {
     let stream = read(store, of.stream).await;
     let entries = entries(of, stream.session_id, stream.ordinal, now_ms);
     store.write_entries(&unclaimed(&entries)).await.unwrap();
@@ -221,25 +221,25 @@ async fn record_sound(
     assert!(store.store_recording(&recording, &files, now_ms).await.unwrap());
 }
 
-pub fn newest() -> SessionPage {
+pub(super) fn newest() -> SessionPage {
     SessionPage { limit: 1, ..SessionPage::default() }
 }
 
 /// Executes all deletions, and purges SQLite's log.
-pub async fn delete_all(store: &Store) {
+pub(super) async fn delete_all(store: &Store) {
     while store.delete_some(5_000).await.unwrap() {}
     assert!(store.purge().await.unwrap());
 }
 
 /// Checks that no words are left, and no name that need not be.
-pub async fn assert_nothing_of(test: &TestStore, operators: &[&Operator]) {
+pub(super) async fn assert_nothing_of(test: &TestStore, operators: &[&Operator]) {
     assert_no_words_of(test, operators).await;
     for operator in operators {
         assert_eq!(named(&test.database, &[operator.user]).await, Vec::<String>::new());
     }
 }
 
-pub async fn assert_no_words_of(test: &TestStore, operators: &[&Operator]) {
+pub(super) async fn assert_no_words_of(test: &TestStore, operators: &[&Operator]) {
     assert!(test.store.purge().await.unwrap());
     for operator in operators {
         assert_eq!(at_rest(&test.database, &operator.words()).await, Vec::<String>::new());
@@ -250,7 +250,7 @@ pub async fn assert_no_words_of(test: &TestStore, operators: &[&Operator]) {
     }
 }
 
-pub async fn assert_everything_of(test: &TestStore, operators: &[&Operator]) {
+pub(super) async fn assert_everything_of(test: &TestStore, operators: &[&Operator]) {
     for operator in operators {
         for word in operator.words().into_iter().chain([operator.user]) {
             assert_ne!(in_tables(&test.database, &[word]).await, Vec::<String>::new(), "{word}");
@@ -261,7 +261,7 @@ pub async fn assert_everything_of(test: &TestStore, operators: &[&Operator]) {
 }
 
 /// Rows that name somebody, except those that must: the audit trail, installations, and the events for consumers.
-pub async fn named(location: &Location, ids: &[&str]) -> Vec<String> {
+pub(super) async fn named(location: &Location, ids: &[&str]) -> Vec<String> {
     let mut rows = in_tables(location, ids).await;
     let has_to = |row: &String| {
         let (_, row) = row.split_once(" in ").expect("a word and a row");
@@ -274,7 +274,7 @@ pub async fn named(location: &Location, ids: &[&str]) -> Vec<String> {
 }
 
 /// Both databases as they were before streams had operators.
-pub async fn old_schemas(folder: &Path) -> [Location; 2] {
+pub(super) async fn old_schemas(folder: &Path) -> [Location; 2] {
     let file = folder.join("rtmsd.db");
     let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
     let mut sqlite = options.connect().await.unwrap();
@@ -292,7 +292,7 @@ async fn migrate_to<C: Migrate>(version: i64, store: &str, connection: &mut C) {
     Migrator::with_migrations(old).run_direct(None, connection, false).await.unwrap();
 }
 
-pub const OLD_ROWS: [&str; 7] = [
+pub(super) const OLD_ROWS: [&str; 7] = [
     "INSERT INTO sessions (id, product, id_key, instance_id, operator_id, status, created_at_ms, updated_at_ms)
      VALUES ('01932b5e-0000-7000-8000-000000000000', 'meeting', 'meeting_uuid', 'm', 'u-bo', 'stopped', 1, 1)",
     "INSERT INTO streams (stream_id, session_id, ordinal, server_urls, event_ts_ms, generation, interrupts, status,

@@ -13,14 +13,14 @@ use crate::rtms::message::Medium;
 use crate::rtms::params::{AudioStreams, ConnectionMode};
 use crate::rtms::stream::{End, Input, Output, Setup, Stream};
 
-pub const MEDIA: [Medium; 3] = [Medium::Audio, Medium::Video, Medium::Transcript];
+pub(super) const MEDIA: [Medium; 3] = [Medium::Audio, Medium::Video, Medium::Transcript];
 /// How far apart mixed audio is.
-pub const STEP_MS: i64 = 500;
+pub(super) const STEP_MS: i64 = 500;
 const FRAME_BYTES: u64 = 3;
 const STORE_EVERY_MS: i64 = 10_000;
 
 /// The daemon: a stream, its ledger, what of that is stored, and what came. It may be down.
-pub struct Client {
+pub(super) struct Client {
     stream: Option<Stream<String>>,
     sockets: Sockets,
     setup: Setup,
@@ -48,7 +48,7 @@ struct Stored {
 }
 
 impl Client {
-    pub fn new(seed: u64, mode: ConnectionMode, streams: AudioStreams) -> Self {
+    pub(super) fn new(seed: u64, mode: ConnectionMode, streams: AudioStreams) -> Self {
         let mut setup = setup(&MEDIA, mode);
         setup.params.audio.streams = streams;
         setup.params.audio.send_rate_ms = STEP_MS as u32;
@@ -70,7 +70,7 @@ impl Client {
     }
 
     /// Killed, and started again in a while.
-    pub fn restart(&mut self, after_ms: i64, zoom: &mut Zoom) {
+    pub(super) fn restart(&mut self, after_ms: i64, zoom: &mut Zoom) {
         self.stream = None;
         self.starts_at_ms = self.now_ms + after_ms;
         for (link, _) in std::mem::take(&mut self.sockets).all() {
@@ -78,12 +78,12 @@ impl Client {
         }
     }
 
-    pub fn is_running(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         self.stream.is_some()
     }
 
     /// Lets time pass, with everything that happens meanwhile in its order.
-    pub fn pass(&mut self, until_ms: i64, zoom: &mut Zoom) {
+    pub(super) fn pass(&mut self, until_ms: i64, zoom: &mut Zoom) {
         if self.stream.is_none() && self.end.is_none() && until_ms >= self.starts_at_ms {
             self.start(until_ms, zoom);
         }
@@ -134,7 +134,7 @@ impl Client {
         self.input(input, zoom);
     }
 
-    pub fn input(&mut self, input: Input<String>, zoom: &mut Zoom) {
+    pub(super) fn input(&mut self, input: Input<String>, zoom: &mut Zoom) {
         match &input {
             Input::Opened(link) => self.sockets.open(*link),
             Input::Lost(link, _) => self.sockets.lose(*link),
@@ -198,20 +198,20 @@ impl Client {
         }
     }
 
-    pub fn status(&self) -> StreamStatus {
+    pub(super) fn status(&self) -> StreamStatus {
         self.stream.as_ref().map_or(StreamStatus::Announced, Stream::status)
     }
 
-    pub fn end(&self) -> Option<&End> {
+    pub(super) fn end(&self) -> Option<&End> {
         self.end.as_ref()
     }
 
-    pub fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.end.is_some()
     }
 
     /// Ends the account of a stream that lives on. Returns when, in Zoom's time.
-    pub fn close(&mut self) -> i64 {
+    pub(super) fn close(&mut self) -> i64 {
         let now_ms = START_MS + self.now_ms;
         if self.end.is_none() {
             self.ledger.end(now_ms);
@@ -220,20 +220,20 @@ impl Client {
         now_ms
     }
 
-    pub fn account(&self, medium: Medium) -> Account {
+    pub(super) fn account(&self, medium: Medium) -> Account {
         let accounts = self.ledger.accounts(START_MS + self.now_ms);
         let mut accounts = accounts.into_iter();
         accounts.find(|account| account.medium == medium.as_str()).expect("wanted")
     }
 
     /// What came with a time outside every gap, as the ledger has it.
-    pub fn tally_outside(&self, medium: Medium) -> u64 {
+    pub(super) fn tally_outside(&self, medium: Medium) -> u64 {
         let FrameCount { frames, bytes } = self.account(medium).in_gaps;
         assert_eq!(bytes, frames * FRAME_BYTES);
         self.tally.get(&medium).copied().unwrap_or(0) - frames
     }
 
-    pub fn is_lost(&self, medium: Medium, at_ms: i64) -> bool {
+    pub(super) fn is_lost(&self, medium: Medium, at_ms: i64) -> bool {
         self.gaps.iter().any(|(of, gap)| *of == medium && gap.holds(at_ms))
     }
 

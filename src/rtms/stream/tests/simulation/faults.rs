@@ -7,7 +7,7 @@ use super::zoom::{Happens, Zoom};
 use crate::rtms::stream::{Input, LossReason};
 
 /// What goes wrong, and when.
-pub struct Faults {
+pub(super) struct Faults {
     next_ms: i64,
     /// When a pause or Zoom's trouble ends.
     relief_ms: Option<i64>,
@@ -16,12 +16,18 @@ pub struct Faults {
 }
 
 impl Faults {
-    pub fn new(rng: &mut SmallRng) -> Self {
+    pub(super) fn new(rng: &mut SmallRng) -> Self {
         let late_ms = if rng.random_bool(0.15) { rng.random_range(1_000..20_000) } else { 0 };
         Self { next_ms: rng.random_range(1_000..20_000), relief_ms: None, late_ms }
     }
 
-    pub fn pass(&mut self, now_ms: i64, zoom: &mut Zoom, client: &mut Client, rng: &mut SmallRng) {
+    pub(super) fn pass(
+        &mut self,
+        now_ms: i64,
+        zoom: &mut Zoom,
+        client: &mut Client,
+        rng: &mut SmallRng,
+    ) {
         let late_ms = std::mem::take(&mut self.late_ms);
         zoom.dials_fail_until_ms = zoom.dials_fail_until_ms.max(late_ms);
         if self.relief_ms.is_some_and(|at_ms| at_ms <= now_ms) {
@@ -35,7 +41,7 @@ impl Faults {
     }
 
     /// The end of the meeting, or ours.
-    pub fn end(&mut self, zoom: &mut Zoom, client: &mut Client, rng: &mut SmallRng) {
+    pub(super) fn end(&mut self, zoom: &mut Zoom, client: &mut Client, rng: &mut SmallRng) {
         self.relieve(zoom);
         match rng.random_bool(0.7) {
             true => zoom.stop(6),

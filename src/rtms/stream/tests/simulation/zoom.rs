@@ -12,7 +12,7 @@ use crate::rtms::params::{AudioStreams, ConnectionMode};
 use crate::rtms::stream::{Input, Lane, LinkId, LossReason};
 
 /// Unix milliseconds of a run's beginning.
-pub const START_MS: i64 = 1_732_313_180_000;
+pub(super) const START_MS: i64 = 1_732_313_180_000;
 const KEEP_ALIVE_MS: i64 = 10_000;
 /// Three keep-alives without an answer (section 11).
 const NOTICE_MS: i64 = 30_000;
@@ -22,7 +22,7 @@ const MEDIA_WINDOW_MS: i64 = 65_000;
 const KEPT_MS: i64 = 60_000;
 
 /// What the daemon finds.
-pub enum Happens {
+pub(super) enum Happens {
     Input(Input<String>),
     Moved,
 }
@@ -42,7 +42,7 @@ struct Socket {
 }
 
 /// Zoom's side of one stream.
-pub struct Zoom {
+pub(super) struct Zoom {
     rng: SmallRng,
     mode: ConnectionMode,
     streams: AudioStreams,
@@ -73,7 +73,7 @@ pub struct Zoom {
 }
 
 impl Zoom {
-    pub fn new(mut rng: SmallRng, streams: AudioStreams, mode: ConnectionMode) -> Self {
+    pub(super) fn new(mut rng: SmallRng, streams: AudioStreams, mode: ConnectionMode) -> Self {
         let refuses_duplicates = rng.random_bool(0.5);
         Self {
             rng,
@@ -99,12 +99,12 @@ impl Zoom {
         }
     }
 
-    pub fn signaling_url(&self) -> String {
+    pub(super) fn signaling_url(&self) -> String {
         format!("wss://s{}.zoom.us", self.generation)
     }
 
     /// The earliest news until then.
-    pub fn next(&mut self, until_ms: i64) -> Option<(i64, Happens)> {
+    pub(super) fn next(&mut self, until_ms: i64) -> Option<(i64, Happens)> {
         let first = |(link, socket): (&LinkId, &Socket)| {
             socket.on_its_way.front().map(|(at_ms, _)| (*at_ms, Some(*link)))
         };
@@ -123,7 +123,7 @@ impl Zoom {
         Some(news)
     }
 
-    pub fn dialed(&mut self, now_ms: i64, link: LinkId, host: &str) {
+    pub(super) fn dialed(&mut self, now_ms: i64, link: LinkId, host: &str) {
         self.now_ms = now_ms;
         self.died_ms.remove(&link);
         let socket = Socket {
@@ -145,7 +145,7 @@ impl Zoom {
         }
     }
 
-    pub fn hung_up(&mut self, now_ms: i64, link: LinkId) {
+    pub(super) fn hung_up(&mut self, now_ms: i64, link: LinkId) {
         self.now_ms = now_ms;
         let Some(socket) = self.sockets.remove(&link).filter(|socket| socket.is_joined) else {
             return;
@@ -160,7 +160,7 @@ impl Zoom {
         }
     }
 
-    pub fn heard(&mut self, now_ms: i64, link: LinkId, text: &str) {
+    pub(super) fn heard(&mut self, now_ms: i64, link: LinkId, text: &str) {
         self.now_ms = now_ms;
         let message: serde_json::Value = serde_json::from_str(text).expect("ours are JSON");
         if self.sockets.get(&link).is_none_or(|socket| socket.dead_since_ms.is_some()) {
@@ -220,12 +220,12 @@ impl Zoom {
         self.say_state(if self.is_paused { 5 } else { 1 });
     }
 
-    pub fn is_ready(&self, link: LinkId) -> bool {
+    pub(super) fn is_ready(&self, link: LinkId) -> bool {
         self.sockets.get(&link).is_some_and(|socket| socket.is_ready)
     }
 
     /// Everything stands, and Zoom is right in thinking so.
-    pub fn is_well(&self) -> bool {
+    pub(super) fn is_well(&self) -> bool {
         let is_alive = |link| {
             let socket = self.sockets.get(&link);
             socket.is_some_and(|socket| socket.is_joined && socket.dead_since_ms.is_none())
@@ -236,13 +236,13 @@ impl Zoom {
             })
     }
 
-    pub fn say_state(&mut self, state: u16) {
+    pub(super) fn say_state(&mut self, state: u16) {
         let at_ms = START_MS + self.now_ms;
         let text = format!(r#"{{"msg_type":8,"state":{state},"timestamp":{at_ms}}}"#);
         self.say(SIGNALING, text);
     }
 
-    pub fn say(&mut self, link: LinkId, text: String) {
+    pub(super) fn say(&mut self, link: LinkId, text: String) {
         self.tell(link, Input::Text(link, text));
     }
 
@@ -256,13 +256,13 @@ impl Zoom {
         }
     }
 
-    pub fn webhook(&mut self, happens: Happens) {
+    pub(super) fn webhook(&mut self, happens: Happens) {
         let last_ms = self.webhooks.back().map_or(0, |(at_ms, _)| *at_ms);
         let arrives_ms = self.now_ms + self.rng.random_range(50..3_000);
         self.webhooks.push_back((arrives_ms.max(last_ms), happens));
     }
 
-    pub fn pass(&mut self, now_ms: i64) {
+    pub(super) fn pass(&mut self, now_ms: i64) {
         self.now_ms = now_ms;
         self.notice();
         self.keep_alive();
@@ -367,13 +367,13 @@ impl Zoom {
         }
     }
 
-    pub fn links(&self) -> Vec<LinkId> {
+    pub(super) fn links(&self) -> Vec<LinkId> {
         let joined = self.sockets.iter().filter(|(_, socket)| socket.is_joined);
         joined.map(|(link, _)| *link).collect()
     }
 
     /// A socket is gone for both sides: what was on its way comes before a Close, and not after a reset.
-    pub fn cut(&mut self, link: LinkId, loss: LossReason) {
+    pub(super) fn cut(&mut self, link: LinkId, loss: LossReason) {
         let Some(socket) = self.sockets.get_mut(&link) else { return };
         if !matches!(loss, LossReason::Closed(_)) {
             socket.on_its_way.clear();
@@ -383,7 +383,7 @@ impl Zoom {
     }
 
     /// Nothing arrives any more, and nobody is told.
-    pub fn silence(&mut self, link: LinkId) {
+    pub(super) fn silence(&mut self, link: LinkId) {
         let Some(socket) = self.sockets.get_mut(&link) else { return };
         if socket.dead_since_ms.is_none() {
             socket.on_its_way.clear();
@@ -402,7 +402,7 @@ impl Zoom {
     }
 
     /// The server fails with everything that it kept; another takes over.
-    pub fn fail_over(&mut self) {
+    pub(super) fn fail_over(&mut self) {
         self.generation += 1;
         self.kept_audio.clear();
         for (_, made_ms) in std::mem::take(&mut self.lines) {
@@ -419,7 +419,7 @@ impl Zoom {
         self.webhook(Happens::Moved);
     }
 
-    pub fn stop(&mut self, reason: i64) {
+    pub(super) fn stop(&mut self, reason: i64) {
         if std::mem::replace(&mut self.is_over, true) {
             return;
         }
@@ -435,7 +435,7 @@ impl Zoom {
 
     /// When a link that this medium needs died without a word after `from_ms`, if nobody has seen it yet. Unix
     /// milliseconds.
-    pub fn dead_since(&self, medium: Medium, from_ms: i64) -> Option<i64> {
+    pub(super) fn dead_since(&self, medium: Medium, from_ms: i64) -> Option<i64> {
         let links = [SIGNALING, self.link_of(medium)];
         let died = links.iter().filter_map(|link| Some(START_MS + self.died_ms.get(link)?));
         died.filter(|died_ms| *died_ms >= from_ms).min()

@@ -1,20 +1,20 @@
 //! Splits one frame of H.264 into NAL units (pure). Zoom does not document the framing (section 6.13): start codes,
 //! which all known recorders read, length prefixes, and one bare unit are supported.
 
-pub const SLICE: u8 = 1;
-pub const IDR: u8 = 5;
-pub const SPS: u8 = 7;
-pub const PPS: u8 = 8;
+pub(super) const SLICE: u8 = 1;
+pub(super) const IDR: u8 = 5;
+pub(super) const SPS: u8 = 7;
+pub(super) const PPS: u8 = 8;
 /// Filler data, which an MP4 must not contain.
 const FILLER: u8 = 12;
 
 /// The type of a unit.
-pub fn kind(unit: &[u8]) -> u8 {
+pub(super) fn kind(unit: &[u8]) -> u8 {
     unit.first().map_or(0, |first| first & 0x1f)
 }
 
 /// The NAL units of a frame, without their framing. Empty if it is not H.264.
-pub fn units(frame: &[u8]) -> Vec<&[u8]> {
+pub(super) fn units(frame: &[u8]) -> Vec<&[u8]> {
     let units = with_lengths(frame).unwrap_or_else(|| with_start_codes(frame));
     let is_right = |unit: &&[u8]| is_unit(unit) && kind(unit) != FILLER;
     units.into_iter().filter(is_right).collect()

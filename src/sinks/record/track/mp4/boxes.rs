@@ -13,27 +13,27 @@ const FLAGS_OTHER: u32 = 0x0101_0000;
 
 /// The offsets of sequence number, time and samples in a `moof` of this writer.
 const SEQUENCE_AT: usize = 20;
-pub const TIME_AT: usize = 60;
+pub(super) const TIME_AT: usize = 60;
 const COUNT_AT: usize = 80;
 const SAMPLES_AT: usize = 88;
 const SAMPLE_BYTES: usize = 12;
 
 /// The most samples of a fragment.
-pub const MAX_SAMPLES: usize = 10_000;
+pub(super) const MAX_SAMPLES: usize = 10_000;
 
 /// The longest `moof`.
-pub const MAX_MOOF_BYTES: usize = SAMPLES_AT + MAX_SAMPLES * SAMPLE_BYTES;
+pub(super) const MAX_MOOF_BYTES: usize = SAMPLES_AT + MAX_SAMPLES * SAMPLE_BYTES;
 
 /// What a decoder needs before the first picture: whole NAL units.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ParameterSets {
+pub(super) struct ParameterSets {
     pub sps: Vec<u8>,
     pub pps: Vec<Vec<u8>>,
 }
 
 /// A picture with its duration, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sample {
+pub(super) struct Sample {
     /// The time since the origin.
     pub at_ms: u64,
     pub duration_ms: u32,
@@ -44,7 +44,7 @@ pub struct Sample {
 
 /// The header values of a whole fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FragmentInfo {
+pub(super) struct FragmentInfo {
     pub sequence: u32,
     pub at_ms: u64,
     pub duration_ms: u64,
@@ -52,7 +52,7 @@ pub struct FragmentInfo {
 }
 
 /// Everything before the first fragment. The duration, in milliseconds, counts from the origin; 0 means unknown.
-pub fn beginning(sets: &ParameterSets, picture: Picture, duration_ms: u64) -> Vec<u8> {
+pub(super) fn beginning(sets: &ParameterSets, picture: Picture, duration_ms: u64) -> Vec<u8> {
     let mut out = Boxes { bytes: first_box() };
     out.part(b"moov", |out| {
         out.full(b"mvhd", 0, 0, |out| {
@@ -72,7 +72,7 @@ pub fn beginning(sets: &ParameterSets, picture: Picture, duration_ms: u64) -> Ve
 }
 
 /// The first box of every file.
-pub fn first_box() -> Vec<u8> {
+pub(super) fn first_box() -> Vec<u8> {
     let mut out = Boxes::default();
     out.part(b"ftyp", |out| {
         out.bytes(b"isom");
@@ -153,7 +153,7 @@ fn coding(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
 }
 
 /// A fragment of consecutive samples.
-pub fn fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
+pub(super) fn fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
     let data_bytes: usize = samples.iter().map(|sample| sample.data.len()).sum();
     let mut out = Boxes::default();
     out.bytes.reserve(SAMPLES_AT + samples.len() * SAMPLE_BYTES + 8 + data_bytes);
@@ -179,7 +179,7 @@ pub fn fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
 }
 
 /// Parses a whole `moof` of this writer.
-pub fn read_moof(moof: &[u8]) -> Option<FragmentInfo> {
+pub(super) fn read_moof(moof: &[u8]) -> Option<FragmentInfo> {
     let number = |at: usize| Some(u32::from_be_bytes(moof.get(at..at + 4)?.try_into().ok()?));
     let count = number(COUNT_AT)? as usize;
     if count > MAX_SAMPLES || moof.len() != SAMPLES_AT + count * SAMPLE_BYTES {
@@ -200,7 +200,7 @@ pub fn read_moof(moof: &[u8]) -> Option<FragmentInfo> {
 }
 
 /// The parameter sets in the beginning of a file of this writer.
-pub fn read_sets(beginning: &[u8]) -> Option<ParameterSets> {
+pub(super) fn read_sets(beginning: &[u8]) -> Option<ParameterSets> {
     let at = beginning.windows(4).position(|name| name == b"avcC")?;
     let mut rest = beginning.get(at + 4 + 6..)?;
     let sps = read_set(&mut rest)?;
@@ -218,7 +218,7 @@ fn read_set(rest: &mut &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The offset of the duration in the beginning of a file.
-pub fn duration_at(beginning: &[u8]) -> Option<usize> {
+pub(super) fn duration_at(beginning: &[u8]) -> Option<usize> {
     // After the name, the version and the flags; only `trex` follows it.
     beginning.windows(4).rposition(|name| name == b"mehd").map(|at| at + 8)
 }

@@ -29,7 +29,7 @@ const SMALL_BYTES: u64 = 64 << 10;
 const MAX_FRAGMENT_BYTES: u64 = 24 << 20;
 
 /// One MP4 file: pictures of one size.
-pub struct Part {
+pub(super) struct Part {
     pub path: PathBuf,
     pub sets: ParameterSets,
     pub picture: Picture,
@@ -53,7 +53,7 @@ pub struct Part {
 const BOX_HEADER_BYTES: u64 = 8;
 
 /// The result of reopening a file.
-pub enum Reopened {
+pub(super) enum Reopened {
     Part(Box<Part>),
     /// A file of this writer that was killed before its first fragment was written.
     Begun,
@@ -61,7 +61,7 @@ pub enum Reopened {
 }
 
 impl Part {
-    pub fn create(path: &Path, sets: ParameterSets, picture: Picture) -> io::Result<Self> {
+    pub(super) fn create(path: &Path, sets: ParameterSets, picture: Picture) -> io::Result<Self> {
         let beginning = boxes::beginning(&sets, picture, 0);
         let file = parts::create(path, &beginning)?;
         let mut part = Self::new(path, file, sets, picture);
@@ -89,7 +89,7 @@ impl Part {
     }
 
     /// Reads a file up to the last whole fragment, and cuts off the rest.
-    pub fn reopen(path: &Path) -> io::Result<Reopened> {
+    pub(super) fn reopen(path: &Path) -> io::Result<Reopened> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let length = file.metadata()?.len();
         let mut there = vec![0; beginning_bytes(&file, length)? as usize];
@@ -108,7 +108,7 @@ impl Part {
     }
 
     /// Shifts all existing pictures to a later time.
-    pub fn shift(mut self, by_ms: u64) -> io::Result<()> {
+    pub(super) fn shift(mut self, by_ms: u64) -> io::Result<()> {
         let mut at = boxes::beginning(&self.sets, self.picture, 0).len() as u64;
         while let Some(moof_bytes) = box_bytes(&self.file, at, self.end, b"moof")? {
             let mut time = [0; 8];
@@ -147,7 +147,7 @@ impl Part {
     }
 
     /// Adds a picture. Times increase: one that does not is moved behind its predecessor.
-    pub fn push(&mut self, mut sample: Sample) -> io::Result<()> {
+    pub(super) fn push(&mut self, mut sample: Sample) -> io::Result<()> {
         let previous_ms = self.newest.as_ref().map(|newest| newest.at_ms);
         let earliest_ms = previous_ms.map_or(self.end_ms, |previous_ms| previous_ms + 1);
         sample.at_ms = sample.at_ms.max(earliest_ms);
@@ -167,13 +167,13 @@ impl Part {
     }
 
     /// Writes whole pictures and the film's duration.
-    pub fn sync(&mut self) -> io::Result<()> {
+    pub(super) fn sync(&mut self) -> io::Result<()> {
         self.flush()?;
         self.say_duration()
     }
 
     /// Writes the rest.
-    pub fn close(mut self, origin_ms: i64) -> io::Result<(TrackFile, u64)> {
+    pub(super) fn close(mut self, origin_ms: i64) -> io::Result<(TrackFile, u64)> {
         if let Some(mut newest) = self.newest.take() {
             newest.duration_ms = self.last_duration_ms.clamp(1, MAX_LAST_PICTURE_MS);
             self.samples.push(newest);
@@ -226,7 +226,7 @@ impl Part {
     }
 
     /// The bytes in memory after a `sync`.
-    pub fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         self.newest.as_ref().map_or(0, |newest| newest.data.len())
     }
 }

@@ -1,7 +1,7 @@
 //! Parses a sequence parameter set for the size of the pictures (H.264, section 7.3.2.1.1; pure).
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Picture {
+pub(super) struct Picture {
     pub width: u16,
     pub height: u16,
     pub chroma_format: u8,
@@ -10,12 +10,13 @@ pub struct Picture {
 }
 
 /// Profiles with further fields about colours.
-pub const HIGH_PROFILES: [u8; 13] = [44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244];
+pub(super) const HIGH_PROFILES: [u8; 13] =
+    [44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244];
 
 const MAX_FRAMES_IN_CYCLE: u32 = 255;
 
 /// Parses an SPS unit; `None` if it is truncated or invalid.
-pub fn read(unit: &[u8]) -> Option<Picture> {
+pub(super) fn read(unit: &[u8]) -> Option<Picture> {
     let payload = without_emulation(unit.get(1..)?);
     let mut bits = Bits { bytes: &payload, at: 0 };
     let profile = bits.take(8)? as u8;

@@ -4,22 +4,22 @@ const CAPTURE: &[u8; 4] = b"OggS";
 const HEADER_BYTES: usize = 27;
 const MAX_SEGMENTS: usize = 255;
 
-pub const BEGINS: u8 = 2;
-pub const ENDS: u8 = 4;
+pub(super) const BEGINS: u8 = 2;
+pub(super) const ENDS: u8 = 4;
 
 /// The longest page.
-pub const MAX_PAGE_BYTES: usize = HEADER_BYTES + MAX_SEGMENTS + MAX_SEGMENTS * 255;
+pub(super) const MAX_PAGE_BYTES: usize = HEADER_BYTES + MAX_SEGMENTS + MAX_SEGMENTS * 255;
 
 /// Packets without a page yet.
 #[derive(Debug, Default)]
-pub struct Packets {
+pub(super) struct Packets {
     segments: Vec<u8>,
     body: Vec<u8>,
 }
 
 impl Packets {
     /// Adds a packet; false if the page is full.
-    pub fn push(&mut self, packet: &[u8]) -> bool {
+    pub(super) fn push(&mut self, packet: &[u8]) -> bool {
         let segments = packet.len() / 255 + 1;
         if self.segments.len() + segments > MAX_SEGMENTS {
             return false;
@@ -30,17 +30,17 @@ impl Packets {
         true
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.segments.is_empty()
     }
 
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.segments.clear();
         self.body.clear();
     }
 
     /// The page of all packets. `granule`: the position after its last sample.
-    pub fn page(&self, flags: u8, granule: u64, serial: u32, number: u32) -> Vec<u8> {
+    pub(super) fn page(&self, flags: u8, granule: u64, serial: u32, number: u32) -> Vec<u8> {
         let mut page = Vec::with_capacity(HEADER_BYTES + self.segments.len() + self.body.len());
         page.extend(CAPTURE);
         page.extend([0, flags]);
@@ -58,7 +58,7 @@ impl Packets {
 
 /// The header values of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PageInfo {
+pub(super) struct PageInfo {
     pub bytes: usize,
     pub body_at: usize,
     pub granule: u64,
@@ -67,7 +67,7 @@ pub struct PageInfo {
 }
 
 /// Parses the page at the start of `bytes`; `None` if it is incomplete.
-pub fn read(bytes: &[u8]) -> Option<PageInfo> {
+pub(super) fn read(bytes: &[u8]) -> Option<PageInfo> {
     let header = bytes.get(..HEADER_BYTES)?;
     if !header.starts_with(CAPTURE) || header[4] != 0 {
         return None;
@@ -86,13 +86,13 @@ pub fn read(bytes: &[u8]) -> Option<PageInfo> {
 }
 
 /// Sets whether a whole page is the last.
-pub fn set_end(page: &mut [u8], ends: bool) {
+pub(super) fn set_end(page: &mut [u8], ends: bool) {
     page[5] = if ends { page[5] | ENDS } else { page[5] & !ENDS };
     sign(page);
 }
 
 /// Sets the position of a whole page.
-pub fn set_place(page: &mut [u8], granule: u64, number: u32) {
+pub(super) fn set_place(page: &mut [u8], granule: u64, number: u32) {
     page[6..14].copy_from_slice(&granule.to_le_bytes());
     page[18..22].copy_from_slice(&number.to_le_bytes());
     sign(page);

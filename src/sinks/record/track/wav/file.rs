@@ -17,7 +17,7 @@ const TAIL_BYTES: usize = 16 << 10;
 const SILENCE_CHUNK_BYTES: u64 = 64 << 10;
 
 /// One WAV file. Audio may be written anywhere; the end of the file is kept in memory for a while.
-pub struct WavFile {
+pub(crate) struct WavFile {
     pub path: PathBuf,
     pub format: WavFormat,
     file: File,
@@ -37,7 +37,7 @@ pub struct WavFile {
 
 /// What happens to audio that is already at a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Over {
+pub(crate) enum Over {
     Replace,
     /// L16 samples are added and clipped.
     Add,
@@ -45,13 +45,13 @@ pub enum Over {
 
 impl WavFile {
     /// Creates a file; fails if it exists.
-    pub fn create(path: &Path, format: WavFormat) -> io::Result<Self> {
+    pub(crate) fn create(path: &Path, format: WavFormat) -> io::Result<Self> {
         let file = parts::create(path, &format.header(0))?;
         Ok(Self::new(path, file, format, 0))
     }
 
     /// Reopens an existing file, whatever size its header has. `None` if it is foreign.
-    pub fn reopen(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn reopen(path: &Path) -> io::Result<Option<Self>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let length = file.metadata()?.len();
         let mut header = vec![0; length.min(MAX_HEADER_BYTES as u64) as usize];
@@ -82,24 +82,24 @@ impl WavFile {
     }
 
     /// Keeps this much audio in memory, and writes when there is twice as much.
-    pub fn keep_ms(&mut self, keep_ms: u64) {
+    pub(crate) fn keep_ms(&mut self, keep_ms: u64) {
         self.keep_bytes = (keep_ms * self.format.bytes_per_ms()) as usize;
         self.max_tail_bytes = 2 * self.keep_bytes;
     }
 
     /// The length of the audio in bytes.
-    pub fn len(&self) -> u64 {
+    pub(crate) fn len(&self) -> u64 {
         self.tail_at + self.tail.len() as u64
     }
 
     /// The length of the audio in time.
-    pub fn len_ms(&self) -> i64 {
+    pub(crate) fn len_ms(&self) -> i64 {
         self.len().div_ceil(self.format.bytes_per_ms()) as i64
     }
 
     /// Writes audio at a position and fills the space before it with silence. After an error the audio in memory is
     /// lost and replaced by silence.
-    pub fn put(&mut self, position: u64, sound: &[u8], over: Over) -> io::Result<()> {
+    pub(crate) fn put(&mut self, position: u64, sound: &[u8], over: Over) -> io::Result<()> {
         self.reach(position)?;
         let in_file = self.tail_at.saturating_sub(position).min(sound.len() as u64) as usize;
         let (in_file, in_tail) = sound.split_at(in_file);
@@ -116,18 +116,18 @@ impl WavFile {
     }
 
     /// Whether there is only silence at a position.
-    pub fn is_silent(&self, position: u64, bytes: usize) -> io::Result<bool> {
+    pub(crate) fn is_silent(&self, position: u64, bytes: usize) -> io::Result<bool> {
         let silence = self.format.silence();
         Ok(self.there(position, bytes)?.iter().all(|byte| *byte == silence))
     }
 
     /// Whether the file has this audio at a position.
-    pub fn holds(&self, position: u64, sound: &[u8]) -> io::Result<bool> {
+    pub(crate) fn holds(&self, position: u64, sound: &[u8]) -> io::Result<bool> {
         Ok(self.there(position, sound.len())? == sound)
     }
 
     /// Copies the file to a path that must not exist, with this much silence in front. Long silence stays a hole.
-    pub fn shifted(&self, to: &Path, by_ms: u64) -> io::Result<()> {
+    pub(crate) fn shifted(&self, to: &Path, by_ms: u64) -> io::Result<()> {
         let mut copy = Self::create(to, self.format)?;
         let by = by_ms * self.format.bytes_per_ms();
         let mut at = 0;
@@ -144,7 +144,7 @@ impl WavFile {
     }
 
     /// Writes everything, and the correct sizes into the header.
-    pub fn sync(&mut self) -> io::Result<()> {
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.spill(0)?;
         if self.said == Some(self.len()) {
             return Ok(());
@@ -157,7 +157,7 @@ impl WavFile {
     }
 
     /// [`WavFile::sync`], padded to an even length as RIFF requires, and synced to the disk.
-    pub fn close(&mut self) -> io::Result<u64> {
+    pub(crate) fn close(&mut self) -> io::Result<u64> {
         self.sync()?;
         if self.len() % 2 == 1 {
             self.file.write_all_at(&[self.format.silence()], self.data_at + self.len())?;

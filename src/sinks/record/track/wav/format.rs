@@ -37,7 +37,7 @@ const FMT_BYTES: usize = 16;
 const FMT_AT: usize = 12 + 8 + JUNK_BYTES as usize;
 
 /// The longest header.
-pub const MAX_HEADER_BYTES: usize = FMT_AT + 8 + FMT_BYTES + 2 + 12 + 8;
+pub(super) const MAX_HEADER_BYTES: usize = FMT_AT + 8 + FMT_BYTES + 2 + 12 + 8;
 
 impl WavFormat {
     /// Whether audio of this coding can be added sample by sample.
