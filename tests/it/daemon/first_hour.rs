@@ -146,7 +146,9 @@ async fn a_terminal_shows_the_token_once() {
 
 /// The output of `rtmsd serve` at a terminal until it listens.
 async fn at_a_terminal(folder: &Path) -> String {
-    let spawn = "import pty, sys; pty.spawn(sys.argv[1:])";
+    // Under nohup the daemon would inherit an ignored SIGHUP and outlive its terminal.
+    let spawn = "import pty, signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); \
+                 pty.spawn(sys.argv[1:])";
     let mut terminal = Command::new("python3")
         .args(["-c", spawn, env!("CARGO_BIN_EXE_rtmsd"), "serve"])
         .envs(variables(&[]))

@@ -69,7 +69,9 @@ fn assert_happenings(page: &Page) {
     assert!(speakers.len() > LINES as usize / 2);
     assert!(speakers.windows(2).all(|pair| pair[0] != pair[1]), "{speakers:?}");
     assert_eq!(page.of("first_packet").len(), 1);
-    let states: Vec<_> = page.of("stream_state").iter().map(|s| s["state"].clone()).collect();
+    let mut states: Vec<_> = page.of("stream_state").iter().map(|s| s["state"].clone()).collect();
+    // A medium that joins late gets an answer to its own message 7.
+    states.dedup();
     assert_eq!(states, ["active", "terminating", "terminated"]);
     assert_eq!(page.of("ended").len(), 1);
     assert_eq!(page.entries.last().unwrap()["kind"], "ended");

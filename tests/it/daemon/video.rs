@@ -11,9 +11,9 @@ fn watching(select: &str) -> Home {
     Home::sqlite().set("MEDIA_TYPES", "video").set("VIDEO_SELECT", select)
 }
 
-/// Ana's and Bo's cameras are on.
+/// Ana and Bo turn their cameras on once the daemon has joined: Zoom does not report what happened before.
 fn cameras() -> Settings {
-    let timeline = ["ana", "bo"].map(|who| json!({"at_ms": 100, "video_on": who}));
+    let timeline = ["ana", "bo"].map(|who| json!({"at_ms": 2_500, "video_on": who}));
     zoom(script(timeline.to_vec(), 3_600_000))
 }
 
