@@ -11,6 +11,7 @@ mod command;
 mod console;
 mod control;
 mod demo;
+mod directory;
 mod event;
 mod fault_plan;
 mod handshake;
@@ -140,9 +141,9 @@ async fn end_after(state: Arc<SimulatorState>, wait: Duration) {
 }
 
 async fn end_all(state: &SimulatorState) {
-    for meeting_id in state.live_meetings() {
+    for meeting_id in state.directory.live_meetings() {
         // One that is over by itself needs no ending.
-        let _ = state.perform(&meeting_id, Verb::End).await;
+        let _ = state.directory.perform(&meeting_id, Verb::End).await;
     }
 }
 
@@ -174,12 +175,12 @@ impl Simulator {
 
     /// The numbers of the meetings that are live, sorted.
     pub fn live_meetings(&self) -> Vec<String> {
-        self.state.live_meetings()
+        self.state.directory.live_meetings()
     }
 
     /// Has a live meeting, or its stream, do something.
     pub async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
-        self.state.perform(meeting_id, verb).await
+        self.state.directory.perform(meeting_id, verb).await
     }
 
     /// How the webhook endpoint answered its challenge, once it has.
@@ -198,7 +199,7 @@ impl Simulator {
 
     /// The next `count` calls of this kind go wrong so, after those that are planned already.
     pub fn fail_calls(&self, call: Call, count: u32, how: Trouble) {
-        self.state.troubles.plan(call, count, how);
+        self.state.fault_plan.plan(call, count, how);
     }
 
     /// A user removes the app: their tokens end, and `app_deauthorized` is sent (section 15.7).

@@ -82,14 +82,14 @@ async fn meetings(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
         let live = streams.iter().filter(|s| s.meeting_id == *id && s.stop_reason.is_none());
         json!({"meeting_id": id, "streams": live.map(|s| &s.stream_id).collect::<Vec<_>>()})
     };
-    Json(state.live_meetings().iter().map(meeting).collect())
+    Json(state.directory.live_meetings().iter().map(meeting).collect())
 }
 
 async fn frames(
     State(state): State<Arc<SimulatorState>>,
     Path(stream_id): Path<String>,
 ) -> Response {
-    match state.account_of(&stream_id) {
+    match state.directory.account_of(&stream_id) {
         Some(account) => Json(account).into_response(),
         None => refusal(StatusCode::NOT_FOUND, "no such stream, or frames are not remembered"),
     }
@@ -109,7 +109,7 @@ async fn perform(
         Ok(verb) => verb,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    match state.perform(&meeting_id, verb).await {
+    match state.directory.perform(&meeting_id, verb).await {
         Ok(()) => Json(json!({"meeting_id": meeting_id})).into_response(),
         Err(error) => error.into_response(),
     }
@@ -139,7 +139,7 @@ fn once() -> u32 {
 async fn fail_calls(State(state): State<Arc<SimulatorState>>, Body(body): Body) -> Response {
     match serde_json::from_slice::<Planned>(&body) {
         Ok(planned) => {
-            state.troubles.plan(planned.call, planned.count, planned.how);
+            state.fault_plan.plan(planned.call, planned.count, planned.how);
             Json(json!({})).into_response()
         }
         Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::control::{Call, Trouble};
 use super::lock;
 use super::oauth::TokenError;
+use super::report::CallReport;
 use super::rest::ApiError;
-use super::state::SimulatorState;
 use crate::clock;
 
 /// A call that hangs does so for longer than any client waits.
@@ -29,21 +29,24 @@ const MAX_PLANNED: usize = 1_000;
 #[derive(Clone, Default)]
 pub(super) struct HangUp(pub CancellationToken);
 
-/// What is planned to go wrong, in order for each kind of call.
+/// What is planned to go wrong, in order for each kind of call, and how the calls were answered.
 #[derive(Default)]
-pub(super) struct FaultPlan(Mutex<VecDeque<(Call, u32, Trouble)>>);
+pub(super) struct FaultPlan {
+    planned: Mutex<VecDeque<(Call, u32, Trouble)>>,
+    calls: Mutex<CallReport>,
+}
 
 impl FaultPlan {
     /// The next `count` calls of this kind, after those that are planned already.
     pub(super) fn plan(&self, call: Call, count: u32, trouble: Trouble) {
-        let mut planned = lock(&self.0);
+        let mut planned = lock(&self.planned);
         if count > 0 && planned.len() < MAX_PLANNED {
             planned.push_back((call, count, trouble));
         }
     }
 
     fn next(&self, call: Call) -> Option<Trouble> {
-        let mut planned = lock(&self.0);
+        let mut planned = lock(&self.planned);
         let index = planned.iter().position(|(of, ..)| *of == call)?;
         let (_, left, trouble) = &mut planned[index];
         let trouble = *trouble;
@@ -53,36 +56,40 @@ impl FaultPlan {
         }
         Some(trouble)
     }
+
+    pub(super) fn report(&self) -> CallReport {
+        lock(&self.calls).clone()
+    }
 }
 
 /// Middleware of every call that can go wrong.
 pub(super) async fn watch(
-    State((state, call)): State<(Arc<SimulatorState>, Call)>,
+    State((fault_plan, call)): State<(Arc<FaultPlan>, Call)>,
     request: Request,
     next: Next,
 ) -> Response {
     let hang_up = request.extensions().get::<HangUp>().cloned().unwrap_or_default();
-    let response = match state.troubles.next(call) {
+    let response = match fault_plan.next(call) {
         None => next.run(request).await,
-        Some(Trouble::Drop) => return unanswered(&state, call, hang_up).await,
+        Some(Trouble::Drop) => return unanswered(&fault_plan, call, hang_up).await,
         Some(Trouble::Hang) => {
             tokio::time::sleep(HANG).await;
-            return unanswered(&state, call, hang_up).await;
+            return unanswered(&fault_plan, call, hang_up).await;
         }
         Some(Trouble::LoseAnswer) => {
             next.run(request).await;
-            return unanswered(&state, call, hang_up).await;
+            return unanswered(&fault_plan, call, hang_up).await;
         }
         Some(trouble) => answer(call, trouble),
     };
-    let mut report = lock(&state.calls);
+    let mut report = lock(&fault_plan.calls);
     let answers = report.answers.entry(call.as_str()).or_default();
     *answers.entry(response.status().as_u16()).or_default() += 1;
     response
 }
 
-async fn unanswered(state: &SimulatorState, call: Call, hang_up: HangUp) -> Response {
-    *lock(&state.calls).unanswered.entry(call.as_str()).or_default() += 1;
+async fn unanswered(fault_plan: &FaultPlan, call: Call, hang_up: HangUp) -> Response {
+    *lock(&fault_plan.calls).unanswered.entry(call.as_str()).or_default() += 1;
     hang_up.0.cancel();
     std::future::pending().await
 }

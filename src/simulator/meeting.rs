@@ -68,7 +68,7 @@ pub(super) struct Meeting {
 
 /// Makes the next meeting and plays it in a task of its own; returns its meeting number.
 pub(super) fn open(state: &Arc<SimulatorState>) -> Result<String, ControlError> {
-    let index = state.next_meeting()?;
+    let index = state.directory.next_meeting()?;
     let mut rng =
         StdRng::seed_from_u64(state.settings.seed.wrapping_mul(0x9e37).wrapping_add(index));
     let who = identity(&state.settings, index, &mut rng);
@@ -115,7 +115,7 @@ async fn play(state: Arc<SimulatorState>, who: Identity, rng: StdRng, mail: Mail
     let (sender, inbox) = mpsc::channel(INBOX);
     let began_unix_ms = clock::now_ms() - head_start_ms(&state.settings);
     let clock = ScriptClock::new(Instant::now(), began_unix_ms, state.settings.speed);
-    state.open_meeting(&who, sender.clone());
+    state.directory.add_meeting(&who, sender.clone());
     let shared = Arc::new(Shared {
         state: state.clone(),
         who: who.clone(),
@@ -125,7 +125,7 @@ async fn play(state: Arc<SimulatorState>, who: Identity, rng: StdRng, mail: Mail
         handshake_faults: HandshakeFaults::default(),
     });
     Meeting::new(shared, sender, rng).run(inbox).await;
-    state.close_meeting(&who);
+    state.directory.remove_meeting(&who);
 }
 
 impl Meeting {
@@ -209,7 +209,7 @@ impl Meeting {
     /// Removes an ended stream, so that actions due at the same moment no longer reach it.
     fn retire(&mut self) {
         if let Some(stream) = self.stream.take_if(|stream| stream.is_over()) {
-            self.shared.state.close_stream(stream.id());
+            self.shared.state.directory.remove_stream(stream.id());
         }
     }
 
@@ -365,7 +365,7 @@ impl Meeting {
             }
             Verb::Camera { user_id, on } => self.switch_camera(now, *user_id, *on),
             Verb::FailCalls { call, count, how } => {
-                self.shared.state.troubles.plan(*call, *count, *how);
+                self.shared.state.fault_plan.plan(*call, *count, *how);
                 Ok(())
             }
             Verb::Deauthorize { user_id } => {
@@ -399,7 +399,7 @@ impl Meeting {
     fn finish(&mut self, stop_reason: u16) {
         if let Some(mut stream) = self.stream.take() {
             stream.end(Instant::now(), stop_reason, &self.stage);
-            self.shared.state.close_stream(stream.id());
+            self.shared.state.directory.remove_stream(stream.id());
         }
         self.tell_lifecycle("ended");
         self.over = true;

@@ -35,7 +35,8 @@ use request::{AuthorizeRequest, Mistake};
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
-    let watch = |call| middleware::from_fn_with_state((state.clone(), call), fault_plan::watch);
+    let watch =
+        |call| middleware::from_fn_with_state((state.fault_plan.clone(), call), fault_plan::watch);
     Router::new()
         .route("/oauth/token", routing::post(token).layer(watch(Call::Token)))
         .route("/oauth/revoke", routing::post(revoke).layer(watch(Call::Revoke)))

@@ -19,7 +19,8 @@ use caller::Caller;
 pub(super) use error::ApiError;
 
 pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
-    let watch = |call| middleware::from_fn_with_state((state.clone(), call), fault_plan::watch);
+    let watch =
+        |call| middleware::from_fn_with_state((state.fault_plan.clone(), call), fault_plan::watch);
     let status = Router::new()
         .route("/v2/live_meetings/{id}/rtms_app/status", routing::patch(status::of_meeting))
         .route("/v2/videosdk/sessions/{id}/rtms_app/status", routing::patch(status::of_session))

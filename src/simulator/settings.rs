@@ -121,6 +121,20 @@ impl Settings {
     pub(super) fn all_quirks(&self) -> Vec<Quirk> {
         self.quirks.iter().chain(&self.script.quirks).copied().collect()
     }
+
+    /// The users of these settings, or else of the script. The host is the first of them, named there or not.
+    pub(super) fn users(&self) -> Vec<User> {
+        let host = &self.script.host;
+        let mut users = self.oauth.users.clone();
+        if users.is_empty() {
+            users = self.script.users();
+        }
+        match users.iter().position(|user| user.id == *host) {
+            Some(place) => users[..=place].rotate_right(1),
+            None => users.insert(0, User::new(host, "Host")),
+        }
+        users
+    }
 }
 
 /// Every wait, with Zoom's values (section 11). The defaults that Zoom does not publish say so.
@@ -174,5 +188,27 @@ impl Timings {
     /// A wait of these milliseconds, scaled.
     pub(super) fn wait(&self, ms: u64) -> Duration {
         Duration::from_millis(ms).div_f64(self.time_scale)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_the_first_user_named_or_not() {
+        let ids = |settings: &Settings| -> Vec<String> {
+            settings.users().into_iter().map(|user| user.id).collect()
+        };
+        assert_eq!(ids(&Settings::default()), ["u-ana", "u-bo", "u-chidi"]);
+        let of = |users: [&str; 2]| Settings {
+            oauth: OAuthSettings {
+                users: users.map(|id| User::new(id, "Name")).to_vec(),
+                ..OAuthSettings::default()
+            },
+            ..Settings::default()
+        };
+        assert_eq!(ids(&of(["u-bo", "u-ana"])), ["u-ana", "u-bo"]);
+        assert_eq!(ids(&of(["u-bo", "u-eve"])), ["u-ana", "u-bo", "u-eve"]);
     }
 }

@@ -140,7 +140,7 @@ pub(super) async fn serve(state: Arc<SimulatorState>, door: Door, mut socket: We
         Ok(hello) => hello,
         Err(rejection) => return reject(&state, socket, &rejection).await,
     };
-    let Some(inbox) = state.inbox_of_stream(&hello.stream_id) else {
+    let Some(inbox) = state.directory.inbox_of_stream(&hello.stream_id) else {
         return reject(&state, socket, &hello.unknown_stream()).await;
     };
     let (queue, queued) = mpsc::channel(QUEUE);

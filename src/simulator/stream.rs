@@ -112,7 +112,7 @@ impl Stream {
     ) -> Result<Self, ControlError> {
         let now = Instant::now();
         let (id, session_id) = ids;
-        let report = shared.state.open_stream(
+        let report = shared.state.directory.add_stream(
             StreamReport {
                 meeting_id: shared.who.meeting_id.clone(),
                 instance_id: shared.who.instance_id.clone(),
@@ -122,7 +122,8 @@ impl Stream {
             },
             inbox,
         )?;
-        let account = shared.state.open_account(&id);
+        let remembers_frames = shared.settings().remembers_frames;
+        let account = remembers_frames.then(|| shared.state.directory.add_account(&id));
         let flow = Flow::new(shared.clock.ms(now));
         let announcement = announcement(&shared, &id, &operator_id, 1, now);
         let mut stream = Self {

@@ -73,7 +73,7 @@ pub(super) async fn of_engagement(
 /// been encoded twice: Zoom finds nothing otherwise.
 fn meeting_of(state: &SimulatorState, id: &str) -> Result<String, ApiError> {
     let decoded = percent_decoded(id).filter(|_| !id.contains('/'));
-    let found = decoded.and_then(|id| state.meeting_of_instance(&id));
+    let found = decoded.and_then(|id| state.directory.meeting_of_instance(&id));
     found.ok_or_else(|| ApiError::no_meeting(id))
 }
 
@@ -96,7 +96,7 @@ async fn update(
     }
     let operator = operator(state, caller, settings.participant_user_id)?;
     let verb = verb_of(&update.action, state, operator)?;
-    match state.perform(meeting_id, verb).await {
+    match state.directory.perform(meeting_id, verb).await {
         // What Zoom answers to a stop without a stream is not published; the state is the one asked for.
         Ok(()) | Err(ControlError::NoStream | ControlError::NoLink) => Ok(success(state)),
         Err(ControlError::NoMeeting) => Err(ApiError::no_meeting(meeting_id)),

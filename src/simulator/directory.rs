@@ -1,0 +1,116 @@
+//! The meetings and streams of a simulator: how to reach those that are live, and the reports of all.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::account::FrameAccount;
+use super::control::{ControlError, Verb};
+use super::event::Identity;
+use super::lock;
+use super::meeting::Input;
+use super::report::StreamReport;
+
+/// Meetings and streams that one simulator makes in its life: bounds the report.
+const MAX_STREAMS: usize = 100_000;
+
+#[derive(Default)]
+pub(super) struct Directory(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    meetings_made: u64,
+    /// By meeting number: those that are live.
+    meetings: HashMap<String, mpsc::Sender<Input>>,
+    /// The meeting number by instance id.
+    instances: HashMap<String, String>,
+    /// By stream id: those that are live.
+    streams: HashMap<String, mpsc::Sender<Input>>,
+    /// Every stream ever, in order.
+    reports: Vec<Arc<Mutex<StreamReport>>>,
+    /// By stream id, of every stream ever; only filled if frames are remembered.
+    accounts: HashMap<String, Arc<Mutex<FrameAccount>>>,
+}
+
+impl Directory {
+    /// Counts one more meeting and returns how many there were before it.
+    pub(super) fn next_meeting(&self) -> Result<u64, ControlError> {
+        let mut entries = lock(&self.0);
+        if entries.meetings_made as usize >= MAX_STREAMS {
+            return Err(ControlError::Full);
+        }
+        entries.meetings_made += 1;
+        Ok(entries.meetings_made - 1)
+    }
+
+    pub(super) fn add_meeting(&self, who: &Identity, inbox: mpsc::Sender<Input>) {
+        let mut entries = lock(&self.0);
+        entries.meetings.insert(who.meeting_id.clone(), inbox);
+        entries.instances.insert(who.instance_id.clone(), who.meeting_id.clone());
+    }
+
+    pub(super) fn remove_meeting(&self, who: &Identity) {
+        let mut entries = lock(&self.0);
+        entries.meetings.remove(&who.meeting_id);
+        entries.instances.remove(&who.instance_id);
+    }
+
+    pub(super) fn meeting_of_instance(&self, instance_id: &str) -> Option<String> {
+        lock(&self.0).instances.get(instance_id).cloned()
+    }
+
+    pub(super) fn live_meetings(&self) -> Vec<String> {
+        let mut ids: Vec<_> = lock(&self.0).meetings.keys().cloned().collect();
+        ids.sort();
+        ids
+    }
+
+    /// Has a live meeting do something, and waits for its answer.
+    pub(super) async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
+        let inbox = lock(&self.0).meetings.get(meeting_id).cloned();
+        let inbox = inbox.ok_or(ControlError::NoMeeting)?;
+        let (answer, answered) = oneshot::channel();
+        let input = Input::Do { verb, answer };
+        inbox.send(input).await.map_err(|_| ControlError::NoMeeting)?;
+        // A meeting that ends drops its inbox, and the answer with it.
+        answered.await.unwrap_or(Err(ControlError::NoMeeting))
+    }
+
+    pub(super) fn add_stream(
+        &self,
+        report: StreamReport,
+        inbox: mpsc::Sender<Input>,
+    ) -> Result<Arc<Mutex<StreamReport>>, ControlError> {
+        let mut entries = lock(&self.0);
+        if entries.reports.len() >= MAX_STREAMS {
+            return Err(ControlError::Full);
+        }
+        entries.streams.insert(report.stream_id.clone(), inbox);
+        let report = Arc::new(Mutex::new(report));
+        entries.reports.push(report.clone());
+        Ok(report)
+    }
+
+    /// Makes the account in which a stream's frames are remembered.
+    pub(super) fn add_account(&self, stream_id: &str) -> Arc<Mutex<FrameAccount>> {
+        lock(&self.0).accounts.entry(stream_id.to_owned()).or_default().clone()
+    }
+
+    pub(super) fn account_of(&self, stream_id: &str) -> Option<FrameAccount> {
+        let account = lock(&self.0).accounts.get(stream_id).cloned()?;
+        Some(lock(&account).clone())
+    }
+
+    pub(super) fn remove_stream(&self, stream_id: &str) {
+        lock(&self.0).streams.remove(stream_id);
+    }
+
+    pub(super) fn inbox_of_stream(&self, stream_id: &str) -> Option<mpsc::Sender<Input>> {
+        lock(&self.0).streams.get(stream_id).cloned()
+    }
+
+    pub(super) fn reports(&self) -> Vec<StreamReport> {
+        lock(&self.0).reports.iter().map(|report| lock(report).clone()).collect()
+    }
+}
