@@ -94,7 +94,7 @@ pub struct Simulator {
 
 /// Serves on `listener`, challenges the webhook endpoint and opens the first meetings.
 pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulator, SimulatorError> {
-    check(&settings)?;
+    check_settings(&settings)?;
     let addr = listener.local_addr()?;
     let ensure = |folder| TlsFiles::ensure(folder, &settings.tls_host);
     let tls = settings.tls_dir.as_deref().map(ensure).transpose()?;
@@ -110,11 +110,11 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulato
     let stop = CancellationToken::new();
     let webhook_sender = WebhookSender::new(&settings, tls.as_ref(), stop.clone())?;
     let state = Arc::new(SimulatorState::new(settings, origin, webhook_sender, stop));
-    state.connections.spawn(server::run(state.clone(), listener, acceptor));
+    state.connections.spawn(server::accept_connections(state.clone(), listener, acceptor));
     let validating = state.clone();
     state.connections.spawn(async move { validating.webhook_sender.validate().await });
     for _ in 0..state.settings.meetings {
-        meeting::open(&state)?;
+        meeting::open_meeting(&state)?;
     }
     if let Some(seconds) = state.settings.seconds {
         state.connections.spawn(end_after(state.clone(), Duration::from_secs(seconds)));
@@ -122,7 +122,7 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulato
     Ok(Simulator { state, addr, tls })
 }
 
-fn check(settings: &Settings) -> Result<(), SimulatorError> {
+fn check_settings(settings: &Settings) -> Result<(), SimulatorError> {
     let positive = |number: f64| number.is_finite() && number > 0.0;
     if !positive(settings.speed) || !positive(settings.timings.time_scale) {
         return Err(SimulatorError::Setting("speed and time_scale must be positive numbers"));
@@ -170,7 +170,7 @@ impl Simulator {
     /// Opens one more meeting, which plays the script from its beginning; returns its meeting number.
     /// It is live once the webhook endpoint is validated.
     pub fn announce(&self) -> Result<String, ControlError> {
-        meeting::open(&self.state)
+        meeting::open_meeting(&self.state)
     }
 
     /// The numbers of the meetings that are live, sorted.

@@ -45,11 +45,11 @@ pub(super) struct Encoder {
 
 impl Encoder {
     pub(super) fn new(params: AudioParams, script: &Script) -> Self {
-        let silence = encode(&params, &vec![0; samples_per_frame(&params)]);
+        let silence = encode_samples(&params, &vec![0; samples_per_frame(&params)]);
         let mut tones = BTreeMap::new();
         for utterance in script.utterances.iter() {
             if let Voice::Tone { hz } = utterance.voice {
-                tones.entry(hz).or_insert_with(|| encode(&params, &tone(hz, &params)));
+                tones.entry(hz).or_insert_with(|| encode_samples(&params, &sine_wave(hz, &params)));
             }
         }
         Self { params, silence, tones }
@@ -59,11 +59,11 @@ impl Encoder {
     pub(super) fn alone(&self, utterance: &Utterance, from_ms: i64) -> Payload {
         if self.params.codec == OPUS {
             let index = (from_ms - i64::from(utterance.start_ms)) / OPUS_PACKET_MS;
-            return voice(utterance.who, index.max(0) as usize);
+            return voice_packet(utterance.who, index.max(0) as usize);
         }
         match (&utterance.voice, self.covers(utterance, from_ms)) {
             (Voice::Tone { hz }, true) => self.tones[hz].clone(),
-            _ => encode(&self.params, &self.samples(utterance, from_ms)),
+            _ => encode_samples(&self.params, &self.samples(utterance, from_ms)),
         }
     }
 
@@ -80,7 +80,7 @@ impl Encoder {
                     let samples = self.samples(other, from_ms);
                     sum.iter_mut().zip(samples).for_each(|(s, more)| *s = s.saturating_add(more));
                 }
-                encode(&self.params, &sum)
+                encode_samples(&self.params, &sum)
             }
         }
     }
@@ -93,7 +93,7 @@ impl Encoder {
     fn samples(&self, utterance: &Utterance, from_ms: i64) -> Vec<i16> {
         let rate = sample_rate_hz(&self.params);
         let mut samples = match &utterance.voice {
-            Voice::Tone { hz } => tone(*hz, &self.params),
+            Voice::Tone { hz } => sine_wave(*hz, &self.params),
             Voice::Clip(clip) => {
                 let first = (from_ms - i64::from(utterance.start_ms)) * rate / 1000;
                 let frame = first..first + samples_per_frame(&self.params) as i64;
@@ -112,7 +112,12 @@ impl Encoder {
 }
 
 /// The utterances that sound between two times of the script, at most `limit`.
-pub(super) fn speaking(script: &Script, from_ms: i64, to_ms: i64, limit: usize) -> Vec<&Utterance> {
+pub(super) fn utterances_between(
+    script: &Script,
+    from_ms: i64,
+    to_ms: i64,
+    limit: usize,
+) -> Vec<&Utterance> {
     let all = &script.utterances;
     let started = all.partition_point(|utterance| i64::from(utterance.start_ms) < to_ms);
     let sounding = all[..started].iter().rev().take(LOOK_BACK);
@@ -137,7 +142,7 @@ fn samples_per_frame(params: &AudioParams) -> usize {
 }
 
 /// Begins at phase zero: frames hold whole periods, so that one after another is one smooth tone.
-fn tone(hz: u32, params: &AudioParams) -> Vec<i16> {
+fn sine_wave(hz: u32, params: &AudioParams) -> Vec<i16> {
     let step = TAU * f64::from(hz) / sample_rate_hz(params) as f64;
     (0..samples_per_frame(params)).map(|n| (TONE_PEAK * (step * n as f64).sin()) as i16).collect()
 }
@@ -153,7 +158,7 @@ fn clip_sample(clip: &[u8], index: i64, rate: i64) -> i16 {
     (here + (next - here) * rest / rate) as i16
 }
 
-fn encode(params: &AudioParams, mono: &[i16]) -> Payload {
+fn encode_samples(params: &AudioParams, mono: &[i16]) -> Payload {
     let bytes = match params.codec {
         L16 => {
             let copies = params.channel as usize;
@@ -168,7 +173,7 @@ fn encode(params: &AudioParams, mono: &[i16]) -> Payload {
 }
 
 /// Packet `index` of the voice of the person with this index.
-fn voice(who: usize, index: usize) -> Payload {
+fn voice_packet(who: usize, index: usize) -> Payload {
     let packets = &VOICES[who % VOICES.len()];
     packets[index % packets.len()].clone()
 }
@@ -176,14 +181,14 @@ fn voice(who: usize, index: usize) -> Payload {
 /// `picture/make-pictures.sh` makes them from the demo's recordings.
 static VOICES: LazyLock<[Vec<Payload>; 3]> = LazyLock::new(|| {
     [
-        packets(include_bytes!("picture/voice-0.packets")),
-        packets(include_bytes!("picture/voice-1.packets")),
-        packets(include_bytes!("picture/voice-2.packets")),
+        split_packets(include_bytes!("picture/voice-0.packets")),
+        split_packets(include_bytes!("picture/voice-1.packets")),
+        split_packets(include_bytes!("picture/voice-2.packets")),
     ]
 });
 
 /// Each packet follows its length, one byte.
-fn packets(mut file: &[u8]) -> Vec<Payload> {
+fn split_packets(mut file: &[u8]) -> Vec<Payload> {
     let mut packets = Vec::new();
     while let Some((length, rest)) = file.split_first() {
         let (packet, rest) = rest.split_at(usize::from(*length));
@@ -337,8 +342,8 @@ mod tests {
     fn the_load_script_always_has_one_speaker() {
         let script = Script::load(3);
         for from_ms in (0..3000).step_by(20) {
-            assert_eq!(speaking(&script, from_ms, from_ms + 20, 3).len(), 1);
+            assert_eq!(utterances_between(&script, from_ms, from_ms + 20, 3).len(), 1);
         }
-        assert!(speaking(&script, 3000, 3020, 3).is_empty());
+        assert!(utterances_between(&script, 3000, 3020, 3).is_empty());
     }
 }

@@ -215,7 +215,7 @@ pub async fn command(
     tokio::select! {
         () = stop => {}
         () = simulator.finished() => {}
-        () = refused(&simulator) => {}
+        () = endpoint_refused(&simulator) => {}
     }
     let report = simulator.shutdown().await;
     if was_ignored(&report) {
@@ -230,7 +230,7 @@ pub async fn command(
 }
 
 /// Ends when the endpoint failed its challenge: nothing more can happen then.
-async fn refused(simulator: &Simulator) {
+async fn endpoint_refused(simulator: &Simulator) {
     if simulator.validated().await != Validation::Refused {
         std::future::pending().await
     }

@@ -33,13 +33,13 @@ use super::{lock, meeting};
 
 pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
     Router::new()
-        .route("/simulator/report", get(report))
-        .route("/simulator/meetings", get(meetings).post(announce))
-        .route("/simulator/meetings/{id}/{verb}", post(perform))
-        .route("/simulator/streams/{id}/frames", get(frames))
+        .route("/simulator/report", get(show_report))
+        .route("/simulator/meetings", get(list_meetings).post(open_meeting))
+        .route("/simulator/meetings/{id}/{verb}", post(perform_action))
+        .route("/simulator/streams/{id}/frames", get(list_frames))
         .route("/simulator/calls", post(fail_calls))
-        .route("/simulator/users", get(users))
-        .route("/simulator/users/{id}/deauthorize", post(deauthorize))
+        .route("/simulator/users", get(list_users))
+        .route("/simulator/users/{id}/deauthorize", post(deauthorize_user))
         .route("/simulator/tokens/expire", post(expire_tokens))
         .route_layer(middleware::from_fn_with_state(state.clone(), same_origin))
 }
@@ -52,13 +52,13 @@ async fn same_origin(
 ) -> Response {
     match request.headers().get(header::ORIGIN) {
         Some(origin) if *origin != *state.base_url() => {
-            refusal(StatusCode::FORBIDDEN, "pages of other origins are refused")
+            error_response(StatusCode::FORBIDDEN, "pages of other origins are refused")
         }
         _ => next.run(request).await,
     }
 }
 
-fn refusal(status: StatusCode, error: &str) -> Response {
+fn error_response(status: StatusCode, error: &str) -> Response {
     (status, Json(json!({"error": error}))).into_response()
 }
 
@@ -68,15 +68,15 @@ impl IntoResponse for ControlError {
             Self::NoMeeting => StatusCode::NOT_FOUND,
             Self::NoStream | Self::NoLink | Self::NobodyThere | Self::Full => StatusCode::CONFLICT,
         };
-        refusal(status, &self.to_string())
+        error_response(status, &self.to_string())
     }
 }
 
-async fn report(State(state): State<Arc<SimulatorState>>) -> Response {
+async fn show_report(State(state): State<Arc<SimulatorState>>) -> Response {
     Json(state.report()).into_response()
 }
 
-async fn meetings(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
+async fn list_meetings(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
     let streams = state.report().streams;
     let meeting = |id: &String| {
         let live = streams.iter().filter(|s| s.meeting_id == *id && s.stop_reason.is_none());
@@ -85,29 +85,31 @@ async fn meetings(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
     Json(state.directory.live_meetings().iter().map(meeting).collect())
 }
 
-async fn frames(
+async fn list_frames(
     State(state): State<Arc<SimulatorState>>,
     Path(stream_id): Path<String>,
 ) -> Response {
     match state.directory.account_of(&stream_id) {
         Some(account) => Json(account).into_response(),
-        None => refusal(StatusCode::NOT_FOUND, "no such stream, or frames are not remembered"),
+        None => {
+            error_response(StatusCode::NOT_FOUND, "no such stream, or frames are not remembered")
+        }
     }
 }
 
-async fn announce(State(state): State<Arc<SimulatorState>>) -> Result<Response, ControlError> {
-    let meeting_id = meeting::open(&state)?;
+async fn open_meeting(State(state): State<Arc<SimulatorState>>) -> Result<Response, ControlError> {
+    let meeting_id = meeting::open_meeting(&state)?;
     Ok((StatusCode::CREATED, Json(json!({"meeting_id": meeting_id}))).into_response())
 }
 
-async fn perform(
+async fn perform_action(
     State(state): State<Arc<SimulatorState>>,
     Path((meeting_id, verb)): Path<(String, String)>,
     Body(body): Body,
 ) -> Response {
     let verb = match verb_of(&verb, &body) {
         Ok(verb) => verb,
-        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => return error_response(StatusCode::BAD_REQUEST, &error.to_string()),
     };
     match state.directory.perform(&meeting_id, verb).await {
         Ok(()) => Json(json!({"meeting_id": meeting_id})).into_response(),
@@ -127,12 +129,12 @@ fn verb_of(kind: &str, body: &[u8]) -> serde_json::Result<Verb> {
 #[serde(deny_unknown_fields)]
 struct Planned {
     call: Call,
-    #[serde(default = "once")]
+    #[serde(default = "default_count")]
     count: u32,
     how: Trouble,
 }
 
-fn once() -> u32 {
+fn default_count() -> u32 {
     1
 }
 
@@ -142,21 +144,21 @@ async fn fail_calls(State(state): State<Arc<SimulatorState>>, Body(body): Body) 
             state.fault_plan.plan(planned.call, planned.count, planned.how);
             Json(json!({})).into_response()
         }
-        Err(error) => refusal(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => error_response(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 
-async fn users(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
+async fn list_users(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
     let user = |user: &super::User| json!({"id": user.id, "name": user.name, "email": user.email});
     Json(state.users.iter().map(user).collect())
 }
 
-async fn deauthorize(
+async fn deauthorize_user(
     State(state): State<Arc<SimulatorState>>,
     Path(user_id): Path<String>,
 ) -> Response {
     if state.user(&user_id).is_none() {
-        return refusal(StatusCode::NOT_FOUND, "no such user");
+        return error_response(StatusCode::NOT_FOUND, "no such user");
     }
     state.deauthorize(&user_id);
     Json(json!({"user_id": user_id})).into_response()

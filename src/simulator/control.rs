@@ -122,11 +122,11 @@ pub enum HandshakeFault {
     Drop,
 }
 
-fn on() -> bool {
+fn default_on() -> bool {
     true
 }
 
-fn once() -> u32 {
+fn default_count() -> u32 {
     1
 }
 
@@ -170,13 +170,13 @@ pub enum Verb {
     /// Zoom's messages deviate from their description from now on, or do so no more.
     Quirk {
         name: Quirk,
-        #[serde(default = "on")]
+        #[serde(default = "default_on")]
         on: bool,
     },
     /// The next handshakes of a link go wrong; `signaling`, `media` for any of these, or one medium.
     FailHandshakes {
         link: LinkName,
-        #[serde(default = "once")]
+        #[serde(default = "default_count")]
         count: u32,
         how: HandshakeFault,
     },
@@ -188,7 +188,7 @@ pub enum Verb {
     /// The next calls of OAuth or REST go wrong, those of other meetings too.
     FailCalls {
         call: Call,
-        #[serde(default = "once")]
+        #[serde(default = "default_count")]
         count: u32,
         how: Trouble,
     },

@@ -60,6 +60,6 @@ const CLIPS: &[(&str, &[u8])] = clips![
     "chidi-13.al",
 ];
 
-pub(super) fn clip(name: &str) -> Option<&'static [u8]> {
+pub(super) fn voice_clip(name: &str) -> Option<&'static [u8]> {
     CLIPS.iter().find(|(clip, _)| *clip == name).map(|(_, bytes)| *bytes)
 }

@@ -65,7 +65,7 @@ pub(super) struct Event {
     pub body: String,
 }
 
-fn event(name: String, event_ms: i64, payload: Value) -> Event {
+fn new_event(name: String, event_ms: i64, payload: Value) -> Event {
     let body = json!({"event": name, "event_ts": event_ms, "payload": payload}).to_string();
     Event { name, body }
 }
@@ -94,24 +94,29 @@ pub(super) fn rtms_started(who: &Identity, of: &Announced<'_>, now_ms: i64) -> E
     if who.product == Product::Webinar {
         add("webinar_id", who.meeting_id.clone().into());
     }
-    event(who.rtms_event("started"), now_ms, payload.into())
+    new_event(who.rtms_event("started"), now_ms, payload.into())
 }
 
 pub(super) fn rtms_interrupted(who: &Identity, stream: &str, now_ms: i64) -> Event {
-    event(who.rtms_event("interrupted"), now_ms, who.rtms_payload(stream).into())
+    new_event(who.rtms_event("interrupted"), now_ms, who.rtms_payload(stream).into())
 }
 
 pub(super) fn rtms_stopped(who: &Identity, stream: &str, stop_reason: u16, now_ms: i64) -> Event {
     let mut payload = who.rtms_payload(stream);
     payload.insert("stop_reason".to_owned(), stop_reason.into());
-    event(who.rtms_event("stopped"), now_ms, payload.into())
+    new_event(who.rtms_event("stopped"), now_ms, payload.into())
 }
 
 /// `meeting.started` or `meeting.ended` (`what`); a Contact Center engagement has none here.
-pub(super) fn lifecycle(who: &Identity, what: &str, started_ms: i64, now_ms: i64) -> Option<Event> {
+pub(super) fn meeting_lifecycle(
+    who: &Identity,
+    what: &str,
+    started_ms: i64,
+    now_ms: i64,
+) -> Option<Event> {
     let mut object = json!({
         "id": who.meeting_id, "uuid": who.instance_id, "host_id": who.host_id,
-        "topic": who.topic, "type": 2, "start_time": rfc3339(started_ms), "duration": 60,
+        "topic": who.topic, "type": 2, "start_time": to_rfc3339(started_ms), "duration": 60,
         "timezone": "UTC",
     });
     match (who.product, what) {
@@ -119,14 +124,14 @@ pub(super) fn lifecycle(who: &Identity, what: &str, started_ms: i64, now_ms: i64
         (Product::VideoSdk, _) => {
             object = json!({
                 "session_id": who.instance_id, "session_key": who.meeting_id,
-                "session_name": who.topic, "start_time": rfc3339(started_ms),
+                "session_name": who.topic, "start_time": to_rfc3339(started_ms),
             });
         }
-        (_, "ended") => object["end_time"] = rfc3339(now_ms).into(),
+        (_, "ended") => object["end_time"] = to_rfc3339(now_ms).into(),
         _ => {}
     }
     let payload = json!({"account_id": who.account_id, "object": object});
-    Some(event(format!("{}.{what}", who.family()), now_ms, payload))
+    Some(new_event(format!("{}.{what}", who.family()), now_ms, payload))
 }
 
 /// A user removed the app (section 15.7). How Zoom makes `signature` is not published.
@@ -141,15 +146,15 @@ pub(super) fn app_deauthorized(
         "account_id": account_id, "user_id": user_id, "signature": "0".repeat(64),
         "deauthorization_time": time, "client_id": client_id,
     });
-    event("app_deauthorized".to_owned(), now_ms, payload)
+    new_event("app_deauthorized".to_owned(), now_ms, payload)
 }
 
 /// The challenge of section 13.3.
 pub(super) fn url_validation(plain_token: &str, now_ms: i64) -> Event {
-    event("endpoint.url_validation".to_owned(), now_ms, json!({"plainToken": plain_token}))
+    new_event("endpoint.url_validation".to_owned(), now_ms, json!({"plainToken": plain_token}))
 }
 
-fn rfc3339(unix_ms: i64) -> String {
+fn to_rfc3339(unix_ms: i64) -> String {
     jiff::Timestamp::from_second(unix_ms / 1000).unwrap_or_default().to_string()
 }
 
@@ -204,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_meetings_own_start_is_nested() {
-        let event = lifecycle(&who(Product::Meeting), "started", 1_732_313_171_881, 0).unwrap();
+        let event =
+            meeting_lifecycle(&who(Product::Meeting), "started", 1_732_313_171_881, 0).unwrap();
         let body: Value = serde_json::from_str(&event.body).unwrap();
         assert_eq!(body["payload"]["object"]["uuid"], "/abc==");
         assert_eq!(body["payload"]["object"]["start_time"], "2024-11-22T22:06:11Z");

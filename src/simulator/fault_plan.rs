@@ -63,7 +63,7 @@ impl FaultPlan {
 }
 
 /// Middleware of every call that can go wrong.
-pub(super) async fn watch(
+pub(super) async fn apply_faults(
     State((fault_plan, call)): State<(Arc<FaultPlan>, Call)>,
     request: Request,
     next: Next,
@@ -71,16 +71,16 @@ pub(super) async fn watch(
     let hang_up = request.extensions().get::<HangUp>().cloned().unwrap_or_default();
     let response = match fault_plan.next(call) {
         None => next.run(request).await,
-        Some(Trouble::Drop) => return unanswered(&fault_plan, call, hang_up).await,
+        Some(Trouble::Drop) => return hang_up_unanswered(&fault_plan, call, hang_up).await,
         Some(Trouble::Hang) => {
             tokio::time::sleep(HANG).await;
-            return unanswered(&fault_plan, call, hang_up).await;
+            return hang_up_unanswered(&fault_plan, call, hang_up).await;
         }
         Some(Trouble::LoseAnswer) => {
             next.run(request).await;
-            return unanswered(&fault_plan, call, hang_up).await;
+            return hang_up_unanswered(&fault_plan, call, hang_up).await;
         }
-        Some(trouble) => answer(call, trouble),
+        Some(trouble) => faulty_response(call, trouble),
     };
     let mut report = lock(&fault_plan.calls);
     let answers = report.answers.entry(call.as_str()).or_default();
@@ -88,17 +88,17 @@ pub(super) async fn watch(
     response
 }
 
-async fn unanswered(fault_plan: &FaultPlan, call: Call, hang_up: HangUp) -> Response {
+async fn hang_up_unanswered(fault_plan: &FaultPlan, call: Call, hang_up: HangUp) -> Response {
     *lock(&fault_plan.calls).unanswered.entry(call.as_str()).or_default() += 1;
     hang_up.0.cancel();
     std::future::pending().await
 }
 
-fn answer(call: Call, trouble: Trouble) -> Response {
+fn faulty_response(call: Call, trouble: Trouble) -> Response {
     let error = |status, code, message| ApiError::new(status, code, message).into_response();
     match trouble {
         Trouble::RateLimit => rate_limited("QPS", reset_at(clock::now_ms())),
-        Trouble::DailyLimit => rate_limited("Daily-limit", tomorrow(clock::now_ms())),
+        Trouble::DailyLimit => rate_limited("Daily-limit", next_midnight(clock::now_ms())),
         Trouble::InvalidToken if call == Call::Token => TokenError::TOKEN.into_response(),
         Trouble::InvalidToken => ApiError::invalid_token().into_response(),
         Trouble::MissingScope => ApiError::missing_scope(&["(planned)"]).into_response(),
@@ -131,7 +131,7 @@ fn reset_at(now_ms: i64) -> Reset {
 }
 
 /// A date, not seconds.
-fn tomorrow(now_ms: i64) -> Reset {
+fn next_midnight(now_ms: i64) -> Reset {
     let date = jiff::Timestamp::from_millisecond((now_ms / DAY_MS + 1) * DAY_MS);
     (header::RETRY_AFTER, date.unwrap_or_default().to_string())
 }
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_daily_limit_ends_at_midnight_as_a_date() {
-        let (_, date) = tomorrow(1_732_313_171_881);
+        let (_, date) = next_midnight(1_732_313_171_881);
         assert_eq!(date, "2024-11-23T00:00:00Z");
     }
 }

@@ -52,7 +52,7 @@ pub(super) struct Rejection {
 }
 
 /// Reads the first message of a socket that came through `door`: refusals 1 and 4.
-pub(super) fn read(door: Door, text: &str) -> Result<Hello, Rejection> {
+pub(super) fn read_hello(door: Door, text: &str) -> Result<Hello, Rejection> {
     let message: Value = serde_json::from_str(text).unwrap_or_default();
     let msg_type = message["msg_type"].as_u64();
     let answer = answer_type(door, msg_type);
@@ -64,7 +64,7 @@ pub(super) fn read(door: Door, text: &str) -> Result<Hello, Rejection> {
     if msg_type != Some(expected) {
         return Err(reject(Refusal::MESSAGE_TYPE));
     }
-    fields(door, answer, &message).ok_or_else(|| reject(Refusal::PAYLOAD))
+    parse_fields(door, answer, &message).ok_or_else(|| reject(Refusal::PAYLOAD))
 }
 
 /// Answers follow their requests in the numbering.
@@ -77,7 +77,7 @@ fn answer_type(door: Door, msg_type: Option<u64>) -> u16 {
     if media { msg_type::DATA_HAND_SHAKE_RESP } else { msg_type::SIGNALING_HAND_SHAKE_RESP }
 }
 
-fn fields(door: Door, answer: u16, message: &Value) -> Option<Hello> {
+fn parse_fields(door: Door, answer: u16, message: &Value) -> Option<Hello> {
     let text = |name: &str| message.get(name)?.as_str().map(str::to_owned);
     // Zoom's own client sends the id of every product as `meeting_uuid` (section 22).
     let instance_id = IdKey::ANNOUNCED.iter().find_map(|key| text(key.as_str()))?;
@@ -149,13 +149,13 @@ mod tests {
     }
 
     fn refused(door: Door, message: &Value) -> (u16, i64) {
-        let rejection = read(door, &message.to_string()).unwrap_err();
+        let rejection = read_hello(door, &message.to_string()).unwrap_err();
         (rejection.answer, rejection.refusal.code)
     }
 
     #[test]
     fn a_handshake_needs_neither_version_nor_sequence() {
-        let hello = read(Door::Signaling(1), &signaling().to_string()).unwrap();
+        let hello = read_hello(Door::Signaling(1), &signaling().to_string()).unwrap();
         assert!(matches!(hello.wish, Wish::Signaling { buffer_data: true }));
     }
 
@@ -165,7 +165,7 @@ mod tests {
             let mut message = signaling();
             message.as_object_mut().unwrap().remove("meeting_uuid");
             message[key.as_str()] = "id".into();
-            assert_eq!(read(Door::Any, &message.to_string()).unwrap().instance_id, "id");
+            assert_eq!(read_hello(Door::Any, &message.to_string()).unwrap().instance_id, "id");
         }
     }
 
@@ -179,7 +179,7 @@ mod tests {
         wrong_type["signature"] = 5.into();
         assert_eq!(refused(door, &wrong_type), (2, 4));
         assert_eq!(refused(Door::Media(None), &signaling()), (4, 1));
-        assert_eq!(read(door, "{").unwrap_err().refusal.code, 4);
+        assert_eq!(read_hello(door, "{").unwrap_err().refusal.code, 4);
     }
 
     #[test]

@@ -67,19 +67,19 @@ pub(super) struct Meeting {
 }
 
 /// Makes the next meeting and plays it in a task of its own; returns its meeting number.
-pub(super) fn open(state: &Arc<SimulatorState>) -> Result<String, ControlError> {
+pub(super) fn open_meeting(state: &Arc<SimulatorState>) -> Result<String, ControlError> {
     let index = state.directory.next_meeting()?;
     let mut rng =
         StdRng::seed_from_u64(state.settings.seed.wrapping_mul(0x9e37).wrapping_add(index));
-    let who = identity(&state.settings, index, &mut rng);
+    let who = new_identity(&state.settings, index, &mut rng);
     let meeting_id = who.meeting_id.clone();
     let (mail, deliver_all) = state.webhook_sender.mailbox();
     state.plays.spawn(deliver_all);
-    state.plays.spawn(play(state.clone(), who, rng, mail));
+    state.plays.spawn(play_meeting(state.clone(), who, rng, mail));
     Ok(meeting_id)
 }
 
-fn identity(settings: &Settings, index: u64, rng: &mut StdRng) -> Identity {
+fn new_identity(settings: &Settings, index: u64, rng: &mut StdRng) -> Identity {
     let script = &settings.script;
     let mut instance_id = BASE64_STANDARD.encode(rng.random::<[u8; 16]>());
     if index % 2 == 1 {
@@ -107,7 +107,7 @@ fn head_start_ms(settings: &Settings) -> i64 {
     }
 }
 
-async fn play(state: Arc<SimulatorState>, who: Identity, rng: StdRng, mail: Mailbox) {
+async fn play_meeting(state: Arc<SimulatorState>, who: Identity, rng: StdRng, mail: Mailbox) {
     tokio::select! {
         () = state.stop.cancelled() => return,
         _ = state.webhook_sender.validated() => {}
@@ -408,7 +408,9 @@ impl Meeting {
     fn tell_lifecycle(&self, what: &str) {
         let clock = &self.shared.clock;
         let now_ms = self.shared.wire_now(Instant::now());
-        if let Some(event) = event::lifecycle(&self.shared.who, what, clock.wire_ms(0), now_ms) {
+        if let Some(event) =
+            event::meeting_lifecycle(&self.shared.who, what, clock.wire_ms(0), now_ms)
+        {
             self.shared.post(event);
         }
     }

@@ -35,12 +35,13 @@ use request::{AuthorizeRequest, Mistake};
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
-    let watch =
-        |call| middleware::from_fn_with_state((state.fault_plan.clone(), call), fault_plan::watch);
+    let watch = |call| {
+        middleware::from_fn_with_state((state.fault_plan.clone(), call), fault_plan::apply_faults)
+    };
     Router::new()
-        .route("/oauth/token", routing::post(token).layer(watch(Call::Token)))
-        .route("/oauth/revoke", routing::post(revoke).layer(watch(Call::Revoke)))
-        .route("/oauth/authorize", routing::get(authorize).post(decide))
+        .route("/oauth/token", routing::post(token_endpoint).layer(watch(Call::Token)))
+        .route("/oauth/revoke", routing::post(revoke_endpoint).layer(watch(Call::Revoke)))
+        .route("/oauth/authorize", routing::get(authorize_page).post(submit_decision))
 }
 
 /// What was decided about an authorize request, and by whom.
@@ -50,7 +51,7 @@ enum Decision {
     Deny,
 }
 
-async fn authorize(
+async fn authorize_page(
     State(state): State<Arc<SimulatorState>>,
     RawQuery(query): RawQuery,
 ) -> Response {
@@ -61,11 +62,11 @@ async fn authorize(
         (Some("deny"), _) | (None, Consent::Deny) => Decision::Deny,
         _ => Decision::Ask,
     };
-    answer(&state, &fields, decision)
+    consent_response(&state, &fields, decision)
 }
 
 /// The form of the page; the request is still in the query.
-async fn decide(
+async fn submit_decision(
     State(state): State<Arc<SimulatorState>>,
     RawQuery(query): RawQuery,
     Body(body): Body,
@@ -76,7 +77,7 @@ async fn decide(
         Some("deny") => Decision::Deny,
         _ => Decision::Ask,
     };
-    answer(&state, &Fields::read(query.unwrap_or_default().as_bytes()), decision)
+    consent_response(&state, &Fields::read(query.unwrap_or_default().as_bytes()), decision)
 }
 
 /// The host, or somebody who exists.
@@ -88,16 +89,21 @@ fn allow_as(state: &SimulatorState, user_id: Option<&str>) -> Decision {
     }
 }
 
-fn answer(state: &SimulatorState, fields: &Fields, decision: Decision) -> Response {
+fn consent_response(state: &SimulatorState, fields: &Fields, decision: Decision) -> Response {
     let request = match AuthorizeRequest::read(fields, &state.settings) {
         Ok(request) => request,
         Err(Mistake::Shown { code, message }) => {
-            return html(StatusCode::BAD_REQUEST, page::mistake(code, message));
+            return html_response(StatusCode::BAD_REQUEST, page::mistake_page(code, message));
         }
         Err(Mistake::Returned(url)) => return Redirect::to(url.as_str()).into_response(),
     };
     let target = match decision {
-        Decision::Ask => return html(StatusCode::OK, page::consent(&state.settings, &state.users)),
+        Decision::Ask => {
+            return html_response(
+                StatusCode::OK,
+                page::consent_page(&state.settings, &state.users),
+            );
+        }
         Decision::Deny => {
             lock(&state.grants).report.denials += 1;
             request.refused("access_denied")
@@ -115,7 +121,7 @@ fn answer(state: &SimulatorState, fields: &Fields, decision: Decision) -> Respon
     Redirect::to(target.as_str()).into_response()
 }
 
-fn html(status: StatusCode, text: String) -> Response {
+fn html_response(status: StatusCode, text: String) -> Response {
     let headers = [
         (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
         (header::CACHE_CONTROL, "no-store"),
@@ -125,15 +131,15 @@ fn html(status: StatusCode, text: String) -> Response {
 }
 
 /// `POST /oauth/token`. Zoom takes the fields from the query string too.
-async fn token(
+async fn token_endpoint(
     State(state): State<Arc<SimulatorState>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
     Body(body): Body,
 ) -> Response {
     let fields = Fields::read(&body).and(query.unwrap_or_default().as_bytes());
-    match grant(&state, &headers, &fields) {
-        Ok(tokens) => Json(shown(tokens, &state)).into_response(),
+    match grant_tokens(&state, &headers, &fields) {
+        Ok(tokens) => Json(tokens_json(tokens, &state)).into_response(),
         Err(error) => {
             *lock(&state.grants).report.refusals.entry(error.error).or_default() += 1;
             error.into_response()
@@ -141,7 +147,7 @@ async fn token(
     }
 }
 
-fn grant(
+fn grant_tokens(
     state: &SimulatorState,
     headers: &HeaderMap,
     fields: &Fields,
@@ -173,7 +179,7 @@ fn check_client(state: &SimulatorState, headers: &HeaderMap) -> Result<(), Token
     if given == Some(&expected) { Ok(()) } else { Err(TokenError::CLIENT) }
 }
 
-fn shown(tokens: Tokens, state: &SimulatorState) -> Value {
+fn tokens_json(tokens: Tokens, state: &SimulatorState) -> Value {
     let mut answer = json!({
         "access_token": tokens.access_token, "token_type": "bearer",
         "expires_in": tokens.expires_in, "scope": tokens.scope, "api_url": state.base_url(),
@@ -184,7 +190,7 @@ fn shown(tokens: Tokens, state: &SimulatorState) -> Value {
     answer
 }
 
-async fn revoke(
+async fn revoke_endpoint(
     State(state): State<Arc<SimulatorState>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,

@@ -97,19 +97,21 @@ pub(super) fn negotiate(
     let mut params = MediaParams::default();
     for medium in media {
         match medium {
-            Medium::Audio => params.audio = Some(audio(requested.get("audio"))?),
-            Medium::Video => params.video = Some(video(requested.get("video"), lenient)?),
-            Medium::Share => params.deskshare = Some(share(requested.get("deskshare"), lenient)?),
-            Medium::Transcript => {
-                params.transcript = Some(transcript(requested.get("transcript"))?);
+            Medium::Audio => params.audio = Some(negotiate_audio(requested.get("audio"))?),
+            Medium::Video => params.video = Some(negotiate_video(requested.get("video"), lenient)?),
+            Medium::Share => {
+                params.deskshare = Some(negotiate_share(requested.get("deskshare"), lenient)?)
             }
-            Medium::Chat => params.chat = Some(chat(requested.get("chat"))?),
+            Medium::Transcript => {
+                params.transcript = Some(negotiate_transcript(requested.get("transcript"))?);
+            }
+            Medium::Chat => params.chat = Some(negotiate_chat(requested.get("chat"))?),
         }
     }
     Ok(params)
 }
 
-fn audio(requested: Option<&Value>) -> Result<AudioParams, Refusal> {
+fn negotiate_audio(requested: Option<&Value>) -> Result<AudioParams, Refusal> {
     let fields = Fields::of(requested, Refusal::AUDIO_PARAMS)?;
     let params = AudioParams {
         content_type: fields.int("content_type", RAW_AUDIO)?,
@@ -156,7 +158,7 @@ struct PictureRules {
     bad_fps: Refusal,
 }
 
-fn video(requested: Option<&Value>, lenient: bool) -> Result<PictureParams, Refusal> {
+fn negotiate_video(requested: Option<&Value>, lenient: bool) -> Result<PictureParams, Refusal> {
     let rules = PictureRules {
         resolution: 2,
         fps: 5,
@@ -170,10 +172,10 @@ fn video(requested: Option<&Value>, lenient: bool) -> Result<PictureParams, Refu
     let data_opt = Fields::of(requested, rules.params)?.int("data_opt", VIDEO_ACTIVE_SPEAKER)?;
     let known = matches!(data_opt, VIDEO_ACTIVE_SPEAKER | VIDEO_INDIVIDUAL);
     require(known, Refusal::VIDEO_DATA_OPT)?;
-    Ok(PictureParams { data_opt: Some(data_opt), ..picture(requested, &rules, lenient)? })
+    Ok(PictureParams { data_opt: Some(data_opt), ..negotiate_picture(requested, &rules, lenient)? })
 }
 
-fn share(requested: Option<&Value>, lenient: bool) -> Result<PictureParams, Refusal> {
+fn negotiate_share(requested: Option<&Value>, lenient: bool) -> Result<PictureParams, Refusal> {
     let rules = PictureRules {
         resolution: 3,
         fps: 1,
@@ -184,12 +186,12 @@ fn share(requested: Option<&Value>, lenient: bool) -> Result<PictureParams, Refu
         bad_resolution: Refusal::SHARE_RESOLUTION,
         bad_fps: Refusal::SHARE_FPS,
     };
-    picture(requested, &rules, lenient)
+    negotiate_picture(requested, &rules, lenient)
 }
 
 /// The table of section 8.3. Without a codec, more frames than stills allow fall back to JPG at the most
 /// that they allow.
-fn picture(
+fn negotiate_picture(
     requested: Option<&Value>,
     rules: &PictureRules,
     lenient: bool,
@@ -217,7 +219,7 @@ fn picture(
     Ok(params)
 }
 
-fn transcript(requested: Option<&Value>) -> Result<TranscriptParams, Refusal> {
+fn negotiate_transcript(requested: Option<&Value>) -> Result<TranscriptParams, Refusal> {
     let fields = Fields::of(requested, Refusal::TRANSCRIPT_PARAMS)?;
     let content_type = fields.int("content_type", TEXT)?;
     require(content_type == TEXT, Refusal::TRANSCRIPT_CONTENT_TYPE)?;
@@ -227,7 +229,7 @@ fn transcript(requested: Option<&Value>) -> Result<TranscriptParams, Refusal> {
     Ok(TranscriptParams { content_type, src_language, enable_lid })
 }
 
-fn chat(requested: Option<&Value>) -> Result<ChatParams, Refusal> {
+fn negotiate_chat(requested: Option<&Value>) -> Result<ChatParams, Refusal> {
     let content_type = Fields::of(requested, Refusal::CHAT_PARAMS)?.int("content_type", TEXT)?;
     require(content_type == TEXT, Refusal::CHAT_CONTENT_TYPE)?;
     Ok(ChatParams { content_type })

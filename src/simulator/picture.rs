@@ -60,7 +60,7 @@ static CAMERAS: LazyLock<[Album; 4]> = LazyLock::new(|| {
 static SLIDE: LazyLock<Album> = LazyLock::new(|| album!("slide"));
 
 /// The payload of a frame: number `index` since the scene began, which is a key frame when it is 0.
-pub(super) fn payload(scene: Scene, codec: i64, index: usize) -> Payload {
+pub(super) fn frame_payload(scene: Scene, codec: i64, index: usize) -> Payload {
     let album = match scene {
         Scene::Camera(who) => &CAMERAS[who % CAMERAS.len()],
         Scene::Slide => &SLIDE,
@@ -75,7 +75,7 @@ pub(super) fn payload(scene: Scene, codec: i64, index: usize) -> Payload {
 /// A key frame or still image of half a megabyte; other frames stay as they are.
 pub(super) fn large_payload(scene: Scene, codec: i64, index: usize) -> Payload {
     const STUFFING: usize = 512 << 10;
-    let payload = payload(scene, codec, index);
+    let payload = frame_payload(scene, codec, index);
     let mut bytes = payload.bytes();
     match codec {
         H264 if !is_key(&bytes) => return payload,
@@ -146,11 +146,11 @@ mod tests {
     #[test]
     fn a_key_frame_has_its_parameter_sets_and_24_others_follow() {
         for scene in SCENES {
-            assert_eq!(kinds(&payload(scene, H264, 0)), [SPS, PPS, IDR]);
+            assert_eq!(kinds(&frame_payload(scene, H264, 0)), [SPS, PPS, IDR]);
             for index in 1..25 {
-                assert_eq!(kinds(&payload(scene, H264, index)), [1], "{scene:?} {index}");
+                assert_eq!(kinds(&frame_payload(scene, H264, index)), [1], "{scene:?} {index}");
             }
-            assert_eq!(payload(scene, H264, 25), payload(scene, H264, 0));
+            assert_eq!(frame_payload(scene, H264, 25), frame_payload(scene, H264, 0));
         }
     }
 
@@ -164,7 +164,7 @@ mod tests {
     fn everybody_looks_different() {
         for codec in [JPG, PNG, H264] {
             let mut frames: Vec<_> =
-                SCENES.map(|scene| payload(scene, codec, 0).base64.to_string()).into();
+                SCENES.map(|scene| frame_payload(scene, codec, 0).base64.to_string()).into();
             frames.sort();
             frames.dedup();
             assert_eq!(frames.len(), SCENES.len());
@@ -176,10 +176,13 @@ mod tests {
         for (codec, index) in [(JPG, 3), (PNG, 3), (H264, 25)] {
             let large = large_payload(Scene::Slide, codec, index);
             assert!(large.length > 512 << 10);
-            assert_eq!(large.bytes()[..100], payload(Scene::Slide, codec, index).bytes()[..100]);
+            assert_eq!(
+                large.bytes()[..100],
+                frame_payload(Scene::Slide, codec, index).bytes()[..100]
+            );
         }
         let jpg = large_payload(Scene::Slide, JPG, 0).bytes();
         assert_eq!(jpg[jpg.len() - 2..], [0xff, 0xd9]);
-        assert_eq!(large_payload(Scene::Slide, H264, 1), payload(Scene::Slide, H264, 1));
+        assert_eq!(large_payload(Scene::Slide, H264, 1), frame_payload(Scene::Slide, H264, 1));
     }
 }

@@ -105,7 +105,7 @@ impl Quirks {
             message.remove("protocol_version");
         }
         if self.has(Quirk::PayloadEncryption) {
-            rename(message, "payload_encrypted", "payload_encryption");
+            rename_field(message, "payload_encrypted", "payload_encryption");
         }
         let is_refusal = message.get("status_code").is_some_and(|code| *code != 0);
         if self.has(Quirk::MediaErrorsIn2) && kind == msg_type::DATA_HAND_SHAKE_RESP && is_refusal {
@@ -113,8 +113,8 @@ impl Quirks {
         }
         if self.has(Quirk::RenamedReasons) {
             match kind {
-                msg_type::STREAM_STATE_UPDATE => rename(message, "reason", "stop_reason"),
-                msg_type::SESSION_STATE_UPDATE => rename(message, "stop_reason", "reason"),
+                msg_type::STREAM_STATE_UPDATE => rename_field(message, "reason", "stop_reason"),
+                msg_type::SESSION_STATE_UPDATE => rename_field(message, "stop_reason", "reason"),
                 _ => {}
             }
         }
@@ -129,7 +129,7 @@ impl Quirks {
     /// What may happen to any object of a message, at any depth.
     fn bend_object(&self, object: &mut Map<String, Value>, kind: u16) {
         if self.has(Quirk::EventCodes) {
-            rename(object, "event_type", "event_code");
+            rename_field(object, "event_type", "event_code");
         }
         for (name, value) in object.iter_mut() {
             match value {
@@ -174,7 +174,7 @@ impl Quirks {
         }
         if let Some(payload) = event["payload"].as_object_mut() {
             if self.has(Quirk::RenamedReasons) {
-                rename(payload, "stop_reason", "reason");
+                rename_field(payload, "stop_reason", "reason");
             }
             if self.has(Quirk::NestedWebhooks) {
                 let account_id = payload.remove("account_id").unwrap_or_default();
@@ -197,7 +197,7 @@ impl Quirk {
     }
 }
 
-fn rename(object: &mut Map<String, Value>, from: &str, to: &str) {
+fn rename_field(object: &mut Map<String, Value>, from: &str, to: &str) {
     if let Some(value) = object.remove(from) {
         object.insert(to.to_owned(), value);
     }

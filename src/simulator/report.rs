@@ -165,7 +165,7 @@ impl StreamReport {
 
     pub(super) fn breach(&mut self, what: String) {
         self.breach_count += 1;
-        keep(&mut self.breaches, what);
+        keep_breach(&mut self.breaches, what);
     }
 }
 
@@ -173,12 +173,15 @@ impl StrayReport {
     pub(super) fn refused(&mut self, refusal: Refusal) {
         *self.refusals.entry(refusal.code).or_default() += 1;
         if refusal.is_breach() {
-            keep(&mut self.breaches, format!("refused with {}: {}", refusal.code, refusal.reason));
+            keep_breach(
+                &mut self.breaches,
+                format!("refused with {}: {}", refusal.code, refusal.reason),
+            );
         }
     }
 }
 
-fn keep(breaches: &mut Vec<String>, what: String) {
+fn keep_breach(breaches: &mut Vec<String>, what: String) {
     if breaches.len() < MAX_BREACHES {
         breaches.push(what);
     }

@@ -19,21 +19,22 @@ use caller::Caller;
 pub(super) use error::ApiError;
 
 pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
-    let watch =
-        |call| middleware::from_fn_with_state((state.fault_plan.clone(), call), fault_plan::watch);
+    let watch = |call| {
+        middleware::from_fn_with_state((state.fault_plan.clone(), call), fault_plan::apply_faults)
+    };
     let status = Router::new()
         .route("/v2/live_meetings/{id}/rtms_app/status", routing::patch(status::of_meeting))
         .route("/v2/videosdk/sessions/{id}/rtms_app/status", routing::patch(status::of_session))
         .route("/v2/contact_center/{id}/rtms_app/status", routing::put(status::of_engagement))
         .route_layer(watch(Call::Status));
     let users = Router::new()
-        .route("/v2/users/{user_id}", routing::get(user))
+        .route("/v2/users/{user_id}", routing::get(show_user))
         .route_layer(watch(Call::User));
     status.merge(users)
 }
 
 /// `GET /v2/users/me`, or a user by id (section 15.2).
-async fn user(
+async fn show_user(
     State(state): State<Arc<SimulatorState>>,
     Path(user_id): Path<String>,
     headers: HeaderMap,

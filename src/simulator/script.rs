@@ -133,7 +133,7 @@ pub(super) enum Ending {
 impl Script {
     /// Reads a script's text. Audio files that it names are not looked for: their utterances are tones.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
-        format::parse(text, &|_| Ok(None))
+        format::parse_script(text, &|_| Ok(None))
     }
 
     /// Reads a script file and the audio files beside it.
@@ -144,13 +144,13 @@ impl Script {
             place: path.display().to_string(),
             problem: "is not UTF-8 text".to_owned(),
         })?;
-        format::parse(&text, &|name| read_file(&folder.join(name), MAX_CLIP_BYTES).map(Some))
+        format::parse_script(&text, &|name| read_file(&folder.join(name), MAX_CLIP_BYTES).map(Some))
     }
 
     /// The meeting that `rtmsd demo` plays, with its recorded voices.
     pub fn built_in() -> Self {
-        let clip = |name: &str| Ok(super::demo::clip(name).map(<[u8]>::to_vec));
-        format::parse(super::demo::SCRIPT, &clip).expect("a test plays the built-in script")
+        let clip = |name: &str| Ok(super::demo::voice_clip(name).map(<[u8]>::to_vec));
+        format::parse_script(super::demo::SCRIPT, &clip).expect("a test plays the built-in script")
     }
 
     /// Whether this is a Contact Center engagement, in which people are parties on channels.

@@ -35,7 +35,7 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts connections until the world stops.
-pub(super) async fn run(
+pub(super) async fn accept_connections(
     state: Arc<SimulatorState>,
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -52,7 +52,7 @@ pub(super) async fn run(
             continue;
         };
         if let Ok(place) = places.clone().try_acquire_owned() {
-            let connection = connection(tcp, tls.clone(), router.clone(), Arc::new(place));
+            let connection = serve_connection(tcp, tls.clone(), router.clone(), Arc::new(place));
             let stop = state.stop.clone();
             state.connections.spawn(async move {
                 tokio::select! {
@@ -68,7 +68,7 @@ pub(super) async fn run(
 /// Held as long as the connection lives, upgraded or not.
 type Place = Arc<OwnedSemaphorePermit>;
 
-async fn connection(
+async fn serve_connection(
     tcp: TcpStream,
     tls: Option<TlsAcceptor>,
     router: Router,
@@ -98,23 +98,23 @@ async fn connection(
 
 fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
     Router::new()
-        .route("/", any(|state, request| upgrade(state, Door::Any, request)))
-        .route("/signaling/{server}", any(signaling))
-        .route("/media/{medium}", any(media))
+        .route("/", any(|state, request| upgrade_socket(state, Door::Any, request)))
+        .route("/signaling/{server}", any(upgrade_signaling))
+        .route("/media/{medium}", any(upgrade_media))
         .merge(console::router(state))
         .merge(oauth::router(state))
         .merge(rest::router(state))
 }
 
-async fn signaling(
+async fn upgrade_signaling(
     state: State<Arc<SimulatorState>>,
     Path(server): Path<u32>,
     request: Request,
 ) -> Response {
-    upgrade(state, Door::Signaling(server), request).await
+    upgrade_socket(state, Door::Signaling(server), request).await
 }
 
-async fn media(
+async fn upgrade_media(
     state: State<Arc<SimulatorState>>,
     Path(medium): Path<String>,
     request: Request,
@@ -127,11 +127,11 @@ async fn media(
             None => return StatusCode::NOT_FOUND.into_response(),
         },
     };
-    upgrade(state, door, request).await
+    upgrade_socket(state, door, request).await
 }
 
 /// Answers 101 and goes on as a WebSocket. Sub-protocols are not echoed (section 22).
-async fn upgrade(
+async fn upgrade_socket(
     State(state): State<Arc<SimulatorState>>,
     door: Door,
     mut request: Request,
@@ -150,7 +150,7 @@ async fn upgrade(
         let socket = into_socket(socket).await;
         tokio::select! {
             () = cut.cancelled() => {}
-            () = socket::serve(state, door, socket) => {}
+            () = socket::serve_socket(state, door, socket) => {}
         }
     });
     let mut response = Response::new(Body::empty());
@@ -182,6 +182,6 @@ fn into_transport(upgraded: hyper::upgrade::Upgraded) -> Option<Parts> {
 
 async fn into_socket(parts: Parts) -> WebSocket {
     let (transport, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
-    let config = Some(socket::config());
+    let config = Some(socket::websocket_config());
     WebSocketStream::from_partially_read(transport, read, Role::Server, config).await
 }

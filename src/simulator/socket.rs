@@ -116,7 +116,7 @@ impl Outbox {
 }
 
 /// What every WebSocket of the simulator is bounded by. Small buffers: a load run has thousands.
-pub(super) fn config() -> WebSocketConfig {
+pub(super) fn websocket_config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(4 << 10)
         .write_buffer_size(8 << 10)
@@ -126,7 +126,7 @@ pub(super) fn config() -> WebSocketConfig {
 }
 
 /// Runs one socket to its end.
-pub(super) async fn serve(state: Arc<SimulatorState>, door: Door, mut socket: WebSocket) {
+pub(super) async fn serve_socket(state: Arc<SimulatorState>, door: Door, mut socket: WebSocket) {
     let patience = state.settings.timings.wait(state.settings.timings.handshake_ms);
     let first = tokio::select! {
         () = state.stop.cancelled() => return,
@@ -136,12 +136,12 @@ pub(super) async fn serve(state: Arc<SimulatorState>, door: Door, mut socket: We
         lock(&state.strays).silent_sockets += 1;
         return;
     };
-    let hello = match handshake::read(door, &first) {
+    let hello = match handshake::read_hello(door, &first) {
         Ok(hello) => hello,
-        Err(rejection) => return reject(&state, socket, &rejection).await,
+        Err(rejection) => return reject_socket(&state, socket, &rejection).await,
     };
     let Some(inbox) = state.directory.inbox_of_stream(&hello.stream_id) else {
-        return reject(&state, socket, &hello.unknown_stream()).await;
+        return reject_socket(&state, socket, &hello.unknown_stream()).await;
     };
     let (queue, queued) = mpsc::channel(QUEUE);
     let (kill, killed) = oneshot::channel();
@@ -150,10 +150,10 @@ pub(super) async fn serve(state: Arc<SimulatorState>, door: Door, mut socket: We
     let outbox = Outbox { queue, kill, quirks: Arc::default() };
     let input = Input::Hello { socket: id, hello, outbox };
     if inbox.send(input).await.is_err() {
-        return reject(&state, socket, &rejection).await;
+        return reject_socket(&state, socket, &rejection).await;
     }
     let grace = close_grace(&state);
-    let loss = pump(socket, id, &inbox, (queued, killed), grace).await;
+    let loss = pump_messages(socket, id, &inbox, (queued, killed), grace).await;
     let _ = inbox.send(Input::Lost { socket: id, loss }).await;
 }
 
@@ -162,7 +162,7 @@ fn close_grace(state: &SimulatorState) -> Duration {
 }
 
 /// Both directions at once: a client that reads slowly must still be heard.
-async fn pump(
+async fn pump_messages(
     socket: WebSocket,
     id: u64,
     inbox: &mpsc::Sender<Input>,
@@ -172,10 +172,10 @@ async fn pump(
     let (mut writer, mut reader) = socket.split();
     let kill = tokio::select! {
         biased;
-        kill = ordered(killed) => kill,
+        kill = kill_ordered(killed) => kill,
         loss = read_all(&mut reader, id, inbox) => return loss,
         () = write_all(&mut writer, queued) => {
-            let _ = timeout(grace, close(&mut writer, &mut reader)).await;
+            let _ = timeout(grace, close_socket(&mut writer, &mut reader)).await;
             return Loss::Dropped;
         }
     };
@@ -186,7 +186,7 @@ async fn pump(
 }
 
 /// An outbox that is dropped orders nothing: the queue then ends by itself.
-async fn ordered(killed: oneshot::Receiver<Kill>) -> Kill {
+async fn kill_ordered(killed: oneshot::Receiver<Kill>) -> Kill {
     match killed.await {
         Ok(kill) => kill,
         Err(_) => pending().await,
@@ -225,7 +225,7 @@ async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>) {
                     }
                 }
                 Some(Queued::Fragments(text)) => {
-                    for fragment in fragments(text) {
+                    for fragment in into_fragments(text) {
                         if writer.feed(Message::Frame(fragment)).await.is_err() {
                             return pending().await;
                         }
@@ -249,7 +249,7 @@ async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>) {
 }
 
 /// Three pieces, cut wherever a third ends.
-fn fragments(text: Utf8Bytes) -> [Frame; 3] {
+fn into_fragments(text: Utf8Bytes) -> [Frame; 3] {
     let bytes = Bytes::from(text);
     let (first, second) = (bytes.len() / 3, bytes.len() * 2 / 3);
     let continued = |piece, is_last| Frame::message(piece, OpCode::Data(Data::Continue), is_last);
@@ -261,7 +261,7 @@ fn fragments(text: Utf8Bytes) -> [Frame; 3] {
 }
 
 /// The closing handshake, begun by the server.
-async fn close(writer: &mut Writer, reader: &mut Reader) {
+async fn close_socket(writer: &mut Writer, reader: &mut Reader) {
     let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
     if writer.send(Message::Close(Some(frame))).await.is_ok() {
         while let Some(Ok(_)) = reader.next().await {}
@@ -282,13 +282,17 @@ async fn first_text(socket: &mut WebSocket) -> Option<String> {
 }
 
 /// Answers a first message that belongs to no stream, and closes.
-async fn reject(state: &SimulatorState, socket: WebSocket, rejection: &handshake::Rejection) {
+async fn reject_socket(
+    state: &SimulatorState,
+    socket: WebSocket,
+    rejection: &handshake::Rejection,
+) {
     lock(&state.strays).refused(rejection.refusal);
     let answer = wire::refused(rejection.answer, rejection.refusal);
     let (mut writer, mut reader) = socket.split();
     let goodbye = async {
         if writer.send(Message::Text(answer.into())).await.is_ok() {
-            close(&mut writer, &mut reader).await;
+            close_socket(&mut writer, &mut reader).await;
         }
     };
     let _ = timeout(close_grace(state), goodbye).await;

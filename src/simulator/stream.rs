@@ -125,7 +125,7 @@ impl Stream {
         let remembers_frames = shared.settings().remembers_frames;
         let account = remembers_frames.then(|| shared.state.directory.add_account(&id));
         let flow = Flow::new(shared.clock.ms(now));
-        let announcement = announcement(&shared, &id, &operator_id, 1, now);
+        let announcement = build_announcement(&shared, &id, &operator_id, 1, now);
         let mut stream = Self {
             shared,
             id,
@@ -360,7 +360,13 @@ impl Stream {
     }
 }
 
-fn announcement(shared: &Shared, id: &str, operator_id: &str, server: u32, now: Instant) -> Event {
+fn build_announcement(
+    shared: &Shared,
+    id: &str,
+    operator_id: &str,
+    server: u32,
+    now: Instant,
+) -> Event {
     let origin = match shared.quirks.has(Quirk::DeadUrl) {
         true => shared.state.dead_origin(),
         false => shared.state.origin.clone(),

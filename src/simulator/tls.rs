@@ -41,7 +41,7 @@ impl TlsFiles {
 
     fn make(&self, host: &str) -> Result<(), SimulatorError> {
         let ca_key = KeyPair::generate()?;
-        let mut ca = dated(Vec::new())?;
+        let mut ca = certificate_params(Vec::new())?;
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         ca.distinguished_name.push(DnType::CommonName, "rtmsd simulator CA");
@@ -49,7 +49,8 @@ impl TlsFiles {
 
         // The name as well as the address: Zoom's own client matches no IP address (section 22).
         let names = ["localhost", "127.0.0.1", host].map(str::to_owned);
-        let mut server = dated(names.into_iter().collect::<BTreeSet<_>>().into_iter().collect())?;
+        let mut server =
+            certificate_params(names.into_iter().collect::<BTreeSet<_>>().into_iter().collect())?;
         server.distinguished_name.push(DnType::CommonName, host);
         server.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -67,7 +68,7 @@ impl TlsFiles {
     pub(super) fn server_config(&self) -> Result<ServerConfig, SimulatorError> {
         let chain = CertificateDer::pem_file_iter(&self.cert)?.collect::<Result<Vec<_>, _>>()?;
         let key = PrivateKeyDer::from_pem_file(&self.key)?;
-        let config = ServerConfig::builder_with_provider(provider())
+        let config = ServerConfig::builder_with_provider(crypto_provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
@@ -81,18 +82,18 @@ pub(super) fn client_config(own: Option<&TlsFiles>) -> Result<ClientConfig, Simu
     if let Some(files) = own {
         roots.add(CertificateDer::from_pem_file(&files.ca)?)?;
     }
-    let config = ClientConfig::builder_with_provider(provider())
+    let config = ClientConfig::builder_with_provider(crypto_provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(config)
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+fn crypto_provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn dated(names: Vec<String>) -> Result<CertificateParams, SimulatorError> {
+fn certificate_params(names: Vec<String>) -> Result<CertificateParams, SimulatorError> {
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.not_before = rcgen::date_time_ymd(2025, 1, 1);

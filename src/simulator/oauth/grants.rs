@@ -118,7 +118,7 @@ impl Grants {
         self.codes.retain(|_, code| code.expires_ms > now_ms);
         has_room(self.codes.len())?;
         let code = self.letters(32);
-        let expires_ms = now_ms + millis(self.settings.code_life);
+        let expires_ms = now_ms + to_millis(self.settings.code_life);
         self.codes.insert(code.clone(), Code { consented, expires_ms, is_used: false });
         self.report.authorizations += 1;
         Ok(code)
@@ -201,14 +201,14 @@ impl Grants {
             Owner::User(user_id) => Some(self.refresh_token(user_id.clone(), now_ms)),
             Owner::Account | Owner::App => None,
         };
-        let access = Access { owner, scope: scope.clone(), expires_ms: now_ms + millis(life) };
+        let access = Access { owner, scope: scope.clone(), expires_ms: now_ms + to_millis(life) };
         self.access.insert(access_token.clone(), access);
         Tokens { access_token, refresh_token, expires_in: life.as_secs(), scope }
     }
 
     fn refresh_token(&mut self, user_id: String, now_ms: i64) -> String {
         let token = self.token();
-        let expires_ms = now_ms + millis(self.settings.refresh_token_life);
+        let expires_ms = now_ms + to_millis(self.settings.refresh_token_life);
         let refresh = Refresh { user_id, expires_ms, state: RefreshState::Live };
         self.refresh.insert(token.clone(), refresh);
         token
@@ -283,7 +283,7 @@ fn has_room(remembered: usize) -> Result<(), TokenError> {
     if remembered < MAX_REMEMBERED { Ok(()) } else { Err(TokenError::FULL) }
 }
 
-fn millis(life: std::time::Duration) -> i64 {
+fn to_millis(life: std::time::Duration) -> i64 {
     i64::try_from(life.as_millis()).unwrap_or(i64::MAX / 2)
 }
 

@@ -3,12 +3,13 @@
 use crate::simulator::settings::{Settings, User};
 
 /// Asks a person. The form goes back to the page's own address, query and all.
-pub(super) fn consent(settings: &Settings, users: &[User]) -> String {
+pub(super) fn consent_page(settings: &Settings, users: &[User]) -> String {
     let people: String =
-        users.iter().enumerate().map(|(index, user)| person(index, user)).collect();
-    let scopes = settings.oauth.scopes.iter().map(|scope| format!("<li>{}</li>", escape(scope)));
+        users.iter().enumerate().map(|(index, user)| user_button(index, user)).collect();
+    let scopes =
+        settings.oauth.scopes.iter().map(|scope| format!("<li>{}</li>", escape_html(scope)));
     let scopes: String = scopes.collect();
-    page(&format!(
+    html_page(&format!(
         "<h1>Allow this app?</h1>\
          <p><b>{}</b> asks for access to your Zoom account. This is the simulator: nobody's \
          account is touched.</p>\
@@ -16,27 +17,30 @@ pub(super) fn consent(settings: &Settings, users: &[User]) -> String {
          <ul>{scopes}</ul>\
          <button name=\"decision\" value=\"allow\">Allow</button> \
          <button name=\"decision\" value=\"deny\">Deny</button></form>",
-        escape(&settings.client_id)
+        escape_html(&settings.client_id)
     ))
 }
 
-fn person(index: usize, user: &User) -> String {
+fn user_button(index: usize, user: &User) -> String {
     let checked = if index == 0 { " checked" } else { "" };
     format!(
         "<p><label><input type=\"radio\" name=\"user_id\" value=\"{}\"{checked}> {} \
          <small>{}</small></label></p>",
-        escape(&user.id),
-        escape(&user.name),
-        escape(&user.email)
+        escape_html(&user.id),
+        escape_html(&user.name),
+        escape_html(&user.email)
     )
 }
 
 /// Says why nobody is asked.
-pub(super) fn mistake(code: u32, message: &str) -> String {
-    page(&format!("<h1>{}</h1><p>Error code {code}. Nothing was allowed.</p>", escape(message)))
+pub(super) fn mistake_page(code: u32, message: &str) -> String {
+    html_page(&format!(
+        "<h1>{}</h1><p>Error code {code}. Nothing was allowed.</p>",
+        escape_html(message)
+    ))
 }
 
-fn page(body: &str) -> String {
+fn html_page(body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>Zoom simulator</title>\
@@ -46,7 +50,7 @@ fn page(body: &str) -> String {
     )
 }
 
-fn escape(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -72,7 +76,7 @@ mod tests {
             name: "<b>Ana</b> & 'Bo'".to_owned(),
             email: "a@example.com".to_owned(),
         };
-        let html = consent(&Settings::default(), &[user]);
+        let html = consent_page(&Settings::default(), &[user]);
         assert!(!html.contains("<script>") && !html.contains("<b>Ana"));
         assert!(html.contains("&lt;b&gt;Ana&lt;/b&gt; &amp; &#39;Bo&#39;"));
     }

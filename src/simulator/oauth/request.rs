@@ -31,7 +31,7 @@ impl AuthorizeRequest {
             return Err(Mistake::Shown { code: 4702, message: "Invalid client_id" });
         }
         let redirect_uri = fields.get("redirect_uri").unwrap_or_default();
-        let target = allowed(redirect_uri, &settings.oauth.redirect_uris)
+        let target = allowed_redirect(redirect_uri, &settings.oauth.redirect_uris)
             .ok_or(Mistake::Shown { code: 4709, message: "Invalid redirect URI" })?;
         let mut request = Self {
             redirect_uri: redirect_uri.to_owned(),
@@ -48,7 +48,7 @@ impl AuthorizeRequest {
         if !scopes.split_whitespace().all(is_ours) {
             return refuse(&request, "invalid_scope");
         }
-        request.challenge = match (fields.get("code_challenge"), method(fields)) {
+        request.challenge = match (fields.get("code_challenge"), challenge_method(fields)) {
             (None, _) => None,
             (Some(text), "plain") => Some(Challenge::Plain(text.to_owned())),
             (Some(text), "S256") => Some(Challenge::S256(text.to_owned())),
@@ -81,11 +81,11 @@ impl AuthorizeRequest {
 }
 
 /// Plain is Zoom's default.
-fn method(fields: &Fields) -> &str {
+fn challenge_method(fields: &Fields) -> &str {
     fields.get("code_challenge_method").unwrap_or("plain")
 }
 
-fn allowed(redirect_uri: &str, allow_list: &[String]) -> Option<Url> {
+fn allowed_redirect(redirect_uri: &str, allow_list: &[String]) -> Option<Url> {
     let target = Url::parse(redirect_uri).ok()?;
     let is_web = matches!(target.scheme(), "http" | "https");
     let is_listed = allow_list.is_empty() || allow_list.iter().any(|uri| uri == redirect_uri);

@@ -22,7 +22,7 @@ pub(super) enum Caller {
 impl Caller {
     /// For the Video SDK, whose callers sign their tokens themselves (section 14.3).
     pub(super) fn check_jwt(state: &SimulatorState, headers: &HeaderMap) -> Result<Self, ApiError> {
-        let token = bearer(headers)?;
+        let token = bearer_token(headers)?;
         let settings = &state.settings;
         let secret = settings.video_api_secret.expose();
         let is_own = settings.access_token.as_ref().is_some_and(|own| own.expose() == token);
@@ -38,7 +38,7 @@ impl Caller {
         headers: &HeaderMap,
         scopes: &[&str],
     ) -> Result<Self, ApiError> {
-        let token = bearer(headers)?;
+        let token = bearer_token(headers)?;
         if state.settings.access_token.as_ref().is_some_and(|own| own.expose() == token) {
             return Ok(Self::Anybody);
         }
@@ -55,7 +55,7 @@ impl Caller {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+fn bearer_token(headers: &HeaderMap) -> Result<&str, ApiError> {
     let given = headers.get(header::AUTHORIZATION).ok_or_else(ApiError::empty_token)?;
     let token = given.to_str().ok().and_then(|value| value.strip_prefix("Bearer "));
     token.ok_or_else(ApiError::invalid_token)

@@ -16,14 +16,15 @@ struct Claims {
 pub(super) fn is_good(token: &str, api_key: &str, api_secret: &str, now_ms: i64) -> bool {
     let Some((signed, signature)) = token.rsplit_once('.') else { return false };
     let Some((head, claims)) = signed.split_once('.') else { return false };
-    let algorithm = decoded(head).and_then(|head| head["alg"].as_str().map(str::to_owned));
-    let claims = decoded(claims).and_then(|claims| serde_json::from_value::<Claims>(claims).ok());
+    let algorithm = decode_part(head).and_then(|head| head["alg"].as_str().map(str::to_owned));
+    let claims =
+        decode_part(claims).and_then(|claims| serde_json::from_value::<Claims>(claims).ok());
     algorithm.as_deref() == Some("HS256")
         && signature == signature::jwt(api_secret, signed)
         && claims.is_some_and(|claims| claims.iss == api_key && claims.exp * 1000 > now_ms)
 }
 
-fn decoded(part: &str) -> Option<serde_json::Value> {
+fn decode_part(part: &str) -> Option<serde_json::Value> {
     serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 

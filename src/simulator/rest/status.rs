@@ -42,7 +42,7 @@ pub(super) async fn of_meeting(
 ) -> Answer {
     let caller = Caller::check(&state, &headers, &MEETING_SCOPES)?;
     let products = [Product::Meeting, Product::Webinar];
-    update(&state, caller, &body, &products, &meeting_id).await
+    update_status(&state, caller, &body, &products, &meeting_id).await
 }
 
 /// `PATCH /v2/videosdk/sessions/{sessionId}/rtms_app/status`.
@@ -54,7 +54,7 @@ pub(super) async fn of_session(
 ) -> Answer {
     let caller = Caller::check_jwt(&state, &headers)?;
     let meeting_id = meeting_of(&state, &session_id)?;
-    update(&state, caller, &body, &[Product::VideoSdk], &meeting_id).await
+    update_status(&state, caller, &body, &[Product::VideoSdk], &meeting_id).await
 }
 
 /// `PUT /v2/contact_center/{engagementId}/rtms_app/status`.
@@ -66,7 +66,7 @@ pub(super) async fn of_engagement(
 ) -> Answer {
     let caller = Caller::check(&state, &headers, &ENGAGEMENT_SCOPES)?;
     let meeting_id = meeting_of(&state, &engagement_id)?;
-    update(&state, caller, &body, &[Product::ContactCenter], &meeting_id).await
+    update_status(&state, caller, &body, &[Product::ContactCenter], &meeting_id).await
 }
 
 /// The meeting of an instance id from a path, which is decoded once already. An id with a slash must have
@@ -78,7 +78,7 @@ fn meeting_of(state: &SimulatorState, id: &str) -> Result<String, ApiError> {
 }
 
 /// Any success has an empty body; the webhook says what came of it.
-async fn update(
+async fn update_status(
     state: &SimulatorState,
     caller: Caller,
     body: &[u8],
@@ -94,11 +94,11 @@ async fn update(
     if !products.contains(&state.settings.script.product) {
         return Err(ApiError::no_meeting(meeting_id));
     }
-    let operator = operator(state, caller, settings.participant_user_id)?;
+    let operator = find_operator(state, caller, settings.participant_user_id)?;
     let verb = verb_of(&update.action, state, operator)?;
     match state.directory.perform(meeting_id, verb).await {
         // What Zoom answers to a stop without a stream is not published; the state is the one asked for.
-        Ok(()) | Err(ControlError::NoStream | ControlError::NoLink) => Ok(success(state)),
+        Ok(()) | Err(ControlError::NoStream | ControlError::NoLink) => Ok(success_status(state)),
         Err(ControlError::NoMeeting) => Err(ApiError::no_meeting(meeting_id)),
         Err(ControlError::Full | ControlError::NobodyThere) => {
             Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, 429, "Too many streams."))
@@ -106,13 +106,13 @@ async fn update(
     }
 }
 
-fn success(state: &SimulatorState) -> StatusCode {
+fn success_status(state: &SimulatorState) -> StatusCode {
     StatusCode::from_u16(state.settings.rest_success).unwrap_or(StatusCode::NO_CONTENT)
 }
 
 /// The Zoom user on whose behalf the app runs: the participant, or else the owner of the token, who must have
 /// installed the app. Tokens without a person act for the host.
-fn operator(
+fn find_operator(
     state: &SimulatorState,
     caller: Caller,
     participant: Option<String>,

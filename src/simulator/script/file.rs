@@ -10,7 +10,7 @@ use crate::simulator::quirk::Quirk;
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
     pub title: String,
-    #[serde(default = "meeting")]
+    #[serde(default = "default_product")]
     pub product: String,
     pub meeting_id: String,
     pub account_id: String,
@@ -23,7 +23,7 @@ pub(super) struct File {
     pub quirks: Vec<Quirk>,
 }
 
-fn meeting() -> String {
+fn default_product() -> String {
     "meeting".to_owned()
 }
 
@@ -77,11 +77,11 @@ pub(super) struct SayItem {
     pub text: String,
     pub audio: Option<String>,
     pub duration_ms: u32,
-    #[serde(default = "english")]
+    #[serde(default = "default_language")]
     pub language: i64,
 }
 
-fn english() -> i64 {
+fn default_language() -> i64 {
     9
 }
 

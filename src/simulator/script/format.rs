@@ -25,12 +25,12 @@ type Clips = HashMap<String, Arc<[u8]>>;
 /// Finds the bytes of an audio file; `None` when audio is not wanted.
 pub(super) type FindClip<'a> = &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, ScriptError>;
 
-pub(super) fn parse(text: &str, find_clip: FindClip<'_>) -> Result<Script, ScriptError> {
+pub(super) fn parse_script(text: &str, find_clip: FindClip<'_>) -> Result<Script, ScriptError> {
     if text.len() > MAX_SCRIPT_BYTES {
         return Err(ScriptError::TooLong);
     }
     let file: File = serde_json::from_str(text)?;
-    let product = product(&file.product)?;
+    let product = parse_product(&file.product)?;
     let mut reader = Reader::new(&file.people, product, find_clip)?;
     require(file.timeline.len() <= MAX_ITEMS, "timeline", "has too many items")?;
     for (index, item) in file.timeline.iter().enumerate() {
@@ -40,7 +40,7 @@ pub(super) fn parse(text: &str, find_clip: FindClip<'_>) -> Result<Script, Scrip
     // Stable: what is written first happens first among equals.
     cues.sort_by_key(|(at_ms, _)| *at_ms);
     let mut utterances = reader.utterances;
-    reorder(&mut utterances, &mut cues);
+    sort_utterances(&mut utterances, &mut cues);
     check_presence(&cues, &utterances, &reader.chats, &file.people)?;
     Ok(Script {
         title: file.title,
@@ -48,8 +48,8 @@ pub(super) fn parse(text: &str, find_clip: FindClip<'_>) -> Result<Script, Scrip
         meeting_id: meeting_id(&file.meeting_id)?,
         account_id: file.account_id,
         host: file.host,
-        ending: ending(file.end.as_ref(), &cues)?,
-        people: file.people.iter().map(|item| person(item, product)).collect(),
+        ending: parse_ending(file.end.as_ref(), &cues)?,
+        people: file.people.iter().map(|item| parse_person(item, product)).collect(),
         utterances: utterances.into(),
         chats: reader.chats.into(),
         engagements: reader.engagements.into(),
@@ -58,7 +58,7 @@ pub(super) fn parse(text: &str, find_clip: FindClip<'_>) -> Result<Script, Scrip
     })
 }
 
-fn person(item: &PersonItem, product: Product) -> Person {
+fn parse_person(item: &PersonItem, product: Product) -> Person {
     let zoom_user_id = item.zoom_user_id.clone();
     let person = Person { zoom_user_id, ..Person::new(item.user_id, &item.name) };
     match product.names_channels() {
@@ -67,21 +67,21 @@ fn person(item: &PersonItem, product: Product) -> Person {
     }
 }
 
-fn product(name: &str) -> Result<Product, ScriptError> {
+fn parse_product(name: &str) -> Result<Product, ScriptError> {
     match name {
         "session" => Ok(Product::VideoSdk),
         name => Product::parse(name).ok_or_else(|| {
-            invalid("product", "must be meeting, webinar, session or contact_center")
+            invalid_script("product", "must be meeting, webinar, session or contact_center")
         }),
     }
 }
 
 fn meeting_id(text: &str) -> Result<u64, ScriptError> {
     let number = text.parse().ok().filter(|number| (1..=MAX_MEETING_ID).contains(number));
-    number.ok_or_else(|| invalid("meeting_id", "must be a text of at most 11 digits"))
+    number.ok_or_else(|| invalid_script("meeting_id", "must be a text of at most 11 digits"))
 }
 
-fn ending(end: Option<&EndItem>, cues: &[(u32, Cue)]) -> Result<Ending, ScriptError> {
+fn parse_ending(end: Option<&EndItem>, cues: &[(u32, Cue)]) -> Result<Ending, ScriptError> {
     let last_ms = cues.last().map_or(0, |(at_ms, _)| *at_ms);
     let Some(end) = end else {
         return Ok(Ending::Again { length_ms: last_ms + PAUSE_BEFORE_AGAIN_MS });
@@ -232,12 +232,12 @@ impl<'a> Reader<'a> {
     }
 
     fn person(&self, place: &str, key: &str) -> Result<usize, ScriptError> {
-        self.people.get(key).copied().ok_or_else(|| invalid(place, "names nobody in people"))
+        self.people.get(key).copied().ok_or_else(|| invalid_script(place, "names nobody in people"))
     }
 }
 
 /// Puts utterances in order of their start, which the audio looks them up by, and cues after them.
-fn reorder(utterances: &mut Vec<Utterance>, cues: &mut [(u32, Cue)]) {
+fn sort_utterances(utterances: &mut Vec<Utterance>, cues: &mut [(u32, Cue)]) {
     let mut order: Vec<usize> = (0..utterances.len()).collect();
     order.sort_by_key(|index| utterances[*index].start_ms);
     let mut place = vec![0; order.len()];
@@ -285,19 +285,21 @@ impl ScriptError {
     /// The same mistake, seen from further out.
     fn at(self, outer: &str) -> Self {
         match self {
-            Self::Invalid { place, problem } if place.is_empty() => invalid(outer, &problem),
-            Self::Invalid { place, problem } => invalid(&format!("{outer}.{place}"), &problem),
+            Self::Invalid { place, problem } if place.is_empty() => invalid_script(outer, &problem),
+            Self::Invalid { place, problem } => {
+                invalid_script(&format!("{outer}.{place}"), &problem)
+            }
             other => other,
         }
     }
 }
 
-fn invalid(place: &str, problem: &str) -> ScriptError {
+fn invalid_script(place: &str, problem: &str) -> ScriptError {
     ScriptError::Invalid { place: place.to_owned(), problem: problem.to_owned() }
 }
 
 fn require(holds: bool, place: &str, problem: &str) -> Result<(), ScriptError> {
-    if holds { Ok(()) } else { Err(invalid(place, problem)) }
+    if holds { Ok(()) } else { Err(invalid_script(place, problem)) }
 }
 
 #[cfg(test)]

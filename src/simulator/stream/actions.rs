@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::loss::MediaLoss;
-use super::{Stream, announcement, reason};
+use super::{Stream, build_announcement, reason};
 use crate::simulator::control::{ControlError, CutKind, LinkName, Verb};
 use crate::simulator::link::Link;
 use crate::simulator::shared::Stage;
@@ -81,7 +81,7 @@ impl Stream {
         self.zombies.clear();
         self.open_signaling_window(now, reason::AWAIT_RECONNECTION_TIMEOUT);
         self.announcement =
-            announcement(&self.shared, &self.id, &self.operator_id, self.server, now);
+            build_announcement(&self.shared, &self.id, &self.operator_id, self.server, now);
         self.shared.post(self.announcement.clone());
     }
 

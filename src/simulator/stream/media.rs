@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant};
 use super::Stream;
 use super::pictures::Reel;
 use crate::rtms::message::{MEDIA_TYPE_ALL, Medium, msg_type};
-use crate::simulator::audio::{Encoder, speaking};
+use crate::simulator::audio::{Encoder, utterances_between};
 use crate::simulator::handshake::media_of;
 use crate::simulator::link::Link;
 use crate::simulator::lock;
@@ -208,7 +208,7 @@ impl Stream {
     ) {
         let script = &self.shared.settings().script;
         let in_lap = from_ms - lap_start(script, from_ms);
-        let speakers = speaking(script, in_lap, in_lap + params.send_rate, MAX_SPEAKERS);
+        let speakers = utterances_between(script, in_lap, in_lap + params.send_rate, MAX_SPEAKERS);
         let timestamp = self.shared.clock.wire_ms(from_ms);
         let audio = msg_type::MEDIA_DATA_AUDIO;
         // The parties of an engagement have separate channels, whichever of the two was requested.

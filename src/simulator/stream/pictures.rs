@@ -82,7 +82,7 @@ impl Stream {
             _ => (Scene::Camera(due.who), msg_type::MEDIA_DATA_VIDEO),
         };
         let large = self.shared.quirks.has(Quirk::LargeFrames);
-        let make = if large { picture::large_payload } else { picture::payload };
+        let make = if large { picture::large_payload } else { picture::frame_payload };
         let mut sent = Tally::default();
         for number in 0..due.count {
             // Counts up from a key frame.
