@@ -52,7 +52,9 @@ pub struct TimelineEvent {
     pub at_ms: i64,
     /// What it was, for programs.
     pub what: &'static str,
-    /// Which stream of the session it is about, from 1.
+    /// The number in its session of the stream that it is about, from 1.
+    pub ordinal: Option<u32>,
+    /// The former name of `ordinal`: deprecated, sent for one more release.
     pub stream: Option<u32>,
     /// The rest, for people.
     pub detail: String,
@@ -79,10 +81,10 @@ pub(super) fn tell(
 fn moment(
     at_ms: i64,
     what: &'static str,
-    stream: Option<u32>,
+    ordinal: Option<u32>,
     detail: impl Into<String>,
 ) -> TimelineEvent {
-    TimelineEvent { at_ms, what, stream, detail: detail.into() }
+    TimelineEvent { at_ms, what, ordinal, stream: ordinal, detail: detail.into() }
 }
 
 fn of_session(session: &Session) -> Vec<TimelineEvent> {
@@ -174,8 +176,8 @@ fn of_delivery(delivery: &DeliveryBrief) -> TimelineEvent {
     if let Some(payload) = delivery.notice.as_deref().and_then(payload) {
         let _ = write!(detail, ": {payload}");
     }
-    let stream = delivery.ordinal.and_then(|ordinal| u32::try_from(ordinal).ok());
-    moment(delivery.received_at_ms, "webhook", stream, detail)
+    let ordinal = delivery.ordinal.and_then(|ordinal| u32::try_from(ordinal).ok());
+    moment(delivery.received_at_ms, "webhook", ordinal, detail)
 }
 
 fn payload(body: &str) -> Option<serde_json::Value> {

@@ -181,6 +181,8 @@ impl OutgoingEvent {
         let mut data = json!({
             "session_id": stream.session_id,
             "stream_id": stream.stream_id,
+            "ordinal": stream.ordinal,
+            // Deprecated: the former name of `ordinal`, sent for one more release.
             "stream": stream.ordinal,
         });
         if let Some((outcome, stop_reason)) = end {

@@ -9,7 +9,9 @@ use super::{Entry, EntryBody, SessionId, StreamId, rfc3339};
 pub struct EntryView<'a> {
     pub session_id: SessionId,
     pub stream_id: &'a StreamId,
-    /// Which stream of its session this is, from 1.
+    /// The number of the stream in its session, from 1.
+    pub ordinal: u32,
+    /// The former name of `ordinal`: deprecated, sent for one more release.
     pub stream: u32,
     pub seq: u64,
     pub at_ms: i64,
@@ -23,6 +25,7 @@ impl<'a> EntryView<'a> {
         Self {
             session_id: entry.session_id,
             stream_id: &entry.stream_id,
+            ordinal: entry.stream_ordinal,
             stream: entry.stream_ordinal,
             seq: entry.seq,
             at_ms: entry.at_ms,

@@ -266,6 +266,8 @@ fn ready(recording: &Recording, files: &[RecordedFile], now_ms: i64) -> Outgoing
     let data = json!({
         "session_id": recording.session_id,
         "stream_id": recording.stream_id,
+        "ordinal": recording.ordinal,
+        // Deprecated: the former name of `ordinal`, sent for one more release.
         "stream": recording.ordinal,
         "recording_id": recording.id,
         "part": recording.part,

@@ -152,7 +152,9 @@ impl Writer {
 fn json_line(line: &Line, offset_ms: i64) -> Value {
     let said = &line.said;
     let mut in_json = json!({
-        "stream": line.stream,
+        "ordinal": line.ordinal,
+        // Deprecated: the former name of `ordinal`, sent for one more release.
+        "stream": line.ordinal,
         "seq": line.seq,
         "user_id": said.speaker.user_id,
         "user_name": said.speaker.name,

@@ -14,8 +14,8 @@ const LAST_SEQ: u64 = i64::MAX as u64;
 /// One phrase and where it stands in the log.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// The ordinal of its stream.
-    pub stream: u32,
+    /// The number of its stream in the session, from 1.
+    pub ordinal: u32,
     pub seq: u64,
     pub said: TranscriptLine,
 }
@@ -23,7 +23,7 @@ pub struct Line {
 impl Line {
     fn of(entry: Entry) -> Option<Self> {
         let EntryBody::Transcript(said) = entry.body else { return None };
-        Some(Self { stream: entry.stream_ordinal, seq: entry.seq, said })
+        Some(Self { ordinal: entry.stream_ordinal, seq: entry.seq, said })
     }
 }
 
@@ -119,7 +119,7 @@ pub mod tests {
     use super::*;
     use crate::model::{Speaker, UserId};
 
-    pub fn line(stream: u32, seq: u64, start_ms: i64, text: &str) -> Line {
+    pub fn line(ordinal: u32, seq: u64, start_ms: i64, text: &str) -> Line {
         let said = TranscriptLine {
             speaker: Speaker::participant(UserId(7), Some("Ana".into())),
             text: text.into(),
@@ -128,6 +128,6 @@ pub mod tests {
             language: Some(9),
             attribute: None,
         };
-        Line { stream, seq, said }
+        Line { ordinal, seq, said }
     }
 }

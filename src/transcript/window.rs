@@ -50,14 +50,14 @@ impl Window {
 
     fn meant_by(&mut self, line: &Line) -> Option<&mut Line> {
         let start_ms = line.said.start_ms;
-        let of_stream = (start_ms, line.stream, 0)..=(start_ms, line.stream, u64::MAX);
+        let of_stream = (start_ms, line.ordinal, 0)..=(start_ms, line.ordinal, u64::MAX);
         let mut candidates = self.held.range_mut(of_stream).rev().map(|(_, held)| held);
         candidates.find(|held| held.said.speaker.key() == line.said.speaker.key())
     }
 }
 
 fn key(line: &Line) -> (i64, u32, u64) {
-    (line.said.start_ms, line.stream, line.seq)
+    (line.said.start_ms, line.ordinal, line.seq)
 }
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ mod tests {
         let data: Value = serde_json::from_str(lines[2].strip_prefix("data: ").unwrap()).unwrap();
         assert_eq!(data["text"], said.text);
         assert_eq!(data["kind"], "transcript");
-        assert_eq!((&data["stream"], &data["seq"]), (&2.into(), &3.into()));
+        assert_eq!((&data["ordinal"], &data["seq"]), (&2.into(), &3.into()));
+        assert_eq!(data["stream"], data["ordinal"], "the deprecated name");
         assert_eq!(data["at"], "2024-11-22T22:06:11.881Z");
     }
 }

@@ -71,6 +71,8 @@ struct StreamView<'a> {
     session_id: SessionId,
     stream_id: &'a StreamId,
     /// The number of the stream in its session, from 1.
+    ordinal: u32,
+    /// The former name of `ordinal`: deprecated, sent for one more release.
     stream: u32,
     product: Product,
     instance_id: &'a str,
@@ -87,6 +89,8 @@ struct FrameHead<'a> {
     r#type: &'a str,
     session_id: SessionId,
     stream_id: &'a StreamId,
+    ordinal: u32,
+    /// The former name of `ordinal`: deprecated, sent for one more release.
     stream: u32,
     medium: &'a str,
     /// Counts the stream's frames of this medium, so that a missing one is noticed.
@@ -174,6 +178,7 @@ fn head(frame: &Frame) -> String {
         r#type: "frame",
         session_id: stream.session_id,
         stream_id: &stream.stream_id,
+        ordinal: stream.ordinal,
         stream: stream.ordinal,
         medium: frame.medium.as_str(),
         seq: frame.seq,
@@ -197,6 +202,7 @@ fn stream_view<'a>(stream: &'a StreamInfo, people: Option<&'a [Arc<Person>]>) ->
     StreamView {
         session_id: stream.session_id,
         stream_id: &stream.stream_id,
+        ordinal: stream.ordinal,
         stream: stream.ordinal,
         product: stream.instance.product,
         instance_id: stream.instance.id(),
@@ -252,7 +258,7 @@ mod tests {
 
     fn expected() -> Value {
         json!({
-            "type": "frame", "session_id": Uuid::nil(), "stream_id": "s1", "stream": 2,
+            "type": "frame", "session_id": Uuid::nil(), "stream_id": "s1", "ordinal": 2, "stream": 2,
             "medium": "audio", "seq": 9, "at_ms": 1_020, "offset_ms": 20,
             "user_id": 7, "user_name": "Ana \"A\" Silva",
         })

@@ -56,7 +56,8 @@ mod tests {
             "type": "transcript.line",
             "timestamp": "2024-11-22T22:06:11.881Z",
             "data": {
-                "session_id": "00000000-0000-0000-0000-000000000000", "stream_id": "s", "stream": 2,
+                "session_id": "00000000-0000-0000-0000-000000000000", "stream_id": "s",
+                "ordinal": 2, "stream": 2,
                 "seq": 3, "at_ms": 1_732_313_171_881_i64, "at": "2024-11-22T22:06:11.881Z",
                 "kind": "transcript", "user_id": 7, "user_name": "Ana", "text": "Good morning",
                 "start_ms": 1_732_313_171_000_i64, "end_ms": 1_732_313_171_881_i64, "language": null,

@@ -45,6 +45,9 @@ async fn a_timeline_tells_the_story_in_order() {
     assert!(detail(&timeline, "zoom_answered").contains("HTTP 204"));
     assert!(detail(&timeline, "ended").contains("MEETING_ENDED"));
     assert!(timeline["moments"].as_array().unwrap().iter().all(|moment| moment["at"].is_string()));
+    let moments = timeline["moments"].as_array().unwrap();
+    assert!(moments.iter().all(|moment| moment["stream"] == moment["ordinal"]), "the former name");
+    assert!(moments.iter().any(|moment| moment["ordinal"] == 1));
     assert_eq!(timeline["missing"][0]["what"], "stream 1 had no transcript");
 }
 

@@ -25,7 +25,7 @@ fn home(broker: &Broker) -> Home {
 async fn assert_whole(broker: &Broker, page: &Page) -> Vec<Stored> {
     let stored = broker.stored("RTMSD", page.entries.len() as u64).await;
     let mut bodies: Vec<Value> = stored.iter().map(Stored::json).collect();
-    bodies.sort_by_key(|entry| (entry["stream"].as_u64(), entry["seq"].as_u64()));
+    bodies.sort_by_key(|entry| (entry["ordinal"].as_u64(), entry["seq"].as_u64()));
     assert_eq!(bodies, page.entries);
     stored
 }

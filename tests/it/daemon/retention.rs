@@ -148,7 +148,7 @@ async fn removing_the_app_keeps_the_data_of_another_users_stream() {
     recorded(api, scene.log.session_id(), "stored").await;
     scene.zoom.perform(Verb::StartAs { user_id: "u-bo".into() }).await;
     let of = |page: &super::kit::Page, stream: u64| {
-        page.of("transcript").iter().filter(|line| line["stream"] == stream).count()
+        page.of("transcript").iter().filter(|line| line["ordinal"] == stream).count()
     };
     scene.log.until("bo's stream says something", |page| of(page, 2) > 3).await;
     assert_eq!(scene.zoom.post.send(&deauthorized("u-ana")).await, 200);

@@ -199,10 +199,11 @@ async fn a_transcript_is_available_in_every_format_in_order_of_speech() {
     assert_eq!(json.header("content-type"), Some("application/json"));
     let data = json.json()["data"].clone();
     let lines = data["lines"].as_array().unwrap();
-    let brief: Vec<_> = lines.iter().map(|l| (&l["stream"], &l["seq"], &l["offset_ms"])).collect();
+    let brief: Vec<_> = lines.iter().map(|l| (&l["ordinal"], &l["seq"], &l["offset_ms"])).collect();
     let expected = [(1, 1, 0), (2, 1, 2000), (1, 3, 4000)];
     let expected = expected.map(|(stream, seq, at)| (json!(stream), json!(seq), json!(at)));
     assert_eq!(brief, expected.each_ref().map(|(stream, seq, at)| (stream, seq, at)));
+    assert!(lines.iter().all(|line| line["stream"] == line["ordinal"]), "the deprecated name");
 
     let vtt = server.get(&format!("{path}?format=vtt")).await;
     assert_eq!(vtt.header("content-type"), Some("text/vtt; charset=utf-8"));

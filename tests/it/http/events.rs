@@ -31,7 +31,7 @@ async fn subscribe(server: &Server, path: &str, last: &str) -> (u16, SseClient) 
 
 /// The stream and the number of an event.
 fn place(event: &SseEvent) -> (u64, u64) {
-    (event.data["stream"].as_u64().unwrap(), event.data["seq"].as_u64().unwrap())
+    (event.data["ordinal"].as_u64().unwrap(), event.data["seq"].as_u64().unwrap())
 }
 
 #[tokio::test]
@@ -46,7 +46,7 @@ async fn a_subscriber_gets_past_and_future_entries() {
     let event = events.next().await.unwrap();
     assert_eq!((event.id.as_str(), event.event.as_str()), ("1:1", "participant_joined"));
     let expected = json!({
-        "session_id": stream.session_id, "stream_id": "s1", "stream": 1, "seq": 1,
+        "session_id": stream.session_id, "stream_id": "s1", "ordinal": 1, "stream": 1, "seq": 1,
         "at_ms": NOW_S * 1000, "at": "2024-11-22T22:06:12.000Z",
         "kind": "participant_joined", "user_id": 7, "user_name": null,
     });

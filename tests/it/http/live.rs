@@ -302,6 +302,11 @@ async fn a_consumer_of_everything_gets_each_session_as_it_appears() {
     feed_2.note(None, line(7, "in the second"));
     let began = socket.of_type("stream").await;
     assert_eq!((&began["stream_id"], &began["state"]), (&json!("s2"), &json!("running")));
+    assert_eq!(
+        (&began["ordinal"], &began["stream"]),
+        (&json!(1), &json!(1)),
+        "the deprecated name"
+    );
     let entry = socket.of_type("entry").await;
     assert_eq!((&entry["session_id"], &entry["seq"]), (&json!(second.session_id), &json!(1)));
     frame(&mut feed_1, "audio", 7, b"1");

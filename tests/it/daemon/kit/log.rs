@@ -126,7 +126,8 @@ impl Page {
     pub(crate) fn assert_numbered(&self) {
         let mut last = BTreeMap::<u64, u64>::new();
         for entry in &self.entries {
-            let (stream, seq) = (entry["stream"].as_u64().unwrap(), entry["seq"].as_u64().unwrap());
+            let (stream, seq) =
+                (entry["ordinal"].as_u64().unwrap(), entry["seq"].as_u64().unwrap());
             let last = last.entry(stream).or_default();
             assert_eq!(seq, *last + 1, "stream {stream}, {:#?}", self.outline());
             *last = seq;

@@ -60,6 +60,12 @@ async fn a_meeting_is_told_from_its_beginning_to_its_end_and_verifies() {
         assert_eq!(told[0]["session_id"], scene.log.session_id(), "{kind}");
     }
     assert_eq!(of("stream.ended")[0]["stop_reason"], 6);
+    let ended = of("stream.ended");
+    assert_eq!(
+        (&ended[0]["ordinal"], &ended[0]["stream"]),
+        (&1.into(), &1.into()),
+        "the former name"
+    );
     assert_eq!(of("chat.message")[0]["text"], "a chat");
     let to_verify: Vec<_> = letters.iter().map(|letter| letter.to_verify(SECRET)).collect();
     let kinds: Vec<_> = letters.iter().map(|letter| letter.kind()).collect();
