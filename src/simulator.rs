@@ -4,7 +4,6 @@
 //! the webhooks; a script says what happens in the meetings. What it sends and what it checks is written from rtms-protocol.md, not from
 //! the daemon: only the enumerations of `rtms::message` are shared.
 
-mod account;
 mod audio;
 mod body;
 mod command;
@@ -14,6 +13,7 @@ mod demo;
 mod directory;
 mod event;
 mod fault_plan;
+mod frame_log;
 mod handshake;
 mod link;
 mod meeting;
@@ -47,9 +47,9 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-pub use account::{FrameAccount, Made};
 pub use command::{SimulateArgs, Verdict, command};
 pub use control::{Call, ControlError, CutKind, HandshakeFault, LinkName, Trouble, Verb};
+pub use frame_log::{FrameLog, LoggedFrame};
 pub use quirk::Quirk;
 pub use report::{
     CallReport, KeepAliveReport, MediumReport, OAuthReport, Report, StrayReport, StreamReport,

@@ -56,7 +56,7 @@ impl Encoder {
     }
 
     /// What `utterance` sounds like in the frame that begins at `from_ms` of the script.
-    pub(super) fn alone(&self, utterance: &Utterance, from_ms: i64) -> Payload {
+    pub(super) fn single_voice(&self, utterance: &Utterance, from_ms: i64) -> Payload {
         if self.params.codec == OPUS {
             let index = (from_ms - i64::from(utterance.start_ms)) / OPUS_PACKET_MS;
             return voice_packet(utterance.who, index.max(0) as usize);
@@ -68,12 +68,12 @@ impl Encoder {
     }
 
     /// The sum of everybody who speaks in the frame; silence when nobody does.
-    pub(super) fn mixed(&self, utterances: &[&Utterance], from_ms: i64) -> Payload {
+    pub(super) fn mixed_voices(&self, utterances: &[&Utterance], from_ms: i64) -> Payload {
         match utterances {
             [] => self.silence.clone(),
-            [one] => self.alone(one, from_ms),
+            [one] => self.single_voice(one, from_ms),
             // Packets cannot be added.
-            [first, ..] if self.params.codec == OPUS => self.alone(first, from_ms),
+            [first, ..] if self.params.codec == OPUS => self.single_voice(first, from_ms),
             [first, others @ ..] => {
                 let mut sum = self.samples(first, from_ms);
                 for other in others {
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn a_frame_of_l16_at_16_khz_is_640_bytes() {
         let encoder = Encoder::new(L16_16K, &Script::load(1));
-        let frame = encoder.alone(&said(Voice::Tone { hz: 200 }), 120);
+        let frame = encoder.single_voice(&said(Voice::Tone { hz: 200 }), 120);
         assert_eq!((frame.length, frame.base64.len()), (640, 856));
         assert!(l16(&frame).iter().any(|sample| *sample > 700));
     }
@@ -272,15 +272,15 @@ mod tests {
         let clip: Arc<[u8]> = vec![0xaa; 800].into();
         let encoder = Encoder::new(L16_16K, &Script::load(1));
         let said = said(Voice::Clip(clip));
-        assert!(l16(&encoder.alone(&said, 120)).iter().all(|sample| *sample == 32256));
-        assert!(l16(&encoder.alone(&said, 240)).iter().all(|sample| *sample == 0));
+        assert!(l16(&encoder.single_voice(&said, 120)).iter().all(|sample| *sample == 32256));
+        assert!(l16(&encoder.single_voice(&said, 240)).iter().all(|sample| *sample == 0));
     }
 
     #[test]
     fn a_frame_that_begins_before_the_utterance_begins_silent() {
         let encoder = Encoder::new(L16_16K, &Script::load(1));
         let clip: Arc<[u8]> = vec![0xaa; 800].into();
-        let samples = l16(&encoder.alone(&said(Voice::Clip(clip)), 90));
+        let samples = l16(&encoder.single_voice(&said(Voice::Clip(clip)), 90));
         assert!(samples[..160].iter().all(|sample| *sample == 0));
         assert!(samples[160..].iter().all(|sample| *sample == 32256));
     }
@@ -288,10 +288,10 @@ mod tests {
     #[test]
     fn stereo_repeats_each_sample_and_a_law_is_one_byte_a_sample() {
         let stereo = AudioParams { channel: 2, ..L16_16K };
-        let frame = Encoder::new(stereo, &Script::load(1)).mixed(&[], 0);
+        let frame = Encoder::new(stereo, &Script::load(1)).mixed_voices(&[], 0);
         assert_eq!(frame.length, 1280);
         let g711 = AudioParams { codec: G711, sample_rate: 0, ..L16_16K };
-        let frame = Encoder::new(g711, &Script::load(1)).mixed(&[], 0);
+        let frame = Encoder::new(g711, &Script::load(1)).mixed_voices(&[], 0);
         assert_eq!(frame.bytes(), vec![0xd5; 160]);
     }
 
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn opus_is_silent_when_nobody_speaks() {
-        assert_eq!(opus().mixed(&[], 0).bytes(), [0xfc, 0xff, 0xfe]);
+        assert_eq!(opus().mixed_voices(&[], 0).bytes(), [0xfc, 0xff, 0xfe]);
     }
 
     #[test]
@@ -322,19 +322,19 @@ mod tests {
             }
         }
         let (encoder, said) = (opus(), said(Voice::Tone { hz: 200 }));
-        assert_eq!(encoder.alone(&said, 100), VOICES[0][0]);
-        assert_eq!(encoder.mixed(&[&said, &said], 140), VOICES[0][2]);
+        assert_eq!(encoder.single_voice(&said, 100), VOICES[0][0]);
+        assert_eq!(encoder.mixed_voices(&[&said, &said], 140), VOICES[0][2]);
         let all_ms = 20 * VOICES[0].len() as i64;
         assert!(all_ms > 2_000);
-        assert_eq!(encoder.alone(&said, 100 + all_ms), VOICES[0][0]);
+        assert_eq!(encoder.single_voice(&said, 100 + all_ms), VOICES[0][0]);
     }
 
     #[test]
     fn overlapping_voices_are_added() {
         let encoder = Encoder::new(L16_16K, &Script::load(1));
         let one = said(Voice::Tone { hz: 200 });
-        let alone = l16(&encoder.mixed(&[&one], 120));
-        let both = l16(&encoder.mixed(&[&one, &one], 120));
+        let alone = l16(&encoder.mixed_voices(&[&one], 120));
+        let both = l16(&encoder.mixed_voices(&[&one, &one], 120));
         assert!(alone.iter().zip(both).all(|(one, two)| one * 2 == two));
     }
 

@@ -218,7 +218,7 @@ pub async fn command(
         () = endpoint_refused(&simulator) => {}
     }
     let report = simulator.shutdown().await;
-    if was_ignored(&report) {
+    if nobody_joined(&report) {
         tracing::warn!(
             "no client joined a stream; see the client's log for why, \
             and run it with RTMS_ALLOWED_HOSTS and RTMS_ALLOW_WS set for the simulator if it is rtmsd"
@@ -237,7 +237,7 @@ async fn endpoint_refused(simulator: &Simulator) {
 }
 
 /// Whether the endpoint could receive webhooks, but no client connected to a stream.
-fn was_ignored(report: &Report) -> bool {
+fn nobody_joined(report: &Report) -> bool {
     report.webhooks.validation != Some(Validation::Refused)
         && report.streams.iter().all(|stream| stream.signaling_handshakes == 0)
 }
@@ -302,12 +302,12 @@ mod tests {
     #[test]
     fn a_run_that_no_client_joined_is_noticed() {
         let mut report = Report { streams: vec![StreamReport::default(); 2], ..Report::default() };
-        assert!(was_ignored(&report));
+        assert!(nobody_joined(&report));
         report.webhooks.validation = Some(Validation::Refused);
-        assert!(!was_ignored(&report), "that has a reason of its own");
+        assert!(!nobody_joined(&report), "that has a reason of its own");
         report.webhooks.validation = Some(Validation::Passed);
         report.streams[1].signaling_handshakes = 1;
-        assert!(!was_ignored(&report));
+        assert!(!nobody_joined(&report));
     }
 
     #[test]

@@ -89,8 +89,8 @@ async fn list_frames(
     State(state): State<Arc<SimulatorState>>,
     Path(stream_id): Path<String>,
 ) -> Response {
-    match state.directory.account_of(&stream_id) {
-        Some(account) => Json(account).into_response(),
+    match state.directory.frame_log_of(&stream_id) {
+        Some(log) => Json(log).into_response(),
         None => {
             error_response(StatusCode::NOT_FOUND, "no such stream, or frames are not remembered")
         }

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::account::FrameAccount;
 use super::control::{ControlError, Verb};
-use super::event::Identity;
+use super::event::MeetingIdentity;
+use super::frame_log::FrameLog;
 use super::lock;
 use super::meeting::Input;
 use super::report::StreamReport;
@@ -30,7 +30,7 @@ struct Entries {
     /// Every stream ever, in order.
     reports: Vec<Arc<Mutex<StreamReport>>>,
     /// By stream id, of every stream ever; only filled if frames are remembered.
-    accounts: HashMap<String, Arc<Mutex<FrameAccount>>>,
+    frame_logs: HashMap<String, Arc<Mutex<FrameLog>>>,
 }
 
 impl Directory {
@@ -44,16 +44,16 @@ impl Directory {
         Ok(entries.meetings_made - 1)
     }
 
-    pub(super) fn add_meeting(&self, who: &Identity, inbox: mpsc::Sender<Input>) {
+    pub(super) fn add_meeting(&self, identity: &MeetingIdentity, inbox: mpsc::Sender<Input>) {
         let mut entries = lock(&self.0);
-        entries.meetings.insert(who.meeting_id.clone(), inbox);
-        entries.instances.insert(who.instance_id.clone(), who.meeting_id.clone());
+        entries.meetings.insert(identity.meeting_id.clone(), inbox);
+        entries.instances.insert(identity.instance_id.clone(), identity.meeting_id.clone());
     }
 
-    pub(super) fn remove_meeting(&self, who: &Identity) {
+    pub(super) fn remove_meeting(&self, identity: &MeetingIdentity) {
         let mut entries = lock(&self.0);
-        entries.meetings.remove(&who.meeting_id);
-        entries.instances.remove(&who.instance_id);
+        entries.meetings.remove(&identity.meeting_id);
+        entries.instances.remove(&identity.instance_id);
     }
 
     pub(super) fn meeting_of_instance(&self, instance_id: &str) -> Option<String> {
@@ -93,13 +93,13 @@ impl Directory {
     }
 
     /// Makes the account in which a stream's frames are remembered.
-    pub(super) fn add_account(&self, stream_id: &str) -> Arc<Mutex<FrameAccount>> {
-        lock(&self.0).accounts.entry(stream_id.to_owned()).or_default().clone()
+    pub(super) fn add_frame_log(&self, stream_id: &str) -> Arc<Mutex<FrameLog>> {
+        lock(&self.0).frame_logs.entry(stream_id.to_owned()).or_default().clone()
     }
 
-    pub(super) fn account_of(&self, stream_id: &str) -> Option<FrameAccount> {
-        let account = lock(&self.0).accounts.get(stream_id).cloned()?;
-        Some(lock(&account).clone())
+    pub(super) fn frame_log_of(&self, stream_id: &str) -> Option<FrameLog> {
+        let log = lock(&self.0).frame_logs.get(stream_id).cloned()?;
+        Some(lock(&log).clone())
     }
 
     pub(super) fn remove_stream(&self, stream_id: &str) {

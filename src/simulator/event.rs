@@ -6,7 +6,7 @@ use crate::model::{IdKey, Product};
 
 /// Who a conversation is, in Zoom's words.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
+pub(super) struct MeetingIdentity {
     pub product: Product,
     /// `meeting_uuid`, `webinar_uuid`, `session_id` or `engagement_id`: the text that is signed.
     pub instance_id: String,
@@ -18,7 +18,7 @@ pub(super) struct Identity {
     pub topic: String,
 }
 
-impl Identity {
+impl MeetingIdentity {
     /// The key of the instance id in webhooks and handshakes.
     pub(super) fn key(&self) -> IdKey {
         match self.product {
@@ -79,59 +79,64 @@ pub(super) struct Announced<'a> {
 }
 
 /// `rtms_started` with every field of May 2026, flat.
-pub(super) fn rtms_started(who: &Identity, of: &Announced<'_>, now_ms: i64) -> Event {
-    let mut payload = who.rtms_payload(of.stream);
+pub(super) fn rtms_started(identity: &MeetingIdentity, of: &Announced<'_>, now_ms: i64) -> Event {
+    let mut payload = identity.rtms_payload(of.stream);
     payload.insert("server_urls".to_owned(), of.server_urls.into());
     let mut add = |name: &str, value: Value| payload.insert(name.to_owned(), value);
-    if who.product != Product::ContactCenter {
-        add("account_id", who.account_id.clone().into());
+    if identity.product != Product::ContactCenter {
+        add("account_id", identity.account_id.clone().into());
     }
-    if matches!(who.product, Product::Meeting | Product::Webinar) {
+    if matches!(identity.product, Product::Meeting | Product::Webinar) {
         add("operator_id", of.operator_id.into());
-        add("meeting_id", who.meeting_id.clone().into());
-        add("is_original_host", (of.operator_id == who.host_id).into());
+        add("meeting_id", identity.meeting_id.clone().into());
+        add("is_original_host", (of.operator_id == identity.host_id).into());
     }
-    if who.product == Product::Webinar {
-        add("webinar_id", who.meeting_id.clone().into());
+    if identity.product == Product::Webinar {
+        add("webinar_id", identity.meeting_id.clone().into());
     }
-    new_event(who.rtms_event("started"), now_ms, payload.into())
+    new_event(identity.rtms_event("started"), now_ms, payload.into())
 }
 
-pub(super) fn rtms_interrupted(who: &Identity, stream: &str, now_ms: i64) -> Event {
-    new_event(who.rtms_event("interrupted"), now_ms, who.rtms_payload(stream).into())
+pub(super) fn rtms_interrupted(identity: &MeetingIdentity, stream: &str, now_ms: i64) -> Event {
+    new_event(identity.rtms_event("interrupted"), now_ms, identity.rtms_payload(stream).into())
 }
 
-pub(super) fn rtms_stopped(who: &Identity, stream: &str, stop_reason: u16, now_ms: i64) -> Event {
-    let mut payload = who.rtms_payload(stream);
+pub(super) fn rtms_stopped(
+    identity: &MeetingIdentity,
+    stream: &str,
+    stop_reason: u16,
+    now_ms: i64,
+) -> Event {
+    let mut payload = identity.rtms_payload(stream);
     payload.insert("stop_reason".to_owned(), stop_reason.into());
-    new_event(who.rtms_event("stopped"), now_ms, payload.into())
+    new_event(identity.rtms_event("stopped"), now_ms, payload.into())
 }
 
 /// `meeting.started` or `meeting.ended` (`what`); a Contact Center engagement has none here.
 pub(super) fn meeting_lifecycle(
-    who: &Identity,
+    identity: &MeetingIdentity,
     what: &str,
     started_ms: i64,
     now_ms: i64,
 ) -> Option<Event> {
     let mut object = json!({
-        "id": who.meeting_id, "uuid": who.instance_id, "host_id": who.host_id,
-        "topic": who.topic, "type": 2, "start_time": to_rfc3339(started_ms), "duration": 60,
+        "id": identity.meeting_id, "uuid": identity.instance_id, "host_id": identity.host_id,
+        "topic": identity.topic, "type": 2, "start_time": to_rfc3339(started_ms), "duration": 60,
         "timezone": "UTC",
     });
-    match (who.product, what) {
+    match (identity.product, what) {
         (Product::ContactCenter, _) => return None,
         (Product::VideoSdk, _) => {
             object = json!({
-                "session_id": who.instance_id, "session_key": who.meeting_id,
-                "session_name": who.topic, "start_time": to_rfc3339(started_ms),
+                "session_id": identity.instance_id, "session_key": identity.meeting_id,
+                "session_name": identity.topic, "start_time": to_rfc3339(started_ms),
             });
         }
         (_, "ended") => object["end_time"] = to_rfc3339(now_ms).into(),
         _ => {}
     }
-    let payload = json!({"account_id": who.account_id, "object": object});
-    Some(new_event(format!("{}.{what}", who.family()), now_ms, payload))
+    let payload = json!({"account_id": identity.account_id, "object": object});
+    Some(new_event(format!("{}.{what}", identity.family()), now_ms, payload))
 }
 
 /// A user removed the app (section 15.7). How Zoom makes `signature` is not published.
@@ -162,8 +167,8 @@ fn to_rfc3339(unix_ms: i64) -> String {
 mod tests {
     use super::*;
 
-    fn who(product: Product) -> Identity {
-        Identity {
+    fn identity(product: Product) -> MeetingIdentity {
+        MeetingIdentity {
             product,
             instance_id: "/abc==".to_owned(),
             meeting_id: "91234567890".to_owned(),
@@ -175,7 +180,7 @@ mod tests {
 
     fn started(product: Product) -> Value {
         let of = Announced { stream: "S", server_urls: "ws://x", operator_id: "u1" };
-        let event = rtms_started(&who(product), &of, 1_732_313_171_881);
+        let event = rtms_started(&identity(product), &of, 1_732_313_171_881);
         serde_json::from_str(&event.body).unwrap()
     }
 
@@ -209,8 +214,8 @@ mod tests {
 
     #[test]
     fn a_meetings_own_start_is_nested() {
-        let event =
-            meeting_lifecycle(&who(Product::Meeting), "started", 1_732_313_171_881, 0).unwrap();
+        let event = meeting_lifecycle(&identity(Product::Meeting), "started", 1_732_313_171_881, 0)
+            .unwrap();
         let body: Value = serde_json::from_str(&event.body).unwrap();
         assert_eq!(body["payload"]["object"]["uuid"], "/abc==");
         assert_eq!(body["payload"]["object"]["start_time"], "2024-11-22T22:06:11Z");

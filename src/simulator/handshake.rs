@@ -3,31 +3,31 @@
 use serde_json::Value;
 
 use super::control::LinkName;
-use super::socket::Door;
+use super::socket::Route;
 use super::status::Refusal;
 use crate::model::IdKey;
 use crate::rtms::message::{MEDIA_TYPE_ALL, Medium, msg_type};
 
 /// A handshake that has everything in place; whether it is right is for the stream to say.
 #[derive(Debug)]
-pub(super) struct Hello {
-    pub door: Door,
+pub(super) struct Handshake {
+    pub route: Route,
     pub instance_id: String,
     pub stream_id: String,
     pub signature: String,
     /// The message type of the answer: 2 or 4.
     pub answer: u16,
-    pub wish: Wish,
+    pub kind: HandshakeKind,
 }
 
 /// What the socket is for.
 #[derive(Debug)]
-pub(super) enum Wish {
+pub(super) enum HandshakeKind {
     Signaling { buffer_data: bool },
     Media { media_type: i64, media_params: Value },
 }
 
-impl Wish {
+impl HandshakeKind {
     /// Whether a socket that asks so is the named link, or one of the media that it names.
     pub(super) fn is_for(&self, link: LinkName) -> bool {
         match self {
@@ -52,10 +52,10 @@ pub(super) struct Rejection {
 }
 
 /// Reads the first message of a socket that came through `door`: refusals 1 and 4.
-pub(super) fn read_hello(door: Door, text: &str) -> Result<Hello, Rejection> {
+pub(super) fn parse_handshake(route: Route, text: &str) -> Result<Handshake, Rejection> {
     let message: Value = serde_json::from_str(text).unwrap_or_default();
     let msg_type = message["msg_type"].as_u64();
-    let answer = answer_type(door, msg_type);
+    let answer = answer_type(route, msg_type);
     let reject = |refusal| Rejection { answer, refusal };
     if !message.is_object() {
         return Err(reject(Refusal::PAYLOAD));
@@ -64,20 +64,20 @@ pub(super) fn read_hello(door: Door, text: &str) -> Result<Hello, Rejection> {
     if msg_type != Some(expected) {
         return Err(reject(Refusal::MESSAGE_TYPE));
     }
-    parse_fields(door, answer, &message).ok_or_else(|| reject(Refusal::PAYLOAD))
+    parse_fields(route, answer, &message).ok_or_else(|| reject(Refusal::PAYLOAD))
 }
 
 /// Answers follow their requests in the numbering.
-fn answer_type(door: Door, msg_type: Option<u64>) -> u16 {
-    let media = match door {
-        Door::Signaling(_) => false,
-        Door::Media(_) => true,
-        Door::Any => msg_type == Some(u64::from(msg_type::DATA_HAND_SHAKE_REQ)),
+fn answer_type(route: Route, msg_type: Option<u64>) -> u16 {
+    let media = match route {
+        Route::Signaling(_) => false,
+        Route::Media(_) => true,
+        Route::Any => msg_type == Some(u64::from(msg_type::DATA_HAND_SHAKE_REQ)),
     };
     if media { msg_type::DATA_HAND_SHAKE_RESP } else { msg_type::SIGNALING_HAND_SHAKE_RESP }
 }
 
-fn parse_fields(door: Door, answer: u16, message: &Value) -> Option<Hello> {
+fn parse_fields(route: Route, answer: u16, message: &Value) -> Option<Handshake> {
     let text = |name: &str| message.get(name)?.as_str().map(str::to_owned);
     // Zoom's own client sends the id of every product as `meeting_uuid` (section 22).
     let instance_id = IdKey::ANNOUNCED.iter().find_map(|key| text(key.as_str()))?;
@@ -85,21 +85,21 @@ fn parse_fields(door: Door, answer: u16, message: &Value) -> Option<Hello> {
     if version.is_some_and(|version| !version.is_u64()) {
         return None;
     }
-    let wish = if answer == msg_type::DATA_HAND_SHAKE_RESP {
-        Wish::Media {
+    let kind = if answer == msg_type::DATA_HAND_SHAKE_RESP {
+        HandshakeKind::Media {
             media_type: message.get("media_type")?.as_i64()?,
             media_params: message["media_params"].clone(),
         }
     } else {
-        Wish::Signaling { buffer_data: optional_flag(message, "buffer_data", true)? }
+        HandshakeKind::Signaling { buffer_data: optional_flag(message, "buffer_data", true)? }
     };
-    Some(Hello {
-        door,
+    Some(Handshake {
+        route,
         instance_id,
         stream_id: text("rtms_stream_id")?,
         signature: text("signature")?,
         answer,
-        wish,
+        kind,
     })
 }
 
@@ -111,24 +111,24 @@ fn optional_flag(message: &Value, name: &str, default: bool) -> Option<bool> {
 }
 
 /// The media that a socket will carry: those of `media_type`, if the door and the scopes allow them.
-pub(super) fn media_of(
-    door: Door,
+pub(super) fn requested_media(
+    route: Route,
     media_type: i64,
     scopes: &[Medium],
 ) -> Result<Vec<Medium>, Refusal> {
     if media_type == i64::from(MEDIA_TYPE_ALL) {
-        let open = matches!(door, Door::Media(None) | Door::Any);
+        let open = matches!(route, Route::Media(None) | Route::Any);
         return if open { Ok(scopes.to_vec()) } else { Err(Refusal::MEDIA_TYPE) };
     }
     let medium = Medium::ALL.into_iter().find(|medium| i64::from(medium.bit()) == media_type);
     let medium = medium.ok_or(Refusal::MEDIA_TYPE)?;
-    if matches!(door, Door::Media(Some(other)) if other != medium) {
+    if matches!(route, Route::Media(Some(other)) if other != medium) {
         return Err(Refusal::MEDIA_TYPE);
     }
-    if scopes.contains(&medium) { Ok(vec![medium]) } else { Err(no_scope(medium)) }
+    if scopes.contains(&medium) { Ok(vec![medium]) } else { Err(missing_scope_refusal(medium)) }
 }
 
-fn no_scope(medium: Medium) -> Refusal {
+fn missing_scope_refusal(medium: Medium) -> Refusal {
     match medium {
         Medium::Audio => Refusal::NO_AUDIO_SCOPE,
         Medium::Video => Refusal::NO_VIDEO_SCOPE,
@@ -148,15 +148,15 @@ mod tests {
         json!({"msg_type": 1, "meeting_uuid": "u", "rtms_stream_id": "s", "signature": "x"})
     }
 
-    fn refused(door: Door, message: &Value) -> (u16, i64) {
-        let rejection = read_hello(door, &message.to_string()).unwrap_err();
+    fn refused(route: Route, message: &Value) -> (u16, i64) {
+        let rejection = parse_handshake(route, &message.to_string()).unwrap_err();
         (rejection.answer, rejection.refusal.code)
     }
 
     #[test]
     fn a_handshake_needs_neither_version_nor_sequence() {
-        let hello = read_hello(Door::Signaling(1), &signaling().to_string()).unwrap();
-        assert!(matches!(hello.wish, Wish::Signaling { buffer_data: true }));
+        let handshake = parse_handshake(Route::Signaling(1), &signaling().to_string()).unwrap();
+        assert!(matches!(handshake.kind, HandshakeKind::Signaling { buffer_data: true }));
     }
 
     #[test]
@@ -165,40 +165,43 @@ mod tests {
             let mut message = signaling();
             message.as_object_mut().unwrap().remove("meeting_uuid");
             message[key.as_str()] = "id".into();
-            assert_eq!(read_hello(Door::Any, &message.to_string()).unwrap().instance_id, "id");
+            assert_eq!(
+                parse_handshake(Route::Any, &message.to_string()).unwrap().instance_id,
+                "id"
+            );
         }
     }
 
     #[test]
     fn a_first_message_that_is_no_handshake_is_refused_by_its_kind() {
-        let door = Door::Signaling(1);
-        assert_eq!(refused(door, &json!({"msg_type": 3})), (2, 1));
-        assert_eq!(refused(door, &json!([1])), (2, 4));
-        assert_eq!(refused(door, &json!({"msg_type": 1})), (2, 4));
+        let route = Route::Signaling(1);
+        assert_eq!(refused(route, &json!({"msg_type": 3})), (2, 1));
+        assert_eq!(refused(route, &json!([1])), (2, 4));
+        assert_eq!(refused(route, &json!({"msg_type": 1})), (2, 4));
         let mut wrong_type = signaling();
         wrong_type["signature"] = 5.into();
-        assert_eq!(refused(door, &wrong_type), (2, 4));
-        assert_eq!(refused(Door::Media(None), &signaling()), (4, 1));
-        assert_eq!(read_hello(door, "{").unwrap_err().refusal.code, 4);
+        assert_eq!(refused(route, &wrong_type), (2, 4));
+        assert_eq!(refused(Route::Media(None), &signaling()), (4, 1));
+        assert_eq!(parse_handshake(route, "{").unwrap_err().refusal.code, 4);
     }
 
     #[test]
     fn combined_masks_and_other_media_than_the_urls_are_refused() {
         let all = Medium::ALL;
         for mask in [0, 9, 33, 64, -1] {
-            assert_eq!(media_of(Door::Media(None), mask, &all), Err(Refusal::MEDIA_TYPE));
+            assert_eq!(requested_media(Route::Media(None), mask, &all), Err(Refusal::MEDIA_TYPE));
         }
-        let audio = Door::Media(Some(Medium::Audio));
-        assert_eq!(media_of(audio, 1, &all), Ok(vec![Medium::Audio]));
-        assert_eq!(media_of(audio, 8, &all), Err(Refusal::MEDIA_TYPE));
-        assert_eq!(media_of(audio, 32, &all), Err(Refusal::MEDIA_TYPE));
-        assert_eq!(media_of(Door::Media(None), 32, &all).unwrap().len(), 5);
+        let audio = Route::Media(Some(Medium::Audio));
+        assert_eq!(requested_media(audio, 1, &all), Ok(vec![Medium::Audio]));
+        assert_eq!(requested_media(audio, 8, &all), Err(Refusal::MEDIA_TYPE));
+        assert_eq!(requested_media(audio, 32, &all), Err(Refusal::MEDIA_TYPE));
+        assert_eq!(requested_media(Route::Media(None), 32, &all).unwrap().len(), 5);
     }
 
     #[test]
     fn a_medium_without_scope_is_refused_with_its_own_code() {
         for (medium, code) in Medium::ALL.into_iter().zip(9..) {
-            let refusal = media_of(Door::Any, i64::from(medium.bit()), &[]).unwrap_err();
+            let refusal = requested_media(Route::Any, i64::from(medium.bit()), &[]).unwrap_err();
             assert_eq!(refusal.code, code);
         }
     }

@@ -26,13 +26,13 @@ pub(super) struct Link {
 
 /// What a keep-alive check found.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Beat {
+pub(super) enum KeepAliveCheck {
     NotDue,
     Sent,
     /// Too many requests in a row without an answer.
-    Dead,
+    Unanswered,
     /// The queue is full: the client has not read for a long time.
-    Stuck,
+    QueueFull,
 }
 
 impl Link {
@@ -43,27 +43,32 @@ impl Link {
     }
 
     /// Sends a keep-alive request if one is due.
-    pub(super) fn beat(&mut self, now: Instant, wire_ms: i64, timings: &Timings) -> Beat {
+    pub(super) fn check_keep_alive(
+        &mut self,
+        now: Instant,
+        wire_ms: i64,
+        timings: &Timings,
+    ) -> KeepAliveCheck {
         if now < self.next_at {
-            return Beat::NotDue;
+            return KeepAliveCheck::NotDue;
         }
         self.next_at = now + timings.wait(timings.keep_alive_ms);
         if !self.keep_alives {
-            return Beat::NotDue;
+            return KeepAliveCheck::NotDue;
         }
         if self.unanswered >= timings.missed_keep_alives {
-            return Beat::Dead;
+            return KeepAliveCheck::Unanswered;
         }
         self.sequence = self.sequence.wrapping_add(1).max(1);
         if !self.outbox.send(wire::keep_alive(wire_ms, self.sequence)) {
-            return Beat::Stuck;
+            return KeepAliveCheck::QueueFull;
         }
         if self.asked.len() == REMEMBERED {
             self.asked.pop_front();
         }
         self.asked.push_back((wire_ms, now));
         self.unanswered += 1;
-        Beat::Sent
+        KeepAliveCheck::Sent
     }
 
     /// How long the answer took, if it names a request that was made.
@@ -77,7 +82,7 @@ impl Link {
         self.keep_alives = false;
     }
 
-    pub(super) fn next_beat_at(&self) -> Instant {
+    pub(super) fn next_keep_alive_at(&self) -> Instant {
         self.next_at
     }
 }

@@ -11,12 +11,12 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::control::{ControlError, Verb};
-use super::event::{self, Identity};
-use super::handshake::Hello;
+use super::event::{self, MeetingIdentity};
+use super::handshake::Handshake;
 use super::quirk::Quirks;
 use super::script::{Cue, Ending};
 use super::settings::{Settings, Start};
-use super::shared::{HandshakeFaults, ScriptClock, Shared, Stage};
+use super::shared::{HandshakeFaults, MeetingState, ScriptClock, Shared};
 use super::socket::{Loss, Outbox};
 use super::state::SimulatorState;
 use super::status::Refusal;
@@ -34,9 +34,9 @@ const MEETING_ENDED: u16 = 6;
 /// What reaches a meeting from outside.
 pub(super) enum Input {
     /// A socket's first message, for the stream of this meeting.
-    Hello {
+    Handshake {
         socket: u64,
-        hello: Hello,
+        handshake: Handshake,
         outbox: Outbox,
     },
     Text {
@@ -57,13 +57,13 @@ pub(super) struct Meeting {
     shared: Arc<Shared>,
     inbox: mpsc::Sender<Input>,
     rng: StdRng,
-    stage: Stage,
+    state: MeetingState,
     stream: Option<Stream>,
     next_cue: usize,
     /// The script time at which this round of the timeline began.
-    lap_ms: i64,
+    round_start_ms: i64,
     chats_sent: u64,
-    over: bool,
+    is_over: bool,
 }
 
 /// Makes the next meeting and plays it in a task of its own; returns its meeting number.
@@ -71,22 +71,22 @@ pub(super) fn open_meeting(state: &Arc<SimulatorState>) -> Result<String, Contro
     let index = state.directory.next_meeting()?;
     let mut rng =
         StdRng::seed_from_u64(state.settings.seed.wrapping_mul(0x9e37).wrapping_add(index));
-    let who = new_identity(&state.settings, index, &mut rng);
-    let meeting_id = who.meeting_id.clone();
-    let (mail, deliver_all) = state.webhook_sender.mailbox();
+    let identity = random_identity(&state.settings, index, &mut rng);
+    let meeting_id = identity.meeting_id.clone();
+    let (mailbox, deliver_all) = state.webhook_sender.mailbox();
     state.plays.spawn(deliver_all);
-    state.plays.spawn(play_meeting(state.clone(), who, rng, mail));
+    state.plays.spawn(play_meeting(state.clone(), identity, rng, mailbox));
     Ok(meeting_id)
 }
 
-fn new_identity(settings: &Settings, index: u64, rng: &mut StdRng) -> Identity {
+fn random_identity(settings: &Settings, index: u64, rng: &mut StdRng) -> MeetingIdentity {
     let script = &settings.script;
     let mut instance_id = BASE64_STANDARD.encode(rng.random::<[u8; 16]>());
     if index % 2 == 1 {
         // Some of Zoom's ids begin with a slash, and clients trip over it.
         instance_id.replace_range(..1, "/");
     }
-    Identity {
+    MeetingIdentity {
         product: script.product,
         instance_id,
         meeting_id: (script.meeting_id + index).to_string(),
@@ -107,7 +107,12 @@ fn head_start_ms(settings: &Settings) -> i64 {
     }
 }
 
-async fn play_meeting(state: Arc<SimulatorState>, who: Identity, rng: StdRng, mail: Mailbox) {
+async fn play_meeting(
+    state: Arc<SimulatorState>,
+    identity: MeetingIdentity,
+    rng: StdRng,
+    mailbox: Mailbox,
+) {
     tokio::select! {
         () = state.stop.cancelled() => return,
         _ = state.webhook_sender.validated() => {}
@@ -115,17 +120,17 @@ async fn play_meeting(state: Arc<SimulatorState>, who: Identity, rng: StdRng, ma
     let (sender, inbox) = mpsc::channel(INBOX);
     let began_unix_ms = clock::now_ms() - head_start_ms(&state.settings);
     let clock = ScriptClock::new(Instant::now(), began_unix_ms, state.settings.speed);
-    state.directory.add_meeting(&who, sender.clone());
+    state.directory.add_meeting(&identity, sender.clone());
     let shared = Arc::new(Shared {
         state: state.clone(),
-        who: who.clone(),
+        identity: identity.clone(),
         clock,
-        mail,
+        mailbox,
         quirks: Arc::new(Quirks::of(&state.settings.all_quirks())),
         handshake_faults: HandshakeFaults::default(),
     });
     Meeting::new(shared, sender, rng).run(inbox).await;
-    state.directory.remove_meeting(&who);
+    state.directory.remove_meeting(&identity);
 }
 
 impl Meeting {
@@ -134,19 +139,19 @@ impl Meeting {
             shared,
             inbox,
             rng,
-            stage: Stage::default(),
+            state: MeetingState::default(),
             stream: None,
             next_cue: 0,
-            lap_ms: 0,
+            round_start_ms: 0,
             chats_sent: 0,
-            over: false,
+            is_over: false,
         }
     }
 
     async fn run(mut self, mut inbox: mpsc::Receiver<Input>) {
         let stop = self.shared.state.stop.clone();
         self.begin();
-        while !self.over {
+        while !self.is_over {
             let deadline = self.deadline();
             tokio::select! {
                 biased;
@@ -159,10 +164,10 @@ impl Meeting {
     }
 
     fn begin(&mut self) {
-        self.tell_lifecycle("started");
+        self.send_lifecycle_event("started");
         if self.shared.settings().start == Start::Auto {
             // Refused only when the simulator is full, which the report then shows.
-            let _ = self.start_stream(self.shared.who.host_id.clone());
+            let _ = self.start_stream(self.shared.identity.host_id.clone());
         }
     }
 
@@ -171,43 +176,46 @@ impl Meeting {
         match input {
             Input::Do { verb, answer } => {
                 // The asker may have stopped waiting.
-                let _ = answer.send(self.act(now, &verb));
+                let _ = answer.send(self.perform(now, &verb));
             }
-            Input::Hello { socket, hello, outbox } => {
-                let outbox = outbox.bent_by(self.shared.quirks.clone());
+            Input::Handshake { socket, handshake, outbox } => {
+                let outbox = outbox.with_quirks(self.shared.quirks.clone());
                 match &mut self.stream {
-                    Some(stream) => stream.hello(now, socket, hello, outbox),
+                    Some(stream) => stream.handle_handshake(now, socket, handshake, outbox),
                     // It ended while the socket was on its way here.
-                    None => _ = outbox.send(wire::refused(hello.answer, Refusal::STREAM_ID)),
+                    None => {
+                        _ = outbox
+                            .send(wire::handshake_refused(handshake.answer, Refusal::STREAM_ID))
+                    }
                 }
             }
             Input::Text { socket, text } => {
                 if let Some(stream) = &mut self.stream {
-                    stream.text(now, socket, &text, &self.stage);
+                    stream.handle_text(now, socket, &text, &self.state);
                 }
             }
             Input::Lost { socket, loss } => {
                 if let Some(stream) = &mut self.stream {
-                    stream.lost(now, socket, loss, &self.stage);
+                    stream.link_lost(now, socket, loss, &self.state);
                 }
             }
         }
-        self.retire();
+        self.remove_ended_stream();
     }
 
     fn advance(&mut self, now: Instant) {
         let now_ms = self.shared.clock.ms(now);
-        while !self.over && self.next_cue_ms().is_some_and(|at_ms| at_ms <= now_ms) {
+        while !self.is_over && self.next_cue_ms().is_some_and(|at_ms| at_ms <= now_ms) {
             self.play_next_cue(now);
         }
         if let Some(stream) = &mut self.stream {
-            stream.advance(now, &self.stage);
+            stream.advance(now, &self.state);
         }
-        self.retire();
+        self.remove_ended_stream();
     }
 
     /// Removes an ended stream, so that actions due at the same moment no longer reach it.
-    fn retire(&mut self) {
+    fn remove_ended_stream(&mut self) {
         if let Some(stream) = self.stream.take_if(|stream| stream.is_over()) {
             self.shared.state.directory.remove_stream(stream.id());
         }
@@ -223,12 +231,12 @@ impl Meeting {
     /// The script time of the next cue, or of the end.
     fn next_cue_ms(&self) -> Option<i64> {
         let script = &self.shared.settings().script;
-        let in_lap = match (script.cues.get(self.next_cue), script.ending) {
+        let in_round_ms = match (script.cues.get(self.next_cue), script.ending) {
             (Some((at_ms, _)), _) => *at_ms,
             (None, Ending::At { at_ms, .. }) => at_ms,
             (None, Ending::Again { length_ms }) => length_ms,
         };
-        Some(self.lap_ms + i64::from(in_lap))
+        Some(self.round_start_ms + i64::from(in_round_ms))
     }
 
     fn play_next_cue(&mut self, now: Instant) {
@@ -237,28 +245,28 @@ impl Meeting {
         let cue = script.cues.get(self.next_cue);
         self.next_cue += 1;
         match (cue, script.ending) {
-            (Some((_, cue)), _) => self.cue(now, cue),
+            (Some((_, cue)), _) => self.perform_cue(now, cue),
             (None, Ending::At { stop_reason, .. }) => self.finish(stop_reason),
             (None, Ending::Again { length_ms }) => {
-                self.lap_ms += i64::from(length_ms);
+                self.round_start_ms += i64::from(length_ms);
                 self.next_cue = 0;
             }
         }
-        self.retire();
+        self.remove_ended_stream();
     }
 
-    fn cue(&mut self, now: Instant, cue: &Cue) {
+    fn perform_cue(&mut self, now: Instant, cue: &Cue) {
         match cue {
             Cue::Join(who) => {
-                if self.stage.present.insert(*who) {
-                    self.presence(now, *who, true);
+                if self.state.present.insert(*who) {
+                    self.send_presence(now, *who, true);
                 }
             }
             Cue::Leave(who) => self.leave(now, *who),
-            Cue::Speak(utterance) => self.speak(now, *utterance),
+            Cue::Speak(utterance) => self.start_utterance(now, *utterance),
             Cue::Line(utterance) => {
                 if let Some(stream) = &mut self.stream {
-                    stream.transcript_line(now, *utterance, self.lap_ms);
+                    stream.transcript_line(now, *utterance, self.round_start_ms);
                 }
             }
             Cue::Chat(chat) => {
@@ -268,88 +276,88 @@ impl Meeting {
                 }
             }
             Cue::ShareStart(who) => {
-                self.stage.sharer = Some(*who);
-                self.event(now, wire::EVENT_SHARING_START, self.user_with_name(*who));
+                self.state.sharer = Some(*who);
+                self.send_event(now, wire::EVENT_SHARING_START, self.name_fields(*who));
             }
             Cue::ShareStop => {
-                if self.stage.sharer.take().is_some() {
-                    self.event(now, wire::EVENT_SHARING_STOP, json!({}));
+                if self.state.sharer.take().is_some() {
+                    self.send_event(now, wire::EVENT_SHARING_STOP, json!({}));
                 }
             }
-            Cue::VideoOn(who) => self.camera(now, *who, true),
-            Cue::VideoOff(who) => self.camera(now, *who, false),
+            Cue::VideoOn(who) => self.set_camera(now, *who, true),
+            Cue::VideoOff(who) => self.set_camera(now, *who, false),
             Cue::Engagement(event) => {
                 let script = &self.shared.settings().script;
                 let event = &script.engagements[*event];
                 if let Some(stream) = &self.stream {
                     let party = &script.people[event.who];
-                    stream.engagement(now, event.event_type, party, &event.fields);
+                    stream.send_engagement_event(now, event.event_type, party, &event.fields);
                 }
             }
             // A fault for a stream that is not there has nothing to break.
-            Cue::Act(verb) => drop(self.act(now, verb)),
+            Cue::Verb(verb) => drop(self.perform(now, verb)),
         }
     }
 
     fn leave(&mut self, now: Instant, who: usize) {
-        self.camera(now, who, false);
-        if self.stage.sharer == Some(who) {
-            self.stage.sharer = None;
-            self.event(now, wire::EVENT_SHARING_STOP, json!({}));
+        self.set_camera(now, who, false);
+        if self.state.sharer == Some(who) {
+            self.state.sharer = None;
+            self.send_event(now, wire::EVENT_SHARING_STOP, json!({}));
         }
-        if self.stage.present.remove(&who) {
-            self.presence(now, who, false);
+        if self.state.present.remove(&who) {
+            self.send_presence(now, who, false);
         }
     }
 
-    fn presence(&mut self, now: Instant, who: usize, is_there: bool) {
+    fn send_presence(&mut self, now: Instant, who: usize, is_there: bool) {
         if let Some(stream) = &mut self.stream {
-            stream.presence(now, &[who], is_there);
+            stream.send_presence(now, &[who], is_there);
         }
     }
 
-    fn camera(&mut self, now: Instant, who: usize, on: bool) {
+    fn set_camera(&mut self, now: Instant, who: usize, on: bool) {
         let changed =
-            if on { self.stage.cameras.insert(who) } else { self.stage.cameras.remove(&who) };
+            if on { self.state.cameras.insert(who) } else { self.state.cameras.remove(&who) };
         if changed {
             let user_id = self.shared.settings().script.people[who].user_id;
             let event = if on { wire::EVENT_VIDEO_ON } else { wire::EVENT_VIDEO_OFF };
             if let Some(stream) = self.stream.as_mut().filter(|_| !on) {
                 stream.camera_off(who);
             }
-            self.event(now, event, json!({"participants": [{"user_id": user_id}]}));
+            self.send_event(now, event, json!({"participants": [{"user_id": user_id}]}));
         }
     }
 
-    fn switch_camera(&mut self, now: Instant, user_id: u32, on: bool) -> Result<(), ControlError> {
+    fn set_camera_of(&mut self, now: Instant, user_id: u32, on: bool) -> Result<(), ControlError> {
         let people = &self.shared.settings().script.people;
         let who = people.iter().position(|person| person.user_id == user_id);
-        let who = who.filter(|who| self.stage.present.contains(who));
-        self.camera(now, who.ok_or(ControlError::NobodyThere)?, on);
+        let who = who.filter(|who| self.state.present.contains(who));
+        self.set_camera(now, who.ok_or(ControlError::NobodyThere)?, on);
         Ok(())
     }
 
-    fn speak(&mut self, now: Instant, utterance: usize) {
+    fn start_utterance(&mut self, now: Instant, utterance: usize) {
         let script = &self.shared.settings().script;
         let (who, is_engagement) = (script.utterances[utterance].who, script.is_engagement());
-        if self.stage.speaker.replace(who) != Some(who) && !is_engagement {
-            self.event(now, wire::EVENT_ACTIVE_SPEAKER, self.user_with_name(who));
+        if self.state.speaker.replace(who) != Some(who) && !is_engagement {
+            self.send_event(now, wire::EVENT_ACTIVE_SPEAKER, self.name_fields(who));
         }
     }
 
-    fn user_with_name(&self, who: usize) -> serde_json::Value {
+    fn name_fields(&self, who: usize) -> serde_json::Value {
         self.shared.settings().script.people[who].with_name()
     }
 
-    fn event(&mut self, now: Instant, event_type: u64, fields: serde_json::Value) {
+    fn send_event(&mut self, now: Instant, event_type: u64, fields: serde_json::Value) {
         if let Some(stream) = &mut self.stream {
-            stream.event(now, event_type, fields);
+            stream.send_event(now, event_type, fields);
         }
     }
 
-    fn act(&mut self, now: Instant, verb: &Verb) -> Result<(), ControlError> {
+    fn perform(&mut self, now: Instant, verb: &Verb) -> Result<(), ControlError> {
         match verb {
-            Verb::Start => self.start_stream(self.shared.who.host_id.clone()),
+            Verb::Start => self.start_stream(self.shared.identity.host_id.clone()),
             Verb::StartAs { user_id } => self.start_stream(user_id.clone()),
             Verb::End => {
                 self.finish(MEETING_ENDED);
@@ -363,7 +371,7 @@ impl Meeting {
                 self.shared.handshake_faults.plan(*link, *count, *how);
                 Ok(())
             }
-            Verb::Camera { user_id, on } => self.switch_camera(now, *user_id, *on),
+            Verb::Camera { user_id, on } => self.set_camera_of(now, *user_id, *on),
             Verb::FailCalls { call, count, how } => {
                 self.shared.state.fault_plan.plan(*call, *count, *how);
                 Ok(())
@@ -378,7 +386,7 @@ impl Meeting {
             }
             verb => {
                 let stream = self.stream.as_mut().ok_or(ControlError::NoStream)?;
-                stream.act(now, verb, &self.stage)
+                stream.perform(now, verb, &self.state)
             }
         }
     }
@@ -398,20 +406,20 @@ impl Meeting {
 
     fn finish(&mut self, stop_reason: u16) {
         if let Some(mut stream) = self.stream.take() {
-            stream.end(Instant::now(), stop_reason, &self.stage);
+            stream.end(Instant::now(), stop_reason, &self.state);
             self.shared.state.directory.remove_stream(stream.id());
         }
-        self.tell_lifecycle("ended");
-        self.over = true;
+        self.send_lifecycle_event("ended");
+        self.is_over = true;
     }
 
-    fn tell_lifecycle(&self, what: &str) {
+    fn send_lifecycle_event(&self, what: &str) {
         let clock = &self.shared.clock;
         let now_ms = self.shared.wire_now(Instant::now());
         if let Some(event) =
-            event::meeting_lifecycle(&self.shared.who, what, clock.wire_ms(0), now_ms)
+            event::meeting_lifecycle(&self.shared.identity, what, clock.wire_ms(0), now_ms)
         {
-            self.shared.post(event);
+            self.shared.send_webhook(event);
         }
     }
 }

@@ -27,20 +27,20 @@ use super::{fault_plan, lock};
 use crate::clock;
 pub(super) use error::TokenError;
 use fields::Fields;
-use grants::{Consented, Tokens};
+use grants::{ApprovedRequest, Tokens};
 pub(super) use grants::{Grants, Owner};
-use request::{AuthorizeRequest, Mistake};
+use request::{AuthorizeError, AuthorizeRequest};
 
 /// Nothing is loaded, nothing frames the page.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
-    let watch = |call| {
+    let with_faults = |call| {
         middleware::from_fn_with_state((state.fault_plan.clone(), call), fault_plan::apply_faults)
     };
     Router::new()
-        .route("/oauth/token", routing::post(token_endpoint).layer(watch(Call::Token)))
-        .route("/oauth/revoke", routing::post(revoke_endpoint).layer(watch(Call::Revoke)))
+        .route("/oauth/token", routing::post(token_endpoint).layer(with_faults(Call::Token)))
+        .route("/oauth/revoke", routing::post(revoke_endpoint).layer(with_faults(Call::Revoke)))
         .route("/oauth/authorize", routing::get(authorize_page).post(submit_decision))
 }
 
@@ -92,10 +92,10 @@ fn allow_as(state: &SimulatorState, user_id: Option<&str>) -> Decision {
 fn consent_response(state: &SimulatorState, fields: &Fields, decision: Decision) -> Response {
     let request = match AuthorizeRequest::read(fields, &state.settings) {
         Ok(request) => request,
-        Err(Mistake::Shown { code, message }) => {
-            return html_response(StatusCode::BAD_REQUEST, page::mistake_page(code, message));
+        Err(AuthorizeError::Page { code, message }) => {
+            return html_response(StatusCode::BAD_REQUEST, page::error_page(code, message));
         }
-        Err(Mistake::Returned(url)) => return Redirect::to(url.as_str()).into_response(),
+        Err(AuthorizeError::Redirect(url)) => return Redirect::to(url.as_str()).into_response(),
     };
     let target = match decision {
         Decision::Ask => {
@@ -111,8 +111,8 @@ fn consent_response(state: &SimulatorState, fields: &Fields, decision: Decision)
         Decision::Allow(user_id) => {
             let redirect_uri = request.redirect_uri.clone();
             let challenge = request.challenge.clone();
-            let consented = Consented { user_id, redirect_uri, challenge };
-            match lock(&state.grants).code(consented, clock::now_ms()) {
+            let approved = ApprovedRequest { user_id, redirect_uri, challenge };
+            match lock(&state.grants).issue_code(approved, clock::now_ms()) {
                 Ok(code) => request.granted(&code),
                 Err(_) => request.refused("temporarily_unavailable"),
             }

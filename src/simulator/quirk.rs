@@ -54,7 +54,7 @@ pub enum Quirk {
 }
 
 /// Those that change the text of messages.
-const BENDING: u32 = Quirk::NoProtocolVersion.bit()
+const MESSAGE_QUIRKS: u32 = Quirk::NoProtocolVersion.bit()
     | Quirk::UnknownFields.bit()
     | Quirk::TextUserIds.bit()
     | Quirk::TextTimestamps.bit()
@@ -87,20 +87,20 @@ impl Quirks {
     }
 
     /// A message as it leaves.
-    pub(super) fn bend(&self, text: String) -> String {
-        if self.0.load(Ordering::Relaxed) & BENDING == 0 {
+    pub(super) fn alter_message(&self, text: String) -> String {
+        if self.0.load(Ordering::Relaxed) & MESSAGE_QUIRKS == 0 {
             // The usual case, a hundred thousand times a second in a load run.
             return text;
         }
         let mut message: Value = serde_json::from_str(&text).expect("what is sent is JSON");
         let kind = message["msg_type"].as_u64().and_then(|kind| u16::try_from(kind).ok());
         if let (Some(fields), Some(kind)) = (message.as_object_mut(), kind) {
-            self.bend_message(fields, kind);
+            self.alter_fields(fields, kind);
         }
         message.to_string()
     }
 
-    fn bend_message(&self, message: &mut Map<String, Value>, kind: u16) {
+    fn alter_fields(&self, message: &mut Map<String, Value>, kind: u16) {
         if self.has(Quirk::NoProtocolVersion) {
             message.remove("protocol_version");
         }
@@ -118,7 +118,7 @@ impl Quirks {
                 _ => {}
             }
         }
-        self.bend_object(message, kind);
+        self.alter_object(message, kind);
         let is_media = (msg_type::MEDIA_DATA_AUDIO..=msg_type::MEDIA_DATA_SHARE).contains(&kind);
         if self.has(Quirk::PlainContent) && is_media {
             let data = message["content"]["data"].take();
@@ -127,21 +127,21 @@ impl Quirks {
     }
 
     /// What may happen to any object of a message, at any depth.
-    fn bend_object(&self, object: &mut Map<String, Value>, kind: u16) {
+    fn alter_object(&self, object: &mut Map<String, Value>, kind: u16) {
         if self.has(Quirk::EventCodes) {
             rename_field(object, "event_type", "event_code");
         }
         for (name, value) in object.iter_mut() {
             match value {
-                Value::Object(inner) => self.bend_object(inner, kind),
+                Value::Object(inner) => self.alter_object(inner, kind),
                 Value::Array(items) => {
                     for inner in items.iter_mut().filter_map(Value::as_object_mut) {
-                        self.bend_object(inner, kind);
+                        self.alter_object(inner, kind);
                     }
                 }
                 Value::Number(number) => {
                     if let Some(number) = number.as_i64() {
-                        *value = self.bend_number(name, number, kind);
+                        *value = self.alter_number(name, number, kind);
                     }
                 }
                 _ => {}
@@ -152,10 +152,10 @@ impl Quirks {
         }
     }
 
-    fn bend_number(&self, name: &str, number: i64, kind: u16) -> Value {
+    fn alter_number(&self, name: &str, number: i64, kind: u16) -> Value {
         let is_time = matches!(name, "timestamp" | "start_time" | "end_time");
-        let is_beat = kind == msg_type::KEEP_ALIVE_REQ;
-        let seconds = is_time && !is_beat && self.has(Quirk::SecondTimestamps);
+        let is_keep_alive = kind == msg_type::KEEP_ALIVE_REQ;
+        let seconds = is_time && !is_keep_alive && self.has(Quirk::SecondTimestamps);
         let number = if seconds { number / 1000 } else { number };
         let is_text = (is_time && self.has(Quirk::TextTimestamps))
             || (name == "user_id" && self.has(Quirk::TextUserIds));
@@ -163,7 +163,7 @@ impl Quirks {
     }
 
     /// A webhook body as it leaves.
-    pub(super) fn bend_webhook(&self, body: String) -> String {
+    pub(super) fn alter_webhook(&self, body: String) -> String {
         if !self.has(Quirk::NestedWebhooks) && !self.has(Quirk::RenamedReasons) {
             return body;
         }
@@ -207,22 +207,22 @@ fn rename_field(object: &mut Map<String, Value>, from: &str, to: &str) {
 mod tests {
     use super::*;
 
-    fn bent(quirk: Quirk, message: Value) -> Value {
-        serde_json::from_str(&Quirks::of(&[quirk]).bend(message.to_string())).unwrap()
+    fn altered(quirk: Quirk, message: Value) -> Value {
+        serde_json::from_str(&Quirks::of(&[quirk]).alter_message(message.to_string())).unwrap()
     }
 
     #[test]
     fn without_quirks_a_text_is_the_same_to_the_byte() {
         let text = r#"{ "msg_type" : 12 }"#.to_owned();
-        assert_eq!(Quirks::default().bend(text.clone()), text);
-        assert_eq!(Quirks::default().bend_webhook(text.clone()), text);
+        assert_eq!(Quirks::default().alter_message(text.clone()), text);
+        assert_eq!(Quirks::default().alter_webhook(text.clone()), text);
     }
 
     #[test]
     fn each_quirk_bends_what_it_names() {
         let frame = json!({"msg_type": 14, "content": {
             "user_id": 16778240, "data": "AAAB", "timestamp": 1732313190020_i64}});
-        let content = |quirk| bent(quirk, frame.clone())["content"].take();
+        let content = |quirk| altered(quirk, frame.clone())["content"].take();
         assert_eq!(content(Quirk::TextUserIds)["user_id"], "16778240");
         assert_eq!(content(Quirk::TextTimestamps)["timestamp"], "1732313190020");
         assert_eq!(content(Quirk::SecondTimestamps)["timestamp"], 1732313190);
@@ -230,38 +230,40 @@ mod tests {
         assert!(content(Quirk::UnknownFields)["not_yet_known"].is_object());
         let answer = json!({"msg_type": 4, "protocol_version": 1, "status_code": 0,
             "payload_encrypted": false});
-        let named = bent(Quirk::PayloadEncryption, answer.clone());
+        let named = altered(Quirk::PayloadEncryption, answer.clone());
         assert_eq!(named["payload_encryption"], false);
-        assert!(bent(Quirk::NoProtocolVersion, answer.clone()).get("protocol_version").is_none());
-        assert_eq!(bent(Quirk::MediaErrorsIn2, answer)["msg_type"], 4);
+        assert!(
+            altered(Quirk::NoProtocolVersion, answer.clone()).get("protocol_version").is_none()
+        );
+        assert_eq!(altered(Quirk::MediaErrorsIn2, answer)["msg_type"], 4);
         let refusal = json!({"msg_type": 4, "status_code": 3});
-        assert_eq!(bent(Quirk::MediaErrorsIn2, refusal)["msg_type"], 2);
+        assert_eq!(altered(Quirk::MediaErrorsIn2, refusal)["msg_type"], 2);
         let state = json!({"msg_type": 8, "state": 4, "reason": 6});
-        assert_eq!(bent(Quirk::RenamedReasons, state)["stop_reason"], 6);
+        assert_eq!(altered(Quirk::RenamedReasons, state)["stop_reason"], 6);
         let state = json!({"msg_type": 9, "state": 5, "stop_reason": 6});
-        assert_eq!(bent(Quirk::RenamedReasons, state)["reason"], 6);
+        assert_eq!(altered(Quirk::RenamedReasons, state)["reason"], 6);
         let event = json!({"msg_type": 6, "event": {"event_type": 3}});
-        assert_eq!(bent(Quirk::EventCodes, event)["event"], json!({"event_code": 3}));
+        assert_eq!(altered(Quirk::EventCodes, event)["event"], json!({"event_code": 3}));
     }
 
     #[test]
     fn a_keep_alive_keeps_its_milliseconds() {
-        let beat = json!({"msg_type": 12, "timestamp": 1732313190020_i64});
-        assert_eq!(bent(Quirk::SecondTimestamps, beat.clone()), beat);
+        let keep_alive = json!({"msg_type": 12, "timestamp": 1732313190020_i64});
+        assert_eq!(altered(Quirk::SecondTimestamps, keep_alive.clone()), keep_alive);
     }
 
     #[test]
     fn rtms_webhooks_are_nested_and_renamed_and_others_left_alone() {
         let quirks = Quirks::of(&[Quirk::NestedWebhooks, Quirk::RenamedReasons]);
-        let bend = |event: &Value| -> Value {
-            serde_json::from_str(&quirks.bend_webhook(event.to_string())).unwrap()
+        let alter = |event: &Value| -> Value {
+            serde_json::from_str(&quirks.alter_webhook(event.to_string())).unwrap()
         };
         let stopped = json!({"event": "meeting.rtms_stopped", "event_ts": 1,
             "payload": {"account_id": "a", "rtms_stream_id": "S", "stop_reason": 6}});
         let object = json!({"rtms_stream_id": "S", "reason": 6});
-        assert_eq!(bend(&stopped)["payload"], json!({"account_id": "a", "object": object}));
+        assert_eq!(alter(&stopped)["payload"], json!({"account_id": "a", "object": object}));
         let other = json!({"event": "meeting.started", "payload": {"object": {}}});
-        assert_eq!(bend(&other), other);
+        assert_eq!(alter(&other), other);
     }
 
     #[test]

@@ -19,17 +19,17 @@ use caller::Caller;
 pub(super) use error::ApiError;
 
 pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
-    let watch = |call| {
+    let with_faults = |call| {
         middleware::from_fn_with_state((state.fault_plan.clone(), call), fault_plan::apply_faults)
     };
     let status = Router::new()
-        .route("/v2/live_meetings/{id}/rtms_app/status", routing::patch(status::of_meeting))
-        .route("/v2/videosdk/sessions/{id}/rtms_app/status", routing::patch(status::of_session))
-        .route("/v2/contact_center/{id}/rtms_app/status", routing::put(status::of_engagement))
-        .route_layer(watch(Call::Status));
+        .route("/v2/live_meetings/{id}/rtms_app/status", routing::patch(status::update_meeting))
+        .route("/v2/videosdk/sessions/{id}/rtms_app/status", routing::patch(status::update_session))
+        .route("/v2/contact_center/{id}/rtms_app/status", routing::put(status::update_engagement))
+        .route_layer(with_faults(Call::Status));
     let users = Router::new()
         .route("/v2/users/{user_id}", routing::get(show_user))
-        .route_layer(watch(Call::User));
+        .route_layer(with_faults(Call::User));
     status.merge(users)
 }
 
@@ -45,8 +45,8 @@ async fn show_user(
         Caller::User(me) if user_id == "me" || user_id == me => me,
         // An app managed by users sees nobody but them.
         Caller::User(_) => return Err(ApiError::no_user(&user_id)),
-        Caller::Machine | Caller::Anybody if user_id == "me" => host.clone(),
-        Caller::Machine | Caller::Anybody => user_id,
+        Caller::Machine | Caller::Trusted if user_id == "me" => host.clone(),
+        Caller::Machine | Caller::Trusted => user_id,
     };
     let user = state.user(&user_id).ok_or_else(|| ApiError::no_user(&user_id))?;
     let (first_name, last_name) = user.name.split_once(' ').unwrap_or((&user.name, ""));

@@ -115,7 +115,7 @@ pub(super) enum Cue {
     /// An engagement event, by index.
     Engagement(usize),
     /// Something that Zoom does to the stream: a fault, a pause.
-    Act(Verb),
+    Verb(Verb),
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::fault_plan::HangUp;
-use super::socket::{self, Door, WebSocket};
+use super::socket::{self, Route, WebSocket};
 use super::state::SimulatorState;
 use super::transport::Transport;
 use super::{console, oauth, rest};
@@ -40,7 +40,7 @@ pub(super) async fn accept_connections(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
 ) {
-    let places = Arc::new(Semaphore::new(state.settings.max_connections));
+    let permits = Arc::new(Semaphore::new(state.settings.max_connections));
     let router = router(&state).with_state(state.clone());
     loop {
         let accepted = tokio::select! {
@@ -51,8 +51,8 @@ pub(super) async fn accept_connections(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        if let Ok(place) = places.clone().try_acquire_owned() {
-            let connection = serve_connection(tcp, tls.clone(), router.clone(), Arc::new(place));
+        if let Ok(permit) = permits.clone().try_acquire_owned() {
+            let connection = serve_connection(tcp, tls.clone(), router.clone(), Arc::new(permit));
             let stop = state.stop.clone();
             state.connections.spawn(async move {
                 tokio::select! {
@@ -66,13 +66,13 @@ pub(super) async fn accept_connections(
 }
 
 /// Held as long as the connection lives, upgraded or not.
-type Place = Arc<OwnedSemaphorePermit>;
+type ConnectionPermit = Arc<OwnedSemaphorePermit>;
 
 async fn serve_connection(
     tcp: TcpStream,
     tls: Option<TlsAcceptor>,
     router: Router,
-    place: Place,
+    permit: ConnectionPermit,
 ) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let transport = match tls {
@@ -83,7 +83,7 @@ async fn serve_connection(
         }
     };
     let hang_up = HangUp::default();
-    let router = router.layer(axum::Extension(place)).layer(axum::Extension(hang_up.clone()));
+    let router = router.layer(axum::Extension(permit)).layer(axum::Extension(hang_up.clone()));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -98,7 +98,7 @@ async fn serve_connection(
 
 fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
     Router::new()
-        .route("/", any(|state, request| upgrade_socket(state, Door::Any, request)))
+        .route("/", any(|state, request| upgrade_socket(state, Route::Any, request)))
         .route("/signaling/{server}", any(upgrade_signaling))
         .route("/media/{medium}", any(upgrade_media))
         .merge(console::router(state))
@@ -111,7 +111,7 @@ async fn upgrade_signaling(
     Path(server): Path<u32>,
     request: Request,
 ) -> Response {
-    upgrade_socket(state, Door::Signaling(server), request).await
+    upgrade_socket(state, Route::Signaling(server), request).await
 }
 
 async fn upgrade_media(
@@ -119,38 +119,38 @@ async fn upgrade_media(
     Path(medium): Path<String>,
     request: Request,
 ) -> Response {
-    let door = match medium.as_str() {
-        "all" => Door::Media(None),
-        "deskshare" => Door::Media(Some(Medium::Share)),
+    let route = match medium.as_str() {
+        "all" => Route::Media(None),
+        "deskshare" => Route::Media(Some(Medium::Share)),
         name => match Medium::parse(name) {
-            Some(medium) => Door::Media(Some(medium)),
+            Some(medium) => Route::Media(Some(medium)),
             None => return StatusCode::NOT_FOUND.into_response(),
         },
     };
-    upgrade_socket(state, door, request).await
+    upgrade_socket(state, route, request).await
 }
 
 /// Answers 101 and goes on as a WebSocket. Sub-protocols are not echoed (section 22).
 async fn upgrade_socket(
     State(state): State<Arc<SimulatorState>>,
-    door: Door,
+    route: Route,
     mut request: Request,
 ) -> Response {
     let Some(accept) = accept_key(request.headers()) else {
         let wanted = [(header::UPGRADE, "websocket")];
         return (StatusCode::UPGRADE_REQUIRED, wanted).into_response();
     };
-    let place = request.extensions().get::<Place>().cloned();
+    let permit = request.extensions().get::<ConnectionPermit>().cloned();
     let upgraded = hyper::upgrade::on(&mut request);
     let connections = state.connections.clone();
     let cut = state.cut.clone();
     connections.spawn(async move {
-        let _place = place;
+        let _permit = permit;
         let Some(socket) = upgraded.await.ok().and_then(into_transport) else { return };
         let socket = into_socket(socket).await;
         tokio::select! {
             () = cut.cancelled() => {}
-            () = socket::serve_socket(state, door, socket) => {}
+            () = socket::serve_socket(state, route, socket) => {}
         }
     });
     let mut response = Response::new(Body::empty());

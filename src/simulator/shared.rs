@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::control::{HandshakeFault, LinkName};
-use super::event::{Event, Identity};
-use super::handshake::Wish;
+use super::event::{Event, MeetingIdentity};
+use super::handshake::HandshakeKind;
 use super::lock;
 use super::quirk::{Quirk, Quirks};
 use super::settings::Settings;
@@ -50,9 +50,9 @@ impl ScriptClock {
 /// What a meeting and its streams are, and how they behave.
 pub(super) struct Shared {
     pub state: Arc<SimulatorState>,
-    pub who: Identity,
+    pub identity: MeetingIdentity,
     pub clock: ScriptClock,
-    pub mail: Mailbox,
+    pub mailbox: Mailbox,
     pub quirks: Arc<Quirks>,
     pub handshake_faults: HandshakeFaults,
 }
@@ -63,12 +63,12 @@ impl Shared {
     }
 
     /// Sends a webhook, as the quirks have it.
-    pub(super) fn post(&self, event: Event) {
-        let event = Event { body: self.quirks.bend_webhook(event.body), ..event };
+    pub(super) fn send_webhook(&self, event: Event) {
+        let event = Event { body: self.quirks.alter_webhook(event.body), ..event };
         if self.quirks.has(Quirk::DuplicateWebhooks) {
-            self.mail.put(event.clone());
+            self.mailbox.push(event.clone());
         }
-        self.mail.put(event);
+        self.mailbox.push(event);
     }
 
     pub(super) fn wire_now(&self, now: Instant) -> i64 {
@@ -78,7 +78,7 @@ impl Shared {
 
 /// Who is there and what they do; numbers are indexes into the script's people.
 #[derive(Debug, Default)]
-pub(super) struct Stage {
+pub(super) struct MeetingState {
     pub present: BTreeSet<usize>,
     pub speaker: Option<usize>,
     pub sharer: Option<usize>,
@@ -98,9 +98,9 @@ impl HandshakeFaults {
         }
     }
 
-    pub(super) fn next(&self, wish: &Wish) -> Option<HandshakeFault> {
+    pub(super) fn next(&self, kind: &HandshakeKind) -> Option<HandshakeFault> {
         let mut planned = lock(&self.0);
-        let index = planned.iter().position(|(link, ..)| wish.is_for(*link))?;
+        let index = planned.iter().position(|(link, ..)| kind.is_for(*link))?;
         let (_, left, fault) = &mut planned[index];
         let fault = *fault;
         *left -= 1;

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-use super::handshake::{self, Hello};
+use super::handshake::{self, Handshake};
 use super::meeting::Input;
 use super::quirk::{Quirk, Quirks};
 use super::state::SimulatorState;
@@ -35,7 +35,7 @@ const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
 /// Which way a socket came in; the first message says the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Door {
+pub(super) enum Route {
     /// The signaling URL of this server number.
     Signaling(u32),
     /// A media URL; `None` is the one for everything.
@@ -75,7 +75,7 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Whether the text was taken; never waits for the client.
     pub(super) fn send(&self, text: String) -> bool {
-        let text = Utf8Bytes::from(self.quirks.bend(text));
+        let text = Utf8Bytes::from(self.quirks.alter_message(text));
         let queued = if self.quirks.has(Quirk::FragmentedFrames) {
             Queued::Fragments(text)
         } else if self.quirks.has(Quirk::BinaryFrames) {
@@ -87,7 +87,7 @@ impl Outbox {
     }
 
     /// With the quirks of the meeting that the socket turned out to belong to.
-    pub(super) fn bent_by(self, quirks: Arc<Quirks>) -> Self {
+    pub(super) fn with_quirks(self, quirks: Arc<Quirks>) -> Self {
         Self { quirks, ..self }
     }
 
@@ -126,29 +126,29 @@ pub(super) fn websocket_config() -> WebSocketConfig {
 }
 
 /// Runs one socket to its end.
-pub(super) async fn serve_socket(state: Arc<SimulatorState>, door: Door, mut socket: WebSocket) {
-    let patience = state.settings.timings.wait(state.settings.timings.handshake_ms);
+pub(super) async fn serve_socket(state: Arc<SimulatorState>, route: Route, mut socket: WebSocket) {
+    let handshake_timeout = state.settings.timings.wait(state.settings.timings.handshake_ms);
     let first = tokio::select! {
         () = state.stop.cancelled() => return,
-        first = timeout(patience, first_text(&mut socket)) => first,
+        first = timeout(handshake_timeout, first_message(&mut socket)) => first,
     };
     let Ok(Some(first)) = first else {
         lock(&state.strays).silent_sockets += 1;
         return;
     };
-    let hello = match handshake::read_hello(door, &first) {
-        Ok(hello) => hello,
+    let handshake = match handshake::parse_handshake(route, &first) {
+        Ok(handshake) => handshake,
         Err(rejection) => return reject_socket(&state, socket, &rejection).await,
     };
-    let Some(inbox) = state.directory.inbox_of_stream(&hello.stream_id) else {
-        return reject_socket(&state, socket, &hello.unknown_stream()).await;
+    let Some(inbox) = state.directory.inbox_of_stream(&handshake.stream_id) else {
+        return reject_socket(&state, socket, &handshake.unknown_stream()).await;
     };
     let (queue, queued) = mpsc::channel(QUEUE);
     let (kill, killed) = oneshot::channel();
     let id = state.next_socket_id();
-    let rejection = hello.unknown_stream();
+    let rejection = handshake.unknown_stream();
     let outbox = Outbox { queue, kill, quirks: Arc::default() };
-    let input = Input::Hello { socket: id, hello, outbox };
+    let input = Input::Handshake { socket: id, handshake, outbox };
     if inbox.send(input).await.is_err() {
         return reject_socket(&state, socket, &rejection).await;
     }
@@ -172,7 +172,7 @@ async fn pump_messages(
     let (mut writer, mut reader) = socket.split();
     let kill = tokio::select! {
         biased;
-        kill = kill_ordered(killed) => kill,
+        kill = wait_for_kill(killed) => kill,
         loss = read_all(&mut reader, id, inbox) => return loss,
         () = write_all(&mut writer, queued) => {
             let _ = timeout(grace, close_socket(&mut writer, &mut reader)).await;
@@ -186,7 +186,7 @@ async fn pump_messages(
 }
 
 /// An outbox that is dropped orders nothing: the queue then ends by itself.
-async fn kill_ordered(killed: oneshot::Receiver<Kill>) -> Kill {
+async fn wait_for_kill(killed: oneshot::Receiver<Kill>) -> Kill {
     match killed.await {
         Ok(kill) => kill,
         Err(_) => pending().await,
@@ -268,7 +268,7 @@ async fn close_socket(writer: &mut Writer, reader: &mut Reader) {
     }
 }
 
-async fn first_text(socket: &mut WebSocket) -> Option<String> {
+async fn first_message(socket: &mut WebSocket) -> Option<String> {
     loop {
         match socket.next().await?.ok()? {
             Message::Text(text) => return Some(text.as_str().to_owned()),
@@ -288,7 +288,7 @@ async fn reject_socket(
     rejection: &handshake::Rejection,
 ) {
     lock(&state.strays).refused(rejection.refusal);
-    let answer = wire::refused(rejection.answer, rejection.refusal);
+    let answer = wire::handshake_refused(rejection.answer, rejection.refusal);
     let (mut writer, mut reader) = socket.split();
     let goodbye = async {
         if writer.send(Message::Text(answer.into())).await.is_ok() {
@@ -298,7 +298,7 @@ async fn reject_socket(
     let _ = timeout(close_grace(state), goodbye).await;
 }
 
-impl Hello {
+impl Handshake {
     /// The refusal when nothing live has its stream id.
     fn unknown_stream(&self) -> handshake::Rejection {
         handshake::Rejection { answer: self.answer, refusal: super::status::Refusal::STREAM_ID }

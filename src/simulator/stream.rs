@@ -16,21 +16,21 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::account::FrameAccount;
 use super::control::ControlError;
 use super::event::{self, Event};
-use super::handshake::{Hello, Wish};
+use super::frame_log::FrameLog;
+use super::handshake::{Handshake, HandshakeKind};
 use super::link::Link;
 use super::meeting::Input;
 use super::quirk::Quirk;
 use super::report::StreamReport;
-use super::shared::{Shared, Stage};
+use super::shared::{MeetingState, Shared};
 use super::socket::Outbox;
 use super::status::Refusal;
 use super::{lock, wire};
 use crate::rtms::message::{Medium, msg_type};
 use loss::MediaLoss;
-use media::{Admission, Flow, MediaLink};
+use media::{Admission, MediaLink, MediaProgress};
 
 /// Stop reasons of section 10.6 that the server decides on.
 mod reason {
@@ -93,12 +93,12 @@ pub(super) struct Stream {
     /// The first CLIENT_READY_ACK came: the session is started.
     is_started: bool,
     is_paused: bool,
-    flow: Flow,
+    progress: MediaProgress,
     ended: Option<u16>,
     /// Sockets that were refused, or not answered, and are left open.
-    idle: VecDeque<Outbox>,
+    idle_sockets: VecDeque<Outbox>,
     report: Arc<Mutex<StreamReport>>,
-    account: Option<Arc<Mutex<FrameAccount>>>,
+    frame_log: Option<Arc<Mutex<FrameLog>>>,
 }
 
 impl Stream {
@@ -114,8 +114,8 @@ impl Stream {
         let (id, session_id) = ids;
         let report = shared.state.directory.add_stream(
             StreamReport {
-                meeting_id: shared.who.meeting_id.clone(),
-                instance_id: shared.who.instance_id.clone(),
+                meeting_id: shared.identity.meeting_id.clone(),
+                instance_id: shared.identity.instance_id.clone(),
                 stream_id: id.clone(),
                 announced_ms: shared.wire_now(now),
                 ..StreamReport::default()
@@ -123,8 +123,8 @@ impl Stream {
             inbox,
         )?;
         let remembers_frames = shared.settings().remembers_frames;
-        let account = remembers_frames.then(|| shared.state.directory.add_account(&id));
-        let flow = Flow::new(shared.clock.ms(now));
+        let frame_log = remembers_frames.then(|| shared.state.directory.add_frame_log(&id));
+        let progress = MediaProgress::new(shared.clock.ms(now));
         let announcement = build_announcement(&shared, &id, &operator_id, 1, now);
         let mut stream = Self {
             shared,
@@ -142,14 +142,14 @@ impl Stream {
             has_connected: false,
             is_started: false,
             is_paused: false,
-            flow,
+            progress,
             ended: None,
-            idle: VecDeque::new(),
+            idle_sockets: VecDeque::new(),
             report,
-            account,
+            frame_log,
         };
         if !stream.shared.quirks.has(Quirk::StopBeforeStart) {
-            stream.shared.post(stream.announcement.clone());
+            stream.shared.send_webhook(stream.announcement.clone());
         }
         stream.open_signaling_window(now, reason::CONNECTION_TIMEOUT);
         Ok(stream)
@@ -164,11 +164,17 @@ impl Stream {
     }
 
     /// A socket's first message.
-    pub(super) fn hello(&mut self, now: Instant, socket: u64, hello: Hello, outbox: Outbox) {
+    pub(super) fn handle_handshake(
+        &mut self,
+        now: Instant,
+        socket: u64,
+        handshake: Handshake,
+        outbox: Outbox,
+    ) {
         self.zombies.retain(|zombie| zombie.until > now);
         self.expire_dead_links(now);
-        let Some(outbox) = self.spoil(&hello, outbox) else { return };
-        match self.check(&hello) {
+        let Some(outbox) = self.apply_fault(&handshake, outbox) else { return };
+        match self.check_handshake(&handshake) {
             Ok(Admitted::Signaling { buffer_data }) => {
                 self.accept_signaling(now, self.link(now, socket, outbox), buffer_data);
             }
@@ -177,43 +183,50 @@ impl Stream {
             }
             Err(refusal) => {
                 self.report().refused(refusal);
-                outbox.send(wire::refused(hello.answer, refusal));
+                outbox.send(wire::handshake_refused(handshake.answer, refusal));
                 self.after_refusal(outbox);
             }
         }
     }
 
-    fn check(&mut self, hello: &Hello) -> Result<Admitted, Refusal> {
-        self.authenticate(hello)?;
-        match &hello.wish {
-            Wish::Signaling { buffer_data } => {
+    fn check_handshake(&mut self, handshake: &Handshake) -> Result<Admitted, Refusal> {
+        self.authenticate(handshake)?;
+        match &handshake.kind {
+            HandshakeKind::Signaling { buffer_data } => {
                 self.check_signaling()?;
                 Ok(Admitted::Signaling { buffer_data: *buffer_data })
             }
-            Wish::Media { media_type, media_params } => self
-                .check_media(hello.door, *media_type, media_params)
+            HandshakeKind::Media { media_type, media_params } => self
+                .check_media(handshake.route, *media_type, media_params)
                 .map(|admission| Admitted::Media(admission.into())),
         }
     }
 
     /// What every handshake must get right: refusals 2 and 3.
-    fn authenticate(&self, hello: &Hello) -> Result<(), Refusal> {
-        let stale = matches!(hello.door, super::socket::Door::Signaling(n) if n != self.server);
-        if stale || hello.instance_id != self.shared.who.instance_id {
+    fn authenticate(&self, handshake: &Handshake) -> Result<(), Refusal> {
+        let stale =
+            matches!(handshake.route, super::socket::Route::Signaling(n) if n != self.server);
+        if stale || handshake.instance_id != self.shared.identity.instance_id {
             return Err(Refusal::STREAM_ID);
         }
         let settings = self.shared.settings();
         let expected = super::signature::handshake(
             &settings.client_id,
             settings.client_secret.expose(),
-            &hello.instance_id,
+            &handshake.instance_id,
             &self.id,
         );
-        if hello.signature == expected { Ok(()) } else { Err(Refusal::SIGNATURE) }
+        if handshake.signature == expected { Ok(()) } else { Err(Refusal::SIGNATURE) }
     }
 
     /// A later message of a socket.
-    pub(super) fn text(&mut self, now: Instant, socket: u64, text: &str, stage: &Stage) {
+    pub(super) fn handle_text(
+        &mut self,
+        now: Instant,
+        socket: u64,
+        text: &str,
+        meeting: &MeetingState,
+    ) {
         let message: Value = serde_json::from_str(text).unwrap_or_default();
         let Some(msg_type) = message["msg_type"].as_u64() else {
             self.report().breach("a message that is no JSON object with a msg_type".to_owned());
@@ -222,7 +235,7 @@ impl Stream {
         if msg_type == u64::from(msg_type::KEEP_ALIVE_RESP) {
             self.keep_alive_answered(now, socket, &message);
         } else if self.signaling.as_ref().is_some_and(|link| link.socket == socket) {
-            self.signaling_message(now, msg_type, &message, stage);
+            self.signaling_message(now, msg_type, &message, meeting);
         } else if self.media.iter().any(|link| link.link.socket == socket) {
             self.report().breach(format!("message {msg_type} on a media socket"));
         }
@@ -249,58 +262,58 @@ impl Stream {
     }
 
     /// Everything that is due: keep-alives, windows, media.
-    pub(super) fn advance(&mut self, now: Instant, stage: &Stage) {
-        self.beat_signaling(now);
-        self.beat_media(now);
+    pub(super) fn advance(&mut self, now: Instant, meeting: &MeetingState) {
+        self.check_signaling_keep_alive(now);
+        self.check_media_keep_alives(now);
         let windows = self.media_windows.iter().map(|missing| &missing.window);
         let passed = windows.chain(&self.signaling_window).find(|window| window.ends_at <= now);
         if let Some(reason) = passed.map(|window| window.reason) {
-            self.end(now, reason, stage);
+            self.end(now, reason, meeting);
             return;
         }
         if self.is_flowing() {
-            self.send_media(now, stage);
+            self.send_media(now, meeting);
         }
     }
 
     /// When `advance` has something to do next.
     pub(super) fn deadline(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
-        let beats = self.signaling.iter().chain(self.media.iter().map(|m| &m.link));
+        let keep_alives = self.signaling.iter().chain(self.media.iter().map(|m| &m.link));
         let windows = self.media_windows.iter().map(|missing| &missing.window);
-        let flow = if self.is_flowing() { self.media_deadline() } else { None };
-        beats
-            .map(Link::next_beat_at)
+        let progress = if self.is_flowing() { self.media_deadline() } else { None };
+        keep_alives
+            .map(Link::next_keep_alive_at)
             .chain(windows.chain(&self.signaling_window).map(|window| window.ends_at))
-            .chain(flow)
+            .chain(progress)
             .fold(far, Instant::min)
     }
 
     /// Ends the stream: everybody is told, sockets close, the webhook goes out.
-    pub(super) fn end(&mut self, now: Instant, stop_reason: u16, stage: &Stage) {
+    pub(super) fn end(&mut self, now: Instant, stop_reason: u16, meeting: &MeetingState) {
         if self.ended.replace(stop_reason).is_some() {
             return;
         }
         let now_ms = self.shared.wire_now(now);
-        self.state(now, wire::STREAM_TERMINATING, stop_reason);
-        let everybody: Vec<usize> = stage.present.iter().copied().collect();
-        self.presence(now, &everybody, false);
-        self.tell(wire::session_state(
+        self.send_state(now, wire::STREAM_TERMINATING, stop_reason);
+        let everybody: Vec<usize> = meeting.present.iter().copied().collect();
+        self.send_presence(now, &everybody, false);
+        self.send_signaling(wire::session_state(
             &self.session_id,
             wire::SESSION_STOPPED,
             Some(stop_reason),
             now_ms,
         ));
         if !self.shared.quirks.has(Quirk::NoTerminatedState) {
-            self.state(now, wire::STREAM_TERMINATED, stop_reason);
+            self.send_state(now, wire::STREAM_TERMINATED, stop_reason);
         }
         self.signaling = None;
         self.media.clear();
         self.report().stop_reason = Some(stop_reason);
-        let stopped = event::rtms_stopped(&self.shared.who, &self.id, stop_reason, now_ms);
-        self.shared.post(stopped);
+        let stopped = event::rtms_stopped(&self.shared.identity, &self.id, stop_reason, now_ms);
+        self.shared.send_webhook(stopped);
         if self.shared.quirks.has(Quirk::StopBeforeStart) {
-            self.shared.post(self.announcement.clone());
+            self.shared.send_webhook(self.announcement.clone());
         }
     }
 
@@ -336,14 +349,14 @@ impl Stream {
     }
 
     /// Sends a text on signaling. A client that does not read it loses the link at its next keep-alive.
-    fn tell(&self, text: String) {
+    fn send_signaling(&self, text: String) {
         if let Some(link) = &self.signaling {
             link.outbox.send(text);
         }
     }
 
-    fn state(&self, now: Instant, state: u64, reason: u16) {
-        self.tell(wire::stream_state(&self.id, state, reason, self.shared.wire_now(now)));
+    fn send_state(&self, now: Instant, state: u64, reason: u16) {
+        self.send_signaling(wire::stream_state(&self.id, state, reason, self.shared.wire_now(now)));
     }
 
     fn open_signaling_window(&mut self, now: Instant, reason: u16) {
@@ -373,5 +386,5 @@ fn build_announcement(
     };
     let url = format!("{origin}/signaling/{server}");
     let of = event::Announced { stream: id, server_urls: &url, operator_id };
-    event::rtms_started(&shared.who, &of, shared.wire_now(now))
+    event::rtms_started(&shared.identity, &of, shared.wire_now(now))
 }

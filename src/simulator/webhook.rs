@@ -154,21 +154,21 @@ impl WebhookSender {
             ));
         }
         if status != StatusCode::OK {
-            return Challenge::Refused(refused_with(status));
+            return Challenge::Refused(refusal_advice(status));
         }
         let expected = serde_json::json!({
             "plainToken": plain_token,
             "encryptedToken": signature::url_validation(self.secret_token.expose(), &plain_token),
         });
         let answer: Option<serde_json::Value> = read_json(response).await;
-        let right = answer.is_some_and(|answer| {
+        let is_correct = answer.is_some_and(|answer| {
             ["plainToken", "encryptedToken"].iter().all(|name| answer[*name] == expected[*name])
         });
-        if right {
+        if is_correct {
             Challenge::Passed
         } else {
             Challenge::Refused(format!(
-                "the endpoint gave a wrong answer to the URL validation; {WHICH_TOKEN}"
+                "the endpoint gave a wrong answer to the URL validation; {CHECK_TOKEN}"
             ))
         }
     }
@@ -265,18 +265,18 @@ impl WebhookSender {
 
 impl Mailbox {
     /// Never waits: an event too many is lost, as it would be with an endpoint that is hours behind.
-    pub(super) fn put(&self, event: Event) {
+    pub(super) fn push(&self, event: Event) {
         if self.events.try_send(event).is_err() {
             lock(&self.webhook_sender.report).given_up += 1;
         }
     }
 }
 
-const WHICH_TOKEN: &str = "is --secret-token the daemon's ZOOM_SECRET_TOKEN?";
+const CHECK_TOKEN: &str = "is --secret-token the daemon's ZOOM_SECRET_TOKEN?";
 
-fn refused_with(status: StatusCode) -> String {
+fn refusal_advice(status: StatusCode) -> String {
     let advice = match status {
-        StatusCode::UNAUTHORIZED => WHICH_TOKEN,
+        StatusCode::UNAUTHORIZED => CHECK_TOKEN,
         StatusCode::NOT_FOUND => "does --webhook-url end with the daemon's WEBHOOK_PATH?",
         _ => "does --webhook-url name the daemon?",
     };

@@ -62,7 +62,7 @@ pub(super) fn media_accepted(params: &MediaParams) -> String {
 }
 
 /// Message 2 or 4 (`answer`) that says no.
-pub(super) fn refused(answer: u16, refusal: Refusal) -> String {
+pub(super) fn handshake_refused(answer: u16, refusal: Refusal) -> String {
     json!({
         "msg_type": answer, "protocol_version": 1, "sequence": SEQUENCE,
         "status_code": refusal.code, "reason": refusal.reason,

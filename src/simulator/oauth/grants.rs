@@ -30,12 +30,12 @@ pub(crate) enum Owner {
 
 /// A PKCE challenge of the authorize request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Challenge {
+pub(crate) enum PkceChallenge {
     Plain(String),
     S256(String),
 }
 
-impl Challenge {
+impl PkceChallenge {
     fn is_met_by(&self, verifier: &str) -> bool {
         match self {
             Self::Plain(expected) => verifier == expected,
@@ -48,14 +48,14 @@ impl Challenge {
 
 /// What a person allowed, to be redeemed once.
 #[derive(Debug, Clone)]
-pub(crate) struct Consented {
+pub(crate) struct ApprovedRequest {
     pub user_id: String,
     pub redirect_uri: String,
-    pub challenge: Option<Challenge>,
+    pub challenge: Option<PkceChallenge>,
 }
 
 struct Code {
-    consented: Consented,
+    approved: ApprovedRequest,
     expires_ms: i64,
     is_used: bool,
 }
@@ -114,12 +114,16 @@ impl Grants {
     }
 
     /// A code for what a person allowed.
-    pub(crate) fn code(&mut self, consented: Consented, now_ms: i64) -> Result<String, TokenError> {
+    pub(crate) fn issue_code(
+        &mut self,
+        approved: ApprovedRequest,
+        now_ms: i64,
+    ) -> Result<String, TokenError> {
         self.codes.retain(|_, code| code.expires_ms > now_ms);
         has_room(self.codes.len())?;
-        let code = self.letters(32);
+        let code = self.random_letters(32);
         let expires_ms = now_ms + to_millis(self.settings.code_life);
-        self.codes.insert(code.clone(), Code { consented, expires_ms, is_used: false });
+        self.codes.insert(code.clone(), Code { approved, expires_ms, is_used: false });
         self.report.authorizations += 1;
         Ok(code)
     }
@@ -141,21 +145,21 @@ impl Grants {
             self.report.reused_codes += 1;
             return Err(TokenError::CODE);
         }
-        let consented = known.consented.clone();
-        if consented.redirect_uri != redirect_uri {
+        let approved = known.approved.clone();
+        if approved.redirect_uri != redirect_uri {
             return Err(TokenError::REDIRECT_URI);
         }
-        if consented.challenge.is_some_and(|challenge| {
+        if approved.challenge.is_some_and(|challenge| {
             !verifier.is_some_and(|verifier| challenge.is_met_by(verifier))
         }) {
             return Err(TokenError::VERIFIER);
         }
         // 4741: a second authorisation ends the first.
-        if self.revoke_user(&consented.user_id) {
+        if self.revoke_user(&approved.user_id) {
             self.report.replaced_authorizations += 1;
         }
         self.report.exchanges += 1;
-        Ok(self.issue(Owner::User(consented.user_id), now_ms))
+        Ok(self.issue(Owner::User(approved.user_id), now_ms))
     }
 
     /// The refresh token is replaced; the old one is dead.
@@ -195,7 +199,7 @@ impl Grants {
     }
 
     fn issue(&mut self, owner: Owner, now_ms: i64) -> Tokens {
-        let (access_token, scope) = (self.token(), self.scope(&owner));
+        let (access_token, scope) = (self.random_token(), self.scope(&owner));
         let life = self.settings.access_token_life;
         let refresh_token = match &owner {
             Owner::User(user_id) => Some(self.refresh_token(user_id.clone(), now_ms)),
@@ -207,7 +211,7 @@ impl Grants {
     }
 
     fn refresh_token(&mut self, user_id: String, now_ms: i64) -> String {
-        let token = self.token();
+        let token = self.random_token();
         let expires_ms = now_ms + to_millis(self.settings.refresh_token_life);
         let refresh = Refresh { user_id, expires_ms, state: RefreshState::Live };
         self.refresh.insert(token.clone(), refresh);
@@ -265,14 +269,14 @@ impl Grants {
         self.access.clear();
     }
 
-    fn token(&mut self) -> String {
-        let letters = self.letters(TOKEN_LETTERS);
+    fn random_token(&mut self) -> String {
+        let letters = self.random_letters(TOKEN_LETTERS);
         let (head, rest) = letters.split_at(60);
         let (payload, signature) = rest.split_at(rest.len() - 86);
         format!("eyJ{head}.eyJ{payload}.{signature}")
     }
 
-    fn letters(&mut self, count: usize) -> String {
+    fn random_letters(&mut self, count: usize) -> String {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         let letter = |_| char::from(LETTERS[self.rng.random_range(0..LETTERS.len())]);
         (0..count).map(letter).collect()
@@ -298,23 +302,23 @@ mod tests {
         Grants::new(OAuthSettings::default(), 1)
     }
 
-    fn consented(challenge: Option<Challenge>) -> Consented {
-        Consented { user_id: "u1".to_owned(), redirect_uri: URI.to_owned(), challenge }
+    fn approved(challenge: Option<PkceChallenge>) -> ApprovedRequest {
+        ApprovedRequest { user_id: "u1".to_owned(), redirect_uri: URI.to_owned(), challenge }
     }
 
     fn installed(grants: &mut Grants) -> Tokens {
-        let code = grants.code(consented(None), NOW_MS).unwrap();
+        let code = grants.issue_code(approved(None), NOW_MS).unwrap();
         grants.exchange(&code, URI, None, NOW_MS).unwrap()
     }
 
     #[test]
     fn a_code_works_once_and_for_five_minutes() {
         let mut grants = grants();
-        let code = grants.code(consented(None), NOW_MS).unwrap();
+        let code = grants.issue_code(approved(None), NOW_MS).unwrap();
         assert!(grants.exchange(&code, URI, None, NOW_MS + 299_999).is_ok());
         assert_eq!(grants.exchange(&code, URI, None, NOW_MS).unwrap_err(), TokenError::CODE);
         assert_eq!(grants.report.reused_codes, 1);
-        let late = grants.code(consented(None), NOW_MS).unwrap();
+        let late = grants.issue_code(approved(None), NOW_MS).unwrap();
         assert_eq!(
             grants.exchange(&late, URI, None, NOW_MS + 300_000).unwrap_err(),
             TokenError::CODE
@@ -324,7 +328,7 @@ mod tests {
     #[test]
     fn an_exchange_needs_the_redirect_uri_of_the_authorisation() {
         let mut grants = grants();
-        let code = grants.code(consented(None), NOW_MS).unwrap();
+        let code = grants.issue_code(approved(None), NOW_MS).unwrap();
         let other = grants.exchange(&code, "http://127.0.0.1/other", None, NOW_MS);
         assert_eq!(other.unwrap_err(), TokenError::REDIRECT_URI);
         assert!(grants.exchange(&code, URI, None, NOW_MS).is_err(), "the code is used up");
@@ -338,15 +342,15 @@ mod tests {
             "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
         );
         let mut grants = grants();
-        let mut exchange = |challenge: &Challenge, verifier| {
-            let code = grants.code(consented(Some(challenge.clone())), NOW_MS).unwrap();
+        let mut exchange = |challenge: &PkceChallenge, verifier| {
+            let code = grants.issue_code(approved(Some(challenge.clone())), NOW_MS).unwrap();
             grants.exchange(&code, URI, verifier, NOW_MS).map(drop)
         };
-        let s256 = Challenge::S256(challenge.to_owned());
+        let s256 = PkceChallenge::S256(challenge.to_owned());
         assert_eq!(exchange(&s256, Some(verifier)), Ok(()));
         assert_eq!(exchange(&s256, Some(challenge)), Err(TokenError::VERIFIER));
         assert_eq!(exchange(&s256, None), Err(TokenError::VERIFIER));
-        let plain = Challenge::Plain("text".to_owned());
+        let plain = PkceChallenge::Plain("text".to_owned());
         assert_eq!(exchange(&plain, Some("text")), Ok(()));
         assert_eq!(exchange(&plain, Some("other")), Err(TokenError::VERIFIER));
     }

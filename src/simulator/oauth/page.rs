@@ -33,7 +33,7 @@ fn user_button(index: usize, user: &User) -> String {
 }
 
 /// Says why nobody is asked.
-pub(super) fn mistake_page(code: u32, message: &str) -> String {
+pub(super) fn error_page(code: u32, message: &str) -> String {
     html_page(&format!(
         "<h1>{}</h1><p>Error code {code}. Nothing was allowed.</p>",
         escape_html(message)

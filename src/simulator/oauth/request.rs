@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::fields::Fields;
-use super::grants::Challenge;
+use super::grants::PkceChallenge;
 use crate::simulator::settings::Settings;
 
 /// An authorize request that may be put before a person.
@@ -13,33 +13,33 @@ pub(super) struct AuthorizeRequest {
     pub redirect_uri: String,
     target: Url,
     state: Option<String>,
-    pub challenge: Option<Challenge>,
+    pub challenge: Option<PkceChallenge>,
 }
 
 /// Why a request is not put before a person.
 #[derive(Debug)]
-pub(super) enum Mistake {
+pub(super) enum AuthorizeError {
     /// Shown on a page: the browser must not be sent to an address that is not the app's.
-    Shown { code: u32, message: &'static str },
+    Page { code: u32, message: &'static str },
     /// Told to the app at its address.
-    Returned(Url),
+    Redirect(Url),
 }
 
 impl AuthorizeRequest {
-    pub(super) fn read(fields: &Fields, settings: &Settings) -> Result<Self, Mistake> {
+    pub(super) fn read(fields: &Fields, settings: &Settings) -> Result<Self, AuthorizeError> {
         if fields.get("client_id") != Some(&settings.client_id) {
-            return Err(Mistake::Shown { code: 4702, message: "Invalid client_id" });
+            return Err(AuthorizeError::Page { code: 4702, message: "Invalid client_id" });
         }
         let redirect_uri = fields.get("redirect_uri").unwrap_or_default();
         let target = allowed_redirect(redirect_uri, &settings.oauth.redirect_uris)
-            .ok_or(Mistake::Shown { code: 4709, message: "Invalid redirect URI" })?;
+            .ok_or(AuthorizeError::Page { code: 4709, message: "Invalid redirect URI" })?;
         let mut request = Self {
             redirect_uri: redirect_uri.to_owned(),
             target,
             state: fields.get("state").map(str::to_owned),
             challenge: None,
         };
-        let refuse = |request: &Self, error| Err(Mistake::Returned(request.refused(error)));
+        let refuse = |request: &Self, error| Err(AuthorizeError::Redirect(request.refused(error)));
         if fields.get("response_type") != Some("code") {
             return refuse(&request, "unsupported_response_type");
         }
@@ -50,8 +50,8 @@ impl AuthorizeRequest {
         }
         request.challenge = match (fields.get("code_challenge"), challenge_method(fields)) {
             (None, _) => None,
-            (Some(text), "plain") => Some(Challenge::Plain(text.to_owned())),
-            (Some(text), "S256") => Some(Challenge::S256(text.to_owned())),
+            (Some(text), "plain") => Some(PkceChallenge::Plain(text.to_owned())),
+            (Some(text), "S256") => Some(PkceChallenge::S256(text.to_owned())),
             (Some(_), _) => return refuse(&request, "invalid_request"),
         };
         Ok(request)
@@ -59,16 +59,16 @@ impl AuthorizeRequest {
 
     /// Where the browser goes with a code.
     pub(super) fn granted(&self, code: &str) -> Url {
-        self.returning("code", code)
+        self.redirect_with("code", code)
     }
 
     /// Where the browser goes with an error.
     pub(super) fn refused(&self, error: &str) -> Url {
-        self.returning("error", error)
+        self.redirect_with("error", error)
     }
 
     /// The state is returned unchanged.
-    fn returning(&self, name: &str, value: &str) -> Url {
+    fn redirect_with(&self, name: &str, value: &str) -> Url {
         let mut target = self.target.clone();
         let mut query = target.query_pairs_mut();
         query.append_pair(name, value);
@@ -100,7 +100,7 @@ mod tests {
     const GOOD: &str = "response_type=code&client_id=demoClientId01\
         &redirect_uri=http%3A%2F%2F127.0.0.1%2Fcb%3Fa%3D1&state=s%26t";
 
-    fn read(query: &str) -> Result<AuthorizeRequest, Mistake> {
+    fn read(query: &str) -> Result<AuthorizeRequest, AuthorizeError> {
         let oauth = OAuthSettings {
             redirect_uris: vec!["http://127.0.0.1/cb?a=1".to_owned()],
             ..OAuthSettings::default()
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn an_unknown_client_or_address_is_never_redirected_to() {
         let shown = |query: String| match read(&query) {
-            Err(Mistake::Shown { code, .. }) => code,
+            Err(AuthorizeError::Page { code, .. }) => code,
             other => panic!("{other:?}"),
         };
         assert_eq!(shown(GOOD.replace("Id01", "Id02")), 4702);
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn other_mistakes_are_told_to_the_app() {
         let told = |query: String| match read(&query) {
-            Err(Mistake::Returned(url)) => url.query_pairs().nth(1).unwrap().1.into_owned(),
+            Err(AuthorizeError::Redirect(url)) => url.query_pairs().nth(1).unwrap().1.into_owned(),
             other => panic!("{other:?}"),
         };
         assert_eq!(told(GOOD.replace("=code", "=token")), "unsupported_response_type");
@@ -147,8 +147,8 @@ mod tests {
     fn a_challenge_without_a_method_is_plain() {
         let challenge = |more: &str| read(&format!("{GOOD}{more}")).unwrap().challenge;
         assert_eq!(challenge(""), None);
-        assert_eq!(challenge("&code_challenge=x"), Some(Challenge::Plain("x".to_owned())));
+        assert_eq!(challenge("&code_challenge=x"), Some(PkceChallenge::Plain("x".to_owned())));
         let s256 = challenge("&code_challenge=x&code_challenge_method=S256");
-        assert_eq!(s256, Some(Challenge::S256("x".to_owned())));
+        assert_eq!(s256, Some(PkceChallenge::S256("x".to_owned())));
     }
 }

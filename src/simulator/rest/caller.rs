@@ -13,7 +13,7 @@ use crate::simulator::state::SimulatorState;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Caller {
     /// `Settings::access_token`, or a Video SDK's own JWT: may do everything, for everybody.
-    Anybody,
+    Trusted,
     User(String),
     /// Server-to-server, or the app itself.
     Machine,
@@ -26,8 +26,8 @@ impl Caller {
         let settings = &state.settings;
         let secret = settings.video_api_secret.expose();
         let is_own = settings.access_token.as_ref().is_some_and(|own| own.expose() == token);
-        if is_own || jwt::is_good(token, &settings.video_api_key, secret, clock::now_ms()) {
-            return Ok(Self::Anybody);
+        if is_own || jwt::is_valid(token, &settings.video_api_key, secret, clock::now_ms()) {
+            return Ok(Self::Trusted);
         }
         Err(ApiError::invalid_token())
     }
@@ -40,7 +40,7 @@ impl Caller {
     ) -> Result<Self, ApiError> {
         let token = bearer_token(headers)?;
         if state.settings.access_token.as_ref().is_some_and(|own| own.expose() == token) {
-            return Ok(Self::Anybody);
+            return Ok(Self::Trusted);
         }
         let grants = lock(&state.grants);
         let access = grants.access(token, clock::now_ms()).ok_or_else(ApiError::invalid_token)?;

@@ -13,7 +13,7 @@ struct Claims {
 }
 
 /// Whether it is signed with the secret, made by the key's owner and not expired.
-pub(super) fn is_good(token: &str, api_key: &str, api_secret: &str, now_ms: i64) -> bool {
+pub(super) fn is_valid(token: &str, api_key: &str, api_secret: &str, now_ms: i64) -> bool {
     let Some((signed, signature)) = token.rsplit_once('.') else { return false };
     let Some((head, claims)) = signed.split_once('.') else { return false };
     let algorithm = decode_part(head).and_then(|head| head["alg"].as_str().map(str::to_owned));
@@ -41,14 +41,14 @@ mod tests {
     fn a_token_needs_algorithm_signature_issuer_and_time() {
         let hs256 = r#"{"alg":"HS256","typ":"JWT"}"#;
         let good = token(hs256, r#"{"iss":"key","iat":1,"exp":100}"#);
-        assert!(is_good(&good, "key", "secret", 99_999));
-        assert!(!is_good(&good, "key", "secret", 100_000), "expired");
-        assert!(!is_good(&good, "other", "secret", 0), "another key");
-        assert!(!is_good(&good, "key", "other", 0), "another secret");
+        assert!(is_valid(&good, "key", "secret", 99_999));
+        assert!(!is_valid(&good, "key", "secret", 100_000), "expired");
+        assert!(!is_valid(&good, "other", "secret", 0), "another key");
+        assert!(!is_valid(&good, "key", "other", 0), "another secret");
         let none = token(r#"{"alg":"none"}"#, r#"{"iss":"key","exp":100}"#);
-        assert!(!is_good(&none, "key", "secret", 0), "another algorithm");
+        assert!(!is_valid(&none, "key", "secret", 0), "another algorithm");
         for text in ["", "a.b", "a.b.c", "..."] {
-            assert!(!is_good(text, "key", "secret", 0));
+            assert!(!is_valid(text, "key", "secret", 0));
         }
     }
 }

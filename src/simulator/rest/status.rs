@@ -31,47 +31,47 @@ struct UpdateSettings {
     participant_user_id: Option<String>,
 }
 
-type Answer = Result<StatusCode, ApiError>;
+type StatusResult = Result<StatusCode, ApiError>;
 
 /// `PATCH /v2/live_meetings/{meetingId}/rtms_app/status`: meetings and webinars, by their number.
-pub(super) async fn of_meeting(
+pub(super) async fn update_meeting(
     State(state): State<Arc<SimulatorState>>,
     Path(meeting_id): Path<String>,
     headers: HeaderMap,
     Body(body): Body,
-) -> Answer {
+) -> StatusResult {
     let caller = Caller::check(&state, &headers, &MEETING_SCOPES)?;
     let products = [Product::Meeting, Product::Webinar];
     update_status(&state, caller, &body, &products, &meeting_id).await
 }
 
 /// `PATCH /v2/videosdk/sessions/{sessionId}/rtms_app/status`.
-pub(super) async fn of_session(
+pub(super) async fn update_session(
     State(state): State<Arc<SimulatorState>>,
     Path(session_id): Path<String>,
     headers: HeaderMap,
     Body(body): Body,
-) -> Answer {
+) -> StatusResult {
     let caller = Caller::check_jwt(&state, &headers)?;
-    let meeting_id = meeting_of(&state, &session_id)?;
+    let meeting_id = find_meeting(&state, &session_id)?;
     update_status(&state, caller, &body, &[Product::VideoSdk], &meeting_id).await
 }
 
 /// `PUT /v2/contact_center/{engagementId}/rtms_app/status`.
-pub(super) async fn of_engagement(
+pub(super) async fn update_engagement(
     State(state): State<Arc<SimulatorState>>,
     Path(engagement_id): Path<String>,
     headers: HeaderMap,
     Body(body): Body,
-) -> Answer {
+) -> StatusResult {
     let caller = Caller::check(&state, &headers, &ENGAGEMENT_SCOPES)?;
-    let meeting_id = meeting_of(&state, &engagement_id)?;
+    let meeting_id = find_meeting(&state, &engagement_id)?;
     update_status(&state, caller, &body, &[Product::ContactCenter], &meeting_id).await
 }
 
 /// The meeting of an instance id from a path, which is decoded once already. An id with a slash must have
 /// been encoded twice: Zoom finds nothing otherwise.
-fn meeting_of(state: &SimulatorState, id: &str) -> Result<String, ApiError> {
+fn find_meeting(state: &SimulatorState, id: &str) -> Result<String, ApiError> {
     let decoded = percent_decoded(id).filter(|_| !id.contains('/'));
     let found = decoded.and_then(|id| state.directory.meeting_of_instance(&id));
     found.ok_or_else(|| ApiError::no_meeting(id))
@@ -84,7 +84,7 @@ async fn update_status(
     body: &[u8],
     products: &[Product],
     meeting_id: &str,
-) -> Answer {
+) -> StatusResult {
     let update: StatusUpdate = serde_json::from_slice(body)
         .map_err(|_| ApiError::invalid_field("action", "The body is not what it must be."))?;
     let settings = update.settings.unwrap_or_default();
@@ -121,7 +121,7 @@ fn find_operator(
     let user_id = match caller {
         Caller::User(owner) => participant.unwrap_or(owner),
         Caller::Machine => participant.unwrap_or_else(|| host.clone()),
-        Caller::Anybody => return Ok(participant.unwrap_or_else(|| host.clone())),
+        Caller::Trusted => return Ok(participant.unwrap_or_else(|| host.clone())),
     };
     if state.user(&user_id).is_none() || (state.settings.hosts_only && user_id != *host) {
         return Err(ApiError::not_a_host());

@@ -49,11 +49,11 @@ pub(super) struct Item {
     pub say: Option<SayItem>,
     pub chat: Option<ChatItem>,
     pub share_start: Option<String>,
-    pub share_stop: Option<Nothing>,
+    pub share_stop: Option<Empty>,
     pub video_on: Option<String>,
     pub video_off: Option<String>,
-    pub pause: Option<Nothing>,
-    pub resume: Option<Nothing>,
+    pub pause: Option<Empty>,
+    pub resume: Option<Empty>,
     pub fault: Option<Verb>,
     /// An event about a party of a Contact Center engagement, such as a pressed key.
     pub engagement: Option<EngagementItem>,
@@ -94,7 +94,7 @@ pub(super) struct ChatItem {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Nothing {}
+pub(super) struct Empty {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -31,17 +31,17 @@ pub(super) fn parse_script(text: &str, find_clip: FindClip<'_>) -> Result<Script
     }
     let file: File = serde_json::from_str(text)?;
     let product = parse_product(&file.product)?;
-    let mut reader = Reader::new(&file.people, product, find_clip)?;
+    let mut parser = TimelineParser::new(&file.people, product, find_clip)?;
     require(file.timeline.len() <= MAX_ITEMS, "timeline", "has too many items")?;
     for (index, item) in file.timeline.iter().enumerate() {
-        reader.item(item).map_err(|error| error.at(&format!("timeline[{index}]")))?;
+        parser.add_item(item).map_err(|error| error.at(&format!("timeline[{index}]")))?;
     }
-    let mut cues = reader.cues;
+    let mut cues = parser.cues;
     // Stable: what is written first happens first among equals.
     cues.sort_by_key(|(at_ms, _)| *at_ms);
-    let mut utterances = reader.utterances;
+    let mut utterances = parser.utterances;
     sort_utterances(&mut utterances, &mut cues);
-    check_presence(&cues, &utterances, &reader.chats, &file.people)?;
+    check_presence(&cues, &utterances, &parser.chats, &file.people)?;
     Ok(Script {
         title: file.title,
         product,
@@ -51,8 +51,8 @@ pub(super) fn parse_script(text: &str, find_clip: FindClip<'_>) -> Result<Script
         ending: parse_ending(file.end.as_ref(), &cues)?,
         people: file.people.iter().map(|item| parse_person(item, product)).collect(),
         utterances: utterances.into(),
-        chats: reader.chats.into(),
-        engagements: reader.engagements.into(),
+        chats: parser.chats.into(),
+        engagements: parser.engagements.into(),
         cues: cues.into(),
         quirks: file.quirks,
     })
@@ -93,7 +93,7 @@ fn parse_ending(end: Option<&EndItem>, cues: &[(u32, Cue)]) -> Result<Ending, Sc
 }
 
 /// Gathers the timeline's tables; every person is looked up by key.
-struct Reader<'a> {
+struct TimelineParser<'a> {
     people: HashMap<&'a str, usize>,
     find_clip: FindClip<'a>,
     clips: Clips,
@@ -104,7 +104,7 @@ struct Reader<'a> {
     cues: Vec<(u32, Cue)>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> TimelineParser<'a> {
     fn new(
         people: &'a [PersonItem],
         product: Product,
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn item(&mut self, item: &Item) -> Result<(), ScriptError> {
+    fn add_item(&mut self, item: &Item) -> Result<(), ScriptError> {
         require(item.at_ms <= MAX_MS, "at_ms", "is more than a day")?;
         let before = self.cues.len();
         self.person_cue(item, "join", &item.join, Cue::Join)?;
@@ -148,23 +148,23 @@ impl<'a> Reader<'a> {
         self.person_cue(item, "video_on", &item.video_on, Cue::VideoOn)?;
         self.person_cue(item, "video_off", &item.video_off, Cue::VideoOff)?;
         self.plain_cue(item, item.share_stop.as_ref().map(|_| Cue::ShareStop));
-        self.plain_cue(item, item.pause.as_ref().map(|_| Cue::Act(Verb::Pause)));
-        self.plain_cue(item, item.resume.as_ref().map(|_| Cue::Act(Verb::Resume)));
-        self.plain_cue(item, item.fault.clone().map(Cue::Act));
+        self.plain_cue(item, item.pause.as_ref().map(|_| Cue::Verb(Verb::Pause)));
+        self.plain_cue(item, item.resume.as_ref().map(|_| Cue::Verb(Verb::Resume)));
+        self.plain_cue(item, item.fault.clone().map(Cue::Verb));
         if let Some(chat) = &item.chat {
-            let who = self.person("chat.who", &chat.who)?;
+            let who = self.find_person("chat.who", &chat.who)?;
             self.chats.push(Chat { who, text: chat.text.clone() });
             self.cues.push((item.at_ms, Cue::Chat(self.chats.len() - 1)));
         }
         if let Some(event) = &item.engagement {
-            self.engagement(item.at_ms, event)?;
+            self.add_engagement(item.at_ms, event)?;
         }
-        let mut things = self.cues.len() - before;
+        let mut count = self.cues.len() - before;
         if let Some(say) = &item.say {
-            self.say(item.at_ms, say)?;
-            things += 1;
+            self.add_utterance(item.at_ms, say)?;
+            count += 1;
         }
-        require(things == 1, "", "must hold exactly one thing that happens")
+        require(count == 1, "", "must hold exactly one thing that happens")
     }
 
     fn person_cue(
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
         cue: fn(usize) -> Cue,
     ) -> Result<(), ScriptError> {
         if let Some(key) = key {
-            let who = self.person(name, key)?;
+            let who = self.find_person(name, key)?;
             self.cues.push((item.at_ms, cue(who)));
         }
         Ok(())
@@ -185,23 +185,23 @@ impl<'a> Reader<'a> {
         self.cues.extend(cue.map(|cue| (item.at_ms, cue)));
     }
 
-    fn engagement(&mut self, at_ms: u32, event: &EngagementItem) -> Result<(), ScriptError> {
+    fn add_engagement(&mut self, at_ms: u32, event: &EngagementItem) -> Result<(), ScriptError> {
         require(self.is_engagement, "engagement", "is only allowed with product contact_center")?;
         let is_known = (CONTACT_CENTER_FIRST..=CONTACT_CENTER_LAST).contains(&event.event_type);
         require(is_known, "engagement.event_type", "must be 8 to 34 (section 10.2)")?;
-        let who = self.person("engagement.who", &event.who)?;
+        let who = self.find_person("engagement.who", &event.who)?;
         let (event_type, fields) = (event.event_type.into(), event.fields.clone());
         self.engagements.push(EngagementEvent { who, event_type, fields });
         self.cues.push((at_ms, Cue::Engagement(self.engagements.len() - 1)));
         Ok(())
     }
 
-    fn say(&mut self, at_ms: u32, say: &SayItem) -> Result<(), ScriptError> {
-        let who = self.person("say.who", &say.who)?;
+    fn add_utterance(&mut self, at_ms: u32, say: &SayItem) -> Result<(), ScriptError> {
+        let who = self.find_person("say.who", &say.who)?;
         require(say.duration_ms > 0, "say.duration_ms", "must be positive")?;
         require(say.duration_ms <= MAX_MS - at_ms, "say.duration_ms", "ends after a day")?;
         require((-1..=36).contains(&say.language), "say.language", "must be -1 to 36")?;
-        let voice = self.voice(say.audio.as_deref(), who)?;
+        let voice = self.find_voice(say.audio.as_deref(), who)?;
         let index = self.utterances.len();
         self.cues.push((at_ms, Cue::Speak(index)));
         self.cues.push((at_ms + say.duration_ms, Cue::Line(index)));
@@ -216,7 +216,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn voice(&mut self, audio: Option<&str>, who: usize) -> Result<Voice, ScriptError> {
+    fn find_voice(&mut self, audio: Option<&str>, who: usize) -> Result<Voice, ScriptError> {
         // Different for neighbours, and a multiple of 50 as `Voice::Tone` promises.
         let tone = Voice::Tone { hz: 150 + 50 * (who % 8) as u32 };
         let Some(name) = audio else { return Ok(tone) };
@@ -231,7 +231,7 @@ impl<'a> Reader<'a> {
         Ok(Voice::Clip(clip))
     }
 
-    fn person(&self, place: &str, key: &str) -> Result<usize, ScriptError> {
+    fn find_person(&self, place: &str, key: &str) -> Result<usize, ScriptError> {
         self.people.get(key).copied().ok_or_else(|| invalid_script(place, "names nobody in people"))
     }
 }
@@ -269,7 +269,7 @@ fn check_presence(
             Cue::Speak(index) => utterances[*index].who,
             Cue::Chat(index) => chats[*index].who,
             Cue::Leave(who) | Cue::ShareStart(who) | Cue::VideoOn(who) | Cue::VideoOff(who) => *who,
-            Cue::Line(_) | Cue::ShareStop | Cue::Engagement(_) | Cue::Act(_) => continue,
+            Cue::Line(_) | Cue::ShareStop | Cue::Engagement(_) | Cue::Verb(_) => continue,
         };
         let place = format!("timeline at_ms {at_ms}");
         let problem = format!("{} is not in the meeting", people[who].key);
@@ -318,7 +318,7 @@ mod tests {
         Script::parse(&file.to_string())
     }
 
-    fn mistake(timeline: Value) -> String {
+    fn error_of(timeline: Value) -> String {
         script(timeline).unwrap_err().to_string()
     }
 
@@ -353,20 +353,20 @@ mod tests {
     fn a_mistake_is_named_with_its_place() {
         let say = |who: &str| json!({"who": who, "text": "x", "duration_ms": 1});
         assert_eq!(
-            mistake(json!([{"at_ms": 0, "join": "ana"}, {"at_ms": 1, "say": say("eve")}])),
+            error_of(json!([{"at_ms": 0, "join": "ana"}, {"at_ms": 1, "say": say("eve")}])),
             "timeline[1].say.who: names nobody in people"
         );
         assert_eq!(
-            mistake(json!([{"at_ms": 7, "say": say("bo")}])),
+            error_of(json!([{"at_ms": 7, "say": say("bo")}])),
             "timeline at_ms 7: bo is not in the meeting"
         );
         assert_eq!(
-            mistake(json!([{"at_ms": 0}])),
+            error_of(json!([{"at_ms": 0}])),
             "timeline[0]: must hold exactly one thing that happens"
         );
-        assert!(mistake(json!([{"at_ms": 0, "jion": "ana"}])).contains("unknown field `jion`"));
+        assert!(error_of(json!([{"at_ms": 0, "jion": "ana"}])).contains("unknown field `jion`"));
         assert!(
-            mistake(json!([{"at_ms": 90000, "join": "ana"}])).starts_with("end.at_ms: is before")
+            error_of(json!([{"at_ms": 90000, "join": "ana"}])).starts_with("end.at_ms: is before")
         );
     }
 
@@ -389,7 +389,7 @@ mod tests {
         let same = json!({"key": "x", "user_id": 3, "name": "X", "channel_id": "c\"1"});
         let error = engagement(json!([agent, same]), json!([])).unwrap_err().to_string();
         assert_eq!(error, "people[1].channel_id: is used twice");
-        let other = mistake(json!([{"at_ms": 0, "engagement": {"who": "bo", "event_type": 34}}]));
+        let other = error_of(json!([{"at_ms": 0, "engagement": {"who": "bo", "event_type": 34}}]));
         assert_eq!(other, "timeline[0].engagement: is only allowed with product contact_center");
     }
 
@@ -397,7 +397,7 @@ mod tests {
     fn an_audio_file_is_beside_the_script_and_nowhere_else() {
         for name in ["../x.al", "/etc/x.al", "", ".x"] {
             let say = json!({"who": "ana", "text": "x", "audio": name, "duration_ms": 1});
-            let text = mistake(json!([{"at_ms": 0, "join": "ana"}, {"at_ms": 0, "say": say}]));
+            let text = error_of(json!([{"at_ms": 0, "join": "ana"}, {"at_ms": 0, "say": say}]));
             assert!(text.starts_with("timeline[1].say.audio"), "{text}");
         }
     }
@@ -410,8 +410,8 @@ mod tests {
             {"at_ms": 2, "fault": {"kind": "fail_over"}}
         ]))
         .unwrap();
-        assert!(matches!(script.cues[1].1, Cue::Act(Verb::Cut { .. })));
-        assert!(matches!(script.cues[2].1, Cue::Act(Verb::FailOver)));
+        assert!(matches!(script.cues[1].1, Cue::Verb(Verb::Cut { .. })));
+        assert!(matches!(script.cues[2].1, Cue::Verb(Verb::FailOver)));
     }
 
     #[test]

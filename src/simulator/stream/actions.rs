@@ -8,31 +8,31 @@ use super::loss::MediaLoss;
 use super::{Stream, build_announcement, reason};
 use crate::simulator::control::{ControlError, CutKind, LinkName, Verb};
 use crate::simulator::link::Link;
-use crate::simulator::shared::Stage;
+use crate::simulator::shared::MeetingState;
 use crate::simulator::wire;
 
 impl Stream {
-    pub(crate) fn act(
+    pub(crate) fn perform(
         &mut self,
         now: Instant,
         verb: &Verb,
-        stage: &Stage,
+        meeting: &MeetingState,
     ) -> Result<(), ControlError> {
         match verb {
-            Verb::Stop { reason } => self.end(now, *reason, stage),
+            Verb::Stop { reason } => self.end(now, *reason, meeting),
             Verb::Pause => self.pause(now, true),
             Verb::Resume => self.pause(now, false),
             Verb::Interrupt => return self.cut(now, LinkName::Signaling, CutKind::Drop),
             Verb::FailOver => self.fail_over(now),
-            Verb::RepeatAnnouncement => self.shared.post(self.announcement.clone()),
+            Verb::RepeatAnnouncement => self.shared.send_webhook(self.announcement.clone()),
             Verb::Cut { link, how } => return self.cut(now, *link, *how),
             Verb::Stall { link, for_ms } => {
                 let wait = Duration::from_millis(*for_ms);
                 // A full queue is stalled as it is.
-                return self.each_named(*link, |link| _ = link.outbox.stall(wait));
+                return self.for_each_link(*link, |link| _ = link.outbox.stall(wait));
             }
             Verb::StopKeepAlives { link } => {
-                return self.each_named(*link, Link::stop_keep_alives);
+                return self.for_each_link(*link, Link::stop_keep_alives);
             }
             _ => unreachable!("the meeting does its own verbs"),
         }
@@ -43,7 +43,7 @@ impl Stream {
     fn cut(&mut self, now: Instant, name: LinkName, how: CutKind) -> Result<(), ControlError> {
         if name == LinkName::Signaling {
             let link = self.signaling.take().ok_or(ControlError::NoLink)?;
-            cut_off(link, how);
+            cut_link(link, how);
             self.signaling_lost(now, reason::SIGNAL_INTERRUPTED);
             return Ok(());
         }
@@ -52,13 +52,13 @@ impl Stream {
             return Err(ControlError::NoLink);
         }
         for media in cut {
-            cut_off(media.link, how);
+            cut_link(media.link, how);
             self.media_lost(now, media.media, MediaLoss::Cut);
         }
         Ok(())
     }
 
-    fn each_named(
+    fn for_each_link(
         &mut self,
         name: LinkName,
         mut action: impl FnMut(&mut Link),
@@ -82,7 +82,7 @@ impl Stream {
         self.open_signaling_window(now, reason::AWAIT_RECONNECTION_TIMEOUT);
         self.announcement =
             build_announcement(&self.shared, &self.id, &self.operator_id, self.server, now);
-        self.shared.post(self.announcement.clone());
+        self.shared.send_webhook(self.announcement.clone());
     }
 
     pub(super) fn drop_all_links(&mut self) {
@@ -95,19 +95,19 @@ impl Stream {
             return;
         }
         self.is_paused = pause;
-        self.flow.skip_to(self.shared.clock.ms(now));
+        self.progress.skip_to(self.shared.clock.ms(now));
         let (session, stream) = if pause {
             (wire::SESSION_PAUSED, wire::STREAM_PAUSED)
         } else {
             (wire::SESSION_RESUMED, wire::STREAM_RESUMED)
         };
         let now_ms = self.shared.wire_now(now);
-        self.tell(wire::session_state(&self.session_id, session, None, now_ms));
-        self.state(now, stream, 0);
+        self.send_signaling(wire::session_state(&self.session_id, session, None, now_ms));
+        self.send_state(now, stream, 0);
     }
 }
 
-fn cut_off(link: Link, how: CutKind) {
+fn cut_link(link: Link, how: CutKind) {
     match how {
         CutKind::Drop => link.outbox.drop_tcp(),
         CutKind::Reset => link.outbox.reset_tcp(),

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use super::Stream;
 use crate::simulator::control::HandshakeFault;
-use crate::simulator::handshake::Hello;
+use crate::simulator::handshake::Handshake;
 use crate::simulator::quirk::Quirk;
 use crate::simulator::socket::Outbox;
 use crate::simulator::status::Refusal;
 use crate::simulator::wire;
 
 /// Sockets that are left open with nothing to do.
-const MAX_IDLE: usize = 32;
+const MAX_IDLE_SOCKETS: usize = 32;
 
 impl Stream {
     /// The outbox again, if the handshake goes on.
-    pub(super) fn spoil(&mut self, hello: &Hello, outbox: Outbox) -> Option<Outbox> {
-        match self.shared.handshake_faults.next(&hello.wish) {
+    pub(super) fn apply_fault(&mut self, handshake: &Handshake, outbox: Outbox) -> Option<Outbox> {
+        match self.shared.handshake_faults.next(&handshake.kind) {
             None => return Some(outbox),
             Some(HandshakeFault::Slow { for_ms }) => {
                 outbox.stall(Duration::from_millis(for_ms));
@@ -28,7 +28,7 @@ impl Stream {
                 let refusal = Refusal::planned(status);
                 // Not the client's doing: counted, but no breach.
                 *self.report().refusals.entry(refusal.code).or_default() += 1;
-                outbox.send(wire::refused(hello.answer, refusal));
+                outbox.send(wire::handshake_refused(handshake.answer, refusal));
                 self.after_refusal(outbox);
             }
         }
@@ -43,9 +43,9 @@ impl Stream {
     }
 
     fn leave_open(&mut self, outbox: Outbox) {
-        if self.idle.len() == MAX_IDLE {
-            self.idle.pop_front();
+        if self.idle_sockets.len() == MAX_IDLE_SOCKETS {
+            self.idle_sockets.pop_front();
         }
-        self.idle.push_back(outbox);
+        self.idle_sockets.push_back(outbox);
     }
 }

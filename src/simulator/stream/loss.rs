@@ -5,8 +5,8 @@ use tokio::time::Instant;
 
 use super::{NORMAL_CLOSE, Stream, Zombie, reason};
 use crate::rtms::message::Medium;
-use crate::simulator::link::Beat;
-use crate::simulator::shared::Stage;
+use crate::simulator::link::KeepAliveCheck;
+use crate::simulator::shared::MeetingState;
 use crate::simulator::socket::Loss;
 use crate::simulator::{event, lock, wire};
 
@@ -26,7 +26,7 @@ pub(super) enum MediaLoss {
 
 impl MediaLoss {
     /// What the state update says.
-    fn told(self) -> u16 {
+    fn update_reason(self) -> u16 {
         match self {
             Self::Closed | Self::Broken => reason::DATA_CLOSED,
             Self::Cut | Self::Unanswered | Self::Replaced => reason::DATA_INTERRUPTED,
@@ -50,11 +50,17 @@ impl MediaLoss {
 
 impl Stream {
     /// A socket ended without the server wanting it.
-    pub(crate) fn lost(&mut self, now: Instant, socket: u64, loss: Loss, stage: &Stage) {
+    pub(crate) fn link_lost(
+        &mut self,
+        now: Instant,
+        socket: u64,
+        loss: Loss,
+        meeting: &MeetingState,
+    ) {
         if self.signaling.as_ref().is_some_and(|link| link.socket == socket) {
             self.signaling = None;
             if loss == Loss::Closed(NORMAL_CLOSE) && !self.had_accident() {
-                self.end(now, reason::RECEIVER_CLOSED, stage);
+                self.end(now, reason::RECEIVER_CLOSED, meeting);
             } else {
                 self.signaling_lost(now, reason::SIGNAL_CLOSED);
             }
@@ -103,7 +109,7 @@ impl Stream {
             media.is_ready = false;
         }
         let now_ms = self.shared.wire_now(now);
-        self.shared.post(event::rtms_interrupted(&self.shared.who, &self.id, now_ms));
+        self.shared.send_webhook(event::rtms_interrupted(&self.shared.identity, &self.id, now_ms));
     }
 
     /// Told at once; ends the stream when the window passes.
@@ -113,18 +119,18 @@ impl Stream {
         self.open_media_window(now, media, how);
         let event =
             wire::event(wire::EVENT_MEDIA_INTERRUPTED, self.shared.wire_now(now), json!({}));
-        self.tell(event);
-        self.state(now, wire::STREAM_INTERRUPTED, how.told());
+        self.send_signaling(event);
+        self.send_state(now, wire::STREAM_INTERRUPTED, how.update_reason());
     }
 
-    pub(super) fn beat_signaling(&mut self, now: Instant) {
+    pub(super) fn check_signaling_keep_alive(&mut self, now: Instant) {
         let wire_ms = self.shared.wire_now(now);
         let timings = &self.shared.settings().timings;
         let Some(link) = &mut self.signaling else { return };
-        match link.beat(now, wire_ms, timings) {
-            Beat::NotDue => {}
-            Beat::Sent => self.report().keep_alives.sent += 1,
-            Beat::Dead | Beat::Stuck => {
+        match link.check_keep_alive(now, wire_ms, timings) {
+            KeepAliveCheck::NotDue => {}
+            KeepAliveCheck::Sent => self.report().keep_alives.sent += 1,
+            KeepAliveCheck::Unanswered | KeepAliveCheck::QueueFull => {
                 self.report().keep_alives.timeouts += 1;
                 self.signaling.take().into_iter().for_each(|link| link.outbox.drop_tcp());
                 self.signaling_lost(now, reason::KEEP_ALIVE_TIMEOUT);
@@ -132,14 +138,16 @@ impl Stream {
         }
     }
 
-    pub(super) fn beat_media(&mut self, now: Instant) {
+    pub(super) fn check_media_keep_alives(&mut self, now: Instant) {
         let wire_ms = self.shared.wire_now(now);
         let mut dead = Vec::new();
         for media in &mut self.media {
-            match media.link.beat(now, wire_ms, &self.shared.state.settings.timings) {
-                Beat::NotDue => {}
-                Beat::Sent => lock(&self.report).keep_alives.sent += 1,
-                Beat::Dead | Beat::Stuck => dead.push(media.link.socket),
+            match media.link.check_keep_alive(now, wire_ms, &self.shared.state.settings.timings) {
+                KeepAliveCheck::NotDue => {}
+                KeepAliveCheck::Sent => lock(&self.report).keep_alives.sent += 1,
+                KeepAliveCheck::Unanswered | KeepAliveCheck::QueueFull => {
+                    dead.push(media.link.socket)
+                }
             }
         }
         for gone in self.media.extract_if(.., |m| dead.contains(&m.link.socket)).collect::<Vec<_>>()

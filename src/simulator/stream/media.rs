@@ -6,17 +6,17 @@ use serde_json::Value;
 use tokio::time::{Duration, Instant};
 
 use super::Stream;
-use super::pictures::Reel;
+use super::pictures::PictureSchedule;
 use crate::rtms::message::{MEDIA_TYPE_ALL, Medium, msg_type};
 use crate::simulator::audio::{Encoder, utterances_between};
-use crate::simulator::handshake::media_of;
+use crate::simulator::handshake::requested_media;
 use crate::simulator::link::Link;
 use crate::simulator::lock;
 use crate::simulator::params::{AUDIO_MIXED, AudioParams, MediaParams, negotiate};
 use crate::simulator::script::{Ending, Script};
 use crate::simulator::settings::Duplicates;
-use crate::simulator::shared::Stage;
-use crate::simulator::socket::Door;
+use crate::simulator::shared::MeetingState;
+use crate::simulator::socket::Route;
 use crate::simulator::status::Refusal;
 use crate::simulator::wire::{self, TranscriptLine};
 
@@ -47,26 +47,26 @@ pub(super) struct Admission {
 }
 
 /// How far each medium has been sent, in script milliseconds.
-pub(super) struct Flow {
+pub(super) struct MediaProgress {
     began_ms: i64,
     /// Audio is buffered: while the client is away this stands still.
     audio_ms: i64,
     /// Until then a client's full queue is left alone.
     audio_waits_until: Option<Instant>,
-    pub video: Reel,
-    pub share: Reel,
+    pub video: PictureSchedule,
+    pub share: PictureSchedule,
     /// Whose video message 28 chose.
     pub video_of: Option<usize>,
 }
 
-impl Flow {
+impl MediaProgress {
     pub(super) fn new(began_ms: i64) -> Self {
         Self {
             began_ms,
             audio_ms: began_ms,
             audio_waits_until: None,
-            video: Reel::new(began_ms),
-            share: Reel::new(began_ms),
+            video: PictureSchedule::new(began_ms),
+            share: PictureSchedule::new(began_ms),
             video_of: None,
         }
     }
@@ -83,8 +83,8 @@ impl Flow {
 
     /// Pictures are not buffered.
     pub(super) fn restart_pictures(&mut self, now_ms: i64) {
-        self.video = Reel::new(now_ms);
-        self.share = Reel::new(now_ms);
+        self.video = PictureSchedule::new(now_ms);
+        self.share = PictureSchedule::new(now_ms);
     }
 }
 
@@ -92,7 +92,7 @@ impl Stream {
     /// Refusals 2 and 9 to 43 of a media handshake.
     pub(super) fn check_media(
         &mut self,
-        door: Door,
+        route: Route,
         media_type: i64,
         requested: &Value,
     ) -> Result<Admission, Refusal> {
@@ -101,7 +101,7 @@ impl Stream {
             return Err(Refusal::STREAM_ID);
         }
         let settings = self.shared.settings();
-        let media = media_of(door, media_type, &settings.scopes)?;
+        let media = requested_media(route, media_type, &settings.scopes)?;
         let is_all = media_type == i64::from(MEDIA_TYPE_ALL);
         self.check_duplicates(&media, is_all)?;
         let params = negotiate(&media, requested, settings.lenient_params)?;
@@ -137,24 +137,24 @@ impl Stream {
 
     /// Opens the sockets whose handshake is done; whether there was any that was not open.
     pub(super) fn make_media_ready(&mut self, now: Instant) -> bool {
-        let is_news = self.media.iter().any(|media| !media.is_ready);
+        let any_opened = self.media.iter().any(|media| !media.is_ready);
         for media in &mut self.media {
             media.is_ready = true;
         }
-        if is_news {
-            self.flow.restart_pictures(self.shared.clock.ms(now));
+        if any_opened {
+            self.progress.restart_pictures(self.shared.clock.ms(now));
         }
-        is_news
+        any_opened
     }
 
     pub(super) fn open_for(&self, medium: Medium) -> Option<&MediaLink> {
         self.media.iter().find(|media| media.is_ready && media.media.contains(&medium))
     }
 
-    pub(super) fn send_media(&mut self, now: Instant, stage: &Stage) {
+    pub(super) fn send_media(&mut self, now: Instant, meeting: &MeetingState) {
         let now_ms = self.shared.clock.ms(now);
         self.send_audio(now, now_ms);
-        self.send_pictures(now_ms, stage);
+        self.send_pictures(now_ms, meeting);
     }
 
     /// When the next frame is due.
@@ -162,8 +162,8 @@ impl Stream {
         let clock = &self.shared.clock;
         let audio =
             self.open_for(Medium::Audio).and_then(|media| media.params.audio).map(|audio| {
-                let due = clock.at(self.flow.audio_ms + audio.send_rate);
-                self.flow.audio_waits_until.map_or(due, |until| due.max(until))
+                let due = clock.at(self.progress.audio_ms + audio.send_rate);
+                self.progress.audio_waits_until.map_or(due, |until| due.max(until))
             });
         audio.into_iter().chain(self.picture_deadline()).min()
     }
@@ -174,13 +174,14 @@ impl Stream {
         let (Some(params), Some(encoder)) = (media.params.audio, media.encoder.clone()) else {
             return;
         };
-        let mut from_ms = self.flow.audio_ms;
+        let mut from_ms = self.progress.audio_ms;
         let oldest_ms = now_ms - i64::from(self.shared.settings().timings.audio_backlog_ms);
         let lost = ((oldest_ms - from_ms) / params.send_rate).max(0);
         from_ms += lost * params.send_rate;
         for interval in 0..lost {
-            let at_ms = self.shared.clock.wire_ms(self.flow.audio_ms + interval * params.send_rate);
-            self.remember(Medium::Audio, at_ms, 0, false);
+            let at_ms =
+                self.shared.clock.wire_ms(self.progress.audio_ms + interval * params.send_rate);
+            self.log_frame(Medium::Audio, at_ms, 0, false);
         }
         let mut sent = Tally { dropped: lost as u64, ..Tally::default() };
         let mut has_room = true;
@@ -192,9 +193,9 @@ impl Stream {
             self.send_interval(media, &params, &encoder, from_ms, &mut sent);
             from_ms += params.send_rate;
         }
-        self.count(Medium::Audio, &sent);
-        self.flow.audio_ms = from_ms;
-        self.flow.audio_waits_until = (!has_room).then(|| now + ROOM_POLL);
+        self.record_sent(Medium::Audio, &sent);
+        self.progress.audio_ms = from_ms;
+        self.progress.audio_waits_until = (!has_room).then(|| now + ROOM_POLL);
     }
 
     /// One interval: a mixed frame, or one frame for each person who speaks.
@@ -207,39 +208,40 @@ impl Stream {
         sent: &mut Tally,
     ) {
         let script = &self.shared.settings().script;
-        let in_lap = from_ms - lap_start(script, from_ms);
-        let speakers = utterances_between(script, in_lap, in_lap + params.send_rate, MAX_SPEAKERS);
+        let in_round_ms = from_ms - round_start(script, from_ms);
+        let speakers =
+            utterances_between(script, in_round_ms, in_round_ms + params.send_rate, MAX_SPEAKERS);
         let timestamp = self.shared.clock.wire_ms(from_ms);
         let audio = msg_type::MEDIA_DATA_AUDIO;
         // The parties of an engagement have separate channels, whichever of the two was requested.
         if params.data_opt == AUDIO_MIXED && !script.is_engagement() {
-            let payload = encoder.mixed(&speakers, in_lap);
+            let payload = encoder.mixed_voices(&speakers, in_round_ms);
             let text = wire::media_frame(audio, wire::MIXED, &payload, timestamp);
             let taken = media.link.outbox.send(text);
-            self.remember(Medium::Audio, timestamp, payload.length, taken);
+            self.log_frame(Medium::Audio, timestamp, payload.length, taken);
             sent.add(payload.length, taken);
             return;
         }
         for utterance in speakers {
             let person = &script.people[utterance.who];
-            let payload = encoder.alone(utterance, in_lap);
+            let payload = encoder.single_voice(utterance, in_round_ms);
             let text = wire::media_frame(audio, &person.frame_fields, &payload, timestamp);
             let taken = media.link.outbox.send(text);
-            self.remember(Medium::Audio, timestamp, payload.length, taken);
+            self.log_frame(Medium::Audio, timestamp, payload.length, taken);
             sent.add(payload.length, taken);
         }
     }
 
     /// The line of an utterance that has just ended; the round of the script began at `lap_ms`.
-    pub(crate) fn transcript_line(&mut self, now: Instant, utterance: usize, lap_ms: i64) {
+    pub(crate) fn transcript_line(&mut self, now: Instant, utterance: usize, round_start_ms: i64) {
         let script = &self.shared.settings().script;
         let utterance = &script.utterances[utterance];
         let bytes = utterance.text.len();
         let Some(media) = self.flowing_for(Medium::Transcript) else {
-            return self.missed(now, Medium::Transcript, bytes);
+            return self.log_missed(now, Medium::Transcript, bytes);
         };
         let person = &script.people[utterance.who];
-        let at = |ms: u32| self.shared.clock.wire_ms(lap_ms + i64::from(ms));
+        let at = |ms: u32| self.shared.clock.wire_ms(round_start_ms + i64::from(ms));
         let text = wire::transcript(&TranscriptLine {
             person,
             start_ms: at(utterance.start_ms),
@@ -248,7 +250,7 @@ impl Stream {
             language: utterance.language,
             text: &utterance.text,
         });
-        self.count_one(now, Medium::Transcript, bytes, media.link.outbox.send(text));
+        self.record_one(now, Medium::Transcript, bytes, media.link.outbox.send(text));
     }
 
     /// `number` makes the message id, in this stream's meeting.
@@ -257,13 +259,13 @@ impl Stream {
         let chat = &script.chats[chat];
         let bytes = chat.text.len();
         let Some(media) = self.flowing_for(Medium::Chat) else {
-            return self.missed(now, Medium::Chat, bytes);
+            return self.log_missed(now, Medium::Chat, bytes);
         };
         let person = &script.people[chat.who];
-        let id = format!("{}-{number}", self.shared.who.meeting_id);
+        let id = format!("{}-{number}", self.shared.identity.meeting_id);
         let now_ms = self.shared.wire_now(now);
         let text = wire::chat(&id, person.user_id, &person.name, &chat.text, now_ms);
-        self.count_one(now, Medium::Chat, bytes, media.link.outbox.send(text));
+        self.record_one(now, Medium::Chat, bytes, media.link.outbox.send(text));
     }
 
     fn flowing_for(&self, medium: Medium) -> Option<&MediaLink> {
@@ -271,26 +273,26 @@ impl Stream {
     }
 
     /// Nobody was there to take it. In a pause nothing is made.
-    fn missed(&self, now: Instant, medium: Medium, bytes: usize) {
+    fn log_missed(&self, now: Instant, medium: Medium, bytes: usize) {
         if !self.is_paused {
-            self.remember(medium, self.shared.wire_now(now), bytes, false);
+            self.log_frame(medium, self.shared.wire_now(now), bytes, false);
         }
     }
 
-    pub(super) fn remember(&self, medium: Medium, at_ms: i64, bytes: usize, is_sent: bool) {
-        if let Some(account) = &self.account {
-            lock(account).add(medium, at_ms, bytes, is_sent);
+    pub(super) fn log_frame(&self, medium: Medium, at_ms: i64, bytes: usize, is_sent: bool) {
+        if let Some(frame_log) = &self.frame_log {
+            lock(frame_log).add(medium, at_ms, bytes, is_sent);
         }
     }
 
-    fn count_one(&self, now: Instant, medium: Medium, bytes: usize, taken: bool) {
-        self.remember(medium, self.shared.wire_now(now), bytes, taken);
+    fn record_one(&self, now: Instant, medium: Medium, bytes: usize, taken: bool) {
+        self.log_frame(medium, self.shared.wire_now(now), bytes, taken);
         let mut sent = Tally::default();
         sent.add(bytes, taken);
-        self.count(medium, &sent);
+        self.record_sent(medium, &sent);
     }
 
-    pub(super) fn count(&self, medium: Medium, sent: &Tally) {
+    pub(super) fn record_sent(&self, medium: Medium, sent: &Tally) {
         let mut report = lock(&self.report);
         let medium = report.media.entry(medium.as_str()).or_default();
         medium.frames += sent.frames;
@@ -319,7 +321,7 @@ impl Tally {
 }
 
 /// When the round of the script began that `script_ms` is in.
-fn lap_start(script: &Script, script_ms: i64) -> i64 {
+fn round_start(script: &Script, script_ms: i64) -> i64 {
     match script.ending {
         Ending::At { .. } => 0,
         Ending::Again { length_ms } => script_ms - script_ms % i64::from(length_ms),

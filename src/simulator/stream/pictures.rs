@@ -8,18 +8,18 @@ use crate::rtms::message::{Medium, msg_type};
 use crate::simulator::params::{PictureParams, VIDEO_INDIVIDUAL};
 use crate::simulator::picture::{self, Scene};
 use crate::simulator::quirk::Quirk;
-use crate::simulator::shared::Stage;
+use crate::simulator::shared::MeetingState;
 use crate::simulator::wire;
 
 /// How far the pictures of a medium have been sent, in script milliseconds. Nothing is kept for later.
-pub(super) struct Reel {
+pub(super) struct PictureSchedule {
     sent_to_ms: i64,
     /// Who is shown, and since when: the first picture of somebody is a key frame.
     shown: Option<(usize, i64)>,
 }
 
 /// Pictures to be sent now.
-struct Due {
+struct DuePictures {
     who: usize,
     first_ms: i64,
     count: i64,
@@ -27,13 +27,13 @@ struct Due {
     index: i64,
 }
 
-impl Reel {
+impl PictureSchedule {
     pub(super) fn new(now_ms: i64) -> Self {
         Self { sent_to_ms: now_ms, shown: None }
     }
 
     /// At most a second's worth; after a longer absence, and with somebody new, from a key frame on.
-    fn due(&mut self, now_ms: i64, step_ms: i64, who: Option<usize>) -> Option<Due> {
+    fn due(&mut self, now_ms: i64, step_ms: i64, who: Option<usize>) -> Option<DuePictures> {
         let passed = ((now_ms - self.sent_to_ms) / step_ms).max(0);
         let count = passed.min(1000 / step_ms);
         self.sent_to_ms += passed * step_ms;
@@ -44,22 +44,27 @@ impl Reel {
         let first_ms = self.sent_to_ms - count * step_ms;
         let since = self.shown.filter(|(shown, _)| *shown == who && passed == count);
         let (_, since_ms) = *self.shown.insert(since.unwrap_or((who, first_ms)));
-        (count > 0).then_some(Due { who, first_ms, count, index: (first_ms - since_ms) / step_ms })
+        (count > 0).then_some(DuePictures {
+            who,
+            first_ms,
+            count,
+            index: (first_ms - since_ms) / step_ms,
+        })
     }
 }
 
 impl Stream {
-    pub(super) fn send_pictures(&mut self, now_ms: i64, stage: &Stage) {
+    pub(super) fn send_pictures(&mut self, now_ms: i64, meeting: &MeetingState) {
         if let Some(params) = self.open_for(Medium::Video).and_then(|media| media.params.video) {
             let individual = params.data_opt == Some(VIDEO_INDIVIDUAL);
-            let who = if individual { self.flow.video_of } else { stage.speaker };
-            let who = who.filter(|who| stage.cameras.contains(who));
-            let due = self.flow.video.due(now_ms, frame_ms(&params), who);
+            let who = if individual { self.progress.video_of } else { meeting.speaker };
+            let who = who.filter(|who| meeting.cameras.contains(who));
+            let due = self.progress.video.due(now_ms, frame_ms(&params), who);
             self.send_due(Medium::Video, &params, due);
         }
         if let Some(params) = self.open_for(Medium::Share).and_then(|media| media.params.deskshare)
         {
-            let due = self.flow.share.due(now_ms, frame_ms(&params), stage.sharer);
+            let due = self.progress.share.due(now_ms, frame_ms(&params), meeting.sharer);
             self.send_due(Medium::Share, &params, due);
         }
     }
@@ -68,13 +73,15 @@ impl Stream {
     pub(super) fn picture_deadline(&self) -> Option<Instant> {
         let video = self.open_for(Medium::Video).and_then(|media| media.params.video);
         let share = self.open_for(Medium::Share).and_then(|media| media.params.deskshare);
-        let due = |reel: &Reel, params: PictureParams| reel.sent_to_ms + frame_ms(&params);
-        let video = video.map(|params| due(&self.flow.video, params));
-        let share = share.map(|params| due(&self.flow.share, params));
+        let due = |schedule: &PictureSchedule, params: PictureParams| {
+            schedule.sent_to_ms + frame_ms(&params)
+        };
+        let video = video.map(|params| due(&self.progress.video, params));
+        let share = share.map(|params| due(&self.progress.share, params));
         video.into_iter().chain(share).min().map(|due_ms| self.shared.clock.at(due_ms))
     }
 
-    fn send_due(&self, medium: Medium, params: &PictureParams, due: Option<Due>) {
+    fn send_due(&self, medium: Medium, params: &PictureParams, due: Option<DuePictures>) {
         let (Some(due), Some(media)) = (due, self.open_for(medium)) else { return };
         let person = &self.shared.settings().script.people[due.who];
         let (scene, msg_type) = match medium {
@@ -90,10 +97,10 @@ impl Stream {
             let timestamp = self.shared.clock.wire_ms(due.first_ms + number * frame_ms(params));
             let text = wire::media_frame(msg_type, &person.frame_fields, &payload, timestamp);
             let taken = media.link.outbox.send(text);
-            self.remember(medium, timestamp, payload.length, taken);
+            self.log_frame(medium, timestamp, payload.length, taken);
             sent.add(payload.length, taken);
         }
-        self.count(medium, &sent);
+        self.record_sent(medium, &sent);
     }
 }
 
@@ -105,25 +112,29 @@ fn frame_ms(params: &PictureParams) -> i64 {
 mod tests {
     use super::*;
 
-    fn indexes(reel: &mut Reel, now_ms: i64, who: Option<usize>) -> Option<(i64, i64, i64)> {
-        reel.due(now_ms, 40, who).map(|due| (due.first_ms, due.count, due.index))
+    fn indexes(
+        schedule: &mut PictureSchedule,
+        now_ms: i64,
+        who: Option<usize>,
+    ) -> Option<(i64, i64, i64)> {
+        schedule.due(now_ms, 40, who).map(|due| (due.first_ms, due.count, due.index))
     }
 
     #[test]
     fn pictures_count_up_from_the_first_of_a_person() {
-        let mut reel = Reel::new(1_000);
-        assert_eq!(indexes(&mut reel, 1_090, Some(0)), Some((1_000, 2, 0)));
-        assert_eq!(indexes(&mut reel, 1_119, Some(0)), None);
-        assert_eq!(indexes(&mut reel, 1_120, Some(0)), Some((1_080, 1, 2)));
-        assert_eq!(indexes(&mut reel, 1_160, Some(1)), Some((1_120, 1, 0)));
-        assert_eq!(indexes(&mut reel, 1_200, None), None);
-        assert_eq!(indexes(&mut reel, 1_240, Some(1)), Some((1_200, 1, 0)));
+        let mut schedule = PictureSchedule::new(1_000);
+        assert_eq!(indexes(&mut schedule, 1_090, Some(0)), Some((1_000, 2, 0)));
+        assert_eq!(indexes(&mut schedule, 1_119, Some(0)), None);
+        assert_eq!(indexes(&mut schedule, 1_120, Some(0)), Some((1_080, 1, 2)));
+        assert_eq!(indexes(&mut schedule, 1_160, Some(1)), Some((1_120, 1, 0)));
+        assert_eq!(indexes(&mut schedule, 1_200, None), None);
+        assert_eq!(indexes(&mut schedule, 1_240, Some(1)), Some((1_200, 1, 0)));
     }
 
     #[test]
     fn after_an_absence_a_second_is_sent_from_a_key_frame_on() {
-        let mut reel = Reel::new(0);
-        assert_eq!(indexes(&mut reel, 80, Some(0)), Some((0, 2, 0)));
-        assert_eq!(indexes(&mut reel, 10_000, Some(0)), Some((9_000, 25, 0)));
+        let mut schedule = PictureSchedule::new(0);
+        assert_eq!(indexes(&mut schedule, 80, Some(0)), Some((0, 2, 0)));
+        assert_eq!(indexes(&mut schedule, 10_000, Some(0)), Some((9_000, 25, 0)));
     }
 }

@@ -10,7 +10,7 @@ use crate::simulator::link::Link;
 use crate::simulator::params::VIDEO_INDIVIDUAL;
 use crate::simulator::script::Person;
 use crate::simulator::settings::Duplicates;
-use crate::simulator::shared::Stage;
+use crate::simulator::shared::MeetingState;
 use crate::simulator::status::Refusal;
 use crate::simulator::wire;
 
@@ -35,11 +35,11 @@ impl Stream {
         self.signaling_window = None;
         self.report().signaling_handshakes += 1;
         if !self.has_connected && !buffer_data {
-            self.flow.skip_to(self.shared.clock.ms(now));
+            self.progress.skip_to(self.shared.clock.ms(now));
         }
         self.has_connected = true;
-        let began_ms = self.shared.clock.wire_ms(self.flow.began_ms());
-        self.tell(wire::event(wire::EVENT_FIRST_PACKET, began_ms, json!({})));
+        let began_ms = self.shared.clock.wire_ms(self.progress.began_ms());
+        self.send_signaling(wire::event(wire::EVENT_FIRST_PACKET, began_ms, json!({})));
     }
 
     /// A new signaling connection starts over: media sockets of the old one go, and must come again.
@@ -69,20 +69,20 @@ impl Stream {
         now: Instant,
         msg_type: u64,
         message: &Value,
-        stage: &Stage,
+        meeting: &MeetingState,
     ) {
         match u16::try_from(msg_type).unwrap_or(0) {
             msg_type::SIGNALING_HAND_SHAKE_REQ => self.handshake_again(),
-            msg_type::EVENT_SUBSCRIPTION => self.subscribe(now, message, stage),
+            msg_type::EVENT_SUBSCRIPTION => self.subscribe(now, message, meeting),
             msg_type::CLIENT_READY_ACK => self.client_ready(now, message),
             msg_type::SESSION_STATE_REQ => self.answer_session_state(now, message),
             msg_type::STREAM_STATE_REQ => {
                 let state = self.current_state();
                 let now_ms = self.shared.wire_now(now);
-                self.tell(wire::stream_state_answer(&self.id, state, now_ms));
+                self.send_signaling(wire::stream_state_answer(&self.id, state, now_ms));
             }
-            msg_type::STREAM_CLOSE_REQ => self.close_requested(now, message, stage),
-            msg_type::VIDEO_SUBSCRIPTION_REQ => self.subscribe_video(now, message, stage),
+            msg_type::STREAM_CLOSE_REQ => self.close_requested(now, message, meeting),
+            msg_type::VIDEO_SUBSCRIPTION_REQ => self.subscribe_video(now, message, meeting),
             _ => self.report().breach(format!("message {msg_type} on the signaling socket")),
         }
     }
@@ -91,11 +91,11 @@ impl Stream {
         let refusal = Refusal::DUPLICATE_SIGNALING;
         self.report().refused(refusal);
         self.report().breach("a second handshake on one socket".to_owned());
-        self.tell(wire::refused(msg_type::SIGNALING_HAND_SHAKE_RESP, refusal));
+        self.send_signaling(wire::handshake_refused(msg_type::SIGNALING_HAND_SHAKE_RESP, refusal));
     }
 
     /// Message 5. Subscribing to joins tells who is there already.
-    fn subscribe(&mut self, now: Instant, message: &Value, stage: &Stage) {
+    fn subscribe(&mut self, now: Instant, message: &Value, meeting: &MeetingState) {
         let Some(events) = message["events"].as_array().filter(|e| e.len() <= MAX_EVENTS) else {
             self.report().breach("a subscription without a list of events".to_owned());
             return;
@@ -113,30 +113,30 @@ impl Stream {
                 self.subscriptions.remove(&event_type);
             }
             if wanted {
-                self.send_roster(now, event_type, stage);
+                self.send_roster(now, event_type, meeting);
             }
         }
     }
 
     /// Reports the present participants, if this event type covers them.
-    fn send_roster(&self, now: Instant, event_type: u64, stage: &Stage) {
+    fn send_roster(&self, now: Instant, event_type: u64, meeting: &MeetingState) {
         let script = &self.shared.settings().script;
-        let is_told = |who: &&usize| match script.is_engagement() {
+        let is_covered = |who: &&usize| match script.is_engagement() {
             true => answered_or_ended(&script.people[**who], true) == event_type,
             false => event_type == wire::EVENT_JOIN,
         };
-        let who: Vec<usize> = stage.present.iter().filter(is_told).copied().collect();
-        self.presence(now, &who, true);
+        let who: Vec<usize> = meeting.present.iter().filter(is_covered).copied().collect();
+        self.send_presence(now, &who, true);
     }
 
     /// Reports that people joined or left: in a meeting with one event for all, in an engagement with one event each.
-    pub(crate) fn presence(&self, now: Instant, who: &[usize], is_there: bool) {
+    pub(crate) fn send_presence(&self, now: Instant, who: &[usize], is_there: bool) {
         let script = &self.shared.settings().script;
         let people = who.iter().map(|who| &script.people[*who]);
         if script.is_engagement() {
             for person in people {
                 let event_type = answered_or_ended(person, is_there);
-                self.engagement(now, event_type, person, &Map::new());
+                self.send_engagement_event(now, event_type, person, &Map::new());
             }
         } else if !who.is_empty() {
             let (event_type, participants): (u64, Vec<Value>) = match is_there {
@@ -146,12 +146,12 @@ impl Stream {
                     people.map(|person| json!({"user_id": person.user_id})).collect(),
                 ),
             };
-            self.event(now, event_type, json!({"participants": participants}));
+            self.send_event(now, event_type, json!({"participants": participants}));
         }
     }
 
     /// An event about a party of an engagement (section 7).
-    pub(crate) fn engagement(
+    pub(crate) fn send_engagement_event(
         &self,
         now: Instant,
         event_type: u64,
@@ -161,13 +161,13 @@ impl Stream {
         let mut fields = more.clone();
         fields.insert("event_ts".to_owned(), self.shared.wire_now(now).into());
         fields.insert("participant_info".to_owned(), party.party());
-        self.event(now, event_type, fields.into());
+        self.send_event(now, event_type, fields.into());
     }
 
     /// Sends an event if the client subscribed to it.
-    pub(crate) fn event(&self, now: Instant, event_type: u64, fields: Value) {
+    pub(crate) fn send_event(&self, now: Instant, event_type: u64, fields: Value) {
         if self.signaling.is_some() && self.subscriptions.contains(&event_type) {
-            self.tell(wire::event(event_type, self.shared.wire_now(now), fields));
+            self.send_signaling(wire::event(event_type, self.shared.wire_now(now), fields));
             self.report().events += 1;
         }
     }
@@ -186,18 +186,18 @@ impl Stream {
             }
             return;
         }
-        let is_news = self.make_media_ready(now);
-        if !is_news {
+        let any_opened = self.make_media_ready(now);
+        if !any_opened {
             return;
         }
         let now_ms = self.shared.wire_now(now);
         if !self.is_started {
             self.is_started = true;
             let (session, state) = (&self.session_id, wire::SESSION_STARTED);
-            self.tell(wire::session_state(session, state, None, now_ms));
+            self.send_signaling(wire::session_state(session, state, None, now_ms));
         }
         if self.media_windows.is_empty() {
-            self.state(now, self.current_state(), 0);
+            self.send_state(now, self.current_state(), 0);
         }
     }
 
@@ -207,7 +207,7 @@ impl Stream {
         if state.is_none() {
             self.report().refused(Refusal::SESSION_ID);
         }
-        self.tell(wire::session_state_answer(session, state, self.shared.wire_now(now)));
+        self.send_signaling(wire::session_state_answer(session, state, self.shared.wire_now(now)));
     }
 
     fn session_state(&self) -> u64 {
@@ -219,35 +219,35 @@ impl Stream {
     }
 
     /// Message 21: the client ends the stream (section 3.7).
-    fn close_requested(&mut self, now: Instant, message: &Value, stage: &Stage) {
+    fn close_requested(&mut self, now: Instant, message: &Value, meeting: &MeetingState) {
         let refusal = (message["rtms_stream_id"] != *self.id).then_some(Refusal::STREAM_ID);
-        self.tell(wire::close_answer(&self.id, refusal, self.shared.wire_now(now)));
+        self.send_signaling(wire::close_answer(&self.id, refusal, self.shared.wire_now(now)));
         match refusal {
             Some(refusal) => self.report().refused(refusal),
-            None => self.end(now, reason::RECEIVER_CLOSED, stage),
+            None => self.end(now, reason::RECEIVER_CLOSED, meeting),
         }
     }
 
     /// Message 28: one participant's video at a time (6.19).
-    fn subscribe_video(&mut self, now: Instant, message: &Value, stage: &Stage) {
-        let outcome = self.choose_video(now, message, stage);
+    fn subscribe_video(&mut self, now: Instant, message: &Value, meeting: &MeetingState) {
+        let outcome = self.choose_video(now, message, meeting);
         if let Err(refusal) = outcome {
             self.report().refused(refusal);
         }
         let now_ms = self.shared.wire_now(now);
-        self.tell(wire::video_answer(&message["user_id"], outcome.err(), now_ms));
+        self.send_signaling(wire::video_answer(&message["user_id"], outcome.err(), now_ms));
     }
 
     /// Individual video stops until it is asked for again.
     pub(crate) fn camera_off(&mut self, who: usize) {
-        self.flow.video_of.take_if(|chosen| *chosen == who);
+        self.progress.video_of.take_if(|chosen| *chosen == who);
     }
 
     fn choose_video(
         &mut self,
         now: Instant,
         message: &Value,
-        stage: &Stage,
+        meeting: &MeetingState,
     ) -> Result<(), Refusal> {
         let video = self.media.iter().find_map(|media| media.params.video);
         if video.and_then(|video| video.data_opt) != Some(VIDEO_INDIVIDUAL) {
@@ -257,14 +257,14 @@ impl Stream {
         let user_id = message["user_id"].as_u64().ok_or(Refusal::PAYLOAD)?;
         let wanted = message["subscribe"].as_bool().ok_or(Refusal::PAYLOAD)?;
         let who = people.iter().position(|person| u64::from(person.user_id) == user_id);
-        let who = who.filter(|who| stage.present.contains(who)).ok_or(Refusal::PAYLOAD)?;
-        match (wanted, self.flow.video_of == Some(who)) {
+        let who = who.filter(|who| meeting.present.contains(who)).ok_or(Refusal::PAYLOAD)?;
+        match (wanted, self.progress.video_of == Some(who)) {
             (true, true) => return Err(Refusal::DUPLICATE_VIDEO),
             (true, false) => {
-                self.flow.video_of = Some(who);
-                self.flow.restart_pictures(self.shared.clock.ms(now));
+                self.progress.video_of = Some(who);
+                self.progress.restart_pictures(self.shared.clock.ms(now));
             }
-            (false, true) => self.flow.video_of = None,
+            (false, true) => self.progress.video_of = None,
             (false, false) => {}
         }
         Ok(())

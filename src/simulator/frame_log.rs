@@ -11,7 +11,7 @@ const MAX_FRAMES: usize = 1_000_000;
 
 /// One frame, line or message. In JSON `[at_ms, bytes, is_sent]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Made(
+pub struct LoggedFrame(
     /// The timestamp that it carries.
     pub i64,
     /// Of the payload, before base64.
@@ -22,15 +22,15 @@ pub struct Made(
 
 /// By medium, in order. Pictures are made only while somebody is there to take them.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct FrameAccount {
-    pub media: BTreeMap<&'static str, Vec<Made>>,
+pub struct FrameLog {
+    pub media: BTreeMap<&'static str, Vec<LoggedFrame>>,
     /// There were more than are remembered: nothing can be held against this.
     pub is_cut: bool,
     #[serde(skip)]
     count: usize,
 }
 
-impl FrameAccount {
+impl FrameLog {
     pub(super) fn add(&mut self, medium: Medium, at_ms: i64, bytes: usize, is_sent: bool) {
         if self.count >= MAX_FRAMES {
             self.is_cut = true;
@@ -38,6 +38,6 @@ impl FrameAccount {
         }
         self.count += 1;
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.media.entry(medium.as_str()).or_default().push(Made(at_ms, bytes, is_sent));
+        self.media.entry(medium.as_str()).or_default().push(LoggedFrame(at_ms, bytes, is_sent));
     }
 }
