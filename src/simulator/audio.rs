@@ -1,9 +1,10 @@
-//! What a meeting sounds like: a script's voices as frames of the negotiated codec (pure).
+//! Encodes the voices of a script as audio frames of the negotiated codec (pure).
 //!
-//! L16 and G.711 A-law are encoded. Opus is not, but played from packets of recorded speech: one sentence for
-//! each of three voices, again and again while somebody speaks, one packet of 20 ms a frame whatever the send
-//! rate, mono also where stereo was agreed (a decoder copes). Its silence is the usual three-byte packet.
-//! G.722 frames hold silence. RTP content carries the same bytes, without RTP headers.
+//! L16 and G.711 A-law are encoded from the script's samples. Opus is not encoded: while a person speaks, the frames
+//! repeat one recorded sentence, of which there are three voices. Each frame is one packet of 20 ms, the only legal
+//! send rate of Opus (section 8.2), and mono even where stereo was negotiated, which decoders accept. Opus silence
+//! is the usual three-byte packet. G.722 frames contain only silence. RTP content has the same bytes, without RTP
+//! headers.
 
 use std::collections::BTreeMap;
 use std::f64::consts::TAU;
@@ -14,15 +15,17 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use super::params::{AudioParams, G711, G722, L16, OPUS};
 use super::script::{Script, Utterance, Voice};
 
+/// The sample rate of recordings.
 const CLIP_HZ: i64 = 8_000;
+/// The peak of a tone: about -32 dBFS, so that several mixed tones do not clip.
 const TONE_PEAK: f64 = 800.0;
 const OPUS_PACKET_MS: i64 = 20;
 
-/// The bytes of a frame, as they travel.
+/// The bytes of a frame, encoded as they are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Payload {
     pub base64: Arc<str>,
-    /// Before base64.
+    /// The number of bytes before base64.
     pub length: usize,
 }
 
@@ -32,11 +35,11 @@ impl Payload {
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
-        BASE64_STANDARD.decode(self.base64.as_bytes()).expect("it was encoded here")
+        BASE64_STANDARD.decode(self.base64.as_bytes()).expect("Payload::of encoded it")
     }
 }
 
-/// Makes frames with one set of parameters. Silence and tones are made once and shared.
+/// Encodes frames with one set of parameters. Frames of silence and of tones are encoded once and reused.
 pub(super) struct Encoder {
     params: AudioParams,
     silence: Payload,
@@ -55,24 +58,26 @@ impl Encoder {
         Self { params, silence, tones }
     }
 
-    /// What `utterance` sounds like in the frame that begins at `from_ms` of the script.
+    /// The frame of one utterance that begins at `from_ms` in the script.
     pub(super) fn single_voice(&self, utterance: &Utterance, from_ms: i64) -> Payload {
         if self.params.codec == OPUS {
             let index = (from_ms - i64::from(utterance.start_ms)) / OPUS_PACKET_MS;
+            // Negative in a frame that begins before the utterance.
             return voice_packet(utterance.who, index.max(0) as usize);
         }
         match (&utterance.voice, self.covers(utterance, from_ms)) {
+            // Reused only if the tone fills the whole frame; at an edge part of the frame is silent.
             (Voice::Tone { hz }, true) => self.tones[hz].clone(),
             _ => encode_samples(&self.params, &self.samples(utterance, from_ms)),
         }
     }
 
-    /// The sum of everybody who speaks in the frame; silence when nobody does.
+    /// The frame that mixes these utterances; silence if there are none.
     pub(super) fn mixed_voices(&self, utterances: &[&Utterance], from_ms: i64) -> Payload {
         match utterances {
             [] => self.silence.clone(),
             [one] => self.single_voice(one, from_ms),
-            // Packets cannot be added.
+            // Encoded packets cannot be mixed, so the first speaker is heard alone.
             [first, ..] if self.params.codec == OPUS => self.single_voice(first, from_ms),
             [first, others @ ..] => {
                 let mut sum = self.samples(first, from_ms);
@@ -85,11 +90,13 @@ impl Encoder {
         }
     }
 
+    /// Whether the utterance lasts for the whole frame.
     fn covers(&self, utterance: &Utterance, from_ms: i64) -> bool {
         i64::from(utterance.start_ms) <= from_ms
             && from_ms + self.params.send_rate <= i64::from(utterance.end_ms())
     }
 
+    /// The utterance's samples in a frame, silent before its start and after its end.
     fn samples(&self, utterance: &Utterance, from_ms: i64) -> Vec<i16> {
         let rate = sample_rate_hz(&self.params);
         let mut samples = match &utterance.voice {
@@ -111,7 +118,7 @@ impl Encoder {
     }
 }
 
-/// The utterances that sound between two times of the script, at most `limit`.
+/// The utterances that are heard between two times of the script, the latest first and at most `limit`.
 pub(super) fn utterances_between(
     script: &Script,
     from_ms: i64,
@@ -119,12 +126,13 @@ pub(super) fn utterances_between(
     limit: usize,
 ) -> Vec<&Utterance> {
     let all = &script.utterances;
+    // A binary search: utterances are sorted by start, and this runs for every frame.
     let started = all.partition_point(|utterance| i64::from(utterance.start_ms) < to_ms);
     let sounding = all[..started].iter().rev().take(LOOK_BACK);
     sounding.filter(|utterance| i64::from(utterance.end_ms()) > from_ms).take(limit).collect()
 }
 
-/// How many earlier utterances may still be sounding: bounds the search, and the overlap of voices.
+/// How many earlier utterances are searched for ones that are still heard. Bounds the cost of a frame.
 const LOOK_BACK: usize = 8;
 
 pub(super) fn sample_rate_hz(params: &AudioParams) -> i64 {
@@ -137,35 +145,38 @@ pub(super) fn sample_rate_hz(params: &AudioParams) -> i64 {
 }
 
 fn samples_per_frame(params: &AudioParams) -> usize {
-    // Positive and small: both factors were negotiated.
+    // The cast is safe: both factors are positive and small, because `negotiate` checked them.
     (sample_rate_hz(params) * params.send_rate / 1000) as usize
 }
 
-/// Begins at phase zero: frames hold whole periods, so that one after another is one smooth tone.
+/// One frame of a tone, starting at phase zero. Frames hold whole periods, so consecutive frames join smoothly.
 fn sine_wave(hz: u32, params: &AudioParams) -> Vec<i16> {
     let step = TAU * f64::from(hz) / sample_rate_hz(params) as f64;
     (0..samples_per_frame(params)).map(|n| (TONE_PEAK * (step * n as f64).sin()) as i16).collect()
 }
 
-/// Sample `index` at `rate` of an 8 kHz A-law clip, interpolated in a straight line.
+/// Sample `index` of a clip that is resampled from 8 kHz A-law to `rate`, with linear interpolation.
 fn clip_sample(clip: &[u8], index: i64, rate: i64) -> i16 {
     let at = |position: i64| {
         let byte = usize::try_from(position).ok().and_then(|position| clip.get(position));
         byte.map_or(0, |byte| i64::from(from_a_law(*byte)))
     };
     let (position, rest) = (index * CLIP_HZ / rate, index * CLIP_HZ % rate);
+    // Beyond either end of the clip is silence.
     let (here, next) = (at(position), at(position + 1));
     (here + (next - here) * rest / rate) as i16
 }
 
 fn encode_samples(params: &AudioParams, mono: &[i16]) -> Payload {
     let bytes = match params.codec {
+        // Little-endian, unlike L16 in RFC 3551 (section 9).
         L16 => {
             let copies = params.channel as usize;
             let channels = mono.iter().flat_map(|sample| std::iter::repeat_n(*sample, copies));
             channels.flat_map(i16::to_le_bytes).collect()
         }
         G711 => mono.iter().map(|sample| to_a_law(*sample)).collect(),
+        // One byte for two samples.
         G722 => vec![0xfa; mono.len() / 2],
         _ => opus_silence(params.channel),
     };
@@ -178,7 +189,7 @@ fn voice_packet(who: usize, index: usize) -> Payload {
     packets[index % packets.len()].clone()
 }
 
-/// `picture/make-pictures.sh` makes them from the demo's recordings.
+/// Opus packets of three voices. `picture/make-pictures.sh` makes them from the demo's recordings.
 static VOICES: LazyLock<[Vec<Payload>; 3]> = LazyLock::new(|| {
     [
         split_packets(include_bytes!("picture/voice-0.packets")),
@@ -187,7 +198,7 @@ static VOICES: LazyLock<[Vec<Payload>; 3]> = LazyLock::new(|| {
     ]
 });
 
-/// Each packet follows its length, one byte.
+/// Splits a file of packets, each of which follows its length in one byte.
 fn split_packets(mut file: &[u8]) -> Vec<Payload> {
     let mut packets = Vec::new();
     while let Some((length, rest)) = file.split_first() {
@@ -198,13 +209,14 @@ fn split_packets(mut file: &[u8]) -> Vec<Payload> {
     packets
 }
 
-/// A 20 ms full-band packet that decodes to silence; the third bit of the first byte says stereo.
+/// A full-band packet of 20 ms that decodes to silence. Bit 2 of its first byte means stereo (RFC 6716, 3.1).
 fn opus_silence(channel: i64) -> Vec<u8> {
     vec![if channel == 2 { 0xfc } else { 0xf8 }, 0xff, 0xfe]
 }
 
-/// ITU-T G.711 A-law.
+/// Decodes a byte of ITU-T G.711 A-law.
 fn from_a_law(byte: u8) -> i16 {
+    // A-law inverts every other bit on the line.
     let bits = byte ^ 0x55;
     let (segment, step) = ((bits >> 4) & 7, i16::from(bits & 0x0f));
     let magnitude = match segment {
@@ -214,9 +226,10 @@ fn from_a_law(byte: u8) -> i16 {
     if bits & 0x80 == 0 { -magnitude } else { magnitude }
 }
 
+/// Encodes a sample as ITU-T G.711 A-law.
 fn to_a_law(sample: i16) -> u8 {
     let sign = if sample < 0 { 0 } else { 0x80 };
-    // One's complement for negative samples, as the standard's tables have it: -1 is as quiet as 0.
+    // One's complement for negative samples, as in the standard's tables: -1 encodes like 0, but for the sign.
     let magnitude = (if sample < 0 { !sample } else { sample } as u16) >> 4;
     let code = match magnitude {
         0..16 => magnitude,
@@ -268,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clip_is_upsampled_in_straight_lines_and_ends_in_silence() {
+    fn a_clip_is_resampled_and_followed_by_silence() {
         let clip: Arc<[u8]> = vec![0xaa; 800].into();
         let encoder = Encoder::new(L16_16K, &Script::load(1));
         let said = said(Voice::Clip(clip));
@@ -277,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_begins_before_the_utterance_begins_silent() {
+    fn a_frame_that_begins_before_the_utterance_is_silent_up_to_its_start() {
         let encoder = Encoder::new(L16_16K, &Script::load(1));
         let clip: Arc<[u8]> = vec![0xaa; 800].into();
         let samples = l16(&encoder.single_voice(&said(Voice::Clip(clip)), 90));
@@ -306,12 +319,11 @@ mod tests {
     }
 
     #[test]
-    fn opus_voices_are_packets_of_20_ms_that_follow_each_other() {
+    fn opus_voices_are_consecutive_packets_of_20_ms_that_repeat() {
         for voice in VOICES.iter() {
             for packet in voice {
                 let first = packet.bytes()[0];
-                // SILK and CELT-only configurations that end in 1 and hybrid ones too have 20 ms; code 0
-                // is one frame (RFC 6716, section 3.1).
+                // The configuration gives mode and duration; code 0 is one frame (RFC 6716, section 3.1).
                 let (config, code) = (first >> 3, first & 3);
                 let is_20_ms = match config {
                     0..12 => config % 4 == 1,
@@ -330,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn overlapping_voices_are_added() {
+    fn overlapping_voices_are_mixed_by_addition() {
         let encoder = Encoder::new(L16_16K, &Script::load(1));
         let one = said(Voice::Tone { hz: 200 });
         let alone = l16(&encoder.mixed_voices(&[&one], 120));

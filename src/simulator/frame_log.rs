@@ -1,4 +1,4 @@
-//! Every frame that a stream made, to hold a client's account against (pure).
+//! The log of every frame that a stream produced, to compare with what a client received (pure).
 
 use std::collections::BTreeMap;
 
@@ -6,25 +6,26 @@ use serde::Serialize;
 
 use crate::rtms::message::Medium;
 
-/// Frames remembered of one stream: an hour of everything.
+/// The most frames logged for one stream: more than an hour of audio, video and text.
 const MAX_FRAMES: usize = 1_000_000;
 
-/// One frame, line or message. In JSON `[at_ms, bytes, is_sent]`.
+/// One audio or video frame, transcript line or chat message. In JSON `[at_ms, bytes, is_sent]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LoggedFrame(
-    /// The timestamp that it carries.
+    /// The frame's timestamp, in Unix milliseconds.
     pub i64,
-    /// Of the payload, before base64.
+    /// The size of the payload in bytes, before base64.
     pub u32,
-    /// Whether it was given to a socket; whether it arrived only the client knows.
+    /// Whether the frame was queued on a socket. Whether it arrived, only the client knows.
     pub bool,
 );
 
-/// By medium, in order. Pictures are made only while somebody is there to take them.
+/// The frames of one stream, in order. Pictures are produced only while a client is connected.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct FrameLog {
+    /// Frames by medium.
     pub media: BTreeMap<&'static str, Vec<LoggedFrame>>,
-    /// There were more than are remembered: nothing can be held against this.
+    /// The log is full and incomplete, so a comparison with it proves nothing.
     pub is_cut: bool,
     #[serde(skip)]
     count: usize,

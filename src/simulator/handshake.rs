@@ -1,4 +1,4 @@
-//! The first message of a socket: 1 on signaling, 3 on media (pure).
+//! Parses the first message of a socket: 1 on signaling, 3 on media (pure).
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::status::Refusal;
 use crate::model::IdKey;
 use crate::rtms::message::{MEDIA_TYPE_ALL, Medium, msg_type};
 
-/// A handshake that has everything in place; whether it is right is for the stream to say.
+/// A well-formed handshake. The stream checks whether its values are right.
 #[derive(Debug)]
 pub(super) struct Handshake {
     pub route: Route,
@@ -20,7 +20,7 @@ pub(super) struct Handshake {
     pub kind: HandshakeKind,
 }
 
-/// What the socket is for.
+/// What the client asks the socket to be.
 #[derive(Debug)]
 pub(super) enum HandshakeKind {
     Signaling { buffer_data: bool },
@@ -28,7 +28,7 @@ pub(super) enum HandshakeKind {
 }
 
 impl HandshakeKind {
-    /// Whether a socket that asks so is the named link, or one of the media that it names.
+    /// Whether this handshake opens the named link.
     pub(super) fn is_for(&self, link: LinkName) -> bool {
         match self {
             Self::Signaling { .. } => link == LinkName::Signaling,
@@ -44,14 +44,14 @@ impl HandshakeKind {
     }
 }
 
-/// A first message that cannot be a handshake.
+/// The refusal of a first message that is not a valid handshake.
 #[derive(Debug)]
 pub(super) struct Rejection {
     pub answer: u16,
     pub refusal: Refusal,
 }
 
-/// Reads the first message of a socket that came through `door`: refusals 1 and 4.
+/// Parses the first message of a socket that was opened at `route`. Fails with refusal 1 or 4.
 pub(super) fn parse_handshake(route: Route, text: &str) -> Result<Handshake, Rejection> {
     let message: Value = serde_json::from_str(text).unwrap_or_default();
     let msg_type = message["msg_type"].as_u64();
@@ -60,6 +60,7 @@ pub(super) fn parse_handshake(route: Route, text: &str) -> Result<Handshake, Rej
     if !message.is_object() {
         return Err(reject(Refusal::PAYLOAD));
     }
+    // Each answer's number follows that of its request: 1 and 2, 3 and 4.
     let expected = u64::from(answer - 1);
     if msg_type != Some(expected) {
         return Err(reject(Refusal::MESSAGE_TYPE));
@@ -67,7 +68,7 @@ pub(super) fn parse_handshake(route: Route, text: &str) -> Result<Handshake, Rej
     parse_fields(route, answer, &message).ok_or_else(|| reject(Refusal::PAYLOAD))
 }
 
-/// Answers follow their requests in the numbering.
+/// The type of the answer. A bare host serves both sockets, so there the message type decides.
 fn answer_type(route: Route, msg_type: Option<u64>) -> u16 {
     let media = match route {
         Route::Signaling(_) => false,
@@ -79,8 +80,9 @@ fn answer_type(route: Route, msg_type: Option<u64>) -> u16 {
 
 fn parse_fields(route: Route, answer: u16, message: &Value) -> Option<Handshake> {
     let text = |name: &str| message.get(name)?.as_str().map(str::to_owned);
-    // Zoom's own client sends the id of every product as `meeting_uuid` (section 22).
+    // Any product's key is accepted: Zoom's own client sends every id as `meeting_uuid` (section 22).
     let instance_id = IdKey::ANNOUNCED.iter().find_map(|key| text(key.as_str()))?;
+    // Absence is accepted, as by Zoom (conflict 19.6).
     let version = message.get("protocol_version");
     if version.is_some_and(|version| !version.is_u64()) {
         return None;
@@ -110,16 +112,18 @@ fn optional_flag(message: &Value, name: &str, default: bool) -> Option<bool> {
     }
 }
 
-/// The media that a socket will carry: those of `media_type`, if the door and the scopes allow them.
+/// The media that a socket carries: those of `media_type`, if the route and the app's scopes allow them.
 pub(super) fn requested_media(
     route: Route,
     media_type: i64,
     scopes: &[Medium],
 ) -> Result<Vec<Medium>, Refusal> {
     if media_type == i64::from(MEDIA_TYPE_ALL) {
+        // "All" silently leaves out media without scope (section 3.3).
         let open = matches!(route, Route::Media(None) | Route::Any);
         return if open { Ok(scopes.to_vec()) } else { Err(Refusal::MEDIA_TYPE) };
     }
+    // Only single bits: a combined mask is not described by Zoom (section 3.3).
     let medium = Medium::ALL.into_iter().find(|medium| i64::from(medium.bit()) == media_type);
     let medium = medium.ok_or(Refusal::MEDIA_TYPE)?;
     if matches!(route, Route::Media(Some(other)) if other != medium) {
@@ -160,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn every_products_key_and_meeting_uuid_are_read() {
+    fn the_id_key_of_every_product_is_accepted() {
         for key in IdKey::ANNOUNCED {
             let mut message = signaling();
             message.as_object_mut().unwrap().remove("meeting_uuid");
@@ -173,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_message_that_is_no_handshake_is_refused_by_its_kind() {
+    fn an_invalid_first_message_is_refused_by_cause() {
         let route = Route::Signaling(1);
         assert_eq!(refused(route, &json!({"msg_type": 3})), (2, 1));
         assert_eq!(refused(route, &json!([1])), (2, 4));
@@ -186,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn combined_masks_and_other_media_than_the_urls_are_refused() {
+    fn combined_masks_and_media_that_the_url_does_not_serve_are_refused() {
         let all = Medium::ALL;
         for mask in [0, 9, 33, 64, -1] {
             assert_eq!(requested_media(Route::Media(None), mask, &all), Err(Refusal::MEDIA_TYPE));

@@ -1,4 +1,4 @@
-//! One socket of a stream, from the server's side: its outbox and its keep-alives.
+//! An established socket of a stream: its outbox and its keep-alives (section 6.11).
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,29 +9,31 @@ use super::settings::Timings;
 use super::socket::Outbox;
 use super::wire;
 
-/// Timestamps of requests that an answer may still name.
+/// How many recent requests an answer may still name.
 const REMEMBERED: usize = 8;
 
+/// A socket after a successful handshake.
 pub(super) struct Link {
     pub socket: u64,
     pub outbox: Outbox,
     next_at: Instant,
     sequence: i32,
-    /// The timestamps of the last requests, and when they were made.
+    /// The timestamps of the last requests, and when they were sent.
     asked: VecDeque<(i64, Instant)>,
-    /// Requests since the last answer.
+    /// How many requests were sent since the last answer.
     unanswered: u32,
+    /// False after the fault `stop_keep_alives`.
     keep_alives: bool,
 }
 
-/// What a keep-alive check found.
+/// The result of a keep-alive check.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeepAliveCheck {
     NotDue,
     Sent,
-    /// Too many requests in a row without an answer.
+    /// Too many requests in a row were not answered.
     Unanswered,
-    /// The queue is full: the client has not read for a long time.
+    /// The outbox is full: the client has not read for a long time.
     QueueFull,
 }
 
@@ -52,6 +54,7 @@ impl Link {
         if now < self.next_at {
             return KeepAliveCheck::NotDue;
         }
+        // From now, not from the last due time: a delayed task must not send a burst of requests.
         self.next_at = now + timings.wait(timings.keep_alive_ms);
         if !self.keep_alives {
             return KeepAliveCheck::NotDue;
@@ -59,6 +62,7 @@ impl Link {
         if self.unanswered >= timings.missed_keep_alives {
             return KeepAliveCheck::Unanswered;
         }
+        // Zoom's own client needs a positive int32 (section 22).
         self.sequence = self.sequence.wrapping_add(1).max(1);
         if !self.outbox.send(wire::keep_alive(wire_ms, self.sequence)) {
             return KeepAliveCheck::QueueFull;
@@ -71,13 +75,15 @@ impl Link {
         KeepAliveCheck::Sent
     }
 
-    /// How long the answer took, if it names a request that was made.
+    /// The time that an answer took, if it names a recent request by its timestamp.
     pub(super) fn answered(&mut self, now: Instant, timestamp_ms: Option<i64>) -> Option<Duration> {
         let (_, asked_at) = self.asked.iter().find(|(asked, _)| Some(*asked) == timestamp_ms)?;
+        // A late answer also shows that the client is alive.
         self.unanswered = 0;
         Some(now.saturating_duration_since(*asked_at))
     }
 
+    /// Sends no further requests, as a fault.
     pub(super) fn stop_keep_alives(&mut self) {
         self.keep_alives = false;
     }

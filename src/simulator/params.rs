@@ -1,4 +1,4 @@
-//! Media parameters: what a client asks for, what Zoom makes of it (section 8; pure).
+//! Negotiates media parameters: fills in defaults and checks what a client requests (section 8; pure).
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -27,12 +27,12 @@ pub(super) const VIDEO_INDIVIDUAL: i64 = 4;
 
 const SEND_RATE_STEP_MS: i64 = 20;
 const MAX_SEND_RATE_MS: i64 = 1000;
-/// The fastest that still images may come; the share's limit is 1 unless the server is lenient.
+/// The highest rates of still images, for video and for a share (conflict 19.17).
 const MAX_STILL_FPS: i64 = 5;
 const MAX_SHARE_STILL_FPS: i64 = 1;
 const MAX_FPS: i64 = 30;
 
-/// Effective audio parameters. All six are in message 4 (section 22).
+/// Effective audio parameters. Zoom's own client needs all six in message 4 (section 22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub(super) struct AudioParams {
     pub content_type: i64,
@@ -43,7 +43,7 @@ pub(super) struct AudioParams {
     pub send_rate: i64,
 }
 
-/// Effective video or share parameters; a share has no `data_opt`.
+/// Effective video or share parameters. A share has no `data_opt`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub(super) struct PictureParams {
     pub content_type: i64,
@@ -66,7 +66,7 @@ pub(super) struct ChatParams {
     pub content_type: i64,
 }
 
-/// `media_params` of message 4: one object for each medium of the socket.
+/// `media_params` of message 4, with one object for each medium of the socket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(super) struct MediaParams {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,8 +81,8 @@ pub(super) struct MediaParams {
     pub chat: Option<ChatParams>,
 }
 
-/// The effective parameters for `media` when a client asked for `requested` (null for nothing).
-/// `lenient` allows what conflict 19.17 leaves open.
+/// The effective parameters for `media`, given the client's `media_params` (null if absent).
+/// `lenient` also allows the combinations that conflict 19.17 leaves open.
 pub(super) fn negotiate(
     media: &[Medium],
     requested: &Value,
@@ -119,18 +119,21 @@ fn negotiate_audio(requested: Option<&Value>) -> Result<AudioParams, Refusal> {
         channel: fields.int("channel", 1)?,
         codec: fields.int("codec", L16)?,
         data_opt: fields.int("data_opt", AUDIO_MIXED)?,
+        // Clamped, not refused (section 8.1).
         send_rate: fields.int("send_rate", SEND_RATE_STEP_MS)?.min(MAX_SEND_RATE_MS),
     };
     legal_audio(&params)?;
     Ok(params)
 }
 
-/// The table of section 8.2.
+/// Checks the combination against the table of section 8.2.
 fn legal_audio(params: &AudioParams) -> Result<(), Refusal> {
     let rtp = params.content_type == RTP;
     require(rtp || params.content_type == RAW_AUDIO, Refusal::AUDIO_CONTENT_TYPE)?;
     require((L16..=OPUS).contains(&params.codec), Refusal::AUDIO_CODEC)?;
+    // The table has no L16 over RTP.
     require(!(rtp && params.codec == L16), Refusal::AUDIO_CODEC)?;
+    // Codes of section 10.12: 0 is 8 kHz, 3 is 48 kHz.
     let rates: &[i64] = match params.codec {
         L16 => &[0, 1, 2, 3],
         G711 => &[0],
@@ -142,11 +145,12 @@ fn legal_audio(params: &AudioParams) -> Result<(), Refusal> {
     require((1..=max_channel).contains(&params.channel), Refusal::AUDIO_CHANNEL)?;
     require(matches!(params.data_opt, AUDIO_MIXED | AUDIO_MULTI), Refusal::AUDIO_DATA_OPT)?;
     let whole_steps = params.send_rate > 0 && params.send_rate % SEND_RATE_STEP_MS == 0;
+    // Only L16 frames can be longer than 20 ms.
     let one_step = params.send_rate == SEND_RATE_STEP_MS;
     require(whole_steps && (one_step || params.codec == L16), Refusal::AUDIO_SEND_RATE)
 }
 
-/// Where the rules of video and share differ: defaults, limits and the codes of their refusals.
+/// How video and share differ: their defaults, limits and refusals.
 struct PictureRules {
     resolution: i64,
     fps: i64,
@@ -189,8 +193,8 @@ fn negotiate_share(requested: Option<&Value>, lenient: bool) -> Result<PicturePa
     negotiate_picture(requested, &rules, lenient)
 }
 
-/// The table of section 8.3. Without a codec, more frames than stills allow fall back to JPG at the most
-/// that they allow.
+/// Applies the table of section 8.3. Without a codec, a rate that is too high for still images falls back to JPG
+/// at their highest rate (section 8.1).
 fn negotiate_picture(
     requested: Option<&Value>,
     rules: &PictureRules,
@@ -239,7 +243,7 @@ fn require(holds: bool, refusal: Refusal) -> Result<(), Refusal> {
     if holds { Ok(()) } else { Err(refusal) }
 }
 
-/// One sub-object of `media_params`; absent and null are the same as empty.
+/// One sub-object of `media_params`. Absent and null count as empty.
 struct Fields<'a> {
     object: Option<&'a Map<String, Value>>,
     wrong_type: Refusal,
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_asked_gives_every_default_of_section_8_1() {
+    fn an_empty_request_gets_every_default_of_section_8_1() {
         for nothing in [json!(null), json!({}), json!({"audio": null, "video": {}})] {
             let params = negotiate(&Medium::ALL, &nothing, false).unwrap();
             assert_eq!(
@@ -368,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_send_rate_is_clamped_and_fast_stills_without_a_codec_are_slowed() {
+    fn a_high_send_rate_and_a_high_rate_of_stills_without_a_codec_are_clamped() {
         let requested = json!({"audio": {"send_rate": 4000}, "video": {"fps": 25}});
         let params = negotiate(&Medium::ALL, &requested, false).unwrap();
         assert_eq!(params.audio.unwrap().send_rate, 1000);
@@ -377,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lenient_server_takes_share_stills_at_five_frames_a_second() {
+    fn a_lenient_server_accepts_five_share_stills_per_second() {
         let requested = json!({"deskshare": {"codec": 6, "fps": 5}});
         assert!(negotiate(&[Medium::Share], &requested, true).is_ok());
         assert!(negotiate(&[Medium::Share], &requested, false).is_err());

@@ -1,28 +1,25 @@
-//! What video and screen share frames hold: cameras with a wandering square, and one slide (pure).
+//! The payloads of video and screen share frames: cameras that show a moving square, and one slide (pure).
 //!
-//! `picture/make-pictures.sh` made them. H.264 is Constrained Baseline in Annex B framing, one access unit a
-//! frame; an access unit with an IDR picture begins with its parameter sets.
+//! `picture/make-pictures.sh` generates them. H.264 is Constrained Baseline in Annex B framing, with one access unit
+//! per frame. An access unit with an IDR picture starts with its parameter sets.
 
 use std::sync::LazyLock;
 
 use super::audio::Payload;
 use super::params::{H264, PNG};
 
-/// For the report: what a client sees and hears where frames do not hold the script.
+/// For the report: what frames contain where they do not follow the script.
 pub(super) const PAYLOADS: [(&str, &str); 4] = [
     ("g722", "silence"),
-    (
-        "opus",
-        "one sentence of recorded voice, again and again while somebody speaks; 20 ms a packet",
-    ),
-    ("jpg, png", "one still image of each camera, 320 x 180, or of a slide, 640 x 360"),
+    ("opus", "one recorded sentence, repeated while a person speaks; 20 ms per packet"),
+    ("jpg, png", "one still image of each camera, 320 x 180, or of the slide, 640 x 360"),
     (
         "h264",
-        "25 pictures of each camera or of the slide, again and again, at any resolution and rate",
+        "25 pictures of each camera or of the slide, repeated, whatever the resolution and rate",
     ),
 ];
 
-/// What a medium shows.
+/// What a frame shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scene {
     /// The camera of the person with this index.
@@ -30,7 +27,7 @@ pub(super) enum Scene {
     Slide,
 }
 
-/// The pictures of one scene.
+/// The payloads of one scene in every codec.
 struct Album {
     jpg: Payload,
     png: Payload,
@@ -54,12 +51,13 @@ macro_rules! album {
     };
 }
 
+// Encoded on first use: a run without video does not need them.
 static CAMERAS: LazyLock<[Album; 4]> = LazyLock::new(|| {
     [album!("camera-0"), album!("camera-1"), album!("camera-2"), album!("camera-3")]
 });
 static SLIDE: LazyLock<Album> = LazyLock::new(|| album!("slide"));
 
-/// The payload of a frame: number `index` since the scene began, which is a key frame when it is 0.
+/// The payload of frame `index` since the scene was first shown. Frame 0 is a key frame.
 pub(super) fn frame_payload(scene: Scene, codec: i64, index: usize) -> Payload {
     let album = match scene {
         Scene::Camera(who) => &CAMERAS[who % CAMERAS.len()],
@@ -72,21 +70,22 @@ pub(super) fn frame_payload(scene: Scene, codec: i64, index: usize) -> Payload {
     }
 }
 
-/// A key frame or still image of half a megabyte; other frames stay as they are.
+/// The same payload, padded to half a megabyte if it is a key frame or a still image.
 pub(super) fn large_payload(scene: Scene, codec: i64, index: usize) -> Payload {
     const STUFFING: usize = 512 << 10;
     let payload = frame_payload(scene, codec, index);
     let mut bytes = payload.bytes();
     match codec {
         H264 if !is_key(&bytes) => return payload,
-        // A NAL unit of filler data.
+        // Decoders skip a NAL unit of filler data (type 12), which ends with a stop bit.
         H264 => {
             bytes.extend([0, 0, 0, 1, FILLER]);
             bytes.resize(bytes.len() + STUFFING, 0xff);
             bytes.push(0x80);
         }
+        // Decoders ignore what follows the IEND chunk.
         PNG => bytes.resize(bytes.len() + STUFFING, 0),
-        // Any number of fill bytes may stand before a marker, here the last.
+        // Any number of fill bytes may precede a marker, here the last one.
         _ => {
             let end = bytes.len() - 2;
             bytes.splice(end..end, std::iter::repeat_n(0xff, STUFFING));
@@ -95,16 +94,17 @@ pub(super) fn large_payload(scene: Scene, codec: i64, index: usize) -> Payload {
     Payload::of(&bytes)
 }
 
+// NAL unit types.
 const FILLER: u8 = 12;
 const IDR: u8 = 5;
-/// Slices of pictures, coded alone and from others.
+/// The NAL unit types of slices: of P pictures and of IDR pictures.
 const SLICES: [u8; 2] = [1, IDR];
 
 fn is_key(access_unit: &[u8]) -> bool {
     nal_units(access_unit).iter().any(|(_, kind)| *kind == IDR)
 }
 
-/// Pieces that end with a slice each: the samples have one slice a picture.
+/// Splits a stream into access units. The recordings have one slice per picture, so each unit ends after a slice.
 fn access_units(stream: &[u8]) -> Vec<&[u8]> {
     let units = nal_units(stream);
     let mut pieces = Vec::new();
@@ -119,7 +119,7 @@ fn access_units(stream: &[u8]) -> Vec<&[u8]> {
     pieces
 }
 
-/// The place of every start code, its leading zero included, and the type of what follows.
+/// The offset of every start code, including its leading zero byte, and the type of the NAL unit behind it.
 fn nal_units(stream: &[u8]) -> Vec<(usize, u8)> {
     let starts = stream.windows(4).enumerate().filter(|(_, window)| window[..3] == [0, 0, 1]);
     let unit = |(at, window): (usize, &[u8])| {
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_looks_different() {
+    fn every_scene_looks_different() {
         for codec in [JPG, PNG, H264] {
             let mut frames: Vec<_> =
                 SCENES.map(|scene| frame_payload(scene, codec, 0).base64.to_string()).into();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn large_frames_are_the_same_pictures_with_stuffing() {
+    fn large_frames_are_the_same_pictures_with_padding() {
         for (codec, index) in [(JPG, 3), (PNG, 3), (H264, 25)] {
             let large = large_payload(Scene::Slide, codec, index);
             assert!(large.length > 512 << 10);

@@ -1,4 +1,4 @@
-//! Ways in which Zoom's messages differ from their description, in one place or another (section 18, point 8).
+//! Quirks: documented deviations in Zoom's messages and behaviour that clients must tolerate (section 18, point 8).
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -7,53 +7,53 @@ use serde_json::{Map, Value, json};
 
 use crate::rtms::message::msg_type;
 
-/// One deviation. In scripts: `"quirks": ["binary_frames"]`, or `{"kind": "quirk", "name": "binary_frames"}`
-/// as a fault; a client must put up with each of them.
+/// One deviation, which a client must tolerate. In scripts: `"quirks": ["binary_frames"]`, or as a fault
+/// `{"kind": "quirk", "name": "binary_frames"}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quirk {
-    /// Messages 2 and 4 without `protocol_version`.
+    /// Messages 2 and 4 have no `protocol_version`.
     NoProtocolVersion,
-    /// Every object of a message has a field that nobody knows.
+    /// Every object of a message has an additional, unknown field.
     UnknownFields,
-    /// `user_id` is a text.
+    /// `user_id` is a string.
     TextUserIds,
-    /// Timestamps are texts.
+    /// Timestamps are strings.
     TextTimestamps,
-    /// Timestamps are Unix seconds, but for those of keep-alives.
+    /// Timestamps are Unix seconds, except those of keep-alives.
     SecondTimestamps,
-    /// `reason` and `stop_reason` change their names, in messages 8 and 9 and in webhooks.
+    /// `reason` is named `stop_reason` in message 8; `stop_reason` is named `reason` in message 9 and in webhooks.
     RenamedReasons,
-    /// `event_code` for `event_type`, as in protocol version 2.
+    /// `event_type` is named `event_code`, as in protocol version 2.
     EventCodes,
-    /// `payload_encryption` for `payload_encrypted` in message 4.
+    /// `payload_encrypted` is named `payload_encryption` in message 4.
     PayloadEncryption,
-    /// The content of audio, video and share is the Base64 text itself.
+    /// `content` of audio, video and share messages is the base64 string itself (conflict 19.20).
     PlainContent,
-    /// A media handshake is refused in a message 2.
+    /// A media handshake is refused with a message 2 (conflict 19.30).
     #[serde(rename = "media_errors_in_2")]
     MediaErrorsIn2,
-    /// RTMS webhooks are nested in `payload.object`.
+    /// The fields of RTMS webhooks are in `payload.object` (conflict 19.4).
     NestedWebhooks,
     /// Every webhook is sent twice.
     DuplicateWebhooks,
-    /// The stop of a stream is delivered before its start.
+    /// `rtms_stopped` is delivered before `rtms_started`.
     StopBeforeStart,
-    /// Streams are announced with a URL where nobody listens.
+    /// Streams are announced with a URL on which nothing listens.
     DeadUrl,
-    /// A stream that ends says so with state 3, and never with state 4.
+    /// An ending stream sends state 3 but not state 4.
     NoTerminatedState,
-    /// A socket stays open after its handshake was refused.
+    /// The socket stays open after a refused handshake.
     OpenAfterError,
-    /// Key frames and still images have half a megabyte.
+    /// Key frames and still images are half a megabyte large.
     LargeFrames,
-    /// Messages are binary WebSocket messages, as those of Zoom's own client.
+    /// Messages are sent in binary frames, as Zoom's own client does (section 22).
     BinaryFrames,
-    /// Messages come in fragments that do not end where characters do.
+    /// Messages are split into fragments, possibly inside a character.
     FragmentedFrames,
 }
 
-/// Those that change the text of messages.
+/// The quirks that change the JSON of messages, as opposed to how or when they are sent.
 const MESSAGE_QUIRKS: u32 = Quirk::NoProtocolVersion.bit()
     | Quirk::UnknownFields.bit()
     | Quirk::TextUserIds.bit()
@@ -65,7 +65,7 @@ const MESSAGE_QUIRKS: u32 = Quirk::NoProtocolVersion.bit()
     | Quirk::PlainContent.bit()
     | Quirk::MediaErrorsIn2.bit();
 
-/// The quirks that are on.
+/// The active quirks, as one bit each. Sockets of a meeting share them, and a script changes them at run time.
 #[derive(Debug, Default)]
 pub(super) struct Quirks(AtomicU32);
 
@@ -75,6 +75,7 @@ impl Quirks {
     }
 
     pub(super) fn set(&self, quirk: Quirk, on: bool) {
+        // Relaxed: the bits guard no other data, and it does not matter which message sees a change first.
         if on {
             self.0.fetch_or(quirk.bit(), Ordering::Relaxed);
         } else {
@@ -86,13 +87,14 @@ impl Quirks {
         self.0.load(Ordering::Relaxed) & quirk.bit() != 0
     }
 
-    /// A message as it leaves.
+    /// Applies the quirks to a message.
     pub(super) fn alter_message(&self, text: String) -> String {
         if self.0.load(Ordering::Relaxed) & MESSAGE_QUIRKS == 0 {
-            // The usual case, a hundred thousand times a second in a load run.
+            // Without quirks nothing is parsed: a load run sends a hundred thousand messages per second.
             return text;
         }
-        let mut message: Value = serde_json::from_str(&text).expect("what is sent is JSON");
+        let mut message: Value =
+            serde_json::from_str(&text).expect("the simulator sends only JSON");
         let kind = message["msg_type"].as_u64().and_then(|kind| u16::try_from(kind).ok());
         if let (Some(fields), Some(kind)) = (message.as_object_mut(), kind) {
             self.alter_fields(fields, kind);
@@ -118,6 +120,7 @@ impl Quirks {
                 _ => {}
             }
         }
+        // After the renames above, which look only at the top level; before `content` loses its fields.
         self.alter_object(message, kind);
         let is_media = (msg_type::MEDIA_DATA_AUDIO..=msg_type::MEDIA_DATA_SHARE).contains(&kind);
         if self.has(Quirk::PlainContent) && is_media {
@@ -126,7 +129,7 @@ impl Quirks {
         }
     }
 
-    /// What may happen to any object of a message, at any depth.
+    /// Applies the quirks that concern every object of a message, at any depth.
     fn alter_object(&self, object: &mut Map<String, Value>, kind: u16) {
         if self.has(Quirk::EventCodes) {
             rename_field(object, "event_type", "event_code");
@@ -147,6 +150,7 @@ impl Quirks {
                 _ => {}
             }
         }
+        // Last, so that the new field is not itself altered.
         if self.has(Quirk::UnknownFields) {
             object.insert("not_yet_known".to_owned(), json!({"a": [1, "b", null]}));
         }
@@ -155,6 +159,7 @@ impl Quirks {
     fn alter_number(&self, name: &str, number: i64, kind: u16) -> Value {
         let is_time = matches!(name, "timestamp" | "start_time" | "end_time");
         let is_keep_alive = kind == msg_type::KEEP_ALIVE_REQ;
+        // A keep-alive's timestamp is echoed and matched, so it keeps its milliseconds.
         let seconds = is_time && !is_keep_alive && self.has(Quirk::SecondTimestamps);
         let number = if seconds { number / 1000 } else { number };
         let is_text = (is_time && self.has(Quirk::TextTimestamps))
@@ -162,12 +167,12 @@ impl Quirks {
         if is_text { number.to_string().into() } else { number.into() }
     }
 
-    /// A webhook body as it leaves.
+    /// Applies the quirks to a webhook body.
     pub(super) fn alter_webhook(&self, body: String) -> String {
         if !self.has(Quirk::NestedWebhooks) && !self.has(Quirk::RenamedReasons) {
             return body;
         }
-        let mut event: Value = serde_json::from_str(&body).expect("what is sent is JSON");
+        let mut event: Value = serde_json::from_str(&body).expect("the simulator sends only JSON");
         let is_rtms = event["event"].as_str().is_some_and(|name| name.contains("rtms_"));
         if !is_rtms {
             return body;
@@ -177,6 +182,7 @@ impl Quirks {
                 rename_field(payload, "stop_reason", "reason");
             }
             if self.has(Quirk::NestedWebhooks) {
+                // As in `meeting.started`, `account_id` stays outside of the object (section 13.7).
                 let account_id = payload.remove("account_id").unwrap_or_default();
                 let object = std::mem::take(payload);
                 event["payload"] = json!({"account_id": account_id, "object": object});
@@ -191,7 +197,7 @@ impl Quirk {
         1 << self as u32
     }
 
-    /// By its name in scripts.
+    /// Parses the name that scripts use.
     pub(super) fn parse(name: &str) -> Result<Self, String> {
         serde_json::from_value(name.into()).map_err(|error| error.to_string())
     }
@@ -212,14 +218,14 @@ mod tests {
     }
 
     #[test]
-    fn without_quirks_a_text_is_the_same_to_the_byte() {
+    fn without_quirks_a_message_is_unchanged_to_the_byte() {
         let text = r#"{ "msg_type" : 12 }"#.to_owned();
         assert_eq!(Quirks::default().alter_message(text.clone()), text);
         assert_eq!(Quirks::default().alter_webhook(text.clone()), text);
     }
 
     #[test]
-    fn each_quirk_bends_what_it_names() {
+    fn each_quirk_alters_the_field_that_it_names() {
         let frame = json!({"msg_type": 14, "content": {
             "user_id": 16778240, "data": "AAAB", "timestamp": 1732313190020_i64}});
         let content = |quirk| altered(quirk, frame.clone())["content"].take();
@@ -253,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn rtms_webhooks_are_nested_and_renamed_and_others_left_alone() {
+    fn rtms_webhooks_are_nested_and_renamed_and_other_webhooks_are_unchanged() {
         let quirks = Quirks::of(&[Quirk::NestedWebhooks, Quirk::RenamedReasons]);
         let alter = |event: &Value| -> Value {
             serde_json::from_str(&quirks.alter_webhook(event.to_string())).unwrap()

@@ -1,4 +1,4 @@
-//! The one port: TLS or not, REST, and WebSocket upgrades for signaling and media.
+//! The server on the simulator's one port: TLS if configured, HTTP, and WebSocket upgrades.
 
 use std::io;
 use std::sync::Arc;
@@ -28,13 +28,14 @@ use super::transport::Transport;
 use super::{console, oauth, rest};
 use crate::rtms::message::Medium;
 
-/// For a TLS handshake, and for the head of a request.
+/// How long a TLS handshake may take, and the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest head of a request.
 const MAX_HEAD_BYTES: usize = 16 << 10;
-/// After an accept that failed, which is mostly for want of file descriptors.
+/// The wait after a failed accept. The usual cause is a lack of file descriptors, which a retry at once does not cure.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts connections until the world stops.
+/// Accepts connections until the simulator stops.
 pub(super) async fn accept_connections(
     state: Arc<SimulatorState>,
     listener: TcpListener,
@@ -51,13 +52,14 @@ pub(super) async fn accept_connections(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
+        // Over the limit the connection is dropped unanswered, like by a server that is full.
         if let Ok(permit) = permits.clone().try_acquire_owned() {
             let connection = serve_connection(tcp, tls.clone(), router.clone(), Arc::new(permit));
             let stop = state.stop.clone();
             state.connections.spawn(async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
-                    // A client's bad request or broken connection is its own affair.
+                    // Ignore the result: a bad request or a broken connection concerns only its client.
                     _ = connection => {}
                 }
             });
@@ -65,7 +67,7 @@ pub(super) async fn accept_connections(
     }
 }
 
-/// Held as long as the connection lives, upgraded or not.
+/// Counts a connection against the limit. Shared, because an upgraded connection outlives its HTTP task.
 type ConnectionPermit = Arc<OwnedSemaphorePermit>;
 
 async fn serve_connection(
@@ -74,6 +76,7 @@ async fn serve_connection(
     router: Router,
     permit: ConnectionPermit,
 ) -> io::Result<()> {
+    // Frames are small and due at once; Nagle's algorithm would bunch them.
     tcp.set_nodelay(true)?;
     let transport = match tls {
         None => Transport::Plain(tcp),
@@ -82,6 +85,7 @@ async fn serve_connection(
             Transport::Tls(Box::new(tls))
         }
     };
+    // One for each connection, so that a planned failure closes only its own.
     let hang_up = HangUp::default();
     let router = router.layer(axum::Extension(permit)).layer(axum::Extension(hang_up.clone()));
     let served = http1::Builder::new()
@@ -98,6 +102,7 @@ async fn serve_connection(
 
 fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
     Router::new()
+        // A client may dial the bare host and port of `server_urls`.
         .route("/", any(|state, request| upgrade_socket(state, Route::Any, request)))
         .route("/signaling/{server}", any(upgrade_signaling))
         .route("/media/{medium}", any(upgrade_media))
@@ -121,6 +126,7 @@ async fn upgrade_media(
 ) -> Response {
     let route = match medium.as_str() {
         "all" => Route::Media(None),
+        // The key that Zoom's own client looks for (section 22).
         "deskshare" => Route::Media(Some(Medium::Share)),
         name => match Medium::parse(name) {
             Some(medium) => Route::Media(Some(medium)),
@@ -130,7 +136,7 @@ async fn upgrade_media(
     upgrade_socket(state, route, request).await
 }
 
-/// Answers 101 and goes on as a WebSocket. Sub-protocols are not echoed (section 22).
+/// Answers 101 and serves the connection as a WebSocket. Sub-protocols need no echo (section 22).
 async fn upgrade_socket(
     State(state): State<Arc<SimulatorState>>,
     route: Route,
@@ -144,8 +150,11 @@ async fn upgrade_socket(
     let upgraded = hyper::upgrade::on(&mut request);
     let connections = state.connections.clone();
     let cut = state.cut.clone();
+    // A task of its own: hyper hands over the connection only after it has written the 101.
     connections.spawn(async move {
+        // Keeps the connection counted while the WebSocket lives.
         let _permit = permit;
+        // Fails only when the client is gone already.
         let Some(socket) = upgraded.await.ok().and_then(into_transport) else { return };
         let socket = into_socket(socket).await;
         tokio::select! {
@@ -162,11 +171,13 @@ async fn upgrade_socket(
     response
 }
 
+/// `Sec-WebSocket-Accept`, if the request is a WebSocket upgrade (RFC 6455, section 4.2).
 fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
     let is_websocket = headers
         .get(header::UPGRADE)?
         .to_str()
         .ok()?
+        // The header is a list, and its values are case-insensitive.
         .split(',')
         .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"));
     let version_fits = headers.get(header::SEC_WEBSOCKET_VERSION)? == "13";
@@ -181,6 +192,7 @@ fn into_transport(upgraded: hyper::upgrade::Upgraded) -> Option<Parts> {
 }
 
 async fn into_socket(parts: Parts) -> WebSocket {
+    // A client may send message 1 right behind its upgrade request: those bytes are in hyper's buffer.
     let (transport, read) = (parts.io.into_inner(), parts.read_buf.to_vec());
     let config = Some(socket::websocket_config());
     WebSocketStream::from_partially_read(transport, read, Role::Server, config).await

@@ -1,4 +1,4 @@
-//! One WebSocket of a client: the first message finds its stream, then texts go both ways.
+//! One WebSocket of a client: its first message selects the stream, then messages go both ways until either end.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -26,46 +26,49 @@ pub(super) type WebSocket = WebSocketStream<Transport>;
 type Writer = SplitSink<WebSocket, Message>;
 type Reader = SplitStream<WebSocket>;
 
-/// Texts that wait for a slow client.
+/// The length of the queue to a client. A client that reads too slowly fills it.
 const QUEUE: usize = 512;
-/// Texts written between two flushes.
+/// How many messages are written between two flushes.
 const BATCH: usize = 64;
-/// The longest message of a client: handshakes have about 1 kB.
+/// The largest message of a client. Handshakes have about 1 kB.
 const MAX_MESSAGE_BYTES: usize = 64 << 10;
 
-/// Which way a socket came in; the first message says the rest.
+/// The kind of URL at which a client opened a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
-    /// The signaling URL of this server number.
+    /// The signaling URL of the server with this number.
     Signaling(u32),
-    /// A media URL; `None` is the one for everything.
+    /// The URL of one medium, or with `None` of all media.
     Media(Option<crate::rtms::message::Medium>),
-    /// A bare host: the first message decides.
+    /// A bare host and port. The first message decides what the socket is.
     Any,
 }
 
-/// How a socket ended, seen from the server.
+/// How a client ended a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Loss {
-    /// TCP ended or broke.
+    /// TCP was closed or broke.
     Dropped,
-    /// The client's Close frame, with its code.
+    /// The client sent a Close frame with this code.
     Closed(u16),
 }
 
+/// How the server ends a socket without a Close frame.
 enum Kill {
     Drop,
     Reset,
 }
 
+/// An item in the queue to a client.
 enum Queued {
     Message(Message),
-    /// A text in pieces.
+    /// A text message that is sent in fragments.
     Fragments(Utf8Bytes),
+    /// A fault: write nothing for this long.
     Stall(Duration),
 }
 
-/// The writing end of a socket. Dropping it writes what is queued and then a Close frame 1000.
+/// The sending end of a socket. Dropping it writes the queued messages and then a Close frame 1000.
 pub(super) struct Outbox {
     queue: mpsc::Sender<Queued>,
     kill: oneshot::Sender<Kill>,
@@ -73,7 +76,7 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Whether the text was taken; never waits for the client.
+    /// Queues a message without waiting. Returns false if the queue is full or the socket is gone.
     pub(super) fn send(&self, text: String) -> bool {
         let text = Utf8Bytes::from(self.quirks.alter_message(text));
         let queued = if self.quirks.has(Quirk::FragmentedFrames) {
@@ -86,36 +89,39 @@ impl Outbox {
         self.queue.try_send(queued).is_ok()
     }
 
-    /// With the quirks of the meeting that the socket turned out to belong to.
+    /// Applies these quirks from now on: those of the meeting to which the first message assigned the socket.
     pub(super) fn with_quirks(self, quirks: Arc<Quirks>) -> Self {
         Self { quirks, ..self }
     }
 
-    /// Whether the socket is gone, even if nobody has been told yet.
+    /// Whether the socket is gone, even if its `Input::Lost` has not yet been handled.
     pub(super) fn is_closed(&self) -> bool {
         self.queue.is_closed()
     }
 
-    /// How many texts the queue would take now.
+    /// How many messages the queue has room for.
     pub(super) fn room(&self) -> usize {
         self.queue.capacity()
     }
 
+    /// Writes nothing for this long, after what is already queued. Returns false if the queue is full.
     pub(super) fn stall(&self, wait: Duration) -> bool {
         self.queue.try_send(Queued::Stall(wait)).is_ok()
     }
 
-    /// Ends TCP at once, without a Close frame.
+    /// Closes TCP at once, without a Close frame.
     pub(super) fn drop_tcp(self) {
+        // Fails only if the socket has already ended.
         let _ = self.kill.send(Kill::Drop);
     }
 
+    /// Resets TCP at once.
     pub(super) fn reset_tcp(self) {
         let _ = self.kill.send(Kill::Reset);
     }
 }
 
-/// What every WebSocket of the simulator is bounded by. Small buffers: a load run has thousands.
+/// The limits of every WebSocket. Buffers are small because a load run has thousands of sockets.
 pub(super) fn websocket_config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(4 << 10)
@@ -125,7 +131,7 @@ pub(super) fn websocket_config() -> WebSocketConfig {
         .max_frame_size(Some(MAX_MESSAGE_BYTES))
 }
 
-/// Runs one socket to its end.
+/// Serves one socket until it ends.
 pub(super) async fn serve_socket(state: Arc<SimulatorState>, route: Route, mut socket: WebSocket) {
     let handshake_timeout = state.settings.timings.wait(state.settings.timings.handshake_ms);
     let first = tokio::select! {
@@ -133,6 +139,7 @@ pub(super) async fn serve_socket(state: Arc<SimulatorState>, route: Route, mut s
         first = timeout(handshake_timeout, first_message(&mut socket)) => first,
     };
     let Ok(Some(first)) = first else {
+        // No answer: without a message there is no type of answer to choose.
         lock(&state.strays).silent_sockets += 1;
         return;
     };
@@ -146,6 +153,7 @@ pub(super) async fn serve_socket(state: Arc<SimulatorState>, route: Route, mut s
     let (queue, queued) = mpsc::channel(QUEUE);
     let (kill, killed) = oneshot::channel();
     let id = state.next_socket_id();
+    // Made now, because the handshake moves to the meeting, which may end before it reads it.
     let rejection = handshake.unknown_stream();
     let outbox = Outbox { queue, kill, quirks: Arc::default() };
     let input = Input::Handshake { socket: id, handshake, outbox };
@@ -154,6 +162,7 @@ pub(super) async fn serve_socket(state: Arc<SimulatorState>, route: Route, mut s
     }
     let grace = close_grace(&state);
     let loss = pump_messages(socket, id, &inbox, (queued, killed), grace).await;
+    // Ignore the error: the meeting has ended, and the stream with it.
     let _ = inbox.send(Input::Lost { socket: id, loss }).await;
 }
 
@@ -161,7 +170,7 @@ fn close_grace(state: &SimulatorState) -> Duration {
     state.settings.timings.wait(state.settings.timings.close_ms)
 }
 
-/// Both directions at once: a client that reads slowly must still be heard.
+/// Reads and writes concurrently, so that a client that reads slowly is still heard. Returns how the socket ended.
 async fn pump_messages(
     socket: WebSocket,
     id: u64,
@@ -171,6 +180,7 @@ async fn pump_messages(
 ) -> Loss {
     let (mut writer, mut reader) = socket.split();
     let kill = tokio::select! {
+        // A kill comes first: the writer must not get to send a Close frame when its queue ends by the same drop.
         biased;
         kill = wait_for_kill(killed) => kill,
         loss = read_all(&mut reader, id, inbox) => return loss,
@@ -185,7 +195,7 @@ async fn pump_messages(
     Loss::Dropped
 }
 
-/// An outbox that is dropped orders nothing: the queue then ends by itself.
+/// Waits for an order to kill the socket. A dropped outbox gives none; `write_all` then ends instead.
 async fn wait_for_kill(killed: oneshot::Receiver<Kill>) -> Kill {
     match killed.await {
         Ok(kill) => kill,
@@ -197,22 +207,26 @@ async fn read_all(reader: &mut Reader, id: u64, inbox: &mpsc::Sender<Input>) -> 
     loop {
         let text = match reader.next().await {
             Some(Ok(Message::Text(text))) => Ok(text.as_str().to_owned()),
+            // Zoom's own client sends JSON in binary frames (section 22).
             Some(Ok(Message::Binary(bytes))) => String::from_utf8(bytes.into()).map_err(drop),
             Some(Ok(Message::Close(frame))) => {
+                // 1005 stands for a Close frame without a code (RFC 6455, section 7.4.1).
                 return Loss::Closed(frame.map_or(1005, |frame| frame.code.into()));
             }
             Some(Ok(_)) => continue,
             Some(Err(_)) | None => return Loss::Dropped,
         };
+        // Invalid UTF-8 becomes an empty text, which the stream counts as a breach.
         let text = text.unwrap_or_default();
         if inbox.send(Input::Text { socket: id, text }).await.is_err() {
-            // The meeting is over: wait for the writer to say goodbye.
+            // The meeting has ended. Its outboxes are dropped, so the writer closes the socket.
             return pending().await;
         }
     }
 }
 
-/// Returns when the outbox is gone and everything is written, or when the client is gone.
+/// Writes the queue. Returns when the outbox is dropped and the queue is empty; after an error it never returns, and
+/// the reader reports the loss.
 async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>) {
     while let Some(first) = queued.recv().await {
         let mut next = Some(first);
@@ -239,7 +253,7 @@ async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>) {
             }
         }
         if writer.flush().await.is_err() {
-            // The reader sees the loss and says what it was.
+            // The reader knows how the client ended the socket.
             return pending().await;
         }
         if let Some(wait) = stall {
@@ -248,7 +262,7 @@ async fn write_all(writer: &mut Writer, mut queued: mpsc::Receiver<Queued>) {
     }
 }
 
-/// Three pieces, cut wherever a third ends.
+/// Splits a text into three fragments, wherever a third ends, even inside a character.
 fn into_fragments(text: Utf8Bytes) -> [Frame; 3] {
     let bytes = Bytes::from(text);
     let (first, second) = (bytes.len() / 3, bytes.len() * 2 / 3);
@@ -260,7 +274,7 @@ fn into_fragments(text: Utf8Bytes) -> [Frame; 3] {
     ]
 }
 
-/// The closing handshake, begun by the server.
+/// Starts the closing handshake and waits for the client's Close frame.
 async fn close_socket(writer: &mut Writer, reader: &mut Reader) {
     let frame = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::from_static("") };
     if writer.send(Message::Close(Some(frame))).await.is_ok() {
@@ -268,6 +282,7 @@ async fn close_socket(writer: &mut Writer, reader: &mut Reader) {
     }
 }
 
+/// The first text or binary message, or `None` if the socket ends before it.
 async fn first_message(socket: &mut WebSocket) -> Option<String> {
     loop {
         match socket.next().await?.ok()? {
@@ -276,12 +291,13 @@ async fn first_message(socket: &mut WebSocket) -> Option<String> {
                 return Some(String::from_utf8(bytes.into()).unwrap_or_default());
             }
             Message::Close(_) => return None,
+            // Pings are answered by the WebSocket library.
             _ => {}
         }
     }
 }
 
-/// Answers a first message that belongs to no stream, and closes.
+/// Refuses a first message that is invalid or names no live stream, and closes the socket.
 async fn reject_socket(
     state: &SimulatorState,
     socket: WebSocket,
@@ -299,7 +315,7 @@ async fn reject_socket(
 }
 
 impl Handshake {
-    /// The refusal when nothing live has its stream id.
+    /// The refusal of a handshake that names no live stream.
     fn unknown_stream(&self) -> handshake::Rejection {
         handshake::Rejection { answer: self.answer, refusal: super::status::Refusal::STREAM_ID }
     }

@@ -1,6 +1,6 @@
-//! The refusals of section 10.3 that a server answers (pure).
+//! The status codes of section 10.3 with which the simulator refuses (pure).
 
-/// A status code and the text that goes with it.
+/// A status code and its `reason` text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub code: i64,
@@ -52,10 +52,11 @@ impl Refusal {
     pub(super) const SOURCE_LANGUAGE: Self = refusal(43, "Invalid transcript source language");
     pub(super) const DUPLICATE_VIDEO: Self = refusal(44, "Duplicate video subscription");
 
-    /// What a script orders: the text of a code that clients look for, and else one that says so.
+    /// The refusal that a fault plans. Codes that clients recognise keep their usual text.
     pub(super) fn planned(status: u16) -> Self {
         match status {
             3 => Self::SIGNATURE,
+            // Clients also match on its text, "duplicate signal request" (section 10.3).
             8 => Self::DUPLICATE_SIGNALING,
             15 => Self::ALL_EXISTS,
             16 => Self::DUPLICATE_MEDIA,
@@ -63,8 +64,8 @@ impl Refusal {
         }
     }
 
-    /// Whether a client that follows the protocol never meets it. Stale streams, duplicates after a drop
-    /// and missing scopes happen to good clients.
+    /// Whether only a client that breaks the protocol gets this refusal. Stale streams, duplicates after a
+    /// drop and missing scopes also happen to correct clients.
     pub(super) fn is_breach(self) -> bool {
         matches!(self.code, 1 | 3 | 4 | 14 | 17..=39 | 43)
     }

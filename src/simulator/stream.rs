@@ -1,5 +1,6 @@
-//! One RTMS stream as Zoom holds it: its links, windows and states. Signaling, media and
-//! what is done to it on purpose are in the folder.
+//! One RTMS stream from Zoom's side: its links, reconnect windows and states.
+//!
+//! The folder holds signaling, media, the loss of links, and the actions and faults.
 
 mod actions;
 mod handshake_faults;
@@ -32,7 +33,7 @@ use crate::rtms::message::{Medium, msg_type};
 use loss::MediaLoss;
 use media::{Admission, MediaLink, MediaProgress};
 
-/// Stop reasons of section 10.6 that the server decides on.
+/// The stop reasons (section 10.6) that the server itself decides on.
 mod reason {
     pub(super) const CONNECTION_TIMEOUT: u16 = 11;
     pub(super) const SIGNAL_INTERRUPTED: u16 = 13;
@@ -44,66 +45,70 @@ mod reason {
     pub(super) const KEEP_ALIVE_TIMEOUT: u16 = 24;
 }
 
-/// A WebSocket Close 1000 by the client is its way of leaving (section 22).
+/// The Close code with which a client leaves the stream (section 22).
 const NORMAL_CLOSE: u16 = 1000;
 
-/// Something is missing; when it is not back in time, the stream ends with this reason.
+/// A reconnect window. If the link is not back when it ends, the stream ends with this reason.
 struct Window {
     ends_at: Instant,
     reason: u16,
 }
 
-/// The media of a link that was lost and is not back.
+/// The media of a lost link that has not come back.
 struct MissingMedia {
     media: Vec<Medium>,
     how: MediaLoss,
     window: Window,
 }
 
-/// Links whose TCP connection is gone, which the server still takes for alive.
+/// A link that has lost its TCP connection but that the server still considers alive (section 3.4).
 struct Zombie {
-    /// The media of a media link; nothing for signaling.
+    /// The media of a media link; empty for signaling.
     media: Vec<Medium>,
     until: Instant,
 }
 
-/// A handshake that was found right.
+/// An accepted handshake.
 enum Admitted {
     Signaling { buffer_data: bool },
     Media(Box<Admission>),
 }
 
+/// A live stream. The meeting's task owns it, so nothing in it is shared but the report and the frame log.
 pub(super) struct Stream {
     shared: Arc<Shared>,
     id: String,
     session_id: String,
-    /// The Zoom user on whose behalf the app runs.
+    /// The Zoom user who runs the app.
     operator_id: String,
-    /// The number of the server that has the stream; failing over counts it up.
+    /// The number of the server that hosts the stream. A failover increments it.
     server: u32,
+    /// The last `rtms_started`, kept for `repeat_announcement`.
     announcement: Event,
     signaling: Option<Link>,
     media: Vec<MediaLink>,
     signaling_window: Option<Window>,
     media_windows: Vec<MissingMedia>,
     zombies: Vec<Zombie>,
-    /// Kept over a reconnect: Zoom's own client subscribes once (section 22).
+    /// Subscribed event types. They survive a reconnect: Zoom's own client subscribes only once (section 22).
     subscriptions: BTreeSet<u64>,
+    /// Whether there ever was a signaling connection.
     has_connected: bool,
-    /// The first CLIENT_READY_ACK came: the session is started.
+    /// Whether a CLIENT_READY_ACK has arrived, which starts the session.
     is_started: bool,
     is_paused: bool,
     progress: MediaProgress,
+    /// The stop reason of an ended stream.
     ended: Option<u16>,
-    /// Sockets that were refused, or not answered, and are left open.
+    /// Sockets that stay open after a refusal or a silent handshake. Dropping their outboxes closes them.
     idle_sockets: VecDeque<Outbox>,
     report: Arc<Mutex<StreamReport>>,
     frame_log: Option<Arc<Mutex<FrameLog>>>,
 }
 
 impl Stream {
-    /// A new stream on behalf of `operator_id`, told to the webhook endpoint; `ids` are those of the stream
-    /// and its session.
+    /// Starts a stream on behalf of `operator_id` and announces it with `rtms_started`. `ids` are the ids of the
+    /// stream and of its session.
     pub(super) fn announce(
         shared: Arc<Shared>,
         inbox: mpsc::Sender<Input>,
@@ -151,6 +156,7 @@ impl Stream {
         if !stream.shared.quirks.has(Quirk::StopBeforeStart) {
             stream.shared.send_webhook(stream.announcement.clone());
         }
+        // A stream that nobody joins ends with its own reason, 11 (section 10.6).
         stream.open_signaling_window(now, reason::CONNECTION_TIMEOUT);
         Ok(stream)
     }
@@ -163,7 +169,7 @@ impl Stream {
         self.ended.is_some()
     }
 
-    /// A socket's first message.
+    /// Accepts or refuses the handshake of a socket.
     pub(super) fn handle_handshake(
         &mut self,
         now: Instant,
@@ -171,6 +177,7 @@ impl Stream {
         handshake: Handshake,
         outbox: Outbox,
     ) {
+        // Before the check for duplicates: what the server no longer holds must not refuse the client.
         self.zombies.retain(|zombie| zombie.until > now);
         self.expire_dead_links(now);
         let Some(outbox) = self.apply_fault(&handshake, outbox) else { return };
@@ -190,6 +197,7 @@ impl Stream {
     }
 
     fn check_handshake(&mut self, handshake: &Handshake) -> Result<Admitted, Refusal> {
+        // First: only an authenticated client may learn which connections exist.
         self.authenticate(handshake)?;
         match &handshake.kind {
             HandshakeKind::Signaling { buffer_data } => {
@@ -202,8 +210,9 @@ impl Stream {
         }
     }
 
-    /// What every handshake must get right: refusals 2 and 3.
+    /// Checks stream and signature. Fails with refusal 2 or 3.
     fn authenticate(&self, handshake: &Handshake) -> Result<(), Refusal> {
+        // After a failover the old server does not know the stream any longer (3.6, case A).
         let stale =
             matches!(handshake.route, super::socket::Route::Signaling(n) if n != self.server);
         if stale || handshake.instance_id != self.shared.identity.instance_id {
@@ -219,7 +228,7 @@ impl Stream {
         if handshake.signature == expected { Ok(()) } else { Err(Refusal::SIGNATURE) }
     }
 
-    /// A later message of a socket.
+    /// Handles a message that follows the handshake.
     pub(super) fn handle_text(
         &mut self,
         now: Instant,
@@ -229,9 +238,10 @@ impl Stream {
     ) {
         let message: Value = serde_json::from_str(text).unwrap_or_default();
         let Some(msg_type) = message["msg_type"].as_u64() else {
-            self.report().breach("a message that is no JSON object with a msg_type".to_owned());
+            self.report().breach("a message that is not a JSON object with a msg_type".to_owned());
             return;
         };
+        // The only message that is legal on both kinds of socket (section 6.11).
         if msg_type == u64::from(msg_type::KEEP_ALIVE_RESP) {
             self.keep_alive_answered(now, socket, &message);
         } else if self.signaling.as_ref().is_some_and(|link| link.socket == socket) {
@@ -239,6 +249,7 @@ impl Stream {
         } else if self.media.iter().any(|link| link.link.socket == socket) {
             self.report().breach(format!("message {msg_type} on a media socket"));
         }
+        // Otherwise the server has just given the socket up; what it still sends is ignored.
     }
 
     fn keep_alive_answered(&mut self, now: Instant, socket: u64, message: &Value) {
@@ -252,7 +263,7 @@ impl Stream {
         }
     }
 
-    /// A client gives back what it was given, be it a text.
+    /// The timestamp in a keep-alive answer. With the quirk `text_timestamps` the client echoes a string.
     fn echoed_ms(&self, message: &Value) -> Option<i64> {
         let timestamp = &message["timestamp"];
         match timestamp.as_str().filter(|_| self.shared.quirks.has(Quirk::TextTimestamps)) {
@@ -261,10 +272,12 @@ impl Stream {
         }
     }
 
-    /// Everything that is due: keep-alives, windows, media.
+    /// Does everything that is due: keep-alives, expired windows, media.
     pub(super) fn advance(&mut self, now: Instant, meeting: &MeetingState) {
         self.check_signaling_keep_alive(now);
         self.check_media_keep_alives(now);
+        // After the keep-alives, which may just have opened a window; before media, which an ended stream does not
+        // send.
         let windows = self.media_windows.iter().map(|missing| &missing.window);
         let passed = windows.chain(&self.signaling_window).find(|window| window.ends_at <= now);
         if let Some(reason) = passed.map(|window| window.reason) {
@@ -276,25 +289,26 @@ impl Stream {
         }
     }
 
-    /// When `advance` has something to do next.
+    /// When `advance` next has something to do.
     pub(super) fn deadline(&self) -> Instant {
         let far = Instant::now() + Duration::from_secs(3600);
         let keep_alives = self.signaling.iter().chain(self.media.iter().map(|m| &m.link));
         let windows = self.media_windows.iter().map(|missing| &missing.window);
-        let progress = if self.is_flowing() { self.media_deadline() } else { None };
+        let next_frame = if self.is_flowing() { self.media_deadline() } else { None };
         keep_alives
             .map(Link::next_keep_alive_at)
             .chain(windows.chain(&self.signaling_window).map(|window| window.ends_at))
-            .chain(progress)
+            .chain(next_frame)
             .fold(far, Instant::min)
     }
 
-    /// Ends the stream: everybody is told, sockets close, the webhook goes out.
+    /// Ends the stream: sends the final states, closes the sockets and sends `rtms_stopped`.
     pub(super) fn end(&mut self, now: Instant, stop_reason: u16, meeting: &MeetingState) {
         if self.ended.replace(stop_reason).is_some() {
             return;
         }
         let now_ms = self.shared.wire_now(now);
+        // State 4 comes last, because Zoom's own client closes everything when it arrives (section 22).
         self.send_state(now, wire::STREAM_TERMINATING, stop_reason);
         let everybody: Vec<usize> = meeting.present.iter().copied().collect();
         self.send_presence(now, &everybody, false);
@@ -307,6 +321,7 @@ impl Stream {
         if !self.shared.quirks.has(Quirk::NoTerminatedState) {
             self.send_state(now, wire::STREAM_TERMINATED, stop_reason);
         }
+        // Dropping the outboxes closes the sockets after what is queued.
         self.signaling = None;
         self.media.clear();
         self.report().stop_reason = Some(stop_reason);
@@ -329,11 +344,12 @@ impl Stream {
         lock(&self.report)
     }
 
+    /// Whether media may be sent: only while signaling is connected and the stream is not paused.
     fn is_flowing(&self) -> bool {
         self.signaling.is_some() && !self.is_paused
     }
 
-    /// The state of section 10.5 that the stream is in.
+    /// The stream's current state (section 10.5).
     fn current_state(&self) -> u64 {
         if self.ended.is_some() {
             wire::STREAM_TERMINATED
@@ -348,13 +364,15 @@ impl Stream {
         }
     }
 
-    /// Sends a text on signaling. A client that does not read it loses the link at its next keep-alive.
+    /// Sends a message on signaling, if it is connected. If the queue is full, the message is lost, and the next
+    /// keep-alive check drops the link.
     fn send_signaling(&self, text: String) {
         if let Some(link) = &self.signaling {
             link.outbox.send(text);
         }
     }
 
+    /// Sends a STREAM_STATE_UPDATE (message 8).
     fn send_state(&self, now: Instant, state: u64, reason: u16) {
         self.send_signaling(wire::stream_state(&self.id, state, reason, self.shared.wire_now(now)));
     }
@@ -373,6 +391,7 @@ impl Stream {
     }
 }
 
+/// The `rtms_started` webhook of a stream on this server.
 fn build_announcement(
     shared: &Shared,
     id: &str,

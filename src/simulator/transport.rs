@@ -1,4 +1,4 @@
-//! A TCP connection, with TLS or without.
+//! A TCP connection with or without TLS.
 
 use std::io;
 use std::pin::Pin;
@@ -14,13 +14,13 @@ pub(super) enum Transport {
 }
 
 impl Transport {
-    /// Makes the end of this connection a TCP reset.
+    /// Makes this connection end with a TCP reset when it is dropped.
     pub(super) fn reset_on_drop(&self) {
         let tcp = match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
         };
-        // A connection that is gone already cannot be reset any more, which is as good.
+        // Ignore the error: the connection is already gone.
         let _ = tcp.set_zero_linger();
     }
 }

@@ -1,4 +1,4 @@
-//! The messages that Zoom sends (section 6), as JSON text (pure).
+//! Builds the messages that Zoom sends (section 6), as JSON text (pure).
 
 use serde_json::{Map, Value, json};
 
@@ -37,8 +37,8 @@ pub(super) const SESSION_PAUSED: u64 = 3;
 pub(super) const SESSION_RESUMED: u64 = 4;
 pub(super) const SESSION_STOPPED: u64 = 5;
 
-/// In every handshake answer. What a client sent is not echoed: Zoom's own client sends large ones, and an
-/// echo is not promised (section 4).
+/// The `sequence` of every handshake answer. The client's own is not echoed: Zoom does not promise that
+/// (section 4), and its client sends large values (section 22).
 const SEQUENCE: i32 = 1;
 
 /// Message 2 with the media URLs.
@@ -61,7 +61,7 @@ pub(super) fn media_accepted(params: &MediaParams) -> String {
     .to_string()
 }
 
-/// Message 2 or 4 (`answer`) that says no.
+/// A refusal in a message 2 or 4, whichever `answer` says.
 pub(super) fn handshake_refused(answer: u16, refusal: Refusal) -> String {
     json!({
         "msg_type": answer, "protocol_version": 1, "sequence": SEQUENCE,
@@ -70,7 +70,7 @@ pub(super) fn handshake_refused(answer: u16, refusal: Refusal) -> String {
     .to_string()
 }
 
-/// Message 6; `fields` are the event's own.
+/// Message 6. `fields` are specific to the event type.
 pub(super) fn event(event_type: u64, timestamp_ms: i64, fields: Value) -> String {
     let mut event = json!({"event_type": event_type, "timestamp": timestamp_ms});
     if let (Value::Object(event), Value::Object(fields)) = (&mut event, fields) {
@@ -88,7 +88,7 @@ pub(super) fn stream_state(stream: &str, state: u64, reason: u16, timestamp_ms: 
     .to_string()
 }
 
-/// Message 9; only a stopped session has a reason.
+/// Message 9. Only a stopped session has a reason.
 pub(super) fn session_state(
     session: &str,
     state: u64,
@@ -105,7 +105,7 @@ pub(super) fn session_state(
     message.to_string()
 }
 
-/// Message 11; an unknown session is answered with a status code.
+/// Message 11. An unknown session (`None`) is answered with a status code.
 pub(super) fn session_state_answer(session: &str, state: Option<u64>, timestamp_ms: i64) -> String {
     let mut message = json!({
         "msg_type": msg_type::SESSION_STATE_RESP, "rtms_session_id": session,
@@ -121,7 +121,7 @@ pub(super) fn session_state_answer(session: &str, state: Option<u64>, timestamp_
     message.to_string()
 }
 
-/// Message 12. Zoom's own client answers only when both are there (section 22).
+/// Message 12. Zoom's own client answers only if it has both a timestamp and a sequence (section 22).
 pub(super) fn keep_alive(timestamp_ms: i64, sequence: i32) -> String {
     json!({
         "msg_type": msg_type::KEEP_ALIVE_REQ, "timestamp": timestamp_ms, "sequence": sequence,
@@ -162,7 +162,7 @@ pub(super) fn video_answer(user_id: &Value, refusal: Option<Refusal>, timestamp_
 pub(super) const MIXED: &str = r#""user_id":0,"#;
 
 /// Messages 14, 15 and 16. `who` is the speaker fields as JSON with a trailing comma.
-/// Written by hand: this is the message that a load run sends by the hundred thousand.
+/// Formatted without serde: a load run sends a hundred thousand of these per second.
 pub(super) fn media_frame(
     msg_type: u16,
     who: &str,
@@ -178,7 +178,7 @@ pub(super) fn media_frame(
     text
 }
 
-/// What a transcript message says (6.15); times in Unix milliseconds.
+/// The content of a transcript message (6.15), with times in Unix milliseconds.
 pub(super) struct TranscriptLine<'a> {
     pub person: &'a Person,
     pub start_ms: i64,
@@ -190,10 +190,12 @@ pub(super) struct TranscriptLine<'a> {
 
 /// Message 17.
 pub(super) fn transcript(line: &TranscriptLine<'_>) -> String {
+    // In an engagement the channel alone identifies the party (section 23.2).
     let mut content = match &line.person.channel_id {
         Some(channel_id) => json!({"channel_id": channel_id}),
         None => json!({"user_id": line.person.user_id, "user_name": line.person.name}),
     };
+    // Attribute 1 is NEW (section 10.14): the simulator never revises a line.
     let said = json!({
         "start_time": line.start_ms, "end_time": line.end_ms, "timestamp": line.timestamp_ms,
         "language": line.language, "attribute": 1, "data": line.text,
@@ -229,7 +231,7 @@ mod tests {
     use crate::simulator::audio::Payload;
 
     #[test]
-    fn a_media_frame_written_by_hand_is_json() {
+    fn a_media_frame_is_valid_json() {
         let payload = Payload { base64: "AAAB".into(), length: 3 };
         let ana = Person::new(16_778_240, "Ana \"A\"");
         let text = media_frame(14, &ana.frame_fields, &payload, 1_732_313_190_020);

@@ -1,4 +1,4 @@
-//! What is done to a stream on purpose: stops, pauses and faults.
+//! The actions and faults on a stream: stop, pause, cut, stall, failover.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::simulator::shared::MeetingState;
 use crate::simulator::wire;
 
 impl Stream {
+    /// Performs an action on the stream. The meeting handles the actions that need no stream.
     pub(crate) fn perform(
         &mut self,
         now: Instant,
@@ -28,18 +29,18 @@ impl Stream {
             Verb::Cut { link, how } => return self.cut(now, *link, *how),
             Verb::Stall { link, for_ms } => {
                 let wait = Duration::from_millis(*for_ms);
-                // A full queue is stalled as it is.
+                // Ignore the result: a full queue is stalled already.
                 return self.for_each_link(*link, |link| _ = link.outbox.stall(wait));
             }
             Verb::StopKeepAlives { link } => {
                 return self.for_each_link(*link, Link::stop_keep_alives);
             }
-            _ => unreachable!("the meeting does its own verbs"),
+            _ => unreachable!("the meeting performs the other verbs itself"),
         }
         Ok(())
     }
 
-    /// A fault of Zoom's: a link is cut and the stream interrupted.
+    /// Cuts the named links and interrupts the stream, as after a fault of Zoom's.
     fn cut(&mut self, now: Instant, name: LinkName, how: CutKind) -> Result<(), ControlError> {
         if name == LinkName::Signaling {
             let link = self.signaling.take().ok_or(ControlError::NoLink)?;
@@ -58,6 +59,7 @@ impl Stream {
         Ok(())
     }
 
+    /// Applies `action` to every named link. Fails if there is none.
     fn for_each_link(
         &mut self,
         name: LinkName,
@@ -73,9 +75,11 @@ impl Stream {
         found
     }
 
-    /// The server that has the stream dies; another one announces it (section 3.6, case A).
+    /// Simulates a failed server: another one takes over the stream and announces it (section 3.6, case A).
     fn fail_over(&mut self, now: Instant) {
         self.server += 1;
+        // The new server knows nothing of the old links: the client connects from scratch, within the signaling
+        // window.
         self.drop_all_links();
         self.media_windows.clear();
         self.zombies.clear();
@@ -85,16 +89,19 @@ impl Stream {
         self.shared.send_webhook(self.announcement.clone());
     }
 
+    /// Drops the TCP connections of all links.
     pub(super) fn drop_all_links(&mut self) {
         let media = self.media.drain(..).map(|media| media.link);
         self.signaling.take().into_iter().chain(media).for_each(|link| link.outbox.drop_tcp());
     }
 
+    /// Pauses or resumes media. Keep-alives and windows go on (section 3.5).
     fn pause(&mut self, now: Instant, pause: bool) {
         if self.is_paused == pause {
             return;
         }
         self.is_paused = pause;
+        // What is said in a pause is not sent later.
         self.progress.skip_to(self.shared.clock.ms(now));
         let (session, stream) = if pause {
             (wire::SESSION_PAUSED, wire::STREAM_PAUSED)
@@ -111,7 +118,7 @@ fn cut_link(link: Link, how: CutKind) {
     match how {
         CutKind::Drop => link.outbox.drop_tcp(),
         CutKind::Reset => link.outbox.reset_tcp(),
-        // An outbox that is dropped closes its socket in order.
+        // Dropping the outbox sends what is queued and a Close frame 1000.
         CutKind::Close => drop(link),
     }
 }

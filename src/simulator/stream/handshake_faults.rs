@@ -1,4 +1,4 @@
-//! Handshakes that go wrong because they were told to.
+//! Planned faults of handshakes.
 
 use std::time::Duration;
 
@@ -10,15 +10,16 @@ use crate::simulator::socket::Outbox;
 use crate::simulator::status::Refusal;
 use crate::simulator::wire;
 
-/// Sockets that are left open with nothing to do.
+/// The most idle sockets of a stream that stay open; the oldest is closed first.
 const MAX_IDLE_SOCKETS: usize = 32;
 
 impl Stream {
-    /// The outbox again, if the handshake goes on.
+    /// Applies the next planned fault to this handshake. Returns the outbox if the handshake continues.
     pub(super) fn apply_fault(&mut self, handshake: &Handshake, outbox: Outbox) -> Option<Outbox> {
         match self.shared.handshake_faults.next(&handshake.kind) {
             None => return Some(outbox),
             Some(HandshakeFault::Slow { for_ms }) => {
+                // Queued before the answer, so it delays the answer too.
                 outbox.stall(Duration::from_millis(for_ms));
                 return Some(outbox);
             }
@@ -26,7 +27,7 @@ impl Stream {
             Some(HandshakeFault::Drop) => outbox.drop_tcp(),
             Some(HandshakeFault::Refuse { status }) => {
                 let refusal = Refusal::planned(status);
-                // Not the client's doing: counted, but no breach.
+                // Counted, but not as a breach, because the client did nothing wrong.
                 *self.report().refusals.entry(refusal.code).or_default() += 1;
                 outbox.send(wire::handshake_refused(handshake.answer, refusal));
                 self.after_refusal(outbox);
@@ -35,7 +36,7 @@ impl Stream {
         None
     }
 
-    /// Zoom closes a socket that it refused, or leaves that to the client.
+    /// Closes a refused socket by dropping its outbox, or with the quirk `open_after_error` leaves it open.
     pub(super) fn after_refusal(&mut self, outbox: Outbox) {
         if self.shared.quirks.has(Quirk::OpenAfterError) {
             self.leave_open(outbox);

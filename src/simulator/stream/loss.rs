@@ -1,4 +1,4 @@
-//! How a stream notices that a link is gone, and what follows.
+//! Detects lost links by keep-alives and closed sockets, and interrupts the stream (section 3.6).
 
 use serde_json::json;
 use tokio::time::Instant;
@@ -10,22 +10,23 @@ use crate::simulator::shared::MeetingState;
 use crate::simulator::socket::Loss;
 use crate::simulator::{event, lock, wire};
 
-/// How a media link was lost.
+/// Why a media link was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MediaLoss {
     /// The client closed it with 1000.
     Closed,
-    /// It ended in another way, and not by the server.
+    /// The client's connection ended in another way.
     Broken,
-    /// A fault of Zoom's.
+    /// A fault cut it.
     Cut,
+    /// The client did not answer keep-alives.
     Unanswered,
-    /// It belonged to a signaling connection that has been replaced.
+    /// Its signaling connection was replaced by a new one.
     Replaced,
 }
 
 impl MediaLoss {
-    /// What the state update says.
+    /// The reason in the state update (message 8, state 2).
     fn update_reason(self) -> u16 {
         match self {
             Self::Closed | Self::Broken => reason::DATA_CLOSED,
@@ -33,7 +34,7 @@ impl MediaLoss {
         }
     }
 
-    /// What ends the stream when the link does not come back.
+    /// The stop reason if the link does not come back.
     pub(super) fn stop_reason(self) -> u16 {
         match self {
             Self::Closed | Self::Broken => reason::DATA_CLOSED,
@@ -43,13 +44,14 @@ impl MediaLoss {
         }
     }
 
+    /// Whether the client lost the link without wanting to.
     fn is_accident(self) -> bool {
         matches!(self, Self::Broken | Self::Cut | Self::Unanswered)
     }
 }
 
 impl Stream {
-    /// A socket ended without the server wanting it.
+    /// Handles a socket that the client ended.
     pub(crate) fn link_lost(
         &mut self,
         now: Instant,
@@ -59,6 +61,7 @@ impl Stream {
     ) {
         if self.signaling.as_ref().is_some_and(|link| link.socket == socket) {
             self.signaling = None;
+            // Close 1000 on signaling means that the client leaves (section 22).
             if loss == Loss::Closed(NORMAL_CLOSE) && !self.had_accident() {
                 self.end(now, reason::RECEIVER_CLOSED, meeting);
             } else {
@@ -72,14 +75,14 @@ impl Stream {
         }
     }
 
-    /// Whether a media link broke and is not back. Zoom's own client then closes signaling with 1000, as it
-    /// does when it leaves, and comes back with everything a second later (measured).
+    /// Whether a media link broke and has not come back. Zoom's own client then closes signaling with 1000, as when
+    /// it leaves, but reconnects everything a second later (measured; section 22).
     fn had_accident(&self) -> bool {
         self.media_windows.iter().any(|missing| missing.how.is_accident())
     }
 
-    /// Loses the links whose sockets are gone already, though nobody has said so yet: a client that comes
-    /// back at once must not be refused for its old sockets.
+    /// Handles the loss of links with an ended socket while their `Input::Lost` is still in the inbox. Otherwise a
+    /// client that reconnects at once would be refused as a duplicate of its old sockets.
     pub(super) fn expire_dead_links(&mut self, now: Instant) {
         if self.signaling.take_if(|link| link.outbox.is_closed()).is_some() {
             self.signaling_lost(now, reason::SIGNAL_CLOSED);
@@ -91,7 +94,7 @@ impl Stream {
         }
     }
 
-    /// Remembers a dead link for as long as the server takes to notice.
+    /// Keeps a dead link as a zombie for as long as the server takes to notice that it is dead.
     fn keep_zombie(&mut self, now: Instant, media: Vec<Medium>) {
         let timings = &self.shared.settings().timings;
         if timings.dead_link_ms > 0 {
@@ -100,7 +103,8 @@ impl Stream {
         }
     }
 
-    /// Signaling is gone: nothing flows until the client is back with everything.
+    /// Interrupts the stream after the loss of signaling. No media is sent until the client has reconnected signaling
+    /// and sent a new CLIENT_READY_ACK.
     pub(super) fn signaling_lost(&mut self, now: Instant, reason: u16) {
         self.report().lost_links += 1;
         self.open_signaling_window(now, reason);
@@ -112,7 +116,7 @@ impl Stream {
         self.shared.send_webhook(event::rtms_interrupted(&self.shared.identity, &self.id, now_ms));
     }
 
-    /// Told at once; ends the stream when the window passes.
+    /// Reports the loss of a media link on signaling (event 7 and state 2) and opens its reconnect window.
     pub(super) fn media_lost(&mut self, now: Instant, media: Vec<Medium>, how: MediaLoss) {
         self.report().lost_links += 1;
         self.keep_zombie(now, media.clone());
@@ -123,6 +127,7 @@ impl Stream {
         self.send_state(now, wire::STREAM_INTERRUPTED, how.update_reason());
     }
 
+    /// Sends a due keep-alive request on signaling, or drops signaling if it is dead.
     pub(super) fn check_signaling_keep_alive(&mut self, now: Instant) {
         let wire_ms = self.shared.wire_now(now);
         let timings = &self.shared.settings().timings;
@@ -132,18 +137,22 @@ impl Stream {
             KeepAliveCheck::Sent => self.report().keep_alives.sent += 1,
             KeepAliveCheck::Unanswered | KeepAliveCheck::QueueFull => {
                 self.report().keep_alives.timeouts += 1;
+                // TCP is dropped without a Close frame: after a Close, Zoom's own client would not reconnect
+                // (section 22).
                 self.signaling.take().into_iter().for_each(|link| link.outbox.drop_tcp());
                 self.signaling_lost(now, reason::KEEP_ALIVE_TIMEOUT);
             }
         }
     }
 
+    /// Sends due keep-alive requests on media links, and drops the dead ones.
     pub(super) fn check_media_keep_alives(&mut self, now: Instant) {
         let wire_ms = self.shared.wire_now(now);
         let mut dead = Vec::new();
         for media in &mut self.media {
             match media.link.check_keep_alive(now, wire_ms, &self.shared.state.settings.timings) {
                 KeepAliveCheck::NotDue => {}
+                // `self.report()` would borrow all of `self` while `self.media` is borrowed.
                 KeepAliveCheck::Sent => lock(&self.report).keep_alives.sent += 1,
                 KeepAliveCheck::Unanswered | KeepAliveCheck::QueueFull => {
                     dead.push(media.link.socket)

@@ -1,4 +1,4 @@
-//! The media side of a stream: handshake 3/4 and the frames.
+//! The media side of a stream: handshakes (messages 3 and 4), audio frames, transcript lines and chat messages.
 
 use std::sync::Arc;
 
@@ -20,26 +20,26 @@ use crate::simulator::socket::Route;
 use crate::simulator::status::Refusal;
 use crate::simulator::wire::{self, TranscriptLine};
 
-/// Speakers that one audio interval may hold (section 8.1).
+/// The most speakers in one audio interval (section 8.1).
 const MAX_SPEAKERS: usize = 3;
-/// Room in a client's queue that audio leaves for everything else.
+/// The room in a client's queue that audio leaves for other media and for keep-alives.
 const SPARE_ROOM: usize = 32;
-/// Before a full queue is looked at again.
+/// How often a full queue is polled for room.
 const ROOM_POLL: Duration = Duration::from_millis(20);
 
-/// An open media socket.
+/// An established media socket.
 pub(super) struct MediaLink {
     pub link: Link,
     pub media: Vec<Medium>,
-    /// It was opened for everything, with 32.
+    /// Whether it was opened for all media, with `media_type` 32.
     is_all: bool,
-    /// Its handshake was followed by a CLIENT_READY_ACK.
+    /// Whether a CLIENT_READY_ACK followed its handshake, so that media may be sent.
     pub is_ready: bool,
     pub params: MediaParams,
     encoder: Option<Arc<Encoder>>,
 }
 
-/// A media handshake that was found right.
+/// An accepted media handshake.
 pub(super) struct Admission {
     media: Vec<Medium>,
     is_all: bool,
@@ -49,13 +49,13 @@ pub(super) struct Admission {
 /// How far each medium has been sent, in script milliseconds.
 pub(super) struct MediaProgress {
     began_ms: i64,
-    /// Audio is buffered: while the client is away this stands still.
+    /// Audio is sent up to here. This stands still while the client is away, because audio is buffered.
     audio_ms: i64,
-    /// Until then a client's full queue is left alone.
+    /// When a full queue is polled again.
     audio_waits_until: Option<Instant>,
     pub video: PictureSchedule,
     pub share: PictureSchedule,
-    /// Whose video message 28 chose.
+    /// The participant of the individual video subscription (message 28).
     pub video_of: Option<usize>,
 }
 
@@ -75,13 +75,14 @@ impl MediaProgress {
         self.began_ms
     }
 
-    /// What was before is not sent any more.
+    /// Discards everything before this time.
     pub(super) fn skip_to(&mut self, now_ms: i64) {
         self.audio_ms = now_ms;
         self.restart_pictures(now_ms);
     }
 
-    /// Pictures are not buffered.
+    /// Restarts pictures with a key frame, without sending any for the time before: video is not buffered
+    /// (section 9).
     pub(super) fn restart_pictures(&mut self, now_ms: i64) {
         self.video = PictureSchedule::new(now_ms);
         self.share = PictureSchedule::new(now_ms);
@@ -89,13 +90,14 @@ impl MediaProgress {
 }
 
 impl Stream {
-    /// Refusals 2 and 9 to 43 of a media handshake.
+    /// Checks a media handshake. Fails with refusal 2 or with one of 9 to 43.
     pub(super) fn check_media(
         &mut self,
         route: Route,
         media_type: i64,
         requested: &Value,
     ) -> Result<Admission, Refusal> {
+        // The media URLs are in message 2, so a correct client has had a signaling connection.
         if !self.has_connected {
             self.report().breach("a media handshake before the signaling handshake".to_owned());
             return Err(Refusal::STREAM_ID);
@@ -108,7 +110,7 @@ impl Stream {
         Ok(Admission { media, is_all, params })
     }
 
-    /// Refusals 15 and 16 (section 3.3).
+    /// Fails with refusal 15 or 16 if the media already have a socket (section 3.3).
     fn check_duplicates(&self, media: &[Medium], is_all: bool) -> Result<(), Refusal> {
         if self.shared.settings().duplicates == Duplicates::Kick {
             return Ok(());
@@ -122,12 +124,14 @@ impl Stream {
         if taken { Err(Refusal::DUPLICATE_MEDIA) } else { Ok(()) }
     }
 
+    /// Answers with message 4 and adds the link. Older links for the same media are dropped.
     pub(super) fn accept_media(&mut self, link: Link, admission: Admission) {
         let Admission { media, is_all, params } = admission;
         let overlaps = |other: &[Medium]| other.iter().any(|medium| media.contains(medium));
         for kicked in self.media.extract_if(.., |open| overlaps(&open.media)) {
             kicked.link.outbox.drop_tcp();
         }
+        // The media are back, in whatever grouping the client chose.
         self.media_windows.retain(|missing| !overlaps(&missing.media));
         link.outbox.send(wire::media_accepted(&params));
         let encoder = params.audio.map(|audio| self.shared.state.encoder(audio));
@@ -135,29 +139,32 @@ impl Stream {
         self.report().media_handshakes += 1;
     }
 
-    /// Opens the sockets whose handshake is done; whether there was any that was not open.
+    /// Marks every established media socket as ready for media. Returns whether any was not ready before.
     pub(super) fn make_media_ready(&mut self, now: Instant) -> bool {
         let any_opened = self.media.iter().any(|media| !media.is_ready);
         for media in &mut self.media {
             media.is_ready = true;
         }
         if any_opened {
+            // A new decoder needs a key frame.
             self.progress.restart_pictures(self.shared.clock.ms(now));
         }
         any_opened
     }
 
+    /// The ready socket that carries this medium.
     pub(super) fn open_for(&self, medium: Medium) -> Option<&MediaLink> {
         self.media.iter().find(|media| media.is_ready && media.media.contains(&medium))
     }
 
+    /// Sends all audio and pictures that are due.
     pub(super) fn send_media(&mut self, now: Instant, meeting: &MeetingState) {
         let now_ms = self.shared.clock.ms(now);
         self.send_audio(now, now_ms);
         self.send_pictures(now_ms, meeting);
     }
 
-    /// When the next frame is due.
+    /// When the next audio frame or picture is due.
     pub(super) fn media_deadline(&self) -> Option<Instant> {
         let clock = &self.shared.clock;
         let audio =
@@ -168,7 +175,7 @@ impl Stream {
         audio.into_iter().chain(self.picture_deadline()).min()
     }
 
-    /// Every interval that is over and not yet sent, as far as the client's queue has room for it.
+    /// Sends every audio interval that has passed, as far as the client's queue has room. The rest stays buffered.
     fn send_audio(&mut self, now: Instant, now_ms: i64) {
         let Some(media) = self.open_for(Medium::Audio) else { return };
         let (Some(params), Some(encoder)) = (media.params.audio, media.encoder.clone()) else {
@@ -176,6 +183,7 @@ impl Stream {
         };
         let mut from_ms = self.progress.audio_ms;
         let oldest_ms = now_ms - i64::from(self.shared.settings().timings.audio_backlog_ms);
+        // The backlog is bounded (60 s, section 9): older intervals are dropped, but counted and logged.
         let lost = ((oldest_ms - from_ms) / params.send_rate).max(0);
         from_ms += lost * params.send_rate;
         for interval in 0..lost {
@@ -186,6 +194,7 @@ impl Stream {
         let mut sent = Tally { dropped: lost as u64, ..Tally::default() };
         let mut has_room = true;
         while from_ms + params.send_rate <= now_ms {
+            // Audio waits for room, since it is buffered; other media are dropped when the queue is full.
             has_room = media.link.outbox.room() > SPARE_ROOM;
             if !has_room {
                 break;
@@ -198,7 +207,7 @@ impl Stream {
         self.progress.audio_waits_until = (!has_room).then(|| now + ROOM_POLL);
     }
 
-    /// One interval: a mixed frame, or one frame for each person who speaks.
+    /// Sends one interval: a mixed frame, or one frame for each speaker.
     fn send_interval(
         &self,
         media: &MediaLink,
@@ -213,7 +222,7 @@ impl Stream {
             utterances_between(script, in_round_ms, in_round_ms + params.send_rate, MAX_SPEAKERS);
         let timestamp = self.shared.clock.wire_ms(from_ms);
         let audio = msg_type::MEDIA_DATA_AUDIO;
-        // The parties of an engagement have separate channels, whichever of the two was requested.
+        // The parties of an engagement always have separate channels, even if mixed audio was requested.
         if params.data_opt == AUDIO_MIXED && !script.is_engagement() {
             let payload = encoder.mixed_voices(&speakers, in_round_ms);
             let text = wire::media_frame(audio, wire::MIXED, &payload, timestamp);
@@ -232,7 +241,8 @@ impl Stream {
         }
     }
 
-    /// The line of an utterance that has just ended; the round of the script began at `lap_ms`.
+    /// Sends the transcript line of an utterance that has just ended. `round_start_ms` is the script time at which
+    /// the current round began.
     pub(crate) fn transcript_line(&mut self, now: Instant, utterance: usize, round_start_ms: i64) {
         let script = &self.shared.settings().script;
         let utterance = &script.utterances[utterance];
@@ -253,7 +263,7 @@ impl Stream {
         self.record_one(now, Medium::Transcript, bytes, media.link.outbox.send(text));
     }
 
-    /// `number` makes the message id, in this stream's meeting.
+    /// Sends a chat message. `number` makes its message id unique within the meeting.
     pub(crate) fn chat_message(&mut self, now: Instant, chat: usize, number: u64) {
         let script = &self.shared.settings().script;
         let chat = &script.chats[chat];
@@ -268,23 +278,27 @@ impl Stream {
         self.record_one(now, Medium::Chat, bytes, media.link.outbox.send(text));
     }
 
+    /// The ready socket that carries this medium, unless media is paused or interrupted.
     fn flowing_for(&self, medium: Medium) -> Option<&MediaLink> {
         self.open_for(medium).filter(|_| self.is_flowing())
     }
 
-    /// Nobody was there to take it. In a pause nothing is made.
+    /// Logs a line or message that was not sent because the client was away. Nothing is logged in a pause, in which
+    /// Zoom sends nothing either.
     fn log_missed(&self, now: Instant, medium: Medium, bytes: usize) {
         if !self.is_paused {
             self.log_frame(medium, self.shared.wire_now(now), bytes, false);
         }
     }
 
+    /// Adds a frame to the frame log, if there is one.
     pub(super) fn log_frame(&self, medium: Medium, at_ms: i64, bytes: usize, is_sent: bool) {
         if let Some(frame_log) = &self.frame_log {
             lock(frame_log).add(medium, at_ms, bytes, is_sent);
         }
     }
 
+    /// Logs and counts one line or message.
     fn record_one(&self, now: Instant, medium: Medium, bytes: usize, taken: bool) {
         self.log_frame(medium, self.shared.wire_now(now), bytes, taken);
         let mut sent = Tally::default();
@@ -292,6 +306,7 @@ impl Stream {
         self.record_sent(medium, &sent);
     }
 
+    /// Adds the counts to the report.
     pub(super) fn record_sent(&self, medium: Medium, sent: &Tally) {
         let mut report = lock(&self.report);
         let medium = report.media.entry(medium.as_str()).or_default();
@@ -301,7 +316,7 @@ impl Stream {
     }
 }
 
-/// What was sent of a medium, and what was not taken.
+/// Counts the frames of a medium that were queued, and those for which the queue had no room.
 #[derive(Default)]
 pub(super) struct Tally {
     frames: u64,
@@ -320,7 +335,7 @@ impl Tally {
     }
 }
 
-/// When the round of the script began that `script_ms` is in.
+/// The script time at which the round began that contains `script_ms`.
 fn round_start(script: &Script, script_ms: i64) -> i64 {
     match script.ending {
         Ending::At { .. } => 0,

@@ -1,4 +1,4 @@
-//! Video and screen share: which pictures are due, and whose.
+//! Video and screen share: decides which pictures of which participant are due, and sends them.
 
 use tokio::time::Instant;
 
@@ -11,19 +11,20 @@ use crate::simulator::quirk::Quirk;
 use crate::simulator::shared::MeetingState;
 use crate::simulator::wire;
 
-/// How far the pictures of a medium have been sent, in script milliseconds. Nothing is kept for later.
+/// How far the pictures of a medium have been sent. Pictures are not buffered (section 9).
 pub(super) struct PictureSchedule {
+    /// Pictures before this script time have been sent or skipped.
     sent_to_ms: i64,
-    /// Who is shown, and since when: the first picture of somebody is a key frame.
+    /// Who is shown, and since which script time: the first picture of a person is a key frame.
     shown: Option<(usize, i64)>,
 }
 
-/// Pictures to be sent now.
+/// Pictures to send now.
 struct DuePictures {
     who: usize,
     first_ms: i64,
     count: i64,
-    /// The number of the first one since its key frame.
+    /// The number of the first picture, counted from its key frame.
     index: i64,
 }
 
@@ -32,11 +33,14 @@ impl PictureSchedule {
         Self { sent_to_ms: now_ms, shown: None }
     }
 
-    /// At most a second's worth; after a longer absence, and with somebody new, from a key frame on.
+    /// The pictures that are due at `now_ms`: at most one second of them. They start with a key frame if older ones
+    /// were skipped or if another person is shown.
     fn due(&mut self, now_ms: i64, step_ms: i64, who: Option<usize>) -> Option<DuePictures> {
         let passed = ((now_ms - self.sent_to_ms) / step_ms).max(0);
+        // After a delay a live camera does not catch up; `passed != count` below restarts with a key frame.
         let count = passed.min(1000 / step_ms);
         self.sent_to_ms += passed * step_ms;
+        // Time passes also while nobody is shown, so that their pictures are not sent later.
         let Some(who) = who else {
             self.shown = None;
             return None;
@@ -54,9 +58,11 @@ impl PictureSchedule {
 }
 
 impl Stream {
+    /// Sends the pictures of both media that are due.
     pub(super) fn send_pictures(&mut self, now_ms: i64, meeting: &MeetingState) {
         if let Some(params) = self.open_for(Medium::Video).and_then(|media| media.params.video) {
             let individual = params.data_opt == Some(VIDEO_INDIVIDUAL);
+            // By default video follows the active speaker (section 8.1, `data_opt` 3).
             let who = if individual { self.progress.video_of } else { meeting.speaker };
             let who = who.filter(|who| meeting.cameras.contains(who));
             let due = self.progress.video.due(now_ms, frame_ms(&params), who);
@@ -92,7 +98,7 @@ impl Stream {
         let make = if large { picture::large_payload } else { picture::frame_payload };
         let mut sent = Tally::default();
         for number in 0..due.count {
-            // Counts up from a key frame.
+            // The cast is safe: `index` is the distance to an earlier key frame, so it is not negative.
             let payload = make(scene, params.codec, (due.index + number) as usize);
             let timestamp = self.shared.clock.wire_ms(due.first_ms + number * frame_ms(params));
             let text = wire::media_frame(msg_type, &person.frame_fields, &payload, timestamp);
@@ -104,6 +110,7 @@ impl Stream {
     }
 }
 
+/// The time from one picture to the next (section 9).
 fn frame_ms(params: &PictureParams) -> i64 {
     1000 / params.fps
 }
@@ -121,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_count_up_from_the_first_of_a_person() {
+    fn pictures_are_numbered_from_the_first_one_of_a_person() {
         let mut schedule = PictureSchedule::new(1_000);
         assert_eq!(indexes(&mut schedule, 1_090, Some(0)), Some((1_000, 2, 0)));
         assert_eq!(indexes(&mut schedule, 1_119, Some(0)), None);
@@ -132,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn after_an_absence_a_second_is_sent_from_a_key_frame_on() {
+    fn after_a_long_delay_one_second_is_sent_starting_with_a_key_frame() {
         let mut schedule = PictureSchedule::new(0);
         assert_eq!(indexes(&mut schedule, 80, Some(0)), Some((0, 2, 0)));
         assert_eq!(indexes(&mut schedule, 10_000, Some(0)), Some((9_000, 25, 0)));

@@ -1,4 +1,4 @@
-//! The signaling side of a stream: handshake 1/2 and the messages of an open socket.
+//! The signaling side of a stream: the handshake (messages 1 and 2) and the messages that follow it.
 
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -14,11 +14,11 @@ use crate::simulator::shared::MeetingState;
 use crate::simulator::status::Refusal;
 use crate::simulator::wire;
 
-/// Entries that one subscription may list.
+/// The most entries in one subscription.
 const MAX_EVENTS: usize = 64;
 
 impl Stream {
-    /// Refusal 8: the stream has a signaling connection already.
+    /// Fails with refusal 8 if the stream already has a signaling connection (section 3.4).
     pub(super) fn check_signaling(&self) -> Result<(), Refusal> {
         let zombie = self.zombies.iter().any(|zombie| zombie.media.is_empty());
         let refuse = self.shared.settings().duplicates == Duplicates::Refuse;
@@ -28,21 +28,24 @@ impl Stream {
         Ok(())
     }
 
+    /// Answers with message 2 and makes this the stream's signaling link.
     pub(super) fn accept_signaling(&mut self, now: Instant, link: Link, buffer_data: bool) {
         self.replace_links(now);
         link.outbox.send(wire::signaling_accepted(self.server_urls()));
         self.signaling = Some(link);
         self.signaling_window = None;
         self.report().signaling_handshakes += 1;
+        // `buffer_data` concerns only the backlog before the first connection (section 6.1).
         if !self.has_connected && !buffer_data {
             self.progress.skip_to(self.shared.clock.ms(now));
         }
         self.has_connected = true;
+        // Event 1 needs no subscription (section 7).
         let began_ms = self.shared.clock.wire_ms(self.progress.began_ms());
         self.send_signaling(wire::event(wire::EVENT_FIRST_PACKET, began_ms, json!({})));
     }
 
-    /// A new signaling connection starts over: media sockets of the old one go, and must come again.
+    /// Drops the links of the previous signaling connection. The client must reconnect the media that they carried.
     fn replace_links(&mut self, now: Instant) {
         let media: Vec<Vec<Medium>> = self.media.iter().map(|media| media.media.clone()).collect();
         self.drop_all_links();
@@ -51,11 +54,12 @@ impl Stream {
         }
     }
 
-    /// Message 2's media URLs: one key for each medium in scope, and `all`.
+    /// The media URLs of message 2: one for each medium in scope, and `all`.
     fn server_urls(&self) -> Map<String, Value> {
         let settings = self.shared.settings();
         let url = |path: &str| Value::from(format!("{}/media/{path}", self.shared.state.origin));
         let media = settings.scopes.iter().map(|medium| match medium {
+            // The key that Zoom's own client expects (section 22).
             Medium::Share => ("deskshare".to_owned(), url("deskshare")),
             medium => (medium.as_str().to_owned(), url(medium.as_str())),
         });
@@ -63,7 +67,7 @@ impl Stream {
         media.chain(all).collect()
     }
 
-    /// Any message but a keep-alive answer.
+    /// Handles a message other than a keep-alive answer.
     pub(super) fn signaling_message(
         &mut self,
         now: Instant,
@@ -87,6 +91,7 @@ impl Stream {
         }
     }
 
+    /// Refuses a second message 1 on the same socket.
     fn handshake_again(&mut self) {
         let refusal = Refusal::DUPLICATE_SIGNALING;
         self.report().refused(refusal);
@@ -94,7 +99,7 @@ impl Stream {
         self.send_signaling(wire::handshake_refused(msg_type::SIGNALING_HAND_SHAKE_RESP, refusal));
     }
 
-    /// Message 5. Subscribing to joins tells who is there already.
+    /// Message 5, which has no answer. A subscription to joins first reports who is already there (section 3.2).
     fn subscribe(&mut self, now: Instant, message: &Value, meeting: &MeetingState) {
         let Some(events) = message["events"].as_array().filter(|e| e.len() <= MAX_EVENTS) else {
             self.report().breach("a subscription without a list of events".to_owned());
@@ -118,7 +123,7 @@ impl Stream {
         }
     }
 
-    /// Reports the present participants, if this event type covers them.
+    /// Reports the present participants with events of this type, if it is the type for joining.
     fn send_roster(&self, now: Instant, event_type: u64, meeting: &MeetingState) {
         let script = &self.shared.settings().script;
         let is_covered = |who: &&usize| match script.is_engagement() {
@@ -129,7 +134,8 @@ impl Stream {
         self.send_presence(now, &who, true);
     }
 
-    /// Reports that people joined or left: in a meeting with one event for all, in an engagement with one event each.
+    /// Reports that people joined or left: in a meeting with one event for all of them, in an engagement with one
+    /// event for each.
     pub(crate) fn send_presence(&self, now: Instant, who: &[usize], is_there: bool) {
         let script = &self.shared.settings().script;
         let people = who.iter().map(|who| &script.people[*who]);
@@ -141,6 +147,7 @@ impl Stream {
         } else if !who.is_empty() {
             let (event_type, participants): (u64, Vec<Value>) = match is_there {
                 true => (wire::EVENT_JOIN, people.map(Person::with_name).collect()),
+                // A leave has no names (section 7).
                 false => (
                     wire::EVENT_LEAVE,
                     people.map(|person| json!({"user_id": person.user_id})).collect(),
@@ -150,7 +157,7 @@ impl Stream {
         }
     }
 
-    /// An event about a party of an engagement (section 7).
+    /// Sends an event about a party of an engagement (section 7).
     pub(crate) fn send_engagement_event(
         &self,
         now: Instant,
@@ -164,7 +171,7 @@ impl Stream {
         self.send_event(now, event_type, fields.into());
     }
 
-    /// Sends an event if the client subscribed to it.
+    /// Sends an event, if the client subscribed to it.
     pub(crate) fn send_event(&self, now: Instant, event_type: u64, fields: Value) {
         if self.signaling.is_some() && self.subscriptions.contains(&event_type) {
             self.send_signaling(wire::event(event_type, self.shared.wire_now(now), fields));
@@ -172,7 +179,7 @@ impl Stream {
         }
     }
 
-    /// Message 7: media of every socket whose handshake is done may flow.
+    /// Message 7: media may be sent on every established media socket. States 9 and 8 follow.
     fn client_ready(&mut self, now: Instant, message: &Value) {
         self.report().ready_acks += 1;
         if message["rtms_stream_id"] != *self.id {
@@ -180,13 +187,14 @@ impl Stream {
             return;
         }
         if self.media.is_empty() {
-            // A media socket that has just been lost explains it; otherwise the order is wrong.
+            // Not a breach if the media socket was lost while this message was on its way.
             if self.media_windows.is_empty() {
                 self.report().breach("message 7 before a media handshake".to_owned());
             }
             return;
         }
         let any_opened = self.make_media_ready(now);
+        // A repeated 7 changes nothing. Clients send one after each media handshake (section 3.3).
         if !any_opened {
             return;
         }
@@ -196,11 +204,13 @@ impl Stream {
             let (session, state) = (&self.session_id, wire::SESSION_STARTED);
             self.send_signaling(wire::session_state(session, state, None, now_ms));
         }
+        // Only when all lost media are back is the stream active again.
         if self.media_windows.is_empty() {
             self.send_state(now, self.current_state(), 0);
         }
     }
 
+    /// Message 10, answered with 11.
     fn answer_session_state(&mut self, now: Instant, message: &Value) {
         let session = message["rtms_session_id"].as_str().unwrap_or_default();
         let state = (session == self.session_id).then(|| self.session_state());
@@ -210,6 +220,7 @@ impl Stream {
         self.send_signaling(wire::session_state_answer(session, state, self.shared.wire_now(now)));
     }
 
+    /// The session's current state (section 10.4).
     fn session_state(&self) -> u64 {
         match (self.is_started, self.is_paused) {
             (false, _) => wire::SESSION_INITIALIZE,
@@ -218,7 +229,7 @@ impl Stream {
         }
     }
 
-    /// Message 21: the client ends the stream (section 3.7).
+    /// Message 21: answers with 22 and ends the stream at the client's request (section 3.7).
     fn close_requested(&mut self, now: Instant, message: &Value, meeting: &MeetingState) {
         let refusal = (message["rtms_stream_id"] != *self.id).then_some(Refusal::STREAM_ID);
         self.send_signaling(wire::close_answer(&self.id, refusal, self.shared.wire_now(now)));
@@ -228,7 +239,7 @@ impl Stream {
         }
     }
 
-    /// Message 28: one participant's video at a time (6.19).
+    /// Message 28, answered with 29: subscribes to the video of one participant at a time (section 6.19).
     fn subscribe_video(&mut self, now: Instant, message: &Value, meeting: &MeetingState) {
         let outcome = self.choose_video(now, message, meeting);
         if let Err(refusal) = outcome {
@@ -238,7 +249,8 @@ impl Stream {
         self.send_signaling(wire::video_answer(&message["user_id"], outcome.err(), now_ms));
     }
 
-    /// Individual video stops until it is asked for again.
+    /// Ends the individual video of a participant after the camera went off, until the client subscribes again
+    /// (section 6.19).
     pub(crate) fn camera_off(&mut self, who: usize) {
         self.progress.video_of.take_if(|chosen| *chosen == who);
     }
@@ -249,6 +261,7 @@ impl Stream {
         message: &Value,
         meeting: &MeetingState,
     ) -> Result<(), Refusal> {
+        // Individual video needs `data_opt` 4 in the media handshake.
         let video = self.media.iter().find_map(|media| media.params.video);
         if video.and_then(|video| video.data_opt) != Some(VIDEO_INDIVIDUAL) {
             return Err(Refusal::VIDEO_DATA_OPT);
@@ -262,6 +275,7 @@ impl Stream {
             (true, true) => return Err(Refusal::DUPLICATE_VIDEO),
             (true, false) => {
                 self.progress.video_of = Some(who);
+                // A new picture starts with a key frame.
                 self.progress.restart_pictures(self.shared.clock.ms(now));
             }
             (false, true) => self.progress.video_of = None,
@@ -271,7 +285,7 @@ impl Stream {
     }
 }
 
-/// The event type for an engagement's party that answered or left.
+/// The event type for a party of an engagement that joined or left. Agents ("users") have a Zoom user id.
 fn answered_or_ended(party: &Person, is_there: bool) -> u64 {
     match (party.zoom_user_id.is_some(), is_there) {
         (true, true) => wire::EVENT_USER_ANSWERED,

@@ -314,7 +314,7 @@ async fn messages_in_the_wrong_place_are_breaches() {
         "message 14 on the signaling socket",
         "message 18 on the signaling socket",
         "a subscription without a list",
-        "no JSON object with a msg_type",
+        "not a JSON object with a msg_type",
         "a second handshake on one socket",
     ] {
         assert!(breaches.contains(expected), "{expected} is not in\n{breaches}");
