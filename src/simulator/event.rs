@@ -1,16 +1,16 @@
-//! Webhook bodies by product (sections 13.6, 13.7, 16; pure).
+//! Builds webhook bodies for every product (sections 13.6, 13.7, 16; pure).
 
 use serde_json::{Map, Value, json};
 
 use crate::model::{IdKey, Product};
 
-/// Who a conversation is, in Zoom's words.
+/// The identity of a meeting, webinar, session or engagement.
 #[derive(Debug, Clone)]
 pub(super) struct MeetingIdentity {
     pub product: Product,
-    /// `meeting_uuid`, `webinar_uuid`, `session_id` or `engagement_id`: the text that is signed.
+    /// The instance id, which the handshake signs: `meeting_uuid`, `webinar_uuid`, `session_id` or `engagement_id`.
     pub instance_id: String,
-    /// The number that REST uses.
+    /// The meeting number, which REST uses.
     pub meeting_id: String,
     pub account_id: String,
     /// The Zoom user id of the host.
@@ -19,7 +19,7 @@ pub(super) struct MeetingIdentity {
 }
 
 impl MeetingIdentity {
-    /// The key of the instance id in webhooks and handshakes.
+    /// The field name of the instance id in webhooks and handshakes.
     pub(super) fn key(&self) -> IdKey {
         match self.product {
             Product::Meeting => IdKey::MeetingUuid,
@@ -29,7 +29,7 @@ impl MeetingIdentity {
         }
     }
 
-    /// `meeting.rtms_started` and its kin; a Contact Center's are `contact_center.voice_rtms_started`.
+    /// The name of an RTMS event: `meeting.rtms_started`, or for a Contact Center `contact_center.voice_rtms_started`.
     fn rtms_event(&self, what: &str) -> String {
         match self.product {
             Product::ContactCenter => format!("contact_center.voice_rtms_{what}"),
@@ -37,6 +37,7 @@ impl MeetingIdentity {
         }
     }
 
+    /// The first part of event names.
     fn family(&self) -> &'static str {
         match self.product {
             Product::Meeting => "meeting",
@@ -46,7 +47,7 @@ impl MeetingIdentity {
         }
     }
 
-    /// The fields that every RTMS event of the product has.
+    /// The fields that all RTMS events of the product share.
     fn rtms_payload(&self, stream: &str) -> Map<String, Value> {
         let mut payload = Map::new();
         payload.insert(self.key().as_str().to_owned(), self.instance_id.clone().into());
@@ -58,7 +59,7 @@ impl MeetingIdentity {
     }
 }
 
-/// A webhook to be sent: its name, time and payload.
+/// A webhook to send: its event name, and its body as JSON text.
 #[derive(Debug, Clone)]
 pub(super) struct Event {
     pub name: String,
@@ -70,15 +71,15 @@ fn new_event(name: String, event_ms: i64, payload: Value) -> Event {
     Event { name, body }
 }
 
-/// What a stream is announced with.
+/// The fields of `rtms_started` that belong to the stream.
 pub(super) struct Announced<'a> {
     pub stream: &'a str,
     pub server_urls: &'a str,
-    /// The Zoom user whose app runs the stream.
+    /// The Zoom user who runs the app.
     pub operator_id: &'a str,
 }
 
-/// `rtms_started` with every field of May 2026, flat.
+/// `rtms_started`, flat and with the fields that were added in May 2026 (section 13.6).
 pub(super) fn rtms_started(identity: &MeetingIdentity, of: &Announced<'_>, now_ms: i64) -> Event {
     let mut payload = identity.rtms_payload(of.stream);
     payload.insert("server_urls".to_owned(), of.server_urls.into());
@@ -97,10 +98,12 @@ pub(super) fn rtms_started(identity: &MeetingIdentity, of: &Announced<'_>, now_m
     new_event(identity.rtms_event("started"), now_ms, payload.into())
 }
 
+/// `rtms_interrupted`, which has no URL: the client reuses the last one.
 pub(super) fn rtms_interrupted(identity: &MeetingIdentity, stream: &str, now_ms: i64) -> Event {
     new_event(identity.rtms_event("interrupted"), now_ms, identity.rtms_payload(stream).into())
 }
 
+/// `rtms_stopped` with a stop reason of section 10.6.
 pub(super) fn rtms_stopped(
     identity: &MeetingIdentity,
     stream: &str,
@@ -112,13 +115,15 @@ pub(super) fn rtms_stopped(
     new_event(identity.rtms_event("stopped"), now_ms, payload.into())
 }
 
-/// `meeting.started` or `meeting.ended` (`what`); a Contact Center engagement has none here.
+/// `meeting.started` or `meeting.ended`, as `what` says, or the product's equivalent. The simulator sends none for
+/// a Contact Center engagement.
 pub(super) fn meeting_lifecycle(
     identity: &MeetingIdentity,
     what: &str,
     started_ms: i64,
     now_ms: i64,
 ) -> Option<Event> {
+    // Type 2 is a scheduled meeting.
     let mut object = json!({
         "id": identity.meeting_id, "uuid": identity.instance_id, "host_id": identity.host_id,
         "topic": identity.topic, "type": 2, "start_time": to_rfc3339(started_ms), "duration": 60,
@@ -139,7 +144,7 @@ pub(super) fn meeting_lifecycle(
     Some(new_event(format!("{}.{what}", identity.family()), now_ms, payload))
 }
 
-/// A user removed the app (section 15.7). How Zoom makes `signature` is not published.
+/// `app_deauthorized` (section 15.7). How Zoom computes `signature` is not published, so it is zeros.
 pub(super) fn app_deauthorized(
     account_id: &str,
     user_id: &str,
@@ -154,7 +159,7 @@ pub(super) fn app_deauthorized(
     new_event("app_deauthorized".to_owned(), now_ms, payload)
 }
 
-/// The challenge of section 13.3.
+/// The challenge of a URL validation (section 13.3).
 pub(super) fn url_validation(plain_token: &str, now_ms: i64) -> Event {
     new_event("endpoint.url_validation".to_owned(), now_ms, json!({"plainToken": plain_token}))
 }
@@ -185,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_meetings_start_is_flat_and_has_every_field() {
+    fn rtms_started_of_a_meeting_is_flat_and_complete() {
         assert_eq!(
             started(Product::Meeting),
             json!({"event": "meeting.rtms_started", "event_ts": 1732313171881_i64, "payload": {
@@ -196,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_product_has_its_own_names() {
+    fn every_product_has_its_own_event_and_field_names() {
         let webinar = started(Product::Webinar);
         assert_eq!(webinar["event"], "webinar.rtms_started");
         assert_eq!(webinar["payload"]["webinar_uuid"], "/abc==");
@@ -213,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_meetings_own_start_is_nested() {
+    fn meeting_started_is_nested() {
         let event = meeting_lifecycle(&identity(Product::Meeting), "started", 1_732_313_171_881, 0)
             .unwrap();
         let body: Value = serde_json::from_str(&event.body).unwrap();

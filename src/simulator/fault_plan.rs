@@ -1,4 +1,4 @@
-//! Calls of OAuth and REST that go wrong on purpose, and what was answered.
+//! Planned failures of OAuth and REST calls, and a count of all answers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -17,19 +17,19 @@ use super::report::CallReport;
 use super::rest::ApiError;
 use crate::clock;
 
-/// A call that hangs does so for longer than any client waits.
+/// How long `Trouble::Hang` holds a call: longer than any client waits.
 const HANG: Duration = Duration::from_secs(120);
-/// Until a limit of calls a second is over, and one of calls a day.
+/// The periods of the two rate limits of section 14.5: calls a second and calls a day.
 const SECOND_MS: i64 = 1_000;
 const DAY_MS: i64 = 24 * 3_600 * SECOND_MS;
-/// Calls that may be told to fail at one time: bounds a script's list.
+/// The most planned failures (each with its count) that wait at one time; further ones are ignored.
 const MAX_PLANNED: usize = 1_000;
 
-/// Ends the connection that a request came over, without an answer.
+/// Closes the connection that carried a request, without an answer.
 #[derive(Clone, Default)]
 pub(super) struct HangUp(pub CancellationToken);
 
-/// What is planned to go wrong, in order for each kind of call, and how the calls were answered.
+/// The planned failures, in order for each kind of call, and how the calls were answered.
 #[derive(Default)]
 pub(super) struct FaultPlan {
     planned: Mutex<VecDeque<(Call, u32, Trouble)>>,
@@ -37,7 +37,7 @@ pub(super) struct FaultPlan {
 }
 
 impl FaultPlan {
-    /// The next `count` calls of this kind, after those that are planned already.
+    /// Plans a failure for the next `count` calls of this kind, after the failures that are already planned.
     pub(super) fn plan(&self, call: Call, count: u32, trouble: Trouble) {
         let mut planned = lock(&self.planned);
         if count > 0 && planned.len() < MAX_PLANNED {
@@ -62,7 +62,7 @@ impl FaultPlan {
     }
 }
 
-/// Middleware of every call that can go wrong.
+/// Middleware of every call that can fail by plan.
 pub(super) async fn apply_faults(
     State((fault_plan, call)): State<(Arc<FaultPlan>, Call)>,
     request: Request,
@@ -77,6 +77,7 @@ pub(super) async fn apply_faults(
             return hang_up_unanswered(&fault_plan, call, hang_up).await;
         }
         Some(Trouble::LoseAnswer) => {
+            // The call takes effect; only its answer is lost.
             next.run(request).await;
             return hang_up_unanswered(&fault_plan, call, hang_up).await;
         }
@@ -90,6 +91,7 @@ pub(super) async fn apply_faults(
 
 async fn hang_up_unanswered(fault_plan: &FaultPlan, call: Call, hang_up: HangUp) -> Response {
     *lock(&fault_plan.calls).unanswered.entry(call.as_str()).or_default() += 1;
+    // `serve_connection` drops this future together with the connection, so it never needs to return.
     hang_up.0.cancel();
     std::future::pending().await
 }
@@ -112,25 +114,26 @@ fn faulty_response(call: Call, trouble: Trouble) -> Response {
         Trouble::ServerError => {
             error(StatusCode::INTERNAL_SERVER_ERROR, 500, "Internal server error.")
         }
-        // A proxy's answer: not JSON.
+        // Not JSON: this answer imitates a proxy in front of Zoom.
         Trouble::Unavailable => {
             (StatusCode::SERVICE_UNAVAILABLE, "<html>503 Service Unavailable</html>")
                 .into_response()
         }
         Trouble::Drop | Trouble::Hang | Trouble::LoseAnswer => {
-            unreachable!("these are not answered")
+            unreachable!("apply_faults leaves these calls unanswered")
         }
     }
 }
 
 type Reset = (HeaderName, String);
 
-/// Unix seconds (section 14.5).
+/// The header of a limit per second: Unix seconds (section 14.5).
 fn reset_at(now_ms: i64) -> Reset {
+    // Rounded up: at the named second the limit must be over.
     (HeaderName::from_static("x-ratelimit-reset"), ((now_ms + SECOND_MS) / 1000 + 1).to_string())
 }
 
-/// A date, not seconds.
+/// The header of a daily limit: an ISO 8601 date instead of the seconds of HTTP (section 14.5).
 fn next_midnight(now_ms: i64) -> Reset {
     let date = jiff::Timestamp::from_millisecond((now_ms / DAY_MS + 1) * DAY_MS);
     (header::RETRY_AFTER, date.unwrap_or_default().to_string())
@@ -153,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn troubles_come_in_their_order_and_only_to_their_kind_of_call() {
+    fn planned_failures_apply_in_order_and_only_to_their_kind_of_call() {
         let troubles = FaultPlan::default();
         troubles.plan(Call::Status, 2, Trouble::NotStarted);
         troubles.plan(Call::Token, 1, Trouble::Drop);
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daily_limit_ends_at_midnight_as_a_date() {
+    fn a_daily_limit_names_midnight_as_an_iso_date() {
         let (_, date) = next_midnight(1_732_313_171_881);
         assert_eq!(date, "2024-11-23T00:00:00Z");
     }

@@ -1,8 +1,8 @@
 //! Zoom's OAuth endpoints: the authorize page, tokens, revocation (section 15).
 //!
-//! The page asks a person, who chooses to be one of the simulated users. A program without eyes adds
-//! `simulator_decision=allow` (or `deny`) to the authorize URL, and `simulator_user=ID` for somebody else than
-//! the host, or sets `OAuthSettings::consent`.
+//! The authorize page asks which simulated user signs in. An automated client adds `simulator_decision=allow`
+//! (or `deny`) to the authorize URL, and `simulator_user=ID` for a user other than the host, or the settings
+//! decide with `OAuthSettings::consent`.
 
 mod error;
 mod fields;
@@ -31,7 +31,7 @@ use grants::{ApprovedRequest, Tokens};
 pub(super) use grants::{Grants, Owner};
 use request::{AuthorizeError, AuthorizeRequest};
 
-/// Nothing is loaded, nothing frames the page.
+/// The page loads nothing and cannot be framed.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
 
 pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>> {
@@ -44,9 +44,10 @@ pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>>
         .route("/oauth/authorize", routing::get(authorize_page).post(submit_decision))
 }
 
-/// What was decided about an authorize request, and by whom.
+/// The decision on an authorize request.
 enum Decision {
     Ask,
+    /// Allowed by the user with this id.
     Allow(String),
     Deny,
 }
@@ -58,6 +59,7 @@ async fn authorize_page(
     let fields = Fields::read(query.unwrap_or_default().as_bytes());
     let user = fields.get("simulator_user");
     let decision = match (fields.get("simulator_decision"), state.settings.oauth.consent) {
+        // The query wins over the settings, so that one test can deny where the others allow.
         (Some("allow"), _) | (None, Consent::Allow) => allow_as(&state, user),
         (Some("deny"), _) | (None, Consent::Deny) => Decision::Deny,
         _ => Decision::Ask,
@@ -65,7 +67,7 @@ async fn authorize_page(
     consent_response(&state, &fields, decision)
 }
 
-/// The form of the page; the request is still in the query.
+/// Handles the page's form. The query still holds the authorize request.
 async fn submit_decision(
     State(state): State<Arc<SimulatorState>>,
     RawQuery(query): RawQuery,
@@ -80,7 +82,7 @@ async fn submit_decision(
     consent_response(&state, &Fields::read(query.unwrap_or_default().as_bytes()), decision)
 }
 
-/// The host, or somebody who exists.
+/// Allows as this user, or by default as the host. An unknown user gets the page again.
 fn allow_as(state: &SimulatorState, user_id: Option<&str>) -> Decision {
     match user_id {
         None => Decision::Allow(state.users[0].id.clone()),
@@ -90,6 +92,7 @@ fn allow_as(state: &SimulatorState, user_id: Option<&str>) -> Decision {
 }
 
 fn consent_response(state: &SimulatorState, fields: &Fields, decision: Decision) -> Response {
+    // Both the page and its form are checked here, since nothing is stored between the two requests.
     let request = match AuthorizeRequest::read(fields, &state.settings) {
         Ok(request) => request,
         Err(AuthorizeError::Page { code, message }) => {
@@ -114,6 +117,7 @@ fn consent_response(state: &SimulatorState, fields: &Fields, decision: Decision)
             let approved = ApprovedRequest { user_id, redirect_uri, challenge };
             match lock(&state.grants).issue_code(approved, clock::now_ms()) {
                 Ok(code) => request.granted(&code),
+                // The only error is `FULL`.
                 Err(_) => request.refused("temporarily_unavailable"),
             }
         }
@@ -125,12 +129,13 @@ fn html_response(status: StatusCode, text: String) -> Response {
     let headers = [
         (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
         (header::CACHE_CONTROL, "no-store"),
+        // The query holds the state, which must not reach another site as a referrer.
         (header::REFERRER_POLICY, "no-referrer"),
     ];
     (status, headers, Html(text)).into_response()
 }
 
-/// `POST /oauth/token`. Zoom takes the fields from the query string too.
+/// `POST /oauth/token`. Zoom also accepts the fields in the query string (section 15.2).
 async fn token_endpoint(
     State(state): State<Arc<SimulatorState>>,
     RawQuery(query): RawQuery,
@@ -152,6 +157,7 @@ fn grant_tokens(
     headers: &HeaderMap,
     fields: &Fields,
 ) -> Result<Tokens, TokenError> {
+    // Before the grant: a caller without the secret must not use up a code or a refresh token.
     check_client(state, headers)?;
     let now_ms = clock::now_ms();
     let needed = |name| fields.get(name).ok_or(TokenError::FIELD);
@@ -172,6 +178,7 @@ fn grant_tokens(
     }
 }
 
+/// Checks the app's Basic credentials (section 5.4).
 fn check_client(state: &SimulatorState, headers: &HeaderMap) -> Result<(), TokenError> {
     let pair = format!("{}:{}", state.settings.client_id, state.settings.client_secret.expose());
     let expected = format!("Basic {}", BASE64_STANDARD.encode(pair));
@@ -190,6 +197,7 @@ fn tokens_json(tokens: Tokens, state: &SimulatorState) -> Value {
     answer
 }
 
+/// `POST /oauth/revoke` (section 15.5).
 async fn revoke_endpoint(
     State(state): State<Arc<SimulatorState>>,
     RawQuery(query): RawQuery,

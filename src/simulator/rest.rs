@@ -1,4 +1,4 @@
-//! Zoom's REST API, as far as an RTMS app needs it (section 14).
+//! The part of Zoom's REST API that an RTMS app needs (section 14).
 
 mod caller;
 mod error;
@@ -22,6 +22,7 @@ pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>>
     let with_faults = |call| {
         middleware::from_fn_with_state((state.fault_plan.clone(), call), fault_plan::apply_faults)
     };
+    // `route_layer`, not `layer`: an unknown path stays a plain 404 and uses up no planned failure.
     let status = Router::new()
         .route("/v2/live_meetings/{id}/rtms_app/status", routing::patch(status::update_meeting))
         .route("/v2/videosdk/sessions/{id}/rtms_app/status", routing::patch(status::update_session))
@@ -43,7 +44,7 @@ async fn show_user(
     let host = &state.settings.script.host;
     let user_id = match caller {
         Caller::User(me) if user_id == "me" || user_id == me => me,
-        // An app managed by users sees nobody but them.
+        // A user-managed app can read only the user who installed it.
         Caller::User(_) => return Err(ApiError::no_user(&user_id)),
         Caller::Machine | Caller::Trusted if user_id == "me" => host.clone(),
         Caller::Machine | Caller::Trusted => user_id,

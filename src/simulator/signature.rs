@@ -1,10 +1,10 @@
-//! The HMACs of section 5, as Zoom computes them, and that of a JWT (pure).
+//! The signatures of section 5 and the signature of a JWT (pure).
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// The handshake signature (section 5.1): lower-case hex.
+/// The handshake signature (section 5.1), as lower-case hex.
 pub(super) fn handshake(
     client_id: &str,
     client_secret: &str,
@@ -14,17 +14,17 @@ pub(super) fn handshake(
     hex_hmac(client_secret, &[client_id, ",", instance_id, ",", stream])
 }
 
-/// The value of `x-zm-signature` (section 5.2); `timestamp` is the text of `x-zm-request-timestamp`.
+/// The value of `x-zm-signature` (section 5.2). `timestamp` is the value of `x-zm-request-timestamp`.
 pub(super) fn webhook(secret_token: &str, timestamp: &str, body: &str) -> String {
     format!("v0={}", hex_hmac(secret_token, &["v0:", timestamp, ":", body]))
 }
 
-/// The `encryptedToken` that an endpoint must answer (section 5.3).
+/// The `encryptedToken` with which an endpoint must answer a URL validation (section 5.3).
 pub(super) fn url_validation(secret_token: &str, plain_token: &str) -> String {
     hex_hmac(secret_token, &[plain_token])
 }
 
-/// The last part of a JWT with HS256; `signed` is the text before the last dot.
+/// The signature part of a JWT with HS256. `signed` is the text before the last dot.
 pub(super) fn jwt(key: &str, signed: &str) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(hmac(key, &[signed]))
 }

@@ -1,4 +1,4 @@
-//! The simulator's certificate authority, which signs a certificate for `localhost` or another host.
+//! TLS: a private certificate authority and a certificate for `localhost` or another host name.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,24 +13,25 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::SimulatorError;
 
-/// The files of a `tls_dir`.
+/// The files in a `tls_dir`.
 #[derive(Debug, Clone)]
 pub struct TlsFiles {
-    /// What clients must trust: `RTMS_CA_FILE`, `ZM_RTMS_CA`.
+    /// The CA certificate that clients must trust: `RTMS_CA_FILE`, or `ZM_RTMS_CA` for Zoom's own client.
     pub ca: PathBuf,
     pub cert: PathBuf,
     pub key: PathBuf,
 }
 
 impl TlsFiles {
-    /// Loads the three files in `folder`. If one is missing, generates all of them, valid for `host` and for this
-    /// machine.
+    /// Uses the three files in `folder`. If one is missing, generates all of them, valid for `host`, `localhost` and
+    /// 127.0.0.1.
     pub fn ensure(folder: &Path, host: &str) -> Result<Self, SimulatorError> {
         let files = Self {
             ca: folder.join("ca.pem"),
             cert: folder.join("cert.pem"),
             key: folder.join("key.pem"),
         };
+        // All or none: a certificate from another authority would not verify.
         let all_there = [&files.ca, &files.cert, &files.key].iter().all(|file| file.exists());
         if !all_there {
             fs::create_dir_all(folder)?;
@@ -47,7 +48,7 @@ impl TlsFiles {
         ca.distinguished_name.push(DnType::CommonName, "rtmsd simulator CA");
         let ca_pem = ca.self_signed(&ca_key)?.pem();
 
-        // The name as well as the address: Zoom's own client matches no IP address (section 22).
+        // The name as well as the address, because Zoom's own client does not match IP SANs (section 22).
         let names = ["localhost", "127.0.0.1", host].map(str::to_owned);
         let mut server =
             certificate_params(names.into_iter().collect::<BTreeSet<_>>().into_iter().collect())?;
@@ -64,7 +65,7 @@ impl TlsFiles {
         Ok(())
     }
 
-    /// How the simulator serves TLS 1.2 and 1.3 with them.
+    /// The configuration of the TLS server, for TLS 1.2 and 1.3.
     pub(super) fn server_config(&self) -> Result<ServerConfig, SimulatorError> {
         let chain = CertificateDer::pem_file_iter(&self.cert)?.collect::<Result<Vec<_>, _>>()?;
         let key = PrivateKeyDer::from_pem_file(&self.key)?;
@@ -76,7 +77,7 @@ impl TlsFiles {
     }
 }
 
-/// How the webhook sender trusts endpoints: the public authorities, and the simulator's own if there is one.
+/// The TLS configuration of the webhook sender. It trusts the public authorities, and the simulator's own if any.
 pub(super) fn client_config(own: Option<&TlsFiles>) -> Result<ClientConfig, SimulatorError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(files) = own {
@@ -96,6 +97,7 @@ fn crypto_provider() -> Arc<rustls::crypto::CryptoProvider> {
 fn certificate_params(names: Vec<String>) -> Result<CertificateParams, SimulatorError> {
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
+    // Fixed dates, and a long validity: a folder is kept over many runs.
     params.not_before = rcgen::date_time_ymd(2025, 1, 1);
     params.not_after = rcgen::date_time_ymd(2045, 1, 1);
     Ok(params)

@@ -1,4 +1,4 @@
-//! The webhook sender of section 13: signs, challenges the endpoint first, tries again as Zoom does.
+//! The webhook sender: validates the endpoint, signs events and retries them as Zoom does (section 13).
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,16 +17,16 @@ use super::{SimulatorError, lock, signature, tls};
 use crate::clock;
 use crate::secret::Secret;
 
-/// Attempts to reach an endpoint that does not answer its first challenge; it may be starting up.
+/// The most attempts to validate an endpoint that cannot be reached: it may still be starting.
 const VALIDATION_ATTEMPTS: u32 = 30;
-/// Of the challenges that reach no endpoint, one in so many is logged.
+/// Of the validations that reach no endpoint, every fifth is logged.
 const LOGGED_ATTEMPTS: u32 = 5;
-/// The longest answer that is read.
+/// The largest answer to a URL validation that is read.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
-/// Events of one meeting that wait for earlier ones.
+/// How many events of one meeting may wait for earlier ones.
 const MAILBOX: usize = 256;
 
-/// Sends events to the one endpoint.
+/// Sends events to the configured endpoint.
 pub(super) struct WebhookSender {
     client: Client,
     url: Option<String>,
@@ -37,29 +37,30 @@ pub(super) struct WebhookSender {
     report: Mutex<WebhookReport>,
     rng: Mutex<StdRng>,
     stop: CancellationToken,
-    /// Events that are being tried again.
+    /// The tasks that retry events.
     retries: TaskTracker,
 }
 
-/// The events of one meeting, in order.
+/// Queues the events of one meeting, which are delivered in order.
 pub(super) struct Mailbox {
     events: mpsc::Sender<Event>,
     webhook_sender: Arc<WebhookSender>,
 }
 
-/// What came of one challenge. The texts are for the person who runs the simulator.
+/// The result of one URL validation. The texts address the person who runs the simulator.
 enum Challenge {
     Passed,
     Refused(String),
-    /// No answer, or 5xx: the endpoint may be starting.
+    /// No answer, or a 5xx: the endpoint may still be starting.
     Unreachable(String),
 }
 
+/// The result of one attempt (section 13.5).
 enum Outcome {
     Delivered,
-    /// Zoom tries no more: 3xx and 4xx.
+    /// A 3xx or 4xx, which Zoom does not retry.
     GivenUp,
-    /// 5xx, a time-out, no connection.
+    /// A 5xx, a time-out or no connection, which Zoom retries.
     Failed,
 }
 
@@ -71,9 +72,11 @@ impl WebhookSender {
     ) -> Result<Self, SimulatorError> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls::client_config(own_ca)?)
+            // A 3xx is final (section 13.5).
             .redirect(redirect::Policy::none())
             .timeout(settings.timings.wait(settings.timings.webhook_deadline_ms))
             .user_agent("Zoom Marketplace/1.0a")
+            // The endpoint is local; a proxy from the environment would not reach it.
             .no_proxy()
             .build()?;
         Ok(Self {
@@ -86,6 +89,7 @@ impl WebhookSender {
                 settings.skip_url_validation.then_some(Validation::Skipped),
             ),
             report: Mutex::default(),
+            // A sequence of its own: the number of attempts must not change the ids of meetings.
             rng: Mutex::new(StdRng::seed_from_u64(settings.seed ^ 0x77eb)),
             stop,
             retries: TaskTracker::new(),
@@ -98,17 +102,18 @@ impl WebhookSender {
         report
     }
 
-    /// Waits until the endpoint has been challenged, or need not be.
+    /// Waits until the endpoint is validated or refused, and returns which. Returns at once if neither is needed.
     pub(super) async fn validated(&self) -> Validation {
         if self.url.is_none() {
             return Validation::Skipped;
         }
         let mut seen = self.validation.subscribe();
         let answer = seen.wait_for(Option::is_some).await;
+        // An error means that the sender is gone, and no event can be sent.
         answer.ok().and_then(|answer| *answer).unwrap_or(Validation::Refused)
     }
 
-    /// Challenges the endpoint (section 13.3) until it answers, rightly or wrongly.
+    /// Validates the endpoint (section 13.3): repeats the challenge until there is an answer, right or wrong.
     pub(super) async fn validate(&self) {
         let (Some(url), None) = (&self.url, *self.validation.borrow()) else { return };
         for attempt in 0..VALIDATION_ATTEMPTS {
@@ -119,15 +124,19 @@ impl WebhookSender {
                 }
                 Challenge::Refused(problem) => return self.refuse(problem),
                 Challenge::Unreachable(problem) if attempt.is_multiple_of(LOGGED_ATTEMPTS) => {
-                    tracing::warn!("{problem}; trying again");
+                    tracing::warn!("{problem}; retrying");
                 }
                 Challenge::Unreachable(_) => {}
             }
             if !self.pause(self.timings.wait(self.timings.validation_retry_ms)).await {
-                return self.refuse("the URL validation was interrupted".to_owned());
+                return self.refuse(
+                    "the simulator stopped before the URL validation succeeded".to_owned(),
+                );
             }
         }
-        self.refuse(format!("{url} was not reached in {VALIDATION_ATTEMPTS} attempts; giving up"));
+        self.refuse(format!(
+            "{url} could not be reached in {VALIDATION_ATTEMPTS} attempts; giving up"
+        ));
     }
 
     fn refuse(&self, problem: String) {
@@ -137,12 +146,13 @@ impl WebhookSender {
     }
 
     async fn challenge(&self, url: &str) -> Challenge {
+        // 22 characters, like the token in Zoom's documentation.
         let plain_token = self.random_text(22);
         let event = event::url_validation(&plain_token, clock::now_ms());
         let response = match self.post(url, &event, &self.random_text(32)).await {
             Ok(response) => response,
             Err(error) => {
-                let cause = if error.is_timeout() { "it does not answer" } else { "no connection" };
+                let cause = if error.is_timeout() { "no answer" } else { "no connection" };
                 return Challenge::Unreachable(format!("{url} cannot be reached ({cause})"));
             }
         };
@@ -153,6 +163,7 @@ impl WebhookSender {
                 status.as_u16()
             ));
         }
+        // Not 204 either: the answer needs a body.
         if status != StatusCode::OK {
             return Challenge::Refused(refusal_advice(status));
         }
@@ -173,7 +184,7 @@ impl WebhookSender {
         }
     }
 
-    /// A mailbox whose events are delivered by the returned future, which ends after the last of them.
+    /// A mailbox, and the future that delivers its events. The future ends after the mailbox is dropped and empty.
     pub(super) fn mailbox(self: &Arc<Self>) -> (Mailbox, impl Future<Output = ()> + Send + use<>) {
         let (sender, mut events) = mpsc::channel(MAILBOX);
         let webhook_sender = self.clone();
@@ -185,13 +196,14 @@ impl WebhookSender {
         (Mailbox { events: sender, webhook_sender: self.clone() }, deliver_all)
     }
 
-    /// One attempt now; the others, if need be, beside the caller.
+    /// Attempts an event once. Retries run in a task of their own, so that later events do not wait for them.
     pub(super) async fn deliver(self: &Arc<Self>, event: Event) {
         let allowed = self.validated().await != Validation::Refused;
         let Some(url) = self.url.clone().filter(|_| allowed) else {
             lock(&self.report).withheld += 1;
             return;
         };
+        // One id for all attempts. Whether Zoom keeps it is not published (section 20).
         let request_id = self.random_text(32);
         if self.attempt(&url, &event, &request_id).await {
             return;
@@ -208,7 +220,7 @@ impl WebhookSender {
         });
     }
 
-    /// Whether the event is settled, one way or the other.
+    /// Posts the event once. Returns whether it is settled: delivered or given up.
     async fn attempt(&self, url: &str, event: &Event, request_id: &str) -> bool {
         let outcome = match self.post(url, event, request_id).await {
             Ok(response) if response.status().is_success() => Outcome::Delivered,
@@ -226,7 +238,7 @@ impl WebhookSender {
         !matches!(outcome, Outcome::Failed)
     }
 
-    /// The same body each time, with a timestamp and a signature of its own (section 13.2).
+    /// Posts an event. Each attempt has the same body but its own timestamp and signature (section 13.2).
     async fn post(&self, url: &str, event: &Event, request_id: &str) -> reqwest::Result<Response> {
         let timestamp = (clock::now_ms() / 1000).to_string();
         let signature = signature::webhook(self.secret_token.expose(), &timestamp, &event.body);
@@ -242,7 +254,7 @@ impl WebhookSender {
             .await
     }
 
-    /// Whether the wait went by without the simulator being stopped.
+    /// Waits. Returns false if the simulator was stopped meanwhile.
     async fn pause(&self, wait: Duration) -> bool {
         tokio::select! {
             () = self.stop.cancelled() => false,
@@ -256,7 +268,7 @@ impl WebhookSender {
         (0..length).map(|_| char::from(LETTERS[rng.random_range(0..LETTERS.len())])).collect()
     }
 
-    /// Ends the retries; the owner cancels `stop` first.
+    /// Waits for the retry tasks, which end once `stop` is cancelled.
     pub(super) async fn finish(&self) {
         self.retries.close();
         self.retries.wait().await;
@@ -264,7 +276,8 @@ impl WebhookSender {
 }
 
 impl Mailbox {
-    /// Never waits: an event too many is lost, as it would be with an endpoint that is hours behind.
+    /// Queues an event without waiting. If the queue is full, the event is given up: a slow endpoint must not
+    /// delay the meeting.
     pub(super) fn push(&self, event: Event) {
         if self.events.try_send(event).is_err() {
             lock(&self.webhook_sender.report).given_up += 1;

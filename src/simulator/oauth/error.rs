@@ -1,11 +1,11 @@
-//! The errors of the token endpoint, in Zoom's words (section 15.4).
+//! The errors of the token endpoint, with Zoom's texts (section 15.4).
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// A refusal: both 400 and 401 are seen for the same cause, `error` and `reason` decide.
+/// A refusal. Zoom uses 400 and 401 for the same causes, so clients decide by `error` and `reason`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TokenError {
     pub status: u16,
@@ -28,7 +28,7 @@ impl TokenError {
     pub(crate) const FIELD: Self = bad_request("invalid_request", "A required field is missing");
     pub(crate) const GRANT_TYPE: Self =
         bad_request("unsupported_grant_type", "Unsupported grant type");
-    /// Not Zoom's: the simulator remembers as many tokens as it may.
+    /// An error of the simulator's own: it holds as many tokens as it may.
     pub(crate) const FULL: Self =
         Self { status: 503, error: "temporarily_unavailable", reason: "Too many tokens" };
 }

@@ -1,8 +1,8 @@
-//! Query and form fields by name (pure).
+//! Fields of query strings and forms, by name (pure).
 
 use std::collections::HashMap;
 
-/// The fields of query strings and forms; the first of a name counts, an empty one is none.
+/// Decoded fields. Of several with the same name the first counts; an empty field counts as absent.
 #[derive(Debug, Default)]
 pub(super) struct Fields(HashMap<String, String>);
 
@@ -11,7 +11,7 @@ impl Fields {
         Self::default().and(encoded)
     }
 
-    /// With the fields of another part of the request, where they are not here.
+    /// Adds the fields of another part of the request. Fields that are already present win.
     pub(super) fn and(mut self, encoded: &[u8]) -> Self {
         for (name, value) in url::form_urlencoded::parse(encoded) {
             self.0.entry(name.into_owned()).or_insert_with(|| value.into_owned());

@@ -1,4 +1,4 @@
-//! Authorization codes and tokens: who was given what, and what it is still worth (section 15; pure).
+//! Authorization codes, access tokens and refresh tokens, from issue to expiry (section 15; pure).
 
 use std::collections::HashMap;
 
@@ -11,24 +11,24 @@ use super::error::TokenError;
 use crate::simulator::report::OAuthReport;
 use crate::simulator::settings::OAuthSettings;
 
-/// Codes and tokens of one kind that are remembered: an authorize loop must not fill the memory.
+/// The most codes, and the most tokens of each kind, that are kept: an authorize loop must not fill the memory.
 const MAX_REMEMBERED: usize = 50_000;
-/// Zoom's tokens have a kilobyte or more, and look like JWTs.
+/// The length of a token without its dots and prefixes: Zoom's have a kilobyte or more (section 15.2).
 const TOKEN_LETTERS: usize = 1_100;
-/// What a `client_credentials` token is good for: managing the app's event subscriptions (section 13.5).
+/// The scope of a `client_credentials` token: managing the app's event subscriptions (section 13.5).
 const APP_SCOPE: &str = "marketplace:write:event_subscription";
 
-/// On whose behalf a token acts.
+/// The user or program for which a token acts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Owner {
     User(String),
-    /// Server-to-server.
+    /// The account, with a server-to-server token (`account_credentials`).
     Account,
-    /// `client_credentials`.
+    /// The app itself (`client_credentials`).
     App,
 }
 
-/// A PKCE challenge of the authorize request.
+/// The PKCE challenge of an authorize request (RFC 7636).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PkceChallenge {
     Plain(String),
@@ -46,7 +46,7 @@ impl PkceChallenge {
     }
 }
 
-/// What a person allowed, to be redeemed once.
+/// An authorize request that a user allowed.
 #[derive(Debug, Clone)]
 pub(crate) struct ApprovedRequest {
     pub user_id: String,
@@ -60,11 +60,11 @@ struct Code {
     is_used: bool,
 }
 
-/// An access token that is good now.
+/// What an access token allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Access {
     pub owner: Owner,
-    /// Separated by spaces.
+    /// Scopes, separated by spaces.
     pub scope: String,
     expires_ms: i64,
 }
@@ -78,11 +78,12 @@ struct Refresh {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RefreshState {
     Live,
+    /// Kept after its use, so that a reuse is recognised and counted.
     Used,
     Revoked,
 }
 
-/// An answer of the token endpoint.
+/// The tokens in an answer of the token endpoint.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     pub access_token: String,
@@ -91,7 +92,7 @@ pub(crate) struct Tokens {
     pub scope: String,
 }
 
-/// Every code and token that was given out.
+/// Every issued code and token that has not expired.
 pub(crate) struct Grants {
     rng: StdRng,
     settings: OAuthSettings,
@@ -104,6 +105,7 @@ pub(crate) struct Grants {
 impl Grants {
     pub(crate) fn new(settings: OAuthSettings, seed: u64) -> Self {
         Self {
+            // A sequence of its own: the number of tokens must not change the ids of meetings.
             rng: StdRng::seed_from_u64(seed ^ 0x0a07),
             settings,
             codes: HashMap::new(),
@@ -113,7 +115,7 @@ impl Grants {
         }
     }
 
-    /// A code for what a person allowed.
+    /// Issues a code for an allowed request.
     pub(crate) fn issue_code(
         &mut self,
         approved: ApprovedRequest,
@@ -128,7 +130,7 @@ impl Grants {
         Ok(code)
     }
 
-    /// First exchange. A code that was shown is used up, whatever else is wrong with the request.
+    /// Exchanges a code for tokens. The first attempt uses the code up, even if the request is wrong otherwise.
     pub(crate) fn exchange(
         &mut self,
         code: &str,
@@ -154,7 +156,7 @@ impl Grants {
         }) {
             return Err(TokenError::VERIFIER);
         }
-        // 4741: a second authorisation ends the first.
+        // A second authorisation revokes the tokens of the first (4741).
         if self.revoke_user(&approved.user_id) {
             self.report.replaced_authorizations += 1;
         }
@@ -162,7 +164,7 @@ impl Grants {
         Ok(self.issue(Owner::User(approved.user_id), now_ms))
     }
 
-    /// The refresh token is replaced; the old one is dead.
+    /// Refreshes tokens. The old refresh token stops working, as Zoom rotates it (section 15.3).
     pub(crate) fn refresh(&mut self, token: &str, now_ms: i64) -> Result<Tokens, TokenError> {
         self.make_room(now_ms)?;
         let known = self.refresh.get_mut(token).ok_or(TokenError::TOKEN)?;
@@ -180,7 +182,7 @@ impl Grants {
         Ok(self.issue(Owner::User(user_id), now_ms))
     }
 
-    /// A token without a person: server-to-server, or of the app itself.
+    /// Issues a token without a user: for the account or for the app itself.
     pub(crate) fn machine_token(
         &mut self,
         owner: Owner,
@@ -191,7 +193,7 @@ impl Grants {
         Ok(self.issue(owner, now_ms))
     }
 
-    /// Before anything is changed: a request that is refused for want of room uses nothing up.
+    /// Forgets expired tokens. Fails if too many are left, before the request uses up its code or refresh token.
     fn make_room(&mut self, now_ms: i64) -> Result<(), TokenError> {
         self.access.retain(|_, access| access.expires_ms > now_ms);
         self.refresh.retain(|_, refresh| refresh.expires_ms > now_ms);
@@ -232,19 +234,19 @@ impl Grants {
         }
     }
 
-    /// What a bearer token is good for, if for anything.
+    /// Looks up a bearer token that has not expired.
     pub(crate) fn access(&self, token: &str, now_ms: i64) -> Option<&Access> {
         self.access.get(token).filter(|access| access.expires_ms > now_ms)
     }
 
-    /// Whether the user has the app: a refresh token of theirs is live.
+    /// Whether the user has installed the app, that is, holds a live refresh token.
     pub(crate) fn has_installed(&self, user_id: &str, now_ms: i64) -> bool {
         let live =
             |refresh: &Refresh| refresh.state == RefreshState::Live && refresh.expires_ms > now_ms;
         self.refresh.values().any(|refresh| refresh.user_id == user_id && live(refresh))
     }
 
-    /// Ends the authorisation that a token belongs to. Unknown tokens are as good as revoked.
+    /// Revokes every token of the user who owns this token. An unknown token is ignored.
     pub(crate) fn revoke(&mut self, token: &str) {
         self.report.revocations += 1;
         let of_access = self.access.remove(token).map(|access| access.owner);
@@ -254,7 +256,7 @@ impl Grants {
         }
     }
 
-    /// Ends every token of a user; whether there was an authorisation to end.
+    /// Revokes every token of a user. Returns whether the user had an authorisation.
     pub(crate) fn revoke_user(&mut self, user_id: &str) -> bool {
         self.access.retain(|_, access| access.owner != Owner::User(user_id.to_owned()));
         let live = self
@@ -264,12 +266,13 @@ impl Grants {
         live.map(|refresh| refresh.state = RefreshState::Revoked).count() > 0
     }
 
-    /// Access tokens end early, with nobody told.
+    /// Expires every access token before its time.
     pub(crate) fn expire_access_tokens(&mut self) {
         self.access.clear();
     }
 
     fn random_token(&mut self) -> String {
+        // The shape of a JWT: three parts, of which the first two begin like base64 of `{"`.
         let letters = self.random_letters(TOKEN_LETTERS);
         let (head, rest) = letters.split_at(60);
         let (payload, signature) = rest.split_at(rest.len() - 86);
@@ -288,6 +291,7 @@ fn has_room(remembered: usize) -> Result<(), TokenError> {
 }
 
 fn to_millis(life: std::time::Duration) -> i64 {
+    // Half of the maximum: the caller adds the current time.
     i64::try_from(life.as_millis()).unwrap_or(i64::MAX / 2)
 }
 
@@ -326,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exchange_needs_the_redirect_uri_of_the_authorisation() {
+    fn an_exchange_needs_the_redirect_uri_of_the_authorize_request() {
         let mut grants = grants();
         let code = grants.issue_code(approved(None), NOW_MS).unwrap();
         let other = grants.exchange(&code, "http://127.0.0.1/other", None, NOW_MS);
@@ -335,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_challenge_is_met_by_its_verifier_alone() {
+    fn a_challenge_is_met_only_by_its_verifier() {
         // The pair of RFC 7636, appendix B.
         let (verifier, challenge) = (
             "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
@@ -375,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn an_access_token_ends_with_its_life_and_a_second_authorisation_ends_both() {
+    fn access_tokens_expire_and_a_second_authorisation_revokes_the_first() {
         let mut grants = grants();
         let first = installed(&mut grants);
         let access = first.access_token;
@@ -386,12 +390,15 @@ mod tests {
         assert!(grants.access(&access, NOW_MS).is_none());
         let old = grants.refresh(&first.refresh_token.unwrap(), NOW_MS);
         assert_eq!(old.unwrap_err(), TokenError::TOKEN);
-        assert_eq!(grants.report.reused_refresh_tokens, 0, "revoked is not used twice");
+        assert_eq!(
+            grants.report.reused_refresh_tokens, 0,
+            "a revoked token does not count as reused"
+        );
         assert!(grants.access(&second.access_token, NOW_MS).is_some());
     }
 
     #[test]
-    fn revoking_any_token_ends_the_authorisation() {
+    fn revoking_an_access_token_also_revokes_its_refresh_token() {
         let mut grants = grants();
         let tokens = installed(&mut grants);
         assert!(grants.has_installed("u1", NOW_MS));
@@ -401,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn machines_get_no_refresh_token_and_their_own_scopes() {
+    fn tokens_without_a_user_have_their_own_scopes_and_no_refresh_token() {
         let mut grants = grants();
         let account = grants.machine_token(Owner::Account, NOW_MS).unwrap();
         assert_eq!(account.refresh_token, None);

@@ -1,8 +1,8 @@
-//! The pages that a person sees (pure).
+//! The HTML pages of the authorize endpoint (pure).
 
 use crate::simulator::settings::{Settings, User};
 
-/// Asks a person. The form goes back to the page's own address, query and all.
+/// The page that asks the user. Its form posts to the page's own URL, including the query.
 pub(super) fn consent_page(settings: &Settings, users: &[User]) -> String {
     let people: String =
         users.iter().enumerate().map(|(index, user)| user_button(index, user)).collect();
@@ -32,7 +32,7 @@ fn user_button(index: usize, user: &User) -> String {
     )
 }
 
-/// Says why nobody is asked.
+/// The page that shows why a request was refused.
 pub(super) fn error_page(code: u32, message: &str) -> String {
     html_page(&format!(
         "<h1>{}</h1><p>Error code {code}. Nothing was allowed.</p>",
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_script_names_a_person_is_text_and_never_markup() {
+    fn names_from_a_script_are_escaped() {
         let user = User {
             id: "\"><script>".to_owned(),
             name: "<b>Ana</b> & 'Bo'".to_owned(),

@@ -1,4 +1,4 @@
-//! The query of `GET /oauth/authorize`, checked (section 15.1; pure).
+//! Parses and checks the query of `GET /oauth/authorize` (section 15.1; pure).
 
 use url::Url;
 
@@ -6,22 +6,22 @@ use super::fields::Fields;
 use super::grants::PkceChallenge;
 use crate::simulator::settings::Settings;
 
-/// An authorize request that may be put before a person.
+/// A valid authorize request, on which a user may decide.
 #[derive(Debug)]
 pub(super) struct AuthorizeRequest {
-    /// As it was written: the token request must repeat it to the letter.
+    /// The redirect URI as the client wrote it: the token request must repeat it exactly.
     pub redirect_uri: String,
     target: Url,
     state: Option<String>,
     pub challenge: Option<PkceChallenge>,
 }
 
-/// Why a request is not put before a person.
+/// Why an authorize request is refused, and where the error goes.
 #[derive(Debug)]
 pub(super) enum AuthorizeError {
-    /// Shown on a page: the browser must not be sent to an address that is not the app's.
+    /// To the user, on a page: the browser must not be redirected to an address that is not the app's.
     Page { code: u32, message: &'static str },
-    /// Told to the app at its address.
+    /// To the app, in the query of its redirect URI.
     Redirect(Url),
 }
 
@@ -39,6 +39,7 @@ impl AuthorizeRequest {
             state: fields.get("state").map(str::to_owned),
             challenge: None,
         };
+        // From here on the redirect URI is known to be the app's.
         let refuse = |request: &Self, error| Err(AuthorizeError::Redirect(request.refused(error)));
         if fields.get("response_type") != Some("code") {
             return refuse(&request, "unsupported_response_type");
@@ -57,17 +58,17 @@ impl AuthorizeRequest {
         Ok(request)
     }
 
-    /// Where the browser goes with a code.
+    /// The redirect with an authorization code.
     pub(super) fn granted(&self, code: &str) -> Url {
         self.redirect_with("code", code)
     }
 
-    /// Where the browser goes with an error.
+    /// The redirect with an error.
     pub(super) fn refused(&self, error: &str) -> Url {
         self.redirect_with("error", error)
     }
 
-    /// The state is returned unchanged.
+    /// The redirect URI with this field and the unchanged state added to its query.
     fn redirect_with(&self, name: &str, value: &str) -> Url {
         let mut target = self.target.clone();
         let mut query = target.query_pairs_mut();
@@ -75,18 +76,20 @@ impl AuthorizeRequest {
         if let Some(state) = &self.state {
             query.append_pair("state", state);
         }
+        // Dropping the serializer writes the query back to the URL.
         drop(query);
         target
     }
 }
 
-/// Plain is Zoom's default.
+/// The PKCE method. Zoom's default is `plain` (section 15.1).
 fn challenge_method(fields: &Fields) -> &str {
     fields.get("code_challenge_method").unwrap_or("plain")
 }
 
 fn allowed_redirect(redirect_uri: &str, allow_list: &[String]) -> Option<Url> {
     let target = Url::parse(redirect_uri).ok()?;
+    // Never `javascript:` and the like, even without an allow list.
     let is_web = matches!(target.scheme(), "http" | "https");
     let is_listed = allow_list.is_empty() || allow_list.iter().any(|uri| uri == redirect_uri);
     (is_web && is_listed).then_some(target)
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_client_or_address_is_never_redirected_to() {
+    fn an_unknown_client_or_redirect_uri_gets_a_page_and_no_redirect() {
         let shown = |query: String| match read(&query) {
             Err(AuthorizeError::Page { code, .. }) => code,
             other => panic!("{other:?}"),
@@ -132,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn other_mistakes_are_told_to_the_app() {
+    fn other_errors_are_returned_to_the_app() {
         let told = |query: String| match read(&query) {
             Err(AuthorizeError::Redirect(url)) => url.query_pairs().nth(1).unwrap().1.into_owned(),
             other => panic!("{other:?}"),

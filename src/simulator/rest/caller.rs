@@ -1,4 +1,4 @@
-//! Who calls: bearer tokens and their scopes.
+//! Authenticates callers of the REST API by bearer token and scope.
 
 use axum::http::{HeaderMap, header};
 
@@ -9,18 +9,18 @@ use crate::simulator::lock;
 use crate::simulator::oauth::Owner;
 use crate::simulator::state::SimulatorState;
 
-/// A caller whose token is good.
+/// An authenticated caller.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// `Settings::access_token`, or a Video SDK's own JWT: may do everything, for everybody.
+    /// The bearer of `Settings::access_token` or of a Video SDK JWT, who may act for every user.
     Trusted,
     User(String),
-    /// Server-to-server, or the app itself.
+    /// The bearer of a token without a user.
     Machine,
 }
 
 impl Caller {
-    /// For the Video SDK, whose callers sign their tokens themselves (section 14.3).
+    /// Checks a JWT of the Video SDK, which the caller signs itself (section 14.3).
     pub(super) fn check_jwt(state: &SimulatorState, headers: &HeaderMap) -> Result<Self, ApiError> {
         let token = bearer_token(headers)?;
         let settings = &state.settings;
@@ -32,7 +32,8 @@ impl Caller {
         Err(ApiError::invalid_token())
     }
 
-    /// Refusals 401/4700, 401/124 and 400/4711. Any of `scopes` will do, also as its `:admin` twin.
+    /// Checks an OAuth token, which needs one of `scopes` or its `:admin` variant. Fails with 401/4700, 401/124 or
+    /// 400/4711.
     pub(super) fn check(
         state: &SimulatorState,
         headers: &HeaderMap,

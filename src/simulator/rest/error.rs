@@ -1,11 +1,11 @@
-//! The errors of Zoom's REST API, as Zoom words them (section 14.1).
+//! The errors of Zoom's REST API, with Zoom's codes and texts (section 14.1).
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// A refusal with Zoom's code.
+/// A refusal with one of Zoom's codes.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,

@@ -1,4 +1,4 @@
-//! The token of the Video SDK's REST API: a JWT made by the caller (section 14.3; pure).
+//! Checks the token of the Video SDK's REST API: a JWT that the caller signs itself (section 14.3; pure).
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde::Deserialize;
@@ -12,13 +12,14 @@ struct Claims {
     exp: i64,
 }
 
-/// Whether it is signed with the secret, made by the key's owner and not expired.
+/// Whether the token is signed with the secret, issued for the key and not expired.
 pub(super) fn is_valid(token: &str, api_key: &str, api_secret: &str, now_ms: i64) -> bool {
     let Some((signed, signature)) = token.rsplit_once('.') else { return false };
     let Some((head, claims)) = signed.split_once('.') else { return false };
     let algorithm = decode_part(head).and_then(|head| head["alg"].as_str().map(str::to_owned));
     let claims =
         decode_part(claims).and_then(|claims| serde_json::from_value::<Claims>(claims).ok());
+    // The algorithm is fixed: a token must not choose `none`.
     algorithm.as_deref() == Some("HS256")
         && signature == signature::jwt(api_secret, signed)
         && claims.is_some_and(|claims| claims.iss == api_key && claims.exp * 1000 > now_ms)

@@ -1,4 +1,4 @@
-//! Starting, stopping, pausing and resuming streams: the calls of every product (sections 14.1, 14.3, 14.4).
+//! The calls that start, stop, pause and resume streams of every product (sections 14.1, 14.3, 14.4).
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::simulator::control::{ControlError, Verb};
 use crate::simulator::lock;
 use crate::simulator::state::SimulatorState;
 
-/// What a token must hold: granular or classic, or the `:admin` twin of either.
+/// The scopes of which a token needs one: granular or classic, or the `:admin` variant of either.
 const MEETING_SCOPES: [&str; 2] = ["meeting:update:participant_rtms_app_status", "meeting:write"];
 const ENGAGEMENT_SCOPES: [&str; 1] = ["contact_center:update:engagement_rtms_app_status"];
 
@@ -69,15 +69,15 @@ pub(super) async fn update_engagement(
     update_status(&state, caller, &body, &[Product::ContactCenter], &meeting_id).await
 }
 
-/// The meeting of an instance id from a path, which is decoded once already. An id with a slash must have
-/// been encoded twice: Zoom finds nothing otherwise.
+/// The meeting number for an instance id from a path, which axum has already decoded once. Like Zoom, this finds
+/// an id with a slash only if it was encoded twice.
 fn find_meeting(state: &SimulatorState, id: &str) -> Result<String, ApiError> {
     let decoded = percent_decoded(id).filter(|_| !id.contains('/'));
     let found = decoded.and_then(|id| state.directory.meeting_of_instance(&id));
     found.ok_or_else(|| ApiError::no_meeting(id))
 }
 
-/// Any success has an empty body; the webhook says what came of it.
+/// Performs the call. A success has an empty body; the proof of the effect is the webhook.
 async fn update_status(
     state: &SimulatorState,
     caller: Caller,
@@ -85,8 +85,9 @@ async fn update_status(
     products: &[Product],
     meeting_id: &str,
 ) -> StatusResult {
-    let update: StatusUpdate = serde_json::from_slice(body)
-        .map_err(|_| ApiError::invalid_field("action", "The body is not what it must be."))?;
+    let update: StatusUpdate = serde_json::from_slice(body).map_err(|_| {
+        ApiError::invalid_field("action", "The body is not a JSON object with an action.")
+    })?;
     let settings = update.settings.unwrap_or_default();
     if settings.client_id.is_some_and(|client_id| client_id != state.settings.client_id) {
         return Err(ApiError::app_not_authorized());
@@ -94,10 +95,11 @@ async fn update_status(
     if !products.contains(&state.settings.script.product) {
         return Err(ApiError::no_meeting(meeting_id));
     }
+    // Also for a stop or a pause: the caller needs the same rights for each action.
     let operator = find_operator(state, caller, settings.participant_user_id)?;
     let verb = verb_of(&update.action, state, operator)?;
     match state.directory.perform(meeting_id, verb).await {
-        // What Zoom answers to a stop without a stream is not published; the state is the one asked for.
+        // Zoom's answer to a stop without a stream is not published. The wanted state holds, so this is a success.
         Ok(()) | Err(ControlError::NoStream | ControlError::NoLink) => Ok(success_status(state)),
         Err(ControlError::NoMeeting) => Err(ApiError::no_meeting(meeting_id)),
         Err(ControlError::Full | ControlError::NobodyThere) => {
@@ -110,8 +112,8 @@ fn success_status(state: &SimulatorState) -> StatusCode {
     StatusCode::from_u16(state.settings.rest_success).unwrap_or(StatusCode::NO_CONTENT)
 }
 
-/// The Zoom user on whose behalf the app runs: the participant, or else the owner of the token, who must have
-/// installed the app. Tokens without a person act for the host.
+/// The Zoom user who runs the app: the named participant, or else the owner of the token, or for a token without a
+/// user the host. That user must have installed the app.
 fn find_operator(
     state: &SimulatorState,
     caller: Caller,
@@ -142,7 +144,7 @@ fn verb_of(action: &str, state: &SimulatorState, operator: String) -> Result<Ver
     }
 }
 
-/// Percent escapes only: a plus sign is a letter of Base64 and stays.
+/// Decodes percent escapes. A plus sign stays as it is: in an instance id it is a base64 character.
 fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
