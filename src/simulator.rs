@@ -1,8 +1,9 @@
-//! Zoom's side of RTMS, to develop and test against without a Zoom account.
+//! A simulator of Zoom's side of RTMS, for development and tests without a Zoom account.
 //!
-//! One port serves OAuth, REST, the signaling and media WebSockets and the simulator's own API; a sender posts
-//! the webhooks; a script says what happens in the meetings. What it sends and what it checks is written from rtms-protocol.md, not from
-//! the daemon: only the enumerations of `rtms::message` are shared.
+//! One port serves OAuth, REST, the signaling and media WebSockets and the simulator's own API. A sender posts
+//! the webhooks. A script says what happens in the meetings. The simulator is written from rtms-protocol.md and
+//! shares only the enumerations of `rtms::message` with the daemon, so a mistake in one of them does not hide in
+//! the other. Section numbers in this folder are those of rtms-protocol.md.
 
 mod audio;
 mod body;
@@ -61,10 +62,10 @@ use state::SimulatorState;
 pub use tls::TlsFiles;
 use webhook::WebhookSender;
 
-/// For meetings to end their streams, and for the last webhooks, when a simulator is shut down.
+/// How long a shutdown waits for meetings to end their streams and for the last webhooks, and then for open sockets.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Why a simulator does not start, or its command fails.
+/// Why a simulator does not start or its command fails.
 #[derive(Debug, Error)]
 pub enum SimulatorError {
     #[error(transparent)]
@@ -85,14 +86,14 @@ pub enum SimulatorError {
     Control(#[from] ControlError),
 }
 
-/// A running simulator. Dropping it ends everything at once; `shutdown` ends it in order.
+/// A running simulator. Dropping it ends everything at once; `shutdown` ends it gracefully.
 pub struct Simulator {
     state: Arc<SimulatorState>,
     addr: SocketAddr,
     tls: Option<TlsFiles>,
 }
 
-/// Serves on `listener`, challenges the webhook endpoint and opens the first meetings.
+/// Serves on `listener`, validates the webhook endpoint (section 13.3) and opens the first meetings.
 pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulator, SimulatorError> {
     check_settings(&settings)?;
     let addr = listener.local_addr()?;
@@ -102,7 +103,7 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulato
         Some(files) => Some(TlsAcceptor::from(Arc::new(files.server_config()?))),
         None => None,
     };
-    // The name, not the address, where there is a certificate: see `tls`.
+    // With TLS the URL must hold the host name: Zoom's own client does not match IP SANs (section 22).
     let origin = match &tls {
         Some(_) => format!("wss://{}:{}", settings.tls_host, addr.port()),
         None => format!("ws://127.0.0.1:{}", addr.port()),
@@ -111,6 +112,7 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulato
     let webhook_sender = WebhookSender::new(&settings, tls.as_ref(), stop.clone())?;
     let state = Arc::new(SimulatorState::new(settings, origin, webhook_sender, stop));
     state.connections.spawn(server::accept_connections(state.clone(), listener, acceptor));
+    // Meetings wait for this task's result: a stream announced to an endpoint that is not up yet would be lost.
     let validating = state.clone();
     state.connections.spawn(async move { validating.webhook_sender.validate().await });
     for _ in 0..state.settings.meetings {
@@ -123,6 +125,7 @@ pub async fn start(settings: Settings, listener: TcpListener) -> Result<Simulato
 }
 
 fn check_settings(settings: &Settings) -> Result<(), SimulatorError> {
+    // Waits and script times are divided by both numbers.
     let positive = |number: f64| number.is_finite() && number > 0.0;
     if !positive(settings.speed) || !positive(settings.timings.time_scale) {
         return Err(SimulatorError::Setting("speed and time_scale must be positive numbers"));
@@ -130,7 +133,7 @@ fn check_settings(settings: &Settings) -> Result<(), SimulatorError> {
     Ok(())
 }
 
-/// The time counts from when meetings can begin.
+/// Ends every meeting after `wait`, counted from the moment when meetings can begin.
 async fn end_after(state: Arc<SimulatorState>, wait: Duration) {
     state.webhook_sender.validated().await;
     tokio::select! {
@@ -142,7 +145,7 @@ async fn end_after(state: Arc<SimulatorState>, wait: Duration) {
 
 async fn end_all(state: &SimulatorState) {
     for meeting_id in state.directory.live_meetings() {
-        // One that is over by itself needs no ending.
+        // Ignore the error: the meeting has already ended.
         let _ = state.directory.perform(&meeting_id, Verb::End).await;
     }
 }
@@ -152,43 +155,43 @@ impl Simulator {
         self.addr
     }
 
-    /// The base of REST: `http://127.0.0.1:port`, or `https://localhost:port` (or the host of the settings) with TLS.
+    /// The base URL of REST: `http://127.0.0.1:port`, or with TLS `https://` and the host of the settings.
     pub fn base_url(&self) -> String {
         self.state.base_url()
     }
 
-    /// The signaling URL that streams are announced with, until they fail over.
+    /// The signaling URL in the announcement of a stream that has not failed over.
     pub fn signaling_url(&self) -> String {
         format!("{}/signaling/1", self.state.origin)
     }
 
-    /// The files of `tls_dir`, if it serves TLS.
+    /// The files in `tls_dir`, if the simulator serves TLS.
     pub fn tls_files(&self) -> Option<&TlsFiles> {
         self.tls.as_ref()
     }
 
-    /// Opens one more meeting, which plays the script from its beginning; returns its meeting number.
-    /// It is live once the webhook endpoint is validated.
+    /// Opens one more meeting, which plays the script from its beginning, and returns its meeting number.
+    /// The meeting is live once the webhook endpoint is validated.
     pub fn announce(&self) -> Result<String, ControlError> {
         meeting::open_meeting(&self.state)
     }
 
-    /// The numbers of the meetings that are live, sorted.
+    /// The numbers of the live meetings, sorted.
     pub fn live_meetings(&self) -> Vec<String> {
         self.state.directory.live_meetings()
     }
 
-    /// Has a live meeting, or its stream, do something.
+    /// Performs an action on a live meeting or its stream.
     pub async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
         self.state.directory.perform(meeting_id, verb).await
     }
 
-    /// How the webhook endpoint answered its challenge, once it has.
+    /// Waits until the webhook endpoint is validated or refused, and returns which.
     pub async fn validated(&self) -> Validation {
         self.state.webhook_sender.validated().await
     }
 
-    /// Where a browser begins to install the app, without its query.
+    /// The URL at which a browser starts to install the app, without its query.
     pub fn authorize_url(&self) -> String {
         format!("{}/oauth/authorize", self.base_url())
     }
@@ -197,49 +200,54 @@ impl Simulator {
         format!("{}/oauth/token", self.base_url())
     }
 
-    /// The next `count` calls of this kind go wrong so, after those that are planned already.
+    /// Makes the next `count` calls of this kind fail, after the failures that are already planned.
     pub fn fail_calls(&self, call: Call, count: u32, how: Trouble) {
         self.state.fault_plan.plan(call, count, how);
     }
 
-    /// A user removes the app: their tokens end, and `app_deauthorized` is sent (section 15.7).
+    /// Removes the app for a user: revokes their tokens and sends `app_deauthorized` (section 15.7).
     pub fn deauthorize(&self, user_id: &str) {
         self.state.deauthorize(user_id);
     }
 
-    /// The base of the simulator's own API, which does over HTTP what is done here: see `console`.
+    /// The base URL of the simulator's own API, which offers these methods over HTTP: see `console`.
     pub fn control_url(&self) -> String {
         format!("{}/simulator", self.base_url())
     }
 
-    /// Every access token stops working, with nobody told: the next call is answered 401/124.
+    /// Expires every access token without notice: the next call with one is answered 401/124.
     pub fn expire_access_tokens(&self) {
         lock(&self.state.grants).expire_access_tokens();
     }
 
+    /// What the simulator has sent and received up to now.
     pub fn report(&self) -> Report {
         self.state.report()
     }
 
-    /// Waits until every meeting is over and its events have had their first attempt.
+    /// Waits until every meeting has ended and each of its webhooks has been attempted once.
     pub async fn finished(&self) {
+        // `wait` returns only for a closed tracker; a closed tracker still takes new tasks.
         self.state.plays.close();
         self.state.plays.wait().await;
     }
 
-    /// Ends every meeting, then everything else, and says what happened.
+    /// Ends every meeting, then everything else, and returns the report.
     pub async fn shutdown(self) -> Report {
         let deadline = Instant::now() + SHUTDOWN_GRACE;
+        // After the grace period the rest is cancelled, so both timeouts below are ignored.
         let _ = tokio::time::timeout_at(deadline, async {
             end_all(&self.state).await;
             self.finished().await;
         })
         .await;
+        // First the tasks that accept and start work, then the sockets, which may still be sending Close frames.
         self.state.stop.cancel();
         self.state.connections.close();
         let _ = timeout(SHUTDOWN_GRACE, self.state.connections.wait()).await;
         self.state.cut.cancel();
         self.state.connections.wait().await;
+        // Last: a meeting's end may have queued a retry.
         self.state.webhook_sender.finish().await;
         self.report()
     }
@@ -252,7 +260,7 @@ impl Drop for Simulator {
     }
 }
 
-/// Nothing that holds one of the simulator's locks can leave it half done.
+/// Locks a mutex of the simulator, also after a panic: no holder can leave its data half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

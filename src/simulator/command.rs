@@ -1,4 +1,4 @@
-//! `rtmsd simulate`: the simulator as a command.
+//! The command `rtmsd simulate`: its arguments, its help and its output.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -19,58 +19,58 @@ use crate::secret::Secret;
 #[derive(Debug, Clone, Args)]
 #[command(after_long_help = CONTROL_HELP)]
 pub struct SimulateArgs {
-    /// Where webhooks are posted, such as http://localhost:3000/webhook
+    /// The URL to which webhooks are posted, such as http://localhost:3000/webhook
     #[arg(long, value_name = "URL", value_parser = http_url)]
     webhook_url: String,
-    /// Port on 127.0.0.1; 0 takes a free one
+    /// The port on 127.0.0.1; 0 picks a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Serve wss and https; ca.pem, cert.pem and key.pem are made in this folder if they are not there
+    /// Serve wss and https with ca.pem, cert.pem and key.pem in this folder; missing files are generated
     #[arg(long, value_name = "DIR")]
     tls_dir: Option<PathBuf>,
     /// The host name in wss and https URLs and in a generated certificate; set it when clients run on another machine
     /// or in a container
     #[arg(long, value_name = "HOST", default_value = "localhost", requires = "tls_dir")]
     tls_host: String,
-    /// Meetings at once
+    /// How many meetings to play at once
     #[arg(long, default_value_t = 1)]
     meetings: u32,
-    /// What happens in a meeting; a built-in conversation if not given
+    /// A script of what happens in a meeting; by default a built-in conversation
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
-    /// End every meeting after so many seconds
+    /// End every meeting after this many seconds
     #[arg(long)]
     seconds: Option<u64>,
-    /// Play the script so many times as fast
+    /// Play the script this many times as fast
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
-    /// Divide Zoom's waits by so much: keep-alives, windows, webhook retries
+    /// Divide Zoom's waits by this number: keep-alives, reconnect windows, webhook retries
     #[arg(long, default_value_t = 1.0)]
     time_scale: f64,
-    /// A second connection for something that is connected: the newer is refused, or the older is dropped
+    /// On a second connection for a connected link, refuse the newer one or kick the older one out
     #[arg(long, value_enum, default_value_t = DuplicatesArg::Refuse)]
     duplicates: DuplicatesArg,
-    /// Who starts streams: the meetings themselves, or a REST call
+    /// What starts a stream: the meeting itself, or a REST call
     #[arg(long, value_enum, default_value_t = StartArg::Auto)]
     start: StartArg,
-    /// A deviation of Zoom's messages that clients must put up with; can be given several times
+    /// A deviation of Zoom's messages that clients must tolerate; repeatable
     #[arg(long = "quirk", value_name = "NAME", value_parser = Quirk::parse)]
     quirks: Vec<Quirk>,
-    /// Send events without challenging the endpoint first
+    /// Send events without validating the webhook URL first
     #[arg(long)]
     skip_url_validation: bool,
-    // Boxed: the commands beside this one have few arguments.
+    // Boxed, because the other variants of the command enum are small (clippy's large_enum_variant).
     #[command(flatten)]
     app: Box<AppArgs>,
-    /// Remember every frame, for GET /simulator/streams/{id}/frames
+    /// Keep a log of every frame, for GET /simulator/streams/{id}/frames
     #[arg(long)]
     remember_frames: bool,
-    /// Every id is derived from it: the same seed repeats the ids of an earlier run; random if not given
+    /// The seed of every id: the same seed repeats the ids of an earlier run; random by default
     #[arg(long)]
     seed: Option<u64>,
 }
 
-/// The Zoom app, as its owner configured it.
+/// The configuration of the Zoom app.
 #[derive(Debug, Clone, Args)]
 struct AppArgs {
     #[arg(long, default_value = "demoClientId01")]
@@ -82,30 +82,30 @@ struct AppArgs {
     /// A bearer token that REST accepts
     #[arg(long, value_name = "TOKEN")]
     access_token: Option<String>,
-    /// What the authorize page does: ask a person, or send everybody back at once
+    /// What the authorize page does: ask the user, or redirect at once
     #[arg(long, value_enum, default_value_t = ConsentArg::Ask)]
     consent: ConsentArg,
-    /// A redirect URI of the app; any if none is given
+    /// A redirect URI of the app, repeatable; by default every http and https URL is allowed
     #[arg(long = "redirect-uri", value_name = "URL")]
     redirect_uris: Vec<String>,
-    /// Life of an access token
+    /// The lifetime of an access token
     #[arg(long, value_name = "SECONDS", default_value_t = 3599)]
     access_token_seconds: u64,
 }
 
 const CONTROL_HELP: &str = "\
-While it runs, its own API (control_url of the ready line) takes orders:
-  GET  /simulator/report                    what was sent, seen and disliked until now
+While it runs, the simulator offers an API at the control_url of the ready line:
+  GET  /simulator/report                    what was sent and received, and protocol breaches
   GET  /simulator/meetings                  the live meetings, with their streams
   POST /simulator/meetings                  open one more meeting
-  POST /simulator/meetings/{id}/{verb}      do something to a meeting or its stream
-  POST /simulator/calls                     plan troubles: {\"call\":\"status\",\"how\":\"rate_limit\"}
+  POST /simulator/meetings/{id}/{verb}      perform an action on a meeting or its stream
+  POST /simulator/calls                     make calls fail: {\"call\":\"status\",\"how\":\"rate_limit\"}
   GET  /simulator/streams/{id}/frames       every frame (with --remember-frames)
   GET  /simulator/users                     who can install the app
-  POST /simulator/users/{id}/deauthorize    a user removes the app
-  POST /simulator/tokens/expire             every access token stops working
-Verbs are the faults of a script file without their kind, which is in the path; their fields are
-the body. Some of them:
+  POST /simulator/users/{id}/deauthorize    remove the app for a user
+  POST /simulator/tokens/expire             expire every access token
+The verbs are the kinds of `fault` in a script file, and the body holds the other fields of the
+fault. Some of them:
   start, stop {\"reason\":8}, pause, resume, interrupt, fail_over, repeat_announcement, end,
   cut {\"link\":\"audio\",\"how\":\"reset\"}, stall {\"link\":\"signaling\",\"for_ms\":5000},
   stop_keep_alives {\"link\":\"media\"}, deauthorize {\"user_id\":\"u-ana\"},
@@ -116,8 +116,8 @@ Quirks: no_protocol_version, unknown_fields, text_user_ids, text_timestamps, sec
   renamed_reasons, event_codes, payload_encryption, plain_content, media_errors_in_2,
   nested_webhooks, duplicate_webhooks, stop_before_start, dead_url, no_terminated_state,
   open_after_error, large_frames, binary_frames, fragmented_frames
-For a program without eyes, add simulator_decision=allow (or deny) and simulator_user=ID to the
-query of authorize_url, or use --consent.";
+To install the app without a browser, add simulator_decision=allow (or deny) and simulator_user=ID
+to the query of authorize_url, or use --consent.";
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum StartArg {
@@ -148,12 +148,12 @@ impl From<ConsentArg> for Consent {
     }
 }
 
-/// What the command ends with.
+/// The outcome of the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Every client followed the protocol: exit 0.
     Clean,
-    /// A client broke it, or the endpoint failed its challenge: exit 1.
+    /// A client broke the protocol, or the endpoint failed the URL validation: exit 1.
     Breached,
 }
 
@@ -193,7 +193,7 @@ impl SimulateArgs {
             },
             tls_dir: self.tls_dir,
             tls_host: self.tls_host,
-            // 32 bits: a JSON reader may keep only 53 bits of the seed in the ready line.
+            // 32 bits: a JSON parser may keep only 53 bits of the number in the ready line.
             seed: self.seed.unwrap_or_else(|| rand::random::<u32>().into()),
             remembers_frames: self.remember_frames,
             ..Settings::default()
@@ -202,7 +202,7 @@ impl SimulateArgs {
     }
 }
 
-/// Runs until every meeting is over or `stop` is. One JSON line when ready, one at the end.
+/// Runs until every meeting has ended or `stop` completes. Prints one JSON line when ready and one at the end.
 pub async fn command(
     args: SimulateArgs,
     stop: impl Future<Output = ()>,
@@ -220,8 +220,8 @@ pub async fn command(
     let report = simulator.shutdown().await;
     if nobody_joined(&report) {
         tracing::warn!(
-            "no client joined a stream; see the client's log for why, \
-            and run it with RTMS_ALLOWED_HOSTS and RTMS_ALLOW_WS set for the simulator if it is rtmsd"
+            "no client joined a stream; the client's log says why. If the client is rtmsd, set \
+            RTMS_ALLOWED_HOSTS and RTMS_ALLOW_WS for the simulator"
         );
     }
     let clean = report.is_clean();
@@ -229,14 +229,14 @@ pub async fn command(
     Ok(if clean { Verdict::Clean } else { Verdict::Breached })
 }
 
-/// Ends when the endpoint failed its challenge: nothing more can happen then.
+/// Completes when the endpoint has failed the URL validation, because then no event is ever sent.
 async fn endpoint_refused(simulator: &Simulator) {
     if simulator.validated().await != Validation::Refused {
         std::future::pending().await
     }
 }
 
-/// Whether the endpoint could receive webhooks, but no client connected to a stream.
+/// Whether no client connected to any stream, although the endpoint received the webhooks.
 fn nobody_joined(report: &Report) -> bool {
     report.webhooks.validation != Some(Validation::Refused)
         && report.streams.iter().all(|stream| stream.signaling_handshakes == 0)
@@ -246,7 +246,7 @@ fn nobody_joined(report: &Report) -> bool {
 fn http_url(text: &str) -> Result<String, &'static str> {
     match Url::parse(text) {
         Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(text.to_owned()),
-        _ => Err("it must begin with http:// or https://, such as http://localhost:3000/webhook"),
+        _ => Err("must start with http:// or https://, as in http://localhost:3000/webhook"),
     }
 }
 
@@ -282,9 +282,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_seed_every_run_has_its_own_ids() {
+    fn a_run_without_a_seed_gets_a_random_one() {
         assert_eq!(seed(&["--seed", "7"]), 7);
-        assert!((0..4).any(|_| seed(&[]) != seed(&[])), "they are random");
+        assert!((0..4).any(|_| seed(&[]) != seed(&[])), "seeds are random");
     }
 
     #[test]
@@ -300,23 +300,27 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_no_client_joined_is_noticed() {
+    fn a_run_that_no_client_joined_is_detected() {
         let mut report = Report { streams: vec![StreamReport::default(); 2], ..Report::default() };
         assert!(nobody_joined(&report));
         report.webhooks.validation = Some(Validation::Refused);
-        assert!(!nobody_joined(&report), "that has a reason of its own");
+        assert!(!nobody_joined(&report), "a refused endpoint explains it");
         report.webhooks.validation = Some(Validation::Passed);
         report.streams[1].signaling_handshakes = 1;
         assert!(!nobody_joined(&report));
     }
 
     #[test]
-    fn the_help_names_every_quirk_and_no_other() {
+    fn the_help_lists_exactly_the_quirks() {
         let (_, list) = CONTROL_HELP.split_once("Quirks: ").unwrap();
-        let (list, _) = list.split_once("\nFor ").unwrap();
+        let (list, _) = list.split_once("\nTo ").unwrap();
         let quirks: Vec<Quirk> =
             list.split(',').map(|name| Quirk::parse(name.trim()).unwrap()).collect();
         assert_eq!(quirks.len(), 19);
-        assert_eq!(*quirks.last().unwrap() as usize, quirks.len() - 1, "the last is the last");
+        assert_eq!(
+            *quirks.last().unwrap() as usize,
+            quirks.len() - 1,
+            "the list ends with the last variant"
+        );
     }
 }

@@ -1,19 +1,19 @@
-//! The simulator's own API, for people and programs: open meetings, do something to one, read the report.
+//! The simulator's own HTTP API: opens meetings, performs actions on them and returns the report.
 //!
 //! | call | does |
 //! |---|---|
-//! | `GET /simulator/report` | what was sent, seen and disliked until now |
-//! | `GET /simulator/meetings` | the live meetings, with their streams |
+//! | `GET /simulator/report` | returns what was sent and received, and the breaches of the protocol |
+//! | `GET /simulator/meetings` | lists the live meetings with their streams |
 //! | `POST /simulator/meetings` | opens one more meeting |
-//! | `POST /simulator/meetings/{id}/{verb}` | does a [`Verb`]; its fields are the body: `{"reason": 8}` for `stop` |
-//! | `GET /simulator/streams/{id}/frames` | every frame of a stream, if they are remembered |
-//! | `POST /simulator/calls` | plans troubles: `{"call": "status", "count": 2, "how": "rate_limit"}` |
-//! | `GET /simulator/users` | who can install the app |
-//! | `POST /simulator/users/{id}/deauthorize` | that user removes the app |
-//! | `POST /simulator/tokens/expire` | every access token stops working |
+//! | `POST /simulator/meetings/{id}/{verb}` | performs a [`Verb`] with the fields in the body: `{"reason": 8}` for `stop` |
+//! | `GET /simulator/streams/{id}/frames` | lists every frame of a stream, if `remembers_frames` is set |
+//! | `POST /simulator/calls` | plans failures of calls: `{"call": "status", "count": 2, "how": "rate_limit"}` |
+//! | `GET /simulator/users` | lists the users who can install the app |
+//! | `POST /simulator/users/{id}/deauthorize` | removes the app for that user |
+//! | `POST /simulator/tokens/expire` | expires every access token |
 //!
-//! Answers are JSON; errors are `{"error": text}` with 400, 404 or 409. It asks for no credentials: the simulator
-//! listens on loopback only, and pages of other origins are refused.
+//! Answers are JSON; errors are `{"error": text}` with 400, 403, 404 or 409. The API needs no credentials: the
+//! simulator listens on loopback only, and requests from pages of other origins are refused.
 
 use std::sync::Arc;
 
@@ -44,15 +44,16 @@ pub(super) fn router(state: &Arc<SimulatorState>) -> Router<Arc<SimulatorState>>
         .route_layer(middleware::from_fn_with_state(state.clone(), same_origin))
 }
 
-/// A web page that the developer happens to visit must not drive the simulator.
+/// Refuses requests from other origins: a web page that a developer visits must not control the simulator.
 async fn same_origin(
     State(state): State<Arc<SimulatorState>>,
     request: Request,
     next: Next,
 ) -> Response {
     match request.headers().get(header::ORIGIN) {
+        // Programs send no Origin header; browsers send one with every POST.
         Some(origin) if *origin != *state.base_url() => {
-            error_response(StatusCode::FORBIDDEN, "pages of other origins are refused")
+            error_response(StatusCode::FORBIDDEN, "requests from other origins are refused")
         }
         _ => next.run(request).await,
     }
@@ -91,9 +92,10 @@ async fn list_frames(
 ) -> Response {
     match state.directory.frame_log_of(&stream_id) {
         Some(log) => Json(log).into_response(),
-        None => {
-            error_response(StatusCode::NOT_FOUND, "no such stream, or frames are not remembered")
-        }
+        None => error_response(
+            StatusCode::NOT_FOUND,
+            "no such stream, or the simulator does not remember frames",
+        ),
     }
 }
 
@@ -117,7 +119,7 @@ async fn perform_action(
     }
 }
 
-/// The verb of a script's `fault`, with its kind in the path.
+/// Parses a verb: the same JSON as a script's `fault`, except that its kind is in the path.
 fn verb_of(kind: &str, body: &[u8]) -> serde_json::Result<Verb> {
     let mut fields: Map<String, Value> =
         if body.is_empty() { Map::new() } else { serde_json::from_slice(body)? };

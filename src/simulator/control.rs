@@ -1,4 +1,4 @@
-//! What can be done to a running meeting: by a script, by a test, over REST (pure).
+//! The actions and faults that a script, a test or the simulator's API can apply to a running meeting (pure).
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -6,14 +6,14 @@ use thiserror::Error;
 use super::quirk::Quirk;
 use crate::rtms::message::Medium;
 
-/// Which WebSocket of a stream.
+/// Names one or several WebSockets of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkName {
     Signaling,
     /// Every media socket.
     Media,
-    /// The media socket that carries this medium.
+    /// The media socket that carries audio; likewise for the media below.
     Audio,
     Video,
     Share,
@@ -22,7 +22,7 @@ pub enum LinkName {
 }
 
 impl LinkName {
-    /// Whether it names a media socket that carries these media.
+    /// Whether this names a media socket that carries these media.
     pub(super) fn names(self, media: &[Medium]) -> bool {
         match self {
             Self::Signaling => false,
@@ -40,20 +40,20 @@ impl LinkName {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CutKind {
-    /// TCP ends without a WebSocket Close frame.
+    /// TCP is closed without a WebSocket Close frame.
     #[default]
     Drop,
     /// TCP is reset.
     Reset,
-    /// A Close frame 1000. Zoom's own client does not come back after one (section 22).
+    /// The server sends a Close frame with code 1000. Zoom's own client does not reconnect after one (section 22).
     Close,
 }
 
-/// A kind of call that can go wrong.
+/// A kind of OAuth or REST call that can fail by plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Call {
-    /// `rtms_app/status` of any product.
+    /// `rtms_app/status`, for any product.
     Status,
     /// `GET /v2/users/…`
     User,
@@ -74,15 +74,15 @@ impl Call {
     }
 }
 
-/// How a call goes wrong (sections 14.1, 14.5, 15.4).
+/// How a call fails (sections 14.1, 14.5, 15.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Trouble {
     /// 429 with `X-RateLimit-Reset`.
     RateLimit,
-    /// 429 with `Retry-After`, a date.
+    /// 429 with `Retry-After` as a date.
     DailyLimit,
-    /// 401/124; of the token endpoint `invalid_grant`.
+    /// 401/124, or `invalid_grant` at the token endpoint.
     InvalidToken,
     /// 400/4711
     MissingScope,
@@ -96,29 +96,29 @@ pub enum Trouble {
     NotStarted,
     /// 404/3001
     NoMeeting,
-    /// 500 with Zoom's body.
+    /// 500 with a JSON body, as from Zoom's API.
     ServerError,
-    /// 503 with a body that is no JSON.
+    /// 503 with a body that is not JSON.
     Unavailable,
     /// No answer for two minutes.
     Hang,
-    /// The connection ends at once.
+    /// The connection is closed at once, before the call takes effect.
     Drop,
-    /// The call is done, and the connection ends without the answer.
+    /// The call takes effect, but the connection is closed without an answer.
     LoseAnswer,
 }
 
-/// How a handshake goes wrong. In scripts `{"slow": {"for_ms": 5000}}`, `"silent"`, `{"refuse": {"status": 8}}`.
+/// How a handshake fails. In scripts `{"slow": {"for_ms": 5000}}`, `"silent"`, `{"refuse": {"status": 8}}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HandshakeFault {
-    /// Message 2 or 4 comes so much later (real milliseconds), and with it everything else.
+    /// Message 2 or 4, and everything after it, is delayed by this many real milliseconds.
     Slow { for_ms: u64 },
-    /// No answer; the socket stays open.
+    /// The handshake is not answered; the socket stays open.
     Silent,
-    /// An answer with this status code (section 10.3).
+    /// The handshake is refused with this status code (section 10.3).
     Refuse { status: u16 },
-    /// TCP ends without an answer.
+    /// TCP is closed without an answer.
     Drop,
 }
 
@@ -130,82 +130,70 @@ fn default_count() -> u32 {
     1
 }
 
-/// Something that Zoom does to a meeting or its stream. In scripts: `{"kind": "cut", "link": "signaling"}`.
+/// An action or fault of Zoom's on a meeting or its stream. In scripts: `{"kind": "cut", "link": "signaling"}`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Verb {
-    /// A new stream on behalf of the host; nothing when one is live.
+    /// Starts a stream on behalf of the host. Does nothing while one is live.
     Start,
-    /// The same on behalf of another Zoom user, who is then its operator.
-    StartAs {
-        user_id: String,
-    },
-    /// Ends the stream with a stop reason of section 10.6; the meeting goes on.
-    Stop {
-        reason: u16,
-    },
+    /// Starts a stream on behalf of another Zoom user, who becomes its operator.
+    StartAs { user_id: String },
+    /// Ends the stream with a stop reason of section 10.6. The meeting continues.
+    Stop { reason: u16 },
+    /// Pauses the stream (section 3.5).
     Pause,
+    /// Resumes a paused stream.
     Resume,
-    /// Zoom loses signaling: the socket is dropped and `rtms_interrupted` is sent.
+    /// Drops the signaling socket and sends `rtms_interrupted`.
     Interrupt,
-    /// A server fails: every socket is dropped, the same stream is announced with another URL.
+    /// Simulates a failed server: drops every socket and announces the same stream with another URL (3.6, case A).
     FailOver,
-    /// Zoom sends the last announcement of the stream again.
+    /// Sends the stream's last `rtms_started` again.
     RepeatAnnouncement,
-    /// A socket is cut, and the rest of Zoom notices.
+    /// Cuts a socket and interrupts the stream.
     Cut {
         link: LinkName,
         #[serde(default)]
         how: CutKind,
     },
-    /// Nothing is written to a socket for so long (real milliseconds). Audio is kept and then comes in a burst.
-    Stall {
-        link: LinkName,
-        for_ms: u64,
-    },
-    /// No keep-alive requests on a socket any more.
-    StopKeepAlives {
-        link: LinkName,
-    },
-    /// Zoom's messages deviate from their description from now on, or do so no more.
+    /// Writes nothing to a socket for this many real milliseconds. Audio waits and then arrives in a burst.
+    Stall { link: LinkName, for_ms: u64 },
+    /// Sends no further keep-alive requests on a socket.
+    StopKeepAlives { link: LinkName },
+    /// Turns a deviation from Zoom's documentation on or off.
     Quirk {
         name: Quirk,
         #[serde(default = "default_on")]
         on: bool,
     },
-    /// The next handshakes of a link go wrong; `signaling`, `media` for any of these, or one medium.
+    /// Makes the next handshakes of a link fail: `signaling`, `media` for any medium, or one medium.
     FailHandshakes {
         link: LinkName,
         #[serde(default = "default_count")]
         count: u32,
         how: HandshakeFault,
     },
-    /// Somebody who is there switches the camera. Individual video that was chosen ends with it (6.19).
-    Camera {
-        user_id: u32,
-        on: bool,
-    },
-    /// The next calls of OAuth or REST go wrong, those of other meetings too.
+    /// Switches the camera of a participant. Switching it off also ends an individual video subscription (6.19).
+    Camera { user_id: u32, on: bool },
+    /// Makes the next OAuth or REST calls fail, including calls for other meetings.
     FailCalls {
         call: Call,
         #[serde(default = "default_count")]
         count: u32,
         how: Trouble,
     },
-    /// A user removes the app: their tokens end, and `app_deauthorized` is sent. Streams go on.
-    Deauthorize {
-        user_id: String,
-    },
-    /// Every access token stops working, with nobody told.
+    /// Removes the app for a user: revokes their tokens and sends `app_deauthorized`. Streams continue.
+    Deauthorize { user_id: String },
+    /// Expires every access token without notice.
     ExpireAccessTokens,
-    /// The meeting ends, and its stream with reason 6.
+    /// Ends the meeting, and its stream with stop reason 6.
     End,
 }
 
-/// Why nothing was done.
+/// Why an action could not be performed.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ControlError {
-    #[error("no such meeting, or it is over")]
+    #[error("no such meeting, or it has ended")]
     NoMeeting,
     #[error("the meeting has no stream")]
     NoStream,
@@ -213,6 +201,6 @@ pub enum ControlError {
     NoLink,
     #[error("nobody with this user id is in the meeting")]
     NobodyThere,
-    #[error("the simulator has made as many meetings and streams as it may")]
+    #[error("the simulator has reached its limit of meetings or streams; restart it")]
     Full,
 }

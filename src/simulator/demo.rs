@@ -1,12 +1,13 @@
-//! The built-in meeting: a script, and a voice for each of its lines.
+//! The built-in script and the recordings of its lines.
 
 pub(super) const SCRIPT: &str = include_str!("demo/script.json");
 
+// `include_bytes!` needs literals, so the names are listed and not read from the script.
 macro_rules! clips {
     ($($name:literal),* $(,)?) => { &[$(($name, include_bytes!(concat!("demo/", $name)))),*] };
 }
 
-/// The recorded voices, by the file names that the script uses. `demo/make-audio.sh` makes them.
+/// The recordings by file name. `demo/make-audio.sh` generates them.
 const CLIPS: &[(&str, &[u8])] = clips![
     "ana-01.al",
     "ana-02.al",
@@ -60,6 +61,7 @@ const CLIPS: &[(&str, &[u8])] = clips![
     "chidi-13.al",
 ];
 
+/// The recording with this file name: G.711 A-law, 8 kHz, mono.
 pub(super) fn voice_clip(name: &str) -> Option<&'static [u8]> {
     CLIPS.iter().find(|(clip, _)| *clip == name).map(|(_, bytes)| *bytes)
 }

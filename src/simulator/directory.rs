@@ -1,4 +1,4 @@
-//! The meetings and streams of a simulator: how to reach those that are live, and the reports of all.
+//! The directory of meetings and streams: inboxes of the live ones, and the reports of all of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -12,29 +12,30 @@ use super::lock;
 use super::meeting::Input;
 use super::report::StreamReport;
 
-/// Meetings and streams that one simulator makes in its life: bounds the report.
+/// The most meetings, and the most streams, that one simulator creates; their reports are kept until it ends.
 const MAX_STREAMS: usize = 100_000;
 
+/// Meetings and streams by id. The lock is held only for a look-up, never across an await.
 #[derive(Default)]
 pub(super) struct Directory(Mutex<Entries>);
 
 #[derive(Default)]
 struct Entries {
     meetings_made: u64,
-    /// By meeting number: those that are live.
+    /// Live meetings by meeting number.
     meetings: HashMap<String, mpsc::Sender<Input>>,
-    /// The meeting number by instance id.
+    /// Meeting numbers by instance id.
     instances: HashMap<String, String>,
-    /// By stream id: those that are live.
+    /// Live streams by stream id. The inbox is that of the stream's meeting.
     streams: HashMap<String, mpsc::Sender<Input>>,
-    /// Every stream ever, in order.
+    /// The report of every stream, live or ended, in order of announcement.
     reports: Vec<Arc<Mutex<StreamReport>>>,
-    /// By stream id, of every stream ever; only filled if frames are remembered.
+    /// Frame logs by stream id, live or ended; empty unless the settings ask for them.
     frame_logs: HashMap<String, Arc<Mutex<FrameLog>>>,
 }
 
 impl Directory {
-    /// Counts one more meeting and returns how many there were before it.
+    /// Counts one more meeting and returns its index, starting from 0.
     pub(super) fn next_meeting(&self) -> Result<u64, ControlError> {
         let mut entries = lock(&self.0);
         if entries.meetings_made as usize >= MAX_STREAMS {
@@ -66,14 +67,15 @@ impl Directory {
         ids
     }
 
-    /// Has a live meeting do something, and waits for its answer.
+    /// Performs an action on a live meeting and waits for the result.
     pub(super) async fn perform(&self, meeting_id: &str, verb: Verb) -> Result<(), ControlError> {
+        // Cloned, because the inbox may be full and the lock must not be held while waiting for room.
         let inbox = lock(&self.0).meetings.get(meeting_id).cloned();
         let inbox = inbox.ok_or(ControlError::NoMeeting)?;
         let (answer, answered) = oneshot::channel();
         let input = Input::Do { verb, answer };
         inbox.send(input).await.map_err(|_| ControlError::NoMeeting)?;
-        // A meeting that ends drops its inbox, and the answer with it.
+        // A meeting that ends drops its inbox, and with it the sender of the answer.
         answered.await.unwrap_or(Err(ControlError::NoMeeting))
     }
 
@@ -92,13 +94,14 @@ impl Directory {
         Ok(report)
     }
 
-    /// Makes the account in which a stream's frames are remembered.
+    /// Creates the frame log of a stream.
     pub(super) fn add_frame_log(&self, stream_id: &str) -> Arc<Mutex<FrameLog>> {
         lock(&self.0).frame_logs.entry(stream_id.to_owned()).or_default().clone()
     }
 
     pub(super) fn frame_log_of(&self, stream_id: &str) -> Option<FrameLog> {
         let log = lock(&self.0).frame_logs.get(stream_id).cloned()?;
+        // The directory's lock is free again: copying a log of a million frames must not block other meetings.
         Some(lock(&log).clone())
     }
 

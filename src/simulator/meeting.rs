@@ -1,4 +1,4 @@
-//! One scripted meeting: it plays its cues, has at most one live stream, and owns everything of both.
+//! A meeting: one task that plays the script's cues, owns at most one live stream and handles all of its sockets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,32 +25,23 @@ use super::webhook::Mailbox;
 use super::{lock, wire};
 use crate::clock;
 
-/// What waits for a meeting: bounds how far a fast client gets ahead of it.
+/// How far in the past a fast meeting may begin: five minutes, the usual tolerance of clients (section 11).
 const MAX_HEAD_START_MS: i64 = 5 * 60 * 1000;
+/// The length of a meeting's inbox. A full inbox stops reading from the meeting's sockets.
 const INBOX: usize = 256;
-/// `stop_reason` of a meeting that was told to end (section 10.6).
+/// The `stop_reason` when a meeting ends by an action or by shutdown (section 10.6).
 const MEETING_ENDED: u16 = 6;
 
-/// What reaches a meeting from outside.
+/// An input to a meeting's task.
 pub(super) enum Input {
-    /// A socket's first message, for the stream of this meeting.
-    Handshake {
-        socket: u64,
-        handshake: Handshake,
-        outbox: Outbox,
-    },
-    Text {
-        socket: u64,
-        text: String,
-    },
-    Lost {
-        socket: u64,
-        loss: Loss,
-    },
-    Do {
-        verb: Verb,
-        answer: oneshot::Sender<Result<(), ControlError>>,
-    },
+    /// The first message of a socket that names the meeting's stream.
+    Handshake { socket: u64, handshake: Handshake, outbox: Outbox },
+    /// A later message of a socket.
+    Text { socket: u64, text: String },
+    /// The client ended a socket.
+    Lost { socket: u64, loss: Loss },
+    /// An action over the simulator's API or from a test.
+    Do { verb: Verb, answer: oneshot::Sender<Result<(), ControlError>> },
 }
 
 pub(super) struct Meeting {
@@ -60,20 +51,22 @@ pub(super) struct Meeting {
     state: MeetingState,
     stream: Option<Stream>,
     next_cue: usize,
-    /// The script time at which this round of the timeline began.
+    /// The script time at which the current round of the timeline began.
     round_start_ms: i64,
     chats_sent: u64,
     is_over: bool,
 }
 
-/// Makes the next meeting and plays it in a task of its own; returns its meeting number.
+/// Opens the next meeting, which plays in a task of its own, and returns its meeting number.
 pub(super) fn open_meeting(state: &Arc<SimulatorState>) -> Result<String, ControlError> {
     let index = state.directory.next_meeting()?;
+    // The factor keeps the sequences of neighbouring seeds and meetings apart.
     let mut rng =
         StdRng::seed_from_u64(state.settings.seed.wrapping_mul(0x9e37).wrapping_add(index));
     let identity = random_identity(&state.settings, index, &mut rng);
     let meeting_id = identity.meeting_id.clone();
     let (mailbox, deliver_all) = state.webhook_sender.mailbox();
+    // A second task: a slow endpoint must not hold up the meeting.
     state.plays.spawn(deliver_all);
     state.plays.spawn(play_meeting(state.clone(), identity, rng, mailbox));
     Ok(meeting_id)
@@ -83,7 +76,7 @@ fn random_identity(settings: &Settings, index: u64, rng: &mut StdRng) -> Meeting
     let script = &settings.script;
     let mut instance_id = BASE64_STANDARD.encode(rng.random::<[u8; 16]>());
     if index % 2 == 1 {
-        // Some of Zoom's ids begin with a slash, and clients trip over it.
+        // Some of Zoom's ids begin with a slash, which clients must encode twice in REST paths (section 4).
         instance_id.replace_range(..1, "/");
     }
     MeetingIdentity {
@@ -96,17 +89,19 @@ fn random_identity(settings: &Settings, index: u64, rng: &mut StdRng) -> Meeting
     }
 }
 
-/// How far in the past a faster-than-real-time meeting begins, so that its timestamps do not lie in the future, which
-/// clients reject. Bounded, because clients also reject timestamps that are too old.
+/// How far in the past a meeting begins that is faster than real time. Without it, timestamps would lie in the
+/// future, which clients reject. It is bounded because clients also reject timestamps that are too old.
 fn head_start_ms(settings: &Settings) -> i64 {
     let gained = 1.0 - 1.0 / settings.speed.max(1.0);
     match settings.script.ending {
         Ending::At { at_ms, .. } => ((f64::from(at_ms) * gained) as i64).min(MAX_HEAD_START_MS),
+        // Endless meetings get ahead of real time in any case, only later.
         Ending::Again { .. } if gained > 0.0 => MAX_HEAD_START_MS,
         Ending::Again { .. } => 0,
     }
 }
 
+/// Waits for the URL validation and plays the meeting to its end.
 async fn play_meeting(
     state: Arc<SimulatorState>,
     identity: MeetingIdentity,
@@ -154,6 +149,8 @@ impl Meeting {
         while !self.is_over {
             let deadline = self.deadline();
             tokio::select! {
+                // Stop first: a busy inbox must not delay the shutdown. Inputs before cues, so that an action
+                // that was sent before a cue is due also happens before it.
                 biased;
                 () = stop.cancelled() => self.finish(MEETING_ENDED),
                 Some(input) = inbox.recv() => self.handle(input),
@@ -166,7 +163,7 @@ impl Meeting {
     fn begin(&mut self) {
         self.send_lifecycle_event("started");
         if self.shared.settings().start == Start::Auto {
-            // Refused only when the simulator is full, which the report then shows.
+            // Ignore the error: it fails only if the simulator is full, and the report then lacks the stream.
             let _ = self.start_stream(self.shared.identity.host_id.clone());
         }
     }
@@ -175,14 +172,14 @@ impl Meeting {
         let now = Instant::now();
         match input {
             Input::Do { verb, answer } => {
-                // The asker may have stopped waiting.
+                // Ignore the error: the caller has stopped waiting.
                 let _ = answer.send(self.perform(now, &verb));
             }
             Input::Handshake { socket, handshake, outbox } => {
                 let outbox = outbox.with_quirks(self.shared.quirks.clone());
                 match &mut self.stream {
                     Some(stream) => stream.handle_handshake(now, socket, handshake, outbox),
-                    // It ended while the socket was on its way here.
+                    // The stream ended while this input was in the inbox.
                     None => {
                         _ = outbox
                             .send(wire::handshake_refused(handshake.answer, Refusal::STREAM_ID))
@@ -205,6 +202,7 @@ impl Meeting {
 
     fn advance(&mut self, now: Instant) {
         let now_ms = self.shared.clock.ms(now);
+        // All cues that are due: at a high speed, or after a delay, there are several.
         while !self.is_over && self.next_cue_ms().is_some_and(|at_ms| at_ms <= now_ms) {
             self.play_next_cue(now);
         }
@@ -214,7 +212,7 @@ impl Meeting {
         self.remove_ended_stream();
     }
 
-    /// Removes an ended stream, so that actions due at the same moment no longer reach it.
+    /// Removes an ended stream, so that later cues at the same time do not reach it.
     fn remove_ended_stream(&mut self) {
         if let Some(stream) = self.stream.take_if(|stream| stream.is_over()) {
             self.shared.state.directory.remove_stream(stream.id());
@@ -222,13 +220,14 @@ impl Meeting {
     }
 
     fn deadline(&self) -> Instant {
+        // There is always a next cue; the hour is only a start for `min`.
         let far = Instant::now() + Duration::from_secs(3600);
         let cue = self.next_cue_ms().map(|at_ms| self.shared.clock.at(at_ms));
         let stream = self.stream.as_ref().map(Stream::deadline);
         [cue, stream].into_iter().flatten().fold(far, Instant::min)
     }
 
-    /// The script time of the next cue, or of the end.
+    /// The script time of the next cue, of the end, or of the next round.
     fn next_cue_ms(&self) -> Option<i64> {
         let script = &self.shared.settings().script;
         let in_round_ms = match (script.cues.get(self.next_cue), script.ending) {
@@ -240,6 +239,7 @@ impl Meeting {
     }
 
     fn play_next_cue(&mut self, now: Instant) {
+        // A clone of the `Arc`, so that the script is not borrowed from `self` below.
         let shared = self.shared.clone();
         let script = &shared.settings().script;
         let cue = script.cues.get(self.next_cue);
@@ -294,12 +294,13 @@ impl Meeting {
                     stream.send_engagement_event(now, event.event_type, party, &event.fields);
                 }
             }
-            // A fault for a stream that is not there has nothing to break.
+            // Ignore the error: without a stream a fault has nothing to break.
             Cue::Verb(verb) => drop(self.perform(now, verb)),
         }
     }
 
     fn leave(&mut self, now: Instant, who: usize) {
+        // Camera and share end before the leave event, while the participant is still on the roster.
         self.set_camera(now, who, false);
         if self.state.sharer == Some(who) {
             self.state.sharer = None;
@@ -392,7 +393,9 @@ impl Meeting {
     }
 
     fn start_stream(&mut self, operator_id: String) -> Result<(), ControlError> {
+        // A repeated start is not an error. Zoom's answer to it is not published (section 14.1).
         if self.stream.is_none() {
+            // Stream ids are upper-case in Zoom's documentation (section 4).
             let ids = (self.random_uuid().to_uppercase(), self.random_uuid());
             let (shared, inbox) = (self.shared.clone(), self.inbox.clone());
             self.stream = Some(Stream::announce(shared, inbox, ids, operator_id)?);
@@ -406,6 +409,7 @@ impl Meeting {
 
     fn finish(&mut self, stop_reason: u16) {
         if let Some(mut stream) = self.stream.take() {
+            // Before the lifecycle event: `rtms_stopped` precedes `meeting.ended`.
             stream.end(Instant::now(), stop_reason, &self.state);
             self.shared.state.directory.remove_stream(stream.id());
         }

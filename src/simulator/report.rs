@@ -1,4 +1,4 @@
-//! What a simulator sent, saw and disliked (pure).
+//! The report: what a simulator sent and received, and where clients broke the protocol (pure).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,29 +7,29 @@ use serde::Serialize;
 
 use super::status::Refusal;
 
-/// Breaches kept with their text, for each stream; further ones are only counted.
+/// The most breaches of one stream that are kept as text; further ones are only counted.
 const MAX_BREACHES: usize = 100;
-/// Answers to keep-alives whose times are kept, for each stream.
+/// The most keep-alive answer times that are kept for one stream.
 const MAX_TIMES: usize = 1_000;
 
-/// Everything since the start.
+/// Everything that happened since the simulator started.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Report {
     pub webhooks: WebhookReport,
-    /// In the order in which they were announced.
+    /// Streams in order of announcement.
     pub streams: Vec<StreamReport>,
-    /// Handshakes that named no live stream, and sockets that never spoke.
+    /// Handshakes that named no live stream, and sockets that sent nothing.
     pub strays: StrayReport,
     pub oauth: OAuthReport,
     pub calls: CallReport,
-    /// Every breach of every stream, counted.
+    /// The number of breaches over all streams and strays.
     pub breaches: u64,
-    /// What the frames hold where they do not hold the script: see `simulator::audio` and `picture`.
+    /// What the frames contain where they do not follow the script: see `simulator::audio` and `picture`.
     pub payloads: BTreeMap<&'static str, &'static str>,
 }
 
 impl Report {
-    /// Whether every client followed the protocol and the webhook endpoint did its part.
+    /// Whether every client followed the protocol and the webhook endpoint was not refused.
     pub fn is_clean(&self) -> bool {
         self.breaches == 0
             && self.oauth.reused_refresh_tokens == 0
@@ -37,80 +37,86 @@ impl Report {
     }
 }
 
-/// How the endpoint answered the challenge of section 13.3.
+/// The result of the URL validation of section 13.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Validation {
     Passed,
     Skipped,
-    /// Wrong answer, or none for too long: no event is sent.
+    /// The endpoint answered wrongly, or not in time; no event is sent.
     Refused,
 }
 
+/// What the webhook sender did.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct WebhookReport {
     pub validation: Option<Validation>,
-    /// Why it was refused.
+    /// Why the endpoint was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_problem: Option<String>,
-    /// Events, by name, that the endpoint took.
+    /// Delivered events by name.
     pub delivered: BTreeMap<String, u64>,
     pub attempts: u64,
-    /// Attempts that will be, or were, made again.
+    /// Attempts that failed in a way that Zoom retries (section 13.5).
     pub failed_attempts: u64,
-    /// Events given up: 3xx, 4xx, or too many attempts.
+    /// Events given up: after a 3xx or 4xx, after the last attempt, or because the queue was full.
     pub given_up: u64,
-    /// Events that nobody was told: no URL, or no passed validation.
+    /// Events that were not sent: no URL is set, or the endpoint was refused.
     pub withheld: u64,
 }
 
-/// Calls of OAuth and REST, by kind: `status`, `user`, `token`, `revoke`.
+/// OAuth and REST calls by kind: `status`, `user`, `token`, `revoke`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CallReport {
-    /// How many were answered with each HTTP status.
+    /// How many calls were answered with each HTTP status.
     pub answers: BTreeMap<&'static str, BTreeMap<u16, u64>>,
-    /// Those that were left without an answer on purpose.
+    /// Calls that were left unanswered by plan.
     pub unanswered: BTreeMap<&'static str, u64>,
 }
 
-/// What the OAuth endpoints gave and refused.
+/// What the OAuth endpoints granted and refused.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct OAuthReport {
-    /// Codes that people allowed, and requests that they denied.
+    /// Authorization codes issued.
     pub authorizations: u64,
+    /// Authorize requests that the user denied.
     pub denials: u64,
-    /// Codes that became tokens.
+    /// Codes exchanged for tokens.
     pub exchanges: u64,
     pub refreshes: u64,
-    /// Tokens without a person.
+    /// Tokens issued without a user: `account_credentials` and `client_credentials`.
     pub machine_tokens: u64,
     pub revocations: u64,
     /// Exchanges that ended an earlier authorisation of the same user (4741).
     pub replaced_authorizations: u64,
-    /// Codes shown a second time.
+    /// Codes presented a second time.
     pub reused_codes: u64,
-    /// Refresh tokens shown after they were replaced. A client that stores what it is given has none, unless
+    /// Refresh tokens presented after they were replaced. A client that stores each new token causes none, unless
     /// an answer was lost (`Trouble::LoseAnswer`).
     pub reused_refresh_tokens: u64,
     /// Refusals of the token endpoint, by `error`.
     pub refusals: BTreeMap<&'static str, u64>,
 }
 
+/// Sockets that could not be assigned to a live stream.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct StrayReport {
+    /// Refused handshakes by status code.
     pub refusals: BTreeMap<i64, u64>,
+    /// Sockets that ended, or ran out of time, before their first message.
     pub silent_sockets: u64,
     pub breaches: Vec<String>,
 }
 
+/// One stream, live or ended.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct StreamReport {
     pub meeting_id: String,
     pub instance_id: String,
     pub stream_id: String,
-    /// Unix milliseconds of the announcement.
+    /// When the stream was announced, in Unix milliseconds.
     pub announced_ms: i64,
-    /// Set when it is over (section 10.6).
+    /// Set when the stream has ended (section 10.6).
     pub stop_reason: Option<u16>,
     pub signaling_handshakes: u64,
     pub media_handshakes: u64,
@@ -118,21 +124,24 @@ pub struct StreamReport {
     /// Handshakes and requests refused, by status code.
     pub refusals: BTreeMap<i64, u64>,
     pub keep_alives: KeepAliveReport,
+    /// Event updates sent to a subscribed client (message 6).
     pub events: u64,
-    /// What was sent, by medium.
+    /// Frames sent, by medium.
     pub media: BTreeMap<&'static str, MediumReport>,
     pub lost_links: u64,
+    /// The first breaches of the protocol, as text.
     pub breaches: Vec<String>,
     pub breach_count: u64,
 }
 
+/// Keep-alives of one stream.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct KeepAliveReport {
     pub sent: u64,
     pub answered: u64,
-    /// Links given up because nobody answered.
+    /// Links dropped because the client stopped answering or reading.
     pub timeouts: u64,
-    /// How long the first answers took, in microseconds, from the request's queue to the stream's task.
+    /// How long the first answers took, in microseconds: from queueing the request until the stream handled the answer.
     #[serde(skip)]
     pub took_us: Vec<u64>,
 }
@@ -146,12 +155,13 @@ impl KeepAliveReport {
     }
 }
 
+/// What was sent of one medium.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct MediumReport {
     pub frames: u64,
-    /// Of the payload, before base64.
+    /// Payload bytes, before base64.
     pub bytes: u64,
-    /// Not sent: the client read too slowly, or was away too long.
+    /// Frames not sent, because the client read too slowly or was away too long.
     pub dropped: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A scripted meeting: who is there, what they say and when, and what goes wrong (pure, but for `read`).
+//! Scripts: who takes part in a meeting, what they say and when, and which faults occur (pure, except `read`).
 
 mod file;
 mod format;
@@ -19,7 +19,7 @@ const MAX_SCRIPT_BYTES: usize = 4 << 20;
 /// The longest audio file: 8 MiB of A-law is 17 minutes.
 const MAX_CLIP_BYTES: usize = 8 << 20;
 
-/// Why a script cannot be played; names the place of the mistake.
+/// Why a script cannot be played, and where in it the mistake is.
 #[derive(Debug, Error)]
 pub enum ScriptError {
     #[error("cannot read {path}: {source}")]
@@ -32,39 +32,40 @@ pub enum ScriptError {
     Invalid { place: String, problem: String },
 }
 
-/// A meeting to be played, checked and in order.
+/// A checked script, with its cues in order of time.
 #[derive(Debug, Clone)]
 pub struct Script {
     pub(super) title: String,
     pub(super) product: Product,
-    /// The meeting number of the first meeting; the following count up from it.
+    /// The number of the first meeting; each further meeting adds one.
     pub(super) meeting_id: u64,
     pub(super) account_id: String,
-    /// The Zoom user id of the host, who is the operator of its streams.
+    /// The Zoom user id of the host, who by default is the operator of the streams.
     pub(super) host: String,
     pub(super) people: Arc<[Person]>,
     pub(super) utterances: Arc<[Utterance]>,
     pub(super) chats: Arc<[Chat]>,
     pub(super) engagements: Arc<[EngagementEvent]>,
-    /// In order of time.
+    /// Script times in milliseconds and what happens at them, in order of time.
     pub(super) cues: Arc<[(u32, Cue)]>,
     pub(super) ending: Ending,
     pub(super) quirks: Vec<Quirk>,
 }
 
+/// A participant of a meeting, or a party of a Contact Center engagement.
 #[derive(Debug, Clone)]
 pub(super) struct Person {
     pub user_id: u32,
     pub name: String,
-    /// The speaker fields of a frame as JSON with a trailing comma; formatted once for all frames.
+    /// The speaker fields of a frame as JSON with a trailing comma, formatted once for all frames.
     pub frame_fields: String,
-    /// The Zoom user id of a signed-in participant; in an engagement, of an agent.
+    /// The Zoom user id of a signed-in participant. In an engagement only agents have one.
     pub zoom_user_id: Option<String>,
-    /// The channel of an engagement's party.
+    /// The audio channel of a party of an engagement.
     pub channel_id: Option<String>,
 }
 
-/// Something said: audio while it lasts, a transcript line at its end.
+/// Something that a person says: audio while it lasts, and a transcript line at its end.
 #[derive(Debug, Clone)]
 pub(super) struct Utterance {
     pub who: usize,
@@ -78,12 +79,13 @@ pub(super) struct Utterance {
 /// Where the samples of an utterance come from.
 #[derive(Debug, Clone)]
 pub(super) enum Voice {
-    /// A quiet tone. Its frequency is a multiple of 50 Hz, so that every frame of 20 ms is the same.
+    /// A quiet tone. Its frequency is a multiple of 50 Hz, so a frame of 20 ms holds whole periods.
     Tone { hz: u32 },
     /// G.711 A-law, 8 kHz, mono.
     Clip(Arc<[u8]>),
 }
 
+/// A chat message.
 #[derive(Debug, Clone)]
 pub(super) struct Chat {
     pub who: usize,
@@ -98,7 +100,7 @@ pub(super) struct EngagementEvent {
     pub fields: Map<String, Value>,
 }
 
-/// One thing that happens; numbers are indexes into the script's tables.
+/// Something that happens at a point of the timeline. Numbers are indexes into the script's tables.
 #[derive(Debug, Clone)]
 pub(super) enum Cue {
     Join(usize),
@@ -114,29 +116,26 @@ pub(super) enum Cue {
     VideoOff(usize),
     /// An engagement event, by index.
     Engagement(usize),
-    /// Something that Zoom does to the stream: a fault, a pause.
+    /// An action or fault, as over the simulator's API.
     Verb(Verb),
 }
 
+/// What happens at the end of the timeline.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ending {
-    At {
-        at_ms: u32,
-        stop_reason: u16,
-    },
-    /// No end: the timeline begins again after this long.
-    Again {
-        length_ms: u32,
-    },
+    /// The meeting ends.
+    At { at_ms: u32, stop_reason: u16 },
+    /// The timeline starts again. `length_ms` is the length of one round.
+    Again { length_ms: u32 },
 }
 
 impl Script {
-    /// Reads a script's text. Audio files that it names are not looked for: their utterances are tones.
+    /// Parses a script. Audio files that it names are not read; tones take their place.
     pub fn parse(text: &str) -> Result<Self, ScriptError> {
         format::parse_script(text, &|_| Ok(None))
     }
 
-    /// Reads a script file and the audio files beside it.
+    /// Reads a script file and the audio files in its folder.
     pub fn read(path: &Path) -> Result<Self, ScriptError> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let text = read_file(path, MAX_SCRIPT_BYTES)?;
@@ -147,24 +146,24 @@ impl Script {
         format::parse_script(&text, &|name| read_file(&folder.join(name), MAX_CLIP_BYTES).map(Some))
     }
 
-    /// The meeting that `rtmsd demo` plays, with its recorded voices.
+    /// The built-in script with its recorded voices, which `rtmsd demo` plays.
     pub fn built_in() -> Self {
         let clip = |name: &str| Ok(super::demo::voice_clip(name).map(<[u8]>::to_vec));
         format::parse_script(super::demo::SCRIPT, &clip).expect("a test plays the built-in script")
     }
 
-    /// Whether this is a Contact Center engagement, in which people are parties on channels.
+    /// Whether this is a Contact Center engagement, which identifies its parties by channel.
     pub(super) fn is_engagement(&self) -> bool {
         self.product.names_channels()
     }
 
-    /// Those of its people who have a Zoom account.
+    /// The people of the script who are Zoom users.
     pub(super) fn users(&self) -> Vec<User> {
         let user = |person: &Person| Some(User::new(person.zoom_user_id.as_ref()?, &person.name));
         self.people.iter().filter_map(user).collect()
     }
 
-    /// For load: one person talks for so many seconds, with a transcript line each second.
+    /// A script for load tests: one person talks for this many seconds, with a transcript line every second.
     pub fn load(seconds: u32) -> Self {
         const SECOND_MS: u32 = 1000;
         let end_ms = seconds.saturating_mul(SECOND_MS);
@@ -213,6 +212,7 @@ impl Person {
         Self { frame_fields, channel_id: Some(channel_id.to_owned()), ..self }
     }
 
+    /// The fields that identify a participant in events.
     pub(super) fn with_name(&self) -> Value {
         json!({"user_id": self.user_id, "user_name": self.name})
     }
@@ -244,6 +244,7 @@ fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, ScriptError> {
     let error = |source| ScriptError::Read { path: path.display().to_string(), source };
     let mut content = Vec::new();
     let file = std::fs::File::open(path).map_err(error)?;
+    // One byte more than allowed shows that a file is too long, without reading all of it.
     file.take(limit as u64 + 1).read_to_end(&mut content).map_err(error)?;
     if content.len() > limit {
         return Err(ScriptError::Invalid {

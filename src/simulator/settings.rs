@@ -1,4 +1,4 @@
-//! What a simulator is told: credentials, script, and how Zoom behaves today.
+//! The settings of a simulator: credentials, script, and how Zoom behaves.
 
 mod oauth;
 
@@ -10,78 +10,78 @@ use crate::rtms::message::Medium;
 use crate::secret::Secret;
 pub use oauth::{Consent, OAuthSettings, User};
 
-/// Who starts the streams.
+/// What starts a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// Every meeting announces a stream by itself (Zoom's auto-start).
+    /// Every meeting starts a stream by itself (Zoom's auto-start).
     Auto,
-    /// A meeting sends `meeting.started` and waits for the REST call of section 14.
+    /// A meeting sends `meeting.started` and waits for the REST call of section 14.1.
     Rest,
 }
 
-/// What happens to a second connection for something that is connected already (conflict 19.10).
+/// What happens to a second connection for a link that is already connected (conflict 19.10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Duplicates {
-    /// The newer is refused with 8 (signaling) or 16 (media) while the older one lives.
+    /// The newer connection is refused with 8 (signaling) or 16 (media) while the older one is alive.
     Refuse,
-    /// The newer takes the place of the older, which is dropped.
+    /// The newer connection replaces the older one, which is dropped.
     Kick,
 }
 
-/// Everything that a simulator is told when it starts.
+/// Everything that configures a simulator.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub client_id: String,
     pub client_secret: Secret<String>,
     /// Signs webhooks; not the client secret (section 13.2).
     pub secret_token: Secret<String>,
-    /// Where events go; `None` sends none.
+    /// Where webhooks are posted; `None` sends none.
     pub webhook_url: Option<String>,
-    /// Sends events without the challenge of section 13.3.
+    /// Sends events without the URL validation of section 13.3.
     pub skip_url_validation: bool,
     pub script: Script,
-    /// How many meetings play the script at once, from the start.
+    /// How many meetings play the script from the start, all at once.
     pub meetings: u32,
     pub start: Start,
-    /// Script milliseconds that pass in one real millisecond.
+    /// Script milliseconds per real millisecond.
     pub speed: f64,
-    /// Ends every meeting after so many real seconds.
+    /// Ends every meeting after this many real seconds.
     pub seconds: Option<u64>,
-    /// A bearer token that REST accepts without OAuth, for everything.
+    /// A bearer token that REST accepts for every call, without OAuth.
     pub access_token: Option<Secret<String>>,
     pub oauth: OAuthSettings,
-    /// Serves `wss` and `https` with a certificate kept in this folder.
+    /// Serves `wss` and `https` with the certificate in this folder.
     pub tls_dir: Option<PathBuf>,
     /// The host name in `wss` and `https` URLs and in a generated certificate.
     pub tls_host: String,
-    /// Every id and token comes from it.
+    /// The seed of every id and token.
     pub seed: u64,
     pub timings: Timings,
-    /// The media that the app has scopes for; others are refused with 9 to 13.
+    /// The media for which the app has scopes; others are refused with 9 to 13.
     pub scopes: Vec<Medium>,
-    /// Whether message 2 offers one socket for every medium.
+    /// Whether message 2 also offers the `all` URL: one socket for all media.
     pub offer_all: bool,
     pub duplicates: Duplicates,
-    /// Those of every meeting, besides those of the script.
+    /// The quirks of every meeting, in addition to those of the script.
     pub quirks: Vec<Quirk>,
-    /// Takes still images of a share at up to 5 frames a second, and H.264 at any rate (conflict 19.17).
+    /// Accepts still images of a share at up to 5 frames per second, and H.264 at any rate (conflict 19.17).
     pub lenient_params: bool,
-    /// What signs the JWTs of the Video SDK's REST API; of the same kind as the SDK's own pair, but not it.
+    /// The key pair for the JWTs of the Video SDK's REST API. It differs from the SDK key and secret (section 14.3).
     pub video_api_key: String,
     pub video_api_secret: Secret<String>,
-    /// HTTP status of a successful REST call, always without a body: 204, or 200 or 202 (section 14.1).
+    /// The HTTP status of a successful REST call: 204, 200 or 202 (section 14.1). The body is always empty.
     pub rest_success: u16,
-    /// Starts streams for nobody but the host, as before July 2026 (2308).
+    /// Refuses to start a stream for anyone but the host, as before July 2026 (code 2308).
     pub hosts_only: bool,
-    /// `stop_reason` after a REST stop: not published, 2 is likely (section 10.6).
+    /// The `stop_reason` after a REST stop. Not published; 2 is likely (section 10.6).
     pub rest_stop_reason: u16,
-    /// Open TCP connections at once; more are dropped.
+    /// The most open TCP connections; further ones are dropped.
     pub max_connections: usize,
-    /// Remembers every frame of every stream, for `GET /simulator/streams/{id}/frames`.
+    /// Logs every frame of every stream, for `GET /simulator/streams/{id}/frames`.
     pub remembers_frames: bool,
 }
 
-/// The credentials of the protocol reference's test vectors (section 5), the built-in script, one meeting.
+/// One meeting with the built-in script, and the credentials of the test vectors of section 5.
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -118,11 +118,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The quirks of the settings and of the script.
     pub(super) fn all_quirks(&self) -> Vec<Quirk> {
         self.quirks.iter().chain(&self.script.quirks).copied().collect()
     }
 
-    /// The users of these settings, or else of the script. The host is the first of them, named there or not.
+    /// The users of these settings, or by default those of the script. The host comes first and is added if missing.
     pub(super) fn users(&self) -> Vec<User> {
         let host = &self.script.host;
         let mut users = self.oauth.users.clone();
@@ -130,6 +131,7 @@ impl Settings {
             users = self.script.users();
         }
         match users.iter().position(|user| user.id == *host) {
+            // Moves the host to the front and keeps the order of the others.
             Some(place) => users[..=place].rotate_right(1),
             None => users.insert(0, User::new(host, "Host")),
         }
@@ -137,29 +139,32 @@ impl Settings {
     }
 }
 
-/// Every wait, with Zoom's values (section 11). The defaults that Zoom does not publish say so.
+/// Timers and limits. The defaults are Zoom's (section 11), or marked as not published.
 #[derive(Debug, Clone)]
 pub struct Timings {
-    /// Waits are divided by this; media and the script keep their own pace (`Settings::speed`).
+    /// Divides every wait. Media and the script keep their own pace (`Settings::speed`).
     pub time_scale: f64,
+    /// The period of keep-alive requests.
     pub keep_alive_ms: u64,
-    /// Unanswered keep-alives in a row that interrupt a link.
+    /// How many unanswered keep-alives in a row interrupt a link.
     pub missed_keep_alives: u32,
-    /// How long a stream waits for its first signaling connection, and for a lost one.
+    /// How long a stream waits for its first signaling connection, and for a lost one to come back.
     pub signaling_window_ms: u64,
+    /// How long a stream waits for a lost media connection to come back.
     pub media_window_ms: u64,
-    /// How long a new socket may stay without its first message. Not published.
+    /// How long a new socket may take to send its first message. Not published.
     pub handshake_ms: u64,
-    /// How long the server believes in a signaling or media link whose TCP connection is gone. Not published.
+    /// How long the server takes to notice that a link's TCP connection is gone. Not published.
     pub dead_link_ms: u64,
-    /// For what is queued to be written, and for the client's Close frame, before TCP ends. Not published.
+    /// How long a closing socket may take to write its queue and to receive the client's Close frame. Not published.
     pub close_ms: u64,
+    /// How long the endpoint may take to answer a webhook.
     pub webhook_deadline_ms: u64,
-    /// Waits before the second, third and fourth attempt.
+    /// The waits before the second, third and fourth attempt of a webhook.
     pub webhook_retries_ms: [u64; 3],
-    /// Between attempts to reach an endpoint that does not answer its validation. Not published.
+    /// The wait before another URL validation of an endpoint that could not be reached. Not published.
     pub validation_retry_ms: u64,
-    /// How much audio is kept for a client that is not there. A length of media: not scaled.
+    /// How much audio is buffered for an absent client (section 9). This is a length of media, so it is not scaled.
     pub audio_backlog_ms: u32,
 }
 
@@ -174,6 +179,7 @@ impl Default for Timings {
             signaling_window_ms: 60_000,
             media_window_ms: 65_000,
             handshake_ms: 10_000,
+            // 0: a client that redials at once must be accepted (section 22); tests set more.
             dead_link_ms: 0,
             close_ms: 2_000,
             webhook_deadline_ms: 3_000,
@@ -185,7 +191,7 @@ impl Default for Timings {
 }
 
 impl Timings {
-    /// A wait of these milliseconds, scaled.
+    /// Converts milliseconds to a wait, divided by `time_scale`.
     pub(super) fn wait(&self, ms: u64) -> Duration {
         Duration::from_millis(ms).div_f64(self.time_scale)
     }
@@ -196,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_is_the_first_user_named_or_not() {
+    fn the_host_is_the_first_user_even_if_it_is_not_listed() {
         let ids = |settings: &Settings| -> Vec<String> {
             settings.users().into_iter().map(|user| user.id).collect()
         };

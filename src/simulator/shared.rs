@@ -1,4 +1,4 @@
-//! What a meeting and its streams have in common.
+//! What a meeting shares with its streams: identity, clock, quirks, planned faults and the meeting's state.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -15,10 +15,10 @@ use super::settings::Settings;
 use super::state::SimulatorState;
 use super::webhook::Mailbox;
 
-/// Kinds of handshake faults that may be planned at one time: bounds a script's list.
+/// The most planned handshake faults (each with its count) that wait at one time; further ones are ignored.
 const MAX_PLANNED: usize = 100;
 
-/// Script time: milliseconds since the meeting began, faster or slower than real ones.
+/// Converts between real time and script time: milliseconds since the meeting began, scaled by the speed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ScriptClock {
     began: Instant,
@@ -32,22 +32,24 @@ impl ScriptClock {
     }
 
     pub(super) fn ms(&self, now: Instant) -> i64 {
+        // Truncates: script time must not run ahead, or a cue would be played before it is due.
         (now.saturating_duration_since(self.began).as_secs_f64() * 1000.0 * self.speed) as i64
     }
 
-    /// The first moment at which `ms` is at least `script_ms`.
+    /// The earliest instant at which `ms` returns at least `script_ms`.
     pub(super) fn at(&self, script_ms: i64) -> Instant {
         let real_us = script_ms.max(0) as f64 * 1000.0 / self.speed;
+        // One microsecond more than the ceiling: a wake-up that is just too early would find nothing due, and spin.
         self.began + Duration::from_micros(real_us.ceil() as u64 + 1)
     }
 
-    /// What a message says that is sent at this script time: Unix milliseconds.
+    /// The timestamp of a message sent at this script time, in Unix milliseconds.
     pub(super) fn wire_ms(&self, script_ms: i64) -> i64 {
         self.began_unix_ms + script_ms
     }
 }
 
-/// What a meeting and its streams are, and how they behave.
+/// What a meeting and its streams share.
 pub(super) struct Shared {
     pub state: Arc<SimulatorState>,
     pub identity: MeetingIdentity,
@@ -62,7 +64,7 @@ impl Shared {
         &self.state.settings
     }
 
-    /// Sends a webhook, as the quirks have it.
+    /// Queues a webhook, with the quirks applied.
     pub(super) fn send_webhook(&self, event: Event) {
         let event = Event { body: self.quirks.alter_webhook(event.body), ..event };
         if self.quirks.has(Quirk::DuplicateWebhooks) {
@@ -71,12 +73,13 @@ impl Shared {
         self.mailbox.push(event);
     }
 
+    /// The timestamp of a message sent now, in Unix milliseconds.
     pub(super) fn wire_now(&self, now: Instant) -> i64 {
         self.clock.wire_ms(self.clock.ms(now))
     }
 }
 
-/// Who is there and what they do; numbers are indexes into the script's people.
+/// Who is in the meeting and what they are doing. Numbers are indexes into the script's people.
 #[derive(Debug, Default)]
 pub(super) struct MeetingState {
     pub present: BTreeSet<usize>,
@@ -85,12 +88,12 @@ pub(super) struct MeetingState {
     pub cameras: BTreeSet<usize>,
 }
 
-/// Handshakes that are to go wrong, in order for each link.
+/// Planned handshake faults, in order for each link.
 #[derive(Default)]
 pub(super) struct HandshakeFaults(Mutex<VecDeque<(LinkName, u32, HandshakeFault)>>);
 
 impl HandshakeFaults {
-    /// The next `count` handshakes of this link, after those that are planned already.
+    /// Plans a fault for the next `count` handshakes of this link, after the faults that are already planned.
     pub(super) fn plan(&self, link: LinkName, count: u32, fault: HandshakeFault) {
         let mut planned = lock(&self.0);
         if count > 0 && planned.len() < MAX_PLANNED {
@@ -98,6 +101,7 @@ impl HandshakeFaults {
         }
     }
 
+    /// Takes the next planned fault that applies to this handshake.
     pub(super) fn next(&self, kind: &HandshakeKind) -> Option<HandshakeFault> {
         let mut planned = lock(&self.0);
         let index = planned.iter().position(|(link, ..)| kind.is_for(*link))?;

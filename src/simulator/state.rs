@@ -1,4 +1,4 @@
-//! What every part of a simulator shares: its settings, its tasks, and the registers of what it has made.
+//! The state that every part of a simulator shares: settings, running tasks, meetings, users and tokens.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,27 +20,28 @@ use super::settings::{Settings, User};
 use super::webhook::WebhookSender;
 use crate::clock;
 
+/// One simulator's shared state.
 pub(super) struct SimulatorState {
     pub settings: Settings,
-    /// `ws://127.0.0.1:1234` or `wss://localhost:1234`.
+    /// The base URL of WebSockets: `ws://127.0.0.1:1234` or `wss://localhost:1234`.
     pub origin: String,
     pub webhook_sender: Arc<WebhookSender>,
-    /// Ends meetings, requests and the accept loop; sockets close with a status.
+    /// Ends meetings, requests and the accept loop; open sockets send a Close frame.
     pub stop: CancellationToken,
-    /// Ends the sockets that did not close in time.
+    /// Drops the sockets that have not closed in time.
     pub cut: CancellationToken,
-    /// Meetings and the delivery of their events.
+    /// The tasks of meetings and of webhook delivery.
     pub plays: TaskTracker,
-    /// Connections and the accept loop.
+    /// The tasks of connections and of the accept loop.
     pub connections: TaskTracker,
     pub directory: Directory,
-    /// Who can sign in: at least the host, who is the first.
+    /// The users who can sign in. The first is the host, so the list is never empty.
     pub users: Vec<User>,
     pub grants: Mutex<Grants>,
     pub fault_plan: Arc<FaultPlan>,
-    /// Sockets that found no stream.
+    /// Sockets that named no live stream.
     pub strays: Mutex<StrayReport>,
-    /// One encoder for every stream with the same parameters, so that a frame of a tone is made once.
+    /// One encoder for each set of audio parameters, shared by streams, so that a tone is encoded only once.
     encoders: Mutex<HashMap<AudioParams, Arc<Encoder>>>,
     next_socket: AtomicU64,
 }
@@ -72,14 +73,14 @@ impl SimulatorState {
         }
     }
 
-    /// Like `origin`, but at port 1, where nothing listens.
+    /// `origin` with port 1, on which nothing listens.
     pub(super) fn dead_origin(&self) -> String {
         self.origin.rsplit_once(':').map_or_else(String::new, |(host, _)| format!("{host}:1"))
     }
 
-    /// The base of REST and OAuth.
+    /// The base URL of REST and OAuth.
     pub(super) fn base_url(&self) -> String {
-        // `ws` and `wss` differ from `http` and `https` in the same letter.
+        // The replacement maps `ws` to `http` and `wss` to `https`.
         self.origin.replacen("ws", "http", 1)
     }
 
@@ -88,10 +89,11 @@ impl SimulatorState {
     }
 
     pub(super) fn next_socket_id(&self) -> u64 {
+        // Relaxed: only uniqueness matters.
         self.next_socket.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A user removes the app (section 15.7).
+    /// Revokes a user's tokens and sends `app_deauthorized` (section 15.7).
     pub(super) fn deauthorize(&self, user_id: &str) {
         lock(&self.grants).revoke_user(user_id);
         let settings = &self.settings;
@@ -101,6 +103,7 @@ impl SimulatorState {
         self.plays.spawn(async move { webhook_sender.deliver(event).await });
     }
 
+    /// The encoder for these parameters, built on first use.
     pub(super) fn encoder(&self, params: AudioParams) -> Arc<Encoder> {
         let mut encoders = lock(&self.encoders);
         let make = || Arc::new(Encoder::new(params, &self.settings.script));
@@ -108,6 +111,7 @@ impl SimulatorState {
     }
 
     pub(super) fn report(&self) -> Report {
+        // Each lock is released before the next is taken, so that a report does not hold up the streams.
         let streams = self.directory.reports();
         let strays = lock(&self.strays).clone();
         let of_streams: u64 = streams.iter().map(|stream| stream.breach_count).sum();

@@ -1,4 +1,4 @@
-//! The JSON of a script file (pure). Unknown fields are mistakes.
+//! The JSON format of a script file (pure). Unknown fields are errors, so that a typo does not go unnoticed.
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -18,7 +18,7 @@ pub(super) struct File {
     pub people: Vec<PersonItem>,
     pub timeline: Vec<Item>,
     pub end: Option<EndItem>,
-    /// On from before the stream is announced; the `quirk` fault changes them later.
+    /// Quirks that are active from the start of the meeting; the fault `quirk` changes them later.
     #[serde(default)]
     pub quirks: Vec<Quirk>,
 }
@@ -30,16 +30,17 @@ fn default_product() -> String {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PersonItem {
+    /// The name by which the timeline refers to this person.
     pub key: String,
     pub user_id: u32,
     pub name: String,
-    /// Makes the person a Zoom user who can install the app; the host is one of them in any case.
+    /// Makes the person a Zoom user, who can install the app. The host is a user in any case.
     pub zoom_user_id: Option<String>,
-    /// The id of the party's channel in a Contact Center engagement. Defaults to the key.
+    /// The channel id of this party of a Contact Center engagement. Defaults to the key.
     pub channel_id: Option<String>,
 }
 
-/// One row of the timeline: a time and exactly one thing that happens then.
+/// One row of the timeline: a time and exactly one event.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Item {
@@ -55,7 +56,7 @@ pub(super) struct Item {
     pub pause: Option<Empty>,
     pub resume: Option<Empty>,
     pub fault: Option<Verb>,
-    /// An event about a party of a Contact Center engagement, such as a pressed key.
+    /// An event of a Contact Center engagement, such as a pressed key.
     pub engagement: Option<EngagementItem>,
 }
 
@@ -75,6 +76,7 @@ pub(super) struct EngagementItem {
 pub(super) struct SayItem {
     pub who: String,
     pub text: String,
+    /// The name of an A-law file in the script's folder. Without one the voice is a tone.
     pub audio: Option<String>,
     pub duration_ms: u32,
     #[serde(default = "default_language")]
@@ -92,6 +94,7 @@ pub(super) struct ChatItem {
     pub text: String,
 }
 
+/// `{}`: an event without fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Empty {}

@@ -1,4 +1,4 @@
-//! From the JSON of a script file to a script: lookups, order and checks (pure).
+//! Builds a script from its JSON: resolves names, sorts the timeline and checks it (pure).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,15 +14,16 @@ use crate::simulator::control::Verb;
 
 const MAX_PEOPLE: usize = 1_000;
 const MAX_ITEMS: usize = 100_000;
-/// A day: no script is longer.
+/// The longest script: one day.
 const MAX_MS: u32 = 24 * 3_600_000;
-/// After the last cue of a script that begins again.
+/// The pause after the last cue of a script that starts again.
 const PAUSE_BEFORE_AGAIN_MS: u32 = 1_000;
-/// 11 digits, as meeting numbers have, and room to count up from.
+/// The largest meeting number: Zoom's have 11 digits, and further meetings count up from it.
 const MAX_MEETING_ID: u64 = 99_999_000_000;
-/// Audio clips by name, read once each.
+
+/// Audio clips by name, each read once.
 type Clips = HashMap<String, Arc<[u8]>>;
-/// Finds the bytes of an audio file; `None` when audio is not wanted.
+/// Reads an audio file; `None` if audio files are not read.
 pub(super) type FindClip<'a> = &'a dyn Fn(&str) -> Result<Option<Vec<u8>>, ScriptError>;
 
 pub(super) fn parse_script(text: &str, find_clip: FindClip<'_>) -> Result<Script, ScriptError> {
@@ -37,7 +38,7 @@ pub(super) fn parse_script(text: &str, find_clip: FindClip<'_>) -> Result<Script
         parser.add_item(item).map_err(|error| error.at(&format!("timeline[{index}]")))?;
     }
     let mut cues = parser.cues;
-    // Stable: what is written first happens first among equals.
+    // A stable sort: cues at the same time happen in the order of the file.
     cues.sort_by_key(|(at_ms, _)| *at_ms);
     let mut utterances = parser.utterances;
     sort_utterances(&mut utterances, &mut cues);
@@ -78,7 +79,7 @@ fn parse_product(name: &str) -> Result<Product, ScriptError> {
 
 fn meeting_id(text: &str) -> Result<u64, ScriptError> {
     let number = text.parse().ok().filter(|number| (1..=MAX_MEETING_ID).contains(number));
-    number.ok_or_else(|| invalid_script("meeting_id", "must be a text of at most 11 digits"))
+    number.ok_or_else(|| invalid_script("meeting_id", "must be a string of at most 11 digits"))
 }
 
 fn parse_ending(end: Option<&EndItem>, cues: &[(u32, Cue)]) -> Result<Ending, ScriptError> {
@@ -92,7 +93,7 @@ fn parse_ending(end: Option<&EndItem>, cues: &[(u32, Cue)]) -> Result<Ending, Sc
     Ok(Ending::At { at_ms: end.at_ms, stop_reason: end.stop_reason })
 }
 
-/// Gathers the timeline's tables; every person is looked up by key.
+/// Builds the tables and cues of a script from the rows of its timeline.
 struct TimelineParser<'a> {
     people: HashMap<&'a str, usize>,
     find_clip: FindClip<'a>,
@@ -110,12 +111,13 @@ impl<'a> TimelineParser<'a> {
         product: Product,
         find_clip: FindClip<'a>,
     ) -> Result<Self, ScriptError> {
-        require(people.len() <= MAX_PEOPLE, "people", "are more than 1000")?;
+        require(people.len() <= MAX_PEOPLE, "people", "has more than 1000 items")?;
         let mut by_key = HashMap::new();
         let (mut ids, mut channels) = (HashSet::new(), HashSet::new());
         let is_engagement = product.names_channels();
         for (index, person) in people.iter().enumerate() {
             let place = format!("people[{index}]");
+            // Zoom's own client reads an int32 (section 22); 0 is the mixed audio.
             let fits = person.user_id > 0 && i32::try_from(person.user_id).is_ok();
             require(fits, &format!("{place}.user_id"), "must be positive and fit int32")?;
             let unused = by_key.insert(person.key.as_str(), index).is_none();
@@ -159,12 +161,13 @@ impl<'a> TimelineParser<'a> {
         if let Some(event) = &item.engagement {
             self.add_engagement(item.at_ms, event)?;
         }
+        // Counted before `say`, which alone adds two cues.
         let mut count = self.cues.len() - before;
         if let Some(say) = &item.say {
             self.add_utterance(item.at_ms, say)?;
             count += 1;
         }
-        require(count == 1, "", "must hold exactly one thing that happens")
+        require(count == 1, "", "must hold exactly one event")
     }
 
     fn person_cue(
@@ -217,11 +220,12 @@ impl<'a> TimelineParser<'a> {
     }
 
     fn find_voice(&mut self, audio: Option<&str>, who: usize) -> Result<Voice, ScriptError> {
-        // Different for neighbours, and a multiple of 50 as `Voice::Tone` promises.
+        // People who are neighbours in the list differ. A multiple of 50 Hz: see `Voice::Tone`.
         let tone = Voice::Tone { hz: 150 + 50 * (who % 8) as u32 };
         let Some(name) = audio else { return Ok(tone) };
+        // A script from elsewhere must not read files outside of its folder.
         let plain = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
-        require(plain, "say.audio", "must be the name of a file beside the script")?;
+        require(plain, "say.audio", "must be the name of a file in the script's folder")?;
         if let Some(clip) = self.clips.get(name) {
             return Ok(Voice::Clip(clip.clone()));
         }
@@ -232,14 +236,15 @@ impl<'a> TimelineParser<'a> {
     }
 
     fn find_person(&self, place: &str, key: &str) -> Result<usize, ScriptError> {
-        self.people.get(key).copied().ok_or_else(|| invalid_script(place, "names nobody in people"))
+        self.people.get(key).copied().ok_or_else(|| invalid_script(place, "is not a key in people"))
     }
 }
 
-/// Puts utterances in order of their start, which the audio looks them up by, and cues after them.
+/// Sorts utterances by start, as the binary search of `utterances_between` needs, and updates the cues' indexes.
 fn sort_utterances(utterances: &mut Vec<Utterance>, cues: &mut [(u32, Cue)]) {
     let mut order: Vec<usize> = (0..utterances.len()).collect();
     order.sort_by_key(|index| utterances[*index].start_ms);
+    // The new index of each old one.
     let mut place = vec![0; order.len()];
     for (new, old) in order.iter().enumerate() {
         place[*old] = new;
@@ -252,7 +257,7 @@ fn sort_utterances(utterances: &mut Vec<Utterance>, cues: &mut [(u32, Cue)]) {
     }
 }
 
-/// Nobody acts who is not there. A line may end after its speaker left.
+/// Checks that only people who are in the meeting act. A transcript line may follow after its speaker has left.
 fn check_presence(
     cues: &[(u32, Cue)],
     utterances: &[Utterance],
@@ -282,7 +287,7 @@ fn check_presence(
 }
 
 impl ScriptError {
-    /// The same mistake, seen from further out.
+    /// Prefixes the place of the mistake with its outer place.
     fn at(self, outer: &str) -> Self {
         match self {
             Self::Invalid { place, problem } if place.is_empty() => invalid_script(outer, &problem),
@@ -323,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn an_utterance_becomes_a_beginning_and_a_line_at_its_end() {
+    fn an_utterance_becomes_a_speak_cue_and_a_line_cue_at_its_end() {
         let script = script(json!([
             {"at_ms": 0, "join": "ana"},
             {"at_ms": 1500, "say": {"who": "ana", "text": "Hi.", "duration_ms": 1900}}
@@ -350,20 +355,17 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_named_with_its_place() {
+    fn an_error_names_its_place_in_the_script() {
         let say = |who: &str| json!({"who": who, "text": "x", "duration_ms": 1});
         assert_eq!(
             error_of(json!([{"at_ms": 0, "join": "ana"}, {"at_ms": 1, "say": say("eve")}])),
-            "timeline[1].say.who: names nobody in people"
+            "timeline[1].say.who: is not a key in people"
         );
         assert_eq!(
             error_of(json!([{"at_ms": 7, "say": say("bo")}])),
             "timeline at_ms 7: bo is not in the meeting"
         );
-        assert_eq!(
-            error_of(json!([{"at_ms": 0}])),
-            "timeline[0]: must hold exactly one thing that happens"
-        );
+        assert_eq!(error_of(json!([{"at_ms": 0}])), "timeline[0]: must hold exactly one event");
         assert!(error_of(json!([{"at_ms": 0, "jion": "ana"}])).contains("unknown field `jion`"));
         assert!(
             error_of(json!([{"at_ms": 90000, "join": "ana"}])).starts_with("end.at_ms: is before")
@@ -371,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parties_of_an_engagement_are_on_channels() {
+    fn the_parties_of_an_engagement_are_identified_by_channel() {
         let engagement = |people: Value, timeline: Value| {
             let file = json!({
                 "title": "T", "product": "contact_center", "meeting_id": "91234567890",
@@ -394,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn an_audio_file_is_beside_the_script_and_nowhere_else() {
+    fn an_audio_file_outside_of_the_scripts_folder_is_refused() {
         for name in ["../x.al", "/etc/x.al", "", ".x"] {
             let say = json!({"who": "ana", "text": "x", "audio": name, "duration_ms": 1});
             let text = error_of(json!([{"at_ms": 0, "join": "ana"}, {"at_ms": 0, "say": say}]));
@@ -403,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_verbs() {
+    fn faults_become_verb_cues() {
         let script = script(json!([
             {"at_ms": 0, "join": "ana"},
             {"at_ms": 1, "fault": {"kind": "cut", "link": "signaling"}},
@@ -415,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn the_built_in_script_plays_and_every_line_has_a_recorded_voice() {
+    fn the_built_in_script_parses_and_every_line_has_a_recorded_voice() {
         let script = Script::built_in();
         assert!(script.utterances.iter().all(|said| matches!(said.voice, Voice::Clip(_))));
     }

@@ -1,19 +1,19 @@
-//! How the simulated Zoom grants tokens (section 15).
+//! The OAuth settings of a simulator (section 15).
 
 use std::time::Duration;
 
-/// What happens to a person who comes to the authorize page.
+/// How the authorize page decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consent {
-    /// A page with two buttons.
+    /// Shows a page with two buttons.
     Ask,
-    /// Back at once with a code for the host: for programs without eyes.
+    /// Redirects at once with a code for the host, for automated clients.
     Allow,
-    /// Back at once with `access_denied`.
+    /// Redirects at once with `access_denied`.
     Deny,
 }
 
-/// A person with a Zoom account, who can install the app.
+/// A Zoom user, who can install the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// The Zoom user id: `operator_id`, `host_id` and `participant_user_id` elsewhere.
@@ -33,15 +33,17 @@ impl User {
 #[derive(Debug, Clone)]
 pub struct OAuthSettings {
     pub consent: Consent,
-    /// Who can be signed in; empty for those of the script.
+    /// The users who can sign in. If empty, those of the script.
     pub users: Vec<User>,
-    /// The allow list, compared whole; empty allows every absolute http and https URL.
+    /// The allowed redirect URIs, matched exactly. If empty, every absolute http or https URL is allowed.
     pub redirect_uris: Vec<String>,
-    /// The scopes of the app configuration: every user token has all of them.
+    /// The scopes in the app's configuration. Every user token has all of them.
     pub scopes: Vec<String>,
     /// `expires_in` of an access token.
     pub access_token_life: Duration,
+    /// How long an authorization code can be exchanged.
     pub code_life: Duration,
+    /// How long a refresh token can be used.
     pub refresh_token_life: Duration,
 }
 
@@ -61,7 +63,7 @@ impl Default for OAuthSettings {
     }
 }
 
-/// What an app for every medium of every product needs (section 15.6).
+/// The scopes of an app that uses every medium of every product (section 15.6).
 const SCOPES: [&str; 14] = [
     "meeting:read:meeting_audio",
     "meeting:read:meeting_video",
