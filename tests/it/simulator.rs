@@ -1,4 +1,4 @@
-//! The simulator, driven by raw WebSocket clients and a small webhook endpoint.
+//! Tests of the simulator with raw WebSocket clients and a small webhook endpoint.
 
 mod command;
 mod console;

@@ -1,4 +1,4 @@
-//! `rtmsd simulate` as `cli` calls it.
+//! The command `rtmsd simulate`, called as `cli` calls it.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ fn args(endpoint: &Endpoint, more: &[&str]) -> SimulateArgs {
 }
 
 #[tokio::test]
-async fn it_ends_with_its_meetings_and_is_clean_when_nobody_broke_the_protocol() {
+async fn it_ends_with_its_meetings_and_is_clean_without_breaches() {
     let mut endpoint = Endpoint::good().await;
     let more = ["--speed", "100", "--meetings", "2", "--skip-url-validation"];
     let verdict = command(args(&endpoint, &more), pending()).await.unwrap();
@@ -33,7 +33,7 @@ async fn it_ends_with_its_meetings_and_is_clean_when_nobody_broke_the_protocol()
 }
 
 #[tokio::test]
-async fn it_ends_after_the_seconds_it_was_given() {
+async fn it_ends_after_the_given_seconds() {
     let mut endpoint = Endpoint::good().await;
     let verdict = command(args(&endpoint, &["--seconds", "1"]), pending()).await.unwrap();
     assert_eq!(verdict, Verdict::Clean);
@@ -42,16 +42,16 @@ async fn it_ends_after_the_seconds_it_was_given() {
 }
 
 #[tokio::test]
-async fn it_ends_when_it_is_told_to() {
+async fn it_ends_when_stop_completes() {
     let mut endpoint = Endpoint::good().await;
     let args = args(&endpoint, &[]);
-    let told = async { _ = endpoint.next("meeting.rtms_started").await };
-    assert_eq!(command(args, told).await.unwrap(), Verdict::Clean);
+    let stop = async { _ = endpoint.next("meeting.rtms_started").await };
+    assert_eq!(command(args, stop).await.unwrap(), Verdict::Clean);
     endpoint.next("meeting.ended").await;
 }
 
 #[tokio::test]
-async fn it_fails_at_once_when_the_endpoint_fails_its_challenge() {
+async fn it_fails_at_once_if_the_endpoint_fails_the_url_validation() {
     let refuse = Arc::new(|_: &_| StatusCode::UNAUTHORIZED.into_response());
     let endpoint = Endpoint::answering(refuse).await;
     let verdict = command(args(&endpoint, &[]), pending()).await.unwrap();
@@ -74,7 +74,7 @@ fn a_webhook_url_without_http_is_refused() {
 }
 
 #[tokio::test]
-async fn a_script_that_cannot_be_read_is_named() {
+async fn the_error_names_a_script_that_cannot_be_read() {
     let endpoint = Endpoint::good().await;
     let more = ["--script", "no/such/script.json"];
     let error = command(args(&endpoint, &more), pending()).await.unwrap_err();

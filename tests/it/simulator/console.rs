@@ -1,4 +1,4 @@
-//! The simulator's own API over HTTP.
+//! The simulator's own HTTP API.
 
 use rtmsd::simulator::{Settings, Start};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ async fn meetings_are_opened_listed_and_ended() {
 }
 
 #[tokio::test]
-async fn verbs_are_done_with_their_fields() {
+async fn verbs_are_performed_with_the_fields_in_the_body() {
     let mut scene = Scene::open(settings()).await;
     let base = format!("{}/meetings/{}", scene.simulator.control_url(), scene.meeting_id());
     assert_eq!(post(format!("{base}/pause"), "{}").await.0, 200);
@@ -57,7 +57,7 @@ async fn verbs_are_done_with_their_fields() {
 }
 
 #[tokio::test]
-async fn troubles_and_users_are_reached_too() {
+async fn call_failures_users_and_tokens_are_controlled() {
     let mut endpoint = Endpoint::good().await;
     let settings = Settings { start: Start::Rest, ..settings() };
     let simulator = simulate(settings, &endpoint).await;
@@ -79,13 +79,13 @@ async fn troubles_and_users_are_reached_too() {
 }
 
 #[tokio::test]
-async fn every_frame_is_told_if_frames_are_remembered() {
+async fn every_frame_is_listed_if_frames_are_remembered() {
     let say = json!([{"at_ms": 0, "say": {"who": "ana", "text": "hello", "duration_ms": 20}}]);
     let settings = Settings { remembers_frames: true, script: script_with(say), ..settings() };
     let scene = Scene::open(settings).await;
     let stream = scene.simulator.report().streams.remove(0);
     let url = format!("{}/streams/{}/frames", scene.simulator.control_url(), stream.stream_id);
-    // Nobody has connected: what was said was made, and not sent.
+    // No client has connected, so the line is logged as not sent.
     let lines = async {
         loop {
             let frames = get(url.clone()).await;
@@ -94,7 +94,7 @@ async fn every_frame_is_told_if_frames_are_remembered() {
             }
         }
     };
-    let lines = timeout(TIMEOUT, lines).await.expect("somebody says something");
+    let lines = timeout(TIMEOUT, lines).await.expect("a transcript line is logged");
     assert_eq!((&lines[0][1], &lines[0][2]), (&json!(5), &json!(false)));
     let nowhere = format!("{}/streams/none/frames", scene.simulator.control_url());
     assert_eq!(http().get(nowhere).send().await.unwrap().status(), 404);

@@ -1,4 +1,4 @@
-//! What Zoom does to a client on its bad days.
+//! Faults of Zoom's that hit a connected client.
 
 use rtmsd::simulator::{ControlError, CutKind, LinkName, Script, Settings, Verb};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::kit::{Client, End, Scene, script_with, settings};
 
 #[tokio::test]
-async fn a_failover_drops_everything_and_announces_the_same_stream_elsewhere() {
+async fn a_failover_drops_every_link_and_announces_the_stream_with_another_url() {
     let mut scene = Scene::open(settings()).await;
     let (mut signaling, urls) = scene.join().await;
     let (mut media, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
@@ -25,7 +25,7 @@ async fn a_failover_drops_everything_and_announces_the_same_stream_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_repeated_announcement_is_the_same_to_the_byte() {
+async fn a_repeated_announcement_is_identical() {
     let mut scene = Scene::open(settings()).await;
     let repeat = |scene: &Scene| {
         let meeting_id = scene.meeting_id().to_owned();
@@ -62,7 +62,7 @@ async fn links_are_cut_without_and_with_a_close_frame() {
 }
 
 #[tokio::test]
-async fn a_script_breaks_links_at_its_time() {
+async fn a_script_cuts_links() {
     let script = script_with(json!([
         {"at_ms": 800, "fault": {"kind": "cut", "link": "signaling"}}
     ]));
@@ -73,7 +73,7 @@ async fn a_script_breaks_links_at_its_time() {
 }
 
 #[tokio::test]
-async fn a_stalled_link_is_silent_and_then_catches_up() {
+async fn a_stalled_audio_link_catches_up_without_loss() {
     let scene = Scene::open(Settings { script: Script::load(60), ..settings() }).await;
     let (mut signaling, urls) = scene.join().await;
     let (mut audio, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
@@ -83,13 +83,13 @@ async fn a_stalled_link_is_silent_and_then_catches_up() {
     scene.simulator.perform(scene.meeting_id(), stall).await.unwrap();
     for _ in 0..40 {
         let now = audio.receive_type(14).await["content"]["timestamp"].as_i64().unwrap();
-        assert_eq!(now - last, 20, "no frame is lost by a stall");
+        assert_eq!(now - last, 20, "a stall loses no frame");
         last = now;
     }
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_loses_audio_after_a_while_and_stops_nobody() {
+async fn a_client_that_does_not_read_loses_audio_and_does_not_slow_others() {
     let timings = rtmsd::simulator::Timings { audio_backlog_ms: 2_000, ..Default::default() };
     let script = Script::load(600);
     let settings = Settings { script, timings, speed: 20.0, meetings: 2, ..settings() };
@@ -116,7 +116,7 @@ async fn a_client_that_does_not_read_loses_audio_after_a_while_and_stops_nobody(
 }
 
 #[tokio::test]
-async fn verbs_for_nothing_say_so() {
+async fn verbs_without_a_target_fail() {
     let scene = Scene::open(settings()).await;
     let simulator = &scene.simulator;
     assert_eq!(simulator.perform("1", Verb::Pause).await, Err(ControlError::NoMeeting));

@@ -1,4 +1,4 @@
-//! Both handshakes: what is accepted, what is refused, and with which status.
+//! Both handshakes: what is accepted, and with which status the rest is refused.
 
 use rtmsd::rtms::message::Medium;
 use rtmsd::simulator::{Duplicates, Settings};
@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::kit::{Client, Scene, settings};
 
-/// Sends `message` as the first on a signaling socket; the status of the refusal, and its code of Close.
+/// Sends `message` as the first on a signaling socket and returns the status of the refusal.
 async fn first_on_signaling(scene: &Scene, message: &Value) -> i64 {
     let client = scene.dial_signaling().await;
     refusal_of(client, message, 2).await
@@ -36,7 +36,7 @@ async fn a_good_signaling_handshake_gets_a_url_for_every_medium() {
 }
 
 #[tokio::test]
-async fn the_first_timestamp_comes_without_a_subscription() {
+async fn the_first_packet_event_needs_no_subscription() {
     let scene = Scene::open(settings()).await;
     let (mut client, _) = scene.join().await;
     let event = client.receive_event(1).await;
@@ -67,7 +67,7 @@ async fn signaling_is_refused_by_cause() {
 }
 
 #[tokio::test]
-async fn binary_and_fragmented_frames_and_pretty_printed_json_are_read() {
+async fn binary_and_fragmented_frames_and_pretty_printed_json_are_accepted() {
     use tokio_tungstenite::tungstenite::protocol::frame::Frame;
     use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
     let scene = Scene::open(settings()).await;
@@ -87,7 +87,7 @@ async fn binary_and_fragmented_frames_and_pretty_printed_json_are_read() {
 }
 
 #[tokio::test]
-async fn a_newer_connection_throws_the_older_out_where_zoom_does_so() {
+async fn a_newer_connection_kicks_the_older_one_out_if_configured() {
     let scene = Scene::open(Settings { duplicates: Duplicates::Kick, ..settings() }).await;
     let (mut older, answer) = scene.join().await;
     let (mut old_media, _) = scene.open_media(&answer, "audio", 1, json!(null)).await;
@@ -121,7 +121,7 @@ async fn the_media_answer_is_complete() {
 }
 
 #[tokio::test]
-async fn one_socket_for_everything_excludes_every_other() {
+async fn a_socket_for_all_media_excludes_every_other() {
     let scene = Scene::open(settings()).await;
     let (_signaling, urls) = scene.join().await;
     let (_all, answer) = scene.open_media(&urls, "all", 32, json!(null)).await;
@@ -133,7 +133,7 @@ async fn one_socket_for_everything_excludes_every_other() {
 }
 
 #[tokio::test]
-async fn a_medium_has_one_socket_and_all_comes_too_late_after_it() {
+async fn a_medium_has_one_socket_and_excludes_a_later_socket_for_all() {
     let scene = Scene::open(settings()).await;
     let (_signaling, urls) = scene.join().await;
     let (_audio, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
@@ -174,7 +174,7 @@ async fn media_is_refused_by_cause() {
 }
 
 #[tokio::test]
-async fn media_before_signaling_is_refused_and_noted() {
+async fn media_before_signaling_is_refused_and_a_breach() {
     let scene = Scene::open(settings()).await;
     let url = scene.simulator.signaling_url().replace("signaling/1", "media/audio");
     let mut handshake = scene.handshake(3);
@@ -185,7 +185,7 @@ async fn media_before_signaling_is_refused_and_noted() {
 }
 
 #[tokio::test]
-async fn every_product_is_announced_under_its_key_and_joined_under_it_or_meeting_uuid() {
+async fn every_product_is_announced_with_its_key_and_joined_with_it_or_with_meeting_uuid() {
     for (product, event, key) in [
         ("webinar", "webinar.rtms_started", "webinar_uuid"),
         ("session", "session.rtms_started", "session_id"),

@@ -1,4 +1,4 @@
-//! A webhook endpoint and an RTMS client that know nothing of the daemon's code.
+//! A webhook endpoint and an RTMS client that share no code with the daemon.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,7 +25,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 pub(crate) const CLIENT_ID: &str = "demoClientId01";
 pub(crate) const CLIENT_SECRET: &str = "demoClientSecret01";
 pub(crate) const SECRET_TOKEN: &str = "demoSecretToken01";
-/// No test waits longer for one thing.
+/// How long a test waits for one event before it fails.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) fn hmac_hex(key: &str, message: &str) -> String {
@@ -34,7 +34,7 @@ pub(crate) fn hmac_hex(key: &str, message: &str) -> String {
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// A client that follows no redirect.
+/// An HTTP client that does not follow redirects.
 pub(crate) fn http() -> reqwest::Client {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
@@ -46,7 +46,7 @@ pub(crate) fn http() -> reqwest::Client {
     client.tls_backend_preconfigured(tls).no_proxy().build().unwrap()
 }
 
-/// One webhook as it arrived.
+/// A received webhook.
 #[derive(Debug, Clone)]
 pub(crate) struct Hook {
     pub headers: HeaderMap,
@@ -54,10 +54,10 @@ pub(crate) struct Hook {
     pub body: Value,
 }
 
-/// How the endpoint answers.
+/// Computes the endpoint's answer to a webhook.
 pub(crate) type Answer = Arc<dyn Fn(&Hook) -> Response + Send + Sync>;
 
-/// An endpoint that keeps what it gets, in order.
+/// A webhook endpoint that queues what it receives.
 pub(crate) struct Endpoint {
     pub url: String,
     hooks: mpsc::UnboundedReceiver<Hook>,
@@ -70,7 +70,7 @@ struct EndpointState {
 }
 
 impl Endpoint {
-    /// Answers everything as a good app does.
+    /// An endpoint that answers every webhook correctly.
     pub(crate) async fn good() -> Self {
         Self::answering(Arc::new(good_answer)).await
     }
@@ -85,11 +85,12 @@ impl Endpoint {
         Self { url, hooks }
     }
 
-    /// The next webhook with this event name; others are passed over.
+    /// The next webhook with this event name; others are skipped.
     pub(crate) async fn next(&mut self, event: &str) -> Hook {
         timeout(TIMEOUT, async {
             loop {
-                let hook = self.hooks.recv().await.expect("the endpoint lives as long as the test");
+                let hook =
+                    self.hooks.recv().await.expect("the endpoint task runs as long as the test");
                 if hook.body["event"] == event {
                     return hook;
                 }
@@ -99,7 +100,7 @@ impl Endpoint {
         .unwrap_or_else(|_| panic!("no {event}"))
     }
 
-    /// Every webhook until now that has not been asked for.
+    /// The event names of the webhooks that have arrived but have not been taken by `next`.
     pub(crate) fn rest(&mut self) -> Vec<String> {
         let mut names = Vec::new();
         while let Ok(hook) = self.hooks.try_recv() {
@@ -125,7 +126,7 @@ pub(crate) fn good_answer(hook: &Hook) -> Response {
     axum::Json(json!({"plainToken": plain, "encryptedToken": encrypted})).into_response()
 }
 
-/// Two people who talk; a share, a camera and a chat message in between; a minute long.
+/// The JSON of a script with two people in a meeting of one minute.
 pub(crate) fn script() -> Value {
     json!({
         "title": "Test", "meeting_id": "91234567890", "account_id": "acc-1", "host": "u-ana",
@@ -136,7 +137,7 @@ pub(crate) fn script() -> Value {
     })
 }
 
-/// The script with more in its timeline.
+/// The script with these items added to its timeline.
 pub(crate) fn script_with(items: Value) -> Script {
     let mut script = script();
     script["timeline"].as_array_mut().unwrap().extend(items.as_array().unwrap().clone());
@@ -144,12 +145,12 @@ pub(crate) fn script_with(items: Value) -> Script {
 }
 
 pub(crate) fn settings() -> Settings {
-    // Few clients here say goodbye.
+    // Few clients here answer a Close frame, so a shutdown would wait for each of them.
     let timings = Timings { close_ms: 200, ..Timings::default() };
     Settings { script: script_with(json!([])), timings, ..Settings::default() }
 }
 
-/// Waits so short that a test sees them pass, but for those that it sets itself.
+/// Timings a hundred times as fast, except for the webhook deadline and the close time-out.
 pub(crate) fn fast() -> Timings {
     Timings {
         time_scale: 100.0,
@@ -159,7 +160,7 @@ pub(crate) fn fast() -> Timings {
     }
 }
 
-/// A simulator with an endpoint that it has told of its first stream.
+/// A simulator and an endpoint that has received the announcement of the first stream.
 pub(crate) struct Scene {
     pub simulator: Simulator,
     pub endpoint: Endpoint,
@@ -179,7 +180,7 @@ impl Scene {
         self.started["meeting_id"].as_str().unwrap()
     }
 
-    /// Message 1 or 3 as a good client sends it, without what is special to it.
+    /// The fields that messages 1 and 3 share.
     pub(crate) fn handshake(&self, msg_type: u64) -> Value {
         handshake(&self.started, "meeting_uuid", msg_type)
     }
@@ -188,12 +189,12 @@ impl Scene {
         Client::connect(url).await
     }
 
-    /// A signaling socket that has not spoken.
+    /// A signaling socket before its handshake.
     pub(crate) async fn dial_signaling(&self) -> Client {
         self.connect(self.started["server_urls"].as_str().unwrap()).await
     }
 
-    /// A signaling socket after a good handshake, and message 2.
+    /// A signaling socket after its handshake, and message 2.
     pub(crate) async fn join(&self) -> (Client, Value) {
         let mut client = self.dial_signaling().await;
         client.send(&self.handshake(1)).await;
@@ -202,7 +203,7 @@ impl Scene {
         (client, answer)
     }
 
-    /// A media socket after message 3 with this `media_type` and these parameters, and its answer.
+    /// A media socket after message 3 with this `media_type` and these parameters, and message 4.
     pub(crate) async fn open_media(
         &self,
         answer: &Value,
@@ -231,7 +232,7 @@ pub(crate) async fn simulate(settings: Settings, endpoint: &Endpoint) -> Simulat
     start(settings, listener).await.unwrap()
 }
 
-/// A handshake for the stream of this `rtms_started` payload, whose id it has under `id_key`.
+/// The common fields of a handshake for the stream of this `rtms_started` payload, with the instance id in `id_key`.
 pub(crate) fn handshake(started: &Value, id_key: &str, msg_type: u64) -> Value {
     let (id, stream) = (&started[id_key], &started["rtms_stream_id"]);
     let signed = format!("{CLIENT_ID},{},{}", id.as_str().unwrap(), stream.as_str().unwrap());
@@ -271,7 +272,7 @@ impl Client {
         Self { socket, answers: Arc::new(AtomicBool::new(true)) }
     }
 
-    /// Leaves keep-alives unanswered from now on; `receive` hands them out.
+    /// Stops answering keep-alives. `receive` returns them instead.
     pub(crate) fn stop_answering(&self) {
         self.answers.store(false, Ordering::Relaxed);
     }
@@ -284,7 +285,7 @@ impl Client {
         self.socket.send(message).await.unwrap();
     }
 
-    /// The next message; keep-alives are answered and passed over. Panics when the socket ends.
+    /// The next message. Keep-alives are answered and skipped. Panics if the socket ends.
     pub(crate) async fn receive(&mut self) -> Value {
         self.try_receive().await.expect("a message, not the end of the socket")
     }
@@ -315,17 +316,17 @@ impl Client {
         }
         let (timestamp, sequence) = (&message["timestamp"], &message["sequence"]);
         let answer = json!({"msg_type": 13, "timestamp": timestamp, "sequence": sequence});
-        // The socket may be on its way down.
+        // Ignore the error: the socket may be closing.
         let _ = self.socket.send(Message::text(answer.to_string())).await;
         true
     }
 
-    /// The next WebSocket message, whatever it is.
+    /// The next WebSocket message of any kind.
     pub(crate) async fn receive_raw(&mut self) -> Message {
         timeout(TIMEOUT, self.socket.next()).await.expect("something in time").unwrap().unwrap()
     }
 
-    /// Reads for a moment; whether nothing came but keep-alives, which are answered, and states.
+    /// Reads for 20 ms. Returns whether only keep-alives, which are answered, events and states arrived.
     pub(crate) async fn is_silent_or_answers(&mut self) -> bool {
         let Ok(message) = timeout(Duration::from_millis(20), self.socket.next()).await else {
             return true;
@@ -335,12 +336,12 @@ impl Client {
         self.answer(&message).await || matches!(message["msg_type"].as_u64(), Some(6 | 8 | 9))
     }
 
-    /// Whether nothing comes for so long.
+    /// Whether nothing arrives for this long.
     pub(crate) async fn is_silent_for(&mut self, wait: Duration) -> bool {
         timeout(wait, self.socket.next()).await.is_err()
     }
 
-    /// The next message of this type; others are passed over.
+    /// The next message of this type; others are skipped.
     pub(crate) async fn receive_type(&mut self, msg_type: u64) -> Value {
         loop {
             let message = self.receive().await;
@@ -360,7 +361,7 @@ impl Client {
         }
     }
 
-    /// Every message until the socket ends, and how it ended.
+    /// All messages until the socket ends, and how it ended.
     pub(crate) async fn drain(&mut self) -> (Vec<Value>, End) {
         let mut messages = Vec::new();
         loop {
@@ -371,7 +372,7 @@ impl Client {
         }
     }
 
-    /// Ends with a Close frame 1000.
+    /// Closes the socket with a Close frame 1000.
     pub(crate) async fn close(mut self) {
         let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         let _ = self.socket.close(Some(frame)).await;

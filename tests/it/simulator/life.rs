@@ -1,4 +1,4 @@
-//! The life of a stream: states, keep-alives, windows, rejoining and the ways to end.
+//! The life of a stream: states, keep-alives, reconnect windows, reconnecting and every way to end.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use super::kit::{Client, End, Scene, fast, settings};
 
-/// Keep-alives every 100 ms, windows of 600 and 650 ms.
+/// Keep-alives every 100 ms and reconnect windows of 600 and 650 ms.
 fn hurried() -> Settings {
     Settings { timings: fast(), ..settings() }
 }
 
-/// Keep-alives as slow as Zoom's, so that only the window ends the stream: after 200 ms.
+/// Reconnect windows of 200 ms, but keep-alives as slow as Zoom's, so that only the windows end a stream.
 fn short_windows() -> Settings {
     let windows = Timings { signaling_window_ms: 200, media_window_ms: 200, ..Timings::default() };
     Settings { timings: windows, ..settings() }
@@ -30,14 +30,14 @@ async fn stop_reason(scene: &mut Scene) -> Value {
     scene.endpoint.next("meeting.rtms_stopped").await.body["payload"]["stop_reason"].clone()
 }
 
-/// The next keep-alive request on a socket that does not answer by itself.
+/// Turns the automatic answers off and returns the next keep-alive request.
 async fn keep_alive(client: &mut Client) -> Value {
     client.stop_answering();
     client.receive_type(12).await
 }
 
 #[tokio::test]
-async fn keep_alives_come_on_both_sockets_with_what_zooms_client_needs() {
+async fn keep_alives_on_both_sockets_have_the_fields_that_zooms_client_needs() {
     let scene = Scene::open(hurried()).await;
     let (mut signaling, mut media) = live(&scene).await;
     for socket in [&mut signaling, &mut media] {
@@ -48,7 +48,7 @@ async fn keep_alives_come_on_both_sockets_with_what_zooms_client_needs() {
 }
 
 #[tokio::test]
-async fn an_answer_without_the_sequence_is_enough_to_live() {
+async fn a_keep_alive_answer_needs_no_sequence() {
     let scene = Scene::open(hurried()).await;
     let (mut signaling, urls) = scene.join().await;
     signaling.stop_answering();
@@ -79,25 +79,25 @@ async fn three_missed_keep_alives_interrupt_signaling_and_end_the_stream() {
     let (mut signaling, _media) = live(&scene).await;
     signaling.stop_answering();
     let (messages, end) = signaling.drain().await;
-    assert_eq!(end, End::Dropped, "no Close frame: Zoom's client would not come back");
+    assert_eq!(end, End::Dropped, "no Close frame: Zoom's client would not reconnect after one");
     assert_eq!(messages.iter().filter(|message| message["msg_type"] == 12).count(), 3);
     scene.endpoint.next("meeting.rtms_interrupted").await;
     assert_eq!(stop_reason(&mut scene).await, 24);
 }
 
 #[tokio::test]
-async fn three_missed_keep_alives_on_media_are_told_on_signaling_and_end_the_stream() {
+async fn three_missed_keep_alives_on_media_are_reported_on_signaling_and_end_the_stream() {
     let mut scene = Scene::open(hurried()).await;
     let (mut signaling, mut media) = live(&scene).await;
     media.stop_answering();
-    let told = tokio::spawn(async move {
+    let reported = tokio::spawn(async move {
         signaling.receive_event(7).await;
         let state = signaling.receive_type(8).await;
         (state["state"].clone(), state["reason"].clone(), signaling.drain().await)
     });
     let (_, end) = media.drain().await;
     assert_eq!(end, End::Dropped);
-    let (state, reason, (messages, end)) = told.await.unwrap();
+    let (state, reason, (messages, end)) = reported.await.unwrap();
     assert_eq!((state, reason), (json!(2), json!(14)));
     assert_eq!(messages.last().unwrap()["state"], 4);
     assert_eq!(end.close_code(), Some(1000));
@@ -105,7 +105,7 @@ async fn three_missed_keep_alives_on_media_are_told_on_signaling_and_end_the_str
 }
 
 #[tokio::test]
-async fn a_stream_that_nobody_joins_ends_with_its_window() {
+async fn a_stream_that_no_client_joins_ends_after_its_window() {
     let mut scene = Scene::open(short_windows()).await;
     assert_eq!(stop_reason(&mut scene).await, 11);
     let mut late = scene.dial_signaling().await;
@@ -114,7 +114,7 @@ async fn a_stream_that_nobody_joins_ends_with_its_window() {
 }
 
 #[tokio::test]
-async fn signaling_that_is_dropped_and_not_back_in_time_ends_the_stream() {
+async fn dropped_signaling_that_is_not_back_in_time_ends_the_stream() {
     let mut scene = Scene::open(short_windows()).await;
     let (signaling, _media) = live(&scene).await;
     drop(signaling);
@@ -123,7 +123,7 @@ async fn signaling_that_is_dropped_and_not_back_in_time_ends_the_stream() {
 }
 
 #[tokio::test]
-async fn a_media_socket_that_is_dropped_and_not_back_in_time_ends_the_stream() {
+async fn a_dropped_media_socket_that_is_not_back_in_time_ends_the_stream() {
     let mut scene = Scene::open(short_windows()).await;
     let (mut signaling, media) = live(&scene).await;
     drop(media);
@@ -134,7 +134,7 @@ async fn a_media_socket_that_is_dropped_and_not_back_in_time_ends_the_stream() {
 }
 
 #[tokio::test]
-async fn media_that_does_not_come_back_after_signaling_ends_the_stream() {
+async fn signaling_that_comes_back_without_media_ends_the_stream() {
     let mut scene = Scene::open(short_windows()).await;
     let (signaling, _media) = live(&scene).await;
     drop(signaling);
@@ -144,7 +144,7 @@ async fn media_that_does_not_come_back_after_signaling_ends_the_stream() {
 }
 
 #[tokio::test]
-async fn a_rejoin_is_accepted_at_once_and_keeps_its_subscriptions() {
+async fn a_reconnect_is_accepted_at_once_and_keeps_its_subscriptions() {
     let scene = Scene::open(Settings {
         script: super::kit::script_with(json!([{"at_ms": 1500, "leave": "bo"}])),
         ..settings()
@@ -166,7 +166,7 @@ async fn a_rejoin_is_accepted_at_once_and_keeps_its_subscriptions() {
 }
 
 #[tokio::test]
-async fn a_client_that_drops_everything_and_dials_at_once_is_not_refused() {
+async fn a_client_that_drops_everything_and_redials_at_once_is_not_refused() {
     let scene = Scene::open(settings()).await;
     for _ in 0..20 {
         let (signaling, media) = live(&scene).await;
@@ -176,7 +176,7 @@ async fn a_client_that_drops_everything_and_dials_at_once_is_not_refused() {
 }
 
 #[tokio::test]
-async fn a_server_that_has_not_noticed_the_drop_refuses_for_a_while() {
+async fn a_server_that_has_not_noticed_the_drop_refuses_with_8() {
     let timings = Timings { dead_link_ms: 300, ..Timings::default() };
     let mut scene = Scene::open(Settings { timings, ..settings() }).await;
     let (signaling, _) = scene.join().await;
@@ -190,7 +190,7 @@ async fn a_server_that_has_not_noticed_the_drop_refuses_for_a_while() {
 }
 
 #[tokio::test]
-async fn one_lost_medium_comes_back_alone() {
+async fn a_lost_media_socket_reconnects_alone() {
     let scene = Scene::open(settings()).await;
     let (mut signaling, urls) = scene.join().await;
     let (audio, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
@@ -229,7 +229,7 @@ async fn a_close_request_is_answered_and_ends_the_stream_in_order() {
 }
 
 #[tokio::test]
-async fn a_normal_close_by_the_client_is_leaving() {
+async fn a_normal_close_of_signaling_ends_the_stream() {
     let mut scene = Scene::open(settings()).await;
     let (signaling, _media) = live(&scene).await;
     signaling.close().await;
@@ -238,7 +238,7 @@ async fn a_normal_close_by_the_client_is_leaving() {
 }
 
 #[tokio::test]
-async fn zooms_client_comes_back_after_an_accident_although_it_closes_normally() {
+async fn a_normal_close_after_a_broken_media_socket_only_interrupts() {
     let mut scene = Scene::open(settings()).await;
     let (signaling, mut media) = live(&scene).await;
     let cut = Verb::Cut { link: LinkName::Media, how: CutKind::Reset };
@@ -250,7 +250,7 @@ async fn zooms_client_comes_back_after_an_accident_although_it_closes_normally()
 }
 
 #[tokio::test]
-async fn a_client_that_closes_its_media_first_is_leaving_too() {
+async fn a_client_that_closes_media_and_then_signaling_ends_the_stream() {
     let mut scene = Scene::open(settings()).await;
     let (mut signaling, media) = live(&scene).await;
     media.close().await;
@@ -289,7 +289,7 @@ async fn a_pause_stops_media_and_not_keep_alives() {
     scene.simulator.perform(scene.meeting_id(), Verb::Pause).await.unwrap();
     signaling.receive_type(8).await;
     media.stop_answering();
-    // What was queued before the pause, then nothing but keep-alives.
+    // First what was queued before the pause, then only keep-alives.
     media.receive_type(12).await;
     assert_eq!(media.receive().await["msg_type"], 12);
 }
@@ -322,7 +322,7 @@ async fn messages_in_the_wrong_place_are_breaches() {
 }
 
 #[tokio::test]
-async fn a_script_without_an_end_begins_again() {
+async fn a_script_without_an_end_starts_again() {
     let mut script = super::kit::script();
     let say = json!({"who": "ana", "text": "Again.", "duration_ms": 100});
     script["timeline"].as_array_mut().unwrap().push(json!({"at_ms": 200, "say": say}));
@@ -332,7 +332,7 @@ async fn a_script_without_an_end_begins_again() {
     let (_signaling, mut media) = live(&scene).await;
     let first = media.receive_type(17).await["content"]["start_time"].as_i64().unwrap();
     let second = media.receive_type(17).await["content"]["start_time"].as_i64().unwrap();
-    assert_eq!(second - first, 1300, "the last cue is at 300 ms, and a second goes by");
+    assert_eq!(second - first, 1300, "300 ms up to the last cue, and a pause of one second");
 }
 
 #[tokio::test]

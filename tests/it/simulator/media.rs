@@ -1,4 +1,4 @@
-//! What flows on media sockets, and when.
+//! Media sockets: what is sent on them, and when.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ async fn open_all(scene: &Scene, params: Value) -> (Client, Client) {
 }
 
 #[tokio::test]
-async fn nothing_flows_before_the_ready_ack_and_states_follow_it() {
+async fn no_media_is_sent_before_the_ready_ack_and_states_follow_it() {
     let scene = Scene::open(Settings { script: Script::load(60), ..settings() }).await;
     let (mut signaling, urls) = scene.join().await;
     let (mut media, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
@@ -48,7 +48,7 @@ async fn nothing_flows_before_the_ready_ack_and_states_follow_it() {
 }
 
 #[tokio::test]
-async fn a_ready_ack_opens_only_the_sockets_before_it() {
+async fn a_ready_ack_applies_only_to_earlier_media_handshakes() {
     let scene = Scene::open(Settings { script: Script::load(60), ..settings() }).await;
     let (mut signaling, urls) = scene.join().await;
     let (mut audio, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
@@ -62,7 +62,7 @@ async fn a_ready_ack_opens_only_the_sockets_before_it() {
 }
 
 #[tokio::test]
-async fn mixed_audio_has_no_name_steps_by_the_send_rate_and_never_pauses() {
+async fn mixed_audio_has_no_name_and_a_frame_for_every_send_rate_step() {
     let scene = Scene::open(Settings { script: talk(), ..settings() }).await;
     let params = json!({"audio": {"data_opt": 1, "send_rate": 100}});
     let (_signaling, mut media) = open_all(&scene, params).await;
@@ -83,7 +83,7 @@ async fn mixed_audio_has_no_name_steps_by_the_send_rate_and_never_pauses() {
 }
 
 #[tokio::test]
-async fn separate_audio_names_the_speaker_and_skips_who_is_silent() {
+async fn separate_audio_names_the_speaker_and_omits_silent_participants() {
     let scene = Scene::open(Settings { script: talk(), ..settings() }).await;
     let (_signaling, mut media) = open_all(&scene, json!({"audio": {"data_opt": 2}})).await;
     let mut frames = Vec::new();
@@ -103,7 +103,7 @@ async fn separate_audio_names_the_speaker_and_skips_who_is_silent() {
 }
 
 #[tokio::test]
-async fn a_late_client_gets_the_audio_since_the_start_unless_it_declines() {
+async fn a_late_client_gets_the_audio_since_the_start_unless_buffer_data_is_false() {
     for (buffer_data, at_least) in [(true, true), (false, false)] {
         let scene = Scene::open(Settings { script: Script::load(60), ..settings() }).await;
         tokio::time::sleep(std::time::Duration::from_millis(600)).await;
@@ -121,7 +121,7 @@ async fn a_late_client_gets_the_audio_since_the_start_unless_it_declines() {
 }
 
 #[tokio::test]
-async fn the_backlog_is_bounded() {
+async fn the_audio_backlog_is_bounded() {
     let timings = rtmsd::simulator::Timings { audio_backlog_ms: 200, ..Default::default() };
     let script = Script::load(60);
     let scene = Scene::open(Settings { script, timings, ..settings() }).await;
@@ -133,7 +133,7 @@ async fn the_backlog_is_bounded() {
 }
 
 #[tokio::test]
-async fn text_pictures_and_their_fields_are_as_zooms_client_needs_them() {
+async fn text_and_pictures_have_the_fields_that_zooms_client_needs() {
     let scene = Scene::open(Settings { script: talk(), ..settings() }).await;
     let (mut signaling, mut media) = open_all(&scene, json!(null)).await;
     let events: Vec<_> =
@@ -173,7 +173,7 @@ async fn text_pictures_and_their_fields_are_as_zooms_client_needs_them() {
 }
 
 #[tokio::test]
-async fn the_active_speaker_is_told_when_it_changes() {
+async fn a_change_of_the_active_speaker_is_reported() {
     let script = script_with(json!([
         {"at_ms": 500, "say": {"who": "ana", "text": "a", "duration_ms": 100}},
         {"at_ms": 700, "say": {"who": "ana", "text": "b", "duration_ms": 100}},
@@ -189,7 +189,7 @@ async fn the_active_speaker_is_told_when_it_changes() {
 }
 
 #[tokio::test]
-async fn individual_video_is_chosen_and_repeated_choices_are_refused() {
+async fn individual_video_is_subscribed_to_and_a_repetition_is_refused() {
     let script = script_with(json!([{"at_ms": 0, "video_on": "bo"}]));
     let scene = Scene::open(Settings { script, ..settings() }).await;
     let (mut signaling, urls) = scene.join().await;
@@ -208,7 +208,7 @@ async fn individual_video_is_chosen_and_repeated_choices_are_refused() {
     assert_eq!(signaling.receive_type(29).await["status_code"], 44);
 }
 
-/// The bytes of a media frame.
+/// The payload bytes of a media frame.
 fn data(frame: &Value) -> Vec<u8> {
     let data = frame["content"]["data"].as_str().unwrap();
     let bytes = BASE64_STANDARD.decode(data).unwrap();
@@ -217,7 +217,7 @@ fn data(frame: &Value) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn h264_begins_with_a_key_frame_for_each_person_and_goes_on_with_others() {
+async fn h264_starts_with_a_key_frame_for_each_person() {
     let say = |who: &str| json!({"who": who, "text": "x", "duration_ms": 500});
     let script = script_with(json!([
         {"at_ms": 0, "video_on": "ana"}, {"at_ms": 0, "video_on": "bo"},
@@ -234,19 +234,19 @@ async fn h264_begins_with_a_key_frame_for_each_person_and_goes_on_with_others() 
     loop {
         let frame = video.receive_type(15).await;
         if frame["content"]["user_name"] == "Bo" {
-            assert!(data(&frame).starts_with(&sps), "Bo begins with a key frame");
+            assert!(data(&frame).starts_with(&sps), "Bo's first frame is a key frame");
             break;
         }
         of_ana.push(data(&frame));
     }
     assert!(of_ana[0].starts_with(&sps));
-    // Her 900 ms are less than the 25 pictures after which a key frame comes again.
+    // Ana is shown for 900 ms, fewer than the 25 pictures after which the key frame repeats.
     assert!(of_ana.len() > 10);
     assert!(!of_ana[1..].iter().any(|frame| frame.starts_with(&sps)));
 }
 
 #[tokio::test]
-async fn large_frames_have_half_a_megabyte() {
+async fn large_frames_are_half_a_megabyte() {
     let script = script_with(json!([{"at_ms": 0, "share_start": "ana"}]));
     let quirks = vec![rtmsd::simulator::Quirk::LargeFrames];
     let scene = Scene::open(Settings { script, quirks, ..settings() }).await;
@@ -257,7 +257,7 @@ async fn large_frames_have_half_a_megabyte() {
 }
 
 #[tokio::test]
-async fn opus_is_a_voice_while_somebody_speaks() {
+async fn opus_contains_a_voice_while_a_person_speaks() {
     let scene = Scene::open(Settings { script: Script::load(60), ..settings() }).await;
     let (mut signaling, urls) = scene.join().await;
     let params = json!({"audio": {"codec": 4, "sample_rate": 3, "channel": 2, "data_opt": 2}});

@@ -1,4 +1,4 @@
-//! Installing the app in a browser, and the life of its tokens.
+//! OAuth: installing the app in a browser, and the life of its tokens.
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use reqwest::header::{CONTENT_SECURITY_POLICY, LOCATION};
@@ -35,7 +35,7 @@ fn authorize_url(zoom: &Simulator, more: &[(&str, &str)]) -> Url {
     Url::parse_with_params(&zoom.authorize_url(), query.iter().chain(more)).unwrap()
 }
 
-/// What the browser is sent back with.
+/// A field of the query with which the browser is redirected back.
 fn returned(response: &reqwest::Response, name: &str) -> Option<String> {
     assert_eq!(response.status(), 303);
     let url = Url::parse(response.headers()[LOCATION].to_str().unwrap()).unwrap();
@@ -86,7 +86,7 @@ async fn me(zoom: &Simulator, token: &Value) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn a_person_is_asked_on_a_page_that_loads_nothing_and_allows_as_somebody() {
+async fn the_authorize_page_loads_nothing_and_asks_which_user_allows() {
     let zoom = zoom(OAuthSettings::default()).await;
     let url = authorize_url(&zoom, &[]);
     let page = http().get(url.clone()).send().await.unwrap();
@@ -111,7 +111,7 @@ async fn a_person_is_asked_on_a_page_that_loads_nothing_and_allows_as_somebody()
 }
 
 #[tokio::test]
-async fn programs_decide_in_the_query_and_may_be_somebody_else() {
+async fn automated_clients_decide_in_the_query_and_choose_the_user() {
     let users = ["u-ana", "u-bo"].map(|id| rtmsd::simulator::User {
         id: id.to_owned(),
         name: format!("{id} Name"),
@@ -130,7 +130,7 @@ async fn programs_decide_in_the_query_and_may_be_somebody_else() {
 }
 
 #[tokio::test]
-async fn an_unknown_client_sees_a_page_and_is_sent_nowhere() {
+async fn an_unknown_client_gets_a_page_and_no_redirect() {
     let zoom = zoom(allowing()).await;
     let url = authorize_url(&zoom, &[]).as_str().replace(CLIENT_ID, "other");
     let response = http().get(url).send().await.unwrap();
@@ -139,7 +139,7 @@ async fn an_unknown_client_sees_a_page_and_is_sent_nowhere() {
 }
 
 #[tokio::test]
-async fn an_exchange_gives_what_section_15_2_shows() {
+async fn an_exchange_returns_the_fields_of_section_15_2() {
     let zoom = zoom(allowing()).await;
     let (status, tokens) = exchange(&zoom, &code_of(&zoom).await).await;
     assert_eq!(status, 200);
@@ -150,28 +150,28 @@ async fn an_exchange_gives_what_section_15_2_shows() {
 }
 
 #[tokio::test]
-async fn the_token_endpoint_refuses_in_zooms_words() {
+async fn the_token_endpoint_refuses_with_zooms_texts() {
     let zoom = zoom(allowing()).await;
     let refused = async |secret: &str, form: &[(&str, &str)]| {
         let (status, body) = post(&zoom, "token", secret, form).await;
         (status, body["error"].as_str().unwrap().to_owned(), body["reason"].clone())
     };
-    let said = |status: u16, error: &str, reason: &str| (status, error.to_owned(), json!(reason));
+    let error = |status: u16, error: &str, reason: &str| (status, error.to_owned(), json!(reason));
     let code = code_of(&zoom).await;
     let grant = [("grant_type", "authorization_code"), ("code", &code)];
-    let invalid_client = said(401, "invalid_client", "Invalid client_id or client_secret");
+    let invalid_client = error(401, "invalid_client", "Invalid client_id or client_secret");
     assert_eq!(refused("wrong", &grant).await, invalid_client);
     let elsewhere = [grant[0], grant[1], ("redirect_uri", "http://127.0.0.1:9/other")];
-    let mismatch = said(400, "invalid_request", "Redirect URI mismatch");
+    let mismatch = error(400, "invalid_request", "Redirect URI mismatch");
     assert_eq!(refused(CLIENT_SECRET, &elsewhere).await, mismatch);
     let code = code_of(&zoom).await;
     let no_verifier = [grant[0], ("code", &code), ("redirect_uri", CALLBACK)];
     assert_eq!(refused(CLIENT_SECRET, &no_verifier).await.1, "invalid_grant");
     let dead = [("grant_type", "refresh_token"), ("refresh_token", "x")];
-    let invalid_token = said(400, "invalid_grant", "Invalid Token!");
+    let invalid_token = error(400, "invalid_grant", "Invalid Token!");
     assert_eq!(refused(CLIENT_SECRET, &dead).await, invalid_token);
     let foreign = [("grant_type", "account_credentials"), ("account_id", "other")];
-    let no_account = said(400, "invalid_request", "Account does not exist");
+    let no_account = error(400, "invalid_request", "Account does not exist");
     assert_eq!(refused(CLIENT_SECRET, &foreign).await, no_account);
     let password = [("grant_type", "password")];
     assert_eq!(refused(CLIENT_SECRET, &password).await.1, "unsupported_grant_type");
@@ -179,7 +179,7 @@ async fn the_token_endpoint_refuses_in_zooms_words() {
 }
 
 #[tokio::test]
-async fn a_refresh_replaces_the_refresh_token_and_reuse_spoils_the_report() {
+async fn a_refresh_rotates_the_refresh_token_and_a_reuse_is_reported() {
     let zoom = zoom(allowing()).await;
     let first = exchange(&zoom, &code_of(&zoom).await).await.1;
     let (status, second) = refresh(&zoom, &first["refresh_token"]).await;
@@ -218,7 +218,7 @@ async fn expired_revoked_and_replaced_tokens_are_answered_401_124() {
 }
 
 #[tokio::test]
-async fn machines_get_tokens_without_refresh() {
+async fn tokens_without_a_user_have_no_refresh_token() {
     let zoom = zoom(allowing()).await;
     let account = [("grant_type", "account_credentials"), ("account_id", "acc-1")];
     let (status, tokens) = post(&zoom, "token", CLIENT_SECRET, &account).await;
@@ -254,8 +254,12 @@ async fn a_stream_is_started_with_a_users_token_on_behalf_of_that_user() {
         let request = http().patch(url).bearer_auth(token.as_str().unwrap()).json(&body);
         request.send().await.unwrap().status().as_u16()
     };
-    assert_eq!(patch(json!({"participant_user_id": "u-ana"})).await, 403, "Ana has no app");
-    assert_eq!(patch(json!({"participant_user_id": "u-eve"})).await, 403, "nobody knows Eve");
+    assert_eq!(
+        patch(json!({"participant_user_id": "u-ana"})).await,
+        403,
+        "Ana has not installed the app"
+    );
+    assert_eq!(patch(json!({"participant_user_id": "u-eve"})).await, 403, "Eve is not a user");
     assert_eq!(patch(json!({})).await, 204);
     let started = endpoint.next("meeting.rtms_started").await.body["payload"].take();
     assert_eq!(started["operator_id"], "u-bo");
@@ -276,7 +280,7 @@ async fn a_token_without_the_scope_is_answered_4711_and_starts_nothing() {
 }
 
 #[tokio::test]
-async fn a_refresh_whose_answer_is_lost_strands_its_user() {
+async fn a_lost_refresh_answer_leaves_the_user_without_a_valid_token() {
     let zoom = zoom(allowing()).await;
     let tokens = exchange(&zoom, &code_of(&zoom).await).await.1;
     zoom.fail_calls(Call::Token, 1, Trouble::LoseAnswer);

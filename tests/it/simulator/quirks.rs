@@ -1,4 +1,4 @@
-//! Messages and handshakes that deviate: what section 18 asks every client to put up with.
+//! Deviating messages and failing handshakes, which every client must tolerate (section 18).
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn open_with(quirks: &[Quirk]) -> Scene {
     Scene::open(Settings { quirks: quirks.to_vec(), script, ..settings() }).await
 }
 
-/// Signaling and audio, with audio flowing.
+/// Signaling and an audio socket after the ready ack, and the audio socket's message 4.
 async fn listen(scene: &Scene) -> (super::kit::Client, super::kit::Client, Value) {
     let (mut signaling, urls) = scene.join().await;
     let (audio, answer) = scene.open_media(&urls, "audio", 1, json!(null)).await;
@@ -29,7 +29,7 @@ async fn plan(scene: &Scene, link: LinkName, count: u32, how: HandshakeFault) {
 }
 
 #[tokio::test]
-async fn bent_messages_arrive_bent_and_their_echo_is_no_breach() {
+async fn messages_are_altered_and_a_wrong_echo_is_still_a_breach() {
     let scene = open_with(&[
         Quirk::NoProtocolVersion,
         Quirk::UnknownFields,
@@ -53,7 +53,7 @@ async fn bent_messages_arrive_bent_and_their_echo_is_no_breach() {
 }
 
 #[tokio::test]
-async fn a_keep_alive_with_a_text_is_answered_with_it() {
+async fn a_keep_alive_with_a_string_timestamp_is_echoed_as_one() {
     let timings = Timings { keep_alive_ms: 50, ..Timings::default() };
     let quirks = vec![Quirk::TextTimestamps];
     let scene = Scene::open(Settings { quirks, timings, ..settings() }).await;
@@ -65,14 +65,14 @@ async fn a_keep_alive_with_a_text_is_answered_with_it() {
 }
 
 #[tokio::test]
-async fn content_may_be_the_base64_text_itself() {
+async fn content_may_be_the_base64_string_itself() {
     let scene = open_with(&[Quirk::PlainContent]).await;
     let (_signaling, mut audio, _) = listen(&scene).await;
     assert_eq!(audio.receive_type(14).await["content"].as_str().unwrap().len(), 856);
 }
 
 #[tokio::test]
-async fn frames_are_binary_or_fragmented_and_a_script_changes_its_mind() {
+async fn frames_are_binary_or_fragmented_and_a_script_turns_that_off() {
     let script = script_with(json!([
         {"at_ms": 500, "fault": {"kind": "quirk", "name": "binary_frames", "on": false}}
     ]));
@@ -103,7 +103,7 @@ async fn a_media_handshake_may_be_refused_in_a_message_2_and_the_socket_left_ope
 }
 
 #[tokio::test]
-async fn webhooks_may_be_nested_doubled_and_renamed() {
+async fn webhooks_may_be_nested_duplicated_and_renamed() {
     let mut endpoint = Endpoint::good().await;
     let quirks = vec![Quirk::NestedWebhooks, Quirk::DuplicateWebhooks, Quirk::RenamedReasons];
     let simulator = simulate(Settings { quirks, ..settings() }, &endpoint).await;
@@ -129,7 +129,7 @@ async fn a_stop_may_come_before_its_start() {
 }
 
 #[tokio::test]
-async fn a_dead_url_is_healed_by_a_failover() {
+async fn a_failover_replaces_a_dead_url() {
     let mut text = script();
     text["quirks"] = json!(["dead_url"]);
     let script = Script::parse(&text.to_string()).unwrap();
@@ -175,7 +175,7 @@ async fn a_handshake_is_refused_three_times_and_then_accepted() {
 }
 
 #[tokio::test]
-async fn handshakes_are_slow_silent_or_dropped_by_link() {
+async fn handshakes_of_one_link_are_slow_silent_or_dropped() {
     let scene = open_with(&[]).await;
     plan(&scene, LinkName::Signaling, 1, HandshakeFault::Silent).await;
     plan(&scene, LinkName::Signaling, 1, HandshakeFault::Drop).await;
@@ -198,7 +198,7 @@ async fn handshakes_are_slow_silent_or_dropped_by_link() {
 }
 
 #[tokio::test]
-async fn a_pause_outlives_every_window() {
+async fn a_pause_may_last_longer_than_every_window() {
     let scene = Scene::open(Settings { timings: fast(), ..settings() }).await;
     let (mut signaling, urls) = scene.join().await;
     let (mut audio, _) = scene.open_media(&urls, "audio", 1, json!(null)).await;
@@ -215,7 +215,7 @@ async fn a_pause_outlives_every_window() {
 }
 
 #[tokio::test]
-async fn a_camera_that_goes_off_ends_its_subscription() {
+async fn switching_a_camera_off_ends_its_subscription() {
     let script = script_with(json!([{"at_ms": 0, "video_on": "ana"}]));
     let scene = Scene::open(Settings { script, ..settings() }).await;
     let (mut signaling, urls) = scene.join().await;
@@ -234,12 +234,12 @@ async fn a_camera_that_goes_off_ends_its_subscription() {
     while !video.is_silent_for(Duration::from_millis(600)).await {}
     signaling.send(&subscribe).await;
     assert_eq!(signaling.receive_type(29).await["status_code"], 0);
-    assert_eq!(signaling.receive_type(29).await["status_code"], 0, "not taken for a repetition");
+    assert_eq!(signaling.receive_type(29).await["status_code"], 0, "not refused as a duplicate");
     video.receive_type(15).await;
 }
 
 #[tokio::test]
-async fn faults_can_be_planned_before_there_is_a_stream() {
+async fn handshake_faults_can_be_planned_before_the_stream_starts() {
     let script = script_with(json!([
         {"at_ms": 0, "fault": {"kind": "fail_handshakes", "link": "signaling",
                                "how": {"refuse": {"status": 2}}}}

@@ -1,4 +1,4 @@
-//! REST: starting and stopping streams, and every refusal.
+//! The REST API: starting and stopping streams, and every refusal.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use rtmsd::secret::Secret;
@@ -45,7 +45,7 @@ async fn rest_starts_pauses_and_stops_streams_of_a_live_meeting() {
 }
 
 #[tokio::test]
-async fn rest_refuses_in_zooms_words() {
+async fn rest_refuses_with_zooms_codes() {
     let endpoint = Endpoint::good().await;
     let access_token = Some(Secret::new(TOKEN.to_owned()));
     let simulator = simulate(Settings { access_token, ..settings() }, &endpoint).await;
@@ -64,7 +64,7 @@ async fn rest_refuses_in_zooms_words() {
     assert_eq!(code("91234567890", TOKEN, &foreign).await, (403, 13262));
 }
 
-/// A simulator whose one meeting waits for a REST call.
+/// A simulator with one meeting, which waits for a REST call.
 async fn waiting(script: Script) -> (Simulator, Endpoint) {
     let endpoint = Endpoint::good().await;
     let access_token = Some(Secret::new(TOKEN.to_owned()));
@@ -103,14 +103,14 @@ async fn every_error_of_the_table_can_be_planned() {
         let body: Value = response.json().await.unwrap();
         assert_eq!(body["code"], code, "{trouble:?}");
     }
-    assert!(endpoint.rest().is_empty(), "a call that failed started nothing");
+    assert!(endpoint.rest().is_empty(), "a failed call started nothing");
     assert_eq!(call(&zoom).await.unwrap().status(), 204);
     endpoint.next("meeting.rtms_started").await;
     assert_eq!(zoom.report().calls.answers["status"][&403], 3);
 }
 
 #[tokio::test]
-async fn limits_say_when_they_end_in_either_style() {
+async fn rate_limits_name_their_reset_in_either_style() {
     let (zoom, mut endpoint) = waiting(settings().script).await;
     endpoint.next("meeting.started").await;
     zoom.fail_calls(Call::Status, 1, Trouble::RateLimit);
@@ -129,7 +129,7 @@ async fn limits_say_when_they_end_in_either_style() {
 }
 
 #[tokio::test]
-async fn calls_are_dropped_before_or_after_they_did_their_work() {
+async fn calls_are_dropped_before_or_after_they_take_effect() {
     let (zoom, mut endpoint) = waiting(settings().script).await;
     endpoint.next("meeting.started").await;
     zoom.fail_calls(Call::Status, 1, Trouble::Drop);
@@ -142,7 +142,7 @@ async fn calls_are_dropped_before_or_after_they_did_their_work() {
 }
 
 #[tokio::test]
-async fn a_script_plans_troubles_too() {
+async fn a_script_makes_calls_fail() {
     let script = script_with(json!([
         {"at_ms": 0, "fault": {"kind": "fail_calls", "call": "status", "how": "unavailable"}}
     ]));
@@ -152,7 +152,7 @@ async fn a_script_plans_troubles_too() {
 }
 
 #[tokio::test]
-async fn a_user_who_removes_the_app_is_told_and_has_no_tokens() {
+async fn removing_the_app_sends_app_deauthorized() {
     let (zoom, mut endpoint) = waiting(settings().script).await;
     endpoint.next("meeting.started").await;
     zoom.deauthorize("u-ana");
@@ -162,7 +162,7 @@ async fn a_user_who_removes_the_app_is_told_and_has_no_tokens() {
     assert!(payload["deauthorization_time"].as_str().unwrap().ends_with('Z'));
 }
 
-/// The script as another product.
+/// The script for another product.
 fn script_of(product: &str) -> Script {
     let mut script = script();
     script["product"] = product.into();
@@ -176,7 +176,7 @@ fn encoded(text: &str, times: u32) -> String {
 }
 
 #[tokio::test]
-async fn a_video_sessions_id_is_encoded_twice_and_its_token_is_a_jwt() {
+async fn a_video_session_needs_an_id_that_is_encoded_twice_and_a_jwt() {
     let mut endpoint = Endpoint::good().await;
     let settings = Settings { script: script_of("session"), meetings: 2, ..settings() };
     let zoom = simulate(settings, &endpoint).await;

@@ -1,4 +1,4 @@
-//! Webhooks: signatures, the challenge, retries; and TLS.
+//! Webhooks: signatures, URL validation and retries. Also TLS.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,7 +43,7 @@ async fn meeting_started_is_nested_and_rtms_started_flat() {
 }
 
 #[tokio::test]
-async fn meetings_have_ids_of_their_own_and_some_begin_with_a_slash() {
+async fn meetings_have_different_ids_and_some_uuids_start_with_a_slash() {
     let mut endpoint = Endpoint::good().await;
     let _simulator = simulate(Settings { meetings: 2, ..settings() }, &endpoint).await;
     let one = endpoint.next("meeting.rtms_started").await.body["payload"].take();
@@ -56,7 +56,7 @@ async fn meetings_have_ids_of_their_own_and_some_begin_with_a_slash() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_fails_the_challenge_gets_no_events() {
+async fn an_endpoint_that_fails_the_url_validation_gets_no_events() {
     let endpoint = Endpoint::answering(Arc::new(|_| {
         axum::Json(json!({"plainToken": "x", "encryptedToken": "y"})).into_response()
     }));
@@ -72,7 +72,7 @@ async fn an_endpoint_that_fails_the_challenge_gets_no_events() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_not_up_yet_is_challenged_again() {
+async fn an_endpoint_that_is_not_up_yet_is_validated_again() {
     let asked = Arc::new(AtomicU32::new(0));
     let mut endpoint = Endpoint::answering(Arc::new(move |hook| {
         if asked.fetch_add(1, Ordering::Relaxed) < 2 {
@@ -87,7 +87,7 @@ async fn an_endpoint_that_is_not_up_yet_is_challenged_again() {
 }
 
 #[tokio::test]
-async fn the_challenge_can_be_skipped() {
+async fn the_url_validation_can_be_skipped() {
     let mut endpoint = Endpoint::good().await;
     let settings = Settings { skip_url_validation: true, ..settings() };
     let _simulator = simulate(settings, &endpoint).await;
@@ -95,7 +95,7 @@ async fn the_challenge_can_be_skipped() {
     assert!(!endpoint.rest().contains(&"endpoint.url_validation".to_owned()));
 }
 
-/// Answers `meeting.started` so; everything else well.
+/// An endpoint that answers `meeting.started` with this status and everything else correctly.
 async fn endpoint_that_answers(status: StatusCode) -> Endpoint {
     Endpoint::answering(Arc::new(move |hook| {
         if hook.body["event"] == "meeting.started" {
@@ -107,14 +107,14 @@ async fn endpoint_that_answers(status: StatusCode) -> Endpoint {
     .await
 }
 
-/// The retry schedule in the same proportions, fast.
+/// Retries after 20, 40 and 60 ms.
 fn quick_retries() -> Settings {
     let timings = Timings { webhook_retries_ms: [20, 40, 60], ..Timings::default() };
     Settings { timings, ..settings() }
 }
 
 #[tokio::test]
-async fn a_5xx_is_tried_three_times_more_with_the_same_body_and_id() {
+async fn a_5xx_is_retried_three_times_with_the_same_body_and_id() {
     let mut endpoint = endpoint_that_answers(StatusCode::SERVICE_UNAVAILABLE).await;
     let simulator = simulate(quick_retries(), &endpoint).await;
     let first = endpoint.next("meeting.started").await;
@@ -142,7 +142,7 @@ async fn a_4xx_and_a_redirect_are_final() {
 }
 
 #[tokio::test]
-async fn wss_is_served_under_localhost_with_a_ca_that_is_kept() {
+async fn wss_is_served_at_localhost_and_a_second_run_reuses_the_ca() {
     use rustls::pki_types::pem::PemObject;
     let folder = tempfile::tempdir().unwrap();
     let tls = Settings { tls_dir: Some(folder.path().to_owned()), ..settings() };
