@@ -1,0 +1,252 @@
+"""The numbers of Zoom's protocol, under the names that programs of Zoom's SDK use."""
+
+from enum import Enum as _Enum
+from enum import IntEnum as _IntEnum
+
+
+class MediaDataType(_IntEnum):
+    """The kinds of media, as bits."""
+
+    UNDEFINED = 0
+    AUDIO = 1
+    VIDEO = 2
+    DESKSHARE = 4
+    TRANSCRIPT = 8
+    CHAT = 16
+    ALL = 32
+
+
+class AudioContentType(_IntEnum):
+    UNDEFINED = 0
+    RTP = 1
+    RAW_AUDIO = 2
+    FILE_STREAM = 4
+    TEXT = 5
+
+
+class AudioCodec(_IntEnum):
+    UNDEFINED = 0
+    L16 = 1
+    G711 = 2
+    G722 = 3
+    OPUS = 4
+
+
+class AudioSampleRate(_IntEnum):
+    SR_8K = 0
+    SR_16K = 1
+    SR_32K = 2
+    SR_48K = 3
+
+
+class AudioChannel(_IntEnum):
+    MONO = 1
+    STEREO = 2
+
+
+class DataOption(_IntEnum):
+    """Which audio or video streams Zoom sends."""
+
+    UNDEFINED = 0
+    AUDIO_MIXED_STREAM = 1
+    AUDIO_MULTI_STREAMS = 2
+    VIDEO_SINGLE_ACTIVE_STREAM = 3
+    VIDEO_SINGLE_INDIVIDUAL_STREAM = 4
+    VIDEO_MIXED_SPEAKER_VIEW = 4
+    VIDEO_MIXED_GALLERY_VIEW = 5
+
+
+AudioDataOption = DataOption
+VideoDataOption = DataOption
+
+
+class VideoContentType(_IntEnum):
+    UNDEFINED = 0
+    RTP = 1
+    RAW_VIDEO = 3
+    FILE_STREAM = 4
+    TEXT = 5
+
+
+class VideoCodec(_IntEnum):
+    UNDEFINED = 0
+    JPG = 5
+    PNG = 6
+    H264 = 7
+
+
+class VideoResolution(_IntEnum):
+    SD = 1
+    HD = 2
+    FHD = 3
+    QHD = 4
+
+
+class SessionState(_IntEnum):
+    INACTIVE = 0
+    INITIALIZE = 1
+    STARTED = 2
+    PAUSED = 3
+    RESUMED = 4
+    STOPPED = 5
+
+
+class StreamState(_IntEnum):
+    INACTIVE = 0
+    ACTIVE = 1
+    INTERRUPTED = 2
+    TERMINATING = 3
+    TERMINATED = 4
+    PAUSED = 5
+    RESUMED = 6
+
+
+class EventType(_IntEnum):
+    """Events of a meeting. Contact Center numbers its own events from 8."""
+
+    UNDEFINED = 0
+    FIRST_PACKET_TIMESTAMP = 1
+    ACTIVE_SPEAKER_CHANGE = 2
+    PARTICIPANT_JOIN = 3
+    PARTICIPANT_LEAVE = 4
+    SHARING_START = 5
+    SHARING_STOP = 6
+    MEDIA_CONNECTION_INTERRUPTED = 7
+    PARTICIPANT_VIDEO_ON = 8
+    PARTICIPANT_VIDEO_OFF = 9
+    CONSUMER_ANSWERED = 8
+    CONSUMER_END = 9
+    USER_ANSWERED = 10
+    USER_END = 11
+    USER_HOLD = 12
+    USER_UNHOLD = 13
+
+
+class StopReason(_IntEnum):
+    """Why Zoom ended a stream: the argument of `on_leave`."""
+
+    UNDEFINED = 0
+    HOST_TRIGGERED = 1
+    USER_TRIGGERED = 2
+    USER_LEFT = 3
+    USER_EJECTED = 4
+    HOST_DISABLED_APP = 5
+    MEETING_ENDED = 6
+    STREAM_CANCELED = 7
+    STREAM_REVOKED = 8
+    ALL_APPS_DISABLED = 9
+    INTERNAL_EXCEPTION = 10
+    CONNECTION_TIMEOUT = 11
+    INSTANCE_CONNECTION_INTERRUPTED = 12
+    SIGNAL_CONNECTION_INTERRUPTED = 13
+    DATA_CONNECTION_INTERRUPTED = 14
+    SIGNAL_CONNECTION_CLOSED_ABNORMALLY = 15
+    DATA_CONNECTION_CLOSED_ABNORMALLY = 16
+    EXIT_SIGNAL = 17
+    AUTHENTICATION_FAILURE = 18
+    AWAIT_RECONNECTION_TIMEOUT = 19
+    RECEIVER_REQUEST_CLOSE = 20
+    CUSTOMER_DISCONNECTED = 21
+    AGENT_DISCONNECTED = 22
+    ADMIN_DISABLED_APP = 23
+    KEEP_ALIVE_TIMEOUT = 24
+    MANUAL_API_TRIGGERED = 25
+    STREAMING_NOT_SUPPORTED = 26
+
+
+class TranscriptLanguage(_IntEnum):
+    NONE = -1
+    ARABIC = 0
+    BENGALI = 1
+    CANTONESE = 2
+    CATALAN = 3
+    CHINESE_SIMPLIFIED = 4
+    CHINESE_TRADITIONAL = 5
+    CZECH = 6
+    DANISH = 7
+    DUTCH = 8
+    ENGLISH = 9
+    ESTONIAN = 10
+    FINNISH = 11
+    FRENCH_CANADA = 12
+    FRENCH_FRANCE = 13
+    GERMAN = 14
+    HEBREW = 15
+    HINDI = 16
+    HUNGARIAN = 17
+    INDONESIAN = 18
+    ITALIAN = 19
+    JAPANESE = 20
+    KOREAN = 21
+    MALAY = 22
+    PERSIAN = 23
+    POLISH = 24
+    PORTUGUESE = 25
+    ROMANIAN = 26
+    RUSSIAN = 27
+    SPANISH = 28
+    SWEDISH = 29
+    TAGALOG = 30
+    TAMIL = 31
+    TELUGU = 32
+    THAI = 33
+    TURKISH = 34
+    UKRAINIAN = 35
+    VIETNAMESE = 36
+
+
+class LogLevel(_IntEnum):
+    ERROR = 0
+    WARN = 1
+    INFO = 2
+    DEBUG = 3
+    TRACE = 4
+
+
+class LogFormat(str, _Enum):
+    PROGRESSIVE = "progressive"
+    JSON = "json"
+
+
+MEDIA_TYPE_AUDIO = 1
+MEDIA_TYPE_VIDEO = 2
+MEDIA_TYPE_DESKSHARE = 4
+MEDIA_TYPE_TRANSCRIPT = 8
+MEDIA_TYPE_CHAT = 16
+MEDIA_TYPE_ALL = 32
+
+SESSION_EVENT_ADD = 1
+SESSION_EVENT_STOP = 2
+SESSION_EVENT_PAUSE = 3
+SESSION_EVENT_RESUME = 4
+
+USER_JOIN = 0
+USER_LEAVE = 1
+
+EVENT_UNDEFINED = 0
+EVENT_FIRST_PACKET_TIMESTAMP = 1
+EVENT_ACTIVE_SPEAKER_CHANGE = 2
+EVENT_PARTICIPANT_JOIN = 3
+EVENT_PARTICIPANT_LEAVE = 4
+EVENT_SHARING_START = 5
+EVENT_SHARING_STOP = 6
+EVENT_MEDIA_CONNECTION_INTERRUPTED = 7
+EVENT_PARTICIPANT_VIDEO_ON = 8
+EVENT_PARTICIPANT_VIDEO_OFF = 9
+EVENT_CONSUMER_ANSWERED = 8
+EVENT_CONSUMER_END = 9
+EVENT_USER_ANSWERED = 10
+EVENT_USER_END = 11
+EVENT_USER_HOLD = 12
+EVENT_USER_UNHOLD = 13
+
+RTMS_SDK_FAILURE = -1
+RTMS_SDK_OK = 0
+RTMS_SDK_TIMEOUT = 1
+RTMS_SDK_NOT_EXIST = 2
+RTMS_SDK_WRONG_TYPE = 3
+RTMS_SDK_INVALID_STATUS = 4
+RTMS_SDK_INVALID_ARGS = 5
+
+SESS_STATUS_ACTIVE = 0
+SESS_STATUS_PAUSED = 1
