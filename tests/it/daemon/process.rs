@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::kit::{Api, Home, TIMEOUT, eventually};
 
-/// A running `rtmsd`. Killed when it is dropped.
+/// A running program, `rtmsd` in most tests. Killed when it is dropped.
 pub(crate) struct Process {
     child: Child,
     out: Lines,
@@ -37,11 +37,15 @@ pub(crate) struct Ended {
 impl Process {
     /// With nothing in its environment but these variables.
     pub(crate) fn spawn(args: &[&str], variables: &[(String, String)], folder: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rtmsd"))
-            .args(args)
-            .env_clear()
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .current_dir(folder)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rtmsd"));
+        command.args(args).env_clear().current_dir(folder);
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
+        Self::of(command)
+    }
+
+    /// Another program.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

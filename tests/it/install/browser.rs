@@ -123,7 +123,7 @@ impl Browser {
         tokio::time::timeout(Duration::from_secs(30), back).await.expect("Zoom sends it back");
     }
 
-    async fn text(&self, selector: &str) -> String {
+    pub(crate) async fn text(&self, selector: &str) -> String {
         let element = self.find(selector).await;
         let text = self.call(Method::GET, &format!("/element/{element}/text"), Value::Null).await;
         text.as_str().unwrap().to_owned()
