@@ -72,8 +72,14 @@ fn text(document: &Path) -> String {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let mut documents: Vec<PathBuf> =
-        ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(|name| root().join(name)).into();
+    let names = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "examples/README.md",
+        "clients/python/README.md",
+    ];
+    let mut documents: Vec<PathBuf> = names.map(|name| root().join(name)).into();
     let docs = fs::read_dir(root().join("docs")).expect("there are documents");
     let docs = docs.map(|entry| entry.expect("an entry can be read").path());
     documents
