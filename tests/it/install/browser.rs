@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use rtmsd::simulator::{self, OAuthSettings, Settings, Simulator, Start, User};
 use rtmsd::tls::client_config;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -30,6 +31,8 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// A Chromium with an empty profile, driven through WebDriver.
 pub(crate) struct Browser {
     driver: Child,
+    /// Its process, which outlives a driver that is killed.
+    process: Option<Pid>,
     http: reqwest::Client,
     session: String,
     _profile: TempDir,
@@ -37,9 +40,11 @@ pub(crate) struct Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends its browser with itself.
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+        if let Some(process) = self.process {
+            let _ = kill_process(process, Signal::KILL);
+        }
     }
 }
 
@@ -75,9 +80,12 @@ impl Browser {
         }
         let options = json!({ "args": arguments });
         let body = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}});
-        let mut browser = Self { driver, http, session: url, _profile: profile };
-        let id = browser.call(Method::POST, "/session", body).await["sessionId"].clone();
-        browser.session = format!("{}/session/{}", browser.session, id.as_str().unwrap());
+        let mut browser = Self { driver, process: None, http, session: url, _profile: profile };
+        let answer = browser.call(Method::POST, "/session", body).await;
+        let process = answer["capabilities"]["goog:processID"].as_i64().unwrap();
+        browser.process = Pid::from_raw(process.try_into().unwrap());
+        let id = answer["sessionId"].as_str().unwrap();
+        browser.session = format!("{}/session/{id}", browser.session);
         browser
     }
 
