@@ -59,7 +59,7 @@ pub struct SimulateArgs {
     /// Send events without validating the webhook URL first
     #[arg(long)]
     skip_url_validation: bool,
-    // Boxed, because the other variants of the command enum are small (clippy's large_enum_variant).
+    // Boxed, because the other commands have few arguments (clippy's large_enum_variant).
     #[command(flatten)]
     app: Box<AppArgs>,
     /// Keep a log of every frame, for GET /simulator/streams/{id}/frames
@@ -209,6 +209,7 @@ pub async fn command(
 ) -> Result<Verdict, SimulatorError> {
     let (settings, port) = args.settings()?;
     let seed = settings.seed;
+    // Loopback only: the simulator's API needs no credentials.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let simulator = super::start(settings, listener).await?;
     println!("{}", ready_line(&simulator, seed));

@@ -78,6 +78,7 @@ async fn show_report(State(state): State<Arc<SimulatorState>>) -> Response {
 }
 
 async fn list_meetings(State(state): State<Arc<SimulatorState>>) -> Json<Value> {
+    // The report also knows ended streams, which the filter below leaves out.
     let streams = state.report().streams;
     let meeting = |id: &String| {
         let live = streams.iter().filter(|s| s.meeting_id == *id && s.stop_reason.is_none());
@@ -159,6 +160,7 @@ async fn deauthorize_user(
     State(state): State<Arc<SimulatorState>>,
     Path(user_id): Path<String>,
 ) -> Response {
+    // Else a typo would send an event about a user who does not exist.
     if state.user(&user_id).is_none() {
         return error_response(StatusCode::NOT_FOUND, "no such user");
     }

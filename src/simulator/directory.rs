@@ -88,6 +88,7 @@ impl Directory {
         if entries.reports.len() >= MAX_STREAMS {
             return Err(ControlError::Full);
         }
+        // Before `rtms_started` is sent, since a client may connect at once.
         entries.streams.insert(report.stream_id.clone(), inbox);
         let report = Arc::new(Mutex::new(report));
         entries.reports.push(report.clone());

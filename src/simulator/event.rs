@@ -84,6 +84,7 @@ pub(super) fn rtms_started(identity: &MeetingIdentity, of: &Announced<'_>, now_m
     let mut payload = identity.rtms_payload(of.stream);
     payload.insert("server_urls".to_owned(), of.server_urls.into());
     let mut add = |name: &str, value: Value| payload.insert(name.to_owned(), value);
+    // The fields of section 13.6, which differ by product.
     if identity.product != Product::ContactCenter {
         add("account_id", identity.account_id.clone().into());
     }

@@ -115,6 +115,7 @@ async fn play_meeting(
     let (sender, inbox) = mpsc::channel(INBOX);
     let began_unix_ms = clock::now_ms() - head_start_ms(&state.settings);
     let clock = ScriptClock::new(Instant::now(), began_unix_ms, state.settings.speed);
+    // Before the first webhook: a client may answer it at once with a REST call for this meeting.
     state.directory.add_meeting(&identity, sender.clone());
     let shared = Arc::new(Shared {
         state: state.clone(),
@@ -220,7 +221,7 @@ impl Meeting {
     }
 
     fn deadline(&self) -> Instant {
-        // There is always a next cue; the hour is only a start for `min`.
+        // There is always a next cue; the hour is only the start value of the minimum.
         let far = Instant::now() + Duration::from_secs(3600);
         let cue = self.next_cue_ms().map(|at_ms| self.shared.clock.at(at_ms));
         let stream = self.stream.as_ref().map(Stream::deadline);
@@ -239,7 +240,7 @@ impl Meeting {
     }
 
     fn play_next_cue(&mut self, now: Instant) {
-        // A clone of the `Arc`, so that the script is not borrowed from `self` below.
+        // Clones the `Arc`, because the calls below borrow `self` mutably.
         let shared = self.shared.clone();
         let script = &shared.settings().script;
         let cue = script.cues.get(self.next_cue);
@@ -300,7 +301,7 @@ impl Meeting {
     }
 
     fn leave(&mut self, now: Instant, who: usize) {
-        // Camera and share end before the leave event, while the participant is still on the roster.
+        // Camera and share end first, so that their events name a participant who is still present.
         self.set_camera(now, who, false);
         if self.state.sharer == Some(who) {
             self.state.sharer = None;
@@ -323,6 +324,7 @@ impl Meeting {
         if changed {
             let user_id = self.shared.settings().script.people[who].user_id;
             let event = if on { wire::EVENT_VIDEO_ON } else { wire::EVENT_VIDEO_OFF };
+            // Switching a camera on again does not resume the video (section 6.19).
             if let Some(stream) = self.stream.as_mut().filter(|_| !on) {
                 stream.camera_off(who);
             }

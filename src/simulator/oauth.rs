@@ -180,6 +180,7 @@ fn grant_tokens(
 
 /// Checks the app's Basic credentials (section 5.4).
 fn check_client(state: &SimulatorState, headers: &HeaderMap) -> Result<(), TokenError> {
+    // A plain comparison, not constant-time: the secrets of a simulator need no protection.
     let pair = format!("{}:{}", state.settings.client_id, state.settings.client_secret.expose());
     let expected = format!("Basic {}", BASE64_STANDARD.encode(pair));
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());

@@ -208,6 +208,7 @@ fn negotiate_picture(
         fps: fields.int("fps", rules.fps)?,
         data_opt: None,
     };
+    // From the general to the particular, so that each mistake gets its own code.
     require(matches!(params.content_type, RTP | RAW_VIDEO), rules.content_type)?;
     require((JPG..=H264).contains(&params.codec), rules.codec)?;
     require((1..=4).contains(&params.resolution), rules.bad_resolution)?;
@@ -228,6 +229,7 @@ fn negotiate_transcript(requested: Option<&Value>) -> Result<TranscriptParams, R
     let content_type = fields.int("content_type", TEXT)?;
     require(content_type == TEXT, Refusal::TRANSCRIPT_CONTENT_TYPE)?;
     let src_language = fields.int("src_language", 9)?;
+    // The languages of section 10.15; -1 is none.
     require((-1..=36).contains(&src_language), Refusal::SOURCE_LANGUAGE)?;
     let enable_lid = fields.flag("enable_lid", true)?;
     Ok(TranscriptParams { content_type, src_language, enable_lid })

@@ -136,6 +136,7 @@ pub(super) async fn serve_socket(state: Arc<SimulatorState>, route: Route, mut s
     let handshake_timeout = state.settings.timings.wait(state.settings.timings.handshake_ms);
     let first = tokio::select! {
         () = state.stop.cancelled() => return,
+        // Bounded, or sockets that never speak would use up the connections.
         first = timeout(handshake_timeout, first_message(&mut socket)) => first,
     };
     let Ok(Some(first)) = first else {
@@ -185,17 +186,19 @@ async fn pump_messages(
         kill = wait_for_kill(killed) => kill,
         loss = read_all(&mut reader, id, inbox) => return loss,
         () = write_all(&mut writer, queued) => {
+            // The stream has already given this link up, so neither the time-out nor the kind of loss matters.
             let _ = timeout(grace, close_socket(&mut writer, &mut reader)).await;
             return Loss::Dropped;
         }
     };
+    // The halves belong together, so `reunite` cannot fail. Returning drops the socket.
     if let (Kill::Reset, Ok(socket)) = (kill, writer.reunite(reader)) {
         socket.get_ref().reset_on_drop();
     }
     Loss::Dropped
 }
 
-/// Waits for an order to kill the socket. A dropped outbox gives none; `write_all` then ends instead.
+/// Waits for a kill. A dropped outbox sends none; `write_all` then returns instead.
 async fn wait_for_kill(killed: oneshot::Receiver<Kill>) -> Kill {
     match killed.await {
         Ok(kill) => kill,
@@ -311,6 +314,7 @@ async fn reject_socket(
             close_socket(&mut writer, &mut reader).await;
         }
     };
+    // A client that does not answer the Close frame loses the socket at the end of the time-out.
     let _ = timeout(close_grace(state), goodbye).await;
 }
 

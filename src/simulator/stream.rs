@@ -156,7 +156,7 @@ impl Stream {
         if !stream.shared.quirks.has(Quirk::StopBeforeStart) {
             stream.shared.send_webhook(stream.announcement.clone());
         }
-        // A stream that nobody joins ends with its own reason, 11 (section 10.6).
+        // A stream that no client joins has a stop reason of its own, 11 (section 10.6).
         stream.open_signaling_window(now, reason::CONNECTION_TIMEOUT);
         Ok(stream)
     }
@@ -212,7 +212,7 @@ impl Stream {
 
     /// Checks stream and signature. Fails with refusal 2 or 3.
     fn authenticate(&self, handshake: &Handshake) -> Result<(), Refusal> {
-        // After a failover the old server does not know the stream any longer (3.6, case A).
+        // After a failover the URL of the old server is invalid (section 3.6, case A).
         let stale =
             matches!(handshake.route, super::socket::Route::Signaling(n) if n != self.server);
         if stale || handshake.instance_id != self.shared.identity.instance_id {
@@ -225,6 +225,7 @@ impl Stream {
             &handshake.instance_id,
             &self.id,
         );
+        // Not constant-time: the secrets of a simulator need no protection.
         if handshake.signature == expected { Ok(()) } else { Err(Refusal::SIGNATURE) }
     }
 
@@ -236,6 +237,7 @@ impl Stream {
         text: &str,
         meeting: &MeetingState,
     ) {
+        // Invalid JSON becomes null, which has no `msg_type`.
         let message: Value = serde_json::from_str(text).unwrap_or_default();
         let Some(msg_type) = message["msg_type"].as_u64() else {
             self.report().breach("a message that is not a JSON object with a msg_type".to_owned());
@@ -249,7 +251,7 @@ impl Stream {
         } else if self.media.iter().any(|link| link.link.socket == socket) {
             self.report().breach(format!("message {msg_type} on a media socket"));
         }
-        // Otherwise the server has just given the socket up; what it still sends is ignored.
+        // Otherwise the server has just given this socket up, and its remaining messages are ignored.
     }
 
     fn keep_alive_answered(&mut self, now: Instant, socket: u64, message: &Value) {
@@ -291,6 +293,7 @@ impl Stream {
 
     /// When `advance` next has something to do.
     pub(super) fn deadline(&self) -> Instant {
+        // Between signaling and media there may be nothing to wait for but a message.
         let far = Instant::now() + Duration::from_secs(3600);
         let keep_alives = self.signaling.iter().chain(self.media.iter().map(|m| &m.link));
         let windows = self.media_windows.iter().map(|missing| &missing.window);
@@ -304,6 +307,7 @@ impl Stream {
 
     /// Ends the stream: sends the final states, closes the sockets and sends `rtms_stopped`.
     pub(super) fn end(&mut self, now: Instant, stop_reason: u16, meeting: &MeetingState) {
+        // Several causes can coincide, such as an expired window and the end of the script. The first one counts.
         if self.ended.replace(stop_reason).is_some() {
             return;
         }

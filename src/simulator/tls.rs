@@ -103,11 +103,13 @@ fn certificate_params(names: Vec<String>) -> Result<CertificateParams, Simulator
     Ok(params)
 }
 
+/// Writes the key so that only its owner can read it.
 #[cfg(unix)]
 fn write_private(path: &Path, content: &str) -> std::io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::OpenOptions::new();
+    // The mode is part of the creation: a later chmod would leave a moment in which others can read the key.
     options.write(true).create(true).truncate(true).mode(0o600);
     options.open(path)?.write_all(content.as_bytes())
 }

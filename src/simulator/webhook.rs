@@ -119,6 +119,7 @@ impl WebhookSender {
         for attempt in 0..VALIDATION_ATTEMPTS {
             match self.challenge(url).await {
                 Challenge::Passed => {
+                    // Not `send`, which fails and keeps the old value while no one waits.
                     self.validation.send_replace(Some(Validation::Passed));
                     return;
                 }
@@ -198,6 +199,7 @@ impl WebhookSender {
 
     /// Attempts an event once. Retries run in a task of their own, so that later events do not wait for them.
     pub(super) async fn deliver(self: &Arc<Self>, event: Event) {
+        // Events wait for the validation, as with Zoom: a subscription without it cannot be saved (section 13.3).
         let allowed = self.validated().await != Validation::Refused;
         let Some(url) = self.url.clone().filter(|_| allowed) else {
             lock(&self.report).withheld += 1;

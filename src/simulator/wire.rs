@@ -169,6 +169,7 @@ pub(super) fn media_frame(
     payload: &super::audio::Payload,
     timestamp_ms: i64,
 ) -> String {
+    // No escaping: base64 and numbers need none, and `who` is JSON already.
     use std::fmt::Write;
     let mut text = String::with_capacity(payload.base64.len() + 192);
     let (data, length) = (&payload.base64, payload.length);

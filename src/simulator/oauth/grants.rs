@@ -143,6 +143,7 @@ impl Grants {
         if known.expires_ms <= now_ms {
             return Err(TokenError::CODE);
         }
+        // Marked before the other checks, so that a failed attempt uses the code up.
         if std::mem::replace(&mut known.is_used, true) {
             self.report.reused_codes += 1;
             return Err(TokenError::CODE);

@@ -45,6 +45,7 @@ impl Caller {
         }
         let grants = lock(&state.grants);
         let access = grants.access(token, clock::now_ms()).ok_or_else(ApiError::invalid_token)?;
+        // A server-to-server token has the `:admin` variants only.
         let is_wanted = |scope: &str| scopes.contains(&scope.trim_end_matches(":admin"));
         if !access.scope.split(' ').any(is_wanted) {
             return Err(ApiError::missing_scope(scopes));

@@ -92,6 +92,7 @@ async fn update_status(
     if settings.client_id.is_some_and(|client_id| client_id != state.settings.client_id) {
         return Err(ApiError::app_not_authorized());
     }
+    // A simulator plays one product, so the path of another one finds nothing.
     if !products.contains(&state.settings.script.product) {
         return Err(ApiError::no_meeting(meeting_id));
     }
@@ -128,6 +129,7 @@ fn find_operator(
     if state.user(&user_id).is_none() || (state.settings.hosts_only && user_id != *host) {
         return Err(ApiError::not_a_host());
     }
+    // Installed by that user, not only by the caller (section 14.1, preconditions).
     if !lock(&state.grants).has_installed(&user_id, clock::now_ms()) {
         return Err(ApiError::app_not_authorized());
     }

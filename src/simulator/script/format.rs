@@ -88,6 +88,7 @@ fn parse_ending(end: Option<&EndItem>, cues: &[(u32, Cue)]) -> Result<Ending, Sc
         return Ok(Ending::Again { length_ms: last_ms + PAUSE_BEFORE_AGAIN_MS });
     };
     require(end.at_ms <= MAX_MS, "end.at_ms", "is more than a day")?;
+    // Cues after the end would never be played.
     require(end.at_ms >= last_ms, "end.at_ms", "is before something in the timeline")?;
     require(end.stop_reason <= 26, "end.stop_reason", "must be 0 to 26 (section 10.6)")?;
     Ok(Ending::At { at_ms: end.at_ms, stop_reason: end.stop_reason })
@@ -202,6 +203,7 @@ impl<'a> TimelineParser<'a> {
     fn add_utterance(&mut self, at_ms: u32, say: &SayItem) -> Result<(), ScriptError> {
         let who = self.find_person("say.who", &say.who)?;
         require(say.duration_ms > 0, "say.duration_ms", "must be positive")?;
+        // Does not underflow: `add_item` has checked `at_ms`.
         require(say.duration_ms <= MAX_MS - at_ms, "say.duration_ms", "ends after a day")?;
         require((-1..=36).contains(&say.language), "say.language", "must be -1 to 36")?;
         let voice = self.find_voice(say.audio.as_deref(), who)?;

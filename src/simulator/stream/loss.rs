@@ -108,7 +108,9 @@ impl Stream {
     pub(super) fn signaling_lost(&mut self, now: Instant, reason: u16) {
         self.report().lost_links += 1;
         self.open_signaling_window(now, reason);
+        // No media stands for signaling.
         self.keep_zombie(now, Vec::new());
+        // The media sockets stay open, but must be confirmed with a new CLIENT_READY_ACK.
         for media in &mut self.media {
             media.is_ready = false;
         }

@@ -106,12 +106,14 @@ impl Stream {
         let media = requested_media(route, media_type, &settings.scopes)?;
         let is_all = media_type == i64::from(MEDIA_TYPE_ALL);
         self.check_duplicates(&media, is_all)?;
+        // Last: a duplicate is refused as one, whatever its parameters are.
         let params = negotiate(&media, requested, settings.lenient_params)?;
         Ok(Admission { media, is_all, params })
     }
 
     /// Fails with refusal 15 or 16 if the media already have a socket (section 3.3).
     fn check_duplicates(&self, media: &[Medium], is_all: bool) -> Result<(), Refusal> {
+        // `accept_media` drops the older links.
         if self.shared.settings().duplicates == Duplicates::Kick {
             return Ok(());
         }
@@ -119,6 +121,7 @@ impl Stream {
             return Err(Refusal::ALL_EXISTS);
         }
         let open = self.media.iter().map(|open| &open.media);
+        // A second "all" gets 16 as well: it overlaps with the first.
         let taken = open.chain(self.zombies.iter().map(|zombie| &zombie.media));
         let taken = taken.flatten().any(|medium| media.contains(medium));
         if taken { Err(Refusal::DUPLICATE_MEDIA) } else { Ok(()) }
@@ -204,6 +207,7 @@ impl Stream {
         }
         self.record_sent(Medium::Audio, &sent);
         self.progress.audio_ms = from_ms;
+        // Without this the due audio would wake the task in a busy loop.
         self.progress.audio_waits_until = (!has_room).then(|| now + ROOM_POLL);
     }
 
@@ -283,8 +287,8 @@ impl Stream {
         self.open_for(medium).filter(|_| self.is_flowing())
     }
 
-    /// Logs a line or message that was not sent because the client was away. Nothing is logged in a pause, in which
-    /// Zoom sends nothing either.
+    /// Logs a line or message that was not sent because the client was away. In a pause nothing is logged, because
+    /// nothing was to be sent.
     fn log_missed(&self, now: Instant, medium: Medium, bytes: usize) {
         if !self.is_paused {
             self.log_frame(medium, self.shared.wire_now(now), bytes, false);

@@ -30,6 +30,7 @@ impl Stream {
 
     /// Answers with message 2 and makes this the stream's signaling link.
     pub(super) fn accept_signaling(&mut self, now: Instant, link: Link, buffer_data: bool) {
+        // First, because the new link takes the place of the old one.
         self.replace_links(now);
         link.outbox.send(wire::signaling_accepted(self.server_urls()));
         self.signaling = Some(link);
@@ -75,6 +76,7 @@ impl Stream {
         message: &Value,
         meeting: &MeetingState,
     ) {
+        // 0 is UNDEFINED (section 10.1) and thus a breach, like any other unknown type.
         match u16::try_from(msg_type).unwrap_or(0) {
             msg_type::SIGNALING_HAND_SHAKE_REQ => self.handshake_again(),
             msg_type::EVENT_SUBSCRIPTION => self.subscribe(now, message, meeting),
@@ -231,6 +233,7 @@ impl Stream {
 
     /// Message 21: answers with 22 and ends the stream at the client's request (section 3.7).
     fn close_requested(&mut self, now: Instant, message: &Value, meeting: &MeetingState) {
+        // The answer comes before the final states.
         let refusal = (message["rtms_stream_id"] != *self.id).then_some(Refusal::STREAM_ID);
         self.send_signaling(wire::close_answer(&self.id, refusal, self.shared.wire_now(now)));
         match refusal {
@@ -272,6 +275,7 @@ impl Stream {
         let who = people.iter().position(|person| u64::from(person.user_id) == user_id);
         let who = who.filter(|who| meeting.present.contains(who)).ok_or(Refusal::PAYLOAD)?;
         match (wanted, self.progress.video_of == Some(who)) {
+            // Another participant replaces the subscription; the same one again is an error (section 6.19).
             (true, true) => return Err(Refusal::DUPLICATE_VIDEO),
             (true, false) => {
                 self.progress.video_of = Some(who);

@@ -326,7 +326,8 @@ impl Client {
         timeout(TIMEOUT, self.socket.next()).await.expect("something in time").unwrap().unwrap()
     }
 
-    /// Reads for 20 ms. Returns whether only keep-alives, which are answered, events and states arrived.
+    /// Reads one message for at most 20 ms. Returns whether there was none, or a keep-alive, which is answered, an
+    /// event or a state.
     pub(crate) async fn is_silent_or_answers(&mut self) -> bool {
         let Ok(message) = timeout(Duration::from_millis(20), self.socket.next()).await else {
             return true;
