@@ -1,4 +1,4 @@
-//! The command line: what to do, and with which settings.
+//! The command line: parses the arguments, reads the settings and runs the command.
 
 mod demo;
 mod first_start;
@@ -53,6 +53,7 @@ const EXIT_SETTINGS: u8 = 2;
 /// Runs the command. Prints errors; the exit code is 0 for success, 2 for invalid settings, else 1.
 pub async fn run(cli: Cli) -> ExitCode {
     let stop = CancellationToken::new();
+    // Before the command: a signal while it starts up must not kill the process halfway.
     let signals = tokio::spawn(serve::stop_on_signals(stop.clone()));
     let done = match cli.command.unwrap_or(Command::Serve) {
         Command::Demo(args) => demo::run(args, stop).await,
@@ -75,17 +76,20 @@ async fn with_config(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
     with_settled(source, config, work).await
 }
 
+/// Runs a command that needs every setting that serving requires.
 async fn to_serve(work: impl AsyncFnOnce(Config) -> ExitCode) -> ExitCode {
     let source = source();
     let config = Config::to_serve(|name| source.lookup(name));
     with_settled(source, config, work).await
 }
 
+/// Starts the logs, prints the notes on the settings, and runs the command unless the settings are invalid.
 async fn with_settled(
     source: Source<fn(&str) -> Option<String>>,
     config: Result<Config, ConfigErrors>,
     work: impl AsyncFnOnce(Config) -> ExitCode,
 ) -> ExitCode {
+    // First, so that notes and errors about the settings appear in the configured format.
     start_logs(&log_settings(|name| source.lookup(name)));
     for note in source.notes() {
         tracing::warn!("{note}");
@@ -112,8 +116,9 @@ fn source() -> Source<fn(&str) -> Option<String>> {
     Source::read(Path::new(""), |name| std::env::var(name).ok())
 }
 
-/// Runs the simulator alone. Fails when a client broke the protocol.
+/// Runs the simulator alone. Fails if a client broke the protocol.
 async fn simulate(args: SimulateArgs, stop: CancellationToken) -> ExitCode {
+    // Only warnings: standard output and the terminal belong to the two JSON lines.
     start_logs(&telemetry::LogSettings { level: "warn".to_owned(), ..Default::default() });
     match simulator::command(args, stop.cancelled_owned()).await {
         Ok(Verdict::Clean) => ExitCode::SUCCESS,
@@ -124,7 +129,7 @@ async fn simulate(args: SimulateArgs, stop: CancellationToken) -> ExitCode {
 
 fn start_logs(settings: &telemetry::LogSettings) {
     if let Err(error) = telemetry::init(settings) {
-        eprintln!("rtmsd: logging is on already: {error}");
+        eprintln!("rtmsd: could not start logging: {error}");
     }
 }
 

@@ -43,7 +43,7 @@ impl Bucket {
         })
     }
 
-    /// How long until a token is there; zero when one is.
+    /// How long until a token is available; zero if one is.
     pub fn wait(&mut self, rate: Rate, now: Instant) -> Duration {
         self.fill(rate, now);
         let missing = (1.0 - self.tokens).max(0.0);
@@ -93,6 +93,7 @@ impl AddressBuckets {
         if self.buckets.len() < MAX_ADDRESSES || self.buckets.contains_key(&network) {
             return network;
         }
+        // A full bucket is the same as none: its address has not been active for a while.
         self.buckets.retain(|_, bucket| !bucket.is_full(rate, now));
         let is_full = self.buckets.len() >= MAX_ADDRESSES;
         if is_full { Ipv6Addr::UNSPECIFIED.into() } else { network }

@@ -1,8 +1,8 @@
-//! Values that must not be printed.
+//! A wrapper for values that must not be printed.
 
 use std::fmt;
 
-/// A value that cannot be printed: its `Debug` says nothing, it has no `Display`.
+/// A value that cannot be printed: its `Debug` hides it, and it has no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -11,7 +11,7 @@ impl<T> Secret<T> {
         Self(value)
     }
 
-    /// The value itself: for signing, comparing and connecting only.
+    /// The value itself. Use it only for signing, comparing and connecting.
     pub fn expose(&self) -> &T {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Logs: text for people at a terminal, JSON for everything else, on standard error.
+//! Logging to standard error: text on a terminal, JSON otherwise.
 
 use std::io::{self, IsTerminal};
 
@@ -17,11 +17,12 @@ const CAPS: [&str; 7] = [
     "async_nats=info",
 ];
 
+/// What is logged, and how.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// `trace` to `off`, for our own code; other crates speak from `warn` on.
+    /// The level of rtmsd's own code, from `trace` to `off`. Other crates log from `warn`.
     pub level: String,
-    /// A filter by module that wins over the level.
+    /// A filter by module, which replaces the level.
     pub directives: Option<String>,
     pub format: LogFormat,
 }
@@ -41,7 +42,7 @@ impl Default for LogSettings {
 }
 
 impl LogSettings {
-    /// Whether a text is a filter by module.
+    /// Whether a text is a valid filter by module.
     pub fn is_filter(text: &str) -> bool {
         EnvFilter::try_new(text).is_ok()
     }
@@ -52,11 +53,12 @@ impl LogSettings {
             None => return EnvFilter::new(format!("warn,rtmsd={}", self.level)),
         };
         let cap = |cap: &str| cap.parse().expect("a constant directive, which a test parses");
+        // Added last: the most recent directive for a crate wins.
         CAPS.iter().fold(filter, |filter, text| filter.add_directive(cap(text)))
     }
 }
 
-/// Starts logging for the whole process; an error means that it was started before.
+/// Starts logging for the whole process. Fails if it was started before.
 pub fn init(settings: &LogSettings) -> Result<(), TryInitError> {
     use tracing_subscriber::util::SubscriberInitExt;
     let is_terminal = io::stderr().is_terminal();
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_filter_makes_a_crate_log_the_content_of_connections() {
+    fn no_filter_raises_the_level_of_a_crate_that_logs_connection_content() {
         for directives in ["trace", "tungstenite=trace", "hyper=debug,info"] {
             let settings =
                 LogSettings { directives: Some(directives.to_owned()), ..LogSettings::default() };

@@ -1,5 +1,5 @@
-//! The TLS client side, for every connection that we make: one provider, the public authorities, and the
-//! operator's own where a file names them.
+//! The TLS configuration of every outgoing connection: one crypto provider, the public authorities, and those in the
+//! operator's CA file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,17 +9,18 @@ use rustls::pki_types::{self, CertificateDer};
 use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 
+/// Why TLS cannot be configured.
 #[derive(Debug, Error)]
 pub enum TlsError {
     #[error("cannot read certificates from {0}: {1}")]
     CaFile(PathBuf, #[source] pki_types::pem::Error),
-    #[error("{0} holds no certificate that can be trusted")]
+    #[error("{0} contains no usable CA certificate")]
     NoCertificate(PathBuf),
     #[error("TLS cannot be set up: {0}")]
     Rustls(#[from] rustls::Error),
 }
 
-/// What `wss://` and `https://` connections trust: Mozilla's list, and the authorities in `extra_ca` (PEM).
+/// The configuration for `wss://` and `https://`. It trusts Mozilla's list and the authorities in `extra_ca` (PEM).
 pub fn client_config(extra_ca: Option<&Path>) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -39,6 +40,7 @@ fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(cannot_read)?;
+    // Certificates that cannot be parsed are skipped, as long as one can.
     let (added, _) = roots.add_parsable_certificates(certificates);
     if added == 0 { Err(TlsError::NoCertificate(path.to_owned())) } else { Ok(()) }
 }
@@ -48,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ca_file_that_is_missing_or_holds_nothing_is_an_error_that_names_it() {
+    fn a_missing_or_empty_ca_file_is_named_in_the_error() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("ca.pem");
         let error = client_config(Some(&missing)).unwrap_err().to_string();

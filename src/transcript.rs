@@ -1,8 +1,8 @@
-//! What was said, in order, corrected, and as text: for downloads and for recordings.
+//! Transcripts: a session's lines in order, corrected and rendered as text, for downloads and recordings.
 
-/// The formats, and what writes them.
+/// The formats of a transcript.
 pub mod format;
-/// Lines out of the store.
+/// Reading lines from the store.
 pub mod lines;
 mod window;
 
@@ -13,10 +13,10 @@ use self::lines::{Line, Lines};
 use crate::model::{StreamRecord, Tally};
 use crate::store::StoreError;
 
-/// About how much text is written at a time.
+/// The approximate size of a chunk.
 const CHUNK_BYTES: usize = 16 * 1024;
 
-/// A transcript on its way out: a long one takes no memory.
+/// Produces a transcript in chunks, so that a long one does not take much memory.
 pub struct Transcript {
     lines: Lines,
     writer: Writer,
@@ -31,12 +31,13 @@ enum State {
 }
 
 impl Transcript {
-    /// `first` is the first of the lines, if there is any: whoever reads it knows that the store answers.
+    /// `first` is the first line, if any. The caller has already read it, to fail before the response starts if the
+    /// store does not answer.
     pub fn new(lines: Lines, writer: Writer, first: Option<Line>) -> Self {
         Self { lines, writer, next: first, state: State::Start }
     }
 
-    /// The next piece of the text; none at its end.
+    /// The next chunk; none after the last one.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
         let mut text = String::new();
         match self.state {
@@ -58,8 +59,8 @@ impl Transcript {
     }
 }
 
-/// The zero of a time line: the oldest of all first packets, sounds, pictures and the first line. What Zoom kept
-/// before we joined may be older than the first packet that it tells of.
+/// The origin of a transcript's time line: the earliest of all first packets, audio frames, pictures and the first
+/// line. Audio that Zoom buffered before rtmsd joined can be older than the first-packet event.
 pub fn origin_ms<'a>(
     streams: impl IntoIterator<Item = &'a StreamRecord>,
     first: Option<&Line>,

@@ -1,6 +1,6 @@
-//! The pages that people see: one plain form, filled with text, whole in one answer.
+//! The HTML pages for people: one plain layout without scripts and external resources.
 
-/// The API's reference.
+/// The API reference.
 pub mod docs;
 /// The page at `/`.
 pub mod home;
@@ -14,11 +14,11 @@ use sha2::{Digest, Sha256};
 
 const STYLE: &str = include_str!("web/page.css");
 
-/// What a page may load: its own style, and nothing from anywhere.
+/// The Content-Security-Policy of a page, which allows only its own inline style.
 pub static CONTENT_SECURITY_POLICY: LazyLock<String> =
     LazyLock::new(|| content_security_policy(STYLE));
 
-/// For a page with this style in it, and nothing else to load.
+/// A policy that allows only this inline style.
 fn content_security_policy(style: &str) -> String {
     let style = STANDARD.encode(Sha256::digest(style));
     format!(
@@ -27,7 +27,7 @@ fn content_security_policy(style: &str) -> String {
     )
 }
 
-/// A page that says how something went, and what to do next.
+/// A page that shows a result and the next step.
 #[derive(Template)]
 #[template(path = "page.html")]
 pub struct Page {
@@ -47,17 +47,17 @@ pub struct Action {
 }
 
 impl Page {
-    /// It went well.
+    /// A page about a success.
     pub fn good(heading: &'static str, paragraphs: Vec<String>) -> Self {
         Self::new("good", "✓", heading, paragraphs)
     }
 
-    /// It did not, and nobody did anything wrong.
+    /// A page about something that did not happen, without being an error.
     pub fn neutral(heading: &'static str, paragraphs: Vec<String>) -> Self {
         Self::new("neutral", "i", heading, paragraphs)
     }
 
-    /// It failed.
+    /// A page about a failure.
     pub fn bad(heading: &'static str, paragraphs: Vec<String>) -> Self {
         Self::new("bad", "!", heading, paragraphs)
     }
@@ -75,13 +75,13 @@ impl Page {
         Self { action: Some(Action { label, href }), ..self }
     }
 
-    /// Names and values, below the text.
+    /// Adds names and values below the text.
     pub fn with_facts(self, facts: Vec<(&'static str, String)>) -> Self {
         Self { facts, ..self }
     }
 
     pub fn html(&self) -> String {
-        self.render().expect("texts become HTML without fail")
+        self.render().expect("rendering texts cannot fail")
     }
 }
 
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_zoom_says_of_a_user_is_text_and_not_html() {
+    fn text_from_zoom_is_escaped() {
         let page = Page::good("Done", vec!["<b>Ana</b>".into()])
             .with_facts(vec![("Name", "<script>alert(1)</script>".into())]);
         let html = page.html();
@@ -99,13 +99,13 @@ mod tests {
     }
 
     #[test]
-    fn a_page_names_no_other_host() {
+    fn a_page_refers_to_no_other_host() {
         let html = Page::bad("No", vec![]).with_action("Again", "/again").html();
         assert!(!html.contains("//"), "{html}");
     }
 
     #[test]
-    fn the_policy_allows_the_style_that_the_page_has() {
+    fn the_policy_allows_the_style_of_the_page() {
         let html = Page::neutral("Hm", vec![]).html();
         let (_, rest) = html.split_once("<style>").unwrap();
         let (style, _) = rest.split_once("</style>").unwrap();

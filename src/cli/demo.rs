@@ -1,4 +1,4 @@
-//! `rtmsd demo`: the daemon and Zoom's side in one process, and a meeting to watch.
+//! `rtmsd demo`: runs the daemon and the simulator in one process and plays a meeting.
 
 mod show;
 
@@ -25,26 +25,26 @@ use crate::sessions::Leases;
 use crate::simulator::{self, Script, Simulator, Start};
 use crate::telemetry::LogSettings;
 
-/// The demo's address when nothing else has it.
+/// The demo's port, unless another program uses it.
 const PORT: u16 = 3000;
-/// What a demo's API calls carry: it listens on loopback only.
+/// The demo's API token. It is no secret: the demo listens on loopback only.
 const API_TOKEN: &str = "token-of-the-demo";
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// Where to listen on loopback [default: 3000, or any free port]
+    /// The port on 127.0.0.1 [default: 3000, or any free port]
     #[arg(long)]
     port: Option<u16>,
     /// Where the demo keeps its SQLite file and its recordings
     #[arg(long, default_value = "./data/demo")]
     data_dir: PathBuf,
-    /// How much faster than life the meeting goes
+    /// Play the meeting this many times as fast
     #[arg(long, default_value_t = 1.0)]
     speed: f64,
-    /// Another meeting to play (a JSON script file)
+    /// Play this script file (JSON) instead of the built-in meeting
     #[arg(long)]
     script: Option<PathBuf>,
-    /// End when the meeting has ended, instead of serving on
+    /// Exit when the meeting has ended, instead of serving its data
     #[arg(long)]
     exit_at_end: bool,
 }
@@ -58,6 +58,7 @@ pub(super) async fn run(args: DemoArgs, stop: CancellationToken) -> ExitCode {
 }
 
 async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> {
+    // Before anything creates a file.
     keep_files_private();
     let listener = listen(args.port).await?;
     let address = listener.local_addr().map_err(said)?;
@@ -71,6 +72,7 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
         .map_err(said)?;
     let recordings = args.data_dir.join("recordings");
     let show = Show::new(app.store.clone(), app.hub.clone(), recordings, clock::now_ms());
+    // Before the simulator, which validates the daemon's webhook endpoint at once.
     let daemon = tokio::spawn(app.run(listener, stop.clone()));
     let simulator = start_simulator(zoom, address, &args, &secrets).await?;
     show::banner(address, API_TOKEN, &args.data_dir);
@@ -99,12 +101,12 @@ async fn listen(port: Option<u16>) -> Result<TcpListener, String> {
     }
 }
 
-/// One run's own credentials: what a real app gets from Zoom's marketplace.
+/// The credentials that a real app gets from Zoom's marketplace, new for each run.
 struct Secrets {
     client_id: String,
     client_secret: String,
     secret_token: String,
-    /// For the control calls, until somebody installs the app.
+    /// Authorizes calls to Zoom's REST API until a user installs the app.
     access_token: String,
 }
 

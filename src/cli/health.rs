@@ -1,3 +1,5 @@
+//! `rtmsd health`: asks the daemon on this machine whether it is ready.
+
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
@@ -9,12 +11,12 @@ use tokio::time::timeout;
 
 use super::fail;
 
-/// A daemon that needs longer is not healthy.
+/// How long the daemon may take to answer.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// The status line is all that is read.
+/// How many bytes of the answer are read: enough for the start of the status line.
 const ENOUGH: usize = 32;
 
-/// Asks the daemon on this machine whether it is ready: for a container's health check, which has no curl.
+/// Asks the daemon whether it is ready. Meant for the health check of a container, in which there is no curl.
 pub(super) async fn run(address: SocketAddr) -> ExitCode {
     let address = reachable(address);
     match timeout(DEADLINE, status_line(address)).await {
@@ -24,11 +26,11 @@ pub(super) async fn run(address: SocketAddr) -> ExitCode {
         }
         Ok(Ok(_)) => fail(1, "not ready"),
         Ok(Err(error)) => fail(1, &format!("no answer from {address}: {error}")),
-        Err(_) => fail(1, "no answer in time"),
+        Err(_) => fail(1, "no answer within two seconds"),
     }
 }
 
-/// A daemon that listens everywhere is asked over loopback.
+/// The address to connect to: loopback if the daemon listens on every address.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let loopback = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -21,8 +21,10 @@ const EXIT_SIGNAL: i32 = 130;
 
 pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode {
     let address = config.address;
+    // Both before the first socket and the first file.
     raise_file_limit();
     keep_files_private();
+    // Before the store is opened: a second daemon fails here and changes nothing.
     let listener = match server::listen(address) {
         Ok(listener) => listener,
         Err(error) => {
@@ -67,19 +69,21 @@ pub(super) async fn run(mut config: Config, stop: CancellationToken) -> ExitCode
     }
 }
 
-/// A stream has two sockets or more, and a shell's usual limit is 1,024 files.
+/// Raises the limit of open files as far as allowed. The usual limit is 1,024, and a stream has two sockets or more.
 fn raise_file_limit() {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "could not raise the limit of open files; it stays as it is");
+        tracing::warn!(%error, "could not raise the limit of open files; many streams at once may fail");
     }
 }
 
-/// The first SIGTERM or SIGINT asks for a stop, the second one ends the process at once.
+/// Stops the daemon on the first SIGTERM or SIGINT, and ends the process at once on the second one.
 pub(super) async fn stop_on_signals(stop: CancellationToken) {
     let (Ok(mut term), Ok(mut interrupt)) =
         (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
-        return tracing::error!("signals cannot be caught: a stop will not be in order");
+        return tracing::error!(
+            "could not install signal handlers; a signal will end the process at once"
+        );
     };
     loop {
         tokio::select! {
@@ -89,7 +93,7 @@ pub(super) async fn stop_on_signals(stop: CancellationToken) {
         if stop.is_cancelled() {
             std::process::exit(EXIT_SIGNAL);
         }
-        tracing::info!("stopping; a second signal ends at once");
+        tracing::info!("stopping; a second signal ends the process at once");
         stop.cancel();
     }
 }

@@ -13,7 +13,7 @@ use crate::model::{SessionId, TranscriptLine, one_line, rfc3339};
 pub enum Format {
     /// One object in the API's envelope.
     Json,
-    /// One object a line.
+    /// One JSON object per line.
     Jsonl,
     Vtt,
     Srt,
@@ -36,9 +36,10 @@ impl Format {
         }
     }
 
-    /// The first format in an `Accept` header, by weight and then by place, that we have.
+    /// The preferred supported format in an `Accept` header, by weight and then by position.
     pub fn accepted(accept: &str) -> Option<Self> {
         let mut ranges: Vec<(f32, Self)> = accept.split(',').filter_map(accepted_range).collect();
+        // A stable sort keeps the order of equal weights.
         ranges.sort_by(|(one, _), (other, _)| other.total_cmp(one));
         ranges.first().map(|(_, format)| *format)
     }
@@ -53,7 +54,7 @@ impl Format {
         }
     }
 
-    /// None for what is not a file to keep.
+    /// The suffix of a downloaded file; none for the API's JSON, which is not offered as a file.
     pub fn file_suffix(self) -> Option<&'static str> {
         match self {
             Self::Json => None,
@@ -64,7 +65,8 @@ impl Format {
         }
     }
 
-    /// A file for people shows what is true in the end; programs get every line with its attribute.
+    /// Whether corrections are applied. Formats for people show the corrected text; programs get every line with its
+    /// attribute.
     pub fn applies_corrections(self) -> bool {
         !matches!(self, Self::Json | Self::Jsonl)
     }
@@ -84,11 +86,11 @@ fn accepted_range(range: &str) -> Option<(f32, Format)> {
     weight.ok().filter(|weight| *weight > 0.0).map(|weight| (weight, format))
 }
 
-/// Writes lines in one format, on one time line.
+/// Writes lines in one format, with times relative to one origin.
 pub struct Writer {
     format: Format,
     session_id: SessionId,
-    /// The zero of the time line, Unix milliseconds.
+    /// The origin of the time line, in Unix milliseconds.
     origin_ms: i64,
     written: u64,
 }
@@ -113,6 +115,7 @@ impl Writer {
 
     pub fn line(&mut self, out: &mut String, line: &Line) {
         self.written += 1;
+        // Saturating and clamped: times come from Zoom, and a cue must not be empty or negative.
         let from_ms = line.said.start_ms.saturating_sub(self.origin_ms).max(0);
         let to_ms = line.said.end_ms.saturating_sub(self.origin_ms).max(from_ms.saturating_add(1));
         // A line break would end a cue or start a forged line.
@@ -174,10 +177,10 @@ fn json_line(line: &Line, offset_ms: i64) -> Value {
 }
 
 fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("a String takes any text");
+    out.write_fmt(text).expect("writing to a String cannot fail");
 }
 
-/// `01:02:03.004`; the hours have more digits when they need them.
+/// Formats a time as `01:02:03.004`, with more digits for the hours if needed.
 fn clock(ms: i64, point: char) -> String {
     let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
     format!("{hours:02}:{minutes:02}:{:02}{point}{:03}", ms / 1000 % 60, ms % 1000)
@@ -188,7 +191,7 @@ fn speaker(said: &TranscriptLine) -> String {
     name.unwrap_or_else(|| one_line(&said.speaker.placeholder()))
 }
 
-/// For WebVTT, in a cue's text and in a voice's name.
+/// Escapes a text or a voice's name for WebVTT.
 fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>']) {
         return Cow::Borrowed(text);
@@ -240,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn text_names_who_has_no_name_by_number() {
+    fn text_shows_the_number_of_a_speaker_without_a_name() {
         let mut nameless = line(1, 1, ORIGIN_MS, "hi\r\n[00:00:00.000] Eve: forged");
         nameless.said.speaker.name = None;
         assert_eq!(
@@ -299,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cue_is_never_before_the_origin_nor_empty() {
+    fn a_cue_is_neither_before_the_origin_nor_empty() {
         let mut early = line(1, 1, ORIGIN_MS - 5000, "early");
         early.said.end_ms = ORIGIN_MS - 6000;
         let text = written(Format::Vtt, &[early]);
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accept_header_chooses_by_weight_then_place() {
+    fn an_accept_header_chooses_by_weight_then_position() {
         assert_eq!(Format::accepted("text/vtt"), Some(Format::Vtt));
         assert_eq!(Format::accepted("text/html, text/plain;q=0.5, text/vtt"), Some(Format::Vtt));
         assert_eq!(Format::accepted("application/x-subrip, */*"), Some(Format::Srt));

@@ -6,12 +6,12 @@ use super::window::Window;
 use crate::model::{Cursor, Entry, EntryBody, EntryKind, SessionId, StreamRecord, TranscriptLine};
 use crate::store::{Store, StoreError};
 
-/// How many lines of each stream are read from the store at a time.
+/// How many lines of each stream are read from the store at once.
 const PAGE: u32 = 200;
-/// The highest number of an entry that both stores can compare with.
+/// The highest entry number that both stores can compare with.
 const LAST_SEQ: u64 = i64::MAX as u64;
 
-/// One phrase and where it stands in the log.
+/// One phrase and its position in the log.
 #[derive(Debug, Clone)]
 pub struct Line {
     /// The number of its stream in the session, from 1.
@@ -27,7 +27,7 @@ impl Line {
     }
 }
 
-/// The lines of all streams of a session in order of their start, a page of each in memory.
+/// Merges the lines of a session's streams in order of their start. Holds one page of each stream in memory.
 pub struct Lines {
     store: Store,
     session_id: SessionId,
@@ -35,18 +35,18 @@ pub struct Lines {
     window: Window,
 }
 
-/// The lines of one stream that were read and not merged yet.
+/// The lines of one stream that have been read but not merged.
 struct StreamLines {
     ordinal: u32,
-    /// Has seen all there can be of the other streams, so that a page holds this one's lines only.
+    /// Marks every entry of the other streams as seen, so that a page holds only lines of this stream.
     cursor: Cursor,
     page: VecDeque<Line>,
-    /// The store has no more.
+    /// Whether the store has no further lines.
     drained: bool,
 }
 
 impl Lines {
-    /// Of all streams of a session.
+    /// The lines of all streams of a session.
     pub fn new(
         store: Store,
         session_id: SessionId,
@@ -58,7 +58,7 @@ impl Lines {
         Self { store, session_id, streams, window: Window::new(applies_corrections) }
     }
 
-    /// Of one of a session's streams.
+    /// The lines of one stream of a session.
     pub fn of_stream(
         store: Store,
         session_id: SessionId,
@@ -74,7 +74,7 @@ impl Lines {
     pub async fn next(&mut self) -> Result<Option<Line>, StoreError> {
         while !self.window.is_full() {
             for stream in &mut self.streams {
-                // A page in which every line is unreadable is empty.
+                // A loop, because a page is empty if none of its lines is readable.
                 while stream.page.is_empty() && !stream.drained {
                     stream.fill(&self.store, self.session_id).await?;
                 }
@@ -102,7 +102,7 @@ impl StreamLines {
     async fn fill(&mut self, store: &Store, session_id: SessionId) -> Result<(), StoreError> {
         let kinds = [EntryKind::Transcript];
         let entries = store.entries_after(session_id, &self.cursor, &kinds, PAGE).await?;
-        // A stream that began after the list of streams was read is left for the next download.
+        // Entries of a stream that started after the list of streams was read are left for the next download.
         let own = entries.into_iter().filter(|entry| entry.stream_ordinal == self.ordinal);
         self.drained = true;
         for entry in own {

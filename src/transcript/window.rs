@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::lines::Line;
 
-/// How many lines are held back to be sorted and corrected.
+/// How many lines are held back for sorting and correction.
 const HELD_LINES: usize = 256;
 /// `attribute` of a line that corrects or withdraws an earlier one (section 10.14).
 const UPDATE: i64 = 2;
@@ -12,8 +12,9 @@ const DELETE: i64 = 3;
 
 /// The newest lines of a transcript, in order of their start.
 ///
-/// Zoom's corrections name no line. The line that they mean is taken to be the newest one held of the same stream
-/// and speaker with the same start. A correction that fits none stays as a line of its own; a withdrawal goes.
+/// Zoom's corrections do not name the line that they correct. It is taken to be the newest line in the window with the
+/// same stream, speaker and start. A correction without such a line becomes a line of its own; a deletion without one
+/// is dropped.
 pub(super) struct Window {
     held: BTreeMap<(i64, u32, u64), Line>,
     applies_corrections: bool,
@@ -43,11 +44,12 @@ impl Window {
         }
     }
 
-    /// The earliest line held.
+    /// Removes and returns the earliest line.
     pub(super) fn pop(&mut self) -> Option<Line> {
         self.held.pop_first().map(|(_, line)| line)
     }
 
+    /// The line that this correction refers to.
     fn meant_by(&mut self, line: &Line) -> Option<&mut Line> {
         let start_ms = line.said.start_ms;
         let of_stream = (start_ms, line.ordinal, 0)..=(start_ms, line.ordinal, u64::MAX);
@@ -84,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_correction_replaces_and_a_withdrawal_removes_the_line_it_means() {
+    fn a_correction_replaces_and_a_deletion_removes_its_line() {
         let mut window = Window::new(true);
         window.push(with(1, line(1, 1, 100, "helo")));
         window.push(with(1, line(1, 2, 200, "oops")));
@@ -95,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_correction_of_nothing_is_a_line_and_a_withdrawal_of_nothing_is_none() {
+    fn without_its_line_a_correction_is_kept_and_a_deletion_dropped() {
         let mut window = Window::new(true);
         window.push(with(UPDATE, line(1, 1, 100, "new")));
         window.push(with(DELETE, line(1, 2, 200, "gone")));
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn corrections_are_kept_as_they_came_when_they_are_not_to_be_applied() {
+    fn corrections_are_kept_as_lines_if_they_are_not_applied() {
         let mut window = Window::new(false);
         window.push(line(1, 1, 100, "helo"));
         window.push(with(UPDATE, line(1, 2, 100, "hello")));

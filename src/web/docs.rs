@@ -1,4 +1,4 @@
-//! The API's reference as a page.
+//! The page with the API reference.
 
 use std::sync::LazyLock;
 
@@ -6,11 +6,11 @@ use askama::Template;
 
 const STYLE: &str = include_str!("docs.css");
 
-/// What the page may load: its own style, and nothing from anywhere.
+/// The page's Content-Security-Policy, which allows only its own inline style.
 pub static CONTENT_SECURITY_POLICY: LazyLock<String> =
     LazyLock::new(|| super::content_security_policy(STYLE));
 
-/// Every operation and every schema.
+/// The page with every operation and every schema.
 #[derive(Template)]
 #[template(path = "docs.html")]
 pub struct Page {
@@ -25,16 +25,17 @@ pub struct Documented {
     pub tag: &'static str,
     pub method: String,
     pub path: String,
-    /// What a token needs; none where no token is needed.
+    /// The scope that a token needs; none if no token is needed.
     pub scope: Option<&'static str>,
     pub summary: &'static str,
     pub query: Vec<(&'static str, &'static str)>,
-    /// The schema of what is sent.
+    /// The schema of the request body.
     pub body: Option<&'static str>,
-    /// Status, what it means, and the schema of `data`.
+    /// The status, its meaning, and the schema of `data`.
     pub answers: Vec<(u16, &'static str, Option<&'static str>)>,
 }
 
+/// A named JSON schema as text.
 pub struct Schema {
     pub name: String,
     pub text: String,
@@ -46,6 +47,6 @@ impl Page {
     }
 
     pub fn html(&self) -> String {
-        self.render().expect("texts become HTML without fail")
+        self.render().expect("rendering texts cannot fail")
     }
 }

@@ -15,16 +15,16 @@ use crate::model::{
 use crate::simulator::Simulator;
 use crate::store::{SessionPage, Store};
 
-/// How long to wait for live news before looking into the store.
+/// How long to wait for a live entry before polling the store.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Entries read from the store at a time.
 const PAGE: u32 = 200;
-/// How often to look whether the recording is stored: it takes a second or two.
+/// How often the store is polled for the finished recording, which usually takes one or two seconds.
 const STORED_LOOKS: u32 = 40;
-/// Names of files that are printed; pictures are many.
+/// The most file names that are printed: a recording can have many pictures.
 const MAX_NAMES: usize = 20;
 
-/// What the demo's terminal shows.
+/// Prints the demo's meeting on the terminal.
 pub(super) struct Show {
     store: Store,
     hub: Arc<Hub>,
@@ -33,6 +33,7 @@ pub(super) struct Show {
     started_ms: i64,
 }
 
+/// Prints addresses, the token and example requests.
 pub(super) fn banner(address: SocketAddr, token: &str, data_dir: &Path) {
     println!(
         "rtmsd demo: the daemon and a simulated Zoom, on this machine only.\n\n  \
@@ -90,13 +91,14 @@ impl Show {
         loop {
             self.print_new(&session, &mut cursor).await;
             if self.has_ended(&session).await {
+                // Once more: entries may have been stored between the two queries.
                 self.print_new(&session, &mut cursor).await;
                 self.print_recording(&session).await;
                 return println!(
                     "\nThe meeting is over. Its data is still available. Ctrl-C ends the demo."
                 );
             }
-            // News only wake us: the store is what is shown.
+            // The live entry only ends the wait. What is printed comes from the store, complete and in order.
             match &mut live {
                 Some(live) => drop(timeout(POLL_INTERVAL, live.entries.recv()).await),
                 None => sleep(POLL_INTERVAL).await,
@@ -104,7 +106,7 @@ impl Show {
         }
     }
 
-    /// Where the files of the meeting are, as soon as they are there.
+    /// Prints the location of the recording as soon as it is stored.
     async fn print_recording(&self, session: &Session) {
         for _ in 0..STORED_LOOKS {
             let recordings = self.store.recordings_of(session.id).await.unwrap_or_default();
@@ -153,6 +155,7 @@ impl Show {
             let Ok(entries) = entries else { return };
             for entry in &entries {
                 cursor.advance(entry.stream_ordinal, entry.seq);
+                // `one_line`: names and texts from a script must not control the terminal.
                 if let Some(line) = line(&entry.body) {
                     println!("{}  {}", self.time(entry), one_line(&line));
                 }
@@ -163,7 +166,7 @@ impl Show {
         }
     }
 
-    /// Minutes and seconds since the demo began.
+    /// The time of an entry in minutes and seconds since the demo started.
     fn time(&self, entry: &Entry) -> String {
         let seconds = (entry.at_ms - self.started_ms).max(0) / 1000;
         format!("{:02}:{:02}", seconds / 60, seconds % 60)

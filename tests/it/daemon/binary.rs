@@ -155,7 +155,7 @@ async fn a_second_signal_ends_it_at_once() {
     api.get("/health/live").await.unwrap();
     process.signal("TERM");
     eventually("the stop begins", async || {
-        process.logged("stopping; a second signal ends at once")
+        process.logged("stopping; a second signal ends the process at once")
     })
     .await;
     process.signal("TERM");
