@@ -1,4 +1,4 @@
-//! The values that everything else speaks of: identifiers, sessions, streams, entries (pure).
+//! The data types that the other modules share: identifiers, sessions, streams, entries (pure).
 
 mod action;
 mod announcement;

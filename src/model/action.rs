@@ -32,7 +32,7 @@ impl Action {
     }
 }
 
-/// Our own id of a request to Zoom: a UUID v7, so that ids sort by creation.
+/// rtmsd's own id of a request to Zoom: a UUID v7, so that ids sort by creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct ActionId(pub Uuid);
@@ -45,13 +45,13 @@ pub struct ActionRecord {
     pub action: Action,
     /// `api:` and the token's name, or the policy's name.
     pub asked_by: String,
-    /// What made a policy ask: it asks once for one cause. None for programs.
+    /// What made a policy ask. It asks only once for each cause. None for programs.
     pub cause: Option<String>,
     pub status: ActionStatus,
     pub asked_at_ms: i64,
-    /// When somebody has to look at it: to do it, or to give up waiting.
+    /// When the next step is due: sending the request, or giving up the wait for its effect.
     pub due_at_ms: Option<i64>,
-    /// How often it was taken up.
+    /// How many times it was attempted.
     pub attempts: u32,
     pub answered_at_ms: Option<i64>,
     pub answer: Option<Answer>,
@@ -61,17 +61,17 @@ pub struct ActionRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionStatus {
-    /// To be done when its time has come.
+    /// To be sent when `due_at_ms` is reached.
     Due,
     Running,
-    /// Zoom said yes.
+    /// Zoom accepted it.
     Accepted,
-    /// It had its effect: the stream was announced, or has ended.
+    /// It took effect: the stream was announced or has ended.
     Confirmed,
     Refused,
-    /// Zoom said yes, and it had no effect.
+    /// Zoom accepted it, but it had no effect in time.
     TimedOut,
-    /// Its reason had gone when its time came.
+    /// There was no reason for it any longer when it was due.
     Skipped,
 }
 
@@ -108,14 +108,14 @@ impl ActionStatus {
     }
 }
 
-/// What came of a request to Zoom, in our words and in Zoom's.
+/// The result of a request to Zoom: rtmsd's error code and Zoom's answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
-    /// Our word for the error; none when Zoom said yes.
+    /// rtmsd's code for the error; none if Zoom accepted the request.
     pub code: Option<String>,
     /// One sentence on what to do about it.
     pub detail: Option<String>,
-    /// None when Zoom was not asked or did not answer.
+    /// None if Zoom was not asked or did not answer.
     pub zoom: Option<ZoomAnswer>,
     /// The token that the request used, and why that one; none if no token was chosen.
     #[serde(default)]
@@ -127,14 +127,14 @@ pub struct Answer {
 pub struct ZoomAnswer {
     /// The HTTP status.
     pub status: u16,
-    /// Zoom's own number for the error.
+    /// Zoom's error number.
     pub code: Option<i64>,
     pub message: Option<String>,
-    /// What Zoom's support asks for.
+    /// Zoom's tracking id, for which Zoom's support asks.
     pub tracking_id: Option<String>,
 }
 
-/// A request that a policy wants made.
+/// A request that a policy wants to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
     pub action: Action,
@@ -145,12 +145,12 @@ pub struct Planned {
     pub due_at_ms: i64,
 }
 
-/// Everything that decisions about a session look at.
+/// Everything on which decisions about a session depend.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SessionSnapshot {
     pub session: Session,
-    /// By ordinal.
+    /// Streams in order of their ordinals.
     pub streams: Vec<StreamRecord>,
-    /// In the order in which they were asked for.
+    /// Requests in the order in which they were made.
     pub actions: Vec<ActionRecord>,
 }

@@ -2,7 +2,7 @@
 
 use super::{Instance, StreamId};
 
-/// One webhook request received from Zoom, proven and parsed.
+/// One webhook request received from Zoom, with its signature verified and its body parsed.
 #[derive(Debug, Clone)]
 pub struct Delivery {
     /// Lower-case hex SHA-256 of the raw body: the same bytes again are the same delivery.
@@ -12,7 +12,7 @@ pub struct Delivery {
     /// When the event happened, Unix milliseconds (not when it was delivered).
     pub event_ts_ms: i64,
     pub received_at_ms: i64,
-    /// The body as it came.
+    /// The body as received.
     pub body: String,
     pub announcement: WebhookEffect,
 }
@@ -26,14 +26,14 @@ pub enum WebhookEffect {
     /// A meeting or webinar began or ended (section 13.7).
     Meeting(MeetingChanged),
     Deauthorized(Deauthorization),
-    /// Zoom says something about starts and limits (section 13.6).
+    /// A notice about starts and limits (section 13.6).
     Notice(Notice),
     /// Stored and counted; changes no stream.
     Other,
 }
 
 impl WebhookEffect {
-    /// The stream that it is about.
+    /// The stream that the webhook is about.
     pub fn stream_id(&self) -> Option<&StreamId> {
         match self {
             WebhookEffect::Started(started) => Some(&started.stream_id),
@@ -47,6 +47,7 @@ impl WebhookEffect {
     }
 }
 
+/// `rtms_started`: a new stream, or a stream that moved to another server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamStarted {
     pub stream_id: StreamId,
@@ -56,24 +57,27 @@ pub struct StreamStarted {
     pub account_id: Option<String>,
     /// The meeting number that the REST API takes.
     pub meeting_id: Option<String>,
-    /// The Zoom user whose app started the stream.
+    /// The Zoom user who started the app, and with it the stream.
     pub operator_id: Option<String>,
 }
 
+/// `rtms_stopped`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamStopped {
     pub stream_id: StreamId,
     pub instance: Instance,
-    /// Section 10.6; absent when Zoom sent none.
+    /// Zoom's stop reason (section 10.6), if it sent one.
     pub stop_reason: Option<i64>,
 }
 
+/// `rtms_interrupted`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamInterrupted {
     pub stream_id: StreamId,
     pub instance: Instance,
 }
 
+/// `meeting.started`, `meeting.ended` and their equivalents for webinars.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeetingChanged {
     pub change: MeetingChange,
@@ -90,8 +94,8 @@ pub enum MeetingChange {
     Ended,
 }
 
-/// `rtms.concurrency_near_limit` and the like. Their payloads are partly unpublished: whatever names a conversation
-/// is taken, and nothing is needed.
+/// `rtms.concurrency_near_limit` and similar events. Their payloads are partly unpublished, so every id of a
+/// conversation is read if present, and none is required.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notice {
     pub stream_id: Option<StreamId>,
@@ -108,6 +112,6 @@ pub struct Notice {
 pub struct Deauthorization {
     pub user_id: String,
     pub account_id: Option<String>,
-    /// Whether we may keep what we stored of the user. Only when Zoom says so: newer events do not.
+    /// Whether the user's data may be kept. True only if Zoom says so, which newer events do not.
     pub may_keep_data: bool,
 }

@@ -1,27 +1,29 @@
+//! The position of a reader in a session's log.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// How far a reader has come in a session: for each of its streams (by ordinal) the last entry seen.
+/// The position of a reader in a session: for each stream, by ordinal, the number of the last entry seen.
 /// Written `1:57` or `1:57,2:3`; this is the `id` of a server-sent event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cursor(BTreeMap<u32, u64>);
 
-/// A session never has more streams than this in one cursor; a longer text is refused.
+/// The most streams in a cursor. A text with more is refused.
 const MAX_STREAMS: usize = 256;
 
 impl Cursor {
-    /// The last entry seen of a stream, 0 before the first.
+    /// The number of the last entry seen of a stream; 0 before the first one.
     pub fn seen(&self, ordinal: u32) -> u64 {
         self.0.get(&ordinal).copied().unwrap_or(0)
     }
 
-    /// Whether there is nothing between this position and `newest`.
+    /// Whether there are no entries between this position and `newest`.
     pub fn has_reached(&self, newest: &Self) -> bool {
         newest.0.iter().all(|(ordinal, seq)| self.seen(*ordinal) >= *seq)
     }
 
-    /// Takes an entry into account. False when it had been seen already.
+    /// Marks an entry as seen. Returns false if it was already.
     pub fn advance(&mut self, ordinal: u32, seq: u64) -> bool {
         let seen = self.0.entry(ordinal).or_insert(0);
         let is_new = seq > *seen;
@@ -48,7 +50,7 @@ impl FromStr for Cursor {
         let mut seen = BTreeMap::new();
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let (ordinal, seq) = part.split_once(':').ok_or(FORM)?;
-            // As signed numbers, because the stores have no others.
+            // Parsed as signed, because the stores have no unsigned numbers.
             let seq: i64 = seq.parse().map_err(|_| FORM)?;
             let seq = u64::try_from(seq).map_err(|_| FORM)?;
             seen.insert(ordinal.parse().map_err(|_| FORM)?, seq);
@@ -85,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_that_is_none_is_refused() {
+    fn an_invalid_cursor_is_refused() {
         for bad in
             ["x", "1", "1:", ":1", "1:2;3:4", "1:-2", "99999999999:1", "1:9223372036854775808"]
         {

@@ -1,4 +1,4 @@
-//! Entries: the numbered rows of a stream's log, and what each kind holds.
+//! Entries: the numbered rows of a stream's log, and the fields of each kind.
 
 use std::borrow::Cow;
 
@@ -15,9 +15,9 @@ pub struct Entry {
     pub stream_id: StreamId,
     /// Which stream of its session this is, from 1.
     pub stream_ordinal: u32,
-    /// The number inside the stream, from 1, without holes.
+    /// The number within the stream, from 1, without gaps.
     pub seq: u64,
-    /// When it happened: Zoom's time where Zoom gave one, else ours. Unix milliseconds.
+    /// When it happened, in Unix milliseconds: Zoom's time if it sent one, else the time of arrival.
     pub at_ms: i64,
     pub body: EntryBody,
 }
@@ -30,7 +30,7 @@ impl Entry {
     }
 }
 
-/// What an entry says. In JSON an object whose `kind` is [`EntryKind`]'s name.
+/// The content of an entry. In JSON an object with the name of its [`EntryKind`] as `kind`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EntryBody {
@@ -47,17 +47,17 @@ pub enum EntryBody {
     VideoSubscription {
         #[serde(flatten)]
         person: Participant,
-        /// Whether the video comes now, or came already.
+        /// Whether the video is now subscribed, or was already.
         is_subscribed: bool,
         status_code: i64,
     },
-    /// A chat group, or who is in it, changed (section 7, events 10 to 14).
+    /// A chat group or its members changed (section 7, events 10 to 14).
     ChatGroup(Box<ChatGroupEvent>),
-    /// Something happened in a Contact Center engagement (section 10.2).
+    /// An event of a Contact Center engagement (section 10.2).
     ContactCenterEvent(Box<ContactCenterEvent>),
     /// Zoom's time of the stream's first packet: the origin of the stream's clock.
     FirstPacket {},
-    /// Zoom's state of the stream (rtms-protocol.md section 10.5) and, where it gave one, the reason (10.6).
+    /// Zoom's state of the stream (rtms-protocol.md section 10.5), with the reason (10.6) if it sent one.
     StreamState {
         state: Cow<'static, str>,
         reason: Option<i64>,
@@ -79,9 +79,9 @@ pub enum EntryBody {
     },
     /// Zoom's server failed over and announced the stream again.
     Moved {},
-    /// A daemon took the stream up (again): after a start, a restart, or from another replica.
+    /// A daemon took over the stream: after a start or a restart, or from another replica.
     PickedUp {},
-    /// Entries that could not be kept because the store was away longer than the buffer lasts.
+    /// Entries that were lost because the store was unavailable for longer than the buffer lasts.
     EntriesLost {
         count: u64,
     },
@@ -92,18 +92,18 @@ pub enum EntryBody {
         start_ms: i64,
         end_ms: i64,
     },
-    /// Stands in the store for an entry that was handed on live and is not kept, as configured.
+    /// Stands in the store for an entry that was delivered live but, as configured, is not stored.
     NotKept {
         what: Cow<'static, str>,
     },
-    /// A span in which a medium was or may have been lost (see [`super::Gap`]). It is noted when it has ended.
+    /// A span in which a medium was or may have been lost (see [`super::Gap`]). Recorded when it has ended.
     Gap {
         medium: Cow<'static, str>,
         start_ms: i64,
         end_ms: i64,
         cause: GapCause,
     },
-    /// At the end of a stream, for each medium: what came, and how much time is missing.
+    /// The totals of one medium at the end of a stream: what was received, and how much time is missing.
     Summary {
         medium: Cow<'static, str>,
         frames: u64,
@@ -117,7 +117,7 @@ pub enum EntryBody {
     Ended {
         outcome: Cow<'static, str>,
         reason: Option<i64>,
-        /// Why the stream could not go on, for people.
+        /// Why the stream could not continue, as text for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
     },
@@ -153,7 +153,7 @@ pub enum EntryKind {
     Ended,
 }
 
-/// One phrase that somebody said.
+/// One phrase of a speaker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TranscriptLine {
     #[serde(flatten)]
@@ -182,10 +182,10 @@ pub struct ChatMessage {
     pub operation_name: Option<Cow<'static, str>>,
     pub message_id: Option<String>,
     pub parent_message_id: Option<String>,
-    /// Where it was written.
+    /// The chat session in which it was written.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub session: Option<Box<ChatSession>>,
-    /// Whom a private message is for.
+    /// The recipient of a private message.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub receiver: Option<Participant>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -205,6 +205,7 @@ pub struct ChatSession {
     pub id: Option<String>,
 }
 
+/// A file in a chat message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatFile {
     pub id: Option<String>,
@@ -212,7 +213,7 @@ pub struct ChatFile {
     pub size_bytes: Option<u64>,
 }
 
-/// As far as it is known: Zoom does not publish the fields.
+/// A change of a chat group. Zoom does not publish the fields, so each is read if present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatGroupEvent {
     pub change: ChatGroupChange,
@@ -253,7 +254,7 @@ impl RawJson {
         Self(serde_json::from_str(text).ok().filter(|_| fits).unwrap_or_default())
     }
 
-    /// What it may take in memory, roughly.
+    /// An upper bound of its size in memory.
     fn bytes(&self) -> usize {
         if self.0.is_null() { 0 } else { Self::MAX_BYTES }
     }
@@ -262,12 +263,12 @@ impl RawJson {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Participant {
     pub user_id: UserId,
-    /// From the message, else from the stream's roster.
+    /// The name in the message, or else in the stream's roster.
     pub user_name: Option<String>,
 }
 
 impl EntryBody {
-    /// The bytes of its texts: what an entry takes in memory beside its fixed part.
+    /// The size of its texts in bytes: the memory that an entry needs in addition to its fixed part.
     pub fn text_bytes(&self) -> usize {
         let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         match self {
@@ -308,7 +309,7 @@ impl EntryBody {
         }
     }
 
-    /// The medium that the entry belongs to, and its bytes of that medium.
+    /// The medium to which the entry belongs, and its payload bytes.
     pub fn piece(&self) -> Option<(&'static str, u64)> {
         match self {
             EntryBody::Transcript(line) => Some(("transcript", line.text.len() as u64)),
@@ -419,7 +420,7 @@ impl EntryKind {
         (self.is_personal() && !is_answer) || is_impersonal
     }
 
-    /// What people said or did, which goes when a stream is revoked (section 12.3, reason 8).
+    /// Whether it holds what people said or did, which is deleted when a stream is revoked (section 12.3, reason 8).
     pub fn is_personal(self) -> bool {
         matches!(
             self,

@@ -1,3 +1,5 @@
+//! Forwards: the delivery of a session's media and entries to another server.
+
 use std::fmt;
 
 use serde::Serialize;
@@ -6,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Cursor, SessionId};
 
-/// Our own id of a forward: a UUID v7, so that ids sort by creation.
+/// rtmsd's own id of a forward: a UUID v7, so that ids sort by creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct ForwardId(pub Uuid);
@@ -23,16 +25,16 @@ impl fmt::Display for ForwardId {
     }
 }
 
-/// A server that a session's frames and entries are sent to.
+/// A server to which a session's frames and entries are sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Forward {
     pub id: ForwardId,
     pub session_id: SessionId,
-    /// It was allowed when it was made; that is checked again before it is dialled.
+    /// The URL was allowed when the forward was created. It is checked again before each connection.
     pub url: String,
-    /// What is sent, by the names of live consumers.
+    /// What to send, with the parameter names of live consumers.
     pub asked: Map<String, Value>,
-    /// The last entry of each stream that is known to have arrived.
+    /// The position up to which entries are known to have arrived.
     pub cursor: Cursor,
     pub created_at_ms: i64,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use uuid::Uuid;
 
-/// The longest identifier of Zoom's that we accept, in bytes. Real ones have about 40.
+/// The longest accepted identifier of Zoom's, in bytes. Real ones have about 40.
 const MAX_ID_BYTES: usize = 256;
 
 /// Why a text is not an identifier.
@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for StreamId {
     }
 }
 
-/// Our own id of a session: a UUID v7, so that ids sort by creation.
+/// rtmsd's own id of a session: a UUID v7, so that ids sort by creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(pub Uuid);
@@ -100,7 +100,7 @@ impl fmt::Display for NodeId {
 }
 
 /// A participant's number inside one meeting; not the Zoom account's user id.
-/// Zoom sends numbers, its examples also strings: both are read (section 7, conflict 19.23).
+/// Zoom sends numbers, but its examples also show strings, so both are read (section 7, conflict 19.23).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct UserId(pub u64);
@@ -182,7 +182,7 @@ pub enum IdKey {
     WebinarUuid,
     SessionId,
     EngagementId,
-    /// The meeting number: for a meeting that a program named and no webhook yet.
+    /// The meeting number, for a meeting that a program has named but no webhook has announced yet.
     MeetingId,
 }
 
@@ -207,7 +207,7 @@ impl IdKey {
     }
 }
 
-/// One Zoom conversation as Zoom names it: the product, the key the id came under, and the id itself.
+/// The identity of a Zoom conversation: the product, the JSON key of the id, and the id itself.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Instance {
     pub product: Product,

@@ -1,9 +1,11 @@
+//! Installations: the grants of Zoom users to the app.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Our own id of an installation: a UUID v7, so that ids sort by creation.
+/// rtmsd's own id of an installation: a UUID v7, so that ids sort by creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct InstallationId(pub Uuid);
@@ -20,7 +22,7 @@ impl fmt::Display for InstallationId {
     }
 }
 
-/// One Zoom user's grant to our app, without its tokens.
+/// A Zoom user's grant to the app, without its tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installation {
     pub id: InstallationId,
@@ -29,28 +31,29 @@ pub struct Installation {
     pub user_id: String,
     pub display_name: Option<String>,
     pub email: Option<String>,
-    /// What was granted, separated by spaces.
+    /// The granted scopes, separated by spaces.
     pub scope: String,
-    /// Where this user's REST API is, when Zoom named another place than the usual one.
+    /// The base URL of the REST API for this user, if Zoom named another one than the default.
     pub api_base_url: Option<String>,
     pub status: InstallationStatus,
-    /// When the access token ends; none when Zoom did not say.
+    /// When the access token expires; none if Zoom did not say.
     pub expires_at_ms: Option<i64>,
     /// When the tokens were obtained.
     pub tokens_at_ms: i64,
-    /// Counts the tokens: 1 at the first install, one more for each refresh, new install and revocation.
+    /// The version of the tokens: 1 at the first install, incremented by each refresh, new install and revocation.
     pub generation: i64,
     pub created_at_ms: i64,
     pub updated_at_ms: i64,
 }
 
+/// Whether an installation's tokens can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InstallationStatus {
     Connected,
-    /// Zoom takes its refresh token no more: the user has to install again.
+    /// Zoom rejected the refresh token; the user must reinstall the app.
     NeedsReconnect,
-    /// Taken back by the user or by us; its tokens are deleted.
+    /// The user or rtmsd revoked it; its tokens are deleted.
     Revoked,
 }
 

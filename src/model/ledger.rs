@@ -12,7 +12,7 @@ use super::{MediumTally, Tally};
 pub enum GapCause {
     /// Zoom said that it lost the link or the medium, or left numbers out of a medium that has a rate.
     ZoomInterrupted,
-    /// Our link was cut, closed, or fell silent.
+    /// The link to Zoom was cut, closed, or fell silent.
     LinkLost,
     /// No daemon ran the stream.
     DaemonRestarted,
@@ -31,8 +31,8 @@ pub enum GapCause {
     NeverConnected,
 }
 
-/// A span in which a medium was or may have been lost. Unix milliseconds; of what was made at `start_ms` something was
-/// received (several may speak at one time), at `end_ms` everything.
+/// A span in which a medium was or may have been lost, in Unix milliseconds. At `start_ms` a part of the data was
+/// received (several people can speak at once), at `end_ms` all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     pub start_ms: i64,
@@ -40,51 +40,54 @@ pub struct Gap {
     pub cause: GapCause,
 }
 
-/// A gap that goes on.
+/// A gap that has not ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenGap {
     pub start_ms: i64,
     pub cause: GapCause,
 }
 
-/// What is missing of one medium of a stream. What came is in the stream's tally. Unix milliseconds.
+/// The coverage of one medium of a stream: what is missing. What was received is in the stream's tally. Times are in
+/// Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// `audio`, `video`, …
     pub medium: Cow<'static, str>,
-    /// From when on it was expected.
+    /// The time from which the medium is expected.
     pub since_ms: i64,
-    /// Until when this account is known.
+    /// The time up to which the coverage is known.
     pub until_ms: i64,
-    /// What Zoom made up to here was received, or is in a gap.
+    /// Everything that Zoom sent up to this time was received or is in a gap.
     pub alive_ms: i64,
-    /// How long all closed gaps were, but for the pauses.
+    /// The total length of all closed gaps except pauses.
     pub lost_ms: i64,
-    /// How long all closed pauses were.
+    /// The total length of all closed pauses.
     pub paused_ms: i64,
     /// The newest closed gaps, in order.
     pub gaps: Vec<Gap>,
-    /// How many older ones there were: they are in the stream's log.
+    /// The number of older gaps, which are only in the stream's log.
     pub earlier_gaps: u64,
     pub open: Option<OpenGap>,
-    /// What came though its time lies inside a closed gap: outside the gaps, everything but this was received.
+    /// Frames that were received although their time lies in a closed gap. The rest of the received count lies
+    /// outside of the gaps.
     #[serde(default)]
     pub in_gaps: FrameCount,
     /// Frames that were received and dropped by a sink. They are part of the received count.
     #[serde(default)]
     pub left_out: FrameCount,
-    /// What another daemon received and handed over only after the stream's end. It lies in a gap and is in no log.
+    /// Frames that another daemon received and handed over only after the stream's end. They lie in a gap and are in
+    /// no log.
     #[serde(default)]
     pub handed_over_late: FrameCount,
-    /// What came with the newest time, if no closed gap holds that.
+    /// The frames with the newest time, unless it lies in a closed gap.
     #[serde(default)]
     pub newest: Newest,
-    /// From when to when, before a pause, nothing showed that the link lived: lost if it did not.
+    /// A span before a pause in which nothing showed that the link was alive. It is lost if the link was dead.
     #[serde(default)]
     pub unsure: Option<(i64, i64)>,
 }
 
-/// Frames that bear the same time.
+/// Frames with the same time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Newest {
     pub at_ms: i64,
@@ -135,7 +138,7 @@ impl FrameCount {
 }
 
 impl Gap {
-    /// Whether something that was made then may have been lost. Of what was made at its end nothing was.
+    /// Whether data of this time may have been lost. The end is exclusive: at `end_ms` nothing was lost.
     pub fn holds(&self, at_ms: i64) -> bool {
         (self.start_ms..self.end_ms).contains(&at_ms)
     }
@@ -146,7 +149,7 @@ impl Gap {
 }
 
 impl Account {
-    /// The account of a medium that is expected from now on.
+    /// The coverage of a medium that is expected from now on.
     pub fn new(medium: &'static str, now_ms: i64) -> Self {
         Self {
             medium: medium.into(),
@@ -166,7 +169,7 @@ impl Account {
         }
     }
 
-    /// Whether data of that time may not have been received. What a sink dropped was received.
+    /// Whether data of this time may not have been received. Data that a sink dropped counts as received.
     pub fn is_missing(&self, at_ms: i64) -> bool {
         let open = self.open.filter(|open| at_ms >= open.start_ms);
         let closed = self.gaps.iter().filter(|gap| gap.holds(at_ms));
@@ -174,19 +177,19 @@ impl Account {
         causes.any(|cause| !matches!(cause, GapCause::Paused | GapCause::LeftOut))
     }
 
-    /// How long the medium was to come: from its beginning to its end without the pauses.
+    /// How long the medium was expected: from its start to its end, without pauses.
     pub fn expected_ms(&self) -> i64 {
         let whole_ms = self.until_ms.saturating_sub(self.since_ms);
         (whole_ms - self.paused_ms - self.open_ms(|cause| cause == GapCause::Paused)).max(0)
     }
 
-    /// How much of that lies in no gap.
+    /// How much of the expected time lies outside of gaps.
     pub fn covered_ms(&self) -> i64 {
         let open_ms = self.open_ms(|cause| cause != GapCause::Paused);
         (self.expected_ms() - self.lost_ms - open_ms).max(0)
     }
 
-    /// Covered time by expected time, from 0 to 1; none while nothing was expected.
+    /// Covered time divided by expected time, from 0 to 1; none if nothing was expected.
     pub fn completeness(&self) -> Option<f64> {
         let expected_ms = self.expected_ms();
         (expected_ms > 0).then(|| self.covered_ms() as f64 / expected_ms as f64)
@@ -198,7 +201,7 @@ impl Account {
     }
 }
 
-/// An account and what came, as people are shown them.
+/// The coverage of a medium together with what was received, as the API shows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct MediumLedger<'a> {
     medium: &'a str,
@@ -258,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_in_json_has_its_name() {
+    fn the_json_of_a_cause_is_its_name() {
         for cause in GapCause::ALL {
             assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
         }

@@ -1,4 +1,4 @@
-//! What other people's software is told by outgoing webhooks.
+//! The events of outgoing webhooks.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 
 use super::{Entry, EntryKind, Installation, Outcome, Session, SessionId, StreamId, StreamRecord};
 
-/// Bytes of an event's id, of a hash of what it tells.
+/// The length of an event's id in bytes: the start of a hash.
 const ID_BYTES: usize = 16;
 const ID_PREFIX: &str = "evt_";
 
-/// What an event is about.
+/// The type of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
     SessionStarted,
@@ -29,7 +29,7 @@ pub enum EventKind {
     InstallationNeedsReconnect,
     DataDeleted,
     EndpointDisabled,
-    /// Only when somebody asks for it.
+    /// Sent only on request, to test an endpoint.
     Test,
 }
 
@@ -81,7 +81,7 @@ impl EventKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 
-    /// What an entry of this kind is told as; none when it is not.
+    /// The event that reports an entry of this kind; none if none does.
     pub fn of_entry(kind: EntryKind) -> Option<Self> {
         match kind {
             EntryKind::Transcript => Some(Self::TranscriptLine),
@@ -100,10 +100,10 @@ impl Serialize for EventKind {
     }
 }
 
-/// One thing to tell.
+/// An event to deliver.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutgoingEvent {
-    /// Follows from what it tells: whoever tells it twice tells it once.
+    /// Derived from the event's content, so that the same event has the same id however often it is emitted.
     pub id: String,
     pub kind: EventKind,
     /// When it happened, Unix milliseconds.
@@ -116,14 +116,14 @@ pub struct OutgoingEvent {
 /// Where an event's `data` comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
-    /// The stream's entry of this number, as it is when it is sent: one that was deleted is not sent any more.
+    /// The stream's entry with this number, read at delivery: a deleted entry is not sent.
     Entry { seq: u64 },
-    /// A JSON object; nothing that was said in a meeting.
+    /// A JSON object without meeting content.
     Data(Value),
 }
 
 impl OutgoingEvent {
-    /// `subject` is the id of what `data` is about. Two events of the same kind, subject and time are one.
+    /// An event about the object with the id `subject`. Two events with the same kind, subject and time are the same.
     pub fn new(kind: EventKind, subject: &str, at_ms: i64, data: Value) -> Self {
         Self {
             id: event_id(kind, subject, at_ms),
@@ -143,7 +143,7 @@ impl OutgoingEvent {
         Self { stream_id: Some(id.clone()), ..self }
     }
 
-    /// None for an entry that is not told.
+    /// The event that reports this entry; none if its kind is not reported.
     pub fn of_entry(entry: &Entry) -> Option<Self> {
         let kind = EventKind::of_entry(entry.body.kind())?;
         let seq = i64::try_from(entry.seq).unwrap_or(i64::MAX);
@@ -171,7 +171,7 @@ impl OutgoingEvent {
         Self::new(kind, &session.id.to_string(), at_ms, data).in_session(session.id)
     }
 
-    /// `outcome` and `stop_reason` are those of a stream that has ended.
+    /// An event about a stream. `end` holds outcome and stop reason of an ended stream.
     pub fn of_stream(
         kind: EventKind,
         stream: &StreamRecord,
@@ -205,6 +205,7 @@ impl OutgoingEvent {
     }
 }
 
+/// Hashes the parts with separators, so that different parts never run together to the same text.
 fn event_id(kind: EventKind, subject: &str, number: i64) -> String {
     let hash = Sha256::new()
         .chain_update(kind.as_str())

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{SessionId, Speaker, StreamId};
 
-/// Our own id of a recording: a UUID v7, so that ids sort by their beginning.
+/// rtmsd's own id of a recording: a UUID v7, so that ids sort by start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RecordingId(pub Uuid);
@@ -24,7 +24,7 @@ impl fmt::Display for RecordingId {
     }
 }
 
-/// One folder on one machine where recordings are until they are stored. It keeps its id over restarts.
+/// A folder on one machine that holds recordings until they are stored. Its id survives restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SpoolId(pub Uuid);
@@ -35,42 +35,42 @@ impl fmt::Display for SpoolId {
     }
 }
 
-/// What one spool has recorded of one stream. A stream that moves to another machine has a part on each.
+/// The part of a stream that one spool has recorded. A stream that moves to another machine has a part on each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recording {
     pub id: RecordingId,
     pub session_id: SessionId,
     pub stream_id: StreamId,
-    /// Which stream of its session it is of, from 1.
+    /// The number of the stream within its session, from 1.
     pub ordinal: u32,
-    /// Which part of that stream it is, from 1.
+    /// The number of this part within the stream, from 1.
     pub part: u32,
     pub spool: SpoolId,
     pub status: RecordingStatus,
     pub started_at_ms: i64,
     /// When the last file was closed.
     pub finished_at_ms: Option<i64>,
-    /// When all of it was where recordings go.
+    /// When all of its files were stored.
     pub stored_at_ms: Option<i64>,
-    /// Where its files go or are: a URL without credentials, or a folder. None before the first upload, and where an
-    /// older version has stored it.
+    /// Where its files are or will be stored: a URL without credentials, or a folder. None before the first upload,
+    /// and if an older version stored it.
     pub target: Option<String>,
     /// How often its deletion has failed.
     pub failed_deletions: u32,
 }
 
-/// Where a recording stands.
+/// The status of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RecordingStatus {
-    /// The stream may go on: files are being written.
+    /// Files are being written: the stream may continue.
     Recording,
-    /// Its files are whole, and on their way.
+    /// Its files are complete and being uploaded.
     Uploading,
     Stored,
     /// Its files were lost before they were stored.
     Failed,
-    /// Somebody wants it deleted, and some of it is still there. Shown to nobody.
+    /// It is being deleted; some of its files still exist. The API does not show it.
     Deleting,
 }
 
@@ -93,23 +93,23 @@ impl RecordingStatus {
     }
 }
 
-/// One file of a recording. While its recording goes on, only what it is is known.
+/// One file of a recording. While it is being written, its size, hash and times are unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedFile {
-    /// Inside its recording; a path with `/` where the files have folders.
+    /// The name within its recording: a path with `/` if the files are in folders.
     pub name: String,
-    /// In the API: one segment of a path, and nobody else's in the session.
+    /// The name in the API: one path segment, unique within the session.
     pub api_name: String,
-    /// Where recordings go, from `RECORDINGS_URL` on.
+    /// The path below `RECORDINGS_URL`.
     pub path: String,
     /// `audio`, `video`, `share`, `transcript`, `chat`, `events` or `manifest`.
     pub medium: String,
-    /// Whose it is; none for what is everybody's.
+    /// The speaker of the file; none for a file of all participants.
     #[serde(flatten)]
     pub speaker: Speaker,
     pub content_type: String,
     pub bytes: u64,
-    /// In hex.
+    /// The SHA-256 of the file in hex.
     pub sha256: String,
     /// Zoom's time of the first and the last frame or line in it, Unix milliseconds.
     pub first_ms: Option<i64>,

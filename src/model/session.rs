@@ -1,4 +1,4 @@
-//! Sessions and their streams, as the store keeps them and the API shows them.
+//! Sessions and their streams, as the store keeps them and the API returns them.
 
 use std::collections::BTreeMap;
 
@@ -8,24 +8,24 @@ use serde_json::{Map, Value};
 
 use super::{Account, Instance, Product, SessionId, StreamId, UnreadableMessages, UserId};
 
-/// One live or past Zoom conversation, as our API shows it.
+/// One live or past Zoom conversation, as the API returns it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Session {
     pub id: SessionId,
-    /// As Zoom names it; under its number until Zoom has named it otherwise.
+    /// Zoom's identity of the conversation. Until a webhook announces it, that is the meeting number.
     pub instance: Instance,
     pub account_id: Option<String>,
     pub meeting_id: Option<String>,
     pub operator_id: Option<String>,
     /// The Zoom user who hosts the meeting.
     pub host_id: Option<String>,
-    /// The participant in whose name the app runs, where a program named one.
+    /// The participant for whom the app runs, if a program named one.
     pub participant_user_id: Option<String>,
-    /// The installation whose token is used, where a program named one.
+    /// The installation that provides the token, if a program named one.
     pub installation_id: Option<String>,
-    /// What the program that created the session wants to have back with it.
+    /// Data of the program that created the session, returned unchanged.
     pub metadata: Option<Metadata>,
-    /// What its next streams ask for; none for what is configured.
+    /// The media parameters that its next streams request; none for the configured ones.
     pub media: Option<MediaParams>,
     pub status: SessionStatus,
     pub meeting_started_at_ms: Option<i64>,
@@ -36,8 +36,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// What the REST API takes for this conversation (rtms-protocol.md section 14): a meeting's number, else its id.
-    /// None while nobody has told the number.
+    /// The id of this conversation in Zoom's REST API (rtms-protocol.md section 14): a meeting's number, else the
+    /// instance id. None while the number is unknown.
     pub fn target(&self) -> Option<&str> {
         match self.instance.product {
             Product::Meeting | Product::Webinar => self.meeting_id.as_deref(),
@@ -46,16 +46,16 @@ impl Session {
     }
 }
 
-/// A JSON object of the API's users: kept and given back, never looked into.
+/// A JSON object from an API client: stored and returned, never interpreted.
 pub type Metadata = Map<String, Value>;
 
 /// Media parameters in JSON, as the API shows them.
 pub type MediaParams = Map<String, Value>;
 
-/// A session as a program asks for it.
+/// A request to create a session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewSession {
-    /// None for a meeting or a webinar, whichever has the number.
+    /// None means a meeting or a webinar, depending on which has the number.
     pub product: Option<Product>,
     /// The number of a meeting or webinar, the id of a Video SDK session or of an engagement.
     pub meeting_id: String,
@@ -65,24 +65,24 @@ pub struct NewSession {
     pub media: Option<MediaParams>,
 }
 
-/// Where a session stands, from its streams and from what was asked of Zoom.
+/// The status of a session, derived from its streams and from the requests to Zoom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionStatus {
-    /// Known, and no stream was asked for or announced.
+    /// The session is known, but no stream was requested or announced.
     Created,
-    /// Zoom was asked for a stream and has not announced one yet.
+    /// A stream was requested and is not announced yet.
     RtmsStartRequested,
-    /// Zoom was asked for a stream and announced none in time.
+    /// A stream was requested but not announced in time.
     StartTimedOut,
-    /// Zoom was asked for a stream and said no.
+    /// A stream was requested, and Zoom refused.
     StartRefused,
-    /// A stream was announced and is not live yet.
+    /// A stream is announced but not live yet.
     Connecting,
     Live,
-    /// No stream now; another may come.
+    /// There is no stream now; another may follow.
     Stopped,
-    /// Zoom said that the conversation is over (stop reason 6, or the webhook of its end).
+    /// The conversation has ended, by stop reason 6 or by the webhook of its end.
     Ended,
 }
 
@@ -116,7 +116,7 @@ impl SessionStatus {
     }
 }
 
-/// One RTMS stream of a session, as the store knows it.
+/// One RTMS stream of a session, as stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamRecord {
     pub stream_id: StreamId,
@@ -124,48 +124,49 @@ pub struct StreamRecord {
     /// Which stream of its session this is, from 1.
     pub ordinal: u32,
     pub instance: Instance,
-    /// From the newest start webhook.
+    /// The URLs in the newest start webhook.
     pub server_urls: String,
     /// `event_ts` of that webhook.
     pub event_ts_ms: i64,
-    /// Counts the moves: 1 at the first start webhook, one more for each failover.
+    /// 1 at the first start webhook, incremented by each failover.
     pub generation: i64,
     /// Rises with every claim and with the end. The store accepts a runner's writes only under the epoch of its claim.
     pub epoch: i64,
-    /// Counts the `rtms_interrupted` webhooks.
+    /// The number of `rtms_interrupted` webhooks.
     pub interrupts: i64,
     pub status: StreamStatus,
-    /// Set by the stop webhook: Zoom has ended the stream, whatever we know of it.
+    /// When the stop webhook arrived: Zoom has ended the stream, even if its sockets do not show it yet.
     pub stop_seen_at_ms: Option<i64>,
     /// Zoom's stop reason (rtms-protocol.md section 10.6), from the webhook or the socket.
     pub stop_reason: Option<i64>,
-    /// How it ended; none while it lives.
+    /// How the stream ended; none while it is live.
     pub outcome: Option<Outcome>,
     /// Zoom's time of the first packet.
     pub first_packet_ms: Option<i64>,
     pub tally: Tally,
     pub unknown_messages: UnknownMessages,
     pub unreadable_messages: UnreadableMessages,
-    /// What it asks for, from its session when it was announced; none for what is configured.
+    /// The media parameters that it requests, from its session at the announcement; none for the configured ones.
     pub media: Option<MediaParams>,
-    /// What Zoom gives, since its last handshakes.
+    /// The effective media parameters, from Zoom's answers to the last handshakes.
     pub effective: Option<MediaParams>,
-    /// Whose video a program has chosen, of the session.
+    /// The participant of the individual video that a program chose for the session.
     pub video_user_id: Option<UserId>,
-    /// What is missing of each medium; empty before the stream was first run.
+    /// The coverage of each medium; empty before the stream was first run.
     pub ledger: Vec<Account>,
     pub created_at_ms: i64,
     pub ended_at_ms: Option<i64>,
 }
 
-/// How many messages came that nobody reads, by `msg_type`; 0 stands for what came on the wrong kind of link.
+/// The number of received messages that rtmsd does not handle, by `msg_type`. 0 counts messages on the wrong kind of
+/// link.
 pub type UnknownMessages = BTreeMap<u16, u64>;
 
-/// Where a stream stands.
+/// The status of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamStatus {
-    /// Known from a webhook; not joined yet.
+    /// The stream is known from a webhook but not joined yet.
     Announced,
     Live,
     /// A link was lost and is being rebuilt.
@@ -199,17 +200,17 @@ impl StreamStatus {
 pub enum Outcome {
     /// Zoom ended it: by webhook, by stream state 4, or both.
     Stopped,
-    /// We ended it (messages 21 and 22).
+    /// rtmsd ended it (messages 21 and 22).
     Closed,
-    /// Zoom does not know the stream any more.
+    /// Zoom does not know the stream any longer.
     Gone,
-    /// Zoom refused a handshake for good: signature, scope or parameters.
+    /// Zoom refused a handshake permanently: signature, scope or parameters.
     Refused,
-    /// A link could not be rebuilt inside its window.
+    /// A link could not be rebuilt within its window.
     WindowExpired,
     /// The URLs that Zoom announced are not allowed by `RTMS_ALLOWED_HOSTS`.
     UrlRefused,
-    /// Our own fault: the stream's task panicked.
+    /// The stream's task panicked, which is a bug of rtmsd.
     Failed,
 }
 
@@ -253,7 +254,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// By the medium's name; nothing of a medium that does not exist.
+    /// The tally of the medium with this name; empty for an unknown name.
     pub fn of(&self, medium: &str) -> MediumTally {
         match medium {
             "audio" => self.audio,
@@ -266,6 +267,7 @@ impl Tally {
     }
 }
 
+/// What was received of one medium.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MediumTally {

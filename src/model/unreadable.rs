@@ -36,10 +36,11 @@ impl Unreadable {
     }
 }
 
-/// How often each kind came, and when it first came. A list of kinds in JSON.
+/// How often and when first each kind was received. In JSON a list of kinds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnreadableMessages(BTreeMap<Unreadable, Seen>);
 
+/// The count of one kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     count: u64,
@@ -85,7 +86,7 @@ impl UnreadableMessages {
         self.0.values().map(|seen| seen.count).sum()
     }
 
-    /// Each kind with its count and the time it first came (Unix milliseconds).
+    /// Each kind with its count and the time when it was first received, in Unix milliseconds.
     pub fn iter(&self) -> impl Iterator<Item = (&Unreadable, u64, Option<i64>)> {
         self.0.iter().map(|(kind, seen)| (kind, seen.count, seen.first_ms))
     }

@@ -1,3 +1,5 @@
+//! The endpoints of outgoing webhooks.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -5,7 +7,7 @@ use uuid::Uuid;
 
 use super::EventKind;
 
-/// Our own id of a webhook endpoint.
+/// rtmsd's own id of a webhook endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EndpointId(pub Uuid);
@@ -22,31 +24,31 @@ impl fmt::Display for EndpointId {
     }
 }
 
-/// Where outgoing webhooks go, without its secrets.
+/// An endpoint to which webhooks are sent, without its secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebhookEndpoint {
     pub id: EndpointId,
     pub source: EndpointSource,
-    /// May hold a secret of its owner's in its path: for administrators only, never for the log.
+    /// The URL. Its path may contain a secret of the owner's, so only administrators see it, and no log contains it.
     pub url: String,
     pub description: String,
-    /// Which events it gets; empty for all.
+    /// The events that it receives; empty means all.
     pub events: Vec<EventKind>,
     pub status: EndpointStatus,
-    /// The first failure since the last success.
+    /// When the first delivery failed since the last success.
     pub failing_since_ms: Option<i64>,
-    /// Until then the secret before the current one signs, too.
+    /// Until when the previous secret signs in addition to the current one.
     pub previous_until_ms: Option<i64>,
     pub created_at_ms: i64,
     pub updated_at_ms: i64,
 }
 
-/// Who made an endpoint.
+/// How an endpoint was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointSource {
     Api,
-    /// `WEBHOOKS_OUT`: the API only shows it.
+    /// In the setting `WEBHOOKS_OUT`. The API cannot change it.
     Configuration,
 }
 
@@ -63,17 +65,18 @@ impl EndpointSource {
     }
 }
 
+/// Whether an endpoint receives webhooks, or why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointStatus {
     Enabled,
-    /// By an administrator.
+    /// An administrator disabled it.
     Disabled,
     /// It answered 410.
     Gone,
-    /// Nothing has succeeded for days.
+    /// No delivery has succeeded for days.
     Failing,
-    /// More deliveries wait for it than are kept.
+    /// Too many deliveries are waiting for it.
     Overflowing,
 }
 
