@@ -22,7 +22,7 @@ pub enum ChoiceReason {
     Named,
     /// The meeting's host installed the app.
     Host,
-    /// The participant on behalf of whom the app runs installed it.
+    /// The app runs for this participant, who installed it.
     Participant,
     /// The user who started the app in the meeting installed it.
     Operator,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ChannelId, RawJson, Speaker, SpeakerUserId};
 
+/// An event of an engagement, with the fields that rtmsd knows and the whole event as Zoom sent it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactCenterEvent {
     /// Zoom's event number (section 10.2).

@@ -169,7 +169,7 @@ impl Account {
         }
     }
 
-    /// Whether data of this time may not have been received. Data that a sink dropped counts as received.
+    /// Whether some data of this time may be missing. Data that a sink dropped counts as received.
     pub fn is_missing(&self, at_ms: i64) -> bool {
         let open = self.open.filter(|open| at_ms >= open.start_ms);
         let closed = self.gaps.iter().filter(|gap| gap.holds(at_ms));

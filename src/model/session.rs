@@ -19,7 +19,7 @@ pub struct Session {
     pub operator_id: Option<String>,
     /// The Zoom user who hosts the meeting.
     pub host_id: Option<String>,
-    /// The participant for whom the app runs, if a program named one.
+    /// The participant that the app runs for, if a program named one.
     pub participant_user_id: Option<String>,
     /// The installation that provides the token, if a program named one.
     pub installation_id: Option<String>,

@@ -40,7 +40,7 @@ impl PictureSchedule {
         // After a delay a live camera does not catch up; `passed != count` below restarts with a key frame.
         let count = passed.min(1000 / step_ms);
         self.sent_to_ms += passed * step_ms;
-        // Time passes also while nobody is shown, so that their pictures are not sent later.
+        // `sent_to_ms` has advanced already: pictures of the time without a camera or share are never sent.
         let Some(who) = who else {
             self.shown = None;
             return None;
