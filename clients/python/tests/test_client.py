@@ -263,10 +263,11 @@ class ClientTest(unittest.TestCase):
                 await socket.send(entry(seq))
             await socket.send(end())
 
-        client = self.client(self.serve(play), max_pending=5)
+        client, left = self.client(self.serve(play), max_pending=5), []
         client.on_transcript_data(slow)
+        client.on_leave(lambda _: left.append(running))
         self.run_to_end(client)
-        self.assertEqual(running, 0)
+        self.assertEqual(left, [0], "the last callback comes when the others are done")
         self.assertLessEqual(most, 5)
 
     def test_streams_are_announced_once_each_as_zooms_webhooks(self) -> None:

@@ -21,6 +21,30 @@ def of(kind: str, **more: Any) -> list[Call]:
     return [call for call in events.calls(entry, "uuid") if call.name not in ("on_entry", "on_event_ex")]
 
 
+# The public names of Zoom's SDK 1.1.0 that programs use.
+MODULE = """AiInterpreter AiTargetLanguage AudioChannel AudioCodec AudioContentType AudioDataOption AudioParams AudioSampleRate
+Client DataOption DeskshareParams EventLoop EventLoopPool EventType LogFormat LogLevel MediaDataType MessageType Metadata
+Participant Session SessionState StopReason StreamState TranscriptLanguage TranscriptParams VideoCodec VideoContentType
+VideoDataOption VideoParams VideoResolution configure_logger initialize log_debug log_error log_info log_warn onWebhookEvent
+on_webhook_event run run_async stop uninitialize EVENT_ACTIVE_SPEAKER_CHANGE MEDIA_TYPE_ALL RTMS_SDK_OK SESSION_EVENT_ADD
+SESS_STATUS_ACTIVE USER_JOIN USER_LEAVE""".split()
+CLIENT = """alloc enableAudio enableDeskshare enableTranscript enableVideo enable_audio enable_deskshare enable_transcript
+enable_video initialize is_allocated join leave onActiveSpeakerEvent onAudioData onDeskshareData onEventEx onJoinConfirm onLeave
+onMediaConnectionInterrupted onParticipantEvent onParticipantVideo onSessionUpdate onSharingEvent onTranscriptData onUserUpdate
+onVideoData onVideoSubscribed on_active_speaker_event on_audio_data on_deskshare_data on_event_ex on_join_confirm on_leave
+on_media_connection_interrupted on_participant_event on_participant_video on_session_update on_sharing_event on_transcript_data
+on_user_update on_video_data on_video_subscribed on_webhook_event poll release setAudioParams setDeskshareParams setProxy
+setTranscriptParams setVideoParams set_audio_params set_deskshare_params set_proxy set_transcript_params set_video_params stop
+streamId stream_id subscribeEvent subscribeVideo subscribe_event subscribe_video uninitialize unsubscribeEvent unsubscribe_event
+uuid""".split()
+
+
+class NamesTest(unittest.TestCase):
+    def test_what_a_program_of_the_sdk_names_is_there(self) -> None:
+        self.assertEqual([name for name in MODULE if name not in rtms.__all__], [])
+        self.assertEqual([name for name in CLIENT if not hasattr(rtms.Client, name)], [])
+
+
 class EventsTest(unittest.TestCase):
     def test_entries_become_the_sdks_callbacks(self) -> None:
         people = [{"user_id": 16778240, "user_name": "Ana", "userId": 16778240, "userName": "Ana"}]
@@ -77,7 +101,8 @@ class EventsTest(unittest.TestCase):
         told = " ".join(differences("audio", rtms.AudioParams(), got))
         for setting in ("AUDIO_CODEC", "AUDIO_SAMPLE_RATE", "AUDIO_CHANNELS", "AUDIO_STREAMS"):
             self.assertIn(setting, told)
-        self.assertEqual(differences("video", rtms.VideoParams(), {"codec": "h264", "resolution": "hd", "fps": 25}), [])
+        self.assertEqual(differences("video", rtms.VideoParams(), {"codec": "h264", "resolution": "hd", "fps": 30}), [])
+        self.assertEqual(differences("video", rtms.VideoParams(fps=0), {"codec": "h264", "fps": 25}), [])
         self.assertIn("VIDEO_FPS", differences("video", rtms.VideoParams(fps=5), {"fps": 25})[0])
 
     def test_parameters_have_both_spellings(self) -> None:
@@ -94,7 +119,7 @@ class InboxTest(unittest.TestCase):
         self.assertTrue(inbox.put([Call("entry", ())]))
         inbox.put_frame(Call("frame", (4,), "audio", 5))
         names = []
-        while call := inbox.take():
+        while call := inbox.take(is_idle=True):
             names.append((call.name, call.args))
         self.assertEqual(names, [("on_dropped", ("audio", 2, "client")), ("frame", (2,)), ("frame", (3,)), ("entry", ()), ("frame", (4,))])
 
@@ -104,14 +129,17 @@ class InboxTest(unittest.TestCase):
         self.assertFalse(inbox.put([Call("b", ())]))
         self.assertFalse(inbox.has_room())
         for _ in range(2):
-            inbox.take()
+            inbox.take(is_idle=True)
         self.assertTrue(inbox.has_room() and inbox.put([Call("b", ())]))
 
-    def test_the_last_call_always_fits(self) -> None:
+    def test_the_last_call_always_fits_and_nothing_comes_behind_it(self) -> None:
         inbox = Inbox(max_bytes=10, max_calls=1)
         inbox.put([Call("a", ())])
         inbox.close(Call("last", ()), is_emptied=True)
-        self.assertEqual(inbox.take(), Call("last", ()))
+        self.assertTrue(inbox.put([Call("late", ())]))
+        inbox.put_frame(Call("late", (), "audio", 1))
+        self.assertIsNone(inbox.take(is_idle=False), "an earlier call runs still")
+        self.assertEqual(inbox.take(is_idle=True), Call("last", ()))
         self.assertTrue(inbox.is_empty())
 
 

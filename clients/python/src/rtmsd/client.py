@@ -12,13 +12,12 @@ from typing import Any, Coroutine, Literal, Mapping
 
 from . import background, events, loops
 from . import constants as c
-from .callbacks import Callbacks
+from .announce import WebhookCallback, on_webhook_event
 from .inbox import Call, Inbox
 from .link import Link, Message, Refused
 from .loops import EventLoop
-from .parameters import differences
+from .media import MEDIA, Media
 from .rest import ApiError, Rest, SessionInfo
-from .types import AudioParams, DeskshareParams, TranscriptParams, VideoParams
 
 log = logging.getLogger("rtmsd")
 
@@ -30,18 +29,11 @@ FIND_TIMEOUT_S = 60.0
 FIND_EVERY_S = 0.5
 REST_TIMEOUT_S = 10.0
 
-_MEDIA = {
-    "audio": "on_audio_data",
-    "video": "on_video_data",
-    "share": "on_deskshare_data",
-    "transcript": "on_transcript_data",
-    "chat": "on_chat",
-}
-_EXECUTED = {*_MEDIA.values(), "on_entry"}
+_EXECUTED = {*MEDIA.values(), "on_entry"}
 """The callbacks that an executor runs: those with data."""
 
 
-class Client(Callbacks):
+class Client(Media):
     """A consumer of one session.
 
     `url` and `token` are those of rtmsd (`RTMSD_URL`, `RTMSD_TOKEN`). With an `executor` it runs the data callbacks.
@@ -77,9 +69,6 @@ class Client(Callbacks):
         self._session: SessionInfo = {}
         self._session_id = ""
         self._stream_id = ""
-        self._parameters: dict[str, dict[str, Any]] = {}
-        self._asked: dict[str, AudioParams | VideoParams | DeskshareParams] = {}
-        self._disabled: set[str] = set()
         self._reason = 0
         self._from = "start"
         self._seen: dict[int, int] = {}
@@ -144,12 +133,54 @@ class Client(Callbacks):
 
     stop = leave
 
+    def subscribe_video(self, user_id: int, subscribe: bool) -> None:
+        """Chooses the participant whose camera Zoom sends; `on_video_subscribed` has the answer."""
+        if not subscribe:
+            log.warning("rtmsd cannot unsubscribe from a video; subscribe to another participant")
+            return
+        url, token = self._where
+        Rest(url, token, REST_TIMEOUT_S, self._proxy).subscribe_video(self._session_id, user_id)
+
+    subscribeVideo = subscribe_video
+
+    def set_proxy(self, proxy_type: str, proxy_url: str) -> None:
+        """The proxy on the way to rtmsd. Before `join`."""
+        self._proxy = proxy_url
+
+    setProxy = set_proxy
+
     def release(self) -> None:
         """The same as `leave`."""
         self.leave()
 
+    def on_webhook_event(
+        self, callback: WebhookCallback | None = None, port: int | None = None, path: str | None = None
+    ) -> Any:
+        """`rtmsd.on_webhook_event`, with this client's URL and token."""
+        url, token = self._where
+        return on_webhook_event(callback, port, path, url=url, token=token)
+
     def poll(self) -> None:
         """Not needed: callbacks are made by a loop."""
+
+    def alloc(self) -> None:
+        """Not needed: there is no handle of a library."""
+
+    def is_allocated(self) -> bool:
+        """Whether the client has joined, and its session is not over."""
+        return self._is_joined and not self._is_finished
+
+    @staticmethod
+    def initialize(ca_path: str = "", is_verify_cert: int = 1, agent: str | None = None) -> None:
+        """Nothing to do here; the SDK loads its library."""
+
+    @staticmethod
+    def uninitialize() -> None:
+        """Nothing to do here."""
+
+    def _changed(self) -> None:
+        if link := self._link:
+            background.sockets().call_soon_threadsafe(link.again)
 
     def __enter__(self) -> "Client":
         return self
@@ -175,10 +206,6 @@ class Client(Callbacks):
         """Whether the session is over for this client and every callback was made."""
         return self._is_over()
 
-    def parameters(self, medium: str) -> dict[str, Any]:
-        """What Zoom sends of `audio`, `video`, `share` or `transcript`: codec, sample rate; empty if it is not known."""
-        return self._parameters.get(medium, {})
-
     def uuid(self) -> str:
         """Zoom's UUID of the meeting."""
         return self._session.get("instance_id") or ""
@@ -188,70 +215,6 @@ class Client(Callbacks):
         return self._stream_id
 
     streamId = stream_id
-
-    # Media
-
-    def enable_audio(self, enable: bool) -> None:
-        """Whether audio is received, if there is a callback for it."""
-        self._enable("audio", enable)
-
-    def enable_video(self, enable: bool) -> None:
-        self._enable("video", enable)
-
-    def enable_deskshare(self, enable: bool) -> None:
-        self._enable("share", enable)
-
-    def enable_transcript(self, enable: bool) -> None:
-        self._enable("transcript", enable)
-
-    def set_audio_params(self, params: AudioParams) -> None:
-        """rtmsd's settings decide what Zoom sends; where that differs from `params`, a warning names the setting."""
-        self._asked["audio"] = params
-
-    def set_video_params(self, params: VideoParams) -> None:
-        """See `set_audio_params`."""
-        self._asked["video"] = params
-
-    def set_deskshare_params(self, params: DeskshareParams) -> None:
-        """See `set_audio_params`."""
-        self._asked["share"] = params
-
-    def set_transcript_params(self, params: TranscriptParams) -> None:
-        """Accepted; rtmsd's `TRANSCRIPT_LANGUAGE` decides."""
-
-    def set_proxy(self, proxy_type: str, proxy_url: str) -> None:
-        """The proxy on the way to rtmsd. Before `join`."""
-        self._proxy = proxy_url
-
-    def subscribe_video(self, user_id: int, subscribe: bool) -> None:
-        """Chooses the participant whose camera Zoom sends; `on_video_subscribed` has the answer."""
-        if not subscribe:
-            log.warning("rtmsd cannot unsubscribe from a video; subscribe to another participant")
-            return
-        url, token = self._where
-        Rest(url, token, REST_TIMEOUT_S, self._proxy).subscribe_video(self._session_id, user_id)
-
-    enableAudio, enableVideo = enable_audio, enable_video
-    enableDeskshare, enableTranscript = enable_deskshare, enable_transcript
-    setAudioParams, setVideoParams = set_audio_params, set_video_params
-    setDeskshareParams, setTranscriptParams = set_deskshare_params, set_transcript_params
-    setProxy, subscribeVideo = set_proxy, subscribe_video
-
-    def _enable(self, medium: str, enable: bool) -> None:
-        (self._disabled.discard if enable else self._disabled.add)(medium)
-        self._changed()
-
-    def _changed(self) -> None:
-        """Other media are wanted: a running connection is made again."""
-        if link := self._link:
-            background.sockets().call_soon_threadsafe(link.again)
-
-    def _media(self) -> list[str]:
-        wanted = [m for m, name in _MEDIA.items() if self._has(name) and m not in self._disabled]
-        if self._has("on_entry"):
-            wanted += [m for m in ("transcript", "chat") if m not in wanted and m not in self._disabled]
-        # An empty list would select everything.
-        return wanted or ["chat"]
 
     # On the thread of the sockets
 
@@ -335,12 +298,7 @@ class Client(Callbacks):
 
     def _learn(self, stream: Message) -> None:
         self._stream_id = stream["stream_id"]
-        for medium, parameters in (stream.get("parameters") or {}).items():
-            is_new = parameters and self._parameters.get(medium) != parameters
-            self._parameters[medium] = parameters or {}
-            if is_new and medium in self._asked:
-                for difference in differences(medium, self._asked[medium], parameters):
-                    log.warning("%s", difference)
+        self._compare(stream.get("parameters") or {})
 
     def _take(self, message: Message) -> Literal["go on", "no room"]:
         entry = {name: value for name, value in message.items() if name != "type"}
@@ -391,7 +349,8 @@ class Client(Callbacks):
         if not self._dispatching.acquire(blocking=False):
             return False
         try:
-            if self._pending >= self._max_pending or (call := self._inbox.take()) is None:
+            pending = self._pending
+            if pending >= self._max_pending or (call := self._inbox.take(pending == 0)) is None:
                 return False
             self._make(call)
             return True

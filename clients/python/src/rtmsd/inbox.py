@@ -35,10 +35,14 @@ class Inbox:
         self._bytes = 0
         self._serial = 0
         self._dropped: dict[tuple[str, str], int] = {}
+        self._last: Call | None = None
+        self._is_closed = False
 
     def put(self, calls: list[Call]) -> bool:
         """Appends the calls of one entry, or nothing and returns False if there is no room."""
         with self._lock:
+            if self._is_closed:
+                return True
             if self._calls and len(self._calls) + len(calls) > self._max_calls:
                 return False
             for call in calls:
@@ -49,6 +53,8 @@ class Inbox:
     def put_frame(self, call: Call) -> None:
         """Appends a frame; drops the oldest ones if they take too much room."""
         with self._lock:
+            if self._is_closed:
+                return
             self._serial += 1
             self._frames.append((self._serial, call))
             self._bytes += call.size
@@ -63,28 +69,34 @@ class Inbox:
             self._count(medium, count, where)
 
     def close(self, last: Call, is_emptied: bool) -> None:
-        """Appends a last call whatever there is room for, and with `is_emptied` instead of everything that waits."""
+        """Takes nothing any longer. A last call follows what waits, or with `is_emptied` stands instead of it."""
         with self._lock:
+            self._last, self._is_closed = last, True
             if is_emptied:
                 self._frames.clear()
                 self._calls.clear()
                 self._dropped.clear()
                 self._bytes = 0
-            self._serial += 1
-            self._calls.append((self._serial, last))
 
-    def take(self) -> Call | None:
-        """The next call. What was dropped is reported before the frames behind it."""
+    def take(self, is_idle: bool) -> Call | None:
+        """The next call. What was dropped is reported before the frames behind it.
+
+        The last call is given out only if `is_idle`: no earlier call runs any longer.
+        """
         with self._lock:
             if self._dropped:
                 (medium, where), count = self._dropped.popitem()
                 return Call("on_dropped", (medium, count, where))
-            is_frame = self._frames and (not self._calls or self._frames[0][0] < self._calls[0][0])
-            if is_frame:
+            if self._frames and (not self._calls or self._frames[0][0] < self._calls[0][0]):
                 _, call = self._frames.popleft()
                 self._bytes -= call.size
                 return call
-            return self._calls.popleft()[1] if self._calls else None
+            if self._calls:
+                return self._calls.popleft()[1]
+            last = self._last if is_idle else None
+            if last:
+                self._last = None
+            return last
 
     def has_room(self) -> bool:
         """Whether so much has been taken that it is worth fetching more."""
@@ -93,7 +105,9 @@ class Inbox:
 
     def is_empty(self) -> bool:
         with self._lock:
-            return not (self._frames or self._calls or self._dropped)
+            return not (self._frames or self._calls or self._dropped or self._last)
 
     def _count(self, medium: str, count: int, where: str) -> None:
+        if self._is_closed:
+            return
         self._dropped[medium, where] = self._dropped.get((medium, where), 0) + count

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import random
-import ssl
 import time
 from typing import Any, Literal, Mapping, Protocol
 from urllib.parse import urlencode
@@ -71,13 +70,11 @@ class Link:
         token: str,
         consumer: Consumer,
         proxy: str | Literal[True] | None = True,
-        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._url = "ws" + url.removeprefix("http")
         self._token = token
         self._consumer = consumer
         self._proxy = proxy
-        self._tls = tls
         self._socket: ClientConnection | None = None
         self._is_again = False
         self._warned_at = -WARN_EVERY_S
@@ -125,7 +122,6 @@ class Link:
             compression=None,
             close_timeout=2,
             proxy=self._proxy,
-            ssl=self._tls,
         ) as socket:
             self._socket = socket
             try:

@@ -104,23 +104,24 @@ class AudioParams:
 
 @dataclass
 class VideoParams:
-    """See `AudioParams`."""
+    """See `AudioParams`. 0 asks for nothing."""
 
-    content_type: int = 0
-    codec: int = 0
-    resolution: int = 0
-    data_opt: int = 0
-    fps: int = 0
+    content_type: int = 3
+    codec: int = 7
+    resolution: int = 2
+    data_opt: int = 3
+    fps: int = 30
 
 
 @dataclass
 class DeskshareParams:
-    """See `AudioParams`."""
+    """See `VideoParams`."""
 
-    content_type: int = 0
-    codec: int = 0
-    resolution: int = 0
-    fps: int = 0
+    content_type: int = 3
+    codec: int = 7
+    resolution: int = 2
+    data_opt: int = 3
+    fps: int = 30
 
 
 @dataclass
