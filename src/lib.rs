@@ -18,6 +18,8 @@ pub mod hub;
 pub mod json;
 /// The values that everything speaks of (pure).
 pub mod model;
+/// A macro for enums whose variants have names.
+mod named;
 /// Shared networking: name resolution, address racing, proxies, WebSocket and HTTP clients.
 pub mod net;
 /// Token buckets.

@@ -4,31 +4,16 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Chosen, Session, SessionId, StreamRecord};
+use crate::named::named;
 
-/// What Zoom can be asked to do with the stream of a session (rtms-protocol.md section 14.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    Start,
-    Stop,
-    Pause,
-    Resume,
-}
-
-impl Action {
-    pub const ALL: [Self; 4] = [Self::Start, Self::Stop, Self::Pause, Self::Resume];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.as_str() == text)
+named! {
+    /// What Zoom can be asked to do with the stream of a session (rtms-protocol.md section 14.1).
+    #[derive(Hash)]
+    pub enum Action {
+        Start: "start",
+        Stop: "stop",
+        Pause: "pause",
+        Resume: "resume",
     }
 }
 
@@ -57,54 +42,29 @@ pub struct ActionRecord {
     pub answer: Option<Answer>,
 }
 
-/// Where a request to Zoom stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActionStatus {
-    /// To be sent when `due_at_ms` is reached.
-    Due,
-    Running,
-    /// Zoom accepted it.
-    Accepted,
-    /// It took effect: the stream was announced or has ended.
-    Confirmed,
-    Refused,
-    /// Zoom accepted it, but it had no effect in time.
-    TimedOut,
-    /// There was no reason for it any longer when it was due.
-    Skipped,
+named! {
+    /// Where a request to Zoom stands.
+    #[derive(Hash)]
+    pub enum ActionStatus {
+        /// To be sent when `due_at_ms` is reached.
+        Due: "due",
+        Running: "running",
+        /// Zoom accepted it.
+        Accepted: "accepted",
+        /// It took effect: the stream was announced or has ended.
+        Confirmed: "confirmed",
+        Refused: "refused",
+        /// Zoom accepted it, but it had no effect in time.
+        TimedOut: "timed_out",
+        /// There was no reason for it any longer when it was due.
+        Skipped: "skipped",
+    }
 }
 
 impl ActionStatus {
-    pub const ALL: [Self; 7] = [
-        Self::Due,
-        Self::Running,
-        Self::Accepted,
-        Self::Confirmed,
-        Self::Refused,
-        Self::TimedOut,
-        Self::Skipped,
-    ];
-
     /// Whether it is still to be carried out.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Due | Self::Running)
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Due => "due",
-            Self::Running => "running",
-            Self::Accepted => "accepted",
-            Self::Confirmed => "confirmed",
-            Self::Refused => "refused",
-            Self::TimedOut => "timed_out",
-            Self::Skipped => "skipped",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 

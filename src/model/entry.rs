@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{ContactCenterEvent, GapCause, SessionId, Speaker, StreamId, UserId};
 use crate::json;
+use crate::named::named;
 
 /// One numbered row of a stream's log.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,34 +124,36 @@ pub enum EntryBody {
     },
 }
 
-/// The kinds of [`EntryBody`], for filters and columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EntryKind {
-    Transcript,
-    Chat,
-    ParticipantJoined,
-    ParticipantLeft,
-    ActiveSpeaker,
-    SharingStarted,
-    SharingStopped,
-    VideoOn,
-    VideoOff,
-    VideoSubscription,
-    ChatGroup,
-    ContactCenterEvent,
-    FirstPacket,
-    StreamState,
-    SessionState,
-    LinkUp,
-    LinkDown,
-    Moved,
-    PickedUp,
-    EntriesLost,
-    HandedOver,
-    NotKept,
-    Gap,
-    Summary,
-    Ended,
+named! {
+    /// The kinds of [`EntryBody`], for filters and columns.
+    #[derive(Hash)]
+    pub enum EntryKind {
+        Transcript: "transcript",
+        Chat: "chat",
+        ParticipantJoined: "participant_joined",
+        ParticipantLeft: "participant_left",
+        ActiveSpeaker: "active_speaker",
+        SharingStarted: "sharing_started",
+        SharingStopped: "sharing_stopped",
+        VideoOn: "video_on",
+        VideoOff: "video_off",
+        VideoSubscription: "video_subscription",
+        ChatGroup: "chat_group",
+        ContactCenterEvent: "contact_center_event",
+        FirstPacket: "first_packet",
+        StreamState: "stream_state",
+        SessionState: "session_state",
+        LinkUp: "link_up",
+        LinkDown: "link_down",
+        Moved: "moved",
+        PickedUp: "picked_up",
+        EntriesLost: "entries_lost",
+        HandedOver: "handed_over",
+        NotKept: "not_kept",
+        Gap: "gap",
+        Summary: "summary",
+        Ended: "ended",
+    }
 }
 
 /// One phrase of a speaker.
@@ -350,69 +353,6 @@ impl EntryBody {
 }
 
 impl EntryKind {
-    pub const ALL: [Self; 25] = [
-        Self::Transcript,
-        Self::Chat,
-        Self::ParticipantJoined,
-        Self::ParticipantLeft,
-        Self::ActiveSpeaker,
-        Self::SharingStarted,
-        Self::SharingStopped,
-        Self::VideoOn,
-        Self::VideoOff,
-        Self::VideoSubscription,
-        Self::ChatGroup,
-        Self::ContactCenterEvent,
-        Self::FirstPacket,
-        Self::StreamState,
-        Self::SessionState,
-        Self::LinkUp,
-        Self::LinkDown,
-        Self::Moved,
-        Self::PickedUp,
-        Self::EntriesLost,
-        Self::HandedOver,
-        Self::NotKept,
-        Self::Gap,
-        Self::Summary,
-        Self::Ended,
-    ];
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-
-    /// The name in JSON, in the store and as the `event` of a server-sent event.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            EntryKind::Transcript => "transcript",
-            EntryKind::Chat => "chat",
-            EntryKind::ParticipantJoined => "participant_joined",
-            EntryKind::ParticipantLeft => "participant_left",
-            EntryKind::ActiveSpeaker => "active_speaker",
-            EntryKind::SharingStarted => "sharing_started",
-            EntryKind::SharingStopped => "sharing_stopped",
-            EntryKind::VideoOn => "video_on",
-            EntryKind::VideoOff => "video_off",
-            EntryKind::VideoSubscription => "video_subscription",
-            EntryKind::ChatGroup => "chat_group",
-            EntryKind::ContactCenterEvent => "contact_center_event",
-            EntryKind::FirstPacket => "first_packet",
-            EntryKind::StreamState => "stream_state",
-            EntryKind::SessionState => "session_state",
-            EntryKind::LinkUp => "link_up",
-            EntryKind::LinkDown => "link_down",
-            EntryKind::Moved => "moved",
-            EntryKind::PickedUp => "picked_up",
-            EntryKind::EntriesLost => "entries_lost",
-            EntryKind::HandedOver => "handed_over",
-            EntryKind::NotKept => "not_kept",
-            EntryKind::Gap => "gap",
-            EntryKind::Summary => "summary",
-            EntryKind::Ended => "ended",
-        }
-    }
-
     /// Whether Zoom sends this kind of entry to every connected daemon, so that one daemon can hand it to another.
     pub fn is_of_zoom(self) -> bool {
         let is_answer = self == EntryKind::VideoSubscription;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::named::named;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use uuid::Uuid;
@@ -138,32 +139,18 @@ impl<'de> Deserialize<'de> for UserId {
     }
 }
 
-/// What kind of Zoom conversation a session is (rtms-protocol.md section 16).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Product {
-    Meeting,
-    Webinar,
-    VideoSdk,
-    ContactCenter,
+named! {
+    /// What kind of Zoom conversation a session is (rtms-protocol.md section 16).
+    #[derive(Hash)]
+    pub enum Product {
+        Meeting: "meeting",
+        Webinar: "webinar",
+        VideoSdk: "video_sdk",
+        ContactCenter: "contact_center",
+    }
 }
 
 impl Product {
-    pub const ALL: [Self; 4] = [Self::Meeting, Self::Webinar, Self::VideoSdk, Self::ContactCenter];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Product::Meeting => "meeting",
-            Product::Webinar => "webinar",
-            Product::VideoSdk => "video_sdk",
-            Product::ContactCenter => "contact_center",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|product| product.as_str() == text)
-    }
-
     /// Whether both products belong to the same kind of Zoom app. Video SDK apps are a kind of their own.
     pub fn has_app_of(self, other: Self) -> bool {
         (self == Self::VideoSdk) == (other == Self::VideoSdk)
@@ -175,36 +162,23 @@ impl Product {
     }
 }
 
-/// The JSON key under which Zoom names a conversation, in webhooks and in handshakes (sections 13.6, 16).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum IdKey {
-    MeetingUuid,
-    WebinarUuid,
-    SessionId,
-    EngagementId,
-    /// The meeting number, for a meeting that a program has named but no webhook has announced yet.
-    MeetingId,
+named! {
+    /// The JSON key under which Zoom names a conversation, in webhooks and in handshakes (sections 13.6, 16).
+    #[derive(Hash)]
+    pub enum IdKey {
+        MeetingUuid: "meeting_uuid",
+        WebinarUuid: "webinar_uuid",
+        SessionId: "session_id",
+        EngagementId: "engagement_id",
+        /// The meeting number, for a meeting that a program has named but no webhook has announced yet.
+        MeetingId: "meeting_id",
+    }
 }
 
 impl IdKey {
     /// The keys of webhooks, in the order in which Zoom's SDK prefers them when several are given.
     pub const ANNOUNCED: [IdKey; 4] =
         [IdKey::MeetingUuid, IdKey::WebinarUuid, IdKey::SessionId, IdKey::EngagementId];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            IdKey::MeetingUuid => "meeting_uuid",
-            IdKey::WebinarUuid => "webinar_uuid",
-            IdKey::SessionId => "session_id",
-            IdKey::EngagementId => "engagement_id",
-            IdKey::MeetingId => "meeting_id",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut all = Self::ANNOUNCED.into_iter().chain([Self::MeetingId]);
-        all.find(|key| key.as_str() == text)
-    }
 }
 
 /// The identity of a Zoom conversation: the product, the JSON key of the id, and the id itself.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::named::named;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -46,29 +47,13 @@ pub struct Installation {
     pub updated_at_ms: i64,
 }
 
-/// Whether an installation's tokens can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InstallationStatus {
-    Connected,
-    /// Zoom rejected the refresh token; the user must reinstall the app.
-    NeedsReconnect,
-    /// The user or rtmsd revoked it; its tokens are deleted.
-    Revoked,
-}
-
-impl InstallationStatus {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Connected => "connected",
-            Self::NeedsReconnect => "needs_reconnect",
-            Self::Revoked => "revoked",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Connected, Self::NeedsReconnect, Self::Revoked]
-            .into_iter()
-            .find(|status| status.as_str() == text)
+named! {
+    /// Whether an installation's tokens can be used.
+    pub enum InstallationStatus {
+        Connected: "connected",
+        /// Zoom rejected the refresh token; the user must reinstall the app.
+        NeedsReconnect: "needs_reconnect",
+        /// The user or rtmsd revoked it; its tokens are deleted.
+        Revoked: "revoked",
     }
 }

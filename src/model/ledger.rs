@@ -5,30 +5,32 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 
 use super::{MediumTally, Tally};
+use crate::named::named;
 
-/// Why a medium was, or may have been, lost for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GapCause {
-    /// Zoom said that it lost the link or the medium, or left numbers out of a medium that has a rate.
-    ZoomInterrupted,
-    /// The link to Zoom was cut, closed, or fell silent.
-    LinkLost,
-    /// No daemon ran the stream.
-    DaemonRestarted,
-    /// Zoom's server failed and the stream moved to another.
-    Failover,
-    /// Data was received, and there was no room to keep it.
-    SinkOverflow,
-    /// Data was received, and a sink (a recording, a broker) dropped it: the sink's queue was full, or the sink cannot
-    /// keep data of this form.
-    LeftOut,
-    /// Data was received and could not be read.
-    Unreadable,
-    /// The stream was paused. Nothing was lost, because Zoom sends nothing while paused.
-    Paused,
-    /// The medium's link had not come up yet.
-    NeverConnected,
+named! {
+    /// Why a medium was, or may have been, lost for a while.
+    #[derive(Hash)]
+    pub enum GapCause {
+        /// Zoom said that it lost the link or the medium, or left numbers out of a medium that has a rate.
+        ZoomInterrupted: "zoom_interrupted",
+        /// The link to Zoom was cut, closed, or fell silent.
+        LinkLost: "link_lost",
+        /// No daemon ran the stream.
+        DaemonRestarted: "daemon_restarted",
+        /// Zoom's server failed and the stream moved to another.
+        Failover: "failover",
+        /// Data was received, and there was no room to keep it.
+        SinkOverflow: "sink_overflow",
+        /// Data was received, and a sink (a recording, a broker) dropped it: the sink's queue was full, or the sink cannot
+        /// keep data of this form.
+        LeftOut: "left_out",
+        /// Data was received and could not be read.
+        Unreadable: "unreadable",
+        /// The stream was paused. Nothing was lost, because Zoom sends nothing while paused.
+        Paused: "paused",
+        /// The medium's link had not come up yet.
+        NeverConnected: "never_connected",
+    }
 }
 
 /// A span in which a medium was or may have been lost, in Unix milliseconds. At `start_ms` a part of the data was
@@ -99,35 +101,6 @@ pub struct Newest {
 pub struct FrameCount {
     pub frames: u64,
     pub bytes: u64,
-}
-
-impl GapCause {
-    pub const ALL: [Self; 9] = [
-        Self::ZoomInterrupted,
-        Self::LinkLost,
-        Self::DaemonRestarted,
-        Self::Failover,
-        Self::SinkOverflow,
-        Self::LeftOut,
-        Self::Unreadable,
-        Self::Paused,
-        Self::NeverConnected,
-    ];
-
-    /// The name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ZoomInterrupted => "zoom_interrupted",
-            Self::LinkLost => "link_lost",
-            Self::DaemonRestarted => "daemon_restarted",
-            Self::Failover => "failover",
-            Self::SinkOverflow => "sink_overflow",
-            Self::LeftOut => "left_out",
-            Self::Unreadable => "unreadable",
-            Self::Paused => "paused",
-            Self::NeverConnected => "never_connected",
-        }
-    }
 }
 
 impl FrameCount {

@@ -1,86 +1,41 @@
 //! The events of outgoing webhooks.
 
-use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Entry, EntryKind, Installation, Outcome, Session, SessionId, StreamId, StreamRecord};
+use crate::named::named;
 
 /// The length of an event's id in bytes: the start of a hash.
 const ID_BYTES: usize = 16;
 const ID_PREFIX: &str = "evt_";
 
-/// The type of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum EventKind {
-    SessionStarted,
-    SessionEnded,
-    StreamStarted,
-    StreamInterrupted,
-    StreamPaused,
-    StreamResumed,
-    StreamEnded,
-    TranscriptLine,
-    ChatMessage,
-    ParticipantJoined,
-    ParticipantLeft,
-    RecordingReady,
-    GapRecorded,
-    InstallationNeedsReconnect,
-    DataDeleted,
-    EndpointDisabled,
-    /// Sent only on request, to test an endpoint.
-    Test,
+named! {
+    /// The type of an event.
+    #[derive(Hash)]
+    pub enum EventKind {
+        SessionStarted: "session.started",
+        SessionEnded: "session.ended",
+        StreamStarted: "stream.started",
+        StreamInterrupted: "stream.interrupted",
+        StreamPaused: "stream.paused",
+        StreamResumed: "stream.resumed",
+        StreamEnded: "stream.ended",
+        TranscriptLine: "transcript.line",
+        ChatMessage: "chat.message",
+        ParticipantJoined: "participant.joined",
+        ParticipantLeft: "participant.left",
+        RecordingReady: "recording.ready",
+        GapRecorded: "gap.recorded",
+        InstallationNeedsReconnect: "installation.needs_reconnect",
+        DataDeleted: "data.deleted",
+        EndpointDisabled: "endpoint.disabled",
+        /// Sent only on request, to test an endpoint.
+        Test: "test",
+    }
 }
 
 impl EventKind {
-    pub const ALL: [Self; 17] = [
-        Self::SessionStarted,
-        Self::SessionEnded,
-        Self::StreamStarted,
-        Self::StreamInterrupted,
-        Self::StreamPaused,
-        Self::StreamResumed,
-        Self::StreamEnded,
-        Self::TranscriptLine,
-        Self::ChatMessage,
-        Self::ParticipantJoined,
-        Self::ParticipantLeft,
-        Self::RecordingReady,
-        Self::GapRecorded,
-        Self::InstallationNeedsReconnect,
-        Self::DataDeleted,
-        Self::EndpointDisabled,
-        Self::Test,
-    ];
-
-    /// The `type` of the body.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::SessionStarted => "session.started",
-            Self::SessionEnded => "session.ended",
-            Self::StreamStarted => "stream.started",
-            Self::StreamInterrupted => "stream.interrupted",
-            Self::StreamPaused => "stream.paused",
-            Self::StreamResumed => "stream.resumed",
-            Self::StreamEnded => "stream.ended",
-            Self::TranscriptLine => "transcript.line",
-            Self::ChatMessage => "chat.message",
-            Self::ParticipantJoined => "participant.joined",
-            Self::ParticipantLeft => "participant.left",
-            Self::RecordingReady => "recording.ready",
-            Self::GapRecorded => "gap.recorded",
-            Self::InstallationNeedsReconnect => "installation.needs_reconnect",
-            Self::DataDeleted => "data.deleted",
-            Self::EndpointDisabled => "endpoint.disabled",
-            Self::Test => "test",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-
     /// The event that reports an entry of this kind; none if none does.
     pub fn of_entry(kind: EntryKind) -> Option<Self> {
         match kind {
@@ -91,12 +46,6 @@ impl EventKind {
             EntryKind::Gap => Some(Self::GapRecorded),
             _ => None,
         }
-    }
-}
-
-impl Serialize for EventKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
 

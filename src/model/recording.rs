@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{SessionId, Speaker, StreamId};
+use crate::named::named;
 
 /// rtmsd's own id of a recording: a UUID v7, so that ids sort by start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -59,37 +60,18 @@ pub struct Recording {
     pub failed_deletions: u32,
 }
 
-/// The status of a recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RecordingStatus {
-    /// Files are being written: the stream may continue.
-    Recording,
-    /// Its files are complete and being uploaded.
-    Uploading,
-    Stored,
-    /// Its files were lost before they were stored.
-    Failed,
-    /// It is being deleted; some of its files still exist. The API does not show it.
-    Deleting,
-}
-
-impl RecordingStatus {
-    pub const ALL: [Self; 5] =
-        [Self::Recording, Self::Uploading, Self::Stored, Self::Failed, Self::Deleting];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Recording => "recording",
-            Self::Uploading => "uploading",
-            Self::Stored => "stored",
-            Self::Failed => "failed",
-            Self::Deleting => "deleting",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
+named! {
+    /// The status of a recording.
+    pub enum RecordingStatus {
+        /// Files are being written: the stream may continue.
+        Recording: "recording",
+        /// Its files are complete and being uploaded.
+        Uploading: "uploading",
+        Stored: "stored",
+        /// Its files were lost before they were stored.
+        Failed: "failed",
+        /// It is being deleted; some of its files still exist. The API does not show it.
+        Deleting: "deleting",
     }
 }
 

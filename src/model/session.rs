@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Account, Instance, Product, SessionId, StreamId, UnreadableMessages, UserId};
+use crate::named::named;
 
 /// One live or past Zoom conversation, as the API returns it.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,54 +66,24 @@ pub struct NewSession {
     pub media: Option<MediaParams>,
 }
 
-/// The status of a session, derived from its streams and from the requests to Zoom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionStatus {
-    /// The session is known, but no stream was requested or announced.
-    Created,
-    /// A stream was requested and is not announced yet.
-    RtmsStartRequested,
-    /// A stream was requested but not announced in time.
-    StartTimedOut,
-    /// A stream was requested, and Zoom refused.
-    StartRefused,
-    /// A stream is announced but not live yet.
-    Connecting,
-    Live,
-    /// There is no stream now; another may follow.
-    Stopped,
-    /// The conversation has ended, by stop reason 6 or by the webhook of its end.
-    Ended,
-}
-
-impl SessionStatus {
-    pub const ALL: [Self; 8] = [
-        Self::Created,
-        Self::RtmsStartRequested,
-        Self::StartTimedOut,
-        Self::StartRefused,
-        Self::Connecting,
-        Self::Live,
-        Self::Stopped,
-        Self::Ended,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Created => "created",
-            Self::RtmsStartRequested => "rtms_start_requested",
-            Self::StartTimedOut => "start_timed_out",
-            Self::StartRefused => "start_refused",
-            Self::Connecting => "connecting",
-            Self::Live => "live",
-            Self::Stopped => "stopped",
-            Self::Ended => "ended",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
+named! {
+    /// The status of a session, derived from its streams and from the requests to Zoom.
+    pub enum SessionStatus {
+        /// The session is known, but no stream was requested or announced.
+        Created: "created",
+        /// A stream was requested and is not announced yet.
+        RtmsStartRequested: "rtms_start_requested",
+        /// A stream was requested but not announced in time.
+        StartTimedOut: "start_timed_out",
+        /// A stream was requested, and Zoom refused.
+        StartRefused: "start_refused",
+        /// A stream is announced but not live yet.
+        Connecting: "connecting",
+        Live: "live",
+        /// There is no stream now; another may follow.
+        Stopped: "stopped",
+        /// The conversation has ended, by stop reason 6 or by the webhook of its end.
+        Ended: "ended",
     }
 }
 
@@ -162,83 +133,37 @@ pub struct StreamRecord {
 /// link.
 pub type UnknownMessages = BTreeMap<u16, u64>;
 
-/// The status of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StreamStatus {
-    /// The stream is known from a webhook but not joined yet.
-    Announced,
-    Live,
-    /// A link was lost and is being rebuilt.
-    Interrupted,
-    Paused,
-    Ended,
-}
-
-impl StreamStatus {
-    pub const ALL: [Self; 5] =
-        [Self::Announced, Self::Live, Self::Interrupted, Self::Paused, Self::Ended];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Announced => "announced",
-            Self::Live => "live",
-            Self::Interrupted => "interrupted",
-            Self::Paused => "paused",
-            Self::Ended => "ended",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
+named! {
+    /// The status of a stream.
+    pub enum StreamStatus {
+        /// The stream is known from a webhook but not joined yet.
+        Announced: "announced",
+        Live: "live",
+        /// A link was lost and is being rebuilt.
+        Interrupted: "interrupted",
+        Paused: "paused",
+        Ended: "ended",
     }
 }
 
-/// How a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Zoom ended it: by webhook, by stream state 4, or both.
-    Stopped,
-    /// rtmsd ended it (messages 21 and 22).
-    Closed,
-    /// Zoom does not know the stream any longer.
-    Gone,
-    /// Zoom refused a handshake permanently: signature, scope or parameters.
-    Refused,
-    /// A link could not be rebuilt within its window.
-    WindowExpired,
-    /// The URLs that Zoom announced are not allowed by `RTMS_ALLOWED_HOSTS`.
-    UrlRefused,
-    /// The stream's task panicked, which is a bug of rtmsd.
-    Failed,
-}
-
-impl Outcome {
-    pub const ALL: [Self; 7] = [
-        Self::Stopped,
-        Self::Closed,
-        Self::Gone,
-        Self::Refused,
-        Self::WindowExpired,
-        Self::UrlRefused,
-        Self::Failed,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stopped => "stopped",
-            Self::Closed => "closed",
-            Self::Gone => "gone",
-            Self::Refused => "refused",
-            Self::WindowExpired => "window_expired",
-            Self::UrlRefused => "url_refused",
-            Self::Failed => "failed",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
+named! {
+    /// How a stream ended.
+    #[derive(Hash)]
+    pub enum Outcome {
+        /// Zoom ended it: by webhook, by stream state 4, or both.
+        Stopped: "stopped",
+        /// rtmsd ended it (messages 21 and 22).
+        Closed: "closed",
+        /// Zoom does not know the stream any longer.
+        Gone: "gone",
+        /// Zoom refused a handshake permanently: signature, scope or parameters.
+        Refused: "refused",
+        /// A link could not be rebuilt within its window.
+        WindowExpired: "window_expired",
+        /// The URLs that Zoom announced are not allowed by `RTMS_ALLOWED_HOSTS`.
+        UrlRefused: "url_refused",
+        /// The stream's task panicked, which is a bug of rtmsd.
+        Failed: "failed",
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::EventKind;
+use crate::named::named;
 
 /// rtmsd's own id of a webhook endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,57 +44,26 @@ pub struct WebhookEndpoint {
     pub updated_at_ms: i64,
 }
 
-/// How an endpoint was created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EndpointSource {
-    Api,
-    /// In the setting `WEBHOOKS_OUT`. The API cannot change it.
-    Configuration,
-}
-
-impl EndpointSource {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Api => "api",
-            Self::Configuration => "configuration",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Api, Self::Configuration].into_iter().find(|source| source.as_str() == text)
+named! {
+    /// How an endpoint was created.
+    pub enum EndpointSource {
+        Api: "api",
+        /// In the setting `WEBHOOKS_OUT`. The API cannot change it.
+        Configuration: "configuration",
     }
 }
 
-/// Whether an endpoint receives webhooks, or why not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EndpointStatus {
-    Enabled,
-    /// An administrator disabled it.
-    Disabled,
-    /// It answered 410.
-    Gone,
-    /// No delivery has succeeded for days.
-    Failing,
-    /// Too many deliveries are waiting for it.
-    Overflowing,
-}
-
-impl EndpointStatus {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Enabled => "enabled",
-            Self::Disabled => "disabled",
-            Self::Gone => "gone",
-            Self::Failing => "failing",
-            Self::Overflowing => "overflowing",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Enabled, Self::Disabled, Self::Gone, Self::Failing, Self::Overflowing]
-            .into_iter()
-            .find(|status| status.as_str() == text)
+named! {
+    /// Whether an endpoint receives webhooks, or why not.
+    pub enum EndpointStatus {
+        Enabled: "enabled",
+        /// An administrator disabled it.
+        Disabled: "disabled",
+        /// It answered 410.
+        Gone: "gone",
+        /// No delivery has succeeded for days.
+        Failing: "failing",
+        /// Too many deliveries are waiting for it.
+        Overflowing: "overflowing",
     }
 }

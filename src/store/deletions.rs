@@ -12,6 +12,7 @@ use super::outgoing::{emit, forget_some_of_session};
 use super::rows::read;
 use super::{Store, StoreError, sql};
 use crate::model::{AuditRow, EventKind, OutgoingEvent, SessionId, StreamId};
+use crate::named::named;
 
 /// The audit outcome of a deletion that found nothing.
 pub(super) const NOTHING_FOUND: &str = "nothing found";
@@ -101,32 +102,19 @@ impl Store {
     }
 }
 
-/// The scope of a deletion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
-    /// The data of a Zoom user's streams from before the request, and everything else that names the user.
-    User,
-    /// A session with all its data.
-    Session,
-    /// The rest of a revoked stream, after its personal entries.
-    Stream,
+named! {
+    /// The scope of a deletion.
+    enum Scope {
+        /// The data of a Zoom user's streams from before the request, and everything else that names the user.
+        User: "user",
+        /// A session with all its data.
+        Session: "session",
+        /// The rest of a revoked stream, after its personal entries.
+        Stream: "stream",
+    }
 }
 
 impl Scope {
-    const ALL: [Self; 3] = [Self::User, Self::Session, Self::Stream];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::Session => "session",
-            Self::Stream => "stream",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
-    }
-
     /// The statement for the next stream to empty.
     fn next_stream(self) -> &'static str {
         match self {

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -15,6 +14,7 @@ use super::{Store, StoreError, StoredEndpoint, sql};
 use crate::model::{
     AuditRow, Content, EndpointId, Entry, EventKind, OutgoingEvent, Session, StreamId,
 };
+use crate::named::named;
 
 /// The most events written in one transaction, which must end within the store's limit.
 const EVENTS_PER_TRANSACTION: usize = 100;
@@ -36,17 +36,17 @@ pub struct ClaimedDelivery {
     claim: String,
 }
 
-/// The state of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryStatus {
-    /// To be sent, for the first time or again.
-    Waiting,
-    Delivered,
-    /// Every attempt has failed.
-    Failed,
-    /// The data that it reports was deleted before it was sent.
-    Withdrawn,
+named! {
+    /// The state of a delivery.
+    pub enum DeliveryStatus {
+        /// To be sent, for the first time or again.
+        Waiting: "waiting",
+        Delivered: "delivered",
+        /// Every attempt has failed.
+        Failed: "failed",
+        /// The data that it reports was deleted before it was sent.
+        Withdrawn: "withdrawn",
+    }
 }
 
 /// The result of an attempt.
@@ -74,23 +74,6 @@ pub struct LoggedDelivery {
     pub last_error: Option<String>,
     pub last_answer: Option<String>,
     pub created_at_ms: i64,
-}
-
-impl DeliveryStatus {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Delivered => "delivered",
-            Self::Failed => "failed",
-            Self::Withdrawn => "withdrawn",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Waiting, Self::Delivered, Self::Failed, Self::Withdrawn]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-    }
 }
 
 impl Store {

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::ApiError;
 use crate::model::InstallationId;
+use crate::named::named;
 
 /// The most tokens; a longer list is a mistake.
 const MAX_TOKENS: usize = 256;
@@ -18,26 +19,13 @@ const MAX_TOKEN_BYTES: usize = 512;
 /// The most installations that one token may be bound to.
 const MAX_INSTALLATIONS: usize = 256;
 
-/// What a token permits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    Read,
-    Control,
-    /// Everything.
-    Admin,
-}
-
-impl Scope {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Control => "control",
-            Self::Admin => "admin",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Read, Self::Control, Self::Admin].into_iter().find(|scope| scope.as_str() == text)
+named! {
+    /// What a token permits.
+    pub enum Scope {
+        Read: "read",
+        Control: "control",
+        /// Everything.
+        Admin: "admin",
     }
 }
 

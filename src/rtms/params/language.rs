@@ -1,6 +1,6 @@
-use super::names::named;
+use super::names::setting_values;
 
-named! {
+setting_values! {
     /// A language that Zoom transcribes, in the order of its numbers from -1 (section 10.15).
     Language {
         None: "none",

@@ -24,8 +24,8 @@ fn is_same(name: &str, text: &str) -> bool {
     name.bytes().map(fold).eq(text.bytes().map(fold))
 }
 
-/// An enum whose variants have names.
-macro_rules! named {
+/// An enum of the values of a setting, each with the names that are read for it ([`crate::named`] reads one name only).
+macro_rules! setting_values {
     ($(#[$about:meta])* $type:ident { $($variant:ident: $name:literal $(or $other:literal)*,)+ }) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +50,9 @@ macro_rules! named {
         }
     };
 }
-pub(super) use named;
+pub(super) use setting_values;
 
-named! {
+setting_values! {
     /// One socket per medium, or one for all of them (section 3.3).
     ConnectionMode {
         Split: "split",
@@ -60,7 +60,7 @@ named! {
     }
 }
 
-named! {
+setting_values! {
     /// How audio is packed (section 10.7).
     AudioContent {
         Rtp: "rtp",
@@ -68,7 +68,7 @@ named! {
     }
 }
 
-named! {
+setting_values! {
     /// Section 10.10.
     AudioCodec {
         L16: "l16",
@@ -78,7 +78,7 @@ named! {
     }
 }
 
-named! {
+setting_values! {
     /// Section 10.12.
     Channels {
         Mono: "mono",
@@ -86,7 +86,7 @@ named! {
     }
 }
 
-named! {
+setting_values! {
     /// Everybody in one stream, or one stream per participant with up to three speakers at a time (section 8.1).
     AudioStreams {
         Mixed: "mixed",
@@ -94,7 +94,7 @@ named! {
     }
 }
 
-named! {
+setting_values! {
     /// How cameras and shared screens are encoded (section 10.10).
     VideoCodec {
         Jpg: "jpg" or "jpeg",
@@ -103,7 +103,7 @@ named! {
     }
 }
 
-named! {
+setting_values! {
     /// Section 10.11: 854x480 or 640x360, 1280x720, 1920x1080, 2560x1440.
     Resolution {
         Sd: "sd",
@@ -113,7 +113,7 @@ named! {
     }
 }
 
-named! {
+setting_values! {
     /// Whose camera: the active speaker's, or that of one participant who is subscribed to (section 10.9): whom a
     /// program chooses, or everybody whose camera is on in turn.
     VideoSelect {

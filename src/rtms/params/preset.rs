@@ -1,11 +1,11 @@
-use super::names::named;
+use super::names::setting_values;
 use super::{
     AudioParams, ConnectionMode, Params, SampleRate, ShareParams, TranscriptParams, VideoCodec,
     VideoParams,
 };
 use crate::rtms::message::Medium;
 
-named! {
+setting_values! {
     /// Parameters for a purpose, to start from.
     Preset {
         Transcription: "transcription",
