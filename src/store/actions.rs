@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::audit::{ASKED, insert_audit_as, settle_audit};
-use super::database::{Bind, Connection, binds, row};
+use super::database::{Bind, Connection, binds, row, transaction};
 use super::rows::{self, ActionRow, SessionRow, StreamRow};
 use super::sessions::{media_text, refresh_session};
 use super::{Store, StoreError, sql};
@@ -77,22 +77,18 @@ impl Store {
         admit: impl Fn(&SessionSnapshot) -> Result<(), R>,
     ) -> Result<Option<Result<Begun, R>>, StoreError> {
         let id = ActionId(Uuid::now_v7());
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let snapshot = lock_standing(&mut tx.connection(), begin.session_id).await?;
-                let Some(snapshot) = snapshot else { return Ok(None) };
-                let admitted = admit(&snapshot);
-                if begin.action == Action::Stop && begin.may_drop_plans {
-                    drop_planned_starts(&mut tx.connection(), begin).await?;
-                }
-                if admitted.is_ok() {
-                    insert_running(&mut tx.connection(), id, begin).await?;
-                }
-                tx.commit().await?;
-                Ok(Some(admitted.map(|()| Begun { id, snapshot })))
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let snapshot = lock_standing(&mut tx, begin.session_id).await?;
+            let Some(snapshot) = snapshot else { return Ok(None) };
+            let admitted = admit(&snapshot);
+            if begin.action == Action::Stop && begin.may_drop_plans {
+                drop_planned_starts(&mut tx, begin).await?;
+            }
+            if admitted.is_ok() {
+                insert_running(&mut tx, id, begin).await?;
+            }
+            Some(admitted.map(|()| Begun { id, snapshot }))
+        })
     }
 
     /// Takes back the media `set` of an action that Zoom refused, unless they were changed since.
@@ -114,25 +110,21 @@ impl Store {
         admit: impl Fn(&SessionSnapshot) -> Result<(), R>,
         now_ms: i64,
     ) -> Result<Option<Result<SessionSnapshot, R>>, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let snapshot = lock_standing(&mut tx.connection(), action.session_id).await?;
-                let Some(snapshot) = snapshot else { return Ok(None) };
-                let id = action.id.0.to_string();
-                let own: ActionRow = tx.connection().one(sql::ACTION, binds![&*id]).await?;
-                if !ActionRecord::try_from(own)?.status.is_open() {
-                    return Ok(None);
-                }
-                if let Err(refusal) = admit(&snapshot) {
-                    return Ok(Some(Err(refusal)));
-                }
-                tx.connection().execute(sql::RUN_ACTION, binds![&*id]).await?;
-                refresh_session(&mut tx.connection(), action.session_id, now_ms).await?;
-                tx.commit().await?;
-                Ok(Some(Ok(snapshot)))
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let snapshot = lock_standing(&mut tx, action.session_id).await?;
+            let Some(snapshot) = snapshot else { return Ok(None) };
+            let id = action.id.0.to_string();
+            let own: ActionRow = tx.one(sql::ACTION, binds![&*id]).await?;
+            if !ActionRecord::try_from(own)?.status.is_open() {
+                return Ok(None);
+            }
+            if let Err(refusal) = admit(&snapshot) {
+                return Ok(Some(Err(refusal)));
+            }
+            tx.execute(sql::RUN_ACTION, binds![&*id]).await?;
+            refresh_session(&mut tx, action.session_id, now_ms).await?;
+            Some(Ok(snapshot))
+        })
     }
 
     /// Records the outcome of an action. `due_at_ms` is when to review it next.
@@ -146,23 +138,19 @@ impl Store {
     ) -> Result<(), StoreError> {
         let text = serde_json::to_string(answer).expect("texts and numbers become JSON");
         let values = binds![id.0.to_string(), status.as_str(), due_at_ms, now_ms, &*text];
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let action = lock_action(&mut tx.connection(), id).await?;
-                tx.connection().execute(sql::ANSWER_ACTION, values).await?;
-                let outcome = answer.code.as_deref().unwrap_or("ok");
-                let detail = audit_detail(answer);
-                settle_audit(&mut tx.connection(), &id.0.to_string(), outcome, &detail).await?;
-                let session_id = action.session_id;
-                if action.action == Action::Stop && status == ActionStatus::Accepted {
-                    let values = binds![session_id.to_string()];
-                    tx.connection().execute(sql::DROP_PENDING_STARTS, values).await?;
-                }
-                refresh_session(&mut tx.connection(), session_id, now_ms).await?;
-                tx.commit().await
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let action = lock_action(&mut tx, id).await?;
+            tx.execute(sql::ANSWER_ACTION, values).await?;
+            let outcome = answer.code.as_deref().unwrap_or("ok");
+            let detail = audit_detail(answer);
+            settle_audit(&mut tx, &id.0.to_string(), outcome, &detail).await?;
+            let session_id = action.session_id;
+            if action.action == Action::Stop && status == ActionStatus::Accepted {
+                let values = binds![session_id.to_string()];
+                tx.execute(sql::DROP_PENDING_STARTS, values).await?;
+            }
+            refresh_session(&mut tx, session_id, now_ms).await?;
+        })
     }
 
     /// Sets the installation that provides the token for a session from now on.
@@ -197,15 +185,11 @@ impl Store {
         if planned.is_empty() {
             return Ok(());
         }
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                for plan in planned {
-                    insert_planned(&mut tx.connection(), id, plan, now_ms).await?;
-                }
-                tx.commit().await
-            })
-            .await
+        transaction!(self.database, |tx| {
+            for plan in planned {
+                insert_planned(&mut tx, id, plan, now_ms).await?;
+            }
+        })
     }
 
     /// Records that a policy has reviewed a session, and plans the actions it wants. Earlier plans of the same cause
@@ -217,16 +201,12 @@ impl Store {
         planned: &[Planned],
         now_ms: i64,
     ) -> Result<(), StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                for plan in planned {
-                    insert_planned(&mut tx.connection(), id, plan, now_ms).await?;
-                }
-                tx.connection().execute(sql::REVIEWED, binds![id.to_string(), mark]).await?;
-                tx.commit().await
-            })
-            .await
+        transaction!(self.database, |tx| {
+            for plan in planned {
+                insert_planned(&mut tx, id, plan, now_ms).await?;
+            }
+            tx.execute(sql::REVIEWED, binds![id.to_string(), mark]).await?;
+        })
     }
 
     /// Claims up to `limit` planned actions that are due, for `lease_ms`.
@@ -237,15 +217,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<ActionRecord>, StoreError> {
         let values = binds![now_ms, now_ms.saturating_add(lease_ms), i64::from(limit)];
-        let rows: Vec<ActionRow> = self
-            .database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let rows = claim(&mut tx.connection(), values).await?;
-                tx.commit().await?;
-                Ok(rows)
-            })
-            .await?;
+        let rows: Vec<ActionRow> =
+            transaction!(self.database, |tx| { claim(&mut tx, values).await? })?;
         Ok(rows::readable(rows))
     }
 
@@ -266,17 +239,12 @@ impl Store {
         id: &str,
         now_ms: i64,
     ) -> Result<Option<SessionId>, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                tx.connection().execute(sql::LOCK_SESSION, binds![id]).await?;
-                let values = binds![now_ms, id];
-                let late =
-                    settle(&mut tx.connection(), sql::TIME_OUT_ACTIONS, values, now_ms).await?;
-                tx.commit().await?;
-                Ok(late.into_iter().next())
-            })
-            .await
+        transaction!(self.database, |tx| {
+            tx.execute(sql::LOCK_SESSION, binds![id]).await?;
+            let values = binds![now_ms, id];
+            let late = settle(&mut tx, sql::TIME_OUT_ACTIONS, values, now_ms).await?;
+            late.into_iter().next()
+        })
     }
 
     /// The webhooks about a session's streams, in order of arrival.

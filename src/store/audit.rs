@@ -1,6 +1,6 @@
 //! The audit trail: each action is recorded in the transaction that executes it.
 
-use super::database::{Bind, Connection, binds, row};
+use super::database::{Bind, Connection, binds, row, transaction};
 use super::{Store, StoreError, sql};
 use crate::model::AuditRow;
 
@@ -43,17 +43,13 @@ impl Store {
         values: &[Bind<'_>],
         act: &AuditRow,
     ) -> Result<bool, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let is_done = tx.connection().execute(statement, values).await? > 0;
-                if is_done {
-                    insert_audit(&mut tx.connection(), act).await?;
-                }
-                tx.commit().await?;
-                Ok(is_done)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let is_done = tx.execute(statement, values).await? > 0;
+            if is_done {
+                insert_audit(&mut tx, act).await?;
+            }
+            is_done
+        })
     }
 }
 

@@ -100,6 +100,24 @@ macro_rules! row {
 }
 pub(super) use row;
 
+/// Runs a block in a transaction of a [`Database`], with `$tx` as its [`Connection`]; commits and returns the block's
+/// value. `return` and `?` leave without a commit, so nothing is written. After a conflict the block runs again
+/// ([`Database::run`]). A macro, because an async closure's future cannot be declared `Send`.
+macro_rules! transaction {
+    ($database:expr, |$tx:ident| $work:block) => {
+        $database
+            .run(|| async {
+                let mut transaction = $database.begin().await?;
+                let mut $tx = transaction.connection();
+                let done = $work;
+                transaction.commit().await?;
+                Ok(done)
+            })
+            .await
+    };
+}
+pub(super) use transaction;
+
 /// A row struct that can be read from both databases.
 pub(super) trait Row:
     for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
@@ -167,13 +185,7 @@ impl Database {
         sql: &'static str,
         binds: &[Bind<'_>],
     ) -> Result<u64, StoreError> {
-        self.run(|| async {
-            let mut tx = self.begin().await?;
-            let rows = tx.connection().execute(sql, binds).await?;
-            tx.commit().await?;
-            Ok(rows)
-        })
-        .await
+        transaction!(self, |tx| { tx.execute(sql, binds).await? })
     }
 
     /// Runs one statement that reads at most one row.

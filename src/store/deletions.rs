@@ -6,10 +6,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::audit::insert_audit;
-use super::database::{Connection, binds, row};
+use super::database::{Connection, binds, row, transaction};
 use super::erase::{Gone, Of, erase_session, erase_some_about_user, erase_some_of_stream};
-use super::outgoing::{emit, forget_some_of_session};
+use super::outgoing::forget_some_of_session;
 use super::rows::read;
+use super::status_events::emit;
 use super::{Store, StoreError, sql};
 use crate::model::{AuditRow, EventKind, OutgoingEvent, SessionId, StreamId};
 use crate::named::named;
@@ -43,14 +44,7 @@ impl Store {
     }
 
     async fn step_deletion(&self, id: &str, now_ms: i64) -> Result<Option<Done>, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let done = step(&mut tx.connection(), id, now_ms).await?;
-                tx.commit().await?;
-                Ok(done)
-            })
-            .await
+        transaction!(self.database, |tx| { step(&mut tx, id, now_ms).await? })
     }
 }
 
@@ -149,14 +143,7 @@ impl Store {
         id: SessionId,
         act: &AuditRow,
     ) -> Result<SessionDeletion, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let done = ask_session_deletion(&mut tx.connection(), id, act).await?;
-                tx.commit().await?;
-                Ok(done)
-            })
-            .await
+        transaction!(self.database, |tx| { ask_session_deletion(&mut tx, id, act).await? })
     }
 }
 

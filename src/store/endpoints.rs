@@ -1,7 +1,7 @@
 //! Endpoints of outgoing webhooks, created by administrators or by the configuration.
 
-use super::database::{Bind, Connection, binds, row};
-use super::outgoing::emit;
+use super::database::{Bind, Connection, binds, row, transaction};
+use super::status_events::emit;
 use super::{Store, StoreError, rows, sql};
 use crate::model::{
     AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, OutgoingEvent, WebhookEndpoint,
@@ -172,17 +172,13 @@ impl Store {
         let values = binds![id.to_string(), why.as_str(), now_ms];
         let data = serde_json::json!({ "endpoint_id": id, "reason": why });
         let event = OutgoingEvent::new(EventKind::EndpointDisabled, &id.to_string(), now_ms, data);
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let is_done = tx.connection().execute(sql::DISABLE_ENDPOINT, values).await? == 1;
-                if is_done {
-                    emit(&mut tx.connection(), &event, now_ms).await?;
-                }
-                tx.commit().await?;
-                Ok(is_done)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let is_done = tx.execute(sql::DISABLE_ENDPOINT, values).await? == 1;
+            if is_done {
+                emit(&mut tx, &event, now_ms).await?;
+            }
+            is_done
+        })
     }
 }
 

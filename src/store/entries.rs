@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::LazyLock;
 
-use super::database::{Bind, Connection, binds};
+use super::database::{Bind, Connection, binds, transaction};
 use super::handovers::take_offers;
 use super::rows::{self, EntryRow, HeadRow};
 use super::{Append, Store, StoreError, sql};
@@ -45,22 +45,20 @@ impl Store {
 
     /// Writes all entries or none; in that case returns the streams with conflicting entries.
     async fn write_unless_fenced(&self, appends: &[&Append]) -> Result<Vec<StreamId>, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let written = write_batches(&mut tx.connection(), appends).await?;
-                // After the rows, because their locks keep a claim from raising the epoch until this transaction ends.
-                let mut lost = fenced(&mut tx.connection(), appends).await?;
-                if lost.is_empty() && written < appends.len() as u64 {
-                    lost = collided(&mut tx.connection(), appends).await?;
-                }
-                if lost.is_empty() {
-                    take_offers(&mut tx.connection(), appends).await?;
-                    tx.commit().await?;
-                }
-                Ok(lost)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let written = write_batches(&mut tx, appends).await?;
+            // After the rows, because their locks keep a claim from raising the epoch until this transaction ends.
+            let mut lost = fenced(&mut tx, appends).await?;
+            if lost.is_empty() && written < appends.len() as u64 {
+                lost = collided(&mut tx, appends).await?;
+            }
+            if !lost.is_empty() {
+                // Without a commit: the other appends of the batch must not be written either.
+                return Ok(lost);
+            }
+            take_offers(&mut tx, appends).await?;
+            lost
+        })
     }
 
     /// The last number assigned in a stream under this epoch; 0 for none.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{Mutex as Turn, oneshot};
 
+use super::database::transaction;
 use super::deliveries::record;
 use super::{Recorded, Store, StoreError};
 use crate::model::Delivery;
@@ -82,17 +83,13 @@ impl Store {
     }
 
     async fn record_all(&self, group: &[Waiting]) -> Result<Vec<Recorded>, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let mut recorded = Vec::with_capacity(group.len());
-                for waiting in group {
-                    recorded.push(record(&mut tx.connection(), &waiting.delivery).await?);
-                }
-                tx.commit().await?;
-                Ok(recorded)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let mut recorded = Vec::with_capacity(group.len());
+            for waiting in group {
+                recorded.push(record(&mut tx, &waiting.delivery).await?);
+            }
+            recorded
+        })
     }
 }
 

@@ -5,7 +5,7 @@
 //! are stored, its transcript is written, and readers have left: entries behind them would reach no one and contradict
 //! what readers have. The ledger counts them, inside the gaps where they are missing.
 
-use super::database::{Connection, binds, row};
+use super::database::{Connection, binds, row, transaction};
 use super::streams::{lock_stream, read_stream};
 use super::{Append, Store, StoreError, rows, sql};
 use crate::model::{Account, EntryBody, FrameCount, NodeId, StreamId};
@@ -51,14 +51,7 @@ impl Store {
     /// Offers entries of a stream to the node that runs it now. Offers beyond the limit for a stream are neither stored
     /// nor counted. Idempotent.
     pub async fn offer(&self, stream: &StreamId, offers: &[Offer]) -> Result<Offered, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let done = offer(&mut tx.connection(), stream, offers).await?;
-                tx.commit().await?;
-                Ok(done)
-            })
-            .await
+        transaction!(self.database, |tx| { offer(&mut tx, stream, offers).await? })
     }
 
     /// The streams of `node` that have offers.
@@ -88,16 +81,12 @@ impl Store {
         epoch: i64,
         keys: &[OfferKey],
     ) -> Result<(), StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                for key in keys {
-                    let values = binds![stream.as_str(), key.epoch, key.place, epoch];
-                    tx.connection().execute(sql::DISMISS_OFFER, values).await?;
-                }
-                tx.commit().await
-            })
-            .await
+        transaction!(self.database, |tx| {
+            for key in keys {
+                let values = binds![stream.as_str(), key.epoch, key.place, epoch];
+                tx.execute(sql::DISMISS_OFFER, values).await?;
+            }
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Stored answers for requests that a client repeats with the same key.
 
-use super::database::{Bind, Connection, binds, row};
+use super::database::{Bind, Connection, binds, row, transaction};
 use super::{Store, StoreError, sql};
 use crate::model::SessionId;
 
@@ -57,14 +57,7 @@ impl Store {
         until_ms: i64,
     ) -> Result<Taken, StoreError> {
         let values = binds![&*key.token, &*key.path, &*key.key, digest, now_ms, until_ms];
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let taken = take(&mut tx.connection(), values, digest).await?;
-                tx.commit().await?;
-                Ok(taken)
-            })
-            .await
+        transaction!(self.database, |tx| { take(&mut tx, values, digest).await? })
     }
 
     /// Stores an answer until `until_ms`, or until its session is deleted.

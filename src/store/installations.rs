@@ -6,10 +6,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::audit::insert_audit;
-use super::database::{Connection, binds, row};
+use super::database::{Connection, binds, row, transaction};
 use super::deletions::{NOTHING_FOUND, ask_deletion};
-use super::outgoing::emit;
 use super::rows;
+use super::status_events::emit;
 use super::{Store, StoreError, sql};
 use crate::model::{
     AuditRow, Deauthorization, Installation, InstallationId, InstallationStatus, OutgoingEvent,
@@ -56,14 +56,7 @@ impl Store {
         seal: impl Fn(InstallationId) -> SealedTokens,
         obtained_at_ms: i64,
     ) -> Result<Installation, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let done = save(&mut tx.connection(), granted, &seal, obtained_at_ms).await?;
-                tx.commit().await?;
-                Ok(done)
-            })
-            .await
+        transaction!(self.database, |tx| { save(&mut tx, granted, &seal, obtained_at_ms).await? })
     }
 
     /// The current state of an installation and its tokens; `None` if the id is unknown.
@@ -128,18 +121,13 @@ impl Store {
         claim: Uuid,
         lease_ms: i64,
     ) -> Result<bool, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let now_ms = tx.connection().now_ms().await?;
-                let until_ms = now_ms.saturating_add(lease_ms);
-                let values =
-                    binds![id.to_string(), generation, claim.to_string(), until_ms, now_ms];
-                let claimed = tx.connection().execute(sql::CLAIM_REFRESH, values).await?;
-                tx.commit().await?;
-                Ok(claimed == 1)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let now_ms = tx.now_ms().await?;
+            let until_ms = now_ms.saturating_add(lease_ms);
+            let values = binds![id.to_string(), generation, claim.to_string(), until_ms, now_ms];
+            let claimed = tx.execute(sql::CLAIM_REFRESH, values).await?;
+            claimed == 1
+        })
     }
 
     /// Releases the right to refresh.
@@ -171,17 +159,13 @@ impl Store {
         now_ms: i64,
     ) -> Result<bool, StoreError> {
         let values = binds![id.to_string(), generation, now_ms];
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let is_done = tx.connection().execute(sql::GIVE_UP_GRANT, values).await? == 1;
-                if is_done {
-                    emit_reconnect(&mut tx.connection(), id, now_ms).await?;
-                }
-                tx.commit().await?;
-                Ok(is_done)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let is_done = tx.execute(sql::GIVE_UP_GRANT, values).await? == 1;
+            if is_done {
+                emit_reconnect(&mut tx, id, now_ms).await?;
+            }
+            is_done
+        })
     }
 
     /// Deletes an installation's tokens and, if requested, schedules the deletion of its user's data
@@ -192,14 +176,7 @@ impl Store {
         delete_data: bool,
         audit: &AuditRow,
     ) -> Result<bool, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let done = revoke(&mut tx.connection(), id, delete_data, audit).await?;
-                tx.commit().await?;
-                Ok(done)
-            })
-            .await
+        transaction!(self.database, |tx| { revoke(&mut tx, id, delete_data, audit).await? })
     }
 
     /// Up to `limit` grants after `after`, by id, with a token that does not begin with `prefix`.

@@ -1,7 +1,7 @@
 //! Leases and their fence: only one node at a time runs a stream, the streams of a dead node become free, and a node
 //! that wakes up after losing its lease can write nothing. Leases use the database's clock.
 
-use super::database::{Bind, Connection, binds};
+use super::database::{Bind, Connection, binds, transaction};
 use super::rows::{self, StreamRow};
 use super::streams::read_stream;
 use super::{Claim, Store, StoreError, sql};
@@ -18,20 +18,16 @@ impl Store {
         lease_ms: i64,
     ) -> Result<Vec<Claim>, StoreError> {
         let node = node.to_string();
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let now_ms = tx.connection().now_ms().await?;
-                let until_ms = now_ms.saturating_add(lease_ms);
-                let mut claims = Vec::with_capacity(streams.len());
-                for stream in streams {
-                    let values = binds![stream.as_str(), node.as_str(), until_ms, now_ms];
-                    claims.extend(claim_one(&mut tx.connection(), stream, values).await?);
-                }
-                tx.commit().await?;
-                Ok(claims)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let now_ms = tx.now_ms().await?;
+            let until_ms = now_ms.saturating_add(lease_ms);
+            let mut claims = Vec::with_capacity(streams.len());
+            for stream in streams {
+                let values = binds![stream.as_str(), node.as_str(), until_ms, now_ms];
+                claims.extend(claim_one(&mut tx, stream, values).await?);
+            }
+            claims
+        })
     }
 
     /// Leases up to `limit` streams that have not ended and have no valid lease. Excludes those that `node` has
@@ -42,17 +38,12 @@ impl Store {
         lease_ms: i64,
         limit: u32,
     ) -> Result<Vec<Claim>, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let now_ms = tx.connection().now_ms().await?;
-                let until_ms = now_ms.saturating_add(lease_ms);
-                let values = binds![node.to_string(), until_ms, now_ms, i64::from(limit)];
-                let done = claim_some(&mut tx.connection(), values).await?;
-                tx.commit().await?;
-                Ok(done)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let now_ms = tx.now_ms().await?;
+            let until_ms = now_ms.saturating_add(lease_ms);
+            let values = binds![node.to_string(), until_ms, now_ms, i64::from(limit)];
+            claim_some(&mut tx, values).await?
+        })
     }
 
     /// Extends every lease of `node` to `lease_ms` from now and returns its streams that have not ended. A stream that
@@ -63,15 +54,11 @@ impl Store {
         lease_ms: i64,
     ) -> Result<Vec<StreamRecord>, StoreError> {
         let node = node.to_string();
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let until_ms = tx.connection().now_ms().await?.saturating_add(lease_ms);
-                let values = binds![&*node, until_ms];
-                tx.connection().execute(sql::RENEW_LEASES, values).await?;
-                tx.commit().await
-            })
-            .await?;
+        transaction!(self.database, |tx| {
+            let until_ms = tx.now_ms().await?.saturating_add(lease_ms);
+            let values = binds![&*node, until_ms];
+            tx.execute(sql::RENEW_LEASES, values).await?;
+        })?;
         // Two transactions, the second read-only: a stream lost in between is missing, as it should be.
         let rows: Vec<StreamRow> = self.database.all(sql::STREAMS_OF_NODE, binds![&*node]).await?;
         Ok(rows::readable(rows))
@@ -85,15 +72,11 @@ impl Store {
         epoch: i64,
         quiet_ms: i64,
     ) -> Result<(), StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let until_ms = tx.connection().now_ms().await?.saturating_add(quiet_ms);
-                let values = binds![stream.as_str(), epoch, until_ms];
-                tx.connection().execute(sql::GIVE_BACK, values).await?;
-                tx.commit().await
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let until_ms = tx.now_ms().await?.saturating_add(quiet_ms);
+            let values = binds![stream.as_str(), epoch, until_ms];
+            tx.execute(sql::GIVE_BACK, values).await?;
+        })
     }
 
     /// Releases every lease of `node`, so that the next start takes the streams at once.

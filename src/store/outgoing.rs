@@ -7,9 +7,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::audit::insert_audit;
-use super::database::{Bind, Connection, binds, row};
+use super::database::{Bind, Connection, binds, row, transaction};
 use super::endpoints::{endpoint_id, read_endpoint, unlisted};
 use super::rows::{self, EntryRow, SessionRow};
+use super::status_events::emit;
 use super::{Store, StoreError, StoredEndpoint, sql};
 use crate::model::{
     AuditRow, Content, EndpointId, Entry, EventKind, OutgoingEvent, Session, StreamId,
@@ -90,15 +91,11 @@ impl Store {
             return Ok(());
         }
         for events in wanted.chunks(EVENTS_PER_TRANSACTION) {
-            self.database
-                .run(|| async {
-                    let mut tx = self.database.begin().await?;
-                    for event in events {
-                        emit(&mut tx.connection(), event, now_ms).await?;
-                    }
-                    tx.commit().await
-                })
-                .await?;
+            transaction!(self.database, |tx| {
+                for event in events {
+                    emit(&mut tx, event, now_ms).await?;
+                }
+            })?;
         }
         Ok(())
     }
@@ -122,18 +119,14 @@ impl Store {
         let Content::Data(data) = &event.content else { return Ok(()) };
         let (id, kind, at_ms) = (&*event.id, event.kind.as_str(), event.at_ms);
         let data = data.to_string();
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let values = binds![id, kind, at_ms, &*data];
-                tx.connection().execute(sql::INSERT_TEST_EVENT, values).await?;
-                let due_at_ms = tx.connection().now_ms().await?;
-                let values = binds![endpoint.to_string(), id, at_ms, due_at_ms];
-                tx.connection().execute(sql::ADDRESS_TEST_EVENT, values).await?;
-                insert_audit(&mut tx.connection(), act).await?;
-                tx.commit().await
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let values = binds![id, kind, at_ms, &*data];
+            tx.execute(sql::INSERT_TEST_EVENT, values).await?;
+            let due_at_ms = tx.now_ms().await?;
+            let values = binds![endpoint.to_string(), id, at_ms, due_at_ms];
+            tx.execute(sql::ADDRESS_TEST_EVENT, values).await?;
+            insert_audit(&mut tx, act).await?;
+        })
     }
 
     /// The enabled endpoints with due deliveries.
@@ -158,31 +151,26 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<ClaimedDelivery>, StoreError> {
         let claim = Uuid::new_v4().to_string();
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let now_ms = tx.connection().now_ms().await?;
-                let until_ms = now_ms.saturating_add(lease_ms);
-                let values = binds![id.to_string(), now_ms, until_ms, &*claim, i64::from(limit)];
-                let rows: Vec<(String, i64)> =
-                    tx.connection().all(sql::CLAIM_OUTGOING, values).await?;
-                let endpoint = read_endpoint(&mut tx.connection(), id).await?;
-                let Some(endpoint) = endpoint else { return Ok(Vec::new()) };
-                let mut claimed = Vec::with_capacity(rows.len());
-                for (event_id, attempts) in rows {
-                    let event = read_event(&mut tx.connection(), id, &event_id, now_ms).await?;
-                    let Some(event) = event else { continue };
-                    claimed.push(ClaimedDelivery {
-                        endpoint: endpoint.clone(),
-                        event,
-                        attempts: rows::number("attempts", attempts)?,
-                        claim: claim.clone(),
-                    });
-                }
-                tx.commit().await?;
-                Ok(claimed)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let now_ms = tx.now_ms().await?;
+            let until_ms = now_ms.saturating_add(lease_ms);
+            let values = binds![id.to_string(), now_ms, until_ms, &*claim, i64::from(limit)];
+            let rows: Vec<(String, i64)> = tx.all(sql::CLAIM_OUTGOING, values).await?;
+            let endpoint = read_endpoint(&mut tx, id).await?;
+            let Some(endpoint) = endpoint else { return Ok(Vec::new()) };
+            let mut claimed = Vec::with_capacity(rows.len());
+            for (event_id, attempts) in rows {
+                let event = read_event(&mut tx, id, &event_id, now_ms).await?;
+                let Some(event) = event else { continue };
+                claimed.push(ClaimedDelivery {
+                    endpoint: endpoint.clone(),
+                    event,
+                    attempts: rows::number("attempts", attempts)?,
+                    claim: claim.clone(),
+                });
+            }
+            claimed
+        })
     }
 
     /// Records the result of an attempt. If the delivery still waits, the next attempt is due after `wait_ms`. Does
@@ -198,41 +186,33 @@ impl Store {
         let id = delivery.endpoint.endpoint.id.to_string();
         // An empty answer holds nothing that would have to be deleted.
         let answer = attempt.answer.as_deref().filter(|answer| !answer.is_empty());
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let now_ms = tx.connection().now_ms().await?;
-                let values = binds![
-                    &*id,
-                    &*delivery.event.id,
-                    &*delivery.claim,
-                    status.as_str(),
-                    wait_ms.map(|wait_ms| now_ms.saturating_add(wait_ms)),
-                    now_ms,
-                    attempt.status.map(i64::from),
-                    attempt.error,
-                    answer,
-                ];
-                tx.connection().execute(sql::SETTLE_OUTGOING, values).await?;
-                let failing = note_health(&mut tx.connection(), &id, status, now_ms).await?;
-                tx.commit().await?;
-                Ok(failing.map(|since_ms| now_ms.saturating_sub(since_ms)))
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let now_ms = tx.now_ms().await?;
+            let values = binds![
+                &*id,
+                &*delivery.event.id,
+                &*delivery.claim,
+                status.as_str(),
+                wait_ms.map(|wait_ms| now_ms.saturating_add(wait_ms)),
+                now_ms,
+                attempt.status.map(i64::from),
+                attempt.error,
+                answer,
+            ];
+            tx.execute(sql::SETTLE_OUTGOING, values).await?;
+            let failing = note_health(&mut tx, &id, status, now_ms).await?;
+            failing.map(|since_ms| now_ms.saturating_sub(since_ms))
+        })
     }
 
     /// Releases an interrupted delivery.
     pub async fn release_delivery(&self, delivery: &ClaimedDelivery) -> Result<(), StoreError> {
         let id = delivery.endpoint.endpoint.id.to_string();
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let now_ms = tx.connection().now_ms().await?;
-                let values = binds![&*id, &*delivery.event.id, &*delivery.claim, now_ms];
-                tx.connection().execute(sql::RELEASE_OUTGOING, values).await?;
-                tx.commit().await
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let now_ms = tx.now_ms().await?;
+            let values = binds![&*id, &*delivery.event.id, &*delivery.claim, now_ms];
+            tx.execute(sql::RELEASE_OUTGOING, values).await?;
+        })
     }
 
     /// Sends an event again under the same id, whatever its outcome. False if it is unknown.
@@ -242,19 +222,15 @@ impl Store {
         event_id: &str,
         act: &AuditRow,
     ) -> Result<bool, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let now_ms = tx.connection().now_ms().await?;
-                let values = binds![id.to_string(), event_id, now_ms];
-                let is_known = tx.connection().execute(sql::RESEND_OUTGOING, values).await? == 1;
-                if is_known {
-                    insert_audit(&mut tx.connection(), act).await?;
-                    tx.commit().await?;
-                }
-                Ok(is_known)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let now_ms = tx.now_ms().await?;
+            let values = binds![id.to_string(), event_id, now_ms];
+            let is_known = tx.execute(sql::RESEND_OUTGOING, values).await? == 1;
+            if is_known {
+                insert_audit(&mut tx, act).await?;
+            }
+            is_known
+        })
     }
 
     /// The number of deliveries that wait for an endpoint, up to `limit`.
@@ -285,17 +261,10 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let mut pruned = 0;
         loop {
-            let rows = self
-                .database
-                .run(|| async {
-                    let mut tx = self.database.begin().await?;
-                    let values = binds![before_ms, i64::from(PRUNE_ROWS), waiting_before_ms];
-                    let rows =
-                        forget_events(&mut tx.connection(), sql::PRUNE_EVENTS, values).await?;
-                    tx.commit().await?;
-                    Ok(rows)
-                })
-                .await?;
+            let rows = transaction!(self.database, |tx| {
+                let values = binds![before_ms, i64::from(PRUNE_ROWS), waiting_before_ms];
+                forget_events(&mut tx, sql::PRUNE_EVENTS, values).await?
+            })?;
             pruned += rows;
             if rows < u64::from(PRUNE_ROWS) {
                 return Ok(pruned);
@@ -314,34 +283,6 @@ impl Store {
         let entry = EntryRow { seq, kind, at_ms, body };
         Ok(rows::or_passed_over(entry.into_entry(session_id, stream.clone(), ordinal)))
     }
-}
-
-/// Writes an event in the transaction of the change that it reports, at `now_ms`. It is due at once, by the database's
-/// clock, because the sending daemon's clock may differ from the writer's.
-pub(super) async fn emit(
-    tx: &mut Connection<'_>,
-    event: &OutgoingEvent,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    let (seq, data) = match &event.content {
-        Content::Entry { seq } => (Some(i64::try_from(*seq).unwrap_or(i64::MAX)), None),
-        Content::Data(data) => (None, Some(data.to_string())),
-    };
-    let (id, kind) = (&*event.id, event.kind.as_str());
-    let values = binds![
-        id,
-        kind,
-        event.at_ms,
-        event.session_id.map(|id| id.to_string()),
-        event.stream_id.as_ref().map(StreamId::as_str),
-        seq,
-        data,
-        now_ms,
-    ];
-    // An existing event is addressed to endpoints that subscribed since.
-    tx.execute(sql::INSERT_EVENT, values).await?;
-    let due_at_ms = tx.now_ms().await?;
-    tx.execute(sql::ADDRESS_EVENT, binds![id, kind, now_ms, due_at_ms]).await.map(drop)
 }
 
 /// Deletes part of what endpoints answered about a stream, because it may repeat the stream's content. True if more is

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::database::{Connection, binds, row};
-use super::outgoing::emit;
+use super::database::{Connection, binds, row, transaction};
 use super::rows;
 use super::spools::SPOOL_LOST_AFTER_MS;
+use super::status_events::emit;
 use super::{Store, StoreError, sql};
 use crate::model::{
     ChannelId, EventKind, OutgoingEvent, RecordedFile, Recording, RecordingId, RecordingStatus,
@@ -24,24 +24,18 @@ impl Store {
     /// Records that a spool records a stream, once for each id. Returns the row with its part and status.
     pub async fn begin_recording(&self, new: &NewRecording<'_>) -> Result<Recording, StoreError> {
         let id = new.id.to_string();
-        let row: RecordingRow = self
-            .database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let values = binds![
-                    &*id,
-                    new.session_id.to_string(),
-                    new.stream_id.as_str(),
-                    i64::from(new.ordinal),
-                    new.spool.to_string(),
-                    new.started_at_ms,
-                ];
-                tx.connection().execute(sql::INSERT_RECORDING, values).await?;
-                let row = tx.connection().one(sql::RECORDING, binds![&*id]).await?;
-                tx.commit().await?;
-                Ok(row)
-            })
-            .await?;
+        let row: RecordingRow = transaction!(self.database, |tx| {
+            let values = binds![
+                &*id,
+                new.session_id.to_string(),
+                new.stream_id.as_str(),
+                i64::from(new.ordinal),
+                new.spool.to_string(),
+                new.started_at_ms,
+            ];
+            tx.execute(sql::INSERT_RECORDING, values).await?;
+            tx.one(sql::RECORDING, binds![&*id]).await?
+        })?;
         row.try_into()
     }
 
@@ -141,15 +135,11 @@ impl Store {
         files: &[RecordedFile],
     ) -> Result<(), StoreError> {
         for some in files.chunks(FILES_AT_ONCE) {
-            self.database
-                .run(|| async {
-                    let mut tx = self.database.begin().await?;
-                    for file in some {
-                        write_file(&mut tx.connection(), recording, file).await?;
-                    }
-                    tx.commit().await
-                })
-                .await?;
+            transaction!(self.database, |tx| {
+                for file in some {
+                    write_file(&mut tx, recording, file).await?;
+                }
+            })?;
         }
         Ok(())
     }
@@ -179,17 +169,13 @@ impl Store {
         let (from, to) = (RecordingStatus::Uploading, RecordingStatus::Stored);
         let values = binds![recording.id.to_string(), from.as_str(), to.as_str(), now_ms];
         let event = ready(recording, files, now_ms);
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let is_moved = tx.connection().execute(sql::MOVE_RECORDING, values).await? > 0;
-                if is_moved {
-                    emit(&mut tx.connection(), &event, now_ms).await?;
-                }
-                tx.commit().await?;
-                Ok(is_moved)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let is_moved = tx.execute(sql::MOVE_RECORDING, values).await? > 0;
+            if is_moved {
+                emit(&mut tx, &event, now_ms).await?;
+            }
+            is_moved
+        })
     }
 
     /// A recording's files, by name.
@@ -232,14 +218,10 @@ impl Store {
 
     /// Deletes the row of a recording after its files are removed.
     pub async fn forget_recording(&self, id: RecordingId) -> Result<(), StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                tx.connection().execute(sql::FORGET_RECORDED_FILES, binds![id.to_string()]).await?;
-                tx.connection().execute(sql::FORGET_RECORDING, binds![id.to_string()]).await?;
-                tx.commit().await
-            })
-            .await?;
+        transaction!(self.database, |tx| {
+            tx.execute(sql::FORGET_RECORDED_FILES, binds![id.to_string()]).await?;
+            tx.execute(sql::FORGET_RECORDING, binds![id.to_string()]).await?;
+        })?;
         self.note_deleted();
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Retention: deletes the logs of ended streams, old sessions and old audit rows.
 
-use super::database::{Connection, binds, row};
+use super::database::{Connection, binds, row, transaction};
 use super::deletions::delete_rows_of_session;
 use super::erase::delete_some_entries;
 use super::outgoing::{blank_some_answers, forget_some_of_session};
@@ -29,17 +29,12 @@ impl Store {
         let oldest: Option<(String,)> =
             self.database.optional(sql::STREAM_TO_EXPIRE, binds![before_ms]).await?;
         let Some((stream,)) = oldest else { return Ok(false) };
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let mut connection = tx.connection();
-                let (_, is_empty) = delete_some_entries(&mut connection, &stream, DOOMED).await?;
-                if is_empty && !blank_some_answers(&mut connection, &stream).await? {
-                    connection.execute(sql::MARK_EMPTIED, binds![&*stream, now_ms]).await?;
-                }
-                tx.commit().await
-            })
-            .await?;
+        transaction!(self.database, |tx| {
+            let (_, is_empty) = delete_some_entries(&mut tx, &stream, DOOMED).await?;
+            if is_empty && !blank_some_answers(&mut tx, &stream).await? {
+                tx.execute(sql::MARK_EMPTIED, binds![&*stream, now_ms]).await?;
+            }
+        })?;
         self.note_deleted();
         Ok(true)
     }
@@ -70,13 +65,10 @@ impl Store {
     /// False if the session has changed since.
     async fn expire_session(&self, session: &str, before_ms: i64) -> Result<bool, StoreError> {
         loop {
-            let step = self.database.run(|| async {
-                let mut tx = self.database.begin().await?;
-                let step = expire_some(&mut tx.connection(), session, before_ms).await?;
-                tx.commit().await?;
-                Ok(step)
+            let step = transaction!(self.database, |tx| {
+                expire_some(&mut tx, session, before_ms).await?
             });
-            match step.await? {
+            match step? {
                 Step::Kept => return Ok(false),
                 Step::Some => self.note_deleted(),
                 Step::Gone => {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::audit::insert_audit;
-use super::database::{Bind, Connection, binds, row};
+use super::database::{Bind, Connection, binds, row, transaction};
 use super::rows::{self, SessionRow};
 use super::status_events::{self, emit_session};
 use super::{SessionPage, Store, StoreError, sql};
@@ -34,16 +34,12 @@ impl Store {
         act: &AuditRow,
     ) -> Result<Made, StoreError> {
         let instance = instance_of(new)?;
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let made = create(&mut tx.connection(), new, &instance, act.at_ms).await?;
-                let act = act.on(&made.session.id.to_string());
-                insert_audit(&mut tx.connection(), &act).await?;
-                tx.commit().await?;
-                Ok(made)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            let made = create(&mut tx, new, &instance, act.at_ms).await?;
+            let act = act.on(&made.session.id.to_string());
+            insert_audit(&mut tx, &act).await?;
+            made
+        })
     }
 
     /// Sets the participant whose video the session's streams request, and writes the audit row.

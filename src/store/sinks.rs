@@ -1,6 +1,6 @@
 //! The positions of sinks, and the leases on them.
 
-use super::database::{Connection, binds, row};
+use super::database::{Connection, binds, row, transaction};
 use super::entries::stored;
 use super::rows::{self, EntryRow};
 use super::{Store, StoreError, sql};
@@ -60,14 +60,7 @@ impl Store {
         lease_ms: i64,
     ) -> Result<Option<SinkHold>, StoreError> {
         let node = node.to_string();
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let held = hold(&mut tx.connection(), sink, &node, lease_ms).await?;
-                tx.commit().await?;
-                Ok(held)
-            })
-            .await
+        transaction!(self.database, |tx| { hold(&mut tx, sink, &node, lease_ms).await? })
     }
 
     /// Releases the lease, so that another node can continue at once.
@@ -104,20 +97,16 @@ impl Store {
         epoch: i64,
         reached: &[(StreamId, u64)],
     ) -> Result<bool, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                if !is_held(&mut tx.connection(), sink, epoch).await? {
-                    return Ok(false);
-                }
-                for (stream, seq) in reached {
-                    let values = binds![sink, stream.as_str(), stored(*seq)];
-                    tx.connection().execute(sql::MOVE_SINK_POSITION, values).await?;
-                }
-                tx.commit().await?;
-                Ok(true)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            if !is_held(&mut tx, sink, epoch).await? {
+                return Ok(false);
+            }
+            for (stream, seq) in reached {
+                let values = binds![sink, stream.as_str(), stored(*seq)];
+                tx.execute(sql::MOVE_SINK_POSITION, values).await?;
+            }
+            true
+        })
     }
 
     /// Stores that a sink has everything of streams that ended before `through_ms`. False, without a change, if another
@@ -128,18 +117,14 @@ impl Store {
         epoch: i64,
         through_ms: i64,
     ) -> Result<bool, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                if !is_held(&mut tx.connection(), sink, epoch).await? {
-                    return Ok(false);
-                }
-                let values = binds![sink, through_ms];
-                tx.connection().execute(sql::MOVE_SINK_THROUGH, values).await?;
-                tx.commit().await?;
-                Ok(true)
-            })
-            .await
+        transaction!(self.database, |tx| {
+            if !is_held(&mut tx, sink, epoch).await? {
+                return Ok(false);
+            }
+            let values = binds![sink, through_ms];
+            tx.execute(sql::MOVE_SINK_THROUGH, values).await?;
+            true
+        })
     }
 }
 

@@ -1,13 +1,41 @@
-//! Emits the webhook event for a status change, exactly once, in the transaction that makes the change.
+//! Emits webhook events, each in the transaction of the change that it reports, and the event of a status change exactly
+//! once.
 
 use super::database::{Connection, binds};
-use super::outgoing::emit;
 use super::rows::SessionRow;
 use super::{StoreError, sql};
 use crate::model::{
-    EventKind, Outcome, OutgoingEvent, Session, SessionId, SessionStatus, StreamRecord,
-    StreamStatus,
+    Content, EventKind, Outcome, OutgoingEvent, Session, SessionId, SessionStatus, StreamId,
+    StreamRecord, StreamStatus,
 };
+
+/// Writes an event in the transaction of the change that it reports, at `now_ms`. It is due at once, by the database's
+/// clock, because the sending daemon's clock may differ from the writer's.
+pub(super) async fn emit(
+    tx: &mut Connection<'_>,
+    event: &OutgoingEvent,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let (seq, data) = match &event.content {
+        Content::Entry { seq } => (Some(i64::try_from(*seq).unwrap_or(i64::MAX)), None),
+        Content::Data(data) => (None, Some(data.to_string())),
+    };
+    let (id, kind) = (&*event.id, event.kind.as_str());
+    let values = binds![
+        id,
+        kind,
+        event.at_ms,
+        event.session_id.map(|id| id.to_string()),
+        event.stream_id.as_ref().map(StreamId::as_str),
+        seq,
+        data,
+        now_ms,
+    ];
+    // An existing event is addressed to endpoints that subscribed since.
+    tx.execute(sql::INSERT_EVENT, values).await?;
+    let due_at_ms = tx.now_ms().await?;
+    tx.execute(sql::ADDRESS_EVENT, binds![id, kind, now_ms, due_at_ms]).await.map(drop)
+}
 
 /// The event of a session with this status, if `last_emitted` was its last event.
 pub(super) fn of_session(last_emitted: Option<&str>, status: &str) -> Option<EventKind> {

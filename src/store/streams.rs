@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::actions::confirm_stops;
 use super::audit::insert_audit;
-use super::database::{Connection, binds};
+use super::database::{Connection, binds, transaction};
 use super::deletions::ask_stream_deletion;
 use super::entries::write_batches;
 use super::handovers::close_offers;
@@ -43,19 +43,15 @@ impl Store {
         updates: &[(StreamId, StreamUpdate)],
         now_ms: i64,
     ) -> Result<Vec<StreamId>, StoreError> {
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let mut fenced = Vec::new();
-                for (stream, update) in updates {
-                    if !write_update(&mut tx.connection(), stream, update, now_ms).await? {
-                        fenced.push(stream.clone());
-                    }
+        transaction!(self.database, |tx| {
+            let mut fenced = Vec::new();
+            for (stream, update) in updates {
+                if !write_update(&mut tx, stream, update, now_ms).await? {
+                    fenced.push(stream.clone());
                 }
-                tx.commit().await?;
-                Ok(fenced)
-            })
-            .await
+            }
+            fenced
+        })
     }
 
     /// Ends a stream once, with its last entry: the first outcome stays. With stop reason 8 (revoked), from here or
@@ -75,14 +71,7 @@ impl Store {
     ) -> Result<Option<Entry>, StoreError> {
         let Ending { outcome, detail } = ending.into();
         let end = End { epoch, generation, outcome, detail, stop_reason, now_ms };
-        self.database
-            .run(|| async {
-                let mut tx = self.database.begin().await?;
-                let done = end_stream(&mut tx.connection(), stream, &end).await?;
-                tx.commit().await?;
-                Ok(done)
-            })
-            .await
+        transaction!(self.database, |tx| { end_stream(&mut tx, stream, &end).await? })
     }
 }
 
