@@ -50,8 +50,8 @@ pub struct Settings {
 pub enum ControlError {
     #[error("there is no session with this id")]
     UnknownSession,
-    /// What `Refusal` says; with the session as it is.
-    #[error("not now: {0:?}")]
+    /// With the session as it is.
+    #[error("{0}")]
     Refused(Refusal, Box<Session>),
     #[error(transparent)]
     Zoom(ZoomError),

@@ -20,13 +20,13 @@ use crate::zoom::install::Installer;
 use crate::zoom::signature::WebhookKey;
 
 mod audit;
+mod audit_rows;
 /// Authentication by bearer token.
 pub mod auth;
 mod body;
 mod client_address;
 mod connections;
 mod control;
-mod control_error;
 /// CORS: pages of other origins.
 pub mod cors;
 mod counters;
@@ -44,6 +44,7 @@ mod installations;
 mod json;
 mod ledger;
 mod live;
+mod new_ticket;
 mod notices;
 mod oauth;
 /// The OpenAPI document.
@@ -51,6 +52,7 @@ pub mod openapi;
 mod ops;
 mod range;
 mod rate_limit;
+mod readiness;
 mod recordings;
 mod request;
 mod routes;
@@ -61,6 +63,7 @@ mod sessions;
 pub mod tickets;
 mod transcript;
 mod video;
+mod view;
 mod watched_body;
 mod webhook;
 mod webhook_endpoints;
@@ -70,10 +73,13 @@ pub use audit::Refusals;
 pub use client_address::{ForwardedHeader, TrustedProxies};
 pub use counters::Counters;
 pub use docs::Documents;
-pub use ops::Readiness;
 pub use rate_limit::RateLimit;
+pub use readiness::Readiness;
 pub use routes::{health_router, router};
 pub use webhook::{SignatureWarnings, check_path as check_webhook_path};
+
+/// The path where an install begins.
+const INSTALL_PATH: &str = "/api/v1/zoom/oauth/install";
 
 /// The state that the handlers share.
 pub struct AppState {

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use thiserror::Error;
+
 use crate::model::{
     Action, ActionId, ActionRecord, ActionStatus, Outcome, Planned, SessionSnapshot, SessionStatus,
     StreamRecord, StreamStatus, ms,
 };
+use crate::named::named;
 
 /// A stream that lived so long was stable: its end is a first one again.
 const STABLE_MS: i64 = 5 * 60 * 1000;
@@ -33,24 +36,30 @@ pub enum AutoStart {
     Hosts(Vec<String>),
 }
 
-/// Why an action is not asked of Zoom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// What a start would bring is there.
-    AlreadyLive,
-    /// A start was asked for, and its stream may still come.
-    AlreadyRequested,
-    AlreadyPaused,
-    NoStream,
-    /// A stop was asked for, and its stream has not ended yet.
-    Stopping,
-    /// There was nothing but a planned start, which is not made now.
-    PlanDropped,
-    SessionEnded,
-    /// Whose video comes is not for a program to say.
-    VideoNotIndividual,
-    /// Zoom takes a meeting's number, and nobody has told it.
-    NumberUnknown,
+named! {
+    /// Why a request is not sent to Zoom. The names are the API's error codes; the texts say what to do.
+    #[derive(Error)]
+    pub enum Refusal {
+        #[error("the stream is already live")]
+        AlreadyLive: "already_live",
+        #[error("a start was requested, and its stream may still arrive: wait for it")]
+        AlreadyRequested: "already_requested",
+        #[error("the stream is already paused")]
+        AlreadyPaused: "already_paused",
+        #[error("this session has no stream now: start one first")]
+        NoStream: "no_stream",
+        #[error("a stop was requested, and its stream has not ended yet: try again later")]
+        Stopping: "stopping",
+        /// Only a start was planned, and this request dropped it.
+        #[error("the planned start was dropped")]
+        PlanDropped: "plan_dropped",
+        #[error("this meeting is over: create a session for the next one")]
+        SessionEnded: "session_ended",
+        #[error("this session's media parameters must include video with select individual")]
+        VideoNotIndividual: "video_not_individual",
+        #[error("Zoom needs the meeting's number, and no webhook contained it: create a session with it")]
+        NumberUnknown: "meeting_number_unknown",
+    }
 }
 
 /// Whether Zoom may be asked now. `own` is the action itself, if it is in the standing.

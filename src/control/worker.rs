@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::policy::{self, NotNow, Refusal};
+use super::policy::{self, NotNow};
 use super::{Control, Wish};
 use crate::model::{ActionRecord, ActionStatus, Answer, ms};
 use crate::store::StoreError;
@@ -171,20 +171,15 @@ impl Control {
     }
 }
 
-fn in_words(why: NotNow) -> &'static str {
+fn in_words(why: NotNow) -> String {
     match why {
-        NotNow::CauseGone => "what it was planned for is over, or its policy is switched off",
-        NotNow::Refused(Refusal::AlreadyLive) => "a stream is live already",
-        NotNow::Refused(Refusal::AlreadyRequested) => "a start was asked for already",
-        NotNow::Refused(Refusal::AlreadyPaused) => "the stream is paused already",
-        NotNow::Refused(Refusal::NoStream | Refusal::PlanDropped) => "there is no stream",
-        NotNow::Refused(Refusal::Stopping) => "the stream is being stopped",
-        NotNow::Refused(Refusal::SessionEnded) => "the meeting is over",
-        NotNow::Refused(Refusal::NumberUnknown) => "nobody has told the meeting's number",
-        NotNow::Refused(Refusal::VideoNotIndividual) => "the stream's video is not individual",
+        NotNow::CauseGone => {
+            "what it was planned for is over, or its policy is switched off".to_owned()
+        }
+        NotNow::Refused(refusal) => refusal.to_string(),
     }
 }
 
-fn noted(detail: &str) -> Answer {
-    Answer { detail: Some(detail.to_owned()), ..Answer::default() }
+fn noted(detail: impl Into<String>) -> Answer {
+    Answer { detail: Some(detail.into()), ..Answer::default() }
 }

@@ -1,4 +1,4 @@
-//! The audit trail of HTTP requests, refused ones included, and `GET /api/v1/audit`.
+//! The audit trail of HTTP requests, refused ones included.
 
 mod refusals;
 
@@ -10,18 +10,12 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use serde::Serialize;
-use serde_json::{Value, json};
-use uuid::Uuid;
 
 pub use self::refusals::Refusals;
 use super::AppState;
 use super::client_address::ClientAddress;
-use super::envelope::{rfc3339, success};
 use super::error::ApiError;
-use super::extract::{Params, cut_page};
 use crate::model::AuditRow;
-use crate::store::{AuditPage, Audited};
 
 /// The actor of a refused request without a known token.
 const ANONYMOUS: &str = "anonymous";
@@ -144,56 +138,4 @@ pub(super) async fn note_refusal(state: &Arc<AppState>, trail: &Trail, code: &st
     });
     // A panic of the task is logged where it happens.
     let _ = written.await;
-}
-
-/// `GET /api/v1/audit`: one page of the audit trail, newest first; `next` is the `before` of the next page.
-pub(super) async fn list(
-    State(state): State<Arc<AppState>>,
-    params: Params,
-) -> Result<Response, ApiError> {
-    let limit = params.limit()?;
-    let problem = "must be the id of an audit row";
-    let before = params.parsed("before", problem, |text| Uuid::parse_str(text).ok())?;
-    let before = before.map(|id| id.to_string());
-    // One row more than requested shows whether there is a next page.
-    let page = AuditPage {
-        before: before.as_deref(),
-        limit: limit + 1,
-        actor: params.get("actor"),
-        action: params.get("action"),
-    };
-    let mut rows = state.store.audit_page(&page).await?;
-    let next = cut_page(&mut rows, limit).map(|row| row.id.clone());
-    let rows: Vec<_> = rows.iter().map(AuditView::of).collect();
-    Ok(success("audit trail", json!({ "audit": rows, "next": next })))
-}
-
-/// An audit row in JSON.
-#[derive(Serialize)]
-struct AuditView<'a> {
-    id: &'a str,
-    at: Option<String>,
-    at_ms: i64,
-    actor: &'a str,
-    address: Option<&'a str>,
-    action: &'a str,
-    subject: &'a str,
-    outcome: &'a str,
-    detail: Value,
-}
-
-impl<'a> AuditView<'a> {
-    fn of(row: &'a Audited) -> Self {
-        Self {
-            id: &row.id,
-            at: rfc3339(row.at_ms),
-            at_ms: row.at_ms,
-            actor: &row.actor,
-            address: row.address.as_deref(),
-            action: &row.action,
-            subject: &row.subject,
-            outcome: &row.outcome,
-            detail: serde_json::from_str(&row.detail).unwrap_or_else(|_| json!({})),
-        }
-    }
 }

@@ -17,7 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use self::failures::Failures;
 use self::tokens::ApiToken;
-pub use self::tokens::{ApiTokens, Scope, TokenMistake, TokenSource};
+pub use self::tokens::{ApiTokens, Scope, TokenMistake};
 use super::audit::Trail;
 use super::error::ApiError;
 use super::{AppState, tickets};

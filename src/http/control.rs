@@ -15,12 +15,11 @@ use serde_json::{Value, json};
 use super::AppState;
 use super::audit::note_refusal;
 use super::auth::Caller;
-use super::control_error;
 use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
 use super::extract::InPath;
 use super::idempotency::AboutSession;
-use super::sessions::SessionView;
+use super::view::SessionView;
 use crate::control::{ControlError, Refusal, Requested, TimelineEvent, Wish};
 use crate::model::{
     Action, AuditRow, InstallationId, MediaParams, Metadata, Session, SessionId, SessionStatus,
@@ -125,9 +124,9 @@ async fn request(
     match state.control.request(id, action, wish, &act).await {
         Ok(requested) => Ok(accepted(action, &requested)),
         Err(ControlError::Refused(refusal, session)) if is_done(refusal) => {
-            note_refusal(state, &caller.trail, control_error::refusal_code(refusal)).await;
+            note_refusal(state, &caller.trail, refusal.as_str()).await;
             let data = json!({ "session": Brief::of(&session, session.status), "zoom": null, "chosen": null });
-            Ok(success(done_message(refusal), data))
+            Ok(success(&refusal.to_string(), data))
         }
         Err(error) => {
             // A request to Zoom has its outcome in the audit trail already.
@@ -156,15 +155,6 @@ fn is_done(refusal: Refusal) -> bool {
             | Refusal::AlreadyPaused
             | Refusal::PlanDropped
     )
-}
-
-fn done_message(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::AlreadyRequested => "Zoom RTMS start was already requested",
-        Refusal::AlreadyPaused => "Zoom RTMS is already paused",
-        Refusal::PlanDropped => "the planned start of Zoom RTMS was dropped",
-        _ => "Zoom RTMS is already live",
-    }
 }
 
 fn accepted(action: Action, requested: &Requested) -> Response {

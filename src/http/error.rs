@@ -1,5 +1,10 @@
 //! Maps every error to an HTTP status and a body.
 
+mod control;
+mod install;
+mod webhook_endpoint;
+
+use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,9 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use thiserror::Error;
 
-use super::auth::TokenSource;
-use super::oauth::Refusal;
-use super::{control_error, webhook_endpoints};
+pub(super) use self::install::InstallRefusal;
 use crate::control::{ControlError, MediaError};
 use crate::model::{InstallationId, ZoomAnswer};
 use crate::sinks::forward::TargetError;
@@ -64,7 +67,7 @@ pub enum ApiError {
     #[error("{0}")]
     Endpoint(Arc<EndpointError>),
     #[error("{0}")]
-    Install(Refusal),
+    Install(InstallRefusal),
     #[error(
         "Zoom could not be reached to revoke the grant, so nothing was deleted: try again, or delete it \
          here only with force=true"
@@ -146,10 +149,29 @@ pub enum ApiError {
          session's data, or with the key that sealed it: use a new key for a new request"
     )]
     AnswerDeleted,
-    #[error("{}", control_error::detail(.0))]
+    #[error("{}", control::detail(.0))]
     Control(Arc<ControlError>),
     #[error("an internal error of this server: its log has the details under the request id")]
     Panicked,
+}
+
+/// Where the tokens are set; displays which token to send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TokenSource {
+    /// `API_TOKENS`.
+    #[default]
+    Setting,
+    /// The file that the first start makes.
+    DataDir,
+}
+
+impl fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Setting => "one of API_TOKENS",
+            Self::DataDir => "the one in the file api-token of DATA_DIR",
+        })
+    }
 }
 
 impl From<StoreError> for ApiError {
@@ -196,7 +218,7 @@ impl ApiError {
             | Self::NoVideoSdk => StatusCode::NOT_FOUND,
             Self::RecordingLost | Self::AnswerDeleted => StatusCode::GONE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Endpoint(error) => webhook_endpoints::status(error),
+            Self::Endpoint(error) => webhook_endpoint::status(error),
             Self::Install(refusal) => refusal.status(),
             Self::NotRevoked => StatusCode::BAD_GATEWAY,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -220,7 +242,7 @@ impl ApiError {
             | Self::TooManyFailures { .. }
             | Self::TooManyTickets
             | Self::TooManyCursors => StatusCode::TOO_MANY_REQUESTS,
-            Self::Control(error) => control_error::status(error),
+            Self::Control(error) => control::status(error),
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::TooManySubscribers
             | Self::TooManyDownloads
@@ -247,7 +269,7 @@ impl ApiError {
             Self::RecordingInOtherTarget => "recording_in_other_target",
             Self::RecordingsUnavailable => "recordings_unavailable",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
-            Self::Endpoint(error) => webhook_endpoints::code(error),
+            Self::Endpoint(error) => webhook_endpoint::code(error),
             Self::Install(refusal) => refusal.code(),
             Self::NotRevoked => "zoom_unavailable",
             Self::Unauthenticated | Self::UnknownToken(_) => "unauthenticated",
@@ -281,7 +303,7 @@ impl ApiError {
             Self::KeyReused => "idempotency_key_reused",
             Self::KeyInProgress => "idempotency_in_progress",
             Self::AnswerDeleted => "idempotency_answer_deleted",
-            Self::Control(error) => control_error::code(error),
+            Self::Control(error) => control::code(error),
             Self::Panicked => "internal",
         }
     }
@@ -300,7 +322,7 @@ impl ApiError {
     /// Whether the same request may succeed later unchanged.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Control(error) => control_error::is_retryable(error),
+            Self::Control(error) => control::is_retryable(error),
             Self::TooManyRequests { .. } | Self::TooManyFailures { .. } => true,
             Self::KeyInProgress | Self::NotRevoked => true,
             Self::RecordingNotFinished | Self::TooManyTickets | Self::TooManyCursors => true,
@@ -311,7 +333,7 @@ impl ApiError {
     fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::TooManyRequests { wait_s } | Self::TooManyFailures { wait_s } => Some(*wait_s),
-            Self::Control(error) => control_error::wait_s(error),
+            Self::Control(error) => control::wait_s(error),
             _ => self.is_retryable().then_some(RETRY_AFTER_S),
         }
     }
@@ -319,7 +341,7 @@ impl ApiError {
     /// Zoom's answer, if there was one.
     fn zoom(&self) -> Option<&ZoomAnswer> {
         match self {
-            Self::Control(error) => control_error::zoom(error),
+            Self::Control(error) => control::zoom(error),
             _ => None,
         }
     }
@@ -327,7 +349,7 @@ impl ApiError {
     /// The installations to choose from, if the request must name one.
     fn installations(&self) -> Option<&[InstallationId]> {
         match self {
-            Self::Control(error) => control_error::installations(error),
+            Self::Control(error) => control::installations(error),
             _ => None,
         }
     }

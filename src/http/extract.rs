@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, Query, RawPathParams};
 use axum::http::request::Parts;
 
 use super::error::ApiError;
-use crate::model::{Session, SessionId};
+use crate::model::{RecordedFile, Recording, Session, SessionId};
 use crate::store::Store;
 
 /// An id or a name in a path.
@@ -100,4 +100,17 @@ pub(super) fn cut_page<T>(rows: &mut Vec<T>, limit: u32) -> Option<&T> {
 /// Returns the session, or 404.
 pub(super) async fn known_session(store: &Store, id: SessionId) -> Result<Session, ApiError> {
     store.session(id).await?.ok_or(ApiError::UnknownSession)
+}
+
+/// Returns a session's recorded file, or 404 if either is unknown.
+pub(super) async fn known_file(
+    store: &Store,
+    id: SessionId,
+    name: &str,
+) -> Result<(Recording, RecordedFile), ApiError> {
+    if let Some(found) = store.recorded_file(id, name).await? {
+        return Ok(found);
+    }
+    known_session(store, id).await?;
+    Err(ApiError::UnknownRecording)
 }

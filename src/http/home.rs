@@ -7,10 +7,9 @@ use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::json;
 
-use super::AppState;
 use super::envelope::success;
-use super::oauth::INSTALL_PATH;
-use super::ops::Checks;
+use super::readiness::Checks;
+use super::{AppState, INSTALL_PATH};
 use crate::web::CONTENT_SECURITY_POLICY;
 use crate::web::home::Home;
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
-use serde::Serialize;
 use serde_json::json;
 
 use super::AppState;
 use super::auth::Caller;
-use super::envelope::{rfc3339, success};
+use super::envelope::success;
 use super::error::ApiError;
 use super::extract::{InPath, Params, PathPart, cut_page};
+use super::view::InstallationView;
 use crate::model::{Installation, InstallationId, InstallationStatus};
 use crate::zoom::install::{Uninstall, UninstallError, Uninstalled};
 
@@ -118,44 +118,5 @@ impl PathPart for InstallationId {
 
     fn unknown() -> ApiError {
         ApiError::UnknownInstallation
-    }
-}
-
-/// An installation in JSON.
-#[derive(Serialize)]
-pub(super) struct InstallationView<'a> {
-    id: InstallationId,
-    status: InstallationStatus,
-    account_id: &'a str,
-    user_id: &'a str,
-    display_name: Option<&'a str>,
-    email: Option<&'a str>,
-    scopes: Vec<&'a str>,
-    /// When the access token expires; it is refreshed automatically.
-    expires_at: Option<String>,
-    expires_at_ms: Option<i64>,
-    created_at: Option<String>,
-    created_at_ms: i64,
-    updated_at: Option<String>,
-    updated_at_ms: i64,
-}
-
-impl<'a> InstallationView<'a> {
-    pub(super) fn of(installation: &'a Installation) -> Self {
-        Self {
-            id: installation.id,
-            status: installation.status,
-            account_id: &installation.account_id,
-            user_id: &installation.user_id,
-            display_name: installation.display_name.as_deref(),
-            email: installation.email.as_deref(),
-            scopes: installation.scope.split_ascii_whitespace().collect(),
-            expires_at: installation.expires_at_ms.and_then(rfc3339),
-            expires_at_ms: installation.expires_at_ms,
-            created_at: rfc3339(installation.created_at_ms),
-            created_at_ms: installation.created_at_ms,
-            updated_at: rfc3339(installation.updated_at_ms),
-            updated_at_ms: installation.updated_at_ms,
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! `/api/v1/zoom/oauth/…`: the OAuth flow that installs the app (rtms-protocol.md section 15.1).
 
 mod cookie;
-mod outcome;
+mod failure_page;
 
 use std::sync::Arc;
 
@@ -13,18 +13,14 @@ use serde_json::json;
 use url::form_urlencoded;
 
 use self::cookie::Browser;
-pub(super) use self::outcome::Refusal;
 use super::AppState;
 use super::client_address::ClientAddress;
 use super::envelope::success;
-use super::error::ApiError;
-use super::installations::InstallationView;
+use super::error::{ApiError, InstallRefusal};
+use super::view::InstallationView;
 use crate::model::Installation;
 use crate::secret::Secret;
 use crate::web::{CONTENT_SECURITY_POLICY, Page};
-
-/// The path where an install begins.
-pub(super) const INSTALL_PATH: &str = "/api/v1/zoom/oauth/install";
 
 /// For programs that send a browser to Zoom themselves. `authorization_url` and `state` are also at the top level,
 /// where MeetMind's clients expect them.
@@ -64,7 +60,7 @@ pub(super) async fn callback(
         (Err(refusal), true) => Err(ApiError::Install(refusal)),
         (Err(refusal), false) => {
             tracing::warn!(code = refusal.code(), "an install failed: {refusal}");
-            Ok(page(refusal.status(), &refusal.page()))
+            Ok(page(refusal.status(), &refusal.failure_page()))
         }
     }
 }
@@ -74,7 +70,7 @@ async fn finish(
     client: ClientAddress,
     query: &str,
     headers: &HeaderMap,
-) -> Result<Installation, Refusal> {
+) -> Result<Installation, InstallRefusal> {
     let (mut code, mut returned, mut error) = (None, None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match &*name {
@@ -85,16 +81,16 @@ async fn finish(
         }
     }
     match error.as_deref() {
-        Some("access_denied") => return Err(Refusal::Denied),
-        Some(_) => return Err(Refusal::RefusedByZoom),
+        Some("access_denied") => return Err(InstallRefusal::Denied),
+        Some(_) => return Err(InstallRefusal::RefusedByZoom),
         None => {}
     }
-    let returned = returned.filter(|text| !text.is_empty()).ok_or(Refusal::NoState)?;
-    let code = code.filter(|text| !text.is_empty()).ok_or(Refusal::NoCode)?;
+    let returned = returned.filter(|text| !text.is_empty()).ok_or(InstallRefusal::NoState)?;
+    let code = code.filter(|text| !text.is_empty()).ok_or(InstallRefusal::NoCode)?;
     let browser = Browser::known(headers, state.is_https);
     let browser = browser.as_ref().map(Browser::id);
     let finished = state.installer.finish(&returned, Secret::new(code), browser, client.0).await;
-    finished.map_err(|error| Refusal::of(&error))
+    finished.map_err(|error| InstallRefusal::of(&error))
 }
 
 /// Whether the client wants JSON. Browsers ask for HTML, whatever else they accept.

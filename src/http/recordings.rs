@@ -15,14 +15,13 @@ use serde_json::json;
 use super::auth::Caller;
 use super::envelope::{rfc3339, success};
 use super::error::ApiError;
-use super::extract::{InPath, PathPart, known_session};
+use super::extract::{InPath, PathPart, known_file, known_session};
 use super::range::{Wanted, wanted};
 use super::{AppState, download};
 use crate::model::{
     RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, Speaker, StreamId,
 };
 use crate::sinks::record::OpenError;
-use crate::store::Store;
 
 /// The most files in a list; the manifest has all of them.
 const MAX_FILES: u32 = 5_000;
@@ -78,19 +77,6 @@ pub(super) async fn download(
         response.headers_mut().insert(header::CONTENT_RANGE, plain(&part));
     }
     Ok(response)
-}
-
-/// Returns a session's recorded file, or 404 if either is unknown.
-pub(super) async fn known_file(
-    store: &Store,
-    id: SessionId,
-    name: &str,
-) -> Result<(Recording, RecordedFile), ApiError> {
-    if let Some(found) = store.recorded_file(id, name).await? {
-        return Ok(found);
-    }
-    known_session(store, id).await?;
-    Err(ApiError::UnknownRecording)
 }
 
 /// The last part of a recorded file's path.

@@ -1,13 +1,12 @@
 //! Parses `API_TOKENS`: the names, scopes and installations of the API tokens.
 
-use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 use thiserror::Error;
 
-use super::ApiError;
+use crate::http::error::{ApiError, TokenSource};
 use crate::model::InstallationId;
 use crate::named::named;
 
@@ -42,25 +41,6 @@ pub struct TokenMistake {
 pub struct ApiTokens {
     tokens: Vec<ApiToken>,
     source: TokenSource,
-}
-
-/// Where the tokens are set; displays which token to send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TokenSource {
-    /// `API_TOKENS`.
-    #[default]
-    Setting,
-    /// The file that the first start makes.
-    DataDir,
-}
-
-impl fmt::Display for TokenSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Setting => "one of API_TOKENS",
-            Self::DataDir => "the one in the file api-token of DATA_DIR",
-        })
-    }
 }
 
 /// One API token.

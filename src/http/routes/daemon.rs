@@ -2,7 +2,7 @@
 
 use super::{Access, Route};
 use crate::http::openapi::Operation;
-use crate::http::{audit, docs, home, openapi, ops, webhook};
+use crate::http::{audit_rows, docs, home, openapi, ops, webhook};
 
 /// Routes for Zoom's webhooks, health and documents.
 pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
@@ -38,7 +38,7 @@ pub(super) fn routes(webhook_path: &str) -> Vec<Route> {
                 .answer(503, "No, and which check failed", None),
         ),
         Route::new(Access::Admin, "/api/v1/audit").get(
-            audit::list,
+            audit_rows::list,
             about("listAudit", "Audit trail: actions and refused requests, newest first")
                 .query("limit", "Page size: 1 to 200; default 50")
                 .query("before", "The `next` of the previous page")

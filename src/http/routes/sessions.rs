@@ -3,7 +3,7 @@
 use super::{Access, Route};
 use crate::http::openapi::Operation;
 use crate::http::{
-    control, events, forwards, ledger, live, recordings, sessions, tickets, transcript, video,
+    control, events, forwards, ledger, live, new_ticket, recordings, sessions, transcript, video,
 };
 
 /// Routes for sessions, their data, and the requests to Zoom.
@@ -137,7 +137,7 @@ fn as_it_happens() -> Vec<Route> {
                 .query("product", "Only sessions of this product"),
         ),
         Route::new(Access::Read, "/api/v1/tickets").post(
-            tickets::create,
+            new_ticket::create,
             about("createTicket", "Create a ticket for one path, for browsers: see docs/live.md")
                 .body("NewTicket")
                 .answer(201, "Created; the ticket must be used within a minute", Some("Ticket")),

@@ -2,13 +2,13 @@
 
 use super::{Access, Route};
 use crate::http::openapi::Operation;
-use crate::http::{installations, notices, oauth};
+use crate::http::{INSTALL_PATH, installations, notices, oauth};
 
 /// Routes for installing the app and for Zoom's notices about the account.
 pub(super) fn routes() -> Vec<Route> {
     let about = |id, summary| Operation::new("Installations", id, summary);
     vec![
-        Route::new(Access::Open, oauth::INSTALL_PATH).get(
+        Route::new(Access::Open, INSTALL_PATH).get(
             oauth::install,
             about("install", "Start an install: the link behind an Install button")
                 .answer(302, "To Zoom", None),

@@ -34,71 +34,29 @@ pub(super) fn status(error: &ControlError) -> StatusCode {
 pub(super) fn code(error: &ControlError) -> &'static str {
     match error {
         ControlError::UnknownSession => "session_not_found",
-        ControlError::Refused(refusal, _) => refusal_code(*refusal),
+        ControlError::Refused(refusal, _) => refusal.as_str(),
         ControlError::Zoom(error) => error.problem.code(),
         ControlError::Token(error) => token_code(error),
         ControlError::Store(_) => "store_unavailable",
     }
 }
 
-/// The error code for a refusal.
-pub(super) fn refusal_code(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::AlreadyLive => "already_live",
-        Refusal::AlreadyRequested => "already_requested",
-        Refusal::AlreadyPaused => "already_paused",
-        Refusal::NoStream => "no_stream",
-        Refusal::Stopping => "stopping",
-        Refusal::PlanDropped => "plan_dropped",
-        Refusal::SessionEnded => "session_ended",
-        Refusal::VideoNotIndividual => "video_not_individual",
-        Refusal::NumberUnknown => "meeting_number_unknown",
-    }
-}
-
 /// One sentence that says what to do.
 pub(super) fn detail(error: &ControlError) -> String {
-    let refusal = match error {
-        ControlError::Refused(refusal, _) => refusal,
-        ControlError::Token(TokenError::Missing(what)) => {
-            return format!("there is no token for this meeting: {what}");
+    let ControlError::Token(error) = error else { return error.to_string() };
+    match error {
+        TokenError::Missing(what) => format!("there is no token for this meeting: {what}"),
+        TokenError::NeedsReconnect(_) => {
+            "Zoom rejects this user's tokens: have them install the app again".to_owned()
         }
-        ControlError::Token(TokenError::NeedsReconnect(_)) => {
-            return "Zoom rejects this user's tokens: have them install the app \
-                    again"
-                .to_owned();
+        TokenError::Revoked(_) => {
+            "this user removed the app: have them install it again".to_owned()
         }
-        ControlError::Token(TokenError::Revoked(_)) => {
-            return "this user removed the app: have them install it again".to_owned();
+        TokenError::Ambiguous { .. } | TokenError::NotAllowed => error.to_string(),
+        TokenError::Unavailable(_) | TokenError::Store(_) => {
+            "Zoom issues no token at the moment: try again later".to_owned()
         }
-        ControlError::Token(error @ (TokenError::Ambiguous { .. } | TokenError::NotAllowed)) => {
-            return error.to_string();
-        }
-        ControlError::Token(_) => {
-            return "Zoom issues no token at the moment: try again later".to_owned();
-        }
-        other => return other.to_string(),
-    };
-    let detail = match refusal {
-        Refusal::AlreadyLive => "the stream is already live",
-        Refusal::AlreadyRequested => {
-            "a start was requested, and its stream may still arrive: wait for it"
-        }
-        Refusal::AlreadyPaused => "the stream is already paused",
-        Refusal::Stopping => {
-            "a stop was requested, and its stream has not ended yet: try again later"
-        }
-        Refusal::PlanDropped => "the planned start was dropped",
-        Refusal::NoStream => "this session has no stream now: start one first",
-        Refusal::SessionEnded => "this meeting is over: create a session for the next one",
-        Refusal::VideoNotIndividual => {
-            "this session's media parameters must include video with select individual"
-        }
-        Refusal::NumberUnknown => {
-            "Zoom needs the meeting's number, and no webhook contained it: create a session with it"
-        }
-    };
-    detail.to_owned()
+    }
 }
 
 pub(super) fn is_retryable(error: &ControlError) -> bool {
