@@ -205,7 +205,7 @@ impl Control {
             &snapshot,
             &deliveries,
             &entries,
-            &self.settings.params.media,
+            self.settings.params.media,
             (self.settings.now_ms)(),
         )))
     }

@@ -31,10 +31,9 @@ pub use frame::{Encoded, Frame, StreamInfo};
 pub use left_out::{LeftOut, LeftOuts};
 pub use permits::{Entrant, Permit, Permits};
 pub use roster::Person;
-pub use tap::{MediaSet, SinkLimits, Tap, Tapped, Wants};
+pub use tap::{SinkLimits, Tap, Tapped, Wants};
 pub use writer::{Writer, WriterSettings};
 
-pub use crate::rtms::message::Medium;
 pub use crate::store::{Offer, OfferKey};
 
 use self::queue::{Item, Queue};

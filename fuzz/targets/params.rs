@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use rtmsd::rtms::message::Medium;
+use rtmsd::model::MediaSet;
 use rtmsd::rtms::params::{Effective, Params, ParamsOverrides};
 
 fuzz_target!(|text: &str| {
@@ -18,8 +18,8 @@ fuzz_target!(|text: &str| {
     }
     let again = Params::resolve(&params, &ParamsOverrides::default());
     assert_eq!(again.as_ref(), Ok(&params), "what was taken is legal");
-    let _ = params.media_params(&Medium::ALL);
+    let _ = params.media_params(MediaSet::ALL);
     if let Ok(echoed) = serde_json::from_str(echoed) {
-        let _ = Effective::read(&params, &Medium::ALL, &echoed).differences(&params);
+        let _ = Effective::read(&params, MediaSet::ALL, &echoed).differences(&params);
     }
 });

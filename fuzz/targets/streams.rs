@@ -6,9 +6,9 @@
 use std::time::Instant;
 
 use libfuzzer_sys::fuzz_target;
-use rtmsd::model::{IdKey, Instance, Product, StreamId, UnreadableMessages};
+use rtmsd::model::{IdKey, Instance, Product, StreamId, UnreadableMessages, Medium};
 use rtmsd::rtms::endpoint::{Policy, ZOOM_HOSTS};
-use rtmsd::rtms::message::{Medium, parse};
+use rtmsd::rtms::message::parse;
 use rtmsd::rtms::params::Preset;
 use rtmsd::rtms::stream::{Input, Lane, LinkId, Output, Setup, Stream, Timings};
 use rtmsd::secret::Secret;

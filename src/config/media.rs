@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
 use super::read::Reader;
-use crate::rtms::message::Medium;
-use crate::rtms::params::{Params, ParamsOverrides, media_from_mask, media_from_names};
+use crate::model::{MediaSet, Medium};
+use crate::rtms::params::{Params, ParamsOverrides, media_from_mask};
 
 /// The fields of [`ParamsOverrides`] and their variables.
 const FIELDS: [(&str, &str); 18] = [
@@ -79,7 +79,7 @@ fn variable_of(field: &str) -> &'static str {
 }
 
 /// The bit mask of Zoom's samples.
-fn flag(read: &mut Reader<'_>) -> Option<Vec<Medium>> {
+fn flag(read: &mut Reader<'_>) -> Option<MediaSet> {
     let flag = read.optional("MEDIA_TYPES_FLAG")?;
     flag.parse().ok().and_then(media_from_mask).or_else(|| {
         let form = "a sum of 1 (audio), 2 (video), 4 (share), 8 (transcript) and 16 (chat), or 32 for all of them";
@@ -89,16 +89,12 @@ fn flag(read: &mut Reader<'_>) -> Option<Vec<Medium>> {
 
 fn types_of_flag(read: &mut Reader<'_>) -> Option<Value> {
     let media = flag(read)?;
-    Some(media.into_iter().map(Medium::as_str).collect())
+    Some(media.iter().map(Medium::as_str).collect())
 }
 
 fn types_agree(read: &mut Reader<'_>) {
-    let sorted = |mut media: Vec<Medium>| {
-        media.sort();
-        media
-    };
-    let names = read.optional("MEDIA_TYPES").as_deref().and_then(media_from_names).map(sorted);
-    let flag = flag(read).map(sorted);
+    let names = read.optional("MEDIA_TYPES").as_deref().and_then(MediaSet::parse);
+    let flag = flag(read);
     if names.is_some() && flag.is_some() && names != flag {
         let form = "left out, or the same media as in MEDIA_TYPES: keep one of them";
         read.wrong::<()>("MEDIA_TYPES_FLAG", form);

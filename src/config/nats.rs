@@ -7,7 +7,7 @@ use url::Url;
 
 use super::credentials::unescaped;
 use super::read::Reader;
-use crate::hub::{MediaSet, Medium};
+use crate::model::MediaSet;
 use crate::secret::Secret;
 use crate::sinks::nats::{Login, Settings};
 
@@ -91,14 +91,12 @@ fn is_name(text: &str) -> bool {
 }
 
 fn media(read: &mut Reader<'_>) -> Option<MediaSet> {
-    let text = read.text("NATS_MEDIA", "none").to_ascii_lowercase();
-    if text == "none" {
+    let text = read.text("NATS_MEDIA", "none");
+    if text.eq_ignore_ascii_case("none") {
         return Some(MediaSet::default());
     }
-    let has_frames =
-        |medium: &Medium| matches!(medium, Medium::Audio | Medium::Video | Medium::Share);
-    let media = text.split(',').map(|name| Medium::parse(name.trim()).filter(has_frames));
-    match media.collect::<Option<MediaSet>>() {
+    let has_frames = |media: &MediaSet| !media.is_empty() && *media == media.framed();
+    match MediaSet::parse(&text).filter(has_frames) {
         Some(media) => Some(media),
         None => read.wrong(
             "NATS_MEDIA",

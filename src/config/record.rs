@@ -1,7 +1,7 @@
 use super::read::Reader;
 use super::retention::{Keep, Retention};
-use crate::rtms::message::Medium;
-use crate::rtms::params::{Params, media_from_names};
+use crate::model::MediaSet;
+use crate::rtms::params::Params;
 use crate::sinks::record::Settings;
 use crate::sinks::record::layout::Layout;
 use crate::sinks::record::target::{Access, Place};
@@ -14,18 +14,18 @@ pub(super) fn settings(
 ) -> Option<Settings> {
     let data_dir = super::data_dir(read);
     let media = match read.optional("RECORD") {
-        None => Some(Vec::new()),
-        Some(text) if text.eq_ignore_ascii_case("off") => Some(Vec::new()),
-        Some(text) => media_from_names(&text).or_else(|| {
-            let form = "off, or some of audio, video, share, transcript, chat, separated by commas";
+        None => Some(MediaSet::default()),
+        Some(text) if text.eq_ignore_ascii_case("off") => Some(MediaSet::default()),
+        Some(text) => MediaSet::parse(&text).or_else(|| {
+            let form = format!("off, or some of {}, separated by commas", MediaSet::ALL);
             read.wrong("RECORD", form)
         }),
     };
     let is_kept = retention.is_none_or(|retention| retention.media != Keep::Nothing);
-    if !is_kept && media.as_ref().is_some_and(|media| !media.is_empty()) {
+    if !is_kept && media.is_some_and(|media| !media.is_empty()) {
         return read.wrong("RECORD", "off while RETENTION_MEDIA is zero");
     }
-    if let (Some(media), Some(params)) = (&media, params) {
+    if let (Some(media), Some(params)) = (media, params) {
         check_received(read, media, params);
     }
     let place = match read.optional("RECORDINGS_URL") {
@@ -54,7 +54,7 @@ pub(super) fn settings(
         None => None,
     };
     Some(Settings {
-        media: media?.into_iter().collect(),
+        media: media?,
         place: place?,
         layout: layout?,
         spools: data_dir.join("spool"),
@@ -65,12 +65,11 @@ pub(super) fn settings(
 }
 
 /// What is not received cannot be recorded.
-fn check_received(read: &mut Reader<'_>, recorded: &[Medium], params: &Params) {
-    let missing = recorded.iter().filter(|medium| !params.wants(**medium));
-    let missing: Vec<&str> = missing.map(|medium| medium.as_str()).collect();
+fn check_received(read: &mut Reader<'_>, recorded: MediaSet, params: &Params) {
+    let missing = recorded.without(params.media);
     if !missing.is_empty() {
-        let names = missing.join(", ");
-        let problem = format!("MEDIA_TYPES lacks {names}: add it there, or remove it from RECORD");
+        let problem =
+            format!("MEDIA_TYPES lacks {missing}: add it there, or remove it from RECORD");
         read.mistake("RECORD", problem);
     }
 }

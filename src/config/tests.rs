@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::model::Product;
-use crate::rtms::message::Medium;
+use crate::model::{MediaSet, Medium, Product};
 use crate::rtms::params::{
     AudioCodec, AudioStreams, ConnectionMode, Language, Preset, SampleRate, VideoCodec, VideoSelect,
 };
@@ -120,8 +119,10 @@ fn a_postgres_url_is_a_secret() {
 #[test]
 fn media_are_named_once_each() {
     let config = config(&[("MEDIA_TYPES", " Audio, transcript ,audio")]).unwrap();
-    assert_eq!(config.params.media, [Medium::Audio, Medium::Transcript]);
-    assert_eq!(mistakes(&[("MEDIA_TYPES", "audio,,video")]), ["MEDIA_TYPES"]);
+    assert_eq!(config.params.media, MediaSet::from([Medium::Audio, Medium::Transcript]));
+    for wrong in ["audio,smell", "audio video", ","] {
+        assert_eq!(mistakes(&[("MEDIA_TYPES", wrong)]), ["MEDIA_TYPES"], "{wrong}");
+    }
 }
 
 #[test]
@@ -210,11 +211,11 @@ fn the_media_settings_of_zooms_samples_are_read() {
     ])
     .unwrap()
     .params;
-    assert_eq!(params.media, [Medium::Audio, Medium::Video, Medium::Transcript]);
+    assert_eq!(params.media, MediaSet::from([Medium::Audio, Medium::Video, Medium::Transcript]));
     assert_eq!(params.mode, ConnectionMode::Unified);
     assert_eq!(params.audio.streams, AudioStreams::PerParticipant);
     assert_eq!(params.video.select, VideoSelect::Active);
-    assert_eq!(config(&[("MEDIA_TYPES_FLAG", "32")]).unwrap().params.media, Medium::ALL);
+    assert_eq!(config(&[("MEDIA_TYPES_FLAG", "32")]).unwrap().params.media, MediaSet::ALL);
     for wrong in ["0", "33", "64", "-1", "audio"] {
         assert_eq!(mistakes(&[("MEDIA_TYPES_FLAG", wrong)]), ["MEDIA_TYPES_FLAG"]);
     }
@@ -223,7 +224,7 @@ fn the_media_settings_of_zooms_samples_are_read() {
 #[test]
 fn names_and_flag_of_the_media_must_not_contradict_each_other() {
     let agree = config(&[("MEDIA_TYPES", "transcript,audio"), ("MEDIA_TYPES_FLAG", "9")]).unwrap();
-    assert_eq!(agree.params.media, [Medium::Transcript, Medium::Audio]);
+    assert_eq!(agree.params.media, MediaSet::from([Medium::Transcript, Medium::Audio]));
     let contradict = [("MEDIA_TYPES", "audio"), ("MEDIA_TYPES_FLAG", "9")];
     assert_eq!(mistakes(&contradict), ["MEDIA_TYPES_FLAG"]);
     let errors = config(&contradict).unwrap_err().to_string();

@@ -3,9 +3,8 @@
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::model::MediaParams;
-use crate::rtms::message::Medium;
-use crate::rtms::params::{Params, ParamsOverrides, media_from_names};
+use crate::model::{MediaParams, MediaSet, Medium};
+use crate::rtms::params::{Params, ParamsOverrides, media_from_json};
 
 /// The field that is not about what Zoom is asked for.
 const RECORD: &str = "record";
@@ -68,23 +67,15 @@ pub(super) fn check_recording(media: &MediaParams, may_record: bool) -> Result<(
 
 /// What is recorded of a session, as a list of names; an empty one for nothing.
 fn record(value: &Value) -> Result<Value, String> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Array(names) => {
-            let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
-            names.ok_or_else(not_media)?.join(",")
-        }
-        _ => return Err(not_media()),
-    };
-    if text.is_empty() || text.eq_ignore_ascii_case("off") {
+    if value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("off")) {
         return Ok(Value::Array(Vec::new()));
     }
-    let media = media_from_names(&text).ok_or_else(not_media)?;
-    Ok(media.into_iter().map(Medium::as_str).collect())
+    let media = media_from_json(value).ok_or_else(not_media)?;
+    Ok(media.iter().map(Medium::as_str).collect())
 }
 
 fn not_media() -> String {
-    "media.record must be off, or a list of audio, video, share, transcript, chat".to_owned()
+    format!("media.record must be off, or a list of {}", MediaSet::ALL)
 }
 
 /// Whether a program may choose whose video comes. `own` are the session's or stream's, complete.

@@ -9,10 +9,9 @@ use serde::Serialize;
 pub use missing::Missing;
 
 use crate::model::{
-    Action, ActionRecord, ActionStatus, Entry, EntryBody, EntryKind, Lost, Session,
-    SessionSnapshot, StreamRecord, Tally, Unreadable,
+    Action, ActionRecord, ActionStatus, Entry, EntryBody, EntryKind, Lost, MediaSet, Medium,
+    Session, SessionSnapshot, StreamRecord, Unreadable,
 };
-use crate::rtms::message::Medium;
 use crate::store::DeliveryBrief;
 use crate::zoom::stop_reason;
 
@@ -65,7 +64,7 @@ pub(super) fn tell(
     snapshot: &SessionSnapshot,
     deliveries: &[DeliveryBrief],
     entries: &[Entry],
-    media: &[Medium],
+    media: MediaSet,
     now_ms: i64,
 ) -> Timeline {
     let mut moments = of_session(&snapshot.session);
@@ -223,12 +222,11 @@ fn because(reason: Option<i64>) -> String {
 
 /// The first frame of each medium; and the end, where no entry tells it.
 fn of_stream(stream: &StreamRecord, entries: &[Entry]) -> Vec<TimelineEvent> {
-    let first = |(medium, first_ms): (Medium, Option<i64>)| {
-        let detail = medium.as_str();
-        Some(moment(first_ms?, "first_frame", Some(stream.ordinal), detail))
+    let first = |medium: Medium| {
+        let first_ms = stream.tally.of(medium).first_ms?;
+        Some(moment(first_ms, "first_frame", Some(stream.ordinal), medium.as_str()))
     };
-    let mut moments: Vec<TimelineEvent> =
-        firsts(&stream.tally).into_iter().filter_map(first).collect();
+    let mut moments: Vec<TimelineEvent> = Medium::ALL.into_iter().filter_map(first).collect();
     moments.extend(unreadable(stream));
     let is_told = entries.iter().any(|entry| {
         entry.stream_ordinal == stream.ordinal && matches!(entry.body, EntryBody::Ended { .. })
@@ -253,14 +251,4 @@ fn unreadable(stream: &StreamRecord) -> impl Iterator<Item = TimelineEvent> {
         let at_ms = first_ms.unwrap_or(stream.created_at_ms);
         moment(at_ms, "unreadable_message", Some(stream.ordinal), detail)
     })
-}
-
-fn firsts(tally: &Tally) -> [(Medium, Option<i64>); 5] {
-    [
-        (Medium::Audio, tally.audio.first_ms),
-        (Medium::Video, tally.video.first_ms),
-        (Medium::Share, tally.share.first_ms),
-        (Medium::Transcript, tally.transcript.first_ms),
-        (Medium::Chat, tally.chat.first_ms),
-    ]
 }

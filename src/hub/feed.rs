@@ -15,11 +15,11 @@ use super::queue::{Heard, Item};
 use super::registry::Fanout;
 use super::times;
 use crate::model::{
-    Account, EntryBody, Gap, Lost, MediaParams, MediumTally, StreamId, StreamRecord, StreamStatus,
-    Tally, UnknownMessages, Unreadable, UnreadableMessages, believed,
+    Account, EntryBody, Gap, Lost, MediaParams, MediaSet, Medium, StreamId, StreamRecord,
+    StreamStatus, Tally, UnknownMessages, Unreadable, UnreadableMessages, believed,
 };
 use crate::rtms::ledger::{Change, Ledger};
-use crate::rtms::message::{FrameInfo, Medium, payload};
+use crate::rtms::message::{FrameInfo, payload};
 use crate::rtms::params::Effective;
 use crate::store::{OfferKey, StreamUpdate};
 
@@ -98,7 +98,7 @@ struct Written {
 
 impl Feed {
     /// Continues a stream's log after its entry `last_seq`. `media` are the media that the stream wants.
-    pub fn new(hub: Arc<Hub>, stream: &StreamRecord, last_seq: u64, media: &[Medium]) -> Self {
+    pub fn new(hub: Arc<Hub>, stream: &StreamRecord, last_seq: u64, media: MediaSet) -> Self {
         let info = Arc::new(info(stream));
         let announced_ms = times::of_webhook(stream.event_ts_ms, stream.created_at_ms);
         let log = Box::new(Log::new(stream, last_seq));
@@ -140,7 +140,7 @@ impl Feed {
             return;
         }
         self.fanout.running().people().note(entry_ms, &mut body);
-        let piece = piece_of(&body);
+        let piece = body.piece();
         let is_kept = self.append(entry_ms, body);
         match piece {
             Some((medium, bytes)) if is_kept => self.ledger.frame(now_ms, medium, at_ms, bytes),
@@ -196,7 +196,7 @@ impl Feed {
         self.fanout.offer(&Arc::new(Frame {
             stream: Arc::clone(&self.stream),
             medium,
-            seq: medium_tally(&mut self.tally, medium).frames,
+            seq: self.tally.of_mut(medium).frames,
             at_ms,
             speaker,
             active_speaker,
@@ -341,7 +341,7 @@ impl Feed {
     fn note_gaps(&mut self) {
         while let Some((medium, gap)) = self.ledger.closed() {
             let Gap { start_ms, end_ms, cause } = gap;
-            let body = EntryBody::Gap { medium: medium.as_str().into(), start_ms, end_ms, cause };
+            let body = EntryBody::Gap { medium, start_ms, end_ms, cause };
             self.append(self.now_ms(), body);
         }
     }
@@ -378,7 +378,7 @@ impl Feed {
     /// Counts the content of an entry. Returns false for a repetition: Zoom repeats the first packet's time after every
     /// rejoin.
     fn take_account(&mut self, at_ms: i64, body: &EntryBody) -> bool {
-        if let Some((medium, bytes)) = piece_of(body) {
+        if let Some((medium, bytes)) = body.piece() {
             let made_ms =
                 if let EntryBody::Transcript(line) = body { line.start_ms } else { at_ms };
             self.count(medium, made_ms.min(at_ms), bytes);
@@ -395,7 +395,7 @@ impl Feed {
     }
 
     fn count(&mut self, medium: Medium, at_ms: i64, bytes: u64) {
-        let tally = medium_tally(&mut self.tally, medium);
+        let tally = self.tally.of_mut(medium);
         tally.frames += 1;
         tally.bytes += bytes;
         tally.first_ms = Some(tally.first_ms.map_or(at_ms, |first_ms| first_ms.min(at_ms)));
@@ -415,32 +415,16 @@ fn info(stream: &StreamRecord) -> StreamInfo {
     }
 }
 
-/// The medium that an entry is a piece of, and how large a piece.
-fn piece_of(body: &EntryBody) -> Option<(Medium, u64)> {
-    let (medium, bytes) = body.piece()?;
-    Some((Medium::parse(medium)?, bytes))
-}
-
 fn summary(account: &Account, tally: &Tally) -> EntryBody {
-    let came = tally.of(&account.medium);
+    let came = tally.of(account.medium);
     EntryBody::Summary {
-        medium: account.medium.clone(),
+        medium: account.medium,
         frames: came.frames,
         bytes: came.bytes,
         gaps: account.earlier_gaps + account.gaps.len() as u64,
         expected_ms: account.expected_ms(),
         covered_ms: account.covered_ms(),
         paused_ms: account.paused_ms,
-    }
-}
-
-fn medium_tally(tally: &mut Tally, medium: Medium) -> &mut MediumTally {
-    match medium {
-        Medium::Audio => &mut tally.audio,
-        Medium::Video => &mut tally.video,
-        Medium::Share => &mut tally.share,
-        Medium::Transcript => &mut tally.transcript,
-        Medium::Chat => &mut tally.chat,
     }
 }
 

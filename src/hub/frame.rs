@@ -5,8 +5,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use super::roster::Person;
-use crate::model::{Instance, SessionId, Speaker, SpeakerKey, StreamId};
-use crate::rtms::message::Medium;
+use crate::model::{Instance, Medium, SessionId, Speaker, SpeakerKey, StreamId};
 use crate::rtms::params::Effective;
 
 /// Describes a stream. A change makes a new value, so that a consumer can compare it with an older one.

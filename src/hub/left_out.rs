@@ -1,8 +1,7 @@
 //! Frames that sinks took and dropped, collected for the stream's ledger (pure).
 
 use super::frame::Frame;
-use crate::model::FrameCount;
-use crate::rtms::message::Medium;
+use crate::model::{FrameCount, Medium};
 
 /// Frames at most this far apart share a span.
 const NEAR_MS: i64 = 1_000;

@@ -11,9 +11,8 @@ use tokio::time::Instant;
 use super::frame::{Frame, StreamInfo};
 use super::left_out::LeftOut;
 use super::roster::{Person, Roster};
-use super::tap::{MediaSet, Tap, TapQueue, Tapped, Wants};
-use crate::model::{SessionId, StreamId};
-use crate::rtms::message::Medium;
+use super::tap::{Tap, TapQueue, Tapped, Wants};
+use crate::model::{MediaSet, Medium, SessionId, StreamId};
 
 #[cfg(test)]
 mod tests;

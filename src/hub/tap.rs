@@ -10,44 +10,10 @@ use tokio::time::{Instant, timeout_at};
 use super::frame::{Frame, StreamInfo};
 use super::left_out::{LeftOut, LeftOuts};
 use super::registry::Topic;
-use crate::model::{Product, SpeakerFilter};
-use crate::rtms::message::Medium;
+use crate::model::{MediaSet, Medium, Product, SpeakerFilter};
 
 /// What a queued item takes beside its payload, roughly.
 const ITEM_BYTES: usize = 256;
-
-/// Some of the media, as a set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MediaSet(u32);
-
-impl MediaSet {
-    pub fn contains(self, medium: Medium) -> bool {
-        self.0 & medium.bit() != 0
-    }
-
-    pub fn with(self, medium: Medium) -> Self {
-        Self(self.0 | medium.bit())
-    }
-
-    pub fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// In the order of [`Medium::ALL`].
-    pub fn iter(self) -> impl Iterator<Item = Medium> {
-        Medium::ALL.into_iter().filter(move |medium| self.contains(*medium))
-    }
-
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-}
-
-impl FromIterator<Medium> for MediaSet {
-    fn from_iter<I: IntoIterator<Item = Medium>>(media: I) -> Self {
-        media.into_iter().fold(Self::default(), Self::with)
-    }
-}
 
 /// Which frames a tap takes.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ContactCenterEvent, GapCause, SessionId, Speaker, StreamId, UserId};
+use super::{ContactCenterEvent, GapCause, Medium, SessionId, Speaker, StreamId, UserId};
 use crate::json;
 use crate::named::named;
 
@@ -99,14 +99,14 @@ pub enum EntryBody {
     },
     /// A span in which a medium was or may have been lost (see [`super::Gap`]). Recorded when it has ended.
     Gap {
-        medium: Cow<'static, str>,
+        medium: Medium,
         start_ms: i64,
         end_ms: i64,
         cause: GapCause,
     },
     /// The totals of one medium at the end of a stream: what was received, and how much time is missing.
     Summary {
-        medium: Cow<'static, str>,
+        medium: Medium,
         frames: u64,
         bytes: u64,
         gaps: u64,
@@ -313,10 +313,10 @@ impl EntryBody {
     }
 
     /// The medium to which the entry belongs, and its payload bytes.
-    pub fn piece(&self) -> Option<(&'static str, u64)> {
+    pub fn piece(&self) -> Option<(Medium, u64)> {
         match self {
-            EntryBody::Transcript(line) => Some(("transcript", line.text.len() as u64)),
-            EntryBody::Chat(message) => Some(("chat", message.text.len() as u64)),
+            EntryBody::Transcript(line) => Some((Medium::Transcript, line.text.len() as u64)),
+            EntryBody::Chat(message) => Some((Medium::Chat, message.text.len() as u64)),
             _ => None,
         }
     }
@@ -394,7 +394,7 @@ mod tests {
             EntryBody::StreamState { state: "active".into(), reason: None },
             EntryBody::LinkDown { link: "signaling".into(), cause: "closed".into() },
             EntryBody::Gap {
-                medium: "audio".into(),
+                medium: Medium::Audio,
                 start_ms: 7,
                 end_ms: 9,
                 cause: GapCause::LinkLost,

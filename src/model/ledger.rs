@@ -1,10 +1,8 @@
 //! Coverage of a stream's media: what was received, and the gaps with their causes.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
-use super::{MediumTally, Tally};
+use super::{Medium, MediumTally, Tally};
 use crate::named::named;
 
 named! {
@@ -53,8 +51,7 @@ pub struct OpenGap {
 /// Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
-    /// `audio`, `video`, …
-    pub medium: Cow<'static, str>,
+    pub medium: Medium,
     /// The time from which the medium is expected.
     pub since_ms: i64,
     /// The time up to which the coverage is known.
@@ -123,9 +120,9 @@ impl Gap {
 
 impl Account {
     /// The coverage of a medium that is expected from now on.
-    pub fn new(medium: &'static str, now_ms: i64) -> Self {
+    pub fn new(medium: Medium, now_ms: i64) -> Self {
         Self {
-            medium: medium.into(),
+            medium,
             since_ms: now_ms,
             until_ms: now_ms,
             alive_ms: now_ms,
@@ -177,7 +174,7 @@ impl Account {
 /// The coverage of a medium together with what was received, as the API shows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct MediumLedger<'a> {
-    medium: &'a str,
+    medium: Medium,
     #[serde(flatten)]
     came: MediumTally,
     since_ms: i64,
@@ -197,8 +194,8 @@ pub struct MediumLedger<'a> {
 impl<'a> MediumLedger<'a> {
     pub fn of(account: &'a Account, tally: &Tally) -> Self {
         Self {
-            medium: &account.medium,
-            came: tally.of(&account.medium),
+            medium: account.medium,
+            came: tally.of(account.medium),
             since_ms: account.since_ms,
             until_ms: account.until_ms,
             expected_ms: account.expected_ms(),
@@ -221,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_pause_is_not_expected_and_a_gap_is_not_covered() {
-        let mut account = Account::new("audio", 1_000);
+        let mut account = Account::new(Medium::Audio, 1_000);
         assert_eq!(account.completeness(), None);
         account.until_ms = 101_000;
         account.paused_ms = 20_000;

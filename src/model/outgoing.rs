@@ -170,7 +170,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::model::EntryBody;
+    use crate::model::{EntryBody, Medium};
 
     fn entry(stream: &str, seq: u64, body: EntryBody) -> Entry {
         Entry {
@@ -185,7 +185,7 @@ mod tests {
 
     fn gap() -> EntryBody {
         let cause = crate::model::GapCause::LinkLost;
-        EntryBody::Gap { medium: "audio".into(), start_ms: 1, end_ms: 2, cause }
+        EntryBody::Gap { medium: Medium::Audio, start_ms: 1, end_ms: 2, cause }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use serde_json::{Map, Value};
 
-use super::{Account, Instance, Product, SessionId, StreamId, UnreadableMessages, UserId};
+use super::{Account, Instance, Medium, Product, SessionId, StreamId, UnreadableMessages, UserId};
 use crate::named::named;
 
 /// One live or past Zoom conversation, as the API returns it.
@@ -180,14 +180,24 @@ pub struct Tally {
 
 impl Tally {
     /// The tally of the medium with this name; empty for an unknown name.
-    pub fn of(&self, medium: &str) -> MediumTally {
+    pub fn of(&self, medium: Medium) -> MediumTally {
         match medium {
-            "audio" => self.audio,
-            "video" => self.video,
-            "share" => self.share,
-            "transcript" => self.transcript,
-            "chat" => self.chat,
-            _ => MediumTally::default(),
+            Medium::Audio => self.audio,
+            Medium::Video => self.video,
+            Medium::Share => self.share,
+            Medium::Transcript => self.transcript,
+            Medium::Chat => self.chat,
+        }
+    }
+
+    /// The same, to count.
+    pub fn of_mut(&mut self, medium: Medium) -> &mut MediumTally {
+        match medium {
+            Medium::Audio => &mut self.audio,
+            Medium::Video => &mut self.video,
+            Medium::Share => &mut self.share,
+            Medium::Transcript => &mut self.transcript,
+            Medium::Chat => &mut self.chat,
         }
     }
 }

@@ -13,9 +13,8 @@ mod coverage;
 use std::collections::VecDeque;
 
 use self::coverage::MediumCoverage;
-use super::message::Medium;
 use super::stream::{Lane, LinkId};
-use crate::model::{Account, FrameCount, Gap, GapCause};
+use crate::model::{Account, FrameCount, Gap, GapCause, MediaSet, Medium};
 
 /// What becomes of a stream's links. `at_ms` is Zoom's time, where it gave one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,16 +47,16 @@ pub struct Ledger {
 impl Ledger {
     /// Continues what is stored. A medium without an account begins at `start_ms`, with the stream's announcement;
     /// one with an account was lost from its last sign of life until it comes again.
-    pub fn new(stored: &[Account], media: &[Medium], start_ms: i64) -> Self {
+    pub fn new(stored: &[Account], media: MediaSet, start_ms: i64) -> Self {
         let mut closed = VecDeque::new();
         let mut coverages = Vec::with_capacity(media.len());
-        for medium in media {
-            let account = stored.iter().find(|account| account.medium == medium.as_str());
+        for medium in media.iter() {
+            let account = stored.iter().find(|account| account.medium == medium);
             let mut coverage = match account {
-                Some(account) => MediumCoverage::picked_up(*medium, account.clone()),
-                None => MediumCoverage::new(*medium, start_ms),
+                Some(account) => MediumCoverage::picked_up(medium, account.clone()),
+                None => MediumCoverage::new(medium, start_ms),
             };
-            closed.extend(coverage.take_closed().map(|gap| (*medium, gap)));
+            closed.extend(coverage.take_closed().map(|gap| (medium, gap)));
             coverages.push(coverage);
         }
         Self { coverages, closed }

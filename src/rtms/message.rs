@@ -17,7 +17,7 @@ mod time;
 
 pub use answer::HandshakeAnswer;
 pub use codes::{
-    MEDIA_TYPE_ALL, Medium, event_type, msg_type, session_state, status, stop_reason, stream_state,
+    MEDIA_TYPE_ALL, event_type, msg_type, session_state, status, stop_reason, stream_state,
 };
 pub use content::{FrameInfo, payload};
 pub use event::{Event, EventUpdate};

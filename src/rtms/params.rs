@@ -11,10 +11,9 @@ mod preset;
 mod resolve;
 mod wire;
 
-use serde::{Serialize, Serializer};
+use crate::model::{MediaSet, Medium};
+use serde::Serialize;
 use serde_json::Value;
-
-use super::message::Medium;
 
 pub use effective::{
     Difference, Effective, EffectiveAudio, EffectiveShare, EffectiveTranscript, EffectiveVideo,
@@ -28,16 +27,16 @@ pub use overrides::{
     AudioOverrides, ParamsOverrides, ShareOverrides, TranscriptOverrides, VideoOverrides,
 };
 pub use preset::Preset;
-pub use resolve::{ParamMistake, media_from_names};
+pub use resolve::{ParamMistake, media_from_json};
 pub use wire::media_from_mask;
 
 /// What to receive, how, and over how many sockets. In JSON it has the shape of [`ParamsOverrides`], with every
 /// field there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Params {
-    /// Not empty, each once.
-    #[serde(rename = "types", serialize_with = "media_names")]
-    pub media: Vec<Medium>,
+    /// Not empty.
+    #[serde(rename = "types")]
+    pub media: MediaSet,
     #[serde(rename = "connection_mode")]
     pub mode: ConnectionMode,
     /// Whether Zoom sends the audio it kept between its webhook and our handshake (section 6.1).
@@ -136,17 +135,13 @@ impl Default for TranscriptParams {
 
 impl Params {
     pub fn wants(&self, medium: Medium) -> bool {
-        self.media.contains(&medium)
+        self.media.contains(medium)
     }
 
     /// The `media_params` of a handshake that asks for these media (section 6.3).
-    pub fn media_params(&self, media: &[Medium]) -> Value {
+    pub fn media_params(&self, media: MediaSet) -> Value {
         wire::media_params(self, media)
     }
-}
-
-fn media_names<S: Serializer>(media: &[Medium], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(media.iter().map(|medium| medium.as_str()))
 }
 
 #[cfg(test)]

@@ -25,10 +25,10 @@ use self::video::Cameras;
 use super::backoff;
 use super::endpoint::Endpoint;
 use super::ledger::Change;
-use super::message::{FrameInfo, KeepAlive, Medium, Message, Outgoing, parse};
+use super::message::{FrameInfo, KeepAlive, Message, Outgoing, parse};
 use super::params::Effective;
 use crate::model::{
-    EntryBody, GapCause, Outcome, StreamStatus, UnknownMessages, UnreadableMessages, UserId,
+    EntryBody, GapCause, Medium, Outcome, StreamStatus, UnknownMessages, UnreadableMessages, UserId,
 };
 
 /// How long the end that Zoom announced may take to come before a link that closed is dialled again.

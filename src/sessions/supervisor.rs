@@ -257,7 +257,7 @@ impl Supervisor {
         tracing::info!(%stream_id, server = %endpoint, resumed = claim.last_seq > 0, "stream started");
         let params = params(&self.settings, stream);
         let hub = Arc::clone(&self.end_recorder.hub);
-        let feed = Feed::new(hub, stream, claim.last_seq, &params.media);
+        let feed = Feed::new(hub, stream, claim.last_seq, params.media);
         let (sender, commands) = mpsc::channel(COMMANDS_QUEUE);
         let (lease, leased) = watch::channel(Lease { epoch: stream.epoch, until });
         let job = job(&self.settings, claim, leased, endpoint, params, feed);

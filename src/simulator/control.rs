@@ -1,10 +1,10 @@
 //! The actions and faults that a script, a test or the simulator's API can apply to a running meeting (pure).
 
+use crate::model::Medium;
 use serde::Deserialize;
 use thiserror::Error;
 
 use super::quirk::Quirk;
-use crate::rtms::message::Medium;
 
 /// Names one or several WebSockets of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -1,10 +1,9 @@
 //! The log of every frame that a stream produced, to compare with what a client received (pure).
 
+use crate::model::Medium;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-
-use crate::rtms::message::Medium;
 
 /// The most frames logged for one stream: more than an hour of audio, video and text.
 const MAX_FRAMES: usize = 1_000_000;

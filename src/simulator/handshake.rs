@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::control::LinkName;
 use super::socket::Route;
 use super::status::Refusal;
-use crate::model::IdKey;
-use crate::rtms::message::{MEDIA_TYPE_ALL, Medium, msg_type};
+use crate::model::{IdKey, Medium};
+use crate::rtms::message::{MEDIA_TYPE_ALL, msg_type};
 
 /// A well-formed handshake. The stream checks whether its values are right.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl HandshakeKind {
             Self::Media { media_type, .. } => {
                 let is_wanted = |medium: &Medium| {
                     let all = *media_type == i64::from(MEDIA_TYPE_ALL);
-                    all || *media_type == i64::from(medium.bit())
+                    all || *media_type == i64::from(medium.media_type())
                 };
                 let media: Vec<_> = Medium::ALL.into_iter().filter(is_wanted).collect();
                 link.names(&media)
@@ -124,7 +124,8 @@ pub(super) fn requested_media(
         return if open { Ok(scopes.to_vec()) } else { Err(Refusal::MEDIA_TYPE) };
     }
     // Only single bits: a combined mask is not described by Zoom (section 3.3).
-    let medium = Medium::ALL.into_iter().find(|medium| i64::from(medium.bit()) == media_type);
+    let medium =
+        Medium::ALL.into_iter().find(|medium| i64::from(medium.media_type()) == media_type);
     let medium = medium.ok_or(Refusal::MEDIA_TYPE)?;
     if matches!(route, Route::Media(Some(other)) if other != medium) {
         return Err(Refusal::MEDIA_TYPE);
@@ -205,7 +206,8 @@ mod tests {
     #[test]
     fn a_medium_without_scope_is_refused_with_its_own_code() {
         for (medium, code) in Medium::ALL.into_iter().zip(9..) {
-            let refusal = requested_media(Route::Any, i64::from(medium.bit()), &[]).unwrap_err();
+            let refusal =
+                requested_media(Route::Any, i64::from(medium.media_type()), &[]).unwrap_err();
             assert_eq!(refusal.code, code);
         }
     }

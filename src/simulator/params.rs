@@ -1,10 +1,10 @@
 //! Negotiates media parameters: fills in defaults and checks what a client requests (section 8; pure).
 
+use crate::model::Medium;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::status::Refusal;
-use crate::rtms::message::Medium;
 
 pub(super) const RTP: i64 = 1;
 const RAW_AUDIO: i64 = 2;

@@ -1,5 +1,6 @@
 //! The server on the simulator's one port: TLS if configured, HTTP, and WebSocket upgrades.
 
+use crate::model::Medium;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,6 @@ use super::socket::{self, Route, WebSocket};
 use super::state::SimulatorState;
 use super::transport::Transport;
 use super::{console, oauth, rest};
-use crate::rtms::message::Medium;
 
 /// How long a TLS handshake may take, and the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);

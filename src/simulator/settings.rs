@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Quirk, Script};
-use crate::rtms::message::Medium;
+use crate::model::Medium;
 use crate::secret::Secret;
 pub use oauth::{Consent, OAuthSettings, User};
 

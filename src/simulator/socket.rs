@@ -39,7 +39,7 @@ pub(super) enum Route {
     /// The signaling URL of the server with this number.
     Signaling(u32),
     /// The URL of one medium, or with `None` of all media.
-    Media(Option<crate::rtms::message::Medium>),
+    Media(Option<crate::model::Medium>),
     /// A bare host and port. The first message decides what the socket is.
     Any,
 }

@@ -29,7 +29,8 @@ use super::shared::{MeetingState, Shared};
 use super::socket::Outbox;
 use super::status::Refusal;
 use super::{lock, wire};
-use crate::rtms::message::{Medium, msg_type};
+use crate::model::Medium;
+use crate::rtms::message::msg_type;
 use loss::MediaLoss;
 use media::{Admission, MediaLink, MediaProgress};
 

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use serde_json::json;
 
-use crate::hub::{Frame, Medium};
-use crate::model::{EntryView, rfc3339};
+use crate::hub::Frame;
+use crate::model::{EntryView, Medium, rfc3339};
 use crate::rtms::params::{Effective, Named};
 use crate::store::Relayed;
 

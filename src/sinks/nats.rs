@@ -28,7 +28,8 @@ use self::link::Link;
 use self::media::Media;
 use super::message::{DELETED, ENTRIES, Message};
 use super::relay::{self, Relay, Relayed};
-use crate::hub::{Frame, Hub, MediaSet, SinkLimits, Wants};
+use crate::hub::{Frame, Hub, SinkLimits, Wants};
+use crate::model::MediaSet;
 use crate::secret::Secret;
 use crate::store::Store;
 

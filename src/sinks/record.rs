@@ -37,8 +37,10 @@ use self::layout::Layout;
 pub use self::recorder::Recorder;
 use self::spool::Spool;
 use self::target::{Access, Content, Place, PlaceError, Target, TargetError, read_file};
-use crate::hub::{Hub, MediaSet, Medium, SinkLimits, Wants};
-use crate::model::{RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord};
+use crate::hub::{Hub, SinkLimits, Wants};
+use crate::model::{
+    MediaSet, Medium, RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord,
+};
 use crate::net::Network;
 use crate::store::{Store, StoreError};
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rtmsd::hub::{Feed, Hub, Medium, Writer, WriterSettings};
-use rtmsd::model::{Cursor, Entry, EntryBody, SessionId};
+use rtmsd::hub::{Feed, Hub, Writer, WriterSettings};
+use rtmsd::model::{Cursor, Entry, EntryBody, Medium, SessionId};
 use rtmsd::secret::Secret;
 use rtmsd::store::{Location, Store};
 use tokio::time::timeout;
@@ -26,7 +26,7 @@ async fn what_a_full_buffer_cost_a_stream_at_its_end_is_accounted_for() {
     let session = announce(&test.store, "s1").await;
     let settings = WriterSettings { max_queued_bytes: 1_000, ..WriterSettings::default() };
     let (hub, writer) = Hub::new(test.store.clone(), 1, settings);
-    let mut feed = Feed::new(hub, &read(&test.store, "s1").await, 0, &[Medium::Transcript]);
+    let mut feed = Feed::new(hub, &read(&test.store, "s1").await, 0, Medium::Transcript.into());
     for _ in 0..10 {
         feed.note(None, EntryBody::Moved {});
     }
@@ -52,7 +52,7 @@ fn hub(store: &Store) -> (Arc<Hub>, Writer) {
 }
 
 async fn feed(hub: &Arc<Hub>, store: &Store, stream: &str) -> Feed {
-    Feed::new(Arc::clone(hub), &read(store, stream).await, 0, &[Medium::Transcript])
+    Feed::new(Arc::clone(hub), &read(store, stream).await, 0, Medium::Transcript.into())
 }
 
 async fn all(store: &Store, session: SessionId) -> Vec<Entry> {

@@ -5,12 +5,10 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::firsts;
 use crate::model::{
-    Action, ActionRecord, ActionStatus, Entry, EntryBody, MediaParams, Outcome, SessionSnapshot,
-    SessionStatus, StreamRecord,
+    Action, ActionRecord, ActionStatus, Entry, EntryBody, MediaParams, MediaSet, Medium, Outcome,
+    SessionSnapshot, SessionStatus, StreamRecord,
 };
-use crate::rtms::message::Medium;
 
 /// Something that should have happened and did not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,7 +53,7 @@ const GRACE_MS: i64 = 30_000;
 pub(super) fn find(
     snapshot: &SessionSnapshot,
     entries: &[Entry],
-    media: &[Medium],
+    media: MediaSet,
     now_ms: i64,
 ) -> Vec<Missing> {
     let mut missing: Vec<Missing> = snapshot.actions.iter().filter_map(unanswered).collect();
@@ -86,8 +84,8 @@ fn unanswered(action: &ActionRecord) -> Option<Missing> {
     })
 }
 
-fn of_stream(stream: &StreamRecord, entries: &[Entry], media: &[Medium]) -> Vec<Missing> {
-    let media = stream.media.as_ref().map_or_else(|| media.to_vec(), media_of);
+fn of_stream(stream: &StreamRecord, entries: &[Entry], media: MediaSet) -> Vec<Missing> {
+    let media = stream.media.as_ref().map_or_else(|| media, media_of);
     let own = |entry: &&Entry| entry.stream_ordinal == stream.ordinal;
     let mut links_up = entries.iter().filter(own).filter_map(|entry| match &entry.body {
         EntryBody::LinkUp { link } => Some(&**link),
@@ -103,11 +101,11 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry], media: &[Medium]) -> Vec<
         };
         return vec![Missing { what, likely_causes: known.into_iter().chain(guesses).collect() }];
     }
-    firsts(&stream.tally)
-        .into_iter()
-        .filter(|(medium, first_ms)| media.contains(medium) && first_ms.is_none())
-        .map(|(medium, _)| Missing {
-            what: format!("stream {n} had no {}", medium.as_str()),
+    media
+        .iter()
+        .filter(|medium| stream.tally.of(*medium).first_ms.is_none())
+        .map(|medium| Missing {
+            what: format!("stream {n} had no {medium}"),
             likely_causes: causes(&[
                 silence(medium),
                 "the stream is paused, or its medium's link is down",
@@ -137,7 +135,7 @@ fn causes(texts: &[&'static str]) -> Vec<Cow<'static, str>> {
 }
 
 /// What a stream asked for on its own terms.
-fn media_of(params: &MediaParams) -> Vec<Medium> {
+fn media_of(params: &MediaParams) -> MediaSet {
     let names = params.get("types").and_then(Value::as_array).into_iter().flatten();
     names.filter_map(Value::as_str).filter_map(Medium::parse).collect()
 }

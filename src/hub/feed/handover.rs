@@ -1,6 +1,6 @@
 //! Takes over from another daemon: continues its log, and appends the entries that it received and could not store.
 
-use super::{Beginning, Feed, piece_of};
+use super::{Beginning, Feed};
 use crate::hub::queue::Item;
 use crate::model::EntryBody;
 use crate::store::{Offer, OfferKey};
@@ -34,7 +34,7 @@ impl Feed {
         let Some(last) = offers.last().map(Offer::key) else { return };
         self.offered = last;
         let (missing, known): (Vec<_>, Vec<_>) = offers.into_iter().partition(|offer| {
-            let medium = piece_of(&offer.body).map(|(medium, _)| medium);
+            let medium = offer.body.piece().map(|(medium, _)| medium);
             self.ledger.is_missing(medium, offer.at_ms)
         });
         if !known.is_empty() {
@@ -52,7 +52,7 @@ impl Feed {
 
     /// Appends one offered entry. Without room it stays offered, for the next daemon that runs the stream.
     fn take_over(&mut self, offer: Offer) {
-        let (key, at_ms, piece) = (offer.key(), offer.at_ms, piece_of(&offer.body));
+        let (key, at_ms, piece) = (offer.key(), offer.at_ms, offer.body.piece());
         if self.push(at_ms, offer.body, Some(key))
             && let Some((medium, bytes)) = piece
         {

@@ -3,8 +3,7 @@
 mod unread;
 
 use self::unread::{Recent, Unread};
-use crate::model::{Account, FrameCount, Gap, GapCause, Newest, OpenGap, believed};
-use crate::rtms::message::Medium;
+use crate::model::{Account, FrameCount, Gap, GapCause, Medium, Newest, OpenGap, believed};
 
 /// How many gaps an account lists; older ones are counted there and found in the stream's log.
 pub(super) const MAX_GAPS: usize = 64;
@@ -58,7 +57,7 @@ pub(super) struct MediumCoverage {
 
 impl MediumCoverage {
     pub(super) fn new(medium: Medium, start_ms: i64) -> Self {
-        let mut account = Account::new(medium.as_str(), start_ms);
+        let mut account = Account::new(medium, start_ms);
         account.open = Some(OpenGap { start_ms, cause: GapCause::NeverConnected });
         Self {
             medium,

@@ -11,21 +11,22 @@ const ALL: LinkId = LinkId::Media(Lane::All);
 /// An account of these media whose one link came up a moment after the announcement. All times count from that.
 struct Kept {
     ledger: Ledger,
-    media: Vec<Medium>,
+    media: MediaSet,
 }
 
 impl Kept {
-    fn live(media: &[Medium]) -> Self {
+    fn live(media: impl Into<MediaSet>) -> Self {
         let mut kept = Self::announced(media);
         kept.up(100);
-        for medium in media {
-            kept.frame(120, *medium, 120);
+        for medium in kept.media.iter() {
+            kept.frame(120, medium, 120);
         }
         kept
     }
 
-    fn announced(media: &[Medium]) -> Self {
-        Self { ledger: Ledger::new(&[], media, START_MS), media: media.to_vec() }
+    fn announced(media: impl Into<MediaSet>) -> Self {
+        let media = media.into();
+        Self { ledger: Ledger::new(&[], media, START_MS), media }
     }
 
     fn change(&mut self, at_ms: i64, change: Change) {
@@ -63,7 +64,7 @@ impl Kept {
     /// Stored at one time, and taken up again at another.
     fn restarted(mut self, stored_ms: i64) -> Self {
         let stored = self.ledger.accounts(START_MS + stored_ms);
-        self.ledger = Ledger::new(&stored, &self.media, START_MS + stored_ms + 5_000);
+        self.ledger = Ledger::new(&stored, self.media, START_MS + stored_ms + 5_000);
         self
     }
 
@@ -89,7 +90,7 @@ use Medium::{Audio, Transcript, Video};
 
 #[test]
 fn link_lost_lasts_from_the_last_sign_of_life_to_the_first_frame_after_the_rejoin() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.frame(5_000, Video, 4_990);
     kept.down(9_000, LinkLost);
     kept.up(9_500);
@@ -100,7 +101,7 @@ fn link_lost_lasts_from_the_last_sign_of_life_to_the_first_frame_after_the_rejoi
 
 #[test]
 fn a_medium_that_stays_silent_after_its_rejoin_is_there_again_when_its_link_has_settled() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.down(9_000, LinkLost);
     kept.up(9_500);
     kept.alive(10_000);
@@ -111,7 +112,7 @@ fn a_medium_that_stays_silent_after_its_rejoin_is_there_again_when_its_link_has_
 
 #[test]
 fn a_link_that_is_alive_and_brings_nothing_is_silent_and_no_gap() {
-    let mut kept = Kept::live(&[Video, Transcript]);
+    let mut kept = Kept::live([Video, Transcript]);
     (1..=12).for_each(|tens| kept.alive(tens * 10_000));
     kept.end(121_000);
     assert_eq!(kept.gaps(), []);
@@ -120,7 +121,7 @@ fn a_link_that_is_alive_and_brings_nothing_is_silent_and_no_gap() {
 
 #[test]
 fn a_keep_alive_moves_the_beginning_of_a_later_gap() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.alive(60_000);
     kept.down(65_000, LinkLost);
     kept.end(70_000);
@@ -129,7 +130,7 @@ fn a_keep_alive_moves_the_beginning_of_a_later_gap() {
 
 #[test]
 fn audio_that_zoom_kept_from_the_next_step_on_leaves_no_gap() {
-    let mut kept = Kept::live(&[Audio]);
+    let mut kept = Kept::live([Audio]);
     kept.down(10_000, LinkLost);
     kept.up(12_000);
     (140..12_000).step_by(20).for_each(|made_ms| kept.frame(12_050, Audio, made_ms));
@@ -140,7 +141,7 @@ fn audio_that_zoom_kept_from_the_next_step_on_leaves_no_gap() {
 
 #[test]
 fn audio_that_zoom_kept_from_later_on_shortens_the_gap() {
-    let mut kept = Kept::live(&[Audio]);
+    let mut kept = Kept::live([Audio]);
     kept.down(70_000, LinkLost);
     kept.up(75_000);
     kept.frame(75_050, Audio, 15_000);
@@ -150,7 +151,7 @@ fn audio_that_zoom_kept_from_later_on_shortens_the_gap() {
 
 #[test]
 fn a_loss_in_the_middle_of_a_burst_begins_where_the_burst_was() {
-    let mut kept = Kept::live(&[Audio]);
+    let mut kept = Kept::live([Audio]);
     kept.down(10_000, LinkLost);
     kept.up(30_000);
     kept.frame(30_010, Audio, 140);
@@ -163,7 +164,7 @@ fn a_loss_in_the_middle_of_a_burst_begins_where_the_burst_was() {
 
 #[test]
 fn a_step_that_is_missing_of_mixed_audio_was_lost_at_zooms() {
-    let mut kept = Kept::live(&[Audio, Video]);
+    let mut kept = Kept::live([Audio, Video]);
     kept.frame(150, Audio, 148);
     kept.frame(200, Audio, 188);
     kept.frame(9_000, Video, 9_000);
@@ -172,7 +173,7 @@ fn a_step_that_is_missing_of_mixed_audio_was_lost_at_zooms() {
 
 #[test]
 fn a_link_that_zoom_reports_has_zoom_interrupted_for_a_cause() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.down(1_000, ZoomInterrupted);
     kept.up(2_000);
     kept.frame(2_100, Video, 2_050);
@@ -181,7 +182,7 @@ fn a_link_that_zoom_reports_has_zoom_interrupted_for_a_cause() {
 
 #[test]
 fn an_interruption_behind_links_that_stand_ends_with_the_next_frame_or_zooms_word() {
-    let mut kept = Kept::live(&[Video, Transcript]);
+    let mut kept = Kept::live([Video, Transcript]);
     kept.change(5_000, Change::Interrupted { at_ms: None });
     kept.frame(8_000, Video, 7_990);
     kept.change(9_000, Change::Resumed { at_ms: None });
@@ -194,7 +195,7 @@ fn an_interruption_behind_links_that_stand_ends_with_the_next_frame_or_zooms_wor
 #[test]
 fn a_failover_is_the_cause_of_the_loss_that_came_before_its_webhook() {
     for is_lost_before in [false, true] {
-        let mut kept = Kept::live(&[Video]);
+        let mut kept = Kept::live([Video]);
         if is_lost_before {
             kept.down(500, LinkLost);
         }
@@ -207,7 +208,7 @@ fn a_failover_is_the_cause_of_the_loss_that_came_before_its_webhook() {
 
 #[test]
 fn a_pause_is_a_gap_and_not_a_loss() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.change(5_010, Change::Paused { at_ms: Some(START_MS + 5_000) });
     kept.alive(8_000);
     kept.change(9_010, Change::Resumed { at_ms: Some(START_MS + 9_000) });
@@ -220,7 +221,7 @@ fn a_pause_is_a_gap_and_not_a_loss() {
 
 #[test]
 fn frames_that_come_before_the_word_that_ends_a_pause_end_it() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.change(5_000, Change::Paused { at_ms: Some(START_MS + 5_000) });
     kept.frame(5_010, Video, 4_980);
     assert_eq!(kept.gaps(), []);
@@ -231,7 +232,7 @@ fn frames_that_come_before_the_word_that_ends_a_pause_end_it() {
 
 #[test]
 fn a_link_that_is_down_when_a_pause_ends_goes_on_being_lost() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.change(5_000, Change::Paused { at_ms: None });
     kept.alive(6_500);
     kept.down(7_000, LinkLost);
@@ -243,7 +244,7 @@ fn a_link_that_is_down_when_a_pause_ends_goes_on_being_lost() {
 
 #[test]
 fn what_a_dead_link_lost_before_a_pause_is_found_when_it_turns_out_to_be_dead() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.change(5_000, Change::Paused { at_ms: None });
     kept.down(65_000, LinkLost);
     kept.end(66_000);
@@ -252,7 +253,7 @@ fn what_a_dead_link_lost_before_a_pause_is_found_when_it_turns_out_to_be_dead() 
 
 #[test]
 fn a_restart_costs_from_the_last_stored_sign_of_life_to_the_first_frame() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.frame(3_000, Video, 2_990);
     let mut kept = kept.restarted(3_500);
     kept.up(60_000);
@@ -263,7 +264,7 @@ fn a_restart_costs_from_the_last_stored_sign_of_life_to_the_first_frame() {
 
 #[test]
 fn a_gap_that_was_open_at_the_restart_ends_there() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.down(3_000, LinkLost);
     let mut kept = kept.restarted(4_000);
     kept.end(9_000);
@@ -275,7 +276,7 @@ fn a_gap_that_was_open_at_the_restart_ends_there() {
 
 #[test]
 fn a_medium_that_never_came_up_was_never_connected() {
-    let mut kept = Kept::announced(&[Video]);
+    let mut kept = Kept::announced([Video]);
     kept.down(2_000, LinkLost);
     kept.end(60_000);
     assert_eq!(kept.gaps(), [(Video, 0, 60_000, NeverConnected)]);
@@ -288,7 +289,7 @@ fn joining_is_no_gap_until_it_takes_too_long() {
         (JOIN_GRACE_MS, vec![]),
         (JOIN_GRACE_MS + 1, vec![(Video, 0, JOIN_GRACE_MS + 1, NeverConnected)]),
     ] {
-        let mut kept = Kept::announced(&[Video]);
+        let mut kept = Kept::announced([Video]);
         kept.up(joined_ms);
         kept.frame(joined_ms, Video, joined_ms);
         assert_eq!(kept.gaps(), gaps);
@@ -297,7 +298,7 @@ fn joining_is_no_gap_until_it_takes_too_long() {
 
 #[test]
 fn what_came_and_had_no_room_is_a_gap_until_something_is_kept() {
-    let mut kept = Kept::live(&[Transcript]);
+    let mut kept = Kept::live([Transcript]);
     let ledger = &mut kept.ledger;
     for made_ms in [5_000, 6_000] {
         ledger.overflow(START_MS + made_ms, Transcript, Some(START_MS + made_ms), BYTES);
@@ -309,7 +310,7 @@ fn what_came_and_had_no_room_is_a_gap_until_something_is_kept() {
 
 #[test]
 fn mixed_audio_that_is_missing_at_the_end_is_a_gap() {
-    let mut kept = Kept::live(&[Audio]);
+    let mut kept = Kept::live([Audio]);
     (140..=4_000).step_by(20).for_each(|made_ms| kept.frame(made_ms, Audio, made_ms));
     for at_ms in [10_000, 19_000] {
         kept.alive(at_ms);
@@ -317,7 +318,7 @@ fn mixed_audio_that_is_missing_at_the_end_is_a_gap() {
     kept.end(20_000);
     assert_eq!(kept.gaps(), [(Audio, 4_000, 20_000, ZoomInterrupted)]);
 
-    let mut kept = Kept::live(&[Audio]);
+    let mut kept = Kept::live([Audio]);
     (140..=18_000).step_by(20).for_each(|made_ms| kept.frame(made_ms, Audio, made_ms));
     kept.end(20_000);
     assert_eq!(kept.gaps(), [], "the end of a stream takes a moment");
@@ -325,14 +326,14 @@ fn mixed_audio_that_is_missing_at_the_end_is_a_gap() {
 
 #[test]
 fn a_link_that_was_silent_too_long_when_the_stream_ended_was_lost() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.end(40_000);
     assert_eq!(kept.gaps(), [(Video, 120, 40_000, LinkLost)]);
 }
 
 #[test]
 fn a_time_that_cannot_be_true_is_replaced_by_ours() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.down(1_000, LinkLost);
     kept.up(2_000);
     kept.ledger.frame(START_MS + 2_100, Video, Some(7), BYTES);
@@ -341,7 +342,7 @@ fn a_time_that_cannot_be_true_is_replaced_by_ours() {
 
 #[test]
 fn an_account_lists_the_newest_gaps_and_counts_the_others() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     let many = MAX_GAPS as i64 + 10;
     for turn in 1..=many {
         kept.down(turn * 1_000, LinkLost);
@@ -356,7 +357,7 @@ fn an_account_lists_the_newest_gaps_and_counts_the_others() {
 
 #[test]
 fn what_came_in_a_gap_is_counted_so_that_the_rest_is_exact() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     // Two speakers of the newest moment: a third may be lost.
     kept.frame(200, Video, 140);
     kept.frame(200, Video, 140);
@@ -374,7 +375,7 @@ fn what_came_in_a_gap_is_counted_so_that_the_rest_is_exact() {
 /// The frame was received, so the received count does not change.
 #[test]
 fn frames_that_a_sink_drops_are_a_gap_of_their_own_and_count_as_received() {
-    let mut kept = Kept::live(&[Audio]);
+    let mut kept = Kept::live([Audio]);
     (7..50).for_each(|n| kept.frame(20 * n, Audio, 20 * n));
     let count = FrameCount { frames: 5, bytes: 5 * BYTES };
     kept.ledger.left_out(Audio, START_MS + 200, START_MS + 280, count);
@@ -389,7 +390,7 @@ fn frames_that_a_sink_drops_are_a_gap_of_their_own_and_count_as_received() {
 
 #[test]
 fn what_had_no_room_is_counted_as_being_in_a_gap() {
-    let mut kept = Kept::live(&[Transcript]);
+    let mut kept = Kept::live([Transcript]);
     kept.ledger.overflow(START_MS + 1_000, Transcript, Some(START_MS + 1_000), BYTES);
     kept.frame(2_000, Transcript, 2_000);
     // With the one before it, from which on something is missing.
@@ -405,7 +406,7 @@ fn in_gaps(kept: &Kept) -> u64 {
 
 #[test]
 fn a_keep_alive_of_a_medium_proves_nothing_while_signaling_is_silent() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.change(10_000, Change::Alive(LinkId::Signaling));
     kept.change(30_000, Change::Alive(ALL));
     kept.down(31_000, LinkLost);
@@ -416,7 +417,7 @@ fn a_keep_alive_of_a_medium_proves_nothing_while_signaling_is_silent() {
 
 #[test]
 fn what_another_daemon_received_counts_where_it_is_missing_here() {
-    let mut kept = Kept::live(&[Medium::Transcript, Medium::Audio]).restarted(1_000);
+    let mut kept = Kept::live([Medium::Transcript, Medium::Audio]).restarted(1_000);
     let is_missing =
         |kept: &Kept, medium, at_ms: i64| kept.ledger.is_missing(medium, START_MS + at_ms);
     let transcript = Some(Medium::Transcript);
@@ -431,15 +432,19 @@ fn what_another_daemon_received_counts_where_it_is_missing_here() {
     assert!(is_missing(&kept, None, 7_800), "one medium was not connected");
     assert!(!is_missing(&kept, None, 7_900));
 
-    let before = kept.ledger.accounts(START_MS + 9_000)[0].in_gaps;
+    let in_gaps = |kept: &Kept| {
+        let accounts = kept.ledger.accounts(START_MS + 9_000);
+        accounts.iter().find(|account| account.medium == Medium::Transcript).unwrap().in_gaps
+    };
+    let before = in_gaps(&kept);
     kept.ledger.handed_over(Medium::Transcript, 7);
-    let after = kept.ledger.accounts(START_MS + 9_000)[0].in_gaps;
+    let after = in_gaps(&kept);
     assert_eq!((after.frames - before.frames, after.bytes - before.bytes), (1, 7));
 }
 
 #[test]
 fn nothing_is_missing_in_a_pause() {
-    let mut kept = Kept::live(&[Medium::Audio]);
+    let mut kept = Kept::live([Medium::Audio]);
     kept.change(1_000, Change::Paused { at_ms: Some(START_MS + 1_000) });
     assert!(!kept.ledger.is_missing(Some(Medium::Audio), START_MS + 1_500));
 }
@@ -447,7 +452,7 @@ fn nothing_is_missing_in_a_pause() {
 #[test]
 fn an_unreadable_frame_is_a_gap_of_one_frame() {
     for made_ms in [Some(160), None] {
-        let mut kept = Kept::live(&[Audio, Video]);
+        let mut kept = Kept::live([Audio, Video]);
         kept.frame(140, Audio, 140);
         kept.unreadable(160, Audio, made_ms);
         (9..=200).for_each(|step| kept.frame(step * 20, Audio, step * 20));
@@ -460,7 +465,7 @@ fn an_unreadable_frame_is_a_gap_of_one_frame() {
 
 #[test]
 fn an_unreadable_line_is_a_gap_of_one_millisecond() {
-    let mut kept = Kept::live(&[Transcript]);
+    let mut kept = Kept::live([Transcript]);
     kept.unreadable(5_000, Transcript, None);
     kept.alive(10_000);
     assert_eq!(kept.gaps(), [(Transcript, 5_000, 5_001, Unreadable)]);
@@ -471,7 +476,7 @@ fn an_unreadable_line_is_a_gap_of_one_millisecond() {
 
 #[test]
 fn unreadable_frames_close_together_are_one_gap() {
-    let mut kept = Kept::live(&[Audio]);
+    let mut kept = Kept::live([Audio]);
     // One of two speakers, for three seconds; all their frames are unreadable.
     for step in 7..157 {
         kept.frame(step * 20, Audio, step * 20);
@@ -484,7 +489,7 @@ fn unreadable_frames_close_together_are_one_gap() {
 
 #[test]
 fn a_storm_of_unreadable_frames_is_reported_every_ten_seconds() {
-    let mut kept = Kept::live(&[Audio]);
+    let mut kept = Kept::live([Audio]);
     (7..3_000).for_each(|step| kept.unreadable(step * 20, Audio, None));
     kept.end(60_000);
     let gaps = kept.gaps();
@@ -495,7 +500,7 @@ fn a_storm_of_unreadable_frames_is_reported_every_ten_seconds() {
 
 #[test]
 fn an_unreadable_frame_inside_a_gap_belongs_to_that_gap() {
-    let mut kept = Kept::live(&[Audio]);
+    let mut kept = Kept::live([Audio]);
     kept.down(1_000, LinkLost);
     kept.unreadable(1_500, Audio, None);
     kept.frame(2_000, Audio, 2_000);
@@ -511,7 +516,7 @@ fn an_unreadable_frame_inside_a_gap_belongs_to_that_gap() {
 /// Several participants can speak at once, so that their frames overtake each other.
 #[test]
 fn what_was_received_around_an_unreadable_frame_is_counted_to_the_frame() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.frame(500, Video, 480);
     kept.frame(500, Video, 480);
     kept.unreadable(505, Video, Some(460));
@@ -529,7 +534,7 @@ fn what_was_received_around_an_unreadable_frame_is_counted_to_the_frame() {
 
 #[test]
 fn a_stored_account_contains_the_gap_of_unreadable_frames() {
-    let mut kept = Kept::live(&[Audio]);
+    let mut kept = Kept::live([Audio]);
     kept.unreadable(140, Audio, Some(140));
     kept.ledger.settle();
     assert_eq!(kept.gaps(), [(Audio, 140, 160, Unreadable)]);
@@ -543,7 +548,7 @@ fn a_stored_account_contains_the_gap_of_unreadable_frames() {
 /// A frame that overtakes others is out of order with both the gaps and the received frames.
 #[test]
 fn a_late_unreadable_frame_is_a_gap_before_the_known_gaps() {
-    let mut kept = Kept::live(&[Video]);
+    let mut kept = Kept::live([Video]);
     kept.frame(1_000, Video, 1_000);
     kept.frame(1_000, Video, 980);
     kept.down(1_500, LinkLost);

@@ -1,5 +1,7 @@
 //! Zoom's numbers by name (rtms-protocol.md sections 6, 7 and 10).
 
+use crate::model::Medium;
+
 /// `msg_type` (section 6).
 pub mod msg_type {
     pub const UNDEFINED: u16 = 0;
@@ -29,35 +31,8 @@ pub mod msg_type {
     pub const VIDEO_SUBSCRIPTION_RESP: u16 = 29;
 }
 
-/// A kind of media (section 10.8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Medium {
-    Audio,
-    Video,
-    Share,
-    Transcript,
-    Chat,
-}
-
+/// The wire codes of a medium.
 impl Medium {
-    pub const ALL: [Medium; 5] =
-        [Medium::Audio, Medium::Video, Medium::Share, Medium::Transcript, Medium::Chat];
-
-    /// Our name, in settings, API and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Medium::Audio => "audio",
-            Medium::Video => "video",
-            Medium::Share => "share",
-            Medium::Transcript => "transcript",
-            Medium::Chat => "chat",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|medium| medium.as_str() == text)
-    }
-
     /// The `msg_type` that carries this medium (sections 6.12 to 6.16).
     pub fn msg_type(self) -> u16 {
         match self {
@@ -74,8 +49,8 @@ impl Medium {
         Self::ALL.into_iter().find(|medium| medium.msg_type() == number)
     }
 
-    /// The bit in `media_type` (section 10.8); "all" is 32.
-    pub fn bit(self) -> u32 {
+    /// The bit in `media_type` (section 10.8); [`MEDIA_TYPE_ALL`] is all of them.
+    pub fn media_type(self) -> u32 {
         match self {
             Medium::Audio => 1,
             Medium::Video => 2,

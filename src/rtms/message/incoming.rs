@@ -9,14 +9,15 @@ use serde_json::value::RawValue;
 
 use super::answer::HandshakeAnswer;
 use super::chat;
-use super::codes::{Medium, msg_type};
+use super::codes::msg_type;
 use super::content::{Content, FrameInfo};
 use super::event::EventUpdate;
 use super::reader::{Fields, Reader};
 use super::speaker::Tokens;
 use crate::json::{self, Number};
 use crate::model::{
-    ChatMessage, Lost, Product, Speaker, TranscriptLine, Unreadable, UnreadableMessages, UserId,
+    ChatMessage, Lost, Medium, Product, Speaker, TranscriptLine, Unreadable, UnreadableMessages,
+    UserId,
 };
 
 /// A message from Zoom, as far as a decision hangs on it.

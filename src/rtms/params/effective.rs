@@ -1,3 +1,4 @@
+use crate::model::{MediaSet, Medium};
 use std::fmt;
 
 use serde::Serialize;
@@ -8,7 +9,6 @@ use super::{
     AudioCodec, AudioContent, AudioStreams, Channels, Language, Params, Resolution, SampleRate,
     VideoCodec, VideoSelect,
 };
-use crate::rtms::message::Medium;
 
 /// What Zoom says it gives on one media link (section 6.4): it wins over what was asked. A medium is `None` where it
 /// is not on the link; a field is `None` where Zoom says something that this version does not know. What Zoom does
@@ -78,9 +78,9 @@ impl fmt::Display for Difference {
 
 impl Effective {
     /// Reads the `media_params` of the answer on a link that carries these media. Whatever comes, nothing fails.
-    pub fn read(asked: &Params, media: &[Medium], media_params: &Value) -> Self {
+    pub fn read(asked: &Params, media: MediaSet, media_params: &Value) -> Self {
         let echo =
-            |medium| media.contains(&medium).then(|| Echo(media_params.get(wire::key(medium))));
+            |medium| media.contains(medium).then(|| Echo(media_params.get(wire::key(medium))));
         Self {
             audio: echo(Medium::Audio).map(|echo| echo.audio(asked)),
             video: echo(Medium::Video).map(|echo| echo.video(asked)),

@@ -3,7 +3,7 @@ use super::{
     AudioParams, ConnectionMode, Params, SampleRate, ShareParams, TranscriptParams, VideoCodec,
     VideoParams,
 };
-use crate::rtms::message::Medium;
+use crate::model::{MediaSet, Medium};
 
 setting_values! {
     /// Parameters for a purpose, to start from.
@@ -19,17 +19,17 @@ impl Preset {
     /// Everything that is not named here is at its default.
     pub fn params(self) -> Params {
         match self {
-            Preset::Transcription => with_defaults(&[Medium::Transcript]),
-            Preset::AudioOnly => with_defaults(&[Medium::Audio]),
+            Preset::Transcription => with_defaults(Medium::Transcript.into()),
+            Preset::AudioOnly => with_defaults(Medium::Audio.into()),
             Preset::Recording => recording(),
-            Preset::Full => with_defaults(&Medium::ALL),
+            Preset::Full => with_defaults(MediaSet::ALL),
         }
     }
 }
 
-fn with_defaults(media: &[Medium]) -> Params {
+fn with_defaults(media: MediaSet) -> Params {
     Params {
-        media: media.to_vec(),
+        media,
         mode: ConnectionMode::Split,
         buffer_data: true,
         audio: AudioParams::default(),
@@ -44,5 +44,5 @@ fn recording() -> Params {
     let media = [Medium::Audio, Medium::Video, Medium::Share, Medium::Transcript];
     let audio = AudioParams { sample_rate: SampleRate::Khz48, ..AudioParams::default() };
     let share = ShareParams { codec: VideoCodec::H264, fps: 5, ..ShareParams::default() };
-    Params { audio, share, ..with_defaults(&media) }
+    Params { audio, share, ..with_defaults(media.into()) }
 }

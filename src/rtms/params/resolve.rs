@@ -1,3 +1,4 @@
+use crate::model::{MediaSet, Medium};
 use std::borrow::Cow;
 
 use serde_json::Value;
@@ -10,7 +11,6 @@ use super::{
     AudioOverrides, AudioParams, Language, Params, ParamsOverrides, Preset, ShareOverrides,
     ShareParams, TranscriptOverrides, TranscriptParams, VideoOverrides, VideoParams,
 };
-use crate::rtms::message::Medium;
 
 /// A field that cannot be so, alone or beside the others. Holds no value.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
@@ -45,22 +45,6 @@ impl Params {
     }
 }
 
-/// The media of names separated by commas, each once; `None` if one is not a medium's.
-pub fn media_from_names(text: &str) -> Option<Vec<Medium>> {
-    media(text.split(','))
-}
-
-fn media<'a>(names: impl Iterator<Item = &'a str>) -> Option<Vec<Medium>> {
-    let mut media = Vec::new();
-    for name in names {
-        let medium = Medium::parse(&name.trim().to_ascii_lowercase())?;
-        if !media.contains(&medium) {
-            media.push(medium);
-        }
-    }
-    (!media.is_empty()).then_some(media)
-}
-
 /// Writes what is given over what was, and collects what is wrong.
 #[derive(Default)]
 struct Fields {
@@ -79,8 +63,8 @@ impl Fields {
         start
     }
 
-    fn types(&mut self, value: &Option<Value>, media: &mut Vec<Medium>) {
-        let legal = || format!("names of media, of {}", Medium::ALL.map(Medium::as_str).join(", "));
+    fn types(&mut self, value: &Option<Value>, media: &mut MediaSet) {
+        let legal = || format!("names of media, of {}", MediaSet::ALL);
         self.set("types", value, media, media_from_value, legal);
     }
 
@@ -191,12 +175,18 @@ fn language_of(value: &Value) -> Option<Language> {
     named(value).or_else(|| Language::from_code(text(value)?.parse().ok()?))
 }
 
-fn media_from_value(value: &Value) -> Option<Vec<Medium>> {
+/// Names separated by commas, or a list of names; at least one.
+fn media_from_value(value: &Value) -> Option<MediaSet> {
+    media_from_json(value).filter(|media| !media.is_empty())
+}
+
+/// Names separated by commas, or a list of names.
+pub fn media_from_json(value: &Value) -> Option<MediaSet> {
     match value {
-        Value::String(names) => media_from_names(names),
+        Value::String(names) => MediaSet::parse(names),
         Value::Array(names) => {
             let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
-            media(names?.into_iter())
+            MediaSet::from_names(names?)
         }
         _ => None,
     }

@@ -7,7 +7,8 @@ use super::{
     AudioCodec, AudioContent, AudioStreams, Channels, Language, Params, Resolution, SampleRate,
     VideoCodec, VideoSelect,
 };
-use crate::rtms::message::{MEDIA_TYPE_ALL, Medium};
+use crate::model::{MediaSet, Medium};
+use crate::rtms::message::MEDIA_TYPE_ALL;
 
 /// A named value that has a number on the wire.
 pub(super) trait Coded: Named {
@@ -52,13 +53,13 @@ const RAW_VIDEO: i64 = 3;
 const TEXT: i64 = 5;
 
 /// The media of a bit mask (section 10.8), as Zoom's samples write it; 32 is all. `None` where it is not one.
-pub fn media_from_mask(mask: u32) -> Option<Vec<Medium>> {
+pub fn media_from_mask(mask: u32) -> Option<MediaSet> {
     if mask == MEDIA_TYPE_ALL {
-        return Some(Medium::ALL.to_vec());
+        return Some(MediaSet::ALL);
     }
-    let is_in = |medium: &Medium| mask & medium.bit() != 0;
-    let media: Vec<Medium> = Medium::ALL.into_iter().filter(is_in).collect();
-    let sum: u32 = media.iter().map(|medium| medium.bit()).sum();
+    let is_in = |medium: &Medium| mask & medium.media_type() != 0;
+    let media: MediaSet = Medium::ALL.into_iter().filter(is_in).collect();
+    let sum: u32 = media.iter().map(Medium::media_type).sum();
     (sum == mask && !media.is_empty()).then_some(media)
 }
 
@@ -70,8 +71,8 @@ pub(super) fn key(medium: Medium) -> &'static str {
     }
 }
 
-pub(super) fn media_params(params: &Params, media: &[Medium]) -> Value {
-    media.iter().map(|medium| (key(*medium).to_owned(), object(params, *medium))).collect()
+pub(super) fn media_params(params: &Params, media: MediaSet) -> Value {
+    media.iter().map(|medium| (key(medium).to_owned(), object(params, medium))).collect()
 }
 
 fn object(params: &Params, medium: Medium) -> Value {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 
 use super::Timings;
+use crate::model::Medium;
 use crate::rtms::backoff::Backoff;
-use crate::rtms::message::Medium;
 
 /// A dial that has less than this is not tried.
 const SHORTEST_TRY: Duration = Duration::from_millis(250);

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use super::link::Link;
 use super::verdict::{Verdict, verdict};
 use super::{End, Lane, LinkId, LossReason, MediaLink, Output, Socket, Stream, find};
-use crate::model::{EntryBody, Outcome};
+use crate::model::{EntryBody, MediaSet, Medium, Outcome};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
 use crate::rtms::message::{
-    FrameInfo, Handshake, HandshakeAnswer, MEDIA_TYPE_ALL, Malformed, Medium, Message, Outgoing,
-    msg_type, too_large,
+    FrameInfo, Handshake, HandshakeAnswer, MEDIA_TYPE_ALL, Malformed, Message, Outgoing, msg_type,
+    too_large,
 };
 use crate::rtms::params::{AudioStreams, ConnectionMode, Effective};
 
@@ -43,9 +43,9 @@ impl<T: AsRef<str>> Stream<T> {
         };
         let media_type = match lane {
             Lane::All => MEDIA_TYPE_ALL,
-            Lane::Only(medium) => medium.bit(),
+            Lane::Only(medium) => medium.media_type(),
         };
-        let media_params = setup.params.media_params(&self.media_of(lane));
+        let media_params = setup.params.media_params(self.media_of(lane));
         Outgoing::MediaHandshake { who, media_type, media_params }
     }
 
@@ -74,7 +74,7 @@ impl<T: AsRef<str>> Stream<T> {
             return vec![(Lane::All, all)];
         }
         let lane =
-            |medium: &Medium| (Lane::Only(*medium), answer.media_url(url_keys(*medium)).or(all));
+            |medium: Medium| (Lane::Only(medium), answer.media_url(url_keys(medium)).or(all));
         self.setup.params.media.iter().map(lane).collect()
     }
 
@@ -136,12 +136,12 @@ impl<T: AsRef<str>> Stream<T> {
         let (number, at_ms) = (malformed.kind.msg_type, malformed.at_ms);
         let is_live = self.link_mut(id).is_some_and(|link| link.is_live());
         let media = match Medium::of_message(number) {
-            Some(medium) => vec![medium],
+            Some(medium) => medium.into(),
             // Without a type it may have carried any medium of this link.
             None if number == msg_type::UNDEFINED && is_live => self.media_of(lane),
-            None => Vec::new(),
+            None => MediaSet::default(),
         };
-        for medium in media.into_iter().filter(|medium| self.setup.params.wants(*medium)) {
+        for medium in media.iter().filter(|medium| self.setup.params.wants(*medium)) {
             self.outputs.push_back(Output::Ledger(Change::Unreadable { medium, at_ms }));
         }
     }
@@ -173,17 +173,17 @@ impl<T: AsRef<str>> Stream<T> {
 
     fn keep_effective(&mut self, lane: Lane, answer: &HandshakeAnswer) {
         let asked = &self.setup.params;
-        let effective = Effective::read(asked, &self.media_of(lane), &answer.media_params);
+        let effective = Effective::read(asked, self.media_of(lane), &answer.media_params);
         if let Some(media) = self.media.iter_mut().find(|media| media.lane == lane) {
             media.effective = Some(effective);
             self.has_new_effective = true;
         }
     }
 
-    fn media_of(&self, lane: Lane) -> Vec<Medium> {
+    fn media_of(&self, lane: Lane) -> MediaSet {
         match lane {
-            Lane::All => self.setup.params.media.clone(),
-            Lane::Only(medium) => vec![medium],
+            Lane::All => self.setup.params.media,
+            Lane::Only(medium) => medium.into(),
         }
     }
 
@@ -299,7 +299,7 @@ mod tests {
         answer(&mut stream, now, &accepted);
         let asked = Preset::AudioOnly.params();
         let effective = stream.effective(AUDIO).unwrap();
-        assert_eq!(*effective, Effective::read(&asked, &[Medium::Audio], &media_params));
+        assert_eq!(*effective, Effective::read(&asked, Medium::Audio.into(), &media_params));
         let changed: Vec<String> =
             effective.differences(&asked).into_iter().map(|difference| difference.field).collect();
         assert_eq!(changed, ["audio.codec", "audio.sample_rate"]);
@@ -313,7 +313,7 @@ mod tests {
             let mut stream = handshaking(now);
             let accepted = json!({ "msg_type": 4, "status_code": 0, "media_params": odd });
             answer(&mut stream, now, &accepted);
-            let asked = Params { media: vec![Medium::Audio], ..Params::default() };
+            let asked = Params { media: Medium::Audio.into(), ..Params::default() };
             assert_eq!(stream.effective(AUDIO).unwrap().differences(&asked), []);
         }
     }

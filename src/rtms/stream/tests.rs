@@ -18,9 +18,8 @@ mod video;
 mod walk;
 
 use super::{Lane, LinkId, Setup, Timings};
-use crate::model::{IdKey, Instance, Product, StreamId};
+use crate::model::{IdKey, Instance, Medium, Product, StreamId};
 use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
-use crate::rtms::message::Medium;
 use crate::rtms::params::{ConnectionMode, Params};
 use crate::secret::Secret;
 
@@ -55,7 +54,7 @@ fn setup(media: &[Medium], mode: ConnectionMode) -> Setup {
         stream_id: StreamId::parse("e1f2a3b4").unwrap(),
         instance: Instance::new(Product::Meeting, IdKey::MeetingUuid, "4444AAA==").unwrap(),
         signature: Secret::new("19302915".to_owned()),
-        params: Params { media: media.to_vec(), mode, ..Params::default() },
+        params: Params { media: media.iter().copied().collect(), mode, ..Params::default() },
         policy: Policy::new(ZOOM_HOSTS.map(String::from).to_vec(), false),
         timings: Timings::default(),
     }

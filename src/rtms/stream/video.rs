@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use super::{Lane, LinkId, Outgoing, Stream};
-use crate::model::{EntryBody, Participant, UserId};
-use crate::rtms::message::{Medium, status};
+use crate::model::{EntryBody, Medium, Participant, UserId};
+use crate::rtms::message::status;
 use crate::rtms::params::VideoSelect;
 
 /// How many cameras take turns.

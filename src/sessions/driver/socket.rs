@@ -10,9 +10,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::text_frames::TextAsBinary;
+use crate::model::Medium;
 use crate::net::{Network, Transport, WebSocket, describe};
 use crate::rtms::endpoint::Endpoint;
-use crate::rtms::message::Medium;
 use crate::rtms::stream::{Lane, LinkId, LossReason};
 
 /// What we send is small and rare; a peer that takes none of it is cut.

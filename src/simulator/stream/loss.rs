@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{NORMAL_CLOSE, Stream, Zombie, reason};
-use crate::rtms::message::Medium;
+use crate::model::Medium;
 use crate::simulator::link::KeepAliveCheck;
 use crate::simulator::shared::MeetingState;
 use crate::simulator::socket::Loss;

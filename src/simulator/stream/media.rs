@@ -7,7 +7,8 @@ use tokio::time::{Duration, Instant};
 
 use super::Stream;
 use super::pictures::PictureSchedule;
-use crate::rtms::message::{MEDIA_TYPE_ALL, Medium, msg_type};
+use crate::model::Medium;
+use crate::rtms::message::{MEDIA_TYPE_ALL, msg_type};
 use crate::simulator::audio::{Encoder, utterances_between};
 use crate::simulator::handshake::requested_media;
 use crate::simulator::link::Link;

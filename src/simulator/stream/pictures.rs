@@ -4,7 +4,8 @@ use tokio::time::Instant;
 
 use super::Stream;
 use super::media::Tally;
-use crate::rtms::message::{Medium, msg_type};
+use crate::model::Medium;
+use crate::rtms::message::msg_type;
 use crate::simulator::params::{PictureParams, VIDEO_INDIVIDUAL};
 use crate::simulator::picture::{self, Scene};
 use crate::simulator::quirk::Quirk;

@@ -5,7 +5,8 @@ use tokio::time::Instant;
 
 use super::loss::MediaLoss;
 use super::{Stream, reason};
-use crate::rtms::message::{Medium, msg_type};
+use crate::model::Medium;
+use crate::rtms::message::msg_type;
 use crate::simulator::link::Link;
 use crate::simulator::params::VIDEO_INDIVIDUAL;
 use crate::simulator::script::Person;

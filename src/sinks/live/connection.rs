@@ -17,8 +17,8 @@ use super::encoder::Encoder;
 use super::request::Policy;
 use super::source::{Item, Source};
 use super::wire;
-use crate::hub::{Followed, Medium};
-use crate::model::Cursor;
+use crate::hub::Followed;
+use crate::model::{Cursor, Medium};
 
 /// Proxies close connections that are silent for a minute.
 const PING_EVERY: Duration = Duration::from_secs(20);

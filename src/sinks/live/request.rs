@@ -1,13 +1,15 @@
 //! The request of a live consumer (pure), with the same fields in a query, in a first message and in a forward.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::hub::{Kinds, MediaSet, Medium, Wants};
+use crate::hub::{Kinds, Wants};
 use crate::model::{
-    ChannelId, Cursor, EntryKind, Product, SessionId, SpeakerFilter, SpeakerUserId,
+    ChannelId, Cursor, EntryKind, MediaSet, Medium, Product, SessionId, SpeakerFilter,
+    SpeakerUserId,
 };
 
 /// All fields.
@@ -122,7 +124,7 @@ impl Request {
         let kinds = match format {
             // Needed only to know when to stop.
             Format::Twilio(_) => Kinds(vec![EntryKind::Ended]),
-            Format::Json | Format::Binary => kinds.unwrap_or_else(|| kinds_of(&media)),
+            Format::Json | Format::Binary => kinds.unwrap_or_else(|| kinds_of(media)),
         };
         let policy = "must be drop or disconnect";
         Ok(Self {
@@ -133,7 +135,7 @@ impl Request {
                 Product::parse,
             )?,
             speakers: read.speakers()?,
-            media: media.iter().copied().filter(is_framed).collect(),
+            media: media.framed(),
             kinds,
             format,
             from: read.from(session)?,
@@ -171,16 +173,11 @@ impl Request {
     }
 }
 
-/// Whether the medium has frames; transcript and chat are sent as entries.
-fn is_framed(medium: &Medium) -> bool {
-    matches!(medium, Medium::Audio | Medium::Video | Medium::Share)
-}
-
 /// The kinds of entries for the media: transcript and chat if requested, all other kinds always.
-fn kinds_of(media: &[Medium]) -> Kinds {
+fn kinds_of(media: MediaSet) -> Kinds {
     let is_wanted = |kind: &EntryKind| match kind {
-        EntryKind::Transcript => media.contains(&Medium::Transcript),
-        EntryKind::Chat | EntryKind::ChatGroup => media.contains(&Medium::Chat),
+        EntryKind::Transcript => media.contains(Medium::Transcript),
+        EntryKind::Chat | EntryKind::ChatGroup => media.contains(Medium::Chat),
         _ => true,
     };
     Kinds(EntryKind::ALL.into_iter().filter(is_wanted).collect())
@@ -229,18 +226,16 @@ impl Reader<'_> {
         })
     }
 
-    fn media(&self, format: Format) -> Result<Vec<Medium>, RequestError> {
-        let problem = "must be some of audio, video, share, transcript, chat";
-        let media = self.value("media", problem, |text| {
-            let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-            names.map(Medium::parse).collect::<Option<Vec<_>>>()
-        })?;
+    fn media(&self, format: Format) -> Result<MediaSet, RequestError> {
+        static PROBLEM: LazyLock<String> =
+            LazyLock::new(|| format!("must be some of {}", MediaSet::ALL));
+        let media = self.value("media", &PROBLEM, MediaSet::parse)?;
         match (format, media) {
-            (Format::Twilio(_), Some(media)) if media != [Medium::Audio] => {
+            (Format::Twilio(_), Some(media)) if media != Medium::Audio.into() => {
                 wrong("media", "must be audio with format twilio")
             }
-            (Format::Twilio(_), _) => Ok(vec![Medium::Audio]),
-            (_, media) => Ok(media.unwrap_or_else(|| Medium::ALL.to_vec())),
+            (Format::Twilio(_), _) => Ok(Medium::Audio.into()),
+            (_, media) => Ok(media.unwrap_or(MediaSet::ALL)),
         }
     }
 

@@ -12,8 +12,8 @@ use super::begin::{Begin, FIRST_READS, first};
 use super::named::{self, Found};
 use super::request::{From, Request};
 use super::wire::Running;
-use crate::hub::{Follow, Followed, Follower, Frame, Hub, Medium, StreamInfo, Tap, Tapped};
-use crate::model::{Cursor, EntryBody, Session, SessionId, Speaker, StreamId};
+use crate::hub::{Follow, Followed, Follower, Frame, Hub, StreamInfo, Tap, Tapped};
+use crate::model::{Cursor, EntryBody, Medium, Session, SessionId, Speaker, StreamId};
 use crate::store::{Store, StoreError};
 
 /// The most entries queued for a consumer; others wait in the store.

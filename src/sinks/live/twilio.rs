@@ -14,8 +14,8 @@ use self::mixer::{CHUNK_MS, Chunk, Mixer, Place};
 use self::resample::Resampler;
 use super::request::{Encoding, Sound};
 use super::wire::{BASE64, Running};
-use crate::hub::{Frame, Medium};
-use crate::model::{Session, SpeakerKey};
+use crate::hub::Frame;
+use crate::model::{Medium, Session, SpeakerKey};
 use crate::rtms::params::{AudioCodec, AudioStreams, Channels, EffectiveAudio, SampleRate};
 
 /// The most voices that are tracked; Zoom sends at most three at a time (rtms-protocol.md section 8.1).

@@ -7,10 +7,10 @@ use base64::engine::{GeneralPurposeConfig, Simd};
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::hub::{Frame, Medium, Person, StreamInfo};
+use crate::hub::{Frame, Person, StreamInfo};
 use crate::model::{
-    ChannelId, Entry, EntryView, IdKey, Metadata, Product, Session, SessionId, SessionStatus,
-    Speaker, SpeakerUserId, StreamId,
+    ChannelId, Entry, EntryView, IdKey, Medium, Metadata, Product, Session, SessionId,
+    SessionStatus, Speaker, SpeakerUserId, StreamId,
 };
 use crate::rtms::params::Effective;
 

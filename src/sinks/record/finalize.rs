@@ -20,9 +20,8 @@ use super::texts::{Text, TextError, Texts};
 use super::track::{Counts, Finished, TrackFile};
 use super::track_set;
 use crate::model::{
-    MediumLedger, RecordedFile, Recording, Session, Speaker, StreamRecord, rfc3339,
+    Medium, MediumLedger, RecordedFile, Recording, Session, Speaker, StreamRecord, rfc3339,
 };
-use crate::rtms::message::Medium;
 use crate::store::{Store, StoreError};
 use crate::transcript::origin_ms;
 
@@ -138,7 +137,7 @@ impl Finish<'_> {
         let name = file.path.strip_prefix(folder).ok()?.to_str()?.to_owned();
         Some(Draft {
             place: self.layout.place(&name, note.voice(), file.first_ms),
-            medium: note.medium.clone(),
+            medium: note.medium.to_string(),
             speaker: note.speaker.clone(),
             content_type: content_type(&name),
             span_ms: Some((file.first_ms, file.last_ms)),
@@ -214,7 +213,7 @@ impl Finish<'_> {
         let note = self.meta.tracks.iter().filter(is_of).max_by_key(|note| stem(note));
         Draft {
             place: name.clone(),
-            medium: note.map_or_else(|| "unknown".to_owned(), |note| note.medium.clone()),
+            medium: note.map_or_else(|| "unknown".to_owned(), |note| note.medium.to_string()),
             speaker: note.map(|note| note.speaker.clone()).unwrap_or_default(),
             content_type: content_type(&name),
             span_ms: None,
@@ -292,14 +291,14 @@ impl Finish<'_> {
     /// The counts of received, recorded and dropped frames of each medium. `entries`: the number of lines and messages
     /// in the texts.
     fn media_json(&self, entries: &HashMap<&str, u64>) -> Value {
-        let medium = |name: &String| {
-            let received = self.stream.tally.of(name).frames;
-            let counts = self.meta.counts.get(name).copied().unwrap_or_default();
-            let json = match entries.get(name.as_str()) {
+        let medium = |medium: Medium| {
+            let received = self.stream.tally.of(medium).frames;
+            let counts = self.meta.counts.get(&medium).copied().unwrap_or_default();
+            let json = match entries.get(medium.as_str()) {
                 Some(written) => json!({ "received": received, "written": written }),
                 None => json!(Became { received, counts }),
             };
-            (name.clone(), json)
+            (medium.to_string(), json)
         };
         self.meta.media.iter().map(medium).collect::<serde_json::Map<_, _>>().into()
     }
@@ -319,7 +318,7 @@ pub(super) fn underway(recording: &Recording, meta: &RecordingMeta) -> Vec<Recor
         name: note.name.clone(),
         api_name: api_name(recording, &note.name),
         path: note.name.clone(),
-        medium: note.medium.clone(),
+        medium: note.medium.to_string(),
         speaker: note.speaker.clone(),
         content_type: content_type(&note.name).to_owned(),
         bytes: 0,

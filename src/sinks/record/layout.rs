@@ -11,8 +11,7 @@ use thiserror::Error;
 use self::names::{MAX_FOLDER_BYTES, MAX_STEM_BYTES, PART, bounded, distinct, hashed, safe};
 use self::names::{samples_folder, underscored};
 use super::track::TrackKind;
-use crate::model::{Instance, SessionId, Speaker, SpeakerUserId, StreamId};
-use crate::rtms::message::Medium;
+use crate::model::{Instance, Medium, SessionId, Speaker, SpeakerUserId, StreamId};
 
 /// The placeholders of a template.
 const PLACEHOLDERS: [&str; 7] =

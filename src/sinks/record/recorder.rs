@@ -132,7 +132,7 @@ impl Recorder {
                 (self.shared.now_ms)(),
             ),
         };
-        meta.media = tap.media().iter().map(|medium| medium.as_str().to_owned()).collect();
+        meta.media = tap.media();
         let (id, cancel) = (meta.id, CancellationToken::new());
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
         let task = self.recording.spawn(async move {

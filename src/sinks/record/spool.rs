@@ -18,8 +18,7 @@ use uuid::Uuid;
 
 use super::layout::Voice;
 use super::track::{Counts, TrackKind, parts};
-use crate::model::{RecordingId, SessionId, Speaker, SpoolId, StreamId};
-use crate::rtms::message::Medium;
+use crate::model::{MediaSet, Medium, RecordingId, SessionId, Speaker, SpoolId, StreamId};
 
 /// The most daemons that may share a data folder.
 const MAX_SPOOLS: u32 = 64;
@@ -40,15 +39,15 @@ pub(super) struct RecordingMeta {
     pub session_id: SessionId,
     pub stream_id: StreamId,
     pub ordinal: u32,
-    /// The names of the recorded media.
-    pub media: Vec<String>,
+    /// The recorded media.
+    pub media: MediaSet,
     pub started_at_ms: i64,
     /// The time origin of every file, Unix milliseconds; `None` before the first frame.
     pub origin_ms: Option<i64>,
     pub tracks: Vec<TrackNote>,
     /// Counts of the frames by medium. After a kill they may lag by some seconds.
     #[serde(default)]
-    pub counts: BTreeMap<String, Counts>,
+    pub counts: BTreeMap<Medium, Counts>,
     /// Counts of the frames in the mix, which are also in the voices' files.
     #[serde(default)]
     pub mix: Counts,
@@ -65,7 +64,7 @@ pub(super) struct RecordingMeta {
 pub(super) struct TrackNote {
     /// The path under `files/`.
     pub name: String,
-    pub medium: String,
+    pub medium: Medium,
     /// The speaker; empty for a track of everyone.
     #[serde(flatten)]
     pub speaker: Speaker,
@@ -100,7 +99,7 @@ impl RecordingMeta {
             session_id,
             stream_id,
             ordinal,
-            media: Vec::new(),
+            media: MediaSet::default(),
             started_at_ms,
             origin_ms: None,
             tracks: Vec::new(),
@@ -133,7 +132,7 @@ impl RecordingMeta {
     }
 
     pub(super) fn records(&self, medium: Medium) -> bool {
-        self.media.iter().any(|name| name == medium.as_str())
+        self.media.contains(medium)
     }
 }
 
@@ -294,11 +293,11 @@ mod tests {
     fn meta() -> RecordingMeta {
         let stream_id = StreamId::parse("/a+b==").unwrap();
         RecordingMeta {
-            media: vec!["audio".into()],
+            media: Medium::Audio.into(),
             origin_ms: Some(4),
             tracks: vec![TrackNote {
                 name: "audio-7-Ana.ogg".into(),
-                medium: "audio".into(),
+                medium: Medium::Audio,
                 speaker: Speaker::participant(UserId(7), Some("Ana".into())),
                 is_mix: false,
                 kind: TrackKind::Ogg { channels: 2 },

@@ -8,7 +8,7 @@ use thiserror::Error;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
-use crate::model::{Cursor, Entry, EntryBody, EntryKind, StreamRecord, rfc3339};
+use crate::model::{Cursor, Entry, EntryBody, EntryKind, Medium, StreamRecord, rfc3339};
 use crate::store::{Store, StoreError};
 use crate::transcript::Transcript;
 use crate::transcript::format::{Format, Writer};
@@ -74,7 +74,7 @@ impl Texts<'_> {
     }
 
     pub(super) async fn chat(&self) -> Result<Text, TextError> {
-        self.entries("chat", &[EntryKind::Chat]).await
+        self.entries(Medium::Chat.as_str(), &[EntryKind::Chat]).await
     }
 
     /// All entries other than transcript and chat.
@@ -102,7 +102,13 @@ impl Texts<'_> {
         file.flush().await?;
         let tally = &self.stream.tally.transcript;
         let span_ms = tally.first_ms.zip(tally.last_ms);
-        Ok(Text { name, medium: "transcript", content_type: format.media_type(), span_ms, entries })
+        Ok(Text {
+            name,
+            medium: Medium::Transcript.as_str(),
+            content_type: format.media_type(),
+            span_ms,
+            entries,
+        })
     }
 
     async fn entries(&self, medium: &'static str, kinds: &[EntryKind]) -> Result<Text, TextError> {

@@ -18,8 +18,7 @@ use super::layout::Layout;
 use super::spool::{RecordingMeta, Spool};
 use super::track::{TrackError, TrackKind, shift};
 use crate::hub::{Frame, LeftOuts};
-use crate::model::{SpeakerKey, believed};
-use crate::rtms::message::Medium;
+use crate::model::{Medium, SpeakerKey, believed};
 
 /// The most that a killed process may have to repair, or lose.
 const SYNC_EVERY: Duration = Duration::from_secs(1);

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rtmsd::clock::now_ms;
-use rtmsd::hub::{Feed, Medium};
+use rtmsd::hub::Feed;
 use rtmsd::model::{
-    EntryBody, Participant, Speaker, StreamRecord, TranscriptLine, UnreadableMessages, UserId,
+    EntryBody, Medium, Participant, Speaker, StreamRecord, TranscriptLine, UnreadableMessages,
+    UserId,
 };
 use rtmsd::rtms::message::{self, Message};
 use serde_json::{Map, Value, json};
@@ -528,7 +529,7 @@ async fn frames_with_absurd_times_are_placed_where_they_came_and_flood_nobody() 
     assert_eq!(plain.text().await["type"], "hello");
     assert_eq!(twilio.text().await["event"], "connected");
     let hub = Arc::clone(&server.state.hub);
-    let mut feed = Feed::new(hub, &stream, 0, &[Medium::Audio]);
+    let mut feed = Feed::new(hub, &stream, 0, Medium::Audio.into());
     let began_ms = now_ms();
     feed.note(Some(i64::MIN), EntryBody::FirstPacket {});
     for at_ms in ABSURD_MS.into_iter().chain([began_ms]).chain(ABSURD_MS) {

@@ -14,8 +14,8 @@ use rtmsd::http::tickets::TicketKeys;
 use rtmsd::http::{
     AppState, Counters, Documents, RateLimit, Readiness, SignatureWarnings, TrustedProxies, router,
 };
-use rtmsd::hub::{Feed, Hub, MediaSet, WriterSettings};
-use rtmsd::model::{Outcome, StreamId, StreamRecord};
+use rtmsd::hub::{Feed, Hub, WriterSettings};
+use rtmsd::model::{MediaSet, Outcome, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
@@ -291,7 +291,7 @@ impl Server {
 
     /// The log of a stream that has entries.
     pub(crate) fn feed_after(&self, stream: &StreamRecord, last_seq: u64) -> Feed {
-        Feed::new(Arc::clone(&self.state.hub), stream, last_seq, &[])
+        Feed::new(Arc::clone(&self.state.hub), stream, last_seq, MediaSet::default())
     }
 
     /// Ends a stream because the meeting is over, and stores all pending entries.

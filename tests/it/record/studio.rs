@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rtmsd::clock::now_ms;
-use rtmsd::hub::{Feed, Hub, MediaSet, Medium, WriterSettings};
-use rtmsd::model::{Outcome, StreamRecord, UnreadableMessages};
+use rtmsd::hub::{Feed, Hub, WriterSettings};
+use rtmsd::model::{Medium, Outcome, StreamRecord, UnreadableMessages};
 use rtmsd::net::Network;
 use rtmsd::rtms::message::{self, Message};
 use rtmsd::rtms::params::{Effective, Params};
@@ -52,7 +52,7 @@ impl Studio {
         let (hub, writer) = Hub::new(store.clone(), 1, WriterSettings::default());
         let spools = folder.path().join(spools);
         let settings = Settings {
-            media: MediaSet::from_iter([Medium::Audio]),
+            media: Medium::Audio.into(),
             place: Place::Folder(folder.path().join("recordings")),
             layout: Layout::parse("{stream}").unwrap(),
             spools: spools.clone(),
@@ -67,10 +67,10 @@ impl Studio {
         tasks.spawn(writer.run());
         tasks.spawn(async move { recorder.run(CancellationToken::new()).await });
         let stream = read(&store, "s1").await;
-        let mut feed = Feed::new(Arc::clone(&hub), &stream, 0, &[Medium::Audio]);
+        let mut feed = Feed::new(Arc::clone(&hub), &stream, 0, Medium::Audio.into());
         let given = json!({"audio":
             {"content_type": 2, "codec": 1, "sample_rate": 1, "channel": 1, "data_opt": 2, "send_rate": 20}});
-        feed.effective(&Effective::read(&Params::default(), &[Medium::Audio], &given));
+        feed.effective(&Effective::read(&Params::default(), Medium::Audio.into(), &given));
         Self { store, feed, folder, spools, tasks, _test: None }
     }
 

@@ -1,6 +1,6 @@
 //! Both handshakes: what is accepted, and with which status the rest is refused.
 
-use rtmsd::rtms::message::Medium;
+use rtmsd::model::Medium;
 use rtmsd::simulator::{Duplicates, Settings};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;

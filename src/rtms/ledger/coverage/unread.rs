@@ -4,8 +4,7 @@
 use std::collections::VecDeque;
 
 use super::MediumCoverage;
-use crate::model::{FrameCount, Gap, GapCause, Newest, believed};
-use crate::rtms::message::Medium;
+use crate::model::{FrameCount, Gap, GapCause, Medium, Newest, believed};
 
 /// Unreadable frames this close together share a gap, so a speaker with only unreadable frames cannot flood the log.
 const MERGE_MS: i64 = 1_000;

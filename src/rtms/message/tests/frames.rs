@@ -1,8 +1,8 @@
 //! Media frames and keep-alives.
 
 use super::{lost, malformed, parse, unreadable};
-use crate::model::{Lost, Product, Speaker, SpeakerUserId, UserId};
-use crate::rtms::message::{FrameInfo, KeepAlive, Medium, Message, payload};
+use crate::model::{Lost, Medium, Product, Speaker, SpeakerUserId, UserId};
+use crate::rtms::message::{FrameInfo, KeepAlive, Message, payload};
 
 fn frame(text: &str) -> (Medium, FrameInfo) {
     match parse(text).unwrap() {

@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use crate::model::{IdKey, StreamId, UserId};
-use crate::rtms::message::{Handshake, Medium, Outgoing};
+use crate::model::{IdKey, MediaSet, Medium, StreamId, UserId};
+use crate::rtms::message::{Handshake, Outgoing};
 use crate::rtms::params::Params;
 use crate::secret::Secret;
 
@@ -41,7 +41,7 @@ fn message_3_asks_for_media() {
     let message = Outgoing::MediaHandshake {
         who: who(IdKey::MeetingUuid, "4444"),
         media_type: 8,
-        media_params: Params::default().media_params(&[Medium::Transcript]),
+        media_params: Params::default().media_params(Medium::Transcript.into()),
     };
     assert_eq!(
         message.to_json(),
@@ -59,7 +59,7 @@ fn message_3_asks_for_every_medium_as_section_6_3_shows_it() {
             "chat":{"content_type":5}}"#,
     )
     .unwrap();
-    assert_eq!(Params::default().media_params(&Medium::ALL), expected);
+    assert_eq!(Params::default().media_params(MediaSet::ALL), expected);
 }
 
 #[test]

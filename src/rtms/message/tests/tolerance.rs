@@ -1,8 +1,8 @@
 //! The tolerance list of section 18.8 and what Zoom's texts and mock disagree about.
 
 use super::{event, lost, malformed, parse};
-use crate::model::{Participant, Product, SpeakerRef, SpeakerUserId, UserId};
-use crate::rtms::message::{Event, Medium, Message};
+use crate::model::{Medium, Participant, Product, SpeakerRef, SpeakerUserId, UserId};
+use crate::rtms::message::{Event, Message};
 
 #[test]
 fn the_protocol_version_may_be_missing() {

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(media_params: &Value) -> Effective {
-    Effective::read(&Params::default(), &Medium::ALL, media_params)
+    Effective::read(&Params::default(), MediaSet::ALL, media_params)
 }
 
 fn differences(media_params: &Value) -> Vec<String> {
@@ -80,8 +80,8 @@ fn numbers_may_be_strings_and_flags_numbers() {
 
 #[test]
 fn a_medium_that_is_not_on_the_link_is_not_told_of() {
-    let echo = Params::default().media_params(&Medium::ALL);
-    let effective = Effective::read(&Params::default(), &[Medium::Share], &echo);
+    let echo = Params::default().media_params(MediaSet::ALL);
+    let effective = Effective::read(&Params::default(), Medium::Share.into(), &echo);
     assert!(effective.share.is_some());
     assert_eq!((effective.audio, effective.video, effective.transcript), (None, None, None));
 }

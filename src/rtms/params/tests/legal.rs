@@ -2,7 +2,7 @@ use super::*;
 
 fn agrees(params: &Params, medium: Medium) -> bool {
     let is_accepted = is_accepted(params);
-    let wire = params.media_params(&[medium]);
+    let wire = params.media_params(medium.into());
     assert_eq!(is_accepted, zoom_takes(&wire).is_ok(), "we and section 8 differ on {wire}");
     is_accepted
 }

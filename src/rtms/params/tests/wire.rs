@@ -6,9 +6,9 @@ use super::*;
 #[test]
 fn only_what_is_asked_for_is_in_the_parameters() {
     let params = Params::default();
-    let wire = params.media_params(&[Medium::Transcript]);
+    let wire = params.media_params(Medium::Transcript.into());
     assert_eq!(wire.as_object().unwrap().keys().collect::<Vec<_>>(), ["transcript"]);
-    let wire = params.media_params(&Medium::ALL);
+    let wire = params.media_params(MediaSet::ALL);
     let keys: Vec<_> = wire.as_object().unwrap().keys().cloned().collect();
     assert_eq!(keys, ["audio", "chat", "deskshare", "transcript", "video"]);
 }
@@ -25,7 +25,7 @@ fn names_become_the_numbers_of_section_10() {
     }))
     .unwrap();
     assert_eq!(
-        params.media_params(&Medium::ALL),
+        params.media_params(MediaSet::ALL),
         json!({
             "audio": {
                 "content_type": 1, "codec": 4, "sample_rate": 3, "channel": 2, "data_opt": 1, "send_rate": 20,
@@ -41,7 +41,7 @@ fn names_become_the_numbers_of_section_10() {
 #[test]
 fn the_defaults_are_good_for_each_medium() {
     assert_eq!(
-        Params::default().media_params(&Medium::ALL),
+        Params::default().media_params(MediaSet::ALL),
         json!({
             "audio": {
                 "content_type": 2, "codec": 1, "sample_rate": 1, "channel": 1, "data_opt": 2, "send_rate": 20,
@@ -56,9 +56,12 @@ fn the_defaults_are_good_for_each_medium() {
 
 #[test]
 fn a_mask_names_its_media() {
-    assert_eq!(media_from_mask(32), Some(Medium::ALL.to_vec()));
-    assert_eq!(media_from_mask(31), Some(Medium::ALL.to_vec()));
-    assert_eq!(media_from_mask(11), Some(vec![Medium::Audio, Medium::Video, Medium::Transcript]));
+    assert_eq!(media_from_mask(32), Some(MediaSet::ALL));
+    assert_eq!(media_from_mask(31), Some(MediaSet::ALL));
+    assert_eq!(
+        media_from_mask(11),
+        Some(MediaSet::from([Medium::Audio, Medium::Video, Medium::Transcript]))
+    );
     for wrong in [0, 33, 63, 64, u32::MAX] {
         assert_eq!(media_from_mask(wrong), None);
     }
@@ -78,7 +81,7 @@ fn accepted() -> impl Strategy<Value = Params> {
     let media = subsequence(Medium::ALL.to_vec(), 1..=5);
     (media, how, select(audio), select(video), select(share), transcript).prop_map(
         |(media, (mode, buffer_data), audio, video, share, transcript)| Params {
-            media,
+            media: media.into_iter().collect(),
             mode,
             buffer_data,
             audio,
@@ -93,7 +96,7 @@ proptest! {
     #[test]
     fn whatever_is_accepted_zoom_takes(params in accepted()) {
         prop_assert!(is_accepted(&params));
-        let wire = params.media_params(&params.media);
+        let wire = params.media_params(params.media);
         prop_assert_eq!(zoom_takes(&wire), Ok(()));
         prop_assert_eq!(wire.as_object().map(|media| media.len()), Some(params.media.len()));
     }
@@ -107,8 +110,8 @@ proptest! {
 
     #[test]
     fn zooms_echo_of_what_was_asked_differs_in_nothing(params in accepted()) {
-        let echo = params.media_params(&params.media);
-        let effective = Effective::read(&params, &params.media, &echo);
+        let echo = params.media_params(params.media);
+        let effective = Effective::read(&params, params.media, &echo);
         prop_assert_eq!(effective.differences(&params), vec![]);
     }
 }

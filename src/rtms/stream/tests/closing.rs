@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, AUDIO_FRAME, KEEP_ALIVE, LINE, SIGNALING, TRANSCRIPT, refusal, setup, state};
-use crate::model::{Outcome, StreamStatus};
-use crate::rtms::message::Medium;
+use crate::model::{Medium, Outcome, StreamStatus};
 use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{End, Input};
 

@@ -4,10 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::sockets::Sockets;
 use super::{ALL, JOINED, MEDIA_JOINED, SIGNALING, only, setup};
-use crate::model::EntryBody;
+use crate::model::{EntryBody, Medium};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
-use crate::rtms::message::Medium;
 use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{End, HangUp, Input, LinkId, LossReason, Output, Setup, Stream};
 

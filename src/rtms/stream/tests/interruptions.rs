@@ -2,8 +2,7 @@
 
 use super::driver::Driver;
 use super::{ALL, AUDIO, SIGNALING, VIDEO, refusal, state};
-use crate::model::StreamStatus;
-use crate::rtms::message::Medium;
+use crate::model::{Medium, StreamStatus};
 use crate::rtms::stream::{Input, LinkId, LossReason};
 
 const SILENCE: std::time::Duration = std::time::Duration::from_secs(65);

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::driver::Driver;
 use super::{AUDIO, JOINED, MEDIA_JOINED, SIGNALING, TRANSCRIPT, setup};
-use crate::model::{IdKey, Instance, Product, StreamStatus};
-use crate::rtms::message::Medium;
+use crate::model::{IdKey, Instance, Medium, Product, StreamStatus};
 use crate::rtms::params::ConnectionMode;
 
 #[test]

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::driver::Driver;
 use super::{ALL, AUDIO, AUDIO_FRAME, CHAT, LINE, SHARE, SIGNALING, TRANSCRIPT, offer, setup};
-use crate::model::{EntryBody, Lost, Outcome, Unreadable};
-use crate::rtms::message::Medium;
+use crate::model::{EntryBody, Lost, Medium, Outcome, Unreadable};
 use crate::rtms::params::ConnectionMode::{self, Split, Unified};
 
 fn dialled(media: &[Medium], mode: ConnectionMode, urls: &[(&str, &str)]) -> Vec<String> {

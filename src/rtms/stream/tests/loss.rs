@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, SIGNALING, TRANSCRIPT, VIDEO, offer, setup};
-use crate::model::{EntryBody, StreamStatus};
-use crate::rtms::message::Medium;
+use crate::model::{EntryBody, Medium, StreamStatus};
 use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{Input, LinkId, LossReason};
 

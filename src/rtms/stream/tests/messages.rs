@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::driver::Driver;
 use super::{AUDIO, AUDIO_FRAME, KEEP_ALIVE, LINE, SIGNALING, TRANSCRIPT, setup, state};
 use crate::model::{
-    EntryBody, IdKey, Instance, Lost, Participant, Product, StreamStatus, Unreadable, UserId,
+    EntryBody, IdKey, Instance, Lost, Medium, Participant, Product, StreamStatus, Unreadable,
+    UserId,
 };
-use crate::rtms::message::{Medium, Outgoing};
+use crate::rtms::message::Outgoing;
 use crate::rtms::params::ConnectionMode;
 
 fn entry_of(text: &str) -> (Option<i64>, EntryBody) {

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{ALL, AUDIO, KEEP_ALIVE, SIGNALING, TRANSCRIPT, refusal, setup};
-use crate::model::{EntryBody, Outcome, StreamStatus};
-use crate::rtms::message::Medium;
+use crate::model::{EntryBody, Medium, Outcome, StreamStatus};
 use crate::rtms::params::ConnectionMode;
 
 const MEDIA: [Medium; 2] = [Medium::Audio, Medium::Transcript];

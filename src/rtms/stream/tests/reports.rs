@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, MEDIA_INTERRUPTED, SIGNALING, TRANSCRIPT, state};
-use crate::rtms::message::Medium;
+use crate::model::Medium;
 use crate::rtms::stream::Input;
 
 const MEDIA: [Medium; 2] = [Medium::Audio, Medium::Transcript];

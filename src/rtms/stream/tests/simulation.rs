@@ -15,8 +15,7 @@ use rand::{RngExt, SeedableRng};
 use self::client::Client;
 use self::faults::Faults;
 use self::zoom::Zoom;
-use crate::model::{GapCause, Outcome, StreamStatus};
-use crate::rtms::message::Medium;
+use crate::model::{GapCause, Medium, Outcome, StreamStatus};
 use crate::rtms::params::{AudioStreams, ConnectionMode};
 
 const RUNS: u64 = 2_000;

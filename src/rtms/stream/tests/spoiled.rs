@@ -2,8 +2,7 @@
 
 use super::driver::Driver;
 use super::{ALL, AUDIO_FRAME, LINE, SIGNALING};
-use crate::model::{Lost, Unreadable};
-use crate::rtms::message::Medium;
+use crate::model::{Lost, Medium, Unreadable};
 use crate::rtms::message::tests::spoiled::{self, Spoiled};
 use crate::rtms::stream::Input;
 

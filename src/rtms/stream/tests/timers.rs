@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, KEEP_ALIVE, SIGNALING, TRANSCRIPT, setup, state};
-use crate::model::{Outcome, StreamStatus};
-use crate::rtms::message::Medium;
+use crate::model::{Medium, Outcome, StreamStatus};
 use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{Input, LinkId, Timings};
 

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use super::driver::Driver;
 use super::{SIGNALING, VIDEO, setup};
-use crate::model::UserId;
-use crate::rtms::message::Medium;
+use crate::model::{Medium, UserId};
 use crate::rtms::params::{ConnectionMode, VideoSelect};
 use crate::rtms::stream::Input;
 

@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::sockets::Socket;
 use super::{ALL, AUDIO_FRAME, JOINED, KEEP_ALIVE, LINE, MEDIA_INTERRUPTED, MEDIA_JOINED};
 use super::{SIGNALING, offer, only, refusal, setup, state};
-use crate::rtms::message::Medium;
+use crate::model::Medium;
 use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{Input, LinkId, LossReason, Timings};
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::wav::{Coding, WavFormat};
-use crate::rtms::message::Medium;
+use crate::model::Medium;
 use crate::rtms::params::{
     AudioCodec, AudioContent, Channels, Effective, EffectiveAudio, VideoCodec,
 };
@@ -105,12 +105,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::model::MediaSet;
     use crate::rtms::params::Params;
 
-    const ALL: [Medium; 3] = [Medium::Audio, Medium::Video, Medium::Share];
-
     fn of(medium: Medium, given: serde_json::Value) -> Result<TrackKind, Unrecordable> {
-        TrackKind::of(medium, &Effective::read(&Params::default(), &ALL, &given))
+        TrackKind::of(medium, &Effective::read(&Params::default(), MediaSet::ALL, &given))
     }
 
     #[test]

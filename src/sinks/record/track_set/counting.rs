@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Key, MAX_COUNTED_VOICES, TrackSet};
 use crate::hub::{Frame, LeftOut, LeftOuts};
-use crate::rtms::message::Medium;
+use crate::model::Medium;
 use crate::sinks::record::track::Counts;
 
 /// The state of an open track's counts.
@@ -114,6 +114,6 @@ impl TrackSet {
     }
 
     fn counts_of(&mut self, medium: Medium) -> &mut Counts {
-        self.meta.counts.entry(medium.as_str().to_owned()).or_default()
+        self.meta.counts.entry(medium).or_default()
     }
 }

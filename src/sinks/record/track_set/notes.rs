@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::{Key, MAX_TRACKS, TrackSet};
 use crate::hub::Frame;
-use crate::model::Speaker;
-use crate::rtms::message::Medium;
+use crate::model::{Medium, Speaker};
 use crate::sinks::record::layout::Voice;
 use crate::sinks::record::spool::TrackNote;
 use crate::sinks::record::track::TrackKind;
@@ -65,7 +64,7 @@ impl TrackSet {
             (Key::Mix, _) => (Medium::Audio, Voice::Mix, Speaker::default()),
         };
         let name = self.unused(self.layout.track(medium, voice, kind));
-        let (medium, is_mix) = (medium.as_str().to_owned(), *key == Key::Mix);
+        let is_mix = *key == Key::Mix;
         let origin_ms = self.meta.origin_ms;
         TrackNote { name, medium, speaker, is_mix, kind, origin_ms }
     }
@@ -108,7 +107,7 @@ fn is_of(note: &TrackNote, key: &Key, kind: TrackKind) -> bool {
         Key::One(medium, speaker) => (*medium, speaker.clone(), false),
         Key::Mix => (Medium::Audio, None, true),
     };
-    note.medium == medium.as_str()
+    note.medium == medium
         && note.speaker.key() == speaker
         && note.is_mix == is_mix
         && note.kind.extension() == kind.extension()

@@ -63,7 +63,7 @@ fn takes_of(max_bytes: u64) -> (TempDir, TrackSet) {
     let spool = Arc::new(Spool::open(root.path()).unwrap());
     let stream_id = StreamId::parse("s1").unwrap();
     let meta = RecordingMeta {
-        media: vec!["audio".into()],
+        media: Medium::Audio.into(),
         ..RecordingMeta::new(SessionId(Uuid::nil()), stream_id, 1, NOW)
     };
     let layout = Arc::new(Layout::parse("{stream}").unwrap());
@@ -121,7 +121,7 @@ fn sound_that_zoom_kept_before_the_first_packet_is_recorded() {
     take(&mut takes, speech(Some(NOW), NOW - 30_000, 1_500, 7), NOW);
     take(&mut takes, speech(Some(NOW), NOW, 50, 7), NOW + 1_000);
     takes.close_all().unwrap();
-    assert_eq!(takes.meta.counts["audio"], Counts { written: 1_550, ..Counts::default() });
+    assert_eq!(takes.meta.counts[&Medium::Audio], Counts { written: 1_550, ..Counts::default() });
     let span = (1_550, NOW - 30_000, NOW + 1_000);
     let files = ended(takes);
     assert_eq!(files.len(), 2, "a voice and the mix");
@@ -271,7 +271,7 @@ fn dropped_frames_are_reported_with_their_time_and_counted_by_medium() {
         NOW,
     );
     takes.close_all().unwrap();
-    let counts = takes.meta.counts["audio"];
+    let counts = takes.meta.counts[&Medium::Audio];
     let expected = Counts { written: 2, repeated: 1, late: 1, unreadable: 1, ..Counts::default() };
     assert_eq!(counts, expected);
     let spans: Vec<LeftOut> = takes.take_left_out().into_iter().collect();
@@ -296,7 +296,7 @@ fn sound_that_has_no_place_is_counted_and_said() {
     }
     take(&mut takes, frames, NOW + 1_000);
     takes.close_all().unwrap();
-    let counts = takes.meta.counts["audio"];
+    let counts = takes.meta.counts[&Medium::Audio];
     let Counts { written, truncated, overlapped, .. } = counts;
     assert_eq!(written + truncated + overlapped, 300, "{counts:?}");
     assert!(written > 0 && truncated > 0 && overlapped > 0, "{counts:?}");
@@ -316,7 +316,7 @@ fn frames_that_the_disk_rejects_are_lost_and_reported() {
     let mut frames = VecDeque::from(speech(None, NOW + 1_000, 5, 8));
     assert!(takes.take(&mut frames, NOW + 1_100).is_err());
     takes.give_up(frames);
-    let counts = takes.meta.counts["audio"];
+    let counts = takes.meta.counts[&Medium::Audio];
     // Unsynced frames of the first, and all frames of the second.
     assert_eq!(counts, Counts { written: 50, lost: 10, ..Counts::default() });
     let left_out: u64 = takes.take_left_out().into_iter().map(|span| span.count.frames).sum();

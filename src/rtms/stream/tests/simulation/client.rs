@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use super::super::setup;
 use super::super::sockets::Sockets;
 use super::zoom::{Happens, START_MS, Zoom};
-use crate::model::{Account, EntryBody, FrameCount, Gap, StreamStatus};
+use crate::model::{Account, EntryBody, FrameCount, Gap, Medium, StreamStatus};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Ledger;
-use crate::rtms::message::Medium;
 use crate::rtms::params::{AudioStreams, ConnectionMode};
 use crate::rtms::stream::{End, Input, Output, Setup, Stream};
 
@@ -58,7 +57,7 @@ impl Client {
             setup,
             start: Instant::now(),
             now_ms: 0,
-            ledger: Ledger::new(&[], &MEDIA, START_MS),
+            ledger: Ledger::new(&[], MEDIA.into(), START_MS),
             stored: Stored::default(),
             tally: BTreeMap::new(),
             end: None,
@@ -102,7 +101,7 @@ impl Client {
     fn start(&mut self, now_ms: i64, zoom: &mut Zoom) {
         self.now_ms = now_ms;
         let endpoint = self.endpoint(zoom.signaling_url());
-        self.ledger = Ledger::new(&self.stored.accounts, &MEDIA, START_MS);
+        self.ledger = Ledger::new(&self.stored.accounts, MEDIA.into(), START_MS);
         self.tally = self.stored.tally.clone();
         self.seed += 1;
         self.stream = Some(Stream::new(self.instant(), self.seed, self.setup.clone(), endpoint));
@@ -223,7 +222,7 @@ impl Client {
     pub(super) fn account(&self, medium: Medium) -> Account {
         let accounts = self.ledger.accounts(START_MS + self.now_ms);
         let mut accounts = accounts.into_iter();
-        accounts.find(|account| account.medium == medium.as_str()).expect("wanted")
+        accounts.find(|account| account.medium == medium).expect("wanted")
     }
 
     /// What came with a time outside every gap, as the ledger has it.

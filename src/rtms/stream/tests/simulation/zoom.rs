@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 
 use super::super::{MEDIA_JOINED, SIGNALING, offer, refusal};
 use super::client::{MEDIA, STEP_MS};
-use crate::rtms::message::Medium;
+use crate::model::Medium;
 use crate::rtms::params::{AudioStreams, ConnectionMode};
 use crate::rtms::stream::{Input, Lane, LinkId, LossReason};
 
