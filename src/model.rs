@@ -18,6 +18,7 @@ mod readable;
 mod recording;
 mod session;
 mod speaker;
+mod stop_reason;
 mod time;
 mod unreadable;
 mod view;
@@ -54,6 +55,7 @@ pub use session::{
 pub use speaker::{
     ChannelId, Speaker, SpeakerFilter, SpeakerKey, SpeakerRef, SpeakerUserId, UserIdRef,
 };
+pub use stop_reason::StopReason;
 pub use time::{ms, rfc3339};
 pub use unreadable::{Lost, Unreadable, UnreadableMessages};
 pub use view::EntryView;

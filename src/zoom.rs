@@ -24,8 +24,6 @@ pub mod retry_policy;
 pub mod signature;
 /// The `state` of an install: signed, expiring, bound to a browser (pure).
 pub mod state;
-/// Why Zoom stopped a stream (pure).
-pub mod stop_reason;
 /// A valid access token on demand.
 pub mod token;
 /// The token of the Video SDK's REST API (pure).

@@ -215,10 +215,9 @@ fn died_young(stream: &StreamRecord) -> bool {
     is_technical_end(stream) && lived_ms.is_some_and(|lived| lived < STABLE_MS)
 }
 
-/// Neither people nor Zoom's rules ended it. Not 18, an authentication failure: the same credentials would fail again.
 fn is_technical_end(stream: &StreamRecord) -> bool {
     match stream.stop_reason {
-        Some(reason) => matches!(reason, 10..=17 | 19 | 24),
+        Some(reason) => reason.is_technical(),
         None => matches!(stream.outcome, Some(Outcome::WindowExpired | Outcome::Gone)),
     }
 }

@@ -10,10 +10,9 @@ pub use missing::Missing;
 
 use crate::model::{
     Action, ActionRecord, ActionStatus, Entry, EntryBody, EntryKind, Lost, MediaSet, Medium,
-    Session, SessionSnapshot, StreamRecord, Unreadable,
+    Session, SessionSnapshot, StopReason, StreamRecord, Unreadable,
 };
 use crate::store::DeliveryBrief;
-use crate::zoom::stop_reason;
 
 /// No more webhooks and entries than this are told about.
 pub(super) const MAX_DELIVERIES: u32 = 500;
@@ -212,12 +211,8 @@ fn of_entry(entry: &Entry) -> Option<TimelineEvent> {
     Some(moment(entry.at_ms, what, Some(entry.stream_ordinal), detail))
 }
 
-fn because(reason: Option<i64>) -> String {
-    match reason.map(|reason| (reason, stop_reason::name(reason))) {
-        None => String::new(),
-        Some((reason, None)) => format!(", reason {reason}"),
-        Some((reason, Some(name))) => format!(", reason {reason} ({name})"),
-    }
+fn because(reason: Option<StopReason>) -> String {
+    reason.map(|reason| format!(", reason {reason}")).unwrap_or_default()
 }
 
 /// The first frame of each medium; and the end, where no entry tells it.

@@ -16,11 +16,10 @@ use super::error::ApiError;
 use super::extract::{InPath, Params, cut_page, known_session};
 use super::view::SessionView;
 use crate::model::{
-    MediaParams, Outcome, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus, Tally,
-    UnknownMessages, UnreadableMessages, UserId,
+    MediaParams, Outcome, SessionId, SessionStatus, StopReason, StreamId, StreamRecord,
+    StreamStatus, Tally, UnknownMessages, UnreadableMessages, UserId,
 };
 use crate::store::{SessionDeletion, SessionPage};
-use crate::zoom::stop_reason;
 
 /// One page of sessions, newest first; `next` is the `before` of the next page.
 pub(super) async fn list(
@@ -111,14 +110,14 @@ struct StreamView<'a> {
 
 #[derive(Serialize)]
 struct StopReasonView {
-    code: i64,
+    code: StopReason,
     /// Zoom's name; null for a number that this version does not know.
     name: Option<&'static str>,
 }
 
 impl<'a> StreamView<'a> {
     fn of(stream: &'a StreamRecord) -> Self {
-        let reason = |code| StopReasonView { code, name: stop_reason::name(code) };
+        let reason = |code: StopReason| StopReasonView { code, name: code.name() };
         Self {
             stream_id: &stream.stream_id,
             ordinal: stream.ordinal,

@@ -1,6 +1,6 @@
 //! Webhooks received from Zoom: what each one means for streams and installations.
 
-use super::{Instance, StreamId};
+use super::{Instance, StopReason, StreamId};
 
 /// One webhook request received from Zoom, with its signature verified and its body parsed.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ pub struct StreamStopped {
     pub stream_id: StreamId,
     pub instance: Instance,
     /// Zoom's stop reason (section 10.6), if it sent one.
-    pub stop_reason: Option<i64>,
+    pub stop_reason: Option<StopReason>,
 }
 
 /// `rtms_interrupted`.

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ContactCenterEvent, GapCause, Medium, SessionId, Speaker, StreamId, UserId};
+use super::{
+    ContactCenterEvent, GapCause, Medium, SessionId, Speaker, StopReason, StreamId, UserId,
+};
 use crate::json;
 use crate::named::named;
 
@@ -61,13 +63,13 @@ pub enum EntryBody {
     /// Zoom's state of the stream (rtms-protocol.md section 10.5), with the reason (10.6) if it sent one.
     StreamState {
         state: Cow<'static, str>,
-        reason: Option<i64>,
+        reason: Option<StopReason>,
     },
     /// Zoom's state of one session inside the stream (section 10.4).
     SessionState {
         rtms_session_id: String,
         state: Cow<'static, str>,
-        reason: Option<i64>,
+        reason: Option<StopReason>,
     },
     /// A link became usable: `signaling`, `all`, `audio`, …
     LinkUp {
@@ -117,7 +119,7 @@ pub enum EntryBody {
     /// The last entry of a stream.
     Ended {
         outcome: Cow<'static, str>,
-        reason: Option<i64>,
+        reason: Option<StopReason>,
         /// Why the stream could not continue, as text for people.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         detail: Option<String>,
@@ -399,7 +401,11 @@ mod tests {
                 end_ms: 9,
                 cause: GapCause::LinkLost,
             },
-            EntryBody::Ended { outcome: "stopped".into(), reason: Some(6), detail: None },
+            EntryBody::Ended {
+                outcome: "stopped".into(),
+                reason: Some(StopReason::MEETING_ENDED),
+                detail: None,
+            },
         ];
         for body in bodies {
             let json = serde_json::to_value(&body).unwrap();

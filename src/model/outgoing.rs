@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Entry, EntryKind, Installation, Outcome, Session, SessionId, StreamId, StreamRecord};
+use super::{
+    Entry, EntryKind, Installation, Outcome, Session, SessionId, StopReason, StreamId, StreamRecord,
+};
 use crate::named::named;
 
 /// The length of an event's id in bytes: the start of a hash.
@@ -124,7 +126,7 @@ impl OutgoingEvent {
     pub fn of_stream(
         kind: EventKind,
         stream: &StreamRecord,
-        end: Option<(Outcome, Option<i64>)>,
+        end: Option<(Outcome, Option<StopReason>)>,
         at_ms: i64,
     ) -> Self {
         let mut data = json!({

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use serde_json::{Map, Value};
 
-use super::{Account, Instance, Medium, Product, SessionId, StreamId, UnreadableMessages, UserId};
+use super::{
+    Account, Instance, Medium, Product, SessionId, StopReason, StreamId, UnreadableMessages, UserId,
+};
 use crate::named::named;
 
 /// One live or past Zoom conversation, as the API returns it.
@@ -109,7 +111,7 @@ pub struct StreamRecord {
     /// When the stop webhook arrived: Zoom has ended the stream, even if its sockets do not show it yet.
     pub stop_seen_at_ms: Option<i64>,
     /// Zoom's stop reason (rtms-protocol.md section 10.6), from the webhook or the socket.
-    pub stop_reason: Option<i64>,
+    pub stop_reason: Option<StopReason>,
     /// How the stream ended; none while it is live.
     pub outcome: Option<Outcome>,
     /// Zoom's time of the first packet.

@@ -16,9 +16,7 @@ mod speaker;
 mod time;
 
 pub use answer::HandshakeAnswer;
-pub use codes::{
-    MEDIA_TYPE_ALL, event_type, msg_type, session_state, status, stop_reason, stream_state,
-};
+pub use codes::{MEDIA_TYPE_ALL, event_type, msg_type, session_state, status, stream_state};
 pub use content::{FrameInfo, payload};
 pub use event::{Event, EventUpdate};
 pub use incoming::{KeepAlive, Malformed, Message, parse, too_large};

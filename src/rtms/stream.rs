@@ -28,7 +28,8 @@ use super::ledger::Change;
 use super::message::{FrameInfo, KeepAlive, Message, Outgoing, parse};
 use super::params::Effective;
 use crate::model::{
-    EntryBody, GapCause, Medium, Outcome, StreamStatus, UnknownMessages, UnreadableMessages, UserId,
+    EntryBody, GapCause, Medium, Outcome, StopReason, StreamStatus, UnknownMessages,
+    UnreadableMessages, UserId,
 };
 
 /// How long the end that Zoom announced may take to come before a link that closed is dialled again.
@@ -50,7 +51,7 @@ pub enum Input<T> {
     Interrupted,
     /// Zoom's webhook says that the stream is over.
     Stopped {
-        reason: Option<i64>,
+        reason: Option<StopReason>,
     },
     /// A program has chosen whose video it wants.
     PinVideo(UserId),
@@ -95,7 +96,7 @@ pub enum HangUp {
 pub struct End {
     pub outcome: Outcome,
     /// Zoom's reason (section 10.6), where it gave one.
-    pub stop_reason: Option<i64>,
+    pub stop_reason: Option<StopReason>,
     /// For the log: what was last seen to go wrong. Empty for a normal end.
     pub detail: String,
 }

@@ -18,7 +18,7 @@ use self::held::HeldDials;
 use self::links::Links;
 use crate::clock;
 use crate::hub::{Feed, Offer};
-use crate::model::{StreamId, UserId};
+use crate::model::{StopReason, StreamId, UserId};
 use crate::net::Network;
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::{End, Input, LinkId, Output, Setup, Stream};
@@ -40,7 +40,7 @@ pub(super) enum Command {
     },
     Interrupted,
     Stopped {
-        reason: Option<i64>,
+        reason: Option<StopReason>,
     },
     /// Ask for this participant's video.
     PinVideo(UserId),

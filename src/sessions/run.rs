@@ -11,7 +11,7 @@ use super::Settings;
 use super::driver::{Command, Exit, Job, Lease, drive};
 use crate::clock;
 use crate::hub::{Feed, Hub};
-use crate::model::{Outcome, Product, StreamId, StreamRecord, ms};
+use crate::model::{Outcome, Product, StopReason, StreamId, StreamRecord, ms};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::params::{Params, ParamsOverrides};
 use crate::rtms::stream::{End, Setup};
@@ -22,9 +22,6 @@ use crate::zoom::signature::HandshakeKey;
 /// The waits between tries to store a stream's end.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(5);
-
-/// The stop reason after which a new stream would fail like the old one (section 12.3).
-const AUTHENTICATION_FAILURE: i64 = 18;
 
 /// After a claim is given back, no daemon claims the stream for this fraction (one third) of a lease.
 const QUIET_IN_LEASE: u32 = 3;
@@ -203,16 +200,16 @@ fn signature(settings: &Settings, stream: &StreamRecord) -> String {
 fn log_end(stream_id: &StreamId, end: &End) {
     let outcome = end.outcome.as_str();
     match end.outcome {
-        _ if end.stop_reason == Some(AUTHENTICATION_FAILURE) => {
+        _ if end.stop_reason == Some(StopReason::AUTHENTICATION_FAILURE) => {
             tracing::error!(%stream_id, outcome, "Zoom ended the stream because it could not authenticate us: \
                 check ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET; it is not started again");
         }
         Outcome::Stopped | Outcome::Closed => {
-            tracing::info!(%stream_id, outcome, stop_reason = end.stop_reason, "stream ended");
+            tracing::info!(%stream_id, outcome, stop_reason = end.stop_reason.map(|reason| reason.0), "stream ended");
         }
         _ => {
             let detail = &end.detail;
-            tracing::warn!(%stream_id, outcome, stop_reason = end.stop_reason, %detail, "stream lost");
+            tracing::warn!(%stream_id, outcome, stop_reason = end.stop_reason.map(|reason| reason.0), %detail, "stream lost");
         }
     }
 }

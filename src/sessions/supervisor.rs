@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::run::{After, EndRecorder, Run, job, params};
 use super::{AtShutdown, Settings};
 use crate::hub::{Feed, Hub};
-use crate::model::{Outcome, StreamId, StreamRecord, UserId, ms};
+use crate::model::{Outcome, StopReason, StreamId, StreamRecord, UserId, ms};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::End;
 use crate::sessions::driver::{Command, Lease};
@@ -386,6 +386,6 @@ impl Supervisor {
     }
 }
 
-fn ending(outcome: Outcome, stop_reason: Option<i64>) -> End {
+fn ending(outcome: Outcome, stop_reason: Option<StopReason>) -> End {
     End { outcome, stop_reason, detail: String::new() }
 }

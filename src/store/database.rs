@@ -1,5 +1,6 @@
 //! The two kinds of database pools and the few differences between them.
 
+use crate::model::StopReason;
 use std::borrow::Cow;
 use std::fs::File;
 use std::future::Future;
@@ -406,6 +407,12 @@ impl From<Option<String>> for Bind<'_> {
 impl From<i64> for Bind<'_> {
     fn from(number: i64) -> Self {
         Bind::Integer(Some(number))
+    }
+}
+
+impl From<Option<StopReason>> for Bind<'_> {
+    fn from(reason: Option<StopReason>) -> Self {
+        reason.map(|reason| reason.0).into()
     }
 }
 

@@ -4,11 +4,11 @@ use super::actions::{confirm_starts, confirm_stops};
 use super::database::{Connection, binds, row};
 use super::installations::deauthorize;
 use super::sessions::{SessionFacts, adopt, change_meeting, refresh_session, upsert_session};
-use super::streams::{REVOKED, lock_stream, revoke};
+use super::streams::{lock_stream, revoke};
 use super::{Recorded, Store, StoreError, sql};
 use crate::model::{
-    Delivery, Instance, Notice, StreamId, StreamInterrupted, StreamRecord, StreamStarted,
-    StreamStopped, WebhookEffect,
+    Delivery, Instance, Notice, StopReason, StreamId, StreamInterrupted, StreamRecord,
+    StreamStarted, StreamStopped, WebhookEffect,
 };
 
 /// The most deliveries deleted in one statement, so that webhooks are not held up and a statement does not grow with
@@ -286,7 +286,7 @@ async fn stop(
     if stream.ended_at_ms.is_none() {
         return Ok(is_news);
     }
-    if stopped.stop_reason == Some(REVOKED) {
+    if stopped.stop_reason.is_some_and(StopReason::is_revoked) {
         revoke(tx, &stream, delivery.received_at_ms).await?;
         // The data to be deleted may be gone already: this webhook arrived after the deletion.
         tx.execute(sql::BLANK_DELIVERIES, binds![id]).await?;

@@ -9,8 +9,8 @@ use super::StoreError;
 use super::database::row;
 use crate::model::{
     Action, ActionId, ActionRecord, ActionStatus, Answer, Entry, EntryBody, IdKey, Instance,
-    Outcome, Product, Session, SessionId, SessionStatus, StreamId, StreamRecord, StreamStatus,
-    UserId,
+    Outcome, Product, Session, SessionId, SessionStatus, StopReason, StreamId, StreamRecord,
+    StreamStatus, UserId,
 };
 
 row! {
@@ -204,7 +204,7 @@ impl TryFrom<StreamRow> for StreamRecord {
             interrupts: row.interrupts,
             status: read("stream status", &row.status, StreamStatus::parse)?,
             stop_seen_at_ms: row.stop_seen_at_ms,
-            stop_reason: row.stop_reason,
+            stop_reason: row.stop_reason.map(StopReason),
             outcome: outcome.transpose()?,
             first_packet_ms: row.first_packet_ms,
             tally: figures("tally", &row.stream_id, &row.tally),

@@ -5,8 +5,8 @@ use super::database::{Connection, binds};
 use super::rows::SessionRow;
 use super::{StoreError, sql};
 use crate::model::{
-    Content, EventKind, Outcome, OutgoingEvent, Session, SessionId, SessionStatus, StreamId,
-    StreamRecord, StreamStatus,
+    Content, EventKind, Outcome, OutgoingEvent, Session, SessionId, SessionStatus, StopReason,
+    StreamId, StreamRecord, StreamStatus,
 };
 
 /// Writes an event in the transaction of the change that it reports, at `now_ms`. It is due at once, by the database's
@@ -84,7 +84,7 @@ pub(super) async fn emit_stream(
     tx: &mut Connection<'_>,
     stream: &StreamRecord,
     status: StreamStatus,
-    end: Option<(Outcome, Option<i64>)>,
+    end: Option<(Outcome, Option<StopReason>)>,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let id = stream.stream_id.as_str();

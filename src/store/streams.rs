@@ -15,11 +15,9 @@ use super::sessions::{media_text, refresh_session};
 use super::status_events::emit_stream;
 use super::{Append, Store, StoreError, StreamUpdate, sql};
 use crate::model::{
-    AuditRow, Entry, EntryBody, Outcome, SessionId, StreamId, StreamRecord, StreamStatus,
+    AuditRow, Entry, EntryBody, Outcome, SessionId, StopReason, StreamId, StreamRecord,
+    StreamStatus,
 };
-
-/// The stop reason that revokes collected data (rtms-protocol.md section 10.6).
-pub(super) const REVOKED: i64 = 8;
 
 impl Store {
     /// The current state of a stream; `None` if no webhook has named it.
@@ -66,7 +64,7 @@ impl Store {
         epoch: i64,
         generation: i64,
         ending: impl Into<Ending>,
-        stop_reason: Option<i64>,
+        stop_reason: Option<StopReason>,
         now_ms: i64,
     ) -> Result<Option<Entry>, StoreError> {
         let Ending { outcome, detail } = ending.into();
@@ -94,7 +92,7 @@ struct End {
     generation: i64,
     outcome: Outcome,
     detail: Option<String>,
-    stop_reason: Option<i64>,
+    stop_reason: Option<StopReason>,
     now_ms: i64,
 }
 
@@ -178,8 +176,8 @@ async fn end_stream(
         true => Some(write_last_entry(tx, &record, end).await?),
         false => None,
     };
-    let is_revoked = is_ended && record.stop_reason == Some(REVOKED);
-    if is_revoked || end.stop_reason == Some(REVOKED) {
+    let is_revoked = is_ended && record.stop_reason.is_some_and(StopReason::is_revoked);
+    if is_revoked || end.stop_reason.is_some_and(StopReason::is_revoked) {
         revoke(tx, &record, end.now_ms).await?;
     }
     if is_ended {
@@ -201,7 +199,8 @@ pub(super) async fn revoke(
     stream: &StreamRecord,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let is_told = stream.ended_at_ms.is_some() && stream.stop_reason == Some(REVOKED);
+    let is_told =
+        stream.ended_at_ms.is_some() && stream.stop_reason.is_some_and(StopReason::is_revoked);
     if is_told {
         return Ok(());
     }

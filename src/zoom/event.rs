@@ -10,7 +10,7 @@ use super::signature::PlainToken;
 use crate::json::{self, MAX_DEPTH, Number};
 use crate::model::{
     Deauthorization, Delivery, IdKey, Instance, MeetingChange, MeetingChanged, Notice, Product,
-    StreamId, StreamInterrupted, StreamStarted, StreamStopped, WebhookEffect,
+    StopReason, StreamId, StreamInterrupted, StreamStarted, StreamStopped, WebhookEffect,
 };
 
 /// The longest event name, account, meeting or operator id that is kept, in bytes.
@@ -180,7 +180,11 @@ impl<'a> Payload<'a> {
             Change::Stopped => WebhookEffect::Stopped(StreamStopped {
                 stream_id,
                 instance,
-                stop_reason: self.get("stop_reason").and_then(number).and_then(Number::exact),
+                stop_reason: self
+                    .get("stop_reason")
+                    .and_then(number)
+                    .and_then(Number::exact)
+                    .map(StopReason),
             }),
             Change::Interrupted => {
                 WebhookEffect::Interrupted(StreamInterrupted { stream_id, instance })

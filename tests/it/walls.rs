@@ -18,7 +18,7 @@ const CRATES: [(&str, &[&str]); 9] = [
 ];
 
 /// Modules without sockets, clock or dice: time and randomness are arguments there.
-const PURE: [&str; 34] = [
+const PURE: [&str; 33] = [
     "json",
     "http/range",
     "hub/times",
@@ -50,7 +50,6 @@ const PURE: [&str; 34] = [
     "zoom/retry",
     "control/policy",
     "control/timeline",
-    "zoom/stop_reason",
     "sinks/message",
     "rtms",
 ];

@@ -3,7 +3,9 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{ActionRecord, IdKey, Instance, Product, Session, SessionId, StreamId, Tally};
+use crate::model::{
+    ActionRecord, IdKey, Instance, Product, Session, SessionId, StopReason, StreamId, Tally,
+};
 
 const MINUTE_MS: i64 = 60_000;
 
@@ -42,7 +44,7 @@ fn stream(ordinal: u32, from_ms: i64, to_ms: Option<i64>, reason: Option<i64>) -
         interrupts: 0,
         status: if to_ms.is_some() { StreamStatus::Ended } else { StreamStatus::Live },
         stop_seen_at_ms: None,
-        stop_reason: reason,
+        stop_reason: reason.map(StopReason),
         outcome: to_ms.map(|_| Outcome::Stopped),
         first_packet_ms: None,
         tally: Tally::default(),

@@ -154,11 +154,3 @@ pub mod session_state {
         }
     }
 }
-
-/// The stop reasons that a decision hangs on (section 10.6).
-pub mod stop_reason {
-    pub const SIGNAL_CONNECTION_INTERRUPTED: i64 = 13;
-    pub const DATA_CONNECTION_INTERRUPTED: i64 = 14;
-    pub const SIGNAL_CONNECTION_CLOSED_ABNORMALLY: i64 = 15;
-    pub const DATA_CONNECTION_CLOSED_ABNORMALLY: i64 = 16;
-}

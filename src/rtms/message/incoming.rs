@@ -16,8 +16,8 @@ use super::reader::{Fields, Reader};
 use super::speaker::Tokens;
 use crate::json::{self, Number};
 use crate::model::{
-    ChatMessage, Lost, Medium, Product, Speaker, TranscriptLine, Unreadable, UnreadableMessages,
-    UserId,
+    ChatMessage, Lost, Medium, Product, Speaker, StopReason, TranscriptLine, Unreadable,
+    UnreadableMessages, UserId,
 };
 
 /// A message from Zoom, as far as a decision hangs on it.
@@ -30,9 +30,14 @@ pub enum Message {
     /// 6
     Event(EventUpdate),
     /// 8
-    StreamState { state: i64, reason: Option<i64>, at_ms: Option<i64> },
+    StreamState { state: i64, reason: Option<StopReason>, at_ms: Option<i64> },
     /// 9
-    SessionState { rtms_session_id: String, state: i64, reason: Option<i64>, at_ms: Option<i64> },
+    SessionState {
+        rtms_session_id: String,
+        state: i64,
+        reason: Option<StopReason>,
+        at_ms: Option<i64>,
+    },
     /// 12
     KeepAlive(KeepAlive),
     /// 14 to 16
@@ -215,14 +220,19 @@ fn session_state(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Ma
 }
 
 /// A reason number. Zoom's mock server sends words instead, which are ignored (section 6.8).
-fn reason(reader: &mut Reader, fields: &Fields<'_>, names: [&'static str; 2]) -> Option<i64> {
-    names.into_iter().find_map(|name| {
+fn reason(
+    reader: &mut Reader,
+    fields: &Fields<'_>,
+    names: [&'static str; 2],
+) -> Option<StopReason> {
+    let code = names.into_iter().find_map(|name| {
         let is_text = fields.raw(name).is_some_and(|raw| raw.get().starts_with('"'));
         match is_text {
             true => reader.tried(|reader| reader.code(fields, name)).flatten(),
             false => reader.code(fields, name),
         }
-    })
+    });
+    code.map(StopReason)
 }
 
 /// The longest echo: a number, or a number in quotes.

@@ -1,4 +1,4 @@
-use crate::model::{MediaSet, Medium};
+use crate::model::MediaSet;
 use std::borrow::Cow;
 
 use serde_json::Value;

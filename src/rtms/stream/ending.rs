@@ -3,14 +3,14 @@
 use std::time::Instant;
 
 use super::{End, HangUp, LinkId, Outgoing, Output, Phase, Stream};
-use crate::model::Outcome;
+use crate::model::{Outcome, StopReason};
 
 /// How many times the drain time a stream is drained at most, while frames keep coming.
 const MAX_DRAINS: u32 = 10;
 
 impl<T: AsRef<str>> Stream<T> {
     /// Zoom's webhook or state 4: the stream is over, and its last words may still be on their way.
-    pub(super) fn ended_by_zoom(&mut self, now: Instant, reason: Option<i64>) {
+    pub(super) fn ended_by_zoom(&mut self, now: Instant, reason: Option<StopReason>) {
         let outcome = match self.phase {
             Phase::Closing { .. } => Outcome::Closed,
             _ => Outcome::Stopped,
@@ -113,6 +113,6 @@ impl<T: AsRef<str>> Stream<T> {
     }
 }
 
-fn end(outcome: Outcome, stop_reason: Option<i64>, detail: &str) -> End {
+fn end(outcome: Outcome, stop_reason: Option<StopReason>, detail: &str) -> End {
     End { outcome, stop_reason, detail: detail.to_owned() }
 }

@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::verdict::{Verdict, verdict};
 use super::{End, LinkId, LossReason, Output, Socket, Stream};
-use crate::model::{EntryBody, Lost, Outcome, Participant, Product, StreamStatus, Unreadable};
+use crate::model::{
+    EntryBody, Lost, Outcome, Participant, Product, StopReason, StreamStatus, Unreadable,
+};
 use crate::rtms::ledger::Change;
 use crate::rtms::message::event_type::{CONTACT_CENTER_FIRST, CONTACT_CENTER_LAST};
 use crate::rtms::message::{
     Event, EventUpdate, HandshakeAnswer, Message, Outgoing, event_type, msg_type, session_state,
-    status, stop_reason, stream_state,
+    status, stream_state,
 };
 
 /// How long after a server's first "no such stream" the webhook that moves or ends a live stream may take to come.
@@ -139,7 +141,13 @@ impl<T: AsRef<str>> Stream<T> {
         self.setup.instance.product == Product::ContactCenter
     }
 
-    fn stream_state(&mut self, now: Instant, state: i64, reason: Option<i64>, at_ms: Option<i64>) {
+    fn stream_state(
+        &mut self,
+        now: Instant,
+        state: i64,
+        reason: Option<StopReason>,
+        at_ms: Option<i64>,
+    ) {
         let name = stream_state::name(state).into();
         self.note(at_ms, EntryBody::StreamState { state: name, reason });
         match state {
@@ -154,14 +162,8 @@ impl<T: AsRef<str>> Stream<T> {
             stream_state::TERMINATING => self.is_terminating = true,
             stream_state::TERMINATED => self.ended_by_zoom(now, reason),
             stream_state::INTERRUPTED => match reason {
-                Some(
-                    stop_reason::SIGNAL_CONNECTION_INTERRUPTED
-                    | stop_reason::SIGNAL_CONNECTION_CLOSED_ABNORMALLY,
-                ) => self.signaling_reported_lost(now),
-                Some(
-                    stop_reason::DATA_CONNECTION_INTERRUPTED
-                    | stop_reason::DATA_CONNECTION_CLOSED_ABNORMALLY,
-                ) => self.media_reported_lost(now),
+                Some(reason) if reason.is_loss_of_signaling() => self.signaling_reported_lost(now),
+                Some(reason) if reason.is_loss_of_media() => self.media_reported_lost(now),
                 // Zoom's own trouble: our sockets may be well.
                 _ => self.account(Change::Interrupted { at_ms }),
             },

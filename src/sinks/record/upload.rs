@@ -14,15 +14,12 @@ use super::finalize::{Finish, FinishError, MANIFEST, blocking};
 use super::layout::Subject;
 use super::spool::{RecordingMeta, Spool};
 use super::target::{Shipment, TargetError};
-use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId, StreamRecord};
+use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId, StopReason, StreamRecord};
 use crate::store::{NewRecording, StoreError};
 
 /// The waits between tries.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
-
-/// The stop reason that revokes collected data (rtms-protocol.md section 10.6).
-const REVOKED: i64 = 8;
 
 /// Completes a recording. Returns when nothing is left to do here.
 pub(super) async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, meta: RecordingMeta) {
@@ -111,7 +108,7 @@ async fn try_finish(
         return Err(StoreError::Row("a recording's stream is not known".into()).into());
     };
     let from = RecordingStatus::Recording;
-    if stream.stop_reason == Some(REVOKED) {
+    if stream.stop_reason.is_some_and(StopReason::is_revoked) {
         store.move_recording(recording.id, from, RecordingStatus::Deleting, now_ms).await?;
         return Ok(false);
     }

@@ -1,5 +1,6 @@
 //! Webhook bodies in every form that Zoom is known to send, and malformed ones.
 
+use crate::model::StopReason;
 use serde_json::json;
 
 use super::*;
@@ -107,7 +108,7 @@ fn numbers_and_strings_are_read_alike() {
         else {
             panic!("not a stop");
         };
-        assert_eq!(stopped.stop_reason, Some(6));
+        assert_eq!(stopped.stop_reason, Some(StopReason::MEETING_ENDED));
     }
 }
 

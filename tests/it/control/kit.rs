@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rtmsd::control::Control;
-use rtmsd::model::{ActionRecord, ActionStatus, Outcome, SessionId};
+use rtmsd::model::{ActionRecord, ActionStatus, Outcome, SessionId, StopReason};
 use rtmsd::secret::Secret;
 use rtmsd::zoom::retry::Pauses;
 use rtmsd::zoom::token::Configured;
@@ -140,7 +140,8 @@ impl Kit {
         let record = self.server.stream(stream).await;
         let (store, now_ms) = (&self.server.state.store, (self.server.state.now_ms)());
         let (id, epoch, generation) = (&record.stream_id, record.epoch, record.generation);
-        let ended = store.finish_stream(id, epoch, generation, outcome, reason, now_ms);
+        let ended =
+            store.finish_stream(id, epoch, generation, outcome, reason.map(StopReason), now_ms);
         assert!(ended.await.expect("the store works").is_some(), "the stream lived");
     }
 

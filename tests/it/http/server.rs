@@ -15,7 +15,7 @@ use rtmsd::http::{
     AppState, Counters, Documents, RateLimit, Readiness, SignatureWarnings, TrustedProxies, router,
 };
 use rtmsd::hub::{Feed, Hub, WriterSettings};
-use rtmsd::model::{MediaSet, Outcome, StreamId, StreamRecord};
+use rtmsd::model::{MediaSet, Outcome, StopReason, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
@@ -306,7 +306,8 @@ impl Server {
         assert_eq!(self.webhook(body.to_string().as_bytes()).await.status, 200);
         let store = &self.state.store;
         let (id, generation) = (&stream.stream_id, stream.generation);
-        let ended = store.finish_stream(id, 0, generation, Outcome::Stopped, Some(6), now_ms);
+        let ended =
+            store.finish_stream(id, 0, generation, Outcome::Stopped, Some(StopReason(6)), now_ms);
         let last_entry = ended.await.expect("the store works").expect("the stream was running");
         self.state.hub.publish(vec![last_entry]);
     }

@@ -1,8 +1,8 @@
 //! Users who remove the app in Zoom.
 
 use rtmsd::model::{
-    EntryBody, EntryKind, Installation, InstallationStatus, Participant, StreamId, StreamRecord,
-    UserId,
+    EntryBody, EntryKind, Installation, InstallationStatus, Participant, StopReason, StreamId,
+    StreamRecord, UserId,
 };
 use rtmsd::zoom::token::Wanted;
 use serde_json::{Value, json};
@@ -154,7 +154,7 @@ async fn a_running_stream_of_the_user_ends_and_what_it_says_late_is_not_stored()
     };
     let limit = std::time::Duration::from_secs(30);
     let stream = tokio::time::timeout(limit, ended).await.expect("it ends");
-    assert_eq!(stream.stop_reason, Some(8));
+    assert_eq!(stream.stop_reason, Some(StopReason(8)));
     assert!(!say(&daemon, &stream, stream.epoch - 1).await, "the epoch of its runner has passed");
     assert_eq!(personal_entries(&daemon, "s0").await, 0);
 }

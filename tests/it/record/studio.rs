@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rtmsd::clock::now_ms;
 use rtmsd::hub::{Feed, Hub, WriterSettings};
-use rtmsd::model::{Medium, Outcome, StreamRecord, UnreadableMessages};
+use rtmsd::model::{Medium, Outcome, StopReason, StreamRecord, UnreadableMessages};
 use rtmsd::net::Network;
 use rtmsd::rtms::message::{self, Message};
 use rtmsd::rtms::params::{Effective, Params};
@@ -100,8 +100,11 @@ impl Studio {
         let stream = read(&self.store, "s1").await;
         let (id, generation) = (&stream.stream_id, stream.generation);
         let (outcome, reason) = (Outcome::Stopped, Some(6));
-        let ended =
-            self.store.finish_stream(id, 0, generation, outcome, reason, now_ms()).await.unwrap();
+        let ended = self
+            .store
+            .finish_stream(id, 0, generation, outcome, reason.map(StopReason), now_ms())
+            .await
+            .unwrap();
         ended.expect("it was running");
         read(&self.store, "s1").await
     }

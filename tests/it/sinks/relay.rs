@@ -8,7 +8,9 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rtmsd::clock;
 use rtmsd::hub::{Hub, WriterSettings};
-use rtmsd::model::{Entry, EntryBody, NodeId, Outcome, Speaker, TranscriptLine, UserId};
+use rtmsd::model::{
+    Entry, EntryBody, NodeId, Outcome, Speaker, StopReason, TranscriptLine, UserId,
+};
 use rtmsd::sinks::relay::{Relay, Relayed, Settings};
 use rtmsd::store::Store;
 use tokio::sync::watch;
@@ -328,8 +330,9 @@ async fn what_was_deleted_meanwhile_is_passed_over() {
         let running = start(store, &hub(store), settings(1), &consumer);
         consumer.has_refused(1).await;
         let now_ms = clock::now_ms();
-        let end =
-            store.finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, Some(8), now_ms).await;
+        let end = store
+            .finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, Some(StopReason(8)), now_ms)
+            .await;
         consumer.refuse(0);
         consumer.has(1).await;
         running.stop().await;

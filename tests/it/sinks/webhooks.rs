@@ -8,8 +8,8 @@ mod verifier;
 
 use rtmsd::clock;
 use rtmsd::model::{
-    EndpointStatus, Entry, EntryBody, EventKind, Outcome, OutgoingEvent, Speaker, TranscriptLine,
-    UserId,
+    EndpointStatus, Entry, EntryBody, EventKind, Outcome, OutgoingEvent, Speaker, StopReason,
+    TranscriptLine, UserId,
 };
 use rtmsd::sinks::webhooks::EndpointError;
 use rtmsd::store::{DeliveryStatus, EndpointChange};
@@ -365,7 +365,10 @@ async fn an_entry_that_was_deleted_before_it_was_sent_is_withdrawn() {
     let told = receiver.has(1).await.remove(0);
     assert_eq!(told.json()["data"]["text"], "something private");
     kit.tried(id, told.id(), 1).await;
-    kit.store.finish_stream(&stream, 0, 1, Outcome::Stopped, Some(8), 20).await.unwrap();
+    kit.store
+        .finish_stream(&stream, 0, 1, Outcome::Stopped, Some(StopReason(8)), 20)
+        .await
+        .unwrap();
     kit.let_pass(6_000, move_ahead).await;
     let is_withdrawn = |it: &rtmsd::store::LoggedDelivery| it.status == DeliveryStatus::Withdrawn;
     kit.delivery(id, told.id(), is_withdrawn).await;

@@ -1,6 +1,6 @@
 //! Zoom's webhooks in the store: effects, copies and concurrent deliveries.
 
-use rtmsd::model::{Notice, Outcome, SessionStatus, StreamStatus};
+use rtmsd::model::{Notice, Outcome, SessionStatus, StopReason, StreamStatus};
 use rtmsd::store::{Recorded, SessionPage};
 
 use super::webhooks::*;
@@ -103,7 +103,7 @@ async fn a_stop_that_comes_before_its_start_is_remembered() {
         let stone = read(store, "s").await;
         assert_eq!((stone.status, stone.outcome), (StreamStatus::Ended, Some(Outcome::Stopped)));
         assert_eq!((stone.stop_seen_at_ms, stone.ended_at_ms), (Some(7), Some(7)));
-        assert_eq!((stone.stop_reason, stone.generation), (Some(6), 0));
+        assert_eq!((stone.stop_reason, stone.generation), (Some(StopReason(6)), 0));
         assert_eq!(record(store, started("s", 8, URL)).await, Recorded::AlreadyEnded);
         assert_eq!(read(store, "s").await, stone);
         let session = store.session(stone.session_id).await.unwrap().unwrap();
@@ -146,12 +146,12 @@ async fn the_first_stop_stays_and_a_reason_may_come_later() {
         assert_eq!(record(store, stopped("s", 3, Some(10))).await, changed("s"));
         assert_eq!(record(store, stopped("s", 4, Some(6))).await, Recorded::NoChange);
         let stream = read(store, "s").await;
-        assert_eq!((stream.stop_seen_at_ms, stream.stop_reason), (Some(2), Some(10)));
+        assert_eq!((stream.stop_seen_at_ms, stream.stop_reason), (Some(2), Some(StopReason(10))));
         assert_eq!((stream.status, stream.outcome), (StreamStatus::Announced, None));
         assert_eq!(record(store, stopped("s", 5, Some(8))).await, changed("s"));
         assert_eq!(
             read(store, "s").await.stop_reason,
-            Some(8),
+            Some(StopReason(8)),
             "a revocation overrides every other reason"
         );
     })
@@ -174,7 +174,7 @@ async fn a_stop_of_a_stream_that_the_daemon_ended_is_noted_and_its_outcome_stays
         assert_eq!(before.status, SessionStatus::Stopped);
         assert_eq!(record(store, stopped("s", 3, Some(6))).await, Recorded::NoChange);
         let stream = read(store, "s").await;
-        assert_eq!((stream.stop_seen_at_ms, stream.stop_reason), (Some(3), Some(6)));
+        assert_eq!((stream.stop_seen_at_ms, stream.stop_reason), (Some(3), Some(StopReason(6))));
         assert_eq!((stream.outcome, stream.ended_at_ms), (Some(Outcome::Closed), Some(2)));
         let after = store.session(session).await.unwrap().unwrap();
         assert_eq!(after.status, SessionStatus::Ended);

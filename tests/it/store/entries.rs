@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rtmsd::model::{
     ChatMessage, Cursor, Entry, EntryBody, EntryKind, NodeId, Outcome, SessionId, Speaker,
-    TranscriptLine, UserId,
+    StopReason, TranscriptLine, UserId,
 };
 use rtmsd::store::{Store, StoreError};
 use uuid::Uuid;
@@ -193,7 +193,7 @@ async fn a_stream_that_ends_revoked_loses_its_personal_entries_and_others_keep_t
             let before = all(store, session).await.len();
             assert!(
                 store
-                    .finish_stream(&id, 0, 1, Outcome::Stopped, socket, 3)
+                    .finish_stream(&id, 0, 1, Outcome::Stopped, socket.map(StopReason), 3)
                     .await
                     .unwrap()
                     .is_some()
@@ -201,12 +201,12 @@ async fn a_stream_that_ends_revoked_loses_its_personal_entries_and_others_keep_t
             let left = all(store, session).await;
             assert_eq!(left.len(), before - 2 + 1, "{stream}");
             assert_eq!(left.last().unwrap().seq, 5, "no number is assigned twice");
-            assert_eq!(read(store, stream).await.stop_reason, Some(8), "{stream}");
+            assert_eq!(read(store, stream).await.stop_reason, Some(StopReason(8)), "{stream}");
         }
         let session = announce(store, "kept").await;
         store.write_entries(&unclaimed(&log(store, "kept", &mixed()).await)).await.unwrap();
         let id = stream_id("kept");
-        store.finish_stream(&id, 0, 1, Outcome::Stopped, Some(6), 3).await.unwrap();
+        store.finish_stream(&id, 0, 1, Outcome::Stopped, Some(StopReason(6)), 3).await.unwrap();
         assert_eq!(all(store, session).await.len(), 3 * (2 + 1) + 4 + 1);
     })
     .await;
@@ -218,7 +218,10 @@ async fn a_revocation_after_the_end_deletes_too() {
         let store = &test.store;
         let session = announce(store, "s").await;
         store.write_entries(&unclaimed(&log(store, "s", &mixed()).await)).await.unwrap();
-        store.finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, Some(6), 2).await.unwrap();
+        store
+            .finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, Some(StopReason(6)), 2)
+            .await
+            .unwrap();
         assert_eq!(kinds(store, session).await.len(), 5);
         record(store, stopped("s", 3, Some(8))).await;
         let left = [IMPERSONAL.as_slice(), &[EntryKind::Ended]].concat();
@@ -233,7 +236,10 @@ async fn nothing_is_written_after_the_end() {
         let store = &test.store;
         let session = announce(store, "s").await;
         let late = log(store, "s", &mixed()).await;
-        store.finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, Some(8), 2).await.unwrap();
+        store
+            .finish_stream(&stream_id("s"), 0, 1, Outcome::Stopped, Some(StopReason(8)), 2)
+            .await
+            .unwrap();
         let fenced = store.write_entries(&unclaimed(&late)).await.unwrap();
         assert_eq!(fenced, HashSet::from([stream_id("s")]));
         assert_eq!(kinds(store, session).await, [EntryKind::Ended]);

@@ -2,7 +2,7 @@
 
 mod kit;
 
-use rtmsd::model::{MeetingChange, Notice, Outcome, SessionId};
+use rtmsd::model::{MeetingChange, Notice, Outcome, SessionId, StopReason};
 use rtmsd::store::{Location, SessionDeletion, Store, Taken};
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ async fn a_running_stream_of_another_operator_continues() {
         record(store, started_by(BO.user, BO.stream, 2)).await;
         record(store, deauthorized_by(ANA.user, 500)).await;
         let (ana, bo) = (read(store, ANA.stream).await, read(store, BO.stream).await);
-        assert_eq!((ana.stop_reason, ana.stop_seen_at_ms), (Some(8), Some(500)));
+        assert_eq!((ana.stop_reason, ana.stop_seen_at_ms), (Some(StopReason(8)), Some(500)));
         assert_eq!((bo.stop_reason, bo.stop_seen_at_ms), (None, None));
     })
     .await;

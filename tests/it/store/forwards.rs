@@ -1,6 +1,6 @@
 //! Which forwards are polled, and how long they are stored.
 
-use rtmsd::model::{Cursor, Forward, ForwardId, Outcome, SessionId};
+use rtmsd::model::{Cursor, Forward, ForwardId, Outcome, SessionId, StopReason};
 use serde_json::Map;
 use uuid::Uuid;
 
@@ -28,7 +28,9 @@ async fn a_forward_is_kept_while_a_stream_runs_and_for_a_time_after_the_last() {
         assert!(store.add_forward(&made, 4, &act("boss", 1)).await.unwrap());
         assert_eq!(store.prune_forwards(1000).await.unwrap(), 0, "its stream runs");
         assert_eq!(store.forwards(1000, 9).await.unwrap(), [made]);
-        let end = store.finish_stream(&stream_id("s1"), 0, 1, Outcome::Stopped, Some(6), 20).await;
+        let end = store
+            .finish_stream(&stream_id("s1"), 0, 1, Outcome::Stopped, Some(StopReason(6)), 20)
+            .await;
         end.unwrap().expect("it was running");
         assert_eq!(store.forwards(20, 9).await.unwrap().len(), 1, "its last entries are sent");
         assert_eq!(store.forwards(21, 9).await.unwrap(), []);

@@ -1,6 +1,6 @@
 //! Leases on both stores, by the database's clock: a lease of zero length has expired, one of a minute has not.
 
-use rtmsd::model::{NodeId, Outcome};
+use rtmsd::model::{NodeId, Outcome, StopReason};
 use uuid::Uuid;
 
 use super::webhooks::*;
@@ -114,9 +114,12 @@ async fn a_stopped_stream_can_be_claimed_and_held_until_it_is_finished() {
         announce(store, "s").await;
         record(store, stopped("s", 2, Some(6))).await;
         let claims = store.claim_orphans(node(1), LONG, 10).await.unwrap();
-        assert_eq!(claims[0].stream.stop_reason, Some(6));
+        assert_eq!(claims[0].stream.stop_reason, Some(StopReason(6)));
         assert_eq!(store.renew_leases(node(1), LONG).await.unwrap().len(), 1);
-        store.finish_stream(&stream_id("s"), 1, 1, Outcome::Stopped, Some(6), 5).await.unwrap();
+        store
+            .finish_stream(&stream_id("s"), 1, 1, Outcome::Stopped, Some(StopReason(6)), 5)
+            .await
+            .unwrap();
         assert_eq!(store.renew_leases(node(1), LONG).await.unwrap(), []);
     })
     .await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rtmsd::model::{
     EndpointId, EndpointSource, EndpointStatus, Entry, EntryBody, EventKind, Outcome,
-    OutgoingEvent, SessionId, Speaker, StreamStatus, TranscriptLine, UserId,
+    OutgoingEvent, SessionId, Speaker, StopReason, StreamStatus, TranscriptLine, UserId,
 };
 use rtmsd::store::{
     Attempt, DeliveryStatus, EndpointChange, GrantedTo, NewEndpoint, SealedSecrets, SealedTokens,
@@ -224,7 +224,10 @@ async fn a_change_of_a_stream_or_session_emits_its_event_once_in_the_same_transa
             becomes(status, now_ms).await;
         }
         for _ in 0..2 {
-            store.finish_stream(&stream, 0, 1, Outcome::Stopped, Some(6), 20).await.unwrap();
+            store
+                .finish_stream(&stream, 0, 1, Outcome::Stopped, Some(StopReason(6)), 20)
+                .await
+                .unwrap();
         }
         let emitted: BTreeSet<_> = kinds(store, id).await.into_iter().collect();
         assert_eq!(kinds(store, id).await.len(), emitted.len(), "each once");
@@ -287,7 +290,10 @@ async fn deleted_data_is_neither_sent_nor_kept_in_the_log() {
         store.settle_delivery(&claimed[0], done, None, &echo).await.unwrap();
         store.enqueue_events(&[waiting], 12).await.unwrap();
 
-        store.finish_stream(&stream_id("s1"), 0, 1, Outcome::Stopped, Some(8), 20).await.unwrap();
+        store
+            .finish_stream(&stream_id("s1"), 0, 1, Outcome::Stopped, Some(StopReason(8)), 20)
+            .await
+            .unwrap();
         while store.delete_some(30).await.unwrap() {}
         assert_eq!(store.entry(&stream_id("s1"), 2).await.unwrap(), None, "nothing to send");
         let log = store.deliveries_of_endpoint(id, None, 100).await.unwrap();

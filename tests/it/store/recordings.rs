@@ -2,7 +2,7 @@
 
 use rtmsd::model::{
     ChannelId, Outcome, RecordedFile, Recording, RecordingId, RecordingStatus, SessionId, Speaker,
-    SpeakerUserId, SpoolId, StreamId, UserId,
+    SpeakerUserId, SpoolId, StopReason, StreamId, UserId,
 };
 use rtmsd::store::{NewRecording, Store};
 use uuid::Uuid;
@@ -197,7 +197,7 @@ async fn what_was_deleted_does_not_come_back(store: &Store) {
     let (id, session) = (&stream.stream_id, stream.session_id);
     let spool = SpoolId(Uuid::from_u128(9));
     let known = begin(store, session, id, spool).await;
-    let ended = store.finish_stream(id, 0, 1, Outcome::Stopped, Some(4), 110).await;
+    let ended = store.finish_stream(id, 0, 1, Outcome::Stopped, Some(StopReason(4)), 110).await;
     ended.unwrap().expect("it was running");
     record(store, deauthorized_by("u-ana", 200)).await;
     while store.delete_some(300).await.unwrap() {}

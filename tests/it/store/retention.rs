@@ -2,7 +2,7 @@
 
 use rtmsd::model::{
     Cursor, Entry, EntryBody, MeetingChange, NodeId, Outcome, Participant, RecordingId, SessionId,
-    SpoolId, StreamId, StreamStatus, UserId,
+    SpoolId, StopReason, StreamId, StreamStatus, UserId,
 };
 use rtmsd::store::{NewRecording, SessionDeletion, Store, StreamUpdate};
 use uuid::Uuid;
@@ -30,7 +30,8 @@ async fn say(store: &Store, session_id: SessionId, stream: &str) {
 }
 
 async fn end(store: &Store, stream: &StreamId, reason: i64, now_ms: i64) {
-    let ended = store.finish_stream(stream, 0, 1, Outcome::Stopped, Some(reason), now_ms).await;
+    let ended =
+        store.finish_stream(stream, 0, 1, Outcome::Stopped, Some(StopReason(reason)), now_ms).await;
     ended.unwrap().expect("it was running");
 }
 
@@ -186,8 +187,9 @@ async fn a_revocation_reported_by_signaling_and_a_webhook_is_one_deletion() {
         end(store, &stream_id("s1"), 8, 1000).await;
         while store.delete_some(2000).await.unwrap() {}
         record(store, stopped("s1", 3000, Some(8))).await;
-        let again =
-            store.finish_stream(&stream_id("s1"), 0, 1, Outcome::Stopped, Some(8), 3500).await;
+        let again = store
+            .finish_stream(&stream_id("s1"), 0, 1, Outcome::Stopped, Some(StopReason(8)), 3500)
+            .await;
         assert_eq!(again.unwrap(), None);
         assert!(!store.delete_some(4000).await.unwrap(), "nothing is left to do");
         for action in ["data.deleted", "stream.revoke"] {
@@ -207,7 +209,7 @@ async fn a_revocation_reported_after_another_end_is_executed_once() {
         end(store, &stream_id("s1"), 6, 1000).await;
         let s1 = stream_id("s1");
         for _ in 0..2 {
-            let end = store.finish_stream(&s1, 0, 1, Outcome::Stopped, Some(8), 1500);
+            let end = store.finish_stream(&s1, 0, 1, Outcome::Stopped, Some(StopReason(8)), 1500);
             assert_eq!(end.await.unwrap(), None);
         }
         record(store, stopped("s1", 2000, Some(8))).await;
@@ -232,7 +234,7 @@ async fn a_revived_stream_continues_the_numbers_of_its_old_log_and_expires_again
         let node = NodeId(uuid::Uuid::nil());
         let claim = claim_stream(store, node, &s1, 1000).await.unwrap().expect("it is running");
         assert_eq!(claim.last_seq, 3);
-        store.finish_stream(&s1, 0, 2, Outcome::Stopped, Some(6), 4000).await.unwrap();
+        store.finish_stream(&s1, 0, 2, Outcome::Stopped, Some(StopReason(6)), 4000).await.unwrap();
         while store.expire_entries(4001, 5000).await.unwrap() {}
         assert_eq!(kinds(store, id).await, ["ended"]);
     })

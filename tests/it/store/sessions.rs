@@ -1,6 +1,6 @@
 //! Sessions: pages, filters, and facts that arrive later.
 
-use rtmsd::model::{Cursor, Outcome, Product, Session, SessionId, SessionStatus};
+use rtmsd::model::{Cursor, Outcome, Product, Session, SessionId, SessionStatus, StopReason};
 use rtmsd::store::SessionPage;
 use uuid::Uuid;
 
@@ -38,7 +38,10 @@ async fn sessions_are_filtered_by_status() {
         for n in 1..=3 {
             record(store, started_in(&format!("m{n}"), &format!("s{n}"), n, URL)).await;
         }
-        store.finish_stream(&stream_id("s2"), 0, 1, Outcome::Stopped, Some(6), 9).await.unwrap();
+        store
+            .finish_stream(&stream_id("s2"), 0, 1, Outcome::Stopped, Some(StopReason(6)), 9)
+            .await
+            .unwrap();
         for (status, expected) in [
             (SessionStatus::Connecting, vec!["m3", "m1"]),
             (SessionStatus::Ended, vec!["m2"]),
@@ -83,7 +86,10 @@ async fn existing_sessions_are_found_among_many_ids_with_product_end_and_newest_
         for n in 1..=2 {
             record(store, started_in(&format!("m{n}"), &format!("s{n}"), n, URL)).await;
         }
-        store.finish_stream(&stream_id("s2"), 0, 1, Outcome::Stopped, Some(6), 9).await.unwrap();
+        store
+            .finish_stream(&stream_id("s2"), 0, 1, Outcome::Stopped, Some(StopReason(6)), 9)
+            .await
+            .unwrap();
         let page = SessionPage { limit: 2, ..SessionPage::default() };
         let sessions: Vec<SessionId> =
             store.sessions(&page).await.unwrap().iter().map(|session| session.id).collect();

@@ -1,7 +1,7 @@
 //! Streams: updates, ends, and the sessions derived from them.
 
 use rtmsd::model::{
-    Account, Gap, GapCause, Lost, Medium, MediumTally, OpenGap, Outcome, SessionStatus,
+    Account, Gap, GapCause, Lost, Medium, MediumTally, OpenGap, Outcome, SessionStatus, StopReason,
     StreamStatus, Tally, UnknownMessages, Unreadable, UnreadableMessages,
 };
 use rtmsd::store::{SessionPage, StreamUpdate};
@@ -85,14 +85,25 @@ async fn a_stream_ends_once_and_its_first_outcome_stays() {
         assert!(store.finish_stream(&s, 0, 1, Outcome::Gone, None, 1).await.unwrap().is_none());
         announce(store, "s").await;
         assert!(
-            store.finish_stream(&s, 0, 1, Outcome::Stopped, Some(6), 2).await.unwrap().is_some()
+            store
+                .finish_stream(&s, 0, 1, Outcome::Stopped, Some(StopReason(6)), 2)
+                .await
+                .unwrap()
+                .is_some()
         );
         assert!(
-            store.finish_stream(&s, 0, 1, Outcome::Failed, Some(1), 3).await.unwrap().is_none()
+            store
+                .finish_stream(&s, 0, 1, Outcome::Failed, Some(StopReason(1)), 3)
+                .await
+                .unwrap()
+                .is_none()
         );
         let stream = read(store, "s").await;
         assert_eq!((stream.status, stream.ended_at_ms), (StreamStatus::Ended, Some(2)));
-        assert_eq!((stream.outcome, stream.stop_reason), (Some(Outcome::Stopped), Some(6)));
+        assert_eq!(
+            (stream.outcome, stream.stop_reason),
+            (Some(Outcome::Stopped), Some(StopReason(6)))
+        );
         assert_eq!(stream.stop_seen_at_ms, None);
     })
     .await;
@@ -125,7 +136,7 @@ async fn a_stopped_stream_is_ended_even_by_a_runner_that_missed_a_move() {
         record(store, stopped("s", 3, Some(6))).await;
         let s = stream_id("s");
         assert!(store.finish_stream(&s, 0, 1, Outcome::Stopped, None, 4).await.unwrap().is_some());
-        assert_eq!(read(store, "s").await.stop_reason, Some(6));
+        assert_eq!(read(store, "s").await.stop_reason, Some(StopReason(6)));
     })
     .await;
 }
@@ -147,13 +158,16 @@ async fn a_session_follows_its_streams() {
         }
         announce(store, "b").await;
         assert_eq!(now().await.0, SessionStatus::Live);
-        store.finish_stream(&a, 0, 1, Outcome::Stopped, Some(6), 3).await.unwrap();
+        store.finish_stream(&a, 0, 1, Outcome::Stopped, Some(StopReason(6)), 3).await.unwrap();
         assert_eq!(now().await, (SessionStatus::Connecting, 3, None));
-        store.finish_stream(&b, 0, 1, Outcome::Stopped, Some(2), 4).await.unwrap();
+        store.finish_stream(&b, 0, 1, Outcome::Stopped, Some(StopReason(2)), 4).await.unwrap();
         assert_eq!(now().await, (SessionStatus::Stopped, 4, Some(4)));
         record(store, started("c", 5, URL)).await;
         assert_eq!(now().await, (SessionStatus::Connecting, 5, None));
-        store.finish_stream(&stream_id("c"), 0, 1, Outcome::Stopped, Some(6), 6).await.unwrap();
+        store
+            .finish_stream(&stream_id("c"), 0, 1, Outcome::Stopped, Some(StopReason(6)), 6)
+            .await
+            .unwrap();
         assert_eq!(now().await, (SessionStatus::Ended, 6, Some(6)));
     })
     .await;

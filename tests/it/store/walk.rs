@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rtmsd::model::{
-    NodeId, Outcome, Session, SessionId, SessionStatus, StreamRecord, StreamStatus,
+    NodeId, Outcome, Session, SessionId, SessionStatus, StopReason, StreamRecord, StreamStatus,
 };
 use rtmsd::store::{SessionPage, Store, StreamUpdate};
 use uuid::Uuid;
@@ -46,8 +46,9 @@ async fn step(store: &Store, rng: &mut StdRng, now_ms: i64) -> String {
         8 => {
             let (outcome, reason) = (pick(rng, &Outcome::ALL), pick(rng, &REASONS));
             let generation = rng.random_range(1..6);
-            let ended =
-                store.finish_stream(&stream, epoch, generation, outcome, reason, now_ms).await;
+            let ended = store
+                .finish_stream(&stream, epoch, generation, outcome, reason.map(StopReason), now_ms)
+                .await;
             describe(ended.unwrap().map(|entry| (entry.seq, entry.body)))
         }
         9 => {
@@ -92,7 +93,7 @@ fn derived(streams: &[StreamRecord]) -> SessionStatus {
         SessionStatus::Live
     } else if !running.is_empty() {
         SessionStatus::Connecting
-    } else if reason == Some(6) {
+    } else if reason == Some(StopReason(6)) {
         SessionStatus::Ended
     } else {
         SessionStatus::Stopped

@@ -2,8 +2,8 @@
 
 use rtmsd::model::{
     Deauthorization, Delivery, Entry, IdKey, Instance, MeetingChange, MeetingChanged, NodeId,
-    Notice, Product, SessionId, StreamId, StreamInterrupted, StreamRecord, StreamStarted,
-    StreamStopped, WebhookEffect,
+    Notice, Product, SessionId, StopReason, StreamId, StreamInterrupted, StreamRecord,
+    StreamStarted, StreamStopped, WebhookEffect,
 };
 use rtmsd::store::{Append, Claim, Recorded, Store, StoreError};
 use sha2::{Digest, Sha256};
@@ -52,8 +52,11 @@ pub(crate) fn started_by(operator: &str, stream: &str, event_ts_ms: i64) -> Deli
 }
 
 pub(crate) fn stopped(stream: &str, event_ts_ms: i64, stop_reason: Option<i64>) -> Delivery {
-    let stopped =
-        StreamStopped { stream_id: stream_id(stream), instance: meeting("m"), stop_reason };
+    let stopped = StreamStopped {
+        stream_id: stream_id(stream),
+        instance: meeting("m"),
+        stop_reason: stop_reason.map(StopReason),
+    };
     delivery("meeting.rtms_stopped", event_ts_ms, WebhookEffect::Stopped(stopped))
 }
 

@@ -1,8 +1,8 @@
 //! Handshake answers, events, and changes of state.
 
 use super::{event, lost, malformed, parse, unknown};
-use crate::model::UnreadableMessages;
 use crate::model::{Participant, UserId};
+use crate::model::{StopReason, UnreadableMessages};
 use crate::rtms::message::{Event, HandshakeAnswer, Message};
 
 fn signaling_answer(text: &str) -> HandshakeAnswer {
@@ -188,7 +188,7 @@ fn every_stream_state_is_read_with_its_reason() {
         let Message::StreamState { state: read, reason, at_ms } = parse(&text).unwrap() else {
             panic!("not a stream state")
         };
-        assert_eq!((read, reason, at_ms), (state, Some(14), Some(1_732_313_271_881)));
+        assert_eq!((read, reason, at_ms), (state, Some(StopReason(14)), Some(1_732_313_271_881)));
     }
     assert_eq!(malformed(r#"{"msg_type":8,"reason":14}"#), lost(8, "state"));
 }

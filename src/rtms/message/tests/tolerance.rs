@@ -1,7 +1,7 @@
 //! The tolerance list of section 18.8 and what Zoom's texts and mock disagree about.
 
 use super::{event, lost, malformed, parse};
-use crate::model::{Medium, Participant, Product, SpeakerRef, SpeakerUserId, UserId};
+use crate::model::{Medium, Participant, Product, SpeakerRef, SpeakerUserId, StopReason, UserId};
 use crate::rtms::message::{Event, Message};
 
 #[test]
@@ -67,7 +67,7 @@ fn the_reason_of_a_session_state_has_two_names() {
     for name in ["reason", "stop_reason"] {
         let text = format!(r#"{{"msg_type":9,"state":5,"{name}":6,"rtms_session_id":"s"}}"#);
         let Message::SessionState { reason, .. } = parse(&text).unwrap() else { panic!("{text}") };
-        assert_eq!(reason, Some(6), "{name}");
+        assert_eq!(reason, Some(StopReason(6)), "{name}");
     }
 }
 
@@ -76,7 +76,7 @@ fn the_reason_of_a_stream_state_has_two_names() {
     for name in ["reason", "stop_reason"] {
         let text = format!(r#"{{"msg_type":8,"state":4,"{name}":8}}"#);
         let Message::StreamState { reason, .. } = parse(&text).unwrap() else { panic!("{text}") };
-        assert_eq!(reason, Some(8), "{name}");
+        assert_eq!(reason, Some(StopReason(8)), "{name}");
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, AUDIO_FRAME, KEEP_ALIVE, LINE, SIGNALING, TRANSCRIPT, refusal, setup, state};
-use crate::model::{Medium, Outcome, StreamStatus};
+use crate::model::{Medium, Outcome, StopReason, StreamStatus};
 use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{End, Input};
 
@@ -12,10 +12,10 @@ const MEDIA: [Medium; 2] = [Medium::Audio, Medium::Transcript];
 const CLOSE_ANSWER: &str = r#"{"msg_type":22,"status_code":0,"reason":"OK","timestamp":1}"#;
 
 fn stopped(reason: Option<i64>) -> Input<String> {
-    Input::Stopped { reason }
+    Input::Stopped { reason: reason.map(StopReason) }
 }
 
-fn end(outcome: Outcome, stop_reason: Option<i64>) -> End {
+fn end(outcome: Outcome, stop_reason: Option<StopReason>) -> End {
     End { outcome, stop_reason, detail: String::new() }
 }
 
@@ -31,7 +31,7 @@ fn state_4_drains_late_frames_and_then_ends_once() {
     driver.pass(Duration::from_secs(1));
     let expected = ["close audio", "close transcript", "close signaling", "finished: stopped"];
     assert_eq!(driver.said(), expected);
-    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(6))));
+    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(StopReason(6)))));
     assert_eq!(driver.stream.status(), StreamStatus::Ended);
 }
 
@@ -46,7 +46,7 @@ fn a_stream_is_drained_while_frames_keep_coming_and_not_without_end() {
     driver.hear(AUDIO, KEEP_ALIVE);
     assert!(driver.end().is_none(), "a backlog is still on its way");
     driver.pass(Duration::from_secs(1));
-    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(6))));
+    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(StopReason(6)))));
 
     let mut driver = Driver::stable(&MEDIA);
     driver.give(stopped(Some(6)));
@@ -58,7 +58,11 @@ fn a_stream_is_drained_while_frames_keep_coming_and_not_without_end() {
     driver.pass(Duration::from_millis(990));
     driver.hear(AUDIO, AUDIO_FRAME);
     driver.pass(Duration::from_millis(100));
-    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(6))), "ten times a drain is enough");
+    assert_eq!(
+        driver.end(),
+        Some(&end(Outcome::Stopped, Some(StopReason(6)))),
+        "ten times a drain is enough"
+    );
 }
 
 #[test]
@@ -68,7 +72,7 @@ fn the_stop_webhook_drains_late_frames_and_then_ends_once() {
     driver.hear(TRANSCRIPT, LINE);
     driver.pass(Duration::from_secs(1));
     assert_eq!(driver.said()[0], "entry transcript");
-    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(3))));
+    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(StopReason(3)))));
 }
 
 /// The entry `ended` is written where the stream's end is stored, in one transaction with it.
@@ -80,7 +84,7 @@ fn the_end_is_said_once_and_is_not_an_entry() {
     driver.pass(Duration::from_secs(1));
     let ends = driver.said().iter().filter(|word| word.starts_with("finished")).count();
     assert_eq!(ends, 1);
-    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(8))));
+    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(StopReason(8)))));
 
     let mut driver = Driver::stable(&MEDIA);
     driver.give(stopped(Some(8)));
@@ -98,7 +102,11 @@ fn webhook_and_state_4_together_are_one_end_with_the_first_reason_known() {
         driver.pass(Duration::from_millis(500));
         driver.give(stopped(second));
         driver.pass(Duration::from_millis(500));
-        assert_eq!(driver.end(), Some(&end(Outcome::Stopped, reason)), "not drained for longer");
+        assert_eq!(
+            driver.end(),
+            Some(&end(Outcome::Stopped, reason.map(StopReason))),
+            "not drained for longer"
+        );
     }
 }
 
@@ -111,7 +119,7 @@ fn a_draining_stream_ends_as_soon_as_zoom_has_closed_every_socket() {
     assert!(driver.end().is_none(), "transcript may still say something");
     driver.hear(TRANSCRIPT, LINE);
     driver.lose(TRANSCRIPT);
-    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(6))));
+    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(StopReason(6)))));
 }
 
 #[test]
@@ -139,7 +147,7 @@ fn a_stop_before_the_stream_was_joined_ends_it() {
     let mut driver = Driver::new(setup(&MEDIA, ConnectionMode::Split), 7);
     driver.give(stopped(Some(6)));
     driver.pass(Duration::from_secs(1));
-    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(6))));
+    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(StopReason(6)))));
 }
 
 /// Zoom does not know a stream any more once it has ended: that answer must not hide why it ended.
@@ -150,7 +158,11 @@ fn a_refusal_after_the_stop_does_not_hide_the_stop() {
         driver.open(SIGNALING);
         driver.give(stopped(Some(8)));
         driver.hear(SIGNALING, &refusal(2, status));
-        assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(8))), "status {status}");
+        assert_eq!(
+            driver.end(),
+            Some(&end(Outcome::Stopped, Some(StopReason(8)))),
+            "status {status}"
+        );
 
         let mut driver = Driver::new(setup(&[Medium::Audio], ConnectionMode::Split), 7);
         driver.join();
@@ -158,7 +170,11 @@ fn a_refusal_after_the_stop_does_not_hide_the_stop() {
         driver.hear(SIGNALING, &state(4, 8));
         driver.hear(AUDIO, &refusal(4, status));
         driver.pass(Duration::from_secs(1));
-        assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(8))), "media, status {status}");
+        assert_eq!(
+            driver.end(),
+            Some(&end(Outcome::Stopped, Some(StopReason(8)))),
+            "media, status {status}"
+        );
     }
 }
 
@@ -192,7 +208,7 @@ fn a_graceful_close_is_asked_for_answered_and_ended_by_zoom() {
     driver.hear(SIGNALING, &state(4, 20));
     driver.hear(TRANSCRIPT, LINE);
     driver.pass(Duration::from_secs(1));
-    assert_eq!(driver.end(), Some(&end(Outcome::Closed, Some(20))));
+    assert_eq!(driver.end(), Some(&end(Outcome::Closed, Some(StopReason(20)))));
     assert_eq!(driver.said().last().unwrap(), "finished: closed");
 }
 
@@ -202,7 +218,7 @@ fn a_graceful_close_may_be_ended_by_the_webhook_or_by_the_sockets() {
     driver.give(Input::Close);
     driver.give(stopped(Some(20)));
     driver.pass(Duration::from_secs(1));
-    assert_eq!(driver.end(), Some(&end(Outcome::Closed, Some(20))));
+    assert_eq!(driver.end(), Some(&end(Outcome::Closed, Some(StopReason(20)))));
 
     let mut driver = Driver::stable(&MEDIA);
     driver.give(Input::Close);
@@ -270,7 +286,7 @@ fn a_refusal_while_closing_does_not_hide_the_close() {
     assert!(driver.end().is_none(), "Zoom's answer is still to come");
     driver.hear(SIGNALING, &state(4, 20));
     driver.pass(Duration::from_secs(1));
-    assert_eq!(driver.end(), Some(&end(Outcome::Closed, Some(20))));
+    assert_eq!(driver.end(), Some(&end(Outcome::Closed, Some(StopReason(20)))));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::driver::Driver;
 use super::{ALL, AUDIO, SIGNALING, VIDEO, refusal, state};
-use crate::model::{Medium, StreamStatus};
+use crate::model::{Medium, StopReason, StreamStatus};
 use crate::rtms::stream::{Input, LinkId, LossReason};
 
 const SILENCE: std::time::Duration = std::time::Duration::from_secs(65);
@@ -186,6 +186,6 @@ fn a_stream_that_ended_is_not_dialled_whatever_its_links_do() {
         driver.pass(SILENCE);
         let said = driver.said();
         assert!(!said.iter().any(|word| word.starts_with("dial")), "{reason}: {said:?}");
-        assert_eq!(driver.end().and_then(|end| end.stop_reason), Some(reason));
+        assert_eq!(driver.end().and_then(|end| end.stop_reason), Some(StopReason(reason)));
     }
 }

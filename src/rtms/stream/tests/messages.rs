@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::driver::Driver;
 use super::{AUDIO, AUDIO_FRAME, KEEP_ALIVE, LINE, SIGNALING, TRANSCRIPT, setup, state};
 use crate::model::{
-    EntryBody, IdKey, Instance, Lost, Medium, Participant, Product, StreamStatus, Unreadable,
-    UserId,
+    EntryBody, IdKey, Instance, Lost, Medium, Participant, Product, StopReason, StreamStatus,
+    Unreadable, UserId,
 };
 use crate::rtms::message::Outgoing;
 use crate::rtms::params::ConnectionMode;
@@ -310,9 +310,12 @@ fn every_stream_state_becomes_an_entry_with_its_reason() {
         driver.hear(SIGNALING, &state(number.try_into().unwrap(), 6));
         let (at_ms, body) = driver.entries().remove(0);
         assert_eq!(at_ms, Some(1_732_313_271_881));
-        assert_eq!(body, EntryBody::StreamState { state: (*name).into(), reason: Some(6) });
+        assert_eq!(
+            body,
+            EntryBody::StreamState { state: (*name).into(), reason: Some(StopReason(6)) }
+        );
     }
-    let body = EntryBody::StreamState { state: "unknown".into(), reason: Some(6) };
+    let body = EntryBody::StreamState { state: "unknown".into(), reason: Some(StopReason(6)) };
     assert_eq!(entry_of(&state(99, 6)).1, body);
 }
 
@@ -359,7 +362,7 @@ fn a_session_state_becomes_an_entry_and_ends_nothing() {
         let body = EntryBody::SessionState {
             rtms_session_id: "s-1".into(),
             state: (*name).into(),
-            reason: Some(6),
+            reason: Some(StopReason(6)),
         };
         assert_eq!(driver.entries(), [(Some(1_732_313_172_500), body)]);
         assert_eq!(driver.stream.status(), StreamStatus::Live, "{name}");

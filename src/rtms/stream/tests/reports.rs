@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::driver::Driver;
 use super::{AUDIO, MEDIA_INTERRUPTED, SIGNALING, TRANSCRIPT, state};
-use crate::model::Medium;
+use crate::model::{Medium, StopReason};
 use crate::rtms::stream::Input;
 
 const MEDIA: [Medium; 2] = [Medium::Audio, Medium::Transcript];
@@ -153,7 +153,7 @@ fn a_report_about_media_ignores_media_that_were_refused() {
 fn a_report_after_the_end_changes_nothing() {
     for report in media_reports().into_iter().chain([state(2, 13)]) {
         let mut driver = Driver::stable(&MEDIA);
-        driver.give(Input::Stopped { reason: Some(6) });
+        driver.give(Input::Stopped { reason: Some(StopReason(6)) });
         driver.hear(SIGNALING, &report);
         driver.give(Input::Interrupted);
         assert!(socket_words(&mut driver).is_empty(), "late frames may still come: {report}");

@@ -12,7 +12,7 @@ use super::driver::Driver;
 use super::sockets::Socket;
 use super::{ALL, AUDIO_FRAME, JOINED, KEEP_ALIVE, LINE, MEDIA_INTERRUPTED, MEDIA_JOINED};
 use super::{SIGNALING, offer, only, refusal, setup, state};
-use crate::model::Medium;
+use crate::model::{Medium, StopReason};
 use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{Input, LinkId, LossReason, Timings};
 
@@ -105,7 +105,9 @@ fn step(driver: &mut Driver, rng: &mut SmallRng) {
         93 => driver.move_to("wss://other.zoom.us"),
         94..98 => driver.give(Input::Interrupted),
         98 => driver.tick(),
-        _ if rng.random_bool(0.5) => driver.give(Input::Stopped { reason: some_reason(rng) }),
+        _ if rng.random_bool(0.5) => {
+            driver.give(Input::Stopped { reason: some_reason(rng).map(StopReason) })
+        }
         _ => driver.give(Input::Close),
     }
 }

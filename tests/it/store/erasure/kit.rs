@@ -4,8 +4,8 @@ use std::path::Path;
 
 use rtmsd::model::{
     ChatMessage, Entry, EntryBody, MeetingChange, NewSession, OutgoingEvent, Participant,
-    RecordedFile, RecordingId, RecordingStatus, SessionId, Speaker, SpoolId, TranscriptLine,
-    UserId,
+    RecordedFile, RecordingId, RecordingStatus, SessionId, Speaker, SpoolId, StopReason,
+    TranscriptLine, UserId,
 };
 use rtmsd::secret::Secret;
 use rtmsd::store::{
@@ -126,7 +126,9 @@ pub(super) async fn end(
     reason: Option<i64>,
     now_ms: i64,
 ) {
-    let ended = store.finish_stream(&stream_id(stream), 0, 1, outcome, reason, now_ms).await;
+    let ended = store
+        .finish_stream(&stream_id(stream), 0, 1, outcome, reason.map(StopReason), now_ms)
+        .await;
     ended.unwrap().expect("it ran");
 }
 

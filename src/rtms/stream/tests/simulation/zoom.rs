@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 
 use super::super::{MEDIA_JOINED, SIGNALING, offer, refusal};
 use super::client::{MEDIA, STEP_MS};
-use crate::model::Medium;
+use crate::model::{Medium, StopReason};
 use crate::rtms::params::{AudioStreams, ConnectionMode};
 use crate::rtms::stream::{Input, Lane, LinkId, LossReason};
 
@@ -429,7 +429,7 @@ impl Zoom {
             self.tell(link, Input::Lost(link, LossReason::Closed(Some(1000))));
         }
         for _ in 0..self.rng.random_range(1..3) {
-            self.webhook(Happens::Input(Input::Stopped { reason: Some(reason) }));
+            self.webhook(Happens::Input(Input::Stopped { reason: Some(StopReason(reason)) }));
         }
     }
 
