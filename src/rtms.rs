@@ -5,6 +5,9 @@
 pub mod backoff;
 pub mod endpoint;
 pub mod ledger;
+mod link_id;
 pub mod message;
 pub mod params;
 pub mod stream;
+
+pub use link_id::{Lane, LinkId};

@@ -10,7 +10,8 @@ use rtmsd::model::{IdKey, Instance, Product, StreamId, UnreadableMessages, Mediu
 use rtmsd::rtms::endpoint::{Policy, ZOOM_HOSTS};
 use rtmsd::rtms::message::parse;
 use rtmsd::rtms::params::Preset;
-use rtmsd::rtms::stream::{Input, Lane, LinkId, Output, Setup, Stream, Timings};
+use rtmsd::rtms::stream::{Input, Output, Setup, Stream, Timings};
+use rtmsd::rtms::{Lane, LinkId};
 use rtmsd::secret::Secret;
 
 const AUDIO: LinkId = LinkId::Media(Lane::Only(Medium::Audio));

@@ -13,7 +13,7 @@ mod coverage;
 use std::collections::VecDeque;
 
 use self::coverage::MediumCoverage;
-use super::stream::{Lane, LinkId};
+use super::{Lane, LinkId};
 use crate::model::{Account, FrameCount, Gap, GapCause, MediaSet, Medium};
 
 /// What becomes of a stream's links. `at_ms` is Zoom's time, where it gave one.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 
-pub use link::{Lane, LinkId, LossReason};
+pub use link::LossReason;
 pub use setup::{Setup, Timings};
 
 use self::link::{Due, Link};
@@ -27,6 +27,7 @@ use super::endpoint::Endpoint;
 use super::ledger::Change;
 use super::message::{FrameInfo, KeepAlive, Message, Outgoing, parse};
 use super::params::Effective;
+use super::{Lane, LinkId};
 use crate::model::{
     EntryBody, GapCause, Medium, Outcome, StopReason, StreamStatus, UnknownMessages,
     UnreadableMessages, UserId,

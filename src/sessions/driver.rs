@@ -20,8 +20,9 @@ use crate::clock;
 use crate::hub::{Feed, Offer};
 use crate::model::{StopReason, StreamId, UserId};
 use crate::net::Network;
+use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
-use crate::rtms::stream::{End, Input, LinkId, Output, Setup, Stream};
+use crate::rtms::stream::{End, Input, Output, Setup, Stream};
 
 /// The most messages read from links that are about to be dropped. Zoom keeps filling an unanswered link for half a
 /// minute.

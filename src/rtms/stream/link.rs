@@ -6,35 +6,10 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 
 use super::Timings;
-use crate::model::Medium;
 use crate::rtms::backoff::Backoff;
 
 /// A dial that has less than this is not tried.
 const SHORTEST_TRY: Duration = Duration::from_millis(250);
-
-/// One WebSocket of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum LinkId {
-    Signaling,
-    Media(Lane),
-}
-
-/// What a media link carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Lane {
-    All,
-    Only(Medium),
-}
-
-impl LinkId {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            LinkId::Signaling => "signaling",
-            LinkId::Media(Lane::All) => "all",
-            LinkId::Media(Lane::Only(medium)) => medium.as_str(),
-        }
-    }
-}
 
 /// Why a link was lost or could not be made.
 #[derive(Debug, Clone, PartialEq, Eq)]

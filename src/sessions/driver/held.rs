@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
-use crate::rtms::stream::LinkId;
 
 /// The dials held back while the lease is expired.
 #[derive(Debug)]

@@ -11,8 +11,9 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::socket::{Received, Socket, dial};
 use crate::net::Network;
+use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
-use crate::rtms::stream::{HangUp, Input, LinkId, LossReason};
+use crate::rtms::stream::{HangUp, Input, LossReason};
 
 type Dial = Pin<Box<dyn Future<Output = Result<Socket, String>> + Send>>;
 

@@ -13,7 +13,8 @@ use super::text_frames::TextAsBinary;
 use crate::model::Medium;
 use crate::net::{Network, Transport, WebSocket, describe};
 use crate::rtms::endpoint::Endpoint;
-use crate::rtms::stream::{Lane, LinkId, LossReason};
+use crate::rtms::stream::LossReason;
+use crate::rtms::{Lane, LinkId};
 
 /// What we send is small and rare; a peer that takes none of it is cut.
 const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024;
