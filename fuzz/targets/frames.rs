@@ -4,15 +4,14 @@
 
 use libfuzzer_sys::fuzz_target;
 use rtmsd::model::UnreadableMessages;
-use rtmsd::rtms::message::{Message, parse, payload};
+use rtmsd::rtms::message::{Message, decode};
 
 fuzz_target!(|bytes: &[u8]| {
-    let text = String::from_utf8_lossy(bytes);
     let mut unreadable = UnreadableMessages::default();
-    match parse(&text, &mut unreadable) {
-        Ok(Message::Frame(_, info)) => {
-            if let Some(bytes) = payload(&text, &info) {
-                assert_eq!(bytes.len(), info.bytes as usize, "the ledger counts what is handed out");
+    match decode(bytes.to_vec().into(), &mut unreadable) {
+        Ok(Message::Frame(frame)) => {
+            if let Ok(payload) = frame.payload() {
+                assert_eq!(payload.len(), frame.payload_bytes as usize, "the ledger counts what is handed out");
             }
         }
         Ok(_) => {}

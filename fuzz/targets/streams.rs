@@ -8,7 +8,7 @@ use std::time::Instant;
 use libfuzzer_sys::fuzz_target;
 use rtmsd::model::{IdKey, Instance, Product, StreamId, UnreadableMessages, Medium};
 use rtmsd::rtms::endpoint::{Policy, ZOOM_HOSTS};
-use rtmsd::rtms::message::parse;
+use rtmsd::rtms::message::decode;
 use rtmsd::rtms::params::Preset;
 use rtmsd::rtms::stream::{Input, Output, Setup, Stream, Timings};
 use rtmsd::rtms::{Lane, LinkId};
@@ -21,26 +21,25 @@ const ACCEPTED: &str = r#"{"msg_type":4,"status_code":0}"#;
 const GOOD: &str = r#"{"msg_type":14,"content":{"user_id":7,"data":"AAAB","timestamp":1}}"#;
 
 fuzz_target!(|bytes: &[u8]| {
-    let text = String::from_utf8_lossy(bytes).into_owned();
-    if parse(&text, &mut UnreadableMessages::default()).is_ok() {
+    if decode(bytes.to_vec().into(), &mut UnreadableMessages::default()).is_ok() {
         // What can be read may well be the end.
         return;
     }
     let now = Instant::now();
     let mut stream = live(now);
     for link in [LinkId::Signaling, AUDIO] {
-        stream.handle(now, Input::Text(link, text.clone()));
+        stream.handle(now, Input::Received(link, bytes.to_vec().into()));
         while let Some(output) = stream.poll() {
             assert!(matches!(output, Output::Ledger(_)), "a spoiled message never ends the stream");
         }
         assert_eq!(stream.take_unreadable().total(), 1, "it is counted");
     }
-    stream.handle(now, Input::Text(AUDIO, GOOD.to_owned()));
+    stream.handle(now, Input::Received(AUDIO, GOOD.into()));
     assert!(matches!(stream.poll(), Some(Output::Frame(..))), "the rest is complete");
 });
 
 /// A stream for audio, both of whose links stand.
-fn live(now: Instant) -> Stream<String> {
+fn live(now: Instant) -> Stream {
     let policy = Policy::new(ZOOM_HOSTS.map(String::from).to_vec(), false);
     let endpoint = policy.endpoint("wss://rtms.zoom.us/").expect("a host of Zoom's");
     let setup = Setup {
@@ -53,9 +52,9 @@ fn live(now: Instant) -> Stream<String> {
     };
     let mut stream = Stream::new(now, 1, setup, endpoint);
     stream.handle(now, Input::Opened(LinkId::Signaling));
-    stream.handle(now, Input::Text(LinkId::Signaling, WELCOME.to_owned()));
+    stream.handle(now, Input::Received(LinkId::Signaling, WELCOME.into()));
     stream.handle(now, Input::Opened(AUDIO));
-    stream.handle(now, Input::Text(AUDIO, ACCEPTED.to_owned()));
+    stream.handle(now, Input::Received(AUDIO, ACCEPTED.into()));
     while stream.poll().is_some() {}
     stream
 }

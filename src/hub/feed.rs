@@ -15,11 +15,11 @@ use super::queue::{Heard, Item};
 use super::registry::Fanout;
 use super::times;
 use crate::model::{
-    Account, EntryBody, Gap, Lost, MediaParams, MediaSet, Medium, StreamId, StreamRecord,
-    StreamStatus, Tally, UnknownMessages, Unreadable, UnreadableMessages, believed,
+    Account, EntryBody, Gap, MediaParams, MediaSet, Medium, StreamId, StreamRecord, StreamStatus,
+    Tally, UnknownMessages, Unreadable, UnreadableMessages, believed,
 };
 use crate::rtms::ledger::{Change, Ledger};
-use crate::rtms::message::{FrameInfo, payload};
+use crate::rtms::message::MediaFrame;
 use crate::rtms::params::Effective;
 use crate::store::{OfferKey, StreamUpdate};
 
@@ -156,47 +156,39 @@ impl Feed {
         self.note_gaps();
     }
 
-    /// Counts a frame and passes it to the consumers that want its bytes. `text` is the message that `info` was read
-    /// from.
-    pub fn frame(&mut self, medium: Medium, info: FrameInfo, text: &str) {
+    /// Counts a frame and passes it to the consumers that want its bytes. The payload is decoded only for them.
+    pub fn frame(&mut self, frame: &MediaFrame) {
         let now_ms = self.now_ms();
-        let at_ms = believed(info.at_ms, now_ms, now_ms).unwrap_or(now_ms);
-        let bytes = u64::from(info.bytes);
-        let payload = match self.fanout.wants(medium).then(|| payload(text, &info)) {
-            Some(None) => return self.not_base64(medium, &info),
-            payload => payload.flatten(),
+        let at_ms = believed(frame.at_ms, now_ms, now_ms).unwrap_or(now_ms);
+        let (medium, bytes) = (frame.medium, u64::from(frame.payload_bytes));
+        let payload = match self.fanout.wants(medium).then(|| frame.payload()).transpose() {
+            Ok(payload) => payload,
+            Err(kind) => return self.undecodable(frame, kind),
         };
         self.count(medium, at_ms, bytes);
-        if payload.is_none_or(|payload| self.hand_out(medium, at_ms, &info, text, payload)) {
-            self.ledger.frame(now_ms, medium, info.at_ms, bytes);
+        if payload.is_none_or(|payload| self.hand_out(at_ms, frame, payload)) {
+            self.ledger.frame(now_ms, medium, frame.at_ms, bytes);
         } else {
-            self.ledger.overflow(now_ms, medium, info.at_ms, bytes);
+            self.ledger.overflow(now_ms, medium, frame.at_ms, bytes);
         }
         self.note_gaps();
     }
 
-    fn not_base64(&mut self, medium: Medium, info: &FrameInfo) {
+    fn undecodable(&mut self, frame: &MediaFrame, kind: Unreadable) {
         let mut unreadable = UnreadableMessages::default();
-        unreadable.add(Unreadable::new(medium.msg_type(), Lost::Message, "data"));
+        unreadable.add(kind);
         self.add_unreadable(unreadable);
-        self.change(Change::Unreadable { medium, at_ms: info.at_ms });
+        self.change(Change::Unreadable { medium: frame.medium, at_ms: frame.at_ms });
     }
 
     /// Passes a frame to the consumers. Returns false when a sink refused it.
-    fn hand_out(
-        &mut self,
-        medium: Medium,
-        at_ms: i64,
-        info: &FrameInfo,
-        text: &str,
-        payload: Bytes,
-    ) -> bool {
-        let who = info.speaker(text, self.stream.instance.product);
+    fn hand_out(&mut self, at_ms: i64, frame: &MediaFrame, payload: Bytes) -> bool {
+        let who = frame.speaker(self.stream.instance.product);
         let (speaker, active_speaker) = self.fanout.running().people().heard(&who);
         self.fanout.offer(&Arc::new(Frame {
             stream: Arc::clone(&self.stream),
-            medium,
-            seq: self.tally.of_mut(medium).frames,
+            medium: frame.medium,
+            seq: self.tally.of(frame.medium).frames,
             at_ms,
             speaker,
             active_speaker,

@@ -6,8 +6,6 @@ use std::fmt;
 use thiserror::Error;
 use url::{Host, Url};
 
-use crate::net::Target;
-
 /// Hosts of Zoom's own clouds (section 4).
 pub const ZOOM_HOSTS: [&str; 2] = [".zoom.us", ".zoom.com"];
 
@@ -127,11 +125,6 @@ impl Endpoint {
 
     pub fn is_tls(&self) -> bool {
         self.tls
-    }
-
-    /// The endpoint as a dial target.
-    pub fn target(&self) -> Target<'_> {
-        Target { host: &self.host, port: self.port, is_tls: self.tls, url: &self.url }
     }
 
     /// The whole URL, for the upgrade request.

@@ -1,10 +1,11 @@
 //! Wire types: what arrives, what we send, and the enumerations (rtms-protocol.md sections 6, 7 and 10; pure).
 //!
-//! The encoding of frames is known here and nowhere else.
+//! [`decode`] and [`encode`] are the codec: nothing else knows how a message is encoded.
 
 mod answer;
 mod bounded_text;
 mod chat;
+mod codec;
 mod codes;
 mod contact_center;
 mod content;
@@ -16,10 +17,11 @@ mod speaker;
 mod time;
 
 pub use answer::HandshakeAnswer;
+pub use codec::{decode, decode_head, encode};
 pub use codes::{MEDIA_TYPE_ALL, event_type, msg_type, session_state, status, stream_state};
-pub use content::{FrameInfo, payload};
+pub use content::MediaFrame;
 pub use event::{Event, EventUpdate};
-pub use incoming::{KeepAlive, Malformed, Message, parse, too_large};
+pub use incoming::{KeepAlive, Malformed, Message};
 pub use outgoing::{Handshake, Outgoing};
 pub use time::normalize_ms;
 

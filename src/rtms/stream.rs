@@ -14,6 +14,7 @@ mod video;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rand::rngs::SmallRng;
 
 pub use link::LossReason;
@@ -25,12 +26,12 @@ use self::video::Cameras;
 use super::backoff;
 use super::endpoint::Endpoint;
 use super::ledger::Change;
-use super::message::{FrameInfo, KeepAlive, Message, Outgoing, parse};
+use super::message::{KeepAlive, MediaFrame, Message, Outgoing, decode};
 use super::params::Effective;
 use super::{Lane, LinkId};
 use crate::model::{
-    EntryBody, GapCause, Medium, Outcome, StopReason, StreamStatus, UnknownMessages,
-    UnreadableMessages, UserId,
+    EntryBody, GapCause, Outcome, StopReason, StreamStatus, UnknownMessages, UnreadableMessages,
+    UserId,
 };
 
 /// How long the end that Zoom announced may take to come before a link that closed is dialled again.
@@ -38,13 +39,14 @@ const TERMINATING_PAUSE: Duration = Duration::from_secs(2);
 /// How many numbers of unknown messages are told apart.
 const MAX_UNKNOWN: usize = 64;
 
-/// What happened. `T` is the text of a frame: a reference-counted buffer in the driver, `&str` in tests.
+/// What happened.
 #[derive(Debug)]
-pub enum Input<T> {
+pub enum Input {
     Opened(LinkId),
-    Text(LinkId, T),
+    /// A whole message arrived.
+    Received(LinkId, Bytes),
     /// A message too large to be read: its first bytes.
-    TooLarge(LinkId, T),
+    TooLarge(LinkId, Bytes),
     Lost(LinkId, LossReason),
     /// Zoom announced the stream again, at another server or anew (section 3.6, case A).
     Moved(Endpoint),
@@ -62,14 +64,14 @@ pub enum Input<T> {
 
 /// What to do about it.
 #[derive(Debug)]
-pub enum Output<T> {
+pub enum Output {
     /// Connect; an older socket of this link is gone by then.
     Dial(LinkId, Endpoint),
     Send(LinkId, Outgoing),
     /// Drop the socket, or the dial. Nothing more is wanted of it.
     HangUp(LinkId, HangUp),
-    /// A media message, for whoever wants it.
-    Frame(Medium, FrameInfo, T),
+    /// A media message.
+    Frame(MediaFrame),
     /// The next entry. `at_ms` is Zoom's time; without it the driver takes its own.
     Note {
         at_ms: Option<i64>,
@@ -103,7 +105,7 @@ pub struct End {
 }
 
 /// One stream, from its announcement to its end.
-pub struct Stream<T> {
+pub struct Stream {
     setup: Setup,
     endpoint: Endpoint,
     signaling: Link,
@@ -128,7 +130,7 @@ pub struct Stream<T> {
     cameras: Cameras,
     unknown: UnknownMessages,
     unreadable: UnreadableMessages,
-    outputs: VecDeque<Output<T>>,
+    outputs: VecDeque<Output>,
     rng: SmallRng,
 }
 
@@ -156,7 +158,7 @@ enum Phase {
     Finished,
 }
 
-impl<T: AsRef<str>> Stream<T> {
+impl Stream {
     /// A stream that dials its signaling endpoint at once. `seed` spreads its redials.
     pub fn new(now: Instant, seed: u64, setup: Setup, endpoint: Endpoint) -> Self {
         let signaling = Link::dialing(now, setup.timings.signaling_window, &setup.timings);
@@ -193,14 +195,14 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     /// Takes one input into account. After the end nothing is.
-    pub fn handle(&mut self, now: Instant, input: Input<T>) {
+    pub fn handle(&mut self, now: Instant, input: Input) {
         if matches!(self.phase, Phase::Finished) {
             return;
         }
         match input {
             Input::Opened(id) => self.opened(now, id),
-            Input::Text(id, text) => self.received(now, id, text),
-            Input::TooLarge(id, head) => self.too_large(id, head.as_ref()),
+            Input::Received(id, bytes) => self.received(now, id, bytes),
+            Input::TooLarge(id, head) => self.too_large(id, &head),
             Input::Lost(id, loss) => self.lost(now, id, loss, Socket::Gone),
             Input::Moved(endpoint) => self.moved(now, endpoint),
             Input::Interrupted => self.signaling_reported_lost(now),
@@ -225,7 +227,7 @@ impl<T: AsRef<str>> Stream<T> {
     }
 
     /// The next thing to do, until there is none.
-    pub fn poll(&mut self) -> Option<Output<T>> {
+    pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
@@ -288,11 +290,11 @@ impl<T: AsRef<str>> Stream<T> {
         }
     }
 
-    fn received(&mut self, now: Instant, id: LinkId, text: T) {
+    fn received(&mut self, now: Instant, id: LinkId, bytes: Bytes) {
         let link = find(&mut self.signaling, &mut self.media, id);
         let Some(link) = link.filter(|link| link.is_open()) else { return };
         // An unreadable message is skipped and does not count as a sign of life.
-        let message = parse(text.as_ref(), &mut self.unreadable);
+        let message = decode(bytes, &mut self.unreadable);
         if message.is_ok() {
             link.heard(now, &self.setup.timings);
         }
@@ -300,7 +302,7 @@ impl<T: AsRef<str>> Stream<T> {
             self.drain_on(now);
         }
         match message {
-            Ok(Message::Frame(medium, info)) => self.frame(id, medium, info, text),
+            Ok(Message::Frame(frame)) => self.frame(id, frame),
             Ok(message) => self.message(now, id, message),
             Err(malformed) => self.message_lost(id, &malformed),
         }

@@ -12,7 +12,6 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio::task::unconstrained;
 use tokio::time::Sleep;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use self::held::HeldDials;
 use self::links::Links;
@@ -22,6 +21,7 @@ use crate::model::{StopReason, StreamId, UserId};
 use crate::net::Network;
 use crate::rtms::LinkId;
 use crate::rtms::endpoint::Endpoint;
+use crate::rtms::message::encode;
 use crate::rtms::stream::{End, Input, Output, Setup, Stream};
 
 /// The most messages read from links that are about to be dropped. Zoom keeps filling an unanswered link for half a
@@ -107,7 +107,7 @@ pub(super) async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>)
 }
 
 struct Driver<'a> {
-    stream: Stream<Utf8Bytes>,
+    stream: Stream,
     links: Links,
     alarm: Pin<Box<Sleep>>,
     stream_id: &'a StreamId,
@@ -217,13 +217,12 @@ impl Driver<'_> {
                     self.held.remove(id);
                     self.links.hang_up(id, how);
                 }
-                Output::Send(id, mut message) => {
-                    message.stamp(clock::now_ms());
-                    if let Err(loss) = self.links.send(id, message.to_json()) {
+                Output::Send(id, message) => {
+                    if let Err(loss) = self.links.send(id, encode(message, clock::now_ms())) {
                         self.stream.handle(Instant::now(), Input::Lost(id, loss));
                     }
                 }
-                Output::Frame(medium, info, text) => self.feed.frame(medium, info, &text),
+                Output::Frame(frame) => self.feed.frame(&frame),
                 Output::Note { at_ms, body } => self.feed.note(at_ms, body),
                 Output::Ledger(change) => self.feed.change(change),
                 Output::Finished(end) => {
@@ -259,7 +258,7 @@ impl Driver<'_> {
     }
 
     /// Translates a command for the state machine; none for a command it does not need.
-    fn input(&mut self, command: Command) -> Option<Input<Utf8Bytes>> {
+    fn input(&mut self, command: Command) -> Option<Input> {
         match command {
             Command::Moved { endpoint, generation } => {
                 *self.generation = generation;

@@ -16,15 +16,19 @@ use super::reader::{Fields, Reader};
 use super::speaker::{self, Tokens};
 use super::time::normalize_ms;
 use crate::json::{self, Number};
-use crate::model::{Product, SpeakerRef};
+use crate::model::{Lost, Medium, Product, SpeakerRef, Unreadable};
 
-/// What is known of an audio, video or share frame without decoding it (sections 6.12 to 6.14).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FrameInfo {
+/// An audio, video or share message (sections 6.12 to 6.14). Its payload stays encoded until somebody asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaFrame {
+    /// Audio, video or share.
+    pub medium: Medium,
     /// When Zoom made the frame, Unix milliseconds.
     pub at_ms: Option<i64>,
-    /// Payload bytes, before base64.
-    pub bytes: u32,
+    /// The length of the payload in bytes, after base64.
+    pub payload_bytes: u32,
+    /// The message. UTF-8.
+    pub(super) text: Bytes,
     /// Where the base64 text lies in the message. `None` when it has escapes: then it lies nowhere as it is.
     data: Option<Span>,
     /// Where in the message the JSON of `user_id` and `channel_id` is.
@@ -32,12 +36,32 @@ pub struct FrameInfo {
     channel_id: Option<Span>,
 }
 
-impl FrameInfo {
-    /// The frame's speaker; empty for the mixed stream. `text` is the message that this was read from.
-    pub fn speaker<'a>(&self, text: &'a str, product: Product) -> SpeakerRef<'a> {
-        let token = |span: Option<Span>| text.get(span?.range());
+impl MediaFrame {
+    /// The frame's speaker; empty for the mixed stream.
+    pub fn speaker(&self, product: Product) -> SpeakerRef<'_> {
+        let token = |span: Option<Span>| str::from_utf8(self.text.get(span?.range())?).ok();
         let tokens = Tokens { user_id: token(self.user_id), channel_id: token(self.channel_id) };
         tokens.speaker(product)
+    }
+
+    /// Decodes the payload.
+    ///
+    /// # Errors
+    /// It is not base64.
+    pub fn payload(&self) -> Result<Bytes, Unreadable> {
+        let plain = self.data.and_then(|span| self.text.get(span.range()));
+        let bytes = match plain {
+            Some(base64) => BASE64.decode(base64).ok(),
+            None => self.escaped_payload().and_then(|base64| BASE64.decode(base64).ok()),
+        };
+        let lost = || Unreadable::new(self.medium.msg_type(), Lost::Message, "data");
+        bytes.map(Bytes::from).ok_or_else(lost)
+    }
+
+    fn escaped_payload(&self) -> Option<String> {
+        let text = json::mended(str::from_utf8(&self.text).ok()?);
+        let content = Content::read(&mut Reader::new(msg_type::UNDEFINED), &Fields::of(&text)?)?;
+        content.data.map(Cow::into_owned)
     }
 }
 
@@ -68,23 +92,6 @@ static BASE64: LazyLock<Simd> = LazyLock::new(|| {
             .with_decode_allow_trailing_bits(true),
     )
 });
-
-/// The payload of a frame, out of its base64. `text` is the message that `info` was read from. `None` when
-/// it is not base64.
-pub fn payload(text: &str, info: &FrameInfo) -> Option<Bytes> {
-    let plain = info.data.and_then(|span| text.get(span.range()));
-    let bytes = match plain {
-        Some(base64) => BASE64.decode(base64),
-        None => BASE64.decode(escaped_payload(text)?),
-    };
-    bytes.ok().map(Bytes::from)
-}
-
-fn escaped_payload(text: &str) -> Option<String> {
-    let text = json::mended(text);
-    let content = Content::read(&mut Reader::new(msg_type::UNDEFINED), &Fields::of(&text)?)?;
-    content.data.map(Cow::into_owned)
-}
 
 /// The `content` of messages 14 to 16, borrowed from the frame. It is read in the same pass as `msg_type`,
 /// because these are nearly all messages. Unknown fields are skipped. A malformed field ends that pass, and
@@ -117,13 +124,15 @@ impl<'a> Content<'a> {
         self.at_ms
     }
 
-    /// `None` when there is no payload text. `text` is the whole message.
-    pub(super) fn frame_info(&self, text: &str) -> Option<FrameInfo> {
+    /// `None` when there is no payload text. `text` is the whole message; the codec puts it into the frame.
+    pub(super) fn frame(&self, medium: Medium, text: &str) -> Option<MediaFrame> {
         let data = self.data.as_ref()?;
         let span = |part: &str| Span::of(part, text);
-        Some(FrameInfo {
+        Some(MediaFrame {
+            medium,
             at_ms: self.at_ms,
-            bytes: decoded_len(data),
+            payload_bytes: decoded_len(data),
+            text: Bytes::new(),
             data: match data {
                 Cow::Borrowed(data) => span(data),
                 Cow::Owned(_) => None,
@@ -261,30 +270,32 @@ mod tests {
         }
     }
 
-    fn read(text: &str) -> (FrameInfo, Option<Bytes>) {
+    fn read(text: &str) -> (MediaFrame, Option<Bytes>) {
         #[derive(serde::Deserialize)]
         struct Whole<'a> {
             #[serde(borrow)]
             content: Content<'a>,
         }
         let whole: Whole<'_> = serde_json::from_str(text).unwrap();
-        let info = whole.content.frame_info(text).unwrap();
-        (info, payload(text, &info))
+        let frame = whole.content.frame(Medium::Audio, text).unwrap();
+        let frame = MediaFrame { text: Bytes::copy_from_slice(text.as_bytes()), ..frame };
+        let payload = frame.payload().ok();
+        (frame, payload)
     }
 
     #[test]
     fn a_payload_comes_out_of_its_place_in_the_message() {
         let text = r#"{"msg_type":14,"content":{"data":"AAECAw==","user_id":1}}"#;
-        let (info, bytes) = read(text);
-        assert!(info.data.is_some());
+        let (frame, bytes) = read(text);
+        assert!(frame.data.is_some());
         assert_eq!(bytes.unwrap(), [0, 1, 2, 3][..]);
     }
 
     #[test]
     fn a_payload_with_escapes_or_without_padding_is_the_same_bytes() {
         let escaped = r#"{"content":{"data":"\/\/79"}}"#;
-        let (info, bytes) = read(escaped);
-        assert_eq!(info.data, None);
+        let (frame, bytes) = read(escaped);
+        assert_eq!(frame.data, None);
         assert_eq!(bytes.unwrap(), [255, 254, 253][..]);
         assert_eq!(read(r#"{"content":{"data":"AAE"}}"#).1.unwrap(), [0, 1][..]);
     }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::answer::HandshakeAnswer;
 use super::chat;
 use super::codes::msg_type;
-use super::content::{Content, FrameInfo};
+use super::content::{Content, MediaFrame};
 use super::event::EventUpdate;
 use super::reader::{Fields, Reader};
 use super::speaker::Tokens;
@@ -41,7 +41,7 @@ pub enum Message {
     /// 12
     KeepAlive(KeepAlive),
     /// 14 to 16
-    Frame(Medium, FrameInfo),
+    Frame(MediaFrame),
     /// 17; the time is when Zoom sent it.
     Transcript(Option<i64>, TranscriptLine),
     /// 18
@@ -88,9 +88,9 @@ struct Head<'a> {
 ///
 /// # Errors
 /// The message means nothing without the part that cannot be read.
-pub fn parse(text: &str, unreadable: &mut UnreadableMessages) -> Result<Message, Malformed> {
-    if let Some((medium, info)) = frame(text) {
-        return Ok(Message::Frame(medium, info));
+pub(super) fn parse(text: &str, unreadable: &mut UnreadableMessages) -> Result<Message, Malformed> {
+    if let Some(frame) = frame(text) {
+        return Ok(Message::Frame(frame));
     }
     let text = json::mended(text);
     let (fields, is_whole) = Fields::read(&text);
@@ -108,7 +108,7 @@ pub fn parse(text: &str, unreadable: &mut UnreadableMessages) -> Result<Message,
 }
 
 /// Counts a message that is too large to be read. Its first bytes, `head`, may still have its type.
-pub fn too_large(head: &str, unreadable: &mut UnreadableMessages) -> Malformed {
+pub(super) fn too_large(head: &str, unreadable: &mut UnreadableMessages) -> Malformed {
     let text = json::mended(head);
     let (fields, _) = Fields::read(&text);
     let number = number(&fields).unwrap_or(msg_type::UNDEFINED);
@@ -118,17 +118,16 @@ pub fn too_large(head: &str, unreadable: &mut UnreadableMessages) -> Malformed {
 }
 
 /// A well-formed frame; none for anything else.
-fn frame(text: &str) -> Option<(Medium, FrameInfo)> {
+fn frame(text: &str) -> Option<MediaFrame> {
     if !text.starts_with('{') {
         return None;
     }
     let head: Head<'_> = serde_json::from_str(text).ok()?;
-    Some((frame_medium(head.msg_type)?, head.content.frame_info(text)?))
+    head.content.frame(frame_medium(head.msg_type)?, text)
 }
 
 fn frame_medium(number: u16) -> Option<Medium> {
-    Medium::of_message(number)
-        .filter(|medium| matches!(medium, Medium::Audio | Medium::Video | Medium::Share))
+    Medium::of_message(number).filter(|medium| medium.has_frames())
 }
 
 /// The `msg_type`. A number out of range is an unknown type.
@@ -175,8 +174,8 @@ fn odd_frame(
 ) -> Result<Message, Malformed> {
     let content = Content::read(reader, fields).ok_or_else(|| reader.without("content"))?;
     let at_ms = content.at_ms();
-    match content.frame_info(text) {
-        Some(info) => Ok(Message::Frame(medium, info)),
+    match content.frame(medium, text) {
+        Some(frame) => Ok(Message::Frame(frame)),
         None => Err(Malformed { at_ms, ..reader.without("data") }),
     }
 }

@@ -44,7 +44,7 @@ pub struct Handshake {
 
 impl Outgoing {
     /// Gives a message that tells its time the time of its sending, Unix milliseconds.
-    pub fn stamp(&mut self, now_ms: i64) {
+    pub(in crate::rtms) fn stamp(&mut self, now_ms: i64) {
         match self {
             Outgoing::SubscribeVideo { at_ms, .. } => {
                 at_ms.get_or_insert(now_ms);
@@ -57,7 +57,7 @@ impl Outgoing {
     }
 
     /// The text of the frame.
-    pub fn to_json(&self) -> String {
+    pub(in crate::rtms) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("string keys and plain values always serialize")
     }
 }

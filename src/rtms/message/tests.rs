@@ -9,17 +9,21 @@ mod signaling;
 pub(in crate::rtms) mod spoiled;
 mod tolerance;
 
+use bytes::Bytes;
+
 use super::{Event, Malformed, Message};
 use crate::model::{Lost, UnreadableMessages};
 
 fn parse(text: &str) -> Result<Message, Malformed> {
-    super::parse(text, &mut UnreadableMessages::default())
+    super::decode(Bytes::copy_from_slice(text.as_bytes()), &mut UnreadableMessages::default())
 }
 
 /// The kinds of unreadable parts in a message, with their counts.
 fn unreadable(text: &str) -> Vec<(u16, Lost, String, u64)> {
     let mut unreadable = UnreadableMessages::default();
-    if let Ok(Message::Event(update)) = super::parse(text, &mut unreadable) {
+    if let Ok(Message::Event(update)) =
+        super::decode(Bytes::copy_from_slice(text.as_bytes()), &mut unreadable)
+    {
         let _ = update.meeting(&mut unreadable);
     }
     let json = serde_json::to_value(&unreadable).unwrap();

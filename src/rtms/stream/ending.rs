@@ -8,7 +8,7 @@ use crate::model::{Outcome, StopReason};
 /// How many times the drain time a stream is drained at most, while frames keep coming.
 const MAX_DRAINS: u32 = 10;
 
-impl<T: AsRef<str>> Stream<T> {
+impl Stream {
     /// Zoom's webhook or state 4: the stream is over, and its last words may still be on their way.
     pub(super) fn ended_by_zoom(&mut self, now: Instant, reason: Option<StopReason>) {
         let outcome = match self.phase {

@@ -9,8 +9,8 @@ use crate::model::{EntryBody, MediaSet, Medium, Outcome};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::ledger::Change;
 use crate::rtms::message::{
-    FrameInfo, Handshake, HandshakeAnswer, MEDIA_TYPE_ALL, Malformed, Message, Outgoing, msg_type,
-    too_large,
+    Handshake, HandshakeAnswer, MEDIA_TYPE_ALL, Malformed, MediaFrame, Message, Outgoing,
+    decode_head, msg_type,
 };
 use crate::rtms::params::{AudioStreams, ConnectionMode, Effective};
 
@@ -28,7 +28,7 @@ fn url_keys(medium: Medium) -> &'static [&'static str] {
     }
 }
 
-impl<T: AsRef<str>> Stream<T> {
+impl Stream {
     /// The handshake of a link that just opened.
     pub(super) fn handshake(&self, id: LinkId) -> Outgoing {
         let setup = &self.setup;
@@ -114,18 +114,18 @@ impl<T: AsRef<str>> Stream<T> {
         }
     }
 
-    pub(super) fn frame(&mut self, id: LinkId, medium: Medium, info: FrameInfo, text: T) {
+    pub(super) fn frame(&mut self, id: LinkId, frame: MediaFrame) {
         if id == LinkId::Signaling {
             self.count_unknown(msg_type::UNDEFINED);
-        } else if self.setup.params.wants(medium) {
-            self.outputs.push_back(Output::Frame(medium, info, text));
+        } else if self.setup.params.wants(frame.medium) {
+            self.outputs.push_back(Output::Frame(frame));
         }
     }
 
     /// Counts a message that is too large to be read. Like any unreadable message, it is no sign of life.
-    pub(super) fn too_large(&mut self, id: LinkId, head: &str) {
+    pub(super) fn too_large(&mut self, id: LinkId, head: &[u8]) {
         if self.link_mut(id).is_some_and(|link| link.is_open()) {
-            let lost = too_large(head, &mut self.unreadable);
+            let lost = decode_head(head, &mut self.unreadable);
             self.message_lost(id, &lost);
         }
     }
@@ -264,7 +264,7 @@ mod tests {
     const AUDIO: Lane = Lane::Only(Medium::Audio);
 
     /// A stream for audio whose signaling is live and whose media link waits for its answer.
-    fn handshaking(now: Instant) -> Stream<String> {
+    fn handshaking(now: Instant) -> Stream {
         let policy = Policy::new(ZOOM_HOSTS.map(String::from).to_vec(), false);
         let endpoint = policy.endpoint("wss://rtms.zoom.us/").unwrap();
         let setup = Setup {
@@ -280,13 +280,13 @@ mod tests {
         let answer =
             json!({ "msg_type": 2, "status_code": 0, "media_server": { "server_urls": urls } });
         stream.handle(now, Input::Opened(LinkId::Signaling));
-        stream.handle(now, Input::Text(LinkId::Signaling, answer.to_string()));
+        stream.handle(now, Input::Received(LinkId::Signaling, answer.to_string().into()));
         stream.handle(now, Input::Opened(LinkId::Media(AUDIO)));
         stream
     }
 
-    fn answer(stream: &mut Stream<String>, now: Instant, answer: &serde_json::Value) {
-        stream.handle(now, Input::Text(LinkId::Media(AUDIO), answer.to_string()));
+    fn answer(stream: &mut Stream, now: Instant, answer: &serde_json::Value) {
+        stream.handle(now, Input::Received(LinkId::Media(AUDIO), answer.to_string().into()));
     }
 
     #[test]

@@ -36,7 +36,7 @@ const MEETING_EVENTS: [u16; 12] = [
 /// How much of Zoom's reason for a refusal is kept for the log.
 const MAX_REASON_CHARS: usize = 200;
 
-impl<T: AsRef<str>> Stream<T> {
+impl Stream {
     pub(super) fn signaling_message(&mut self, now: Instant, message: Message) {
         match message {
             Message::SignalingAnswer(answer) => self.signaling_answer(now, &answer),

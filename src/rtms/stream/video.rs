@@ -37,7 +37,7 @@ impl Cameras {
     }
 }
 
-impl<T: AsRef<str>> Stream<T> {
+impl Stream {
     /// A program has chosen whose video it wants.
     pub(super) fn pin_video(&mut self, user_id: UserId) {
         self.cameras.pinned = Some(user_id);

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
 use futures_util::task::AtomicWaker;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::socket::{Received, Socket, dial};
 use crate::net::Network;
@@ -92,11 +91,11 @@ impl Links {
     }
 
     /// What happens next on any link. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Input<Utf8Bytes> {
+    pub(super) async fn next(&mut self) -> Input {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Input<Utf8Bytes>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
         // Before the first look at a flag: who wakes after that look finds this task.
         self.task.register(cx.waker());
         let count = self.slots.len();
@@ -124,7 +123,7 @@ impl Links {
 
 impl Slot {
     /// Whoever had news may have more: the flag stays set until there is none.
-    fn poll(&mut self) -> Poll<Input<Utf8Bytes>> {
+    fn poll(&mut self) -> Poll<Input> {
         if !self.woken.is_set.swap(false, Ordering::Acquire) {
             return Poll::Pending;
         }
@@ -133,11 +132,11 @@ impl Slot {
         Poll::Ready(news)
     }
 
-    fn poll_kind(&mut self) -> Poll<Input<Utf8Bytes>> {
+    fn poll_kind(&mut self) -> Poll<Input> {
         let cx = &mut Context::from_waker(&self.waker);
         let news = match &mut self.kind {
             Kind::Open(socket) => match ready!(socket.poll(cx)) {
-                Ok(Received::Text(text)) => Input::Text(self.id, text),
+                Ok(Received::Whole(bytes)) => Input::Received(self.id, bytes),
                 Ok(Received::TooLarge(head)) => Input::TooLarge(self.id, head),
                 Err(loss) => Input::Lost(self.id, loss),
             },

@@ -1,4 +1,4 @@
-//! One WebSocket of a stream: reads texts, queues writes, closes. What cannot be read costs no link.
+//! One WebSocket of a stream: dials, reads messages, queues writes, closes. Another transport is another file like this one.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,11 +7,11 @@ use bytes::Bytes;
 use futures_util::{FutureExt, Sink, Stream};
 use tokio::task::coop::has_budget_remaining;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::text_frames::TextAsBinary;
 use crate::model::Medium;
-use crate::net::{Network, Transport, WebSocket, describe};
+use crate::net::{Network, Target, Transport, WebSocket, describe};
 use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::LossReason;
 use crate::rtms::{Lane, LinkId};
@@ -40,9 +40,9 @@ pub(super) struct Socket {
 
 /// A message of the peer.
 pub(super) enum Received {
-    Text(Utf8Bytes),
+    Whole(Bytes),
     /// The first bytes of a message that is too large; the rest is discarded.
-    TooLarge(Utf8Bytes),
+    TooLarge(Bytes),
 }
 
 /// Connects, with TLS and upgrade. The error is for the log and names no path.
@@ -52,9 +52,14 @@ pub(super) async fn dial(
     network: Network,
 ) -> Result<Socket, String> {
     let wrap = |stream| TextAsBinary::new(stream, MAX_PASSED_BYTES as u64);
-    let dialled = network.websocket(endpoint.target(), config(id), |_| true, wrap).await;
+    let dialled = network.websocket(target(&endpoint), config(id), |_| true, wrap).await;
     let websocket = dialled.map_err(|error| error.to_string())?;
     Ok(Socket { websocket, unflushed: false, broken: None })
+}
+
+fn target(endpoint: &Endpoint) -> Target<'_> {
+    let (host, port, url) = (endpoint.host(), endpoint.port(), endpoint.url());
+    Target { host, port, is_tls: endpoint.is_tls(), url }
 }
 
 fn config(id: LinkId) -> WebSocketConfig {
@@ -74,15 +79,9 @@ fn config(id: LinkId) -> WebSocketConfig {
 
 fn received(bytes: Bytes) -> Received {
     match bytes.len() > MAX_MESSAGE_BYTES {
-        true => Received::TooLarge(text(bytes.slice(..HEAD_BYTES))),
-        false => Received::Text(text(bytes)),
+        true => Received::TooLarge(bytes.slice(..HEAD_BYTES)),
+        false => Received::Whole(bytes),
     }
-}
-
-/// Decodes lossily: invalid UTF-8 becomes U+FFFD.
-fn text(bytes: Bytes) -> Utf8Bytes {
-    Utf8Bytes::try_from(bytes.clone())
-        .unwrap_or_else(|_| String::from_utf8_lossy(&bytes).into_owned().into())
 }
 
 impl Socket {
@@ -120,7 +119,7 @@ impl Socket {
                 Some(Ok(message)) => message,
             };
             match message {
-                Message::Text(text) => return Poll::Ready(Ok(Received::Text(text))),
+                Message::Text(text) => return Poll::Ready(Ok(Received::Whole(text.into()))),
                 Message::Binary(bytes) => return Poll::Ready(Ok(received(bytes))),
                 Message::Close(frame) => {
                     let code = frame.map(|frame| frame.code.into());

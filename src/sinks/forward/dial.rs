@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::target::Targets;
-use crate::net::{DialError, Network, WebSocket};
+use crate::net::{DialError, Network, Target, WebSocket};
 use crate::rtms::endpoint::Endpoint;
 use crate::sinks::live;
 
@@ -21,7 +21,9 @@ pub(super) async fn dial(
     network: &Network,
 ) -> Result<WebSocket, String> {
     let admits = |address| targets.allows_address(endpoint.host(), address);
-    let dial = network.websocket(endpoint.target(), live::config(), admits, identity);
+    let (host, port, url) = (endpoint.host(), endpoint.port(), endpoint.url());
+    let target = Target { host, port, is_tls: endpoint.is_tls(), url };
+    let dial = network.websocket(target, live::config(), admits, identity);
     match timeout(DIAL_LIMIT, dial).await.unwrap_or(Err(DialError::Silent)) {
         Ok(websocket) => Ok(websocket),
         Err(DialError::NotAdmitted) => Err(

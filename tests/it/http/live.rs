@@ -42,9 +42,9 @@ fn frame_at(feed: &mut Feed, medium: &str, user_id: u32, payload: &[u8], at_ms: 
         "user_id": user_id, "data": BASE64_STANDARD.encode(payload), "timestamp": at_ms,
     }})
     .to_string();
-    let parsed = message::parse(&text, &mut UnreadableMessages::default());
-    let Ok(Message::Frame(medium, info)) = parsed else { panic!("no frame") };
-    feed.frame(medium, info, &text);
+    let decoded = message::decode(text.into(), &mut UnreadableMessages::default());
+    let Ok(Message::Frame(frame)) = decoded else { panic!("no frame") };
+    feed.frame(&frame);
 }
 
 fn line(user_id: u64, text: &str) -> EntryBody {

@@ -80,12 +80,9 @@ impl Studio {
             "user_id": 7, "data": BASE64_STANDARD.encode(payload), "timestamp": at_ms,
         }})
         .to_string();
-        let Ok(Message::Frame(medium, info)) =
-            message::parse(&text, &mut UnreadableMessages::default())
-        else {
-            panic!("no frame")
-        };
-        self.feed.frame(medium, info, &text);
+        let decoded = message::decode(text.into(), &mut UnreadableMessages::default());
+        let Ok(Message::Frame(frame)) = decoded else { panic!("no frame") };
+        self.feed.frame(&frame);
     }
 
     /// Stores the received frames and leaves the stream.

@@ -2,17 +2,17 @@
 
 use super::{lost, malformed, parse, unreadable};
 use crate::model::{Lost, Medium, Product, Speaker, SpeakerUserId, UserId};
-use crate::rtms::message::{FrameInfo, KeepAlive, Message, payload};
+use crate::rtms::message::{KeepAlive, MediaFrame, Message};
 
-fn frame(text: &str) -> (Medium, FrameInfo) {
+fn frame(text: &str) -> MediaFrame {
     match parse(text).unwrap() {
-        Message::Frame(medium, info) => (medium, info),
+        Message::Frame(frame) => frame,
         other => panic!("not a frame: {other:?}"),
     }
 }
 
 fn speaker(text: &str, product: Product) -> Speaker {
-    frame(text).1.speaker(text, product).to_speaker()
+    frame(text).speaker(product).to_speaker()
 }
 
 fn keep_alive(text: &str) -> KeepAlive {
@@ -25,10 +25,10 @@ fn keep_alive(text: &str) -> KeepAlive {
 #[test]
 fn an_audio_frame_tells_its_speaker_time_and_size() {
     let text = r#"{"msg_type":14,"content":{"user_id":16778240,"user_name":"Ana","data":"AAAB","length":3,"timestamp":1732313190020}}"#;
-    let (medium, info) = frame(text);
-    assert_eq!((medium, info.bytes), (Medium::Audio, 3));
+    let frame = frame(text);
+    assert_eq!((frame.medium, frame.payload_bytes), (Medium::Audio, 3));
     assert_eq!(speaker(text, Product::Meeting), Speaker::participant(UserId(16_778_240), None));
-    assert_eq!(info.at_ms, Some(1_732_313_190_020));
+    assert_eq!(frame.at_ms, Some(1_732_313_190_020));
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn mixed_audio_has_nobody_or_number_0() {
     assert_eq!(speaker(text, Product::Meeting), Speaker::default());
     let text = r#"{"msg_type":14,"content":{"data":"AAA=","timestamp":1732313190020}}"#;
     assert_eq!(speaker(text, Product::Meeting), Speaker::default());
-    assert_eq!(frame(text).1.bytes, 2);
+    assert_eq!(frame(text).payload_bytes, 2);
 }
 
 #[test]
@@ -58,9 +58,9 @@ fn contact_center_audio_carries_a_channel() {
 fn video_and_share_are_frames_of_their_medium() {
     let body =
         r#""content":{"user_id":7,"user_name":"Bo","data":"AAAAAA==","timestamp":1732313190020}"#;
-    assert_eq!(frame(&format!(r#"{{"msg_type":15,{body}}}"#)).0, Medium::Video);
-    let (medium, info) = frame(&format!(r#"{{{body},"msg_type":16}}"#));
-    assert_eq!((medium, info.bytes), (Medium::Share, 4));
+    assert_eq!(frame(&format!(r#"{{"msg_type":15,{body}}}"#)).medium, Medium::Video);
+    let frame = frame(&format!(r#"{{{body},"msg_type":16}}"#));
+    assert_eq!((frame.medium, frame.payload_bytes), (Medium::Share, 4));
 }
 
 #[test]
@@ -98,10 +98,13 @@ fn a_malformed_field_of_a_frame_costs_only_that_field() {
         (r#""timestamp":"""#, None),
     ] {
         let text = format!(r#"{{"msg_type":14,"content":{{"data":"AAAB",{field}}}}}"#);
-        let (medium, info) = frame(&text);
+        let frame = frame(&text);
         let number = speaker(&text, Product::Meeting).number();
-        assert_eq!((medium, info.bytes, number, info.at_ms), (Medium::Audio, 3, None, None));
-        assert_eq!(payload(&text, &info).unwrap(), [0, 0, 1][..], "{text}");
+        assert_eq!(
+            (frame.medium, frame.payload_bytes, number, frame.at_ms),
+            (Medium::Audio, 3, None, None)
+        );
+        assert_eq!(frame.payload().unwrap(), [0, 0, 1][..], "{text}");
         let expected = reason.map(|reason| (14, Lost::Field, reason.to_owned(), 1));
         assert_eq!(unreadable(&text), Vec::from_iter(expected), "{text}");
     }
@@ -119,10 +122,10 @@ fn a_frame_with_a_name_that_is_not_utf_8_is_still_a_frame() {
         r#" {"msg_type":"14","content":{"user_name":"Ana \u","user_id":7,"data":"AA\/B"}}"#,
         r#"{"msg_type":3,"msg_type":14,"content":{"user_id":1,"user_id":7,"data":"AAAB"}}"#,
     ] {
-        let (_, info) = frame(text);
+        let frame = frame(text);
         let number = speaker(text, Product::Meeting).number();
-        assert_eq!((number, info.bytes), (Some(UserId(7)), 3), "{text}");
-        assert_eq!(payload(text, &info).unwrap().len(), 3, "{text}");
+        assert_eq!((number, frame.payload_bytes), (Some(UserId(7)), 3), "{text}");
+        assert_eq!(frame.payload().unwrap().len(), 3, "{text}");
         assert_eq!(unreadable(text), [], "{text}");
     }
 }

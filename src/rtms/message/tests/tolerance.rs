@@ -1,7 +1,7 @@
 //! The tolerance list of section 18.8 and what Zoom's texts and mock disagree about.
 
 use super::{event, lost, malformed, parse};
-use crate::model::{Medium, Participant, Product, SpeakerRef, SpeakerUserId, StopReason, UserId};
+use crate::model::{Participant, Product, SpeakerRef, SpeakerUserId, StopReason, UserId};
 use crate::rtms::message::{Event, Message};
 
 #[test]
@@ -37,9 +37,9 @@ fn a_user_id_may_be_a_string() {
     let seven = Participant { user_id: UserId(7), user_name: None };
     assert_eq!(event(text).1, Event::ActiveSpeaker(seven));
     let text = r#"{"msg_type":14,"content":{"user_id":"7","data":"AAAA"}}"#;
-    let Message::Frame(Medium::Audio, info) = parse(text).unwrap() else { panic!("not audio") };
+    let Message::Frame(info) = parse(text).unwrap() else { panic!("not audio") };
     let seven = Some(SpeakerUserId::Number(UserId(7)));
-    assert_eq!(info.speaker(text, Product::Meeting).to_speaker().user_id, seven);
+    assert_eq!(info.speaker(Product::Meeting).to_speaker().user_id, seven);
     let text = r#"{"msg_type":17,"content":{"user_id":"7","data":"x"}}"#;
     let Message::Transcript(_, line) = parse(text).unwrap() else { panic!("not a line") };
     assert_eq!(line.speaker.in_product(Product::Meeting).user_id, seven);
@@ -58,7 +58,7 @@ fn a_timestamp_may_be_a_string_and_in_seconds() {
     let Message::StreamState { at_ms, .. } = parse(text).unwrap() else { panic!("not a state") };
     assert_eq!(at_ms, Some(1_694_204_592_000));
     let text = r#"{"msg_type":15,"content":{"timestamp":"1694204592","data":"AAAA"}}"#;
-    let Message::Frame(_, info) = parse(text).unwrap() else { panic!("not a frame") };
+    let Message::Frame(info) = parse(text).unwrap() else { panic!("not a frame") };
     assert_eq!(info.at_ms, Some(1_694_204_592_000));
 }
 
@@ -102,9 +102,9 @@ fn the_content_of_a_frame_may_be_the_payload_itself() {
         (r#"{"msg_type":14,"content":"AAAA"}"#, 3),
         (r#"{"msg_type":14,"content":"\/9j\/AA=="}"#, 4),
     ] {
-        let Message::Frame(Medium::Audio, info) = parse(text).unwrap() else { panic!("{text}") };
-        let nobody = info.speaker(text, Product::Meeting);
-        assert_eq!((nobody, info.at_ms, info.bytes), (SpeakerRef::default(), None, bytes));
+        let Message::Frame(info) = parse(text).unwrap() else { panic!("{text}") };
+        let nobody = info.speaker(Product::Meeting);
+        assert_eq!((nobody, info.at_ms, info.payload_bytes), (SpeakerRef::default(), None, bytes));
     }
 }
 

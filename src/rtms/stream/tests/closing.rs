@@ -11,7 +11,7 @@ use crate::rtms::stream::{End, Input};
 const MEDIA: [Medium; 2] = [Medium::Audio, Medium::Transcript];
 const CLOSE_ANSWER: &str = r#"{"msg_type":22,"status_code":0,"reason":"OK","timestamp":1}"#;
 
-fn stopped(reason: Option<i64>) -> Input<String> {
+fn stopped(reason: Option<i64>) -> Input {
     Input::Stopped { reason: reason.map(StopReason) }
 }
 

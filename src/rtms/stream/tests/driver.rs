@@ -15,7 +15,7 @@ const MAX_CALLS_AT_ONCE: usize = 20;
 
 /// A driver without sockets or clock. What comes out is checked at once and kept as short words.
 pub(super) struct Driver {
-    pub stream: Stream<String>,
+    pub stream: Stream,
     pub now: Instant,
     pub sockets: Sockets,
     said: Vec<String>,
@@ -88,7 +88,7 @@ impl Driver {
     }
 
     pub(super) fn hear(&mut self, link: LinkId, text: &str) {
-        self.give(Input::Text(link, text.to_owned()));
+        self.give(Input::Received(link, text.to_owned().into()));
     }
 
     pub(super) fn lose(&mut self, link: LinkId) {
@@ -100,7 +100,7 @@ impl Driver {
         self.give(Input::Moved(endpoint));
     }
 
-    pub(super) fn give(&mut self, input: Input<String>) {
+    pub(super) fn give(&mut self, input: Input) {
         match &input {
             Input::Opened(link) => self.sockets.open(*link),
             Input::Lost(link, _) => self.sockets.lose(*link),
@@ -203,7 +203,7 @@ fn endpoint(setup: &Setup, url: &str) -> Endpoint {
     setup.policy.endpoint(url).unwrap()
 }
 
-fn words(output: &Output<String>) -> String {
+fn words(output: &Output) -> String {
     match output {
         Output::Dial(link, endpoint) => format!("dial {} at {}", link.as_str(), endpoint.host()),
         Output::Send(link, message) => {
@@ -212,7 +212,7 @@ fn words(output: &Output<String>) -> String {
         }
         Output::HangUp(link, HangUp::Politely) => format!("close {}", link.as_str()),
         Output::HangUp(link, HangUp::Silently) => format!("drop {}", link.as_str()),
-        Output::Frame(medium, ..) => format!("{} frame", medium.as_str()),
+        Output::Frame(frame) => format!("{} frame", frame.medium),
         Output::Note { body: EntryBody::LinkUp { link }, .. } => format!("{link} is up"),
         Output::Note { body: EntryBody::LinkDown { link, .. }, .. } => format!("{link} is down"),
         Output::Note { body, .. } => format!("entry {}", body.kind().as_str()),

@@ -8,7 +8,7 @@ use crate::model::{EntryBody, Medium, StreamStatus};
 use crate::rtms::params::ConnectionMode;
 use crate::rtms::stream::{Input, LinkId, LossReason};
 
-fn dial_failed(link: LinkId) -> Input<String> {
+fn dial_failed(link: LinkId) -> Input {
     Input::Lost(link, LossReason::Dial("connection refused".into()))
 }
 

@@ -43,7 +43,7 @@ impl Sockets {
         self.is_finished
     }
 
-    pub(super) fn check(&mut self, output: &Output<String>) {
+    pub(super) fn check(&mut self, output: &Output) {
         assert!(!self.is_finished, "nothing comes after Finished: {output:?}");
         match output {
             Output::Dial(id, _) => {

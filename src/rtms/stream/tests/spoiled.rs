@@ -81,10 +81,10 @@ fn a_message_that_is_too_large_costs_its_medium_a_frame_and_no_link() {
         (late, 0, &[Medium::Audio, Medium::Transcript]),
     ] {
         let mut driver = Driver::unified(&[Medium::Audio, Medium::Transcript]);
-        driver.give(Input::TooLarge(ALL, head.to_owned()));
+        driver.give(Input::TooLarge(ALL, head.to_owned().into()));
         assert_eq!(driver.said(), [] as [&str; 0], "{head}");
         assert_eq!(driver.unreadable_media(), media, "{head}");
-        driver.give(Input::TooLarge(SIGNALING, head.to_owned()));
+        driver.give(Input::TooLarge(SIGNALING, head.to_owned().into()));
         assert_eq!(driver.unreadable_media(), [], "{head}");
         let kind = Unreadable::new(number, Lost::Message, "too_large");
         assert_eq!(driver.stream.take_unreadable().count(&kind), 2, "{head}");

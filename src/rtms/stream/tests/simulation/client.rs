@@ -20,7 +20,7 @@ const STORE_EVERY_MS: i64 = 10_000;
 
 /// The daemon: a stream, its ledger, what of that is stored, and what came. It may be down.
 pub(super) struct Client {
-    stream: Option<Stream<String>>,
+    stream: Option<Stream>,
     sockets: Sockets,
     setup: Setup,
     start: Instant,
@@ -133,7 +133,7 @@ impl Client {
         self.input(input, zoom);
     }
 
-    pub(super) fn input(&mut self, input: Input<String>, zoom: &mut Zoom) {
+    pub(super) fn input(&mut self, input: Input, zoom: &mut Zoom) {
         match &input {
             Input::Opened(link) => self.sockets.open(*link),
             Input::Lost(link, _) => self.sockets.lose(*link),
@@ -154,7 +154,7 @@ impl Client {
                 Output::Dial(link, endpoint) => zoom.dialed(self.now_ms, link, endpoint.host()),
                 Output::Send(link, message) => zoom.heard(self.now_ms, link, &message.to_json()),
                 Output::HangUp(link, _) => zoom.hung_up(self.now_ms, link),
-                Output::Frame(medium, info, _) => self.received(medium, info.at_ms),
+                Output::Frame(frame) => self.received(frame.medium, frame.at_ms),
                 Output::Note { at_ms, body: EntryBody::Transcript(_) } => {
                     self.received(Medium::Transcript, at_ms);
                 }

@@ -23,7 +23,7 @@ const KEPT_MS: i64 = 60_000;
 
 /// What the daemon finds.
 pub(super) enum Happens {
-    Input(Input<String>),
+    Input(Input),
     Moved,
 }
 
@@ -243,11 +243,11 @@ impl Zoom {
     }
 
     pub(super) fn say(&mut self, link: LinkId, text: String) {
-        self.tell(link, Input::Text(link, text));
+        self.tell(link, Input::Received(link, text.into()));
     }
 
     /// Nothing overtakes on a link, and nothing arrives from a dead one.
-    fn tell(&mut self, link: LinkId, input: Input<String>) {
+    fn tell(&mut self, link: LinkId, input: Input) {
         let arrives_ms = self.now_ms + self.rng.random_range(5..200);
         let Some(socket) = self.sockets.get_mut(&link) else { return };
         if socket.dead_since_ms.is_none() {
