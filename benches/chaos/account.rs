@@ -60,18 +60,18 @@ pub(crate) struct Totals {
 ///
 /// Outside the gaps everything that was made was sent, and exactly that was received. Inside them no more was received
 /// than sent.
-pub(crate) fn compare(ledger: &Ledger, made: &Made, totals: &mut Totals) -> Result<(), String> {
+pub(crate) fn compare(ledger: &Ledger, made: &Made) -> Result<Totals, String> {
     let of_medium = made.media.get(&ledger.medium).map(Vec::as_slice).unwrap_or_default();
     if made.is_cut || ledger.earlier_gaps > 0 {
         return Err("more frames or gaps than are remembered: nothing is proved".to_owned());
     }
-    let (mut outside, mut inside) = (Count::default(), Count::default());
+    let (mut outside, mut inside, mut unsent) = (Count::default(), Count::default(), 0);
     for (at_ms, bytes, is_sent) in of_medium.iter().filter(|made| made.0 >= ledger.since_ms) {
         let is_inside = ledger.gaps.iter().any(|gap| gap.holds(*at_ms));
         match (is_inside, is_sent) {
             (true, true) => inside.add(*bytes),
             (false, true) => outside.add(*bytes),
-            (true, false) => totals.unsent += 1,
+            (true, false) => unsent += 1,
             (false, false) => {
                 let around = ledger.around(*at_ms, of_medium);
                 return Err(format!("{at_ms} was never sent, and is in no gap; {around}"));
@@ -90,15 +90,31 @@ pub(crate) fn compare(ledger: &Ledger, made: &Made, totals: &mut Totals) -> Resu
     if ledger.in_gaps.frames > inside.frames {
         return Err(format!("in the gaps {inside:?} was sent, {:?} received", ledger.in_gaps));
     }
-    totals.lost += inside.frames - ledger.in_gaps.frames;
-    totals.sent.add_all(outside);
-    totals.sent.add_all(inside);
-    totals.received.add_all(ledger.came);
-    totals.received_in_gaps.add_all(ledger.in_gaps);
-    totals.gaps += ledger.gaps.len();
-    totals.expected_ms += ledger.expected_ms;
-    totals.covered_ms += ledger.covered_ms;
-    Ok(())
+    let mut sent = outside;
+    sent.add_all(inside);
+    Ok(Totals {
+        sent,
+        received: ledger.came,
+        received_in_gaps: ledger.in_gaps,
+        lost: inside.frames - ledger.in_gaps.frames,
+        unsent,
+        gaps: ledger.gaps.len(),
+        expected_ms: ledger.expected_ms,
+        covered_ms: ledger.covered_ms,
+    })
+}
+
+impl Totals {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.sent.add_all(other.sent);
+        self.received.add_all(other.received);
+        self.received_in_gaps.add_all(other.received_in_gaps);
+        self.lost += other.lost;
+        self.unsent += other.unsent;
+        self.gaps += other.gaps;
+        self.expected_ms += other.expected_ms;
+        self.covered_ms += other.covered_ms;
+    }
 }
 
 impl Ledger {

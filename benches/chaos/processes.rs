@@ -1,19 +1,15 @@
-//! The two processes, and what is asked of them over HTTP.
+//! The daemon as a process, what is asked of it over HTTP, and the meeting that the simulator plays.
 
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use super::Problem;
+use super::zoom::{Problem, free_port, http};
 
 const API_TOKEN: &str = "chaos-token-of-the-bench";
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -26,13 +22,6 @@ pub(super) struct Daemon {
     folder: std::path::PathBuf,
     port: u16,
     child: Child,
-    http: reqwest::Client,
-}
-
-/// `rtmsd simulate`.
-pub(super) struct Zoom {
-    _child: Child,
-    control_url: String,
     http: reqwest::Client,
 }
 
@@ -96,49 +85,6 @@ impl Daemon {
     }
 }
 
-impl Zoom {
-    pub(super) async fn start(folder: &Path, webhook: &str, streams: u32) -> Result<Self, Problem> {
-        let script = folder.join("script.json");
-        std::fs::write(&script, meeting().to_string())?;
-        let meetings = streams.to_string();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rtmsd"))
-            .args(["simulate", "--skip-url-validation", "--remember-frames"])
-            .args(["--webhook-url", webhook, "--meetings", &meetings, "--script"])
-            .arg(&script)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true)
-            .spawn()?;
-        let out = child.stdout.take().ok_or("a pipe")?;
-        let mut lines = BufReader::new(out).lines();
-        let line = timeout(START_LIMIT, lines.next_line()).await??;
-        let line = line.ok_or("the simulator says nothing")?;
-        let ready: Value = serde_json::from_str(&line)?;
-        let control_url = ready["ready"]["control_url"].as_str().ok_or("a control URL")?.to_owned();
-        Ok(Self { _child: child, control_url, http: http()? })
-    }
-
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Problem> {
-        let answer = self.http.get(format!("{}{path}", self.control_url)).send().await?;
-        Ok(answer.error_for_status()?.json().await?)
-    }
-
-    /// False when there was nothing to do it to, such as a link that is down already.
-    pub(super) async fn perform(
-        &self,
-        meeting: &str,
-        verb: &str,
-        body: &Value,
-    ) -> Result<bool, Problem> {
-        let url = format!("{}/meetings/{meeting}/{verb}", self.control_url);
-        let answer = self.http.post(url).body(body.to_string()).send().await?;
-        match answer.status() {
-            StatusCode::CONFLICT => Ok(false),
-            _ => answer.error_for_status().map(|_| true).map_err(Into::into),
-        }
-    }
-}
-
 fn serve(variables: &[(&'static str, String)], folder: &Path) -> Result<Child, Problem> {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("daemon.log"))?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_rtmsd"));
@@ -175,7 +121,7 @@ fn variables(folder: &Path, port: u16) -> Vec<(&'static str, String)> {
 }
 
 /// Ana is on camera, says something every second and types something every three.
-fn meeting() -> Value {
+pub(super) fn meeting() -> Value {
     let mut timeline =
         vec![json!({"at_ms": 0, "join": "ana"}), json!({"at_ms": 0, "video_on": "ana"})];
     for second in 0..SCRIPT_SECONDS {
@@ -192,18 +138,4 @@ fn meeting() -> Value {
         "timeline": timeline,
         "end": {"at_ms": SCRIPT_SECONDS * 1_000, "stop_reason": 6}
     })
-}
-
-async fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port())
-}
-
-/// Everything is on loopback and without TLS, but a client needs a provider to be built.
-fn http() -> Result<reqwest::Client, Problem> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(rustls::RootCertStore::empty())
-        .with_no_client_auth();
-    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build()?)
 }

@@ -3,6 +3,8 @@
 pub(crate) mod account;
 mod faults;
 mod processes;
+#[path = "../support/zoom.rs"]
+mod zoom;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,10 +19,8 @@ use tokio::time::sleep;
 
 use self::account::{Ledger, Made, Totals, compare};
 use self::faults::Faults;
-use self::processes::{Daemon, Zoom};
-
-/// Why a run failed, or could not be made.
-pub(crate) type Problem = Box<dyn std::error::Error + Send + Sync>;
+use self::processes::{Daemon, meeting};
+use self::zoom::{Problem, Zoom};
 
 /// For everything to be live: a link on which nothing comes is given up after 65 s.
 const LIVE_LIMIT: Duration = Duration::from_secs(150);
@@ -77,7 +77,9 @@ struct StreamLedger {
 pub(crate) async fn run(plan: &Plan) -> Result<Figures, Problem> {
     let folder = tempfile::tempdir()?;
     let mut daemon = Daemon::start(folder.path()).await?;
-    let zoom = Arc::new(Zoom::start(folder.path(), &daemon.webhook_url(), plan.streams).await?);
+    let (webhook_url, meetings) = (daemon.webhook_url(), plan.streams.to_string());
+    let args = ["--meetings", meetings.as_str()];
+    let zoom = Arc::new(Zoom::start(folder.path(), &meeting(), &webhook_url, &args).await?);
     wait_for(&daemon, "live", plan.streams).await?;
     let faults = plague(plan, &zoom, &mut daemon).await?;
     let calm = Instant::now();
@@ -194,8 +196,9 @@ async fn compare_all(zoom: &Zoom, ended: &[StreamLedger]) -> Result<Totals, Prob
     for StreamLedger { stream_id, media, .. } in ended {
         let made: Made = zoom.get(&format!("/streams/{stream_id}/frames")).await?;
         for ledger in media {
-            if let Err(problem) = compare(ledger, &made, &mut totals) {
-                problems.push(format!("{stream_id}, {}: {problem}", ledger.medium));
+            match compare(ledger, &made) {
+                Ok(compared) => totals.add(&compared),
+                Err(problem) => problems.push(format!("{stream_id}, {}: {problem}", ledger.medium)),
             }
         }
     }

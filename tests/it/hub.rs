@@ -85,7 +85,7 @@ async fn a_large_batch_passes_a_slow_wire_in_smaller_ones() {
     // Sending everything takes 12 s; a transaction may take 10 s.
     let text = "x".repeat(50_000);
     (0..LINES).for_each(|_| feed.note(None, line(&text)));
-    proxy.slow_down(80_000);
+    proxy.limit(Some(80_000));
     let writing = tokio::spawn(writer.run());
     timeout(TIMEOUT, feed.finish()).await.expect("it passes in time");
     writing.abort();

@@ -1,14 +1,17 @@
 //! Two daemons share a Postgres, and one is cut off from it or suspended while it runs a stream. Every line that Zoom
 //! sent is stored once or lies in a gap, no number is assigned twice, and the stream ends when Zoom ends it.
 
-use std::collections::BTreeSet;
+#[path = "../../../benches/fence/entries.rs"]
+mod entries;
+
 use std::time::Duration;
 
 use rtmsd::sessions::Leases;
 use rtmsd::simulator::{Duplicates, Settings, Verb};
 use tokio::time::sleep;
 
-use super::chaos::run::account::{Ledger, Made, Totals, compare};
+use self::entries::count_lines;
+use super::chaos::run::account::{Ledger, Made, compare};
 use super::kit::{Api, Home, Log, Page, TestDaemon, Zoom, endless, eventually, real, zoom};
 use super::process::Process;
 use crate::http::client::{exchange, head};
@@ -101,35 +104,14 @@ impl Watched {
         let path = format!("/simulator/streams/{}/frames", stream.stream_id);
         let answer = exchange(self.zoom.simulator.addr(), &head("GET", &path, &[])).await;
         let made: Made = serde_json::from_slice(&answer.body).unwrap();
-        let missing = missing(&page, &made);
+        let lines = count_lines(&page.entries, &made.media["transcript"]);
+        let lines = lines.unwrap_or_else(|problem| panic!("{problem} {:#?}", page.outline()));
         check_ledgers(api, self.first.session_id(), &made).await;
         let report = self.zoom.simulator.report();
         assert!(report.is_clean(), "{:?} {:?}", self.zoom.stream().breaches, report.strays);
-        (page, missing)
+        assert_eq!(lines.sent, lines.stored + lines.in_gaps);
+        (page, lines.in_gaps)
     }
-}
-
-/// Counts the lines that were sent and not stored, and asserts that each lies in a gap.
-fn missing(page: &Page, made: &Made) -> usize {
-    let number = |text: &str| text.strip_prefix("line ").unwrap().parse::<usize>().unwrap();
-    let texts = page.texts();
-    let stored: BTreeSet<usize> = texts.iter().map(|text| number(text)).collect();
-    assert_eq!(stored.len(), texts.len(), "a line is stored twice: {texts:?}");
-    let gaps: Vec<(i64, i64)> = page
-        .of("gap")
-        .iter()
-        .filter(|gap| gap["medium"] == "transcript")
-        .map(|gap| (gap["start_ms"].as_i64().unwrap(), gap["end_ms"].as_i64().unwrap()))
-        .collect();
-    // Lines before the first stored line were spoken before the stream was joined.
-    let joined = *stored.first().expect("lines are stored");
-    let all = made.media["transcript"].iter().enumerate().skip(joined);
-    let missing: Vec<_> = all.filter(|(line, _)| !stored.contains(line)).collect();
-    for (line, (at_ms, ..)) in &missing {
-        let is_in_gap = gaps.iter().any(|(start_ms, end_ms)| (start_ms..end_ms).contains(&at_ms));
-        assert!(is_in_gap, "line {line} at {at_ms} is nowhere: {gaps:?} {:#?}", page.outline());
-    }
-    missing.len()
 }
 
 /// Asserts that the ledger agrees with Zoom's record, frame by frame.
@@ -140,8 +122,7 @@ async fn check_ledgers(api: Api, session_id: &str, made: &Made) {
     let ledgers: Vec<Ledger> = serde_json::from_value(media).unwrap();
     assert_eq!(ledgers.len(), 2);
     for ledger in &ledgers {
-        let compared = compare(ledger, made, &mut Totals::default());
-        compared.unwrap_or_else(|problem| panic!("{}: {problem}", ledger.medium));
+        compare(ledger, made).unwrap_or_else(|problem| panic!("{}: {problem}", ledger.medium));
     }
 }
 
@@ -196,7 +177,7 @@ async fn is_thrown_out(is_silent: bool) {
     let mut pair = Pair::open(Duplicates::Kick).await;
     let watched = &pair.watched;
     if is_silent {
-        pair.proxy.fall_silent();
+        pair.proxy.stall();
     } else {
         pair.proxy.shut().await;
     }

@@ -60,7 +60,7 @@ async fn a_store_that_hangs_delays_no_keep_alive_and_loses_no_link() {
     let home = Home::sqlite().set("DATABASE_URL", &url).set("MEDIA_TYPES", "transcript,audio");
     let scene = Scene::open(home, zoom(endless(LINE_MS))).await;
     scene.live().await;
-    proxy.fall_silent();
+    proxy.stall();
     // Three that are not answered cost the link, and two seconds have four on each.
     let before = scene.zoom.stream().keep_alives;
     let stream = eventually("every link was asked again and again, and answered", async || {

@@ -163,7 +163,7 @@ async fn a_silent_postgres_is_unavailable_soon_too() {
     let store = Store::open(&location).await.unwrap();
     announce(&store, "s").await;
 
-    proxy.fall_silent();
+    proxy.stall();
     let soon = Duration::from_secs(20);
     let pinged = tokio::time::timeout(soon, store.ping()).await.unwrap();
     assert!(matches!(pinged, Err(StoreError::Unavailable(_))), "{pinged:?}");

@@ -1,4 +1,4 @@
-//! A proxy to Postgres that a test can close, open, slow down or silence.
+//! A proxy to Postgres that a test can close, open, slow down or stall.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -18,8 +18,8 @@ pub(crate) struct Proxy {
     address: SocketAddr,
     socket: PathBuf,
     serving: Option<JoinHandle<()>>,
-    silent: watch::Sender<bool>,
-    /// How many bytes each connection passes to Postgres per tick.
+    is_stalled: watch::Sender<bool>,
+    /// The most bytes that each connection passes to Postgres per tick; `usize::MAX` is no limit.
     bytes_per_tick: Arc<AtomicUsize>,
 }
 
@@ -29,9 +29,9 @@ impl Proxy {
     pub(crate) async fn open() -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let socket = postgres::socket_folder().join(".s.PGSQL.5432");
-        let (silent, _) = watch::channel(false);
+        let (is_stalled, _) = watch::channel(false);
         let bytes_per_tick = Arc::new(AtomicUsize::new(usize::MAX));
-        let mut proxy = Self { address, socket, serving: None, silent, bytes_per_tick };
+        let mut proxy = Self { address, socket, serving: None, is_stalled, bytes_per_tick };
         proxy.reopen().await;
         proxy
     }
@@ -51,75 +51,84 @@ impl Proxy {
         }
     }
 
-    /// Keeps every connection open, takes new ones, and lets nothing through any more.
-    pub(crate) fn fall_silent(&self) {
-        self.silent.send_replace(true);
+    /// Keeps every connection open and accepts new ones, but passes nothing.
+    pub(crate) fn stall(&self) {
+        self.is_stalled.send_replace(true);
     }
 
-    /// Limits each connection to this rate towards Postgres from now on.
-    pub(crate) fn slow_down(&self, bytes_per_s: usize) {
-        self.bytes_per_tick.store(bytes_per_s / TICKS_PER_S, Ordering::Relaxed);
+    /// Passes everything that was sent during a stall.
+    pub(crate) fn resume(&self) {
+        self.is_stalled.send_replace(false);
     }
 
-    /// On the address that it had.
+    /// Limits each connection to this rate towards Postgres, or lifts the limit.
+    pub(crate) fn limit(&self, bytes_per_s: Option<usize>) {
+        let bytes_per_tick = bytes_per_s.map_or(usize::MAX, |bytes| bytes / TICKS_PER_S);
+        self.bytes_per_tick.store(bytes_per_tick, Ordering::Relaxed);
+    }
+
+    /// Accepts connections again, at the same address.
     pub(crate) async fn reopen(&mut self) {
-        self.silent.send_replace(false);
+        self.resume();
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
-        let bytes_per_tick = Arc::clone(&self.bytes_per_tick);
-        let serving = serve(listener, self.socket.clone(), self.silent.subscribe(), bytes_per_tick);
-        self.serving = Some(tokio::spawn(serving));
+        let link = Link {
+            is_stalled: self.is_stalled.subscribe(),
+            bytes_per_tick: Arc::clone(&self.bytes_per_tick),
+        };
+        self.serving = Some(tokio::spawn(serve(listener, self.socket.clone(), link)));
     }
 }
 
-async fn serve(
-    listener: TcpListener,
-    socket: PathBuf,
-    silent: watch::Receiver<bool>,
-    bytes_per_tick: Arc<AtomicUsize>,
-) {
+async fn serve(listener: TcpListener, socket: PathBuf, link: Link) {
     // Dropped with this task, and the connections with it.
     let mut connections = JoinSet::new();
     loop {
         let Ok((client, _)) = listener.accept().await else { return };
         let Ok(server) = UnixStream::connect(&socket).await else { return };
-        connections.spawn(relay(client, server, silent.clone(), Arc::clone(&bytes_per_tick)));
+        connections.spawn(link.clone().relay(client, server));
     }
 }
 
-async fn relay(
-    client: TcpStream,
-    server: UnixStream,
-    mut silent: watch::Receiver<bool>,
+/// What is wrong with the connections.
+#[derive(Clone)]
+struct Link {
+    is_stalled: watch::Receiver<bool>,
     bytes_per_tick: Arc<AtomicUsize>,
-) {
-    let falls_silent = async { silent.wait_for(|silent| *silent).await.map(drop) };
-    let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    tokio::select! {
-        biased;
-        _ = falls_silent => std::future::pending().await,
-        _ = copy_slowly(&mut from_client, &mut to_server, &bytes_per_tick) => {}
-        _ = copy(&mut from_server, &mut to_client) => {}
-    }
 }
 
-async fn copy_slowly(
-    from: &mut (impl AsyncRead + Unpin),
-    to: &mut (impl AsyncWrite + Unpin),
-    bytes_per_tick: &AtomicUsize,
-) -> std::io::Result<()> {
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let most = bytes_per_tick.load(Ordering::Relaxed);
-        let (count, is_slow) = (most.min(buffer.len()), most < usize::MAX);
-        let read = from.read(&mut buffer[..count]).await?;
-        if read == 0 {
-            return Ok(());
+impl Link {
+    async fn relay(self, client: TcpStream, server: UnixStream) {
+        let (from_client, to_client) = client.into_split();
+        let (from_server, to_server) = server.into_split();
+        let no_limit = AtomicUsize::new(usize::MAX);
+        tokio::select! {
+            _ = self.copy(from_client, to_server, &self.bytes_per_tick) => {}
+            _ = self.copy(from_server, to_client, &no_limit) => {}
         }
-        to.write_all(&buffer[..read]).await?;
-        if is_slow {
-            sleep(Duration::from_secs(1) / TICKS_PER_S as u32).await;
+    }
+
+    /// Copies until one side closes. A stall holds back the close, too.
+    async fn copy(
+        &self,
+        mut from: impl AsyncRead + Unpin,
+        mut to: impl AsyncWrite + Unpin,
+        bytes_per_tick: &AtomicUsize,
+    ) -> std::io::Result<()> {
+        let (mut buffer, mut is_stalled) = (vec![0; 64 * 1024], self.is_stalled.clone());
+        loop {
+            let most = bytes_per_tick.load(Ordering::Relaxed);
+            let count = most.min(buffer.len());
+            let read = from.read(&mut buffer[..count]).await;
+            // The proxy outlives its connections.
+            let _ = is_stalled.wait_for(|is_stalled| !is_stalled).await;
+            match read? {
+                0 => return Ok(()),
+                read => to.write_all(&buffer[..read]).await?,
+            }
+            if most < usize::MAX {
+                sleep(Duration::from_secs(1) / TICKS_PER_S as u32).await;
+            }
         }
     }
 }

@@ -1,0 +1,184 @@
+//! One daemon as a process, and its way to the database.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
+
+use super::faults::{Fault, Halt, Wire};
+use super::proxy::Proxy;
+use super::zoom::{Problem, free_port, http};
+
+pub(crate) const API_TOKEN: &str = "fence-token-of-the-bench";
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+
+pub(crate) struct Node {
+    pub address: SocketAddr,
+    /// Whether nothing is wrong with it at the moment.
+    pub is_well: Arc<AtomicBool>,
+    process: Process,
+    proxy: Proxy,
+    http: reqwest::Client,
+}
+
+struct Process {
+    variables: Vec<(String, String)>,
+    folder: std::path::PathBuf,
+    child: Child,
+}
+
+impl Node {
+    /// Starts a daemon whose clock is this many seconds ahead.
+    pub(crate) async fn start(
+        folder: &Path,
+        database_url: &str,
+        clock_s: i32,
+    ) -> Result<Self, Problem> {
+        std::fs::create_dir_all(folder)?;
+        let proxy = Proxy::open().await;
+        let port = free_port().await?;
+        let variables = variables(folder, port, &proxy.url(database_url), clock_s)?;
+        let child = serve(&variables, folder)?;
+        Ok(Self {
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            is_well: Arc::new(AtomicBool::new(true)),
+            process: Process { variables, folder: folder.to_owned(), child },
+            proxy,
+            http: http()?,
+        })
+    }
+
+    pub(crate) async fn is_ready(&self) -> bool {
+        let request = self.http.get(format!("http://{}/health/ready", self.address));
+        let answer = request.timeout(REQUEST_LIMIT).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// The streams of a session with their ledgers.
+    pub(crate) async fn ledger<T: DeserializeOwned>(&self, session: &str) -> Result<T, Problem> {
+        let url = format!("http://{}/api/v1/sdk/sessions/{session}/ledger", self.address);
+        let request = self.http.get(url).bearer_auth(API_TOKEN).timeout(REQUEST_LIMIT);
+        let mut answer: Value = request.send().await?.error_for_status()?.json().await?;
+        Ok(serde_json::from_value(answer["data"]["streams"].take())?)
+    }
+
+    /// Carries out the faults one after the other, each to its end.
+    pub(crate) async fn suffer(&mut self, faults: &[Fault]) -> Result<(), Problem> {
+        for fault in faults {
+            sleep(fault.pause).await;
+            self.is_well.store(false, Ordering::Relaxed);
+            let (process, proxy) = (&mut self.process, &mut self.proxy);
+            let (halted, ()) = tokio::join!(process.halt(fault.halt), spoil(proxy, fault.wire));
+            halted?;
+            self.process.revive()?;
+            self.is_well.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl Process {
+    async fn halt(&mut self, halt: Option<(Halt, Duration)>) -> Result<(), Problem> {
+        match halt {
+            None => {}
+            Some((Halt::Suspend, length)) => {
+                self.signal("STOP")?;
+                sleep(length).await;
+                self.signal("CONT")?;
+            }
+            Some((Halt::Kill, length)) => {
+                self.child.kill().await?;
+                sleep(length).await;
+                self.child = serve(&self.variables, &self.folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn signal(&self, name: &str) -> Result<(), Problem> {
+        let pid = self.child.id().ok_or("the daemon has ended by itself")?;
+        let sent =
+            std::process::Command::new("kill").args(["-s", name, &pid.to_string()]).status()?;
+        sent.success().then_some(()).ok_or_else(|| "the daemon cannot be signalled".into())
+    }
+
+    /// Starts it again if it found no database at its start and ended.
+    fn revive(&mut self) -> Result<(), Problem> {
+        if self.child.try_wait()?.is_some() {
+            self.child = serve(&self.variables, &self.folder)?;
+        }
+        Ok(())
+    }
+}
+
+async fn spoil(proxy: &mut Proxy, wire: Option<(Wire, Duration)>) {
+    let Some((wire, length)) = wire else { return };
+    match wire {
+        Wire::Cut => proxy.shut().await,
+        Wire::Stall | Wire::StallAndCut => proxy.stall(),
+        Wire::Slow(bytes_per_s) => proxy.limit(Some(bytes_per_s)),
+    }
+    sleep(length).await;
+    match wire {
+        Wire::Cut => proxy.reopen().await,
+        Wire::Stall => proxy.resume(),
+        Wire::StallAndCut => {
+            proxy.shut().await;
+            proxy.reopen().await;
+        }
+        Wire::Slow(_) => proxy.limit(None),
+    }
+}
+
+fn serve(variables: &[(String, String)], folder: &Path) -> Result<Child, Problem> {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("daemon.log"))?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rtmsd"));
+    command.arg("serve").current_dir(folder).stdout(Stdio::null()).stderr(log);
+    command.env_clear().envs(variables.iter().map(|(name, value)| (name, value)));
+    Ok(command.kill_on_drop(true).spawn()?)
+}
+
+fn variables(
+    folder: &Path,
+    port: u16,
+    database_url: &str,
+    clock_s: i32,
+) -> Result<Vec<(String, String)>, Problem> {
+    let variables = [
+        ("HOST", "127.0.0.1"),
+        ("PORT", &port.to_string()),
+        ("DATA_DIR", &folder.join("data").display().to_string()),
+        ("DATABASE_URL", database_url),
+        // The simulator's own, if it is told nothing else.
+        ("ZOOM_CLIENT_ID", "demoClientId01"),
+        ("ZOOM_CLIENT_SECRET", "demoClientSecret01"),
+        ("ZOOM_SECRET_TOKEN", "demoSecretToken01"),
+        ("API_TOKENS", &format!("fence:{API_TOKEN}:read")),
+        ("API_RATE_LIMIT_PER_SECOND", "10000"),
+        ("TOKEN_ENCRYPTION_KEYS", &"42".repeat(32)),
+        ("RTMS_ALLOWED_HOSTS", "127.0.0.1"),
+        ("RTMS_ALLOW_WS", "true"),
+        ("MEDIA_TYPES", "transcript,audio"),
+        ("AUDIO_STREAMS", "mixed"),
+        ("AUDIO_SEND_RATE_MS", "100"),
+        ("LD_PRELOAD", &faketime()?),
+        ("FAKETIME", &format!("{clock_s:+}s")),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ];
+    Ok(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+}
+
+/// The path of Debian's `faketime` library for this architecture.
+fn faketime() -> Result<String, Problem> {
+    let folders = std::fs::read_dir("/usr/lib")?.flatten();
+    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketimeMT.so.1"));
+    let found = libraries.find(|library| library.exists());
+    Ok(found.ok_or("the bench needs faketime: apt-get install faketime")?.display().to_string())
+}
