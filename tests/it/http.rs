@@ -2,7 +2,6 @@
 
 mod api;
 mod audit;
-pub(crate) mod client;
 mod cors;
 mod events;
 mod failures;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rtmsd::hub::{Feed, Hub, Writer, WriterSettings};
 use rtmsd::model::{Cursor, Entry, EntryBody, Medium, SessionId};
@@ -16,9 +15,7 @@ use crate::support::postgres;
 use crate::support::proxy::Proxy;
 use crate::support::raw::Raw;
 use crate::support::stores::TestStore;
-
-/// Far longer than any of these tests takes.
-const TIMEOUT: Duration = Duration::from_secs(120);
+use crate::support::wait::TIMEOUT;
 
 #[tokio::test]
 async fn what_a_full_buffer_cost_a_stream_at_its_end_is_accounted_for() {

@@ -9,6 +9,7 @@ use super::kit::{Kit, NUMBER, session_id};
 use super::zoom::Say;
 use crate::http::server::READER;
 use crate::support::audit::act;
+use crate::support::wait::eventually;
 
 #[tokio::test]
 async fn a_start_is_answered_as_its_clients_know_it() {
@@ -366,13 +367,10 @@ async fn a_stop_that_nothing_follows_is_given_up_and_does_not_block_for_ever() {
     let id = kit.create().await;
     kit.announce("m==", "s1").await;
     assert_eq!(kit.act(&id, "stop").await.status, 202);
-    let answer = loop {
-        let answer = kit.act(&id, "start").await;
-        if answer.status != 409 {
-            break answer;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    };
+    let answer = eventually("the stop is over", async || {
+        Some(kit.act(&id, "start").await).filter(|answer| answer.status != 409)
+    })
+    .await;
     assert_eq!(answer.status, 200, "still live");
 }
 

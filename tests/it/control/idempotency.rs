@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::kit::{BOSS, Kit, NUMBER};
 use super::zoom::Say;
-use crate::http::client::Answer;
 use crate::support::audit::act;
+use crate::support::client::Answer;
 
 async fn keyed(kit: &Kit, path: &str, body: &Value, key: &str) -> Answer {
     kit.post_with(path, body, &[BOSS, ("idempotency-key", key)]).await
@@ -88,7 +88,7 @@ async fn a_request_whose_client_hangs_up_is_carried_out_to_its_end() {
     let held = kit.zoom.hold().await;
     let mut socket = tokio::net::TcpStream::connect(kit.server.address).await.unwrap();
     let path = format!("/api/v1/sdk/sessions/{id}/rtms/start");
-    let head = crate::http::client::head("POST", &path, &[BOSS, ("content-length", "0")]);
+    let head = crate::support::client::head("POST", &path, &[BOSS, ("content-length", "0")]);
     socket.write_all(&head).await.unwrap();
     kit.zoom.asked_times(1).await;
     let store = &kit.server.state.store;
@@ -101,7 +101,7 @@ async fn a_request_whose_client_hangs_up_is_carried_out_to_its_end() {
     drop(held);
     kit.server.state.requests.close();
     let ended =
-        tokio::time::timeout(crate::http::client::TIMEOUT, kit.server.state.requests.wait());
+        tokio::time::timeout(crate::support::client::TIMEOUT, kit.server.state.requests.wait());
     ended.await.expect("it ends");
     assert_eq!(noted().await, ("rtms.start".into(), "ok".into()));
     let timeline = kit.get(&format!("/{id}/timeline")).await;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::kit::{Kit, NUMBER, session_id};
 use super::zoom::Say;
-use crate::http::client::Answer;
+use crate::support::client::Answer;
 
 const ZOOM_TOKEN: &str = "zoom-token";
 

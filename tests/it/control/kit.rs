@@ -13,8 +13,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::zoom::FakeZoom;
-use crate::http::client::{Answer, TIMEOUT};
 use crate::http::server::{Server, Wiring};
+use crate::support::client::Answer;
+use crate::support::wait::eventually;
 
 pub(super) const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
 pub(super) const NUMBER: &str = "91234567890";
@@ -151,24 +152,19 @@ impl Kit {
     }
 
     pub(super) async fn becomes(&self, id: &str, status: &str) {
-        let waiting = async {
-            while self.status(id).await != status {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        };
-        let waited = tokio::time::timeout(TIMEOUT, waiting).await;
-        assert!(waited.is_ok(), "{id} is {}, not {status}", self.status(id).await);
+        eventually(&format!("the session is {status}"), async || {
+            (self.status(id).await == status).then_some(())
+        })
+        .await;
     }
 
     /// What the policies have wanted of the only session, once they have seen everything.
     pub(super) async fn planned(&self) -> Vec<String> {
         let store = &self.server.state.store;
-        let waiting = async {
-            while !store.sessions_to_review(1).await.expect("the store works").is_empty() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(TIMEOUT, waiting).await.expect("they look");
+        eventually("the policies have reviewed every session", async || {
+            store.sessions_to_review(1).await.expect("the store works").is_empty().then_some(())
+        })
+        .await;
         let id = session_id(&self.only_session().await);
         let snapshot = store.snapshot(id).await.expect("the store works").expect("a session");
         snapshot.actions.into_iter().filter_map(|action| action.cause).collect()
@@ -186,18 +182,12 @@ impl Kit {
 
     async fn action_where(&self, cause: &str, is_it: fn(&ActionRecord) -> bool) -> ActionRecord {
         let id = session_id(&self.only_session().await);
-        let waiting = async {
-            loop {
-                let snapshot = self.server.state.store.snapshot(id).await.expect("the store works");
-                let mut actions = snapshot.expect("a session").actions.into_iter();
-                let found = actions.find(|action| action.cause.as_deref() == Some(cause));
-                if let Some(action) = found.filter(is_it) {
-                    return action;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::time::timeout(TIMEOUT, waiting).await.expect("something comes of it")
+        eventually("the action has the wanted state", async || {
+            let snapshot = self.server.state.store.snapshot(id).await.expect("the store works");
+            let mut actions = snapshot.expect("a session").actions.into_iter();
+            actions.find(|action| action.cause.as_deref() == Some(cause)).filter(is_it)
+        })
+        .await
     }
 
     /// The sessions' only one.

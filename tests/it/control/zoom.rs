@@ -109,7 +109,7 @@ impl FakeZoom {
                 changed.await;
             }
         };
-        let waited = tokio::time::timeout(crate::http::client::TIMEOUT, waiting).await;
+        let waited = tokio::time::timeout(crate::support::wait::TIMEOUT, waiting).await;
         assert!(waited.is_ok(), "asked {} times, not {times}", self.asked().len());
     }
 

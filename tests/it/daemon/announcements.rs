@@ -3,10 +3,10 @@
 use rtmsd::simulator::{LinkName, Settings, Verb};
 use serde_json::json;
 
-use super::kit::{
+use super::peer::Peer;
+use crate::support::kit::{
     Home, Scene, TestDaemon, endless, eventually, send_webhook, started, stopped, zoom,
 };
-use super::peer::Peer;
 
 const LINE_MS: u32 = 100;
 

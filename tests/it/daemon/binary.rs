@@ -7,8 +7,8 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::kit::{API_TOKEN, Api, Home, Log, Zoom, eventually, script, zoom};
-use super::process::{Ended, Process};
+use crate::support::kit::{API_TOKEN, Api, Home, Log, Zoom, eventually, script, zoom};
+use crate::support::process::{Ended, Process};
 
 async fn run(args: &[&str], variables: &[(&str, &str)]) -> Ended {
     let folder = tempfile::tempdir().unwrap();

@@ -2,8 +2,8 @@
 
 use rtmsd::simulator::Verb;
 
-use super::kit::{Home, Log, Zoom, endless, eventually, zoom};
-use super::process::Process;
+use crate::support::kit::{Home, Log, Zoom, endless, eventually, zoom};
+use crate::support::process::Process;
 
 const LINE_MS: u32 = 50;
 /// The default batch interval, in lines.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rtmsd::simulator::{Script, Settings, Verb};
 use serde_json::json;
 
-use super::kit::{Home, TestDaemon, Zoom, eventually_within, real, script, zoom};
+use crate::support::kit::{Home, TestDaemon, Zoom, eventually_within, real, script, zoom};
 
 const MEETINGS: u32 = 200;
 /// The time limit for 400 TLS handshakes of a debug build on a busy machine.

@@ -7,8 +7,8 @@ use rtmsd::simulator::Script;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::kit::{API_TOKEN, Api, Home, Page, Scene, TIMEOUT, zoom};
 use super::recordings::kit::{recorded, sounding_frames};
+use crate::support::kit::{API_TOKEN, Api, Home, Page, Scene, TIMEOUT, zoom};
 use crate::support::nats::Broker;
 use crate::support::websocket::{Heard, WebSocket};
 

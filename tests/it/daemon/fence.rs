@@ -12,10 +12,12 @@ use tokio::time::sleep;
 
 use self::entries::count_lines;
 use super::chaos::run::account::{Ledger, Made, compare};
-use super::kit::{Api, Home, Log, Page, TestDaemon, Zoom, endless, eventually, real, zoom};
-use super::process::Process;
-use crate::http::client::{exchange, head};
+use crate::support::client::{exchange, head};
+use crate::support::kit::{
+    Api, Home, Log, Page, TestDaemon, Zoom, endless, eventually, real, zoom,
+};
 use crate::support::postgres;
+use crate::support::process::Process;
 use crate::support::proxy::Proxy;
 
 const LINE_MS: u32 = 100;

@@ -14,8 +14,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::kit::{Api, Home, TIMEOUT, eventually};
-use super::process::Process;
+use crate::support::kit::{Api, Home, TIMEOUT, eventually};
+use crate::support::process::Process;
 use crate::support::websocket::{Heard, WebSocket};
 
 /// An app's three secrets, and an address that no other test uses.

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
-use super::kit::{Home, Scene, TIMEOUT, TestDaemon, endless, eventually, zoom};
+use crate::support::kit::{Home, Scene, TIMEOUT, TestDaemon, endless, eventually, zoom};
 
 fn home() -> Home {
     Home::sqlite()

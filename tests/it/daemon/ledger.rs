@@ -3,7 +3,7 @@
 use rtmsd::simulator::{CutKind, LinkName, Verb};
 use serde_json::Value;
 
-use super::kit::{Home, Log, Page, Scene, TestDaemon, endless, eventually, zoom};
+use crate::support::kit::{Home, Log, Page, Scene, TestDaemon, endless, eventually, zoom};
 
 const LINE_MS: u32 = 100;
 

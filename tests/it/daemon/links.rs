@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rtmsd::simulator::{CutKind, LinkName, Settings, Verb};
 
-use super::kit::{Home, Scene, endless, real, zoom};
+use crate::support::kit::{Home, Scene, endless, real, zoom};
 
 const LINE_MS: u32 = 200;
 /// The distance between lines, long enough for a link that is cut after one line to be back before the next, even on a

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::kit::{API_TOKEN, Api, Home, Scene, TIMEOUT, chatter, endless, script, zoom};
 use crate::install::browser::Browser;
+use crate::support::kit::{API_TOKEN, Api, Home, Scene, TIMEOUT, chatter, endless, script, zoom};
 use crate::support::websocket::{Heard, WebSocket};
 
 fn session_path(scene: &Scene) -> String {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::kit::{Home, Scene, chatter, script, zoom};
+use crate::support::kit::{Home, Scene, chatter, script, zoom};
 
 #[tokio::test]
 async fn a_sessions_own_media_are_asked_for_instead_of_the_configured_ones() {

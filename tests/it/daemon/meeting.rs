@@ -3,7 +3,7 @@
 use rtmsd::simulator::{Quirk, Settings};
 use serde_json::{Value, json};
 
-use super::kit::{Home, Page, Scene, chatter, script, zoom};
+use crate::support::kit::{Home, Page, Scene, chatter, script, zoom};
 
 const LINES: u32 = 40;
 

@@ -8,11 +8,11 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::kit::{
+use crate::support::kit::{
     API_TOKEN, Home, Log, Page, Scene, TIMEOUT, Zoom, chatter, endless, eventually, script, zoom,
 };
-use super::process::Process;
 use crate::support::nats::{Broker, Stored};
+use crate::support::process::Process;
 
 const LINE_MS: u32 = 50;
 const REFUSED: &str = "NATS rejected the connection or is unreachable; retrying until connected, further failures are not logged";

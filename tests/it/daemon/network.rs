@@ -6,8 +6,8 @@ use std::time::Duration;
 use rtmsd::secret::Secret;
 use rtmsd::simulator::{Settings, Start};
 
-use super::kit::{Home, Scene, Zoom, chatter, endless, script, zoom};
 use crate::support::connect_proxy::{ConnectProxy, Manner};
+use crate::support::kit::{Home, Scene, Zoom, chatter, endless, script, zoom};
 use crate::support::network::{BlackHole, names};
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rtmsd::simulator::Verb;
 use tokio::time::sleep;
 
-use super::kit::{Home, Log, Scene, endless, eventually, real, stopped, zoom};
+use crate::support::kit::{Home, Log, Scene, endless, eventually, real, stopped, zoom};
 use crate::support::{postgres, proxy::Proxy};
 
 const LINE_MS: u32 = 100;

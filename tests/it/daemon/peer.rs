@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::{WebSocketStream, accept_async};
 
-use super::kit::TIMEOUT;
+use crate::support::kit::TIMEOUT;
 
 pub(super) struct Peer {
     listener: TcpListener,

@@ -1,6 +1,6 @@
 //! A daemon with a Postgres behind PgBouncer.
 
-use super::kit::{Home, Scene, chatter, script, zoom};
+use crate::support::kit::{Home, Scene, chatter, script, zoom};
 use crate::support::{pgbouncer, postgres};
 
 #[tokio::test]

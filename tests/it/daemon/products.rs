@@ -4,7 +4,7 @@ use rtmsd::secret::Secret;
 use rtmsd::simulator::{Script, Settings};
 use serde_json::json;
 
-use super::kit::{Home, Scene, zoom};
+use crate::support::kit::{Home, Scene, zoom};
 
 /// A conversation of this product with one phrase in it.
 fn script(product: &str) -> Script {

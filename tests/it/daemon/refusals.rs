@@ -8,10 +8,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use super::kit::{
+use super::peer::Peer;
+use crate::support::kit::{
     Api, Home, Scene, StreamView, TIMEOUT, TestDaemon, Zoom, endless, send_webhook, started, zoom,
 };
-use super::peer::Peer;
 
 /// Announces a stream at this URL and waits for its end.
 async fn end_of(daemon: &TestDaemon, url: &str) -> StreamView {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rtmsd::sessions::Leases;
 use rtmsd::simulator::Verb;
 
-use super::kit::{Home, Scene, TestDaemon, endless, eventually, zoom};
+use crate::support::kit::{Home, Scene, TestDaemon, endless, eventually, zoom};
 
 const LINE_MS: u32 = 100;
 /// A batch interval of 20 ms, and what the commit and a busy machine may take beside it.
@@ -67,7 +67,8 @@ async fn a_webhook_reaches_the_runner_through_whichever_daemon_took_it() {
 async fn a_subscriber_at_the_other_daemon_gets_every_entry_too() {
     let scene = Scene::open(home().await, zoom(endless(LINE_MS))).await;
     let second = TestDaemon::start(&scene.home).await;
-    let there = super::kit::Log::of_session(second.api(), scene.log.session_id().to_owned());
+    let there =
+        crate::support::kit::Log::of_session(second.api(), scene.log.session_id().to_owned());
     there.lines(10).await.assert_numbered();
     scene.zoom.perform(Verb::Stop { reason: 6 }).await;
     let (here, there) = (scene.log.over().await, there.over().await);

@@ -7,10 +7,10 @@ use rtmsd::simulator::{Settings, Verb};
 use rtmsd::store::Location;
 use serde_json::{Value, json};
 
-use super::kit::{
+use super::recordings::kit::{files_below, folder, recorded, recording};
+use crate::support::kit::{
     API_TOKEN, Home, Log, Scene, TIMEOUT, TestDaemon, chatter, eventually, script, zoom,
 };
-use super::recordings::kit::{files_below, folder, recorded, recording};
 use crate::support::raw::Raw;
 use crate::support::words::in_files;
 
@@ -138,7 +138,8 @@ async fn of_a_revoked_stream_no_file_holds_a_word() {
 /// Ana's app streams, then Bo's in the same meeting. Ana removes the app while Bo's stream continues.
 #[tokio::test]
 async fn removing_the_app_keeps_the_data_of_another_users_stream() {
-    let settings = Settings { script: super::kit::endless(200), ..zoom(script(Vec::new(), 1)) };
+    let settings =
+        Settings { script: crate::support::kit::endless(200), ..zoom(script(Vec::new(), 1)) };
     let scene = Scene::open(recording(Home::sqlite()), settings).await;
     scene.live().await;
     scene.log.lines(3).await;
@@ -147,7 +148,7 @@ async fn removing_the_app_keeps_the_data_of_another_users_stream() {
     let api = scene.daemon.api();
     recorded(api, scene.log.session_id(), "stored").await;
     scene.zoom.perform(Verb::StartAs { user_id: "u-bo".into() }).await;
-    let of = |page: &super::kit::Page, stream: u64| {
+    let of = |page: &crate::support::kit::Page, stream: u64| {
         page.of("transcript").iter().filter(|line| line["ordinal"] == stream).count()
     };
     scene.log.until("bo's stream says something", |page| of(page, 2) > 3).await;

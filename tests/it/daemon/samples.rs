@@ -4,8 +4,8 @@
 
 use std::fs;
 
-use super::kit::eventually;
-use super::process::{Ended, Process};
+use crate::support::kit::eventually;
+use crate::support::process::{Ended, Process};
 
 /// Makes one test per sample from its name, the resulting webhook path, and the file's content.
 macro_rules! samples {

@@ -2,7 +2,7 @@
 
 use rtmsd::simulator::Verb;
 
-use super::kit::{Home, Scene, TestDaemon, endless, zoom};
+use crate::support::kit::{Home, Scene, TestDaemon, endless, zoom};
 
 const LINE_MS: u32 = 100;
 

@@ -4,8 +4,8 @@ use std::net::TcpListener;
 
 use serde_json::Value;
 
-use super::kit::{Home, eventually};
-use super::process::{Ended, Process};
+use crate::support::kit::{Home, eventually};
+use crate::support::process::{Ended, Process};
 
 /// `rtmsd simulate` with the simulator's own credentials.
 fn simulate(url: &str, more: &[&str]) -> Process {

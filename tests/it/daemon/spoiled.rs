@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::kit::{Home, Log, TestDaemon, send_webhook, started, stopped};
 use super::peer::{Peer, PeerSocket};
+use crate::support::kit::{Home, Log, TestDaemon, send_webhook, started, stopped};
 
 const NAME_CUT_IN_ITS_BYTES: &[u8] =
     b"{\"msg_type\":17,\"content\":{\"user_id\":7,\"user_name\":\"Ana \xf0\x9f\x91\",\"data\":\"cut bytes\"}}";

@@ -6,8 +6,8 @@ use rtmsd::simulator::{CutKind, LinkName, Verb};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::kit::{API_TOKEN, Api, Home, Scene, endless, zoom};
-use crate::http::client::SseClient;
+use crate::support::client::SseClient;
+use crate::support::kit::{API_TOKEN, Api, Home, Scene, endless, zoom};
 
 const SUBSCRIBERS: u64 = 8;
 

@@ -3,7 +3,7 @@
 use rtmsd::simulator::{Settings, Verb};
 use serde_json::{Value, json};
 
-use super::kit::{Home, Scene, endless, eventually, script, zoom};
+use crate::support::kit::{Home, Scene, endless, eventually, script, zoom};
 
 const BO: u64 = 16_779_264;
 

@@ -1,17 +1,15 @@
 //! The API's read endpoints, its errors, and the health checks.
 
-use std::time::Duration;
-
 use rtmsd::model::{
     Account, EntryBody, Gap, GapCause, Medium, MediumTally, Participant, Speaker, Tally,
     TranscriptLine, UnknownMessages, UserId,
 };
 use rtmsd::store::StreamUpdate;
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use super::client::{TIMEOUT, exchange, head};
 use super::server::{NOW_S, READER, Server};
+use crate::support::client::{exchange, head};
+use crate::support::wait::eventually;
 
 const UNKNOWN: &str = "01932b5e-0000-7000-8000-000000000000";
 const START_MS: i64 = NOW_S * 1000;
@@ -310,15 +308,12 @@ async fn readiness_follows_the_store_and_the_stop_and_liveness_neither() {
     let ready = ready.json()["data"].take();
     assert_eq!(checks(&ready), json!({"store": "ok", "draining": true, "restarts": {}}));
     server.state.store.close().await;
-    let unavailable = async {
-        let store = async || {
-            server.request("GET", "/health/ready", &[]).await.json()["data"]["store"].take()
-        };
-        while store().await != json!("unavailable") {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(TIMEOUT, unavailable).await.expect("the store's answer is cached for half a second");
+    // The store's answer is cached for half a second.
+    eventually("the store is unavailable", async || {
+        let ready = server.request("GET", "/health/ready", &[]).await.json();
+        (ready["data"]["store"] == "unavailable").then_some(())
+    })
+    .await;
     assert_eq!(server.request("GET", "/health/live", &[]).await.status, 200);
     let answer = server.get("/api/v1/sdk/sessions").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "store_unavailable"));

@@ -8,8 +8,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::client::{TIMEOUT, exchange, head};
 use super::server::{READER, Server, Wiring};
+use crate::support::client::{TIMEOUT, exchange, head};
 use crate::support::words;
 
 const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");

@@ -1,7 +1,7 @@
 //! CORS: pages of other origins.
 
-use super::client::Answer;
 use super::server::{READER, Server, Wiring};
+use crate::support::client::Answer;
 
 const APP: &str = "https://app.example.com";
 const SESSIONS: &str = "/api/v1/sdk/sessions";

@@ -8,9 +8,10 @@ use rtmsd::http::server::Limits;
 use rtmsd::model::{ChatMessage, Entry, EntryBody, EntryKind, Participant, StreamRecord, UserId};
 use serde_json::json;
 
-use super::client::{SseClient, SseEvent, TIMEOUT};
 use super::server::{ALL_SUBSCRIBERS, NOW_S, READER, SUBSCRIBERS, Server};
 use crate::store::webhooks::unclaimed;
+use crate::support::client::{SseClient, SseEvent};
+use crate::support::wait::eventually;
 
 const MEETING: &str = "m1==";
 const ENTRIES: usize = 1000;
@@ -171,12 +172,7 @@ async fn a_subscriber_that_reads_nothing_loses_its_slot() {
     for _ in 0..1500 {
         feed.note(None, chat("x".repeat(10_000)));
     }
-    let freed = async {
-        while hub.subscribe(stream.session_id).is_none() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(TIMEOUT, freed).await.expect("its slot is free again");
+    eventually("its slot is free again", async || hub.subscribe(stream.session_id)).await;
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 
-use super::client::{Answer, head, read_answer};
 use super::server::{READER, Server};
+use crate::support::client::{Answer, head, read_answer};
 
 const SESSIONS: &str = "/api/v1/sdk/sessions";
 const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");

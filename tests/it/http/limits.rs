@@ -8,9 +8,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use super::client::{Answer, SseClient, TIMEOUT, exchange, head, read_answer};
 use super::server::{READER, Server};
 use super::tickets::{record, session_path};
+use crate::support::client::{Answer, SseClient, TIMEOUT, exchange, head, read_answer};
+use crate::support::wait::eventually;
 
 const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
 
@@ -167,12 +168,7 @@ async fn a_stop_lets_a_running_request_finish_and_accepts_no_others() {
     assert_eq!(server.get("/health/live").await.status, 200);
     let address = server.address;
     let stopping = tokio::spawn(server.stopped());
-    let refused = async {
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(TIMEOUT, refused).await.expect("it has stopped listening");
+    eventually("it stops listening", async || TcpStream::connect(address).await.err()).await;
     running.write_all(b"}").await.unwrap();
     let answer = timeout(TIMEOUT, read_answer(&mut running)).await.expect("an answer");
     assert_eq!(answer.status, 401);
@@ -241,11 +237,9 @@ async fn a_stalled_download_is_closed_for_another_request_when_places_run_short(
     let events = session_path(&stream, "events");
     let (status, _events) = SseClient::open(server.address, &events, &[READER]).await;
     assert_eq!(status, 200);
-    let is_answered = async {
-        while server.get("/api/v1/sdk/sessions").await.status != 200 {
-            tokio::time::sleep(SHORT).await;
-        }
-    };
-    timeout(TIMEOUT, is_answered).await.expect("the stalled download makes room");
+    eventually("the stalled download makes room", async || {
+        (server.get("/api/v1/sdk/sessions").await.status == 200).then_some(())
+    })
+    .await;
     assert!(closed(&mut download).await.len() < 20_000_000, "it is cut");
 }

@@ -16,8 +16,8 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::client::TIMEOUT;
 use super::server::{READER, SUBSCRIBERS, Server, Wiring};
+use crate::support::client::TIMEOUT;
 use crate::support::websocket::{Heard, WebSocket};
 
 const MEETING: &str = "m1==";

@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::client::exchange;
-use super::client::head;
-use crate::daemon::kit::{Home, TestDaemon};
+use crate::support::client::exchange;
+use crate::support::client::head;
+use crate::support::kit::{Home, TestDaemon};
 use crate::support::zoom::FakeZoom;
 
 /// Created by `tests/run`.

@@ -43,7 +43,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::client::{Answer, TIMEOUT, exchange, head};
+use crate::support::client::{Answer, TIMEOUT, exchange, head};
 use crate::support::network::network;
 
 /// The clock of these tests is fixed at the time of the documented signature.

@@ -7,10 +7,10 @@ use rtmsd::store::NewRecording;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::client::{Answer, SseClient};
 use super::server::{NOW_S, READER, Server, Wiring};
 use crate::install::daemon::Daemon;
 use crate::simulator::kit::http;
+use crate::support::client::{Answer, SseClient};
 use crate::support::postgres;
 use crate::support::websocket::WebSocket;
 use crate::support::zoom::FakeZoom;

@@ -6,8 +6,8 @@ use rtmsd::secret::Secret;
 use rtmsd::zoom::signature::{PlainToken, WebhookKey};
 use serde_json::{Value, json};
 
-use super::client::{Answer, exchange};
 use super::server::{NOW_S, Server, key, signed_at};
+use crate::support::client::{Answer, exchange};
 
 const DOCUMENTED_BODY: &[u8] = br#"{"event":"meeting.rtms_started","event_ts":1732313171881,"payload":{"meeting_uuid":"4444AAAiAAAAAiAiAiiAii==","rtms_stream_id":"e1f2a3b4-0000-4000-8000-00000000abcd","server_urls":"wss://127.0.0.1:9443"}}"#;
 const DOCUMENTED_SIGNATURE: (&str, &str) =

@@ -4,7 +4,7 @@ use rtmsd::model::{Installation, InstallationStatus};
 use serde_json::{Value, json};
 
 use super::daemon::{API_TOKEN, Daemon};
-use crate::http::client::{Answer, exchange, head};
+use crate::support::client::{Answer, exchange, head};
 use crate::support::zoom::FakeZoom;
 
 const BOUND: &str = "bound-token-of-the-tests";

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 use super::daemon::{Daemon, INSTALL};
 use crate::simulator::kit::settings;
+use crate::support::wait::eventually;
 
 const ALLOW: &str = "button[value=allow]";
 const HOW_TO_INSTALL: &str =
@@ -123,12 +124,10 @@ impl Browser {
     /// Decides on Zoom's page, and waits until the browser is back.
     async fn decide(&self, selector: &str) {
         self.click(selector).await;
-        let back = async {
-            while !self.url().await.contains("/oauth/callback?") {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), back).await.expect("Zoom sends it back");
+        eventually("Zoom sends the browser back", async || {
+            self.url().await.contains("/oauth/callback?").then_some(())
+        })
+        .await;
     }
 
     pub(crate) async fn text(&self, selector: &str) -> String {

@@ -21,7 +21,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::client::{Answer, exchange, head};
+use crate::support::client::{Answer, exchange, head};
+use crate::support::wait::eventually;
 use crate::support::zoom::{CLIENT_ID, CLIENT_SECRET, FakeZoom};
 
 pub(crate) const API_TOKEN: &str = "api-token-0123456789";
@@ -122,18 +123,13 @@ impl Daemon {
 
     /// What was noted under this action, oldest first; waits until there is something.
     pub(crate) async fn audited(&self, action: &str) -> Vec<Audited> {
-        let found = async {
-            loop {
-                let mut trail = self.store.audit_trail(100).await.unwrap();
-                trail.retain(|row| row.action == action);
-                trail.reverse();
-                if !trail.is_empty() {
-                    break trail;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), found).await.expect(action)
+        eventually(action, async || {
+            let mut trail = self.store.audit_trail(100).await.unwrap();
+            trail.retain(|row| row.action == action);
+            trail.reverse();
+            (!trail.is_empty()).then_some(trail)
+        })
+        .await
     }
 
     pub(crate) async fn installation(&self, id: &Value) -> Installation {

@@ -8,8 +8,8 @@ use rtmsd::zoom::token::Wanted;
 use serde_json::{Value, json};
 
 use super::daemon::Daemon;
-use crate::daemon::kit::eventually;
 use crate::store::webhooks::under;
+use crate::support::kit::eventually;
 use crate::support::zoom::FakeZoom;
 
 /// Two users have installed, and each had a meeting in which something was said.
@@ -143,17 +143,11 @@ async fn a_running_stream_of_the_user_ends_and_what_it_says_late_is_not_stored()
     let (_zoom, daemon, _ana, _bo) = with_meetings().await;
     assert_eq!(daemon.webhook(&deauthorized(&json!({}))).await.status, 200);
     let id = StreamId::parse("s0").unwrap();
-    let ended = async {
-        loop {
-            let stream = daemon.store.stream(&id).await.unwrap().unwrap();
-            if stream.ended_at_ms.is_some() {
-                break stream;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    let limit = std::time::Duration::from_secs(30);
-    let stream = tokio::time::timeout(limit, ended).await.expect("it ends");
+    let stream = eventually("the stream ends", async || {
+        let stream = daemon.store.stream(&id).await.unwrap().unwrap();
+        stream.ended_at_ms.is_some().then_some(stream)
+    })
+    .await;
     assert_eq!(stream.stop_reason, Some(StopReason(8)));
     assert!(!say(&daemon, &stream, stream.epoch - 1).await, "the epoch of its runner has passed");
     assert_eq!(personal_entries(&daemon, "s0").await, 0);
@@ -172,7 +166,8 @@ async fn deleting_an_installation_deletes_what_was_said_only_when_asked() {
     // Also when the tokens are gone already.
     assert_eq!(daemon.api("DELETE", &with_data(ana.id)).await.status, 200);
     assert_eq!(daemon.audited("installation.delete").await.len(), 3);
-    while personal_entries(&daemon, "s0").await > 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    eventually("the personal entries are deleted", async || {
+        (personal_entries(&daemon, "s0").await == 0).then_some(())
+    })
+    .await;
 }

@@ -10,7 +10,7 @@ use rtmsd::zoom::state::{STATE_LIFE_MS, StateKeys};
 use serde_json::json;
 
 use super::daemon::{Daemon, HTML, INSTALL, JSON, TOKEN_KEY, Trip};
-use crate::http::client::Answer;
+use crate::support::client::Answer;
 use crate::support::zoom::FakeZoom;
 
 const CALLBACK: &str = "/api/v1/zoom/oauth/callback";

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use rtmsd::zoom::token::Wanted;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use super::daemon::{API_TOKEN, Daemon, JSON, TOKEN_KEY, Trip, WEBHOOK_SECRET};
-use crate::http::client::{exchange, head};
+use crate::support::client::{exchange, head};
 use crate::support::postgres;
+use crate::support::wait::eventually;
 use crate::support::zoom::{CLIENT_ID, CLIENT_SECRET, FakeZoom};
 
 const NEW_KEY: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
@@ -195,9 +195,8 @@ async fn secrets_of_a_run(folder: &Path, settings: &[(&str, &str)]) -> Vec<Strin
 /// Installs twice, fails once, uninstalls, and uses tickets. Returns the codes and tickets.
 async fn visit(zoom: &FakeZoom, port: u16) -> Vec<String> {
     let address = ([127, 0, 0, 1], port).into();
-    while tokio::net::TcpStream::connect(address).await.is_err() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the daemon listens", async || tokio::net::TcpStream::connect(address).await.ok())
+        .await;
     let get = async |method: &str, path: &str, headers: &[(&str, &str)]| {
         exchange(address, &head(method, path, headers)).await
     };

@@ -12,21 +12,19 @@ use tokio::time::sleep;
 use super::studio::{Studio, found, voice};
 use super::tools::samples;
 use crate::store::webhooks::read;
+use crate::support::wait::eventually;
 
 const SOUND_BYTES: usize = 100 * 640;
 
 /// Waits until all received frames are in closed files.
 async fn closed(studio: &Studio) {
     let label = studio.spooled().with_file_name("label.json");
-    for _ in 0..200 {
+    eventually("the files are closed", async || {
         let text = fs::read(found(&label).await).unwrap();
         let label: Value = serde_json::from_slice(&text).unwrap();
-        if label["counts"]["audio"]["written"] == 100 {
-            return;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the files are not closed");
+        (label["counts"]["audio"]["written"] == 100).then_some(())
+    })
+    .await;
 }
 
 fn speak(studio: &mut Studio, loudness: i64) {
@@ -115,26 +113,20 @@ async fn files_of_another_target_are_neither_removed_nor_forgotten() {
 
 /// The only recording of a session, as soon as it is stored.
 async fn stored(studio: &Studio, session: SessionId) -> RecordingId {
-    for _ in 0..200 {
+    eventually("the recording is stored", async || {
         let one = studio.store.recordings_of(session).await.unwrap().remove(0);
-        if one.status == RecordingStatus::Stored {
-            return one.id;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the recording is not stored");
+        (one.status == RecordingStatus::Stored).then_some(one.id)
+    })
+    .await
 }
 
 /// A recording, as soon as its deletion has failed.
 async fn failed(studio: &Studio, id: RecordingId) -> Recording {
-    for _ in 0..200 {
+    eventually("the deletion fails", async || {
         let one = studio.store.recording(id).await.unwrap().expect("it is not forgotten");
-        if one.failed_deletions > 0 {
-            return one;
-        }
-        sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the deletion does not fail");
+        (one.failed_deletions > 0).then_some(one)
+    })
+    .await
 }
 
 /// A daemon from which the stream was taken records on until it hears of it, and may think that the stream is over.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use rtmsd::clock::now_ms;
@@ -23,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::store::webhooks::{URL, read, record, started};
 use crate::support::stores::TestStore;
+use crate::support::wait::eventually;
 
 /// One daemon that runs the stream `s1`.
 pub(super) struct Studio {
@@ -140,13 +140,8 @@ impl Studio {
 
 /// A path, as soon as it exists.
 pub(super) async fn found(path: &Path) -> PathBuf {
-    for _ in 0..600 {
-        if path.exists() {
-            return path.to_owned();
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("{} is not created", path.display());
+    let what = format!("{} is created", path.display());
+    eventually(&what, async || path.exists().then(|| path.to_owned())).await
 }
 
 /// 20 ms of audio that is never silent.

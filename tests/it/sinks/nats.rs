@@ -17,13 +17,14 @@ use rtmsd::sinks::relay;
 use rtmsd::store::Store;
 use rtmsd::tls::client_config;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::store::webhooks::*;
 use crate::support::nats::Broker;
 use crate::support::stores::TestStore;
+use crate::support::wait::eventually;
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -64,11 +65,10 @@ impl Running {
 
     /// Waits until so many entries were acknowledged.
     async fn has_published(&self, count: u64) {
-        let give_up_at = Instant::now() + LONG;
-        while self.nats.counts().entries.load(Ordering::Relaxed) < count {
-            assert!(Instant::now() < give_up_at, "{:?}", self.nats.counts());
-            sleep(Duration::from_millis(1)).await;
-        }
+        eventually("the entries are acknowledged", async || {
+            (self.nats.counts().entries.load(Ordering::Relaxed) >= count).then_some(())
+        })
+        .await;
     }
 
     /// As a daemon dies: in the middle of whatever it does.
@@ -239,11 +239,7 @@ async fn a_deletion_is_told_once_however_often_it_is_published() {
     let publish = || running.nats.publish_deleted("session", "0190.*", 1_732_313_171_881);
     assert!(matches!(publish().await, Err(NatsError::Away)));
     broker.come().await;
-    let give_up_at = Instant::now() + LONG;
-    while let Err(error) = publish().await {
-        assert!(Instant::now() < give_up_at, "{error}");
-        sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the broker takes it", async || publish().await.ok()).await;
     publish().await.unwrap();
     let stored = broker.all("RTMSD").await;
     running.stop().await;

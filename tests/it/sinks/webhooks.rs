@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 use self::kit::{DAY_MS, HOUR_MS, Kit, by_now, clock, let_pass};
 use self::receiver::{Receiver, Reply};
 use self::verifier::verify;
-use crate::daemon::kit::eventually;
 use crate::store::webhooks::{announce, stream_id, unclaimed};
+use crate::support::kit::eventually;
 use crate::support::raw::Raw;
 use crate::support::stores::on_both;
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
+use super::wait::TIMEOUT;
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, stream::Stream};
 use tempfile::TempDir;
@@ -13,7 +14,6 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 const HOW_TO_INSTALL: &str = "the tests need nats-server: apt-get install nats-server";
-const TIMEOUT: Duration = Duration::from_secs(60);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 pub(crate) struct Broker {

@@ -2,17 +2,15 @@
 //! misreading in one is caught by the other.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::http::client::Answer;
+use super::client::Answer;
+use super::wait::TIMEOUT;
 
-/// No message takes this long unless something hangs.
-const TIMEOUT: Duration = Duration::from_secs(60);
 const TEXT: u8 = 1;
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;

@@ -5,8 +5,8 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::kit::*;
-use crate::daemon::kit::{Home, Log, Zoom, eventually};
-use crate::daemon::process::Process;
+use crate::support::kit::{Home, Log, Zoom, eventually};
+use crate::support::process::Process;
 
 const OPEN: &str = "a folder with what people said is open to other users of this machine; close it with chmod 700, or \
                     chmod 750 for RECORDINGS_GROUP_READABLE";

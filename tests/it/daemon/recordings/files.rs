@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::kit::*;
-use crate::daemon::kit::{Home, Scene, eventually, script, zoom};
+use crate::support::kit::{Home, Scene, eventually, script, zoom};
 
 #[tokio::test]
 async fn a_meeting_becomes_files_that_ordinary_tools_play() {
@@ -127,7 +127,7 @@ async fn a_file_is_had_whole_and_in_parts() {
 #[tokio::test]
 async fn a_recording_that_goes_on_is_listed_and_not_served() {
     let home = recording_of(Home::sqlite(), "audio,transcript");
-    let scene = Scene::open(home, zoom(crate::daemon::kit::endless(100))).await;
+    let scene = Scene::open(home, zoom(crate::support::kit::endless(100))).await;
     scene.log.lines(3).await;
     let recorded = eventually("its files are listed", async || {
         let going = recorded(scene.daemon.api(), scene.log.session_id(), "recording").await;

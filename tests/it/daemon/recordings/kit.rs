@@ -6,7 +6,7 @@ use rtmsd::simulator::Settings;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::daemon::kit::{Api, Home, chatter, eventually, script, zoom};
+use crate::support::kit::{Api, Home, chatter, eventually, script, zoom};
 
 pub(crate) const ANA: u64 = 16_778_240;
 pub(crate) const BO: u64 = 16_779_264;

@@ -16,7 +16,7 @@ use object_store::{
 use rtmsd::sinks::record::target::Place;
 
 use super::kit::*;
-use crate::daemon::kit::{API_TOKEN, Home, Scene, TestDaemon, eventually};
+use crate::support::kit::{API_TOKEN, Home, Scene, TestDaemon, eventually};
 
 /// A store that can be away.
 #[derive(Debug, Default)]

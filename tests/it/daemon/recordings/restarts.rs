@@ -3,8 +3,8 @@
 use rtmsd::simulator::Verb;
 
 use super::kit::*;
-use crate::daemon::kit::{Home, Log, Scene, TestDaemon, Zoom, endless, eventually, zoom};
-use crate::daemon::process::Process;
+use crate::support::kit::{Home, Log, Scene, TestDaemon, Zoom, endless, eventually, zoom};
+use crate::support::process::Process;
 
 const LINE_MS: u32 = 100;
 

@@ -5,7 +5,7 @@ use rtmsd::store::Location;
 use serde_json::Value;
 
 use super::kit::*;
-use crate::daemon::kit::{Home, Log, Scene, endless, eventually, zoom};
+use crate::support::kit::{Home, Log, Scene, endless, eventually, zoom};
 use crate::support::raw::Raw;
 
 const LINE_MS: u32 = 100;

@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::receiver::Receiver;
 use super::verifier::verify;
-use crate::daemon::kit::eventually;
-use crate::http::client::{Answer, exchange, head};
 use crate::http::server::{Server, Wiring};
+use crate::support::client::{Answer, exchange, head};
+use crate::support::kit::eventually;
 use crate::support::network::network;
 
 const PATH: &str = "/api/v1/webhooks/endpoints";

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::receiver::{Receiver, Reply};
 use super::verifier::verify;
-use crate::daemon::kit::{Home, Scene, Zoom, chatter, endless, eventually, script, zoom};
-use crate::daemon::process::Process;
+use crate::support::kit::{Home, Scene, Zoom, chatter, endless, eventually, script, zoom};
+use crate::support::process::Process;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const LINES: u32 = 10;

@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::receiver::Receiver;
-use crate::daemon::kit::eventually;
 use crate::support::audit::act;
+use crate::support::kit::eventually;
 use crate::support::network::network;
 use crate::support::raw::Raw;
 use crate::support::stores::TestStore;

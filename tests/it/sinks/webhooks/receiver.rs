@@ -16,7 +16,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::http::client::TIMEOUT;
+use crate::support::client::TIMEOUT;
 
 pub(super) struct Receiver {
     pub address: SocketAddr,

@@ -1,14 +1,12 @@
 //! A client so plain that it can misbehave. It uses HTTP/1.0, so that bodies are not chunked.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// No answer takes this long unless something hangs.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) use super::wait::TIMEOUT;
 
 pub(crate) struct Answer {
     pub status: u16,

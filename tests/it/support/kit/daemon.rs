@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{TIMEOUT, eventually};
-use crate::http::client::{Answer, head, try_exchange};
+use crate::support::client::{Answer, head, try_exchange};
 use crate::support::postgres;
 
 pub(crate) const API_TOKEN: &str = "read-token-of-the-tests";

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::daemon::{API_TOKEN, Api};
 use super::{POLL_INTERVAL, TIMEOUT};
-use crate::http::client::SseClient;
+use crate::support::client::SseClient;
 
 /// A session's entries as one subscriber gets them, over any number of connections.
 pub(crate) struct Log {

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::eventually;
-use crate::http::client::{head, try_exchange};
+use crate::support::client::{head, try_exchange};
 
 const PATH: &str = "/webhook";
 

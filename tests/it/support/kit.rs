@@ -6,12 +6,9 @@ mod post;
 mod script;
 mod webhooks;
 
-use std::time::Duration;
-
 use rtmsd::simulator::{MediumReport, Settings, Simulator, StreamReport, Timings, Verb, start};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep};
 
 pub(crate) use daemon::{API_TOKEN, Api, Home, StreamView, TestDaemon};
 pub(crate) use log::{Log, Page};
@@ -19,37 +16,11 @@ pub(crate) use post::{Post, send_webhook};
 pub(crate) use script::{chatter, endless, script};
 pub(crate) use webhooks::{started, stopped};
 
-/// No test waits longer for one thing.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
-/// The wait between two polls: short at first, then growing, for a busy machine.
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
-const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
+use super::wait::POLL_INTERVAL;
+pub(crate) use super::wait::{TIMEOUT, eventually, eventually_within};
+
 /// How much shorter the simulator's waits are: keep-alives come twice a second.
 pub(crate) const TIME_SCALE: f64 = 20.0;
-
-/// What `look` finds, as soon as it finds something.
-///
-/// # Panics
-/// When it has not after [`TIMEOUT`]; `what` says what was waited for.
-pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
-    eventually_within(TIMEOUT, what, look).await
-}
-
-/// Like [`eventually`], with a longer limit.
-pub(crate) async fn eventually_within<T>(
-    limit: Duration,
-    what: &str,
-    mut look: impl AsyncFnMut() -> Option<T>,
-) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look().await {
-            return found;
-        }
-        assert!(start.elapsed() < limit, "never happened: {what}");
-        sleep((start.elapsed() / 20).clamp(POLL_INTERVAL, MAX_POLL_INTERVAL)).await;
-    }
-}
 
 /// Zoom's side: a simulator whose webhooks go through a post office.
 pub(crate) struct Zoom {
