@@ -10,4 +10,3 @@ mod policies;
 mod sessions;
 mod store;
 mod timeline;
-mod zoom;

@@ -6,10 +6,10 @@ use rtmsd::zoom::token::TokenError;
 use serde_json::{Value, json};
 
 use super::kit::{Kit, NUMBER, session_id};
-use super::zoom::Say;
 use crate::http::server::READER;
 use crate::support::audit::act;
 use crate::support::wait::eventually;
+use crate::support::zoom::Say;
 
 #[tokio::test]
 async fn a_start_is_answered_as_its_clients_know_it() {

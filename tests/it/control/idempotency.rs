@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::kit::{BOSS, Kit, NUMBER};
-use super::zoom::Say;
 use crate::support::audit::act;
 use crate::support::client::Answer;
+use crate::support::zoom::Say;
 
 async fn keyed(kit: &Kit, path: &str, body: &Value, key: &str) -> Answer {
     kit.post_with(path, body, &[BOSS, ("idempotency-key", key)]).await

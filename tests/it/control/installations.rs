@@ -9,8 +9,8 @@ use rtmsd::zoom::token::{Configured, sealed};
 use serde_json::{Value, json};
 
 use super::kit::{Kit, NUMBER, session_id};
-use super::zoom::Say;
 use crate::support::client::Answer;
+use crate::support::zoom::Say;
 
 const ZOOM_TOKEN: &str = "zoom-token";
 

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::zoom::FakeZoom;
 use crate::http::server::{Server, Wiring};
 use crate::support::client::Answer;
 use crate::support::wait::eventually;
+use crate::support::zoom::FakeZoom;
 
 pub(super) const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
 pub(super) const NUMBER: &str = "91234567890";
@@ -57,7 +57,7 @@ impl Kit {
         let mut wiring = Wiring {
             now_ms: rtmsd::clock::now_ms,
             pauses: short_pauses(),
-            zoom: (zoom.url.clone(), Configured::Static(Secret::new("zoom-token".into()))),
+            zoom: (zoom.url(), Configured::Static(Secret::new("zoom-token".into()))),
             ..Wiring::default()
         };
         change(&mut wiring);

@@ -5,8 +5,8 @@ use rtmsd::model::{Action, ActionStatus, Outcome, Planned};
 use serde_json::json;
 
 use super::kit::{Kit, session_id};
-use super::zoom::Say;
 use crate::http::server::Wiring;
+use crate::support::zoom::Say;
 
 fn auto_start(auto_start: AutoStart) -> impl FnOnce(&mut Wiring) {
     move |wiring| wiring.policies.auto_start = auto_start

@@ -4,7 +4,7 @@ use rtmsd::model::{EntryBody, Lost, Unreadable, UnreadableMessages};
 use serde_json::{Value, json};
 
 use super::kit::Kit;
-use super::zoom::Say;
+use crate::support::zoom::Say;
 
 async fn timeline(kit: &Kit, id: &str) -> Value {
     kit.get(&format!("/{id}/timeline")).await

@@ -47,10 +47,9 @@ async fn a_bound_token_uses_and_sees_only_its_installations() {
     let ana = daemon.install(&zoom).await;
     zoom.world().user_id = "userBo02".into();
     let bo = daemon.install(&zoom).await;
-    let folder = daemon.stop().await.unwrap();
+    let home = daemon.stop().await;
     let tokens = format!("tester:{API_TOKEN}:admin,bound:{BOUND}:admin#{}", ana.id);
-    let data = folder.path().join("data");
-    let daemon = Daemon::start_in(&zoom, &data, &[("API_TOKENS", &tokens)]).await;
+    let daemon = Daemon::start_in(home.set("API_TOKENS", &tokens)).await;
 
     let listed = ask(&daemon, BOUND, "GET", INSTALLATIONS, &Value::Null).await.json();
     let ids: Vec<_> =

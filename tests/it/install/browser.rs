@@ -178,7 +178,7 @@ fn start_driver() -> Option<(Child, u16)> {
 }
 
 /// The simulated Zoom, whose page a person sees, and a daemon.
-async fn both() -> (Simulator, Daemon, TempDir) {
+async fn both() -> (Simulator, Daemon) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let ana = User {
         id: "u-ana".to_owned(),
@@ -188,14 +188,13 @@ async fn both() -> (Simulator, Daemon, TempDir) {
     let oauth = OAuthSettings { users: vec![ana], ..OAuthSettings::default() };
     let settings = Settings { oauth, start: Start::Rest, ..settings() };
     let zoom = simulator::start(settings, listener).await.unwrap();
-    let data = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start_at(&zoom.base_url(), data.path(), &[]).await;
-    (zoom, daemon, data)
+    let daemon = Daemon::start_at(&zoom.base_url(), &[]).await;
+    (zoom, daemon)
 }
 
 #[tokio::test]
 async fn a_person_installs_the_app_in_a_real_browser() {
-    let (zoom, daemon, _data) = both().await;
+    let (zoom, daemon) = both().await;
     let browser = Browser::open(false).await;
     browser.visit(&format!("http://{}{INSTALL}", daemon.address)).await;
     assert!(browser.url().await.starts_with(&format!("{}?", zoom.authorize_url())));
@@ -220,7 +219,7 @@ async fn a_person_installs_the_app_in_a_real_browser() {
 
 #[tokio::test]
 async fn a_person_declines_and_may_still_install_from_the_page() {
-    let (_zoom, daemon, _data) = both().await;
+    let (_zoom, daemon) = both().await;
     let browser = Browser::open(true).await;
     browser.visit(&format!("http://{}{INSTALL}", daemon.address)).await;
     browser.decide("button[value=deny]").await;

@@ -9,8 +9,9 @@ use rtmsd::seal::KeyRing;
 use rtmsd::zoom::state::{STATE_LIFE_MS, StateKeys};
 use serde_json::json;
 
-use super::daemon::{Daemon, HTML, INSTALL, JSON, TOKEN_KEY, Trip};
+use super::daemon::{Daemon, HTML, INSTALL, JSON, Trip};
 use crate::support::client::Answer;
+use crate::support::kit::TOKEN_KEY;
 use crate::support::zoom::FakeZoom;
 
 const CALLBACK: &str = "/api/v1/zoom/oauth/callback";

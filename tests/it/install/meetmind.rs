@@ -34,8 +34,7 @@ async fn one_grant_and_a_meeting_number_are_enough_for_a_start() {
     let oauth = OAuthSettings { consent: Consent::Allow, ..OAuthSettings::default() };
     let settings = Settings { oauth, start: Start::Rest, ..settings() };
     let zoom = simulator::start(settings, listener).await.unwrap();
-    let data = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start_at(&zoom.base_url(), data.path(), &[]).await;
+    let daemon = Daemon::start_at(&zoom.base_url(), &[]).await;
     let number = zoom.live_meetings()[0].clone();
     let new = json!({"platform": "zoom", "meeting_id": number});
     let (status, made) = api(&daemon, SESSIONS, new).await;

@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rtmsd::zoom::token::Wanted;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::daemon::{API_TOKEN, Daemon, JSON, TOKEN_KEY, Trip, WEBHOOK_SECRET};
+use super::daemon::{API_TOKEN, Daemon, JSON, Trip, WEBHOOK_SECRET};
 use crate::support::client::{exchange, head};
+use crate::support::kit::TOKEN_KEY;
 use crate::support::postgres;
 use crate::support::wait::eventually;
 use crate::support::zoom::{CLIENT_ID, CLIENT_SECRET, FakeZoom};
@@ -50,10 +51,9 @@ async fn keys_are_rotated_while_the_daemon_works() {
         zoom.world().user_id = format!("user{n}");
         ids.push(daemon.install(&zoom).await.id);
     }
-    let folder = daemon.stop().await.unwrap();
-    let data = folder.path().join("data");
+    let home = daemon.stop().await;
     let both = format!("{NEW_KEY},{TOKEN_KEY}");
-    let daemon = Daemon::start_in(&zoom, &data, &[("TOKEN_ENCRYPTION_KEYS", &both)]).await;
+    let daemon = Daemon::start_in(home.set("TOKEN_ENCRYPTION_KEYS", &both)).await;
     let (tokens, ids_of_traffic) = (daemon.tokens.clone(), ids.clone());
     let is_over = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&is_over);
@@ -67,12 +67,12 @@ async fn keys_are_rotated_while_the_daemon_works() {
         }
         refreshes
     });
-    let rotated = output(rtmsd(&data, &both, "rotate-keys")).await;
+    let rotated = output(rtmsd(&daemon.home.data(), &both, "rotate-keys")).await;
     is_over.store(true, Ordering::Relaxed);
     assert!(traffic.await.unwrap() > 0);
     assert!(rotated.status.success(), "{}", String::from_utf8_lossy(&rotated.stderr));
-    daemon.stop().await;
-    let daemon = Daemon::start_in(&zoom, &data, &[("TOKEN_ENCRYPTION_KEYS", NEW_KEY)]).await;
+    let home = daemon.stop().await;
+    let daemon = Daemon::start_in(home.set("TOKEN_ENCRYPTION_KEYS", NEW_KEY)).await;
     for id in ids {
         daemon.tokens.token(&Wanted::Installation(id)).await.unwrap();
     }
@@ -83,8 +83,7 @@ async fn a_rotation_says_what_no_key_opens() {
     let zoom = FakeZoom::start().await;
     let daemon = Daemon::start(&zoom).await;
     daemon.install(&zoom).await;
-    let data = daemon.folder.as_ref().unwrap().path().join("data");
-    let rotated = output(rtmsd(&data, NEW_KEY, "rotate-keys")).await;
+    let rotated = output(rtmsd(&daemon.home.data(), NEW_KEY, "rotate-keys")).await;
     assert_eq!(rotated.status.code(), Some(1));
     let said = String::from_utf8_lossy(&rotated.stderr);
     assert!(said.contains("no key opens the tokens of 1 installations"), "{said}");

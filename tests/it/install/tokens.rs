@@ -3,15 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rtmsd::app::App;
 use rtmsd::model::{Installation, InstallationStatus};
-use rtmsd::net::Resolver;
-use rtmsd::rtms::stream::Timings;
-use rtmsd::sessions::Leases;
 use rtmsd::zoom::token::{Candidates, Granted, TokenError, Tokens, Wanted};
 use tokio::task::JoinSet;
 
-use super::daemon::{Daemon, config};
+use super::daemon::Daemon;
 use crate::support::postgres;
 use crate::support::zoom::FakeZoom;
 
@@ -54,11 +50,7 @@ async fn two_daemons_on_one_postgres_refresh_once() {
     let url = postgres::fresh_database().await;
     let settings = [("DATABASE_URL", &*url)];
     let daemon = Daemon::start_with(&zoom, &settings).await;
-    let folder = tempfile::tempdir().unwrap();
-    let config = config(&zoom.url(), daemon.address, folder.path(), &settings);
-    let other = App::build(config, Timings::default(), Leases::default(), Resolver::system())
-        .await
-        .unwrap();
+    let other = Daemon::start_with(&zoom, &settings).await;
     zoom.world().expires_in = Some(0);
     let installation = daemon.install(&zoom).await;
     zoom.world().expires_in = Some(3599);
@@ -67,7 +59,6 @@ async fn two_daemons_on_one_postgres_refresh_once() {
     let got = all_at_once(callers, &installation).await;
     assert_eq!(zoom.refreshes(), 1);
     assert!(got.iter().all(|token| *token == got[0]));
-    other.store.close().await;
 }
 
 #[tokio::test]
@@ -108,8 +99,7 @@ async fn a_daemon_that_stops_finishes_its_refresh() {
     let wanted = Wanted::Installation(installation.id);
     let impatient = tokio::time::timeout(Duration::from_millis(50), daemon.tokens.token(&wanted));
     assert!(impatient.await.is_err());
-    let folder = daemon.stop().await.unwrap();
-    let again = Daemon::start_in(&zoom, &folder.path().join("data"), &[]).await;
+    let again = Daemon::start_in(daemon.stop().await).await;
     again.tokens.token(&wanted).await.unwrap();
     assert_eq!(zoom.refreshes(), 1);
 }

@@ -10,7 +10,7 @@ use rtmsd::simulator::{MediumReport, Settings, Simulator, StreamReport, Timings,
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-pub(crate) use daemon::{API_TOKEN, Api, Home, StreamView, TestDaemon};
+pub(crate) use daemon::{API_TOKEN, Api, Home, StreamView, TOKEN_KEY, TestDaemon};
 pub(crate) use log::{Log, Page};
 pub(crate) use post::{Post, send_webhook};
 pub(crate) use script::{chatter, endless, script};

@@ -1,6 +1,8 @@
 //! Zoom's OAuth as these tests need it: strict where Zoom is (one-use codes and refresh tokens, PKCE, the client's
 //! password), countable, and able to fail on demand. Written from rtms-protocol.md section 15.
 
+mod rest;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -18,12 +20,16 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use self::rest::Rest;
+pub(crate) use self::rest::Say;
+
 pub(crate) const CLIENT_ID: &str = "demoClientId01";
 pub(crate) const CLIENT_SECRET: &str = "demoClientSecret01";
 
 pub(crate) struct FakeZoom {
     pub address: SocketAddr,
     world: Arc<Mutex<World>>,
+    rest: Arc<Rest>,
     serving: JoinHandle<()>,
 }
 
@@ -86,17 +92,19 @@ impl FakeZoom {
             access_tokens: HashMap::new(),
             counter: 0,
         }));
+        let rest = Arc::new(Rest::default());
         let router = Router::new()
             .route("/oauth/authorize", get(authorize))
             .route("/oauth/decide", get(decide))
             .route("/oauth/token", post(token))
             .route("/oauth/revoke", post(revoke))
             .route("/v2/users/me", get(me))
-            .with_state(Arc::clone(&world));
+            .with_state(Arc::clone(&world))
+            .merge(rest::routes(Arc::clone(&rest)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, world, serving }
+        Self { address, world, rest, serving }
     }
 
     pub(crate) fn url(&self) -> String {

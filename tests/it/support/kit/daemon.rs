@@ -1,7 +1,7 @@
 //! A daemon inside the test process.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rtmsd::app::App;
@@ -11,6 +11,8 @@ use rtmsd::net::Resolver;
 use rtmsd::rtms::stream::Timings;
 use rtmsd::sessions::Leases;
 use rtmsd::sinks::record::target::Place;
+use rtmsd::store::Store;
+use rtmsd::zoom::token::Tokens;
 use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -25,6 +27,8 @@ use crate::support::client::{Answer, head, try_exchange};
 use crate::support::postgres;
 
 pub(crate) const API_TOKEN: &str = "read-token-of-the-tests";
+pub(crate) const TOKEN_KEY: &str =
+    "4242424242424242424242424242424242424242424242424242424242424242";
 
 /// What a daemon finds when it starts: its variables and its data. Outlives the daemon.
 pub(crate) struct Home {
@@ -49,10 +53,7 @@ impl Home {
             ("ZOOM_CLIENT_ID", "demoClientId01"),
             ("ZOOM_CLIENT_SECRET", "demoClientSecret01"),
             ("ZOOM_SECRET_TOKEN", "demoSecretToken01"),
-            (
-                "TOKEN_ENCRYPTION_KEYS",
-                "4242424242424242424242424242424242424242424242424242424242424242",
-            ),
+            ("TOKEN_ENCRYPTION_KEYS", TOKEN_KEY),
             ("API_TOKENS", &format!("tests:{API_TOKEN}:read+control")),
             ("RTMS_ALLOWED_HOSTS", "127.0.0.1,localhost"),
             ("RTMS_ALLOW_WS", "true"),
@@ -81,15 +82,21 @@ impl Home {
         &self.variables
     }
 
+    /// The daemon's `DATA_DIR`.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     /// Lasts as long as this home.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    fn config(&self) -> Config {
+    /// In a value, `{address}` stands for the address that the daemon listens on.
+    fn config(&self, address: SocketAddr) -> Config {
         let lookup = |name: &str| {
             let found = self.variables.iter().find(|(known, _)| known == name);
-            found.map(|(_, value)| value.clone())
+            found.map(|(_, value)| value.replace("{address}", &address.to_string()))
         };
         let mut config = Config::from_lookup(lookup).unwrap();
         if let Some(place) = &self.recordings {
@@ -116,6 +123,8 @@ fn fast() -> Timings {
 /// A running daemon. It has a runtime of its own, so that it can die like a process.
 pub(crate) struct TestDaemon {
     pub address: SocketAddr,
+    pub store: Store,
+    pub tokens: Tokens,
     stop: CancellationToken,
     running: JoinHandle<()>,
     runtime: Option<Runtime>,
@@ -129,23 +138,25 @@ impl Drop for TestDaemon {
 
 impl TestDaemon {
     pub(crate) async fn start(home: &Home) -> Self {
-        let config = home.config();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = home.config(address);
         let (timings, leases) = (home.timings.clone(), home.leases);
         let resolver = home.resolver.clone();
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().unwrap();
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let (sender, address) = tokio::sync::oneshot::channel();
+        let (sender, parts) = tokio::sync::oneshot::channel();
         let running = runtime.spawn(async move {
-            let listener = TcpListener::bind(config.address).await.unwrap();
-            let address = listener.local_addr().unwrap();
+            let listener = TcpListener::from_std(listener).unwrap();
             let app = App::build(config, timings, leases, resolver).await.unwrap();
-            sender.send(address).unwrap();
+            sender.send((app.store.clone(), app.tokens.clone())).unwrap_or(());
             app.run(listener, stopped).await.unwrap();
         });
-        let address = address.await.expect("the daemon starts");
-        Self { address, stop, running, runtime: Some(runtime) }
+        let (store, tokens) = parts.await.expect("the daemon starts");
+        Self { address, store, tokens, stop, running, runtime: Some(runtime) }
     }
 
     /// Asks for a stop and waits for its end.
