@@ -12,7 +12,7 @@ use crate::support::client::head;
 use crate::support::kit::{Home, TestDaemon};
 use crate::support::zoom::FakeZoom;
 
-/// Created by `tests/run`.
+/// Created by `tests/setup`.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python/bin/python");
 const TOKEN: &str = "admin-token-of-the-tests";
 /// How long Schemathesis may search for faults, and the timeout of its run on a busy machine.
@@ -38,7 +38,7 @@ async fn daemon(zoom: &FakeZoom) -> (Home, TestDaemon) {
 async fn python(folder: &Path, arguments: &[&str]) -> Result<(), String> {
     assert!(
         Path::new(PYTHON).exists(),
-        "the Python packages of the tests are missing: run tests/run, which makes target/python"
+        "the Python packages of the tests are missing: run tests/setup, which makes target/python"
     );
     let child = Command::new(PYTHON)
         .args(arguments)

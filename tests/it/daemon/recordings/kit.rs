@@ -122,7 +122,7 @@ pub(crate) fn probe(bytes: &[u8], name: &str) -> Value {
         .args(["-v", "error", "-print_format", "json", "-show_format", "-show_streams"])
         .arg(&path)
         .output()
-        .expect("ffprobe is there: tests/run installs ffmpeg");
+        .expect("ffprobe is there: tests/setup installs ffmpeg");
     assert!(out.status.success() && out.stderr.is_empty(), "{name}: {out:?}");
     serde_json::from_slice(&out.stdout).unwrap()
 }

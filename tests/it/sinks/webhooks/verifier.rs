@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Made by `tests/run`.
+/// Made by `tests/setup`.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python/bin/python");
 
 /// What it says of each letter: the event's type, or `refused`.
 pub(super) fn verify(letters: &[Value]) -> Vec<String> {
     assert!(
         Path::new(PYTHON).exists(),
-        "the Python package standardwebhooks is missing: run tests/run, which makes target/python"
+        "the Python package standardwebhooks is missing: run tests/setup, which makes target/python"
     );
     let mut child = Command::new(PYTHON)
         .args(["-c", include_str!("verify.py")])
