@@ -280,7 +280,8 @@ async fn the_choice_of_a_camera_is_the_sessions_and_every_stream_of_it_sees_it()
         store.pin_video(id, UserId(7), &act("boss", 1)).await.unwrap();
         record(store, started("s2", 5, URL)).await;
         let streams = store.streams_of(id).await.unwrap();
-        assert!(streams.iter().all(|stream| stream.video_user_id == Some(UserId(7))));
+        let chosen: Vec<_> = streams.iter().map(|stream| stream.video_user_id).collect();
+        assert_eq!(chosen, [Some(UserId(7)); 2]);
     })
     .await;
 }

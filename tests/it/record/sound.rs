@@ -103,7 +103,9 @@ fn g722_plays_and_its_silence_is_silent() {
     assert_eq!(stream["codec_name"], "adpcm_g722");
     assert_eq!(number(&stream["sample_rate"]), 16_000.0);
     assert_eq!(number(&stream["duration"]), 10.02);
-    assert!(samples(&path).iter().all(|sample| sample.abs() < 50));
+    let samples = samples(&path);
+    assert_eq!(samples.len(), 160_320);
+    assert!(samples.iter().all(|sample| sample.abs() < 50));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use rtmsd::simulator::{Call, Script, Settings, Simulator, Start, Trouble};
 use serde_json::{Value, json};
 
 use super::kit::{Endpoint, hmac_hex, http, script, script_with, settings, simulate};
+use crate::support::wait::eventually;
 
 const TOKEN: &str = "test-token";
 
@@ -148,7 +149,10 @@ async fn a_script_makes_calls_fail() {
     ]));
     let (zoom, mut endpoint) = waiting(script).await;
     endpoint.next("meeting.started").await;
-    while call(&zoom).await.unwrap().status() != 503 {}
+    eventually("a call fails as the script says", async || {
+        (call(&zoom).await.unwrap().status() == 503).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
