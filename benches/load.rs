@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// How long all streams may take to be live.
 const RAMP_LIMIT: Duration = Duration::from_secs(120);
-/// After the ramp: until connections that are new are not any more.
+/// After the ramp: until the cost of new connections has passed.
 const SETTLE: Duration = Duration::from_secs(3);
 /// The kernel's unit in /proc/…/stat.
 const TICK_US: u64 = 10_000;
@@ -54,7 +54,9 @@ struct Args {
 async fn main() {
     let args = Args::parse();
     // This program's own HTTP client, unlike the daemon's, takes the process's default.
-    rustls::crypto::ring::default_provider().install_default().expect("nobody chose before");
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("no provider is installed yet");
     rlimit::increase_nofile_limit(u64::MAX).expect("the limit of open files can be raised");
     let folder = tempfile::tempdir().expect("a folder for the run");
     let port = free_port().await;
@@ -125,7 +127,7 @@ async fn sessions(port: u16) -> Vec<String> {
     sessions.iter().map(|session| session["id"].as_str().expect("an id").to_owned()).collect()
 }
 
-/// Reads for ever, and counts what has the size of a frame.
+/// Reads without end, and counts messages of a frame's size.
 async fn read(port: u16, path: String, frames: Arc<AtomicU64>) {
     const SMALLEST_FRAME: usize = 250;
     let url = format!("ws://127.0.0.1:{port}{path}");

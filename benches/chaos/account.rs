@@ -1,20 +1,20 @@
-//! The daemon's ledger against the simulator's account.
+//! Compares the daemon's ledger with the simulator's record of every frame.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// How far around a frame that is not accounted for an error looks.
+/// How much of the neighbourhood an error shows around a frame that is not accounted for.
 const NEAR_MS: i64 = 5_000;
 
-/// What the simulator says of a stream: by medium each frame's time, size, and whether it was given to a socket.
+/// The simulator's record of a stream: for each medium every frame's time, size, and whether it was given to a socket.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Made {
     pub media: BTreeMap<String, Vec<(i64, u64, bool)>>,
     is_cut: bool,
 }
 
-/// What the daemon says of a medium.
+/// The daemon's ledger of a medium.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Ledger {
     pub medium: String,
@@ -41,7 +41,7 @@ struct Gap {
     cause: String,
 }
 
-/// Of everything that was held against each other.
+/// Sums over everything that was compared.
 #[derive(Debug, Default)]
 pub(crate) struct Totals {
     pub sent: Count,
@@ -49,17 +49,15 @@ pub(crate) struct Totals {
     pub received_in_gaps: Count,
     /// Sent, and not received: all of it in gaps.
     pub lost: u64,
-    /// Made while nobody was there to take it: all of it in gaps.
+    /// Made while no client was connected: all of it in gaps.
     pub unsent: u64,
     pub gaps: usize,
     pub expected_ms: i64,
     pub covered_ms: i64,
 }
 
-/// Holds one medium's ledger against what was made.
-///
-/// Outside the gaps everything that was made was sent, and exactly that was received. Inside them no more was received
-/// than sent.
+/// Compares one medium's ledger with the frames that were made. Outside the gaps every frame must have been sent, and
+/// exactly those received. Inside them no more may have been received than sent.
 pub(crate) fn compare(ledger: &Ledger, made: &Made) -> Result<Totals, String> {
     let of_medium = made.media.get(&ledger.medium).map(Vec::as_slice).unwrap_or_default();
     if made.is_cut || ledger.earlier_gaps > 0 {
@@ -118,7 +116,7 @@ impl Totals {
 }
 
 impl Ledger {
-    /// What was made and what is missing near this time, relative to it.
+    /// The frames and gaps near this time, relative to it.
     fn around(&self, at_ms: i64, made: &[(i64, u64, bool)]) -> String {
         let is_near = |other: i64| (other - at_ms).abs() <= NEAR_MS;
         let frames: Vec<_> = made

@@ -1,3 +1,5 @@
+//! The faults of one stream, planned from a seed.
+
 use std::time::Duration;
 
 use rand::rngs::StdRng;

@@ -97,7 +97,7 @@ fn variables(folder: &Path, port: u16) -> Vec<(&'static str, String)> {
     let own = [("PORT", port.to_string()), ("DATA_DIR", folder.join("data").display().to_string())];
     let fixed = [
         ("HOST", "127.0.0.1"),
-        // The simulator's own, if it is told nothing else.
+        // The simulator's defaults.
         ("ZOOM_CLIENT_ID", "demoClientId01"),
         ("ZOOM_CLIENT_SECRET", "demoClientSecret01"),
         ("ZOOM_SECRET_TOKEN", "demoSecretToken01"),

@@ -1,4 +1,4 @@
-//! One run: the processes are started, plagued, left in peace, and their accounts compared.
+//! One run: the processes start, faults hit every stream, the streams recover, and the accounts are compared.
 
 pub(crate) mod account;
 mod faults;
@@ -22,17 +22,17 @@ use self::faults::Faults;
 use self::processes::{Daemon, meeting};
 use self::zoom::{Problem, Zoom};
 
-/// For everything to be live: a link on which nothing comes is given up after 65 s.
+/// For every stream to be live again: a silent link is given up after 65 s.
 const LIVE_LIMIT: Duration = Duration::from_secs(150);
-/// A stream that was live for so long has nothing on its way any more.
+/// How long a stream must be live until everything that was sent has arrived.
 const SETTLE: Duration = Duration::from_secs(3);
-/// Before a kill no fault sends a webhook: Zoom tries one that found nobody again after five minutes, and the stream
-/// does not wait for it so long.
+/// No fault sends a webhook so soon before a kill: Zoom repeats one that was not answered after five minutes, which is
+/// longer than a stream waits.
 const WEBHOOKS_ARRIVE: Duration = Duration::from_millis(500);
-/// From this length on a run has time for a link that falls silent.
+/// A run of at least this length has time for a link that falls silent.
 const LONG_SECONDS: u64 = 60;
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
-const MAX_TOLD: usize = 20;
+const MAX_LISTED: usize = 20;
 
 pub(crate) struct Plan {
     pub streams: u32,
@@ -41,7 +41,7 @@ pub(crate) struct Plan {
     pub seed: u64,
 }
 
-/// What a run came to.
+/// The figures of a run.
 pub(crate) struct Figures {
     streams: u32,
     faults: BTreeMap<&'static str, u64>,
@@ -134,7 +134,7 @@ async fn plague(
     Ok(counts.clone())
 }
 
-/// One stream, to which things happen.
+/// One stream, which suffers faults.
 struct Victim {
     zoom: Arc<Zoom>,
     meeting: String,
@@ -206,7 +206,7 @@ async fn compare_all(zoom: &Zoom, ended: &[StreamLedger]) -> Result<Totals, Prob
         return Ok(totals);
     }
     let count = problems.len();
-    problems.truncate(MAX_TOLD);
+    problems.truncate(MAX_LISTED);
     Err(format!("{count} accounts differ:\n{}", problems.join("\n")).into())
 }
 

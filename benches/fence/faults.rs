@@ -9,7 +9,7 @@ use rand::{RngExt, SeedableRng};
 const PAUSE_MS: std::ops::Range<u64> = 0..15_000;
 /// The default lease is 15 s: some faults are shorter, most are longer.
 const LENGTH_MS: std::ops::Range<u64> = 3_000..40_000;
-/// A daemon that is suspended for so long has lost its connections: Zoom gives up a silent one after 65 s.
+/// A suspension after which Zoom has given up the daemon's connections: it does so after 65 s of silence.
 const LONG_MS: std::ops::Range<u64> = 66_000..80_000;
 const BYTES_PER_S: std::ops::Range<usize> = 1_000..40_000;
 

@@ -156,7 +156,7 @@ fn variables(
         ("PORT", &port.to_string()),
         ("DATA_DIR", &folder.join("data").display().to_string()),
         ("DATABASE_URL", database_url),
-        // The simulator's own, if it is told nothing else.
+        // The simulator's defaults.
         ("ZOOM_CLIENT_ID", "demoClientId01"),
         ("ZOOM_CLIENT_SECRET", "demoClientSecret01"),
         ("ZOOM_SECRET_TOKEN", "demoSecretToken01"),

@@ -142,7 +142,9 @@ fn is_known(line: &str) -> Option<bool> {
         ["cargo", "+nightly", "fuzz", "run", name, ..] => {
             Some(root().join("fuzz/targets").join(name).with_extension("rs").exists())
         }
-        [script @ ("tests/setup" | "tests/run" | ".ci/run"), ..] => Some(root().join(script).exists()),
+        [script @ ("tests/setup" | "tests/run" | ".ci/run"), ..] => {
+            Some(root().join(script).exists())
+        }
         _ => None,
     }
 }

@@ -18,7 +18,7 @@ use crate::support::stores::TestStore;
 use crate::support::wait::TIMEOUT;
 
 #[tokio::test]
-async fn what_a_full_buffer_cost_a_stream_at_its_end_is_accounted_for() {
+async fn entries_that_a_full_queue_lost_at_the_end_are_counted() {
     let test = TestStore::sqlite().await;
     let session = announce(&test.store, "s1").await;
     let settings = WriterSettings { max_queued_bytes: 1_000, ..WriterSettings::default() };
@@ -71,7 +71,7 @@ fn texts(entries: &[Entry]) -> BTreeMap<u32, Vec<String>> {
 }
 
 #[tokio::test]
-async fn a_large_batch_passes_a_slow_wire_in_smaller_ones() {
+async fn a_large_batch_is_stored_over_a_slow_connection_in_smaller_batches() {
     const LINES: usize = 20;
     let (proxy, url) = (Proxy::open().await, postgres::fresh_database().await);
     let location = Location::Postgres(Secret::new(proxy.url(&url)));
@@ -92,7 +92,7 @@ async fn a_large_batch_passes_a_slow_wire_in_smaller_ones() {
 }
 
 #[tokio::test]
-async fn an_entry_that_the_store_never_takes_holds_up_no_other_and_keeps_its_number() {
+async fn an_entry_that_the_store_never_takes_blocks_no_other_and_keeps_its_number() {
     let test = TestStore::postgres().await;
     let store = &test.store;
     let session = announce(store, "s1").await;
@@ -124,10 +124,10 @@ async fn an_entry_that_the_store_never_takes_holds_up_no_other_and_keeps_its_num
     let [first, second] = [1, 2].map(|ordinal| texts(&stored)[&ordinal].clone());
     assert_eq!(first, ["one", "[transcript]", "two", "[transcript]", "three"]);
     assert_eq!(second, ["another's"; 5]);
-    let mut told = Vec::new();
+    let mut published = Vec::new();
     while let Ok(entry) = live.entries.try_recv() {
-        told.push(Arc::unwrap_or_clone(entry));
+        published.push(Arc::unwrap_or_clone(entry));
     }
-    told.sort_by_key(|entry| (entry.stream_ordinal, entry.seq));
-    assert_eq!(told, stored, "only what is stored is published");
+    published.sort_by_key(|entry| (entry.stream_ordinal, entry.seq));
+    assert_eq!(published, stored, "only what is stored is published");
 }

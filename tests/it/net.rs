@@ -67,7 +67,7 @@ async fn a_host_is_reached_soon_although_its_first_address_does_not_answer() {
 }
 
 #[tokio::test]
-async fn an_address_that_accepts_and_says_nothing_is_set_aside() {
+async fn an_address_that_accepts_and_never_answers_is_skipped() {
     let (port, _serving) = server().await;
     let _silent = TcpListener::bind(first(port)).await.unwrap();
     let begin = Instant::now();
@@ -151,7 +151,7 @@ async fn zooms_sockets_and_rest_go_through_the_proxy_with_its_credentials() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_wants_credentials_or_refuses_is_named_and_no_secret_is() {
+async fn a_proxys_refusal_names_the_proxy_and_no_secret() {
     let zoom = Zoom::start().await;
     let proxy = ConnectProxy::start(Manner::Credentials("ana:right")).await;
     for (user, says) in [("", "put them in HTTPS_PROXY"), ("ana:s3cret@", "in HTTPS_PROXY")] {

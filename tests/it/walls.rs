@@ -1,4 +1,4 @@
-//! The walls of the house: who may name whom. Read from the source, so that a breach fails here and not in a
+//! Which module may use which. Read from the source, so that a breach fails here and not in a
 //! review.
 
 use std::fs;
@@ -117,7 +117,7 @@ fn a_crate_is_named_only_where_it_belongs() {
 }
 
 #[test]
-fn a_pure_module_has_no_sockets_no_clock_and_no_dice() {
+fn a_pure_module_uses_no_socket_clock_or_randomness() {
     let mut breaches = Vec::new();
     for (file, code) in sources().filter(|(file, _)| PURE.iter().any(|pure| is_in(file, pure))) {
         for name in IMPURE.iter().filter(|name| mentions(&code, name)) {
@@ -141,7 +141,7 @@ fn arrows_between_modules_never_point_up() {
 }
 
 #[test]
-fn the_walls_stand_where_there_are_rooms() {
+fn every_module_that_the_walls_name_exists() {
     let files: Vec<PathBuf> = sources().map(|(file, _)| file).collect();
     let modules = PURE.iter().chain(ARROWS.iter().map(|(module, _)| module));
     for module in modules {

@@ -1,3 +1,5 @@
+//! Automatic starts, stops and restarts.
+
 use std::time::Duration;
 
 use rtmsd::control::AutoStart;

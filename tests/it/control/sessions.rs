@@ -1,3 +1,5 @@
+//! Sessions that programs create and list.
+
 use serde_json::{Value, json};
 
 use super::kit::{Kit, NUMBER};

@@ -58,18 +58,18 @@ async fn fails_over(home: Home) {
     scene.zoom.perform(Verb::Stop { reason: 6 }).await;
     let page = scene.log.over().await;
     page.assert_numbered();
-    let told = ["moved", "picked_up", "first_packet", "ended"].map(|kind| page.of(kind).len());
-    assert_eq!(told, [1, 0, 1, 1], "{:#?}", page.outline());
+    let counts = ["moved", "picked_up", "first_packet", "ended"].map(|kind| page.of(kind).len());
+    assert_eq!(counts, [1, 0, 1, 1], "{:#?}", page.outline());
     scene.zoom.close_clean().await;
 }
 
 #[tokio::test]
-async fn a_stream_whose_server_fails_goes_on_at_the_new_url_with_its_numbers_on_sqlite() {
+async fn after_a_failover_a_stream_continues_its_numbering_at_the_new_url_on_sqlite() {
     fails_over(Home::sqlite()).await;
 }
 
 #[tokio::test]
-async fn a_stream_whose_server_fails_goes_on_at_the_new_url_with_its_numbers_on_postgres() {
+async fn after_a_failover_a_stream_continues_its_numbering_at_the_new_url_on_postgres() {
     fails_over(Home::postgres().await).await;
 }
 
@@ -104,7 +104,7 @@ async fn a_stop_that_comes_before_its_start_is_remembered() {
 }
 
 #[tokio::test]
-async fn state_4_ends_a_stream_whose_stop_webhook_is_lost() {
+async fn state_4_ends_a_stream_without_a_stop_webhook() {
     let scene = live(Home::sqlite()).await;
     scene.zoom.post.lose("meeting.rtms_stopped");
     scene.zoom.perform(Verb::Stop { reason: 10 }).await;
@@ -113,7 +113,7 @@ async fn state_4_ends_a_stream_whose_stop_webhook_is_lost() {
 }
 
 #[tokio::test]
-async fn the_stop_webhook_ends_a_stream_whose_state_4_is_lost() {
+async fn the_stop_webhook_ends_a_stream_without_state_4() {
     let scene = live(Home::sqlite()).await;
     scene.zoom.perform(Verb::Stall { link: LinkName::Signaling, for_ms: 60_000 }).await;
     scene.zoom.perform(Verb::Stop { reason: 10 }).await;
@@ -122,7 +122,7 @@ async fn the_stop_webhook_ends_a_stream_whose_state_4_is_lost() {
 }
 
 #[tokio::test]
-async fn a_stream_of_whose_end_every_word_is_lost_is_found_gone() {
+async fn a_stream_is_found_gone_when_every_message_of_its_end_is_lost() {
     let scene = live(Home::sqlite()).await;
     scene.zoom.post.lose("meeting.rtms_stopped");
     scene.zoom.perform(Verb::Stall { link: LinkName::Signaling, for_ms: 60_000 }).await;
@@ -142,8 +142,8 @@ async fn an_interruption_is_repaired_once_whichever_of_its_signs_come() {
         page.assert_numbered();
         page.assert_chatter();
         assert_eq!(scene.zoom.stream().signaling_handshakes, 2, "{:#?}", page.outline());
-        let told = i64::from(event_that_is_lost.is_none());
-        assert_eq!(scene.stream().await.interrupts, told);
+        let interrupts = i64::from(event_that_is_lost.is_none());
+        assert_eq!(scene.stream().await.interrupts, interrupts);
         scene.zoom.close_clean().await;
     }
 }
@@ -165,7 +165,7 @@ async fn an_interrupted_webhook_alone_makes_a_new_handshake() {
 }
 
 #[tokio::test]
-async fn an_interrupted_webhook_that_comes_minutes_late_disturbs_nobody() {
+async fn an_interrupted_webhook_that_comes_minutes_late_changes_nothing() {
     let scene = live(Home::sqlite()).await;
     let mut interrupted = scene.zoom.post.letter("meeting.rtms_started").await.body;
     interrupted["event"] = "meeting.rtms_interrupted".into();

@@ -17,7 +17,7 @@ async fn run(args: &[&str], variables: &[(&str, &str)]) -> Ended {
     Process::spawn(args, &variables, folder.path()).ended().await
 }
 
-/// Nobody else has it for now.
+/// A port that is free at the moment.
 fn free_port() -> String {
     let listener = StdTcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port().to_string()
@@ -94,7 +94,7 @@ async fn health_asks_the_daemon_on_its_port() {
 }
 
 #[tokio::test]
-async fn health_is_answered_at_admin_addr_and_nothing_else_is() {
+async fn admin_addr_answers_health_checks_and_nothing_else() {
     let admin = format!("127.0.0.1:{}", free_port());
     let home = Home::sqlite().set("ADMIN_ADDR", &admin).set("MAX_CONNECTIONS", "1");
     let (process, api) = Process::serve(&home).await;

@@ -25,7 +25,7 @@ async fn a_kill_costs_at_most_the_last_batch_and_the_numbering_goes_on() {
     let sent = usize::try_from(zoom.medium("transcript").frames).unwrap();
     assert_eq!(process.ended().await.status.code(), None);
 
-    // Whoever read along before the kill, and whoever reads everything after it, see the same.
+    // A subscriber from before the kill and one that reads everything after it get the same entries.
     let (process, api) = Process::serve(&home).await;
     zoom.post.deliver_to(api.0);
     let (before, after) = (log.moved_to(api), Log::of_session(api, log.session_id().to_owned()));

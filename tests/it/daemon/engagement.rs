@@ -121,9 +121,7 @@ async fn an_engagement_is_delivered_completely(streams: &str) {
 
     let mut by_filter = Vec::new();
     for socket in sockets {
-        by_filter.push(
-            timeout(TIMEOUT, socket).await.expect("every socket is told of the end").unwrap(),
-        );
+        by_filter.push(timeout(TIMEOUT, socket).await.expect("every socket gets the end").unwrap());
     }
     let both = BTreeMap::from([(AGENT.to_owned(), each), (CONSUMER.to_owned(), each)]);
     assert_eq!((&by_filter[0].0, spoken(&by_filter[0].1)), (&both, SPOKEN.to_vec()));

@@ -158,7 +158,7 @@ fn kinds<'a>(page: &'a Page, wanted: &[&str]) -> Vec<&'a str> {
 }
 
 #[tokio::test]
-async fn a_daemon_that_was_cut_off_while_zoom_holds_its_connection_goes_on_and_nothing_is_lost() {
+async fn a_daemon_cut_off_from_the_store_keeps_its_stream_while_zoom_refuses_the_other() {
     let Pair { proxy, second, watched, .. } = &mut Pair::open(Duplicates::Refuse).await;
     proxy.shut().await;
     eventually("the other daemon tries and is refused", async || {
@@ -199,12 +199,12 @@ async fn is_thrown_out(is_silent: bool) {
 }
 
 #[tokio::test]
-async fn what_a_daemon_heard_while_it_was_cut_off_is_in_the_log_of_the_one_that_took_its_place() {
+async fn lines_received_while_cut_off_from_the_store_are_handed_over_to_the_new_owner() {
     is_thrown_out(false).await;
 }
 
 #[tokio::test]
-async fn what_a_daemon_heard_while_its_store_hung_is_in_the_log_of_the_one_that_took_its_place() {
+async fn lines_received_while_the_store_hung_are_handed_over_to_the_new_owner() {
     is_thrown_out(true).await;
 }
 
@@ -230,8 +230,7 @@ impl Processes {
 }
 
 #[tokio::test]
-async fn a_daemon_that_was_stopped_for_longer_than_its_lease_goes_on_where_zoom_holds_its_connection()
- {
+async fn a_suspended_daemon_keeps_its_stream_while_zoom_refuses_the_other() {
     let pair = Processes::open(Duplicates::Refuse, |home| home).await;
     let watched = &pair.watched;
     pair.first.signal("STOP");
@@ -247,7 +246,7 @@ async fn a_daemon_that_was_stopped_for_longer_than_its_lease_goes_on_where_zoom_
 }
 
 #[tokio::test]
-async fn a_daemon_that_was_stopped_for_longer_than_its_lease_writes_nothing_over_the_other() {
+async fn a_suspended_daemon_writes_nothing_over_the_one_that_replaced_it() {
     let pair = Processes::open(Duplicates::Kick, |home| home).await;
     let watched = &pair.watched;
     pair.first.signal("STOP");
@@ -272,7 +271,7 @@ fn library() -> String {
 }
 
 #[tokio::test]
-async fn a_daemon_whose_clock_is_30_s_ahead_takes_no_stream_of_one_that_lives() {
+async fn a_daemon_with_a_clock_30_s_ahead_takes_no_stream_of_a_living_one() {
     let ahead = |home: Home| {
         home.set("LD_PRELOAD", &library())
             .set("FAKETIME", "+30s")

@@ -85,7 +85,7 @@ impl Bot {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_and_comes_back_misses_no_entry_and_is_told_of_the_frames() {
+async fn a_server_that_was_away_misses_no_entry_and_learns_of_lost_frames() {
     let scene = Scene::open(home(), zoom(endless(50))).await;
     scene.live().await;
     let mut bot = Bot::listen().await;
@@ -176,7 +176,7 @@ async fn a_url_that_is_not_allowed_is_refused_and_the_setting_is_named() {
         assert_eq!(api.post(&path(&scene), &good).await.status, 201);
     }
     assert_eq!(api.post(&path(&scene), &good).await.code(), "too_many_forwards");
-    // Nobody answers there: it is said, and tried again.
+    // No server answers there: the forward reports it and tries again.
     eventually("a dial fails", async || {
         let list = api.get(&path(&scene)).await?.json();
         (list["data"]["forwards"][0]["status"] == "disconnected").then_some(())

@@ -1,4 +1,4 @@
-//! What was lost, as the daemon tells it.
+//! Gaps in the log and in the ledger, and their causes.
 
 use rtmsd::simulator::{CutKind, LinkName, Verb};
 use serde_json::Value;
@@ -19,7 +19,7 @@ async fn live() -> Scene {
 async fn gap(log: &Log) -> String {
     let is_transcript = |entry: &&Value| entry["medium"] == "transcript";
     let found = |page: &Page| page.of("gap").into_iter().find(is_transcript).cloned();
-    let page = log.until("a gap is told", |page| found(page).is_some()).await;
+    let page = log.until("a gap is in the log", |page| found(page).is_some()).await;
     let gap = found(&page).unwrap();
     assert!(gap["start_ms"].as_i64() < gap["end_ms"].as_i64(), "{gap}");
     gap["cause"].as_str().unwrap().to_owned()

@@ -118,7 +118,7 @@ async fn a_link_without_keep_alives_lives_as_long_as_frames_come() {
 }
 
 #[tokio::test]
-async fn a_connection_that_zoom_still_takes_for_alive_is_waited_for() {
+async fn a_stream_waits_for_a_connection_that_zoom_still_considers_alive() {
     for (link, status) in [(LinkName::Signaling, 8), (LinkName::Audio, 16)] {
         let mut settings = zoom(endless(LINE_MS));
         settings.timings.dead_link_ms = real(500);

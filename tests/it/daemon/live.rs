@@ -171,7 +171,7 @@ impl TwilioServer {
 }
 
 #[tokio::test]
-async fn a_server_of_twilios_streams_hears_everybody_in_one_unbroken_track() {
+async fn a_twilio_media_streams_server_gets_every_speaker_in_one_unbroken_track() {
     let home = Home::sqlite().set("MEDIA_TYPES", "audio,transcript");
     let scene = Scene::open(home, zoom(script(chatter(6, 500), 3_500))).await;
     scene.live().await;
@@ -255,7 +255,7 @@ async fn a_page_in_a_browser_brings_its_token_as_a_subprotocol() {
 }
 
 #[tokio::test]
-async fn what_is_never_stored_reaches_a_consumer_that_comes_late() {
+async fn entries_that_are_never_stored_reach_a_late_consumer() {
     let home = Home::sqlite().set("RETENTION_ENTRIES", "zero").set("MEDIA_TYPES", "transcript");
     let scene = Scene::open(home, zoom(endless(50))).await;
     scene.live().await;

@@ -74,7 +74,7 @@ async fn frames_go_to_core_subjects_in_order_and_not_to_jetstream() {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_killed_twice_in_the_middle_costs_no_entry_and_doubles_none() {
+async fn a_broker_that_is_killed_twice_loses_and_repeats_no_entry() {
     let mut broker = Broker::start("").await;
     let scene = Scene::open(home(&broker), zoom(endless(LINE_MS))).await;
     let mut lines = 20;
@@ -117,7 +117,7 @@ async fn frames_that_a_missing_broker_costs_are_a_gap_in_the_ledger() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_is_killed_again_and_again_doubles_nothing_and_loses_nothing() {
+async fn a_daemon_that_is_killed_repeatedly_loses_and_repeats_no_entry() {
     let broker = Broker::start("").await;
     let home = home(&broker);
     let zoom = Zoom::open(zoom(endless(LINE_MS))).await;
@@ -144,7 +144,7 @@ async fn a_daemon_that_is_killed_again_and_again_doubles_nothing_and_loses_nothi
 }
 
 #[tokio::test]
-async fn a_client_that_is_not_ours_reads_what_was_published() {
+async fn a_third_party_client_reads_what_was_published() {
     let broker = Broker::start("").await;
     let scene = Scene::open(home(&broker), zoom(script(chatter(20, 50), 2_000))).await;
     let page = scene.log.over().await;
@@ -190,7 +190,7 @@ async fn a_broker_with_a_password_takes_it_from_the_url_and_it_is_not_logged() {
     assert!(!ended.err.contains("ss-w0rd"), "{}", ended.err);
 
     let (process, api) = Process::serve(&with("wr0ng")).await;
-    eventually("the refusal is told", async || process.logged(REFUSED)).await;
+    eventually("the refusal is logged", async || process.logged(REFUSED)).await;
     assert_eq!(api.get("/health/live").await.unwrap().status, 200, "the daemon goes on");
     process.signal("TERM");
     let ended = process.ended().await;
@@ -209,8 +209,8 @@ async fn what_is_deleted_is_told_after_what_was_said() {
     let answer = scene.daemon.api().delete(&format!("/api/v1/sdk/sessions/{session}")).await;
     assert_eq!(answer.status, 202);
     let stored = broker.stored("RTMSD", page.entries.len() as u64 + 1).await;
-    let told = stored.last().unwrap();
-    assert_eq!(told.subject, "rtms.deleted.session");
-    assert_eq!(told.json()["subject"], session);
+    let last = stored.last().unwrap();
+    assert_eq!(last.subject, "rtms.deleted.session");
+    assert_eq!(last.json()["subject"], session);
     scene.zoom.close_clean().await;
 }

@@ -11,7 +11,7 @@ use crate::support::kit::{Home, Scene, Zoom, chatter, endless, script, zoom};
 use crate::support::network::{BlackHole, names};
 
 #[tokio::test]
-async fn a_meeting_is_joined_although_its_hosts_first_address_swallows_packets() {
+async fn a_meeting_is_joined_although_its_hosts_first_address_does_not_answer() {
     let zoom = Zoom::open_tls(zoom(script(chatter(20, 50), 3_000))).await;
     let port = zoom.simulator.addr().port();
     let _hole = BlackHole::open(SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), port))).await;

@@ -27,7 +27,7 @@ async fn ten_seconds_without_the_database_cost_nothing() {
 
     proxy.shut().await;
     assert_eq!(scene.zoom.post.send(&stopped("another", 6)).await, 503);
-    // A meeting that begins now is announced until somebody takes the webhook.
+    // Zoom repeats the webhook of a meeting that begins now until it is accepted.
     scene.zoom.simulator.announce().unwrap();
     sleep(OUTAGE).await;
     let answered = scene.zoom.simulator.report().streams[0].keep_alives.answered;

@@ -1,4 +1,4 @@
-//! A server whose every answer the test decides.
+//! An RTMS server that sends exactly what the test says.
 
 use std::net::SocketAddr;
 

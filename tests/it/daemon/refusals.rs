@@ -118,7 +118,7 @@ async fn a_server_that_says_nothing_is_tried_until_the_window_ends() {
 }
 
 #[tokio::test]
-async fn a_server_that_accepts_and_drops_for_ever_is_given_up_and_not_hammered() {
+async fn a_server_that_always_accepts_and_drops_is_dialled_with_backoff_and_given_up() {
     let home = impatient();
     let daemon = TestDaemon::start(&home).await;
     let mut peer = Peer::listen().await;
@@ -161,7 +161,7 @@ impl Ill {
 }
 
 #[tokio::test]
-async fn a_server_that_is_ill_for_a_while_is_joined_when_it_is_well() {
+async fn a_server_that_fails_for_a_while_is_joined_when_it_recovers() {
     let home = Home::sqlite();
     let daemon = TestDaemon::start(&home).await;
     for ill in [Ill::HttpRefusal, Ill::NoHttp, Ill::Fin, Ill::Reset] {
@@ -179,7 +179,7 @@ async fn a_server_that_is_ill_for_a_while_is_joined_when_it_is_well() {
 }
 
 #[tokio::test]
-async fn a_server_whose_tls_fails_is_tried_again() {
+async fn a_server_with_failing_tls_is_tried_again() {
     let home = Home::sqlite();
     let daemon = TestDaemon::start(&home).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -29,7 +29,7 @@ async fn scene(retention: &str) -> Scene {
 }
 
 #[tokio::test]
-async fn with_zero_retention_all_comes_live_and_nothing_that_was_said_is_on_the_disk() {
+async fn with_zero_retention_everything_is_live_and_no_word_is_on_the_disk() {
     let scene = scene("zero").await;
     let live = scene.log.over().await;
     assert!(live.of("transcript").len() > 2, "{:#?}", live.outline());
@@ -47,7 +47,7 @@ async fn with_zero_retention_all_comes_live_and_nothing_that_was_said_is_on_the_
 }
 
 #[tokio::test]
-async fn what_is_kept_is_on_the_disk() {
+async fn without_zero_retention_words_are_on_the_disk() {
     let scene = scene("forever").await;
     let live = scene.log.over().await;
     let (folder, spoken) =
@@ -111,7 +111,7 @@ fn deauthorized(user: &str) -> Value {
 }
 
 #[tokio::test]
-async fn of_a_deleted_meeting_no_file_holds_a_word() {
+async fn no_file_holds_a_word_of_a_deleted_meeting() {
     let scene = spoken(6).await;
     assert_words_are_there(&scene).await;
     let path = format!("/api/v1/sdk/sessions/{}", scene.log.session_id());
@@ -120,7 +120,7 @@ async fn of_a_deleted_meeting_no_file_holds_a_word() {
 }
 
 #[tokio::test]
-async fn of_a_user_who_removed_the_app_no_file_holds_a_word() {
+async fn no_file_holds_a_word_of_a_user_who_removed_the_app() {
     let scene = spoken(6).await;
     assert_words_are_there(&scene).await;
     assert_eq!(scene.zoom.post.send(&deauthorized("u-ana")).await, 200);
@@ -128,7 +128,7 @@ async fn of_a_user_who_removed_the_app_no_file_holds_a_word() {
 }
 
 #[tokio::test]
-async fn of_a_revoked_stream_no_file_holds_a_word() {
+async fn no_file_holds_a_word_of_a_revoked_stream() {
     let scene = spoken(8).await;
     let stream = scene.ended().await;
     assert_eq!(stream.end(), ("stopped", Some(8)));

@@ -70,8 +70,7 @@ async fn a_stream_that_is_closed_has_ended_for_both_sides() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_end_nobody_heard_because_the_daemon_was_down_is_finished_after_the_restart()
-{
+async fn a_stream_that_ended_while_the_daemon_was_down_is_finished_after_the_restart() {
     let Scene { home, daemon, zoom, log } = live(Home::sqlite()).await;
     daemon.stop().await;
     zoom.post.lose("meeting.rtms_stopped");

@@ -37,7 +37,7 @@ async fn a_wrong_secret_token_is_named_on_both_sides() {
 }
 
 #[tokio::test]
-async fn a_wrong_path_is_said_to_be_one() {
+async fn a_wrong_webhook_path_is_named_in_the_log() {
     let (_process, api) = Process::serve(&Home::sqlite()).await;
     let ended = simulate(&format!("http://{}/hook", api.0), &[]).ended().await;
     assert_eq!(ended.code(), 1, "{ended:?}");

@@ -66,7 +66,7 @@ fn line(n: usize) -> Value {
 }
 
 #[tokio::test]
-async fn whatever_a_peer_spoils_the_stream_lives_and_the_rest_is_complete() {
+async fn whatever_a_peer_corrupts_the_stream_lives_and_the_rest_is_complete() {
     let mut home = Home::sqlite().set("MEDIA_SOCKET_CONNECTION_MODE", "unified");
     // The test's peer sends no keep-alives.
     home.timings.silence = Duration::from_secs(60);
@@ -139,7 +139,7 @@ fn audio(characters: usize) -> String {
     format!(r#"{{"msg_type":14,"content":{{"user_id":7,"user_name":"Ana","data":"{data}"}}}}"#)
 }
 
-/// Somebody joins, in a message with this many bytes that nobody needs.
+/// A message that a participant joined, padded to this many bytes.
 fn join_of(user_id: u32, bytes: usize) -> Value {
     let padding = "x".repeat(bytes);
     json!({ "msg_type": 6, "padding": padding,

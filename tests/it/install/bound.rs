@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::daemon::{API_TOKEN, Daemon};
 use crate::support::client::{Answer, exchange, head};
-use crate::support::zoom::FakeZoom;
+use crate::support::zoom::{FakeZoom, Say};
 
 const BOUND: &str = "bound-token-of-the-tests";
 const INSTALLATIONS: &str = "/api/v1/zoom/installations";
@@ -66,6 +66,8 @@ async fn a_bound_token_uses_and_sees_only_its_installations() {
     let named = json!({"platform": "zoom", "meeting_id": 1, "installation_id": bo.id});
     let refused = ask(&daemon, BOUND, "POST", SESSIONS, &named).await;
     assert_eq!((refused.status, &*refused.code()), (403, "installation_not_allowed"));
+    // Nothing starts, so that each session can be started again.
+    zoom.will_say(vec![Say::status(404); 3]);
     let own = session(&daemon, BOUND, 2, None).await;
     let start = format!("{SESSIONS}/{own}/rtms/start");
     let refused = ask(&daemon, BOUND, "POST", &start, &json!({ "installation_id": bo.id })).await;

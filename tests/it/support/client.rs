@@ -1,4 +1,4 @@
-//! A client so plain that it can misbehave. It uses HTTP/1.0, so that bodies are not chunked.
+//! A minimal HTTP client, which can misbehave. It uses HTTP/1.0, so that bodies are not chunked.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! The real daemon, the simulator as Zoom, and a post office between them that can lose letters.
+//! The whole daemon, the simulator as Zoom, and between them a post office that can lose webhooks.
 
 mod daemon;
 mod log;
@@ -22,7 +22,7 @@ pub(crate) use super::wait::{TIMEOUT, eventually, eventually_within};
 /// How much shorter the simulator's waits are: keep-alives come twice a second.
 pub(crate) const TIME_SCALE: f64 = 20.0;
 
-/// Zoom's side: a simulator whose webhooks go through a post office.
+/// A simulator that sends its webhooks through a post office.
 pub(crate) struct Zoom {
     pub simulator: Simulator,
     pub post: Post,
@@ -59,7 +59,7 @@ impl Zoom {
         Self::open_on(settings, None).await
     }
 
-    /// Over `wss`, with a certificate that the daemon has to be told of.
+    /// Over `wss`, with a certificate that the daemon must be configured to trust.
     pub(crate) async fn open_tls(settings: Settings) -> Self {
         Self::open_on(settings, Some(TempDir::new().unwrap())).await
     }
@@ -86,7 +86,7 @@ impl Zoom {
         self.stream().media.get(name).cloned().unwrap_or_default()
     }
 
-    /// Has the only live meeting do something.
+    /// Makes the only live meeting do something.
     pub(crate) async fn perform(&self, verb: Verb) {
         let meetings = self.simulator.live_meetings();
         let [meeting] = meetings.as_slice() else { panic!("live meetings: {meetings:?}") };
@@ -129,7 +129,7 @@ impl Scene {
         Self::between(home, daemon, zoom).await
     }
 
-    /// A daemon that was told something before Zoom is.
+    /// Starts a daemon, calls `prepare` with its API, and only then opens Zoom.
     pub(crate) async fn prepared(
         home: Home,
         settings: Settings,
@@ -153,7 +153,7 @@ impl Scene {
         self.daemon.api().stream(self.log.session_id()).await.expect("the session has a stream")
     }
 
-    /// Waits until everything stands, on both sides.
+    /// Waits until every link is up.
     pub(crate) async fn live(&self) {
         self.daemon.api().reaches(self.log.session_id(), "live").await;
     }

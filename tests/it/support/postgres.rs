@@ -58,7 +58,7 @@ fn start() -> Cluster {
     Cluster { socket_folder: line.trim_end().into(), _guard: guard }
 }
 
-/// Postgres refuses to run as root: then the user `postgres`, whom Debian's package makes, runs it.
+/// Postgres refuses to run as root: in that case the user `postgres` of Debian's package runs it.
 pub(crate) fn unprivileged_shell() -> Command {
     let is_root = Command::new("id")
         .arg("-u")

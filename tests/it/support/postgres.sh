@@ -2,7 +2,7 @@
 # Prints the folder of its socket when it is ready, or what went wrong.
 set -u
 exec 2>&1
-# Whoever reads may be gone already; the cluster is taken down all the same.
+# The reader may be gone already; the cluster must be removed all the same.
 trap '' PIPE
 dir=$(mktemp -d "${TMPDIR:-/tmp}/rtmsd-pg-XXXXXX") || exit 1
 trap '"$1/pg_ctl" --pgdata "$dir/data" --mode immediate --silent stop >/dev/null 2>&1; rm -rf "$dir"' EXIT

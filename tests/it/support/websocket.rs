@@ -1,5 +1,5 @@
-//! A WebSocket client of our own (RFC 6455), so plain that it can be rude and so far from the daemon's library that a
-//! misreading in one is caught by the other.
+//! A minimal WebSocket client (RFC 6455). It can break rules, and it shares no code with the daemon's library, so that an
+//! error in one is caught by the other.
 
 use std::net::SocketAddr;
 
@@ -132,7 +132,7 @@ impl WebSocket {
         Ok((first & 0x0f, payload))
     }
 
-    /// A client's frames are masked; whoever is gone need not hear it.
+    /// Sends a masked frame. Ignores a peer that is gone.
     async fn send(&mut self, opcode: u8, payload: &[u8]) {
         const MASK: [u8; 4] = [7, 42, 0, 255];
         let mut frame = vec![0x80 | opcode];

@@ -34,7 +34,7 @@ pub(crate) struct FakeZoom {
 }
 
 pub(crate) struct World {
-    /// What the next tokens say; none leaves `expires_in` out.
+    /// The `expires_in` of the next tokens; none leaves it out.
     pub expires_in: Option<i64>,
     pub gives_refresh_tokens: bool,
     /// The next answers of the token endpoint are this status.
@@ -42,7 +42,7 @@ pub(crate) struct World {
     /// The next answers of `users/me` and of the revocation are these.
     pub me_failing: Vec<u16>,
     pub revoke_failing: Vec<u16>,
-    /// How long the token endpoint thinks.
+    /// How long the token endpoint takes.
     pub delay: Duration,
     pub user_id: String,
     pub user_name: String,
@@ -54,7 +54,7 @@ pub(crate) struct World {
     /// Every token that was ever given.
     pub given: Vec<String>,
     codes: HashMap<String, Code>,
-    /// By token: whose it is.
+    /// The user of each token.
     refresh_tokens: HashMap<String, String>,
     access_tokens: HashMap<String, String>,
     counter: u32,
@@ -210,7 +210,7 @@ async fn token(
 impl World {
     fn next(&mut self, kind: &str) -> String {
         self.counter += 1;
-        // Long enough that nobody has it by chance: tests search for it.
+        // Long enough that it occurs nowhere by chance: tests search for it.
         format!("{kind}-{}-{:032x}", self.counter, rand::random::<u128>())
     }
 
@@ -239,7 +239,7 @@ impl World {
         answer
     }
 
-    /// As if somebody had used the refresh token elsewhere.
+    /// As if the refresh tokens had been used elsewhere.
     pub(crate) fn forget_refresh_tokens(&mut self) {
         self.refresh_tokens.clear();
     }

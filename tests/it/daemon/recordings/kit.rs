@@ -1,3 +1,5 @@
+//! What the tests of recordings share: homes that record, the files of a recording, and tools that read them.
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -121,7 +121,7 @@ async fn uploads_wait_for_a_store_that_is_away_and_outlive_a_restart() {
 }
 
 #[tokio::test]
-async fn files_in_a_folder_of_another_machine_are_left_to_its_daemon_and_not_forgotten() {
+async fn files_in_another_machines_folder_are_left_to_its_daemon_and_not_forgotten() {
     let boss = format!("boss:{API_TOKEN}:admin");
     let here = recording_of(Home::postgres().await, "audio,transcript").set("API_TOKENS", &boss);
     let database = here.variables().iter().find(|(name, _)| name == "DATABASE_URL").cloned();
@@ -137,7 +137,7 @@ async fn files_in_a_folder_of_another_machine_are_left_to_its_daemon_and_not_for
     daemon.kill().await;
     let session = format!("/api/v1/sdk/sessions/{}", log.session_id());
     assert_eq!(other.api().delete(&session).await.status, 202);
-    assert!(!files_below(&folder(&home)).is_empty(), "nobody who can reach them runs");
+    assert!(!files_below(&folder(&home)).is_empty(), "no daemon that can reach them runs");
     let _daemon = TestDaemon::start(&home).await;
     let all_gone = async || files_below(&folder(&home)).is_empty().then_some(());
     eventually("the files are gone", all_gone).await;
@@ -145,7 +145,7 @@ async fn files_in_a_folder_of_another_machine_are_left_to_its_daemon_and_not_for
 }
 
 #[tokio::test]
-async fn what_is_where_recordings_went_before_is_neither_served_nor_forgotten() {
+async fn recordings_at_a_former_place_are_neither_served_nor_forgotten() {
     let home = recording_of(Home::sqlite(), "audio,transcript")
         .set("API_TOKENS", &format!("boss:{API_TOKEN}:admin"));
     let Scene { home, daemon, zoom, log } = Scene::open(home, meeting()).await;

@@ -25,7 +25,7 @@ async fn on_disk(home: &Home, bytes: u64) {
 }
 
 #[tokio::test]
-async fn a_kill_in_the_middle_leaves_whole_files_that_say_the_gap() {
+async fn a_kill_leaves_playable_files_and_the_manifest_names_the_gap() {
     let home = home();
     let (process, api) = Process::serve(&home).await;
     let zoom = Zoom::open(zoom(endless(LINE_MS))).await;
@@ -83,13 +83,13 @@ async fn a_stop_and_a_start_make_one_recording() {
     let files = recorded.checked().await;
     let voices = files.iter().filter(|(name, _)| name.starts_with("1-audio-16"));
     let heard: usize = voices.map(|(_, wav)| sounding_frames(wav)).sum();
-    // What was sent while nobody was there is lost, or comes when somebody is back.
+    // What Zoom sent while no daemon ran is lost, or is sent again to the next one.
     assert!(heard > 100 && heard as u64 <= zoom.medium("audio").frames, "{heard}");
     zoom.close_clean().await;
 }
 
 #[tokio::test]
-async fn a_stream_that_ends_while_nobody_runs_is_stored_at_the_next_start() {
+async fn a_recording_of_a_stream_that_ended_while_no_daemon_ran_is_stored_at_the_next_start() {
     let Scene { home, daemon, zoom, log } = Scene::open(home(), zoom(endless(LINE_MS))).await;
     // More bytes than the voice tracks can have before the first sync, which writes the mix.
     on_disk(&home, 150_000).await;

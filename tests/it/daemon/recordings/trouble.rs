@@ -1,4 +1,4 @@
-//! What happens to a recording happens to nobody else.
+//! Failures of recordings affect neither streams nor other consumers.
 
 use rtmsd::simulator::{CutKind, LinkName, Verb};
 use rtmsd::store::Location;

@@ -19,11 +19,11 @@ pub(crate) struct Log {
     following: JoinHandle<()>,
 }
 
-/// What has come so far.
+/// The entries so far.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Page {
     pub entries: Vec<Value>,
-    /// The server said that nothing comes any more.
+    /// The server has sent the end of the log.
     pub is_over: bool,
     /// The cursor after the last entry.
     last_id: Option<String>,
@@ -111,7 +111,7 @@ impl Page {
         self.entries.iter().filter_map(|e| Some(format!("{}{}", sign(e)?, link(e)))).collect()
     }
 
-    /// Kind by kind, without what was said.
+    /// The kinds of the entries and some details, without texts.
     pub(crate) fn outline(&self) -> Vec<String> {
         let describe = |entry: &Value| {
             let detail = ["link", "cause", "state", "outcome", "reason"];

@@ -22,7 +22,7 @@ use crate::support::client::{head, try_exchange};
 
 const PATH: &str = "/webhook";
 
-/// Between the simulator's webhook sender and the daemon: remembers every letter, and loses some.
+/// Stands between the simulator's webhook sender and the daemon. Remembers every letter, and loses some.
 pub(crate) struct Post {
     address: SocketAddr,
     office: Office,
@@ -34,7 +34,7 @@ struct Office(Arc<Mutex<Books>>);
 
 #[derive(Default)]
 struct Books {
-    /// None: nobody is there, and the answer is 503.
+    /// None: no daemon runs, and the answer is 503.
     daemon: Option<SocketAddr>,
     lost: HashSet<String>,
     letters: Vec<Letter>,
@@ -72,7 +72,7 @@ impl Post {
         self.office.books().daemon = Some(daemon);
     }
 
-    /// Takes letters with this event name from now on, and delivers none of them.
+    /// Accepts letters with this event name from now on, and delivers none of them.
     pub(crate) fn lose(&self, event: &str) {
         self.office.books().lost.insert(event.to_owned());
     }

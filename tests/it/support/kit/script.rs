@@ -1,3 +1,5 @@
+//! Scripts for the simulator.
+
 use rtmsd::simulator::Script;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! The bodies of Zoom's webhooks.
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
