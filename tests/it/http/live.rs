@@ -417,7 +417,8 @@ async fn an_idle_session_is_followed_from_its_cursor_when_its_next_stream_begins
     let mut socket = open_all(&server, &json!({"media": "transcript", "from": from})).await;
     let second = server.start_stream(MEETING, "s2").await;
     assert_eq!(second.session_id, first.session_id);
-    server.feed(&second).note(None, line(7, "new"));
+    let mut feed = server.feed(&second);
+    feed.note(None, line(7, "new"));
     let entry = socket.of_type("entry").await;
     assert_eq!((&entry["text"], &entry["stream_id"]), (&json!("new"), &json!("s2")));
 }

@@ -49,7 +49,7 @@ async fn opening_again_keeps_what_was_stored() {
 
 #[tokio::test]
 async fn nodes_that_open_an_empty_postgres_at_the_same_time_all_get_the_schema() {
-    let url = postgres::fresh_database().await;
+    let url = postgres::copy_of(postgres::EMPTY).await;
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..5 {
         let location = Location::Postgres(Secret::new(url.clone()));

@@ -21,7 +21,7 @@ async fn ask(connection: &mut PgConnection, sql: &'static str) -> String {
 
 #[tokio::test]
 async fn daemons_that_open_an_empty_database_behind_a_pooler_at_once_all_get_the_schema() {
-    let url = in_transaction_mode().url(&postgres::fresh_database().await);
+    let url = in_transaction_mode().url(&postgres::copy_of(postgres::EMPTY).await);
     let mut tasks = JoinSet::new();
     for n in 0..5 {
         let location = location(url.clone());
