@@ -25,8 +25,7 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 pub(crate) const CLIENT_ID: &str = "demoClientId01";
 pub(crate) const CLIENT_SECRET: &str = "demoClientSecret01";
 pub(crate) const SECRET_TOKEN: &str = "demoSecretToken01";
-/// How long a test waits for one event before it fails.
-pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) use crate::support::wait::TIMEOUT;
 
 pub(crate) fn hmac_hex(key: &str, message: &str) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).unwrap();
@@ -307,7 +306,7 @@ impl Client {
             }
         })
         .await
-        .expect("something within ten seconds")
+        .expect("a message in time")
     }
 
     async fn answer(&mut self, message: &Value) -> bool {

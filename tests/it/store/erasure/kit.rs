@@ -281,7 +281,7 @@ pub(super) async fn old_schemas(folder: &Path) -> [Location; 2] {
     let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true);
     let mut sqlite = options.connect().await.unwrap();
     migrate_to(15, "sqlite", &mut sqlite).await;
-    let url = postgres::fresh_database().await;
+    let url = postgres::copy_of(postgres::EMPTY).await;
     let mut postgres = PgConnection::connect(&url).await.unwrap();
     migrate_to(15, "postgres", &mut postgres).await;
     [Location::Sqlite(file), Location::Postgres(Secret::new(url))]
