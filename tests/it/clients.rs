@@ -7,10 +7,10 @@ use std::path::Path;
 
 use tokio::process::Command;
 
-use crate::daemon::kit::{API_TOKEN, Api};
-use crate::daemon::process::Process;
+use crate::support::kit::{API_TOKEN, Api};
+use crate::support::process::Process;
 
-/// Made by `tests/run`.
+/// Made by `tests/setup`.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/python/bin/python");
 const NODE_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/node");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -19,7 +19,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 fn python() -> Command {
     assert!(
         Path::new(PYTHON).exists(),
-        "the Python of the tests is missing: run tests/run, which makes target/python"
+        "the Python of the tests is missing: run tests/setup, which makes target/python"
     );
     let mut command = Command::new(PYTHON);
     command

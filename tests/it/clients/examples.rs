@@ -7,10 +7,10 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::{NODE_FOLDER, ROOT, example, python};
-use crate::daemon::kit::{API_TOKEN, Home, Scene, TIMEOUT, chatter, eventually, script, zoom};
-use crate::daemon::process::Process;
 use crate::install::browser::Browser;
+use crate::support::kit::{API_TOKEN, Home, Scene, TIMEOUT, chatter, eventually, script, zoom};
 use crate::support::nats::Broker;
+use crate::support::process::Process;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const LINES: u32 = 10;

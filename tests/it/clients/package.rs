@@ -11,10 +11,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use super::{ROOT, python, reader};
-use crate::daemon::kit::{
+use crate::support::kit::{
     Api, Home, Scene, TestDaemon, chatter, endless, eventually, script, zoom,
 };
-use crate::daemon::process::Process;
+use crate::support::process::Process;
 
 /// The package's tests play slow callbacks and back-offs.
 const TESTS_TIMEOUT: Duration = Duration::from_secs(240);
