@@ -25,7 +25,7 @@ use crate::http::auth::ApiTokens;
 use crate::http::cors::AllowedOrigins;
 use crate::http::{ForwardedHeader, TrustedProxies, check_webhook_path};
 use crate::net::proxy::ProxyRules;
-use crate::rtms::endpoint::{Policy, ZOOM_HOSTS};
+use crate::rtms::endpoint::Policy;
 use crate::rtms::params::Params;
 use crate::secret::Secret;
 use crate::sessions::AtShutdown;
@@ -115,12 +115,11 @@ impl Config {
         let admin_address = admin_address(read);
         let database = database(read);
         let api_tokens = api_tokens(read);
-        let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 100, 1..=1_000_000);
+        let api_rate_limit = read.number("API_RATE_LIMIT_PER_SECOND", 1..=1_000_000);
         let cors = cors(read);
         let webhook_path = webhook_path(read);
         let webhook_secret = read.secret("ZOOM_SECRET_TOKEN");
-        let webhook_tolerance_s =
-            read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 300, 1..=86_400);
+        let webhook_tolerance_s = read.number("WEBHOOK_TIMESTAMP_TOLERANCE_SECONDS", 1..=86_400);
         let client = client(read);
         let video_sdk = products::video_sdk(read);
         let video_api = products::video_api(read);
@@ -133,19 +132,18 @@ impl Config {
         let ca_file = read.optional("CA_FILE").map(PathBuf::from);
         let proxy = proxy(read);
         let policies = policies(read);
-        let start_timeout_s = read.number("RTMS_START_TIMEOUT_SECONDS", 30, 1..=3600);
+        let start_timeout_s = read.number("RTMS_START_TIMEOUT_SECONDS", 1..=3600);
         let at_shutdown = at_shutdown(read);
-        let shutdown_grace_s = read.number("SHUTDOWN_GRACE_SECONDS", 10, 0..=600);
-        let entry_batch_ms = read.number("ENTRY_BATCH_MS", 250, 1..=60_000);
-        let entry_buffer_bytes =
-            read.number("ENTRY_BUFFER_BYTES", 64 << 20, 64 * 1024..=usize::MAX as u64);
-        let max_streams = read.number("MAX_STREAMS", 4000, 1..=1_000_000);
-        let max_connections = read.number("MAX_CONNECTIONS", 1024, 1..=1_000_000);
+        let shutdown_grace_s = read.number("SHUTDOWN_GRACE_SECONDS", 0..=600);
+        let entry_batch_ms = read.number("ENTRY_BATCH_MS", 1..=60_000);
+        let entry_buffer_bytes = read.number("ENTRY_BUFFER_BYTES", 64 * 1024..=usize::MAX as u64);
+        let max_streams = read.number("MAX_STREAMS", 1..=1_000_000);
+        let max_connections = read.number("MAX_CONNECTIONS", 1..=1_000_000);
         let trusted_proxies = trusted_proxies(read);
-        let max_subscribers = read.number("MAX_SUBSCRIBERS", 512, 1..=1_000_000);
+        let max_subscribers = read.number("MAX_SUBSCRIBERS", 1..=1_000_000);
         let retention = retention::retention(read);
         let recordings = record::settings(read, retention, params.as_ref());
-        let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 4 << 20, 64 * 1024..=1 << 30);
+        let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 64 * 1024..=1 << 30);
         let targets = targets(read);
         let nats = nats::nats(read);
         let webhooks = webhooks::settings(read);
@@ -204,8 +202,8 @@ pub fn log_settings(lookup: impl Fn(&str) -> Option<String>) -> LogSettings {
 }
 
 fn listen_address(read: &mut Reader<'_>) -> Option<SocketAddr> {
-    let host = read.parsed::<IpAddr>("HOST", "0.0.0.0", "an IP address, such as 127.0.0.1");
-    let port = read.number("PORT", 3000, 0..=65535);
+    let host = read.parsed::<IpAddr>("HOST", "an IP address, such as 127.0.0.1");
+    let port = read.number("PORT", 0..=65535);
     Some(SocketAddr::new(host?, u16::try_from(port?).ok()?))
 }
 
@@ -219,7 +217,7 @@ fn admin_address(read: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
 }
 
 fn data_dir(read: &mut Reader<'_>) -> PathBuf {
-    PathBuf::from(read.text("DATA_DIR", "./data"))
+    PathBuf::from(read.text("DATA_DIR"))
 }
 
 fn database(read: &mut Reader<'_>) -> Option<Location> {
@@ -265,7 +263,7 @@ fn api_tokens(read: &mut Reader<'_>) -> Option<ApiTokens> {
 }
 
 fn cors(read: &mut Reader<'_>) -> Option<AllowedOrigins> {
-    match AllowedOrigins::parse(&read.text("CORS_ALLOWED_ORIGINS", "")) {
+    match AllowedOrigins::parse(&read.text("CORS_ALLOWED_ORIGINS")) {
         Ok(origins) => Some(origins),
         Err(problem) => {
             let form = "exact origins, such as https://app.example.com or http://localhost:5173, separated \
@@ -276,7 +274,7 @@ fn cors(read: &mut Reader<'_>) -> Option<AllowedOrigins> {
 }
 
 fn webhook_path(read: &mut Reader<'_>) -> Option<String> {
-    let path = read.text("WEBHOOK_PATH", "/webhook");
+    let path = read.text("WEBHOOK_PATH");
     match check_webhook_path(&path) {
         Ok(()) => Some(path),
         Err(problem) => {
@@ -292,8 +290,8 @@ fn client(read: &mut Reader<'_>) -> Option<Credentials> {
 }
 
 fn policy(read: &mut Reader<'_>) -> Option<Policy> {
-    let hosts = hosts(read, "RTMS_ALLOWED_HOSTS", &ZOOM_HOSTS.join(","));
-    let allow_ws = read.flag("RTMS_ALLOW_WS", false);
+    let hosts = hosts(read, "RTMS_ALLOWED_HOSTS");
+    let allow_ws = read.flag("RTMS_ALLOW_WS");
     match hosts? {
         none if none.is_empty() => read.wrong("RTMS_ALLOWED_HOSTS", HOSTS_FORM),
         hosts => Some(Policy::new(hosts, allow_ws?)),
@@ -301,7 +299,7 @@ fn policy(read: &mut Reader<'_>) -> Option<Policy> {
 }
 
 fn proxy(read: &mut Reader<'_>) -> Option<ProxyRules> {
-    let no_proxy = read.text("NO_PROXY", "");
+    let no_proxy = read.text("NO_PROXY");
     let Some(url) = read.optional("HTTPS_PROXY") else { return Some(ProxyRules::default()) };
     if let Some(form) = credentials::unescaped(&url) {
         return read.wrong("HTTPS_PROXY", form);
@@ -319,7 +317,7 @@ fn trusted_proxies(read: &mut Reader<'_>) -> Option<TrustedProxies> {
     ];
     let header = read.one_of("FORWARDED_HEADER", &headers);
     let name = "TRUSTED_PROXIES";
-    let text = read.text(name, "");
+    let text = read.text(name);
     TrustedProxies::parse(&text, header?).or_else(|| {
         read.wrong(name, "addresses or networks such as 10.0.0.0/8, separated by commas")
     })
@@ -327,15 +325,15 @@ fn trusted_proxies(read: &mut Reader<'_>) -> Option<TrustedProxies> {
 
 /// Where sessions may be forwarded to.
 fn targets(read: &mut Reader<'_>) -> Option<Targets> {
-    let hosts = hosts(read, "FORWARD_ALLOWED_HOSTS", "");
-    let allow_ws = read.flag("FORWARD_ALLOW_WS", false);
+    let hosts = hosts(read, "FORWARD_ALLOWED_HOSTS");
+    let allow_ws = read.flag("FORWARD_ALLOW_WS");
     Some(Targets::new(hosts?, allow_ws?))
 }
 
 const HOSTS_FORM: &str = "host names, or suffixes that begin with a dot, separated by commas";
 
-fn hosts(read: &mut Reader<'_>, name: &'static str, default: &str) -> Option<Vec<String>> {
-    let text = read.text(name, default);
+fn hosts(read: &mut Reader<'_>, name: &'static str) -> Option<Vec<String>> {
+    let text = read.text(name);
     let hosts: Vec<String> =
         text.split(',').map(|host| host.trim().to_owned()).filter(|h| !h.is_empty()).collect();
     let is_host = |host: &String| {
@@ -349,11 +347,11 @@ fn policies(read: &mut Reader<'_>) -> Option<Policies> {
     let auto_stop_s = match read.optional("RTMS_AUTO_STOP_AFTER_SECONDS") {
         None => Some(None),
         Some(_) => read
-            .number("RTMS_AUTO_STOP_AFTER_SECONDS", 0, 0..=108_000)
+            .number("RTMS_AUTO_STOP_AFTER_SECONDS", 0..=108_000)
             .map(|seconds| Some(seconds).filter(|seconds| *seconds > 0)),
     };
-    let restarts = read.number("RTMS_RESTART_ATTEMPTS", 3, 0..=10);
-    let restart_after_s = read.number("RTMS_RESTART_AFTER_SECONDS", 5, 0..=600);
+    let restarts = read.number("RTMS_RESTART_ATTEMPTS", 0..=10);
+    let restart_after_s = read.number("RTMS_RESTART_AFTER_SECONDS", 0..=600);
     Some(Policies {
         auto_start: auto_start?,
         auto_stop_after: auto_stop_s?.map(Duration::from_secs),
@@ -363,7 +361,7 @@ fn policies(read: &mut Reader<'_>) -> Option<Policies> {
 }
 
 fn auto_start(read: &mut Reader<'_>) -> Option<AutoStart> {
-    let text = read.text("RTMS_AUTO_START", "off");
+    let text = read.text("RTMS_AUTO_START");
     let hosts: Vec<&str> = text.split(',').map(str::trim).filter(|host| !host.is_empty()).collect();
     match text.to_ascii_lowercase().as_str() {
         "off" => Some(AutoStart::Off),
@@ -385,7 +383,7 @@ fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {
 }
 
 fn log(read: &mut Reader<'_>) -> Option<LogSettings> {
-    let level = read.text("LOG_LEVEL", "info").to_ascii_lowercase();
+    let level = read.text("LOG_LEVEL").to_ascii_lowercase();
     // Zoom's SDK calls its text format progressive.
     let formats = [
         ("auto", LogFormat::Auto),

@@ -3,14 +3,13 @@
 use url::{Host, Url};
 
 use super::read::Reader;
+use super::variables;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::zoom::Credentials;
 use crate::zoom::oauth;
 use crate::zoom::token::Configured;
 
-const API_BASE_URL: &str = "https://api.zoom.us";
-const OAUTH_BASE_URL: &str = "https://zoom.us";
 const CALLBACK_PATH: &str = "/api/v1/zoom/oauth/callback";
 
 /// What concerns installations and their tokens.
@@ -43,9 +42,9 @@ pub(super) fn settings(
     };
     let redirect_url = redirect_url(read, public_url.as_deref());
     let token_keys = token_keys(read);
-    let api = read.text("ZOOM_API_BASE_URL", API_BASE_URL);
+    let api = read.text("ZOOM_API_BASE_URL");
     let api_base_url = base_url(read, "ZOOM_API_BASE_URL", &api, true);
-    let oauth = read.text("ZOOM_OAUTH_BASE_URL", OAUTH_BASE_URL);
+    let oauth = read.text("ZOOM_OAUTH_BASE_URL");
     let oauth_base_url = base_url(read, "ZOOM_OAUTH_BASE_URL", &oauth, true);
     let configured = configured(read, client);
     let api_base_url = api_base_url?;
@@ -54,7 +53,7 @@ pub(super) fn settings(
         token_keys: token_keys?,
         oauth: oauth::Settings {
             oauth_base_url: oauth_base_url?,
-            api_is_fixed: api_base_url != API_BASE_URL,
+            api_is_fixed: api_base_url != variables::named("ZOOM_API_BASE_URL").default,
             api_base_url,
             client: client?.clone(),
             redirect_url: redirect_url?,

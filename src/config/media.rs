@@ -58,7 +58,7 @@ fn overrides(read: &mut Reader<'_>) -> ParamsOverrides {
         }
     }
     for (field, name) in FLAGS {
-        let flag = read.optional(name).and_then(|_| read.flag(name, true));
+        let flag = read.optional(name).and_then(|_| read.flag(name));
         if let Some(flag) = flag {
             *place(&mut media, field) = flag.into();
         }

@@ -21,7 +21,7 @@ pub(super) fn nats(read: &mut Reader<'_>) -> Option<Option<Settings>> {
     let subject_prefix = subject_prefix(read);
     let stream = stream(read);
     let media = media(read);
-    let buffer = read.number("NATS_MEDIA_BUFFER_BYTES", 1 << 20, 64 << 10..=1 << 30);
+    let buffer = read.number("NATS_MEDIA_BUFFER_BYTES", 64 << 10..=1 << 30);
     let Some(url) = url else { return Some(None) };
     if let Some(form) = url.split(',').find_map(unescaped) {
         return read.wrong("NATS_URL", form);
@@ -69,7 +69,7 @@ fn login_of(url: &Url) -> Option<Option<Login>> {
 }
 
 fn subject_prefix(read: &mut Reader<'_>) -> Option<String> {
-    let prefix = read.text("NATS_SUBJECT_PREFIX", "rtms");
+    let prefix = read.text("NATS_SUBJECT_PREFIX");
     if prefix.split('.').all(is_name) {
         Some(prefix)
     } else {
@@ -78,7 +78,7 @@ fn subject_prefix(read: &mut Reader<'_>) -> Option<String> {
 }
 
 fn stream(read: &mut Reader<'_>) -> Option<String> {
-    let stream = read.text("NATS_STREAM", "RTMSD");
+    let stream = read.text("NATS_STREAM");
     if is_name(&stream) {
         Some(stream)
     } else {
@@ -91,7 +91,7 @@ fn is_name(text: &str) -> bool {
 }
 
 fn media(read: &mut Reader<'_>) -> Option<MediaSet> {
-    let text = read.text("NATS_MEDIA", "none");
+    let text = read.text("NATS_MEDIA");
     if text.eq_ignore_ascii_case("none") {
         return Some(MediaSet::default());
     }

@@ -39,7 +39,7 @@ pub(super) fn video_api(read: &mut Reader<'_>) -> Option<Option<Credentials>> {
 
 /// `product` or `meeting_uuid` for all products, or pairs such as `webinar:meeting_uuid`.
 pub(super) fn handshake_ids(read: &mut Reader<'_>) -> Option<HandshakeIds> {
-    let text = read.text("RTMS_HANDSHAKE_ID_KEY", "product").to_ascii_lowercase();
+    let text = read.text("RTMS_HANDSHAKE_ID_KEY").to_ascii_lowercase();
     let ids = match text.as_str() {
         "product" => Some(HandshakeIds::default()),
         "meeting_uuid" => Some(HandshakeIds { as_meeting: Product::ALL.to_vec() }),

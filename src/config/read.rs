@@ -113,48 +113,38 @@ impl<'a> Reader<'a> {
         self.required(name).map(Secret::new)
     }
 
-    pub(super) fn text(&mut self, name: &'static str, default: &str) -> String {
-        self.optional(name).unwrap_or_else(|| default.to_owned())
+    /// The value, else the default in the table of settings.
+    pub(super) fn text(&mut self, name: &'static str) -> String {
+        self.optional(name).unwrap_or_else(|| variables::named(name).default.to_owned())
     }
 
-    pub(super) fn parsed<T: FromStr>(
-        &mut self,
-        name: &'static str,
-        default: &str,
-        form: &str,
-    ) -> Option<T> {
-        match self.text(name, default).parse() {
+    pub(super) fn parsed<T: FromStr>(&mut self, name: &'static str, form: &str) -> Option<T> {
+        match self.text(name).parse() {
             Ok(value) => Some(value),
             Err(_) => self.wrong(name, form),
         }
     }
 
-    pub(super) fn number(
-        &mut self,
-        name: &'static str,
-        default: u64,
-        range: RangeInclusive<u64>,
-    ) -> Option<u64> {
+    pub(super) fn number(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let form = format!("a whole number from {} to {}", range.start(), range.end());
-        let number = self.parsed(name, &default.to_string(), &form)?;
+        let number = self.parsed(name, &form)?;
         if range.contains(&number) { Some(number) } else { self.wrong(name, form) }
     }
 
-    pub(super) fn flag(&mut self, name: &'static str, default: bool) -> Option<bool> {
-        match self.text(name, &default.to_string()).to_ascii_lowercase().as_str() {
+    pub(super) fn flag(&mut self, name: &'static str) -> Option<bool> {
+        match self.text(name).to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" | "on" => Some(true),
             "false" | "0" | "no" | "off" => Some(false),
             _ => self.wrong(name, "true or false"),
         }
     }
 
-    /// The first choice is the default.
     pub(super) fn one_of<T: Copy>(
         &mut self,
         name: &'static str,
         choices: &[(&str, T)],
     ) -> Option<T> {
-        let text = self.text(name, choices[0].0).to_ascii_lowercase();
+        let text = self.text(name).to_ascii_lowercase();
         match choices.iter().find(|(choice, _)| *choice == text) {
             Some((_, value)) => Some(*value),
             None => {

@@ -35,7 +35,7 @@ pub(super) fn settings(
             Err(error) => read.wrong("RECORDINGS_URL", error.to_string()),
         },
     };
-    let layout = read.text("RECORDINGS_LAYOUT", "{date}/{session}/{ordinal}");
+    let layout = read.text("RECORDINGS_LAYOUT");
     let layout = match Layout::parse(&layout) {
         Ok(layout) => Some(layout),
         Err(error) => {
@@ -45,10 +45,9 @@ pub(super) fn settings(
             read.wrong("RECORDINGS_LAYOUT", form)
         }
     };
-    let spool_bytes =
-        read.number("RECORDINGS_SPOOL_BYTES", 64 << 30, 1024 * 1024..=i64::MAX as u64);
-    let stream_percent = read.number("RECORDINGS_STREAM_PERCENT", 50, 1..=100);
-    let access = match read.flag("RECORDINGS_GROUP_READABLE", false) {
+    let spool_bytes = read.number("RECORDINGS_SPOOL_BYTES", 1024 * 1024..=i64::MAX as u64);
+    let stream_percent = read.number("RECORDINGS_STREAM_PERCENT", 1..=100);
+    let access = match read.flag("RECORDINGS_GROUP_READABLE") {
         Some(true) => Some(Access::Group),
         Some(false) => Some(Access::Owner),
         None => None,

@@ -71,11 +71,11 @@ impl Retention {
 }
 
 pub(super) fn retention(read: &mut Reader<'_>) -> Option<Retention> {
-    let entries = keep(read, "RETENTION_ENTRIES", "forever");
-    let media = keep(read, "RETENTION_MEDIA", "forever");
-    let deliveries = keep(read, "RETENTION_DELIVERIES", "7d");
-    let sessions = keep_some(read, "RETENTION_SESSIONS", "365d");
-    let audit = keep_some(read, "RETENTION_AUDIT", "365d");
+    let entries = keep(read, "RETENTION_ENTRIES");
+    let media = keep(read, "RETENTION_MEDIA");
+    let deliveries = keep(read, "RETENTION_DELIVERIES");
+    let sessions = keep_some(read, "RETENTION_SESSIONS");
+    let audit = keep_some(read, "RETENTION_AUDIT");
     Some(Retention {
         entries: entries?,
         media: media?,
@@ -85,24 +85,23 @@ pub(super) fn retention(read: &mut Reader<'_>) -> Option<Retention> {
     })
 }
 
-fn keep(read: &mut Reader<'_>, name: &'static str, default: &str) -> Option<Keep> {
-    parsed(read, name, default, "forever, zero, or a time such as 30d or 12h", |_| true)
+fn keep(read: &mut Reader<'_>, name: &'static str) -> Option<Keep> {
+    parsed(read, name, "forever, zero, or a time such as 30d or 12h", |_| true)
 }
 
 /// Reads the setting of a kind of data that is always stored, for which `zero` is not allowed.
-fn keep_some(read: &mut Reader<'_>, name: &'static str, default: &str) -> Option<Keep> {
+fn keep_some(read: &mut Reader<'_>, name: &'static str) -> Option<Keep> {
     let is_some = |keep| keep != Keep::Nothing;
-    parsed(read, name, default, "forever, or a time such as 365d or 12h", is_some)
+    parsed(read, name, "forever, or a time such as 365d or 12h", is_some)
 }
 
 fn parsed(
     read: &mut Reader<'_>,
     name: &'static str,
-    default: &str,
     must_be: &'static str,
     admits: impl Fn(Keep) -> bool,
 ) -> Option<Keep> {
-    let text = read.text(name, default).to_ascii_lowercase();
+    let text = read.text(name).to_ascii_lowercase();
     match Keep::parse(&text).filter(|keep| admits(*keep)) {
         Some(keep) => Some(keep),
         None => read.wrong(name, must_be),

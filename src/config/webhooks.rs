@@ -33,11 +33,11 @@ struct Written {
 }
 
 pub(super) fn settings(read: &mut Reader<'_>) -> Option<WebhookSettings> {
-    let listed = read.text("WEBHOOKS_ALLOWED_HOSTS", "");
+    let listed = read.text("WEBHOOKS_ALLOWED_HOSTS");
     let form = "host names, suffixes that begin with a dot, addresses or networks such as 10.0.0.0/8, separated by commas";
     let policy =
         AddressPolicy::parse(&listed).or_else(|| read.wrong("WEBHOOKS_ALLOWED_HOSTS", form));
-    let text = read.text("WEBHOOKS_OUT", "[]");
+    let text = read.optional("WEBHOOKS_OUT").unwrap_or_else(|| "[]".to_owned());
     let policy = policy?;
     // serde_json's own message could quote a secret.
     let Ok(written) = serde_json::from_str::<Vec<Written>>(&text) else {
