@@ -45,7 +45,7 @@ pub use self::source::Source;
 pub use self::variables::{SECTIONS, Section, Variable, variables};
 pub use self::webhooks::WebhookSettings;
 
-/// Everything that `rtmsd serve` needs to know.
+/// The settings of `rtmsd serve`.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub address: SocketAddr,
@@ -54,14 +54,14 @@ pub struct Config {
     pub database: Location,
     pub api_tokens: ApiTokens,
     pub api_rate_limit_per_s: u32,
-    /// The other origins whose pages may use the API.
+    /// The origins of pages that may use the API from a browser.
     pub cors: AllowedOrigins,
     pub webhook_path: String,
     pub webhook_secret: Secret<String>,
     pub webhook_tolerance_s: u32,
     pub client: Credentials,
     pub video_sdk: Option<VideoSdkSettings>,
-    /// The pair that makes tokens for the Video SDK's REST API.
+    /// The key and secret that sign tokens for the Video SDK's REST API.
     pub video_api: Option<Credentials>,
     pub handshake_ids: HandshakeIds,
     pub install: InstallSettings,
@@ -87,14 +87,14 @@ pub struct Config {
     pub live_buffer_bytes: usize,
     pub targets: Targets,
     pub retention: Retention,
-    /// None without a broker.
+    /// `None` without a broker.
     pub nats: Option<sinks::nats::Settings>,
     pub webhooks: WebhookSettings,
     pub log: LogSettings,
 }
 
 impl Config {
-    /// Reads every variable through `lookup`. An empty value counts as none.
+    /// Reads every variable through `lookup`. An empty value counts as unset.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigErrors> {
         let mut read = Reader::new(&lookup);
         let config = Self::read(&mut read);
@@ -110,7 +110,7 @@ impl Config {
     }
 
     fn read(read: &mut Reader<'_>) -> Option<Self> {
-        // Read one by one, so that every mistake is found before the first `?` gives up.
+        // Read all of them before the first `?`, so that every mistake is found.
         let address = listen_address(read);
         let admin_address = admin_address(read);
         let database = database(read);
@@ -196,7 +196,7 @@ pub fn health_address(lookup: impl Fn(&str) -> Option<String>) -> Result<SocketA
     read.finish(main.zip(admin).map(|(main, admin)| admin.unwrap_or(main)))
 }
 
-/// What the logging alone needs, so that the other mistakes can be logged.
+/// Reads only the settings of the log, so that mistakes in the others can be logged.
 pub fn log_settings(lookup: impl Fn(&str) -> Option<String>) -> LogSettings {
     log(&mut Reader::new(&lookup)).unwrap_or_default()
 }
@@ -207,7 +207,7 @@ fn listen_address(read: &mut Reader<'_>) -> Option<SocketAddr> {
     Some(SocketAddr::new(host?, u16::try_from(port?).ok()?))
 }
 
-/// Reads `ADMIN_ADDR`: none for a mistake, `Some(None)` if it is not set.
+/// Reads `ADMIN_ADDR`: `None` for a mistake, `Some(None)` if it is not set.
 fn admin_address(read: &mut Reader<'_>) -> Option<Option<SocketAddr>> {
     let Some(text) = read.optional("ADMIN_ADDR") else { return Some(None) };
     match text.parse() {
@@ -323,7 +323,7 @@ fn trusted_proxies(read: &mut Reader<'_>) -> Option<TrustedProxies> {
     })
 }
 
-/// Where sessions may be forwarded to.
+/// The servers to which sessions may be forwarded.
 fn targets(read: &mut Reader<'_>) -> Option<Targets> {
     let hosts = hosts(read, "FORWARD_ALLOWED_HOSTS");
     let allow_ws = read.flag("FORWARD_ALLOW_WS");
@@ -366,7 +366,7 @@ fn auto_start(read: &mut Reader<'_>) -> Option<AutoStart> {
     match text.to_ascii_lowercase().as_str() {
         "off" => Some(AutoStart::Off),
         "all" => Some(AutoStart::All),
-        // Nobody's user id: whoever writes one of these means off or all.
+        // None of these is a Zoom user id: the operator probably meant off or all.
         "on" | "true" | "false" | "yes" | "no" | "1" | "0" | "none" => not_auto_start(read),
         _ if hosts.is_empty() => not_auto_start(read),
         _ => Some(AutoStart::Hosts(hosts.into_iter().map(str::to_owned).collect())),

@@ -1,7 +1,7 @@
-//! Control: sessions by request, and what is asked of Zoom for them, by programs and by policies.
+//! Control: creates sessions on request, and sends start, stop, pause and resume to Zoom for programs and policies.
 //!
-//! Everything that was asked, will be asked and came of it is a row. A program's request is carried out while it waits;
-//! what a policy wants is planned as a row with a due time, and one background worker of any replica takes it up.
+//! Every request, past or planned, is a row with its outcome. A program's request is executed while the program waits;
+//! a policy's request is planned as a row with a due time, and the background worker of one daemon executes it.
 
 mod media;
 mod policy;
@@ -27,17 +27,17 @@ use crate::zoom::api::{Accepted, Api, CallError, LONGEST_CALL, StatusChange};
 use crate::zoom::error::ZoomError;
 use crate::zoom::token::{Candidates, TokenError};
 
-/// For so long after its beginning Zoom may not know a meeting (section 14.1).
+/// How long after its start a meeting may still be unknown to Zoom's REST API (section 14.1).
 const NEW_MEETING_MS: i64 = 2 * 60 * 1000;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub policies: Policies,
-    /// Without a webhook for so long after Zoom's yes, a start has timed out.
+    /// How long to wait for the webhook of a stream whose start Zoom accepted; after that the start has timed out.
     pub start_timeout: Duration,
-    /// How often due rows are looked for.
-    pub look_every: Duration,
-    /// What every stream asks for, unless its session says otherwise.
+    /// How often the worker polls for due rows.
+    pub poll_interval: Duration,
+    /// The media parameters of a stream whose session has none of its own.
     pub params: Params,
     /// Whether anything may be recorded.
     pub may_record: bool,
@@ -61,35 +61,35 @@ pub enum ControlError {
     Store(#[from] StoreError),
 }
 
-/// What Zoom said yes to.
+/// A request that Zoom accepted.
 #[derive(Debug, Clone)]
 pub struct Requested {
-    /// As it was before.
+    /// The session as it was before the request.
     pub session: Session,
     pub accepted: Accepted,
-    /// Whose token Zoom was asked with.
+    /// The owner of the token that the request used.
     pub chosen: Option<Chosen>,
 }
 
-/// What a program says about the action that it asks for.
+/// The options of a program's request.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wish<'a> {
-    /// What the session's streams ask for from then on; must be resolved.
+pub struct RequestOptions<'a> {
+    /// The media parameters of the session's next streams; must be resolved.
     pub media: Option<&'a MediaParams>,
-    /// Whose token is used; if Zoom says yes, for the session from then on.
+    /// The installation to use; once Zoom accepts, also for the session's later requests.
     pub installation_id: Option<InstallationId>,
-    /// The only installations whose tokens may be used; none for all.
+    /// The only installations that may be used; `None` for all.
     pub allowed: Option<&'a [InstallationId]>,
 }
 
-/// What came of asking Zoom.
+/// The result of a request to Zoom.
 struct Asked {
-    /// None when there was no token.
+    /// `None` if there was no token.
     chosen: Option<Chosen>,
     answer: Result<Accepted, CallError>,
 }
 
-/// Asks Zoom for things, and keeps the books.
+/// Sends start, stop, pause and resume to Zoom and records each request with its outcome.
 pub struct Control {
     store: Store,
     api: Api,
@@ -102,38 +102,38 @@ impl Control {
         Self { store, api, settings, changed: Notify::new() }
     }
 
-    /// Makes a session, or finds the one that is the same, and notes the act with the session as its subject.
+    /// Creates a session, or returns the existing one, and writes the audit row with the session as its subject.
     pub async fn create(&self, new: &NewSession, act: &AuditRow) -> Result<Made, StoreError> {
         self.store.create_session(new, act).await
     }
 
-    /// What streams would ask for with these parameters, every one named.
+    /// Completes media parameters with the configured ones.
     ///
     /// # Errors
-    /// Every mistake in them.
+    /// Lists every mistake in the parameters.
     pub fn resolve_media(&self, wanted: &MediaParams) -> Result<MediaParams, MediaError> {
         let media = media::resolve(&self.settings.params, wanted)?;
         media::check_recording(&media, self.settings.may_record)?;
         Ok(media)
     }
 
-    /// Asks Zoom for an action on a session's stream, and waits for the answer. The act is noted before Zoom is asked, and
-    /// its outcome with Zoom's answer; a request that is refused before that is not noted.
+    /// Sends a request about a session's stream to Zoom and waits for the answer. The audit row is written before, and
+    /// its outcome is set with Zoom's answer. A request that is refused before it is sent has no audit row from here.
     pub async fn request(
         &self,
         session_id: SessionId,
         action: Action,
-        wish: Wish<'_>,
+        options: RequestOptions<'_>,
         act: &AuditRow,
     ) -> Result<Requested, ControlError> {
         if action == Action::Stop {
-            // So that a start that is about to be planned is dropped with the others.
+            // Plan first: the stop then also drops a start that a policy was about to plan.
             self.review_session(session_id).await?;
         }
         let snapshot = self.store.snapshot(session_id).await?;
         let snapshot = snapshot.ok_or(ControlError::UnknownSession)?;
-        // Before anything is written: a caller without a token does not change the session.
-        let chosen = self.choose(&snapshot, wish).await;
+        // Choose before anything is written: a caller without a token must not change the session.
+        let chosen = self.choose(&snapshot, options).await;
         let now_ms = (self.settings.now_ms)();
         let begin = Begin {
             session_id,
@@ -141,7 +141,7 @@ impl Control {
             asked_by: &format!("api:{}", act.actor),
             now_ms,
             until_ms: now_ms + ms(LONGEST_CALL) + ms(self.settings.start_timeout),
-            media: wish.media.filter(|_| chosen.is_ok()),
+            media: options.media.filter(|_| chosen.is_ok()),
             may_drop_plans: !matches!(chosen, Err(TokenError::NotAllowed)),
             act,
         };
@@ -169,13 +169,13 @@ impl Control {
             CallError::Token(TokenError::Store(error)) => ControlError::Store(error),
             CallError::Token(error) => ControlError::Token(error),
         })?;
-        if let Some(named) = wish.installation_id {
+        if let Some(named) = options.installation_id {
             self.store.set_installation(session_id, named).await?;
         }
         Ok(Requested { session: snapshot.session, accepted, chosen: asked.chosen })
     }
 
-    /// Chooses whose video a session's streams ask for, from now on. Returns the stream that goes on, if one does:
+    /// Sets the participant whose video the session's streams request from now on. Returns the active stream, if any:
     /// its runner finds the choice in the store.
     pub async fn pin_video(
         &self,
@@ -194,14 +194,14 @@ impl Control {
         Ok(stream.map(|stream| stream.stream_id.clone()))
     }
 
-    /// What happened to a session, in order; none when it is unknown.
+    /// The timeline of a session; `None` if the session is unknown.
     pub async fn timeline(&self, id: SessionId) -> Result<Option<Timeline>, StoreError> {
         let Some(snapshot) = self.store.snapshot(id).await? else { return Ok(None) };
         let deliveries = self.store.deliveries_of(id, timeline::MAX_DELIVERIES).await?;
         let cursor = crate::model::Cursor::default();
         let kinds = &timeline::KINDS;
         let entries = self.store.entries_after(id, &cursor, kinds, timeline::MAX_ENTRIES).await?;
-        Ok(Some(timeline::tell(
+        Ok(Some(timeline::build(
             &snapshot,
             &deliveries,
             &entries,
@@ -210,13 +210,18 @@ impl Control {
         )))
     }
 
-    /// Something has changed in the store: there may be something to do.
-    pub fn look(&self) {
+    /// Wakes the worker after a change in the store.
+    pub fn wake(&self) {
         self.changed.notify_one();
     }
 
-    async fn ask(&self, snapshot: &SessionSnapshot, action: Action, wish: Wish<'_>) -> Asked {
-        let chosen = self.choose(snapshot, wish).await;
+    async fn ask(
+        &self,
+        snapshot: &SessionSnapshot,
+        action: Action,
+        options: RequestOptions<'_>,
+    ) -> Asked {
+        let chosen = self.choose(snapshot, options).await;
         self.ask_as(chosen, &snapshot.session, action).await
     }
 
@@ -259,12 +264,12 @@ impl Control {
     async fn choose(
         &self,
         snapshot: &SessionSnapshot,
-        Wish { installation_id: named, allowed, .. }: Wish<'_>,
+        RequestOptions { installation_id: named, allowed, .. }: RequestOptions<'_>,
     ) -> Result<Chosen, TokenError> {
         let session = &snapshot.session;
         let named_before = || {
             let id = session.installation_id.as_deref().and_then(InstallationId::parse);
-            // What others have named for the session is no wish of a caller who may not use it.
+            // Another caller may have named an installation for the session that this caller may not use.
             id.filter(|id| allowed.is_none_or(|allowed| allowed.contains(id)))
         };
         let users = [
@@ -285,7 +290,8 @@ impl Control {
         self.api.choose(session.instance.product, &known).await
     }
 
-    /// Where an action stands that Zoom said yes to: a start's stream is waited for, and the end of a stopped one.
+    /// The status of an accepted action and when it times out: a start waits for its stream, a stop for the stream's
+    /// end.
     fn accepted(&self, action: Action, snapshot: &SessionSnapshot) -> (ActionStatus, Option<i64>) {
         let is_followed = match action {
             Action::Start => true,
@@ -316,7 +322,7 @@ impl Control {
 }
 
 impl Asked {
-    /// What is kept of it.
+    /// The answer as it is stored.
     fn record(&self) -> Answer {
         let chosen = self.chosen;
         match &self.answer {
@@ -341,14 +347,14 @@ impl Asked {
     }
 }
 
-/// Whose token Zoom last said yes to for this session.
+/// The token that Zoom last accepted for this session.
 fn used_before(snapshot: &SessionSnapshot) -> Option<Chosen> {
     let answers = snapshot.actions.iter().rev().filter_map(|action| action.answer.as_ref());
     let is_yes = |answer: &&Answer| answer.code.is_none() && answer.zoom.is_some();
     answers.filter(is_yes).find_map(|answer| answer.chosen)
 }
 
-/// Our word for why there is no token.
+/// The API's error code for a missing token.
 pub fn token_code(error: &TokenError) -> &'static str {
     match error {
         TokenError::Missing(_) => "token_missing",

@@ -1,6 +1,6 @@
-//! AES-256-GCM with a ring of keys: a sealed text opens only in the table, row and column that it was made for.
+//! AES-256-GCM with a ring of keys: a sealed text opens only in the table, row and column for which it was sealed.
 
-/// A key for a demo, in its data folder.
+/// Generated secrets in files of the data folder.
 pub mod key_file;
 
 use std::fmt;
@@ -20,22 +20,22 @@ use zeroize::Zeroizing;
 pub const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
-/// Bytes of a key's id, of its hash. Two keys of a ring with the same id are refused.
+/// Bytes of a key's id, which is the beginning of its hash. Two keys of a ring with the same id are rejected.
 const KEY_ID_BYTES: usize = 4;
-/// More keys than this are a mistake.
+/// The most keys of a ring.
 const MAX_KEYS: usize = 16;
 /// The form of a sealed text: `v1.<key id>.<nonce, ciphertext and tag in base64url>`.
 const VERSION: &str = "v1";
 
-/// Where a sealed text is kept. It opens nowhere else.
+/// The place where a sealed text is stored. It opens nowhere else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct Cell<'a> {
     pub table: &'static str,
     pub row: &'a str,
     pub column: &'static str,
 }
 
-/// Why a sealed text does not open. Says nothing of its content.
+/// Why a sealed text does not open. Reveals nothing of its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum OpenError {
     #[error("a sealed value is not of the form v1.key.data")]
@@ -45,7 +45,7 @@ pub enum OpenError {
          the file token-encryption-key of DATA_DIR"
     )]
     UnknownKey,
-    #[error("a sealed value was changed, or moved from where it was sealed")]
+    #[error("a sealed value was changed, or moved from its row or column")]
     Forged,
 }
 
@@ -74,8 +74,8 @@ impl fmt::Debug for KeyRing {
 }
 
 impl KeyRing {
-    /// Reads keys of 32 bytes, as 64 hex digits or in base64, separated by commas; at least one. Every mistake is
-    /// reported, none with a value.
+    /// Parses at least one key of 32 bytes, in 64 hex digits or base64, separated by commas. Reports every mistake,
+    /// without any value.
     pub fn parse(text: &str) -> Result<Self, Vec<KeyMistake>> {
         let mut keys: Vec<Key> = Vec::new();
         let mut mistakes = Vec::new();
@@ -88,11 +88,11 @@ impl KeyRing {
         if mistakes.is_empty() { Ok(Self(keys)) } else { Err(mistakes) }
     }
 
-    /// Seals `plain` for one place, under a nonce that the operating system draws.
-    pub fn seal(&self, place: Place<'_>, plain: &str) -> String {
+    /// Seals `plain` for one place, under a nonce from the operating system.
+    pub fn seal(&self, cell: Cell<'_>, plain: &str) -> String {
         let key = &self.0[0];
         let nonce: [u8; NONCE_BYTES] = random_bytes();
-        let payload = Payload { msg: plain.as_bytes(), aad: &associated_data(place) };
+        let payload = Payload { msg: plain.as_bytes(), aad: &associated_data(cell) };
         let sealed = key
             .cipher()
             .encrypt(&Nonce::from(nonce), payload)
@@ -101,8 +101,8 @@ impl KeyRing {
         format!("{}{data}", self.prefix())
     }
 
-    /// Opens what was sealed for this place by any key of the ring.
-    pub fn open(&self, place: Place<'_>, sealed: &str) -> Result<Zeroizing<String>, OpenError> {
+    /// Opens a text that any key of the ring sealed for this place.
+    pub fn open(&self, cell: Cell<'_>, sealed: &str) -> Result<Zeroizing<String>, OpenError> {
         let (key_id, data) = split(sealed).ok_or(OpenError::Malformed)?;
         let data = URL_SAFE_NO_PAD.decode(data).map_err(|_| OpenError::Malformed)?;
         let (nonce, sealed) =
@@ -111,18 +111,19 @@ impl KeyRing {
             return Err(OpenError::Malformed);
         }
         let key = self.0.iter().find(|key| key.id == key_id).ok_or(OpenError::UnknownKey)?;
-        let payload = Payload { msg: sealed, aad: &associated_data(place) };
+        let payload = Payload { msg: sealed, aad: &associated_data(cell) };
         let plain =
             key.cipher().decrypt(&Nonce::from(*nonce), payload).map_err(|_| OpenError::Forged)?;
         String::from_utf8(plain).map(Zeroizing::new).map_err(|_| OpenError::Forged)
     }
 
-    /// What every text begins with that the first key has sealed.
+    /// The prefix of every text that the first key has sealed.
     pub fn prefix(&self) -> String {
         format!("{VERSION}.{}.", self.0[0].id)
     }
 
-    /// A key for another purpose from each key of the ring, in its order. It tells nothing about that key.
+    /// Derives a key for another purpose from each key of the ring, in order. A derived key reveals nothing about its
+    /// origin.
     pub fn derived(&self, purpose: &str) -> Vec<Zeroizing<[u8; KEY_BYTES]>> {
         self.0.iter().map(|key| key.derived(purpose)).collect()
     }
@@ -178,10 +179,10 @@ fn split(sealed: &str) -> Option<(&str, &str)> {
     if version == VERSION { rest.split_once('.') } else { None }
 }
 
-/// Each part after its length, so that no two places have the same data.
-fn associated_data(place: Place<'_>) -> Vec<u8> {
+/// Prefixes each part with its length, so that no two places have the same associated data.
+fn associated_data(cell: Cell<'_>) -> Vec<u8> {
     let mut data = VERSION.as_bytes().to_vec();
-    for part in [place.table, place.row, place.column] {
+    for part in [cell.table, cell.row, cell.column] {
         data.extend_from_slice(&(part.len() as u64).to_be_bytes());
         data.extend_from_slice(part.as_bytes());
     }

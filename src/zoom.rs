@@ -1,4 +1,4 @@
-//! What Zoom's cloud looks like from outside a stream.
+//! Zoom's cloud outside of streams: webhooks, OAuth and the REST API.
 
 use crate::secret::Secret;
 
@@ -6,30 +6,30 @@ use crate::secret::Secret;
 pub mod api;
 /// The HTTP client for Zoom's REST API and OAuth.
 pub mod client;
-/// What Zoom's REST API says when it says no (pure).
+/// Errors of Zoom's REST API (pure).
 pub mod error;
 /// Webhook payloads of every product (pure).
 pub mod event;
-/// Who may exchange a code for tokens, and when.
+/// Rate limits for exchanging authorization codes.
 mod exchange_limit;
-/// People install the app: to Zoom's consent page and back.
+/// The install flow: to Zoom's consent page and back.
 pub mod install;
 /// Zoom's OAuth endpoints.
 pub mod oauth;
-/// Whether a request is made again, and when (pure).
+/// Whether and when a request to Zoom is retried (pure).
 pub mod retry;
-/// How often OAuth and the store are tried for a grant's sake, and how long that takes.
+/// Retries of OAuth calls and of storing their tokens.
 pub mod retry_policy;
 /// Webhook, URL-validation and handshake signatures (pure).
 pub mod signature;
 /// The `state` of an install: signed, expiring, bound to a browser (pure).
 pub mod state;
-/// A valid access token on demand.
+/// Valid access tokens on demand.
 pub mod token;
 /// The token of the Video SDK's REST API (pure).
 pub mod video_jwt;
 
-/// An app's client id and secret: they sign handshakes (section 5.1) and ask for tokens (section 15.2).
+/// An app's client id and secret: they sign handshakes (section 5.1) and authenticate token requests (section 15.2).
 #[derive(Debug, Clone)]
 pub struct Credentials {
     pub id: String,

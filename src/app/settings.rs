@@ -75,7 +75,7 @@ pub(super) fn control(config: &Config) -> control::Settings {
         policies: config.policies.clone(),
         start_timeout: config.start_timeout,
         may_record: config.retention.media != Keep::Nothing,
-        look_every: CONTROL_POLL_INTERVAL,
+        poll_interval: CONTROL_POLL_INTERVAL,
         params: config.params.clone(),
         now_ms: clock::now_ms,
     }

@@ -16,7 +16,7 @@ pub(super) fn complete(config: &mut Config) -> io::Result<()> {
         let key = key_file::read_or_make(&folder, key_file::TOKEN_KEY)?;
         let path = key.path.display();
         if key.is_new {
-            tracing::info!(%path, "made a key for encrypting tokens; back it up with the data");
+            tracing::info!(%path, "generated a key that encrypts tokens; back it up with the data");
         } else {
             tracing::info!(%path, "TOKEN_ENCRYPTION_KEYS is not set; using the key in this file");
         }
@@ -44,7 +44,7 @@ fn announce(token: &key_file::Kept) {
     if !token.is_new {
         return tracing::info!(%path, "API_TOKENS is not set; the REST API accepts the token in this file");
     }
-    tracing::info!(%path, "made a token for the REST API and stored it in this file");
+    tracing::info!(%path, "generated a token for the REST API and stored it in this file");
     if io::stderr().is_terminal() {
         eprintln!(
             "\nThe token for the REST API, shown only now and stored in {path}:\n\n  {}\n",

@@ -1,6 +1,6 @@
 //! Finds unescaped characters in the user names and passwords of URLs (pure).
 
-/// Advice for a URL with a reserved character in its user name or password; none for a good URL. Quotes only that
+/// Advice for a URL with a reserved character in its user name or password; `None` for a valid URL. Quotes only that
 /// character.
 pub(super) fn unescaped(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;

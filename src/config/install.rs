@@ -12,19 +12,19 @@ use crate::zoom::token::Configured;
 
 const CALLBACK_PATH: &str = "/api/v1/zoom/oauth/callback";
 
-/// What concerns installations and their tokens.
+/// The settings of installations and their tokens.
 #[derive(Debug, Clone)]
 pub struct InstallSettings {
-    /// Where browsers reach us, without a slash at the end.
+    /// The URL at which browsers reach the daemon, without a trailing slash.
     pub public_url: String,
-    /// None if no key is set. With the embedded store the first start generates one.
+    /// `None` if no key is set. With the embedded store the first start generates one.
     pub token_keys: Option<KeyRing>,
     pub oauth: oauth::Settings,
     pub configured: Configured,
 }
 
 impl InstallSettings {
-    /// Whether browsers come by https, so that cookies are for https only.
+    /// Whether browsers use https, so that cookies are restricted to it.
     pub fn is_https(&self) -> bool {
         let is_https = |url: &str| url.starts_with("https://");
         is_https(&self.public_url) || is_https(&self.oauth.redirect_url)
@@ -62,8 +62,8 @@ pub(super) fn settings(
     })
 }
 
-/// A URL without query and without a slash at the end. Secrets go to those of Zoom's, so plain `http://` is for
-/// loopback there.
+/// Reads a URL without a query and drops trailing slashes. Zoom's base URLs receive secrets, so they may use plain
+/// `http://` only on loopback.
 fn base_url(
     read: &mut Reader<'_>,
     name: &'static str,
@@ -86,7 +86,7 @@ fn base_url(
     }
 }
 
-/// Our paths begin at the root of the host, and so do the links of our pages.
+/// Reads `PUBLIC_URL`. It must have no path, because the daemon's routes and links begin at the root of the host.
 fn public_url(read: &mut Reader<'_>, text: &str) -> Option<String> {
     match Url::parse(text) {
         Ok(url) if !url.cannot_be_a_base() && url.path() != "/" => {
@@ -105,7 +105,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Kept as it is written: Zoom compares it with what is registered.
+/// Keeps the URL exactly as written, because Zoom compares it with the registered one.
 fn redirect_url(read: &mut Reader<'_>, public_url: Option<&str>) -> Option<String> {
     let Some(text) = read.optional("ZOOM_OAUTH_REDIRECT_URL") else {
         return Some(format!("{}{CALLBACK_PATH}", public_url?));
@@ -117,7 +117,7 @@ fn redirect_url(read: &mut Reader<'_>, public_url: Option<&str>) -> Option<Strin
     }
 }
 
-/// Outer none after a mistake, inner none without a key.
+/// `None` after a mistake, `Some(None)` without a key.
 fn token_keys(read: &mut Reader<'_>) -> Option<Option<KeyRing>> {
     let Some(text) = read.optional("TOKEN_ENCRYPTION_KEYS") else { return Some(None) };
     match KeyRing::parse(&text) {

@@ -1,3 +1,5 @@
+//! The settings of media parameters.
+
 use serde_json::{Value, json};
 
 use super::read::Reader;
@@ -26,13 +28,13 @@ const FIELDS: [(&str, &str); 18] = [
     ("transcript.language", "TRANSCRIPT_LANGUAGE"),
 ];
 
-/// Those that are true or false.
+/// The fields that are true or false.
 const FLAGS: [(&str, &str); 2] = [
     ("buffer_data", "RTMS_BUFFER_DATA"),
     ("transcript.identify_language", "TRANSCRIPT_IDENTIFY_LANGUAGE"),
 ];
 
-/// What streams ask for, unless a session says otherwise.
+/// Reads the media parameters of streams whose session has none of its own.
 pub(super) fn params(read: &mut Reader<'_>) -> Option<Params> {
     let mut overrides = overrides(read);
     if overrides.types.is_none() {
@@ -78,7 +80,7 @@ fn variable_of(field: &str) -> &'static str {
     tables.find(|(name, _)| *name == field).expect("the tables name every field").1
 }
 
-/// The bit mask of Zoom's samples.
+/// Reads the bit mask that Zoom's samples use for the media.
 fn flag(read: &mut Reader<'_>) -> Option<MediaSet> {
     let flag = read.optional("MEDIA_TYPES_FLAG")?;
     flag.parse().ok().and_then(media_from_mask).or_else(|| {

@@ -14,7 +14,7 @@ use crate::sinks::nats::{Login, Settings};
 const URL_FORM: &str = "nats://host:port or tls://host:port, with user:password@ before the first host where they are needed; several of \
      one cluster are separated by commas";
 
-/// Outer none after a mistake, inner none where no broker is set.
+/// `None` after a mistake, `Some(None)` if no broker is set.
 pub(super) fn nats(read: &mut Reader<'_>) -> Option<Option<Settings>> {
     let url = read.optional("NATS_URL");
     let credentials = read.optional("NATS_CREDENTIALS").map(PathBuf::from);
@@ -38,7 +38,7 @@ pub(super) fn nats(read: &mut Reader<'_>) -> Option<Option<Settings>> {
     }))
 }
 
-/// The URLs without user and password: a client's log may show them.
+/// Separates the credentials from the URLs, because the client's log may show URLs.
 fn servers(text: &str) -> Option<(Vec<String>, Option<Login>)> {
     let (mut servers, mut login) = (Vec::new(), None);
     for text in text.split(',').map(str::trim) {
@@ -55,7 +55,7 @@ fn servers(text: &str) -> Option<(Vec<String>, Option<Login>)> {
     Some((servers, login))
 }
 
-/// A user without password is a token, as NATS' own tools read it.
+/// Reads a user without a password as a token, like NATS's own tools.
 fn login_of(url: &Url) -> Option<Option<Login>> {
     let decoded = |text| percent_decode_str(text).decode_utf8().ok().map(String::from);
     if url.username().is_empty() {

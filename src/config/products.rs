@@ -1,17 +1,19 @@
+//! The settings of the Video SDK and of handshake ids.
+
 use super::read::Reader;
 use crate::model::Product;
 use crate::secret::Secret;
 use crate::zoom::Credentials;
 use crate::zoom::signature::HandshakeIds;
 
-/// A Video SDK app beside the General app: it has its own pair and signs its own webhooks (section 16).
+/// A Video SDK app beside the General app: it has its own credentials and signs its own webhooks (section 16).
 #[derive(Debug, Clone)]
 pub struct VideoSdkSettings {
     pub credentials: Credentials,
     pub webhook_secret: Secret<String>,
 }
 
-/// Outer none after a mistake, inner none where no Video SDK app is set.
+/// `None` after a mistake, `Some(None)` if no Video SDK app is set.
 pub(super) fn video_sdk(read: &mut Reader<'_>) -> Option<Option<VideoSdkSettings>> {
     const NAMES: [&str; 3] =
         ["ZOOM_VIDEO_SDK_KEY", "ZOOM_VIDEO_SDK_SECRET", "ZOOM_VIDEO_SECRET_TOKEN"];
@@ -27,7 +29,7 @@ pub(super) fn video_sdk(read: &mut Reader<'_>) -> Option<Option<VideoSdkSettings
     Some(Some(VideoSdkSettings { credentials, webhook_secret: Secret::new(webhook_secret?) }))
 }
 
-/// Outer none after a mistake, inner none where it is not set.
+/// `None` after a mistake, `Some(None)` if it is not set.
 pub(super) fn video_api(read: &mut Reader<'_>) -> Option<Option<Credentials>> {
     match (read.optional("ZOOM_VIDEO_API_KEY"), read.optional("ZOOM_VIDEO_API_SECRET")) {
         (None, None) => Some(None),
@@ -37,7 +39,7 @@ pub(super) fn video_api(read: &mut Reader<'_>) -> Option<Option<Credentials>> {
     }
 }
 
-/// `product` or `meeting_uuid` for all products, or pairs such as `webinar:meeting_uuid`.
+/// Reads `product` or `meeting_uuid` for all products, or pairs such as `webinar:meeting_uuid`.
 pub(super) fn handshake_ids(read: &mut Reader<'_>) -> Option<HandshakeIds> {
     let text = read.text("RTMS_HANDSHAKE_ID_KEY").to_ascii_lowercase();
     let ids = match text.as_str() {
@@ -56,7 +58,7 @@ pub(super) fn handshake_ids(read: &mut Reader<'_>) -> Option<HandshakeIds> {
     ids.or_else(|| read.wrong("RTMS_HANDSHAKE_ID_KEY", form))
 }
 
-/// Outer none where it is no pair, inner none where the pair says what holds anyhow.
+/// `None` if the text is not a pair, `Some(None)` if the pair states the default.
 fn product_of(pair: &str) -> Option<Option<Product>> {
     let (product, key) = pair.split_once(':')?;
     let product = Product::parse(product.trim())?;

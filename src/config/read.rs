@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::variables::{self, Variable};
 use crate::secret::Secret;
 
-/// What is wrong with one variable, and what to put there. Holds no value.
+/// A mistake in one variable and what to write instead. Holds no value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     pub name: &'static str,
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
         Self { lookup, mistakes: Vec::new() }
     }
 
-    /// The settings, if there was no mistake.
+    /// Returns the settings, or every mistake.
     pub(super) fn finish<T>(self, config: Option<T>) -> Result<T, ConfigErrors> {
         let mut mistakes: Vec<Mistake> = Vec::new();
         for mistake in self.mistakes {
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
         (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// Variables that are not ours, and are not in the table: a library's, by the names that it has given them.
+    /// The raw environment, for a library's own variables, which are not in the table.
     pub(super) fn environment(&self) -> &'a dyn Fn(&str) -> Option<String> {
         self.lookup
     }
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes that a value is not of its form.
+    /// Records that a value does not have the expected form.
     pub(super) fn wrong<T>(&mut self, name: &'static str, form: impl Into<String>) -> Option<T> {
         self.mistake(name, format!("must be {}", form.into()));
         None

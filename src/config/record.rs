@@ -1,3 +1,5 @@
+//! The settings of recordings.
+
 use super::read::Reader;
 use super::retention::{Keep, Retention};
 use crate::model::MediaSet;

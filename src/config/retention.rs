@@ -17,12 +17,12 @@ pub enum Keep {
 /// How long each kind of data is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// The log of a stream, since its end. Of [`Keep::Nothing`] only what says nothing of people is stored, and that
-    /// stays.
+    /// A stream's log, counted from the stream's end. With [`Keep::Nothing`] only entries without personal data are
+    /// stored, and they stay.
     pub entries: Keep,
-    /// Recordings, since they were stored where they go. Of [`Keep::Nothing`] nothing is recorded.
+    /// Recordings, counted from their upload. With [`Keep::Nothing`] nothing is recorded.
     pub media: Keep,
-    /// The bodies of received webhooks, since they came.
+    /// The bodies of received webhooks, counted from their arrival.
     pub deliveries: Keep,
     /// Sessions and their streams with their figures, counted from their end. Never deleted before their other data.
     pub sessions: Keep,
@@ -30,20 +30,20 @@ pub struct Retention {
     pub audit: Keep,
 }
 
-/// That a webhook came is remembered for so long even when nothing is kept of it: Zoom repeats one for 85 minutes.
+/// How long the digest of a webhook is kept even if its body is not, because Zoom repeats a webhook for 85 minutes.
 const REPEATS: Duration = Duration::from_secs(24 * 60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const MAX_DAYS: u64 = 36_500;
 
 impl Keep {
-    /// What was made before this time is not kept any more; `None` where nothing that is stored gets too old.
+    /// Data from before this time is deleted; `None` if no stored data expires.
     pub fn cutoff_ms(self, now_ms: i64) -> Option<i64> {
         let Self::For(keep) = self else { return None };
         Some(now_ms.saturating_sub(ms(keep)))
     }
 
-    /// A number is days; `12h` are hours.
+    /// Parses a number of days, with or without `d`, or a number of hours, such as `12h`.
     fn parse(text: &str) -> Option<Self> {
         match text {
             "forever" => return Some(Self::Forever),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_that_is_not_kept_is_still_known_when_it_is_repeated() {
+    fn a_repeated_webhook_is_recognized_although_its_body_is_not_stored() {
         let (nothing, forever) = (Keep::Nothing, Keep::Forever);
         let zero = Retention {
             entries: nothing,

@@ -188,7 +188,7 @@ fn every_media_setting_is_refused_under_its_own_name() {
 }
 
 #[test]
-fn what_does_not_go_together_is_refused_by_name_and_without_its_value() {
+fn contradicting_settings_are_rejected_by_name_and_without_their_values() {
     let wrong =
         [("AUDIO_CODEC", "g722"), ("AUDIO_CHANNELS", "stereo"), ("AUDIO_SEND_RATE_MS", "840")];
     assert_eq!(mistakes(&wrong), ["AUDIO_CHANNELS", "AUDIO_SEND_RATE_MS"]);
@@ -264,7 +264,7 @@ fn the_policies_are_off_all_or_for_the_hosts_that_are_named() {
 }
 
 #[test]
-fn where_installs_go_follows_from_the_public_url() {
+fn the_redirect_url_follows_from_the_public_url() {
     let urls = |changes: &[(&str, &str)]| {
         let install = config(changes).unwrap().install;
         (install.public_url, install.oauth.redirect_url)
@@ -280,7 +280,7 @@ fn where_installs_go_follows_from_the_public_url() {
 }
 
 #[test]
-fn secrets_go_over_https_or_stay_on_this_machine() {
+fn base_urls_use_https_or_loopback() {
     for name in ["ZOOM_API_BASE_URL", "ZOOM_OAUTH_BASE_URL"] {
         for good in ["https://zoom.example", "http://127.0.0.1:9", "http://[::1]:9"] {
             assert!(config(&[(name, good)]).is_ok(), "{name} {good}");
@@ -358,7 +358,7 @@ fn a_public_url_has_no_path() {
 }
 
 #[test]
-fn browsers_come_by_https_when_either_url_says_so() {
+fn cookies_are_secure_when_either_url_is_https() {
     let redirect = ("ZOOM_OAUTH_REDIRECT_URL", "https://rtms.example.com/back");
     assert!(!config(&[]).unwrap().install.is_https());
     assert!(config(&[redirect]).unwrap().install.is_https());
@@ -366,7 +366,7 @@ fn browsers_come_by_https_when_either_url_says_so() {
 }
 
 #[test]
-fn nothing_is_recorded_where_no_media_are_kept() {
+fn recording_conflicts_with_keeping_no_media() {
     assert_eq!(mistakes(&[("RETENTION_MEDIA", "zero"), ("RECORD", "audio")]), ["RECORD"]);
     assert!(config(&[("RETENTION_MEDIA", "zero")]).is_ok());
     let audio = [("RETENTION_MEDIA", "30d"), ("RECORD", "audio"), ("MEDIA_TYPES", "audio")];

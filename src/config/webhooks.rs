@@ -1,3 +1,5 @@
+//! The settings of outgoing webhooks, and the endpoints of `WEBHOOKS_OUT`.
+
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -13,7 +15,7 @@ const MAX_NAME_CHARS: usize = 64;
 const FORM: &str =
     "a JSON array of objects with name, url, secret and, if wanted, events and previous_secret";
 
-/// What concerns outgoing webhooks.
+/// The settings of outgoing webhooks.
 #[derive(Debug, Clone)]
 pub struct WebhookSettings {
     pub endpoints: Vec<ConfiguredEndpoint>,
@@ -61,7 +63,7 @@ pub(super) fn settings(read: &mut Reader<'_>) -> Option<WebhookSettings> {
     is_good.then(|| WebhookSettings { endpoints, policy: Arc::new(policy) })
 }
 
-/// The problem holds no value.
+/// Reads one endpoint. The error contains no value.
 fn endpoint(
     written: Written,
     policy: &AddressPolicy,
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_without_a_value() {
+    fn a_mistake_is_reported_without_the_value() {
         let weak = SECRET.replace("MfKQ", "");
         let twice = [&written("https://a.example/", "")[1..]; 2].join(",").replace("],", ",");
         for (out, allowed) in [

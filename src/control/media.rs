@@ -1,4 +1,4 @@
-//! What a program wants a session's streams to ask for (pure).
+//! Validates the media parameters that a program sets for a session (pure).
 
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -6,17 +6,17 @@ use thiserror::Error;
 use crate::model::{MediaParams, MediaSet, Medium};
 use crate::rtms::params::{Params, ParamsOverrides, media_from_json};
 
-/// The field that is not about what Zoom is asked for.
+/// The field that is about recordings and not part of the request to Zoom.
 const RECORD: &str = "record";
-/// The longest name of a field that is repeated in an error.
+/// The most characters of an unknown field's name that an error quotes.
 const MAX_NAME_CHARS: usize = 64;
 
-/// Why media parameters cannot be so: every mistake, for people.
+/// Every mistake in media parameters, as sentences for people.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}", .0.join("; "))]
 pub struct MediaError(pub Vec<String>);
 
-/// Every parameter, from the ones that are wanted and the ones that are configured.
+/// Merges a program's parameters with the configured ones. The result names every parameter.
 pub(super) fn resolve(
     configured: &Params,
     wanted: &MediaParams,
@@ -46,8 +46,7 @@ pub(super) fn resolve(
     Ok(media)
 }
 
-/// Refuses what would be recorded where nothing may be, and what would be recorded and is not received. `media` is
-/// resolved.
+/// Rejects recording if it is not permitted, and recording of a medium that is not received. `media` must be resolved.
 pub(super) fn check_recording(media: &MediaParams, may_record: bool) -> Result<(), MediaError> {
     let names = |field| media.get(field).and_then(Value::as_array).into_iter().flatten();
     if !may_record && names(RECORD).next().is_some() {
@@ -65,7 +64,7 @@ pub(super) fn check_recording(media: &MediaParams, may_record: bool) -> Result<(
     Err(MediaError(vec![mistake]))
 }
 
-/// What is recorded of a session, as a list of names; an empty one for nothing.
+/// Normalizes the value of `record` to a list of names; an empty list records nothing.
 fn record(value: &Value) -> Result<Value, String> {
     if value.as_str().is_some_and(|text| text.eq_ignore_ascii_case("off")) {
         return Ok(Value::Array(Vec::new()));
@@ -78,7 +77,8 @@ fn not_media() -> String {
     format!("media.record must be off, or a list of {}", MediaSet::ALL)
 }
 
-/// Whether a program may choose whose video comes. `own` are the session's or stream's, complete.
+/// Whether a program may choose the participant whose video is streamed. `own` are the complete parameters of the
+/// session or stream.
 pub(super) fn is_individual(configured: &Params, own: Option<&MediaParams>) -> bool {
     let own = own.map_or_else(|| object(configured), Clone::clone);
     let types = own.get("types").and_then(Value::as_array);
@@ -86,7 +86,7 @@ pub(super) fn is_individual(configured: &Params, own: Option<&MediaParams>) -> b
     has_video && own.get("video").is_some_and(|video| video["select"] == "individual")
 }
 
-/// What is no field, and what is no object although its fields are.
+/// Lists unknown fields, and values that must be objects and are not.
 fn unknown_fields(wanted: &MediaParams, known: &MediaParams, place: &str) -> Vec<String> {
     let mut mistakes = Vec::new();
     for (name, value) in wanted {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_is_written_over_what_is_configured_and_reads_back_the_same() {
+    fn a_programs_parameters_override_the_configured_ones_and_read_back_the_same() {
         let configured = Preset::Full.params();
         for json in
             [json!({}), json!({"types": "audio", "audio": {"codec": "opus", "sample_rate": 48000}})]
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_may_be_recorded_nothing_can_be_asked_to_be() {
+    fn recording_is_rejected_where_no_media_are_kept() {
         let media = |record| {
             resolve(&Params::default(), &wanted(json!({ "types": "audio", "record": record })))
         };
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_is_kept_beside_what_is_asked_for() {
+    fn the_recorded_media_are_stored_beside_the_requested_ones() {
         let media = |json| resolve(&Params::default(), &wanted(json)).unwrap();
         assert_eq!(media(json!({"types": "audio"})).get("record"), None);
         for (said, kept) in [

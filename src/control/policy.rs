@@ -1,4 +1,4 @@
-//! What may be asked of Zoom, and what is asked without anybody asking us (pure).
+//! Decides which requests may be sent to Zoom, and plans the requests of the daemon's own policies (pure).
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use crate::model::{
 };
 use crate::named::named;
 
-/// A stream that lived so long was stable: its end is a first one again.
+/// How long a stream must have run for its earlier technical ends to be forgotten.
 const STABLE_MS: i64 = 5 * 60 * 1000;
-/// The wait before a restart grows by this factor.
+/// The factor by which the wait grows from one restart to the next.
 const RESTART_GROWTH: i64 = 3;
 
-/// What the daemon asks of Zoom by itself.
+/// The requests that the daemon sends to Zoom by itself.
 #[derive(Debug, Clone)]
 pub struct Policies {
     pub auto_start: AutoStart,
-    /// From a stream's announcement.
+    /// When to stop a stream, counted from its announcement; `None` for never.
     pub auto_stop_after: Option<Duration>,
-    /// How often in a row a stream that ended for a technical reason is asked for again.
+    /// How often in a row a stream that ended for a technical reason is requested again.
     pub restarts: u32,
-    /// Before the first restart; later ones wait longer.
+    /// The wait before the first restart; later ones wait longer.
     pub restart_after: Duration,
 }
 
-/// For which meetings a stream is asked for when they begin.
+/// The meetings for which a stream is requested when they begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AutoStart {
     Off,
     All,
-    /// Of these hosts, by their Zoom user ids.
+    /// The meetings of these hosts, by their Zoom user ids.
     Hosts(Vec<String>),
 }
 
@@ -62,7 +62,7 @@ named! {
     }
 }
 
-/// Whether Zoom may be asked now. `own` is the action itself, if it is in the standing.
+/// Whether a request may be sent now. `own` is the request itself, if the snapshot contains it.
 pub(super) fn admit(
     action: Action,
     snapshot: &SessionSnapshot,
@@ -95,7 +95,7 @@ fn is_under_way(status: ActionStatus) -> bool {
     matches!(status, ActionStatus::Running | ActionStatus::Accepted)
 }
 
-/// Whether a stop is being asked for, or its stream has yet to follow it.
+/// Whether a stop is being requested, or Zoom accepted one and the stream has not ended yet.
 fn is_stopping(snapshot: &SessionSnapshot, stream: Option<&StreamRecord>) -> bool {
     snapshot.actions.iter().any(|action| {
         let has_effect_to_come =
@@ -110,14 +110,14 @@ fn number_known(snapshot: &SessionSnapshot) -> Result<(), Refusal> {
     snapshot.session.target().map(drop).ok_or(Refusal::NumberUnknown)
 }
 
-/// The stream that goes on, if one does.
+/// The newest stream that has not ended.
 pub(super) fn active_stream(snapshot: &SessionSnapshot) -> Option<&StreamRecord> {
     let goes_on =
         |stream: &&StreamRecord| stream.ended_at_ms.is_none() && stream.stop_seen_at_ms.is_none();
     snapshot.streams.iter().rev().find(goes_on)
 }
 
-/// Whether a planned action may be carried out now: its cause still holds, and nothing is in its way.
+/// Whether a planned action may be executed now: its cause still holds, and nothing prevents it.
 pub(super) fn admit_planned(
     action: &ActionRecord,
     snapshot: &SessionSnapshot,
@@ -132,14 +132,14 @@ pub(super) fn admit_planned(
     admit(action.action, snapshot, Some(action.id)).map_err(NotNow::Refused)
 }
 
-/// Why a planned action is not carried out.
+/// Why a planned action is not executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotNow {
     CauseGone,
     Refused(Refusal),
 }
 
-/// What the policies want done about a session. The same standing gives the same plans.
+/// The actions that the policies plan for a session. The same snapshot always gives the same plans.
 pub(super) fn plans(snapshot: &SessionSnapshot, policies: &Policies) -> Vec<Planned> {
     if snapshot.session.meeting_ended_at_ms.is_some() {
         return Vec::new();
@@ -179,7 +179,8 @@ fn auto_stop(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Planned>
     })
 }
 
-/// After a technical end (section 12.3): bounded, each time later, and not when somebody asked for the end.
+/// Plans a restart after a technical end (section 12.3): a bounded number, each later than the one before, and none
+/// after a requested stop.
 fn restart(snapshot: &SessionSnapshot, policies: &Policies) -> Option<Planned> {
     let last = snapshot.streams.last()?;
     let ended_at_ms = last.ended_at_ms?;

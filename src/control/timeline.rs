@@ -1,4 +1,4 @@
-//! What happened to a session, in order, and what did not (pure).
+//! The timeline of a session: what happened, in order, and which expected events are missing (pure).
 
 mod missing;
 
@@ -14,11 +14,11 @@ use crate::model::{
 };
 use crate::store::DeliveryBrief;
 
-/// No more webhooks and entries than this are told about.
+/// The most webhooks and entries that a timeline shows.
 pub(super) const MAX_DELIVERIES: u32 = 500;
 pub(super) const MAX_ENTRIES: u32 = 1000;
 
-/// The entries that tell how a stream fared; not what people said.
+/// The kinds of entries about the state of a stream; none of them holds what people said.
 pub(super) const KINDS: [EntryKind; 11] = [
     EntryKind::FirstPacket,
     EntryKind::StreamState,
@@ -37,9 +37,9 @@ pub(super) const KINDS: [EntryKind; 11] = [
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timeline {
     pub session: Session,
-    /// In order of time.
+    /// In chronological order.
     pub moments: Vec<TimelineEvent>,
-    /// What should have happened and did not.
+    /// The expected events that did not happen.
     pub missing: Vec<Missing>,
 }
 
@@ -48,18 +48,18 @@ pub struct Timeline {
 pub struct TimelineEvent {
     /// Unix milliseconds.
     pub at_ms: i64,
-    /// What it was, for programs.
+    /// The kind of event, for programs.
     pub what: &'static str,
     /// The number in its session of the stream that it is about, from 1.
     pub ordinal: Option<u32>,
     /// The former name of `ordinal`: deprecated, sent for one more release.
     pub stream: Option<u32>,
-    /// The rest, for people.
+    /// A description for people.
     pub detail: String,
 }
 
-/// Tells a session's story from its rows. `media` is what every stream asks for.
-pub(super) fn tell(
+/// Builds the timeline of a session from its rows. `media` are the configured media of every stream.
+pub(super) fn build(
     snapshot: &SessionSnapshot,
     deliveries: &[DeliveryBrief],
     entries: &[Entry],
@@ -86,8 +86,7 @@ fn moment(
 }
 
 fn of_session(session: &Session) -> Vec<TimelineEvent> {
-    let created =
-        moment(session.created_at_ms, "session_created", None, "known to us from here on");
+    let created = moment(session.created_at_ms, "session_created", None, "first seen by rtmsd");
     let started = session
         .meeting_started_at_ms
         .map(|at_ms| moment(at_ms, "meeting_started", None, "Zoom's webhook said so"));
@@ -215,7 +214,7 @@ fn because(reason: Option<StopReason>) -> String {
     reason.map(|reason| format!(", reason {reason}")).unwrap_or_default()
 }
 
-/// The first frame of each medium; and the end, where no entry tells it.
+/// The first frame of each medium, and the end of the stream if no entry reports it.
 fn of_stream(stream: &StreamRecord, entries: &[Entry]) -> Vec<TimelineEvent> {
     let first = |medium: Medium| {
         let first_ms = stream.tally.of(medium).first_ms?;
@@ -233,7 +232,7 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry]) -> Vec<TimelineEvent> {
     moments
 }
 
-/// The kinds of unreadable messages, at the times when they first came.
+/// The kinds of unreadable messages, each at the time of its first message.
 fn unreadable(stream: &StreamRecord) -> impl Iterator<Item = TimelineEvent> {
     stream.unreadable_messages.iter().map(|(kind, count, first_ms)| {
         let Unreadable { msg_type, lost, reason } = kind;

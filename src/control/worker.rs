@@ -1,4 +1,4 @@
-//! The background half: looks at sessions that changed, takes up what is due, gives up what is late.
+//! The background worker: reviews changed sessions, executes due actions, and times out late ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::policy::{self, NotNow};
-use super::{Control, Wish};
+use super::{Control, RequestOptions};
 use crate::model::{ActionRecord, ActionStatus, Answer, ms};
 use crate::store::StoreError;
 use crate::zoom::api::{CallError, LONGEST_CALL};
 use crate::zoom::error::Problem;
 use crate::zoom::token::TokenError;
 
-/// How many sessions are looked at in one go.
+/// The most sessions reviewed in one pass.
 const REVIEWS_AT_ONCE: u32 = 100;
-/// How many requests to Zoom run at once.
+/// The most requests to Zoom at once.
 const ACTIONS_AT_ONCE: usize = 16;
-/// A planned action is taken up this often, whatever the reason: refusals that may pass, and crashes.
+/// The most attempts of a planned action, whatever ended the earlier ones: temporary refusals or crashes.
 const MAX_ATTEMPTS: u32 = 4;
-/// Before the second attempt; each later one waits twice as long.
+/// The wait before the second attempt; it doubles with each further attempt.
 const RETRY_AFTER: Duration = Duration::from_secs(15);
 
 impl Control {
-    /// Runs until the stop. What Zoom is being asked then is broken off, and due again for whoever looks next.
+    /// Runs until `stop`. A request that is running then is aborted and due again, for this daemon or another.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut look = interval(self.settings.look_every);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut poll = interval(self.settings.poll_interval);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut running = JoinSet::new();
         let mut store_is_away = false;
         loop {
@@ -38,24 +38,24 @@ impl Control {
                 () = stop.cancelled() => break,
                 Some(ended) = running.join_next(), if !running.is_empty() => {
                     if ended.is_err() {
-                        tracing::error!("a planned action panicked; it is taken up again");
+                        tracing::error!("a planned action panicked; retrying");
                     }
                 }
                 () = self.changed.notified() => {}
-                _ = look.tick() => {}
+                _ = poll.tick() => {}
             }
-            let looked = self.look_once(&mut running, &stop).await;
-            if let Err(error) = &looked
+            let polled = self.poll(&mut running, &stop).await;
+            if let Err(error) = &polled
                 && !store_is_away
             {
-                tracing::warn!(%error, "planned actions wait: the store does not answer");
+                tracing::warn!(%error, "the store is unavailable; planned actions wait");
             }
-            store_is_away = looked.is_err();
+            store_is_away = polled.is_err();
         }
         while running.join_next().await.is_some() {}
     }
 
-    async fn look_once(
+    async fn poll(
         self: &Arc<Self>,
         running: &mut JoinSet<()>,
         stop: &CancellationToken,
@@ -63,7 +63,7 @@ impl Control {
         let now_ms = (self.settings.now_ms)();
         self.review(now_ms).await?;
         for session_id in self.store.time_out_actions(now_ms).await? {
-            tracing::warn!(%session_id, "what Zoom said yes to did not come in time; see the timeline");
+            tracing::warn!(%session_id, "an accepted request had no effect in time; see the session's timeline");
         }
         let room = ACTIONS_AT_ONCE.saturating_sub(running.len());
         let limit = u32::try_from(room).unwrap_or(0);
@@ -76,14 +76,14 @@ impl Control {
         Ok(())
     }
 
-    /// Plans what the policies want about the sessions that have changed.
+    /// Plans the policies' actions for the sessions that have changed.
     async fn review(&self, now_ms: i64) -> Result<(), StoreError> {
         for (id, mark) in self.store.sessions_to_review(REVIEWS_AT_ONCE).await? {
             let plans = match self.store.snapshot(id).await {
                 Ok(snapshot) => snapshot.map(|it| policy::plans(&it, &self.settings.policies)),
-                // The others have their turn all the same.
+                // An unreadable session must not block the others.
                 Err(error @ StoreError::Row(_)) => {
-                    tracing::error!(session_id = %id, %error, "a session cannot be read");
+                    tracing::error!(session_id = %id, %error, "cannot read a session; its policies are skipped");
                     None
                 }
                 Err(error) => return Err(error),
@@ -105,7 +105,7 @@ impl Control {
                 "planned action"
             ),
             Err(error) => {
-                tracing::warn!(%session_id, action = what, %error, "a planned action is not recorded");
+                tracing::warn!(%session_id, action = what, %error, "could not record the outcome of a planned action; it is due again when its lease ends");
             }
         }
     }
@@ -121,12 +121,14 @@ impl Control {
         let (status, due_at_ms, answer) = match admitted {
             None => return Ok((ActionStatus::Skipped, noted("it was settled meanwhile"))),
             Some(Err(why)) => (ActionStatus::Skipped, None, noted(in_words(why))),
-            // Only crashes in the middle come so far.
-            Some(Ok(_)) if action.attempts > MAX_ATTEMPTS => {
-                (ActionStatus::Refused, None, noted("it was taken up too often without an end"))
-            }
+            // Only crashes during the request lead here: every other end is recorded with its attempt.
+            Some(Ok(_)) if action.attempts > MAX_ATTEMPTS => (
+                ActionStatus::Refused,
+                None,
+                noted("it was attempted too often without an outcome"),
+            ),
             Some(Ok(snapshot)) => {
-                let asking = self.ask(&snapshot, action.action, Wish::default());
+                let asking = self.ask(&snapshot, action.action, RequestOptions::default());
                 match stop.run_until_cancelled(asking).await {
                     None => (ActionStatus::Due, Some(now_ms), noted("the daemon was stopped")),
                     Some(asked) => {
@@ -150,7 +152,7 @@ impl Control {
         error: &CallError,
     ) -> (ActionStatus, Option<i64>) {
         let may_pass = match error {
-            // Tried again in the call, for as long as a meeting that just began needs.
+            // The call itself has retried for as long as a new meeting needs.
             CallError::Zoom(error) if error.problem == Problem::MeetingNotLive => false,
             CallError::Zoom(error) => error.problem.is_retryable(),
             CallError::Token(error) => {
@@ -173,9 +175,7 @@ impl Control {
 
 fn in_words(why: NotNow) -> String {
     match why {
-        NotNow::CauseGone => {
-            "what it was planned for is over, or its policy is switched off".to_owned()
-        }
+        NotNow::CauseGone => "its cause is gone, or its policy is switched off".to_owned(),
         NotNow::Refused(refusal) => refusal.to_string(),
     }
 }

@@ -31,16 +31,16 @@ enum Phase {
 }
 
 /// Slots beyond the limit for health checks only, so that a busy daemon is not mistaken for a dead one.
-const HEALTH_PLACES: usize = 16;
+const HEALTH_SLOTS: usize = 16;
 /// Slots beyond the limit for webhooks and health checks only.
-const WEBHOOK_PLACES: usize = 64;
+const WEBHOOK_SLOTS: usize = 64;
 /// How long a client may leave a part of its answer unread before its connection may be closed for another request. With
 /// parts of 64 KiB this is a rate of some 20 KiB a second, required only while slots are short.
 const STALL_LIMIT: Duration = Duration::from_secs(3);
 
 /// The connections of one listener.
 pub(super) struct Connections {
-    places: usize,
+    slots: usize,
     max_requests: usize,
     stall_limit: Duration,
     table: Mutex<Table>,
@@ -69,31 +69,31 @@ struct Open {
 impl Connections {
     /// Creates slots for this many requests, plus those for webhooks and health checks.
     pub(super) fn new(max_requests: usize) -> Arc<Self> {
-        let places = max_requests.saturating_add(WEBHOOK_PLACES + HEALTH_PLACES);
-        Self::with_places(places, max_requests, STALL_LIMIT)
+        let slots = max_requests.saturating_add(WEBHOOK_SLOTS + HEALTH_SLOTS);
+        Self::with_slots(slots, max_requests, STALL_LIMIT)
     }
 
-    fn with_places(places: usize, max_requests: usize, stall_limit: Duration) -> Arc<Self> {
+    fn with_slots(slots: usize, max_requests: usize, stall_limit: Duration) -> Arc<Self> {
         let (table, freed) = (Mutex::default(), Notify::new());
-        Arc::new(Self { places, max_requests, stall_limit, table, freed })
+        Arc::new(Self { slots, max_requests, stall_limit, table, freed })
     }
 
     /// Takes a slot for a connection from `peer`. If none is free, closes the connection with the lowest priority;
     /// waits while all of them hold a complete request and read their answers. Cancel-safe.
-    pub(super) async fn enter(self: &Arc<Self>, peer: IpAddr) -> Place {
+    pub(super) async fn enter(self: &Arc<Self>, peer: IpAddr) -> Slot {
         loop {
             let freed = self.freed.notified();
-            if let Some(place) = self.try_enter(peer) {
-                return place;
+            if let Some(slot) = self.try_enter(peer) {
+                return slot;
             }
             // Nothing is notified when a client stalls.
             let _ = timeout(self.stall_limit, freed).await;
         }
     }
 
-    fn try_enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
+    fn try_enter(self: &Arc<Self>, peer: IpAddr) -> Option<Slot> {
         let mut table = self.lock();
-        if table.open.len() >= self.places {
+        if table.open.len() >= self.slots {
             let victim = least_worth(&table.open, self.stall_limit)?;
             table.close(victim);
         }
@@ -104,7 +104,7 @@ impl Connections {
         let entry =
             Open { peer, phase: Phase::Silent, since: id, reading: kept, close: close_kept };
         table.open.insert(id, entry);
-        Some(Place { id, peer, reading, close, connections: Arc::clone(self) })
+        Some(Slot { id, peer, reading, close, connections: Arc::clone(self) })
     }
 
     fn set_phase(&self, id: u64, phase: Phase) {
@@ -123,7 +123,7 @@ impl Connections {
             table.close(victim);
         }
         match table.answering.checked_sub(self.max_requests)? {
-            0..WEBHOOK_PLACES => Some(Overload::WebhooksOnly),
+            0..WEBHOOK_SLOTS => Some(Overload::WebhooksOnly),
             _ => Some(Overload::HealthOnly),
         }
     }
@@ -185,7 +185,7 @@ fn least_worth(open: &HashMap<u64, Open>, stall_limit: Duration) -> Option<u64> 
 }
 
 /// The slot of one connection. Dropping it frees the slot.
-pub(super) struct Place {
+pub(super) struct Slot {
     id: u64,
     peer: IpAddr,
     reading: Arc<Reading>,
@@ -193,7 +193,7 @@ pub(super) struct Place {
     connections: Arc<Connections>,
 }
 
-impl Place {
+impl Slot {
     pub(super) fn peer(&self) -> IpAddr {
         self.peer
     }
@@ -215,7 +215,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.connections.lock().remove(self.id);
         self.connections.freed.notify_one();

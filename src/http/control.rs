@@ -20,7 +20,7 @@ use super::error::ApiError;
 use super::extract::InPath;
 use super::idempotency::AboutSession;
 use super::view::SessionView;
-use crate::control::{ControlError, Refusal, Requested, TimelineEvent, Wish};
+use crate::control::{ControlError, Refusal, RequestOptions, Requested, TimelineEvent};
 use crate::model::{
     Action, AuditRow, InstallationId, MediaParams, Metadata, Session, SessionId, SessionStatus,
 };
@@ -67,8 +67,9 @@ pub(super) async fn start(
     let asked = new_session::start(&body)?;
     let media = resolved(&state, asked.media)?;
     let allowed = caller.installations.as_deref();
-    let wish = Wish { media: media.as_ref(), installation_id: asked.installation_id, allowed };
-    request(&state, id, Action::Start, wish, &caller).await
+    let options =
+        RequestOptions { media: media.as_ref(), installation_id: asked.installation_id, allowed };
+    request(&state, id, Action::Start, options, &caller).await
 }
 
 fn resolved(state: &AppState, media: Option<MediaParams>) -> Result<Option<MediaParams>, ApiError> {
@@ -82,8 +83,8 @@ pub(super) async fn stop(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let wish = wish_of(&body, &caller)?;
-    request(&state, id, Action::Stop, wish, &caller).await
+    let options = options_of(&body, &caller)?;
+    request(&state, id, Action::Stop, options, &caller).await
 }
 
 pub(super) async fn pause(
@@ -92,8 +93,8 @@ pub(super) async fn pause(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let wish = wish_of(&body, &caller)?;
-    request(&state, id, Action::Pause, wish, &caller).await
+    let options = options_of(&body, &caller)?;
+    request(&state, id, Action::Pause, options, &caller).await
 }
 
 pub(super) async fn resume(
@@ -102,14 +103,14 @@ pub(super) async fn resume(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
-    let wish = wish_of(&body, &caller)?;
-    request(&state, id, Action::Resume, wish, &caller).await
+    let options = options_of(&body, &caller)?;
+    request(&state, id, Action::Resume, options, &caller).await
 }
 
-fn wish_of<'a>(body: &[u8], caller: &'a Caller) -> Result<Wish<'a>, ApiError> {
+fn options_of<'a>(body: &[u8], caller: &'a Caller) -> Result<RequestOptions<'a>, ApiError> {
     let installation_id = new_session::installation(body)?;
     let allowed = caller.installations.as_deref();
-    Ok(Wish { installation_id, allowed, ..Wish::default() })
+    Ok(RequestOptions { installation_id, allowed, ..RequestOptions::default() })
 }
 
 /// 202 when Zoom accepted the request, 200 when no request was needed.
@@ -117,11 +118,11 @@ async fn request(
     state: &Arc<AppState>,
     id: SessionId,
     action: Action,
-    wish: Wish<'_>,
+    options: RequestOptions<'_>,
     caller: &Caller,
 ) -> Result<Response, ApiError> {
     let act = caller.trail.act((state.now_ms)(), audit_name(action), &id.to_string());
-    match state.control.request(id, action, wish, &act).await {
+    match state.control.request(id, action, options, &act).await {
         Ok(requested) => Ok(accepted(action, &requested)),
         Err(ControlError::Refused(refusal, session)) if is_done(refusal) => {
             note_refusal(state, &caller.trail, refusal.as_str()).await;

@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::request::RequestId;
 use super::{AppState, body};
 use crate::model::SessionId;
-use crate::seal::Place;
+use crate::seal::Cell;
 use crate::store::{IdempotencyKey, Kept, StoreError, Taken};
 
 const KEY_HEADER: &str = "idempotency-key";
@@ -65,8 +65,9 @@ pub(super) async fn carry_out(
         let answer = match key {
             None => Ok(run(&state, &caller, request, next).await),
             Some(key) => {
-                let turn = Turn { state: &state, caller: &caller, key, digest, request_id };
-                turn.run_once(request, next).await
+                let execution =
+                    Execution { state: &state, caller: &caller, key, digest, request_id };
+                execution.run_once(request, next).await
             }
         };
         if let Err(error) = &answer {
@@ -92,7 +93,7 @@ async fn run(state: &Arc<AppState>, caller: &Caller, request: Request, next: Nex
 }
 
 /// A request with a key.
-struct Turn<'a> {
+struct Execution<'a> {
     state: &'a Arc<AppState>,
     caller: &'a Caller,
     key: IdempotencyKey,
@@ -100,7 +101,7 @@ struct Turn<'a> {
     request_id: RequestId,
 }
 
-impl Turn<'_> {
+impl Execution<'_> {
     async fn run_once(&self, request: Request, next: Next) -> Result<Response, ApiError> {
         let (key, now_ms) = (&self.key, (self.state.now_ms)());
         let until_ms = now_ms.saturating_add(IN_PROGRESS_MS);
@@ -144,7 +145,7 @@ impl Turn<'_> {
     ) -> Result<(), StoreError> {
         let mut body = String::from_utf8_lossy(bytes).into_owned();
         if parts.extensions.get::<HoldsSecret>().is_some() {
-            body = self.state.answer_keys.seal(place(&row(&self.key)), &body);
+            body = self.state.answer_keys.seal(cell(&row(&self.key)), &body);
         }
         let kept = Kept { status: parts.status.as_u16(), body };
         let made = parts.extensions.get().map(|AboutSession(id)| *id);
@@ -159,7 +160,7 @@ impl Turn<'_> {
         let mut body = kept.body;
         // Answers are JSON objects unless they are sealed.
         if !body.starts_with('{') {
-            let opened = self.state.answer_keys.open(place(&row(&self.key)), &body);
+            let opened = self.state.answer_keys.open(cell(&row(&self.key)), &body);
             body = opened.map_err(|_| ApiError::AnswerDeleted)?.to_string();
         }
         let mut response = Response::new(Body::from(body));
@@ -173,8 +174,8 @@ impl Turn<'_> {
 }
 
 /// The place of a sealed answer. Neither a token's name nor a path contains a space.
-fn place(row: &str) -> Place<'_> {
-    Place { table: "idempotency_keys", row, column: "body" }
+fn cell(row: &str) -> Cell<'_> {
+    Cell { table: "idempotency_keys", row, column: "body" }
 }
 
 fn row(key: &IdempotencyKey) -> String {

@@ -76,15 +76,15 @@ pub(super) async fn remove(
     InPath(id): InPath<InstallationId>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let wish = Uninstall {
-        delete_data: is_wished(&params, "delete_data")?,
-        force: is_wished(&params, "force")?,
+    let options = Uninstall {
+        delete_data: is_set(&params, "delete_data")?,
+        force: is_set(&params, "force")?,
     };
     let act = caller.trail.act((state.now_ms)(), "installation.delete", &id.to_string());
     if !caller.may_use(id) {
         return Err(ApiError::UnknownInstallation);
     }
-    let done = state.installer.uninstall(id, wish, act).await?;
+    let done = state.installer.uninstall(id, options, act).await?;
     let (message, at_zoom) = match done {
         Uninstalled::Unknown => return Err(ApiError::UnknownInstallation),
         Uninstalled::Before => ("the installation was already revoked", None),
@@ -95,9 +95,9 @@ pub(super) async fn remove(
     Ok(success(message, data))
 }
 
-fn is_wished(params: &Params, name: &'static str) -> Result<bool, ApiError> {
-    let wished = params.parsed(name, "must be true or false", |text| text.parse().ok())?;
-    Ok(wished.unwrap_or(false))
+fn is_set(params: &Params, name: &'static str) -> Result<bool, ApiError> {
+    let set = params.parsed(name, "must be true or false", |text| text.parse().ok())?;
+    Ok(set.unwrap_or(false))
 }
 
 impl From<UninstallError> for ApiError {

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::client_address::Peer;
-use super::connections::{Connections, Place};
+use super::connections::{Connections, Slot};
 use super::write_timeout::StallTimeout;
 
 /// The most headers in one request; real ones have about twenty.
@@ -85,8 +85,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             () = stop.cancelled() => break,
             Some(ended) = connections.join_next() => note(ended),
             next = next => match next {
-                Ok((socket, place)) => {
-                    connections.spawn(converse(socket, place, router.clone(), limits, stop.clone()));
+                Ok((socket, slot)) => {
+                    connections.spawn(converse(socket, slot, router.clone(), limits, stop.clone()));
                 }
                 Err(error) => survive(&error).await,
             },
@@ -101,21 +101,21 @@ async fn accept(
     listener: &TcpListener,
     open: &Arc<Connections>,
     accepted: &mut Option<(TcpStream, SocketAddr)>,
-) -> io::Result<(TcpStream, Place)> {
+) -> io::Result<(TcpStream, Slot)> {
     let (socket, peer) = match accepted.take() {
         Some(waiting) => waiting,
         None => listener.accept().await?,
     };
     let (_, peer) = accepted.insert((socket, peer));
-    let place = open.enter(peer.ip()).await;
+    let slot = open.enter(peer.ip()).await;
     let (socket, _) = accepted.take().expect("it was put there above");
-    Ok((socket, place))
+    Ok((socket, slot))
 }
 
 /// Serves one connection to its end, or until another needs its slot.
 async fn converse(
     socket: TcpStream,
-    place: Place,
+    slot: Slot,
     router: Router,
     limits: Limits,
     stop: CancellationToken,
@@ -124,18 +124,18 @@ async fn converse(
         // Allocate buffers only after the client has sent its first byte.
         let first_byte = timeout(limits.first_byte_timeout, socket.peek(&mut [0])).await;
         if matches!(first_byte, Ok(Ok(1..))) {
-            answer(socket, &place, router, limits, &stop).await;
+            answer(socket, &slot, router, limits, &stop).await;
         }
     };
     tokio::select! {
         () = talk => {}
-        () = place.lost() => tracing::debug!("closed a silent or slow connection for a new request"),
+        () = slot.lost() => tracing::debug!("closed a silent or slow connection for a new request"),
     }
 }
 
 async fn answer(
     socket: TcpStream,
-    place: &Place,
+    slot: &Slot,
     router: Router,
     limits: Limits,
     stop: &CancellationToken,
@@ -144,7 +144,7 @@ async fn answer(
     let _ = socket.set_nodelay(true);
     let io = TokioIo::new(StallTimeout::new(socket, limits.write_timeout));
     let router = TowerToHyperService::new(router);
-    let service = service_fn(|request| respond(&router, place, request));
+    let service = service_fn(|request| respond(&router, slot, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
@@ -167,13 +167,13 @@ async fn answer(
 
 async fn respond(
     router: &TowerToHyperService<Router>,
-    place: &Place,
+    slot: &Slot,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let (head, body) = request.into_parts();
-    let progress = place.request(&body);
+    let progress = slot.request(&body);
     let mut request = Request::from_parts(head, progress.receive(body));
-    request.extensions_mut().insert(Peer(place.peer()));
+    request.extensions_mut().insert(Peer(slot.peer()));
     if let Some(overload) = progress.overload() {
         request.extensions_mut().insert(overload);
     }

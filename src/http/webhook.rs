@@ -211,7 +211,7 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
     } else {
         tracing::info!(event = delivery.event, stream_id, outcome, "webhook");
     }
-    state.control.look();
+    state.control.wake();
     if let Recorded::Changed(stream_id) = recorded {
         // A full channel is fine: the supervisor also polls the store.
         let _ = state.on_change.try_send(stream_id);

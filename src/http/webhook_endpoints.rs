@@ -38,8 +38,8 @@ pub(super) async fn create(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let act = caller.trail.act((state.now_ms)(), "webhook_endpoint.create", "");
-    let wish = request::of_new(&body)?;
-    let made = state.webhooks.create(&wish.url, wish.description, wish.events, &act).await;
+    let asked = request::of_new(&body)?;
+    let made = state.webhooks.create(&asked.url, asked.description, asked.events, &act).await;
     let (endpoint, secret) = made?;
     let data = json!({ "endpoint": EndpointView::of(&endpoint), "secret": secret.as_str() });
     let message = "webhook endpoint created: keep its secret";

@@ -1,4 +1,5 @@
-//! Secrets in files of the data folder, for those who set none: the key that seals tokens, and the API's token.
+//! Generated secrets in files of the data folder, used if the settings have none: the token encryption key and the API
+//! token.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -8,9 +9,9 @@ use std::path::{Path, PathBuf};
 use super::{KEY_BYTES, random_bytes};
 use crate::secret::Secret;
 
-/// The file of the key that seals tokens at rest, as `TOKEN_ENCRYPTION_KEYS` takes it.
+/// The file of the key that seals stored tokens, in the format of `TOKEN_ENCRYPTION_KEYS`.
 pub const TOKEN_KEY: &str = "token-encryption-key";
-/// The file of the token that the REST API takes.
+/// The file of the REST API's token.
 pub const API_TOKEN: &str = "api-token";
 
 /// A secret and its file.
@@ -19,30 +20,30 @@ pub struct Kept {
     /// 32 bytes in hex.
     pub value: Secret<String>,
     pub path: PathBuf,
-    /// Whether it was made just now.
+    /// Whether it was generated now.
     pub is_new: bool,
 }
 
-/// Reads a secret of a data folder, and makes it first if there is none. Only its owner may read the file and, where it
-/// is made here, the folder. A file that is there is never written.
+/// Reads a secret of a data folder, and generates it first if there is none. Only the owner may read the file and a
+/// folder that is created here. An existing file is never overwritten.
 ///
 /// # Errors
-/// When the folder or the file cannot be used, or the file does not hold a secret.
+/// Fails if the folder or the file cannot be used, or the file does not contain a secret.
 pub fn read_or_make(folder: &Path, name: &str) -> io::Result<Kept> {
     if let Some(value) = read(folder, name)? {
         return Ok(Kept { value, path: folder.join(name), is_new: false });
     }
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let is_new = make(folder, name)?;
-    // Of two that start at once, one has made it.
+    // Another process that started at the same time may have created the file: read it.
     let value = read(folder, name)?.ok_or(io::ErrorKind::NotFound)?;
     Ok(Kept { value, path: folder.join(name), is_new })
 }
 
-/// Reads a secret of a data folder; none if there is no such file.
+/// Reads a secret of a data folder; `None` if there is no such file.
 ///
 /// # Errors
-/// When the file cannot be read, or does not hold a secret.
+/// Fails if the file cannot be read, or does not contain a secret.
 pub fn read(folder: &Path, name: &str) -> io::Result<Option<Secret<String>>> {
     let path = folder.join(name);
     let text = match fs::read_to_string(&path) {
@@ -61,7 +62,7 @@ pub fn read(folder: &Path, name: &str) -> io::Result<Option<Secret<String>>> {
     }
 }
 
-/// Whole or not at all: written beside its place, and linked there unless another was faster.
+/// Writes the file atomically: to a temporary name, then linked into place unless another process was first.
 fn make(folder: &Path, name: &str) -> io::Result<bool> {
     let path = folder.join(name);
     let draft = folder.join(format!(".{name}.{}", hex::encode(random_bytes::<8>())));
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn many_that_start_at_once_have_one_key_and_one_of_them_made_it() {
+    fn concurrent_starts_share_one_generated_key() {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let make = || {

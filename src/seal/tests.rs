@@ -1,10 +1,12 @@
+//! Sealed texts open with their ring and in their cell only.
+
 use proptest::prelude::*;
 
 use super::*;
 
 const A: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 const B: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
-const HOME: Place<'_> = Place { table: "installations", row: "row1", column: "access_token" };
+const HOME: Cell<'_> = Cell { table: "installations", row: "row1", column: "access_token" };
 
 fn ring(text: &str) -> KeyRing {
     KeyRing::parse(text).unwrap()
@@ -16,7 +18,7 @@ fn problems(text: &str) -> Vec<(usize, &'static str)> {
 }
 
 #[test]
-fn what_was_sealed_opens_where_it_was_sealed() {
+fn a_sealed_text_opens_in_its_cell() {
     let ring = ring(A);
     let sealed = ring.seal(HOME, "t0ken");
     assert!(sealed.starts_with(&ring.prefix()) && !sealed.contains("t0ken"));
@@ -25,15 +27,15 @@ fn what_was_sealed_opens_where_it_was_sealed() {
 }
 
 #[test]
-fn it_opens_in_no_other_table_row_or_column() {
+fn a_sealed_text_opens_in_no_other_table_row_or_column() {
     let ring = ring(A);
     let sealed = ring.seal(HOME, "t0ken");
     for elsewhere in [
-        Place { table: "oauth_states", ..HOME },
-        Place { row: "row2", ..HOME },
-        Place { column: "refresh_token", ..HOME },
+        Cell { table: "oauth_states", ..HOME },
+        Cell { row: "row2", ..HOME },
+        Cell { column: "refresh_token", ..HOME },
         // The same text when it is only written one part after the other.
-        Place { row: "row1a", column: "ccess_token", ..HOME },
+        Cell { row: "row1a", column: "ccess_token", ..HOME },
     ] {
         assert_eq!(ring.open(elsewhere, &sealed), Err(OpenError::Forged), "{elsewhere:?}");
     }
@@ -94,12 +96,12 @@ fn texts_of_any_length_are_refused_without_a_panic() {
 proptest! {
     #[test]
     fn every_text_comes_back(plain in ".*", row in ".*") {
-        let (ring, place) = (ring(A), Place { row: &row, ..HOME });
-        prop_assert_eq!(&*ring.open(place, &ring.seal(place, &plain)).unwrap(), &plain);
+        let (ring, cell) = (ring(A), Cell { row: &row, ..HOME });
+        prop_assert_eq!(&*ring.open(cell, &ring.seal(cell, &plain)).unwrap(), &plain);
     }
 
     #[test]
-    fn one_other_byte_anywhere_keeps_it_shut(plain in ".{0,40}", at: prop::sample::Index, other: u8) {
+    fn a_changed_byte_anywhere_makes_a_sealed_text_invalid(plain in ".{0,40}", at: prop::sample::Index, other: u8) {
         let ring = ring(A);
         let sealed = ring.seal(HOME, &plain);
         let mut changed = sealed.clone().into_bytes();

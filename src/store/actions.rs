@@ -78,7 +78,7 @@ impl Store {
     ) -> Result<Option<Result<Begun, R>>, StoreError> {
         let id = ActionId(Uuid::now_v7());
         transaction!(self.database, |tx| {
-            let snapshot = lock_standing(&mut tx, begin.session_id).await?;
+            let snapshot = lock_snapshot(&mut tx, begin.session_id).await?;
             let Some(snapshot) = snapshot else { return Ok(None) };
             let admitted = admit(&snapshot);
             if begin.action == Action::Stop && begin.may_drop_plans {
@@ -111,7 +111,7 @@ impl Store {
         now_ms: i64,
     ) -> Result<Option<Result<SessionSnapshot, R>>, StoreError> {
         transaction!(self.database, |tx| {
-            let snapshot = lock_standing(&mut tx, action.session_id).await?;
+            let snapshot = lock_snapshot(&mut tx, action.session_id).await?;
             let Some(snapshot) = snapshot else { return Ok(None) };
             let id = action.id.0.to_string();
             let own: ActionRow = tx.one(sql::ACTION, binds![&*id]).await?;
@@ -373,7 +373,7 @@ async fn lock_action(tx: &mut Connection<'_>, id: ActionId) -> Result<ActionReco
     Ok(action)
 }
 
-async fn lock_standing(
+async fn lock_snapshot(
     tx: &mut Connection<'_>,
     id: SessionId,
 ) -> Result<Option<SessionSnapshot>, StoreError> {

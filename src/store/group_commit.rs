@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot::error::TryRecvError;
-use tokio::sync::{Mutex as Turn, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, oneshot};
 
 use super::database::transaction;
 use super::deliveries::record;
@@ -23,7 +23,7 @@ const MAX_GROUP_BYTES: usize = 1024 * 1024;
 pub(super) struct Group {
     waiting: Mutex<VecDeque<Waiting>>,
     /// The right to record the queued deliveries, in order of arrival.
-    turn: Arc<Turn<()>>,
+    turn: Arc<AsyncMutex<()>>,
 }
 
 struct Waiting {

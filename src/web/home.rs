@@ -8,7 +8,7 @@ use super::STYLE;
 #[derive(Template)]
 #[template(path = "home.html")]
 pub struct Home {
-    /// Why the daemon is not ready; none if it is ready.
+    /// Why the daemon is not ready; `None` if it is ready.
     pub not_ready: Option<&'static str>,
     pub version: &'static str,
     pub webhook_path: String,

@@ -17,35 +17,35 @@ use crate::clock;
 use crate::json;
 use crate::model::{Action, ChoiceReason, Chosen, Product};
 
-/// No answer of Zoom's that we look into is longer.
+/// The most bytes of an answer that are parsed.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// Zoom's name for a request of ours, for its support.
+/// The header with Zoom's id for a request, which Zoom's support asks for.
 const TRACKING_HEADER: &str = "x-zm-trackingid";
-/// Where Zoom says how long to wait: with 429, and with 429 of a daily limit (section 14.5).
+/// The headers with the wait after a 429, and after a 429 of a daily limit (section 14.5).
 const WAIT_HEADERS: [&str; 2] = ["x-ratelimit-reset", "retry-after"];
 
-/// All tries of one request together take no longer.
+/// The most that all tries of one request take together.
 pub const LONGEST_CALL: Duration = Duration::from_secs(60);
 
-/// One request about a conversation's stream.
+/// A request to start, stop, pause or resume a conversation's stream.
 #[derive(Debug, Clone)]
 pub struct StatusChange<'a> {
     pub product: Product,
-    /// The meeting's or webinar's number, the Video SDK session's id, the engagement's id.
+    /// The number of a meeting or webinar, or the id of a Video SDK session or engagement.
     pub target: &'a str,
     pub action: Action,
-    /// Whose meeting content is shared; the host's, when it is not said and the token is another's.
+    /// The participant whose meeting content is shared. Without it the host, if the token belongs to another user.
     pub participant_user_id: Option<&'a str>,
     pub host_id: Option<&'a str>,
-    /// The meeting began a moment ago: Zoom may not know it yet.
+    /// Whether the meeting has just begun, so that Zoom may not know it yet.
     pub is_new: bool,
 }
 
-/// Zoom said yes.
+/// Zoom accepted the request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Accepted {
     pub status: u16,
-    /// Often there is none (section 14.1).
+    /// The body, which is often empty (section 14.1).
     pub body: Option<Value>,
 }
 
@@ -57,18 +57,18 @@ pub enum CallError {
     Zoom(#[from] ZoomError),
 }
 
-/// Makes requests with whichever token fits, as often as it helps.
+/// Sends requests with the chosen token, and retries where that can help.
 pub struct Api {
     client: ZoomClient,
     tokens: Tokens,
-    /// Whose streams are meant: the RTMS app's client id.
+    /// The client id of the RTMS app whose streams the requests are about.
     client_id: String,
-    /// Makes the tokens for Video SDK sessions, where it is set.
+    /// Signs the tokens for Video SDK sessions, if it is set.
     video: Option<VideoApi>,
     pauses: Pauses,
 }
 
-/// The Video SDK's REST API takes no OAuth token but a JWT (section 14.3).
+/// The Video SDK's REST API requires a JWT instead of an OAuth token (section 14.3).
 pub struct VideoApi {
     /// The account's Video SDK API key and secret, not the SDK's own.
     pub pair: Credentials,
@@ -111,7 +111,7 @@ impl Api {
         self.tokens.choose(known).await
     }
 
-    /// Asks Zoom, in bounded time. A yes means that Zoom will try: what comes of it is told by webhook.
+    /// Sends a request, in bounded time. An accepted request has not taken effect yet: a webhook reports that.
     pub async fn change_status(
         &self,
         chosen: &Chosen,
@@ -140,7 +140,7 @@ impl Api {
                 Next::GiveUp => return Err(error.into()),
                 Next::ReplaceToken => match self.tokens.replace(&granted).await {
                     Ok(other) => granted = other,
-                    // There is no other: Zoom's refusal says more.
+                    // There is no other token. Zoom's refusal says more than the failed replacement.
                     Err(TokenError::Missing(_)) => return Err(error.into()),
                     Err(other) => return Err(other.into()),
                 },
@@ -179,7 +179,7 @@ async fn read_answer(mut answer: Response) -> Result<Accepted, ZoomError> {
     let wait =
         WAIT_HEADERS.into_iter().find_map(|name| wait_ms(header(answer.headers(), name)?, now_ms));
     let mut body = Vec::new();
-    // A body that breaks off or is too long is no reason to doubt the status.
+    // The status counts even if the body is cut off or too long.
     while let Ok(Some(chunk)) = answer.chunk().await {
         if body.len() + chunk.len() > MAX_BODY_BYTES {
             break;
@@ -197,7 +197,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// Sections 14.1, 14.3, 14.4.
+/// The method and path of a request (sections 14.1, 14.3, 14.4).
 fn endpoint(product: Product, target: &str) -> (Method, String) {
     let id = encoded(target);
     match product {
@@ -215,7 +215,7 @@ fn endpoint(product: Product, target: &str) -> (Method, String) {
     }
 }
 
-/// Without one, Zoom takes the token's own user (section 14.1).
+/// The participant to name in the request. Without one, Zoom uses the token's own user (section 14.1).
 fn participant<'a>(granted: &Granted, change: &StatusChange<'a>) -> Option<&'a str> {
     let token_user = granted.installation.as_ref().map(|installation| &*installation.user_id);
     let host = change.host_id.filter(|host| token_user != Some(host));
@@ -234,7 +234,7 @@ fn body(client_id: &str, change: &StatusChange<'_>, participant: Option<&str>) -
     json!({ "action": action, "settings": settings })
 }
 
-/// A path segment: everything but RFC 3986's unreserved characters as `%XX`.
+/// Percent-encodes a path segment: every byte except RFC 3986's unreserved characters.
 fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

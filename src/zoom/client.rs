@@ -1,4 +1,4 @@
-//! One HTTP client for everything that we ask Zoom: bounded in time and size, and never redirected.
+//! The HTTP client for all requests to Zoom: bounded in time and size, without redirects.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use thiserror::Error;
 use crate::net::Network;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// A whole exchange, from the first byte out to the last byte in.
+/// The limit for a whole exchange, from the first byte sent to the last byte received.
 pub const TOTAL_TIMEOUT: Duration = Duration::from_secs(8);
-/// Answers of Zoom's have a few KiB.
+/// The longest answer that is read. Zoom's answers have a few KiB.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 
-/// Why there is no answer. Holds no URL, header or body.
+/// Why there is no answer. Contains no URL, header or body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ClientError {
     #[error("no connection")]
@@ -33,7 +33,7 @@ pub enum ClientError {
     Proxy,
 }
 
-/// What Zoom answered, whatever its status.
+/// Zoom's answer, of any status.
 #[derive(Clone)]
 pub struct Answer {
     pub status: StatusCode,

@@ -1,4 +1,4 @@
-//! What Zoom's REST API says when it says no, in our words (rtms-protocol.md section 14.1).
+//! Errors of Zoom's REST API, mapped to the codes of our API (rtms-protocol.md section 14.1).
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -6,10 +6,10 @@ use thiserror::Error;
 use crate::json::{self, Number};
 use crate::model::ZoomAnswer;
 
-/// Zoom's own words are kept up to this length, in characters.
+/// The most characters of Zoom's own message that are kept.
 const MAX_MESSAGE_CHARS: usize = 500;
 
-/// Our vocabulary for what can go wrong between us and Zoom. Programs look at [`Problem::code`].
+/// The kinds of failed requests to Zoom. [`Problem::code`] is for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Problem {
     ScopeMissing,
@@ -20,7 +20,7 @@ pub enum Problem {
     RateLimited,
     TokenRejected,
     InvalidRequest,
-    /// Zoom said no in a way that we have no word for.
+    /// A refusal that this version does not know.
     Refused,
     Unavailable,
 }
@@ -39,7 +39,7 @@ impl Problem {
         Self::Unavailable,
     ];
 
-    /// What an answer of Zoom's means. An unknown code between 13200 and 13299 is taken for the one that is known.
+    /// The problem that an answer reports. Every code between 13200 and 13299 is read like the documented one.
     pub fn of(status: u16, code: Option<i64>) -> Self {
         match (status, code) {
             (500.., _) => Self::Unavailable,
@@ -74,7 +74,7 @@ impl Problem {
         }
     }
 
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Whether the same request may succeed later unchanged.
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::MeetingNotLive | Self::RateLimited | Self::Unavailable)
     }
@@ -99,35 +99,35 @@ impl Problem {
                  number"
             }
             Self::RateLimited => "wait for as long as the header retry-after says, and try again",
-            Self::TokenRejected => "Zoom does not take this user's token: install the app again",
+            Self::TokenRejected => "Zoom rejects this user's token: install the app again",
             Self::InvalidRequest => {
                 "Zoom did not understand the request: check the meeting number and \
                  participant_user_id"
             }
-            Self::Refused => "see what Zoom says beside this",
-            Self::Unavailable => "Zoom does not answer as it should: try again later",
+            Self::Refused => "see Zoom's answer in the field zoom",
+            Self::Unavailable => "Zoom is unavailable: try again later",
         }
     }
 }
 
-/// Zoom said no, or nothing.
+/// Zoom refused a request or did not answer.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{}", .problem.advice())]
 pub struct ZoomError {
     pub problem: Problem,
-    /// None when no answer came.
+    /// `None` without an answer.
     pub answer: Option<ZoomAnswer>,
-    /// How long Zoom wants us to wait, where it said so.
+    /// How long Zoom asks to wait, if it says so.
     pub wait_ms: Option<u64>,
 }
 
 impl ZoomError {
-    /// No answer came, or none that could be read.
+    /// There was no answer, or no readable one.
     pub fn no_answer() -> Self {
         Self { problem: Problem::Unavailable, answer: None, wait_ms: None }
     }
 
-    /// From an answer that is not a success. The body is read as far as it can be.
+    /// Reads an unsuccessful answer, as far as its body can be parsed.
     pub fn from_answer(
         status: u16,
         body: &[u8],
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_of_the_control_api_has_its_word() {
+    fn every_error_of_the_control_api_has_its_code() {
         let table = [
             (401, Some(124), "token_rejected", false),
             (400, Some(4700), "token_rejected", false),
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn zooms_words_are_kept_short() {
+    fn zooms_message_is_cut_to_the_limit() {
         let body = format!(r#"{{"code":1,"message":"{}"}}"#, "é".repeat(10_000));
         let error = ZoomError::from_answer(400, body.as_bytes(), None, None);
         assert_eq!(error.answer.unwrap().message.unwrap().chars().count(), MAX_MESSAGE_CHARS);

@@ -1,4 +1,4 @@
-//! Webhook bodies to events (rtms-protocol.md sections 13 and 16).
+//! Parses webhook bodies into events (rtms-protocol.md sections 13 and 16).
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -17,10 +17,10 @@ use crate::model::{
 const MAX_TEXT_BYTES: usize = 256;
 /// The longest `server_urls`, in bytes: room for some forty URLs.
 const MAX_SERVER_URLS_BYTES: usize = 4096;
-/// The last millisecond that RFC 3339 can write: the end of the year 9999.
+/// The last millisecond that RFC 3339 can express: the end of the year 9999.
 const MAX_EVENT_TS_MS: i64 = 253_402_300_799_999;
 
-/// Events about starts and limits, of an account or a conversation (section 13.6).
+/// Notices about starts and limits of an account or a conversation (section 13.6).
 const NOTICES: [&str; 4] = [
     "rtms.concurrency_near_limit",
     "rtms.concurrency_limited",
@@ -28,10 +28,10 @@ const NOTICES: [&str; 4] = [
     "rtms.request_status",
 ];
 
-/// What a webhook body is.
+/// A parsed webhook body.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// Zoom wants to see that we hold the secret token (section 13.3). Not stored.
+    /// Zoom checks that the daemon has the secret token (section 13.3). Not stored.
     UrlValidation {
         plain_token: PlainToken,
     },
@@ -106,7 +106,7 @@ enum Change {
     Interrupted,
 }
 
-/// Which stream event a name means; none for every other event, known to Zoom or not.
+/// Parses the name of a stream event; `None` for every other event.
 fn rtms_event(name: &str) -> Option<(Product, Change)> {
     let (prefix, rest) = name.split_once('.')?;
     let (product, change) = match prefix {
@@ -124,7 +124,7 @@ fn rtms_event(name: &str) -> Option<(Product, Change)> {
     }
 }
 
-/// Which meeting event a name means (section 13.7).
+/// Parses the name of a meeting event (section 13.7).
 fn meeting_event(name: &str) -> Option<(Product, MeetingChange)> {
     Some(match name {
         "meeting.started" => (Product::Meeting, MeetingChange::Started),
@@ -135,7 +135,7 @@ fn meeting_event(name: &str) -> Option<(Product, MeetingChange)> {
     })
 }
 
-/// The fields of an event, directly in `payload` or, as some texts show them, in `payload.object` (section 13.6).
+/// The fields of an event, directly in `payload` or, in some documents, in `payload.object` (section 13.6).
 struct Payload<'a> {
     flat: Option<&'a Map<String, Value>>,
     nested: Option<&'a Map<String, Value>>,
@@ -192,7 +192,7 @@ impl<'a> Payload<'a> {
         })
     }
 
-    /// None when it does not say which meeting: kept like every event that changes nothing here.
+    /// `None` if it does not name the meeting: then it is stored like every event without an effect.
     fn meeting(&self, product: Product, change: MeetingChange) -> Option<MeetingChanged> {
         let key = if product == Product::Webinar { IdKey::WebinarUuid } else { IdKey::MeetingUuid };
         Some(MeetingChanged {
@@ -204,7 +204,7 @@ impl<'a> Payload<'a> {
         })
     }
 
-    /// Section 15.7. Older payloads say whether the user's data may be kept, as a text; newer ones do not.
+    /// A deauthorization (section 15.7). Only older payloads say whether the user's data may be kept, as a text.
     fn deauthorization(&self) -> Result<WebhookEffect, EventError> {
         let user_id = self.optional("user_id");
         let may_keep_data = match self.get("user_data_retention") {
@@ -219,7 +219,7 @@ impl<'a> Payload<'a> {
         }))
     }
 
-    /// Half of these payloads are unpublished, and one names its conversation in an object of its own.
+    /// A notice. Half of these payloads are undocumented, and one names its conversation in a separate object.
     fn notice(&self) -> Notice {
         let id_field =
             Payload { flat: self.get("id_field").and_then(Value::as_object), nested: None };
@@ -239,7 +239,7 @@ impl<'a> Payload<'a> {
             .ok_or_else(|| wrong("payload.rtms_stream_id", "must be a short identifier"))
     }
 
-    /// The conversation, under the key that Zoom's SDK prefers when several are given.
+    /// The conversation, by the key that Zoom's SDK prefers if there are several.
     fn instance(&self, product: Product) -> Result<Instance, EventError> {
         let under = |key: IdKey| Instance::new(product, key, &self.optional(key.as_str())?).ok();
         IdKey::ANNOUNCED.into_iter().find_map(under).ok_or_else(|| {
@@ -265,7 +265,7 @@ fn wrong(field: &'static str, problem: &'static str) -> EventError {
     EventError::Field { field, problem }
 }
 
-/// A string, or a number as its digits, that is short and can be stored: a NUL would fail in Postgres.
+/// A short string, or a number as its digits, without a NUL, which Postgres cannot store.
 fn text(value: Option<&Value>, max_bytes: usize) -> Option<String> {
     let text = match value? {
         Value::String(text) => text.clone(),

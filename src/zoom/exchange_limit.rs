@@ -35,7 +35,7 @@ struct Waiting {
 }
 
 /// The permission for one exchange, released on drop.
-pub(super) struct Turn {
+pub(super) struct Permit {
     _permit: OwnedSemaphorePermit,
     _browser: Option<BrowserTurn>,
 }
@@ -62,12 +62,12 @@ impl ExchangeLimit {
         address: IpAddr,
         browser: Option<&str>,
         now: Instant,
-    ) -> Option<Turn> {
+    ) -> Option<Permit> {
         let (wait, browser) = self.reserve(address, browser, now)?;
         sleep(wait).await;
         let permit = Arc::clone(&self.running).acquire_owned();
         let permit = timeout(MAX_WAIT, permit).await.ok()?.ok()?;
-        Some(Turn { _permit: permit, _browser: browser })
+        Some(Permit { _permit: permit, _browser: browser })
     }
 
     fn reserve(

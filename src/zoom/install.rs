@@ -1,4 +1,5 @@
-//! People install the app: to Zoom's consent page and back with a code, and out again (rtms-protocol.md section 15).
+//! Installs and uninstalls the app for a user: to Zoom's consent page and back with a code (rtms-protocol.md section
+//! 15).
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -59,7 +60,7 @@ pub struct Uninstall {
 /// Why nothing was uninstalled.
 #[derive(Debug, Error)]
 pub enum UninstallError {
-    #[error("Zoom could not be asked to end the grant")]
+    #[error("could not reach Zoom to revoke the grant")]
     ZoomAway,
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -153,11 +154,11 @@ impl Installer {
     pub async fn uninstall(
         &self,
         id: InstallationId,
-        wish: Uninstall,
+        options: Uninstall,
         audit: AuditRow,
     ) -> Result<Uninstalled, UninstallError> {
         let inner = Arc::clone(&self.0);
-        let task = self.0.tasks.spawn(async move { inner.uninstall(id, wish, audit).await });
+        let task = self.0.tasks.spawn(async move { inner.uninstall(id, options, audit).await });
         let panicked = |_| Err(StoreError::Row("the removal panicked".to_owned()).into());
         task.await.unwrap_or_else(panicked)
     }
@@ -237,7 +238,7 @@ impl Inner {
     async fn uninstall(
         &self,
         id: InstallationId,
-        wish: Uninstall,
+        options: Uninstall,
         mut audit: AuditRow,
     ) -> Result<Uninstalled, UninstallError> {
         let Some(grant) = self.store.grant(id).await? else { return Ok(Uninstalled::Unknown) };
@@ -245,19 +246,19 @@ impl Inner {
             InstallationStatus::Revoked => false,
             _ => match self.end_at_zoom(id).await {
                 Ok(at_zoom) => at_zoom,
-                Err(_) if wish.force => false,
+                Err(_) if options.force => false,
                 Err(error) => return Err(error),
             },
         };
         audit.detail["revoked_at_zoom"] = at_zoom.into();
-        audit.detail["delete_data"] = wish.delete_data.into();
-        match self.store.revoke_installation(id, wish.delete_data, &audit).await? {
+        audit.detail["delete_data"] = options.delete_data.into();
+        match self.store.revoke_installation(id, options.delete_data, &audit).await? {
             true => Ok(Uninstalled::Done { at_zoom }),
             false => Ok(Uninstalled::Before),
         }
     }
 
-    /// Whether Zoom has ended the grant: not when it takes the tokens no more, or we have none that open.
+    /// Revokes the grant at Zoom. False if Zoom rejects the tokens, or no key opens them.
     async fn end_at_zoom(&self, id: InstallationId) -> Result<bool, UninstallError> {
         let granted = match self.tokens.token(&Wanted::Installation(id)).await {
             Ok(granted) => granted,

@@ -1,4 +1,4 @@
-//! Zoom's OAuth: the authorize URL, tokens, revocation, and who a token belongs to (rtms-protocol.md section 15).
+//! Zoom's OAuth: the authorize URL, tokens, revocation, and the user of a token (rtms-protocol.md section 15).
 
 mod answer;
 
@@ -14,35 +14,35 @@ use super::Credentials;
 use super::client::{ClientError, ZoomClient};
 use crate::secret::Secret;
 
-/// Where a token's REST API may be besides the configured one (section 15: `api_url`).
+/// The domains at which a token's own REST API may be (section 15: `api_url`).
 const API_HOSTS: [&str; 3] = ["zoom.us", "zoom.com", "zoomgov.com"];
 
-/// Where Zoom is, and who we are to it.
+/// Zoom's base URLs and the app's credentials.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// `https://zoom.us`, without a slash at the end.
+    /// `https://zoom.us`, without a trailing slash.
     pub oauth_base_url: String,
-    /// `https://api.zoom.us`, without a slash at the end.
+    /// `https://api.zoom.us`, without a trailing slash.
     pub api_base_url: String,
-    /// Whether the API is only ever at `api_base_url`, whatever a token says: for simulators.
+    /// Whether to ignore a token's own API and always use `api_base_url`: for simulators.
     pub api_is_fixed: bool,
     pub client: Credentials,
     pub redirect_url: String,
 }
 
-/// What the token endpoint gave.
+/// The answer of the token endpoint.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     pub access: Secret<String>,
-    /// Server-to-server tokens come without.
+    /// `None` for server-to-server tokens.
     pub refresh: Option<Secret<String>>,
     pub expires_in_s: Option<i64>,
     pub scope: String,
-    /// Where this token's REST API is, if elsewhere than usual.
+    /// The base URL of this token's REST API, if it is not the configured one.
     pub api_base_url: Option<String>,
 }
 
-/// Who a token belongs to.
+/// The user of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub id: String,
@@ -51,22 +51,22 @@ pub struct User {
     pub email: Option<String>,
 }
 
-/// What Zoom's OAuth did not do. Never holds what was sent or answered: Zoom's own texts can quote a code.
+/// Why an OAuth call failed. Contains nothing of the request or answer, because Zoom's own texts can quote a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum OAuthError {
-    /// The code or token is wrong, used, expired or revoked: only its user can get another.
-    #[error("Zoom does not take this code or token any more")]
+    /// The code or token is wrong, used, expired or revoked. Only its user can get another.
+    #[error("Zoom rejects this code or token")]
     Dead,
-    /// Zoom refuses our app as it is set up; the text says what to look at.
-    #[error("Zoom refuses this app: {0}")]
+    /// Zoom rejects the app's configuration; the text says what to check.
+    #[error("Zoom rejects this app: {0}")]
     Misconfigured(&'static str),
     /// The same may work later.
-    #[error("Zoom cannot be reached: {0}")]
+    #[error("cannot reach Zoom: {0}")]
     Unreachable(ClientError),
     /// The same may work later.
-    #[error("Zoom cannot do it now: it answered {0}")]
+    #[error("Zoom is unavailable: it answered {0}")]
     Failing(u16),
-    #[error("Zoom's answer cannot be read")]
+    #[error("cannot read Zoom's answer")]
     Unreadable,
 }
 
@@ -93,7 +93,8 @@ impl OAuth {
         &self.settings.api_base_url
     }
 
-    /// Zoom's consent page (section 15.1), to come back with `state` and a code for the holder of `verifier`.
+    /// The URL of Zoom's consent page (section 15.1). The user returns with `state` and a code that only `verifier`
+    /// redeems.
     pub fn authorize_url(&self, state: &str, verifier: &Secret<String>) -> String {
         let query = encoded(&[
             ("response_type", "code"),
@@ -106,7 +107,7 @@ impl OAuth {
         format!("{}/oauth/authorize?{query}", self.settings.oauth_base_url)
     }
 
-    /// The first tokens, for a code that works once.
+    /// Exchanges a code, which works once, for the first tokens.
     pub async fn exchange(
         &self,
         code: &Secret<String>,
@@ -121,13 +122,13 @@ impl OAuth {
         self.tokens(&self.settings.client, &form).await
     }
 
-    /// The next tokens. The refresh token is used up, even when the answer gets lost (section 15.3).
+    /// Exchanges a refresh token for the next tokens. It is used up even if the answer is lost (section 15.3).
     pub async fn refresh(&self, refresh_token: &str) -> Result<Tokens, OAuthError> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
         self.tokens(&self.settings.client, &form).await
     }
 
-    /// A server-to-server token.
+    /// Gets a server-to-server token.
     pub async fn account_credentials(
         &self,
         account_id: &str,
@@ -137,16 +138,16 @@ impl OAuth {
         self.tokens(client, &form).await
     }
 
-    /// Ends a grant at Zoom's (section 15.5).
+    /// Revokes a grant at Zoom (section 15.5).
     pub async fn revoke(&self, access_token: &Secret<String>) -> Result<(), OAuthError> {
         let form = [("token", access_token.expose().as_str())];
         let body = self.post("/oauth/revoke", &self.settings.client, &form).await?;
-        // A 200 says it all.
+        // The body adds nothing to a 200.
         drop(body);
         Ok(())
     }
 
-    /// Who the token belongs to (section 15.2).
+    /// Gets the user of a token (section 15.2).
     pub async fn user(&self, tokens: &Tokens) -> Result<User, OAuthError> {
         let base = tokens.api_base_url.as_deref().unwrap_or(&self.settings.api_base_url);
         let request = self
@@ -190,7 +191,7 @@ impl OAuth {
         }
     }
 
-    /// The API that a token names, if it is another and one of Zoom's.
+    /// The API that a token names, if it is not the configured one and at one of Zoom's domains.
     fn usable_api(&self, api_url: &str) -> Option<String> {
         let url = Url::parse(api_url).ok().filter(|url| url.scheme() == "https")?;
         let Some(Host::Domain(host)) = url.host() else { return None };

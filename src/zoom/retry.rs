@@ -1,4 +1,4 @@
-//! Whether a request to Zoom is made again, and when (rtms-protocol.md sections 14.1, 14.5).
+//! Decides whether and when a request to Zoom is retried (rtms-protocol.md sections 14.1, 14.5).
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use jiff::Timestamp;
 
 use super::error::{Problem, ZoomError};
 
-/// A number of seconds from here on is a time, not a wait.
+/// A number of seconds from here on is a point in time and not a wait.
 const LEAST_UNIX_SECONDS: i64 = 1_000_000_000;
 
-/// How long to wait before each further try.
+/// The waits before each further try.
 #[derive(Debug, Clone)]
 pub struct Pauses {
-    /// Zoom may know a meeting some seconds after it announced it.
+    /// For a new meeting, which Zoom's API may know only some seconds after its announcement.
     pub not_live: Vec<Duration>,
     pub unavailable: Vec<Duration>,
-    /// When Zoom limits us without saying for how long.
+    /// After a rate limit without a stated wait.
     pub rate_limited: Duration,
-    /// A limit that lasts longer is given back to whoever asked.
+    /// A longer wait is returned to the caller as an error.
     pub longest_limit: Duration,
-    /// Tries after a limit.
+    /// The most tries after a rate limit.
     pub limits: usize,
 }
 
@@ -35,7 +35,7 @@ impl Default for Pauses {
     }
 }
 
-/// What to do after a refusal.
+/// The next step after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     GiveUp,
@@ -44,7 +44,7 @@ pub enum Next {
     TryAfter(Duration),
 }
 
-/// The tries of one request.
+/// Counts the tries of one request.
 #[derive(Debug, Default)]
 pub struct Tries {
     is_token_replaced: bool,
@@ -84,8 +84,8 @@ fn take(tries: &mut usize, pauses: &[Duration]) -> Next {
     next
 }
 
-/// How long `X-RateLimit-Reset` or `Retry-After` says to wait, in milliseconds: Unix seconds, seconds from now, an ISO
-/// 8601 date or an HTTP date. None for what is none of these.
+/// Parses the wait of `X-RateLimit-Reset` or `Retry-After`, in milliseconds: Unix seconds, seconds from now, an ISO
+/// 8601 date or an HTTP date. `None` for anything else.
 pub fn wait_ms(header: &str, now_ms: i64) -> Option<u64> {
     let header = header.trim();
     let at_ms = match header.parse::<i64>() {

@@ -1,4 +1,5 @@
-//! Tokens that were asked for are worth some patience: they cannot be asked for twice (rtms-protocol.md section 15.3).
+//! Retries token requests and storing their results, because a refresh token works only once (rtms-protocol.md section
+//! 15.3).
 
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use super::client::TOTAL_TIMEOUT;
 use super::oauth::OAuthError;
 use crate::store::{StoreError, TRANSACTION_TIMEOUT};
 
-/// Pauses between the tries at Zoom's; each try is bounded by the client's own limit.
+/// Pauses between the tries at Zoom. The client's own limit bounds each try.
 const ZOOM_PAUSES: [Duration; 2] = [Duration::from_millis(300), Duration::from_millis(1500)];
-/// Pauses between the tries to store new tokens: the old ones are used up.
+/// Pauses between the tries to store new tokens. They are short, because the old tokens are used up.
 const STORE_PAUSES: [Duration; 6] = [
     Duration::from_millis(100),
     Duration::from_millis(500),
@@ -21,12 +22,12 @@ const STORE_PAUSES: [Duration; 6] = [
     Duration::from_secs(10),
 ];
 
-/// How long all tries at Zoom's take together.
+/// The most that all tries at Zoom take together.
 pub const ZOOM_LIMIT: Duration = zoom_limit();
-/// How long all tries to store take together.
+/// The most that all tries to store take together.
 pub const STORE_LIMIT: Duration = Duration::from_secs(30);
-/// What a refresh or an install that has begun may still take once no further try follows: two requests, as an install
-/// makes, and what they brought is stored.
+/// The most that a running refresh or install takes once no further try starts: two requests, as an install needs, and
+/// storing their result.
 pub const FINISH_LIMIT: Duration =
     TOTAL_TIMEOUT.saturating_mul(2).saturating_add(TRANSACTION_TIMEOUT);
 
@@ -40,8 +41,8 @@ const fn zoom_limit() -> Duration {
     limit
 }
 
-/// Asks Zoom again after what may pass, unless the daemon stops. A refresh whose answer was lost is tried again too:
-/// Zoom then refuses the used token, and the grant is as lost as it was.
+/// Retries temporary failures unless the daemon stops. Retries a refresh whose answer was lost, too: if Zoom then
+/// rejects the used token, the grant was already lost.
 pub async fn ask<T, F: Future<Output = Result<T, OAuthError>>>(
     stopping: &CancellationToken,
     ask: impl Fn() -> F,
@@ -59,7 +60,7 @@ pub async fn ask<T, F: Future<Output = Result<T, OAuthError>>>(
     ask().await
 }
 
-/// Stores what Zoom gave, again while the store cannot be reached: nobody else has it.
+/// Stores new tokens, and retries while the store is unavailable, because no other copy exists.
 pub async fn store<T, F: Future<Output = Result<T, StoreError>>>(
     write: impl Fn() -> F,
 ) -> Result<T, StoreError> {
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_daemon_that_stops_begins_no_further_try() {
+    async fn no_further_try_begins_once_the_daemon_stops() {
         let (stopping, tries) = (CancellationToken::new(), Cell::new(0));
         let failing = || async {
             tries.set(tries.get() + 1);
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_store_that_comes_back_gets_what_there_is() {
+    async fn tokens_are_stored_when_the_store_is_reachable_again() {
         let tries = Cell::new(0);
         let write = || async {
             tries.set(tries.get() + 1);

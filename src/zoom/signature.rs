@@ -1,4 +1,4 @@
-//! Signatures: webhooks in, URL-validation answers and RTMS handshakes out (rtms-protocol.md section 5).
+//! Verifies webhook signatures, and signs URL-validation answers and RTMS handshakes (rtms-protocol.md section 5).
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -11,12 +11,12 @@ type HmacSha256 = Hmac<Sha256>;
 
 /// Bytes of an HMAC-SHA256.
 const TAG_BYTES: usize = 32;
-/// The longest timestamp that is read, in digits: enough for the year 33658.
+/// The most digits of a timestamp: enough for the year 33658.
 const MAX_TIMESTAMP_DIGITS: usize = 12;
-/// The longest plain token that is answered (section 13.3).
+/// The longest plain token that is accepted (section 13.3).
 const MAX_PLAIN_TOKEN_BYTES: usize = 128;
 
-/// What the two signature headers of a webhook request say; none for one that is missing.
+/// The two signature headers of a webhook request; `None` for a missing one.
 #[derive(Debug, Clone, Copy)]
 pub struct SignatureHeaders<'a> {
     /// `x-zm-request-timestamp`: Unix seconds in decimal.
@@ -25,16 +25,16 @@ pub struct SignatureHeaders<'a> {
     pub signature: Option<&'a [u8]>,
 }
 
-/// Why a webhook request is not proven to be Zoom's.
+/// Why a webhook request is rejected as not from Zoom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SignatureError {
     #[error("the header {0} is missing")]
     Missing(&'static str),
     #[error("the header {0} is malformed")]
     Malformed(&'static str),
-    #[error("the signature does not fit the body, the timestamp and the secret token")]
+    #[error("the signature does not match the body, the timestamp and the secret token")]
     Wrong,
-    /// The signature is good. The age is negative for a timestamp in the future.
+    /// The signature is valid. The age is negative for a timestamp in the future.
     #[error("the signed timestamp is {age_s} s old, {tolerance_s} s are allowed")]
     OutOfWindow { age_s: i64, tolerance_s: u32 },
 }
@@ -42,7 +42,7 @@ pub enum SignatureError {
 pub const TIMESTAMP_HEADER: &str = "x-zm-request-timestamp";
 pub const SIGNATURE_HEADER: &str = "x-zm-signature";
 
-/// The app's secret token, ready to check webhooks. It is not the client secret.
+/// The app's secret token, ready to verify webhooks. It is not the client secret.
 #[derive(Clone)]
 pub struct WebhookKey(HmacSha256);
 
@@ -51,7 +51,7 @@ impl WebhookKey {
         Self(keyed(secret_token))
     }
 
-    /// Checks a request's raw body against its headers, in constant time, and then its age in both directions.
+    /// Verifies a request's raw body against its headers, in constant time, and then its age in both directions.
     pub fn check(
         &self,
         headers: SignatureHeaders<'_>,
@@ -108,15 +108,15 @@ impl PlainToken {
     }
 }
 
-/// Under which key handshakes send a conversation's id. Zoom's texts disagree (conflict 19.3).
+/// The key under which handshakes send a conversation's id. Zoom's documents disagree (conflict 19.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HandshakeIds {
-    /// The products whose id goes under `meeting_uuid`; the others' goes under the key it came in.
+    /// The products whose id is sent as `meeting_uuid`. Other ids are sent under the key of their webhook.
     pub as_meeting: Vec<Product>,
 }
 
 impl HandshakeIds {
-    /// The conversation as its handshakes name it.
+    /// The conversation, with the key for its handshakes.
     pub fn named(&self, instance: &Instance) -> Instance {
         let mut named = instance.clone();
         if self.as_meeting.contains(&named.product) {

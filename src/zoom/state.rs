@@ -1,7 +1,7 @@
-//! The `state` of an install: ours, in time, and from the browser that began it (pure).
+//! The `state` of an install: signed by the daemon, expiring, and bound to the browser that began it (pure).
 //!
-//! Nothing is stored when an install begins, so nobody can fill the store by beginning many. What has to be
-//! remembered is in the signed text or follows from it; only a state that came back is noted, so that it works once.
+//! Nothing is stored when an install begins, so that nobody can fill the store by beginning many. The state itself
+//! carries all data; only a state that came back is stored, so that it works once.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::seal::KeyRing;
 use crate::secret::Secret;
 
-/// How long an install may take, from the link to the way back.
+/// How long an install may take, from the link to the return.
 pub const STATE_LIFE_MS: i64 = 10 * 60 * 1000;
 
 const NONCE_BYTES: usize = 16;
@@ -23,10 +23,10 @@ const BROWSER_BYTES: usize = 16;
 const CLAIM_BYTES: usize = 8 + NONCE_BYTES + BROWSER_BYTES;
 const TAG_BYTES: usize = 32;
 
-/// Why a state is not accepted.
+/// Why a state is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum StateError {
-    #[error("the state is not one that this server made")]
+    #[error("this server did not issue the state")]
     Forged,
     #[error("the install took longer than 10 minutes")]
     Expired,
@@ -34,25 +34,25 @@ pub enum StateError {
     OtherBrowser,
 }
 
-/// A new install, on its way to Zoom.
+/// A new install.
 #[derive(Debug)]
 pub struct Issued {
-    /// Goes to Zoom and comes back.
+    /// Sent to Zoom and returned by it.
     pub state: String,
-    /// PKCE: shows later that it was us who asked (section 5.4).
+    /// The PKCE verifier, which proves later that the same server began the install (section 5.4).
     pub verifier: Secret<String>,
 }
 
-/// A state that may be used, if nobody did before.
+/// A valid state that may have been used before.
 #[derive(Debug)]
 pub struct Accepted {
-    /// What is remembered of it.
+    /// The id that is stored when the state is used.
     pub id: String,
     pub expires_at_ms: i64,
     pub verifier: Secret<String>,
 }
 
-/// The keys of the states. Each comes from a key of the ring, so that replicas agree and a rotation loses no install.
+/// The keys that sign states, derived from the keys of the ring, so that daemons agree and a rotation loses no install.
 #[derive(Clone)]
 pub struct StateKeys(Vec<StateKey>);
 
@@ -72,7 +72,7 @@ impl StateKeys {
         Self(signing.iter().zip(&verifying).map(key).collect())
     }
 
-    /// Begins an install, bound to the browser that holds this cookie if there is one.
+    /// Begins an install, bound to the browser with this cookie if there is one.
     pub fn issue(&self, now_ms: i64, nonce: [u8; NONCE_BYTES], browser: Option<&str>) -> Issued {
         let mut claim = [0; CLAIM_BYTES];
         claim[..8].copy_from_slice(&now_ms.saturating_add(STATE_LIFE_MS).to_be_bytes());
@@ -84,7 +84,7 @@ impl StateKeys {
         Issued { state, verifier: key.verifier(&nonce) }
     }
 
-    /// Checks a state that came back, with the cookie of the browser that brought it.
+    /// Verifies a returned state against the cookie of the browser that sent it.
     pub fn check(
         &self,
         now_ms: i64,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_of_one_browser_is_no_use_in_another() {
+    fn a_state_of_one_browser_is_rejected_in_another() {
         let state = issue(Some("cookie")).state;
         assert!(check(NOW_MS, &state, Some("cookie")).is_ok());
         for other in [None, Some(""), Some("another")] {
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_server_did_not_sign_is_forged() {
+    fn a_state_that_this_server_did_not_sign_is_forged() {
         let state = issue(None).state;
         for index in 0..state.len() {
             let mut forged = state.clone().into_bytes();

@@ -1,10 +1,10 @@
-//! A valid access token on demand: refreshed ahead of its end, once for any number of callers and daemons.
+//! Valid access tokens on demand: refreshed before they expire, once for any number of callers and daemons.
 //!
-//! Zoom's refresh tokens work once (rtms-protocol.md section 15.3). So one task per set of tokens asks Zoom, whoever
-//! wants to know waits for it, and of several daemons the one that has claimed the row asks. The claim is a time in
-//! the row and not a lock: nothing is held in the database while Zoom thinks, and a daemon that dies with a claim
-//! blocks the row only until it runs out. The generation decides what is stored: tokens that came for an older
-//! generation than the row's are thrown away.
+//! Zoom's refresh tokens work once (rtms-protocol.md section 15.3). So one task per set of tokens calls Zoom, all
+//! callers wait for it, and of several daemons the one that has claimed the row calls. The claim is a time in the row
+//! and not a lock: no database lock is held while Zoom answers, and a daemon that dies with a claim blocks the row only
+//! until the claim expires. The generation decides what is stored: tokens for an older generation than the row's are
+//! discarded.
 
 mod choice;
 mod idle_refresh;
@@ -30,10 +30,10 @@ use crate::seal::KeyRing;
 use crate::secret::Secret;
 use crate::store::{Store, StoreError, StoredGrant};
 
-/// A token is refreshed when less than one part in so many of its life is left.
+/// A token is refreshed when less than one part in this many of its life is left.
 const AHEAD: i64 = 10;
 
-/// Whose token is wanted.
+/// The owner of the requested token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
     Installation(InstallationId),
@@ -49,17 +49,17 @@ pub enum Configured {
         account_id: String,
         client: Credentials,
     },
-    /// `access_token` of Zoom's samples: valid until it is not.
+    /// `access_token` of Zoom's samples. Its expiry is unknown.
     Static(Secret<String>),
 }
 
-/// A token that is good now, as far as anybody knows.
+/// A token that is valid now, as far as the daemon knows.
 #[derive(Debug, Clone)]
 pub struct Granted {
-    /// None for the configured token.
+    /// `None` for the configured token.
     pub installation: Option<Installation>,
     pub access_token: Secret<String>,
-    /// Where this token's REST API is, without a slash at the end.
+    /// The base URL of this token's REST API, without a trailing slash.
     pub api_base_url: String,
 }
 
@@ -118,21 +118,21 @@ fn listed(ids: &[InstallationId]) -> String {
     ids.join(", ")
 }
 
-/// Why a refresh brought nothing. Holds no token.
+/// Why a refresh failed. Contains no token.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RefreshError {
     #[error(transparent)]
     OAuth(#[from] OAuthError),
-    #[error("another daemon is refreshing it, for too long")]
+    #[error("another daemon took too long to refresh it")]
     Busy,
-    /// The store's own words are in the log.
+    /// The log has the store's own error.
     #[error("the store failed while it was refreshed")]
     Store,
     #[error("the refresh panicked")]
     Panicked,
 }
 
-/// Where tokens come from. Cheap to clone.
+/// Provides tokens. Cheap to clone.
 #[derive(Clone)]
 pub struct Tokens(Arc<Inner>);
 
@@ -142,14 +142,14 @@ struct Inner {
     oauth: OAuth,
     configured: Configured,
     now_ms: fn() -> i64,
-    /// What is being asked of Zoom now, so that everybody else waits for the same answer.
+    /// The running calls to Zoom, so that further callers wait for the same answer.
     flights: Mutex<HashMap<Key, Flight>>,
-    /// The server-to-server token; it is not worth storing.
+    /// The server-to-server token. It is not stored, because a new one is easy to get.
     account_token: Mutex<Option<AccountToken>>,
-    /// Owns the refreshes: one that has begun is finished even when its caller has left, since its refresh token is
+    /// Owns the refreshes: a started one is finished even if its caller has left, because its refresh token is
     /// used up.
     tasks: TaskTracker,
-    /// No further try is begun after this.
+    /// Once cancelled, no further try starts.
     stopping: CancellationToken,
 }
 
@@ -181,7 +181,7 @@ impl Tokens {
         }))
     }
 
-    /// A valid token. Waits for a refresh where one is due, in bounded time.
+    /// Returns a valid token. Waits for a due refresh, in bounded time.
     pub async fn token(&self, wanted: &Wanted) -> Result<Granted, TokenError> {
         let id = match *wanted {
             Wanted::Configured => return self.configured_token().await,
@@ -193,7 +193,7 @@ impl Tokens {
         }
     }
 
-    /// After a 401 from the API: refreshes once, unless somebody already did, and gives the new token.
+    /// Returns a new token after a 401 from the API: refreshes once, unless another caller already did.
     pub async fn replace(&self, rejected: &Granted) -> Result<Granted, TokenError> {
         match &rejected.installation {
             Some(installation) => self.refreshed(installation, None).await,
@@ -201,7 +201,7 @@ impl Tokens {
         }
     }
 
-    /// Waits for the refreshes that have begun, each for no more than its running try. None may be asked for after this.
+    /// Waits for the started refreshes, each only for its current try. Do not request tokens after this.
     pub async fn finish(&self) {
         self.0.stopping.cancel();
         self.0.tasks.close();
@@ -213,7 +213,7 @@ impl Tokens {
         let installation = &grant.installation;
         let (from_ms, until_ms) = (installation.tokens_at_ms, installation.expires_at_ms);
         let has_no_successor = grant.tokens.as_ref().is_some_and(|tokens| tokens.refresh.is_none());
-        // Without a successor and a known end there is nothing better than what we have; Zoom will say.
+        // Without a newer token and a known expiry this one is the best there is: Zoom decides whether it is valid.
         let is_all_there_is = has_no_successor && until_ms.is_none_or(|until_ms| now_ms < until_ms);
         if is_all_there_is || is_fresh(now_ms, from_ms, until_ms) {
             check_connected(installation)?;
@@ -227,7 +227,7 @@ impl Tokens {
         self.refreshed(&installation, is_still_good.then_some(grant)).await
     }
 
-    /// Tokens newer than `old`'s; `otherwise`, if they cannot be had now or any more.
+    /// Returns tokens newer than `old`'s, or `otherwise` if none are available.
     async fn refreshed(
         &self,
         old: &Installation,
@@ -265,13 +265,13 @@ impl Tokens {
                 self.account_token(Some(rejected.access_token.expose())).await
             }
             _ => Err(TokenError::Missing(
-                "Zoom does not take the token of ZOOM_ACCESS_TOKEN (access_token) any more"
+                "Zoom rejects the token of ZOOM_ACCESS_TOKEN (access_token): set a new one"
                     .to_owned(),
             )),
         }
     }
 
-    /// A server-to-server token that is not `rejected`.
+    /// Returns a server-to-server token other than `rejected`.
     async fn account_token(&self, rejected: Option<&String>) -> Result<Granted, TokenError> {
         let is_other = |granted: &Granted| Some(granted.access_token.expose()) != rejected;
         if let Some(granted) = self.0.good_account_token().filter(is_other) {
@@ -329,7 +329,7 @@ fn check_connected(installation: &Installation) -> Result<(), TokenError> {
     }
 }
 
-/// Whether enough is left of a token's life. An unknown end is always near.
+/// Whether a token is still valid for long enough. An unknown expiry counts as near.
 fn is_fresh(now_ms: i64, from_ms: i64, until_ms: Option<i64>) -> bool {
     let Some(until_ms) = until_ms else { return false };
     let life_ms = until_ms.saturating_sub(from_ms).max(0);

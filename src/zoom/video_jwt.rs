@@ -1,4 +1,4 @@
-//! The token of the Video SDK's REST API: a JWT that the caller makes from its API key pair (section 14.3; pure).
+//! Signs the token of the Video SDK's REST API: a JWT made from the API key and secret (section 14.3; pure).
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use hmac::{Hmac, KeyInit, Mac};
@@ -8,12 +8,12 @@ use sha2::Sha256;
 use super::Credentials;
 use crate::secret::Secret;
 
-/// Longer than any call with its retries, and no longer than needed.
+/// How long a token is valid: longer than any call with its retries.
 const LIFE_S: i64 = 600;
-/// Zoom's clock may be a little behind ours.
+/// How far a token is backdated, because Zoom's clock may be behind.
 const EARLIER_S: i64 = 30;
 
-/// A token that is good now. `pair` is the account's Video SDK API key and secret, not the SDK's own.
+/// Signs a token. `pair` is the account's Video SDK API key and secret, not the SDK's own.
 pub fn token(pair: &Credentials, now_ms: i64) -> Secret<String> {
     let now_s = now_ms / 1000;
     let head = json!({ "alg": "HS256", "typ": "JWT" });
@@ -37,7 +37,7 @@ mod tests {
 
     /// RFC 7515, appendix A.1 has a binary key; this is the well-known example of HS256 with a text key.
     #[test]
-    fn a_signature_is_the_one_that_everybody_computes() {
+    fn a_signature_matches_the_published_example() {
         let signed = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.\
                       eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9lIiwiaWF0IjoxNTE2MjM5MDIyfQ";
         let expected = "SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c";

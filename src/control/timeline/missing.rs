@@ -1,4 +1,4 @@
-//! What should have happened and did not, with its likely causes.
+//! Finds the expected events that did not happen, with their likely causes.
 
 use std::borrow::Cow;
 
@@ -10,11 +10,11 @@ use crate::model::{
     SessionSnapshot, SessionStatus, StreamRecord,
 };
 
-/// Something that should have happened and did not.
+/// An expected event that did not happen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Missing {
     pub what: String,
-    /// The likeliest first.
+    /// The most likely cause first.
     pub likely_causes: Vec<Cow<'static, str>>,
 }
 
@@ -26,19 +26,19 @@ const NOBODY_ASKED: [&str; 3] = [
 
 const NO_WEBHOOK: [&str; 4] = [
     "the event subscription of the Zoom app lacks meeting.rtms_started (or the product's own event)",
-    "the webhook URL in the Zoom app is another one, or Zoom could not reach it: see its webhook logs",
+    "the Zoom app has another webhook URL, or Zoom could not reach it: see its webhook logs",
     "the participant whom the app runs for had not joined, or had declined to share content",
     "the account's concurrency limit is reached: look for the webhook rtms.concurrency_limited",
 ];
 
 const NO_SIGNALING: [&str; 3] = [
     "the client id or secret is not that of the app whose stream it is: the handshake is refused",
-    "a firewall keeps this host from Zoom's servers",
-    "the start webhook came so late that the stream was gone",
+    "a firewall blocks connections from this host to Zoom's servers",
+    "the start webhook arrived after the stream had ended",
 ];
 
 const URL_REFUSED: [&str; 2] = [
-    "RTMS_ALLOWED_HOSTS does not have the host that Zoom announced in server_urls",
+    "RTMS_ALLOWED_HOSTS lacks the host that Zoom announced in server_urls",
     "the announced URL is ws://, and RTMS_ALLOW_WS is not set",
 ];
 
@@ -47,7 +47,7 @@ const REFUSED: [&str; 2] = [
     "the app lacks the scope for a medium in MEDIA_TYPES",
 ];
 
-/// For so long after its announcement nothing is missed of a stream that goes on.
+/// How long after the announcement of an active stream nothing is reported as missing.
 const GRACE_MS: i64 = 30_000;
 
 pub(super) fn find(
@@ -114,7 +114,7 @@ fn of_stream(stream: &StreamRecord, entries: &[Entry], media: MediaSet) -> Vec<M
         .collect()
 }
 
-/// What the stream's end says itself.
+/// The cause that the entry of the stream's end states.
 fn cause_of_end(entry: &Entry) -> Option<Cow<'static, str>> {
     match &entry.body {
         EntryBody::Ended { detail, .. } => detail.clone().map(Cow::from),
@@ -134,13 +134,13 @@ fn causes(texts: &[&'static str]) -> Vec<Cow<'static, str>> {
     texts.iter().copied().map(Cow::from).collect()
 }
 
-/// What a stream asked for on its own terms.
+/// The media in a stream's own parameters.
 fn media_of(params: &MediaParams) -> MediaSet {
     let names = params.get("types").and_then(Value::as_array).into_iter().flatten();
     names.filter_map(Value::as_str).filter_map(Medium::parse).collect()
 }
 
-/// Why a medium may be silent although it was joined.
+/// Why a joined medium may have no data.
 fn silence(medium: Medium) -> &'static str {
     match medium {
         Medium::Audio => "nobody has spoken, or everybody is muted",

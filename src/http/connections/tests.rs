@@ -10,21 +10,21 @@ fn address(last: u8) -> IpAddr {
     Ipv4Addr::new(192, 0, 2, last).into()
 }
 
-fn enter(connections: &Arc<Connections>, last: u8) -> Option<Place> {
+fn enter(connections: &Arc<Connections>, last: u8) -> Option<Slot> {
     connections.try_enter(address(last))
 }
 
-fn with_places(places: usize, max_requests: usize) -> Arc<Connections> {
-    Connections::with_places(places, max_requests, STALL_LIMIT)
+fn with_slots(slots: usize, max_requests: usize) -> Arc<Connections> {
+    Connections::with_slots(slots, max_requests, STALL_LIMIT)
 }
 
-fn is_lost(place: &Place) -> bool {
-    place.close.is_cancelled()
+fn is_lost(slot: &Slot) -> bool {
+    slot.close.is_cancelled()
 }
 
 #[test]
 fn a_new_connection_takes_the_place_of_the_one_that_is_silent_longest() {
-    let connections = with_places(2, 2);
+    let connections = with_slots(2, 2);
     let (first, second) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
     let _third = enter(&connections, 1).unwrap();
     assert!(is_lost(&first) && !is_lost(&second));
@@ -32,7 +32,7 @@ fn a_new_connection_takes_the_place_of_the_one_that_is_silent_longest() {
 
 #[test]
 fn a_connection_with_a_complete_request_keeps_its_place() {
-    let connections = with_places(2, 2);
+    let connections = with_slots(2, 2);
     let (busy, silent) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
     let request = busy.request(&Empty::<Bytes>::new());
     let other = enter(&connections, 1).unwrap();
@@ -46,7 +46,7 @@ fn a_connection_with_a_complete_request_keeps_its_place() {
 
 #[test]
 fn half_a_request_loses_its_place_after_the_silent_ones() {
-    let connections = with_places(2, 2);
+    let connections = with_slots(2, 2);
     let (half, silent) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
     let request = half.request(&Full::<Bytes>::from("half"));
     let third = enter(&connections, 1).unwrap();
@@ -59,9 +59,9 @@ fn half_a_request_loses_its_place_after_the_silent_ones() {
 
 #[tokio::test]
 async fn a_request_is_complete_when_its_body_has_ended() {
-    let connections = with_places(1, 1);
-    let place = enter(&connections, 1).unwrap();
-    let request = place.request(&Full::<Bytes>::from("whole"));
+    let connections = with_slots(1, 1);
+    let slot = enter(&connections, 1).unwrap();
+    let request = slot.request(&Full::<Bytes>::from("whole"));
     let body = request.receive(Full::<Bytes>::from("whole"));
     assert_eq!(body.collect().await.unwrap().to_bytes(), "whole");
     assert!(enter(&connections, 1).is_none());
@@ -73,7 +73,7 @@ async fn a_request_is_complete_when_its_body_has_ended() {
 
 #[test]
 fn the_address_with_the_most_connections_loses_one_first() {
-    let connections = with_places(3, 3);
+    let connections = with_slots(3, 3);
     let (lone, crowd) = (enter(&connections, 1).unwrap(), enter(&connections, 2).unwrap());
     let _crowd = enter(&connections, 2).unwrap();
     let _new = enter(&connections, 3).unwrap();
@@ -82,7 +82,7 @@ fn the_address_with_the_most_connections_loses_one_first() {
 
 #[tokio::test]
 async fn while_all_are_busy_a_new_connection_waits_for_one_to_end() {
-    let connections = with_places(1, 1);
+    let connections = with_slots(1, 1);
     let busy = connections.enter(address(1)).await;
     let request = busy.request(&Empty::<Bytes>::new());
     let mut waiting = Box::pin(connections.enter(address(1)));
@@ -93,7 +93,7 @@ async fn while_all_are_busy_a_new_connection_waits_for_one_to_end() {
 
 #[test]
 fn requests_beyond_the_limit_are_known_while_they_last() {
-    let connections = with_places(3, 1);
+    let connections = with_slots(3, 1);
     let (first, second) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
     let within = first.request(&Empty::<Bytes>::new());
     assert_eq!(within.overload(), None);
@@ -106,34 +106,34 @@ fn requests_beyond_the_limit_are_known_while_they_last() {
 #[test]
 fn webhooks_have_places_beyond_the_limit_and_health_checks_beyond_those() {
     let connections = Connections::new(2);
-    let busy: Vec<_> = (0..2 + WEBHOOK_PLACES + HEALTH_PLACES)
+    let busy: Vec<_> = (0..2 + WEBHOOK_SLOTS + HEALTH_SLOTS)
         .map(|_| {
-            let place = enter(&connections, 1).unwrap();
-            (place.request(&Empty::<Bytes>::new()), place)
+            let slot = enter(&connections, 1).unwrap();
+            (slot.request(&Empty::<Bytes>::new()), slot)
         })
         .collect();
     let count =
         |overload| busy.iter().filter(|(request, _)| request.overload() == overload).count();
     assert_eq!(count(None), 2);
-    assert_eq!(count(Some(Overload::WebhooksOnly)), WEBHOOK_PLACES);
-    assert_eq!(count(Some(Overload::HealthOnly)), HEALTH_PLACES);
+    assert_eq!(count(Some(Overload::WebhooksOnly)), WEBHOOK_SLOTS);
+    assert_eq!(count(Some(Overload::HealthOnly)), HEALTH_SLOTS);
     assert!(enter(&connections, 1).is_none());
 }
 
 /// Two frames, the first of which is taken and left unread.
-async fn stalled(place: &Place) -> Body {
+async fn stalled(slot: &Slot) -> Body {
     let frames = ["one", "two"].map(|text| Ok::<_, axum::Error>(Bytes::from(text)));
     let body = Body::from_stream(futures_util::stream::iter(frames));
-    let mut body = place.request(&Empty::<Bytes>::new()).answer(body);
+    let mut body = slot.request(&Empty::<Bytes>::new()).answer(body);
     body.frame().await.unwrap().unwrap();
     body
 }
 
 #[tokio::test]
 async fn a_stalled_answer_makes_room_for_a_request_and_one_that_waits_for_us_does_not() {
-    let connections = Connections::with_places(9, 2, Duration::from_millis(50));
-    let place = || enter(&connections, 1).unwrap();
-    let (stalls, waits, new) = (place(), place(), place());
+    let connections = Connections::with_slots(9, 2, Duration::from_millis(50));
+    let slot = || enter(&connections, 1).unwrap();
+    let (stalls, waits, new) = (slot(), slot(), slot());
     let _unread = stalled(&stalls).await;
     let silent = Body::from_stream(futures_util::stream::pending::<Result<Bytes, axum::Error>>());
     let mut silent = waits.request(&Empty::<Bytes>::new()).answer(silent);
@@ -146,7 +146,7 @@ async fn a_stalled_answer_makes_room_for_a_request_and_one_that_waits_for_us_doe
 
 #[tokio::test]
 async fn a_request_on_a_connection_that_had_an_answer_before_is_not_stalled() {
-    let connections = Connections::with_places(9, 1, Duration::from_millis(20));
+    let connections = Connections::with_slots(9, 1, Duration::from_millis(20));
     let (kept_alive, new) = (enter(&connections, 1).unwrap(), enter(&connections, 1).unwrap());
     drop(stalled(&kept_alive).await);
     tokio::time::sleep(Duration::from_millis(30)).await;
@@ -157,7 +157,7 @@ async fn a_request_on_a_connection_that_had_an_answer_before_is_not_stalled() {
 
 #[tokio::test]
 async fn a_stalled_answer_makes_room_for_a_connection() {
-    let connections = Connections::with_places(1, 1, Duration::from_millis(50));
+    let connections = Connections::with_slots(1, 1, Duration::from_millis(50));
     let stalls = enter(&connections, 1).unwrap();
     let _unread = stalled(&stalls).await;
     assert!(enter(&connections, 2).is_none());

@@ -15,7 +15,7 @@ const MAX_DESCRIPTION_CHARS: usize = 200;
 
 /// A requested endpoint.
 #[derive(Debug)]
-pub(super) struct Wish {
+pub(super) struct EndpointRequest {
     pub url: String,
     pub description: String,
     /// Empty means all.
@@ -23,9 +23,9 @@ pub(super) struct Wish {
 }
 
 /// Parses the body of a new endpoint. Does not judge the URL.
-pub(super) fn of_new(body: &[u8]) -> Result<Wish, ApiError> {
+pub(super) fn of_new(body: &[u8]) -> Result<EndpointRequest, ApiError> {
     let fields = fields(body, &FIELDS)?;
-    Ok(Wish {
+    Ok(EndpointRequest {
         url: url(fields.get("url"))?.ok_or(invalid("url", "is missing"))?,
         description: description(fields.get("description"))?.unwrap_or_default(),
         events: events(fields.get("events"))?.unwrap_or_default(),
@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_needs_a_url_and_gets_all_events_by_default() {
-        let wish = of_new(br#"{"url": "https://example.com/"}"#).unwrap();
-        assert_eq!((wish.url.as_str(), wish.events.len()), ("https://example.com/", 0));
+        let request = of_new(br#"{"url": "https://example.com/"}"#).unwrap();
+        assert_eq!((request.url.as_str(), request.events.len()), ("https://example.com/", 0));
         let body =
             br#"{"url": "x", "events": ["test", "gap.recorded", "test"], "description": null}"#;
         let kinds = [EventKind::GapRecorded, EventKind::Test];

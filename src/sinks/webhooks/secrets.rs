@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use super::signature::{NEW_SECRET_BYTES, secret};
 use crate::model::EndpointId;
-use crate::seal::{KeyRing, OpenError, Place, random_bytes};
+use crate::seal::{Cell, KeyRing, OpenError, random_bytes};
 use crate::store::{SealedSecrets, Store, StoreError};
 use crate::zoom::token::Rotated;
 
@@ -29,8 +29,8 @@ pub(super) fn seal(
 ) -> SealedSecrets {
     let row = id.to_string();
     SealedSecrets {
-        current: ring.seal(place(&row, "secret"), current),
-        previous: previous.map(|text| ring.seal(place(&row, "previous_secret"), text)),
+        current: ring.seal(cell(&row, "secret"), current),
+        previous: previous.map(|text| ring.seal(cell(&row, "previous_secret"), text)),
     }
 }
 
@@ -42,9 +42,9 @@ pub(super) fn open(
     let row = id.to_string();
     let previous = sealed.previous.as_deref();
     Ok(OpenSecrets {
-        current: ring.open(place(&row, "secret"), &sealed.current)?,
+        current: ring.open(cell(&row, "secret"), &sealed.current)?,
         previous: previous
-            .map(|text| ring.open(place(&row, "previous_secret"), text))
+            .map(|text| ring.open(cell(&row, "previous_secret"), text))
             .transpose()?,
     })
 }
@@ -75,6 +75,6 @@ pub async fn rotate_keys(store: &Store, ring: &KeyRing) -> Result<Rotated, Store
     Ok(rotated)
 }
 
-fn place<'a>(row: &'a str, column: &'static str) -> Place<'a> {
-    Place { table: TABLE, row, column }
+fn cell<'a>(row: &'a str, column: &'static str) -> Cell<'a> {
+    Cell { table: TABLE, row, column }
 }

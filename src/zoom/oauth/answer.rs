@@ -1,4 +1,4 @@
-//! What Zoom's OAuth answers, and what that means (pure).
+//! Parses the answers of Zoom's OAuth (pure).
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use super::{OAuthError, Tokens, User};
 use crate::json::{self, Number};
 use crate::secret::Secret;
 
-/// Longer texts are no names and ids.
+/// The longest name or id that is accepted.
 const MAX_TEXT_BYTES: usize = 256;
 
 #[derive(Deserialize)]
@@ -88,8 +88,8 @@ struct Refusal {
     reason: Option<String>,
 }
 
-/// What a status that is no success means (section 15.4). Zoom sends 400 and 401 for the same cause, so the body
-/// decides; what says nothing of a grant leaves it alone.
+/// Maps an unsuccessful answer to an error (section 15.4). Zoom sends 400 and 401 for the same cause, so the body
+/// decides. Only an answer about the grant itself ends the grant.
 pub(super) fn refusal(status: u16, body: &[u8]) -> OAuthError {
     if status == 429 || status >= 500 {
         return OAuthError::Failing(status);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_at_zooms_is_not_a_dead_grant() {
+    fn a_failure_at_zoom_does_not_end_a_grant() {
         for status in [429, 500, 502, 503] {
             let refused = refused(status, "invalid_grant", "Invalid Token!");
             assert_eq!(refused, OAuthError::Failing(status));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_an_answer_is_in_an_error() {
+    fn an_error_contains_nothing_of_the_answer() {
         for reason in ["Invalid authorization code s3cret", "s3cret token", "redirect s3cret"] {
             assert!(!refused(400, "invalid_request", reason).to_string().contains("s3cret"));
         }

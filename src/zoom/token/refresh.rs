@@ -1,4 +1,4 @@
-//! One refresh, by whichever daemon has claimed it.
+//! Refreshes one grant's tokens, by the daemon that has claimed it.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use crate::store::{SealedTokens, StoreError, TRANSACTION_TIMEOUT};
 use crate::zoom::oauth::{OAuthError, Tokens};
 use crate::zoom::retry_policy::{self, STORE_LIMIT, ZOOM_LIMIT};
 
-/// How long a claim keeps others away: it runs out only when its daemon died.
+/// How long a claim lasts. It expires only if its daemon died.
 const CLAIM: Duration = ALL_TRIES.saturating_add(Duration::from_secs(5));
-/// Taking the claim, the tries at Zoom's, and storing what came.
+/// The most that a refresh takes: the claim, the tries at Zoom, and storing the result.
 const ALL_TRIES: Duration =
     TRANSACTION_TIMEOUT.saturating_add(ZOOM_LIMIT).saturating_add(STORE_LIMIT);
 const _: () = assert!(CLAIM.as_millis() > ALL_TRIES.as_millis());
-/// How long somebody waits for another daemon's refresh: until its claim would have run out.
+/// How long to wait for another daemon's refresh: until its claim would have expired.
 const WAIT: Duration = CLAIM.saturating_add(Duration::from_secs(5));
-/// How often the row is looked at meanwhile.
+/// How often the row is polled meanwhile.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl From<StoreError> for RefreshError {
     fn from(error: StoreError) -> Self {
-        tracing::warn!(%error, "the store failed in a refresh");
+        tracing::warn!(%error, "the store failed during a refresh; the caller gets an error");
         Self::Store
     }
 }
 
 impl Inner {
-    /// Makes the tokens of `generation` be followed by others, or the grant be given up; by this daemon or another.
+    /// Replaces the tokens of `generation`, or gives the grant up; waits if another daemon does so.
     pub(super) async fn refresh(
         &self,
         id: InstallationId,
@@ -48,7 +48,7 @@ impl Inner {
             };
             let claim = Uuid::new_v4();
             if self.claim(id, generation, claim).await? {
-                // The claim is good for this generation only, so the tokens are those that were read.
+                // The claim is valid for this generation only, so the tokens are still those that were read.
                 let done = self.refresh_claimed(id, generation, &tokens).await;
                 self.store.release_refresh(id, claim).await?;
                 return done;
@@ -81,7 +81,7 @@ impl Inner {
         let OpenTokens { refresh, .. } = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                tracing::error!(installation = %id, %error, "tokens do not open");
+                tracing::error!(installation = %id, %error, "cannot decrypt tokens; check TOKEN_ENCRYPTION_KEYS");
                 return Err(OAuthError::Misconfigured("its tokens do not open here").into());
             }
         };
@@ -93,13 +93,13 @@ impl Inner {
             Ok(new) => self.keep(id, generation, &new).await,
             Err(OAuthError::Dead) => self.give_up(id, generation).await,
             Err(error) => {
-                tracing::warn!(installation = %id, %error, "tokens could not be refreshed");
+                tracing::warn!(installation = %id, %error, "could not refresh tokens; retrying when a token is needed");
                 Err(error.into())
             }
         }
     }
 
-    /// Both new tokens are stored before anybody gets one.
+    /// Stores both new tokens before any caller gets one.
     async fn keep(
         &self,
         id: InstallationId,
@@ -109,18 +109,18 @@ impl Inner {
         let now_ms = (self.now_ms)();
         let sealed = sealed::seal(&self.ring, id, new, now_ms);
         let write = || self.store.replace_tokens(id, generation, &sealed, now_ms);
-        // When nothing was replaced (a try whose answer was lost, a new install, a revocation) the row says more than
-        // we know.
+        // If nothing was replaced (a lost answer, a new install, a revocation), the row is right and this answer is
+        // outdated.
         if retry_policy::store(write).await? {
             tracing::info!(installation = %id, "tokens refreshed");
         }
         Ok(())
     }
 
-    /// Only if nobody stored others meanwhile: then Zoom refused old tokens, and the new ones are good.
+    /// Marks the grant as rejected, unless other tokens were stored meanwhile: then Zoom rejected only the old ones.
     async fn give_up(&self, id: InstallationId, generation: i64) -> Result<(), RefreshError> {
         if self.store.give_up_grant(id, generation, (self.now_ms)()).await? {
-            tracing::warn!(installation = %id, "Zoom takes its tokens no more: it needs a reconnect");
+            tracing::warn!(installation = %id, "Zoom rejected the refresh token; the user must reinstall the app");
         }
         Ok(())
     }

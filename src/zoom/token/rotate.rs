@@ -1,4 +1,4 @@
-//! Seals every stored token anew under the ring's first key, beside daemons that go on working.
+//! Re-encrypts every stored token with the ring's first key, while daemons keep running.
 
 use thiserror::Error;
 
@@ -7,14 +7,14 @@ use crate::model::InstallationId;
 use crate::seal::KeyRing;
 use crate::store::{Store, StoreError};
 
-/// Rows read at a time.
+/// The rows read at a time.
 const BATCH: u32 = 100;
 
-/// What a rotation did.
+/// The result of a rotation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rotated {
     pub resealed: u64,
-    /// Rows that no key of the ring opens.
+    /// The rows that no key of the ring opens.
     pub unreadable: u64,
 }
 
@@ -23,15 +23,15 @@ pub enum RotateError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(
-        "tokens are stored under an old key as fast as they are sealed anew: does every daemon run with the new key first?"
+        "daemons keep storing tokens under an old key: start every daemon with the new key first, then try again"
     )]
     NoEnd,
 }
 
-/// How often everything is gone through before that is said.
+/// The most passes over all rows before that error.
 const MAX_PASSES: u32 = 100;
 
-/// Goes through all rows until none is left that another key has sealed, but those that nobody can open.
+/// Repeats passes over all rows until every row that can be opened is sealed with the first key.
 pub async fn rotate_keys(store: &Store, ring: &KeyRing) -> Result<Rotated, RotateError> {
     let mut rotated = Rotated::default();
     for _ in 0..MAX_PASSES {
@@ -49,7 +49,7 @@ pub async fn rotate_keys(store: &Store, ring: &KeyRing) -> Result<Rotated, Rotat
 struct Pass {
     resealed: u64,
     unreadable: u64,
-    /// Somebody stored other tokens in between.
+    /// Other tokens were stored meanwhile.
     has_missed: bool,
 }
 
@@ -71,7 +71,7 @@ async fn pass(store: &Store, ring: &KeyRing) -> Result<Pass, StoreError> {
                     pass.has_missed |= !is_done;
                 }
                 Err(error) => {
-                    tracing::error!(installation = %installation.id, %error, "tokens do not open");
+                    tracing::error!(installation = %installation.id, %error, "cannot decrypt tokens; they stay as they are");
                     pass.unreadable += 1;
                 }
             }

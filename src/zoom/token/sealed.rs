@@ -1,21 +1,21 @@
-//! Tokens between memory and the store: sealed to the columns of their installation's row.
+//! Seals and opens tokens for the columns of their installation's row.
 
 use zeroize::Zeroizing;
 
 use crate::model::InstallationId;
-use crate::seal::{KeyRing, OpenError, Place};
+use crate::seal::{Cell, KeyRing, OpenError};
 use crate::store::SealedTokens;
 use crate::zoom::oauth::Tokens;
 
 const TABLE: &str = "installations";
 
-/// A grant's tokens in clear.
+/// A grant's tokens in clear text.
 pub struct OpenTokens {
     pub access: Zeroizing<String>,
     pub refresh: Option<Zeroizing<String>>,
 }
 
-/// Seals what Zoom gave at `now_ms`.
+/// Seals the tokens that Zoom issued at `now_ms`.
 pub fn seal(ring: &KeyRing, id: InstallationId, tokens: &Tokens, now_ms: i64) -> SealedTokens {
     let refresh = tokens.refresh.as_ref().map(|token| token.expose().as_str());
     let expires_at_ms = expires_at_ms(tokens, now_ms);
@@ -30,12 +30,12 @@ pub fn open(
     let row = id.to_string();
     let refresh = sealed.refresh.as_deref();
     Ok(OpenTokens {
-        access: ring.open(place(&row, "access_token"), &sealed.access)?,
-        refresh: refresh.map(|token| ring.open(place(&row, "refresh_token"), token)).transpose()?,
+        access: ring.open(cell(&row, "access_token"), &sealed.access)?,
+        refresh: refresh.map(|token| ring.open(cell(&row, "refresh_token"), token)).transpose()?,
     })
 }
 
-/// The same tokens under the ring's first key.
+/// Seals the same tokens with the ring's first key.
 pub fn reseal(
     ring: &KeyRing,
     id: InstallationId,
@@ -46,7 +46,7 @@ pub fn reseal(
     Ok(seal_texts(ring, id, &access, refresh, sealed.expires_at_ms))
 }
 
-/// When an access token that came at `now_ms` ends.
+/// When an access token that was issued at `now_ms` expires.
 pub fn expires_at_ms(tokens: &Tokens, now_ms: i64) -> Option<i64> {
     tokens.expires_in_s.map(|seconds| now_ms.saturating_add(seconds.saturating_mul(1000)))
 }
@@ -60,12 +60,12 @@ fn seal_texts(
 ) -> SealedTokens {
     let row = id.to_string();
     SealedTokens {
-        access: ring.seal(place(&row, "access_token"), access),
-        refresh: refresh.map(|token| ring.seal(place(&row, "refresh_token"), token)),
+        access: ring.seal(cell(&row, "access_token"), access),
+        refresh: refresh.map(|token| ring.seal(cell(&row, "refresh_token"), token)),
         expires_at_ms,
     }
 }
 
-fn place<'a>(row: &'a str, column: &'static str) -> Place<'a> {
-    Place { table: TABLE, row, column }
+fn cell<'a>(row: &'a str, column: &'static str) -> Cell<'a> {
+    Cell { table: TABLE, row, column }
 }

@@ -1,4 +1,4 @@
-//! Single flight: what is being asked of Zoom now is not asked again, and does not stop when a caller leaves.
+//! Single flight: concurrent callers share one call to Zoom, which continues if a caller leaves.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, Shared};
 use super::{Inner, RefreshError, Tokens};
 use crate::model::InstallationId;
 
-/// What is asked for: the successors of the tokens of one generation, or a server-to-server token.
+/// The key of a call: the tokens after one generation, or a server-to-server token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Key {
     Installation(InstallationId, i64),
@@ -17,7 +17,7 @@ pub(super) enum Key {
 
 pub(super) type Flight = Shared<BoxFuture<'static, Result<(), RefreshError>>>;
 
-/// Takes the flight off the list, after a panic too.
+/// Removes the call from the list, after a panic too.
 struct FlightGuard {
     inner: Arc<Inner>,
     key: Key,
@@ -32,7 +32,7 @@ impl Drop for FlightGuard {
 }
 
 impl Tokens {
-    /// Waits for the flight of this key; the first caller starts it.
+    /// Waits for the call with this key; the first caller starts it.
     pub(super) async fn join(&self, key: Key) -> Result<(), RefreshError> {
         let flight = {
             let mut flights = self.0.flights.lock().expect("no holder of this lock panics");

@@ -1,6 +1,6 @@
 //! Start, stop, pause and resume over the API.
 
-use rtmsd::control::{ControlError, Wish};
+use rtmsd::control::{ControlError, RequestOptions};
 use rtmsd::model::{Action, ActionStatus, InstallationId, Planned};
 use rtmsd::zoom::token::TokenError;
 use serde_json::{Value, json};
@@ -129,17 +129,20 @@ async fn a_caller_who_may_use_no_token_changes_nothing() {
     let media = control.resolve_media(&media).unwrap();
     let stranger = InstallationId::parse("01932b5e-0000-7000-8000-000000000000").unwrap();
     let allowed = Some(&[stranger][..]);
-    let wish = Wish { media: Some(&media), allowed, ..Wish::default() };
-    let refused = control.request(id, Action::Start, wish, &act("bound", 1)).await;
+    let options = RequestOptions { media: Some(&media), allowed, ..RequestOptions::default() };
+    let refused = control.request(id, Action::Start, options, &act("bound", 1)).await;
     assert!(matches!(refused, Err(ControlError::Token(TokenError::NotAllowed))), "{refused:?}");
-    let wish = Wish { allowed, ..Wish::default() };
-    control.request(id, Action::Stop, wish, &act("bound", 1)).await.unwrap_err();
+    let options = RequestOptions { allowed, ..RequestOptions::default() };
+    control.request(id, Action::Stop, options, &act("bound", 1)).await.unwrap_err();
     let snapshot = store.snapshot(id).await.unwrap().unwrap();
     assert_eq!(snapshot.session.media, before);
     let planned = snapshot.actions.iter().find(|action| action.cause.is_some()).unwrap();
     assert_eq!(planned.status, ActionStatus::Due);
     assert!(kit.zoom.asked().is_empty());
-    control.request(id, Action::Stop, Wish::default(), &act("boss", 1)).await.unwrap_err();
+    control
+        .request(id, Action::Stop, RequestOptions::default(), &act("boss", 1))
+        .await
+        .unwrap_err();
     let snapshot = store.snapshot(id).await.unwrap().unwrap();
     let planned = snapshot.actions.iter().find(|action| action.cause.is_some()).unwrap();
     assert_eq!(planned.status, ActionStatus::Skipped, "a caller who may drops it");

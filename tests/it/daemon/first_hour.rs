@@ -88,7 +88,7 @@ async fn the_first_start_makes_a_token_and_a_key_and_the_next_one_uses_them() {
         process.signal("TERM");
         let ended = process.ended().await;
         assert_eq!(ended.code(), 0, "{ended:?}");
-        let said = if start == 0 { "made a token" } else { "API_TOKENS is not set" };
+        let said = if start == 0 { "generated a token" } else { "API_TOKENS is not set" };
         assert!(ended.err.contains(said) && ended.err.contains("data/api-token"), "{ended:?}");
         for secret in [&token, &key] {
             assert!(!format!("{ended:?}").contains(secret.as_str()), "a secret is in the log");

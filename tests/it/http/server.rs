@@ -357,7 +357,7 @@ pub(crate) fn zoom_side(store: &Store, wiring: &Wiring) -> (Arc<Control>, Instal
     let settings = control::Settings {
         policies: wiring.policies.clone(),
         start_timeout: wiring.start_timeout,
-        look_every: Duration::from_millis(20),
+        poll_interval: Duration::from_millis(20),
         may_record: true,
         params: Params::default(),
         now_ms: wiring.now_ms,
