@@ -100,6 +100,29 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("simulator", &["app", "cli", "config", "http", "hub", "sessions", "store", "zoom"]),
 ];
 
+/// The modules that answer HTTP requests. Only the table of routes names them: what two of them need is a module of its own.
+const HANDLERS: [&str; 19] = [
+    "audit_rows",
+    "control",
+    "docs",
+    "events",
+    "forwards",
+    "home",
+    "installations",
+    "ledger",
+    "live",
+    "new_ticket",
+    "notices",
+    "oauth",
+    "ops",
+    "recordings",
+    "sessions",
+    "transcript",
+    "video",
+    "webhook",
+    "webhook_endpoints",
+];
+
 #[test]
 fn a_crate_is_named_only_where_it_belongs() {
     let mut breaches = Vec::new();
@@ -138,6 +161,36 @@ fn arrows_between_modules_never_point_up() {
         }
     }
     assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+#[test]
+fn only_the_routes_name_an_http_handler() {
+    let mut breaches = Vec::new();
+    let is_checked = |file: &Path| file.starts_with("http") && !is_in(file, "http/routes");
+    for (file, code) in sources().filter(|(file, _)| is_checked(file)) {
+        let imports = imports_of_http(&code);
+        let others = HANDLERS.iter().filter(|name| !is_in(&file, &format!("http/{name}")));
+        for name in others.filter(|name| imports.contains(name)) {
+            breaches.push(format!("{} names {name}", file.display()));
+        }
+    }
+    assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+/// The names behind `super::` and `crate::http::`, alone or in braces.
+fn imports_of_http(code: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let is_end = |c: char| !(c.is_alphanumeric() || c == '_');
+    for start in ["super::", "crate::http::"] {
+        for (at, _) in code.match_indices(start) {
+            let rest = &code[at + start.len()..];
+            match rest.strip_prefix('{') {
+                Some(list) => names.extend(list.split('}').next().unwrap_or(list).split(is_end)),
+                None => names.extend(rest.split(is_end).next()),
+            }
+        }
+    }
+    names
 }
 
 #[test]
