@@ -1,10 +1,10 @@
-//! Entries and frames from a stream to whoever wants them; never waits for one.
+//! Fans a stream's entries and frames out to its consumers. Never blocks on a consumer.
 //!
-//! A [`Feed`] is a stream's side: it notes entries and counts frames. The [`Writer`] numbers entries and stores
-//! them in batches, under the epoch of the stream's claim. After that, and not before, they reach the [`Hub`]'s
-//! live subscribers: a number that somebody has seen is never given to another entry, after a crash or by
-//! another daemon. Frames go to [`Tap`]s at once; a medium that nobody taps
-//! is only counted.
+//! A [`Feed`] is the producer's side of a stream: it records entries and counts frames. The
+//! [`Writer`] numbers entries and stores them in batches, under the epoch of the stream's claim.
+//! Entries reach the [`Hub`]'s live subscribers only after they are stored: a number that a
+//! subscriber has seen is never given to another entry, neither after a crash nor by another
+//! daemon. Frames go to [`Tap`]s at once; a medium that no tap takes is only counted.
 
 mod batching;
 mod feed;
@@ -45,7 +45,7 @@ use crate::store::Store;
 /// How many stored entries a subscriber may be behind before it has to read the store.
 const SUBSCRIBER_QUEUE: usize = 256;
 
-/// Where live subscribers find stored entries.
+/// Connects the streams that run here to their live subscribers, taps and sinks.
 pub struct Hub {
     subscribers: Mutex<HashMap<SessionId, broadcast::Sender<Arc<Entry>>>>,
     permits: Permits,
@@ -55,12 +55,13 @@ pub struct Hub {
     /// Changes whenever entries were stored.
     stored: watch::Sender<()>,
     now_ms: fn() -> i64,
-    /// Streams that somebody else has claimed, found out by writing. Each once until it is answered.
+    /// Streams whose writes the store refused because of a later claim. Each is reported once,
+    /// until it is answered.
     fenced: mpsc::UnboundedSender<(StreamId, i64)>,
     found_fenced: tokio::sync::Mutex<mpsc::UnboundedReceiver<(StreamId, i64)>>,
 }
 
-/// What a sink gets for each stream that it wants: its frames, from the first one on.
+/// A stream that a sink wants, and the tap with its frames from the first one on.
 pub type SinkStream = (Arc<StreamInfo>, Tap);
 
 /// Says which frames of a stream a sink wants, if any.
@@ -81,7 +82,7 @@ pub struct Subscription {
 }
 
 impl Hub {
-    /// A hub, and the writer that must run for entries to get anywhere.
+    /// Creates a hub and its writer. Entries are stored and published only while the writer runs.
     pub fn new(
         store: Store,
         max_subscribers: usize,
@@ -105,21 +106,25 @@ impl Hub {
         (hub, writer)
     }
 
-    /// Entries of a session from now on, each once, after it was stored. A receiver that falls behind
-    /// gets `Lagged` and reads what it missed from the store. `None` when there are too many subscribers.
+    /// Subscribes to a session's entries from now on. Each entry comes once, after it was stored. A
+    /// receiver that falls behind gets `Lagged` and reads what it missed from the store. Returns
+    /// `None` when there are too many subscribers.
     pub fn subscribe(&self, session: SessionId) -> Option<Subscription> {
         let room = self.enter(Entrant::Privileged)?;
         Some(Subscription { entries: self.entries(session), _room: room })
     }
 
-    /// `None` when there are too many subscribers, or too many of this token.
+    /// Takes a subscriber's place. Returns `None` when there are too many subscribers, or too many
+    /// of this token.
     pub fn enter(&self, entrant: Entrant<'_>) -> Option<Permit> {
         self.permits.enter(entrant)
     }
 
-    /// See [`Hub::subscribe`]; for whoever has [entered](Hub::enter), or is bounded otherwise.
+    /// Subscribes without taking a place: for a caller that has [entered](Hub::enter) or is bounded
+    /// otherwise.
     fn entries(&self, session: SessionId) -> broadcast::Receiver<Arc<Entry>> {
         let mut subscribers = self.lock();
+        // Sessions end without a notice to this map, so every new subscriber cleans it up.
         subscribers.retain(|_, sender| sender.receiver_count() > 0);
         let sender =
             subscribers.entry(session).or_insert_with(|| broadcast::channel(SUBSCRIBER_QUEUE).0);
@@ -131,29 +136,30 @@ impl Hub {
         self.stored.subscribe()
     }
 
-    /// Frames of a session, or of all sessions, from now on. What waits is bounded by `max_bytes`: beyond it the
-    /// oldest are dropped, and counted.
+    /// Taps the frames of a session, or of all sessions, from now on. At most `max_bytes` wait in
+    /// the tap's queue: beyond that the oldest frames are dropped and counted.
     pub fn tap(&self, session: Option<SessionId>, wants: Wants, max_bytes: usize) -> Tap {
         self.registry.tap(session, wants, max_bytes)
     }
 
-    /// The streams of a session that run here, and who is and was in them.
+    /// The streams of a session that run here, with their participants, present or gone.
     pub fn running(&self, session: SessionId) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
         self.registry.running(session)
     }
 
-    /// The streams of every session that run here, and who is and was in them.
+    /// The streams of every session that run here, with their participants, present or gone.
     pub fn running_all(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
         self.registry.running_all()
     }
 
-    /// Changes whenever a stream begins to run here, changes what it is or gives, or is over.
+    /// Changes whenever a stream begins to run here, changes its description, or ends.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.registry.changes()
     }
 
-    /// Adds a sink: from now on every stream that begins to run here is asked for by `wants`, and its tap is
-    /// handed over before its first frame. What such a tap loses becomes a gap in the stream's ledger.
+    /// Adds a sink. `wants` is asked about every stream that begins to run here from now on, and
+    /// the sink gets a tap before the stream's first frame. Frames that such a tap loses become a
+    /// gap in the stream's ledger.
     pub fn sink(
         &self,
         wants: impl Fn(&StreamRecord) -> Option<Wants> + Send + Sync + 'static,
@@ -166,7 +172,8 @@ impl Hub {
         receiver
     }
 
-    /// Where the frames of a stream go that begins to run here.
+    /// Registers a stream that begins to run here and connects it to the sinks and taps that want
+    /// its frames.
     fn fanout(&self, record: &StreamRecord, stream: Arc<StreamInfo>) -> Fanout {
         let sinks = self.sinks.read().expect("nothing panics while holding the sinks");
         let give = |sink: &Sink| {
@@ -174,52 +181,57 @@ impl Hub {
             let queue = TapQueue::of_sink((sink.wants)(record)?, sink.max_bytes, total);
             let queue = Arc::new(queue);
             let tap = Tap::new(Arc::clone(&queue), None);
-            // A sink that has stopped wants nothing any more.
+            // A closed channel means that the sink has stopped. Its queue would have no reader.
             sink.streams.send((Arc::clone(&stream), tap)).is_ok().then_some(queue)
         };
         let queues = sinks.iter().filter_map(give).collect();
         self.registry.begin(Arc::new(Running::new(Arc::clone(&stream))), queues)
     }
 
-    /// The next stream of which nothing more is stored under this epoch, because it was claimed since. It must be
-    /// answered with [`Hub::claimed`] or [`Hub::taken`]. Cancel-safe.
+    /// Returns the next stream that the store refuses writes for under this epoch, because it was
+    /// claimed since. The caller must answer with [`Hub::claimed`] or [`Hub::taken`]. Cancel-safe.
     pub async fn fenced(&self) -> Option<(StreamId, i64)> {
         self.found_fenced.lock().await.recv().await
     }
 
     fn note_fenced(&self, stream_id: &StreamId, epoch: i64) {
-        // A daemon that stops has nobody left who asks.
+        // An error means that the daemon is stopping: the supervisor, which reads this channel, is
+        // gone.
         let _ = self.fenced.send((stream_id.clone(), epoch));
     }
 
-    /// A stream that runs here was claimed again: what it heard meanwhile is stored after the entry `last_seq`.
+    /// Records that this daemon claimed a running stream again: the entries set aside meanwhile are
+    /// stored after the entry `last_seq`.
     pub fn claimed(&self, stream_id: &StreamId, epoch: i64, last_seq: u64) {
         let stream_id = stream_id.clone();
         self.queue.push(Item::Claimed { stream_id, epoch, last_seq });
     }
 
-    /// A stream that runs here is another node's: what it heard meanwhile is offered to that node.
+    /// Records that another node has the stream: the entries set aside meanwhile are offered to
+    /// that node.
     pub fn taken(&self, stream_id: &StreamId) {
         self.queue.push(Item::Taken(stream_id.clone()));
     }
 
-    /// Waits until everything that was noted before this call is stored.
+    /// Waits until every entry queued before this call is stored.
     pub async fn flush(&self) {
         self.flush_of(None).await;
     }
 
-    /// With a stream: waits, too, until it is known whether that is still ours.
+    /// Flushes. For a fenced stream, also waits until it is known which node has the stream.
     async fn flush_of(&self, stream_id: Option<StreamId>) {
         let (done, stored) = tokio::sync::oneshot::channel();
         if self.queue.push(Item::Flush(stream_id, done)) {
-            // An error means that the writer is gone, and nothing will be stored any more.
+            // An error means that the writer is gone: nothing more will be stored, so there is
+            // nothing to wait for.
             let _ = stored.await;
         }
     }
 
-    /// Passes stored entries on, in order. Channels that nobody listens to any more are forgotten.
+    /// Publishes stored entries in order. Removes the channels that have no subscriber.
     pub fn publish(&self, entries: Vec<Entry>) {
         if !entries.is_empty() {
+            // Unlike `send`, `send_replace` also records the change while no receiver exists.
             self.stored.send_replace(());
         }
         let mut subscribers = self.lock();

@@ -65,12 +65,14 @@ impl Batcher {
         while at < items.len() {
             let batch = self.next_batch(&items[at..], kind);
             let mut done = attempt(batch).await;
+            // Only an item that fails alone is at fault; a failed batch is halved first, below.
             if let ([item], Err(error)) = (batch, &done)
                 && self.is_hopeless(error, &mut unanswered).await
             {
                 tracing::error!(%error, "the store does not take an item; storing a placeholder instead");
                 done = attempt(&[(kind.stand_in)(item)]).await;
                 unanswered = 0;
+                // If the store is unavailable, the next round tries the item itself again.
                 if !matches!(done, Err(StoreError::Unavailable(_))) {
                     sent.replaced.push(at);
                 }
@@ -78,17 +80,23 @@ impl Batcher {
             match done {
                 Ok(answer) => {
                     sent.answers.push(answer);
+                    // Halve and double, so that the size follows the connection's speed in both
+                    // directions.
                     self.max_bytes = (self.max_bytes * 2).min(MAX_BATCH_BYTES);
                     outage.is_over();
                 }
                 Err(error @ StoreError::Unavailable(_)) => {
                     let bytes = size(batch, kind);
+                    // A store that answers pings but not this batch is too slow for the batch; one
+                    // that answers nothing is away, and smaller batches would only slow the
+                    // recovery.
                     if batch.len() > 1 && (bytes > SMALL_BATCH_BYTES || self.answers().await) {
                         self.max_bytes = bytes / 2;
                     }
                     outage.wait(&error).await;
                     continue;
                 }
+                // The store refused the batch: halving finds the item that it refuses.
                 Err(_) if batch.len() > 1 => {
                     self.max_bytes = size(batch, kind) / 2;
                     continue;
@@ -117,7 +125,8 @@ impl Batcher {
         matches!(timeout(PING_TIMEOUT, self.store.ping()).await, Ok(Ok(())))
     }
 
-    /// Whether retrying an item that failed alone is pointless. It is not while the store is unavailable.
+    /// Whether to stop retrying an item that failed alone. An outage of the store is no reason to
+    /// stop.
     async fn is_hopeless(&self, error: &StoreError, unanswered: &mut u32) -> bool {
         if !matches!(error, StoreError::Unavailable(_)) {
             return true;
@@ -129,7 +138,7 @@ impl Batcher {
     }
 }
 
-/// The size of a batch in bytes; for several items at least twice that of the smallest.
+/// The size of a batch in bytes. Half of it admits fewer items than the batch has, so halving ends at one item.
 fn size<T>(batch: &[T], kind: &Kind<T>) -> usize {
     batch.iter().map(kind.bytes).sum()
 }

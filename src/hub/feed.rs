@@ -26,7 +26,8 @@ use crate::store::{OfferKey, StreamUpdate};
 /// How often a stream's figures are written while its status stays the same.
 const FIGURES_EVERY: Duration = Duration::from_secs(10);
 
-/// How often the frames that sinks dropped are collected.
+/// How often the frames that sinks dropped are collected. More often than the figures, so that a
+/// gap entry appears within about a second.
 const LEFT_OUT_EVERY: Duration = Duration::from_secs(1);
 /// How long an ending stream waits for its sinks to settle the frames they took.
 const SETTLE_LIMIT: Duration = Duration::from_secs(3);
@@ -79,7 +80,7 @@ impl Unknown {
     }
 }
 
-/// Whether the entry that continues a log is still to be written.
+/// Whether the entry that marks a continued log has been written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Beginning {
     Done,
@@ -91,7 +92,7 @@ enum Beginning {
 
 /// What was last written to the store.
 struct Written {
-    /// None if another daemon may have written since.
+    /// None if another daemon may have written a different status since.
     status: Option<StreamStatus>,
     at: Option<Instant>,
 }
@@ -100,8 +101,11 @@ impl Feed {
     /// Continues a stream's log after its entry `last_seq`. `media` are the media that the stream wants.
     pub fn new(hub: Arc<Hub>, stream: &StreamRecord, last_seq: u64, media: MediaSet) -> Self {
         let info = Arc::new(info(stream));
+        // The ledger counts from the announcement: what Zoom sent before the daemon connected
+        // counts as missing.
         let announced_ms = times::of_webhook(stream.event_ts_ms, stream.created_at_ms);
         let log = Box::new(Log::new(stream, last_seq));
+        // First in the queue: the writer drops entries of a stream whose log it does not know.
         hub.queue.push(Item::Open(stream.stream_id.clone(), log));
         Self {
             fanout: hub.fanout(stream, Arc::clone(&info)),
@@ -139,8 +143,11 @@ impl Feed {
         if !self.take_account(entry_ms, &body) {
             return;
         }
+        // Before the entry is queued: the roster may add a name to a transcript line.
         self.fanout.running().people().note(entry_ms, &mut body);
         let piece = body.piece();
+        // The ledger counts a line only if it was kept; a line dropped here is a gap with its own
+        // cause.
         let is_kept = self.append(entry_ms, body);
         match piece {
             Some((medium, bytes)) if is_kept => self.ledger.frame(now_ms, medium, at_ms, bytes),
@@ -159,6 +166,8 @@ impl Feed {
     /// Counts a frame and passes it to the consumers that want its bytes. The payload is decoded only for them.
     pub fn frame(&mut self, frame: &MediaFrame) {
         let now_ms = self.now_ms();
+        // Consumers always get a time. The ledger below gets Zoom's own, because it must know that
+        // one was missing.
         let at_ms = believed(frame.at_ms, now_ms, now_ms).unwrap_or(now_ms);
         let (medium, bytes) = (frame.medium, u64::from(frame.payload_bytes));
         let payload = match self.fanout.wants(medium).then(|| frame.payload()).transpose() {
@@ -278,6 +287,7 @@ impl Feed {
     /// Waits for the sinks, writes the last figures, and waits until the store has everything of this stream. Retries
     /// what found no room after the store has drained the queue.
     pub async fn finish(&mut self) {
+        // Before the summaries: what a sink drops now must still become a gap.
         self.fanout.settle(SETTLE_LIMIT).await;
         self.take_left_out();
         if self.is_ended {
@@ -287,6 +297,7 @@ impl Feed {
         for _ in 0..LAST_TRIES {
             let is_closed = self.close();
             let is_written = self.write_figures(Instant::now());
+            // The flush drains the queue, which makes room for the next try.
             self.hub.flush_of(Some(self.stream_id.clone())).await;
             if is_closed && is_written {
                 return;
@@ -315,6 +326,7 @@ impl Feed {
             self.written = Written { status: Some(self.status), at: Some(now) };
             self.unknown.is_written = true;
             self.is_unreadable_written = true;
+            // Only after the update is queued: a refused push must not lose the change.
             self.effective = None;
         }
         is_queued
@@ -340,8 +352,10 @@ impl Feed {
 
     /// Appends an entry. Returns false when there was no room; the loss is reported as soon as there is.
     fn append(&mut self, at_ms: i64, body: EntryBody) -> bool {
+        // In this order, so that the log says where entries are missing before it continues.
         let is_kept = self.begin() && self.tell_lost() && self.push(at_ms, body, None);
         if !is_kept {
+            // One line per full queue, not one per entry.
             if self.lost == 0 {
                 tracing::warn!(stream_id = %self.stream_id, "the entry queue is full; entries are dropped and counted");
             }
@@ -367,12 +381,13 @@ impl Feed {
         self.hub.queue.push(Item::Entry(self.stream_id.clone(), heard))
     }
 
-    /// Counts the content of an entry. Returns false for a repetition: Zoom repeats the first packet's time after every
-    /// rejoin.
+    /// Counts the content of an entry. Returns false for a repetition: Zoom repeats the first
+    /// packet's time after every rejoin.
     fn take_account(&mut self, at_ms: i64, body: &EntryBody) -> bool {
         if let Some((medium, bytes)) = body.piece() {
             let made_ms =
                 if let EntryBody::Transcript(line) = body { line.start_ms } else { at_ms };
+            // A line is sent after it was spoken. The tally spans the speech, as it does for audio.
             self.count(medium, made_ms.min(at_ms), bytes);
         }
         match body {
@@ -421,8 +436,9 @@ fn summary(account: &Account, tally: &Tally) -> EntryBody {
 }
 
 impl Drop for Feed {
-    /// Also when the stream's task panicked: whoever records it must not wait for more.
+    /// Runs also when the stream's task panics: a recording must not wait for more frames.
     fn drop(&mut self) {
+        // Does nothing after an orderly end, which has called it with its own value.
         self.fanout.over(false);
         self.hub.queue.push(Item::Close(self.stream_id.clone()));
     }

@@ -1,3 +1,6 @@
+//! Follows one session for a subscriber: stored entries first, then live ones, each once and in
+//! order.
+
 use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -11,11 +14,12 @@ use super::Hub;
 use crate::model::{Cursor, Entry, EntryKind, SessionId, SessionStatus, StreamStatus};
 use crate::store::{Store, StoreError};
 
-/// Entries that are read from the store at a time.
+/// The most entries that are read from the store at a time.
 const PAGE: u32 = 200;
-/// How long to wait for a store that is away.
+/// How long to wait before reading again from an unavailable store.
 const RETRY: Duration = Duration::from_secs(2);
-/// After the last entry of a stream its row is written, and then the session may be over.
+/// How long after a stream's last entry the store is read again. The stream's row is written after
+/// that entry, and then the session may be over.
 const AFTER_ENDED: Duration = Duration::from_millis(100);
 
 /// The kinds a subscriber wants; empty for all.
@@ -23,13 +27,13 @@ const AFTER_ENDED: Duration = Duration::from_millis(100);
 pub struct Kinds(pub Vec<EntryKind>);
 
 impl Kinds {
-    /// Names separated by commas.
+    /// Parses names separated by commas. Returns none if one is unknown.
     pub fn parse(text: &str) -> Option<Self> {
         let names = text.split(',').filter(|name| !name.is_empty());
         names.map(EntryKind::parse).collect::<Option<_>>().map(Self)
     }
 
-    /// What [`Self::parse`] takes, for errors.
+    /// Describes what [`Self::parse`] accepts, for error messages.
     pub fn form() -> &'static str {
         static FORM: LazyLock<String> = LazyLock::new(|| {
             let names = EntryKind::ALL.map(EntryKind::as_str).join(", ");
@@ -43,44 +47,47 @@ impl Kinds {
     }
 }
 
-/// What a follower is to give.
+/// The entries that a follower returns.
 #[derive(Debug, Clone)]
 pub struct Follow {
     pub session_id: SessionId,
-    /// Entries after this.
+    /// The position after which entries are returned.
     pub after: Cursor,
     pub kinds: Kinds,
-    /// The store is read this often, news or not: another replica may write the entries of another stream.
+    /// How often the store is read without a notification: another replica may write the entries of
+    /// another stream.
     pub reread_every: Duration,
 }
 
-/// What a follower gives, with where a reader stands after it.
+/// An item that a follower returns, with the reader's position after it.
 #[derive(Debug, Clone)]
 pub enum Followed {
     Entry {
         cursor: String,
         entry: Arc<Entry>,
     },
-    /// The session has ended and this was all of it.
+    /// The session has ended, and every entry was returned.
     End {
         cursor: String,
     },
 }
 
-/// One subscriber's way through a session: each entry once, in order, from any point on.
+/// Follows a session for one subscriber from any position: each entry once and in order.
 ///
-/// The hub pushes an entry after it was stored, and a stream's entries in order. So a pushed entry that is the next one
-/// of its stream is given as it is, and anything else means that the store has entries to be given first.
+/// The hub pushes an entry after it was stored, and a stream's entries in order. A pushed entry
+/// that is the next one of its stream is therefore returned directly. Any other means that the
+/// store has entries that come first.
 pub struct Follower {
     store: Store,
     stop: CancellationToken,
     session_id: SessionId,
     entries: broadcast::Receiver<Arc<Entry>>,
-    /// The last entry of each stream that was given, or left out because its kind is not wanted.
+    /// The last entry of each stream that was returned, or skipped because its kind is not wanted.
     cursor: Cursor,
     kinds: Kinds,
     ready: VecDeque<Followed>,
-    /// A pushed entry that the store's come before. It need not be there itself: what people say may be live only.
+    /// A pushed entry that waits for the stored entries before it. The store may not have its text:
+    /// personal entries can be live only.
     held: Option<Arc<Entry>>,
     phase: Phase,
     reread_every: Duration,
@@ -88,30 +95,32 @@ pub struct Follower {
 }
 
 enum Phase {
-    /// The store has, or may have, entries after the cursor. `over`: the session had ended before it was read.
+    /// The store has, or may have, entries after the cursor. `over`: the session had ended before
+    /// the read.
     Behind {
         over: bool,
     },
     Live,
-    /// Nothing comes after what is ready.
+    /// Nothing follows the items in `ready`.
     Done,
 }
 
-/// What a page of the store was.
+/// The size of a page that was read, and whether it was the last.
 struct Page {
     entries: u32,
     is_last: bool,
 }
 
 impl Follower {
-    /// Follows until the session has ended or `stop`.
+    /// Creates a follower that runs until the session has ended or `stop` is cancelled.
     pub fn new(hub: &Hub, store: Store, follow: Follow, stop: CancellationToken) -> Self {
         let Follow { session_id, after, kinds, reread_every } = follow;
         Self {
             store,
             stop,
             session_id,
-            // Before the store is read: an entry written in between comes twice, not never.
+            // Subscribe before the store is read: an entry written in between then comes twice, and
+            // the cursor drops the repetition. In the other order it would be lost.
             entries: hub.entries(session_id),
             cursor: after,
             kinds,
@@ -123,8 +132,11 @@ impl Follower {
         }
     }
 
-    /// Reads the first page. False when the session is over and has nothing after the cursor.
+    /// Reads the first page. Returns false when the session is over and has nothing after the
+    /// cursor.
     pub async fn begin(&mut self) -> Result<bool, StoreError> {
+        // Before the page: if the session is over now, this page and those after it hold
+        // everything.
         let over = self.is_over().await?;
         let page = self.read_page().await?;
         self.reread_at = Instant::now() + self.reread_every;
@@ -132,7 +144,8 @@ impl Follower {
         Ok(!over || page.entries > 0)
     }
 
-    /// What comes next; none after the end. Cancel-safe, but what is cancelled all the time reads no page to its end.
+    /// Waits for the next item; returns none after the end. Cancel-safe, but a caller that cancels
+    /// every call before a page is read makes no progress.
     pub async fn next(&mut self) -> Option<Followed> {
         loop {
             if let Some(followed) = self.ready.pop_front() {
@@ -146,7 +159,7 @@ impl Follower {
         }
     }
 
-    /// What is there already.
+    /// The next item if one is ready; does not wait.
     pub fn try_next(&mut self) -> Option<Followed> {
         self.ready.pop_front()
     }
@@ -162,7 +175,8 @@ impl Follower {
     }
 
     async fn read_page(&mut self) -> Result<Page, StoreError> {
-        // All kinds: the numbers must be seen without holes, or a pushed entry could not be told to be the next.
+        // Read all kinds: the cursor must see every number, or it could not recognize a pushed
+        // entry as the next one.
         let entries = self.store.entries_after(self.session_id, &self.cursor, &[], PAGE).await?;
         let count = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         for entry in entries {
@@ -198,7 +212,8 @@ impl Follower {
         }
     }
 
-    /// The subscriber stays: a browser that is answered 503 on its next connection gives up for good.
+    /// Keeps the subscriber connected: a browser whose next connection is answered with 503 gives
+    /// up for good.
     fn try_later(&mut self, error: &StoreError) {
         tracing::warn!(%error, "a live subscriber waits for the store");
         self.reread_at = Instant::now() + RETRY;
@@ -207,6 +222,8 @@ impl Follower {
 
     async fn wait(&mut self) {
         tokio::select! {
+            // `biased`: a stop must win over a busy session, and pushed entries over a read of the
+            // store.
             biased;
             () = self.stop.cancelled() => self.phase = Phase::Done,
             received = self.entries.recv() => self.receive(received),
@@ -234,16 +251,17 @@ impl Follower {
                 self.take(entry);
             }
             Ok(entry) => {
+                // Only the newest is held: the store has those between.
                 self.held = Some(entry);
                 self.phase = Phase::Behind { over: false };
             }
             Err(RecvError::Lagged(_)) => self.phase = Phase::Behind { over: false },
-            // The hub is gone: the daemon stops.
+            // The hub was dropped: the daemon is stopping.
             Err(RecvError::Closed) => self.phase = Phase::Done,
         }
     }
 
-    /// Gives an entry, unless it was given or its kind is not wanted.
+    /// Queues an entry, unless it was returned before or its kind is not wanted.
     fn take(&mut self, entry: Arc<Entry>) {
         let is_new = self.cursor.advance(entry.stream_ordinal, entry.seq);
         if is_new && self.kinds.include(entry.body.kind()) {

@@ -39,7 +39,7 @@ pub struct Frame {
     pub encoded: Encoded,
 }
 
-/// What live consumers are sent of a frame, in each format made once for all of them.
+/// A frame as sent to live consumers. Each format is encoded once for all of them.
 #[derive(Debug, Clone, Default)]
 pub struct Encoded {
     pub json: OnceLock<Bytes>,
@@ -57,7 +57,7 @@ impl Frame {
         self.speaker()?.key()
     }
 
-    /// Since the stream's first packet, in milliseconds; none before that is known.
+    /// The time since the stream's first packet, in milliseconds; none before that packet is known.
     pub fn offset_ms(&self) -> Option<i64> {
         self.stream.first_packet_ms.map(|origin_ms| self.at_ms.saturating_sub(origin_ms))
     }

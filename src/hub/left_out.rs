@@ -52,6 +52,7 @@ impl LeftOuts {
         let is_full = self.0.len() >= MAX_SPANS;
         let joins =
             |there: &&mut LeftOut| there.is_near(&span) || is_full && there.medium == span.medium;
+        // Newest first: a dropped frame nearly always extends the last span.
         match self.0.iter_mut().rev().find(joins) {
             Some(there) => there.take_in(&span),
             None => self.0.push(span),

@@ -21,7 +21,8 @@ pub(super) struct Log {
     standing: Standing,
     /// Entries that were received and not stored, in order. Attempted ones carry the number and epoch of the attempt.
     aside: Vec<Append>,
-    /// How many entries were offered to another node.
+    /// The number of the last entry that was offered to another node. With the epoch it identifies
+    /// an offer.
     places: i64,
     /// Figures set aside until it is known which node has the stream.
     update: Option<StreamUpdate>,
@@ -109,6 +110,7 @@ impl Log {
         last_seq: u64,
         stored: u64,
     ) -> (Vec<Append>, usize) {
+        // Before the epoch changes: `stored` counts under the old one.
         let (stored, mut waiting) = self.take_aside(stored);
         (self.epoch, self.last_seq, self.standing) = (epoch, last_seq, Standing::Held);
         for append in &mut waiting {
@@ -127,6 +129,8 @@ impl Log {
         let mut offers = Vec::new();
         for Append { entry, offer, .. } in waiting {
             let kind = entry.body.kind();
+            // An entry that was offered to this node is still in the store. An entry that a daemon
+            // made itself is about that daemon's run and would be wrong in another's log.
             if offer.is_none() && kind.is_of_zoom() && (keeps_personal || !kind.is_personal()) {
                 self.places += 1;
                 let (epoch, place) = (self.epoch, self.places);
@@ -144,6 +148,7 @@ impl Log {
                 self.update.get_or_insert_default().merge(update);
                 None
             }
+            // The other node writes its own figures.
             Standing::Taken => None,
         }
     }

@@ -60,6 +60,7 @@ impl Permits {
             Entrant::Privileged if taken.all < self.max => None,
             Entrant::Token(name) if taken.all < common => {
                 let own = taken.tokens.entry(Arc::clone(name)).or_default();
+                // `max(1)`: a limit of one place must still admit a token.
                 if own.places >= (common * 3 / 4).max(1) {
                     return None;
                 }
@@ -81,6 +82,7 @@ impl Permit {
         if taken.cursors.saturating_add(count) > ALL_CURSORS {
             return false;
         }
+        // Both limits are checked before either count changes: a refusal counts nothing.
         if let Some(own) = self.token.as_ref().and_then(|token| taken.tokens.get_mut(token)) {
             if own.cursors.saturating_add(count) > TOKEN_CURSORS {
                 return false;
@@ -103,6 +105,7 @@ impl Drop for Permit {
             own.places -= 1;
             own.cursors -= self.cursors;
             if own.places == 0 {
+                // Token names change with the configuration; an unused one must not stay in memory.
                 taken.tokens.remove(token);
             }
         }

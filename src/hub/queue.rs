@@ -86,6 +86,8 @@ impl Queue {
     /// Queues an item. Returns false when there is no room or no writer.
     pub(super) fn push(&self, item: Item) -> bool {
         let bytes = item.bytes();
+        // Reserve first, then check: two producers that check first could both take the last room.
+        // The count guards no other memory, so `Relaxed` is enough.
         let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         let has_room = bytes == 0 || before + bytes <= self.max_bytes;
         let is_queued = has_room && self.sender.send(item).is_ok();

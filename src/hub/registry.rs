@@ -1,4 +1,4 @@
-//! Connects streams and taps: one place per session, and one for taps of all sessions.
+//! Connects streams and taps: one topic per session, and one for the taps of all sessions.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +35,7 @@ pub(super) struct Topic {
     streams: Mutex<HashMap<StreamId, Arc<Running>>>,
 }
 
-/// What consumers may know of a stream that runs here.
+/// A stream that runs here, as consumers see it.
 pub(super) struct Running {
     pub stream: Mutex<Arc<StreamInfo>>,
     pub people: Mutex<Roster>,
@@ -60,17 +60,19 @@ impl Registry {
         let topic = session.map_or_else(|| Arc::clone(&self.everything), |id| self.session(id));
         let queue = Arc::new(TapQueue::new(wants, max_bytes));
         topic.taps().push(Arc::clone(&queue));
+        // After the push: a stream that sees the new number must also find the new tap.
         topic.version.fetch_add(1, Ordering::Release);
         Tap::new(queue, Some(topic))
     }
 
-    /// The streams of a session that run here, and who is in them.
+    /// The streams of a session that run here, with their participants.
     pub(super) fn running(&self, session: SessionId) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
         self.session(session).about()
     }
 
     /// The streams of every session that run here.
     pub(super) fn running_all(&self) -> Vec<(Arc<StreamInfo>, Vec<Arc<Person>>)> {
+        // Copied, so that the registry's lock is not held while each roster is locked.
         let topics: Vec<Arc<Topic>> = self.sessions().values().cloned().collect();
         topics.iter().flat_map(|topic| topic.about()).collect()
     }
@@ -79,7 +81,7 @@ impl Registry {
         self.changes.subscribe()
     }
 
-    /// A stream begins to run here.
+    /// Registers a stream that begins to run here.
     pub(super) fn begin(&self, running: Arc<Running>, sinks: Vec<Arc<TapQueue>>) -> Fanout {
         let stream = Arc::clone(&*running.stream());
         let topic = self.session(stream.session_id);
@@ -101,7 +103,8 @@ impl Registry {
     fn session(&self, id: SessionId) -> Arc<Topic> {
         let mut sessions = self.sessions();
         if !sessions.contains_key(&id) {
-            // Nobody else holds a place that neither stream nor tap has.
+            // A topic that only this map holds has neither stream nor tap. A tap's or stream's
+            // `Arc` is cloned under the same lock, so the count cannot rise meanwhile.
             sessions.retain(|_, topic| Arc::strong_count(topic) > 1);
         }
         Arc::clone(sessions.entry(id).or_default())
@@ -136,14 +139,14 @@ impl Topic {
     }
 }
 
-/// One stream's way to its taps and sinks.
+/// Passes one stream's frames to its taps and sinks.
 pub(super) struct Fanout {
     topics: [Arc<Topic>; 2],
-    /// The places' versions that `taps` and `media` are from.
+    /// The versions of the topics that `taps` and `media` were read at.
     seen: Option<[u64; 2]>,
     sinks: Vec<Arc<TapQueue>>,
     taps: Vec<Arc<TapQueue>>,
-    /// What anybody wants.
+    /// The media that at least one consumer wants.
     media: MediaSet,
     running: Arc<Running>,
     changes: watch::Sender<()>,
@@ -155,16 +158,18 @@ impl Fanout {
         &self.running
     }
 
-    /// The stream is not what it was.
+    /// Notifies consumers that the stream's description has changed.
     pub(super) fn tell(&self) {
         self.changes.send_replace(());
     }
 
-    /// Whether anybody wants frames of this medium now.
+    /// Whether a consumer wants frames of this medium now.
     pub(super) fn wants(&mut self, medium: Medium) -> bool {
         let version = |topic: &Arc<Topic>| topic.version.load(Ordering::Acquire);
         let versions = [version(&self.topics[0]), version(&self.topics[1])];
         if self.seen != Some(versions) {
+            // The versions were read before the taps: a tap that comes in between causes one more
+            // read, never a missed one.
             self.look(versions);
         }
         self.media.contains(medium)
@@ -206,11 +211,13 @@ impl Fanout {
         }
     }
 
-    /// Tells everybody that the stream runs here no more. Only the first call counts.
+    /// Notifies consumers that the stream no longer runs here. Only the first call has an effect.
     pub(super) fn over(&mut self, is_final: bool) {
         if std::mem::replace(&mut self.is_over, true) {
             return;
         }
+        // Called for its refresh of `taps`: a tap that came after the last frame must learn of the
+        // end, too.
         self.wants(Medium::Audio);
         let stream = Arc::clone(&*self.running.stream());
         self.topics[1].streams().remove(&stream.stream_id);

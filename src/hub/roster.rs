@@ -9,19 +9,20 @@ use crate::model::{
     ContactCenterEvent, EntryBody, Participant, Speaker, SpeakerRef, UserId, UserIdRef,
 };
 
-/// How many people a stream's roster holds; those who left make room.
+/// The most people in a stream's roster; those who left make room.
 const MAX_PEOPLE: usize = 2048;
-/// The most parties without a participant's number; an engagement has two to ten.
+/// The most parties without a numeric user id. An engagement has two to ten parties; the bound is
+/// for a peer that sends ever new channels.
 const MAX_PARTIES: usize = 256;
 
-/// Somebody in a session, as far as Zoom has told.
+/// A person in a session, as far as Zoom has reported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Person {
     #[serde(flatten)]
     pub speaker: Speaker,
-    /// When Zoom reported the join; unknown for somebody who was only heard. Unix milliseconds.
+    /// When Zoom reported the join; none for a person who was only heard. Unix milliseconds.
     pub joined_ms: Option<i64>,
-    /// When they left; none while they are present.
+    /// When the person left; none while present.
     pub left_ms: Option<i64>,
 }
 
@@ -59,7 +60,8 @@ impl Roster {
         }
     }
 
-    /// Who spoke last, by Zoom's active-speaker events: the mixed sound has no other name.
+    /// The active speaker by Zoom's last event. Frames of mixed audio name no speaker
+    /// (rtms-protocol.md section 22).
     fn active(&self) -> Option<&Arc<Person>> {
         self.by_id.get(&self.active?)
     }
@@ -98,13 +100,19 @@ impl Roster {
     fn participant(&mut self, person: &Participant) -> Option<&mut Person> {
         let Participant { user_id, user_name } = person;
         if self.by_id.len() >= MAX_PEOPLE && !self.by_id.contains_key(user_id) {
+            // Only when the roster is full: the API shows people who left for as long as there is
+            // room.
             self.by_id.retain(|_, known| known.left_ms.is_none());
             if self.by_id.len() >= MAX_PEOPLE {
                 return None;
             }
         }
         let stranger = || Arc::new(Person::of(Speaker::participant(*user_id, None)));
+        // Frames in consumers' queues hold the old value: they keep the name that was known when
+        // they were made.
         let known = Arc::make_mut(self.by_id.entry(*user_id).or_insert_with(stranger));
+        // Zoom's leave event has no name (rtms-protocol.md section 22); it must not erase the known
+        // one.
         if user_name.is_some() {
             known.speaker.name.clone_from(user_name);
         }
@@ -131,9 +139,12 @@ impl Roster {
         let who = speaker.by_ref();
         let mut party = self.party(&who);
         let known = Arc::make_mut(&mut party);
+        // An event may name a party by one id and a frame by the other; the party collects both.
         known.speaker.channel_id = known.speaker.channel_id.take().or(speaker.channel_id.clone());
         known.speaker.user_id = known.speaker.user_id.take().or(speaker.user_id.clone());
         change(known);
+        // `party` did not keep a new party if the roster is full; then there is no entry to
+        // replace.
         if let Some(place) = self.parties.iter_mut().find(|known| who.is(&known.speaker)) {
             place.clone_from(&party);
         }

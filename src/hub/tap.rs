@@ -1,4 +1,5 @@
-//! Taps: who wants frames, of which streams, and the queues between.
+//! Taps: which consumer wants which frames, and the bounded queues between a stream and its
+//! consumers.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,31 +13,31 @@ use super::left_out::{LeftOut, LeftOuts};
 use super::registry::Topic;
 use crate::model::{MediaSet, Medium, Product, SpeakerFilter};
 
-/// What a queued item takes beside its payload, roughly.
+/// The approximate size of a queued item without its payload.
 const ITEM_BYTES: usize = 256;
 
-/// Which frames a tap takes.
+/// The frames that a tap takes.
 #[derive(Debug, Clone, Default)]
 pub struct Wants {
-    /// Audio, video and share come as frames; transcript and chat are entries, and come from
-    /// [`super::Hub::subscribe`].
+    /// The media whose frames are wanted. Audio, video and share come as frames; transcript and
+    /// chat are entries and come from [`super::Hub::subscribe`].
     pub media: MediaSet,
-    /// Only frames of these speakers.
+    /// Takes only frames of these speakers.
     pub speakers: SpeakerFilter,
-    /// Only streams of this product.
+    /// Takes only streams of this product.
     pub product: Option<Product>,
 }
 
-/// What may wait for a sink.
+/// How much may be queued for a sink.
 #[derive(Debug, Clone, Copy)]
 pub struct SinkLimits {
-    /// Of one stream.
+    /// The most bytes for one stream.
     pub each_bytes: usize,
-    /// Of all streams together.
+    /// The most bytes for all streams together.
     pub all_bytes: usize,
 }
 
-/// What waits for a sink in all its queues.
+/// The bytes queued for a sink, over the queues of all its streams.
 #[derive(Debug)]
 pub(super) struct Total {
     bytes: AtomicUsize,
@@ -49,11 +50,12 @@ impl Total {
     }
 }
 
-/// What comes out of a tap.
+/// An item that a tap returns.
 #[derive(Debug, Clone)]
 pub enum Tapped {
     Frame(Arc<Frame>),
-    /// The oldest waiting frames of a medium were dropped here, because the reader was too slow.
+    /// This many of the oldest queued frames of a medium were dropped here, because the reader was
+    /// too slow.
     Dropped(Medium, u64),
     /// Asks a sink to call [`Tap::settled`] once every frame it took so far is kept or reported as dropped.
     Settle,
@@ -75,22 +77,23 @@ impl Tap {
         Self { queue, place }
     }
 
-    /// What comes next. Cancel-safe.
+    /// Waits for the next item. Cancel-safe.
     pub async fn next(&mut self) -> Tapped {
         loop {
             if let Some(item) = self.try_next() {
                 return item;
             }
+            // `notify_one` stores a permit: a push between the check and this line is not missed.
             self.queue.news.notified().await;
         }
     }
 
-    /// What is there already.
+    /// The next item if one is queued; does not wait.
     pub fn try_next(&mut self) -> Option<Tapped> {
         self.queue.lock().pop()
     }
 
-    /// What it takes, and the entries that its owner asked for beside them.
+    /// The media that the tap takes, including those that come as entries.
     pub fn media(&self) -> MediaSet {
         self.queue.wants.media
     }
@@ -106,7 +109,8 @@ impl Tap {
         self.queue.settled.notify_one();
     }
 
-    /// Takes no frames from now on, or takes them again. What a sink does not take is a gap in the ledger.
+    /// Refuses frames from now on, or takes them again. Frames that a sink refuses are a gap in the
+    /// ledger.
     pub fn refuse(&self, refuse: bool) {
         self.queue.is_refusing.store(refuse, Ordering::Relaxed);
     }
@@ -115,6 +119,8 @@ impl Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         self.queue.is_refusing.store(true, Ordering::Relaxed);
+        // The order matters: refuse first, then count what is queued, then clear it; `is_closed`
+        // only after the count, because the stream collects the count once it sees the flag.
         self.queue.leave_out(self.queue.waiting());
         self.queue.lock().clear();
         self.queue.is_closed.store(true, Ordering::Release);
@@ -146,12 +152,13 @@ struct Waiting {
     waiting: VecDeque<Tapped>,
     bytes: usize,
     dropped: [u64; Medium::ALL.len()],
-    /// Of a sink: its other queues count, too.
+    /// The sink's total over all its queues; none for a live consumer.
     total: Option<Arc<Total>>,
 }
 
 impl Waiting {
-    /// Drops are told first: they are of what came before everything that waits.
+    /// Takes the next item. Reports drops first: the dropped frames are older than everything that
+    /// is queued.
     fn pop(&mut self) -> Option<Tapped> {
         for (medium, dropped) in Medium::ALL.into_iter().zip(&mut self.dropped) {
             if *dropped > 0 {
@@ -193,6 +200,7 @@ impl Waiting {
     /// Drops the oldest frame and returns it, if there is one.
     fn drop_oldest(&mut self) -> Option<Arc<Frame>> {
         let is_frame = |item: &Tapped| matches!(item, Tapped::Frame(_));
+        // Only frames are dropped: without `Settle` or `Over` the reader would wait in vain.
         let index = self.waiting.iter().position(is_frame)?;
         let Some(Tapped::Frame(frame)) = self.waiting.remove(index) else { return None };
         self.shrink(frame_bytes(&frame));
@@ -217,7 +225,7 @@ impl TapQueue {
         }
     }
 
-    /// A queue of a sink.
+    /// Creates the queue of a sink, which also counts towards the sink's total.
     pub(super) fn of_sink(wants: Wants, max_bytes: usize, total: Arc<Total>) -> Self {
         let mut queue = Self::new(wants, max_bytes);
         queue.waiting = Mutex::new(Waiting { total: Some(total), ..Waiting::default() });
@@ -249,6 +257,8 @@ impl TapQueue {
         {
             dropped.add(LeftOut::of(&frame));
         }
+        // Released before `leave_out` takes its own lock: the two are never held together, so they cannot
+        // deadlock.
         drop(waiting);
         self.leave_out(dropped);
         self.news.notify_one();
@@ -284,6 +294,8 @@ impl TapQueue {
 
     /// Waits until the sink has settled the frames it took. If it does not in time, the queued frames count as dropped.
     pub(super) async fn settle(&self, until: Instant) {
+        // Reset before `Settle` is queued, or an answer from an earlier round would count for this
+        // one.
         self.is_settled.store(self.is_closed.load(Ordering::Acquire), Ordering::Release);
         self.push(Tapped::Settle);
         while !self.is_settled.load(Ordering::Acquire) && !self.is_closed.load(Ordering::Acquire) {

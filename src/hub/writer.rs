@@ -23,6 +23,7 @@ const MAX_BATCH: usize = 1000;
 const ENTRIES: Kind<Append> = Kind {
     max_items: MAX_BATCH,
     bytes: |append| entry_bytes(&append.entry.body),
+    // The placeholder keeps the number, so that readers see no hole in the sequence.
     stand_in: |append| append.with(not_kept(&append.entry.body)),
 };
 /// Figures are replaceable: a newer update follows.
@@ -41,7 +42,7 @@ const OFFERS: Kind<Offer> = Kind {
 
 #[derive(Debug, Clone)]
 pub struct WriterSettings {
-    /// How long an entry waits at most for others in its batch.
+    /// The longest time that an entry waits for others in its batch.
     pub batch_interval: Duration,
     /// The most bytes queued while the store is unavailable. Beyond that, entries are dropped and counted.
     pub max_queued_bytes: usize,
@@ -119,12 +120,16 @@ impl Writer {
     pub async fn run(mut self) {
         loop {
             let Batch { entries, updates, bytes, change } = self.gather().await;
+            // Entries release their bytes one by one in `append`: those set aside still occupy
+            // memory. The rest of the batch (updates) is released here.
             let entry_bytes: usize = entries.iter().map(|(_, heard)| heard.bytes()).sum();
             let numbered = self.number(entries);
             let stored = self.append(numbered).await;
             self.update(updates).await;
             self.queue.done(bytes - entry_bytes);
             self.hub.publish(stored);
+            // After the batch: a change takes effect between the entries before it and those after
+            // it.
             if let Some(change) = change {
                 self.change(change).await;
             }
@@ -144,7 +149,7 @@ impl Writer {
                     Err(_) => break,
                 },
             };
-            // The hub holds a sender, and we hold the hub: there is no end.
+            // Never happens: the writer holds the hub, and the hub holds a sender.
             let Some(item) = item else { break };
             self.add(&mut batch, item);
             until.get_or_insert_with(|| Instant::now() + self.settings.batch_interval);
@@ -211,7 +216,8 @@ impl Writer {
         stored
     }
 
-    /// Reads what is stored under this entry's number, which may be the entry itself after all; none if nothing is.
+    /// Reads what is stored under this entry's number. That may be the entry itself, if only the
+    /// answer was lost. Returns none if nothing is stored.
     async fn read_back(&self, entry: Entry) -> Option<Entry> {
         let Entry { stream_id, seq, body, .. } = entry;
         let stored = until_answered(|| self.store.entry(&stream_id, seq)).await;
@@ -221,7 +227,8 @@ impl Writer {
         stored
     }
 
-    /// Marks streams as claimed by someone since, and reports them to their owner, which finds out by which node.
+    /// Marks streams as claimed since, and reports them to the supervisor, which finds out by which
+    /// node.
     fn fence<'a>(&mut self, streams: impl IntoIterator<Item = &'a StreamId>) {
         for stream_id in streams {
             let Some(log) = self.logs.get_mut(stream_id) else { continue };
@@ -301,6 +308,7 @@ impl Writer {
     async fn claimed(&mut self, stream_id: &StreamId, epoch: i64, last_seq: u64) {
         let stored = self.stored_under_epoch(stream_id).await;
         let Some(log) = self.logs.get_mut(stream_id) else { return };
+        // `stored` must be read before this call, which replaces the epoch that it refers to.
         let (again, bytes) = log.claimed(epoch, last_seq, stored);
         let update = log.take_update();
         self.queue.done(bytes);
@@ -315,12 +323,14 @@ impl Writer {
     fn answer(&mut self, stream_id: &StreamId) {
         let log = self.logs.get_mut(stream_id).filter(|log| log.standing() != Standing::Fenced);
         for waiting in log.into_iter().flat_map(Log::take_waiting) {
+            // An error means that the requester stopped waiting.
             let _ = waiting.send(());
         }
     }
 
     /// The last number that was stored under the current epoch, including by an attempt without an answer.
     async fn stored_under_epoch(&self, stream_id: &StreamId) -> u64 {
+        // Saves the query in the usual case: a stream that closes has nothing set aside.
         let Some(log) = self.logs.get(stream_id).filter(|log| log.has_aside()) else { return 0 };
         let epoch = log.epoch();
         let stored = until_answered(|| self.store.last_seq_of(stream_id, epoch)).await;
@@ -330,7 +340,7 @@ impl Writer {
         })
     }
 
-    /// Offers the entries that came since from streams that another node took.
+    /// Offers the entries that arrived since another node took their streams.
     async fn offer_aside(&mut self) {
         let is_waiting = |log: &Log| log.standing() == Standing::Taken && log.has_aside();
         let waiting = self.logs.iter().filter(|(_, log)| is_waiting(log));

@@ -13,6 +13,7 @@ impl Feed {
             false => Beginning::PickedUp,
         };
         if !is_contested {
+            // A full queue is not an error here: the first entry tries again.
             self.begin();
         }
     }
@@ -30,9 +31,13 @@ impl Feed {
     /// Appends the entries that other daemons received while this one was not connected. Dismisses the others, which
     /// this daemon received too.
     pub fn handed_over(&mut self, mut offers: Vec<Offer>) {
+        // Offers arrive over two paths, the supervisor's command and the read at the stream's end. None may be
+        // appended twice.
         offers.retain(|offer| offer.key() > self.offered);
         let Some(last) = offers.last().map(Offer::key) else { return };
         self.offered = last;
+        // Both daemons may have received an entry around the takeover. The ledger decides by time, because Zoom
+        // gives entries no id.
         let (missing, known): (Vec<_>, Vec<_>) = offers.into_iter().partition(|offer| {
             let medium = offer.body.piece().map(|(medium, _)| medium);
             self.ledger.is_missing(medium, offer.at_ms)
