@@ -1,8 +1,9 @@
-//! What is live: one owned task per stream, started, moved and stopped by what the store says.
+//! Live streams: one owned task per stream, started, moved and stopped as the store's rows say.
 //!
-//! The rows of the store are what should be; the tasks are what is. A webhook changes a row and names its
-//! stream; the supervisor looks at the row and acts. It also looks at all rows now and then, so that a name
-//! that got lost, a crash between the two, and a stream whose daemon died are all found the same way.
+//! The rows of the store are the desired state, and the tasks are the actual state. A webhook changes a row and
+//! names its stream to the supervisor, which reads the row and acts. The supervisor also polls all rows
+//! periodically, so that a lost name, a crash between the two steps, and a stream whose daemon died are all
+//! found in the same way.
 
 mod driver;
 mod run;
@@ -26,15 +27,15 @@ use crate::store::Store;
 use crate::zoom::Credentials;
 use crate::zoom::signature::HandshakeIds;
 
-/// How many names of changed streams may wait for the supervisor; the rest is found by looking.
+/// How many names of changed streams may wait for the supervisor. Polling finds those that find no room.
 pub const CHANGES_QUEUE: usize = 1024;
 
-/// What every stream of this daemon has in common.
+/// The settings that all streams of this daemon share.
 #[derive(Clone)]
 pub struct Settings {
     pub node: NodeId,
     pub client: Credentials,
-    /// Of the Video SDK app; without it `client` signs for Video SDK sessions, too.
+    /// The Video SDK app's credentials. Without them `client` signs for Video SDK sessions, too.
     pub video_sdk: Option<Credentials>,
     pub handshake_ids: HandshakeIds,
     pub params: Params,
@@ -44,35 +45,38 @@ pub struct Settings {
     pub max_streams: usize,
     pub leases: Leases,
     pub at_shutdown: AtShutdown,
-    /// How long the streams have to end after the stop.
+    /// How long the streams may take to end after the stop.
     pub grace: Duration,
 }
 
 /// How daemons that share a store divide the streams among them.
 #[derive(Debug, Clone, Copy)]
 pub struct Leases {
-    /// How long a stream stays ours without a sign of life; another daemon takes it after that.
+    /// How long a stream stays this daemon's without a renewal. After that another daemon takes it.
     pub lease: Duration,
-    /// How often all rows are looked at. A small part of `lease`.
+    /// How often all rows are polled. A small part of `lease`, so that one failed poll costs no stream.
     pub look_every: Duration,
 }
 
 impl Default for Leases {
     fn default() -> Self {
+        // A dead daemon's streams are picked up after 15 s plus one poll, well inside Zoom's 60 s for a rejoin
+        // (rtms-protocol.md section 3.6). Five polls fit in a lease.
         Self { lease: Duration::from_secs(15), look_every: Duration::from_secs(3) }
     }
 }
 
-/// What becomes of live streams when the daemon stops.
+/// What the daemon does with live streams when it stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtShutdown {
-    /// Drop the sockets without a word; the next start picks the streams up inside Zoom's windows.
+    /// Drop the sockets without a close request. The next start picks the streams up within Zoom's rejoin
+    /// windows.
     Leave,
-    /// End them at Zoom's.
+    /// End them with a close request to Zoom.
     Close,
 }
 
-/// A supervisor, and the sender that names changed streams to it.
+/// Creates a supervisor and the sender that names changed streams to it.
 pub fn supervisor(
     settings: Settings,
     store: Store,

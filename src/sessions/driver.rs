@@ -1,4 +1,5 @@
-//! The sockets of one stream: bytes in, bytes out. Decides nothing; the state machine does.
+//! Drives one stream: moves bytes between its sockets and the state machine. The state machine makes every
+//! decision.
 
 mod held;
 mod links;
@@ -34,7 +35,7 @@ const WAITS_IN_WINDOW: u32 = 3;
 /// A command from the stream's owner to its driver.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Zoom announced the stream again: the new server, and how often it has by now.
+    /// Zoom announced the stream again: the new server, and the number of announcements so far.
     Moved {
         endpoint: Endpoint,
         generation: i64,
@@ -43,19 +44,19 @@ pub(super) enum Command {
     Stopped {
         reason: Option<StopReason>,
     },
-    /// Ask for this participant's video.
+    /// Subscribe to this participant's video.
     PinVideo(UserId),
     /// The lease has changed.
     Leased,
     /// Entries that other daemons received while they ran the stream.
     HandedOver(Vec<Offer>),
-    /// End the stream at Zoom's, too.
+    /// End the stream with a close request to Zoom.
     Close,
-    /// Drop the sockets without a word: Zoom waits, and somebody picks the stream up.
+    /// Drop the sockets without a close request: Zoom waits, and a daemon picks the stream up.
     Leave,
 }
 
-/// How a drive ended.
+/// How a stream's driver ended.
 #[derive(Debug)]
 pub(super) enum Exit {
     Finished(End),
@@ -74,11 +75,11 @@ pub(super) struct Lease {
     pub until: Instant,
 }
 
-/// Everything a drive needs.
+/// Everything that a driver needs.
 pub(super) struct Job {
     pub setup: Setup,
     pub endpoint: Endpoint,
-    /// The announcement that `endpoint` is from; follows the moves.
+    /// The announcement that `endpoint` is from; updated by each move.
     pub generation: i64,
     pub lease: watch::Receiver<Lease>,
     /// The stream was claimed from a daemon that did not release it.
@@ -88,7 +89,7 @@ pub(super) struct Job {
     pub feed: Feed,
 }
 
-/// Runs a stream to its end, or until it is told to leave it. All its sockets live and die in here.
+/// Runs a stream to its end, or until a command to leave it. Owns all its sockets.
 pub(super) async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>) -> Exit {
     let mut stream = Stream::new(Instant::now(), job.seed, job.setup.clone(), job.endpoint.clone());
     if job.is_taken_over {
@@ -137,7 +138,7 @@ impl Driver<'_> {
             }
             self.feed.report(self.stream.status(), now);
             self.set_alarm();
-            // Sockets last: a busy link must not hide a command or another link's silence.
+            // `biased`, sockets last: a busy link must not hide a command or another link's timeout.
             let news = tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -148,9 +149,11 @@ impl Driver<'_> {
                 input = self.links.next() => Some(input),
             };
             now = Instant::now();
+            // Checked on every turn, because `Command::Leased` is lost when the queue is full.
             if matches!(self.lease.has_changed(), Ok(true)) {
                 self.leased(now);
             }
+            // Media may be queued behind the loss, and the state machine drops the media links with signaling.
             if let Some(Input::Lost(LinkId::Signaling, _)) = &news
                 && let Some(over) = self.read_the_rest()
             {
@@ -171,11 +174,12 @@ impl Driver<'_> {
         }
     }
 
-    /// Reads what the media links have already received before they are dropped. After the process was suspended, that
-    /// is everything.
+    /// Reads the messages that the links have already received before they are dropped. After the process was
+    /// suspended, these may be all messages since.
     fn read_the_rest(&mut self) -> Option<Exit> {
         for _ in 0..MOST_AT_ONCE {
-            // Tokio's budget would make a task that reads a lot yield, and there is no later turn.
+            // Without `unconstrained`, Tokio's budget would report `Pending` after some reads, and
+            // `now_or_never` has no later turn.
             match unconstrained(self.links.next()).now_or_never()? {
                 // This link is dropped with the others.
                 Input::Lost(..) if !self.stream.is_ending() => continue,
@@ -208,12 +212,14 @@ impl Driver<'_> {
         }
     }
 
-    /// Does what the state machine asks for, until it asks for nothing.
+    /// Performs the state machine's outputs until there are none. Returns how the driver ends, if it does.
     fn perform(&mut self) -> Option<Exit> {
         while let Some(output) = self.stream.poll() {
             match output {
                 Output::Dial(id, endpoint) => self.dial(id, endpoint),
                 Output::HangUp(id, how) => {
+                    // A held dial has no slot in `links`: without this line the link would be dialled after its
+                    // hang-up.
                     self.held.remove(id);
                     self.links.hang_up(id, how);
                 }
@@ -249,6 +255,7 @@ impl Driver<'_> {
         let Lease { epoch, until } = *self.lease.borrow_and_update();
         if epoch != self.epoch {
             self.epoch = epoch;
+            // Another daemon may have connected under the claim between the two epochs.
             self.stream.contested();
             self.feed.claimed_again(now);
         }
@@ -257,7 +264,8 @@ impl Driver<'_> {
         }
     }
 
-    /// Translates a command for the state machine; none for a command it does not need.
+    /// Translates a command into an input of the state machine. Returns none for a command that the driver
+    /// handles itself.
     fn input(&mut self, command: Command) -> Option<Input> {
         match command {
             Command::Moved { endpoint, generation } => {
@@ -276,8 +284,8 @@ impl Driver<'_> {
         }
     }
 
-    /// Moves the alarm only when it would ring too late: an early ring is harmless, and every frame moves
-    /// the deadline on.
+    /// Moves the alarm only when it would ring too late. An early ring is harmless, and every frame moves the
+    /// deadline.
     fn set_alarm(&mut self) {
         let Some(deadline) = self.stream.deadline() else { return };
         let deadline = tokio::time::Instant::from_std(deadline);

@@ -51,7 +51,8 @@ impl Run {
     /// Drives the stream and records its end, if it ends.
     pub(super) async fn run(mut self) -> After {
         let drive = drive(&mut self.job, &mut self.commands).await;
-        // From here on the supervisor cannot send commands to this task.
+        // From here on the supervisor cannot send commands to this task: a command that is accepted must have
+        // an effect.
         self.commands.close();
         match drive {
             Exit::LeftToOwner => {
@@ -63,11 +64,14 @@ impl Run {
                 tracing::info!(stream_id = %self.stream_id, "released the stream for another daemon or the next start")
             }
             Exit::Finished(end) => {
+                // Before the end is recorded: the store accepts no offered entry after it.
                 self.take_last_offers().await;
                 self.job.feed.finish().await;
-                // Boxed: a store's transaction is large, and every live stream would carry room for it.
+                // Boxed: the future of a store's transaction is large, and would enlarge every live stream's
+                // task.
                 let (generation, lease) = (self.job.generation, &self.job.lease);
                 Box::pin(self.end_recorder.end(&self.stream_id, generation, lease, &end)).await;
+                // Last, so that a consumer that learns of the end finds it in the store.
                 self.job.feed.over(true);
             }
         }
@@ -124,6 +128,7 @@ impl EndRecorder {
         let mut wait = FIRST_RETRY;
         loop {
             let now_ms = clock::now_ms();
+            // Read for every try: this node may claim the stream again while it retries.
             let epoch = lease.borrow().epoch;
             let (ending, reason) = (ending.clone(), end.stop_reason);
             let ended =
@@ -144,7 +149,7 @@ impl EndRecorder {
     }
 }
 
-/// What the stream's last entry says. An end that was asked for needs no cause.
+/// The content of the stream's last entry. A requested end needs no cause.
 fn ending_of(end: &End) -> Ending {
     let is_asked = matches!(end.outcome, Outcome::Stopped | Outcome::Closed);
     let detail = (!is_asked && !end.detail.is_empty()).then(|| end.detail.clone());
@@ -182,6 +187,7 @@ pub(super) fn job(
 pub(super) fn params(settings: &Settings, stream: &StreamRecord) -> Params {
     let Some(media) = &stream.media else { return settings.params.clone() };
     let overrides: Option<ParamsOverrides> =
+        // An older version may have stored these: an error must not keep the stream from running.
         serde_json::from_value(Value::Object(media.clone())).ok();
     let resolved = overrides.map(|overrides| Params::resolve(&settings.params, &overrides));
     resolved.and_then(Result::ok).unwrap_or_else(|| {

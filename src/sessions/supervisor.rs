@@ -22,9 +22,9 @@ use crate::store::{Claim, OfferKey, Store, StoreError};
 
 /// How many commands may wait for one stream.
 const COMMANDS_QUEUE: usize = 16;
-/// How many streams are taken up in one transaction.
+/// How many streams are claimed in one transaction.
 const ORPHANS_AT_ONCE: u32 = 200;
-/// How many changed streams are looked at together.
+/// How many changed streams are handled together.
 const CHANGES_AT_ONCE: usize = 64;
 
 /// Owns every stream's task.
@@ -36,11 +36,12 @@ pub struct Supervisor {
     stop: CancellationToken,
     running: HashMap<StreamId, Running>,
     tasks: JoinSet<After>,
-    /// Whose task it is that ended, panicked or not.
+    /// The stream of each task. A panicked task returns only its id.
     task_streams: HashMap<Id, StreamId>,
-    /// The last look failed; said once per outage.
+    /// Whether the last request to the store failed. Logged once per outage.
     store_is_away: bool,
-    /// Until then other nodes' leases are not judged: what kept us from the store may have kept them.
+    /// Until then no other node's stream is claimed: an outage of the store that this node saw may have kept
+    /// the others from renewing their leases.
     patient_until: Option<Instant>,
 }
 
@@ -98,6 +99,7 @@ impl Supervisor {
     /// Runs until the stop, then ends or leaves the streams inside the grace.
     pub async fn run(mut self) {
         let mut look = interval(self.settings.leases.look_every);
+        // A slow store would otherwise be asked several times in a row to catch up.
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (stop, hub, mut changed) =
             (self.stop.clone(), Arc::clone(&self.end_recorder.hub), Vec::new());
@@ -107,6 +109,7 @@ impl Supervisor {
                 Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => {
                     self.ended(ended).await;
                 }
+                // Cancel-safe: a cancelled `recv_many` has moved nothing into `changed`.
                 1.. = self.changes.recv_many(&mut changed, CHANGES_AT_ONCE) => {
                     self.look_at(std::mem::take(&mut changed)).await;
                 }
@@ -117,7 +120,7 @@ impl Supervisor {
         self.shut_down().await;
     }
 
-    /// These streams' rows have changed.
+    /// Reads the rows of changed streams, claims those that do not run here, and notifies those that do.
     async fn look_at(&mut self, streams: Vec<StreamId>) {
         let (running, others): (Vec<_>, Vec<_>) =
             streams.into_iter().partition(|stream| self.running.contains_key(stream));
@@ -147,13 +150,14 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Prolongs our leases, acts on what changed in our rows, and takes up what nobody runs.
+    /// Renews this node's leases, acts on changed rows, and claims streams that no daemon runs.
     async fn look_at_all(&mut self) {
         let looked = self.try_look_at_all().await;
         self.note_answer(looked);
     }
 
     async fn try_look_at_all(&mut self) -> Result<(), StoreError> {
+        // Taken before the request: the lease here must not outlast the lease in the store.
         let (node, lease_ms, until) = (self.settings.node, self.lease_ms(), self.lease_until());
         let ours = self.store.renew_leases(node, lease_ms).await?;
         let mut lost: HashSet<StreamId> = self.running.keys().cloned().collect();
@@ -165,8 +169,11 @@ impl Supervisor {
                     running.prolong(record.epoch, until);
                     self.tell(record);
                 }
+                // Claimed again under a later epoch by this node: `settle` handles it, since it stays in
+                // `lost`.
                 Some(_) => {}
-                // Claimed, and the answer was lost: ours, and nobody runs it.
+                // Claimed, but the store's answer was lost: the lease is this node's, and no task runs the
+                // stream.
                 None => unclaimed.push(record.stream_id.clone()),
             }
         }
@@ -197,8 +204,8 @@ impl Supervisor {
         }
     }
 
-    /// Tells a running stream what its row says and it does not know yet. What finds its queue full is told
-    /// at the next look.
+    /// Sends a running stream the changes of its row that it does not know yet. A change that finds the
+    /// stream's queue full is sent at the next poll.
     fn tell(&mut self, record: &StreamRecord) {
         let Some(running) = self.running.get_mut(&record.stream_id) else { return };
         if record.generation > running.generation {
@@ -208,6 +215,7 @@ impl Supervisor {
                     running.commands.try_send(Command::Moved { endpoint, generation }).is_ok()
                 }
                 Err(error) => {
+                    // Counts as delivered: the same row would be refused, and logged, at every poll.
                     tracing::warn!(stream_id = %record.stream_id, "the new server_urls {error}");
                     true
                 }
@@ -234,6 +242,7 @@ impl Supervisor {
 
     fn start(&mut self, claim: Claim, until: StdInstant) {
         let stream = &claim.stream;
+        // Two claims of one stream may be under way: by a webhook and by a poll.
         if self.running.contains_key(&stream.stream_id) {
             return;
         }
@@ -311,7 +320,7 @@ impl Supervisor {
         self.task_streams.insert(task.id(), stream.stream_id.clone());
     }
 
-    /// A task is over. A panic ends only its own stream.
+    /// Handles a task that ended. A panic ends only its own stream.
     async fn ended(&mut self, ended: Result<(Id, After), JoinError>) {
         let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
         let Some(stream_id) = self.task_streams.remove(&task) else { return };
@@ -340,6 +349,7 @@ impl Supervisor {
         };
         for (stream_id, running) in &self.running {
             if running.lost_since.is_some() {
+                // Or its flush would wait for an answer that nobody gives after shutdown.
                 self.end_recorder.hub.taken(stream_id);
             }
             // If the queue is full, an earlier command or the end of the grace period ends the stream.
@@ -350,7 +360,8 @@ impl Supervisor {
             while !tasks.is_empty() {
                 tokio::select! {
                     _ = tasks.join_next() => {}
-                    // After shutdown nobody here learns which daemon has the stream.
+                    // The supervisor no longer polls, so it cannot find out which daemon has the stream: the
+                    // entries are offered to it.
                     Some((stream_id, _)) = hub.fenced() => hub.taken(&stream_id),
                 }
             }
@@ -364,7 +375,7 @@ impl Supervisor {
         }
     }
 
-    /// The time until which a stream that is claimed or renewed now certainly belongs to this daemon.
+    /// The time until which a stream that is claimed or renewed now belongs to this daemon for certain.
     fn lease_until(&self) -> StdInstant {
         StdInstant::now() + self.settings.leases.lease
     }

@@ -29,12 +29,15 @@ impl HeldDials {
         id: LinkId,
         endpoint: Endpoint,
     ) -> Option<Endpoint> {
+        // A link has at most one dial, or a release would open two sockets for it.
         self.remove(id);
         if now < lease_until {
             self.since = None;
             return Some(endpoint);
         }
         let since = *self.since.get_or_insert(now);
+        // The store may be down for every daemon; then no other daemon takes the stream, and Zoom's window runs
+        // out.
         if now >= since + self.patience {
             return Some(endpoint);
         }

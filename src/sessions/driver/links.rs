@@ -1,4 +1,4 @@
-//! The open sockets of one stream, polled together: dials, reads, writes, hang-ups.
+//! The sockets of one stream, polled together: dials, reads, writes, hang-ups.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -16,12 +16,12 @@ use crate::rtms::stream::{HangUp, Input, LossReason};
 
 type Dial = Pin<Box<dyn Future<Output = Result<Socket, String>> + Send>>;
 
-/// All the sockets of one stream, and the dials under way.
+/// The open sockets of one stream and its running dials.
 pub(super) struct Links {
     slots: Vec<Slot>,
     /// Where the next poll begins, so that a busy link cannot hide another's messages.
     turn: usize,
-    /// The stream's task, for the sockets to wake.
+    /// The stream's task, which the sockets wake.
     task: Arc<AtomicWaker>,
     network: Network,
 }
@@ -29,8 +29,8 @@ pub(super) struct Links {
 struct Slot {
     id: LinkId,
     kind: Kind,
-    /// A poll of a socket that has nothing costs almost as much as one that has: only those are polled
-    /// that were woken.
+    /// Whether the socket woke the task. Polling an idle socket costs almost as much as polling a ready one, so
+    /// only woken sockets are polled.
     woken: Arc<Woken>,
     waker: Waker,
 }
@@ -40,7 +40,7 @@ enum Kind {
     Open(Box<Socket>),
 }
 
-/// Notes which socket it was, and wakes the task.
+/// Marks its socket as woken and wakes the task.
 struct Woken {
     is_set: AtomicBool,
     task: Arc<AtomicWaker>,
@@ -65,17 +65,19 @@ impl Links {
     pub(super) fn dial(&mut self, id: LinkId, endpoint: Endpoint) {
         self.remove(id);
         let dial = dial(id, endpoint, self.network.clone());
-        // Set: what was never polled cannot wake anybody.
+        // Set from the start: a future that was never polled has registered no waker.
         let woken = Woken { is_set: AtomicBool::new(true), task: Arc::clone(&self.task) };
         let woken = Arc::new(woken);
         let waker = Waker::from(Arc::clone(&woken));
         self.slots.push(Slot { id, kind: Kind::Dialing(Box::pin(dial)), woken, waker });
     }
 
-    /// Queues a message; it leaves at the next poll. A peer that has stopped reading is lost.
+    /// Queues a message; the next poll sends it. A peer that has stopped reading is lost. A message to a link
+    /// that is not open is dropped: its loss is reported separately.
     pub(super) fn send(&mut self, id: LinkId, text: String) -> Result<(), LossReason> {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else { return Ok(()) };
         let Kind::Open(socket) = &mut slot.kind else { return Ok(()) };
+        // Nothing arrives to wake the socket, so the flag makes the next poll flush the message.
         slot.woken.is_set.store(true, Ordering::Relaxed);
         if !socket.send(text) {
             self.remove(id);
@@ -90,20 +92,22 @@ impl Links {
         }
     }
 
-    /// What happens next on any link. Cancel-safe.
+    /// Waits for the next event on any link. Cancel-safe.
     pub(super) async fn next(&mut self) -> Input {
         poll_fn(|cx| self.poll(cx)).await
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
-        // Before the first look at a flag: who wakes after that look finds this task.
+        // Registered before any flag is read: a socket that wakes after the read then finds this task.
         self.task.register(cx.waker());
         let count = self.slots.len();
-        // Signaling first: it brings little, and its word that the stream ends explains what the others do then.
+        // Signaling first: it carries little traffic, and its message that the stream ends explains the losses
+        // of the other links.
         let signaling = self.slots.iter().position(|slot| slot.id == LinkId::Signaling);
         let in_turn = (0..count).map(|step| (self.turn + step) % count);
         for index in signaling.into_iter().chain(in_turn) {
             let Poll::Ready(news) = self.slots[index].poll() else { continue };
+            // Signaling is polled first anyway; it must not move the turn of the media links.
             if Some(index) != signaling {
                 self.turn = index + 1;
             }
@@ -122,8 +126,10 @@ impl Links {
 }
 
 impl Slot {
-    /// Whoever had news may have more: the flag stays set until there is none.
+    /// Polls the socket if it was woken. A socket that was ready may have more, so the flag stays set until it
+    /// has nothing.
     fn poll(&mut self) -> Poll<Input> {
+        // Cleared before the poll: a wake during the poll sets it again and is not lost.
         if !self.woken.is_set.swap(false, Ordering::Acquire) {
             return Poll::Pending;
         }

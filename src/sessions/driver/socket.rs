@@ -16,17 +16,18 @@ use crate::rtms::endpoint::Endpoint;
 use crate::rtms::stream::LossReason;
 use crate::rtms::{Lane, LinkId};
 
-/// What we send is small and rare; a peer that takes none of it is cut.
+/// The most bytes of unsent messages. Messages to Zoom are small and rare, so a peer that lets them pile up has
+/// stopped reading and is disconnected.
 const MAX_WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// The largest message that is read, on every link: a QHD picture in base64 has several MB, and sizes are not published
 /// (rtms-protocol.md section 4). Buffers grow only when a message needs it.
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
-/// One byte more passes, so that the length shows that the message was cut.
+/// One byte more than the limit passes, so that the length shows that the message was cut.
 const MAX_PASSED_BYTES: usize = MAX_MESSAGE_BYTES + 1;
-/// How much is looked at of a message that is too large.
+/// How many bytes of a message that is too large are kept, to find its type and time.
 const HEAD_BYTES: usize = 1024;
-/// tungstenite clears its whole read buffer before every read and keeps it for the connection's life: larger
-/// than a frame costs time and memory on every stream.
+/// tungstenite clears its whole read buffer before every read and keeps it for the connection's life. A buffer
+/// larger than a frame costs time and memory on every stream.
 const SMALL_READ_BUFFER_BYTES: usize = 4 * 1024;
 const PICTURE_READ_BUFFER_BYTES: usize = 16 * 1024;
 
@@ -38,14 +39,15 @@ pub(super) struct Socket {
     broken: Option<String>,
 }
 
-/// A message of the peer.
+/// A message from the peer.
 pub(super) enum Received {
     Whole(Bytes),
     /// The first bytes of a message that is too large; the rest is discarded.
     TooLarge(Bytes),
 }
 
-/// Connects, with TLS and upgrade. The error is for the log and names no path.
+/// Connects, with TLS and upgrade. The error is for the log and contains no URL path, because a path may name a
+/// meeting.
 pub(super) async fn dial(
     id: LinkId,
     endpoint: Endpoint,
@@ -71,6 +73,7 @@ fn config(id: LinkId) -> WebSocketConfig {
     };
     WebSocketConfig::default()
         .read_buffer_size(read_buffer)
+        // No write buffer: messages are rare, and a keep-alive's answer must leave at once.
         .write_buffer_size(0)
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .max_message_size(Some(MAX_PASSED_BYTES))
@@ -85,17 +88,18 @@ fn received(bytes: Bytes) -> Received {
 }
 
 impl Socket {
-    /// Queues a message; it leaves at the next poll. False when the peer has stopped reading.
+    /// Queues a message; the next poll sends it. Returns false when the peer has stopped reading.
     pub(super) fn send(&mut self, text: String) -> bool {
         self.unflushed = true;
         match Pin::new(&mut self.websocket).start_send(Message::Text(text.into())) {
+            // Not a loss yet: Zoom's last messages, such as the reason of the end, may still be unread.
             Err(Error::Io(error)) => self.broken = Some(error.to_string()),
             sent => return sent.is_ok(),
         }
         true
     }
 
-    /// The next message, or why the link is lost. Also flushes what was queued.
+    /// Returns the next message, or why the link is lost. Also flushes queued messages.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Received, LossReason>> {
         if self.unflushed && self.broken.is_none() {
             match Pin::new(&mut self.websocket).poll_flush(cx) {
@@ -106,7 +110,8 @@ impl Socket {
         }
         loop {
             let read = Pin::new(&mut self.websocket).poll_next(cx);
-            // With its budget used up, Tokio reports `Pending` and wakes this task again.
+            // Tokio reports `Pending` also when the task's budget is used up, and wakes the task again. Only a
+            // real `Pending` means that everything was read.
             if read.is_pending()
                 && has_budget_remaining()
                 && let Some(cause) = self.broken.take()
@@ -125,6 +130,7 @@ impl Socket {
                     let code = frame.map(|frame| frame.code.into());
                     return Poll::Ready(Err(LossReason::Closed(code)));
                 }
+                // tungstenite has queued the Pong, and only a flush sends it.
                 Message::Ping(_) => self.unflushed = true,
                 Message::Pong(_) | Message::Frame(_) => {}
             }
@@ -133,6 +139,7 @@ impl Socket {
 
     /// Sends a Close frame if the peer takes it at once, and drops the socket.
     pub(super) fn close(mut self) {
+        // Best effort: a peer that is gone or slow must not delay the stream's end.
         let _ = self.websocket.close(None).now_or_never();
     }
 }

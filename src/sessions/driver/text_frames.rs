@@ -19,7 +19,8 @@ const MASKED: u8 = 0x80;
 pub(super) struct TextAsBinary<S> {
     stream: S,
     place: Place,
-    /// The first bytes of a header that has not arrived whole. A header passes whole, because its length may change.
+    /// The first bytes of a header that has not arrived completely. A header passes only as a whole, because
+    /// its length may change.
     held: Vec<u8>,
     max_message_bytes: u64,
     /// The bytes of the current message that pass, over all its frames.
@@ -64,7 +65,7 @@ impl<S> TextAsBinary<S> {
         passed
     }
 
-    /// Handles the first of these bytes: how many it took, and how many of those pass.
+    /// Handles the first of these bytes. Returns how many it took and how many of those pass.
     fn take(&mut self, bytes: &mut [u8]) -> (usize, usize) {
         match &mut self.place {
             Place::Payload { pass, .. } if *pass > 0 => {
@@ -84,6 +85,8 @@ impl<S> TextAsBinary<S> {
             },
             Place::Answer { line_bytes, has_begun } => {
                 match bytes[0] {
+                    // As the HTTP parser does: lines end with LF or CRLF, and empty lines before the first are
+                    // skipped.
                     b'\n' if *line_bytes == 0 && *has_begun => self.place = Place::Header,
                     b'\n' => *line_bytes = 0,
                     b'\r' => {}
@@ -108,6 +111,7 @@ impl<S> TextAsBinary<S> {
         if matches!(opcode, CONTINUATION | TEXT | BINARY) {
             pass = pass.min(self.max_message_bytes - self.message_bytes);
             self.message_bytes += pass;
+            // A frame with nothing left still passes, empty: its FIN bit may end the message.
             write_length(header, pass);
         }
         self.place = Place::Payload { pass, discard: payload_bytes - pass };
@@ -116,6 +120,7 @@ impl<S> TextAsBinary<S> {
 
 /// Takes up to `most` from `left` and returns how many that were.
 fn take_from(left: &mut u64, most: usize) -> usize {
+    // A length beyond `usize` (on a 32-bit machine) only means "more than is here".
     let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(most);
     *left -= taken as u64;
     taken
@@ -158,13 +163,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for TextAsBinary<S> {
         if held > 0 && buffer.remaining() <= held {
             return Poll::Ready(Err(io::Error::other("the read buffer has no room for a header")));
         }
-        // Reading nothing would mean the end of the stream: reads on until something passes.
+        // A read of nothing means the end of the stream to the caller, so read on until something passes.
         loop {
             buffer.put_slice(&self.held);
             let read_from = buffer.filled().len();
             let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
             let is_end = buffer.filled().len() == read_from;
             if is_end || !matches!(read, Poll::Ready(Ok(()))) {
+                // The held bytes were only borrowed for this read and stay in `held`.
                 buffer.set_filled(before);
                 return read;
             }

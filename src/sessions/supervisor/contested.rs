@@ -1,4 +1,4 @@
-//! Streams that another daemon claimed while they ran here, or that this one took from another.
+//! Handles streams that another daemon claimed while they ran here, and entries that other daemons offered.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -45,12 +45,14 @@ impl Supervisor {
         let a_moment = self.settings.leases.look_every / 2;
         let Some(running) = self.running.get_mut(stream_id) else { return };
         let since = *running.lost_since.get_or_insert_with(Instant::now);
+        // The store's refusal and the next poll may find the same loss within milliseconds; that is not twice.
         if since.elapsed() < a_moment {
             return;
         }
         tracing::info!(%stream_id, "another daemon has the stream, or it has ended; leaving it");
         self.end_recorder.hub.taken(stream_id);
-        // A task that has already ended takes no commands.
+        // An error means that the task has ended, or that its queue is full; then the next poll sends the
+        // command again.
         let _ = running.commands.try_send(Command::Leave);
     }
 
@@ -61,6 +63,7 @@ impl Supervisor {
             let offers = self.store.offers(&stream_id, running.offered, OFFERS_AT_ONCE).await?;
             let Some(last) = offers.last().map(Offer::key) else { continue };
             if running.commands.try_send(Command::HandedOver(offers)).is_ok() {
+                // Only if the command was queued: otherwise the next poll reads the same page again.
                 running.offered = last;
             }
         }
@@ -71,6 +74,7 @@ impl Supervisor {
         let stream_id = &stream.stream_id;
         let Some(running) = self.running.get_mut(stream_id) else { return };
         tracing::info!(%stream_id, "claimed the stream again; it continues");
+        // Before the stream learns of its new lease: the writer must write under the new epoch first.
         self.end_recorder.hub.claimed(stream_id, stream.epoch, last_seq);
         running.lost_since = None;
         running.prolong(stream.epoch, until);
