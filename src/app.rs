@@ -1,4 +1,4 @@
-//! The composition root: builds everything, runs until told to stop, and stops in order.
+//! The composition root: builds every part, runs until the stop, and stops the parts in order.
 
 mod parts;
 mod settings;
@@ -55,9 +55,9 @@ use self::parts::{Parts, WebhookRelay};
 
 /// The most connections to `ADMIN_ADDR`.
 const ADMIN_CONNECTIONS: usize = 64;
-/// How long a request's body may take.
+/// How long a request's body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// What the last steps of a stop may take, each.
+/// How long each of the last steps of a stop may take.
 const LAST_STEP: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Error)]
@@ -79,7 +79,7 @@ pub enum AppError {
     Part(&'static str),
 }
 
-/// The daemon, built and not running yet.
+/// The daemon, built but not running.
 pub struct App {
     pub store: Store,
     pub hub: Arc<Hub>,
@@ -99,13 +99,13 @@ pub struct App {
     on_change: mpsc::Sender<StreamId>,
     network: Network,
     admin: Option<TcpListener>,
-    /// Ends the streams, after HTTP has stopped.
+    /// Stops the streams. Cancelled right after the daemon's stop.
     stop_streams: CancellationToken,
 }
 
 impl App {
-    /// Opens the store, migrates its schema, and builds everything else. Starts nothing. `resolver` resolves every host
-    /// except those of the database and the broker.
+    /// Opens the store, migrates its schema, and builds everything else. Starts nothing. `resolver` resolves
+    /// every host except those of the database and the broker.
     pub async fn build(
         config: Config,
         timings: Timings,
@@ -167,13 +167,13 @@ impl App {
         })
     }
 
-    /// Also answers health checks on this listener, with a connection limit of its own.
+    /// Adds a listener for health checks, with a connection limit of its own.
     pub fn with_admin(self, listener: Option<TcpListener>) -> Self {
         Self { admin: listener, ..self }
     }
 
-    /// Serves until `stop`. Then the streams end or are left, and what they said is stored, while HTTP still
-    /// takes webhooks and says that it drains; HTTP ends last.
+    /// Serves until `stop`. Then the streams end or are left and their last entries are stored, while HTTP
+    /// still takes webhooks and reports that it drains. HTTP ends last.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> Result<(), AppError> {
         let limits = Limits {
             connections: self.config.max_connections,
@@ -181,7 +181,7 @@ impl App {
             ..Limits::default()
         };
         let (stop_http, state) = (CancellationToken::new(), self.state(stop.clone()));
-        // Before the streams: a sink misses no first frame.
+        // Sinks start before the streams, so that they miss no first frame.
         let stop_sinks = CancellationToken::new();
         let parts = Parts { counters: Arc::clone(&state.counters) };
         let mut sinks = self.sinks(&parts, &stop_sinks);
@@ -210,7 +210,7 @@ impl App {
             }
         });
         let ended_early = tokio::select! {
-            // The server ends at the stop, too, and that is not early.
+            // `biased`: the other parts end at the stop, too, and that is not an early end.
             biased;
             () = stop.cancelled() => None,
             _ = &mut streams => Some("streams"),
@@ -220,12 +220,15 @@ impl App {
             _ = background.join_next() => Some("store writer"),
             Some(_) = sinks.join_next() => Some("a sink"),
         };
+        // After an early end, every other part must stop as if asked.
         stop.cancel();
         self.stop_streams.cancel();
         finished(streams).await;
         hand_over(&self.hub, &self.store, self.node).await;
+        // Only after the last entries are stored: the sinks relay them, too.
         stop_sinks.cancel();
         end_sinks(sinks).await;
+        // Only now: until here a probe must see that the daemon drains, and webhooks must find it.
         stop_http.cancel();
         finished(http).await;
         finished(control).await;
@@ -242,6 +245,7 @@ impl App {
         if timeout(retry_policy::FINISH_LIMIT, grants).await.is_err() {
             tracing::error!("Zoom did not answer in time: an installation may need a reconnect");
         }
+        // The writer ends here, after everything that adds entries.
         background.shutdown().await;
         flush_refusals(&refusals, &self.store).await;
         self.store.close().await;
@@ -323,15 +327,16 @@ impl App {
     }
 }
 
-/// Waits for a part that was told to stop. A panic in it was logged where it happened, and the others still
-/// stop in order.
+/// Waits for a part that was asked to stop. A panic in it was logged where it happened, and the other parts
+/// still stop in order.
 async fn finished(part: JoinHandle<()>) {
+    // `select!` may have taken this handle's result already, and a handle that is polled again panics.
     if !part.is_finished() {
         let _ = part.await;
     }
 }
 
-/// Stores what the streams still said, and lets the next start have them.
+/// Stores the streams' last entries and releases the leases for the next start.
 async fn hand_over(hub: &Hub, store: &Store, node: NodeId) {
     if timeout(LAST_STEP, hub.flush()).await.is_err() {
         tracing::error!("the last entries could not be stored in time");
@@ -351,7 +356,8 @@ async fn flush_refusals(refusals: &Refusals, store: &Store) {
     }
 }
 
-/// Lets the sinks have what the streams said last. What they do not get in time they get after the next start.
+/// Waits for the sinks to take the streams' last entries. Those that do not make it in time are sent after the
+/// next start.
 async fn end_sinks(mut sinks: JoinSet<()>) {
     let ended = async { while sinks.join_next().await.is_some() {} };
     if timeout(LAST_STEP, ended).await.is_err() {

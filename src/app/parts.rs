@@ -110,6 +110,7 @@ impl Parts {
         state: S,
         start: impl for<'a> Fn(&'a mut S) -> Running<'a> + Send + 'static,
     ) -> Part {
+        // A token that is never cancelled: even an orderly return counts as an early end.
         self.part(name, &CancellationToken::new(), state, start)
     }
 
@@ -155,6 +156,7 @@ async fn keep_running<S: Send>(
     let mut wait = FIRST_WAIT;
     loop {
         let started = Instant::now();
+        // A panic may interrupt a change of `state`, so a part keeps in it only what it needs to start.
         let ended = AssertUnwindSafe(start(&mut state)).catch_unwind().await;
         if stop.is_cancelled() {
             return;

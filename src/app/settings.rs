@@ -1,4 +1,4 @@
-//! What each part is told of the configuration.
+//! Derives each part's settings from the configuration.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::sinks::webhooks;
 use crate::zoom::api::VideoApi;
 use crate::{control, sessions};
 
-/// How often outgoing webhooks are looked for that are due.
+/// How often the store is checked for due outgoing webhooks.
 const WEBHOOKS_POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How often planned requests to Zoom are looked for.
+/// How often the store is checked for planned requests to Zoom.
 const CONTROL_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) fn writer(config: &Config) -> WriterSettings {
@@ -52,7 +52,7 @@ pub(super) fn streams(
     }
 }
 
-/// None where no pair for the Video SDK's API is set.
+/// The settings of the Video SDK's API; none if its key pair is not configured.
 pub(super) fn video_api(config: &Config) -> Option<VideoApi> {
     config.video_api.clone().map(|pair| VideoApi {
         pair,

@@ -10,7 +10,7 @@ use crate::config::Retention;
 use crate::http::Refusals;
 use crate::store::{Store, StoreError};
 
-/// How often what is old is forgotten.
+/// How often expired data is deleted.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a pending outgoing webhook is kept regardless of the retention settings; longer than its retries last.
 const KEEP_WAITING_MS: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -73,6 +73,7 @@ async fn expire_entries(
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let Some(before_ms) = before_ms else { return Ok(()) };
+    // In small transactions, so that live streams can write in between.
     while store.expire_entries(before_ms, now_ms).await? {}
     Ok(())
 }
@@ -149,6 +150,7 @@ async fn purge(store: &Store, tries: &mut u32) {
         return;
     }
     *tries += 1;
+    // One try a second: the first warning comes after five seconds, the next ones a minute apart.
     if *tries % WARN_EVERY_TRIES == TRIES_BEFORE_WARNING {
         let error = done.err().map(|error| error.to_string());
         tracing::warn!(
