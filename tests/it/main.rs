@@ -7,6 +7,7 @@ mod docs;
 mod http;
 mod hub;
 mod install;
+mod library;
 mod net;
 mod record;
 mod simulator;

@@ -89,7 +89,28 @@ const ARROWS: [(&str, &[&str]); 12] = [
         ],
     ),
     ("model", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator", "store", "zoom"]),
-    ("rtms", &["app", "cli", "http", "hub", "sessions", "simulator", "store", "zoom"]),
+    (
+        "rtms",
+        &[
+            "app",
+            "cli",
+            "clock",
+            "config",
+            "control",
+            "http",
+            "hub",
+            "net",
+            "rate",
+            "sessions",
+            "simulator",
+            "sinks",
+            "store",
+            "tls",
+            "transcript",
+            "web",
+            "zoom",
+        ],
+    ),
     ("zoom", &["app", "cli", "http", "hub", "sessions", "simulator"]),
     ("store", &["app", "cli", "http", "hub", "rtms", "sessions", "simulator"]),
     ("hub", &["app", "cli", "http", "sessions", "simulator", "zoom"]),
@@ -161,6 +182,20 @@ fn arrows_between_modules_never_point_up() {
         }
     }
     assert!(breaches.is_empty(), "{breaches:#?}");
+}
+
+/// What a program with its own sockets needs of the library.
+#[test]
+fn the_example_of_the_library_names_nothing_of_the_daemon() {
+    const SURFACE: [&str; 5] = ["model", "rtms", "secret", "zoom::event", "zoom::signature"];
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/own_sockets.rs");
+    let text = fs::read_to_string(path).expect("the example can be read");
+    let code = code(&text);
+    let named: Vec<&str> = code.split("rtmsd::").skip(1).collect();
+    assert!(named.len() > 5, "{code}");
+    for name in named {
+        assert!(SURFACE.iter().any(|module| name.starts_with(module)), "rtmsd::{name}");
+    }
 }
 
 #[test]
