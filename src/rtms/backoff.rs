@@ -1,25 +1,28 @@
-//! How long to wait before the next dial (pure).
+//! Computes the wait before the next dial (pure).
 
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-/// The upper bound of the second wait; it doubles from there.
+/// The upper bound of the second wait. It doubles with each further wait.
 const BASE: Duration = Duration::from_millis(500);
-/// No wait is longer, so that several tries fit into Zoom's 60 s window (section 3.6).
+/// The longest wait. Zoom's guide has 30 s, but with 8 s several tries fit into its 60 s window
+/// (rtms-protocol.md section 3.6).
 const CAP: Duration = Duration::from_secs(8);
-/// Zoom may still hold the connection we lost (section 3.4): samples wait 1.5 s and double.
+/// The bound of the first wait while Zoom still holds the lost connection. Zoom's samples wait 1.5 s and double
+/// (rtms-protocol.md section 3.4).
 const DUPLICATE_BASE: Duration = Duration::from_millis(1500);
 
-/// Waits between dials of one link. The first is none; then full jitter, so that a fleet does not dial in step.
+/// Computes the waits between dials of one link. The first wait is zero. Later ones have full jitter, so that a
+/// fleet does not dial in step.
 #[derive(Debug, Clone, Default)]
 pub struct Backoff {
     attempts: u32,
 }
 
 impl Backoff {
-    /// The wait after a loss or a failed dial.
+    /// Returns the wait after a loss or a failed dial.
     pub fn after_loss(&mut self, rng: &mut SmallRng) -> Duration {
         let attempt = self.count();
         match attempt {
@@ -28,18 +31,19 @@ impl Backoff {
         }
     }
 
-    /// The wait after Zoom said that our old connection is still there.
+    /// Returns the wait after Zoom refused a handshake because it still holds the old connection.
     pub fn after_duplicate(&mut self, rng: &mut SmallRng) -> Duration {
         let longest = doubled(DUPLICATE_BASE, self.count());
+        // Never zero: an immediate retry would only be refused again.
         jitter(rng, longest / 2, longest)
     }
 
-    /// Nothing failed since the last [`Backoff::clear`].
+    /// Whether nothing failed since the last [`Backoff::clear`].
     pub fn is_clear(&self) -> bool {
         self.attempts == 0
     }
 
-    /// The link has been stable: the next loss is a first one again.
+    /// Forgets the failures of a link that has been stable: the next loss counts as a first one.
     pub fn clear(&mut self) {
         self.attempts = 0;
     }
@@ -51,12 +55,13 @@ impl Backoff {
     }
 }
 
-/// A stream's own randomness, from its seed.
+/// Creates a stream's random generator from its seed.
 pub fn rng(seed: u64) -> SmallRng {
     SmallRng::seed_from_u64(seed)
 }
 
 fn doubled(base: Duration, times: u32) -> Duration {
+    // `min(10)` keeps the shift in range; the cap is reached long before.
     base.saturating_mul(1 << times.min(10)).min(CAP)
 }
 

@@ -1,27 +1,27 @@
-//! Where a stream may connect to (pure). The signaling URL comes from a webhook and the media URLs from a
-//! server's message, so an [`Endpoint`] can only be made from a URL that the policy allows.
+//! The URLs that a stream may connect to (pure). The signaling URL comes from a webhook and the media URLs from
+//! a server's message, so an [`Endpoint`] can be made only from a URL that the policy allows.
 
 use std::fmt;
 
 use thiserror::Error;
 use url::{Host, Url};
 
-/// Hosts of Zoom's own clouds (section 4).
+/// The hosts of Zoom's own clouds (rtms-protocol.md section 4).
 pub const ZOOM_HOSTS: [&str; 2] = [".zoom.us", ".zoom.com"];
 
-/// No URL of Zoom's is nearly as long.
+/// The longest URL that is parsed. Zoom's URLs are far shorter.
 const MAX_URL_BYTES: usize = 2048;
 
-/// Which URLs may be dialled.
+/// Decides which URLs may be dialled.
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// Exact host names, or suffixes that begin with a dot. Lower case.
     allowed_hosts: Vec<String>,
-    /// Plain `ws://`, and then only to a loopback host.
+    /// Whether plain `ws://` is allowed. Even then it is allowed only to a loopback host.
     allow_ws: bool,
 }
 
-/// Why a URL is not dialled. Never quotes the URL: it comes from outside.
+/// Why a URL is refused. Never quotes the URL, because it comes from outside.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum EndpointError {
     #[error("is not a URL")]
@@ -49,7 +49,8 @@ impl Policy {
         Self { allowed_hosts: allowed_hosts.collect(), allow_ws }
     }
 
-    /// The first allowed URL of a webhook's `server_urls`: one, or several separated by commas (section 4).
+    /// Returns the first allowed URL of a webhook's `server_urls`: one, or several separated by commas
+    /// (rtms-protocol.md section 4).
     pub fn first_allowed(&self, server_urls: &str) -> Result<Endpoint, EndpointError> {
         let mut refused = EndpointError::NotAUrl;
         for url in server_urls.split(',').map(str::trim).filter(|url| !url.is_empty()) {
@@ -61,7 +62,7 @@ impl Policy {
         Err(refused)
     }
 
-    /// The endpoint behind one URL, if it is allowed.
+    /// Returns the endpoint of one URL, if it is allowed.
     pub fn endpoint(&self, url: &str) -> Result<Endpoint, EndpointError> {
         if url.len() > MAX_URL_BYTES {
             return Err(EndpointError::NotAUrl);
@@ -76,6 +77,7 @@ impl Policy {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(EndpointError::Credentials);
         }
+        // The policy judges the same text that is resolved later, or the two could disagree.
         let host = plain_host(&host);
         if !self.allows(&host) {
             return Err(EndpointError::Host);
@@ -86,6 +88,7 @@ impl Policy {
 
     fn allows(&self, host: &str) -> bool {
         self.allowed_hosts.iter().any(|allowed| match allowed.strip_prefix('.') {
+            // With the dot, or `evilzoom.us` would match `zoom.us`.
             Some(_) => host.ends_with(allowed.as_str()),
             None => host == allowed,
         })
@@ -100,7 +103,7 @@ fn is_loopback(host: &Host<&str>) -> bool {
     }
 }
 
-/// As a name to resolve: an IPv6 address without its brackets, a domain without a closing dot.
+/// Returns the host as a name to resolve: an IPv6 address without brackets, a domain without a final dot.
 fn plain_host(host: &Host<&str>) -> String {
     match host {
         Host::Domain(name) => name.trim_end_matches('.').to_ascii_lowercase(),
@@ -133,7 +136,7 @@ impl Endpoint {
     }
 }
 
-/// Host and port: a URL's path or query may name a meeting.
+/// Prints host and port only: a URL's path or query may name a meeting.
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.host, self.port)

@@ -1,12 +1,14 @@
-//! What was lost of every medium of a stream, and why (pure). The state machine says what becomes of the links
-//! ([`Change`]), the feed stamps it with the wall clock, and gaps come out of [`Ledger::closed`].
+//! Records what was lost of every medium of a stream, and why (pure). The state machine reports what happens to
+//! the links ([`Change`]), the feed adds the wall clock's time, and [`Ledger::closed`] returns the gaps.
 //!
-//! A link is a TCP connection: what was sent before anything that arrived has arrived. So a gap begins at the last
-//! sign of life (a frame's own time, or a keep-alive) and not when the loss is noticed. A link that is alive and brings
-//! nothing is silent, which is no gap; only mixed audio comes all the time, so what is missing of it is one. A gap ends with
-//! the time of the first frame after the rejoin: audio that Zoom kept meanwhile (section 9) makes it shorter, or closes it.
+//! A link is a TCP connection: if something arrived, everything sent before it has arrived. A gap therefore
+//! begins at the last sign of life (a frame's own time, or a keep-alive) and not when the loss is noticed. A
+//! live link that brings nothing is silent, which is no gap. Only mixed audio is continuous, so a missing part
+//! of it is one. A gap ends with the time of the first frame after the rejoin: audio that Zoom buffered
+//! meanwhile (rtms-protocol.md section 9) shortens or closes it.
 //!
-//! Frames are placed by Zoom's clock, everything else by ours: both are taken to be right within a second.
+//! Frames are placed by Zoom's clock and everything else by this machine's clock. Both are assumed to be right
+//! within a second.
 
 mod coverage;
 
@@ -16,28 +18,28 @@ use self::coverage::MediumCoverage;
 use super::{Lane, LinkId};
 use crate::model::{Account, FrameCount, Gap, GapCause, MediaSet, Medium};
 
-/// What becomes of a stream's links. `at_ms` is Zoom's time, where it gave one.
+/// A change of a stream's links. `at_ms` is Zoom's time, if it gave one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// A media link's handshake was accepted. Mixed audio brings a frame every `audio_step_ms`.
+    /// A media link's handshake was accepted. Mixed audio has a frame every `audio_step_ms`.
     Up { link: LinkId, audio_step_ms: Option<u32> },
-    /// A link is gone. With signaling all media are.
+    /// A link was lost. The loss of signaling is the loss of all media.
     Down { link: LinkId, cause: GapCause },
-    /// A keep-alive came.
+    /// A keep-alive arrived.
     Alive(LinkId),
-    /// Zoom's server failed over: all links are gone.
+    /// Zoom's server failed over, and all links were lost.
     Moved,
     /// Zoom stopped sending because the stream is paused (section 3.5).
     Paused { at_ms: Option<i64> },
-    /// Zoom sends everything again: states 1 and 6.
+    /// Zoom sends everything again: states 1 and 6 (rtms-protocol.md section 10.5).
     Resumed { at_ms: Option<i64> },
-    /// Zoom cannot send, though the links stand: state 2 for another reason than a link.
+    /// Zoom cannot send although the links are up: state 2 with a reason other than a link.
     Interrupted { at_ms: Option<i64> },
     /// An unreadable frame, line or message arrived.
     Unreadable { medium: Medium, at_ms: Option<i64> },
 }
 
-/// The account of every medium that a stream wants.
+/// The accounts of all media that a stream wants.
 #[derive(Debug)]
 pub struct Ledger {
     coverages: Vec<MediumCoverage>,
@@ -45,8 +47,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Continues what is stored. A medium without an account begins at `start_ms`, with the stream's announcement;
-    /// one with an account was lost from its last sign of life until it comes again.
+    /// Continues the stored accounts. A medium without an account begins at `start_ms`, the stream's
+    /// announcement. A medium with an account counts as lost from its last sign of life until it arrives again.
     pub fn new(stored: &[Account], media: MediaSet, start_ms: i64) -> Self {
         let mut closed = VecDeque::new();
         let mut coverages = Vec::with_capacity(media.len());
@@ -62,7 +64,7 @@ impl Ledger {
         Self { coverages, closed }
     }
 
-    /// Takes a change into account.
+    /// Applies a change to the accounts of the media that it concerns.
     pub fn change(&mut self, now_ms: i64, change: Change) {
         match change {
             Change::Up { link, audio_step_ms } => self.each(link, |coverage| {
@@ -71,6 +73,7 @@ impl Ledger {
             }),
             Change::Down { link, cause } => self.each(link, |coverage| coverage.down(cause)),
             Change::Alive(LinkId::Signaling) => {
+                // Shows that Zoom has this client's readiness, not that media arrived.
                 self.each(LinkId::Signaling, |coverage| coverage.confirm(now_ms))
             }
             Change::Alive(link) => self.each(link, |coverage| coverage.alive(now_ms)),
@@ -99,7 +102,7 @@ impl Ledger {
         self.one(medium, |coverage| coverage.left_out(first_ms, last_ms, count));
     }
 
-    /// Whether data of that time may have been missed here: of this medium or, for none, of any.
+    /// Whether data of that time may have been missed here. Without a medium, asks about all media.
     pub fn is_missing(&self, medium: Option<Medium>, at_ms: i64) -> bool {
         let concerned =
             |coverage: &&MediumCoverage| medium.is_none_or(|medium| coverage.medium == medium);
@@ -111,23 +114,23 @@ impl Ledger {
         self.one(medium, |coverage| coverage.handed_over(bytes));
     }
 
-    /// Closes the gaps of unreadable frames, which otherwise stay open a moment for further ones. Called before an
-    /// account is stored, so that the account contains them.
+    /// Closes the gaps of unreadable frames, which otherwise stay open for a moment to absorb further ones.
+    /// Called before an account is stored, so that the account contains them.
     pub fn settle(&mut self) {
         self.each(LinkId::Signaling, MediumCoverage::settle);
     }
 
-    /// The stream is over: what is still open ends now.
+    /// Ends the accounts with the stream: open gaps end now.
     pub fn end(&mut self, now_ms: i64) {
         self.each(LinkId::Signaling, |coverage| coverage.end(now_ms));
     }
 
-    /// The next closed gap that was not reported yet.
+    /// Returns the next closed gap that was not reported yet.
     pub fn closed(&mut self) -> Option<(Medium, Gap)> {
         self.closed.pop_front()
     }
 
-    /// The accounts as they stand, to be stored.
+    /// Returns the current accounts, to be stored.
     pub fn accounts(&self, now_ms: i64) -> Vec<Account> {
         self.coverages.iter().map(|coverage| coverage.account(now_ms)).collect()
     }
@@ -141,10 +144,11 @@ impl Ledger {
         self.each(LinkId::Media(Lane::Only(medium)), tell);
     }
 
-    /// Tells every book that hangs on this link, and takes what it closes.
+    /// Applies `tell` to the coverage of every medium on this link and collects the gaps that it closes.
     fn each(&mut self, link: LinkId, tell: impl Fn(&mut MediumCoverage)) {
         for coverage in &mut self.coverages {
             let hangs_on_it = match link {
+                // Without signaling Zoom sends no media at all (rtms-protocol.md section 3.6, case B).
                 LinkId::Signaling | LinkId::Media(Lane::All) => true,
                 LinkId::Media(Lane::Only(medium)) => medium == coverage.medium,
             };

@@ -1,6 +1,6 @@
-//! The state machine of one stream, without sockets, clock or dice (pure): an input with the time it happened
-//! goes in through [`Stream::handle`], outputs come out of [`Stream::poll`] until there are none, and the driver
-//! sleeps until [`Stream::deadline`]. Calls that nothing is due for are harmless.
+//! The state machine of one stream, without sockets, clock or randomness (pure). Inputs with their times go in
+//! through [`Stream::handle`], outputs come out of [`Stream::poll`] until there are none, and the driver sleeps
+//! until [`Stream::deadline`]. A call of [`Stream::handle_timeout`] when nothing is due is harmless.
 
 mod ending;
 mod link;
@@ -34,63 +34,64 @@ use crate::model::{
     UserId,
 };
 
-/// How long the end that Zoom announced may take to come before a link that closed is dialled again.
+/// How long a closed link waits for the end that Zoom announced before it is dialled again.
 const TERMINATING_PAUSE: Duration = Duration::from_secs(2);
-/// How many numbers of unknown messages are told apart.
+/// How many different numbers of unknown messages are counted. Bounds the map against a peer that sends all of
+/// them.
 const MAX_UNKNOWN: usize = 64;
 
-/// What happened.
+/// An event that the state machine handles.
 #[derive(Debug)]
 pub enum Input {
     Opened(LinkId),
     /// A whole message arrived.
     Received(LinkId, Bytes),
-    /// A message too large to be read: its first bytes.
+    /// A message too large to be read, with its first bytes.
     TooLarge(LinkId, Bytes),
     Lost(LinkId, LossReason),
-    /// Zoom announced the stream again, at another server or anew (section 3.6, case A).
+    /// Zoom announced the stream again, on the same server or another (rtms-protocol.md section 3.6, case A).
     Moved(Endpoint),
-    /// Zoom's webhook says that it lost our signaling (case B).
+    /// Zoom's webhook reports that it lost the signaling connection (case B).
     Interrupted,
-    /// Zoom's webhook says that the stream is over.
+    /// Zoom's webhook reports the end of the stream.
     Stopped {
         reason: Option<StopReason>,
     },
-    /// A program has chosen whose video it wants.
+    /// An API client chose the participant whose video it wants.
     PinVideo(UserId),
-    /// We want it to be over.
+    /// An API request or the shutdown ends the stream.
     Close,
 }
 
-/// What to do about it.
+/// An action for the driver.
 #[derive(Debug)]
 pub enum Output {
-    /// Connect; an older socket of this link is gone by then.
+    /// Connect. An older socket of this link was hung up before.
     Dial(LinkId, Endpoint),
     Send(LinkId, Outgoing),
-    /// Drop the socket, or the dial. Nothing more is wanted of it.
+    /// Drop the socket or the dial. Nothing more is read from it.
     HangUp(LinkId, HangUp),
     /// A media message.
     Frame(MediaFrame),
-    /// The next entry. `at_ms` is Zoom's time; without it the driver takes its own.
+    /// The next entry. `at_ms` is Zoom's time. Without it the feed uses the time of arrival.
     Note {
         at_ms: Option<i64>,
         body: EntryBody,
     },
-    /// What becomes of the links, for the account of what was lost.
+    /// A change of the links, for the ledger.
     Ledger(Change),
     /// The last output.
     Finished(End),
-    /// Also a last output: another daemon is connected, and the stream has not ended.
+    /// Also a last output: another daemon is connected to the stream, which has not ended.
     LeftToOwner,
 }
 
-/// Whether Zoom is told that a socket ends.
+/// Whether a Close frame ends the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HangUp {
-    /// A Close frame: Zoom takes it as leaving (section 22).
+    /// With a Close frame: Zoom treats it as leaving the stream (rtms-protocol.md section 22).
     Politely,
-    /// None: Zoom takes it as an interruption, and the link may come back.
+    /// Without one: Zoom treats it as an interruption, and the link may come back.
     Silently,
 }
 
@@ -98,9 +99,9 @@ pub enum HangUp {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct End {
     pub outcome: Outcome,
-    /// Zoom's reason (section 10.6), where it gave one.
+    /// Zoom's reason (rtms-protocol.md section 10.6), if it gave one.
     pub stop_reason: Option<StopReason>,
-    /// For the log: what was last seen to go wrong. Empty for a normal end.
+    /// For the log: the last error. Empty for a normal end.
     pub detail: String,
 }
 
@@ -111,15 +112,15 @@ pub struct Stream {
     signaling: Link,
     media: Vec<MediaLink>,
     phase: Phase,
-    /// We asked for its end: nothing revives it.
+    /// An end was requested here: no later announcement revives the stream.
     is_unwanted: bool,
     paused: bool,
-    /// Zoom said that the end is near (state 3): what closes now is no loss.
+    /// Zoom announced the end (state 3): a link that closes now is no loss.
     is_terminating: bool,
     was_live: bool,
-    /// Zoom reported a media link as lost, and none of our sockets shows it yet: when to act on it.
+    /// When to act on Zoom's report of a lost media link that no socket here shows yet.
     media_report_due: Option<Instant>,
-    /// Zoom's server does not know the stream any more: when to believe it.
+    /// When to believe Zoom's server that it no longer knows the stream.
     gone_at: Option<Instant>,
     /// Another daemon may still run the stream: a connection that Zoom reports as duplicate belongs to it.
     is_contested: bool,
@@ -138,18 +139,19 @@ struct MediaLink {
     lane: Lane,
     endpoint: Endpoint,
     link: Link,
-    /// From the last answer; none before the first.
+    /// The parameters of the last answer; none before the first.
     effective: Option<Effective>,
 }
 
 #[derive(Debug)]
 enum Phase {
     Running,
-    /// We asked Zoom to close (message 21); nothing is redialled any more.
+    /// The daemon asked Zoom to close the stream (message 21). No link is redialled.
     Closing {
         until: Instant,
     },
-    /// Zoom ended the stream; what is still on its way is read. Every frame postpones `until`, but never beyond `latest`.
+    /// Zoom ended the stream, and messages on their way are still read. Every frame postpones `until`, but
+    /// never beyond `latest`.
     Draining {
         until: Instant,
         latest: Instant,
@@ -159,7 +161,7 @@ enum Phase {
 }
 
 impl Stream {
-    /// A stream that dials its signaling endpoint at once. `seed` spreads its redials.
+    /// Creates a stream that dials its signaling endpoint at once. `seed` spreads its redials.
     pub fn new(now: Instant, seed: u64, setup: Setup, endpoint: Endpoint) -> Self {
         let signaling = Link::dialing(now, setup.timings.signaling_window, &setup.timings);
         let dial = Output::Dial(LinkId::Signaling, endpoint.clone());
@@ -194,7 +196,7 @@ impl Stream {
         self.is_contested = true;
     }
 
-    /// Takes one input into account. After the end nothing is.
+    /// Handles one input. Inputs after the end are ignored.
     pub fn handle(&mut self, now: Instant, input: Input) {
         if matches!(self.phase, Phase::Finished) {
             return;
@@ -212,8 +214,9 @@ impl Stream {
         }
     }
 
-    /// Does what is due at `now`.
+    /// Performs what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        // First: an ended stream must redial nothing, although links may be due in the same moment.
         if self.ending_due(now) {
             return;
         }
@@ -226,12 +229,12 @@ impl Stream {
         }
     }
 
-    /// The next thing to do, until there is none.
+    /// Returns the next output; none when all are taken.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When [`Stream::handle_timeout`] wants to be called; `None` only after the end.
+    /// When [`Stream::handle_timeout`] must be called; `None` only after the end.
     pub fn deadline(&self) -> Option<Instant> {
         let phase = match &self.phase {
             Phase::Finished => return None,
@@ -259,12 +262,12 @@ impl Stream {
         }
     }
 
-    /// What Zoom gives on a media link, once it has accepted its handshake.
+    /// The parameters that Zoom grants on a media link, once it has accepted the handshake.
     pub fn effective(&self, lane: Lane) -> Option<&Effective> {
         self.media.iter().find(|media| media.lane == lane)?.effective.as_ref()
     }
 
-    /// What Zoom gives on all media links together, if that was said since the last call.
+    /// The parameters that Zoom grants on all media links together, if they changed since the last call.
     pub fn take_effective(&mut self) -> Option<Effective> {
         std::mem::take(&mut self.has_new_effective).then(|| {
             let known = self.media.iter().filter_map(|media| media.effective.as_ref());
@@ -272,12 +275,12 @@ impl Stream {
         })
     }
 
-    /// How many messages came that this version does not know, by `msg_type`.
+    /// The number of messages of unknown types, by `msg_type`.
     pub fn unknown(&self) -> &UnknownMessages {
         &self.unknown
     }
 
-    /// The unreadable parts of messages since the last call.
+    /// Takes the unreadable parts of messages since the last call.
     pub fn take_unreadable(&mut self) -> UnreadableMessages {
         std::mem::take(&mut self.unreadable)
     }
@@ -292,6 +295,7 @@ impl Stream {
 
     fn received(&mut self, now: Instant, id: LinkId, bytes: Bytes) {
         let link = find(&mut self.signaling, &mut self.media, id);
+        // A message that was queued before a hang-up must not touch the link's next life.
         let Some(link) = link.filter(|link| link.is_open()) else { return };
         // An unreadable message is skipped and does not count as a sign of life.
         let message = decode(bytes, &mut self.unreadable);
@@ -312,6 +316,8 @@ impl Stream {
         match (id, message) {
             (_, Message::KeepAlive(request)) => {
                 let KeepAlive { timestamp, sequence } = request;
+                // On the same socket, or Zoom counts a miss; three end the link (rtms-protocol.md section
+                // 6.11).
                 self.send(id, Outgoing::KeepAlive { timestamp, sequence });
                 self.account(Change::Alive(id));
             }
@@ -321,11 +327,12 @@ impl Stream {
         }
     }
 
-    /// A link is gone, or has to go. Signaling starts over; a medium is rebuilt alone.
+    /// Handles a lost link, or one that must be dropped. Signaling starts over with all media; a media link is
+    /// rebuilt alone.
     fn lost(&mut self, now: Instant, id: LinkId, loss: LossReason, socket: Socket) {
         let Some(link) = self.link_mut(id).filter(|link| link.has_socket()) else { return };
         let is_news = link.is_live() || link.is_first_loss();
-        // What was reported is seen now.
+        // This loss is most likely the one that Zoom reported.
         self.media_report_due = None;
         if socket == Socket::Open {
             self.outputs.push_back(Output::HangUp(id, HangUp::Silently));
@@ -336,7 +343,8 @@ impl Stream {
         match (self.is_terminating, is_news) {
             (true, _) => {}
             (false, true) => self.note_link_down(id, &loss),
-            // It may have brought something before its handshake was answered.
+            // No entry for a repeated loss, but the ledger must know: media may have arrived before the
+            // handshake was answered.
             (false, false) => self.account(Change::Down { link: id, cause: GapCause::LinkLost }),
         }
         if id == LinkId::Signaling {
@@ -353,7 +361,8 @@ impl Stream {
         }
     }
 
-    /// The stream goes on without a medium that cannot be had, and ends without signaling or all media.
+    /// Gives up a link whose window has expired. The stream continues without one medium, and ends without
+    /// signaling or without all media.
     fn window_expired(&mut self, id: LinkId, loss: &LossReason) {
         let is_last = self.media.iter().all(|media| media.link.is_down());
         let is_over = id == LinkId::Signaling || is_last;
@@ -376,7 +385,8 @@ impl Stream {
         matches!(self.phase, Phase::Running)
     }
 
-    /// Announced again: whatever Zoom ended before, the stream lives, unless we want it to be over.
+    /// Handles a new announcement. The stream lives again even if Zoom ended it before, unless an end was
+    /// requested here.
     fn moved(&mut self, now: Instant, endpoint: Endpoint) {
         if self.is_unwanted {
             return;
@@ -385,11 +395,13 @@ impl Stream {
         self.is_terminating = false;
         self.note(None, EntryBody::Moved {});
         self.account(Change::Moved);
+        // Without a Close frame: Zoom would treat it as leaving the stream that it just moved.
         self.hang_up_media(HangUp::Silently);
         if self.signaling.has_socket() {
             self.outputs.push_back(Output::HangUp(LinkId::Signaling, HangUp::Silently));
         }
         let timings = &self.setup.timings;
+        // A new window and backoff: the losses on the old server say nothing about the new one.
         self.signaling = Link::dialing(now, timings.signaling_window, timings);
         self.endpoint = endpoint.clone();
         self.gone_at = None;
@@ -468,7 +480,7 @@ impl Stream {
     }
 }
 
-/// A link by its id, borrowing no more of the stream than its links.
+/// Returns a link by its id. Borrows only the links, so that callers can use other fields meanwhile.
 fn find<'a>(
     signaling: &'a mut Link,
     media: &'a mut [MediaLink],

@@ -5,45 +5,49 @@ mod unread;
 use self::unread::{Recent, Unread};
 use crate::model::{Account, FrameCount, Gap, GapCause, Medium, Newest, OpenGap, believed};
 
-/// How many gaps an account lists; older ones are counted there and found in the stream's log.
+/// The most gaps that an account lists. Older ones are counted there and found in the stream's log.
 pub(super) const MAX_GAPS: usize = 64;
-/// A medium that comes up (or ends) so soon after the announcement begins then: that is joining, and no gap.
+/// A medium that comes up (or ends) within this time of the announcement begins then: that is joining, not a
+/// gap.
 pub(super) const JOIN_GRACE_MS: i64 = 5_000;
-/// How long after its link came up a medium's first frame may take and still end the gap at its own time: Zoom waits
-/// for our readiness, and then sends what it kept.
+/// How long after its link came up a medium's first frame may arrive and still end the gap at its own time.
+/// Zoom waits for the client's readiness, and then sends what it buffered.
 pub(super) const REJOIN_GRACE_MS: i64 = 2_000;
-/// A keep-alive so soon after a frame may stand in the middle of a burst of older frames.
+/// A keep-alive within this time of a frame may lie in the middle of a burst of older frames.
 const BURST_MS: i64 = 2_000;
-/// Longer than two keep-alives (section 11): a link that brought nothing for so long was dead.
+/// Longer than two keep-alive periods of 10 s (rtms-protocol.md section 11): a link that brought nothing in
+/// this time was dead.
 const QUIET_MS: i64 = 25_000;
-/// Longer than one keep-alive of signaling: without it, our readiness may not have reached Zoom.
+/// Longer than one keep-alive period of signaling: without a keep-alive, the readiness message may not have
+/// reached Zoom.
 const CONFIRM_MS: i64 = 15_000;
 
-/// How long before a stream's end the last frame of a medium with a rate may lie: Zoom's word of the end takes a moment,
-/// and so does the wait for the last frames.
+/// How long before a stream's end the last frame of a medium with a rate may lie. Zoom's message of the end
+/// takes a moment, and so does the wait for the last frames.
 const TAIL_GRACE_MS: i64 = 3_000;
 
-/// One medium's account, and what must be known of its link to keep it.
+/// One medium's account, and the state of its link that the account needs.
 #[derive(Debug)]
 pub(super) struct MediumCoverage {
     pub medium: Medium,
     pub(super) account: Account,
     is_up: bool,
-    /// Zoom sends on this link: a frame came, or signaling, over which we say that we are ready, was alive since.
+    /// Whether Zoom is known to send on this link: a frame arrived, or signaling, which carries the readiness
+    /// message, showed life since.
     is_confirmed: bool,
     /// Why the link is down.
     down_cause: GapCause,
     is_paused: bool,
     /// Set when the link came up inside the open gap: until this time its first frame can set the gap's end.
     rejoined_until_ms: Option<i64>,
-    /// When signaling showed life last: without it Zoom sends no media, though their links stand.
+    /// When signaling last showed life. Without it Zoom sends no media, although their links are up.
     signaling_ms: i64,
-    /// When anything came last, and when a frame came last.
+    /// When anything last arrived. `arrived_ms`: when a frame last arrived.
     heard_ms: i64,
     arrived_ms: i64,
-    /// The newest frame of this link's life, by its own time.
+    /// The newest frame since the link came up, by its own time.
     last_frame_ms: Option<i64>,
-    /// How far apart frames are, where the medium has a rate.
+    /// The interval of frames; none if the medium has no rate.
     step_ms: Option<i64>,
     /// The end of the last gap of frames that sinks dropped.
     left_out_until_ms: i64,
@@ -80,7 +84,7 @@ impl MediumCoverage {
         }
     }
 
-    /// What was open when the daemon went ends there.
+    /// Continues a stored account. A gap that was open when the daemon stopped ends at that time.
     pub(super) fn picked_up(medium: Medium, account: Account) -> Self {
         let recent = Recent::since(account.newest.at_ms);
         let mut coverage = Self { account, recent, ..Self::new(medium, 0) };
@@ -101,13 +105,14 @@ impl MediumCoverage {
         self.is_confirmed = false;
         self.heard_ms = now_ms;
         self.step_ms = step_ms;
+        // A link's first frame has no predecessor to be compared with.
         self.last_frame_ms = None;
         if self.account.open.is_some() {
             self.rejoined_until_ms = Some(now_ms + REJOIN_GRACE_MS);
         }
     }
 
-    /// A loss inside a gap that is still open prolongs it.
+    /// Records the loss of the link. A loss inside an open gap prolongs that gap.
     pub(super) fn down(&mut self, cause: GapCause) {
         self.settle();
         if !std::mem::take(&mut self.is_up) {
@@ -121,7 +126,7 @@ impl MediumCoverage {
         }
     }
 
-    /// A loss that Zoom's move explains has that cause.
+    /// Records a failover, and changes the cause of an open gap that the failover explains.
     pub(super) fn moved(&mut self) {
         self.down(GapCause::Failover);
         self.down_cause = GapCause::Failover;
@@ -132,13 +137,13 @@ impl MediumCoverage {
         }
     }
 
-    /// A keep-alive came on signaling.
+    /// Records a keep-alive on signaling.
     pub(super) fn confirm(&mut self, now_ms: i64) {
         self.is_confirmed = self.is_up;
         self.signaling_ms = now_ms;
     }
 
-    /// A keep-alive came: whatever was sent before it has come, too.
+    /// Records a keep-alive on the medium's link: everything sent before it has arrived.
     pub(super) fn alive(&mut self, now_ms: i64) {
         if !self.is_up {
             return;
@@ -154,11 +159,12 @@ impl MediumCoverage {
         {
             self.close(until_ms);
         }
+        // Data with a time up to `lag_ms` ago may still be unsent, so the keep-alive does not vouch for it.
         let alive_ms = self.signaling_ms.min(now_ms) - self.lag_ms();
         self.account.alive_ms = self.account.alive_ms.max(alive_ms);
     }
 
-    /// A link that brings something is up, even if its handshake was not answered yet.
+    /// Counts a received frame. A link that brings a frame is up, even if its handshake was not answered yet.
     pub(super) fn frame(&mut self, now_ms: i64, at_ms: Option<i64>, bytes: u64) {
         let at_ms = placed(now_ms, at_ms);
         self.arrived(now_ms);
@@ -169,7 +175,7 @@ impl MediumCoverage {
                 self.is_paused = false;
                 self.close(at_ms);
             }
-            // Late: from before the gap.
+            // A late frame from before the gap.
             Some(_) => {}
             None => self.compare_with_rate(at_ms),
         }
@@ -241,20 +247,21 @@ impl MediumCoverage {
         self.stop(at_ms, GapCause::Paused);
     }
 
-    /// Zoom announced that it sends nothing from now on; data already on its way may still arrive.
+    /// Records that Zoom stopped sending at `at_ms`. Data already on its way may still arrive.
     fn stop(&mut self, at_ms: i64, cause: GapCause) {
         self.settle();
         let alive_ms = self.account.alive_ms;
         match self.account.open {
             Some(_) => self.close(at_ms),
+            // Neither lost nor received for certain: what arrives next, or a loss, decides.
             None if alive_ms < at_ms => self.account.unsure = Some((alive_ms, at_ms)),
             None => {}
         }
         self.open(at_ms.max(self.account.alive_ms), cause);
     }
 
-    /// Ends a pause, and an interruption that was not ours. A link that came up in the pause and has brought
-    /// nothing yet says by its first frame, or in time, where the gap ends.
+    /// Ends a pause or an interruption inside Zoom. If the link came up in the pause and has brought nothing
+    /// yet, its first frame, or the end of the grace, says where the gap ends.
     pub(super) fn resumed(&mut self, at_ms: i64) {
         self.is_paused = false;
         let is_settling = self.rejoined_until_ms.is_some_and(|until_ms| until_ms > at_ms);
@@ -266,7 +273,7 @@ impl MediumCoverage {
                     self.open(at_ms, self.down_cause);
                 }
             }
-            // What was made in this very millisecond may still be lost.
+            // Data made in this millisecond may still be lost.
             Some(GapCause::ZoomInterrupted) if self.is_up => self.close(at_ms + 1),
             _ => {}
         }
@@ -287,6 +294,7 @@ impl MediumCoverage {
         self.settle();
         let was_dead = self.is_up && now_ms - self.heard_ms > QUIET_MS;
         if was_dead {
+            // The end came before the silence timeout, but the link was dead already.
             self.down(GapCause::LinkLost);
         }
         let is_settled = |until_ms: &i64| self.is_confirmed || now_ms - until_ms < CONFIRM_MS;
@@ -317,7 +325,7 @@ impl MediumCoverage {
             self.account.unsure.filter(|(_, pause_ms)| now_ms - lag_ms < *pause_ms);
     }
 
-    /// How long after its own time something may be sent. What is said is written down afterwards.
+    /// The longest time between data's own time and its arrival. Speech is transcribed afterwards.
     fn lag_ms(&self) -> i64 {
         match self.medium {
             Medium::Transcript => 10_000,
@@ -325,8 +333,8 @@ impl MediumCoverage {
         }
     }
 
-    /// A medium with a rate comes all the time: on a link that stands, a missing step was lost at Zoom's. At the end of a
-    /// stream it may also be unread in a socket.
+    /// Records a gap where a medium with a rate lacks a step. On a link that is up, Zoom lost it. At the end of
+    /// a stream it may also be unread in a socket.
     fn compare_with_rate(&mut self, at_ms: i64) {
         if let Some(start_ms) = self.last_frame_ms
             && self.step_ms.is_some()
@@ -337,7 +345,7 @@ impl MediumCoverage {
         }
     }
 
-    /// Timestamps may tremble by half a step.
+    /// Whether two frames are neighbours. Timestamps may jitter by half a step.
     fn is_one_step(&self, apart_ms: i64) -> bool {
         self.step_ms.is_some_and(|step_ms| apart_ms <= step_ms + step_ms / 2)
     }
@@ -359,7 +367,7 @@ impl MediumCoverage {
                 self.account.since_ms = self.account.since_ms.max(end_ms);
             }
             GapCause::Paused => self.record(gap),
-            // The first frame after it is the next one after the last before it.
+            // The frames on both sides of the gap are neighbours, so nothing is missing.
             _ if start_ms == self.account.newest.at_ms && self.is_one_step(gap.length_ms()) => {}
             _ => self.record(gap),
         }
@@ -380,10 +388,12 @@ impl MediumCoverage {
             GapCause::Paused => account.paused_ms += gap.length_ms(),
             _ => account.lost_ms += gap.length_ms(),
         }
+        // Frames dropped by a sink were received; frames inside any other gap count separately.
         if gap.cause != GapCause::LeftOut && gap.holds(account.newest.at_ms) {
             account.in_gaps.add(std::mem::take(&mut account.newest.count));
         }
         if account.gaps.len() >= MAX_GAPS {
+            // At most `MAX_GAPS` elements move.
             account.gaps.remove(0);
             account.earlier_gaps += 1;
         }
@@ -392,7 +402,7 @@ impl MediumCoverage {
     }
 }
 
-/// Zoom's time if it is plausible, else the time of arrival.
+/// Returns Zoom's time if it is plausible, else the time of arrival.
 pub(super) fn placed(now_ms: i64, at_ms: Option<i64>) -> i64 {
     believed(at_ms, now_ms, now_ms).unwrap_or(now_ms)
 }

@@ -1,21 +1,24 @@
-//! How a stream ends: by Zoom, by us, or because it cannot go on.
+//! How a stream ends: by Zoom, by request, or because it cannot continue.
 
 use std::time::Instant;
 
 use super::{End, HangUp, LinkId, Outgoing, Output, Phase, Stream};
 use crate::model::{Outcome, StopReason};
 
-/// How many times the drain time a stream is drained at most, while frames keep coming.
+/// The longest drain, in drain times, while frames keep coming.
 const MAX_DRAINS: u32 = 10;
 
 impl Stream {
-    /// Zoom's webhook or state 4: the stream is over, and its last words may still be on their way.
+    /// Handles the end by Zoom's webhook or by state 4. The last messages may still be on their way, so the
+    /// stream drains first.
     pub(super) fn ended_by_zoom(&mut self, now: Instant, reason: Option<StopReason>) {
         let outcome = match self.phase {
             Phase::Closing { .. } => Outcome::Closed,
             _ => Outcome::Stopped,
         };
         if let Phase::Draining { end, .. } = &mut self.phase {
+            // The webhook and state 4 come in any order, or one of them alone (rtms-protocol.md section 3.8);
+            // either may lack the reason.
             end.stop_reason = end.stop_reason.or(reason);
             return;
         }
@@ -26,8 +29,8 @@ impl Stream {
         self.stop_redialling();
     }
 
-    /// A frame or a line came: where there is one, there may be more. After a pause of this process Zoom's sockets hold
-    /// a backlog of minutes.
+    /// Extends the drain after a frame or a line, because more may follow. After a pause of this process the
+    /// sockets hold a backlog of minutes.
     pub(super) fn drain_on(&mut self, now: Instant) {
         if let Phase::Draining { until, latest, .. } = &mut self.phase {
             *until = (now + self.setup.timings.drain).min(*latest);
@@ -35,11 +38,14 @@ impl Stream {
     }
 
     pub(super) fn close(&mut self, now: Instant) {
+        // Before the check: an announcement must not revive a stream that drains, either.
         self.is_unwanted = true;
         if !self.is_running() {
             return;
         }
         if !self.signaling.is_live() {
+            // The close request travels on signaling alone (rtms-protocol.md section 3.7); Zoom ends the stream
+            // after its window.
             return self.finish(end(Outcome::Closed, None, "signaling was not connected"));
         }
         let until = now + self.setup.timings.close;
@@ -48,7 +54,7 @@ impl Stream {
         self.stop_redialling();
     }
 
-    /// Links without a socket stay down; if none has one, there is nothing to wait for.
+    /// Takes down the links without a socket. If none has one, the stream ends at once.
     fn stop_redialling(&mut self) {
         for id in self.link_ids() {
             if self.link_mut(id).is_some_and(|link| !link.has_socket()) {
@@ -72,6 +78,7 @@ impl Stream {
 
     /// Gives the stream up to another daemon that is connected to it.
     pub(super) fn leave_to_owner(&mut self) {
+        // A Close frame would make Zoom end the other daemon's stream (rtms-protocol.md section 22).
         self.hang_up_media(HangUp::Silently);
         if self.signaling.has_socket() {
             self.outputs.push_back(Output::HangUp(LinkId::Signaling, HangUp::Silently));
@@ -81,7 +88,7 @@ impl Stream {
         self.phase = Phase::Finished;
     }
 
-    /// Does what an ending stream waits for; true when that is over.
+    /// Ends the stream when its close or drain time is over. Returns true when the stream has ended.
     pub(super) fn ending_due(&mut self, now: Instant) -> bool {
         match &self.phase {
             Phase::Closing { until } if now >= *until => {

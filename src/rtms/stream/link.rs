@@ -1,4 +1,4 @@
-//! One link of a stream: its life from dial to loss, its keep-alive deadline and its retries.
+//! One link of a stream: its states from dial to loss, its keep-alive deadline and its retries.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -8,27 +8,28 @@ use rand::rngs::SmallRng;
 use super::Timings;
 use crate::rtms::backoff::Backoff;
 
-/// A dial that has less than this is not tried.
+/// The shortest time in which a dial is worth a try.
 const SHORTEST_TRY: Duration = Duration::from_millis(250);
 
-/// Why a link was lost or could not be made.
+/// Why a link was lost or could not be established.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LossReason {
-    /// The dial failed, or took too long: the system's words.
+    /// The dial failed or took too long, with the system's error.
     Dial(String),
     /// A Close frame, with its code.
     Closed(Option<u16>),
-    /// The connection ended without one.
+    /// The connection ended without a Close frame.
     Dropped(String),
-    /// No readable message came for longer than [`Timings::silence`].
+    /// No readable message arrived for longer than [`Timings::silence`].
     Silent,
-    /// No answer to our handshake.
+    /// Zoom did not answer the handshake.
     Unanswered,
-    /// Zoom accepted the handshake with an answer that lacks what we need.
+    /// Zoom accepted the handshake, but the answer lacks something required.
     UnreadableAnswer,
-    /// Zoom refused the handshake with this status, and may think better of it.
+    /// Zoom refused the handshake with this status. A retry may succeed.
     Refused(i64),
-    /// Zoom refused the handshake with this status because it still holds our old connection (section 3.4).
+    /// Zoom refused the handshake with this status because it still holds the old connection (rtms-protocol.md
+    /// section 3.4).
     Duplicate(i64),
     /// Zoom reported the link as interrupted.
     Reported,
@@ -57,20 +58,21 @@ impl fmt::Display for LossReason {
     }
 }
 
-/// The life of one link: where it stands, and the window in which it must come back.
+/// One link: its state, and the window in which it must come back.
 #[derive(Debug)]
 pub(super) struct Link {
     state: State,
-    /// When Zoom gives the stream up, from the first loss on (section 3.6). Cleared when the link has been
-    /// stable, not when it connects: a peer that accepts and drops for ever runs out of it.
+    /// When Zoom gives the stream up, counted from the first loss (rtms-protocol.md section 3.6). Cleared when
+    /// the link has been stable, not when it connects: otherwise a peer that accepts and drops would be
+    /// redialled without end.
     window_ends_at: Option<Instant>,
     window: Duration,
     backoff: Backoff,
-    /// A loss that is told only if the link turns out to be wanted still.
+    /// A loss that is recorded only if the link turns out to be wanted still.
     deferred_loss: Option<LossReason>,
 }
 
-/// Each state owns its one instant.
+/// Each state holds its own deadline, so that none can be stale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Dialing {
@@ -86,18 +88,18 @@ enum State {
     Waiting {
         redial_at: Instant,
     },
-    /// Not there and not wanted: refused for good, not offered, or the stream is ending.
+    /// Not connected and not wanted: refused for good, not offered, or the stream is ending.
     Down,
 }
 
-/// What a link's time asks for.
+/// What is due for a link.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Due {
     Nothing,
     /// The link is lost for this reason.
     Lost(LossReason),
     Redial,
-    /// It could not be rebuilt in time.
+    /// The link could not be rebuilt in time.
     WindowExpired,
 }
 
@@ -116,7 +118,7 @@ impl Link {
         matches!(self.state, State::Live { .. })
     }
 
-    /// Live for so long that its losses are forgotten.
+    /// Whether the link has been live long enough for its earlier losses to be forgotten.
     pub(super) fn is_stable(&self) -> bool {
         matches!(self.state, State::Live { stable_at: None, .. })
     }
@@ -125,12 +127,12 @@ impl Link {
         self.state == State::Down
     }
 
-    /// A socket exists or is being made.
+    /// Whether a socket exists or is being dialled.
     pub(super) fn has_socket(&self) -> bool {
         !matches!(self.state, State::Down | State::Waiting { .. })
     }
 
-    /// A socket is open.
+    /// Whether a socket is open.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.state, State::Handshaking { .. } | State::Live { .. })
     }
@@ -139,7 +141,7 @@ impl Link {
         matches!(self.state, State::Handshaking { .. })
     }
 
-    /// The socket is open. False when no dial was under way.
+    /// Records that the socket is open. Returns false when no dial was running.
     pub(super) fn opened(&mut self, now: Instant, timings: &Timings) -> bool {
         let was_dialing = matches!(self.state, State::Dialing { .. });
         if was_dialing {
@@ -148,13 +150,14 @@ impl Link {
         was_dialing
     }
 
-    /// The handshake was good.
+    /// Records an accepted handshake.
     pub(super) fn accepted(&mut self, now: Instant, timings: &Timings) {
         let stable_at = Some(now + timings.stable);
         self.state = State::Live { silent_at: now + timings.silence, stable_at };
     }
 
-    /// Every readable message is a sign of life.
+    /// Postpones the silence deadline: every readable message is a sign of life, not only a keep-alive
+    /// (rtms-protocol.md conflict 19.5).
     pub(super) fn heard(&mut self, now: Instant, timings: &Timings) {
         if let State::Live { silent_at, .. } = &mut self.state {
             *silent_at = now + timings.silence;
@@ -166,7 +169,7 @@ impl Link {
         self.backoff.is_clear()
     }
 
-    /// Lost: wait for the next dial, which comes inside the window, or give up when that is over.
+    /// Records a loss. Schedules the next dial within the window, or gives the link up when the window is over.
     pub(super) fn lost(&mut self, now: Instant, loss: &LossReason, rng: &mut SmallRng) -> Due {
         self.settle(now);
         let ends_at = *self.window_ends_at.get_or_insert(now + self.window);
@@ -179,11 +182,13 @@ impl Link {
             self.state = State::Down;
             return Due::WindowExpired;
         }
+        // Half of what is left, so that a try always remains, however little time there is.
         self.state = State::Waiting { redial_at: now + wait.min(left / 2) };
         Due::Nothing
     }
 
-    /// The loss may be the end itself: the next dial comes not before `until`, and the loss is told then.
+    /// Delays the next dial until `until` at least, and the record of the loss until that dial: the loss may be
+    /// the end itself.
     pub(super) fn postpone(&mut self, until: Instant, deferred_loss: Option<LossReason>) {
         if let State::Waiting { redial_at } = &mut self.state {
             *redial_at = until.max(*redial_at);
@@ -206,8 +211,8 @@ impl Link {
         self.state = State::Down;
     }
 
-    /// Forgets the losses of a link that has become stable. Asked before anything else is decided: after a
-    /// pause of the process a link may be due to be stable and to be lost.
+    /// Forgets the losses of a link that has become stable. Called before any other decision: after a pause of
+    /// the process a link may be due to become stable and to be lost.
     fn settle(&mut self, now: Instant) {
         if let State::Live { stable_at, .. } = &mut self.state
             && stable_at.is_some_and(|at| now >= at)
@@ -218,7 +223,7 @@ impl Link {
         }
     }
 
-    /// What is due now.
+    /// Returns what is due now.
     pub(super) fn due(&mut self, now: Instant) -> Due {
         self.settle(now);
         match &self.state {

@@ -14,10 +14,10 @@ use crate::rtms::message::{
 };
 use crate::rtms::params::{AudioStreams, ConnectionMode, Effective};
 
-/// How long the socket of a link that Zoom reports as lost may take to show it.
+/// How long to wait for a socket to show the loss that Zoom has reported.
 const REPORT_GRACE: Duration = Duration::from_secs(1);
 
-/// The keys under which a medium's URL may come; only some are documented (section 3.3, section 22).
+/// The keys that may hold a medium's URL. Only some are documented (rtms-protocol.md sections 3.3 and 22).
 fn url_keys(medium: Medium) -> &'static [&'static str] {
     match medium {
         Medium::Audio => &["audio"],
@@ -29,7 +29,7 @@ fn url_keys(medium: Medium) -> &'static [&'static str] {
 }
 
 impl Stream {
-    /// The handshake of a link that just opened.
+    /// Returns the handshake for a link that just opened.
     pub(super) fn handshake(&self, id: LinkId) -> Outgoing {
         let setup = &self.setup;
         let who = Handshake {
@@ -42,6 +42,7 @@ impl Stream {
             return Outgoing::SignalingHandshake { who, buffer_data: setup.params.buffer_data };
         };
         let media_type = match lane {
+            // Never a combined mask: the docs know one medium or 32 (rtms-protocol.md section 3.3).
             Lane::All => MEDIA_TYPE_ALL,
             Lane::Only(medium) => medium.media_type(),
         };
@@ -49,7 +50,7 @@ impl Stream {
         Outgoing::MediaHandshake { who, media_type, media_params }
     }
 
-    /// Dials one link for everything, or one per medium, by the URLs of this answer.
+    /// Dials one link for all media, or one for each, by the URLs of this answer.
     pub(super) fn dial_media(&mut self, now: Instant, answer: &HandshakeAnswer) {
         for (lane, url) in self.lanes(answer) {
             match url.map(|url| self.setup.policy.endpoint(url)) {
@@ -73,6 +74,8 @@ impl Stream {
         if self.setup.params.mode == ConnectionMode::Unified && all.is_some() {
             return vec![(Lane::All, all)];
         }
+        // A medium without a URL of its own uses the `all` URL with its single `media_type` (rtms-protocol.md
+        // section 3.3).
         let lane =
             |medium: Medium| (Lane::Only(medium), answer.media_url(url_keys(medium)).or(all));
         self.setup.params.media.iter().map(lane).collect()
@@ -92,6 +95,7 @@ impl Stream {
 
     pub(super) fn media_message(&mut self, now: Instant, lane: Lane, message: Message) {
         match message {
+            // Older docs carry the answer in message 2 (rtms-protocol.md conflict 19.30).
             Message::MediaAnswer(answer) | Message::SignalingAnswer(answer) => {
                 self.media_answer(now, lane, &answer);
             }
@@ -107,7 +111,7 @@ impl Stream {
         }
     }
 
-    /// One socket for everything also carries what was not asked for.
+    /// Records a line or message if its medium is wanted: a socket for all media also carries others.
     fn entry(&mut self, medium: Medium, at_ms: Option<i64>, body: EntryBody) {
         if self.setup.params.wants(medium) {
             self.note(at_ms, body);
@@ -137,7 +141,7 @@ impl Stream {
         let is_live = self.link_mut(id).is_some_and(|link| link.is_live());
         let media = match Medium::of_message(number) {
             Some(medium) => medium.into(),
-            // Without a type it may have carried any medium of this link.
+            // Without a type the message may have carried any medium of this link.
             None if number == msg_type::UNDEFINED && is_live => self.media_of(lane),
             None => MediaSet::default(),
         };
@@ -157,7 +161,7 @@ impl Stream {
                 self.keep_effective(lane, answer);
                 self.media_joined(now, id);
             }
-            // Zoom forgets a stream that it has ended: its answer must not hide why it did.
+            // Zoom forgets a stream that it has ended. Its refusal must not replace the reason of the end.
             _ if !self.is_running() => {
                 self.lost(now, id, LossReason::Refused(status), Socket::Open)
             }
@@ -196,14 +200,16 @@ impl Stream {
         self.account(Change::Up { link: id, audio_step_ms: self.audio_step_ms(id) });
         if self.is_running() {
             let stream_id = self.setup.stream_id.clone();
+            // On signaling, after each media handshake, also after a reconnect (rtms-protocol.md section 3.3):
+            // media starts after it (section 22).
             self.send(LinkId::Signaling, Outgoing::Ready(stream_id));
             self.video_joined(now, id);
         }
         self.note_liveness();
     }
 
-    /// The fixed distance between audio frames, if there is one. Zoom sends mixed audio continuously, but a
-    /// participant's or a channel's audio only while they speak (section 9).
+    /// The fixed interval of audio frames, if there is one. Mixed audio is continuous, but Zoom sends a
+    /// participant's or a channel's audio only while they speak (rtms-protocol.md section 9).
     fn audio_step_ms(&self, id: LinkId) -> Option<u32> {
         let LinkId::Media(lane) = id else { return None };
         let audio = self.effective(lane)?.audio.as_ref()?;
@@ -211,7 +217,7 @@ impl Stream {
         audio.send_rate_ms.filter(|_| is_mixed && !self.setup.instance.product.names_channels())
     }
 
-    /// Zoom will not give this medium. The stream goes on with the others, if there are any.
+    /// Gives up a medium that Zoom will not send. The stream continues with the others, if there are any.
     fn refuse_lane(&mut self, id: LinkId, answer: &HandshakeAnswer) {
         self.outputs.push_back(Output::HangUp(id, super::HangUp::Politely));
         if let Some(link) = self.link_mut(id) {
@@ -224,16 +230,17 @@ impl Stream {
         self.note_liveness();
     }
 
-    /// Zoom lost a media link of ours and does not say which. If one is being rebuilt or is new, it is that
-    /// one. Otherwise its socket has a moment to show it, so that the other media stay untouched.
+    /// Handles Zoom's report of a lost media link, which does not say which one. If a link is new or being
+    /// rebuilt, the report is about that one. Otherwise the socket gets a moment to show the loss, so that the
+    /// other media stay untouched.
     pub(super) fn media_reported_lost(&mut self, now: Instant) {
         if self.is_running() && self.stable_lanes().is_some() {
             self.media_report_due.get_or_insert(now + REPORT_GRACE);
         }
     }
 
-    /// No socket showed the loss: all of them are dialled again, since the fault may be in the other
-    /// direction only.
+    /// Redials all media links after a report that no socket confirmed: the fault may be in the other direction
+    /// only.
     pub(super) fn act_on_media_report(&mut self, now: Instant) {
         self.media_report_due = None;
         let lanes = self.stable_lanes().filter(|_| self.is_running());
@@ -242,7 +249,7 @@ impl Stream {
         }
     }
 
-    /// The media links that are wanted, if every one of them is stable.
+    /// The wanted media links, if all of them are stable.
     fn stable_lanes(&self) -> Option<Vec<Lane>> {
         let wanted = self.media.iter().filter(|media| !media.link.is_down());
         let is_stable = wanted.clone().all(|media| media.link.is_stable());

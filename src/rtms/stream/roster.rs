@@ -7,16 +7,16 @@ use crate::model::{Participant, Speaker, UserId};
 /// The most participants that a stream remembers.
 const MAX_PEOPLE: usize = 2048;
 
-/// Who is present, and the names by id, since a leave may come without one (section 7).
+/// The participants present, and the names by id: a leave may come without a name (rtms-protocol.md section 7).
 #[derive(Debug, Default)]
 pub(super) struct Roster {
     names: HashMap<UserId, Option<String>>,
-    /// Those of them who are not present: they are forgotten when room is needed.
+    /// Those who are not present. They are forgotten when room is needed.
     absent: HashSet<UserId>,
 }
 
 impl Roster {
-    /// Remembers the name that came, or gives the one that is remembered.
+    /// Remembers the name that the participant has, or adds the remembered one.
     pub(super) fn named(&mut self, person: Participant) -> Participant {
         let Participant { user_id, user_name } = person;
         if user_name.is_none() {
@@ -26,6 +26,7 @@ impl Roster {
         if self.has_room_for(user_id) {
             self.names.insert(user_id, user_name.clone());
             if is_new {
+                // A name alone is no join: Zoom also names people in events before their join arrives.
                 self.absent.insert(user_id);
             }
         }
@@ -40,8 +41,9 @@ impl Roster {
         Speaker::participant(user_id, known.user_name)
     }
 
-    /// Somebody joined, with the name that is known; `None` for somebody who is present already. After a
-    /// rejoin Zoom reports everybody again (section 3.2). Those for whom there is no room are news each time.
+    /// Records a join. Returns the participant with the known name, or `None` if already present: after a
+    /// rejoin Zoom reports all participants again (rtms-protocol.md section 3.2). A participant for whom there
+    /// is no room is new each time.
     pub(super) fn joined(&mut self, person: Participant) -> Option<Participant> {
         let was_present = self.is_present(person.user_id);
         let person = self.named(person);
@@ -52,8 +54,8 @@ impl Roster {
         (!was_present).then_some(person)
     }
 
-    /// Somebody left, with the name that is known. It is kept while there is room: the transcript of what
-    /// they said comes later.
+    /// Records a leave and returns the participant with the known name. The name is kept while there is room,
+    /// because the transcript of their last words comes later.
     pub(super) fn left(&mut self, person: Participant) -> Participant {
         let Participant { user_id, user_name } = person;
         let user_name = user_name.or_else(|| self.name(user_id));

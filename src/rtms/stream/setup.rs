@@ -1,3 +1,5 @@
+//! What a stream knows from the start: its identity, its parameters and its timeouts.
+
 use std::time::Duration;
 
 use crate::model::{Instance, StreamId};
@@ -5,36 +7,37 @@ use crate::rtms::endpoint::Policy;
 use crate::rtms::params::Params;
 use crate::secret::Secret;
 
-/// What a stream needs to know from the start.
+/// Everything that a stream needs from the start.
 #[derive(Debug, Clone)]
 pub struct Setup {
     pub stream_id: StreamId,
     pub instance: Instance,
-    /// Section 5.1; the same on every link.
+    /// The handshake's signature (rtms-protocol.md section 5.1); the same on every link.
     pub signature: Secret<String>,
     pub params: Params,
     pub policy: Policy,
     pub timings: Timings,
 }
 
-/// How long we wait (section 11). The defaults are Zoom's windows.
+/// Timeouts of a stream (rtms-protocol.md section 11). The defaults are Zoom's windows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timings {
-    /// Until a connection, with TLS and upgrade, must stand.
+    /// How long a dial may take, with TLS and upgrade.
     pub dial: Duration,
-    /// Until a handshake must be answered.
+    /// How long Zoom may take to answer a handshake.
     pub handshake: Duration,
     /// A link that has been silent this long is dead.
     pub silence: Duration,
     /// How long a link must stay up before its earlier losses are forgotten.
     pub stable: Duration,
-    /// Zoom waits so long for signaling to come back.
+    /// How long Zoom waits for signaling to come back.
     pub signaling_window: Duration,
-    /// Zoom waits so long for a media link to come back.
+    /// How long Zoom waits for a media link to come back.
     pub media_window: Duration,
-    /// After our own close request: how long we wait for Zoom's end.
+    /// How long to wait for Zoom's end after a close request.
     pub close: Duration,
-    /// After Zoom's end: how long a stream waits for the next frame or line. Ten times as long in all.
+    /// How long to wait for the next frame or line after Zoom's end. The whole wait is at most ten times as
+    /// long.
     pub drain: Duration,
 }
 
@@ -42,6 +45,7 @@ impl Default for Timings {
     fn default() -> Self {
         Self {
             dial: Duration::from_secs(10),
+            // Not published. Zoom's own windows are longer, so a late answer costs a redial and not the stream.
             handshake: Duration::from_secs(10),
             silence: Duration::from_secs(65),
             stable: Duration::from_secs(10),

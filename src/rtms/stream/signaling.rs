@@ -1,4 +1,4 @@
-//! The signaling link of a stream: handshake, events, changes of state.
+//! The signaling link of a stream: handshake, events and changes of state (rtms-protocol.md sections 6 and 7).
 
 use std::time::{Duration, Instant};
 
@@ -14,11 +14,12 @@ use crate::rtms::message::{
     status, stream_state,
 };
 
-/// How long after a server's first "no such stream" the webhook that moves or ends a live stream may take to come.
+/// How long after a server's first "no such stream" to wait for the webhook that moves or ends a live stream.
 const MOVE_GRACE: Duration = Duration::from_secs(5);
 const CHECK_CREDENTIALS: &str = "; check ZOOM_CLIENT_ID and ZOOM_CLIENT_SECRET (for the Video SDK, ZOOM_VIDEO_SDK_KEY \
                                  and ZOOM_VIDEO_SDK_SECRET)";
-/// What is asked for right after a good handshake. 1 and 7 come by themselves (section 6.5).
+/// The events subscribed to right after a good handshake. Events 1 and 7 come without a subscription
+/// (rtms-protocol.md section 6.5).
 const MEETING_EVENTS: [u16; 12] = [
     event_type::ACTIVE_SPEAKER_CHANGE,
     event_type::PARTICIPANT_JOIN,
@@ -33,7 +34,7 @@ const MEETING_EVENTS: [u16; 12] = [
     event_type::CHAT_GROUP_MEMBERS_DELETE,
     event_type::CHAT_GROUP_MEMBER_STATUS_UPDATE,
 ];
-/// How much of Zoom's reason for a refusal is kept for the log.
+/// The most characters of Zoom's reason for a refusal that are kept for the log.
 const MAX_REASON_CHARS: usize = 200;
 
 impl Stream {
@@ -71,14 +72,15 @@ impl Stream {
                 self.without_urls(now);
             }
             Verdict::Accepted => self.joined(now, answer),
-            // Zoom forgets a stream that it has ended: its answer must not hide why it did.
+            // Zoom forgets a stream that it has ended. Its refusal must not replace the reason of the end.
             _ if !self.is_running() => {
                 self.lost(now, id, LossReason::Refused(status), Socket::Open)
             }
             Verdict::Retry => self.lost(now, id, LossReason::Refused(status), Socket::Open),
-            // This daemon has noted nothing of the stream yet, so no consumer sees the attempt.
+            // This daemon has recorded nothing of the stream yet, so no consumer sees the attempt.
             Verdict::Duplicate if self.is_contested && !self.has_joined => self.leave_to_owner(),
             Verdict::Duplicate => self.lost(now, id, LossReason::Duplicate(status), Socket::Open),
+            // A failover announces the new server by webhook, which may come after the old server's refusal.
             Verdict::Final(Outcome::Gone) if self.may_have_moved(now) => {
                 self.lost(
                     now,
@@ -92,8 +94,8 @@ impl Stream {
         }
     }
 
-    /// An acceptance without any media URL that can be read is an unreadable message: another dial follows, inside the
-    /// window.
+    /// Handles an acceptance without a readable media URL like an unreadable message: another dial follows
+    /// within the window.
     fn without_urls(&mut self, now: Instant) {
         let number = msg_type::SIGNALING_HAND_SHAKE_RESP;
         self.unreadable.add(Unreadable::new(number, Lost::Message, "server_urls"));
@@ -101,6 +103,7 @@ impl Stream {
     }
 
     pub(super) fn refused(&mut self, outcome: Outcome, link: &str, answer: &HandshakeAnswer) {
+        // The text comes from outside and goes into a log line.
         let printable = answer.reason.chars().filter(|c| !c.is_control());
         let reason: String = printable.take(MAX_REASON_CHARS).collect();
         let code = answer.status_code;
@@ -109,14 +112,15 @@ impl Stream {
         self.finish(End { outcome, stop_reason: None, detail });
     }
 
-    /// Whether a live stream that its server no longer knows may have been moved to another (section 3.6, case A):
-    /// the webhook with the new URL is on its way then.
+    /// Whether a live stream that its server no longer knows may have moved to another server (rtms-protocol.md
+    /// section 3.6, case A): then the webhook with the new URL is on its way.
     pub(super) fn may_have_moved(&mut self, now: Instant) -> bool {
         let gone_at = *self.gone_at.get_or_insert(now + MOVE_GRACE);
         self.was_live && self.is_running() && now < gone_at
     }
 
-    /// Signaling stands: say again what must be said, and dial the media links of this answer.
+    /// Handles accepted signaling: subscribes to the events and dials the media links of this answer. Zoom
+    /// keeps no subscription over a reconnect for certain (rtms-protocol.md section 20).
     fn joined(&mut self, now: Instant, answer: &HandshakeAnswer) {
         self.signaling.accepted(now, &self.setup.timings);
         self.has_joined = true;
@@ -152,6 +156,7 @@ impl Stream {
         self.note(at_ms, EntryBody::StreamState { state: name, reason });
         match state {
             stream_state::ACTIVE | stream_state::RESUMED => {
+                // RESUMED counts as ACTIVE (rtms-protocol.md section 3.5).
                 (self.paused, self.is_terminating) = (false, false);
                 self.account(Change::Resumed { at_ms });
             }
@@ -159,27 +164,29 @@ impl Stream {
                 self.paused = true;
                 self.account(Change::Paused { at_ms });
             }
+            // Only a warning: media may still flow (rtms-protocol.md section 3.8).
             stream_state::TERMINATING => self.is_terminating = true,
             stream_state::TERMINATED => self.ended_by_zoom(now, reason),
             stream_state::INTERRUPTED => match reason {
                 Some(reason) if reason.is_loss_of_signaling() => self.signaling_reported_lost(now),
                 Some(reason) if reason.is_loss_of_media() => self.media_reported_lost(now),
-                // Zoom's own trouble: our sockets may be well.
+                // A fault inside Zoom: the sockets here may be in order, so none is dropped.
                 _ => self.account(Change::Interrupted { at_ms }),
             },
             _ => {}
         }
     }
 
-    /// Zoom says that it lost our signaling. A report about a link that is new, or being rebuilt, is about
-    /// its predecessor.
+    /// Handles Zoom's report that it lost the signaling connection. If the link is new or being rebuilt, the
+    /// report is about its predecessor.
     pub(super) fn signaling_reported_lost(&mut self, now: Instant) {
         if self.is_running() && self.signaling.is_stable() {
             self.lost(now, LinkId::Signaling, LossReason::Reported, Socket::Open);
         }
     }
 
-    /// The same number means different things in different products.
+    /// Handles an event. The same number means different things in different products (rtms-protocol.md section
+    /// 10.2).
     fn event_update(&mut self, now: Instant, update: EventUpdate) {
         let at_ms = update.at_ms;
         let own = match self.is_contact_center() {
@@ -222,7 +229,7 @@ impl Stream {
         }
     }
 
-    /// Comes again with every signaling connection, and is news once.
+    /// Records the first packet once: Zoom repeats the event on every signaling connection.
     fn first_packet(&mut self, at_ms: Option<i64>) {
         if !std::mem::replace(&mut self.has_first_packet, true) {
             self.note(at_ms, EntryBody::FirstPacket {});
@@ -266,12 +273,13 @@ impl Stream {
         }
     }
 
-    /// Remembers that everything stood once.
+    /// Remembers that the stream was live once.
     pub(super) fn note_liveness(&mut self) {
         self.was_live |= self.status() == StreamStatus::Live;
     }
 
     pub(super) fn lose_media_with_signaling(&mut self) {
+        // The end that these losses waited for did not come: they were real.
         for id in self.link_ids() {
             self.account_deferred_loss(id);
         }

@@ -1,22 +1,25 @@
+//! Maps the status code of a refused handshake to the reaction (rtms-protocol.md section 10.3; pure).
+
 use crate::model::Outcome;
 use crate::rtms::message::status;
 
-/// What a refused handshake means (section 10.3).
+/// The meaning of a handshake's answer (rtms-protocol.md section 10.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The handshake was good.
     Accepted,
-    /// Try again inside the window.
+    /// Try again within the window.
     Retry,
-    /// Zoom still holds an older connection of ours (section 3.4): try again when it may be gone.
+    /// Zoom still holds an older connection of this stream (rtms-protocol.md section 3.4): try again when it
+    /// may be gone.
     Duplicate,
-    /// This medium is not to be had: scope or parameters. The others may be.
+    /// Zoom will not send this medium because of its scope or parameters. It may still send the others.
     WithoutMedium,
     /// The stream is over.
     Final(Outcome),
 }
 
-/// The one table of refusals. Unknown numbers are tried again: the window bounds them.
+/// Returns the verdict for a status code. Unknown numbers are retried: the window bounds the retries.
 pub(super) fn verdict(status_code: i64, reason: &str) -> Verdict {
     match status_code {
         status::OK => Verdict::Accepted,
@@ -29,6 +32,7 @@ pub(super) fn verdict(status_code: i64, reason: &str) -> Verdict {
         status::DUPLICATE_SIGNAL_REQUEST
         | status::MEDIA_DATA_ALL_CONNECTION_EXIST
         | status::DUPLICATE_MEDIA_DATA_CONNECTION => Verdict::Duplicate,
+        // Scopes, parameters and media types (rtms-protocol.md section 10.3): a retry gets the same answer.
         9..=14 | 17..=39 | 43 | 46 | 47 => Verdict::WithoutMedium,
         _ => Verdict::Retry,
     }

@@ -1,6 +1,6 @@
-//! Individual video: whose camera Zoom is asked for (section 6.19). One at a time; a new request replaces the old
-//! one. Whatever ends the video (a lost link, a camera that goes off) is followed by a new request, from what is known
-//! here and not from a record of requests.
+//! Individual video: subscribes to one participant's camera at a time; a new request replaces the old one
+//! (rtms-protocol.md section 6.19). After anything that ends the video (a lost link, a camera that goes off) a
+//! new request follows from the state kept here, not from a record of requests.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +9,18 @@ use crate::model::{EntryBody, Medium, Participant, UserId};
 use crate::rtms::message::status;
 use crate::rtms::params::VideoSelect;
 
-/// How many cameras take turns.
+/// The most cameras that take turns.
 const MAX_CAMERAS: usize = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct Cameras {
-    /// Whose are on, in the order in which they take turns.
+    /// The participants whose camera is on, in the order of their turns.
     on: Vec<UserId>,
-    /// Whom a program has chosen.
+    /// The participant that an API client chose.
     pinned: Option<UserId>,
-    /// Whose video Zoom was asked for, unless it has ended since.
+    /// The participant whose video was requested, unless it has ended since.
     asked: Option<UserId>,
-    /// When the next camera has its turn.
+    /// When the next camera's turn begins.
     next_at: Option<Instant>,
 }
 
@@ -29,7 +29,7 @@ impl Cameras {
         self.next_at
     }
 
-    /// Who is next after the one whose turn it is.
+    /// The participant after the current one.
     fn next(&self) -> Option<UserId> {
         let place = self.on.iter().position(|user_id| Some(*user_id) == self.asked);
         let next = place.map_or(0, |place| (place + 1) % self.on.len());
@@ -38,7 +38,7 @@ impl Cameras {
 }
 
 impl Stream {
-    /// A program has chosen whose video it wants.
+    /// Remembers the chosen participant and requests their video.
     pub(super) fn pin_video(&mut self, user_id: UserId) {
         self.cameras.pinned = Some(user_id);
         if self.select() == Some(VideoSelect::Individual) && self.is_video_live() {
@@ -46,7 +46,8 @@ impl Stream {
         }
     }
 
-    /// A media link stands: if it is the one with video, Zoom knows nothing of what it was asked before.
+    /// Repeats the request after a link with video has joined: Zoom may not keep a subscription over a
+    /// reconnect (rtms-protocol.md section 20).
     pub(super) fn video_joined(&mut self, now: Instant, id: LinkId) {
         let carries_video = matches!(id, LinkId::Media(Lane::All | Lane::Only(Medium::Video)));
         if !carries_video || !self.is_video_live() {
@@ -66,7 +67,7 @@ impl Stream {
         }
     }
 
-    /// Video of a camera that was off does not come back by itself.
+    /// Requests the video again if it is wanted: it does not resume by itself when the camera comes on.
     pub(super) fn camera_on(&mut self, now: Instant, user_id: UserId) {
         let cameras = &mut self.cameras;
         if !cameras.on.contains(&user_id) && cameras.on.len() < MAX_CAMERAS {
@@ -84,9 +85,10 @@ impl Stream {
         }
     }
 
-    /// A camera went off, or whose it is left.
+    /// Handles a camera that went off, or whose participant left.
     pub(super) fn camera_off(&mut self, now: Instant, user_id: UserId) {
         let was_asked = self.cameras.asked == Some(user_id);
+        // Before the removal, which would move the place in the turn.
         let next = self.cameras.next().filter(|next| *next != user_id);
         self.cameras.on.retain(|on| *on != user_id);
         if !was_asked {
@@ -101,14 +103,14 @@ impl Stream {
         }
     }
 
-    /// The camera that has its turn has had it.
+    /// Passes the turn on when it has ended.
     pub(super) fn cameras_due(&mut self, now: Instant) {
         if self.cameras.next_at.is_some_and(|at| now >= at) {
             self.turn(now);
         }
     }
 
-    /// 44 says that it is so already.
+    /// Records Zoom's answer. Status 44 means that the subscription exists already.
     pub(super) fn video_answer(&mut self, user_id: UserId, status_code: i64) {
         let is_subscribed =
             [status::OK, status::DUPLICATE_VIDEO_SUBSCRIPTION].contains(&status_code);
@@ -116,7 +118,7 @@ impl Stream {
         self.note(None, EntryBody::VideoSubscription { person, is_subscribed, status_code });
     }
 
-    /// Whose camera is wanted, where that is for us to say.
+    /// How the camera is selected; none when Zoom selects it or video is not wanted.
     fn select(&self) -> Option<VideoSelect> {
         let params = &self.setup.params;
         let select = params.video.select;
@@ -137,7 +139,7 @@ impl Stream {
             return;
         }
         match self.cameras.next() {
-            // Alone: asked for once is enough.
+            // The only camera: it was requested already.
             Some(next) if self.cameras.asked == Some(next) => self.wait_for_turn(now),
             Some(next) => self.give_turn(now, next),
             None => {}

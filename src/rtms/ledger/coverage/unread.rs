@@ -1,5 +1,5 @@
-//! Gaps of unreadable frames. Each frame makes a gap of its own length, which stays open a moment to absorb further
-//! ones.
+//! Gaps of unreadable frames. Each frame makes a gap of its own length, which stays open for a moment to absorb
+//! further ones.
 
 use std::collections::VecDeque;
 
@@ -90,6 +90,7 @@ impl Recent {
         if self.frames.len() > MAX_RECENT
             && let Some(oldest) = self.frames.pop_front()
         {
+            // A gap must not begin before this: its frames would be missing from the count.
             self.since_ms = oldest.at_ms + 1;
         }
     }
@@ -107,8 +108,10 @@ impl Recent {
 impl MediumCoverage {
     /// Accounts for one unreadable frame.
     pub(crate) fn unreadable(&mut self, now_ms: i64, at_ms: Option<i64>) {
+        // An unreadable frame still shows that the link works.
         self.arrived(now_ms);
         let next_ms = match &self.unread {
+            // Without a readable time, the frame follows the last one, if the medium has a rate.
             Some(unread) => self.step_ms.map(|_| unread.end_ms),
             None => self.last_frame_ms.zip(self.step_ms).map(|(last, step)| last + step),
         };
@@ -149,6 +152,7 @@ impl MediumCoverage {
         let mut unread = unread.unwrap_or_else(|| Unread::new(now_ms, start_ms, end_ms));
         unread.start_ms = unread.start_ms.min(start_ms);
         unread.inside.add(self.take_received(unread.start_ms, until_ms));
+        // Already in `Unread`: only removed here, so that no frame counts twice.
         self.take_received(until_ms, i64::MAX);
         unread.newest_ms = unread.newest_ms.max(self.account.newest.at_ms);
         unread.grow(now_ms, end_ms);
