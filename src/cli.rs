@@ -105,6 +105,7 @@ async fn with_settled(
 
 async fn ask_health() -> ExitCode {
     let source = source();
+    // Only HOST, PORT and ADMIN_ADDR are read: a container's health check must not fail on an unrelated setting.
     match source.settle(config::health_address(|name| source.lookup(name))) {
         Ok(address) => health::run(address).await,
         Err(errors) => wrong_settings(&errors),
@@ -129,6 +130,7 @@ async fn simulate(args: SimulateArgs, stop: CancellationToken) -> ExitCode {
 
 fn start_logs(settings: &telemetry::LogSettings) {
     if let Err(error) = telemetry::init(settings) {
+        // Not fatal: a daemon without logs still records. Standard error is the only place left to say so.
         eprintln!("rtmsd: could not start logging: {error}");
     }
 }

@@ -62,6 +62,7 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
     keep_files_private();
     let listener = listen(args.port).await?;
     let address = listener.local_addr().map_err(said)?;
+    // Port 0: the simulator's URL is known before the daemon's settings are built, so no port is guessed.
     let zoom = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(said)?;
     let zoom_url = format!("http://{}", zoom.local_addr().map_err(said)?);
     let secrets = Secrets::make();
@@ -84,6 +85,7 @@ async fn try_run(args: DemoArgs, stop: CancellationToken) -> Result<(), String> 
             }
         }
     }
+    // Without `--exit-at-end`, the daemon keeps serving the meeting's data until a signal arrives.
     stop.cancelled().await;
     println!("\nStopping.");
     simulator.shutdown().await;
@@ -95,6 +97,7 @@ async fn listen(port: Option<u16>) -> Result<TcpListener, String> {
     match port {
         Some(port) => bind(port).await.map_err(|error| format!("cannot listen on {port}: {error}")),
         None => match bind(PORT).await {
+            // Port 3000 is taken. Only an explicit `--port` makes this an error.
             Ok(listener) => Ok(listener),
             Err(_) => bind(0).await.map_err(said),
         },
@@ -143,6 +146,7 @@ fn config(
             "ZOOM_API_BASE_URL" | "ZOOM_OAUTH_BASE_URL" => zoom_url.to_owned(),
             "ZOOM_ACCESS_TOKEN" => secrets.access_token.clone(),
             "TOKEN_ENCRYPTION_KEYS" => token_key.expose().clone(),
+            // The simulator serves plain `ws://` on loopback, which a real daemon refuses.
             "RTMS_ALLOWED_HOSTS" => "127.0.0.1".to_owned(),
             "RTMS_ALLOW_WS" => "true".to_owned(),
             "RECORD" => "audio,share,transcript,chat".to_owned(),

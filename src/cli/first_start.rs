@@ -26,6 +26,7 @@ pub(super) fn complete(config: &mut Config) -> io::Result<()> {
         let token = key_file::read_or_make(&folder, key_file::API_TOKEN)?;
         announce(&token);
         let text = format!("local:{}:admin", token.value.expose());
+        // `admin` includes the other scopes, and the file is readable by the daemon's own user only.
         config.api_tokens = ApiTokens::parse(&text).expect("hex is a valid token").from_data_dir();
     }
     Ok(())

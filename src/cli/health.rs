@@ -42,8 +42,10 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 
 async fn status_line(address: SocketAddr) -> io::Result<String> {
     let mut socket = TcpStream::connect(address).await?;
+    // HTTP/1.1 requires a Host header (RFC 9112, section 3.2); its value does not matter here.
     socket.write_all(b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
     let mut line = Vec::with_capacity(ENOUGH);
+    // `take` bounds the read: the daemon keeps the connection open, so the end of the stream would never come.
     socket.take(ENOUGH as u64).read_to_end(&mut line).await?;
     Ok(String::from_utf8_lossy(&line).into_owned())
 }

@@ -16,6 +16,7 @@ const GROUP_MASK: u32 = 0o027;
 /// Sets the umask so that new files get mode 0600 and new folders 0700. Code that stores files for a group opens them
 /// to it explicitly.
 pub(super) fn keep_files_private() {
+    // The umask belongs to the whole process, so it is set before other threads create files.
     rustix::process::umask(Mode::from_raw_mode(MASK));
 }
 
@@ -42,6 +43,7 @@ fn open_mode(access: Access) -> impl Fn(&Path) -> Option<u32> {
         Access::Group => GROUP_MASK,
     };
     move |folder| {
+        // A folder that does not exist yet is created under the umask above, so it is never open.
         let mode = folder.metadata().ok()?.permissions().mode() & 0o777;
         (mode & mask != 0).then_some(mode)
     }

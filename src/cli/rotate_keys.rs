@@ -22,11 +22,13 @@ pub(super) async fn run(config: Config) -> ExitCode {
         Ok(None) => return fail(EXIT_SETTINGS, &AppError::NoTokenKeys.to_string()),
         Err(error) => return fail(1, &error.to_string()),
     };
+    // Not `open`: a daemon may hold the store, and only its own start may migrate the schema.
     let store = match Store::open_beside(&config.database).await {
         Ok(store) => store,
         Err(error) => return fail(1, &error.to_string()),
     };
     let done = rotate_all(&store, &ring).await;
+    // Closed on both outcomes, so that SQLite's write-ahead log is checkpointed.
     store.close().await;
     let (installations, endpoints) = match done {
         Ok(done) => done,
@@ -37,6 +39,7 @@ pub(super) async fn run(config: Config) -> ExitCode {
         installations.resealed, endpoints.resealed
     );
     match (installations.unreadable, endpoints.unreadable) {
+        // Only now: a key that still opens something must stay in the setting.
         (0, 0) => {
             println!("the other keys can now be removed");
             ExitCode::SUCCESS

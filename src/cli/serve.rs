@@ -86,6 +86,7 @@ pub(super) async fn stop_on_signals(stop: CancellationToken) {
         );
     };
     loop {
+        // `recv` is cancel-safe: the branch that loses keeps its signal for the next turn.
         tokio::select! {
             _ = term.recv() => {}
             _ = interrupt.recv() => {}

@@ -19,7 +19,7 @@ use crate::store::{SessionPage, Store};
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Entries read from the store at a time.
 const PAGE: u32 = 200;
-/// How often the store is polled for the finished recording, which usually takes one or two seconds.
+/// How many times the store is polled for the finished recording, which usually takes one or two seconds.
 const STORED_LOOKS: u32 = 40;
 /// The most file names that are printed: a recording can have many pictures.
 const MAX_NAMES: usize = 20;
@@ -144,6 +144,7 @@ impl Show {
         }
     }
 
+    // Compared with the start of this run: the data folder may hold the meetings of earlier demos.
     async fn has_ended(&self, session: &Session) -> bool {
         let now = self.store.session(session.id).await;
         matches!(now, Ok(Some(session)) if session.status == SessionStatus::Ended)
@@ -167,6 +168,7 @@ impl Show {
     }
 
     /// The time of an entry in minutes and seconds since the demo started.
+    // The clock may have been set back since the start.
     fn time(&self, entry: &Entry) -> String {
         let seconds = (entry.at_ms - self.started_ms).max(0) / 1000;
         format!("{:02}:{:02}", seconds / 60, seconds % 60)
