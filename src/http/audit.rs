@@ -55,6 +55,7 @@ impl Trail {
 
     /// Sets the actor: the name of the request's token.
     pub fn set_actor(&self, name: &Arc<str>) {
+        // The first name wins: a request is authenticated once.
         let _ = self.0.actor.set(Arc::clone(name));
     }
 
@@ -65,12 +66,14 @@ impl Trail {
             address: Some(self.0.address),
             ..AuditRow::new(at_ms, self.actor(), action, subject)
         };
+        // Fails if an action is already set; a refusal is then recorded under the first one.
         let _ = self.0.act.set(row.clone());
         row
     }
 
     /// Marks the action as recorded with its outcome: a later error is not recorded again.
     pub fn set_noted(&self) {
+        // `Relaxed`: the flag guards no other data, and one request runs on one task at a time.
         self.0.is_noted.store(true, Ordering::Relaxed);
     }
 
@@ -99,11 +102,13 @@ pub(super) async fn watch(
         return next.run(request).await;
     };
     let trail = Trail::of(&request, client);
+    // Read before the request moves into `next`, because the response carries neither.
     let is_routed = request.extensions().get::<MatchedPath>().is_some();
     let changes = changes_something(request.method());
     request.extensions_mut().insert(trail.clone());
     let response = next.run(request).await;
     if let Some(error) = response.extensions().get::<ApiError>()
+        // Scanners probe paths that do not exist. These are not recorded: they would fill the trail.
         && is_routed
         && is_refusal(error.status(), changes)
     {
@@ -130,6 +135,7 @@ pub(super) async fn note_refusal(state: &Arc<AppState>, trail: &Trail, code: &st
     let Some(row) = trail.refused((state.now_ms)(), code) else { return };
     let Some(row) = state.refusals.admit(row) else { return };
     let store = state.store.clone();
+    // Spawned on the tracker, so that the row is written even if hyper drops this future with its connection.
     let written = state.requests.spawn(async move {
         if let Err(error) = store.audit(&row).await {
             tracing::error!(actor = row.actor, action = row.action, outcome = row.outcome, %error,

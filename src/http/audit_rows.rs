@@ -22,6 +22,7 @@ pub(super) async fn list(
     let limit = params.limit()?;
     let problem = "must be the id of an audit row";
     let before = params.parsed("before", problem, |text| Uuid::parse_str(text).ok())?;
+    // In the form that the store compares with: a UUID has several spellings.
     let before = before.map(|id| id.to_string());
     // One row more than requested shows whether there is a next page.
     let page = AuditPage {

@@ -73,12 +73,14 @@ pub async fn require_ticket(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
+    // A token takes precedence: a page that sends one is judged by it, and its ticket stays unused.
     let ticket = tickets::of_query(request.uri()).filter(|_| !brings_token(request.headers()));
     let Some(ticket) = ticket else { return require(&state, Scope::Read, request, next).await };
     let claim = tickets::claim(&state, &ticket, request.uri().path())?;
     let token = state.api_tokens.named(&claim.token).ok_or(ApiError::TicketRefused)?;
     let trail = trail_of(&request);
     trail.set_actor(&token.name);
+    // The rate limit before `redeem`: a request that is refused must not use up a single-use ticket.
     admit(&state, token, Scope::Read)?;
     tickets::redeem(&state, &claim).await?;
     Ok(pass(token, trail, request, next).await)
@@ -116,6 +118,7 @@ async fn require(
 }
 
 fn admit(state: &AppState, token: &ApiToken, scope: Scope) -> Result<(), ApiError> {
+    // The limit before the scope, so that refused requests count too.
     state.rate_limit.take(&token.name, Instant::now())?;
     token.check(scope)
 }
@@ -146,6 +149,7 @@ fn authenticate<'a>(
     let token = bearer(headers).ok_or(ApiError::Unauthenticated)?;
     let found = state.api_tokens.find(&token);
     let unknown = ApiError::UnknownToken(state.api_tokens.source());
+    // `find` ran first in any case: a known and an unknown token take the same time.
     let admitted = state.failures.admit(address, found.map(|token| &token.name), Instant::now());
     match admitted {
         Err(ApiError::Unauthenticated) => Err(unknown),
@@ -160,6 +164,7 @@ fn bearer(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
         return subprotocols(headers).find_map(token_of_subprotocol);
     };
     let value = value.as_bytes();
+    // The scheme is case-insensitive (RFC 9110, section 11.1).
     let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii().into())
 }
@@ -189,6 +194,7 @@ pub fn offers_subprotocol(headers: &HeaderMap) -> bool {
 
 /// The subprotocols in a WebSocket handshake. Browsers put the token among them, because they can set no other header.
 fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    // A list header may be repeated or joined by commas (RFC 9110, section 5.3).
     let lists = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).into_iter();
     lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
 }

@@ -31,6 +31,7 @@ async fn collect(mut body: Body, limit_bytes: usize) -> Result<Bytes, ApiError> 
         let Some(data) = frame.data_ref() else { continue };
         received = received.saturating_add(data.len());
         if received <= limit_bytes {
+            // Past the limit the loop only counts, so memory stays bounded.
             kept.extend_from_slice(data);
         } else if received > limit_bytes.saturating_add(DISCARD_BYTES) {
             break;

@@ -36,6 +36,7 @@ impl ForwardedHeader {
             Self::Forwarded => header::FORWARDED,
         };
         let lists =
+            // An unreadable value becomes an empty element, which ends the search in `client`.
             headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or_default());
         let elements = lists.flat_map(|list| list.split(','));
         let address = |element| match self {
@@ -65,6 +66,7 @@ impl TrustedProxies {
     /// search, because an untrusted party may have written everything beyond it.
     pub fn client(&self, peer: IpAddr, headers: &HeaderMap) -> ClientAddress {
         let mut client = peer;
+        // From the right: each proxy appends the peer that it saw, so only the last entries are trustworthy.
         for claimed in self.header.addresses(headers).into_iter().rev() {
             if !self.trusts(client) {
                 break;
@@ -72,6 +74,7 @@ impl TrustedProxies {
             let Some(address) = claimed else { break };
             client = address;
         }
+        // An IPv4 client of a dual-stack socket appears as `::ffff:a.b.c.d`; limits must count it as IPv4.
         ClientAddress(client.to_canonical())
     }
 
@@ -82,6 +85,7 @@ impl TrustedProxies {
 
 /// The `for=` of one element.
 fn forwarded_for(element: &str) -> Option<IpAddr> {
+    // A quoted value may hold `;` or `,`. Splitting there leaves an unreadable part, which is not trusted.
     let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
     let (_, value) = pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
     node(value)
@@ -93,6 +97,7 @@ fn node(text: &str) -> Option<IpAddr> {
     if let Ok(address) = text.parse() {
         return Some(address);
     }
+    // RFC 7239, section 6: an IPv6 address stands in brackets, with or without a port.
     match text.strip_prefix('[') {
         Some(rest) => rest.split_once(']')?.0.parse().ok(),
         None => text.rsplit_once(':')?.0.parse().ok(),

@@ -82,6 +82,7 @@ impl Connections {
     /// waits while all of them hold a complete request and read their answers. Cancel-safe.
     pub(super) async fn enter(self: &Arc<Self>, peer: IpAddr) -> Slot {
         loop {
+            // Created before `try_enter`: a slot freed in between wakes this waiter.
             let freed = self.freed.notified();
             if let Some(slot) = self.try_enter(peer) {
                 return slot;
@@ -110,6 +111,8 @@ impl Connections {
     fn set_phase(&self, id: u64, phase: Phase) {
         self.lock().set_phase(id, phase);
         if phase != Phase::Answering {
+            // `notify_one` keeps a permit if nobody waits, so the wake-up is not lost. The accept loop is the only
+            // waiter.
             self.freed.notify_one();
         }
     }
@@ -122,6 +125,7 @@ impl Connections {
         {
             table.close(victim);
         }
+        // None below the limit. `answering` may exceed it, because webhooks and health checks are admitted beyond it.
         match table.answering.checked_sub(self.max_requests)? {
             0..WEBHOOK_SLOTS => Some(Overload::WebhooksOnly),
             _ => Some(Overload::HealthOnly),
@@ -141,14 +145,17 @@ impl Table {
 
     fn set_phase(&mut self, id: u64, phase: Phase) {
         let since = self.tick();
+        // The slot may have been given away already; a late change of phase must not bring it back.
         let Some(open) = self.open.get_mut(&id) else { return };
         let before = std::mem::replace(&mut open.phase, phase);
         open.since = since;
+        // Subtracted first: the sum cannot underflow, because `before` was counted.
         self.answering -= usize::from(before == Phase::Answering);
         self.answering += usize::from(phase == Phase::Answering);
     }
 
     fn remove(&mut self, id: u64) -> Option<Open> {
+        // Through `set_phase`, so that `answering` no longer counts this connection.
         self.set_phase(id, Phase::Silent);
         self.open.remove(&id)
     }
@@ -179,6 +186,7 @@ fn least_worth(open: &HashMap<u64, Open>, stall_limit: Duration) -> Option<u64> 
         connection.phase != Phase::Answering || connection.reading.stalled_for() >= stall_limit
     });
     let worth = |(_, connection): &(&u64, &Open)| {
+        // The derived order of `Phase` is the priority: silent, receiving, answering.
         (connection.phase, Reverse(shares[&connection.peer]), connection.since)
     };
     closable.min_by_key(worth).map(|(id, _)| *id)
@@ -208,6 +216,7 @@ impl Slot {
         let phase = if body.is_end_stream() { Phase::Answering } else { Phase::Receiving };
         // A connection may end its answer before it asks for another frame.
         self.reading.wants_frame();
+        // Before `set_phase`: this request does not count towards its own limit.
         let overload = self.connections.overload();
         self.connections.set_phase(self.id, phase);
         let (reading, connections) = (Arc::clone(&self.reading), Arc::clone(&self.connections));
@@ -216,6 +225,7 @@ impl Slot {
 }
 
 impl Drop for Slot {
+    // After `close` the id is gone, and removing it again does nothing.
     fn drop(&mut self) {
         self.connections.lock().remove(self.id);
         self.connections.freed.notify_one();
@@ -262,6 +272,7 @@ impl Request {
     /// Wraps the answer's body; the request ends with it.
     pub(super) fn answer(self, body: Body) -> Body {
         let reading = Arc::clone(&self.reading);
+        // The closure owns the request: dropping the body, whole or not, frees the slot.
         let over = move || drop(self);
         Body::new(Watched::new(body, over).with_reading(reading))
     }

@@ -32,6 +32,7 @@ pub(super) async fn create(
     Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Response, ApiError> {
+    // The row's subject is empty: the id is known only when the store has created or found the session.
     let act = caller.trail.act((state.now_ms)(), "session.create", "");
     let made = make(&state, &caller, &body, &act).await?;
     let data = json!({ "session": SessionView::of(&made.session) });
@@ -39,6 +40,7 @@ pub(super) async fn create(
         true => success_as(StatusCode::CREATED, "session created", data),
         false => success("session already exists", data),
     };
+    // The path does not name the session, so the idempotency layer learns it from here.
     response.extensions_mut().insert(AboutSession(made.session.id));
     Ok(response)
 }
@@ -51,6 +53,7 @@ async fn make(
 ) -> Result<Made, ApiError> {
     let mut new = new_session::parse(body)?;
     let named = new.installation_id.as_deref().and_then(InstallationId::parse);
+    // Only an id that is named can be checked here; an installation that is chosen later is checked by the control.
     if named.is_some_and(|id| !caller.may_use(id)) {
         return Err(ApiError::InstallationNotAllowed);
     }
@@ -125,6 +128,7 @@ async fn request(
     match state.control.request(id, action, options, &act).await {
         Ok(requested) => Ok(accepted(action, &requested)),
         Err(ControlError::Refused(refusal, session)) if is_done(refusal) => {
+            // A 200, but no action at Zoom: the audit trail shows why.
             note_refusal(state, &caller.trail, refusal.as_str()).await;
             let data = json!({ "session": Brief::of(&session, session.status), "zoom": null, "chosen": null });
             Ok(success(&refusal.to_string(), data))
@@ -161,6 +165,7 @@ fn is_done(refusal: Refusal) -> bool {
 fn accepted(action: Action, requested: &Requested) -> Response {
     let session = &requested.session;
     let status = match action {
+        // The session was read before the start; the store has this status by now.
         Action::Start => SessionStatus::RtmsStartRequested,
         _ => session.status,
     };

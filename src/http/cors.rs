@@ -64,6 +64,7 @@ fn origin(text: &str) -> Option<HeaderValue> {
 
 /// Answers preflights, and allows the page of a listed origin to read every other answer.
 pub async fn allow(State(state): State<Arc<AppState>>, request: Request, next: Next) -> Response {
+    // Without the setting, the answers carry no `vary`: caches need not split them.
     if state.cors.0.is_empty() {
         return next.run(request).await;
     }
@@ -75,6 +76,8 @@ pub async fn allow(State(state): State<Arc<AppState>>, request: Request, next: N
         _ => next.run(request).await,
     };
     let headers = response.headers_mut();
+    // Also for unlisted origins: a cache must not serve their answer to a listed one (Fetch standard, CORS and
+    // caches).
     headers.append(header::VARY, HeaderValue::from_static("origin"));
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

@@ -32,5 +32,6 @@ impl Counters {
 
 /// Adds one.
 pub(super) fn count(counter: &AtomicU64) {
+    // `Relaxed`: a counter orders nothing.
     counter.fetch_add(1, Ordering::Relaxed);
 }

@@ -22,6 +22,7 @@ pub struct Documents {
 impl Documents {
     /// The OpenAPI document, as JSON.
     pub(super) fn openapi(&self, webhook_path: &str) -> Bytes {
+        // `Bytes` clones share the text: no request builds or copies the document.
         let make = || openapi::document(webhook_path).to_string().into();
         self.openapi.get_or_init(make).clone()
     }

@@ -36,6 +36,7 @@ where
     E: Into<axum::BoxError> + 'static,
 {
     let permit = Arc::new(permit);
+    // The closure owns the permit and is dropped with the body, whether it was read or not.
     Body::from_stream(content.inspect(move |_| {
         let _held = &permit;
     }))

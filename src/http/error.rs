@@ -202,6 +202,7 @@ impl From<ControlError> for ApiError {
 impl ApiError {
     pub fn status(&self) -> StatusCode {
         match self {
+            // 400 means unreadable, 422 readable but wrong.
             Self::Event(_) | Self::BodyCut | Self::NotJson { .. } => StatusCode::BAD_REQUEST,
             Self::Signature(_)
             | Self::Unauthenticated
@@ -371,6 +372,7 @@ impl ApiError {
         if let Some(installations) = self.installations() {
             envelope["error"]["installations"] = json!(installations);
         }
+        // Built here, because the body needs the request id, which handlers do not know.
         *response.body_mut() = Body::from(envelope.to_string());
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -381,13 +383,16 @@ impl ApiError {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait_s));
         }
         if let Self::RangeNotSatisfiable { bytes } = self {
+            // RFC 9110, section 15.5.17: a 416 says the actual length.
             let range = HeaderValue::try_from(format!("bytes */{bytes}"));
             headers.insert(header::CONTENT_RANGE, range.expect("a number is plain ASCII"));
         }
         if matches!(self, Self::UpgradeRequired) {
+            // RFC 9110, section 15.5.22: a 426 must name the protocol.
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
         if matches!(self, Self::Unauthenticated | Self::UnknownToken(_) | Self::TicketRefused) {
+            // RFC 9110, section 15.5.2: a 401 must carry a challenge.
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
     }
@@ -397,6 +402,7 @@ impl IntoResponse for ApiError {
     /// Only carries the error: `request::observe` renders it, because it knows the request id.
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
+        // The status is set here too: layers between the handler and `observe` look at it.
         *response.status_mut() = self.status();
         response.extensions_mut().insert(self);
         response

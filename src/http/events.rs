@@ -51,6 +51,7 @@ pub(super) async fn subscribe(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let events = Events { session_id: id, follower, is_new: true, _room: room };
+    // The stream owns the permit, so it is returned when the client hangs up.
     let body = stream::unfold(events, |mut events| async move {
         let chunk = events.chunk().await?;
         Some((Ok::<_, std::convert::Infallible>(chunk), events))
@@ -88,10 +89,12 @@ impl Events {
             return Some(Bytes::from_static(text::RETRY.as_bytes()));
         }
         let Ok(followed) = timeout(KEEP_ALIVE, self.follower.next()).await else {
+            // `Follower::next` is cancel-safe: a keep-alive loses no entry.
             return Some(Bytes::from_static(text::KEEP_ALIVE.as_bytes()));
         };
         let mut chunk = self.text(&followed?);
         while let Some(followed) = self.follower.try_next() {
+            // Everything that is ready goes into one chunk, which saves a write per entry during a replay.
             chunk.push_str(&self.text(&followed));
         }
         Some(chunk.into())

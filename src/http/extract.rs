@@ -67,6 +67,7 @@ impl Params {
         self.0.get(name).map(String::as_str)
     }
 
+    // `ok`: invalid percent-encoding in a path is an unknown id, not a server error.
     /// The value of `name`, if present, as `parse` reads it.
     pub(super) fn parsed<T>(
         &self,
@@ -111,6 +112,7 @@ pub(super) async fn known_file(
     if let Some(found) = store.recorded_file(id, name).await? {
         return Ok(found);
     }
+    // Two queries only on failure: the error says which of the two is unknown.
     known_session(store, id).await?;
     Err(ApiError::UnknownRecording)
 }

@@ -46,6 +46,7 @@ async fn make(
     let Some(Value::String(url)) = asked.remove("url") else {
         return Err(ApiError::InvalidValue { name: "url", problem });
     };
+    // Checked again at every dial; here, so that the client gets the reason.
     state.forwards.check(&url).map_err(ApiError::Target)?;
     let request = Request::read(&asked, Some(id))?;
     if request.policy == Policy::Disconnect {
@@ -57,6 +58,7 @@ async fn make(
     }
     let cursor = match request.from {
         From::Start => Cursor::default(),
+        // Resolved now: entries written between this request and the first connection are sent.
         From::Now => state.store.newest(id).await?,
         From::After(mut cursors) => cursors.remove(&id).unwrap_or_default(),
     };
@@ -92,6 +94,7 @@ pub(super) async fn remove(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     let act = caller.trail.act((state.now_ms)(), "forward.remove", &session.to_string());
+    // Removing an unknown forward of an existing session is 404 for the forward, not for the session.
     if !state.store.remove_forward(session, forward, &act).await? {
         known_session(&state.store, session).await?;
         return Err(ApiError::UnknownForward);

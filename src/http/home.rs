@@ -47,6 +47,7 @@ fn wants_html(headers: &HeaderMap) -> bool {
         headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
     accept.flat_map(|list| list.split(',')).any(|part| {
         let mut parameters = part.split(';').map(str::trim);
+        // `q=0` means "not acceptable" (RFC 9110, section 12.4.2).
         let is_html = parameters.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
         is_html && !parameters.any(|parameter| ["q=0", "q=0.0"].contains(&parameter))
     })

@@ -54,11 +54,14 @@ pub(super) async fn carry_out(
     }
     let (parts, body) = request.into_parts();
     let bytes = match parts.method {
+        // An unread body may make hyper close the connection after the answer, which is fine for a rare DELETE.
         Method::DELETE => Bytes::new(),
         _ => body::read(body, MAX_BODY_BYTES, state.body_timeout).await?,
     };
+    // A key that is used with another body is a mistake of the client, not a repetition.
     let digest = hex::encode(Sha256::digest(&bytes));
     let key = key_of(&parts, &caller)?;
+    // Handlers get the buffered body and never wait for the client.
     let request = Request::from_parts(parts, Body::from(bytes));
     let requests = state.requests.clone();
     let work = async move {
@@ -75,10 +78,12 @@ pub(super) async fn carry_out(
         }
         answer
     };
+    // Spawned, because hyper drops the handler's future when the client hangs up.
     match requests.spawn(work).await {
         Ok(answer) => answer,
         // Caught again and counted where all panics are.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // Only the shutdown of the runtime cancels a task.
         Err(_) => Err(ApiError::Panicked),
     }
 }
@@ -103,6 +108,7 @@ struct Execution<'a> {
 
 impl Execution<'_> {
     async fn run_once(&self, request: Request, next: Next) -> Result<Response, ApiError> {
+        // One clock for the take and the answer: the key expires a fixed time after its first use.
         let (key, now_ms) = (&self.key, (self.state.now_ms)());
         let until_ms = now_ms.saturating_add(IN_PROGRESS_MS);
         let store = &self.state.store;
@@ -114,6 +120,7 @@ impl Execution<'_> {
             Taken::Deleted => return Err(ApiError::AnswerDeleted),
         }
         let mut response = run(self.state, self.caller, request, next).await;
+        // Rendered here and not by `observe`, because the stored body must be final.
         let error = response.extensions_mut().remove::<ApiError>();
         // A failure that may be temporary is not stored, so that the client can retry with the same key.
         let may_pass = error.as_ref().map_or(response.status().is_server_error(), |error| {
@@ -123,6 +130,7 @@ impl Execution<'_> {
             error.render(&mut response, &self.request_id.0);
         }
         let (parts, body) = response.into_parts();
+        // Bounded: the body was written by a handler, and no route with a key streams.
         let bytes = body.collect().await.map_err(|_| ApiError::Panicked)?.to_bytes();
         let kept = match may_pass {
             true => store.release_idempotency_key(key).await,
@@ -143,6 +151,7 @@ impl Execution<'_> {
         bytes: &[u8],
         now_ms: i64,
     ) -> Result<(), StoreError> {
+        // Lossless: every stored body is JSON that the daemon wrote.
         let mut body = String::from_utf8_lossy(bytes).into_owned();
         if parts.extensions.get::<HoldsSecret>().is_some() {
             body = self.state.answer_keys.seal(cell(&row(&self.key)), &body);
@@ -192,6 +201,7 @@ fn key_of(parts: &request::Parts, caller: &Caller) -> Result<Option<IdempotencyK
         let problem = "must be 1 to 255 characters of printable ASCII";
         return Err(ApiError::InvalidValue { name: KEY_HEADER, problem });
     }
+    // The query does not count: no route with a key has one.
     let (token, path) = (caller.name.to_string(), parts.uri.path().to_owned());
     Ok(Some(IdempotencyKey { token, path, key: key.to_owned() }))
 }

@@ -44,6 +44,7 @@ async fn some_of(
     limit: u32,
 ) -> Result<Vec<Installation>, ApiError> {
     let mut own: Vec<_> = own.to_vec();
+    // Version 7 UUIDs rise with time, so this order is newest first.
     own.sort_by_key(|id| Reverse(id.0));
     own.dedup();
     own.retain(|id| before.is_none_or(|before| id.0 < before.0));
@@ -81,6 +82,7 @@ pub(super) async fn remove(
         force: is_set(&params, "force")?,
     };
     let act = caller.trail.act((state.now_ms)(), "installation.delete", &id.to_string());
+    // After `act`: an attempt on an installation of others is in the audit trail, and answered like an unknown id.
     if !caller.may_use(id) {
         return Err(ApiError::UnknownInstallation);
     }

@@ -11,6 +11,7 @@ const MAX_FIELD_CHARS: usize = 64;
 /// Returns the fields of a JSON object, which must all be known. A null field counts as absent. Refuses nesting too
 /// deep to be read back from the store.
 pub(super) fn fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, ApiError> {
+    // Lossy is enough: it only counts brackets, and `from_slice` below rejects invalid UTF-8.
     if json::is_too_deep(&String::from_utf8_lossy(body)) {
         return Err(ApiError::InvalidValue {
             name: "body",

@@ -61,19 +61,24 @@ fn open(
     query: &Params,
     mut http: HttpRequest,
 ) -> Result<Response, ApiError> {
+    // Created before the 101 is sent: hyper fulfils it when the answer has been written.
     let upgrade = hyper::upgrade::on(&mut http);
     let is_offered = offers_subprotocol(http.headers());
+    // `create_response` checks method, version, `upgrade`, `connection` and the key (RFC 6455, section 4.2.1).
     let response = create_response(&http.map(drop)).map_err(|_| ApiError::UpgradeRequired)?;
     let asked = asked(query);
     let request = match asked.is_empty() {
         true => None,
         false => Some(Request::read(&asked, session)?),
     };
+    // Before the 101: a consumer that is refused gets an HTTP status instead of a close code.
     let room = state.hub.enter(caller.entrant()).ok_or(ApiError::TooManySubscribers)?;
     let consumer = Consumer { live: state.live.clone(), session, request, permit: room };
     let talk = guarded(consumer.converse(upgrade), Arc::clone(&state.counters));
+    // On the tracker, because hyper's connection task ends with the upgrade and the shutdown would not wait for it.
     state.conversations.spawn(talk);
     let mut response = response.map(|()| Body::empty());
+    // A client that offers protocols fails the handshake unless one is selected (RFC 6455, section 4.1).
     if is_offered {
         let protocol = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
@@ -107,9 +112,11 @@ struct Consumer {
 impl Consumer {
     async fn converse(mut self, upgrade: OnUpgrade) {
         let upgraded = upgrade.await.ok();
+        // The type must be the one that `server` gives to hyper, or the downcast fails.
         let Some(parts) = upgraded.and_then(|io| io.downcast::<TokioIo<Socket>>().ok()) else {
             return;
         };
+        // The client may send its first message together with the handshake; hyper has read it already.
         let (socket, read) = (parts.io.into_inner(), parts.read_buf.into());
         let config = Some(live::config());
         let mut socket =
@@ -125,7 +132,7 @@ impl Consumer {
         Connection::new(&mut socket, &mut source).run(&self.live.stop).await;
     }
 
-    /// None when it says nothing that can be served; it is told so.
+    /// Returns `None` when the message holds no request that can be served; the consumer gets the reason.
     async fn first_message(&mut self, socket: &mut WebSocketStream<Socket>) -> Option<Request> {
         let first = tokio::select! {
             () = self.live.stop.cancelled() => return None,
@@ -150,6 +157,7 @@ impl Consumer {
         if let Some(session) = request.session {
             known_session(&self.live.store, session).await?;
         }
+        // Not needed in `open`: only a first message can name the cursors of several sessions.
         if !self.permit.hold_cursors(request.cursors()) {
             return Err(ApiError::TooManyCursors);
         }

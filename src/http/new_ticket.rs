@@ -39,6 +39,7 @@ pub(super) async fn create(
     let invalid = ApiError::InvalidValue { name: "path", problem };
     let resource = Resource::parse(&path).ok_or(invalid)?;
     let window_ms = window_ms(&state, &resource).await?;
+    // Always found: the caller was authenticated with this token.
     let token_hash = state.api_tokens.hash_of(&caller.name).ok_or(ApiError::Unauthenticated)?;
     let expires_at_ms = (state.now_ms)().saturating_add(LIFE_MS);
     let token = caller.name.to_string();
@@ -74,6 +75,7 @@ async fn window_ms(state: &AppState, resource: &Resource) -> Result<i64, ApiErro
             known_session(&state.store, *id).await.map(|_| 0)
         }
         Resource::Recording(id, name) => {
+            // A ticket of a live socket or an event stream is used once: the connection stays open after that.
             let (_, file) = known_file(&state.store, *id, name).await?;
             Ok(playing_ms(&file).saturating_add(WINDOW_MS).min(LONGEST_WINDOW_MS))
         }

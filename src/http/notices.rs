@@ -35,6 +35,7 @@ struct NoticeView<'a> {
 
 impl<'a> NoticeView<'a> {
     fn of(notice: &'a AccountNotice) -> Self {
+        // A webhook has no body if bodies were not kept when it was recorded.
         let body: Option<Value> =
             notice.body.as_deref().and_then(|body| serde_json::from_str(body).ok());
         Self {

@@ -42,6 +42,7 @@ pub(super) async fn install(State(state): State<Arc<AppState>>, headers: HeaderM
     let headers = response.headers_mut();
     headers.insert(header::LOCATION, target.expect("a URL that we encoded is ASCII"));
     headers.insert(header::SET_COOKIE, browser.set_cookie());
+    // Zoom need not learn which page the user came from.
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }
@@ -73,6 +74,7 @@ async fn finish(
 ) -> Result<Installation, InstallRefusal> {
     let (mut code, mut returned, mut error) = (None, None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        // RFC 6749, section 3.1, forbids repeated parameters; if one is repeated, the last value counts.
         match &*name {
             "code" => code = Some(value.into_owned()),
             "state" => returned = Some(value.into_owned()),
@@ -80,6 +82,7 @@ async fn finish(
             _ => {}
         }
     }
+    // The error first: RFC 6749, section 4.1.2.1, sends it without a code.
     match error.as_deref() {
         Some("access_denied") => return Err(InstallRefusal::Denied),
         Some(_) => return Err(InstallRefusal::RefusedByZoom),
@@ -87,6 +90,7 @@ async fn finish(
     }
     let returned = returned.filter(|text| !text.is_empty()).ok_or(InstallRefusal::NoState)?;
     let code = code.filter(|text| !text.is_empty()).ok_or(InstallRefusal::NoCode)?;
+    // `known` makes no new id: a browser without the cookie must not match any install.
     let browser = Browser::known(headers, state.is_https);
     let browser = browser.as_ref().map(Browser::id);
     let finished = state.installer.finish(&returned, Secret::new(code), browser, client.0).await;

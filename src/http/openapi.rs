@@ -92,6 +92,7 @@ pub fn document(webhook_path: &str) -> Value {
     let mut paths = Map::new();
     for route in routes::all(webhook_path) {
         for about in &route.operations {
+            // Several routes may share a path: each adds its method to the same object.
             paths.entry(&route.path).or_insert_with(|| json!({}))[about.method] =
                 describe(&route, about);
         }
@@ -128,6 +129,7 @@ fn describe(route: &Route, about: &Operation) -> Value {
         .map(|(status, what, data)| (status.to_string(), answer(what, *data)))
         .collect();
     for status in errors(route, about) {
+        // `or_insert`: a status that the operation describes itself keeps its own text.
         answers.entry(status.to_string()).or_insert_with(|| error(status, about.is_page));
     }
     let mut described = json!({
@@ -142,6 +144,7 @@ fn describe(route: &Route, about: &Operation) -> Value {
         described["security"] = json!([{ "token": [scope] }]);
     }
     if route.access == Access::Ticket {
+        // Two objects mean either of them; two names in one object would mean both.
         described["security"] = json!([{ "token": ["read"] }, { "ticket": [] }]);
     }
     described
@@ -158,12 +161,15 @@ fn errors(route: &Route, about: &Operation) -> BTreeSet<u16> {
         errors.insert(404);
     }
     if !about.query.is_empty() {
+        // Every parameter is validated, and a wrong value is a 422.
         errors.insert(422);
     }
     if has_token && ["post", "patch"].contains(&about.method) {
+        // From the idempotency layer: body too long, too slow or unreadable, and a key that is in use.
         errors.extend([400, 408, 409, 413, 422]);
     }
     if has_token && about.method == "post" {
+        // The stored answer of a key may be deleted with its session.
         errors.insert(410);
     }
     errors

@@ -13,6 +13,7 @@ use super::readiness::Checks;
 
 /// Answers 200 while the process runs.
 pub(super) async fn live() -> Response {
+    // Without any check: a daemon that waits for its store must not be restarted.
     Json(json!({ "status": true, "message": "live" })).into_response()
 }
 

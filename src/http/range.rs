@@ -17,10 +17,12 @@ pub(super) enum Wanted {
 pub(super) fn wanted(header: Option<&str>, bytes: u64) -> Wanted {
     let range = header.and_then(|header| header.trim().strip_prefix("bytes="));
     let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
+        // RFC 9110, section 14.2: a server may ignore a range that it does not support.
         return Wanted::All;
     };
     let number = |text: &str| match text.trim() {
         "" => Some(None),
+        // `parse` would also accept a leading `+`.
         digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
             // Longer than any file: means up to its end.
             Some(Some(digits.parse().unwrap_or(u64::MAX)))
@@ -30,11 +32,13 @@ pub(super) fn wanted(header: Option<&str>, bytes: u64) -> Wanted {
     let range = match (number(first), number(last)) {
         (Some(Some(first)), Some(last)) => {
             let end = last.map_or(bytes, |last| last.saturating_add(1).min(bytes));
+            // An invalid range is ignored like an unsupported one (RFC 9110, section 14.1.1).
             if last.is_some_and(|last| last < first) {
                 return Wanted::All;
             }
             first..end
         }
+        // A suffix: the last `length` bytes, or all of a shorter file.
         (Some(None), Some(Some(length))) => bytes.saturating_sub(length)..bytes,
         _ => return Wanted::All,
     };

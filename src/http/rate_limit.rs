@@ -15,6 +15,7 @@ pub struct RateLimit {
 
 impl RateLimit {
     pub fn new(per_second: u32) -> Self {
+        // Zero would let the bucket refuse everything; the setting does not allow it either.
         let per_second = f64::from(per_second.max(1));
         Self { rate: Rate { per_second, burst: per_second }, buckets: Mutex::default() }
     }

@@ -20,6 +20,7 @@ pub struct Readiness(Mutex<Option<(Instant, bool)>>);
 impl Readiness {
     /// Queries the store once at a time; concurrent requests share the answer.
     async fn is_store_ready(&self, store: &Store) -> bool {
+        // Held across the query on purpose: probes that arrive meanwhile wait for its answer instead of asking again.
         let mut last = self.0.lock().await;
         if let Some((at, answer)) = *last
             && at.elapsed() < PING_LIFE
@@ -51,6 +52,7 @@ impl Checks {
     /// The problem, as a sentence for people; `None` if the daemon is ready.
     pub(super) fn problem(&self) -> Option<&'static str> {
         match self {
+            // Stopping first: during the shutdown the store may be closed already.
             Self { draining: true, .. } => Some("The daemon is stopping."),
             Self { store_ok: false, .. } => Some("The store cannot be reached."),
             _ => None,

@@ -50,7 +50,9 @@ pub(super) async fn download(
 ) -> Result<Response, ApiError> {
     let (recording, file) = known_file(&state.store, id, &name).await?;
     let etag = format!("\"{}\"", file.sha256);
+    // A running recording has no hash yet, and every client would match its empty etag.
     let is_whole = recording.status != RecordingStatus::Recording;
+    // A list of etags, weak or strong (RFC 9110, section 13.1.2); a hash in hex occurs in no other one.
     if is_whole && text(&headers, header::IF_NONE_MATCH).is_some_and(|known| known.contains(&etag))
     {
         return Ok(not_modified(&etag));
@@ -66,6 +68,7 @@ pub(super) async fn download(
         Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
     };
     let permit = download::enter(&state, &caller)?;
+    // A HEAD answer has the headers of the GET and no content (RFC 9110, section 9.3.2).
     let part = if method == Method::HEAD { 0..0 } else { range.clone() };
     let content = state.recordings.open(&recording, &file, part).await.map_err(refused)?;
     let content = content.inspect_err(|error| tracing::warn!(%error, "a recording was cut"));
@@ -73,6 +76,7 @@ pub(super) async fn download(
     *response.status_mut() = status;
     describe(response.headers_mut(), &file, &etag, &range);
     if status == StatusCode::PARTIAL_CONTENT {
+        // The last position is inclusive (RFC 9110, section 14.4). A range is never empty here.
         let part = format!("bytes {}-{}/{}", range.start, range.end - 1, file.bytes);
         response.headers_mut().insert(header::CONTENT_RANGE, plain(&part));
     }
@@ -119,6 +123,7 @@ fn describe(headers: &mut HeaderMap, file: &RecordedFile, etag: &str, range: &Ra
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::ETAG, plain(etag));
+    // Names and contents come from participants: a browser must not run a file as a page.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_DISPOSITION, plain(&disposition(&file.api_name)));
 }
@@ -207,6 +212,7 @@ impl<'a> RecordingView<'a> {
 impl<'a> FileView<'a> {
     fn of(recording: &Recording, file: &'a RecordedFile) -> Self {
         let is_whole = recording.finished_at_ms.is_some();
+        // Only for its percent-encoding; scheme and host are cut off below.
         let mut url = url::Url::parse("http://localhost").expect("a constant URL");
         let session = recording.session_id;
         url.set_path(&format!("/api/v1/sdk/sessions/{session}/recordings/{}", file.api_name));

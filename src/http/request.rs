@@ -57,6 +57,7 @@ pub(super) async fn observe(
     mut request: Request,
     next: Next,
 ) -> Response {
+    // Version 7, so that ids sort by time in logs. An id that the client sends is ignored: it could forge log lines.
     let request_id = Uuid::now_v7().to_string();
     let client = observer.client(&request);
     request.extensions_mut().insert(RequestId(request_id.clone()));
@@ -69,6 +70,7 @@ pub(super) async fn observe(
     let overload = request.extensions().get::<Overload>().copied();
     let mut response = match observer.is_refused(overload, route) {
         true => ApiError::Overloaded.into_response(),
+        // The state of a handler that panicked is dropped with its future, so nothing observes a broken invariant.
         false => AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|_| {
             count(&observer.counters.panics);
             ApiError::Panicked.into_response()
@@ -79,6 +81,7 @@ pub(super) async fn observe(
         error.render(&mut response, &request_id);
     }
     secure(response.headers_mut(), &request_id);
+    // Successful probes arrive every few seconds and would drown the log.
     if is_probe(route) && response.status().is_success() {
         return response;
     }
@@ -108,6 +111,7 @@ fn log_text(error: &ApiError) -> String {
 }
 
 fn secure(headers: &mut HeaderMap, request_id: &str) {
+    // Answers hold personal data or change from one moment to the next.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(request_id) = HeaderValue::from_str(request_id) {

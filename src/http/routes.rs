@@ -104,9 +104,11 @@ pub fn router(state: Arc<AppState>) -> Router {
             Access::Admin => admin = admin.route(&path, handlers),
         }
     }
+    // `route_layer` and not `layer`: unknown paths must be 404 without a token.
     let carried_out = |router: Router<Arc<AppState>>| {
         router.route_layer(from_fn_with_state(Arc::clone(&state), idempotency::carry_out))
     };
+    // The layer that is added last runs first: a request is authenticated before its body is read.
     let token =
         carried_out(token).route_layer(from_fn_with_state(Arc::clone(&state), auth::require_scope));
     let read =
@@ -124,6 +126,7 @@ pub fn router(state: Arc<AppState>) -> Router {
         .merge(admin)
         .method_not_allowed_fallback(|| async { ApiError::MethodNotAllowed })
         .fallback(|| async { ApiError::UnknownRoute })
+        // Inside `observe`, because it needs the client's address, and outside authentication, to see refusals.
         .layer(from_fn_with_state(Arc::clone(&state), audit::watch))
         .layer(from_fn_with_state(observer(&state), request::observe))
         // Outermost: a page must be able to read every answer, errors included.

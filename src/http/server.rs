@@ -68,6 +68,7 @@ impl Default for Limits {
 /// retried a second later.
 pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart can bind at once, while connections of the previous process are in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
@@ -81,6 +82,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     loop {
         let next = accept(&listener, &open, &mut accepted);
         tokio::select! {
+            // Biased: a stop wins over a flood of connections, and ended tasks are reaped before new ones are added.
             biased;
             () = stop.cancelled() => break,
             Some(ended) = connections.join_next() => note(ended),
@@ -92,6 +94,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             },
         }
     }
+    // Closed first: the kernel refuses new connections at once, and a load balancer goes elsewhere.
     drop(listener);
     drain(connections, limits.grace).await;
 }
@@ -106,6 +109,7 @@ async fn accept(
         Some(waiting) => waiting,
         None => listener.accept().await?,
     };
+    // Kept across the wait below: dropping an accepted socket would reset a client for nothing.
     let (_, peer) = accepted.insert((socket, peer));
     let slot = open.enter(peer.ip()).await;
     let (socket, _) = accepted.take().expect("it was put there above");
@@ -122,6 +126,7 @@ async fn converse(
 ) {
     let talk = async {
         // Allocate buffers only after the client has sent its first byte.
+        // `peek` leaves the byte for hyper. Zero bytes: the client has closed.
         let first_byte = timeout(limits.first_byte_timeout, socket.peek(&mut [0])).await;
         if matches!(first_byte, Ok(Ok(1..))) {
             answer(socket, &slot, router, limits, &stop).await;
@@ -151,10 +156,12 @@ async fn answer(
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_BUFFER_BYTES)
         .serve_connection(io, service)
+        // Needed for WebSockets; the connection's task ends when hyper hands the socket over.
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        // An idle keep-alive connection closes at once; a running request is answered with `connection: close`.
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -177,6 +184,7 @@ async fn respond(
     if let Some(overload) = progress.overload() {
         request.extensions_mut().insert(overload);
     }
+    // `call` never fails: the router's error is `Infallible`, and errors are responses.
     let response = router.call(request).await?;
     Ok(response.map(|body| progress.answer(body)))
 }
@@ -202,6 +210,7 @@ async fn drain(mut connections: JoinSet<()>, grace: Duration) {
             connections = connections.len(),
             "the grace is over; cut the remaining connections"
         );
+        // Aborts the tasks and waits for them, so that none holds the store when it is closed.
         connections.shutdown().await;
     }
 }

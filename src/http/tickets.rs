@@ -37,10 +37,12 @@ pub fn claim(state: &AppState, ticket: &str, path: &str) -> Result<Claim, ApiErr
 pub async fn redeem(state: &AppState, claim: &Claim) -> Result<(), ApiError> {
     let now_ms = (state.now_ms)();
     let id = hex::encode(claim.id);
+    // An expired ticket is valid only as the repeated use of a recording's ticket, within its window.
     let used = if now_ms > claim.expires_at_ms {
         state.store.used_ticket(&id, now_ms).await?.unwrap_or(TicketUse::Spent)
     } else {
         let until_ms = if claim.window_ms > 0 { now_ms.saturating_add(claim.window_ms) } else { 0 };
+        // Remembered longer than any clock accepts it: forgetting it sooner would allow a second use.
         let keep_ms = until_ms.max(claim.expires_at_ms).saturating_add(CLOCKS_APART_MS);
         let ticket = UsedTicket { id: &id, token: &claim.token, until_ms, keep_ms };
         state.store.use_ticket(&ticket, MAX_USED, now_ms).await?

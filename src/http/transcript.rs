@@ -30,6 +30,7 @@ pub(super) async fn download(
 ) -> Result<Response, ApiError> {
     let format = chosen(&params, &headers)?;
     known_session(&state.store, id).await?;
+    // The permit before the queries: a transcript over the limit costs the store nothing.
     let permit = download::enter(&state, &caller)?;
     let streams = state.store.streams_of(id).await?;
     let mut lines = Lines::new(state.store.clone(), id, &streams, format.applies_corrections());
@@ -47,6 +48,7 @@ pub(super) async fn download(
 }
 
 fn chosen(params: &Params, headers: &HeaderMap) -> Result<Format, ApiError> {
+    // The query takes precedence: a link cannot set a header.
     let named =
         params.parsed("format", "must be one of json, jsonl, vtt, srt, txt", Format::parse)?;
     let accept = headers.get(header::ACCEPT).map(HeaderValue::as_bytes);
@@ -64,6 +66,7 @@ fn response(format: Format, id: SessionId, body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.media_type()));
+    // The same URL has several formats.
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     if let Some(suffix) = format.file_suffix() {
         let disposition = format!("attachment; filename=\"transcript-{id}.{suffix}\"");

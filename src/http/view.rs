@@ -43,6 +43,7 @@ impl<'a> SessionView<'a> {
             id: session.id,
             platform: "zoom",
             product: instance.product,
+            // A session that was created by number has that as its key until Zoom's webhook brings the real id.
             instance_id: (instance.key != IdKey::MeetingId).then(|| instance.id()),
             meeting_id: session.meeting_id.as_deref(),
             account_id: session.account_id.as_deref(),

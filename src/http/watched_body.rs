@@ -24,6 +24,7 @@ impl Reading {
     }
 
     /// How long the last frame has been unread; zero when it was read.
+    // `Relaxed`: the value guards nothing, and a stale one only delays a decision.
     pub(super) fn stalled_for(&self) -> Duration {
         match self.unread_since.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
@@ -41,6 +42,7 @@ impl Reading {
     }
 
     fn now_ms(&self) -> u64 {
+        // One less than the maximum: `got_frame` adds one.
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
     }
 }
@@ -66,6 +68,7 @@ impl<B, F: FnOnce()> Watched<B, F> {
 struct AtEnd<F: FnOnce()>(Option<F>);
 
 impl<F: FnOnce()> AtEnd<F> {
+    // Called at the end of the body and on drop, whichever comes first, and effective once.
     fn ring(&mut self) {
         if let Some(ring) = self.0.take() {
             ring();
@@ -94,6 +97,7 @@ where
         if let Some(reading) = &self.reading {
             reading.wants_frame();
         }
+        // Must come after `wants_frame`: being polled means that the connection has taken the last frame.
         let polled = Pin::new(&mut self.body).poll_frame(context);
         match (&polled, &self.reading) {
             (Poll::Ready(None), _) => self.at_end.ring(),
@@ -103,6 +107,7 @@ where
         polled
     }
 
+    // Forwarded: hyper sends a `content-length` only if the hint is exact, and may skip the last poll.
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
     }

@@ -46,6 +46,7 @@ pub fn check_path(path: &str) -> Result<(), &'static str> {
     } else if !path.bytes().all(plain) {
         Err("may hold only A-Z a-z 0-9 / _ - . ~")
     } else if TAKEN.iter().any(|taken| path.starts_with(taken)) {
+        // `/docs` and `/openapi.json` are compared as prefixes too: nothing near the daemon's own paths is allowed.
         Err("must not be under /api or /health, nor /docs or /openapi.json")
     } else {
         Ok(())
@@ -126,6 +127,7 @@ impl SignatureWarnings {
         // A clock that was set back must not silence the warning for long.
         let is_due = now_ms >= next_ms || next_ms > later_ms;
         let order = Ordering::Relaxed;
+        // Of two threads that see it due, one wins the exchange and logs.
         is_due && self.next_ms.compare_exchange(next_ms, later_ms, order, order).is_ok()
     }
 }
@@ -148,9 +150,11 @@ async fn answer(
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let raw = body::read(body, MAX_BODY_BYTES, state.body_timeout).await?;
+    // Read after the body: the tolerance includes the time that the body takes.
     let now_ms = (state.now_ms)();
     let headers = signature_headers(&parts.headers);
     let tolerance_s = state.webhook_tolerance_s;
+    // The signature covers the raw bytes, so it is checked before they are parsed.
     key.check(headers, &raw, now_ms, tolerance_s).map_err(|error| {
         if error == SignatureError::Wrong {
             state.signature_warnings.warn(speaks_for.token_setting(), now_ms);
@@ -164,6 +168,7 @@ async fn answer(
         }
         Event::Delivery(mut delivery) => {
             if !state.keeps_deliveries {
+                // The row stays, so that a repetition is still recognised.
                 delivery.body.clear();
             }
             record(state, &delivery).await
@@ -187,6 +192,7 @@ fn validation(key: &WebhookKey, plain_token: &PlainToken) -> Response {
 }
 
 async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiError> {
+    // The future is dropped at the deadline. Zoom retries after the 503, and the id makes the repetition harmless.
     let recorded = timeout(RECORD_DEADLINE, state.store.record_delivery(delivery))
         .await
         .unwrap_or_else(|_| Err(StoreError::timed_out()))?;
@@ -211,6 +217,7 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
     } else {
         tracing::info!(event = delivery.event, stream_id, outcome, "webhook");
     }
+    // After the commit, because the reader polls the store.
     state.control.wake();
     if let Recorded::Changed(stream_id) = recorded {
         // A full channel is fine: the supervisor also polls the store.

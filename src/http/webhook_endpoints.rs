@@ -130,6 +130,7 @@ fn act(state: &AppState, caller: &Caller, action: &'static str, id: EndpointId) 
     caller.trail.act((state.now_ms)(), action, &id.to_string())
 }
 
+// The idempotency layer seals the stored copy of this answer.
 fn with_secret(mut response: Response) -> Response {
     response.extensions_mut().insert(HoldsSecret);
     response

@@ -31,6 +31,7 @@ impl<S> StallTimeout<S> {
             self.deadline = None;
             return progress;
         }
+        // Set by the first write that waits and kept until one succeeds: waking up alone does not extend it.
         let until = Instant::now() + self.limit;
         let deadline =
             self.deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
@@ -45,6 +46,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for StallTimeout<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        // Reads are not limited here: the header and body timeouts bound them.
         Pin::new(&mut self.socket).poll_read(context, buffer)
     }
 }
@@ -73,6 +75,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallTimeout<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Flushing a TCP socket never waits, so it needs no timeout.
         Pin::new(&mut self.socket).poll_flush(context)
     }
 

@@ -43,6 +43,7 @@ impl Refusals {
         let mut kinds = self.lock();
         let mut kind = Kind::of(&row);
         let mut row = row;
+        // A kind that is already counted stays exact during a flood.
         if kinds.len() >= MAX_KINDS && !kinds.contains_key(&kind) {
             row = AuditRow {
                 address: None,
@@ -72,6 +73,7 @@ impl Refusals {
     }
 
     fn take(&self, now_ms: i64) -> Vec<AuditRow> {
+        // Taken under the lock and written without it: a slow store must not block requests.
         let kinds = std::mem::take(&mut *self.lock());
         let repeated = kinds.into_values().filter(|repeats| repeats.count > 0);
         repeated.map(|repeats| repeats.row(now_ms)).collect()

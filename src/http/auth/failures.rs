@@ -44,6 +44,7 @@ impl Failures {
         now: Instant,
     ) -> Result<(), ApiError> {
         let mut clients = self.lock();
+        // Once the bucket is empty, a wrong token and a right one get the same answer.
         let Some(name) = right else {
             let bucket = clients.wrong.of(address, now);
             let is_early = bucket.take(WRONG, now);
@@ -54,10 +55,12 @@ impl Failures {
         if clients.known.contains(&client) {
             return Ok(());
         }
+        // `known` creates no bucket: valid tokens from many networks must not use up those of guessers.
         let wait = clients.wrong.known(address, now).map(|bucket| bucket.wait(WRONG, now));
         if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
             return Err(too_many(wait));
         }
+        // When the set is full, a new client is still admitted, but its network's failures apply to it.
         if clients.known.len() < MAX_KNOWN {
             clients.known.insert(client);
         }
@@ -70,6 +73,7 @@ impl Failures {
 }
 
 fn too_many(wait: Duration) -> ApiError {
+    // Rounded up: a client that waits exactly this long is admitted.
     ApiError::TooManyFailures { wait_s: wait.as_secs().saturating_add(1) }
 }
 

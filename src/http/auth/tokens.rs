@@ -97,16 +97,19 @@ impl ApiTokens {
 
     /// Finds a token. Compares with all of them, so that the time reveals nothing.
     pub(super) fn find(&self, token: &[u8]) -> Option<&ApiToken> {
+        // Hashes have one length; `ct_eq` on the tokens themselves would reveal theirs.
         let hash: [u8; 32] = Sha256::digest(token).into();
         let same = |known: &&ApiToken| -> Choice { known.hash.ct_eq(&hash) };
         self.tokens
             .iter()
+            // No early return: the fold visits every token.
             .fold(None, |found, known| if same(&known).into() { Some(known) } else { found })
     }
 }
 
 impl ApiToken {
     fn parse(text: &str) -> Result<Self, &'static str> {
+        // At most three parts: scopes contain no colon, and a fourth part is an unknown scope.
         let mut parts = text.splitn(3, ':');
         let name = parts.next().unwrap_or_default();
         let token = parts.next().ok_or("has no colon: write name:token")?;
@@ -124,6 +127,7 @@ impl ApiToken {
         }
         let (scopes, bound) = match parts.next().map(|rest| rest.split_once('#').ok_or(rest)) {
             None => (vec![Scope::Read, Scope::Control], None),
+            // Split after the second colon, because a token itself may contain `#`.
             Some(Err(scopes)) => (read_scopes(scopes)?, None),
             Some(Ok((scopes, ids))) => (read_scopes(scopes)?, Some(read_installations(ids)?)),
         };

@@ -95,6 +95,7 @@ fn meeting_id(product: Option<Product>, value: Option<&Value>) -> Result<String,
             .ok_or_else(|| invalid("meeting_id", "must be the id of the session or engagement"));
     }
     let text = match value {
+        // `to_string` of a fraction or a negative number contains a character that is no digit.
         Some(Value::String(text)) => text.replace([' ', '-'], ""),
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
@@ -108,6 +109,7 @@ fn meeting_id(product: Option<Product>, value: Option<&Value>) -> Result<String,
 
 fn short_text(name: &'static str, value: Option<&Value>) -> Result<Option<String>, ApiError> {
     let Some(value) = value else { return Ok(None) };
+    // Borrowed from the model: the limits of any id of Zoom's apply, whatever the product.
     let is_id = |id: &&str| Instance::new(Product::Meeting, IdKey::MeetingUuid, id).is_ok();
     let id = value.as_str().filter(is_id).map(str::to_owned);
     id.map(Some).ok_or_else(|| invalid(name, "must be a short identifier in a string"))

@@ -15,6 +15,7 @@ pub(super) fn status(error: &ControlError) -> StatusCode {
         ControlError::UnknownSession => StatusCode::NOT_FOUND,
         ControlError::Refused(..) => StatusCode::CONFLICT,
         ControlError::Zoom(error) => match error.problem {
+            // The account's settings or role forbid it; a retry or another token does not help.
             Problem::ScopeMissing
             | Problem::AppNotAuthorized
             | Problem::NotHost
@@ -72,6 +73,7 @@ pub(super) fn is_retryable(error: &ControlError) -> bool {
 pub(super) fn wait_s(error: &ControlError) -> Option<u64> {
     match error {
         ControlError::Zoom(zoom) if zoom.wait_ms.is_some() => {
+            // Rounded up to whole seconds, the only unit of `Retry-After` besides a date.
             zoom.wait_ms.map(|ms| ms.div_ceil(1000))
         }
         error => is_retryable(error).then_some(RETRY_AFTER_S),

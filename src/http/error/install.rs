@@ -43,6 +43,7 @@ impl InstallRefusal {
             InstallError::Busy => Self::Busy,
             InstallError::OAuth(OAuthError::Dead) => Self::DeadCode,
             InstallError::OAuth(OAuthError::Misconfigured(what)) => Self::Misconfigured(what),
+            // The cause stays in the log: it may contain Zoom's answer.
             InstallError::OAuth(error) => {
                 tracing::warn!(%error, "could not exchange an authorization code; the user is asked to begin again");
                 Self::ZoomAway

@@ -40,6 +40,8 @@ impl Browser {
     /// `SameSite=Lax`, because the callback is a navigation from another site.
     pub(super) fn set_cookie(&self) -> HeaderValue {
         let (name, id, age_s) = (name(self.is_https), &self.id, STATE_LIFE_MS / 1000);
+        // Without `Domain`, and with `Path=/` and `Secure`, as the prefix `__Host-` demands (RFC 6265bis, section
+        // 4.1.3.2).
         let secure = if self.is_https { "; Secure" } else { "" };
         let text = format!("{name}={id}; Path=/; Max-Age={age_s}; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::from_str(&text).expect("names and hex digits are ASCII")

@@ -29,6 +29,7 @@ impl Resource {
         match rest.split_once('/') {
             None if rest == "live" => Some(Self::Live(id)),
             None if rest == "events" => Some(Self::Events(id)),
+            // A slash that is encoded stays in the name: axum decodes parts after it has split the path.
             Some(("recordings", file)) if !file.is_empty() && !file.contains('/') => {
                 let file = percent_decode_str(file).decode_utf8().ok()?;
                 Some(Self::Recording(id, file.into_owned()))

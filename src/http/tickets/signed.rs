@@ -46,6 +46,7 @@ impl TicketKeys {
         bytes.extend_from_slice(&claim.window_ms.to_be_bytes());
         bytes.extend_from_slice(&claim.id);
         bytes.extend_from_slice(claim.token.as_bytes());
+        // The first key of the ring signs. A ring is never empty.
         let tag = mac(&self.0[0], &bytes, resource, token_hash).finalize().into_bytes();
         bytes.extend_from_slice(&tag);
         URL_SAFE_NO_PAD.encode(bytes)
@@ -59,6 +60,7 @@ impl TicketKeys {
         resource: &str,
         hash_of: impl FnOnce(&str) -> Option<[u8; 32]>,
     ) -> Option<Claim> {
+        // The length is checked before decoding, so that a long query costs nothing.
         let bytes = URL_SAFE_NO_PAD.decode(Some(ticket).filter(|text| text.len() <= MAX_CHARS)?);
         let bytes = bytes.ok()?;
         let (signed, tag) = bytes.split_last_chunk::<TAG_BYTES>()?;
@@ -66,7 +68,9 @@ impl TicketKeys {
         let (window_ms, rest) = rest.split_first_chunk::<8>()?;
         let (id, token) = rest.split_first_chunk::<ID_BYTES>()?;
         let token = std::str::from_utf8(token).ok()?;
+        // Not secret: the name is part of the ticket, and an unknown one fails like a wrong signature.
         let hash = hash_of(token)?;
+        // `verify_slice` compares in constant time.
         let is_signed = |key| mac(key, signed, resource, &hash).verify_slice(tag).is_ok();
         self.0.iter().any(is_signed).then(|| Claim {
             id: *id,
@@ -79,6 +83,7 @@ impl TicketKeys {
 
 /// Both hashes have a fixed length and the resource comes last: no two inputs are ambiguous.
 fn mac(key: &Hmac<Sha256>, signed: &[u8], resource: &str, token_hash: &[u8; 32]) -> Hmac<Sha256> {
+    // The length separates the variable part from the resource behind it.
     let length = (signed.len() as u64).to_be_bytes();
     key.clone()
         .chain_update(token_hash)

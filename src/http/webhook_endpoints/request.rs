@@ -71,6 +71,7 @@ fn events(value: Option<&Value>) -> Result<Option<Vec<EventKind>>, ApiError> {
     let kind = |name: &Value| name.as_str().and_then(EventKind::parse);
     let kinds: Option<Vec<_>> = value.as_array().and_then(|all| all.iter().map(kind).collect());
     let mut kinds = kinds.ok_or(invalid("events", &EVENTS_FORM))?;
+    // Sorted, so that the stored list does not depend on the order in the request.
     kinds.sort_by_key(|kind| kind.as_str());
     kinds.dedup();
     Ok(Some(kinds))
