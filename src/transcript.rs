@@ -45,10 +45,12 @@ impl Transcript {
             State::Lines => {}
             State::Done => return Ok(None),
         }
+        // Before the first read: after an error, the next call must not write the start again.
         self.state = State::Lines;
         while let Some(line) = self.next.take() {
             self.writer.line(&mut text, &line);
             self.next = self.lines.next().await?;
+            // Checked after the read, so that the last chunk also gets the end of the document.
             if text.len() >= CHUNK_BYTES {
                 return Ok(Some(text.into()));
             }

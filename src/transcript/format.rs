@@ -75,6 +75,7 @@ impl Format {
 fn accepted_range(range: &str) -> Option<(f32, Format)> {
     let mut parts = range.split(';').map(str::trim);
     let format = match parts.next()?.to_ascii_lowercase().as_str() {
+        // `application/*` and `*/*` mean the API's default, `text/*` the most readable one.
         "application/json" | "application/*" | "*/*" => Format::Json,
         "application/jsonl" | "application/x-ndjson" => Format::Jsonl,
         "text/vtt" => Format::Vtt,
@@ -82,6 +83,7 @@ fn accepted_range(range: &str) -> Option<(f32, Format)> {
         "text/plain" | "text/*" => Format::Txt,
         _ => return None,
     };
+    // A malformed weight excludes its range instead of failing the whole header.
     let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Ok(1.0), str::parse);
     weight.ok().filter(|weight| *weight > 0.0).map(|weight| (weight, format))
 }
@@ -105,6 +107,7 @@ impl Writer {
             Format::Json => {
                 let id = self.session_id;
                 let origin = json!({ "ms": self.origin_ms, "at": rfc3339(self.origin_ms) });
+                // Written by hand, because a `Value` of all lines would hold the whole transcript in memory.
                 out.push_str("{\"status\":true,\"message\":\"transcript\",\"data\":{");
                 push(out, format_args!("\"session_id\":\"{id}\",\"origin\":{origin},\"lines\":["));
             }
@@ -117,6 +120,7 @@ impl Writer {
         self.written += 1;
         // Saturating and clamped: times come from Zoom, and a cue must not be empty or negative.
         let from_ms = line.said.start_ms.saturating_sub(self.origin_ms).max(0);
+        // At least one millisecond: WebVTT requires an end after the start.
         let to_ms = line.said.end_ms.saturating_sub(self.origin_ms).max(from_ms.saturating_add(1));
         // A line break would end a cue or start a forged line.
         let text = one_line(&line.said.text);
@@ -128,6 +132,7 @@ impl Writer {
             }
             Format::Jsonl => push(out, format_args!("{}\n", json_line(line, from_ms))),
             Format::Vtt => {
+                // WebVTT separates milliseconds with a point, SRT with a comma.
                 let (from, to) = (clock(from_ms, '.'), clock(to_ms, '.'));
                 let (speaker, text) = (escaped(&speaker), escaped(&text));
                 push(out, format_args!("{from} --> {to}\n<v {speaker}>{text}\n\n"));
@@ -181,6 +186,7 @@ fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 /// Formats a time as `01:02:03.004`, with more digits for the hours if needed.
+// Never negative: `line` clamps both times.
 fn clock(ms: i64, point: char) -> String {
     let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
     format!("{hours:02}:{minutes:02}:{:02}{point}{:03}", ms / 1000 % 60, ms % 1000)
@@ -196,6 +202,7 @@ fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>']) {
         return Cow::Borrowed(text);
     }
+    // `&` first, so that the entities are not escaped again.
     Cow::Owned(text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
 }
 

@@ -66,12 +66,14 @@ impl Lines {
         ordinal: u32,
         applies_corrections: bool,
     ) -> Self {
+        // The cursor needs the ordinals of all streams, so the others are removed only after that.
         let mut lines = Self::new(store, session_id, streams, applies_corrections);
         lines.streams.retain(|stream| stream.ordinal == ordinal);
         lines
     }
 
     pub async fn next(&mut self) -> Result<Option<Line>, StoreError> {
+        // Nothing leaves the window before it is full or the streams are drained: a later correction may change it.
         while !self.window.is_full() {
             for stream in &mut self.streams {
                 // A loop, because a page is empty if none of its lines is readable.
@@ -104,6 +106,7 @@ impl StreamLines {
         let entries = store.entries_after(session_id, &self.cursor, &kinds, PAGE).await?;
         // Entries of a stream that started after the list of streams was read are left for the next download.
         let own = entries.into_iter().filter(|entry| entry.stream_ordinal == self.ordinal);
+        // Only an empty page means the end: unreadable rows make a page shorter.
         self.drained = true;
         for entry in own {
             self.drained = false;

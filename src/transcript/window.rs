@@ -32,11 +32,13 @@ impl Window {
     pub(super) fn push(&mut self, line: Line) {
         let correction = line.said.attribute.filter(|_| self.applies_corrections);
         match (correction, self.meant_by(&line)) {
+            // The earlier line keeps its `seq`, and with it its place.
             (Some(UPDATE), Some(earlier)) => earlier.said = line.said,
             (Some(DELETE), Some(earlier)) => {
                 let key = key(earlier);
                 self.held.remove(&key);
             }
+            // There is nothing to delete: the line has left the window already, or never arrived.
             (Some(DELETE), None) => {}
             _ => {
                 self.held.insert(key(&line), line);
@@ -52,6 +54,7 @@ impl Window {
     /// The line that this correction refers to.
     fn meant_by(&mut self, line: &Line) -> Option<&mut Line> {
         let start_ms = line.said.start_ms;
+        // The key begins with the start, so one range holds all candidates of a stream.
         let of_stream = (start_ms, line.ordinal, 0)..=(start_ms, line.ordinal, u64::MAX);
         let mut candidates = self.held.range_mut(of_stream).rev().map(|(_, held)| held);
         candidates.find(|held| held.said.speaker.key() == line.said.speaker.key())
