@@ -20,6 +20,7 @@ pub static CONTENT_SECURITY_POLICY: LazyLock<String> =
 
 /// A policy that allows only this inline style.
 fn content_security_policy(style: &str) -> String {
+    // CSP hashes the element's exact text: the template must insert the style without any change.
     let style = STANDARD.encode(Sha256::digest(style));
     format!(
         "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
@@ -81,6 +82,7 @@ impl Page {
     }
 
     pub fn html(&self) -> String {
+        // The templates call no function that fails, and a `String` takes every write.
         self.render().expect("rendering texts cannot fail")
     }
 }

@@ -47,6 +47,7 @@ impl Page {
     }
 
     pub fn html(&self) -> String {
+        // As in `web.rs`: no function that fails is called.
         self.render().expect("rendering texts cannot fail")
     }
 }
