@@ -1,4 +1,4 @@
-//! Wire types: what arrives, what we send, and the enumerations (rtms-protocol.md sections 6, 7 and 10; pure).
+//! The wire's messages in both directions, and its enumerations (rtms-protocol.md sections 6, 7 and 10; pure).
 //!
 //! [`decode`] and [`encode`] are the codec: nothing else knows how a message is encoded.
 

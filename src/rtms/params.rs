@@ -1,6 +1,7 @@
-//! What a stream asks Zoom for, by name, and what Zoom then gives (pure; rtms-protocol.md sections 3.3 and 8).
+//! The media parameters of a stream by name: those that it requests and those that Zoom grants (pure;
+//! rtms-protocol.md sections 3.3 and 8).
 //!
-//! [`Params::resolve`] is the one way in for what people write: settings and request bodies alike.
+//! [`Params::resolve`] reads all parameters that people write, in settings and request bodies alike.
 
 mod effective;
 mod language;
@@ -30,8 +31,8 @@ pub use preset::Preset;
 pub use resolve::{ParamMistake, media_from_json};
 pub use wire::media_from_mask;
 
-/// What to receive, how, and over how many sockets. In JSON it has the shape of [`ParamsOverrides`], with every
-/// field there.
+/// The media to receive, their formats, and the number of sockets. In JSON it has the shape of
+/// [`ParamsOverrides`] with every field present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Params {
     /// Not empty.
@@ -39,7 +40,8 @@ pub struct Params {
     pub media: MediaSet,
     #[serde(rename = "connection_mode")]
     pub mode: ConnectionMode,
-    /// Whether Zoom sends the audio it kept between its webhook and our handshake (section 6.1).
+    /// Whether Zoom sends the audio that it buffered between its webhook and the handshake (rtms-protocol.md
+    /// section 6.1).
     pub buffer_data: bool,
     pub audio: AudioParams,
     pub video: VideoParams,
@@ -47,7 +49,7 @@ pub struct Params {
     pub transcript: TranscriptParams,
 }
 
-/// What audio looks like. Legal combinations: section 8.2.
+/// The format of audio. Legal combinations: rtms-protocol.md section 8.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct AudioParams {
     pub content_type: AudioContent,
@@ -56,11 +58,11 @@ pub struct AudioParams {
     pub sample_rate: SampleRate,
     pub channels: Channels,
     pub streams: AudioStreams,
-    /// How much sound is in one frame: a multiple of 20, at most 1000.
+    /// Milliseconds of sound in one frame: a multiple of 20, at most 1000.
     pub send_rate_ms: u32,
 }
 
-/// What cameras look like. Legal combinations: section 8.3.
+/// The format of camera video. Legal combinations: rtms-protocol.md section 8.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct VideoParams {
     pub codec: VideoCodec,
@@ -68,11 +70,11 @@ pub struct VideoParams {
     /// Pictures per second.
     pub fps: u32,
     pub select: VideoSelect,
-    /// How long each camera has its turn with [`VideoSelect::RoundRobin`], in seconds.
+    /// How long each camera's turn lasts with [`VideoSelect::RoundRobin`], in seconds.
     pub dwell_s: u32,
 }
 
-/// What shared screens look like. Legal combinations: section 8.3.
+/// The format of shared screens. Legal combinations: rtms-protocol.md section 8.3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ShareParams {
     pub codec: VideoCodec,
@@ -81,12 +83,12 @@ pub struct ShareParams {
     pub fps: u32,
 }
 
-/// How speech becomes text.
+/// The settings of Zoom's transcription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TranscriptParams {
-    /// The language of the first 30 s where languages are identified, and of everything where they are not.
+    /// The spoken language. With language identification it applies only to the first 30 s.
     pub language: Language,
-    /// Whether Zoom finds out by itself which language is spoken.
+    /// Whether Zoom identifies the spoken language.
     pub identify_language: bool,
 }
 

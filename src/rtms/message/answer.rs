@@ -39,6 +39,8 @@ impl HandshakeAnswer {
         let server = reader.object(fields, "media_server").unwrap_or_default();
         let has_urls = server.raw("server_urls").is_some();
         let urls = reader.object(&server, "server_urls");
+        // Only for an acceptance: Zoom sends `server_urls: null` with a refusal (rtms-protocol.md section
+        // 23.5).
         if status_code == status::OK && has_urls && urls.is_none() {
             return Err(reader.without("server_urls"));
         }

@@ -1,12 +1,13 @@
+//! Bounds the length of names and identifiers from Zoom.
+
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// What is kept of a name or an identifier: no real one is nearly as long.
+/// The most bytes of a name or an identifier that are kept. Real ones are far shorter.
 const MAX_SHORT_BYTES: usize = 1024;
 
-/// A text of Zoom's that is no speech and no chat: a longer one is cut, so that nothing that is kept grows
-/// without a bound.
+/// A text from Zoom that is neither speech nor chat. A longer text is cut, so that stored state stays bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Short(pub String);
 

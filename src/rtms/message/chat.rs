@@ -1,5 +1,5 @@
-//! Chat: messages with their operations and files (section 6.16), and groups (section 7, events 10 to 14). Most of it
-//! is unpublished: what is read is read in any form, and nothing is required.
+//! Chat: messages with their operations and files (rtms-protocol.md section 6.16), and groups (section 7,
+//! events 10 to 14). Most of the format is unpublished, so every known form is read and no field is required.
 
 use serde_json::value::RawValue;
 
@@ -11,7 +11,7 @@ use crate::model::{
     Participant, RawJson,
 };
 
-/// How many members of a group, or files of a message, are kept.
+/// The most members of a group, or files of a message, that are kept.
 const MAX_ITEMS: usize = 64;
 
 /// Reads a chat message. Zoom does not document which fields are in `content` and which in `content.data`, so both are
@@ -28,6 +28,7 @@ pub(super) fn message(reader: &mut Reader, fields: &Fields<'_>) -> Result<Messag
     } else if !data.is_empty() {
         reader.lose_field("data");
     }
+    // An empty text is a message; a `data` that is no text and nothing beside it is not.
     let says_nothing = message == ChatMessage::default() && !data.starts_with('"');
     match says_nothing {
         true => Err(Malformed { at_ms, ..reader.without("data") }),
@@ -158,7 +159,7 @@ fn member(reader: &mut Reader, fields: &Fields<'_>) -> Option<ChatGroupMember> {
     })
 }
 
-/// Section 10.16.
+/// The name of a member's status (rtms-protocol.md section 10.16).
 fn member_status(status: i64) -> Option<&'static str> {
     Some(match status {
         0 => "in_chat_group",
@@ -170,7 +171,7 @@ fn member_status(status: i64) -> Option<&'static str> {
     })
 }
 
-/// Where a message was written.
+/// Reads the chat session that a message was written in.
 fn session(reader: &mut Reader, fields: &Fields<'_>) -> Option<ChatSession> {
     let session = reader.object(fields, "chat_session")?;
     let number = reader.code(&session, "type");

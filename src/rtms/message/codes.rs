@@ -94,7 +94,8 @@ pub mod event_type {
     pub const CHAT_GROUP_MEMBERS_ADD: u16 = 12;
     pub const CHAT_GROUP_MEMBERS_DELETE: u16 = 13;
     pub const CHAT_GROUP_MEMBER_STATUS_UPDATE: u16 = 14;
-    /// Contact Center gives the numbers from here to its last another meaning (section 10.2).
+    /// Contact Center gives another meaning to the numbers from here to its last (rtms-protocol.md section
+    /// 10.2).
     pub const CONTACT_CENTER_FIRST: u16 = 8;
     pub const CONTACT_CENTER_LAST: u16 = 34;
 }
@@ -114,7 +115,7 @@ pub(super) mod chat_operation {
     }
 }
 
-/// `state` of STREAM_STATE_UPDATE (section 10.5). Mind that 4 is RESUMED for sessions.
+/// `state` of STREAM_STATE_UPDATE (rtms-protocol.md section 10.5). For sessions, 4 is RESUMED.
 pub mod stream_state {
     pub const INACTIVE: i64 = 0;
     pub const ACTIVE: i64 = 1;

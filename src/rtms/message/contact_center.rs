@@ -1,10 +1,10 @@
-//! What the event numbers mean in a Contact Center engagement (section 10.2).
+//! The meaning of the event numbers in a Contact Center engagement (rtms-protocol.md section 10.2).
 
 use super::codes::event_type::{CONTACT_CENTER_FIRST, CONTACT_CENTER_LAST};
 use super::reader::{Fields, Reader};
 use crate::model::{ContactCenterEvent, ContactCenterParty, RawJson};
 
-/// From [`CONTACT_CENTER_FIRST`] to [`CONTACT_CENTER_LAST`].
+/// The names of the events from [`CONTACT_CENTER_FIRST`] to [`CONTACT_CENTER_LAST`].
 const NAMES: [&str; 27] = [
     "consumer_answered",
     "consumer_end",
@@ -60,7 +60,7 @@ pub(super) fn event(
     }
 }
 
-/// An older copy of Zoom's docs misspells the field (section 7).
+/// Reads the event's party. An older copy of Zoom's docs misspells the field (rtms-protocol.md section 7).
 fn party(reader: &mut Reader, body: &Fields<'_>) -> Option<ContactCenterParty> {
     let info = reader
         .object(body, "participant_info")

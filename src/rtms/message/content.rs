@@ -18,7 +18,8 @@ use super::time::normalize_ms;
 use crate::json::{self, Number};
 use crate::model::{Lost, Medium, Product, SpeakerRef, Unreadable};
 
-/// An audio, video or share message (sections 6.12 to 6.14). Its payload stays encoded until somebody asks for it.
+/// An audio, video or share message (rtms-protocol.md sections 6.12 to 6.14). Its payload stays encoded until a
+/// consumer needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaFrame {
     /// Audio, video or share.
@@ -29,9 +30,10 @@ pub struct MediaFrame {
     pub payload_bytes: u32,
     /// The message. UTF-8.
     pub(super) text: Bytes,
-    /// Where the base64 text lies in the message. `None` when it has escapes: then it lies nowhere as it is.
+    /// The position of the base64 text in the message. `None` when the text has escapes and must be unescaped
+    /// first.
     data: Option<Span>,
-    /// Where in the message the JSON of `user_id` and `channel_id` is.
+    /// The positions of the JSON of `user_id` and `channel_id` in the message.
     user_id: Option<Span>,
     channel_id: Option<Span>,
 }
@@ -74,6 +76,8 @@ struct Span {
 impl Span {
     /// The position of `part`, a slice of `text`, in `text`.
     fn of(part: &str, text: &str) -> Option<Self> {
+        // A slice of another text yields a position that does not fit or lies outside; the reader then finds
+        // nothing.
         let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
         let end = u32::try_from(start.wrapping_add(part.len())).ok()?;
         Some(Self { start: u32::try_from(start).ok()?, end })
@@ -84,7 +88,7 @@ impl Span {
     }
 }
 
-/// Some senders leave the padding out.
+/// Accepts base64 without padding, which some senders leave out.
 static BASE64: LazyLock<Simd> = LazyLock::new(|| {
     Simd::standard(
         GeneralPurposeConfig::new()
@@ -124,7 +128,8 @@ impl<'a> Content<'a> {
         self.at_ms
     }
 
-    /// `None` when there is no payload text. `text` is the whole message; the codec puts it into the frame.
+    /// Returns the frame; `None` when there is no payload text. `text` is the whole message; the codec puts it
+    /// into the frame.
     pub(super) fn frame(&self, medium: Medium, text: &str) -> Option<MediaFrame> {
         let data = self.data.as_ref()?;
         let span = |part: &str| Span::of(part, text);
@@ -187,7 +192,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
         Ok(content)
     }
 
-    /// Old texts show the payload as the content itself (conflict 19.20).
+    /// Old docs show the payload as the content itself (rtms-protocol.md conflict 19.20).
     fn visit_borrowed_str<E: Error>(self, data: &'de str) -> Result<Content<'de>, E> {
         Ok(Content { data: Some(Cow::Borrowed(data)), ..Content::default() })
     }
@@ -215,7 +220,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for KeyText<'a> {
     }
 }
 
-/// A text, borrowed where it has no escapes; anything else (chat's objects) is skipped.
+/// A text, borrowed if it has no escapes. Any other value (chat has objects) is skipped.
 struct Payload<'a>(Option<Cow<'a, str>>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Payload<'a> {

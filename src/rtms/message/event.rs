@@ -18,7 +18,7 @@ pub struct EventUpdate {
     raw: Box<RawValue>,
 }
 
-/// What an EVENT_UPDATE says (section 7, the meeting table).
+/// The content of an EVENT_UPDATE (rtms-protocol.md section 7, the meeting table).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     FirstPacket,

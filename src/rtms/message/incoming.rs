@@ -20,7 +20,7 @@ use crate::model::{
     UnreadableMessages, UserId,
 };
 
-/// A message from Zoom, as far as a decision hangs on it.
+/// A message from Zoom, with the fields that rtmsd uses.
 #[derive(Debug)]
 pub enum Message {
     /// 2: the answer to the signaling handshake; on a media link an old form of 4 (conflict 19.30).
@@ -48,7 +48,7 @@ pub enum Message {
     Chat(Option<i64>, ChatMessage),
     /// 29
     VideoAnswer { user_id: UserId, status_code: i64 },
-    /// 11, 20, 22: known, and nothing hangs on them.
+    /// 11, 20, 22: known, but they change nothing.
     Noted,
     /// A number that this version does not know.
     Unknown(u16),
@@ -92,6 +92,8 @@ pub(super) fn parse(text: &str, unreadable: &mut UnreadableMessages) -> Result<M
     if let Some(frame) = frame(text) {
         return Ok(Message::Frame(frame));
     }
+    // Only now: a frame's payload is large, and the search for lone surrogates costs time (rtms-protocol.md
+    // section 23.5).
     let text = json::mended(text);
     let (fields, is_whole) = Fields::read(&text);
     let number = number(&fields);
@@ -117,8 +119,9 @@ pub(super) fn too_large(head: &str, unreadable: &mut UnreadableMessages) -> Malf
     Malformed { kind, at_ms: None }
 }
 
-/// A well-formed frame; none for anything else.
+/// Reads a well-formed frame; none for anything else.
 fn frame(text: &str) -> Option<MediaFrame> {
+    // serde would also read a struct from a JSON array.
     if !text.starts_with('{') {
         return None;
     }
@@ -186,6 +189,7 @@ fn transcript(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Malfo
     let Some(text) = reader.field(&content, "data") else {
         return Err(Malformed { at_ms: sent_ms, ..reader.without("data") });
     };
+    // 0 stands for an unset time: the feed replaces it (rtms-protocol.md section 23.5).
     let start_ms = reader.time(&content, "start_time").or(sent_ms).unwrap_or(0);
     let end_ms = reader.time(&content, "end_time").or(sent_ms).unwrap_or(start_ms);
     // A number in quotes stays a text here: its meaning depends on the product.
@@ -204,6 +208,7 @@ fn transcript(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Malfo
 fn stream_state(reader: &mut Reader, fields: &Fields<'_>) -> Result<Message, Malformed> {
     Ok(Message::StreamState {
         state: reader.code(fields, "state").ok_or_else(|| reader.without("state"))?,
+        // Zoom's docs name the field both ways (rtms-protocol.md conflict 19.14).
         reason: reason(reader, fields, ["reason", "stop_reason"]),
         at_ms: reader.time(fields, "timestamp"),
     })
@@ -240,6 +245,7 @@ const MAX_ECHO_BYTES: usize = 32;
 fn keep_alive(reader: &mut Reader, fields: &Fields<'_>) -> KeepAlive {
     let mut echo = |name| {
         let raw = fields.raw(name)?;
+        // The echo goes back to Zoom as it came, so its size and form are bounded.
         let is_plain = |value: Value| !value.is_object() && !value.is_array();
         let is_echoed = raw.get().len() <= MAX_ECHO_BYTES
             && serde_json::from_str(raw.get()).is_ok_and(is_plain);
@@ -251,7 +257,7 @@ fn keep_alive(reader: &mut Reader, fields: &Fields<'_>) -> KeepAlive {
     KeepAlive { timestamp: echo("timestamp"), sequence: echo("sequence") }
 }
 
-/// Without its person an answer is about nobody.
+/// Reads the answer to a video subscription. An answer without a participant is ignored.
 fn video_answer(reader: &mut Reader, fields: &Fields<'_>) -> Message {
     let user_id = reader.user_id(fields, "user_id");
     let status_code = reader.code(fields, "status_code");

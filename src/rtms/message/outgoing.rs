@@ -11,7 +11,8 @@ use crate::secret::Secret;
 
 /// `protocol_version` of every handshake (section 17: keep sending 1).
 const PROTOCOL_VERSION: u32 = 1;
-/// Docs: `sequence` starts at 1; what comes back is ignored (section 4).
+/// `sequence` of every handshake. Zoom's docs start at 1; the answer's value is ignored (rtms-protocol.md
+/// section 4).
 const SEQUENCE: u32 = 1;
 
 /// A message to Zoom.
@@ -29,11 +30,11 @@ pub enum Outgoing {
     KeepAlive { timestamp: Option<Box<RawValue>>, sequence: Option<Box<RawValue>> },
     /// 21 (section 6.18)
     Close(StreamId),
-    /// 28 (section 6.19). Without a time it gets that of its sending: [`Outgoing::stamp`].
+    /// 28 (section 6.19). Without a time, [`Outgoing::stamp`] sets the time of sending.
     SubscribeVideo { user_id: UserId, at_ms: Option<i64> },
 }
 
-/// What both handshakes say of the stream and of us.
+/// The fields that identify the stream and the app in both handshakes.
 #[derive(Debug, Clone)]
 pub struct Handshake {
     pub key: IdKey,
@@ -43,7 +44,7 @@ pub struct Handshake {
 }
 
 impl Outgoing {
-    /// Gives a message that tells its time the time of its sending, Unix milliseconds.
+    /// Sets the time of sending, Unix milliseconds, in a message that has one.
     pub(in crate::rtms) fn stamp(&mut self, now_ms: i64) {
         match self {
             Outgoing::SubscribeVideo { at_ms, .. } => {
@@ -56,7 +57,7 @@ impl Outgoing {
         }
     }
 
-    /// The text of the frame.
+    /// Returns the text of the frame.
     pub(in crate::rtms) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("string keys and plain values always serialize")
     }
@@ -74,6 +75,7 @@ impl Serialize for Outgoing {
             Outgoing::MediaHandshake { who, media_type, media_params } => {
                 who.fields(&mut map)?;
                 map.serialize_entry("media_type", media_type)?;
+                // Encrypted payloads are not supported; TLS protects the link.
                 map.serialize_entry("payload_encryption", &false)?;
                 map.serialize_entry("media_params", media_params)?;
             }

@@ -43,6 +43,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        // From the end: of two fields with one name the last counts, as in `serde_json`'s maps.
         let (_, raw) = self.0.iter().rev().find(|(field, _)| field == name)?;
         (raw.get() != "null").then_some(*raw)
     }
@@ -75,6 +76,7 @@ impl<'a> Visitor<'a> for Collect<'_, 'a> {
             if fields.len() < MAX_FIELDS {
                 fields.push((name, map.next_value()?));
             } else {
+                // Read all the same, so that a message with too many fields still counts as complete JSON.
                 map.next_value::<IgnoredAny>()?;
             }
         }
@@ -98,6 +100,7 @@ impl Reader {
         let mut reader = Self::new(msg_type);
         let message = read(&mut reader);
         match &message {
+            // A message that is lost as a whole counts once, without its fields.
             Ok(_) => unreadable.add_all(reader.odd),
             Err(malformed) => unreadable.add(malformed.kind.clone()),
         }
@@ -165,7 +168,7 @@ impl Reader {
         value
     }
 
-    /// A number; an empty text counts as absent.
+    /// Reads a number. An empty text counts as absent (rtms-protocol.md section 23.5).
     fn number(&mut self, fields: &Fields<'_>, name: &'static str) -> Option<Number> {
         fields.raw(name).filter(|raw| raw.get() != r#""""#)?;
         self.field(fields, name)

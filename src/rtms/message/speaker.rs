@@ -58,6 +58,7 @@ fn is_text(token: &str) -> bool {
 
 fn user_id(token: &str, product: Product) -> Option<UserIdRef<'_>> {
     if !is_text(token) {
+        // Reads `7.0`, too, which some senders write (rtms-protocol.md section 23.5).
         let number = serde_json::from_str::<Option<UserId>>(token).ok()??;
         return (number.0 != 0).then_some(UserIdRef::Number(number));
     }
@@ -73,6 +74,7 @@ fn user_id(token: &str, product: Product) -> Option<UserIdRef<'_>> {
 fn text(token: &str) -> Option<Cow<'_, str>> {
     let plain = token.strip_prefix('"').and_then(|token| token.strip_suffix('"'));
     let text = match plain {
+        // Audio has 50 frames a second and speaker: the usual id is not copied.
         Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain),
         Some(_) => Cow::Owned(serde_json::from_str(&json::mended(token)).ok()?),
         None if token != "null" => Cow::Borrowed(token),

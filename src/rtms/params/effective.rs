@@ -1,3 +1,5 @@
+//! The media parameters that Zoom grants in its answers (rtms-protocol.md section 6.4; pure).
+
 use crate::model::{MediaSet, Medium};
 use std::fmt;
 
@@ -10,9 +12,9 @@ use super::{
     VideoCodec, VideoSelect,
 };
 
-/// What Zoom says it gives on one media link (section 6.4): it wins over what was asked. A medium is `None` where it
-/// is not on the link; a field is `None` where Zoom says something that this version does not know. What Zoom does
-/// not mention is as asked.
+/// The parameters that Zoom grants on one media link (rtms-protocol.md section 6.4). They override the
+/// requested ones. A medium is `None` if it is not on the link; a field is `None` if Zoom's value is unknown to
+/// this version. A field that Zoom does not mention is as requested.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Effective {
     pub audio: Option<EffectiveAudio>,
@@ -56,13 +58,13 @@ pub struct EffectiveTranscript {
     pub identify_language: Option<bool>,
 }
 
-/// A field that Zoom decided otherwise.
+/// A field that Zoom granted differently than requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// With its medium: `audio.codec`.
     pub field: String,
     pub asked: Value,
-    /// Null where it is something that this version does not know.
+    /// Null if this version does not know Zoom's value.
     pub given: Value,
 }
 
@@ -77,7 +79,8 @@ impl fmt::Display for Difference {
 }
 
 impl Effective {
-    /// Reads the `media_params` of the answer on a link that carries these media. Whatever comes, nothing fails.
+    /// Reads the `media_params` of the answer on a link that carries these media. Never fails: unreadable
+    /// values count as unknown.
     pub fn read(asked: &Params, media: MediaSet, media_params: &Value) -> Self {
         let echo =
             |medium| media.contains(medium).then(|| Echo(media_params.get(wire::key(medium))));
@@ -89,7 +92,7 @@ impl Effective {
         }
     }
 
-    /// Together with what another link gives.
+    /// Combines the parameters with those of another link.
     pub fn with(self, other: &Self) -> Self {
         Self {
             audio: self.audio.or(other.audio),
@@ -99,7 +102,7 @@ impl Effective {
         }
     }
 
-    /// What differs from what was asked.
+    /// Returns the fields that differ from the requested ones.
     pub fn differences(&self, asked: &Params) -> Vec<Difference> {
         let (asked, given) = (json(asked), json(self));
         let mut differences = Vec::new();
@@ -165,6 +168,7 @@ impl Echo<'_> {
     }
 
     fn code<T: Coded>(&self, key: &str, asked: T) -> Option<T> {
+        // The requested value first: two values may share a code (individual video and turns).
         let read = |code| if code == asked.code() { Some(asked) } else { T::from_code(code) };
         self.field(key, asked, |value| read(integer(value)?))
     }
@@ -181,7 +185,7 @@ impl Echo<'_> {
     }
 }
 
-/// Zoom's texts show some numbers as strings.
+/// Reads an integer. Zoom's docs show some numbers as strings.
 fn integer(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
 }

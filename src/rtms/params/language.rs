@@ -1,3 +1,5 @@
+//! The languages that Zoom transcribes (rtms-protocol.md section 10.15).
+
 use super::names::setting_values;
 
 setting_values! {

@@ -1,4 +1,5 @@
-//! What goes with which codec. Anything else Zoom refuses (sections 8.2 and 8.3; of conflict 19.17 the strict side).
+//! The legal combinations of parameters and codecs; Zoom refuses others (rtms-protocol.md sections 8.2 and 8.3;
+//! the strict side of conflict 19.17).
 
 use std::ops::RangeInclusive;
 
@@ -10,12 +11,12 @@ use super::{
 
 /// Milliseconds of sound in one frame, whatever the codec (section 8.1).
 pub(super) const SEND_RATES_MS: RangeInclusive<u32> = 20..=1000;
-/// They come in steps of this.
+/// The step between legal send rates.
 pub(super) const SEND_RATE_STEP_MS: u32 = 20;
 /// Pictures per second, whatever the codec (section 8.1).
 pub(super) const FPS: RangeInclusive<u32> = 1..=30;
 
-/// How long a camera may have its turn, in seconds.
+/// The legal lengths of a camera's turn, in seconds.
 pub(super) const DWELLS_S: RangeInclusive<u32> = 1..=3600;
 
 /// A row of section 8.2.
@@ -76,10 +77,10 @@ const SHARE: [PictureRule; 3] = [
     PictureRule { codec: VideoCodec::H264, fps: 2..=30 },
 ];
 
-/// Writes down what a row allows for one field.
+/// Lists the values that a row allows for one field.
 type List = fn(&AudioRule) -> String;
 
-/// The fields that do not go with the codec.
+/// Returns the fields that do not fit the codec.
 pub(super) fn audio(params: &AudioParams) -> Vec<ParamMistake> {
     let rule = audio_rule(params.codec);
     let is_send_rate = params.send_rate_ms.is_multiple_of(SEND_RATE_STEP_MS)

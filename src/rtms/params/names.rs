@@ -1,10 +1,12 @@
+//! The parameters' values by name, as settings and the API write them.
+
 use serde::{Serialize, Serializer};
 
-/// A closed set of values that people name. Their numbers on the wire are in `wire.rs`.
+/// A closed set of named values. Their numbers on the wire are in `wire.rs`.
 pub trait Named: Copy + PartialEq + 'static {
     const ALL: &'static [Self];
 
-    /// The name in settings and API, then the other names that are read: those of Zoom's samples.
+    /// The name in settings and API, followed by the other accepted names: those of Zoom's samples.
     fn names(self) -> &'static [&'static str];
 
     /// The name in settings and API.
@@ -12,7 +14,7 @@ pub trait Named: Copy + PartialEq + 'static {
         self.names()[0]
     }
 
-    /// The value of this name; case, and which of `-` and `_` is written, do not matter.
+    /// Returns the value with this name. Ignores case, and treats `-` and `_` alike.
     fn parse(text: &str) -> Option<Self> {
         let is_name = |value: &Self| value.names().iter().any(|name| is_same(name, text));
         Self::ALL.iter().copied().find(is_name)
@@ -24,7 +26,8 @@ fn is_same(name: &str, text: &str) -> bool {
     name.bytes().map(fold).eq(text.bytes().map(fold))
 }
 
-/// An enum of the values of a setting, each with the names that are read for it ([`crate::named`] reads one name only).
+/// Defines an enum of a setting's values, each with all accepted names ([`crate::named`] accepts one name
+/// only).
 macro_rules! setting_values {
     ($(#[$about:meta])* $type:ident { $($variant:ident: $name:literal $(or $other:literal)*,)+ }) => {
         $(#[$about])*
@@ -61,7 +64,7 @@ setting_values! {
 }
 
 setting_values! {
-    /// How audio is packed (section 10.7).
+    /// The packaging of audio (rtms-protocol.md section 10.7).
     AudioContent {
         Rtp: "rtp",
         Raw: "raw",
@@ -87,7 +90,8 @@ setting_values! {
 }
 
 setting_values! {
-    /// Everybody in one stream, or one stream per participant with up to three speakers at a time (section 8.1).
+    /// One stream with all participants, or one per participant with up to three speakers at a time
+    /// (rtms-protocol.md section 8.1).
     AudioStreams {
         Mixed: "mixed",
         PerParticipant: "per_participant" or "multi" or "multiple" or "individual",
@@ -95,7 +99,7 @@ setting_values! {
 }
 
 setting_values! {
-    /// How cameras and shared screens are encoded (section 10.10).
+    /// The codec of camera video and shared screens (rtms-protocol.md section 10.10).
     VideoCodec {
         Jpg: "jpg" or "jpeg",
         Png: "png",
@@ -114,8 +118,8 @@ setting_values! {
 }
 
 setting_values! {
-    /// Whose camera: the active speaker's, or that of one participant who is subscribed to (section 10.9): whom a
-    /// program chooses, or everybody whose camera is on in turn.
+    /// The camera to send: the active speaker's, or one subscribed participant's (rtms-protocol.md section
+    /// 10.9). An API client chooses that participant, or all participants with a camera take turns.
     VideoSelect {
         Active: "active" or "active_speaker" or "single_active" or "speaker" or "speaker_view" or "mixed_speaker",
         Individual: "individual" or "single_individual" or "pinned",

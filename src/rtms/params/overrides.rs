@@ -1,19 +1,22 @@
+//! Media parameters as people write them, before they are checked.
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Parameters as people write them, in JSON or in settings: names (numbers are for rates), each field for itself.
-/// What is left out stays as it was. Any JSON value is taken here, so that [`super::Params::resolve`] can name every
-/// mistake and not only the first.
+/// Parameters as people write them in JSON or settings: names, and numbers for rates. Each field is optional,
+/// and an absent field stays unchanged. Any JSON value is accepted here, so that [`super::Params::resolve`] can
+/// report all mistakes at once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ParamsOverrides {
-    /// What the other fields start from, instead of what was: see [`super::Preset`].
+    /// The preset that the other fields are applied to, instead of the current parameters: see
+    /// [`super::Preset`].
     pub preset: Option<Value>,
     /// The media: a list of names, or names separated by commas.
     pub types: Option<Value>,
     pub connection_mode: Option<Value>,
     pub buffer_data: Option<Value>,
-    /// What is recorded: nothing that Zoom is asked for, and read by whoever records.
+    /// What to record. Not sent to Zoom; the recorder reads it.
     pub record: Option<Value>,
     pub audio: AudioOverrides,
     pub video: VideoOverrides,

@@ -1,3 +1,5 @@
+//! Presets: complete parameters for a purpose (pure).
+
 use super::names::setting_values;
 use super::{
     AudioParams, ConnectionMode, Params, SampleRate, ShareParams, TranscriptParams, VideoCodec,
@@ -16,7 +18,7 @@ setting_values! {
 }
 
 impl Preset {
-    /// Everything that is not named here is at its default.
+    /// Returns the preset's parameters. Fields that a preset does not set have their defaults.
     pub fn params(self) -> Params {
         match self {
             Preset::Transcription => with_defaults(Medium::Transcript.into()),
@@ -39,7 +41,7 @@ fn with_defaults(media: MediaSet) -> Params {
     }
 }
 
-/// What plays back well: sound at full band, and a share that is a film and not a row of pictures.
+/// Parameters that play back well: full-band sound, and screen sharing as video instead of single pictures.
 fn recording() -> Params {
     let media = [Medium::Audio, Medium::Video, Medium::Share, Medium::Transcript];
     let audio = AudioParams { sample_rate: SampleRate::Khz48, ..AudioParams::default() };

@@ -1,3 +1,5 @@
+//! Resolves overrides, as people write them, to complete and legal parameters (pure).
+
 use crate::model::MediaSet;
 use std::borrow::Cow;
 
@@ -12,22 +14,22 @@ use super::{
     ShareParams, TranscriptOverrides, TranscriptParams, VideoOverrides, VideoParams,
 };
 
-/// A field that cannot be so, alone or beside the others. Holds no value.
+/// A field with an illegal value, by itself or with the other fields. Holds no value, which may be secret or
+/// long.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 #[error("{field} must be {legal}")]
 pub struct ParamMistake {
-    /// With its medium: `audio.codec`.
+    /// The field's name with its medium: `audio.codec`.
     pub field: &'static str,
-    /// What it must be; follows "must be".
+    /// The legal values, worded to follow "must be".
     pub legal: String,
 }
 
 impl Params {
-    /// The parameters with these changes.
+    /// Returns the parameters with these changes.
     ///
-    /// # Errors
-    /// Every field that is not of its form and, of the media whose fields are, every field that does not go with
-    /// the codec. Media that are not asked for are held to the same rules: they may be asked for later.
+    /// Every malformed field and, for media whose fields are all well-formed, every field that does not fit the
+    /// codec. Media that are not requested follow the same rules, because they may be requested later.
     pub fn resolve(
         base: &Params,
         overrides: &ParamsOverrides,
@@ -45,17 +47,18 @@ impl Params {
     }
 }
 
-/// Writes what is given over what was, and collects what is wrong.
+/// Applies given fields to the parameters and collects the mistakes.
 #[derive(Default)]
 struct Fields {
     mistakes: Vec<ParamMistake>,
 }
 
 impl Fields {
-    /// What the other fields are written over.
+    /// Returns the parameters that the other fields are applied to.
     fn start(&mut self, base: &Params, value: &Option<Value>) -> Params {
         let mut start = base.clone();
         let parse = |value: &Value| {
+            // A preset chooses media and formats; how to connect stays the operator's choice.
             let Params { mode, buffer_data, .. } = *base;
             Some(Params { mode, buffer_data, ..named::<Preset>(value)?.params() })
         };
@@ -80,6 +83,7 @@ impl Fields {
         let legal = || legal::send_rates(&SEND_RATES_MS);
         let value = &overrides.send_rate_ms;
         self.number("audio.send_rate_ms", value, &mut audio.send_rate_ms, is_send_rate, legal);
+        // Rules of the codec only for well-formed fields: else one mistake would be reported twice.
         if self.mistakes.len() == mistakes {
             self.mistakes.extend(legal::audio(audio));
         }
@@ -141,7 +145,7 @@ impl Fields {
         self.set(field, value, into, Value::as_bool, || "true or false".to_owned());
     }
 
-    /// What was stays where nothing is said, and where nothing legal is said.
+    /// Sets a field to a given legal value. An absent or illegal value leaves it unchanged.
     fn set<T>(
         &mut self,
         field: &'static str,
@@ -158,7 +162,7 @@ impl Fields {
     }
 }
 
-/// Settings are text, JSON has numbers: both are read.
+/// Reads a text or a number: settings are text, and JSON has numbers.
 fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(text.trim().into()),
@@ -175,7 +179,7 @@ fn language_of(value: &Value) -> Option<Language> {
     named(value).or_else(|| Language::from_code(text(value)?.parse().ok()?))
 }
 
-/// Names separated by commas, or a list of names; at least one.
+/// Reads names separated by commas, or a list of names; at least one.
 fn media_from_value(value: &Value) -> Option<MediaSet> {
     media_from_json(value).filter(|media| !media.is_empty())
 }

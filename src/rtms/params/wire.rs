@@ -1,4 +1,5 @@
-//! The numbers of the wire, and the objects they travel in (sections 6.3 and 10.8 to 10.15).
+//! The wire's numbers for parameters, and the `media_params` objects that carry them (rtms-protocol.md sections
+//! 6.3 and 10.8 to 10.15).
 
 use serde_json::{Value, json};
 
@@ -38,11 +39,13 @@ codes!(Channels { Mono = 1, Stereo = 2 });
 codes!(AudioStreams { Mixed = 1, PerParticipant = 2 });
 codes!(VideoCodec { Jpg = 5, Png = 6, H264 = 7 });
 codes!(Resolution { Sd = 1, Hd = 2, Fhd = 3, Qhd = 4 });
-// To Zoom, the turns are individual video like any other.
+// Zoom has no turns: a round-robin is a series of individual subscriptions. `from_code` finds `Individual` for
+// 4, because it comes first.
 codes!(VideoSelect { Active = 3, Individual = 4, RoundRobin = 4 });
 
 impl Coded for Language {
     fn code(self) -> i64 {
+        // The variants are in the order of Zoom's numbers, which start at -1.
         self as i64 - 1
     }
 }
@@ -52,7 +55,8 @@ const RAW_VIDEO: i64 = 3;
 /// `content_type` of transcript and chat.
 const TEXT: i64 = 5;
 
-/// The media of a bit mask (section 10.8), as Zoom's samples write it; 32 is all. `None` where it is not one.
+/// Reads a bit mask of media as Zoom's samples write it (rtms-protocol.md section 10.8); 32 means all. `None`
+/// for an invalid mask.
 pub fn media_from_mask(mask: u32) -> Option<MediaSet> {
     if mask == MEDIA_TYPE_ALL {
         return Some(MediaSet::ALL);
