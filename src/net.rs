@@ -20,7 +20,7 @@ pub use self::resolver::{Limits, ResolveError, Resolver};
 /// The `User-Agent` of every request.
 const USER_AGENT: &str = concat!("rtmsd/", env!("CARGO_PKG_VERSION"));
 
-/// How this daemon connects to other hosts: trusted certificates, name resolution, proxy. Cheap to clone.
+/// Connects this daemon to other hosts: trusted certificates, name resolution, proxy. Cheap to clone.
 #[derive(Clone)]
 pub struct Network {
     tls: Arc<ClientConfig>,

@@ -98,6 +98,7 @@ impl Network {
                 Err(error) if proxy.is_some() => return Err(through(error.to_string()).into()),
                 Err(error) => return Err(error.into()),
             };
+            // An address that connects but stalls must not win the next race again.
             addresses.retain(|other| *other != address);
             let handshake = async {
                 let transport = self.transport(tcp, proxy, target).await?;

@@ -16,10 +16,13 @@ impl Network {
     pub fn http_client(&self) -> ClientBuilder {
         let builder = Client::builder()
             .tls_backend_preconfigured((*self.tls).clone())
+            // A redirect could send a token, or a request from the daemon's network, to another host.
             .redirect(Policy::none())
             .referer(false)
             .user_agent(USER_AGENT)
             .dns_resolver(self.resolver.clone())
+            // Otherwise reqwest would read the proxy variables itself, with rules other than those of
+            // `ProxyRules`.
             .no_proxy();
         match self.reqwest_proxy() {
             Some(proxy) => builder.proxy(proxy),
@@ -32,6 +35,7 @@ impl Network {
         let authorization = proxy.authorization.as_ref().map(|value| {
             let mut value =
                 HeaderValue::from_str(value.expose()).expect("Base64 is a valid header value");
+            // Keeps the password out of reqwest's debug output.
             value.set_sensitive(true);
             value
         });

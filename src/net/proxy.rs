@@ -67,6 +67,7 @@ impl ProxyRules {
         let host = host.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
         let proxy = self.proxy.as_ref()?;
         let goes_past =
+            // The proxy runs on another host, for which loopback means itself.
             is_loopback(&host) || self.bypass.iter().any(|bypass| bypass.matches(&host, port));
         (!goes_past).then_some(proxy)
     }
@@ -133,6 +134,7 @@ impl Bypass {
     /// domain exists.
     fn parse(entry: &str) -> Self {
         let whole = |hosts| Self { hosts, port: None };
+        // The whole entry first: the colons of an IPv6 address would look like a port.
         if let Some(subnet) = Subnet::parse(entry) {
             return whole(Hosts::Subnet(subnet));
         }
@@ -159,6 +161,7 @@ impl Bypass {
                 Hosts::Subnet(subnet) => host.parse().is_ok_and(|host| subnet.contains(host)),
                 Hosts::Domain(domain) => {
                     let above = host.strip_suffix(domain.as_str());
+                    // At a dot only: `example.com` must not match `notexample.com`.
                     above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
                 }
             }

@@ -36,6 +36,7 @@ const NAT64: (Ipv6Addr, u8) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96
 
 /// Whether an address is on the public internet.
 pub fn is_public(address: IpAddr) -> bool {
+    // `::ffff:10.0.0.1` reaches 10.0.0.1.
     match address.to_canonical() {
         IpAddr::V4(address) => !REFUSED_V4.iter().any(|net| is_in_v4(address, *net)),
         IpAddr::V6(address) if is_in_v6(address, NAT64) => {
@@ -80,6 +81,7 @@ impl Subnet {
 /// Whether an IPv4 address is in a network.
 fn is_in_v4(address: Ipv4Addr, (net, prefix): (Ipv4Addr, u8)) -> bool {
     let shift = 32 - u32::from(prefix);
+    // A prefix of 0 shifts by the whole width, which `>>` does not allow.
     let top = |address: Ipv4Addr| address.to_bits().checked_shr(shift).unwrap_or(0);
     top(address) == top(net)
 }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 /// The delay before the next address is tried in parallel (RFC 8305 section 8).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// The most addresses of a host that one race tries.
+/// The most addresses of a host that one race tries. Bounds the sockets that one dial opens.
 const MAX_ATTEMPTS: usize = 8;
 
 /// Returns the first address for which `attempt` succeeds, and drops the other attempts. When an attempt fails, the
@@ -29,9 +29,11 @@ pub(super) async fn race<T, F: Future<Output = io::Result<T>>>(
             attempts.push(async move { (address, attempt.await) });
         }
         tokio::select! {
+            // Cancel-safe: `next` takes nothing out of the set until an attempt has ended.
             ended = attempts.next() => match ended {
                 Some((address, Ok(connected))) => return Ok((address, connected)),
                 Some((_, Err(error))) => failure = error,
+                // The set is empty only when no address is left: a new attempt was added above.
                 None => return Err(failure),
             },
             () = sleep(ATTEMPT_DELAY), if waiting.len() > 0 => {}

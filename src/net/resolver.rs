@@ -116,6 +116,7 @@ impl Resolver {
         if let Some(known) = names.get(host).filter(|known| known.is_fresh(limits)) {
             return known.clone();
         }
+        // First what has expired; the oldest only if all are still fresh.
         if names.len() >= limits.names {
             names.retain(|_, known| known.is_fresh(limits));
         }
@@ -132,6 +133,7 @@ impl Resolver {
 
     fn forget(&self, host: &str, failed: &Known) {
         let mut names = self.names();
+        // Only this lookup: another caller may have started a new one.
         if names.get(host).is_some_and(|known| known.answer.ptr_eq(&failed.answer)) {
             names.remove(host);
         }
@@ -158,7 +160,7 @@ async fn look_up(resolver: Arc<Inner>, host: String) -> Answer {
     if found.is_empty() { Err(ResolveError::NoAddress) } else { Ok(found.into()) }
 }
 
-/// Runs the lookup on its own thread, which ends with the lookup even if nobody waits for the result.
+/// Runs the lookup on its own thread, which ends with the lookup even if the caller stops waiting.
 async fn on_a_thread(resolver: &Inner, host: String) -> io::Result<Vec<SocketAddr>> {
     let threads = Arc::clone(&resolver.threads);
     let permit = threads.acquire_owned().await.expect("the semaphore is never closed");
@@ -166,8 +168,10 @@ async fn on_a_thread(resolver: &Inner, host: String) -> io::Result<Vec<SocketAdd
     let (sender, found) = oneshot::channel();
     thread::Builder::new().name("resolver".to_owned()).spawn(move || {
         let found = lookup(&host);
+        // Released by the thread and not by the caller: a lookup that hangs keeps its place after the caller's
+        // timeout.
         drop(permit);
-        // The caller may have given up.
+        // An error means that the caller has stopped waiting.
         let _ = sender.send(found);
     })?;
     found.await.unwrap_or_else(|_| Err(io::Error::other("the lookup panicked")))

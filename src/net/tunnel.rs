@@ -71,6 +71,7 @@ async fn read_status<S: AsyncRead + Unpin>(stream: &mut S) -> Result<u16, ProxyE
         if head.len() == MAX_HEAD_BYTES {
             return Err(ProxyError::NotAProxy);
         }
+        // Byte by byte: a larger read would take bytes that belong to the tunnelled connection.
         head.push(stream.read_u8().await?);
     }
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
