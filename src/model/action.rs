@@ -7,7 +7,7 @@ use super::{Chosen, Session, SessionId, StreamRecord};
 use crate::named::named;
 
 named! {
-    /// What Zoom can be asked to do with the stream of a session (rtms-protocol.md section 14.1).
+    /// A request to Zoom about the stream of a session (rtms-protocol.md section 14.1).
     #[derive(Hash)]
     pub enum Action {
         Start: "start",
@@ -22,7 +22,7 @@ named! {
 #[serde(transparent)]
 pub struct ActionId(pub Uuid);
 
-/// One request to Zoom, asked for by a program or by a policy.
+/// One request to Zoom, made by an API client or by a policy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ActionRecord {
     pub id: ActionId,
@@ -30,7 +30,7 @@ pub struct ActionRecord {
     pub action: Action,
     /// `api:` and the token's name, or the policy's name.
     pub asked_by: String,
-    /// What made a policy ask. It asks only once for each cause. None for programs.
+    /// What made a policy ask. A policy asks only once for each cause. None for API clients.
     pub cause: Option<String>,
     pub status: ActionStatus,
     pub asked_at_ms: i64,
@@ -43,7 +43,7 @@ pub struct ActionRecord {
 }
 
 named! {
-    /// Where a request to Zoom stands.
+    /// The status of a request to Zoom.
     #[derive(Hash)]
     pub enum ActionStatus {
         /// To be sent when `due_at_ms` is reached.
@@ -56,7 +56,7 @@ named! {
         Refused: "refused",
         /// Zoom accepted it, but it had no effect in time.
         TimedOut: "timed_out",
-        /// There was no reason for it any longer when it was due.
+        /// Its reason had disappeared when it was due.
         Skipped: "skipped",
     }
 }

@@ -51,6 +51,7 @@ impl ContactCenterEvent {
 
     /// The party's role. Zoom calls the agent "user" and the customer "consumer".
     fn role(&self) -> Option<&'static str> {
+        // The event's name says more than the mode: an agent who calls is still the agent.
         let name = self.name.as_deref().unwrap_or_default();
         let mode = self.participant.as_ref().and_then(|party| party.mode.as_deref());
         match (name.split_once('_').map(|(who, _)| who), mode) {

@@ -27,6 +27,7 @@ impl Cursor {
     pub fn advance(&mut self, ordinal: u32, seq: u64) -> bool {
         let seen = self.0.entry(ordinal).or_insert(0);
         let is_new = seq > *seen;
+        // Never back: a repeated entry must not make later ones new again.
         *seen = seq.max(*seen);
         is_new
     }

@@ -255,6 +255,8 @@ impl RawJson {
     pub const MAX_BYTES: usize = 4096;
 
     pub fn of(text: &str) -> Self {
+        // The value nests deeper in its stored entry, and serde_json writes any depth but refuses to read more
+        // than 128 levels.
         let fits = text.len() <= Self::MAX_BYTES && !json::is_too_deep(text);
         Self(serde_json::from_str(text).ok().filter(|_| fits).unwrap_or_default())
     }
@@ -357,12 +359,14 @@ impl EntryBody {
 impl EntryKind {
     /// Whether Zoom sends this kind of entry to every connected daemon, so that one daemon can hand it to another.
     pub fn is_of_zoom(self) -> bool {
+        // Zoom answers only the daemon that asked.
         let is_answer = self == EntryKind::VideoSubscription;
         let is_impersonal = matches!(self, EntryKind::SharingStopped | EntryKind::SessionState);
         (self.is_personal() && !is_answer) || is_impersonal
     }
 
-    /// Whether it holds what people said or did, which is deleted when a stream is revoked (section 12.3, reason 8).
+    /// Whether it holds what people said or did, which is deleted when a stream is revoked (rtms-protocol.md
+    /// section 12.3, reason 8).
     pub fn is_personal(self) -> bool {
         matches!(
             self,

@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 use uuid::Uuid;
 
-/// The longest accepted identifier of Zoom's, in bytes. Real ones have about 40.
+/// The longest identifier that is accepted from Zoom, in bytes. Real ones have about 40.
 const MAX_ID_BYTES: usize = 256;
 
-/// Why a text is not an identifier.
+/// Why a text is refused as an identifier.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum IdError {
     #[error("must not be empty")]
@@ -129,6 +129,7 @@ impl<'de> Deserialize<'de> for UserId {
             fn visit_f64<E: serde::de::Error>(self, id: f64) -> Result<UserId, E> {
                 // Beyond 2^53 a float cannot represent every integer.
                 let is_id = id.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&id);
+                // The cast is exact: the check above admits only whole numbers in range.
                 is_id.then_some(UserId(id as u64)).ok_or_else(|| E::custom("no user id"))
             }
             fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<UserId, E> {
@@ -140,7 +141,7 @@ impl<'de> Deserialize<'de> for UserId {
 }
 
 named! {
-    /// What kind of Zoom conversation a session is (rtms-protocol.md section 16).
+    /// The kind of Zoom conversation that a session is (rtms-protocol.md section 16).
     #[derive(Hash)]
     pub enum Product {
         Meeting: "meeting",
@@ -170,7 +171,7 @@ named! {
         WebinarUuid: "webinar_uuid",
         SessionId: "session_id",
         EngagementId: "engagement_id",
-        /// The meeting number, for a meeting that a program has named but no webhook has announced yet.
+        /// The meeting number, for a meeting that an API client has named but no webhook has announced yet.
         MeetingId: "meeting_id",
     }
 }

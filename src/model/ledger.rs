@@ -6,10 +6,10 @@ use super::{Medium, MediumTally, Tally};
 use crate::named::named;
 
 named! {
-    /// Why a medium was, or may have been, lost for a while.
+    /// Why a medium was, or may have been, lost for some time.
     #[derive(Hash)]
     pub enum GapCause {
-        /// Zoom said that it lost the link or the medium, or left numbers out of a medium that has a rate.
+        /// Zoom reported that it lost the link or the medium, or a medium with a rate lacks frames.
         ZoomInterrupted: "zoom_interrupted",
         /// The link to Zoom was cut, closed, or fell silent.
         LinkLost: "link_lost",
@@ -17,12 +17,12 @@ named! {
         DaemonRestarted: "daemon_restarted",
         /// Zoom's server failed and the stream moved to another.
         Failover: "failover",
-        /// Data was received, and there was no room to keep it.
+        /// Data was received, but there was no room to keep it.
         SinkOverflow: "sink_overflow",
         /// Data was received, and a sink (a recording, a broker) dropped it: the sink's queue was full, or the sink cannot
         /// keep data of this form.
         LeftOut: "left_out",
-        /// Data was received and could not be read.
+        /// Data was received but could not be read.
         Unreadable: "unreadable",
         /// The stream was paused. Nothing was lost, because Zoom sends nothing while paused.
         Paused: "paused",
@@ -150,6 +150,7 @@ impl Account {
     /// How long the medium was expected: from its start to its end, without pauses.
     pub fn expected_ms(&self) -> i64 {
         let whole_ms = self.until_ms.saturating_sub(self.since_ms);
+        // A clock that was set back can make the parts longer than the whole.
         (whole_ms - self.paused_ms - self.open_ms(|cause| cause == GapCause::Paused)).max(0)
     }
 
@@ -162,6 +163,7 @@ impl Account {
     /// Covered time divided by expected time, from 0 to 1; none if nothing was expected.
     pub fn completeness(&self) -> Option<f64> {
         let expected_ms = self.expected_ms();
+        // Exact up to 2^53 ms, which is 285,000 years.
         (expected_ms > 0).then(|| self.covered_ms() as f64 / expected_ms as f64)
     }
 

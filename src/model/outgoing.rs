@@ -38,7 +38,7 @@ named! {
 }
 
 impl EventKind {
-    /// The event that reports an entry of this kind; none if none does.
+    /// The event that reports an entry of this kind; none if no event reports it.
     pub fn of_entry(kind: EntryKind) -> Option<Self> {
         match kind {
             EntryKind::Transcript => Some(Self::TranscriptLine),
@@ -97,8 +97,10 @@ impl OutgoingEvent {
     /// The event that reports this entry; none if its kind is not reported.
     pub fn of_entry(entry: &Entry) -> Option<Self> {
         let kind = EventKind::of_entry(entry.body.kind())?;
+        // Never cut in practice: the stores number entries with signed integers.
         let seq = i64::try_from(entry.seq).unwrap_or(i64::MAX);
         Some(Self {
+            // From the number, not the time: two entries of a stream may share a time.
             id: event_id(kind, entry.stream_id.as_str(), seq),
             kind,
             at_ms: entry.at_ms,

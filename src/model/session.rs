@@ -156,7 +156,7 @@ named! {
         Stopped: "stopped",
         /// rtmsd ended it (messages 21 and 22).
         Closed: "closed",
-        /// Zoom does not know the stream any longer.
+        /// Zoom no longer knows the stream.
         Gone: "gone",
         /// Zoom refused a handshake permanently: signature, scope or parameters.
         Refused: "refused",
@@ -169,7 +169,7 @@ named! {
     }
 }
 
-/// What was received of each medium.
+/// The received frames and bytes of each medium.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Tally {
@@ -181,7 +181,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The tally of the medium with this name; empty for an unknown name.
+    /// The tally of this medium.
     pub fn of(&self, medium: Medium) -> MediumTally {
         match medium {
             Medium::Audio => self.audio,
@@ -192,7 +192,7 @@ impl Tally {
         }
     }
 
-    /// The same, to count.
+    /// The tally of this medium, for counting.
     pub fn of_mut(&mut self, medium: Medium) -> &mut MediumTally {
         match medium {
             Medium::Audio => &mut self.audio,
@@ -204,12 +204,12 @@ impl Tally {
     }
 }
 
-/// What was received of one medium.
+/// The received frames and bytes of one medium.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MediumTally {
     pub frames: u64,
-    /// Payload bytes, before base64.
+    /// Payload bytes, without the base64 encoding.
     pub bytes: u64,
     /// Zoom's time of the first and the last frame, Unix milliseconds.
     pub first_ms: Option<i64>,

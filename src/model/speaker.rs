@@ -11,8 +11,9 @@ use super::{Product, UserId};
 /// The longest user id or channel id that is kept, in bytes; longer ones are cut.
 const MAX_ID_BYTES: usize = 256;
 
-/// Who a frame or line is from. A meeting identifies participants by number, Contact Center the parties of an
-/// engagement by channel (sections 6.12, 6.15 and 23.2). Mixed audio has none of the three fields.
+/// The speaker of a frame or line. A meeting identifies participants by number, Contact Center the parties of
+/// an engagement by channel (rtms-protocol.md sections 6.12, 6.15 and 23.2). Mixed audio has none of the three
+/// fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Speaker {
@@ -72,8 +73,8 @@ impl Speaker {
         Self { user_id: SpeakerUserId::number(user_id), name, channel_id: None }
     }
 
-    /// The key of this speaker; none if it has no id. The channel takes precedence, because one user can be on two
-    /// channels.
+    /// The key of this speaker; none if it has no id. The channel takes precedence, because one user can be on
+    /// two channels.
     pub fn key(&self) -> Option<SpeakerKey> {
         let channel = self.channel_id.clone().map(SpeakerKey::Channel);
         channel.or_else(|| self.user_id.clone().map(SpeakerKey::User))
@@ -188,6 +189,7 @@ impl SpeakerRef<'_> {
     /// Whether both are the same speaker, compared by channel if both have one, else by user.
     pub fn is(&self, speaker: &Speaker) -> bool {
         if let (Some(one), Some(other)) = (&self.channel_id, &speaker.channel_id) {
+            // The stored id is cut; compare like with like.
             return bounded(one) == Some(other.as_str());
         }
         match (&self.user_id, &speaker.user_id) {
@@ -225,6 +227,7 @@ impl SpeakerFilter {
 }
 
 fn bounded(id: &str) -> Option<&str> {
+    // Cut, not refused: a frame with an odd id still has its payload.
     let id = &id[..id.floor_char_boundary(MAX_ID_BYTES)];
     (!id.is_empty()).then_some(id)
 }

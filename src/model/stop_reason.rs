@@ -40,9 +40,9 @@ const NAMES: [&str; 27] = [
 ];
 
 impl StopReason {
-    /// The meeting is over.
+    /// The meeting has ended.
     pub const MEETING_ENDED: Self = Self(6);
-    /// A user took the permission back: what was received of the stream is deleted.
+    /// A user withdrew the permission: the received data of the stream is deleted.
     pub const STREAM_REVOKED: Self = Self(8);
     /// Zoom lost the signaling connection.
     pub const SIGNAL_CONNECTION_INTERRUPTED: Self = Self(13);
@@ -52,7 +52,7 @@ impl StopReason {
     pub const SIGNAL_CONNECTION_CLOSED_ABNORMALLY: Self = Self(15);
     /// A media connection was closed without a Close frame.
     pub const DATA_CONNECTION_CLOSED_ABNORMALLY: Self = Self(16);
-    /// Zoom did not accept the app's signature.
+    /// Zoom rejected the app's signature.
     pub const AUTHENTICATION_FAILURE: Self = Self(18);
 
     /// Zoom's name without its prefix `STOP_BC_`; none for a number that this version does not know.
@@ -60,13 +60,14 @@ impl StopReason {
         usize::try_from(self.0).ok().and_then(|index| NAMES.get(index)).copied()
     }
 
-    /// Whether what was received of the stream must be deleted.
+    /// Whether the received data of the stream must be deleted.
     pub fn is_revoked(self) -> bool {
         self == Self::STREAM_REVOKED
     }
 
-    /// Whether a fault ended the stream, and neither people nor Zoom's rules: a new stream may work. An authentication
-    /// failure is none of these, because the same credentials fail again.
+    /// Whether a fault ended the stream, and not a person or one of Zoom's rules: a new stream may work
+    /// (rtms-protocol.md section 12.3). An authentication failure does not count, because the same credentials
+    /// fail again.
     pub fn is_technical(self) -> bool {
         matches!(self.0, 10..=17 | 19 | 24)
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The most kinds that are counted separately.
+/// The most kinds that are counted. The reasons are rtmsd's own words, but `msg_type` comes from the peer,
+/// which could make the map grow.
 const MAX_KINDS: usize = 64;
 
 /// One kind of unreadable part. Records where in a message it was, never its value.
