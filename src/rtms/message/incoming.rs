@@ -92,8 +92,7 @@ pub(super) fn parse(text: &str, unreadable: &mut UnreadableMessages) -> Result<M
     if let Some(frame) = frame(text) {
         return Ok(Message::Frame(frame));
     }
-    // Only now: a frame's payload is large, and the search for lone surrogates costs time (rtms-protocol.md
-    // section 23.5).
+    // Only now: mending scans the whole text, and a frame's payload is large (rtms-protocol.md section 23.5).
     let text = json::mended(text);
     let (fields, is_whole) = Fields::read(&text);
     let number = number(&fields);
