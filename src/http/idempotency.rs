@@ -10,7 +10,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::audit::{changes_something, note_refusal};
 use super::auth::Caller;
@@ -202,12 +204,55 @@ fn key_of(parts: &request::Parts, caller: &Caller) -> Result<Option<IdempotencyK
         return Err(ApiError::InvalidValue { name: KEY_HEADER, problem });
     }
     // The query does not count: no route with a key has one.
-    let (token, path) = (caller.name.to_string(), parts.uri.path().to_owned());
+    let (token, path) = (caller.name.to_string(), canonical(parts.uri.path()));
     Ok(Some(IdempotencyKey { token, path, key: key.to_owned() }))
 }
 
-/// The session in a path.
+/// A path with each id in its canonical spelling: percent-encoded, in capitals or without hyphens it names the same
+/// thing, and the router decodes it.
+fn canonical(path: &str) -> String {
+    let segment = |raw: &str| {
+        let text = percent_decode_str(raw).decode_utf8().ok();
+        text.and_then(|text| Uuid::try_parse(&text).ok()).map_or(raw.into(), |id| id.to_string())
+    };
+    path.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+/// The session in a canonical path.
 fn session_in(path: &str) -> Option<SessionId> {
     let (id, _) = path.strip_prefix(SESSIONS_PATH)?.split_once('/')?;
     SessionId::parse(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{canonical, session_in};
+
+    const ID: &str = "0193c6f1-0d24-7aa0-8d52-3ab5b6ff1c0e";
+
+    #[test]
+    fn every_spelling_of_an_id_is_the_same_path_about_the_same_session() {
+        let spelled = [
+            ID.to_owned(),
+            ID.to_uppercase(),
+            ID.replace('-', ""),
+            ID.replacen('0', "%30", 1),
+            ID.replacen("c6f1", "%63%36f%31", 1),
+            ID.to_uppercase().replace('-', "%2D"),
+            format!("%7B{ID}%7d"),
+            format!("urn%3auuid:{ID}"),
+        ];
+        for id in spelled {
+            let path = canonical(&format!("/api/v1/sdk/sessions/{id}/rtms/start"));
+            assert_eq!(path, format!("/api/v1/sdk/sessions/{ID}/rtms/start"), "{id}");
+            assert_eq!(session_in(&path).map(|id| id.to_string()).as_deref(), Some(ID));
+        }
+    }
+
+    #[test]
+    fn what_is_no_id_stays_as_it_was_sent() {
+        for path in ["/api/v1/sdk/sessions", "/api/v1/a%2Fb/%ff/c%20d", "/", ""] {
+            assert_eq!(canonical(path), path);
+        }
+    }
 }

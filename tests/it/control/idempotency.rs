@@ -119,6 +119,30 @@ async fn a_key_is_short_and_printable() {
     }
 }
 
+/// The router decodes a path, and an id may be spelled in capitals.
+#[tokio::test]
+async fn another_spelling_of_the_path_is_the_same_request_and_is_deleted_with_its_session() {
+    let kit = Kit::start().await;
+    let id = kit.create().await;
+    let encoded = format!("%{:02x}{}", id.as_bytes()[0], &id[1..]);
+    let spelled = [encoded, id.to_uppercase(), id.replace('-', ""), id.clone()];
+    let start = |id: &str| format!("/{id}/rtms/start");
+    let first = keyed(&kit, &start(&spelled[0]), &Value::Null, "k1").await;
+    assert_eq!(first.status, 202);
+    for id in &spelled {
+        let again = keyed(&kit, &start(id), &Value::Null, "k1").await;
+        assert_eq!((again.status, again.json()), (202, first.json()), "{id}");
+        assert_eq!(again.header("idempotency-replayed"), Some("true"), "{id}");
+    }
+    assert_eq!(kit.zoom.asked().len(), 1, "Zoom was asked once");
+    let (session, store) = (rtmsd::model::SessionId::parse(&id).unwrap(), &kit.server.state.store);
+    store.delete_session(session, &act("boss", rtmsd::clock::now_ms())).await.unwrap();
+    while store.delete_some(rtmsd::clock::now_ms()).await.unwrap() {}
+    for id in &spelled {
+        assert_eq!(keyed(&kit, &start(id), &Value::Null, "k1").await.status, 410, "{id}");
+    }
+}
+
 #[tokio::test]
 async fn a_stored_answer_is_deleted_with_its_session_and_its_key_stays_used() {
     let kit = Kit::start().await;
