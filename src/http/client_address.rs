@@ -1,5 +1,7 @@
 //! Determines the client's address, also behind trusted proxies.
 
+mod forwarded;
+
 use std::net::IpAddr;
 
 use axum::http::{HeaderMap, HeaderName, header};
@@ -9,6 +11,9 @@ use crate::net::public_addr::Subnet;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The most entries of `TRUSTED_PROXIES`; a longer list is a mistake.
 const MAX_LISTED: usize = 64;
+
+/// Replaces a header that is no text. It is no address, and ends the search in `client`.
+const UNREADABLE: &str = "=";
 
 /// The peer address of the connection that carried a request.
 #[derive(Debug, Clone, Copy)]
@@ -35,15 +40,13 @@ impl ForwardedHeader {
             Self::XForwardedFor => X_FORWARDED_FOR,
             Self::Forwarded => header::FORWARDED,
         };
-        let lists =
-            // An unreadable value becomes an empty element, which ends the search in `client`.
-            headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or_default());
-        let elements = lists.flat_map(|list| list.split(','));
-        let address = |element| match self {
-            Self::XForwardedFor => node(element),
-            Self::Forwarded => forwarded_for(element),
-        };
-        elements.map(address).collect()
+        // Each line by itself: what a client wrote in one must not hide what a proxy wrote in the next.
+        let lines = headers.get_all(name).into_iter();
+        let lines = lines.map(|value| value.to_str().unwrap_or(UNREADABLE));
+        match self {
+            Self::XForwardedFor => lines.flat_map(|line| line.split(',').map(node)).collect(),
+            Self::Forwarded => lines.flat_map(forwarded::addresses).collect(),
+        }
     }
 }
 
@@ -83,17 +86,9 @@ impl TrustedProxies {
     }
 }
 
-/// The `for=` of one element.
-fn forwarded_for(element: &str) -> Option<IpAddr> {
-    // A quoted value may hold `;` or `,`. Splitting there leaves an unreadable part, which is not trusted.
-    let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
-    let (_, value) = pairs.into_iter().find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
-    node(value)
-}
-
-/// Parses an address with or without port, quotes and brackets.
+/// Parses an address with or without port and brackets.
 fn node(text: &str) -> Option<IpAddr> {
-    let text = text.trim().trim_matches('"');
+    let text = text.trim();
     if let Ok(address) = text.parse() {
         return Some(address);
     }
