@@ -27,9 +27,24 @@ pub(super) fn fields(body: &[u8], known: &[&str]) -> Result<Map<String, Value>, 
     }
 }
 
+/// Refuses a body with content: only an empty one and an empty object say nothing.
+pub(super) fn nothing(body: &[u8]) -> Result<(), ApiError> {
+    if body.is_empty() { Ok(()) } else { fields(body, &[]).map(drop) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_an_empty_body_and_an_empty_object_say_nothing() {
+        for body in ["", "{}", " { } "] {
+            assert!(nothing(body.as_bytes()).is_ok(), "{body}");
+        }
+        for body in [&b"x"[..], b"[]", b"null", b"\xff\xfe", b"{}{}", br#"{"url":1}"#] {
+            assert!(nothing(body).is_err(), "{}", String::from_utf8_lossy(body));
+        }
+    }
 
     #[test]
     fn nesting_too_deep_to_be_read_back_is_refused() {

@@ -26,7 +26,8 @@ use super::write_timeout::StallTimeout;
 
 /// The most headers in one request; real ones have about twenty.
 const MAX_HEADERS: usize = 64;
-/// The limit of the request line plus all headers, and of a body's buffer.
+/// The limit of a body's buffer, and of the request line plus all headers while they are incomplete. hyper reads at most
+/// as much again before it checks, so a head of up to twice this size is admitted.
 const MAX_BUFFER_BYTES: usize = 32 * 1024;
 /// The most connections that wait to be accepted; the kernel's default limit (`net.core.somaxconn`).
 const BACKLOG: u32 = 4096;

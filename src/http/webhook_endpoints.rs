@@ -18,6 +18,7 @@ use super::envelope::{rfc3339, success, success_as};
 use super::error::ApiError;
 use super::extract::{InPath, Params, PathPart, cut_page};
 use super::idempotency::HoldsSecret;
+use super::json::nothing;
 use crate::model::{
     AuditRow, EndpointId, EndpointSource, EndpointStatus, EventKind, WebhookEndpoint,
 };
@@ -81,7 +82,9 @@ pub(super) async fn rotate_secret(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
+    nothing(&body)?;
     let act = act(&state, &caller, "webhook_endpoint.rotate_secret", id);
     let (endpoint, secret) = state.webhooks.rotate_secret(id, &act).await?;
     let data = json!({ "endpoint": EndpointView::of(&endpoint), "secret": secret.as_str() });
@@ -92,7 +95,9 @@ pub(super) async fn test(
     State(state): State<Arc<AppState>>,
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
+    nothing(&body)?;
     let act = act(&state, &caller, "webhook_endpoint.test", id);
     let event_id = state.webhooks.test(id, &act).await?;
     let data = json!({ "event_id": event_id });
@@ -119,7 +124,9 @@ pub(super) async fn resend(
     Extension(caller): Extension<Caller>,
     InPath(id): InPath<EndpointId>,
     InPath(EventId(event_id)): InPath<EventId>,
+    body: Bytes,
 ) -> Result<Response, ApiError> {
+    nothing(&body)?;
     let act = act(&state, &caller, "webhook_endpoint.resend", id);
     state.webhooks.resend(id, &event_id, &act).await?;
     let data = json!({ "event_id": event_id });

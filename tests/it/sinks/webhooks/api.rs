@@ -49,6 +49,19 @@ async fn an_endpoint_is_made_changed_and_deleted_and_its_secret_is_shown_once() 
     let rotated = data(&server, "POST", &format!("/{id}/rotate-secret"), &Value::Null).await;
     assert_ne!(rotated["secret"], made["secret"]);
     assert!(rotated["endpoint"]["previous_secret_until"].is_string());
+    for action in ["rotate-secret", "test", "deliveries/e/resend"] {
+        for body in [&b"x"[..], b"\xff\xfe", b"[]", br#"{"url":"https://example.com"}"#] {
+            let length = body.len().to_string();
+            let head = head(
+                "POST",
+                &format!("{PATH}/{id}/{action}"),
+                &[BOSS, ("content-length", &length)],
+            );
+            let refused = exchange(server.address, &[&head, body].concat()).await;
+            assert!([400, 422].contains(&refused.status), "{action}: {}", refused.text());
+        }
+    }
+    data(&server, "POST", &format!("/{id}/rotate-secret"), &json!({})).await;
     let change = json!({"enabled": false, "events": [], "url": "https://example.com/b"});
     let changed = data(&server, "PATCH", &format!("/{id}"), &change).await;
     let endpoint = &changed["endpoint"];
