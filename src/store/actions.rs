@@ -139,17 +139,19 @@ impl Store {
         let text = serde_json::to_string(answer).expect("texts and numbers become JSON");
         let values = binds![id.0.to_string(), status.as_str(), due_at_ms, now_ms, &*text];
         transaction!(self.database, |tx| {
-            let action = lock_action(&mut tx, id).await?;
-            tx.execute(sql::ANSWER_ACTION, values).await?;
             let outcome = answer.code.as_deref().unwrap_or("ok");
             let detail = audit_detail(answer);
             settle_audit(&mut tx, &id.0.to_string(), outcome, &detail).await?;
-            let session_id = action.session_id;
-            if action.action == Action::Stop && status == ActionStatus::Accepted {
-                let values = binds![session_id.to_string()];
-                tx.execute(sql::DROP_PENDING_STARTS, values).await?;
+            // Without an action, its session was deleted meanwhile.
+            if let Some(action) = lock_action(&mut tx, id).await? {
+                tx.execute(sql::ANSWER_ACTION, values).await?;
+                let session_id = action.session_id;
+                if action.action == Action::Stop && status == ActionStatus::Accepted {
+                    let values = binds![session_id.to_string()];
+                    tx.execute(sql::DROP_PENDING_STARTS, values).await?;
+                }
+                refresh_session(&mut tx, session_id, now_ms).await?;
             }
-            refresh_session(&mut tx, session_id, now_ms).await?;
         })
     }
 
@@ -365,12 +367,16 @@ async fn drop_planned_starts(tx: &mut Connection<'_>, begin: &Begin<'_>) -> Resu
 }
 
 /// Reads an action and locks its session until the transaction ends.
-async fn lock_action(tx: &mut Connection<'_>, id: ActionId) -> Result<ActionRecord, StoreError> {
+async fn lock_action(
+    tx: &mut Connection<'_>,
+    id: ActionId,
+) -> Result<Option<ActionRecord>, StoreError> {
     let values = binds![id.0.to_string()];
-    let row: ActionRow = tx.one(sql::ACTION, values).await?;
+    let row: Option<ActionRow> = tx.optional(sql::ACTION, values).await?;
+    let Some(row) = row else { return Ok(None) };
     let action = ActionRecord::try_from(row)?;
     tx.execute(sql::LOCK_SESSION, binds![action.session_id.to_string()]).await?;
-    Ok(action)
+    Ok(Some(action))
 }
 
 async fn lock_snapshot(

@@ -7,13 +7,20 @@ use uuid::Uuid;
 
 use super::audit::insert_audit;
 use super::database::{Connection, binds, row, transaction};
-use super::erase::{Gone, Of, erase_session, erase_some_about_user, erase_some_of_stream};
+use super::erase::{
+    Gone, Of, erase_deleted_session, erase_session, erase_some_about_user, erase_some_of_stream,
+};
 use super::outgoing::forget_some_of_session;
-use super::rows::read;
+use super::rows::{self, read};
+use super::sessions::refresh_session;
 use super::status_events::emit;
 use super::{Store, StoreError, sql};
 use crate::model::{AuditRow, EventKind, OutgoingEvent, SessionId, StreamId};
 use crate::named::named;
+
+/// `is_collected` of a deletion whose items were collected, and whose session was erased, when it was requested. Older
+/// versions did less.
+const PREPARED: i64 = 2;
 
 /// The audit outcome of a deletion that found nothing.
 pub(super) const NOTHING_FOUND: &str = "nothing found";
@@ -162,8 +169,17 @@ async fn ask_session_deletion(
         return Ok(SessionDeletion::Live);
     }
     let asked: Option<(String,)> = tx.optional(sql::SESSION_DELETION, binds![&*id]).await?;
-    if asked.is_none() {
-        insert(tx, Scope::Session, &id, &act.actor, act.at_ms).await?;
+    match asked {
+        None => {
+            let deletion = insert(tx, Scope::Session, &id, &act.actor, act.at_ms).await?;
+            prepare(tx, Scope::Session, &deletion, &id, act.at_ms).await?;
+        }
+        // Also about what came since it was requested.
+        Some((deletion,)) => {
+            collect(tx, Scope::Session, &deletion, &id).await?;
+            erase_deleted_session(tx, &id, &deletion, act.at_ms).await?;
+            add(tx, &deletion, "", &Gone::default()).await?;
+        }
     }
     insert_audit(tx, act).await?;
     Ok(SessionDeletion::Asked)
@@ -176,7 +192,7 @@ pub(super) async fn ask_stream_deletion(
     actor: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    insert(tx, Scope::Stream, stream.as_str(), actor, now_ms).await
+    insert(tx, Scope::Stream, stream.as_str(), actor, now_ms).await.map(drop)
 }
 
 async fn insert(
@@ -185,11 +201,27 @@ async fn insert(
     subject: &str,
     actor: &str,
     now_ms: i64,
-) -> Result<(), StoreError> {
+) -> Result<String, StoreError> {
     let id = Uuid::now_v7().to_string();
     let values = binds![&*id, scope.as_str(), subject, actor, now_ms];
     tx.execute(sql::INSERT_DELETION, values).await?;
-    collect(tx, scope, &id, subject).await
+    collect(tx, scope, &id, subject).await?;
+    Ok(id)
+}
+
+/// Erases what a session to delete knows of people, at the request: what it learns from then on stays.
+async fn prepare(
+    tx: &mut Connection<'_>,
+    scope: Scope,
+    id: &str,
+    subject: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    if scope == Scope::Session {
+        let gone = erase_deleted_session(tx, subject, id, now_ms).await?;
+        add(tx, id, "", &gone).await?;
+    }
+    Ok(())
 }
 
 /// Notes the ids of what a deletion is about: what is there now.
@@ -276,9 +308,13 @@ async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Option<D
     let pending: Option<Pending> = tx.optional(sql::LOCK_DELETION, binds![id]).await?;
     let Some(pending) = pending else { return Ok(None) };
     let scope = read("deletion scope", &pending.scope, Scope::parse)?;
-    if pending.is_collected == 0 {
-        collect(tx, scope, id, &pending.subject).await?;
-        tx.execute(sql::MARK_COLLECTED, binds![id]).await?;
+    if pending.is_collected < PREPARED {
+        if pending.is_collected == 0 {
+            collect(tx, scope, id, &pending.subject).await?;
+        }
+        prepare(tx, scope, id, &pending.subject, now_ms).await?;
+        tx.execute(sql::MARK_PREPARED, binds![id]).await?;
+        return Ok(None);
     }
     let user_id = (scope == Scope::User).then_some(&*pending.subject);
     let of = Of { deletion: id, user_id, asked_at_ms: pending.asked_at_ms, now_ms };
@@ -337,23 +373,53 @@ fn number(rows: u64) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }
 
-/// Deletes the rows of a session whose streams are empty: those that `deletion` is about, or all. What was announced
-/// since stays, and with it the session.
+/// Deletes the rows of a session whose streams are empty.
 pub(super) async fn delete_rows_of_session(
     tx: &mut Connection<'_>,
     session: &str,
-    deletion: Option<&str>,
 ) -> Result<Gone, StoreError> {
+    delete_streams_of_session(tx, session, None).await?;
+    delete_row_of_session(tx, session).await
+}
+
+/// The same for what a deletion is about. A session that has been used since the request stays, without that.
+async fn delete_collected_rows(
+    tx: &mut Connection<'_>,
+    session: &str,
+    deletion: &str,
+    now_ms: i64,
+) -> Result<Gone, StoreError> {
+    let entries = delete_streams_of_session(tx, session, Some(deletion)).await?;
+    let (is_used,): (i64,) = tx.one(sql::SESSION_IS_USED, binds![session, deletion]).await?;
+    if is_used > 0 {
+        tx.execute(sql::CLOSE_COLLECTED_ACTIONS, binds![session, deletion]).await?;
+        refresh_session(tx, rows::session_id(session)?, now_ms).await?;
+        return Ok(Gone { entries, ..Gone::default() });
+    }
+    let gone = delete_row_of_session(tx, session).await?;
+    Ok(Gone { entries, ..gone })
+}
+
+/// Returns the number of their last entries, which are deleted with them.
+async fn delete_streams_of_session(
+    tx: &mut Connection<'_>,
+    session: &str,
+    deletion: Option<&str>,
+) -> Result<u64, StoreError> {
     // A stream that is announced again at this moment keeps its last number, or is too late.
     tx.execute(sql::LOCK_SESSION, binds![session]).await?;
     let entries =
         tx.execute(sql::DELETE_LAST_ENTRIES_OF_SESSION, binds![session, deletion]).await?;
+    tx.execute(sql::DELETE_STREAMS_OF_SESSION, binds![session, deletion]).await?;
+    Ok(entries)
+}
+
+async fn delete_row_of_session(tx: &mut Connection<'_>, session: &str) -> Result<Gone, StoreError> {
     let deliveries = tx.execute(sql::BLANK_DELIVERIES_OF_SESSION, binds![session]).await?;
     tx.execute(sql::FORGET_KEPT_ANSWERS, binds![session]).await?;
-    tx.execute(sql::DELETE_ACTIONS_OF_SESSION, binds![session, deletion]).await?;
-    tx.execute(sql::DELETE_STREAMS_OF_SESSION, binds![session, deletion]).await?;
-    let sessions = tx.execute(sql::DELETE_SESSION, binds![session]).await?;
-    Ok(Gone { sessions, entries, deliveries, ..Gone::default() })
+    tx.execute(sql::DELETE_ACTIONS_OF_SESSION, binds![session]).await?;
+    tx.execute(sql::DELETE_SESSION, binds![session]).await?;
+    Ok(Gone { deliveries, ..Gone::default() })
 }
 
 async fn end(
@@ -365,8 +431,8 @@ async fn end(
 ) -> Result<Done, StoreError> {
     let mut gone = pending.gone();
     if scope == Scope::Session {
-        let last = delete_rows_of_session(tx, &pending.subject, Some(id)).await?;
-        gone.sessions += last.sessions;
+        // The session was counted when it was erased.
+        let last = delete_collected_rows(tx, &pending.subject, id, now_ms).await?;
         gone.entries += last.entries;
         gone.deliveries += last.deliveries;
     }

@@ -88,6 +88,19 @@ pub(super) async fn erase_session(
     }
 }
 
+/// Removes what names people from the row of a session whose deletion was requested.
+pub(super) async fn erase_deleted_session(
+    tx: &mut Connection<'_>,
+    session: &str,
+    deletion: &str,
+    now_ms: i64,
+) -> Result<Gone, StoreError> {
+    tx.execute(sql::FORGET_USERS_OF_SESSION, binds![session]).await?;
+    tx.execute(sql::DELETE_FORWARDS_OF_SESSION, binds![session]).await?;
+    let of = Of { deletion, user_id: None, asked_at_ms: now_ms, now_ms };
+    erase_whole_session(tx, session, &of).await
+}
+
 async fn erase_whole_session(
     tx: &mut Connection<'_>,
     session: &str,

@@ -128,6 +128,6 @@ async fn expire_some(
     if forget_some_of_session(tx, session, None).await? {
         return Ok(Step::Some);
     }
-    delete_rows_of_session(tx, session, None).await?;
+    delete_rows_of_session(tx, session).await?;
     Ok(Step::Gone)
 }

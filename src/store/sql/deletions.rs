@@ -17,9 +17,10 @@ statements! {
     INSERT_DELETION = "
         INSERT INTO deletions (id, scope, subject, actor, asked_at_ms, after_stream, streams, entries,
                                deliveries, is_collected)
-        VALUES ($1, $2, $3, $4, $5, '', 0, 0, 0, 1)";
+        VALUES ($1, $2, $3, $4, $5, '', 0, 0, 0, 2)";
 
-    MARK_COLLECTED = "UPDATE deletions SET is_collected = 1 WHERE id = $1";
+    /// See `PREPARED`.
+    MARK_PREPARED = "UPDATE deletions SET is_collected = 2 WHERE id = $1";
 
     /// The ids of what a user's ($2) deletion ($1) is about: the user's streams, sessions that name the user, webhooks
     /// that do, events that ask the user to install again, and acts with the address of the user's browser.
@@ -69,10 +70,11 @@ statements! {
            AND stream_id IN (SELECT item FROM deletion_items WHERE deletion_id = $3)
          ORDER BY stream_id LIMIT 1";
 
-    /// The next ended stream of a session ($1) after $2, among those that the deletion $3 collected.
+    /// The next stream of a session ($1) after $2, among those that the deletion $3 collected; also one that Zoom has
+    /// continued since.
     STREAM_OF_SESSION_TO_EMPTY = "
         SELECT stream_id FROM streams
-         WHERE session_id = $1 AND stream_id > $2 AND ended_at_ms IS NOT NULL
+         WHERE session_id = $1 AND stream_id > $2
            AND stream_id IN (SELECT item FROM deletion_items WHERE deletion_id = $3)
          ORDER BY stream_id LIMIT 1";
 
@@ -145,21 +147,40 @@ statements! {
         UPDATE deliveries SET body = '', operator_id = NULL
          WHERE session_id = $1 AND body <> ''";
 
-    /// The actions that the deletion $2 collected; all of them without a deletion.
-    DELETE_ACTIONS_OF_SESSION = "
-        DELETE FROM actions
+    DELETE_ACTIONS_OF_SESSION = "DELETE FROM actions WHERE session_id = $1";
+
+    /// The actions that the deletion $2 collected. They stay in a session that stays, because what a policy has done
+    /// once, it does not do again; planned ones are dropped.
+    CLOSE_COLLECTED_ACTIONS = "
+        UPDATE actions
+           SET answer = NULL,
+               due_at_ms = CASE WHEN status = 'due' THEN NULL ELSE due_at_ms END,
+               status = CASE WHEN status = 'due' THEN 'skipped' ELSE status END
          WHERE session_id = $1
-           AND (CAST($2 AS TEXT) IS NULL
-                OR id IN (SELECT item FROM deletion_items WHERE deletion_id = $2))";
+           AND id IN (SELECT item FROM deletion_items WHERE deletion_id = $2)";
+
+    /// 1 if the session has been used since the deletion $2 was requested: it has a stream, an action that was not
+    /// collected, or was described again.
+    SESSION_IS_USED = "
+        SELECT COUNT(*) FROM sessions
+         WHERE id = $1
+           AND (erased_at_ms IS NULL
+                OR EXISTS (SELECT 1 FROM streams WHERE streams.session_id = sessions.id)
+                OR EXISTS (SELECT 1 FROM actions
+                            WHERE actions.session_id = sessions.id
+                              AND actions.id NOT IN (SELECT item FROM deletion_items
+                                                      WHERE deletion_id = $2)))";
 
     /// Zoom's answers may name people.
     BLANK_ACTIONS_OF_SESSION = "UPDATE actions SET answer = NULL WHERE session_id = $1";
 
     DELETE_FORWARDS_OF_SESSION = "DELETE FROM forwards WHERE session_id = $1";
 
-    /// Marks a stream as without data from now on ($3), and no longer of the user $2.
+    /// Marks a stream as without data from now on ($3), unless it runs, and no longer of the user $2.
     ERASE_STREAM = "
-        UPDATE streams SET erased_at_ms = $3, operator_id = NULLIF(operator_id, $2)
+        UPDATE streams
+           SET erased_at_ms = CASE WHEN ended_at_ms IS NOT NULL THEN CAST($3 AS BIGINT) END,
+               operator_id = NULLIF(operator_id, $2)
          WHERE stream_id = $1";
 
     /// How many streams of a session may still hold data. Those with a stop before their start never did.
@@ -176,6 +197,11 @@ statements! {
                installation_id = CASE
                    WHEN installation_id IN (SELECT id FROM installations WHERE user_id = $2)
                    THEN NULL ELSE installation_id END
+         WHERE id = $1";
+
+    /// Of a session whose deletion was requested: whom it names beside `ERASE_SESSION`.
+    FORGET_USERS_OF_SESSION = "
+        UPDATE sessions SET operator_id = NULL, participant_user_id = NULL, installation_id = NULL
          WHERE id = $1";
 
     /// Keeps the session for users with a stream in it; removes the user $2, who no longer has one.

@@ -1,5 +1,6 @@
 //! The data that a deletion removes, and that nothing of it is left in any table or file.
 
+mod between;
 mod kit;
 
 use rtmsd::model::{MeetingChange, Notice, Outcome, SessionId, StopReason};
