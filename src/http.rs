@@ -133,3 +133,13 @@ pub struct AppState {
     /// Requests that change something continue if their client hangs up; the shutdown waits for them here.
     pub requests: TaskTracker,
 }
+
+impl AppState {
+    /// Wakes the supervisor for revoked streams. Other daemons find theirs when they write or poll, and so does this
+    /// one if the store does not answer.
+    async fn end_revoked_streams(&self) {
+        for stream_id in self.store.revoked_streams().await.unwrap_or_default() {
+            let _ = self.on_change.try_send(stream_id);
+        }
+    }
+}

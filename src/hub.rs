@@ -207,6 +207,11 @@ impl Hub {
         self.queue.push(Item::Claimed { stream_id, epoch, last_seq });
     }
 
+    /// Drops what people said in a revoked stream that runs here and that is not stored yet.
+    pub fn revoked(&self, stream_id: &StreamId) {
+        self.queue.push(Item::Revoked(stream_id.clone()));
+    }
+
     /// Records that another node has the stream: the entries set aside meanwhile are offered to
     /// that node.
     pub fn taken(&self, stream_id: &StreamId) {

@@ -87,6 +87,10 @@ pub(super) async fn remove(
         return Err(ApiError::UnknownInstallation);
     }
     let done = state.installer.uninstall(id, options, act).await?;
+    if options.delete_data {
+        state.end_revoked_streams().await;
+        state.control.wake();
+    }
     let (message, at_zoom) = match done {
         Uninstalled::Unknown => return Err(ApiError::UnknownInstallation),
         Uninstalled::Before => ("the installation was already revoked", None),

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::counters::count;
 use super::error::ApiError;
 use super::{AppState, body};
-use crate::model::Delivery;
+use crate::model::{Delivery, WebhookEffect};
 use crate::store::{Recorded, StoreError};
 use crate::zoom::event::{self, Event};
 use crate::zoom::signature::{
@@ -219,6 +219,9 @@ async fn record(state: &AppState, delivery: &Delivery) -> Result<Response, ApiEr
     }
     // After the commit, because the reader polls the store.
     state.control.wake();
+    if matches!(delivery.announcement, WebhookEffect::Deauthorized(_)) {
+        state.end_revoked_streams().await;
+    }
     if let Recorded::Changed(stream_id) = recorded {
         // A full channel is fine: the supervisor also polls the store.
         let _ = state.on_change.try_send(stream_id);

@@ -47,6 +47,7 @@ pub struct Feed {
     /// The final entries of an ended stream that are not queued yet.
     closing: VecDeque<EntryBody>,
     is_ended: bool,
+    is_revoked: bool,
     asked_sinks_at: Option<Instant>,
     status: StreamStatus,
     announced_ms: i64,
@@ -117,6 +118,7 @@ impl Feed {
             offered: OfferKey::default(),
             closing: VecDeque::new(),
             is_ended: false,
+            is_revoked: false,
             asked_sinks_at: None,
             status: stream.status,
             announced_ms,
@@ -218,6 +220,13 @@ impl Feed {
         self.fanout.over(is_final);
     }
 
+    /// The stream was revoked: drops what people said and showed in it and nobody has taken yet.
+    pub fn revoked(&mut self) {
+        self.is_revoked = true;
+        self.fanout.forget_frames();
+        self.hub.revoked(&self.stream_id);
+    }
+
     /// Closes the ledger of an ended stream. [`Feed::finish`] appends the summary of each medium.
     pub fn end(&mut self) {
         self.ledger.end(self.now_ms());
@@ -288,7 +297,9 @@ impl Feed {
     /// what found no room after the store has drained the queue.
     pub async fn finish(&mut self) {
         // Before the summaries: what a sink drops now must still become a gap.
-        self.fanout.settle(SETTLE_LIMIT).await;
+        if !self.is_revoked {
+            self.fanout.settle(SETTLE_LIMIT).await;
+        }
         self.take_left_out();
         if self.is_ended {
             let accounts = self.ledger.accounts(self.now_ms());

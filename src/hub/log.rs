@@ -7,7 +7,7 @@
 use tokio::sync::oneshot;
 
 use super::queue::{Heard, entry_bytes};
-use crate::model::{Entry, SessionId, StreamId, StreamRecord};
+use crate::model::{Entry, EntryBody, SessionId, StreamId, StreamRecord};
 use crate::store::{Append, Offer, StreamUpdate};
 
 /// The writer's state for one stream's log.
@@ -21,6 +21,8 @@ pub(super) struct Log {
     standing: Standing,
     /// Entries that were received and not stored, in order. Attempted ones carry the number and epoch of the attempt.
     aside: Vec<Append>,
+    /// Whether the stream was revoked: personal entries are dropped.
+    is_revoked: bool,
     /// The number of the last entry that was offered to another node. With the epoch it identifies
     /// an offer.
     places: i64,
@@ -51,6 +53,7 @@ impl Log {
             last_seq,
             standing: Standing::Held,
             aside: Vec::new(),
+            is_revoked: false,
             places: 0,
             update: None,
             waiting: Vec::new(),
@@ -63,6 +66,21 @@ impl Log {
 
     pub(super) fn epoch(&self) -> i64 {
         self.epoch
+    }
+
+    /// Drops the personal entries that are set aside, and from now on all. Returns the bytes of those set aside.
+    pub(super) fn revoke(&mut self) -> usize {
+        self.is_revoked = true;
+        let aside = std::mem::take(&mut self.aside);
+        let (dropped, kept): (Vec<_>, Vec<_>) =
+            aside.into_iter().partition(|append| append.entry.body.kind().is_personal());
+        self.aside = kept;
+        dropped.iter().map(|append| entry_bytes(&append.entry.body)).sum()
+    }
+
+    /// Whether an entry must not be stored, because the stream was revoked.
+    pub(super) fn drops(&self, body: &EntryBody) -> bool {
+        self.is_revoked && body.kind().is_personal()
     }
 
     /// Assigns the next number to an entry; sets the entry aside and returns none while the log is not held.
@@ -186,7 +204,7 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{EntryBody, Speaker, TranscriptLine};
+    use crate::model::{Speaker, TranscriptLine};
 
     fn line(text: &str) -> Heard {
         let line = TranscriptLine {
@@ -209,6 +227,7 @@ mod tests {
             last_seq: 10,
             standing: Standing::Held,
             aside: Vec::new(),
+            is_revoked: false,
             places: 0,
             update: None,
             waiting: Vec::new(),
@@ -240,6 +259,17 @@ mod tests {
         assert_eq!(again, [(5, 12, "b"), (5, 13, "c")]);
         assert!(bytes > 0 && !log.has_aside());
         assert_eq!(log.number(line("d")).unwrap().entry.seq, 14);
+    }
+
+    #[test]
+    fn a_revoked_log_drops_what_people_said_and_continues_with_the_rest() {
+        let mut log = fenced();
+        log.number(Heard { body: EntryBody::Moved {}, ..line("") });
+        assert_eq!(log.revoke(), 3 * line("a").bytes());
+        let (again, _) = log.claimed(5, 10, 0);
+        let again: Vec<_> = again.iter().map(|it| (it.entry.seq, &it.entry.body)).collect();
+        assert_eq!(again, [(11, &EntryBody::Moved {})]);
+        assert!(log.drops(&line("late").body) && !log.drops(&EntryBody::Moved {}));
     }
 
     #[test]

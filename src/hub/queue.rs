@@ -23,6 +23,8 @@ pub(super) enum Item {
     Dismiss(StreamId, Vec<OfferKey>),
     /// This node claimed the stream again while it ran.
     Claimed { stream_id: StreamId, epoch: i64, last_seq: u64 },
+    /// The stream was revoked: its personal entries are dropped.
+    Revoked(StreamId),
     /// Another node has claimed the stream, or it has ended.
     Taken(StreamId),
     /// The stream stops running here.

@@ -198,6 +198,13 @@ impl Fanout {
         is_whole
     }
 
+    /// Drops the frames of this stream that nobody has taken yet.
+    pub(super) fn forget_frames(&mut self) {
+        self.wants(Medium::Audio);
+        let stream = Arc::clone(&*self.running.stream());
+        self.taps.iter().chain(&self.sinks).for_each(|tap| tap.forget(&stream.stream_id));
+    }
+
     /// The frames that sinks dropped since the last call.
     pub(super) fn take_left_out(&self) -> impl Iterator<Item = LeftOut> {
         self.sinks.iter().flat_map(|sink| sink.take_left_out())

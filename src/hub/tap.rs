@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::frame::{Frame, StreamInfo};
 use super::left_out::{LeftOut, LeftOuts};
 use super::registry::Topic;
-use crate::model::{MediaSet, Medium, Product, SpeakerFilter};
+use crate::model::{MediaSet, Medium, Product, SpeakerFilter, StreamId};
 
 /// The approximate size of a queued item without its payload.
 const ITEM_BYTES: usize = 256;
@@ -191,6 +191,18 @@ impl Waiting {
         self.shrink(self.bytes);
     }
 
+    fn forget(&mut self, stream: &StreamId) {
+        let mut forgotten = 0;
+        self.waiting.retain(|item| match item {
+            Tapped::Frame(frame) if frame.stream.stream_id == *stream => {
+                forgotten += frame_bytes(frame);
+                false
+            }
+            _ => true,
+        });
+        self.shrink(forgotten);
+    }
+
     fn is_over(&self, max_bytes: usize) -> bool {
         let is_total_over =
             |total: &Arc<Total>| total.bytes.load(Ordering::Relaxed) > total.max_bytes;
@@ -263,6 +275,11 @@ impl TapQueue {
         self.leave_out(dropped);
         self.news.notify_one();
         true
+    }
+
+    /// Drops the queued frames of a stream, without an account of them.
+    pub(super) fn forget(&self, stream: &StreamId) {
+        self.lock().forget(stream);
     }
 
     fn leave_out(&self, spans: impl IntoIterator<Item = LeftOut>) {

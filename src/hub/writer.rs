@@ -171,6 +171,7 @@ impl Writer {
             Item::Claimed { stream_id, epoch, last_seq } => {
                 batch.change = Some(Change::Claimed { stream_id, epoch, last_seq });
             }
+            Item::Revoked(stream_id) => self.revoke(batch, &stream_id),
             Item::Taken(stream_id) => batch.change = Some(Change::Taken(stream_id)),
             Item::Close(stream_id) => batch.change = Some(Change::Close(stream_id)),
             Item::Flush(stream_id, waiting) => {
@@ -179,12 +180,27 @@ impl Writer {
         }
     }
 
+    /// Drops what people said in a revoked stream and is not stored yet.
+    fn revoke(&mut self, batch: &mut Batch, revoked: &StreamId) {
+        let Some(log) = self.logs.get_mut(revoked) else { return };
+        self.queue.done(log.revoke());
+        let mut dropped = 0;
+        batch.entries.retain(|(stream_id, heard)| {
+            let is_dropped = stream_id == revoked && log.drops(&heard.body);
+            dropped += if is_dropped { heard.bytes() } else { 0 };
+            !is_dropped
+        });
+        batch.bytes -= dropped;
+        self.queue.done(dropped);
+    }
+
     /// Assigns a number to each entry, except for those that are set aside.
     fn number(&mut self, entries: Vec<(StreamId, Heard)>) -> Vec<Append> {
         let mut numbered = Vec::with_capacity(entries.len());
         for (stream_id, heard) in entries {
             let bytes = heard.bytes();
             match self.logs.get_mut(&stream_id) {
+                Some(log) if log.drops(&heard.body) => self.queue.done(bytes),
                 Some(log) => numbered.extend(log.number(heard)),
                 // Unreachable in practice: a feed opens its log first and closes it last.
                 None => self.queue.done(bytes),

@@ -131,6 +131,13 @@ pub struct StreamRecord {
     pub ended_at_ms: Option<i64>,
 }
 
+impl StreamRecord {
+    /// Whether its data is to be deleted: nothing further of it is stored or published.
+    pub fn is_revoked(&self) -> bool {
+        self.stop_reason.is_some_and(StopReason::is_revoked)
+    }
+}
+
 /// The number of received messages that rtmsd does not handle, by `msg_type`. 0 counts messages on the wrong kind of
 /// link.
 pub type UnknownMessages = BTreeMap<u16, u64>;

@@ -232,6 +232,9 @@ impl Driver<'_> {
                 Output::Note { at_ms, body } => self.feed.note(at_ms, body),
                 Output::Ledger(change) => self.feed.change(change),
                 Output::Finished(end) => {
+                    if end.stop_reason.is_some_and(StopReason::is_revoked) {
+                        self.feed.revoked();
+                    }
                     self.feed.end();
                     return Some(Exit::Finished(end));
                 }

@@ -65,7 +65,9 @@ impl Run {
             }
             Exit::Finished(end) => {
                 // Before the end is recorded: the store accepts no offered entry after it.
-                self.take_last_offers().await;
+                if !end.stop_reason.is_some_and(StopReason::is_revoked) {
+                    self.take_last_offers().await;
+                }
                 self.job.feed.finish().await;
                 // Boxed: the future of a store's transaction is large, and would enlarge every live stream's
                 // task.

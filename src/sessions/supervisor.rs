@@ -52,6 +52,7 @@ struct Running {
     generation: i64,
     interrupts: i64,
     stop_told: bool,
+    revocation_told: bool,
     video_user_id: Option<UserId>,
     /// The key of the last offer from another daemon that was passed to the stream.
     offered: OfferKey,
@@ -124,15 +125,18 @@ impl Supervisor {
     async fn look_at(&mut self, streams: Vec<StreamId>) {
         let (running, others): (Vec<_>, Vec<_>) =
             streams.into_iter().partition(|stream| self.running.contains_key(stream));
-        let mut looked = self.claim(&others).await;
+        let (mut looked, mut revoked) = (self.claim(&others).await, Vec::new());
         for stream_id in running {
             match self.store.stream(&stream_id).await {
+                // Its writes are rejected already.
+                Ok(Some(record)) if record.is_revoked() => revoked.push(stream_id),
                 Ok(Some(record)) => self.tell(&record),
                 Ok(None) => {}
                 Err(error) => looked = Err(error),
             }
         }
-        self.note_answer(looked);
+        let settled = self.settle(revoked).await;
+        self.note_answer(looked.and(settled));
     }
 
     async fn claim(&mut self, streams: &[StreamId]) -> Result<(), StoreError> {
@@ -234,9 +238,12 @@ impl Supervisor {
         {
             running.video_user_id = Some(user_id);
         }
-        if record.stop_seen_at_ms.is_some() && !running.stop_told {
+        // A stream that is ending already ends at once when it is revoked.
+        let is_revocation = record.is_revoked() && !running.revocation_told;
+        if record.stop_seen_at_ms.is_some() && (!running.stop_told || is_revocation) {
             let stopped = Command::Stopped { reason: record.stop_reason };
             running.stop_told = running.commands.try_send(stopped).is_ok();
+            running.revocation_told = running.stop_told && record.is_revoked();
         }
     }
 
@@ -311,6 +318,7 @@ impl Supervisor {
             generation: stream.generation,
             interrupts: stream.interrupts,
             stop_told: false,
+            revocation_told: false,
             video_user_id: None,
             offered: OfferKey::default(),
             lost_since: None,

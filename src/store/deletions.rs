@@ -22,19 +22,26 @@ use crate::named::named;
 /// versions did less.
 const PREPARED: i64 = 2;
 
+/// How long a user's deletion waits for the revoked streams of the user to end. A stopped daemon's streams end when
+/// another has claimed them.
+const WAIT_FOR_STREAMS_MS: i64 = 60_000;
+
 /// The audit outcome of a deletion that found nothing.
 pub(super) const NOTHING_FOUND: &str = "nothing found";
 
 impl Store {
-    /// Executes a bounded part of the oldest deletion that can make progress. False if nothing is left to delete; an
-    /// error if no deletion can make progress.
+    /// Executes a bounded part of the oldest deletion that can make progress. False if nothing is left to delete or
+    /// every deletion waits; an error if no deletion can make progress.
     pub async fn delete_some(&self, now_ms: i64) -> Result<bool, StoreError> {
         let (mut after, mut failed) = (String::new(), None);
         while let Some(id) = self.next_deletion(&after).await? {
             match self.step_deletion(&id, now_ms).await {
-                Ok(done) => {
+                Ok(Step::Waits) => {}
+                Ok(step) => {
                     self.note_deleted();
-                    done.iter().for_each(Done::log);
+                    if let Step::Over(done) = step {
+                        done.log();
+                    }
                     return Ok(true);
                 }
                 Err(error) => failed = failed.or(Some(error)),
@@ -50,7 +57,7 @@ impl Store {
         Ok(next.map(|(id,)| id))
     }
 
-    async fn step_deletion(&self, id: &str, now_ms: i64) -> Result<Option<Done>, StoreError> {
+    async fn step_deletion(&self, id: &str, now_ms: i64) -> Result<Step, StoreError> {
         transaction!(self.database, |tx| { step(&mut tx, id, now_ms).await? })
     }
 }
@@ -303,10 +310,34 @@ impl Done {
     }
 }
 
-/// Executes one part of a deletion. Returns the result if it was the last part.
-async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Option<Done>, StoreError> {
+/// The result of executing one part of a deletion.
+enum Step {
+    /// More of it is left.
+    Part,
+    /// The user's revoked streams have not ended yet.
+    Waits,
+    Over(Done),
+}
+
+/// Whether a user's deletion waits for revoked streams, so that a deletion that is over is followed by nothing.
+async fn waits(
+    tx: &mut Connection<'_>,
+    id: &str,
+    pending: &Pending,
+    now_ms: i64,
+) -> Result<bool, StoreError> {
+    if now_ms >= pending.asked_at_ms.saturating_add(WAIT_FOR_STREAMS_MS) {
+        return Ok(false);
+    }
+    let values = binds![&*pending.subject, id];
+    let (running,): (i64,) = tx.one(sql::RUNNING_STREAMS_OF_USER, values).await?;
+    Ok(running > 0)
+}
+
+/// Executes one part of a deletion.
+async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Step, StoreError> {
     let pending: Option<Pending> = tx.optional(sql::LOCK_DELETION, binds![id]).await?;
-    let Some(pending) = pending else { return Ok(None) };
+    let Some(pending) = pending else { return Ok(Step::Part) };
     let scope = read("deletion scope", &pending.scope, Scope::parse)?;
     if pending.is_collected < PREPARED {
         if pending.is_collected == 0 {
@@ -314,7 +345,10 @@ async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Option<D
         }
         prepare(tx, scope, id, &pending.subject, now_ms).await?;
         tx.execute(sql::MARK_PREPARED, binds![id]).await?;
-        return Ok(None);
+        return Ok(Step::Part);
+    }
+    if scope == Scope::User && waits(tx, id, &pending, now_ms).await? {
+        return Ok(Step::Waits);
     }
     let user_id = (scope == Scope::User).then_some(&*pending.subject);
     let of = Of { deletion: id, user_id, asked_at_ms: pending.asked_at_ms, now_ms };
@@ -324,18 +358,18 @@ async fn step(tx: &mut Connection<'_>, id: &str, now_ms: i64) -> Result<Option<D
         let gone = empty(tx, scope, &stream, &of).await?;
         let after = if gone.streams > 0 { &*stream } else { &*pending.after_stream };
         add(tx, id, after, &gone).await?;
-        return Ok(None);
+        return Ok(Step::Part);
     }
     if let Some(user_id) = user_id
         && let Some(gone) = erase_some_about_user(tx, user_id, &of).await?
     {
         add(tx, id, &pending.after_stream, &gone).await?;
-        return Ok(None);
+        return Ok(Step::Part);
     }
     if scope == Scope::Session && forget_some_of_session(tx, &pending.subject, Some(id)).await? {
-        return Ok(None);
+        return Ok(Step::Part);
     }
-    end(tx, id, scope, &pending, now_ms).await.map(Some)
+    end(tx, id, scope, &pending, now_ms).await.map(Step::Over)
 }
 
 /// Deletes part of a stream's data; with the last part also what its session knows of people.

@@ -82,7 +82,6 @@ pub(super) async fn record(
             return Ok(Recorded::Session(changed.session));
         }
         WebhookEffect::Deauthorized(gone) => {
-            // The supervisor finds the user's running streams when it polls all rows.
             deauthorize(tx, gone, delivery.event_ts_ms, delivery.received_at_ms).await?;
             tx.execute(sql::MARK_DELIVERY_EFFECTIVE, binds![&*delivery.digest]).await?;
             false

@@ -37,7 +37,7 @@ pub struct OfferKey {
 pub struct Offered {
     /// Stored for the node that runs the stream.
     pub kept: u64,
-    /// The stream had ended: counted in its ledger where they are missing, and not stored.
+    /// The stream had ended or was revoked: counted in its ledger where they are missing, and not stored.
     pub late: u64,
 }
 
@@ -96,7 +96,7 @@ async fn offer(
     offers: &[Offer],
 ) -> Result<Offered, StoreError> {
     let Some(record) = lock_stream(tx, stream).await? else { return Ok(Offered::default()) };
-    let is_late = record.ended_at_ms.is_some();
+    let is_late = record.ended_at_ms.is_some() || record.is_revoked();
     let (mut known, mut new) = (0, Vec::new());
     for offer in offers {
         match insert(tx, stream, offer, is_late).await? {

@@ -19,7 +19,17 @@ use crate::model::{
     StreamStatus,
 };
 
+/// How many revoked streams are reported at once; more are found by polling.
+const MAX_REVOKED: i64 = 1000;
+
 impl Store {
+    /// The revoked streams that still run.
+    pub async fn revoked_streams(&self) -> Result<Vec<StreamId>, StoreError> {
+        let rows: Vec<(String,)> =
+            self.database.all(sql::REVOKED_STREAMS, binds![MAX_REVOKED]).await?;
+        rows.iter().map(|(id,)| rows::stream_id(id)).collect()
+    }
+
     /// The current state of a stream; `None` if no webhook has named it.
     pub async fn stream(&self, stream: &StreamId) -> Result<Option<StreamRecord>, StoreError> {
         let row: Option<StreamRow> =
@@ -176,7 +186,7 @@ async fn end_stream(
         true => Some(write_last_entry(tx, &record, end).await?),
         false => None,
     };
-    let is_revoked = is_ended && record.stop_reason.is_some_and(StopReason::is_revoked);
+    let is_revoked = is_ended && record.is_revoked();
     if is_revoked || end.stop_reason.is_some_and(StopReason::is_revoked) {
         revoke(tx, &record, end.now_ms).await?;
     }
@@ -199,8 +209,7 @@ pub(super) async fn revoke(
     stream: &StreamRecord,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let is_told =
-        stream.ended_at_ms.is_some() && stream.stop_reason.is_some_and(StopReason::is_revoked);
+    let is_told = stream.ended_at_ms.is_some() && stream.is_revoked();
     if is_told {
         return Ok(());
     }

@@ -12,6 +12,7 @@ mod outgoing;
 mod pooler;
 mod recordings;
 mod retention;
+mod revocation;
 mod sessions;
 mod sinks;
 mod streams;

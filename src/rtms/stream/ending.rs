@@ -10,8 +10,11 @@ const MAX_DRAINS: u32 = 10;
 
 impl Stream {
     /// Handles the end by Zoom's webhook or by state 4. The last messages may still be on their way, so the
-    /// stream drains first.
+    /// stream drains first. A revoked stream ends at once, and its last messages are not read.
     pub(super) fn ended_by_zoom(&mut self, now: Instant, reason: Option<StopReason>) {
+        if let Some(reason) = reason.filter(|reason| reason.is_revoked()) {
+            return self.revoked(reason);
+        }
         let outcome = match self.phase {
             Phase::Closing { .. } => Outcome::Closed,
             _ => Outcome::Stopped,
@@ -27,6 +30,15 @@ impl Stream {
         let end = End { outcome, stop_reason: reason, detail: String::new() };
         self.phase = Phase::Draining { until, latest, end };
         self.stop_redialling();
+    }
+
+    fn revoked(&mut self, reason: StopReason) {
+        let outcome = match &self.phase {
+            Phase::Closing { .. } => Outcome::Closed,
+            Phase::Draining { end, .. } => end.outcome,
+            Phase::Running | Phase::Finished => Outcome::Stopped,
+        };
+        self.finish(end(outcome, Some(reason), ""));
     }
 
     /// Extends the drain after a frame or a line, because more may follow. After a pause of this process the

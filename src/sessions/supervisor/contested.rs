@@ -74,6 +74,9 @@ impl Supervisor {
         let stream_id = &stream.stream_id;
         let Some(running) = self.running.get_mut(stream_id) else { return };
         tracing::info!(%stream_id, "claimed the stream again; it continues");
+        if stream.is_revoked() {
+            self.end_recorder.hub.revoked(stream_id);
+        }
         // Before the stream learns of its new lease: the writer must write under the new epoch first.
         self.end_recorder.hub.claimed(stream_id, stream.epoch, last_seq);
         running.lost_since = None;

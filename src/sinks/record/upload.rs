@@ -14,7 +14,7 @@ use super::finalize::{Finish, FinishError, MANIFEST, blocking};
 use super::layout::Subject;
 use super::spool::{RecordingMeta, Spool};
 use super::target::{Shipment, TargetError};
-use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId, StopReason, StreamRecord};
+use crate::model::{RecordedFile, Recording, RecordingStatus, SpoolId, StreamRecord};
 use crate::store::{NewRecording, StoreError};
 
 /// The waits between tries.
@@ -108,7 +108,7 @@ async fn try_finish(
         return Err(StoreError::Row("a recording's stream is not known".into()).into());
     };
     let from = RecordingStatus::Recording;
-    if stream.stop_reason.is_some_and(StopReason::is_revoked) {
+    if stream.is_revoked() {
         store.move_recording(recording.id, from, RecordingStatus::Deleting, now_ms).await?;
         return Ok(false);
     }

@@ -8,10 +8,11 @@ statements! {
                        WHERE operator_id = $1 AND ended_at_ms IS NULL)
         RETURNING id";
 
-    /// Ends a user's running streams as revoked (8): the runner deletes late data.
+    /// Ends a user's running streams as revoked (8). Raises the epoch, so that later writes of their runners are
+    /// rejected.
     REVOKE_STREAMS_OF_OPERATOR = "
         UPDATE streams
-           SET stop_seen_at_ms = COALESCE(stop_seen_at_ms, $2), stop_reason = 8
+           SET stop_seen_at_ms = COALESCE(stop_seen_at_ms, $2), stop_reason = 8, epoch = epoch + 1
          WHERE operator_id = $1 AND ended_at_ms IS NULL";
 
     INSERT_DELETION = "
@@ -62,6 +63,12 @@ statements! {
         UPDATE deletions SET after_stream = after_stream WHERE id = $1
         RETURNING scope, subject, actor, asked_at_ms, after_stream, streams, sessions, entries,
                   deliveries, recordings, is_collected";
+
+    /// Those that the deletion $2 revoked.
+    RUNNING_STREAMS_OF_USER = "
+        SELECT COUNT(*) FROM streams
+         WHERE operator_id = $1 AND ended_at_ms IS NULL
+           AND stream_id IN (SELECT item FROM deletion_items WHERE deletion_id = $2)";
 
     /// The next stream of a user ($1) after $2, among those that the deletion $3 collected, since the user may have returned.
     STREAM_OF_USER_TO_EMPTY = "

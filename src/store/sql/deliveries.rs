@@ -67,10 +67,12 @@ statements! {
                emptied_at_ms = NULL, owner = NULL, lease_until_ms = NULL
          WHERE stream_id = $1";
 
-    /// The first stop stays; a reason may be added later; a revocation (8) overrides every other.
+    /// The first stop stays; a reason may be added later; a revocation (8) overrides every other, and raises the epoch,
+    /// so that a runner's later writes are rejected.
     NOTE_STOP = "
         UPDATE streams
            SET stop_seen_at_ms = COALESCE(stop_seen_at_ms, $2),
+               epoch = CASE WHEN $3 = 8 AND ended_at_ms IS NULL THEN epoch + 1 ELSE epoch END,
                stop_reason = CASE WHEN $3 = 8 THEN $3 ELSE COALESCE(stop_reason, $3) END
          WHERE stream_id = $1
            AND (stop_seen_at_ms IS NULL

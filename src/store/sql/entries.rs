@@ -7,10 +7,14 @@ statements! {
                           WHERE entries.stream_id = streams.stream_id), 0) AS last_seq
           FROM streams WHERE session_id = $1 ORDER BY ordinal";
 
-    /// `$3` is empty, or kinds between commas (`,chat,transcript,`).
+    /// `$3` is empty, or kinds between commas (`,chat,transcript,`). Personal entries of a revoked stream are hidden
+    /// until they are deleted.
     ENTRIES_AFTER = "
         SELECT seq, kind, at_ms, body FROM entries
          WHERE stream_id = $1 AND seq > $2
+           AND (personal = 0
+                OR NOT EXISTS (SELECT 1 FROM streams AS revoked
+                                WHERE revoked.stream_id = $1 AND revoked.stop_reason = 8))
            AND ($3 = '' OR $3 <> replace($3, ',' || kind || ',', ''))
          ORDER BY seq LIMIT $4";
 

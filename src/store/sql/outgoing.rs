@@ -246,9 +246,11 @@ statements! {
                  WHERE outgoing_events.stream_id = $1 AND deliveries.last_answer <> ''
                  LIMIT $2)";
 
+    /// None for a personal entry of a revoked stream.
     ENTRY = "
         SELECT streams.session_id, streams.ordinal, entries.seq, entries.kind, entries.at_ms,
                entries.body
           FROM entries JOIN streams ON streams.stream_id = entries.stream_id
-         WHERE entries.stream_id = $1 AND entries.seq = $2";
+         WHERE entries.stream_id = $1 AND entries.seq = $2
+           AND (entries.personal = 0 OR streams.stop_reason IS NULL OR streams.stop_reason <> 8)";
 }

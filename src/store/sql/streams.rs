@@ -33,6 +33,9 @@ statements! {
          WHERE stream_id = $1 AND epoch = $6 AND ended_at_ms IS NULL
            AND (generation <= $5 OR stop_seen_at_ms IS NOT NULL)";
 
+    REVOKED_STREAMS = "
+        SELECT stream_id FROM streams WHERE ended_at_ms IS NULL AND stop_reason = 8 LIMIT $1";
+
     STREAM = select_stream!("streams.stream_id = $1");
 
     STREAMS_OF_SESSION = select_stream!("streams.session_id = $1 ORDER BY streams.ordinal");

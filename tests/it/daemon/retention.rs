@@ -84,10 +84,14 @@ async fn spoken(ends_with: u16) -> Scene {
 }
 
 async fn assert_words_go(scene: &Scene) {
+    assert_words_go_of(scene, &WORDS).await;
+}
+
+async fn assert_words_go_of(scene: &Scene, words: &[&str]) {
     let give_up_at = Instant::now() + TIMEOUT;
     // The daemon keeps running: no deletion waits for its end.
     loop {
-        let found = in_files(scene.home.folder(), &WORDS);
+        let found = in_files(scene.home.folder(), words);
         if found.is_empty() {
             break;
         }
@@ -133,6 +137,36 @@ async fn no_file_holds_a_word_of_a_revoked_stream() {
     let stream = scene.ended().await;
     assert_eq!(stream.end(), ("stopped", Some(8)));
     assert_words_go(&scene).await;
+}
+
+/// Zoom keeps sending for a while: it is asked to stop nothing.
+#[tokio::test]
+async fn after_the_removal_of_the_app_nothing_more_of_a_live_stream_comes() {
+    let settings =
+        Settings { script: crate::support::kit::endless(100), ..zoom(script(Vec::new(), 1)) };
+    let home = recording(Home::sqlite()).set("API_TOKENS", &format!("tests:{API_TOKEN}:admin"));
+    let scene = Scene::open(home, settings).await;
+    scene.live().await;
+    scene.log.lines(5).await;
+    let api = scene.daemon.api();
+    assert_eq!(scene.zoom.post.send(&deauthorized("u-ana")).await, 200);
+    let before = scene.log.page().texts().len();
+    let reread = Log::of_session(api, scene.log.session_id().to_owned());
+    eventually("the deletion is complete", async || {
+        let trail = api.get("/api/v1/audit?action=data.deleted").await?.json();
+        let rows = trail["data"]["audit"].as_array()?.clone();
+        rows.iter().any(|row| row["subject"] == "u-ana").then_some(())
+    })
+    .await;
+    let stream = scene.stream().await;
+    assert_eq!((&*stream.status, stream.end()), ("ended", ("stopped", Some(8))));
+    scene.log.entries("ended", 1).await;
+    // What was published before the webhook was stored may still be on its way.
+    let late = scene.log.page().texts().len() - before;
+    assert!(late <= 20, "{late} lines came after the removal");
+    let page = reread.entries("ended", 1).await;
+    assert_eq!(page.texts(), [""; 0], "and who reads again gets none");
+    assert_words_go_of(&scene, &["Ana Silva", "Ana_Silva"]).await;
 }
 
 /// Ana's app streams, then Bo's in the same meeting. Ana removes the app while Bo's stream continues.

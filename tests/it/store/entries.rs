@@ -186,14 +186,16 @@ async fn a_stream_that_ends_revoked_loses_its_personal_entries_and_others_keep_t
         {
             let session = announce(store, stream).await;
             store.write_entries(&unclaimed(&log(store, stream, &mixed()).await)).await.unwrap();
+            let before = all(store, session).await.len();
             if webhook.is_some() {
                 record(store, stopped(stream, 2, webhook)).await;
             }
             let id = stream_id(stream);
-            let before = all(store, session).await.len();
+            // A revocation raises it.
+            let epoch = read(store, stream).await.epoch;
             assert!(
                 store
-                    .finish_stream(&id, 0, 1, Outcome::Stopped, socket.map(StopReason), 3)
+                    .finish_stream(&id, epoch, 1, Outcome::Stopped, socket.map(StopReason), 3)
                     .await
                     .unwrap()
                     .is_some()

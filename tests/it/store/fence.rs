@@ -24,12 +24,12 @@ fn node(n: u128) -> NodeId {
     NodeId(Uuid::from_u128(n))
 }
 
-async fn claim(store: &Store, n: u128, stream: &str, lease_ms: i64) -> Claim {
+pub(super) async fn claim(store: &Store, n: u128, stream: &str, lease_ms: i64) -> Claim {
     claim_stream(store, node(n), &stream_id(stream), lease_ms).await.unwrap().expect("it is free")
 }
 
 /// Entries with these texts, as the runner of this claim writes them, from number `seq` on.
-fn said(claim: &Claim, seq: u64, texts: &[&str]) -> Vec<Append> {
+pub(super) fn said(claim: &Claim, seq: u64, texts: &[&str]) -> Vec<Append> {
     let entry = |(text, seq): (&&str, u64)| Entry {
         session_id: claim.stream.session_id,
         stream_id: claim.stream.stream_id.clone(),

@@ -36,6 +36,19 @@ impl TestStore {
         Self::open(Location::Postgres(location), Location::Postgres(database)).await
     }
 
+    /// Another store on an empty database of the same kind.
+    pub(crate) async fn fresh(&self) -> Self {
+        match (&self.location, &self.database) {
+            (Location::Sqlite(_), _) => Self::sqlite().await,
+            (Location::Postgres(location), Location::Postgres(database))
+                if location.expose() == database.expose() =>
+            {
+                Self::postgres().await
+            }
+            _ => Self::pooled().await,
+        }
+    }
+
     async fn open(location: Location, database: Location) -> Self {
         let store = Store::open(&location).await.unwrap();
         Self { store, location, database, _folder: None }

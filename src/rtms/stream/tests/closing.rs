@@ -111,6 +111,39 @@ fn webhook_and_state_4_together_are_one_end_with_the_first_reason_known() {
 }
 
 #[test]
+fn a_revoked_stream_ends_at_once_and_reads_nothing_more() {
+    for revocation in [true, false] {
+        let mut driver = Driver::stable(&MEDIA);
+        match revocation {
+            true => driver.give(stopped(Some(8))),
+            false => driver.hear(SIGNALING, &state(4, 8)),
+        }
+        assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(StopReason(8)))));
+        driver.forget();
+        driver.hear(TRANSCRIPT, LINE);
+        driver.hear(AUDIO, AUDIO_FRAME);
+        driver.pass(Duration::from_secs(20));
+        assert_eq!(driver.said(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_revocation_ends_what_is_draining_or_closing() {
+    let mut driver = Driver::stable(&MEDIA);
+    driver.give(stopped(Some(6)));
+    driver.hear(TRANSCRIPT, LINE);
+    assert!(driver.end().is_none());
+    driver.give(stopped(Some(8)));
+    assert_eq!(driver.end(), Some(&end(Outcome::Stopped, Some(StopReason(8)))));
+
+    let mut driver = Driver::stable(&MEDIA);
+    driver.give(Input::Close);
+    assert!(driver.end().is_none());
+    driver.hear(SIGNALING, &state(4, 8));
+    assert_eq!(driver.end(), Some(&end(Outcome::Closed, Some(StopReason(8)))));
+}
+
+#[test]
 fn a_draining_stream_ends_as_soon_as_zoom_has_closed_every_socket() {
     let mut driver = Driver::stable(&MEDIA);
     driver.hear(SIGNALING, &state(4, 6));
@@ -156,25 +189,18 @@ fn a_refusal_after_the_stop_does_not_hide_the_stop() {
     for status in [2, 3, 8, 9] {
         let mut driver = Driver::new(setup(&MEDIA, ConnectionMode::Split), 7);
         driver.open(SIGNALING);
-        driver.give(stopped(Some(8)));
+        driver.give(stopped(Some(6)));
         driver.hear(SIGNALING, &refusal(2, status));
-        assert_eq!(
-            driver.end(),
-            Some(&end(Outcome::Stopped, Some(StopReason(8)))),
-            "status {status}"
-        );
+        let expected = end(Outcome::Stopped, Some(StopReason(6)));
+        assert_eq!(driver.end(), Some(&expected), "status {status}");
 
         let mut driver = Driver::new(setup(&[Medium::Audio], ConnectionMode::Split), 7);
         driver.join();
         driver.open(AUDIO);
-        driver.hear(SIGNALING, &state(4, 8));
+        driver.hear(SIGNALING, &state(4, 6));
         driver.hear(AUDIO, &refusal(4, status));
         driver.pass(Duration::from_secs(1));
-        assert_eq!(
-            driver.end(),
-            Some(&end(Outcome::Stopped, Some(StopReason(8)))),
-            "media, status {status}"
-        );
+        assert_eq!(driver.end(), Some(&expected), "media, status {status}");
     }
 }
 
