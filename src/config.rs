@@ -140,7 +140,7 @@ impl Config {
         let max_streams = read.number("MAX_STREAMS", 1..=1_000_000);
         let max_connections = read.number("MAX_CONNECTIONS", 1..=1_000_000);
         let trusted_proxies = trusted_proxies(read);
-        let max_subscribers = read.number("MAX_SUBSCRIBERS", 1..=1_000_000);
+        let max_subscribers = max_subscribers(read, max_connections);
         let retention = retention::retention(read);
         let recordings = record::settings(read, retention, params.as_ref());
         let live_buffer_bytes = read.number("LIVE_BUFFER_BYTES", 64 * 1024..=1 << 30);
@@ -375,6 +375,20 @@ fn auto_start(read: &mut Reader<'_>) -> Option<AutoStart> {
 
 fn not_auto_start(read: &mut Reader<'_>) -> Option<AutoStart> {
     read.wrong("RTMS_AUTO_START", "off, all, or the hosts' Zoom user ids, separated by commas")
+}
+
+/// Event streams hold a request's slot each: they must leave some for everything else.
+fn max_subscribers(read: &mut Reader<'_>, max_connections: Option<u64>) -> Option<u64> {
+    let is_set = read.optional("MAX_SUBSCRIBERS").is_some();
+    let max_subscribers = read.number("MAX_SUBSCRIBERS", 1..=1_000_000)?;
+    let share = (max_connections? * 3 / 4).max(1);
+    if is_set && max_subscribers > share {
+        return read.wrong(
+            "MAX_SUBSCRIBERS",
+            format!("at most three quarters of MAX_CONNECTIONS, which is {share} here: raise MAX_CONNECTIONS or lower this"),
+        );
+    }
+    Some(max_subscribers.min(share))
 }
 
 fn at_shutdown(read: &mut Reader<'_>) -> Option<AtShutdown> {

@@ -36,6 +36,24 @@ fn the_three_secrets_of_an_app_are_enough() {
 }
 
 #[test]
+fn subscribers_leave_a_quarter_of_the_connections() {
+    let limit = |changes: &[(&str, &str)]| config(changes).unwrap().max_subscribers;
+    assert_eq!(limit(&[]), 512);
+    assert_eq!(limit(&[("MAX_CONNECTIONS", "100")]), 75);
+    assert_eq!(limit(&[("MAX_CONNECTIONS", "1")]), 1);
+    assert_eq!(limit(&[("MAX_CONNECTIONS", "100"), ("MAX_SUBSCRIBERS", "75")]), 75);
+    assert_eq!(limit(&[("MAX_SUBSCRIBERS", "768")]), 768);
+    for changes in [
+        &[("MAX_SUBSCRIBERS", "769")][..],
+        &[("MAX_CONNECTIONS", "100"), ("MAX_SUBSCRIBERS", "76")],
+    ] {
+        assert_eq!(mistakes(changes), ["MAX_SUBSCRIBERS"]);
+        let errors = config(changes).unwrap_err().to_string();
+        assert!(errors.contains("MAX_CONNECTIONS"), "{errors}");
+    }
+}
+
+#[test]
 fn every_mistake_is_reported_at_once_by_name_and_without_its_value() {
     let wrong = [
         ("ZOOM_SECRET_TOKEN", ""),
