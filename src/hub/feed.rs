@@ -106,7 +106,7 @@ impl Feed {
         // counts as missing.
         let announced_ms = times::of_webhook(stream.event_ts_ms, stream.created_at_ms);
         let log = Box::new(Log::new(stream, last_seq));
-        // First in the queue: the writer drops entries of a stream whose log it does not know.
+        // First in the queue: the writer drops the entries of a stream without a log.
         hub.queue.push(Item::Open(stream.stream_id.clone(), log));
         Self {
             fanout: hub.fanout(stream, Arc::clone(&info)),
@@ -215,7 +215,7 @@ impl Feed {
         self.fanout.tell();
     }
 
-    /// Notifies consumers that no more frames come from this daemon.
+    /// Notifies consumers that this daemon sends no further frames.
     pub fn over(&mut self, is_final: bool) {
         self.fanout.over(is_final);
     }

@@ -212,8 +212,8 @@ impl Follower {
         }
     }
 
-    /// Keeps the subscriber connected: a browser whose next connection is answered with 503 gives
-    /// up for good.
+    /// Keeps the subscriber connected: a browser that is answered with 503 on its next connection gives up for
+    /// good.
     fn try_later(&mut self, error: &StoreError) {
         tracing::warn!(%error, "a live subscriber waits for the store");
         self.reread_at = Instant::now() + RETRY;

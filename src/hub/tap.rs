@@ -19,8 +19,8 @@ const ITEM_BYTES: usize = 256;
 /// The frames that a tap takes.
 #[derive(Debug, Clone, Default)]
 pub struct Wants {
-    /// The media whose frames are wanted. Audio, video and share come as frames; transcript and
-    /// chat are entries and come from [`super::Hub::subscribe`].
+    /// The wanted media. Audio, video and share come as frames; transcript and chat are entries and come from
+    /// [`super::Hub::subscribe`].
     pub media: MediaSet,
     /// Takes only frames of these speakers.
     pub speakers: SpeakerFilter,
@@ -141,7 +141,7 @@ pub(super) struct TapQueue {
     /// Dropped frames that the stream's ledger does not have yet.
     left_out: Mutex<LeftOuts>,
     has_left_out: AtomicBool,
-    /// Whether the tap was dropped, so that nobody reads the queue.
+    /// Whether the tap was dropped, so that the queue has no reader.
     is_closed: AtomicBool,
     is_settled: AtomicBool,
     settled: Notify,

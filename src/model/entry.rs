@@ -38,6 +38,7 @@ impl Entry {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EntryBody {
     Transcript(TranscriptLine),
+    // Boxed, like the other rare large kinds: every queued entry has the size of the largest variant.
     Chat(Box<ChatMessage>),
     ParticipantJoined(Participant),
     ParticipantLeft(Participant),
@@ -263,6 +264,7 @@ impl RawJson {
 
     /// An upper bound of its size in memory.
     fn bytes(&self) -> usize {
+        // Always the maximum: a parsed value has no cheap measure.
         if self.0.is_null() { 0 } else { Self::MAX_BYTES }
     }
 }

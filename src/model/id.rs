@@ -36,6 +36,7 @@ fn checked(text: &str) -> Result<&str, IdError> {
 
 /// Zoom's `rtms_stream_id`: opaque, never re-encoded (rtms-protocol.md section 4).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+// Shared: every frame, entry and queue item carries a copy.
 pub struct StreamId(Arc<str>);
 
 impl StreamId {
@@ -124,6 +125,7 @@ impl<'de> Deserialize<'de> for UserId {
                 Ok(UserId(id))
             }
             fn visit_i64<E: serde::de::Error>(self, id: i64) -> Result<UserId, E> {
+                // Zoom may send -1 (rtms-protocol.md section 23.5), which names no participant.
                 u64::try_from(id).map(UserId).map_err(E::custom)
             }
             fn visit_f64<E: serde::de::Error>(self, id: f64) -> Result<UserId, E> {

@@ -33,6 +33,7 @@ impl Medium {
     }
 
     fn bit(self) -> u8 {
+        // The discriminants are 0 to 4. A ninth medium needs a wider set.
         1 << self as u8
     }
 }

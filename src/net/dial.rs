@@ -87,6 +87,7 @@ impl Network {
         let found = self.resolver.addresses(host, port).await;
         let mut addresses = match proxy {
             Some(_) => found.map_err(|error| through(error.to_string()))?,
+            // Checked on the addresses that are dialled: a second lookup could return others (DNS rebinding).
             None => found?.into_iter().filter(|address| admits(address.ip())).collect(),
         };
         if addresses.is_empty() {

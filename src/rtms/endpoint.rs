@@ -74,6 +74,7 @@ impl Policy {
             "ws" if self.allow_ws && is_loopback(&host) => false,
             _ => return Err(EndpointError::Scheme),
         };
+        // Zoom sends none, and `a.zoom.us@evil.example` is a way to disguise a host.
         if !url.username().is_empty() || url.password().is_some() {
             return Err(EndpointError::Credentials);
         }

@@ -57,7 +57,7 @@ pub enum Input {
     Stopped {
         reason: Option<StopReason>,
     },
-    /// An API client chose the participant whose video it wants.
+    /// An API client chose a participant: subscribe to their video.
     PinVideo(UserId),
     /// An API request or the shutdown ends the stream.
     Close,
@@ -131,6 +131,7 @@ pub struct Stream {
     cameras: Cameras,
     unknown: UnknownMessages,
     unreadable: UnreadableMessages,
+    // The driver takes all outputs after every input, which bounds the queue.
     outputs: VecDeque<Output>,
     rng: SmallRng,
 }
@@ -361,8 +362,8 @@ impl Stream {
         }
     }
 
-    /// Gives up a link whose window has expired. The stream continues without one medium, and ends without
-    /// signaling or without all media.
+    /// Gives up a link after its window. The stream continues without one medium, and ends without signaling or
+    /// without all media.
     fn window_expired(&mut self, id: LinkId, loss: &LossReason) {
         let is_last = self.media.iter().all(|media| media.link.is_down());
         let is_over = id == LinkId::Signaling || is_last;
@@ -443,6 +444,7 @@ impl Stream {
     }
 
     fn link_ids(&self) -> Vec<LinkId> {
+        // Collected, because handling one link may remove others.
         let media = self.media.iter().map(|media| LinkId::Media(media.lane));
         std::iter::once(LinkId::Signaling).chain(media).collect()
     }

@@ -96,6 +96,7 @@ pub(super) async fn drive(job: &mut Job, commands: &mut mpsc::Receiver<Command>)
         stream.contested();
     }
     let links = Links::new(job.network.clone());
+    // Elapses at once; the first `set_alarm` sets the real deadline.
     let alarm = Box::pin(tokio::time::sleep(std::time::Duration::ZERO));
     let (generation, feed, lease) = (&mut job.generation, &mut job.feed, &mut job.lease);
     let stream_id = &job.setup.stream_id;

@@ -254,6 +254,8 @@ impl Supervisor {
             return;
         }
         if stream.stop_seen_at_ms.is_some() {
+            // The stop came before any daemon joined (rtms-protocol.md section 3.9): only the end is left to
+            // record.
             return self.end(stream, ending(Outcome::Stopped, stream.stop_reason));
         }
         let stream_id = &stream.stream_id;
@@ -357,7 +359,7 @@ impl Supervisor {
         };
         for (stream_id, running) in &self.running {
             if running.lost_since.is_some() {
-                // Or its flush would wait for an answer that nobody gives after shutdown.
+                // Otherwise its flush would wait for an answer that no task gives after shutdown.
                 self.end_recorder.hub.taken(stream_id);
             }
             // If the queue is full, an earlier command or the end of the grace period ends the stream.

@@ -360,6 +360,7 @@ impl MediumCoverage {
         let Some(OpenGap { start_ms, cause }) = self.account.open.take() else { return };
         let end_ms = end_ms.max(lost_until_ms);
         let gap = Gap { start_ms, end_ms: end_ms.max(start_ms), cause };
+        // A later gap must not begin inside this one.
         self.account.alive_ms = self.account.alive_ms.max(gap.end_ms);
         self.last_frame_ms = self.last_frame_ms.max(self.last_frame_ms.map(|_| gap.end_ms));
         match cause {

@@ -93,6 +93,7 @@ static BASE64: LazyLock<Simd> = LazyLock::new(|| {
     Simd::standard(
         GeneralPurposeConfig::new()
             .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            // Some encoders leave bits set after the last byte; the bytes are the same.
             .with_decode_allow_trailing_bits(true),
     )
 });
@@ -151,6 +152,7 @@ impl<'a> Content<'a> {
 /// The number of bytes behind a base64 text, with or without its padding.
 fn decoded_len(base64: &str) -> u32 {
     let padding = base64.bytes().rev().take(2).take_while(|byte| *byte == b'=').count();
+    // Always fits: the transport cuts messages at 16 MiB.
     u32::try_from((base64.len() - padding) * 3 / 4).unwrap_or(u32::MAX)
 }
 
@@ -174,6 +176,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
         while let Some(KeyText(key)) = map.next_key()? {
             match &*key {
                 "user_id" => {
+                    // Kept as JSON: its meaning depends on the product, which only the stream knows.
                     let token = map.next_value::<&RawValue>()?.get();
                     content.who.user_id = Some(sound(token, speaker::is_user_id)?);
                 }

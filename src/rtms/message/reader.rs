@@ -124,6 +124,7 @@ impl Reader {
     pub(super) fn tried<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> Option<T> {
         let mut own = Self::new(self.msg_type);
         let value = read(&mut own);
+        // A lost list member is tolerable. A malformed field means that the text is something else.
         let is_sound = own.odd.kinds().all(|kind| kind.lost == Lost::Member);
         if is_sound {
             self.odd.add_all(own.odd);
@@ -147,6 +148,7 @@ impl Reader {
         read: impl FnOnce(&mut Self, &Fields<'_>) -> Option<T>,
     ) -> Option<T> {
         let mut own = Self::new(self.msg_type);
+        // With its own count: a lost member counts once, without its fields.
         let member = Fields::of(raw.get()).and_then(|fields| read(&mut own, &fields));
         match &member {
             Some(_) => self.odd.add_all(own.odd),
@@ -296,6 +298,7 @@ impl<'de> Deserialize<'de> for MaybeUser {
                 UserId::deserialize(id.into_deserializer()).map(|id| MaybeUser(Some(id)))
             }
             fn visit_str<E: Error>(self, id: &str) -> Result<MaybeUser, E> {
+                // A text that is no number is a party's id and no error (rtms-protocol.md section 23.2).
                 Ok(MaybeUser(id.trim().parse().ok().map(UserId)))
             }
             fn visit_unit<E: Error>(self) -> Result<MaybeUser, E> {

@@ -30,8 +30,9 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// The speaker that the ids name. Digits in quotes are a participant's number (section 7), except in products with
-    /// user ids that are texts. 0 stands for the mixed stream and names nobody.
+    /// The speaker that the ids identify. Digits in quotes are a participant's number (rtms-protocol.md section
+    /// 7), except in products with user ids that are texts. 0 stands for the mixed stream and identifies no
+    /// participant.
     pub(super) fn speaker(self, product: Product) -> SpeakerRef<'a> {
         let channel_id = self.channel_id.and_then(text);
         SpeakerRef { user_id: self.user_id.and_then(|token| user_id(token, product)), channel_id }

@@ -5,9 +5,11 @@ const SECONDS_BELOW: i64 = 100_000_000_000;
 /// Above this a time is in microseconds.
 const MICROSECONDS_FROM: i64 = 100_000_000_000_000;
 
-/// Unix milliseconds from a time in seconds, milliseconds or microseconds, told apart by magnitude (section 4).
+/// Returns Unix milliseconds from a time in seconds, milliseconds or microseconds, distinguished by magnitude
+/// (rtms-protocol.md section 4).
 pub fn normalize_ms(time: i64) -> i64 {
     match time {
+        // 0 means that the time is unset (rtms-protocol.md section 23.5).
         0 => 0,
         t if t < SECONDS_BELOW => t.saturating_mul(1000),
         t if t < MICROSECONDS_FROM => t,

@@ -28,7 +28,7 @@ pub struct ParamMistake {
 impl Params {
     /// Returns the parameters with these changes.
     ///
-    /// Every malformed field and, for media whose fields are all well-formed, every field that does not fit the
+    /// Every malformed field and, for a medium with well-formed fields only, every field that does not fit the
     /// codec. Media that are not requested follow the same rules, because they may be requested later.
     pub fn resolve(
         base: &Params,

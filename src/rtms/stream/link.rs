@@ -175,6 +175,7 @@ impl Link {
         let ends_at = *self.window_ends_at.get_or_insert(now + self.window);
         let left = ends_at.saturating_duration_since(now);
         let wait = match loss {
+            // Zoom notices the loss of the old connection only after a while (rtms-protocol.md section 3.4).
             LossReason::Duplicate(_) => self.backoff.after_duplicate(rng),
             _ => self.backoff.after_loss(rng),
         };

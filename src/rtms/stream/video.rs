@@ -14,11 +14,11 @@ const MAX_CAMERAS: usize = 256;
 
 #[derive(Debug, Default)]
 pub(super) struct Cameras {
-    /// The participants whose camera is on, in the order of their turns.
+    /// The participants with a camera that is on, in the order of their turns.
     on: Vec<UserId>,
     /// The participant that an API client chose.
     pinned: Option<UserId>,
-    /// The participant whose video was requested, unless it has ended since.
+    /// The participant of the last request, unless that video has ended since.
     asked: Option<UserId>,
     /// When the next camera's turn begins.
     next_at: Option<Instant>,
@@ -85,7 +85,7 @@ impl Stream {
         }
     }
 
-    /// Handles a camera that went off, or whose participant left.
+    /// Handles a camera that went off, also because its participant left.
     pub(super) fn camera_off(&mut self, now: Instant, user_id: UserId) {
         let was_asked = self.cameras.asked == Some(user_id);
         // Before the removal, which would move the place in the turn.
