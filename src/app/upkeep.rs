@@ -22,7 +22,7 @@ const DELETE_EVERY: Duration = Duration::from_secs(1);
 /// How often counted refusals are written as audit rows.
 const NOTE_REFUSALS_EVERY: Duration = Duration::from_secs(60);
 
-/// After how many failed tries of a purge to warn, and after how many further tries to warn again.
+/// The number of failed tries of a purge before a warning, and between further warnings.
 const TRIES_BEFORE_WARNING: u32 = 5;
 const WARN_EVERY_TRIES: u32 = 60;
 

@@ -91,7 +91,7 @@ enum Beginning {
     Contested,
 }
 
-/// What was last written to the store.
+/// The stream's state as last written to the store.
 struct Written {
     /// None if another daemon may have written a different status since.
     status: Option<StreamStatus>,

@@ -82,7 +82,7 @@ pub struct Answer {
     pub chosen: Option<Chosen>,
 }
 
-/// What Zoom's REST API answered (section 14.1).
+/// The answer of Zoom's REST API (rtms-protocol.md section 14.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZoomAnswer {
     /// The HTTP status.

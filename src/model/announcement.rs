@@ -17,7 +17,7 @@ pub struct Delivery {
     pub announcement: WebhookEffect,
 }
 
-/// What a webhook means for streams and installations (rtms-protocol.md sections 13.6, 15.7).
+/// The effect of a webhook on streams and installations (rtms-protocol.md sections 13.6, 15.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebhookEffect {
     Started(StreamStarted),
@@ -52,7 +52,8 @@ impl WebhookEffect {
 pub struct StreamStarted {
     pub stream_id: StreamId,
     pub instance: Instance,
-    /// As Zoom sent it: one URL, or several separated by commas. Checked against the policy before it is dialled.
+    /// The URLs as Zoom sent them: one, or several separated by commas. Checked against the policy before one
+    /// is dialled.
     pub server_urls: String,
     pub account_id: Option<String>,
     /// The meeting number that the REST API takes.

@@ -200,7 +200,7 @@ pub struct ChatMessage {
     pub deleted_file_ids: Vec<String>,
 }
 
-/// Who sees a chat message.
+/// The chat session of a message, which decides who sees the message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChatSession {
     /// Zoom's number (section 6.16).

@@ -43,6 +43,7 @@ impl Session {
     /// instance id. None while the number is unknown.
     pub fn target(&self) -> Option<&str> {
         match self.instance.product {
+            // Zoom's REST API takes the meeting number and not the UUID (rtms-protocol.md section 14.1).
             Product::Meeting | Product::Webinar => self.meeting_id.as_deref(),
             Product::VideoSdk | Product::ContactCenter => Some(self.instance.id()),
         }

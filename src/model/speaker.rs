@@ -136,7 +136,7 @@ impl SpeakerUserId {
         (user_id.0 != 0).then_some(Self::Number(user_id))
     }
 
-    /// None for an empty text.
+    /// Creates an id from a text; none for an empty text.
     pub fn text(text: &str) -> Option<Self> {
         bounded(text).map(|text| Self::Text(text.into()))
     }
@@ -169,7 +169,7 @@ fn stored_user_id<'de, D: Deserializer<'de>>(
 }
 
 impl ChannelId {
-    /// None for an empty text.
+    /// Creates an id from a text; none for an empty text.
     pub fn new(text: &str) -> Option<Self> {
         bounded(text).map(|text| Self(text.into()))
     }

@@ -98,8 +98,8 @@ mod tests {
         assert_eq!(waits(1), waits(1));
     }
 
-    /// All lose their links in one moment and are refused for ever: from the second redial on no tenth of a wait has
-    /// many more of them than another.
+    /// All streams lose their links in one moment and are refused every time: from the second redial on, the
+    /// waits of the fleet are spread evenly over the tenths of the longest wait.
     #[test]
     fn a_fleet_does_not_redial_in_step() {
         const FLEET: u64 = 2_000;

@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(zoom().first_allowed("wss://x.example"), Err(EndpointError::Host));
     }
 
-    /// What a URL that tries to pass for another one is made of.
+    /// The parts of URLs that imitate an allowed one.
     const PARTS: [&str; 14] = [
         "a.zoom.us",
         "b.zoom.com",

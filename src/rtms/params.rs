@@ -35,7 +35,7 @@ pub use wire::media_from_mask;
 /// [`ParamsOverrides`] with every field present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Params {
-    /// Not empty.
+    /// The media to receive; never empty.
     #[serde(rename = "types")]
     pub media: MediaSet,
     #[serde(rename = "connection_mode")]
@@ -54,7 +54,7 @@ pub struct Params {
 pub struct AudioParams {
     pub content_type: AudioContent,
     pub codec: AudioCodec,
-    /// In JSON and settings in Hz.
+    /// The sample rate; in Hz in JSON and settings.
     pub sample_rate: SampleRate,
     pub channels: Channels,
     pub streams: AudioStreams,
@@ -125,6 +125,7 @@ impl Default for VideoParams {
 
 impl Default for ShareParams {
     fn default() -> Self {
+        // The strict limit for JPG shares is 1 picture a second (rtms-protocol.md conflict 19.17).
         Self { codec: VideoCodec::Jpg, resolution: Resolution::Fhd, fps: 1 }
     }
 }

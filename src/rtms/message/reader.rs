@@ -27,7 +27,7 @@ const MAX_FIELDS: usize = 1024;
 pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
-    /// None when the text is not a JSON object.
+    /// Reads the fields; none when the text is not a JSON object.
     pub(super) fn of(text: &'a str) -> Option<Self> {
         let (fields, is_whole) = Self::read(text);
         is_whole.then_some(fields)

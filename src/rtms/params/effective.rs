@@ -61,7 +61,7 @@ pub struct EffectiveTranscript {
 /// A field that Zoom granted differently than requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// With its medium: `audio.codec`.
+    /// The field's name with its medium: `audio.codec`.
     pub field: String,
     pub asked: Value,
     /// Null if this version does not know Zoom's value.

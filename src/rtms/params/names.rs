@@ -72,7 +72,7 @@ setting_values! {
 }
 
 setting_values! {
-    /// Section 10.10.
+    /// The codec of audio (rtms-protocol.md section 10.10).
     AudioCodec {
         L16: "l16",
         G711: "g711",
@@ -82,7 +82,7 @@ setting_values! {
 }
 
 setting_values! {
-    /// Section 10.12.
+    /// The channels of audio (rtms-protocol.md section 10.12).
     Channels {
         Mono: "mono",
         Stereo: "stereo",
@@ -108,7 +108,8 @@ setting_values! {
 }
 
 setting_values! {
-    /// Section 10.11: 854x480 or 640x360, 1280x720, 1920x1080, 2560x1440.
+    /// The size of pictures (rtms-protocol.md section 10.11): 854x480 or 640x360, 1280x720, 1920x1080,
+    /// 2560x1440.
     Resolution {
         Sd: "sd",
         Hd: "hd",
@@ -127,7 +128,7 @@ setting_values! {
     }
 }
 
-/// Section 10.12. Its names are the rate in Hz.
+/// The sample rate of audio (rtms-protocol.md section 10.12). Its names are the rate in Hz.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SampleRate {
     Khz8,

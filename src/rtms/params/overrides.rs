@@ -60,7 +60,7 @@ pub struct ShareOverrides {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TranscriptOverrides {
-    /// A name, Zoom's number of it (section 10.15), or `none`.
+    /// The language's name, Zoom's number for it (rtms-protocol.md section 10.15), or `none`.
     pub language: Option<Value>,
     pub identify_language: Option<Value>,
 }

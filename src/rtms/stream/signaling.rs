@@ -119,8 +119,8 @@ impl Stream {
         self.was_live && self.is_running() && now < gone_at
     }
 
-    /// Handles accepted signaling: subscribes to the events and dials the media links of this answer. Zoom
-    /// keeps no subscription over a reconnect for certain (rtms-protocol.md section 20).
+    /// Handles accepted signaling: subscribes to the events and dials the media links of this answer. The
+    /// subscription is repeated after a reconnect, because Zoom may not keep it (rtms-protocol.md section 20).
     fn joined(&mut self, now: Instant, answer: &HandshakeAnswer) {
         self.signaling.accepted(now, &self.setup.timings);
         self.has_joined = true;

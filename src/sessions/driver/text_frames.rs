@@ -151,8 +151,7 @@ fn write_length(header: &mut [u8], payload_bytes: u64) {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for TextAsBinary<S> {
-    /// # Errors
-    /// Those of the stream, and a buffer that has no room for a frame header.
+    /// Returns the stream's errors, and an error if the buffer has no room for a frame header.
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -10,8 +10,8 @@ use crate::model::{FrameCount, Gap, GapCause, Medium, Newest, believed};
 const MERGE_MS: i64 = 1_000;
 /// A gap is closed and reported after this long even if unreadable frames keep coming.
 const MAX_LENGTH_MS: i64 = 10_000;
-/// For how many distinct times before the newest the received frames are remembered. Frames overtake each other by
-/// less.
+/// The most distinct times before the newest for which received frames are remembered. Frames overtake each
+/// other by less.
 const MAX_RECENT: usize = 16;
 
 /// An open gap of one unreadable frame, or of several close together.
