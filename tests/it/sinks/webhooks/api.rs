@@ -49,19 +49,6 @@ async fn an_endpoint_is_made_changed_and_deleted_and_its_secret_is_shown_once() 
     let rotated = data(&server, "POST", &format!("/{id}/rotate-secret"), &Value::Null).await;
     assert_ne!(rotated["secret"], made["secret"]);
     assert!(rotated["endpoint"]["previous_secret_until"].is_string());
-    for action in ["rotate-secret", "test", "deliveries/e/resend"] {
-        for body in [&b"x"[..], b"\xff\xfe", b"[]", br#"{"url":"https://example.com"}"#] {
-            let length = body.len().to_string();
-            let head = head(
-                "POST",
-                &format!("{PATH}/{id}/{action}"),
-                &[BOSS, ("content-length", &length)],
-            );
-            let refused = exchange(server.address, &[&head, body].concat()).await;
-            assert!([400, 422].contains(&refused.status), "{action}: {}", refused.text());
-        }
-    }
-    data(&server, "POST", &format!("/{id}/rotate-secret"), &json!({})).await;
     let change = json!({"enabled": false, "events": [], "url": "https://example.com/b"});
     let changed = data(&server, "PATCH", &format!("/{id}"), &change).await;
     let endpoint = &changed["endpoint"];
@@ -77,6 +64,26 @@ async fn an_endpoint_is_made_changed_and_deleted_and_its_secret_is_shown_once() 
     let acts: Vec<_> = trail.iter().map(|act| &*act.action).collect();
     let expected = ["delete", "change", "rotate_secret", "create"];
     assert_eq!(acts, expected.map(|act| format!("webhook_endpoint.{act}")));
+}
+
+#[tokio::test]
+async fn where_no_body_is_read_only_an_empty_one_or_an_empty_object_is_taken() {
+    let server = Server::start().await;
+    let made = data(&server, "POST", "", &json!({"url": "https://example.com/a"})).await;
+    let id = id(&made);
+    for action in ["rotate-secret", "test", "deliveries/e/resend"] {
+        for body in [&b"x"[..], b"\xff\xfe", b"[]", br#"{"url":"https://example.com"}"#] {
+            let (path, length) = (format!("{PATH}/{id}/{action}"), body.len().to_string());
+            let head = head("POST", &path, &[BOSS, ("content-length", &length)]);
+            let refused = exchange(server.address, &[&head, body].concat()).await;
+            assert!([400, 422].contains(&refused.status), "{action}: {}", refused.text());
+        }
+    }
+    for action in ["rotate-secret", "test"] {
+        for body in [Value::Null, json!({})] {
+            data(&server, "POST", &format!("/{id}/{action}"), &body).await;
+        }
+    }
 }
 
 #[tokio::test]
