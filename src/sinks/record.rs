@@ -214,6 +214,7 @@ impl Shared {
         let Some(spool) = spool else { return Err(OpenError::NotYet) };
         let path = spool.files(recording.id).join(&file.name);
         match read_file(&path, range.clone()).await {
+            // Uploaded and removed from the spool since the row was read.
             Err(TargetError::Missing) => {
                 self.target.read(&file.path, range).await.map_err(OpenError::Target)
             }

@@ -24,6 +24,7 @@ pub(super) struct DiskQuota {
 impl DiskQuota {
     /// `folder` is on the disk to check; one recording may take `each_percent` of `max_bytes`.
     pub(super) fn new(folder: PathBuf, max_bytes: u64, each_percent: u8) -> Arc<Self> {
+        // In 128 bits, because bytes times percent may exceed 64.
         let max_each_bytes = (u128::from(max_bytes) * u128::from(each_percent) / 100) as u64;
         Arc::new(Self { folder, max_bytes, max_each_bytes, used: Mutex::default() })
     }
@@ -45,6 +46,7 @@ impl DiskQuota {
     /// The reason why nothing more may be written to a recording, if any. Queries the file system, which blocks
     /// briefly.
     pub(super) fn is_full_for(&self, id: RecordingId) -> Option<&'static str> {
+        // The lock is released before the file system is asked.
         let (own, all) = {
             let used = self.used();
             let all = used.values().fold(0, |all: u64, bytes| all.saturating_add(*bytes));

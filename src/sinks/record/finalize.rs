@@ -98,6 +98,7 @@ impl Finish<'_> {
     pub(super) async fn run(&self) -> Result<Vec<RecordedFile>, FinishError> {
         let (spool, id, max_bytes) = (Arc::clone(self.spool), self.meta.id, self.max_bytes);
         let text = &self.stream.tally.transcript;
+        // Text may be older than the first frame; the files then get silence in front.
         let oldest_ms = text.first_ms.filter(|_| self.meta.records(Medium::Transcript));
         let (meta, tracks) =
             blocking(move || track_set::finish(&spool, id, oldest_ms, max_bytes)).await?;
@@ -129,6 +130,7 @@ impl Finish<'_> {
             }
         }
         let mut files = self.described(drafts).await?;
+        // Last, because it lists the hashes of all others.
         files.push(self.manifest(&folder, &files, &entries).await?);
         Ok(files)
     }
@@ -169,6 +171,7 @@ impl Finish<'_> {
     fn origin_ms(&self) -> i64 {
         let of_stream = || origin_ms([self.stream], None);
         let origin_ms = self.meta.origin_ms.unwrap_or_else(of_stream);
+        // A stream without any data has no origin, and `origin_ms` returns 0.
         if origin_ms > 0 { origin_ms } else { self.meta.started_at_ms }
     }
 
@@ -210,6 +213,7 @@ impl Finish<'_> {
     fn damaged_file(&self, name: String) -> Draft {
         let stem = |note: &TrackNote| note.name.split('.').next().map_or(0, str::len);
         let is_of = |note: &&TrackNote| name.starts_with(&note.name[..stem(note)]);
+        // The longest matching stem: `audio-7` is also the beginning of `audio-70`.
         let note = self.meta.tracks.iter().filter(is_of).max_by_key(|note| stem(note));
         Draft {
             place: name.clone(),
@@ -385,5 +389,6 @@ fn hashed(path: &Path) -> io::Result<(u64, String)> {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
+    // A panic becomes an error of this recording only.
     spawn_blocking(work).await.unwrap_or_else(|panic| Err(io::Error::other(panic)))
 }

@@ -70,10 +70,12 @@ impl Layout {
         }
         let text = text.trim_matches('/');
         let mut literal = text.to_owned();
+        // Replaced by a plain letter, so that the rest can be checked character by character.
         for name in PLACEHOLDERS {
             literal = literal.replace(&format!("{{{name}}}"), "x");
         }
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.=/".contains(c);
+        // Neither `..` nor a hidden folder.
         let is_folder = |part: &str| !part.is_empty() && !part.starts_with('.');
         let has = |name: &str| text.contains(&format!("{{{name}}}"));
         if literal.contains(['{', '}']) {
@@ -92,6 +94,7 @@ impl Layout {
     pub fn folder(&self, of: &Subject<'_>, part: u32) -> String {
         let folder = match self {
             Self::Template(template) => {
+                // Filled folder by folder: a slash in a value cannot add a level.
                 let folders = template.split('/').map(|folder| filled(folder, of));
                 folders.collect::<Vec<_>>().join("/")
             }
@@ -160,6 +163,7 @@ fn filled(template: &str, of: &Subject<'_>) -> String {
 
 /// The date and time in UTC: `2026-03-01` and `18-30-00`.
 fn date_and_time(ms: i64) -> (String, String) {
+    // An impossible time still gets a folder.
     let at = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
     let at = format!("{at:.0}");
     let (date, time) = at.trim_end_matches('Z').split_once('T').unwrap_or((&at, ""));

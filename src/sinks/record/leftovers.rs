@@ -22,9 +22,11 @@ pub(super) fn leftovers(
 ) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     find(folder, "", LEVELS, known, &mut names)?;
+    // Sorted, so that a repeated call lists them in the same order.
     names.sort();
     for name in &mut names {
         let path = folder.join(&name);
+        // `DAMAGED` begins with a dot, `extension` does not.
         if path.extension().is_none_or(|extension| extension != &parts::DAMAGED[1..]) {
             let to = parts::set_aside(&path)?;
             let name_there = to.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -50,6 +52,7 @@ fn find(
 ) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
+        // Every name that this program writes is UTF-8.
         let Ok(name) = entry.file_name().into_string() else { continue };
         let inside = format!("{above}{name}");
         if entry.file_type()?.is_dir() {

@@ -87,6 +87,7 @@ impl Recorder {
                 () = shared.wake.notified() => self.poll().await,
             }
         }
+        // Only the writers: uploads continue after the next start.
         let last_frames = async { while self.recording.join_next().await.is_some() {} };
         if timeout(LAST_FRAMES, last_frames).await.is_err() {
             tracing::warn!(
@@ -97,6 +98,7 @@ impl Recorder {
 
     /// Loads the recordings of earlier runs.
     async fn find_what_was_left(&mut self) {
+        // Nothing was ever recorded here, so no folder is created either.
         if !self.shared.spools.exists() {
             self.is_reconciled = true;
             return;
@@ -122,6 +124,7 @@ impl Recorder {
 
     /// Starts or continues the recording of a stream that runs here.
     fn begin(&mut self, stream: &StreamInfo, tap: Tap) {
+        // From the end: a stream may have left several parts, and the newest one continues.
         let known = self.idle.iter().rposition(|meta| meta.stream_id == stream.stream_id);
         let mut meta = match known {
             Some(known) => self.idle.remove(known),
@@ -132,6 +135,7 @@ impl Recorder {
                 (self.shared.now_ms)(),
             ),
         };
+        // The session's media may have changed since the last run.
         meta.media = tap.media();
         let (id, cancel) = (meta.id, CancellationToken::new());
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
@@ -167,6 +171,7 @@ impl Recorder {
             // believes so.
             StopCause::Ended => {
                 self.idle.push(meta);
+                // Completes it at once instead of with the next tick.
                 self.shared.wake.notify_one();
             }
             StopCause::Moved | StopCause::Cancelled => self.idle.push(meta),
@@ -190,6 +195,7 @@ impl Recorder {
         let (shared, cancelled) = (Arc::clone(&self.shared), cancel.clone());
         let task = self.completing.spawn(async move {
             tokio::select! {
+                // For a deletion: every step of `complete` can be dropped and repeated.
                 () = cancelled.cancelled() => {}
                 () = complete(shared, spool, meta) => {}
             }
@@ -227,6 +233,7 @@ impl Recorder {
         for other in abandoned {
             // The rows first: files in another spool are found again, rows of a missing spool are not.
             self.shared.store.merge_spools(other.id, spool.id).await?;
+            // Set before the files move: if that fails halfway, the next poll still rereads the spool.
             (self.has_adopted, self.is_reconciled) = (true, false);
             let into = Arc::clone(&spool);
             match blocking(move || into.adopt(&other)).await {
@@ -307,6 +314,7 @@ impl Recorder {
                 task.cancel();
                 continue;
             }
+            // Before the task starts, so that no poll completes what is being deleted.
             self.idle.retain(|meta| meta.id != row.id);
             let (id, shared) = (row.id, Arc::clone(&self.shared));
             let spool = spool.clone().filter(|spool| spool.id == row.spool);

@@ -46,6 +46,7 @@ async fn delete(
     spool: Option<Arc<Spool>>,
     row: &Recording,
 ) -> Result<(), RemovalError> {
+    // Parts of it may be in another daemon's spool, which only that daemon can remove.
     let is_elsewhere = spool.is_none() && row.stored_at_ms.is_none();
     if let Some(spool) = spool {
         let id = row.id;

@@ -148,6 +148,7 @@ impl Spool {
         for number in 0..MAX_SPOOLS {
             let folder = root.join(number.to_string());
             private(&folder)?;
+            // The open file is the lock; its content does not matter.
             let lock = File::create(folder.join("lock"))?;
             match lock.try_lock() {
                 Ok(()) => return Ok(Self { id: id_of(&folder)?, folder, _lock: lock }),
@@ -180,8 +181,10 @@ impl Spool {
     /// Moves all recordings of another spool here and removes that spool. May be called again. Blocks.
     pub(super) fn adopt(&self, other: &Self) -> io::Result<()> {
         for meta in other.labels()? {
+            // One rename each: a killed process leaves every recording in one of the two spools.
             fs::rename(other.folder_of(meta.id), self.folder_of(meta.id))?;
         }
+        // Without its id the folder counts as unused.
         fs::remove_file(other.folder.join("id"))
     }
 
@@ -201,6 +204,7 @@ impl Spool {
                 }
             }
         }
+        // Version 7 UUIDs rise with time.
         labels.sort_by_key(|meta| meta.id);
         Ok(labels)
     }
@@ -216,6 +220,7 @@ impl Spool {
         fs::create_dir_all(folder.join("files"))?;
         self.keep_counts(meta)?;
         parts::sync_folder(&folder.join(LABEL))?;
+        // A new folder's own name is an entry of the folder above.
         if is_first { parts::sync_folder(&folder) } else { Ok(()) }
     }
 
@@ -223,6 +228,7 @@ impl Spool {
     pub(super) fn keep_counts(&self, meta: &RecordingMeta) -> io::Result<()> {
         let folder = self.folder_of(meta.id);
         let text = serde_json::to_vec(meta).map_err(io::Error::other)?;
+        // Written beside and renamed: a reader finds the old version or the new one, never half of it.
         let fresh = folder.join("label.json.new");
         let mut file = File::create(&fresh)?;
         file.write_all(&text)?;
@@ -277,6 +283,7 @@ fn bytes_under(path: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(path) else { return 0 };
     let bytes = |entry: fs::DirEntry| match entry.metadata() {
         Ok(about) if about.is_dir() => bytes_under(&entry.path()),
+        // The larger of both: a hole counts with its length, a small file with its blocks (POSIX: 512 bytes each).
         Ok(about) => about.len().max(about.blocks().saturating_mul(512)),
         Err(_) => 0,
     };

@@ -47,10 +47,12 @@ pub(super) async fn record(
     let (mut state, mut has_complained) = (None, false);
     loop {
         let batch = tokio::select! {
+            // Drops the frames that were gathered: they belong to a recording that is to be deleted.
             () = cancel.cancelled() => return StopCause::Cancelled,
             batch = gather(&mut tap, &shared) => batch,
         };
         let Batch { frames, left, must_settle, turn: _turn } = batch;
+        // Before the frames move into the thread: if it panics, they are still reported.
         let taken: LeftOuts = frames.iter().map(|frame| LeftOut::of(frame)).collect();
         let mut now = match state.take() {
             Some(state) => state,
@@ -60,6 +62,7 @@ pub(super) async fn record(
                     if !std::mem::replace(&mut has_complained, true) {
                         complain(&meta, &error);
                     }
+                    // Until the files can be opened, the tap drops further frames and reports them itself.
                     tap.refuse(true);
                     give_up(&tap, taken, must_settle);
                     match left {
@@ -72,12 +75,14 @@ pub(super) async fn record(
         let is_last = left.is_some() || must_settle;
         if is_last || now.has_work(&frames) {
             let now_ms = (shared.now_ms)();
+            // The state moves into the thread and back, so one thread at a time writes a recording.
             let work = move || {
                 now.work(frames, is_last, now_ms);
                 Ok(now)
             };
             match blocking(work).await {
                 Ok(done) => now = done,
+                // Only a panic: `work` handles its own errors. The next turn opens the files anew.
                 Err(error) => {
                     complain(&meta, &error);
                     give_up(&tap, taken, must_settle);
@@ -89,6 +94,7 @@ pub(super) async fn record(
             }
         }
         tap.refuse(now.is_refusing);
+        // Before `settled`: the stream waits until its ledger is complete.
         tap.left_out(now.tracks.take_left_out());
         if must_settle {
             tap.settled();
@@ -192,6 +198,7 @@ impl WriterState {
         let mut written = self.tracks.take(&mut self.waiting, now_ms);
         if is_last {
             written = written.and_then(|()| self.tracks.close_all());
+            // No later turn would write them.
             self.tracks.give_up(std::mem::take(&mut self.waiting));
         }
         let RecordingMeta { id, stream_id, .. } = self.tracks.meta();
@@ -224,6 +231,7 @@ struct StatusReporter {
 
 impl StatusReporter {
     fn notify(&mut self, meta: &RecordingMeta, spool: &Spool) {
+        // At most one report runs, so two cannot overtake each other.
         while self.task.try_join_next().is_some() {}
         if !self.task.is_empty() || self.last_reported == Some(meta.tracks.len()) {
             return;

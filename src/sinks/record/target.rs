@@ -209,9 +209,11 @@ pub async fn read_file(path: &Path, range: Range<u64>) -> Result<Content, Target
         if left == 0 {
             return Ok(None);
         }
+        // On 32 bits, a length that does not fit is longer than one read.
         let mut chunk = vec![0; READ_BYTES.min(usize::try_from(left).unwrap_or(READ_BYTES))];
         let read = file.read(&mut chunk).await?;
         if read == 0 {
+            // The file was shortened: an error cuts the response, so that the client notices.
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         chunk.truncate(read);

@@ -95,10 +95,12 @@ impl Texts<'_> {
         let mut file = BufWriter::new(File::create(self.folder.join(&name)).await?);
         let mut ends = 0;
         while let Some(chunk) = text.chunk().await? {
+            // JSON escapes line breaks, so every line of JSONL has exactly one.
             ends += chunk.iter().filter(|byte| **byte == b'\n').count() as u64;
             file.write_all(&chunk).await?;
         }
         let entries = Some(ends).filter(|_| format == Format::Jsonl);
+        // tokio's `BufWriter` does not flush when it is dropped.
         file.flush().await?;
         let tally = &self.stream.tally.transcript;
         let span_ms = tally.first_ms.zip(tally.last_ms);

@@ -73,6 +73,7 @@ pub struct Counts {
 
 impl Counts {
     pub fn add(&mut self, other: &Self) {
+        // A copy, because `each` borrows mutably.
         for (own, other) in self.each().into_iter().zip({ *other }.each()) {
             *own += *other;
         }

@@ -118,6 +118,7 @@ impl TrackSet {
         now_ms: i64,
     ) -> io::Result<()> {
         self.now_ms = now_ms;
+        // Before any file is opened, so that it gets the final origin.
         self.place_origin(frames)?;
         self.is_synced &= frames.is_empty();
         self.note_new(frames);
@@ -153,6 +154,7 @@ impl TrackSet {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.held_bytes = 0;
         self.synced_at = Instant::now();
+        // Stops at the first error: `checked` then closes all files.
         let synced = self.open.values_mut().try_for_each(Open::sync);
         self.checked(synced)?;
         self.count_synced();
@@ -196,6 +198,7 @@ impl TrackSet {
             self.complain("there is no space for frames older than its files");
             return Ok(());
         }
+        // The counts of every file must be final before it is shifted.
         self.sync()?;
         let mix = self.open.get(&Key::Mix).and_then(Open::mix);
         self.moved_mix = mix.map(|mix| (origin_ms, mix.ends()));
@@ -266,6 +269,7 @@ impl TrackSet {
             open.is_named = true;
             self.rename(key, frame.speaker());
         }
+        // Looked up again, because `rename` borrows all of `self`.
         let Some(open) = self.open.get_mut(key) else { return Ok(()) };
         let written = match &mut open.writer {
             Writer::Track(track) => track.write(frame.at_ms, &frame.payload),
@@ -274,6 +278,7 @@ impl TrackSet {
                 None => Ok(()),
             },
         };
+        // Before the error is handled: the frame is lost with its file.
         open.progress.take(frame);
         self.checked(written)?;
         self.count(key);
@@ -341,6 +346,7 @@ impl TrackSet {
                 self.lose(&key, open.progress);
             }
             self.held_bytes = 0;
+            // Measured again: the writers' own counts include what is lost.
             self.closed_bytes = self.spool.bytes(self.meta.id);
             error.source
         })

@@ -88,6 +88,7 @@ async fn finished(
     meta: &RecordingMeta,
 ) -> bool {
     persistently("the end of a recording", || async {
+        // For one try only: a recording that waits for the next one must not block the others.
         let _turn = shared.finishes.acquire().await;
         try_finish(shared, spool, recording, meta).await
     })
@@ -169,6 +170,7 @@ async fn uploaded(
     let upload =
         |file: RecordedFile| async move { uploaded_file(shared, spool, recording, &file).await };
     let first = stream::iter(first).map(upload).buffer_unordered(super::UPLOADS_AT_ONCE);
+    // `all` stops at the first missing file and drops the uploads that still run.
     let mut is_whole = first.all(async |is_there| is_there).await;
     for file in last {
         is_whole = is_whole && uploaded_file(shared, spool, recording, &file).await;
@@ -232,6 +234,7 @@ async fn persistently<T, E: Display, F: Future<Output = Result<T, E>>>(
                 return done;
             }
             Ok(done) => return done,
+            // At the first failure, and then once a minute.
             Err(error) if wait == FIRST_RETRY || wait == LAST_RETRY => {
                 tracing::warn!(what, %error, "recordings: an operation failed; retrying until it succeeds");
             }

@@ -50,6 +50,7 @@ pub(super) fn bounded(name: &str, max_bytes: usize) -> String {
 
 pub(super) fn hash(text: &str) -> String {
     let mut hash = hex::encode(Sha256::digest(text.as_bytes()));
+    // 48 bits: the few ids below one folder do not collide by accident.
     hash.truncate(HASH_DIGITS);
     hash
 }
@@ -61,6 +62,7 @@ pub(super) fn safe(text: &str) -> Option<String> {
     for c in one_line(text).chars() {
         let is_joining = is_joiner(c) && safe.ends_with(char::is_alphanumeric);
         let c = if c.is_alphanumeric() || c == '-' || is_joining { c } else { '_' };
+        // Characters for people, bytes for file systems.
         if safe.len() + c.len_utf8() > MAX_BYTES || safe.chars().count() >= MAX_CHARS {
             break;
         }

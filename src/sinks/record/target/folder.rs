@@ -34,7 +34,9 @@ pub(super) fn take(from: &Path, to: &Path, access: Access) -> Result<(), TargetE
     if let Some(folder) = to.parent() {
         make_folders(folder, access)?;
     }
+    // Before the rename: the file never has its final name with another mode.
     match fs::set_permissions(from, Permissions::from_mode(access.files())) {
+        // An earlier call has moved it.
         Err(error) if error.kind() == io::ErrorKind::NotFound && to.try_exists()? => return Ok(()),
         done => done.map_err(missing)?,
     }
@@ -97,6 +99,7 @@ fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // Not every file system supports it: NFS does not, but it can link.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            // Like NOREPLACE, `link` fails if the name is taken.
             fs::hard_link(from, to)?;
             fs::remove_file(from)
         }
@@ -137,6 +140,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), TargetError> {
     }
     let part = part_of(to);
     fs::copy(from, &part).map_err(missing)?;
+    // Before the source is removed: a power cut must not lose both.
     File::open(&part)?.sync_all()?;
     rename_to_free(&part, to)?;
     Ok(fs::remove_file(from)?)

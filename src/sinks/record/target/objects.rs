@@ -118,6 +118,7 @@ impl Objects {
         let mut content = File::open(file.from).await.map_err(super::missing)?;
         let bytes = content.metadata().await?.len();
         let path = read(file.path)?;
+        // Checked and then written: object stores have no portable write that never replaces.
         if !self.may_put(&path, file.owner, bytes).await? {
             return Err(TargetError::Taken);
         }
@@ -134,6 +135,7 @@ impl Objects {
         let upload = self.0.put_multipart_opts(&path, attributes.into()).await.map_err(failed)?;
         let mut upload = Upload(Some(upload));
         upload.send(&mut content).await?;
+        // Completed, so there is nothing to abort.
         upload.0 = None;
         Ok(())
     }
@@ -198,6 +200,7 @@ impl Upload {
             if part.is_empty() {
                 break;
             }
+            // Bounds memory: four parts on their way, and one that was read.
             if sending.len() >= PARTS_AT_ONCE {
                 sending.next().await.transpose().map_err(failed)?;
             }
@@ -212,6 +215,7 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
+        // Without a runtime the process is ending, and nothing can be sent.
         let (Some(mut upload), Ok(runtime)) = (self.0.take(), Handle::try_current()) else {
             return;
         };
@@ -284,6 +288,7 @@ impl HttpConnector for Connector {
         let client = self
             .0
             .http_client()
+            // `http://` only on request: an endpoint with a typing error must not get the keys in clear text.
             .https_only(allows_http.as_deref() != Some("true"))
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)

@@ -57,6 +57,7 @@ impl TrackKind {
     pub fn silence_bytes_per_ms(self) -> u64 {
         match self {
             Self::Wav(format) => format.bytes_per_ms(),
+            // One byte per 5 ms, rounded up.
             Self::Ogg { .. } => 1,
             Self::Mp4 | Self::Pictures => 0,
         }

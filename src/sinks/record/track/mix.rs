@@ -140,6 +140,7 @@ impl Mix {
             None => self.resumed.end,
         };
         let is_known = self.voices.contains_key(who);
+        // The end of a forgotten voice is not known exactly. Adding audio twice would double it.
         let may_be_there = !is_known && at_ms < self.forgotten_ms;
         if may_be_there || (self.resumed.start..end_ms).contains(&at_ms) {
             self.counts.late += 1;
@@ -175,6 +176,7 @@ impl Mix {
     /// Whether one more voice can be added, after silent ones are forgotten.
     fn make_room(&mut self) -> io::Result<bool> {
         if self.voices.len() >= MAX_VOICES {
+            // Queued frames first, so that `forget` sees where each voice ends.
             self.write_all()?;
             self.forget();
         }

@@ -62,6 +62,7 @@ impl Mp4Track {
         track.numbered = there.numbers;
         for (index, path) in there.paths.iter().enumerate() {
             let is_last = index + 1 == there.paths.len();
+            // Only the last file is continued: the earlier ones have pictures of another size.
             match Part::reopen(path)? {
                 Reopened::Part(part) if is_last => track.go_on(*part),
                 Reopened::Part(part) => track.earlier.push(part.close(origin_ms)?.0),
@@ -93,6 +94,7 @@ impl Mp4Track {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         let Some(part) = &mut self.part else { return Ok(()) };
         let synced = part.sync();
+        // The fragment is lost, and the pictures that depend on it cannot be decoded.
         self.needs_key |= synced.is_err();
         synced
     }
@@ -134,6 +136,7 @@ impl Mp4Track {
             return Ok(());
         }
         let Some(part) = &mut self.part else { return Ok(()) };
+        // Sets that differ from those in the file's header must precede their key frame.
         self.sets_in_band |= self.is_unsaid && part.sets != self.sets;
         // In other frames they stay in place.
         let sets = Some(&self.sets).filter(|_| is_key && self.is_unsaid && self.sets_in_band);
@@ -212,6 +215,7 @@ pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64) -> io::Result<()> {
 fn sample_data(units: &[&[u8]], is_key: bool, sets: Option<&ParameterSets>) -> Vec<u8> {
     let mut data = Vec::new();
     let mut put = |unit: &[u8]| {
+        // The cast fits: a frame arrives in one message of at most 16 MiB.
         data.extend((unit.len() as u32).to_be_bytes());
         data.extend_from_slice(unit);
     };

@@ -67,6 +67,7 @@ impl OggTrack {
         for (index, path) in there.paths.iter().enumerate() {
             let is_last = index + 1 == there.paths.len();
             match OggFile::reopen(path)? {
+                // The header says the number of channels once, so another number needs another file.
                 Reopened::Stream(found, of) if is_last && of == channels => file = Some(found),
                 Reopened::Stream(found, _) => earlier.push(found.close(origin_ms)?),
                 Reopened::Begun if is_last => {
@@ -80,6 +81,7 @@ impl OggTrack {
             Some(file) => file,
             None => {
                 let path = parts::path(base, there.numbers + 1);
+                // The cast may cut: a serial need only differ within one file.
                 OggFile::create(&path, channels, origin_ms as u32)?
             }
         };
@@ -96,6 +98,7 @@ impl OggTrack {
     }
 
     pub(super) fn write(&mut self, at_ms: i64, payload: &Bytes) -> io::Result<()> {
+        // Packets never span pages here, so each must fit an empty one.
         let mut room = Packets::default();
         if packet::samples(payload).is_none() || !room.push(payload) {
             self.counts.unreadable += 1;
@@ -151,6 +154,7 @@ impl OggTrack {
             self.counts.overlapped += 1;
             return Ok(());
         };
+        // Opus packets have no timestamps: a pause is filled with packets.
         for silence in packet::silence(position - next, self.channels) {
             self.file.push(&silence)?;
         }
@@ -233,6 +237,7 @@ impl OggFile {
                     found.insert((Self::new(path, file.try_clone()?, page.serial), channels))
                 }
             };
+            // Another stream, or a gap in the numbers: what follows cannot be continued.
             if page.serial != stream.serial || page.number != stream.number {
                 break;
             }
@@ -245,6 +250,7 @@ impl OggFile {
         match found {
             Some((stream, channels)) if stream.number >= 2 => {
                 parts::cut(&stream.file, path, stream.end, MAX_PAGE_BYTES as u64, b"OggS")?;
+                // With the end mark of a finished file, players would stop before what is appended.
                 stream.mark_end(false)?;
                 Ok(Reopened::Stream(stream, channels))
             }
@@ -260,6 +266,7 @@ impl OggFile {
     fn push(&mut self, packet: &[u8]) -> io::Result<()> {
         if self.granule - self.paged >= PAGE_SAMPLES || !self.packets.push(packet) {
             self.flush()?;
+            // It fits: `write` has tried it with an empty page.
             self.packets.push(packet);
         }
         self.granule += packet::samples(packet).unwrap_or_default();
@@ -275,6 +282,7 @@ impl OggFile {
         self.packets.clear();
         let appended = self.append(&page, self.granule);
         if appended.is_err() {
+            // The lost audio counts as not written, so the next frame fills its place with silence.
             self.granule = self.paged;
             // If this fails too, the next page overwrites what is there.
             let _ = self.file.set_len(self.end);
@@ -336,6 +344,7 @@ impl<R: Read> Pages<R> {
 /// Whether a file holds only the beginning of this writer's headers.
 fn is_beginning(file: &File) -> io::Result<bool> {
     let length = file.metadata()?.len() as usize;
+    // The length is the same for one channel and for two.
     let whole = header_page(&head(1), BEGINS, 0, 0).len() + header_page(&tags(), 0, 0, 1).len();
     let mut start = vec![0; length.min(5)];
     file.read_exact_at(&mut start, 0)?;
@@ -352,8 +361,10 @@ fn header_page(packet: &[u8], flags: u8, serial: u32, number: u32) -> Vec<u8> {
 fn head(channels: u8) -> Vec<u8> {
     let mut head = b"OpusHead\x01".to_vec();
     head.push(channels);
+    // Pre-skip 0, then the input sample rate, little-endian.
     head.extend([0, 0]);
     head.extend(48_000u32.to_le_bytes());
+    // Output gain 0, mapping family 0 (mono or stereo).
     head.extend([0, 0, 0]);
     head
 }
@@ -364,6 +375,7 @@ fn channels_of(packet: &[u8]) -> Option<u8> {
 
 /// The comment header: RFC 7845, section 5.2.
 fn tags() -> Vec<u8> {
+    // The vendor string with its length, then no comments.
     let mut tags = b"OpusTags\x05\0\0\0rtmsd".to_vec();
     tags.extend([0; 4]);
     tags

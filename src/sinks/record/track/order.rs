@@ -78,6 +78,7 @@ impl ReorderBuffer {
     }
 
     pub(super) fn push(&mut self, frame: Timed) -> Turn {
+        // From the newest: a repetition follows soon.
         let passed = self.passed.iter().rev().find(|(at_ms, _)| *at_ms == frame.at_ms);
         let is_same = match (self.waiting.get(&frame.at_ms), passed) {
             (Some(waiting), _) => Some(*waiting == frame.payload),
@@ -116,6 +117,7 @@ impl ReorderBuffer {
 }
 
 fn hash(sound: &Bytes) -> u64 {
+    // Fixed keys are enough: the hashes never leave the process.
     let mut hasher = DefaultHasher::new();
     sound.hash(&mut hasher);
     hasher.finish()

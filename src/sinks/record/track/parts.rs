@@ -38,6 +38,7 @@ pub fn path(base: &Path, number: usize) -> PathBuf {
 /// Lists the existing parts.
 pub fn existing(base: &Path) -> Parts {
     let all = (1..=1 + MAX_PARTS).map(|number| path(base, number));
+    // Numbers have no gaps, because a file that is set aside keeps its own.
     let taken: Vec<PathBuf> = all.take_while(|path| is_taken(path)).collect();
     let numbers = taken.len();
     Parts { paths: taken.into_iter().filter(|path| path.exists()).collect(), numbers }
@@ -88,6 +89,7 @@ pub fn cut(file: &File, path: &Path, end: u64, unit: u64, mark: &[u8; 4]) -> io:
         tracing::error!(file = ?path, ?kept, bytes,
             "a recorded file is damaged; the data after the damage is kept in a separate file");
     }
+    // Only now: the copy is on the disk.
     file.set_len(end)
 }
 
@@ -101,6 +103,7 @@ fn tail(file: &File, from: u64) -> io::Result<File> {
 fn holds(tail: &mut Take<File>, mark: &[u8; 4]) -> io::Result<bool> {
     let mut bytes = Vec::new();
     tail.read_to_end(&mut bytes)?;
+    // The cut unit has the mark in its own header: at 0 in Ogg, at 4 in MP4.
     Ok(bytes.windows(4).skip(2 * mark.len()).any(|four| four == mark))
 }
 

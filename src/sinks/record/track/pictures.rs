@@ -54,6 +54,7 @@ impl Pictures {
         }
         let (lines, index_bytes) = listed(folder)?;
         let path = folder.join(INDEX);
+        // `append` writes at the end, which `set_len` moves to the last whole line.
         let index = OpenOptions::new().append(true).create(true).open(path)?;
         index.set_len(index_bytes)?;
         let mut pictures = Self {
@@ -136,6 +137,7 @@ impl Pictures {
         let mut text = serde_json::to_vec(&line).expect("plain fields always serialize");
         text.push(b'\n');
         if let Err(error) = self.index.write_all(&text) {
+            // Half a line would run into the next one.
             self.index.set_len(self.index_bytes)?;
             return Err(error);
         }
@@ -150,6 +152,7 @@ impl Pictures {
 /// are linked, not copied.
 pub(super) fn shifted(from: &Path, to: &Path, by_ms: u64, origin_ms: i64) -> io::Result<()> {
     fs::create_dir(to)?;
+    // Without lines, every image counts as unlisted.
     for (name, _) in unlisted(from, &[])? {
         let (Some(offset_ms), Some((_, extension))) = (offset_ms(&name), name.rsplit_once('.'))
         else {
@@ -187,6 +190,7 @@ fn unlisted(folder: &Path, lines: &[Line]) -> io::Result<Vec<(String, u64)>> {
             unlisted.push((name, entry.metadata()?.len()));
         }
     }
+    // Nine digits each, so the order of names is that of time.
     unlisted.sort();
     Ok(unlisted)
 }

@@ -22,6 +22,7 @@ pub fn prepare(base: &Path, kind: TrackKind, from_ms: i64, to_ms: i64) -> io::Re
     let by_ms = (from_ms - to_ms).max(0) as u64;
     for from in parts::existing(base).paths {
         let to = copy_of(&from, to_ms);
+        // A killed attempt may have left it.
         remove(&to)?;
         match kind {
             TrackKind::Wav(_) => wav::shifted(&from, &to, by_ms)?,
@@ -38,6 +39,7 @@ pub fn commit(base: &Path, origin_ms: i64) -> io::Result<()> {
     for path in (1..=1 + parts::MAX_PARTS).map(|number| parts::path(base, number)) {
         let copy = copy_of(&path, origin_ms);
         if copy.exists() {
+            // `rename` replaces a file, but no folder that holds something.
             if path.is_dir() {
                 fs::remove_dir_all(&path)?;
             }

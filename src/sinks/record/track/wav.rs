@@ -106,6 +106,7 @@ fn is_cut_header(path: &Path, format: WavFormat) -> io::Result<bool> {
         return Ok(false);
     }
     let there = std::fs::read(path)?;
+    // The sizes: of RIFF at 4, of the audio at the end.
     let is_size = |at: usize| (4..8).contains(&at) || at >= header.len() - 4;
     let fits = |(at, byte): (usize, &u8)| is_size(at) || header[at] == *byte;
     Ok(there.iter().enumerate().all(fits))
@@ -192,6 +193,7 @@ impl WavTrack {
         let bytes = whole(self.file.format, &frame.payload).len();
         self.place.follow(self.resumed, since_ms, bytes);
         match self.place.take(since_ms, bytes) {
+            // The file may hold audio there from before it was resumed.
             Some(position) if position < self.resumed => self.fill_in(position, &frame.payload),
             Some(position) => self.lay(position, &frame.payload),
             None => {

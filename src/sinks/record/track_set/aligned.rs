@@ -26,6 +26,7 @@ pub(super) fn aligned(
     let align = || {
         if from_ms > origin_ms {
             shift::prepare(&path, kind, from_ms, origin_ms)?;
+            // From here on the copies count: `commit` replaces the files now, or after a restart.
             spool.keep(meta)?;
         }
         shift::commit(&path, origin_ms)

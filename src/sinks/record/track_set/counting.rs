@@ -100,9 +100,11 @@ impl TrackSet {
             Key::Mix => &mut self.meta.mix,
             Key::One(medium, _) => self.counts_of(*medium),
         };
+        // Saturating: after a restart the counts may lag behind.
         counts.written = counts.written.saturating_sub(unwritten.written);
         counts.truncated = counts.truncated.saturating_sub(unwritten.truncated);
         counts.lost += progress.unsynced.frames();
+        // A frame of the mix is reported with its voice's file.
         if *key != Key::Mix {
             progress.unsynced.into_iter().for_each(|span| self.left_out.add(span));
         }

@@ -22,6 +22,7 @@ impl TrackSet {
             }
             let Ok(kind) = TrackKind::of(frame.medium, &frame.stream.effective) else { continue };
             let key = Key::One(frame.medium, frame.speaker_key());
+            // The cheap tests first: the last one scans all notes.
             let is_known = self.open.contains_key(&key)
                 || self.meta.tracks.len() >= MAX_TRACKS
                 || !seen.insert((key.clone(), kind.extension()))
@@ -94,6 +95,7 @@ impl TrackSet {
     }
 
     fn keep_label(&self) {
+        // The note is also in memory, and the next `keep` writes it.
         if let Err(error) = self.spool.keep(&self.meta) {
             tracing::warn!(recording = %self.meta.id, %error,
                 "cannot write a recording's metadata; it is written again later");

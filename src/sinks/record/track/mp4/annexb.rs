@@ -10,11 +10,13 @@ const FILLER: u8 = 12;
 
 /// The type of a unit.
 pub(super) fn kind(unit: &[u8]) -> u8 {
+    // `nal_unit_type` (H.264, section 7.3.1).
     unit.first().map_or(0, |first| first & 0x1f)
 }
 
 /// The NAL units of a frame, without their framing. Empty if it is not H.264.
 pub(super) fn units(frame: &[u8]) -> Vec<&[u8]> {
+    // Lengths first: the start code `00 00 00 01` would be a length of 1, and no unit is that short.
     let units = with_lengths(frame).unwrap_or_else(|| with_start_codes(frame));
     let is_right = |unit: &&[u8]| is_unit(unit) && kind(unit) != FILLER;
     units.into_iter().filter(is_right).collect()

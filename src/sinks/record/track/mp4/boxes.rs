@@ -7,11 +7,13 @@ const TIMESCALE: u32 = 1000;
 
 const TRACK: u32 = 1;
 
-/// The flags of key frames and of dependent samples.
+/// The flags of key frames and of dependent samples: `sample_depends_on` and `sample_is_non_sync_sample` (ISO/IEC
+/// 14496-12, section 8.8.3.1).
 const FLAGS_KEY: u32 = 0x0200_0000;
 const FLAGS_OTHER: u32 = 0x0101_0000;
 
-/// The offsets of sequence number, time and samples in a `moof` of this writer.
+/// The offsets of sequence number, time and samples in a `moof` of this writer, in which everything before the
+/// samples has a fixed length.
 const SEQUENCE_AT: usize = 20;
 pub(super) const TIME_AT: usize = 60;
 const COUNT_AT: usize = 80;
@@ -56,9 +58,11 @@ pub(super) fn beginning(sets: &ParameterSets, picture: Picture, duration_ms: u64
     let mut out = Boxes { bytes: first_box() };
     out.part(b"moov", |out| {
         out.full(b"mvhd", 0, 0, |out| {
+            // Creation, modification, timescale, duration, rate 1.0; then volume 1.0.
             out.u32s(&[0, 0, TIMESCALE, 0, 0x1_0000]);
             out.u32s(&[0x0100_0000, 0, 0]);
             out.matrix();
+            // `pre_defined`, then the next free track id.
             out.u32s(&[0; 6]);
             out.u32(TRACK + 1);
         });
@@ -86,8 +90,10 @@ fn track(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
     let (width, height) = (u32::from(picture.width), u32::from(picture.height));
     // Enabled, in the movie, in its preview.
     out.full(b"tkhd", 0, 7, |out| {
+        // Creation, modification, id, reserved, duration; reserved, layer and group, volume.
         out.u32s(&[0, 0, TRACK, 0, 0, 0, 0, 0, 0]);
         out.matrix();
+        // 16.16 fixed point.
         out.u32s(&[width << 16, height << 16]);
     });
     out.part(b"mdia", |out| {
@@ -124,6 +130,7 @@ fn track(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
 }
 
 fn coding(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
+    // Reserved, then the index of the data reference.
     out.bytes(&[0, 0, 0, 0, 0, 0, 0, 1]);
     out.u32s(&[0; 4]);
     out.bytes(&picture.width.to_be_bytes());
@@ -139,8 +146,10 @@ fn coding(out: &mut Boxes, sets: &ParameterSets, picture: Picture) {
         // Length prefixes of four bytes; one SPS.
         out.bytes(&[0xff, 0xe1]);
         out.set(&sets.sps);
+        // The cast fits: see `MAX_PPS` of the track.
         out.bytes(&[sets.pps.len() as u8]);
         sets.pps.iter().for_each(|pps| out.set(pps));
+        // Only these profiles have the extension (ISO/IEC 14496-15, section 5.3.3.1).
         if HIGH_PROFILES.contains(&sets.sps[1]) {
             out.bytes(&[
                 0xfc | picture.chroma_format,
@@ -166,6 +175,7 @@ pub(super) fn fragment(sequence: u32, samples: &[Sample]) -> Vec<u8> {
             // The offset of the data; for each sample its duration, size and flags.
             out.full(b"trun", 0, 0x701, |out| {
                 out.u32(samples.len() as u32);
+                // The samples begin behind the header of `mdat`.
                 out.u32((SAMPLES_AT + samples.len() * SAMPLE_BYTES + 8) as u32);
                 for sample in samples {
                     let flags = if sample.is_key { FLAGS_KEY } else { FLAGS_OTHER };
@@ -202,6 +212,7 @@ pub(super) fn read_moof(moof: &[u8]) -> Option<FragmentInfo> {
 /// The parameter sets in the beginning of a file of this writer.
 pub(super) fn read_sets(beginning: &[u8]) -> Option<ParameterSets> {
     let at = beginning.windows(4).position(|name| name == b"avcC")?;
+    // After the name: version, profile, compatibility, level, length size, number of SPS.
     let mut rest = beginning.get(at + 4 + 6..)?;
     let sps = read_set(&mut rest)?;
     let (count, after) = rest.split_first()?;
@@ -235,6 +246,7 @@ impl Boxes {
         self.u32(0);
         self.bytes(name);
         fill(self);
+        // The cast fits: fragments and parameter sets are bounded.
         let length = (self.bytes.len() - at) as u32;
         self.bytes[at..at + 4].copy_from_slice(&length.to_be_bytes());
     }

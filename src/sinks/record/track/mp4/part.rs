@@ -103,6 +103,7 @@ impl Part {
         part.end = end;
         while part.step_over_fragment(length)? {}
         parts::cut(&part.file, path, part.end, MAX_FRAGMENT_BYTES, b"moof")?;
+        // The process may have been killed between a fragment and the header.
         part.say_duration()?;
         Ok(Reopened::Part(Box::new(part)))
     }
@@ -127,6 +128,7 @@ impl Part {
         let Some(moof_bytes) = box_bytes(&self.file, self.end, length, b"moof")? else {
             return Ok(false);
         };
+        // Not of this writer; reading it whole could take too much memory.
         if moof_bytes > MAX_MOOF_BYTES as u64 {
             return Ok(false);
         }
@@ -152,6 +154,7 @@ impl Part {
         let earliest_ms = previous_ms.map_or(self.end_ms, |previous_ms| previous_ms + 1);
         sample.at_ms = sample.at_ms.max(earliest_ms);
         if let Some(mut newest) = self.newest.take() {
+            // The cast fits: a file spans at most `MAX_SPAN_MS`.
             newest.duration_ms = (sample.at_ms - newest.at_ms) as u32;
             self.last_duration_ms = newest.duration_ms;
             self.samples.push(newest);
@@ -179,6 +182,7 @@ impl Part {
             self.samples.push(newest);
         }
         self.sync()?;
+        // A failed write may have left bytes behind the last fragment.
         self.file.set_len(self.end)?;
         self.file.sync_all()?;
         let first_ms = origin_ms + self.first_ms.unwrap_or_default() as i64;
@@ -194,9 +198,11 @@ impl Part {
         };
         let (first_ms, end_ms) = (first.at_ms, last.at_ms + u64::from(last.duration_ms));
         let fragment = boxes::fragment(self.sequence + 1, &self.samples);
+        // Before the write: after an error they are lost, and memory stays bounded.
         self.samples.clear();
         self.bytes_waiting = self.newest.as_ref().map_or(0, |newest| newest.data.len());
         if let Err(error) = self.write_fragment(&fragment) {
+            // It depends on the lost ones.
             self.newest = None;
             self.bytes_waiting = 0;
             // If this fails too, the next fragment overwrites what is there.
@@ -251,6 +257,7 @@ fn read_beginning(there: &[u8]) -> Option<(ParameterSets, Picture, u64)> {
     let duration_at = boxes::duration_at(&unknown)?;
     let duration = there.get(duration_at..duration_at + 8)?;
     let duration_ms = u64::from_be_bytes(duration.try_into().ok()?);
+    // Compared as a whole: what differs from this writer's beginning is foreign.
     let expected = boxes::beginning(&sets, picture, duration_ms);
     there.starts_with(&expected).then_some((sets, picture, expected.len() as u64))
 }
@@ -270,6 +277,7 @@ fn box_bytes(file: &File, at: u64, length: u64, name: &[u8; 4]) -> io::Result<Op
     }
     let mut header = [0; 8];
     file.read_exact_at(&mut header, at)?;
+    // This writer never uses 64-bit lengths.
     let bytes = u64::from(u32::from_be_bytes([header[0], header[1], header[2], header[3]]));
     let is_whole = header[4..] == *name && bytes >= BOX_HEADER_BYTES && bytes <= length - at;
     Ok(is_whole.then_some(bytes))

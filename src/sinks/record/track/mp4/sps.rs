@@ -20,6 +20,7 @@ pub(super) fn read(unit: &[u8]) -> Option<Picture> {
     let payload = without_emulation(unit.get(1..)?);
     let mut bits = Bits { bytes: &payload, at: 0 };
     let profile = bits.take(8)? as u8;
+    // Constraint flags and level, then `seq_parameter_set_id`.
     bits.take(16)?;
     bits.number()?;
     let mut picture =
@@ -27,8 +28,10 @@ pub(super) fn read(unit: &[u8]) -> Option<Picture> {
     if HIGH_PROFILES.contains(&profile) {
         colours(&mut bits, &mut picture)?;
     }
+    // `log2_max_frame_num_minus4`.
     bits.number()?;
     frame_order(&mut bits)?;
+    // `max_num_ref_frames`, then `gaps_in_frame_num_value_allowed_flag`.
     bits.number()?;
     bits.take(1)?;
     size(&mut bits, &mut picture)?;
@@ -38,11 +41,13 @@ pub(super) fn read(unit: &[u8]) -> Option<Picture> {
 fn colours(bits: &mut Bits, picture: &mut Picture) -> Option<()> {
     picture.chroma_format = u8::try_from(bits.number()?).ok().filter(|format| *format <= 3)?;
     if picture.chroma_format == 3 {
+        // `separate_colour_plane_flag`.
         bits.take(1)?;
     }
     let depth = |more: u32| u8::try_from(more).ok().filter(|more| *more <= 6).map(|more| 8 + more);
     picture.luma_bits = depth(bits.number()?)?;
     picture.chroma_bits = depth(bits.number()?)?;
+    // `qpprime_y_zero_transform_bypass_flag`, then `seq_scaling_matrix_present_flag`.
     bits.take(1)?;
     if bits.take(1)? == 1 {
         let lists = if picture.chroma_format == 3 { 12 } else { 8 };
@@ -69,6 +74,7 @@ fn skip_scaling_list(bits: &mut Bits, size: u32) -> Option<()> {
 }
 
 fn frame_order(bits: &mut Bits) -> Option<()> {
+    // `pic_order_cnt_type`; type 2 has no further fields.
     match bits.number()? {
         0 => {
             bits.number()?;
@@ -96,11 +102,14 @@ fn size(bits: &mut Bits, picture: &mut Picture) -> Option<()> {
     let is_progressive = bits.take(1)? == 1;
     let fields = if is_progressive { 1 } else { 2 };
     if !is_progressive {
+        // `mb_adaptive_frame_field_flag`.
         bits.take(1)?;
     }
+    // `direct_8x8_inference_flag`.
     bits.take(1)?;
     let (mut cut_x, mut cut_y) = (0u32, 0u32);
     if bits.take(1)? == 1 {
+        // `CropUnitX` and `CropUnitY` (H.264, equations 7-19 to 7-22).
         let unit_x = if matches!(picture.chroma_format, 1 | 2) { 2 } else { 1 };
         let unit_y = if picture.chroma_format == 1 { 2 } else { 1 } * fields;
         cut_x = bits.number()?.checked_add(bits.number()?)?.checked_mul(unit_x)?;
@@ -148,6 +157,7 @@ impl Bits<'_> {
         let mut zeros = 0;
         while self.take(1)? == 0 {
             zeros += 1;
+            // A longer code does not fit 32 bits.
             if zeros > 31 {
                 return None;
             }

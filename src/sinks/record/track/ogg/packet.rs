@@ -9,11 +9,13 @@ const MAX_PACKET_SAMPLES: u64 = 120 * SAMPLES_PER_MS;
 pub(super) fn samples(packet: &[u8]) -> Option<u64> {
     let first = *packet.first()?;
     let config = first >> 3;
+    // Frame lengths of SILK, hybrid and CELT (RFC 6716, table 2).
     let frame = match config {
         0..12 => [480, 960, 1920, 2880][usize::from(config % 4)],
         12..16 => [480, 960][usize::from(config % 2)],
         _ => [120, 240, 480, 960][usize::from(config % 4)],
     };
+    // The code of the frame count (RFC 6716, section 3.2).
     let frames = match first & 3 {
         0 => 1,
         1 | 2 => 2,
@@ -31,6 +33,7 @@ pub(super) fn silence(samples: u64, channels: u8) -> impl Iterator<Item = Vec<u8
     let packets = frames.div_ceil(FRAMES_PER_PACKET);
     (0..packets).map(move |index| {
         let here = (frames - index * FRAMES_PER_PACKET).min(FRAMES_PER_PACKET) as u8;
+        // Config 31 (full-band CELT, 20 ms), mono or stereo, code 3: the next byte counts the frames.
         let mut packet = vec![if channels == 2 { 0xff } else { 0xfb }, here];
         packet.extend([0xff, 0xfe].repeat(here.into()));
         packet

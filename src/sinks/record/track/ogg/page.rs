@@ -20,6 +20,7 @@ pub(super) struct Packets {
 impl Packets {
     /// Adds a packet; false if the page is full.
     pub(super) fn push(&mut self, packet: &[u8]) -> bool {
+        // A length that is a multiple of 255 ends with an empty segment (RFC 3533, section 6).
         let segments = packet.len() / 255 + 1;
         if self.segments.len() + segments > MAX_SEGMENTS {
             return false;
@@ -47,6 +48,7 @@ impl Packets {
         page.extend(granule.to_le_bytes());
         page.extend(serial.to_le_bytes());
         page.extend(number.to_le_bytes());
+        // The checksum, which `sign` fills in.
         page.extend([0; 4]);
         page.push(self.segments.len() as u8);
         page.extend_from_slice(&self.segments);
@@ -99,6 +101,7 @@ pub(super) fn set_place(page: &mut [u8], granule: u64, number: u32) {
 }
 
 fn sign(page: &mut [u8]) {
+    // The checksum is computed with its own field zero (RFC 3533, section 6).
     page[22..26].fill(0);
     let sum = checksum(page);
     page[22..26].copy_from_slice(&sum.to_le_bytes());
@@ -113,6 +116,7 @@ const fn table() -> [u32; 256] {
         let mut sum = (index as u32) << 24;
         let mut bit = 0;
         while bit < 8 {
+            // The generator polynomial of RFC 3533, not reflected.
             sum = if sum & 0x8000_0000 == 0 { sum << 1 } else { (sum << 1) ^ 0x04c1_1db7 };
             bit += 1;
         }

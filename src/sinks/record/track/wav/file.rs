@@ -58,6 +58,7 @@ impl WavFile {
         file.read_exact_at(&mut header, 0)?;
         let Some((format, said)) = WavFormat::parse(&header) else { return Ok(None) };
         let there = length - format.header_bytes();
+        // A closed file may have RIFF's padding byte, which is no audio; a killed process may leave half a sample.
         let is_padded = said % 2 == 1 && there == said + 1;
         let data_bytes = if is_padded { said } else { there - there % format.block_bytes() };
         file.set_len(format.header_bytes() + data_bytes)?;
@@ -134,6 +135,7 @@ impl WavFile {
         while at < self.len() {
             let bytes = (self.len() - at).min(SILENCE_CHUNK_BYTES);
             let sound = self.read(at, bytes as usize)?;
+            // Silence is not written: `reach` leaves a hole for it.
             if sound.iter().any(|byte| *byte != self.format.silence()) {
                 copy.put(by + at, &sound, Over::Replace)?;
             }
@@ -173,7 +175,9 @@ impl WavFile {
             self.added += missing;
             return Ok(());
         }
+        // The tail has no holes, so it must be written before one begins.
         self.spill(0)?;
+        // A hole reads as zeros.
         if self.format.silence() != 0 {
             self.write_silence(missing)?;
         }
@@ -229,6 +233,7 @@ impl WavFile {
 
     /// Writes the tail except its newest bytes.
     fn spill(&mut self, keep_bytes: usize) -> io::Result<()> {
+        // A sample must not be split between file and memory.
         let keep_bytes = keep_bytes - keep_bytes % self.format.block_bytes() as usize;
         let spilled = self.tail.len().saturating_sub(keep_bytes);
         if spilled == 0 {
@@ -243,6 +248,7 @@ impl WavFile {
             // Memory is bounded also while the disk is full.
             Err(_) => {
                 self.tail.clear();
+                // The audio is shorter now, so the header must be written again.
                 self.said = None;
             }
         }

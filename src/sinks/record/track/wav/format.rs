@@ -80,8 +80,10 @@ impl WavFormat {
     pub fn header(self, data_bytes: u64) -> Vec<u8> {
         let fmt = self.fmt();
         let header_bytes = FMT_AT + fmt.len() + 8;
+        // RIFF counts the padding byte, `data` does not.
         let riff_bytes = (header_bytes - 8) as u64 + data_bytes + data_bytes % 2;
         let samples = data_bytes / self.block_bytes() * self.samples_per_block();
+        // RF64 (EBU Tech 3306): `ds64` has the sizes, and the fields of 32 bits are all ones.
         let is_large = riff_bytes > u64::from(u32::MAX);
         let size = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
 
@@ -89,6 +91,7 @@ impl WavFormat {
         header.extend(if is_large { b"RF64" } else { b"RIFF" });
         header.extend(size(riff_bytes));
         header.extend(b"WAVE");
+        // `JUNK` reserves the place of `ds64`, so that a file that grows need not be rewritten.
         header.extend(if is_large { b"ds64" } else { b"JUNK" });
         header.extend(JUNK_BYTES.to_le_bytes());
         for field in [riff_bytes, data_bytes, samples] {
@@ -97,6 +100,7 @@ impl WavFormat {
         header.extend([0; 4]);
         header.extend(fmt);
         if self.coding != Coding::L16 {
+            // The field of `fact` is the end of what `fmt` returns.
             let fact = header.len() - 4;
             header[fact..].copy_from_slice(&size(samples));
         }
@@ -123,6 +127,7 @@ impl WavFormat {
         fmt.extend((self.block_bytes() as u16).to_le_bytes());
         fmt.extend(bits.to_le_bytes());
         if !is_pcm {
+            // No extension of `fmt `.
             fmt.extend([0, 0]);
             fmt.extend(b"fact");
             fmt.extend(4u32.to_le_bytes());
@@ -139,6 +144,7 @@ impl WavFormat {
     pub fn parse(header: &[u8]) -> Option<(Self, u64)> {
         let field = |at: usize, length: usize| header.get(at..at + length);
         let number = |at: usize, length: usize| {
+            // Little-endian.
             let bytes = field(at, length)?.iter().rev();
             Some(bytes.fold(0u64, |number, byte| number << 8 | u64::from(*byte)))
         };
@@ -156,6 +162,7 @@ impl WavFormat {
         let format = Self { coding, rate_hz, channels };
         let data_at = format.header_bytes() as usize;
         let small = number(data_at - 4, 4)?;
+        // The second field of `ds64`.
         let data_bytes = if small == u64::from(u32::MAX) { number(28, 8)? } else { small };
         // A file that differs from this writer's form is foreign and not continued.
         let is_ours = header.get(..data_at)? == format.header(data_bytes);
