@@ -119,6 +119,7 @@ impl Forwards {
             tokio::select! {
                 () = self.live.stop.cancelled() => {}
                 () = self.news.notified() => {}
+                // Sleeps inside the branch, so that a burst of changes causes one poll.
                 Ok(()) = changes.changed() => sleep(LOOK_PAUSE).await,
                 () = sleep(POLL_INTERVAL) => {}
                 Some(ended) = tasks.join_next() => {
@@ -135,6 +136,7 @@ impl Forwards {
     }
 
     async fn reconcile(self: &Arc<Self>, tasks: &mut JoinSet<()>) -> Result<(), StoreError> {
+        // First: a forward that starts below continues after what was delivered.
         self.note_arrived().await?;
         let since_ms = (self.now_ms)().saturating_sub(RECENTLY_MS);
         let forwards = self.live.store.forwards(since_ms, MAX_ALL).await?;
@@ -152,6 +154,7 @@ impl Forwards {
     /// Stops forwards that were removed or have had no stream of their session here for a while.
     fn stop_others(&self, forwards: &[Forward], here: &HashSet<SessionId>) {
         let known: HashSet<ForwardId> = forwards.iter().map(|forward| forward.id).collect();
+        // A forward that has failed stays in the map, so that it is not started again.
         self.running().retain(|id, running| {
             running.idle_since = match here.contains(&running.session_id) {
                 true => None,
@@ -189,6 +192,7 @@ impl Forwards {
 
     /// Stores the positions of delivered entries, to continue there after a kill.
     async fn note_arrived(&self) -> Result<(), StoreError> {
+        // Collected first: the lock is not held across the writes.
         let news: Vec<(ForwardId, Cursor)> = self
             .running()
             .iter()

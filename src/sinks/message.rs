@@ -138,6 +138,7 @@ fn format_headers(effective: &Effective, medium: Medium) -> Vec<(&'static str, S
 fn part(name: Option<&str>) -> String {
     use std::fmt::Write as _;
     let Some(name) = name.filter(|name| !name.is_empty()) else { return NOBODY.to_owned() };
+    // A real `_` would be taken for an absent name.
     if name == NOBODY {
         return "%5F".to_owned();
     }

@@ -184,6 +184,7 @@ impl Nats {
         }
         let published = self.try_publish_all(messages).await;
         if published.is_err() {
+            // The stream may have been deleted; the next call creates it again.
             self.has_stream.store(false, Ordering::Relaxed);
         }
         published
@@ -238,6 +239,7 @@ impl Nats {
             .headers(headers(message))
             .payload(message.body.clone())
             .message_id(message.id.as_deref().unwrap_or_default())
+            // Fails if another stream has the subject, instead of storing the entry there.
             .expected_stream(&self.settings.stream);
         self.jetstream.send_publish(self.subject(&message.path), publish).await
     }

@@ -112,6 +112,7 @@ impl Relay {
         E: Display,
     {
         loop {
+            // Read before the round: everything stored before the stop is in the last one.
             let is_last = stop.is_cancelled();
             let (wait, is_idle) = match self.round(&deliver, is_last).await {
                 Ok(Round::Nothing) => (self.is_well(), true),
@@ -124,6 +125,7 @@ impl Relay {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = sleep(wait) => {}
+                // Without the lease, each new entry would only cause another query for it.
                 Ok(()) = self.stored.changed(), if is_idle && self.held.is_some() => {}
             }
         }
@@ -166,6 +168,7 @@ impl Relay {
             let from = after.as_ref().map_or("", StreamId::as_str);
             let limit = self.settings.max_entries;
             let page = self.store.sink_page(self.sink, held.through_ms, from, limit).await?;
+            // No stream has anything.
             if page.last.is_none() && after.is_none() {
                 self.note_through(held, began_ms).await?;
                 return Ok(Round::Nothing);
@@ -173,13 +176,16 @@ impl Relay {
             if page.last.is_none() && !is_last {
                 return Ok(Round::News);
             }
+            // The last round begins again with the first stream, until a whole pass finds nothing.
             if page.last.is_none() {
                 began_ms = (self.settings.now_ms)();
             }
             after = page.last;
+            // Delivered before the position is stored: a crash in between repeats entries and never skips one.
             if !page.entries.is_empty() {
                 self.deliver(deliver, page.entries).await?;
             }
+            // Fenced by the epoch: a node that has lost its lease cannot move the position.
             if !self.store.move_sink(self.sink, held.epoch, &page.reached).await? {
                 self.lose_hold();
             }
@@ -214,6 +220,7 @@ impl Relay {
         let early_ms = if self.backoff.is_clear() { lease_ms / 2 } else { 0 };
         if self.held.is_none_or(|held| held.until_ms - early_ms <= now_ms) {
             let hold = self.store.hold_sink(self.sink, self.settings.node, lease_ms).await?;
+            // From before the query: this node never trusts its lease for longer than the store does.
             let until_ms = now_ms.saturating_add(lease_ms);
             self.held = hold.map(|hold| {
                 let SinkHold { through_ms, epoch } = hold;

@@ -115,6 +115,7 @@ impl Webhooks {
     /// Stores events for every subscribed endpoint. An event that exists is not sent again.
     pub async fn emit(&self, events: &[OutgoingEvent]) -> Result<(), StoreError> {
         self.0.store.enqueue_events(events, self.now_ms()).await?;
+        // After the commit: before it, the worker would find nothing.
         self.0.news.notify_one();
         Ok(())
     }
@@ -197,6 +198,7 @@ impl Webhooks {
         let new = secrets::make();
         let sealed = secrets::seal(ring, id, &new, Some(&open.current));
         let until_ms = act.at_ms.saturating_add(ROTATION_MS);
+        // Compares with the old secret: two rotations at once must not each show a secret of which one is lost.
         if !self.0.store.rotate_secret(id, &old.current, &sealed, until_ms, act).await? {
             return Err(EndpointError::Rotated);
         }
@@ -282,6 +284,7 @@ impl Webhooks {
 
 /// The same at every start and on every daemon.
 fn configured_id(name: &str) -> EndpointId {
+    // The prefix keeps these ids apart from hashes for other purposes.
     let hash = Sha256::new().chain_update("rtmsd webhook endpoint ").chain_update(name).finalize();
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash[..16]);

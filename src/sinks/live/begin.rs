@@ -32,6 +32,7 @@ pub(super) async fn first(store: &Store, session: SessionId, begin: Begin) -> Cu
 
 /// The newest entries of streams announced before.
 async fn before(store: &Store, session: SessionId, opened_ms: i64) -> Result<Cursor, StoreError> {
+    // Before the streams: an entry that is stored in between is not skipped.
     let newest = store.newest(session).await?;
     let mut cursor = Cursor::default();
     for stream in store.streams_of(session).await? {

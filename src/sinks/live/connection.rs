@@ -156,6 +156,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     /// Runs until everything is sent or the consumer is gone, then closes.
     pub async fn run(mut self, stop: &CancellationToken) -> CloseReason {
         let over = tokio::select! {
+            // Biased: a stop is seen even while the consumer keeps the other branch busy.
             biased;
             () = stop.cancelled() => CloseReason::Stopped,
             over = self.converse() => over,
@@ -181,6 +182,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 return over;
             }
             let is_ticking = self.voice.is_ticking();
+            // Not biased, so that a flood of frames starves neither pongs nor pings. Every branch is cancel-safe: the
+            // socket keeps a partial message, and `Source::next` says so.
             let step = tokio::select! {
                 item = self.source.next() => self.queue(item),
                 heard = self.socket.next() => self.hear(heard),
@@ -219,6 +222,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 }
             }
             Item::Entry(Followed::End { .. }, _) if self.source.request().session.is_some() => {
+                // Frames and entries take separate ways: the end may overtake the last frames.
                 self.queue_rest()?;
                 self.say(item)?;
                 return Err(CloseReason::Session);
@@ -331,6 +335,7 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(
     reason.truncate(reason.floor_char_boundary(123));
     let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from(reason) };
     if socket.close(Some(frame)).await.is_ok() {
+        // Until the peer's close frame: dropping the socket earlier could reset it before the rest is read.
         while let Some(Ok(_)) = socket.next().await {}
     }
 }

@@ -107,6 +107,7 @@ impl Request {
         session: Option<SessionId>,
     ) -> Result<Self, RequestError> {
         if let Some(name) = asked.keys().find(|name| !NAMES.contains(&name.as_str())) {
+            // The client's own text comes back in the error, so it is bounded.
             return Err(RequestError::UnknownField(name.chars().take(64).collect()));
         }
         let read = Reader(asked);
@@ -286,6 +287,7 @@ impl Reader<'_> {
             );
         }
         let from = match (self.text("from")?.as_deref(), session) {
+            // One session from its start, but all sessions from now: their history may be long.
             (Some("now"), _) | (None, None) => Some(From::Now),
             (Some("start"), _) | (None, Some(_)) => Some(From::Start),
             (Some(text), Some(session)) => {

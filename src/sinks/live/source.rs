@@ -77,6 +77,7 @@ impl Source {
     /// Opens a source; frames are queued from now on.
     pub fn open(live: &Live, request: Request) -> Self {
         let (sender, news) = mpsc::channel(NEWS);
+        // Before the running streams are listed below, so that no frame falls in between.
         let tap = live.hub.tap(request.session, request.wants(), live.buffer_bytes);
         let mut source = Self {
             live: live.clone(),
@@ -128,6 +129,7 @@ impl Source {
             if let Some(item) = self.ready.pop_front() {
                 return item;
             }
+            // Not biased: frames and entries take turns.
             tokio::select! {
                 tapped = self.tap.next() => self.take(tapped),
                 Some((session, followed)) = self.news.recv() => self.note(session, followed),
@@ -161,6 +163,7 @@ impl Source {
         for (medium, count) in Medium::ALL.into_iter().zip(lost).filter(|(_, count)| *count > 0) {
             self.ready.push_back(Item::Dropped(medium, count));
         }
+        // Aborts the followers. Their channel is replaced, because it may hold entries that are sent again.
         self.followers = JoinSet::new();
         (self.sender, self.news) = mpsc::channel(NEWS);
         self.followed.clear();
@@ -193,6 +196,7 @@ impl Source {
     /// Follows a new session when its first stream appears, for a consumer of all sessions.
     fn see(&mut self, stream: &Arc<StreamInfo>) {
         match self.known.get(&stream.stream_id) {
+            // The pointer first: it is the same for almost every frame.
             Some(known) if Arc::ptr_eq(known, stream) || known == stream => {}
             _ => {
                 self.known.insert(stream.stream_id.clone(), Arc::clone(stream));
@@ -308,6 +312,7 @@ impl Source {
         let (live, sender) = (self.live.clone(), self.sender.clone());
         let kinds = self.request.kinds.clone();
         self.followers.spawn(async move {
+            // For the first page only: after a restart, all consumers come back at once.
             let first_read = FIRST_READS.acquire().await;
             let after = first(&live.store, session_id, begin).await;
             let follow = Follow { session_id, after, kinds, reread_every };
@@ -320,6 +325,7 @@ impl Source {
                     return;
                 }
             }
+            // This line moves the permit into the task.
             drop(turn);
         });
     }

@@ -100,6 +100,7 @@ impl Twilio {
         self.mixer.is_mixed(is_mixed && frame.speaker.is_none());
         let speaker = frame.speaker_key();
         if self.voices.len() >= MAX_VOICES && !self.voices.contains_key(&speaker) {
+            // Each voice only loses its resampler's history, which is a click and no gap.
             self.voices.clear();
         }
         let new = || Voice::new(rate_hz, self.sound.rate_hz);
@@ -153,6 +154,7 @@ impl Twilio {
         };
         let media = json!({
             "track": "inbound",
+            // Counts from 1, as text, like all of Twilio's numbers.
             "chunk": (chunk.index + 1).to_string(),
             "timestamp": (chunk.index * CHUNK_MS).to_string(),
             "payload": BASE64.encode(bytes),
@@ -186,7 +188,7 @@ impl Voice {
     }
 }
 
-/// A random account id, because servers expect one of this form.
+/// A placeholder account id, because servers expect one of this form.
 fn account_sid() -> String {
     format!("AC{}", "0".repeat(32))
 }
@@ -204,6 +206,7 @@ fn layout(audio: Option<&EffectiveAudio>) -> Result<(u32, usize), NotL16> {
 /// L16 is little-endian here (section 8.1). Mixes two channels into one.
 fn samples(payload: &[u8], channels: usize) -> Vec<i16> {
     let (samples, _) = payload.as_chunks::<2>();
+    // Half a sample at the end is dropped.
     let samples = samples.iter().map(|bytes| i16::from_le_bytes(*bytes));
     if channels == 1 {
         return samples.collect();

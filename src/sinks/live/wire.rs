@@ -157,6 +157,7 @@ pub(super) fn json_frame(frame: &Frame) -> Bytes {
         text.push_str("\"}");
         Bytes::from(text)
     };
+    // The first consumer encodes; the others share its bytes.
     frame.encoded.json.get_or_init(encode).clone()
 }
 

@@ -73,6 +73,7 @@ async fn publish_news(
             seen.insert(deleted.id);
         }
     }
+    // Only those of the overlap, so the set stays small.
     *published = seen;
     // Everything up to now is published: moving on keeps the next daemon from repeating the last one forever. If
     // another daemon has taken the sink since, it publishes them again.

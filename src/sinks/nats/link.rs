@@ -39,6 +39,7 @@ impl Link {
             .tls_client_config(tls.clone())
             .event_callback(move |event| {
                 log.note(&event);
+                // Unlike `send`, this works without receivers.
                 sender.send_replace(());
                 std::future::ready(())
             });

@@ -51,6 +51,7 @@ impl Media {
                 Some(_) = publishing.join_next() => {}
             }
         }
+        // The streams have ended, so each task ends with its queue.
         while self.nats.link.is_up() && publishing.join_next().await.is_some() {}
         if self.nats.link.is_up()
             && let Err(error) = self.nats.link.client.flush().await
@@ -85,8 +86,10 @@ async fn account_of(store: &Store, session_id: SessionId) -> Option<String> {
 /// in the tap, where an overflow becomes a gap in the ledger.
 async fn next(nats: &Nats, tap: &mut Tap) -> Option<Arc<Frame>> {
     if timeout(PATIENCE, nats.link.up()).await.is_err() {
+        // From now on the tap drops new frames itself and reports them.
         tap.refuse(true);
         tokio::select! {
+            // Biased: a broker that is back wins over dropping another frame.
             biased;
             () = nats.link.up() => tap.refuse(false),
             () = over(nats, tap) => return None,

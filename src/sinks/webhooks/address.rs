@@ -60,6 +60,7 @@ impl AddressPolicy {
         if has_extra || url.fragment().is_some() {
             return Err(UrlError::Extra);
         }
+        // An address in a URL is never resolved, so it is checked here and not when connecting.
         let (is_listed, is_admitted) = match host {
             Host::Domain(name) => (self.lists(name), true),
             Host::Ipv4(address) => {
@@ -81,6 +82,7 @@ impl AddressPolicy {
     pub fn lists(&self, host: &str) -> bool {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         self.names.iter().any(|name| match name.strip_prefix('.') {
+            // With its dot: `.example.com` does not match `badexample.com`.
             Some(_) => host.ends_with(name.as_str()),
             None => host == *name,
         })

@@ -115,6 +115,7 @@ impl Resolve for Admitted {
     fn resolve(&self, name: Name) -> Resolving {
         let (policy, resolver) = (Arc::clone(&self.policy), self.resolver.clone());
         Box::pin(async move {
+            // Port 0: reqwest takes the port of the URL.
             let found = resolver.addresses(name.as_str(), 0).await?.into_iter();
             let is_listed = policy.lists(name.as_str());
             let is_admitted = |found: &SocketAddr| is_listed || policy.admits(found.ip());

@@ -47,6 +47,7 @@ pub fn verdict(status: Option<u16>, attempts: u32, pause_ms: Option<u64>, jitter
     }
     let Some(wait_ms) = wait_ms(attempts, jitter) else { return Verdict::GiveUp };
     let pause_ms = pause_ms.map_or(0, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
+    // Never sooner than planned: the receiver cannot make the daemon hurry.
     Verdict::RetryAfter(wait_ms.max(pause_ms.min(LONGEST_PAUSE_MS)))
 }
 
@@ -58,6 +59,7 @@ pub fn is_hopeless(failing_for_ms: i64) -> bool {
 /// A number from 0 to 1 that differs for every delivery and attempt.
 pub fn jitter(endpoint: &str, event: &str, attempts: u32) -> f64 {
     let parts = [endpoint.as_bytes(), event.as_bytes(), &attempts.to_be_bytes()];
+    // A hash and no random number, so that a test can predict it.
     let hash = parts.iter().fold(Sha256::new(), |hash, part| hash.chain_update(part)).finalize();
     f64::from(u16::from_be_bytes([hash[0], hash[1]])) / f64::from(u16::MAX)
 }

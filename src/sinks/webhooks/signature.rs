@@ -30,6 +30,7 @@ pub fn is_secret(text: &str) -> bool {
 /// The header's value: a signature by each secret, the newest first. An invalid secret signs nothing.
 pub fn sign<S: AsRef<str>>(secrets: &[S], id: &str, timestamp_s: i64, body: &[u8]) -> String {
     let timestamp = timestamp_s.to_string();
+    // The signed content is `id.timestamp.body`.
     let parts = [id.as_bytes(), b".", timestamp.as_bytes(), b".", body];
     let signatures = secrets.iter().filter_map(|secret| key(secret.as_ref())).map(|key| {
         let mac = Hmac::<Sha256>::new_from_slice(&key).expect("an HMAC key has any length");

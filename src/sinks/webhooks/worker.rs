@@ -60,6 +60,7 @@ impl Worker {
 
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut due = interval(self.hooks.0.settings.look_every);
+        // Not `Burst`: after a slow poll, the missed ones would follow at once.
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let hooks = self.hooks.clone();
         let mut store_fails = false;
@@ -70,6 +71,7 @@ impl Worker {
                     if ended.is_err() {
                         tracing::error!("a webhook delivery panicked; it is sent again");
                     }
+                    // One poll for all that have ended: a burst of answers must not cause as many queries.
                     while self.sends.try_join_next().is_some() {}
                 }
                 () = hooks.0.news.notified() => {}
@@ -81,6 +83,7 @@ impl Worker {
             {
                 tracing::warn!(%error, "the store is unavailable; outgoing webhooks wait for it");
             }
+            // Logged once per outage, not once per poll.
             store_fails = looked.is_err();
         }
         self.finish().await;
@@ -90,6 +93,7 @@ impl Worker {
         let all = async { while self.sends.join_next().await.is_some() {} };
         if timeout(LAST_ANSWERS, all).await.is_err() {
             self.broken_off.cancel();
+            // Each task then releases its claim, so that another daemon can send at once.
             while self.sends.join_next().await.is_some() {}
         }
     }
@@ -103,6 +107,7 @@ impl Worker {
         let mut looked = Ok(());
         for id in self.hooks.0.store.endpoints_with_due_deliveries().await? {
             match self.take_up(id).await {
+                // The store is away for every endpoint; other errors concern this one only.
                 Err(error @ StoreError::Unavailable(_)) => return Err(error),
                 Err(error) => looked = Err(error),
                 Ok(()) => {}
@@ -115,6 +120,7 @@ impl Worker {
         let room = self.rooms.entry(id).or_insert_with(|| Arc::new(Semaphore::new(PER_ENDPOINT)));
         let limit = u32::try_from(room.available_permits()).unwrap_or(0);
         if limit == 0 {
+            // Not claimed: a claimed delivery that waits here could not be sent by another daemon.
             return Ok(());
         }
         let room = Arc::clone(room);
@@ -123,6 +129,7 @@ impl Worker {
             // No other task takes permits: as many are free as were counted.
             let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { break };
             let sender = Sender { hooks: self.hooks.clone(), client: self.client.clone() };
+            // The permit moves into the task: an endpoint's slot is free when its delivery is settled.
             self.sends.spawn(sender.deliver(delivery, permit, self.broken_off.clone()));
         }
         Ok(())
@@ -132,6 +139,7 @@ impl Worker {
     async fn check_backlogs(&mut self, now_ms: i64) -> Result<(), StoreError> {
         let store = &self.hooks.0.store;
         let endpoints = store.endpoints().await?;
+        // Safe while requests run: their permits keep the old semaphore alive.
         self.rooms.retain(|id, _| endpoints.iter().any(|stored| stored.endpoint.id == *id));
         for StoredEndpoint { endpoint, .. } in endpoints {
             let is_full = endpoint.status == EndpointStatus::Enabled
@@ -159,6 +167,7 @@ impl Sender {
     ) {
         let store = &self.hooks.0.store;
         let done = match broken_off.run_until_cancelled(self.attempt(&delivery)).await {
+            // Not an attempt: a stop of the daemon must not count as a failure of the endpoint.
             None => store.release_delivery(&delivery).await,
             Some(Ok(tried)) => self.settle(&delivery, tried).await,
             Some(Err(error)) => Err(error),
@@ -193,6 +202,7 @@ impl Sender {
                 let entry = self.hooks.0.store.entry(stream, *seq).await?;
                 Ok(entry.map(|entry| body::of_entry(event, &entry)))
             }
+            // Only a damaged row: entries always have a stream.
             (Content::Entry { .. }, None) => Ok(None),
         }
     }
@@ -204,6 +214,7 @@ impl Sender {
     ) -> Result<Answer, &'static str> {
         let StoredEndpoint { endpoint, secrets } = &delivery.endpoint;
         let settings = &self.hooks.0.settings;
+        // Checked again, because the policy may have changed since the endpoint was created.
         let url = settings.policy.read(&endpoint.url).map_err(|_| "url_refused")?;
         let open = secrets::open(&settings.ring, endpoint.id, secrets).map_err(|error| {
             tracing::error!(endpoint = %endpoint.id, %error,
@@ -213,11 +224,13 @@ impl Sender {
         let now_ms = self.hooks.now_ms();
         let is_previous_good = endpoint.previous_until_ms.is_none_or(|until| now_ms < until);
         let previous = open.previous.filter(|_| is_previous_good);
+        // The current secret first; receivers accept any signature in the list.
         let signers: Vec<_> = std::iter::once(open.current).chain(previous).collect();
         let signers: Vec<&str> = signers.iter().map(|secret| secret.as_str()).collect();
         let (id, timestamp_s) = (&*delivery.event.id, now_ms.div_euclid(1000));
         let signature = signature::sign(&signers, id, timestamp_s, &body);
         let signed = Signed { id, timestamp_s, signature: &signature };
+        // The signature covers these very bytes; the client must not serialize them again.
         self.client.post(url, &signed, body).await.map_err(|error| match error {
             SendError::AddressRefused => "address_refused",
             SendError::NoConnection => "no_connection",
@@ -233,6 +246,7 @@ impl Sender {
         let (store, now_ms) = (&self.hooks.0.store, self.hooks.now_ms());
         let id = delivery.endpoint.endpoint.id;
         let Some(Tried { attempt, pause_ms }) = tried else {
+            // Withdrawn, not failed: the endpoint is not to blame.
             let (status, nothing) = (DeliveryStatus::Withdrawn, Attempt::default());
             return store.settle_delivery(delivery, status, None, &nothing).await.map(drop);
         };
@@ -244,6 +258,7 @@ impl Sender {
             Verdict::RetryAfter(ms) => (DeliveryStatus::Waiting, Some(ms)),
             Verdict::GiveUp | Verdict::Gone => (DeliveryStatus::Failed, None),
         };
+        // Settles only if the claim still holds; a later claim has its own attempt.
         let failing = store.settle_delivery(delivery, status, wait_ms, &attempt).await?;
         if verdict == Verdict::Gone {
             return switch_off(&self.hooks, id, EndpointStatus::Gone, now_ms).await;

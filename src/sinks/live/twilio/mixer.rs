@@ -79,9 +79,11 @@ impl Mixer {
         let begin = even.unwrap_or(begin);
         *place = Place { next: Some(begin + samples.len() as i64), clock: self.clock };
         let skipped = (self.next * chunk - begin).max(0);
+        // The casts fit: everything before `next` is skipped, and a chunk has at most 320 samples.
         for (index, sample) in samples.iter().enumerate().skip(skipped as usize) {
             let offset = begin + index as i64 - self.next * chunk;
             let slot = (offset / chunk) as usize;
+            // Bounded by `JUMP_CHUNKS`.
             while self.waiting.len() <= slot {
                 self.waiting.push_back(vec![0; chunk as usize]);
             }
@@ -89,6 +91,7 @@ impl Mixer {
         }
         let end_ms = at_ms.saturating_add(samples.len() as i64 * 1000 / self.rate_hz);
         self.newest_ms = self.newest_ms.max(end_ms);
+        // The smallest lead is the true one: the network only adds to it.
         self.lead_ms = self.lead_ms.min(now_ms.saturating_sub(at_ms));
     }
 
@@ -108,6 +111,7 @@ impl Mixer {
 
     fn give(&mut self) -> Chunk {
         let sum = self.waiting.pop_front().unwrap_or_else(|| vec![0; self.chunk() as usize]);
+        // Clipped only here: the sum of all voices fits 32 bits.
         let loudest = |sample: i32| sample.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
         let chunk = Chunk { index: self.next, samples: sum.into_iter().map(loudest).collect() };
         self.next += 1;
@@ -124,6 +128,7 @@ impl Mixer {
     }
 
     fn start_again(&mut self, at_ms: i64) {
+        // The next chunk keeps its number, so that timestamps never jump.
         self.origin_ms = Some(at_ms.saturating_sub(self.next * CHUNK_MS));
         self.clock += 1;
         self.waiting.clear();

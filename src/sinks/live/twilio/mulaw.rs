@@ -11,6 +11,7 @@ pub(super) fn encode(sample: i16) -> u8 {
     // The bias ensures that the highest set bit is bit 7 or above.
     let exponent = magnitude.ilog2() - 7;
     let mantissa = (magnitude >> (exponent + 3)) & 0x0f;
+    // All bits are inverted (ITU-T G.711). The casts fit: the exponent is at most 7, the mantissa 15.
     !(sign | (exponent << 4) as u8 | mantissa as u8)
 }
 

@@ -45,6 +45,7 @@ impl Resampler {
 
     fn sample(&self) -> i16 {
         let newest = self.at / self.up;
+        // Only every `up`-th tap meets an input sample; the others meet the zeros between two of them.
         let taps = self.taps.iter().skip(self.at % self.up).step_by(self.up);
         let sum: f32 =
             taps.zip(self.history[..=newest].iter().rev()).map(|(tap, sample)| tap * sample).sum();
