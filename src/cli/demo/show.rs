@@ -137,6 +137,7 @@ impl Show {
         let newest = SessionPage { before: None, limit: 1, status: None };
         loop {
             let sessions = self.store.sessions(&newest).await.unwrap_or_default();
+            // Compared with the start of this run: the data folder may hold the meetings of earlier demos.
             match sessions.into_iter().find(|session| session.updated_at_ms >= self.started_ms) {
                 Some(session) => return session,
                 None => sleep(POLL_INTERVAL).await,
@@ -144,7 +145,6 @@ impl Show {
         }
     }
 
-    // Compared with the start of this run: the data folder may hold the meetings of earlier demos.
     async fn has_ended(&self, session: &Session) -> bool {
         let now = self.store.session(session.id).await;
         matches!(now, Ok(Some(session)) if session.status == SessionStatus::Ended)
@@ -168,8 +168,8 @@ impl Show {
     }
 
     /// The time of an entry in minutes and seconds since the demo started.
-    // The clock may have been set back since the start.
     fn time(&self, entry: &Entry) -> String {
+        // The clock may have been set back since the start.
         let seconds = (entry.at_ms - self.started_ms).max(0) / 1000;
         format!("{:02}:{:02}", seconds / 60, seconds % 60)
     }
