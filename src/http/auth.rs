@@ -48,7 +48,7 @@ impl Caller {
     }
 }
 
-/// Admits a request whose token has the scope that the method needs and is within its rate limit.
+/// Admits a request if its token has the scope that the method needs and is within its rate limit.
 pub async fn require_scope(
     State(state): State<Arc<AppState>>,
     request: Request,
@@ -164,8 +164,8 @@ fn bearer(headers: &HeaderMap) -> Option<Cow<'_, [u8]>> {
         return subprotocols(headers).find_map(token_of_subprotocol);
     };
     let value = value.as_bytes();
-    // The scheme is case-insensitive (RFC 9110, section 11.1).
     let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
+    // The scheme is case-insensitive (RFC 9110, section 11.1).
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii().into())
 }
 

@@ -117,7 +117,7 @@ impl Connections {
         }
     }
 
-    /// Which requests are still admitted. At the limit, closes the connection whose answer has been unread for longest.
+    /// Which requests are still admitted. At the limit, closes the connection with the answer that has been unread longest.
     fn overload(&self) -> Option<Overload> {
         let mut table = self.lock();
         if table.answering >= self.max_requests
@@ -168,7 +168,7 @@ impl Table {
     }
 }
 
-/// The answer whose client has left it unread for longest, beyond the limit.
+/// The answer that has been left unread longest, beyond the limit.
 fn longest_stalled(open: &HashMap<u64, Open>, limit: Duration) -> Option<u64> {
     let answering = open.iter().filter(|(_, connection)| connection.phase == Phase::Answering);
     let stalls = answering.map(|(id, connection)| (connection.reading.stalled_for(), *id));
@@ -211,7 +211,7 @@ impl Slot {
         self.close.cancelled().await;
     }
 
-    /// Starts a request whose head has arrived; tracks the body of the request and of its answer.
+    /// Starts a request when its head has arrived; tracks the body of the request and of its answer.
     pub(super) fn request(&self, body: &impl HttpBody) -> Request {
         let phase = if body.is_end_stream() { Phase::Answering } else { Phase::Receiving };
         // A connection may end its answer before it asks for another frame.
@@ -225,8 +225,8 @@ impl Slot {
 }
 
 impl Drop for Slot {
-    // After `close` the id is gone, and removing it again does nothing.
     fn drop(&mut self) {
+        // After `close` the id is gone, and removing it again does nothing.
         self.connections.lock().remove(self.id);
         self.connections.freed.notify_one();
     }

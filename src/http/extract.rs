@@ -27,6 +27,7 @@ impl<T: PathPart, S: Send + Sync> FromRequestParts<S> for InPath<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        // `ok`: invalid percent-encoding in a path is an unknown id, not a server error.
         let found = RawPathParams::from_request_parts(parts, state).await.ok();
         let own = found.iter().flatten().find(|(name, _)| *name == T::NAME);
         own.and_then(|(_, text)| T::read(text)).map(Self).ok_or_else(T::unknown)
@@ -67,7 +68,6 @@ impl Params {
         self.0.get(name).map(String::as_str)
     }
 
-    // `ok`: invalid percent-encoding in a path is an unknown id, not a server error.
     /// The value of `name`, if present, as `parse` reads it.
     pub(super) fn parsed<T>(
         &self,

@@ -78,7 +78,7 @@ fn open(
     // On the tracker, because hyper's connection task ends with the upgrade and the shutdown would not wait for it.
     state.conversations.spawn(talk);
     let mut response = response.map(|()| Body::empty());
-    // A client that offers protocols fails the handshake unless one is selected (RFC 6455, section 4.1).
+    // A browser that offers subprotocols fails the connection unless one of them is selected.
     if is_offered {
         let protocol = HeaderValue::from_static(SUBPROTOCOL);
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);

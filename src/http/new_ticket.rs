@@ -71,11 +71,11 @@ fn path(body: &[u8]) -> Result<String, ApiError> {
 async fn window_ms(state: &AppState, resource: &Resource) -> Result<i64, ApiError> {
     match resource {
         Resource::LiveAll => Ok(0),
+        // A ticket of a live socket or an event stream is used once: the connection stays open after that.
         Resource::Live(id) | Resource::Events(id) => {
             known_session(&state.store, *id).await.map(|_| 0)
         }
         Resource::Recording(id, name) => {
-            // A ticket of a live socket or an event stream is used once: the connection stays open after that.
             let (_, file) = known_file(&state.store, *id, name).await?;
             Ok(playing_ms(&file).saturating_add(WINDOW_MS).min(LONGEST_WINDOW_MS))
         }

@@ -100,7 +100,7 @@ struct StreamView<'a> {
     media: Option<&'a MediaParams>,
     /// What Zoom sends; null before Zoom has said so.
     effective: Option<&'a MediaParams>,
-    /// The participant whose video a program has chosen.
+    /// The participant that a program has chosen for video.
     video_user_id: Option<UserId>,
     created_at: Option<String>,
     created_at_ms: i64,

@@ -1,4 +1,4 @@
-//! `POST /api/v1/sdk/sessions/{id}/video/subscribe`: chooses the participant whose camera is streamed.
+//! `POST /api/v1/sdk/sessions/{id}/video/subscribe`: chooses which participant's camera is streamed.
 
 use std::sync::Arc;
 

@@ -24,8 +24,8 @@ impl Reading {
     }
 
     /// How long the last frame has been unread; zero when it was read.
-    // `Relaxed`: the value guards nothing, and a stale one only delays a decision.
     pub(super) fn stalled_for(&self) -> Duration {
+        // `Relaxed`: the value guards nothing, and a stale one only delays a decision.
         match self.unread_since.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
             since => Duration::from_millis((self.now_ms() + 1).saturating_sub(since)),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// A socket whose writes fail when the peer reads nothing for a while: a stalled reader must not hold a connection and
+/// A socket that fails a write when the peer reads nothing for a while: a stalled reader must not hold a connection and
 /// its buffers indefinitely.
 pub struct StallTimeout<S> {
     socket: S,

@@ -125,9 +125,9 @@ impl ApiToken {
         if token.len() > MAX_TOKEN_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("needs a token of printable ASCII without spaces after the colon");
         }
+        // Split after the second colon, because a token itself may contain `#`.
         let (scopes, bound) = match parts.next().map(|rest| rest.split_once('#').ok_or(rest)) {
             None => (vec![Scope::Read, Scope::Control], None),
-            // Split after the second colon, because a token itself may contain `#`.
             Some(Err(scopes)) => (read_scopes(scopes)?, None),
             Some(Ok((scopes, ids))) => (read_scopes(scopes)?, Some(read_installations(ids)?)),
         };

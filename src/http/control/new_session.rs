@@ -95,8 +95,8 @@ fn meeting_id(product: Option<Product>, value: Option<&Value>) -> Result<String,
             .ok_or_else(|| invalid("meeting_id", "must be the id of the session or engagement"));
     }
     let text = match value {
-        // `to_string` of a fraction or a negative number contains a character that is no digit.
         Some(Value::String(text)) => text.replace([' ', '-'], ""),
+        // `to_string` of a fraction or a negative number contains a character that is no digit.
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     };
