@@ -186,8 +186,8 @@ fn push(out: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 /// Formats a time as `01:02:03.004`, with more digits for the hours if needed.
-// Never negative: `line` clamps both times.
 fn clock(ms: i64, point: char) -> String {
+    // Never negative: `line` clamps both times.
     let (hours, minutes) = (ms / 3_600_000, ms / 60_000 % 60);
     format!("{hours:02}:{minutes:02}:{:02}{point}{:03}", ms / 1000 % 60, ms % 1000)
 }
