@@ -55,7 +55,7 @@ pub struct Settings {
     pub subject_prefix: String,
     /// The name of the JetStream stream.
     pub stream: String,
-    /// The media whose frames are published.
+    /// The media with frames to publish.
     pub media: MediaSet,
     /// The most bytes of queued frames of one stream while the broker is away or slow.
     pub media_buffer_bytes: usize,

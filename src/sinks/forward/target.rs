@@ -56,7 +56,7 @@ impl Targets {
 
     /// Whether this address, to which the host resolved, may be dialled.
     pub fn allows_address(&self, host: &str, address: IpAddr) -> bool {
-        // Exact names only: a suffix admits names whose owner could point them at a private address.
+        // Exact names only: the owner of a name below a suffix could point it at a private address.
         is_public(address) || self.names.iter().any(|name| name == host)
     }
 }

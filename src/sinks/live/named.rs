@@ -16,7 +16,7 @@ use crate::store::Store;
 
 /// How often idle sessions are looked up, because another replica may write their entries.
 const POLL_INTERVAL: Duration = Duration::from_secs(30);
-/// Ended sessions whose rest a consumer gets at a time.
+/// The most ended sessions that a consumer gets the rest of at a time.
 const ENDED_AT_ONCE: usize = 4;
 
 /// A named session that has ended or has entries after the consumer's cursor.

@@ -330,7 +330,7 @@ pub(super) fn underway(recording: &Recording, meta: &RecordingMeta) -> Vec<Recor
         first_ms: None,
         last_ms: None,
     };
-    // Pictures are many files, whose names follow at the end.
+    // Pictures are many files; their names follow at the end.
     meta.tracks.iter().filter(|note| note.kind.extension().is_some()).map(file).collect()
 }
 

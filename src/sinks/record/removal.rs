@@ -1,4 +1,4 @@
-//! Removes the files of a recording that is to be deleted, and puts off one whose files cannot be removed.
+//! Removes the files of a recording that is to be deleted, and puts off a deletion if files cannot be removed.
 
 use std::io;
 use std::sync::Arc;

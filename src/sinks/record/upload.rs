@@ -55,7 +55,7 @@ pub(super) async fn complete(shared: Arc<Shared>, spool: Arc<Spool>, meta: Recor
     }
 }
 
-/// Resumes a recording whose spool was considered lost.
+/// Resumes a recording after its spool was considered lost.
 async fn taken_up(shared: &Shared, recording: &Recording) -> RecordingStatus {
     let (from, to) = match recording.finished_at_ms {
         None => (RecordingStatus::Failed, RecordingStatus::Recording),

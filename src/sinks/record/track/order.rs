@@ -17,8 +17,8 @@ const MAX_WAITING: usize = 64;
 /// How many frames are remembered, to recognize repetitions.
 const MAX_PASSED: usize = 128;
 
-/// A frame of audio whose time differs by less than this, and by less than its own length, from the end of the previous
-/// one follows it without a seam: a lost frame leaves a hole of its length.
+/// A frame of audio follows the previous one without a seam if its time differs from the end of that one by less than
+/// this, and by less than its own length: a lost frame leaves a hole of its length.
 const MAX_JITTER_MS: u64 = 60;
 
 /// How far a file may run ahead of the clock when more audio arrives than time passes. Audio beyond that is dropped. The
