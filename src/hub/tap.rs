@@ -48,6 +48,12 @@ impl Total {
     pub(super) fn new(max_bytes: usize) -> Self {
         Self { bytes: AtomicUsize::new(0), max_bytes }
     }
+
+    /// The bytes that are queued now.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
 }
 
 /// An item that a tap returns.
@@ -118,11 +124,10 @@ impl Tap {
 
 impl Drop for Tap {
     fn drop(&mut self) {
-        self.queue.is_refusing.store(true, Ordering::Relaxed);
-        // The order matters: refuse first, then count what is queued, then clear it; `is_closed`
-        // only after the count, because the stream collects the count once it sees the flag.
-        self.queue.leave_out(self.queue.waiting());
-        self.queue.lock().clear();
+        // Counted and closed under one lock: an item pushed meanwhile is either among these or refused.
+        let unread = self.queue.lock().close();
+        self.queue.leave_out(unread);
+        // Only after the count, because the stream collects the count once it sees the flag.
         self.queue.is_closed.store(true, Ordering::Release);
         self.settled();
         if let Some(place) = &self.place {
@@ -154,6 +159,8 @@ struct Waiting {
     dropped: [u64; Medium::ALL.len()],
     /// The sink's total over all its queues; none for a live consumer.
     total: Option<Arc<Total>>,
+    /// Whether the reader is gone: nothing may be queued, because nothing would take it out of the total.
+    is_closed: bool,
 }
 
 impl Waiting {
@@ -186,9 +193,21 @@ impl Waiting {
         }
     }
 
-    fn clear(&mut self) {
+    /// Refuses every further item, empties the queue, and returns the frames that were in it.
+    fn close(&mut self) -> LeftOuts {
+        self.is_closed = true;
+        let unread = self.frames();
         self.waiting.clear();
         self.shrink(self.bytes);
+        unread
+    }
+
+    fn frames(&self) -> LeftOuts {
+        let frame = |item: &Tapped| match item {
+            Tapped::Frame(frame) => Some(LeftOut::of(frame)),
+            _ => None,
+        };
+        self.waiting.iter().filter_map(frame).collect()
     }
 
     fn forget(&mut self, stream: &StreamId) {
@@ -254,7 +273,7 @@ impl TapQueue {
         wants.media.contains(frame.medium) && wants.speakers.takes(frame.speaker())
     }
 
-    /// Queues an item; never waits. Returns false when a frame was refused. Older frames that make room for it are
+    /// Queues an item; never waits. Returns false when it was refused. Older frames that make room for it are
     /// recorded as dropped.
     pub(super) fn push(&self, item: Tapped) -> bool {
         let is_frame = matches!(item, Tapped::Frame(_));
@@ -263,6 +282,9 @@ impl TapQueue {
         }
         let mut dropped = LeftOuts::default();
         let mut waiting = self.lock();
+        if waiting.is_closed {
+            return false;
+        }
         waiting.push(item);
         while waiting.is_over(self.max_bytes)
             && let Some(frame) = waiting.drop_oldest()
@@ -301,12 +323,7 @@ impl TapQueue {
 
     /// The frames that are still queued.
     fn waiting(&self) -> LeftOuts {
-        let waiting = self.lock();
-        let frame = |item: &Tapped| match item {
-            Tapped::Frame(frame) => Some(LeftOut::of(frame)),
-            _ => None,
-        };
-        waiting.waiting.iter().filter_map(frame).collect()
+        self.lock().frames()
     }
 
     /// Waits until the sink has settled the frames it took. If it does not in time, the queued frames count as dropped.

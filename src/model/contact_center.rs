@@ -32,7 +32,27 @@ pub struct ContactCenterParty {
     pub queue_name: Option<String>,
 }
 
+impl ContactCenterParty {
+    fn text_bytes(&self) -> usize {
+        let texts = [
+            &self.channel_id,
+            &self.mode,
+            &self.user_id,
+            &self.display_name,
+            &self.phone_number,
+            &self.queue_id,
+            &self.queue_name,
+        ];
+        texts.into_iter().flatten().map(String::len).sum()
+    }
+}
+
 impl ContactCenterEvent {
+    /// The size of its texts in bytes.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.participant.as_ref().map_or(0, ContactCenterParty::text_bytes) + self.raw.bytes()
+    }
+
     /// The event's party as a speaker, named by display name or else by role; none when it has neither channel nor
     /// user.
     pub fn speaker(&self) -> Option<Speaker> {

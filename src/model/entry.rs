@@ -263,7 +263,7 @@ impl RawJson {
     }
 
     /// An upper bound of its size in memory.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         // Always the maximum: a parsed value has no cheap measure.
         if self.0.is_null() { 0 } else { Self::MAX_BYTES }
     }
@@ -287,13 +287,16 @@ impl EntryBody {
                 let files = chat.files.iter().map(|file| length(&file.id) + length(&file.name));
                 let deleted = chat.deleted_file_ids.iter().map(String::len);
                 let extras = files.chain(deleted).sum::<usize>();
-                chat.text.len() + length(&chat.user_name) + ids + extras
+                let session = chat.session.as_ref().map_or(0, |session| length(&session.id));
+                let receiver = chat.receiver.as_ref().map_or(0, |who| length(&who.user_name));
+                chat.text.len() + length(&chat.user_name) + ids + extras + session + receiver
             }
             EntryBody::ChatGroup(group) => {
                 let members = group.members.iter().map(|member| length(&member.user_name));
-                members.sum::<usize>() + group.raw.bytes()
+                let names = length(&group.group_id) + length(&group.group_name);
+                members.sum::<usize>() + names + group.raw.bytes()
             }
-            EntryBody::ContactCenterEvent(event) => event.raw.bytes(),
+            EntryBody::ContactCenterEvent(event) => event.text_bytes(),
             EntryBody::ParticipantJoined(person)
             | EntryBody::ParticipantLeft(person)
             | EntryBody::ActiveSpeaker(person)
@@ -303,6 +306,7 @@ impl EntryBody {
             | EntryBody::VideoSubscription { person, .. } => length(&person.user_name),
             EntryBody::SessionState { rtms_session_id, .. } => rtms_session_id.len(),
             EntryBody::LinkDown { cause, .. } => cause.len(),
+            EntryBody::Ended { detail, .. } => length(detail),
             EntryBody::SharingStopped {}
             | EntryBody::FirstPacket {}
             | EntryBody::StreamState { .. }
@@ -313,8 +317,7 @@ impl EntryBody {
             | EntryBody::HandedOver { .. }
             | EntryBody::NotKept { .. }
             | EntryBody::Gap { .. }
-            | EntryBody::Summary { .. }
-            | EntryBody::Ended { .. } => 0,
+            | EntryBody::Summary { .. } => 0,
         }
     }
 
@@ -390,6 +393,30 @@ impl EntryKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ContactCenterParty;
+
+    #[test]
+    fn every_text_of_an_entry_counts_towards_its_size() {
+        let detail = Some("x".repeat(100));
+        let ended = EntryBody::Ended { outcome: "failed".into(), reason: None, detail };
+        assert_eq!(ended.text_bytes(), 100);
+        let party = ContactCenterParty {
+            display_name: Some("x".repeat(200)),
+            queue_name: Some("x".repeat(50)),
+            ..ContactCenterParty::default()
+        };
+        let (participant, raw) = (Some(party), RawJson::default());
+        let event = ContactCenterEvent { code: 8, name: None, participant, raw };
+        assert_eq!(EntryBody::ContactCenterEvent(Box::new(event)).text_bytes(), 250);
+        let group = ChatGroupEvent {
+            change: ChatGroupChange::Created,
+            group_id: Some("x".repeat(20)),
+            group_name: Some("x".repeat(30)),
+            members: Vec::new(),
+            raw: RawJson::default(),
+        };
+        assert_eq!(EntryBody::ChatGroup(Box::new(group)).text_bytes(), 50);
+    }
 
     #[test]
     fn the_kind_in_json_is_the_kind_of_the_column() {

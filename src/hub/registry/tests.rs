@@ -121,6 +121,19 @@ fn frames_that_a_sink_drops_or_refuses_are_reported() {
     assert!(!fanout.offer(&frame(&fanout, 5, 7, b"e")));
 }
 
+#[test]
+fn a_sink_that_left_keeps_no_bytes_of_its_total() {
+    let registry = Registry::default();
+    let total = Arc::new(Total::new(PLENTY));
+    let queue = Arc::new(TapQueue::of_sink(wants(Medium::Audio), PLENTY, Arc::clone(&total)));
+    let tap = Tap::new(Arc::clone(&queue), None);
+    let mut fanout = fanout(&registry, vec![queue]);
+    assert!(fanout.offer(&frame(&fanout, 1, 7, &[0; 1000])));
+    drop(tap);
+    fanout.over(true);
+    assert_eq!(total.bytes(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_waits_for_its_sinks_up_to_a_limit() {
     let registry = Registry::default();
