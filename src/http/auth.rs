@@ -137,7 +137,11 @@ fn trail_of(request: &Request) -> Trail {
 
 /// The scope that a method needs. Methods that no route has need `read` only: they are refused after this.
 fn scope_of(method: &Method) -> Scope {
-    if [Method::POST, Method::DELETE].contains(method) { Scope::Control } else { Scope::Read }
+    if [Method::POST, Method::PATCH, Method::DELETE].contains(method) {
+        Scope::Control
+    } else {
+        Scope::Read
+    }
 }
 
 /// Authenticates a request. A request without a token does not count as a wrong guess.

@@ -162,7 +162,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             over = self.converse() => over,
         };
         tracing::debug!(?over, "a live connection has ended");
-        if over != CloseReason::Left {
+        if over == CloseReason::Left {
+            // The answer to a client's Close is queued until the next flush (RFC 6455, section 5.5.1).
+            let _ = timeout(CLOSE_LIMIT, self.socket.flush()).await;
+        } else {
             self.close(&over).await;
         }
         over

@@ -83,7 +83,7 @@ fn plain(item: &Item, frame: impl Fn(&Frame) -> Message) -> Option<Message> {
         Item::Frame(one) => frame(one),
         Item::Dropped(medium, count) => Message::text(wire::dropped(*medium, *count)),
         Item::Running(stream) => Message::text(wire::stream(stream, false)),
-        Item::CloseReason(stream) => Message::text(wire::stream(stream, true)),
+        Item::Over(stream) => Message::text(wire::stream(stream, true)),
         Item::Entry(Followed::Entry { cursor, entry }, _) => {
             Message::text(wire::entry(cursor, entry))
         }

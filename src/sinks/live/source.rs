@@ -46,7 +46,7 @@ pub enum Item {
     /// The stream has started or changed.
     Running(Arc<StreamInfo>),
     /// The stream has stopped running here.
-    CloseReason(Arc<StreamInfo>),
+    Over(Arc<StreamInfo>),
     Entry(Followed, SessionId),
     /// An internal error.
     Failed,
@@ -209,7 +209,7 @@ impl Source {
     }
 
     fn over(&mut self, stream: &StreamId) {
-        self.ready.extend(self.known.remove(stream).map(Item::CloseReason));
+        self.ready.extend(self.known.remove(stream).map(Item::Over));
     }
 
     /// Reacts to a change of streams.

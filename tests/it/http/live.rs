@@ -270,6 +270,16 @@ async fn a_stop_of_the_daemon_closes_with_1001() {
 }
 
 #[tokio::test]
+async fn a_consumer_that_closes_gets_its_close_answered() {
+    let server = start().await;
+    let stream = server.start_stream(MEETING, "s1").await;
+    let mut socket = open(&server, &stream, "?media=audio").await;
+    assert_eq!(socket.text().await["type"], "hello");
+    socket.send_close().await;
+    assert_eq!(socket.next().await, Heard::Close(1000, String::new()));
+}
+
+#[tokio::test]
 async fn live_consumers_count_as_subscribers() {
     let server = start().await;
     let stream = server.start_stream(MEETING, "s1").await;

@@ -114,6 +114,10 @@ impl WebSocket {
     }
 
     pub(crate) async fn close(mut self) {
+        self.send_close().await;
+    }
+
+    pub(crate) async fn send_close(&mut self) {
         self.send(CLOSE, &1000_u16.to_be_bytes()).await;
     }
 
