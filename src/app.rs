@@ -2,6 +2,7 @@
 
 mod parts;
 mod settings;
+mod sinks;
 mod upkeep;
 
 use std::sync::Arc;
@@ -35,11 +36,11 @@ use crate::seal::KeyRing;
 use crate::sessions::{Leases, Supervisor, supervisor};
 use crate::sinks::forward::Forwards;
 use crate::sinks::live::Live;
-use crate::sinks::nats::{Nats, NatsError};
+use crate::sinks::nats::NatsError;
+use crate::sinks::record::Recordings;
 use crate::sinks::record::target::PlaceError;
-use crate::sinks::record::{Recorder, Recordings};
-use crate::sinks::relay;
 use crate::sinks::webhooks::Webhooks;
+use crate::sinks::{Context, Runner, Stops, relay};
 use crate::store::{Store, StoreError};
 use crate::tls::{TlsError, client_config};
 use crate::zoom::api::Api;
@@ -51,7 +52,8 @@ use crate::zoom::retry_policy;
 use crate::zoom::signature::WebhookKey;
 use crate::zoom::token::Tokens;
 
-use self::parts::{Parts, WebhookRelay};
+use self::parts::Parts;
+use self::sinks::Sinks;
 
 /// The most connections to `ADMIN_ADDR`.
 const ADMIN_CONNECTIONS: usize = 64;
@@ -86,19 +88,21 @@ pub struct App {
     pub tokens: Tokens,
     pub recordings: Recordings,
     pub webhooks: Webhooks,
+    forwards: Arc<Forwards>,
+    live: Live,
     installer: Installer,
     ticket_keys: TicketKeys,
     answer_keys: KeyRing,
     control: Arc<Control>,
-    nats: Option<Arc<Nats>>,
     config: Config,
     node: NodeId,
     writer: Writer,
     supervisor: Supervisor,
-    recorder: Recorder,
+    runners: Vec<Box<dyn Runner>>,
     on_change: mpsc::Sender<StreamId>,
-    network: Network,
     admin: Option<TcpListener>,
+    /// Ends live subscribers and forwards. Cancelled right after the daemon's stop.
+    draining: CancellationToken,
     /// Stops the streams. Cancelled right after the daemon's stop.
     stop_streams: CancellationToken,
 }
@@ -112,29 +116,32 @@ impl App {
         leases: Leases,
         resolver: Resolver,
     ) -> Result<Self, AppError> {
-        let token_keys = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
+        let ring = config.install.token_keys.clone().ok_or(AppError::NoTokenKeys)?;
         let tls = client_config(config.ca_file.as_deref())?;
         let rtms_tls = client_config(config.rtms_ca_file.as_deref())?;
         let network = Network::new(Arc::clone(&tls), resolver, config.proxy.clone());
         let zoom = ZoomClient::new(&network);
-        let nats = match config.nats.clone() {
-            Some(settings) => Some(Nats::connect(settings, &tls).await?),
-            None => None,
-        };
         let store = Store::open(&config.database).await?;
         let (hub, writer) =
             Hub::new(store.clone(), config.max_subscribers, settings::writer(&config));
-        let (recordings, recorder) =
-            Recordings::new(&config.recordings, store.clone(), &hub, &network, clock::now_ms)?;
+        let node = NodeId(Uuid::new_v4());
+        let context = Context {
+            store: store.clone(),
+            hub: Arc::clone(&hub),
+            network: network.clone(),
+            node,
+            relay: relay::Settings::default(),
+            now_ms: clock::now_ms,
+        };
+        let draining = CancellationToken::new();
+        let Sinks { recordings, webhooks, forwards, live, runners } =
+            sinks::build(&config, &context, &ring, draining.clone()).await?;
         let oauth = OAuth::new(zoom.clone(), config.install.oauth.clone());
-        let (ring, configured) = (token_keys, config.install.configured.clone());
+        let configured = config.install.configured.clone();
         let tokens =
             Tokens::new(store.clone(), ring.clone(), oauth.clone(), configured, clock::now_ms);
-        let webhooks = Webhooks::new(store.clone(), settings::webhooks(&config, &ring));
-        webhooks.configure(&config.webhooks.endpoints).await?;
         let (ticket_keys, answer_keys) = (TicketKeys::new(&ring), ring.clone());
         let installer = Installer::new(store.clone(), ring, oauth, tokens.clone(), clock::now_ms);
-        let node = NodeId(Uuid::new_v4());
         let streams =
             settings::streams(&config, node, timings, leases, network.with_websocket_tls(rtms_tls));
         let client_id = config.client.id.clone();
@@ -150,19 +157,20 @@ impl App {
             tokens,
             recordings,
             webhooks,
+            forwards,
+            live,
             installer,
             ticket_keys,
             answer_keys,
             control,
-            nats,
             config,
             node,
             writer,
             supervisor,
-            recorder,
+            runners,
             on_change,
-            network,
             admin: None,
+            draining,
             stop_streams,
         })
     }
@@ -180,12 +188,18 @@ impl App {
             grace: self.config.shutdown_grace,
             ..Limits::default()
         };
-        let (stop_http, state) = (CancellationToken::new(), self.state(stop.clone()));
+        let (stop_http, state) = (CancellationToken::new(), self.state());
         // Sinks start before the streams, so that they miss no first frame.
         let stop_sinks = CancellationToken::new();
         let parts = Parts { counters: Arc::clone(&state.counters) };
-        let mut sinks = self.sinks(&parts, &stop_sinks);
-        sinks.spawn(parts.recorder(self.recorder, &stop_sinks));
+        let mut sinks = JoinSet::new();
+        for runner in self.runners {
+            let stop = match runner.stops() {
+                Stops::WithSubscribers => &self.draining,
+                Stops::AfterStreams => &stop_sinks,
+            };
+            sinks.spawn(parts.sink(runner, stop));
+        }
         let mut background = JoinSet::new();
         background.spawn(self.writer.run());
         background.spawn(parts.retention(self.store.clone(), self.config.retention));
@@ -194,7 +208,6 @@ impl App {
         background.spawn(parts.refusals(Arc::clone(&state.refusals), self.store.clone()));
         let mut control = tokio::spawn(parts.control(Arc::clone(&self.control), &stop));
         let mut streams = tokio::spawn(self.supervisor.run());
-        let mut forwards = tokio::spawn(parts.forwards(Arc::clone(&state.forwards), &stop));
         let (requests, conversations) = (state.requests.clone(), state.conversations.clone());
         let refusals = Arc::clone(&state.refusals);
         let health = self.admin.map(|admin| (admin, health_router(&state)));
@@ -216,12 +229,12 @@ impl App {
             _ = &mut streams => Some("streams"),
             _ = &mut http => Some("http"),
             _ = &mut control => Some("control"),
-            _ = &mut forwards => Some("forwards"),
             _ = background.join_next() => Some("store writer"),
             Some(_) = sinks.join_next() => Some("a sink"),
         };
         // After an early end, every other part must stop as if asked.
         stop.cancel();
+        self.draining.cancel();
         self.stop_streams.cancel();
         finished(streams).await;
         hand_over(&self.hub, &self.store, self.node).await;
@@ -233,8 +246,7 @@ impl App {
         finished(http).await;
         finished(control).await;
         conversations.close();
-        let consumers = async { tokio::join!(finished(forwards), conversations.wait()) };
-        if timeout(LAST_STEP, consumers).await.is_err() {
+        if timeout(LAST_STEP, conversations.wait()).await.is_err() {
             tracing::warn!(conversations = conversations.len(), "live consumers are cut");
         }
         requests.close();
@@ -252,39 +264,7 @@ impl App {
         ended_early.map_or(Ok(()), |part| Err(AppError::Part(part)))
     }
 
-    /// Starts the sinks of stored entries: outgoing webhooks, and NATS if it is configured.
-    fn sinks(&self, parts: &Parts, stop: &CancellationToken) -> JoinSet<()> {
-        let mut sinks = JoinSet::new();
-        let settings = relay::Settings::new(self.node, clock::now_ms);
-        let relay = WebhookRelay {
-            store: self.store.clone(),
-            hub: Arc::clone(&self.hub),
-            settings: settings.clone(),
-            webhooks: self.webhooks.clone(),
-        };
-        sinks.spawn(parts.webhook_relay(relay, stop));
-        sinks.spawn(parts.webhook_sender(self.webhooks.clone(), self.network.clone(), stop));
-        if let Some(nats) = self.nats.clone() {
-            let runner = nats.runner(self.store.clone(), &self.hub, settings);
-            sinks.spawn(parts.nats(runner, stop));
-        }
-        sinks
-    }
-
-    fn live(&self, stop: CancellationToken) -> Live {
-        Live {
-            hub: Arc::clone(&self.hub),
-            store: self.store.clone(),
-            stop,
-            buffer_bytes: self.config.live_buffer_bytes,
-            now_ms: clock::now_ms,
-        }
-    }
-
-    fn state(&self, draining: CancellationToken) -> Arc<AppState> {
-        let live = self.live(draining.clone());
-        let (targets, network) = (self.config.targets.clone(), self.network.for_named_hosts());
-        let forwards = Arc::new(Forwards::new(live.clone(), targets, network, clock::now_ms));
+    fn state(&self) -> Arc<AppState> {
         Arc::new(AppState {
             store: self.store.clone(),
             hub: Arc::clone(&self.hub),
@@ -318,10 +298,10 @@ impl App {
             counters: Arc::new(Counters::default()),
             documents: Documents::default(),
             readiness: Readiness::default(),
-            forwards,
-            live,
+            forwards: Arc::clone(&self.forwards),
+            live: self.live.clone(),
             conversations: TaskTracker::new(),
-            draining,
+            draining: self.draining.clone(),
             requests: TaskTracker::new(),
         })
     }

@@ -51,6 +51,10 @@ impl Network {
         Self { resolver: self.resolver.separate(), proxy: Arc::default(), ..self.clone() }
     }
 
+    pub fn tls(&self) -> &ClientConfig {
+        &self.tls
+    }
+
     pub fn resolver(&self) -> &Resolver {
         &self.resolver
     }

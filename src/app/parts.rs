@@ -13,18 +13,9 @@ use super::upkeep;
 use crate::config::Retention;
 use crate::control::Control;
 use crate::http::{Counters, Refusals};
-use crate::hub::Hub;
-use crate::net::Network;
-use crate::sinks::forward::Forwards;
-use crate::sinks::nats;
-use crate::sinks::record::Recorder;
-use crate::sinks::relay::{self, Relay, Relayed};
-use crate::sinks::webhooks::Webhooks;
+use crate::sinks::Runner;
 use crate::store::Store;
 use crate::zoom::token::Tokens;
-
-/// The sink name under which the relay of outgoing webhooks keeps its positions.
-const WEBHOOKS_SINK: &str = "webhooks";
 
 /// Builds the parts that are restarted after a panic. The stream supervisor, the HTTP server and the store's writer are
 /// not among them: the daemon exits without one of those, and its next start continues the work.
@@ -32,42 +23,12 @@ pub(super) struct Parts {
     pub counters: Arc<Counters>,
 }
 
-/// Relays stored entries to the outgoing webhooks.
-pub(super) struct WebhookRelay {
-    pub store: Store,
-    pub hub: Arc<Hub>,
-    pub settings: relay::Settings,
-    pub webhooks: Webhooks,
-}
-
 type Part = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Parts {
-    pub(super) fn recorder(&self, recorder: Recorder, stop: &CancellationToken) -> Part {
+    pub(super) fn sink(&self, sink: Box<dyn Runner>, stop: &CancellationToken) -> Part {
         let until = stop.clone();
-        self.part("recorder", stop, recorder, move |recorder| Box::pin(recorder.run(until.clone())))
-    }
-
-    pub(super) fn webhook_relay(&self, relay: WebhookRelay, stop: &CancellationToken) -> Part {
-        let until = stop.clone();
-        self.part("webhook_relay", stop, relay, move |relay| Box::pin(relay.run(until.clone())))
-    }
-
-    pub(super) fn webhook_sender(
-        &self,
-        webhooks: Webhooks,
-        network: Network,
-        stop: &CancellationToken,
-    ) -> Part {
-        let until = stop.clone();
-        self.part("webhook_sender", stop, webhooks, move |webhooks| {
-            Box::pin(webhooks.clone().run(network.clone(), until.clone()))
-        })
-    }
-
-    pub(super) fn nats(&self, runner: nats::Runner, stop: &CancellationToken) -> Part {
-        let until = stop.clone();
-        self.part("nats", stop, runner, move |runner| Box::pin(runner.run(until.clone())))
+        self.part(sink.name(), stop, sink, move |sink| sink.run(until.clone()))
     }
 
     pub(super) fn control(&self, control: Arc<Control>, stop: &CancellationToken) -> Part {
@@ -75,10 +36,6 @@ impl Parts {
         self.part("control", stop, control, move |control| {
             Box::pin(Arc::clone(control).run(until.clone()))
         })
-    }
-
-    pub(super) fn forwards(&self, forwards: Arc<Forwards>, stop: &CancellationToken) -> Part {
-        self.part("forwards", stop, forwards, |forwards| Box::pin(Arc::clone(forwards).run()))
     }
 
     pub(super) fn retention(&self, store: Store, retention: Retention) -> Part {
@@ -122,16 +79,6 @@ impl Parts {
         start: impl for<'a> Fn(&'a mut S) -> Running<'a> + Send + 'static,
     ) -> Part {
         Box::pin(keep_running(name, Arc::clone(&self.counters), stop.clone(), state, start))
-    }
-}
-
-impl WebhookRelay {
-    async fn run(&self, stop: CancellationToken) {
-        let emit = |entries: Vec<Relayed>| async move {
-            self.webhooks.emit_entries(entries.iter().map(|relayed| &relayed.entry)).await
-        };
-        let relay = Relay::new(self.store.clone(), &self.hub, WEBHOOKS_SINK, self.settings.clone());
-        relay.run(stop, emit).await;
     }
 }
 

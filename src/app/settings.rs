@@ -65,8 +65,7 @@ pub(super) fn webhooks(config: &Config, ring: &KeyRing) -> webhooks::Settings {
     webhooks::Settings {
         ring: ring.clone(),
         policy: Arc::clone(&config.webhooks.policy),
-        look_every: WEBHOOKS_POLL_INTERVAL,
-        now_ms: clock::now_ms,
+        poll_interval: WEBHOOKS_POLL_INTERVAL,
     }
 }
 

@@ -9,6 +9,7 @@ use super::credentials::unescaped;
 use super::read::Reader;
 use crate::model::MediaSet;
 use crate::secret::Secret;
+use crate::sinks::broker::FrameSettings;
 use crate::sinks::nats::{Login, Settings};
 
 const URL_FORM: &str = "nats://host:port or tls://host:port, with user:password@ before the first host where they are needed; several of \
@@ -33,8 +34,7 @@ pub(super) fn nats(read: &mut Reader<'_>) -> Option<Option<Settings>> {
         credentials,
         subject_prefix: subject_prefix?,
         stream: stream?,
-        media: media?,
-        media_buffer_bytes: usize::try_from(buffer?).ok()?,
+        frames: FrameSettings { media: media?, buffer_bytes: usize::try_from(buffer?).ok()? },
     }))
 }
 

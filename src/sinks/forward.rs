@@ -11,6 +11,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -21,6 +22,7 @@ pub use self::target::{TargetError, Targets};
 
 use self::dial::dial;
 use super::live::{CloseReason, Connection, DeliveryAcks, Live, Request, Source};
+use super::{Context, Runner, Stops};
 use crate::hub::{Entrant, Permit};
 use crate::model::{Cursor, Forward, ForwardId, SessionId};
 use crate::net::Network;
@@ -64,10 +66,17 @@ pub enum Doing {
     Done,
 }
 
+/// The settings of forwards.
+pub struct Settings {
+    pub targets: Targets,
+    pub live: Live,
+}
+
 /// The forwards of this daemon.
 pub struct Forwards {
     live: Live,
     targets: Targets,
+    /// For hosts that users of the API name.
     network: Network,
     /// The wall clock, Unix milliseconds.
     now_ms: fn() -> i64,
@@ -87,12 +96,43 @@ struct Running {
     idle_since: Option<Instant>,
 }
 
-impl Forwards {
-    /// `network` is for hosts that users of the API name.
-    pub fn new(live: Live, targets: Targets, network: Network, now_ms: fn() -> i64) -> Self {
-        Self { live, targets, network, now_ms, running: Mutex::default(), news: Notify::new() }
+/// Builds the sink. It stops with the live subscribers, when `live` does.
+pub fn build(settings: Settings, context: &Context) -> (Arc<Forwards>, Box<dyn Runner>) {
+    let Settings { targets, live } = settings;
+    let forwards = Arc::new(Forwards {
+        live,
+        targets,
+        network: context.network.for_named_hosts(),
+        now_ms: context.now_ms,
+        running: Mutex::default(),
+        news: Notify::new(),
+    });
+    let task = ForwardTasks { forwards: Arc::clone(&forwards), tasks: JoinSet::new() };
+    (forwards, Box::new(task))
+}
+
+/// Owns every forward's task.
+struct ForwardTasks {
+    forwards: Arc<Forwards>,
+    tasks: JoinSet<()>,
+}
+
+impl Runner for ForwardTasks {
+    fn name(&self) -> &'static str {
+        "forwards"
     }
 
+    fn stops(&self) -> Stops {
+        Stops::WithSubscribers
+    }
+
+    /// After a panic the forwards' own tasks continue.
+    fn run(&mut self, stop: CancellationToken) -> BoxFuture<'_, ()> {
+        Box::pin(self.forwards.run(&mut self.tasks, stop))
+    }
+}
+
+impl Forwards {
     /// Checks that a URL may be forwarded to.
     pub fn check(&self, url: &str) -> Result<(), TargetError> {
         self.targets.endpoint(url).map(drop)
@@ -108,16 +148,14 @@ impl Forwards {
         running.get(&id).map_or(Doing::Waiting, |running| running.doing.borrow().clone())
     }
 
-    /// Runs this daemon's forwards until it stops.
-    pub async fn run(self: Arc<Self>) {
-        let mut tasks = JoinSet::new();
+    async fn run(self: &Arc<Self>, tasks: &mut JoinSet<()>, stop: CancellationToken) {
         let mut changes = self.live.hub.changes();
-        while !self.live.stop.is_cancelled() {
-            if let Err(error) = self.reconcile(&mut tasks).await {
+        while !stop.is_cancelled() {
+            if let Err(error) = self.reconcile(tasks).await {
                 tracing::warn!(%error, "cannot read the forwards; trying again");
             }
             tokio::select! {
-                () = self.live.stop.cancelled() => {}
+                () = stop.cancelled() => {}
                 () = self.news.notified() => {}
                 // Sleeps inside the branch, so that a burst of changes causes one poll.
                 Ok(()) = changes.changed() => sleep(LOOK_PAUSE).await,

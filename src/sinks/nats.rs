@@ -4,13 +4,11 @@
 //! published again after a crash, the broker or the consumer drops the copy. Frames are published once, to current
 //! subscribers.
 
-mod deletions;
 mod link;
-mod media;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::client;
@@ -18,29 +16,21 @@ use async_nats::jetstream::context::{
     CreateStreamError, PublishAckFuture, PublishError, PublishErrorKind,
 };
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::{self, Context, ErrorCode, stream};
+use async_nats::jetstream::{self, ErrorCode, stream};
 use async_nats::{ConnectError, HeaderMap};
 use rustls::ClientConfig;
 use thiserror::Error;
-use tokio_util::sync::CancellationToken;
 
 use self::link::Link;
-use self::media::Media;
+use super::broker::{Broker, FrameSettings, runner};
 use super::message::{DELETED, ENTRIES, Message};
-use super::relay::{self, Relay, Relayed};
-use crate::hub::{Frame, Hub, SinkLimits, Wants};
-use crate::model::MediaSet;
+use super::{Context, Runner};
 use crate::secret::Secret;
-use crate::store::Store;
 
-/// The name of the relay's positions.
-const NAME: &str = "nats";
 /// A copy of an entry that is published later than this is stored again; its id still identifies it.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// How long a stream that rtmsd creates keeps entries.
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// The most bytes of queued frames, for all streams together.
-const MAX_MEDIA_BYTES: usize = 512 * 1024 * 1024;
 /// How long to wait for one answer of JetStream; less than the relay's timeout of a delivery.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -55,10 +45,7 @@ pub struct Settings {
     pub subject_prefix: String,
     /// The name of the JetStream stream.
     pub stream: String,
-    /// The media with frames to publish.
-    pub media: MediaSet,
-    /// The most bytes of queued frames of one stream while the broker is away or slow.
-    pub media_buffer_bytes: usize,
+    pub frames: FrameSettings,
 }
 
 /// How the daemon authenticates to the broker.
@@ -82,107 +69,41 @@ pub enum NatsError {
     Publish(#[from] PublishError),
 }
 
-/// Counts since the start.
-#[derive(Debug, Default)]
-pub struct Counts {
-    pub entries: AtomicU64,
-    pub frames: AtomicU64,
-    /// Dropped frames: the broker was away or slow for too long, or they were too large for it.
-    pub frames_dropped: AtomicU64,
-    /// Entries published without their body, and frames not published, because of the broker's `max_payload`.
-    pub too_large: AtomicU64,
+/// Connects to NATS in the background, and again whenever the connection is lost. The sink has no handle, because
+/// nothing calls it.
+pub async fn build(settings: Settings, context: &Context) -> Result<Box<dyn Runner>, NatsError> {
+    let frames = settings.frames;
+    let nats = Nats::connect(settings, context.network.tls()).await?;
+    Ok(runner(Arc::new(nats), frames, context))
 }
 
-/// The sink.
+/// The broker.
 pub struct Nats {
     link: Link,
-    jetstream: Context,
+    jetstream: jetstream::Context,
     settings: Settings,
-    counts: Counts,
+    /// Whether a message that was too large has been logged.
+    has_warned: AtomicBool,
     /// The JetStream stream existed when last checked, and nothing has failed since.
     has_stream: AtomicBool,
 }
 
-/// Publishes the daemon's entries and frames.
-pub struct Runner {
-    nats: Arc<Nats>,
-    store: Store,
-    hub: Arc<Hub>,
-    settings: relay::Settings,
-    media: Media,
-}
+impl Broker for Nats {
+    type Error = NatsError;
 
-impl Runner {
-    /// Publishes until `stop`, then publishes the rest if the broker is reachable. Can run again after a panic.
-    pub async fn run(&mut self, stop: CancellationToken) {
-        let Self { nats, store, hub, settings, media } = self;
-        let (deletions_to, settings) = (Arc::clone(nats), settings.clone());
-        let deletions =
-            deletions::publish(deletions_to, store.clone(), settings.clone(), stop.clone());
-        let relay = Relay::new(store.clone(), hub, NAME, settings);
-        let deliver = |entries| {
-            let nats = Arc::clone(nats);
-            async move { nats.deliver(entries).await }
-        };
-        tokio::join!(relay.run(stop.clone(), deliver), media.run(stop), deletions);
-    }
-}
+    const NAME: &'static str = "nats";
 
-impl Nats {
-    /// Does not wait for the broker: the connection is established in the background, and again whenever it is lost.
-    pub async fn connect(settings: Settings, tls: &ClientConfig) -> Result<Arc<Self>, NatsError> {
-        let link = Link::connect(&settings, tls).await?;
-        let jetstream =
-            jetstream::ContextBuilder::new().timeout(ACK_TIMEOUT).build(link.client.clone());
-        let (counts, has_stream) = (Counts::default(), AtomicBool::new(false));
-        Ok(Arc::new(Self { link, jetstream, settings, counts, has_stream }))
-    }
-
-    /// Returns the publisher. Streams that start after this call are published from their first frame on.
-    pub fn runner(
-        self: Arc<Self>,
-        store: Store,
-        hub: &Arc<Hub>,
-        settings: relay::Settings,
-    ) -> Runner {
-        let wants = Wants { media: self.settings.media, ..Wants::default() };
-        let streams = hub.sink(
-            move |_| (!wants.media.is_empty()).then(|| wants.clone()),
-            SinkLimits { each_bytes: self.settings.media_buffer_bytes, all_bytes: MAX_MEDIA_BYTES },
-        );
-        let media = Media::new(Arc::clone(&self), store.clone(), streams);
-        Runner { nats: self, store, hub: Arc::clone(hub), settings, media }
-    }
-
-    pub fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    /// Publishes that the stored data of `subject`, the id of a `scope` such as `session`, was deleted at `at_ms`, to
-    /// the JetStream stream of the entries. May be called again after an error: duplicates are dropped.
-    pub async fn publish_deleted(
-        &self,
-        scope: &str,
-        subject: &str,
-        at_ms: i64,
-    ) -> Result<(), NatsError> {
-        self.publish_all(vec![Message::of_deletion(scope, subject, at_ms)]).await
-    }
-
-    async fn deliver(&self, entries: Vec<Relayed>) -> Result<(), NatsError> {
-        let count = entries.len() as u64;
-        self.publish_all(entries.iter().map(Message::of_entry).collect()).await?;
-        self.counts.entries.fetch_add(count, Ordering::Relaxed);
-        Ok(())
+    fn is_up(&self) -> bool {
+        self.link.is_up()
     }
 
     /// Sends all of them before it waits for the first acknowledgement.
-    async fn publish_all(&self, messages: Vec<Message>) -> Result<(), NatsError> {
+    async fn publish(&self, messages: Vec<Message>) -> Result<(), NatsError> {
         // Messages to a disconnected broker would also be queued in the client, and be sent twice.
-        if !self.link.is_up() {
+        if !self.is_up() {
             return Err(NatsError::Away);
         }
-        let published = self.try_publish_all(messages).await;
+        let published = self.publish_all(messages).await;
         if published.is_err() {
             // The stream may have been deleted; the next call creates it again.
             self.has_stream.store(false, Ordering::Relaxed);
@@ -190,7 +111,35 @@ impl Nats {
         published
     }
 
-    async fn try_publish_all(&self, messages: Vec<Message>) -> Result<(), NatsError> {
+    async fn publish_frame(&self, message: Message) -> bool {
+        let (subject, headers) = (self.subject(&message.path), headers(&message));
+        let published = self.link.client.publish_with_headers(subject, headers, message.body).await;
+        if let Err(error) = &published
+            && error.kind() == client::PublishErrorKind::MaxPayloadExceeded
+        {
+            self.warn_too_large("a frame is too large for the broker; it is dropped");
+        }
+        published.is_ok()
+    }
+
+    async fn flush(&self) {
+        if let Err(error) = self.link.client.flush().await {
+            tracing::warn!(%error, "could not flush; the last frames may not have reached NATS");
+        }
+    }
+}
+
+impl Nats {
+    /// Does not wait for the broker.
+    pub async fn connect(settings: Settings, tls: &ClientConfig) -> Result<Self, NatsError> {
+        let link = Link::connect(&settings, tls).await?;
+        let jetstream =
+            jetstream::ContextBuilder::new().timeout(ACK_TIMEOUT).build(link.client.clone());
+        let (has_warned, has_stream) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { link, jetstream, settings, has_warned, has_stream })
+    }
+
+    async fn publish_all(&self, messages: Vec<Message>) -> Result<(), NatsError> {
         self.ensure_stream().await?;
         let mut sent = Vec::with_capacity(messages.len());
         for message in messages {
@@ -214,7 +163,7 @@ impl Nats {
             Err(error) if is_too_large(&error) => {}
             other => return other.map(Some),
         }
-        self.note_too_large(
+        self.warn_too_large(
             "an entry is too large for the broker: it is published without its body",
         );
         match self.start(&message.clone().without_body()).await {
@@ -225,7 +174,7 @@ impl Nats {
 
     /// Publishes a message that the broker accepts and the stream rejects.
     async fn publish_bare(&self, message: Message) -> Result<(), NatsError> {
-        self.note_too_large(
+        self.warn_too_large(
             "an entry is too large for the stream: it is published without its body",
         );
         match self.start(&message.without_body()).await?.await {
@@ -244,28 +193,10 @@ impl Nats {
         self.jetstream.send_publish(self.subject(&message.path), publish).await
     }
 
-    /// False if the broker rejects it.
-    async fn publish_frame(&self, frame: &Frame, account_id: Option<&str>) -> bool {
-        let message = Message::of_frame(frame, account_id);
-        let (subject, headers) = (self.subject(&message.path), headers(&message));
-        match self.link.client.publish_with_headers(subject, headers, message.body).await {
-            Ok(()) => {
-                self.counts.frames.fetch_add(1, Ordering::Relaxed);
-                true
-            }
-            Err(error) => {
-                if error.kind() == client::PublishErrorKind::MaxPayloadExceeded {
-                    self.note_too_large("a frame is too large for the broker; it is dropped");
-                }
-                false
-            }
-        }
-    }
-
-    fn note_too_large(&self, what: &'static str) {
-        if self.counts.too_large.fetch_add(1, Ordering::Relaxed) == 0 {
+    fn warn_too_large(&self, what: &'static str) {
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
             let max_payload = self.link.client.max_payload();
-            tracing::warn!(max_payload, "{what}; further ones are counted and not logged");
+            tracing::warn!(max_payload, "{what}; further ones are not logged");
         }
     }
 

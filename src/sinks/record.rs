@@ -34,14 +34,14 @@ use tokio::sync::{Notify, OnceCell, Semaphore};
 use self::disk_quota::DiskQuota;
 use self::finalize::blocking;
 use self::layout::Layout;
-pub use self::recorder::Recorder;
+use self::recorder::Recorder;
 use self::spool::Spool;
 use self::target::{Access, Content, Place, PlaceError, Target, TargetError, read_file};
-use crate::hub::{Hub, SinkLimits, Wants};
+use super::{Context, Runner};
+use crate::hub::{SinkLimits, Wants};
 use crate::model::{
     MediaSet, Medium, RecordedFile, Recording, RecordingStatus, SessionId, StreamRecord,
 };
-use crate::net::Network;
 use crate::store::{Store, StoreError};
 
 /// The field of a session's media parameters that selects what is recorded.
@@ -114,38 +114,35 @@ struct Shared {
     now_ms: fn() -> i64,
 }
 
-impl Recordings {
-    /// Returns the handle and the recorder, which must run for anything to be recorded.
-    pub fn new(
-        settings: &Settings,
-        store: Store,
-        hub: &Hub,
-        network: &Network,
-        now_ms: fn() -> i64,
-    ) -> Result<(Self, Recorder), PlaceError> {
-        let shared = Arc::new(Shared {
-            store,
-            target: Target::open(&settings.place, settings.access, network)?,
-            target_name: settings.place.name(),
-            layout: Arc::new(settings.layout.clone()),
-            spools: settings.spools.clone(),
-            spool: OnceCell::new(),
-            quota: DiskQuota::new(
-                settings.spools.clone(),
-                settings.spool_bytes,
-                settings.stream_percent,
-            ),
-            finishes: Semaphore::new(FINISHES_AT_ONCE),
-            uploads: Semaphore::new(UPLOADS_AT_ONCE),
-            writes: Semaphore::new(WRITES_AT_ONCE),
-            wake: Notify::new(),
-            now_ms,
-        });
-        let media = settings.media;
-        let streams = hub.sink(move |stream| wants(stream, media), QUEUES);
-        Ok((Self(Arc::clone(&shared)), Recorder::new(shared, streams)))
-    }
+/// Builds the sink. Streams that start after this call are recorded from their first frame on.
+pub fn build(
+    settings: &Settings,
+    context: &Context,
+) -> Result<(Recordings, Box<dyn Runner>), PlaceError> {
+    let shared = Arc::new(Shared {
+        store: context.store.clone(),
+        target: Target::open(&settings.place, settings.access, &context.network)?,
+        target_name: settings.place.name(),
+        layout: Arc::new(settings.layout.clone()),
+        spools: settings.spools.clone(),
+        spool: OnceCell::new(),
+        quota: DiskQuota::new(
+            settings.spools.clone(),
+            settings.spool_bytes,
+            settings.stream_percent,
+        ),
+        finishes: Semaphore::new(FINISHES_AT_ONCE),
+        uploads: Semaphore::new(UPLOADS_AT_ONCE),
+        writes: Semaphore::new(WRITES_AT_ONCE),
+        wake: Notify::new(),
+        now_ms: context.now_ms,
+    });
+    let media = settings.media;
+    let streams = context.hub.sink(move |stream| wants(stream, media), QUEUES);
+    Ok((Recordings(Arc::clone(&shared)), Box::new(Recorder::new(shared, streams))))
+}
 
+impl Recordings {
     /// Requests the deletion of all recordings of a session: they are no longer listed, and their files are removed
     /// soon, on any machine. Returns how many there were.
     pub async fn delete(&self, session: SessionId) -> Result<u64, StoreError> {

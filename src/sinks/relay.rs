@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::hub::Hub;
+use super::Context;
 use crate::model::{NodeId, StreamId, ms};
 use crate::rtms::backoff::{Backoff, rng};
 use crate::store::{SinkHold, Store, StoreError};
@@ -28,31 +28,26 @@ const NOTE_THROUGH_EVERY_MS: i64 = 60 * 1_000;
 
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub node: NodeId,
     /// How long a node holds a sink without renewing; then another node may take it.
     pub lease: Duration,
     /// How often the store is polled without a signal, because other replicas store entries too.
-    pub look_every: Duration,
+    pub poll_interval: Duration,
+    /// How often the store is polled for deletions. Nothing signals them.
+    pub deletions_poll_interval: Duration,
     /// A delivery that takes longer has failed. Less than half of `lease`, or two nodes could deliver the same.
     pub deliver_timeout: Duration,
     /// The most entries in one delivery.
     pub max_entries: u32,
-    /// The seed of the jitter of waits after a failure.
-    pub seed: u64,
-    pub now_ms: fn() -> i64,
 }
 
-impl Settings {
-    pub fn new(node: NodeId, now_ms: fn() -> i64) -> Self {
+impl Default for Settings {
+    fn default() -> Self {
         Self {
-            node,
             lease: Duration::from_secs(20),
-            look_every: Duration::from_secs(1),
+            poll_interval: Duration::from_secs(1),
+            deletions_poll_interval: Duration::from_secs(5),
             deliver_timeout: Duration::from_secs(8),
             max_entries: 1000,
-            // A node's number is random.
-            seed: node.0.as_u64_pair().1,
-            now_ms,
         }
     }
 }
@@ -65,7 +60,9 @@ pub struct Relay {
     store: Store,
     stored: watch::Receiver<()>,
     sink: &'static str,
+    node: NodeId,
     settings: Settings,
+    now_ms: fn() -> i64,
     held: Option<Held>,
     backoff: Backoff,
     rng: SmallRng,
@@ -98,9 +95,20 @@ enum RelayError {
 impl Relay {
     /// Creates the relay of the sink with this name, which must stay the same because it identifies the positions. When
     /// it first runs, it begins with entries stored from then on.
-    pub fn new(store: Store, hub: &Hub, sink: &'static str, settings: Settings) -> Self {
-        let (backoff, rng) = (Backoff::default(), rng(settings.seed));
-        Self { store, stored: hub.stored(), sink, settings, held: None, backoff, rng }
+    pub fn new(context: &Context, sink: &'static str) -> Self {
+        let Context { store, hub, node, relay, now_ms, .. } = context;
+        Self {
+            store: store.clone(),
+            stored: hub.stored(),
+            sink,
+            node: *node,
+            settings: relay.clone(),
+            now_ms: *now_ms,
+            held: None,
+            backoff: Backoff::default(),
+            // A node's number is random.
+            rng: rng(node.0.as_u64_pair().1),
+        }
     }
 
     /// Passes entries to `deliver` until `stop`, then the rest unless that fails. Entries that `deliver` rejects are
@@ -130,7 +138,7 @@ impl Relay {
             }
         }
         if self.held.is_some()
-            && let Err(error) = self.store.release_sink(self.sink, self.settings.node).await
+            && let Err(error) = self.store.release_sink(self.sink, self.node).await
         {
             tracing::warn!(%error, sink = self.sink, "could not release a sink's lease; it expires by itself");
         }
@@ -141,7 +149,7 @@ impl Relay {
             tracing::info!(sink = self.sink, "entries are relayed again");
             self.backoff.clear();
         }
-        self.settings.look_every
+        self.settings.poll_interval
     }
 
     fn has_failed(&mut self, error: &RelayError) -> Duration {
@@ -163,7 +171,7 @@ impl Relay {
         E: Display,
     {
         let mut after: Option<StreamId> = None;
-        let mut began_ms = (self.settings.now_ms)();
+        let mut began_ms = (self.now_ms)();
         while let Some(held) = self.hold().await? {
             let from = after.as_ref().map_or("", StreamId::as_str);
             let limit = self.settings.max_entries;
@@ -178,7 +186,7 @@ impl Relay {
             }
             // The last round begins again with the first stream, until a whole pass finds nothing.
             if page.last.is_none() {
-                began_ms = (self.settings.now_ms)();
+                began_ms = (self.now_ms)();
             }
             after = page.last;
             // Delivered before the position is stored: a crash in between repeats entries and never skips one.
@@ -215,11 +223,11 @@ impl Relay {
     /// `None` while another node has the sink. A node that cannot deliver lets its lease expire, because another may be
     /// able to.
     async fn hold(&mut self) -> Result<Option<Held>, StoreError> {
-        let now_ms = (self.settings.now_ms)();
+        let now_ms = (self.now_ms)();
         let lease_ms = ms(self.settings.lease);
         let early_ms = if self.backoff.is_clear() { lease_ms / 2 } else { 0 };
         if self.held.is_none_or(|held| held.until_ms - early_ms <= now_ms) {
-            let hold = self.store.hold_sink(self.sink, self.settings.node, lease_ms).await?;
+            let hold = self.store.hold_sink(self.sink, self.node, lease_ms).await?;
             // From before the query: this node never trusts its lease for longer than the store does.
             let until_ms = now_ms.saturating_add(lease_ms);
             self.held = hold.map(|hold| {

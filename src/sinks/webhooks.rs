@@ -17,6 +17,7 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -28,17 +29,20 @@ use zeroize::Zeroizing;
 use self::address::{AddressPolicy, UrlError};
 pub use self::secrets::rotate_keys;
 use self::worker::Worker;
+use super::relay::{Relay, Relayed};
+use super::{Context, Runner};
 use crate::model::{
     AuditRow, EndpointId, EndpointSource, EndpointStatus, Entry, EventKind, OutgoingEvent,
     WebhookEndpoint,
 };
-use crate::net::Network;
 use crate::seal::{KeyRing, OpenError};
 use crate::secret::Secret;
 use crate::store::{
     EndpointChange, LoggedDelivery, NewEndpoint, Store, StoreError, StoredEndpoint,
 };
 
+/// The name in logs, and of the relay's positions in the store.
+const NAME: &str = "webhooks";
 /// The most endpoints: each has a few requests at a time of its own, and this bounds them all.
 pub const MAX_ENDPOINTS: u32 = 50;
 /// How long the previous secret also signs after a rotation.
@@ -50,9 +54,7 @@ pub struct Settings {
     pub ring: KeyRing,
     pub policy: Arc<AddressPolicy>,
     /// How often the store is polled for due deliveries, because other daemons write some too.
-    pub look_every: Duration,
-    /// The wall clock, Unix milliseconds.
-    pub now_ms: fn() -> i64,
+    pub poll_interval: Duration,
 }
 
 /// An endpoint of `WEBHOOKS_OUT`.
@@ -98,20 +100,46 @@ pub struct Webhooks(Arc<Inner>);
 struct Inner {
     store: Store,
     settings: Settings,
+    now_ms: fn() -> i64,
     /// Notified when this process stores an event.
     news: Notify,
 }
 
+/// Builds the sink. Its task emits the events of stored entries and sends what is due.
+pub fn build(settings: Settings, context: &Context) -> (Webhooks, Box<dyn Runner>) {
+    let (store, now_ms) = (context.store.clone(), context.now_ms);
+    let webhooks = Webhooks(Arc::new(Inner { store, settings, now_ms, news: Notify::new() }));
+    let worker = Worker::new(webhooks.clone(), &context.network);
+    let task = Task { webhooks: webhooks.clone(), context: context.clone(), worker };
+    (webhooks, Box::new(task))
+}
+
+struct Task {
+    webhooks: Webhooks,
+    context: Context,
+    worker: Worker,
+}
+
+impl Runner for Task {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    /// Requests that run at the stop are cancelled after a while, and are due again.
+    fn run(&mut self, stop: CancellationToken) -> BoxFuture<'_, ()> {
+        let webhooks = &self.webhooks;
+        let emit = move |entries: Vec<Relayed>| async move {
+            webhooks.emit_entries(entries.iter().map(|relayed| &relayed.entry)).await
+        };
+        let relay = Relay::new(&self.context, NAME);
+        let send = self.worker.run(stop.clone());
+        Box::pin(async move {
+            tokio::join!(relay.run(stop, emit), send);
+        })
+    }
+}
+
 impl Webhooks {
-    pub fn new(store: Store, settings: Settings) -> Self {
-        Self(Arc::new(Inner { store, settings, news: Notify::new() }))
-    }
-
-    /// Sends due deliveries until `stop`. Requests that run then are cancelled after a while, and are due again.
-    pub async fn run(self, network: Network, stop: CancellationToken) {
-        Worker::new(self, &network).run(stop).await;
-    }
-
     /// Stores events for every subscribed endpoint. An event that exists is not sent again.
     pub async fn emit(&self, events: &[OutgoingEvent]) -> Result<(), StoreError> {
         self.0.store.enqueue_events(events, self.now_ms()).await?;
@@ -244,7 +272,7 @@ impl Webhooks {
     }
 
     fn now_ms(&self) -> i64 {
-        (self.0.settings.now_ms)()
+        (self.0.now_ms)()
     }
 
     async fn stored(&self, id: EndpointId) -> Result<StoredEndpoint, EndpointError> {

@@ -1,5 +1,6 @@
 //! What leaves the daemon.
 
+mod broker;
 mod nats;
 mod relay;
 mod webhooks;

@@ -6,8 +6,6 @@ use std::time::Duration;
 use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event};
 use rustls::ClientConfig;
-use tokio::sync::watch;
-use tokio::time::timeout;
 
 use super::{Login, NatsError, Settings};
 
@@ -15,13 +13,10 @@ use super::{Login, NatsError, Settings};
 const CLIENT_QUEUE: usize = 256;
 /// The interval of pings: a silent broker is noticed after three of them.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// How often the connection's state is checked, in case its event was lost.
-const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The connection to the broker, which may be lost and restored.
 pub(super) struct Link {
     pub client: Client,
-    events: watch::Receiver<()>,
 }
 
 impl Link {
@@ -29,7 +24,6 @@ impl Link {
         settings: &Settings,
         tls: &ClientConfig,
     ) -> Result<Self, NatsError> {
-        let (sender, events) = watch::channel(());
         let log = Log::default();
         let options = ConnectOptions::new()
             .name("rtmsd")
@@ -39,8 +33,6 @@ impl Link {
             .tls_client_config(tls.clone())
             .event_callback(move |event| {
                 log.note(&event);
-                // Unlike `send`, this works without receivers.
-                sender.send_replace(());
                 std::future::ready(())
             });
         let mut options = match &settings.login {
@@ -53,22 +45,11 @@ impl Link {
         if let Some(file) = &settings.credentials {
             options = options.credentials_file(file).await.map_err(NatsError::Credentials)?;
         }
-        Ok(Self { client: options.connect(&settings.servers).await?, events })
+        Ok(Self { client: options.connect(&settings.servers).await? })
     }
 
     pub(super) fn is_up(&self) -> bool {
         self.client.connection_state() == State::Connected
-    }
-
-    /// Waits until the broker is connected.
-    pub(super) async fn up(&self) {
-        let mut events = self.events.clone();
-        while !self.is_up() {
-            // A timeout or the end of the events does not mean that the broker is connected.
-            if let Ok(Err(_)) = timeout(POLL_INTERVAL, events.changed()).await {
-                std::future::pending().await
-            }
-        }
     }
 }
 

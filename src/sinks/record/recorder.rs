@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -18,6 +19,7 @@ use super::stream_recorder::{StopCause, record};
 use super::upload::complete;
 use crate::hub::{SinkStream, StreamInfo, Tap};
 use crate::model::{RecordingId, RecordingStatus};
+use crate::sinks::Runner;
 use crate::store::StoreError;
 
 /// How often to poll for streams that ended elsewhere and for deletions.
@@ -32,7 +34,7 @@ const LAST_FRAMES: Duration = Duration::from_secs(5);
 const DELETED_AT_ONCE: u32 = 16;
 
 /// Owns every recording's task.
-pub struct Recorder {
+pub(super) struct Recorder {
     shared: Arc<Shared>,
     streams: mpsc::UnboundedReceiver<SinkStream>,
     /// Recordings of streams that run here.
@@ -47,6 +49,17 @@ pub struct Recorder {
     /// Recordings of another daemon were moved into the spool, and may be missing in `idle`.
     has_adopted: bool,
     seen_at: Option<Instant>,
+}
+
+impl Runner for Recorder {
+    fn name(&self) -> &'static str {
+        "recorder"
+    }
+
+    /// Uploads that are not finished continue after the next start. After a panic the recordings' own tasks continue.
+    fn run(&mut self, stop: CancellationToken) -> BoxFuture<'_, ()> {
+        Box::pin(self.record_all(stop))
+    }
 }
 
 impl Recorder {
@@ -65,9 +78,7 @@ impl Recorder {
         }
     }
 
-    /// Runs until `stop`, which comes after all streams have ended. Uploads that are not finished continue after the
-    /// next start. After a panic it can run again: the recordings' own tasks continue.
-    pub async fn run(&mut self, stop: CancellationToken) {
+    async fn record_all(&mut self, stop: CancellationToken) {
         self.find_what_was_left().await;
         let mut look = interval(POLL_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);

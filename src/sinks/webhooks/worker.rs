@@ -58,8 +58,9 @@ impl Worker {
         }
     }
 
-    pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut due = interval(self.hooks.0.settings.look_every);
+    /// Sends due deliveries until `stop`. After a panic it can run again: running requests continue.
+    pub(super) async fn run(&mut self, stop: CancellationToken) {
+        let mut due = interval(self.hooks.0.settings.poll_interval);
         // Not `Burst`: after a slow poll, the missed ones would follow at once.
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let hooks = self.hooks.clone();
@@ -89,7 +90,7 @@ impl Worker {
         self.finish().await;
     }
 
-    async fn finish(mut self) {
+    async fn finish(&mut self) {
         let all = async { while self.sends.join_next().await.is_some() {} };
         if timeout(LAST_ANSWERS, all).await.is_err() {
             self.broken_off.cancel();

@@ -19,13 +19,14 @@ use rtmsd::model::{MediaSet, Outcome, StopReason, StreamId, StreamRecord};
 use rtmsd::rtms::params::Params;
 use rtmsd::seal::KeyRing;
 use rtmsd::secret::Secret;
-use rtmsd::sinks::forward::{Forwards, Targets};
+use rtmsd::sinks::forward::{self, Targets};
 use rtmsd::sinks::live::Live;
 use rtmsd::sinks::record::layout::Layout;
 use rtmsd::sinks::record::target::{Access, Place};
 use rtmsd::sinks::record::{self, Recordings};
+use rtmsd::sinks::webhooks;
 use rtmsd::sinks::webhooks::address::AddressPolicy;
-use rtmsd::sinks::webhooks::{self, Webhooks};
+use rtmsd::sinks::{Context, Runner};
 use rtmsd::store::{Location, Store};
 use rtmsd::zoom::Credentials;
 use rtmsd::zoom::api::Api;
@@ -45,6 +46,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::support::client::{Answer, TIMEOUT, exchange, head};
 use crate::support::network::network;
+use crate::support::sinks::context;
 
 /// The clock of these tests is fixed at the time of the documented signature.
 pub(crate) const NOW_S: i64 = 1_732_313_172;
@@ -54,6 +56,8 @@ pub(crate) struct Server {
     pub address: SocketAddr,
     pub state: Arc<AppState>,
     pub changes: mpsc::Receiver<StreamId>,
+    /// The task of outgoing webhooks, which runs only if a test starts it.
+    pub webhook_sender: Option<Box<dyn Runner>>,
     stop: CancellationToken,
     serving: JoinHandle<()>,
     writing: JoinHandle<()>,
@@ -115,7 +119,7 @@ impl Default for Wiring {
 }
 
 /// Recordings that never run.
-fn recordings(store: &Store, hub: &Hub, folder: &Path) -> Recordings {
+fn recordings(context: &Context, folder: &Path) -> Recordings {
     let settings = record::Settings {
         media: MediaSet::default(),
         place: Place::Folder(folder.join("recordings")),
@@ -125,7 +129,7 @@ fn recordings(store: &Store, hub: &Hub, folder: &Path) -> Recordings {
         stream_percent: 100,
         access: Access::Owner,
     };
-    Recordings::new(&settings, store.clone(), hub, &network(), || 0).expect("a folder").0
+    record::build(&settings, context).expect("a folder").0
 }
 
 impl Server {
@@ -149,7 +153,8 @@ impl Server {
         let (hub, writer) = Hub::new(store.clone(), ALL_SUBSCRIBERS, settings);
         let writing = tokio::spawn(writer.run());
         let (control, installer) = zoom_side(&store, &wiring);
-        let recordings = recordings(&store, &hub, folder.path());
+        let context = Context { now_ms, ..context(&store, Arc::clone(&hub), 1) };
+        let recordings = recordings(&context, folder.path());
         let draining = CancellationToken::new();
         let targets = Targets::new(vec!["127.0.0.1".into()], true);
         let live = Live {
@@ -159,8 +164,9 @@ impl Server {
             buffer_bytes: LIVE_BUFFER_BYTES,
             now_ms,
         };
-        let forwards = Forwards::new(live.clone(), targets, network(), now_ms);
-        let webhooks = Webhooks::new(store.clone(), webhook_settings(now_ms));
+        let forward_settings = forward::Settings { targets, live: live.clone() };
+        let (forwards, _) = forward::build(forward_settings, &context);
+        let (webhooks, webhook_sender) = webhooks::build(webhook_settings(), &context);
         let state = Arc::new(AppState {
             store,
             hub,
@@ -192,7 +198,7 @@ impl Server {
             now_ms,
             on_change,
             draining,
-            forwards: Arc::new(forwards),
+            forwards,
             live,
             conversations: TaskTracker::new(),
             counters: Arc::new(Counters::default()),
@@ -203,7 +209,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let serving = tokio::spawn(serve(listener, router(state.clone()), limits, stop.clone()));
-        Self { address, state, changes, stop, serving, writing, folder }
+        let webhook_sender = Some(webhook_sender);
+        Self { address, state, changes, webhook_sender, stop, serving, writing, folder }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -328,12 +335,11 @@ fn ring() -> KeyRing {
 }
 
 /// Settings that allow outgoing webhooks to loopback.
-pub(crate) fn webhook_settings(now_ms: fn() -> i64) -> webhooks::Settings {
+fn webhook_settings() -> webhooks::Settings {
     webhooks::Settings {
         ring: ring(),
         policy: Arc::new(AddressPolicy::parse("127.0.0.1").expect("a policy")),
-        look_every: Duration::from_millis(20),
-        now_ms,
+        poll_interval: Duration::from_millis(20),
     }
 }
 

@@ -7,20 +7,19 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use rtmsd::clock::now_ms;
 use rtmsd::hub::{Feed, Hub, WriterSettings};
 use rtmsd::model::{Medium, Outcome, StopReason, StreamRecord, UnreadableMessages};
-use rtmsd::net::Network;
 use rtmsd::rtms::message::{self, Message};
 use rtmsd::rtms::params::{Effective, Params};
+use rtmsd::sinks::record;
 use rtmsd::sinks::record::layout::Layout;
 use rtmsd::sinks::record::target::{Access, Place};
-use rtmsd::sinks::record::{Recordings, Settings};
 use rtmsd::store::Store;
-use rtmsd::tls::client_config;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::store::webhooks::{URL, read, record, started};
+use crate::support::sinks::context;
 use crate::support::stores::TestStore;
 use crate::support::wait::eventually;
 
@@ -51,7 +50,7 @@ impl Studio {
     async fn on(store: Store, folder: Arc<TempDir>, spools: &str) -> Self {
         let (hub, writer) = Hub::new(store.clone(), 1, WriterSettings::default());
         let spools = folder.path().join(spools);
-        let settings = Settings {
+        let settings = record::Settings {
             media: Medium::Audio.into(),
             place: Place::Folder(folder.path().join("recordings")),
             layout: Layout::parse("{stream}").unwrap(),
@@ -60,9 +59,8 @@ impl Studio {
             stream_percent: 100,
             access: Access::Owner,
         };
-        let network = Network::direct(client_config(None).unwrap());
-        let (_, mut recorder) =
-            Recordings::new(&settings, store.clone(), &hub, &network, now_ms).unwrap();
+        let context = context(&store, Arc::clone(&hub), 1);
+        let (_, mut recorder) = record::build(&settings, &context).unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run());
         tasks.spawn(async move { recorder.run(CancellationToken::new()).await });

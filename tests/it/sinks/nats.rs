@@ -1,86 +1,42 @@
 //! The sink for NATS alone, between a store and a real server.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use rtmsd::clock;
-use rtmsd::hub::{Hub, WriterSettings};
 use rtmsd::model::{
-    Delivery, Entry, EntryBody, NodeId, Speaker, TranscriptLine, UserId, WebhookEffect,
+    Delivery, Entry, EntryBody, MediaSet, Speaker, TranscriptLine, UserId, WebhookEffect,
 };
-use rtmsd::sinks::nats::{Nats, NatsError, Settings};
-use rtmsd::sinks::relay;
+use rtmsd::sinks::broker::{Broker as _, FrameSettings};
+use rtmsd::sinks::message::Message;
+use rtmsd::sinks::nats::{self, Nats, NatsError};
 use rtmsd::store::Store;
 use rtmsd::tls::client_config;
-use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
+use tokio::time::sleep;
 
 use crate::store::webhooks::*;
 use crate::support::nats::Broker;
+use crate::support::sinks::{Running, context, enable, hub};
 use crate::support::stores::TestStore;
 use crate::support::wait::eventually;
 
-const LONG: Duration = Duration::from_secs(30);
-
-fn settings(broker: &Broker) -> Settings {
-    Settings {
+fn settings(broker: &Broker) -> nats::Settings {
+    nats::Settings {
         servers: vec![broker.url()],
         login: None,
         credentials: None,
         subject_prefix: "rtms".into(),
         stream: "RTMSD".into(),
-        media: Default::default(),
-        media_buffer_bytes: 1 << 20,
+        frames: FrameSettings { media: MediaSet::default(), buffer_bytes: 1 << 20 },
     }
 }
 
-struct Running {
-    nats: Arc<Nats>,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Running {
-    /// What is stored from now on is published.
-    async fn start(store: &Store, settings: Settings) -> Self {
-        let node = NodeId(Uuid::from_u128(1));
-        store.hold_sink("nats", node, 1).await.unwrap().unwrap();
-        store.release_sink("nats", node).await.unwrap();
-        let hub = Hub::new(store.clone(), 1, WriterSettings::default()).0;
-        let quick = Duration::from_millis(20);
-        let usual = relay::Settings::new(node, clock::now_ms);
-        let relay = relay::Settings { look_every: quick, max_entries: 20, ..usual };
-        let nats = Nats::connect(settings, &client_config(None).unwrap()).await.unwrap();
-        let stop = CancellationToken::new();
-        let mut runner = Arc::clone(&nats).runner(store.clone(), &hub, relay);
-        let until = stop.clone();
-        Self { nats, stop, task: tokio::spawn(async move { runner.run(until).await }) }
-    }
-
-    /// Waits until so many entries were acknowledged.
-    async fn has_published(&self, count: u64) {
-        eventually("the entries are acknowledged", async || {
-            (self.nats.counts().entries.load(Ordering::Relaxed) >= count).then_some(())
-        })
-        .await;
-    }
-
-    /// As a daemon dies: in the middle of whatever it does.
-    async fn kill(self) {
-        self.task.abort();
-        let _ = self.task.await;
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        timeout(LONG, self.task).await.unwrap().unwrap();
-    }
+/// Publishes what is stored from now on.
+async fn start(store: &Store, settings: nats::Settings) -> Running {
+    enable(store, "nats").await;
+    let runner = nats::build(settings, &context(store, hub(store), 1)).await.unwrap();
+    Running::start(runner)
 }
 
 /// Announces a stream in an account.
@@ -117,7 +73,7 @@ async fn say(store: &Store, stream: &str, texts: &[&str]) -> Vec<Entry> {
 #[tokio::test]
 async fn no_id_of_zooms_leaves_its_place_in_a_subject_or_a_header() {
     let (broker, test) = (Broker::start("").await, TestStore::sqlite().await);
-    let running = Running::start(&test.store, settings(&broker)).await;
+    let running = start(&test.store, settings(&broker)).await;
     let streams = [
         (Some("acc.>"), "a.b.*.>"),
         (Some("*"), "/abc//def+gh=="),
@@ -157,9 +113,12 @@ async fn no_id_of_zooms_leaves_its_place_in_a_subject_or_a_header() {
 #[tokio::test]
 async fn the_stream_is_made_for_entries_and_deletions_and_not_for_frames() {
     let (broker, test) = (Broker::start("").await, TestStore::sqlite().await);
-    let mine =
-        Settings { subject_prefix: "acme.zoom".into(), stream: "MINE".into(), ..settings(&broker) };
-    let running = Running::start(&test.store, mine).await;
+    let mine = nats::Settings {
+        subject_prefix: "acme.zoom".into(),
+        stream: "MINE".into(),
+        ..settings(&broker)
+    };
+    let running = start(&test.store, mine).await;
     announce(&test.store, "s").await;
     say(&test.store, "s", &["one"]).await;
     let stored = broker.stored("MINE", 1).await;
@@ -181,7 +140,7 @@ async fn a_stream_that_is_there_is_used_as_it_is() {
         ..Default::default()
     };
     context.create_stream(own).await.unwrap();
-    let running = Running::start(&test.store, settings(&broker)).await;
+    let running = start(&test.store, settings(&broker)).await;
     announce(&test.store, "s").await;
     let long = "x".repeat(2_000);
     say(&test.store, "s", &["one", &long, "three"]).await;
@@ -198,12 +157,11 @@ async fn a_stream_that_is_there_is_used_as_it_is() {
 #[tokio::test]
 async fn an_entry_that_is_too_large_for_the_broker_comes_without_its_body_and_holds_up_nobody() {
     let (broker, test) = (Broker::start("max_payload: 4096").await, TestStore::sqlite().await);
-    let running = Running::start(&test.store, settings(&broker)).await;
+    let running = start(&test.store, settings(&broker)).await;
     announce(&test.store, "s").await;
     let long = "x".repeat(5_000);
     let entries = say(&test.store, "s", &["one", &long, "three", &long]).await;
     let stored = broker.stored("RTMSD", 4).await;
-    let too_large = running.nats.counts().too_large.load(Ordering::Relaxed);
     running.stop().await;
     let ids: Vec<&str> = stored.iter().map(|message| message.header("Nats-Msg-Id")).collect();
     assert_eq!(ids, entries.iter().map(Entry::id).collect::<Vec<_>>());
@@ -213,13 +171,12 @@ async fn an_entry_that_is_too_large_for_the_broker_comes_without_its_body_and_ho
     );
     assert!(stored[1].body.is_empty() && stored[3].body.is_empty());
     assert!(stored[1].header("Rtms-Omitted-Bytes").parse::<usize>().unwrap() > 5_000);
-    assert_eq!(too_large, 2);
 }
 
 #[tokio::test]
 async fn a_stream_that_somebody_removed_is_made_again() {
     let (broker, test) = (Broker::start("").await, TestStore::sqlite().await);
-    let running = Running::start(&test.store, settings(&broker)).await;
+    let running = start(&test.store, settings(&broker)).await;
     announce(&test.store, "s").await;
     announce_in(&test.store, None, "t").await;
     say(&test.store, "s", &["one"]).await;
@@ -234,15 +191,16 @@ async fn a_stream_that_somebody_removed_is_made_again() {
 
 #[tokio::test]
 async fn a_deletion_is_told_once_however_often_it_is_published() {
-    let (mut broker, test) = (Broker::away("").await, TestStore::sqlite().await);
-    let running = Running::start(&test.store, settings(&broker)).await;
-    let publish = || running.nats.publish_deleted("session", "0190.*", 1_732_313_171_881);
+    let mut broker = Broker::away("").await;
+    let tls = client_config(None).unwrap();
+    let nats = Nats::connect(settings(&broker), &tls).await.unwrap();
+    let deletion = Message::of_deletion("session", "0190.*", 1_732_313_171_881);
+    let publish = || nats.publish(vec![deletion.clone()]);
     assert!(matches!(publish().await, Err(NatsError::Away)));
     broker.come().await;
     eventually("the broker takes it", async || publish().await.ok()).await;
     publish().await.unwrap();
     let stored = broker.all("RTMSD").await;
-    running.stop().await;
     let [told] = &stored[..] else { panic!("{stored:?}") };
     assert_eq!(told.subject, "rtms.deleted.session");
     let body = told.json();
@@ -257,7 +215,7 @@ async fn kills_on_either_side_in_mid_publish_lose_nothing_and_double_nothing() {
     let seed = rand::random();
     eprintln!("seed {seed}");
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut running = Running::start(&test.store, settings(&broker)).await;
+    let mut running = start(&test.store, settings(&broker)).await;
     let mut expected = BTreeSet::new();
     for stream in ["a", "b", "c"] {
         announce_in(&test.store, Some("acc"), stream).await;
@@ -265,14 +223,15 @@ async fn kills_on_either_side_in_mid_publish_lose_nothing_and_double_nothing() {
         expected.extend(say(&test.store, stream, &texts).await.iter().map(Entry::id));
     }
     for round in 0..6 {
-        running.has_published(rng.random_range(1..=200)).await;
+        let before = broker.count("RTMSD").await;
+        broker.has_stored("RTMSD", before + rng.random_range(1..=200)).await;
         sleep(Duration::from_millis(rng.random_range(0..5))).await;
         if round % 3 == 2 {
             broker.kill().await;
             broker.come().await;
         }
         running.kill().await;
-        running = Running::start(&test.store, settings(&broker)).await;
+        running = start(&test.store, settings(&broker)).await;
     }
     let stored = broker.stored("RTMSD", expected.len() as u64).await;
     running.stop().await;

@@ -7,21 +7,19 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rtmsd::clock;
-use rtmsd::hub::{Hub, WriterSettings};
-use rtmsd::model::{
-    Entry, EntryBody, NodeId, Outcome, Speaker, StopReason, TranscriptLine, UserId,
-};
+use rtmsd::hub::Hub;
+use rtmsd::model::{Entry, EntryBody, Outcome, Speaker, StopReason, TranscriptLine, UserId};
+use rtmsd::sinks::Context;
 use rtmsd::sinks::relay::{Relay, Relayed, Settings};
 use rtmsd::store::Store;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::store::webhooks::*;
+use crate::support::sinks::{Running, context, enable, hub};
 use crate::support::stores::{TestStore, on_both};
 
+const SINK: &str = "test";
 const LONG: Duration = Duration::from_secs(60);
 /// As Zoom makes them.
 const STREAMS: [&str; 3] = ["/abc//def+gh==", "stream:1", "stream"];
@@ -99,50 +97,26 @@ impl Consumer {
     }
 }
 
-struct Running {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+fn settings() -> Settings {
+    let poll_interval = Duration::from_millis(20);
+    Settings { poll_interval, max_entries: 50, ..Settings::default() }
 }
 
-impl Running {
-    async fn stop(self) {
-        self.stop.cancel();
-        timeout(LONG, self.task).await.unwrap().unwrap();
-    }
-
-    /// As a daemon dies: nothing is given back.
-    async fn kill(self) {
-        self.task.abort();
-        let _ = self.task.await;
-    }
-}
-
-fn hub(store: &Store) -> Arc<Hub> {
-    Hub::new(store.clone(), 1, WriterSettings::default()).0
-}
-
-fn settings(node: u128) -> Settings {
-    let node = NodeId(Uuid::from_u128(node));
-    let quick = Duration::from_millis(20);
-    Settings { look_every: quick, max_entries: 50, ..Settings::new(node, clock::now_ms) }
-}
-
-fn start(store: &Store, hub: &Hub, settings: Settings, consumer: &Consumer) -> Running {
-    let (stop, consumer) = (CancellationToken::new(), consumer.clone());
-    let relay = Relay::new(store.clone(), hub, "test", settings);
+fn start(
+    store: &Store,
+    hub: &Arc<Hub>,
+    node: u128,
+    relay: Settings,
+    consumer: &Consumer,
+) -> Running {
+    let context = Context { relay, ..context(store, Arc::clone(hub), node) };
+    let (relay, consumer) = (Relay::new(&context, SINK), consumer.clone());
     let deliver = move |entries| std::future::ready(consumer.take(entries));
-    Running { stop: stop.clone(), task: tokio::spawn(relay.run(stop, deliver)) }
-}
-
-/// The sink is known to the store, and ours.
-async fn enable(store: &Store) {
-    let node = NodeId(Uuid::from_u128(1));
-    assert!(store.hold_sink("test", node, 1).await.unwrap().is_some());
-    store.release_sink("test", node).await.unwrap();
+    Running::spawn(|stop| relay.run(stop, deliver))
 }
 
 /// Stores entries `from..=to` of a stream.
-async fn store_lines(store: &Store, stream: &str, from: u64, to: u64) -> Vec<Entry> {
+pub(super) async fn store_lines(store: &Store, stream: &str, from: u64, to: u64) -> Vec<Entry> {
     let record = read(store, stream).await;
     let line = |seq: u64| Entry {
         session_id: record.session_id,
@@ -168,8 +142,8 @@ async fn store_lines(store: &Store, stream: &str, from: u64, to: u64) -> Vec<Ent
 async fn a_sink_gets_every_entry_once_and_each_streams_in_order() {
     on_both(async |test| {
         let (store, consumer) = (&test.store, Consumer::new());
-        enable(store).await;
-        let running = start(store, &hub(store), settings(1), &consumer);
+        enable(store, SINK).await;
+        let running = start(store, &hub(store), 1, settings(), &consumer);
         let mut expected = Vec::new();
         for stream in STREAMS {
             announce(store, stream).await;
@@ -202,9 +176,9 @@ async fn a_sink_that_is_new_begins_with_what_is_stored_from_then_on() {
         store_lines(store, "over", 1, 20).await;
         let over = stream_id("over");
         store.finish_stream(&over, 0, 1, Outcome::Stopped, None, 5).await.unwrap();
-        enable(store).await;
+        enable(store, SINK).await;
         let expected = store_lines(store, "live", 21, 25).await;
-        let running = start(store, &hub(store), settings(1), &consumer);
+        let running = start(store, &hub(store), 1, settings(), &consumer);
         consumer.has(5).await;
         running.stop().await;
         assert_eq!(consumer.entries(), expected);
@@ -216,10 +190,10 @@ async fn a_sink_that_is_new_begins_with_what_is_stored_from_then_on() {
 async fn a_sink_that_was_away_goes_on_where_it_was() {
     on_both(async |test| {
         let (store, consumer) = (&test.store, Consumer::new());
-        enable(store).await;
+        enable(store, SINK).await;
         announce(store, "s").await;
         let mut expected = store_lines(store, "s", 1, 70).await;
-        let running = start(store, &hub(store), settings(1), &consumer);
+        let running = start(store, &hub(store), 1, settings(), &consumer);
         consumer.has(70).await;
         running.stop().await;
         expected.extend(store_lines(store, "s", 71, 200).await);
@@ -230,7 +204,7 @@ async fn a_sink_that_was_away_goes_on_where_it_was() {
         announce(store, "later").await;
         expected.extend(store_lines(store, "later", 1, 3).await);
         let store = test.reopened().await;
-        let running = start(&store, &hub(&store), settings(2), &consumer);
+        let running = start(&store, &hub(&store), 2, settings(), &consumer);
         consumer.has(204).await;
         running.stop().await;
         consumer.assert_whole(&expected);
@@ -246,16 +220,16 @@ async fn a_relay_that_is_killed_again_and_again_loses_nothing() {
         eprintln!("seed {seed}");
         let mut rng = StdRng::seed_from_u64(seed);
         let (store, consumer) = (&test.store, Consumer::new());
-        enable(store).await;
+        enable(store, SINK).await;
         let mut expected = Vec::new();
         for stream in STREAMS {
             announce(store, stream).await;
             expected.extend(store_lines(store, stream, 1, 400).await);
         }
-        let brief = Settings { max_entries: 7, ..settings(1) };
+        let brief = Settings { max_entries: 7, ..settings() };
         loop {
             let before = *consumer.count.borrow();
-            let running = start(store, &hub(store), brief.clone(), &consumer);
+            let running = start(store, &hub(store), 1, brief.clone(), &consumer);
             consumer.has(before + rng.random_range(1..200)).await;
             running.kill().await;
             let mut reached = HashMap::new();
@@ -267,7 +241,7 @@ async fn a_relay_that_is_killed_again_and_again_loses_nothing() {
                 break;
             }
         }
-        let running = start(store, &hub(store), brief, &consumer);
+        let running = start(store, &hub(store), 1, brief, &consumer);
         running.stop().await;
         consumer.assert_whole(&expected);
     })
@@ -278,10 +252,10 @@ async fn a_relay_that_is_killed_again_and_again_loses_nothing() {
 async fn what_is_refused_is_delivered_again_and_holds_up_nobody() {
     on_both(async |test| {
         let (store, consumer) = (&test.store, Consumer::new());
-        enable(store).await;
+        enable(store, SINK).await;
         announce(store, "s").await;
         consumer.refuse(3);
-        let running = start(store, &hub(store), settings(1), &consumer);
+        let running = start(store, &hub(store), 1, settings(), &consumer);
         let mut expected = store_lines(store, "s", 1, 60).await;
         consumer.has_refused(2).await;
         expected.extend(store_lines(store, "s", 61, 120).await);
@@ -296,11 +270,11 @@ async fn what_is_refused_is_delivered_again_and_holds_up_nobody() {
 async fn a_delivery_without_an_answer_is_tried_again() {
     let test = TestStore::sqlite().await;
     let (store, consumer) = (&test.store, Consumer::new());
-    enable(store).await;
+    enable(store, SINK).await;
     announce(store, "s").await;
     let expected = store_lines(store, "s", 1, 5).await;
-    let impatient = Settings { deliver_timeout: Duration::from_millis(50), ..settings(1) };
-    let relay = Relay::new(store.clone(), &hub(store), "test", impatient);
+    let relay = Settings { deliver_timeout: Duration::from_millis(50), ..settings() };
+    let relay = Relay::new(&Context { relay, ..context(store, hub(store), 1) }, SINK);
     let (is_first, taking) = (Mutex::new(true), consumer.clone());
     let deliver = move |entries| {
         let hangs = std::mem::take(&mut *is_first.lock().unwrap());
@@ -312,10 +286,9 @@ async fn a_delivery_without_an_answer_is_tried_again() {
             taking.take(entries)
         }
     };
-    let stop = CancellationToken::new();
-    let task = tokio::spawn(relay.run(stop.clone(), deliver));
+    let running = Running::spawn(|stop| relay.run(stop, deliver));
     consumer.has(5).await;
-    Running { stop, task }.stop().await;
+    running.stop().await;
     assert_eq!(consumer.entries(), expected);
 }
 
@@ -323,11 +296,11 @@ async fn a_delivery_without_an_answer_is_tried_again() {
 async fn what_was_deleted_meanwhile_is_passed_over() {
     on_both(async |test| {
         let (store, consumer) = (&test.store, Consumer::new());
-        enable(store).await;
+        enable(store, SINK).await;
         announce(store, "s").await;
         store_lines(store, "s", 1, 60).await;
         consumer.refuse(u32::MAX);
-        let running = start(store, &hub(store), settings(1), &consumer);
+        let running = start(store, &hub(store), 1, settings(), &consumer);
         consumer.has_refused(1).await;
         let now_ms = clock::now_ms();
         let end = store
@@ -345,11 +318,11 @@ async fn what_was_deleted_meanwhile_is_passed_over() {
 async fn news_from_the_hub_is_relayed_at_once() {
     let test = TestStore::sqlite().await;
     let (store, consumer) = (&test.store, Consumer::new());
-    enable(store).await;
+    enable(store, SINK).await;
     announce(store, "s").await;
     let hub = hub(store);
-    let patient = Settings { look_every: 100 * LONG, ..settings(1) };
-    let running = start(store, &hub, patient, &consumer);
+    let patient = Settings { poll_interval: 100 * LONG, ..settings() };
+    let running = start(store, &hub, 1, patient, &consumer);
     for seq in 1..=3 {
         let entries = store_lines(store, "s", seq, seq).await;
         hub.publish(entries);
@@ -363,10 +336,10 @@ async fn two_daemons_on_one_store_deliver_once_between_them() {
     let test = TestStore::postgres().await;
     let (one, other) = (&test.store, test.reopened().await);
     let consumer = Consumer::new();
-    enable(one).await;
+    enable(one, SINK).await;
     let runnings = [
-        start(one, &hub(one), settings(1), &consumer),
-        start(&other, &hub(&other), settings(2), &consumer),
+        start(one, &hub(one), 1, settings(), &consumer),
+        start(&other, &hub(&other), 2, settings(), &consumer),
     ];
     let mut expected = Vec::new();
     for stream in STREAMS {
@@ -386,13 +359,13 @@ async fn another_daemon_takes_over_from_one_that_died() {
     let test = TestStore::postgres().await;
     let (one, other) = (&test.store, test.reopened().await);
     let consumer = Consumer::new();
-    enable(one).await;
+    enable(one, SINK).await;
     announce(one, "s").await;
-    let brief = |node| Settings { lease: Duration::from_millis(400), ..settings(node) };
-    let dying = start(one, &hub(one), brief(1), &consumer);
+    let brief = || Settings { lease: Duration::from_millis(400), ..settings() };
+    let dying = start(one, &hub(one), 1, brief(), &consumer);
     let mut expected = store_lines(one, "s", 1, 10).await;
     consumer.has(10).await;
-    let heir = start(&other, &hub(&other), brief(2), &consumer);
+    let heir = start(&other, &hub(&other), 2, brief(), &consumer);
     dying.kill().await;
     expected.extend(store_lines(&other, "s", 11, 20).await);
     consumer.has(20).await;
@@ -405,14 +378,14 @@ async fn a_daemon_that_cannot_deliver_leaves_the_sink_to_one_that_can() {
     let test = TestStore::postgres().await;
     let (one, other) = (&test.store, test.reopened().await);
     let (failing, working) = (Consumer::new(), Consumer::new());
-    enable(one).await;
+    enable(one, SINK).await;
     announce(one, "s").await;
     failing.refuse(u32::MAX);
-    let brief = |node| Settings { lease: Duration::from_millis(200), ..settings(node) };
-    let stuck = start(one, &hub(one), brief(1), &failing);
+    let brief = || Settings { lease: Duration::from_millis(200), ..settings() };
+    let stuck = start(one, &hub(one), 1, brief(), &failing);
     let expected = store_lines(one, "s", 1, 10).await;
     failing.has_refused(1).await;
-    let heir = start(&other, &hub(&other), brief(2), &working);
+    let heir = start(&other, &hub(&other), 2, brief(), &working);
     working.has(10).await;
     stuck.kill().await;
     heir.stop().await;

@@ -313,7 +313,7 @@ async fn what_a_killed_daemon_had_sent_comes_again_under_the_same_id_from_anothe
         receiver.reply_with(Reply { status: 200, header: None, is_held: true });
         let event = first.tell("a").await;
         receiver.has(1).await;
-        first.die();
+        first.die().await;
         let mut second = Kit::on(test.store.clone(), "127.0.0.1", now_ms);
         second.work();
         let_pass(test, 2 * 60 * 1000).await;

@@ -121,13 +121,23 @@ impl Broker {
 
     /// The first `count` messages of a stream, once there are as many.
     pub(crate) async fn stored(&self, name: &str, count: u64) -> Vec<Stored> {
+        self.has_stored(name, count).await;
+        self.all(name).await
+    }
+
+    /// Waits until a stream holds this many messages.
+    pub(crate) async fn has_stored(&self, name: &str, count: u64) {
         let mut stream = self.stream(name).await;
         let give_up_at = Instant::now() + TIMEOUT;
         while stream.info().await.unwrap().state.messages < count {
             assert!(Instant::now() < give_up_at, "{:?}", stream.cached_info().state);
             sleep(POLL_INTERVAL).await;
         }
-        self.all(name).await
+    }
+
+    /// How many messages a stream holds.
+    pub(crate) async fn count(&self, name: &str) -> u64 {
+        self.stream(name).await.cached_info().state.messages
     }
 
     /// What a stream holds.

@@ -3,14 +3,13 @@
 use rtmsd::secret::Secret;
 use rtmsd::sinks::webhooks::ConfiguredEndpoint;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use super::receiver::Receiver;
 use super::verifier::verify;
 use crate::http::server::{Server, Wiring};
 use crate::support::client::{Answer, exchange, head};
 use crate::support::kit::eventually;
-use crate::support::network::network;
+use crate::support::sinks::Running;
 
 const PATH: &str = "/api/v1/webhooks/endpoints";
 const BOSS: (&str, &str) = ("authorization", "Bearer boss-token-of-tests");
@@ -169,10 +168,8 @@ async fn an_endpoint_of_the_configuration_is_shown_and_not_changed() {
 async fn a_test_is_sent_logged_and_sent_again() {
     // The verifying library looks at the clock.
     let wiring = Wiring { now_ms: rtmsd::clock::now_ms, ..Wiring::default() };
-    let (server, receiver) = (Server::wired(wiring).await, Receiver::start().await);
-    let stop = CancellationToken::new();
-    let sender = server.state.webhooks.clone().run(network(), stop.clone());
-    let sender = tokio::spawn(sender);
+    let (mut server, receiver) = (Server::wired(wiring).await, Receiver::start().await);
+    let sender = Running::start(server.webhook_sender.take().unwrap());
     let wish = json!({"url": receiver.url(), "events": ["session.ended"]});
     let made = data(&server, "POST", "", &wish).await;
     let path = format!("/{}", id(&made));
@@ -192,6 +189,5 @@ async fn a_test_is_sent_logged_and_sent_again() {
     assert!(letters.iter().all(|letter| letter.id() == event_id));
     let secret = made["secret"].as_str().unwrap();
     assert_eq!(verify(&[letters[1].to_verify(secret)]), ["test"]);
-    stop.cancel();
-    sender.await.unwrap();
+    sender.stop().await;
 }

@@ -5,18 +5,17 @@ use std::time::Duration;
 
 use rtmsd::model::{AuditRow, EndpointId, EventKind, OutgoingEvent};
 use rtmsd::seal::KeyRing;
+use rtmsd::sinks::Context;
 use rtmsd::sinks::webhooks::address::AddressPolicy;
-use rtmsd::sinks::webhooks::{Settings, Webhooks};
+use rtmsd::sinks::webhooks::{self, Webhooks};
 use rtmsd::store::{DeliveryStatus, LoggedDelivery, Store};
 use serde_json::json;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::receiver::Receiver;
 use crate::support::audit::act;
 use crate::support::kit::eventually;
-use crate::support::network::network;
 use crate::support::raw::Raw;
+use crate::support::sinks::{Running, context, hub};
 use crate::support::stores::TestStore;
 
 pub(super) const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -56,16 +55,11 @@ pub(super) async fn let_pass(test: &TestStore, ms: i64) {
 pub(super) struct Kit {
     pub hooks: Webhooks,
     pub store: Store,
-    stop: CancellationToken,
-    running: Option<JoinHandle<()>>,
+    settings: webhooks::Settings,
+    context: Context,
+    running: Option<Running>,
     now_ms: fn() -> i64,
     test: Option<TestStore>,
-}
-
-impl Drop for Kit {
-    fn drop(&mut self) {
-        self.die();
-    }
 }
 
 impl Kit {
@@ -84,34 +78,30 @@ impl Kit {
 
     /// Not sending yet.
     pub(super) fn on(store: Store, hosts: &str, now_ms: fn() -> i64) -> Self {
-        let settings = Settings {
+        let settings = webhooks::Settings {
             ring: KeyRing::parse(&"07".repeat(32)).unwrap(),
             policy: Arc::new(AddressPolicy::parse(hosts).unwrap()),
-            look_every: Duration::from_millis(20),
-            now_ms,
+            poll_interval: Duration::from_millis(20),
         };
-        let hooks = Webhooks::new(store.clone(), settings);
-        let stop = CancellationToken::new();
-        Self { hooks, store, stop, running: None, now_ms, test: None }
+        let context = Context { now_ms, ..context(&store, hub(&store), 1) };
+        let (hooks, _) = webhooks::build(settings.clone(), &context);
+        Self { hooks, store, settings, context, running: None, now_ms, test: None }
     }
 
     pub(super) fn work(&mut self) {
-        self.stop = CancellationToken::new();
-        let running = self.hooks.clone().run(network(), self.stop.clone());
-        self.running = Some(tokio::spawn(running));
+        let (hooks, runner) = webhooks::build(self.settings.clone(), &self.context);
+        self.hooks = hooks;
+        self.running = Some(Running::start(runner));
     }
 
     /// Ends as a daemon does that is told to.
     pub(super) async fn rest(&mut self) {
-        self.stop.cancel();
-        self.running.take().expect("it works").await.expect("no panic");
+        self.running.take().expect("it works").stop().await;
     }
 
     /// Ends as a killed process does.
-    pub(super) fn die(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.abort();
-        }
+    pub(super) async fn die(&mut self) {
+        self.running.take().expect("it works").kill().await;
     }
 
     /// Simulates that `ms` have passed for the database and, with `move_ahead`, for this daemon.

@@ -1,20 +1,16 @@
-//! Publishes completed deletions to NATS, so that consumers can delete their copies.
+//! Publishes completed deletions to a broker, so that consumers can delete their copies.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 
-use super::{Nats, NatsError};
+use super::Broker;
 use crate::model::ms;
-use crate::sinks::relay;
-use crate::store::{Store, StoreError};
+use crate::sinks::Context;
+use crate::sinks::message::Message;
+use crate::store::StoreError;
 
-/// The name of the stored position, beside the relay's.
-const NAME: &str = "nats_deletions";
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
 /// A deletion with an earlier time may become visible later, so every poll rereads this much.
 const OVERLAP_MS: i64 = 60_000;
 /// Deletions in one read.
@@ -24,41 +20,37 @@ const PAGE: u32 = 100;
 enum PublishError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error(transparent)]
-    Nats(#[from] NatsError),
+    #[error("{0}")]
+    Broker(String),
 }
 
 /// Publishes deletions until `stop`. While the broker is away, they wait in the store.
-pub(super) async fn publish(
-    nats: Arc<Nats>,
-    store: Store,
-    settings: relay::Settings,
-    stop: CancellationToken,
-) {
-    let (mut due, mut published) = (interval(POLL_INTERVAL), HashSet::new());
+pub(super) async fn publish<B: Broker>(broker: &B, context: &Context, stop: CancellationToken) {
+    let position = format!("{}_deletions", B::NAME);
+    let (mut due, mut published) =
+        (interval(context.relay.deletions_poll_interval), HashSet::new());
     while stop.run_until_cancelled(due.tick()).await.is_some() {
-        if !nats.link.is_up() {
+        if !broker.is_up() {
             continue;
         }
-        if let Err(error) = publish_news(&nats, &store, &settings, &mut published).await {
-            tracing::warn!(%error, "could not publish deletions to NATS; trying again");
+        if let Err(error) = publish_new(broker, context, &position, &mut published).await {
+            tracing::warn!(broker = B::NAME, %error, "could not publish deletions; trying again");
         }
     }
-    if let Err(error) = store.release_sink(NAME, settings.node).await {
+    if let Err(error) = context.store.release_sink(&position, context.node).await {
         tracing::debug!(%error, "could not release a lease; it expires by itself");
     }
 }
 
 /// `published` holds the deletions of the overlap that were already published.
-async fn publish_news(
-    nats: &Nats,
-    store: &Store,
-    settings: &relay::Settings,
+async fn publish_new<B: Broker>(
+    broker: &B,
+    Context { store, node, relay, now_ms, .. }: &Context,
+    position: &str,
     published: &mut HashSet<String>,
 ) -> Result<(), PublishError> {
-    let now_ms = (settings.now_ms)();
-    let lease_ms = ms(settings.lease);
-    let held = store.hold_sink(NAME, settings.node, lease_ms).await?;
+    let now_ms = now_ms();
+    let held = store.hold_sink(position, *node, ms(relay.lease)).await?;
     let Some(held) = held else { return Ok(()) };
     let mut after = (held.through_ms.saturating_sub(OVERLAP_MS), String::new());
     let mut seen = HashSet::new();
@@ -66,18 +58,18 @@ async fn publish_news(
         let page = store.deletions_after(after.0, &after.1, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = (last.at_ms, last.id.clone());
-        for deleted in page {
-            if !published.contains(&deleted.id) {
-                nats.publish_deleted(&deleted.scope, &deleted.subject, deleted.at_ms).await?;
-            }
-            seen.insert(deleted.id);
-        }
+        let new = page.iter().filter(|deleted| !published.contains(&deleted.id));
+        let messages: Vec<_> = new
+            .map(|deleted| Message::of_deletion(&deleted.scope, &deleted.subject, deleted.at_ms))
+            .collect();
+        broker.publish(messages).await.map_err(|error| PublishError::Broker(error.to_string()))?;
+        seen.extend(page.into_iter().map(|deleted| deleted.id));
     }
     // Only those of the overlap, so the set stays small.
     *published = seen;
     // Everything up to now is published: moving on keeps the next daemon from repeating the last one forever. If
     // another daemon has taken the sink since, it publishes them again.
     let through_ms = after.0.max(now_ms - OVERLAP_MS);
-    store.move_sink_through(NAME, held.epoch, through_ms).await?;
+    store.move_sink_through(position, held.epoch, through_ms).await?;
     Ok(())
 }

@@ -1,0 +1,49 @@
+//! Builds every sink.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{AppError, settings};
+use crate::config::Config;
+use crate::seal::KeyRing;
+use crate::sinks::forward::Forwards;
+use crate::sinks::live::Live;
+use crate::sinks::record::Recordings;
+use crate::sinks::webhooks::Webhooks;
+use crate::sinks::{Context, Runner, forward, nats, record, webhooks};
+
+/// The handles of the sinks for HTTP, and their tasks.
+pub(super) struct Sinks {
+    pub recordings: Recordings,
+    pub webhooks: Webhooks,
+    pub forwards: Arc<Forwards>,
+    pub live: Live,
+    pub runners: Vec<Box<dyn Runner>>,
+}
+
+/// `ring` seals the webhooks' secrets; `draining` ends live subscribers.
+pub(super) async fn build(
+    config: &Config,
+    context: &Context,
+    ring: &KeyRing,
+    draining: CancellationToken,
+) -> Result<Sinks, AppError> {
+    let live = Live {
+        hub: Arc::clone(&context.hub),
+        store: context.store.clone(),
+        stop: draining,
+        buffer_bytes: config.live_buffer_bytes,
+        now_ms: context.now_ms,
+    };
+    let (recordings, recorder) = record::build(&config.recordings, context)?;
+    let (webhooks, sender) = webhooks::build(settings::webhooks(config, ring), context);
+    webhooks.configure(&config.webhooks.endpoints).await?;
+    let settings = forward::Settings { targets: config.targets.clone(), live: live.clone() };
+    let (forwards, forwarder) = forward::build(settings, context);
+    let mut runners = vec![recorder, sender, forwarder];
+    if let Some(settings) = config.nats.clone() {
+        runners.push(nats::build(settings, context).await?);
+    }
+    Ok(Sinks { recordings, webhooks, forwards, live, runners })
+}
